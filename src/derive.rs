@@ -1,0 +1,1 @@
+//! From samples to snapshots: owners joined, rates, groups, differences. Pure: time comes in with the sample.

@@ -1,0 +1,34 @@
+//! The nouns: what a socket, a process, a limit and one reading of the machine are.
+//!
+//! No input or output, no clock and no decisions about display happen here. Everything else in the crate speaks in
+//! these types, so a live machine, a captured `/proc` tree, a recording and a test scene look the same from above.
+//!
+//! Two types carry the data from end to end: a [`Sample`] is what one poll read, raw, and can be written down;
+//! a [`Snapshot`] is what the deriving layer made of it, ready to show.
+
+pub mod addr;
+pub mod attr;
+pub mod fault;
+pub mod limit;
+pub mod process;
+pub mod proto;
+pub mod sample;
+pub mod snapshot;
+pub mod socket;
+pub mod state;
+pub mod tcp_info;
+pub mod text;
+pub mod wants;
+
+pub use addr::{Addr, Endpoint, Scope};
+pub use attr::{Attrs, SkMem};
+pub use fault::{Fault, FaultKind, Faults, Missing};
+pub use limit::SystemLimits;
+pub use process::{FdKind, FdKinds, FdUsage, Owner, ProcInfo, Process};
+pub use proto::{Family, Proto};
+pub use sample::{Backend, BackendInfo, Namespace, Sample, Stamp};
+pub use snapshot::Snapshot;
+pub use socket::{Socket, SocketId, Timer, TimerKind};
+pub use state::{State, StateCounts, StateSet};
+pub use tcp_info::TcpInfo;
+pub use wants::{AttrSet, Wants};

@@ -1,0 +1,253 @@
+//! Addresses and endpoints.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+/// An IPv4 or IPv6 address in sixteen bytes; IPv4 is kept in its IPv4-mapped form (RFC 4291, 2.5.5.2).
+///
+/// So a dual-stack socket's `::ffff:10.0.0.1` and an IPv4 socket's `10.0.0.1` are the same address: they print,
+/// compare and match alike. Which kind of socket it was is told by [`super::Family`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Addr([u8; 16]);
+
+impl Addr {
+    /// The IPv6 wildcard `::`.
+    pub const ANY6: Self = Self([0; 16]);
+    /// The IPv4 wildcard `0.0.0.0`.
+    pub const ANY4: Self = Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0]);
+
+    /// From the four bytes of an IPv4 address in network order.
+    pub const fn v4(b: [u8; 4]) -> Self {
+        Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, b[0], b[1], b[2], b[3]])
+    }
+
+    /// From the sixteen bytes of an IPv6 address in network order.
+    pub const fn v6(b: [u8; 16]) -> Self {
+        Self(b)
+    }
+
+    /// The sixteen bytes in network order, IPv4 in mapped form.
+    pub const fn octets(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// Whether this is an IPv4 address, or an IPv4-mapped IPv6 one.
+    pub fn is_v4(&self) -> bool {
+        self.0[..12] == Self::ANY4.0[..12]
+    }
+
+    /// As the standard library's type; IPv4-mapped addresses come out as IPv4.
+    pub fn ip(&self) -> IpAddr {
+        if self.is_v4() {
+            IpAddr::V4(Ipv4Addr::new(self.0[12], self.0[13], self.0[14], self.0[15]))
+        } else {
+            IpAddr::V6(Ipv6Addr::from(self.0))
+        }
+    }
+
+    /// Whether this is `0.0.0.0` or `::`.
+    pub fn is_any(&self) -> bool {
+        *self == Self::ANY4 || *self == Self::ANY6
+    }
+
+    /// Whether the first `len` bits equal those of `net`. `len` counts from the start of the address as written
+    /// (0 to 32 for IPv4, 0 to 128 for IPv6). An IPv4 prefix never covers an IPv6 address, nor the other way round.
+    pub fn in_prefix(&self, net: &Self, len: u8) -> bool {
+        if self.is_v4() != net.is_v4() {
+            return false;
+        }
+        let bits = usize::from(if net.is_v4() { len.min(32) + 96 } else { len.min(128) });
+        let (whole, rest) = (bits / 8, bits % 8);
+        if self.0[..whole] != net.0[..whole] {
+            return false;
+        }
+        rest == 0 || (self.0[whole] ^ net.0[whole]) >> (8 - rest) == 0
+    }
+
+    /// How far the address reaches.
+    pub fn scope(&self) -> Scope {
+        match self.ip() {
+            ip if ip.is_unspecified() => Scope::Any,
+            ip if ip.is_loopback() => Scope::Loopback,
+            ip if ip.is_multicast() => Scope::Multicast,
+            IpAddr::V4(v4) if v4.is_link_local() => Scope::LinkLocal,
+            IpAddr::V4(v4) if v4.is_broadcast() => Scope::Multicast,
+            IpAddr::V4(v4) if v4.is_private() || (v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64) => {
+                Scope::Private
+            }
+            IpAddr::V6(v6) if v6.is_unicast_link_local() => Scope::LinkLocal,
+            IpAddr::V6(v6) if v6.is_unique_local() => Scope::Private,
+            _ => Scope::Public,
+        }
+    }
+}
+
+impl From<IpAddr> for Addr {
+    fn from(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(v4) => Self::v4(v4.octets()),
+            IpAddr::V6(v6) => Self::v6(v6.octets()),
+        }
+    }
+}
+
+impl FromStr for Addr {
+    type Err = std::net::AddrParseError;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        s.parse::<IpAddr>().map(Self::from)
+    }
+}
+
+impl fmt::Display for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.ip().fmt(f)
+    }
+}
+
+impl fmt::Debug for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// How far an address reaches (RFC 6890 and its kin, in the words people use).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// `127.0.0.0/8`, `::1`: this machine only.
+    Loopback,
+    /// `169.254.0.0/16`, `fe80::/10`: this link only.
+    LinkLocal,
+    /// RFC 1918, RFC 6598 (carrier NAT) and `fc00::/7`.
+    Private,
+    /// Multicast and broadcast.
+    Multicast,
+    /// Reachable from anywhere, as far as the address tells.
+    Public,
+    /// The wildcard: every address of this machine.
+    Any,
+}
+
+impl Scope {
+    /// All of them, nearest first.
+    pub const ALL: [Self; 6] =
+        [Self::Loopback, Self::LinkLocal, Self::Private, Self::Multicast, Self::Public, Self::Any];
+
+    /// The word for it in every output and filter.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Loopback => "loopback",
+            Self::LinkLocal => "link-local",
+            Self::Private => "private",
+            Self::Multicast => "multicast",
+            Self::Public => "public",
+            Self::Any => "any",
+        }
+    }
+}
+
+/// One end of a connection: an address and a port in host order (0: none or any).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// The address.
+    pub addr: Addr,
+    /// The port, 1 to 65535; 0 where there is none. For raw sockets the IP protocol number.
+    pub port: u16,
+}
+
+impl Endpoint {
+    /// An endpoint from its parts.
+    pub const fn new(addr: Addr, port: u16) -> Self {
+        Self { addr, port }
+    }
+
+    /// Whether neither address nor port is set: the far end of a listener or an unconnected datagram socket.
+    pub fn is_none(&self) -> bool {
+        self.port == 0 && self.addr.is_any()
+    }
+}
+
+impl fmt::Display for Endpoint {
+    /// `10.0.0.1:443`, `[::1]:443`, `*` for nothing at all, `*` in place of a port that is 0.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_none() {
+            return f.write_str("*");
+        }
+        if self.addr.is_v4() {
+            write!(f, "{}", self.addr)?
+        } else {
+            write!(f, "[{}]", self.addr)?
+        }
+        if self.port == 0 { f.write_str(":*") } else { write!(f, ":{}", self.port) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn a(s: &str) -> Addr {
+        s.parse().unwrap()
+    }
+
+    #[test]
+    fn mapped_is_ipv4() {
+        assert_eq!(a("::ffff:10.0.0.1"), a("10.0.0.1"));
+        assert_eq!(a("::ffff:10.0.0.1").to_string(), "10.0.0.1");
+        assert_ne!(a("::"), a("0.0.0.0"));
+    }
+
+    #[test]
+    fn prefixes() {
+        for (addr, net, len, want) in [
+            ("10.1.2.3", "10.0.0.0", 8, true),
+            ("11.1.2.3", "10.0.0.0", 8, false),
+            ("10.0.0.3", "10.0.0.2", 31, true),
+            ("10.0.0.4", "10.0.0.2", 31, false),
+            ("1.2.3.4", "0.0.0.0", 0, true),
+            ("::1", "0.0.0.0", 0, false),
+            ("2001:db8::1", "2001:db8::", 32, true),
+            ("2001:db9::1", "2001:db8::", 32, false),
+            ("2001:db8::1", "2001:db8::1", 128, true),
+            ("10.0.0.1", "::", 0, false),
+        ] {
+            assert_eq!(a(addr).in_prefix(&a(net), len), want, "{addr} in {net}/{len}");
+        }
+    }
+
+    #[test]
+    fn scopes() {
+        for (addr, want) in [
+            ("127.0.0.53", Scope::Loopback),
+            ("::1", Scope::Loopback),
+            ("::ffff:127.0.0.1", Scope::Loopback),
+            ("169.254.1.1", Scope::LinkLocal),
+            ("fe80::1", Scope::LinkLocal),
+            ("172.17.0.2", Scope::Private),
+            ("100.64.0.1", Scope::Private),
+            ("fd00::1", Scope::Private),
+            ("224.0.0.251", Scope::Multicast),
+            ("8.8.8.8", Scope::Public),
+            ("2606:4700::1111", Scope::Public),
+            ("0.0.0.0", Scope::Any),
+            ("::", Scope::Any),
+        ] {
+            assert_eq!(a(addr).scope(), want, "{addr}");
+        }
+    }
+
+    #[test]
+    fn endpoints_print() {
+        for (ep, want) in [
+            (Endpoint::new(a("10.0.0.1"), 443), "10.0.0.1:443"),
+            (Endpoint::new(a("::1"), 443), "[::1]:443"),
+            (Endpoint::new(a("::"), 443), "[::]:443"),
+            (Endpoint::new(a("0.0.0.0"), 0), "*"),
+            (Endpoint::new(a("10.0.0.1"), 0), "10.0.0.1:*"),
+        ] {
+            assert_eq!(ep.to_string(), want);
+        }
+    }
+}

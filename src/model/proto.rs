@@ -1,0 +1,141 @@
+//! Address families and transport protocols.
+
+use serde::{Deserialize, Serialize};
+
+/// The address family a socket was made with (`socket(2)`, first argument).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// `AF_INET`.
+    Inet,
+    /// `AF_INET6`, also where the address is IPv4-mapped.
+    Inet6,
+    /// `AF_UNIX`.
+    Unix,
+    /// `AF_PACKET`.
+    Packet,
+    /// `AF_NETLINK`.
+    Netlink,
+    /// `AF_VSOCK`.
+    Vsock,
+    /// `AF_TIPC`.
+    Tipc,
+    /// `AF_XDP`.
+    Xdp,
+}
+
+impl Family {
+    /// All of them with their names, in display order.
+    pub const ALL: [(Self, &'static str); 8] = [
+        (Self::Inet, "inet"),
+        (Self::Inet6, "inet6"),
+        (Self::Unix, "unix"),
+        (Self::Packet, "packet"),
+        (Self::Netlink, "netlink"),
+        (Self::Vsock, "vsock"),
+        (Self::Tipc, "tipc"),
+        (Self::Xdp, "xdp"),
+    ];
+
+    /// The word for it in every output and filter.
+    pub fn name(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+
+    /// The family of that name, in any case.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, n)| n.eq_ignore_ascii_case(word)).map(|(f, _)| *f)
+    }
+}
+
+/// The transport protocol, or for the families without one, the family again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Proto {
+    /// TCP (RFC 9293).
+    Tcp,
+    /// UDP (RFC 768).
+    Udp,
+    /// UDP-Lite (RFC 3828).
+    UdpLite,
+    /// Raw IP; the port is the IP protocol number.
+    Raw,
+    /// ICMP datagram ("ping") sockets.
+    Icmp,
+    /// SCTP (RFC 9260).
+    Sctp,
+    /// Multipath TCP (RFC 8684).
+    Mptcp,
+    /// UNIX domain.
+    Unix,
+    /// Packet sockets.
+    Packet,
+    /// Netlink.
+    Netlink,
+    /// Virtual machine sockets.
+    Vsock,
+    /// TIPC.
+    Tipc,
+    /// XDP.
+    Xdp,
+}
+
+impl Proto {
+    /// All of them with their names, in display order.
+    pub const ALL: [(Self, &'static str); 13] = [
+        (Self::Tcp, "tcp"),
+        (Self::Udp, "udp"),
+        (Self::UdpLite, "udplite"),
+        (Self::Raw, "raw"),
+        (Self::Icmp, "icmp"),
+        (Self::Sctp, "sctp"),
+        (Self::Mptcp, "mptcp"),
+        (Self::Unix, "unix"),
+        (Self::Packet, "packet"),
+        (Self::Netlink, "netlink"),
+        (Self::Vsock, "vsock"),
+        (Self::Tipc, "tipc"),
+        (Self::Xdp, "xdp"),
+    ];
+
+    /// The word for it in every output and filter.
+    pub fn name(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+
+    /// The protocol of that name, in any case.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, n)| n.eq_ignore_ascii_case(word)).map(|(p, _)| *p)
+    }
+
+    /// Whether its endpoints are an IP address and a port.
+    pub const fn is_inet(self) -> bool {
+        matches!(
+            self,
+            Self::Tcp | Self::Udp | Self::UdpLite | Self::Raw | Self::Icmp | Self::Sctp | Self::Mptcp
+        )
+    }
+
+    /// Whether its sockets go through the states of TCP.
+    pub const fn has_tcp_states(self) -> bool {
+        matches!(self, Self::Tcp | Self::Mptcp | Self::Sctp)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_in_order_and_unique() {
+        for (i, (f, name)) in Family::ALL.iter().enumerate() {
+            assert_eq!(*f as usize, i);
+            assert_eq!(Family::parse(name), Some(*f));
+        }
+        for (i, (p, name)) in Proto::ALL.iter().enumerate() {
+            assert_eq!(*p as usize, i);
+            assert_eq!(Proto::parse(name), Some(*p));
+            assert_eq!(serde_json::to_value(p).unwrap(), *name, "one word everywhere");
+        }
+    }
+}

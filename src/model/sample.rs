@@ -1,0 +1,140 @@
+//! What one poll read: raw, with its faults, and writable to a file.
+
+use super::{Attrs, Faults, Owner, Process, Socket, SystemLimits, Wants};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Nanoseconds since boot, counting sleep (`CLOCK_BOOTTIME`): for differences and process ages.
+    pub boot_ns: u64,
+    /// Nanoseconds since 1970-01-01 UTC (`CLOCK_REALTIME`): for people.
+    pub unix_ns: u64,
+}
+
+impl Stamp {
+    /// Seconds from `earlier` to this, 0 when it is not earlier.
+    pub fn secs_since(&self, earlier: Self) -> f64 {
+        self.boot_ns.saturating_sub(earlier.boot_ns) as f64 / 1e9
+    }
+}
+
+/// Where sockets are read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// `NETLINK_SOCK_DIAG`.
+    Netlink,
+    /// `/proc/net/*`.
+    Proc,
+    /// The crates `netstat2` and `sysinfo`.
+    Portable,
+    /// A scene: no kernel at all.
+    Script,
+}
+
+impl Backend {
+    /// All with their names.
+    pub const ALL: [(Self, &'static str); 4] = [
+        (Self::Netlink, "netlink"),
+        (Self::Proc, "proc"),
+        (Self::Portable, "portable"),
+        (Self::Script, "script"),
+    ];
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+}
+
+/// Which backend is in use, and why not a better one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendInfo {
+    /// The one in use.
+    pub backend: Backend,
+    /// Why: `asked for`, `sock_diag answers`, or what was tried first and how it failed.
+    pub why: String,
+}
+
+/// A network namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Namespace {
+    /// Inode of its `ns/net` file: its identity while it lives; 0 when not known.
+    pub inode: u64,
+    /// What people call it: `host`, an `ip netns` name, a container's name.
+    pub name: String,
+    /// Interface names by index.
+    pub interfaces: BTreeMap<u32, String>,
+}
+
+/// What one poll read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// When it began.
+    pub at: Stamp,
+    /// How long it took, microseconds.
+    pub took_us: u64,
+    /// Name of the machine.
+    pub host: Arc<str>,
+    /// Which backend.
+    pub backend: Arc<BackendInfo>,
+    /// What was asked for.
+    pub wants: Wants,
+    /// Namespaces read; [`super::SocketId::netns`] is an index of it.
+    pub namespaces: Arc<[Namespace]>,
+    /// The sockets, in the order the kernel gave them.
+    pub sockets: Vec<Socket>,
+    /// Attributes of all sockets as the kernel sent them; see [`Sample::attrs_of`].
+    pub attrs: Vec<u8>,
+    /// Names of endpoints that are not IP addresses; index 0 is empty.
+    pub names: Vec<Box<str>>,
+    /// Which descriptors hold which sockets, sorted by inode, then process, then descriptor.
+    pub owners: Arc<[Owner]>,
+    /// The processes, sorted by pid.
+    pub processes: Vec<Process>,
+    /// User names by id, for every id that occurs and has one.
+    pub users: Arc<BTreeMap<u32, Box<str>>>,
+    /// System-wide ceilings.
+    pub system: SystemLimits,
+    /// What went wrong on the way.
+    pub faults: Faults,
+}
+
+impl Sample {
+    /// A sample of nothing.
+    pub fn empty(at: Stamp, host: Arc<str>, backend: Arc<BackendInfo>, wants: Wants) -> Self {
+        Self {
+            at,
+            took_us: 0,
+            host,
+            backend,
+            wants,
+            namespaces: Arc::from([]),
+            sockets: Vec::new(),
+            attrs: Vec::new(),
+            names: vec!["".into()],
+            owners: Arc::from([]),
+            processes: Vec::new(),
+            users: Arc::default(),
+            system: SystemLimits::default(),
+            faults: Faults::default(),
+        }
+    }
+
+    /// The attributes of one of its sockets.
+    pub fn attrs_of(&self, s: &Socket) -> Attrs<'_> {
+        let at = s.attr_at as usize;
+        Attrs::new(self.attrs.get(at..at + usize::from(s.attr_len)).unwrap_or(&[]), s.family)
+    }
+
+    /// Adds attributes for a socket: sets its `attr_at` and `attr_len`.
+    pub fn push_attrs(&mut self, s: &mut Socket, raw: &[u8]) {
+        let raw = &raw[..raw.len().min(usize::from(u16::MAX))];
+        s.attr_at = self.attrs.len() as u32;
+        s.attr_len = raw.len() as u16;
+        self.attrs.extend_from_slice(raw);
+    }
+}

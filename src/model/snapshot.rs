@@ -1,0 +1,245 @@
+//! Rows ready to show: what the deriving layer made of the samples so far.
+
+use super::{
+    Addr, Attrs, Endpoint, FdUsage, Missing, Owner, Process, Proto, Sample, Scope, Socket, SocketId, Stamp,
+    State, StateCounts, SystemLimits,
+};
+use std::sync::Arc;
+
+/// Everything one frame, one list or one check is made from. Immutable; shared, never cloned.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Counts up by one from 1.
+    pub seq: u64,
+    /// The sample it was made from. Its `sockets` hold the live ones first and then, from [`Snapshot::live`] on, those
+    /// that closed a moment ago (whose attributes are gone).
+    pub sample: Sample,
+    /// How many of the sockets are live.
+    pub live: usize,
+    /// Beside each socket: what the samples before add to it.
+    pub facts: Vec<SocketFacts>,
+    /// Beside each socket: rates; empty when `tcp_info` was not read.
+    pub rates: Vec<Rates>,
+    /// The last known owner of sockets that have none any more, sorted by row.
+    pub former: Vec<(u32, Former)>,
+    /// Rows of the sockets of each process: `sockets_of[process_sockets[p].0..process_sockets[p].1]`.
+    pub sockets_of: Vec<u32>,
+    /// One row a process, beside [`Sample::processes`].
+    pub processes: Vec<ProcessFacts>,
+    /// One row a served endpoint, in the order of proto, port, address.
+    pub ports: Vec<Port>,
+    /// One row a remote address, most connections first.
+    pub peers: Vec<Peer>,
+    /// Live sockets by state.
+    pub states: StateCounts,
+    /// The counts of the last polls, oldest first, this one last.
+    pub history: Arc<Vec<(Stamp, StateCounts)>>,
+    /// Live sockets whose owner is missing, by reason, in the order of [`Missing`].
+    pub hidden: Vec<(Missing, u32)>,
+    /// Opened since the poll before.
+    pub opened: u32,
+    /// Closed since the poll before.
+    pub closed: u32,
+}
+
+/// What is known of a socket beyond what the last poll read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SocketFacts {
+    /// Range of its owners in [`Sample::owners`].
+    pub owners: (u32, u32),
+    /// Why it has no owner; `None` when it has one.
+    pub owner_missing: Option<Missing>,
+    /// When this program first saw it, nanoseconds after boot.
+    pub first_seen_ns: u64,
+    /// Whether it was there at this program's first poll: then it is older than `first_seen_ns` tells.
+    pub older: bool,
+    /// When this program first saw it in its present state, nanoseconds after boot.
+    pub state_since_ns: u64,
+    /// When it was found closed, nanoseconds after boot; 0 while it lives.
+    pub closed_ns: u64,
+    /// Which end began the connection.
+    pub direction: Direction,
+}
+
+/// Which end began a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// Not a connection, or not to be told.
+    None,
+    /// This end accepted it: a listener of this machine serves its local endpoint.
+    In,
+    /// This end connected.
+    Out,
+}
+
+impl Direction {
+    /// The word for it, `-` where there is none.
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::In => Some("in"),
+            Self::Out => Some("out"),
+        }
+    }
+}
+
+/// Speeds over the last interval, `None` without a reading before or when a counter went back.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct Rates {
+    /// Bytes received a second.
+    pub rx: Option<f32>,
+    /// Bytes sent and acknowledged a second.
+    pub tx: Option<f32>,
+    /// Segments retransmitted a second.
+    pub retrans: Option<f32>,
+}
+
+/// Who held a socket last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Former {
+    /// Process id.
+    pub pid: u32,
+    /// Its command name.
+    pub comm: Box<str>,
+    /// The descriptor it was.
+    pub fd: u32,
+}
+
+/// What is derived for one process.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct ProcessFacts {
+    /// Range of its rows in [`Snapshot::sockets_of`]; a socket it holds by two descriptors stands there once.
+    pub sockets: (u32, u32),
+    /// Its sockets by state.
+    pub states: StateCounts,
+    /// Sockets that serve an endpoint.
+    pub listening: u32,
+    /// Bytes received a second by its sockets.
+    pub rx: Option<f64>,
+    /// Bytes sent a second by its sockets.
+    pub tx: Option<f64>,
+    /// Open descriptors at the last polls, oldest first.
+    pub fd_history: Vec<u32>,
+    /// Change of open descriptors a minute, over that history.
+    pub fds_per_min: Option<f64>,
+    /// Nanoseconds after boot when this program first saw it.
+    pub first_seen_ns: u64,
+}
+
+/// One served endpoint: a listener, or several that share it (`SO_REUSEPORT`), or a bound datagram socket.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Port {
+    /// Namespace index.
+    pub netns: u16,
+    /// Protocol.
+    pub proto: Proto,
+    /// State: `LISTEN` or `UNCONN`.
+    pub state: State,
+    /// The endpoint.
+    pub local: Endpoint,
+    /// Interface it is bound to, 0 for none.
+    pub iface: u32,
+    /// Rows of the serving sockets.
+    pub sockets: Vec<u32>,
+    /// Rows of its live connections.
+    pub clients: Vec<u32>,
+    /// Distinct remote addresses among them.
+    pub hosts: u32,
+    /// Its connections by state.
+    pub states: StateCounts,
+    /// Connections waiting to be accepted, over all its sockets; of a datagram socket, bytes unread.
+    pub recv_q: u64,
+    /// Limit of the accept queue over all its sockets, 0 for datagrams.
+    pub backlog: u64,
+    /// Packets dropped by its sockets, where that was read.
+    pub drops: Option<u64>,
+    /// Processes that hold it: indexes, by pid.
+    pub processes: Vec<u32>,
+    /// Who can reach it.
+    pub scope: Scope,
+    /// Bytes received a second by its connections.
+    pub rx: Option<f64>,
+    /// Bytes sent a second by its connections.
+    pub tx: Option<f64>,
+}
+
+/// One remote address.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Peer {
+    /// The address.
+    pub addr: Addr,
+    /// Its scope.
+    pub scope: Scope,
+    /// Rows of its connections.
+    pub sockets: Vec<u32>,
+    /// Its connections by state.
+    pub states: StateCounts,
+    /// Local ports it uses (connections that it began) and remote ports used there (that this machine began).
+    pub ports: u32,
+    /// Processes that talk with it: indexes, by pid.
+    pub processes: Vec<u32>,
+    /// Bytes received a second.
+    pub rx: Option<f64>,
+    /// Bytes sent a second.
+    pub tx: Option<f64>,
+    /// When this program first saw it, nanoseconds after boot.
+    pub first_seen_ns: u64,
+}
+
+impl Snapshot {
+    /// All socket rows, live ones first, then those just closed.
+    pub fn sockets(&self) -> &[Socket] {
+        &self.sample.sockets
+    }
+    /// One socket row.
+    pub fn socket(&self, row: usize) -> &Socket {
+        &self.sample.sockets[row]
+    }
+    /// Attributes of a socket row.
+    pub fn attrs(&self, row: usize) -> Attrs<'_> {
+        self.sample.attrs_of(&self.sample.sockets[row])
+    }
+    /// Owners of a socket row.
+    pub fn owners(&self, row: usize) -> &[Owner] {
+        let (a, b) = self.facts[row].owners;
+        self.sample.owners.get(a as usize..b as usize).unwrap_or(&[])
+    }
+    /// The process of an owner.
+    pub fn process(&self, o: &Owner) -> &Process {
+        &self.sample.processes[o.process as usize]
+    }
+    /// The last owner of a socket row that has none any more.
+    pub fn former(&self, row: usize) -> Option<&Former> {
+        let i = self.former.binary_search_by_key(&(row as u32), |(r, _)| *r).ok()?;
+        Some(&self.former[i].1)
+    }
+    /// Rates of a socket row.
+    pub fn rates(&self, row: usize) -> Rates {
+        self.rates.get(row).copied().unwrap_or_default()
+    }
+    /// Rows of the sockets of a process.
+    pub fn sockets_of(&self, process: usize) -> &[u32] {
+        let (a, b) = self.processes[process].sockets;
+        &self.sockets_of[a as usize..b as usize]
+    }
+    /// Descriptors of a process, where known.
+    pub fn fds(&self, process: usize) -> Result<&FdUsage, Missing> {
+        self.sample.processes[process].fds.as_ref().map_err(|m| *m)
+    }
+    /// A user's name.
+    pub fn user(&self, uid: u32) -> Option<&str> {
+        self.sample.users.get(&uid).map(AsRef::as_ref)
+    }
+    /// System-wide ceilings.
+    pub fn system(&self) -> &SystemLimits {
+        &self.sample.system
+    }
+    /// An interface's name, by the namespace of a socket.
+    pub fn iface(&self, netns: u16, index: u32) -> Option<&str> {
+        self.sample.namespaces.get(usize::from(netns))?.interfaces.get(&index).map(String::as_str)
+    }
+    /// The row of a socket, by its identity. Linear: for a selection, not for joining.
+    pub fn find(&self, id: SocketId) -> Option<usize> {
+        self.sample.sockets.iter().position(|s| s.id == id)
+    }
+}

@@ -1,0 +1,357 @@
+//! Socket states, their names and their sets.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The state of a socket: the eleven of TCP (RFC 9293, 3.3.2), and `UNCONN` for a datagram socket without a peer.
+///
+/// The order is the order of display: what serves, what works, what is being set up, what is going away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum State {
+    /// Waiting for connections.
+    Listen,
+    /// Both ends agree that there is a connection; also a connected datagram socket.
+    Established,
+    /// Our SYN is sent, no answer yet.
+    SynSent,
+    /// A SYN came, our SYN-ACK is sent, the last ACK is awaited.
+    SynRecv,
+    /// This end closed; its FIN is not acknowledged yet.
+    #[serde(rename = "FIN_WAIT1")]
+    FinWait1,
+    /// This end closed and that is acknowledged; the far end may still send.
+    #[serde(rename = "FIN_WAIT2")]
+    FinWait2,
+    /// The far end closed; this program has not.
+    CloseWait,
+    /// Closed by the far end, then by this one; the last ACK is awaited.
+    LastAck,
+    /// Both ends closed at once; the ACK of our FIN is awaited.
+    Closing,
+    /// Closed by this end first; kept a minute so that late segments meet no new connection.
+    TimeWait,
+    /// Bound or fresh, neither listening nor connected.
+    Closed,
+    /// A datagram or raw socket without a peer.
+    Unconn,
+}
+
+/// What one state is called and how to think of it.
+#[derive(Debug)]
+pub struct StateInfo {
+    /// The state.
+    pub state: State,
+    /// Its name on screen, in JSON and in the documentation.
+    pub name: &'static str,
+    /// Other spellings that filters accept; case, `-`, `_` and blanks never matter.
+    pub aliases: &'static [&'static str],
+    /// The number in the kernel's `enum tcp_states` (`include/net/tcp_states.h`); 0 where it shares another's.
+    pub kernel: u8,
+    /// One line for a person who sees it in the table.
+    pub meaning: &'static str,
+}
+
+/// Every state once, in display order.
+pub const STATES: [StateInfo; 12] = [
+    StateInfo {
+        state: State::Listen,
+        name: "LISTEN",
+        aliases: &["listening"],
+        kernel: 10,
+        meaning: "waiting for connections",
+    },
+    StateInfo {
+        state: State::Established,
+        name: "ESTABLISHED",
+        aliases: &["estab", "est"],
+        kernel: 1,
+        meaning: "connected; data can flow both ways",
+    },
+    StateInfo {
+        state: State::SynSent,
+        name: "SYN_SENT",
+        aliases: &[],
+        kernel: 2,
+        meaning: "connecting; the far end has not answered yet",
+    },
+    StateInfo {
+        state: State::SynRecv,
+        name: "SYN_RECV",
+        aliases: &["syn-rcv", "syn-received", "new-syn-recv"],
+        kernel: 3,
+        meaning: "a client is connecting; its last ACK is awaited",
+    },
+    StateInfo {
+        state: State::FinWait1,
+        name: "FIN_WAIT1",
+        aliases: &["fin-wait-1"],
+        kernel: 4,
+        meaning: "closed here; the far end has not acknowledged it yet",
+    },
+    StateInfo {
+        state: State::FinWait2,
+        name: "FIN_WAIT2",
+        aliases: &["fin-wait-2"],
+        kernel: 5,
+        meaning: "closed here; the far end has not closed yet",
+    },
+    StateInfo {
+        state: State::CloseWait,
+        name: "CLOSE_WAIT",
+        aliases: &[],
+        kernel: 8,
+        meaning: "the other side has closed; this program has not: a descriptor leak if it grows",
+    },
+    StateInfo {
+        state: State::LastAck,
+        name: "LAST_ACK",
+        aliases: &[],
+        kernel: 9,
+        meaning: "both sides have closed; the last acknowledgement is awaited",
+    },
+    StateInfo {
+        state: State::Closing,
+        name: "CLOSING",
+        aliases: &[],
+        kernel: 11,
+        meaning: "both sides closed at the same moment",
+    },
+    StateInfo {
+        state: State::TimeWait,
+        name: "TIME_WAIT",
+        aliases: &[],
+        kernel: 6,
+        meaning: "closed here first; kept for a minute so that late packets do no harm",
+    },
+    StateInfo {
+        state: State::Closed,
+        name: "CLOSED",
+        aliases: &["close", "bound", "bound-inactive"],
+        kernel: 7,
+        meaning: "neither listening nor connected",
+    },
+    StateInfo {
+        state: State::Unconn,
+        name: "UNCONN",
+        aliases: &["unconnected"],
+        kernel: 0,
+        meaning: "a datagram socket without a fixed peer",
+    },
+];
+
+impl State {
+    /// How many states there are.
+    pub const COUNT: usize = STATES.len();
+
+    /// All states in display order.
+    pub fn all() -> impl ExactSizeIterator<Item = Self> + Clone {
+        STATES.iter().map(|s| s.state)
+    }
+
+    /// What it is called and means.
+    pub const fn info(self) -> &'static StateInfo {
+        &STATES[self as usize]
+    }
+
+    /// Its name, `CLOSE_WAIT`.
+    pub const fn name(self) -> &'static str {
+        self.info().name
+    }
+
+    /// From the kernel's number for a socket whose protocol has TCP's states. `TCP_NEW_SYN_RECV` (12) is
+    /// `SYN_RECV`, `TCP_BOUND_INACTIVE` (13) is `CLOSED`.
+    pub fn from_kernel_tcp(n: u8) -> Option<Self> {
+        match n {
+            0 => None,
+            12 => Some(Self::SynRecv),
+            13 => Some(Self::Closed),
+            n => STATES.iter().find(|s| s.kernel == n).map(|s| s.state),
+        }
+    }
+
+    /// From the kernel's number for a datagram or raw socket: `TCP_ESTABLISHED` has a peer, all else has none.
+    pub const fn from_kernel_datagram(n: u8) -> Self {
+        if n == 1 { Self::Established } else { Self::Unconn }
+    }
+
+    /// The state of that name: any case, `-`, `_` and blanks alike, also as `ss` and `netstat` spell it.
+    pub fn parse(word: &str) -> Option<Self> {
+        let plain = |s: &str| -> String {
+            s.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).map(|c| c.to_ascii_lowercase()).collect()
+        };
+        if word.len() > 32 {
+            return None;
+        }
+        let word = plain(word);
+        STATES
+            .iter()
+            .find(|s| plain(s.name) == word || s.aliases.iter().any(|a| plain(a) == word))
+            .map(|s| s.state)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A set of states.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct StateSet(u16);
+
+impl StateSet {
+    /// No state.
+    pub const NONE: Self = Self(0);
+    /// Every state.
+    pub const ALL: Self = Self((1 << STATES.len()) - 1);
+
+    /// Just these.
+    pub fn of(states: &[State]) -> Self {
+        states.iter().fold(Self::NONE, |s, x| s.with(*x))
+    }
+    /// With one more.
+    #[must_use]
+    pub const fn with(self, s: State) -> Self {
+        Self(self.0 | 1 << s as u8)
+    }
+    /// Whether it holds this one.
+    pub const fn has(self, s: State) -> bool {
+        self.0 & 1 << s as u8 != 0
+    }
+    /// In either.
+    #[must_use]
+    pub const fn or(self, o: Self) -> Self {
+        Self(self.0 | o.0)
+    }
+    /// In both.
+    #[must_use]
+    pub const fn and(self, o: Self) -> Self {
+        Self(self.0 & o.0)
+    }
+    /// In neither this one.
+    #[must_use]
+    pub const fn not(self) -> Self {
+        Self(!self.0 & Self::ALL.0)
+    }
+    /// Whether there is nothing in it.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+    /// Its members in display order.
+    pub fn iter(self) -> impl Iterator<Item = State> {
+        State::all().filter(move |s| self.has(*s))
+    }
+    /// The bit mask of kernel state numbers that a dump of a protocol with TCP's states asks for
+    /// (`inet_diag_req_v2.idiag_states`, bit *n* for state *n*).
+    pub fn kernel_tcp_mask(self) -> u32 {
+        let mut m = self.iter().filter(|s| s.info().kernel != 0).fold(0u32, |m, s| m | 1 << s.info().kernel);
+        if self.has(State::SynRecv) {
+            m |= 1 << 12;
+        }
+        if self.has(State::Closed) {
+            m |= 1 << 13;
+        }
+        m
+    }
+    /// The same for a datagram or raw protocol: 1 has a peer, 7 has none.
+    pub const fn kernel_datagram_mask(self) -> u32 {
+        (self.has(State::Established) as u32) << 1 | (self.has(State::Unconn) as u32) << 7
+    }
+}
+
+impl fmt::Debug for StateSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(State::name)).finish()
+    }
+}
+
+/// How many sockets there are in each state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StateCounts([u32; State::COUNT]);
+
+impl StateCounts {
+    /// One more in this state.
+    pub const fn add(&mut self, s: State) {
+        self.0[s as usize] += 1;
+    }
+    /// How many are in this state.
+    pub const fn get(&self, s: State) -> u32 {
+        self.0[s as usize]
+    }
+    /// How many there are in all.
+    pub fn total(&self) -> u32 {
+        self.0.iter().sum()
+    }
+    /// The states that occur, with their counts, in display order.
+    pub fn present(&self) -> impl Iterator<Item = (State, u32)> + '_ {
+        State::all().zip(self.0).filter(|(_, n)| *n > 0)
+    }
+    /// Adds another's counts.
+    pub fn merge(&mut self, o: &Self) {
+        for (a, b) in self.0.iter_mut().zip(o.0) {
+            *a += b;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_enum() {
+        for (i, s) in STATES.iter().enumerate() {
+            assert_eq!(s.state as usize, i);
+            assert_eq!(serde_json::to_value(s.state).unwrap(), s.name, "one word everywhere");
+            assert!(!s.meaning.is_empty());
+        }
+    }
+
+    #[test]
+    fn every_spelling_parses() {
+        for (word, want) in [
+            ("close-wait", State::CloseWait),
+            ("CLOSE_WAIT", State::CloseWait),
+            ("closewait", State::CloseWait),
+            ("Close Wait", State::CloseWait),
+            ("estab", State::Established),
+            ("LISTENING", State::Listen),
+            ("FIN-WAIT-1", State::FinWait1),
+            ("fin_wait2", State::FinWait2),
+            ("unconnected", State::Unconn),
+            ("close", State::Closed),
+            ("syn-rcv", State::SynRecv),
+        ] {
+            assert_eq!(State::parse(word), Some(want), "{word}");
+        }
+        for s in State::all() {
+            assert_eq!(State::parse(s.name()), Some(s));
+        }
+        assert_eq!(State::parse("bogus"), None);
+        assert_eq!(State::parse(""), None);
+    }
+
+    #[test]
+    fn kernel_numbers_go_both_ways() {
+        for n in 1..=11 {
+            let s = State::from_kernel_tcp(n).unwrap();
+            assert_eq!(s.info().kernel, n);
+            assert!(StateSet::of(&[s]).kernel_tcp_mask() & 1 << n != 0);
+        }
+        assert_eq!(State::from_kernel_tcp(0), None);
+        assert_eq!(State::from_kernel_tcp(14), None);
+        assert_eq!(StateSet::ALL.kernel_tcp_mask(), 0x3ffe);
+        assert_eq!(StateSet::ALL.kernel_datagram_mask(), 0x82);
+    }
+
+    #[test]
+    fn sets() {
+        let s = StateSet::of(&[State::Listen, State::TimeWait]);
+        assert!(s.has(State::Listen) && !s.has(State::CloseWait));
+        assert_eq!(s.not().and(s), StateSet::NONE);
+        assert_eq!(s.not().or(s), StateSet::ALL);
+        assert_eq!(s.iter().count(), 2);
+    }
+}

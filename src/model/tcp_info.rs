@@ -1,0 +1,210 @@
+//! `struct tcp_info`, field by field (`include/uapi/linux/tcp.h`).
+
+use super::attr::{read_u32, read_u64};
+
+/// What a number of `tcp_info` counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TcpUnit {
+    /// A plain number: packets, segments, events.
+    Count,
+    /// Bytes.
+    Bytes,
+    /// Bytes a second.
+    BytesPerSec,
+    /// Microseconds.
+    Micros,
+    /// Milliseconds.
+    Millis,
+    /// Bits that each mean something.
+    Flags,
+}
+
+/// One field of `struct tcp_info`: where it lies and what it says.
+#[derive(Debug)]
+pub struct TcpField {
+    /// Its name here: the kernel's without `tcpi_`, the unit appended where it has one.
+    pub name: &'static str,
+    /// Byte offset in the structure.
+    pub offset: usize,
+    /// Width in bytes: 1, 2, 4 or 8.
+    pub width: usize,
+    /// What it counts.
+    pub unit: TcpUnit,
+    /// One plain sentence.
+    pub help: &'static str,
+}
+
+/// A view over the bytes of `tcp_info` that this kernel sent. Every field is `None` where they end before it.
+#[derive(Clone, Copy, Debug)]
+pub struct TcpInfo<'a>(&'a [u8]);
+
+impl<'a> TcpInfo<'a> {
+    /// Over the payload of `INET_DIAG_INFO`.
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// How many bytes the kernel sent.
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// One field by its entry in [`TCP_FIELDS`].
+    pub fn field(&self, f: &TcpField) -> Option<u64> {
+        match f.width {
+            1 => self.0.get(f.offset).map(|b| u64::from(*b)),
+            2 => {
+                self.0.get(f.offset..f.offset + 2)?.try_into().ok().map(|b| u64::from(u16::from_ne_bytes(b)))
+            }
+            4 => read_u32(self.0, f.offset).map(u64::from),
+            _ => read_u64(self.0, f.offset),
+        }
+    }
+
+    /// Send window scale, 0 to 14 (low half of the byte after `options`).
+    pub fn snd_wscale(&self) -> Option<u8> {
+        self.0.get(6).map(|b| b & 15)
+    }
+
+    /// Receive window scale, 0 to 14 (high half of the same byte).
+    pub fn rcv_wscale(&self) -> Option<u8> {
+        self.0.get(6).map(|b| b >> 4)
+    }
+
+    /// Whether the delivery rate was limited by the application, not by the network.
+    pub fn app_limited(&self) -> Option<bool> {
+        self.0.get(7).map(|b| b & 1 != 0)
+    }
+}
+
+macro_rules! tcp_fields {
+    ($($name:ident $index:ident @ $offset:literal : $width:literal $unit:ident, $help:literal;)*) => {
+        /// Every whole-byte field of `struct tcp_info` up to Linux 6.18, in the kernel's order.
+        pub const TCP_FIELDS: &[TcpField] = &[$(
+            TcpField { name: stringify!($name), offset: $offset, width: $width, unit: TcpUnit::$unit, help: $help },
+        )*];
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
+        enum Index { $($index,)* }
+        impl TcpInfo<'_> {
+            $(
+                #[doc = $help]
+                #[inline]
+                pub fn $name(&self) -> Option<u64> {
+                    self.field(&TCP_FIELDS[Index::$index as usize])
+                }
+            )*
+        }
+    };
+}
+
+tcp_fields! {
+    state STATE @ 0:1 Count, "State as the kernel numbers it.";
+    ca_state CA_STATE @ 1:1 Count, "Congestion avoidance: 0 open, 1 disorder, 2 CWR, 3 recovery, 4 loss.";
+    retransmits RETRANSMITS @ 2:1 Count, "Retransmission timeouts in a row that are not answered yet.";
+    probes PROBES @ 3:1 Count, "Window or keepalive probes that are not answered yet.";
+    backoff BACKOFF @ 4:1 Count, "How often the retransmission timer has doubled.";
+    options OPTIONS @ 5:1 Flags, "Agreed options: 1 timestamps, 2 SACK, 4 window scale, 8 ECN, 16 ECN seen, 32 SYN data, 64 microsecond timestamps.";
+    rto_us RTO @ 8:4 Micros, "Retransmission timeout.";
+    ato_us ATO @ 12:4 Micros, "Delayed-acknowledgement timeout.";
+    snd_mss SND_MSS @ 16:4 Bytes, "Largest segment this end sends.";
+    rcv_mss RCV_MSS @ 20:4 Bytes, "Segment size estimated from what came in.";
+    unacked UNACKED @ 24:4 Count, "Segments sent and not acknowledged; on a listener the accept queue's length.";
+    sacked SACKED @ 28:4 Count, "Segments acknowledged selectively; on a listener the accept queue's limit.";
+    lost LOST @ 32:4 Count, "Segments taken for lost.";
+    retrans RETRANS @ 36:4 Count, "Segments being retransmitted now.";
+    fackets FACKETS @ 40:4 Count, "Segments up to the highest selectively acknowledged (old kernels).";
+    last_data_sent_ms LAST_DATA_SENT @ 44:4 Millis, "Since data was last sent.";
+    last_ack_sent_ms LAST_ACK_SENT @ 48:4 Millis, "Not kept by the kernel: always 0.";
+    last_data_recv_ms LAST_DATA_RECV @ 52:4 Millis, "Since data last came in.";
+    last_ack_recv_ms LAST_ACK_RECV @ 56:4 Millis, "Since an acknowledgement last came in.";
+    pmtu PMTU @ 60:4 Bytes, "Path MTU.";
+    rcv_ssthresh RCV_SSTHRESH @ 64:4 Bytes, "Limit of the receive window that is offered now.";
+    rtt_us RTT @ 68:4 Micros, "Round-trip time, smoothed.";
+    rttvar_us RTTVAR @ 72:4 Micros, "Round-trip time, mean deviation.";
+    snd_ssthresh SND_SSTHRESH @ 76:4 Count, "Slow-start threshold in segments; 2147483647: none yet.";
+    snd_cwnd SND_CWND @ 80:4 Count, "Congestion window in segments.";
+    advmss ADVMSS @ 84:4 Bytes, "Segment size announced to the far end.";
+    reordering REORDERING @ 88:4 Count, "Reordering the connection tolerates, in segments.";
+    rcv_rtt_us RCV_RTT @ 92:4 Micros, "Round-trip time as the receiver estimates it.";
+    rcv_space RCV_SPACE @ 96:4 Bytes, "Receive buffer the automatic tuning aims at.";
+    total_retrans TOTAL_RETRANS @ 100:4 Count, "Segments retransmitted since the start.";
+    pacing_rate PACING_RATE @ 104:8 BytesPerSec, "Rate at which sending is paced.";
+    max_pacing_rate MAX_PACING_RATE @ 112:8 BytesPerSec, "Ceiling of the paced rate.";
+    bytes_acked BYTES_ACKED @ 120:8 Bytes, "Bytes sent and acknowledged since the start.";
+    bytes_received BYTES_RECEIVED @ 128:8 Bytes, "Bytes received since the start.";
+    segs_out SEGS_OUT @ 136:4 Count, "Segments sent.";
+    segs_in SEGS_IN @ 140:4 Count, "Segments received.";
+    notsent_bytes NOTSENT @ 144:4 Bytes, "In the send queue, not sent yet.";
+    min_rtt_us MIN_RTT @ 148:4 Micros, "Smallest round-trip time of the recent past.";
+    data_segs_in DATA_SEGS_IN @ 152:4 Count, "Segments with data received.";
+    data_segs_out DATA_SEGS_OUT @ 156:4 Count, "Segments with data sent.";
+    delivery_rate DELIVERY_RATE @ 160:8 BytesPerSec, "Rate at which data was lately delivered.";
+    busy_time_us BUSY_TIME @ 168:8 Micros, "Time with data to send or unacknowledged.";
+    rwnd_limited_us RWND_LIMITED @ 176:8 Micros, "Part of the busy time limited by the far end's receive window.";
+    sndbuf_limited_us SNDBUF_LIMITED @ 184:8 Micros, "Part of the busy time limited by this end's send buffer.";
+    delivered DELIVERED @ 192:4 Count, "Segments delivered, retransmissions included.";
+    delivered_ce DELIVERED_CE @ 196:4 Count, "Of those, acknowledged with a congestion mark.";
+    bytes_sent BYTES_SENT @ 200:8 Bytes, "Bytes sent, retransmissions included.";
+    bytes_retrans BYTES_RETRANS @ 208:8 Bytes, "Bytes retransmitted.";
+    dsack_dups DSACK_DUPS @ 216:4 Count, "Duplicates the far end reported.";
+    reord_seen REORD_SEEN @ 220:4 Count, "Reorderings seen.";
+    rcv_ooopack RCV_OOOPACK @ 224:4 Count, "Segments that came out of order.";
+    snd_wnd SND_WND @ 228:4 Bytes, "Send window the far end offers.";
+    rcv_wnd RCV_WND @ 232:4 Bytes, "Receive window this end offers.";
+    rehash REHASH @ 236:4 Count, "Path changes tried by this end after timeouts.";
+    total_rto TOTAL_RTO @ 240:2 Count, "Retransmission timeouts since the start.";
+    total_rto_recoveries TOTAL_RTO_RECOVERIES @ 242:2 Count, "Recoveries from a timeout.";
+    total_rto_time_ms TOTAL_RTO_TIME @ 244:4 Millis, "Time spent in recovery from timeouts.";
+    received_ce RECEIVED_CE @ 248:4 Count, "Segments received with a congestion mark (AccECN).";
+    delivered_e1_bytes DELIVERED_E1 @ 252:4 Bytes, "Delivered with ECT(1) (AccECN).";
+    delivered_e0_bytes DELIVERED_E0 @ 256:4 Bytes, "Delivered with ECT(0) (AccECN).";
+    delivered_ce_bytes DELIVERED_CEB @ 260:4 Bytes, "Delivered with a congestion mark (AccECN).";
+    received_e1_bytes RECEIVED_E1 @ 264:4 Bytes, "Received with ECT(1) (AccECN).";
+    received_e0_bytes RECEIVED_E0 @ 268:4 Bytes, "Received with ECT(0) (AccECN).";
+    received_ce_bytes RECEIVED_CEB @ 272:4 Bytes, "Received with a congestion mark (AccECN).";
+    accecn_fail_mode ACCECN_FAIL @ 276:2 Flags, "Why accurate ECN is not in use.";
+    accecn_opt_seen ACCECN_OPT @ 278:2 Flags, "Accurate ECN options seen.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_neither_overlap_nor_repeat() {
+        let mut end = 0;
+        for f in TCP_FIELDS {
+            assert!(f.offset >= end, "{} begins before its neighbour ends", f.name);
+            assert!(matches!(f.width, 1 | 2 | 4 | 8) && f.offset % f.width == 0, "{}", f.name);
+            assert!(!f.help.is_empty());
+            end = f.offset + f.width;
+        }
+        let mut names: Vec<_> = TCP_FIELDS.iter().map(|f| f.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), TCP_FIELDS.len());
+    }
+
+    #[test]
+    fn shorter_and_longer_are_normal() {
+        let mut b = vec![0u8; 400];
+        b[68..72].copy_from_slice(&410u32.to_ne_bytes());
+        b[120..128].copy_from_slice(&(1u64 << 40).to_ne_bytes());
+        b[6] = 0x97;
+        let long = TcpInfo::new(&b);
+        assert_eq!(long.rtt_us(), Some(410));
+        assert_eq!(long.bytes_acked(), Some(1 << 40));
+        assert_eq!((long.snd_wscale(), long.rcv_wscale()), (Some(7), Some(9)));
+        let short = TcpInfo::new(&b[..104]);
+        assert_eq!(short.rtt_us(), Some(410));
+        assert_eq!(short.total_retrans(), Some(0));
+        assert_eq!(short.bytes_acked(), None);
+        assert_eq!(TcpInfo::new(&b[..126]).bytes_acked(), None, "cut in the middle");
+        assert_eq!(TcpInfo::new(&[]).state(), None);
+    }
+}

@@ -1,0 +1,79 @@
+//! Making text from outside safe to show: names, command lines and paths are whatever their makers put there.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// Whether a character must not reach a terminal as it is: C0 and C1 controls, DEL, the bidirectional controls that can
+/// make a line read as another (U+200E/F, U+202A–E, U+2066–9, U+061C), line and paragraph separators, and
+/// the invisible ones (zero width, soft hyphen, tags, interlinear, BOM).
+pub const fn is_hostile(c: char) -> bool {
+    matches!(c,
+        '\0'..='\x1f' | '\x7f'..='\u{9f}'
+        | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// The text with every hostile character escaped: `\n`, `\t`, `\r`, `\e`, else `\u{202e}`. Borrowed when there is none.
+pub fn escape(s: &str) -> Cow<'_, str> {
+    if !s.chars().any(is_hostile) {
+        return Cow::Borrowed(s);
+    }
+    let mut out = String::with_capacity(s.len() + 8);
+    for c in s.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            '\x1b' => out.push_str("\\e"),
+            c if is_hostile(c) => {
+                let _ = write!(out, "\\u{{{:x}}}", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Bytes as text: what is not UTF-8 stands as `\xNN`, so nothing is lost and two names never look alike.
+pub fn from_bytes(b: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(b) {
+        Ok(s) => Cow::Borrowed(s),
+        Err(_) => {
+            let mut out = String::with_capacity(b.len() + 8);
+            for chunk in b.utf8_chunks() {
+                out.push_str(chunk.valid());
+                for bad in chunk.invalid() {
+                    let _ = write!(out, "\\x{bad:02x}");
+                }
+            }
+            Cow::Owned(out)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_hostile_is_left() {
+        for (raw, want) in [
+            ("nginx", "nginx"),
+            ("한국어", "한국어"),
+            ("a\nb\tc", "a\\nb\\tc"),
+            ("\x1b[31mred", "\\e[31mred"),
+            ("x\u{202e}y", "x\\u{202e}y"),
+            ("\u{9b}2J", "\\u{9b}2J"),
+            ("a\u{200b}b", "a\\u{200b}b"),
+        ] {
+            assert_eq!(escape(raw), want);
+            assert!(!escape(raw).chars().any(is_hostile));
+        }
+    }
+
+    #[test]
+    fn bytes_keep_what_they_are() {
+        assert_eq!(from_bytes(b"ok"), "ok");
+        assert_eq!(from_bytes(b"a\xff\xc3b"), "a\\xff\\xc3b");
+    }
+}

@@ -1,0 +1,169 @@
+//! What a poll is asked to read. Cost follows use: what no column, filter or sort needs is not read.
+
+use super::{Addr, Proto, StateSet};
+use serde::{Deserialize, Serialize};
+
+/// Optional kernel attributes, the bits of `inet_diag_req_v2.idiag_ext` (bit *n*−1 asks for attribute *n*).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct AttrSet(pub u8);
+
+impl AttrSet {
+    /// Nothing optional.
+    pub const NONE: Self = Self(0);
+    /// `tcp_info`.
+    pub const INFO: Self = Self(1 << 1);
+    /// The congestion algorithm's name.
+    pub const CONG: Self = Self(1 << 3);
+    /// Type of service.
+    pub const TOS: Self = Self(1 << 4);
+    /// Traffic class; also class id.
+    pub const TCLASS: Self = Self(1 << 5);
+    /// Socket memory and drops.
+    pub const SKMEM: Self = Self(1 << 6);
+    /// Which halves are shut down.
+    pub const SHUTDOWN: Self = Self(1 << 7);
+    /// Vegas, DCTCP or BBR figures.
+    pub const VEGAS: Self = Self(1 << 2);
+    /// All that there are.
+    pub const ALL: Self = Self(0xfe);
+
+    /// In either.
+    #[must_use]
+    pub const fn or(self, o: Self) -> Self {
+        Self(self.0 | o.0)
+    }
+    /// Whether it holds all of `o`.
+    pub const fn has(self, o: Self) -> bool {
+        self.0 & o.0 == o.0
+    }
+}
+
+/// A set of protocols.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ProtoSet(u16);
+
+impl ProtoSet {
+    /// None.
+    pub const NONE: Self = Self(0);
+    /// TCP and UDP.
+    pub const TCP_UDP: Self = Self(1 << Proto::Tcp as u8 | 1 << Proto::Udp as u8);
+    /// Every protocol.
+    pub const ALL: Self = Self((1 << Proto::ALL.len()) - 1);
+
+    /// With one more.
+    #[must_use]
+    pub const fn with(self, p: Proto) -> Self {
+        Self(self.0 | 1 << p as u8)
+    }
+    /// Whether it holds this one.
+    pub const fn has(self, p: Proto) -> bool {
+        self.0 & 1 << p as u8 != 0
+    }
+    /// In either.
+    #[must_use]
+    pub const fn or(self, o: Self) -> Self {
+        Self(self.0 | o.0)
+    }
+    /// In both.
+    #[must_use]
+    pub const fn and(self, o: Self) -> Self {
+        Self(self.0 & o.0)
+    }
+    /// All but these.
+    #[must_use]
+    pub const fn not(self) -> Self {
+        Self(!self.0 & Self::ALL.0)
+    }
+    /// Whether there is nothing in it.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// One end of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// This one.
+    Local,
+    /// The far one.
+    Remote,
+}
+
+/// A condition that the kernel can test while it dumps (`INET_DIAG_REQ_BYTECODE`). What it lets through is at least
+/// what the filter wants; the filter itself is always evaluated over the rows that come back.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prefilter {
+    /// All of them (none: always true).
+    And(Vec<Self>),
+    /// Any of them (none: never true).
+    Or(Vec<Self>),
+    /// Not this one.
+    Not(Box<Self>),
+    /// The port of one end lies within `low..=high`.
+    Ports {
+        /// Which end.
+        side: Side,
+        /// Lowest that matches.
+        low: u16,
+        /// Highest that matches.
+        high: u16,
+    },
+    /// The address of one end has this prefix; IPv4 prefixes cover IPv4-mapped addresses too.
+    Prefix {
+        /// Which end.
+        side: Side,
+        /// The network.
+        addr: Addr,
+        /// Its length in bits as written: 0 to 32 for IPv4, 0 to 128 for IPv6.
+        len: u8,
+    },
+    /// Bound to the interface of this name.
+    Iface(String),
+    /// `(mark & mask) == value`.
+    Mark {
+        /// The value.
+        value: u32,
+        /// The bits that count.
+        mask: u32,
+    },
+    /// In the cgroup (v2) at this path below the cgroup root, not in its children.
+    Cgroup(String),
+    /// The kernel chose the local port.
+    AutoBound,
+}
+
+/// What to read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wants {
+    /// Which protocols.
+    pub protos: ProtoSet,
+    /// Which states.
+    pub states: StateSet,
+    /// Which optional attributes.
+    pub attrs: AttrSet,
+    /// Whether to find the processes that hold the sockets.
+    pub owners: bool,
+    /// Whether to read the processes and their descriptor counts and limits at all.
+    pub processes: bool,
+    /// Whether to split every process's descriptors by kind (a walk over all of them).
+    pub fd_kinds: bool,
+    /// What the kernel may leave out.
+    pub prefilter: Option<Prefilter>,
+}
+
+impl Default for Wants {
+    /// All TCP and UDP sockets with their owners, no optional attribute.
+    fn default() -> Self {
+        Self {
+            protos: ProtoSet::TCP_UDP,
+            states: StateSet::ALL,
+            attrs: AttrSet::NONE,
+            owners: true,
+            processes: true,
+            fd_kinds: false,
+            prefilter: None,
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What a column is.
+
+use super::Value;
+use crate::model::{AttrSet, Snapshot, tcp_info::TcpField};
+
+/// What a column's values are and in which unit; decides how they are shown and what a filter may compare them with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Text.
+    Text,
+    /// A plain number, grouped in thousands on screen.
+    Count,
+    /// A number that is a name: pid, inode, cookie. Never grouped or scaled.
+    Id,
+    /// A number shown in hexadecimal: mark, cookie.
+    Hex,
+    /// Bytes, scaled by 1024 on screen.
+    Bytes,
+    /// Bytes a second.
+    BytesPerSec,
+    /// A number a second.
+    PerSec,
+    /// A number a minute, with its sign.
+    PerMin,
+    /// Microseconds.
+    Micros,
+    /// Milliseconds.
+    Millis,
+    /// Seconds.
+    Secs,
+    /// Percent, 0 to 100 and above.
+    Percent,
+    /// A port, with its service's name where wanted.
+    Port,
+    /// An address.
+    Addr,
+    /// An address and port.
+    Endpoint,
+    /// A state.
+    State,
+    /// Yes or no.
+    Bool,
+    /// Counts by state.
+    States,
+    /// Structured: shown in short, whole in JSON.
+    List,
+}
+
+/// On which side of its column a cell stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Align {
+    /// Text.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// Widths in screen columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Width {
+    /// Below this the column is dropped instead.
+    pub min: u16,
+    /// What it takes when there is room; values change without moving the neighbours.
+    pub normal: u16,
+    /// It may grow to this where the content is longer and room is left.
+    pub max: u16,
+}
+
+/// What must have been read for a column to have values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// Kernel attributes.
+    pub attrs: AttrSet,
+    /// Owners of sockets.
+    pub owners: bool,
+    /// Descriptors by kind.
+    pub fd_kinds: bool,
+}
+
+impl Needs {
+    /// Nothing but the socket's fixed part.
+    pub const NONE: Self = Self { attrs: AttrSet::NONE, owners: false, fd_kinds: false };
+    /// Owners.
+    pub const OWNERS: Self = Self { attrs: AttrSet::NONE, owners: true, fd_kinds: false };
+    /// Descriptors by kind.
+    pub const FD_KINDS: Self = Self { attrs: AttrSet::NONE, owners: true, fd_kinds: true };
+
+    /// These attributes.
+    pub const fn attrs(attrs: AttrSet) -> Self {
+        Self { attrs, owners: false, fd_kinds: false }
+    }
+
+    /// What either needs.
+    #[must_use]
+    pub const fn or(self, o: Self) -> Self {
+        Self {
+            attrs: self.attrs.or(o.attrs),
+            owners: self.owners || o.owners,
+            fd_kinds: self.fd_kinds || o.fd_kinds,
+        }
+    }
+}
+
+/// Reads a row's value.
+pub type GetFn = for<'a> fn(&'a Snapshot, usize) -> Value<'a>;
+
+/// Calls back with each of a row's values until one call says `true`; whether one did.
+pub type AnyFn = fn(&Snapshot, usize, &mut dyn FnMut(&Value<'_>) -> bool) -> bool;
+
+/// How a row's value is read.
+#[derive(Clone, Copy, Debug)]
+pub enum Get {
+    /// By a function.
+    Fn(GetFn),
+    /// A field of `tcp_info` of a socket row.
+    Tcp(&'static TcpField),
+}
+
+/// One column of one table: the one place where all is said about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// Its name: `--columns`, `--sort`, filter field, JSON key and CSV header.
+    pub name: &'static str,
+    /// Other words a filter and a flag accept for it.
+    pub aliases: &'static [&'static str],
+    /// Its title on screen, in capitals.
+    pub title: &'static str,
+    /// One plain sentence: what it is, where it comes from.
+    pub help: &'static str,
+    /// What its values are.
+    pub kind: Kind,
+    /// Where cells stand.
+    pub align: Align,
+    /// Its widths.
+    pub width: Width,
+    /// On a narrow screen columns with a higher number go first; 0 stays to the last.
+    pub drop: u8,
+    /// What must be read for it.
+    pub needs: Needs,
+    /// The value of a row.
+    pub get: Get,
+    /// All values of a row, where it can have several (owners): a filter matches when any does.
+    pub any: Option<AnyFn>,
+}
+
+impl Column {
+    /// The value of a row.
+    pub fn value<'a>(&self, snap: &'a Snapshot, row: usize) -> Value<'a> {
+        match self.get {
+            Get::Fn(f) => f(snap, row),
+            Get::Tcp(field) => super::table::tcp_value(snap, row, field),
+        }
+    }
+
+    /// Whether any of a row's values satisfies the test.
+    pub fn any_value(&self, snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
+        match self.any {
+            Some(f) => f(snap, row, test),
+            None => test(&self.value(snap, row)),
+        }
+    }
+
+    /// Whether this word names it: its name or an alias, in any case, `-` and `_` alike.
+    pub fn is_called(&self, word: &str) -> bool {
+        same_word(self.name, word) || self.aliases.iter().any(|a| same_word(a, word))
+    }
+}
+
+/// Equal in any case, `-` and `_` alike.
+pub fn same_word(a: &str, b: &str) -> bool {
+    let plain = |c: u8| if c == b'-' { b'_' } else { c.to_ascii_lowercase() };
+    a.len() == b.len() && a.bytes().zip(b.bytes()).all(|(x, y)| plain(x) == plain(y))
+}
