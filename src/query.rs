@@ -3,6 +3,7 @@
 //! Everything here is a pure function of its arguments. The dashboard and the scripts ask through the same types.
 
 pub mod column;
+pub mod fit;
 pub mod table;
 pub mod value;
 
