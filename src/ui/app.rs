@@ -87,7 +87,9 @@ impl App {
                 self.area = Rect::new(0, 0, w, h);
                 vec![]
             }
-            Event::Input(crossterm::event::Event::Key(k)) if k.code == crossterm::event::KeyCode::Char('q') => {
+            Event::Input(crossterm::event::Event::Key(k))
+                if k.code == crossterm::event::KeyCode::Char('q') =>
+            {
                 update(self, Action::Quit)
             }
             Event::Input(_) | Event::Signal(Signal::Continue) => vec![],
