@@ -3,10 +3,25 @@
 //! Everything here is a pure function of its arguments. The dashboard and the scripts ask through the same types.
 
 pub mod column;
+pub mod complete;
+pub mod error;
+pub mod filter;
 pub mod fit;
+pub mod format;
+pub mod group;
+pub mod order;
+pub mod suggest;
 pub mod table;
 pub mod value;
+pub mod view;
+pub mod wants;
+
+/// Names of ports: what [`filter::Filter::parse_with`] takes.
+pub mod services {
+    pub use crate::model::Services;
+}
 
 pub use column::{Align, Column, Get, Kind, Needs, Width};
-pub use table::Table;
+pub use error::{QueryError, columns};
+pub use table::{TABLES, Table, table};
 pub use value::Value;

@@ -13,4 +13,6 @@ pub struct SystemLimits {
     pub nr_open: Option<u64>,
     /// Ceiling of every accept queue: `/proc/sys/net/core/somaxconn`.
     pub somaxconn: Option<u64>,
+    /// Ports the kernel chooses from, first and last: `/proc/sys/net/ipv4/ip_local_port_range`.
+    pub local_ports: Option<(u16, u16)>,
 }

@@ -1,6 +1,6 @@
 //! What one poll read: raw, with its faults, and writable to a file.
 
-use super::{Attrs, Faults, Owner, Process, Socket, SystemLimits, Wants};
+use super::{Attrs, Faults, Owner, Process, Services, Socket, SystemLimits, Wants};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -99,8 +99,15 @@ pub struct Sample {
     pub users: Arc<BTreeMap<u32, Box<str>>>,
     /// System-wide ceilings.
     pub system: SystemLimits,
+    /// Names of ports. Not written down: whoever shows a sample uses the names known there.
+    #[serde(skip, default = "known_services")]
+    pub services: Arc<Services>,
     /// What went wrong on the way.
     pub faults: Faults,
+}
+
+fn known_services() -> Arc<Services> {
+    Arc::clone(Services::well_known())
 }
 
 impl Sample {
@@ -120,6 +127,7 @@ impl Sample {
             processes: Vec::new(),
             users: Arc::default(),
             system: SystemLimits::default(),
+            services: known_services(),
             faults: Faults::default(),
         }
     }

@@ -46,6 +46,31 @@ pub enum Kind {
     List,
 }
 
+impl Kind {
+    /// Where its cells stand and how wide they usually are, under a title of this length.
+    const fn usual(self, title: u16) -> (Align, Width) {
+        let (align, min, normal, max) = match self {
+            Self::Text | Self::List | Self::States => (Align::Left, 6, 12, 40),
+            Self::Count => (Align::Right, 4, 7, 14),
+            Self::Id => (Align::Right, 5, 7, 20),
+            Self::Hex => (Align::Right, 4, 10, 18),
+            Self::Bytes | Self::Secs => (Align::Right, 4, 6, 8),
+            Self::BytesPerSec | Self::PerSec | Self::PerMin => (Align::Right, 5, 6, 8),
+            Self::Micros | Self::Millis => (Align::Right, 5, 6, 8),
+            Self::Percent => (Align::Right, 4, 4, 7),
+            Self::Port => (Align::Right, 5, 5, 5),
+            Self::Addr => (Align::Left, 9, 15, 39),
+            Self::Endpoint => (Align::Left, 12, 22, 47),
+            Self::State => (Align::Left, 6, 11, 11),
+            Self::Bool => (Align::Left, 3, 3, 3),
+        };
+        let normal = if title > normal { title } else { normal };
+        let min = if min > normal { normal } else { min };
+        let max = if max < normal { normal } else { max };
+        (align, Width { min, normal, max })
+    }
+}
+
 /// On which side of its column a cell stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
@@ -144,6 +169,55 @@ pub struct Column {
 }
 
 impl Column {
+    /// A column with the alignment and widths that its kind usually has, read by a function, needing nothing.
+    pub(super) const fn new(
+        name: &'static str,
+        title: &'static str,
+        kind: Kind,
+        drop: u8,
+        get: GetFn,
+        help: &'static str,
+    ) -> Self {
+        let (align, width) = kind.usual(title.len() as u16);
+        Self {
+            name,
+            aliases: &[],
+            title,
+            help,
+            kind,
+            align,
+            width,
+            drop,
+            needs: Needs::NONE,
+            get: Get::Fn(get),
+            any: None,
+        }
+    }
+
+    /// With other words for it.
+    pub(super) const fn called(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+
+    /// With these widths.
+    pub(super) const fn wide(mut self, min: u16, normal: u16, max: u16) -> Self {
+        self.width = Width { min, normal, max };
+        self
+    }
+
+    /// With what must be read for it.
+    pub(super) const fn needs(mut self, needs: Needs) -> Self {
+        self.needs = needs;
+        self
+    }
+
+    /// With several values a row.
+    pub(super) const fn any(mut self, any: AnyFn) -> Self {
+        self.any = Some(any);
+        self
+    }
+
     /// The value of a row.
     pub fn value<'a>(&self, snap: &'a Snapshot, row: usize) -> Value<'a> {
         match self.get {
@@ -165,6 +239,15 @@ impl Column {
         same_word(self.name, word) || self.aliases.iter().any(|a| same_word(a, word))
     }
 }
+
+impl PartialEq for Column {
+    /// Within one table a column is what it is called.
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Column {}
 
 /// Equal in any case, `-` and `_` alike.
 pub fn same_word(a: &str, b: &str) -> bool {

@@ -3,6 +3,26 @@
 use super::{Column, Value};
 use crate::model::{Missing, Proto, Snapshot, State, tcp_info::TcpField};
 
+mod peers;
+mod ports;
+mod processes;
+mod sockets;
+mod tcp;
+
+pub use peers::PEERS;
+pub use ports::PORTS;
+pub use processes::PROCESSES;
+pub use sockets::SOCKETS;
+pub(super) use sockets::end_name;
+
+/// Every table, in the order of the screen.
+pub static TABLES: [&Table; 4] = [&SOCKETS, &PORTS, &PROCESSES, &PEERS];
+
+/// The table of that name; `sockets` is `list`.
+pub fn table(name: &str) -> Option<&'static Table> {
+    TABLES.into_iter().find(|t| t.name == name || t.noun == name)
+}
+
 /// One table.
 #[derive(Debug)]
 pub struct Table {
@@ -26,7 +46,21 @@ pub struct Table {
     pub len: fn(&Snapshot) -> usize,
 }
 
+impl PartialEq for Table {
+    /// Tables are what they are called: there is one of each.
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Table {}
+
 impl Table {
+    /// The columns shown when nobody chose.
+    pub fn default_columns(&self) -> Vec<&'static Column> {
+        self.defaults.iter().filter_map(|name| self.column(name)).collect()
+    }
+
     /// The column of that name or alias.
     pub fn column(&self, word: &str) -> Option<&'static Column> {
         self.columns.iter().find(|c| c.is_called(word))

@@ -1,0 +1,334 @@
+//! The columns of the table of processes.
+
+use super::sockets::user_value;
+use crate::model::{FdKind, FdUsage, Missing, ProcInfo, Snapshot, State};
+use crate::query::{Column, Kind, Needs, Table, Value};
+
+pub(super) fn info(snap: &Snapshot, row: usize) -> &ProcInfo {
+    &snap.sample.processes[row].info
+}
+
+pub(super) fn cmdline(snap: &Snapshot, row: usize) -> Value<'_> {
+    match &*info(snap, row).cmdline {
+        "" => Value::Missing(Missing::NotApplicable),
+        s => Value::text(s),
+    }
+}
+
+pub(super) fn cgroup(snap: &Snapshot, row: usize) -> Value<'_> {
+    Value::from_opt(info(snap, row).cgroup.as_deref(), Missing::NotReported)
+}
+
+pub(super) fn unit(snap: &Snapshot, row: usize) -> Value<'_> {
+    match info(snap, row).cgroup.as_deref() {
+        None => Value::Missing(Missing::NotReported),
+        Some(path) => unit_of(path).map_or(Value::Missing(Missing::NotApplicable), Value::from),
+    }
+}
+
+/// The unit or container that a cgroup path names: its last part that is a service, scope or container id.
+fn unit_of(path: &str) -> Option<String> {
+    let part = path.split('/').rev().find(|p| {
+        let id = p.trim_end_matches(".scope").rsplit('-').next().unwrap_or(p);
+        p.ends_with(".service") || p.ends_with(".scope") || p.ends_with(".socket") || is_container_id(id)
+    })?;
+    let stem = part.trim_end_matches(".scope");
+    Some(match stem.rsplit_once('-') {
+        Some((maker, id)) if is_container_id(id) => {
+            format!("{}:{}", maker.trim_end_matches("-conmon"), &id[..12])
+        }
+        _ if is_container_id(stem) => stem[..12].to_owned(),
+        _ => part.to_owned(),
+    })
+}
+
+fn is_container_id(s: &str) -> bool {
+    s.len() == 64 && s.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+fn fds<'a>(snap: &'a Snapshot, row: usize, get: impl FnOnce(&FdUsage) -> Value<'a>) -> Value<'a> {
+    snap.fds(row).map_or_else(Value::Missing, get)
+}
+
+fn opt<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
+    Value::from_opt(v, Missing::NotReported)
+}
+
+fn kind(snap: &Snapshot, row: usize, k: FdKind) -> Value<'_> {
+    let why = if snap.sample.wants.fd_kinds { Missing::Pending } else { Missing::NotRead };
+    fds(snap, row, |u| Value::from_opt(u.kinds.map(|x| x.get(k)), why))
+}
+
+fn limit<'a>(n: Option<u64>) -> Value<'a> {
+    match n {
+        // No limit is not a number to compare with.
+        Some(u64::MAX) => Value::Missing(Missing::NotApplicable),
+        n => opt(n),
+    }
+}
+
+fn sockets(snap: &Snapshot, row: usize) -> Value<'_> {
+    let n = snap.sockets_of(row).len() as u64;
+    match snap.fds(row) {
+        Err(why) if n == 0 => Value::Missing(why),
+        _ => Value::Uint(n),
+    }
+}
+
+fn states(snap: &Snapshot, row: usize) -> Value<'_> {
+    match sockets(snap, row) {
+        Value::Missing(m) => Value::Missing(m),
+        _ => Value::States(snap.processes[row].states),
+    }
+}
+
+fn states_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
+    snap.processes[row].states.present().any(|(s, _)| test(&Value::State(s)))
+}
+
+macro_rules! state_column {
+    ($name:literal, $title:literal, $state:ident, $help:literal) => {
+        Column::new(
+            $name,
+            $title,
+            Kind::Count,
+            40,
+            |s, r| match states(s, r) {
+                Value::States(c) => Value::from(c.get(State::$state)),
+                other => other,
+            },
+            $help,
+        )
+        .needs(Needs::OWNERS)
+    };
+}
+
+macro_rules! kind_column {
+    ($name:literal, $title:literal, $kind:ident, $drop:literal, $help:literal) => {
+        Column::new($name, $title, Kind::Count, $drop, |s, r| kind(s, r, FdKind::$kind), $help)
+            .needs(Needs::FD_KINDS)
+    };
+}
+
+static COLUMNS: &[Column] = &[
+    Column::new("pid", "PID", Kind::Id, 1, |s, r| Value::from(info(s, r).pid), "Process id."),
+    Column::new("comm", "COMMAND", Kind::Text, 0, |s, r| Value::text(&info(s, r).comm), "Command name.")
+        .called(&["process", "proc", "program", "name"])
+        .wide(6, 16, 24),
+    Column::new(
+        "user",
+        "USER",
+        Kind::Text,
+        10,
+        |s, r| user_value(s, info(s, r).uid),
+        "Name of the effective user; the number where the user has no name.",
+    )
+    .wide(4, 8, 16),
+    Column::new(
+        "fds_open",
+        "FDS",
+        Kind::Count,
+        2,
+        |s, r| fds(s, r, |u| Value::from(u.open)),
+        "Open descriptors.",
+    )
+    .called(&["fds", "open"])
+    .wide(4, 6, 9),
+    Column::new(
+        "fds_soft",
+        "SOFT",
+        Kind::Count,
+        4,
+        |s, r| fds(s, r, |u| limit(u.soft)),
+        "Soft limit of descriptors: opening one more fails there.",
+    )
+    .called(&["soft"])
+    .wide(4, 7, 13),
+    Column::new(
+        "fds_hard",
+        "HARD",
+        Kind::Count,
+        20,
+        |s, r| fds(s, r, |u| limit(u.hard)),
+        "Hard limit of descriptors: as far as the process may raise the soft one.",
+    )
+    .called(&["hard"])
+    .wide(4, 9, 13),
+    Column::new(
+        "fds_pct",
+        "FDS%",
+        Kind::Percent,
+        3,
+        |s, r| fds(s, r, |u| opt(u.share().map(|x| x * 100.0))),
+        "Open descriptors as a share of the soft limit.",
+    ),
+    Column::new(
+        "fds_left",
+        "LEFT",
+        Kind::Count,
+        41,
+        |s, r| {
+            fds(s, r, |u| match u.soft {
+                Some(u64::MAX) => Value::Missing(Missing::NotApplicable),
+                soft => opt(soft.map(|x| x.saturating_sub(u64::from(u.open)))),
+            })
+        },
+        "Descriptors it can still open.",
+    ),
+    Column::new(
+        "fds_per_min",
+        "FDS/min",
+        Kind::PerMin,
+        11,
+        |s, r| Value::from_opt(s.processes[r].fds_per_min, Missing::Pending),
+        "Change of open descriptors a minute over the last polls.",
+    )
+    .called(&["fds_growth"]),
+    Column::new("fds_sockets", "SOCKETS", Kind::Count, 5, sockets, "Sockets it holds among those shown.")
+        .called(&["sockets"])
+        .needs(Needs::OWNERS),
+    kind_column!("fds_files", "FILES", File, 21, "Descriptors of files, directories and devices.")
+        .called(&["files"]),
+    kind_column!("fds_pipes", "PIPES", Pipe, 22, "Descriptors of pipes.").called(&["pipes"]),
+    kind_column!("fds_all_sockets", "ALL SOCKETS", Socket, 45, "Descriptors of sockets of every family."),
+    kind_column!("fds_eventfd", "EVENTFD", Eventfd, 45, "Descriptors of eventfd."),
+    kind_column!("fds_epoll", "EPOLL", Epoll, 45, "Descriptors of epoll."),
+    kind_column!("fds_timerfd", "TIMERFD", Timerfd, 45, "Descriptors of timerfd."),
+    kind_column!("fds_signalfd", "SIGNALFD", Signalfd, 45, "Descriptors of signalfd."),
+    kind_column!("fds_inotify", "INOTIFY", Inotify, 45, "Descriptors of inotify."),
+    kind_column!("fds_memfd", "MEMFD", Memfd, 45, "Descriptors of memory files."),
+    kind_column!("fds_other", "OTHER", Other, 44, "Descriptors of anything else."),
+    Column::new(
+        "listening",
+        "SERVES",
+        Kind::Count,
+        12,
+        |s, r| match sockets(s, r) {
+            Value::Missing(m) => Value::Missing(m),
+            _ => Value::from(s.processes[r].listening),
+        },
+        "Sockets that serve an endpoint.",
+    )
+    .called(&["listen", "serves"])
+    .needs(Needs::OWNERS),
+    Column::new("sockets_by_state", "STATES", Kind::States, 13, states, "Its sockets, by state.")
+        .called(&["states", "state"])
+        .needs(Needs::OWNERS)
+        .wide(8, 24, 60)
+        .any(states_any),
+    state_column!("established", "ESTAB", Established, "Connections of it in ESTABLISHED.")
+        .called(&["estab"]),
+    state_column!(
+        "close_wait",
+        "CLOSE-WAIT",
+        CloseWait,
+        "Connections the far end closed and it has not: a leak if they grow."
+    ),
+    state_column!("syn_sent", "SYN-SENT", SynSent, "Connections of it that are not answered yet."),
+    Column::new(
+        "rx",
+        "RX/s",
+        Kind::BytesPerSec,
+        14,
+        |s, r| Value::from_opt(s.processes[r].rx, Missing::Pending),
+        "Bytes received a second by its sockets.",
+    )
+    .called(&["rx_per_s"])
+    .needs(Needs::OWNERS.or(Needs::attrs(crate::model::AttrSet::INFO))),
+    Column::new(
+        "tx",
+        "TX/s",
+        Kind::BytesPerSec,
+        15,
+        |s, r| Value::from_opt(s.processes[r].tx, Missing::Pending),
+        "Bytes sent a second by its sockets.",
+    )
+    .called(&["tx_per_s"])
+    .needs(Needs::OWNERS.or(Needs::attrs(crate::model::AttrSet::INFO))),
+    Column::new(
+        "age_s",
+        "AGE",
+        Kind::Secs,
+        16,
+        |s, r| match info(s, r).start_ns {
+            0 => Value::Missing(Missing::NotReported),
+            start => Value::from(s.sample.at.boot_ns.saturating_sub(start) as f64 / 1e9),
+        },
+        "Since the process started.",
+    )
+    .called(&["age"])
+    .wide(4, 5, 8),
+    Column::new(
+        "ppid",
+        "PPID",
+        Kind::Id,
+        42,
+        |s, r| {
+            if info(s, r).ppid == 0 {
+                Value::Missing(Missing::NotApplicable)
+            } else {
+                Value::from(info(s, r).ppid)
+            }
+        },
+        "Process id of the parent.",
+    ),
+    Column::new("uid", "UID", Kind::Id, 43, |s, r| Value::from(info(s, r).uid), "Effective user id."),
+    Column::new("unit", "UNIT", Kind::Text, 30, unit, "Service unit or container, from the control group.")
+        .called(&["container"])
+        .wide(8, 18, 40),
+    Column::new("cgroup", "CGROUP", Kind::Text, 44, cgroup, "Control group (v2).").wide(12, 30, 80),
+    Column::new("cmdline", "COMMAND LINE", Kind::Text, 17, cmdline, "Command line with its arguments.")
+        .called(&["command", "cmd", "args"])
+        .wide(12, 30, 200),
+];
+
+/// One row a process.
+pub static PROCESSES: Table = Table {
+    name: "processes",
+    title: "Processes",
+    noun: "processes",
+    help: "Every process with its descriptors, limits and sockets.",
+    columns: COLUMNS,
+    defaults: &[
+        "pid",
+        "comm",
+        "user",
+        "fds_open",
+        "fds_soft",
+        "fds_pct",
+        "fds_per_min",
+        "fds_sockets",
+        "listening",
+        "sockets_by_state",
+        "rx",
+        "tx",
+        "cmdline",
+    ],
+    words: &["comm", "pid", "user", "cmdline", "unit"],
+    order: &[("fds_pct", true), ("fds_open", true), ("pid", false)],
+    len: |s| s.sample.processes.len(),
+};
+
+#[cfg(test)]
+mod tests {
+    use super::unit_of;
+
+    #[test]
+    fn units_and_containers() {
+        let id = "0123456789abcdef".repeat(4);
+        for (path, want) in [
+            ("/system.slice/nginx.service".to_owned(), Some("nginx.service")),
+            ("/user.slice/user-1000.slice/session-3.scope".to_owned(), Some("session-3.scope")),
+            (format!("/system.slice/docker-{id}.scope"), Some("docker:0123456789ab")),
+            (format!("/docker/{id}"), Some("0123456789ab")),
+            (
+                format!("/kubepods.slice/kubepods-pod1.slice/cri-containerd-{id}.scope"),
+                Some("cri-containerd:0123456789ab"),
+            ),
+            ("/".to_owned(), None),
+            ("/init.scope".to_owned(), Some("init.scope")),
+        ] {
+            assert_eq!(unit_of(&path).as_deref(), want, "{path}");
+        }
+    }
+}

@@ -1,0 +1,526 @@
+//! The columns of the table of sockets.
+
+use super::tcp;
+use crate::model::snapshot::Direction;
+use crate::model::{AttrSet, Family, Missing, Owner, SkMem, Snapshot, Socket, State, TimerKind};
+use crate::query::{Column, Kind, Needs, Table, Value};
+
+const SKMEM: Needs = Needs::attrs(AttrSet::SKMEM);
+const INFO: Needs = Needs::attrs(AttrSet::INFO);
+
+fn opt<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
+    Value::from_opt(v, Missing::NotReported)
+}
+
+fn na<'a>() -> Value<'a> {
+    Value::Missing(Missing::NotApplicable)
+}
+
+/// The name of an end that has no IP address.
+pub(in crate::query) fn end_name(snap: &Snapshot, index: u32) -> Option<&str> {
+    if index == 0 { None } else { snap.sample.names.get(index as usize).map(AsRef::as_ref) }
+}
+
+/// Why a socket of this family and protocol lacks an attribute that was not in what the kernel sent.
+fn absent(snap: &Snapshot, row: usize, wanted: AttrSet) -> Missing {
+    if row >= snap.live {
+        Missing::Gone
+    } else if snap.sample.wants.attrs.has(wanted) {
+        Missing::NotReported
+    } else {
+        Missing::NotRead
+    }
+}
+
+fn is_ip(s: &Socket) -> bool {
+    matches!(s.family, Family::Inet | Family::Inet6)
+}
+
+fn local<'a>(snap: &'a Snapshot, row: usize) -> Value<'a> {
+    let s = snap.socket(row);
+    if is_ip(s) {
+        Value::Endpoint(s.local)
+    } else {
+        Value::from_opt(end_name(snap, s.local_name), Missing::NotApplicable)
+    }
+}
+
+fn remote<'a>(snap: &'a Snapshot, row: usize) -> Value<'a> {
+    let s = snap.socket(row);
+    if !is_ip(s) {
+        Value::from_opt(end_name(snap, s.remote_name), Missing::NotApplicable)
+    } else if s.remote.is_none() {
+        na()
+    } else {
+        Value::Endpoint(s.remote)
+    }
+}
+
+fn local_addr<'a>(snap: &'a Snapshot, row: usize) -> Value<'a> {
+    let s = snap.socket(row);
+    if is_ip(s) { Value::Addr(s.local.addr) } else { local(snap, row) }
+}
+
+fn remote_addr<'a>(snap: &'a Snapshot, row: usize) -> Value<'a> {
+    match remote(snap, row) {
+        Value::Endpoint(e) => Value::Addr(e.addr),
+        other => other,
+    }
+}
+
+fn port<'a>(s: &Socket, port: u16) -> Value<'a> {
+    if is_ip(s) && port != 0 { Value::from(port) } else { na() }
+}
+
+fn uid(snap: &Snapshot, row: usize) -> Result<u32, Missing> {
+    let s = snap.socket(row);
+    match s.state {
+        // The kernel has no owner for these and says 0.
+        State::TimeWait => Err(Missing::TimeWait),
+        State::SynRecv => Err(Missing::Handshake),
+        _ if s.inode == 0 && s.uid == 0 && is_ip(s) && row < snap.live => Err(Missing::Orphan),
+        _ => Ok(s.uid),
+    }
+}
+
+/// A user's name, or the number where it has none.
+pub(super) fn user_value(snap: &Snapshot, uid: u32) -> Value<'_> {
+    snap.user(uid).map_or_else(|| Value::from(uid.to_string()), Value::text)
+}
+
+fn no_owner<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    let why = if snap.sample.wants.owners { Missing::NoVisibleProcess } else { Missing::NotRead };
+    Value::Missing(snap.facts[row].owner_missing.unwrap_or(why))
+}
+
+/// What the first owner says, or why there is none.
+fn first<'a>(snap: &'a Snapshot, row: usize, get: impl FnOnce(&'a Owner) -> Value<'a>) -> Value<'a> {
+    snap.owners(row).first().map_or_else(|| no_owner(snap, row), get)
+}
+
+fn each(
+    snap: &Snapshot,
+    row: usize,
+    test: &mut dyn FnMut(&Value<'_>) -> bool,
+    get: for<'a> fn(&'a Snapshot, usize) -> Value<'a>,
+) -> bool {
+    let owners = snap.owners(row);
+    if owners.is_empty() {
+        return test(&no_owner(snap, row));
+    }
+    owners.iter().any(|o| test(&get(snap, o.process as usize)))
+}
+
+fn comm<'a>(snap: &'a Snapshot, row: usize) -> Value<'a> {
+    match snap.owners(row).first() {
+        Some(o) => Value::text(&snap.process(o).info.comm),
+        None => snap.former(row).map_or_else(|| no_owner(snap, row), |f| Value::text(&f.comm)),
+    }
+}
+
+fn comm_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
+    let owners = snap.owners(row);
+    if owners.is_empty() {
+        return test(&comm(snap, row));
+    }
+    owners.iter().any(|o| test(&Value::text(&snap.process(o).info.comm)))
+}
+
+fn pid<'a>(snap: &'a Snapshot, row: usize) -> Value<'a> {
+    match snap.owners(row).first() {
+        Some(o) => Value::from(snap.process(o).info.pid),
+        None => snap.former(row).map_or_else(|| no_owner(snap, row), |f| Value::from(f.pid)),
+    }
+}
+
+fn pid_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
+    let owners = snap.owners(row);
+    if owners.is_empty() {
+        return test(&pid(snap, row));
+    }
+    owners.iter().any(|o| test(&Value::from(snap.process(o).info.pid)))
+}
+
+/// How many different processes hold it; its owners are sorted by process.
+fn processes(snap: &Snapshot, row: usize) -> usize {
+    let owners = snap.owners(row);
+    owners.iter().enumerate().filter(|(i, o)| *i == 0 || owners[i - 1].process != o.process).count()
+}
+
+fn owner<'a>(snap: &'a Snapshot, row: usize) -> Value<'a> {
+    let Some(o) = snap.owners(row).first() else {
+        return snap
+            .former(row)
+            .map_or_else(|| no_owner(snap, row), |f| Value::from(format!("was {} {}", f.comm, f.pid)));
+    };
+    let p = &snap.process(o).info;
+    Value::from(match processes(snap, row) {
+        0 | 1 => format!("{} {}", p.comm, p.pid),
+        n => format!("{} {} +{}", p.comm, p.pid, n - 1),
+    })
+}
+
+fn owners<'a>(snap: &'a Snapshot, row: usize) -> Value<'a> {
+    let owners = snap.owners(row);
+    if owners.is_empty() && !snap.sample.wants.owners {
+        return Value::Missing(Missing::NotRead);
+    }
+    Value::List(
+        owners
+            .iter()
+            .map(|o| {
+                let p = &snap.process(o).info;
+                Value::Record(vec![
+                    ("pid", Value::from(p.pid)),
+                    ("fd", Value::from(o.fd)),
+                    ("comm", Value::text(&p.comm)),
+                ])
+            })
+            .collect(),
+    )
+}
+
+fn age<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    let f = &snap.facts[row];
+    let end = if f.closed_ns > 0 { f.closed_ns } else { snap.sample.at.boot_ns };
+    let secs = end.saturating_sub(f.first_seen_ns) as f64 / 1e9;
+    // What was there before this program is older than that; of the first poll it says nothing at all.
+    if f.older && secs < 1.0 { Value::Missing(Missing::NotReported) } else { Value::from(secs) }
+}
+
+fn state_age<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    let f = &snap.facts[row];
+    let end = if f.closed_ns > 0 { f.closed_ns } else { snap.sample.at.boot_ns };
+    let secs = end.saturating_sub(f.state_since_ns) as f64 / 1e9;
+    let older = f.older && f.state_since_ns <= f.first_seen_ns;
+    if older && secs < 1.0 { Value::Missing(Missing::NotReported) } else { Value::from(secs) }
+}
+
+fn rate<'a>(snap: &Snapshot, row: usize, r: Option<f32>) -> Value<'a> {
+    let s = snap.socket(row);
+    match r {
+        Some(r) => Value::from(r),
+        None if !s.proto.has_tcp_states() || matches!(s.state, State::Listen | State::TimeWait) => na(),
+        None if row >= snap.live => Value::Missing(Missing::Gone),
+        None if !snap.sample.wants.attrs.has(AttrSet::INFO) => Value::Missing(Missing::NotRead),
+        None if snap.attrs(row).tcp_info().is_none() => Value::Missing(Missing::NotReported),
+        None => Value::Missing(Missing::Pending),
+    }
+}
+
+fn skmem<'a>(snap: &'a Snapshot, row: usize, get: fn(&SkMem<'a>) -> Option<u32>) -> Value<'a> {
+    let v = snap.attrs(row).skmem().and_then(|m| get(&m));
+    Value::from_opt(v, absent(snap, row, AttrSet::SKMEM))
+}
+
+fn service<'a>(snap: &'a Snapshot, row: usize) -> Value<'a> {
+    let s = snap.socket(row);
+    if !is_ip(s) || matches!(s.proto, crate::model::Proto::Raw | crate::model::Proto::Icmp) {
+        return na();
+    }
+    let name = |port| snap.sample.services.name(port, s.proto == crate::model::Proto::Udp);
+    let served = s.serves() || snap.facts[row].direction == Direction::In;
+    let (a, b) = if served { (s.local.port, 0) } else { (s.remote.port, s.local.port) };
+    Value::from_opt(name(a).or_else(|| name(b)), Missing::NotApplicable)
+}
+
+fn timer<'a>(snap: &Snapshot, row: usize, get: fn(&Socket) -> Value<'a>) -> Value<'a> {
+    let s = snap.socket(row);
+    if s.proto.has_tcp_states() { get(s) } else { na() }
+}
+
+fn sockopt<'a>(snap: &Snapshot, row: usize, bit: u8) -> Value<'a> {
+    opt(snap.attrs(row).sockopt().map(|b| b >> bit & 1 != 0))
+}
+
+fn fd<'a>(snap: &'a Snapshot, process: usize, get: fn(&crate::model::FdUsage) -> Value<'a>) -> Value<'a> {
+    snap.fds(process).map_or_else(Value::Missing, get)
+}
+
+fn fds_open(snap: &Snapshot, process: usize) -> Value<'_> {
+    fd(snap, process, |u| Value::from(u.open))
+}
+fn fds_soft(snap: &Snapshot, process: usize) -> Value<'_> {
+    fd(snap, process, |u| opt(u.soft))
+}
+fn fds_pct(snap: &Snapshot, process: usize) -> Value<'_> {
+    fd(snap, process, |u| opt(u.share().map(|s| s * 100.0)))
+}
+fn cmdline(snap: &Snapshot, process: usize) -> Value<'_> {
+    super::processes::cmdline(snap, process)
+}
+fn cgroup(snap: &Snapshot, process: usize) -> Value<'_> {
+    super::processes::cgroup(snap, process)
+}
+fn unit(snap: &Snapshot, process: usize) -> Value<'_> {
+    super::processes::unit(snap, process)
+}
+
+macro_rules! of_owner {
+    ($name:literal, $title:literal, $kind:ident, $drop:literal, $get:ident, $help:literal) => {
+        Column::new(
+            $name,
+            $title,
+            Kind::$kind,
+            $drop,
+            |s, r| first(s, r, |o| $get(s, o.process as usize)),
+            $help,
+        )
+        .needs(Needs::OWNERS)
+        .any(|s, r, t| each(s, r, t, $get))
+    };
+}
+
+macro_rules! skmem_column {
+    ($name:literal, $title:literal, $get:ident, $help:literal) => {
+        Column::new($name, $title, Kind::Bytes, 60, |s, r| skmem(s, r, SkMem::$get), $help).needs(SKMEM)
+    };
+}
+
+macro_rules! sockopt_column {
+    ($name:literal, $title:literal, $bit:literal, $help:literal) => {
+        Column::new($name, $title, Kind::Bool, 70, |s, r| sockopt(s, r, $bit), $help)
+    };
+}
+
+const BEFORE: &[Column] = &[
+    Column::new("proto", "PROTO", Kind::Text, 1, |s, r| Value::text(s.socket(r).proto.name()),
+        "Transport protocol: tcp, udp, raw, unix and so on.")
+        .called(&["protocol", "netid"]).wide(3, 5, 8),
+    Column::new("family", "FAMILY", Kind::Text, 45, |s, r| Value::text(s.socket(r).family.name()),
+        "Address family the socket was made with: inet, inet6, unix and so on.")
+        .called(&["fam"]).wide(4, 6, 8),
+    Column::new("state", "STATE", Kind::State, 2, |s, r| Value::State(s.socket(r).state),
+        "State of the socket, after RFC 9293; UNCONN for a datagram socket without a peer.")
+        .called(&["st"]),
+    Column::new("local", "LOCAL", Kind::Endpoint, 0, local,
+        "This end: address and port, or the name of a UNIX socket.")
+        .called(&["src", "source", "laddr"]).wide(12, 21, 47),
+    Column::new("remote", "REMOTE", Kind::Endpoint, 0, remote,
+        "The far end: address and port.")
+        .called(&["dst", "dest", "destination", "peer", "raddr"]).wide(12, 21, 47),
+    Column::new("local_addr", "LOCAL ADDR", Kind::Addr, 40, local_addr, "Address of this end.").called(&["lhost"]),
+    Column::new("local_port", "LPORT", Kind::Port, 40, |s, r| port(s.socket(r), s.socket(r).local.port),
+        "Port of this end; for raw sockets the IP protocol number.")
+        .called(&["lport", "sport"]),
+    Column::new("remote_addr", "REMOTE ADDR", Kind::Addr, 40, remote_addr, "Address of the far end.")
+        .called(&["host", "rhost"]),
+    Column::new("remote_port", "RPORT", Kind::Port, 40, |s, r| port(s.socket(r), s.socket(r).remote.port),
+        "Port of the far end.")
+        .called(&["rport", "dport"]),
+    Column::new("owner", "PROCESS", Kind::Text, 0, owner,
+        "The process that holds the socket: its name and pid, and how many more hold it; who held it last where nobody does any more.")
+        .called(&["held_by"]).wide(8, 16, 32).needs(Needs::OWNERS).any(comm_any),
+    Column::new("recv_q", "RECV-Q", Kind::Bytes, 10, |s, r| Value::from(s.socket(r).recv_q),
+        "Bytes received and not read by the program; of a listener, connections waiting to be accepted.")
+        .called(&["recvq"]),
+    Column::new("send_q", "SEND-Q", Kind::Bytes, 11, |s, r| Value::from(s.socket(r).send_q),
+        "Bytes not yet sent or acknowledged; of a listener, the limit of its accept queue.")
+        .called(&["sendq"]),
+    Column::new("rx", "RX/s", Kind::BytesPerSec, 12, |s, r| rate(s, r, s.rates(r).rx),
+        "Bytes received a second, from tcp_info of two polls.")
+        .called(&["rx_per_s", "in_rate"]).needs(INFO),
+    Column::new("tx", "TX/s", Kind::BytesPerSec, 13, |s, r| rate(s, r, s.rates(r).tx),
+        "Bytes sent and acknowledged a second, from tcp_info of two polls.")
+        .called(&["tx_per_s", "out_rate"]).needs(INFO),
+    Column::new("retrans_rate", "RETR/s", Kind::PerSec, 48, |s, r| rate(s, r, s.rates(r).retrans),
+        "Segments retransmitted a second, from tcp_info of two polls.")
+        .needs(INFO),
+    Column::new("age_s", "AGE", Kind::Secs, 15, age,
+        "Since the socket was first seen; at least that for one older than this program.")
+        .called(&["age"]).wide(4, 5, 8),
+    Column::new("state_age_s", "IN STATE", Kind::Secs, 47, state_age,
+        "Since the socket was first seen in its present state; at least that for one older than this program.")
+        .called(&["state_age", "in_state"]),
+    Column::new("process", "COMMAND", Kind::Text, 41, comm,
+        "Command name of the process that holds the socket, or held it last. A filter looks at all of them.")
+        .called(&["proc", "comm", "program", "users"]).wide(6, 15, 24).needs(Needs::OWNERS).any(comm_any),
+    Column::new("pid", "PID", Kind::Id, 41, pid,
+        "Process id of the process that holds the socket, or held it last. A filter looks at all of them.")
+        .needs(Needs::OWNERS).any(pid_any),
+    Column::new("fd", "FD", Kind::Id, 43, |s, r| first(s, r, |o| Value::from(o.fd)),
+        "Number of the descriptor by which the process holds the socket.")
+        .needs(Needs::OWNERS).wide(3, 4, 9)
+        .any(|s, r, t| match s.owners(r) {
+            [] => t(&no_owner(s, r)),
+            owners => owners.iter().any(|o| t(&Value::from(o.fd))),
+        }),
+    Column::new("owners", "OWNERS", Kind::List, 44, owners,
+        "Every descriptor that holds the socket: pid, fd, comm.")
+        .needs(Needs::OWNERS).wide(8, 24, 60).any(comm_any),
+    Column::new("holders", "HOLDERS", Kind::Count, 46, |s, r| Value::from(processes(s, r) as u64),
+        "How many processes hold the socket.")
+        .called(&["owner_count", "owners_count"]).needs(Needs::OWNERS),
+    Column::new("owner_missing", "WHY NO OWNER", Kind::Text, 46,
+        |s, r| s.facts[r].owner_missing.map_or(Value::Missing(Missing::NotApplicable), |m| Value::text(m.reason())),
+        "Why no process is shown as the socket's owner.")
+        .needs(Needs::OWNERS).wide(12, 28, 60),
+    Column::new("uid", "UID", Kind::Id, 42, |s, r| uid(s, r).map_or_else(Value::Missing, Value::from),
+        "User id that owns the socket."),
+    Column::new("user", "USER", Kind::Text, 30, |s, r| uid(s, r).map_or_else(Value::Missing, |u| user_value(s, u)),
+        "Name of the user that owns the socket; the number where the user has no name.")
+        .wide(4, 8, 16),
+    of_owner!("cmdline", "COMMAND LINE", Text, 49, cmdline, "Command line of the process that holds the socket.")
+        .called(&["command", "cmd", "args"]).wide(12, 30, 80),
+    of_owner!("cgroup", "CGROUP", Text, 52, cgroup, "Control group (v2) of the process that holds the socket.")
+        .wide(12, 30, 80),
+    of_owner!("unit", "UNIT", Text, 51, unit,
+        "Service unit or container of the process that holds the socket, from its control group.")
+        .called(&["container", "slice"]).wide(8, 18, 40),
+    of_owner!("fds_open", "FDS", Count, 53, fds_open, "Open descriptors of the process that holds the socket.")
+        .called(&["fds"]),
+    of_owner!("fds_soft", "FDS SOFT", Count, 54, fds_soft,
+        "Soft limit of descriptors of the process that holds the socket."),
+    of_owner!("fds_pct", "FDS%", Percent, 53, fds_pct,
+        "Open descriptors of the process that holds the socket, as a share of its soft limit."),
+    Column::new("service", "SERVICE", Kind::Text, 31, service,
+        "Name of the served port, from /etc/services.")
+        .wide(4, 9, 16),
+    Column::new("scope", "SCOPE", Kind::Text, 46,
+        |s, r| if is_ip(s.socket(r)) { Value::text(s.socket(r).local.addr.scope().name()) } else { na() },
+        "How far the local address reaches: loopback, link-local, private, multicast, public; any for the wildcard.")
+        .called(&["local_scope"]).wide(6, 10, 10),
+    Column::new("remote_scope", "REMOTE SCOPE", Kind::Text, 46,
+        |s, r| match remote_addr(s, r) {
+            Value::Addr(a) => Value::text(a.scope().name()),
+            Value::Missing(m) => Value::Missing(m),
+            _ => na(),
+        },
+        "How far the remote address reaches: loopback, link-local, private, multicast, public.")
+        .wide(6, 10, 12),
+    Column::new("direction", "DIR", Kind::Text, 32,
+        |s, r| Value::from_opt(s.facts[r].direction.name(), Missing::NotApplicable),
+        "Which end began the connection: in where a listener of this machine accepted it, out where this machine connected.")
+        .called(&["dir"]).wide(3, 3, 3),
+    Column::new("iface", "IFACE", Kind::Text, 33,
+        |s, r| {
+            let k = s.socket(r);
+            match k.iface {
+                0 => na(),
+                i => s.iface(k.id.netns, i).map_or_else(|| Value::from(format!("if{i}")), Value::text),
+            }
+        },
+        "Interface the socket is bound to.")
+        .called(&["dev", "device", "interface"]).wide(4, 8, 15),
+    Column::new("netns", "NETNS", Kind::Text, 34,
+        |s, r| s.sample.namespaces.get(usize::from(s.socket(r).id.netns))
+            .map_or(Value::Missing(Missing::NotReported), |n| Value::text(&n.name)),
+        "Network namespace of the socket.")
+        .called(&["ns", "namespace"]).wide(4, 10, 24),
+    Column::new("inode", "INODE", Kind::Id, 55,
+        |s, r| if s.socket(r).inode == 0 { na() } else { Value::from(s.socket(r).inode) },
+        "Inode of the socket, as in /proc/PID/fd.")
+        .called(&["ino"]).wide(6, 9, 20),
+    Column::new("cookie", "COOKIE", Kind::Id, 56,
+        |s, r| opt(s.socket(r).id.kernel_cookie()),
+        "The kernel's number for the socket, unique in its namespace for as long as the machine runs.")
+        .called(&["sk"]).wide(6, 10, 20),
+    Column::new("timer", "TIMER", Kind::Text, 57,
+        |s, r| timer(s, r, |k| if k.timer.kind == TimerKind::Off { na() } else { Value::text(k.timer.kind.name()) }),
+        "The timer that runs: on (retransmission), keepalive, timewait, persist.")
+        .wide(4, 9, 9),
+    Column::new("timer_expires_ms", "EXPIRES", Kind::Millis, 57,
+        |s, r| timer(s, r, |k| if k.timer.kind == TimerKind::Off { na() } else { Value::from(k.timer.expires_ms) }),
+        "Until that timer fires.")
+        .called(&["timer_expires", "expires"]),
+    Column::new("retransmits", "RETRY", Kind::Count, 57,
+        |s, r| timer(s, r, |k| Value::from(k.timer.retrans)),
+        "How often that timer has fired without an answer: retransmissions or probes.")
+        .called(&["timer_retrans"]),
+    Column::new("drops", "DROPS", Kind::Count, 50,
+        |s, r| Value::from_opt(s.attrs(r).drops(), absent(s, r, AttrSet::SKMEM)),
+        "Packets dropped because the receive buffer was full.")
+        .needs(SKMEM),
+    skmem_column!("skmem_rmem_alloc", "RMEM", rmem_alloc, "Receive buffer in use."),
+    skmem_column!("skmem_rcvbuf", "RCVBUF", rcvbuf, "Limit of the receive buffer.").called(&["rcvbuf"]),
+    skmem_column!("skmem_wmem_alloc", "WMEM", wmem_alloc, "Handed to the device and not freed yet."),
+    skmem_column!("skmem_sndbuf", "SNDBUF", sndbuf, "Limit of the send buffer.").called(&["sndbuf"]),
+    skmem_column!("skmem_fwd_alloc", "FWD", fwd_alloc, "Memory reserved for the socket and not used."),
+    skmem_column!("skmem_wmem_queued", "WQUEUED", wmem_queued, "Queued for sending, bookkeeping included."),
+    skmem_column!("skmem_optmem", "OPTMEM", optmem, "Memory of options and filters."),
+    skmem_column!("skmem_backlog", "SKBACKLOG", backlog, "Packets waiting while the socket is locked."),
+    Column::new("congestion", "CONG", Kind::Text, 58,
+        |s, r| Value::from_opt(s.attrs(r).congestion(), absent(s, r, AttrSet::CONG)),
+        "Congestion control algorithm.")
+        .called(&["cong", "cc"]).needs(Needs::attrs(AttrSet::CONG)).wide(4, 7, 15),
+    Column::new("tos", "TOS", Kind::Hex, 59,
+        |s, r| Value::from_opt(s.attrs(r).tos(), absent(s, r, AttrSet::TOS)),
+        "IPv4 type of service byte.")
+        .needs(Needs::attrs(AttrSet::TOS)).wide(4, 4, 6),
+    Column::new("tclass", "TCLASS", Kind::Hex, 59,
+        |s, r| Value::from_opt(s.attrs(r).tclass(), absent(s, r, AttrSet::TCLASS)),
+        "IPv6 traffic class byte.")
+        .needs(Needs::attrs(AttrSet::TCLASS)).wide(4, 6, 6),
+    Column::new("class_id", "CLASS", Kind::Hex, 59,
+        |s, r| Value::from_opt(s.attrs(r).class_id(), absent(s, r, AttrSet::TCLASS)),
+        "Traffic control class, or the socket's priority.")
+        .needs(Needs::attrs(AttrSet::TCLASS)),
+    Column::new("mark", "MARK", Kind::Hex, 59, |s, r| opt(s.attrs(r).mark()),
+        "Firewall mark of the socket; the kernel tells it only to administrators.")
+        .called(&["fwmark"]),
+    Column::new("cgroup_id", "CGROUP ID", Kind::Id, 59, |s, r| opt(s.attrs(r).cgroup_id()),
+        "Number of the control group the socket was made in: the inode of its directory.")
+        .wide(6, 10, 20),
+    Column::new("shutdown", "SHUT", Kind::Text, 58,
+        |s, r| s.attrs(r).shutdown().map_or(Value::Missing(absent(s, r, AttrSet::SHUTDOWN)), |b| {
+            Value::text(match b & 3 { 0 => "none", 1 => "receive", 2 => "send", _ => "both" })
+        }),
+        "Which directions are shut down: none, receive, send, both.")
+        .needs(Needs::attrs(AttrSet::SHUTDOWN)).wide(4, 7, 7),
+    Column::new("v6only", "V6ONLY", Kind::Bool, 58, |s, r| opt(s.attrs(r).v6only()),
+        "Whether an IPv6 socket refuses IPv4 peers."),
+    sockopt_column!("opt_recverr", "RECVERR", 0, "IP_RECVERR is set: errors are queued for the program."),
+    sockopt_column!("opt_is_icsk", "ICSK", 1, "The socket is a connection-oriented one."),
+    sockopt_column!("opt_freebind", "FREEBIND", 2, "IP_FREEBIND is set: it may bind to an address that is not there."),
+    sockopt_column!("opt_hdrincl", "HDRINCL", 3, "IP_HDRINCL is set: the program writes the IP header."),
+    sockopt_column!("opt_mc_loop", "MCLOOP", 4, "IP_MULTICAST_LOOP is set: it hears what it sends to a group."),
+    sockopt_column!("opt_transparent", "TPROXY", 5, "IP_TRANSPARENT is set: it serves addresses of others."),
+    sockopt_column!("opt_mc_all", "MCALL", 6, "IP_MULTICAST_ALL is set: it hears groups that others joined."),
+    sockopt_column!("opt_nodefrag", "NODEFRAG", 7, "IP_NODEFRAG is set: fragments are not put together."),
+    sockopt_column!("opt_bind_addr_no_port", "LATEBIND", 8, "IP_BIND_ADDRESS_NO_PORT is set: the port is chosen on connect."),
+    sockopt_column!("opt_recverr_rfc4884", "RFC4884", 9, "IP_RECVERR_RFC4884 is set."),
+    sockopt_column!("opt_defer_connect", "TFO", 10, "TCP Fast Open: the connection waits for the first data."),
+    Column::new("snd_wscale", "SND-WSCALE", Kind::Count, 61,
+        |s, r| Value::from_opt(s.attrs(r).tcp_info().and_then(|t| t.snd_wscale()), absent(s, r, AttrSet::INFO)),
+        "Window scale of what this end sends.")
+        .called(&["wscale"]).needs(INFO),
+    Column::new("rcv_wscale", "RCV-WSCALE", Kind::Count, 61,
+        |s, r| Value::from_opt(s.attrs(r).tcp_info().and_then(|t| t.rcv_wscale()), absent(s, r, AttrSet::INFO)),
+        "Window scale of what this end receives.")
+        .needs(INFO),
+    Column::new("app_limited", "APPLIM", Kind::Bool, 61,
+        |s, r| Value::from_opt(s.attrs(r).tcp_info().and_then(|t| t.app_limited()), absent(s, r, AttrSet::INFO)),
+        "Whether the delivery rate was limited by the program, not by the network.")
+        .needs(INFO),
+    Column::new("closed", "CLOSED", Kind::Bool, 62, |s, r| Value::from(r >= s.live),
+        "Whether the socket is gone and shown for a moment longer."),
+];
+
+const COUNT: usize = BEFORE.len() + tcp::COUNT;
+
+const COLUMNS: [Column; COUNT] = {
+    let mut out = [BEFORE[0]; COUNT];
+    let mut i = 0;
+    while i < COUNT {
+        out[i] = if i < BEFORE.len() { BEFORE[i] } else { tcp::COLUMNS[i - BEFORE.len()] };
+        i += 1;
+    }
+    out
+};
+
+static ALL: [Column; COUNT] = COLUMNS;
+
+/// One row a socket.
+pub static SOCKETS: Table = Table {
+    name: "list",
+    title: "Sockets",
+    noun: "sockets",
+    help: "Every socket with the process that holds it.",
+    columns: &ALL,
+    defaults: &[
+        "proto", "state", "local", "remote", "owner", "recv_q", "send_q", "rx", "tx", "rtt_us", "age_s",
+    ],
+    words: &["proto", "state", "local", "remote", "process", "pid", "user", "service"],
+    order: &[("state", false), ("local", false), ("remote", false)],
+    len: |s| s.sample.sockets.len(),
+};

@@ -1,0 +1,47 @@
+//! What must be read to answer a question.
+
+use super::filter::Filter;
+use super::order::SortKey;
+use super::{Column, Needs, Table};
+use crate::model::{AttrSet, ProtoSet, StateSet, Wants};
+
+/// What must be read to show these columns of these rows in this order.
+///
+/// The filter's own states, protocols and prefilter narrow what is read only for the table of sockets, and only
+/// when `narrow` is set: a list printed once. A dashboard counts every socket, whatever it shows.
+pub fn wants(
+    table: &'static Table,
+    columns: &[&'static Column],
+    filter: &Filter,
+    sort: &[SortKey],
+    protos: ProtoSet,
+    narrow: bool,
+) -> Wants {
+    let mut needs = columns.iter().fold(filter.needs(), |n, c| n.or(c.needs));
+    needs = sort.iter().fold(needs, |n, k| n.or(k.column.needs));
+    let mut out = of(needs, protos);
+    if table.name == "processes" {
+        out.processes = true;
+        out.owners = true;
+    }
+    if narrow && table.name == "list" {
+        let push = filter.pushdown();
+        out.states = push.states;
+        out.protos = out.protos.and(push.protos);
+        out.prefilter = push.prefilter;
+    }
+    out
+}
+
+/// What these needs mean for a poll.
+pub fn of(needs: Needs, protos: ProtoSet) -> Wants {
+    Wants {
+        protos,
+        states: StateSet::ALL,
+        attrs: AttrSet::NONE.or(needs.attrs),
+        owners: needs.owners,
+        processes: needs.owners || needs.fd_kinds,
+        fd_kinds: needs.fd_kinds,
+        prefilter: None,
+    }
+}
