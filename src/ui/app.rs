@@ -161,7 +161,14 @@ impl App {
     pub fn wants(&self) -> Wants {
         let sheet = self.sheet();
         let columns: Vec<_> = sheet.columns().collect();
-        let mut w = wants(sheet.view.table, &columns, &sheet.view.filter, &sheet.view.sort, self.options.protos, false);
+        let mut w = wants(
+            sheet.view.table,
+            &columns,
+            &sheet.view.filter,
+            &sheet.view.sort,
+            self.options.protos,
+            false,
+        );
         // The strip counts every state, and names who is nearest to a limit.
         w.owners = true;
         w.processes = true;

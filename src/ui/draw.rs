@@ -48,7 +48,6 @@ pub(super) fn format(app: &App) -> Format {
     Format { numeric: app.options.numeric, ascii: app.options.ascii, ..Format::default() }
 }
 
-
 /// An empty box with a title, what lies under it erased; the room inside.
 fn window(app: &App, pen: &mut Pen<'_>, all: Rect, w: u16, h: u16, title: &str) -> Rect {
     let w = w.min(all.width);
@@ -91,7 +90,10 @@ fn status(app: &App, pen: &mut Pen<'_>, area: Rect) {
     for (missing, n) in &snap.hidden {
         let n = count(u64::from(*n));
         if *missing == Missing::NotPermitted {
-            parts.push((format!("owners of {n} sockets hidden: {missing} (? tells how to see them)"), theme.warn));
+            parts.push((
+                format!("owners of {n} sockets hidden: {missing} (? tells how to see them)"),
+                theme.warn,
+            ));
         }
     }
     for f in snap.sample.faults.iter() {
@@ -99,7 +101,8 @@ fn status(app: &App, pen: &mut Pen<'_>, area: Rect) {
         if f.kind == FaultKind::NotPermitted && snap.hidden.iter().any(|(m, _)| *m == Missing::NotPermitted) {
             continue;
         }
-        let times = if f.count > 1 { format!(" ({} times)", count(u64::from(f.count))) } else { String::new() };
+        let times =
+            if f.count > 1 { format!(" ({} times)", count(u64::from(f.count))) } else { String::new() };
         let detail = if f.detail.is_empty() { String::new() } else { format!(": {}", f.detail) };
         let style = if f.kind.hides_something() { theme.warn } else { theme.dim };
         parts.push((format!("{}: {}{times}{detail}", f.subject, f.kind.name()), style));

@@ -45,7 +45,8 @@ pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
         _ => {}
     }
     if within(l.header, x, y) {
-        if let Some((i, ..)) = top::tabs(app, l.header).into_iter().find(|(_, at, w)| x >= *at && x < at + w) {
+        if let Some((i, ..)) = top::tabs(app, l.header).into_iter().find(|(_, at, w)| x >= *at && x < at + w)
+        {
             return update(app, Action::View(i as u8));
         }
         if x + 40 > l.header.right() {

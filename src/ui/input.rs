@@ -34,9 +34,9 @@ pub(super) fn edit(text: &mut String, cursor: &mut usize, edit: Edit) {
         }
         Edit::DeleteWord => {
             let kept = text[..at].trim_end();
-            let start = kept.rfind(char::is_whitespace).map_or(0, |i| {
-                i + kept[i..].chars().next().map_or(1, char::len_utf8)
-            });
+            let start = kept
+                .rfind(char::is_whitespace)
+                .map_or(0, |i| i + kept[i..].chars().next().map_or(1, char::len_utf8));
             text.drain(start..at);
             at = start;
         }

@@ -107,8 +107,7 @@ mod tests {
         for w in (0..=30).chain([60, 80, 120, 139, 140, 200, 400]) {
             for h in (0..=40).chain([60, 200]) {
                 for bits in 0..8u8 {
-                    let shape =
-                        Shape { filter: bits & 1 != 0, error: bits & 2 != 0, details: bits & 4 != 0 };
+                    let shape = Shape { filter: bits & 1 != 0, error: bits & 2 != 0, details: bits & 4 != 0 };
                     let all = Rect::new(0, 0, w, h);
                     let l = Layout::new(all, shape);
                     let parts =

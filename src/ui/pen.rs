@@ -40,8 +40,7 @@ impl Pen<'_> {
 
     fn raw(&mut self, x: u16, y: u16, max: u16, text: &str, style: Style) -> u16 {
         if self.glyphs.ascii && !text.is_ascii() {
-            let plain: String =
-                text.graphemes(true).map(|g| if g.is_ascii() { g } else { "?" }).collect();
+            let plain: String = text.graphemes(true).map(|g| if g.is_ascii() { g } else { "?" }).collect();
             return self.buf.set_stringn(x, y, plain, usize::from(max), style).0;
         }
         self.buf.set_stringn(x, y, text, usize::from(max), style).0

@@ -2,8 +2,8 @@
 
 use crate::model::{Endpoint, Proto, Services, Snapshot, SocketId};
 use crate::query::filter::{Filter, FilterError};
-use crate::query::group::GroupBy;
 use crate::query::format::{Style as Format, cell};
+use crate::query::group::GroupBy;
 use crate::query::order::{self, SortKey, largest_first};
 use crate::query::table::{PEERS, PORTS, PROCESSES, SOCKETS};
 use crate::query::view::{Arranged, Line, View};
@@ -379,4 +379,3 @@ impl Sheet {
         self.lay_out(snap);
     }
 }
-

@@ -160,7 +160,9 @@ impl Theme {
             State::Established => self.good,
             State::SynSent | State::SynRecv => self.opening,
             State::CloseWait => self.warn,
-            State::FinWait1 | State::FinWait2 | State::LastAck | State::Closing | State::TimeWait => self.closing,
+            State::FinWait1 | State::FinWait2 | State::LastAck | State::Closing | State::TimeWait => {
+                self.closing
+            }
             State::Closed => self.dim,
         }
     }

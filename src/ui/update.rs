@@ -38,7 +38,8 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Enter => enter(app),
         Action::Details(by) => {
             app.details_top = app.details_top.saturating_add_signed(isize::from(by));
-            let most = super::draw::details::height(app).saturating_sub(usize::from(app.layout().details.height));
+            let most =
+                super::draw::details::height(app).saturating_sub(usize::from(app.layout().details.height));
             app.details_top = app.details_top.min(most);
         }
         Action::Filter => {
@@ -62,9 +63,12 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
             }
         }
         Action::Sort => {
-            let at = app.sheet().view.sort.first().and_then(|k| {
-                app.sheet().columns().position(|c| c.name == k.column.name)
-            });
+            let at = app
+                .sheet()
+                .view
+                .sort
+                .first()
+                .and_then(|k| app.sheet().columns().position(|c| c.name == k.column.name));
             app.over = Some(Over::Sort(at.unwrap_or(0)));
         }
         Action::Reverse => app.sheet_mut().reverse(),
@@ -91,11 +95,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
 
 fn pace(app: &mut App, by: i8) -> Vec<Effect> {
     let now = app.interval.as_millis() as u64;
-    let next = if by < 0 {
-        PACES.iter().rev().find(|p| **p < now)
-    } else {
-        PACES.iter().find(|p| **p > now)
-    };
+    let next = if by < 0 { PACES.iter().rev().find(|p| **p < now) } else { PACES.iter().find(|p| **p > now) };
     match next {
         Some(ms) => {
             app.interval = Duration::from_millis(*ms);

@@ -4,8 +4,8 @@ use super::super::app::App;
 use super::super::pen::{Pen, width};
 use super::super::sheet::Kind as View;
 use super::format as style_of;
-use crate::query::format::thousands as count;
 use crate::model::{Missing, Snapshot};
+use crate::query::format::thousands as count;
 use crate::query::format::{Style as Format, age, cell};
 use crate::query::view::Line;
 use crate::query::{Column, Get, Value};
@@ -55,7 +55,8 @@ pub(super) fn pane(app: &App, pen: &mut Pen<'_>, area: Rect, beside: bool) {
         }
     }
     if most > 0 {
-        let label = format!(" {}-{} of {}  [ ] ", top + 1, all.len().min(top + usize::from(inner.height)), all.len());
+        let label =
+            format!(" {}-{} of {}  [ ] ", top + 1, all.len().min(top + usize::from(inner.height)), all.len());
         let y = if beside { area.bottom() - 1 } else { area.y };
         pen.put_right(area.right().saturating_sub(1), y, area.width, &label, theme.faint);
     }
@@ -63,8 +64,13 @@ pub(super) fn pane(app: &App, pen: &mut Pen<'_>, area: Rect, beside: bool) {
 
 fn lines(app: &App, pane: u16) -> Vec<Pieces> {
     let Some(snap) = &app.snapshot else { return vec![] };
-    let mut b =
-        Builder { app, snap, form: style_of(app), width: usize::from(pane.saturating_sub(3)), out: Vec::new() };
+    let mut b = Builder {
+        app,
+        snap,
+        form: style_of(app),
+        width: usize::from(pane.saturating_sub(3)),
+        out: Vec::new(),
+    };
     let sheet = app.sheet();
     match sheet.lines.get(sheet.cursor) {
         None => b.text("nothing selected", app.theme.dim),
@@ -159,7 +165,10 @@ impl Builder<'_> {
                 self.text(&text, theme.text);
             }
             let why = f.owner_missing.map_or("not known", Missing::reason);
-            self.text(why, if f.owner_missing == Some(Missing::NotPermitted) { theme.warn } else { theme.dim });
+            self.text(
+                why,
+                if f.owner_missing == Some(Missing::NotPermitted) { theme.warn } else { theme.dim },
+            );
         }
     }
 
@@ -183,7 +192,9 @@ impl Builder<'_> {
             self.text("none that can be seen from here", self.app.theme.dim);
         }
         for p in of.iter().take(40) {
-            let Some(p) = self.snap.sample.processes.get(*p as usize).map(|p| p.info.clone()) else { continue };
+            let Some(p) = self.snap.sample.processes.get(*p as usize).map(|p| p.info.clone()) else {
+                continue;
+            };
             self.holder(&p.comm, p.pid, "", p.uid, &p.cmdline);
         }
     }
@@ -266,8 +277,11 @@ impl Builder<'_> {
         self.section("sockets");
         for r in rows.iter().take(50) {
             let s = self.snap.socket(*r as usize);
-            let far =
-                if s.remote.is_none() { String::new() } else { format!(" {} {}", self.app.glyphs.arrow, s.remote) };
+            let far = if s.remote.is_none() {
+                String::new()
+            } else {
+                format!(" {} {}", self.app.glyphs.arrow, s.remote)
+            };
             self.out.push(vec![
                 (format!("{:<12}", s.state.name()), theme.state(s.state)),
                 (format!("{} {}{far}", s.proto.name(), s.local), theme.text),
@@ -289,8 +303,20 @@ impl Builder<'_> {
     /// Every other column that has a value, with what it means; then what has none, by reason.
     fn fields(&mut self, row: usize) {
         const SAID: [&str; 14] = [
-            "proto", "state", "local", "remote", "owner", "owners", "process", "pid", "fd", "cmdline", "comm",
-            "processes", "sockets_by_state", "owner_missing",
+            "proto",
+            "state",
+            "local",
+            "remote",
+            "owner",
+            "owners",
+            "process",
+            "pid",
+            "fd",
+            "cmdline",
+            "comm",
+            "processes",
+            "sockets_by_state",
+            "owner_missing",
         ];
         let theme = self.app.theme;
         let table = self.app.sheet().view.table;

@@ -50,7 +50,10 @@ fn rows(app: &App, width: usize) -> Vec<Row> {
     );
     text(&mut out, "  sudo sockscope");
     text(&mut out, "or give the program the right to look, once:");
-    text(&mut out, "  sudo setcap cap_sys_ptrace,cap_dac_read_search,cap_net_admin+ep $(command -v sockscope)");
+    text(
+        &mut out,
+        "  sudo setcap cap_sys_ptrace,cap_dac_read_search,cap_net_admin+ep $(command -v sockscope)",
+    );
     out
 }
 

@@ -5,9 +5,9 @@ use super::super::pen::{Pen, width};
 use super::super::sheet::{self, Sheet};
 use super::super::theme::Theme;
 use super::format as style_of;
-use crate::query::format::thousands as count;
 use crate::model::{Missing, Snapshot, State, StateCounts};
 use crate::query::fit::{Wish, fit};
+use crate::query::format::thousands as count;
 use crate::query::format::{Style as Format, cell, shorten_middle};
 use crate::query::group::Group;
 use crate::query::view::Line;
@@ -63,7 +63,9 @@ pub(in crate::ui) fn slots(app: &App, area: Rect) -> Vec<Slot> {
             .sum::<u16>()
             .saturating_sub(GAP)
             + bars(&wishes);
-        let victim = (1..wishes.len()).filter(|i| wishes[*i].column.drop > 3).max_by_key(|i| (wishes[*i].column.drop, *i));
+        let victim = (1..wishes.len())
+            .filter(|i| wishes[*i].column.drop > 3)
+            .max_by_key(|i| (wishes[*i].column.drop, *i));
         match victim {
             Some(i) if need > total => {
                 wishes.remove(i);
@@ -178,7 +180,15 @@ fn empty(app: &App, snap: &Snapshot, pen: &mut Pen<'_>, area: Rect) {
 }
 
 /// The head of a group: what it is, how many, what it means; and its totals under their columns.
-fn group(app: &App, snap: &Snapshot, pen: &mut Pen<'_>, area: Rect, index: u32, slots: &[Slot], form: &Format) {
+fn group(
+    app: &App,
+    snap: &Snapshot,
+    pen: &mut Pen<'_>,
+    area: Rect,
+    index: u32,
+    slots: &[Slot],
+    form: &Format,
+) {
     let theme = app.theme;
     let sheet = app.sheet();
     let g = &sheet.arranged.groups[index as usize];
@@ -190,11 +200,17 @@ fn group(app: &App, snap: &Snapshot, pen: &mut Pen<'_>, area: Rect, index: u32, 
     // Totals and the owner have places of their own; the words get what is before them.
     let totals = g.depth > 0 || state.is_none();
     let mut end = area.right().saturating_sub(1);
-    let served = (g.depth > 0 || sheet.grouping_name() == Some("local")).then(|| sheet.arranged.rows.get(g.start as usize)).flatten();
+    let served = (g.depth > 0 || sheet.grouping_name() == Some("local"))
+        .then(|| sheet.arranged.rows.get(g.start as usize))
+        .flatten();
     for s in slots.iter().rev() {
         let text = match s.column.name {
-            "recv_q" if totals && g.recv_q > 0 => cell(&Value::Uint(g.recv_q), Kind::Bytes, form).into_owned(),
-            "send_q" if totals && g.send_q > 0 => cell(&Value::Uint(g.send_q), Kind::Bytes, form).into_owned(),
+            "recv_q" if totals && g.recv_q > 0 => {
+                cell(&Value::Uint(g.recv_q), Kind::Bytes, form).into_owned()
+            }
+            "send_q" if totals && g.send_q > 0 => {
+                cell(&Value::Uint(g.send_q), Kind::Bytes, form).into_owned()
+            }
             "rx" if totals => rate(g.rx, form),
             "tx" if totals => rate(g.tx, form),
             "owner" => match served {
@@ -332,7 +348,16 @@ fn cell_style(theme: &Theme, c: &Column, v: &Value<'_>) -> Style {
 }
 
 /// A share as a bar with its number: for an accept queue, how many of how many.
-fn gauge(app: &App, snap: &Snapshot, pen: &mut Pen<'_>, s: &Slot, row: usize, v: &Value<'_>, y: u16, form: &Format) {
+fn gauge(
+    app: &App,
+    snap: &Snapshot,
+    pen: &mut Pen<'_>,
+    s: &Slot,
+    row: usize,
+    v: &Value<'_>,
+    y: u16,
+    form: &Format,
+) {
     let theme = app.theme;
     let number = s.width - s.bar;
     let Some(pct) = v.number() else {

@@ -3,8 +3,8 @@
 use super::super::app::{App, Over};
 use super::super::pen::{Pen, width};
 use super::super::{hit, update};
-use crate::query::format::thousands as count;
 use crate::model::State;
+use crate::query::format::thousands as count;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Modifier;
 
@@ -16,7 +16,13 @@ pub(in crate::ui) fn tabs(app: &App, area: Rect) -> Vec<(usize, u16, u16)> {
     let mut out = Vec::new();
     for (i, s) in app.sheets.iter().enumerate() {
         let w = 3 + width(s.view.table.title);
-        let w = if area.width >= 56 { w + 1 } else if area.width >= 30 || i == app.active { w } else { 2 };
+        let w = if area.width >= 56 {
+            w + 1
+        } else if area.width >= 30 || i == app.active {
+            w
+        } else {
+            2
+        };
         if x + w > area.right() {
             break;
         }
@@ -217,7 +223,13 @@ pub(super) fn filter(app: &App, pen: &mut Pen<'_>, area: Rect) -> Option<Positio
         return typing.map(|_| Position::new(x.min(area.right().saturating_sub(1)), y));
     }
     let skip = shift(app, room);
-    let style = if sheet.error.is_some() { theme.warn } else if typing.is_some() { theme.strong } else { theme.accent };
+    let style = if sheet.error.is_some() {
+        theme.warn
+    } else if typing.is_some() {
+        theme.strong
+    } else {
+        theme.accent
+    };
     pen.put(x, y, room, &sheet.text[skip..], style);
     typing.map(|c| {
         let before = sheet.text.get(skip..c).map_or(0, width);
