@@ -3,8 +3,46 @@
 //! A [`Source`] makes [`Sample`]s. What is partly unreadable is in the sample as a counted fault; an error is only
 //! what leaves nothing to show.
 
-use crate::model::{Sample, Wants};
+pub mod netlink;
+pub mod procs;
+
+use crate::model::{Sample, Stamp, Wants};
+use rustix::time::{ClockId, clock_gettime};
 use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Which backend is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The best that answers.
+    Auto,
+    /// [`netlink`].
+    Netlink,
+    /// `/proc/net`.
+    Proc,
+    /// `netstat2` and `sysinfo`.
+    Portable,
+}
+
+/// Opens a backend.
+pub fn open(_choice: Choice, _proc_root: Option<&Path>) -> Result<Box<dyn Source>, CollectError> {
+    Ok(Box::new(netlink::NetlinkSource::new()?))
+}
+
+/// The present moment.
+pub fn stamp() -> Stamp {
+    let ns = |clock| {
+        let t = clock_gettime(clock);
+        t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
+    };
+    Stamp { boot_ns: ns(ClockId::Boottime), unix_ns: ns(ClockId::Realtime) }
+}
+
+/// Name of this machine.
+pub fn host() -> Arc<str> {
+    rustix::system::uname().nodename().to_string_lossy().into()
+}
 
 /// Where samples come from.
 pub trait Source: Send {

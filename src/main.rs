@@ -1,3 +1,7 @@
-//! The `sockscope` program.
+//! The `sockscope` program: all of it is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sockscope::run::main(std::env::args_os())
+}

@@ -1,1 +1,151 @@
-//! Stub.
+//! Ties everything together: from arguments to an exit code.
+
+mod dashboard;
+mod environment;
+mod list;
+mod poller;
+
+use crate::cli::plan::What;
+use crate::cli::{Args, Plan};
+use crate::model::Backend;
+use crate::query::Table;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// As it should.
+    Fine,
+    /// Nothing matched, or a check said no.
+    Nothing,
+}
+
+/// Why a run failed: one line that says what was tried, on what, and why.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Wrong use.
+    #[error("{0}")]
+    Usage(#[from] crate::cli::UsageError),
+    /// The machine could not be read.
+    #[error("{0}")]
+    Collect(#[from] crate::collect::CollectError),
+    /// Output failed.
+    #[error("write {subject}: {source}")]
+    Output {
+        /// Where to.
+        subject: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The dashboard could not go on.
+    #[error("{0}")]
+    Dashboard(String),
+}
+
+impl RunError {
+    fn stdout(source: io::Error) -> Self {
+        Self::Output { subject: "standard output", source }
+    }
+
+    fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// The whole program: 0 fine, 1 nothing matched, 2 wrong use or failure; a closed pipe is fine.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(args) {
+        Ok(args) => args,
+        Err(e) => return refuse(&e),
+    };
+    match Plan::new(args).map_err(RunError::from).and_then(run) {
+        Ok(Ending::Fine) => ExitCode::SUCCESS,
+        Ok(Ending::Nothing) => ExitCode::from(1),
+        Err(e) if e.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(e) => {
+            complain(&e.to_string());
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Help and version go out as they are; anything else becomes one line.
+fn refuse(e: &clap::Error) -> ExitCode {
+    if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return match e.print() {
+            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(2),
+            _ => ExitCode::SUCCESS,
+        };
+    }
+    let text = e.render().to_string();
+    let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
+    let what = lines.next().unwrap_or("wrong use").trim_start_matches("error: ");
+    let mut line = what.trim_end_matches(':').to_owned();
+    for more in lines.take_while(|l| !l.starts_with("Usage") && !l.starts_with("For more")) {
+        line.push_str("; ");
+        line.push_str(more.trim_start_matches("tip: "));
+    }
+    complain(&line);
+    ExitCode::from(2)
+}
+
+/// One line on standard error; where even that is closed there is nobody to tell.
+fn complain(what: &str) {
+    let line = crate::model::text::escape(what);
+    let _ = writeln!(io::stderr(), "sockscope: {line}");
+}
+
+fn run(plan: Plan) -> Result<Ending, RunError> {
+    match &plan.what {
+        What::Dashboard(list) if io::stdout().is_terminal() && io::stdin().is_terminal() => {
+            dashboard::run(&plan, list)
+        }
+        What::Dashboard(list) | What::List(list) => list::run(&plan, list),
+        What::Columns(table) => print(&column_help(table)),
+        What::Completions(shell) => {
+            let mut out = Vec::new();
+            clap_complete::generate(*shell, &mut Args::command(), "sockscope", &mut out);
+            print_bytes(&out)
+        }
+        What::Man => {
+            let mut out = Vec::new();
+            clap_mangen::Man::new(Args::command()).render(&mut out).map_err(RunError::stdout)?;
+            print_bytes(&out)
+        }
+    }
+}
+
+/// Opens the backend of the plan.
+fn open(
+    backend: Option<Backend>,
+    root: Option<&std::path::Path>,
+) -> Result<Box<dyn crate::collect::Source>, RunError> {
+    use crate::collect::Choice;
+    let choice = match backend {
+        None | Some(Backend::Script) => Choice::Auto,
+        Some(Backend::Netlink) => Choice::Netlink,
+        Some(Backend::Proc) => Choice::Proc,
+        Some(Backend::Portable) => Choice::Portable,
+    };
+    Ok(crate::collect::open(choice, root)?)
+}
+
+/// One line a column: name, what it is.
+fn column_help(table: &Table) -> String {
+    let width = table.columns.iter().map(|c| c.name.len()).max().unwrap_or(0);
+    table.columns.iter().map(|c| format!("{:width$}  {}\n", c.name, c.help)).collect()
+}
+
+fn print(text: &str) -> Result<Ending, RunError> {
+    print_bytes(text.as_bytes())
+}
+
+fn print_bytes(bytes: &[u8]) -> Result<Ending, RunError> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(RunError::stdout)?;
+    Ok(Ending::Fine)
+}

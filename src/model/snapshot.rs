@@ -118,8 +118,8 @@ pub struct ProcessFacts {
     pub rx: Option<f64>,
     /// Bytes sent a second by its sockets.
     pub tx: Option<f64>,
-    /// Open descriptors at the last polls, oldest first.
-    pub fd_history: Vec<u32>,
+    /// Open descriptors at the last polls, oldest first: nanoseconds after boot, and how many.
+    pub fd_history: Vec<(u64, u32)>,
     /// Change of open descriptors a minute, over that history.
     pub fds_per_min: Option<f64>,
     /// Nanoseconds after boot when this program first saw it.

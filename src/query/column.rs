@@ -47,6 +47,11 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether its values are changes over time, which one poll alone cannot tell.
+    pub const fn is_over_time(self) -> bool {
+        matches!(self, Self::BytesPerSec | Self::PerSec | Self::PerMin)
+    }
+
     /// Where its cells stand and how wide they usually are, under a title of this length.
     const fn usual(self, title: u16) -> (Align, Width) {
         let (align, min, normal, max) = match self {

@@ -1,0 +1,175 @@
+//! What was typed: the definition that parser, help, man page and completions come from.
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// The command line as typed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sockscope",
+    version,
+    about = "Sockets, the processes behind them and their descriptor limits: live, and from scripts",
+    after_help = EXAMPLES,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true
+)]
+pub struct Args {
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// Flags of a listing, for the dashboard where standard output is no terminal.
+    #[command(flatten)]
+    pub list: List,
+    /// What to do; none: the dashboard.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sockscope                                  the dashboard
+  sockscope nginx                            the dashboard, showing what nginx holds
+  sockscope list state:close-wait            who does not close its connections
+  sockscope list port:443 --format json      the same rows for a script
+  sockscope list state established '( dport = :ssh or sport = :ssh )'
+  sockscope ports                            one row a listening endpoint, with its accept queue
+  sockscope processes --sort fds_pct:desc    who is closest to its descriptor limit
+
+Exit status: 0 fine, 1 nothing matched, 2 wrong use or failure.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print the sockets once
+    #[command(visible_alias = "sockets")]
+    List(List),
+    /// Print one row a served endpoint: accept queue, clients, processes
+    Ports(List),
+    /// Print one row a process: descriptors open and allowed, sockets by state
+    Processes(List),
+    /// Print one row a remote address
+    Peers(List),
+    /// Print a shell's completion script
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page (roff)
+    Man,
+}
+
+/// Flags of a listing.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct List {
+    /// Show only what matches: words, field:value, or an expression of ss
+    #[arg(value_name = "FILTER", help_heading = "Filter")]
+    pub filter: Vec<String>,
+    /// Columns to print, in order, separated by commas ("help" lists them; "+NAME" adds to the usual ones)
+    #[arg(short = 'c', long, value_name = "COLUMNS")]
+    pub columns: Option<String>,
+    /// Sort by these columns: NAME or NAME:desc, separated by commas
+    #[arg(short = 's', long, value_name = "COLUMN[:desc]")]
+    pub sort: Option<String>,
+    /// Put rows under groups: state, local, remote, process or any column
+    #[arg(short = 'g', long, value_name = "COLUMN")]
+    pub group_by: Option<String>,
+    /// Print at most this many rows
+    #[arg(long, value_name = "N")]
+    pub top: Option<usize>,
+    /// How to print
+    #[arg(short = 'f', long, value_enum, value_name = "FORMAT", default_value = "table")]
+    pub format: FormatArg,
+    /// No titles above the rows
+    #[arg(short = 'H', long)]
+    pub no_header: bool,
+}
+
+/// The printed forms, named by [`crate::output::Format::ALL`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum FormatArg {
+    /// Aligned columns
+    #[default]
+    Table,
+    /// One array of objects
+    Json,
+    /// One object a line
+    Ndjson,
+    /// Comma-separated values
+    Csv,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Global {
+    /// Time between two polls of the dashboard: 500ms, 2s, 1m
+    #[arg(short, long, global = true, value_name = "TIME", default_value = "1s")]
+    pub interval: String,
+    /// Where sockets are read from
+    #[arg(long, global = true, value_enum, value_name = "BACKEND", default_value = "auto")]
+    pub backend: BackendArg,
+    /// Read a captured /proc tree instead of this machine
+    #[arg(long, global = true, value_name = "DIR")]
+    pub proc_root: Option<PathBuf>,
+    /// Numbers instead of service and user names
+    #[arg(short, long, global = true)]
+    pub numeric: bool,
+    /// Colour
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorArg,
+}
+
+/// The choices of `--backend`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BackendArg {
+    /// The best that answers: netlink, then proc, then portable
+    Auto,
+    /// The kernel's sock_diag
+    Netlink,
+    /// /proc/net
+    Proc,
+    /// The crates netstat2 and sysinfo
+    Portable,
+}
+
+/// The choices of `--color`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorArg {
+    /// As the terminal can, unless NO_COLOR is set
+    Auto,
+    /// Even into a pipe
+    Always,
+    /// None
+    Never,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_holds() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn printed_forms_are_those_of_output() {
+        let here: Vec<_> = FormatArg::value_variants()
+            .iter()
+            .map(|v| v.to_possible_value().unwrap().get_name().to_owned())
+            .collect();
+        let there: Vec<_> = crate::output::Format::ALL.iter().map(|(_, n)| (*n).to_owned()).collect();
+        assert_eq!(here, there);
+    }
+
+    #[test]
+    fn filters_and_flags_mix() {
+        let a = Args::try_parse_from(["sockscope", "list", "port:443", "--format", "json", "nginx"]).unwrap();
+        let Some(Command::List(l)) = a.command else { panic!() };
+        assert_eq!(l.filter, ["port:443", "nginx"]);
+        assert_eq!(l.format, FormatArg::Json);
+        let a = Args::try_parse_from(["sockscope", "nginx", "-n"]).unwrap();
+        assert!(a.command.is_none() && a.global.numeric);
+        assert_eq!(a.list.filter, ["nginx"]);
+    }
+}

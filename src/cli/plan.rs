@@ -1,0 +1,234 @@
+//! What the command line comes to: every word checked, every name resolved, before anything is read.
+
+use super::args::{Args, BackendArg, ColorArg, Command, FormatArg, List};
+use crate::model::{AttrSet, Backend};
+use crate::output::Format;
+use crate::query::filter::Filter;
+use crate::query::group::GroupBy;
+use crate::query::order::{self, SortKey};
+use crate::query::table::{PEERS, PORTS, PROCESSES, SOCKETS};
+use crate::query::{self, Column, Table};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What to do, checked.
+#[derive(Debug)]
+pub struct Plan {
+    /// What.
+    pub what: What,
+    /// Time between two polls.
+    pub interval: Duration,
+    /// Backend asked for; `None`: the best that answers.
+    pub backend: Option<Backend>,
+    /// A captured tree to read.
+    pub proc_root: Option<PathBuf>,
+    /// Numbers instead of names.
+    pub numeric: bool,
+    /// When to use colour.
+    pub color: ColorArg,
+}
+
+/// Which kind of run.
+#[derive(Debug)]
+pub enum What {
+    /// The dashboard, or the listing where standard output is no terminal.
+    Dashboard(ListPlan),
+    /// Print rows.
+    List(ListPlan),
+    /// Print the columns of a table.
+    Columns(&'static Table),
+    /// Print a completion script.
+    Completions(clap_complete::Shell),
+    /// Print the manual page.
+    Man,
+}
+
+/// A listing, checked.
+#[derive(Debug)]
+pub struct ListPlan {
+    /// Which table.
+    pub table: &'static Table,
+    /// The filter as typed.
+    pub filter_text: String,
+    /// The filter.
+    pub filter: Filter,
+    /// Columns in order.
+    pub columns: Vec<&'static Column>,
+    /// Order.
+    pub sort: Vec<SortKey>,
+    /// Groups.
+    pub group: Option<GroupBy>,
+    /// At most so many rows.
+    pub top: Option<usize>,
+    /// In which form.
+    pub format: Format,
+    /// Whether with titles.
+    pub header: bool,
+}
+
+/// Wrong use, in one line.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+impl Plan {
+    /// Checks what was typed.
+    pub fn new(args: Args) -> Result<Self, UsageError> {
+        let what = match args.command {
+            None => What::Dashboard(ListPlan::new(&SOCKETS, args.list)?),
+            Some(Command::Completions { shell }) => What::Completions(shell),
+            Some(Command::Man) => What::Man,
+            Some(Command::List(l)) => What::list(&SOCKETS, l)?,
+            Some(Command::Ports(l)) => What::list(&PORTS, l)?,
+            Some(Command::Processes(l)) => What::list(&PROCESSES, l)?,
+            Some(Command::Peers(l)) => What::list(&PEERS, l)?,
+        };
+        let backend = match args.global.backend {
+            BackendArg::Auto => None,
+            BackendArg::Netlink => Some(Backend::Netlink),
+            BackendArg::Proc => Some(Backend::Proc),
+            BackendArg::Portable => Some(Backend::Portable),
+        };
+        if args.global.proc_root.is_some() && !matches!(backend, None | Some(Backend::Proc)) {
+            return Err(UsageError("--proc-root is read by the proc backend; leave --backend out".into()));
+        }
+        Ok(Self {
+            what,
+            interval: interval(&args.global.interval)?,
+            backend,
+            proc_root: args.global.proc_root,
+            numeric: args.global.numeric,
+            color: args.global.color,
+        })
+    }
+}
+
+impl What {
+    fn list(table: &'static Table, l: List) -> Result<Self, UsageError> {
+        if l.columns.as_deref() == Some("help") {
+            return Ok(Self::Columns(table));
+        }
+        ListPlan::new(table, l).map(Self::List)
+    }
+}
+
+impl ListPlan {
+    fn new(table: &'static Table, l: List) -> Result<Self, UsageError> {
+        let format = match l.format {
+            FormatArg::Table => Format::Table,
+            FormatArg::Json => Format::Json,
+            FormatArg::Ndjson => Format::Ndjson,
+            FormatArg::Csv => Format::Csv,
+        };
+        let filter_text = l.filter.join(" ");
+        let filter = Filter::parse(&filter_text, table).map_err(|e| {
+            let hint = e.hint.as_ref().map_or(String::new(), |h| format!(" ({h})"));
+            UsageError(format!(
+                "filter, at character {}: {}{hint}",
+                char_at(&filter_text, e.span.start),
+                e.message
+            ))
+        })?;
+        let sort = match &l.sort {
+            Some(text) => order::parse(text, table).map_err(|e| UsageError(format!("--sort: {e}")))?,
+            None => order::default(table),
+        };
+        let group = match &l.group_by {
+            Some(text) => {
+                Some(GroupBy::parse(text, table).map_err(|e| UsageError(format!("--group-by: {e}")))?)
+            }
+            None => None,
+        };
+        let columns = match &l.columns {
+            Some(text) => query::columns(text, table).map_err(|e| UsageError(format!("--columns: {e}")))?,
+            None => usual(table, format),
+        };
+        Ok(Self {
+            table,
+            filter_text,
+            filter,
+            columns,
+            sort,
+            group,
+            top: l.top,
+            format,
+            header: !l.no_header,
+        })
+    }
+}
+
+/// The columns of a table where nobody chose: for people its defaults; for programs everything that costs nothing
+/// extra to read, under the keys of the design.
+fn usual(table: &'static Table, format: Format) -> Vec<&'static Column> {
+    match format {
+        Format::Table | Format::Csv => {
+            table.default_columns().into_iter().filter(|c| c.needs.attrs == AttrSet::NONE).collect()
+        }
+        Format::Json | Format::Ndjson => {
+            table.columns.iter().filter(|c| c.needs.attrs == AttrSet::NONE).collect()
+        }
+    }
+}
+
+/// `1s`, `500ms`, `0.5`, `2m`: from a tenth of a second to a day.
+fn interval(text: &str) -> Result<Duration, UsageError> {
+    let bad = || {
+        UsageError(format!(
+            "--interval: {text:?} is no time between 100ms and 1d; write it like 500ms, 2s or 1m"
+        ))
+    };
+    let t = text.trim();
+    let digits = t.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(t.len());
+    let number: f64 = t[..digits].parse().map_err(|_| bad())?;
+    let unit = match t[digits..].trim() {
+        "ms" => 0.001,
+        "" | "s" | "sec" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(bad()),
+    };
+    let secs = number * unit;
+    if (0.1..=86_400.0).contains(&secs) { Ok(Duration::from_secs_f64(secs)) } else { Err(bad()) }
+}
+
+/// The place of a byte as a person counts it, from 1.
+fn char_at(text: &str, byte: usize) -> usize {
+    text.char_indices().take_while(|(i, _)| *i < byte).count() + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn plan(args: &[&str]) -> Result<Plan, UsageError> {
+        Plan::new(Args::try_parse_from([&["sockscope"], args].concat()).unwrap())
+    }
+
+    #[test]
+    fn intervals() {
+        for (text, ms) in
+            [("1s", 1000), ("500ms", 500), ("0.5", 500), ("2", 2000), ("1m", 60_000), (" 3 s", 3000)]
+        {
+            assert_eq!(interval(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for text in ["", "0", "0s", "10ms", "-1s", "1x", "NaN", "inf", "9999h", "s", "1..2"] {
+            assert!(interval(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_one_line_with_the_nearest_name() {
+        for (args, want) in [
+            (&["list", "--columns", "recvq"][..], "did you mean \"recv_q\"?"),
+            (&["list", "--columns", ","][..], "--columns"),
+            (&["list", "--sort", "rtx"][..], "--sort"),
+            (&["list", "port:"][..], "filter, at character"),
+            (&["--interval", "soon"][..], "--interval"),
+            (&["--backend", "netlink", "--proc-root", "/x"][..], "--proc-root"),
+        ] {
+            let e = plan(args).unwrap_err().to_string();
+            assert!(e.contains(want) && !e.contains('\n'), "{args:?}: {e}");
+        }
+    }
+}

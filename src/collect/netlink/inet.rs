@@ -1,0 +1,56 @@
+//! `struct inet_diag_msg` and its attributes to a socket.
+
+use super::dump::Malformed;
+use super::wire::InetMsg;
+use super::{AF_INET, AF_INET6};
+use crate::model::{Addr, Attrs, Endpoint, Family, Proto, Sample, Socket, SocketId, State, Timer, TimerKind};
+use zerocopy::FromBytes;
+
+/// Adds the socket of one message to the sample.
+pub(super) fn decode(message: &[u8], proto: Proto, sample: &mut Sample) -> Result<(), Malformed> {
+    let (m, attrs) = InetMsg::read_from_prefix(message).map_err(|_| Malformed)?;
+    let family = match m.family {
+        AF_INET => Family::Inet,
+        AF_INET6 => Family::Inet6,
+        _ => return Err(Malformed),
+    };
+    let state = if proto.has_tcp_states() {
+        State::from_kernel_tcp(m.state).ok_or(Malformed)?
+    } else {
+        State::from_kernel_datagram(m.state)
+    };
+    let addr = |b: [u8; 16]| match family {
+        Family::Inet => Addr::v4([b[0], b[1], b[2], b[3]]),
+        _ => Addr::v6(b),
+    };
+    // What is left over at the end of the attributes is cut off, so that whoever reads them later finds whole ones.
+    let mut walk = Attrs::new(attrs, family).iter();
+    while walk.next().is_some() {}
+    let whole = &attrs[..attrs.len() - walk.leftover()];
+    let attr_len = u16::try_from(whole.len()).map_err(|_| Malformed)?;
+    let attr_at = u32::try_from(sample.attrs.len()).map_err(|_| Malformed)?;
+    sample.attrs.extend_from_slice(whole);
+    sample.sockets.push(Socket {
+        id: SocketId { netns: 0, cookie: u64::from(m.id.cookie[0]) | u64::from(m.id.cookie[1]) << 32 },
+        inode: u64::from(m.inode),
+        local: Endpoint::new(addr(m.id.src), u16::from_be_bytes(m.id.sport)),
+        remote: Endpoint::new(addr(m.id.dst), u16::from_be_bytes(m.id.dport)),
+        iface: m.id.iface,
+        recv_q: m.rqueue,
+        send_q: m.wqueue,
+        uid: m.uid,
+        attr_at,
+        attr_len,
+        local_name: 0,
+        remote_name: 0,
+        family,
+        proto,
+        state,
+        timer: if proto.has_tcp_states() {
+            Timer { kind: TimerKind::from_kernel(m.timer), retrans: m.retrans, expires_ms: m.expires }
+        } else {
+            Timer::default()
+        },
+    });
+    if walk.leftover() > 0 { Err(Malformed) } else { Ok(()) }
+}

@@ -1,0 +1,107 @@
+//! Messages as they lie in memory (`include/uapi/linux/{netlink,inet_diag,sock_diag}.h`).
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// `NLMSG_NOOP`, `NLMSG_ERROR`, `NLMSG_DONE`, `NLMSG_OVERRUN`.
+pub(super) const NOOP: u16 = 1;
+pub(super) const ERROR: u16 = 2;
+pub(super) const DONE: u16 = 3;
+pub(super) const OVERRUN: u16 = 4;
+/// `SOCK_DIAG_BY_FAMILY`.
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+/// `RTM_GETLINK`.
+const RTM_GETLINK: u16 = 18;
+/// `NLM_F_REQUEST | NLM_F_DUMP`.
+const REQUEST_DUMP: u16 = 0x301;
+/// `NLM_F_DUMP_INTR`: the table changed while it was dumped.
+pub(super) const DUMP_INTR: u16 = 0x10;
+
+/// `struct nlmsghdr`.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub(super) struct Header {
+    pub(super) len: u32,
+    pub(super) kind: u16,
+    pub(super) flags: u16,
+    pub(super) seq: u32,
+    pub(super) pid: u32,
+}
+
+/// `struct inet_diag_sockid`: ports and addresses in network order.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub(super) struct SockId {
+    pub(super) sport: [u8; 2],
+    pub(super) dport: [u8; 2],
+    pub(super) src: [u8; 16],
+    pub(super) dst: [u8; 16],
+    pub(super) iface: u32,
+    pub(super) cookie: [u32; 2],
+}
+
+/// `struct inet_diag_req_v2`.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+struct InetReq {
+    family: u8,
+    protocol: u8,
+    ext: u8,
+    pad: u8,
+    states: u32,
+    id: SockId,
+}
+
+/// `struct inet_diag_msg`.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub(super) struct InetMsg {
+    pub(super) family: u8,
+    pub(super) state: u8,
+    pub(super) timer: u8,
+    pub(super) retrans: u8,
+    pub(super) id: SockId,
+    pub(super) expires: u32,
+    pub(super) rqueue: u32,
+    pub(super) wqueue: u32,
+    pub(super) uid: u32,
+    pub(super) inode: u32,
+}
+
+/// A dump request, ready but for its sequence number.
+#[derive(Debug)]
+pub(super) struct Request {
+    bytes: Vec<u8>,
+}
+
+impl Request {
+    /// For a table of `inet_diag`: address family, `IPPROTO_*`, attribute bits, state bits.
+    pub(super) fn inet(family: u8, protocol: u8, ext: u8, states: u32) -> Self {
+        let id = SockId {
+            sport: [0; 2],
+            dport: [0; 2],
+            src: [0; 16],
+            dst: [0; 16],
+            iface: 0,
+            cookie: [u32::MAX; 2],
+        };
+        Self::new(SOCK_DIAG_BY_FAMILY, InetReq { family, protocol, ext, pad: 0, states, id }.as_bytes())
+    }
+
+    /// For every interface: `RTM_GETLINK` with an empty `struct ifinfomsg`.
+    pub(super) fn links() -> Self {
+        Self::new(RTM_GETLINK, &[0; 16])
+    }
+
+    fn new(kind: u16, body: &[u8]) -> Self {
+        let len = (size_of::<Header>() + body.len()) as u32;
+        let head = Header { len, kind, flags: REQUEST_DUMP, seq: 0, pid: 0 };
+        Self { bytes: [head.as_bytes(), body].concat() }
+    }
+
+    /// The bytes to send under this sequence number.
+    pub(super) fn numbered(&self, seq: u32) -> Vec<u8> {
+        let mut out = self.bytes.clone();
+        out[8..12].copy_from_slice(&seq.to_ne_bytes());
+        out
+    }
+}

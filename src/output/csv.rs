@@ -1,0 +1,79 @@
+//! Comma-separated values (RFC 4180): header of column names, exact numbers, an empty field for what is missing.
+
+use super::Listing;
+use crate::query::Value;
+use crate::query::format::exact;
+use std::io::{self, Write};
+
+/// Writes the rows.
+pub fn write(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
+    let mut line = String::new();
+    if list.header {
+        for (i, c) in list.columns.iter().enumerate() {
+            if i > 0 {
+                line.push(',');
+            }
+            line.push_str(c.name);
+        }
+        line.push_str("\r\n");
+        out.write_all(line.as_bytes())?;
+    }
+    for row in &list.rows.rows {
+        line.clear();
+        for (i, c) in list.columns.iter().enumerate() {
+            if i > 0 {
+                line.push(',');
+            }
+            let v = c.value(list.snap, *row as usize);
+            if !matches!(v, Value::Missing(_)) {
+                field(&mut line, &exact(&v));
+            }
+        }
+        line.push_str("\r\n");
+        out.write_all(line.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Appends one field, quoted where it must be. A field that a spreadsheet would run as a formula is quoted and
+/// begins with an apostrophe.
+fn field(line: &mut String, s: &str) {
+    let formula = s.starts_with(['=', '+', '-', '@']) && s.parse::<f64>().is_err();
+    if !formula && !s.contains([',', '"', '\n', '\r']) && !s.starts_with(' ') && !s.ends_with(' ') {
+        line.push_str(s);
+        return;
+    }
+    line.push('"');
+    if formula {
+        line.push('\'');
+    }
+    for c in s.chars() {
+        if c == '"' {
+            line.push('"');
+        }
+        line.push(c);
+    }
+    line.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::field;
+
+    #[test]
+    fn fields_are_quoted_where_they_must_be() {
+        for (raw, want) in [
+            ("nginx", "nginx"),
+            ("a,b", "\"a,b\""),
+            ("say \"hi\"", "\"say \"\"hi\"\"\""),
+            ("=cmd()", "\"'=cmd()\""),
+            ("-5", "-5"),
+            (" x", "\" x\""),
+            ("", ""),
+        ] {
+            let mut line = String::new();
+            field(&mut line, raw);
+            assert_eq!(line, want);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The dashboard's threads: collecting, keys, signals; the calling thread draws.
+
+use super::environment::Words;
+use super::poller::{News, Poller};
+use super::{Ending, RunError};
+use crate::cli::Plan;
+use crate::cli::args::ColorArg;
+use crate::cli::plan::ListPlan;
+use crate::model::Wants;
+use crate::ui::app::Color;
+use crate::ui::event::{Effect, Event, Signal};
+use crate::ui::{App, Options, run_loop, terminal};
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
+use std::io::{self, BufWriter};
+use std::sync::mpsc::{self, Sender};
+
+/// Runs until the user quits, the terminal closes or a signal ends it.
+pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
+    let broken = |what: &str| {
+        let what = what.to_owned();
+        move |e: io::Error| RunError::Dashboard(format!("{what}: {e}"))
+    };
+    let words = Words::read();
+    let mut app = App::new(options(plan, list, &words));
+    let (tell, events) = mpsc::channel();
+    watch_signals(tell.clone()).map_err(broken("watch signals"))?;
+    let (backend, root) = (plan.backend, plan.proc_root.clone());
+    let out = tell.clone();
+    // Opened before the terminal is taken, so that a refusal is a plain line.
+    let source = super::open(backend, root.as_deref())?;
+    let (failed, failure) = mpsc::channel();
+    let poller = Poller::start(source, Wants::default(), plan.interval, move |news| {
+        let event = match news {
+            News::Fresh(snap) => Event::Fresh(snap),
+            News::Failed(why) => Event::Failed(why),
+            News::Broken(why) => {
+                let _ = failed.send(why);
+                Event::InputClosed
+            }
+        };
+        out.send(event).is_ok()
+    })
+    .map_err(broken("start the collecting thread"))?;
+    let guard = terminal::Guard::enter().map_err(broken("set up the terminal"))?;
+    terminal::read_input(tell).map_err(broken("read the terminal"))?;
+    let screen = CrosstermBackend::new(BufWriter::with_capacity(1 << 15, io::stdout()));
+    let ended = Terminal::new(screen).and_then(|mut screen| {
+        run_loop(&mut screen, &events, &mut app, &mut |effect| match effect {
+            Effect::Wants(w) => poller.set_wants(w),
+            Effect::Interval(i) => poller.set_interval(i),
+            Effect::Refresh => poller.refresh(),
+            Effect::Suspend => {
+                let _ = terminal::suspend();
+            }
+            Effect::Quit => {}
+        })
+    });
+    drop(guard);
+    if let Ok(why) = failure.try_recv() {
+        return Err(RunError::Dashboard(why));
+    }
+    match ended {
+        // The terminal is gone, and with it anyone to tell.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe || e.raw_os_error() == Some(5) => Ok(Ending::Fine),
+        Err(e) => Err(RunError::Dashboard(format!("draw: {e}"))),
+        Ok(()) => Ok(Ending::Fine),
+    }
+}
+
+fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Options {
+    Options {
+        interval: plan.interval,
+        filter: list.filter_text.clone(),
+        table: list.table.name.to_owned(),
+        color: match plan.color {
+            ColorArg::Never => Color::None,
+            ColorArg::Auto => words.colors(),
+            ColorArg::Always => words.colors_of_terminal(),
+        },
+        ascii: !words.utf8() || words.dumb(),
+        numeric: plan.numeric,
+    }
+}
+
+/// Signals become events; the thread ends with the process.
+fn watch_signals(events: Sender<Event>) -> io::Result<()> {
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCONT])?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for number in signals.forever() {
+            let signal = match number {
+                SIGINT => Signal::Interrupt,
+                SIGTERM => Signal::Terminate,
+                SIGHUP => Signal::Hangup,
+                _ => Signal::Continue,
+            };
+            if events.send(Event::Signal(signal)).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! The collecting thread: samples, steps the engine, hands over the newest snapshot.
+//!
+//! The thread that draws never waits for it. What it makes goes into one slot in which a newer snapshot replaces one
+//! that nobody has taken, so a terminal that stands still costs no memory.
+
+use crate::collect::Source;
+use crate::derive::Engine;
+use crate::model::{Snapshot, Wants};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// What the poller tells.
+#[derive(Debug)]
+pub enum News {
+    /// A new snapshot.
+    Fresh(Arc<Snapshot>),
+    /// A poll failed; the next is tried after the interval.
+    Failed(String),
+    /// The thread has ended by a fault of this program.
+    Broken(String),
+}
+
+/// A place for one value: latest wins.
+#[derive(Debug)]
+pub struct Slot<T>(Mutex<Option<T>>);
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T> Slot<T> {
+    /// Puts a value in; whether the place was empty.
+    pub fn put(&self, value: T) -> bool {
+        lock(&self.0).replace(value).is_none()
+    }
+
+    /// Takes the value out.
+    pub fn take(&self) -> Option<T> {
+        lock(&self.0).take()
+    }
+}
+
+/// A lock that a panicking thread held is still a lock: what it guards here is whole at any moment.
+fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+    m.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Debug)]
+struct Control {
+    wants: Wants,
+    interval: Duration,
+    /// Poll at once.
+    now: bool,
+    stop: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    control: Mutex<Control>,
+    changed: Condvar,
+    slot: Slot<Arc<Snapshot>>,
+}
+
+/// A running collecting thread.
+#[derive(Debug)]
+pub struct Poller {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Poller {
+    /// Starts it. The first snapshot is made without looking for owners, so that sockets are on the screen at once;
+    /// the second follows immediately. `tell` is called on the collecting thread and says whether to go on.
+    pub fn start(
+        mut source: Box<dyn Source>,
+        wants: Wants,
+        interval: Duration,
+        mut tell: impl FnMut(News) -> bool + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            control: Mutex::new(Control { wants, interval, now: true, stop: false }),
+            changed: Condvar::new(),
+            slot: Slot::default(),
+        });
+        let inner = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("poller".into()).spawn(move || {
+            let ended = catch_unwind(AssertUnwindSafe(|| poll(&inner, source.as_mut(), &mut tell)));
+            if let Err(panic) = ended {
+                tell(News::Broken(format!("the collecting thread failed: {}", panic_text(panic.as_ref()))));
+            }
+        })?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// The newest snapshot nobody has taken yet.
+    pub fn take(&self) -> Option<Arc<Snapshot>> {
+        self.shared.slot.take()
+    }
+
+    /// Asks for other things; polls at once when that is a change.
+    pub fn set_wants(&self, wants: Wants) {
+        self.change(|c| {
+            if c.wants != wants {
+                c.wants = wants;
+                c.now = true;
+            }
+        });
+    }
+
+    /// Changes the time between two polls.
+    pub fn set_interval(&self, interval: Duration) {
+        self.change(|c| c.interval = interval);
+    }
+
+    /// Polls at once.
+    pub fn refresh(&self) {
+        self.change(|c| c.now = true);
+    }
+
+    fn change(&self, f: impl FnOnce(&mut Control)) {
+        f(&mut lock(&self.shared.control));
+        self.shared.changed.notify_one();
+    }
+}
+
+impl Drop for Poller {
+    /// Asks the thread to end and does not wait: a dump under way ends with the process.
+    fn drop(&mut self) {
+        self.change(|c| c.stop = true);
+        if let Some(t) = self.thread.take()
+            && t.is_finished()
+        {
+            let _ = t.join();
+        }
+    }
+}
+
+fn poll(shared: &Shared, source: &mut dyn Source, tell: &mut dyn FnMut(News) -> bool) {
+    let mut engine = Engine::new();
+    let mut started: Option<Instant> = None;
+    let mut first = true;
+    loop {
+        let mut wants = {
+            let mut c = lock(&shared.control);
+            loop {
+                if c.stop {
+                    return;
+                }
+                let due = started.map(|s| s + c.interval);
+                let now = Instant::now();
+                match due {
+                    Some(due) if !c.now && due > now => {
+                        c = shared
+                            .changed
+                            .wait_timeout(c, due - now)
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .0;
+                    }
+                    _ => break,
+                }
+            }
+            c.now = first && c.wants.owners;
+            c.wants.clone()
+        };
+        started = Some(Instant::now());
+        if first {
+            first = false;
+            wants.owners = false;
+        }
+        let news = match source.sample(&wants) {
+            Ok(sample) => News::Fresh(engine.step(sample)),
+            Err(e) => News::Failed(e.to_string()),
+        };
+        if !tell(news) {
+            return;
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("unknown panic")
+}
