@@ -10,13 +10,24 @@
 //! [`Options`].
 
 pub mod app;
+pub mod command;
 pub mod draw;
 pub mod event;
+mod hit;
+mod input;
+pub mod layout;
+mod pen;
+pub mod script;
+mod sheet;
 pub mod terminal;
+pub mod theme;
+mod update;
 
-pub use app::{App, Options, update};
+pub use app::{App, Options};
 pub use draw::draw;
 pub use event::{Action, Effect, Event, Signal};
+pub use theme::Color;
+pub use update::update;
 
 use ratatui::Terminal;
 use ratatui::backend::Backend;
@@ -56,6 +67,7 @@ pub fn run_loop<B: Backend>(
                         apply(Effect::Suspend);
                         terminal.clear()?;
                     }
+                    Effect::Redraw => terminal.clear()?,
                     other => apply(other),
                 }
             }

@@ -1,24 +1,17 @@
-//! The state of the dashboard.
+//! The state of the dashboard, and the way of an event into it.
 
-use super::{Action, Effect, Event, Signal};
-use crate::model::{Snapshot, Wants};
-use ratatui::layout::Rect;
+use super::command::{Place, action_of};
+use super::layout::{Layout, Shape};
+use super::sheet::{Kind, Sheet};
+use super::theme::{ASCII, Color, Glyphs, Theme, UNICODE};
+use super::{Action, Effect, Event, Signal, input, update};
+use crate::model::wants::ProtoSet;
+use crate::model::{Snapshot, State, Wants};
+use crate::query::wants::wants;
+use crossterm::event::{Event as Input, KeyEventKind, MouseButton, MouseEventKind};
+use ratatui::layout::{Rect, Size};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// How many colours the terminal shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Color {
-    /// 24 bits.
-    #[default]
-    True,
-    /// The 256 of xterm.
-    Indexed,
-    /// The 16 of old.
-    Basic,
-    /// None: bold, dim, reverse and underline only.
-    None,
-}
 
 /// What the dashboard starts with.
 #[derive(Clone, Debug)]
@@ -27,8 +20,10 @@ pub struct Options {
     pub interval: Duration,
     /// Filter text of the first view.
     pub filter: String,
-    /// Name of the table to start with: `sockets`, `ports`, `processes`, `peers`.
+    /// Name or title of the table to start with: `sockets`, `ports`, `processes`, `peers`.
     pub table: String,
+    /// Which protocols are read.
+    pub protos: ProtoSet,
     /// Colours.
     pub color: Color,
     /// No characters beyond ASCII.
@@ -43,6 +38,7 @@ impl Default for Options {
             interval: Duration::from_secs(1),
             filter: String::new(),
             table: "sockets".into(),
+            protos: ProtoSet::TCP_UDP,
             color: Color::True,
             ascii: false,
             numeric: false,
@@ -50,66 +46,246 @@ impl Default for Options {
     }
 }
 
+/// What lies over the table, or has the keys instead of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    /// The filter is typed: how it stood before, and the cursor in bytes.
+    Filter { before: String, cursor: usize },
+    /// One moves in the state strip.
+    States(State),
+    /// The columns to sort by; the line one stands at.
+    Sort(usize),
+    /// The help, scrolled by this.
+    Help(usize),
+}
+
 /// The dashboard.
 #[derive(Debug)]
 pub struct App {
     pub(super) options: Options,
+    pub(super) theme: Theme,
+    pub(super) glyphs: Glyphs,
     pub(super) area: Rect,
+    /// What is on the screen.
     pub(super) snapshot: Option<Arc<Snapshot>>,
+    /// While paused the newest that is not, and how many came.
+    pub(super) paused: bool,
+    pub(super) newer: Option<Arc<Snapshot>>,
+    pub(super) missed: u32,
+    pub(super) interval: Duration,
     pub(super) failed: Option<String>,
+    pub(super) sheets: [Sheet; 4],
+    pub(super) active: usize,
+    pub(super) over: Option<Over>,
+    pub(super) details: bool,
+    pub(super) details_top: usize,
+    /// The process nearest to its limit: row and share.
+    pub(super) worst: Option<(usize, f64)>,
+    wanted: Option<Wants>,
 }
 
 impl App {
     /// A dashboard that has seen nothing yet.
     pub fn new(options: Options) -> Self {
-        Self { options, area: Rect::default(), snapshot: None, failed: None }
+        let mut sheets = Kind::ALL.map(Sheet::new);
+        let named = |s: &Sheet| {
+            let t = s.view.table;
+            t.name.eq_ignore_ascii_case(&options.table) || t.title.eq_ignore_ascii_case(&options.table)
+        };
+        let active = sheets.iter().position(named).unwrap_or(0);
+        sheets[active].set_filter(options.filter.clone(), None);
+        Self {
+            theme: Theme::dark(options.color),
+            glyphs: if options.ascii { ASCII } else { UNICODE },
+            area: Rect::default(),
+            snapshot: None,
+            paused: false,
+            newer: None,
+            missed: 0,
+            interval: options.interval,
+            failed: None,
+            sheets,
+            active,
+            over: None,
+            details: false,
+            details_top: 0,
+            worst: None,
+            wanted: None,
+            options,
+        }
     }
 
-    /// What to read for the first frame, for who starts the poller before the loop runs.
+    pub(super) fn sheet(&self) -> &Sheet {
+        &self.sheets[self.active]
+    }
+
+    pub(super) fn sheet_mut(&mut self) -> &mut Sheet {
+        &mut self.sheets[self.active]
+    }
+
+    /// Takes a text as the filter of the view shown.
+    pub(super) fn set_filter(&mut self, text: String) {
+        let services = self.snapshot.as_ref().map(|s| Arc::clone(&s.sample.services));
+        self.sheet_mut().set_filter(text, services.as_deref());
+    }
+
+    /// Where keys go.
+    pub(super) fn place(&self) -> Place {
+        match self.over {
+            None => Place::Table,
+            Some(Over::Filter { .. }) => Place::Filter,
+            Some(Over::States(_)) => Place::States,
+            Some(Over::Sort(_)) => Place::Sort,
+            Some(Over::Help(_)) => Place::Help,
+        }
+    }
+
+    /// Where everything is now.
+    pub fn layout(&self) -> Layout {
+        self.layout_in(self.area)
+    }
+
+    pub(super) fn layout_in(&self, area: Rect) -> Layout {
+        let sheet = self.sheet();
+        Layout::new(
+            area,
+            Shape {
+                filter: self.place() == Place::Filter || !sheet.text.is_empty(),
+                error: sheet.error.is_some(),
+                details: self.details,
+            },
+        )
+    }
+
+    /// What to read for what is shown now; for who starts the poller before the loop runs.
     pub fn wants(&self) -> Wants {
-        Wants::default()
+        let sheet = self.sheet();
+        let columns: Vec<_> = sheet.columns().collect();
+        let mut w = wants(
+            sheet.view.table,
+            &columns,
+            &sheet.view.filter,
+            &sheet.view.sort,
+            self.options.protos,
+            false,
+        );
+        // The strip counts every state, and names who is nearest to a limit.
+        w.owners = true;
+        w.processes = true;
+        if self.details {
+            match sheet.kind {
+                Kind::Sockets => w.attrs = crate::model::AttrSet::ALL,
+                Kind::Processes => w.fd_kinds = true,
+                Kind::Ports | Kind::Peers => {}
+            }
+        }
+        w
     }
 
     /// The effects it starts with.
     pub(super) fn start(&mut self) -> Vec<Effect> {
-        vec![Effect::Wants(self.wants())]
+        let mut effects = Vec::new();
+        self.settle(&mut effects);
+        effects
     }
 
     /// The screen has this size now.
-    pub fn resize(&mut self, size: ratatui::layout::Size) {
+    pub fn resize(&mut self, size: Size) {
         self.area = Rect::new(0, 0, size.width, size.height);
+        self.keep_in_sight();
+    }
+
+    pub(super) fn keep_in_sight(&mut self) {
+        let height = usize::from(self.layout().body.height);
+        self.sheet_mut().show_cursor(height);
     }
 
     /// Takes one event in.
     pub fn handle(&mut self, event: Event) -> Vec<Effect> {
-        match event {
-            Event::Input(crossterm::event::Event::Resize(w, h)) => {
-                self.area = Rect::new(0, 0, w, h);
-                vec![]
-            }
-            Event::Input(crossterm::event::Event::Key(k))
-                if k.code == crossterm::event::KeyCode::Char('q') =>
-            {
-                update(self, Action::Quit)
-            }
-            Event::Input(_) | Event::Signal(Signal::Continue) => vec![],
+        let mut effects = match event {
+            Event::Input(input) => self.input(input),
             Event::Fresh(s) => {
-                self.snapshot = Some(s);
                 self.failed = None;
+                if self.paused && self.snapshot.is_some() {
+                    self.missed += 1;
+                    self.newer = Some(s);
+                } else {
+                    self.show(s);
+                }
                 vec![]
             }
             Event::Failed(why) => {
                 self.failed = Some(why);
                 vec![]
             }
-            Event::Signal(_) | Event::InputClosed => update(self, Action::Quit),
+            Event::Signal(Signal::Continue) => vec![Effect::Redraw],
+            Event::Signal(_) | Event::InputClosed => vec![Effect::Quit],
+        };
+        self.settle(&mut effects);
+        effects
+    }
+
+    fn input(&mut self, input: Input) -> Vec<Effect> {
+        match input {
+            Input::Key(k) if k.kind != KeyEventKind::Release => match action_of(&k, self.place()) {
+                Some(action) => update(self, action),
+                None => vec![],
+            },
+            Input::Mouse(m) => match m.kind {
+                MouseEventKind::Down(MouseButton::Left) => update(self, Action::Click(m.column, m.row)),
+                MouseEventKind::ScrollDown => update(self, Action::Wheel(m.column, m.row, 1)),
+                MouseEventKind::ScrollUp => update(self, Action::Wheel(m.column, m.row, -1)),
+                _ => vec![],
+            },
+            Input::Paste(text) => {
+                if self.place() != Place::Filter {
+                    update(self, Action::Filter);
+                }
+                if let Some(Over::Filter { cursor, .. }) = &mut self.over {
+                    let mut line = self.sheets[self.active].text.clone();
+                    input::paste(&mut line, cursor, &text);
+                    self.set_filter(line);
+                }
+                vec![]
+            }
+            Input::Resize(width, height) => {
+                self.resize(Size { width, height });
+                vec![]
+            }
+            _ => vec![],
         }
     }
-}
 
-/// Does what was asked and says what is to be done outside.
-pub fn update(_app: &mut App, action: Action) -> Vec<Effect> {
-    match action {
-        Action::Quit => vec![Effect::Quit],
+    /// Puts a snapshot on the screen.
+    pub(super) fn show(&mut self, s: Arc<Snapshot>) {
+        self.missed = 0;
+        self.newer = None;
+        self.worst = (0..s.sample.processes.len())
+            .filter_map(|p| Some((p, s.fds(p).ok()?.share()?)))
+            .max_by(|a, b| a.1.total_cmp(&b.1));
+        self.snapshot = Some(s);
+        for sheet in &mut self.sheets {
+            sheet.stale = true;
+        }
+    }
+
+    /// After every event: what is shown is arranged, the selection is in sight, and what must be read is asked for.
+    fn settle(&mut self, effects: &mut Vec<Effect>) {
+        if let Some(snap) = self.snapshot.clone()
+            && self.sheet().stale
+        {
+            self.sheet_mut().arrange(&snap);
+        }
+        self.keep_in_sight();
+        if let Some(snap) = self.snapshot.clone() {
+            let height = usize::from(self.layout().body.height);
+            let form = super::draw::format(self);
+            self.sheet_mut().measure(&snap, height, &form);
+        }
+        let wants = self.wants();
+        if self.wanted.as_ref() != Some(&wants) {
+            self.wanted = Some(wants.clone());
+            effects.push(Effect::Wants(wants));
+        }
     }
 }

@@ -1,16 +1,166 @@
-//! The frame.
+//! The frame, part by part. Nothing here changes anything, and only what is visible is made into text.
+
+pub(super) mod details;
+pub(super) mod help;
+pub(super) mod sort;
+pub(super) mod table;
+pub(super) mod top;
 
 use super::App;
+use super::command::{COMMANDS, Place, key_label};
+use super::pen::{Pen, width};
+use crate::model::{FaultKind, Missing};
+use crate::query::format::{Style as Format, thousands as count};
 use ratatui::Frame;
-use ratatui::text::Line;
+use ratatui::layout::Rect;
 
 /// Draws the dashboard.
 pub fn draw(app: &App, frame: &mut Frame<'_>) {
-    let line = match &app.snapshot {
-        Some(s) => format!(" sockscope  {}  {} sockets", s.sample.host, s.live),
-        None => " sockscope  reading".into(),
+    let l = app.layout_in(frame.area());
+    let mut pen = Pen { buf: frame.buffer_mut(), glyphs: &app.glyphs };
+    if l.tiny {
+        pen.put(l.all.x, l.all.y, l.all.width, "too small", app.theme.text);
+        return;
+    }
+    top::header(app, &mut pen, l.header);
+    top::strip(app, &mut pen, l.strip);
+    let cursor = top::filter(app, &mut pen, l.filter);
+    top::error(app, &mut pen, l.error);
+    table::head(app, &mut pen, l.head);
+    table::body(app, &mut pen, l.body);
+    if l.details.area() > 0 {
+        details::pane(app, &mut pen, l.details, l.beside);
+    }
+    status(app, &mut pen, l.status);
+    keys(app, &mut pen, l.keys);
+    match app.place() {
+        Place::Help => help::overlay(app, &mut pen, l.all),
+        Place::Sort => sort::overlay(app, &mut pen, l.all),
+        Place::Table | Place::Filter | Place::States => {}
+    }
+    if let Some(at) = cursor {
+        frame.set_cursor_position(at);
+    }
+}
+
+/// How values are written on this screen.
+pub(super) fn format(app: &App) -> Format {
+    Format { numeric: app.options.numeric, ascii: app.options.ascii, ..Format::default() }
+}
+
+/// An empty box with a title, what lies under it erased; the room inside.
+fn window(app: &App, pen: &mut Pen<'_>, all: Rect, w: u16, h: u16, title: &str) -> Rect {
+    let w = w.min(all.width);
+    let h = h.min(all.height);
+    let r = Rect::new(all.x + (all.width - w) / 2, all.y + (all.height - h) / 2, w, h);
+    for y in r.top()..r.bottom() {
+        for x in r.left()..r.right() {
+            if let Some(cell) = pen.buf.cell_mut((x, y)) {
+                cell.reset();
+            }
+        }
+    }
+    pen.line(r, app.theme.window);
+    pen.line(Rect { height: 1.min(r.height), ..r }, app.theme.band);
+    pen.put(r.x + 1, r.y, w.saturating_sub(2), title, app.theme.tab);
+    let aside = u16::from(w > 2);
+    Rect::new(r.x + aside, r.y + 1.min(h), w - 2 * aside, h.saturating_sub(1))
+}
+
+/// What is wrong or hidden, and where all this comes from.
+fn status(app: &App, pen: &mut Pen<'_>, area: Rect) {
+    if area.height == 0 {
+        return;
+    }
+    let theme = app.theme;
+    let mut right = area.right().saturating_sub(1);
+    let (x0, y) = (area.x + 1, area.y);
+    let Some(snap) = &app.snapshot else {
+        if let Some(why) = &app.failed {
+            pen.put(x0, y, right.saturating_sub(x0), why, theme.bad);
+        }
+        return;
     };
-    let mut area = frame.area();
-    area.height = area.height.min(1);
-    frame.render_widget(Line::from(line), area);
+    let backend = &snap.sample.backend;
+    let source = format!("{}: {}", backend.backend.name(), backend.why);
+    let mut parts: Vec<(String, _)> = Vec::new();
+    if let Some(why) = &app.failed {
+        parts.push((format!("{} last poll failed: {why}", app.glyphs.alarm), theme.bad));
+    }
+    for (missing, n) in &snap.hidden {
+        let n = count(u64::from(*n));
+        if *missing == Missing::NotPermitted {
+            parts.push((
+                format!("owners of {n} sockets hidden: {missing} (? tells how to see them)"),
+                theme.warn,
+            ));
+        }
+    }
+    for f in snap.sample.faults.iter() {
+        // Said already, by what it hides.
+        if f.kind == FaultKind::NotPermitted && snap.hidden.iter().any(|(m, _)| *m == Missing::NotPermitted) {
+            continue;
+        }
+        let times =
+            if f.count > 1 { format!(" ({} times)", count(u64::from(f.count))) } else { String::new() };
+        let detail = if f.detail.is_empty() { String::new() } else { format!(": {}", f.detail) };
+        let style = if f.kind.hides_something() { theme.warn } else { theme.dim };
+        parts.push((format!("{}: {}{times}{detail}", f.subject, f.kind.name()), style));
+    }
+    let needed: u16 = parts.iter().map(|(s, _)| width(s) + 3).sum();
+    if x0 + needed + width(&source) + 2 <= right || parts.is_empty() {
+        right = pen.put_right(right, y, right.saturating_sub(x0), &source, theme.faint).saturating_sub(2);
+    }
+    let mut x = x0;
+    for (i, (text, style)) in parts.iter().enumerate() {
+        if i > 0 {
+            x = pen.put(x, y, right.saturating_sub(x), &format!(" {} ", app.glyphs.dot), theme.faint);
+        }
+        x = pen.put(x, y, right.saturating_sub(x), text, *style);
+    }
+}
+
+/// The keys of the bar in their places: index in the command list, first column, width. As many as fit, the most
+/// useful kept; quit stands on the right.
+fn key_places(app: &App, area: Rect) -> Vec<(usize, u16, u16)> {
+    let place = app.place();
+    let mut shown: Vec<_> =
+        COMMANDS.iter().enumerate().filter(|(_, c)| c.applies(place) && !c.bar.is_empty()).collect();
+    shown.sort_by_key(|(_, c)| c.rank);
+    let (mut x, mut end) = (area.x + 1, area.right().saturating_sub(1));
+    let mut out = Vec::new();
+    for (i, c) in shown {
+        let w = width(&key_label(c.keys[0], app.glyphs.ascii)) + 1 + width(c.bar);
+        if c.rank == 0 {
+            if x + w <= end {
+                end -= w;
+                out.push((i, end, w));
+                end = end.saturating_sub(2);
+            }
+        } else if x + w <= end {
+            out.push((i, x, w));
+            x += w + 3;
+        }
+    }
+    out
+}
+
+/// The command of the bar at a column.
+pub(super) fn key_at(app: &App, area: Rect, x: u16) -> Option<usize> {
+    key_places(app, area).into_iter().find(|(_, at, w)| x >= *at && x < at + w).map(|(i, ..)| i)
+}
+
+/// The keys that matter here.
+fn keys(app: &App, pen: &mut Pen<'_>, area: Rect) {
+    if area.height == 0 {
+        return;
+    }
+    let theme = app.theme;
+    pen.line(area, theme.band);
+    for (i, x, w) in key_places(app, area) {
+        let c = &COMMANDS[i];
+        let label = key_label(c.keys[0], app.glyphs.ascii);
+        let after = pen.put(x, area.y, w, &label, theme.key.patch(theme.on_band));
+        pen.put(after + 1, area.y, w, c.bar, theme.band);
+    }
 }

@@ -1,4 +1,4 @@
-//! What comes in and what goes out.
+//! What comes in, what is to be done, and what goes out.
 
 use crate::model::{Snapshot, Wants};
 use std::sync::Arc;
@@ -44,6 +44,8 @@ pub enum Effect {
     /// Give the terminal back, stop this process, and take it again when it goes on
     /// ([`super::terminal::suspend`] does that).
     Suspend,
+    /// Clear the terminal and draw all of it again.
+    Redraw,
     /// End.
     Quit,
 }
@@ -51,6 +53,105 @@ pub enum Effect {
 /// What a key, a click or the runner asks the dashboard to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Quit.
+    /// End the program.
     Quit,
+    /// Stop it for a while.
+    Suspend,
+    /// Draw everything anew.
+    Redraw,
+    /// One step out: close the overlay, the pane, the filter.
+    Back,
+    /// Show the view of this number, from 0.
+    View(u8),
+    /// Show the next view, or the one before.
+    Turn(i8),
+    /// Move the selection, or in an overlay its own.
+    Go(Motion),
+    /// Open or close the group at the selection.
+    Fold(FoldTo),
+    /// What Enter does here: unfold, details, choose.
+    Enter,
+    /// Scroll the details.
+    Details(i16),
+    /// Begin to edit the filter.
+    Filter,
+    /// Drop the filter.
+    Unfilter,
+    /// Edit the filter's text.
+    Edit(Edit),
+    /// Keep the filter as typed.
+    Keep,
+    /// The next grouping, or the one before.
+    Group(i8),
+    /// Open the list of columns to sort by.
+    Sort,
+    /// Turn the order round.
+    Reverse,
+    /// Stop and go on.
+    Pause,
+    /// A shorter interval (-1) or a longer one.
+    Pace(i8),
+    /// Poll now.
+    Refresh,
+    /// Open the help.
+    Help,
+    /// Move in the state strip.
+    States,
+    /// A click on this cell.
+    Click(u16, u16),
+    /// The wheel over this cell: rows down, negative up.
+    Wheel(u16, u16, i8),
+}
+
+/// Where the selection goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Motion {
+    /// Lines down, negative up.
+    Lines(i16),
+    /// Half screens down, negative up.
+    Halves(i8),
+    /// Screens down, negative up.
+    Pages(i8),
+    /// To the first line.
+    Top,
+    /// To the last line.
+    Bottom,
+    /// To the next group, or the one before.
+    Group(i8),
+}
+
+/// What becomes of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FoldTo {
+    /// Closed; from a row or a closed group the selection goes to the group around it.
+    Closed,
+    /// Open; in an open one the selection goes to its first row.
+    Open,
+    /// All groups closed, or open when they are.
+    All,
+}
+
+/// One change of the filter's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// This character at the cursor.
+    Insert(char),
+    /// The character before the cursor away.
+    Backspace,
+    /// The character at the cursor away.
+    Delete,
+    /// The word before the cursor away.
+    DeleteWord,
+    /// All before the cursor away.
+    DeleteToStart,
+    /// Cursor left.
+    Left,
+    /// Cursor right.
+    Right,
+    /// Cursor to the start.
+    Start,
+    /// Cursor to the end.
+    End,
+    /// The word at the cursor completed.
+    Complete,
 }

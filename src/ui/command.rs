@@ -1,0 +1,288 @@
+//! The command list: every key of the dashboard, once.
+//!
+//! Key bar, help overlay and keymap are made from it.
+
+use super::event::{Action, Edit, FoldTo, Motion};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+/// Where keys go: what has the focus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The table.
+    Table,
+    /// The filter while it is typed.
+    Filter,
+    /// The state strip.
+    States,
+    /// The list of columns to sort by.
+    Sort,
+    /// The help.
+    Help,
+}
+
+impl Place {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Table, Self::Filter, Self::States, Self::Sort, Self::Help];
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// One command.
+#[derive(Clone, Copy, Debug)]
+pub struct Command {
+    /// Its name: `group-next`.
+    pub name: &'static str,
+    /// Its keys: `q`, `ctrl-d`, `pgdn`; the first is the one to show.
+    pub keys: &'static [&'static str],
+    /// Where it applies: bits of [`Place`].
+    places: u8,
+    /// Heading in the help.
+    pub section: &'static str,
+    /// One line.
+    pub help: &'static str,
+    /// A word or two for the key bar; empty: not in it.
+    pub bar: &'static str,
+    /// Which of the bar's go first when it is narrow; the least stay.
+    pub rank: u8,
+    /// What it does.
+    pub action: Action,
+}
+
+impl Command {
+    /// Whether it applies there.
+    pub const fn applies(&self, place: Place) -> bool {
+        self.places & place.bit() != 0
+    }
+}
+
+const T: u8 = Place::Table.bit();
+const F: u8 = Place::Filter.bit();
+const P: u8 = Place::States.bit();
+const S: u8 = Place::Sort.bit();
+const H: u8 = Place::Help.bit();
+const LISTS: u8 = T | S | H;
+
+macro_rules! commands {
+    ($($section:literal { $($name:literal [$($key:literal),+] $places:expr, $bar:literal $rank:literal, $action:expr, $help:literal;)* })*) => {
+        /// Every command, in the order of the help.
+        pub const COMMANDS: &[Command] = &[$($(Command {
+            name: $name, keys: &[$($key),+], places: $places, section: $section, help: $help,
+            bar: $bar, rank: $rank, action: $action,
+        },)*)*];
+    };
+}
+
+commands! {
+    "Find" {
+        "filter" ["/"] T | P, "filter" 2, Action::Filter, "Filter live as you type: nginx  :443  state:close-wait  fds>80%";
+        "filter-keep" ["enter"] F, "keep" 1, Action::Keep, "Keep the filter and go back to the table";
+        "filter-cancel" ["esc"] F, "cancel" 2, Action::Back, "Put the filter back as it was";
+        "filter-clear" ["x"] T, "" 0, Action::Unfilter, "Drop the filter";
+        "complete" ["tab"] F, "complete" 3, Action::Edit(Edit::Complete), "Complete the word at the cursor";
+        "group" ["g"] T, "group" 3, Action::Group(1), "Group by state, local endpoint, remote address, process, not at all";
+        "group-back" ["G"] T, "" 0, Action::Group(-1), "The grouping before";
+        "sort" ["s"] T, "sort" 4, Action::Sort, "Choose the column to sort by; a click on a column's title does too";
+        "reverse" ["S"] T | S, "reverse" 12, Action::Reverse, "Turn the order round";
+        "states" ["t"] T, "states" 9, Action::States, "Move in the state strip and filter to a state; a click there does too";
+    }
+    "Look" {
+        "details" ["enter"] T, "details" 1, Action::Enter, "Everything known of the selected row; on a group, open or close it";
+        "details-down" ["]", "shift-down"] T, "" 0, Action::Details(3), "Scroll the details down";
+        "details-up" ["[", "shift-up"] T, "" 0, Action::Details(-3), "Scroll the details up";
+        "sockets" ["1"] T | P, "" 0, Action::View(0), "Sockets";
+        "ports" ["2"] T | P, "" 0, Action::View(1), "Ports: served endpoints, their accept queues and clients";
+        "processes" ["3"] T | P, "" 0, Action::View(2), "Processes: descriptors against limits, sockets by state";
+        "peers" ["4"] T | P, "" 0, Action::View(3), "Peers: remote addresses";
+        "next-view" ["tab"] T | P, "view" 7, Action::Turn(1), "The next view";
+        "previous-view" ["shift-tab"] T | P, "" 0, Action::Turn(-1), "The view before";
+    }
+    "Move" {
+        "down" ["down", "j"] LISTS, "" 0, Action::Go(Motion::Lines(1)), "One line down";
+        "up" ["up", "k"] LISTS, "" 0, Action::Go(Motion::Lines(-1)), "One line up";
+        "page-down" ["pgdn", "ctrl-f"] LISTS, "" 0, Action::Go(Motion::Pages(1)), "One screen down";
+        "page-up" ["pgup", "ctrl-b"] LISTS, "" 0, Action::Go(Motion::Pages(-1)), "One screen up";
+        "half-down" ["ctrl-d"] LISTS, "" 0, Action::Go(Motion::Halves(1)), "Half a screen down";
+        "half-up" ["ctrl-u"] LISTS, "" 0, Action::Go(Motion::Halves(-1)), "Half a screen up";
+        "top" ["home", "<"] LISTS, "" 0, Action::Go(Motion::Top), "To the first line";
+        "bottom" ["end", ">"] LISTS, "" 0, Action::Go(Motion::Bottom), "To the last line";
+        "next-group" ["}", "n"] T, "" 0, Action::Go(Motion::Group(1)), "To the next group";
+        "previous-group" ["{", "N"] T, "" 0, Action::Go(Motion::Group(-1)), "To the group before";
+        "open" ["right", "l"] T, "open" 10, Action::Fold(FoldTo::Open), "Open the group";
+        "close" ["left", "h"] T, "" 0, Action::Fold(FoldTo::Closed), "Close the group, or go to the one around this row";
+        "fold-all" ["z"] T, "" 0, Action::Fold(FoldTo::All), "Close every group, or open them all again";
+        "state-right" ["right", "l"] P, "move" 2, Action::Go(Motion::Lines(1)), "The next state";
+        "state-left" ["left", "h"] P, "" 0, Action::Go(Motion::Lines(-1)), "The state before";
+        "state-filter" ["enter", "space"] P, "filter to it" 1, Action::Enter, "Only sockets in this state; once more: all";
+        "sort-choose" ["enter", "space"] S, "sort" 1, Action::Enter, "Sort by this column; once more turns the order round";
+    }
+    "Run" {
+        "pause" ["space"] T, "pause" 6, Action::Pause, "Hold what is on the screen, and go on";
+        "faster" ["+", "="] T, "" 0, Action::Pace(-1), "Poll more often";
+        "slower" ["-"] T, "" 0, Action::Pace(1), "Poll less often";
+        "refresh" ["r"] T, "" 0, Action::Refresh, "Poll now";
+        "redraw" ["ctrl-l"] T | P | S | H | F, "" 0, Action::Redraw, "Draw the screen anew";
+        "help" ["?", "f1"] T | P | S, "help" 5, Action::Help, "This help";
+        "back" ["esc"] T | P | S | H, "" 0, Action::Back, "One step back: close what is open, then drop the filter";
+        "suspend" ["ctrl-z"] T | P | S | H | F, "" 0, Action::Suspend, "Stop the program, as in any shell (fg brings it back)";
+        "close-overlay" ["q", "?"] H, "close" 1, Action::Back, "Close the help";
+        "quit" ["q"] T | P | S, "quit" 0, Action::Quit, "Quit";
+        "quit-at-once" ["ctrl-c"] T | P | S | H | F, "" 0, Action::Quit, "Quit, from anywhere";
+    }
+    "Edit" {
+        "left" ["left", "ctrl-b"] F, "" 0, Action::Edit(Edit::Left), "Cursor left";
+        "right" ["right", "ctrl-f"] F, "" 0, Action::Edit(Edit::Right), "Cursor right";
+        "start" ["home", "ctrl-a"] F, "" 0, Action::Edit(Edit::Start), "To the start";
+        "end" ["end", "ctrl-e"] F, "" 0, Action::Edit(Edit::End), "To the end";
+        "backspace" ["backspace", "ctrl-h"] F, "" 0, Action::Edit(Edit::Backspace), "Delete the character before";
+        "delete" ["delete", "ctrl-d"] F, "" 0, Action::Edit(Edit::Delete), "Delete the character at the cursor";
+        "delete-word" ["ctrl-w"] F, "" 0, Action::Edit(Edit::DeleteWord), "Delete the word before";
+        "delete-to-start" ["ctrl-u"] F, "clear" 4, Action::Edit(Edit::DeleteToStart), "Delete all before";
+        "row-down" ["down"] F, "" 0, Action::Go(Motion::Lines(1)), "Move in the table while typing";
+        "row-up" ["up"] F, "" 0, Action::Go(Motion::Lines(-1)), "Move in the table while typing";
+    }
+}
+
+/// A key's name as the list writes it, `None` for one that has none.
+pub fn key_name(key: &KeyEvent) -> Option<String> {
+    let mut mods = key.modifiers;
+    let base = match key.code {
+        KeyCode::Char(' ') => "space".to_owned(),
+        KeyCode::Char(c) => {
+            // The character already says it.
+            mods.remove(KeyModifiers::SHIFT);
+            if mods.contains(KeyModifiers::CONTROL) { c.to_ascii_lowercase().into() } else { c.into() }
+        }
+        KeyCode::Enter => "enter".into(),
+        KeyCode::Esc => "esc".into(),
+        KeyCode::Tab if mods.contains(KeyModifiers::SHIFT) => {
+            mods.remove(KeyModifiers::SHIFT);
+            "shift-tab".into()
+        }
+        KeyCode::Tab => "tab".into(),
+        KeyCode::BackTab => {
+            mods.remove(KeyModifiers::SHIFT);
+            "shift-tab".into()
+        }
+        KeyCode::Backspace => "backspace".into(),
+        KeyCode::Delete => "delete".into(),
+        KeyCode::Up => "up".into(),
+        KeyCode::Down => "down".into(),
+        KeyCode::Left => "left".into(),
+        KeyCode::Right => "right".into(),
+        KeyCode::Home => "home".into(),
+        KeyCode::End => "end".into(),
+        KeyCode::PageUp => "pgup".into(),
+        KeyCode::PageDown => "pgdn".into(),
+        KeyCode::F(n) => format!("f{n}"),
+        _ => return None,
+    };
+    let mut name = String::new();
+    for (m, word) in
+        [(KeyModifiers::CONTROL, "ctrl-"), (KeyModifiers::ALT, "alt-"), (KeyModifiers::SHIFT, "shift-")]
+    {
+        if mods.contains(m) {
+            name.push_str(word);
+        }
+    }
+    name.push_str(&base);
+    Some(name)
+}
+
+/// What a key does there.
+pub fn action_of(key: &KeyEvent, place: Place) -> Option<Action> {
+    let name = key_name(key)?;
+    let found = COMMANDS.iter().find(|c| c.applies(place) && c.keys.contains(&name.as_str()));
+    match (found, key.code) {
+        (Some(c), _) => Some(c.action),
+        (None, KeyCode::Char(c))
+            if place == Place::Filter
+                && !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) =>
+        {
+            Some(Action::Edit(Edit::Insert(c)))
+        }
+        _ => None,
+    }
+}
+
+/// A key as shown to people: `↵`, `^C`, `PgDn`.
+pub fn key_label(key: &'static str, ascii: bool) -> std::borrow::Cow<'static, str> {
+    match key {
+        "enter" if ascii => "Enter".into(),
+        "enter" => "↵".into(),
+        "up" if !ascii => "↑".into(),
+        "down" if !ascii => "↓".into(),
+        "left" if !ascii => "←".into(),
+        "right" if !ascii => "→".into(),
+        "up" => "Up".into(),
+        "down" => "Down".into(),
+        "left" => "Left".into(),
+        "right" => "Right".into(),
+        "shift-tab" => "S-Tab".into(),
+        "shift-up" if !ascii => "S-↑".into(),
+        "shift-down" if !ascii => "S-↓".into(),
+        "shift-up" => "S-Up".into(),
+        "shift-down" => "S-Down".into(),
+        "esc" => "Esc".into(),
+        "tab" => "Tab".into(),
+        "pgup" => "PgUp".into(),
+        "pgdn" => "PgDn".into(),
+        "home" => "Home".into(),
+        "end" => "End".into(),
+        "f1" => "F1".into(),
+        "backspace" => "Bksp".into(),
+        "delete" => "Del".into(),
+        _ => match key.strip_prefix("ctrl-") {
+            Some(c) => format!("^{}", c.to_uppercase()).into(),
+            None => key.into(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_means_two_things_in_one_place() {
+        for place in Place::ALL {
+            let mut seen = Vec::new();
+            for c in COMMANDS.iter().filter(|c| c.applies(place)) {
+                for k in c.keys {
+                    assert!(!seen.contains(k), "{k} twice in {place:?}, again for {}", c.name);
+                    seen.push(k);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_is_named_documented_and_somewhere() {
+        for (i, c) in COMMANDS.iter().enumerate() {
+            assert!(COMMANDS[..i].iter().all(|o| o.name != c.name), "{} twice", c.name);
+            assert!(!c.keys.is_empty() && !c.help.is_empty() && c.places != 0, "{}", c.name);
+            assert!(c.name.chars().all(|ch| ch.is_ascii_lowercase() || ch == '-'), "{}", c.name);
+            assert!(c.help.len() <= 90, "{}: one line", c.name);
+        }
+    }
+
+    #[test]
+    fn every_key_can_be_typed() {
+        for key in COMMANDS.iter().flat_map(|c| c.keys) {
+            let event = crate::ui::script::key(key);
+            assert_eq!(key_name(&event).as_deref(), Some(*key));
+        }
+    }
+
+    #[test]
+    fn ctrl_c_quits_from_everywhere_and_letters_are_text_in_the_filter() {
+        let c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+        for place in Place::ALL {
+            assert_eq!(action_of(&c, place), Some(Action::Quit), "{place:?}");
+        }
+        let q = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
+        assert_eq!(action_of(&q, Place::Filter), Some(Action::Edit(Edit::Insert('q'))));
+        assert_eq!(action_of(&q, Place::Help), Some(Action::Back));
+    }
+}

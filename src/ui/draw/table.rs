@@ -1,0 +1,446 @@
+//! The table: titles, groups, rows.
+
+use super::super::app::App;
+use super::super::pen::{Pen, width};
+use super::super::sheet::{self, Sheet};
+use super::super::theme::Theme;
+use super::format as style_of;
+use crate::model::{Missing, Snapshot, State, StateCounts};
+use crate::query::fit::{Wish, fit};
+use crate::query::format::thousands as count;
+use crate::query::format::{Style as Format, cell, shorten_middle};
+use crate::query::group::Group;
+use crate::query::view::Line;
+use crate::query::{Align, Column, Kind, Value};
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+/// Columns left of the first cell: the edge, and the mark of a group.
+const INDENT: u16 = 3;
+/// Between two columns.
+const GAP: u16 = 2;
+/// What a gauge takes beside its number.
+const BAR: u16 = 9;
+
+/// One column in its place.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::ui) struct Slot {
+    pub(in crate::ui) column: &'static Column,
+    pub(in crate::ui) x: u16,
+    pub(in crate::ui) width: u16,
+    /// How much of the width is a gauge.
+    pub(in crate::ui) bar: u16,
+}
+
+/// What the gauge of a column is about: the limit it is a share of is a column of its own.
+fn has_bar(c: &Column) -> bool {
+    matches!(c.name, "accept_pct" | "fds_pct")
+}
+
+/// The columns that fit, in their places.
+///
+/// A column goes before its neighbours become unreadable: what stays has at least its usual width (numbers) or that of
+/// what is in it (text). Only the last few are squeezed below that.
+pub(in crate::ui) fn slots(app: &App, area: Rect) -> Vec<Slot> {
+    let sheet = app.sheet();
+    let table = sheet.view.table;
+    let total = area.width.saturating_sub(INDENT + 1);
+    let mut wishes: Vec<Wish> = sheet
+        .columns()
+        .map(|column| Wish {
+            column,
+            natural: match column.align {
+                Align::Right => column.width.normal,
+                Align::Left => sheet.natural(column),
+            },
+        })
+        .collect();
+    let bar = if total >= 50 { BAR } else { 0 };
+    let bars = |w: &[Wish]| w.iter().filter(|w| has_bar(w.column)).count() as u16 * bar;
+    loop {
+        let need: u16 = wishes
+            .iter()
+            .map(|w| w.natural.clamp(w.column.width.min, w.column.width.normal.max(w.column.width.min)) + GAP)
+            .sum::<u16>()
+            .saturating_sub(GAP)
+            + bars(&wishes);
+        // What only a wide screen has goes first, then as the columns say.
+        let rank = |i: usize| (!table.defaults.contains(&wishes[i].column.name), wishes[i].column.drop, i);
+        let victim =
+            (1..wishes.len()).filter(|i| rank(*i).0 || wishes[*i].column.drop > 3).max_by_key(|i| rank(*i));
+        match victim {
+            Some(i) if need > total => {
+                wishes.remove(i);
+            }
+            _ => break,
+        }
+    }
+    let gap = if total < 50 { 1 } else { GAP };
+    let total = total.saturating_sub(bars(&wishes));
+    let mut x = area.x + INDENT;
+    let mut out = Vec::new();
+    for (w, width) in wishes.iter().zip(fit(&wishes, total, gap)) {
+        let Some(width) = width else { continue };
+        let bar = if has_bar(w.column) { bar } else { 0 };
+        out.push(Slot { column: w.column, x, width: width + bar, bar });
+        x += width + bar + gap;
+    }
+    out
+}
+
+/// The column whose title is there.
+pub(in crate::ui) fn column_at(app: &App, area: Rect, x: u16) -> Option<&'static Column> {
+    slots(app, area).iter().find(|s| x + 1 >= s.x && x < s.x + s.width + 1).map(|s| s.column)
+}
+
+/// Column titles.
+pub(super) fn head(app: &App, pen: &mut Pen<'_>, area: Rect) {
+    if area.height == 0 {
+        return;
+    }
+    let theme = app.theme;
+    pen.line(area, theme.head);
+    let sorted = app.sheet().view.sort.first();
+    for s in slots(app, area) {
+        let by = sorted.filter(|k| k.column.name == s.column.name);
+        let arrow = by.map(|k| if k.descending { app.glyphs.descending } else { app.glyphs.ascending });
+        let style = if by.is_some() { theme.sorted } else { theme.head };
+        let title = s.column.title;
+        if s.column.align == Align::Right {
+            // The mark stands in the gap, so that title and numbers keep their edge.
+            let x = pen.put_right(s.x + s.width, area.y, s.width, title, style);
+            if let Some(a) = arrow {
+                pen.put(x.saturating_sub(1), area.y, 1, a, style);
+            }
+        } else {
+            let end = pen.put(s.x, area.y, s.width, title, style);
+            if let Some(a) = arrow {
+                pen.put(end, area.y, 1, a, style);
+            }
+        }
+    }
+}
+
+/// The lines in sight.
+pub(super) fn body(app: &App, pen: &mut Pen<'_>, area: Rect) {
+    let theme = app.theme;
+    let Some(snap) = &app.snapshot else {
+        let text = if app.failed.is_some() { "nothing could be read" } else { "reading sockets" };
+        pen.put(area.x + INDENT, area.y, area.width.saturating_sub(INDENT), text, theme.dim);
+        return;
+    };
+    let sheet = app.sheet();
+    if sheet.lines.is_empty() {
+        empty(app, snap, pen, area);
+        return;
+    }
+    let slots = slots(app, area);
+    let form = style_of(app);
+    let shown = sheet.lines.iter().enumerate().skip(sheet.top).take(usize::from(area.height));
+    for (y, (i, line)) in (area.y..).zip(shown) {
+        let place = Rect::new(area.x, y, area.width, 1);
+        let selected = i == sheet.cursor;
+        match *line {
+            Line::Group(g) => group(app, snap, pen, place, g, &slots, &form),
+            Line::Row(r) => row(app, snap, pen, place, r as usize, &slots, &form),
+        }
+        if selected {
+            let keep = pen.buf.cell((place.x + 1, y)).map(|c| c.symbol().to_owned());
+            pen.line(Rect { width: place.width, ..place }, theme.select);
+            if keep.as_deref() == Some(" ") || place.width > 1 {
+                pen.put(place.x, y, 1, app.glyphs.edge, theme.accent);
+            }
+        }
+    }
+    thumb(app, pen, area, sheet);
+}
+
+/// Where in a long list one is.
+fn thumb(app: &App, pen: &mut Pen<'_>, area: Rect, sheet: &Sheet) {
+    let (h, n) = (usize::from(area.height), sheet.lines.len());
+    if n <= h || h < 3 {
+        return;
+    }
+    let size = (h * h / n).clamp(1, h);
+    let at = sheet.top * (h - size) / (n - h).max(1);
+    for i in at..(at + size).min(h) {
+        pen.put(area.right() - 1, area.y + i as u16, 1, app.glyphs.thumb, app.theme.faint);
+    }
+}
+
+/// Why there is nothing.
+fn empty(app: &App, snap: &Snapshot, pen: &mut Pen<'_>, area: Rect) {
+    let sheet = app.sheet();
+    let total = (sheet.view.table.len)(snap) as u64;
+    let noun = sheet.view.table.noun;
+    let text = if total == 0 {
+        format!("no {noun}")
+    } else {
+        format!("none of {} {noun} matches; Esc drops the filter", count(total))
+    };
+    pen.put(area.x + INDENT, area.y, area.width.saturating_sub(INDENT + 1), &text, app.theme.dim);
+}
+
+/// The head of a group: what it is, how many, what it means; and its totals under their columns.
+fn group(
+    app: &App,
+    snap: &Snapshot,
+    pen: &mut Pen<'_>,
+    area: Rect,
+    index: u32,
+    slots: &[Slot],
+    form: &Format,
+) {
+    let theme = app.theme;
+    let sheet = app.sheet();
+    let g = &sheet.arranged.groups[index as usize];
+    let closed = sheet.is_group_closed(index);
+    let y = area.y;
+    let mut x = area.x + 1 + u16::from(g.depth) * 2;
+    x = pen.put(x, y, 2, if closed { app.glyphs.closed } else { app.glyphs.open }, theme.dim) + 1;
+    let state = State::parse(&g.title).filter(|_| sheet.grouping_name() == Some("state") && g.depth == 0);
+    // Totals and the owner have places of their own; the words get what is before them.
+    let totals = g.depth > 0 || state.is_none();
+    let mut end = area.right().saturating_sub(1);
+    let served = (g.depth > 0 || sheet.grouping_name() == Some("local"))
+        .then(|| sheet.arranged.rows.get(g.start as usize))
+        .flatten();
+    for s in slots.iter().rev() {
+        let text = match s.column.name {
+            "recv_q" if totals && g.recv_q > 0 => {
+                cell(&Value::Uint(g.recv_q), Kind::Bytes, form).into_owned()
+            }
+            "send_q" if totals && g.send_q > 0 => {
+                cell(&Value::Uint(g.send_q), Kind::Bytes, form).into_owned()
+            }
+            "rx" if totals => rate(g.rx, form),
+            "tx" if totals => rate(g.tx, form),
+            "owner" => match served {
+                Some(r) => cell(&s.column.value(snap, *r as usize), s.column.kind, form).into_owned(),
+                None => continue,
+            },
+            _ => continue,
+        };
+        if text.is_empty() {
+            continue;
+        }
+        if s.column.align == Align::Right {
+            let from = pen.put_right(s.x + s.width, y, s.width, &text, theme.text);
+            end = end.min(from);
+        } else {
+            pen.put(s.x, y, s.width, &text, theme.text);
+            end = end.min(s.x);
+        }
+    }
+    let room = |x: u16| end.saturating_sub(x + 1);
+    let title_style = match state {
+        Some(s) => theme.state(s).patch(theme.strong),
+        None => theme.strong,
+    };
+    x = pen.put(x, y, room(x), &g.title, title_style);
+    let words = facts(g, sheet, state);
+    x = pen.put(x + 2, y, room(x + 2), &words, if state.is_some() { theme.strong } else { theme.dim });
+    if let Some(note) = g.note
+        && room(x + 2) > 8
+    {
+        pen.put(x + 2, y, room(x + 2), note, theme.dim);
+    }
+}
+
+fn rate(r: Option<f64>, form: &Format) -> String {
+    match r {
+        Some(r) if r >= 0.5 => cell(&Value::Float(r), Kind::BytesPerSec, form).into_owned(),
+        _ => String::new(),
+    }
+}
+
+/// How many, from where: `1,180 clients from 212 hosts`.
+fn facts(g: &Group, sheet: &Sheet, state: Option<State>) -> String {
+    let n = count(u64::from(g.len));
+    if state.is_some() {
+        return n;
+    }
+    let plural = |n: u32, one: &str, many: &str| {
+        format!("{} {}", count(u64::from(n)), if n == 1 { one } else { many })
+    };
+    if sheet.kind != sheet::Kind::Sockets {
+        return n;
+    }
+    let served = g.states.get(State::Listen) + g.states.get(State::Unconn);
+    let connections = g.len.saturating_sub(served);
+    match sheet.grouping_name() {
+        Some("state" | "local") if connections > 0 && g.hosts > 0 => {
+            format!("{} from {}", plural(connections, "client", "clients"), plural(g.hosts, "host", "hosts"))
+        }
+        Some("remote") => plural(g.len, "connection", "connections"),
+        _ => {
+            let states: Vec<String> = g
+                .states
+                .present()
+                .take(4)
+                .map(|(s, n)| format!("{} {}", count(u64::from(n)), s.name()))
+                .collect();
+            if states.is_empty() { n } else { states.join(", ") }
+        }
+    }
+}
+
+/// One row.
+fn row(app: &App, snap: &Snapshot, pen: &mut Pen<'_>, area: Rect, row: usize, slots: &[Slot], form: &Format) {
+    let theme = app.theme;
+    let y = area.y;
+    let sockets = app.sheet().kind == sheet::Kind::Sockets;
+    let gone = sockets && row >= snap.live;
+    let new = sockets && !gone && is_new(snap, row);
+    if gone {
+        pen.put(area.x + 1, y, 1, app.glyphs.gone, theme.faint);
+    } else if new {
+        pen.put(area.x + 1, y, 1, app.glyphs.new, theme.good);
+        pen.line(area, theme.fresh);
+    }
+    for s in slots {
+        let value = s.column.value(snap, row);
+        if s.bar > 0 {
+            gauge(app, snap, pen, s, row, &value, y, form);
+            continue;
+        }
+        if let Value::States(c) = &value {
+            states(app, pen, s, y, c);
+            continue;
+        }
+        let text = cell(&value, s.column.kind, form);
+        let style = if gone { theme.gone } else { cell_style(&theme, s.column, &value) };
+        if s.column.align == Align::Right {
+            pen.put_right(s.x + s.width, y, s.width, &text, style);
+        } else if s.column.kind == Kind::Endpoint && width(&text) > s.width {
+            let text = shorten_middle(&text, usize::from(s.width), form);
+            pen.put(s.x, y, s.width, &text, style);
+        } else if s.column.name == "owner" && !gone {
+            let end = s.x + s.width;
+            let (name, pid) = text.split_at(name_end(&text));
+            let fits = width(&text) <= s.width;
+            let x =
+                pen.put(s.x, y, if fits { s.width } else { s.width.saturating_sub(width(pid)) }, name, style);
+            pen.put(x, y, end.saturating_sub(x), pid, theme.dim);
+        } else {
+            pen.put(s.x, y, s.width, &text, style);
+        }
+    }
+}
+
+/// Where in `nginx 812 +4` the name ends: names have blanks too.
+fn name_end(text: &str) -> usize {
+    let mut end = text.len();
+    while let Some((head, tail)) = text[..end].rsplit_once(' ') {
+        let digits = tail.strip_prefix('+').unwrap_or(tail);
+        if head.is_empty() || digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            break;
+        }
+        end = head.len();
+        if digits.len() == tail.len() {
+            break;
+        }
+    }
+    end
+}
+
+/// Seen first at this poll or the one before; not what was there when this program began.
+fn is_new(snap: &Snapshot, row: usize) -> bool {
+    let Some(f) = snap.facts.get(row).filter(|f| !f.older) else { return false };
+    let n = snap.history.len();
+    let since = snap.history.get(n.saturating_sub(2)).map_or(u64::MAX, |(at, _)| at.boot_ns);
+    f.first_seen_ns >= since
+}
+
+fn cell_style(theme: &Theme, c: &Column, v: &Value<'_>) -> Style {
+    match v {
+        Value::Missing(Missing::NotPermitted) => theme.warn,
+        Value::Missing(_) => theme.faint,
+        Value::State(s) => theme.state(*s),
+        _ => match c.name {
+            "fds_pct" | "accept_pct" => v.number().map_or(theme.text, |n| theme.pressure(n / 100.0)),
+            "owner" | "comm" if matches!(v, Value::Text(t) if t.starts_with("was ")) => theme.dim,
+            "comm" => theme.strong,
+            "proto" | "cmdline" | "user" | "service" | "age_s" | "fds_hard" => theme.dim,
+            "exposure" | "scope" => match v {
+                Value::Text(t) if t == "any" || t == "public" => theme.warn,
+                _ => theme.dim,
+            },
+            _ if c.align == Align::Right && v.number() == Some(0.0) => theme.faint,
+            _ => theme.text,
+        },
+    }
+}
+
+/// A share as a bar with its number: for an accept queue, how many of how many.
+fn gauge(
+    app: &App,
+    snap: &Snapshot,
+    pen: &mut Pen<'_>,
+    s: &Slot,
+    row: usize,
+    v: &Value<'_>,
+    y: u16,
+    form: &Format,
+) {
+    let theme = app.theme;
+    let number = s.width - s.bar;
+    let Some(pct) = v.number() else {
+        pen.put_right(s.x + s.width, y, s.width, "-", theme.faint);
+        return;
+    };
+    let share = pct / 100.0;
+    let mut style = theme.pressure(share);
+    let text = if s.column.name == "accept_pct" {
+        match snap.ports.get(row) {
+            Some(p) => format!("{}/{}", count(p.recv_q), count(p.backlog)),
+            None => String::new(),
+        }
+    } else {
+        let mark = if share >= 0.9 { app.glyphs.alarm } else { "" };
+        format!("{mark}{}", cell(v, Kind::Percent, form))
+    };
+    if share == 0.0 {
+        style = theme.faint;
+    }
+    let w = width(&text);
+    // A long pair of numbers takes of the bar's room.
+    let bar = s.bar.min(s.width.saturating_sub(w.max(number) + 1)).max(2);
+    pen.gauge(s.x, y, bar, share, style, theme.faint);
+    pen.put_right(s.x + s.width, y, s.width - bar, &text, style);
+}
+
+/// Counts by state, each in its colour: `LISTEN 2  ESTAB 40`.
+fn states(app: &App, pen: &mut Pen<'_>, s: &Slot, y: u16, c: &StateCounts) {
+    let (mut x, end) = (s.x, s.x + s.width);
+    if c.total() == 0 {
+        pen.put(x, y, s.width, "-", app.theme.faint);
+    }
+    let mut present: Vec<_> = c.present().collect();
+    // What needs a look comes first, then the most.
+    present.sort_by_key(|(st, n)| (*st != State::CloseWait, std::cmp::Reverse(*n)));
+    for (state, n) in present {
+        let name = short(state);
+        let text = count(u64::from(n));
+        let w = width(name) + 1 + width(&text);
+        if x + w > end {
+            pen.put(x.min(end - 1), y, 1, app.glyphs.cut, app.theme.faint);
+            break;
+        }
+        x = pen.put(x, y, end - x, name, app.theme.state(state));
+        x = pen.put(x + 1, y, end - x, &text, app.theme.text) + 2;
+    }
+}
+
+const fn short(s: State) -> &'static str {
+    match s {
+        State::Established => "ESTAB",
+        State::SynSent => "SYN_S",
+        State::SynRecv => "SYN_R",
+        State::FinWait1 => "FIN1",
+        State::FinWait2 => "FIN2",
+        State::TimeWait => "TIME_W",
+        State::CloseWait => "CLOSE_W",
+        other => other.name(),
+    }
+}

@@ -1,0 +1,334 @@
+//! The lines above the table: name and tabs, counts by state, the filter.
+
+use super::super::app::{App, Over};
+use super::super::pen::{Pen, width};
+use super::super::{hit, update};
+use crate::model::State;
+use crate::query::format::thousands as count;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Modifier;
+
+/// The tabs with their place in the header: index, first column, width.
+pub(in crate::ui) fn tabs(app: &App, area: Rect) -> Vec<(usize, u16, u16)> {
+    let host = app.snapshot.as_ref().map_or(0, |s| width(&s.sample.host).min(20) + 2);
+    let named = area.width >= 60 + host;
+    let mut x = area.x + 1 + if area.width >= 40 { 11 } else { 0 } + if named { host } else { 0 };
+    let mut out = Vec::new();
+    for (i, s) in app.sheets.iter().enumerate() {
+        let w = 3 + width(s.view.table.title);
+        let w = if area.width >= 56 {
+            w + 1
+        } else if area.width >= 30 || i == app.active {
+            w
+        } else {
+            2
+        };
+        if x + w > area.right() {
+            break;
+        }
+        out.push((i, x, w));
+        x += w;
+    }
+    out
+}
+
+/// Name, host, tabs, what runs.
+pub(super) fn header(app: &App, pen: &mut Pen<'_>, area: Rect) {
+    let theme = app.theme;
+    let on = theme.on_band;
+    pen.line(area, theme.band);
+    let y = area.y;
+    let tabs = tabs(app, area);
+    let first = tabs.first().map_or(area.x, |t| t.1);
+    let mut x = area.x + 1;
+    if first > x {
+        x = pen.put(x, y, first.saturating_sub(x), "sockscope", theme.band.patch(theme.strong));
+    }
+    if let Some(s) = &app.snapshot
+        && first > x + 3
+    {
+        pen.put(x + 2, y, first - x - 3, &s.sample.host, theme.band);
+    }
+    let mut end = first;
+    for (i, x, w) in tabs {
+        let title = app.sheets[i].view.table.title;
+        let style = if i == app.active { theme.tab } else { theme.band };
+        let number = (i + 1).to_string();
+        pen.put(x, y, w, &number, if i == app.active { theme.tab } else { theme.faint.patch(on) });
+        if w > 2 {
+            pen.put(x + 2, y, w - 2, title, style);
+        }
+        end = x + w;
+    }
+    // From the right, the most important first, each only where it fits.
+    let mut right = area.right().saturating_sub(1);
+    let mut put = |pen: &mut Pen<'_>, text: &str, style| {
+        let w = width(text);
+        if right >= end + w + 1 {
+            pen.put(right - w, y, w, text, style);
+            right = right.saturating_sub(w + 2);
+        }
+    };
+    let pace = match app.interval.as_millis() {
+        ms if ms % 1000 == 0 => format!("{}s", ms / 1000),
+        ms => format!("{ms}ms"),
+    };
+    let state = if app.paused {
+        let missed = if app.missed > 0 { format!(", {} newer", app.missed) } else { String::new() };
+        (format!("{} paused{missed}", app.glyphs.paused), theme.warn.patch(on).add_modifier(Modifier::BOLD))
+    } else if app.failed.is_some() {
+        (format!("{} failing {pace}", app.glyphs.alarm), theme.bad.patch(on))
+    } else {
+        (format!("{} live {pace}", app.glyphs.live), theme.good.patch(on))
+    };
+    let Some(s) = &app.snapshot else {
+        put(pen, if app.failed.is_some() { "failing" } else { "reading" }, theme.band);
+        return;
+    };
+    let took = match s.sample.took_us {
+        us if us < 1_000 => format!("{:>3} µs", us),
+        us => format!("{:>3} ms", us / 1_000),
+    };
+    let took = if app.glyphs.ascii { took.replace('µ', "u") } else { took };
+    let wide = area.right().saturating_sub(end) >= 46;
+    if wide {
+        put(pen, &took, theme.band);
+        put(pen, &format!("{:>6} sockets", count(s.live as u64)), theme.band.patch(theme.strong));
+    }
+    put(pen, &state.0, state.1);
+}
+
+/// One state's place in the strip.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::ui) struct Spot {
+    pub(in crate::ui) state: State,
+    pub(in crate::ui) x: u16,
+    pub(in crate::ui) width: u16,
+    /// Columns its number takes at most.
+    digits: u16,
+    /// Columns of trend, 0 for none.
+    trend: u16,
+}
+
+/// States whose trends matter, first those that matter most.
+const TRENDS: [State; 10] = [
+    State::CloseWait,
+    State::Established,
+    State::TimeWait,
+    State::SynRecv,
+    State::SynSent,
+    State::FinWait2,
+    State::FinWait1,
+    State::LastAck,
+    State::Closing,
+    State::Closed,
+];
+
+/// Where each state stands in the strip. Widths are those of the greatest counts remembered, so nothing moves when a
+/// count does; trends get what room is left, the most telling first.
+pub(in crate::ui) fn places(app: &App, area: Rect) -> Vec<Spot> {
+    let Some(snap) = &app.snapshot else { return vec![] };
+    let mut spots: Vec<Spot> = hit::strip_states(app)
+        .into_iter()
+        .map(|(state, most)| {
+            let digits = width(&count(u64::from(most)));
+            let mark = u16::from(state == State::CloseWait) * 2;
+            Spot { state, x: 0, width: width(state.name()) + 1 + digits + mark, digits, trend: 0 }
+        })
+        .collect();
+    let fixed: u16 = spots.iter().map(|s| s.width + 2).sum();
+    let aside = worst_text(app).map_or(0, |(t, _)| width(&t) + 2);
+    let mut left = area.width.saturating_sub(1 + aside + fixed);
+    if snap.history.len() >= 2 {
+        for columns in [4, 8] {
+            for state in TRENDS {
+                let Some(s) = spots.iter_mut().find(|s| s.state == state) else { continue };
+                let more = if s.trend == 0 { columns + 1 } else { columns - s.trend };
+                if more <= left {
+                    left -= more;
+                    s.width += more;
+                    s.trend = columns;
+                }
+            }
+        }
+    }
+    let mut x = area.x + 1;
+    spots.retain_mut(|s| {
+        s.x = x;
+        x += s.width + 2;
+        s.x + s.width <= area.right()
+    });
+    spots
+}
+
+/// Whether a state grows: never less over the last polls and more at the end.
+pub(in crate::ui) fn rises(values: &[u32]) -> bool {
+    let tail = &values[values.len().saturating_sub(6)..];
+    tail.len() >= 3 && tail.windows(2).all(|w| w[0] <= w[1]) && tail[0] < tail[tail.len() - 1]
+}
+
+fn worst_text(app: &App) -> Option<(String, f64)> {
+    let snap = app.snapshot.as_ref()?;
+    let (row, share) = app.worst?;
+    let name = &snap.sample.processes.get(row)?.info.comm;
+    let name: String = crate::model::text::escape(name).chars().take(15).collect();
+    let mark = if share >= 0.75 { app.glyphs.alarm } else { app.glyphs.dot };
+    Some((format!("{mark} {name} fds {:.0}%", share * 100.0), share))
+}
+
+/// Whether the strip has room for who is nearest to a limit.
+pub(in crate::ui) fn worst_fits(app: &App, area: Rect) -> bool {
+    let end = places(app, area).last().map_or(area.x, |s| s.x + s.width);
+    worst_text(app).is_some_and(|(t, _)| area.height > 0 && end + 2 + width(&t) < area.right())
+}
+
+/// Counts by state with their trends; on the right who is nearest to the limit of its descriptors.
+pub(super) fn strip(app: &App, pen: &mut Pen<'_>, area: Rect) {
+    let Some(snap) = app.snapshot.as_ref().filter(|_| area.height > 0) else { return };
+    let theme = app.theme;
+    let y = area.y;
+    let chosen = update::filtered_state(app);
+    let at = match app.over {
+        Some(Over::States(s)) => Some(s),
+        _ => None,
+    };
+    let mut values = Vec::with_capacity(snap.history.len());
+    for spot in places(app, area) {
+        let s = spot.state;
+        values.clear();
+        values.extend(snap.history.iter().map(|(_, c)| c.get(s)));
+        let n = snap.states.get(s);
+        let style = if n == 0 { theme.faint } else { theme.state(s) };
+        let mut x = pen.put(spot.x, y, spot.width, s.name(), style) + 1 + spot.digits;
+        pen.put_right(
+            x,
+            y,
+            spot.digits,
+            &count(u64::from(n)),
+            if n == 0 { theme.faint } else { theme.strong },
+        );
+        if spot.trend > 0 {
+            pen.trend(x + 1, y, spot.trend, &values, style);
+            x += 1 + spot.trend;
+        }
+        if s == State::CloseWait && rises(&values) {
+            pen.put(x + 1, y, 1, app.glyphs.up, theme.bad);
+        }
+        if at == Some(s) {
+            pen.line(Rect::new(spot.x, y, spot.width, 1), theme.select);
+        } else if chosen == Some(s) {
+            pen.line(Rect::new(spot.x, y, spot.width, 1), theme.text.add_modifier(Modifier::UNDERLINED));
+        }
+    }
+    if let Some((text, share)) = worst_text(app) {
+        let w = width(&text);
+        if worst_fits(app, area) {
+            let style = if share >= 0.75 { theme.pressure(share) } else { theme.dim };
+            pen.put_right(area.right() - 1, y, w, &text, style);
+        }
+    }
+}
+
+/// The filter with how much it lets through; where the cursor stands while it is typed.
+pub(super) fn filter(app: &App, pen: &mut Pen<'_>, area: Rect) -> Option<Position> {
+    if area.height == 0 {
+        return None;
+    }
+    let theme = app.theme;
+    let sheet = app.sheet();
+    let y = area.y;
+    let mut right = area.right().saturating_sub(1);
+    if let Some(snap) = &app.snapshot {
+        let total = (sheet.view.table.len)(snap);
+        let shown = sheet.arranged.rows.len();
+        let text = if sheet.text.is_empty() {
+            let by = super::super::sheet::Kind::grouping_title(sheet.grouping_name());
+            if sheet.kind.groupings().len() > 1 { format!("by {by}") } else { String::new() }
+        } else {
+            format!("{} of {}", count(shown as u64), count(total as u64))
+        };
+        if area.width >= 36 {
+            right = pen.put_right(right, y, area.width, &text, theme.dim).saturating_sub(2);
+        }
+        // What has no room in the strip and needs a look stands here.
+        if let Some((text, share)) = worst_text(app)
+            && share >= 0.75
+            && area.width >= 60
+            && !worst_fits(app, app.layout_in(app.area).strip)
+        {
+            right = pen.put_right(right, y, area.width, &text, theme.pressure(share)).saturating_sub(2);
+        }
+    }
+    let typing = match &app.over {
+        Some(Over::Filter { cursor, .. }) => Some(*cursor),
+        _ => None,
+    };
+    let x = area.x + 1;
+    let live = typing.is_some() || !sheet.text.is_empty();
+    pen.put(x, y, 1, "/", if live { theme.accent } else { theme.faint });
+    let (x, room) = (x + 2, right.saturating_sub(x + 2));
+    if sheet.text.is_empty() {
+        if room > 30 {
+            pen.put(x, y, room, "nginx   :443   state:close-wait   fds>80%", theme.faint);
+        }
+        return typing.map(|_| Position::new(x.min(area.right().saturating_sub(1)), y));
+    }
+    let skip = shift(app, room);
+    let style = if sheet.error.is_some() {
+        theme.warn
+    } else if typing.is_some() {
+        theme.strong
+    } else {
+        theme.accent
+    };
+    pen.put(x, y, room, &sheet.text[skip..], style);
+    typing.map(|c| {
+        let before = sheet.text.get(skip..c).map_or(0, width);
+        Position::new((x + before).min(area.right().saturating_sub(1)), y)
+    })
+}
+
+/// How many bytes of the filter are scrolled out on the left, so that the cursor is seen.
+fn shift(app: &App, room: u16) -> usize {
+    let text = &app.sheet().text;
+    let Some(Over::Filter { cursor, .. }) = &app.over else { return 0 };
+    let cursor = (*cursor).min(text.len());
+    let mut skip = 0;
+    while text.get(skip..cursor).is_some_and(|t| width(t) + 1 > room.max(1)) {
+        skip += text[skip..].chars().next().map_or(1, char::len_utf8);
+    }
+    skip
+}
+
+/// What is wrong with the filter, under its place.
+pub(super) fn error(app: &App, pen: &mut Pen<'_>, area: Rect) {
+    let sheet = app.sheet();
+    let Some(e) = sheet.error.as_ref().filter(|_| area.height > 0) else { return };
+    let theme = app.theme;
+    let skip = shift(app, area.width.saturating_sub(4));
+    let at = |byte: usize| sheet.text.get(skip..byte.min(sheet.text.len())).map_or(0, width);
+    let (from, to) = (at(e.span.start), at(e.span.end));
+    let mut text = e.message.clone();
+    if let Some(hint) = &e.hint {
+        text.push_str("; ");
+        text.push_str(hint);
+    }
+    let end = area.right().saturating_sub(1);
+    let x = (area.x + 3 + from).min(end.saturating_sub(1));
+    let marks = "^".repeat(usize::from((to.saturating_sub(from)).max(1)));
+    let after = pen.put(x, area.y, end.saturating_sub(x), &marks, theme.bad);
+    let w = width(&text);
+    if after + 1 + w <= end {
+        pen.put(after + 1, area.y, w, &text, theme.warn);
+    } else if x > area.x + w + 2 {
+        pen.put(x - w - 1, area.y, w, &text, theme.warn);
+    } else {
+        // No room beside the mark: the words matter more.
+        pen.put(area.x + 1, area.y, end.saturating_sub(area.x + 1), &text, theme.warn);
+        if after + 1 < end && from < 3 {
+            pen.put(x, area.y, to.saturating_sub(from).max(1), &marks, theme.bad);
+            let x = after + 1;
+            pen.put(x, area.y, end - x, &text, theme.warn);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What lies under the mouse: the same layout as is drawn, asked the other way round.
+
+use super::app::{App, Over};
+use super::command::COMMANDS;
+use super::draw::{details, table, top};
+use super::event::{Action, Effect};
+use super::update::{choose_state, update};
+use crate::model::State;
+use ratatui::layout::{Position, Rect};
+
+/// The states of the strip: all that occurred in the polls remembered, with the most there were.
+pub(super) fn strip_states(app: &App) -> Vec<(State, u32)> {
+    let Some(snap) = &app.snapshot else { return vec![] };
+    State::all()
+        .map(|s| {
+            let past = snap.history.iter().map(|(_, c)| c.get(s)).max().unwrap_or(0);
+            (s, past.max(snap.states.get(s)))
+        })
+        .filter(|(_, most)| *most > 0)
+        .collect()
+}
+
+fn within(r: Rect, x: u16, y: u16) -> bool {
+    r.contains(Position::new(x, y))
+}
+
+/// A click.
+pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
+    let l = app.layout();
+    match app.over {
+        // A click beside what is open closes it; in the list of columns it chooses.
+        Some(Over::Sort(_)) => {
+            let at = super::draw::sort::line_at(app, l.all, x, y);
+            if let Some(i) = at {
+                app.over = Some(Over::Sort(i));
+                return update(app, Action::Enter);
+            }
+            app.over = None;
+            return vec![];
+        }
+        Some(Over::Help(_)) => {
+            app.over = None;
+            return vec![];
+        }
+        _ => {}
+    }
+    if within(l.header, x, y) {
+        if let Some((i, ..)) = top::tabs(app, l.header).into_iter().find(|(_, at, w)| x >= *at && x < at + w)
+        {
+            return update(app, Action::View(i as u8));
+        }
+        if x + 40 > l.header.right() {
+            return update(app, Action::Pause);
+        }
+    } else if within(l.strip, x, y) {
+        let found = top::places(app, l.strip).into_iter().find(|s| x >= s.x && x < s.x + s.width);
+        if let Some(spot) = found {
+            app.over = None;
+            choose_state(app, spot.state);
+        } else if app.worst.is_some() && x > l.strip.right().saturating_sub(20) {
+            return update(app, Action::View(2));
+        }
+    } else if within(l.filter, x, y) {
+        return update(app, Action::Filter);
+    } else if within(l.head, x, y) {
+        let column = table::column_at(app, l.head, x);
+        if let Some(c) = column {
+            app.sheet_mut().sort_by(c);
+        }
+    } else if within(l.body, x, y) {
+        row(app, l.body, x, y);
+    } else if within(l.keys, x, y) {
+        let place = app.place();
+        if let Some(i) = super::draw::key_at(app, l.keys, x) {
+            let action = COMMANDS[i].action;
+            debug_assert!(COMMANDS[i].applies(place));
+            return update(app, action);
+        }
+    }
+    vec![]
+}
+
+/// A click on a line selects it; on a group it turns it; on the selected row it opens the details.
+fn row(app: &mut App, body: Rect, _x: u16, y: u16) {
+    let Some(snap) = app.snapshot.clone() else { return };
+    if !matches!(app.over, Some(Over::Filter { .. })) {
+        app.over = None;
+    }
+    let sheet = app.sheet_mut();
+    let line = sheet.top + usize::from(y - body.y);
+    if line >= sheet.lines.len() {
+        return;
+    }
+    let again = sheet.cursor == line && sheet.row().is_some();
+    sheet.select(&snap, line);
+    if !sheet.toggle(&snap) && again {
+        app.details = !app.details;
+    }
+    app.details_top = 0;
+}
+
+/// The wheel.
+pub(super) fn wheel(app: &mut App, x: u16, y: u16, by: i8) {
+    let l = app.layout();
+    let by = isize::from(by) * 3;
+    match &mut app.over {
+        Some(Over::Help(_) | Over::Sort(_)) => {
+            update(app, Action::Go(super::event::Motion::Lines(by.signum() as i16 * 2)));
+            return;
+        }
+        _ => {}
+    }
+    if within(l.details, x, y) {
+        let most = details::height(app).saturating_sub(usize::from(l.details.height));
+        app.details_top = app.details_top.saturating_add_signed(by).min(most);
+    } else if let Some(snap) = app.snapshot.clone() {
+        let height = usize::from(l.body.height);
+        app.sheet_mut().scroll(&snap, by, height);
+    }
+}

@@ -1,0 +1,136 @@
+//! Where everything is: a pure function of the size and of what is open, used both to draw and to find what was
+//! clicked.
+
+use ratatui::layout::Rect;
+
+/// What the layout depends on beside the size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// The filter is being typed or holds something.
+    pub filter: bool,
+    /// The filter has an error to show.
+    pub error: bool,
+    /// The details are open.
+    pub details: bool,
+}
+
+/// The parts of the screen; a part that has no room is empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// All of it.
+    pub all: Rect,
+    /// Too small for anything but saying so.
+    pub tiny: bool,
+    /// Name, tabs, what runs.
+    pub header: Rect,
+    /// Counts by state.
+    pub strip: Rect,
+    /// The filter.
+    pub filter: Rect,
+    /// What is wrong with it.
+    pub error: Rect,
+    /// Column titles.
+    pub head: Rect,
+    /// Rows.
+    pub body: Rect,
+    /// The pane.
+    pub details: Rect,
+    /// Whether the pane stands beside the table.
+    pub beside: bool,
+    /// Faults and hidden things.
+    pub status: Rect,
+    /// Keys.
+    pub keys: Rect,
+}
+
+/// Screens at least this wide show the details beside the table.
+pub const WIDE: u16 = 140;
+
+impl Layout {
+    /// The layout of a screen of this size.
+    pub fn new(all: Rect, shape: Shape) -> Self {
+        let (w, h) = (all.width, all.height);
+        let mut l = Self { all, ..Self::default() };
+        if w < 20 || h < 4 {
+            l.tiny = true;
+            return l;
+        }
+        let mut top = all.y;
+        let mut bottom = all.bottom();
+        let mut take = |on: bool| {
+            let r = Rect::new(all.x, top, w, u16::from(on));
+            top += u16::from(on);
+            r
+        };
+        l.header = take(true);
+        l.strip = take(h >= 11);
+        l.filter = take(h >= 9 || shape.filter);
+        l.error = take(shape.error && h >= 6);
+        let mut take_below = |on: bool| {
+            bottom -= u16::from(on);
+            Rect::new(all.x, bottom, w, u16::from(on))
+        };
+        l.keys = take_below(h >= 7);
+        l.status = take_below(h >= 13);
+        let mut main = Rect::new(all.x, top, w, bottom.saturating_sub(top));
+        if shape.details {
+            if w >= WIDE {
+                let side = (w * 2 / 5).clamp(52, 84);
+                l.details = Rect::new(main.right() - side, main.y, side, main.height);
+                main.width -= side;
+                l.beside = true;
+            } else if main.height >= 12 {
+                let below = (main.height * 11 / 20).max(7);
+                l.details = Rect::new(main.x, main.bottom() - below, w, below);
+                main.height -= below;
+            } else {
+                l.details = main;
+                main.height = 0;
+            }
+        }
+        if main.height >= 2 {
+            l.head = Rect { height: 1, ..main };
+            main.y += 1;
+            main.height -= 1;
+        }
+        l.body = main;
+        l
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_neither_overlap_nor_leave_the_screen() {
+        for w in (0..=30).chain([60, 80, 120, 139, 140, 200, 400]) {
+            for h in (0..=40).chain([60, 200]) {
+                for bits in 0..8u8 {
+                    let shape = Shape { filter: bits & 1 != 0, error: bits & 2 != 0, details: bits & 4 != 0 };
+                    let all = Rect::new(0, 0, w, h);
+                    let l = Layout::new(all, shape);
+                    let parts =
+                        [l.header, l.strip, l.filter, l.error, l.head, l.body, l.details, l.status, l.keys];
+                    let sum: u32 = parts.iter().map(|r| r.area()).sum();
+                    for (i, a) in parts.iter().enumerate() {
+                        assert_eq!(a.intersection(all).area(), a.area(), "{w}x{h} {shape:?}");
+                        for b in &parts[i + 1..] {
+                            assert_eq!(a.intersection(*b).area(), 0, "{w}x{h} {shape:?} {l:?}");
+                        }
+                    }
+                    if !l.tiny {
+                        assert_eq!(sum, all.area(), "{w}x{h} {shape:?} {l:?}");
+                        assert!(l.body.height + l.details.height > 0, "{w}x{h} {shape:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_small_standard_screen_keeps_its_rows() {
+        let l = Layout::new(Rect::new(0, 0, 80, 24), Shape::default());
+        assert_eq!(l.body.height, 18);
+    }
+}

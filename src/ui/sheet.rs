@@ -1,0 +1,402 @@
+//! One view: its table, what it is asked, what came out, and where one stands in it.
+
+use crate::model::{Endpoint, Proto, Services, Snapshot, SocketId};
+use crate::query::filter::{Filter, FilterError};
+use crate::query::format::{Style as Format, cell};
+use crate::query::group::GroupBy;
+use crate::query::order::{self, SortKey, largest_first};
+use crate::query::table::{PEERS, PORTS, PROCESSES, SOCKETS};
+use crate::query::view::{Arranged, Line, View};
+use crate::query::{Align, Column, Table};
+use rustc_hash::FxHashSet;
+
+/// The views, in the order of their tabs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Sockets,
+    Ports,
+    Processes,
+    Peers,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 4] = [Self::Sockets, Self::Ports, Self::Processes, Self::Peers];
+
+    pub(super) fn table(self) -> &'static Table {
+        match self {
+            Self::Sockets => &SOCKETS,
+            Self::Ports => &PORTS,
+            Self::Processes => &PROCESSES,
+            Self::Peers => &PEERS,
+        }
+    }
+
+    /// Columns that a wide screen has beside the table's usual ones, and those that stand in another one's cell there.
+    const fn on_screen(self) -> (&'static [&'static str], &'static [&'static str]) {
+        match self {
+            Self::Sockets => (&["direction", "user", "service", "unit", "cmdline"], &[]),
+            // The gauge says both.
+            Self::Ports => (&["user"], &["accept_q", "backlog"]),
+            Self::Processes => (&["fds_hard", "unit"], &[]),
+            Self::Peers => (&[], &[]),
+        }
+    }
+
+    /// The groupings `g` goes through; the first is what the view starts with.
+    pub(super) const fn groupings(self) -> &'static [Option<&'static str>] {
+        match self {
+            Self::Sockets => &[Some("state"), Some("local"), Some("remote"), Some("process"), None],
+            Self::Ports | Self::Processes | Self::Peers => &[None],
+        }
+    }
+
+    /// What a grouping is called on screen.
+    pub(super) fn grouping_title(name: Option<&str>) -> &str {
+        match name {
+            None => "flat",
+            Some("local") => "local endpoint",
+            Some("remote") => "remote address",
+            Some(other) => other,
+        }
+    }
+}
+
+/// Who a line is, across refreshes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    Group(u64),
+    Socket(SocketId),
+    Port(u16, Proto, Endpoint, u32),
+    /// Pid and start.
+    Process(u32, u64),
+    Peer(crate::model::Addr),
+}
+
+/// One view.
+#[derive(Debug)]
+pub(super) struct Sheet {
+    pub(super) kind: Kind,
+    /// What is asked; its filter is the last good one.
+    pub(super) view: View,
+    /// Index in the groupings.
+    pub(super) grouping: usize,
+    /// The filter as it stands in the bar.
+    pub(super) text: String,
+    /// What is wrong with it.
+    pub(super) error: Option<FilterError>,
+    pub(super) arranged: Arranged,
+    pub(super) lines: Vec<Line>,
+    /// Groups whose fold is not the usual one.
+    turned: FxHashSet<u64>,
+    /// All groups closed by one key.
+    all_closed: bool,
+    pub(super) selected: Option<Key>,
+    /// Line of the selection.
+    pub(super) cursor: usize,
+    /// First visible line.
+    pub(super) top: usize,
+    /// Whether somebody chose the selection; else it stays at the top.
+    chosen: bool,
+    /// Widest text seen in each column, by name: a column of text grows and never shrinks, so nothing moves to and fro.
+    naturals: Vec<(&'static str, u16)>,
+    /// Whether it must be arranged anew before it is shown.
+    pub(super) stale: bool,
+}
+
+impl Sheet {
+    pub(super) fn new(kind: Kind) -> Self {
+        let table = kind.table();
+        let mut sheet = Self {
+            kind,
+            view: View {
+                table,
+                filter: Filter::everything(table),
+                sort: order::default(table),
+                group: None,
+                closed: true,
+            },
+            grouping: 0,
+            text: String::new(),
+            error: None,
+            arranged: Arranged::default(),
+            lines: Vec::new(),
+            turned: FxHashSet::default(),
+            all_closed: false,
+            selected: None,
+            cursor: 0,
+            top: 0,
+            chosen: false,
+            naturals: Vec::new(),
+            stale: true,
+        };
+        sheet.set_grouping(0);
+        sheet
+    }
+
+    pub(super) fn grouping_name(&self) -> Option<&'static str> {
+        self.kind.groupings().get(self.grouping).copied().flatten()
+    }
+
+    pub(super) fn set_grouping(&mut self, index: usize) {
+        self.grouping = index;
+        self.view.group = self.grouping_name().and_then(|n| GroupBy::parse(n, self.view.table).ok());
+        self.turned.clear();
+        self.all_closed = false;
+        self.stale = true;
+    }
+
+    /// Takes the text as the filter; on an error the last good one stays.
+    pub(super) fn set_filter(&mut self, text: String, services: Option<&Services>) {
+        let parsed = match services {
+            Some(s) => Filter::parse_with(&text, self.view.table, s),
+            None => Filter::parse(&text, self.view.table),
+        };
+        match parsed {
+            Ok(f) => {
+                self.view.filter = f;
+                self.error = None;
+                self.stale = true;
+            }
+            Err(e) => self.error = Some(e),
+        }
+        self.text = text;
+    }
+
+    /// The columns on screen: the usual ones without the one that every group's title says.
+    pub(super) fn columns(&self) -> impl Iterator<Item = &'static Column> + '_ {
+        let said = self.grouping_name().filter(|g| *g == "state");
+        let table = self.view.table;
+        let (more, less) = self.kind.on_screen();
+        table
+            .defaults
+            .iter()
+            .filter(|n| !less.contains(n))
+            .chain(more)
+            .filter_map(move |n| table.column(n))
+            .filter(move |c| Some(c.name) != said)
+    }
+
+    /// Sorts by a column: numbers begin with the greatest. By the column that sorts already: turns it round.
+    pub(super) fn sort_by(&mut self, column: &'static Column) {
+        let first = self.view.sort.first();
+        if first.is_some_and(|k| k.column.name == column.name) {
+            self.reverse();
+        } else {
+            self.view.sort = vec![SortKey { column, descending: largest_first(column) }];
+            self.stale = true;
+        }
+    }
+
+    pub(super) fn reverse(&mut self) {
+        if let Some(k) = self.view.sort.first_mut() {
+            k.descending = !k.descending;
+            self.stale = true;
+        }
+    }
+
+    /// How wide a column of text would like to be.
+    pub(super) fn natural(&self, column: &Column) -> u16 {
+        if column.kind == crate::query::Kind::States {
+            return column.width.normal;
+        }
+        let seen = self.naturals.iter().find(|(n, _)| *n == column.name).map_or(0, |(_, w)| *w);
+        seen.max(column.title.len() as u16 + 1).max(column.width.min)
+    }
+
+    /// Looks at the lines in sight for texts that are wider than those before.
+    pub(super) fn measure(&mut self, snap: &Snapshot, height: usize, form: &Format) {
+        let columns: Vec<_> = self.columns().filter(|c| c.align == Align::Left).collect();
+        let mut naturals = std::mem::take(&mut self.naturals);
+        for line in self.lines.iter().skip(self.top).take(height) {
+            let Line::Row(r) = line else { continue };
+            for c in &columns {
+                let w = super::pen::width(&cell(&c.value(snap, *r as usize), c.kind, form));
+                match naturals.iter_mut().find(|(n, _)| *n == c.name) {
+                    Some((_, seen)) => *seen = w.max(*seen),
+                    None => naturals.push((c.name, w)),
+                }
+            }
+        }
+        self.naturals = naturals;
+    }
+
+    /// Arranges the snapshot's rows as asked.
+    pub(super) fn arrange(&mut self, snap: &Snapshot) {
+        self.arranged = self.view.arrange(snap);
+        self.stale = false;
+        self.lay_out(snap);
+    }
+
+    /// Whether a group is closed: in the view by state the states are open and the endpoints in them closed, in
+    /// others all are closed, and each can be turned.
+    fn is_closed(&self, id: u64, depth: u8) -> bool {
+        let usual = self.all_closed || depth > 0 || self.grouping_name() != Some("state");
+        usual != self.turned.contains(&id)
+    }
+
+    pub(super) fn is_group_closed(&self, group: u32) -> bool {
+        let g = &self.arranged.groups[group as usize];
+        self.is_closed(g.id, g.depth)
+    }
+
+    /// Makes the lines of what is arranged; selection and scroll go where their row went.
+    fn lay_out(&mut self, snap: &Snapshot) {
+        self.lines = self.arranged.lines(&|id, depth| self.is_closed(id, depth));
+        let offset = self.cursor.saturating_sub(self.top);
+        if self.chosen {
+            let found = self.selected.and_then(|key| {
+                // Most often it has not moved, or not far.
+                let near = self.lines.get(self.cursor).filter(|l| self.key(snap, l) == Some(key));
+                near.map(|_| self.cursor)
+                    .or_else(|| self.lines.iter().position(|l| self.key(snap, l) == Some(key)))
+            });
+            match found {
+                Some(i) => self.cursor = i,
+                None => self.select(snap, self.cursor),
+            }
+            self.top = self.cursor.saturating_sub(offset);
+        } else {
+            self.cursor = 0;
+            self.top = 0;
+            self.selected = self.lines.first().and_then(|l| self.key(snap, l));
+        }
+    }
+
+    /// Who the line is.
+    pub(super) fn key(&self, snap: &Snapshot, line: &Line) -> Option<Key> {
+        match *line {
+            Line::Group(g) => Some(Key::Group(self.arranged.groups.get(g as usize)?.id)),
+            Line::Row(r) => {
+                let r = r as usize;
+                Some(match self.kind {
+                    Kind::Sockets => Key::Socket(snap.sample.sockets.get(r)?.id),
+                    Kind::Ports => {
+                        let p = snap.ports.get(r)?;
+                        Key::Port(p.netns, p.proto, p.local, p.iface)
+                    }
+                    Kind::Processes => {
+                        let p = &snap.sample.processes.get(r)?.info;
+                        Key::Process(p.pid, p.start_ns)
+                    }
+                    Kind::Peers => Key::Peer(snap.peers.get(r)?.addr),
+                })
+            }
+        }
+    }
+
+    /// The row at the selection.
+    pub(super) fn row(&self) -> Option<usize> {
+        match self.lines.get(self.cursor)? {
+            Line::Row(r) => Some(*r as usize),
+            Line::Group(_) => None,
+        }
+    }
+
+    /// Selects a line.
+    pub(super) fn select(&mut self, snap: &Snapshot, line: usize) {
+        self.cursor = line.min(self.lines.len().saturating_sub(1));
+        self.selected = self.lines.get(self.cursor).and_then(|l| self.key(snap, l));
+        self.chosen = true;
+    }
+
+    /// Selects the first line, and stays there whatever comes.
+    pub(super) fn go_top(&mut self, snap: &Snapshot) {
+        self.select(snap, 0);
+        self.top = 0;
+        self.chosen = false;
+    }
+
+    /// Scrolls so that the selection is among `height` lines and no room is wasted.
+    pub(super) fn show_cursor(&mut self, height: usize) {
+        let height = height.max(1);
+        self.top = self.top.min(self.cursor).max((self.cursor + 1).saturating_sub(height));
+        self.top = self.top.min(self.lines.len().saturating_sub(height));
+    }
+
+    /// Scrolls by lines; the selection follows only to stay in sight.
+    pub(super) fn scroll(&mut self, snap: &Snapshot, by: isize, height: usize) {
+        let last = self.lines.len().saturating_sub(height.max(1));
+        self.top = self.top.saturating_add_signed(by).min(last);
+        let seen = self.cursor.clamp(self.top, self.top + height.saturating_sub(1));
+        if seen != self.cursor {
+            self.select(snap, seen);
+        }
+        self.chosen = self.top > 0 || self.cursor > 0;
+    }
+
+    /// The line of the group around a line, or before it.
+    fn group_line(&self, from: usize, outer: bool) -> Option<usize> {
+        let depth = match self.lines.get(from)? {
+            Line::Group(g) => self.arranged.groups[*g as usize].depth,
+            Line::Row(_) => u8::MAX,
+        };
+        (0..from).rev().find(|i| match self.lines[*i] {
+            Line::Group(g) => !outer || self.arranged.groups[g as usize].depth < depth,
+            Line::Row(_) => false,
+        })
+    }
+
+    /// Goes to the next group or the one before.
+    pub(super) fn go_group(&mut self, snap: &Snapshot, by: i8) {
+        let to = if by > 0 {
+            (self.cursor + 1..self.lines.len()).find(|i| matches!(self.lines[*i], Line::Group(_)))
+        } else {
+            self.group_line(self.cursor, false)
+        };
+        if let Some(i) = to {
+            self.select(snap, i);
+        }
+    }
+
+    /// Opens or closes the group at the selection; whether there was one to turn.
+    pub(super) fn toggle(&mut self, snap: &Snapshot) -> bool {
+        let Some(Line::Group(g)) = self.lines.get(self.cursor) else { return false };
+        let id = self.arranged.groups[*g as usize].id;
+        if !self.turned.remove(&id) {
+            self.turned.insert(id);
+        }
+        self.chosen = true;
+        self.lay_out(snap);
+        true
+    }
+
+    pub(super) fn open(&mut self, snap: &Snapshot) {
+        if let Some(Line::Group(g)) = self.lines.get(self.cursor) {
+            if self.is_group_closed(*g) {
+                self.toggle(snap);
+            } else {
+                self.select(snap, self.cursor + 1);
+            }
+        }
+    }
+
+    pub(super) fn close(&mut self, snap: &Snapshot) {
+        match self.lines.get(self.cursor) {
+            Some(Line::Group(g)) if !self.is_group_closed(*g) => {
+                self.toggle(snap);
+            }
+            _ => {
+                if let Some(i) = self.group_line(self.cursor, true) {
+                    self.select(snap, i);
+                }
+            }
+        }
+    }
+
+    pub(super) fn fold_all(&mut self, snap: &Snapshot) {
+        // The selection goes to the outermost group, which stays visible.
+        while let Some(i) = self.group_line(self.cursor, true) {
+            self.select(snap, i);
+        }
+        let usual = self.grouping_name() == Some("state");
+        if usual {
+            self.all_closed = !self.all_closed;
+            self.turned.clear();
+        } else if self.turned.is_empty() {
+            self.turned = self.arranged.groups.iter().map(|g| g.id).collect();
+        } else {
+            self.turned.clear();
+        }
+        self.lay_out(snap);
+    }
+}
