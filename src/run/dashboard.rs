@@ -54,7 +54,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
             Effect::Suspend => {
                 let _ = terminal::suspend();
             }
-            Effect::Quit => {}
+            Effect::Redraw | Effect::Quit => {}
         })
     });
     drop(guard);
@@ -74,6 +74,7 @@ fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Options {
         interval: plan.interval,
         filter: list.filter_text.clone(),
         table: list.table.name.to_owned(),
+        protos: crate::model::wants::ProtoSet::TCP_UDP,
         color: match plan.color {
             ColorArg::Never => Color::None,
             ColorArg::Auto => words.colors(),

@@ -3,7 +3,8 @@
 use super::command::{Place, action_of};
 use super::layout::{Layout, Shape};
 use super::sheet::{Kind, Sheet};
-use super::theme::{ASCII, Color, Glyphs, Theme, UNICODE};
+pub use super::theme::Color;
+use super::theme::{ASCII, Glyphs, Theme, UNICODE};
 use super::{Action, Effect, Event, Signal, input, update};
 use crate::model::wants::ProtoSet;
 use crate::model::{Snapshot, State, Wants};

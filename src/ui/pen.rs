@@ -93,12 +93,11 @@ impl Pen<'_> {
         let values = &values[values.len().saturating_sub(usize::from(w))..];
         let (Some(low), Some(high)) = (values.iter().min(), values.iter().max()) else { return };
         let top = self.glyphs.levels.len() as u32 - 1;
-        let pad = w - values.len() as u16;
         for (i, v) in values.iter().enumerate() {
             // A change of one in a thousand is not a mountain: the span is at least an eighth of the highest.
             let span = (high - low).max(high / 8).max(1);
             let level = ((v - low) * top).div_ceil(span).min(top);
-            self.put(x + pad + i as u16, y, 1, self.glyphs.levels[level as usize], style);
+            self.put(x + i as u16, y, 1, self.glyphs.levels[level as usize], style);
         }
     }
 }
