@@ -4,8 +4,8 @@ use super::ports::has_peer;
 use super::{owners, peers, ports, processes};
 use crate::model::snapshot::{Direction, Former, Rates, SocketFacts};
 use crate::model::{
-    Addr, AttrSet, FaultKind, Missing, Prefilter, Sample, Snapshot, Socket, SocketId, Stamp, State,
-    StateCounts, Wants,
+    AttrSet, FaultKind, Missing, Prefilter, Sample, Snapshot, Socket, SocketId, Stamp, State, StateCounts,
+    Wants,
 };
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub struct Engine {
     /// Rows of the live sockets of `before`, by identity.
     rows: FxHashMap<SocketId, u32>,
     history: Arc<Vec<(Stamp, StateCounts)>>,
-    peers_seen: FxHashMap<Addr, u64>,
+    peers: peers::Seen,
 }
 
 impl Engine {
@@ -102,6 +102,7 @@ impl Engine {
         }
         hidden.sort_unstable();
 
+        let mut peers = self.peers.number(&sample);
         let (mut ports, served) = ports::served(&sample, &facts);
         for (row, s) in sample.sockets.iter().enumerate() {
             if !has_peer(&s.remote) {
@@ -119,8 +120,8 @@ impl Engine {
                 }
             }
         }
-        ports::count_hosts(&mut ports, &sample);
-        let peers = peers::collect(&sample, &facts, &rates, &mut self.peers_seen);
+        ports::count_hosts(&mut ports, &peers);
+        self.peers.collect(&mut peers, &sample, &facts, &rates);
         let (processes, sockets_of) = processes::collect(&sample, &facts, &rates, before);
 
         self.rows.clear();
@@ -145,7 +146,9 @@ impl Engine {
             sockets_of,
             processes,
             ports,
-            peers,
+            peers: peers.rows,
+            peer_sockets: peers.sockets,
+            peer_processes: peers.processes,
             states,
             history: Arc::clone(&self.history),
             hidden,
@@ -169,7 +172,7 @@ fn former_of(b: &Snapshot, row: usize) -> Option<Former> {
     match b.owners(row).first() {
         Some(o) => {
             let info = &b.process(o).info;
-            Some(Former { pid: info.pid, comm: info.comm.clone(), fd: o.fd })
+            Some(Former { pid: info.pid, comm: Arc::from(&*info.comm), fd: o.fd })
         }
         None => b.former(row).cloned(),
     }

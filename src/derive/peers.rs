@@ -3,63 +3,132 @@
 use super::ports::has_peer;
 use crate::model::snapshot::{Direction, Peer, Rates, SocketFacts};
 use crate::model::{Addr, Sample, StateCounts};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
-/// Collects the remote addresses of the live connections, most connections first. `seen` tells when an address was
-/// first seen; it forgets those that are gone.
-pub(super) fn collect(
-    sample: &Sample,
-    facts: &[SocketFacts],
-    rates: &[Rates],
-    seen: &mut FxHashMap<Addr, u64>,
-) -> Vec<Peer> {
-    let mut at: FxHashMap<Addr, u32> = FxHashMap::default();
-    let mut ports: FxHashSet<(u32, bool, u16)> = FxHashSet::default();
-    let mut peers: Vec<Peer> = Vec::new();
-    for (row, s) in
-        sample.sockets.iter().enumerate().filter(|(_, s)| s.proto.is_inet() && has_peer(&s.remote))
-    {
-        let i = *at.entry(s.remote.addr).or_insert_with(|| {
-            peers.push(Peer {
-                addr: s.remote.addr,
-                scope: s.remote.addr.scope(),
-                sockets: Vec::new(),
+/// In place of a peer's number: the row is no connection.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// What is remembered of remote addresses.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    poll: u64,
+    at: FxHashMap<Addr, Entry>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    first_seen_ns: u64,
+    /// The poll it was last there, and its number then.
+    poll: u64,
+    number: u32,
+}
+
+/// The peers of a sample.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    pub rows: Vec<Peer>,
+    pub sockets: Vec<u32>,
+    pub processes: Vec<u32>,
+    /// Beside each live socket a number of its remote address (not its row), [`NONE`] where there is none.
+    pub of_row: Vec<u32>,
+    /// How many numbers there are.
+    pub count: u32,
+}
+
+impl Seen {
+    /// Numbers the remote addresses of the live connections in the order they occur.
+    pub(super) fn number(&mut self, sample: &Sample) -> Peers {
+        self.poll += 1;
+        let mut count = 0;
+        let of_row = sample
+            .sockets
+            .iter()
+            .map(|s| {
+                if !s.proto.is_inet() || !has_peer(&s.remote) {
+                    return NONE;
+                }
+                let fresh = Entry { first_seen_ns: sample.at.boot_ns, poll: 0, number: 0 };
+                let e = self.at.entry(s.remote.addr).or_insert(fresh);
+                if e.poll != self.poll {
+                    (e.poll, e.number) = (self.poll, count);
+                    count += 1;
+                }
+                e.number
+            })
+            .collect();
+        // Addresses that are gone are remembered until they outnumber those that are there.
+        if self.at.len() > 2 * count as usize + 4096 {
+            let poll = self.poll;
+            self.at.retain(|_, e| e.poll == poll);
+        }
+        Peers { of_row, count, ..Peers::default() }
+    }
+
+    /// Makes their rows, most connections first, once the directions are known.
+    pub(super) fn collect(&self, peers: &mut Peers, sample: &Sample, facts: &[SocketFacts], rates: &[Rates]) {
+        // A counting sort of the rows by peer: where each begins, then the rows.
+        let mut starts = vec![0u32; peers.count as usize + 1];
+        for n in peers.of_row.iter().filter(|n| **n != NONE) {
+            starts[*n as usize + 1] += 1;
+        }
+        for i in 1..starts.len() {
+            starts[i] += starts[i - 1];
+        }
+        let mut next = starts.clone();
+        let mut sockets = vec![0u32; starts.last().map_or(0, |n| *n as usize)];
+        for (row, n) in peers.of_row.iter().enumerate().filter(|(_, n)| **n != NONE) {
+            let at = &mut next[*n as usize];
+            sockets[*at as usize] = row as u32;
+            *at += 1;
+        }
+        peers.rows.reserve_exact(peers.count as usize);
+        let (mut ports, mut holders) = (Vec::new(), Vec::new());
+        for w in starts.windows(2) {
+            let span = w[0]..w[1];
+            let rows = &sockets[w[0] as usize..w[1] as usize];
+            let Some(addr) = rows.first().map(|r| sample.sockets[*r as usize].remote.addr) else { continue };
+            let mut p = Peer {
+                addr,
+                scope: addr.scope(),
+                sockets: span,
                 states: StateCounts::default(),
                 ports: 0,
-                processes: Vec::new(),
+                processes: 0..0,
                 rx: None,
                 tx: None,
-                first_seen_ns: seen.get(&s.remote.addr).copied().unwrap_or(sample.at.boot_ns),
-            });
-            peers.len() as u32 - 1
-        });
-        let f = &facts[row];
-        let came_in = f.direction == Direction::In;
-        let fresh = ports.insert((i, came_in, if came_in { s.local.port } else { s.remote.port }));
-        let p = &mut peers[i as usize];
-        p.ports += u32::from(fresh);
-        p.sockets.push(row as u32);
-        p.states.add(s.state);
-        let owners = &sample.owners[f.owners.0 as usize..f.owners.1 as usize];
-        for o in owners {
-            // Neighbouring rows mostly have the same owner; the rest is removed below.
-            if p.processes.last() != Some(&o.process) {
-                p.processes.push(o.process);
+                first_seen_ns: self.at.get(&addr).map_or(sample.at.boot_ns, |e| e.first_seen_ns),
+            };
+            ports.clear();
+            holders.clear();
+            for r in rows {
+                let (s, f) = (&sample.sockets[*r as usize], &facts[*r as usize]);
+                p.states.add(s.state);
+                let came_in = f.direction == Direction::In;
+                ports.push((came_in, if came_in { s.local.port } else { s.remote.port }));
+                for o in &sample.owners[f.owners.0 as usize..f.owners.1 as usize] {
+                    // Neighbouring rows mostly have the same owner; the rest is removed below.
+                    if holders.last() != Some(&o.process) {
+                        holders.push(o.process);
+                    }
+                }
+                if let Some(r) = rates.get(*r as usize) {
+                    add(&mut p.rx, r.rx);
+                    add(&mut p.tx, r.tx);
+                }
             }
+            ports.sort_unstable();
+            ports.dedup();
+            p.ports = ports.len() as u32;
+            holders.sort_unstable();
+            holders.dedup();
+            let begin = peers.processes.len() as u32;
+            peers.processes.extend_from_slice(&holders);
+            p.processes = begin..peers.processes.len() as u32;
+            peers.rows.push(p);
         }
-        if let Some(r) = rates.get(row) {
-            add(&mut p.rx, r.rx);
-            add(&mut p.tx, r.tx);
-        }
+        peers.sockets = sockets;
+        peers.rows.sort_unstable_by(|a, b| b.sockets.len().cmp(&a.sockets.len()).then(a.addr.cmp(&b.addr)));
     }
-    for p in &mut peers {
-        p.processes.sort_unstable();
-        p.processes.dedup();
-    }
-    peers.sort_by(|a, b| b.sockets.len().cmp(&a.sockets.len()).then(a.addr.cmp(&b.addr)));
-    seen.clear();
-    seen.extend(peers.iter().map(|p| (p.addr, p.first_seen_ns)));
-    peers
 }
 
 /// Adds what is known.

@@ -1,9 +1,10 @@
 //! One row a served endpoint.
 
 use super::direction::Served;
+use super::peers::{NONE, Peers};
 use crate::model::snapshot::{Port, SocketFacts};
 use crate::model::{Addr, Endpoint, Proto, Sample, State, StateCounts};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 /// Collects the served endpoints of the live sockets, in the order of protocol, port and address.
 pub(super) fn served(sample: &Sample, facts: &[SocketFacts]) -> (Vec<Port>, Served) {
@@ -56,12 +57,16 @@ pub(super) fn served(sample: &Sample, facts: &[SocketFacts]) -> (Vec<Port>, Serv
 }
 
 /// Counts the distinct remote addresses of each row's clients.
-pub(super) fn count_hosts(ports: &mut [Port], sample: &Sample) {
-    let mut seen: FxHashSet<Addr> = FxHashSet::default();
-    for p in ports {
-        seen.clear();
-        seen.extend(p.clients.iter().map(|r| sample.sockets[*r as usize].remote.addr));
-        p.hosts = seen.len() as u32;
+pub(super) fn count_hosts(ports: &mut [Port], peers: &Peers) {
+    let mut last = vec![NONE; peers.count as usize];
+    for (i, p) in ports.iter_mut().enumerate() {
+        for r in &p.clients {
+            let n = peers.of_row[*r as usize] as usize;
+            if last.get(n).is_some_and(|l| *l != i as u32) {
+                last[n] = i as u32;
+                p.hosts += 1;
+            }
+        }
     }
 }
 

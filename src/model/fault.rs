@@ -32,6 +32,21 @@ pub enum Missing {
 }
 
 impl Missing {
+    /// All of them, in order.
+    pub const ALL: [Self; 11] = [
+        Self::NotApplicable,
+        Self::NotReported,
+        Self::NotRead,
+        Self::Pending,
+        Self::NotPermitted,
+        Self::Gone,
+        Self::AcceptQueue,
+        Self::Orphan,
+        Self::TimeWait,
+        Self::Handshake,
+        Self::NoVisibleProcess,
+    ];
+
     /// The reason in a few words, as shown and as in JSON.
     pub const fn reason(self) -> &'static str {
         match self {

@@ -4,6 +4,7 @@ use super::{
     Addr, Attrs, Endpoint, FdUsage, Missing, Owner, Process, Proto, Sample, Scope, Socket, SocketId, Stamp,
     State, StateCounts, SystemLimits,
 };
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Everything one frame, one list or one check is made from. Immutable; shared, never cloned.
@@ -30,6 +31,10 @@ pub struct Snapshot {
     pub ports: Vec<Port>,
     /// One row a remote address, most connections first.
     pub peers: Vec<Peer>,
+    /// Rows of the connections of each peer, see [`Peer::sockets`].
+    pub peer_sockets: Vec<u32>,
+    /// Processes that talk with each peer, see [`Peer::processes`].
+    pub peer_processes: Vec<u32>,
     /// Live sockets by state.
     pub states: StateCounts,
     /// The counts of the last polls, oldest first, this one last.
@@ -51,7 +56,8 @@ pub struct SocketFacts {
     pub owner_missing: Option<Missing>,
     /// When this program first saw it, nanoseconds after boot.
     pub first_seen_ns: u64,
-    /// Whether it was there at this program's first poll: then it is older than `first_seen_ns` tells.
+    /// Whether it was not seen to be opened: it was there at this program's first poll, or came into sight when more
+    /// was read than before. Then it is older than `first_seen_ns` tells.
     pub older: bool,
     /// When this program first saw it in its present state, nanoseconds after boot.
     pub state_since_ns: u64,
@@ -100,7 +106,7 @@ pub struct Former {
     /// Process id.
     pub pid: u32,
     /// Its command name.
-    pub comm: Box<str>,
+    pub comm: Arc<str>,
     /// The descriptor it was.
     pub fd: u32,
 }
@@ -170,14 +176,14 @@ pub struct Peer {
     pub addr: Addr,
     /// Its scope.
     pub scope: Scope,
-    /// Rows of its connections.
-    pub sockets: Vec<u32>,
+    /// Range of the rows of its connections in [`Snapshot::peer_sockets`].
+    pub sockets: Range<u32>,
     /// Its connections by state.
     pub states: StateCounts,
     /// Local ports it uses (connections that it began) and remote ports used there (that this machine began).
     pub ports: u32,
-    /// Processes that talk with it: indexes, by pid.
-    pub processes: Vec<u32>,
+    /// Range of the processes that talk with it in [`Snapshot::peer_processes`]: indexes, by pid.
+    pub processes: Range<u32>,
     /// Bytes received a second.
     pub rx: Option<f64>,
     /// Bytes sent a second.
@@ -221,6 +227,14 @@ impl Snapshot {
     pub fn sockets_of(&self, process: usize) -> &[u32] {
         let (a, b) = self.processes[process].sockets;
         &self.sockets_of[a as usize..b as usize]
+    }
+    /// Rows of the connections with a peer.
+    pub fn sockets_with(&self, p: &Peer) -> &[u32] {
+        &self.peer_sockets[p.sockets.start as usize..p.sockets.end as usize]
+    }
+    /// Processes that talk with a peer, by pid.
+    pub fn processes_with(&self, p: &Peer) -> &[u32] {
+        &self.peer_processes[p.processes.start as usize..p.processes.end as usize]
     }
     /// Descriptors of a process, where known.
     pub fn fds(&self, process: usize) -> Result<&FdUsage, Missing> {

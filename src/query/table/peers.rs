@@ -17,7 +17,7 @@ fn why(snap: &Snapshot) -> Missing {
 }
 
 fn comm_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
-    any_comm(snap, &at(snap, row).processes, why(snap), test)
+    any_comm(snap, snap.processes_with(at(snap, row)), why(snap), test)
 }
 
 fn states_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
@@ -71,7 +71,7 @@ static COLUMNS: &[Column] = &[
         "PROCESS",
         Kind::Text,
         2,
-        |s, r| holders(s, &at(s, r).processes, why(s)),
+        |s, r| holders(s, s.processes_with(at(s, r)), why(s)),
         "The process that talks with it, and how many more do.",
     )
     .called(&["held_by"])
@@ -84,8 +84,7 @@ static COLUMNS: &[Column] = &[
         Kind::Text,
         40,
         |s, r| {
-            at(s, r)
-                .processes
+            s.processes_with(at(s, r))
                 .first()
                 .map_or_else(|| Value::Missing(why(s)), |p| Value::text(&info(s, *p as usize).comm))
         },
@@ -101,21 +100,20 @@ static COLUMNS: &[Column] = &[
         Kind::Id,
         41,
         |s, r| {
-            at(s, r)
-                .processes
+            s.processes_with(at(s, r))
                 .first()
                 .map_or_else(|| Value::Missing(why(s)), |p| Value::from(info(s, *p as usize).pid))
         },
         "Process id of the first process that talks with it. A filter looks at all of them.",
     )
     .needs(Needs::OWNERS)
-    .any(|s, r, t| any_pid(s, &at(s, r).processes, why(s), t)),
+    .any(|s, r, t| any_pid(s, s.processes_with(at(s, r)), why(s), t)),
     Column::new(
         "processes",
         "PROCESSES",
         Kind::List,
         42,
-        |s, r| list(s, &at(s, r).processes),
+        |s, r| list(s, s.processes_with(at(s, r))),
         "Every process that talks with it.",
     )
     .needs(Needs::OWNERS)
