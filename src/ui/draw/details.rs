@@ -315,7 +315,8 @@ impl Builder<'_> {
     fn peer(&mut self, row: usize) {
         let Some(p) = self.snap.peers.get(row).cloned() else { return };
         self.title(p.addr.to_string());
-        self.processes(&p.processes);
+        let snap = self.snap;
+        self.processes(snap.processes_with(&p));
         self.states(&p.states);
     }
 
