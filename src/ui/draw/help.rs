@@ -58,7 +58,7 @@ fn rows(app: &App, width: usize) -> Vec<Row> {
 }
 
 fn size(all: Rect) -> (u16, u16) {
-    (all.width.min(96), all.height)
+    (if all.width < 110 { all.width } else { 100 }, all.height)
 }
 
 /// The line that may be scrolled to at most.

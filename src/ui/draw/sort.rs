@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 
 fn size(app: &App, all: Rect) -> (u16, u16) {
     let n = app.sheet().columns().count() as u16;
-    (all.width.min(76), all.height.min(n + 2))
+    (if all.width < 90 { all.width } else { 76 }, all.height.min(n + 2))
 }
 
 /// First visible line.

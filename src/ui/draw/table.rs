@@ -393,7 +393,10 @@ fn gauge(
     let mut style = theme.pressure(share);
     let text = if s.column.name == "accept_pct" {
         match snap.ports.get(row) {
-            Some(p) => format!("{}/{}", count(p.recv_q), count(p.backlog)),
+            Some(p) => {
+                let mark = if share >= 0.9 { app.glyphs.alarm } else { "" };
+                format!("{mark}{}/{}", count(p.recv_q), count(p.backlog))
+            }
             None => String::new(),
         }
     } else {

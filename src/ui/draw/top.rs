@@ -67,7 +67,9 @@ pub(super) fn header(app: &App, pen: &mut Pen<'_>, area: Rect) {
         if right >= end + w + 1 {
             pen.put(right - w, y, w, text, style);
             right = right.saturating_sub(w + 2);
+            return true;
         }
+        false
     };
     let pace = match app.interval.as_millis() {
         ms if ms % 1000 == 0 => format!("{}s", ms / 1000),
@@ -95,7 +97,10 @@ pub(super) fn header(app: &App, pen: &mut Pen<'_>, area: Rect) {
         put(pen, &took, theme.band);
         put(pen, &format!("{:>6} sockets", count(s.live as u64)), theme.band.patch(theme.strong));
     }
-    put(pen, &state.0, state.1);
+    if !put(pen, &state.0, state.1) {
+        let mark = state.0.split(' ').next().unwrap_or_default();
+        put(pen, mark, state.1);
+    }
 }
 
 /// One state's place in the strip.
@@ -239,12 +244,17 @@ pub(super) fn filter(app: &App, pen: &mut Pen<'_>, area: Rect) -> Option<Positio
     let y = area.y;
     let mut right = area.right().saturating_sub(1);
     if let Some(snap) = &app.snapshot {
-        let total = (sheet.view.table.len)(snap);
-        let shown = sheet.arranged.rows.len();
         let text = if sheet.text.is_empty() {
             let by = super::super::sheet::Kind::grouping_title(sheet.grouping_name());
             if sheet.kind.groupings().len() > 1 { format!("by {by}") } else { String::new() }
         } else {
+            // Those just closed are on the screen and do not count.
+            let (shown, total) = match sheet.kind {
+                super::super::sheet::Kind::Sockets => {
+                    (sheet.arranged.rows.iter().filter(|r| (**r as usize) < snap.live).count(), snap.live)
+                }
+                _ => (sheet.arranged.rows.len(), (sheet.view.table.len)(snap)),
+            };
             format!("{} of {}", count(shown as u64), count(total as u64))
         };
         if area.width >= 36 {
