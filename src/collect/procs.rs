@@ -1,14 +1,484 @@
-//! Processes (stub).
-use crate::model::Sample;
-use std::path::Path;
-/// Reader.
-#[derive(Debug)]
-pub struct Procs;
-impl Procs {
-    /// New.
-    pub fn new(_root: &Path) -> Self {
-        Self
+//! Processes: who they are, how many descriptors they have open and may have, and which sockets those refer to.
+//!
+//! The walk over `/proc/PID/fd` costs more than everything else a poll does, so it is incremental. `stat` of that directory
+//! gives the number of open descriptors (`st_size`, Linux ≥ 6.2); a process is walked again when that number changed, when a
+//! socket turned up that no known descriptor refers to, and in turn with all others within a small budget of time, so
+//! that what leaves the number as it was (`dup2` over a descriptor) is found too. A process whose descriptors another
+//! process was just seen to hold as well is checked at once: a descriptor that moved has one owner, not two.
+//!
+//! A process is held by an open directory, so a pid that is used again cannot be mistaken for it; where that would
+//! take too many descriptors of our own, its start time is compared instead.
+
+mod info;
+mod system;
+mod users;
+mod walk;
+
+use crate::model::{FaultKind, FdUsage, Missing, Owner, ProcInfo, Process, Sample};
+use rustc_hash::{FxHashMap, FxHashSet};
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, openat, statat};
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::mem::MaybeUninit;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use users::Users;
+use walk::{Buffers, Found, walk};
+
+/// Time a poll may spend on walking processes again that show no sign of change, nanoseconds.
+const BUDGET_NS: u64 = 10_000_000;
+
+/// Reads processes below one `/proc`, and remembers what does not have to be read again.
+pub struct Procs {
+    root: PathBuf,
+    /// The live `/proc` of this machine, not a captured tree.
+    live: bool,
+    /// Clock ticks a second.
+    hz: u64,
+    /// Whether `st_size` of `fd` counts descriptors; found out at the first process that can be walked.
+    counted_by_stat: bool,
+    /// Directories of processes that may still be held open.
+    handles: usize,
+    known: FxHashMap<u32, Known>,
+    poll: u64,
+    users: Users,
+    bufs: Buffers,
+    buf: Vec<u8>,
+    /// Inodes that a walk over every process did not find.
+    lost: FxHashSet<u64>,
+    owners: Arc<[Owner]>,
+}
+
+impl std::fmt::Debug for Procs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Procs")
+            .field("root", &self.root)
+            .field("known", &self.known.len())
+            .finish_non_exhaustive()
     }
-    /// Read.
-    pub fn read(&mut self, _sample: &mut Sample) {}
+}
+
+/// One process, as far as it was read.
+struct Known {
+    /// `None`: a thread of the kernel.
+    info: Option<Arc<ProcInfo>>,
+    /// Its directory, held open.
+    dir: Option<OwnedFd>,
+    open: Result<u32, Missing>,
+    /// Its descriptors may be counted but not walked.
+    refused: bool,
+    limits: Option<(u64, u64)>,
+    found: Found,
+    /// When it was walked, nanoseconds after boot; 0: never.
+    walked_ns: u64,
+    /// The poll it was last seen in.
+    seen: u64,
+    /// Its index in the sample of this poll.
+    index: u32,
+}
+
+impl Procs {
+    /// A reader over this `/proc`, or a tree that looks like one.
+    pub fn new(root: &Path) -> Self {
+        let live = root == Path::new("/proc");
+        Self {
+            root: root.to_owned(),
+            live,
+            hz: rustix::param::clock_ticks_per_second(),
+            counted_by_stat: live
+                && statat(CWD, "/proc/self/fd", AtFlags::empty()).is_ok_and(|s| s.st_size > 0),
+            handles: if live { handle_budget() } else { 0 },
+            known: FxHashMap::default(),
+            poll: 0,
+            users: Users::new(live),
+            bufs: Buffers::default(),
+            buf: Vec::new(),
+            lost: FxHashSet::default(),
+            owners: Arc::from([]),
+        }
+    }
+
+    /// Fills in the processes, the owners of the sample's sockets, user names and system-wide ceilings, as far as the
+    /// sample's wants ask for them.
+    pub fn read(&mut self, sample: &mut Sample) {
+        system::read(&self.root, &mut sample.system);
+        let wants = sample.wants.clone();
+        if wants.processes || wants.owners || wants.fd_kinds {
+            self.refresh(sample);
+            if wants.owners || wants.fd_kinds {
+                self.walk_changed(sample);
+                self.find_unowned(sample);
+                self.walk_in_turn(sample);
+            }
+            self.publish(sample);
+        }
+        self.users.fill(sample);
+    }
+
+    /// Brings the list of processes and their descriptor counts up to date.
+    fn refresh(&mut self, sample: &mut Sample) {
+        self.poll += 1;
+        let root = match openat(
+            CWD,
+            &self.root,
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        ) {
+            Ok(root) => root,
+            Err(e) => {
+                sample.faults.add(FaultKind::Failed, "list of processes", e.to_string());
+                return;
+            }
+        };
+        let mut pids = Vec::with_capacity(self.known.len() + 16);
+        let mut entries = vec![MaybeUninit::uninit(); 32 * 1024];
+        let mut dir = RawDir::new(&root, &mut entries);
+        while let Some(entry) = dir.next() {
+            match entry {
+                Ok(entry) => pids.extend(walk::number(entry.file_name().to_bytes())),
+                Err(e) => {
+                    sample.faults.add(FaultKind::Failed, "list of processes", e.to_string());
+                    break;
+                }
+            }
+        }
+        for pid in pids {
+            if let Err(e) = self.look(&root, pid) {
+                let gone = matches!(e, Errno::NOENT | Errno::SRCH);
+                let kind = if gone { FaultKind::Vanished } else { FaultKind::Malformed };
+                sample.faults.add(
+                    kind,
+                    "processes",
+                    if gone { String::new() } else { format!("{pid}: {e}") },
+                );
+                self.forget(pid);
+            }
+        }
+        let gone: Vec<u32> =
+            self.known.iter().filter(|(_, k)| k.seen != self.poll).map(|(pid, _)| *pid).collect();
+        for pid in gone {
+            self.forget(pid);
+        }
+    }
+
+    fn forget(&mut self, pid: u32) {
+        if self.known.remove(&pid).is_some_and(|k| k.dir.is_some()) {
+            self.handles += 1;
+        }
+    }
+
+    /// Looks at one process: the same as before, or a new one.
+    fn look(&mut self, root: &OwnedFd, pid: u32) -> Result<(), Errno> {
+        if let Some(k) = self.known.get_mut(&pid) {
+            let same = match &k.dir {
+                // A directory of a process that is gone answers nothing any more.
+                Some(_) => true,
+                None => {
+                    let dir = open_process(root, pid)?;
+                    info::slurp(&dir, "stat", &mut self.buf, 4096)?;
+                    let start = info::stat(&self.buf).map(|s| info::ticks_to_ns(s.start_ticks, self.hz));
+                    k.info.as_ref().is_none_or(|i| Some(i.start_ns) == start)
+                }
+            };
+            if same {
+                if k.info.is_none() {
+                    k.seen = self.poll;
+                    return Ok(());
+                }
+                let counted = match &k.dir {
+                    Some(dir) => count(dir, self.counted_by_stat),
+                    None => count(&open_process(root, pid)?, self.counted_by_stat),
+                };
+                match counted {
+                    Ok(open) => {
+                        k.seen = self.poll;
+                        k.open = Ok(open);
+                        return Ok(());
+                    }
+                    Err(Errno::ACCESS | Errno::PERM) => {
+                        k.seen = self.poll;
+                        k.open = Err(Missing::NotPermitted);
+                        return Ok(());
+                    }
+                    // Gone, and perhaps another one has its number.
+                    Err(_) => {}
+                }
+            }
+            self.forget(pid);
+        }
+        let dir = open_process(root, pid)?;
+        let info = info::read(&dir, pid, self.hz, &mut self.buf)?.map(Arc::new);
+        let open = match count(&dir, self.counted_by_stat) {
+            Ok(n) => Ok(n),
+            Err(Errno::ACCESS | Errno::PERM) => Err(Missing::NotPermitted),
+            Err(e) if info.is_some() => return Err(e),
+            Err(_) => Err(Missing::NotApplicable),
+        };
+        let limits =
+            info::slurp(&dir, "limits", &mut self.buf, 1 << 14).ok().and_then(|()| info::nofile(&self.buf));
+        let keep = self.handles > 0 && info.is_some();
+        self.handles -= usize::from(keep);
+        self.known.insert(
+            pid,
+            Known {
+                info,
+                dir: keep.then_some(dir),
+                open,
+                refused: false,
+                limits,
+                found: Found::default(),
+                walked_ns: 0,
+                seen: self.poll,
+                index: 0,
+            },
+        );
+        Ok(())
+    }
+
+    /// Walks those never walked and those whose count changed.
+    fn walk_changed(&mut self, sample: &mut Sample) {
+        let changed: Vec<u32> = self
+            .known
+            .iter()
+            .filter(|(_, k)| {
+                k.walkable() && (k.walked_ns == 0 || !k.refused && k.open != Ok(k.found.kinds.total()))
+            })
+            .map(|(pid, _)| *pid)
+            .collect();
+        self.walk_all(&changed, sample);
+    }
+
+    /// Walks the processes named, and then those that hold, as far as known, a socket that was just found elsewhere.
+    fn walk_all(&mut self, pids: &[u32], sample: &mut Sample) {
+        let mut moved: FxHashSet<u64> = FxHashSet::default();
+        for pid in pids {
+            self.walk_one(*pid, sample, Some(&mut moved));
+        }
+        if moved.is_empty() {
+            return;
+        }
+        let root = &self.root;
+        let mut stale = Vec::new();
+        for (pid, k) in self.known.iter().filter(|(pid, _)| !pids.contains(pid)) {
+            let wrong = |(inode, fd): &(u64, u32)| {
+                moved.contains(inode)
+                    && match &k.dir {
+                        Some(dir) => !walk::still_holds(dir, *fd, *inode, &mut self.bufs),
+                        None => openat(
+                            CWD,
+                            root.join(pid.to_string()),
+                            OFlags::PATH | OFlags::CLOEXEC,
+                            Mode::empty(),
+                        )
+                        .map_or(true, |dir| !walk::still_holds(&dir, *fd, *inode, &mut self.bufs)),
+                    }
+            };
+            if k.found.sockets.iter().any(wrong) {
+                stale.push(*pid);
+            }
+        }
+        for pid in stale {
+            self.walk_one(pid, sample, None);
+        }
+    }
+
+    /// Walks one process; `moved` gets the sockets it was not known to hold.
+    fn walk_one(&mut self, pid: u32, sample: &mut Sample, moved: Option<&mut FxHashSet<u64>>) {
+        let Some(k) = self.known.get_mut(&pid) else { return };
+        let opened;
+        let dir = match &k.dir {
+            Some(dir) => dir,
+            None => {
+                let path = self.root.join(pid.to_string());
+                match openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+                    Ok(dir) => {
+                        opened = dir;
+                        &opened
+                    }
+                    Err(_) => return,
+                }
+            }
+        };
+        let mut found = Found::default();
+        match walk(dir, &mut self.bufs, &mut found) {
+            Ok(()) => {
+                if let Some(moved) = moved {
+                    moved.extend(found.sockets.iter().map(|s| s.0).filter(|i| !k.found.holds(*i)));
+                }
+                k.open = Ok(found.kinds.total());
+                k.refused = false;
+                k.found = found;
+                k.walked_ns = sample.at.boot_ns.max(1);
+                // What may change without a sign is read with it: names by exec and prctl, limits by prlimit.
+                if info::slurp(dir, "limits", &mut self.buf, 1 << 14).is_ok() {
+                    k.limits = info::nofile(&self.buf).or(k.limits);
+                }
+                if let Ok(Some(new)) = info::read(dir, pid, self.hz, &mut self.buf)
+                    && k.info.as_deref() != Some(&new)
+                {
+                    k.info = Some(Arc::new(new));
+                }
+            }
+            Err(Errno::ACCESS | Errno::PERM) => {
+                k.refused = true;
+                k.walked_ns = sample.at.boot_ns.max(1);
+                k.found = Found::default();
+            }
+            Err(e) => {
+                let kind = if matches!(e, Errno::NOENT | Errno::SRCH) {
+                    FaultKind::Vanished
+                } else {
+                    FaultKind::Failed
+                };
+                sample.faults.add(kind, "descriptors of processes", e.to_string());
+                self.forget(pid);
+            }
+        }
+    }
+
+    /// Walks further processes, those walked longest ago first, while there are sockets that nobody is known to hold.
+    fn find_unowned(&mut self, sample: &mut Sample) {
+        if !sample.wants.owners {
+            return;
+        }
+        let mut wanted: FxHashSet<u64> =
+            sample.sockets.iter().map(|s| s.inode).filter(|i| *i != 0 && !self.lost.contains(i)).collect();
+        for k in self.known.values() {
+            for (inode, _) in &k.found.sockets {
+                wanted.remove(inode);
+            }
+        }
+        if wanted.is_empty() {
+            return;
+        }
+        let now = sample.at.boot_ns.max(1);
+        let mut order: Vec<(u64, u32)> = self
+            .known
+            .iter()
+            .filter(|(_, k)| k.walkable() && k.walked_ns < now)
+            .map(|(pid, k)| (k.walked_ns, *pid))
+            .collect();
+        order.sort_unstable();
+        // All of them: another process may hold what the first one found holds too.
+        let pids: Vec<u32> = order.into_iter().map(|(_, pid)| pid).collect();
+        self.walk_all(&pids, sample);
+        for k in self.known.values() {
+            for (inode, _) in &k.found.sockets {
+                wanted.remove(inode);
+            }
+        }
+        // Made since, or held by nobody to be seen: not looked for again before its turn.
+        self.lost.extend(wanted);
+        if self.lost.len() > 100_000 {
+            self.lost.clear();
+        }
+    }
+
+    /// Walks those walked longest ago, within the budget.
+    fn walk_in_turn(&mut self, sample: &mut Sample) {
+        let now = sample.at.boot_ns.max(1);
+        let mut order: Vec<(u64, u32)> = self
+            .known
+            .iter()
+            .filter(|(_, k)| k.walkable() && k.walked_ns < now)
+            .map(|(pid, k)| (k.walked_ns, *pid))
+            .collect();
+        order.sort_unstable();
+        let end = super::stamp().boot_ns + if self.live { BUDGET_NS } else { 0 };
+        for (_, pid) in order {
+            if super::stamp().boot_ns >= end {
+                break;
+            }
+            self.walk_one(pid, sample, None);
+        }
+    }
+
+    /// Writes what is known into the sample.
+    fn publish(&mut self, sample: &mut Sample) {
+        let mut pids: Vec<u32> =
+            self.known.iter().filter(|(_, k)| k.info.is_some()).map(|(pid, _)| *pid).collect();
+        pids.sort_unstable();
+        let mut owners = Vec::with_capacity(self.owners.len());
+        let mut refused = 0;
+        for (index, pid) in pids.iter().enumerate() {
+            let Some(k) = self.known.get_mut(pid) else { continue };
+            let Some(info) = &k.info else { continue };
+            k.index = index as u32;
+            let hidden = k.refused || k.open == Err(Missing::NotPermitted);
+            refused += u32::from(hidden);
+            let walked = k.walked_ns > 0 && !hidden;
+            sample.processes.push(Process {
+                info: Arc::clone(info),
+                fds: k.open.map(|open| FdUsage {
+                    open,
+                    soft: k.limits.map(|l| l.0),
+                    hard: k.limits.map(|l| l.1),
+                    kinds: walked.then_some(k.found.kinds),
+                    kinds_at_ns: k.walked_ns,
+                }),
+                fds_hidden: hidden.then_some(Missing::NotPermitted),
+            });
+            if sample.wants.owners {
+                owners.extend(k.found.sockets.iter().map(|(inode, fd)| Owner {
+                    inode: *inode,
+                    process: index as u32,
+                    fd: *fd,
+                }));
+            }
+        }
+        sample.faults.add_many(FaultKind::NotPermitted, "descriptors of processes", "", refused);
+        if sample.wants.owners {
+            owners.sort_unstable();
+            if *self.owners != *owners {
+                self.owners = owners.into();
+            }
+            sample.owners = Arc::clone(&self.owners);
+        }
+    }
+}
+
+impl Known {
+    fn walkable(&self) -> bool {
+        self.info.is_some() && self.open.is_ok()
+    }
+}
+
+impl Found {
+    fn holds(&self, inode: u64) -> bool {
+        let at = self.sockets.partition_point(|s| s.0 < inode);
+        self.sockets.get(at).is_some_and(|s| s.0 == inode)
+    }
+}
+
+fn open_process(root: &OwnedFd, pid: u32) -> Result<OwnedFd, Errno> {
+    openat(root, pid.to_string(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Open descriptors of a process: as the kernel counts them, else counted here.
+fn count(dir: &OwnedFd, by_stat: bool) -> Result<u32, Errno> {
+    if by_stat {
+        let s = statat(dir, "fd", AtFlags::empty())?;
+        // Any user may stat the directory of any process; only who may read it learns its true size.
+        if s.st_size > 0 {
+            return Ok(s.st_size as u32);
+        }
+    }
+    let fd = openat(dir, "fd", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut entries = [MaybeUninit::uninit(); 8192];
+    let mut dir = RawDir::new(&fd, &mut entries);
+    let mut n = 0;
+    while let Some(entry) = dir.next() {
+        n += u32::from(walk::number(entry?.file_name().to_bytes()).is_some());
+    }
+    Ok(n)
+}
+
+/// How many directories of processes may be held open: a quarter of what this process may open once it has raised its
+/// own soft limit to the hard one.
+fn handle_budget() -> usize {
+    let l = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: l.maximum, maximum: l.maximum });
+    let soft = getrlimit(Resource::Nofile).current.unwrap_or(1 << 16);
+    (soft / 4).min(1 << 14) as usize
 }

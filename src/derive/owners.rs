@@ -41,7 +41,7 @@ pub(super) struct Excuse {
 impl Excuse {
     /// `first`: this is the first sample, which does without owners to be quick.
     pub(super) fn new(sample: &Sample, first: bool) -> Self {
-        let refused = |p: &Process| p.fds == Err(Missing::NotPermitted);
+        let refused = |p: &Process| p.fds_hidden == Some(Missing::NotPermitted);
         Self { read: sample.wants.owners, pending: first, refused: sample.processes.iter().any(refused) }
     }
 

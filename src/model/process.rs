@@ -29,8 +29,10 @@ pub struct ProcInfo {
 pub struct Process {
     /// What does not change.
     pub info: Arc<ProcInfo>,
-    /// Descriptors and limits, or why they are not known.
+    /// Descriptors and limits, or why they are not known. Their number and limits are for anyone to see on Linux ≥ 6.2.
     pub fds: Result<FdUsage, Missing>,
+    /// Why it is not known what its descriptors refer to, `None` when it is: another user's process refuses.
+    pub fds_hidden: Option<Missing>,
 }
 
 /// Descriptors of one process.

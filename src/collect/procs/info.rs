@@ -1,0 +1,166 @@
+//! The small files of `/proc/PID`: who a process is and what it may (proc(5)).
+
+use crate::model::{ProcInfo, text};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::Errno;
+
+/// Most of a command line that is kept, bytes.
+const CMDLINE_MAX: usize = 4096;
+
+/// Reads a small file below an open directory into `buf`, at most `max` bytes.
+pub(super) fn slurp(dir: impl AsFd, name: &str, buf: &mut Vec<u8>, max: usize) -> Result<(), Errno> {
+    let file = openat(dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    read_to_end(&file, buf, max)
+}
+
+fn read_to_end(file: &OwnedFd, buf: &mut Vec<u8>, max: usize) -> Result<(), Errno> {
+    buf.clear();
+    let mut chunk = [0u8; 4096];
+    while buf.len() < max {
+        match rustix::io::read(file, &mut chunk) {
+            Ok(0) => break,
+            Ok(n) => buf.extend_from_slice(&chunk[..n]),
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    buf.truncate(max);
+    Ok(())
+}
+
+/// What of `/proc/PID/stat` is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stat<'a> {
+    pub(super) comm: &'a [u8],
+    pub(super) ppid: u32,
+    /// Field 22, clock ticks after boot.
+    pub(super) start_ticks: u64,
+    /// Field 9: `PF_KTHREAD` is 0x200000.
+    pub(super) flags: u32,
+}
+
+impl Stat<'_> {
+    /// Whether this is a thread of the kernel: it has no descriptors.
+    pub(super) const fn is_kernel(&self) -> bool {
+        self.flags & 0x0020_0000 != 0
+    }
+}
+
+/// Parses `/proc/PID/stat`: `pid (comm) state ppid …`. The command name may hold blanks, brackets and newlines, so
+/// it ends at the last closing bracket.
+pub(super) fn stat(b: &[u8]) -> Option<Stat<'_>> {
+    let open = b.iter().position(|c| *c == b'(')?;
+    let close = b.iter().rposition(|c| *c == b')')?;
+    let comm = b.get(open + 1..close)?;
+    let rest = std::str::from_utf8(b.get(close + 1..)?).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    let ppid = fields.nth(1)?.parse().ok()?;
+    // From field 4 to field 9, and on to field 22.
+    let flags = fields.nth(4)?.parse().ok()?;
+    let start_ticks = fields.nth(12)?.parse().ok()?;
+    Some(Stat { comm, ppid, start_ticks, flags })
+}
+
+/// The effective user id of `/proc/PID/status`: second number of `Uid:`.
+pub(super) fn euid(status: &[u8]) -> Option<u32> {
+    let line = status.split(|c| *c == b'\n').find_map(|l| l.strip_prefix(b"Uid:"))?;
+    std::str::from_utf8(line).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// Soft and hard limit of the line `Max open files` in `/proc/PID/limits`; `unlimited` is `u64::MAX`.
+pub(super) fn nofile(limits: &[u8]) -> Option<(u64, u64)> {
+    let line = limits.split(|c| *c == b'\n').find_map(|l| l.strip_prefix(b"Max open files"))?;
+    let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
+    let mut number = || match words.next()? {
+        "unlimited" => Some(u64::MAX),
+        n => n.parse().ok(),
+    };
+    Some((number()?, number()?))
+}
+
+/// The path of `/proc/PID/cgroup`: of version 2 (`0::PATH`), else of the hierarchy of systemd.
+pub(super) fn cgroup(b: &[u8]) -> Option<&[u8]> {
+    let lines = || b.split(|c| *c == b'\n');
+    let v2 = lines().find_map(|l| l.strip_prefix(b"0::"));
+    let systemd = || lines().find_map(|l| l.splitn(2, |c| *c == b':').nth(1)?.strip_prefix(b"name=systemd:"));
+    match v2 {
+        // A hybrid machine has its processes in the root of version 2.
+        Some(b"/") => Some(systemd().unwrap_or(b"/")),
+        Some(path) => Some(path),
+        None => systemd(),
+    }
+}
+
+/// A command line: arguments end with NUL in `/proc/PID/cmdline`, here blanks are between them.
+pub(super) fn cmdline(b: &[u8]) -> Box<str> {
+    let end = b.iter().rposition(|c| *c != 0).map_or(0, |i| i + 1);
+    let line: Vec<u8> = b[..end].iter().map(|c| if *c == 0 { b' ' } else { *c }).collect();
+    text::from_bytes(&line).into()
+}
+
+/// Reads all that is kept of a process. `None` for a thread of the kernel.
+pub(super) fn read(dir: impl AsFd, pid: u32, hz: u64, buf: &mut Vec<u8>) -> Result<Option<ProcInfo>, Errno> {
+    let dir = dir.as_fd();
+    slurp(dir, "stat", buf, 4096)?;
+    let s = stat(buf).ok_or(Errno::ILSEQ)?;
+    if s.is_kernel() {
+        return Ok(None);
+    }
+    let mut info = ProcInfo {
+        pid,
+        ppid: s.ppid,
+        start_ns: ticks_to_ns(s.start_ticks, hz),
+        comm: text::from_bytes(s.comm).into(),
+        cmdline: "".into(),
+        uid: 0,
+        cgroup: None,
+    };
+    // What is refused or gone from here on is missing, not a reason to leave the process out.
+    if slurp(dir, "cmdline", buf, CMDLINE_MAX).is_ok() {
+        info.cmdline = cmdline(buf);
+    }
+    slurp(dir, "status", buf, 1 << 16)?;
+    info.uid = euid(buf).ok_or(Errno::ILSEQ)?;
+    if slurp(dir, "cgroup", buf, 1 << 16).is_ok() {
+        info.cgroup = cgroup(buf).map(|p| text::from_bytes(p).into());
+    }
+    Ok(Some(info))
+}
+
+/// Clock ticks to nanoseconds.
+pub(super) fn ticks_to_ns(ticks: u64, hz: u64) -> u64 {
+    (u128::from(ticks) * 1_000_000_000 / u128::from(hz.max(1))) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_hold_anything() {
+        let line = b"812 (a) b) (\n) S 1 812 812 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1";
+        let s = stat(line).unwrap();
+        assert_eq!((s.comm, s.ppid, s.start_ticks), (&b"a) b) (\n"[..], 1, 4242));
+        assert!(!s.is_kernel());
+        for cut in 0..line.len() - 3 {
+            let _ = stat(&line[..cut]);
+        }
+        assert_eq!(stat(b""), None);
+        assert_eq!(stat(b"1 )x("), None);
+    }
+
+    #[test]
+    fn small_files() {
+        assert_eq!(euid(b"Name:\tx\nUid:\t1000\t1001\t1000\t1000\n"), Some(1001));
+        assert_eq!(euid(b"Uid:\n"), None);
+        let limits = b"Limit  Soft  Hard  Units\nMax open files            1024                 unlimited            files\n";
+        assert_eq!(nofile(limits), Some((1024, u64::MAX)));
+        assert_eq!(nofile(b"Max open files  many few"), None);
+        assert_eq!(cgroup(b"0::/system.slice/nginx.service\n"), Some(&b"/system.slice/nginx.service"[..]));
+        assert_eq!(cgroup(b"5:cpu:/x\n1:name=systemd:/user.slice\n0::/\n"), Some(&b"/user.slice"[..]));
+        assert_eq!(cgroup(b"5:cpu:/x\n"), None);
+        assert_eq!(&*cmdline(b"nginx: worker\0-g\0\xff\0\0"), "nginx: worker -g \\xff");
+        assert_eq!(&*cmdline(b""), "");
+    }
+}

@@ -1,0 +1,18 @@
+//! Ceilings of the whole system, from `/proc/sys` (proc_sys_fs(5), ip(7)).
+
+use crate::model::SystemLimits;
+use std::path::Path;
+
+/// Reads them; what cannot be read stays missing.
+pub(super) fn read(root: &Path, out: &mut SystemLimits) {
+    let word = |path: &str, n: usize| -> Option<u64> {
+        let text = std::fs::read_to_string(root.join(path)).ok()?;
+        text.split_ascii_whitespace().nth(n)?.parse().ok()
+    };
+    out.files_open = word("sys/fs/file-nr", 0);
+    out.files_max = word("sys/fs/file-max", 0);
+    out.nr_open = word("sys/fs/nr_open", 0);
+    out.somaxconn = word("sys/net/core/somaxconn", 0);
+    let port = |n| word("sys/net/ipv4/ip_local_port_range", n).and_then(|p| u16::try_from(p).ok());
+    out.local_ports = port(0).zip(port(1));
+}
