@@ -92,7 +92,7 @@ fn poll(n: u32) -> Sample {
             kinds: None,
             kinds_at_ns: 0,
         };
-        m.sample.processes.push(Process { info: Arc::new(info), fds: Ok(fds) });
+        m.sample.processes.push(Process { info: Arc::new(info), fds: Ok(fds), fds_hidden: None });
     }
     m.sample.users = Arc::new([(0, "root".into()), (33, "www-data".into()), (105, "postgres".into())].into());
     let any = "0.0.0.0:0";
