@@ -12,6 +12,8 @@ pub mod group;
 pub mod order;
 pub mod suggest;
 pub mod table;
+#[cfg(test)]
+mod testing;
 pub mod value;
 pub mod view;
 pub mod wants;

@@ -1,26 +1,87 @@
-//! The filter language.
+//! The filter language: one for the dashboard and for scripts, and all that `ss` understands.
+//!
+//! ```text
+//! nginx                              a word: in the process, address, state, user, service
+//! :443   port:8000-8999   sport>1024 ports, of either end or of one
+//! state:close-wait,time-wait         one of several
+//! remote:10.0.0.0/8   10.0.0.0/8     networks
+//! rx>1M   rtt>50ms   age<10s   fds>80%
+//! proc~^ng   proc:ng*   proc=nginx   pattern, glob, the whole name
+//! a b   a and b   a or b   not a   ( )
+//! state established '( dport = :ssh or sport = :ssh )' dst 10.0.0.0/8
+//! ```
+//!
+//! What is missing satisfies no comparison; `field!=x` is exactly `not field=x`, and `field:none` asks for it. In tests of
+//! ports and addresses the far end of a listener is `0.0.0.0:0`, as for `ss`.
 
-use super::{Needs, Table, Value, format};
+mod ast;
+mod eval;
+mod number;
+pub(in crate::query) mod operand;
+mod parse;
+mod push;
+mod states;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use super::{Needs, Table};
 use crate::model::{Prefilter, ProtoSet, Services, Snapshot, StateSet};
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
-/// A parsed filter over the rows of one table.
-#[derive(Clone, Debug, PartialEq)]
+pub use ast::{Cmp, Expr, Field, Op, Operand, Term, Test};
+pub use number::Number;
+
+/// A text as a value of a filter: bare where that means the same, else in quotes.
+pub fn quote(text: &str) -> String {
+    ast::quoted(text, |s| !ast::plain_value(s))
+}
+
+/// A parsed filter over the rows of one table. Two are equal when they ask the same in the same words.
+#[derive(Clone)]
 pub struct Filter {
     table: &'static Table,
-    words: Vec<(Option<&'static super::Column>, String)>,
+    expr: Option<Arc<Expr>>,
+    node: Option<Arc<eval::Node>>,
+    slots: usize,
+}
+
+/// What kind of thing is wrong with a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// The text is too long.
+    TooLong,
+    /// Too many parentheses within each other.
+    TooDeep,
+    /// A parenthesis without its partner.
+    Parenthesis,
+    /// A quotation that does not end.
+    Quote,
+    /// Something is missing.
+    Incomplete,
+    /// Something stands where nothing belongs.
+    Unexpected,
+    /// A field that the table does not have.
+    UnknownField,
+    /// A value that the field cannot have.
+    BadValue,
+    /// A regular expression that is none, or too large.
+    BadPattern,
 }
 
 /// What is wrong with a filter's text, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
+#[error("{message}{}", hint.as_ref().map_or_else(String::new, |h| format!(" ({h})")))]
 pub struct FilterError {
+    /// What kind of thing.
+    pub kind: Problem,
     /// Where, in bytes of the text.
     pub span: Range<usize>,
-    /// What is wrong, in plain words.
+    /// What is wrong, in plain words; safe to show.
     pub message: String,
-    /// What to write instead, where that can be guessed.
+    /// What to write instead, where that can be guessed; safe to show.
     pub hint: Option<String>,
 }
 
@@ -31,14 +92,15 @@ pub struct Pushdown {
     pub states: StateSet,
     /// Protocols that can match.
     pub protos: ProtoSet,
-    /// What the kernel may test.
+    /// What the kernel may test, of sockets of the IP families. A part that cannot be put to it (an interface that is
+    /// not there, marks without the right to see them) is to be taken as true, also within a `Not`.
     pub prefilter: Option<Prefilter>,
 }
 
 impl Filter {
     /// Lets every row through.
     pub fn everything(table: &'static Table) -> Self {
-        Self { table, words: Vec::new() }
+        Self { table, expr: None, node: None, slots: 0 }
     }
 
     /// From text, with the port names everybody knows.
@@ -47,74 +109,102 @@ impl Filter {
     }
 
     /// From text, with these port names.
-    pub fn parse_with(text: &str, table: &'static Table, _services: &Services) -> Result<Self, FilterError> {
-        let mut words = Vec::new();
-        for w in text.split_whitespace() {
-            match w.split_once(':') {
-                Some((f, v)) if !f.is_empty() => {
-                    let Some(c) = table.column(f) else {
-                        return Err(FilterError {
-                            span: 0..f.len(),
-                            message: format!("no field \"{f}\""),
-                            hint: None,
-                        });
-                    };
-                    words.push((Some(c), v.to_ascii_lowercase()));
-                }
-                _ => words.push((None, w.to_ascii_lowercase())),
-            }
-        }
-        Ok(Self { table, words })
+    pub fn parse_with(text: &str, table: &'static Table, services: &Services) -> Result<Self, FilterError> {
+        let expr = parse::parse(text, table, services)?;
+        let mut slots = 0;
+        let node = expr.as_ref().map(|e| Arc::new(eval::compile(e, table, &mut slots)));
+        Ok(Self { table, expr: expr.map(Arc::new), node, slots })
     }
 
     /// The table it is about.
-    pub fn table(&self) -> &'static Table {
+    pub const fn table(&self) -> &'static Table {
         self.table
     }
 
-    /// Whether it lets everything through.
-    pub fn is_everything(&self) -> bool {
-        self.words.is_empty()
+    /// Its tree; `None` when it lets everything through.
+    pub fn expr(&self) -> Option<&Expr> {
+        self.expr.as_deref()
     }
 
-    /// Whether a row of its table matches.
+    /// Whether it lets everything through.
+    pub const fn is_everything(&self) -> bool {
+        self.expr.is_none()
+    }
+
+    /// Whether a row of its table matches. For many rows of one snapshot use [`Filter::over`].
     pub fn matches(&self, snap: &Snapshot, row: usize) -> bool {
-        let style = format::Style::default();
-        self.words.iter().all(|(c, w)| {
-            let has = |c: &'static super::Column| {
-                c.any_value(snap, row, &mut |v: &Value<'_>| {
-                    format::cell(v, c.kind, &style).to_ascii_lowercase().contains(w.as_str())
-                })
-            };
-            match c {
-                Some(c) => has(c),
-                None => self.table.words.iter().filter_map(|n| self.table.column(n)).any(has),
-            }
-        })
+        self.node.as_ref().is_none_or(|n| eval::eval(n, snap, row, None))
+    }
+
+    /// The filter made ready for one snapshot.
+    pub fn over<'a>(&'a self, snap: &'a Snapshot) -> Matcher<'a> {
+        let prepared = match &self.node {
+            Some(n) if self.table.name == "list" => Some(eval::Prepared::new(n, self.slots, snap)),
+            _ => None,
+        };
+        Matcher { node: self.node.as_deref(), snap, prepared }
     }
 
     /// What must be read to evaluate it.
     pub fn needs(&self) -> Needs {
-        Needs::OWNERS
+        fn of(e: &Expr, table: &'static Table) -> Needs {
+            match e {
+                Expr::And(all) | Expr::Or(all) => all.iter().fold(Needs::NONE, |n, e| n.or(of(e, table))),
+                Expr::Not(e) => of(e, table),
+                Expr::Word(_) => {
+                    table.words.iter().filter_map(|w| table.column(w)).fold(Needs::NONE, |n, c| n.or(c.needs))
+                }
+                Expr::Term(Term { field: Field::Column(c), .. }) => c.needs,
+                Expr::Term(_) | Expr::AutoBound => Needs::NONE,
+            }
+        }
+        self.expr.as_ref().map_or(Needs::NONE, |e| of(e, self.table))
     }
 
-    /// What the reading of sockets may leave out.
+    /// What the reading of sockets may leave out. Of other tables than that of sockets, nothing.
     pub fn pushdown(&self) -> Pushdown {
-        Pushdown { states: StateSet::ALL, protos: ProtoSet::ALL, prefilter: None }
+        match &self.expr {
+            Some(e) if self.table.name == "list" => push::bounds(e),
+            _ => Pushdown { states: StateSet::ALL, protos: ProtoSet::ALL, prefilter: None },
+        }
+    }
+}
+
+impl PartialEq for Filter {
+    fn eq(&self, other: &Self) -> bool {
+        self.table == other.table && self.expr == other.expr
+    }
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Filter({}: {self})", self.table.name)
     }
 }
 
 impl fmt::Display for Filter {
+    /// The canonical text: parsing it gives an equal filter.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, (c, w)) in self.words.iter().enumerate() {
-            if i > 0 {
-                f.write_str(" ")?;
-            }
-            if let Some(c) = c {
-                write!(f, "{}:", c.name)?;
-            }
-            f.write_str(w)?;
-        }
-        Ok(())
+        self.expr.as_ref().map_or(Ok(()), |e| fmt::Display::fmt(e.as_ref(), f))
+    }
+}
+
+/// A filter made ready for one snapshot.
+pub struct Matcher<'a> {
+    node: Option<&'a eval::Node>,
+    snap: &'a Snapshot,
+    prepared: Option<eval::Prepared>,
+}
+
+impl Matcher<'_> {
+    /// Whether a row matches.
+    pub fn matches(&self, row: usize) -> bool {
+        self.node.is_none_or(|n| eval::eval(n, self.snap, row, self.prepared.as_ref()))
+    }
+}
+
+impl fmt::Debug for Matcher<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Matcher").field("node", &self.node).finish_non_exhaustive()
     }
 }

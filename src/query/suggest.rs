@@ -66,7 +66,7 @@ mod tests {
             ("zebra", None),
             ("q", None),
             ("", None),
-            ("xr", None),
+            ("xr", Some("rx")),
         ] {
             assert_eq!(nearest(typed, words), want, "{typed}");
         }

@@ -2,9 +2,10 @@
 
 use super::Table;
 use super::filter::Filter;
-use super::group::{Group, GroupBy};
+use super::group::{self, Group, GroupBy};
 use super::order::{self, SortKey};
 use crate::model::Snapshot;
+use std::borrow::Cow;
 
 /// A question over one table.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,19 +28,25 @@ impl View {
         Self { table, filter: Filter::everything(table), sort: Vec::new(), group: None, closed: false }
     }
 
+    /// The sort order in force.
+    pub fn order(&self) -> Cow<'_, [SortKey]> {
+        if self.sort.is_empty() { Cow::Owned(order::default(self.table)) } else { Cow::Borrowed(&self.sort) }
+    }
+
     /// The answer for one snapshot.
     pub fn arrange(&self, snap: &Snapshot) -> Arranged {
-        let mut len = (self.table.len)(snap);
+        let mut total = (self.table.len)(snap);
         if self.table.name == "list" && !self.closed {
-            len = snap.live;
+            total = snap.live.min(total);
         }
-        let mut rows: Vec<u32> = (0..len as u32).filter(|r| self.filter.matches(snap, *r as usize)).collect();
-        if self.sort.is_empty() {
-            order::sort(&mut rows, snap, &order::default(self.table));
-        } else {
-            order::sort(&mut rows, snap, &self.sort);
-        }
-        Arranged { rows, groups: Vec::new(), total: len }
+        let matcher = self.filter.over(snap);
+        let mut rows: Vec<u32> = (0..total as u32).filter(|r| matcher.matches(*r as usize)).collect();
+        order::sort(&mut rows, snap, &self.order());
+        let groups = match self.group {
+            Some(by) => group::arrange(&mut rows, snap, self, by),
+            None => Vec::new(),
+        };
+        Arranged { rows, groups, total }
     }
 }
 
