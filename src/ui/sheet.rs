@@ -1,5 +1,6 @@
 //! One view: its table, what it is asked, what came out, and where one stands in it.
 
+use crate::model::snapshot::Direction;
 use crate::model::{Endpoint, Proto, Services, Snapshot, SocketId};
 use crate::query::filter::{Filter, FilterError};
 use crate::query::format::{Style as Format, cell};
@@ -72,6 +73,17 @@ pub(super) enum Key {
     Peer(crate::model::Addr),
 }
 
+/// What a group's line says beside what the query says of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Brief {
+    /// Rows that are not just closed.
+    pub(super) live: u32,
+    /// The first process that holds one of its sockets, and how many more do.
+    pub(super) process: Option<(u32, u32)>,
+    /// Whether the far ends connected to this one.
+    pub(super) inbound: bool,
+}
+
 /// One view.
 #[derive(Debug)]
 pub(super) struct Sheet {
@@ -85,6 +97,8 @@ pub(super) struct Sheet {
     /// What is wrong with it.
     pub(super) error: Option<FilterError>,
     pub(super) arranged: Arranged,
+    /// Beside each group; of sockets only.
+    pub(super) briefs: Vec<Brief>,
     pub(super) lines: Vec<Line>,
     /// Groups whose fold is not the usual one.
     turned: FxHashSet<u64>,
@@ -119,6 +133,7 @@ impl Sheet {
             text: String::new(),
             error: None,
             arranged: Arranged::default(),
+            briefs: Vec::new(),
             lines: Vec::new(),
             turned: FxHashSet::default(),
             all_closed: false,
@@ -200,7 +215,7 @@ impl Sheet {
             return column.width.normal;
         }
         let seen = self.naturals.iter().find(|(n, _)| *n == column.name).map_or(0, |(_, w)| *w);
-        seen.max(column.title.len() as u16 + 1).max(column.width.min)
+        seen.max(column.title.len() as u16).max(column.width.min)
     }
 
     /// Looks at the lines in sight for texts that are wider than those before.
@@ -223,8 +238,34 @@ impl Sheet {
     /// Arranges the snapshot's rows as asked.
     pub(super) fn arrange(&mut self, snap: &Snapshot) {
         self.arranged = self.view.arrange(snap);
+        self.brief(snap);
         self.stale = false;
         self.lay_out(snap);
+    }
+
+    /// Sums up the groups of sockets.
+    fn brief(&mut self, snap: &Snapshot) {
+        self.briefs.clear();
+        if self.kind != Kind::Sockets {
+            return;
+        }
+        let mut processes = FxHashSet::default();
+        for g in &self.arranged.groups {
+            let rows = &self.arranged.rows[g.start as usize..(g.start + g.len) as usize];
+            let live = rows.iter().filter(|r| (**r as usize) < snap.live).count() as u32;
+            processes.clear();
+            let mut first = None;
+            // A state as a whole has too many holders for one cell.
+            if g.depth > 0 || self.view.group != Some(GroupBy::State) {
+                for o in rows.iter().flat_map(|r| snap.owners(*r as usize)) {
+                    first.get_or_insert(o.process);
+                    processes.insert(o.process);
+                }
+            }
+            let inbound = rows.first().is_some_and(|r| snap.facts[*r as usize].direction == Direction::In);
+            let process = first.map(|p| (p, processes.len() as u32 - 1));
+            self.briefs.push(Brief { live, process, inbound });
+        }
     }
 
     /// Whether a group is closed: in the view by state the states are open and the endpoints in them closed, in
@@ -242,6 +283,21 @@ impl Sheet {
     /// Makes the lines of what is arranged; selection and scroll go where their row went.
     fn lay_out(&mut self, snap: &Snapshot) {
         self.lines = self.arranged.lines(&|id, depth| self.is_closed(id, depth));
+        if self.view.group == Some(GroupBy::Local) {
+            // An endpoint with one socket needs no head.
+            let Arranged { groups, rows, .. } = &self.arranged;
+            let mut alone = None;
+            self.lines.retain_mut(|line| match *line {
+                Line::Group(g) if groups[g as usize].len == 1 => {
+                    let row = rows[groups[g as usize].start as usize];
+                    alone = Some(row);
+                    *line = Line::Row(row);
+                    true
+                }
+                Line::Row(r) => alone != Some(r),
+                Line::Group(_) => true,
+            });
+        }
         let offset = self.cursor.saturating_sub(self.top);
         if self.chosen {
             let found = self.selected.and_then(|key| {

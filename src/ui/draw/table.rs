@@ -2,7 +2,7 @@
 
 use super::super::app::App;
 use super::super::pen::{Pen, width};
-use super::super::sheet::{self, Sheet};
+use super::super::sheet::{self, Brief, Sheet};
 use super::super::theme::Theme;
 use super::format as style_of;
 use crate::model::{Missing, Snapshot, State, StateCounts};
@@ -202,9 +202,8 @@ fn group(
     // Totals and the owner have places of their own; the words get what is before them.
     let totals = g.depth > 0 || state.is_none();
     let mut end = area.right().saturating_sub(1);
-    let served = (g.depth > 0 || sheet.grouping_name() == Some("local"))
-        .then(|| sheet.arranged.rows.get(g.start as usize))
-        .flatten();
+    let brief = sheet.briefs.get(index as usize).copied().unwrap_or_default();
+    let holder = brief.process.filter(|_| sheet.grouping_name() != Some("process"));
     for s in slots.iter().rev() {
         let text = match s.column.name {
             "recv_q" if totals && g.recv_q > 0 => {
@@ -215,10 +214,15 @@ fn group(
             }
             "rx" if totals => rate(g.rx, form),
             "tx" if totals => rate(g.tx, form),
-            "owner" => match served {
-                Some(r) => cell(&s.column.value(snap, *r as usize), s.column.kind, form).into_owned(),
-                None => continue,
-            },
+            "owner" => {
+                match holder.and_then(|(p, more)| Some((snap.sample.processes.get(p as usize)?, more))) {
+                    Some((p, more)) => {
+                        let others = if more > 0 { format!(" +{more}") } else { String::new() };
+                        format!("{} {}{others}", p.info.comm, p.info.pid)
+                    }
+                    None => continue,
+                }
+            }
             _ => continue,
         };
         if text.is_empty() {
@@ -228,7 +232,7 @@ fn group(
             let from = pen.put_right(s.x + s.width, y, s.width, &text, theme.text);
             end = end.min(from);
         } else {
-            pen.put(s.x, y, s.width, &text, theme.text);
+            owner(pen, s, y, &text, theme.text, theme.dim);
             end = end.min(s.x);
         }
     }
@@ -238,7 +242,7 @@ fn group(
         None => theme.strong,
     };
     x = pen.put(x, y, room(x), &g.title, title_style);
-    let words = facts(g, sheet, state);
+    let words = facts(g, brief, sheet, state);
     x = pen.put(x + 2, y, room(x + 2), &words, if state.is_some() { theme.strong } else { theme.dim });
     if let Some(note) = g.note
         && room(x + 2) > 8
@@ -255,8 +259,9 @@ fn rate(r: Option<f64>, form: &Format) -> String {
 }
 
 /// How many, from where: `1,180 clients from 212 hosts`.
-fn facts(g: &Group, sheet: &Sheet, state: Option<State>) -> String {
-    let n = count(u64::from(g.len));
+fn facts(g: &Group, brief: Brief, sheet: &Sheet, state: Option<State>) -> String {
+    let live = if sheet.kind == sheet::Kind::Sockets { brief.live } else { g.len };
+    let n = count(u64::from(live));
     if state.is_some() {
         return n;
     }
@@ -267,12 +272,17 @@ fn facts(g: &Group, sheet: &Sheet, state: Option<State>) -> String {
         return n;
     }
     let served = g.states.get(State::Listen) + g.states.get(State::Unconn);
-    let connections = g.len.saturating_sub(served);
+    let connections = live.saturating_sub(served);
     match sheet.grouping_name() {
         Some("state" | "local") if connections > 0 && g.hosts > 0 => {
-            format!("{} from {}", plural(connections, "client", "clients"), plural(g.hosts, "host", "hosts"))
+            let hosts = plural(g.hosts, "host", "hosts");
+            if brief.inbound || served > 0 {
+                format!("{} from {hosts}", plural(connections, "client", "clients"))
+            } else {
+                format!("{} to {hosts}", plural(connections, "connection", "connections"))
+            }
         }
-        Some("remote") => plural(g.len, "connection", "connections"),
+        Some("remote") => plural(live, "connection", "connections"),
         _ => {
             let states: Vec<String> = g
                 .states
@@ -316,16 +326,20 @@ fn row(app: &App, snap: &Snapshot, pen: &mut Pen<'_>, area: Rect, row: usize, sl
             let text = shorten_middle(&text, usize::from(s.width), form);
             pen.put(s.x, y, s.width, &text, style);
         } else if s.column.name == "owner" && !gone {
-            let end = s.x + s.width;
-            let (name, pid) = text.split_at(name_end(&text));
-            let fits = width(&text) <= s.width;
-            let x =
-                pen.put(s.x, y, if fits { s.width } else { s.width.saturating_sub(width(pid)) }, name, style);
-            pen.put(x, y, end.saturating_sub(x), pid, theme.dim);
+            owner(pen, s, y, &text, style, theme.dim);
         } else {
             pen.put(s.x, y, s.width, &text, style);
         }
     }
+}
+
+/// A process: its name, and its pid less loud. Where both do not fit the name is cut.
+fn owner(pen: &mut Pen<'_>, s: &Slot, y: u16, text: &str, style: Style, dim: Style) {
+    let text = crate::model::text::escape(text);
+    let (name, pid) = text.split_at(name_end(&text));
+    let room = if width(&text) <= s.width { s.width } else { s.width.saturating_sub(width(pid)) };
+    let x = pen.put(s.x, y, room, name, style);
+    pen.put(x, y, (s.x + s.width).saturating_sub(x), pid, dim);
 }
 
 /// Where in `nginx 812 +4` the name ends: names have blanks too.
