@@ -5,6 +5,7 @@
 
 pub mod netlink;
 pub mod procs;
+pub mod script;
 
 use crate::model::{Sample, Stamp, Wants};
 use rustix::time::{ClockId, clock_gettime};

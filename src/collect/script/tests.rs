@@ -1,0 +1,120 @@
+//! Scenes play as they are written.
+
+use super::*;
+use crate::collect::Source;
+use crate::model::{AttrSet, Missing, Sample, StateSet, Wants};
+
+fn all() -> Wants {
+    Wants { attrs: AttrSet::ALL, fd_kinds: true, ..Wants::default() }
+}
+
+fn play(scene: &str, polls: usize) -> Vec<Sample> {
+    let mut s = ScriptSource::new(Scene::parse(scene).unwrap());
+    (0..polls).map(|_| s.sample(&all()).unwrap()).collect()
+}
+
+#[test]
+fn every_scene_plays_two_rounds() {
+    for (name, text) in SCENES {
+        let scene = Scene::parse(text).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let polls = scene.polls;
+        let mut source = ScriptSource::new(scene);
+        for _ in 0..2 * polls {
+            let s = source.sample(&all()).unwrap();
+            assert!(s.owners.is_sorted() && s.processes.is_sorted_by_key(|p| p.info.pid), "{name}");
+            let mut ids: Vec<_> = s.sockets.iter().map(|s| s.id).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            assert_eq!(ids.len(), s.sockets.len(), "{name}: each socket has a cookie of its own");
+            let mut ends: Vec<_> = s
+                .sockets
+                .iter()
+                .filter(|s| !s.remote.is_none())
+                .map(|s| (s.proto, s.local, s.remote))
+                .collect();
+            let n = ends.len();
+            ends.sort_unstable();
+            ends.dedup();
+            assert_eq!(ends.len(), n, "{name}: no connection stands there twice");
+            let mut fds: Vec<_> = s.owners.iter().map(|o| (o.process, o.fd)).collect();
+            let n = fds.len();
+            fds.sort_unstable();
+            fds.dedup();
+            assert_eq!(fds.len(), n, "{name}: a descriptor is one thing");
+            for o in s.owners.iter() {
+                let p = &s.processes[o.process as usize];
+                assert!(
+                    u64::from(o.fd) < p.fds.as_ref().unwrap().soft.unwrap(),
+                    "{name}: {} fd {}",
+                    p.info.pid,
+                    o.fd
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_line_is_what_it_says() {
+    let polls = play(
+        "user 33 www-data\nprocess 7 nginx user=www-data fds=10+2/64/128\ntcp LISTEN 0.0.0.0:80 q=1/511 own=7:3\n\
+         tcp ESTABLISHED 10.0.0.1:80 10.0.0.2:5000 own=7:4 rx=100 tx=1K rtt=250 from=1 life=3 then=TIME_WAIT@2",
+        5,
+    );
+    assert_eq!(polls.iter().map(|s| s.sockets.len()).collect::<Vec<_>>(), [1, 2, 2, 2, 1]);
+    assert_eq!(polls[3].sockets[1].state, State::TimeWait);
+    assert_eq!(polls[1].sockets[1].id, polls[3].sockets[1].id, "the cookie is kept");
+    assert_eq!((polls[1].sockets[1].uid, polls[3].sockets[1].inode), (33, 0));
+    assert_eq!(polls[2].processes[0].fds.as_ref().unwrap().open, 14);
+    let info =
+        |k: usize| polls[k].attrs_of(&polls[k].sockets[1]).tcp_info().unwrap().bytes_received().unwrap();
+    assert_eq!(info(2) - info(1), 100);
+    let s = &polls[1];
+    assert_eq!(s.attrs_of(&s.sockets[1]).tcp_info().unwrap().rtt_us(), Some(250));
+    assert_eq!(s.attrs_of(&s.sockets[1]).congestion(), Some("cubic"));
+    assert_eq!(s.users[&33].as_ref(), "www-data");
+    assert_eq!(polls[1].at.boot_ns - polls[0].at.boot_ns, 1_000_000_000);
+}
+
+#[test]
+fn what_is_not_wanted_is_not_there() {
+    let scene = Scene::named("small").unwrap();
+    let mut s = ScriptSource::new(scene);
+    let wants =
+        Wants { states: StateSet::of(&[State::Listen]), owners: false, processes: false, ..Wants::default() };
+    let s = s.sample(&wants).unwrap();
+    assert!(s.sockets.iter().all(|s| s.state == State::Listen) && s.sockets.len() == 5);
+    assert!(s.owners.is_empty() && s.processes.is_empty());
+    assert!(s.attrs_of(&s.sockets[0]).tcp_info().is_none());
+}
+
+#[test]
+fn refused_descriptors_hide_owners() {
+    let s = &play("process 7 x fds=refused\ntcp LISTEN 0.0.0.0:80 own=7:3", 1)[0];
+    assert!(s.owners.is_empty());
+    assert_eq!(s.processes[0].fds, Err(Missing::NotPermitted));
+}
+
+#[test]
+fn names_are_raw() {
+    let s = &play(r#"process 7 "a\e[31m\n\xff\u{202e}" cmd="ab"*3"#, 1)[0];
+    assert_eq!(&*s.processes[0].info.comm, "a\x1b[31m\n\\xff\u{202e}");
+    assert_eq!(&*s.processes[0].info.cmdline, "ababab");
+}
+
+#[test]
+fn mistakes_have_a_line() {
+    for (text, want) in [
+        ("bogus", "line 1: `bogus` begins no line of a scene"),
+        ("host a\ntcp NOWHERE 1.2.3.4:5", "line 2: no state `NOWHERE`"),
+        ("tcp LISTEN 1.2.3.4", "line 1: `1.2.3.4` is not ADDRESS:PORT"),
+        ("tcp LISTEN 1.2.3.4:80 own=7", "line 1: `7` is not PID:FD"),
+        ("process x", "line 1: `x` is no number that fits here"),
+        ("process 7", "line 1: process: a word is missing"),
+        ("process 7 \"x", "line 1: a quote is not closed"),
+        ("process 7 x cmd=\"\\q\"", "line 1: `\\q` means nothing"),
+        ("process 7 x speed=9", "line 1: process: nothing is called `speed`"),
+    ] {
+        assert_eq!(Scene::parse(text).unwrap_err().to_string(), want);
+    }
+}
