@@ -139,8 +139,10 @@ pub struct Actor {
     pub age_s: u64,
     /// Path of its cgroup.
     pub cgroup: Option<String>,
-    /// Open descriptors; `None` where they must not be read.
+    /// Open descriptors; `None` where not even their number may be read.
     pub fds: Option<Course>,
+    /// Whether what they refer to must not be read.
+    pub hidden: bool,
     /// Soft limit.
     pub soft: u64,
     /// Hard limit.
@@ -163,6 +165,7 @@ impl Actor {
             age_s: 3600,
             cgroup: None,
             fds: Some(Course::from(8)),
+            hidden: false,
             soft: 1024,
             hard: 524_288,
             from: 0,
@@ -177,10 +180,10 @@ impl Actor {
         self
     }
 
-    /// With descriptors that must not be read.
+    /// With descriptors whose number is known and nothing else: another user's process.
     #[must_use]
-    pub const fn refused(mut self) -> Self {
-        self.fds = None;
+    pub const fn hidden(mut self) -> Self {
+        self.hidden = true;
         self
     }
 

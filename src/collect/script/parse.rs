@@ -97,6 +97,10 @@ impl Scene {
     }
 
     fn actor_word(&self, p: &mut Actor, w: &Word) -> Result<(), String> {
+        if w.plain == "hidden" {
+            p.hidden = true;
+            return Ok(());
+        }
         let v = w.value()?;
         match w.plain.as_str() {
             "cmd" => v.clone_into(&mut p.cmdline),

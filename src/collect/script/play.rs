@@ -111,7 +111,8 @@ impl Poll<'_> {
                 kinds: None,
                 kinds_at_ns: 0,
             };
-            if p.fds.is_none() {
+            let hidden = p.hidden || p.fds.is_none();
+            if hidden {
                 self.sample.faults.add(FaultKind::NotPermitted, "descriptors of processes", "");
             }
             self.sample.processes.push(Process {
@@ -125,6 +126,7 @@ impl Poll<'_> {
                     cgroup: p.cgroup.as_deref().map(Into::into),
                 }),
                 fds: p.fds.map(usage).ok_or(Missing::NotPermitted),
+                fds_hidden: hidden.then_some(Missing::NotPermitted),
             });
         }
     }
@@ -196,7 +198,7 @@ impl Poll<'_> {
         let n = line.holders.len() as u32;
         let mut own = |pid: u32, fd: u32| {
             let Ok(i) = self.sample.processes.binary_search_by_key(&pid, |p| p.info.pid) else { return };
-            if self.sample.processes[i].fds.is_ok() {
+            if self.sample.processes[i].fds_hidden.is_none() {
                 self.owners.push(Owner { inode, process: i as u32, fd });
             }
         };
@@ -217,7 +219,9 @@ impl Poll<'_> {
             for o in &self.owners {
                 held[o.process as usize] += 1;
             }
-            for (p, sockets) in self.sample.processes.iter_mut().zip(held) {
+            for (p, sockets) in
+                self.sample.processes.iter_mut().zip(held).filter(|(p, _)| p.fds_hidden.is_none())
+            {
                 if let Ok(f) = &mut p.fds {
                     f.kinds = Some(kinds(f.open, sockets));
                     f.kinds_at_ns = self.sample.at.boot_ns;

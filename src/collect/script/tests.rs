@@ -93,6 +93,10 @@ fn refused_descriptors_hide_owners() {
     let s = &play("process 7 x fds=refused\ntcp LISTEN 0.0.0.0:80 own=7:3", 1)[0];
     assert!(s.owners.is_empty());
     assert_eq!(s.processes[0].fds, Err(Missing::NotPermitted));
+    let s = &play("process 7 x hidden fds=9\ntcp LISTEN 0.0.0.0:80 own=7:3", 1)[0];
+    assert!(s.owners.is_empty(), "the number of descriptors is for anyone to see, what they are is not");
+    assert_eq!(s.processes[0].fds.as_ref().unwrap().open, 9);
+    assert_eq!(s.processes[0].fds_hidden, Some(Missing::NotPermitted));
 }
 
 #[test]
