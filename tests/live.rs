@@ -1,0 +1,83 @@
+//! Real sockets in a network namespace of the test's own, compared row by row with `ss` and `lsof`.
+//!
+//! This test is a program of its own (`harness = false`): it starts itself again inside a fresh user and network
+//! namespace, so an ordinary user can run it and nothing else on the machine is in the way. It ends with one line
+//! `live: N passed, N failed`.
+
+#[path = "live/compare.rs"]
+mod compare;
+#[path = "live/rows.rs"]
+mod rows;
+#[path = "live/world.rs"]
+mod world;
+
+use std::process::{Command, ExitCode};
+
+/// Set in the process inside the namespaces.
+const INSIDE: &str = "SOCKSCOPE_TEST_INSIDE";
+
+type Case = (&'static str, fn() -> Result<(), String>);
+
+/// Every case, in order.
+const CASES: &[Case] = &[
+    ("a listener's queue and limit", compare::listener_queue),
+    ("every state, against ss and lsof", compare::every_state),
+    ("a listener shared by three processes", compare::shared_listener),
+    ("random sets, against ss and lsof", compare::random_sets),
+    ("nothing of an ended process is left", compare::ended_process),
+];
+
+fn main() -> ExitCode {
+    if std::env::args().any(|a| a == "--list") {
+        for (name, _) in CASES {
+            println!("{name}: test");
+        }
+        return ExitCode::SUCCESS;
+    }
+    if std::env::var_os(INSIDE).is_none() {
+        return enter();
+    }
+    let (mut passed, mut failed) = (0, 0);
+    for (name, case) in CASES {
+        match case() {
+            Ok(()) => {
+                passed += 1;
+                println!("test {name} ... ok");
+            }
+            Err(why) => {
+                failed += 1;
+                println!("test {name} ... FAILED\n{why}");
+            }
+        }
+    }
+    println!("live: {passed} passed, {failed} failed");
+    ExitCode::from(u8::from(failed > 0))
+}
+
+/// Runs this program again in namespaces of its own, with the loopback interface up.
+fn enter() -> ExitCode {
+    for tool in ["unshare", "ip", "ss", "lsof"] {
+        if Command::new("sh")
+            .args(["-c", &format!("command -v {tool} >/dev/null")])
+            .status()
+            .is_ok_and(|s| !s.success())
+        {
+            println!("{tool} is missing: ./tests/run installs what the tests need\nlive: 0 passed, 1 failed");
+            return ExitCode::FAILURE;
+        }
+    }
+    let Ok(exe) = std::env::current_exe() else { return ExitCode::FAILURE };
+    let status = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--net", "--", "sh", "-c"])
+        .arg("ip link set lo up && exec \"$0\"")
+        .arg(exe)
+        .env(INSIDE, "1")
+        .status();
+    match status {
+        Ok(s) => ExitCode::from(u8::try_from(s.code().unwrap_or(1)).unwrap_or(1)),
+        Err(e) => {
+            println!("unshare: {e}\nlive: 0 passed, 1 failed");
+            ExitCode::FAILURE
+        }
+    }
+}
