@@ -205,9 +205,11 @@ impl Column {
         self
     }
 
-    /// With these widths.
+    /// With these widths; its title always fits the normal one.
     pub(super) const fn wide(mut self, min: u16, normal: u16, max: u16) -> Self {
-        self.width = Width { min, normal, max };
+        let title = self.title.len() as u16;
+        let normal = if normal < title { title } else { normal };
+        self.width = Width { min, normal, max: if max < normal { normal } else { max } };
         self
     }
 

@@ -321,3 +321,144 @@ fn shorten_with(s: &str, width: usize, style: &Style, middle: bool) -> String {
     out.extend(tail.into_iter().rev());
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_take_five_columns_at_most() {
+        for (n, want) in [
+            (0.0, "0"),
+            (0.4, "0"),
+            (999.0, "999"),
+            (999.6, "1.0K"),
+            (1000.0, "1.0K"),
+            (1024.0, "1.0K"),
+            (1229.0, "1.2K"),
+            (10_188.0, "9.9K"),
+            (10_189.0, "10K"),
+            (12_288.0, "12K"),
+            (1_022_976.0, "999K"),
+            (1_023_400.0, "999K"),
+            (1_023_500.0, "1.0M"),
+            (19_084_083.0, "18M"),
+            (1e18, "888P"),
+            (1.9e19, "16E"),
+            (-5.0, "0"),
+        ] {
+            assert_eq!(bytes(n), want, "{n}");
+        }
+        let mut n = 1.0;
+        while n < 1e21 {
+            for x in [n, n * 0.9995, n * 1.02] {
+                assert!(bytes(x).len() <= 5, "{x}: {}", bytes(x));
+            }
+            n *= 1.01;
+        }
+    }
+
+    #[test]
+    fn times() {
+        let utf = Style::default();
+        let ascii = Style { ascii: true, ..utf };
+        for (s, want) in [
+            (0.0, "0"),
+            (410e-6, "410µs"),
+            (999.4e-6, "999µs"),
+            (0.9996e-3, "1.0ms"),
+            (1.25e-3, "1.2ms"),
+            (52e-3, "52ms"),
+            (0.9994, "999ms"),
+            (0.9996, "1.0s"),
+            (3.4, "3.4s"),
+            (59.0, "59s"),
+            (59.96, "59s"),
+            (61.0, "1m1s"),
+            (7200.0, "2h"),
+        ] {
+            assert_eq!(duration(s, &utf), want, "{s}");
+        }
+        assert_eq!(duration(410e-6, &ascii), "410us");
+        for (s, want) in [
+            (0.0, "0s"),
+            (59.9, "59s"),
+            (60.0, "1m"),
+            (185.0, "3m5s"),
+            (599.0, "9m59s"),
+            (600.0, "10m"),
+            (3599.0, "59m"),
+            (3600.0, "1h"),
+            (7500.0, "2h5m"),
+            (86_400.0, "1d"),
+            (273_600.0, "3d4h"),
+            (1e9, "11574d"),
+        ] {
+            assert_eq!(age(s), want, "{s}");
+        }
+    }
+
+    #[test]
+    fn numbers() {
+        assert_eq!(thousands(0), "0");
+        assert_eq!(thousands(999), "999");
+        assert_eq!(thousands(1000), "1,000");
+        assert_eq!(thousands(1_234_567), "1,234,567");
+        for (n, want) in [
+            (0.0, "0%"),
+            (0.04, "0.1%"),
+            (0.4, "0.4%"),
+            (0.97, "1%"),
+            (1.0, "1%"),
+            (92.4, "92%"),
+            (99.4, "99.4%"),
+            (99.99, "99.9%"),
+            (100.0, "100%"),
+            (137.0, "137%"),
+        ] {
+            assert_eq!(percent(n), want, "{n}");
+        }
+        let cell = |v: Value<'_>, k| cell(&v, k, &Style::default()).into_owned();
+        assert_eq!(cell(Value::Uint(812), Kind::Id), "812");
+        assert_eq!(cell(Value::Uint(123_456), Kind::Count), "123,456");
+        assert_eq!(cell(Value::Uint(123_456), Kind::Id), "123456");
+        assert_eq!(cell(Value::Uint(255), Kind::Hex), "0xff");
+        assert_eq!(cell(Value::Float(-2.5), Kind::PerMin), "-2.5");
+        assert_eq!(cell(Value::Float(3.0), Kind::PerMin), "+3");
+        assert_eq!(cell(Value::text("a\x1b[2Jb"), Kind::Text), "a\\e[2Jb");
+        assert_eq!(exact(&Value::text("a\nb")), "a\\nb");
+        assert_eq!(exact(&Value::Float(1.5)), "1.5");
+        assert_eq!(exact(&Value::Missing(crate::model::Missing::Gone)), "");
+    }
+
+    #[test]
+    fn shortens_between_characters() {
+        let utf = Style::default();
+        let ascii = Style { ascii: true, ..utf };
+        for (s, width, want, want_ascii) in [
+            ("nginx", 5, "nginx", "nginx"),
+            ("nginx", 4, "ngi…", "ng.."),
+            ("nginx", 1, "…", "."),
+            ("nginx", 0, "", ""),
+            ("한국어", 6, "한국어", "한국어"),
+            ("한국어", 5, "한국…", "한.."),
+            ("한국어", 4, "한…", "한.."),
+            ("한국어", 2, "…", ".."),
+            ("e\u{301}e\u{301}e\u{301}", 2, "e\u{301}…", ".."),
+            ("👩‍👩‍👧ab", 3, "👩‍👩‍👧…", ".."),
+            ("", 3, "", ""),
+        ] {
+            assert_eq!(shorten(s, width, &utf), want, "{s} {width}");
+            assert_eq!(shorten(s, width, &ascii), want_ascii, "{s} {width}");
+        }
+        assert_eq!(shorten_middle("[2001:db8::1234:5678]:61000", 15, &utf), "[2001:d…]:61000");
+        for text in ["[2001:db8:1:2:3:4:5:6]:443", "한국어한국어한국어", "plain text here"] {
+            for w in 0..40 {
+                for s in [shorten(text, w, &utf), shorten_middle(text, w, &utf), shorten(text, w, &ascii)] {
+                    assert!(width(&s) <= w, "{s} {w}");
+                    assert!(s == text || w == 0 || s.contains('…') || s.contains('.'), "{s} {w}");
+                }
+            }
+        }
+    }
+}

@@ -73,34 +73,142 @@ pub fn largest_first(column: &Column) -> bool {
 }
 
 /// Sorts row numbers in place. Stable: rows that are equal by every key stay as they were.
+///
+/// Values are read once a row and key, as plain integers where that can be; a later key is read only for rows that the
+/// keys before it leave equal.
 pub fn sort(rows: &mut [u32], snap: &Snapshot, keys: &[SortKey]) {
-    let Some((first, rest)) = keys.split_first() else { return };
-    let values: Vec<Value<'_>> = rows.iter().map(|r| first.column.value(snap, *r as usize)).collect();
-    if rest.is_empty() || rows.len() < 2 {
-        if let Some(mut numbers) = plain_numbers(&values, rows, first.descending) {
-            numbers.sort_by_key(|(k, _)| *k);
-            for (slot, (_, row)) in rows.iter_mut().zip(numbers) {
-                *slot = row;
+    let Some((key, rest)) = keys.split_first() else { return };
+    if rows.len() < 2 {
+        return;
+    }
+    let turn = key.descending;
+    match read(rows, snap, key.column) {
+        Keys::Numbers(mut of) => {
+            if turn {
+                of.iter_mut().filter(|k| !k.0).for_each(|k| k.1 = !k.1);
             }
-            return;
+            by_integers(of, rows, snap, rest);
+        }
+        Keys::Ends(mut of) => {
+            if turn {
+                of.iter_mut().filter(|k| !k.0).for_each(|k| k.1 = (!k.1.0, !k.1.1));
+            }
+            by_integers(of, rows, snap, rest);
+        }
+        Keys::Texts(of) => {
+            let compare = |a: &Value<'_>, b: &Value<'_>| compare(a, b, turn);
+            // Eight letters decide nearly always, without a look at the text itself.
+            let mut index: Vec<(bool, u64, u32)> = of
+                .iter()
+                .zip(0..)
+                .map(|(v, i)| match v {
+                    Value::Text(s) if turn => (false, !head(s), i),
+                    Value::Text(s) => (false, head(s), i),
+                    _ => (true, 0, i),
+                })
+                .collect();
+            index.sort_by(|a, b| {
+                (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| compare(&of[a.2 as usize], &of[b.2 as usize]))
+            });
+            let index: Vec<u32> = index.into_iter().map(|(_, _, i)| i).collect();
+            let equal = |a: u32, b: u32| compare(&of[a as usize], &of[b as usize]).is_eq();
+            place(&index, equal, rows, snap, rest);
+        }
+        Keys::Values(of) => {
+            let mut index: Vec<u32> = (0..rows.len() as u32).collect();
+            index.sort_by(|a, b| compare(&of[*a as usize], &of[*b as usize], turn));
+            let equal = |a: u32, b: u32| compare(&of[a as usize], &of[b as usize], turn).is_eq();
+            place(&index, equal, rows, snap, rest);
         }
     }
-    let more: Vec<Vec<Value<'_>>> =
-        rest.iter().map(|k| rows.iter().map(|r| k.column.value(snap, *r as usize)).collect()).collect();
-    let mut index: Vec<u32> = (0..rows.len() as u32).collect();
-    index.sort_by(|a, b| {
-        let (a, b) = (*a as usize, *b as usize);
-        let mut o = compare(&values[a], &values[b], first.descending);
-        for (k, column) in rest.iter().zip(&more) {
-            if o != Ordering::Equal {
-                break;
-            }
-            o = compare(&column[a], &column[b], k.descending);
-        }
-        o
-    });
-    let sorted: Vec<u32> = index.into_iter().map(|i| rows[i as usize]).collect();
+}
+
+/// One key of all rows. The flag says that the value is missing.
+enum Keys<'a> {
+    Numbers(Vec<(bool, u64)>),
+    Ends(Vec<(bool, (u128, u16))>),
+    Texts(Vec<Value<'a>>),
+    Values(Vec<Value<'a>>),
+}
+
+fn read<'a>(rows: &[u32], snap: &'a Snapshot, column: &Column) -> Keys<'a> {
+    let values: Vec<Value<'a>> = rows.iter().map(|r| column.value(snap, *r as usize)).collect();
+    let all = |is: fn(&Value<'_>) -> bool| values.iter().all(|v| v.is_missing() || is(v));
+    if all(|v| matches!(v, Value::Uint(_) | Value::Bool(_) | Value::State(_) | Value::States(_))) {
+        let number = |v: &Value<'_>| match v {
+            Value::Uint(n) => (false, *n),
+            Value::Bool(b) => (false, u64::from(*b)),
+            Value::State(s) => (false, *s as u64),
+            Value::States(c) => (false, u64::from(c.total())),
+            _ => (true, 0),
+        };
+        return Keys::Numbers(values.iter().map(number).collect());
+    }
+    if all(|v| matches!(v, Value::Uint(_) | Value::Float(_))) {
+        return Keys::Numbers(
+            values.iter().map(|v| v.number().map_or((true, 0), |n| (false, ordered(n)))).collect(),
+        );
+    }
+    if all(|v| matches!(v, Value::Addr(_) | Value::Endpoint(_))) {
+        let end = |v: &Value<'_>| match v {
+            Value::Addr(a) => (false, (u128::from_be_bytes(*a.octets()), 0)),
+            Value::Endpoint(e) => (false, (u128::from_be_bytes(*e.addr.octets()), e.port)),
+            _ => (true, (0, 0)),
+        };
+        return Keys::Ends(values.iter().map(end).collect());
+    }
+    if all(|v| matches!(v, Value::Text(_))) { Keys::Texts(values) } else { Keys::Values(values) }
+}
+
+/// Bits that are ordered as the numbers are.
+fn ordered(n: f64) -> u64 {
+    let bits = (n + 0.0).to_bits();
+    if bits >> 63 == 0 { bits | 1 << 63 } else { !bits }
+}
+
+/// The first eight bytes, ordered as the texts are as far as they go.
+fn head(s: &str) -> u64 {
+    let mut b = [0u8; 8];
+    let n = s.len().min(8);
+    b[..n].copy_from_slice(&s.as_bytes()[..n]);
+    u64::from_be_bytes(b)
+}
+
+fn by_integers<K: Ord + Copy>(of: Vec<(bool, K)>, rows: &mut [u32], snap: &Snapshot, rest: &[SortKey]) {
+    let mut index: Vec<((bool, K), u32)> = of.into_iter().zip(0..).collect();
+    // The place makes every key different, so the faster, unstable sort keeps equals in place.
+    index.sort_unstable();
+    let keys: Vec<(bool, K)> = index.iter().map(|(k, _)| *k).collect();
+    let order: Vec<u32> = index.into_iter().map(|(_, i)| i).collect();
+    let sorted: Vec<u32> = order.iter().map(|i| rows[*i as usize]).collect();
     rows.copy_from_slice(&sorted);
+    runs(rows, |a, b| keys[a] == keys[b], snap, rest);
+}
+
+/// Puts rows in the order of the index and sorts runs of equals by the other keys.
+fn place(
+    index: &[u32],
+    equal: impl Fn(u32, u32) -> bool,
+    rows: &mut [u32],
+    snap: &Snapshot,
+    rest: &[SortKey],
+) {
+    let sorted: Vec<u32> = index.iter().map(|i| rows[*i as usize]).collect();
+    rows.copy_from_slice(&sorted);
+    runs(rows, |a, b| equal(index[a], index[b]), snap, rest);
+}
+
+fn runs(rows: &mut [u32], equal: impl Fn(usize, usize) -> bool, snap: &Snapshot, rest: &[SortKey]) {
+    if rest.is_empty() {
+        return;
+    }
+    let mut start = 0;
+    for i in 1..=rows.len() {
+        if i == rows.len() || !equal(start, i) {
+            sort(&mut rows[start..i], snap, rest);
+            start = i;
+        }
+    }
 }
 
 fn compare(a: &Value<'_>, b: &Value<'_>, descending: bool) -> Ordering {
@@ -113,19 +221,65 @@ fn compare(a: &Value<'_>, b: &Value<'_>, descending: bool) -> Ordering {
     }
 }
 
-/// Keys as pairs of plain integers where all values are numbers or missing.
-fn plain_numbers(values: &[Value<'_>], rows: &[u32], descending: bool) -> Option<Vec<((bool, u64), u32)>> {
-    let turn = |n: u64| if descending { !n } else { n };
-    values
-        .iter()
-        .zip(rows)
-        .map(|(v, row)| {
-            let key = match v {
-                Value::Missing(_) => (true, 0),
-                Value::Uint(n) => (false, turn(*n)),
-                _ => return None,
-            };
-            Some((key, *row))
-        })
-        .collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::table::SOCKETS;
+    use crate::query::testing::{machine, many};
+
+    #[test]
+    fn an_order_from_text() {
+        let get = |t: &str| {
+            parse(t, &SOCKETS).map(|k| k.iter().map(|k| (k.column.name, k.descending)).collect::<Vec<_>>())
+        };
+        assert_eq!(get("rx:desc,pid"), Ok(vec![("rx", true), ("pid", false)]));
+        assert_eq!(get("rx"), Ok(vec![("rx", true)]), "rates: largest first");
+        assert_eq!(get("rx:asc,-pid"), Ok(vec![("rx", false), ("pid", true)]));
+        assert_eq!(get("age"), Ok(vec![("age_s", true)]));
+        assert!(get("bogus").is_err() && get("rx:sideways").is_err() && get("").is_err());
+        assert_eq!(
+            get("lcoal").unwrap_err().to_string(),
+            "no column \"lcoal\" in the table of sockets; did you mean \"local\"?"
+        );
+    }
+
+    #[test]
+    fn missing_is_last_both_ways() {
+        let snap = machine();
+        for column in SOCKETS.columns {
+            for descending in [false, true] {
+                let mut rows: Vec<u32> = (0..snap.live as u32).collect();
+                sort(&mut rows, &snap, &[SortKey { column, descending }]);
+                let missing: Vec<bool> =
+                    rows.iter().map(|r| column.value(&snap, *r as usize).is_missing()).collect();
+                assert!(missing.is_sorted(), "{} {descending}: {missing:?}", column.name);
+            }
+        }
+    }
+
+    #[test]
+    fn is_what_a_plain_stable_sort_makes() {
+        let snap = many(700);
+        let second = SOCKETS.column("recv_q").unwrap();
+        for column in SOCKETS.columns {
+            for descending in [false, true] {
+                let keys =
+                    [SortKey { column, descending }, SortKey { column: second, descending: !descending }];
+                for keys in [&keys[..1], &keys[..]] {
+                    let mut got: Vec<u32> = (0..snap.live as u32).rev().collect();
+                    let mut want = got.clone();
+                    sort(&mut got, &snap, keys);
+                    want.sort_by(|a, b| {
+                        keys.iter().fold(Ordering::Equal, |o, k| {
+                            o.then_with(|| {
+                                let value = |r: &u32| k.column.value(&snap, *r as usize);
+                                compare(&value(a), &value(b), k.descending)
+                            })
+                        })
+                    });
+                    assert_eq!(got, want, "{} {descending}", column.name);
+                }
+            }
+        }
+    }
 }

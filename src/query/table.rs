@@ -78,3 +78,89 @@ pub(super) fn tcp_value<'a>(snap: &'a Snapshot, row: usize, field: &TcpField) ->
         None => Value::Missing(Missing::NotRead),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::text::is_hostile;
+    use crate::query::testing::machine;
+    use std::collections::HashMap;
+
+    #[test]
+    fn a_word_names_one_column() {
+        for table in TABLES {
+            let mut seen: HashMap<String, &str> = HashMap::new();
+            for c in table.columns {
+                for word in std::iter::once(c.name).chain(c.aliases.iter().copied()) {
+                    let folded = word.to_ascii_lowercase().replace('-', "_");
+                    assert_eq!(folded, word, "{}: words are written with _ in lower case", table.name);
+                    assert_eq!(seen.insert(folded, c.name), None, "{}: {word} of {}", table.name, c.name);
+                    assert!(word.starts_with(|c: char| c.is_ascii_lowercase()), "{word}");
+                }
+            }
+            let mut titles: Vec<_> = table.columns.iter().map(|c| c.title).collect();
+            titles.sort_unstable();
+            assert!(titles.windows(2).all(|w| w[0] != w[1]), "{}: {titles:?}", table.name);
+        }
+    }
+
+    #[test]
+    fn every_column_is_told_about() {
+        for table in TABLES {
+            assert!(table.help.ends_with('.'));
+            for c in table.columns {
+                assert!(c.help.ends_with('.') && c.help.len() > 10, "{}.{}: {}", table.name, c.name, c.help);
+                assert!(!c.title.is_empty() && !c.help.chars().any(is_hostile), "{}", c.name);
+                let w = c.width;
+                assert!(
+                    w.min > 0 && w.min <= w.normal && w.normal <= w.max,
+                    "{}.{}: {w:?}",
+                    table.name,
+                    c.name
+                );
+                assert!(usize::from(w.normal) >= c.title.len(), "{}.{}: {w:?}", table.name, c.name);
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_table_names_is_there() {
+        for t in TABLES {
+            assert!(std::ptr::eq(table(t.name).unwrap(), t));
+            for name in t.defaults.iter().chain(t.words).chain(t.order.iter().map(|(n, _)| n)) {
+                assert!(t.columns.iter().any(|c| c.name == *name), "{}: {name}", t.name);
+            }
+        }
+        for (t, keys) in [
+            (
+                &SOCKETS,
+                "proto family state local_addr local_port remote_addr remote_port recv_q send_q uid user inode \
+                cookie netns iface owners owner_missing process pid",
+            ),
+            (
+                &PROCESSES,
+                "pid comm cmdline user fds_open fds_soft fds_hard fds_pct fds_sockets sockets_by_state",
+            ),
+        ] {
+            for key in keys.split_whitespace() {
+                assert!(t.columns.iter().any(|c| c.name == key), "{}: {key}", t.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_cell_can_be_read() {
+        let snap = machine();
+        for t in TABLES {
+            for c in t.columns {
+                for row in 0..(t.len)(&snap) {
+                    let v = c.value(&snap, row);
+                    let shown =
+                        crate::query::format::cell(&v, c.kind, &crate::query::format::Style::default());
+                    assert!(!shown.is_empty(), "{}.{} {row}", t.name, c.name);
+                    c.any_value(&snap, row, &mut |_| false);
+                }
+            }
+        }
+    }
+}

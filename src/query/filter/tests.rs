@@ -1,8 +1,11 @@
 //! A table of cases: text, canonical text, rows of the machine in `testing`.
 
-use super::{Filter, Problem};
+use super::{Filter, Problem, Pushdown};
+use crate::model::{Prefilter, Side, Snapshot};
 use crate::query::table::{PEERS, PORTS, PROCESSES, SOCKETS};
-use crate::query::testing::machine;
+use crate::query::testing::{machine, many};
+use proptest::prelude::*;
+use std::sync::LazyLock;
 
 fn rows(text: &str) -> (String, Vec<usize>) {
     let snap = machine();
@@ -403,5 +406,184 @@ fn other_tables_have_their_own_fields() {
     ] {
         let got = Filter::parse(text, table).ok().map(|f| f.to_string());
         assert_eq!(got.as_deref(), want, "{text}");
+    }
+}
+
+/// The kernel's part, as this program understands it.
+fn kernel(p: &Prefilter, snap: &Snapshot, row: usize) -> bool {
+    let s = snap.socket(row);
+    let end = |side: &Side| match side {
+        Side::Local => &s.local,
+        Side::Remote => &s.remote,
+    };
+    match p {
+        Prefilter::And(all) => all.iter().all(|p| kernel(p, snap, row)),
+        Prefilter::Or(any) => any.iter().any(|p| kernel(p, snap, row)),
+        Prefilter::Not(p) => !kernel(p, snap, row),
+        Prefilter::Ports { side, low, high } => (*low..=*high).contains(&end(side).port),
+        Prefilter::Prefix { side, addr, len } => {
+            // The kernel has no idea of an IPv4-mapped address but under an IPv4 prefix.
+            let e = end(side).addr;
+            let mapped = e.is_v4() && s.family == crate::model::Family::Inet6 && !addr.is_v4();
+            let bits = |a: &crate::model::Addr| u128::from_be_bytes(*a.octets());
+            if mapped {
+                *len == 0 || (bits(&e) ^ bits(addr)) >> (128 - u32::from(*len)) == 0
+            } else {
+                e.in_prefix(addr, *len)
+            }
+        }
+        Prefilter::Iface(name) => s.iface != 0 && snap.iface(0, s.iface) == Some(name),
+        Prefilter::Mark { value, mask } => snap.attrs(row).mark().is_some_and(|m| m & mask == *value),
+        Prefilter::Cgroup(_) => true,
+        Prefilter::AutoBound => (32768..=60999).contains(&s.local.port),
+    }
+}
+
+fn lets_through(p: &Pushdown, snap: &Snapshot, row: usize) -> bool {
+    let s = snap.socket(row);
+    let ip = matches!(s.family, crate::model::Family::Inet | crate::model::Family::Inet6);
+    p.states.has(s.state)
+        && p.protos.has(s.proto)
+        && (!ip || p.prefilter.as_ref().is_none_or(|f| kernel(f, snap, row)))
+}
+
+static MACHINES: LazyLock<[Snapshot; 2]> = LazyLock::new(|| [machine(), many(400)]);
+
+fn leaf() -> impl Strategy<Value = String> {
+    let fixed = prop::sample::select(vec![
+        "nginx",
+        "22",
+        "autobound",
+        "state:listen",
+        "state:established,time-wait",
+        "state:connected",
+        "proto:tcp",
+        "proto:u*",
+        "proto!=udp",
+        "family:inet6",
+        "family:unix",
+        "family!=inet",
+        "port:443",
+        "port!=22,80",
+        "lport:1-1000",
+        "rport>30000",
+        "sport < :ssh",
+        "dport != :https",
+        "lport>=65535",
+        "rport<0",
+        "port:none",
+        "remote:10.0.0.0/8",
+        "local:10.1.0.0/16:443",
+        "10.2.0.0/15",
+        "remote:0.0.0.0/0",
+        "remote:::/0",
+        "local:*",
+        "local!=::/1",
+        "remote:2001:db8::/32",
+        "addr:127.0.0.1",
+        "remote:none",
+        "remote:10.0",
+        "local:/run/*",
+        "iface:eth0",
+        "iface!=eth0",
+        "iface:none",
+        "mark:0x1/0xff",
+        "mark!=1",
+        "proc:nginx",
+        "proc!=java",
+        "proc~^(p|n)",
+        "pid:1000-1100",
+        "rx>500k",
+        "fds>20%",
+        "recv_q:0-100",
+        "user:root",
+        "direction:in",
+        "closed:no",
+        "unix:*",
+        "inet6:[::]:22",
+        "src :443",
+        "dst 10.0.0.0/8",
+        "state close",
+        "exclude time-wait",
+        "port~4",
+        "service:https",
+        "scope:private",
+        "age<5m",
+        "owner_missing:none",
+        "cgroup /system.slice/nginx.service",
+    ])
+    .prop_map(str::to_owned);
+    let port = (0u16..=65535, 0u16..=65535, prop::sample::select(vec!["port", "lport", "rport"]))
+        .prop_map(|(a, b, f)| format!("{f}:{}-{}", a.min(b), a.max(b)));
+    let net = (any::<u32>(), 0u8..=32, prop::sample::select(vec!["local", "remote", "addr"]))
+        .prop_map(|(a, l, f)| format!("{f}:{}/{l}", std::net::Ipv4Addr::from(a & 0x0a03_ffff)));
+    let net6 = (any::<u128>(), 0u8..=128, prop::sample::select(vec!["local", "remote", "addr"]))
+        .prop_map(|(a, l, f)| format!("{f}!={}/{l}", std::net::Ipv6Addr::from(a)));
+    prop_oneof![6 => fixed, 1 => port, 1 => net, 1 => net6]
+}
+
+fn expression() -> impl Strategy<Value = String> {
+    leaf().prop_recursive(5, 40, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 1..4).prop_map(|v| format!("({})", v.join(" "))),
+            prop::collection::vec(inner.clone(), 2..4).prop_map(|v| format!("({})", v.join(" or "))),
+            prop::collection::vec(inner.clone(), 2..4).prop_map(|v| v.join(" & ")),
+            inner.prop_map(|e| format!("not ({e})")),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_matches_is_read(text in expression()) {
+        let f = Filter::parse(&text, &SOCKETS).unwrap();
+        let push = f.pushdown();
+        for snap in MACHINES.iter() {
+            let m = f.over(snap);
+            for row in 0..snap.live {
+                let yes = m.matches(row);
+                prop_assert_eq!(yes, f.matches(snap, row), "prepared or not: {} row {}", text, row);
+                prop_assert!(!yes || lets_through(&push, snap, row), "{} row {}: {:?}", text, row, push);
+            }
+        }
+    }
+
+    #[test]
+    fn printing_keeps_the_tree(text in expression()) {
+        let f = Filter::parse(&text, &SOCKETS).unwrap();
+        let printed = f.to_string();
+        let again = Filter::parse(&printed, &SOCKETS);
+        prop_assert_eq!(again.map(|g| g.expr().cloned()), Ok(f.expr().cloned()), "{}", printed);
+    }
+
+    #[test]
+    fn any_text_parses_or_says_why(text in "[a-z:=<>!~&|()\\[\\]\"'\\\\,.*?/ 0-9%\u{ac00}\u{202e}-]{0,40}") {
+        for table in crate::query::TABLES {
+            match Filter::parse(&text, table) {
+                Ok(f) => {
+                    let printed = f.to_string();
+                    let again = Filter::parse(&printed, table);
+                    prop_assert_eq!(again.map(|g| g.expr().cloned()), Ok(f.expr().cloned()), "{}", printed);
+                }
+                Err(e) => {
+                    prop_assert!(e.span.start <= e.span.end && e.span.end <= text.len(), "{:?}", e);
+                    prop_assert!(text.is_char_boundary(e.span.start) && text.is_char_boundary(e.span.end), "{:?}", e);
+                    prop_assert!(!e.to_string().chars().any(crate::model::text::is_hostile));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn field_and_anything(field in prop::sample::select(vec!["proc", "local", "rx", "age", "port", "mark", "state", "pid", "fds_per_min"]),
+        op in prop::sample::select(vec![":", "=", "!=", ">", "~"]), value in "[a-z0-9.,:*?/\"\\[\\]\\\\%_-]{1,20}") {
+        let table = if field == "fds_per_min" { &PROCESSES } else { &SOCKETS };
+        if let Ok(f) = Filter::parse(&format!("{field}{op}{value}"), table) {
+            let printed = f.to_string();
+            let again = Filter::parse(&printed, table);
+            prop_assert_eq!(again.map(|g| g.expr().cloned()), Ok(f.expr().cloned()), "{}", printed);
+        }
     }
 }
