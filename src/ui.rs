@@ -43,7 +43,7 @@ pub fn run_loop<B: Backend>(
     app: &mut App,
     apply: &mut dyn FnMut(Effect),
 ) -> Result<(), B::Error> {
-    app.resize(terminal.size()?.into());
+    app.resize(terminal.size()?);
     for effect in app.start() {
         apply(effect);
     }

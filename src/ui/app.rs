@@ -281,7 +281,7 @@ impl App {
         if let Some(snap) = self.snapshot.clone() {
             let height = usize::from(self.layout().body.height);
             let form = super::draw::format(self);
-            self.sheet_mut().measure(&snap, height, &form);
+            self.sheet_mut().measure(&snap, height, form);
         }
         let wants = self.wants();
         if self.wanted.as_ref() != Some(&wants) {

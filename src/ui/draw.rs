@@ -2,6 +2,7 @@
 
 pub(super) mod details;
 pub(super) mod help;
+mod row;
 pub(super) mod sort;
 pub(super) mod table;
 pub(super) mod top;
@@ -45,7 +46,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
 
 /// How values are written on this screen.
 pub(super) fn format(app: &App) -> Format {
-    Format { numeric: app.options.numeric, ascii: app.options.ascii, ..Format::default() }
+    Format { numeric: app.options.numeric, ascii: app.options.ascii }
 }
 
 /// An empty box with a title, what lies under it erased; the room inside.
@@ -88,12 +89,9 @@ fn status(app: &App, pen: &mut Pen<'_>, area: Rect) {
         parts.push((format!("{} last poll failed: {why}", app.glyphs.alarm), theme.bad));
     }
     for (missing, n) in &snap.hidden {
-        let n = count(u64::from(*n));
+        let n = format!("{} {}", count(u64::from(*n)), if *n == 1 { "socket" } else { "sockets" });
         if *missing == Missing::NotPermitted {
-            parts.push((
-                format!("owners of {n} sockets hidden: {missing} (? tells how to see them)"),
-                theme.warn,
-            ));
+            parts.push((format!("owners of {n} hidden: {missing} (? tells how to see them)"), theme.warn));
         }
     }
     for f in snap.sample.faults.iter() {

@@ -103,12 +103,9 @@ fn row(app: &mut App, body: Rect, _x: u16, y: u16) {
 pub(super) fn wheel(app: &mut App, x: u16, y: u16, by: i8) {
     let l = app.layout();
     let by = isize::from(by) * 3;
-    match &mut app.over {
-        Some(Over::Help(_) | Over::Sort(_)) => {
-            update(app, Action::Go(super::event::Motion::Lines(by.signum() as i16 * 2)));
-            return;
-        }
-        _ => {}
+    if matches!(app.over, Some(Over::Help(_) | Over::Sort(_))) {
+        update(app, Action::Go(super::event::Motion::Lines(by.signum() as i16 * 2)));
+        return;
     }
     if within(l.details, x, y) {
         let most = details::height(app).saturating_sub(usize::from(l.details.height));

@@ -219,13 +219,13 @@ impl Sheet {
     }
 
     /// Looks at the lines in sight for texts that are wider than those before.
-    pub(super) fn measure(&mut self, snap: &Snapshot, height: usize, form: &Format) {
+    pub(super) fn measure(&mut self, snap: &Snapshot, height: usize, form: Format) {
         let columns: Vec<_> = self.columns().filter(|c| c.align == Align::Left).collect();
         let mut naturals = std::mem::take(&mut self.naturals);
         for line in self.lines.iter().skip(self.top).take(height) {
             let Line::Row(r) = line else { continue };
             for c in &columns {
-                let w = super::pen::width(&cell(&c.value(snap, *r as usize), c.kind, form));
+                let w = super::pen::width(&cell(&c.value(snap, *r as usize), c.kind, &form));
                 match naturals.iter_mut().find(|(n, _)| *n == c.name) {
                     Some((_, seen)) => *seen = w.max(*seen),
                     None => naturals.push((c.name, w)),
@@ -302,9 +302,9 @@ impl Sheet {
         if self.chosen {
             let found = self.selected.and_then(|key| {
                 // Most often it has not moved, or not far.
-                let near = self.lines.get(self.cursor).filter(|l| self.key(snap, l) == Some(key));
+                let near = self.lines.get(self.cursor).filter(|l| self.key(snap, **l) == Some(key));
                 near.map(|_| self.cursor)
-                    .or_else(|| self.lines.iter().position(|l| self.key(snap, l) == Some(key)))
+                    .or_else(|| self.lines.iter().position(|l| self.key(snap, *l) == Some(key)))
             });
             match found {
                 Some(i) => self.cursor = i,
@@ -314,13 +314,13 @@ impl Sheet {
         } else {
             self.cursor = 0;
             self.top = 0;
-            self.selected = self.lines.first().and_then(|l| self.key(snap, l));
+            self.selected = self.lines.first().and_then(|l| self.key(snap, *l));
         }
     }
 
     /// Who the line is.
-    pub(super) fn key(&self, snap: &Snapshot, line: &Line) -> Option<Key> {
-        match *line {
+    pub(super) fn key(&self, snap: &Snapshot, line: Line) -> Option<Key> {
+        match line {
             Line::Group(g) => Some(Key::Group(self.arranged.groups.get(g as usize)?.id)),
             Line::Row(r) => {
                 let r = r as usize;
@@ -351,7 +351,7 @@ impl Sheet {
     /// Selects a line.
     pub(super) fn select(&mut self, snap: &Snapshot, line: usize) {
         self.cursor = line.min(self.lines.len().saturating_sub(1));
-        self.selected = self.lines.get(self.cursor).and_then(|l| self.key(snap, l));
+        self.selected = self.lines.get(self.cursor).and_then(|l| self.key(snap, *l));
         self.chosen = true;
     }
 

@@ -108,10 +108,9 @@ fn pace(app: &mut App, by: i8) -> Vec<Effect> {
 fn back(app: &mut App) {
     match app.over.take() {
         Some(Over::Filter { before, .. }) => app.set_filter(before),
-        Some(_) => {}
         None if app.details => app.details = false,
         None if !app.sheet().text.is_empty() => app.set_filter(String::new()),
-        None => {}
+        Some(_) | None => {}
     }
 }
 

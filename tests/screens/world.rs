@@ -132,7 +132,7 @@ fn poll(n: u32) -> Sample {
 }
 
 /// Eight polls of it.
-pub fn polls() -> Vec<Arc<Snapshot>> {
+pub(crate) fn polls() -> Vec<Arc<Snapshot>> {
     let mut engine = Engine::new();
     (0..8).map(|n| engine.step(poll(n))).collect()
 }

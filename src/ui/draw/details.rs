@@ -99,9 +99,9 @@ impl Builder<'_> {
         }
     }
 
-    fn title(&mut self, text: String) {
+    fn title(&mut self, text: &str) {
         let style = self.app.theme.strong;
-        self.text(&text, style);
+        self.text(text, style);
     }
 
     fn section(&mut self, name: &str) {
@@ -118,7 +118,7 @@ impl Builder<'_> {
     fn group(&mut self, index: usize) {
         let theme = self.app.theme;
         let g = &self.app.sheet().arranged.groups[index];
-        self.title(g.title.clone());
+        self.title(&g.title);
         if let Some(note) = g.note {
             self.text(note, theme.dim);
         }
@@ -147,7 +147,7 @@ impl Builder<'_> {
         };
         let since = named("state_age_s");
         let f = &snap.facts[row];
-        self.title(title);
+        self.title(&title);
         let mut state = vec![(s.state.name().to_owned(), theme.state(s.state).patch(theme.strong))];
         if row >= snap.live {
             let ago = snap.sample.at.boot_ns.saturating_sub(f.closed_ns) as f64 / 1e9;
@@ -237,7 +237,7 @@ impl Builder<'_> {
     fn port(&mut self, row: usize) {
         let Some(p) = self.snap.ports.get(row).cloned() else { return };
         let theme = self.app.theme;
-        self.title(format!("{} {}", p.proto.name(), p.local));
+        self.title(&format!("{} {}", p.proto.name(), p.local));
         let reach = match p.scope.name() {
             "any" => "reachable on every address of this machine",
             "loopback" => "reachable from this machine only",
@@ -262,7 +262,7 @@ impl Builder<'_> {
         let theme = self.app.theme;
         let Some(p) = self.snap.sample.processes.get(row) else { return };
         let info = p.info.clone();
-        self.title(format!("{} {}", info.comm, info.pid));
+        self.title(&format!("{} {}", info.comm, info.pid));
         self.text(&info.cmdline, theme.dim);
         match &p.fds {
             Ok(u) => {
@@ -314,7 +314,7 @@ impl Builder<'_> {
 
     fn peer(&mut self, row: usize) {
         let Some(p) = self.snap.peers.get(row).cloned() else { return };
-        self.title(p.addr.to_string());
+        self.title(&p.addr.to_string());
         let snap = self.snap;
         self.processes(snap.processes_with(&p));
         self.states(&p.states);

@@ -19,8 +19,8 @@ fn top(at: usize, height: u16) -> usize {
 pub(super) fn overlay(app: &App, pen: &mut Pen<'_>, all: Rect) {
     let Some(Over::Sort(at)) = app.over else { return };
     let theme = app.theme;
-    let (w, h) = size(app, all);
-    let r = window(app, pen, all, w, h, "sort by");
+    let (wide, high) = size(app, all);
+    let r = window(app, pen, all, wide, high, "sort by");
     let first = app.sheet().view.sort.first();
     for (y, (i, c)) in (r.top()..r.bottom()).zip(app.sheet().columns().enumerate().skip(top(at, r.height))) {
         let mark = match first {
@@ -43,11 +43,11 @@ pub(super) fn overlay(app: &App, pen: &mut Pen<'_>, all: Rect) {
 /// The line of the list at a cell.
 pub(in crate::ui) fn line_at(app: &App, all: Rect, x: u16, y: u16) -> Option<usize> {
     let Some(Over::Sort(at)) = app.over else { return None };
-    let (w, h) = size(app, all);
-    let left = all.x + (all.width - w) / 2;
-    let above = all.y + (all.height - h) / 2 + 1;
-    let height = h.saturating_sub(1);
-    if x < left || x >= left + w || y < above || y >= above + height {
+    let (width, rows) = size(app, all);
+    let left = all.x + (all.width - width) / 2;
+    let above = all.y + (all.height - rows) / 2 + 1;
+    let height = rows.saturating_sub(1);
+    if x < left || x >= left + width || y < above || y >= above + height {
         return None;
     }
     let i = top(at, height) + usize::from(y - above);

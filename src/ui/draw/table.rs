@@ -3,17 +3,16 @@
 use super::super::app::App;
 use super::super::pen::{Pen, width};
 use super::super::sheet::{self, Brief, Sheet};
-use super::super::theme::Theme;
 use super::format as style_of;
-use crate::model::{Missing, Snapshot, State, StateCounts};
+use super::row::{owner, row};
+use crate::model::{Snapshot, State};
 use crate::query::fit::{Wish, fit};
 use crate::query::format::thousands as count;
-use crate::query::format::{Style as Format, cell, shorten_middle};
+use crate::query::format::{Style as Format, cell};
 use crate::query::group::Group;
 use crate::query::view::Line;
 use crate::query::{Align, Column, Kind, Value};
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 
 /// Columns left of the first cell: the edge, and the mark of a group.
 const INDENT: u16 = 3;
@@ -141,8 +140,8 @@ pub(super) fn body(app: &App, pen: &mut Pen<'_>, area: Rect) {
         let place = Rect::new(area.x, y, area.width, 1);
         let selected = i == sheet.cursor;
         match *line {
-            Line::Group(g) => group(app, snap, pen, place, g, &slots, &form),
-            Line::Row(r) => row(app, snap, pen, place, r as usize, &slots, &form),
+            Line::Group(g) => group(app, snap, pen, place, g, &slots, form),
+            Line::Row(r) => row(app, snap, pen, place, r as usize, &slots, form),
         }
         if selected {
             let keep = pen.buf.cell((place.x + 1, y)).map(|c| c.symbol().to_owned());
@@ -189,7 +188,7 @@ fn group(
     area: Rect,
     index: u32,
     slots: &[Slot],
-    form: &Format,
+    form: Format,
 ) {
     let theme = app.theme;
     let sheet = app.sheet();
@@ -207,10 +206,10 @@ fn group(
     for s in slots.iter().rev() {
         let text = match s.column.name {
             "recv_q" if totals && g.recv_q > 0 => {
-                cell(&Value::Uint(g.recv_q), Kind::Bytes, form).into_owned()
+                cell(&Value::Uint(g.recv_q), Kind::Bytes, &form).into_owned()
             }
             "send_q" if totals && g.send_q > 0 => {
-                cell(&Value::Uint(g.send_q), Kind::Bytes, form).into_owned()
+                cell(&Value::Uint(g.send_q), Kind::Bytes, &form).into_owned()
             }
             "rx" if totals => rate(g.rx, form),
             "tx" if totals => rate(g.tx, form),
@@ -242,7 +241,12 @@ fn group(
         None => theme.strong,
     };
     x = pen.put(x, y, room(x), &g.title, title_style);
-    let words = facts(g, brief, sheet, state);
+    let mut words = facts(g, brief, sheet, state);
+    if width(&words) > room(x + 2)
+        && let Some((short, _)) = words.split_once(" from ").or_else(|| words.split_once(" to "))
+    {
+        words.truncate(short.len());
+    }
     x = pen.put(x + 2, y, room(x + 2), &words, if state.is_some() { theme.strong } else { theme.dim });
     if let Some(note) = g.note
         && room(x + 2) > 8
@@ -251,9 +255,9 @@ fn group(
     }
 }
 
-fn rate(r: Option<f64>, form: &Format) -> String {
+fn rate(r: Option<f64>, form: Format) -> String {
     match r {
-        Some(r) if r >= 0.5 => cell(&Value::Float(r), Kind::BytesPerSec, form).into_owned(),
+        Some(r) if r >= 0.5 => cell(&Value::Float(r), Kind::BytesPerSec, &form).into_owned(),
         _ => String::new(),
     }
 }
@@ -292,172 +296,5 @@ fn facts(g: &Group, brief: Brief, sheet: &Sheet, state: Option<State>) -> String
                 .collect();
             if states.is_empty() { n } else { states.join(", ") }
         }
-    }
-}
-
-/// One row.
-fn row(app: &App, snap: &Snapshot, pen: &mut Pen<'_>, area: Rect, row: usize, slots: &[Slot], form: &Format) {
-    let theme = app.theme;
-    let y = area.y;
-    let sockets = app.sheet().kind == sheet::Kind::Sockets;
-    let gone = sockets && row >= snap.live;
-    let new = sockets && !gone && is_new(snap, row);
-    if gone {
-        pen.put(area.x + 1, y, 1, app.glyphs.gone, theme.faint);
-    } else if new {
-        pen.put(area.x + 1, y, 1, app.glyphs.new, theme.good);
-        pen.line(area, theme.fresh);
-    }
-    for s in slots {
-        let value = s.column.value(snap, row);
-        if s.bar > 0 {
-            gauge(app, snap, pen, s, row, &value, y, form);
-            continue;
-        }
-        if let Value::States(c) = &value {
-            states(app, pen, s, y, c);
-            continue;
-        }
-        let text = cell(&value, s.column.kind, form);
-        let style = if gone { theme.gone } else { cell_style(&theme, s.column, &value) };
-        if s.column.align == Align::Right {
-            pen.put_right(s.x + s.width, y, s.width, &text, style);
-        } else if s.column.kind == Kind::Endpoint && width(&text) > s.width {
-            let text = shorten_middle(&text, usize::from(s.width), form);
-            pen.put(s.x, y, s.width, &text, style);
-        } else if s.column.name == "owner" && !gone {
-            owner(pen, s, y, &text, style, theme.dim);
-        } else {
-            pen.put(s.x, y, s.width, &text, style);
-        }
-    }
-}
-
-/// A process: its name, and its pid less loud. Where both do not fit the name is cut.
-fn owner(pen: &mut Pen<'_>, s: &Slot, y: u16, text: &str, style: Style, dim: Style) {
-    let text = crate::model::text::escape(text);
-    let (name, pid) = text.split_at(name_end(&text));
-    let room = if width(&text) <= s.width { s.width } else { s.width.saturating_sub(width(pid)) };
-    let x = pen.put(s.x, y, room, name, style);
-    pen.put(x, y, (s.x + s.width).saturating_sub(x), pid, dim);
-}
-
-/// Where in `nginx 812 +4` the name ends: names have blanks too.
-fn name_end(text: &str) -> usize {
-    let mut end = text.len();
-    while let Some((head, tail)) = text[..end].rsplit_once(' ') {
-        let digits = tail.strip_prefix('+').unwrap_or(tail);
-        if head.is_empty() || digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-            break;
-        }
-        end = head.len();
-        if digits.len() == tail.len() {
-            break;
-        }
-    }
-    end
-}
-
-/// Seen first at this poll or the one before; not what was there when this program began.
-fn is_new(snap: &Snapshot, row: usize) -> bool {
-    let Some(f) = snap.facts.get(row).filter(|f| !f.older) else { return false };
-    let n = snap.history.len();
-    let since = snap.history.get(n.saturating_sub(2)).map_or(u64::MAX, |(at, _)| at.boot_ns);
-    f.first_seen_ns >= since
-}
-
-fn cell_style(theme: &Theme, c: &Column, v: &Value<'_>) -> Style {
-    match v {
-        Value::Missing(Missing::NotPermitted) => theme.warn,
-        Value::Missing(_) => theme.faint,
-        Value::State(s) => theme.state(*s),
-        _ => match c.name {
-            "fds_pct" | "accept_pct" => v.number().map_or(theme.text, |n| theme.pressure(n / 100.0)),
-            "owner" | "comm" if matches!(v, Value::Text(t) if t.starts_with("was ")) => theme.dim,
-            "comm" => theme.strong,
-            "proto" | "cmdline" | "user" | "service" | "age_s" | "fds_hard" => theme.dim,
-            "exposure" | "scope" => match v {
-                Value::Text(t) if t == "any" || t == "public" => theme.warn,
-                _ => theme.dim,
-            },
-            _ if c.align == Align::Right && v.number() == Some(0.0) => theme.faint,
-            _ => theme.text,
-        },
-    }
-}
-
-/// A share as a bar with its number: for an accept queue, how many of how many.
-fn gauge(
-    app: &App,
-    snap: &Snapshot,
-    pen: &mut Pen<'_>,
-    s: &Slot,
-    row: usize,
-    v: &Value<'_>,
-    y: u16,
-    form: &Format,
-) {
-    let theme = app.theme;
-    let number = s.width - s.bar;
-    let Some(pct) = v.number() else {
-        pen.put_right(s.x + s.width, y, s.width, "-", theme.faint);
-        return;
-    };
-    let share = pct / 100.0;
-    let mut style = theme.pressure(share);
-    let text = if s.column.name == "accept_pct" {
-        match snap.ports.get(row) {
-            Some(p) => {
-                let mark = if share >= 0.9 { app.glyphs.alarm } else { "" };
-                format!("{mark}{}/{}", count(p.recv_q), count(p.backlog))
-            }
-            None => String::new(),
-        }
-    } else {
-        let mark = if share >= 0.9 { app.glyphs.alarm } else { "" };
-        format!("{mark}{}", cell(v, Kind::Percent, form))
-    };
-    if share == 0.0 {
-        style = theme.faint;
-    }
-    let w = width(&text);
-    // A long pair of numbers takes of the bar's room.
-    let bar = s.bar.min(s.width.saturating_sub(w.max(number) + 1)).max(2);
-    pen.gauge(s.x, y, bar, share, style, theme.faint);
-    pen.put_right(s.x + s.width, y, s.width - bar, &text, style);
-}
-
-/// Counts by state, each in its colour: `LISTEN 2  ESTAB 40`.
-fn states(app: &App, pen: &mut Pen<'_>, s: &Slot, y: u16, c: &StateCounts) {
-    let (mut x, end) = (s.x, s.x + s.width);
-    if c.total() == 0 {
-        pen.put(x, y, s.width, "-", app.theme.faint);
-    }
-    let mut present: Vec<_> = c.present().collect();
-    // What needs a look comes first, then the most.
-    present.sort_by_key(|(st, n)| (*st != State::CloseWait, std::cmp::Reverse(*n)));
-    for (state, n) in present {
-        let name = short(state);
-        let text = count(u64::from(n));
-        let w = width(name) + 1 + width(&text);
-        if x + w > end {
-            pen.put(x.min(end - 1), y, 1, app.glyphs.cut, app.theme.faint);
-            break;
-        }
-        x = pen.put(x, y, end - x, name, app.theme.state(state));
-        x = pen.put(x + 1, y, end - x, &text, app.theme.text) + 2;
-    }
-}
-
-const fn short(s: State) -> &'static str {
-    match s {
-        State::Established => "ESTAB",
-        State::SynSent => "SYN_S",
-        State::SynRecv => "SYN_R",
-        State::FinWait1 => "FIN1",
-        State::FinWait2 => "FIN2",
-        State::TimeWait => "TIME_W",
-        State::CloseWait => "CLOSE_W",
-        other => other.name(),
     }
 }

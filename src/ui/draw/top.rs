@@ -4,7 +4,7 @@ use super::super::app::{App, Over};
 use super::super::pen::{Pen, width};
 use super::super::{hit, update};
 use crate::model::State;
-use crate::query::format::thousands as count;
+use crate::query::format::{percent, thousands as count};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Modifier;
 
@@ -64,7 +64,7 @@ pub(super) fn header(app: &App, pen: &mut Pen<'_>, area: Rect) {
     let mut right = area.right().saturating_sub(1);
     let mut put = |pen: &mut Pen<'_>, text: &str, style| {
         let w = width(text);
-        if right >= end + w + 1 {
+        if right > end + w {
             pen.put(right - w, y, w, text, style);
             right = right.saturating_sub(w + 2);
             return true;
@@ -88,7 +88,7 @@ pub(super) fn header(app: &App, pen: &mut Pen<'_>, area: Rect) {
         return;
     };
     let took = match s.sample.took_us {
-        us if us < 1_000 => format!("{:>3} µs", us),
+        us if us < 1_000 => format!("{us:>3} µs"),
         us => format!("{:>3} ms", us / 1_000),
     };
     let took = if app.glyphs.ascii { took.replace('µ', "u") } else { took };
@@ -178,7 +178,7 @@ fn worst_text(app: &App) -> Option<(String, f64)> {
     let name = &snap.sample.processes.get(row)?.info.comm;
     let name: String = crate::model::text::escape(name).chars().take(15).collect();
     let mark = if share >= 0.75 { app.glyphs.alarm } else { app.glyphs.dot };
-    Some((format!("{mark} {name} fds {:.0}%", share * 100.0), share))
+    Some((format!("{mark} {name} fds {}", percent(share * 100.0)), share))
 }
 
 /// Whether the strip has room for who is nearest to a limit.
@@ -213,7 +213,8 @@ pub(super) fn strip(app: &App, pen: &mut Pen<'_>, area: Rect) {
             if n == 0 { theme.faint } else { theme.strong },
         );
         if spot.trend > 0 {
-            pen.trend(x + 1, y, spot.trend, &values, style);
+            let flat = values.iter().all(|v| Some(v) == values.first());
+            pen.trend(x + 1, y, spot.trend, &values, if flat { theme.faint } else { style });
             x += 1 + spot.trend;
         }
         if s == State::CloseWait && rises(&values) {
