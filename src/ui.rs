@@ -25,7 +25,7 @@ mod update;
 
 pub use app::{App, Options};
 pub use draw::draw;
-pub use event::{Action, Effect, Event, Signal};
+pub use event::{Action, Effect, Event, Latest, Signal};
 pub use theme::Color;
 pub use update::update;
 
@@ -35,7 +35,7 @@ use std::sync::mpsc::Receiver;
 
 /// Runs the dashboard until it is quit, its input ends or a signal says so.
 ///
-/// It blocks for an event, takes all that are waiting (of several snapshots only the last), applies them, carries out
+/// It blocks for an event, takes all that are waiting, applies them, carries out
 /// the effects by `apply`, and draws once. Nothing is drawn without an event.
 pub fn run_loop<B: Backend>(
     terminal: &mut Terminal<B>,
@@ -52,11 +52,7 @@ pub fn run_loop<B: Backend>(
     while let Ok(first) = events.recv() {
         batch.push(first);
         batch.extend(events.try_iter());
-        let last_fresh = batch.iter().rposition(|e| matches!(e, Event::Fresh(_)));
-        for (i, event) in batch.drain(..).enumerate() {
-            if matches!(event, Event::Fresh(_)) && Some(i) != last_fresh {
-                continue;
-            }
+        for event in batch.drain(..) {
             for effect in app.handle(event) {
                 match effect {
                     Effect::Quit => {

@@ -13,7 +13,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Size;
 use sockscope::model::{Snapshot, State};
-use sockscope::ui::{App, Color, Effect, Event, Options, draw, run_loop, script};
+use sockscope::ui::{App, Color, Effect, Event, Latest, Options, draw, run_loop, script};
 use std::sync::{Arc, LazyLock, mpsc};
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ impl Screen {
         let mut s = Self { app: App::new(options), terminal: terminal(width, height) };
         s.app.resize(Size { width, height });
         for p in POLLS.iter() {
-            s.app.handle(Event::Fresh(Arc::clone(p)));
+            s.app.handle(Event::from(Arc::clone(p)));
         }
         s
     }
@@ -279,14 +279,14 @@ fn every_key_in_every_place_is_safe_without_and_with_data() {
 fn selection_follows_its_socket_and_pausing_holds_the_screen() {
     let mut s = Screen { app: App::new(Options::default()), terminal: terminal(120, 36) };
     s.app.resize(Size { width: 120, height: 36 });
-    s.app.handle(Event::Fresh(Arc::clone(&POLLS[0])));
+    s.app.handle(Event::from(Arc::clone(&POLLS[0])));
     s = s.press("ggggs").press("<esc>/60003<enter><end>");
     let chosen = |s: &str| s.lines().find(|l| l.starts_with('▌')).unwrap().to_owned();
     let (mut s, one) = s.text();
     assert!(chosen(&one).contains(":60003"), "{one}");
     s = s.press("<esc>");
     for p in &POLLS[1..4] {
-        s.app.handle(Event::Fresh(Arc::clone(p)));
+        s.app.handle(Event::from(Arc::clone(p)));
         let (again, text) = s.text();
         s = again;
         assert!(chosen(&text).contains(":60003"), "{text}");
@@ -295,7 +295,7 @@ fn selection_follows_its_socket_and_pausing_holds_the_screen() {
     let (mut s, held) = s.text();
     assert!(held.contains("paused"));
     for p in &POLLS[4..] {
-        s.app.handle(Event::Fresh(Arc::clone(p)));
+        s.app.handle(Event::from(Arc::clone(p)));
     }
     let (s, after) = s.text();
     assert!(after.contains("paused, 4 newer"), "{after}");
@@ -325,7 +325,7 @@ fn a_failed_poll_is_said_and_forgotten() {
     s.app.handle(Event::Failed("dump tcp: Operation not permitted".into()));
     let (mut s, text) = s.text();
     assert!(text.contains("last poll failed: dump tcp: Operation not permitted"), "{text}");
-    s.app.handle(Event::Fresh(Arc::clone(&POLLS[7])));
+    s.app.handle(Event::from(Arc::clone(&POLLS[7])));
     assert!(!s.show().contains("failed"));
 }
 
@@ -338,8 +338,11 @@ fn the_loop_ends_with_its_input_and_coalesces_snapshots() {
         Event::Input(Input::Key(script::key("ctrl-c"))),
     ] {
         let (tx, rx) = mpsc::channel();
+        let latest = Latest::default();
         for p in POLLS.iter() {
-            tx.send(Event::Fresh(Arc::clone(p))).unwrap();
+            if latest.put(Arc::clone(p)) {
+                tx.send(Event::Fresh(latest.clone())).unwrap();
+            }
         }
         for e in script::keys("++r") {
             tx.send(Event::Input(e)).unwrap();

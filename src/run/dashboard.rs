@@ -8,7 +8,7 @@ use crate::cli::args::ColorArg;
 use crate::cli::plan::ListPlan;
 use crate::model::Wants;
 use crate::ui::app::Color;
-use crate::ui::event::{Effect, Event, Signal};
+use crate::ui::event::{Effect, Event, Latest, Signal};
 use crate::ui::{App, Options, run_loop, terminal};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
@@ -31,9 +31,15 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
     // Opened before the terminal is taken, so that a refusal is a plain line.
     let source = super::open(backend, root.as_deref())?;
     let (failed, failure) = mpsc::channel();
+    let latest = Latest::default();
     let poller = Poller::start(source, Wants::default(), plan.interval, move |news| {
         let event = match news {
-            News::Fresh(snap) => Event::Fresh(snap),
+            News::Fresh(snap) => {
+                if !latest.put(snap) {
+                    return true;
+                }
+                Event::Fresh(latest.clone())
+            }
             News::Failed(why) => Event::Failed(why),
             News::Broken(why) => {
                 let _ = failed.send(why);

@@ -1,7 +1,6 @@
 //! The collecting thread: samples, steps the engine, hands over the newest snapshot.
 //!
-//! The thread that draws never waits for it. What it makes goes into one slot in which a newer snapshot replaces one
-//! that nobody has taken, so a terminal that stands still costs no memory.
+//! The thread that draws never waits for it.
 
 use crate::collect::Source;
 use crate::derive::Engine;
@@ -14,35 +13,13 @@ use std::time::{Duration, Instant};
 
 /// What the poller tells.
 #[derive(Debug)]
-pub enum News {
+pub(super) enum News {
     /// A new snapshot.
     Fresh(Arc<Snapshot>),
     /// A poll failed; the next is tried after the interval.
     Failed(String),
     /// The thread has ended by a fault of this program.
     Broken(String),
-}
-
-/// A place for one value: latest wins.
-#[derive(Debug)]
-pub struct Slot<T>(Mutex<Option<T>>);
-
-impl<T> Default for Slot<T> {
-    fn default() -> Self {
-        Self(Mutex::new(None))
-    }
-}
-
-impl<T> Slot<T> {
-    /// Puts a value in; whether the place was empty.
-    pub fn put(&self, value: T) -> bool {
-        lock(&self.0).replace(value).is_none()
-    }
-
-    /// Takes the value out.
-    pub fn take(&self) -> Option<T> {
-        lock(&self.0).take()
-    }
 }
 
 /// A lock that a panicking thread held is still a lock: what it guards here is whole at any moment.
@@ -63,12 +40,11 @@ struct Control {
 struct Shared {
     control: Mutex<Control>,
     changed: Condvar,
-    slot: Slot<Arc<Snapshot>>,
 }
 
 /// A running collecting thread.
 #[derive(Debug)]
-pub struct Poller {
+pub(super) struct Poller {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -76,7 +52,7 @@ pub struct Poller {
 impl Poller {
     /// Starts it. The first snapshot is made without looking for owners, so that sockets are on the screen at once;
     /// the second follows immediately. `tell` is called on the collecting thread and says whether to go on.
-    pub fn start(
+    pub(super) fn start(
         mut source: Box<dyn Source>,
         wants: Wants,
         interval: Duration,
@@ -85,7 +61,6 @@ impl Poller {
         let shared = Arc::new(Shared {
             control: Mutex::new(Control { wants, interval, now: true, stop: false }),
             changed: Condvar::new(),
-            slot: Slot::default(),
         });
         let inner = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("poller".into()).spawn(move || {
@@ -97,13 +72,8 @@ impl Poller {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// The newest snapshot nobody has taken yet.
-    pub fn take(&self) -> Option<Arc<Snapshot>> {
-        self.shared.slot.take()
-    }
-
     /// Asks for other things; polls at once when that is a change.
-    pub fn set_wants(&self, wants: Wants) {
+    pub(super) fn set_wants(&self, wants: Wants) {
         self.change(|c| {
             if c.wants != wants {
                 c.wants = wants;
@@ -113,12 +83,12 @@ impl Poller {
     }
 
     /// Changes the time between two polls.
-    pub fn set_interval(&self, interval: Duration) {
+    pub(super) fn set_interval(&self, interval: Duration) {
         self.change(|c| c.interval = interval);
     }
 
     /// Polls at once.
-    pub fn refresh(&self) {
+    pub(super) fn refresh(&self) {
         self.change(|c| c.now = true);
     }
 

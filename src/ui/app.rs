@@ -205,13 +205,15 @@ impl App {
     pub fn handle(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = match event {
             Event::Input(input) => self.input(input),
-            Event::Fresh(s) => {
-                self.failed = None;
-                if self.paused && self.snapshot.is_some() {
-                    self.missed += 1;
-                    self.newer = Some(s);
-                } else {
-                    self.show(s);
+            Event::Fresh(latest) => {
+                if let Some(s) = latest.take() {
+                    self.failed = None;
+                    if self.paused && self.snapshot.is_some() {
+                        self.missed += 1;
+                        self.newer = Some(s);
+                    } else {
+                        self.show(s);
+                    }
                 }
                 vec![]
             }

@@ -1,16 +1,41 @@
 //! What comes in, what is to be done, and what goes out.
 
 use crate::model::{Snapshot, Wants};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+/// A place for one snapshot in which a newer one replaces one that nobody has taken: a terminal that stands still
+/// holds up nothing and costs no memory.
+#[derive(Clone, Debug, Default)]
+pub struct Latest(Arc<Mutex<Option<Arc<Snapshot>>>>);
+
+impl Latest {
+    /// Puts a snapshot in; whether the place was empty, so that somebody must be told.
+    pub fn put(&self, snapshot: Arc<Snapshot>) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(snapshot).is_none()
+    }
+
+    /// Takes the snapshot out.
+    pub fn take(&self) -> Option<Arc<Snapshot>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl From<Arc<Snapshot>> for Event {
+    fn from(snapshot: Arc<Snapshot>) -> Self {
+        let latest = Latest::default();
+        latest.put(snapshot);
+        Self::Fresh(latest)
+    }
+}
 
 /// Everything the dashboard can be told, in one queue.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A key, the mouse, a paste, a new size.
     Input(crossterm::event::Event),
-    /// A poll has been made into a snapshot.
-    Fresh(Arc<Snapshot>),
+    /// A newer snapshot lies here, unless it was taken already.
+    Fresh(Latest),
     /// A poll failed; the line says what was tried and why it failed.
     Failed(String),
     /// The system asks for something.
