@@ -48,6 +48,10 @@ pub(super) fn pane(app: &App, pen: &mut Pen<'_>, area: Rect, beside: bool) {
         inner.width = inner.width.saturating_sub(2);
     }
     let all = lines(app, area.width);
+    if beside && all.len() > usize::from(inner.height) {
+        // The last line says where one is.
+        inner.height = inner.height.saturating_sub(1);
+    }
     let most = all.len().saturating_sub(usize::from(inner.height));
     let top = app.details_top.min(most);
     for (y, line) in (inner.top()..inner.bottom()).zip(all.iter().skip(top)) {

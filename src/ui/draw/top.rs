@@ -293,6 +293,12 @@ pub(super) fn filter(app: &App, pen: &mut Pen<'_>, area: Rect) -> Option<Positio
         theme.accent
     };
     pen.put(x, y, room, &sheet.text[skip..], style);
+    if let Some(e) = &sheet.error {
+        let at = |byte: usize| sheet.text.get(skip..byte.min(sheet.text.len())).map_or(0, width);
+        let (from, to) = (at(e.span.start).min(room), at(e.span.end).min(room));
+        let bad = theme.bad.add_modifier(Modifier::UNDERLINED);
+        pen.line(Rect::new(x + from, y, to.saturating_sub(from), 1), bad);
+    }
     typing.map(|c| {
         let before = sheet.text.get(skip..c).map_or(0, width);
         Position::new((x + before).min(area.right().saturating_sub(1)), y)
@@ -319,27 +325,24 @@ pub(super) fn error(app: &App, pen: &mut Pen<'_>, area: Rect) {
     let skip = shift(app, area.width.saturating_sub(4));
     let at = |byte: usize| sheet.text.get(skip..byte.min(sheet.text.len())).map_or(0, width);
     let (from, to) = (at(e.span.start), at(e.span.end));
-    let mut text = e.message.clone();
-    if let Some(hint) = &e.hint {
-        text.push_str("; ");
-        text.push_str(hint);
-    }
     let end = area.right().saturating_sub(1);
     let x = (area.x + 3 + from).min(end.saturating_sub(1));
     let marks = "^".repeat(usize::from((to.saturating_sub(from)).max(1)));
     let after = pen.put(x, area.y, end.saturating_sub(x), &marks, theme.bad);
-    let w = width(&text);
-    if after + 1 + w <= end {
-        pen.put(after + 1, area.y, w, &text, theme.warn);
-    } else if x > area.x + w + 2 {
-        pen.put(x - w - 1, area.y, w, &text, theme.warn);
-    } else {
-        // No room beside the mark: the words matter more.
-        pen.put(area.x + 1, area.y, end.saturating_sub(area.x + 1), &text, theme.warn);
-        if after + 1 < end && from < 3 {
-            pen.put(x, area.y, to.saturating_sub(from).max(1), &marks, theme.bad);
-            let x = after + 1;
-            pen.put(x, area.y, end - x, &text, theme.warn);
+    // With the hint where it fits, right of the marks or left of them; without room for either over them, since the
+    // words matter more and the place is marked in the filter itself.
+    let full = e.hint.as_ref().map(|h| format!("{}; {h}", e.message));
+    for text in full.iter().chain([&e.message]) {
+        let w = width(text);
+        if after + 1 + w <= end {
+            pen.put(after + 1, area.y, w, text, theme.warn);
+            return;
+        }
+        if x > area.x + w + 2 {
+            pen.put(x - w - 1, area.y, w, text, theme.warn);
+            return;
         }
     }
+    let x = if from < 8 { after + 1 } else { area.x + 1 };
+    pen.put(x, area.y, end.saturating_sub(x), &e.message, theme.warn);
 }
