@@ -57,6 +57,9 @@ pub(super) fn header(app: &App, pen: &mut Pen<'_>, area: Rect) {
         pen.put(x, y, w, &number, if i == app.active { theme.tab } else { theme.faint.patch(on) });
         if w > 2 {
             pen.put(x + 2, y, w - 2, title, style);
+            if i == app.active {
+                pen.line(Rect::new(x, y, (2 + width(title)).min(w), 1), theme.tab);
+            }
         }
         end = x + w;
     }
