@@ -5,6 +5,7 @@
 //! the program exists for: the published codecs refuse attributes shorter than they know, allocate for each attribute,
 //! and know few families.
 
+mod bytecode;
 mod dump;
 mod inet;
 mod links;
@@ -16,6 +17,7 @@ use crate::model::{Backend, BackendInfo, FaultKind, Namespace, Proto, Sample, Wa
 use dump::{Conversation, DumpError};
 use rustc_hash::FxHashSet;
 use rustix::net::netlink::SOCK_DIAG;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -96,7 +98,18 @@ impl NetlinkSource {
         if states == 0 || !sample.wants.protos.has(table.proto) {
             return;
         }
-        let ask = wire::Request::inet(table.family, table.protocol, sample.wants.attrs.0, states);
+        let mut ask = wire::Request::inet(table.family, table.protocol, sample.wants.attrs.0, states);
+        let none = BTreeMap::new();
+        let interfaces = self.namespaces.first().map_or(&none, |n| &n.interfaces);
+        let program = sample
+            .wants
+            .prefilter
+            .as_ref()
+            .and_then(|p| bytecode::compile(p, &bytecode::Machine(interfaces)));
+        let mut filtered = program.is_some();
+        if let Some(program) = program {
+            ask.filter(&program);
+        }
         let (sockets, attrs) = (sample.sockets.len(), sample.attrs.len());
         for attempt in 0..=RETRIES {
             sample.sockets.truncate(sockets);
@@ -112,6 +125,11 @@ impl NetlinkSource {
                     sample.faults.add(FaultKind::Interrupted, &subject, "");
                 }
                 Err(DumpError::Lost) if !last => {}
+                // A kernel that does not know an operation, or a mark without the capability: read it all then.
+                Err(e) if filtered && e.is_refused() => {
+                    filtered = false;
+                    ask = wire::Request::inet(table.family, table.protocol, sample.wants.attrs.0, states);
+                }
                 Err(e) => {
                     let kind = match e {
                         DumpError::Lost => FaultKind::Lost,
@@ -153,3 +171,6 @@ impl Source for NetlinkSource {
         Ok(sample)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,6 +43,14 @@ impl DumpError {
     }
 }
 
+impl DumpError {
+    /// Whether the kernel did not like how it was asked.
+    pub(super) fn is_refused(&self) -> bool {
+        let refusals = [Errno::INVAL, Errno::PERM, Errno::OPNOTSUPP];
+        matches!(self, Self::Io(e) if Errno::from_io_error(e).is_some_and(|e| refusals.contains(&e)))
+    }
+}
+
 /// A message that makes no sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;

@@ -1,5 +1,6 @@
 //! Messages as they lie in memory (`include/uapi/linux/{netlink,inet_diag,sock_diag}.h`).
 
+use crate::model::attr;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `NLMSG_NOOP`, `NLMSG_ERROR`, `NLMSG_DONE`, `NLMSG_OVERRUN`.
@@ -9,6 +10,8 @@ pub(super) const DONE: u16 = 3;
 pub(super) const OVERRUN: u16 = 4;
 /// `SOCK_DIAG_BY_FAMILY`.
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
+/// `INET_DIAG_REQ_BYTECODE`.
+const REQ_BYTECODE: u16 = 1;
 /// `RTM_GETLINK`.
 const RTM_GETLINK: u16 = 18;
 /// `NLM_F_REQUEST | NLM_F_DUMP`.
@@ -96,6 +99,13 @@ impl Request {
         let len = (size_of::<Header>() + body.len()) as u32;
         let head = Header { len, kind, flags: REQUEST_DUMP, seq: 0, pid: 0 };
         Self { bytes: [head.as_bytes(), body].concat() }
+    }
+
+    /// Adds a program for the kernel to filter with (`INET_DIAG_REQ_BYTECODE`).
+    pub(super) fn filter(&mut self, program: &[u8]) {
+        attr::push(&mut self.bytes, REQ_BYTECODE, program);
+        let len = self.bytes.len() as u32;
+        self.bytes[..4].copy_from_slice(&len.to_ne_bytes());
     }
 
     /// The bytes to send under this sequence number.
