@@ -2,10 +2,13 @@
 
 mod direction;
 mod engine;
+mod gone;
+mod identity;
 mod owners;
 mod peers;
 mod ports;
 mod processes;
+mod scope;
 mod trend;
 
 pub use engine::Engine;

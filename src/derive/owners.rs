@@ -1,32 +1,50 @@
-//! Which processes hold which sockets.
+//! Which processes hold which sockets, and why nobody is known to.
 
-use crate::model::{Missing, Process, Sample, Socket, State};
+use crate::model::{FaultKind, Missing, Owner, Process, Sample, Socket, State};
 
-/// For each live socket the range of its owners in `sample.owners`, empty where there is none.
-///
-/// Owners come sorted by inode; the sockets' inodes are sorted too, and both lists are walked once.
-pub(super) fn join(sample: &Sample, ranges: &mut Vec<(u32, u32)>) {
-    ranges.clear();
-    ranges.resize(sample.sockets.len(), (0, 0));
-    let owners = &sample.owners;
-    if owners.is_empty() {
-        return;
+/// Finds the owners of sockets in the list sorted by inode.
+#[derive(Debug)]
+pub(super) struct Finder<'a> {
+    owners: &'a [Owner],
+    last: usize,
+}
+
+impl<'a> Finder<'a> {
+    /// In this list.
+    pub(super) const fn new(owners: &'a [Owner]) -> Self {
+        Self { owners, last: 0 }
     }
-    let mut inodes: Vec<(u64, u32)> = sample
-        .sockets
-        .iter()
-        .enumerate()
-        .filter(|(_, s)| s.inode != 0)
-        .map(|(row, s)| (s.inode, row as u32))
-        .collect();
-    inodes.sort_unstable();
-    let mut at = 0;
-    for (inode, row) in inodes {
-        while at < owners.len() && owners[at].inode < inode {
-            at += 1;
+
+    /// The range of the owners of an inode. `hint` is where they began in the list before; close to that, or to where
+    /// the last was found, they mostly are, so the search gallops from there.
+    pub(super) fn range(&mut self, inode: u64, hint: Option<u32>) -> (u32, u32) {
+        if inode == 0 || self.owners.is_empty() {
+            return (0, 0);
         }
-        let end = at + owners[at..].iter().take_while(|o| o.inode == inode).count();
-        ranges[row as usize] = (at as u32, end as u32);
+        let from = hint.filter(|h| *h > 0).map_or(self.last, |h| h as usize).min(self.owners.len() - 1);
+        let (mut low, mut high);
+        let mut step = 1;
+        if self.owners[from].inode < inode {
+            // Everything up to `low` is smaller.
+            (low, high) = (from + 1, from + 1);
+            while high < self.owners.len() && self.owners[high].inode < inode {
+                low = high + 1;
+                high = (high + step).min(self.owners.len());
+                step *= 2;
+            }
+        } else {
+            // Nothing from `high` on is smaller.
+            (low, high) = (from, from);
+            while low > 0 && self.owners[low - 1].inode >= inode {
+                high = low - 1;
+                low = low.saturating_sub(step);
+                step *= 2;
+            }
+        }
+        let begin = low + self.owners[low..high.max(low)].partition_point(|o| o.inode < inode);
+        let end = begin + self.owners[begin..].iter().take_while(|o| o.inode == inode).count();
+        self.last = begin;
+        if begin == end { (0, 0) } else { (begin as u32, end as u32) }
     }
 }
 
@@ -35,32 +53,35 @@ pub(super) fn join(sample: &Sample, ranges: &mut Vec<(u32, u32)>) {
 pub(super) struct Excuse {
     read: bool,
     pending: bool,
+    deferred: bool,
     refused: bool,
 }
 
 impl Excuse {
-    /// `first`: this is the first sample, which does without owners to be quick.
-    pub(super) fn new(sample: &Sample, first: bool) -> Self {
+    /// `pending`: they are not read yet, but will be.
+    pub(super) fn new(sample: &Sample, pending: bool) -> Self {
         let refused = |p: &Process| p.fds_hidden == Some(Missing::NotPermitted);
-        Self { read: sample.wants.owners, pending: first, refused: sample.processes.iter().any(refused) }
+        Self {
+            read: sample.wants.owners,
+            pending,
+            deferred: sample.faults.count(FaultKind::Deferred) > 0,
+            refused: sample.processes.iter().any(refused),
+        }
     }
 
     /// Why this socket has none.
-    pub(super) fn of(&self, s: &Socket) -> Missing {
+    pub(super) const fn of(&self, s: &Socket) -> Missing {
         match s.state {
             State::TimeWait => Missing::TimeWait,
-            State::SynRecv => Missing::Handshake,
-            _ if s.inode == 0 => match s.state {
-                State::Established | State::CloseWait => Missing::AcceptQueue,
-                _ => Missing::Orphan,
-            },
-            _ if !self.read => {
-                if self.pending {
-                    Missing::Pending
-                } else {
-                    Missing::NotRead
-                }
+            State::SynRecv if s.inode == 0 => Missing::Handshake,
+            _ if s.inode == 0 && !s.proto.has_tcp_states() => Missing::NotReported,
+            State::Established | State::CloseWait if s.inode == 0 => Missing::AcceptQueue,
+            State::FinWait1 | State::FinWait2 | State::LastAck | State::Closing if s.inode == 0 => {
+                Missing::Orphan
             }
+            _ if !self.read && self.pending => Missing::Pending,
+            _ if !self.read => Missing::NotRead,
+            _ if self.deferred => Missing::Pending,
             _ if self.refused => Missing::NotPermitted,
             _ => Missing::NoVisibleProcess,
         }

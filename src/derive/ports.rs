@@ -1,63 +1,109 @@
-//! One row a served endpoint.
+//! One row a served endpoint, and which end began each connection.
 
 use super::direction::Served;
-use super::peers::{NONE, Peers};
-use crate::model::snapshot::{Port, SocketFacts};
-use crate::model::{Addr, Endpoint, Proto, Sample, State, StateCounts};
-use rustc_hash::FxHashMap;
+use super::peers::{NONE, Peers, add};
+use super::scope::Scope;
+use crate::model::snapshot::{Direction, Port, Rates, SocketFacts};
+use crate::model::{Endpoint, Proto, Sample, Socket, State, StateCounts};
 
-/// Collects the served endpoints of the live sockets, in the order of protocol, port and address.
-pub(super) fn served(sample: &Sample, facts: &[SocketFacts]) -> (Vec<Port>, Served) {
-    type Key = (Proto, u16, Addr, u16, u32, State);
-    let mut at: FxHashMap<Key, usize> = FxHashMap::default();
-    let mut ports: Vec<Port> = Vec::new();
-    for (row, s) in sample.sockets.iter().enumerate().filter(|(_, s)| s.serves() && s.proto.is_inet()) {
-        let key = (s.proto, s.local.port, s.local.addr, s.id.netns, s.iface, s.state);
-        let i = *at.entry(key).or_insert_with(|| {
-            ports.push(Port {
-                netns: s.id.netns,
-                proto: s.proto,
-                state: s.state,
-                local: s.local,
-                iface: s.iface,
-                sockets: Vec::new(),
-                clients: Vec::new(),
-                hosts: 0,
-                states: StateCounts::default(),
-                recv_q: 0,
-                backlog: 0,
-                drops: None,
-                processes: Vec::new(),
-                scope: s.local.addr.scope(),
-                rx: None,
-                tx: None,
-            });
-            ports.len() - 1
-        });
-        let p = &mut ports[i];
-        p.sockets.push(row as u32);
-        p.recv_q += u64::from(s.recv_q);
-        if s.is_listener() {
-            p.backlog += u64::from(s.send_q);
+/// Collects the served endpoints of the live sockets, in the order of protocol, port and address, with their
+/// connections; tells of every connection which end began it.
+pub(super) fn collect(
+    sample: &Sample,
+    facts: &mut [SocketFacts],
+    rates: &[Rates],
+    peers: &Peers,
+    scope: &Scope,
+) -> Vec<Port> {
+    let (mut ports, only6) = endpoints(sample, facts);
+    let served = Served::new(&ports);
+    for (row, s) in sample.sockets.iter().enumerate() {
+        if !has_ports(s.proto) || !has_peer(&s.remote) || s.serves() {
+            facts[row].direction = Direction::None;
+            continue;
         }
-        if let Some(d) = sample.attrs_of(s).drops() {
-            p.drops = Some(p.drops.unwrap_or(0) + u64::from(d));
+        let port = if s.state == State::SynSent { None } else { served.by(s, &ports, &only6) };
+        let f = &mut facts[row];
+        f.direction = match port {
+            Some(_) => Direction::In,
+            None if s.state == State::SynSent => Direction::Out,
+            None if s.state == State::SynRecv => Direction::In,
+            // What was accepted stays accepted when its listener is gone, or is not read now.
+            None if f.direction == Direction::In || !scope.shows_listeners(s.proto) => f.direction,
+            None => Direction::Out,
+        };
+        if let Some(p) = port {
+            let p = &mut ports[p as usize];
+            p.clients.push(row as u32);
+            p.states.add(s.state);
+            if let Some(r) = rates.get(row) {
+                add(&mut p.rx, r.rx);
+                add(&mut p.tx, r.tx);
+            }
         }
-        let (a, b) = facts[row].owners;
-        p.processes.extend(sample.owners[a as usize..b as usize].iter().map(|o| o.process));
     }
-    ports.sort_by_key(|p| (p.proto, p.local.port, p.local.addr, p.netns, p.iface));
-    let mut served = Served::default();
-    for (i, p) in ports.iter_mut().enumerate() {
+    count_hosts(&mut ports, peers);
+    ports
+}
+
+/// The rows without their connections; beside each, whether it takes IPv6 only.
+fn endpoints(sample: &Sample, facts: &[SocketFacts]) -> (Vec<Port>, Vec<bool>) {
+    let key = |s: &Socket| (s.proto, s.local.port, s.local.addr, s.id.netns, s.iface, s.state);
+    let mut serving: Vec<u32> = (0u32..)
+        .zip(&sample.sockets)
+        .filter(|(_, s)| s.serves() && s.proto.is_inet())
+        .map(|(row, _)| row)
+        .collect();
+    serving.sort_by_key(|r| key(&sample.sockets[*r as usize]));
+    let mut ports: Vec<Port> = Vec::new();
+    let mut only6 = Vec::new();
+    for same in
+        serving.chunk_by(|a, b| key(&sample.sockets[*a as usize]) == key(&sample.sockets[*b as usize]))
+    {
+        let s = &sample.sockets[same[0] as usize];
+        let mut p = Port {
+            netns: s.id.netns,
+            proto: s.proto,
+            state: s.state,
+            local: s.local,
+            iface: s.iface,
+            sockets: same.to_vec(),
+            clients: Vec::new(),
+            hosts: 0,
+            states: StateCounts::default(),
+            recv_q: 0,
+            backlog: 0,
+            drops: None,
+            processes: Vec::new(),
+            scope: s.local.addr.scope(),
+            rx: None,
+            tx: None,
+        };
+        let mut only = true;
+        for row in same {
+            let s = &sample.sockets[*row as usize];
+            let attrs = sample.attrs_of(s);
+            only &= attrs.v6only() == Some(true);
+            p.recv_q += u64::from(s.recv_q);
+            if s.is_listener() {
+                p.backlog += u64::from(s.send_q);
+            }
+            if let Some(d) = attrs.drops() {
+                p.drops = Some(p.drops.unwrap_or(0) + u64::from(d));
+            }
+            let (a, b) = facts[*row as usize].owners;
+            p.processes.extend(sample.owners[a as usize..b as usize].iter().map(|o| o.process));
+        }
         p.processes.sort_unstable();
         p.processes.dedup();
-        served.add(p.netns, p.proto, p.local, i as u32);
+        ports.push(p);
+        only6.push(only);
     }
-    (ports, served)
+    (ports, only6)
 }
 
 /// Counts the distinct remote addresses of each row's clients.
-pub(super) fn count_hosts(ports: &mut [Port], peers: &Peers) {
+fn count_hosts(ports: &mut [Port], peers: &Peers) {
     let mut last = vec![NONE; peers.count as usize];
     for (i, p) in ports.iter_mut().enumerate() {
         for r in &p.clients {
@@ -73,4 +119,9 @@ pub(super) fn count_hosts(ports: &mut [Port], peers: &Peers) {
 /// Whether this is a connection: it has a far end.
 pub(super) fn has_peer(remote: &Endpoint) -> bool {
     remote.port != 0 && !remote.addr.is_any()
+}
+
+/// Whether the numbers beside the addresses are ports: with raw sockets they are protocols.
+const fn has_ports(p: Proto) -> bool {
+    p.is_inet() && !matches!(p, Proto::Raw | Proto::Icmp)
 }

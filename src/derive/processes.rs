@@ -2,48 +2,75 @@
 
 use super::{peers::add, trend};
 use crate::model::snapshot::{ProcessFacts, Rates, SocketFacts};
-use crate::model::{Sample, Snapshot};
+use crate::model::{Process, Sample};
 use rustc_hash::FxHashMap;
 
 /// Readings of open descriptors that are kept.
 const HISTORY: usize = 60;
 
-/// One row a process, and the rows of the sockets of each.
-pub(super) fn collect(
-    sample: &Sample,
-    facts: &[SocketFacts],
-    rates: &[Rates],
-    before: Option<&Snapshot>,
-) -> (Vec<ProcessFacts>, Vec<u32>) {
-    let past: FxHashMap<(u32, u64), usize> = before.map_or_else(FxHashMap::default, |b| {
-        b.sample.processes.iter().enumerate().map(|(i, p)| ((p.info.pid, p.info.start_ns), i)).collect()
-    });
-    let mut out: Vec<ProcessFacts> = sample
-        .processes
-        .iter()
-        .map(|p| {
-            let old = past.get(&(p.info.pid, p.info.start_ns)).and_then(|i| before.map(|b| &b.processes[*i]));
-            let mut history = old.map(|o| o.fd_history.clone()).unwrap_or_default();
-            if let Ok(fds) = &p.fds {
-                if history.len() == HISTORY {
-                    history.remove(0);
-                }
-                history.push((sample.at.boot_ns, fds.open));
+/// What is remembered of processes, by pid and start: a pid alone is given out again.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    poll: u64,
+    known: FxHashMap<(u32, u64), Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    first_seen_ns: u64,
+    /// The poll it was last there.
+    poll: u64,
+    /// Open descriptors at the last polls, oldest first.
+    history: Vec<(u64, u32)>,
+}
+
+impl Memory {
+    /// One row a process, and the rows of the sockets of each.
+    pub(super) fn collect(
+        &mut self,
+        sample: &Sample,
+        facts: &[SocketFacts],
+        rates: &[Rates],
+    ) -> (Vec<ProcessFacts>, Vec<u32>) {
+        self.poll += 1;
+        let mut out: Vec<ProcessFacts> =
+            sample.processes.iter().map(|p| self.meet(p, sample.at.boot_ns)).collect();
+        // A poll that did not ask for processes says nothing of who is gone.
+        if sample.wants.processes && self.known.len() > out.len() {
+            let poll = self.poll;
+            self.known.retain(|_, k| k.poll == poll);
+        }
+        let rows = share_out(sample, facts, rates, &mut out);
+        (out, rows)
+    }
+
+    fn meet(&mut self, p: &Process, now: u64) -> ProcessFacts {
+        let fresh = || Known { first_seen_ns: now, poll: 0, history: Vec::new() };
+        let k = self.known.entry((p.info.pid, p.info.start_ns)).or_insert_with(fresh);
+        k.poll = self.poll;
+        if let Ok(fds) = &p.fds {
+            if k.history.len() == HISTORY {
+                k.history.remove(0);
             }
-            ProcessFacts {
-                fds_per_min: trend::per_minute(&history),
-                fd_history: history,
-                first_seen_ns: old.map_or(sample.at.boot_ns, |o| o.first_seen_ns),
-                ..ProcessFacts::default()
-            }
-        })
-        .collect();
+            k.history.push((now, fds.open));
+        }
+        ProcessFacts {
+            fds_per_min: trend::per_minute(&k.history),
+            fd_history: k.history.clone(),
+            first_seen_ns: k.first_seen_ns,
+            ..ProcessFacts::default()
+        }
+    }
+}
+
+/// Gives each process its sockets, and counts them. Returns the rows, process by process.
+fn share_out(sample: &Sample, facts: &[SocketFacts], rates: &[Rates], out: &mut [ProcessFacts]) -> Vec<u32> {
     // A counting sort of (process, row): how many each has, where each begins, then the rows.
     for f in facts {
         each(sample, f, |p| out[p].sockets.1 += 1);
     }
     let mut total = 0;
-    for p in &mut out {
+    for p in &mut *out {
         let n = p.sockets.1;
         p.sockets = (total, total);
         total += n;
@@ -63,7 +90,7 @@ pub(super) fn collect(
             }
         });
     }
-    (out, rows)
+    rows
 }
 
 /// Calls with each process that owns the socket, once.

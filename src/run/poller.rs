@@ -111,7 +111,7 @@ impl Drop for Poller {
 }
 
 fn poll(shared: &Shared, source: &mut dyn Source, tell: &mut dyn FnMut(News) -> bool) {
-    let mut engine = Engine::new();
+    let mut engine = Engine::new().owners_follow();
     let mut started: Option<Instant> = None;
     let mut first = true;
     loop {

@@ -74,7 +74,7 @@ impl Scene {
                     Proto::parse(word).ok_or_else(|| format!("`{word}` begins no line of a scene"))?;
                 let state = State::parse(arg(0)?).ok_or_else(|| format!("no state `{}`", rest[0].plain))?;
                 let local = endpoint(arg(1)?)?;
-                let with_peer = rest.get(2).is_some_and(|w| w.value.is_none());
+                let with_peer = rest.get(2).is_some_and(|w| w.value.is_none() && w.plain.contains(':'));
                 let remote = if with_peer { endpoint(arg(2)?)? } else { Endpoint::default() };
                 let mut s = Line::new(proto, state, local, remote);
                 if arg(1)?.starts_with('[') {

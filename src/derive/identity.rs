@@ -1,0 +1,111 @@
+//! Which row of the poll before a row is: by the kernel's identity, never by place.
+//!
+//! Place helps all the same: the kernel tells its tables in nearly the same order every time, so the two lists
+//! are walked side by side and only what does not fit is looked up.
+
+use crate::model::{Namespace, Sample, Snapshot, SocketId};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// In place of a row: there was none.
+pub(super) const NONE: u32 = u32::MAX;
+/// How far ahead a row is looked for before it is left for later.
+const AHEAD: usize = 16;
+
+/// The rows of two polls side by side.
+#[derive(Debug)]
+pub(super) struct Pairs {
+    /// Beside each live row the row it was before ([`NONE`]: it was not there); that can be one that had closed.
+    pub was: Vec<u32>,
+    /// Beside each row of the snapshot before: whether it is here.
+    pub here: Vec<bool>,
+}
+
+/// Pairs the rows of `sample` with those of `before`. A socket that stands in the sample twice (it moved while its table
+/// was read) stands there once afterwards.
+pub(super) fn pair(before: Option<&Snapshot>, sample: &mut Sample) -> Pairs {
+    let moved = before.and_then(|b| renumbered(&b.sample.namespaces, &sample.namespaces));
+    let then = |row: usize| before.and_then(|b| id_now(&moved, b.sockets().get(row)?.id));
+    let live = before.map_or(0, |b| b.live);
+    let mut was = vec![NONE; sample.sockets.len()];
+    let mut here = vec![false; before.map_or(0, |b| b.sockets().len())];
+    let mut loose = Vec::new();
+    let mut next = 0;
+    for (row, s) in sample.sockets.iter().enumerate() {
+        match (next..live.min(next + AHEAD)).find(|old| then(*old) == Some(s.id)) {
+            Some(old) => {
+                (was[row], here[old]) = (old as u32, true);
+                next = old + 1;
+            }
+            None => loose.push(row as u32),
+        }
+    }
+    if loose.is_empty() {
+        return Pairs { was, here };
+    }
+
+    let pool: FxHashMap<SocketId, u32> =
+        (0..here.len()).filter(|old| !here[*old]).filter_map(|old| Some((then(old)?, old as u32))).collect();
+    let mut taken = rows_like(&loose, &was, sample);
+    let mut twice = Vec::new();
+    for row in loose {
+        let id = &mut sample.sockets[row as usize].id;
+        if !taken.insert(*id) {
+            if id.kernel_cookie().is_some() {
+                twice.push(row as usize);
+                continue;
+            }
+            // Made up from what two sockets have in common: told apart by the order they come in.
+            while !taken.insert(*id) {
+                id.cookie = id.cookie.wrapping_add(1) | SocketId::MADE_UP;
+            }
+        }
+        if let Some(old) = pool.get(id) {
+            (was[row as usize], here[*old as usize]) = (*old, true);
+        }
+    }
+    if !twice.is_empty() {
+        remove(&mut sample.sockets, &twice);
+        remove(&mut was, &twice);
+    }
+    Pairs { was, here }
+}
+
+/// Identities that paired rows share with loose ones.
+fn rows_like(loose: &[u32], was: &[u32], sample: &Sample) -> FxHashSet<SocketId> {
+    let mut shared = FxHashSet::default();
+    if loose.len() < sample.sockets.len() {
+        let ids: FxHashSet<SocketId> = loose.iter().map(|r| sample.sockets[*r as usize].id).collect();
+        let paired = sample.sockets.iter().zip(was).filter(|(_, was)| **was != NONE);
+        shared.extend(paired.map(|(s, _)| s.id).filter(|id| ids.contains(id)));
+    }
+    shared
+}
+
+/// Takes the rows at these places, in order, out of a list.
+fn remove<T>(list: &mut Vec<T>, places: &[usize]) {
+    let mut at = 0;
+    let mut places = places.iter().peekable();
+    list.retain(|_| {
+        let out = places.next_if(|p| **p == at).is_some();
+        at += 1;
+        !out
+    });
+}
+
+/// Where namespaces are numbered anew: the new number of each old one. A number means nothing from poll to poll; the
+/// inode does, and where none is known, the name.
+pub(super) fn renumbered(old: &[Namespace], new: &[Namespace]) -> Option<Vec<Option<u16>>> {
+    let same = |a: &Namespace, b: &Namespace| a.inode == b.inode && (a.inode != 0 || a.name == b.name);
+    if old.len() <= new.len() && old.iter().zip(new).all(|(a, b)| same(a, b)) {
+        return None;
+    }
+    Some(old.iter().map(|a| new.iter().position(|b| same(a, b)).map(|i| i as u16)).collect())
+}
+
+/// An identity of the poll before in the numbers of this one; `None` when its namespace is gone.
+pub(super) fn id_now(moved: &Option<Vec<Option<u16>>>, id: SocketId) -> Option<SocketId> {
+    match moved {
+        None => Some(id),
+        Some(m) => Some(SocketId { netns: m.get(usize::from(id.netns)).copied()??, ..id }),
+    }
+}
