@@ -60,8 +60,9 @@ impl Kind {
             Self::Id => (Align::Right, 5, 7, 20),
             Self::Hex => (Align::Right, 4, 10, 18),
             Self::Bytes | Self::Secs => (Align::Right, 4, 6, 8),
-            Self::BytesPerSec | Self::PerSec | Self::PerMin => (Align::Right, 5, 6, 8),
-            Self::Micros | Self::Millis => (Align::Right, 5, 6, 8),
+            Self::BytesPerSec | Self::PerSec | Self::PerMin | Self::Micros | Self::Millis => {
+                (Align::Right, 5, 6, 8)
+            }
             Self::Percent => (Align::Right, 4, 4, 7),
             Self::Port => (Align::Right, 5, 5, 5),
             Self::Addr => (Align::Left, 9, 15, 39),

@@ -81,8 +81,11 @@ fn token_start(before: &str) -> usize {
             (Some(q), c) if c == q => quote = None,
             (Some(_), _) => {}
             (None, '"' | '\'') => quote = Some(c),
-            (None, c) if c.is_whitespace() || matches!(c, '(' | ')' | '|' | '&') => start = i + c.len_utf8(),
-            (None, _) => {}
+            (None, c) => {
+                if c.is_whitespace() || matches!(c, '(' | ')' | '|' | '&') {
+                    start = i + c.len_utf8();
+                }
+            }
         }
     }
     start

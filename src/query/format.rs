@@ -22,8 +22,8 @@ pub fn cell<'v>(value: &'v Value<'_>, kind: Kind, style: &Style) -> Cow<'v, str>
     match value {
         Value::Missing(_) => Cow::Borrowed("-"),
         Value::Bool(b) => Cow::Borrowed(if *b { "yes" } else { "no" }),
-        Value::Uint(n) => Cow::Owned(number(*n as f64, Some(*n), kind, style)),
-        Value::Float(n) => Cow::Owned(number(*n, None, kind, style)),
+        Value::Uint(n) => Cow::Owned(number(*n as f64, Some(*n), kind, *style)),
+        Value::Float(n) => Cow::Owned(number(*n, None, kind, *style)),
         Value::Text(s) => match escape(s) {
             _ if style.ascii && !s.is_ascii() => Cow::Owned(to_ascii(s)),
             e => e,
@@ -99,7 +99,7 @@ fn trim_float(n: f64) -> String {
     if s == "-0" { "0".to_owned() } else { s.to_owned() }
 }
 
-fn number(n: f64, whole: Option<u64>, kind: Kind, style: &Style) -> String {
+fn number(n: f64, whole: Option<u64>, kind: Kind, style: Style) -> String {
     let plain = || whole.map_or_else(|| trim_float(n), |w| w.to_string());
     if kind == Kind::Hex {
         return format!("0x{:x}", whole.unwrap_or(n as u64));
@@ -119,8 +119,8 @@ fn number(n: f64, whole: Option<u64>, kind: Kind, style: &Style) -> String {
                 (_, false) => format!("+{s}"),
             }
         }
-        Kind::Micros => duration(n / 1e6, style),
-        Kind::Millis => duration(n / 1e3, style),
+        Kind::Micros => duration(n / 1e6, &style),
+        Kind::Millis => duration(n / 1e3, &style),
         Kind::Secs => age(n),
         Kind::Percent => percent(n),
         _ => plain(),
@@ -179,7 +179,7 @@ pub fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(c);
@@ -280,15 +280,15 @@ pub fn width(s: &str) -> usize {
 /// The text in at most `width` screen columns: as it is where it fits, else cut with an ellipsis between what a
 /// reader sees as characters. In `ascii` the ellipsis is `..`.
 pub fn shorten(s: &str, width: usize, style: &Style) -> String {
-    shorten_with(s, width, style, false)
+    shorten_with(s, width, *style, false)
 }
 
 /// The same, keeping the end and cutting in the middle: endpoints, whose port is at the end.
 pub fn shorten_middle(s: &str, width: usize, style: &Style) -> String {
-    shorten_with(s, width, style, true)
+    shorten_with(s, width, *style, true)
 }
 
-fn shorten_with(s: &str, width: usize, style: &Style, middle: bool) -> String {
+fn shorten_with(s: &str, width: usize, style: Style, middle: bool) -> String {
     if s.width() <= width {
         return s.to_owned();
     }

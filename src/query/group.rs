@@ -115,6 +115,7 @@ pub(super) fn arrange(rows: &mut Vec<u32>, snap: &Snapshot, view: &View, by: Gro
         })
         .collect();
     summed.sort_by(|a, b| sort.compare(a, b));
+    let around = Around { snap, view, sort, listeners: Listeners::new(snap) };
     let mut groups = Vec::new();
     rows.clear();
     for (key, of, mut group) in summed {
@@ -122,7 +123,7 @@ pub(super) fn arrange(rows: &mut Vec<u32>, snap: &Snapshot, view: &View, by: Gro
         let id = group.id;
         groups.push(group);
         if by == GroupBy::State && matches!(key, Key::State(s) if s != State::Listen) {
-            served(rows, &mut groups, of, snap, view, id, sort);
+            served(rows, &mut groups, of, id, &around);
         } else {
             rows.extend(of);
         }
@@ -130,34 +131,38 @@ pub(super) fn arrange(rows: &mut Vec<u32>, snap: &Snapshot, view: &View, by: Gro
     groups
 }
 
-/// Within a state: the connections of each served endpoint that has more than a handful, then the others.
-fn served(
-    rows: &mut Vec<u32>,
-    groups: &mut Vec<Group>,
-    of: Vec<u32>,
-    snap: &Snapshot,
-    view: &View,
-    outer: u64,
+/// What grouping within a group looks at.
+struct Around<'a> {
+    snap: &'a Snapshot,
+    view: &'a View,
     sort: Sort,
-) {
+    listeners: Listeners,
+}
+
+/// Within a state: the connections of each served endpoint that has more than a handful, then the others.
+fn served(rows: &mut Vec<u32>, groups: &mut Vec<Group>, of: Vec<u32>, outer: u64, around: &Around<'_>) {
+    let Around { snap, view, sort, listeners } = around;
     let inbound = |r: &u32| snap.facts[*r as usize].direction == Direction::In;
     let accepted: Vec<u32> = of.iter().copied().filter(inbound).collect();
-    let mut buckets: Vec<_> = split(&accepted, |r| {
+    let mut buckets = split(&accepted, |r| {
         let s = snap.socket(r);
-        Key::Endpoint(s.proto, s.local)
+        Key::Endpoint(s.proto, listeners.of(s.proto, s.local))
     });
-    // Clients of a wildcard listener come in on several addresses of this machine: one service, one group.
-    merge_addresses(&mut buckets);
     buckets.retain(|(_, of)| of.len() > HANDFUL);
     let grouped: FxHashSet<u32> = buckets.iter().flat_map(|(_, of)| of.iter().copied()).collect();
     let mut summed: Vec<(Key, Vec<u32>, Group)> = buckets
         .into_iter()
         .map(|(k, of)| {
-            let g = sum(&k, &of, snap, view, GroupBy::Local, 1, outer);
+            let mut g = sum(&k, &of, snap, view, GroupBy::Local, 1, outer);
+            if let Key::Endpoint(proto, e) = &k
+                && e.addr.is_any()
+            {
+                g.filter = Some(format!("proto:{} local_port:{} direction:in", proto.name(), e.port));
+            }
             (k, of, g)
         })
         .collect();
-    let sort = Sort { by: GroupBy::Local, ..sort };
+    let sort = Sort { by: GroupBy::Local, ..*sort };
     summed.sort_by(|a, b| sort.compare(a, b));
     // Rows outside a group stand before the groups within, so that every group is one range.
     rows.extend(of.into_iter().filter(|r| !grouped.contains(r)));
@@ -168,25 +173,23 @@ fn served(
     }
 }
 
-/// Endpoints of one protocol and port on different addresses become the wildcard endpoint.
-fn merge_addresses(buckets: &mut Vec<(Key, Vec<u32>)>) {
-    let mut by_port: FxHashMap<(Proto, u16), usize> = FxHashMap::default();
-    let mut out: Vec<(Key, Vec<u32>)> = Vec::new();
-    for (k, of) in buckets.drain(..) {
-        let Key::Endpoint(proto, e) = k else { continue };
-        match by_port.get(&(proto, e.port)) {
-            Some(i) => {
-                let any = Addr::ANY4;
-                out[*i].0 = Key::Endpoint(proto, Endpoint::new(any, e.port));
-                out[*i].1.extend(of);
-            }
-            None => {
-                by_port.insert((proto, e.port), out.len());
-                out.push((k, of));
-            }
-        }
+/// The endpoints that are served.
+struct Listeners(FxHashSet<(Proto, Endpoint)>);
+
+impl Listeners {
+    fn new(snap: &Snapshot) -> Self {
+        Self(snap.ports.iter().map(|p| (p.proto, p.local)).collect())
     }
-    *buckets = out;
+
+    /// The endpoint that took a connection in: the same address, else the wildcard.
+    fn of(&self, proto: Proto, local: Endpoint) -> Endpoint {
+        let any = |a| Endpoint::new(a, local.port);
+        let like = if local.addr.is_v4() { [Addr::ANY4, Addr::ANY6] } else { [Addr::ANY6, Addr::ANY4] };
+        [local, any(like[0]), any(like[1])]
+            .into_iter()
+            .find(|e| self.0.contains(&(proto, *e)))
+            .unwrap_or(local)
+    }
 }
 
 /// Rows by key; keys in the order in which they first occur, rows within as they were.
@@ -195,12 +198,11 @@ fn split(rows: &[u32], key: impl Fn(usize) -> Key) -> Vec<(Key, Vec<u32>)> {
     let mut out: Vec<(Key, Vec<u32>)> = Vec::new();
     for r in rows {
         let k = key(*r as usize);
-        match index.get(&k) {
-            Some(i) => out[*i].1.push(*r),
-            None => {
-                index.insert(k.clone(), out.len());
-                out.push((k, vec![*r]));
-            }
+        if let Some(i) = index.get(&k) {
+            out[*i].1.push(*r);
+        } else {
+            index.insert(k.clone(), out.len());
+            out.push((k, vec![*r]));
         }
     }
     out
@@ -360,7 +362,6 @@ fn add(sum: Option<f64>, one: Option<f64>) -> Option<f64> {
 fn title(key: &Key) -> String {
     match key {
         Key::State(s) => s.name().to_owned(),
-        Key::Endpoint(_, e) if e.addr.is_any() && e.port != 0 => format!("*:{}", e.port),
         Key::Endpoint(_, e) => e.to_string(),
         Key::Addr(a) => a.to_string(),
         Key::Process(pid, _, comm) => format!("{comm} {pid}"),
@@ -372,9 +373,6 @@ fn title(key: &Key) -> String {
 fn filter(key: &Key, by: GroupBy) -> Option<String> {
     Some(match (key, by) {
         (Key::State(s), _) => format!("{}:{}", by.name(), s.name().to_ascii_lowercase().replace('_', "-")),
-        (Key::Endpoint(proto, e), _) if e.addr.is_any() => {
-            format!("proto:{} local_port:{}", proto.name(), e.port)
-        }
         (Key::Endpoint(proto, e), _) if e.addr.is_v4() => {
             format!("proto:{} local:{}:{}", proto.name(), e.addr, e.port)
         }
@@ -383,7 +381,7 @@ fn filter(key: &Key, by: GroupBy) -> Option<String> {
         (Key::Addr(a), _) => format!("{}:{a}", by.name()),
         (Key::Process(pid, ..), _) => format!("pid:{pid}"),
         (Key::Text(s), _) => format!("{}={}", by.name(), super::filter::quote(s)),
-        (Key::None(_), GroupBy::Column(c)) => format!("{}:none", c.name),
+        // `none` would let through what is missing for other reasons too.
         (Key::None(_), _) => return None,
     })
 }

@@ -95,3 +95,136 @@ impl Arranged {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::snapshot::Direction;
+    use crate::model::{Proto, State};
+    use crate::query::table::SOCKETS;
+    use crate::query::testing::{machine, many, process, row, snapshot};
+
+    fn view(filter: &str, group: Option<&str>) -> View {
+        View {
+            filter: Filter::parse(filter, &SOCKETS).unwrap(),
+            group: group.map(|g| GroupBy::parse(g, &SOCKETS).unwrap()),
+            ..View::new(&SOCKETS)
+        }
+    }
+
+    /// What holds for every answer.
+    fn sound(a: &Arranged) {
+        let mut rows = a.rows.clone();
+        rows.sort_unstable();
+        rows.dedup();
+        assert_eq!(rows.len(), a.rows.len(), "no row twice");
+        let top: Vec<&Group> = a.groups.iter().filter(|g| g.depth == 0).collect();
+        if !a.groups.is_empty() {
+            assert_eq!(top.iter().map(|g| g.len as usize).sum::<usize>(), a.rows.len());
+        }
+        let mut at = 0;
+        for g in &top {
+            assert_eq!(g.start, at, "{}", g.title);
+            at += g.len;
+        }
+        let mut ids: Vec<u64> = a.groups.iter().map(|g| g.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), a.groups.len(), "every group has an identity of its own");
+        let open = a.lines(&|_, _| false);
+        assert_eq!(open.len(), a.rows.len() + a.groups.len());
+        assert_eq!(a.lines(&|_, d| d == 0).len(), if top.is_empty() { a.rows.len() } else { top.len() });
+        // The rows of the open list are the rows, in order.
+        let rows: Vec<u32> = open
+            .iter()
+            .filter_map(|l| match l {
+                Line::Row(r) => Some(*r),
+                Line::Group(_) => None,
+            })
+            .collect();
+        assert_eq!(rows, a.rows);
+    }
+
+    #[test]
+    fn rows_are_filtered_and_in_order() {
+        let snap = machine();
+        let a = view("proto:tcp", None).arrange(&snap);
+        sound(&a);
+        assert_eq!((a.total, a.rows.len()), (15, 11));
+        assert_eq!(&a.rows[..2], &[1, 0], "listeners first, by address");
+    }
+
+    #[test]
+    fn groups_hold_what_their_filter_lets_through() {
+        let snap = many(3000);
+        for by in ["state", "local", "remote", "process", "user", "scope", "recv_q", "remote_port"] {
+            let v = view("not state:closed", Some(by));
+            let a = v.arrange(&snap);
+            sound(&a);
+            for g in a.groups.iter().filter(|g| g.depth == 0).take(40) {
+                let Some(filter) = &g.filter else { continue };
+                let f = Filter::parse(filter, &SOCKETS).unwrap_or_else(|e| panic!("{filter}: {e}"));
+                let mut want: Vec<u32> = a.rows[g.start as usize..(g.start + g.len) as usize].to_vec();
+                want.sort_unstable();
+                let m = f.over(&snap);
+                let mut got: Vec<u32> = a.rows.iter().copied().filter(|r| m.matches(*r as usize)).collect();
+                got.sort_unstable();
+                // An endpoint's group tells wildcard addresses of both families apart, as the filter does.
+                assert_eq!(got, want, "{by} {}: {filter}", g.title);
+            }
+        }
+    }
+
+    #[test]
+    fn clients_of_one_endpoint_stand_together() {
+        let mut rows = vec![row(Proto::Tcp, State::Listen, "0.0.0.0:443", "*", &[0])];
+        for i in 0..6 {
+            let mut r = row(
+                Proto::Tcp,
+                State::Established,
+                "10.0.0.4:443",
+                &format!("203.0.113.{}:{}", i / 2, 5000 + i),
+                &[0],
+            );
+            r.direction = Direction::In;
+            r.rates.rx = Some(10.0);
+            rows.push(r);
+        }
+        rows.push(row(Proto::Tcp, State::Established, "10.0.0.4:40000", "10.0.0.9:5432", &[0]));
+        let mut snap = snapshot(rows, vec![process(1, "nginx", 0, 1, 10)], &[]);
+        let local = snap.socket(0).local;
+        snap.ports.push(crate::model::snapshot::Port {
+            netns: 0,
+            proto: Proto::Tcp,
+            state: State::Listen,
+            local,
+            iface: 0,
+            sockets: vec![0],
+            clients: vec![1, 2, 3, 4, 5, 6],
+            hosts: 3,
+            states: crate::model::StateCounts::default(),
+            recv_q: 0,
+            backlog: 10,
+            drops: None,
+            processes: vec![0],
+            scope: local.addr.scope(),
+            rx: None,
+            tx: None,
+        });
+        let a = view("", Some("state")).arrange(&snap);
+        sound(&a);
+        let heads: Vec<(u8, &str, u32, u32)> =
+            a.groups.iter().map(|g| (g.depth, g.title.as_str(), g.len, g.hosts)).collect();
+        assert_eq!(heads, [(0, "LISTEN", 1, 0), (0, "ESTABLISHED", 7, 4), (1, "0.0.0.0:443", 6, 3)]);
+        assert_eq!(a.groups[2].rx, Some(60.0));
+        assert!(a.groups[1].note.is_some());
+        let lines = a.lines(&|_, depth| depth == 1);
+        assert_eq!(
+            lines,
+            [Line::Group(0), Line::Row(0), Line::Group(1), Line::Row(7), Line::Group(2)],
+            "the folded clients are one line"
+        );
+        let again = view("", Some("state")).arrange(&snap);
+        assert_eq!(a.groups[2].id, again.groups[2].id);
+    }
+}

@@ -229,9 +229,9 @@ fn operand(f: &mut fmt::Formatter<'_>, o: &Operand, kind: Kind) -> fmt::Result {
         Operand::Host(addr, port) => {
             if let Some((a, len)) = addr {
                 if a.is_v4() {
-                    write!(f, "{a}")?
+                    write!(f, "{a}")?;
                 } else {
-                    write!(f, "[{a}]")?
+                    write!(f, "[{a}]")?;
                 }
                 if *len != full(a) {
                     write!(f, "/{len}")?;

@@ -307,7 +307,7 @@ fn with_text<T>(v: &Value<'_>, f: impl FnOnce(&str) -> T) -> T {
     }
 }
 
-fn in_host(e: &Endpoint, addr: &Option<(Addr, u8)>, port: &Option<(u16, u16)>) -> bool {
+fn in_host(e: &Endpoint, addr: Option<(Addr, u8)>, port: Option<(u16, u16)>) -> bool {
     port.is_none_or(|(a, b)| (a..=b).contains(&e.port))
         && addr.is_none_or(|(net, len)| e.addr.in_prefix(&net, len))
 }
@@ -328,8 +328,8 @@ impl Pattern {
                     && b.as_ref().is_none_or(|b| order(b).is_some_and(|o| o != Ordering::Greater))
             }
             (Self::Mask(want, mask), Value::Uint(x)) => x & mask == *want,
-            (Self::Host(a, p), Value::Endpoint(e)) => in_host(e, a, p),
-            (Self::Host(a, None), Value::Addr(x)) => in_host(&Endpoint::new(*x, 0), a, &None),
+            (Self::Host(a, p), Value::Endpoint(e)) => in_host(e, *a, *p),
+            (Self::Host(a, None), Value::Addr(x)) => in_host(&Endpoint::new(*x, 0), *a, None),
             (Self::States(s), Value::State(x)) => s.has(*x),
             (Self::States(s), Value::States(c)) => c.present().any(|(x, _)| s.has(x)),
             (Self::Bool(b), Value::Bool(x)) => b == x,
@@ -345,7 +345,7 @@ impl Pattern {
     fn matches_end(&self, e: &Endpoint) -> bool {
         match self {
             Self::Missing => e.is_none(),
-            Self::Host(a, p) => in_host(e, a, p),
+            Self::Host(a, p) => in_host(e, *a, *p),
             other => other.matches(&Value::Endpoint(*e)),
         }
     }
@@ -488,10 +488,9 @@ fn has_word(w: &Word, snap: &Snapshot, row: usize, p: &Prepared) -> bool {
     }
     if owners.is_empty()
         && let Some(f) = snap.former(row)
+        && (w.needle.is_in(&f.comm) || w.digits && f.pid.to_string().starts_with(w.needle.as_str()))
     {
-        if w.needle.is_in(&f.comm) || w.digits && f.pid.to_string().starts_with(w.needle.as_str()) {
-            return true;
-        }
+        return true;
     }
     if is_ip(s) {
         let mut buf = Buf::new();

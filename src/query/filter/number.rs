@@ -53,10 +53,10 @@ const PERCENT: Units = &[("", 1), ("%", 1)];
 const PLAIN: Units = &[("", 1)];
 
 /// Units smaller than the column's own, as divisors.
-fn divisor(kind: Kind, unit: &str) -> Option<f64> {
+fn divisor(kind: Kind, unit: &str) -> Option<u32> {
     match (kind, unit) {
-        (Kind::Millis, "us" | "µs" | "μs") | (Kind::Secs, "ms") => Some(1e3),
-        (Kind::Secs, "us" | "µs" | "μs") => Some(1e6),
+        (Kind::Millis, "us" | "µs" | "μs") | (Kind::Secs, "ms") => Some(1_000),
+        (Kind::Secs, "us" | "µs" | "μs") => Some(1_000_000),
         _ => None,
     }
 }
@@ -111,19 +111,18 @@ impl Number {
             unit.truncate(unit.strip_suffix("/min").map_or(unit.len(), str::len));
         }
         let (times, by) = match units(kind).iter().find(|(u, _)| *u == unit) {
-            Some((_, m)) => (*m, 1.0),
+            Some((_, m)) => (*m, 1),
             None => (1, divisor(kind, &unit)?),
         };
         if !negative
-            && by == 1.0
+            && by == 1
             && let Ok(n) = digits.parse::<u64>()
+            && let Some(n) = n.checked_mul(times)
         {
-            if let Some(n) = n.checked_mul(times) {
-                return Some(Self::Whole(n));
-            }
+            return Some(Self::Whole(n));
         }
         let n: f64 = digits.parse().ok()?;
-        Self::from_f64(if negative { -n } else { n } * times as f64 / by)
+        Self::from_f64(if negative { -n } else { n } * times as f64 / f64::from(by))
     }
 
     /// Whole where it is; to a millionth, so that its text is short and says all of it.
@@ -133,7 +132,7 @@ impl Number {
             return None;
         }
         // `-0` is 0.
-        Some(if n >= 0.0 && n < 9e15 && n.fract() == 0.0 { Self::Whole(n as u64) } else { Self::Real(n) })
+        Some(if (0.0..9e15).contains(&n) && n.fract() == 0.0 { Self::Whole(n as u64) } else { Self::Real(n) })
     }
 
     /// As it is.

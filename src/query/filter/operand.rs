@@ -2,7 +2,7 @@
 
 use super::ast::{Field, Operand};
 use super::number::{self, Number};
-use super::parse::{Parser, Raw, shown};
+use super::parse::{Parser, Raw, error_at, shown, unknown_state};
 use super::{FilterError, Problem, states};
 use crate::model::{Addr, Family, Proto, Scope, Services, StateSet};
 use crate::query::{Column, Kind, suggest};
@@ -112,8 +112,10 @@ pub(super) fn host(text: &str, services: &Services) -> Option<Operand> {
     }
     let (addr, port) = text.split_once(':').map_or((text, None), |(a, p)| (a, Some(p)));
     if addr.is_empty() || addr == "*" {
-        let port = ports(port?, services)?;
-        return Some(Operand::Host(None, port));
+        return match port? {
+            "" | "*" => Some(Operand::Host(None, None)),
+            p => Some(Operand::Host(None, Some(ports(p, services)?))),
+        };
     }
     let (word, len) = split_len(addr)?;
     let parsed: Addr = if word.eq_ignore_ascii_case("localhost") {
@@ -136,26 +138,23 @@ pub(super) fn ss_host(text: &str, services: &Services) -> Option<Operand> {
 
 fn with_port(addr: (Addr, u8), port: Option<&str>, services: &Services) -> Option<Operand> {
     let port = match port {
-        None => None,
-        Some(p) => ports(p, services)?,
+        None | Some("" | "*") => None,
+        Some(p) => Some(ports(p, services)?),
     };
     Some(Operand::Host(Some(addr), port))
 }
 
-/// A port, a range or a service; `Some(None)` for `*` and for nothing.
-fn ports(text: &str, services: &Services) -> Option<Option<(u16, u16)>> {
-    if text == "*" || text.is_empty() {
-        return Some(None);
-    }
+/// A port, a range or a service.
+fn ports(text: &str, services: &Services) -> Option<(u16, u16)> {
     let one = |t: &str| {
         if t.bytes().all(|b| b.is_ascii_digit()) { t.parse::<u16>().ok() } else { services.port(t) }
     };
     if let Some(p) = one(text) {
-        return Some(Some((p, p)));
+        return Some((p, p));
     }
     let (a, b) = text.split_once('-')?;
     let (a, b) = (one(a)?, if b.is_empty() { u16::MAX } else { one(b)? });
-    (a <= b).then_some(Some((a, b)))
+    (a <= b).then_some((a, b))
 }
 
 fn split_len(text: &str) -> Option<(&str, Option<u8>)> {
@@ -193,13 +192,11 @@ fn short_v4(text: &str) -> Option<Addr> {
         return Some(a);
     }
     let mut out = [0u8; 4];
-    let mut n = 0;
-    for part in text.split('.') {
+    for (n, part) in text.split('.').enumerate() {
         if part.is_empty() || !part.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
         *out.get_mut(n)? = part.parse().ok()?;
-        n += 1;
     }
     Some(Addr::v4(out))
 }
@@ -241,12 +238,12 @@ fn one(p: &Parser<'_>, field: Field, raw: Raw) -> Result<Operand, FilterError> {
     match kind {
         Kind::State | Kind::States => match states::parse(&raw.text) {
             Some(set) => Ok(Operand::States(set)),
-            None => Err(p.unknown_state(&raw.text, raw.span)),
+            None => Err(unknown_state(&raw.text, raw.span)),
         },
         Kind::Bool => match raw.text.to_ascii_lowercase().as_str() {
             "yes" | "true" | "on" | "1" => Ok(Operand::Bool(true)),
             "no" | "false" | "off" | "0" => Ok(Operand::Bool(false)),
-            _ => Err(p.error(
+            _ => Err(error_at(
                 Problem::BadValue,
                 raw.span,
                 format!("{} is neither yes nor no", shown(&raw.text)),
@@ -259,7 +256,7 @@ fn one(p: &Parser<'_>, field: Field, raw: Raw) -> Result<Operand, FilterError> {
                     return Ok(h);
                 }
                 if let Some(why) = nearly_a_network(&raw.text) {
-                    return Err(p.error(
+                    return Err(error_at(
                         Problem::BadValue,
                         raw.span,
                         why,
@@ -277,7 +274,7 @@ fn one(p: &Parser<'_>, field: Field, raw: Raw) -> Result<Operand, FilterError> {
                 let hint = near
                     .map_or_else(|| format!("one of {}", fixed.join(", ")), |n| format!("did you mean {n}?"));
                 let message = format!("{} is no {}", shown(&raw.text), field.name().replace('_', " "));
-                return Err(p.error(Problem::BadValue, raw.span, message, Some(hint)));
+                return Err(error_at(Problem::BadValue, raw.span, message, Some(hint)));
             }
             Ok(free(raw))
         }
@@ -304,7 +301,7 @@ fn numeric(p: &Parser<'_>, field: Field, raw: &Raw) -> Result<Operand, FilterErr
     {
         let whole = |t: &str, at: Range<usize>| match Number::parse(t, kind) {
             Some(Number::Whole(n)) => Ok(n),
-            _ => Err(p.error(
+            _ => Err(error_at(
                 Problem::BadValue,
                 at,
                 format!("{} is no number", shown(t)),
@@ -340,7 +337,7 @@ fn numeric(p: &Parser<'_>, field: Field, raw: &Raw) -> Result<Operand, FilterErr
         let b = number(p, field, &high)?;
         if a.f64() > b.f64() {
             let hint = format!("write {}-{}", high.text, low.text);
-            return Err(p.error(
+            return Err(error_at(
                 Problem::BadValue,
                 raw.span.clone(),
                 "this range ends before it begins",
@@ -360,7 +357,7 @@ fn service(p: &Parser<'_>, kind: Kind, text: &str) -> Option<u16> {
 pub(super) fn number(p: &Parser<'_>, field: Field, raw: &Raw) -> Result<Number, FilterError> {
     let kind = field.kind();
     let bad = |message: String, hint: String| {
-        Err(p.error(Problem::BadValue, raw.span.clone(), message, Some(hint)))
+        Err(error_at(Problem::BadValue, raw.span.clone(), message, Some(hint)))
     };
     match kind {
         Kind::Port => {

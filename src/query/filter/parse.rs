@@ -18,11 +18,14 @@
 //! `ss` itself gives `and`, `or` and juxtaposition the same rank and reads from the left; here `not` binds before `and`
 //! and `and` before `or`, as everywhere else. That is the one difference, and it is on purpose.
 
+mod ss;
+mod token;
+
 use super::ast::{Cmp, Expr, Field, Op, Operand, Term, Test};
 use super::number::Number;
 use super::{FilterError, Problem, operand, states};
 use crate::model::text::escape;
-use crate::model::{Addr, Family, Services, StateSet};
+use crate::model::{Addr, Family, Services};
 use crate::query::column::same_word;
 use crate::query::{Kind, Table, error, suggest};
 use std::ops::Range;
@@ -56,8 +59,8 @@ pub(super) fn parse(
     if p.at < p.end {
         let at = p.at;
         return Err(match p.peek() {
-            Some(')') => p.error(Problem::Parenthesis, at..at + 1, "this ) closes nothing", None),
-            _ => p.error(Problem::Unexpected, at..p.end, "this is not understood here", None),
+            Some(')') => error_at(Problem::Parenthesis, at..at + 1, "this ) closes nothing", None),
+            _ => error_at(Problem::Unexpected, at..p.end, "this is not understood here", None),
         });
     }
     Ok(Some(e))
@@ -133,16 +136,6 @@ impl<'a> Parser<'a> {
         self.at += rest.len() - rest.trim_start().len();
     }
 
-    pub(super) fn error(
-        &self,
-        kind: Problem,
-        span: Range<usize>,
-        message: impl Into<String>,
-        hint: Option<String>,
-    ) -> FilterError {
-        FilterError { kind, span, message: message.into(), hint }
-    }
-
     /// The text at a span, safe and short enough for a message.
     pub(super) fn shown(&self, span: Range<usize>) -> String {
         shown(&self.text[span])
@@ -152,7 +145,7 @@ impl<'a> Parser<'a> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             let message = format!("more than {MAX_DEPTH} parentheses and nots within each other");
-            return Err(self.error(Problem::TooDeep, at..at + 1, message, None));
+            return Err(error_at(Problem::TooDeep, at..at + 1, message, None));
         }
         Ok(())
     }
@@ -270,23 +263,21 @@ impl<'a> Parser<'a> {
         self.blanks();
         let at = self.at;
         let Some(c) = self.peek() else {
-            return Err(self.error(Problem::Incomplete, at..at, "something is missing at the end", None));
+            return Err(error_at(Problem::Incomplete, at..at, "something is missing at the end", None));
         };
         if let Some((_, len)) = self.connective() {
             let message = format!("something is missing before {}", self.shown(at..at + len));
-            return Err(self.error(Problem::Incomplete, at..at + len, message, None));
+            return Err(error_at(Problem::Incomplete, at..at + len, message, None));
         }
         match c {
             '(' => self.parenthesis(1),
             '\\' if self.rest().starts_with("\\(") => self.parenthesis(2),
-            ')' => {
-                Err(self.error(Problem::Incomplete, at..at + 1, "something is missing before this )", None))
-            }
+            ')' => Err(error_at(Problem::Incomplete, at..at + 1, "something is missing before this )", None)),
             '\'' | '"' => self.quoted_primary(c),
             ':' => self.colon(),
             '=' | '<' | '>' | '~' | '!' | ',' => {
                 let message = format!("a field's name is missing before {c}");
-                Err(self.error(
+                Err(error_at(
                     Problem::Incomplete,
                     at..at + 1,
                     message,
@@ -310,7 +301,7 @@ impl<'a> Parser<'a> {
             self.depth -= 1;
             return Ok(inner);
         }
-        Err(self.error(
+        Err(error_at(
             Problem::Parenthesis,
             open..open + len,
             "this ( is never closed",
@@ -332,7 +323,7 @@ impl<'a> Parser<'a> {
             let inner = self.or()?;
             self.blanks();
             if self.at < self.end {
-                return Err(self.error(
+                return Err(error_at(
                     Problem::Parenthesis,
                     self.at..self.at + 1,
                     "this closes nothing",
@@ -372,7 +363,7 @@ impl<'a> Parser<'a> {
         let raw = self.raw(|c| matches!(c, '(' | ')' | '|' | '&'))?;
         if raw.text.is_empty() {
             let end = start + self.peek().map_or(0, char::len_utf8);
-            return Err(self.error(Problem::Unexpected, start..end, "this is not understood here", None));
+            return Err(error_at(Problem::Unexpected, start..end, "this is not understood here", None));
         }
         let host = operand::host(&raw.text, self.services);
         if let (Some(Operand::Host(Some((addr, len)), port)), Some(field)) = (host, self.end_field())
@@ -406,7 +397,7 @@ impl<'a> Parser<'a> {
                 && self.table.name == "list"
             {
                 let raw = self.host_token()?;
-                return self.ss_host(Field::EitherEnd, Some(family), raw, Op::Has, len + 1);
+                return self.ss_host(Field::EitherEnd, Some(family), &raw, Op::Has, len + 1);
             }
             if looks_like_ipv6(rest) {
                 return self.word();
@@ -476,85 +467,15 @@ impl<'a> Parser<'a> {
                 None => "to search for text with such a character, put it in quotes".to_owned(),
             };
             let message = format!("{} have no field {}", self.table.noun, self.shown(span.clone()));
-            self.error(Problem::UnknownField, span, message, Some(hint))
+            error_at(Problem::UnknownField, span, message, Some(hint))
         })
-    }
-
-    /// `state X state Y exclude Z`: the set they make.
-    fn state_run(&mut self) -> Parsed<Option<Expr>> {
-        let mut set: Option<StateSet> = None;
-        loop {
-            let start = self.at;
-            self.blanks();
-            let rest = self.rest();
-            let len = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
-            let (word, after) = rest.split_at(len);
-            let exclude = match word.to_ascii_lowercase().as_str() {
-                "state" => false,
-                "exclude" | "excl" => true,
-                _ => {
-                    self.at = start;
-                    break;
-                }
-            };
-            let value = after.trim_start();
-            let name_follows =
-                value.len() < after.len() && value.starts_with(|c: char| c.is_ascii_alphabetic());
-            if !name_follows || word_operator(value).is_some() || self.table.column("state").is_none() {
-                self.at = start;
-                break;
-            }
-            let at = self.at + len + (after.len() - value.len());
-            let name_len = value
-                .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_')))
-                .unwrap_or(value.len());
-            let name = &value[..name_len];
-            if ["and", "or", "not"].contains(&name.to_ascii_lowercase().as_str()) {
-                self.at = start;
-                break;
-            }
-            let Some(states) = states::parse_ss(name) else {
-                return Err(self.unknown_state(name, at..at + name_len));
-            };
-            self.at = at + name_len;
-            set = Some(match (set, exclude) {
-                (None, false) => states,
-                (Some(s), false) => s.or(states),
-                (s, true) => s.unwrap_or(StateSet::ALL).and(states.not()),
-            });
-        }
-        let Some(set) = set else { return Ok(None) };
-        let Some(column) = self.table.column("state") else { return Ok(None) };
-        let term = |op, s| {
-            let test = Test::List(op, vec![Operand::States(s)]);
-            Expr::Term(Term { field: Field::Column(column), test })
-        };
-        let named = states::GROUPS.iter().any(|(_, s)| s() == set);
-        // `exclude time-wait` reads better as what it leaves out.
-        let out = set.not();
-        Ok(Some(if set.is_empty() {
-            Expr::Not(Box::new(term(Op::Has, StateSet::ALL)))
-        } else if !named && out.iter().count() < set.iter().count() {
-            term(Op::Differs, out)
-        } else {
-            term(Op::Has, set)
-        }))
-    }
-
-    pub(super) fn unknown_state(&self, name: &str, span: Range<usize>) -> FilterError {
-        let near = suggest::nearest(name, states::words());
-        let hint = near.map_or_else(
-            || "states are listen, established, close-wait, time-wait and so on".to_owned(),
-            |n| format!("did you mean {}?", n.to_ascii_lowercase().replace('_', "-")),
-        );
-        self.error(Problem::BadValue, span, format!("there is no state {}", shown(name)), Some(hint))
     }
 
     /// What follows a field's name: an operator and its values.
     fn field_test(&mut self, field: Field) -> Parsed<Expr> {
         let op_at = self.at;
         let Some((op, len)) = operator(self.rest()).or_else(|| word_operator(self.rest())) else {
-            return Err(self.error(Problem::Unexpected, op_at..op_at, "an operator is missing here", None));
+            return Err(error_at(Problem::Unexpected, op_at..op_at, "an operator is missing here", None));
         };
         self.at += len;
         let op_text = self.text[op_at..op_at + len].to_owned();
@@ -577,12 +498,12 @@ impl<'a> Parser<'a> {
             }
             Operator::Compare(cmp) => {
                 let raw = self.one_value(field, &op_text)?;
-                self.compare(field, cmp, raw)
+                self.compare(field, cmp, &raw)
             }
             Operator::Regex(not) => {
                 let raw = self.pattern(field, &op_text)?;
                 operand::regex(&raw.text)
-                    .map_err(|why| self.error(Problem::BadPattern, raw.span.clone(), why, None))?;
+                    .map_err(|why| error_at(Problem::BadPattern, raw.span.clone(), why, None))?;
                 Ok(Expr::Term(Term { field, test: Test::Regex(not, raw.text) }))
             }
         }
@@ -597,9 +518,9 @@ impl<'a> Parser<'a> {
         Ok(Expr::Term(Term { field, test: Test::List(op, operands) }))
     }
 
-    fn compare(&mut self, field: Field, cmp: Cmp, raw: Raw) -> Parsed<Expr> {
+    fn compare(&self, field: Field, cmp: Cmp, raw: &Raw) -> Parsed<Expr> {
         let field = self.twin(field, &raw.text);
-        let n = self.number(field, &raw)?;
+        let n = self.number(field, raw)?;
         Ok(Expr::Term(Term { field, test: Test::Compare(cmp, n) }))
     }
 
@@ -614,304 +535,6 @@ impl<'a> Parser<'a> {
             return Field::Column(column);
         }
         field
-    }
-
-    // Tokens.
-
-    /// The values after an operator.
-    fn values(&mut self, field: Field, op: &str) -> Parsed<Vec<Raw>> {
-        let mut out = Vec::new();
-        loop {
-            out.push(self.one_value(field, op)?);
-            let rest = self.rest();
-            if !rest.starts_with(',') {
-                return Ok(out);
-            }
-            self.at += 1;
-        }
-    }
-
-    fn one_value(&mut self, field: Field, op: &str) -> Parsed<Raw> {
-        let start = self.at;
-        let raw = match self.peek() {
-            Some('"' | '\'') => self.quoted()?,
-            _ => self.raw(|c| matches!(c, '(' | ')' | '|' | '&' | ','))?,
-        };
-        if raw.text.is_empty() && !raw.quoted {
-            let message = format!("a value is missing after {}{op}", field.name());
-            let hint = operand::example(field).map(|e| format!("as in {}{op}{e}", field.name()));
-            return Err(self.error(Problem::Incomplete, start..start, message, hint));
-        }
-        Ok(raw)
-    }
-
-    /// Text up to a blank or one of these; `\x` is x.
-    fn raw(&mut self, stop: fn(char) -> bool) -> Parsed<Raw> {
-        let start = self.at;
-        let mut text = String::new();
-        let mut wild = false;
-        while let Some(c) = self.peek() {
-            if c.is_whitespace() || stop(c) {
-                break;
-            }
-            if c == '\\' {
-                // A shell's `\)` ends the value.
-                if self.rest().starts_with("\\)") && !text.contains('(') && stop(')') && self.balanced_close()
-                {
-                    break;
-                }
-                self.escape(&mut text)?;
-                continue;
-            }
-            wild |= matches!(c, '*' | '?');
-            text.push(c);
-            self.at += c.len_utf8();
-        }
-        Ok(Raw { text, span: start..self.at, quoted: false, wild })
-    }
-
-    /// Whether a `\)` here closes a parenthesis that is open.
-    fn balanced_close(&self) -> bool {
-        let before = &self.text[..self.at];
-        before.matches("\\(").count() > before.matches("\\)").count()
-    }
-
-    /// A backslash and what it stands for.
-    fn escape(&mut self, out: &mut String) -> Parsed<()> {
-        let at = self.at;
-        self.at += 1;
-        let Some(c) = self.peek() else {
-            return Err(self.error(
-                Problem::Incomplete,
-                at..at + 1,
-                "a character is missing after this backslash",
-                None,
-            ));
-        };
-        self.at += c.len_utf8();
-        if c == 'u'
-            && self.rest().starts_with('{')
-            && let Some(close) = self.rest().find('}')
-        {
-            let hex = &self.rest()[1..close];
-            let code = if hex.len() <= 6 {
-                u32::from_str_radix(hex, 16).ok().and_then(char::from_u32)
-            } else {
-                None
-            };
-            let Some(code) = code else {
-                let span = at..self.at + close + 1;
-                return Err(self.error(Problem::BadValue, span, "this is no character's number", None));
-            };
-            self.at += close + 1;
-            out.push(code);
-            return Ok(());
-        }
-        out.push(c);
-        Ok(())
-    }
-
-    /// Text in quotes.
-    fn quoted(&mut self) -> Parsed<Raw> {
-        let start = self.at;
-        let Some(quote) = self.peek() else {
-            return Err(self.error(Problem::Incomplete, start..start, "text is missing here", None));
-        };
-        self.at += 1;
-        let mut text = String::new();
-        loop {
-            match self.peek() {
-                None => {
-                    let message = format!("this {quote} is never closed");
-                    return Err(self.error(
-                        Problem::Quote,
-                        start..start + 1,
-                        message,
-                        Some(format!("add {quote}")),
-                    ));
-                }
-                Some(c) if c == quote => {
-                    self.at += 1;
-                    return Ok(Raw { text, span: start..self.at, quoted: true, wild: false });
-                }
-                Some('\\') => self.escape(&mut text)?,
-                Some(c) => {
-                    text.push(c);
-                    self.at += c.len_utf8();
-                }
-            }
-        }
-    }
-
-    /// A regular expression: in quotes, or up to a blank or a `)` that closes nothing in it. Backslashes are its own.
-    fn pattern(&mut self, field: Field, op: &str) -> Parsed<Raw> {
-        let start = self.at;
-        if matches!(self.peek(), Some('"' | '\'')) {
-            return self.quoted();
-        }
-        let mut open = 0usize;
-        let mut class = false;
-        let mut chars = self.rest().char_indices();
-        let mut len = self.rest().len();
-        while let Some((i, c)) = chars.next() {
-            match c {
-                '\\' => {
-                    chars.next();
-                }
-                '[' => class = true,
-                ']' => class = false,
-                '(' if !class => open += 1,
-                ')' if !class && open == 0 => {
-                    len = i;
-                    break;
-                }
-                ')' if !class => open -= 1,
-                c if c.is_whitespace() => {
-                    len = i;
-                    break;
-                }
-                _ => {}
-            }
-        }
-        let text = self.rest()[..len].to_owned();
-        self.at += len;
-        if text.is_empty() {
-            let message = format!("a pattern is missing after {}{op}", field.name());
-            return Err(self.error(
-                Problem::Incomplete,
-                start..start,
-                message,
-                Some("as in process~^ng".to_owned()),
-            ));
-        }
-        Ok(Raw { text, span: start..self.at, quoted: false, wild: false })
-    }
-
-    // The words of ss.
-
-    fn ss_term(&mut self, name: &str, field: Field) -> Parsed<Expr> {
-        let at = self.at;
-        let (op, len) = operator(self.rest())
-            .filter(|_| !self.rest().starts_with(':'))
-            .or_else(|| word_operator(self.rest()))
-            .unwrap_or((Operator::Has, 0));
-        if let Operator::Regex(_) = op {
-            return self.field_test(field);
-        }
-        self.at += len;
-        self.blanks();
-        let raw = if matches!(self.peek(), Some('"' | '\'')) { self.quoted()? } else { self.host_token()? };
-        if raw.text.is_empty() {
-            let message = format!("a value is missing after {name}");
-            return Err(self.error(
-                Problem::Incomplete,
-                at..at,
-                message,
-                operand::example(field).map(|e| format!("as in {name} {e}")),
-            ));
-        }
-        let list_op = match op {
-            Operator::Differs => Op::Differs,
-            _ => Op::Has,
-        };
-        match (name.to_ascii_lowercase().as_str(), op) {
-            ("sport" | "dport", Operator::Compare(cmp)) => {
-                let (_, port) = self.ss_port(&raw)?;
-                self.compare(field, cmp, Raw { text: port, ..raw })
-            }
-            ("sport" | "dport", _) => {
-                let (host, port) = self.ss_port(&raw)?;
-                if host {
-                    let end = if name.eq_ignore_ascii_case("sport") { "local" } else { "remote" };
-                    let field = self.field(end, at..at)?;
-                    return self.ss_host(field, None, raw, list_op, 0);
-                }
-                self.list(field, list_op, vec![Raw { text: port, ..raw }])
-            }
-            ("src" | "dst", Operator::Compare(_)) => {
-                let hint = Some(format!(
-                    "to compare ports write {}",
-                    if name.starts_with('s') { "sport" } else { "dport" }
-                ));
-                Err(self.error(Problem::BadValue, raw.span, "addresses have no order", hint))
-            }
-            ("src" | "dst", _) => {
-                let (family, skip) = match raw.text.split_once(':') {
-                    Some((f, _)) if !raw.quoted => {
-                        family_prefix(f).map_or((None, 0), |fam| (Some(fam), f.len() + 1))
-                    }
-                    _ => (None, 0),
-                };
-                self.ss_host(field, family, raw, list_op, skip)
-            }
-            ("cgroup", Operator::Has | Operator::Is) => {
-                self.list(field, Op::Is, vec![Raw { quoted: true, ..raw }])
-            }
-            (_, Operator::Compare(cmp)) => self.compare(field, cmp, raw),
-            _ => {
-                let free = name.eq_ignore_ascii_case("cgroup") || name.eq_ignore_ascii_case("dev");
-                let raw = if free { Raw { quoted: true, ..raw } } else { raw };
-                self.list(field, list_op, vec![raw])
-            }
-        }
-    }
-
-    /// A port of `ss`: `:22`, `22`, `:ssh`, `*:22`. With an address before it, it is an endpoint.
-    fn ss_port(&self, raw: &Raw) -> Parsed<(bool, String)> {
-        let text = family_prefix(raw.text.split(':').next().unwrap_or(""))
-            .map_or(raw.text.as_str(), |_| raw.text.split_once(':').map_or("", |(_, rest)| rest));
-        match text.rsplit_once(':') {
-            None => Ok((false, text.to_owned())),
-            Some(("" | "*", port)) => Ok((false, port.to_owned())),
-            Some((_, port)) => Ok((true, port.to_owned())),
-        }
-    }
-
-    fn host_token(&mut self) -> Parsed<Raw> {
-        self.raw(|c| matches!(c, '(' | ')' | '|' | '&'))
-    }
-
-    /// An end of a socket as `ss` writes it; a family before it narrows to that family.
-    fn ss_host(
-        &mut self,
-        field: Field,
-        family: Option<Family>,
-        raw: Raw,
-        op: Op,
-        skip: usize,
-    ) -> Parsed<Expr> {
-        let text = raw.text.get(skip..).unwrap_or("").to_owned();
-        let span = raw.span.start + skip.min(raw.span.len())..raw.span.end;
-        let is_ip = matches!(family, None | Some(Family::Inet | Family::Inet6));
-        let operand = if is_ip {
-            operand::ss_host(&text, self.services).ok_or_else(|| {
-                let message = format!("{} is no address", shown(&text));
-                let hint =
-                    "write an address, with a port as in 10.0.0.1:443 or [::1]:443; names are not looked up";
-                self.error(Problem::BadValue, span.clone(), message, Some(hint.to_owned()))
-            })?
-        } else {
-            Operand::Glob(if text.is_empty() { "*".to_owned() } else { text })
-        };
-        let mut parts = Vec::new();
-        let column = |p: &Self, name: &str| p.table.column(name).map(Field::Column);
-        if let Some(family) = family
-            && let Some(field) = column(self, "family")
-        {
-            let test = Test::List(Op::Has, vec![Operand::Text(family.name().to_owned())]);
-            parts.push(Expr::Term(Term { field, test }));
-        }
-        match operand {
-            // Any end at all.
-            Operand::Glob(g) if g == "*" && family.is_some() => {}
-            // A plain name is the whole name.
-            Operand::Glob(g) if !g.contains(['*', '?', '[']) => {
-                let op = if op == Op::Has { Op::Is } else { op };
-                parts.push(Expr::Term(Term { field, test: Test::List(op, vec![Operand::Text(g)]) }));
-            }
-            operand => parts.push(Expr::Term(Term { field, test: Test::List(op, vec![operand]) })),
-        }
-        Ok(all_of(parts))
     }
 }
 
@@ -992,6 +615,26 @@ fn looks_like_ipv6(text: &str) -> bool {
     addr.matches(':').count() >= 2
         && addr.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'))
         && (addr.parse::<Addr>().is_ok() || addr.contains("::") || addr.matches(':').count() >= 3)
+}
+
+/// What is wrong, and where.
+pub(super) fn error_at(
+    kind: Problem,
+    span: Range<usize>,
+    message: impl Into<String>,
+    hint: Option<String>,
+) -> FilterError {
+    FilterError { kind, span, message: message.into(), hint }
+}
+
+/// That there is no such state, and the nearest.
+pub(super) fn unknown_state(name: &str, span: Range<usize>) -> FilterError {
+    let near = suggest::nearest(name, states::words());
+    let hint = near.map_or_else(
+        || "states are listen, established, close-wait, time-wait and so on".to_owned(),
+        |n| format!("did you mean {}?", n.to_ascii_lowercase().replace('_', "-")),
+    );
+    error_at(Problem::BadValue, span, format!("there is no state {}", shown(name)), Some(hint))
 }
 
 /// Text for a message: escaped, at most 40 characters of it.

@@ -190,7 +190,7 @@ fn cases() {
         ("! :22", "not port:22", &[0, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13]),
         ("!:22", "not port:22", &[0, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13]),
         ("not not :22", "not not port:22", P22),
-        ("a or b and c", "a or b and c", &[6, 7, 10, 11, 13, 4].as_slice().split_at(0).0),
+        ("a or b and c", "a or b and c", &[]),
         ("not :22 and proto:tcp", "not port:22 and proto:tcp", &[0, 2, 3, 4, 5, 6, 7, 11]),
         ("not (:22 or :443)", "not (port:22 or port:443)", &[6, 7, 9, 10, 11, 12, 13]),
         ("(:22 or :443) state:listen", "(port:22 or port:443) and state:listen", &[0, 1]),

@@ -30,7 +30,7 @@ pub(super) fn unit(snap: &Snapshot, row: usize) -> Value<'_> {
 fn unit_of(path: &str) -> Option<String> {
     let part = path.split('/').rev().find(|p| {
         let id = p.trim_end_matches(".scope").rsplit('-').next().unwrap_or(p);
-        p.ends_with(".service") || p.ends_with(".scope") || p.ends_with(".socket") || is_container_id(id)
+        [".service", ".scope", ".socket"].iter().any(|end| p.ends_with(end)) || is_container_id(id)
     })?;
     let stem = part.trim_end_matches(".scope");
     Some(match stem.rsplit_once('-') {

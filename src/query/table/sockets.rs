@@ -36,7 +36,7 @@ fn is_ip(s: &Socket) -> bool {
     matches!(s.family, Family::Inet | Family::Inet6)
 }
 
-fn local<'a>(snap: &'a Snapshot, row: usize) -> Value<'a> {
+fn local(snap: &Snapshot, row: usize) -> Value<'_> {
     let s = snap.socket(row);
     if is_ip(s) {
         Value::Endpoint(s.local)
@@ -45,7 +45,7 @@ fn local<'a>(snap: &'a Snapshot, row: usize) -> Value<'a> {
     }
 }
 
-fn remote<'a>(snap: &'a Snapshot, row: usize) -> Value<'a> {
+fn remote(snap: &Snapshot, row: usize) -> Value<'_> {
     let s = snap.socket(row);
     if !is_ip(s) {
         Value::from_opt(end_name(snap, s.remote_name), Missing::NotApplicable)
@@ -56,12 +56,12 @@ fn remote<'a>(snap: &'a Snapshot, row: usize) -> Value<'a> {
     }
 }
 
-fn local_addr<'a>(snap: &'a Snapshot, row: usize) -> Value<'a> {
+fn local_addr(snap: &Snapshot, row: usize) -> Value<'_> {
     let s = snap.socket(row);
     if is_ip(s) { Value::Addr(s.local.addr) } else { local(snap, row) }
 }
 
-fn remote_addr<'a>(snap: &'a Snapshot, row: usize) -> Value<'a> {
+fn remote_addr(snap: &Snapshot, row: usize) -> Value<'_> {
     match remote(snap, row) {
         Value::Endpoint(e) => Value::Addr(e.addr),
         other => other,
@@ -111,7 +111,7 @@ fn each(
     owners.iter().any(|o| test(&get(snap, o.process as usize)))
 }
 
-fn comm<'a>(snap: &'a Snapshot, row: usize) -> Value<'a> {
+fn comm(snap: &Snapshot, row: usize) -> Value<'_> {
     match snap.owners(row).first() {
         Some(o) => Value::text(&snap.process(o).info.comm),
         None => snap.former(row).map_or_else(|| no_owner(snap, row), |f| Value::text(&f.comm)),
@@ -126,7 +126,7 @@ fn comm_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> boo
     owners.iter().any(|o| test(&Value::text(&snap.process(o).info.comm)))
 }
 
-fn pid<'a>(snap: &'a Snapshot, row: usize) -> Value<'a> {
+fn pid(snap: &Snapshot, row: usize) -> Value<'_> {
     match snap.owners(row).first() {
         Some(o) => Value::from(snap.process(o).info.pid),
         None => snap.former(row).map_or_else(|| no_owner(snap, row), |f| Value::from(f.pid)),
@@ -147,7 +147,7 @@ fn processes(snap: &Snapshot, row: usize) -> usize {
     owners.iter().enumerate().filter(|(i, o)| *i == 0 || owners[i - 1].process != o.process).count()
 }
 
-fn owner<'a>(snap: &'a Snapshot, row: usize) -> Value<'a> {
+fn owner(snap: &Snapshot, row: usize) -> Value<'_> {
     let Some(o) = snap.owners(row).first() else {
         return snap
             .former(row)
@@ -160,7 +160,7 @@ fn owner<'a>(snap: &'a Snapshot, row: usize) -> Value<'a> {
     })
 }
 
-fn owners<'a>(snap: &'a Snapshot, row: usize) -> Value<'a> {
+fn owners(snap: &Snapshot, row: usize) -> Value<'_> {
     let owners = snap.owners(row);
     if owners.is_empty() && !snap.sample.wants.owners {
         return Value::Missing(Missing::NotRead);
@@ -213,7 +213,7 @@ fn skmem<'a>(snap: &'a Snapshot, row: usize, get: fn(&SkMem<'a>) -> Option<u32>)
     Value::from_opt(v, absent(snap, row, AttrSet::SKMEM))
 }
 
-fn service<'a>(snap: &'a Snapshot, row: usize) -> Value<'a> {
+fn service(snap: &Snapshot, row: usize) -> Value<'_> {
     let s = snap.socket(row);
     if !is_ip(s) || matches!(s.proto, crate::model::Proto::Raw | crate::model::Proto::Icmp) {
         return na();
