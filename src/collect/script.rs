@@ -16,7 +16,12 @@ use crate::model::{Endpoint, Family, Proto, State, SystemLimits};
 use std::collections::BTreeMap;
 
 /// The scenes that come with the program: their names and texts.
-pub const SCENES: &[(&str, &str)] = &[("small", include_str!("../../assets/scenes/small.scene"))];
+pub const SCENES: &[(&str, &str)] = &[
+    ("small", include_str!("../../assets/scenes/small.scene")),
+    ("busy-web", include_str!("../../assets/scenes/busy-web.scene")),
+    ("hostile", include_str!("../../assets/scenes/hostile.scene")),
+    ("empty", include_str!("../../assets/scenes/empty.scene")),
+];
 
 /// A machine over several polls.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,13 +117,14 @@ impl Course {
         if self.stray { v * (0.5 + play::noise(seed, u64::from(poll))) } else { v }
     }
 
-    /// The sum of its values over the polls before this one.
+    /// Their sum over the polls before this one, never less than it was a poll before; where they stray, so does it.
     pub fn sum(&self, poll: u32, seed: u64) -> f64 {
-        if self.stray {
-            return (0..poll).map(|k| self.at(k, seed)).sum();
-        }
         let n = f64::from(poll);
-        self.start * n + self.step * n * (n - 1.0) / 2.0
+        let even = self.start * n + self.step * n * (n - 1.0) / 2.0;
+        if !self.stray {
+            return even;
+        }
+        even + 0.9 * (self.start + self.step * n) * play::noise(seed, u64::from(poll))
     }
 }
 
@@ -251,8 +257,11 @@ pub struct Line {
     pub life: u32,
     /// State changes: polls after it opened, and the new state.
     pub then: Vec<(u32, State)>,
-    /// How many there are.
+    /// How many there are. The first is as written; of the others the far end's port counts up, and its address over
+    /// the hosts; of what was begun here, and of what has no far end, the local port.
     pub copies: u32,
+    /// Whether this end began it, so that copies have local ports of their own.
+    pub outgoing: bool,
     /// From how many hosts they come, counted up from the remote address.
     pub hosts: u32,
     /// Polls between the openings of two copies; 0 opens all at once.
@@ -298,6 +307,7 @@ impl Line {
             life: u32::MAX,
             then: Vec::new(),
             copies: 1,
+            outgoing: state == State::SynSent,
             hosts: 1,
             every: 0.0,
         }

@@ -7,6 +7,7 @@
 //! process 812 nginx user=www-data fds=40/1024/524288 cmd="nginx: worker process"
 //! tcp LISTEN 0.0.0.0:443 q=3/511 own=812:6
 //! tcp ESTABLISHED 10.0.0.4:443 203.0.113.5:40000 own=812:12 rx=12K~ tx=100K~ x=40 hosts=12
+//! tcp ESTABLISHED 10.0.0.4:40000 10.0.0.9:5432 own=812:60 out x=8
 //! tcp CLOSE_WAIT 10.0.0.4:443 203.0.113.9:50000 own=812:90 from=3 then=LAST_ACK@9 life=10
 //! ```
 //!
@@ -131,6 +132,7 @@ impl Scene {
             match w.plain.as_str() {
                 "detached" => s.detached = true,
                 "v6only" => s.v6only = true,
+                "out" => s.outgoing = true,
                 other => return Err(format!("nothing is called `{other}`")),
             }
             return Ok(());

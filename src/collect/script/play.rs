@@ -147,10 +147,12 @@ impl Poll<'_> {
             let mut s = Socket::new(id, line.family, line.proto, state);
             s.local = line.local;
             s.remote = line.remote;
-            if copy > 0 && !line.remote.is_none() {
-                s.remote = nth(line.remote, copy, line.hosts.max(1));
-            } else if copy > 0 {
+            if line.remote.is_none() {
                 s.local.port = s.local.port.wrapping_add(copy as u16);
+            } else if line.outgoing {
+                s.local.port = nth(line.local, copy, 1).port;
+            } else {
+                s.remote = nth(line.remote, copy, line.hosts.max(1));
             }
             let waits = matches!(state, State::TimeWait | State::SynRecv);
             let let_go = line.detached || waits || (!line.then.is_empty() && ends_alone(state));
@@ -160,7 +162,7 @@ impl Poll<'_> {
             s.recv_q = value(&line.recv_q, age);
             s.send_q = value(&line.send_q, age);
             if s.is_listener() {
-                s.recv_q = s.recv_q.min(s.send_q + 1);
+                s.recv_q = s.recv_q.min(s.send_q.saturating_add(1));
             }
             if waits {
                 (s.recv_q, s.send_q) = (0, 0);
@@ -247,6 +249,9 @@ const fn ends_alone(s: State) -> bool {
 
 /// The remote end of a copy: hosts counted up and taken in turn, unevenly as in life; ports counted up.
 fn nth(first: Endpoint, copy: u32, hosts: u32) -> Endpoint {
+    if copy == 0 {
+        return first;
+    }
     // Every third connection is from one of the first eighth of the hosts.
     let host = if copy < hosts || copy % 3 != 0 { copy % hosts } else { copy / 3 % (hosts / 8 + 1) };
     let mut o = *first.addr.octets();
@@ -303,64 +308,61 @@ fn attrs(line: &Line, s: &Socket, wants: AttrSet, ticks: u32, seed: u64) -> Vec<
 }
 
 fn tcp_info(line: &Line, s: &Socket, ticks: u32, seed: u64) -> Vec<u8> {
-    let mut info = vec![0u8; INFO_LEN];
-    info[0] = s.state.info().kernel;
-    let mut set = |name: &str, value: u64| {
-        if let Some(f) = TCP_FIELDS.iter().find(|f| f.name == name && f.offset + f.width <= INFO_LEN) {
-            let bytes = value.to_le_bytes();
-            let field = &mut info[f.offset..f.offset + f.width];
-            field.copy_from_slice(&bytes[..f.width]);
-            if cfg!(target_endian = "big") {
-                field.reverse();
-            }
-        }
-    };
-    if s.is_listener() {
-        set("unacked", u64::from(s.recv_q));
-        set("sacked", u64::from(s.send_q));
-        return info;
-    }
     let total = |c: &Course, salt: u64| c.sum(ticks, seed ^ salt).max(0.0) as u64;
     // What was moved before the scene began: an hour of it.
     let before = |c: &Course| (c.start * 3600.0).max(0.0) as u64 + 1;
     let (received, acked) = (total(&line.rx, 1) + before(&line.rx), total(&line.tx, 2) + before(&line.tx));
+    let retrans = total(&line.retrans, 4);
     let rtt = line.rtt_us.at(ticks, seed ^ 3).max(0.0) as u64;
-    set("rtt_us", rtt);
-    set("rttvar_us", rtt / 4);
-    set("min_rtt_us", rtt * 3 / 4);
-    set("rto_us", 200_000 + rtt);
-    set("ato_us", 40_000);
-    set("options", 7);
-    set("snd_mss", 1448);
-    set("rcv_mss", 1448);
-    set("advmss", 1448);
-    set("pmtu", 1500);
-    set("snd_cwnd", 10 + noise_below(seed, 40));
-    set("snd_ssthresh", 0x7fff_ffff);
-    set("reordering", 3);
-    set("rcv_space", 14_480);
-    set("rcv_ssthresh", 64_076);
-    set("total_retrans", total(&line.retrans, 4));
-    set("bytes_received", received);
-    set("bytes_acked", acked);
-    set("bytes_sent", acked + total(&line.retrans, 4) * 1448);
-    set("bytes_retrans", total(&line.retrans, 4) * 1448);
-    set("segs_in", received / 1200 + 4);
-    set("segs_out", acked / 1200 + 4);
-    set("data_segs_in", received / 1200 + 1);
-    set("data_segs_out", acked / 1200 + 1);
-    set("delivered", acked / 1200 + 1);
-    set("unacked", u64::from(s.send_q.div_ceil(1448)));
     let idle = line.rx.start == 0.0 && line.tx.start == 0.0;
     let since = if idle { 1000 * u64::from(ticks) + 60_000 } else { noise_below(seed, 900) };
-    for name in ["last_data_sent_ms", "last_data_recv_ms", "last_ack_recv_ms"] {
-        set(name, since);
+    let connection = |name: &str| match name {
+        "rtt_us" => rtt,
+        "rttvar_us" => rtt / 4,
+        "min_rtt_us" => rtt * 3 / 4,
+        "rto_us" => 200_000 + rtt,
+        "ato_us" => 40_000,
+        "options" => 7,
+        "snd_mss" | "rcv_mss" | "advmss" => 1448,
+        "pmtu" => 1500,
+        "snd_cwnd" => 10 + noise_below(seed, 40),
+        "snd_ssthresh" => 0x7fff_ffff,
+        "reordering" => 3,
+        "rcv_space" => 14_480,
+        "rcv_ssthresh" => 64_076,
+        "total_retrans" => retrans,
+        "bytes_retrans" => retrans * 1448,
+        "bytes_received" => received,
+        "bytes_acked" => acked,
+        "bytes_sent" => acked + retrans * 1448,
+        "segs_in" => received / 1200 + 4,
+        "segs_out" => acked / 1200 + 4,
+        "data_segs_in" => received / 1200 + 1,
+        "data_segs_out" | "delivered" => acked / 1200 + 1,
+        "unacked" => u64::from(s.send_q.div_ceil(1448)),
+        "last_data_sent_ms" | "last_data_recv_ms" | "last_ack_recv_ms" => since,
+        "pacing_rate" => 14_480_000_000_u64.checked_div(rtt).unwrap_or(0),
+        "max_pacing_rate" => u64::MAX,
+        "delivery_rate" => line.tx.at(ticks, seed ^ 2).max(0.0) as u64,
+        "snd_wnd" => 64_256,
+        "rcv_wnd" => 65_536,
+        _ => 0,
+    };
+    let mut info = vec![0u8; INFO_LEN];
+    for f in TCP_FIELDS.iter().filter(|f| f.offset + f.width <= INFO_LEN) {
+        let value = match (f.name, s.is_listener()) {
+            ("state", _) => u64::from(s.state.info().kernel),
+            ("unacked", true) => u64::from(s.recv_q),
+            ("sacked", true) => u64::from(s.send_q),
+            (_, true) => 0,
+            (name, false) => connection(name),
+        };
+        let field = &mut info[f.offset..f.offset + f.width];
+        field.copy_from_slice(&value.to_le_bytes()[..f.width]);
+        if cfg!(target_endian = "big") {
+            field.reverse();
+        }
     }
-    set("pacing_rate", if rtt == 0 { 0 } else { 14_480 * 1_000_000 / rtt });
-    set("max_pacing_rate", u64::MAX);
-    set("delivery_rate", line.tx.at(ticks, seed ^ 2).max(0.0) as u64);
-    set("snd_wnd", 64_256);
-    set("rcv_wnd", 65_536);
     info
 }
 

@@ -19,8 +19,9 @@ fn every_scene_plays_two_rounds() {
         let scene = Scene::parse(text).unwrap_or_else(|e| panic!("{name}: {e}"));
         let polls = scene.polls;
         let mut source = ScriptSource::new(scene);
-        for _ in 0..2 * polls {
-            let s = source.sample(&all()).unwrap();
+        for k in 0..2 * polls {
+            let attrs = if k % 20 == 0 { AttrSet::ALL } else { AttrSet::NONE };
+            let s = source.sample(&Wants { attrs, ..all() }).unwrap();
             assert!(s.owners.is_sorted() && s.processes.is_sorted_by_key(|p| p.info.pid), "{name}");
             let mut ids: Vec<_> = s.sockets.iter().map(|s| s.id).collect();
             ids.sort_unstable();
