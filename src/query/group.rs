@@ -4,9 +4,10 @@ use super::order::SortKey;
 use super::view::View;
 use super::{Column, Kind, QueryError, Table, Value, error, format};
 use crate::model::snapshot::Direction;
-use crate::model::{Addr, Endpoint, Family, Proto, Snapshot, State, StateCounts};
+use crate::model::{Addr, Endpoint, Family, Missing, Proto, Snapshot, State, StateCounts};
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 use std::cmp::Ordering;
+use std::collections::hash_map::Entry;
 use std::hash::{Hash, Hasher};
 
 /// A served endpoint with more connections than this in one state has a group of its own there.
@@ -66,8 +67,8 @@ pub struct Group {
     pub depth: u8,
     /// What it is called: `CLOSE_WAIT`, `0.0.0.0:443`. Raw: whoever shows it escapes it.
     pub title: String,
-    /// A filter that lets through just its rows, within the group around it: `state:close-wait`.
-    pub filter: Option<String>,
+    /// What its rows have in common.
+    pub key: Key,
     /// Where its rows begin in [`super::view::Arranged::rows`].
     pub start: u32,
     /// How many they are.
@@ -90,40 +91,50 @@ pub struct Group {
 
 /// What the rows of one group have in common.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Key {
+pub enum Key {
+    /// A state.
     State(State),
-    Endpoint(Proto, Endpoint),
+    /// A local endpoint.
+    Local(Proto, Endpoint),
+    /// The endpoint by which connections came in.
+    Served(Proto, Endpoint),
+    /// A remote address, or what an address column says.
     Addr(Addr),
-    /// Pid, start, name.
-    Process(u32, u64, String),
-    /// What a column shows.
+    /// A process: its row in the snapshot that the group was made from.
+    Process(u32),
+    /// What a column says.
     Text(String),
-    /// Nothing there; last.
+    /// Nothing there, and why; last.
     None(String),
 }
 
 /// Puts rows that are in order into groups: reorders them and tells the groups.
 pub(super) fn arrange(rows: &mut Vec<u32>, snap: &Snapshot, view: &View, by: GroupBy) -> Vec<Group> {
     let order = view.order();
-    let mut buckets = split(rows, |r| key(snap, view, by, r));
-    let sort = Sort { first: order.first().copied(), chosen: !view.sort.is_empty(), by };
-    let mut summed: Vec<(Key, Vec<u32>, Group)> = buckets
-        .drain(..)
-        .map(|(k, of)| {
-            let g = sum(&k, &of, snap, view, by, 0, 0);
-            (k, of, g)
-        })
-        .collect();
-    summed.sort_by(|a, b| sort.compare(a, b));
-    let around = Around { snap, view, sort, listeners: Listeners::new(snap) };
-    let mut groups = Vec::new();
+    let around = Around {
+        snap,
+        view,
+        by,
+        sort: Sort { first: order.first().copied(), chosen: !view.sort.is_empty(), by },
+        listeners: Listeners::new(snap),
+    };
+    let buckets = if by == GroupBy::State {
+        Buckets::new(rows, |r| snap.socket(r).state).map(Key::State)
+    } else {
+        Buckets::new(rows, |r| key(snap, view, by, r))
+    };
+    let mut summed: Vec<(Group, &[u32])> =
+        buckets.iter().map(|(k, of)| (around.sum(k.clone(), of, 0, 0), of)).collect();
+    summed.sort_by(|a, b| around.sort.compare(&a.0, &b.0));
+    let mut groups = Vec::with_capacity(summed.len());
     rows.clear();
-    for (key, of, mut group) in summed {
+    for (mut group, of) in summed {
         group.start = rows.len() as u32;
-        let id = group.id;
+        let (id, nested) =
+            (group.id, by == GroupBy::State && !matches!(group.key, Key::State(State::Listen)));
         groups.push(group);
-        if by == GroupBy::State && matches!(key, Key::State(s) if s != State::Listen) {
-            served(rows, &mut groups, of, id, &around);
+        if nested {
+            around.served(rows, &mut groups, of, id);
         } else {
             rows.extend(of);
         }
@@ -131,46 +142,61 @@ pub(super) fn arrange(rows: &mut Vec<u32>, snap: &Snapshot, view: &View, by: Gro
     groups
 }
 
-/// What grouping within a group looks at.
-struct Around<'a> {
-    snap: &'a Snapshot,
-    view: &'a View,
-    sort: Sort,
-    listeners: Listeners,
+/// Rows by key: keys in the order in which they first occur, rows within as they were.
+struct Buckets<K> {
+    keys: Vec<K>,
+    starts: Vec<u32>,
+    rows: Vec<u32>,
 }
 
-/// Within a state: the connections of each served endpoint that has more than a handful, then the others.
-fn served(rows: &mut Vec<u32>, groups: &mut Vec<Group>, of: Vec<u32>, outer: u64, around: &Around<'_>) {
-    let Around { snap, view, sort, listeners } = around;
-    let inbound = |r: &u32| snap.facts[*r as usize].direction == Direction::In;
-    let accepted: Vec<u32> = of.iter().copied().filter(inbound).collect();
-    let mut buckets = split(&accepted, |r| {
-        let s = snap.socket(r);
-        Key::Endpoint(s.proto, listeners.of(s.proto, s.local))
-    });
-    buckets.retain(|(_, of)| of.len() > HANDFUL);
-    let grouped: FxHashSet<u32> = buckets.iter().flat_map(|(_, of)| of.iter().copied()).collect();
-    let mut summed: Vec<(Key, Vec<u32>, Group)> = buckets
-        .into_iter()
-        .map(|(k, of)| {
-            let mut g = sum(&k, &of, snap, view, GroupBy::Local, 1, outer);
-            if let Key::Endpoint(proto, e) = &k
-                && e.addr.is_any()
-            {
-                g.filter = Some(format!("proto:{} local_port:{} direction:in", proto.name(), e.port));
-            }
-            (k, of, g)
-        })
-        .collect();
-    let sort = Sort { by: GroupBy::Local, ..*sort };
-    summed.sort_by(|a, b| sort.compare(a, b));
-    // Rows outside a group stand before the groups within, so that every group is one range.
-    rows.extend(of.into_iter().filter(|r| !grouped.contains(r)));
-    for (_, of, mut group) in summed {
-        group.start = rows.len() as u32;
-        groups.push(group);
-        rows.extend(of);
+impl<K: Hash + Eq + Clone> Buckets<K> {
+    fn new(rows: &[u32], key: impl Fn(usize) -> K) -> Self {
+        let mut index: FxHashMap<K, u32> = FxHashMap::default();
+        let mut keys = Vec::new();
+        let of: Vec<u32> = rows
+            .iter()
+            .map(|r| match index.entry(key(*r as usize)) {
+                Entry::Occupied(e) => *e.get(),
+                Entry::Vacant(e) => {
+                    keys.push(e.key().clone());
+                    *e.insert(keys.len() as u32 - 1)
+                }
+            })
+            .collect();
+        let (starts, rows) = place(rows, &of, keys.len());
+        Self { keys, starts, rows }
     }
+
+    fn map<T>(self, f: impl Fn(K) -> T) -> Buckets<T> {
+        Buckets { keys: self.keys.into_iter().map(f).collect(), starts: self.starts, rows: self.rows }
+    }
+}
+
+impl<K> Buckets<K> {
+    fn iter(&self) -> impl Iterator<Item = (&K, &[u32])> {
+        self.keys
+            .iter()
+            .zip(self.starts.windows(2))
+            .map(|(k, w)| (k, &self.rows[w[0] as usize..w[1] as usize]))
+    }
+}
+
+/// Rows in the order of their buckets, and where each bucket begins; one more at the end.
+fn place(rows: &[u32], of: &[u32], buckets: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut starts = vec![0u32; buckets + 1];
+    for b in of {
+        starts[*b as usize + 1] += 1;
+    }
+    for i in 1..starts.len() {
+        starts[i] += starts[i - 1];
+    }
+    let mut next = starts.clone();
+    let mut out = vec![0u32; rows.len()];
+    for (r, b) in rows.iter().zip(of) {
+        out[next[*b as usize] as usize] = *r;
+        next[*b as usize] += 1;
+    }
+    (starts, out)
 }
 
 /// The endpoints that are served.
@@ -192,24 +218,11 @@ impl Listeners {
     }
 }
 
-/// Rows by key; keys in the order in which they first occur, rows within as they were.
-fn split(rows: &[u32], key: impl Fn(usize) -> Key) -> Vec<(Key, Vec<u32>)> {
-    let mut index: FxHashMap<Key, usize> = FxHashMap::default();
-    let mut out: Vec<(Key, Vec<u32>)> = Vec::new();
-    for r in rows {
-        let k = key(*r as usize);
-        if let Some(i) = index.get(&k) {
-            out[*i].1.push(*r);
-        } else {
-            index.insert(k.clone(), out.len());
-            out.push((k, vec![*r]));
-        }
-    }
-    out
+fn is_ip(f: Family) -> bool {
+    matches!(f, Family::Inet | Family::Inet6)
 }
 
 fn key(snap: &Snapshot, view: &View, by: GroupBy, row: usize) -> Key {
-    let ip = |f: Family| matches!(f, Family::Inet | Family::Inet6);
     let by_column = |name: &str| {
         let column = view.table.column(name);
         column.map_or_else(|| Key::None(String::new()), |c| column_key(c, snap, row))
@@ -218,25 +231,19 @@ fn key(snap: &Snapshot, view: &View, by: GroupBy, row: usize) -> Key {
         GroupBy::State => Key::State(snap.socket(row).state),
         GroupBy::Local => {
             let s = snap.socket(row);
-            if ip(s.family) { Key::Endpoint(s.proto, s.local) } else { by_column("local") }
+            if is_ip(s.family) { Key::Local(s.proto, s.local) } else { by_column("local") }
         }
         GroupBy::Remote => {
             let s = snap.socket(row);
-            if ip(s.family) && !s.remote.is_none() {
-                Key::Addr(s.remote.addr)
-            } else {
-                Key::None("no peer".to_owned())
-            }
+            let peer = is_ip(s.family) && !s.remote.is_none();
+            if peer { Key::Addr(s.remote.addr) } else { Key::None("no peer".to_owned()) }
         }
         GroupBy::Process => match snap.owners(row).first() {
-            Some(o) => {
-                let p = &snap.process(o).info;
-                Key::Process(p.pid, p.start_ns, p.comm.to_string())
-            }
+            Some(o) => Key::Process(o.process),
             None => match snap.former(row) {
                 Some(f) => Key::None(format!("was {} {}", f.comm, f.pid)),
                 None => {
-                    Key::None(snap.facts[row].owner_missing.map_or("no process", |m| m.reason()).to_owned())
+                    Key::None(snap.facts[row].owner_missing.map_or("no process", Missing::reason).to_owned())
                 }
             },
         },
@@ -262,8 +269,8 @@ struct Sort {
 }
 
 impl Sort {
-    fn compare(&self, a: &(Key, Vec<u32>, Group), b: &(Key, Vec<u32>, Group)) -> Ordering {
-        let by_key = || a.0.cmp(&b.0);
+    fn compare(&self, a: &Group, b: &Group) -> Ordering {
+        let by_key = || a.key.cmp(&b.key);
         if self.by == GroupBy::State {
             return by_key();
         }
@@ -271,17 +278,17 @@ impl Sort {
         let turn = |o: Ordering, descending: bool| if descending { o.reverse() } else { o };
         let own = match (self.chosen, self.first) {
             (true, Some(k)) => match k.column.name {
-                "rx" => float(a.2.rx, b.2.rx, k.descending),
-                "tx" => float(a.2.tx, b.2.tx, k.descending),
-                "recv_q" => turn(a.2.recv_q.cmp(&b.2.recv_q), k.descending),
-                "send_q" => turn(a.2.send_q.cmp(&b.2.send_q), k.descending),
+                "rx" => float(a.rx, b.rx, k.descending),
+                "tx" => float(a.tx, b.tx, k.descending),
+                "recv_q" => turn(a.recv_q.cmp(&b.recv_q), k.descending),
+                "send_q" => turn(a.send_q.cmp(&b.send_q), k.descending),
                 name if name == self.by.name() => turn(by_key(), k.descending),
                 // As their first rows stand: the rows came in order, and `sort_by` is stable.
-                _ => return none(&a.0).cmp(&none(&b.0)),
+                _ => return none(&a.key).cmp(&none(&b.key)),
             },
-            _ => b.2.len.cmp(&a.2.len),
+            _ => b.len.cmp(&a.len),
         };
-        none(&a.0).cmp(&none(&b.0)).then(own).then_with(by_key)
+        none(&a.key).cmp(&none(&b.key)).then(own).then_with(by_key)
     }
 }
 
@@ -298,58 +305,145 @@ fn float(a: Option<f64>, b: Option<f64>, descending: bool) -> Ordering {
     }
 }
 
-fn sum(key: &Key, of: &[u32], snap: &Snapshot, view: &View, by: GroupBy, depth: u8, outer: u64) -> Group {
-    let mut hasher = FxHasher::default();
-    (view.table.name, by.name(), depth, outer).hash(&mut hasher);
-    key.hash(&mut hasher);
-    let mut out = Group {
-        id: hasher.finish(),
-        depth,
-        title: title(key),
-        filter: filter(key, by),
-        start: 0,
-        len: of.len() as u32,
-        states: StateCounts::default(),
-        recv_q: 0,
-        send_q: 0,
-        rx: None,
-        tx: None,
-        hosts: 0,
-        note: match key {
-            Key::State(s) => Some(s.info().meaning),
-            _ => None,
-        },
-    };
-    if view.table.name == "list" {
-        let mut hosts: FxHashSet<Addr> = FxHashSet::default();
-        for r in of {
-            let s = snap.socket(*r as usize);
-            out.states.add(s.state);
-            if !s.is_listener() {
-                out.recv_q += u64::from(s.recv_q);
-                out.send_q += u64::from(s.send_q);
-            }
-            let rates = snap.rates(*r as usize);
-            out.rx = add(out.rx, rates.rx.map(f64::from));
-            out.tx = add(out.tx, rates.tx.map(f64::from));
-            if matches!(s.family, Family::Inet | Family::Inet6) && !s.remote.is_none() {
-                hosts.insert(s.remote.addr);
-            }
+/// What grouping looks at.
+struct Around<'a> {
+    snap: &'a Snapshot,
+    view: &'a View,
+    by: GroupBy,
+    sort: Sort,
+    listeners: Listeners,
+}
+
+impl Around<'_> {
+    /// Within a state: the connections of each served endpoint that has more than a handful, after the others, so
+    /// that every group is one range.
+    fn served(&self, rows: &mut Vec<u32>, groups: &mut Vec<Group>, of: &[u32], outer: u64) {
+        const ALONE: u32 = 0;
+        let mut keys: Vec<(Proto, Endpoint)> = vec![(Proto::Tcp, Endpoint::default())];
+        let mut by_listener: FxHashMap<(Proto, Endpoint), u32> = FxHashMap::default();
+        let mut by_local: FxHashMap<(Proto, Endpoint), u32> = FxHashMap::default();
+        let mut bucket: Vec<u32> = of
+            .iter()
+            .map(|r| {
+                if self.snap.facts[*r as usize].direction != Direction::In {
+                    return ALONE;
+                }
+                let s = self.snap.socket(*r as usize);
+                *by_local.entry((s.proto, s.local)).or_insert_with(|| {
+                    let served = (s.proto, self.listeners.of(s.proto, s.local));
+                    *by_listener.entry(served).or_insert_with(|| {
+                        keys.push(served);
+                        keys.len() as u32 - 1
+                    })
+                })
+            })
+            .collect();
+        let mut count = vec![0usize; keys.len()];
+        for b in &bucket {
+            count[*b as usize] += 1;
         }
-        out.hosts = hosts.len() as u32;
-    } else {
+        bucket.iter_mut().filter(|b| count[**b as usize] <= HANDFUL).for_each(|b| *b = ALONE);
+        let (starts, placed) = place(of, &bucket, keys.len());
+        let range = |i: usize| &placed[starts[i] as usize..starts[i + 1] as usize];
+        rows.extend(range(0));
+        let mut summed: Vec<(Group, &[u32])> = (1..keys.len())
+            .filter(|i| count[*i] > HANDFUL)
+            .map(|i| (self.sum(Key::Served(keys[i].0, keys[i].1), range(i), 1, outer), range(i)))
+            .collect();
+        let sort = Sort { by: GroupBy::Local, ..self.sort };
+        summed.sort_by(|a, b| sort.compare(&a.0, &b.0));
+        for (mut group, of) in summed {
+            group.start = rows.len() as u32;
+            groups.push(group);
+            rows.extend(of);
+        }
+    }
+
+    /// A group of these rows.
+    fn sum(&self, key: Key, of: &[u32], depth: u8, outer: u64) -> Group {
+        let mut hasher = FxHasher::default();
+        (self.view.table.name, self.by.name(), depth, outer).hash(&mut hasher);
+        match &key {
+            Key::Process(p) => {
+                let i = &self.snap.sample.processes[*p as usize].info;
+                (i.pid, i.start_ns).hash(&mut hasher);
+            }
+            key => key.hash(&mut hasher),
+        }
+        let mut out = Group {
+            id: hasher.finish(),
+            depth,
+            title: self.title(&key),
+            start: 0,
+            len: of.len() as u32,
+            states: StateCounts::default(),
+            recv_q: 0,
+            send_q: 0,
+            rx: None,
+            tx: None,
+            hosts: 0,
+            note: match &key {
+                Key::State(s) => Some(s.info().meaning),
+                _ => None,
+            },
+            key,
+        };
+        if self.view.table.name == "list" {
+            self.sum_sockets(&mut out, of);
+            return out;
+        }
         let number = |name: &str, r: u32| {
-            view.table
-                .column(name)
-                .filter(|c| c.kind == Kind::BytesPerSec)
-                .and_then(|c| c.value(snap, r as usize).number())
+            let column = self.view.table.column(name).filter(|c| c.kind == Kind::BytesPerSec);
+            column.and_then(|c| c.value(self.snap, r as usize).number())
         };
         for r in of {
             out.rx = add(out.rx, number("rx", *r));
             out.tx = add(out.tx, number("tx", *r));
         }
+        out
     }
-    out
+
+    fn sum_sockets(&self, out: &mut Group, of: &[u32]) {
+        // Few are sorted, many are hashed.
+        let few = of.len() <= 32;
+        let mut seen: Vec<u128> = Vec::with_capacity(if few { of.len() } else { 0 });
+        let mut hosts: FxHashSet<u128> = FxHashSet::default();
+        for r in of {
+            let s = self.snap.socket(*r as usize);
+            out.states.add(s.state);
+            if !s.is_listener() {
+                out.recv_q += u64::from(s.recv_q);
+                out.send_q += u64::from(s.send_q);
+            }
+            let rates = self.snap.rates(*r as usize);
+            out.rx = add(out.rx, rates.rx.map(f64::from));
+            out.tx = add(out.tx, rates.tx.map(f64::from));
+            if is_ip(s.family) && !s.remote.is_none() {
+                let addr = u128::from_be_bytes(*s.remote.addr.octets());
+                if few {
+                    seen.push(addr);
+                } else {
+                    hosts.insert(addr);
+                }
+            }
+        }
+        seen.sort_unstable();
+        seen.dedup();
+        out.hosts = (seen.len() + hosts.len()) as u32;
+    }
+
+    fn title(&self, key: &Key) -> String {
+        match key {
+            Key::State(s) => s.name().to_owned(),
+            Key::Local(_, e) | Key::Served(_, e) => e.to_string(),
+            Key::Addr(a) => a.to_string(),
+            Key::Process(p) => {
+                let i = &self.snap.sample.processes[*p as usize].info;
+                format!("{} {}", i.comm, i.pid)
+            }
+            Key::Text(s) | Key::None(s) => s.clone(),
+        }
+    }
 }
 
 fn add(sum: Option<f64>, one: Option<f64>) -> Option<f64> {
@@ -359,29 +453,25 @@ fn add(sum: Option<f64>, one: Option<f64>) -> Option<f64> {
     }
 }
 
-fn title(key: &Key) -> String {
-    match key {
-        Key::State(s) => s.name().to_owned(),
-        Key::Endpoint(_, e) => e.to_string(),
-        Key::Addr(a) => a.to_string(),
-        Key::Process(pid, _, comm) => format!("{comm} {pid}"),
-        Key::Text(s) | Key::None(s) => s.clone(),
+impl Group {
+    /// A filter that lets through just its rows, within the group around it, where there is one: `state:close-wait`.
+    pub fn filter(&self, by: GroupBy, snap: &Snapshot) -> Option<String> {
+        let end = |e: &Endpoint| {
+            if e.addr.is_v4() { format!("{}:{}", e.addr, e.port) } else { format!("[{}]:{}", e.addr, e.port) }
+        };
+        Some(match &self.key {
+            Key::State(s) => format!("{}:{}", by.name(), s.name().to_ascii_lowercase().replace('_', "-")),
+            Key::Served(proto, e) if e.addr.is_any() => {
+                format!("proto:{} local_port:{} direction:in", proto.name(), e.port)
+            }
+            Key::Local(proto, e) | Key::Served(proto, e) => {
+                format!("proto:{} local:{}", proto.name(), end(e))
+            }
+            Key::Addr(a) => format!("{}:{a}", by.name()),
+            Key::Process(p) => format!("pid:{}", snap.sample.processes.get(*p as usize)?.info.pid),
+            Key::Text(s) => format!("{}={}", by.name(), super::filter::quote(s)),
+            // `none` would let through what is missing for other reasons too.
+            Key::None(_) => return None,
+        })
     }
-}
-
-/// A filter that lets through just the rows of a group, where there is one.
-fn filter(key: &Key, by: GroupBy) -> Option<String> {
-    Some(match (key, by) {
-        (Key::State(s), _) => format!("{}:{}", by.name(), s.name().to_ascii_lowercase().replace('_', "-")),
-        (Key::Endpoint(proto, e), _) if e.addr.is_v4() => {
-            format!("proto:{} local:{}:{}", proto.name(), e.addr, e.port)
-        }
-        (Key::Endpoint(proto, e), _) => format!("proto:{} local:[{}]:{}", proto.name(), e.addr, e.port),
-        (Key::Addr(a), GroupBy::Remote) => format!("remote:{a}"),
-        (Key::Addr(a), _) => format!("{}:{a}", by.name()),
-        (Key::Process(pid, ..), _) => format!("pid:{pid}"),
-        (Key::Text(s), _) => format!("{}={}", by.name(), super::filter::quote(s)),
-        // `none` would let through what is missing for other reasons too.
-        (Key::None(_), _) => return None,
-    })
 }

@@ -1,7 +1,7 @@
 //! Sorting rows.
 
 use super::{Column, QueryError, Table, Value, error};
-use crate::model::Snapshot;
+use crate::model::{Addr, Endpoint, Snapshot};
 use std::cmp::Ordering;
 
 /// One level of a sort order.
@@ -89,11 +89,26 @@ pub fn sort(rows: &mut [u32], snap: &Snapshot, keys: &[SortKey]) {
             }
             by_integers(of, rows, snap, rest);
         }
-        Keys::Ends(mut of) => {
-            if turn {
-                of.iter_mut().filter(|k| !k.0).for_each(|k| k.1 = (!k.1.0, !k.1.1));
-            }
-            by_integers(of, rows, snap, rest);
+        Keys::Ends(of) => {
+            // An IPv4 endpoint fits into the head whole; an IPv6 one is decided by it nearly always.
+            let mut index: Vec<(bool, u64, u32)> = of
+                .iter()
+                .zip(0..)
+                .map(|(e, i)| match e {
+                    Some(e) if turn => (false, !end_head(e), i),
+                    Some(e) => (false, end_head(e), i),
+                    None => (true, 0, i),
+                })
+                .collect();
+            let compare = |a: u32, b: u32| {
+                let o = of[a as usize].cmp(&of[b as usize]);
+                if turn { o.reverse() } else { o }
+            };
+            index.sort_unstable_by(|a, b| {
+                (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| compare(a.2, b.2)).then_with(|| a.2.cmp(&b.2))
+            });
+            let index: Vec<u32> = index.into_iter().map(|(_, _, i)| i).collect();
+            place(&index, |a, b| of[a as usize] == of[b as usize], rows, snap, rest);
         }
         Keys::Texts(of) => {
             let compare = |a: &Value<'_>, b: &Value<'_>| compare(a, b, turn);
@@ -126,7 +141,7 @@ pub fn sort(rows: &mut [u32], snap: &Snapshot, keys: &[SortKey]) {
 /// One key of all rows. The flag says that the value is missing.
 enum Keys<'a> {
     Numbers(Vec<(bool, u64)>),
-    Ends(Vec<(bool, (u128, u16))>),
+    Ends(Vec<Option<Endpoint>>),
     Texts(Vec<Value<'a>>),
     Values(Vec<Value<'a>>),
 }
@@ -151,9 +166,9 @@ fn read<'a>(rows: &[u32], snap: &'a Snapshot, column: &Column) -> Keys<'a> {
     }
     if all(|v| matches!(v, Value::Addr(_) | Value::Endpoint(_))) {
         let end = |v: &Value<'_>| match v {
-            Value::Addr(a) => (false, (u128::from_be_bytes(*a.octets()), 0)),
-            Value::Endpoint(e) => (false, (u128::from_be_bytes(*e.addr.octets()), e.port)),
-            _ => (true, (0, 0)),
+            Value::Addr(a) => Some(Endpoint::new(*a, 0)),
+            Value::Endpoint(e) => Some(*e),
+            _ => None,
         };
         return Keys::Ends(values.iter().map(end).collect());
     }
@@ -164,6 +179,16 @@ fn read<'a>(rows: &[u32], snap: &'a Snapshot, column: &Column) -> Keys<'a> {
 fn ordered(n: f64) -> u64 {
     let bits = (n + 0.0).to_bits();
     if bits >> 63 == 0 { bits | 1 << 63 } else { !bits }
+}
+
+/// Part of an endpoint, ordered as endpoints are as far as it goes.
+fn end_head(e: &Endpoint) -> u64 {
+    let bits = u128::from_be_bytes(*e.addr.octets());
+    if e.addr.is_v4() {
+        return 1 << 62 | (bits as u32 as u64) << 16 | u64::from(e.port);
+    }
+    let below = e.addr < Addr::ANY4;
+    if below { (bits >> 66) as u64 } else { 2 << 62 | (bits >> 66) as u64 }
 }
 
 /// The first eight bytes, ordered as the texts are as far as they go.

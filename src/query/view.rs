@@ -41,7 +41,13 @@ impl View {
         }
         let matcher = self.filter.over(snap);
         let mut rows: Vec<u32> = (0..total as u32).filter(|r| matcher.matches(*r as usize)).collect();
-        order::sort(&mut rows, snap, &self.order());
+        let order = self.order();
+        // Groups by state put the states in order themselves.
+        let order = match (self.group, order.split_first()) {
+            (Some(GroupBy::State), Some((first, rest))) if first.column.name == "state" => rest,
+            _ => &order[..],
+        };
+        order::sort(&mut rows, snap, order);
         let groups = match self.group {
             Some(by) => group::arrange(&mut rows, snap, self, by),
             None => Vec::new(),
@@ -162,8 +168,8 @@ mod tests {
             let a = v.arrange(&snap);
             sound(&a);
             for g in a.groups.iter().filter(|g| g.depth == 0).take(40) {
-                let Some(filter) = &g.filter else { continue };
-                let f = Filter::parse(filter, &SOCKETS).unwrap_or_else(|e| panic!("{filter}: {e}"));
+                let Some(filter) = g.filter(v.group.unwrap(), &snap) else { continue };
+                let f = Filter::parse(&filter, &SOCKETS).unwrap_or_else(|e| panic!("{filter}: {e}"));
                 let mut want: Vec<u32> = a.rows[g.start as usize..(g.start + g.len) as usize].to_vec();
                 want.sort_unstable();
                 let m = f.over(&snap);

@@ -495,7 +495,7 @@ fn has_word(w: &Word, snap: &Snapshot, row: usize, p: &Prepared) -> bool {
     if is_ip(s) {
         let mut buf = Buf::new();
         if w.in_endpoint
-            && (w.needle.is_in(buf.endpoint(&s.local)) || w.needle.is_in(buf.endpoint(&s.remote)))
+            && (w.needle.is_in_lower(buf.endpoint(&s.local)) || w.needle.is_in_lower(buf.endpoint(&s.remote)))
         {
             return true;
         }

@@ -34,6 +34,20 @@ impl Needle {
         })
     }
 
+    /// Whether it occurs in text that has no capitals.
+    pub(super) fn is_in_lower(&self, hay: &str) -> bool {
+        let (hay, needle) = (hay.as_bytes(), self.lower.as_bytes());
+        let Some((first, rest)) = needle.split_first() else { return true };
+        let mut from = 0;
+        while let Some(i) = hay[from..].iter().position(|b| b == first) {
+            from += i + 1;
+            if hay[from..].starts_with(rest) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Whether it is the whole text.
     pub(super) fn equals(&self, hay: &str) -> bool {
         if self.ascii { hay.eq_ignore_ascii_case(&self.lower) } else { hay.to_lowercase() == self.lower }
@@ -237,6 +251,7 @@ mod tests {
             ("nginxx", "nginx", false),
         ] {
             assert_eq!(Needle::new(n).is_in(h), want, "{n} {h}");
+            assert_eq!(Needle::new(n).is_in_lower(&h.to_lowercase()), want, "{n} {h}");
         }
     }
 

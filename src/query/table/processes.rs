@@ -55,7 +55,8 @@ fn opt<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
 }
 
 fn kind(snap: &Snapshot, row: usize, k: FdKind) -> Value<'_> {
-    let why = if snap.sample.wants.fd_kinds { Missing::Pending } else { Missing::NotRead };
+    let usual = if snap.sample.wants.fd_kinds { Missing::Pending } else { Missing::NotRead };
+    let why = snap.sample.processes[row].fds_hidden.unwrap_or(usual);
     fds(snap, row, |u| Value::from_opt(u.kinds.map(|x| x.get(k)), why))
 }
 
@@ -69,8 +70,10 @@ fn limit<'a>(n: Option<u64>) -> Value<'a> {
 
 fn sockets(snap: &Snapshot, row: usize) -> Value<'_> {
     let n = snap.sockets_of(row).len() as u64;
-    match snap.fds(row) {
-        Err(why) if n == 0 => Value::Missing(why),
+    // Where its descriptors are hidden, none found says nothing.
+    match snap.sample.processes[row].fds_hidden {
+        Some(why) if n == 0 => Value::Missing(why),
+        None if !snap.sample.wants.owners => Value::Missing(Missing::NotRead),
         _ => Value::Uint(n),
     }
 }
