@@ -6,6 +6,8 @@
 
 #[path = "live/compare.rs"]
 mod compare;
+#[path = "live/expressions.rs"]
+mod expressions;
 #[path = "live/rows.rs"]
 mod rows;
 #[path = "live/world.rs"]
@@ -24,6 +26,8 @@ const CASES: &[Case] = &[
     ("every state, against ss and lsof", compare::every_state),
     ("a listener shared by three processes", compare::shared_listener),
     ("random sets, against ss and lsof", compare::random_sets),
+    ("expressions mean what ss means", expressions::as_ss_means_them),
+    ("filtering in the kernel loses nothing", expressions::filtering_in_the_kernel_loses_nothing),
     ("nothing of an ended process is left", compare::ended_process),
 ];
 

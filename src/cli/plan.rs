@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_in_one_line_with_the_nearest_name() {
         for (args, want) in [
-            (&["list", "--columns", "recvq"][..], "did you mean \"recv_q\"?"),
+            (&["list", "--columns", "recv_k"][..], "did you mean \"recv_q\"?"),
             (&["list", "--columns", ","][..], "--columns"),
             (&["list", "--sort", "rtx"][..], "--sort"),
             (&["list", "port:"][..], "filter, at character"),

@@ -148,7 +148,7 @@ pub enum Get {
 }
 
 /// One column of one table: the one place where all is said about it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Column {
     /// Its name: `--columns`, `--sort`, filter field, JSON key and CSV header.
     pub name: &'static str,
@@ -172,6 +172,13 @@ pub struct Column {
     pub get: Get,
     /// All values of a row, where it can have several (owners): a filter matches when any does.
     pub any: Option<AnyFn>,
+}
+
+impl std::fmt::Debug for Column {
+    /// Its name says which it is.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Column({})", self.name)
+    }
 }
 
 impl Column {

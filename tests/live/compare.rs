@@ -36,7 +36,7 @@ fn agree() -> Result<BTreeSet<Row>, String> {
     }
 }
 
-fn check(ok: bool, what: impl FnOnce() -> String) -> Result<(), String> {
+pub(crate) fn check(ok: bool, what: impl FnOnce() -> String) -> Result<(), String> {
     if ok { Ok(()) } else { Err(what()) }
 }
 

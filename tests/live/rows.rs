@@ -101,12 +101,21 @@ fn ss_endpoint(word: &str) -> String {
 
 /// Rows of `ss -HOtuanpe`.
 pub(crate) fn ss() -> Result<BTreeSet<Row>, String> {
-    let text = run("ss", &["-H", "-O", "-t", "-u", "-a", "-n", "-p", "-e"])?;
+    ss_with(&[])
+}
+
+/// Rows of `ss -HOtuanpe` with an expression.
+pub(crate) fn ss_with(expression: &[&str]) -> Result<BTreeSet<Row>, String> {
+    let text = run("ss", &[&["-H", "-O", "-t", "-u", "-a", "-n", "-p", "-e"], expression].concat())?;
     text.lines().map(ss_row).collect()
 }
 
 fn ss_row(line: &str) -> Result<Row, String> {
-    let w: Vec<&str> = line.split_ascii_whitespace().collect();
+    let mut w: Vec<&str> = line.split_ascii_whitespace().collect();
+    // Asked for one state only, ss leaves its column out.
+    if w.get(1).is_some_and(|x| x.parse::<u64>().is_ok()) {
+        w.insert(1, "");
+    }
     if w.len() < 6 {
         return Err(format!("ss said {line:?}"));
     }

@@ -37,6 +37,7 @@ pub(crate) fn listen(at: &str, backlog: i32, v6only: bool) -> TcpListener {
     if at.is_ipv6() {
         sockopt::set_ipv6_v6only(&fd, v6only).expect("v6only");
     }
+    sockopt::set_socket_reuseaddr(&fd, true).expect("reuseaddr");
     net::bind(&fd, &at).expect("bind");
     net::listen(&fd, backlog).expect("listen");
     TcpListener::from(fd)

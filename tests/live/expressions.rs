@@ -1,0 +1,215 @@
+//! Every form of expression that `ss` knows, given to `ss` and to sockscope over the same sockets; and the kernel's
+//! filtering against the filtering here.
+
+use super::compare::check;
+use super::rows;
+use super::world::{World, addr, listen};
+use sockscope::collect::Source;
+use sockscope::collect::netlink::NetlinkSource;
+use sockscope::derive::Engine;
+use sockscope::model::{StateSet, Wants};
+use sockscope::query::filter::Filter;
+use sockscope::query::table::SOCKETS;
+use std::collections::BTreeSet;
+
+/// Expressions of `ss`, words as a shell hands them over.
+const EXPRESSIONS: &[&str] = &[
+    "state established",
+    "state listening",
+    "state time-wait state close-wait",
+    "exclude listening",
+    "exclude established exclude listening",
+    "state connected",
+    "state synchronized",
+    "state bucket",
+    "state big",
+    "state all",
+    "state fin-wait-2",
+    "state syn-sent",
+    "state unconnected",
+    "sport = :7400",
+    "dport = :7400",
+    "sport = 7400",
+    "sport eq 7401",
+    "sport == 7401",
+    "sport != :7400",
+    "sport ne 7400",
+    "sport gt 7400",
+    "sport > 7401",
+    "sport lt 7401",
+    "sport < :7401",
+    "sport ge 7401",
+    "sport >= 7401",
+    "sport le 7400",
+    "sport geq 7401",
+    "dport leq 7401",
+    "dport > 40000",
+    "src 127.0.0.1",
+    "src = 127.0.0.1",
+    "src 127.0.0.0/8",
+    "src 127.0.0.1:7400",
+    "dst 127.0.0.0/8",
+    "dst 127.0.0.2",
+    "dst [::1]",
+    "src [::1]:7401",
+    "dst 127.0.0.1:7400",
+    "src *:7402",
+    "not sport = :7400",
+    "! sport = :7400",
+    "not dst 127.0.0.1",
+    "not ( sport = :7400 or dport = :7400 )",
+    "( sport = :7400 )",
+    "( sport = :7400 or dport = :7400 )",
+    "( sport = :7400 | dport = :7400 )",
+    "( sport = :7400 || dport = :7400 )",
+    "sport = :7400 and dst 127.0.0.1",
+    "sport = :7400 & dst 127.0.0.1",
+    "sport = :7400 && dst 127.0.0.1",
+    "sport = :7400 dst 127.0.0.1",
+    "state established ( dport = :7400 or sport = :7400 ) dst 127.0.0.0/8",
+    "state established ( sport = :7400 or sport = :7401 ) and not dst [::1]",
+    "exclude time-wait sport gt 1024",
+    "dst inet:127.0.0.1",
+    "src inet6:[::1]",
+    "dport = :http",
+    "sport = :ssh",
+    "dev lo",
+    "dev = lo",
+    "dev != lo",
+    "autobound",
+    "fwmark = 0",
+    "fwmark 0x1/0xff",
+    "( ( sport = :7400 ) )",
+    "sport = :7400 or sport = :7401 or sport = :7402",
+];
+
+fn sockets(w: &mut World) {
+    let l4 = listen("127.0.0.1:7400", 16, false);
+    let l6 = listen("[::1]:7401", 16, true);
+    let dual = listen("[::]:7402", 16, false);
+    w.established(&l4, None);
+    w.established(&l4, None);
+    w.established(&l6, None);
+    w.established(&dual, Some(addr("127.0.0.2:7402")));
+    w.established(&dual, Some(addr("[::1]:7402")));
+    w.close_wait(&l4);
+    w.fin_wait2(&l4);
+    w.time_wait(&l4);
+    w.syn_sent(7403);
+    w.datagram("127.0.0.1:7404", None);
+    w.datagram("127.0.0.1:7405", Some("127.0.0.1:7404"));
+    w.datagram("[::1]:7406", None);
+    w.listeners.extend([l4, l6, dual]);
+}
+
+type Short = (String, String, String, String);
+
+/// The same rows as `ss`, expression by expression.
+pub(crate) fn as_ss_means_them() -> Result<(), String> {
+    let mut w = World::default();
+    sockets(&mut w);
+    let mut bad = String::new();
+    let mut told_apart = 0;
+    for e in EXPRESSIONS {
+        let words: Vec<&str> = e.split(' ').collect();
+        let short = |r: rows::Row| -> Short { (r.proto, r.state, r.local, r.remote) };
+        let both = || -> Result<_, String> { Ok((rows::ss_with(&words)?, rows::ours(&words)?)) };
+        let (theirs, ours): (BTreeSet<Short>, BTreeSet<Short>) = match both() {
+            Ok((a, b)) => (a.into_iter().map(short).collect(), b.into_iter().map(short).collect()),
+            Err(why) => {
+                bad += &format!("{e}\n  {}\n", why.lines().next().unwrap_or(""));
+                continue;
+            }
+        };
+        let stateless = theirs.iter().all(|r| r.1.is_empty());
+        let ours: BTreeSet<Short> =
+            ours.into_iter().map(|r| if stateless { (r.0, String::new(), r.2, r.3) } else { r }).collect();
+        told_apart += usize::from(!theirs.is_empty());
+        if ours != theirs {
+            bad += &format!(
+                "{e}\n  only sockscope: {:?}\n  only ss: {:?}\n",
+                ours.difference(&theirs).collect::<Vec<_>>(),
+                theirs.difference(&ours).collect::<Vec<_>>()
+            );
+        }
+    }
+    check(told_apart > 50, || format!("only {told_apart} expressions match anything"))?;
+    check(bad.is_empty(), || bad)
+}
+
+/// Random expressions: what the kernel lets through and the filter here keeps is what the filter here finds in
+/// everything.
+pub(crate) fn filtering_in_the_kernel_loses_nothing() -> Result<(), String> {
+    let mut w = World::default();
+    sockets(&mut w);
+    let mut x = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |n: usize| {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        (x % n as u64) as usize
+    };
+    let mut source = NetlinkSource::new().map_err(|e| e.to_string())?;
+    let mut wants = Wants { owners: false, processes: false, ..Wants::default() };
+    let (mut pushed, mut saved) = (0, 0usize);
+    for round in 0..4000 {
+        let text = expression(&mut random, 3);
+        let filter = Filter::parse(&text, &SOCKETS).map_err(|e| format!("{text}: {e}"))?;
+        let push = filter.pushdown();
+        wants.states = StateSet::ALL;
+        wants.prefilter = None;
+        let mut read = |wants: &Wants| -> Result<(BTreeSet<u64>, usize), String> {
+            let snap = Engine::new().step(source.sample(wants).map_err(|e| e.to_string())?);
+            let rows = (0..snap.live).filter(|r| filter.matches(&snap, *r)).map(|r| snap.socket(r).id.cookie);
+            Ok((rows.collect(), snap.live))
+        };
+        let (all, total) = read(&wants)?;
+        wants.states = push.states;
+        wants.prefilter.clone_from(&push.prefilter);
+        let (some, dumped) = read(&wants)?;
+        pushed += usize::from(push.prefilter.is_some());
+        saved += total - dumped.min(total);
+        check(all == some, || {
+            format!(
+                "round {round}: {text}\n  as {:?}\n  all {all:?}\n  from the kernel {some:?}",
+                push.prefilter
+            )
+        })?;
+    }
+    check(pushed > 1000 && saved > 1000, || format!("pushed {pushed}, saved {saved} rows"))
+}
+
+fn expression(random: &mut dyn FnMut(usize) -> usize, depth: usize) -> String {
+    const LEAVES: &[&str] = &[
+        "sport = 7400",
+        "dport = 7400",
+        "sport gt 7401",
+        "dport lt 7403",
+        "port:7400-7402",
+        "lport:7404",
+        "rport>50000",
+        "src 127.0.0.0/8",
+        "dst 127.0.0.2",
+        "dst ::1",
+        "addr:127.0.0.0/31",
+        "remote:::/0",
+        "local:0.0.0.0/0",
+        "state:established",
+        "state:listen,time-wait",
+        "not-a-word",
+        "dev lo",
+        "fwmark = 1",
+        "port!=7400",
+        "lport:0-7401",
+        "dport >= 0",
+        "src ::/0",
+        "proto:udp",
+        "rport:7400,7402",
+    ];
+    match (depth, random(6)) {
+        (0, _) | (_, 0..=1) => LEAVES[random(LEAVES.len())].to_owned(),
+        (_, 2) => format!("not ({})", expression(random, depth - 1)),
+        (_, 3) => format!("({} or {})", expression(random, depth - 1), expression(random, depth - 1)),
+        _ => format!("({} and {})", expression(random, depth - 1), expression(random, depth - 1)),
+    }
+}
