@@ -112,14 +112,14 @@ pub fn sort(rows: &mut [u32], snap: &Snapshot, keys: &[SortKey]) {
         }
         Keys::Texts(of) => {
             let compare = |a: &Value<'_>, b: &Value<'_>| compare(a, b, turn);
-            // Eight letters decide nearly always, without a look at the text itself.
-            let mut index: Vec<(bool, u64, u32)> = of
+            // Sixteen letters decide nearly always, without a look at the text itself.
+            let mut index: Vec<(bool, (u64, u64), u32)> = of
                 .iter()
                 .zip(0..)
                 .map(|(v, i)| match v {
-                    Value::Text(s) if turn => (false, !head(s), i),
-                    Value::Text(s) => (false, head(s), i),
-                    _ => (true, 0, i),
+                    Value::Text(s) if turn => (false, (!head(s, 0), !head(s, 8)), i),
+                    Value::Text(s) => (false, (head(s, 0), head(s, 8)), i),
+                    _ => (true, (0, 0), i),
                 })
                 .collect();
             index.sort_by(|a, b| {
@@ -191,11 +191,12 @@ fn end_head(e: &Endpoint) -> u64 {
     if below { (bits >> 66) as u64 } else { 2 << 62 | (bits >> 66) as u64 }
 }
 
-/// The first eight bytes, ordered as the texts are as far as they go.
-fn head(s: &str) -> u64 {
+/// Eight bytes from there on, ordered as the texts are as far as they go.
+fn head(s: &str, from: usize) -> u64 {
+    let rest = s.as_bytes().get(from..).unwrap_or(&[]);
     let mut b = [0u8; 8];
-    let n = s.len().min(8);
-    b[..n].copy_from_slice(&s.as_bytes()[..n]);
+    let n = rest.len().min(8);
+    b[..n].copy_from_slice(&rest[..n]);
     u64::from_be_bytes(b)
 }
 
