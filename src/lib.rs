@@ -5,7 +5,7 @@
 //! ```
 //!
 //! One direction: nothing later writes to anything earlier. [`model`] holds the nouns, [`collect`] reads the machine,
-//! [`derive`] computes, [`query`] asks, [`output`] prints, [`ui`] is the dashboard, [`cli`] the command
+//! [`mod@derive`] computes, [`query`] asks, [`output`] prints, [`ui`] is the dashboard, [`cli`] the command
 //! line and [`run`] ties them together. `tests/layers.rs` holds every module to what it may use.
 
 pub mod cli;

@@ -12,6 +12,7 @@ use crate::query::Table;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -62,7 +63,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(args) => args,
         Err(e) => return refuse(&e),
     };
-    match Plan::new(args).map_err(RunError::from).and_then(run) {
+    match Plan::new(args).map_err(RunError::from).and_then(|plan| run(&plan)) {
         Ok(Ending::Fine) => ExitCode::SUCCESS,
         Ok(Ending::Nothing) => ExitCode::from(1),
         Err(e) if e.is_closed_pipe() => ExitCode::SUCCESS,
@@ -99,12 +100,12 @@ fn complain(what: &str) {
     let _ = writeln!(io::stderr(), "sockscope: {line}");
 }
 
-fn run(plan: Plan) -> Result<Ending, RunError> {
+fn run(plan: &Plan) -> Result<Ending, RunError> {
     match &plan.what {
         What::Dashboard(list) if io::stdout().is_terminal() && io::stdin().is_terminal() => {
-            dashboard::run(&plan, list)
+            dashboard::run(plan, list)
         }
-        What::Dashboard(list) | What::List(list) => list::run(&plan, list),
+        What::Dashboard(list) | What::List(list) => list::run(plan, list),
         What::Columns(table) => print(&column_help(table)),
         What::Completions(shell) => {
             let mut out = Vec::new();
@@ -137,7 +138,12 @@ fn open(
 /// One line a column: name, what it is.
 fn column_help(table: &Table) -> String {
     let width = table.columns.iter().map(|c| c.name.len()).max().unwrap_or(0);
-    table.columns.iter().map(|c| format!("{:width$}  {}\n", c.name, c.help)).collect()
+    let mut out = String::new();
+    for c in table.columns {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{:width$}  {}", c.name, c.help);
+    }
+    out
 }
 
 fn print(text: &str) -> Result<Ending, RunError> {

@@ -1,6 +1,9 @@
 //! The layers of the crate, held by reading its source: which module may name which, how long a file may be, and where
 //! a clock or the environment may be read.
 
+// A test that cannot go on stops there.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

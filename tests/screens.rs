@@ -3,7 +3,7 @@
 //! The pictures under `tests/snapshots` were looked at before they were kept; a change shows there as a diff.
 
 // A test that cannot go on stops there.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "screens/world.rs"]
 mod world;

@@ -123,7 +123,7 @@ pub struct Global {
 pub enum BackendArg {
     /// The best that answers: netlink, then proc, then portable
     Auto,
-    /// The kernel's sock_diag
+    /// The kernel's `sock_diag`
     Netlink,
     /// /proc/net
     Proc,
@@ -134,7 +134,7 @@ pub enum BackendArg {
 /// The choices of `--color`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ColorArg {
-    /// As the terminal can, unless NO_COLOR is set
+    /// As the terminal can, unless `NO_COLOR` is set
     Auto,
     /// Even into a pipe
     Always,

@@ -75,13 +75,13 @@ impl Plan {
     /// Checks what was typed.
     pub fn new(args: Args) -> Result<Self, UsageError> {
         let what = match args.command {
-            None => What::Dashboard(ListPlan::new(&SOCKETS, args.list)?),
+            None => What::Dashboard(ListPlan::new(&SOCKETS, &args.list)?),
             Some(Command::Completions { shell }) => What::Completions(shell),
             Some(Command::Man) => What::Man,
-            Some(Command::List(l)) => What::list(&SOCKETS, l)?,
-            Some(Command::Ports(l)) => What::list(&PORTS, l)?,
-            Some(Command::Processes(l)) => What::list(&PROCESSES, l)?,
-            Some(Command::Peers(l)) => What::list(&PEERS, l)?,
+            Some(Command::List(l)) => What::list(&SOCKETS, &l)?,
+            Some(Command::Ports(l)) => What::list(&PORTS, &l)?,
+            Some(Command::Processes(l)) => What::list(&PROCESSES, &l)?,
+            Some(Command::Peers(l)) => What::list(&PEERS, &l)?,
         };
         let backend = match args.global.backend {
             BackendArg::Auto => None,
@@ -104,7 +104,7 @@ impl Plan {
 }
 
 impl What {
-    fn list(table: &'static Table, l: List) -> Result<Self, UsageError> {
+    fn list(table: &'static Table, l: &List) -> Result<Self, UsageError> {
         if l.columns.as_deref() == Some("help") {
             return Ok(Self::Columns(table));
         }
@@ -113,7 +113,7 @@ impl What {
 }
 
 impl ListPlan {
-    fn new(table: &'static Table, l: List) -> Result<Self, UsageError> {
+    fn new(table: &'static Table, l: &List) -> Result<Self, UsageError> {
         let format = match l.format {
             FormatArg::Table => Format::Table,
             FormatArg::Json => Format::Json,

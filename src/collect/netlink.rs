@@ -1,4 +1,4 @@
-//! The kernel's own socket tables through `NETLINK_SOCK_DIAG` (sock_diag(7)).
+//! The kernel's own socket tables through `NETLINK_SOCK_DIAG` (`sock_diag(7)`).
 //!
 //! One dump a table (`net/ipv4/inet_diag.c`: family and protocol), the state mask and a prefilter applied by the kernel,
 //! each reply decoded where it lies in the receive buffer. Written here and not taken from a crate because this is what
@@ -133,8 +133,8 @@ impl NetlinkSource {
                 Err(e) => {
                     let kind = match e {
                         DumpError::Lost => FaultKind::Lost,
-                        _ if e.is_unsupported() => FaultKind::Unsupported,
-                        _ => FaultKind::Failed,
+                        DumpError::Io(_) if e.is_unsupported() => FaultKind::Unsupported,
+                        DumpError::Io(_) => FaultKind::Failed,
                     };
                     sample.faults.add(kind, &format!("{} dump", table.name), e.to_string());
                     return;

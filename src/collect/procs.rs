@@ -171,15 +171,12 @@ impl Procs {
     /// Looks at one process: the same as before, or a new one.
     fn look(&mut self, root: &OwnedFd, pid: u32) -> Result<(), Errno> {
         if let Some(k) = self.known.get_mut(&pid) {
-            let same = match &k.dir {
-                // A directory of a process that is gone answers nothing any more.
-                Some(_) => true,
-                None => {
-                    let dir = open_process(root, pid)?;
-                    info::slurp(&dir, "stat", &mut self.buf, 4096)?;
-                    let start = info::stat(&self.buf).map(|s| info::ticks_to_ns(s.start_ticks, self.hz));
-                    k.info.as_ref().is_none_or(|i| Some(i.start_ns) == start)
-                }
+            // A directory of a process that is gone answers nothing any more.
+            let same = k.dir.is_some() || {
+                let dir = open_process(root, pid)?;
+                info::slurp(&dir, "stat", &mut self.buf, 4096)?;
+                let start = info::stat(&self.buf).map(|s| info::ticks_to_ns(s.start_ticks, self.hz));
+                k.info.as_ref().is_none_or(|i| Some(i.start_ns) == start)
             };
             if same {
                 if k.info.is_none() {
@@ -287,17 +284,16 @@ impl Procs {
     fn walk_one(&mut self, pid: u32, sample: &mut Sample, moved: Option<&mut FxHashSet<u64>>) {
         let Some(k) = self.known.get_mut(&pid) else { return };
         let opened;
-        let dir = match &k.dir {
-            Some(dir) => dir,
-            None => {
-                let path = self.root.join(pid.to_string());
-                match openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
-                    Ok(dir) => {
-                        opened = dir;
-                        &opened
-                    }
-                    Err(_) => return,
+        let dir = if let Some(dir) = &k.dir {
+            dir
+        } else {
+            let path = self.root.join(pid.to_string());
+            match openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+                Ok(dir) => {
+                    opened = dir;
+                    &opened
                 }
+                Err(_) => return,
             }
         };
         let mut found = Found::default();

@@ -28,6 +28,7 @@ pub(super) type AwayMap = FxHashMap<SocketId, Away>;
 
 /// The rows of `b` that are not here: those that can be proved closed are counted and shown behind the live ones for a
 /// moment; of the others is remembered what they were. Returns how many closed since `b`.
+#[expect(clippy::too_many_arguments, reason = "one step of the engine, on its parts")]
 pub(super) fn sort_out(
     b: &Snapshot,
     scopes: (&Scope, &Scope),
@@ -47,7 +48,7 @@ pub(super) fn sort_out(
     for row in (0..b.sockets().len()).filter(|r| !pairs.here[*r]) {
         let (s, f) = (b.socket(row), &b.facts[row]);
         let fresh = row < b.live;
-        let Some(id) = id_now(&moved, s.id) else {
+        let Some(id) = id_now(moved.as_ref(), s.id) else {
             // Its namespace is gone, and it with it.
             closed += u32::from(fresh);
             continue;

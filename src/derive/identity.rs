@@ -24,7 +24,7 @@ pub(super) struct Pairs {
 /// was read) stands there once afterwards.
 pub(super) fn pair(before: Option<&Snapshot>, sample: &mut Sample) -> Pairs {
     let moved = before.and_then(|b| renumbered(&b.sample.namespaces, &sample.namespaces));
-    let then = |row: usize| before.and_then(|b| id_now(&moved, b.sockets().get(row)?.id));
+    let then = |row: usize| before.and_then(|b| id_now(moved.as_ref(), b.sockets().get(row)?.id));
     let live = before.map_or(0, |b| b.live);
     let mut was = vec![NONE; sample.sockets.len()];
     let mut here = vec![false; before.map_or(0, |b| b.sockets().len())];
@@ -103,7 +103,7 @@ pub(super) fn renumbered(old: &[Namespace], new: &[Namespace]) -> Option<Vec<Opt
 }
 
 /// An identity of the poll before in the numbers of this one; `None` when its namespace is gone.
-pub(super) fn id_now(moved: &Option<Vec<Option<u16>>>, id: SocketId) -> Option<SocketId> {
+pub(super) fn id_now(moved: Option<&Vec<Option<u16>>>, id: SocketId) -> Option<SocketId> {
     match moved {
         None => Some(id),
         Some(m) => Some(SocketId { netns: m.get(usize::from(id.netns)).copied()??, ..id }),

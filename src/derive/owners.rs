@@ -70,7 +70,7 @@ impl Excuse {
     }
 
     /// Why this socket has none.
-    pub(super) const fn of(&self, s: &Socket) -> Missing {
+    pub(super) const fn of(self, s: &Socket) -> Missing {
         match s.state {
             State::TimeWait => Missing::TimeWait,
             State::SynRecv if s.inode == 0 => Missing::Handshake,

@@ -64,7 +64,7 @@ fn gaps(faults: &Faults) -> (bool, Vec<String>) {
         match f.kind {
             FaultKind::Lost | FaultKind::Malformed => torn = true,
             FaultKind::Failed | FaultKind::Unsupported | FaultKind::Namespace => {
-                unread.push(f.subject.clone())
+                unread.push(f.subject.clone());
             }
             _ => {}
         }

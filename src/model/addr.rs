@@ -176,9 +176,9 @@ impl fmt::Display for Endpoint {
             return f.write_str("*");
         }
         if self.addr.is_v4() {
-            write!(f, "{}", self.addr)?
+            write!(f, "{}", self.addr)?;
         } else {
-            write!(f, "[{}]", self.addr)?
+            write!(f, "[{}]", self.addr)?;
         }
         if self.port == 0 { f.write_str(":*") } else { write!(f, ":{}", self.port) }
     }

@@ -68,6 +68,7 @@ impl<'a> Attrs<'a> {
     }
 
     /// Every attribute: its number (flag bits removed) and its payload. Stops at the first malformed one.
+    #[expect(clippy::iter_without_into_iter, reason = "a view that is walked in one place")]
     pub fn iter(&self) -> AttrIter<'a> {
         AttrIter { rest: self.bytes }
     }

@@ -35,7 +35,7 @@ pub enum TimerKind {
     Off,
     /// Retransmission (or an early or tail-loss probe).
     On,
-    /// Keepalive, or FIN_WAIT2's, or the SYN-ACK's.
+    /// Keepalive, or `FIN_WAIT2`'s, or the SYN-ACK's.
     Keepalive,
     /// `TIME_WAIT`'s end.
     Timewait,

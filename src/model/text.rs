@@ -36,18 +36,17 @@ pub fn escape(s: &str) -> Cow<'_, str> {
 
 /// Bytes as text: what is not UTF-8 stands as `\xNN`, so nothing is lost and two names never look alike.
 pub fn from_bytes(b: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(b) {
-        Ok(s) => Cow::Borrowed(s),
-        Err(_) => {
-            let mut out = String::with_capacity(b.len() + 8);
-            for chunk in b.utf8_chunks() {
-                out.push_str(chunk.valid());
-                for bad in chunk.invalid() {
-                    let _ = write!(out, "\\x{bad:02x}");
-                }
+    if let Ok(s) = std::str::from_utf8(b) {
+        Cow::Borrowed(s)
+    } else {
+        let mut out = String::with_capacity(b.len() + 8);
+        for chunk in b.utf8_chunks() {
+            out.push_str(chunk.valid());
+            for bad in chunk.invalid() {
+                let _ = write!(out, "\\x{bad:02x}");
             }
-            Cow::Owned(out)
         }
+        Cow::Owned(out)
     }
 }
 

@@ -48,14 +48,14 @@ pub fn object(buf: &mut String, snap: &Snapshot, columns: &[&'static Column], ro
 /// Appends one value.
 pub fn value(buf: &mut String, v: &Value<'_>) {
     match v {
-        Value::Missing(_) => buf.push_str("null"),
         Value::Bool(b) => buf.push_str(if *b { "true" } else { "false" }),
         Value::Uint(n) => push(buf, format_args!("{n}")),
         Value::Float(n) if n.is_finite() => {
             // Three decimals are more than any clock here is good for.
             push(buf, format_args!("{}", (n * 1000.0).round() / 1000.0));
         }
-        Value::Float(_) => buf.push_str("null"),
+        // JSON has no word for what is no number.
+        Value::Missing(_) | Value::Float(_) => buf.push_str("null"),
         Value::Text(s) => string(buf, s),
         Value::State(s) => string(buf, s.name()),
         Value::Addr(a) => push(buf, format_args!("\"{a}\"")),

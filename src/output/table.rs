@@ -1,8 +1,9 @@
 //! Aligned columns for people: fitted to a terminal's width, as wide as the content when piped; never wrapped.
 
 use super::Listing;
+use crate::model::text::escape;
 use crate::query::fit::{Wish, fit};
-use crate::query::format::{cell, shorten, width};
+use crate::query::format::{cell, shorten, thousands, width};
 use crate::query::{Align, Column, Value};
 use std::io::{self, Write};
 
@@ -76,7 +77,9 @@ pub fn write(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
                 out.write_all(b"\n")?;
             }
             line.push_str(&"  ".repeat(usize::from(g.depth)));
-            line.push_str(&format!("{}  {}", g.title, g.len));
+            line.push_str(&escape(&g.title));
+            line.push_str("  ");
+            line.push_str(&thousands(u64::from(g.len)));
             end(out, &mut line, list.color.then_some("\x1b[1m"))?;
         }
         for (j, (c, w)) in list.columns.iter().zip(&widths).enumerate() {

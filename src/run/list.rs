@@ -30,12 +30,12 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
 fn print(plan: &Plan, list: &ListPlan, snap: &Snapshot) -> Result<Ending, RunError> {
     let words = Words::read();
     let terminal = io::stdout().is_terminal();
-    let style = Style { numeric: plan.numeric, ascii: terminal && !words.utf8(), ..Style::default() };
+    let style = Style { numeric: plan.numeric, ascii: terminal && !words.utf8() };
     let view = View {
         table: list.table,
         filter: list.filter.clone(),
         sort: list.sort.clone(),
-        group: list.group.clone(),
+        group: list.group,
         closed: false,
     };
     let mut rows = view.arrange(snap);

@@ -13,7 +13,7 @@ fn same<T: Ord + Debug>(ours: &BTreeSet<T>, theirs: &BTreeSet<T>, who: &str) -> 
         return Ok(());
     }
     let list = |a: &BTreeSet<T>, b: &BTreeSet<T>| -> String {
-        a.difference(b).map(|x| format!("  {x:?}\n")).collect()
+        a.difference(b).fold(String::new(), |all, x| all + &format!("  {x:?}\n"))
     };
     Err(format!("only sockscope:\n{}only {who}:\n{}", list(ours, theirs), list(theirs, ours)))
 }
@@ -73,8 +73,8 @@ fn everything(w: &mut World) {
     w.established(&dual, Some(addr("[::1]:7102")));
     w.close_wait(&l4);
     w.fin_wait2(&l4);
-    w.time_wait(&l4);
-    w.time_wait(&l6);
+    World::time_wait(&l4);
+    World::time_wait(&l6);
     w.unread(&l4, 1234);
     w.syn_sent(7103);
     w.datagram("127.0.0.1:7104", None);
@@ -129,7 +129,7 @@ pub(crate) fn random_sets() -> Result<(), String> {
         let mut w = World::default();
         let base = 8000 + round * 50;
         let mut ports = Vec::new();
-        for i in 0..1 + random(6) as u16 {
+        for i in 0..=(random(6) as u16) {
             let at = match random(4) {
                 0 => format!("127.0.0.{}:{}", 1 + random(9), base + i),
                 1 => format!("[::1]:{}", base + i),
@@ -152,7 +152,7 @@ pub(crate) fn random_sets() -> Result<(), String> {
             match (to, random(6)) {
                 (None, 0) => w.close_wait(&l),
                 (None, 1) => w.fin_wait2(&l),
-                (None, 2) => w.time_wait(&l),
+                (None, 2) => World::time_wait(&l),
                 (None, 3) => w.unread(&l, random(5000) as usize + 1),
                 (to, _) => w.established(&l, to),
             }

@@ -11,6 +11,7 @@ use sockscope::model::{StateSet, Wants};
 use sockscope::query::filter::Filter;
 use sockscope::query::table::SOCKETS;
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 /// Expressions of `ss`, words as a shell hands them over.
 const EXPRESSIONS: &[&str] = &[
@@ -94,7 +95,7 @@ fn sockets(w: &mut World) {
     w.established(&dual, Some(addr("[::1]:7402")));
     w.close_wait(&l4);
     w.fin_wait2(&l4);
-    w.time_wait(&l4);
+    World::time_wait(&l4);
     w.syn_sent(7403);
     w.datagram("127.0.0.1:7404", None);
     w.datagram("127.0.0.1:7405", Some("127.0.0.1:7404"));
@@ -117,7 +118,7 @@ pub(crate) fn as_ss_means_them() -> Result<(), String> {
         let (theirs, ours): (BTreeSet<Short>, BTreeSet<Short>) = match both() {
             Ok((a, b)) => (a.into_iter().map(short).collect(), b.into_iter().map(short).collect()),
             Err(why) => {
-                bad += &format!("{e}\n  {}\n", why.lines().next().unwrap_or(""));
+                let _ = writeln!(bad, "{e}\n  {}", why.lines().next().unwrap_or(""));
                 continue;
             }
         };
@@ -126,8 +127,9 @@ pub(crate) fn as_ss_means_them() -> Result<(), String> {
             ours.into_iter().map(|r| if stateless { (r.0, String::new(), r.2, r.3) } else { r }).collect();
         told_apart += usize::from(!theirs.is_empty());
         if ours != theirs {
-            bad += &format!(
-                "{e}\n  only sockscope: {:?}\n  only ss: {:?}\n",
+            let _ = writeln!(
+                bad,
+                "{e}\n  only sockscope: {:?}\n  only ss: {:?}",
                 ours.difference(&theirs).collect::<Vec<_>>(),
                 theirs.difference(&ours).collect::<Vec<_>>()
             );

@@ -45,7 +45,7 @@ pub(crate) fn listen(at: &str, backlog: i32, v6only: bool) -> TcpListener {
 
 impl World {
     /// A connected pair through this listener: client, server.
-    pub(crate) fn pair(&self, l: &TcpListener, to: Option<SocketAddr>) -> (TcpStream, TcpStream) {
+    pub(crate) fn pair(l: &TcpListener, to: Option<SocketAddr>) -> (TcpStream, TcpStream) {
         let client =
             TcpStream::connect(to.unwrap_or_else(|| l.local_addr().expect("addr"))).expect("connect");
         let (server, _) = l.accept().expect("accept");
@@ -54,27 +54,27 @@ impl World {
 
     /// Both ends stay open.
     pub(crate) fn established(&mut self, l: &TcpListener, to: Option<SocketAddr>) {
-        let (c, s) = self.pair(l, to);
+        let (c, s) = Self::pair(l, to);
         self.streams.extend([c, s]);
     }
 
-    /// The server end stays open after the client closed: CLOSE_WAIT here, FIN_WAIT2 there, held by nobody.
+    /// The server end stays open after the client closed: `CLOSE_WAIT` here, `FIN_WAIT2` there, held by nobody.
     pub(crate) fn close_wait(&mut self, l: &TcpListener) {
-        let (c, s) = self.pair(l, None);
+        let (c, s) = Self::pair(l, None);
         drop(c);
         self.streams.push(s);
     }
 
-    /// The client shut its half down and still holds it: FIN_WAIT2 with an owner.
+    /// The client shut its half down and still holds it: `FIN_WAIT2` with an owner.
     pub(crate) fn fin_wait2(&mut self, l: &TcpListener) {
-        let (c, s) = self.pair(l, None);
+        let (c, s) = Self::pair(l, None);
         c.shutdown(Shutdown::Write).expect("shutdown");
         self.streams.extend([c, s]);
     }
 
     /// Closed at both ends, the server's first.
-    pub(crate) fn time_wait(&mut self, l: &TcpListener) {
-        let (c, s) = self.pair(l, None);
+    pub(crate) fn time_wait(l: &TcpListener) {
+        let (c, s) = Self::pair(l, None);
         drop(s);
         let mut byte = [0];
         let _ = std::io::Read::read(&mut (&c), &mut byte);
@@ -83,7 +83,7 @@ impl World {
 
     /// Unread bytes at the server's end.
     pub(crate) fn unread(&mut self, l: &TcpListener, n: usize) {
-        let (mut c, s) = self.pair(l, None);
+        let (mut c, s) = Self::pair(l, None);
         c.write_all(&vec![b'x'; n]).expect("write");
         self.streams.extend([c, s]);
     }

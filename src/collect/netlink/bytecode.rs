@@ -92,8 +92,12 @@ fn at_most(p: &Prefilter, names: &dyn Names) -> Block {
         Prefilter::And(all) => all.iter().fold(Block::True, |a, x| and(a, at_most(x, names))),
         Prefilter::Or(any) => any.iter().fold(Block::False, |a, x| or(a, at_most(x, names))),
         Prefilter::Not(x) => not(at_least(x, names)),
-        // A socket without a far end has port 0 and a wildcard there for the kernel, and nothing at all for the filter.
-        Prefilter::Ports { low: 0, .. } => Block::False,
+        // A socket without a far end has port 0 and a wildcard there for the kernel, and nothing at all for the filter;
+        // sockets in TIME_WAIT have mark and cgroup for the kernel and not for us.
+        Prefilter::Ports { low: 0, .. }
+        | Prefilter::Mark { .. }
+        | Prefilter::Cgroup(_)
+        | Prefilter::AutoBound => Block::False,
         Prefilter::Prefix { addr, len, .. }
             if Addr::ANY4.in_prefix(addr, *len)
                 || Addr::ANY6.in_prefix(addr, *len)
@@ -101,8 +105,6 @@ fn at_most(p: &Prefilter, names: &dyn Names) -> Block {
         {
             Block::False
         }
-        // Sockets in TIME_WAIT have them for the kernel and not for us.
-        Prefilter::Mark { .. } | Prefilter::Cgroup(_) | Prefilter::AutoBound => Block::False,
         other => exact(other, names).unwrap_or(Block::False),
     }
 }

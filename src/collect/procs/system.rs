@@ -1,4 +1,4 @@
-//! Ceilings of the whole system, from `/proc/sys` (proc_sys_fs(5), ip(7)).
+//! Ceilings of the whole system, from `/proc/sys` (`proc_sys_fs(5)`, ip(7)).
 
 use crate::model::SystemLimits;
 use std::path::Path;

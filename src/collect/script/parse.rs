@@ -46,7 +46,7 @@ impl Scene {
                 .ok_or_else(|| format!("{}: a word is missing", first.plain))
         };
         match first.plain.as_str() {
-            "host" => self.host = arg(0)?.to_owned(),
+            "host" => arg(0)?.clone_into(&mut self.host),
             "polls" => self.polls = number(arg(0)?)?,
             "interval" => self.interval_ms = number(arg(0)?)?,
             "user" => drop(self.users.insert(number(arg(0)?)?, arg(1)?.to_owned())),

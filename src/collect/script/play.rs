@@ -61,7 +61,7 @@ impl Source for ScriptSource {
         sample.system = self.scene.system;
         let mut poll = Poll {
             scene: &self.scene,
-            poll: played % polls,
+            at: played % polls,
             round: played / polls,
             played,
             sample,
@@ -79,8 +79,8 @@ impl Source for ScriptSource {
 
 struct Poll<'a> {
     scene: &'a Scene,
-    /// Within the round.
-    poll: u32,
+    /// The poll, within the round.
+    at: u32,
     round: u32,
     /// Over all rounds.
     played: u32,
@@ -91,7 +91,7 @@ struct Poll<'a> {
 impl Poll<'_> {
     fn processes(&mut self) {
         let mut there: Vec<&Actor> =
-            self.scene.processes.iter().filter(|p| (p.from..p.until).contains(&self.poll)).collect();
+            self.scene.processes.iter().filter(|p| (p.from..p.until).contains(&self.at)).collect();
         there.sort_by_key(|p| p.pid);
         let round_ns = u64::from(self.scene.polls) * self.scene.interval_ms * 1_000_000;
         for p in there {
@@ -104,7 +104,7 @@ impl Poll<'_> {
                 begin.saturating_sub(if p.from > 0 { 0 } else { p.age_s * 1_000_000_000 })
             };
             let usage = |open: Course| FdUsage {
-                open: (open.at(self.poll - p.from, u64::from(p.pid)).max(0.0) as u32)
+                open: (open.at(self.at - p.from, u64::from(p.pid)).max(0.0) as u32)
                     .min(p.soft.min(u64::from(u32::MAX)) as u32),
                 soft: Some(p.soft),
                 hard: Some(p.hard),
@@ -139,7 +139,7 @@ impl Poll<'_> {
         let lasting = line.from == 0 && line.every == 0.0 && line.life == u32::MAX && line.then.is_empty();
         for copy in 0..line.copies.max(1) {
             let born = line.from + (f64::from(copy) * line.every) as u32;
-            let Some(age) = self.poll.checked_sub(born).filter(|a| *a < line.life) else { continue };
+            let Some(age) = self.at.checked_sub(born).filter(|a| *a < line.life) else { continue };
             let state = line.then.iter().rev().find(|(k, _)| *k <= age).map_or(line.state, |(_, s)| *s);
             let number = index * PER_LINE + u64::from(copy) + 1;
             let round = if lasting { 0 } else { u64::from(self.round) };
@@ -253,7 +253,8 @@ fn nth(first: Endpoint, copy: u32, hosts: u32) -> Endpoint {
         return first;
     }
     // Every third connection is from one of the first eighth of the hosts.
-    let host = if copy < hosts || copy % 3 != 0 { copy % hosts } else { copy / 3 % (hosts / 8 + 1) };
+    let host =
+        if copy < hosts || !copy.is_multiple_of(3) { copy % hosts } else { copy / 3 % (hosts / 8 + 1) };
     let mut o = *first.addr.octets();
     let tail = u32::from_be_bytes([o[12], o[13], o[14], o[15]]).wrapping_add(host);
     o[12..].copy_from_slice(&tail.to_be_bytes());
@@ -266,8 +267,7 @@ fn timer(line: &Line, state: State, age: u32) -> Timer {
     let left = |ms: u32| ms.saturating_sub(age.saturating_mul(1000));
     let (kind, retrans, expires_ms) = match (line.timer, state) {
         (Some((kind, ms)), _) => (TimerKind::from_kernel(kind), 0, left(ms)),
-        (None, State::TimeWait) => (TimerKind::Timewait, 0, left(60_000)),
-        (None, State::FinWait2) => (TimerKind::Timewait, 0, left(60_000)),
+        (None, State::TimeWait | State::FinWait2) => (TimerKind::Timewait, 0, left(60_000)),
         (None, State::SynSent) => (TimerKind::On, age.min(6) as u8, 1000 << age.min(6)),
         (None, State::SynRecv) => (TimerKind::On, 0, 900),
         _ => return Timer::default(),

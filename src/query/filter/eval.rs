@@ -341,7 +341,7 @@ impl Pattern {
         }
     }
 
-    /// Against the end of a socket of an IP family. The far end of a listener is 0.0.0.0:0 or [::]:0, as for `ss`.
+    /// Against the end of a socket of an IP family. The far end of a listener is `0.0.0.0:0` or `[::]:0`, as for `ss`.
     fn matches_end(&self, e: &Endpoint) -> bool {
         match self {
             Self::Missing => e.is_none(),
