@@ -14,7 +14,7 @@ pub struct Wish {
 /// The width of each column in `total` screen columns with `gap` between neighbours; `None`: dropped.
 ///
 /// First the columns with the highest [`Column::drop`] go, the last of equals first, until the rest fit at their least
-/// widths; the first column always stays. Then every column gets its normal width, in order, and what is left
+/// widths; the first column always stays. Then every column grows to its normal width, all in step, and what is left
 /// goes to those whose content is longer, up to their greatest width.
 pub fn fit(wishes: &[Wish], total: u16, gap: u16) -> Vec<Option<u16>> {
     let least = |w: &Wish| w.column.width.min.min(w.natural.max(1));
@@ -37,12 +37,14 @@ pub fn fit(wishes: &[Wish], total: u16, gap: u16) -> Vec<Option<u16>> {
     let goals: [fn(&Wish) -> u16; 2] =
         [|w| w.column.width.normal.min(w.natural), |w| w.column.width.max.min(w.natural)];
     for goal in goals {
-        for (w, width) in wishes.iter().zip(&mut widths) {
-            if let Some(width) = width {
-                let more = goal(w).saturating_sub(*width).min(left);
-                *width += more;
-                left -= more;
-            }
+        // A column at a time, always to the one furthest from its goal, so that all are cut alike.
+        while left > 0 {
+            let short = |i: &usize| widths[*i].is_some_and(|w| w < goal(&wishes[*i]));
+            let share =
+                |i: &usize| u32::from(widths[*i].unwrap_or(0)) * 1000 / u32::from(goal(&wishes[*i]).max(1));
+            let Some(next) = (0..wishes.len()).filter(short).min_by_key(share) else { break };
+            widths[next] = widths[next].map(|w| w + 1);
+            left -= 1;
         }
     }
     widths

@@ -12,11 +12,13 @@ use std::hash::{Hash, Hasher};
 
 /// A served endpoint with more connections than this in one state has a group of its own there.
 const HANDFUL: usize = 3;
+/// A remote endpoint with more: one would see the connections of a pool each by itself.
+const POOL: usize = 8;
 
 /// By what rows are grouped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupBy {
-    /// By state and, inside a state, by served endpoint.
+    /// By state and, inside a state, by the endpoint that serves, here or there.
     State,
     /// By local endpoint.
     Local,
@@ -98,6 +100,8 @@ pub enum Key {
     Local(Proto, Endpoint),
     /// The endpoint by which connections came in.
     Served(Proto, Endpoint),
+    /// The remote endpoint that connections of this machine go to.
+    To(Proto, Endpoint),
     /// A remote address, or what an address column says.
     Addr(Addr),
     /// A process: its row in the snapshot that the group was made from.
@@ -134,7 +138,7 @@ pub(super) fn arrange(rows: &mut Vec<u32>, snap: &Snapshot, view: &View, by: Gro
             (group.id, by == GroupBy::State && !matches!(group.key, Key::State(State::Listen)));
         groups.push(group);
         if nested {
-            around.served(rows, &mut groups, of, id);
+            around.nest(rows, &mut groups, of, id);
         } else {
             rows.extend(of);
         }
@@ -315,40 +319,45 @@ struct Around<'a> {
 }
 
 impl Around<'_> {
-    /// Within a state: the connections of each served endpoint that has more than a handful, after the others, so
-    /// that every group is one range.
-    fn served(&self, rows: &mut Vec<u32>, groups: &mut Vec<Group>, of: &[u32], outer: u64) {
+    /// Within a state: the connections of each endpoint that has more than a handful, served here or connected to;
+    /// the others after them, so that every group is one range.
+    fn nest(&self, rows: &mut Vec<u32>, groups: &mut Vec<Group>, of: &[u32], outer: u64) {
         const ALONE: u32 = 0;
-        let mut keys: Vec<(Proto, Endpoint)> = vec![(Proto::Tcp, Endpoint::default())];
+        let mut keys: Vec<Key> = vec![Key::None(String::new())];
         let mut by_listener: FxHashMap<(Proto, Endpoint), u32> = FxHashMap::default();
         let mut by_local: FxHashMap<(Proto, Endpoint), u32> = FxHashMap::default();
+        let mut by_remote: FxHashMap<(Proto, Endpoint), u32> = FxHashMap::default();
         let mut bucket: Vec<u32> = of
             .iter()
             .map(|r| {
-                if self.snap.facts[*r as usize].direction != Direction::In {
-                    return ALONE;
-                }
                 let s = self.snap.socket(*r as usize);
-                *by_local.entry((s.proto, s.local)).or_insert_with(|| {
-                    let served = (s.proto, self.listeners.of(s.proto, s.local));
-                    *by_listener.entry(served).or_insert_with(|| {
-                        keys.push(served);
-                        keys.len() as u32 - 1
-                    })
-                })
+                let mut add = |key| {
+                    keys.push(key);
+                    keys.len() as u32 - 1
+                };
+                match self.snap.facts[*r as usize].direction {
+                    Direction::None => ALONE,
+                    Direction::In => *by_local.entry((s.proto, s.local)).or_insert_with(|| {
+                        let at = self.listeners.of(s.proto, s.local);
+                        *by_listener.entry((s.proto, at)).or_insert_with(|| add(Key::Served(s.proto, at)))
+                    }),
+                    Direction::Out => *by_remote
+                        .entry((s.proto, s.remote))
+                        .or_insert_with(|| add(Key::To(s.proto, s.remote))),
+                }
             })
             .collect();
         let mut count = vec![0usize; keys.len()];
         for b in &bucket {
             count[*b as usize] += 1;
         }
-        bucket.iter_mut().filter(|b| count[**b as usize] <= HANDFUL).for_each(|b| *b = ALONE);
+        let enough = |i: usize| count[i] > if matches!(keys[i], Key::To(..)) { POOL } else { HANDFUL };
+        bucket.iter_mut().filter(|b| !enough(**b as usize)).for_each(|b| *b = ALONE);
         let (starts, placed) = place(of, &bucket, keys.len());
         let range = |i: usize| &placed[starts[i] as usize..starts[i + 1] as usize];
-        rows.extend(range(0));
         let mut summed: Vec<(Group, &[u32])> = (1..keys.len())
-            .filter(|i| count[*i] > HANDFUL)
-            .map(|i| (self.sum(Key::Served(keys[i].0, keys[i].1), range(i), 1, outer), range(i)))
+            .filter(|i| enough(*i))
+            .map(|i| (self.sum(keys[i].clone(), range(i), 1, outer), range(i)))
             .collect();
         let sort = Sort { by: GroupBy::Local, ..self.sort };
         summed.sort_by(|a, b| sort.compare(&a.0, &b.0));
@@ -357,6 +366,7 @@ impl Around<'_> {
             groups.push(group);
             rows.extend(of);
         }
+        rows.extend(range(0));
     }
 
     /// A group of these rows.
@@ -436,6 +446,7 @@ impl Around<'_> {
         match key {
             Key::State(s) => s.name().to_owned(),
             Key::Local(_, e) | Key::Served(_, e) => e.to_string(),
+            Key::To(_, e) => format!("to {e}"),
             Key::Addr(a) => a.to_string(),
             Key::Process(p) => {
                 let i = &self.snap.sample.processes[*p as usize].info;
@@ -467,6 +478,7 @@ impl Group {
             Key::Local(proto, e) | Key::Served(proto, e) => {
                 format!("proto:{} local:{}", proto.name(), end(e))
             }
+            Key::To(proto, e) => format!("proto:{} remote:{} direction:out", proto.name(), end(e)),
             Key::Addr(a) => format!("{}:{a}", by.name()),
             Key::Process(p) => format!("pid:{}", snap.sample.processes.get(*p as usize)?.info.pid),
             Key::Text(s) => format!("{}={}", by.name(), super::filter::quote(s)),

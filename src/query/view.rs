@@ -227,7 +227,7 @@ mod tests {
         let lines = a.lines(&|_, depth| depth == 1);
         assert_eq!(
             lines,
-            [Line::Group(0), Line::Row(0), Line::Group(1), Line::Row(7), Line::Group(2)],
+            [Line::Group(0), Line::Row(0), Line::Group(1), Line::Group(2), Line::Row(7)],
             "the folded clients are one line"
         );
         let again = view("", Some("state")).arrange(&snap);

@@ -384,12 +384,31 @@ impl Sheet {
     fn group_line(&self, from: usize, outer: bool) -> Option<usize> {
         let depth = match self.lines.get(from)? {
             Line::Group(g) => self.arranged.groups[*g as usize].depth,
+            Line::Row(_) if from >= self.nested_until(from) => 1,
             Line::Row(_) => u8::MAX,
         };
         (0..from).rev().find(|i| match self.lines[*i] {
             Line::Group(g) => !outer || self.arranged.groups[g as usize].depth < depth,
             Line::Row(_) => false,
         })
+    }
+
+    /// The line after the open group within a group that stands at or before this line; 0 for none.
+    pub(super) fn nested_until(&self, line: usize) -> usize {
+        let head =
+            (0..=line.min(self.lines.len().saturating_sub(1))).rev().find_map(|i| match self.lines.get(i) {
+                Some(Line::Group(g)) => Some((i, *g)),
+                _ => None,
+            });
+        head.map_or(0, |(at, g)| self.nested_end(at, g))
+    }
+
+    /// The line after a group within a group, whose head stands at this line; 0 when it is none, or closed.
+    pub(super) fn nested_end(&self, at: usize, group: u32) -> usize {
+        match self.arranged.groups.get(group as usize) {
+            Some(g) if g.depth > 0 && !self.is_group_closed(group) => at + 1 + g.len as usize,
+            _ => 0,
+        }
     }
 
     /// Goes to the next group or the one before.

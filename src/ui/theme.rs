@@ -206,6 +206,8 @@ pub struct Glyphs {
     pub new: &'static str,
     /// A gone row's edge.
     pub gone: &'static str,
+    /// Beside the rows of a group within a group.
+    pub nested: &'static str,
     /// Something was cut.
     pub cut: &'static str,
     /// Between two things.
@@ -242,6 +244,7 @@ pub const UNICODE: Glyphs = Glyphs {
     edge: "▌",
     new: "+",
     gone: "×",
+    nested: "│",
     cut: "…",
     dot: "·",
     arrow: "→",
@@ -268,6 +271,7 @@ pub const ASCII: Glyphs = Glyphs {
     edge: ">",
     new: "+",
     gone: "x",
+    nested: "|",
     cut: "~",
     dot: "|",
     arrow: "->",

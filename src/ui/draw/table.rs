@@ -135,13 +135,22 @@ pub(super) fn body(app: &App, pen: &mut Pen<'_>, area: Rect) {
     }
     let slots = slots(app, area);
     let form = style_of(app);
+    let mut nested = sheet.nested_until(sheet.top);
     let shown = sheet.lines.iter().enumerate().skip(sheet.top).take(usize::from(area.height));
     for (y, (i, line)) in (area.y..).zip(shown) {
         let place = Rect::new(area.x, y, area.width, 1);
         let selected = i == sheet.cursor;
         match *line {
-            Line::Group(g) => group(app, snap, pen, place, g, &slots, form),
-            Line::Row(r) => row(app, snap, pen, place, r as usize, &slots, form),
+            Line::Group(g) => {
+                nested = sheet.nested_end(i, g);
+                group(app, snap, pen, place, g, &slots, form);
+            }
+            Line::Row(r) => {
+                row(app, snap, pen, place, r as usize, &slots, form);
+                if i < nested {
+                    pen.put(area.x + 2, y, 1, app.glyphs.nested, theme.faint);
+                }
+            }
         }
         if selected {
             let keep = pen.buf.cell((place.x + 1, y)).map(|c| c.symbol().to_owned());
@@ -279,6 +288,9 @@ fn facts(g: &Group, brief: Brief, sheet: &Sheet, state: Option<State>) -> String
     let connections = live.saturating_sub(served);
     match sheet.grouping_name() {
         Some("state" | "local") if connections > 0 && g.hosts > 0 => {
+            if matches!(g.key, crate::query::group::Key::To(..)) {
+                return plural(connections, "connection", "connections");
+            }
             let hosts = plural(g.hosts, "host", "hosts");
             if brief.inbound || served > 0 {
                 format!("{} from {hosts}", plural(connections, "client", "clients"))
