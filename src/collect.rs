@@ -7,7 +7,7 @@ pub mod netlink;
 pub mod procs;
 pub mod script;
 
-use crate::model::{Sample, Stamp, Wants};
+use crate::model::{Sample, Services, Stamp, Wants};
 use rustix::time::{ClockId, clock_gettime};
 use std::io;
 use std::path::Path;
@@ -38,6 +38,14 @@ pub fn stamp() -> Stamp {
         t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
     };
     Stamp { boot_ns: ns(ClockId::Boottime), unix_ns: ns(ClockId::Realtime) }
+}
+
+/// Names of ports: those of this file (services(5)), or where it cannot be read the ones everybody uses.
+pub fn services(file: &Path) -> Services {
+    std::fs::read(file).map_or_else(
+        |_| Services::well_known().as_ref().clone(),
+        |b| Services::parse(&String::from_utf8_lossy(&b)),
+    )
 }
 
 /// Name of this machine.

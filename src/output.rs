@@ -9,8 +9,8 @@ pub mod table;
 
 use crate::model::Snapshot;
 use crate::query::format::Style;
-use crate::query::view::Arranged;
-use crate::query::{Column, Table};
+use crate::query::summary::Summary;
+use crate::query::{Column, Value};
 use std::io::{self, Write};
 
 /// In which form rows are printed.
@@ -32,17 +32,60 @@ impl Format {
         [(Self::Table, "table"), (Self::Json, "json"), (Self::Ndjson, "ndjson"), (Self::Csv, "csv")];
 }
 
-/// What to print.
+/// Rows and columns of values.
+pub trait Grid {
+    /// The columns, in order.
+    fn columns(&self) -> &[&'static Column];
+    /// How many rows.
+    fn len(&self) -> usize;
+    /// The value in a row and a column, both by their number.
+    fn value(&self, row: usize, column: usize) -> Value<'_>;
+    /// Whether there is no row.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Rows of a table of a snapshot.
 #[derive(Clone, Copy, Debug)]
-pub struct Listing<'a> {
+pub struct Rows<'a> {
     /// Where the values come from.
     pub snap: &'a Snapshot,
-    /// Which table.
-    pub table: &'static Table,
     /// Which columns, in order.
     pub columns: &'a [&'static Column],
-    /// Which rows, in order, and their groups.
-    pub rows: &'a Arranged,
+    /// Which rows, in order.
+    pub rows: &'a [u32],
+}
+
+impl Grid for Rows<'_> {
+    fn columns(&self) -> &[&'static Column] {
+        self.columns
+    }
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+    fn value(&self, row: usize, column: usize) -> Value<'_> {
+        self.columns[column].value(self.snap, self.rows[row] as usize)
+    }
+}
+
+impl Grid for Summary<'_> {
+    fn columns(&self) -> &[&'static Column] {
+        &self.columns
+    }
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+    fn value(&self, row: usize, column: usize) -> Value<'_> {
+        self.rows[row][column].clone()
+    }
+}
+
+/// What to print, and how.
+#[derive(Clone, Copy)]
+pub struct Listing<'a> {
+    /// What.
+    pub grid: &'a dyn Grid,
     /// Whether a table or CSV begins with titles.
     pub header: bool,
     /// How cells look in a table.
@@ -51,6 +94,34 @@ pub struct Listing<'a> {
     pub width: Option<u16>,
     /// Whether the table may use colour.
     pub color: bool,
+}
+
+/// What happened to a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It was there when the watch began.
+    Present,
+    /// It was not there at the poll before.
+    Opened,
+    /// Its state changed, or it came to match, or does not any more.
+    Changed,
+    /// It is gone.
+    Closed,
+}
+
+impl Event {
+    /// All of them with their names.
+    pub const ALL: [(Self, &'static str); 4] = [
+        (Self::Present, "present"),
+        (Self::Opened, "opened"),
+        (Self::Changed, "changed"),
+        (Self::Closed, "closed"),
+    ];
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
 }
 
 /// Writes a listing.

@@ -9,8 +9,10 @@ pub mod filter;
 pub mod fit;
 pub mod format;
 pub mod group;
+pub mod identity;
 pub mod order;
 pub mod suggest;
+pub mod summary;
 pub mod table;
 #[cfg(test)]
 mod testing;
@@ -25,5 +27,6 @@ pub mod services {
 
 pub use column::{Align, Column, Get, Kind, Needs, Width};
 pub use error::{QueryError, columns};
+pub use identity::Identity;
 pub use table::{TABLES, Table, table};
 pub use value::Value;

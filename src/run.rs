@@ -4,6 +4,8 @@ mod dashboard;
 mod environment;
 mod list;
 mod poller;
+mod reader;
+mod watch;
 
 use crate::cli::plan::What;
 use crate::cli::{Args, Plan};
@@ -15,6 +17,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +66,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(args) => args,
         Err(e) => return refuse(&e),
     };
-    match Plan::new(args).map_err(RunError::from).and_then(|plan| run(&plan)) {
+    let services = Arc::new(crate::collect::services(std::path::Path::new("/etc/services")));
+    match Plan::new(args, &services).map_err(RunError::from).and_then(|plan| run(&plan)) {
         Ok(Ending::Fine) => ExitCode::SUCCESS,
         Ok(Ending::Nothing) => ExitCode::from(1),
         Err(e) if e.is_closed_pipe() => ExitCode::SUCCESS,

@@ -70,7 +70,7 @@ pub struct List {
     /// Sort by these columns: NAME or NAME:desc, separated by commas
     #[arg(short = 's', long, value_name = "COLUMN[:desc]")]
     pub sort: Option<String>,
-    /// Put rows under groups: state, local, remote, process or any column
+    /// One row a group with counts and sums: state, local, remote, process or any column
     #[arg(short = 'g', long, value_name = "COLUMN")]
     pub group_by: Option<String>,
     /// Print at most this many rows
@@ -82,6 +82,18 @@ pub struct List {
     /// No titles above the rows
     #[arg(short = 'H', long)]
     pub no_header: bool,
+    /// Print how many rows match (with --group-by: how many groups) and nothing else
+    #[arg(long)]
+    pub count: bool,
+    /// Ask again and again: a table is drawn anew, ndjson prints an object an event (opened, changed, closed)
+    #[arg(short = 'w', long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "1s")]
+    pub watch: Option<String>,
+    /// Wait until a row matches this too, print the rows that do, and end
+    #[arg(long, value_name = "FILTER", conflicts_with = "watch")]
+    pub wait_for: Option<String>,
+    /// Give up waiting after this long: exit status 1
+    #[arg(long, value_name = "TIME", requires = "wait_for")]
+    pub timeout: Option<String>,
 }
 
 /// The printed forms, named by [`crate::output::Format::ALL`].
@@ -101,9 +113,9 @@ pub enum FormatArg {
 /// Flags that every command takes.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct Global {
-    /// Time between two polls of the dashboard: 500ms, 2s, 1m
-    #[arg(short, long, global = true, value_name = "TIME", default_value = "1s")]
-    pub interval: String,
+    /// Time between two polls: 500ms, 2s, 1m [default: 1s]
+    #[arg(short, long, global = true, value_name = "TIME")]
+    pub interval: Option<String>,
     /// Where sockets are read from
     #[arg(long, global = true, value_enum, value_name = "BACKEND", default_value = "auto")]
     pub backend: BackendArg,

@@ -1,7 +1,7 @@
 //! What the command line comes to: every word checked, every name resolved, before anything is read.
 
 use super::args::{Args, BackendArg, ColorArg, Command, FormatArg, List};
-use crate::model::{AttrSet, Backend};
+use crate::model::{AttrSet, Backend, Services};
 use crate::output::Format;
 use crate::query::filter::Filter;
 use crate::query::group::GroupBy;
@@ -9,6 +9,7 @@ use crate::query::order::{self, SortKey};
 use crate::query::table::{PEERS, PORTS, PROCESSES, SOCKETS};
 use crate::query::{self, Column, Table};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What to do, checked.
@@ -16,14 +17,16 @@ use std::time::Duration;
 pub struct Plan {
     /// What.
     pub what: What,
-    /// Time between two polls.
-    pub interval: Duration,
+    /// Time between two polls, where somebody chose.
+    pub interval: Option<Duration>,
     /// Backend asked for; `None`: the best that answers.
     pub backend: Option<Backend>,
     /// A captured tree to read.
     pub proc_root: Option<PathBuf>,
     /// Numbers instead of names.
     pub numeric: bool,
+    /// Names of ports to show; none with `--numeric`.
+    pub services: Arc<Services>,
     /// When to use colour.
     pub color: ColorArg,
 }
@@ -44,7 +47,7 @@ pub enum What {
 }
 
 /// A listing, checked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ListPlan {
     /// Which table.
     pub table: &'static Table,
@@ -64,6 +67,21 @@ pub struct ListPlan {
     pub format: Format,
     /// Whether with titles.
     pub header: bool,
+    /// Only their number.
+    pub count: bool,
+    /// Again and again, this often.
+    pub watch: Option<Duration>,
+    /// Until something matches.
+    pub wait: Option<Wait>,
+}
+
+/// What to wait for.
+#[derive(Clone, Debug)]
+pub struct Wait {
+    /// What a row must match.
+    pub filter: Filter,
+    /// How long at the most.
+    pub timeout: Option<Duration>,
 }
 
 /// Wrong use, in one line.
@@ -72,16 +90,21 @@ pub struct ListPlan {
 pub struct UsageError(pub String);
 
 impl Plan {
-    /// Checks what was typed.
-    pub fn new(args: Args) -> Result<Self, UsageError> {
+    /// Time between two polls.
+    pub fn interval(&self) -> Duration {
+        self.interval.unwrap_or(Duration::from_secs(1))
+    }
+
+    /// Checks what was typed. `services` are the names that ports may be written by.
+    pub fn new(args: Args, services: &Arc<Services>) -> Result<Self, UsageError> {
         let what = match args.command {
-            None => What::Dashboard(ListPlan::new(&SOCKETS, &args.list)?),
+            None => What::Dashboard(ListPlan::new(&SOCKETS, &args.list, services)?),
             Some(Command::Completions { shell }) => What::Completions(shell),
             Some(Command::Man) => What::Man,
-            Some(Command::List(l)) => What::list(&SOCKETS, &l)?,
-            Some(Command::Ports(l)) => What::list(&PORTS, &l)?,
-            Some(Command::Processes(l)) => What::list(&PROCESSES, &l)?,
-            Some(Command::Peers(l)) => What::list(&PEERS, &l)?,
+            Some(Command::List(l)) => What::list(&SOCKETS, &l, services)?,
+            Some(Command::Ports(l)) => What::list(&PORTS, &l, services)?,
+            Some(Command::Processes(l)) => What::list(&PROCESSES, &l, services)?,
+            Some(Command::Peers(l)) => What::list(&PEERS, &l, services)?,
         };
         let backend = match args.global.backend {
             BackendArg::Auto => None,
@@ -94,7 +117,11 @@ impl Plan {
         }
         Ok(Self {
             what,
-            interval: interval(&args.global.interval)?,
+            interval: match &args.global.interval {
+                Some(text) => Some(time("--interval", text)?),
+                None => None,
+            },
+            services: if args.global.numeric { Arc::new(Services::none()) } else { Arc::clone(services) },
             backend,
             proc_root: args.global.proc_root,
             numeric: args.global.numeric,
@@ -104,16 +131,16 @@ impl Plan {
 }
 
 impl What {
-    fn list(table: &'static Table, l: &List) -> Result<Self, UsageError> {
+    fn list(table: &'static Table, l: &List, services: &Services) -> Result<Self, UsageError> {
         if l.columns.as_deref() == Some("help") {
             return Ok(Self::Columns(table));
         }
-        ListPlan::new(table, l).map(Self::List)
+        ListPlan::new(table, l, services).map(Self::List)
     }
 }
 
 impl ListPlan {
-    fn new(table: &'static Table, l: &List) -> Result<Self, UsageError> {
+    fn new(table: &'static Table, l: &List, services: &Services) -> Result<Self, UsageError> {
         let format = match l.format {
             FormatArg::Table => Format::Table,
             FormatArg::Json => Format::Json,
@@ -121,14 +148,7 @@ impl ListPlan {
             FormatArg::Csv => Format::Csv,
         };
         let filter_text = l.filter.join(" ");
-        let filter = Filter::parse(&filter_text, table).map_err(|e| {
-            let hint = e.hint.as_ref().map_or(String::new(), |h| format!(" ({h})"));
-            UsageError(format!(
-                "filter, at character {}: {}{hint}",
-                char_at(&filter_text, e.span.start),
-                e.message
-            ))
-        })?;
+        let filter = parse("filter", &filter_text, table, services)?;
         let sort = match &l.sort {
             Some(text) => order::parse(text, table).map_err(|e| UsageError(format!("--sort: {e}")))?,
             None => order::default(table),
@@ -143,6 +163,30 @@ impl ListPlan {
             Some(text) => query::columns(text, table).map_err(|e| UsageError(format!("--columns: {e}")))?,
             None => usual(table, format),
         };
+        let watch = match &l.watch {
+            None => None,
+            Some(_) if matches!(format, Format::Json | Format::Csv) => {
+                return Err(UsageError(
+                    "--watch prints a table or ndjson: one array or file has no end".into(),
+                ));
+            }
+            Some(_) if group.is_some() && format == Format::Ndjson => {
+                return Err(UsageError(
+                    "--watch tells events of rows, not of groups: leave --group-by out".into(),
+                ));
+            }
+            Some(text) => Some(time("--watch", text)?),
+        };
+        let wait = match &l.wait_for {
+            None => None,
+            Some(text) => Some(Wait {
+                filter: parse("--wait-for", text, table, services)?,
+                timeout: match &l.timeout {
+                    Some(t) => Some(time("--timeout", t)?),
+                    None => None,
+                },
+            }),
+        };
         Ok(Self {
             table,
             filter_text,
@@ -153,6 +197,9 @@ impl ListPlan {
             top: l.top,
             format,
             header: !l.no_header,
+            count: l.count,
+            watch,
+            wait,
         })
     }
 }
@@ -170,12 +217,18 @@ fn usual(table: &'static Table, format: Format) -> Vec<&'static Column> {
     }
 }
 
+/// A filter; what is wrong with it in one line.
+fn parse(what: &str, text: &str, table: &'static Table, services: &Services) -> Result<Filter, UsageError> {
+    Filter::parse_with(text, table, services).map_err(|e| {
+        let hint = e.hint.as_ref().map_or(String::new(), |h| format!(" ({h})"));
+        UsageError(format!("{what}, at character {}: {}{hint}", char_at(text, e.span.start), e.message))
+    })
+}
+
 /// `1s`, `500ms`, `0.5`, `2m`: from a tenth of a second to a day.
-fn interval(text: &str) -> Result<Duration, UsageError> {
+fn time(flag: &str, text: &str) -> Result<Duration, UsageError> {
     let bad = || {
-        UsageError(format!(
-            "--interval: {text:?} is no time between 100ms and 1d; write it like 500ms, 2s or 1m"
-        ))
+        UsageError(format!("{flag}: {text:?} is no time between 100ms and 1d; write it like 500ms, 2s or 1m"))
     };
     let t = text.trim();
     let digits = t.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(t.len());
@@ -185,6 +238,7 @@ fn interval(text: &str) -> Result<Duration, UsageError> {
         "" | "s" | "sec" => 1.0,
         "m" | "min" => 60.0,
         "h" => 3600.0,
+        "d" => 86_400.0,
         _ => return Err(bad()),
     };
     let secs = number * unit;
@@ -202,7 +256,8 @@ mod tests {
     use clap::Parser;
 
     fn plan(args: &[&str]) -> Result<Plan, UsageError> {
-        Plan::new(Args::try_parse_from([&["sockscope"], args].concat()).unwrap())
+        let services = Services::well_known();
+        Plan::new(Args::try_parse_from([&["sockscope"], args].concat()).unwrap(), services)
     }
 
     #[test]
@@ -210,10 +265,10 @@ mod tests {
         for (text, ms) in
             [("1s", 1000), ("500ms", 500), ("0.5", 500), ("2", 2000), ("1m", 60_000), (" 3 s", 3000)]
         {
-            assert_eq!(interval(text), Ok(Duration::from_millis(ms)), "{text}");
+            assert_eq!(time("--x", text), Ok(Duration::from_millis(ms)), "{text}");
         }
         for text in ["", "0", "0s", "10ms", "-1s", "1x", "NaN", "inf", "9999h", "s", "1..2"] {
-            assert!(interval(text).is_err(), "{text}");
+            assert!(time("--x", text).is_err(), "{text}");
         }
     }
 
@@ -225,6 +280,10 @@ mod tests {
             (&["list", "--sort", "rtx"][..], "--sort"),
             (&["list", "port:"][..], "filter, at character"),
             (&["--interval", "soon"][..], "--interval"),
+            (&["list", "--watch=0"][..], "--watch"),
+            (&["list", "--watch", "--format", "json"][..], "ndjson"),
+            (&["list", "--wait-for", "prot:1"][..], "--wait-for, at character 1"),
+            (&["list", "--wait-for", "port:1", "--timeout", "x"][..], "--timeout"),
             (&["--backend", "netlink", "--proc-root", "/x"][..], "--proc-root"),
         ] {
             let e = plan(args).unwrap_err().to_string();

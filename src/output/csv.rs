@@ -9,7 +9,7 @@ use std::io::{self, Write};
 pub fn write(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
     let mut line = String::new();
     if list.header {
-        for (i, c) in list.columns.iter().enumerate() {
+        for (i, c) in list.grid.columns().iter().enumerate() {
             if i > 0 {
                 line.push(',');
             }
@@ -18,13 +18,13 @@ pub fn write(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
         line.push_str("\r\n");
         out.write_all(line.as_bytes())?;
     }
-    for row in &list.rows.rows {
+    for row in 0..list.grid.len() {
         line.clear();
-        for (i, c) in list.columns.iter().enumerate() {
+        for i in 0..list.grid.columns().len() {
             if i > 0 {
                 line.push(',');
             }
-            let v = c.value(list.snap, *row as usize);
+            let v = list.grid.value(row, i);
             if !matches!(v, Value::Missing(_)) {
                 field(&mut line, &exact(&v));
             }

@@ -1,30 +1,30 @@
 //! JSON (RFC 8259): valid for any name, numbers as numbers, missing as `null`.
 
-use super::Listing;
-use crate::model::Snapshot;
+use super::{Event, Grid, Listing};
 use crate::model::text::is_hostile;
-use crate::query::{Column, Value};
+use crate::model::{Snapshot, Stamp};
+use crate::query::{Identity, Value};
 use std::io::{self, Write};
 
 /// One array of objects, an object a line.
 pub fn write_array(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
     out.write_all(b"[")?;
     let mut buf = String::new();
-    for (i, row) in list.rows.rows.iter().enumerate() {
+    for i in 0..list.grid.len() {
         buf.clear();
         buf.push_str(if i == 0 { "\n" } else { ",\n" });
-        object(&mut buf, list.snap, list.columns, *row as usize);
+        object(&mut buf, list.grid, i);
         out.write_all(buf.as_bytes())?;
     }
-    out.write_all(if list.rows.rows.is_empty() { b"]\n" } else { b"\n]\n" })
+    out.write_all(if list.grid.is_empty() { b"]\n" } else { b"\n]\n" })
 }
 
 /// One object a line, nothing around them.
 pub fn write_lines(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
     let mut buf = String::new();
-    for row in &list.rows.rows {
+    for row in 0..list.grid.len() {
         buf.clear();
-        object(&mut buf, list.snap, list.columns, *row as usize);
+        object(&mut buf, list.grid, row);
         buf.push('\n');
         out.write_all(buf.as_bytes())?;
     }
@@ -32,17 +32,46 @@ pub fn write_lines(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
 }
 
 /// Appends one row as an object; keys are the columns' names.
-pub fn object(buf: &mut String, snap: &Snapshot, columns: &[&'static Column], row: usize) {
+pub fn object(buf: &mut String, grid: &dyn Grid, row: usize) {
     buf.push('{');
-    for (i, c) in columns.iter().enumerate() {
+    for (i, c) in grid.columns().iter().enumerate() {
         if i > 0 {
             buf.push(',');
         }
         string(buf, c.name);
         buf.push(':');
-        value(buf, &c.value(snap, row));
+        value(buf, &grid.value(row, i));
     }
     buf.push('}');
+}
+
+/// Begins the object of an event: what, when, and to whom.
+pub fn event_head(buf: &mut String, what: Event, at: Stamp, id: &Identity, snap: Option<&Snapshot>) {
+    push(
+        buf,
+        format_args!(
+            "{{\"event\":\"{}\",\"time\":{}.{:03},\"id\":",
+            what.name(),
+            at.unix_ns / 1_000_000_000,
+            at.unix_ns / 1_000_000 % 1000
+        ),
+    );
+    let netns = |n: u16| snap.and_then(|s| s.sample.namespaces.get(usize::from(n))).map_or(0, |n| n.inode);
+    match id {
+        Identity::Socket(s) => {
+            push(buf, format_args!("{{\"netns\":{},\"cookie\":{}}}", netns(s.netns), s.cookie));
+        }
+        Identity::Port(n, proto, local, iface) => push(
+            buf,
+            format_args!(
+                "{{\"netns\":{},\"proto\":\"{}\",\"local\":\"{local}\",\"iface_index\":{iface}}}",
+                netns(*n),
+                proto.name()
+            ),
+        ),
+        Identity::Process(pid, start) => push(buf, format_args!("{{\"pid\":{pid},\"start_ns\":{start}}}")),
+        Identity::Peer(a) => push(buf, format_args!("{{\"addr\":\"{a}\"}}")),
+    }
 }
 
 /// Appends one value.

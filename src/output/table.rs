@@ -1,10 +1,9 @@
 //! Aligned columns for people: fitted to a terminal's width, as wide as the content when piped; never wrapped.
 
 use super::Listing;
-use crate::model::text::escape;
 use crate::query::fit::{Wish, fit};
-use crate::query::format::{cell, shorten, thousands, width};
-use crate::query::{Align, Column, Value};
+use crate::query::format::{cell, shorten, shorten_middle, width};
+use crate::query::{Align, Column, Kind, Value};
 use std::io::{self, Write};
 
 /// Blanks between neighbours.
@@ -32,29 +31,28 @@ impl Cells {
     }
 }
 
-/// Writes the rows, under a title for each group where they are grouped.
+/// Writes the rows.
 pub fn write(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
-    let n = list.columns.len();
+    let (grid, columns) = (list.grid, list.grid.columns());
+    let n = columns.len();
     if n == 0 {
         return Ok(());
     }
     let mut naturals: Vec<u16> =
-        list.columns.iter().map(|c| if list.header { width(c.title) as u16 } else { 0 }).collect();
-    let mut cells = Cells { text: String::new(), ends: Vec::with_capacity(list.rows.rows.len() * n) };
-    for row in &list.rows.rows {
-        for (c, natural) in list.columns.iter().zip(&mut naturals) {
-            let v = c.value(list.snap, *row as usize);
-            let w = match &v {
+        columns.iter().map(|c| if list.header { width(c.title) as u16 } else { 0 }).collect();
+    let mut cells = Cells { text: String::new(), ends: Vec::with_capacity(grid.len() * n) };
+    for row in 0..grid.len() {
+        for (i, (c, natural)) in columns.iter().zip(&mut naturals).enumerate() {
+            let w = match grid.value(row, i) {
                 Value::Missing(_) => cells.push("-"),
-                v => cells.push(&cell(v, c.kind, list.style)),
+                v => cells.push(&cell(&v, c.kind, list.style)),
             };
             *natural = (*natural).max(w);
         }
     }
     let widths: Vec<Option<u16>> = match list.width {
         Some(total) => {
-            let wishes: Vec<Wish> = list
-                .columns
+            let wishes: Vec<Wish> = columns
                 .iter()
                 .zip(&naturals)
                 .map(|(column, natural)| Wish { column, natural: *natural })
@@ -65,25 +63,14 @@ pub fn write(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
     };
     let mut line = String::new();
     if list.header {
-        for (c, w) in list.columns.iter().zip(&widths) {
+        for (c, w) in columns.iter().zip(&widths) {
             put(&mut line, c.title, width(c.title) as u16, *w, c, list);
         }
         end(out, &mut line, list.color.then_some("\x1b[1m"))?;
     }
-    let mut groups = list.rows.groups.iter().peekable();
-    for i in 0..list.rows.rows.len() {
-        while let Some(g) = groups.next_if(|g| g.start as usize == i) {
-            if i > 0 && g.depth == 0 {
-                out.write_all(b"\n")?;
-            }
-            line.push_str(&"  ".repeat(usize::from(g.depth)));
-            line.push_str(&escape(&g.title));
-            line.push_str("  ");
-            line.push_str(&thousands(u64::from(g.len)));
-            end(out, &mut line, list.color.then_some("\x1b[1m"))?;
-        }
-        for (j, (c, w)) in list.columns.iter().zip(&widths).enumerate() {
-            let (text, natural) = cells.get(i * n + j);
+    for row in 0..grid.len() {
+        for (j, (c, w)) in columns.iter().zip(&widths).enumerate() {
+            let (text, natural) = cells.get(row * n + j);
             put(&mut line, text, natural, *w, c, list);
         }
         end(out, &mut line, None)?;
@@ -99,7 +86,11 @@ fn put(line: &mut String, text: &str, natural: u16, width: Option<u16>, c: &Colu
     }
     let short;
     let (text, taken) = if natural > width {
-        short = shorten(text, usize::from(width), list.style);
+        // Of an address both ends tell something.
+        short = match c.kind {
+            Kind::Endpoint | Kind::Addr => shorten_middle(text, usize::from(width), list.style),
+            _ => shorten(text, usize::from(width), list.style),
+        };
         (short.as_ref(), crate::query::format::width(&short) as u16)
     } else {
         (text, natural)

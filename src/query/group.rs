@@ -48,6 +48,14 @@ impl GroupBy {
         error::column(word, table).map(Self::Column)
     }
 
+    /// The column that says the same, for what must be read.
+    pub fn column(&self, table: &'static Table) -> Option<&'static Column> {
+        match self {
+            Self::Column(c) => Some(c),
+            by => table.column(by.name()),
+        }
+    }
+
     /// The word for it.
     pub const fn name(&self) -> &'static str {
         match self {

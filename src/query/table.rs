@@ -1,6 +1,6 @@
 //! The tables: each a list of columns over the rows of a snapshot.
 
-use super::{Column, Value};
+use super::{Column, Identity, Value};
 use crate::model::{Missing, Proto, Snapshot, State, tcp_info::TcpField};
 
 mod peers;
@@ -43,6 +43,8 @@ pub struct Table {
     pub order: &'static [(&'static str, bool)],
     /// How many rows a snapshot has. For sockets with those just closed.
     pub len: fn(&Snapshot) -> usize,
+    /// Who a row is, across polls.
+    pub identity: fn(&Snapshot, usize) -> Option<Identity>,
 }
 
 impl std::fmt::Debug for Table {

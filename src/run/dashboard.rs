@@ -14,6 +14,7 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
 use std::io::{self, BufWriter};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 
 /// Runs until the user quits, the terminal closes or a signal ends it.
@@ -32,23 +33,24 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
     let source = super::open(backend, root.as_deref())?;
     let (failed, failure) = mpsc::channel();
     let latest = Latest::default();
-    let poller = Poller::start(source, Wants::default(), plan.interval, move |news| {
-        let event = match news {
-            News::Fresh(snap) => {
-                if !latest.put(snap) {
-                    return true;
+    let poller =
+        Poller::start(source, Wants::default(), plan.interval(), Arc::clone(&plan.services), move |news| {
+            let event = match news {
+                News::Fresh(snap) => {
+                    if !latest.put(snap) {
+                        return true;
+                    }
+                    Event::Fresh(latest.clone())
                 }
-                Event::Fresh(latest.clone())
-            }
-            News::Failed(why) => Event::Failed(why),
-            News::Broken(why) => {
-                let _ = failed.send(why);
-                Event::InputClosed
-            }
-        };
-        out.send(event).is_ok()
-    })
-    .map_err(broken("start the collecting thread"))?;
+                News::Failed(why) => Event::Failed(why),
+                News::Broken(why) => {
+                    let _ = failed.send(why);
+                    Event::InputClosed
+                }
+            };
+            out.send(event).is_ok()
+        })
+        .map_err(broken("start the collecting thread"))?;
     let guard = terminal::Guard::enter().map_err(broken("set up the terminal"))?;
     terminal::read_input(tell).map_err(broken("read the terminal"))?;
     let screen = CrosstermBackend::new(BufWriter::with_capacity(1 << 15, io::stdout()));
@@ -77,7 +79,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
 
 fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Options {
     Options {
-        interval: plan.interval,
+        interval: plan.interval(),
         filter: list.filter_text.clone(),
         table: list.table.name.to_owned(),
         protos: crate::model::wants::ProtoSet::TCP_UDP,

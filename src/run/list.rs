@@ -1,71 +1,154 @@
-//! One shot: read, derive, arrange, print.
+//! One shot: read, derive, arrange, print. Also: wait until something matches.
 
 use super::environment::Words;
-use super::{Ending, RunError, open};
+use super::reader::Reader;
+use super::{Ending, RunError, watch};
 use crate::cli::Plan;
 use crate::cli::args::ColorArg;
-use crate::cli::plan::ListPlan;
-use crate::derive::Engine;
-use crate::model::{FaultKind, Missing, ProtoSet, Snapshot};
-use crate::output::{self, Format, Listing};
-use crate::query::format::Style;
-use crate::query::view::View;
+use crate::cli::plan::{ListPlan, Wait};
+use crate::model::{FaultKind, Missing, ProtoSet, Snapshot, Wants};
+use crate::output::{self, Format, Grid, Listing, Rows};
+use crate::query::format::{Style, thousands};
+use crate::query::summary::Summary;
+use crate::query::view::{Arranged, View};
 use crate::query::wants::wants;
 use crate::ui::app::Color;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::time::{Duration, Instant};
 
-/// Reads once and prints.
+/// Time between two polls while waiting, when nobody said.
+const WAIT_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Reads and prints as planned.
 pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
-    let mut source = open(plan.backend, plan.proc_root.as_deref())?;
-    let wants = wants(list.table, &list.columns, &list.filter, &list.sort, ProtoSet::TCP_UDP, true);
-    let mut engine = Engine::new();
-    let mut snap = engine.step(source.sample(&wants)?);
-    if list.columns.iter().chain(list.sort.iter().map(|k| &k.column)).any(|c| c.kind.is_over_time()) {
-        std::thread::sleep(plan.interval);
-        snap = engine.step(source.sample(&wants)?);
+    if let Some(every) = list.watch {
+        return watch::run(plan, list, every);
     }
-    print(plan, list, &snap)
+    let mut reader = Reader::open(plan, wanted(list))?;
+    if let Some(wait) = &list.wait {
+        return until(plan, list, wait, &mut reader);
+    }
+    let mut snap = reader.poll()?;
+    if list.columns.iter().chain(list.sort.iter().map(|k| &k.column)).any(|c| c.kind.is_over_time()) {
+        std::thread::sleep(plan.interval());
+        snap = reader.poll()?;
+    }
+    print(plan, list, &snap, &view(list).arrange(&snap))
 }
 
-fn print(plan: &Plan, list: &ListPlan, snap: &Snapshot) -> Result<Ending, RunError> {
-    let words = Words::read();
-    let terminal = io::stdout().is_terminal();
-    let style = Style { numeric: plan.numeric, ascii: terminal && !words.utf8() };
-    let view = View {
+/// What must be read for a listing.
+pub(super) fn wanted(list: &ListPlan) -> Wants {
+    let mut out = wants(list.table, &list.columns, &list.filter, &list.sort, ProtoSet::TCP_UDP, true);
+    let extra: Vec<_> = list.group.iter().filter_map(|g| g.column(list.table)).collect();
+    let wait = list.wait.iter().map(|w| &w.filter);
+    for more in std::iter::once(wants(list.table, &extra, &list.filter, &[], ProtoSet::TCP_UDP, true))
+        .chain(wait.map(|f| wants(list.table, &[], f, &[], ProtoSet::TCP_UDP, false)))
+    {
+        out.attrs = out.attrs.or(more.attrs);
+        out.owners |= more.owners;
+        out.processes |= more.processes;
+        out.fd_kinds |= more.fd_kinds;
+    }
+    out
+}
+
+/// The question of a listing.
+pub(super) fn view(list: &ListPlan) -> View {
+    View {
         table: list.table,
         filter: list.filter.clone(),
         sort: list.sort.clone(),
         group: list.group,
         closed: false,
-    };
-    let mut rows = view.arrange(snap);
-    if let Some(top) = list.top {
-        rows.rows.truncate(top);
-        rows.groups.clear();
     }
-    let listing = Listing {
-        snap,
-        table: list.table,
-        columns: &list.columns,
-        rows: &rows,
-        header: list.header,
-        style: &style,
-        width: if terminal { terminal_width() } else { None },
-        color: match plan.color {
-            ColorArg::Always => true,
-            ColorArg::Never => false,
-            ColorArg::Auto => terminal && words.colors() != Color::None,
-        },
-    };
+}
+
+/// Polls until a row matches, then prints those that do.
+fn until(plan: &Plan, list: &ListPlan, wait: &Wait, reader: &mut Reader) -> Result<Ending, RunError> {
+    let began = Instant::now();
+    let every = plan.interval.unwrap_or(WAIT_INTERVAL);
+    loop {
+        let snap = reader.poll()?;
+        let mut rows = view(list).arrange(&snap);
+        let matcher = wait.filter.over(&snap);
+        rows.rows.retain(|r| matcher.matches(*r as usize));
+        if !rows.rows.is_empty() {
+            // The groups were made of all the rows.
+            rows.groups.clear();
+            return print(plan, &ListPlan { group: None, ..list.clone() }, &snap, &rows);
+        }
+        let left = match wait.timeout {
+            Some(timeout) => timeout.saturating_sub(began.elapsed()),
+            None => every,
+        };
+        if left.is_zero() {
+            return Ok(Ending::Nothing);
+        }
+        std::thread::sleep(every.min(left));
+    }
+}
+
+/// How cells look on this output.
+pub(super) fn style(plan: &Plan, words: &Words) -> Style {
+    Style { numeric: plan.numeric, ascii: io::stdout().is_terminal() && !words.utf8() }
+}
+
+/// Prints what is arranged.
+fn print(plan: &Plan, list: &ListPlan, snap: &Snapshot, rows: &Arranged) -> Result<Ending, RunError> {
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    output::write(&mut out, list.format, &listing).and_then(|()| out.flush()).map_err(RunError::stdout)?;
+    let ending = write(&mut out, plan, list, snap, rows, None)?;
+    out.flush().map_err(RunError::stdout)?;
     drop(out);
     if list.format == Format::Table && io::stderr().is_terminal() {
         for line in notes(snap) {
             let _ = writeln!(io::stderr(), "{line}");
         }
     }
-    Ok(if rows.rows.is_empty() { Ending::Nothing } else { Ending::Fine })
+    Ok(ending)
+}
+
+/// Writes what is arranged: rows, one line a group, or their number; at most `height` rows.
+pub(super) fn write(
+    out: &mut dyn Write,
+    plan: &Plan,
+    list: &ListPlan,
+    snap: &Snapshot,
+    arranged: &Arranged,
+    height: Option<usize>,
+) -> Result<Ending, RunError> {
+    let terminal = io::stdout().is_terminal();
+    let words = Words::read();
+    let most = [list.top, height].into_iter().flatten().min().unwrap_or(usize::MAX);
+    let summary;
+    let each;
+    let grid: &dyn Grid = if let Some(by) = list.group {
+        let mut s = Summary::new(snap, list.table, arranged, by, &list.columns, &list.sort);
+        s.rows.truncate(most);
+        summary = s;
+        &summary
+    } else {
+        let rows = &arranged.rows[..arranged.rows.len().min(most)];
+        each = Rows { snap, columns: &list.columns, rows };
+        &each
+    };
+    let ending = if grid.is_empty() { Ending::Nothing } else { Ending::Fine };
+    if list.count {
+        writeln!(out, "{}", grid.len()).map_err(RunError::stdout)?;
+        return Ok(ending);
+    }
+    let listing = Listing {
+        grid,
+        header: list.header,
+        style: &style(plan, &words),
+        width: if terminal { terminal_size().map(|s| s.0) } else { None },
+        color: match plan.color {
+            ColorArg::Always => true,
+            ColorArg::Never => false,
+            ColorArg::Auto => terminal && words.colors() != Color::None,
+        },
+    };
+    output::write(out, list.format, &listing).map_err(RunError::stdout)?;
+    Ok(ending)
 }
 
 /// What is not in the rows and why, for a person.
@@ -74,7 +157,9 @@ fn notes(snap: &Snapshot) -> Vec<String> {
     for (why, n) in &snap.hidden {
         if *why == Missing::NotPermitted {
             out.push(format!(
-                "owners of {n} sockets hidden: not permitted (run as root, or see sockscope --help)"
+                "owners of {} {} hidden: not permitted (run as root, or see sockscope --help)",
+                thousands(u64::from(*n)),
+                if *n == 1 { "socket" } else { "sockets" }
             ));
         }
     }
@@ -90,6 +175,7 @@ fn notes(snap: &Snapshot) -> Vec<String> {
     out
 }
 
-fn terminal_width() -> Option<u16> {
-    crossterm::terminal::size().ok().map(|(w, _)| w).filter(|w| *w > 0)
+/// Columns and lines of the terminal.
+pub(super) fn terminal_size() -> Option<(u16, u16)> {
+    crossterm::terminal::size().ok().filter(|(w, h)| *w > 0 && *h > 0)
 }

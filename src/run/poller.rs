@@ -4,7 +4,7 @@
 
 use crate::collect::Source;
 use crate::derive::Engine;
-use crate::model::{Snapshot, Wants};
+use crate::model::{Services, Snapshot, Wants};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -56,6 +56,7 @@ impl Poller {
         mut source: Box<dyn Source>,
         wants: Wants,
         interval: Duration,
+        services: Arc<Services>,
         mut tell: impl FnMut(News) -> bool + Send + 'static,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
@@ -64,7 +65,8 @@ impl Poller {
         });
         let inner = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("poller".into()).spawn(move || {
-            let ended = catch_unwind(AssertUnwindSafe(|| poll(&inner, source.as_mut(), &mut tell)));
+            let ended =
+                catch_unwind(AssertUnwindSafe(|| poll(&inner, source.as_mut(), &services, &mut tell)));
             if let Err(panic) = ended {
                 tell(News::Broken(format!("the collecting thread failed: {}", panic_text(panic.as_ref()))));
             }
@@ -110,7 +112,12 @@ impl Drop for Poller {
     }
 }
 
-fn poll(shared: &Shared, source: &mut dyn Source, tell: &mut dyn FnMut(News) -> bool) {
+fn poll(
+    shared: &Shared,
+    source: &mut dyn Source,
+    services: &Arc<Services>,
+    tell: &mut dyn FnMut(News) -> bool,
+) {
     let mut engine = Engine::new().owners_follow();
     let mut started: Option<Instant> = None;
     let mut first = true;
@@ -143,7 +150,10 @@ fn poll(shared: &Shared, source: &mut dyn Source, tell: &mut dyn FnMut(News) -> 
             wants.owners = false;
         }
         let news = match source.sample(&wants) {
-            Ok(sample) => News::Fresh(engine.step(sample)),
+            Ok(mut sample) => {
+                sample.services = Arc::clone(services);
+                News::Fresh(engine.step(sample))
+            }
             Err(e) => News::Failed(e.to_string()),
         };
         if !tell(news) {

@@ -1,14 +1,14 @@
 //! One view: its table, what it is asked, what came out, and where one stands in it.
 
 use crate::model::snapshot::Direction;
-use crate::model::{Endpoint, Proto, Services, Snapshot, SocketId};
+use crate::model::{Services, Snapshot};
 use crate::query::filter::{Filter, FilterError};
 use crate::query::format::{Style as Format, cell};
 use crate::query::group::GroupBy;
 use crate::query::order::{self, SortKey, largest_first};
 use crate::query::table::{PEERS, PORTS, PROCESSES, SOCKETS};
 use crate::query::view::{Arranged, Line, View};
-use crate::query::{Align, Column, Table};
+use crate::query::{Align, Column, Identity, Table};
 use rustc_hash::FxHashSet;
 
 /// The views, in the order of their tabs.
@@ -66,11 +66,7 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
     Group(u64),
-    Socket(SocketId),
-    Port(u16, Proto, Endpoint, u32),
-    /// Pid and start.
-    Process(u32, u64),
-    Peer(crate::model::Addr),
+    Row(Identity),
 }
 
 /// What a group's line says beside what the query says of it.
@@ -322,21 +318,7 @@ impl Sheet {
     pub(super) fn key(&self, snap: &Snapshot, line: Line) -> Option<Key> {
         match line {
             Line::Group(g) => Some(Key::Group(self.arranged.groups.get(g as usize)?.id)),
-            Line::Row(r) => {
-                let r = r as usize;
-                Some(match self.kind {
-                    Kind::Sockets => Key::Socket(snap.sample.sockets.get(r)?.id),
-                    Kind::Ports => {
-                        let p = snap.ports.get(r)?;
-                        Key::Port(p.netns, p.proto, p.local, p.iface)
-                    }
-                    Kind::Processes => {
-                        let p = &snap.sample.processes.get(r)?.info;
-                        Key::Process(p.pid, p.start_ns)
-                    }
-                    Kind::Peers => Key::Peer(snap.peers.get(r)?.addr),
-                })
-            }
+            Line::Row(r) => (self.view.table.identity)(snap, r as usize).map(Key::Row),
         }
     }
 

@@ -162,4 +162,5 @@ pub static PEERS: Table = Table {
     words: &["addr", "scope", "process", "pid"],
     order: &[("connections", true), ("addr", false)],
     len: |s| s.peers.len(),
+    identity: crate::query::identity::peer,
 };

@@ -383,4 +383,5 @@ pub static PORTS: Table = Table {
     words: &["proto", "local", "service", "process", "pid", "user", "exposure"],
     order: &[("local_port", false), ("proto", false), ("local_addr", false)],
     len: |s| s.ports.len(),
+    identity: crate::query::identity::port,
 };

@@ -310,6 +310,7 @@ pub static PROCESSES: Table = Table {
     words: &["comm", "pid", "user", "cmdline", "unit"],
     order: &[("fds_pct", true), ("fds_open", true), ("pid", false)],
     len: |s| s.sample.processes.len(),
+    identity: crate::query::identity::process,
 };
 
 #[cfg(test)]

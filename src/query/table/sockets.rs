@@ -523,4 +523,5 @@ pub static SOCKETS: Table = Table {
     words: &["proto", "state", "local", "remote", "process", "pid", "user", "service"],
     order: &[("state", false), ("local", false), ("remote", false)],
     len: |s| s.sample.sockets.len(),
+    identity: crate::query::identity::socket,
 };

@@ -1,0 +1,38 @@
+//! Who a row is, from poll to poll. Selection, history and events follow it, never a row number.
+
+use crate::model::{Addr, Endpoint, Proto, Snapshot, SocketId};
+
+/// The identity of one row of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Identity {
+    /// A socket: its namespace and cookie.
+    Socket(SocketId),
+    /// A served endpoint: namespace index, protocol, endpoint, index of the interface it is bound to.
+    Port(u16, Proto, Endpoint, u32),
+    /// A process: pid and start, nanoseconds after boot.
+    Process(u32, u64),
+    /// A remote address.
+    Peer(Addr),
+}
+
+/// Of a row of the table of sockets.
+pub(super) fn socket(snap: &Snapshot, row: usize) -> Option<Identity> {
+    Some(Identity::Socket(snap.sample.sockets.get(row)?.id))
+}
+
+/// Of a row of the table of ports.
+pub(super) fn port(snap: &Snapshot, row: usize) -> Option<Identity> {
+    let p = snap.ports.get(row)?;
+    Some(Identity::Port(p.netns, p.proto, p.local, p.iface))
+}
+
+/// Of a row of the table of processes.
+pub(super) fn process(snap: &Snapshot, row: usize) -> Option<Identity> {
+    let p = &snap.sample.processes.get(row)?.info;
+    Some(Identity::Process(p.pid, p.start_ns))
+}
+
+/// Of a row of the table of peers.
+pub(super) fn peer(snap: &Snapshot, row: usize) -> Option<Identity> {
+    Some(Identity::Peer(snap.peers.get(row)?.addr))
+}

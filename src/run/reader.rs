@@ -1,0 +1,31 @@
+//! Polls for the commands that print: each call is one sample and one step of the engine.
+
+use super::{RunError, open};
+use crate::cli::Plan;
+use crate::collect::Source;
+use crate::derive::Engine;
+use crate::model::{Services, Snapshot, Wants};
+use std::sync::Arc;
+
+/// A source with its engine.
+pub(super) struct Reader {
+    source: Box<dyn Source>,
+    engine: Engine,
+    wants: Wants,
+    services: Arc<Services>,
+}
+
+impl Reader {
+    /// Opens the backend of the plan, to read this at every poll.
+    pub(super) fn open(plan: &Plan, wants: Wants) -> Result<Self, RunError> {
+        let source = open(plan.backend, plan.proc_root.as_deref())?;
+        Ok(Self { source, engine: Engine::new(), wants, services: Arc::clone(&plan.services) })
+    }
+
+    /// Reads the machine once.
+    pub(super) fn poll(&mut self) -> Result<Arc<Snapshot>, RunError> {
+        let mut sample = self.source.sample(&self.wants)?;
+        sample.services = Arc::clone(&self.services);
+        Ok(self.engine.step(sample))
+    }
+}
