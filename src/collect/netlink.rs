@@ -11,9 +11,10 @@ mod inet;
 mod links;
 mod wire;
 
+use super::cgroups::Cgroups;
 use super::procs::Procs;
 use super::{CollectError, Source, host, stamp};
-use crate::model::{Backend, BackendInfo, FaultKind, Namespace, Proto, Sample, Wants};
+use crate::model::{Backend, BackendInfo, FaultKind, Namespace, Proto, Sample, State, StateSet, Wants};
 use dump::{Conversation, DumpError};
 use rustc_hash::FxHashSet;
 use rustix::net::netlink::SOCK_DIAG;
@@ -49,6 +50,7 @@ const RETRIES: u32 = 2;
 pub struct NetlinkSource {
     talk: Conversation,
     procs: Procs,
+    cgroups: Cgroups,
     host: Arc<str>,
     info: Arc<BackendInfo>,
     namespaces: Arc<[Namespace]>,
@@ -80,6 +82,7 @@ impl NetlinkSource {
         Ok(Self {
             talk,
             procs: Procs::new(Path::new("/proc")),
+            cgroups: Cgroups::default(),
             host: host(),
             info: Arc::new(BackendInfo { backend: Backend::Netlink, why: "sock_diag answers".into() }),
             namespaces: Arc::from([]),
@@ -89,16 +92,20 @@ impl NetlinkSource {
         })
     }
 
+    /// Reads one table, as far as it is wanted.
     fn read(&mut self, table: &DumpTable, sample: &mut Sample) {
-        let states = if table.proto.has_tcp_states() {
-            sample.wants.states.kernel_tcp_mask()
-        } else {
-            sample.wants.states.kernel_datagram_mask()
-        };
-        if states == 0 || !sample.wants.protos.has(table.proto) {
+        if !sample.wants.protos.has(table.proto) {
             return;
         }
-        let mut ask = wire::Request::inet(table.family, table.protocol, sample.wants.attrs.0, states);
+        let begin = sample.sockets.len();
+        let mask = |states: StateSet| {
+            if table.proto.has_tcp_states() {
+                states.kernel_tcp_mask()
+            } else {
+                states.kernel_datagram_mask()
+            }
+        };
+        let mut states = sample.wants.states;
         let none = BTreeMap::new();
         let interfaces = self.namespaces.first().map_or(&none, |n| &n.interfaces);
         let program = sample
@@ -106,6 +113,42 @@ impl NetlinkSource {
             .prefilter
             .as_ref()
             .and_then(|p| bytecode::compile(p, &bytecode::Machine(interfaces)));
+        if sample.wants.listeners && (program.is_some() || states != StateSet::ALL) {
+            let serving = StateSet::of(&[State::Listen, State::Unconn]);
+            self.dump(table, mask(serving), None, sample);
+            states = states.and(serving.not());
+        }
+        self.dump(table, mask(states), program, sample);
+        if sample.wants.auto_port {
+            self.ask_ports(table, mask(StateSet::ALL), begin, sample);
+        }
+    }
+
+    /// Asks again for the sockets whose port the kernel chose, and marks them: no attribute tells it.
+    fn ask_ports(&mut self, table: &DumpTable, states: u32, begin: usize, sample: &mut Sample) {
+        let mut ask = wire::Request::inet(table.family, table.protocol, 0, states);
+        ask.filter(&bytecode::auto_port());
+        let mut chosen: FxHashSet<u64> = FxHashSet::default();
+        let asked = self.talk.dump(&ask, |message| {
+            chosen.insert(inet::cookie(message)?);
+            Ok(())
+        });
+        match asked {
+            Ok(_) => {
+                for s in &mut sample.sockets[begin..] {
+                    s.auto_port = Some(chosen.contains(&s.id.cookie));
+                }
+            }
+            Err(e) => sample.faults.add(FaultKind::Failed, "who chose the local ports", e.to_string()),
+        }
+    }
+
+    /// Dumps one table in these states, filtered by this program.
+    fn dump(&mut self, table: &DumpTable, states: u32, program: Option<Vec<u8>>, sample: &mut Sample) {
+        if states == 0 {
+            return;
+        }
+        let mut ask = wire::Request::inet(table.family, table.protocol, sample.wants.attrs.0, states);
         let mut filtered = program.is_some();
         if let Some(program) = program {
             ask.filter(&program);
@@ -166,6 +209,9 @@ impl Source for NetlinkSource {
             self.read(table, &mut sample);
         }
         (self.sockets, self.attrs) = (sample.sockets.len(), sample.attrs.len());
+        if sample.wants.cgroups {
+            self.cgroups.fill(&mut sample);
+        }
         self.procs.read(&mut sample);
         sample.took_us = stamp().boot_ns.saturating_sub(sample.at.boot_ns) / 1000;
         Ok(sample)

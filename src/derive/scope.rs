@@ -9,6 +9,8 @@ pub(super) struct Scope {
     protos: ProtoSet,
     states: StateSet,
     prefilter: Option<Prefilter>,
+    /// Every serving socket was read, whatever else was left out.
+    listeners: bool,
     /// Whether some table was read in part: then nothing follows from what it lacks.
     torn: bool,
     /// Tables that could not be read at all.
@@ -20,7 +22,14 @@ impl Scope {
     pub(super) fn of(sample: &Sample) -> Self {
         let w = &sample.wants;
         let (torn, unread) = gaps(&sample.faults);
-        Self { protos: w.protos, states: w.states, prefilter: w.prefilter.clone(), torn, unread }
+        Self {
+            protos: w.protos,
+            states: w.states,
+            prefilter: w.prefilter.clone(),
+            listeners: w.listeners,
+            torn,
+            unread,
+        }
     }
 
     /// Whether both asked for the same, so that their counts can be compared.
@@ -50,14 +59,15 @@ impl Scope {
     /// Whether every listener is shown (of datagram protocols: every socket without a peer).
     pub(super) fn shows_listeners(&self, proto: Proto) -> bool {
         let state = if proto.has_tcp_states() { State::Listen } else { State::Unconn };
-        self.prefilter.is_none() && self.protos.has(proto) && self.states.has(state)
+        self.protos.has(proto) && (self.listeners || self.prefilter.is_none() && self.states.has(state))
     }
 }
 
 /// Whether some table of sockets was read in part, and which were not read at all.
 fn gaps(faults: &Faults) -> (bool, Vec<String>) {
-    let about_sockets =
-        |s: &str| !["process", "descriptor", "interface", "user"].iter().any(|w| s.contains(w));
+    let about_sockets = |s: &str| {
+        !["process", "descriptor", "interface", "user", "local ports"].iter().any(|w| s.contains(w))
+    };
     let mut torn = false;
     let mut unread = Vec::new();
     for f in faults.iter().filter(|f| about_sockets(&f.subject)) {

@@ -97,6 +97,9 @@ pub struct Sample {
     pub processes: Vec<Process>,
     /// User names by id, for every id that occurs and has one.
     pub users: Arc<BTreeMap<u32, Box<str>>>,
+    /// Paths of the control groups (v2) that sockets name, by id; empty where they were not asked for.
+    #[serde(default)]
+    pub cgroups: Arc<BTreeMap<u64, Box<str>>>,
     /// System-wide ceilings.
     pub system: SystemLimits,
     /// Names of ports. Not written down: whoever shows a sample uses the names known there.
@@ -126,6 +129,7 @@ impl Sample {
             owners: Arc::from([]),
             processes: Vec::new(),
             users: Arc::default(),
+            cgroups: Arc::default(),
             system: SystemLimits::default(),
             services: known_services(),
             faults: Faults::default(),

@@ -117,6 +117,9 @@ pub struct Socket {
     pub state: State,
     /// Timer; all zero for protocols without.
     pub timer: Timer,
+    /// Whether the kernel chose the local port (`SOCK_BINDPORT_LOCK` is not set); `None` where it was not asked.
+    #[serde(default)]
+    pub auto_port: Option<bool>,
 }
 
 impl Socket {
@@ -139,6 +142,7 @@ impl Socket {
             proto,
             state,
             timer: Timer::default(),
+            auto_port: None,
         }
     }
 

@@ -151,6 +151,16 @@ pub struct Wants {
     pub fd_kinds: bool,
     /// What the kernel may leave out.
     pub prefilter: Option<Prefilter>,
+    /// Whether to read every serving socket, whatever `states` and `prefilter` leave out: who began a connection is
+    /// told by the listeners.
+    #[serde(default)]
+    pub listeners: bool,
+    /// Whether to ask the kernel, of each socket, if it chose the local port.
+    #[serde(default)]
+    pub auto_port: bool,
+    /// Whether to name the control groups of sockets.
+    #[serde(default)]
+    pub cgroups: bool,
 }
 
 impl Default for Wants {
@@ -164,6 +174,9 @@ impl Default for Wants {
             processes: true,
             fd_kinds: false,
             prefilter: None,
+            listeners: false,
+            auto_port: false,
+            cgroups: false,
         }
     }
 }

@@ -106,19 +106,38 @@ pub struct Needs {
     pub owners: bool,
     /// Descriptors by kind.
     pub fd_kinds: bool,
+    /// Every serving socket.
+    pub listeners: bool,
+    /// Who chose the local port.
+    pub auto_port: bool,
+    /// Names of control groups.
+    pub cgroups: bool,
 }
 
 impl Needs {
     /// Nothing but the socket's fixed part.
-    pub const NONE: Self = Self { attrs: AttrSet::NONE, owners: false, fd_kinds: false };
+    pub const NONE: Self = Self {
+        attrs: AttrSet::NONE,
+        owners: false,
+        fd_kinds: false,
+        listeners: false,
+        auto_port: false,
+        cgroups: false,
+    };
     /// Owners.
-    pub const OWNERS: Self = Self { attrs: AttrSet::NONE, owners: true, fd_kinds: false };
+    pub const OWNERS: Self = Self { owners: true, ..Self::NONE };
     /// Descriptors by kind.
-    pub const FD_KINDS: Self = Self { attrs: AttrSet::NONE, owners: true, fd_kinds: true };
+    pub const FD_KINDS: Self = Self { owners: true, fd_kinds: true, ..Self::NONE };
+    /// Every serving socket.
+    pub const LISTENERS: Self = Self { listeners: true, ..Self::NONE };
+    /// Who chose the local port.
+    pub const AUTO_PORT: Self = Self { auto_port: true, ..Self::NONE };
+    /// Names of control groups, of sockets and of the processes that hold them.
+    pub const CGROUPS: Self = Self { cgroups: true, owners: true, ..Self::NONE };
 
     /// These attributes.
     pub const fn attrs(attrs: AttrSet) -> Self {
-        Self { attrs, owners: false, fd_kinds: false }
+        Self { attrs, ..Self::NONE }
     }
 
     /// What either needs.
@@ -128,6 +147,9 @@ impl Needs {
             attrs: self.attrs.or(o.attrs),
             owners: self.owners || o.owners,
             fd_kinds: self.fd_kinds || o.fd_kinds,
+            listeners: self.listeners || o.listeners,
+            auto_port: self.auto_port || o.auto_port,
+            cgroups: self.cgroups || o.cgroups,
         }
     }
 }

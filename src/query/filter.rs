@@ -112,7 +112,7 @@ impl Filter {
     pub fn parse_with(text: &str, table: &'static Table, services: &Services) -> Result<Self, FilterError> {
         let expr = parse::parse(text, table, services)?;
         let mut slots = 0;
-        let node = expr.as_ref().map(|e| Arc::new(eval::compile(e, table, &mut slots)));
+        let node = expr.as_ref().map(|e| Arc::new(eval::ready(e, table, &mut slots)));
         Ok(Self { table, expr: expr.map(Arc::new), node, slots })
     }
 
@@ -155,7 +155,8 @@ impl Filter {
                     table.words.iter().filter_map(|w| table.column(w)).fold(Needs::NONE, |n, c| n.or(c.needs))
                 }
                 Expr::Term(Term { field: Field::Column(c), .. }) => c.needs,
-                Expr::Term(_) | Expr::AutoBound => Needs::NONE,
+                Expr::Term(_) => Needs::NONE,
+                Expr::AutoBound => Needs::AUTO_PORT,
             }
         }
         self.expr.as_ref().map_or(Needs::NONE, |e| of(e, self.table))

@@ -43,5 +43,8 @@ pub fn of(needs: Needs, protos: ProtoSet) -> Wants {
         processes: needs.owners || needs.fd_kinds,
         fd_kinds: needs.fd_kinds,
         prefilter: None,
+        listeners: needs.listeners,
+        auto_port: needs.auto_port,
+        cgroups: needs.cgroups,
     }
 }

@@ -48,6 +48,9 @@ pub(super) fn wanted(list: &ListPlan) -> Wants {
         out.owners |= more.owners;
         out.processes |= more.processes;
         out.fd_kinds |= more.fd_kinds;
+        out.listeners |= more.listeners;
+        out.auto_port |= more.auto_port;
+        out.cgroups |= more.cgroups;
     }
     out
 }

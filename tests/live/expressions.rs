@@ -78,6 +78,12 @@ const EXPRESSIONS: &[&str] = &[
     "dev = lo",
     "dev != lo",
     "autobound",
+    "not autobound",
+    "autobound and sport > 0",
+    "not ( autobound or sport = :7400 )",
+    "cgroup CGROUP",
+    "not cgroup CGROUP",
+    "( cgroup CGROUP and sport = :7400 )",
     "fwmark = 0",
     "fwmark 0x1/0xff",
     "( ( sport = :7400 ) )",
@@ -103,15 +109,30 @@ fn sockets(w: &mut World) {
     w.listeners.extend([l4, l6, dual]);
 }
 
+/// Where cgroup v2 is mounted: the group at its root is the one this test is in, on any machine that has one.
+fn cgroup_mount() -> Result<String, String> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").map_err(|e| format!("mountinfo: {e}"))?;
+    let own = std::fs::read_to_string("/proc/self/cgroup").map_err(|e| format!("cgroup: {e}"))?;
+    let below = own.lines().find_map(|l| l.strip_prefix("0::")).ok_or("no cgroup v2")?.trim_end_matches('/');
+    let point = mounts
+        .lines()
+        .find(|l| l.contains(" - cgroup2 "))
+        .and_then(|l| l.split(' ').nth(4))
+        .ok_or("cgroup v2 is not mounted")?;
+    Ok(format!("{point}{below}"))
+}
+
 type Short = (String, String, String, String);
 
 /// The same rows as `ss`, expression by expression.
 pub(crate) fn as_ss_means_them() -> Result<(), String> {
     let mut w = World::default();
     sockets(&mut w);
+    let cgroup = cgroup_mount()?;
     let mut bad = String::new();
     let mut told_apart = 0;
     for e in EXPRESSIONS {
+        let e = &e.replace("CGROUP", &cgroup);
         let words: Vec<&str> = e.split(' ').collect();
         let short = |r: rows::Row| -> Short { (r.proto, r.state, r.local, r.remote) };
         let both = || -> Result<_, String> { Ok((rows::ss_with(&words)?, rows::ours(&words)?)) };

@@ -9,7 +9,6 @@
 
 use crate::model::{Addr, Prefilter, Side};
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// Operation codes, `INET_DIAG_BC_*`.
 const JMP: u8 = 1;
@@ -17,6 +16,7 @@ const S_GE: u8 = 2;
 const S_LE: u8 = 3;
 const D_GE: u8 = 4;
 const D_LE: u8 = 5;
+const AUTO: u8 = 6;
 const S_COND: u8 = 7;
 const D_COND: u8 = 8;
 const DEV_COND: u8 = 9;
@@ -34,6 +34,11 @@ pub(super) trait Names {
     fn cgroup(&self, path: &str) -> Option<u64>;
 }
 
+/// Lets through the sockets whose local port the kernel chose.
+pub(super) fn auto_port() -> Vec<u8> {
+    op(AUTO, &[])
+}
+
 /// This machine: interfaces as read, cgroups looked up in the mounted version 2 hierarchy.
 pub(super) struct Machine<'a>(pub(super) &'a BTreeMap<u32, String>);
 
@@ -43,12 +48,7 @@ impl Names for Machine<'_> {
     }
 
     fn cgroup(&self, path: &str) -> Option<u64> {
-        use std::os::unix::fs::MetadataExt;
-        let below = path.trim_start_matches('/');
-        if below.split('/').any(|part| part == "..") {
-            return None;
-        }
-        std::fs::metadata(Path::new("/sys/fs/cgroup").join(below)).ok().map(|m| m.ino())
+        crate::collect::cgroups::id(path)
     }
 }
 
@@ -80,8 +80,6 @@ fn at_least(p: &Prefilter, names: &dyn Names) -> Block {
         Prefilter::Cgroup(path) => {
             names.cgroup(path).map_or(Block::True, |id| Block::Code(op(CGROUP_COND, &id.to_ne_bytes())))
         }
-        // The kernel knows which ports it chose; the filter here goes by their range.
-        Prefilter::AutoBound => Block::True,
         other => exact(other, names).unwrap_or(Block::True),
     }
 }
@@ -94,10 +92,7 @@ fn at_most(p: &Prefilter, names: &dyn Names) -> Block {
         Prefilter::Not(x) => not(at_least(x, names)),
         // A socket without a far end has port 0 and a wildcard there for the kernel, and nothing at all for the filter;
         // sockets in TIME_WAIT have mark and cgroup for the kernel and not for us.
-        Prefilter::Ports { low: 0, .. }
-        | Prefilter::Mark { .. }
-        | Prefilter::Cgroup(_)
-        | Prefilter::AutoBound => Block::False,
+        Prefilter::Ports { low: 0, .. } | Prefilter::Mark { .. } | Prefilter::Cgroup(_) => Block::False,
         Prefilter::Prefix { addr, len, .. }
             if Addr::ANY4.in_prefix(addr, *len)
                 || Addr::ANY6.in_prefix(addr, *len)
@@ -119,6 +114,7 @@ fn covers_mapped(addr: &Addr, len: u8) -> bool {
 /// Conditions that mean the same on both sides.
 fn exact(p: &Prefilter, names: &dyn Names) -> Option<Block> {
     match p {
+        Prefilter::AutoBound => Some(Block::Code(auto_port())),
         Prefilter::Ports { side, low, high } => {
             let (ge, le) = match side {
                 Side::Local => (S_GE, S_LE),
@@ -237,6 +233,7 @@ mod tests {
         local: Endpoint,
         remote: Endpoint,
         iface: u32,
+        auto: bool,
     }
 
     /// `inet_diag_bc_run`, and the rules of `inet_diag_bc_audit` on the way.
@@ -251,6 +248,7 @@ mod tests {
             let end = if matches!(op, S_GE | S_LE | S_COND) { s.local } else { s.remote };
             let ok = match op {
                 JMP => false,
+                AUTO => s.auto,
                 S_GE | D_GE => end.port >= port(),
                 S_LE | D_LE => end.port <= port(),
                 DEV_COND => code[at + 4..at + 8] == s.iface.to_ne_bytes(),
@@ -294,6 +292,7 @@ mod tests {
                 !(*side == Side::Remote && e.is_none()) && e.addr.in_prefix(addr, *len)
             }
             Prefilter::Iface(name) => name == "lo" && s.iface == 1,
+            Prefilter::AutoBound => s.auto,
             _ => false,
         }
     }
@@ -337,10 +336,16 @@ mod tests {
     }
 
     fn socks() -> impl Strategy<Value = Sock> {
-        (any::<bool>(), addrs(), 0u16..7, addrs(), 0u16..7, 0u32..3).prop_map(
-            |(v6, la, lp, ra, rp, iface)| {
+        (any::<bool>(), addrs(), 0u16..7, addrs(), 0u16..7, 0u32..3, any::<bool>()).prop_map(
+            |(v6, la, lp, ra, rp, iface, auto)| {
                 let fit = |a: Addr| if v6 || a.is_v4() { a } else { Addr::ANY4 };
-                Sock { v6, local: Endpoint::new(fit(la), lp), remote: Endpoint::new(fit(ra), rp), iface }
+                Sock {
+                    v6,
+                    local: Endpoint::new(fit(la), lp),
+                    remote: Endpoint::new(fit(ra), rp),
+                    iface,
+                    auto,
+                }
             },
         )
     }
@@ -362,6 +367,7 @@ mod tests {
             local: Endpoint::new(Addr::v4([10, 0, 0, 1]), lp),
             remote: Endpoint::new(Addr::v4([10, 9, 0, 1]), rp),
             iface: 0,
+            auto: false,
         };
         let ports = |side, low, high| Prefilter::Ports { side, low, high };
         let p = Prefilter::And(vec![

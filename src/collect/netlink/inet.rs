@@ -6,6 +6,12 @@ use super::{AF_INET, AF_INET6};
 use crate::model::{Addr, Attrs, Endpoint, Family, Proto, Sample, Socket, SocketId, State, Timer, TimerKind};
 use zerocopy::FromBytes;
 
+/// The cookie of one message.
+pub(super) fn cookie(message: &[u8]) -> Result<u64, Malformed> {
+    let (m, _) = InetMsg::read_from_prefix(message).map_err(|_| Malformed)?;
+    Ok(u64::from(m.id.cookie[0]) | u64::from(m.id.cookie[1]) << 32)
+}
+
 /// Adds the socket of one message to the sample.
 pub(super) fn decode(message: &[u8], proto: Proto, sample: &mut Sample) -> Result<(), Malformed> {
     let (m, attrs) = InetMsg::read_from_prefix(message).map_err(|_| Malformed)?;
@@ -51,6 +57,7 @@ pub(super) fn decode(message: &[u8], proto: Proto, sample: &mut Sample) -> Resul
         } else {
             Timer::default()
         },
+        auto_port: None,
     });
     if walk.leftover() > 0 { Err(Malformed) } else { Ok(()) }
 }

@@ -151,6 +151,18 @@ pub(super) const RESERVED: &[&str] = &[
     "none",
 ];
 
+impl Expr {
+    /// Whether `autobound` stands in it.
+    pub fn has_autobound(&self) -> bool {
+        match self {
+            Self::And(all) | Self::Or(all) => all.iter().any(Self::has_autobound),
+            Self::Not(e) => e.has_autobound(),
+            Self::AutoBound => true,
+            Self::Word(_) | Self::Term(_) => false,
+        }
+    }
+}
+
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

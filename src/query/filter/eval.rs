@@ -27,7 +27,10 @@ pub(super) enum Node {
     Ports(Ends, Box<[(u16, u16)]>),
     /// An endpoint, one or both, by any of these.
     Hosts(Ends, Box<[Pattern]>),
-    AutoBound,
+    /// The kernel chose the local port, as far as it told.
+    AutoChosen,
+    /// The local port lies in the range the kernel chooses from.
+    AutoRange,
     Word(Word),
     /// Any value of a column.
     Column(&'static Column, ValueTest),
@@ -83,12 +86,24 @@ pub(super) struct Word {
 }
 
 /// Makes a tree ready. `slots` counts the tests to be prepared for each snapshot.
-pub(super) fn compile(e: &Expr, table: &'static Table, slots: &mut usize) -> Node {
+///
+/// `ss` evaluates every expression twice, in the kernel and in itself, and shows what passes both; only `autobound`
+/// means two things there (who chose the port, and whether it lies in the range of chosen ones). So does this.
+pub(super) fn ready(e: &Expr, table: &'static Table, slots: &mut usize) -> Node {
+    let chosen = compile(e, table, slots, &Node::AutoChosen);
+    if e.has_autobound() {
+        Node::And(Box::new([compile(e, table, slots, &Node::AutoRange), chosen]))
+    } else {
+        chosen
+    }
+}
+
+fn compile(e: &Expr, table: &'static Table, slots: &mut usize, auto: &Node) -> Node {
     match e {
-        Expr::And(all) => Node::And(by_cost(all.iter().map(|e| compile(e, table, slots)).collect())),
-        Expr::Or(any) => Node::Or(by_cost(any.iter().map(|e| compile(e, table, slots)).collect())),
-        Expr::Not(e) => Node::Not(Box::new(compile(e, table, slots))),
-        Expr::AutoBound => Node::AutoBound,
+        Expr::And(all) => Node::And(by_cost(all.iter().map(|e| compile(e, table, slots, auto)).collect())),
+        Expr::Or(any) => Node::Or(by_cost(any.iter().map(|e| compile(e, table, slots, auto)).collect())),
+        Expr::Not(e) => Node::Not(Box::new(compile(e, table, slots, auto))),
+        Expr::AutoBound => auto.clone(),
         Expr::Word(w) => Node::Word(word(w, table, slots)),
         Expr::Term(t) => term(t, table, slots),
     }
@@ -99,7 +114,7 @@ fn by_cost(mut nodes: Vec<Node>) -> Box<[Node]> {
     fn cost(n: &Node) -> u8 {
         match n {
             Node::States(_) | Node::Protos(_) | Node::Ports(..) => 0,
-            Node::Hosts(..) | Node::AutoBound | Node::Process(..) => 1,
+            Node::Hosts(..) | Node::AutoChosen | Node::AutoRange | Node::Process(..) => 1,
             Node::Not(n) => cost(n),
             Node::And(all) | Node::Or(all) => all.iter().map(cost).max().unwrap_or(0),
             Node::Column(..) => 2,
@@ -223,7 +238,7 @@ pub(super) fn ranges(test: &Test) -> Option<Vec<(u16, u16)>> {
 fn process_twin(c: &Column) -> Option<&'static Column> {
     let name = match c.name {
         "process" | "owner" | "owners" => "comm",
-        "pid" | "cmdline" | "cgroup" | "unit" | "fds_open" | "fds_soft" | "fds_pct" => c.name,
+        "pid" | "cmdline" | "unit" | "fds_open" | "fds_soft" | "fds_pct" => c.name,
         _ => return None,
     };
     PROCESSES.column(name)
@@ -449,11 +464,11 @@ pub(super) fn eval(node: &Node, snap: &Snapshot, row: usize, prepared: Option<&P
                 }
             }
         }
-        Node::AutoBound => {
-            let s = snap.socket(row);
-            let (low, high) = snap.system().local_ports.unwrap_or((32768, 60999));
-            is_ip(s) && (low..=high).contains(&s.local.port)
-        }
+        Node::AutoChosen => match snap.socket(row).auto_port {
+            Some(chosen) => chosen,
+            None => in_local_range(snap, row),
+        },
+        Node::AutoRange => in_local_range(snap, row),
         Node::Word(w) => match prepared {
             Some(p) => has_word(w, snap, row, p),
             None => has_word_plain(w, snap, row),
@@ -469,6 +484,13 @@ pub(super) fn eval(node: &Node, snap: &Snapshot, row: usize, prepared: Option<&P
             }
         }
     }
+}
+
+/// Whether the local port lies in the range that the kernel chooses from (`ip_local_port_range`).
+fn in_local_range(snap: &Snapshot, row: usize) -> bool {
+    let s = snap.socket(row);
+    let (low, high) = snap.system().local_ports.unwrap_or((32768, 60999));
+    is_ip(s) && (low..=high).contains(&s.local.port)
 }
 
 fn is_ip(s: &Socket) -> bool {

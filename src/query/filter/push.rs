@@ -42,7 +42,7 @@ fn rows(e: &Expr, yes: bool) -> Pushdown {
             all.iter().map(|e| rows(e, yes)).reduce(join).unwrap_or(ALL)
         }
         (Expr::Not(e), yes) => rows(e, !yes),
-        // The kernel knows who chose the port; this program only sees that it lies in the range it is chosen from.
+        // Of the two things it means (see `eval::ready`) the kernel tests one.
         (Expr::AutoBound, true) => {
             Pushdown { protos: ip_protos(), prefilter: Some(Prefilter::AutoBound), ..ALL }
         }
@@ -111,6 +111,17 @@ fn term(t: &Term, yes: bool) -> Pushdown {
                 Some(names) if yes => Pushdown { prefilter: Some(any(names)), ..ALL },
                 _ => ALL,
             }
+        }
+        // One cgroup by its path, not those whose path has a part.
+        ("cgroup", Test::List(Op::Is, operands)) if yes => {
+            let paths: Option<Vec<Prefilter>> = operands
+                .iter()
+                .map(|o| match o {
+                    Operand::Text(s) if s.starts_with('/') => Some(Prefilter::Cgroup(s.clone())),
+                    _ => None,
+                })
+                .collect();
+            Pushdown { protos: ip_protos(), prefilter: paths.map(any), ..ALL }
         }
         ("mark", Test::List(_, operands)) if yes => {
             let marks: Option<Vec<Prefilter>> = operands.iter().map(mark).collect();

@@ -249,8 +249,12 @@ fn fds_pct(snap: &Snapshot, process: usize) -> Value<'_> {
 fn cmdline(snap: &Snapshot, process: usize) -> Value<'_> {
     super::processes::cmdline(snap, process)
 }
-fn cgroup(snap: &Snapshot, process: usize) -> Value<'_> {
-    super::processes::cgroup(snap, process)
+/// The socket's own; of a kernel that does not tell, that of the first process that holds it.
+fn cgroup(snap: &Snapshot, row: usize) -> Value<'_> {
+    match snap.attrs(row).cgroup_id() {
+        Some(id) => opt(snap.sample.cgroups.get(&id).map(AsRef::as_ref)),
+        None => first(snap, row, |o| super::processes::cgroup(snap, o.process as usize)),
+    }
 }
 fn unit(snap: &Snapshot, process: usize) -> Value<'_> {
     super::processes::unit(snap, process)
@@ -362,8 +366,9 @@ const BEFORE: &[Column] = &[
         .wide(4, 8, 16),
     of_owner!("cmdline", "COMMAND LINE", Text, 49, cmdline, "Command line of the process that holds the socket.")
         .called(&["command", "cmd", "args"]).wide(12, 30, 80),
-    of_owner!("cgroup", "CGROUP", Text, 52, cgroup, "Control group (v2) of the process that holds the socket.")
-        .wide(12, 30, 80),
+    Column::new("cgroup", "CGROUP", Kind::Text, 52, cgroup,
+        "Control group (v2) that the socket was made in; where the kernel does not tell, that of its process.")
+        .needs(Needs::CGROUPS).wide(12, 30, 80),
     of_owner!("unit", "UNIT", Text, 51, unit,
         "Service unit or container of the process that holds the socket, from its control group.")
         .called(&["container", "slice"]).wide(8, 18, 40),
@@ -391,7 +396,7 @@ const BEFORE: &[Column] = &[
     Column::new("direction", "DIR", Kind::Text, 32,
         |s, r| Value::from_opt(s.facts[r].direction.name(), Missing::NotApplicable),
         "Which end began the connection: in where a listener of this machine accepted it, out where this machine connected.")
-        .called(&["dir"]).wide(3, 3, 3),
+        .called(&["dir"]).needs(Needs::LISTENERS).wide(3, 3, 3),
     Column::new("iface", "IFACE", Kind::Text, 33,
         |s, r| {
             let k = s.socket(r);
@@ -455,6 +460,9 @@ const BEFORE: &[Column] = &[
         |s, r| Value::from_opt(s.attrs(r).class_id(), absent(s, r, AttrSet::TCLASS)),
         "Traffic control class, or the socket's priority.")
         .needs(Needs::attrs(AttrSet::TCLASS)),
+    Column::new("auto_port", "AUTO PORT", Kind::Bool, 61, |s, r| opt(s.socket(r).auto_port),
+        "Whether the kernel chose the local port, and not the program by bind().")
+        .needs(Needs::AUTO_PORT),
     Column::new("mark", "MARK", Kind::Hex, 59, |s, r| opt(s.attrs(r).mark()),
         "Firewall mark of the socket; the kernel tells it only to administrators.")
         .called(&["fwmark"]),

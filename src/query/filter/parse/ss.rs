@@ -126,12 +126,13 @@ impl Parser<'_> {
                 self.ss_host(field, family, &raw, list_op, skip)
             }
             ("cgroup", Operator::Has | Operator::Is) => {
-                self.list(field, Op::Is, vec![Raw { quoted: true, ..raw }])
+                let text = cgroup_path(&raw.text);
+                self.list(field, Op::Is, vec![Raw { text, quoted: true, ..raw }])
             }
             (_, Operator::Compare(cmp)) => self.compare(field, cmp, &raw),
             _ => {
                 let free = name.eq_ignore_ascii_case("cgroup") || name.eq_ignore_ascii_case("dev");
-                let raw = if free { Raw { quoted: true, ..raw } } else { raw };
+                let raw = if free { Raw { text: cgroup_path(&raw.text), quoted: true, ..raw } } else { raw };
                 self.list(field, list_op, vec![raw])
             }
         }
@@ -193,5 +194,17 @@ impl Parser<'_> {
             operand => parts.push(Expr::Term(Term { field, test: Test::List(op, vec![operand]) })),
         }
         Ok(all_of(parts))
+    }
+}
+
+/// `ss` names a cgroup by its directory; here it is named below the mount.
+fn cgroup_path(text: &str) -> String {
+    let below = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
+        .iter()
+        .find_map(|mount| text.strip_prefix(mount).filter(|rest| rest.is_empty() || rest.starts_with('/')));
+    match below {
+        Some(rest) if rest.trim_end_matches('/').is_empty() => "/".to_owned(),
+        Some(rest) => rest.trim_end_matches('/').to_owned(),
+        None => text.to_owned(),
     }
 }
