@@ -5,6 +5,8 @@
 
 mod cgroups;
 pub mod netlink;
+pub mod portable;
+pub mod proc;
 pub mod procs;
 pub mod script;
 
@@ -27,9 +29,30 @@ pub enum Choice {
     Portable,
 }
 
-/// Opens a backend.
-pub fn open(_choice: Choice, _proc_root: Option<&Path>) -> Result<Box<dyn Source>, CollectError> {
-    Ok(Box::new(netlink::NetlinkSource::new()?))
+/// Opens a backend. Over a captured tree that is the one of `/proc/net`; of the others the best that answers, with the
+/// reasons of those that did not.
+pub fn open(choice: Choice, proc_root: Option<&Path>) -> Result<Box<dyn Source>, CollectError> {
+    let asked = || "asked for".to_owned();
+    if let Some(root) = proc_root {
+        return Ok(Box::new(proc::ProcSource::new(root, "a captured tree".to_owned())?));
+    }
+    let live = Path::new("/proc");
+    match choice {
+        Choice::Netlink => Ok(Box::new(netlink::NetlinkSource::new(asked())?)),
+        Choice::Proc => Ok(Box::new(proc::ProcSource::new(live, asked())?)),
+        Choice::Portable => Ok(Box::new(portable::PortableSource::new(asked())?)),
+        Choice::Auto => {
+            let first = match netlink::NetlinkSource::new("sock_diag answers".to_owned()) {
+                Ok(source) => return Ok(Box::new(source)),
+                Err(e) => e.to_string(),
+            };
+            let second = match proc::ProcSource::new(live, first.clone()) {
+                Ok(source) => return Ok(Box::new(source)),
+                Err(e) => format!("{first}; {e}"),
+            };
+            Ok(Box::new(portable::PortableSource::new(second)?))
+        }
+    }
 }
 
 /// The present moment.

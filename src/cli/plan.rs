@@ -209,7 +209,10 @@ impl ListPlan {
 fn usual(table: &'static Table, format: Format) -> Vec<&'static Column> {
     match format {
         Format::Table | Format::Csv => {
-            table.default_columns().into_iter().filter(|c| c.needs.attrs == AttrSet::NONE).collect()
+            // One reading knows no age and no rate.
+            let now =
+                |c: &&Column| c.needs.attrs == AttrSet::NONE && c.name != "age_s" && !c.kind.is_over_time();
+            table.default_columns().into_iter().filter(now).collect()
         }
         Format::Json | Format::Ndjson => {
             table.columns.iter().filter(|c| c.needs.attrs == AttrSet::NONE).collect()

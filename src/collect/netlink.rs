@@ -69,8 +69,8 @@ impl std::fmt::Debug for NetlinkSource {
 
 impl NetlinkSource {
     /// Opens a conversation with the kernel and asks one small question, so that a kernel without `inet_diag` is
-    /// found out here.
-    pub fn new() -> Result<Self, CollectError> {
+    /// found out here. `why` is said beside the backend's name.
+    pub fn new(why: String) -> Result<Self, CollectError> {
         let mut talk = Conversation::open(Some(SOCK_DIAG))
             .map_err(|e| CollectError::io("open", "a sock_diag netlink socket", e))?;
         // Closing TCP sockets: a question that costs nothing.
@@ -84,7 +84,7 @@ impl NetlinkSource {
             procs: Procs::new(Path::new("/proc")),
             cgroups: Cgroups::default(),
             host: host(),
-            info: Arc::new(BackendInfo { backend: Backend::Netlink, why: "sock_diag answers".into() }),
+            info: Arc::new(BackendInfo { backend: Backend::Netlink, why }),
             namespaces: Arc::from([]),
             sockets: 0,
             attrs: 0,

@@ -11,7 +11,7 @@
 
 mod info;
 mod system;
-mod users;
+pub(super) mod users;
 mod walk;
 
 use crate::model::{FaultKind, FdUsage, Missing, Owner, ProcInfo, Process, Sample};

@@ -145,8 +145,18 @@ pub struct Owner {
     pub inode: u64,
     /// Index of the process in [`super::Sample::processes`].
     pub process: u32,
-    /// The descriptor's number in that process.
+    /// The descriptor's number in that process; [`Owner::NO_FD`] where the backend does not tell.
     pub fd: u32,
+}
+
+impl Owner {
+    /// Stands for a number that is not known.
+    pub const NO_FD: u32 = u32::MAX;
+
+    /// The descriptor's number, where it is known.
+    pub const fn fd(&self) -> Option<u32> {
+        if self.fd == Self::NO_FD { None } else { Some(self.fd) }
+    }
 }
 
 #[cfg(test)]

@@ -79,6 +79,10 @@ impl Table {
 pub(super) fn tcp_value<'a>(snap: &'a Snapshot, row: usize, field: &TcpField) -> Value<'a> {
     let s = snap.socket(row);
     match snap.attrs(row).tcp_info() {
+        // A round trip of nothing is one that was never measured.
+        Some(info) if field.name == "rtt_us" && info.field(field) == Some(0) => {
+            Value::Missing(Missing::NotApplicable)
+        }
         Some(info) => Value::from_opt(info.field(field), Missing::NotReported),
         None if !matches!(s.proto, Proto::Tcp | Proto::Mptcp) || s.state == State::TimeWait => {
             Value::Missing(Missing::NotApplicable)

@@ -2,7 +2,7 @@
 
 use super::tcp;
 use crate::model::snapshot::Direction;
-use crate::model::{AttrSet, Family, Missing, Owner, SkMem, Snapshot, Socket, State, TimerKind};
+use crate::model::{AttrSet, Backend, Family, Missing, Owner, SkMem, Snapshot, Socket, State, TimerKind};
 use crate::query::{Column, Kind, Needs, Table, Value};
 
 const SKMEM: Needs = Needs::attrs(AttrSet::SKMEM);
@@ -172,7 +172,7 @@ fn owners(snap: &Snapshot, row: usize) -> Value<'_> {
                 let p = &snap.process(o).info;
                 Value::Record(vec![
                     ("pid", Value::from(p.pid)),
-                    ("fd", Value::from(o.fd)),
+                    ("fd", opt(o.fd())),
                     ("comm", Value::text(&p.comm)),
                 ])
             })
@@ -196,9 +196,20 @@ fn state_age<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
     if older && secs < 1.0 { Value::Missing(Missing::NotReported) } else { Value::from(secs) }
 }
 
+/// A queue, as far as the backend tells: `/proc/net` knows no limit of an accept queue, `netstat2` knows none.
+fn queue<'a>(snap: &Snapshot, n: u32, in_proc: bool) -> Value<'a> {
+    match snap.sample.backend.backend {
+        Backend::Portable => Value::Missing(Missing::NotReported),
+        Backend::Proc if !in_proc => Value::Missing(Missing::NotReported),
+        _ => Value::from(n),
+    }
+}
+
 fn rate<'a>(snap: &Snapshot, row: usize, r: Option<f32>) -> Value<'a> {
     let s = snap.socket(row);
     match r {
+        // The kernel counts nothing there.
+        Some(_) if s.state == State::Listen => na(),
         Some(r) => Value::from(r),
         None if !s.proto.has_tcp_states() || matches!(s.state, State::Listen | State::TimeWait) => na(),
         None if row >= snap.live => Value::Missing(Missing::Gone),
@@ -315,10 +326,11 @@ const BEFORE: &[Column] = &[
     Column::new("owner", "PROCESS", Kind::Text, 0, owner,
         "The process that holds the socket: its name and pid, and how many more hold it; who held it last where nobody does any more.")
         .called(&["held_by"]).wide(8, 16, 32).needs(Needs::OWNERS).any(comm_any),
-    Column::new("recv_q", "RECV-Q", Kind::Bytes, 10, |s, r| Value::from(s.socket(r).recv_q),
+    Column::new("recv_q", "RECV-Q", Kind::Bytes, 10, |s, r| queue(s, s.socket(r).recv_q, true),
         "Bytes received and not read by the program; of a listener, connections waiting to be accepted.")
         .called(&["recvq"]),
-    Column::new("send_q", "SEND-Q", Kind::Bytes, 11, |s, r| Value::from(s.socket(r).send_q),
+    Column::new("send_q", "SEND-Q", Kind::Bytes, 11,
+        |s, r| queue(s, s.socket(r).send_q, !s.socket(r).is_listener()),
         "Bytes not yet sent or acknowledged; of a listener, the limit of its accept queue.")
         .called(&["sendq"]),
     Column::new("rx", "RX/s", Kind::BytesPerSec, 12, |s, r| rate(s, r, s.rates(r).rx),
@@ -342,12 +354,12 @@ const BEFORE: &[Column] = &[
     Column::new("pid", "PID", Kind::Id, 41, pid,
         "Process id of the process that holds the socket, or held it last. A filter looks at all of them.")
         .needs(Needs::OWNERS).any(pid_any),
-    Column::new("fd", "FD", Kind::Id, 43, |s, r| first(s, r, |o| Value::from(o.fd)),
+    Column::new("fd", "FD", Kind::Id, 43, |s, r| first(s, r, |o| opt(o.fd())),
         "Number of the descriptor by which the process holds the socket.")
         .needs(Needs::OWNERS).wide(3, 4, 9)
         .any(|s, r, t| match s.owners(r) {
             [] => t(&no_owner(s, r)),
-            owners => owners.iter().any(|o| t(&Value::from(o.fd))),
+            owners => owners.iter().any(|o| t(&opt(o.fd()))),
         }),
     Column::new("owners", "OWNERS", Kind::List, 44, owners,
         "Every descriptor that holds the socket: pid, fd, comm.")

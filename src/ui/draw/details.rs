@@ -173,7 +173,13 @@ impl Builder<'_> {
         let owners = snap.owners(row).to_vec();
         for o in &owners {
             let p = &snap.process(o).info;
-            self.holder(&p.comm, p.pid, &format!("fd {}", o.fd), p.uid, &p.cmdline);
+            self.holder(
+                &p.comm,
+                p.pid,
+                &o.fd().map_or_else(String::new, |fd| format!("fd {fd}")),
+                p.uid,
+                &p.cmdline,
+            );
         }
         if owners.is_empty() {
             if let Some(was) = snap.former(row) {

@@ -1,0 +1,212 @@
+//! The crates `netstat2` and `sysinfo`: where neither `sock_diag` nor `/proc/net` answers.
+//!
+//! The poorest of the backends: no queues, no timers, no attributes, no descriptor numbers.
+
+use super::procs::users::Users;
+use super::{CollectError, Source, host, stamp};
+use crate::model::{
+    Addr, Backend, BackendInfo, Endpoint, Family, FaultKind, FdUsage, Missing, Namespace, Owner, ProcInfo,
+    Process, Proto, Sample, Socket, SocketId, State, Wants, text,
+};
+use netstat2::{AddressFamilyFlags, ProtocolFlags, ProtocolSocketInfo, SocketInfo, TcpState};
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, ThreadKind, UpdateKind};
+
+/// The portable backend.
+#[derive(Debug)]
+pub struct PortableSource {
+    system: System,
+    /// When the machine was started, seconds since 1970.
+    boot_secs: u64,
+    host: Arc<str>,
+    info: Arc<BackendInfo>,
+    namespaces: Arc<[Namespace]>,
+    users: Users,
+}
+
+impl PortableSource {
+    /// `why` is said beside the backend's name.
+    pub fn new(why: String) -> Result<Self, CollectError> {
+        sockets()?;
+        let no_processes = |e: sysinfo::Error| CollectError::Unavailable {
+            backend: "portable",
+            why: format!("processes: {e}"),
+        };
+        Ok(Self {
+            system: System::new().map_err(no_processes)?,
+            boot_secs: System::boot_time().map_err(no_processes)?,
+            host: host(),
+            info: Arc::new(BackendInfo { backend: Backend::Portable, why }),
+            namespaces: Arc::from([Namespace { inode: 0, name: "host".into(), interfaces: BTreeMap::new() }]),
+            users: Users::new(true),
+        })
+    }
+
+    fn processes(&mut self, sample: &mut Sample) -> FxHashMap<u32, u32> {
+        let what = ProcessRefreshKind::nothing()
+            .without_tasks()
+            .with_user(UpdateKind::OnlyIfNotSet)
+            .with_cmd(UpdateKind::OnlyIfNotSet);
+        self.system.refresh_processes_specifics(ProcessesToUpdate::All, true, what);
+        let mut all: Vec<_> = self
+            .system
+            .processes()
+            .values()
+            .filter(|p| p.thread_kind() != Some(ThreadKind::Kernel))
+            .collect();
+        all.sort_by_key(|p| p.pid());
+        let mut rows = FxHashMap::default();
+        for p in all {
+            let cmd: Vec<_> = p.cmd().iter().map(|a| text::from_bytes(a.as_bytes())).collect();
+            rows.insert(p.pid().as_u32(), sample.processes.len() as u32);
+            sample.processes.push(Process {
+                info: Arc::new(ProcInfo {
+                    pid: p.pid().as_u32(),
+                    ppid: p.parent().map_or(0, sysinfo::Pid::as_u32),
+                    start_ns: p.start_time().saturating_sub(self.boot_secs) * 1_000_000_000,
+                    comm: text::from_bytes(p.name().as_bytes()).into(),
+                    cmdline: cmd.join(" ").into(),
+                    uid: p.effective_user_id().or(p.user_id()).map_or(0, |u| **u),
+                    cgroup: None,
+                }),
+                fds: match p.open_files() {
+                    Some(n) => Ok(FdUsage {
+                        open: n as u32,
+                        soft: p.open_files_limit().map(|n| n as u64),
+                        hard: None,
+                        kinds: None,
+                        kinds_at_ns: 0,
+                    }),
+                    None => Err(Missing::NotPermitted),
+                },
+                fds_hidden: p.open_files().is_none().then_some(Missing::NotPermitted),
+            });
+        }
+        rows
+    }
+}
+
+/// Everything there is.
+fn sockets() -> Result<Vec<Result<SocketInfo, netstat2::error::Error>>, CollectError> {
+    let families = AddressFamilyFlags::IPV4 | AddressFamilyFlags::IPV6;
+    netstat2::iterate_sockets_info(families, ProtocolFlags::TCP | ProtocolFlags::UDP)
+        .map(Iterator::collect)
+        .map_err(|e| CollectError::Unavailable { backend: "portable", why: e.to_string() })
+}
+
+fn state(s: TcpState) -> State {
+    match s {
+        TcpState::Listen => State::Listen,
+        TcpState::SynSent => State::SynSent,
+        TcpState::SynReceived => State::SynRecv,
+        TcpState::Established => State::Established,
+        TcpState::FinWait1 => State::FinWait1,
+        TcpState::FinWait2 => State::FinWait2,
+        TcpState::CloseWait => State::CloseWait,
+        TcpState::Closing => State::Closing,
+        TcpState::LastAck => State::LastAck,
+        TcpState::TimeWait => State::TimeWait,
+        TcpState::Closed | TcpState::DeleteTcb | TcpState::Unknown => State::Closed,
+    }
+}
+
+fn endpoint(addr: IpAddr, port: u16) -> Endpoint {
+    let addr = match addr {
+        IpAddr::V4(a) => Addr::v4(a.octets()),
+        IpAddr::V6(a) => Addr::v6(a.octets()),
+    };
+    Endpoint::new(addr, port)
+}
+
+fn socket(i: &SocketInfo) -> Socket {
+    let id = SocketId { netns: 0, cookie: 0 };
+    let family = |a: IpAddr| if a.is_ipv4() { Family::Inet } else { Family::Inet6 };
+    let mut s = match &i.protocol_socket_info {
+        ProtocolSocketInfo::Tcp(t) => {
+            let mut s = Socket::new(id, family(t.local_addr), Proto::Tcp, state(t.state));
+            s.local = endpoint(t.local_addr, t.local_port);
+            s.remote = endpoint(t.remote_addr, t.remote_port);
+            s
+        }
+        ProtocolSocketInfo::Udp(u) => {
+            let mut s = Socket::new(id, family(u.local_addr), Proto::Udp, State::Unconn);
+            s.local = endpoint(u.local_addr, u.local_port);
+            s.remote = Endpoint::new(if u.local_addr.is_ipv4() { Addr::ANY4 } else { Addr::ANY6 }, 0);
+            s
+        }
+    };
+    (s.inode, s.uid) = (u64::from(i.inode), i.uid);
+    s
+}
+
+impl Source for PortableSource {
+    fn sample(&mut self, wants: &Wants) -> Result<Sample, CollectError> {
+        let mut sample =
+            Sample::empty(stamp(), Arc::clone(&self.host), Arc::clone(&self.info), wants.clone());
+        sample.wants.prefilter = None;
+        sample.namespaces = Arc::clone(&self.namespaces);
+        let rows =
+            if wants.processes || wants.owners { self.processes(&mut sample) } else { FxHashMap::default() };
+        let mut seen = FxHashSet::default();
+        let mut owners = Vec::new();
+        for (nth, row) in sockets()?.into_iter().enumerate() {
+            let info = match row {
+                Ok(info) => info,
+                Err(e) => {
+                    sample.faults.add(FaultKind::Malformed, "sockets of netstat2", e.to_string());
+                    continue;
+                }
+            };
+            let mut s = socket(&info);
+            if s.inode == 0 && !info.associated_pids.is_empty() {
+                s.inode = SocketId::MADE_UP | nth as u64;
+            }
+            let mut h = FxHasher::default();
+            (s.proto as u8, s.local, s.remote, s.inode).hash(&mut h);
+            s.id.cookie = h.finish() | SocketId::MADE_UP;
+            while !seen.insert(s.id.cookie) {
+                s.id.cookie = s.id.cookie.wrapping_add(1) | SocketId::MADE_UP;
+            }
+            if !wants.protos.has(s.proto) || !(wants.states.has(s.state) || wants.listeners && s.serves()) {
+                continue;
+            }
+            for process in info.associated_pids.iter().filter_map(|pid| rows.get(pid)) {
+                owners.push(Owner { inode: s.inode, process: *process, fd: Owner::NO_FD });
+            }
+            sample.sockets.push(s);
+        }
+        if wants.owners {
+            owners.sort_unstable();
+            owners.dedup();
+            sample.owners = owners.into();
+        }
+        self.users.fill(&mut sample);
+        sample.took_us = stamp().boot_ns.saturating_sub(sample.at.boot_ns) / 1000;
+        Ok(sample)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_listener_is_there() {
+        let l = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = l.local_addr().unwrap().port();
+        let mut source = PortableSource::new("asked for".into()).unwrap();
+        for _ in 0..2 {
+            let s = source.sample(&Wants::default()).unwrap();
+            let row = s.sockets.iter().find(|s| s.local.port == port && s.state == State::Listen).unwrap();
+            let owner = s.owners.iter().find(|o| o.inode == row.inode).unwrap();
+            let p = &s.processes[owner.process as usize];
+            assert_eq!((p.info.pid, owner.fd()), (std::process::id(), None));
+            assert!(p.fds.unwrap().open > 2);
+        }
+    }
+}

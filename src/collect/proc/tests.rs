@@ -1,0 +1,112 @@
+//! Captured trees: what is there, what is missing, what makes no sense.
+
+use super::*;
+use crate::collect::{Choice, open};
+use std::os::unix::fs::symlink;
+
+const HEAD: &str =
+    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+
+fn tree() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let p = dir.path();
+    fs::create_dir_all(p.join("net")).unwrap();
+    fs::create_dir_all(p.join("812/fd")).unwrap();
+    fs::create_dir_all(p.join("sys/kernel")).unwrap();
+    fs::write(p.join("sys/kernel/hostname"), "web-1\n").unwrap();
+    let tcp = "   0: 00000000:01BB 00000000:0000 0A 00000000:00000003 00:00000000 00000000    33        0 500 1\n\
+               1: 0400000A:01BB 057100CB:C350 01 00000000:00000000 00:00000000 00000000    33        0 501 1\n\
+               2: 0400000A:A0F6 0900000A:1538 06 00000000:00000000 03:00000100 00000000     0        0 0 3\n";
+    fs::write(p.join("net/tcp"), format!("{HEAD}{tcp}")).unwrap();
+    let v6 = "   0: 00000000000000000000000000000000:0016 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 502 1\n";
+    fs::write(p.join("net/tcp6"), format!("{HEAD}{v6}")).unwrap();
+    let udp = "  10: 00000000:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000 101 0 503 2 0 0\n";
+    fs::write(p.join("net/udp"), format!("{HEAD}{udp}")).unwrap();
+    let stat = "812 (nginx) S 1 812 812 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1";
+    fs::write(p.join("812/stat"), stat).unwrap();
+    fs::write(p.join("812/status"), "Name:\tnginx\nUid:\t33\t33\t33\t33\n").unwrap();
+    fs::write(p.join("812/cmdline"), "nginx: worker process\0").unwrap();
+    fs::write(
+        p.join("812/limits"),
+        "Max open files            1024                 4096                 files\n",
+    )
+    .unwrap();
+    fs::write(p.join("812/cgroup"), "0::/system.slice/nginx.service\n").unwrap();
+    for (fd, to) in
+        [("0", "/dev/null"), ("6", "socket:[500]"), ("7", "socket:[501]"), ("8", "anon_inode:[eventpoll]")]
+    {
+        symlink(to, p.join("812/fd").join(fd)).unwrap();
+    }
+    dir
+}
+
+fn read(root: &Path) -> Sample {
+    open(Choice::Auto, Some(root)).unwrap().sample(&Wants::default()).unwrap()
+}
+
+#[test]
+fn a_captured_tree_is_a_machine() {
+    let dir = tree();
+    let s = read(dir.path());
+    assert_eq!((&*s.host, s.backend.backend), ("web-1", Backend::Proc));
+    let rows: Vec<String> = s
+        .sockets
+        .iter()
+        .map(|x| format!("{} {} {} {}", x.proto.name(), x.state.name(), x.local, x.remote.port))
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            "tcp LISTEN 0.0.0.0:443 0",
+            "tcp ESTABLISHED 10.0.0.4:443 50000",
+            "tcp TIME_WAIT 10.0.0.4:41206 5432",
+            "tcp LISTEN [::]:22 0",
+            "udp UNCONN 0.0.0.0:53 0"
+        ]
+    );
+    let owners: Vec<(u64, u32)> = s.owners.iter().map(|o| (o.inode, o.fd)).collect();
+    assert_eq!(owners, [(500, 6), (501, 7)]);
+    let p = &s.processes[0];
+    assert_eq!((p.info.pid, &*p.info.comm, p.info.uid), (812, "nginx", 33));
+    let fds = p.fds.unwrap();
+    assert_eq!((fds.open, fds.soft, fds.hard), (4, Some(1024), Some(4096)));
+    assert_eq!(s.faults.count(FaultKind::Unsupported), 1, "udp6 is not there");
+    assert_eq!(s.faults.count(FaultKind::Malformed), 0);
+}
+
+#[test]
+fn garbage_is_counted_and_the_rest_is_read() {
+    let dir = tree();
+    let tcp = dir.path().join("net/tcp");
+    let mut text = fs::read(&tcp).unwrap();
+    text.extend_from_slice(b"what is this\n\xff\xfe\n");
+    text.extend_from_slice("x".repeat(5000).as_bytes());
+    text.extend_from_slice(b"\n   9: 0100007F:0001 00000000:0000 0A 00000000:0000");
+    fs::write(&tcp, text).unwrap();
+    let s = read(dir.path());
+    assert_eq!(s.sockets.iter().filter(|x| x.proto == Proto::Tcp).count(), 4);
+    assert_eq!(s.faults.count(FaultKind::Malformed), 4);
+}
+
+#[test]
+fn ten_thousand_rows_have_ten_thousand_identities() {
+    let dir = tree();
+    let mut text = HEAD.to_owned();
+    for i in 0..10_000u32 {
+        let (port, inode) = (1024 + i % 50, if i % 3 == 0 { 0 } else { i });
+        text += &format!("{i}: 0100007F:{port:04X} {i:08X}:1F90 06 00000000:00000000 00:0 0 0 0 {inode} 1\n");
+    }
+    fs::write(dir.path().join("net/tcp"), text).unwrap();
+    let s = read(dir.path());
+    let ids: FxHashSet<_> = s.sockets.iter().map(|x| x.id).collect();
+    assert_eq!((s.sockets.len(), ids.len()), (10_002, 10_002));
+}
+
+#[test]
+fn what_cannot_be_read_is_said() {
+    let gone = open(Choice::Auto, Some(Path::new("/no/such/tree"))).err().map(|e| e.to_string());
+    assert!(gone.as_deref().is_some_and(|e| e.starts_with("read /no/such/tree: ")), "{gone:?}");
+    let empty = tempfile::tempdir().unwrap();
+    let e = open(Choice::Proc, Some(empty.path())).err().map(|e| e.to_string()).unwrap();
+    assert!(e.starts_with("open ") && e.contains("net/tcp") && !e.contains('\n'), "{e}");
+}

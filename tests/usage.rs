@@ -1,0 +1,123 @@
+//! Wrong use and odd ends: exit codes, and one clear line.
+
+// A test that cannot go on stops there.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Command, Output, Stdio};
+
+fn run(args: &[&OsStr]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sockscope")).args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+fn words(args: &[&str]) -> Output {
+    run(&args.iter().map(OsStr::new).collect::<Vec<_>>())
+}
+
+/// Exit code 2 and one line, which says this.
+fn refused(out: &Output, about: &str, want: &str) {
+    let line = String::from_utf8(out.stderr.clone()).unwrap();
+    assert_eq!(out.status.code(), Some(2), "{about}: {line}");
+    assert_eq!(line.lines().count(), 1, "{about}: {line}");
+    assert!(line.starts_with("sockscope: ") && line.contains(want), "{about}: {line}");
+    assert!(line.len() < 400 && !line.trim_end().chars().any(char::is_control), "{about}: {line:?}");
+    assert!(out.stdout.is_empty(), "{about}");
+}
+
+#[test]
+fn wrong_use_is_one_line_and_exit_code_2() {
+    let long = "(".repeat(64 * 1024);
+    for (args, want) in [
+        (&["list", "--columns", "recv_k"][..], "did you mean \"recv_q\"?"),
+        (&["list", "--columns", ""][..], "missing"),
+        (&["list", "--sort", "rtt_uss"][..], "did you mean \"rtt_us\"?"),
+        (&["list", "--group-by", "stat"][..], "did you mean \"state\"?"),
+        (&["processes", "--columns", "comn"][..], "\"comm\""),
+        (&["--interval", "soon"][..], "--interval"),
+        (&["list", "--interval", "0"][..], "--interval"),
+        (&["list", "--watch=never"][..], "--watch"),
+        (&["list", "--timeout", "1s"][..], "wait-for"),
+        (&["list", "--proc-root", "/no/such/dir"][..], "/no/such/dir: No such file"),
+        (&["list", "--proc-root", "/dev/null"][..], "/dev/null"),
+        (&["list", "--proc-root", "/", "--backend", "netlink"][..], "--proc-root"),
+        (&["list", "port:"][..], "filter, at character"),
+        (&["list", "prot:443"][..], "filter, at character 1"),
+        (&["list", "port:443", "and", "("][..], "filter, at character"),
+        (&["list", "state:nowhere"][..], "filter, at character"),
+        (&["list", "remote:10.0.0.0/99"][..], "filter, at character"),
+        (&["list", "process~("][..], "filter, at character"),
+        (&["list", "--columns", "\x1b[31mred"][..], "--columns"),
+        (&["list", &long][..], "filter"),
+        (&["list", "--no-such-flag"][..], "--no-such-flag"),
+        (&["list", "--format", "xml"][..], "xml"),
+        (&["list", "--top", "many"][..], "many"),
+        (&["--backend", "magic"][..], "magic"),
+        (&["completions", "tcsh"][..], "tcsh"),
+    ] {
+        let about =
+            format!("{:?}", args.iter().map(|a| a.chars().take(40).collect::<String>()).collect::<Vec<_>>());
+        refused(&words(args), &about, want);
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_are_refused() {
+    refused(&run(&[OsStr::new("list"), OsStr::from_bytes(b"proc:\xff\xfe")]), "not UTF-8", "UTF-8");
+}
+
+#[test]
+fn nothing_found_is_exit_code_1() {
+    let out = words(&["list", "pid:4294967295"]);
+    assert_eq!(out.status.code(), Some(1));
+    let out = words(&["list", "pid:4294967295", "--count"]);
+    assert_eq!((out.status.code(), &out.stdout[..]), (Some(1), &b"0\n"[..]));
+    let out = words(&["list", "pid:4294967295", "--format", "json"]);
+    assert_eq!((out.status.code(), &out.stdout[..]), (Some(1), &b"[]\n"[..]));
+    let out = words(&["list", "--wait-for", "pid:4294967295", "--timeout", "300ms"]);
+    assert_eq!(out.status.code(), Some(1));
+}
+
+#[test]
+fn help_and_version_are_fine() {
+    for args in
+        [&["--help"][..], &["-h"], &["list", "--help"], &["--version"], &["man"], &["list", "-c", "help"]]
+    {
+        let out = words(args);
+        assert_eq!(out.status.code(), Some(0), "{args:?}");
+        assert!(out.stdout.len() > 10 && out.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_fine() {
+    for args in
+        [&["list", "--columns", "all"][..], &["processes", "--format", "json"], &["list", "--watch=100ms"]]
+    {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sockscope"))
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = [0];
+        let mut out = child.stdout.take().unwrap();
+        out.read_exact(&mut first).unwrap();
+        drop(out);
+        let out = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!((out.status.code(), said.as_str()), (Some(0), ""), "{args:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_said() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
+        .args(["processes", "--format", "csv"])
+        .stdout(full)
+        .output()
+        .unwrap();
+    refused(&out, "/dev/full", "write standard output: No space left");
+}
