@@ -1,0 +1,142 @@
+//! What a key costs over 100,000 sockets, without a terminal and without a kernel: `cargo bench --bench micro`.
+
+// A measurement that cannot go on stops there.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod clock;
+
+use clock::Times;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use sockscope::collect::Source;
+use sockscope::collect::script::{Scene, ScriptSource};
+use sockscope::derive::Engine;
+use sockscope::model::{AttrSet, ProtoSet, Snapshot, Wants};
+use sockscope::query::filter::Filter;
+use sockscope::query::group::GroupBy;
+use sockscope::query::order::SortKey;
+use sockscope::query::table::SOCKETS;
+use sockscope::query::view::View;
+use sockscope::ui::{App, Event, Options, draw, script};
+use std::hint::black_box;
+use std::sync::Arc;
+
+const FILTERS: [&str; 12] = [
+    "nginx",
+    ":443",
+    "port:443",
+    "state:close-wait",
+    "state:established remote:10.0.0.0/8",
+    "state established '( dport = :ssh or sport = :ssh )' dst 10.0.0.0/8",
+    "process~^ng and not user:root",
+    "rtt>50ms or recv_q>0",
+    "sport gt 1024 and dport lt 1024",
+    "port:8000-8999,443 direction:in",
+    "not (nginx or api or state:listen)",
+    "cmdline:*worker* fds>80%",
+];
+
+/// Twenty processes, a hundred thousand sockets.
+fn scene(sockets: usize) -> Scene {
+    let mut text = String::from("host bench\npolls 1000\nuser 33 www-data\n");
+    let mut owners = Vec::new();
+    for pid in 800..820 {
+        text += &format!(
+            "process {pid} nginx user=www-data fds=5000/20000/20000 cmd=\"nginx: worker process\"\n"
+        );
+        owners.push(format!("{pid}:10"));
+    }
+    text += "tcp LISTEN 0.0.0.0:443 q=1/511 own=800:6\n";
+    let share = (sockets - 1) / 4;
+    let by = owners.join("|");
+    for (state, x) in [("ESTABLISHED", 3 * share), ("CLOSE_WAIT", share)] {
+        text += &format!(
+            "tcp {state} 10.0.0.4:443 203.0.113.1:1024 x={x} hosts=2000 own={by} rx=1000~ tx=5000~ rtt=400~\n"
+        );
+    }
+    Scene::parse(&text).unwrap()
+}
+
+fn main() {
+    let n = 100_000;
+    let mut source = ScriptSource::new(scene(n));
+    let wants = Wants { attrs: AttrSet::INFO, protos: ProtoSet::TCP_UDP, ..Wants::default() };
+    let mut engine = Engine::new();
+    engine.step(source.sample(&wants).unwrap());
+    let snap: Arc<Snapshot> = engine.step(source.sample(&wants).unwrap());
+    println!("{} sockets, {} processes", snap.live, snap.sample.processes.len());
+
+    let samples: Vec<_> = (0..6).map(|_| source.sample(&wants).unwrap()).collect();
+    let mut samples = samples.into_iter();
+    Times::measure(5, || {
+        black_box(engine.step(samples.next().unwrap()));
+    })
+    .line("engine: one step", None);
+
+    println!("\nparsing");
+    for text in FILTERS {
+        Times::measure(2000, || {
+            black_box(Filter::parse(text, &SOCKETS).unwrap());
+        })
+        .line(text.get(..46).unwrap_or(text), Some(0.1));
+    }
+
+    println!("\nfiltering, sorting and grouping all rows, as a key in the filter bar does");
+    for text in FILTERS {
+        let view = View {
+            filter: Filter::parse(text, &SOCKETS).unwrap(),
+            group: GroupBy::parse("state", &SOCKETS).ok(),
+            ..View::new(&SOCKETS)
+        };
+        Times::measure(20, || {
+            black_box(view.arrange(&snap));
+        })
+        .line(text.get(..46).unwrap_or(text), Some(50.0));
+    }
+
+    println!("\nsorting all rows: the five slowest columns");
+    let mut sorts: Vec<(Times, &str)> = SOCKETS
+        .columns
+        .iter()
+        .map(|column| {
+            let view = View { sort: vec![SortKey { column, descending: true }], ..View::new(&SOCKETS) };
+            let times = Times::measure(7, || {
+                black_box(view.arrange(&snap));
+            });
+            (times, column.name)
+        })
+        .collect();
+    sorts.sort_by_key(|(t, _)| std::cmp::Reverse(t.median()));
+    for (times, name) in sorts.iter().take(5) {
+        times.line(name, Some(60.0));
+    }
+
+    println!("\na key: update, arrange, draw 200x60");
+    let mut terminal = Terminal::new(TestBackend::new(200, 60)).unwrap();
+    let mut app = App::new(Options::default());
+    app.resize(terminal.size().unwrap());
+    app.handle(Event::from(Arc::clone(&snap)));
+    for keys in
+        ["j", ">", "<", "z", "gg", "G", "s<enter>", "S", "/nginx", "<esc>", "/port:443", "<esc>", "3", "1"]
+    {
+        let events = script::keys(keys);
+        let mut all = Vec::new();
+        for _ in 0..10 {
+            for event in &events {
+                let began = std::time::Instant::now();
+                app.handle(Event::Input(event.clone()));
+                terminal.draw(|f| draw(&app, f)).unwrap();
+                all.push(began.elapsed());
+            }
+        }
+        Times::of(all).line(keys, Some(50.0));
+    }
+    let mut fresh = Vec::new();
+    for _ in 0..10 {
+        let began = std::time::Instant::now();
+        app.handle(Event::from(Arc::clone(&snap)));
+        terminal.draw(|f| draw(&app, f)).unwrap();
+        fresh.push(began.elapsed());
+    }
+    Times::of(fresh).line("a fresh snapshot on the screen", Some(50.0));
+}
