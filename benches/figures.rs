@@ -215,7 +215,7 @@ fn dashboard(goals: &Goals) {
     board.answer(" ");
     for (what, keys) in [
         ("keys: moving", &["j", "j", "k", "\x1b[6~", "\x1b[5~", "\x1b[F", "\x1b[H"][..]),
-        ("keys: typing a filter", &["/", "p", "o", "r", "t", ":", "2", "0", "0", "0", "1", "\r"]),
+        ("keys: typing a filter", &["/", "\x15", "p", "o", "r", "t", ":", "2", "0", "0", "0", "1", "\r"]),
         ("keys: dropping it", &["x"]),
         ("keys: grouping", &["g", "g", "g", "g", "g"]),
         ("keys: sorting and turning round", &["s", "j", "\r", "S", "S"]),

@@ -116,9 +116,22 @@ fn main() {
     let mut app = App::new(Options::default());
     app.resize(terminal.size().unwrap());
     app.handle(Event::from(Arc::clone(&snap)));
-    for keys in
-        ["j", ">", "<", "z", "gg", "G", "s<enter>", "S", "/nginx", "<esc>", "/port:443", "<esc>", "3", "1"]
-    {
+    for keys in [
+        "j",
+        ">",
+        "<",
+        "z",
+        "gg",
+        "G",
+        "s<enter>",
+        "S",
+        "/<ctrl-u>nginx<enter>",
+        "x",
+        "/<ctrl-u>port:443<enter>",
+        "x",
+        "3",
+        "1",
+    ] {
         let events = script::keys(keys);
         let mut all = Vec::new();
         for _ in 0..10 {

@@ -1,7 +1,9 @@
-//! The command line: what was typed ([`args`]), and what it comes to ([`plan`]).
+//! The command line: what was typed ([`args`]), what the configuration file adds ([`config`]), and what it comes to ([`plan`]).
 
 pub mod args;
+pub mod config;
 pub mod plan;
 
 pub use args::Args;
+pub use config::Config;
 pub use plan::{Plan, UsageError};

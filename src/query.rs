@@ -2,6 +2,7 @@
 //!
 //! Everything here is a pure function of its arguments. The dashboard and the scripts ask through the same types.
 
+pub mod cell;
 pub mod column;
 pub mod complete;
 pub mod error;

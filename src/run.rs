@@ -2,13 +2,14 @@
 
 mod dashboard;
 mod environment;
+mod files;
 mod list;
 mod poller;
 mod reader;
 mod watch;
 
 use crate::cli::plan::What;
-use crate::cli::{Args, Plan};
+use crate::cli::{Args, Config, Plan};
 use crate::model::Backend;
 use crate::query::Table;
 use clap::error::ErrorKind;
@@ -67,7 +68,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(e) => return refuse(&e),
     };
     let services = Arc::new(crate::collect::services(std::path::Path::new("/etc/services")));
-    match Plan::new(args, &services).map_err(RunError::from).and_then(|plan| run(&plan)) {
+    let config = match &args.global.config {
+        Some(file) => Config::read(file, true),
+        None => environment::config_file().map_or_else(|| Ok(Config::default()), |f| Config::read(&f, false)),
+    };
+    let plan = config.and_then(|config| Plan::new(args, &services, config));
+    match plan.map_err(RunError::from).and_then(|plan| run(&plan)) {
         Ok(Ending::Fine) => ExitCode::SUCCESS,
         Ok(Ending::Nothing) => ExitCode::from(1),
         Err(e) if e.is_closed_pipe() => ExitCode::SUCCESS,

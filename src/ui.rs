@@ -16,6 +16,7 @@ pub mod event;
 mod hit;
 mod input;
 pub mod layout;
+mod menu;
 mod pen;
 pub mod script;
 mod sheet;

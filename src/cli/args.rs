@@ -125,9 +125,12 @@ pub struct Global {
     /// Numbers instead of service and user names
     #[arg(short, long, global = true)]
     pub numeric: bool,
-    /// Colour
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorArg,
+    /// The configuration file [default: ~/.config/sockscope/config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Colour: auto (the default), always or never
+    #[arg(long, global = true, value_enum, value_name = "WHEN", hide_possible_values = true)]
+    pub color: Option<ColorArg>,
 }
 
 /// The choices of `--backend`.

@@ -1,9 +1,10 @@
 //! What the command line comes to: every word checked, every name resolved, before anything is read.
 
 use super::args::{Args, BackendArg, ColorArg, Command, FormatArg, List};
+use super::config::Config;
 use crate::model::{AttrSet, Backend, Services};
 use crate::output::Format;
-use crate::query::filter::Filter;
+use crate::query::filter::{Filter, Names, Saved};
 use crate::query::group::GroupBy;
 use crate::query::order::{self, SortKey};
 use crate::query::table::{PEERS, PORTS, PROCESSES, SOCKETS};
@@ -27,6 +28,14 @@ pub struct Plan {
     pub numeric: bool,
     /// Names of ports to show; none with `--numeric`.
     pub services: Arc<Services>,
+    /// Names that ports may be written by.
+    pub names: Arc<Services>,
+    /// The configuration file that was named.
+    pub config_file: Option<PathBuf>,
+    /// Columns that the configuration file chose, by table.
+    pub columns: Vec<(String, Vec<&'static Column>)>,
+    /// Filters by name.
+    pub saved: Saved,
     /// When to use colour.
     pub color: ColorArg,
 }
@@ -84,6 +93,26 @@ pub struct Wait {
     pub timeout: Option<Duration>,
 }
 
+/// What is known beside what was typed.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    services: &'a Services,
+    config: &'a Config,
+}
+
+impl Known<'_> {
+    /// The columns of a table that the configuration file chose.
+    fn columns(self, table: &'static Table) -> Result<Option<Vec<&'static Column>>, UsageError> {
+        let chosen = self.config.columns.get(table.name).or_else(|| self.config.columns.get(table.noun));
+        match chosen {
+            Some(text) => query::columns(text, table)
+                .map(Some)
+                .map_err(|e| UsageError(format!("columns of the configuration file: {e}"))),
+            None => Ok(None),
+        }
+    }
+}
+
 /// Wrong use, in one line.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -95,16 +124,18 @@ impl Plan {
         self.interval.unwrap_or(Duration::from_secs(1))
     }
 
-    /// Checks what was typed. `services` are the names that ports may be written by.
-    pub fn new(args: Args, services: &Arc<Services>) -> Result<Self, UsageError> {
+    /// Checks what was typed, and what the configuration file adds. `services` are the names that ports may be written
+    /// by.
+    pub fn new(args: Args, services: &Arc<Services>, config: Config) -> Result<Self, UsageError> {
+        let known = Known { services, config: &config };
         let what = match args.command {
-            None => What::Dashboard(ListPlan::new(&SOCKETS, &args.list, services)?),
+            None => What::Dashboard(ListPlan::new(&SOCKETS, &args.list, known)?),
             Some(Command::Completions { shell }) => What::Completions(shell),
             Some(Command::Man) => What::Man,
-            Some(Command::List(l)) => What::list(&SOCKETS, &l, services)?,
-            Some(Command::Ports(l)) => What::list(&PORTS, &l, services)?,
-            Some(Command::Processes(l)) => What::list(&PROCESSES, &l, services)?,
-            Some(Command::Peers(l)) => What::list(&PEERS, &l, services)?,
+            Some(Command::List(l)) => What::list(&SOCKETS, &l, known)?,
+            Some(Command::Ports(l)) => What::list(&PORTS, &l, known)?,
+            Some(Command::Processes(l)) => What::list(&PROCESSES, &l, known)?,
+            Some(Command::Peers(l)) => What::list(&PEERS, &l, known)?,
         };
         let backend = match args.global.backend {
             BackendArg::Auto => None,
@@ -112,35 +143,61 @@ impl Plan {
             BackendArg::Proc => Some(Backend::Proc),
             BackendArg::Portable => Some(Backend::Portable),
         };
+        let numeric = args.global.numeric || config.numeric;
+        let color = match (args.global.color, config.color.as_deref()) {
+            (Some(c), _) => c,
+            (None, None | Some("auto")) => ColorArg::Auto,
+            (None, Some("always")) => ColorArg::Always,
+            (None, Some("never")) => ColorArg::Never,
+            (None, Some(other)) => {
+                return Err(UsageError(format!(
+                    "color of the configuration file: {other:?} is not auto, always or never"
+                )));
+            }
+        };
+        let mut columns = Vec::new();
+        for name in config.columns.keys() {
+            let Some(table) = query::table(name) else {
+                return Err(UsageError(format!("columns of the configuration file: no table {name:?}")));
+            };
+            if let Some(c) = known.columns(table)? {
+                columns.push((table.name.to_owned(), c));
+            }
+        }
         if args.global.proc_root.is_some() && !matches!(backend, None | Some(Backend::Proc)) {
             return Err(UsageError("--proc-root is read by the proc backend; leave --backend out".into()));
         }
         Ok(Self {
             what,
-            interval: match &args.global.interval {
-                Some(text) => Some(time("--interval", text)?),
-                None => None,
+            interval: match (&args.global.interval, &config.interval) {
+                (Some(text), _) => Some(time("--interval", text)?),
+                (None, Some(text)) => Some(time("interval of the configuration file", text)?),
+                (None, None) => None,
             },
-            services: if args.global.numeric { Arc::new(Services::none()) } else { Arc::clone(services) },
+            names: Arc::clone(services),
+            services: if numeric { Arc::new(Services::none()) } else { Arc::clone(services) },
             backend,
             proc_root: args.global.proc_root,
-            numeric: args.global.numeric,
-            color: args.global.color,
+            numeric,
+            color,
+            config_file: args.global.config,
+            columns,
+            saved: config.filters,
         })
     }
 }
 
 impl What {
-    fn list(table: &'static Table, l: &List, services: &Services) -> Result<Self, UsageError> {
+    fn list(table: &'static Table, l: &List, known: Known<'_>) -> Result<Self, UsageError> {
         if l.columns.as_deref() == Some("help") {
             return Ok(Self::Columns(table));
         }
-        ListPlan::new(table, l, services).map(Self::List)
+        ListPlan::new(table, l, known).map(Self::List)
     }
 }
 
 impl ListPlan {
-    fn new(table: &'static Table, l: &List, services: &Services) -> Result<Self, UsageError> {
+    fn new(table: &'static Table, l: &List, known: Known<'_>) -> Result<Self, UsageError> {
         let format = match l.format {
             FormatArg::Table => Format::Table,
             FormatArg::Json => Format::Json,
@@ -148,7 +205,7 @@ impl ListPlan {
             FormatArg::Csv => Format::Csv,
         };
         let filter_text = l.filter.join(" ");
-        let filter = parse("filter", &filter_text, table, services)?;
+        let filter = parse("filter", &filter_text, table, known)?;
         let sort = match &l.sort {
             Some(text) => order::parse(text, table).map_err(|e| UsageError(format!("--sort: {e}")))?,
             None => order::default(table),
@@ -161,7 +218,10 @@ impl ListPlan {
         };
         let columns = match &l.columns {
             Some(text) => query::columns(text, table).map_err(|e| UsageError(format!("--columns: {e}")))?,
-            None => usual(table, format),
+            None => match known.columns(table)? {
+                Some(chosen) if matches!(format, Format::Table | Format::Csv) => chosen,
+                _ => usual(table, format),
+            },
         };
         let watch = match &l.watch {
             None => None,
@@ -180,7 +240,7 @@ impl ListPlan {
         let wait = match &l.wait_for {
             None => None,
             Some(text) => Some(Wait {
-                filter: parse("--wait-for", text, table, services)?,
+                filter: parse("--wait-for", text, table, known)?,
                 timeout: match &l.timeout {
                     Some(t) => Some(time("--timeout", t)?),
                     None => None,
@@ -221,11 +281,12 @@ fn usual(table: &'static Table, format: Format) -> Vec<&'static Column> {
 }
 
 /// A filter; what is wrong with it in one line.
-fn parse(what: &str, text: &str, table: &'static Table, services: &Services) -> Result<Filter, UsageError> {
-    Filter::parse_with(text, table, services).map_err(|e| {
-        let hint = e.hint.as_ref().map_or(String::new(), |h| format!(" ({h})"));
-        UsageError(format!("{what}, at character {}: {}{hint}", char_at(text, e.span.start), e.message))
-    })
+fn parse(what: &str, text: &str, table: &'static Table, known: Known<'_>) -> Result<Filter, UsageError> {
+    Filter::parse_named(text, table, Names { services: known.services, saved: &known.config.filters })
+        .map_err(|e| {
+            let hint = e.hint.as_ref().map_or(String::new(), |h| format!(" ({h})"));
+            UsageError(format!("{what}, at character {}: {}{hint}", char_at(text, e.span.start), e.message))
+        })
 }
 
 /// `1s`, `500ms`, `0.5`, `2m`: from a tenth of a second to a day.
@@ -260,7 +321,7 @@ mod tests {
 
     fn plan(args: &[&str]) -> Result<Plan, UsageError> {
         let services = Services::well_known();
-        Plan::new(Args::try_parse_from([&["sockscope"], args].concat()).unwrap(), services)
+        Plan::new(Args::try_parse_from([&["sockscope"], args].concat()).unwrap(), services, Config::default())
     }
 
     #[test]

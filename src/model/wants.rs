@@ -143,6 +143,9 @@ pub struct Wants {
     pub states: StateSet,
     /// Which optional attributes.
     pub attrs: AttrSet,
+    /// How many bytes of `tcp_info` to keep of each socket: what lies behind them no column asks for.
+    #[serde(default = "all_of_it")]
+    pub info_bytes: u16,
     /// Whether to find the processes that hold the sockets.
     pub owners: bool,
     /// Whether to read the processes and their descriptor counts and limits at all.
@@ -163,6 +166,10 @@ pub struct Wants {
     pub cgroups: bool,
 }
 
+const fn all_of_it() -> u16 {
+    u16::MAX
+}
+
 impl Default for Wants {
     /// All TCP and UDP sockets with their owners, no optional attribute.
     fn default() -> Self {
@@ -170,6 +177,7 @@ impl Default for Wants {
             protos: ProtoSet::TCP_UDP,
             states: StateSet::ALL,
             attrs: AttrSet::NONE,
+            info_bytes: all_of_it(),
             owners: true,
             processes: true,
             fd_kinds: false,

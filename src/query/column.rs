@@ -102,6 +102,8 @@ pub struct Width {
 pub struct Needs {
     /// Kernel attributes.
     pub attrs: AttrSet,
+    /// Where in `tcp_info` the last byte needed ends.
+    pub info_bytes: u16,
     /// Owners of sockets.
     pub owners: bool,
     /// Descriptors by kind.
@@ -118,6 +120,7 @@ impl Needs {
     /// Nothing but the socket's fixed part.
     pub const NONE: Self = Self {
         attrs: AttrSet::NONE,
+        info_bytes: 0,
         owners: false,
         fd_kinds: false,
         listeners: false,
@@ -140,11 +143,20 @@ impl Needs {
         Self { attrs, ..Self::NONE }
     }
 
+    /// `tcp_info` up to this byte.
+    pub const fn info(end: usize) -> Self {
+        Self { attrs: AttrSet::INFO, info_bytes: end as u16, ..Self::NONE }
+    }
+
+    /// The counters that rates are made of: the last is `tcpi_bytes_received`.
+    pub const RATES: Self = Self::info(136);
+
     /// What either needs.
     #[must_use]
     pub const fn or(self, o: Self) -> Self {
         Self {
             attrs: self.attrs.or(o.attrs),
+            info_bytes: if self.info_bytes > o.info_bytes { self.info_bytes } else { o.info_bytes },
             owners: self.owners || o.owners,
             fd_kinds: self.fd_kinds || o.fd_kinds,
             listeners: self.listeners || o.listeners,

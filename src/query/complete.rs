@@ -1,7 +1,7 @@
 //! What can be typed next in a filter.
 
 use super::column::same_word;
-use super::filter::{operand::fixed_values, quote};
+use super::filter::{Saved, operand::fixed_values, quote};
 use super::{Column, Kind, Table};
 use crate::model::{Missing, Snapshot, State};
 use std::collections::BTreeMap;
@@ -29,7 +29,14 @@ pub struct Item {
 const MOST: usize = 200;
 
 /// What can be typed at `cursor` (bytes) in `text`. Values that depend on the machine come from the snapshot.
-pub fn complete(text: &str, cursor: usize, table: &'static Table, snap: Option<&Snapshot>) -> Completions {
+/// Saved filters complete after an `@`.
+pub fn complete(
+    text: &str,
+    cursor: usize,
+    table: &'static Table,
+    snap: Option<&Snapshot>,
+    saved: &Saved,
+) -> Completions {
     let mut cursor = cursor.min(text.len());
     while !text.is_char_boundary(cursor) {
         cursor -= 1;
@@ -46,6 +53,11 @@ pub fn complete(text: &str, cursor: usize, table: &'static Table, snap: Option<&
         let from = start + token[..].rfind(',').map_or(op + op_len, |i| (i + 1).max(op + op_len));
         let typed = text[from..cursor].trim_start_matches(['"', '\'']);
         return Completions { span: from..cursor, items: matching(values(field, table, snap), typed) };
+    }
+    if let Some(name) = token.strip_prefix('@') {
+        let items =
+            saved.iter().map(|(name, text)| Item { text: name.clone(), help: text.clone() }).collect();
+        return Completions { span: start + 1..cursor, items: matching(items, name) };
     }
     if let Some(port) = token.strip_prefix(':') {
         let items = matching(ports(snap), port);
@@ -296,7 +308,7 @@ mod tests {
             ("fds_p", 0..5, "fds_pct>"),
             ("an", 0..2, "and"),
         ] {
-            let c = complete(text, text.len(), &SOCKETS, Some(&snap));
+            let c = complete(text, text.len(), &SOCKETS, Some(&snap), &Saved::new());
             assert_eq!(c.span, span, "{text}");
             assert_eq!(c.items.first().map(|i| i.text.as_str()), Some(first), "{text}: {:?}", c.items);
         }
@@ -308,7 +320,7 @@ mod tests {
         for c in SOCKETS.columns {
             for op in [':', '>'] {
                 let text = format!("{}{op}", c.name);
-                for i in complete(&text, text.len(), &SOCKETS, Some(&snap)).items {
+                for i in complete(&text, text.len(), &SOCKETS, Some(&snap), &Saved::new()).items {
                     let whole = format!("{text}{}", i.text);
                     if op == ':' {
                         assert!(Filter::parse(&whole, &SOCKETS).is_ok(), "{whole}");
@@ -317,7 +329,7 @@ mod tests {
             }
         }
         for cursor in 0..=10 {
-            complete("a 가나 \"", cursor, &SOCKETS, None);
+            complete("a 가나 \"", cursor, &SOCKETS, None, &Saved::new());
         }
     }
 }

@@ -8,6 +8,7 @@
 //! rx>1M   rtt>50ms   age<10s   fds>80%
 //! proc~^ng   proc:ng*   proc=nginx   pattern, glob, the whole name
 //! a b   a and b   a or b   not a   ( )
+//! @leaks                             the saved filter of that name
 //! state established '( dport = :ssh or sport = :ssh )' dst 10.0.0.0/8
 //! ```
 //!
@@ -27,6 +28,7 @@ mod text;
 
 use super::{Needs, Table};
 use crate::model::{Prefilter, ProtoSet, Services, Snapshot, StateSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -37,6 +39,25 @@ pub use number::Number;
 /// A text as a value of a filter: bare where that means the same, else in quotes.
 pub fn quote(text: &str) -> String {
     ast::quoted(text, |s| !ast::plain_value(s))
+}
+
+/// Filters by name, as the configuration file has them.
+pub type Saved = BTreeMap<String, String>;
+
+/// Whether a filter can be saved under this name: `@name` is one word.
+pub fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 40
+        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
+/// What the words of a filter may stand for beside fields and values.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    /// Ports by name.
+    pub services: &'a Services,
+    /// Filters by name: `@name`.
+    pub saved: &'a Saved,
 }
 
 /// A parsed filter over the rows of one table. Two are equal when they ask the same in the same words.
@@ -108,9 +129,14 @@ impl Filter {
         Self::parse_with(text, table, Services::well_known())
     }
 
-    /// From text, with these port names.
+    /// From text, with these port names and no saved filters.
     pub fn parse_with(text: &str, table: &'static Table, services: &Services) -> Result<Self, FilterError> {
-        let expr = parse::parse(text, table, services)?;
+        Self::parse_named(text, table, Names { services, saved: &Saved::new() })
+    }
+
+    /// From text, with what its words stand for.
+    pub fn parse_named(text: &str, table: &'static Table, names: Names<'_>) -> Result<Self, FilterError> {
+        let expr = parse::parse(text, table, names)?;
         let mut slots = 0;
         let node = expr.as_ref().map(|e| Arc::new(eval::ready(e, table, &mut slots)));
         Ok(Self { table, expr: expr.map(Arc::new), node, slots })

@@ -83,7 +83,11 @@ pub(super) fn tcp_value<'a>(snap: &'a Snapshot, row: usize, field: &TcpField) ->
         Some(info) if field.name == "rtt_us" && info.field(field) == Some(0) => {
             Value::Missing(Missing::NotApplicable)
         }
-        Some(info) => Value::from_opt(info.field(field), Missing::NotReported),
+        Some(info) => {
+            let kept = usize::from(snap.sample.wants.info_bytes) >= field.offset + field.width;
+            let why = if kept { Missing::NotReported } else { Missing::NotRead };
+            Value::from_opt(info.field(field), why)
+        }
         None if !matches!(s.proto, Proto::Tcp | Proto::Mptcp) || s.state == State::TimeWait => {
             Value::Missing(Missing::NotApplicable)
         }

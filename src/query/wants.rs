@@ -39,6 +39,7 @@ pub fn of(needs: Needs, protos: ProtoSet) -> Wants {
         protos,
         states: StateSet::ALL,
         attrs: AttrSet::NONE.or(needs.attrs),
+        info_bytes: needs.info_bytes,
         owners: needs.owners,
         processes: needs.owners || needs.fd_kinds,
         fd_kinds: needs.fd_kinds,

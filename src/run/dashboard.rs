@@ -2,7 +2,7 @@
 
 use super::environment::Words;
 use super::poller::{News, Poller};
-use super::{Ending, RunError};
+use super::{Ending, RunError, environment, files};
 use crate::cli::Plan;
 use crate::cli::args::ColorArg;
 use crate::cli::plan::ListPlan;
@@ -51,6 +51,8 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
             out.send(event).is_ok()
         })
         .map_err(broken("start the collecting thread"))?;
+    let (history, back) = (environment::history_file(), tell.clone());
+    let config = plan.config_file.clone().or_else(environment::config_file);
     let guard = terminal::Guard::enter().map_err(broken("set up the terminal"))?;
     terminal::read_input(tell).map_err(broken("read the terminal"))?;
     let screen = CrosstermBackend::new(BufWriter::with_capacity(1 << 15, io::stdout()));
@@ -61,6 +63,20 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
             Effect::Refresh => poller.refresh(),
             Effect::Suspend => {
                 let _ = terminal::suspend();
+            }
+            Effect::Remember(filter) => {
+                // A history that cannot be kept is no reason to disturb anybody.
+                let _ = history.as_deref().map(|file| files::remember(file, &filter));
+            }
+            Effect::Save { name, filter } => {
+                let said = match &config {
+                    Some(file) => match files::save(file, &name, &filter) {
+                        Ok(()) => format!("saved as @{name} in {}", file.display()),
+                        Err(e) => format!("not saved in {}: {e}", file.display()),
+                    },
+                    None => "not saved: there is no home directory".to_owned(),
+                };
+                let _ = back.send(Event::Said(said));
             }
             Effect::Redraw | Effect::Quit => {}
         })
@@ -90,6 +106,10 @@ fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Options {
         },
         ascii: !words.utf8() || words.dumb(),
         numeric: plan.numeric,
+        services: Arc::clone(&plan.names),
+        saved: plan.saved.clone(),
+        history: files::history(environment::history_file().as_deref()),
+        columns: plan.columns.clone(),
     }
 }
 

@@ -2,6 +2,25 @@
 
 use crate::ui::app::Color;
 use std::env;
+use std::path::PathBuf;
+
+/// A file of this program below a base directory: what the variable says, else this folder of the user's home
+/// (XDG Base Directory Specification). `None` where neither is an absolute path.
+fn below(variable: &str, home: &str, file: &str) -> Option<PathBuf> {
+    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let base = absolute(variable).or_else(|| Some(absolute("HOME")?.join(home)))?;
+    Some(base.join("sockscope").join(file))
+}
+
+/// The configuration file.
+pub(super) fn config_file() -> Option<PathBuf> {
+    below("XDG_CONFIG_HOME", ".config", "config.toml")
+}
+
+/// Where filters typed before are kept.
+pub(super) fn history_file() -> Option<PathBuf> {
+    below("XDG_STATE_HOME", ".local/state", "history")
+}
 
 /// The words of the environment that count.
 #[derive(Debug, Default)]

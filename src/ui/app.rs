@@ -2,12 +2,15 @@
 
 use super::command::{Place, action_of};
 use super::layout::{Layout, Shape};
+use super::menu::{History, Menu};
 use super::sheet::{Kind, Sheet};
 pub use super::theme::Color;
 use super::theme::{ASCII, Glyphs, Theme, UNICODE};
 use super::{Action, Effect, Event, Signal, input, update};
 use crate::model::wants::ProtoSet;
-use crate::model::{Snapshot, State, Wants};
+use crate::model::{Services, Snapshot, State, Wants};
+use crate::query::Column;
+use crate::query::filter::{Names, Saved};
 use crate::query::wants::wants;
 use crossterm::event::{Event as Input, KeyEventKind, MouseButton, MouseEventKind};
 use ratatui::layout::{Rect, Size};
@@ -31,6 +34,14 @@ pub struct Options {
     pub ascii: bool,
     /// Numbers instead of names for ports and users.
     pub numeric: bool,
+    /// Names that a filter may write ports by.
+    pub services: Arc<Services>,
+    /// Filters by name.
+    pub saved: Saved,
+    /// Filters typed before, oldest first.
+    pub history: Vec<String>,
+    /// Columns of a table, by the table's name, where somebody chose them.
+    pub columns: Vec<(String, Vec<&'static Column>)>,
 }
 
 impl Default for Options {
@@ -43,19 +54,38 @@ impl Default for Options {
             color: Color::True,
             ascii: false,
             numeric: false,
+            services: Arc::clone(Services::well_known()),
+            saved: Saved::new(),
+            history: Vec::new(),
+            columns: Vec::new(),
         }
+    }
+}
+
+impl Options {
+    /// What the words of a filter stand for.
+    fn names(&self) -> Names<'_> {
+        Names { services: &self.services, saved: &self.saved }
     }
 }
 
 /// What lies over the table, or has the keys instead of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Over {
-    /// The filter is typed: how it stood before, and the cursor in bytes.
-    Filter { before: String, cursor: usize },
+    /// The filter is typed: how it stood before, the cursor in bytes, and what can be typed there.
+    Filter { before: String, cursor: usize, menu: Menu },
+    /// The name to save the filter under is typed.
+    Name { text: String, cursor: usize },
     /// One moves in the state strip.
     States(State),
     /// The columns to sort by; the line one stands at.
     Sort(usize),
+    /// The columns to show; the line one stands at.
+    Columns(usize),
+    /// The cells of the selected row to filter by.
+    Cells(usize),
+    /// The saved filters.
+    Saved(usize),
     /// The help, scrolled by this.
     Help(usize),
 }
@@ -82,6 +112,9 @@ pub struct App {
     pub(super) details_top: usize,
     /// The process nearest to its limit: row and share.
     pub(super) worst: Option<(usize, f64)>,
+    pub(super) history: History,
+    /// A word on what was just done; goes with the next key.
+    pub(super) said: Option<String>,
     wanted: Option<Wants>,
 }
 
@@ -94,7 +127,12 @@ impl App {
             t.name.eq_ignore_ascii_case(&options.table) || t.title.eq_ignore_ascii_case(&options.table)
         };
         let active = sheets.iter().position(named).unwrap_or(0);
-        sheets[active].set_filter(options.filter.clone(), None);
+        for (name, columns) in &options.columns {
+            if let Some(sheet) = sheets.iter_mut().find(|s| s.view.table.name == name) {
+                sheet.pick(Some(columns.clone()));
+            }
+        }
+        sheets[active].set_filter(options.filter.clone(), options.names());
         Self {
             theme: Theme::dark(options.color),
             glyphs: if options.ascii { ASCII } else { UNICODE },
@@ -112,6 +150,8 @@ impl App {
             details_top: 0,
             worst: None,
             wanted: None,
+            history: History::new(options.history.clone()),
+            said: None,
             options,
         }
     }
@@ -126,8 +166,7 @@ impl App {
 
     /// Takes a text as the filter of the view shown.
     pub(super) fn set_filter(&mut self, text: String) {
-        let services = self.snapshot.as_ref().map(|s| Arc::clone(&s.sample.services));
-        self.sheet_mut().set_filter(text, services.as_deref());
+        self.sheets[self.active].set_filter(text, self.options.names());
     }
 
     /// Where keys go.
@@ -137,6 +176,9 @@ impl App {
             Some(Over::Filter { .. }) => Place::Filter,
             Some(Over::States(_)) => Place::States,
             Some(Over::Sort(_)) => Place::Sort,
+            Some(Over::Columns(_)) => Place::Columns,
+            Some(Over::Cells(_) | Over::Saved(_)) => Place::Pick,
+            Some(Over::Name { .. }) => Place::Name,
             Some(Over::Help(_)) => Place::Help,
         }
     }
@@ -151,7 +193,7 @@ impl App {
         Layout::new(
             area,
             Shape {
-                filter: self.place() == Place::Filter || !sheet.text.is_empty(),
+                filter: matches!(self.place(), Place::Filter | Place::Name) || !sheet.text.is_empty(),
                 error: sheet.error.is_some(),
                 details: self.details,
             },
@@ -175,7 +217,10 @@ impl App {
         w.processes = true;
         if self.details {
             match sheet.kind {
-                Kind::Sockets => w.attrs = crate::model::AttrSet::ALL,
+                Kind::Sockets => {
+                    w.attrs = crate::model::AttrSet::ALL;
+                    w.info_bytes = u16::MAX;
+                }
                 Kind::Processes => w.fd_kinds = true,
                 Kind::Ports | Kind::Peers => {}
             }
@@ -221,6 +266,10 @@ impl App {
                 self.failed = Some(why);
                 vec![]
             }
+            Event::Said(what) => {
+                self.said = Some(what);
+                vec![]
+            }
             Event::Signal(Signal::Continue) => vec![Effect::Redraw],
             Event::Signal(_) | Event::InputClosed => vec![Effect::Quit],
         };
@@ -230,10 +279,13 @@ impl App {
 
     fn input(&mut self, input: Input) -> Vec<Effect> {
         match input {
-            Input::Key(k) if k.kind != KeyEventKind::Release => match action_of(&k, self.place()) {
-                Some(action) => update(self, action),
-                None => vec![],
-            },
+            Input::Key(k) if k.kind != KeyEventKind::Release => {
+                self.said = None;
+                match action_of(&k, self.place()) {
+                    Some(action) => update(self, action),
+                    None => vec![],
+                }
+            }
             Input::Mouse(m) => match m.kind {
                 MouseEventKind::Down(MouseButton::Left) => update(self, Action::Click(m.column, m.row)),
                 MouseEventKind::ScrollDown => update(self, Action::Wheel(m.column, m.row, 1)),
@@ -244,7 +296,8 @@ impl App {
                 if self.place() != Place::Filter {
                     update(self, Action::Filter);
                 }
-                if let Some(Over::Filter { cursor, .. }) = &mut self.over {
+                if let Some(Over::Filter { cursor, menu, .. }) = &mut self.over {
+                    *menu = Menu::default();
                     let mut line = self.sheets[self.active].text.clone();
                     input::paste(&mut line, cursor, &text);
                     self.set_filter(line);

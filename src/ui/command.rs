@@ -18,11 +18,26 @@ pub enum Place {
     Sort,
     /// The help.
     Help,
+    /// The list of columns to show.
+    Columns,
+    /// A list to choose one line of.
+    Pick,
+    /// The name of a filter while it is typed.
+    Name,
 }
 
 impl Place {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Table, Self::Filter, Self::States, Self::Sort, Self::Help];
+    pub const ALL: [Self; 8] = [
+        Self::Table,
+        Self::Filter,
+        Self::States,
+        Self::Sort,
+        Self::Help,
+        Self::Columns,
+        Self::Pick,
+        Self::Name,
+    ];
 
     const fn bit(self) -> u8 {
         1 << self as u8
@@ -62,7 +77,12 @@ const F: u8 = Place::Filter.bit();
 const P: u8 = Place::States.bit();
 const S: u8 = Place::Sort.bit();
 const H: u8 = Place::Help.bit();
-const LISTS: u8 = T | S | H;
+const C: u8 = Place::Columns.bit();
+const K: u8 = Place::Pick.bit();
+const N: u8 = Place::Name.bit();
+const LISTS: u8 = T | S | H | C | K;
+const LINES: u8 = F | N;
+const ALL: u8 = T | F | P | S | H | C | K | N;
 
 macro_rules! commands {
     ($($section:literal { $($name:literal [$($key:literal),+] $places:expr, $bar:literal $rank:literal, $action:expr, $help:literal;)* })*) => {
@@ -78,13 +98,27 @@ commands! {
     "Find" {
         "filter" ["/"] T | P, "filter" 2, Action::Filter, "Filter live as you type: nginx  :443  state:close-wait  fds>80%";
         "filter-keep" ["enter"] F, "keep" 1, Action::Keep, "Keep the filter and go back to the table";
-        "filter-cancel" ["esc"] F, "cancel" 2, Action::Back, "Put the filter back as it was";
+        "filter-cancel" ["esc"] LINES, "cancel" 2, Action::Back, "Put the filter back as it was";
         "filter-clear" ["x"] T, "" 0, Action::Unfilter, "Drop the filter";
-        "complete" ["tab"] F, "complete" 3, Action::Edit(Edit::Complete), "Complete the word at the cursor";
+        "complete" ["tab"] F, "complete" 3, Action::Complete(1), "Complete the word at the cursor; again: the next that fits";
+        "complete-back" ["shift-tab"] F, "" 0, Action::Complete(-1), "The completion before";
+        "history-back" ["up", "ctrl-p"] F, "history" 5, Action::Past(-1), "The filter typed before";
+        "history-forward" ["down", "ctrl-n"] F, "" 0, Action::Past(1), "The filter typed after";
+        "save" ["ctrl-s"] F, "save" 6, Action::SaveAs, "Save the filter under a name; @name uses it";
+        "save-name" ["enter"] N, "save" 1, Action::Enter, "Save under this name";
+        "saved" ["@"] T, "" 0, Action::Saved, "Choose a saved filter";
+        "by-cell" ["f"] T, "" 0, Action::ByCell(true), "Filter by the cell at the cursor: only rows that say the same";
+        "not-by-cell" ["F"] T, "" 0, Action::ByCell(false), "Filter by the cell: without the rows that say the same";
         "group" ["g"] T, "group" 3, Action::Group(1), "Group by state, local endpoint, remote address, process, not at all";
         "group-back" ["G"] T, "" 0, Action::Group(-1), "The grouping before";
         "sort" ["s"] T, "sort" 4, Action::Sort, "Choose the column to sort by; a click on a column's title does too";
         "reverse" ["S"] T | S, "reverse" 12, Action::Reverse, "Turn the order round";
+        "columns" ["c"] T, "columns" 11, Action::Columns, "Choose the columns: show, hide, move, reset";
+        "columns-turn" ["space", "enter"] C, "show or hide" 1, Action::Enter, "Show or hide the column";
+        "columns-up" ["K", "shift-up"] C, "up" 2, Action::MoveColumn(-1), "Move the column to the left";
+        "columns-down" ["J", "shift-down"] C, "down" 3, Action::MoveColumn(1), "Move the column to the right";
+        "columns-reset" ["r"] C, "reset" 4, Action::ResetColumns, "Show the usual columns again";
+        "choose" ["enter", "space"] K, "choose" 1, Action::Enter, "Take this line";
         "states" ["t"] T, "states" 9, Action::States, "Move in the state strip and filter to a state; a click there does too";
     }
     "Look" {
@@ -109,6 +143,8 @@ commands! {
         "bottom" ["end", ">"] LISTS, "" 0, Action::Go(Motion::Bottom), "To the last line";
         "next-group" ["}", "n"] T, "" 0, Action::Go(Motion::Group(1)), "To the next group";
         "previous-group" ["{", "N"] T, "" 0, Action::Go(Motion::Group(-1)), "To the group before";
+        "cell-right" ["L", "shift-right"] T, "" 0, Action::Cell(1), "To the next cell of the row";
+        "cell-left" ["H", "shift-left"] T, "" 0, Action::Cell(-1), "To the cell before";
         "open" ["right", "l"] T, "open" 10, Action::Fold(FoldTo::Open), "Open the group";
         "close" ["left", "h"] T, "" 0, Action::Fold(FoldTo::Closed), "Close the group, or go to the one around this row";
         "fold-all" ["z"] T, "" 0, Action::Fold(FoldTo::All), "Close every group, or open them all again";
@@ -122,25 +158,24 @@ commands! {
         "faster" ["+", "="] T, "" 0, Action::Pace(-1), "Poll more often";
         "slower" ["-"] T, "" 0, Action::Pace(1), "Poll less often";
         "refresh" ["r"] T, "" 0, Action::Refresh, "Poll now";
-        "redraw" ["ctrl-l"] T | P | S | H | F, "" 0, Action::Redraw, "Draw the screen anew";
+        "redraw" ["ctrl-l"] ALL, "" 0, Action::Redraw, "Draw the screen anew";
         "help" ["?", "f1"] T | P | S, "help" 5, Action::Help, "This help";
-        "back" ["esc"] T | P | S | H, "" 0, Action::Back, "One step back: close what is open, then drop the filter";
-        "suspend" ["ctrl-z"] T | P | S | H | F, "" 0, Action::Suspend, "Stop the program, as in any shell (fg brings it back)";
+        "back" ["esc"] T | P | S | H | C | K, "" 0, Action::Back, "One step back: close what is open, then drop the filter";
+        "suspend" ["ctrl-z"] ALL, "" 0, Action::Suspend, "Stop the program, as in any shell (fg brings it back)";
         "close-overlay" ["q", "?"] H, "close" 1, Action::Back, "Close the help";
+        "close-list" ["q", "c"] C | K, "close" 5, Action::Back, "Close the list";
         "quit" ["q"] T | P | S, "quit" 0, Action::Quit, "Quit";
-        "quit-at-once" ["ctrl-c"] T | P | S | H | F, "" 0, Action::Quit, "Quit, from anywhere";
+        "quit-at-once" ["ctrl-c"] ALL, "" 0, Action::Quit, "Quit, from anywhere";
     }
     "Edit" {
-        "left" ["left", "ctrl-b"] F, "" 0, Action::Edit(Edit::Left), "Cursor left";
-        "right" ["right", "ctrl-f"] F, "" 0, Action::Edit(Edit::Right), "Cursor right";
-        "start" ["home", "ctrl-a"] F, "" 0, Action::Edit(Edit::Start), "To the start";
-        "end" ["end", "ctrl-e"] F, "" 0, Action::Edit(Edit::End), "To the end";
-        "backspace" ["backspace", "ctrl-h"] F, "" 0, Action::Edit(Edit::Backspace), "Delete the character before";
-        "delete" ["delete", "ctrl-d"] F, "" 0, Action::Edit(Edit::Delete), "Delete the character at the cursor";
-        "delete-word" ["ctrl-w"] F, "" 0, Action::Edit(Edit::DeleteWord), "Delete the word before";
-        "delete-to-start" ["ctrl-u"] F, "clear" 4, Action::Edit(Edit::DeleteToStart), "Delete all before";
-        "row-down" ["down"] F, "" 0, Action::Go(Motion::Lines(1)), "Move in the table while typing";
-        "row-up" ["up"] F, "" 0, Action::Go(Motion::Lines(-1)), "Move in the table while typing";
+        "left" ["left", "ctrl-b"] LINES, "" 0, Action::Edit(Edit::Left), "Cursor left";
+        "right" ["right", "ctrl-f"] LINES, "" 0, Action::Edit(Edit::Right), "Cursor right";
+        "start" ["home", "ctrl-a"] LINES, "" 0, Action::Edit(Edit::Start), "To the start";
+        "end" ["end", "ctrl-e"] LINES, "" 0, Action::Edit(Edit::End), "To the end";
+        "backspace" ["backspace", "ctrl-h"] LINES, "" 0, Action::Edit(Edit::Backspace), "Delete the character before";
+        "delete" ["delete", "ctrl-d"] LINES, "" 0, Action::Edit(Edit::Delete), "Delete the character at the cursor";
+        "delete-word" ["ctrl-w"] LINES, "" 0, Action::Edit(Edit::DeleteWord), "Delete the word before";
+        "delete-to-start" ["ctrl-u"] LINES, "clear" 4, Action::Edit(Edit::DeleteToStart), "Delete all before";
     }
 }
 
@@ -197,7 +232,7 @@ pub fn action_of(key: &KeyEvent, place: Place) -> Option<Action> {
     match (found, key.code) {
         (Some(c), _) => Some(c.action),
         (None, KeyCode::Char(c))
-            if place == Place::Filter
+            if matches!(place, Place::Filter | Place::Name)
                 && !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) =>
         {
             Some(Action::Edit(Edit::Insert(c)))

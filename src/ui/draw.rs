@@ -2,8 +2,8 @@
 
 pub(super) mod details;
 pub(super) mod help;
+pub(super) mod list;
 mod row;
-pub(super) mod sort;
 pub(super) mod table;
 pub(super) mod top;
 
@@ -36,8 +36,9 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
     keys(app, &mut pen, l.keys);
     match app.place() {
         Place::Help => help::overlay(app, &mut pen, l.all),
-        Place::Sort => sort::overlay(app, &mut pen, l.all),
-        Place::Table | Place::Filter | Place::States => {}
+        Place::Sort | Place::Columns | Place::Pick => list::overlay(app, &mut pen, l.all),
+        Place::Filter => list::menu(app, &mut pen, l.filter, l.all),
+        Place::Table | Place::States | Place::Name => {}
     }
     if let Some(at) = cursor {
         frame.set_cursor_position(at);
@@ -104,6 +105,9 @@ fn status(app: &App, pen: &mut Pen<'_>, area: Rect) {
         let detail = if f.detail.is_empty() { String::new() } else { format!(": {}", f.detail) };
         let style = if f.kind.hides_something() { theme.warn } else { theme.dim };
         parts.push((format!("{}: {}{times}{detail}", f.subject, f.kind.name()), style));
+    }
+    if let Some(said) = &app.said {
+        parts.insert(0, (said.clone(), theme.accent));
     }
     let needed: u16 = parts.iter().map(|(s, _)| width(s) + 3).sum();
     if x0 + needed + width(&source) + 2 <= right || parts.is_empty() {

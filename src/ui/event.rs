@@ -36,6 +36,8 @@ pub enum Event {
     Input(crossterm::event::Event),
     /// A newer snapshot lies here, unless it was taken already.
     Fresh(Latest),
+    /// A word on how an effect went.
+    Said(String),
     /// A poll failed; the line says what was tried and why it failed.
     Failed(String),
     /// The system asks for something.
@@ -69,6 +71,15 @@ pub enum Effect {
     /// Give the terminal back, stop this process, and take it again when it goes on
     /// ([`super::terminal::suspend`] does that).
     Suspend,
+    /// Remember this filter for the next run.
+    Remember(String),
+    /// Save a filter under a name.
+    Save {
+        /// Its name.
+        name: String,
+        /// Its text.
+        filter: String,
+    },
     /// Clear the terminal and draw all of it again.
     Redraw,
     /// End.
@@ -106,6 +117,24 @@ pub enum Action {
     Edit(Edit),
     /// Keep the filter as typed.
     Keep,
+    /// The filter typed before, or after.
+    Past(i8),
+    /// The next thing that can be typed at the cursor, or the one before.
+    Complete(i8),
+    /// Ask for a name to save the filter under.
+    SaveAs,
+    /// Open the list of saved filters.
+    Saved,
+    /// Open the list of columns.
+    Columns,
+    /// Move a column of that list.
+    MoveColumn(i8),
+    /// Show the usual columns again.
+    ResetColumns,
+    /// Go to the next cell of the row, or the one before.
+    Cell(i8),
+    /// Filter by the cell: only rows that say the same, or none of them.
+    ByCell(bool),
     /// The next grouping, or the one before.
     Group(i8),
     /// Open the list of columns to sort by.
@@ -177,6 +206,4 @@ pub enum Edit {
     Start,
     /// Cursor to the end.
     End,
-    /// The word at the cursor completed.
-    Complete,
 }

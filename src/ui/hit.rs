@@ -29,10 +29,12 @@ pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
     let l = app.layout();
     match app.over {
         // A click beside what is open closes it; in the list of columns it chooses.
-        Some(Over::Sort(_)) => {
-            let at = super::draw::sort::line_at(app, l.all, x, y);
-            if let Some(i) = at {
-                app.over = Some(Over::Sort(i));
+        Some(Over::Sort(_) | Over::Columns(_) | Over::Cells(_) | Over::Saved(_)) => {
+            let at = super::draw::list::line_at(app, l.all, x, y);
+            if let (Some(i), Some(Over::Sort(at) | Over::Columns(at) | Over::Cells(at) | Over::Saved(at))) =
+                (at, &mut app.over)
+            {
+                *at = i;
                 return update(app, Action::Enter);
             }
             app.over = None;
@@ -81,11 +83,12 @@ pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
 }
 
 /// A click on a line selects it; on a group it turns it; on the selected row it opens the details.
-fn row(app: &mut App, body: Rect, _x: u16, y: u16) {
+fn row(app: &mut App, body: Rect, x: u16, y: u16) {
     let Some(snap) = app.snapshot.clone() else { return };
     if !matches!(app.over, Some(Over::Filter { .. })) {
         app.over = None;
     }
+    let cell = table::column_at(app, body, x).map(|c| c.name);
     let sheet = app.sheet_mut();
     let line = sheet.top + usize::from(y - body.y);
     if line >= sheet.lines.len() {
@@ -93,6 +96,7 @@ fn row(app: &mut App, body: Rect, _x: u16, y: u16) {
     }
     let again = sheet.cursor == line && sheet.row().is_some();
     sheet.select(&snap, line);
+    sheet.cell = cell;
     if !sheet.toggle(&snap) && again {
         app.details = !app.details;
     }
@@ -103,7 +107,10 @@ fn row(app: &mut App, body: Rect, _x: u16, y: u16) {
 pub(super) fn wheel(app: &mut App, x: u16, y: u16, by: i8) {
     let l = app.layout();
     let by = isize::from(by) * 3;
-    if matches!(app.over, Some(Over::Help(_) | Over::Sort(_))) {
+    if matches!(
+        app.over,
+        Some(Over::Help(_) | Over::Sort(_) | Over::Columns(_) | Over::Cells(_) | Over::Saved(_))
+    ) {
         update(app, Action::Go(super::event::Motion::Lines(by.signum() as i16 * 2)));
         return;
     }

@@ -48,7 +48,6 @@ pub(super) fn edit(text: &mut String, cursor: &mut usize, edit: Edit) {
         Edit::Right => at += after(),
         Edit::Start => at = 0,
         Edit::End => at = text.len(),
-        Edit::Complete => {}
     }
     *cursor = at;
 }

@@ -1,8 +1,8 @@
 //! One view: its table, what it is asked, what came out, and where one stands in it.
 
+use crate::model::Snapshot;
 use crate::model::snapshot::Direction;
-use crate::model::{Services, Snapshot};
-use crate::query::filter::{Filter, FilterError};
+use crate::query::filter::{Filter, FilterError, Names};
 use crate::query::format::{Style as Format, cell};
 use crate::query::group::GroupBy;
 use crate::query::order::{self, SortKey, largest_first};
@@ -107,6 +107,10 @@ pub(super) struct Sheet {
     pub(super) top: usize,
     /// Whether somebody chose the selection; else it stays at the top.
     chosen: bool,
+    /// Columns that somebody chose, in order.
+    picked: Option<Vec<&'static Column>>,
+    /// The column of the cell that was gone to, by name.
+    pub(super) cell: Option<&'static str>,
     /// Widest text seen in each column, by name: a column of text grows and never shrinks, so nothing moves to and fro.
     naturals: Vec<(&'static str, u16)>,
     /// Whether it must be arranged anew before it is shown.
@@ -137,6 +141,8 @@ impl Sheet {
             cursor: 0,
             top: 0,
             chosen: false,
+            picked: None,
+            cell: None,
             naturals: Vec::new(),
             stale: true,
         };
@@ -157,12 +163,8 @@ impl Sheet {
     }
 
     /// Takes the text as the filter; on an error the last good one stays.
-    pub(super) fn set_filter(&mut self, text: String, services: Option<&Services>) {
-        let parsed = match services {
-            Some(s) => Filter::parse_with(&text, self.view.table, s),
-            None => Filter::parse(&text, self.view.table),
-        };
-        match parsed {
+    pub(super) fn set_filter(&mut self, text: String, names: Names<'_>) {
+        match Filter::parse_named(&text, self.view.table, names) {
             Ok(f) => {
                 self.view.filter = f;
                 self.error = None;
@@ -173,18 +175,68 @@ impl Sheet {
         self.text = text;
     }
 
-    /// The columns on screen: the usual ones without the one that every group's title says.
+    /// The columns on screen: those chosen, else the usual ones without the one that every group's title says.
     pub(super) fn columns(&self) -> impl Iterator<Item = &'static Column> + '_ {
         let said = self.grouping_name().filter(|g| *g == "state");
+        let usual = self.usual().filter(move |c| Some(c.name) != said);
+        let (picked, usual) = match &self.picked {
+            Some(p) => (Some(p.iter().copied()), None),
+            None => (None, Some(usual)),
+        };
+        picked.into_iter().flatten().chain(usual.into_iter().flatten())
+    }
+
+    fn usual(&self) -> impl Iterator<Item = &'static Column> + use<> {
         let table = self.view.table;
         let (more, less) = self.kind.on_screen();
-        table
-            .defaults
-            .iter()
-            .filter(|n| !less.contains(n))
-            .chain(more)
-            .filter_map(move |n| table.column(n))
-            .filter(move |c| Some(c.name) != said)
+        table.defaults.iter().filter(|n| !less.contains(n)).chain(more).filter_map(move |n| table.column(n))
+    }
+
+    /// Whether a column is there on every screen that has room, and not only on a wide one.
+    pub(super) fn is_usual(&self, column: &Column) -> bool {
+        self.picked.is_some() || self.view.table.defaults.contains(&column.name)
+    }
+
+    /// Shows these columns; `None`: the usual ones.
+    pub(super) fn pick(&mut self, columns: Option<Vec<&'static Column>>) {
+        self.picked = columns.filter(|c| !c.is_empty());
+        self.stale = true;
+    }
+
+    /// Every column there is, and whether it is shown: the shown ones in their order, then the others.
+    pub(super) fn choices(&self) -> Vec<(&'static Column, bool)> {
+        let mut out: Vec<_> = self.columns().map(|c| (c, true)).collect();
+        let rest = self.view.table.columns.iter().filter(|c| out.iter().all(|(o, _)| *o != *c));
+        let rest: Vec<_> = rest.map(|c| (c, false)).collect();
+        out.extend(rest);
+        out
+    }
+
+    /// Shows or hides the column at a line of the choices; where it stands then. The last one stays.
+    pub(super) fn turn_column(&mut self, at: usize) -> usize {
+        let choices = self.choices();
+        let Some((column, shown)) = choices.get(at).copied() else { return at };
+        let mut picked: Vec<_> = self.columns().collect();
+        if shown {
+            picked.retain(|c| *c != column);
+        } else {
+            picked.push(column);
+        }
+        let last = picked.len().saturating_sub(1);
+        self.pick(Some(picked));
+        if shown { at } else { last }
+    }
+
+    /// Moves the column at a line of the choices; where it stands then.
+    pub(super) fn move_column(&mut self, at: usize, by: i8) -> usize {
+        let mut picked: Vec<_> = self.columns().collect();
+        let to = at.saturating_add_signed(isize::from(by));
+        if at >= picked.len() || to >= picked.len() {
+            return at;
+        }
+        picked.swap(at, to);
+        self.pick(Some(picked));
+        to
     }
 
     /// Sorts by a column: numbers begin with the greatest. By the column that sorts already: turns it round.

@@ -45,6 +45,8 @@ pub struct Theme {
     pub sorted: Style,
     /// The selected line.
     pub select: Style,
+    /// The cell in it that was gone to.
+    pub cell: Style,
     /// A row that is new.
     pub fresh: Style,
     /// A row that has just gone.
@@ -114,6 +116,7 @@ impl Theme {
                 head: under,
                 sorted: under.add_modifier(Modifier::BOLD),
                 select: reverse,
+                cell: bold.add_modifier(Modifier::UNDERLINED),
                 fresh: plain,
                 gone: dim,
                 good: plain,
@@ -141,6 +144,7 @@ impl Theme {
             head: on(&SOFT, &SURFACE),
             sorted: on(&CYAN, &SURFACE).add_modifier(bold),
             select: on(&WHITE, &LIFTED),
+            cell: Style::new().add_modifier(bold).add_modifier(Modifier::UNDERLINED),
             fresh: if depth == Color::Basic { fg(&GREEN) } else { on(&WHITE, &NEW) },
             gone: fg(&FAINT),
             good: fg(&GREEN),

@@ -2,9 +2,12 @@
 
 use super::app::{App, Over};
 use super::event::{Action, Edit, Effect, FoldTo, Motion};
+use super::menu::Menu;
 use super::{hit, input};
 use crate::model::State;
+use crate::query::cell::{both, filter_of};
 use crate::query::complete::complete;
+use crate::query::view::Line;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +38,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         }
         Action::Go(motion) => go(app, motion),
         Action::Fold(to) => fold(app, to),
-        Action::Enter => enter(app),
+        Action::Enter => return enter(app),
         Action::Details(by) => {
             app.details_top = app.details_top.saturating_add_signed(isize::from(by));
             let most =
@@ -45,15 +48,28 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Filter => {
             let before = app.sheet().text.clone();
             let cursor = before.len();
-            app.over = Some(Over::Filter { before, cursor });
+            app.over = Some(Over::Filter { before, cursor, menu: Menu::default() });
         }
         Action::Unfilter => app.set_filter(String::new()),
         Action::Edit(e) => edit(app, e),
-        Action::Keep => {
-            if app.sheet().error.is_none() {
-                app.over = None;
+        Action::Keep => return keep(app),
+        Action::Past(by) => past(app, by),
+        Action::Complete(by) => complete_at(app, by),
+        Action::SaveAs => {
+            if app.sheet().error.is_none() && !app.sheet().text.trim().is_empty() {
+                app.over = Some(Over::Name { text: String::new(), cursor: 0 });
             }
         }
+        Action::Saved => app.over = Some(Over::Saved(0)),
+        Action::Columns => app.over = Some(Over::Columns(0)),
+        Action::MoveColumn(by) => {
+            if let Some(Over::Columns(at)) = app.over {
+                app.over = Some(Over::Columns(app.sheet_mut().move_column(at, by)));
+            }
+        }
+        Action::ResetColumns => app.sheet_mut().pick(None),
+        Action::Cell(by) => to_cell(app, by),
+        Action::ByCell(same) => by_cell(app, same),
         Action::Group(by) => {
             let sheet = app.sheet_mut();
             let n = sheet.kind.groupings().len() as isize;
@@ -107,7 +123,15 @@ fn pace(app: &mut App, by: i8) -> Vec<Effect> {
 
 fn back(app: &mut App) {
     match app.over.take() {
-        Some(Over::Filter { before, .. }) => app.set_filter(before),
+        Some(Over::Filter { before, .. }) => {
+            app.history.leave();
+            app.set_filter(before);
+        }
+        // Back to the filter that was to be saved.
+        Some(Over::Name { .. }) => {
+            let text = app.sheet().text.clone();
+            app.over = Some(Over::Filter { before: text.clone(), cursor: text.len(), menu: Menu::default() });
+        }
         None if app.details => app.details = false,
         None if !app.sheet().text.is_empty() => app.set_filter(String::new()),
         Some(_) | None => {}
@@ -115,22 +139,110 @@ fn back(app: &mut App) {
 }
 
 fn edit(app: &mut App, e: Edit) {
-    let snapshot = app.snapshot.clone();
-    let sheet = &mut app.sheets[app.active];
-    let Some(Over::Filter { cursor, .. }) = &mut app.over else { return };
-    let mut text = sheet.text.clone();
-    if e == Edit::Complete {
-        let found = complete(&text, *cursor, sheet.view.table, snapshot.as_deref());
-        if let Some(c) = found.items.first().map(|i| &i.text) {
-            text.replace_range(found.span.clone(), c);
-            *cursor = found.span.start + c.len();
+    match &mut app.over {
+        Some(Over::Name { text, cursor }) => input::edit(text, cursor, e),
+        Some(Over::Filter { cursor, menu, .. }) => {
+            *menu = Menu::default();
+            app.history.leave();
+            let mut text = app.sheets[app.active].text.clone();
+            input::edit(&mut text, cursor, e);
+            if text != app.sheet().text {
+                app.set_filter(text);
+            }
         }
-    } else {
-        input::edit(&mut text, cursor, e);
+        _ => {}
     }
-    if text != sheet.text {
+}
+
+/// Ends typing and keeps the filter, unless there is something wrong with it.
+fn keep(app: &mut App) -> Vec<Effect> {
+    if app.sheet().error.is_some() {
+        return vec![];
+    }
+    app.over = None;
+    let text = app.sheet().text.clone();
+    if app.history.push(&text) { vec![Effect::Remember(text.trim().to_owned())] } else { vec![] }
+}
+
+/// The filter typed before, or after.
+fn past(app: &mut App, by: i8) {
+    let now = app.sheet().text.clone();
+    let Some(text) = app.history.turn(&now, by) else { return };
+    if let Some(Over::Filter { cursor, menu, .. }) = &mut app.over {
+        *menu = Menu::default();
+        *cursor = text.len();
         app.set_filter(text);
     }
+}
+
+/// Opens the menu at the cursor and takes its first item, or the next.
+fn complete_at(app: &mut App, by: i8) {
+    let snapshot = app.snapshot.clone();
+    let sheet = &app.sheets[app.active];
+    let (table, mut text) = (sheet.view.table, sheet.text.clone());
+    let Some(Over::Filter { cursor, menu, .. }) = &mut app.over else { return };
+    if menu.at.is_none() {
+        menu.found = complete(&text, *cursor, table, snapshot.as_deref(), &app.options.saved);
+    }
+    if let Some(to) = menu.turn(&mut text, by) {
+        *cursor = to;
+        // One that fits is taken, and what follows it can be completed at once.
+        if menu.found.items.len() == 1 {
+            *menu = Menu::default();
+        }
+        app.history.leave();
+        app.set_filter(text);
+    }
+}
+
+/// Goes to the cell beside.
+fn to_cell(app: &mut App, by: i8) {
+    let slots = super::draw::table::slots(app, app.layout().body);
+    let now = slots.iter().position(|s| Some(s.column.name) == app.sheet().cell);
+    let next = match now {
+        None if by > 0 => 0,
+        None => slots.len().saturating_sub(1),
+        Some(i) => i.saturating_add_signed(isize::from(by)).min(slots.len().saturating_sub(1)),
+    };
+    app.sheet_mut().cell = slots.get(next).map(|s| s.column.name);
+}
+
+/// Filters by the cell that was gone to; where none was, by one to choose; on a group, by what it has in common.
+fn by_cell(app: &mut App, same: bool) {
+    let Some(snap) = app.snapshot.clone() else { return };
+    let sheet = app.sheet();
+    let more = match sheet.lines.get(sheet.cursor) {
+        Some(Line::Group(g)) => {
+            let group = sheet.view.group.zip(sheet.arranged.groups.get(*g as usize));
+            group.and_then(|(by, g)| g.filter(by, &snap)).map(|f| (f, true))
+        }
+        Some(Line::Row(r)) => match sheet.cell.and_then(|name| sheet.view.table.column(name)) {
+            Some(c) => filter_of(sheet.view.table, c, &snap, *r as usize).map(|f| (f, false)),
+            None if same => {
+                app.over = Some(Over::Cells(0));
+                return;
+            }
+            None => None,
+        },
+        None => None,
+    };
+    match more {
+        Some((more, several)) => add_filter(app, &more, same, several),
+        None => app.said = Some("go to a cell first: H and L, or a click".to_owned()),
+    }
+}
+
+/// Puts one more condition to the filter.
+fn add_filter(app: &mut App, more: &str, same: bool, several: bool) {
+    let more = match (same, several) {
+        (true, _) => more.to_owned(),
+        (false, false) => format!("not {more}"),
+        (false, true) => format!("not ({more})"),
+    };
+    let sheet = app.sheet();
+    let text = if sheet.error.is_some() { String::new() } else { sheet.text.clone() };
+    let text = both(&text, &more, &sheet.view.filter);
+    app.set_filter(text);
 }
 
 fn go(app: &mut App, motion: Motion) {
@@ -150,8 +262,13 @@ fn go(app: &mut App, motion: Motion) {
             app.over = Some(Over::Help(top.min(super::draw::help::furthest(app))));
             return;
         }
-        Some(Over::Sort(at)) => {
-            *at = moved(*at, app.sheets[app.active].columns().count());
+        Some(Over::Sort(_) | Over::Columns(_) | Over::Cells(_) | Over::Saved(_)) => {
+            let n = super::draw::list::len(app);
+            if let Some(Over::Sort(at) | Over::Columns(at) | Over::Cells(at) | Over::Saved(at)) =
+                &mut app.over
+            {
+                *at = moved(*at, n);
+            }
             return;
         }
         Some(Over::States(s)) => {
@@ -163,7 +280,7 @@ fn go(app: &mut App, motion: Motion) {
             }
             return;
         }
-        Some(Over::Filter { .. }) | None => {}
+        Some(Over::Filter { .. } | Over::Name { .. }) | None => {}
     }
     let Some(snap) = app.snapshot.clone() else { return };
     let sheet = app.sheet_mut();
@@ -188,8 +305,26 @@ fn fold(app: &mut App, to: FoldTo) {
     }
 }
 
-fn enter(app: &mut App) {
+fn enter(app: &mut App) -> Vec<Effect> {
     match app.over {
+        Some(Over::Columns(at)) => app.over = Some(Over::Columns(app.sheet_mut().turn_column(at))),
+        Some(Over::Cells(at)) => {
+            app.over = None;
+            let sheet = app.sheet();
+            let cell = sheet.columns().nth(at).zip(sheet.row()).zip(app.snapshot.as_ref());
+            let more = cell.and_then(|((c, row), snap)| filter_of(sheet.view.table, c, snap, row));
+            if let Some(more) = more {
+                add_filter(app, &more, true, false);
+            }
+        }
+        Some(Over::Saved(at)) => {
+            app.over = None;
+            let name = app.options.saved.keys().nth(at).cloned();
+            if let Some(name) = name {
+                app.set_filter(format!("@{name}"));
+            }
+        }
+        Some(Over::Name { .. }) => return save(app),
         Some(Over::Sort(at)) => {
             let column = app.sheet().columns().nth(at);
             if let Some(c) = column {
@@ -203,13 +338,28 @@ fn enter(app: &mut App) {
         }
         Some(Over::Filter { .. } | Over::Help(_)) => {}
         None => {
-            let Some(snap) = app.snapshot.clone() else { return };
+            let Some(snap) = app.snapshot.clone() else { return vec![] };
             if !app.sheet_mut().toggle(&snap) {
                 app.details = !app.details;
                 app.details_top = 0;
             }
         }
     }
+    vec![]
+}
+
+/// Saves the filter in the bar under the name that was typed.
+fn save(app: &mut App) -> Vec<Effect> {
+    let Some(Over::Name { text, .. }) = &app.over else { return vec![] };
+    let name = text.trim().trim_start_matches('@').to_owned();
+    if !crate::query::filter::is_name(&name) {
+        app.said = Some("a name is one word of letters, digits, - _ and .".to_owned());
+        return vec![];
+    }
+    let filter = app.sheet().text.trim().to_owned();
+    app.options.saved.insert(name.clone(), filter.clone());
+    app.over = None;
+    vec![Effect::Save { name, filter }]
 }
 
 /// The state that the filter of the view of sockets asks for and nothing else.

@@ -3,6 +3,7 @@
 use super::dump::Malformed;
 use super::wire::InetMsg;
 use super::{AF_INET, AF_INET6};
+use crate::model::attr;
 use crate::model::{Addr, Attrs, Endpoint, Family, Proto, Sample, Socket, SocketId, State, Timer, TimerKind};
 use zerocopy::FromBytes;
 
@@ -35,7 +36,18 @@ pub(super) fn decode(message: &[u8], proto: Proto, sample: &mut Sample) -> Resul
     let whole = &attrs[..attrs.len() - walk.leftover()];
     let attr_len = u16::try_from(whole.len()).map_err(|_| Malformed)?;
     let attr_at = u32::try_from(sample.attrs.len()).map_err(|_| Malformed)?;
-    sample.attrs.extend_from_slice(whole);
+    let keep = usize::from(sample.wants.info_bytes);
+    let too_long = |(number, b): (u16, &[u8])| number == attr::inet::INFO && b.len() > keep;
+    let attr_len = if Attrs::new(whole, family).iter().any(too_long) {
+        for (number, b) in Attrs::new(whole, family).iter() {
+            let b = if number == attr::inet::INFO { &b[..b.len().min(keep)] } else { b };
+            attr::push(&mut sample.attrs, number, b);
+        }
+        (sample.attrs.len() - attr_at as usize) as u16
+    } else {
+        sample.attrs.extend_from_slice(whole);
+        attr_len
+    };
     sample.sockets.push(Socket {
         id: SocketId { netns: 0, cookie: u64::from(m.id.cookie[0]) | u64::from(m.id.cookie[1]) << 32 },
         inode: u64::from(m.inode),

@@ -19,7 +19,7 @@ pub(super) const TWINS: &[(&str, &str)] = &[
 
 const DIRECTIONS: &[&str] = &["in", "out"];
 const TIMERS: &[&str] = &["on", "keepalive", "timewait", "persist", "unknown"];
-const SHUTDOWNS: &[&str] = &["none", "receive", "send", "both"];
+const SHUTDOWNS: &[&str] = &["neither", "receive", "send", "both"];
 
 /// Every value a column of fixed words can have.
 pub(in crate::query) fn fixed_values(column: &Column) -> Option<Vec<&'static str>> {

@@ -7,7 +7,7 @@
 //! or      = and { ("or" | "|" | "||") and }
 //! and     = not { ["and" | "&" | "&&"] not }
 //! not     = { "not" | "!" } primary
-//! primary = "(" or ")" | field OP values | ss | ":" ports | word | "quoted word"
+//! primary = "(" or ")" | field OP values | ss | ":" ports | "@" NAME | word | "quoted word"
 //! OP      = : = == != < <= > >= ~ !~         also eq ne gt lt ge le between blanks
 //! values  = value { "," value }
 //! ss      = states | (src|dst) [OP] HOST | (sport|dport) [OP] PORT | (dev|fwmark|cgroup) [OP] value | autobound
@@ -23,7 +23,7 @@ mod token;
 
 use super::ast::{Cmp, Expr, Field, Op, Operand, Term, Test};
 use super::number::Number;
-use super::{FilterError, Problem, operand, states};
+use super::{FilterError, Names, Problem, operand, states};
 use crate::model::text::escape;
 use crate::model::{Addr, Family, Services};
 use crate::query::column::same_word;
@@ -39,7 +39,17 @@ const MAX_DEPTH: usize = 100;
 pub(super) fn parse(
     text: &str,
     table: &'static Table,
-    services: &Services,
+    names: Names<'_>,
+) -> Result<Option<Expr>, FilterError> {
+    nested(text, table, names, 0)
+}
+
+/// The tree of a text that stands so deep within others.
+fn nested(
+    text: &str,
+    table: &'static Table,
+    names: Names<'_>,
+    depth: usize,
 ) -> Result<Option<Expr>, FilterError> {
     if text.len() > MAX_TEXT {
         return Err(FilterError {
@@ -49,7 +59,7 @@ pub(super) fn parse(
             hint: None,
         });
     }
-    let mut p = Parser { text, at: 0, end: text.len(), depth: 0, table, services };
+    let mut p = Parser { text, at: 0, end: text.len(), depth, table, services: names.services, names };
     p.blanks();
     if p.at == p.end {
         return Ok(None);
@@ -73,6 +83,7 @@ pub(super) struct Parser<'a> {
     depth: usize,
     pub(super) table: &'static Table,
     pub(super) services: &'a Services,
+    names: Names<'a>,
 }
 
 /// One value as written.
@@ -275,6 +286,7 @@ impl<'a> Parser<'a> {
             ')' => Err(error_at(Problem::Incomplete, at..at + 1, "something is missing before this )", None)),
             '\'' | '"' => self.quoted_primary(c),
             ':' => self.colon(),
+            '@' => self.saved(),
             '=' | '<' | '>' | '~' | '!' | ',' => {
                 let message = format!("a field's name is missing before {c}");
                 Err(error_at(
@@ -358,6 +370,39 @@ impl<'a> Parser<'a> {
     }
 
     /// A word that cannot be a field: an address, a path, anything.
+    /// The saved filter of a name.
+    fn saved(&mut self) -> Parsed<Expr> {
+        let start = self.at;
+        let raw = self.raw(|c| matches!(c, '(' | ')' | '|' | '&'))?;
+        let name = raw.text.trim_start_matches('@');
+        let wrong = |kind, message: String, hint| Err(error_at(kind, start..raw.span.end, message, hint));
+        let Some(text) = self.names.saved.get(name) else {
+            let near = suggest::nearest(name, self.names.saved.keys().map(String::as_str));
+            let hint = near.map_or_else(
+                || "to search for text with an @ put it in quotes".to_owned(),
+                |n| format!("did you mean @{}?", escape(n)),
+            );
+            return wrong(
+                Problem::UnknownField,
+                format!("no filter is saved as {}", shown(name)),
+                Some(hint),
+            );
+        };
+        // Each level counts for many parentheses: filters that name each other end soon.
+        let inner = if self.depth + 20 > MAX_DEPTH {
+            return wrong(Problem::TooDeep, "saved filters name each other too deeply".to_owned(), None);
+        } else {
+            nested(text, self.table, self.names, self.depth + 20)
+        };
+        match inner {
+            Ok(Some(e)) => Ok(e),
+            Ok(None) => {
+                wrong(Problem::Incomplete, format!("the filter saved as {} is empty", shown(name)), None)
+            }
+            Err(e) => wrong(e.kind, format!("in the filter saved as {}: {}", shown(name), e.message), e.hint),
+        }
+    }
+
     fn word(&mut self) -> Parsed<Expr> {
         let start = self.at;
         let raw = self.raw(|c| matches!(c, '(' | ')' | '|' | '&'))?;

@@ -50,7 +50,7 @@ fn cases() {
         ("udp", "udp", &[9, 10]),
         ("www", "www", &[6]),
         ("resolve.sock", "resolve.sock", &[12]),
-        ("@abstract", "\"@abstract\"", &[13]),
+        ("\"@abstract\"", "\"@abstract\"", &[13]),
         ("/run/systemd", "\"/run/systemd\"", &[12]),
         ("ssh", "ssh", P22),
         ("81", "81", &[0, 2, 3, 4, 5]),

@@ -3,10 +3,10 @@
 use super::ports::{any_comm, any_pid, holders, list};
 use super::processes::info;
 use crate::model::snapshot::Peer;
-use crate::model::{AttrSet, Missing, Snapshot};
+use crate::model::{Missing, Snapshot};
 use crate::query::{Column, Kind, Needs, Table, Value};
 
-const RATES: Needs = Needs::attrs(AttrSet::INFO);
+const RATES: Needs = Needs::RATES;
 
 fn at(snap: &Snapshot, row: usize) -> &Peer {
     &snap.peers[row]

@@ -5,7 +5,7 @@ use crate::model::snapshot::Port;
 use crate::model::{AttrSet, Missing, Proto, Snapshot, State};
 use crate::query::{Column, Kind, Needs, Table, Value};
 
-const RATES: Needs = Needs::attrs(AttrSet::INFO);
+const RATES: Needs = Needs::RATES;
 
 fn at(snap: &Snapshot, row: usize) -> &Port {
     &snap.ports[row]

@@ -237,7 +237,7 @@ static COLUMNS: &[Column] = &[
         "Bytes received a second by its sockets.",
     )
     .called(&["rx_per_s"])
-    .needs(Needs::OWNERS.or(Needs::attrs(crate::model::AttrSet::INFO))),
+    .needs(Needs::OWNERS.or(Needs::RATES)),
     Column::new(
         "tx",
         "TX/s",
@@ -247,7 +247,7 @@ static COLUMNS: &[Column] = &[
         "Bytes sent a second by its sockets.",
     )
     .called(&["tx_per_s"])
-    .needs(Needs::OWNERS.or(Needs::attrs(crate::model::AttrSet::INFO))),
+    .needs(Needs::OWNERS.or(Needs::RATES)),
     Column::new(
         "age_s",
         "AGE",

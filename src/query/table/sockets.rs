@@ -6,7 +6,7 @@ use crate::model::{AttrSet, Backend, Family, Missing, Owner, SkMem, Snapshot, So
 use crate::query::{Column, Kind, Needs, Table, Value};
 
 const SKMEM: Needs = Needs::attrs(AttrSet::SKMEM);
-const INFO: Needs = Needs::attrs(AttrSet::INFO);
+const INFO: Needs = Needs::RATES;
 
 fn opt<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
     Value::from_opt(v, Missing::NotReported)
@@ -483,7 +483,7 @@ const BEFORE: &[Column] = &[
         .wide(6, 10, 20),
     Column::new("shutdown", "SHUT", Kind::Text, 58,
         |s, r| s.attrs(r).shutdown().map_or(Value::Missing(absent(s, r, AttrSet::SHUTDOWN)), |b| {
-            Value::text(match b & 3 { 0 => "none", 1 => "receive", 2 => "send", _ => "both" })
+            Value::text(match b & 3 { 0 => "neither", 1 => "receive", 2 => "send", _ => "both" })
         }),
         "Which directions are shut down: none, receive, send, both.")
         .needs(Needs::attrs(AttrSet::SHUTDOWN)).wide(4, 7, 7),

@@ -1,6 +1,5 @@
 //! The columns of `tcp_info`: one for each field of [`TCP_FIELDS`], in its order.
 
-use crate::model::AttrSet;
 use crate::model::tcp_info::{TCP_FIELDS, TcpField, TcpUnit};
 use crate::query::{Align, Column, Get, Kind, Needs, Width};
 
@@ -100,7 +99,7 @@ const fn column(
         align: Align::Right,
         width: Width { min: 5, normal, max: 20 },
         drop: 50,
-        needs: Needs::attrs(AttrSet::INFO),
+        needs: Needs::info(field.offset + field.width),
         get: Get::Tcp(field),
         any: None,
     }

@@ -42,7 +42,6 @@ fn has_bar(c: &Column) -> bool {
 /// what is in it (text). Only the last few are squeezed below that.
 pub(in crate::ui) fn slots(app: &App, area: Rect) -> Vec<Slot> {
     let sheet = app.sheet();
-    let table = sheet.view.table;
     let total = area.width.saturating_sub(INDENT + 1);
     let mut wishes: Vec<Wish> = sheet
         .columns()
@@ -64,7 +63,7 @@ pub(in crate::ui) fn slots(app: &App, area: Rect) -> Vec<Slot> {
             .saturating_sub(GAP)
             + bars(&wishes);
         // What only a wide screen has goes first, then as the columns say.
-        let rank = |i: usize| (!table.defaults.contains(&wishes[i].column.name), wishes[i].column.drop, i);
+        let rank = |i: usize| (!sheet.is_usual(wishes[i].column), wishes[i].column.drop, i);
         let victim =
             (1..wishes.len()).filter(|i| rank(*i).0 || wishes[*i].column.drop > 3).max_by_key(|i| rank(*i));
         match victim {
@@ -157,6 +156,10 @@ pub(super) fn body(app: &App, pen: &mut Pen<'_>, area: Rect) {
             pen.line(Rect { width: place.width, ..place }, theme.select);
             if keep.as_deref() == Some(" ") || place.width > 1 {
                 pen.put(place.x, y, 1, app.glyphs.edge, theme.accent);
+            }
+            let cell = slots.iter().find(|s| Some(s.column.name) == sheet.cell);
+            if let (Some(s), Line::Row(_)) = (cell, line) {
+                pen.line(Rect::new(s.x, y, s.width, 1), theme.cell);
             }
         }
     }

@@ -1,0 +1,98 @@
+//! The configuration file (TOML): what one would else type each time, filters by name, columns by table.
+
+use super::plan::UsageError;
+use crate::query::filter::Saved;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+/// What the file says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Time between two polls, as for `--interval`.
+    pub interval: Option<String>,
+    /// Numbers instead of service and user names.
+    pub numeric: bool,
+    /// When to use colour: `auto`, `always` or `never`.
+    pub color: Option<String>,
+    /// Filters by name, to be used as `@name`.
+    pub filters: Saved,
+    /// Columns by table, as for `--columns`: `list = "proto,local,remote"`.
+    pub columns: BTreeMap<String, String>,
+}
+
+impl Config {
+    /// From the text of a file.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, UsageError> {
+        toml::from_str(text).map_err(|e| {
+            let line = e.span().map_or(1, |s| text[..s.start.min(text.len())].matches('\n').count() + 1);
+            let what = e.message().replace('\n', " ");
+            UsageError(format!("{}, line {line}: {what}", file.display()))
+        })
+    }
+
+    /// Reads a file. One that is not there is empty, unless somebody named it.
+    pub fn read(file: &Path, named: bool) -> Result<Self, UsageError> {
+        match std::fs::read_to_string(file) {
+            Ok(text) => Self::parse(&text, file),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !named => Ok(Self::default()),
+            Err(e) => Err(UsageError(format!("read {}: {e}", file.display()))),
+        }
+    }
+}
+
+/// The text of a configuration file with one more filter; comments and order stay.
+pub fn with_filter(text: &str, name: &str, filter: &str) -> Result<String, UsageError> {
+    let mut doc: toml_edit::DocumentMut =
+        text.parse().map_err(|e: toml_edit::TomlError| UsageError(e.message().replace('\n', " ")))?;
+    let table = doc.entry("filters").or_insert_with(toml_edit::table);
+    match table.as_table_like_mut() {
+        Some(t) => t.insert(name, toml_edit::value(filter)),
+        None => return Err(UsageError("filters is no table".to_owned())),
+    };
+    Ok(doc.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_and_what_is_wrong_with_one() {
+        let file = Path::new("c.toml");
+        let c = Config::parse(
+            "interval = \"2s\"\n[filters]\nleak = \"state:close-wait\"\n[columns]\nlist = \"+rtt\"\n",
+            file,
+        )
+        .unwrap();
+        assert_eq!(c.interval.as_deref(), Some("2s"));
+        assert_eq!(c.filters["leak"], "state:close-wait");
+        for (text, want) in [
+            ("interval = 2", "c.toml, line 1: "),
+            ("\n\nintervall = \"2s\"", "c.toml, line 3: unknown field `intervall`"),
+            ("[filters]\nx = 1\n", "c.toml, line 2: "),
+            ("[[", "c.toml, line 1: "),
+        ] {
+            let e = Config::parse(text, file).unwrap_err().to_string();
+            assert!(e.starts_with(want) && !e.contains('\n'), "{text}: {e}");
+        }
+        assert_eq!(Config::read(Path::new("/no/such"), false), Ok(Config::default()));
+        assert!(
+            Config::read(Path::new("/no/such"), true).unwrap_err().to_string().starts_with("read /no/such: ")
+        );
+    }
+
+    #[test]
+    fn saving_a_filter_keeps_the_rest() {
+        let before = "# mine\ninterval = \"2s\" # slow\n\n[filters]\na = \"x\"\n";
+        let after = with_filter(before, "leak", "state:close-wait \"a b\"").unwrap();
+        assert!(after.starts_with("# mine\ninterval = \"2s\" # slow\n"));
+        let c = Config::parse(&after, Path::new("x")).unwrap();
+        assert_eq!(c.filters.len(), 2);
+        assert_eq!(c.filters["leak"], "state:close-wait \"a b\"");
+        assert_eq!(with_filter("", "n", "v").unwrap(), "[filters]\nn = \"v\"\n");
+        assert!(with_filter("filters = 1", "n", "v").is_err() && with_filter("[", "n", "v").is_err());
+    }
+}

@@ -1,0 +1,152 @@
+//! The lists that lie over the table: columns to sort by, columns to show, cells to filter by, saved filters.
+
+use super::super::app::{App, Over};
+use super::super::pen::{Pen, width};
+use super::window;
+use crate::query::Value;
+use crate::query::format::cell;
+use ratatui::layout::Rect;
+
+/// One line of a list.
+pub(in crate::ui) struct Entry {
+    mark: &'static str,
+    name: String,
+    text: String,
+}
+
+/// Title, marked line and lines of the list that is open.
+fn open(app: &App) -> Option<(&'static str, usize, Vec<Entry>)> {
+    let sheet = app.sheet();
+    let tick = if app.glyphs.ascii { "x" } else { "✓" };
+    Some(match &app.over {
+        Some(Over::Sort(at)) => {
+            let first = sheet.view.sort.first();
+            let mark = |name: &str| match first {
+                Some(k) if k.column.name == name && k.descending => app.glyphs.descending,
+                Some(k) if k.column.name == name => app.glyphs.ascending,
+                _ => " ",
+            };
+            let all = sheet.columns().map(|c| Entry {
+                mark: mark(c.name),
+                name: c.title.to_owned(),
+                text: c.help.to_owned(),
+            });
+            ("sort by", *at, all.collect())
+        }
+        Some(Over::Columns(at)) => {
+            let all = sheet.choices().into_iter().map(|(c, shown)| Entry {
+                mark: if shown { tick } else { " " },
+                name: c.name.to_owned(),
+                text: c.help.to_owned(),
+            });
+            ("columns   space shows or hides, J K move, r resets", *at, all.collect())
+        }
+        Some(Over::Cells(at)) => {
+            let (snap, row) = (app.snapshot.as_ref()?, sheet.row()?);
+            let form = super::format(app);
+            let all = sheet.columns().map(|c| Entry {
+                mark: " ",
+                name: c.title.to_owned(),
+                text: match c.value(snap, row) {
+                    Value::Missing(m) => m.reason().to_owned(),
+                    v => cell(&v, c.kind, &form).into_owned(),
+                },
+            });
+            ("filter by", *at, all.collect())
+        }
+        Some(Over::Saved(at)) => {
+            let all = app.options.saved.iter().map(|(name, text)| Entry {
+                mark: " ",
+                name: format!("@{name}"),
+                text: text.clone(),
+            });
+            ("saved filters", *at, all.collect())
+        }
+        _ => return None,
+    })
+}
+
+/// How many lines the open list has.
+pub(in crate::ui) fn len(app: &App) -> usize {
+    open(app).map_or(0, |(.., all)| all.len())
+}
+
+fn size(lines: usize, all: Rect) -> (u16, u16) {
+    (if all.width < 90 { all.width } else { 84 }, all.height.min(lines.max(1) as u16 + 2))
+}
+
+/// First visible line.
+fn top(at: usize, height: u16) -> usize {
+    (at + 1).saturating_sub(usize::from(height.max(1)))
+}
+
+/// The open list over the table.
+pub(super) fn overlay(app: &App, pen: &mut Pen<'_>, all: Rect) {
+    let Some((title, at, entries)) = open(app) else { return };
+    let theme = app.theme;
+    let (wide, high) = size(entries.len(), all);
+    let r = window(app, pen, all, wide, high, title);
+    if entries.is_empty() {
+        let how = "none yet: while you type a filter, ^S saves it under a name";
+        pen.put(r.x + 1, r.y, r.width.saturating_sub(1), how, theme.dim);
+        return;
+    }
+    let names = entries.iter().map(|e| width(&e.name)).max().unwrap_or(0).clamp(6, 22);
+    for (y, (i, e)) in (r.top()..r.bottom()).zip(entries.iter().enumerate().skip(top(at, r.height))) {
+        pen.put(r.x + 1, y, 1, e.mark, theme.accent);
+        pen.put(r.x + 3, y, names.min(r.width.saturating_sub(3)), &e.name, theme.strong);
+        if r.width > names + 8 {
+            pen.put(r.x + 4 + names, y, r.width - names - 5, &e.text, theme.dim);
+        }
+        if i == at {
+            pen.line(Rect::new(r.x, y, r.width, 1), theme.select);
+            pen.put(r.x, y, width(app.glyphs.edge), app.glyphs.edge, theme.accent);
+        }
+    }
+}
+
+/// The line of the open list at a cell of the screen.
+pub(in crate::ui) fn line_at(app: &App, all: Rect, x: u16, y: u16) -> Option<usize> {
+    let (_, at, entries) = open(app)?;
+    let (width, rows) = size(entries.len(), all);
+    let left = all.x + (all.width - width) / 2;
+    let above = all.y + (all.height - rows) / 2 + 1;
+    let height = rows.saturating_sub(1);
+    if x < left || x >= left + width || y < above || y >= above + height {
+        return None;
+    }
+    let i = top(at, height) + usize::from(y - above);
+    (i < entries.len()).then_some(i)
+}
+
+/// What can be typed at the cursor, under the filter bar.
+pub(super) fn menu(app: &App, pen: &mut Pen<'_>, bar: Rect, all: Rect) {
+    let Some(Over::Filter { menu, .. }) = &app.over else { return };
+    if !menu.is_open() || bar.height == 0 {
+        return;
+    }
+    let theme = app.theme;
+    let sheet = app.sheet();
+    let before = sheet.text.get(..menu.found.span.start).map_or(0, width);
+    let most = usize::from(all.bottom().saturating_sub(bar.y + 2)).min(8);
+    let from = menu.at.map_or(0, |at| (at + 1).saturating_sub(most));
+    let items: Vec<_> = menu.found.items.iter().enumerate().skip(from).take(most).collect();
+    let names = items.iter().map(|(_, i)| width(&i.text)).max().unwrap_or(0).clamp(8, 30);
+    let wide = (names + 44).min(all.width);
+    let x = (bar.x + 3 + before).saturating_sub(1).min(all.right().saturating_sub(wide));
+    for (y, (i, item)) in (bar.y + 1..).zip(items) {
+        let line = Rect::new(x, y, wide, 1);
+        for x in line.left()..line.right() {
+            if let Some(c) = pen.buf.cell_mut((x, y)) {
+                c.reset();
+            }
+        }
+        pen.line(line, theme.window);
+        pen.put(x + 1, y, names.min(wide.saturating_sub(1)), &item.text, theme.strong);
+        let help = crate::model::text::escape(&item.help);
+        pen.put(x + names + 2, y, wide.saturating_sub(names + 3), &help, theme.dim);
+        if menu.at == Some(i) {
+            pen.line(line, theme.select);
+        }
+    }
+}
