@@ -1,19 +1,22 @@
 //! Ties everything together: from arguments to an exit code.
 
+mod complete;
 mod dashboard;
 mod environment;
 mod files;
 mod list;
+mod man;
 mod poller;
 mod reader;
+mod reference;
 mod watch;
 
 use crate::cli::plan::What;
 use crate::cli::{Args, Config, Plan};
 use crate::model::Backend;
 use crate::query::Table;
+use clap::Parser;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -63,6 +66,10 @@ impl RunError {
 
 /// The whole program: 0 fine, 1 nothing matched, 2 wrong use or failure; a closed pipe is fine.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if complete::answer(&args) {
+        return ExitCode::SUCCESS;
+    }
     let args = match Args::try_parse_from(args) {
         Ok(args) => args,
         Err(e) => return refuse(&e),
@@ -117,16 +124,9 @@ fn run(plan: &Plan) -> Result<Ending, RunError> {
         }
         What::Dashboard(list) | What::List(list) => list::run(plan, list),
         What::Columns(table) => print(&column_help(table)),
-        What::Completions(shell) => {
-            let mut out = Vec::new();
-            clap_complete::generate(*shell, &mut Args::command(), "sockscope", &mut out);
-            print_bytes(&out)
-        }
-        What::Man => {
-            let mut out = Vec::new();
-            clap_mangen::Man::new(Args::command()).render(&mut out).map_err(RunError::stdout)?;
-            print_bytes(&out)
-        }
+        What::Completions(shell) => print_bytes(&complete::script(*shell).map_err(RunError::stdout)?),
+        What::Man => print_bytes(&man::page().map_err(RunError::stdout)?),
+        What::Reference => print(&reference::page()),
     }
 }
 

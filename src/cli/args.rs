@@ -56,6 +56,9 @@ pub enum Command {
     },
     /// Print the manual page (roff)
     Man,
+    /// Print the reference page (Markdown)
+    #[command(hide = true)]
+    Reference,
 }
 
 /// Flags of a listing.

@@ -53,6 +53,8 @@ pub enum What {
     Completions(clap_complete::Shell),
     /// Print the manual page.
     Man,
+    /// Print the reference page.
+    Reference,
 }
 
 /// A listing, checked.
@@ -132,6 +134,7 @@ impl Plan {
             None => What::Dashboard(ListPlan::new(&SOCKETS, &args.list, known)?),
             Some(Command::Completions { shell }) => What::Completions(shell),
             Some(Command::Man) => What::Man,
+            Some(Command::Reference) => What::Reference,
             Some(Command::List(l)) => What::list(&SOCKETS, &l, known)?,
             Some(Command::Ports(l)) => What::list(&PORTS, &l, known)?,
             Some(Command::Processes(l)) => What::list(&PROCESSES, &l, known)?,

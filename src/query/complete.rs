@@ -2,6 +2,7 @@
 
 use super::column::same_word;
 use super::filter::{Saved, operand::fixed_values, quote};
+use super::table::PROCESSES;
 use super::{Column, Kind, Table};
 use crate::model::{Missing, Snapshot, State};
 use std::collections::BTreeMap;
@@ -193,6 +194,8 @@ fn values(field: Known, table: &'static Table, snap: Option<&Snapshot>) -> Vec<I
                 Some(fixed) => {
                     fixed.into_iter().map(|s| Item { text: s.to_owned(), help: String::new() }).collect()
                 }
+                // Every process there is, also one without a socket.
+                None if column.name == "process" => seen(&PROCESSES, &["comm"], snap),
                 None => seen(table, &[column.name], snap),
             }
         }

@@ -17,6 +17,7 @@
 
 mod ast;
 mod eval;
+mod language;
 mod number;
 pub(in crate::query) mod operand;
 mod parse;
@@ -34,6 +35,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use ast::{Cmp, Expr, Field, Op, Operand, Term, Test};
+pub use language::{Form, LANGUAGE};
 pub use number::Number;
 
 /// A text as a value of a filter: bare where that means the same, else in quotes.

@@ -4,6 +4,7 @@ use super::super::app::{App, Over};
 use super::super::command::{COMMANDS, key_label};
 use super::super::pen::Pen;
 use super::window;
+use crate::query::filter::LANGUAGE;
 use ratatui::layout::Rect;
 
 /// One line of the help.
@@ -11,6 +12,7 @@ enum Row {
     Blank,
     Title(String),
     Key(String, &'static str),
+    Form(&'static str, &'static str),
     Text(String),
 }
 
@@ -40,6 +42,18 @@ fn rows(app: &App, width: usize) -> Vec<Row> {
         }
         let keys: Vec<_> = c.keys.iter().map(|k| key_label(k, app.glyphs.ascii)).collect();
         out.push(Row::Key(keys.join(" "), c.help));
+    }
+    for (section, forms) in LANGUAGE {
+        out.push(Row::Blank);
+        out.push(Row::Title(format!("Filter: {}", section.to_lowercase())));
+        for (example, meaning) in *forms {
+            if example.len() > 24 {
+                out.push(Row::Form(example, ""));
+                out.push(Row::Form("", meaning));
+            } else {
+                out.push(Row::Form(example, meaning));
+            }
+        }
     }
     out.push(Row::Blank);
     out.push(Row::Title("What is hidden".into()));
@@ -84,6 +98,12 @@ pub(super) fn overlay(app: &App, pen: &mut Pen<'_>, all: Rect) {
             Row::Key(k, help) => {
                 pen.put(r.x + 1, y, keys.saturating_sub(1), k, theme.strong);
                 pen.put(r.x + 1 + keys, y, r.width.saturating_sub(keys + 1), help, theme.dim);
+            }
+            Row::Form(example, meaning) => {
+                let wide = 28.min(r.width / 2);
+                let room = if meaning.is_empty() { r.width } else { wide };
+                pen.put(r.x + 1, y, room.saturating_sub(2), example, theme.strong);
+                pen.put(r.x + 1 + wide, y, r.width.saturating_sub(wide + 1), meaning, theme.dim);
             }
             Row::Text(t) => {
                 pen.put(r.x + 1, y, r.width.saturating_sub(1), t, theme.text);

@@ -1,0 +1,51 @@
+//! The reference page, made from the registries: `assets/reference.md`, which a test holds to this.
+
+use crate::model::state::STATES;
+use crate::query::filter::LANGUAGE;
+use crate::query::table::TABLES;
+use crate::ui::command::{COMMANDS, key_label};
+use std::fmt::Write;
+
+/// Text for a cell of a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+/// The whole page, in Markdown.
+pub(super) fn page() -> String {
+    let mut out = String::from(
+        "# Reference\n\nMade by `sockscope reference > assets/reference.md` from the program's own lists; do not edit.\n",
+    );
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "\n## Filters\n");
+    for (section, rows) in LANGUAGE {
+        let _ = writeln!(out, "### {section}\n\n| write | to ask |\n|---|---|");
+        for (example, meaning) in *rows {
+            let _ = writeln!(out, "| `{}` | {} |", cell(example), cell(meaning));
+        }
+        out.push('\n');
+    }
+    let _ = writeln!(out, "## States\n\n| state | meaning | also written |\n|---|---|---|");
+    for s in &STATES {
+        let also: Vec<String> = s.aliases.iter().map(|a| format!("`{a}`")).collect();
+        let _ = writeln!(out, "| {} | {} | {} |", s.name, cell(s.meaning), also.join(" "));
+    }
+    for table in TABLES {
+        let _ = writeln!(
+            out,
+            "\n## Columns of {}\n\n{}\n\n| column | also | what it is |\n|---|---|---|",
+            table.noun, table.help
+        );
+        for c in table.columns {
+            let also: Vec<String> = c.aliases.iter().map(|a| format!("`{a}`")).collect();
+            let usual = if table.defaults.contains(&c.name) { "**" } else { "" };
+            let _ = writeln!(out, "| {usual}`{}`{usual} | {} | {} |", c.name, also.join(" "), cell(c.help));
+        }
+    }
+    let _ = writeln!(out, "\n## Keys\n\n| key | command | what it does |\n|---|---|---|");
+    for c in COMMANDS {
+        let keys: Vec<String> = c.keys.iter().map(|k| format!("`{}`", key_label(k, true))).collect();
+        let _ = writeln!(out, "| {} | {} | {} |", cell(&keys.join(" ")), c.name, cell(c.help));
+    }
+    out
+}

@@ -1,0 +1,90 @@
+//! What a shell gets: completion by a real bash, the manual page, the reference page.
+
+// A test that cannot go on stops there.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::Path;
+use std::process::Command;
+
+/// What bash offers at the end of these lines, a line of words each.
+fn offered(lines: &[&str]) -> Vec<Vec<String>> {
+    let program = Path::new(env!("CARGO_BIN_EXE_sockscope"));
+    let script = "set -e; source <(sockscope completions bash); complete -p sockscope >/dev/null\n\
+        for line in \"$@\"; do COMP_LINE=$line; COMP_POINT=${#line}; COMP_TYPE=9; COMPREPLY=(); _sockscope\n\
+        printf '%s\\t' \"${COMPREPLY[@]}\"; echo; done";
+    let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let out =
+        Command::new("bash").args(["-c", script, "bash"]).args(lines).env("PATH", path).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let text = String::from_utf8(out.stdout).unwrap();
+    text.lines().map(|l| l.split('\t').filter(|w| !w.is_empty()).map(str::to_owned).collect()).collect()
+}
+
+#[test]
+fn a_real_bash_completes_values() {
+    let own = std::fs::read_to_string("/proc/self/comm").unwrap();
+    let process = format!("sockscope list process={}", &own[..4]);
+    let got = offered(&[
+        "sockscope proce",
+        "sockscope list --for",
+        "sockscope list --format nd",
+        "sockscope list state:close-",
+        "sockscope list --columns proto,rtt_",
+        "sockscope processes --sort fds_p",
+        "sockscope list --group-by sta",
+        &process,
+    ]);
+    assert!(got[0].contains(&"processes".to_owned()), "{got:?}");
+    assert_eq!(got[1], ["--format"]);
+    assert_eq!(got[2], ["ndjson"]);
+    assert_eq!(got[3], ["close-wait"], "readline replaces what follows the colon");
+    assert_eq!(got[4], ["proto,rtt_us"]);
+    assert!(got[5].contains(&"fds_pct".to_owned()), "{got:?}");
+    assert!(got[6].contains(&"state".to_owned()), "{got:?}");
+    assert!(got[7].iter().any(|w| own.trim().starts_with(w.trim_matches('"'))), "{got:?}");
+}
+
+#[test]
+fn every_shell_has_a_script() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let out =
+            Command::new(env!("CARGO_BIN_EXE_sockscope")).args(["completions", shell]).output().unwrap();
+        let text = String::from_utf8(out.stdout).unwrap();
+        assert!(out.status.success() && text.contains("sockscope"), "{shell}");
+    }
+}
+
+#[test]
+fn the_reference_page_is_up_to_date() {
+    let out = Command::new(env!("CARGO_BIN_EXE_sockscope")).arg("reference").output().unwrap();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/reference.md");
+    let kept = std::fs::read_to_string(file).unwrap();
+    assert!(
+        kept.as_bytes() == out.stdout,
+        "assets/reference.md is stale: cargo run -- reference > assets/reference.md"
+    );
+    for column in sockscope::query::TABLES.iter().flat_map(|t| t.columns) {
+        assert!(kept.contains(&format!("`{}`", column.name)), "{}", column.name);
+    }
+}
+
+#[test]
+fn the_manual_page_holds_everything() {
+    let out = Command::new(env!("CARGO_BIN_EXE_sockscope")).arg("man").output().unwrap();
+    let text = String::from_utf8(out.stdout).unwrap();
+    for part in
+        [".TH sockscope 1", ".SH FILTER LANGUAGE", ".SH KEYS", ".SH COLUMNS OF SOCKETS", ".SH EXIT STATUS"]
+    {
+        assert!(text.contains(part), "{part}");
+    }
+    for flag in ["wait\\-for", "group\\-by", "proc\\-root"] {
+        assert!(text.contains(flag), "{flag}");
+    }
+    // No line is taken for a request that is none.
+    for line in text.lines().filter(|l| l.starts_with('.')) {
+        let request = line.split(' ').next().unwrap();
+        let known =
+            [".TH", ".SH", ".SS", ".TP", ".ie", ".el", ".br", ".RS", ".RE", ".IP", ".PP", ".nh", ".ad"];
+        assert!(known.contains(&request), "{line}");
+    }
+}
