@@ -1,6 +1,6 @@
 //! Which columns fit a width, and how wide each becomes.
 
-use super::Column;
+use super::{Column, Kind, Width};
 
 /// One column that would like a place.
 #[derive(Clone, Copy, Debug)]
@@ -11,13 +11,25 @@ pub struct Wish {
     pub natural: u16,
 }
 
+/// A column's least width: of long text, names and endpoints something may be cut; of a number or a short word nothing.
+fn least(w: &Wish) -> u16 {
+    let Width { min, normal, .. } = w.column.width;
+    let long = match w.column.kind {
+        Kind::Endpoint | Kind::Addr | Kind::List | Kind::States => true,
+        Kind::Text => normal > 8,
+        _ => false,
+    };
+    (if long { min } else { normal.max(min) }).min(w.natural.max(1))
+}
+
 /// The width of each column in `total` screen columns with `gap` between neighbours; `None`: dropped.
 ///
 /// First the columns with the highest [`Column::drop`] go, the last of equals first, until the rest fit at their least
-/// widths; the first column always stays. Then every column grows to its normal width, all in step, and what is left
+/// widths; the one with the lowest always stays. Then every column grows to its normal width, all in step, and what is left
 /// goes to those whose content is longer, up to their greatest width.
 pub fn fit(wishes: &[Wish], total: u16, gap: u16) -> Vec<Option<u16>> {
-    let least = |w: &Wish| w.column.width.min.min(w.natural.max(1));
+    // The one that stays to the last.
+    let last = (0..wishes.len()).min_by_key(|i| (wishes[*i].column.drop, *i)).unwrap_or(0);
     let mut kept: Vec<bool> = vec![true; wishes.len()];
     let need = |kept: &[bool]| -> u32 {
         let n = kept.iter().filter(|k| **k).count() as u32;
@@ -25,7 +37,8 @@ pub fn fit(wishes: &[Wish], total: u16, gap: u16) -> Vec<Option<u16>> {
         cells + n.saturating_sub(1) * u32::from(gap)
     };
     while need(&kept) > u32::from(total) {
-        let victim = (1..wishes.len()).filter(|i| kept[*i]).max_by_key(|i| (wishes[*i].column.drop, *i));
+        let victim =
+            (0..wishes.len()).filter(|i| kept[*i] && *i != last).max_by_key(|i| (wishes[*i].column.drop, *i));
         match victim {
             Some(i) => kept[i] = false,
             None => break,
@@ -52,7 +65,7 @@ pub fn fit(wishes: &[Wish], total: u16, gap: u16) -> Vec<Option<u16>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Align, Get, Kind, Needs, Value, Width};
+    use super::super::{Align, Get, Needs, Value};
     use super::*;
 
     const fn col(name: &'static str, min: u16, normal: u16, max: u16, drop: u8) -> Column {
