@@ -33,11 +33,12 @@ impl Config {
         })
     }
 
-    /// Reads a file. One that is not there is empty, unless somebody named it.
+    /// Reads a file. One that cannot be read is empty, unless somebody named it.
     pub fn read(file: &Path, named: bool) -> Result<Self, UsageError> {
         match std::fs::read_to_string(file) {
             Ok(text) => Self::parse(&text, file),
-            Err(e) if e.kind() == io::ErrorKind::NotFound && !named => Ok(Self::default()),
+            // Not there, or another user's: `sudo -u` keeps the home directory.
+            Err(e) if !named && e.kind() != io::ErrorKind::InvalidData => Ok(Self::default()),
             Err(e) => Err(UsageError(format!("read {}: {e}", file.display()))),
         }
     }
