@@ -7,6 +7,7 @@
 
 mod bytecode;
 mod dump;
+mod family;
 mod inet;
 mod links;
 mod wire;
@@ -14,7 +15,9 @@ mod wire;
 use super::cgroups::Cgroups;
 use super::procs::Procs;
 use super::{CollectError, Source, host, stamp};
-use crate::model::{Backend, BackendInfo, FaultKind, Namespace, Proto, Sample, State, StateSet, Wants};
+use crate::model::{
+    AttrSet, Backend, BackendInfo, Family, FaultKind, Namespace, Proto, Sample, State, StateSet, Wants,
+};
 use dump::{Conversation, DumpError};
 use rustc_hash::FxHashSet;
 use rustix::net::netlink::SOCK_DIAG;
@@ -30,17 +33,50 @@ const AF_INET6: u8 = 10;
 struct DumpTable {
     name: &'static str,
     proto: Proto,
-    family: u8,
-    /// `IPPROTO_*`.
-    protocol: u8,
+    ask: Ask,
 }
 
-/// Every table there is to read, in the order of reading.
-const DUMPS: [DumpTable; 4] = [
-    DumpTable { name: "tcp inet", proto: Proto::Tcp, family: AF_INET, protocol: 6 },
-    DumpTable { name: "tcp inet6", proto: Proto::Tcp, family: AF_INET6, protocol: 6 },
-    DumpTable { name: "udp inet", proto: Proto::Udp, family: AF_INET, protocol: 17 },
-    DumpTable { name: "udp inet6", proto: Proto::Udp, family: AF_INET6, protocol: 17 },
+/// How a table is asked for.
+#[derive(Clone, Copy)]
+enum Ask {
+    /// `inet_diag`: address family and `IPPROTO_*`; where it has no such table, this file below `/proc/net`.
+    Inet(u8, u16, Option<&'static str>),
+    /// Only in this file below `/proc/net`: no diag module tells it.
+    Proc(&'static str, Family),
+    /// `unix_diag`.
+    Unix,
+    /// `netlink_diag`.
+    Netlink,
+    /// `packet_diag`.
+    Packet,
+    /// `vsock_diag`.
+    Vsock,
+}
+
+const fn table(name: &'static str, proto: Proto, ask: Ask) -> DumpTable {
+    DumpTable { name, proto, ask }
+}
+
+/// Every table there is to read, in the order of reading. TIPC and XDP have no reader here.
+const DUMPS: [DumpTable; 18] = [
+    table("tcp inet", Proto::Tcp, Ask::Inet(AF_INET, 6, None)),
+    table("tcp inet6", Proto::Tcp, Ask::Inet(AF_INET6, 6, None)),
+    table("udp inet", Proto::Udp, Ask::Inet(AF_INET, 17, None)),
+    table("udp inet6", Proto::Udp, Ask::Inet(AF_INET6, 17, None)),
+    table("udplite inet", Proto::UdpLite, Ask::Inet(AF_INET, 136, None)),
+    table("udplite inet6", Proto::UdpLite, Ask::Inet(AF_INET6, 136, None)),
+    table("mptcp inet", Proto::Mptcp, Ask::Inet(AF_INET, 262, None)),
+    table("mptcp inet6", Proto::Mptcp, Ask::Inet(AF_INET6, 262, None)),
+    table("sctp inet", Proto::Sctp, Ask::Inet(AF_INET, 132, None)),
+    table("sctp inet6", Proto::Sctp, Ask::Inet(AF_INET6, 132, None)),
+    table("raw inet", Proto::Raw, Ask::Inet(AF_INET, 255, Some("raw"))),
+    table("raw inet6", Proto::Raw, Ask::Inet(AF_INET6, 255, Some("raw6"))),
+    table("icmp inet", Proto::Icmp, Ask::Proc("icmp", Family::Inet)),
+    table("icmp inet6", Proto::Icmp, Ask::Proc("icmp6", Family::Inet6)),
+    table("unix", Proto::Unix, Ask::Unix),
+    table("packet", Proto::Packet, Ask::Packet),
+    table("netlink", Proto::Netlink, Ask::Netlink),
+    table("vsock", Proto::Vsock, Ask::Vsock),
 ];
 
 /// How often a table that changed while it was dumped is read again before the last reading is taken as it is.
@@ -98,14 +134,23 @@ impl NetlinkSource {
             return;
         }
         let begin = sample.sockets.len();
-        let mask = |states: StateSet| {
-            if table.proto.has_tcp_states() {
-                states.kernel_tcp_mask()
-            } else {
-                states.kernel_datagram_mask()
-            }
-        };
         let mut states = sample.wants.states;
+        let Ask::Inet(family, protocol, _) = table.ask else {
+            if let Ask::Proc(file, family) = table.ask {
+                super::proc::read_table(
+                    Path::new("/proc"),
+                    (file, table.proto, family),
+                    &mut FxHashSet::default(),
+                    sample,
+                );
+            } else {
+                self.dump(table, mask(table, states), None, sample);
+            }
+            if matches!(table.ask, Ask::Unix) {
+                family::join_unix(sample, begin);
+            }
+            return;
+        };
         let none = BTreeMap::new();
         let interfaces = self.namespaces.first().map_or(&none, |n| &n.interfaces);
         let program = sample
@@ -115,18 +160,18 @@ impl NetlinkSource {
             .and_then(|p| bytecode::compile(p, &bytecode::Machine(interfaces)));
         if sample.wants.listeners && (program.is_some() || states != StateSet::ALL) {
             let serving = StateSet::of(&[State::Listen, State::Unconn]);
-            self.dump(table, mask(serving), None, sample);
+            self.dump(table, mask(table, serving), None, sample);
             states = states.and(serving.not());
         }
-        self.dump(table, mask(states), program, sample);
+        self.dump(table, mask(table, states), program, sample);
         if sample.wants.auto_port {
-            self.ask_ports(table, mask(StateSet::ALL), begin, sample);
+            let ask = wire::Request::inet(family, protocol, 0, mask(table, StateSet::ALL));
+            self.ask_ports(ask, begin, sample);
         }
     }
 
     /// Asks again for the sockets whose port the kernel chose, and marks them: no attribute tells it.
-    fn ask_ports(&mut self, table: &DumpTable, states: u32, begin: usize, sample: &mut Sample) {
-        let mut ask = wire::Request::inet(table.family, table.protocol, 0, states);
+    fn ask_ports(&mut self, mut ask: wire::Request, begin: usize, sample: &mut Sample) {
         ask.filter(&bytecode::auto_port());
         let mut chosen: FxHashSet<u64> = FxHashSet::default();
         let asked = self.talk.dump(&ask, |message| {
@@ -139,6 +184,7 @@ impl NetlinkSource {
                     s.auto_port = Some(chosen.contains(&s.id.cookie));
                 }
             }
+            Err(e) if e.is_unsupported() => {}
             Err(e) => sample.faults.add(FaultKind::Failed, "who chose the local ports", e.to_string()),
         }
     }
@@ -148,17 +194,18 @@ impl NetlinkSource {
         if states == 0 {
             return;
         }
-        let mut ask = wire::Request::inet(table.family, table.protocol, sample.wants.attrs.0, states);
+        let mut ask = request(table, states, sample.wants.attrs);
         let mut filtered = program.is_some();
         if let Some(program) = program {
             ask.filter(&program);
         }
-        let (sockets, attrs) = (sample.sockets.len(), sample.attrs.len());
+        let (sockets, attrs, names) = (sample.sockets.len(), sample.attrs.len(), sample.names.len());
         for attempt in 0..=RETRIES {
             sample.sockets.truncate(sockets);
             sample.attrs.truncate(attrs);
+            sample.names.truncate(names);
             let last = attempt == RETRIES;
-            match self.talk.dump(&ask, |message| inet::decode(message, table.proto, sample)) {
+            match self.talk.dump(&ask, |message| decode(table, message, sample)) {
                 Ok(done) => {
                     let subject = format!("{} dump", table.name);
                     sample.faults.add_many(FaultKind::Malformed, &subject, "", done.malformed);
@@ -171,9 +218,15 @@ impl NetlinkSource {
                 // A kernel that does not know an operation, or a mark without the capability: read it all then.
                 Err(e) if filtered && e.is_refused() => {
                     filtered = false;
-                    ask = wire::Request::inet(table.family, table.protocol, sample.wants.attrs.0, states);
+                    ask = request(table, states, sample.wants.attrs);
                 }
                 Err(e) => {
+                    if let (true, Ask::Inet(family, _, Some(file))) = (e.is_unsupported(), table.ask) {
+                        let family = if family == AF_INET { Family::Inet } else { Family::Inet6 };
+                        let table = (file, table.proto, family);
+                        let seen = &mut FxHashSet::default();
+                        return super::proc::read_table(Path::new("/proc"), table, seen, sample);
+                    }
                     let kind = match e {
                         DumpError::Lost => FaultKind::Lost,
                         DumpError::Io(_) if e.is_unsupported() => FaultKind::Unsupported,
@@ -194,6 +247,37 @@ impl NetlinkSource {
             }
         }
         sample.sockets.truncate(at);
+    }
+}
+
+/// The states to ask for, as this table numbers them.
+fn mask(table: &DumpTable, states: StateSet) -> u32 {
+    match table.ask {
+        // Without states, or with those of TCP.
+        Ask::Netlink | Ask::Packet => u32::MAX,
+        Ask::Unix | Ask::Vsock => states.kernel_tcp_mask() | states.kernel_datagram_mask(),
+        _ if table.proto.has_tcp_states() => states.kernel_tcp_mask(),
+        _ => states.kernel_datagram_mask(),
+    }
+}
+
+fn request(table: &DumpTable, states: u32, attrs: AttrSet) -> wire::Request {
+    match table.ask {
+        Ask::Inet(family, protocol, _) => wire::Request::inet(family, protocol, attrs.0, states),
+        Ask::Unix => wire::Request::unix(states),
+        Ask::Netlink => wire::Request::netlink(),
+        Ask::Packet => wire::Request::packet(),
+        Ask::Vsock | Ask::Proc(..) => wire::Request::vsock(states),
+    }
+}
+
+fn decode(table: &DumpTable, message: &[u8], sample: &mut Sample) -> Result<(), dump::Malformed> {
+    match table.ask {
+        Ask::Inet(..) => inet::decode(message, table.proto, sample),
+        Ask::Unix => family::unix(message, sample),
+        Ask::Netlink => family::netlink(message, sample),
+        Ask::Packet => family::packet(message, sample),
+        Ask::Vsock | Ask::Proc(..) => family::vsock(message, sample),
     }
 }
 

@@ -21,13 +21,17 @@ use std::sync::Arc;
 const LINE_MAX: u64 = 64 * 1024;
 
 /// The tables: file below `net`, what it holds.
-const TABLES: [(&str, Proto, Family); 6] = [
+const TABLES: [(&str, Proto, Family); 10] = [
     ("tcp", Proto::Tcp, Family::Inet),
     ("tcp6", Proto::Tcp, Family::Inet6),
     ("udp", Proto::Udp, Family::Inet),
     ("udp6", Proto::Udp, Family::Inet6),
     ("udplite", Proto::UdpLite, Family::Inet),
     ("udplite6", Proto::UdpLite, Family::Inet6),
+    ("raw", Proto::Raw, Family::Inet),
+    ("raw6", Proto::Raw, Family::Inet6),
+    ("icmp", Proto::Icmp, Family::Inet),
+    ("icmp6", Proto::Icmp, Family::Inet6),
 ];
 
 /// The proc backend.
@@ -67,65 +71,70 @@ impl ProcSource {
             namespaces: Arc::from([here]),
         })
     }
+}
 
-    fn read(&self, table: (&str, Proto, Family), seen: &mut FxHashSet<u64>, sample: &mut Sample) {
-        let (name, proto, family) = table;
-        let path = self.root.join("net").join(name);
-        let failed = |e: &io::Error, faults: &mut Faults| {
-            let kind = match e.kind() {
-                io::ErrorKind::NotFound => FaultKind::Unsupported,
-                _ => FaultKind::Failed,
-            };
-            faults.add(kind, &format!("/proc/net/{name}"), e.to_string());
+/// Reads one table of `net` below this root. `seen` are the identities given out so far.
+pub(super) fn read_table(
+    root: &Path,
+    table: (&str, Proto, Family),
+    seen: &mut FxHashSet<u64>,
+    sample: &mut Sample,
+) {
+    let (name, proto, family) = table;
+    let path = root.join("net").join(name);
+    let failed = |e: &io::Error, faults: &mut Faults| {
+        let kind = match e.kind() {
+            io::ErrorKind::NotFound => FaultKind::Unsupported,
+            _ => FaultKind::Failed,
         };
-        let file = match File::open(&path) {
-            Ok(f) => f,
-            // Few kernels have UDP-Lite any more.
-            Err(e) if e.kind() == io::ErrorKind::NotFound && proto == Proto::UdpLite => return,
-            Err(e) => return failed(&e, &mut sample.faults),
-        };
-        // Who began a connection is told by the listeners.
-        let serving = StateSet::of(&[State::Listen, State::Unconn]);
-        let states =
-            if sample.wants.listeners { sample.wants.states.or(serving) } else { sample.wants.states };
-        let mut lines = BufReader::with_capacity(1 << 16, file);
-        let mut raw = Vec::new();
-        let mut first = true;
-        let mut malformed = 0;
-        loop {
-            raw.clear();
-            let mut limited = io::Read::take(&mut lines, LINE_MAX);
-            match limited.read_until(b'\n', &mut raw) {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(e) => {
-                    failed(&e, &mut sample.faults);
-                    break;
-                }
-            }
-            // Titles.
-            if std::mem::take(&mut first) {
-                continue;
-            }
-            let text = raw.strip_suffix(b"\n").unwrap_or(&raw);
-            match line::socket(text, proto, family) {
-                Ok(mut s) => {
-                    if !seen.insert(s.id.cookie) {
-                        s.id.cookie = line::cookie(&s, true);
-                        if !seen.insert(s.id.cookie) {
-                            // The same socket twice: the table moved on while it was read.
-                            continue;
-                        }
-                    }
-                    if states.has(s.state) {
-                        sample.sockets.push(s);
-                    }
-                }
-                Err(line::Malformed) => malformed += 1,
+        faults.add(kind, &format!("/proc/net/{name}"), e.to_string());
+    };
+    let file = match File::open(&path) {
+        Ok(f) => f,
+        // Few kernels have UDP-Lite any more.
+        Err(e) if e.kind() == io::ErrorKind::NotFound && proto == Proto::UdpLite => return,
+        Err(e) => return failed(&e, &mut sample.faults),
+    };
+    // Who began a connection is told by the listeners.
+    let serving = StateSet::of(&[State::Listen, State::Unconn]);
+    let states = if sample.wants.listeners { sample.wants.states.or(serving) } else { sample.wants.states };
+    let mut lines = BufReader::with_capacity(1 << 16, file);
+    let mut raw = Vec::new();
+    let mut first = true;
+    let mut malformed = 0;
+    loop {
+        raw.clear();
+        let mut limited = io::Read::take(&mut lines, LINE_MAX);
+        match limited.read_until(b'\n', &mut raw) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(e) => {
+                failed(&e, &mut sample.faults);
+                break;
             }
         }
-        sample.faults.add_many(FaultKind::Malformed, &format!("/proc/net/{name} lines"), "", malformed);
+        // Titles.
+        if std::mem::take(&mut first) {
+            continue;
+        }
+        let text = raw.strip_suffix(b"\n").unwrap_or(&raw);
+        match line::socket(text, proto, family) {
+            Ok(mut s) => {
+                if !seen.insert(s.id.cookie) {
+                    s.id.cookie = line::cookie(&s, true);
+                    if !seen.insert(s.id.cookie) {
+                        // The same socket twice: the table moved on while it was read.
+                        continue;
+                    }
+                }
+                if states.has(s.state) {
+                    sample.sockets.push(s);
+                }
+            }
+            Err(line::Malformed) => malformed += 1,
+        }
     }
+    sample.faults.add_many(FaultKind::Malformed, &format!("/proc/net/{name} lines"), "", malformed);
 }
 
 impl Source for ProcSource {
@@ -137,7 +146,7 @@ impl Source for ProcSource {
         sample.namespaces = Arc::clone(&self.namespaces);
         let mut seen = FxHashSet::default();
         for table in TABLES.into_iter().filter(|(_, p, _)| wants.protos.has(*p)) {
-            self.read(table, &mut seen, &mut sample);
+            read_table(&self.root, table, &mut seen, &mut sample);
         }
         self.procs.read(&mut sample);
         sample.took_us = stamp().boot_ns.saturating_sub(sample.at.boot_ns) / 1000;

@@ -46,8 +46,45 @@ pub mod inet {
     pub const PROC_DROPS: u16 = 0x3f01;
 }
 
+/// Ours, not the kernel's: the type of a socket that is not IP (`SOCK_STREAM` and so on, socket(2)), one byte.
+pub const KIND: u16 = 0x3f02;
+
+/// `PACKET_DIAG_*` attribute numbers (`include/uapi/linux/packet_diag.h`).
+pub mod packet {
+    /// `PACKET_DIAG_INFO`: `struct packet_diag_info`, the interface first.
+    pub const INFO: u16 = 0;
+    /// `PACKET_DIAG_RX_RING` and `PACKET_DIAG_TX_RING`: `struct packet_diag_ring`.
+    pub const RX_RING: u16 = 2;
+    /// See [`RX_RING`].
+    pub const TX_RING: u16 = 3;
+    /// `PACKET_DIAG_FANOUT`: `u32`, group in the low half, type in the high one.
+    pub const FANOUT: u16 = 4;
+    /// `PACKET_DIAG_UID`: `u32`.
+    pub const UID: u16 = 5;
+    /// `PACKET_DIAG_MEMINFO`: as [`super::inet::SKMEMINFO`].
+    pub const MEMINFO: u16 = 6;
+}
+
+/// `NETLINK_DIAG_*` attribute numbers (`include/uapi/linux/netlink_diag.h`).
+pub mod netlink {
+    /// `NETLINK_DIAG_MEMINFO`: as [`super::inet::SKMEMINFO`].
+    pub const MEMINFO: u16 = 0;
+    /// `NETLINK_DIAG_GROUPS`: bits of the multicast groups joined.
+    pub const GROUPS: u16 = 1;
+}
+
 /// `UNIX_DIAG_*` attribute numbers (`include/uapi/linux/unix_diag.h`).
 pub mod unix {
+    /// `UNIX_DIAG_NAME`: the address as bound.
+    pub const NAME: u16 = 0;
+    /// `UNIX_DIAG_PEER`: `u32`, inode of the far end.
+    pub const PEER: u16 = 2;
+    /// `UNIX_DIAG_ICONS`: `u32` each, inodes of connections not accepted yet.
+    pub const ICONS: u16 = 3;
+    /// `UNIX_DIAG_RQLEN`: `struct unix_diag_rqlen`.
+    pub const RQLEN: u16 = 4;
+    /// `UNIX_DIAG_UID`: `u32`.
+    pub const UID: u16 = 7;
     /// `UNIX_DIAG_MEMINFO`: as [`super::inet::SKMEMINFO`].
     pub const MEMINFO: u16 = 5;
     /// `UNIX_DIAG_SHUTDOWN`: one byte.
@@ -104,6 +141,8 @@ impl<'a> Attrs<'a> {
         let number = match self.family {
             Family::Inet | Family::Inet6 => inet::SKMEMINFO,
             Family::Unix => unix::MEMINFO,
+            Family::Packet => packet::MEMINFO,
+            Family::Netlink => netlink::MEMINFO,
             _ => return None,
         };
         self.get(number).map(SkMem)
@@ -155,6 +194,30 @@ impl<'a> Attrs<'a> {
         }
         let raw = self.get(inet::SOCKOPT)?;
         Some(u16::from_le_bytes([*raw.first()?, *raw.get(1).unwrap_or(&0)]))
+    }
+    /// The type of a socket (socket(2)): 1 stream, 2 datagram, 3 raw, 5 seqpacket.
+    pub fn kind(&self) -> Option<u8> {
+        self.u8(KIND)
+    }
+    /// Inode of a UNIX socket's far end.
+    pub fn unix_peer(&self) -> Option<u32> {
+        if self.family == Family::Unix { read_u32(self.get(unix::PEER)?, 0) } else { None }
+    }
+    /// Bits of the multicast groups that a netlink socket has joined, the first 64.
+    pub fn netlink_groups(&self) -> Option<u64> {
+        if self.family != Family::Netlink {
+            return None;
+        }
+        let raw = self.get(netlink::GROUPS)?;
+        Some(raw.iter().take(8).enumerate().fold(0, |all, (i, b)| all | u64::from(*b) << (8 * i)))
+    }
+    /// Fanout group and type of a packet socket.
+    pub fn packet_fanout(&self) -> Option<(u16, u16)> {
+        if self.family != Family::Packet {
+            return None;
+        }
+        let n = read_u32(self.get(packet::FANOUT)?, 0)?;
+        Some((n as u16, (n >> 16) as u16))
     }
     /// Which halves are shut down: bit 0 receive, bit 1 send.
     pub fn shutdown(&self) -> Option<u8> {

@@ -190,6 +190,23 @@ impl Filter {
         self.expr.as_ref().map_or(Needs::NONE, |e| of(e, self.table))
     }
 
+    /// Protocols that it names: they are read beside the usual ones.
+    pub fn protos(&self) -> ProtoSet {
+        fn of(e: &Expr) -> ProtoSet {
+            match e {
+                Expr::And(all) | Expr::Or(all) => all.iter().fold(ProtoSet::NONE, |s, e| s.or(of(e))),
+                Expr::Term(Term { field: Field::Column(c), .. }) if matches!(c.name, "proto" | "family") => {
+                    push::bounds(e).protos
+                }
+                _ => ProtoSet::NONE,
+            }
+        }
+        match &self.expr {
+            Some(e) if self.table.name == "list" => of(e),
+            _ => ProtoSet::NONE,
+        }
+    }
+
     /// What the reading of sockets may leave out. Of other tables than that of sockets, nothing.
     pub fn pushdown(&self) -> Pushdown {
         match &self.expr {

@@ -19,7 +19,8 @@ pub fn wants(
 ) -> Wants {
     let mut needs = columns.iter().fold(filter.needs(), |n, c| n.or(c.needs));
     needs = sort.iter().fold(needs, |n, k| n.or(k.column.needs));
-    let mut out = of(needs, protos);
+    // Those that the filter names are read beside the usual ones.
+    let mut out = of(needs, protos.or(filter.protos()));
     if table.name == "processes" {
         out.processes = true;
         out.owners = true;

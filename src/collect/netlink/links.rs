@@ -3,7 +3,7 @@
 use super::dump::{Conversation, DumpError, Malformed};
 use super::wire::Request;
 use crate::model::attr::read_u32;
-use crate::model::{Attrs, Family, FaultKind, Faults, Namespace, text};
+use crate::model::{Attrs, Family, FaultKind, Faults, Namespace, Sample, text};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +22,12 @@ pub(super) fn refresh(held: &mut Arc<[Namespace]>, faults: &mut Faults) {
     let first = self::inode("/proc/1/ns/net");
     let name = if first == 0 || first == inode { "host" } else { "here" };
     *held = Arc::from([Namespace { inode, name: name.into(), interfaces }]);
+}
+
+/// The name of an interface of the namespace read; its number where it has none.
+pub(super) fn name_of(sample: &Sample, index: u32) -> String {
+    let name = sample.namespaces.first().and_then(|n| n.interfaces.get(&index));
+    name.cloned().unwrap_or_else(|| format!("if{index}"))
 }
 
 fn inode(path: &str) -> u64 {

@@ -12,6 +12,8 @@ pub(super) const OVERRUN: u16 = 4;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 /// `INET_DIAG_REQ_BYTECODE`.
 const REQ_BYTECODE: u16 = 1;
+/// `INET_DIAG_REQ_PROTOCOL`.
+const REQ_PROTOCOL: u16 = 3;
 /// `RTM_GETLINK`.
 const RTM_GETLINK: u16 = 18;
 /// `NLM_F_REQUEST | NLM_F_DUMP`.
@@ -77,8 +79,9 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// For a table of `inet_diag`: address family, `IPPROTO_*`, attribute bits, state bits.
-    pub(super) fn inet(family: u8, protocol: u8, ext: u8, states: u32) -> Self {
+    /// For a table of `inet_diag`: address family, `IPPROTO_*`, attribute bits, state bits. A protocol beyond one
+    /// byte stands in an attribute of its own.
+    pub(super) fn inet(family: u8, protocol: u16, ext: u8, states: u32) -> Self {
         let id = SockId {
             sport: [0; 2],
             dport: [0; 2],
@@ -87,7 +90,13 @@ impl Request {
             iface: 0,
             cookie: [u32::MAX; 2],
         };
-        Self::new(SOCK_DIAG_BY_FAMILY, InetReq { family, protocol, ext, pad: 0, states, id }.as_bytes())
+        let short = protocol as u8;
+        let body = InetReq { family, protocol: short, ext, pad: 0, states, id };
+        let mut out = Self::new(SOCK_DIAG_BY_FAMILY, body.as_bytes());
+        if u16::from(short) != protocol {
+            out.attribute(REQ_PROTOCOL, &u32::from(protocol).to_ne_bytes());
+        }
+        out
     }
 
     /// For every interface: `RTM_GETLINK` with an empty `struct ifinfomsg`.
@@ -103,7 +112,41 @@ impl Request {
 
     /// Adds a program for the kernel to filter with (`INET_DIAG_REQ_BYTECODE`).
     pub(super) fn filter(&mut self, program: &[u8]) {
-        attr::push(&mut self.bytes, REQ_BYTECODE, program);
+        self.attribute(REQ_BYTECODE, program);
+    }
+
+    /// For every UNIX socket (`struct unix_diag_req`) in these states: name, peer, waiting connections, queues,
+    /// memory, user.
+    pub(super) fn unix(states: u32) -> Self {
+        Self::family(1, 0, Some(states), 1 | 4 | 8 | 16 | 32 | 64)
+    }
+
+    /// For every netlink socket (`struct netlink_diag_req`): memory and groups.
+    pub(super) fn netlink() -> Self {
+        Self::family(16, u8::MAX, None, 1 | 2)
+    }
+
+    /// For every packet socket (`struct packet_diag_req`): all but its multicast list and its filter.
+    pub(super) fn packet() -> Self {
+        Self::family(17, 0, None, 1 | 4 | 8 | 16)
+    }
+
+    /// For every vsock socket (`struct vsock_diag_req`) in these states.
+    pub(super) fn vsock(states: u32) -> Self {
+        Self::family(40, 0, Some(states), 0)
+    }
+
+    /// The form that these have in common: family, protocol, states where there are any, inode, what to show, cookie.
+    fn family(family: u8, protocol: u8, states: Option<u32>, show: u32) -> Self {
+        let mut body = vec![family, protocol, 0, 0];
+        for word in states.into_iter().chain([0, show, u32::MAX, u32::MAX]) {
+            body.extend(word.to_ne_bytes());
+        }
+        Self::new(SOCK_DIAG_BY_FAMILY, &body)
+    }
+
+    fn attribute(&mut self, number: u16, payload: &[u8]) {
+        attr::push(&mut self.bytes, number, payload);
         let len = self.bytes.len() as u32;
         self.bytes[..4].copy_from_slice(&len.to_ne_bytes());
     }

@@ -2,7 +2,9 @@
 
 use super::tcp;
 use crate::model::snapshot::Direction;
-use crate::model::{AttrSet, Backend, Family, Missing, Owner, SkMem, Snapshot, Socket, State, TimerKind};
+use crate::model::{
+    AttrSet, Backend, Family, Missing, Owner, Proto, SkMem, Snapshot, Socket, State, TimerKind,
+};
 use crate::query::{Column, Kind, Needs, Table, Value};
 
 const SKMEM: Needs = Needs::attrs(AttrSet::SKMEM);
@@ -196,6 +198,18 @@ fn state_age<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
     if older && secs < 1.0 { Value::Missing(Missing::NotReported) } else { Value::from(secs) }
 }
 
+/// The type, where the kernel tells it or the protocol has only one.
+fn kind(snap: &Snapshot, row: usize) -> Value<'_> {
+    match (snap.attrs(row).kind(), snap.socket(row).proto) {
+        (Some(1), _) | (None, Proto::Tcp | Proto::Mptcp) => Value::text("stream"),
+        (Some(2), _) | (None, Proto::Udp | Proto::UdpLite | Proto::Icmp) => Value::text("dgram"),
+        (Some(3), _) | (None, Proto::Raw) => Value::text("raw"),
+        (Some(5), _) => Value::text("seqpacket"),
+        (Some(n), _) => Value::from(n.to_string()),
+        (None, _) => opt(None::<u32>),
+    }
+}
+
 /// A queue, as far as the backend tells: `/proc/net` knows no limit of an accept queue, `netstat2` knows none.
 fn queue<'a>(snap: &Snapshot, n: u32, in_proc: bool) -> Value<'a> {
     match snap.sample.backend.backend {
@@ -226,10 +240,10 @@ fn skmem<'a>(snap: &'a Snapshot, row: usize, get: fn(&SkMem<'a>) -> Option<u32>)
 
 fn service(snap: &Snapshot, row: usize) -> Value<'_> {
     let s = snap.socket(row);
-    if !is_ip(s) || matches!(s.proto, crate::model::Proto::Raw | crate::model::Proto::Icmp) {
+    if !is_ip(s) || matches!(s.proto, Proto::Raw | Proto::Icmp) {
         return na();
     }
-    let name = |port| snap.sample.services.name(port, s.proto == crate::model::Proto::Udp);
+    let name = |port| snap.sample.services.name(port, s.proto == Proto::Udp);
     let served = s.serves() || snap.facts[row].direction == Direction::In;
     let (a, b) = if served { (s.local.port, 0) } else { (s.remote.port, s.local.port) };
     Value::from_opt(name(a).or_else(|| name(b)), Missing::NotApplicable)
@@ -475,6 +489,18 @@ const BEFORE: &[Column] = &[
     Column::new("auto_port", "AUTO PORT", Kind::Bool, 61, |s, r| opt(s.socket(r).auto_port),
         "Whether the kernel chose the local port, and not the program by bind().")
         .needs(Needs::AUTO_PORT),
+    Column::new("type", "TYPE", Kind::Text, 57, kind,
+        "Type of the socket (socket(2)): stream, dgram, seqpacket, raw.")
+        .called(&["socktype"]).wide(4, 6, 10),
+    Column::new("peer_inode", "PEER INODE", Kind::Id, 63,
+        |s, r| s.attrs(r).unix_peer().map_or_else(na, Value::from),
+        "Inode of the far end of a UNIX socket."),
+    Column::new("groups", "GROUPS", Kind::Hex, 63,
+        |s, r| s.attrs(r).netlink_groups().map_or_else(na, Value::from),
+        "Multicast groups that a netlink socket has joined, one bit each."),
+    Column::new("fanout", "FANOUT", Kind::Id, 63,
+        |s, r| s.attrs(r).packet_fanout().map_or_else(na, |(group, _)| Value::from(u32::from(group))),
+        "Fanout group of a packet socket."),
     Column::new("mark", "MARK", Kind::Hex, 59, |s, r| opt(s.attrs(r).mark()),
         "Firewall mark of the socket; the kernel tells it only to administrators.")
         .called(&["fwmark"]),

@@ -1,0 +1,241 @@
+//! Sockets that are not IP: UNIX, netlink, packet and vsock (`net/unix/diag.c`, `net/netlink/diag.c`,
+//! `net/packet/diag.c`, `net/vmw_vsock/diag.c`).
+
+use super::dump::Malformed;
+use super::links;
+use crate::model::attr::{self, read_u32};
+use crate::model::{Attrs, Family, Proto, Sample, Socket, SocketId, State, text};
+use rustc_hash::FxHashMap;
+use zerocopy::{FromBytes, Immutable, KnownLayout};
+
+/// `struct unix_diag_msg`.
+#[derive(Clone, Copy, Debug, FromBytes, KnownLayout, Immutable)]
+#[repr(C)]
+struct UnixMsg {
+    family: u8,
+    kind: u8,
+    state: u8,
+    pad: u8,
+    inode: u32,
+    cookie: [u32; 2],
+}
+
+/// `struct netlink_diag_msg`.
+#[derive(Clone, Copy, Debug, FromBytes, KnownLayout, Immutable)]
+#[repr(C)]
+struct NetlinkMsg {
+    family: u8,
+    kind: u8,
+    protocol: u8,
+    state: u8,
+    port: u32,
+    dst_port: u32,
+    dst_group: u32,
+    inode: u32,
+    cookie: [u32; 2],
+}
+
+/// `struct packet_diag_msg`.
+#[derive(Clone, Copy, Debug, FromBytes, KnownLayout, Immutable)]
+#[repr(C)]
+struct PacketMsg {
+    family: u8,
+    kind: u8,
+    number: u16,
+    inode: u32,
+    cookie: [u32; 2],
+}
+
+/// `struct vsock_diag_msg`.
+#[derive(Clone, Copy, Debug, FromBytes, KnownLayout, Immutable)]
+#[repr(C)]
+struct VsockMsg {
+    family: u8,
+    kind: u8,
+    state: u8,
+    shutdown: u8,
+    src_cid: u32,
+    src_port: u32,
+    dst_cid: u32,
+    dst_port: u32,
+    inode: u32,
+    cookie: [u32; 2],
+}
+
+fn id(cookie: [u32; 2]) -> SocketId {
+    SocketId { netns: 0, cookie: u64::from(cookie[0]) | u64::from(cookie[1]) << 32 }
+}
+
+/// Puts a name into the sample; its index, 0 for an empty one.
+fn name(sample: &mut Sample, name: String) -> u32 {
+    if name.is_empty() {
+        return 0;
+    }
+    sample.names.push(name.into());
+    sample.names.len() as u32 - 1
+}
+
+/// Keeps the attributes, and the type of the socket (`SOCK_STREAM` and so on) as one more.
+fn finish(sample: &mut Sample, mut s: Socket, kind: u8, attrs: &[u8]) -> Result<(), Malformed> {
+    let mut walk = Attrs::new(attrs, s.family).iter();
+    while walk.next().is_some() {}
+    let whole = &attrs[..attrs.len() - walk.leftover()];
+    s.attr_at = u32::try_from(sample.attrs.len()).map_err(|_| Malformed)?;
+    sample.attrs.extend_from_slice(whole);
+    attr::push(&mut sample.attrs, attr::KIND, &[kind]);
+    s.attr_len = u16::try_from(sample.attrs.len() - s.attr_at as usize).map_err(|_| Malformed)?;
+    sample.sockets.push(s);
+    if walk.leftover() > 0 { Err(Malformed) } else { Ok(()) }
+}
+
+/// Kernel numbers of states as UNIX and vsock sockets use them.
+fn state(n: u8) -> State {
+    match n {
+        7 => State::Unconn,
+        n => State::from_kernel_tcp(n).unwrap_or(State::Unconn),
+    }
+}
+
+/// Adds a UNIX socket. A path stands as it is; the zero bytes of an abstract name are shown as `@`, as `ss` does.
+pub(super) fn unix(message: &[u8], sample: &mut Sample) -> Result<(), Malformed> {
+    let (m, rest) = UnixMsg::read_from_prefix(message).map_err(|_| Malformed)?;
+    let attrs = Attrs::new(rest, Family::Unix);
+    let mut s = Socket::new(id(m.cookie), Family::Unix, Proto::Unix, state(m.state));
+    s.inode = u64::from(m.inode);
+    if let Some(raw) = attrs.get(attr::unix::NAME) {
+        let shown = if raw.first() == Some(&0) {
+            let bytes: Vec<u8> = raw.iter().map(|b| if *b == 0 { b'@' } else { *b }).collect();
+            text::from_bytes(&bytes).into_owned()
+        } else {
+            let end = raw.iter().position(|b| *b == 0).unwrap_or(raw.len());
+            text::from_bytes(&raw[..end]).into_owned()
+        };
+        s.local_name = name(sample, shown);
+    }
+    if let Some(queues) = attrs.get(attr::unix::RQLEN) {
+        s.recv_q = read_u32(queues, 0).unwrap_or(0);
+        s.send_q = read_u32(queues, 4).unwrap_or(0);
+    }
+    s.uid = attrs.get(attr::unix::UID).and_then(|b| read_u32(b, 0)).unwrap_or(0);
+    finish(sample, s, m.kind, rest)
+}
+
+/// Names the far ends of the UNIX sockets from `begin` on: what their peers are bound to.
+pub(super) fn join_unix(sample: &mut Sample, begin: usize) {
+    let named: FxHashMap<u64, u32> = sample.sockets[begin..]
+        .iter()
+        .filter(|s| s.local_name != 0)
+        .map(|s| (s.inode, s.local_name))
+        .collect();
+    for i in begin..sample.sockets.len() {
+        let peer = sample.attrs_of(&sample.sockets[i]).unix_peer();
+        if let Some(name) = peer.and_then(|p| named.get(&u64::from(p))) {
+            sample.sockets[i].remote_name = *name;
+        }
+    }
+}
+
+/// Names of netlink protocols (`include/uapi/linux/netlink.h`), by number, as `ss` says them.
+const PROTOCOLS: [&str; 23] = [
+    "rtnl",
+    "unused",
+    "userspace",
+    "fw",
+    "tcpdiag",
+    "nflog",
+    "xfrm",
+    "selinux",
+    "iscsi",
+    "audit",
+    "fiblookup",
+    "connector",
+    "nft",
+    "ip6_fw",
+    "dec-rt",
+    "uevent",
+    "genl",
+    "17",
+    "scsi-trans",
+    "ecryptfs",
+    "rdma",
+    "crypto",
+    "smc",
+];
+
+/// Adds a netlink socket: its name is its protocol and port id.
+pub(super) fn netlink(message: &[u8], sample: &mut Sample) -> Result<(), Malformed> {
+    let (m, rest) = NetlinkMsg::read_from_prefix(message).map_err(|_| Malformed)?;
+    let connected = m.dst_port != 0 || m.dst_group != 0;
+    let mut s = Socket::new(
+        id(m.cookie),
+        Family::Netlink,
+        Proto::Netlink,
+        if connected { State::Established } else { State::Unconn },
+    );
+    s.inode = u64::from(m.inode);
+    let attrs = Attrs::new(rest, Family::Netlink);
+    if let Some(mem) = attrs.skmem() {
+        s.recv_q = mem.rmem_alloc().unwrap_or(0);
+        s.send_q = mem.wmem_alloc().unwrap_or(0);
+    }
+    let protocol =
+        PROTOCOLS.get(usize::from(m.protocol)).map_or_else(|| m.protocol.to_string(), |p| (*p).to_owned());
+    s.local_name = name(
+        sample,
+        format!("{protocol}:{}", if m.port == 0 { "kernel".to_owned() } else { m.port.to_string() }),
+    );
+    if connected {
+        s.remote_name = name(sample, format!("{protocol}:{}", m.dst_port));
+    }
+    finish(sample, s, m.kind, rest)
+}
+
+/// Names of link-layer protocols (`include/uapi/linux/if_ether.h`) that packet sockets usually listen to.
+fn ether(number: u16) -> String {
+    match number {
+        0 => "-".to_owned(),
+        3 => "*".to_owned(),
+        0x0800 => "ip".to_owned(),
+        0x0806 => "arp".to_owned(),
+        0x86dd => "ipv6".to_owned(),
+        0x888e => "eapol".to_owned(),
+        0x88cc => "lldp".to_owned(),
+        n => format!("[0x{n:04x}]"),
+    }
+}
+
+/// Adds a packet socket: its name is its protocol and interface.
+pub(super) fn packet(message: &[u8], sample: &mut Sample) -> Result<(), Malformed> {
+    let (m, rest) = PacketMsg::read_from_prefix(message).map_err(|_| Malformed)?;
+    let attrs = Attrs::new(rest, Family::Packet);
+    let mut s = Socket::new(id(m.cookie), Family::Packet, Proto::Packet, State::Unconn);
+    s.inode = u64::from(m.inode);
+    s.iface = attrs.get(attr::packet::INFO).and_then(|b| read_u32(b, 0)).unwrap_or(0);
+    s.uid = attrs.get(attr::packet::UID).and_then(|b| read_u32(b, 0)).unwrap_or(0);
+    if let Some(mem) = attrs.skmem() {
+        s.recv_q = mem.rmem_alloc().unwrap_or(0);
+        s.send_q = mem.wmem_alloc().unwrap_or(0);
+    }
+    let on = match s.iface {
+        0 => "*".to_owned(),
+        i => links::name_of(sample, i),
+    };
+    s.local_name = name(sample, format!("{}:{on}", ether(m.number)));
+    finish(sample, s, m.kind, rest)
+}
+
+/// Adds a vsock socket: its ends are context ids and ports.
+pub(super) fn vsock(message: &[u8], sample: &mut Sample) -> Result<(), Malformed> {
+    let (m, rest) = VsockMsg::read_from_prefix(message).map_err(|_| Malformed)?;
+    let end = |cid: u32, port: u32| {
+        let part = |n: u32| if n == u32::MAX { "*".to_owned() } else { n.to_string() };
+        format!("{}:{}", part(cid), part(port))
+    };
+    let mut s = Socket::new(id(m.cookie), Family::Vsock, Proto::Vsock, state(m.state));
+    s.inode = u64::from(m.inode);
+    s.local_name = name(sample, end(m.src_cid, m.src_port));
+    if s.state == State::Established {
+        s.remote_name = name(sample, end(m.dst_cid, m.dst_port));
+    }
+    finish(sample, s, m.kind, rest)
+}
