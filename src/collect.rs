@@ -4,6 +4,7 @@
 //! what leaves nothing to show.
 
 mod cgroups;
+mod made_up;
 pub mod netlink;
 pub mod portable;
 pub mod proc;
@@ -32,27 +33,37 @@ pub enum Choice {
 /// Opens a backend. Over a captured tree that is the one of `/proc/net`; of the others the best that answers, with the
 /// reasons of those that did not.
 pub fn open(choice: Choice, proc_root: Option<&Path>) -> Result<Box<dyn Source>, CollectError> {
+    let live = Path::new("/proc");
     let asked = || "asked for".to_owned();
     if let Some(root) = proc_root {
-        return Ok(Box::new(proc::ProcSource::new(root, "a captured tree".to_owned())?));
+        let why = if root == live { asked() } else { "a captured tree".to_owned() };
+        return Ok(Box::new(proc::ProcSource::new(root, why)?));
     }
-    let live = Path::new("/proc");
     match choice {
         Choice::Netlink => Ok(Box::new(netlink::NetlinkSource::new(asked())?)),
         Choice::Proc => Ok(Box::new(proc::ProcSource::new(live, asked())?)),
         Choice::Portable => Ok(Box::new(portable::PortableSource::new(asked())?)),
-        Choice::Auto => {
-            let first = match netlink::NetlinkSource::new("sock_diag answers".to_owned()) {
-                Ok(source) => return Ok(Box::new(source)),
-                Err(e) => e.to_string(),
-            };
-            let second = match proc::ProcSource::new(live, first.clone()) {
-                Ok(source) => return Ok(Box::new(source)),
-                Err(e) => format!("{first}; {e}"),
-            };
-            Ok(Box::new(portable::PortableSource::new(second)?))
+        Choice::Auto => first_of(&[
+            &|_| Ok(Box::new(netlink::NetlinkSource::new("sock_diag answers".to_owned())?)),
+            &|why| Ok(Box::new(proc::ProcSource::new(live, why)?)),
+            &|why| Ok(Box::new(portable::PortableSource::new(why)?)),
+        ]),
+    }
+}
+
+/// Opens a backend; it is told why those before it did not open.
+type Opener<'a> = &'a dyn Fn(String) -> Result<Box<dyn Source>, CollectError>;
+
+/// The first that opens. Where none does, the error says why of each.
+fn first_of(openers: &[Opener<'_>]) -> Result<Box<dyn Source>, CollectError> {
+    let mut why: Vec<String> = Vec::new();
+    for open in openers {
+        match open(why.join("; ")) {
+            Ok(source) => return Ok(source),
+            Err(e) => why.push(e.to_string()),
         }
     }
+    Err(CollectError::Unavailable { backend: "every backend", why: why.join("; ") })
 }
 
 /// The present moment.
@@ -110,5 +121,41 @@ impl CollectError {
     /// An input or output error with its operation and subject.
     pub fn io(operation: &'static str, subject: impl Into<String>, source: impl Into<io::Error>) -> Self {
         Self::Io { operation, subject: subject.into(), source: source.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken(subject: &str) -> CollectError {
+        CollectError::io("open", subject, io::ErrorKind::PermissionDenied)
+    }
+
+    #[test]
+    fn a_backend_is_told_why_not_a_better_one() {
+        let told = std::cell::RefCell::new(String::new());
+        let third = |why: String| {
+            told.replace(why);
+            Err(broken("three"))
+        };
+        let all: [Opener<'_>; 3] = [&|_| Err(broken("one")), &|_| Err(broken("two")), &third];
+        let e = first_of(&all).err().map(|e| e.to_string()).unwrap();
+        assert_eq!(*told.borrow(), "open one: permission denied; open two: permission denied");
+        assert_eq!(
+            e,
+            "every backend: open one: permission denied; open two: permission denied; open three: permission denied"
+        );
+    }
+
+    #[test]
+    fn each_says_what_it_is_and_why() {
+        let of = |choice, root| {
+            let s = open(choice, root).unwrap().sample(&Wants::default()).unwrap();
+            (s.backend.backend.name(), s.backend.why.clone())
+        };
+        assert_eq!(of(Choice::Proc, None), ("proc", "asked for".to_owned()));
+        assert_eq!(of(Choice::Auto, Some(Path::new("/proc/"))), ("proc", "asked for".to_owned()));
+        assert_eq!(of(Choice::Portable, None), ("portable", "asked for".to_owned()));
     }
 }

@@ -13,6 +13,7 @@ mod links;
 mod wire;
 
 use super::cgroups::Cgroups;
+use super::made_up::Identities;
 use super::procs::Procs;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
@@ -140,7 +141,7 @@ impl NetlinkSource {
                 super::proc::read_table(
                     Path::new("/proc"),
                     (file, table.proto, family),
-                    &mut FxHashSet::default(),
+                    &mut Identities::default(),
                     sample,
                 );
             } else {
@@ -224,8 +225,8 @@ impl NetlinkSource {
                     if let (true, Ask::Inet(family, _, Some(file))) = (e.is_unsupported(), table.ask) {
                         let family = if family == AF_INET { Family::Inet } else { Family::Inet6 };
                         let table = (file, table.proto, family);
-                        let seen = &mut FxHashSet::default();
-                        return super::proc::read_table(Path::new("/proc"), table, seen, sample);
+                        let ids = &mut Identities::default();
+                        return super::proc::read_table(Path::new("/proc"), table, ids, sample);
                     }
                     let kind = match e {
                         DumpError::Lost => FaultKind::Lost,

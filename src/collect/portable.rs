@@ -1,7 +1,9 @@
 //! The crates `netstat2` and `sysinfo`: where neither `sock_diag` nor `/proc/net` answers.
 //!
-//! The poorest of the backends: no queues, no timers, no attributes, no descriptor numbers.
+//! The poorest of the backends: no queues, no timers, no attributes, no descriptor numbers, and of a datagram socket
+//! not whom it is connected to.
 
+use super::made_up::Identities;
 use super::procs::users::Users;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
@@ -9,9 +11,8 @@ use crate::model::{
     Process, Proto, Sample, Socket, SocketId, State, Wants, text,
 };
 use netstat2::{AddressFamilyFlags, ProtocolFlags, ProtocolSocketInfo, SocketInfo, TcpState};
-use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
+use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
-use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -32,7 +33,7 @@ pub struct PortableSource {
 impl PortableSource {
     /// `why` is said beside the backend's name.
     pub fn new(why: String) -> Result<Self, CollectError> {
-        sockets()?;
+        sockets(false)?;
         let no_processes = |e: sysinfo::Error| CollectError::Unavailable {
             backend: "portable",
             why: format!("processes: {e}"),
@@ -47,11 +48,13 @@ impl PortableSource {
         })
     }
 
+    /// Fills in the processes; gives the row of each by its id.
     fn processes(&mut self, sample: &mut Sample) -> FxHashMap<u32, u32> {
         let what = ProcessRefreshKind::nothing()
             .without_tasks()
-            .with_user(UpdateKind::OnlyIfNotSet)
-            .with_cmd(UpdateKind::OnlyIfNotSet);
+            .with_user(UpdateKind::Always)
+            // A program that is replaced by another keeps its pid.
+            .with_cmd(UpdateKind::Always);
         self.system.refresh_processes_specifics(ProcessesToUpdate::All, true, what);
         let mut all: Vec<_> = self
             .system
@@ -63,6 +66,7 @@ impl PortableSource {
         let mut rows = FxHashMap::default();
         for p in all {
             let cmd: Vec<_> = p.cmd().iter().map(|a| text::from_bytes(a.as_bytes())).collect();
+            let fds = if sample.wants.processes { usage(p) } else { Err(Missing::NotRead) };
             rows.insert(p.pid().as_u32(), sample.processes.len() as u32);
             sample.processes.push(Process {
                 info: Arc::new(ProcInfo {
@@ -74,29 +78,35 @@ impl PortableSource {
                     uid: p.effective_user_id().or(p.user_id()).map_or(0, |u| **u),
                     cgroup: None,
                 }),
-                fds: match p.open_files() {
-                    Some(n) => Ok(FdUsage {
-                        open: n as u32,
-                        soft: p.open_files_limit().map(|n| n as u64),
-                        hard: None,
-                        kinds: None,
-                        kinds_at_ns: 0,
-                    }),
-                    None => Err(Missing::NotPermitted),
-                },
-                fds_hidden: p.open_files().is_none().then_some(Missing::NotPermitted),
+                fds_hidden: (fds == Err(Missing::NotPermitted)).then_some(Missing::NotPermitted),
+                fds,
             });
         }
         rows
     }
 }
 
-/// Everything there is.
-fn sockets() -> Result<Vec<Result<SocketInfo, netstat2::error::Error>>, CollectError> {
+/// Descriptors of a process.
+fn usage(p: &sysinfo::Process) -> Result<FdUsage, Missing> {
+    Ok(FdUsage {
+        open: p.open_files().ok_or(Missing::NotPermitted)? as u32,
+        soft: p.open_files_limit().map(|n| n as u64),
+        hard: None,
+        kinds: None,
+        kinds_at_ns: 0,
+    })
+}
+
+/// Every socket there is, `with_pids` or without.
+fn sockets(with_pids: bool) -> Result<Vec<Result<SocketInfo, netstat2::error::Error>>, CollectError> {
     let families = AddressFamilyFlags::IPV4 | AddressFamilyFlags::IPV6;
-    netstat2::iterate_sockets_info(families, ProtocolFlags::TCP | ProtocolFlags::UDP)
-        .map(Iterator::collect)
-        .map_err(|e| CollectError::Unavailable { backend: "portable", why: e.to_string() })
+    let protocols = ProtocolFlags::TCP | ProtocolFlags::UDP;
+    let all = if with_pids {
+        netstat2::iterate_sockets_info(families, protocols).map(Iterator::collect)
+    } else {
+        netstat2::iterate_sockets_info_without_pids(families, protocols).map(Iterator::collect)
+    };
+    all.map_err(|e| CollectError::Unavailable { backend: "portable", why: e.to_string() })
 }
 
 fn state(s: TcpState) -> State {
@@ -150,11 +160,19 @@ impl Source for PortableSource {
             Sample::empty(stamp(), Arc::clone(&self.host), Arc::clone(&self.info), wants.clone());
         sample.wants.prefilter = None;
         sample.namespaces = Arc::clone(&self.namespaces);
+        // Looking for the holders of sockets panics where there is no /proc.
+        let mut with_pids = wants.owners;
+        if let Err(e) = std::fs::read_dir("/proc") {
+            with_pids = false;
+            sample.faults.add(FaultKind::Failed, "list of processes", e.to_string());
+        }
+        let found = sockets(with_pids)?;
+        // After the sockets, so that their holders are in it.
         let rows =
             if wants.processes || wants.owners { self.processes(&mut sample) } else { FxHashMap::default() };
-        let mut seen = FxHashSet::default();
+        let mut ids = Identities::default();
         let mut owners = Vec::new();
-        for (nth, row) in sockets()?.into_iter().enumerate() {
+        for row in found {
             let info = match row {
                 Ok(info) => info,
                 Err(e) => {
@@ -163,16 +181,10 @@ impl Source for PortableSource {
                 }
             };
             let mut s = socket(&info);
-            if s.inode == 0 && !info.associated_pids.is_empty() {
-                s.inode = SocketId::MADE_UP | nth as u64;
-            }
-            let mut h = FxHasher::default();
-            (s.proto as u8, s.local, s.remote, s.inode).hash(&mut h);
-            s.id.cookie = h.finish() | SocketId::MADE_UP;
-            while !seen.insert(s.id.cookie) {
-                s.id.cookie = s.id.cookie.wrapping_add(1) | SocketId::MADE_UP;
-            }
-            if !wants.protos.has(s.proto) || !(wants.states.has(s.state) || wants.listeners && s.serves()) {
+            if !ids.give(&mut s)
+                || !wants.protos.has(s.proto)
+                || !(wants.states.has(s.state) || wants.listeners && s.serves())
+            {
                 continue;
             }
             for process in info.associated_pids.iter().filter_map(|pid| rows.get(pid)) {
@@ -194,12 +206,14 @@ impl Source for PortableSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{ProtoSet, StateSet};
 
     #[test]
     fn our_own_listener_is_there() {
         let l = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = l.local_addr().unwrap().port();
         let mut source = PortableSource::new("asked for".into()).unwrap();
+        let mut ids = Vec::new();
         for _ in 0..2 {
             let s = source.sample(&Wants::default()).unwrap();
             let row = s.sockets.iter().find(|s| s.local.port == port && s.state == State::Listen).unwrap();
@@ -207,6 +221,30 @@ mod tests {
             let p = &s.processes[owner.process as usize];
             assert_eq!((p.info.pid, owner.fd()), (std::process::id(), None));
             assert!(p.fds.unwrap().open > 2);
+            let me = std::fs::read_to_string("/proc/self/comm").unwrap();
+            assert_eq!(&*p.info.comm, me.trim_end());
+            ids.push(row.id);
         }
+        assert_eq!(ids[0], ids[1], "the same socket in both polls");
+        assert_eq!(ids[0].kernel_cookie(), None);
+    }
+
+    #[test]
+    fn what_is_not_wanted_is_not_there() {
+        let _tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let udp = std::net::UdpSocket::bind("[::1]:0").unwrap();
+        let port = udp.local_addr().unwrap().port();
+        let wants = Wants {
+            protos: ProtoSet::NONE.with(Proto::Udp),
+            states: StateSet::of(&[State::Unconn]),
+            owners: false,
+            processes: false,
+            ..Wants::default()
+        };
+        let s = PortableSource::new("asked for".into()).unwrap().sample(&wants).unwrap();
+        assert!(s.sockets.iter().all(|s| s.proto == Proto::Udp && s.state == State::Unconn));
+        let row = s.sockets.iter().find(|s| s.local.port == port).unwrap();
+        assert_eq!((row.family, row.remote), (Family::Inet6, Endpoint::new(Addr::ANY6, 0)));
+        assert!(s.owners.is_empty() && s.processes.is_empty());
     }
 }

@@ -5,20 +5,18 @@
 
 mod line;
 
+use super::made_up::Identities;
 use super::procs::Procs;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
-    Backend, BackendInfo, Family, FaultKind, Faults, Namespace, Proto, Sample, State, StateSet, Wants,
+    Backend, BackendInfo, Family, FaultKind, Faults, Namespace, Proto, Sample, Stamp, State, StateSet, Wants,
+    text,
 };
-use rustc_hash::FxHashSet;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Most bytes of one line that are kept in memory.
-const LINE_MAX: u64 = 64 * 1024;
 
 /// The tables: file below `net`, what it holds.
 const TABLES: [(&str, Proto, Family); 10] = [
@@ -42,6 +40,8 @@ pub struct ProcSource {
     host: Arc<str>,
     info: Arc<BackendInfo>,
     namespaces: Arc<[Namespace]>,
+    /// From this machine's time since boot to that of the tree, wrapping.
+    ahead_ns: u64,
 }
 
 impl ProcSource {
@@ -56,11 +56,7 @@ impl ProcSource {
             return Err(CollectError::io("open", net.join("tcp").display().to_string(), e));
         }
         let live = root == Path::new("/proc");
-        let captured = || fs::read_to_string(root.join("sys/kernel/hostname")).ok();
-        let host = match captured().filter(|_| !live) {
-            Some(name) => crate::model::text::escape(name.trim()).into(),
-            None => host(),
-        };
+        let host = if live { host() } else { host_of(root) };
         let name = if live { "host" } else { "captured" };
         let here = Namespace { inode: 0, name: name.into(), interfaces: BTreeMap::new() };
         Ok(Self {
@@ -69,15 +65,16 @@ impl ProcSource {
             host,
             info: Arc::new(BackendInfo { backend: Backend::Proc, why }),
             namespaces: Arc::from([here]),
+            ahead_ns: if live { 0 } else { ahead(root) },
         })
     }
 }
 
-/// Reads one table of `net` below this root. `seen` are the identities given out so far.
+/// Reads one table of `net` below this root. `ids` are the identities given out so far.
 pub(super) fn read_table(
     root: &Path,
     table: (&str, Proto, Family),
-    seen: &mut FxHashSet<u64>,
+    ids: &mut Identities,
     sample: &mut Sample,
 ) {
     let (name, proto, family) = table;
@@ -98,58 +95,83 @@ pub(super) fn read_table(
     // Who began a connection is told by the listeners.
     let serving = StateSet::of(&[State::Listen, State::Unconn]);
     let states = if sample.wants.listeners { sample.wants.states.or(serving) } else { sample.wants.states };
+    let subject = format!("/proc/net/{name} lines");
     let mut lines = BufReader::with_capacity(1 << 16, file);
     let mut raw = Vec::new();
-    let mut first = true;
-    let mut malformed = 0;
-    loop {
-        raw.clear();
-        let mut limited = io::Read::take(&mut lines, LINE_MAX);
-        match limited.read_until(b'\n', &mut raw) {
-            Ok(0) => break,
-            Ok(_) => {}
+    for nth in 1u64.. {
+        match next_line(&mut lines, &mut raw) {
+            Ok(true) => {}
+            Ok(false) => break,
             Err(e) => {
                 failed(&e, &mut sample.faults);
                 break;
             }
         }
-        // Titles.
-        if std::mem::take(&mut first) {
+        if nth == 1 && line::is_title(&raw) {
             continue;
         }
-        let text = raw.strip_suffix(b"\n").unwrap_or(&raw);
-        match line::socket(text, proto, family) {
+        match line::socket(&raw, proto, family) {
             Ok(mut s) => {
-                if !seen.insert(s.id.cookie) {
-                    s.id.cookie = line::cookie(&s, true);
-                    if !seen.insert(s.id.cookie) {
-                        // The same socket twice: the table moved on while it was read.
-                        continue;
-                    }
-                }
-                if states.has(s.state) {
+                if ids.give(&mut s) && states.has(s.state) {
                     sample.sockets.push(s);
                 }
             }
-            Err(line::Malformed) => malformed += 1,
+            Err(line::Malformed) => {
+                sample.faults.add(FaultKind::Malformed, &subject, format!("first at line {nth}"));
+            }
         }
     }
-    sample.faults.add_many(FaultKind::Malformed, &format!("/proc/net/{name} lines"), "", malformed);
+}
+
+/// Name of the machine a tree was captured on; the tree's own where that is not in it.
+fn host_of(root: &Path) -> Arc<str> {
+    let name = fs::read_to_string(root.join("sys/kernel/hostname")).unwrap_or_default();
+    match name.trim() {
+        "" => text::escape(&root.to_string_lossy()).into(),
+        name => text::escape(name).into(),
+    }
+}
+
+/// Since boot, a tree was captured when its `uptime` says, and goes on from there; without, it shares this machine's clock.
+fn ahead(root: &Path) -> u64 {
+    let text = fs::read_to_string(root.join("uptime")).unwrap_or_default();
+    let secs = text.split_ascii_whitespace().next().and_then(|w| w.parse::<f64>().ok());
+    match secs.filter(|s| *s >= 0.0) {
+        Some(secs) => ((secs * 1e9) as u64).wrapping_sub(stamp().boot_ns),
+        None => 0,
+    }
+}
+
+/// Reads a line, without its end, into `raw`; `false` at the end of the file. Of one that is too long to make sense only
+/// the start is kept.
+fn next_line(lines: &mut impl BufRead, raw: &mut Vec<u8>) -> io::Result<bool> {
+    const KEPT: usize = line::LONGEST + 2;
+    raw.clear();
+    if lines.by_ref().take(KEPT as u64).read_until(b'\n', raw)? == 0 {
+        return Ok(false);
+    }
+    if raw.last() == Some(&b'\n') {
+        raw.pop();
+    } else if raw.len() == KEPT {
+        lines.skip_until(b'\n')?;
+    }
+    Ok(true)
 }
 
 impl Source for ProcSource {
     fn sample(&mut self, wants: &Wants) -> Result<Sample, CollectError> {
-        let mut sample =
-            Sample::empty(stamp(), Arc::clone(&self.host), Arc::clone(&self.info), wants.clone());
+        let began = stamp();
+        let at = Stamp { boot_ns: began.boot_ns.wrapping_add(self.ahead_ns), ..began };
+        let mut sample = Sample::empty(at, Arc::clone(&self.host), Arc::clone(&self.info), wants.clone());
         // What is filtered here is filtered again by whoever asked; nothing else is left out.
         sample.wants.prefilter = None;
         sample.namespaces = Arc::clone(&self.namespaces);
-        let mut seen = FxHashSet::default();
+        let mut ids = Identities::default();
         for table in TABLES.into_iter().filter(|(_, p, _)| wants.protos.has(*p)) {
-            read_table(&self.root, table, &mut seen, &mut sample);
+            read_table(&self.root, table, &mut ids, &mut sample);
         }
         self.procs.read(&mut sample);
-        sample.took_us = stamp().boot_ns.saturating_sub(sample.at.boot_ns) / 1000;
+        sample.took_us = stamp().boot_ns.saturating_sub(began.boot_ns) / 1000;
         Ok(sample)
     }
 }

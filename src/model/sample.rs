@@ -48,6 +48,16 @@ impl Backend {
     pub fn name(self) -> &'static str {
         Self::ALL[self as usize].1
     }
+
+    /// Whether it tells what waits in queues, and which timers run: `netstat2` does not.
+    pub const fn tells_queues(self) -> bool {
+        !matches!(self, Self::Portable)
+    }
+
+    /// Whether it tells the limits of accept queues: `/proc/net` does not.
+    pub const fn tells_backlogs(self) -> bool {
+        !matches!(self, Self::Portable | Self::Proc)
+    }
 }
 
 /// Which backend is in use, and why not a better one.

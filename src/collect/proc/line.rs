@@ -6,11 +6,10 @@
 use crate::model::{Addr, Endpoint, Family, Proto, Socket, SocketId, State, Timer, TimerKind};
 use procfs::net::{TcpNetEntries, UdpNetEntries};
 use procfs::{ExplicitSystemInfo, FromBufReadSI};
-use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 
 /// Longest line that is looked at, bytes; the kernel pads them to 150.
-const LONGEST: usize = 1024;
+pub(super) const LONGEST: usize = 1024;
 
 /// The clock ticks of `/proc` (`USER_HZ`), in milliseconds.
 const TICK_MS: u64 = 10;
@@ -29,7 +28,12 @@ const fn system() -> ExplicitSystemInfo {
     }
 }
 
-/// The socket of a line.
+/// Whether this is the line of titles.
+pub(super) fn is_title(line: &[u8]) -> bool {
+    line.trim_ascii_start().starts_with(b"sl ")
+}
+
+/// The socket of a line; its identity is for the caller to give.
 pub(super) fn socket(line: &[u8], proto: Proto, family: Family) -> Result<Socket, Malformed> {
     let text = std::str::from_utf8(line).map_err(|_| Malformed)?;
     if text.len() > LONGEST || !text.is_ascii() {
@@ -37,14 +41,14 @@ pub(super) fn socket(line: &[u8], proto: Proto, family: Family) -> Result<Socket
     }
     // The parser takes a table: titles first.
     let table = format!("sl\n{text}");
-    let mut s = if proto.has_tcp_states() {
+    Ok(if proto.has_tcp_states() {
         let parsed = TcpNetEntries::from_buf_read(table.as_bytes(), &system()).map_err(|_| Malformed)?;
         let e = parsed.0.first().ok_or(Malformed)?;
         let state = State::from_kernel_tcp(e.state.clone() as u8).ok_or(Malformed)?;
         let mut s = Socket::new(SocketId { netns: 0, cookie: 0 }, family, proto, state);
         (s.local, s.remote) = (endpoint(e.local_address), endpoint(e.remote_address));
         (s.recv_q, s.send_q, s.uid, s.inode) = (e.rx_queue, e.tx_queue, e.uid, e.inode);
-        s.timer = timer(text);
+        s.timer = timer(text).ok_or(Malformed)?;
         s
     } else {
         let parsed = UdpNetEntries::from_buf_read(table.as_bytes(), &system()).map_err(|_| Malformed)?;
@@ -54,9 +58,7 @@ pub(super) fn socket(line: &[u8], proto: Proto, family: Family) -> Result<Socket
         (s.local, s.remote) = (endpoint(e.local_address), endpoint(e.remote_address));
         (s.recv_q, s.send_q, s.uid, s.inode) = (e.rx_queue, e.tx_queue, e.uid, e.inode);
         s
-    };
-    s.id.cookie = cookie(&s, false);
-    Ok(s)
+    })
 }
 
 fn endpoint(a: SocketAddr) -> Endpoint {
@@ -67,33 +69,25 @@ fn endpoint(a: SocketAddr) -> Endpoint {
     Endpoint::new(addr, a.port())
 }
 
-/// `tr:tm->when retrnsmt`, the sixth and seventh field, all hexadecimal.
-fn timer(line: &str) -> Timer {
+/// `tr:tm->when` and `retrnsmt`, the sixth and seventh field, hexadecimal, and `timeout`, the ninth: what was sent again
+/// is counted in the seventh, probes in the ninth (`inet_sk_diag_fill` puts either in `idiag_retrans`).
+fn timer(line: &str) -> Option<Timer> {
     let mut words = line.split_ascii_whitespace().skip(5);
-    let running = words.next().and_then(|w| {
-        let (kind, when) = w.split_once(':')?;
-        Some((u8::from_str_radix(kind, 16).ok()?, u64::from_str_radix(when, 16).ok()?))
-    });
-    let retrans = words.next().and_then(|w| u64::from_str_radix(w, 16).ok()).unwrap_or(0);
-    match running {
-        Some((kind, ticks)) if kind > 0 => Timer {
-            kind: TimerKind::from_kernel(kind),
-            retrans: retrans.min(255) as u8,
-            expires_ms: (ticks * TICK_MS).min(u64::from(u32::MAX)) as u32,
-        },
-        _ => Timer::default(),
-    }
-}
-
-/// An identity made of what stays the same while a socket lives. A connection is its two ends, through every state; what
-/// has no far end, or has the ends of another (`exactly`), is told by its inode.
-pub(super) fn cookie(s: &Socket, exactly: bool) -> u64 {
-    let mut h = rustc_hash::FxHasher::default();
-    (s.proto as u8, s.local, s.remote).hash(&mut h);
-    if exactly || s.remote.is_none() {
-        (s.family as u8, s.inode).hash(&mut h);
-    }
-    h.finish() | SocketId::MADE_UP
+    let (kind, when) = words.next()?.split_once(':')?;
+    let kind = TimerKind::from_kernel(u8::from_str_radix(kind, 16).ok()?);
+    let ticks = u64::from_str_radix(when, 16).ok()?;
+    let resent = u64::from_str_radix(words.next()?, 16).ok()?;
+    let probes: u64 = words.nth(1)?.parse().ok()?;
+    let fired = match kind {
+        TimerKind::Off => return Some(Timer::default()),
+        TimerKind::Keepalive | TimerKind::Persist => probes,
+        TimerKind::On | TimerKind::Timewait | TimerKind::Unknown => resent,
+    };
+    Some(Timer {
+        kind,
+        retrans: fired.min(u64::from(u8::MAX)) as u8,
+        expires_ms: ticks.saturating_mul(TICK_MS).min(u64::from(u32::MAX)) as u32,
+    })
 }
 
 #[cfg(test)]
@@ -101,7 +95,7 @@ mod tests {
     use super::*;
 
     const TCP: &str =
-        "   0: 0100007F:1F90 0200007F:D431 01 0000000A:00000003 02:00000BB8 00000004  1000        0 4242 1 ";
+        "   0: 0100007F:1F90 0200007F:D431 01 0000000A:00000003 02:00000BB8 00000000  1000        4 4242 1 ";
 
     #[test]
     fn a_line_is_a_socket() {
@@ -112,9 +106,10 @@ mod tests {
         );
         assert_eq!((s.state, s.send_q, s.recv_q, s.uid, s.inode), (State::Established, 10, 3, 1000, 4242));
         assert_eq!(s.timer, Timer { kind: TimerKind::Keepalive, retrans: 4, expires_ms: 30_000 });
-        assert_eq!(s.id.kernel_cookie(), None);
         let mapped = "1: 0000000000000000FFFF00000100007F:0050 0000000000000000FFFF00000200007F:8000 06 00000000:00000000 03:00000177 00000000 0 0 0 3";
         let s = socket(mapped.as_bytes(), Proto::Tcp, Family::Inet6).unwrap();
+        assert_eq!((s.family, s.local.addr.is_v4(), s.remote.addr.is_v4()), (Family::Inet6, true, true));
+        assert_eq!(s.timer, Timer { kind: TimerKind::Timewait, retrans: 0, expires_ms: 3750 });
         assert_eq!((s.local.to_string(), s.state, s.inode), ("127.0.0.1:80".into(), State::TimeWait, 0));
         let udp = "12: 00000000:0035 00000000:0000 07 00000000:00000100 00:00000000 00000000 101 0 77 2 0000000000000000 5";
         let s = socket(udp.as_bytes(), Proto::Udp, Family::Inet).unwrap();
@@ -122,12 +117,22 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_keeps_its_identity_through_its_states() {
-        let a = socket(TCP.as_bytes(), Proto::Tcp, Family::Inet).unwrap();
-        let later = TCP.replace(" 01 ", " 06 ").replace(" 4242 ", " 0 ");
-        let b = socket(later.as_bytes(), Proto::Tcp, Family::Inet).unwrap();
-        assert_eq!(a.id, b.id);
-        assert_ne!(cookie(&a, true), cookie(&b, true));
+    fn timers_are_those_of_sock_diag() {
+        let of = |running: &str, resent: &str, probes: &str| {
+            let line = format!("0: 0100007F:1F90 0200007F:D431 01 0:0 {running} {resent} 0 {probes} 4242 1");
+            socket(line.as_bytes(), Proto::Tcp, Family::Inet).map(|s| s.timer)
+        };
+        let timer = |kind, retrans, expires_ms| Ok(Timer { kind, retrans, expires_ms });
+        assert_eq!(of("00:00000000", "00000003", "2"), timer(TimerKind::Off, 0, 0));
+        assert_eq!(of("01:00000014", "00000003", "2"), timer(TimerKind::On, 3, 200));
+        assert_eq!(of("02:00000014", "00000003", "2"), timer(TimerKind::Keepalive, 2, 200));
+        assert_eq!(of("04:00000014", "00000003", "2"), timer(TimerKind::Persist, 2, 200));
+        assert_eq!(of("01:FFFFFFFFFFFFFFFF", "FFFFFFFF", "0"), timer(TimerKind::On, 255, u32::MAX));
+        for (running, resent, probes) in
+            [("01", "0", "0"), ("01:x", "0", "0"), ("01:0", "y", "0"), ("1:0", "0", "-1")]
+        {
+            assert_eq!(of(running, resent, probes), Err(Malformed), "{running} {resent} {probes}");
+        }
     }
 
     #[test]
@@ -144,7 +149,12 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_bytes_end_well(line: Vec<u8>, text in "[0-9A-F: ]{0,200}") {
+        fn any_bytes_end_well(
+            line: Vec<u8>,
+            text in "[0-9A-F: ]{0,200}",
+            words in proptest::collection::vec("[0-9A-F]{1,17}(:[0-9A-F]{1,17})?", 0..12),
+        ) {
+            let _ = socket(words.join(" ").as_bytes(), Proto::Tcp, Family::Inet);
             let _ = socket(&line, Proto::Tcp, Family::Inet);
             let _ = socket(text.as_bytes(), Proto::Tcp, Family::Inet6);
             let _ = socket(text.as_bytes(), Proto::Udp, Family::Inet);

@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::collect::{Choice, open};
-use std::os::unix::fs::symlink;
+use crate::model::ProtoSet;
+use proptest::prelude::*;
+use rustc_hash::FxHashSet;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 const HEAD: &str =
     "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
@@ -85,7 +88,143 @@ fn garbage_is_counted_and_the_rest_is_read() {
     fs::write(&tcp, text).unwrap();
     let s = read(dir.path());
     assert_eq!(s.sockets.iter().filter(|x| x.proto == Proto::Tcp).count(), 4);
-    assert_eq!(s.faults.count(FaultKind::Malformed), 4);
+    let faults: Vec<_> = s.faults.iter().filter(|f| f.kind == FaultKind::Malformed).collect();
+    assert_eq!(faults.len(), 1);
+    assert_eq!(
+        (&*faults[0].subject, faults[0].count, &*faults[0].detail),
+        ("/proc/net/tcp lines", 4, "first at line 5")
+    );
+}
+
+#[test]
+fn a_long_line_is_one_line() {
+    let dir = tree();
+    let row = "0: 0100007F:0001 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 9 1";
+    // Whole rows inside a line without an end, at every place a buffer could be cut.
+    let long = format!("{row} ").repeat(4000);
+    fs::write(dir.path().join("net/tcp"), format!("{HEAD}{long}\n{row}\n{long}")).unwrap();
+    let s = read(dir.path());
+    assert_eq!(s.sockets.iter().filter(|x| x.inode == 9).count(), 1);
+    assert_eq!(s.faults.count(FaultKind::Malformed), 2);
+}
+
+#[test]
+fn titles_may_be_missing() {
+    let dir = tree();
+    let tcp = dir.path().join("net/tcp");
+    let text = fs::read_to_string(&tcp).unwrap();
+    fs::write(&tcp, text.strip_prefix(HEAD).unwrap()).unwrap();
+    assert_eq!(read(dir.path()).sockets.len(), 5);
+}
+
+#[test]
+fn only_what_is_wanted_is_there() {
+    let dir = tree();
+    let mut source = open(Choice::Auto, Some(dir.path())).unwrap();
+    let mut rows = |wants: Wants| -> Vec<_> {
+        let s = source.sample(&wants).unwrap();
+        s.sockets.iter().map(|x| (x.proto.name(), x.state, x.local.port)).collect()
+    };
+    let states = StateSet::of(&[State::TimeWait]);
+    assert_eq!(rows(Wants { states, ..Wants::default() }), [("tcp", State::TimeWait, 41206)]);
+    let protos = ProtoSet::NONE.with(Proto::Udp);
+    assert_eq!(rows(Wants { protos, ..Wants::default() }), [("udp", State::Unconn, 53)]);
+    let with = rows(Wants { states, listeners: true, ..Wants::default() });
+    assert_eq!(with.iter().map(|x| x.2).collect::<Vec<_>>(), [443, 41206, 22, 53]);
+}
+
+#[test]
+fn identities_last_from_poll_to_poll() {
+    let dir = tree();
+    let mut source = open(Choice::Auto, Some(dir.path())).unwrap();
+    let mut ids = || -> Vec<_> {
+        source.sample(&Wants::default()).unwrap().sockets.iter().map(|x| (x.local, x.id)).collect()
+    };
+    let first = ids();
+    assert_eq!(first, ids());
+    // The kernel moves on: one row goes, the others have other numbers.
+    let tcp = dir.path().join("net/tcp");
+    let text = fs::read_to_string(&tcp).unwrap().replace("   1: ", "   0: ");
+    let without: Vec<&str> = text.lines().filter(|l| !l.contains(" 0A ")).collect();
+    fs::write(&tcp, without.join("\n")).unwrap();
+    assert_eq!(ids(), first[1..]);
+}
+
+#[test]
+fn a_table_that_fails_does_not_take_the_others_along() {
+    let dir = tree();
+    let udp = dir.path().join("net/udp");
+    fs::remove_file(&udp).unwrap();
+    fs::create_dir(&udp).unwrap();
+    let s = read(dir.path());
+    assert_eq!(s.sockets.len(), 4);
+    assert_eq!(
+        s.faults.iter().filter(|f| f.kind == FaultKind::Failed).map(|f| &*f.subject).collect::<Vec<_>>(),
+        ["/proc/net/udp"]
+    );
+    // Root reads everything.
+    if !rustix::process::geteuid().is_root() {
+        let tcp6 = dir.path().join("net/tcp6");
+        fs::set_permissions(&tcp6, fs::Permissions::from_mode(0o0)).unwrap();
+        let s = read(dir.path());
+        assert_eq!((s.sockets.len(), s.faults.count(FaultKind::Failed)), (3, 2));
+    }
+}
+
+#[test]
+fn a_tree_without_a_name_has_that_of_its_directory() {
+    let dir = tree();
+    fs::remove_file(dir.path().join("sys/kernel/hostname")).unwrap();
+    assert_eq!(&*read(dir.path()).host, dir.path().to_str().unwrap());
+}
+
+#[test]
+fn processes_are_as_old_as_when_they_were_captured() {
+    let dir = tree();
+    fs::write(dir.path().join("uptime"), "100.50 380.00\n").unwrap();
+    let s = read(dir.path());
+    let age = s.at.boot_ns - s.processes[0].info.start_ns;
+    let captured = 100_500_000_000 - 42_420_000_000;
+    assert!((captured..captured + 60_000_000_000).contains(&age), "{age}");
+    assert!(s.took_us < 60_000_000, "{}", s.took_us);
+}
+
+#[test]
+fn the_live_one_shows_our_own_socket_with_its_owner() {
+    let l = std::net::TcpListener::bind("[::1]:0").unwrap();
+    let port = l.local_addr().unwrap().port();
+    let s = open(Choice::Proc, None).unwrap().sample(&Wants::default()).unwrap();
+    let row = s.sockets.iter().find(|x| x.local.port == port && x.state == State::Listen).unwrap();
+    let owner = s.owners.iter().find(|o| o.inode == row.inode).unwrap();
+    assert_eq!(s.processes[owner.process as usize].info.pid, std::process::id());
+    assert_eq!(owner.fd as i32, std::os::fd::AsRawFd::as_raw_fd(&l));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #[test]
+    fn every_line_is_a_socket_or_counted(
+        lines in proptest::collection::vec(
+            prop_oneof![
+                proptest::collection::vec(any::<u8>().prop_map(|b| if b == b'\n' { b' ' } else { b }), 0..3000),
+                (any::<u32>(), any::<u16>(), 0u8..16).prop_map(|(a, p, st)| format!(
+                    "7: 0100007F:1F90 {a:08X}:{p:04X} {st:02X} 0:0 00:0 0 0 0 {} 1", u64::from(a) + 1
+                ).into_bytes()),
+            ],
+            0..40,
+        ),
+    ) {
+        let dir = tree();
+        let mut text = HEAD.as_bytes().to_vec();
+        for l in &lines {
+            text.extend_from_slice(l);
+            text.push(b'\n');
+        }
+        fs::write(dir.path().join("net/tcp"), &text).unwrap();
+        let s = read(dir.path());
+        let told = s.sockets.iter().filter(|x| x.proto == Proto::Tcp && x.family == Family::Inet).count();
+        prop_assert_eq!(told + s.faults.count(FaultKind::Malformed) as usize, lines.len());
+    }
 }
 
 #[test]

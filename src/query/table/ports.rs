@@ -2,7 +2,7 @@
 
 use super::processes::info;
 use crate::model::snapshot::Port;
-use crate::model::{AttrSet, Missing, Proto, Snapshot, State};
+use crate::model::{AttrSet, Backend, Missing, Proto, Snapshot, State};
 use crate::query::{Column, Kind, Needs, Table, Value};
 
 const RATES: Needs = Needs::RATES;
@@ -77,6 +77,11 @@ fn listens(p: &Port) -> bool {
 
 fn states_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
     at(snap, row).states.present().any(|(s, _)| test(&Value::State(s)))
+}
+
+/// Sum of a queue over the sockets of an endpoint, as far as the backend tells it.
+fn queue<'a>(snap: &Snapshot, n: u64, told: fn(Backend) -> bool) -> Value<'a> {
+    if told(snap.sample.backend.backend) { Value::from(n) } else { Value::Missing(Missing::NotReported) }
 }
 
 fn na<'a>() -> Value<'a> {
@@ -216,7 +221,7 @@ static COLUMNS: &[Column] = &[
         "QUEUE",
         Kind::Count,
         3,
-        |s, r| if listens(at(s, r)) { Value::from(at(s, r).recv_q) } else { na() },
+        |s, r| if listens(at(s, r)) { queue(s, at(s, r).recv_q, Backend::tells_queues) } else { na() },
         "Connections waiting to be accepted.",
     )
     .called(&["queue"]),
@@ -225,7 +230,7 @@ static COLUMNS: &[Column] = &[
         "BACKLOG",
         Kind::Count,
         4,
-        |s, r| if listens(at(s, r)) { Value::from(at(s, r).backlog) } else { na() },
+        |s, r| if listens(at(s, r)) { queue(s, at(s, r).backlog, Backend::tells_backlogs) } else { na() },
         "How many may wait: the limit of the accept queue.",
     ),
     Column::new(
@@ -235,7 +240,9 @@ static COLUMNS: &[Column] = &[
         3,
         |s, r| {
             let p = at(s, r);
-            if listens(p) && p.backlog > 0 {
+            if listens(p) && !s.sample.backend.backend.tells_backlogs() {
+                Value::Missing(Missing::NotReported)
+            } else if listens(p) && p.backlog > 0 {
                 Value::from(p.recv_q as f64 * 100.0 / p.backlog as f64)
             } else {
                 na()
@@ -249,7 +256,7 @@ static COLUMNS: &[Column] = &[
         "RECV-Q",
         Kind::Bytes,
         42,
-        |s, r| if listens(at(s, r)) { na() } else { Value::from(at(s, r).recv_q) },
+        |s, r| if listens(at(s, r)) { na() } else { queue(s, at(s, r).recv_q, Backend::tells_queues) },
         "Bytes received and not read, of a datagram socket.",
     )
     .called(&["recvq"]),
