@@ -11,6 +11,8 @@
 mod compare;
 #[path = "live/expressions.rs"]
 mod expressions;
+#[path = "live/families.rs"]
+mod families;
 #[path = "live/rows.rs"]
 mod rows;
 #[path = "live/world.rs"]
@@ -31,6 +33,7 @@ const CASES: &[Case] = &[
     ("random sets, against ss and lsof", compare::random_sets),
     ("expressions mean what ss means", expressions::as_ss_means_them),
     ("filtering in the kernel loses nothing", expressions::filtering_in_the_kernel_loses_nothing),
+    ("every family, against ss", families::every_family),
     ("nothing of an ended process is left", compare::ended_process),
 ];
 

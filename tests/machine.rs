@@ -109,7 +109,12 @@ fn nginx_with_its_workers_and_clients() {
         t.lines().any(|l| l.contains(&at) && l.contains("nginx") && l.contains("+2"))
             && t.contains("20 clients")
     });
-    assert!(text.contains("ESTABLISHED 40"), "both ends in the strip:\n{text}");
+    // Whatever else this machine has: both ends of each.
+    let counted = text
+        .split("ESTABLISHED ")
+        .nth(1)
+        .and_then(|t| t.split_whitespace().next()?.replace(',', "").parse().ok());
+    assert!(counted >= Some(40), "both ends in the strip:\n{text}");
 
     // By process.
     s.keys("/\x15nginx\r");

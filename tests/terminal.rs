@@ -184,8 +184,7 @@ fn the_pace_changes_and_the_help_lists_the_keys() {
     s.keys(" ");
     s.shows("paused");
     s.keys(" ?");
-    let text = s.shows("Filter live as you type");
-    assert!(text.contains("Group by"), "{text}");
+    s.until("the help", |t| t.contains("Filter live as you type") && t.contains("Group by"));
 }
 
 #[test]

@@ -61,6 +61,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
             Effect::Wants(w) => poller.set_wants(w),
             Effect::Interval(i) => poller.set_interval(i),
             Effect::Refresh => poller.refresh(),
+            Effect::Hold(held) => poller.hold(held),
             Effect::Suspend => {
                 let _ = terminal::suspend();
             }

@@ -68,6 +68,8 @@ pub enum Effect {
     Interval(Duration),
     /// Poll at once.
     Refresh,
+    /// Do not poll, or go on: what is on the screen is held.
+    Hold(bool),
     /// Give the terminal back, stop this process, and take it again when it goes on
     /// ([`super::terminal::suspend`] does that).
     Suspend,

@@ -96,6 +96,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
                 app.show(s);
             }
             app.missed = 0;
+            return vec![Effect::Hold(app.paused)];
         }
         Action::Help => app.over = Some(Over::Help(0)),
         Action::States => {

@@ -493,7 +493,7 @@ const BEFORE: &[Column] = &[
         "Type of the socket (socket(2)): stream, dgram, seqpacket, raw.")
         .called(&["socktype"]).wide(4, 6, 10),
     Column::new("peer_inode", "PEER INODE", Kind::Id, 63,
-        |s, r| s.attrs(r).unix_peer().map_or_else(na, Value::from),
+        |s, r| s.attrs(r).unix_peer().filter(|i| *i != 0).map_or_else(na, Value::from),
         "Inode of the far end of a UNIX socket."),
     Column::new("groups", "GROUPS", Kind::Hex, 63,
         |s, r| s.attrs(r).netlink_groups().map_or_else(na, Value::from),
