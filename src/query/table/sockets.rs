@@ -210,13 +210,14 @@ fn kind(snap: &Snapshot, row: usize) -> Value<'_> {
     }
 }
 
-/// A queue, as far as the backend tells: `/proc/net` knows no limit of an accept queue, `netstat2` knows none.
-fn queue<'a>(snap: &Snapshot, n: u32, in_proc: bool) -> Value<'a> {
-    match snap.sample.backend.backend {
-        Backend::Portable => Value::Missing(Missing::NotReported),
-        Backend::Proc if !in_proc => Value::Missing(Missing::NotReported),
-        _ => Value::from(n),
-    }
+/// A queue, as far as the backend tells it.
+fn queue<'a>(snap: &Snapshot, n: u32, told: fn(Backend) -> bool) -> Value<'a> {
+    if told(snap.sample.backend.backend) { Value::from(n) } else { Value::Missing(Missing::NotReported) }
+}
+
+fn send_q<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    let s = snap.socket(row);
+    queue(snap, s.send_q, if s.is_listener() { Backend::tells_backlogs } else { Backend::tells_queues })
 }
 
 fn rate<'a>(snap: &Snapshot, row: usize, r: Option<f32>) -> Value<'a> {
@@ -251,7 +252,11 @@ fn service(snap: &Snapshot, row: usize) -> Value<'_> {
 
 fn timer<'a>(snap: &Snapshot, row: usize, get: fn(&Socket) -> Value<'a>) -> Value<'a> {
     let s = snap.socket(row);
-    if s.proto.has_tcp_states() { get(s) } else { na() }
+    match s.proto.has_tcp_states() {
+        true if !snap.sample.backend.backend.tells_queues() => Value::Missing(Missing::NotReported),
+        true => get(s),
+        false => na(),
+    }
 }
 
 fn sockopt<'a>(snap: &Snapshot, row: usize, bit: u8) -> Value<'a> {
@@ -340,11 +345,10 @@ const BEFORE: &[Column] = &[
     Column::new("owner", "PROCESS", Kind::Text, 0, owner,
         "The process that holds the socket: its name and pid, and how many more hold it; who held it last where nobody does any more.")
         .called(&["held_by"]).wide(8, 16, 32).needs(Needs::OWNERS).any(comm_any),
-    Column::new("recv_q", "RECV-Q", Kind::Bytes, 10, |s, r| queue(s, s.socket(r).recv_q, true),
+    Column::new("recv_q", "RECV-Q", Kind::Bytes, 10, |s, r| queue(s, s.socket(r).recv_q, Backend::tells_queues),
         "Bytes received and not read by the program; of a listener, connections waiting to be accepted.")
         .called(&["recvq"]),
-    Column::new("send_q", "SEND-Q", Kind::Bytes, 11,
-        |s, r| queue(s, s.socket(r).send_q, !s.socket(r).is_listener()),
+    Column::new("send_q", "SEND-Q", Kind::Bytes, 11, send_q,
         "Bytes not yet sent or acknowledged; of a listener, the limit of its accept queue.")
         .called(&["sendq"]),
     Column::new("rx", "RX/s", Kind::BytesPerSec, 12, |s, r| rate(s, r, s.rates(r).rx),
