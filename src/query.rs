@@ -6,6 +6,7 @@ pub mod cell;
 pub mod column;
 pub mod complete;
 pub mod error;
+pub mod explain;
 pub mod filter;
 pub mod fit;
 pub mod format;

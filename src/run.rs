@@ -14,7 +14,7 @@ mod watch;
 use crate::cli::plan::What;
 use crate::cli::{Args, Config, Plan};
 use crate::model::Backend;
-use crate::query::Table;
+use crate::query::{TABLES, Table, explain};
 use clap::Parser;
 use clap::error::ErrorKind;
 use std::ffi::OsString;
@@ -125,6 +125,13 @@ fn run(plan: &Plan) -> Result<Ending, RunError> {
         What::Dashboard(list) | What::List(list) => list::run(plan, list),
         What::Columns(table) => print(&column_help(table)),
         What::Completions(shell) => print_bytes(&complete::script(*shell).map_err(RunError::stdout)?),
+        What::Explain(topic, lang) => {
+            let lang = lang.unwrap_or_else(environment::lang);
+            match topic {
+                Some(word) => print(&explain::explain(word, lang, &TABLES).map_err(crate::cli::UsageError)?),
+                None => print(&topics(lang)),
+            }
+        }
         What::Man => print_bytes(&man::page().map_err(RunError::stdout)?),
         What::Reference => print(&reference::page()),
     }
@@ -143,6 +150,18 @@ fn open(
         Some(Backend::Portable) => Choice::Portable,
     };
     Ok(crate::collect::open(choice, root)?)
+}
+
+/// One line a topic: its name and its title.
+fn topics(lang: explain::Lang) -> String {
+    let width = explain::TOPICS.iter().map(|t| t.name.len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for t in explain::TOPICS {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{:width$}  {}", t.name, t.title(lang));
+    }
+    out.push_str("\nand every column, state and limit by its name\n");
+    out
 }
 
 /// One line a column: name, what it is.

@@ -55,6 +55,8 @@ fn wrong_use_is_one_line_and_exit_code_2() {
         (&["list", "--top", "many"][..], "many"),
         (&["--backend", "magic"][..], "magic"),
         (&["completions", "tcsh"][..], "tcsh"),
+        (&["explain", "clos_wait"][..], "did you mean \"close_wait\"?"),
+        (&["explain", "listen", "--lang", "fr"][..], "en or ko"),
     ] {
         let about =
             format!("{:?}", args.iter().map(|a| a.chars().take(40).collect::<String>()).collect::<Vec<_>>());
@@ -88,6 +90,21 @@ fn help_and_version_are_fine() {
         assert_eq!(out.status.code(), Some(0), "{args:?}");
         assert!(out.stdout.len() > 10 && out.stderr.is_empty(), "{args:?}");
     }
+}
+
+#[test]
+fn topics_are_explained_in_both_languages() {
+    let text = |args: &[&str]| String::from_utf8(words(args).stdout).unwrap();
+    assert!(text(&["explain", "FIN-WAIT-2", "--lang", "en"]).starts_with("# FIN_WAIT2"));
+    assert!(text(&["explain", "close-wait", "--lang", "ko"]).contains("디스크립터"));
+    assert!(text(&["explain", "accept-queue", "--lang", "en"]).contains("somaxconn"));
+    assert!(text(&["explain", "--lang", "en"]).lines().count() > 25);
+    let by_locale = Command::new(env!("CARGO_BIN_EXE_sockscope"))
+        .args(["explain", "listen"])
+        .env("LC_ALL", "ko_KR.UTF-8")
+        .output()
+        .unwrap();
+    assert!(String::from_utf8(by_locale.stdout).unwrap().chars().any(|c| ('가'..='힣').contains(&c)));
 }
 
 #[test]

@@ -49,6 +49,14 @@ pub enum Command {
     Processes(List),
     /// Print one row a remote address
     Peers(List),
+    /// Say what a state, queue, limit or column is; without a topic: list them
+    Explain {
+        /// CLOSE_WAIT, backlog, rtt_us and so on
+        topic: Option<String>,
+        /// Language: en or ko [default: by the locale]
+        #[arg(long, value_name = "LANG")]
+        lang: Option<String>,
+    },
     /// Print a shell's completion script
     Completions {
         /// For which shell

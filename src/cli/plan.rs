@@ -4,6 +4,7 @@ use super::args::{Args, BackendArg, ColorArg, Command, FormatArg, List};
 use super::config::Config;
 use crate::model::{AttrSet, Backend, Services};
 use crate::output::Format;
+use crate::query::explain::Lang;
 use crate::query::filter::{Filter, Names, Saved};
 use crate::query::group::GroupBy;
 use crate::query::order::{self, SortKey};
@@ -51,6 +52,8 @@ pub enum What {
     Columns(&'static Table),
     /// Print a completion script.
     Completions(clap_complete::Shell),
+    /// Say what a topic is; `None`: list them. In this language, where one was asked for.
+    Explain(Option<String>, Option<Lang>),
     /// Print the manual page.
     Man,
     /// Print the reference page.
@@ -133,6 +136,15 @@ impl Plan {
         let what = match args.command {
             None => What::Dashboard(ListPlan::new(&SOCKETS, &args.list, known)?),
             Some(Command::Completions { shell }) => What::Completions(shell),
+            Some(Command::Explain { topic, lang }) => What::Explain(
+                topic,
+                match lang.as_deref() {
+                    None => None,
+                    Some("en") => Some(Lang::En),
+                    Some("ko") => Some(Lang::Ko),
+                    Some(other) => return Err(UsageError(format!("--lang: {other:?} is not en or ko"))),
+                },
+            ),
             Some(Command::Man) => What::Man,
             Some(Command::Reference) => What::Reference,
             Some(Command::List(l)) => What::list(&SOCKETS, &l, known)?,

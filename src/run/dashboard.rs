@@ -107,6 +107,7 @@ fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Options {
         },
         ascii: !words.utf8() || words.dumb(),
         numeric: plan.numeric,
+        lang: environment::lang(),
         services: Arc::clone(&plan.names),
         saved: plan.saved.clone(),
         history: files::history(environment::history_file().as_deref()),

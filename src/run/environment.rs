@@ -1,5 +1,6 @@
 //! What the environment says of the terminal. The only place that reads it for display.
 
+use crate::query::explain::Lang;
 use crate::ui::app::Color;
 use std::env;
 use std::path::PathBuf;
@@ -20,6 +21,11 @@ pub(super) fn config_file() -> Option<PathBuf> {
 /// Where filters typed before are kept.
 pub(super) fn history_file() -> Option<PathBuf> {
     below("XDG_STATE_HOME", ".local/state", "history")
+}
+
+/// The language of the locale.
+pub(super) fn lang() -> Lang {
+    Words::read().locale.as_deref().map_or(Lang::En, Lang::of_locale)
 }
 
 /// The words of the environment that count.

@@ -10,6 +10,7 @@ use super::{Action, Effect, Event, Signal, input, update};
 use crate::model::wants::ProtoSet;
 use crate::model::{Services, Snapshot, State, Wants};
 use crate::query::Column;
+use crate::query::explain::Lang;
 use crate::query::filter::{Names, Saved};
 use crate::query::wants::wants;
 use crossterm::event::{Event as Input, KeyEventKind, MouseButton, MouseEventKind};
@@ -34,6 +35,8 @@ pub struct Options {
     pub ascii: bool,
     /// Numbers instead of names for ports and users.
     pub numeric: bool,
+    /// The language of what is explained.
+    pub lang: Lang,
     /// Names that a filter may write ports by.
     pub services: Arc<Services>,
     /// Filters by name.
@@ -54,6 +57,7 @@ impl Default for Options {
             color: Color::True,
             ascii: false,
             numeric: false,
+            lang: Lang::En,
             services: Arc::clone(Services::well_known()),
             saved: Saved::new(),
             history: Vec::new(),
@@ -86,6 +90,8 @@ pub(super) enum Over {
     Cells(usize),
     /// The saved filters.
     Saved(usize),
+    /// A topic, scrolled by this.
+    Explain { text: String, top: usize },
     /// The help, scrolled by this.
     Help(usize),
 }
@@ -179,7 +185,7 @@ impl App {
             Some(Over::Columns(_)) => Place::Columns,
             Some(Over::Cells(_) | Over::Saved(_)) => Place::Pick,
             Some(Over::Name { .. }) => Place::Name,
-            Some(Over::Help(_)) => Place::Help,
+            Some(Over::Help(_) | Over::Explain { .. }) => Place::Help,
         }
     }
 

@@ -125,6 +125,7 @@ commands! {
         "details" ["enter"] T, "details" 1, Action::Enter, "Everything known of the selected row; on a group, open or close it";
         "details-down" ["]", "shift-down"] T, "" 0, Action::Details(3), "Scroll the details down";
         "details-up" ["[", "shift-up"] T, "" 0, Action::Details(-3), "Scroll the details up";
+        "explain" ["e"] T, "explain" 8, Action::Explain, "What the cell, the state or the field at the cursor is, and what to do about it";
         "sockets" ["1"] T | P, "" 0, Action::View(0), "Sockets";
         "ports" ["2"] T | P, "" 0, Action::View(1), "Ports: served endpoints, their accept queues and clients";
         "processes" ["3"] T | P, "" 0, Action::View(2), "Processes: descriptors against limits, sockets by state";

@@ -1,6 +1,7 @@
 //! The frame, part by part. Nothing here changes anything, and only what is visible is made into text.
 
 pub(super) mod details;
+pub(super) mod explain;
 pub(super) mod help;
 pub(super) mod list;
 mod row;
@@ -35,7 +36,10 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
     status(app, &mut pen, l.status);
     keys(app, &mut pen, l.keys);
     match app.place() {
-        Place::Help => help::overlay(app, &mut pen, l.all),
+        Place::Help => {
+            help::overlay(app, &mut pen, l.all);
+            explain::overlay(app, &mut pen, l.all);
+        }
         Place::Sort | Place::Columns | Place::Pick => list::overlay(app, &mut pen, l.all),
         Place::Filter => list::menu(app, &mut pen, l.filter, l.all),
         Place::Table | Place::States | Place::Name => {}

@@ -151,6 +151,8 @@ pub enum Action {
     Refresh,
     /// Open the help.
     Help,
+    /// Say what the cell, or the state of the row, is.
+    Explain,
     /// Move in the state strip.
     States,
     /// A click on this cell.

@@ -40,7 +40,7 @@ pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
             app.over = None;
             return vec![];
         }
-        Some(Over::Help(_)) => {
+        Some(Over::Help(_) | Over::Explain { .. }) => {
             app.over = None;
             return vec![];
         }

@@ -5,8 +5,10 @@ use super::event::{Action, Edit, Effect, FoldTo, Motion};
 use super::menu::Menu;
 use super::{hit, input};
 use crate::model::State;
+use crate::query::TABLES;
 use crate::query::cell::{both, filter_of};
 use crate::query::complete::complete;
+use crate::query::explain::explain;
 use crate::query::view::Line;
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,6 +101,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
             return vec![Effect::Hold(app.paused)];
         }
         Action::Help => app.over = Some(Over::Help(0)),
+        Action::Explain => explain_here(app),
         Action::States => {
             if let Some((first, _)) = hit::strip_states(app).first() {
                 app.over = Some(Over::States(filtered_state(app).unwrap_or(*first)));
@@ -233,6 +236,36 @@ fn by_cell(app: &mut App, same: bool) {
     }
 }
 
+/// Says what the cell that was gone to is; else the state of the row or group; else what the table is about.
+fn explain_here(app: &mut App) {
+    let sheet = app.sheet();
+    let line = sheet.lines.get(sheet.cursor);
+    let state = match (line, &app.snapshot) {
+        (Some(Line::Group(g)), _) => {
+            sheet.arranged.groups.get(*g as usize).and_then(|g| State::parse(&g.title))
+        }
+        (Some(Line::Row(r)), Some(snap)) if sheet.view.table.name == "list" => {
+            Some(snap.socket(*r as usize).state)
+        }
+        _ => None,
+    };
+    let usual = match sheet.view.table.name {
+        "ports" => "backlog",
+        "processes" => "limits",
+        _ => "socket",
+    };
+    let word = match (sheet.cell, state) {
+        (Some(cell), Some(s)) if cell == "state" => s.name(),
+        (Some(cell), _) => cell,
+        (None, Some(s)) => s.name(),
+        (None, None) => usual,
+    };
+    match explain(word, app.options.lang, &TABLES) {
+        Ok(text) => app.over = Some(Over::Explain { text, top: 0 }),
+        Err(why) => app.said = Some(why),
+    }
+}
+
 /// Puts one more condition to the filter.
 fn add_filter(app: &mut App, more: &str, same: bool, several: bool) {
     let more = match (same, several) {
@@ -261,6 +294,14 @@ fn go(app: &mut App, motion: Motion) {
         Some(Over::Help(top)) => {
             let top = moved(*top, usize::MAX);
             app.over = Some(Over::Help(top.min(super::draw::help::furthest(app))));
+            return;
+        }
+        Some(Over::Explain { top, .. }) => {
+            let to = moved(*top, usize::MAX);
+            let most = super::draw::explain::furthest(app);
+            if let Some(Over::Explain { top, .. }) = &mut app.over {
+                *top = to.min(most);
+            }
             return;
         }
         Some(Over::Sort(_) | Over::Columns(_) | Over::Cells(_) | Over::Saved(_)) => {
@@ -337,7 +378,7 @@ fn enter(app: &mut App) -> Vec<Effect> {
             app.over = None;
             choose_state(app, s);
         }
-        Some(Over::Filter { .. } | Over::Help(_)) => {}
+        Some(Over::Filter { .. } | Over::Help(_) | Over::Explain { .. }) => {}
         None => {
             let Some(snap) = app.snapshot.clone() else { return vec![] };
             if !app.sheet_mut().toggle(&snap) {

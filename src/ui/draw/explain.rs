@@ -1,0 +1,66 @@
+//! A topic over the table: what the cell, the state or the row is.
+
+use super::super::app::{App, Over};
+use super::super::pen::{Pen, width};
+use super::window;
+use ratatui::layout::Rect;
+
+/// Lines of a topic, wrapped: text, and whether it is a title.
+fn lines(text: &str, room: usize) -> Vec<(String, bool)> {
+    let mut out: Vec<(String, bool)> = Vec::new();
+    for paragraph in text.split("\n\n") {
+        if !out.is_empty() {
+            out.push((String::new(), false));
+        }
+        let mut open = false;
+        for line in paragraph.lines() {
+            let title = line.starts_with('#');
+            let item = line.trim_start().starts_with("- ");
+            let line = line.trim_start_matches('#').replace('`', "");
+            // A paragraph is one text; titles and items begin lines of their own.
+            if title || item || !open {
+                out.push((String::new(), title));
+            }
+            open = !title;
+            let indent = if paragraph.trim_start().starts_with("- ") || item { "  " } else { "" };
+            for word in line.split_whitespace() {
+                let Some((now, _)) = out.last_mut() else { break };
+                let wide = usize::from(width(now)) + 1 + usize::from(width(word));
+                if now.trim().is_empty() {
+                    now.push_str(word);
+                } else if wide > room {
+                    out.push((format!("{indent}{word}"), false));
+                } else {
+                    now.push(' ');
+                    now.push_str(word);
+                }
+            }
+        }
+    }
+    out
+}
+
+fn size(all: Rect) -> (u16, u16) {
+    (if all.width < 100 { all.width } else { 92 }, all.height)
+}
+
+/// The line that may be scrolled to at most.
+pub(in crate::ui) fn furthest(app: &App) -> usize {
+    let Some(Over::Explain { text, .. }) = &app.over else { return 0 };
+    let (w, h) = size(app.area);
+    lines(text, usize::from(w.saturating_sub(4))).len().saturating_sub(usize::from(h.saturating_sub(1)))
+}
+
+/// The topic over everything.
+pub(super) fn overlay(app: &App, pen: &mut Pen<'_>, all: Rect) {
+    let Some(Over::Explain { text, top }) = &app.over else { return };
+    let theme = app.theme;
+    let (w, h) = size(all);
+    let all_lines = lines(text, usize::from(w.saturating_sub(4)));
+    let h = h.min(all_lines.len() as u16 + 1);
+    let r = window(app, pen, all, w, h, "explain   Esc closes, arrows scroll");
+    for (y, (line, title)) in (r.top()..r.bottom()).zip(all_lines.iter().skip(*top)) {
+        let style = if *title { theme.accent } else { theme.text };
+        pen.put(r.x + 1, y, r.width.saturating_sub(1), line.trim_end(), style);
+    }
+}
