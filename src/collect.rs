@@ -3,6 +3,7 @@
 //! A [`Source`] makes [`Sample`]s. What is partly unreadable is in the sample as a counted fault; an error is only
 //! what leaves nothing to show.
 
+pub mod act;
 mod cgroups;
 mod made_up;
 pub mod netlink;

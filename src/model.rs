@@ -14,6 +14,7 @@ pub mod process;
 pub mod proto;
 pub mod sample;
 pub mod services;
+pub mod signal;
 pub mod snapshot;
 pub mod socket;
 pub mod state;

@@ -1,5 +1,6 @@
 //! Ties everything together: from arguments to an exit code.
 
+mod act;
 mod complete;
 mod dashboard;
 mod environment;

@@ -9,6 +9,7 @@
 //! a test look the same to it. It reads no clock and no environment: time comes in with the snapshots, all else in
 //! [`Options`].
 
+pub mod act;
 pub mod app;
 pub mod command;
 pub mod draw;

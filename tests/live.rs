@@ -7,6 +7,8 @@
 // A test that cannot go on stops there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "live/act.rs"]
+mod act;
 #[path = "live/compare.rs"]
 mod compare;
 #[path = "live/expressions.rs"]
@@ -34,6 +36,7 @@ const CASES: &[Case] = &[
     ("expressions mean what ss means", expressions::as_ss_means_them),
     ("filtering in the kernel loses nothing", expressions::filtering_in_the_kernel_loses_nothing),
     ("every family, against ss", families::every_family),
+    ("one of two sockets is ended", act::one_of_two),
     ("nothing of an ended process is left", compare::ended_process),
 ];
 

@@ -136,6 +136,9 @@ pub struct Global {
     /// Numbers instead of service and user names
     #[arg(short, long, global = true)]
     pub numeric: bool,
+    /// The dashboard can end and signal nothing
+    #[arg(long, global = true)]
+    pub read_only: bool,
     /// The configuration file [default: ~/.config/sockscope/config.toml]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,

@@ -25,6 +25,8 @@ pub struct Plan {
     pub backend: Option<Backend>,
     /// A captured tree to read.
     pub proc_root: Option<PathBuf>,
+    /// Nothing can be ended or signalled.
+    pub read_only: bool,
     /// Numbers instead of names.
     pub numeric: bool,
     /// Names of ports to show; none with `--numeric`.
@@ -193,6 +195,7 @@ impl Plan {
             services: if numeric { Arc::new(Services::none()) } else { Arc::clone(services) },
             backend,
             proc_root: args.global.proc_root,
+            read_only: args.global.read_only,
             numeric,
             color,
             config_file: args.global.config,

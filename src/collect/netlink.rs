@@ -17,12 +17,14 @@ use super::made_up::Identities;
 use super::procs::Procs;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
-    AttrSet, Backend, BackendInfo, Family, FaultKind, Namespace, Proto, Sample, State, StateSet, Wants,
+    AttrSet, Backend, BackendInfo, Family, FaultKind, Namespace, Proto, Sample, Socket, State, StateSet,
+    Wants,
 };
 use dump::{Conversation, DumpError};
 use rustc_hash::FxHashSet;
 use rustix::net::netlink::SOCK_DIAG;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -249,6 +251,18 @@ impl NetlinkSource {
         }
         sample.sockets.truncate(at);
     }
+}
+
+/// Ends a socket that a dump told.
+pub(super) fn destroy(s: &Socket) -> io::Result<()> {
+    let protocol = DUMPS.iter().find_map(|t| match t.ask {
+        Ask::Inet(_, protocol, _) if t.proto == s.proto => Some(protocol),
+        _ => None,
+    });
+    let protocol = protocol.ok_or(io::ErrorKind::Unsupported)?;
+    let (family, v4) = if s.family == Family::Inet { (AF_INET, true) } else { (AF_INET6, false) };
+    let mut talk = Conversation::open(Some(SOCK_DIAG))?;
+    talk.order(&wire::Request::destroy(family, protocol, v4, s))
 }
 
 /// The states to ask for, as this table numbers them.

@@ -447,6 +447,15 @@ impl Found {
     }
 }
 
+/// When a process of this machine started, nanoseconds after boot.
+pub(super) fn start_of(pid: u32) -> Option<u64> {
+    let root = openat(CWD, "/proc", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut buf = Vec::new();
+    info::slurp(&open_process(&root, pid).ok()?, "stat", &mut buf, 4096).ok()?;
+    let start = info::stat(&buf)?.start_ticks;
+    Some(info::ticks_to_ns(start, rustix::param::clock_ticks_per_second()))
+}
+
 fn open_process(root: &OwnedFd, pid: u32) -> Result<OwnedFd, Errno> {
     openat(root, pid.to_string(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }

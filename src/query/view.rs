@@ -35,24 +35,52 @@ impl View {
 
     /// The answer for one snapshot.
     pub fn arrange(&self, snap: &Snapshot) -> Arranged {
-        let mut total = (self.table.len)(snap);
-        if self.table.name == "list" && !self.closed {
-            total = snap.live.min(total);
-        }
+        let total = self.total(snap);
         let matcher = self.filter.over(snap);
         let mut rows: Vec<u32> = (0..total as u32).filter(|r| matcher.matches(*r as usize)).collect();
-        let order = self.order();
-        // Groups by state put the states in order themselves.
-        let order = match (self.group, order.split_first()) {
-            (Some(GroupBy::State), Some((first, rest))) if first.column.name == "state" => rest,
-            _ => &order[..],
+        order::sort(&mut rows, snap, &self.keys());
+        self.grouped(snap, rows)
+    }
+
+    /// The answer, from rows that are in order already: all there are, as [`View::sorted`] gives them.
+    pub fn arrange_sorted(&self, snap: &Snapshot, sorted: &[u32]) -> Arranged {
+        let rows = if self.filter.is_everything() {
+            sorted.to_vec()
+        } else {
+            let matcher = self.filter.over(snap);
+            sorted.iter().copied().filter(|r| matcher.matches(*r as usize)).collect()
         };
-        order::sort(&mut rows, snap, order);
+        self.grouped(snap, rows)
+    }
+
+    /// Every row of the table in order, whatever the filter. The same for all views with equal [`View::keys`].
+    pub fn sorted(&self, snap: &Snapshot) -> Vec<u32> {
+        let mut rows: Vec<u32> = (0..self.total(snap) as u32).collect();
+        order::sort(&mut rows, snap, &self.keys());
+        rows
+    }
+
+    /// What rows are sorted by. Groups by state put the states in order themselves.
+    pub fn keys(&self) -> Vec<SortKey> {
+        let order = self.order();
+        match (self.group, order.split_first()) {
+            (Some(GroupBy::State), Some((first, rest))) if first.column.name == "state" => rest.to_vec(),
+            _ => order.into_owned(),
+        }
+    }
+
+    /// How many rows there are before filtering.
+    fn total(&self, snap: &Snapshot) -> usize {
+        let total = (self.table.len)(snap);
+        if self.table.name == "list" && !self.closed { snap.live.min(total) } else { total }
+    }
+
+    fn grouped(&self, snap: &Snapshot, mut rows: Vec<u32>) -> Arranged {
         let groups = match self.group {
             Some(by) => group::arrange(&mut rows, snap, self, by),
             None => Vec::new(),
         };
-        Arranged { rows, groups, total }
+        Arranged { rows, groups, total: self.total(snap) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::environment::Words;
 use super::poller::{News, Poller};
-use super::{Ending, RunError, environment, files};
+use super::{Ending, RunError, act, environment, files};
 use crate::cli::Plan;
 use crate::cli::args::ColorArg;
 use crate::cli::plan::ListPlan;
@@ -65,6 +65,11 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
             Effect::Suspend => {
                 let _ = terminal::suspend();
             }
+            Effect::Act(act) => {
+                let said = act::carry_out(&act);
+                poller.refresh();
+                let _ = back.send(Event::Said(said));
+            }
             Effect::Remember(filter) => {
                 // A history that cannot be kept is no reason to disturb anybody.
                 let _ = history.as_deref().map(|file| files::remember(file, &filter));
@@ -107,6 +112,8 @@ fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Options {
         },
         ascii: !words.utf8() || words.dumb(),
         numeric: plan.numeric,
+        // Of a captured tree nothing is here to be ended.
+        read_only: plan.read_only || plan.proc_root.is_some(),
         lang: environment::lang(),
         services: Arc::clone(&plan.names),
         saved: plan.saved.clone(),

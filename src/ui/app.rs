@@ -1,5 +1,6 @@
 //! The state of the dashboard, and the way of an event into it.
 
+use super::act::Act;
 use super::command::{Place, action_of};
 use super::layout::{Layout, Shape};
 use super::menu::{History, Menu};
@@ -35,6 +36,8 @@ pub struct Options {
     pub ascii: bool,
     /// Numbers instead of names for ports and users.
     pub numeric: bool,
+    /// Nothing can be ended or signalled.
+    pub read_only: bool,
     /// The language of what is explained.
     pub lang: Lang,
     /// Names that a filter may write ports by.
@@ -57,6 +60,7 @@ impl Default for Options {
             color: Color::True,
             ascii: false,
             numeric: false,
+            read_only: false,
             lang: Lang::En,
             services: Arc::clone(Services::well_known()),
             saved: Saved::new(),
@@ -74,7 +78,7 @@ impl Options {
 }
 
 /// What lies over the table, or has the keys instead of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Over {
     /// The filter is typed: how it stood before, the cursor in bytes, and what can be typed there.
     Filter { before: String, cursor: usize, menu: Menu },
@@ -90,6 +94,10 @@ pub(super) enum Over {
     Cells(usize),
     /// The saved filters.
     Saved(usize),
+    /// What can be done; the line one stands at.
+    Act(usize),
+    /// The question before it is done.
+    Confirm(Act),
     /// A topic, scrolled by this.
     Explain { text: String, top: usize },
     /// The help, scrolled by this.
@@ -183,7 +191,8 @@ impl App {
             Some(Over::States(_)) => Place::States,
             Some(Over::Sort(_)) => Place::Sort,
             Some(Over::Columns(_)) => Place::Columns,
-            Some(Over::Cells(_) | Over::Saved(_)) => Place::Pick,
+            Some(Over::Cells(_) | Over::Saved(_) | Over::Act(_)) => Place::Pick,
+            Some(Over::Confirm(_)) => Place::Confirm,
             Some(Over::Name { .. }) => Place::Name,
             Some(Over::Help(_) | Over::Explain { .. }) => Place::Help,
         }

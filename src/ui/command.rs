@@ -24,11 +24,13 @@ pub enum Place {
     Pick,
     /// The name of a filter while it is typed.
     Name,
+    /// The question before something is ended.
+    Confirm,
 }
 
 impl Place {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Table,
         Self::Filter,
         Self::States,
@@ -37,9 +39,10 @@ impl Place {
         Self::Columns,
         Self::Pick,
         Self::Name,
+        Self::Confirm,
     ];
 
-    const fn bit(self) -> u8 {
+    const fn bit(self) -> u16 {
         1 << self as u8
     }
 }
@@ -52,7 +55,7 @@ pub struct Command {
     /// Its keys: `q`, `ctrl-d`, `pgdn`; the first is the one to show.
     pub keys: &'static [&'static str],
     /// Where it applies: bits of [`Place`].
-    places: u8,
+    places: u16,
     /// Heading in the help.
     pub section: &'static str,
     /// One line.
@@ -72,17 +75,18 @@ impl Command {
     }
 }
 
-const T: u8 = Place::Table.bit();
-const F: u8 = Place::Filter.bit();
-const P: u8 = Place::States.bit();
-const S: u8 = Place::Sort.bit();
-const H: u8 = Place::Help.bit();
-const C: u8 = Place::Columns.bit();
-const K: u8 = Place::Pick.bit();
-const N: u8 = Place::Name.bit();
-const LISTS: u8 = T | S | H | C | K;
-const LINES: u8 = F | N;
-const ALL: u8 = T | F | P | S | H | C | K | N;
+const T: u16 = Place::Table.bit();
+const F: u16 = Place::Filter.bit();
+const P: u16 = Place::States.bit();
+const S: u16 = Place::Sort.bit();
+const H: u16 = Place::Help.bit();
+const C: u16 = Place::Columns.bit();
+const K: u16 = Place::Pick.bit();
+const N: u16 = Place::Name.bit();
+const LISTS: u16 = T | S | H | C | K;
+const Y: u16 = Place::Confirm.bit();
+const LINES: u16 = F | N;
+const ALL: u16 = T | F | P | S | H | C | K | N | Y;
 
 macro_rules! commands {
     ($($section:literal { $($name:literal [$($key:literal),+] $places:expr, $bar:literal $rank:literal, $action:expr, $help:literal;)* })*) => {
@@ -159,12 +163,14 @@ commands! {
         "faster" ["+", "="] T, "" 0, Action::Pace(-1), "Poll more often";
         "slower" ["-"] T, "" 0, Action::Pace(1), "Poll less often";
         "refresh" ["r"] T, "" 0, Action::Refresh, "Poll now";
+        "act" ["K"] T, "act" 9, Action::Act, "What can be done: end a socket, signal its process, copy; nothing without a question";
+        "confirm" ["y"] Y, "do it" 1, Action::Confirm, "Do what is asked";
         "redraw" ["ctrl-l"] ALL, "" 0, Action::Redraw, "Draw the screen anew";
         "help" ["?", "f1"] T | P | S, "help" 5, Action::Help, "This help";
-        "back" ["esc"] T | P | S | H | C | K, "" 0, Action::Back, "One step back: close what is open, then drop the filter";
+        "back" ["esc"] T | P | S | H | C | K | Y, "" 0, Action::Back, "One step back: close what is open, then drop the filter";
         "suspend" ["ctrl-z"] ALL, "" 0, Action::Suspend, "Stop the program, as in any shell (fg brings it back)";
         "close-overlay" ["q", "?"] H, "close" 1, Action::Back, "Close the help";
-        "close-list" ["q", "c"] C | K, "close" 5, Action::Back, "Close the list";
+        "close-list" ["q", "c", "n"] C | K | Y, "close" 5, Action::Back, "Close the list";
         "quit" ["q"] T | P | S, "quit" 0, Action::Quit, "Quit";
         "quit-at-once" ["ctrl-c"] ALL, "" 0, Action::Quit, "Quit, from anywhere";
     }

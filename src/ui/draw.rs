@@ -1,5 +1,6 @@
 //! The frame, part by part. Nothing here changes anything, and only what is visible is made into text.
 
+mod confirm;
 pub(super) mod details;
 pub(super) mod explain;
 pub(super) mod help;
@@ -41,6 +42,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
             explain::overlay(app, &mut pen, l.all);
         }
         Place::Sort | Place::Columns | Place::Pick => list::overlay(app, &mut pen, l.all),
+        Place::Confirm => confirm::overlay(app, &mut pen, l.all),
         Place::Filter => list::menu(app, &mut pen, l.filter, l.all),
         Place::Table | Place::States | Place::Name => {}
     }

@@ -1,5 +1,6 @@
 //! What comes in, what is to be done, and what goes out.
 
+use super::act::Act;
 use crate::model::{Snapshot, Wants};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -73,6 +74,8 @@ pub enum Effect {
     /// Give the terminal back, stop this process, and take it again when it goes on
     /// ([`super::terminal::suspend`] does that).
     Suspend,
+    /// Do this to the machine, or the clipboard.
+    Act(Act),
     /// Remember this filter for the next run.
     Remember(String),
     /// Save a filter under a name.
@@ -153,6 +156,10 @@ pub enum Action {
     Help,
     /// Say what the cell, or the state of the row, is.
     Explain,
+    /// Open the list of what can be done.
+    Act,
+    /// Do what was asked.
+    Confirm,
     /// Move in the state strip.
     States,
     /// A click on this cell.

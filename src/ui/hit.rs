@@ -29,10 +29,12 @@ pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
     let l = app.layout();
     match app.over {
         // A click beside what is open closes it; in the list of columns it chooses.
-        Some(Over::Sort(_) | Over::Columns(_) | Over::Cells(_) | Over::Saved(_)) => {
+        Some(Over::Sort(_) | Over::Columns(_) | Over::Cells(_) | Over::Saved(_) | Over::Act(_)) => {
             let at = super::draw::list::line_at(app, l.all, x, y);
-            if let (Some(i), Some(Over::Sort(at) | Over::Columns(at) | Over::Cells(at) | Over::Saved(at))) =
-                (at, &mut app.over)
+            if let (
+                Some(i),
+                Some(Over::Sort(at) | Over::Columns(at) | Over::Cells(at) | Over::Saved(at) | Over::Act(at)),
+            ) = (at, &mut app.over)
             {
                 *at = i;
                 return update(app, Action::Enter);
@@ -109,7 +111,9 @@ pub(super) fn wheel(app: &mut App, x: u16, y: u16, by: i8) {
     let by = isize::from(by) * 3;
     if matches!(
         app.over,
-        Some(Over::Help(_) | Over::Sort(_) | Over::Columns(_) | Over::Cells(_) | Over::Saved(_))
+        Some(
+            Over::Help(_) | Over::Sort(_) | Over::Columns(_) | Over::Cells(_) | Over::Saved(_) | Over::Act(_)
+        )
     ) {
         update(app, Action::Go(super::event::Motion::Lines(by.signum() as i16 * 2)));
         return;

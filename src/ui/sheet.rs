@@ -115,6 +115,16 @@ pub(super) struct Sheet {
     naturals: Vec<(&'static str, u16)>,
     /// Whether it must be arranged anew before it is shown.
     pub(super) stale: bool,
+    /// Rows in order, for filtering the same snapshot again.
+    orders: Vec<Order>,
+}
+
+/// All rows of one snapshot in one order.
+#[derive(Debug)]
+struct Order {
+    seq: u64,
+    keys: Vec<SortKey>,
+    rows: Vec<u32>,
 }
 
 impl Sheet {
@@ -145,6 +155,7 @@ impl Sheet {
             cell: None,
             naturals: Vec::new(),
             stale: true,
+            orders: Vec::new(),
         };
         sheet.set_grouping(0);
         sheet
@@ -217,6 +228,9 @@ impl Sheet {
         let choices = self.choices();
         let Some((column, shown)) = choices.get(at).copied() else { return at };
         let mut picked: Vec<_> = self.columns().collect();
+        if shown && picked.len() == 1 {
+            return at;
+        }
         if shown {
             picked.retain(|c| *c != column);
         } else {
@@ -285,7 +299,20 @@ impl Sheet {
 
     /// Arranges the snapshot's rows as asked.
     pub(super) fn arrange(&mut self, snap: &Snapshot) {
-        self.arranged = self.view.arrange(snap);
+        let keys = self.view.keys();
+        self.orders.retain(|o| o.seq == snap.seq);
+        let known = self.orders.iter().position(|o| o.keys == keys);
+        self.arranged = match known {
+            Some(i) => self.view.arrange_sorted(snap, &self.orders[i].rows),
+            // The order of everything serves for every filter typed over this snapshot.
+            None if self.view.filter.is_everything() => {
+                let rows = self.view.sorted(snap);
+                let arranged = self.view.arrange_sorted(snap, &rows);
+                self.orders.push(Order { seq: snap.seq, keys, rows });
+                arranged
+            }
+            None => self.view.arrange(snap),
+        };
         self.brief(snap);
         self.stale = false;
         self.lay_out(snap);

@@ -1,5 +1,6 @@
 //! What each action does.
 
+use super::act::{Act, offers};
 use super::app::{App, Over};
 use super::event::{Action, Edit, Effect, FoldTo, Motion};
 use super::menu::Menu;
@@ -102,6 +103,13 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         }
         Action::Help => app.over = Some(Over::Help(0)),
         Action::Explain => explain_here(app),
+        Action::Act => app.over = Some(Over::Act(0)),
+        Action::Confirm => {
+            if let Some(Over::Confirm(act)) = app.over.take() {
+                return vec![Effect::Act(act)];
+            }
+        }
+
         Action::States => {
             if let Some((first, _)) = hit::strip_states(app).first() {
                 app.over = Some(Over::States(filtered_state(app).unwrap_or(*first)));
@@ -304,10 +312,11 @@ fn go(app: &mut App, motion: Motion) {
             }
             return;
         }
-        Some(Over::Sort(_) | Over::Columns(_) | Over::Cells(_) | Over::Saved(_)) => {
+        Some(Over::Sort(_) | Over::Columns(_) | Over::Cells(_) | Over::Saved(_) | Over::Act(_)) => {
             let n = super::draw::list::len(app);
-            if let Some(Over::Sort(at) | Over::Columns(at) | Over::Cells(at) | Over::Saved(at)) =
-                &mut app.over
+            if let Some(
+                Over::Sort(at) | Over::Columns(at) | Over::Cells(at) | Over::Saved(at) | Over::Act(at),
+            ) = &mut app.over
             {
                 *at = moved(*at, n);
             }
@@ -322,7 +331,7 @@ fn go(app: &mut App, motion: Motion) {
             }
             return;
         }
-        Some(Over::Filter { .. } | Over::Name { .. }) | None => {}
+        Some(Over::Filter { .. } | Over::Name { .. } | Over::Confirm(_)) | None => {}
     }
     let Some(snap) = app.snapshot.clone() else { return };
     let sheet = app.sheet_mut();
@@ -366,6 +375,15 @@ fn enter(app: &mut App) -> Vec<Effect> {
                 app.set_filter(format!("@{name}"));
             }
         }
+        Some(Over::Act(at)) => {
+            app.over = None;
+            match offers(app).into_iter().nth(at).map(|o| o.act) {
+                // Nothing is lost by a copy.
+                Some(act @ Act::Copy(_)) => return vec![Effect::Act(act)],
+                Some(act) => app.over = Some(Over::Confirm(act)),
+                None => {}
+            }
+        }
         Some(Over::Name { .. }) => return save(app),
         Some(Over::Sort(at)) => {
             let column = app.sheet().columns().nth(at);
@@ -378,7 +396,7 @@ fn enter(app: &mut App) -> Vec<Effect> {
             app.over = None;
             choose_state(app, s);
         }
-        Some(Over::Filter { .. } | Over::Help(_) | Over::Explain { .. }) => {}
+        Some(Over::Filter { .. } | Over::Help(_) | Over::Explain { .. } | Over::Confirm(_)) => {}
         None => {
             let Some(snap) = app.snapshot.clone() else { return vec![] };
             if !app.sheet_mut().toggle(&snap) {

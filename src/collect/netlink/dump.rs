@@ -71,6 +71,30 @@ impl Conversation {
         Ok(Self { socket, buffer: vec![0; BUFFER], seq: 0 })
     }
 
+    /// Gives an order and waits for the kernel's answer to it.
+    pub(super) fn order(&mut self, order: &Request) -> io::Result<()> {
+        self.seq = self.seq.wrapping_add(1);
+        net::send(&self.socket, &order.numbered(self.seq), SendFlags::empty())?;
+        loop {
+            let n = match net::recv(&self.socket, self.buffer.as_mut_slice(), RecvFlags::TRUNC) {
+                Ok((_, n)) => n.min(self.buffer.len()),
+                Err(Errno::INTR) => continue,
+                Err(e) => return Err(e.into()),
+            };
+            let Ok((head, rest)) = Header::read_from_prefix(&self.buffer[..n]) else {
+                return Err(io::ErrorKind::InvalidData.into());
+            };
+            if head.seq == self.seq && head.kind == wire::ERROR {
+                let code = rest.get(..4).map_or(0, |b| i32::from_ne_bytes([b[0], b[1], b[2], b[3]]));
+                return if code == 0 {
+                    Ok(())
+                } else {
+                    Err(io::Error::from_raw_os_error(code.saturating_neg()))
+                };
+            }
+        }
+    }
+
     /// Asks, and calls with the payload of every message of the answer.
     pub(super) fn dump(
         &mut self,

@@ -1,6 +1,6 @@
 //! Messages as they lie in memory (`include/uapi/linux/{netlink,inet_diag,sock_diag}.h`).
 
-use crate::model::attr;
+use crate::model::{Endpoint, Socket, attr};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `NLMSG_NOOP`, `NLMSG_ERROR`, `NLMSG_DONE`, `NLMSG_OVERRUN`.
@@ -10,6 +10,10 @@ pub(super) const DONE: u16 = 3;
 pub(super) const OVERRUN: u16 = 4;
 /// `SOCK_DIAG_BY_FAMILY`.
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
+/// `SOCK_DESTROY`.
+const SOCK_DESTROY: u16 = 21;
+/// `NLM_F_REQUEST | NLM_F_ACK`.
+const REQUEST_ACK: u16 = 5;
 /// `INET_DIAG_REQ_BYTECODE`.
 const REQ_BYTECODE: u16 = 1;
 /// `INET_DIAG_REQ_PROTOCOL`.
@@ -96,6 +100,36 @@ impl Request {
         if u16::from(short) != protocol {
             out.attribute(REQ_PROTOCOL, &u32::from(protocol).to_ne_bytes());
         }
+        out
+    }
+
+    /// An order to end this socket (`SOCK_DESTROY`): both ends, interface and cookie must be its own.
+    pub(super) fn destroy(family: u8, protocol: u16, v4: bool, s: &Socket) -> Self {
+        let addr = |e: &Endpoint| {
+            let mut out = [0; 16];
+            let all = e.addr.octets();
+            if v4 {
+                out[..4].copy_from_slice(&all[12..]);
+            } else {
+                out = *all;
+            }
+            out
+        };
+        let id = SockId {
+            sport: s.local.port.to_be_bytes(),
+            dport: s.remote.port.to_be_bytes(),
+            src: addr(&s.local),
+            dst: addr(&s.remote),
+            iface: s.iface,
+            cookie: [s.id.cookie as u32, (s.id.cookie >> 32) as u32],
+        };
+        let short = protocol as u8;
+        let body = InetReq { family, protocol: short, ext: 0, pad: 0, states: u32::MAX, id };
+        let mut out = Self::new(SOCK_DESTROY, body.as_bytes());
+        if u16::from(short) != protocol {
+            out.attribute(REQ_PROTOCOL, &u32::from(protocol).to_ne_bytes());
+        }
+        out.bytes[6..8].copy_from_slice(&REQUEST_ACK.to_ne_bytes());
         out
     }
 

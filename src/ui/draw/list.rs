@@ -1,5 +1,6 @@
 //! The lists that lie over the table: columns to sort by, columns to show, cells to filter by, saved filters.
 
+use super::super::act::offers;
 use super::super::app::{App, Over};
 use super::super::pen::{Pen, width};
 use super::window;
@@ -54,6 +55,10 @@ fn open(app: &App) -> Option<(&'static str, usize, Vec<Entry>)> {
             });
             ("filter by", *at, all.collect())
         }
+        Some(Over::Act(at)) => {
+            let all = offers(app).into_iter().map(|o| Entry { mark: " ", name: o.name, text: o.text });
+            ("act", *at, all.collect())
+        }
         Some(Over::Saved(at)) => {
             let all = app.options.saved.iter().map(|(name, text)| Entry {
                 mark: " ",
@@ -87,7 +92,10 @@ pub(super) fn overlay(app: &App, pen: &mut Pen<'_>, all: Rect) {
     let (wide, high) = size(entries.len(), all);
     let r = window(app, pen, all, wide, high, title);
     if entries.is_empty() {
-        let how = "none yet: while you type a filter, ^S saves it under a name";
+        let how = match app.over {
+            Some(Over::Act(_)) => "nothing can be done here",
+            _ => "none yet: while you type a filter, ^S saves it under a name",
+        };
         pen.put(r.x + 1, r.y, r.width.saturating_sub(1), how, theme.dim);
         return;
     }

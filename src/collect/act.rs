@@ -1,0 +1,93 @@
+//! Acting on what was read: ending one socket, signalling one process. Each is held to the identity that was shown,
+//! so what took its number in the meantime is never hit.
+
+use super::netlink;
+use super::procs;
+use crate::model::signal::Sig;
+use crate::model::{ProcInfo, Socket};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::io;
+
+/// Why nothing was done.
+#[derive(Debug, thiserror::Error)]
+pub enum ActError {
+    /// The system refused, or the subject is gone.
+    #[error("{what} {subject}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On what.
+        subject: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Another process has the number now.
+    #[error("{subject} has ended; another process has its number")]
+    Other {
+        /// Which process was meant.
+        subject: String,
+    },
+    /// The kernel cannot do that here.
+    #[error("{subject}: {why}")]
+    Impossible {
+        /// Which socket was meant.
+        subject: String,
+        /// Why not.
+        why: &'static str,
+    },
+}
+
+/// Sends a signal to this process and no other: it is held by a descriptor (pidfd_open(2)) while its start time is
+/// compared.
+pub fn signal(process: &ProcInfo, sig: Sig) -> Result<(), ActError> {
+    let subject = format!("{} {}", crate::model::text::escape(&process.comm), process.pid);
+    let io = |what| {
+        let subject = subject.clone();
+        move |e: rustix::io::Errno| ActError::Io { what, subject, source: e.into() }
+    };
+    let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or(rustix::io::Errno::SRCH).map_err(io("find"))?;
+    let held = pidfd_open(pid, PidfdFlags::empty()).map_err(io("find"))?;
+    if procs::start_of(process.pid) != Some(process.start_ns) {
+        return Err(ActError::Other { subject });
+    }
+    let number = Signal::from_named_raw(sig.number).ok_or(rustix::io::Errno::INVAL).map_err(io(sig.name))?;
+    pidfd_send_signal(&held, number).map_err(io(sig.name))
+}
+
+/// Ends one socket (`SOCK_DESTROY`, sock_diag(7)): its program gets `ECONNABORTED`, its far end a reset. Needs
+/// `CAP_NET_ADMIN` and a kernel with `CONFIG_INET_DIAG_DESTROY`.
+pub fn end(socket: &Socket) -> Result<(), ActError> {
+    let subject = format!("{} {} {}", socket.proto.name(), socket.local, socket.remote);
+    if !socket.proto.is_inet() || socket.id.kernel_cookie().is_none() {
+        let why = "only an IP socket that netlink told can be ended by itself; signal its process";
+        return Err(ActError::Impossible { subject, why });
+    }
+    netlink::destroy(socket).map_err(|source| ActError::Io { what: "end", subject, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::signal::SIGNALS;
+    use std::io::Read;
+    use std::process::{Command, Stdio};
+
+    fn info(pid: u32, start_ns: u64) -> ProcInfo {
+        ProcInfo { pid, ppid: 0, start_ns, comm: "x".into(), cmdline: "".into(), uid: 0, cgroup: None }
+    }
+
+    #[test]
+    fn only_the_process_that_was_meant() {
+        let mut child = Command::new("sleep").arg("60").stdout(Stdio::piped()).spawn().unwrap();
+        let start = procs::start_of(child.id()).unwrap();
+        let term = SIGNALS[0];
+        let e = signal(&info(child.id(), start + 1), term).unwrap_err();
+        assert!(matches!(e, ActError::Other { .. }), "{e}");
+        assert!(child.try_wait().unwrap().is_none(), "it is still there");
+        signal(&info(child.id(), start), term).unwrap();
+        child.stdout.take().unwrap().read_to_end(&mut Vec::new()).unwrap();
+        child.wait().unwrap();
+        assert!(signal(&info(child.id(), start), term).is_err());
+    }
+}

@@ -1,0 +1,250 @@
+//! Asking in the dashboard: columns, completion, history, saved filters, cells; explaining; and acting, never unasked.
+
+// A test that cannot go on stops there.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+// Each test program uses its part of it.
+#[allow(dead_code)]
+#[path = "screens/world.rs"]
+mod world;
+
+use crossterm::event::Event as Input;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::layout::Size;
+use sockscope::query::Column;
+use sockscope::query::explain::Lang;
+use sockscope::query::filter::Saved;
+use sockscope::query::table::SOCKETS;
+use sockscope::ui::act::Act;
+use sockscope::ui::{App, Effect, Event, Options, draw, script};
+use std::sync::Arc;
+
+struct Screen {
+    app: App,
+    terminal: Terminal<TestBackend>,
+    effects: Vec<Effect>,
+}
+
+impl Screen {
+    fn with(options: Options) -> Self {
+        let mut s = Self {
+            app: App::new(options),
+            terminal: Terminal::new(TestBackend::new(120, 36)).unwrap(),
+            effects: vec![],
+        };
+        s.app.resize(Size { width: 120, height: 36 });
+        for p in world::polls() {
+            s.app.handle(Event::from(Arc::clone(&p)));
+        }
+        s
+    }
+
+    fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    /// Types a key script; what was asked for outside is kept.
+    fn press(mut self, keys: &str) -> Self {
+        for e in script::keys(keys) {
+            let made = self.app.handle(Event::Input(e));
+            self.effects.extend(made.into_iter().filter(|e| !matches!(e, Effect::Wants(_))));
+        }
+        self
+    }
+
+    fn show(&mut self) -> String {
+        let app = &self.app;
+        self.terminal.draw(|f| draw(app, f)).unwrap();
+        let buffer = self.terminal.backend().buffer();
+        let line = |y: u16| (0..buffer.area.width).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+        (0..buffer.area.height).map(|y| line(y).trim_end().to_owned() + "\n").collect()
+    }
+
+    /// The line of the filter.
+    fn bar(&mut self) -> String {
+        self.show().lines().nth(2).unwrap().trim().to_owned()
+    }
+
+    fn titles(&mut self) -> String {
+        self.show().lines().nth(3).unwrap().to_owned()
+    }
+}
+
+#[test]
+fn columns_are_shown_hidden_moved_and_reset() {
+    let usual = Screen::new().titles();
+    assert!(usual.contains("PROTO") && !usual.contains("INODE"), "{usual}");
+    let mut s = Screen::new().press("c");
+    assert!(s.show().contains("✓ proto"), "{}", s.show());
+    // Hide the first, move what is first then one to the right.
+    let mut s = s.press("<space>J<esc>");
+    let titles = s.titles();
+    assert!(!titles.contains("PROTO") && titles.find("REMOTE") < titles.find("LOCAL"), "{titles}");
+    // Every view has its own, and they come back.
+    assert!(s.press("2").titles().contains("PROTO"));
+    assert_eq!(Screen::new().press("c<space>Jr<esc>").titles(), usual);
+    // The last one stays.
+    let mut s = Screen::new().press("c").press(&"<space>".repeat(40));
+    assert!(s.show().matches('✓').count() == 1, "{}", s.show());
+    let columns: Vec<&'static Column> = ["inode", "local"].iter().filter_map(|n| SOCKETS.column(n)).collect();
+    let options = Options { columns: vec![("list".to_owned(), columns)], ..Options::default() };
+    let titles = Screen::with(options).titles();
+    assert!(titles.trim_start().starts_with("INODE") && titles.contains("LOCAL"), "{titles}");
+}
+
+#[test]
+fn tab_completes_and_goes_on() {
+    let mut s = Screen::new().press("/state:clo<tab>");
+    assert!(s.bar().starts_with("/ state:close-wait"), "{}", s.bar());
+    assert!(s.show().contains("the other side has closed; this program"), "what each means:\n{}", s.show());
+    let mut s = s.press("<tab>");
+    assert!(s.bar().starts_with("/ state:closing") || s.bar().starts_with("/ state:closed"), "{}", s.bar());
+    let mut s = s.press("<shift-tab>");
+    assert!(s.bar().starts_with("/ state:close-wait"), "{}", s.bar());
+    // Any other key takes it and closes the menu.
+    let mut s = s.press(" nginx<enter>");
+    assert!(
+        s.bar().starts_with("/ state:close-wait nginx") && !s.show().contains("connected "),
+        "{}",
+        s.show()
+    );
+    assert!(Screen::new().press("/process:ngi<tab>").bar().starts_with("/ process:nginx"));
+    assert!(Screen::new().press("/loc<tab>").bar().starts_with("/ local"));
+}
+
+#[test]
+fn filters_typed_before_come_back() {
+    let mut s = Screen::new().press("/nginx<enter>/<ctrl-u>:443<enter>/<ctrl-u>api<up>");
+    assert!(s.bar().starts_with("/ :443"), "{}", s.bar());
+    let mut s = s.press("<up>");
+    assert!(s.bar().starts_with("/ nginx"), "{}", s.bar());
+    let mut s = s.press("<down><down>");
+    assert!(s.bar().starts_with("/ api"), "what was being typed: {}", s.bar());
+    let kept: Vec<&str> = s
+        .effects
+        .iter()
+        .filter_map(|e| match e {
+            Effect::Remember(f) => Some(f.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(kept, ["nginx", ":443"]);
+    let options = Options { history: vec!["port:22".into()], ..Options::default() };
+    assert!(Screen::with(options).press("/<up>").bar().starts_with("/ port:22"));
+}
+
+#[test]
+fn filters_are_saved_and_used_by_name() {
+    let mut s = Screen::new().press("/:443<ctrl-s>web<enter>");
+    let saved = Effect::Save { name: "web".into(), filter: ":443".into() };
+    assert!(s.effects.contains(&saved), "{:?}", s.effects);
+    assert!(s.show().contains("443"));
+    let mut by_name = s.press("<ctrl-u>@web<enter>");
+    assert!(by_name.bar().starts_with("/ @web") && !by_name.show().contains("[::]:22"), "{}", by_name.show());
+    // A name of two words is none; Esc goes back to the filter.
+    let mut s = Screen::new().press("/:443<ctrl-s>a b<enter>");
+    assert!(s.show().contains("one word") && s.effects.is_empty(), "{}", s.show());
+    assert!(s.press("<esc>").bar().starts_with("/ :443"));
+    let saved = Saved::from([("leak".to_owned(), "state:close-wait".to_owned())]);
+    let options = Options { saved, ..Options::default() };
+    let mut s = Screen::with(options.clone()).press("@");
+    assert!(s.show().contains("@leak") && s.show().contains("state:close-wait"), "{}", s.show());
+    let mut s = s.press("<enter>");
+    assert!(s.bar().starts_with("/ @leak") && !s.show().contains("LISTEN  3"), "{}", s.show());
+    assert!(Screen::with(options).press("/@le<tab>").bar().starts_with("/ @leak"));
+}
+
+#[test]
+fn a_cell_filters() {
+    // On a group: what it has in common.
+    assert!(Screen::new().press("f").bar().starts_with("/ state:listen"));
+    assert!(Screen::new().press("F").bar().starts_with("/ not (state:listen)"));
+    // On a row without a chosen cell: a list of them.
+    let mut s = Screen::new().press("jf");
+    assert!(s.show().contains("filter by"), "{}", s.show());
+    let mut s = s.press("j<enter>");
+    assert!(s.bar().starts_with("/ local:"), "{}", s.bar());
+    // On a chosen cell at once, and beside what is there.
+    let mut s = Screen::new().press("/tcp or udp<enter>jLLf");
+    assert!(s.bar().starts_with("/ (tcp or udp) local:"), "{}", s.bar());
+    assert!(Screen::new().press("jLLLHF").bar().starts_with("/ not local:"));
+    assert!(Screen::new().press("jF").show().contains("go to a cell first"));
+}
+
+#[test]
+fn everything_is_explained() {
+    let mut s = Screen::new().press("e");
+    assert!(s.show().contains("explain") && s.show().contains("LISTEN"), "{}", s.show());
+    assert!(!s.press("<esc>").show().contains("How a socket comes to it"));
+    let mut s = Screen::new().press("jLLLLLe");
+    assert!(s.show().contains("Receive queue") || s.show().contains("receive queue"), "{}", s.show());
+    let options = Options { lang: Lang::Ko, ..Options::default() };
+    let text: String = Screen::with(options).press("e").show().split_whitespace().collect();
+    assert!(text.chars().any(|c| ('가'..='힣').contains(&c)), "{text}");
+    assert!(Screen::new().press("3e").show().contains("RLIMIT_NOFILE"));
+}
+
+#[test]
+fn nothing_is_done_without_a_question() {
+    let mut s = Screen::new().press("jK");
+    let list = s.show();
+    assert!(
+        list.contains("end this socket") && list.contains("SIGTERM") && list.contains("copy the row"),
+        "{list}"
+    );
+    let mut s = s.press("<enter>");
+    assert!(
+        s.show().contains("end this socket? its program gets an error") && s.effects.is_empty(),
+        "{}",
+        s.show()
+    );
+    // Every key but the one that says yes.
+    for key in ["<esc>", "n", "<enter>", "<space>", "j", "q"] {
+        let s = Screen::new().press("jK<enter>").press(key);
+        assert!(!s.effects.iter().any(|e| matches!(e, Effect::Act(_))), "{key}");
+    }
+    let s = s.press("y");
+    let Some(Effect::Act(Act::End(sockets))) = s.effects.first() else { panic!("{:?}", s.effects) };
+    assert_eq!(sockets.len(), 1);
+    let mut s = Screen::new().press("jKj<enter>");
+    assert!(
+        s.show().contains("send SIGTERM to sshd 640?") && s.show().contains("/usr/sbin/sshd -D"),
+        "{}",
+        s.show()
+    );
+    let s = s.press("y");
+    let Some(Effect::Act(Act::Signal(process, sig))) = s.effects.first() else { panic!("{:?}", s.effects) };
+    assert_eq!((process.pid, sig.name), (640, "SIGTERM"));
+    // A whole filter lists what it would hit.
+    let mut s = Screen::new().press("/state:close-wait<enter>K");
+    assert!(s.show().contains("end all 12"), "{}", s.show());
+    assert!(s.press("<enter>").show().contains("end these 12 sockets?"));
+    assert!(!Screen::new().press("K").show().contains("end all"), "never the whole machine");
+}
+
+#[test]
+fn a_copy_is_made_at_once() {
+    let s = Screen::new().press("jK<end><enter>");
+    let Some(Effect::Act(Act::Copy(text))) = s.effects.first() else { panic!("{:?}", s.effects) };
+    assert!(text.starts_with("src [::]:22 dst "), "{text}");
+}
+
+#[test]
+fn read_only_offers_no_harm() {
+    let options = Options { read_only: true, ..Options::default() };
+    let list = Screen::with(options).press("/state:close-wait<enter>j<right>jK").show();
+    assert!(list.contains("copy the row") && !list.contains("end ") && !list.contains("SIG"), "{list}");
+}
+
+#[test]
+fn every_key_in_every_new_place_is_safe() {
+    let all: Vec<&str> = sockscope::ui::command::COMMANDS.iter().flat_map(|c| c.keys).copied().collect();
+    for place in ["c", "@", "jf", "e", "jK", "jK<enter>", "/a<tab>", "/:443<ctrl-s>"] {
+        let mut s = Screen::new().press(place);
+        for key in &all {
+            s.app.handle(Event::Input(Input::Key(script::key(key))));
+            s.show();
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Ending one socket ends that one.
+
+use super::compare::check;
+use super::world::{World, listen};
+use sockscope::collect::Source;
+use sockscope::collect::act::end;
+use sockscope::collect::netlink::NetlinkSource;
+use sockscope::model::{Socket, State, Wants};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+fn socket_of(stream: &TcpStream) -> Result<Socket, String> {
+    let mut source = NetlinkSource::new("asked for".into()).map_err(|e| e.to_string())?;
+    let sample = source.sample(&Wants::default()).map_err(|e| e.to_string())?;
+    let local = stream.local_addr().map_err(|e| e.to_string())?;
+    let found = sample
+        .sockets
+        .iter()
+        .find(|s| s.state == State::Established && s.local.to_string() == local.to_string());
+    found.copied().ok_or_else(|| format!("{local} is not there"))
+}
+
+/// One of two connections of the same process goes, over IPv4 and IPv6; the other works on.
+pub(crate) fn one_of_two() -> Result<(), String> {
+    for address in ["127.0.0.1:7901", "[::1]:7902"] {
+        let listener = listen(address, 8, false);
+        let (mut first, mut first_far) = World::pair(&listener, None);
+        let (mut second, mut second_far) = World::pair(&listener, None);
+        let target = socket_of(&first)?;
+        // What has its number but is not the one that was shown is not hit.
+        let mut other = target;
+        other.id.cookie += 1_000_000;
+        let refused = end(&other).err().map(|e| e.to_string()).unwrap_or_default();
+        check(refused.contains("No such file"), || format!("another cookie: {refused:?}"))?;
+        end(&target).map_err(|e| e.to_string())?;
+        let mut byte = [0];
+        let told = first.read(&mut byte).err().and_then(|e| e.raw_os_error());
+        check(told == Some(103), || format!("its program is told ECONNABORTED: {told:?}"))?;
+        let far = first_far.read(&mut byte).err().and_then(|e| e.raw_os_error());
+        check(far == Some(104), || format!("the far end is told ECONNRESET: {far:?}"))?;
+        let _ = first_far.write(b"x");
+        second.write_all(b"hello").map_err(|e| format!("the other one: {e}"))?;
+        let mut got = [0; 5];
+        second_far.read_exact(&mut got).map_err(|e| format!("the other one: {e}"))?;
+        let again = end(&target).err().map(|e| e.to_string()).unwrap_or_default();
+        check(again.contains("No such file"), || format!("ended twice: {again:?}"))?;
+    }
+    Ok(())
+}
