@@ -75,8 +75,6 @@ pub struct Group {
     pub id: u64,
     /// 0 for a group, 1 for a group within one.
     pub depth: u8,
-    /// What it is called: `CLOSE_WAIT`, `0.0.0.0:443`. Raw: whoever shows it escapes it.
-    pub title: String,
     /// What its rows have in common.
     pub key: Key,
     /// Where its rows begin in [`super::view::Arranged::rows`].
@@ -137,10 +135,14 @@ pub(super) fn arrange(rows: &mut Vec<u32>, snap: &Snapshot, view: &View, by: Gro
     };
     let mut summed: Vec<(Group, &[u32])> =
         buckets.iter().map(|(k, of)| (around.sum(k.clone(), of, 0, 0), of)).collect();
-    summed.sort_by(|a, b| around.sort.compare(&a.0, &b.0));
+    // Their numbers are sorted: a group is large, and there can be as many as rows.
+    let mut order: Vec<u32> = (0..summed.len() as u32).collect();
+    order.sort_by(|a, b| around.sort.compare(&summed[*a as usize].0, &summed[*b as usize].0));
+    let mut summed: Vec<Option<(Group, &[u32])>> = summed.drain(..).map(Some).collect();
     let mut groups = Vec::with_capacity(summed.len());
     rows.clear();
-    for (mut group, of) in summed {
+    for i in order {
+        let Some((mut group, of)) = summed[i as usize].take() else { continue };
         group.start = rows.len() as u32;
         let (id, nested) =
             (group.id, by == GroupBy::State && !matches!(group.key, Key::State(State::Listen)));
@@ -391,7 +393,6 @@ impl Around<'_> {
         let mut out = Group {
             id: hasher.finish(),
             depth,
-            title: self.title(&key),
             start: 0,
             len: of.len() as u32,
             states: StateCounts::default(),
@@ -449,20 +450,6 @@ impl Around<'_> {
         seen.dedup();
         out.hosts = (seen.len() + hosts.len()) as u32;
     }
-
-    fn title(&self, key: &Key) -> String {
-        match key {
-            Key::State(s) => s.name().to_owned(),
-            Key::Local(_, e) | Key::Served(_, e) => e.to_string(),
-            Key::To(_, e) => format!("to {e}"),
-            Key::Addr(a) => a.to_string(),
-            Key::Process(p) => {
-                let i = &self.snap.sample.processes[*p as usize].info;
-                format!("{} {}", i.comm, i.pid)
-            }
-            Key::Text(s) | Key::None(s) => s.clone(),
-        }
-    }
 }
 
 fn add(sum: Option<f64>, one: Option<f64>) -> Option<f64> {
@@ -473,6 +460,30 @@ fn add(sum: Option<f64>, one: Option<f64>) -> Option<f64> {
 }
 
 impl Group {
+    /// What it is called: `CLOSE_WAIT`, `0.0.0.0:443`. Raw: whoever shows it escapes it.
+    pub fn title(&self, snap: &Snapshot) -> String {
+        match &self.key {
+            Key::State(s) => s.name().to_owned(),
+            Key::Local(_, e) | Key::Served(_, e) => e.to_string(),
+            Key::To(_, e) => format!("to {e}"),
+            Key::Addr(a) => a.to_string(),
+            Key::Process(p) => snap
+                .sample
+                .processes
+                .get(*p as usize)
+                .map_or_else(String::new, |p| format!("{} {}", p.info.comm, p.info.pid)),
+            Key::Text(s) | Key::None(s) => s.clone(),
+        }
+    }
+
+    /// The state that its rows have in common, where that is what they are grouped by.
+    pub const fn state(&self) -> Option<State> {
+        match &self.key {
+            Key::State(s) => Some(*s),
+            _ => None,
+        }
+    }
+
     /// A filter that lets through just its rows, within the group around it, where there is one: `state:close-wait`.
     pub fn filter(&self, by: GroupBy, snap: &Snapshot) -> Option<String> {
         let end = |e: &Endpoint| {

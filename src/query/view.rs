@@ -158,7 +158,7 @@ mod tests {
         }
         let mut at = 0;
         for g in &top {
-            assert_eq!(g.start, at, "{}", g.title);
+            assert_eq!(g.start, at, "{:?}", g.key);
             at += g.len;
         }
         let mut ids: Vec<u64> = a.groups.iter().map(|g| g.id).collect();
@@ -204,7 +204,7 @@ mod tests {
                 let mut got: Vec<u32> = a.rows.iter().copied().filter(|r| m.matches(*r as usize)).collect();
                 got.sort_unstable();
                 // An endpoint's group tells wildcard addresses of both families apart, as the filter does.
-                assert_eq!(got, want, "{by} {}: {filter}", g.title);
+                assert_eq!(got, want, "{by} {}: {filter}", g.title(&snap));
             }
         }
     }
@@ -247,9 +247,13 @@ mod tests {
         });
         let a = view("", Some("state")).arrange(&snap);
         sound(&a);
-        let heads: Vec<(u8, &str, u32, u32)> =
-            a.groups.iter().map(|g| (g.depth, g.title.as_str(), g.len, g.hosts)).collect();
-        assert_eq!(heads, [(0, "LISTEN", 1, 0), (0, "ESTABLISHED", 7, 4), (1, "0.0.0.0:443", 6, 3)]);
+        let heads: Vec<(u8, String, u32, u32)> =
+            a.groups.iter().map(|g| (g.depth, g.title(&snap), g.len, g.hosts)).collect();
+        let named = |d, t: &str, n, h| (d, t.to_owned(), n, h);
+        assert_eq!(
+            heads,
+            [named(0, "LISTEN", 1, 0), named(0, "ESTABLISHED", 7, 4), named(1, "0.0.0.0:443", 6, 3)]
+        );
         assert_eq!(a.groups[2].rx, Some(60.0));
         assert!(a.groups[1].note.is_some());
         let lines = a.lines(&|_, depth| depth == 1);

@@ -10,6 +10,7 @@ use crate::query::TABLES;
 use crate::query::cell::{both, filter_of};
 use crate::query::complete::complete;
 use crate::query::explain::explain;
+use crate::query::group::Group;
 use crate::query::view::Line;
 use std::sync::Arc;
 use std::time::Duration;
@@ -249,9 +250,7 @@ fn explain_here(app: &mut App) {
     let sheet = app.sheet();
     let line = sheet.lines.get(sheet.cursor);
     let state = match (line, &app.snapshot) {
-        (Some(Line::Group(g)), _) => {
-            sheet.arranged.groups.get(*g as usize).and_then(|g| State::parse(&g.title))
-        }
+        (Some(Line::Group(g)), _) => sheet.arranged.groups.get(*g as usize).and_then(Group::state),
         (Some(Line::Row(r)), Some(snap)) if sheet.view.table.name == "list" => {
             Some(snap.socket(*r as usize).state)
         }

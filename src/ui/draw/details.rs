@@ -122,7 +122,7 @@ impl Builder<'_> {
     fn group(&mut self, index: usize) {
         let theme = self.app.theme;
         let g = &self.app.sheet().arranged.groups[index];
-        self.title(&g.title);
+        self.title(&g.title(self.snap));
         if let Some(note) = g.note {
             self.text(note, theme.dim);
         }

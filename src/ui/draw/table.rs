@@ -209,7 +209,7 @@ fn group(
     let y = area.y;
     let mut x = area.x + 1 + u16::from(g.depth) * 2;
     x = pen.put(x, y, 2, if closed { app.glyphs.closed } else { app.glyphs.open }, theme.dim) + 1;
-    let state = State::parse(&g.title).filter(|_| sheet.grouping_name() == Some("state") && g.depth == 0);
+    let state = g.state().filter(|_| sheet.grouping_name() == Some("state") && g.depth == 0);
     // Totals and the owner have places of their own; the words get what is before them.
     let totals = g.depth > 0 || state.is_none();
     let mut end = area.right().saturating_sub(1);
@@ -252,7 +252,7 @@ fn group(
         Some(s) => theme.state(s).patch(theme.strong),
         None => theme.strong,
     };
-    x = pen.put(x, y, room(x), &g.title, title_style);
+    x = pen.put(x, y, room(x), &g.title(snap), title_style);
     let mut words = facts(g, brief, sheet, state);
     if width(&words) > room(x + 2)
         && let Some((short, _)) = words.split_once(" from ").or_else(|| words.split_once(" to "))
