@@ -1,6 +1,7 @@
 //! From samples to snapshots: owners joined, rates, groups, differences. Pure: time comes in with the sample.
 
 mod direction;
+mod ends;
 mod engine;
 mod gone;
 mod identity;

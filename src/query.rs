@@ -8,6 +8,7 @@ pub mod complete;
 pub mod error;
 pub mod explain;
 pub mod filter;
+pub mod finding;
 pub mod fit;
 pub mod format;
 pub mod group;

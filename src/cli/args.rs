@@ -51,7 +51,8 @@ pub enum Command {
     Peers(List),
     /// Say what a state, queue, limit or column is; without a topic: list them
     Explain {
-        /// CLOSE_WAIT, backlog, rtt_us and so on
+        /// `CLOSE_WAIT`, backlog, `rtt_us` and so on
+        #[arg(help = "CLOSE_WAIT, backlog, rtt_us and so on")]
         topic: Option<String>,
         /// Language: en or ko [default: by the locale]
         #[arg(long, value_name = "LANG")]

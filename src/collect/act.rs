@@ -37,7 +37,7 @@ pub enum ActError {
     },
 }
 
-/// Sends a signal to this process and no other: it is held by a descriptor (pidfd_open(2)) while its start time is
+/// Sends a signal to this process and no other: it is held by a descriptor (`pidfd_open(2)`) while its start time is
 /// compared.
 pub fn signal(process: &ProcInfo, sig: Sig) -> Result<(), ActError> {
     let subject = format!("{} {}", crate::model::text::escape(&process.comm), process.pid);
@@ -55,7 +55,7 @@ pub fn signal(process: &ProcInfo, sig: Sig) -> Result<(), ActError> {
     pidfd_send_signal(&held, number).map_err(io(sig.name))
 }
 
-/// Ends one socket (`SOCK_DESTROY`, sock_diag(7)): its program gets `ECONNABORTED`, its far end a reset. Needs
+/// Ends one socket (`SOCK_DESTROY`, `sock_diag(7))`: its program gets `ECONNABORTED`, its far end a reset. Needs
 /// `CAP_NET_ADMIN` and a kernel with `CONFIG_INET_DIAG_DESTROY`.
 pub fn end(socket: &Socket) -> Result<(), ActError> {
     let subject = format!("{} {} {}", socket.proto.name(), socket.local, socket.remote);

@@ -3,7 +3,7 @@
 use super::gone::{self, AwayMap};
 use super::identity::{self, NONE};
 use super::scope::Scope;
-use super::{owners, peers, ports, processes};
+use super::{ends, owners, peers, ports, processes};
 use crate::model::snapshot::{Direction, Former, Rates, SocketFacts};
 use crate::model::{AttrSet, Missing, Sample, Snapshot, Socket, Stamp, StateCounts};
 use std::sync::Arc;
@@ -143,12 +143,14 @@ impl Engine {
 
         self.remember(sample.at, states, before.as_ref().is_some_and(|b| b.scope.asks_like(&scope)));
         let hidden = Missing::ALL.into_iter().zip(by_reason).filter(|(_, n)| *n > 0).collect();
+        let ends = if sample.wants.ends { ends::join(&sample) } else { Vec::new() };
         let snap = Arc::new(Snapshot {
             seq: self.seq,
             sample,
             live,
             facts,
             rates,
+            ends,
             former,
             sockets_of,
             processes,

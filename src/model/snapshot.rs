@@ -21,6 +21,9 @@ pub struct Snapshot {
     pub facts: Vec<SocketFacts>,
     /// Beside each socket: rates; empty when `tcp_info` was not read.
     pub rates: Vec<Rates>,
+    /// Beside each socket the row of its far end on this machine, `u32::MAX` where that is elsewhere; empty when it was
+    /// not asked for.
+    pub ends: Vec<u32>,
     /// The last known owner of sockets that have none any more, sorted by row.
     pub former: Vec<(u32, Former)>,
     /// Rows of the sockets of each process: `sockets_of[process_sockets[p].0..process_sockets[p].1]`.
@@ -218,6 +221,10 @@ impl Snapshot {
     pub fn former(&self, row: usize) -> Option<&Former> {
         let i = self.former.binary_search_by_key(&(row as u32), |(r, _)| *r).ok()?;
         Some(&self.former[i].1)
+    }
+    /// The row of the far end of a socket, where it is on this machine and was looked for.
+    pub fn other_end(&self, row: usize) -> Option<usize> {
+        self.ends.get(row).filter(|o| **o != u32::MAX).map(|o| *o as usize)
     }
     /// Rates of a socket row.
     pub fn rates(&self, row: usize) -> Rates {

@@ -164,6 +164,9 @@ pub struct Wants {
     /// Whether to name the control groups of sockets.
     #[serde(default)]
     pub cgroups: bool,
+    /// Whether to look for the far ends that are on this machine.
+    #[serde(default)]
+    pub ends: bool,
 }
 
 const fn all_of_it() -> u16 {
@@ -185,6 +188,7 @@ impl Default for Wants {
             listeners: false,
             auto_port: false,
             cgroups: false,
+            ends: false,
         }
     }
 }

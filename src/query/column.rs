@@ -114,6 +114,8 @@ pub struct Needs {
     pub auto_port: bool,
     /// Names of control groups.
     pub cgroups: bool,
+    /// Far ends on this machine: then nothing may be left out.
+    pub ends: bool,
 }
 
 impl Needs {
@@ -126,6 +128,7 @@ impl Needs {
         listeners: false,
         auto_port: false,
         cgroups: false,
+        ends: false,
     };
     /// Owners.
     pub const OWNERS: Self = Self { owners: true, ..Self::NONE };
@@ -137,6 +140,12 @@ impl Needs {
     pub const AUTO_PORT: Self = Self { auto_port: true, ..Self::NONE };
     /// Names of control groups, of sockets and of the processes that hold them.
     pub const CGROUPS: Self = Self { cgroups: true, owners: true, ..Self::NONE };
+
+    /// Far ends, with who holds them.
+    pub const ENDS: Self = Self { ends: true, owners: true, ..Self::NONE };
+    /// What findings look at.
+    pub const FINDINGS: Self =
+        Self { attrs: AttrSet::INFO.or(AttrSet::SKMEM), info_bytes: u16::MAX, owners: true, ..Self::NONE };
 
     /// These attributes.
     pub const fn attrs(attrs: AttrSet) -> Self {
@@ -162,6 +171,7 @@ impl Needs {
             listeners: self.listeners || o.listeners,
             auto_port: self.auto_port || o.auto_port,
             cgroups: self.cgroups || o.cgroups,
+            ends: self.ends || o.ends,
         }
     }
 }

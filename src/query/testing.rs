@@ -110,6 +110,7 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
         live,
         facts,
         rates,
+        ends: Vec::new(),
         former: Vec::new(),
         sockets_of: Vec::new(),
         processes: process_facts,

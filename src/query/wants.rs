@@ -25,7 +25,8 @@ pub fn wants(
         out.processes = true;
         out.owners = true;
     }
-    if narrow && table.name == "list" {
+    // A far end can be one that the filter leaves out.
+    if narrow && table.name == "list" && !out.ends {
         let push = filter.pushdown();
         out.states = push.states;
         out.protos = out.protos.and(push.protos);
@@ -48,5 +49,6 @@ pub fn of(needs: Needs, protos: ProtoSet) -> Wants {
         listeners: needs.listeners,
         auto_port: needs.auto_port,
         cgroups: needs.cgroups,
+        ends: needs.ends,
     }
 }

@@ -52,6 +52,7 @@ pub(super) fn wanted(list: &ListPlan) -> Wants {
         out.listeners |= more.listeners;
         out.auto_port |= more.auto_port;
         out.cgroups |= more.cgroups;
+        out.ends |= more.ends;
     }
     out
 }

@@ -81,7 +81,8 @@ impl Poller {
         self.change(|c| {
             if c.wants != wants {
                 c.wants = wants;
-                c.now = true;
+                // What is held is not replaced; the next poll reads it.
+                c.now |= !c.held;
             }
         });
     }

@@ -2,6 +2,7 @@
 
 use crate::model::state::STATES;
 use crate::query::filter::LANGUAGE;
+use crate::query::finding::FINDINGS;
 use crate::query::table::TABLES;
 use crate::ui::command::{COMMANDS, key_label};
 use std::fmt::Write;
@@ -25,6 +26,11 @@ pub(super) fn page() -> String {
         }
         out.push('\n');
     }
+    let _ = writeln!(out, "## Findings\n\n| finding | what it means, and what to do |\n|---|---|");
+    for f in FINDINGS {
+        let _ = writeln!(out, "| `{}` | {} |", f.name, cell(f.help));
+    }
+    out.push('\n');
     let _ = writeln!(out, "## States\n\n| state | meaning | also written |\n|---|---|---|");
     for s in &STATES {
         let also: Vec<String> = s.aliases.iter().map(|a| format!("`{a}`")).collect();

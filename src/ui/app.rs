@@ -235,6 +235,7 @@ impl App {
                 Kind::Sockets => {
                     w.attrs = crate::model::AttrSet::ALL;
                     w.info_bytes = u16::MAX;
+                    w.ends = true;
                 }
                 Kind::Processes => w.fd_kinds = true,
                 Kind::Ports | Kind::Peers => {}

@@ -127,6 +127,7 @@ commands! {
     }
     "Look" {
         "details" ["enter"] T, "details" 1, Action::Enter, "Everything known of the selected row; on a group, open or close it";
+        "other-end" ["o"] T, "" 0, Action::OtherEnd, "To the other end of the connection, where that is on this machine";
         "details-down" ["]", "shift-down"] T, "" 0, Action::Details(3), "Scroll the details down";
         "details-up" ["[", "shift-up"] T, "" 0, Action::Details(-3), "Scroll the details up";
         "explain" ["e"] T, "explain" 8, Action::Explain, "What the cell, the state or the field at the cursor is, and what to do about it";

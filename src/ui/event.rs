@@ -156,6 +156,8 @@ pub enum Action {
     Help,
     /// Say what the cell, or the state of the row, is.
     Explain,
+    /// Go to the far end of the connection.
+    OtherEnd,
     /// Open the list of what can be done.
     Act,
     /// Do what was asked.

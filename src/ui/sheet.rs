@@ -496,6 +496,32 @@ impl Sheet {
         true
     }
 
+    /// Selects a row, and opens the groups it is in; whether it is there at all.
+    pub(super) fn reveal(&mut self, snap: &Snapshot, row: usize) -> bool {
+        let Some(at) = self.arranged.rows.iter().position(|r| *r as usize == row) else { return false };
+        let around = |g: &crate::query::group::Group| (g.start..g.start + g.len).contains(&(at as u32));
+        let closed: Vec<u64> = self
+            .arranged
+            .groups
+            .iter()
+            .filter(|g| around(g) && self.is_closed(g.id, g.depth))
+            .map(|g| g.id)
+            .collect();
+        for id in closed {
+            if !self.turned.remove(&id) {
+                self.turned.insert(id);
+            }
+        }
+        self.lay_out(snap);
+        match self.lines.iter().position(|l| *l == Line::Row(row as u32)) {
+            Some(line) => {
+                self.select(snap, line);
+                true
+            }
+            None => false,
+        }
+    }
+
     pub(super) fn open(&mut self, snap: &Snapshot) {
         if let Some(Line::Group(g)) = self.lines.get(self.cursor) {
             if self.is_group_closed(*g) {

@@ -104,6 +104,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         }
         Action::Help => app.over = Some(Over::Help(0)),
         Action::Explain => explain_here(app),
+        Action::OtherEnd => other_end(app),
         Action::Act => app.over = Some(Over::Act(0)),
         Action::Confirm => {
             if let Some(Over::Confirm(act)) = app.over.take() {
@@ -245,6 +246,30 @@ fn by_cell(app: &mut App, same: bool) {
     }
 }
 
+/// Goes to the far end of the selected connection.
+fn other_end(app: &mut App) {
+    let Some(snap) = app.snapshot.clone() else { return };
+    let sheet = app.sheet();
+    let here = sheet.row().filter(|_| sheet.view.table.name == "list");
+    let Some(row) = here else { return };
+    let said = match snap.other_end(row) {
+        Some(other) => {
+            if app.sheet_mut().reveal(&snap, other) {
+                None
+            } else {
+                Some("the other end does not match the filter")
+            }
+        }
+        None if snap.ends.is_empty() => {
+            // It is looked for while the details are open.
+            app.details = true;
+            Some("looking for the other end; press o again")
+        }
+        None => Some("the other end is not on this machine"),
+    };
+    app.said = said.map(str::to_owned);
+}
+
 /// Says what the cell that was gone to is; else the state of the row or group; else what the table is about.
 fn explain_here(app: &mut App) {
     let sheet = app.sheet();
@@ -262,9 +287,8 @@ fn explain_here(app: &mut App) {
         _ => "socket",
     };
     let word = match (sheet.cell, state) {
-        (Some(cell), Some(s)) if cell == "state" => s.name(),
+        (Some("state") | None, Some(s)) => s.name(),
         (Some(cell), _) => cell,
-        (None, Some(s)) => s.name(),
         (None, None) => usual,
     };
     match explain(word, app.options.lang, &TABLES) {

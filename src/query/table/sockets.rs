@@ -5,6 +5,7 @@ use crate::model::snapshot::Direction;
 use crate::model::{
     AttrSet, Backend, Family, Missing, Owner, Proto, SkMem, Snapshot, Socket, State, TimerKind,
 };
+use crate::query::finding::findings;
 use crate::query::{Column, Kind, Needs, Table, Value};
 
 const SKMEM: Needs = Needs::attrs(AttrSet::SKMEM);
@@ -208,6 +209,19 @@ fn kind(snap: &Snapshot, row: usize) -> Value<'_> {
         (Some(n), _) => Value::from(n.to_string()),
         (None, _) => opt(None::<u32>),
     }
+}
+
+fn peer_process(snap: &Snapshot, row: usize) -> Value<'_> {
+    let Some(other) = snap.other_end(row) else { return na() };
+    match snap.owners(other).first() {
+        Some(o) => Value::from(format!("{} {}", snap.process(o).info.comm, snap.process(o).info.pid)),
+        None => Value::Missing(snap.facts[other].owner_missing.unwrap_or(Missing::NoVisibleProcess)),
+    }
+}
+
+fn finding(snap: &Snapshot, row: usize) -> Value<'_> {
+    let names: Vec<&str> = findings(snap, row).map(|(f, _)| f.name).collect();
+    if names.is_empty() { na() } else { Value::from(names.join(",")) }
 }
 
 /// A queue, as far as the backend tells it.
@@ -490,6 +504,19 @@ const BEFORE: &[Column] = &[
         |s, r| Value::from_opt(s.attrs(r).class_id(), absent(s, r, AttrSet::TCLASS)),
         "Traffic control class, or the socket's priority.")
         .needs(Needs::attrs(AttrSet::TCLASS)),
+    Column::new("peer_process", "PEER PROCESS", Kind::Text, 31, peer_process,
+        "The process at the far end, where that is on this machine.")
+        .called(&["other_process"]).needs(Needs::ENDS).wide(8, 14, 24)
+        .any(|s, r, t| match s.other_end(r).map(|o| s.owners(o)) {
+            Some(owners) if !owners.is_empty() => {
+                owners.iter().any(|w| t(&Value::text(&s.process(w).info.comm))) || t(&peer_process(s, r))
+            }
+            _ => t(&peer_process(s, r)),
+        }),
+    Column::new("finding", "FINDING", Kind::Text, 35, finding,
+        "What is wrong with it, by the rules of the reference; several are separated by commas.")
+        .called(&["findings"]).needs(Needs::FINDINGS).wide(10, 16, 60)
+        .any(|s, r, t| findings(s, r).any(|(f, _)| t(&Value::text(f.name))) || t(&finding(s, r))),
     Column::new("auto_port", "AUTO PORT", Kind::Bool, 61, |s, r| opt(s.socket(r).auto_port),
         "Whether the kernel chose the local port, and not the program by bind().")
         .needs(Needs::AUTO_PORT),
@@ -548,7 +575,7 @@ const BEFORE: &[Column] = &[
 
 const COUNT: usize = BEFORE.len() + tcp::COUNT;
 
-const COLUMNS: [Column; COUNT] = {
+static COLUMNS: [Column; COUNT] = {
     let mut out = [BEFORE[0]; COUNT];
     let mut i = 0;
     while i < COUNT {

@@ -5,6 +5,7 @@ use super::super::pen::{Pen, width};
 use super::super::sheet::Kind as View;
 use super::format as style_of;
 use crate::model::{Missing, Snapshot};
+use crate::query::finding::findings;
 use crate::query::format::thousands as count;
 use crate::query::format::{Style as Format, age, cell};
 use crate::query::view::Line;
@@ -90,6 +91,9 @@ fn lines(app: &App, pane: u16) -> Vec<Pieces> {
                 View::Processes => b.process(r),
                 View::Peers => b.peer(r),
             }
+            if sheet.kind == View::Sockets {
+                b.other_end(r);
+            }
             b.fields(r);
         }
     }
@@ -169,6 +173,14 @@ impl Builder<'_> {
             self.out.push(state);
             self.text(meaning, theme.dim);
         }
+        let found: Vec<_> = findings(snap, row).collect();
+        if !found.is_empty() {
+            self.section("findings");
+            for (f, seen) in found {
+                self.text(&seen, theme.warn);
+                self.text(f.help, theme.dim);
+            }
+        }
         self.section("owners");
         let owners = snap.owners(row).to_vec();
         for o in &owners {
@@ -191,6 +203,22 @@ impl Builder<'_> {
                 why,
                 if f.owner_missing == Some(Missing::NotPermitted) { theme.warn } else { theme.dim },
             );
+        }
+    }
+
+    /// The process at the far end, where that is on this machine.
+    fn other_end(&mut self, row: usize) {
+        let Some(other) = self.snap.other_end(row) else { return };
+        self.section("the other end, on this machine (o goes there)");
+        let owners = self.snap.owners(other).to_vec();
+        for o in &owners {
+            let p = &self.snap.process(o).info;
+            let fd = o.fd().map_or_else(String::new, |fd| format!("fd {fd}"));
+            self.holder(&p.comm, p.pid, &fd, p.uid, &p.cmdline);
+        }
+        if owners.is_empty() {
+            let why = self.snap.facts[other].owner_missing.map_or("not known", Missing::reason);
+            self.text(why, self.app.theme.dim);
         }
     }
 

@@ -1,0 +1,229 @@
+//! What is wrong with a socket: rules over what the kernel tells, each with its threshold, what it means and where to
+//! read on. Also a column and a filter: `finding:*`.
+
+use crate::model::{Proto, Snapshot, State, TimerKind};
+use crate::query::format::thousands;
+
+/// One rule.
+#[derive(Debug)]
+pub struct Finding {
+    /// Its name: `close-wait-leak`.
+    pub name: &'static str,
+    /// What it means, and what to do next, in one sentence.
+    pub help: &'static str,
+    /// The topic that explains it.
+    pub topic: &'static str,
+    /// What was seen, where it applies to this row.
+    pub test: fn(&Snapshot, usize) -> Option<String>,
+}
+
+/// A minute in `CLOSE_WAIT` or `FIN_WAIT2` is longer than any program needs.
+const STUCK_S: f64 = 60.0;
+/// Unread bytes that no reader leaves lying who reads at all.
+const UNREAD: u32 = 64 * 1024;
+/// Share of segments sent again above which a path loses noticeably.
+const LOSS: f64 = 0.02;
+/// Segments below which a share says nothing.
+const ENOUGH: u64 = 50;
+/// Share of the busy time spent waiting for one thing that makes it the cause.
+const LIMITED: f64 = 0.5;
+
+/// Seconds in the present state, as far as it was seen.
+fn in_state(snap: &Snapshot, row: usize) -> f64 {
+    snap.sample.at.boot_ns.saturating_sub(snap.facts[row].state_since_ns) as f64 / 1e9
+}
+
+fn tcp(snap: &Snapshot, row: usize, name: &str) -> Option<u64> {
+    let field = crate::model::tcp_info::TCP_FIELDS.iter().find(|f| f.name == name)?;
+    snap.attrs(row).tcp_info()?.field(field)
+}
+
+fn who(snap: &Snapshot, row: usize) -> String {
+    snap.owners(row).first().map_or_else(
+        || "its program".to_owned(),
+        |o| {
+            let fd = o.fd().map_or_else(String::new, |fd| format!(" (descriptor {fd})"));
+            format!("{} {}{fd}", snap.process(o).info.comm, snap.process(o).info.pid)
+        },
+    )
+}
+
+fn limited(snap: &Snapshot, row: usize, by: &str) -> Option<f64> {
+    let busy = tcp(snap, row, "busy_time_us").filter(|us| *us > 1_000_000)?;
+    let share = tcp(snap, row, by)? as f64 / busy as f64;
+    (share >= LIMITED).then_some(share * 100.0)
+}
+
+/// Every rule, the worst first.
+pub const FINDINGS: &[Finding] = &[
+    Finding {
+        name: "accept-queue-full",
+        help: "New clients are turned away or wait: the program does not accept fast enough, or its backlog is too small.",
+        topic: "backlog",
+        test: |snap, row| {
+            let s = snap.socket(row);
+            // The kernel lets one more in than the limit says.
+            let full =
+                s.state == State::Listen && s.proto == Proto::Tcp && s.send_q > 0 && s.recv_q >= s.send_q;
+            full.then(|| format!("{} of {} places in the accept queue are taken", s.recv_q, s.send_q))
+        },
+    },
+    Finding {
+        name: "close-wait-leak",
+        help: "The far end has closed and the program has not: look at how it treats connections that end.",
+        topic: "close_wait",
+        test: |snap, row| {
+            let age = in_state(snap, row);
+            (snap.socket(row).state == State::CloseWait && age >= STUCK_S)
+                .then(|| format!("CLOSE_WAIT for {age:.0} s: never closed by {}", who(snap, row)))
+        },
+    },
+    Finding {
+        name: "not-reading",
+        help: "The program leaves what it was sent unread: it is busy, stuck, or has forgotten the connection.",
+        topic: "recv_q",
+        test: |snap, row| {
+            let s = snap.socket(row);
+            (s.state != State::Listen && s.proto != Proto::Netlink && s.recv_q >= UNREAD).then(|| {
+                format!("{} bytes wait to be read by {}", thousands(u64::from(s.recv_q)), who(snap, row))
+            })
+        },
+    },
+    Finding {
+        name: "far-end-not-reading",
+        help: "The far end has closed its window: its program does not read, and nothing more can be sent.",
+        topic: "window",
+        test: |snap, row| {
+            let s = snap.socket(row);
+            (s.timer.kind == TimerKind::Persist && s.send_q > 0)
+                .then(|| format!("{} bytes wait for the far end to read", thousands(u64::from(s.send_q))))
+        },
+    },
+    Finding {
+        name: "no-answer",
+        help: "What was sent is not acknowledged: the far end or the path is gone, or a firewall drops it.",
+        topic: "retransmission",
+        test: |snap, row| {
+            let s = snap.socket(row);
+            let sending = s.state != State::SynSent && s.timer.kind == TimerKind::On && s.timer.retrans >= 3;
+            sending.then(|| format!("sent again {} times without an answer", s.timer.retrans))
+        },
+    },
+    Finding {
+        name: "no-answer-to-connect",
+        help: "Nobody answers the connection request: a wrong address, a firewall, or a full accept queue there.",
+        topic: "syn_sent",
+        test: |snap, row| {
+            let s = snap.socket(row);
+            (s.state == State::SynSent && s.timer.retrans >= 1).then(|| {
+                format!("asked {} times to connect without an answer", u32::from(s.timer.retrans) + 1)
+            })
+        },
+    },
+    Finding {
+        name: "loss",
+        help: "Segments are lost on the path: look at the link, its queues and its duplex, or at congestion.",
+        topic: "retransmission",
+        test: |snap, row| {
+            let (again, sent) = (tcp(snap, row, "total_retrans")?, tcp(snap, row, "data_segs_out")?);
+            let share = again as f64 / sent.max(1) as f64;
+            (sent >= ENOUGH && share >= LOSS)
+                .then(|| format!("{:.1} % of its segments were sent again", share * 100.0))
+        },
+    },
+    Finding {
+        name: "receiver-limited",
+        help: "The far end's window holds it back: its program reads slowly, or its receive buffer is small.",
+        topic: "window",
+        test: |snap, row| {
+            let share = limited(snap, row, "rwnd_limited_us")?;
+            Some(format!("{share:.0} % of its busy time it waited for the far end's window"))
+        },
+    },
+    Finding {
+        name: "send-buffer-limited",
+        help: "Its own send buffer holds it back: SO_SNDBUF or tcp_wmem is small for this path.",
+        topic: "send_q",
+        test: |snap, row| {
+            let share = limited(snap, row, "sndbuf_limited_us")?;
+            Some(format!("{share:.0} % of its busy time it waited for room in its send buffer"))
+        },
+    },
+    Finding {
+        name: "half-closed",
+        help: "This end has closed its half and the far end has not: it keeps the connection and its descriptor open.",
+        topic: "fin_wait2",
+        test: |snap, row| {
+            let age = in_state(snap, row);
+            let held = !snap.owners(row).is_empty();
+            (snap.socket(row).state == State::FinWait2 && held && age >= STUCK_S)
+                .then(|| format!("half closed for {age:.0} s"))
+        },
+    },
+    Finding {
+        name: "drops",
+        help: "Datagrams came and found no room: the program reads too slowly, or SO_RCVBUF is too small.",
+        topic: "drops",
+        test: |snap, row| {
+            let n = snap.attrs(row).drops().filter(|n| *n > 0)?;
+            let datagrams =
+                matches!(snap.socket(row).proto, Proto::Udp | Proto::UdpLite | Proto::Raw | Proto::Packet);
+            datagrams.then(|| format!("{} dropped so far", thousands(u64::from(n))))
+        },
+    },
+];
+
+/// The rules that apply to a row of the table of sockets, the worst first, with what was seen.
+pub fn findings(snap: &Snapshot, row: usize) -> impl Iterator<Item = (&'static Finding, String)> + '_ {
+    let live = row < snap.live;
+    FINDINGS.iter().filter(move |_| live).filter_map(move |f| Some((f, (f.test)(snap, row)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::explain::topic;
+    use crate::query::testing::{process, row, snapshot};
+
+    #[test]
+    fn every_rule_is_named_and_explained_once() {
+        for (i, f) in FINDINGS.iter().enumerate() {
+            assert!(FINDINGS[..i].iter().all(|o| o.name != f.name), "{}", f.name);
+            assert!(f.help.ends_with('.') && topic(f.topic).is_some(), "{}", f.name);
+        }
+    }
+
+    #[test]
+    fn rules_apply_where_they_should_and_nowhere_else() {
+        let named = |change: &dyn Fn(&mut crate::query::testing::Row)| -> Vec<&'static str> {
+            let mut r = row(Proto::Tcp, State::Established, "10.0.0.4:443", "203.0.113.5:50000", &[0]);
+            change(&mut r);
+            let snap = snapshot(vec![r], vec![process(812, "nginx", 33, 10, 1024)], &[]);
+            findings(&snap, 0).map(|(f, _)| f.name).collect()
+        };
+        assert!(named(&|_| {}).is_empty());
+        assert_eq!(named(&|r| r.socket.state = State::CloseWait), ["close-wait-leak"]);
+        assert!(named(&|r| (r.socket.state, r.age_s) = (State::CloseWait, 5)).is_empty());
+        assert_eq!(named(&|r| r.socket.recv_q = 70_000), ["not-reading"]);
+        let listen = |q: u32| {
+            move |r: &mut crate::query::testing::Row| {
+                (r.socket.state, r.socket.recv_q, r.socket.send_q) = (State::Listen, q, 128);
+            }
+        };
+        assert_eq!(named(&listen(128)), ["accept-queue-full"]);
+        assert!(named(&listen(100)).is_empty());
+        assert_eq!(
+            named(&|r| {
+                r.socket.timer = crate::model::Timer { kind: TimerKind::On, retrans: 4, expires_ms: 1 };
+            }),
+            ["no-answer"]
+        );
+        assert_eq!(
+            named(&|r| {
+                r.socket.state = State::SynSent;
+                r.socket.timer = crate::model::Timer { kind: TimerKind::On, retrans: 2, expires_ms: 1 };
+            }),
+            ["no-answer-to-connect"]
+        );
+    }
+}
