@@ -9,6 +9,7 @@
 pub mod addr;
 pub mod attr;
 pub mod fault;
+pub mod hosts;
 pub mod limit;
 pub mod process;
 pub mod proto;
@@ -25,6 +26,7 @@ pub mod wants;
 pub use addr::{Addr, Endpoint, Scope};
 pub use attr::{Attrs, SkMem};
 pub use fault::{Fault, FaultKind, Faults, Missing};
+pub use hosts::{HostName, Hosts};
 pub use limit::SystemLimits;
 pub use process::{FdKind, FdKinds, FdUsage, Owner, ProcInfo, Process};
 pub use proto::{Family, Proto};

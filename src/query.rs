@@ -18,7 +18,7 @@ pub mod suggest;
 pub mod summary;
 pub mod table;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod value;
 pub mod view;
 pub mod wants;

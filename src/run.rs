@@ -10,6 +10,7 @@ mod man;
 mod poller;
 mod reader;
 mod reference;
+mod resolver;
 mod watch;
 
 use crate::cli::plan::What;

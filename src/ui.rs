@@ -23,6 +23,7 @@ pub mod script;
 mod sheet;
 pub mod terminal;
 pub mod theme;
+mod track;
 mod update;
 
 pub use app::{App, Options};

@@ -215,7 +215,7 @@ fn nothing_is_done_without_a_question() {
     );
     let s = s.press("y");
     let Some(Effect::Act(Act::Signal(process, sig))) = s.effects.first() else { panic!("{:?}", s.effects) };
-    assert_eq!((process.pid, sig.name), (640, "SIGTERM"));
+    assert_eq!((process[0].pid, sig.name), (640, "SIGTERM"));
     // A whole filter lists what it would hit.
     let mut s = Screen::new().press("/state:close-wait<enter>K");
     assert!(s.show().contains("end all 12"), "{}", s.show());

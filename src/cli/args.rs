@@ -94,6 +94,9 @@ pub struct List {
     /// No titles above the rows
     #[arg(short = 'H', long)]
     pub no_header: bool,
+    /// Ask the system's resolver for the names of the far addresses
+    #[arg(long)]
+    pub resolve: bool,
     /// Print how many rows match (with --group-by: how many groups) and nothing else
     #[arg(long)]
     pub count: bool,

@@ -241,6 +241,7 @@ impl ListPlan {
                 _ => usual(table, format),
             },
         };
+        let columns = if l.resolve { with_names(table, columns) } else { columns };
         let watch = match &l.watch {
             None => None,
             Some(_) if matches!(format, Format::Json | Format::Csv) => {
@@ -280,6 +281,15 @@ impl ListPlan {
             wait,
         })
     }
+}
+
+/// With the names of far addresses behind the addresses.
+fn with_names(table: &'static Table, mut columns: Vec<&'static Column>) -> Vec<&'static Column> {
+    if let Some(names) = table.column("remote_host").filter(|n| !columns.contains(n)) {
+        let after = columns.iter().position(|c| matches!(c.name, "remote" | "remote_addr" | "addr"));
+        columns.insert(after.map_or(columns.len(), |i| i + 1), names);
+    }
+    columns
 }
 
 /// The columns of a table where nobody chose: for people its defaults; for programs everything that costs nothing

@@ -55,6 +55,17 @@ pub fn signal(process: &ProcInfo, sig: Sig) -> Result<(), ActError> {
     pidfd_send_signal(&held, number).map_err(io(sig.name))
 }
 
+/// The working directory of this process and no other (`/proc/PID/cwd`).
+pub fn working_directory(process: &ProcInfo) -> Result<String, ActError> {
+    let subject = format!("/proc/{}/cwd", process.pid);
+    let read = std::fs::read_link(&subject);
+    if procs::start_of(process.pid) != Some(process.start_ns) {
+        return Err(ActError::Other { subject });
+    }
+    let path = read.map_err(|source| ActError::Io { what: "read", subject, source })?;
+    Ok(crate::model::text::from_bytes(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str())).into_owned())
+}
+
 /// Ends one socket (`SOCK_DESTROY`, `sock_diag(7))`: its program gets `ECONNABORTED`, its far end a reset. Needs
 /// `CAP_NET_ADMIN` and a kernel with `CONFIG_INET_DIAG_DESTROY`.
 pub fn end(socket: &Socket) -> Result<(), ActError> {

@@ -106,6 +106,7 @@ impl Engine {
                     state_since_ns: now,
                     closed_ns: 0,
                     direction: Direction::None,
+                    activity: [0; 8],
                 }
             });
             if let Some(f) = last_owner.filter(|_| missing.is_some()) {
@@ -114,6 +115,10 @@ impl Engine {
         }
         let mut rates = rates(&sample, last, &pairs.was);
 
+        for (f, r) in facts.iter_mut().zip(&rates) {
+            f.activity.rotate_left(1);
+            f.activity[7] = level(r.rx.unwrap_or(0.0) + r.tx.unwrap_or(0.0));
+        }
         let mut peers = self.peers.number(&sample);
         let ports = ports::collect(&sample, &mut facts, &rates, &peers, &scope);
         self.peers.collect(&mut peers, &sample, &facts, &rates);
@@ -176,6 +181,11 @@ impl Engine {
         all.push((at, states));
         self.history = Arc::new(all);
     }
+}
+
+/// A rate in powers of two: 0 for less than one.
+fn level(rate: f32) -> u8 {
+    (u64::BITS - (rate as u64).leading_zeros()) as u8
 }
 
 /// Who held a row of an earlier snapshot last. `quiet` is what was known beside it.

@@ -1,6 +1,6 @@
 //! What one poll read: raw, with its faults, and writable to a file.
 
-use super::{Attrs, Faults, Owner, Process, Services, Socket, SystemLimits, Wants};
+use super::{Attrs, Faults, Hosts, Owner, Process, Services, Socket, SystemLimits, Wants};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -115,6 +115,9 @@ pub struct Sample {
     /// Names of ports. Not written down: whoever shows a sample uses the names known there.
     #[serde(skip, default = "known_services")]
     pub services: Arc<Services>,
+    /// Names of addresses. Not written down, as they are the resolver's and not the kernel's.
+    #[serde(skip)]
+    pub hosts: Arc<Hosts>,
     /// What went wrong on the way.
     pub faults: Faults,
 }
@@ -142,6 +145,7 @@ impl Sample {
             cgroups: Arc::default(),
             system: SystemLimits::default(),
             services: known_services(),
+            hosts: Arc::default(),
             faults: Faults::default(),
         }
     }

@@ -68,6 +68,8 @@ pub struct SocketFacts {
     pub closed_ns: u64,
     /// Which end began the connection.
     pub direction: Direction,
+    /// Bytes a second both ways at the last polls, oldest first: 0 for none, else one more than the power of two.
+    pub activity: [u8; 8],
 }
 
 /// Which end began a connection.

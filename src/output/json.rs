@@ -96,6 +96,12 @@ pub fn value(buf: &mut String, v: &Value<'_>) {
             }
             buf.push('}');
         }
+        Value::Levels(l) => {
+            for (i, n) in l.iter().enumerate() {
+                push(buf, format_args!("{}{n}", if i > 0 { ',' } else { '[' }));
+            }
+            buf.push(']');
+        }
         Value::List(items) => {
             buf.push('[');
             for (i, item) in items.iter().enumerate() {

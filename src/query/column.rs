@@ -42,6 +42,8 @@ pub enum Kind {
     Bool,
     /// Counts by state.
     States,
+    /// A small curve: [`super::Value::Levels`].
+    Trend,
     /// Structured: shown in short, whole in JSON.
     List,
 }
@@ -49,7 +51,7 @@ pub enum Kind {
 impl Kind {
     /// Whether its values are changes over time, which one poll alone cannot tell.
     pub const fn is_over_time(self) -> bool {
-        matches!(self, Self::BytesPerSec | Self::PerSec | Self::PerMin)
+        matches!(self, Self::BytesPerSec | Self::PerSec | Self::PerMin | Self::Trend)
     }
 
     /// Where its cells stand and how wide they usually are, under a title of this length.
@@ -69,6 +71,7 @@ impl Kind {
             Self::Endpoint => (Align::Left, 12, 22, 47),
             Self::State => (Align::Left, 6, 11, 11),
             Self::Bool => (Align::Left, 3, 3, 3),
+            Self::Trend => (Align::Left, 8, 8, 8),
         };
         let normal = if title > normal { title } else { normal };
         let min = if min > normal { normal } else { min };

@@ -203,7 +203,7 @@ fn values(field: Known, table: &'static Table, snap: Option<&Snapshot>) -> Vec<I
         Kind::Bytes | Kind::BytesPerSec => plain(&["1k", "64k", "1M", "10M"]),
         Kind::Micros | Kind::Millis => plain(&["1ms", "50ms", "200ms", "1s"]),
         Kind::Secs => plain(&["10s", "1m", "1h", "1d"]),
-        Kind::Count | Kind::PerSec | Kind::PerMin => plain(&["0", "10", "100", "1000"]),
+        Kind::Count | Kind::PerSec | Kind::PerMin | Kind::Trend => plain(&["0", "10", "100", "1000"]),
     }
 }
 

@@ -32,6 +32,7 @@ pub fn cell<'v>(value: &'v Value<'_>, kind: Kind, style: &Style) -> Cow<'v, str>
         Value::Addr(a) => Cow::Owned(addr(a)),
         Value::Endpoint(e) => Cow::Owned(endpoint(e)),
         Value::States(c) => Cow::Owned(states(c)),
+        Value::Levels(l) => Cow::Owned(levels(*l, style.ascii)),
         Value::List(items) => {
             let mut out = String::new();
             for (i, v) in items.iter().enumerate() {
@@ -76,9 +77,21 @@ pub fn exact(value: &Value<'_>) -> String {
         Value::Addr(a) => a.to_string(),
         Value::Endpoint(e) => e.to_string(),
         Value::States(c) => join(c.present().map(|(s, n)| format!("{}={n}", s.name())), ";"),
+        Value::Levels(l) => join(l.iter().map(u8::to_string), ";"),
         Value::List(items) => join(items.iter().map(exact), ";"),
         Value::Record(fields) => join(fields.iter().map(|(n, v)| format!("{n}={}", exact(v))), " "),
     }
+}
+
+/// A small curve: a level of nothing is the lowest.
+fn levels(l: [u8; 8], ascii: bool) -> String {
+    let glyphs = if ascii {
+        ['_', '.', '-', '=', '+', '*', '#', '#']
+    } else {
+        ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
+    };
+    // The highest stands for more than a gigabyte a second.
+    l.iter().map(|n| glyphs[usize::from(n.div_ceil(5)).min(7)]).collect()
 }
 
 fn join(parts: impl Iterator<Item = String>, by: &str) -> String {

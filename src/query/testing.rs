@@ -95,6 +95,7 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
             state_since_ns: at.boot_ns - r.age_s * 1_000_000_000,
             closed_ns: 0,
             direction: r.direction,
+            activity: [0; 8],
         });
         rates.push(r.rates);
         states.add(r.socket.state);

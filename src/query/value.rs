@@ -25,6 +25,8 @@ pub enum Value<'a> {
     Endpoint(Endpoint),
     /// Counts by state.
     States(StateCounts),
+    /// Eight levels, oldest first: powers of two.
+    Levels([u8; 8]),
     /// Several values (the owners of a socket, the processes of a port).
     List(Vec<Self>),
     /// Named values in order (one owner: pid, fd, comm).
@@ -53,6 +55,8 @@ impl<'a> Value<'a> {
             Self::Uint(n) => Some(*n as f64),
             Self::Float(n) => Some(*n),
             Self::Bool(b) => Some(f64::from(u8::from(*b))),
+            // How much it is now.
+            Self::Levels(l) => Some(f64::from(l[7])),
             _ => None,
         }
     }

@@ -9,12 +9,21 @@ use std::io;
 /// Does it; what came of it in a line.
 pub(super) fn carry_out(act: &Act) -> String {
     match act {
-        Act::Signal(process, sig) => match signal(process, *sig) {
-            Ok(()) => {
-                format!("{} sent to {} {}", sig.name, crate::model::text::escape(&process.comm), process.pid)
+        Act::Signal(processes, sig) => {
+            let failed: Vec<String> =
+                processes.iter().filter_map(|p| Some(signal(p, *sig).err()?.to_string())).collect();
+            let done = processes.len() - failed.len();
+            match (failed.first(), processes.as_slice()) {
+                (None, [p]) => {
+                    format!("{} sent to {} {}", sig.name, crate::model::text::escape(&p.comm), p.pid)
+                }
+                (None, _) => format!("{} sent to {done} processes", sig.name),
+                (Some(why), [_]) => format!("not done: {why}"),
+                (Some(why), _) => {
+                    format!("{} sent to {done} of {} processes; {why}", sig.name, processes.len())
+                }
             }
-            Err(e) => format!("not done: {e}"),
-        },
+        }
         Act::End(sockets) => {
             let failed: Vec<String> =
                 sockets.iter().filter_map(|s| Some(end(s).err()?.to_string())).collect();

@@ -2,11 +2,12 @@
 
 use super::environment::Words;
 use super::poller::{News, Poller};
+use super::resolver::Resolver;
 use super::{Ending, RunError, act, environment, files};
 use crate::cli::Plan;
 use crate::cli::args::ColorArg;
 use crate::cli::plan::ListPlan;
-use crate::model::Wants;
+use crate::model::{Hosts, Wants};
 use crate::ui::app::Color;
 use crate::ui::event::{Effect, Event, Latest, Signal};
 use crate::ui::{App, Options, run_loop, terminal};
@@ -33,8 +34,15 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
     let source = super::open(backend, root.as_deref())?;
     let (failed, failure) = mpsc::channel();
     let latest = Latest::default();
-    let poller =
-        Poller::start(source, Wants::default(), plan.interval(), Arc::clone(&plan.services), move |news| {
+    let hosts = Arc::new(Hosts::default());
+    let mut resolver = None;
+    let poller = Poller::start(
+        source,
+        Wants::default(),
+        plan.interval(),
+        Arc::clone(&plan.services),
+        Arc::clone(&hosts),
+        move |news| {
             let event = match news {
                 News::Fresh(snap) => {
                     if !latest.put(snap) {
@@ -49,8 +57,9 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
                 }
             };
             out.send(event).is_ok()
-        })
-        .map_err(broken("start the collecting thread"))?;
+        },
+    )
+    .map_err(broken("start the collecting thread"))?;
     let (history, back) = (environment::history_file(), tell.clone());
     let config = plan.config_file.clone().or_else(environment::config_file);
     let guard = terminal::Guard::enter().map_err(broken("set up the terminal"))?;
@@ -69,6 +78,22 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
                 let said = act::carry_out(&act);
                 poller.refresh();
                 let _ = back.send(Event::Said(said));
+            }
+            Effect::Resolve(addrs) => {
+                if resolver.is_none() {
+                    let back = back.clone();
+                    resolver = Resolver::start(&hosts, move || {
+                        let _ = back.send(Event::Named);
+                    })
+                    .ok();
+                }
+                if let Some(r) = &resolver {
+                    addrs.into_iter().for_each(|a| r.ask(a));
+                }
+            }
+            Effect::Place(process) => {
+                let cwd = crate::collect::act::working_directory(&process).map_err(|e| e.to_string());
+                let _ = back.send(Event::Place { pid: process.pid, start_ns: process.start_ns, cwd });
             }
             Effect::Remember(filter) => {
                 // A history that cannot be kept is no reason to disturb anybody.

@@ -2,22 +2,26 @@
 
 use super::environment::Words;
 use super::reader::Reader;
-use super::{Ending, RunError, watch};
+use super::{Ending, RunError, resolver, watch};
 use crate::cli::Plan;
 use crate::cli::args::ColorArg;
 use crate::cli::plan::{ListPlan, Wait};
-use crate::model::{FaultKind, Missing, ProtoSet, Snapshot, Wants};
+use crate::model::{FaultKind, HostName, Missing, ProtoSet, Snapshot, Wants};
 use crate::output::{self, Format, Grid, Listing, Rows};
 use crate::query::format::{Style, thousands};
 use crate::query::summary::Summary;
 use crate::query::view::{Arranged, View};
 use crate::query::wants::wants;
 use crate::ui::app::Color;
+use std::collections::BTreeSet;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 /// Time between two polls while waiting, when nobody said.
 const WAIT_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How long names of addresses are waited for.
+const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Reads and prints as planned.
 pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
@@ -33,7 +37,23 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
         std::thread::sleep(plan.interval());
         snap = reader.poll()?;
     }
-    print(plan, list, &snap, &view(list).arrange(&snap))
+    let rows = view(list).arrange(&snap);
+    name_hosts(list, &snap, &rows.rows);
+    print(plan, list, &snap, &rows)
+}
+
+/// Asks for the names of the far addresses of these rows, where they are shown; those that do not come in time stay addresses.
+pub(super) fn name_hosts(list: &ListPlan, snap: &Snapshot, rows: &[u32]) {
+    if !list.columns.iter().any(|c| c.name == "remote_host") {
+        return;
+    }
+    let far = |r: &u32| match list.table.name {
+        "peers" => snap.peers.get(*r as usize).map(|p| p.addr),
+        _ => Some(snap.socket(*r as usize).remote.addr),
+    };
+    let addrs = rows.iter().filter_map(far).filter(|a| !a.is_any());
+    let addrs: BTreeSet<_> = addrs.filter(|a| snap.sample.hosts.get(a) == HostName::Unknown).collect();
+    resolver::resolve(addrs.into_iter().collect(), &snap.sample.hosts, RESOLVE_WITHIN);
 }
 
 /// What must be read for a listing.

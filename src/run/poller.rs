@@ -4,7 +4,7 @@
 
 use crate::collect::Source;
 use crate::derive::Engine;
-use crate::model::{Services, Snapshot, Wants};
+use crate::model::{Hosts, Services, Snapshot, Wants};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -59,6 +59,7 @@ impl Poller {
         wants: Wants,
         interval: Duration,
         services: Arc<Services>,
+        hosts: Arc<Hosts>,
         mut tell: impl FnMut(News) -> bool + Send + 'static,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
@@ -67,8 +68,9 @@ impl Poller {
         });
         let inner = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("poller".into()).spawn(move || {
-            let ended =
-                catch_unwind(AssertUnwindSafe(|| poll(&inner, source.as_mut(), &services, &mut tell)));
+            let ended = catch_unwind(AssertUnwindSafe(|| {
+                poll(&inner, source.as_mut(), &services, &hosts, &mut tell)
+            }));
             if let Err(panic) = ended {
                 tell(News::Broken(format!("the collecting thread failed: {}", panic_text(panic.as_ref()))));
             }
@@ -127,6 +129,7 @@ fn poll(
     shared: &Shared,
     source: &mut dyn Source,
     services: &Arc<Services>,
+    hosts: &Arc<Hosts>,
     tell: &mut dyn FnMut(News) -> bool,
 ) {
     let mut engine = Engine::new().owners_follow();
@@ -167,6 +170,7 @@ fn poll(
         let news = match source.sample(&wants) {
             Ok(mut sample) => {
                 sample.services = Arc::clone(services);
+                sample.hosts = Arc::clone(hosts);
                 News::Fresh(engine.step(sample))
             }
             Err(e) => News::Failed(e.to_string()),

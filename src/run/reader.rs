@@ -4,7 +4,7 @@ use super::{RunError, open};
 use crate::cli::Plan;
 use crate::collect::Source;
 use crate::derive::Engine;
-use crate::model::{Services, Snapshot, Wants};
+use crate::model::{Hosts, Services, Snapshot, Wants};
 use std::sync::Arc;
 
 /// A source with its engine.
@@ -13,19 +13,27 @@ pub(super) struct Reader {
     engine: Engine,
     wants: Wants,
     services: Arc<Services>,
+    hosts: Arc<Hosts>,
 }
 
 impl Reader {
     /// Opens the backend of the plan, to read this at every poll.
     pub(super) fn open(plan: &Plan, wants: Wants) -> Result<Self, RunError> {
         let source = open(plan.backend, plan.proc_root.as_deref())?;
-        Ok(Self { source, engine: Engine::new(), wants, services: Arc::clone(&plan.services) })
+        Ok(Self {
+            source,
+            engine: Engine::new(),
+            wants,
+            services: Arc::clone(&plan.services),
+            hosts: Arc::default(),
+        })
     }
 
     /// Reads the machine once.
     pub(super) fn poll(&mut self) -> Result<Arc<Snapshot>, RunError> {
         let mut sample = self.source.sample(&self.wants)?;
         sample.services = Arc::clone(&self.services);
+        sample.hosts = Arc::clone(&self.hosts);
         Ok(self.engine.step(sample))
     }
 }

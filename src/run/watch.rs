@@ -54,6 +54,7 @@ fn redraw(
         page.push(b'\n');
     }
     let rows = list::view(list).arrange(snap);
+    list::name_hosts(list, snap, &rows.rows);
     list::write(&mut page, plan, list, snap, &rows, height)?;
     out.write_all(&page).map_err(RunError::stdout)
 }
@@ -68,6 +69,7 @@ impl Events {
     /// Writes an object for each row that came, went or changed; at the first poll, for each that is there.
     fn tell(&mut self, out: &mut dyn Write, list: &ListPlan, snap: Arc<Snapshot>) -> io::Result<()> {
         let rows = list::view(list).arrange(&snap).rows;
+        list::name_hosts(list, &snap, &rows);
         let identity = |s: &Snapshot, r: u32| (list.table.identity)(s, r as usize);
         let now: FxHashMap<Identity, u32> =
             rows.iter().filter_map(|r| Some((identity(&snap, *r)?, *r))).collect();

@@ -11,8 +11,8 @@ use std::sync::Arc;
 /// Something to be done outside.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Act {
-    /// Send this process a signal.
-    Signal(Arc<ProcInfo>, Sig),
+    /// Send these processes a signal.
+    Signal(Vec<Arc<ProcInfo>>, Sig),
     /// End these sockets.
     End(Vec<Socket>),
     /// Put this text on the clipboard.
@@ -55,6 +55,9 @@ pub(super) fn offers(app: &App) -> Vec<Offer> {
         Some(Line::Row(r)) => Some(*r as usize),
         _ => None,
     };
+    if !app.options.read_only {
+        out.extend(of_marked(app, snap, sockets));
+    }
     if let (Some(row), false) = (row, app.options.read_only) {
         if sockets && row < snap.live {
             out.push(offer("end this socket", line_of(snap, row), Act::End(vec![*snap.socket(row)])));
@@ -63,7 +66,7 @@ pub(super) fn offers(app: &App) -> Vec<Offer> {
             for sig in SIGNALS {
                 let who = crate::model::text::escape(&p.comm).into_owned();
                 let text = format!("{who} {}: {}", p.pid, sig.help);
-                out.push(offer(sig.name, text, Act::Signal(Arc::clone(&p), sig)));
+                out.push(offer(sig.name, text, Act::Signal(vec![Arc::clone(&p)], sig)));
             }
         }
     }
@@ -96,6 +99,27 @@ pub(super) fn offers(app: &App) -> Vec<Offer> {
     out
 }
 
+/// What is offered for the rows that are marked.
+fn of_marked(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
+    let rows = app.sheet().marked(snap);
+    let mut out = Vec::new();
+    if sockets && !rows.is_empty() && rows.len() <= MOST {
+        let live: Vec<Socket> = rows.iter().filter(|r| **r < snap.live).map(|r| *snap.socket(*r)).collect();
+        let text = "every marked socket that is still there";
+        out.push(offer(format!("end {} marked", thousands(live.len() as u64)), text, Act::End(live)));
+    }
+    let mut all: Vec<Arc<ProcInfo>> = rows.iter().flat_map(|r| holders(app, snap, *r)).collect();
+    all.sort_by_key(|p| (p.pid, p.start_ns));
+    all.dedup_by_key(|p| (p.pid, p.start_ns));
+    if !all.is_empty() {
+        for sig in SIGNALS {
+            let text = format!("{} processes of the marked rows: {}", all.len(), sig.help);
+            out.push(offer(format!("{} marked", sig.name), text, Act::Signal(all.clone(), sig)));
+        }
+    }
+    out
+}
+
 /// The processes of the row: those that hold it, or the one it is.
 fn holders(app: &App, snap: &Snapshot, row: usize) -> Vec<Arc<ProcInfo>> {
     let of = |i: u32| snap.sample.processes.get(i as usize).map(|p| Arc::clone(&p.info));
@@ -113,10 +137,25 @@ fn holders(app: &App, snap: &Snapshot, row: usize) -> Vec<Arc<ProcInfo>> {
 pub(super) fn question(app: &App, act: &Act) -> (String, Vec<String>) {
     let Some(snap) = &app.snapshot else { return (String::new(), vec![]) };
     match act {
-        Act::Signal(p, sig) => {
-            let who = crate::model::text::escape(&p.comm).into_owned();
-            let line = crate::model::text::escape(&p.cmdline).into_owned();
-            (format!("send {} to {who} {}?", sig.name, p.pid), vec![sig.help.to_owned(), line])
+        Act::Signal(all, sig) => {
+            let escape = |s: &str| crate::model::text::escape(s).into_owned();
+            let title = match all.as_slice() {
+                [p] => format!("send {} to {} {}?", sig.name, escape(&p.comm), p.pid),
+                _ => format!("send {} to these {} processes?", sig.name, all.len()),
+            };
+            let mut lines = vec![sig.help.to_owned()];
+            match all.as_slice() {
+                [p] => lines.push(escape(&p.cmdline)),
+                _ => lines.extend(
+                    all.iter()
+                        .take(12)
+                        .map(|p| format!("{} {}  {}", p.pid, escape(&p.comm), escape(&p.cmdline))),
+                ),
+            }
+            if all.len() > 12 {
+                lines.push(format!("and {} more", all.len() - 12));
+            }
+            (title, lines)
         }
         Act::End(sockets) => {
             let title = match sockets.len() {

@@ -7,15 +7,18 @@ use super::menu::{History, Menu};
 use super::sheet::{Kind, Sheet};
 pub use super::theme::Color;
 use super::theme::{ASCII, Glyphs, Theme, UNICODE};
+use super::track::Track;
 use super::{Action, Effect, Event, Signal, input, update};
 use crate::model::wants::ProtoSet;
-use crate::model::{Services, Snapshot, State, Wants};
+use crate::model::{Addr, Services, Snapshot, State, Wants};
 use crate::query::Column;
 use crate::query::explain::Lang;
 use crate::query::filter::{Names, Saved};
+use crate::query::view::Line;
 use crate::query::wants::wants;
 use crossterm::event::{Event as Input, KeyEventKind, MouseButton, MouseEventKind};
 use ratatui::layout::{Rect, Size};
+use rustc_hash::FxHashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -129,6 +132,14 @@ pub struct App {
     pub(super) history: History,
     /// A word on what was just done; goes with the next key.
     pub(super) said: Option<String>,
+    /// Far addresses are shown by name.
+    pub(super) names: bool,
+    /// Addresses that the resolver was asked for.
+    asked: FxHashSet<Addr>,
+    /// How the selected socket developed.
+    pub(super) track: Track,
+    /// Where the process of the details works: its pid and start, and what the runner found.
+    pub(super) place: Option<((u32, u64), Result<String, String>)>,
     wanted: Option<Wants>,
 }
 
@@ -163,6 +174,10 @@ impl App {
             details: false,
             details_top: 0,
             worst: None,
+            names: false,
+            asked: FxHashSet::default(),
+            track: Track::default(),
+            place: None,
             wanted: None,
             history: History::new(options.history.clone()),
             said: None,
@@ -282,6 +297,14 @@ impl App {
                 self.failed = Some(why);
                 vec![]
             }
+            Event::Place { pid, start_ns, cwd } => {
+                // Only the last that was asked for is waited for.
+                if let Some(p) = self.place.as_mut().filter(|p| p.0 == (pid, start_ns)) {
+                    p.1 = cwd;
+                }
+                vec![]
+            }
+            Event::Named => vec![],
             Event::Said(what) => {
                 self.said = Some(what);
                 vec![]
@@ -341,6 +364,46 @@ impl App {
         }
     }
 
+    /// Follows the selected socket, and asks where its process works.
+    fn look_closer(&mut self, snap: &Snapshot, effects: &mut Vec<Effect>) {
+        let sheet = &self.sheets[self.active];
+        let Some(row) = sheet.row() else { return };
+        let holder = match sheet.kind {
+            Kind::Sockets => {
+                self.track.follow(snap, row);
+                snap.owners(row).first().map(|o| snap.process(o))
+            }
+            Kind::Processes => snap.sample.processes.get(row),
+            Kind::Ports | Kind::Peers => None,
+        };
+        let Some(p) = holder.filter(|_| self.details) else { return };
+        let id = (p.info.pid, p.info.start_ns);
+        if self.place.as_ref().is_none_or(|(known, _)| *known != id) {
+            self.place = Some((id, Err(String::new())));
+            effects.push(Effect::Place(Arc::clone(&p.info)));
+        }
+    }
+
+    /// Asks for the names of the far addresses in sight, once each.
+    fn ask_names(&mut self, snap: &Snapshot, height: usize, effects: &mut Vec<Effect>) {
+        if !self.names {
+            return;
+        }
+        let sheet = &self.sheets[self.active];
+        let mut ask = Vec::new();
+        for line in sheet.lines.iter().skip(sheet.top).take(height) {
+            let addr = match (line, sheet.kind) {
+                (Line::Row(r), Kind::Sockets) => Some(snap.socket(*r as usize).remote.addr),
+                (Line::Row(r), Kind::Peers) => snap.peers.get(*r as usize).map(|p| p.addr),
+                _ => None,
+            };
+            ask.extend(addr.filter(|a| !a.is_any() && self.asked.insert(*a)));
+        }
+        if !ask.is_empty() {
+            effects.push(Effect::Resolve(ask));
+        }
+    }
+
     /// After every event: what is shown is arranged, the selection is in sight, and what must be read is asked for.
     fn settle(&mut self, effects: &mut Vec<Effect>) {
         if let Some(snap) = self.snapshot.clone()
@@ -353,6 +416,8 @@ impl App {
             let height = usize::from(self.layout().body.height);
             let form = super::draw::format(self);
             self.sheet_mut().measure(&snap, height, form);
+            self.look_closer(&snap, effects);
+            self.ask_names(&snap, height, effects);
         }
         let wants = self.wants();
         if self.wanted.as_ref() != Some(&wants) {

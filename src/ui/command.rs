@@ -135,6 +135,7 @@ commands! {
         "ports" ["2"] T | P, "" 0, Action::View(1), "Ports: served endpoints, their accept queues and clients";
         "processes" ["3"] T | P, "" 0, Action::View(2), "Processes: descriptors against limits, sockets by state";
         "peers" ["4"] T | P, "" 0, Action::View(3), "Peers: remote addresses";
+        "names" ["n"] T, "" 0, Action::Names, "Names instead of far addresses (reverse DNS), and back";
         "next-view" ["tab"] T | P, "view" 7, Action::Turn(1), "The next view";
         "previous-view" ["shift-tab"] T | P, "" 0, Action::Turn(-1), "The view before";
     }
@@ -147,8 +148,8 @@ commands! {
         "half-up" ["ctrl-u"] LISTS, "" 0, Action::Go(Motion::Halves(-1)), "Half a screen up";
         "top" ["home", "<"] LISTS, "" 0, Action::Go(Motion::Top), "To the first line";
         "bottom" ["end", ">"] LISTS, "" 0, Action::Go(Motion::Bottom), "To the last line";
-        "next-group" ["}", "n"] T, "" 0, Action::Go(Motion::Group(1)), "To the next group";
-        "previous-group" ["{", "N"] T, "" 0, Action::Go(Motion::Group(-1)), "To the group before";
+        "next-group" ["}"] T, "" 0, Action::Go(Motion::Group(1)), "To the next group";
+        "previous-group" ["{"] T, "" 0, Action::Go(Motion::Group(-1)), "To the group before";
         "cell-right" ["L", "shift-right"] T, "" 0, Action::Cell(1), "To the next cell of the row";
         "cell-left" ["H", "shift-left"] T, "" 0, Action::Cell(-1), "To the cell before";
         "open" ["right", "l"] T, "open" 10, Action::Fold(FoldTo::Open), "Open the group";
@@ -164,6 +165,8 @@ commands! {
         "faster" ["+", "="] T, "" 0, Action::Pace(-1), "Poll more often";
         "slower" ["-"] T, "" 0, Action::Pace(1), "Poll less often";
         "refresh" ["r"] T, "" 0, Action::Refresh, "Poll now";
+        "mark" ["m"] T, "mark" 13, Action::Mark, "Mark the row, or take its mark away; K acts on all that are marked";
+        "mark-all" ["M"] T, "" 0, Action::MarkAll, "Mark every row that the filter lets through, or take all marks away";
         "act" ["K"] T, "act" 9, Action::Act, "What can be done: end a socket, signal its process, copy; nothing without a question";
         "confirm" ["y"] Y, "do it" 1, Action::Confirm, "Do what is asked";
         "redraw" ["ctrl-l"] ALL, "" 0, Action::Redraw, "Draw the screen anew";

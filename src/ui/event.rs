@@ -1,7 +1,7 @@
 //! What comes in, what is to be done, and what goes out.
 
 use super::act::Act;
-use crate::model::{Snapshot, Wants};
+use crate::model::{Addr, ProcInfo, Snapshot, Wants};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +39,17 @@ pub enum Event {
     Fresh(Latest),
     /// A word on how an effect went.
     Said(String),
+    /// Where a process works: its working directory, or why that is not known.
+    Place {
+        /// Its pid.
+        pid: u32,
+        /// Its start, nanoseconds after boot.
+        start_ns: u64,
+        /// The directory (`/proc/PID/cwd`).
+        cwd: Result<String, String>,
+    },
+    /// The resolver has told another name.
+    Named,
     /// A poll failed; the line says what was tried and why it failed.
     Failed(String),
     /// The system asks for something.
@@ -76,6 +87,10 @@ pub enum Effect {
     Suspend,
     /// Do this to the machine, or the clipboard.
     Act(Act),
+    /// Ask the resolver for the names of these; it puts them where the snapshots find them.
+    Resolve(Vec<Addr>),
+    /// Find out where this process works.
+    Place(Arc<ProcInfo>),
     /// Remember this filter for the next run.
     Remember(String),
     /// Save a filter under a name.
@@ -158,6 +173,12 @@ pub enum Action {
     Explain,
     /// Go to the far end of the connection.
     OtherEnd,
+    /// Show names instead of far addresses, or addresses again.
+    Names,
+    /// Mark the row, or take its mark away.
+    Mark,
+    /// Mark every row that is shown, or take all marks away.
+    MarkAll,
     /// Open the list of what can be done.
     Act,
     /// Do what was asked.

@@ -109,6 +109,8 @@ pub(super) struct Sheet {
     chosen: bool,
     /// Columns that somebody chose, in order.
     picked: Option<Vec<&'static Column>>,
+    /// Rows that are marked, also while they are out of sight.
+    pub(super) marks: FxHashSet<Identity>,
     /// The column of the cell that was gone to, by name.
     pub(super) cell: Option<&'static str>,
     /// Widest text seen in each column, by name: a column of text grows and never shrinks, so nothing moves to and fro.
@@ -152,6 +154,7 @@ impl Sheet {
             top: 0,
             chosen: false,
             picked: None,
+            marks: FxHashSet::default(),
             cell: None,
             naturals: Vec::new(),
             stale: true,
@@ -494,6 +497,43 @@ impl Sheet {
         self.chosen = true;
         self.lay_out(snap);
         true
+    }
+
+    /// Marks the selected row or takes its mark away, and goes on to the next line.
+    pub(super) fn mark(&mut self, snap: &Snapshot) {
+        let id = self.row().and_then(|r| (self.view.table.identity)(snap, r));
+        if let Some(id) = id
+            && !self.marks.remove(&id)
+        {
+            self.marks.insert(id);
+        }
+        self.select(snap, self.cursor + 1);
+    }
+
+    /// Marks every row that the filter lets through, or takes all marks away where there are any.
+    pub(super) fn mark_all(&mut self, snap: &Snapshot) {
+        if self.marks.is_empty() {
+            let identity = self.view.table.identity;
+            self.marks = self.arranged.rows.iter().filter_map(|r| identity(snap, *r as usize)).collect();
+        } else {
+            self.marks.clear();
+        }
+    }
+
+    /// The rows that are marked and still there.
+    pub(super) fn marked(&self, snap: &Snapshot) -> Vec<usize> {
+        if self.marks.is_empty() {
+            return vec![];
+        }
+        let table = self.view.table;
+        let marked = |r: &usize| (table.identity)(snap, *r).is_some_and(|id| self.marks.contains(&id));
+        (0..(table.len)(snap)).filter(marked).collect()
+    }
+
+    /// Whether a row is marked.
+    pub(super) fn is_marked(&self, snap: &Snapshot, row: usize) -> bool {
+        !self.marks.is_empty()
+            && (self.view.table.identity)(snap, row).is_some_and(|id| self.marks.contains(&id))
     }
 
     /// Selects a row, and opens the groups it is in; whether it is there at all.

@@ -106,6 +106,24 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Explain => explain_here(app),
         Action::OtherEnd => other_end(app),
         Action::Act => app.over = Some(Over::Act(0)),
+        Action::Names => {
+            app.names = !app.names;
+            let how =
+                if app.names { "names of far addresses, as the resolver tells them" } else { "addresses" };
+            app.said = Some(how.to_owned());
+        }
+        Action::Mark | Action::MarkAll => {
+            if let Some(snap) = app.snapshot.clone() {
+                let sheet = app.sheet_mut();
+                if action == Action::Mark {
+                    sheet.mark(&snap)
+                } else {
+                    sheet.mark_all(&snap)
+                }
+                let n = sheet.marks.len();
+                app.said = Some(format!("{n} marked; K acts on them"));
+            }
+        }
         Action::Confirm => {
             if let Some(Over::Confirm(act)) = app.over.take() {
                 return vec![Effect::Act(act)];
@@ -147,6 +165,7 @@ fn back(app: &mut App) {
             app.over = Some(Over::Filter { before: text.clone(), cursor: text.len(), menu: Menu::default() });
         }
         None if app.details => app.details = false,
+        None if !app.sheet().marks.is_empty() => app.sheet_mut().marks.clear(),
         None if !app.sheet().text.is_empty() => app.set_filter(String::new()),
         Some(_) | None => {}
     }

@@ -29,6 +29,16 @@ static COLUMNS: &[Column] = &[
         .called(&["address", "remote", "remote_addr", "host", "peer", "dst"])
         .wide(12, 21, 39),
     Column::new(
+        "remote_host",
+        "NAME",
+        Kind::Text,
+        42,
+        |s, r| super::sockets::host(s, Value::Addr(at(s, r).addr)),
+        "Its name, as the system's resolver tells it (--resolve, n in the dashboard).",
+    )
+    .called(&["name"])
+    .wide(10, 24, 47),
+    Column::new(
         "scope",
         "SCOPE",
         Kind::Text,

@@ -3,7 +3,7 @@
 use super::tcp;
 use crate::model::snapshot::Direction;
 use crate::model::{
-    AttrSet, Backend, Family, Missing, Owner, Proto, SkMem, Snapshot, Socket, State, TimerKind,
+    AttrSet, Backend, Family, HostName, Missing, Owner, Proto, SkMem, Snapshot, Socket, State, TimerKind,
 };
 use crate::query::finding::findings;
 use crate::query::{Column, Kind, Needs, Table, Value};
@@ -199,6 +199,23 @@ fn state_age<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
     if older && secs < 1.0 { Value::Missing(Missing::NotReported) } else { Value::from(secs) }
 }
 
+/// The name of an address, as far as the resolver has told.
+pub(super) fn host<'a>(snap: &Snapshot, addr: Value<'a>) -> Value<'a> {
+    let Value::Addr(a) = addr else { return addr };
+    match snap.sample.hosts.get(&a) {
+        HostName::Name(name) => Value::from(name.to_string()),
+        HostName::None => na(),
+        HostName::Unknown => Value::Missing(Missing::NotRead),
+    }
+}
+
+fn activity<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    match rate(snap, row, snap.rates(row).rx) {
+        Value::Missing(why) if why != Missing::Gone => Value::Missing(why),
+        _ => Value::Levels(snap.facts[row].activity),
+    }
+}
+
 /// The type, where the kernel tells it or the protocol has only one.
 fn kind(snap: &Snapshot, row: usize) -> Value<'_> {
     match (snap.attrs(row).kind(), snap.socket(row).proto) {
@@ -353,6 +370,9 @@ const BEFORE: &[Column] = &[
         .called(&["lport", "sport"]),
     Column::new("remote_addr", "REMOTE ADDR", Kind::Addr, 40, remote_addr, "Address of the far end.")
         .called(&["host", "rhost"]),
+    Column::new("remote_host", "REMOTE HOST", Kind::Text, 42, |s, r| host(s, remote_addr(s, r)),
+        "Name of the far end's address, as the system's resolver tells it (list --resolve, n in the dashboard).")
+        .called(&["rname"]).wide(10, 24, 47),
     Column::new("remote_port", "RPORT", Kind::Port, 40, |s, r| port(s.socket(r), s.socket(r).remote.port),
         "Port of the far end.")
         .called(&["rport", "dport"]),
@@ -365,6 +385,9 @@ const BEFORE: &[Column] = &[
     Column::new("send_q", "SEND-Q", Kind::Bytes, 11, send_q,
         "Bytes not yet sent or acknowledged; of a listener, the limit of its accept queue.")
         .called(&["sendq"]),
+    Column::new("activity", "ACTIVITY", Kind::Trend, 47, activity,
+        "Bytes a second both ways at the last eight polls, in powers of two: n stands for less than 2 to the n.")
+        .needs(INFO),
     Column::new("rx", "RX/s", Kind::BytesPerSec, 12, |s, r| rate(s, r, s.rates(r).rx),
         "Bytes received a second, from tcp_info of two polls.")
         .called(&["rx_per_s", "in_rate"]).needs(INFO),

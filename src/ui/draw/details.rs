@@ -1,17 +1,22 @@
 //! Everything known of the selected row.
 
+mod fields;
+mod life;
+mod others;
+mod plots;
+
 use super::super::app::App;
 use super::super::pen::{Pen, width};
 use super::super::sheet::Kind as View;
 use super::format as style_of;
-use crate::model::{Missing, Snapshot};
+use crate::model::{Missing, ProcInfo, Snapshot};
+use crate::query::Column;
 use crate::query::finding::findings;
-use crate::query::format::thousands as count;
 use crate::query::format::{Style as Format, age, cell};
 use crate::query::view::Line;
-use crate::query::{Column, Get, Value};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use std::sync::Arc;
 
 /// A line of pieces.
 type Pieces = Vec<(String, Style)>;
@@ -93,6 +98,8 @@ fn lines(app: &App, pane: u16) -> Vec<Pieces> {
             }
             if sheet.kind == View::Sockets {
                 b.other_end(r);
+                b.plots();
+                b.life(r);
             }
             b.fields(r);
         }
@@ -121,24 +128,6 @@ impl Builder<'_> {
 
     fn value(&self, c: &Column, row: usize) -> String {
         cell(&c.value(self.snap, row), c.kind, &self.form).into_owned()
-    }
-
-    fn group(&mut self, index: usize) {
-        let theme = self.app.theme;
-        let g = &self.app.sheet().arranged.groups[index];
-        self.title(&g.title(self.snap));
-        if let Some(note) = g.note {
-            self.text(note, theme.dim);
-        }
-        self.text(&format!("{} rows", count(u64::from(g.len))), theme.text);
-        let present: Vec<_> = g.states.present().collect();
-        for (s, n) in present {
-            self.out.push(vec![
-                (format!("{:<12}", s.name()), theme.state(s)),
-                (format!("{:>8}  ", count(u64::from(n))), theme.strong),
-                (s.info().meaning.to_owned(), theme.dim),
-            ]);
-        }
     }
 
     fn socket(&mut self, row: usize) {
@@ -193,6 +182,9 @@ impl Builder<'_> {
                 &p.cmdline,
             );
         }
+        if let Some(o) = owners.first() {
+            self.lineage(o.process);
+        }
         if owners.is_empty() {
             if let Some(was) = snap.former(row) {
                 let text = format!("was {} {} fd {}", was.comm, was.pid, was.fd);
@@ -203,6 +195,36 @@ impl Builder<'_> {
                 why,
                 if f.owner_missing == Some(Missing::NotPermitted) { theme.warn } else { theme.dim },
             );
+        }
+    }
+
+    /// Where a process works, who began it, and the unit it runs in.
+    pub(super) fn lineage(&mut self, process: u32) {
+        let theme = self.app.theme;
+        let Some(p) = self.snap.sample.processes.get(process as usize).map(|p| p.info.clone()) else {
+            return;
+        };
+        let mut line = |name: &str, text: String| {
+            let text = crate::model::text::escape(&text).into_owned();
+            self.out.push(vec![(pad(name, 7), theme.dim), (text, theme.text)]);
+        };
+        if let Some((id, cwd)) = &self.app.place
+            && *id == (p.pid, p.start_ns)
+        {
+            match cwd {
+                Ok(dir) => line("works in", dir.clone()),
+                Err(why) if why.is_empty() => {}
+                Err(why) => line("works in", format!("not told: {why}")),
+            }
+        }
+        let parents: Vec<String> =
+            parents(self.snap, &p).iter().rev().map(|p| format!("{} {}", p.comm, p.pid)).collect();
+        if !parents.is_empty() {
+            let arrow = format!(" {} ", self.app.glyphs.arrow);
+            line("began by", parents.join(&arrow));
+        }
+        if let Some(c) = p.cgroup.as_deref().filter(|c| *c != "/") {
+            line("in", c.to_owned());
         }
     }
 
@@ -242,206 +264,21 @@ impl Builder<'_> {
             self.out.push(vec![(text, theme.dim)]);
         }
     }
+}
 
-    fn processes(&mut self, of: &[u32]) {
-        self.section("processes");
-        if of.is_empty() {
-            self.text("none that can be seen from here", self.app.theme.dim);
-        }
-        for p in of.iter().take(40) {
-            let Some(p) = self.snap.sample.processes.get(*p as usize).map(|p| p.info.clone()) else {
-                continue;
-            };
-            self.holder(&p.comm, p.pid, "", p.uid, &p.cmdline);
-        }
+/// The process that began this one, the one that began that, and so on. A pid is given out again, so a parent is
+/// older than its child.
+fn parents(snap: &Snapshot, of: &Arc<ProcInfo>) -> Vec<Arc<ProcInfo>> {
+    let all = &snap.sample.processes;
+    let mut out: Vec<Arc<ProcInfo>> = Vec::new();
+    let mut child = Arc::clone(of);
+    while out.len() < 16 {
+        let found = all.binary_search_by_key(&child.ppid, |p| p.info.pid).ok().map(|i| &all[i].info);
+        let Some(parent) = found.filter(|p| p.start_ns <= child.start_ns) else { break };
+        out.push(Arc::clone(parent));
+        child = Arc::clone(parent);
     }
-
-    fn states(&mut self, c: &crate::model::StateCounts) {
-        let theme = self.app.theme;
-        let present: Vec<_> = c.present().collect();
-        if present.is_empty() {
-            return;
-        }
-        self.section("connections by state");
-        for (s, n) in present {
-            self.out.push(vec![
-                (format!("{:<12}", s.name()), theme.state(s)),
-                (format!("{:>8}  ", count(u64::from(n))), theme.strong),
-                (s.info().meaning.to_owned(), theme.dim),
-            ]);
-        }
-    }
-
-    fn port(&mut self, row: usize) {
-        let Some(p) = self.snap.ports.get(row).cloned() else { return };
-        let theme = self.app.theme;
-        self.title(&format!("{} {}", p.proto.name(), p.local));
-        let reach = match p.scope.name() {
-            "any" => "reachable on every address of this machine",
-            "loopback" => "reachable from this machine only",
-            "link-local" => "reachable from this link only",
-            "private" => "reachable from private networks",
-            "public" => "reachable on a public address",
-            other => other,
-        };
-        self.text(reach, theme.dim);
-        if p.state == crate::model::State::Listen && p.backlog > 0 {
-            let share = p.recv_q as f64 / p.backlog as f64;
-            self.out.push(vec![
-                ("accept queue ".into(), theme.dim),
-                (format!("{} of {}", count(p.recv_q), count(p.backlog)), theme.pressure(share)),
-            ]);
-        }
-        self.processes(&p.processes);
-        self.states(&p.states);
-    }
-
-    fn process(&mut self, row: usize) {
-        let theme = self.app.theme;
-        let Some(p) = self.snap.sample.processes.get(row) else { return };
-        let info = p.info.clone();
-        self.title(&format!("{} {}", info.comm, info.pid));
-        self.text(&info.cmdline, theme.dim);
-        match &p.fds {
-            Ok(u) => {
-                let mut line = vec![("descriptors ".into(), theme.dim)];
-                let share = u.share().unwrap_or(0.0);
-                let of = match u.soft {
-                    Some(u64::MAX) | None => String::new(),
-                    Some(n) => format!(" of {}", count(n)),
-                };
-                line.push((format!("{}{of}", count(u64::from(u.open))), theme.pressure(share)));
-                if let Some(hard) = u.hard.filter(|h| *h != u64::MAX) {
-                    line.push((format!("  may be raised to {}", count(hard)), theme.dim));
-                }
-                self.out.push(line);
-                if let Some(k) = u.kinds {
-                    let kinds: Vec<String> =
-                        k.present().map(|(_, name, n)| format!("{} {name}", count(u64::from(n)))).collect();
-                    self.text(&kinds.join(", "), theme.text);
-                }
-            }
-            Err(why) => self.text(&format!("descriptors: {why}"), theme.warn),
-        }
-        let states = self.snap.processes.get(row).map(|f| f.states);
-        if let Some(c) = states {
-            self.states(&c);
-        }
-        let rows = self.snap.sockets_of(row).to_vec();
-        if rows.is_empty() {
-            return;
-        }
-        self.section("sockets");
-        for r in rows.iter().take(50) {
-            let s = self.snap.socket(*r as usize);
-            let far = if s.remote.is_none() {
-                String::new()
-            } else {
-                format!(" {} {}", self.app.glyphs.arrow, s.remote)
-            };
-            self.out.push(vec![
-                (format!("{:<12}", s.state.name()), theme.state(s.state)),
-                (format!("{} {}{far}", s.proto.name(), s.local), theme.text),
-            ]);
-        }
-        if rows.len() > 50 {
-            let more = format!("and {} more", count(rows.len() as u64 - 50));
-            self.text(&more, theme.dim);
-        }
-    }
-
-    fn peer(&mut self, row: usize) {
-        let Some(p) = self.snap.peers.get(row).cloned() else { return };
-        self.title(&p.addr.to_string());
-        let snap = self.snap;
-        self.processes(snap.processes_with(&p));
-        self.states(&p.states);
-    }
-
-    /// Every other column that has a value, with what it means; then what has none, by reason.
-    fn fields(&mut self, row: usize) {
-        const SAID: [&str; 20] = [
-            "local_addr",
-            "local_port",
-            "remote_addr",
-            "remote_port",
-            "holders",
-            "closed",
-            "proto",
-            "state",
-            "local",
-            "remote",
-            "owner",
-            "owners",
-            "process",
-            "pid",
-            "fd",
-            "cmdline",
-            "comm",
-            "processes",
-            "sockets_by_state",
-            "owner_missing",
-        ];
-        let theme = self.app.theme;
-        let table = self.app.sheet().view.table;
-        let mut kernel = false;
-        // A line with room for one more.
-        let mut open = false;
-        let mut missing: Vec<(Missing, Vec<&str>)> = Vec::new();
-        self.section("fields");
-        for c in table.columns.iter().filter(|c| !SAID.contains(&c.name)) {
-            let value = c.value(self.snap, row);
-            if let Value::Missing(why) = value {
-                if why != Missing::NotApplicable {
-                    match missing.iter_mut().find(|(m, _)| *m == why) {
-                        Some((_, names)) => names.push(c.name),
-                        None => missing.push((why, vec![c.name])),
-                    }
-                }
-                continue;
-            }
-            if matches!(c.get, Get::Tcp(_)) && !kernel {
-                kernel = true;
-                open = false;
-                self.section("tcp_info");
-            }
-            let text = cell(&value, c.kind, &self.form);
-            let zero = value.number() == Some(0.0);
-            let style = if zero { theme.faint } else { theme.text };
-            let name = 19.min(self.width / 2);
-            // Wide panes say what each is; narrow ones put two beside each other.
-            let beside = (20..=usize::from(super::super::layout::WIDE)).contains(&self.width) && self.compact;
-            let half = self.width / 2;
-            let value_room =
-                if beside { half.saturating_sub(name + 3) } else { self.width.saturating_sub(name + 1) };
-            let short = usize::from(width(&text)) <= value_room;
-            if beside && short {
-                let piece = [(pad(c.name, name), theme.dim), (format!("{text:<value_room$}  "), style)];
-                if open {
-                    if let Some(last) = self.out.last_mut() {
-                        last.extend(piece);
-                    }
-                } else {
-                    self.out.push(piece.into());
-                }
-                open = !open;
-                continue;
-            }
-            open = false;
-            let mut line = vec![(pad(c.name, name), theme.dim), (format!("{text}  "), style)];
-            let used = name + 1 + usize::from(width(&text)) + 2;
-            if self.width > 60 && !self.compact {
-                line.push((" ".repeat(32_usize.saturating_sub(used)), theme.dim));
-                line.push((c.help.to_owned(), theme.faint));
-            }
-            self.out.push(line);
-        }
-        for (why, names) in missing {
-            self.out.push(vec![]);
-            let text = format!("{why}: {}", names.join(" "));
-            self.text(&text, theme.faint);
-        }
-    }
+    out
 }
 
 fn pad(s: &str, w: usize) -> String {

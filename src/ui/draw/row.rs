@@ -5,7 +5,7 @@ use super::super::pen::{Pen, width};
 use super::super::sheet;
 use super::super::theme::Theme;
 use super::table::Slot;
-use crate::model::{Missing, Snapshot, State, StateCounts};
+use crate::model::{HostName, Missing, Snapshot, State, StateCounts};
 use crate::query::format::{Style as Format, cell, shorten_middle, thousands as count};
 use crate::query::{Align, Column, Kind, Value};
 use ratatui::layout::Rect;
@@ -26,7 +26,9 @@ pub(super) fn row(
     let sockets = app.sheet().kind == sheet::Kind::Sockets;
     let gone = sockets && row >= snap.live;
     let new = sockets && !gone && is_new(snap, row);
-    if gone {
+    if app.sheet().is_marked(snap, row) {
+        pen.put(area.x + 1, y, 1, if app.glyphs.ascii { "*" } else { "●" }, theme.accent);
+    } else if gone {
         pen.put(area.x + 1, y, 1, app.glyphs.gone, theme.faint);
     } else if new {
         pen.put(area.x + 1, y, 1, app.glyphs.new, theme.good);
@@ -42,7 +44,11 @@ pub(super) fn row(
             states(app, pen, s, y, c);
             continue;
         }
-        let text = cell(&value, s.column.kind, &form);
+        let named = if app.names { host(snap, &value, s.column.name) } else { None };
+        let text = match named {
+            Some(name) => std::borrow::Cow::Owned(name),
+            None => cell(&value, s.column.kind, &form),
+        };
         let style = if gone { theme.gone } else { cell_style(&theme, s.column, &value) };
         if s.column.align == Align::Right {
             pen.put_right(s.x + s.width, y, s.width, &text, style);
@@ -54,6 +60,22 @@ pub(super) fn row(
         } else {
             pen.put(s.x, y, s.width, &text, style);
         }
+    }
+}
+
+/// The name of a far end, where the resolver has told one.
+fn host(snap: &Snapshot, value: &Value<'_>, column: &str) -> Option<String> {
+    if !matches!(column, "remote" | "remote_addr" | "addr") {
+        return None;
+    }
+    let (addr, port) = match value {
+        Value::Endpoint(e) => (&e.addr, Some(e.port)),
+        Value::Addr(a) => (a, None),
+        _ => return None,
+    };
+    match snap.sample.hosts.get(addr) {
+        HostName::Name(name) => Some(port.map_or_else(|| name.to_string(), |p| format!("{name}:{p}"))),
+        HostName::None | HostName::Unknown => None,
     }
 }
 

@@ -1,0 +1,74 @@
+//! What the selected socket did while one looked at it.
+
+use crate::model::{Snapshot, SocketId};
+use crate::query::table::SOCKETS;
+
+/// Columns whose values are followed.
+pub(super) const FOLLOWED: [&str; 9] =
+    ["rx", "tx", "retrans_rate", "rtt_us", "snd_cwnd", "delivery_rate", "pacing_rate", "recv_q", "send_q"];
+
+/// Readings that are kept: five minutes at a second.
+const KEEP: usize = 300;
+
+/// Readings of one socket, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Track {
+    id: Option<SocketId>,
+    seq: u64,
+    /// Nanoseconds after boot of the first and the last reading.
+    pub(super) span: (u64, u64),
+    /// Beside [`FOLLOWED`]; `None` where there was no value.
+    pub(super) values: [Vec<Option<f64>>; FOLLOWED.len()],
+}
+
+impl Track {
+    /// Takes one reading of this row, once a snapshot; another socket begins anew.
+    pub(super) fn follow(&mut self, snap: &Snapshot, row: usize) {
+        let id = snap.socket(row).id;
+        let at = snap.sample.at.boot_ns;
+        if self.id != Some(id) {
+            *self = Self { id: Some(id), span: (at, at), ..Self::default() };
+        }
+        if self.seq == snap.seq || row >= snap.live {
+            return;
+        }
+        self.seq = snap.seq;
+        self.span.1 = at;
+        for (name, all) in FOLLOWED.iter().zip(&mut self.values) {
+            if all.len() == KEEP {
+                all.remove(0);
+            }
+            all.push(SOCKETS.column(name).and_then(|c| c.value(snap, row).number()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Proto, State};
+    use crate::query::testing::{row, snapshot};
+
+    #[test]
+    fn what_is_followed_is_a_column() {
+        for name in FOLLOWED {
+            assert!(SOCKETS.column(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn one_reading_a_snapshot_and_anew_for_another_socket() {
+        let rows = ["10.0.0.9:1", "10.0.0.9:2"]
+            .map(|far| row(Proto::Tcp, State::Established, "10.0.0.4:443", far, &[]));
+        let mut snap = snapshot(rows.into(), vec![], &[]);
+        let mut t = Track::default();
+        let depth = |t: &Track| t.values[7].len();
+        for seq in [1, 1, 2] {
+            snap.seq = seq;
+            t.follow(&snap, 0);
+        }
+        assert_eq!((depth(&t), t.values[7][0]), (2, Some(0.0)));
+        t.follow(&snap, 1);
+        assert_eq!(depth(&t), 1);
+    }
+}
