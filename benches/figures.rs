@@ -6,6 +6,7 @@
 // A measurement that cannot go on stops there.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+mod bare;
 // Each takes its part.
 #[allow(dead_code)]
 mod clock;
@@ -58,6 +59,7 @@ fn at(sockets: usize, goals: &Goals) {
     let farm = farm::Farm::start(sockets / 2, 4).unwrap();
     println!("\n{sockets} sockets");
     let rounds = if sockets > 10_000 { 7 } else { 40 };
+    bares(rounds.min(15));
     lists(rounds, goals.list);
     firsts(rounds.min(15), goals.first);
     dashboard(goals);
@@ -66,6 +68,40 @@ fn at(sockets: usize, goals: &Goals) {
 
 fn run(program: &str, args: &[&str]) {
     Command::new(program).args(args).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+}
+
+/// Our reading beside the kernel's part of it, in turn.
+fn bares(rounds: usize) {
+    use sockscope::collect::Source;
+    use sockscope::model::{AttrSet, Wants};
+    let mut source = sockscope::collect::netlink::NetlinkSource::new("asked for".into()).unwrap();
+    let plain = Wants { owners: false, processes: false, ..Wants::default() };
+    let all = Wants { attrs: AttrSet::ALL, ..plain.clone() };
+    let joined = Wants { owners: true, processes: true, ..plain.clone() };
+    for (what, wants, attrs) in [
+        ("read: addresses and states", plain, 0u8),
+        ("read: every attribute", all, 0xfe),
+        ("read: with owners, as in every poll", joined, 0),
+    ] {
+        source.sample(&wants).unwrap();
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            let began = Instant::now();
+            drop(source.sample(&wants).unwrap());
+            ours.push(began.elapsed());
+            let began = Instant::now();
+            bare::dump(attrs);
+            theirs.push(began.elapsed());
+        }
+        let (a, b) = (Times::of(ours), Times::of(theirs));
+        a.line(what, None);
+        b.line("   bare dump", None);
+        println!("   ratio {:.2}", a.median().as_secs_f64() / b.median().as_secs_f64());
+    }
+    Times::measure(rounds.min(5), || {
+        bare::walk();
+    })
+    .line("bare walk of every descriptor", None);
 }
 
 /// Whole processes in turn, ours and `ss`.

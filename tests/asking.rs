@@ -248,3 +248,26 @@ fn every_key_in_every_new_place_is_safe() {
         }
     }
 }
+
+#[test]
+fn marked_rows_are_what_is_acted_on() {
+    let mut s = Screen::new().press("/state:close-wait<enter>jllmm");
+    assert!(s.show().contains("2 marked"), "{}", s.show());
+    let mut s = s.press("K");
+    assert!(s.show().contains("end 2 marked") && s.show().contains("SIGTERM marked"), "{}", s.show());
+    let s = s.press("<enter>y");
+    let Some(Effect::Act(Act::End(sockets))) = s.effects.first() else { panic!("{:?}", s.effects) };
+    assert_eq!(sockets.len(), 2);
+    // A mark is taken away as it was set, and a group's stands for its rows.
+    assert!(Screen::new().press("/state:close-wait<enter>jllmkm").show().contains("0 marked"));
+    assert!(Screen::new().press("/state:close-wait<enter>m").show().contains("12 marked"));
+    assert!(Screen::new().press("/state:close-wait<enter>M").show().contains("12 marked"));
+}
+
+#[test]
+fn names_are_asked_for_once_and_only_when_wanted() {
+    let resolve = |s: &Screen| s.effects.iter().filter(|e| matches!(e, Effect::Resolve(_))).count();
+    assert_eq!(resolve(&Screen::new().press("jj")), 0);
+    assert_eq!(resolve(&Screen::new().press("n")), 1);
+    assert_eq!(resolve(&Screen::new().press("nnn")), 1);
+}

@@ -15,6 +15,8 @@ mod compare;
 mod expressions;
 #[path = "live/families.rs"]
 mod families;
+#[path = "live/findings.rs"]
+mod findings;
 #[path = "live/rows.rs"]
 mod rows;
 #[path = "live/world.rs"]
@@ -37,6 +39,7 @@ const CASES: &[Case] = &[
     ("filtering in the kernel loses nothing", expressions::filtering_in_the_kernel_loses_nothing),
     ("every family, against ss", families::every_family),
     ("one of two sockets is ended", act::one_of_two),
+    ("trouble has its findings and no other", findings::under_trouble),
     ("nothing of an ended process is left", compare::ended_process),
 ];
 

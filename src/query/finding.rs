@@ -28,9 +28,11 @@ const ENOUGH: u64 = 50;
 /// Share of the busy time spent waiting for one thing that makes it the cause.
 const LIMITED: f64 = 0.5;
 
-/// Seconds in the present state, as far as it was seen.
+/// Seconds in the present state at least: as far as it was seen, or since the last segment came, which cannot have
+/// been before the FIN or its acknowledgement that brought the state.
 fn in_state(snap: &Snapshot, row: usize) -> f64 {
-    snap.sample.at.boot_ns.saturating_sub(snap.facts[row].state_since_ns) as f64 / 1e9
+    let seen = snap.sample.at.boot_ns.saturating_sub(snap.facts[row].state_since_ns) as f64 / 1e9;
+    tcp(snap, row, "last_ack_recv_ms").map_or(seen, |ms| seen.max(ms as f64 / 1e3))
 }
 
 fn tcp(snap: &Snapshot, row: usize, name: &str) -> Option<u64> {

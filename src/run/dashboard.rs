@@ -88,7 +88,9 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
                     .ok();
                 }
                 if let Some(r) = &resolver {
-                    addrs.into_iter().for_each(|a| r.ask(a));
+                    for a in addrs {
+                        r.ask(a);
+                    }
                 }
             }
             Effect::Place(process) => {

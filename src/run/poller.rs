@@ -69,7 +69,7 @@ impl Poller {
         let inner = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("poller".into()).spawn(move || {
             let ended = catch_unwind(AssertUnwindSafe(|| {
-                poll(&inner, source.as_mut(), &services, &hosts, &mut tell)
+                poll(&inner, source.as_mut(), &services, &hosts, &mut tell);
             }));
             if let Err(panic) = ended {
                 tell(News::Broken(format!("the collecting thread failed: {}", panic_text(panic.as_ref()))));

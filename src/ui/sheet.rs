@@ -499,13 +499,24 @@ impl Sheet {
         true
     }
 
-    /// Marks the selected row or takes its mark away, and goes on to the next line.
+    /// Marks the selected row, or the rows of the selected group, or takes the marks away; goes on to the next line.
     pub(super) fn mark(&mut self, snap: &Snapshot) {
         let id = self.row().and_then(|r| (self.view.table.identity)(snap, r));
-        if let Some(id) = id
-            && !self.marks.remove(&id)
+        if let Some(id) = id {
+            if !self.marks.remove(&id) {
+                self.marks.insert(id);
+            }
+        } else if let Some(Line::Group(g)) = self.lines.get(self.cursor)
+            && let Some(g) = self.arranged.groups.get(*g as usize)
         {
-            self.marks.insert(id);
+            let rows = &self.arranged.rows[g.start as usize..(g.start + g.len) as usize];
+            let ids: Vec<_> =
+                rows.iter().filter_map(|r| (self.view.table.identity)(snap, *r as usize)).collect();
+            if ids.iter().all(|id| self.marks.contains(id)) {
+                self.marks.retain(|m| !ids.contains(m));
+            } else {
+                self.marks.extend(ids);
+            }
         }
         self.select(snap, self.cursor + 1);
     }

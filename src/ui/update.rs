@@ -116,9 +116,9 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
             if let Some(snap) = app.snapshot.clone() {
                 let sheet = app.sheet_mut();
                 if action == Action::Mark {
-                    sheet.mark(&snap)
+                    sheet.mark(&snap);
                 } else {
-                    sheet.mark_all(&snap)
+                    sheet.mark_all(&snap);
                 }
                 let n = sheet.marks.len();
                 app.said = Some(format!("{n} marked; K acts on them"));

@@ -53,9 +53,8 @@ fn paths(proto: Proto, state: State, direction: Direction) -> Vec<(&'static str,
     }
     let start = match direction {
         Direction::In => ACCEPTED,
-        Direction::Out => CONNECTED,
         Direction::None if state == State::SynRecv => ACCEPTED,
-        Direction::None => CONNECTED,
+        Direction::Out | Direction::None => CONNECTED,
     };
     let mut out = vec![("", start)];
     match state {

@@ -54,7 +54,8 @@ impl Builder<'_> {
 /// One line of a plot that is `high` lines high, `up` lines above its lowest.
 fn row_of(values: &[Option<f64>], most: f64, up: usize, high: usize, levels: &[&str]) -> String {
     let steps = levels.len();
-    let full = (steps * high) as f64;
+    // A gap stays to the plot above.
+    let full = (steps * high).saturating_sub(if high > 1 { steps / 4 } else { 0 }) as f64;
     let glyph = |v: &Option<f64>| {
         let Some(v) = v.filter(|_| most > 0.0) else { return " " };
         let height = (v / most * full).ceil().clamp(0.0, full) as usize;
@@ -77,7 +78,7 @@ mod tests {
         let levels = ["1", "2", "3", "4"];
         let v = [Some(0.0), Some(4.0), None, Some(8.0), Some(5.0)];
         assert_eq!(row_of(&v, 8.0, 0, 2, &levels), "14 44");
-        assert_eq!(row_of(&v, 8.0, 1, 2, &levels), "   41");
+        assert_eq!(row_of(&v, 8.0, 1, 2, &levels), "   31");
         assert_eq!(row_of(&[Some(0.0)], 0.0, 0, 1, &levels), " ");
     }
 }

@@ -1,0 +1,120 @@
+//! TCP under induced trouble has the findings it should, and no other.
+
+use super::compare::check;
+use super::world::{World, listen};
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::time::Duration;
+
+fn findings(filter: &str) -> Result<Vec<(String, String)>, String> {
+    let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
+        .args(["list", "--format", "json", "-n", "-c", "state,local,remote,finding", filter])
+        .output()
+        .map_err(|e| e.to_string())?;
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&text).map_err(|e| format!("{e}: {text}"))?;
+    let word = |r: &serde_json::Value, k: &str| r[k].as_str().unwrap_or("").to_owned();
+    Ok(rows.iter().map(|r| (word(r, "local"), word(r, "finding"))).collect())
+}
+
+fn is(what: &str, found: &str, wanted: &[&str]) -> Result<(), String> {
+    check(wanted.contains(&found), || format!("{what}: found {found:?}, not {wanted:?}"))
+}
+
+fn local(s: &TcpStream) -> SocketAddr {
+    s.local_addr().unwrap()
+}
+
+/// A far end that closed first, and a program that did not: left to grow old.
+fn left_open(listener: &TcpListener) -> (TcpStream, TcpStream) {
+    let (near, far) = World::pair(listener, None);
+    far.shutdown(Shutdown::Write).unwrap();
+    (near, far)
+}
+
+/// Everything at the same time, so that the minute until a leak is one is waited for once.
+pub(crate) fn under_trouble() -> Result<(), String> {
+    let quiet = listen("127.0.0.1:7911", 16, false);
+    let (mut good, mut good_far) = World::pair(&quiet, None);
+    let (leaked, half) = left_open(&quiet);
+
+    // Nobody reads at one end.
+    let (unread, mut writer) = World::pair(&quiet, None);
+    writer.set_nonblocking(true).unwrap();
+    let block = vec![7u8; 1 << 16];
+    let mut full = 0;
+    while full < 20 {
+        match writer.write(&block) {
+            Ok(n) => full = usize::from(n == 0),
+            Err(_) => {
+                full += 1;
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+
+    // A listener that never accepts: its queue fills, and the next client gets no answer.
+    let deaf = listen("127.0.0.1:7912", 1, false);
+    let mut waiting = Vec::new();
+    for _ in 0..6 {
+        waiting.push(std::thread::spawn(|| {
+            let to: SocketAddr = "127.0.0.1:7912".parse().unwrap();
+            TcpStream::connect_timeout(&to, Duration::from_secs(8))
+        }));
+    }
+
+    // What works has none, however much went over it.
+    for _ in 0..100 {
+        good.write_all(&block[..1000]).unwrap();
+        good_far.read_exact(&mut [0; 1000]).unwrap();
+    }
+    std::thread::sleep(Duration::from_secs(4));
+    is("a connection that works", &near_of(&good)?, &[""])?;
+    is("its far end", &far_of(&good)?, &[""])?;
+    is("a listener that accepts", &listener_of(7911)?, &[""])?;
+    is("what is not read", &far_of(&writer)?, &["not-reading"])?;
+    is(
+        "who writes to it",
+        &near_of(&writer)?,
+        &["far-end-not-reading", "far-end-not-reading,receiver-limited"],
+    )?;
+    is("a listener that does not accept", &listener_of(7912)?, &["accept-queue-full"])?;
+    let asking = findings("tcp state:syn-sent rport:7912")?;
+    check(!asking.is_empty() && asking.iter().all(|(_, f)| f == "no-answer-to-connect"), || {
+        format!("clients without an answer: {asking:?}")
+    })?;
+    // A moment in CLOSE_WAIT is no leak.
+    is("closed there a moment ago", &end_of(&leaked, "close-wait")?, &[""])?;
+
+    let _accepted: Vec<_> = waiting.into_iter().filter_map(|t| t.join().ok()?.ok()).collect();
+    drop(deaf);
+    std::thread::sleep(Duration::from_secs(58));
+    is("closed there and never here", &end_of(&leaked, "close-wait")?, &["close-wait-leak"])?;
+    is("half closed", &end_of(&half, "fin-wait2")?, &["half-closed"])?;
+    drop(unread);
+    Ok(())
+}
+
+fn by(filter: &str) -> Result<String, String> {
+    match findings(filter)?.as_slice() {
+        [(_, f)] => Ok(f.clone()),
+        other => Err(format!("{filter}: {other:?}")),
+    }
+}
+
+fn listener_of(port: u16) -> Result<String, String> {
+    by(&format!("tcp state:listen lport:{port}"))
+}
+
+fn near_of(s: &TcpStream) -> Result<String, String> {
+    by(&format!("tcp lport:{} rport:{}", local(s).port(), s.peer_addr().unwrap().port()))
+}
+
+fn far_of(s: &TcpStream) -> Result<String, String> {
+    by(&format!("tcp lport:{} rport:{}", s.peer_addr().unwrap().port(), local(s).port()))
+}
+
+fn end_of(s: &TcpStream, state: &str) -> Result<String, String> {
+    by(&format!("tcp state:{state} lport:{} rport:{}", local(s).port(), s.peer_addr().unwrap().port()))
+}
