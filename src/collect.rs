@@ -5,6 +5,7 @@
 
 pub mod act;
 mod cgroups;
+mod counters;
 mod made_up;
 pub mod netlink;
 pub mod portable;

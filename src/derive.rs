@@ -1,10 +1,12 @@
 //! From samples to snapshots: owners joined, rates, groups, differences. Pure: time comes in with the sample.
 
+mod alerts;
 mod direction;
 mod ends;
 mod engine;
 mod gone;
 mod identity;
+mod limits;
 mod owners;
 mod peers;
 mod ports;

@@ -27,7 +27,9 @@ pub use addr::{Addr, Endpoint, Scope};
 pub use attr::{Attrs, SkMem};
 pub use fault::{Fault, FaultKind, Faults, Missing};
 pub use hosts::{HostName, Hosts};
-pub use limit::SystemLimits;
+pub use limit::{
+    Alert, AlertRules, Ceiling, Counters, FullIn, Level, Limit, NetCounters, Subject, SystemLimits,
+};
 pub use process::{FdKind, FdKinds, FdUsage, Owner, ProcInfo, Process};
 pub use proto::{Family, Proto};
 pub use sample::{Backend, BackendInfo, Namespace, Sample, Stamp};

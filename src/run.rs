@@ -1,6 +1,8 @@
 //! Ties everything together: from arguments to an exit code.
 
 mod act;
+mod alarm;
+mod check;
 mod complete;
 mod dashboard;
 mod environment;
@@ -30,8 +32,10 @@ use std::sync::Arc;
 pub enum Ending {
     /// As it should.
     Fine,
-    /// Nothing matched, or a check said no.
+    /// Nothing matched, or the wait timed out.
     Nothing,
+    /// A check came to this exit status: 0 to 3.
+    Judged(u8),
 }
 
 /// Why a run failed: one line that says what was tried, on what, and why.
@@ -85,6 +89,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match plan.map_err(RunError::from).and_then(|plan| run(&plan)) {
         Ok(Ending::Fine) => ExitCode::SUCCESS,
         Ok(Ending::Nothing) => ExitCode::from(1),
+        Ok(Ending::Judged(code)) => ExitCode::from(code),
         Err(e) if e.is_closed_pipe() => ExitCode::SUCCESS,
         Err(e) => {
             complain(&e.to_string());
@@ -125,6 +130,7 @@ fn run(plan: &Plan) -> Result<Ending, RunError> {
             dashboard::run(plan, list)
         }
         What::Dashboard(list) | What::List(list) => list::run(plan, list),
+        What::Check(check) => check::run(plan, check),
         What::Columns(table) => print(&column_help(table)),
         What::Completions(shell) => print_bytes(&complete::script(*shell).map_err(RunError::stdout)?),
         What::Explain(topic, lang) => {

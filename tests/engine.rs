@@ -351,7 +351,7 @@ fn processes_count_what_they_hold() {
     assert_eq!((s.sockets_of(0), s.sockets_of(1), s.sockets_of(2)), (&[0, 1][..], &[0, 2][..], &[][..]));
     assert_eq!((s.processes[0].listening, s.processes[1].listening), (2, 1));
     assert_eq!(s.processes[1].states.get(State::Established), 1);
-    let open: Vec<u32> = s.processes[0].fd_history.iter().map(|h| h.1).collect();
+    let open: Vec<u64> = s.processes[0].fd_history.iter().map(|h| h.1).collect();
     assert_eq!(open, [10, 15, 20, 25, 30, 35, 40, 45]);
     assert_eq!(s.processes[0].fds_per_min, Some(300.0));
     assert_eq!(s.processes[1].fds_per_min, Some(0.0));

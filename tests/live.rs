@@ -17,6 +17,8 @@ mod expressions;
 mod families;
 #[path = "live/findings.rs"]
 mod findings;
+#[path = "live/limits.rs"]
+mod limits;
 #[path = "live/rows.rs"]
 mod rows;
 #[path = "live/world.rs"]
@@ -39,6 +41,11 @@ const CASES: &[Case] = &[
     ("filtering in the kernel loses nothing", expressions::filtering_in_the_kernel_loses_nothing),
     ("every family, against ss", families::every_family),
     ("one of two sockets is ended", act::one_of_two),
+    ("a leak is predicted and a breath is not", limits::leak_and_breath),
+    ("a listener over its backlog", limits::overflow),
+    ("local ports towards one destination", limits::ports),
+    ("a raised limit lets a process go on", limits::raised),
+    ("a check has four exit statuses", limits::statuses),
     ("trouble has its findings and no other", findings::under_trouble),
     ("nothing of an ended process is left", compare::ended_process),
 ];

@@ -49,6 +49,10 @@ pub enum Command {
     Processes(List),
     /// Print one row a remote address
     Peers(List),
+    /// Print one row a ceiling: how full, what was lost, where it is set
+    Limits(List),
+    /// Judge what is about to run out, for cron and monitoring: one line, exit status 0, 1, 2 or 3
+    Check(Check),
     /// Say what a state, queue, limit or column is; without a topic: list them
     Explain {
         /// `CLOSE_WAIT`, backlog, `rtt_us` and so on
@@ -109,6 +113,29 @@ pub struct List {
     /// Give up waiting after this long: exit status 1
     #[arg(long, value_name = "TIME", requires = "wait_for")]
     pub timeout: Option<String>,
+}
+
+/// Flags of a check.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct Check {
+    /// Only limits that match, in the words of the table of limits: nginx, limit:fds, subject:postgres
+    #[arg(value_name = "FILTER", help_heading = "Filter")]
+    pub filter: Vec<String>,
+    /// Share that is a warning: 80% or 0.8 [default: 75%]
+    #[arg(long, value_name = "SHARE")]
+    pub warn: Option<String>,
+    /// Share that is critical [default: 90%]
+    #[arg(long, value_name = "SHARE")]
+    pub crit: Option<String>,
+    /// Only these limits, separated by commas: fds, files, accept, ports, conntrack … ("help" lists them)
+    #[arg(long, value_name = "LIMITS")]
+    pub only: Option<String>,
+    /// Watch for this long and judge the trend too: what is full soon, what is lost meanwhile
+    #[arg(long = "for", value_name = "TIME")]
+    pub during: Option<String>,
+    /// How to print
+    #[arg(short = 'f', long, value_enum, value_name = "FORMAT", default_value = "table")]
+    pub format: FormatArg,
 }
 
 /// The printed forms, named by [`crate::output::Format::ALL`].

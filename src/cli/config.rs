@@ -21,6 +21,40 @@ pub struct Config {
     pub filters: Saved,
     /// Columns by table, as for `--columns`: `list = "proto,local,remote"`.
     pub columns: BTreeMap<String, String>,
+    /// When an alert is raised and what is done then.
+    pub alerts: Alerts,
+}
+
+/// The part of the file on alerts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Alerts {
+    /// Share above which it is a warning: `"75%"`.
+    pub warn: Option<String>,
+    /// Share above which it is critical: `"90%"`.
+    pub crit: Option<String>,
+    /// Time until full below which it is a warning: `"10m"`.
+    pub horizon: Option<String>,
+    /// Ring the terminal's bell.
+    pub bell: bool,
+    /// Tell the desktop through the terminal: `osc9` or `osc777`.
+    pub notify: Option<String>,
+    /// Run this, an argument a word, with the alert as JSON on its standard input. No shell is between.
+    pub command: Vec<String>,
+    /// Other shares for a kind of ceiling, by its name.
+    pub limits: BTreeMap<String, Shares>,
+    /// Other shares for the descriptors of a process, by its name.
+    pub processes: BTreeMap<String, Shares>,
+}
+
+/// Two shares.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shares {
+    /// Above it is a warning.
+    pub warn: String,
+    /// Above it is critical.
+    pub crit: String,
 }
 
 impl Config {

@@ -1,14 +1,15 @@
 //! What the command line comes to: every word checked, every name resolved, before anything is read.
 
 use super::args::{Args, BackendArg, ColorArg, Command, FormatArg, List};
-use super::config::Config;
-use crate::model::{AttrSet, Backend, Services};
+use super::check::{self, CheckPlan};
+use super::config::{Alerts, Config};
+use crate::model::{AlertRules, AttrSet, Backend, Services};
 use crate::output::Format;
 use crate::query::explain::Lang;
 use crate::query::filter::{Filter, Names, Saved};
 use crate::query::group::GroupBy;
 use crate::query::order::{self, SortKey};
-use crate::query::table::{PEERS, PORTS, PROCESSES, SOCKETS};
+use crate::query::table::{LIMITS, PEERS, PORTS, PROCESSES, SOCKETS};
 use crate::query::{self, Column, Table};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,6 +40,10 @@ pub struct Plan {
     pub columns: Vec<(String, Vec<&'static Column>)>,
     /// Filters by name.
     pub saved: Saved,
+    /// When an alert is raised.
+    pub rules: AlertRules,
+    /// What is done when one is.
+    pub alerts: Alerts,
     /// When to use colour.
     pub color: ColorArg,
 }
@@ -52,6 +57,8 @@ pub enum What {
     List(ListPlan),
     /// Print the columns of a table.
     Columns(&'static Table),
+    /// Judge limits.
+    Check(Box<CheckPlan>),
     /// Print a completion script.
     Completions(clap_complete::Shell),
     /// Say what a topic is; `None`: list them. In this language, where one was asked for.
@@ -153,6 +160,15 @@ impl Plan {
             Some(Command::Ports(l)) => What::list(&PORTS, &l, known)?,
             Some(Command::Processes(l)) => What::list(&PROCESSES, &l, known)?,
             Some(Command::Peers(l)) => What::list(&PEERS, &l, known)?,
+            Some(Command::Check(c)) => {
+                let l = List { filter: c.filter.clone(), ..List::default() };
+                What::Check(Box::new(CheckPlan::new(
+                    &c,
+                    ListPlan::new(&LIMITS, &l, known)?,
+                    check::rules(&config.alerts)?,
+                )?))
+            }
+            Some(Command::Limits(l)) => What::list(&LIMITS, &l, known)?,
         };
         let backend = match args.global.backend {
             BackendArg::Auto => None,
@@ -196,6 +212,8 @@ impl Plan {
             backend,
             proc_root: args.global.proc_root,
             read_only: args.global.read_only,
+            rules: check::rules(&config.alerts)?,
+            alerts: config.alerts.clone(),
             numeric,
             color,
             config_file: args.global.config,
@@ -318,7 +336,7 @@ fn parse(what: &str, text: &str, table: &'static Table, known: Known<'_>) -> Res
 }
 
 /// `1s`, `500ms`, `0.5`, `2m`: from a tenth of a second to a day.
-fn time(flag: &str, text: &str) -> Result<Duration, UsageError> {
+pub(super) fn time(flag: &str, text: &str) -> Result<Duration, UsageError> {
     let bad = || {
         UsageError(format!("{flag}: {text:?} is no time between 100ms and 1d; write it like 500ms, 2s or 1m"))
     };

@@ -5,7 +5,7 @@ use super::netlink;
 use super::procs;
 use crate::model::signal::Sig;
 use crate::model::{ProcInfo, Socket};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, pidfd_open, pidfd_send_signal, prlimit};
 use std::io;
 
 /// Why nothing was done.
@@ -53,6 +53,26 @@ pub fn signal(process: &ProcInfo, sig: Sig) -> Result<(), ActError> {
     }
     let number = Signal::from_named_raw(sig.number).ok_or(rustix::io::Errno::INVAL).map_err(io(sig.name))?;
     pidfd_send_signal(&held, number).map_err(io(sig.name))
+}
+
+/// Sets the soft and hard limit of the descriptors of this process and no other (`prlimit(2)`). Lowering is never asked
+/// for; raising the hard one needs `CAP_SYS_RESOURCE`.
+pub fn raise(process: &ProcInfo, (soft, hard): (u64, u64)) -> Result<(), ActError> {
+    let subject = format!("{} {}", crate::model::text::escape(&process.comm), process.pid);
+    let io = |what| {
+        let subject = subject.clone();
+        move |e: rustix::io::Errno| ActError::Io { what, subject, source: e.into() }
+    };
+    let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or(rustix::io::Errno::SRCH).map_err(io("find"))?;
+    // Held, so that its number is not given to another one between the two calls.
+    let _held = pidfd_open(pid, PidfdFlags::empty()).map_err(io("find"))?;
+    if procs::start_of(process.pid) != Some(process.start_ns) {
+        return Err(ActError::Other { subject });
+    }
+    let limit = |n: u64| (n != u64::MAX).then_some(n);
+    let new = Rlimit { current: limit(soft), maximum: limit(hard) };
+    prlimit(Some(pid), Resource::Nofile, new).map_err(io("raise the limit of")).map(|_| ())
 }
 
 /// The working directory of this process and no other (`/proc/PID/cwd`).

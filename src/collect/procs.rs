@@ -14,6 +14,7 @@ mod system;
 pub(super) mod users;
 mod walk;
 
+use super::counters::Reader;
 use crate::model::{FaultKind, FdUsage, Missing, Owner, ProcInfo, Process, Sample};
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fd::OwnedFd;
@@ -43,6 +44,7 @@ pub struct Procs {
     known: FxHashMap<u32, Known>,
     poll: u64,
     users: Users,
+    counters: Reader,
     bufs: Buffers,
     buf: Vec<u8>,
     /// Inodes that a walk over every process did not find.
@@ -92,6 +94,7 @@ impl Procs {
             known: FxHashMap::default(),
             poll: 0,
             users: Users::new(live),
+            counters: Reader::new(root),
             bufs: Buffers::default(),
             buf: Vec::new(),
             lost: FxHashSet::default(),
@@ -112,6 +115,9 @@ impl Procs {
                 self.walk_in_turn(sample);
             }
             self.publish(sample);
+        }
+        if wants.limits {
+            sample.counters = Some(self.counters.read(sample, self.live));
         }
         self.users.fill(sample);
     }
@@ -191,6 +197,13 @@ impl Procs {
                     Ok(open) => {
                         k.seen = self.poll;
                         k.open = Ok(open);
+                        // Where it gets tight somebody may have raised the limit.
+                        let tight = k.limits.is_some_and(|(soft, _)| u64::from(open) > soft / 2);
+                        if let (true, Some(dir)) = (tight, &k.dir)
+                            && info::slurp(dir, "limits", &mut self.buf, 1 << 14).is_ok()
+                        {
+                            k.limits = info::nofile(&self.buf).or(k.limits);
+                        }
                         return Ok(());
                     }
                     Err(Errno::ACCESS | Errno::PERM) => {

@@ -3,9 +3,9 @@
 use super::gone::{self, AwayMap};
 use super::identity::{self, NONE};
 use super::scope::Scope;
-use super::{ends, owners, peers, ports, processes};
+use super::{ends, limits, owners, peers, ports, processes};
 use crate::model::snapshot::{Direction, Former, Rates, SocketFacts};
-use crate::model::{AttrSet, Missing, Sample, Snapshot, Socket, Stamp, StateCounts};
+use crate::model::{AlertRules, AttrSet, Missing, Sample, Snapshot, Socket, Stamp, StateCounts};
 use std::sync::Arc;
 
 /// Polls whose counts by state are kept.
@@ -22,6 +22,8 @@ pub struct Engine {
     history: Arc<Vec<(Stamp, StateCounts)>>,
     people: processes::Memory,
     peers: peers::Seen,
+    limits: limits::Memory,
+    rules: AlertRules,
 }
 
 #[derive(Debug)]
@@ -46,6 +48,13 @@ impl Engine {
         self
     }
 
+    /// With other thresholds for alerts.
+    #[must_use]
+    pub fn alerting(mut self, rules: AlertRules) -> Self {
+        self.rules = rules;
+        self
+    }
+
     /// Takes the next sample in.
     ///
     /// One from before the last is of another boot, or of a recording begun anew: neither cookies nor pids mean the
@@ -53,7 +62,12 @@ impl Engine {
     pub fn step(&mut self, mut sample: Sample) -> Arc<Snapshot> {
         let now = sample.at.boot_ns;
         if self.before.as_ref().is_some_and(|b| now < b.snap.sample.at.boot_ns) {
-            *self = Self { seq: self.seq, owners_follow: self.owners_follow, ..Self::default() };
+            *self = Self {
+                seq: self.seq,
+                owners_follow: self.owners_follow,
+                rules: std::mem::take(&mut self.rules),
+                ..Self::default()
+            };
         }
         self.seq += 1;
         self.owners_seen |= sample.wants.owners;
@@ -124,6 +138,14 @@ impl Engine {
         self.peers.collect(&mut peers, &sample, &facts, &rates);
         let (processes, sockets_of) = self.people.collect(&sample, &facts, &rates);
 
+        let (limits, alerts) = if sample.wants.limits {
+            let context =
+                limits::Context { sample: &sample, facts: &facts, processes: &processes, ports: &ports };
+            self.limits.collect(&context, &self.rules)
+        } else {
+            (Vec::new(), Vec::new())
+        };
+
         // Owners that nobody looked for are not lost.
         let unread =
             |row: u32| matches!(facts[row as usize].owner_missing, Some(Missing::NotRead | Missing::Pending));
@@ -161,6 +183,8 @@ impl Engine {
             processes,
             ports,
             peers: peers.rows,
+            limits,
+            alerts,
             peer_sockets: peers.sockets,
             peer_processes: peers.processes,
             states,

@@ -1,12 +1,10 @@
 //! What is derived for each process.
 
-use super::{peers::add, trend};
+use super::peers::add;
+use super::trend::{self, Series};
 use crate::model::snapshot::{ProcessFacts, Rates, SocketFacts};
 use crate::model::{Process, Sample};
 use rustc_hash::FxHashMap;
-
-/// Readings of open descriptors that are kept.
-const HISTORY: usize = 60;
 
 /// What is remembered of processes, by pid and start: a pid alone is given out again.
 #[derive(Debug, Default)]
@@ -21,7 +19,7 @@ struct Known {
     /// The poll it was last there.
     poll: u64,
     /// Open descriptors at the last polls, oldest first.
-    history: Vec<(u64, u32)>,
+    history: Series,
 }
 
 impl Memory {
@@ -45,18 +43,15 @@ impl Memory {
     }
 
     fn meet(&mut self, p: &Process, now: u64) -> ProcessFacts {
-        let fresh = || Known { first_seen_ns: now, poll: 0, history: Vec::new() };
+        let fresh = || Known { first_seen_ns: now, poll: 0, history: Series::default() };
         let k = self.known.entry((p.info.pid, p.info.start_ns)).or_insert_with(fresh);
         k.poll = self.poll;
         if let Ok(fds) = &p.fds {
-            if k.history.len() == HISTORY {
-                k.history.remove(0);
-            }
-            k.history.push((now, fds.open));
+            k.history.push(now, u64::from(fds.open));
         }
         ProcessFacts {
-            fds_per_min: trend::per_minute(&k.history),
-            fd_history: k.history.clone(),
+            fds_per_min: trend::per_minute(k.history.points()),
+            fd_history: k.history.points().to_vec(),
             first_seen_ns: k.first_seen_ns,
             ..ProcessFacts::default()
         }

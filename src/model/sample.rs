@@ -1,6 +1,6 @@
 //! What one poll read: raw, with its faults, and writable to a file.
 
-use super::{Attrs, Faults, Hosts, Owner, Process, Services, Socket, SystemLimits, Wants};
+use super::{Attrs, Counters, Faults, Hosts, Owner, Process, Services, Socket, SystemLimits, Wants};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -112,6 +112,9 @@ pub struct Sample {
     pub cgroups: Arc<BTreeMap<u64, Box<str>>>,
     /// System-wide ceilings.
     pub system: SystemLimits,
+    /// What the kernel counts beside the sockets; `None` where that was not asked for.
+    #[serde(default)]
+    pub counters: Option<Counters>,
     /// Names of ports. Not written down: whoever shows a sample uses the names known there.
     #[serde(skip, default = "known_services")]
     pub services: Arc<Services>,
@@ -144,6 +147,7 @@ impl Sample {
             users: Arc::default(),
             cgroups: Arc::default(),
             system: SystemLimits::default(),
+            counters: None,
             services: known_services(),
             hosts: Arc::default(),
             faults: Faults::default(),

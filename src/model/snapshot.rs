@@ -1,8 +1,8 @@
 //! Rows ready to show: what the deriving layer made of the samples so far.
 
 use super::{
-    Addr, Attrs, Endpoint, FdUsage, Missing, Owner, Process, Proto, Sample, Scope, Socket, SocketId, Stamp,
-    State, StateCounts, SystemLimits,
+    Addr, Alert, Attrs, Endpoint, FdUsage, Limit, Missing, Owner, Process, Proto, Sample, Scope, Socket,
+    SocketId, Stamp, State, StateCounts, SystemLimits,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -38,6 +38,10 @@ pub struct Snapshot {
     pub peer_sockets: Vec<u32>,
     /// Processes that talk with each peer, see [`Peer::processes`].
     pub peer_processes: Vec<u32>,
+    /// What can run out; empty where that was not asked for.
+    pub limits: Vec<Limit>,
+    /// The alerts among them, the worst first.
+    pub alerts: Vec<Alert>,
     /// Live sockets by state.
     pub states: StateCounts,
     /// The counts of the last polls, oldest first, this one last.
@@ -130,7 +134,7 @@ pub struct ProcessFacts {
     /// Bytes sent a second by its sockets.
     pub tx: Option<f64>,
     /// Open descriptors at the last polls, oldest first: nanoseconds after boot, and how many.
-    pub fd_history: Vec<(u64, u32)>,
+    pub fd_history: Vec<(u64, u64)>,
     /// Change of open descriptors a minute, over that history.
     pub fds_per_min: Option<f64>,
     /// Nanoseconds after boot when this program first saw it.

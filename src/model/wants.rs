@@ -164,6 +164,9 @@ pub struct Wants {
     /// Whether to name the control groups of sockets.
     #[serde(default)]
     pub cgroups: bool,
+    /// Whether to read what the kernel counts beside the sockets, and to work out what is about to run out.
+    #[serde(default)]
+    pub limits: bool,
     /// Whether to look for the far ends that are on this machine.
     #[serde(default)]
     pub ends: bool,
@@ -188,6 +191,7 @@ impl Default for Wants {
             listeners: false,
             auto_port: false,
             cgroups: false,
+            limits: false,
             ends: false,
         }
     }

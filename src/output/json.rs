@@ -70,6 +70,14 @@ pub fn event_head(buf: &mut String, what: Event, at: Stamp, id: &Identity, snap:
             ),
         ),
         Identity::Process(pid, start) => push(buf, format_args!("{{\"pid\":{pid},\"start_ns\":{start}}}")),
+        Identity::Limit(ceiling, n, whose) => push(
+            buf,
+            format_args!(
+                "{{\"netns\":{},\"limit\":\"{}\",\"subject\":{whose}}}",
+                netns(*n),
+                ceiling.info().name
+            ),
+        ),
         Identity::Peer(a) => push(buf, format_args!("{{\"addr\":\"{a}\"}}")),
     }
 }

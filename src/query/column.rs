@@ -117,6 +117,8 @@ pub struct Needs {
     pub auto_port: bool,
     /// Names of control groups.
     pub cgroups: bool,
+    /// What the kernel counts beside the sockets.
+    pub limits: bool,
     /// Far ends on this machine: then nothing may be left out.
     pub ends: bool,
 }
@@ -131,6 +133,7 @@ impl Needs {
         listeners: false,
         auto_port: false,
         cgroups: false,
+        limits: false,
         ends: false,
     };
     /// Owners.
@@ -146,6 +149,9 @@ impl Needs {
 
     /// Far ends, with who holds them.
     pub const ENDS: Self = Self { ends: true, owners: true, ..Self::NONE };
+    /// What is about to run out: of sockets, of who holds them, and of the kernel's own tables.
+    pub const LIMITS: Self =
+        Self { limits: true, owners: true, fd_kinds: true, attrs: AttrSet::SKMEM, ..Self::NONE };
     /// What findings look at.
     pub const FINDINGS: Self =
         Self { attrs: AttrSet::INFO.or(AttrSet::SKMEM), info_bytes: u16::MAX, owners: true, ..Self::NONE };
@@ -174,6 +180,7 @@ impl Needs {
             listeners: self.listeners || o.listeners,
             auto_port: self.auto_port || o.auto_port,
             cgroups: self.cgroups || o.cgroups,
+            limits: self.limits || o.limits,
             ends: self.ends || o.ends,
         }
     }

@@ -1,6 +1,6 @@
 //! Who a row is, from poll to poll. Selection, history and events follow it, never a row number.
 
-use crate::model::{Addr, Endpoint, Proto, Snapshot, SocketId};
+use crate::model::{Addr, Ceiling, Endpoint, Proto, Snapshot, SocketId};
 
 /// The identity of one row of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,6 +13,8 @@ pub enum Identity {
     Process(u32, u64),
     /// A remote address.
     Peer(Addr),
+    /// A ceiling: its kind, namespace index, and whom it holds for (hashed).
+    Limit(Ceiling, u16, u64),
 }
 
 /// Of a row of the table of sockets.

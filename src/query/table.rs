@@ -3,12 +3,14 @@
 use super::{Column, Identity, Value};
 use crate::model::{Missing, Proto, Snapshot, State, tcp_info::TcpField};
 
+pub mod limits;
 mod peers;
 mod ports;
 mod processes;
 mod sockets;
 mod tcp;
 
+pub use limits::LIMITS;
 pub use peers::PEERS;
 pub use ports::PORTS;
 pub use processes::PROCESSES;
@@ -16,7 +18,7 @@ pub use sockets::SOCKETS;
 pub(super) use sockets::end_name;
 
 /// Every table, in the order of the screen.
-pub static TABLES: [&Table; 4] = [&SOCKETS, &PORTS, &PROCESSES, &PEERS];
+pub static TABLES: [&Table; 5] = [&SOCKETS, &PORTS, &PROCESSES, &PEERS, &LIMITS];
 
 /// The table of that name; `sockets` is `list`.
 pub fn table(name: &str) -> Option<&'static Table> {

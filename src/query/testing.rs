@@ -113,6 +113,8 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
         rates,
         ends: Vec::new(),
         former: Vec::new(),
+        limits: Vec::new(),
+        alerts: Vec::new(),
         sockets_of: Vec::new(),
         processes: process_facts,
         ports: Vec::new(),

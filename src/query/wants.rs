@@ -21,6 +21,9 @@ pub fn wants(
     needs = sort.iter().fold(needs, |n, k| n.or(k.column.needs));
     // Those that the filter names are read beside the usual ones.
     let mut out = of(needs, protos.or(filter.protos()));
+    if table.name == "limits" {
+        out = of(needs.or(Needs::LIMITS), protos);
+    }
     if table.name == "processes" {
         out.processes = true;
         out.owners = true;
@@ -49,6 +52,7 @@ pub fn of(needs: Needs, protos: ProtoSet) -> Wants {
         listeners: needs.listeners,
         auto_port: needs.auto_port,
         cgroups: needs.cgroups,
+        limits: needs.limits,
         ends: needs.ends,
     }
 }

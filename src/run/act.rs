@@ -1,6 +1,6 @@
 //! Carries out what was asked for in the dashboard, and says how it went.
 
-use crate::collect::act::{end, signal};
+use crate::collect::act::{end, raise, signal};
 use crate::ui::act::Act;
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::execute;
@@ -33,6 +33,15 @@ pub(super) fn carry_out(act: &Act) -> String {
                 Some(why) => format!("{done} of {} ended; {why}", sockets.len()),
             }
         }
+        Act::Raise(process, _, new) => match raise(process, *new) {
+            Ok(()) => format!(
+                "{} {} may have {} descriptors open now",
+                crate::model::text::escape(&process.comm),
+                process.pid,
+                crate::query::format::thousands(new.0)
+            ),
+            Err(e) => format!("not done: {e}"),
+        },
         // The terminal keeps it, also over ssh (OSC 52); one that does not know it ignores it.
         Act::Copy(text) => match execute!(io::stdout(), CopyToClipboard::to_clipboard_from(text)) {
             Ok(()) => "copied, if the terminal allows it".to_owned(),

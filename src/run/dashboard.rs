@@ -3,7 +3,7 @@
 use super::environment::Words;
 use super::poller::{News, Poller};
 use super::resolver::Resolver;
-use super::{Ending, RunError, act, environment, files};
+use super::{Ending, RunError, act, alarm, environment, files};
 use crate::cli::Plan;
 use crate::cli::args::ColorArg;
 use crate::cli::plan::ListPlan;
@@ -42,6 +42,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
         plan.interval(),
         Arc::clone(&plan.services),
         Arc::clone(&hosts),
+        plan.rules.clone(),
         move |news| {
             let event = match news {
                 News::Fresh(snap) => {
@@ -91,6 +92,11 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
                     for a in addrs {
                         r.ask(a);
                     }
+                }
+            }
+            Effect::Alerted(json, text) => {
+                if let Err(why) = alarm::raise(&plan.alerts, &json, &text) {
+                    let _ = back.send(Event::Said(why));
                 }
             }
             Effect::Place(process) => {

@@ -72,6 +72,7 @@ pub(super) fn wanted(list: &ListPlan) -> Wants {
         out.listeners |= more.listeners;
         out.auto_port |= more.auto_port;
         out.cgroups |= more.cgroups;
+        out.limits |= more.limits;
         out.ends |= more.ends;
     }
     out

@@ -4,7 +4,7 @@
 
 use crate::collect::Source;
 use crate::derive::Engine;
-use crate::model::{Hosts, Services, Snapshot, Wants};
+use crate::model::{AlertRules, Hosts, Services, Snapshot, Wants};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -60,6 +60,7 @@ impl Poller {
         interval: Duration,
         services: Arc<Services>,
         hosts: Arc<Hosts>,
+        rules: AlertRules,
         mut tell: impl FnMut(News) -> bool + Send + 'static,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
@@ -69,7 +70,7 @@ impl Poller {
         let inner = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("poller".into()).spawn(move || {
             let ended = catch_unwind(AssertUnwindSafe(|| {
-                poll(&inner, source.as_mut(), &services, &hosts, &mut tell);
+                poll(&inner, source.as_mut(), &services, &hosts, rules, &mut tell);
             }));
             if let Err(panic) = ended {
                 tell(News::Broken(format!("the collecting thread failed: {}", panic_text(panic.as_ref()))));
@@ -130,9 +131,10 @@ fn poll(
     source: &mut dyn Source,
     services: &Arc<Services>,
     hosts: &Arc<Hosts>,
+    rules: AlertRules,
     tell: &mut dyn FnMut(News) -> bool,
 ) {
-    let mut engine = Engine::new().owners_follow();
+    let mut engine = Engine::new().owners_follow().alerting(rules);
     let mut started: Option<Instant> = None;
     let mut first = true;
     loop {

@@ -4,7 +4,7 @@ use super::{RunError, open};
 use crate::cli::Plan;
 use crate::collect::Source;
 use crate::derive::Engine;
-use crate::model::{Hosts, Services, Snapshot, Wants};
+use crate::model::{AlertRules, Hosts, Services, Snapshot, Wants};
 use std::sync::Arc;
 
 /// A source with its engine.
@@ -22,11 +22,17 @@ impl Reader {
         let source = open(plan.backend, plan.proc_root.as_deref())?;
         Ok(Self {
             source,
-            engine: Engine::new(),
+            engine: Engine::new().alerting(plan.rules.clone()),
             wants,
             services: Arc::clone(&plan.services),
             hosts: Arc::default(),
         })
+    }
+
+    /// With other rules for alerts.
+    pub(super) fn alerting(mut self, rules: AlertRules) -> Self {
+        self.engine = self.engine.alerting(rules);
+        self
     }
 
     /// Reads the machine once.

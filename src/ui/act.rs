@@ -15,6 +15,8 @@ pub enum Act {
     Signal(Vec<Arc<ProcInfo>>, Sig),
     /// End these sockets.
     End(Vec<Socket>),
+    /// Set the soft limit of this process's descriptors (`RLIMIT_NOFILE`): from, to.
+    Raise(Arc<ProcInfo>, (u64, u64), (u64, u64)),
     /// Put this text on the clipboard.
     Copy(String),
 }
@@ -70,6 +72,12 @@ pub(super) fn offers(app: &App) -> Vec<Offer> {
             }
         }
     }
+    if let Ok(act @ Act::Raise(_, _, new)) = &raise(app)
+        && let Act::Raise(p, ..) = act
+    {
+        let who = crate::model::text::escape(&p.comm).into_owned();
+        out.push(offer("raise fd limit", format!("{who} {}: to {}", p.pid, thousands(new.0)), act.clone()));
+    }
     let live: Vec<Socket> = if sockets {
         let rows = sheet.arranged.rows.iter().map(|r| *r as usize).filter(|r| *r < snap.live);
         rows.map(|r| *snap.socket(r)).collect()
@@ -120,6 +128,32 @@ fn of_marked(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
     out
 }
 
+/// The limit of the process at the cursor, raised: to the hard one, or where it is there, both doubled.
+pub(super) fn raise(app: &App) -> Result<Act, String> {
+    let snap = app.snapshot.as_ref().ok_or("nothing is read yet")?;
+    if app.options.read_only {
+        return Err("read-only: nothing is changed".to_owned());
+    }
+    let row = app.sheet().row().ok_or("select a process first")?;
+    let p = match app.sheet().view.table.name {
+        "processes" => Some(row),
+        "list" => snap.owners(row).first().map(|o| o.process as usize),
+        "limits" => snap.limits[row].process.map(|p| p as usize),
+        "ports" => snap.ports[row].processes.first().map(|p| *p as usize),
+        _ => None,
+    };
+    let p = p.and_then(|p| snap.sample.processes.get(p)).ok_or("there is no process here")?;
+    let (soft, hard) = match &p.fds {
+        Ok(u) => u.soft.zip(u.hard).ok_or("its limits are not known")?,
+        Err(why) => return Err(format!("its limits are not known: {why}")),
+    };
+    let new = if soft < hard { (hard, hard) } else { (soft.saturating_mul(2), hard.saturating_mul(2)) };
+    if new.0 <= soft {
+        return Err("it has no limit to raise".to_owned());
+    }
+    Ok(Act::Raise(Arc::clone(&p.info), (soft, hard), new))
+}
+
 /// The processes of the row: those that hold it, or the one it is.
 fn holders(app: &App, snap: &Snapshot, row: usize) -> Vec<Arc<ProcInfo>> {
     let of = |i: u32| snap.sample.processes.get(i as usize).map(|p| Arc::clone(&p.info));
@@ -168,6 +202,25 @@ pub(super) fn question(app: &App, act: &Act) -> (String, Vec<String>) {
                 lines.push(format!("and {} more", thousands((sockets.len() - lines.len()) as u64)));
             }
             (title, lines)
+        }
+        Act::Raise(p, old, new) => {
+            let who = crate::model::text::escape(&p.comm).into_owned();
+            let of = |n: u64| if n == u64::MAX { "unlimited".to_owned() } else { thousands(n) };
+            let mut lines = vec![
+                format!("soft limit {} {} {}", of(old.0), app.glyphs.arrow, of(new.0)),
+                if old.1 == new.1 {
+                    format!("hard limit {} as it is", of(old.1))
+                } else {
+                    format!(
+                        "hard limit {} {} {} (needs CAP_SYS_RESOURCE)",
+                        of(old.1),
+                        app.glyphs.arrow,
+                        of(new.1)
+                    )
+                },
+            ];
+            lines.push("until it ends; the details say where it is set for good".to_owned());
+            (format!("raise the descriptor limit of {who} {}?", p.pid), lines)
         }
         Act::Copy(_) => (String::new(), vec![]),
     }

@@ -14,6 +14,7 @@ use crate::model::{Addr, Services, Snapshot, State, Wants};
 use crate::query::Column;
 use crate::query::explain::Lang;
 use crate::query::filter::{Names, Saved};
+use crate::query::table::limits::{alert_json, finding};
 use crate::query::view::Line;
 use crate::query::wants::wants;
 use crossterm::event::{Event as Input, KeyEventKind, MouseButton, MouseEventKind};
@@ -99,6 +100,8 @@ pub(super) enum Over {
     Saved(usize),
     /// What can be done; the line one stands at.
     Act(usize),
+    /// The alerts; the line one stands at.
+    Alerts(usize),
     /// The question before it is done.
     Confirm(Act),
     /// A topic, scrolled by this.
@@ -122,7 +125,7 @@ pub struct App {
     pub(super) missed: u32,
     pub(super) interval: Duration,
     pub(super) failed: Option<String>,
-    pub(super) sheets: [Sheet; 4],
+    pub(super) sheets: [Sheet; 5],
     pub(super) active: usize,
     pub(super) over: Option<Over>,
     pub(super) details: bool,
@@ -134,6 +137,8 @@ pub struct App {
     pub(super) said: Option<String>,
     /// Far addresses are shown by name.
     pub(super) names: bool,
+    /// The snapshot whose alerts were told.
+    alarmed: u64,
     /// Addresses that the resolver was asked for.
     asked: FxHashSet<Addr>,
     /// How the selected socket developed.
@@ -175,6 +180,7 @@ impl App {
             details_top: 0,
             worst: None,
             names: false,
+            alarmed: 0,
             asked: FxHashSet::default(),
             track: Track::default(),
             place: None,
@@ -206,7 +212,7 @@ impl App {
             Some(Over::States(_)) => Place::States,
             Some(Over::Sort(_)) => Place::Sort,
             Some(Over::Columns(_)) => Place::Columns,
-            Some(Over::Cells(_) | Over::Saved(_) | Over::Act(_)) => Place::Pick,
+            Some(Over::Cells(_) | Over::Saved(_) | Over::Act(_) | Over::Alerts(_)) => Place::Pick,
             Some(Over::Confirm(_)) => Place::Confirm,
             Some(Over::Name { .. }) => Place::Name,
             Some(Over::Help(_) | Over::Explain { .. }) => Place::Help,
@@ -245,6 +251,8 @@ impl App {
         // The strip counts every state, and names who is nearest to a limit.
         w.owners = true;
         w.processes = true;
+        // Alerts are told everywhere.
+        w.limits = true;
         if self.details {
             match sheet.kind {
                 Kind::Sockets => {
@@ -253,7 +261,7 @@ impl App {
                     w.ends = true;
                 }
                 Kind::Processes => w.fd_kinds = true,
-                Kind::Ports | Kind::Peers => {}
+                Kind::Ports | Kind::Peers | Kind::Limits => {}
             }
         }
         w
@@ -291,7 +299,7 @@ impl App {
                         self.show(s);
                     }
                 }
-                vec![]
+                self.new_alerts()
             }
             Event::Failed(why) => {
                 self.failed = Some(why);
@@ -364,6 +372,19 @@ impl App {
         }
     }
 
+    /// What is to be done outside about the alerts that are new in what came.
+    fn new_alerts(&mut self) -> Vec<Effect> {
+        let newest = self.newer.as_ref().or(self.snapshot.as_ref());
+        let Some(snap) = newest.filter(|s| s.seq != self.alarmed) else { return vec![] };
+        let new = snap.alerts.iter().filter(|a| a.new).map(|a| {
+            let row = a.limit as usize;
+            Effect::Alerted(alert_json(snap, row), finding(snap, row).unwrap_or_default())
+        });
+        let new = new.collect();
+        self.alarmed = snap.seq;
+        new
+    }
+
     /// Follows the selected socket, and asks where its process works.
     fn look_closer(&mut self, snap: &Snapshot, effects: &mut Vec<Effect>) {
         let sheet = &self.sheets[self.active];
@@ -374,6 +395,10 @@ impl App {
                 snap.owners(row).first().map(|o| snap.process(o))
             }
             Kind::Processes => snap.sample.processes.get(row),
+            Kind::Limits => {
+                let p = snap.limits.get(row).and_then(|l| l.process);
+                p.and_then(|p| snap.sample.processes.get(p as usize))
+            }
             Kind::Ports | Kind::Peers => None,
         };
         let Some(p) = holder.filter(|_| self.details) else { return };

@@ -136,6 +136,8 @@ commands! {
         "processes" ["3"] T | P, "" 0, Action::View(2), "Processes: descriptors against limits, sockets by state";
         "peers" ["4"] T | P, "" 0, Action::View(3), "Peers: remote addresses";
         "names" ["n"] T, "" 0, Action::Names, "Names instead of far addresses (reverse DNS), and back";
+        "limits" ["5"] T | P, "" 0, Action::View(4), "Limits: every ceiling, how full, how fast it fills, when it is full";
+        "alerts" ["!"] T | P, "" 0, Action::Alerts, "What is about to run out; Enter goes there";
         "next-view" ["tab"] T | P, "view" 7, Action::Turn(1), "The next view";
         "previous-view" ["shift-tab"] T | P, "" 0, Action::Turn(-1), "The view before";
     }
@@ -150,8 +152,8 @@ commands! {
         "bottom" ["end", ">"] LISTS, "" 0, Action::Go(Motion::Bottom), "To the last line";
         "next-group" ["}"] T, "" 0, Action::Go(Motion::Group(1)), "To the next group";
         "previous-group" ["{"] T, "" 0, Action::Go(Motion::Group(-1)), "To the group before";
-        "cell-right" ["L", "shift-right"] T, "" 0, Action::Cell(1), "To the next cell of the row";
-        "cell-left" ["H", "shift-left"] T, "" 0, Action::Cell(-1), "To the cell before";
+        "cell-right" [".", "shift-right"] T, "" 0, Action::Cell(1), "To the next cell of the row";
+        "cell-left" [",", "shift-left"] T, "" 0, Action::Cell(-1), "To the cell before";
         "open" ["right", "l"] T, "open" 10, Action::Fold(FoldTo::Open), "Open the group";
         "close" ["left", "h"] T, "" 0, Action::Fold(FoldTo::Closed), "Close the group, or go to the one around this row";
         "fold-all" ["z"] T, "" 0, Action::Fold(FoldTo::All), "Close every group, or open them all again";
@@ -168,6 +170,7 @@ commands! {
         "mark" ["m"] T, "mark" 13, Action::Mark, "Mark the row, or take its mark away; K acts on all that are marked";
         "mark-all" ["M"] T, "" 0, Action::MarkAll, "Mark every row that the filter lets through, or take all marks away";
         "act" ["K"] T, "act" 9, Action::Act, "What can be done: end a socket, signal its process, copy; nothing without a question";
+        "raise" ["L"] T, "" 0, Action::Raise, "Raise the descriptor limit of the process at the cursor";
         "confirm" ["y"] Y, "do it" 1, Action::Confirm, "Do what is asked";
         "redraw" ["ctrl-l"] ALL, "" 0, Action::Redraw, "Draw the screen anew";
         "help" ["?", "f1"] T | P | S, "help" 5, Action::Help, "This help";

@@ -89,6 +89,8 @@ pub enum Effect {
     Act(Act),
     /// Ask the resolver for the names of these; it puts them where the snapshots find them.
     Resolve(Vec<Addr>),
+    /// An alert was raised or got worse: as JSON, and in a sentence.
+    Alerted(String, String),
     /// Find out where this process works.
     Place(Arc<ProcInfo>),
     /// Remember this filter for the next run.
@@ -179,6 +181,10 @@ pub enum Action {
     Mark,
     /// Mark every row that is shown, or take all marks away.
     MarkAll,
+    /// Open the list of alerts.
+    Alerts,
+    /// Raise the limit of a process's descriptors.
+    Raise,
     /// Open the list of what can be done.
     Act,
     /// Do what was asked.

@@ -29,11 +29,25 @@ pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
     let l = app.layout();
     match app.over {
         // A click beside what is open closes it; in the list of columns it chooses.
-        Some(Over::Sort(_) | Over::Columns(_) | Over::Cells(_) | Over::Saved(_) | Over::Act(_)) => {
+        Some(
+            Over::Sort(_)
+            | Over::Columns(_)
+            | Over::Cells(_)
+            | Over::Saved(_)
+            | Over::Act(_)
+            | Over::Alerts(_),
+        ) => {
             let at = super::draw::list::line_at(app, l.all, x, y);
             if let (
                 Some(i),
-                Some(Over::Sort(at) | Over::Columns(at) | Over::Cells(at) | Over::Saved(at) | Over::Act(at)),
+                Some(
+                    Over::Sort(at)
+                    | Over::Columns(at)
+                    | Over::Cells(at)
+                    | Over::Saved(at)
+                    | Over::Act(at)
+                    | Over::Alerts(at),
+                ),
             ) = (at, &mut app.over)
             {
                 *at = i;
@@ -62,7 +76,8 @@ pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
             app.over = None;
             choose_state(app, spot.state);
         } else if app.worst.is_some() && x > l.strip.right().saturating_sub(20) {
-            return update(app, Action::View(2));
+            let alarming = app.snapshot.as_ref().is_some_and(|s| !s.alerts.is_empty());
+            return update(app, if alarming { Action::Alerts } else { Action::View(2) });
         }
     } else if within(l.filter, x, y) {
         return update(app, Action::Filter);
@@ -112,7 +127,13 @@ pub(super) fn wheel(app: &mut App, x: u16, y: u16, by: i8) {
     if matches!(
         app.over,
         Some(
-            Over::Help(_) | Over::Sort(_) | Over::Columns(_) | Over::Cells(_) | Over::Saved(_) | Over::Act(_)
+            Over::Help(_)
+                | Over::Sort(_)
+                | Over::Columns(_)
+                | Over::Cells(_)
+                | Over::Saved(_)
+                | Over::Act(_)
+                | Over::Alerts(_)
         )
     ) {
         update(app, Action::Go(super::event::Motion::Lines(by.signum() as i16 * 2)));

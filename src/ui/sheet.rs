@@ -6,7 +6,7 @@ use crate::query::filter::{Filter, FilterError, Names};
 use crate::query::format::{Style as Format, cell};
 use crate::query::group::GroupBy;
 use crate::query::order::{self, SortKey, largest_first};
-use crate::query::table::{PEERS, PORTS, PROCESSES, SOCKETS};
+use crate::query::table::{LIMITS, PEERS, PORTS, PROCESSES, SOCKETS};
 use crate::query::view::{Arranged, Line, View};
 use crate::query::{Align, Column, Identity, Table};
 use rustc_hash::FxHashSet;
@@ -18,10 +18,12 @@ pub(super) enum Kind {
     Ports,
     Processes,
     Peers,
+    Limits,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 4] = [Self::Sockets, Self::Ports, Self::Processes, Self::Peers];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Sockets, Self::Ports, Self::Processes, Self::Peers, Self::Limits];
 
     pub(super) fn table(self) -> &'static Table {
         match self {
@@ -29,6 +31,7 @@ impl Kind {
             Self::Ports => &PORTS,
             Self::Processes => &PROCESSES,
             Self::Peers => &PEERS,
+            Self::Limits => &LIMITS,
         }
     }
 
@@ -40,6 +43,7 @@ impl Kind {
             Self::Ports => (&["user"], &["accept_q", "backlog"]),
             Self::Processes => (&["fds_hard", "unit"], &[]),
             Self::Peers => (&[], &[]),
+            Self::Limits => (&["title"], &[]),
         }
     }
 
@@ -47,7 +51,7 @@ impl Kind {
     pub(super) const fn groupings(self) -> &'static [Option<&'static str>] {
         match self {
             Self::Sockets => &[Some("state"), Some("local"), Some("remote"), Some("process"), None],
-            Self::Ports | Self::Processes | Self::Peers => &[None],
+            Self::Ports | Self::Processes | Self::Peers | Self::Limits => &[None],
         }
     }
 

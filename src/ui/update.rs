@@ -4,6 +4,7 @@ use super::act::{Act, offers};
 use super::app::{App, Over};
 use super::event::{Action, Edit, Effect, FoldTo, Motion};
 use super::menu::Menu;
+use super::sheet::Kind;
 use super::{hit, input};
 use crate::model::State;
 use crate::query::TABLES;
@@ -105,6 +106,11 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Help => app.over = Some(Over::Help(0)),
         Action::Explain => explain_here(app),
         Action::OtherEnd => other_end(app),
+        Action::Alerts => app.over = Some(Over::Alerts(0)),
+        Action::Raise => match super::act::raise(app) {
+            Ok(act) => app.over = Some(Over::Confirm(act)),
+            Err(why) => app.said = Some(why),
+        },
         Action::Act => app.over = Some(Over::Act(0)),
         Action::Names => {
             app.names = !app.names;
@@ -261,7 +267,7 @@ fn by_cell(app: &mut App, same: bool) {
     };
     match more {
         Some((more, several)) => add_filter(app, &more, same, several),
-        None => app.said = Some("go to a cell first: H and L, or a click".to_owned()),
+        None => app.said = Some("go to a cell first: , and . or a click".to_owned()),
     }
 }
 
@@ -302,7 +308,7 @@ fn explain_here(app: &mut App) {
     };
     let usual = match sheet.view.table.name {
         "ports" => "backlog",
-        "processes" => "limits",
+        "processes" | "limits" => "limits",
         _ => "socket",
     };
     let word = match (sheet.cell, state) {
@@ -354,10 +360,22 @@ fn go(app: &mut App, motion: Motion) {
             }
             return;
         }
-        Some(Over::Sort(_) | Over::Columns(_) | Over::Cells(_) | Over::Saved(_) | Over::Act(_)) => {
+        Some(
+            Over::Sort(_)
+            | Over::Columns(_)
+            | Over::Cells(_)
+            | Over::Saved(_)
+            | Over::Act(_)
+            | Over::Alerts(_),
+        ) => {
             let n = super::draw::list::len(app);
             if let Some(
-                Over::Sort(at) | Over::Columns(at) | Over::Cells(at) | Over::Saved(at) | Over::Act(at),
+                Over::Sort(at)
+                | Over::Columns(at)
+                | Over::Cells(at)
+                | Over::Saved(at)
+                | Over::Act(at)
+                | Over::Alerts(at),
             ) = &mut app.over
             {
                 *at = moved(*at, n);
@@ -417,6 +435,10 @@ fn enter(app: &mut App) -> Vec<Effect> {
                 app.set_filter(format!("@{name}"));
             }
         }
+        Some(Over::Alerts(at)) => {
+            app.over = None;
+            to_alert(app, at);
+        }
         Some(Over::Act(at)) => {
             app.over = None;
             match offers(app).into_iter().nth(at).map(|o| o.act) {
@@ -448,6 +470,19 @@ fn enter(app: &mut App) -> Vec<Effect> {
         }
     }
     vec![]
+}
+
+/// Goes to the limit of an alert.
+fn to_alert(app: &mut App, at: usize) {
+    let Some(snap) = app.snapshot.clone() else { return };
+    let Some(row) = snap.alerts.get(at).map(|a| a.limit as usize) else { return };
+    app.active = Kind::Limits as usize;
+    app.details = true;
+    app.details_top = 0;
+    app.sheet_mut().arrange(&snap);
+    if !app.sheet_mut().reveal(&snap, row) {
+        app.said = Some("it does not match the filter".to_owned());
+    }
 }
 
 /// Saves the filter in the bar under the name that was typed.

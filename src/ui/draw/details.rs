@@ -95,6 +95,7 @@ fn lines(app: &App, pane: u16) -> Vec<Pieces> {
                 View::Ports => b.port(r),
                 View::Processes => b.process(r),
                 View::Peers => b.peer(r),
+                View::Limits => b.limit(r),
             }
             if sheet.kind == View::Sockets {
                 b.other_end(r);

@@ -4,8 +4,10 @@ use super::super::act::offers;
 use super::super::app::{App, Over};
 use super::super::pen::{Pen, width};
 use super::window;
+use crate::model::Level;
 use crate::query::Value;
 use crate::query::format::cell;
+use crate::query::table::limits::finding;
 use ratatui::layout::Rect;
 
 /// One line of a list.
@@ -55,6 +57,15 @@ fn open(app: &App) -> Option<(&'static str, usize, Vec<Entry>)> {
             });
             ("filter by", *at, all.collect())
         }
+        Some(Over::Alerts(at)) => {
+            let snap = app.snapshot.as_ref()?;
+            let all = snap.alerts.iter().map(|a| Entry {
+                mark: if a.level == Level::Critical { app.glyphs.alarm } else { app.glyphs.dot },
+                name: snap.limits[a.limit as usize].ceiling.info().name.to_owned(),
+                text: finding(snap, a.limit as usize).unwrap_or_default(),
+            });
+            ("alerts", *at, all.collect())
+        }
         Some(Over::Act(at)) => {
             let all = offers(app).into_iter().map(|o| Entry { mark: " ", name: o.name, text: o.text });
             ("act", *at, all.collect())
@@ -94,6 +105,7 @@ pub(super) fn overlay(app: &App, pen: &mut Pen<'_>, all: Rect) {
     if entries.is_empty() {
         let how = match app.over {
             Some(Over::Act(_)) => "nothing can be done here",
+            Some(Over::Alerts(_)) => "nothing is about to run out",
             _ => "none yet: while you type a filter, ^S saves it under a name",
         };
         pen.put(r.x + 1, r.y, r.width.saturating_sub(1), how, theme.dim);

@@ -118,10 +118,17 @@ fn cell_style(theme: &Theme, c: &Column, v: &Value<'_>) -> Style {
         Value::Missing(_) => theme.faint,
         Value::State(s) => theme.state(*s),
         _ => match c.name {
-            "fds_pct" | "accept_pct" => v.number().map_or(theme.text, |n| theme.pressure(n / 100.0)),
+            "level" => match v {
+                Value::Text(t) if t == "critical" => theme.bad,
+                Value::Text(t) if t == "warning" => theme.warn,
+                _ => theme.dim,
+            },
+            "drops_new" if v.number() > Some(0.0) => theme.bad,
+            "fds_pct" | "accept_pct" | "pct" => v.number().map_or(theme.text, |n| theme.pressure(n / 100.0)),
             "owner" | "comm" if matches!(v, Value::Text(t) if t.starts_with("was ")) => theme.dim,
             "comm" => theme.strong,
-            "proto" | "cmdline" | "user" | "service" | "age_s" | "fds_hard" => theme.dim,
+            "proto" | "cmdline" | "user" | "service" | "age_s" | "fds_hard" | "set_by" | "title"
+            | "advice" => theme.dim,
             "exposure" | "scope" => match v {
                 Value::Text(t) if t == "any" || t == "public" => theme.warn,
                 _ => theme.dim,

@@ -33,7 +33,7 @@ pub(in crate::ui) struct Slot {
 
 /// What the gauge of a column is about: the limit it is a share of is a column of its own.
 fn has_bar(c: &Column) -> bool {
-    matches!(c.name, "accept_pct" | "fds_pct")
+    matches!(c.name, "accept_pct" | "fds_pct" | "pct")
 }
 
 /// The columns that fit, in their places.

@@ -4,15 +4,15 @@ use super::super::app::{App, Over};
 use super::super::pen::{Pen, width};
 use super::super::{hit, update};
 use crate::model::State;
-use crate::query::format::{percent, thousands as count};
+use crate::query::format::{age, percent, thousands as count};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Modifier;
 
 /// The tabs with their place in the header: index, first column, width.
 pub(in crate::ui) fn tabs(app: &App, area: Rect) -> Vec<(usize, u16, u16)> {
     let host = app.snapshot.as_ref().map_or(0, |s| width(&s.sample.host).min(20) + 2);
-    let named = area.width >= 60 + host;
-    let mut x = area.x + 1 + if area.width >= 40 { 11 } else { 0 } + if named { host } else { 0 };
+    let named = area.width >= 100 + host;
+    let mut x = area.x + 1 + if area.width >= 100 { 11 } else { 0 } + if named { host } else { 0 };
     let mut out = Vec::new();
     for (i, s) in app.sheets.iter().enumerate() {
         let w = 3 + width(s.view.table.title);
@@ -177,6 +177,21 @@ pub(in crate::ui) fn rises(values: &[u32]) -> bool {
 
 fn worst_text(app: &App) -> Option<(String, f64)> {
     let snap = app.snapshot.as_ref()?;
+    if let Some(a) = snap.alerts.first() {
+        let l = &snap.limits[a.limit as usize];
+        let whose = crate::query::table::limits::subject_of(snap, a.limit as usize);
+        let whose: String = crate::model::text::escape(&whose).chars().take(24).collect();
+        let how = match l.share() {
+            Some(s) => percent(s * 100.0),
+            None => format!("+{}", count(l.drops_new.unwrap_or(0))),
+        };
+        let when = l.full_in.filter(|f| f.likely < 86_400.0);
+        let when = when.map_or_else(String::new, |f| format!(", full in ~{}", age(f.likely)));
+        let more = if snap.alerts.len() > 1 { format!(" +{}", snap.alerts.len() - 1) } else { String::new() };
+        let mark = app.glyphs.alarm;
+        let bad = if a.level == crate::model::Level::Critical { 0.95 } else { 0.8 };
+        return Some((format!("{mark} {whose} {} {how}{when}{more}", l.ceiling.info().name), bad));
+    }
     let (row, share) = app.worst?;
     let name = &snap.sample.processes.get(row)?.info.comm;
     let name: String = crate::model::text::escape(name).chars().take(15).collect();

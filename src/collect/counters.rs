@@ -1,0 +1,232 @@
+//! What the kernel counts beside its sockets: `/proc/net` and `/proc/sys` (`proc_net(5)`, `tcp(7)`, `udp(7)`).
+
+use crate::model::{Counters, FdKind, NetCounters, Process, Sample};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Reads them below one `/proc`.
+#[derive(Debug)]
+pub(super) struct Reader {
+    root: PathBuf,
+    page: u64,
+    /// What is read once in several polls: the poll, and what it was.
+    polls: u32,
+    watches: Vec<(u32, u64)>,
+    pids: Vec<(Box<str>, u64, u64)>,
+}
+
+/// Polls between two readings of what costs a file a process or group.
+const SELDOM: u32 = 5;
+/// Control groups that are looked at.
+const GROUPS: usize = 500;
+
+impl Reader {
+    /// Below this root.
+    pub(super) fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            page: rustix::param::page_size() as u64,
+            polls: 0,
+            watches: vec![],
+            pids: vec![],
+        }
+    }
+
+    /// All of it, for the processes of the sample.
+    pub(super) fn read(&mut self, sample: &Sample, live: bool) -> Counters {
+        if live && self.polls.is_multiple_of(SELDOM) {
+            self.watches = self.watches_of(&sample.processes);
+            let paths: BTreeSet<&str> =
+                sample.processes.iter().filter_map(|p| p.info.cgroup.as_deref()).collect();
+            let read = |p: &str| Self::cgroup_pids(p).map(|(n, max)| (Box::from(p), n, max));
+            self.pids = paths.into_iter().take(GROUPS).filter_map(read).collect();
+        }
+        self.polls = self.polls.wrapping_add(1);
+        Counters {
+            nets: vec![self.net(0)],
+            inotify_watches: self.watches.clone(),
+            cgroup_pids: self.pids.clone(),
+            ..self.system()
+        }
+    }
+
+    /// inotify watches by user, of the processes known to have such descriptors.
+    fn watches_of(&self, processes: &[Process]) -> Vec<(u32, u64)> {
+        let mut out: BTreeMap<u32, u64> = BTreeMap::new();
+        for p in processes {
+            let kinds = p.fds.as_ref().ok().and_then(|u| u.kinds);
+            if kinds.is_some_and(|k| k.get(FdKind::Inotify) > 0)
+                && let Some(n) = self.inotify_watches(p.info.pid)
+            {
+                *out.entry(p.info.uid).or_default() += n;
+            }
+        }
+        out.into_iter().collect()
+    }
+
+    fn text(&self, path: &str) -> Option<String> {
+        std::fs::read_to_string(self.root.join(path)).ok()
+    }
+
+    fn word(&self, path: &str, n: usize) -> Option<u64> {
+        self.text(path)?.split_ascii_whitespace().nth(n)?.parse().ok()
+    }
+
+    /// The system's, without those of namespaces.
+    pub(super) fn system(&self) -> Counters {
+        let threads = self
+            .text("loadavg")
+            .and_then(|t| t.split_ascii_whitespace().nth(3)?.rsplit_once('/')?.1.parse().ok());
+        Counters {
+            threads,
+            pid_max: self.word("sys/kernel/pid_max", 0),
+            threads_max: self.word("sys/kernel/threads-max", 0),
+            inotify_instances_max: self.word("sys/fs/inotify/max_user_instances", 0),
+            inotify_watches_max: self.word("sys/fs/inotify/max_user_watches", 0),
+            ..Counters::default()
+        }
+    }
+
+    /// Those of the namespace this thread is in.
+    pub(super) fn net(&self, netns: u16) -> NetCounters {
+        // `/proc/net` is that of the process; a thread may be elsewhere.
+        let dir = if self.root.join("thread-self/net").is_dir() { "thread-self/net" } else { "net" };
+        let file = |name: &str| self.text(&format!("{dir}/{name}")).unwrap_or_default();
+        let (sockstat, netstat) = (file("sockstat"), file("netstat"));
+        let (snmp, snmp6) = (file("snmp"), file("snmp6"));
+        let pages = |n: Option<u64>| n.map(|n| n.saturating_mul(self.page));
+        let ext = |name: &str| paired(&netstat, "TcpExt:", name);
+        let sys = |name: &str| self.word(&format!("sys/net/{name}"), 0);
+        let memory = |name: &str| {
+            let path = format!("sys/net/ipv4/{name}");
+            pages(self.word(&path, 1)).zip(pages(self.word(&path, 2)))
+        };
+        let range = self.word("sys/net/ipv4/ip_local_port_range", 0);
+        let range = range.zip(self.word("sys/net/ipv4/ip_local_port_range", 1));
+        let reserved = self.text("sys/net/ipv4/ip_local_reserved_ports").unwrap_or_default();
+        let ports = range.and_then(|(low, high)| {
+            let (low, high) = (u16::try_from(low).ok()?, u16::try_from(high).ok()?);
+            Some((low, high, reserved_within(&reserved, low, high)))
+        });
+        let rcvbuf = paired(&snmp, "Udp:", "RcvbufErrors");
+        NetCounters {
+            netns,
+            time_wait: keyed(&sockstat, "TCP:", "tw"),
+            time_wait_max: sys("ipv4/tcp_max_tw_buckets"),
+            orphans: keyed(&sockstat, "TCP:", "orphan"),
+            orphans_max: sys("ipv4/tcp_max_orphans"),
+            tcp_mem: pages(keyed(&sockstat, "TCP:", "mem")),
+            tcp_mem_max: memory("tcp_mem"),
+            udp_mem: pages(keyed(&sockstat, "UDP:", "mem")),
+            udp_mem_max: memory("udp_mem"),
+            ports,
+            somaxconn: sys("core/somaxconn"),
+            listen_overflows: ext("ListenOverflows"),
+            listen_drops: ext("ListenDrops"),
+            syn_cookies: ext("TCPReqQFullDoCookies"),
+            syn_drops: ext("TCPReqQFullDrop"),
+            syn_backlog: sys("ipv4/tcp_max_syn_backlog"),
+            udp_rcvbuf_errors: rcvbuf.map(|n| n + lined(&snmp6, "Udp6RcvbufErrors").unwrap_or(0)),
+            conntrack: sys("netfilter/nf_conntrack_count"),
+            conntrack_max: sys("netfilter/nf_conntrack_max"),
+            neighbours: hex_column(&file("stat/arp_cache"), "entries"),
+            neighbours_max: sys("ipv4/neigh/default/gc_thresh3"),
+            netlink_drops: summed_column(&file("netlink"), "Drops"),
+        }
+    }
+
+    /// How many processes and threads a control group (v2) has and may have; `None` where there is no limit.
+    pub(super) fn cgroup_pids(path: &str) -> Option<(u64, u64)> {
+        let read = |name: &str| std::fs::read_to_string(format!("/sys/fs/cgroup{path}/{name}")).ok();
+        let max = read("pids.max")?.trim().parse().ok()?;
+        Some((read("pids.current")?.trim().parse().ok()?, max))
+    }
+
+    /// inotify watches of a process: the `inotify` lines of its `fdinfo`. `None` where it cannot be read.
+    pub(super) fn inotify_watches(&self, pid: u32) -> Option<u64> {
+        let proc = self.root.join(pid.to_string());
+        let mut n = 0;
+        for entry in std::fs::read_dir(proc.join("fd")).ok()?.flatten() {
+            let link = std::fs::read_link(entry.path()).unwrap_or_default();
+            if link.as_os_str() == "anon_inode:inotify" {
+                let info = std::fs::read_to_string(proc.join("fdinfo").join(entry.file_name()));
+                n += info.unwrap_or_default().lines().filter(|l| l.starts_with("inotify ")).count() as u64;
+            }
+        }
+        Some(n)
+    }
+}
+
+/// `TCP: inuse 4 orphan 0 tw 0 alloc 6 mem 1`: the number behind a word.
+fn keyed(text: &str, line: &str, key: &str) -> Option<u64> {
+    let words = text.lines().find_map(|l| l.strip_prefix(line))?;
+    words.split_ascii_whitespace().skip_while(|w| *w != key).nth(1)?.parse().ok()
+}
+
+/// Two lines with the same head: names, then numbers.
+fn paired(text: &str, head: &str, key: &str) -> Option<u64> {
+    let mut lines = text.lines().filter(|l| l.starts_with(head));
+    let at = lines.next()?.split_ascii_whitespace().position(|w| w == key)?;
+    lines.next()?.split_ascii_whitespace().nth(at)?.parse().ok()
+}
+
+/// A name and a number a line.
+fn lined(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find(|l| l.split_ascii_whitespace().next() == Some(key))?;
+    line.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// The first row (hexadecimal; every CPU tells the same) under a title.
+fn hex_column(text: &str, title: &str) -> Option<u64> {
+    let mut lines = text.lines();
+    let at = lines.next()?.split_ascii_whitespace().position(|w| w == title)?;
+    u64::from_str_radix(lines.next()?.split_ascii_whitespace().nth(at)?, 16).ok()
+}
+
+/// The sum of all rows under a title.
+fn summed_column(text: &str, title: &str) -> Option<u64> {
+    let mut lines = text.lines();
+    let at = lines.next()?.split_ascii_whitespace().position(|w| w == title)?;
+    Some(lines.filter_map(|l| l.split_ascii_whitespace().nth(at)?.parse::<u64>().ok()).sum())
+}
+
+/// How many of the ports of a range are in a list like `8080,9000-9010`.
+fn reserved_within(list: &str, low: u16, high: u16) -> u32 {
+    let part = |p: &str| {
+        let (a, b) = p.split_once('-').unwrap_or((p, p));
+        let (a, b) = (a.trim().parse::<u16>().ok()?.max(low), b.trim().parse::<u16>().ok()?.min(high));
+        (a <= b).then(|| u32::from(b - a) + 1)
+    };
+    list.trim().split(',').filter_map(part).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_form_of_table() {
+        let sockstat = "sockets: used 150\nTCP: inuse 4 orphan 2 tw 7 alloc 6 mem 3\nUDP: inuse 1 mem 9\n";
+        assert_eq!(keyed(sockstat, "TCP:", "tw"), Some(7));
+        assert_eq!(keyed(sockstat, "UDP:", "mem"), Some(9));
+        assert_eq!(keyed(sockstat, "TCP:", "no"), None);
+        let netstat = "TcpExt: SyncookiesSent ListenOverflows\nTcpExt: 1 42\nIpExt: a\nIpExt: 2\n";
+        assert_eq!(paired(netstat, "TcpExt:", "ListenOverflows"), Some(42));
+        assert_eq!(paired(netstat, "TcpExt:", "Later"), None);
+        assert_eq!(lined("Udp6InErrors 1\nUdp6RcvbufErrors   5\n", "Udp6RcvbufErrors"), Some(5));
+        assert_eq!(hex_column("entries  allocs\n0000001f 00000002\n", "entries"), Some(31));
+        assert_eq!(summed_column("sk Eth Drops Inode\nx 0 3 9\ny 0 4 9\n", "Drops"), Some(7));
+        assert_eq!(reserved_within("80,40000-40009,61000-65535\n", 32768, 61005), 16);
+        assert_eq!(reserved_within("\n", 1, 65535), 0);
+    }
+
+    #[test]
+    fn this_machine_tells_most() {
+        let r = Reader::new(Path::new("/proc"));
+        let n = r.net(0);
+        assert!(n.time_wait.is_some() && n.ports.is_some() && n.listen_overflows.is_some(), "{n:?}");
+        let s = r.system();
+        assert!(s.threads.is_some_and(|t| t > 0) && s.pid_max.is_some(), "{s:?}");
+        assert_eq!(r.inotify_watches(u32::MAX), None);
+    }
+}

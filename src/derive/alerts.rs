@@ -1,0 +1,165 @@
+//! Which limits are alarming, and since when.
+
+use super::limits::soon;
+use crate::model::Sample;
+use crate::model::limit::{Alert, AlertRules, Ceiling, Level, Limit, Subject};
+use rustc_hash::FxHashMap;
+
+/// Share by which a limit must fall below its threshold before its alert goes.
+const EASE: f64 = 0.05;
+/// Polls for which it must be clearly over.
+const CALM: u32 = 3;
+/// Below this share a forecast alarms nobody: what is far away may turn.
+const FAR: f64 = 0.2;
+
+#[derive(Debug)]
+struct Raised {
+    level: Level,
+    since_ns: u64,
+    calm: u32,
+    poll: u64,
+}
+
+/// Alerts that are raised.
+#[derive(Debug, Default)]
+pub(super) struct Alerts {
+    poll: u64,
+    raised: FxHashMap<(Ceiling, u16, Subject), Raised>,
+}
+
+impl Alerts {
+    /// Gives each row its level; the alerts, the worst first.
+    pub(super) fn judge(&mut self, rows: &mut [Limit], sample: &Sample, rules: &AlertRules) -> Vec<Alert> {
+        self.poll += 1;
+        let now = sample.at.boot_ns;
+        let mut out = Vec::new();
+        for (i, row) in rows.iter_mut().enumerate() {
+            let comm = row.process.filter(|_| row.ceiling == Ceiling::Fds);
+            let comm = comm.and_then(|p| sample.processes.get(p as usize)).map(|p| &*p.info.comm);
+            let seen = level(row, rules, comm, 0.0, 1.0);
+            let key = row.id();
+            let mut new = false;
+            match self.raised.get_mut(&key) {
+                Some(r) => {
+                    let least = level(row, rules, comm, EASE, 1.5);
+                    if seen > r.level {
+                        (r.level, r.calm, new) = (seen, 0, true);
+                    } else if least < r.level {
+                        r.calm += 1;
+                        if r.calm >= CALM {
+                            (r.level, r.calm) = (least, 0);
+                        }
+                    } else {
+                        r.calm = 0;
+                    }
+                    r.poll = self.poll;
+                    row.level = r.level;
+                }
+                None => row.level = seen,
+            }
+            if row.level == Level::Fine {
+                self.raised.remove(&key);
+                continue;
+            }
+            let poll = self.poll;
+            let r = self.raised.entry(key).or_insert_with(|| {
+                new = true;
+                Raised { level: row.level, since_ns: now, calm: 0, poll }
+            });
+            out.push(Alert { limit: i as u32, level: r.level, since_ns: r.since_ns, new });
+        }
+        // What has no row any more is over.
+        let poll = self.poll;
+        self.raised.retain(|_, r| r.poll == poll);
+        let share = |a: &Alert| rows[a.limit as usize].share().unwrap_or(1.0);
+        out.sort_by(|a, b| b.level.cmp(&a.level).then(share(b).total_cmp(&share(a))));
+        out
+    }
+}
+
+/// How bad a row is; `ease` lowers the thresholds and `patience` lengthens the horizon for what is raised already.
+fn level(row: &Limit, rules: &AlertRules, comm: Option<&str>, ease: f64, patience: f64) -> Level {
+    let lost = row.drops_new.is_some_and(|n| n > 0);
+    let Some(share) = row.share() else {
+        return if lost { Level::Warning } else { Level::Fine };
+    };
+    let (warn, crit) = rules.shares(row.ceiling, comm);
+    let horizon = rules.horizon_s * patience;
+    // A queue that loses clients is past every threshold.
+    if share >= crit - ease || lost || share > FAR && soon(row.full_in, horizon / 10.0) {
+        Level::Critical
+    } else if share >= warn - ease || share > FAR && soon(row.full_in, horizon) {
+        Level::Warning
+    } else {
+        Level::Fine
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Backend, BackendInfo, FullIn, Stamp, Wants};
+    use Level::{Critical, Fine, Warning};
+    use std::sync::Arc;
+
+    fn row(used: u64, full_in: Option<f64>) -> Limit {
+        Limit {
+            ceiling: Ceiling::Conntrack,
+            netns: 0,
+            subject: Subject::Net,
+            process: None,
+            used,
+            max: Some(100),
+            drops: None,
+            drops_new: None,
+            per_min: None,
+            full_in: full_in.map(|s| FullIn { low: s, likely: s, high: s, span: 300.0 }),
+            level: Level::Fine,
+        }
+    }
+
+    fn sample() -> Sample {
+        let info = Arc::new(BackendInfo { backend: Backend::Script, why: String::new() });
+        Sample::empty(Stamp::default(), "h".into(), info, Wants::default())
+    }
+
+    #[test]
+    fn an_alert_stays_until_it_is_clearly_over() {
+        let mut alerts = Alerts::default();
+        let rules = AlertRules::default();
+        let mut at = |used, full| {
+            let mut rows = [row(used, full)];
+            let a = alerts.judge(&mut rows, &sample(), &rules);
+            (rows[0].level, a.first().map(|a| a.new))
+        };
+        assert_eq!(at(50, None), (Fine, None));
+        assert_eq!(at(76, None), (Warning, Some(true)));
+        assert_eq!(at(74, None), (Warning, Some(false)), "just below");
+        assert_eq!(at(91, None), (Critical, Some(true)), "worse is new");
+        for _ in 0..2 {
+            assert_eq!(at(60, None), (Critical, Some(false)), "not yet calm");
+        }
+        assert_eq!(at(60, None), (Fine, None));
+        assert_eq!(at(50, Some(300.0)), (Warning, Some(true)));
+        assert_eq!(at(50, Some(30.0)), (Critical, Some(true)));
+    }
+
+    #[test]
+    fn what_is_almost_empty_alarms_nobody() {
+        let mut rows = [row(3, Some(100.0))];
+        assert!(Alerts::default().judge(&mut rows, &sample(), &AlertRules::default()).is_empty());
+    }
+
+    #[test]
+    fn losses_are_an_alert_while_they_go_on() {
+        let mut alerts = Alerts::default();
+        let mut lossy = row(10, None);
+        lossy.drops_new = Some(4);
+        let a = alerts.judge(&mut [lossy], &sample(), &AlertRules::default());
+        assert_eq!(a[0].level, Level::Critical);
+        for n in 0..3 {
+            let a = alerts.judge(&mut [row(10, None)], &sample(), &AlertRules::default());
+            assert_eq!(a.is_empty(), n == 2);
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Ceilings: how full each is, how fast it fills, when it is full, and how bad that is.
+
+use super::alerts::Alerts;
+use super::trend::{self, Series};
+use crate::model::limit::{Alert, AlertRules, Ceiling, FullIn, Level, Limit, NetCounters, Subject};
+use crate::model::snapshot::{Direction, Port, ProcessFacts, SocketFacts};
+use crate::model::{Addr, Endpoint, FdKind, Proto, Sample, State};
+use rustc_hash::FxHashMap;
+
+/// Processes that have a row where only alerts are asked for: those nearest to their limit.
+const PROCESSES: usize = 20;
+/// Listeners that have a row though nothing waits there.
+const LISTENERS: usize = 50;
+/// Destinations that have a row.
+const ROUTES: usize = 10;
+/// Users and units that have a row.
+const OTHERS: usize = 10;
+
+/// What is remembered of one ceiling.
+#[derive(Debug)]
+struct Known {
+    series: Series,
+    drops: Option<u64>,
+    poll: u64,
+}
+
+/// What is remembered of all.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    poll: u64,
+    known: FxHashMap<(Ceiling, u64, Subject), Known>,
+    alerts: Alerts,
+}
+
+/// What the engine has at hand.
+pub(super) struct Context<'a> {
+    pub(super) sample: &'a Sample,
+    pub(super) facts: &'a [SocketFacts],
+    pub(super) processes: &'a [ProcessFacts],
+    pub(super) ports: &'a [Port],
+}
+
+impl Memory {
+    /// One row a ceiling, the worst first, and the alerts.
+    pub(super) fn collect(&mut self, c: &Context<'_>, rules: &AlertRules) -> (Vec<Limit>, Vec<Alert>) {
+        self.poll += 1;
+        let mut rows = Vec::new();
+        processes(c, &mut rows);
+        system(c, &mut rows);
+        listeners(c, &mut rows);
+        routes(c, &mut rows);
+        let nets = c.sample.counters.iter().flat_map(|k| &k.nets);
+        for n in nets {
+            net(n, &mut rows);
+        }
+        users(c, &mut rows);
+        for row in &mut rows {
+            self.follow(row, c);
+        }
+        let poll = self.poll;
+        self.known.retain(|_, k| k.poll == poll);
+        let alerts = self.alerts.judge(&mut rows, c.sample, rules);
+        (rows, alerts)
+    }
+
+    /// What the polls before add to a row.
+    fn follow(&mut self, row: &mut Limit, c: &Context<'_>) {
+        let now = c.sample.at.boot_ns;
+        let space = c.sample.namespaces.get(usize::from(row.netns)).map_or(0, |n| n.inode);
+        let fresh = || Known { series: Series::default(), drops: None, poll: 0 };
+        let k = self.known.entry((row.ceiling, space, row.subject.clone())).or_insert_with(fresh);
+        k.poll = self.poll;
+        row.drops_new = row.drops.zip(k.drops).map(|(now, before)| now.saturating_sub(before));
+        k.drops = row.drops;
+        // A process was known before it came among the worst.
+        let own = row.process.filter(|_| row.ceiling == Ceiling::Fds);
+        let series = match own.and_then(|p| c.processes.get(p as usize)) {
+            Some(p) => &p.fd_history,
+            None => {
+                k.series.push(now, row.used);
+                k.series.points()
+            }
+        };
+        row.per_min = trend::per_minute(series);
+        if let Some(max) = row.max {
+            row.full_in = trend::full_in(series, row.used, max);
+        }
+    }
+}
+
+fn limit(ceiling: Ceiling, netns: u16, subject: Subject, used: u64, max: Option<u64>) -> Limit {
+    Limit {
+        ceiling,
+        netns,
+        subject,
+        process: None,
+        used,
+        max,
+        drops: None,
+        drops_new: None,
+        per_min: None,
+        full_in: None,
+        level: Level::Fine,
+    }
+}
+
+/// The processes nearest to the limit of their descriptors.
+fn processes(c: &Context<'_>, out: &mut Vec<Limit>) {
+    let mut all: Vec<(f64, usize)> = c
+        .sample
+        .processes
+        .iter()
+        .enumerate()
+        .filter_map(|(i, p)| Some((p.fds.as_ref().ok()?.share()?, i)))
+        .collect();
+    all.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
+    // Who asks for limits may ask for any process; others for the worst.
+    let most = if c.sample.wants.fd_kinds { usize::MAX } else { PROCESSES };
+    for (_, i) in all.into_iter().take(most) {
+        let p = &c.sample.processes[i];
+        let Ok(u) = &p.fds else { continue };
+        let subject = Subject::Process(p.info.pid, p.info.start_ns);
+        let mut row = limit(Ceiling::Fds, 0, subject, u64::from(u.open), u.soft.filter(|s| *s != u64::MAX));
+        row.process = Some(i as u32);
+        out.push(row);
+    }
+}
+
+fn system(c: &Context<'_>, out: &mut Vec<Limit>) {
+    let s = &c.sample.system;
+    let mut put = |ceiling, subject, used: Option<u64>, max: Option<u64>| {
+        if let (Some(used), Some(max)) = (used, max) {
+            out.push(limit(ceiling, 0, subject, used, Some(max)));
+        }
+    };
+    put(Ceiling::Files, Subject::System, s.files_open, s.files_max);
+    let Some(k) = &c.sample.counters else { return };
+    let threads = match (k.pid_max, k.threads_max) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+    put(Ceiling::Threads, Subject::System, k.threads, threads);
+    let mut groups: Vec<_> = k.cgroup_pids.iter().collect();
+    groups.sort_by(|a, b| (b.1 * a.2.max(1)).cmp(&(a.1 * b.2.max(1))));
+    for (path, used, max) in groups.into_iter().take(OTHERS) {
+        put(Ceiling::CgroupPids, Subject::Cgroup(path.clone()), Some(*used), Some(*max));
+    }
+}
+
+/// Accept queues: those in which something waits, then the busiest.
+fn listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
+    let mut all: Vec<&Port> = c.ports.iter().filter(|p| p.state == State::Listen && p.backlog > 0).collect();
+    let rank = |p: &Port| {
+        (std::cmp::Reverse(p.drops.unwrap_or(0) > 0 || p.recv_q > 0), std::cmp::Reverse(p.clients.len()))
+    };
+    all.sort_by_key(|p| rank(p));
+    for p in all.into_iter().take(LISTENERS) {
+        let subject = Subject::Listener(p.proto, p.local, p.iface);
+        let mut row = limit(Ceiling::Accept, p.netns, subject, p.recv_q, Some(p.backlog));
+        row.process = p.processes.first().copied();
+        row.drops = p.drops;
+        out.push(row);
+    }
+}
+
+/// Local ports in use towards one destination. A port of the kernel's range can be used towards each destination once.
+fn routes(c: &Context<'_>, out: &mut Vec<Limit>) {
+    let Some(counters) = &c.sample.counters else { return };
+    let mut used: FxHashMap<(u16, Addr, Endpoint), (u32, u32)> = FxHashMap::default();
+    let range = |netns: u16| counters.nets.iter().find(|n| n.netns == netns).and_then(|n| n.ports);
+    let mut last: (u16, Option<(u16, u16, u32)>) = (u16::MAX, None);
+    for (row, s) in c.sample.sockets.iter().enumerate().take(c.facts.len()) {
+        let began_there = c.facts[row].direction == Direction::In;
+        if s.proto != Proto::Tcp || s.remote.is_none() || began_there || s.state == State::Listen {
+            continue;
+        }
+        if last.0 != s.id.netns {
+            last = (s.id.netns, range(s.id.netns));
+        }
+        let Some((low, high, _)) = last.1 else { continue };
+        if (low..=high).contains(&s.local.port) {
+            let n = used.entry((s.id.netns, s.local.addr, s.remote)).or_insert((0, row as u32));
+            n.0 += 1;
+        }
+    }
+    let mut all: Vec<_> = used.into_iter().collect();
+    all.sort_unstable_by_key(|(key, (n, _))| (std::cmp::Reverse(*n), *key));
+    for ((netns, from, to), (n, row)) in all.into_iter().take(ROUTES) {
+        let Some((low, high, reserved)) = range(netns) else { continue };
+        let size = u64::from(high.saturating_sub(low)) + 1 - u64::from(reserved);
+        let mut l = limit(Ceiling::Ports, netns, Subject::Route(from, to), u64::from(n), Some(size));
+        let (a, b) = c.facts[row as usize].owners;
+        l.process = c.sample.owners.get(a as usize..b as usize).and_then(|o| o.first()).map(|o| o.process);
+        out.push(l);
+    }
+}
+
+/// The tables of one namespace.
+fn net(n: &NetCounters, out: &mut Vec<Limit>) {
+    let at = n.netns;
+    let mut put = |ceiling, used: Option<u64>, max: Option<u64>| {
+        if let (Some(used), Some(max)) = (used, max) {
+            out.push(limit(ceiling, at, Subject::Net, used, Some(max)));
+        }
+    };
+    put(Ceiling::TimeWait, n.time_wait, n.time_wait_max);
+    put(Ceiling::Orphans, n.orphans, n.orphans_max);
+    put(Ceiling::Conntrack, n.conntrack, n.conntrack_max);
+    put(Ceiling::TcpMem, n.tcp_mem, n.tcp_mem_max.map(|m| m.1));
+    put(Ceiling::UdpMem, n.udp_mem, n.udp_mem_max.map(|m| m.1));
+    put(Ceiling::Neighbours, n.neighbours, n.neighbours_max);
+    let mut count = |ceiling, drops: Option<u64>| {
+        if let Some(d) = drops {
+            let mut row = limit(ceiling, at, Subject::Net, d, None);
+            row.drops = Some(d);
+            out.push(row);
+        }
+    };
+    // All listeners of the namespace together: the kernel's own count.
+    count(Ceiling::Accept, n.listen_overflows);
+    count(Ceiling::Syn, n.syn_cookies.zip(n.syn_drops).map(|(a, b)| a + b));
+    count(Ceiling::Rcvbuf, n.udp_rcvbuf_errors);
+    count(Ceiling::Netlink, n.netlink_drops);
+}
+
+/// inotify instances by user, as far as descriptors were walked, and watches.
+fn users(c: &Context<'_>, out: &mut Vec<Limit>) {
+    let Some(k) = &c.sample.counters else { return };
+    let mut instances: FxHashMap<u32, u64> = FxHashMap::default();
+    for p in &c.sample.processes {
+        if let Some(n) =
+            p.fds.as_ref().ok().and_then(|u| u.kinds).map(|x| x.get(FdKind::Inotify)).filter(|n| *n > 0)
+        {
+            *instances.entry(p.info.uid).or_default() += u64::from(n);
+        }
+    }
+    let mut put = |ceiling, mut all: Vec<(u32, u64)>, max: Option<u64>| {
+        all.sort_unstable_by_key(|(uid, n)| (std::cmp::Reverse(*n), *uid));
+        for (uid, n) in all.into_iter().take(OTHERS) {
+            if max.is_some() {
+                out.push(limit(ceiling, 0, Subject::User(uid), n, max));
+            }
+        }
+    };
+    put(Ceiling::InotifyInstances, instances.into_iter().collect(), k.inotify_instances_max);
+    put(Ceiling::InotifyWatches, k.inotify_watches.clone(), k.inotify_watches_max);
+}
+
+/// Whether something is full within this many seconds. What was watched for a moment only is not told so far ahead.
+pub(super) fn soon(f: Option<FullIn>, horizon: f64) -> bool {
+    f.is_some_and(|f| f.likely <= horizon && f.likely <= 2.0 * f.span)
+}

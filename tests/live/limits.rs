@@ -1,0 +1,230 @@
+//! What runs out is told before it does, and what does not is not.
+
+use super::compare::check;
+use sockscope::collect::Source;
+use sockscope::collect::netlink::NetlinkSource;
+use sockscope::derive::Engine;
+use sockscope::model::limit::{Ceiling, Level, Limit, Subject};
+use sockscope::model::{AttrSet, Snapshot, Wants};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+struct Watch {
+    source: NetlinkSource,
+    engine: Engine,
+    wants: Wants,
+}
+
+impl Watch {
+    fn new() -> Self {
+        let source = NetlinkSource::new("asked for".into()).unwrap();
+        let wants = Wants { limits: true, fd_kinds: true, attrs: AttrSet::SKMEM, ..Wants::default() };
+        Self { source, engine: Engine::new(), wants }
+    }
+
+    fn poll(&mut self) -> Arc<Snapshot> {
+        self.engine.step(self.source.sample(&self.wants).unwrap())
+    }
+}
+
+fn find(snap: &Snapshot, is: impl Fn(&Limit) -> bool) -> Option<&Limit> {
+    snap.limits.iter().find(|l| is(l))
+}
+
+fn of_process(pid: u32) -> impl Fn(&Limit) -> bool {
+    move |l| l.ceiling == Ceiling::Fds && matches!(l.subject, Subject::Process(p, _) if p == pid)
+}
+
+fn bash(script: &str) -> Child {
+    Command::new("bash").args(["-c", script]).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// A leak is predicted and alerted before it is fatal; a breath is neither.
+pub(crate) fn leak_and_breath() -> Result<(), String> {
+    let began = Instant::now();
+    let mut leak = bash("ulimit -n 120; while exec {fd}</dev/null; do sleep 0.1; done; exit 7");
+    let mut breath = bash(
+        "ulimit -n 60; while :; do for i in {1..20}; do exec {fd[$i]}</dev/null; sleep 0.1; done; \
+         for i in {1..20}; do exec {fd[$i]}<&-; sleep 0.1; done; done",
+    );
+    let mut watch = Watch::new();
+    let (mut said, mut alerted, mut breath_alerts) = (Vec::new(), None, Vec::new());
+    let died = loop {
+        if leak.try_wait().unwrap().is_some() {
+            break began.elapsed().as_secs_f64();
+        }
+        let snap = watch.poll();
+        let now = began.elapsed().as_secs_f64();
+        check(now < 60.0, || "the leak never ended".to_owned())?;
+        if let Some(l) = find(&snap, of_process(leak.id())) {
+            if let Some(f) = l.full_in {
+                said.push((now, now + f.likely));
+            }
+            if l.level > Level::Fine {
+                alerted.get_or_insert(now);
+            }
+        }
+        if let Some(l) = find(&snap, of_process(breath.id()))
+            && l.level > Level::Fine
+        {
+            breath_alerts.push((now, l.used, l.full_in));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    };
+    let _ = breath.kill();
+    let _ = breath.wait();
+    let late: Vec<_> = said.iter().filter(|(at, _)| *at > died / 2.0).collect();
+    check(late.len() > 5, || format!("{} predictions after half of {died:.1} s", late.len()))?;
+    // Near the end the readings are a fifth of a second apart; that much is no error.
+    let wrong: Vec<_> =
+        late.iter().filter(|(at, when)| (when - died).abs() > ((died - at) * 0.2).max(0.5)).collect();
+    check(wrong.is_empty(), || format!("failed at {died:.1} s; predicted (at, when): {wrong:.1?}"))?;
+    check(alerted.is_some_and(|at| at < died - 0.5), || {
+        format!("alerted at {alerted:?}, failed at {died:.1}")
+    })?;
+    check(breath_alerts.is_empty(), || format!("a breath was alerted: {breath_alerts:?}"))
+}
+
+fn kernel_overflows() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/net/netstat").unwrap();
+    let mut lines = text.lines().filter(|l| l.starts_with("TcpExt:"));
+    let at = lines.next().unwrap().split(' ').position(|w| w == "ListenOverflows").unwrap();
+    lines.next().unwrap().split(' ').nth(at).unwrap().parse().unwrap()
+}
+
+/// A listener over its backlog: full, red, with the kernel's own count.
+pub(crate) fn overflow() -> Result<(), String> {
+    let listener = super::world::listen("127.0.0.1:7921", 2, false);
+    let to: SocketAddr = "127.0.0.1:7921".parse().unwrap();
+    let mut watch = Watch::new();
+    watch.poll();
+    let before = kernel_overflows();
+    let clients: Vec<_> = (0..8)
+        .map(|_| std::thread::spawn(move || TcpStream::connect_timeout(&to, Duration::from_secs(2))))
+        .collect();
+    std::thread::sleep(Duration::from_millis(1500));
+    let snap = watch.poll();
+    let _done: Vec<_> = clients.into_iter().filter_map(|c| c.join().ok()?.ok()).collect();
+    let mine = |l: &Limit| matches!(&l.subject, Subject::Listener(_, e, _) if e.port == 7921);
+    let l = find(&snap, mine).ok_or("the listener has no row")?;
+    check(l.level == Level::Critical && l.used > 2 && l.max == Some(2), || format!("{l:?}"))?;
+    // Polled again now that nothing comes any more: every count is the kernel's.
+    std::thread::sleep(Duration::from_millis(2500));
+    let (low, snap, high) = (kernel_overflows(), watch.poll(), kernel_overflows());
+    let all =
+        find(&snap, |l| l.ceiling == Ceiling::Accept && l.subject == Subject::Net).ok_or("no row of all")?;
+    check(low > before && all.drops.is_some_and(|d| (low..=high).contains(&d)), || {
+        format!("{:?} is not between {low} and {high}, before {before}", all.drops)
+    })?;
+    let l = find(&snap, mine).ok_or("the listener has no row")?;
+    check(l.drops.is_some_and(|d| d > 0 && d <= high - before), || format!("{:?}", l.drops))?;
+    drop(listener);
+    Ok(())
+}
+
+/// Ports towards one destination: at 100 % connect fails, and not before.
+pub(crate) fn ports() -> Result<(), String> {
+    let range = "/proc/sys/net/ipv4/ip_local_port_range";
+    let old = std::fs::read_to_string(range).map_err(|e| format!("{range}: {e}"))?;
+    std::fs::write(range, "50000 50019").map_err(|e| format!("{range}: {e}"))?;
+    let listener = TcpListener::bind("127.0.0.1:7931").unwrap();
+    let mut held = Vec::new();
+    let error = loop {
+        match TcpStream::connect("127.0.0.1:7931") {
+            Ok(s) => held.push((s, listener.accept().unwrap())),
+            Err(e) => break e,
+        }
+        if held.len() > 30 {
+            return Err("connect never failed".to_owned());
+        }
+    };
+    let snap = Watch::new().poll();
+    std::fs::write(range, old).map_err(|e| format!("{range}: {e}"))?;
+    check(error.raw_os_error() == Some(99), || format!("EADDRNOTAVAIL: {error}"))?;
+    let to = |l: &Limit| matches!(&l.subject, Subject::Route(from, to) if to.port == 7931 && from.to_string() == "127.0.0.1");
+    let l = find(&snap, to).ok_or_else(|| format!("no row: {:?}", snap.limits))?;
+    check((l.used, l.max, l.level) == (20, Some(20), Level::Critical), || format!("{l:?}"))?;
+    Ok(())
+}
+
+/// A process at its limit goes on once the limit is raised.
+pub(crate) fn raised() -> Result<(), String> {
+    let dir = tempfile::tempdir().unwrap();
+    let done = dir.path().join("done");
+    let script = format!(
+        "ulimit -S -n 30; n=0; while [ $n -lt 60 ]; do if exec {{fd}}</dev/null; then n=$((n+1)); else sleep 0.05; fi; done 2>/dev/null; : > '{}'; sleep 60",
+        done.display()
+    );
+    let mut child = bash(&script);
+    let mut watch = Watch::new();
+    let until = Instant::now() + Duration::from_secs(10);
+    let process = loop {
+        let snap = watch.poll();
+        match find(&snap, of_process(child.id())) {
+            Some(l) if l.max == Some(30) && l.used >= 29 => {
+                break snap.sample.processes[l.process.unwrap() as usize].clone();
+            }
+            other => check(Instant::now() < until, || format!("never full: {other:?}"))?,
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    check(!done.exists(), || "it was not held up".to_owned())?;
+    let hard = process.fds.ok().and_then(|u| u.hard).unwrap();
+    sockscope::collect::act::raise(&process.info, (200, hard)).map_err(|e| e.to_string())?;
+    let until = Instant::now() + Duration::from_secs(10);
+    while !done.exists() {
+        check(Instant::now() < until, || "it does not go on".to_owned())?;
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let snap = watch.poll();
+    let l = find(&snap, of_process(child.id())).ok_or("no row")?;
+    let new = l.max;
+    let _ = child.kill();
+    let _ = child.wait();
+    check(new == Some(200), || format!("the new limit is seen: {new:?}"))?;
+    let gone = watch.poll();
+    check(find(&gone, of_process(child.id())).is_none(), || "a ghost is left".to_owned())
+}
+
+fn checked(args: &[&str]) -> Result<(i32, String), String> {
+    let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
+        .arg("check")
+        .args(args)
+        .output()
+        .map_err(|e| e.to_string())?;
+    Ok((out.status.code().unwrap_or(-1), String::from_utf8_lossy(&out.stdout).into_owned()))
+}
+
+/// Its four exit statuses, over a process that holds what it is told to.
+pub(crate) fn statuses() -> Result<(), String> {
+    let mut child =
+        bash("ulimit -n 100; for i in {1..76}; do exec {fd}</dev/null; done; exec -a sockscope-hog sleep 60");
+    let pid = format!("pid:{}", child.id());
+    let until = Instant::now() + Duration::from_secs(10);
+    while std::fs::read_dir(format!("/proc/{}/fd", child.id())).map_or(0, Iterator::count) < 79 {
+        check(Instant::now() < until, || "it never opened them".to_owned())?;
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for (args, code, word) in [
+        (&["--warn", "85%", "--crit", "95%"][..], 0, "OK - "),
+        (&["--warn", "70%", "--crit", "95%"], 1, "WARNING - "),
+        (&["--warn", "50%", "--crit", "70%"], 2, "CRITICAL - "),
+        (&["--only", "conntrack"], 3, "UNKNOWN - "),
+    ] {
+        let (got, text) =
+            checked(&[args, &[&pid, "--only", "fds"][if code == 3 { 0..1 } else { 0..3 }]].concat())?;
+        check(got == code && text.starts_with(word), || format!("{args:?}: {got} {text}"))?;
+        check(text.lines().next().is_some_and(|l| code == 3 || l.contains(" | '")), || text.clone())?;
+    }
+    let (code, text) = checked(&["--warn", "70%", &pid, "--only", "fds", "--format", "json"])?;
+    let v: serde_json::Value = serde_json::from_str(&text).map_err(|e| format!("{e}: {text}"))?;
+    let l = &v["limits"][0];
+    let whole = code == 1 && v["status"] == "WARNING" && l["max"] == 100 && l["pid"] == child.id();
+    check(whole, || text.clone())?;
+    let _ = child.kill();
+    let _ = child.wait();
+    let (code, _) = checked(&["--warn", "lots"])?;
+    check(code == 2, || "wrong use is 2".to_owned())
+}
