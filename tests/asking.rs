@@ -256,7 +256,8 @@ fn marked_rows_are_what_is_acted_on() {
     let mut s = s.press("K");
     assert!(s.show().contains("end 2 marked") && s.show().contains("SIGTERM marked"), "{}", s.show());
     let s = s.press("<enter>y");
-    let Some(Effect::Act(Act::End(sockets))) = s.effects.last() else { panic!("{:?}", s.effects) };
+    let ended = s.effects.iter().find_map(|e| if let Effect::Act(Act::End(x)) = e { Some(x) } else { None });
+    let Some(sockets) = ended else { panic!("{:?}", s.effects) };
     assert_eq!(sockets.len(), 2);
     // A mark is taken away as it was set, and a group's stands for its rows.
     assert!(Screen::new().press("/state:close-wait<enter>jllmkm").show().contains("0 marked"));

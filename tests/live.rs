@@ -79,7 +79,7 @@ fn main() -> ExitCode {
 
 /// Runs this program again in namespaces of its own, with the loopback interface up.
 fn enter() -> ExitCode {
-    for tool in ["unshare", "ip", "ss", "lsof"] {
+    for tool in ["unshare", "ip", "ss", "lsof", "perl"] {
         if Command::new("sh")
             .args(["-c", &format!("command -v {tool} >/dev/null")])
             .status()

@@ -180,7 +180,7 @@ fn a_process_out_of_descriptors_is_red_before_it_fails() {
         vt100::Color::Rgb(r, g, b) => r > 180 && g < 130 && b < 140,
         vt100::Color::Default => false,
     };
-    assert!(amber_free, "{red:?}");
+    assert!(amber_free, "{red:?}\n{text}");
 
     // And then it does fail.
     child.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();

@@ -114,7 +114,7 @@ mod tests {
             drops_new: None,
             per_min: None,
             full_in: full_in.map(|s| FullIn { low: s, likely: s, high: s, span: 300.0 }),
-            level: Level::Fine,
+            level: Fine,
         }
     }
 
@@ -156,7 +156,7 @@ mod tests {
         let mut lossy = row(10, None);
         lossy.drops_new = Some(4);
         let a = alerts.judge(&mut [lossy], &sample(), &AlertRules::default());
-        assert_eq!(a[0].level, Level::Critical);
+        assert_eq!(a[0].level, Critical);
         for n in 0..3 {
             let a = alerts.judge(&mut [row(10, None)], &sample(), &AlertRules::default());
             assert_eq!(a.is_empty(), n == 2);

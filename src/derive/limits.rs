@@ -248,5 +248,5 @@ fn users(c: &Context<'_>, out: &mut Vec<Limit>) {
 
 /// Whether something is full within this many seconds. What was watched for a moment only is not told so far ahead.
 pub(super) fn soon(f: Option<FullIn>, horizon: f64) -> bool {
-    f.is_some_and(|f| f.likely <= horizon && f.likely <= 2.0 * f.span)
+    f.is_some_and(|f| f.likely <= horizon && f.likely <= f.span)
 }

@@ -68,19 +68,36 @@ pub(super) fn per_minute(series: &[(u64, u64)]) -> Option<f64> {
     slopes(series).map(|(_, middle, _)| middle * 60.0)
 }
 
-/// When it is full, if it goes on like this. `None` where it does not rise steadily: a quarter of the slopes or more are
-/// not upwards.
+/// Parts of the series (all, the newer half, quarter, eighth) in which a steady rise is looked for: a leak that began
+/// late rises only in the newer ones.
+const PARTS: [u64; 4] = [1, 2, 4, 8];
+
+/// When it is full, if it goes on like this. `None` where it does not rise steadily in any of the newer parts: a quarter
+/// of the slopes or more are not upwards.
 pub(super) fn full_in(series: &[(u64, u64)], used: u64, max: u64) -> Option<FullIn> {
-    if series.len() < LEAST_FORECAST || max == u64::MAX {
+    if max == u64::MAX {
         return None;
     }
-    let (low, middle, high) = slopes(series)?;
-    if low <= 0.0 {
-        return None;
-    }
-    let left = max.saturating_sub(used) as f64;
-    let span = series.last()?.0.saturating_sub(series.first()?.0) as f64 / 1e9;
-    Some(FullIn { low: left / high, likely: left / middle, high: left / low, span })
+    let (first, last) = (series.first()?.0, series.last()?.0);
+    let of = |part: &u64| {
+        let from = last - last.saturating_sub(first) / part;
+        let (before, recent) = series.split_at(series.partition_point(|p| p.0 < from));
+        if recent.len() < LEAST_FORECAST {
+            return None;
+        }
+        // What was as high before and came down again breathes.
+        let half = recent[recent.len() / 2].1;
+        if before.iter().any(|p| p.1 > half) {
+            return None;
+        }
+        let (low, middle, high) = slopes(recent)?;
+        let left = max.saturating_sub(used) as f64;
+        let span = last.saturating_sub(recent[0].0) as f64 / 1e9;
+        (low > 0.0).then(|| FullIn { low: left / high, likely: left / middle, high: left / low, span })
+    };
+    let found: Vec<FullIn> = PARTS.iter().filter_map(of).collect();
+    // The longest that is even; else the longest.
+    found.iter().find(|f| f.high <= 1.25 * f.low).or(found.first()).copied()
 }
 
 #[cfg(test)]
@@ -117,6 +134,10 @@ mod tests {
         let breath: Vec<u64> =
             (0..60).map(|i| 100 + (f64::from(i) / 3.0).sin().mul_add(40.0, 40.0) as u64).collect();
         assert_eq!(full_in(&at(&breath), 150, 200), None);
+        // One that began late is found in the newer part.
+        let late: Vec<u64> = (0..60).map(|i| if i < 40 { 10 } else { 10 + (i - 40) * 3 }).collect();
+        let f = full_in(&at(&late), 67, 127).unwrap();
+        assert!((f.likely - 20.0).abs() < 2.0, "{f:?}");
         let falling: Vec<u64> = (0..20).map(|i| 100 - i).collect();
         assert_eq!(full_in(&at(&falling), 80, 200), None);
     }

@@ -45,6 +45,8 @@ pub struct Theme {
     pub sorted: Style,
     /// The selected line.
     pub select: Style,
+    /// Whether colours with a meaning can be read on the selected line, and stay.
+    pub select_keeps: bool,
     /// The cell in it that was gone to.
     pub cell: Style,
     /// A row that is new.
@@ -116,6 +118,7 @@ impl Theme {
                 head: under,
                 sorted: under.add_modifier(Modifier::BOLD),
                 select: reverse,
+                select_keeps: true,
                 cell: bold.add_modifier(Modifier::UNDERLINED),
                 fresh: plain,
                 gone: dim,
@@ -144,6 +147,7 @@ impl Theme {
             head: on(&SOFT, &SURFACE),
             sorted: on(&CYAN, &SURFACE).add_modifier(bold),
             select: on(&WHITE, &LIFTED),
+            select_keeps: depth != Color::Basic,
             cell: Style::new().add_modifier(bold).add_modifier(Modifier::UNDERLINED),
             fresh: if depth == Color::Basic { fg(&GREEN) } else { on(&WHITE, &NEW) },
             gone: fg(&FAINT),

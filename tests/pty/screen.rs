@@ -95,7 +95,7 @@ impl Screen {
         let screen = seen.parser.screen();
         let (rows, cols) = screen.size();
         let (rows, cols) = (rows.get(), cols.get());
-        (0..rows).find_map(|row| {
+        (0..rows).rev().find_map(|row| {
             let line: Vec<&vt100::Cell> = (0..cols).filter_map(|col| screen.cell(row, col)).collect();
             (0..line.len()).find_map(|at| {
                 let found: String =

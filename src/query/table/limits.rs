@@ -129,9 +129,9 @@ static COLUMNS: &[Column] = &[
         "Whom it holds for: a process, a listener, a destination, a user, a unit, the machine.")
         .called(&["whose", "of"]).wide(12, 24, 60),
     Column::new("used", "USED", Kind::Count, 2, |s, r| Value::from(at(s, r).used), "How much is taken.")
-        .called(&["taken"]),
+        .called(&["taken"]).wide(5, 8, 15),
     Column::new("max", "LIMIT AT", Kind::Count, 3, |s, r| opt(at(s, r).max),
-        "How much there is; a counter of losses has none.").called(&["of_max", "size"]),
+        "How much there is; a counter of losses has none.").called(&["of_max", "size"]).wide(7, 10, 15),
     Column::new("pct", "%", Kind::Percent, 1, |s, r| opt(at(s, r).share().map(|x| x * 100.0)),
         "The share that is taken.").called(&["percent", "full"]),
     Column::new("left", "LEFT", Kind::Count, 30,

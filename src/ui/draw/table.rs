@@ -3,6 +3,7 @@
 use super::super::app::App;
 use super::super::pen::{Pen, width};
 use super::super::sheet::{self, Brief, Sheet};
+use super::super::theme::Theme;
 use super::format as style_of;
 use super::row::{owner, row};
 use crate::model::{Snapshot, State};
@@ -13,6 +14,7 @@ use crate::query::group::Group;
 use crate::query::view::Line;
 use crate::query::{Align, Column, Kind, Value};
 use ratatui::layout::Rect;
+use ratatui::style::Color;
 
 /// Columns left of the first cell: the edge, and the mark of a group.
 const INDENT: u16 = 3;
@@ -153,7 +155,7 @@ pub(super) fn body(app: &App, pen: &mut Pen<'_>, area: Rect) {
         }
         if selected {
             let keep = pen.buf.cell((place.x + 1, y)).map(|c| c.symbol().to_owned());
-            pen.line(Rect { width: place.width, ..place }, theme.select);
+            select(&theme, pen, place);
             if keep.as_deref() == Some(" ") || place.width > 1 {
                 pen.put(place.x, y, 1, app.glyphs.edge, theme.accent);
             }
@@ -164,6 +166,19 @@ pub(super) fn body(app: &App, pen: &mut Pen<'_>, area: Rect) {
         }
     }
     thumb(app, pen, area, sheet);
+}
+
+/// Marks a line as the selected one. Quiet text becomes plain on it; what has a meaning by its colour keeps it.
+fn select(theme: &Theme, pen: &mut Pen<'_>, place: Rect) {
+    let quiet = [theme.dim.fg, theme.faint.fg, theme.text.fg, Some(Color::Reset)];
+    for x in place.x..place.right() {
+        let Some(cell) = pen.buf.cell_mut((x, place.y)) else { continue };
+        let fg = cell.fg;
+        cell.set_style(theme.select);
+        if theme.select_keeps && !quiet.contains(&Some(fg)) {
+            cell.set_fg(fg);
+        }
+    }
 }
 
 /// Where in a long list one is.
