@@ -8,13 +8,16 @@ mod cgroups;
 mod counters;
 mod made_up;
 pub mod netlink;
+mod netns;
 pub mod portable;
 pub mod proc;
 pub mod procs;
 pub mod script;
 
-use crate::model::{Sample, Services, Stamp, Wants};
+use crate::model::{Netns, Sample, Services, Stamp, Wants};
+use netns::Spaces;
 use rustix::time::{ClockId, clock_gettime};
+use std::cell::Cell;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,22 +35,31 @@ pub enum Choice {
     Portable,
 }
 
-/// Opens a backend. Over a captured tree that is the one of `/proc/net`; of the others the best that answers, with the
-/// reasons of those that did not.
-pub fn open(choice: Choice, proc_root: Option<&Path>) -> Result<Box<dyn Source>, CollectError> {
+/// Opens a backend over these network namespaces. Over a captured tree that is the one of `/proc/net`; of the others the
+/// best that answers, with the reasons of those that did not.
+pub fn open(
+    choice: Choice,
+    proc_root: Option<&Path>,
+    netns: Netns,
+) -> Result<Box<dyn Source>, CollectError> {
     let live = Path::new("/proc");
     let asked = || "asked for".to_owned();
-    if let Some(root) = proc_root {
-        let why = if root == live { asked() } else { "a captured tree".to_owned() };
-        return Ok(Box::new(proc::ProcSource::new(root, why)?));
+    if let Some(root) = proc_root.filter(|root| *root != live) {
+        return Ok(Box::new(proc::ProcSource::new(root, "a captured tree".to_owned())?));
     }
+    // Whether there is such a namespace does not depend on who reads it.
+    let spaces = Cell::new(netns::open(netns)?);
+    let spaces = || spaces.replace(Spaces::new(Netns::Here));
     match choice {
-        Choice::Netlink => Ok(Box::new(netlink::NetlinkSource::new(asked())?)),
-        Choice::Proc => Ok(Box::new(proc::ProcSource::new(live, asked())?)),
+        _ if proc_root.is_some() => Ok(Box::new(proc::ProcSource::new(live, asked())?.over(spaces()))),
+        Choice::Netlink => Ok(Box::new(netlink::NetlinkSource::new(asked())?.over(spaces()))),
+        Choice::Proc => Ok(Box::new(proc::ProcSource::new(live, asked())?.over(spaces()))),
         Choice::Portable => Ok(Box::new(portable::PortableSource::new(asked())?)),
         Choice::Auto => first_of(&[
-            &|_| Ok(Box::new(netlink::NetlinkSource::new("sock_diag answers".to_owned())?)),
-            &|why| Ok(Box::new(proc::ProcSource::new(live, why)?)),
+            &|_| {
+                Ok(Box::new(netlink::NetlinkSource::new("sock_diag answers".to_owned())?.over(spaces())))
+            },
+            &|why| Ok(Box::new(proc::ProcSource::new(live, why)?.over(spaces()))),
             &|why| Ok(Box::new(portable::PortableSource::new(why)?)),
         ]),
     }
@@ -109,6 +121,14 @@ pub enum CollectError {
         /// The system's answer.
         source: io::Error,
     },
+    /// There is no such network namespace: its name and those that there are.
+    #[error("no network namespace {name:?}; there are: {known}")]
+    NoNamespace {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
     /// A backend has nothing to read here: its name and why.
     #[error("{backend}: {why}")]
     Unavailable {
@@ -153,7 +173,7 @@ mod tests {
     #[test]
     fn each_says_what_it_is_and_why() {
         let of = |choice, root| {
-            let s = open(choice, root).unwrap().sample(&Wants::default()).unwrap();
+            let s = open(choice, root, Netns::All).unwrap().sample(&Wants::default()).unwrap();
             (s.backend.backend.name(), s.backend.why.clone())
         };
         assert_eq!(of(Choice::Proc, None), ("proc", "asked for".to_owned()));

@@ -11,6 +11,7 @@ pub mod attr;
 pub mod fault;
 pub mod hosts;
 pub mod limit;
+pub mod netns;
 pub mod process;
 pub mod proto;
 pub mod sample;
@@ -30,6 +31,7 @@ pub use hosts::{HostName, Hosts};
 pub use limit::{
     Alert, AlertRules, Ceiling, Counters, FullIn, Level, Limit, NetCounters, Subject, SystemLimits,
 };
+pub use netns::Netns;
 pub use process::{FdKind, FdKinds, FdUsage, Owner, ProcInfo, Process};
 pub use proto::{Family, Proto};
 pub use sample::{Backend, BackendInfo, Namespace, Sample, Stamp};

@@ -17,7 +17,7 @@ mod watch;
 
 use crate::cli::plan::What;
 use crate::cli::{Args, Config, Plan};
-use crate::model::Backend;
+use crate::model::{Backend, Netns};
 use crate::query::{TABLES, Table, explain};
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -149,6 +149,7 @@ fn run(plan: &Plan) -> Result<Ending, RunError> {
 fn open(
     backend: Option<Backend>,
     root: Option<&std::path::Path>,
+    netns: &Netns,
 ) -> Result<Box<dyn crate::collect::Source>, RunError> {
     use crate::collect::Choice;
     let choice = match backend {
@@ -157,7 +158,7 @@ fn open(
         Some(Backend::Proc) => Choice::Proc,
         Some(Backend::Portable) => Choice::Portable,
     };
-    Ok(crate::collect::open(choice, root)?)
+    Ok(crate::collect::open(choice, root, netns.clone())?)
 }
 
 /// One line a topic: its name and its title.

@@ -164,6 +164,9 @@ pub struct Global {
     /// Read a captured /proc tree instead of this machine
     #[arg(long, global = true, value_name = "DIR")]
     pub proc_root: Option<PathBuf>,
+    /// Network namespaces to read: all that can be entered (the default), here, or those of this name, such as host
+    #[arg(long, global = true, value_name = "NAME")]
+    pub netns: Option<String>,
     /// Numbers instead of service and user names
     #[arg(short, long, global = true)]
     pub numeric: bool,

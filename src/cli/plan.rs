@@ -3,7 +3,7 @@
 use super::args::{Args, BackendArg, ColorArg, Command, FormatArg, List};
 use super::check::{self, CheckPlan};
 use super::config::{Alerts, Config};
-use crate::model::{AlertRules, AttrSet, Backend, Services};
+use crate::model::{AlertRules, AttrSet, Backend, Netns, Services};
 use crate::output::Format;
 use crate::query::explain::Lang;
 use crate::query::filter::{Filter, Names, Saved};
@@ -26,6 +26,8 @@ pub struct Plan {
     pub backend: Option<Backend>,
     /// A captured tree to read.
     pub proc_root: Option<PathBuf>,
+    /// Network namespaces to read.
+    pub netns: Netns,
     /// Nothing can be ended or signalled.
     pub read_only: bool,
     /// Numbers instead of names.
@@ -211,6 +213,7 @@ impl Plan {
             services: if numeric { Arc::new(Services::none()) } else { Arc::clone(services) },
             backend,
             proc_root: args.global.proc_root,
+            netns: args.global.netns.as_deref().map_or(Netns::All, Netns::parse),
             read_only: args.global.read_only,
             rules: check::rules(&config.alerts)?,
             alerts: config.alerts.clone(),

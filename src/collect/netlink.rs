@@ -14,10 +14,11 @@ mod wire;
 
 use super::cgroups::Cgroups;
 use super::made_up::Identities;
+use super::netns::{self, Refusal, Spaces};
 use super::procs::Procs;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
-    AttrSet, Backend, BackendInfo, Family, FaultKind, Namespace, Proto, Sample, Socket, State, StateSet,
+    AttrSet, Backend, BackendInfo, Family, FaultKind, Netns, Proto, Sample, Socket, State, StateSet,
     Wants,
 };
 use dump::{Conversation, DumpError};
@@ -82,6 +83,12 @@ const DUMPS: [DumpTable; 18] = [
     table("vsock", Proto::Vsock, Ask::Vsock),
 ];
 
+/// `/proc` as the calling thread sees it, whatever namespace the rest of this program is in.
+const HERE: &str = "/proc/thread-self";
+
+/// How long the names of interfaces of other namespaces are taken to stay as they are, nanoseconds.
+const LINKS_NS: u64 = 10_000_000_000;
+
 /// How often a table that changed while it was dumped is read again before the last reading is taken as it is.
 const RETRIES: u32 = 2;
 
@@ -92,7 +99,10 @@ pub struct NetlinkSource {
     cgroups: Cgroups,
     host: Arc<str>,
     info: Arc<BackendInfo>,
-    namespaces: Arc<[Namespace]>,
+    spaces: Spaces,
+    /// The namespace that is being read, and its interfaces.
+    number: u16,
+    interfaces: BTreeMap<u32, String>,
     /// Room that the last sample took: the next one is made that big at once.
     sockets: usize,
     attrs: usize,
@@ -124,11 +134,97 @@ impl NetlinkSource {
             cgroups: Cgroups::default(),
             host: host(),
             info: Arc::new(BackendInfo { backend: Backend::Netlink, why }),
-            namespaces: Arc::from([]),
+            spaces: Spaces::new(Netns::Here),
+            number: 0,
+            interfaces: BTreeMap::new(),
             sockets: 0,
             attrs: 0,
             twice: FxHashSet::default(),
         })
+    }
+
+    /// Reads these network namespaces instead of only that of this process.
+    pub(super) fn over(mut self, spaces: Spaces) -> Self {
+        self.spaces = spaces;
+        self
+    }
+
+    /// Reads every table of the namespace that the calling thread is in.
+    fn read_all(&mut self, number: u16, sample: &mut Sample) {
+        let now = sample.at.boot_ns;
+        let begin = sample.sockets.len();
+        let Some(space) = self.spaces.get_mut(number) else { return };
+        if number == 0 || now.saturating_sub(space.interfaces_ns) > LINKS_NS || space.interfaces_ns == 0 {
+            space.namespace.interfaces = links::interfaces(&mut sample.faults);
+            space.interfaces_ns = now;
+        }
+        self.number = number;
+        self.interfaces.clone_from(&space.namespace.interfaces);
+        for table in &DUMPS {
+            self.read(table, sample);
+        }
+        let unknown = |s: &Socket| s.iface != 0 && !self.interfaces.contains_key(&s.iface);
+        if let Some(space) = self.spaces.get_mut(number)
+            && space.interfaces_ns != now
+            && sample.sockets[begin..].iter().any(unknown)
+        {
+            space.namespace.interfaces = links::interfaces(&mut sample.faults);
+            space.interfaces_ns = now;
+        }
+        for s in &mut sample.sockets[begin..] {
+            s.id.netns = number;
+        }
+    }
+
+    /// Reads the namespaces of these numbers: the calling thread enters one after the other.
+    fn read_others(&mut self, numbers: &[u16], sample: &mut Sample) {
+        let mut refused: Vec<(String, Refusal)> = Vec::new();
+        for number in numbers {
+            let Some(space) = self.spaces.get(*number) else { continue };
+            let entered = space.enter().and_then(|()| {
+                Conversation::open(Some(SOCK_DIAG)).map_err(|e| {
+                    Refusal::Refused(rustix::io::Errno::from_io_error(&e).unwrap_or(rustix::io::Errno::IO))
+                })
+            });
+            match entered {
+                Ok(talk) => {
+                    let own = std::mem::replace(&mut self.talk, talk);
+                    self.read_all(*number, sample);
+                    self.talk = own;
+                }
+                Err(why) => refused.push((space.namespace.name.clone(), why)),
+            }
+        }
+        netns::report(&refused, &mut sample.faults);
+    }
+
+    /// Reads the namespaces that are asked for. Others than our own are read by a thread of their own, which ends
+    /// with it: the one that calls never leaves its namespace.
+    fn read_namespaces(&mut self, sample: &mut Sample) {
+        self.spaces.refresh(sample.at.boot_ns, &mut sample.faults);
+        let wanted = self.spaces.wanted();
+        let (own, others) = match wanted.split_first() {
+            Some((0, rest)) => (true, rest),
+            _ => (false, &wanted[..]),
+        };
+        if own {
+            self.read_all(0, sample);
+        }
+        if !others.is_empty() {
+            let this = &mut *self;
+            let ended = std::thread::scope(|scope| {
+                let thread = std::thread::Builder::new().name("namespaces".into());
+                let reader = thread.spawn_scoped(scope, || this.read_others(others, &mut *sample));
+                reader.map(std::thread::ScopedJoinHandle::join)
+            });
+            match ended {
+                Ok(Ok(())) => {}
+                // Told by whoever watches this thread.
+                Ok(Err(panic)) => std::panic::resume_unwind(panic),
+                Err(e) => sample.faults.add(FaultKind::Namespace, "network namespaces", e.to_string()),
+            }
+        }
+        sample.namespaces = self.spaces.tell();
     }
 
     /// Reads one table, as far as it is wanted.
@@ -141,7 +237,7 @@ impl NetlinkSource {
         let Ask::Inet(family, protocol, _) = table.ask else {
             if let Ask::Proc(file, family) = table.ask {
                 super::proc::read_table(
-                    Path::new("/proc"),
+                    Path::new(HERE),
                     (file, table.proto, family),
                     &mut Identities::default(),
                     sample,
@@ -154,13 +250,11 @@ impl NetlinkSource {
             }
             return;
         };
-        let none = BTreeMap::new();
-        let interfaces = self.namespaces.first().map_or(&none, |n| &n.interfaces);
         let program = sample
             .wants
             .prefilter
             .as_ref()
-            .and_then(|p| bytecode::compile(p, &bytecode::Machine(interfaces)));
+            .and_then(|p| bytecode::compile(p, &bytecode::Machine(&self.interfaces)));
         if sample.wants.listeners && (program.is_some() || states != StateSet::ALL) {
             let serving = StateSet::of(&[State::Listen, State::Unconn]);
             self.dump(table, mask(table, serving), None, sample);
@@ -208,7 +302,8 @@ impl NetlinkSource {
             sample.attrs.truncate(attrs);
             sample.names.truncate(names);
             let last = attempt == RETRIES;
-            match self.talk.dump(&ask, |message| decode(table, message, sample)) {
+            let interfaces = &self.interfaces;
+            match self.talk.dump(&ask, |message| decode(table, message, interfaces, sample)) {
                 Ok(done) => {
                     let subject = format!("{} dump", table.name);
                     sample.faults.add_many(FaultKind::Malformed, &subject, "", done.malformed);
@@ -228,14 +323,21 @@ impl NetlinkSource {
                         let family = if family == AF_INET { Family::Inet } else { Family::Inet6 };
                         let table = (file, table.proto, family);
                         let ids = &mut Identities::default();
-                        return super::proc::read_table(Path::new("/proc"), table, ids, sample);
+                        return super::proc::read_table(Path::new(HERE), table, ids, sample);
                     }
                     let kind = match e {
                         DumpError::Lost => FaultKind::Lost,
                         DumpError::Io(_) if e.is_unsupported() => FaultKind::Unsupported,
                         DumpError::Io(_) => FaultKind::Failed,
                     };
-                    sample.faults.add(kind, &format!("{} dump", table.name), e.to_string());
+                    let mut subject = format!("{} dump", table.name);
+                    // What this kernel does not have it has in no namespace.
+                    if let (true, Some(s)) =
+                        (self.number > 0 && kind != FaultKind::Unsupported, self.spaces.get(self.number))
+                    {
+                        subject = format!("{subject} in {}", s.namespace.name);
+                    }
+                    sample.faults.add(kind, &subject, e.to_string());
                     return;
                 }
             }
@@ -286,12 +388,17 @@ fn request(table: &DumpTable, states: u32, attrs: AttrSet) -> wire::Request {
     }
 }
 
-fn decode(table: &DumpTable, message: &[u8], sample: &mut Sample) -> Result<(), dump::Malformed> {
+fn decode(
+    table: &DumpTable,
+    message: &[u8],
+    interfaces: &BTreeMap<u32, String>,
+    sample: &mut Sample,
+) -> Result<(), dump::Malformed> {
     match table.ask {
         Ask::Inet(..) => inet::decode(message, table.proto, sample),
         Ask::Unix => family::unix(message, sample),
         Ask::Netlink => family::netlink(message, sample),
-        Ask::Packet => family::packet(message, sample),
+        Ask::Packet => family::packet(message, interfaces, sample),
         Ask::Vsock | Ask::Proc(..) => family::vsock(message, sample),
     }
 }
@@ -300,13 +407,9 @@ impl Source for NetlinkSource {
     fn sample(&mut self, wants: &Wants) -> Result<Sample, CollectError> {
         let mut sample =
             Sample::empty(stamp(), Arc::clone(&self.host), Arc::clone(&self.info), wants.clone());
-        links::refresh(&mut self.namespaces, &mut sample.faults);
-        sample.namespaces = Arc::clone(&self.namespaces);
         sample.sockets.reserve_exact(self.sockets + self.sockets / 16);
         sample.attrs.reserve_exact(self.attrs + self.attrs / 16);
-        for table in &DUMPS {
-            self.read(table, &mut sample);
-        }
+        self.read_namespaces(&mut sample);
         (self.sockets, self.attrs) = (sample.sockets.len(), sample.attrs.len());
         if sample.wants.cgroups {
             self.cgroups.fill(&mut sample);

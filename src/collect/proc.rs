@@ -6,10 +6,11 @@
 mod line;
 
 use super::made_up::Identities;
+use super::netns::Spaces;
 use super::procs::Procs;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
-    Backend, BackendInfo, Family, FaultKind, Faults, Namespace, Proto, Sample, Stamp, State, StateSet, Wants,
+    Backend, BackendInfo, Family, FaultKind, Faults, Namespace, Netns, Proto, Sample, Stamp, State, StateSet, Wants,
     text,
 };
 use std::collections::BTreeMap;
@@ -39,7 +40,9 @@ pub struct ProcSource {
     procs: Procs,
     host: Arc<str>,
     info: Arc<BackendInfo>,
-    namespaces: Arc<[Namespace]>,
+    /// The namespace of a captured tree.
+    captured: Option<Arc<[Namespace]>>,
+    spaces: Spaces,
     /// From this machine's time since boot to that of the tree, wrapping.
     ahead_ns: u64,
 }
@@ -57,16 +60,50 @@ impl ProcSource {
         }
         let live = root == Path::new("/proc");
         let host = if live { host() } else { host_of(root) };
-        let name = if live { "host" } else { "captured" };
-        let here = Namespace { inode: 0, name: name.into(), interfaces: BTreeMap::new() };
+        let here = Namespace { inode: 0, name: "captured".into(), interfaces: BTreeMap::new() };
         Ok(Self {
             root: root.to_owned(),
             procs: Procs::new(root),
             host,
             info: Arc::new(BackendInfo { backend: Backend::Proc, why }),
-            namespaces: Arc::from([here]),
+            captured: (!live).then(|| Arc::from([here])),
+            spaces: Spaces::new(Netns::Here),
             ahead_ns: if live { 0 } else { ahead(root) },
         })
+    }
+
+    /// Reads these network namespaces instead of only that of this process.
+    pub(super) fn over(mut self, spaces: Spaces) -> Self {
+        self.spaces = spaces;
+        self
+    }
+
+    /// Reads the namespaces that are asked for: ours, and others through the tables of a process in each.
+    fn read_namespaces(&mut self, sample: &mut Sample) {
+        if let Some(captured) = &self.captured {
+            sample.namespaces = Arc::clone(captured);
+            return read_tables(&self.root, 0, sample);
+        }
+        self.spaces.refresh(sample.at.boot_ns, &mut sample.faults);
+        for number in self.spaces.wanted() {
+            let Some(space) = self.spaces.get(number) else { continue };
+            match (number, space.pid()) {
+                (0, _) => read_tables(&self.root, 0, sample),
+                (_, Some(pid)) => {
+                    let root = self.root.join(pid.to_string());
+                    if root.join("net/tcp").exists() {
+                        read_tables(&root, number, sample);
+                    } else {
+                        sample.faults.add(FaultKind::Vanished, "network namespaces", "");
+                    }
+                }
+                (_, None) => {
+                    let why = format!("{}: no process is in it, only netlink enters it", space.namespace.name);
+                    sample.faults.add(FaultKind::Namespace, "network namespaces", why);
+                }
+            }
+        }
+        sample.namespaces = self.spaces.tell();
     }
 }
 
@@ -123,6 +160,18 @@ pub(super) fn read_table(
     }
 }
 
+/// Reads every table that is wanted below this root, which is of the namespace of this number.
+fn read_tables(root: &Path, number: u16, sample: &mut Sample) {
+    let mut ids = Identities::default();
+    let (begin, protos) = (sample.sockets.len(), sample.wants.protos);
+    for table in TABLES.into_iter().filter(|(_, p, _)| protos.has(*p)) {
+        read_table(root, table, &mut ids, sample);
+    }
+    for s in &mut sample.sockets[begin..] {
+        s.id.netns = number;
+    }
+}
+
 /// Name of the machine a tree was captured on; the tree's own where that is not in it.
 fn host_of(root: &Path) -> Arc<str> {
     let name = fs::read_to_string(root.join("sys/kernel/hostname")).unwrap_or_default();
@@ -165,11 +214,7 @@ impl Source for ProcSource {
         let mut sample = Sample::empty(at, Arc::clone(&self.host), Arc::clone(&self.info), wants.clone());
         // What is filtered here is filtered again by whoever asked; nothing else is left out.
         sample.wants.prefilter = None;
-        sample.namespaces = Arc::clone(&self.namespaces);
-        let mut ids = Identities::default();
-        for table in TABLES.into_iter().filter(|(_, p, _)| wants.protos.has(*p)) {
-            read_table(&self.root, table, &mut ids, &mut sample);
-        }
+        self.read_namespaces(&mut sample);
         self.procs.read(&mut sample);
         sample.took_us = stamp().boot_ns.saturating_sub(began.boot_ns) / 1000;
         Ok(sample)

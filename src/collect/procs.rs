@@ -469,6 +469,13 @@ pub(super) fn start_of(pid: u32) -> Option<u64> {
     Some(info::ticks_to_ns(start, rustix::param::clock_ticks_per_second()))
 }
 
+/// Who a process of this machine is; `None` when it is gone, or a thread of the kernel.
+pub(super) fn who(pid: u32) -> Option<ProcInfo> {
+    let root = openat(CWD, "/proc", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let hz = rustix::param::clock_ticks_per_second();
+    info::read(open_process(&root, pid).ok()?, pid, hz, &mut Vec::new()).ok()?
+}
+
 fn open_process(root: &OwnedFd, pid: u32) -> Result<OwnedFd, Errno> {
     openat(root, pid.to_string(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }

@@ -107,7 +107,7 @@ impl FaultKind {
             Self::NotPermitted => "not permitted",
             Self::Vanished => "ended while read",
             Self::Deferred => "left for a later poll",
-            Self::Namespace => "namespace not entered",
+            Self::Namespace => "not entered",
         }
     }
 

@@ -31,7 +31,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
     let (backend, root) = (plan.backend, plan.proc_root.clone());
     let out = tell.clone();
     // Opened before the terminal is taken, so that a refusal is a plain line.
-    let source = super::open(backend, root.as_deref())?;
+    let source = super::open(backend, root.as_deref(), &plan.netns)?;
     let (failed, failure) = mpsc::channel();
     let latest = Latest::default();
     let hosts = Arc::new(Hosts::default());

@@ -19,7 +19,7 @@ pub(super) struct Reader {
 impl Reader {
     /// Opens the backend of the plan, to read this at every poll.
     pub(super) fn open(plan: &Plan, wants: Wants) -> Result<Self, RunError> {
-        let source = open(plan.backend, plan.proc_root.as_deref())?;
+        let source = open(plan.backend, plan.proc_root.as_deref(), &plan.netns)?;
         Ok(Self {
             source,
             engine: Engine::new().alerting(plan.rules.clone()),

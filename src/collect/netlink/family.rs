@@ -6,6 +6,7 @@ use super::links;
 use crate::model::attr::{self, read_u32};
 use crate::model::{Attrs, Family, Proto, Sample, Socket, SocketId, State, text};
 use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 /// `struct unix_diag_msg`.
@@ -205,7 +206,11 @@ fn ether(number: u16) -> String {
 }
 
 /// Adds a packet socket: its name is its protocol and interface.
-pub(super) fn packet(message: &[u8], sample: &mut Sample) -> Result<(), Malformed> {
+pub(super) fn packet(
+    message: &[u8],
+    interfaces: &BTreeMap<u32, String>,
+    sample: &mut Sample,
+) -> Result<(), Malformed> {
     let (m, rest) = PacketMsg::read_from_prefix(message).map_err(|_| Malformed)?;
     let attrs = Attrs::new(rest, Family::Packet);
     let mut s = Socket::new(id(m.cookie), Family::Packet, Proto::Packet, State::Unconn);
@@ -218,7 +223,7 @@ pub(super) fn packet(message: &[u8], sample: &mut Sample) -> Result<(), Malforme
     }
     let on = match s.iface {
         0 => "*".to_owned(),
-        i => links::name_of(sample, i),
+        i => links::name_of(interfaces, i),
     };
     s.local_name = name(sample, format!("{}:{on}", ether(m.number)));
     finish(sample, s, m.kind, rest)

@@ -1,42 +1,22 @@
-//! The network namespace this process is in, and its interfaces.
+//! The interfaces of a network namespace.
 
 use super::dump::{Conversation, DumpError, Malformed};
 use super::wire::Request;
 use crate::model::attr::read_u32;
-use crate::model::{Attrs, Family, FaultKind, Faults, Namespace, Sample, text};
-use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+use crate::model::{Attrs, Family, FaultKind, Faults, text};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// `IFLA_IFNAME` (`include/uapi/linux/if_link.h`).
 const IFLA_IFNAME: u16 = 3;
 
-/// Reads the namespace anew when its interfaces changed.
-pub(super) fn refresh(held: &mut Arc<[Namespace]>, faults: &mut Faults) {
-    let inode = inode("/proc/thread-self/ns/net");
-    let interfaces = interfaces(faults);
-    if held.first().is_some_and(|n| n.inode == inode && n.interfaces == interfaces) {
-        return;
-    }
-    // Not told apart where the first process cannot be looked at: then it is the only one there is to see.
-    let first = self::inode("/proc/1/ns/net");
-    let name = if first == 0 || first == inode { "host" } else { "here" };
-    *held = Arc::from([Namespace { inode, name: name.into(), interfaces }]);
-}
-
-/// The name of an interface of the namespace read; its number where it has none.
-pub(super) fn name_of(sample: &Sample, index: u32) -> String {
-    let name = sample.namespaces.first().and_then(|n| n.interfaces.get(&index));
-    name.cloned().unwrap_or_else(|| format!("if{index}"))
-}
-
-fn inode(path: &str) -> u64 {
-    statx(CWD, path, AtFlags::empty(), StatxFlags::INO).map_or(0, |s| s.stx_ino)
+/// The name of an interface; its number where it has none.
+pub(super) fn name_of(interfaces: &BTreeMap<u32, String>, index: u32) -> String {
+    interfaces.get(&index).cloned().unwrap_or_else(|| format!("if{index}"))
 }
 
 /// Interface names by index, asked of the kernel for the namespace this thread is in (rtnetlink(7)); `/sys/class/net`
 /// would show those of the namespace it was mounted in.
-fn interfaces(faults: &mut Faults) -> BTreeMap<u32, String> {
+pub(super) fn interfaces(faults: &mut Faults) -> BTreeMap<u32, String> {
     let mut out = BTreeMap::new();
     let mut take = |message: &[u8]| {
         let index = read_u32(message, 4).ok_or(Malformed)?;

@@ -1,0 +1,340 @@
+//! The network namespaces of this machine: found, named, and entered.
+//!
+//! A namespace is known by the inode of its `ns/net` file (namespaces(7)). It is found through the processes in it and
+//! through the names that `ip netns` gives. Which namespace a process is in is asked once for each process, again while
+//! it is young (a container's first process moves before it runs anything), and of the others in turn.
+//!
+//! The number of a namespace in a sample stays the same for as long as this program remembers it, and is not given
+//! to another one for minutes after it went.
+
+mod name;
+
+use super::CollectError;
+use crate::model::{FaultKind, Faults, Namespace, Netns};
+use rustc_hash::FxHashMap;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, fstat, openat, statat};
+use rustix::io::Errno;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::collections::BTreeMap;
+use std::mem::MaybeUninit;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// How long a process is asked at every poll which namespace it is in, nanoseconds.
+const YOUNG_NS: u64 = 5_000_000_000;
+/// How many of the older ones are asked in one poll.
+const IN_TURN: usize = 64;
+/// How long the number of a namespace that went is not given to another, nanoseconds.
+const KEPT_NS: u64 = 300_000_000_000;
+/// Processes that are tried as a way into a namespace.
+const DOORS: usize = 4;
+/// Names that are said of namespaces that could not be entered.
+const SAID: usize = 5;
+
+/// One process, as far as its namespace goes.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    /// Its namespace; 0: none, or none to be seen.
+    inode: u64,
+    /// When it started; 0 for those in our own namespace.
+    start_ns: u64,
+    /// When this program first saw it.
+    since_ns: u64,
+    /// The poll it was last there, and the one it was last asked in.
+    seen: u64,
+    asked: u64,
+}
+
+/// One namespace.
+#[derive(Debug)]
+pub(super) struct Space {
+    /// What the samples say of it.
+    pub(super) namespace: Namespace,
+    /// When its interfaces were read, nanoseconds after boot; 0: never.
+    pub(super) interfaces_ns: u64,
+    /// Where `ip netns` mounted it.
+    file: Option<PathBuf>,
+    /// Its oldest processes, oldest first.
+    pids: Vec<u32>,
+    /// The process it is called after.
+    called_after: u32,
+    /// When it was found to be gone; 0: it is there.
+    gone_ns: u64,
+}
+
+/// Looks for the namespaces that are asked for; an error where there is none of that name.
+pub(super) fn open(which: Netns) -> Result<Spaces, CollectError> {
+    let mut out = Spaces::new(which);
+    out.refresh(super::stamp().boot_ns, &mut Faults::default());
+    match &out.which {
+        Netns::Named(name) if out.wanted().is_empty() => Err(CollectError::NoNamespace {
+            name: name.to_string(),
+            known: out.names().join(", "),
+        }),
+        _ => Ok(out),
+    }
+}
+
+/// Why a namespace was not entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It went since it was found.
+    Gone,
+    /// The system refused.
+    Refused(Errno),
+}
+
+/// Finds the namespaces and keeps their numbers.
+#[derive(Debug)]
+pub(super) struct Spaces {
+    which: Netns,
+    members: FxHashMap<u32, Member>,
+    spaces: Vec<Space>,
+    at: FxHashMap<u64, u16>,
+    poll: u64,
+    told: Arc<[Namespace]>,
+}
+
+impl Spaces {
+    /// Of which namespaces are asked for.
+    pub(super) fn new(which: Netns) -> Self {
+        Self {
+            which,
+            members: FxHashMap::default(),
+            spaces: Vec::new(),
+            at: FxHashMap::default(),
+            poll: 0,
+            told: Arc::from([]),
+        }
+    }
+
+    /// Brings the list up to date; number 0 is always that of the calling thread.
+    pub(super) fn refresh(&mut self, now: u64, faults: &mut Faults) {
+        self.poll += 1;
+        let (own, dev) = stat("/proc/thread-self/ns/net").unwrap_or((0, 0));
+        // Not told apart where the first process cannot be looked at: then ours is taken for the machine's.
+        let first = stat("/proc/1/ns/net").map_or(own, |s| s.0);
+        if self.spaces.is_empty() {
+            self.spaces.push(Space::new(own, if own == first { "host" } else { "here" }));
+            self.at.insert(own, 0);
+        }
+        if self.which == Netns::Here {
+            return;
+        }
+        self.look_around(own, now, faults);
+        let named = name::named(dev);
+        for s in &mut self.spaces {
+            (s.file, s.pids) = (None, Vec::new());
+        }
+        let mut all: Vec<(u64, u64, u32)> =
+            self.members.iter().filter(|(_, m)| m.inode != 0).map(|(p, m)| (m.inode, m.start_ns, *p)).collect();
+        all.sort_unstable();
+        for of in all.chunk_by(|a, b| a.0 == b.0) {
+            let space = self.space(of[0].0, now, faults);
+            let Some(space) = space else { continue };
+            space.pids = of.iter().take(DOORS).map(|(.., pid)| *pid).collect();
+        }
+        for (inode, file) in named {
+            if let Some(s) = self.space(inode, now, faults) {
+                s.namespace.name = name::of_file(&file);
+                s.file = Some(file);
+            }
+        }
+        for (i, s) in self.spaces.iter_mut().enumerate() {
+            let there = i == 0 || s.file.is_some() || !s.pids.is_empty();
+            s.gone_ns = if there { 0 } else if s.gone_ns == 0 { now } else { s.gone_ns };
+            if s.namespace.inode == first {
+                "host".clone_into(&mut s.namespace.name);
+            } else if let (true, None, Some(oldest)) = (i > 0, &s.file, s.pids.first()) {
+                let young = self.members.get(oldest).is_some_and(|m| m.asked == self.poll);
+                if (*oldest != s.called_after || young)
+                    && let Some(p) = super::procs::who(*oldest)
+                {
+                    s.namespace.name = name::of_process(&p);
+                    s.called_after = *oldest;
+                }
+            }
+        }
+    }
+
+    /// Asks the processes of which it is not known which namespace they are in.
+    fn look_around(&mut self, own: u64, now: u64, faults: &mut Faults) {
+        let root = openat(CWD, "/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let root = match root {
+            Ok(root) => root,
+            Err(e) => return faults.add(FaultKind::Namespace, "network namespaces", e.to_string()),
+        };
+        // Of other users' processes only the tables can be looked at; they are files of their namespace.
+        let tables = stat("/proc/thread-self/net/dev").map_or(0, |s| s.0);
+        let place = |pid: u32| match statat(&root, format!("{pid}/ns/net"), AtFlags::empty()) {
+            Ok(s) => s.st_ino,
+            Err(Errno::ACCESS | Errno::PERM) => {
+                match statat(&root, format!("{pid}/net/dev"), AtFlags::empty()) {
+                    Ok(s) if s.st_ino != tables => s.st_ino,
+                    Ok(_) => own,
+                    Err(_) => 0,
+                }
+            }
+            Err(_) => 0,
+        };
+        let ask = |m: &mut Member, pid: u32, poll: u64| {
+            let inode = place(pid);
+            if inode != m.inode {
+                m.start_ns = if inode == own { 0 } else { super::procs::start_of(pid).unwrap_or(0) };
+            }
+            (m.inode, m.asked) = (inode, poll);
+        };
+        let mut entries = vec![MaybeUninit::uninit(); 32 * 1024];
+        let mut dir = RawDir::new(&root, &mut entries);
+        let mut older = Vec::new();
+        let first = self.poll == 1;
+        while let Some(Ok(entry)) = dir.next() {
+            let Some(pid) = entry.file_name().to_str().ok().and_then(|n| n.parse().ok()) else { continue };
+            let since_ns = if first { 0 } else { now };
+            let m = self.members.entry(pid).or_insert(Member {
+                inode: 0,
+                start_ns: 0,
+                since_ns,
+                seen: 0,
+                asked: 0,
+            });
+            m.seen = self.poll;
+            if m.asked == 0 || now.saturating_sub(m.since_ns) < YOUNG_NS {
+                ask(m, pid, self.poll);
+            } else {
+                older.push((m.asked, pid));
+            }
+        }
+        let poll = self.poll;
+        self.members.retain(|_, m| m.seen == poll);
+        if older.len() > IN_TURN {
+            older.select_nth_unstable(IN_TURN);
+            older.truncate(IN_TURN);
+        }
+        for (_, pid) in older {
+            if let Some(m) = self.members.get_mut(&pid) {
+                ask(m, pid, poll);
+            }
+        }
+    }
+
+    /// The namespace of this inode, numbered when it is new; `None` where there are no numbers left.
+    fn space(&mut self, inode: u64, now: u64, faults: &mut Faults) -> Option<&mut Space> {
+        if let Some(i) = self.at.get(&inode) {
+            return self.spaces.get_mut(usize::from(*i));
+        }
+        let old = |s: &Space| s.gone_ns != 0 && now.saturating_sub(s.gone_ns) > KEPT_NS;
+        let i = self.spaces.iter().position(old).unwrap_or(self.spaces.len());
+        let Ok(number) = u16::try_from(i) else {
+            faults.add(FaultKind::Namespace, "network namespaces", "too many came and went");
+            return None;
+        };
+        let fresh = Space::new(inode, "");
+        if i == self.spaces.len() {
+            self.spaces.push(fresh);
+        } else {
+            self.at.remove(&self.spaces[i].namespace.inode);
+            self.spaces[i] = fresh;
+        }
+        self.at.insert(inode, number);
+        self.spaces.get_mut(i)
+    }
+
+    /// The numbers of those to be read, the own one first.
+    pub(super) fn wanted(&self) -> Vec<u16> {
+        let there = |s: &Space| s.gone_ns == 0;
+        let wanted = |(i, s): &(u16, &Space)| there(s) && self.which.has(&s.namespace, *i == 0);
+        (0u16..).zip(&self.spaces).filter(wanted).map(|(i, _)| i).collect()
+    }
+
+    /// One of them.
+    pub(super) fn get(&self, number: u16) -> Option<&Space> {
+        self.spaces.get(usize::from(number))
+    }
+
+    /// One of them.
+    pub(super) fn get_mut(&mut self, number: u16) -> Option<&mut Space> {
+        self.spaces.get_mut(usize::from(number))
+    }
+
+    /// Their names.
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.spaces.iter().filter(|s| s.gone_ns == 0).map(|s| s.namespace.name.as_str()).collect()
+    }
+
+    /// What a sample says of them.
+    pub(super) fn tell(&mut self) -> Arc<[Namespace]> {
+        let same = self.told.len() == self.spaces.len()
+            && self.told.iter().zip(&self.spaces).all(|(a, b)| *a == b.namespace);
+        if !same {
+            self.told = self.spaces.iter().map(|s| s.namespace.clone()).collect();
+        }
+        Arc::clone(&self.told)
+    }
+}
+
+impl Space {
+    fn new(inode: u64, name: &str) -> Self {
+        Self {
+            namespace: Namespace { inode, name: name.into(), interfaces: BTreeMap::new() },
+            interfaces_ns: 0,
+            file: None,
+            pids: Vec::new(),
+            called_after: 0,
+            gone_ns: 0,
+        }
+    }
+
+    /// A process in it.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.pids.first().copied()
+    }
+
+    /// Moves the calling thread into it, for as long as the thread lives. A process on the way may have gone elsewhere,
+    /// so what was opened is compared with what was found.
+    pub(super) fn enter(&self) -> Result<(), Refusal> {
+        let paths = self.pids.iter().map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
+        let mut why = Refusal::Gone;
+        for path in self.file.iter().cloned().chain(paths) {
+            match openat(CWD, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+                Ok(fd) if fstat(&fd).is_ok_and(|s| s.st_ino == self.namespace.inode) => {
+                    return enter(&fd).map_err(Refusal::Refused);
+                }
+                Ok(_) | Err(Errno::NOENT | Errno::SRCH) => {}
+                Err(e) => why = Refusal::Refused(e),
+            }
+        }
+        Err(why)
+    }
+}
+
+fn enter(fd: &OwnedFd) -> Result<(), Errno> {
+    move_into_link_name_space(fd.as_fd(), Some(LinkNameSpaceType::Network))
+}
+
+/// Counts the namespaces that were not entered: those that went, and those that are closed to us, by name.
+pub(super) fn report(refused: &[(String, Refusal)], faults: &mut Faults) {
+    let gone = refused.iter().filter(|(_, r)| *r == Refusal::Gone);
+    faults.add_many(FaultKind::Vanished, "network namespaces", "", gone.count() as u32);
+    let names: Vec<(&str, Errno)> = refused
+        .iter()
+        .filter_map(|(n, r)| if let Refusal::Refused(e) = r { Some((n.as_str(), *e)) } else { None })
+        .collect();
+    let Some((_, why)) = names.first() else { return };
+    let why = match *why {
+        Errno::PERM | Errno::ACCESS => "not permitted, it needs CAP_SYS_ADMIN".to_owned(),
+        e => e.to_string(),
+    };
+    let mut said: Vec<&str> = names.iter().take(SAID).map(|(n, _)| *n).collect();
+    let more = format!("{} more", names.len() - said.len());
+    if names.len() > SAID {
+        said.push(&more);
+    }
+    let detail = format!("{}: {why}", said.join(", "));
+    faults.add_many(FaultKind::Namespace, "network namespaces", detail, names.len() as u32);
+}
+
+fn stat(path: &str) -> Option<(u64, u64)> {
+    statat(CWD, path, AtFlags::empty()).ok().map(|s| (s.st_ino, s.st_dev))
+}

@@ -1,0 +1,56 @@
+//! Which network namespaces are asked for.
+
+use super::Namespace;
+
+/// Which network namespaces to read.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Netns {
+    /// Every one that can be found and entered.
+    #[default]
+    All,
+    /// That of this process, and no look at others.
+    Here,
+    /// Those with this name.
+    Named(Box<str>),
+}
+
+impl Netns {
+    /// From a word: `all`, `here` or a name.
+    pub fn parse(word: &str) -> Self {
+        match word {
+            "all" => Self::All,
+            "here" => Self::Here,
+            name => Self::Named(name.into()),
+        }
+    }
+
+    /// Whether this namespace is asked for; `own` tells that it is the one of this process. A name is matched whole, by
+    /// its first word (`nginx` means `nginx 812`) and by the inode.
+    pub fn has(&self, n: &Namespace, own: bool) -> bool {
+        match self {
+            Self::All => true,
+            Self::Here => own,
+            Self::Named(want) => {
+                *n.name == **want
+                    || n.name.split_once(' ').is_some_and(|(first, _)| *first == **want)
+                    || n.inode != 0 && n.inode.to_string() == **want
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        let n = |inode, name: &str| Namespace { inode, name: name.into(), interfaces: Default::default() };
+        let has = |word: &str, n: &Namespace, own| Netns::parse(word).has(n, own);
+        assert!(has("all", &n(7, "red"), false) && has("red", &n(7, "red"), false));
+        assert!(has("here", &n(7, "red"), true) && !has("here", &n(7, "red"), false));
+        assert!(has("nginx", &n(7, "nginx 812"), false) && has("nginx 812", &n(7, "nginx 812"), false));
+        assert!(has("7", &n(7, "red"), false) && !has("0", &n(0, "red"), false));
+        assert!(!has("re", &n(7, "red"), false) && !has("812", &n(7, "nginx 812"), false));
+    }
+}
