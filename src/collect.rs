@@ -37,11 +37,7 @@ pub enum Choice {
 
 /// Opens a backend over these network namespaces. Over a captured tree that is the one of `/proc/net`; of the others the
 /// best that answers, with the reasons of those that did not.
-pub fn open(
-    choice: Choice,
-    proc_root: Option<&Path>,
-    netns: Netns,
-) -> Result<Box<dyn Source>, CollectError> {
+pub fn open(choice: Choice, proc_root: Option<&Path>, netns: Netns) -> Result<Box<dyn Source>, CollectError> {
     let live = Path::new("/proc");
     let asked = || "asked for".to_owned();
     if let Some(root) = proc_root.filter(|root| *root != live) {
@@ -56,9 +52,7 @@ pub fn open(
         Choice::Proc => Ok(Box::new(proc::ProcSource::new(live, asked())?.over(spaces()))),
         Choice::Portable => Ok(Box::new(portable::PortableSource::new(asked())?)),
         Choice::Auto => first_of(&[
-            &|_| {
-                Ok(Box::new(netlink::NetlinkSource::new("sock_diag answers".to_owned())?.over(spaces())))
-            },
+            &|_| Ok(Box::new(netlink::NetlinkSource::new("sock_diag answers".to_owned())?.over(spaces()))),
             &|why| Ok(Box::new(proc::ProcSource::new(live, why)?.over(spaces()))),
             &|why| Ok(Box::new(portable::PortableSource::new(why)?)),
         ]),

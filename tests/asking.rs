@@ -205,7 +205,7 @@ fn nothing_is_done_without_a_question() {
         assert!(!s.effects.iter().any(|e| matches!(e, Effect::Act(_))), "{key}");
     }
     let s = s.press("y");
-    let Some(Effect::Act(Act::End(sockets))) = s.effects.first() else { panic!("{:?}", s.effects) };
+    let Some(Effect::Act(Act::End(sockets, _))) = s.effects.first() else { panic!("{:?}", s.effects) };
     assert_eq!(sockets.len(), 1);
     let mut s = Screen::new().press("jKj<enter>");
     assert!(
@@ -256,7 +256,8 @@ fn marked_rows_are_what_is_acted_on() {
     let mut s = s.press("K");
     assert!(s.show().contains("end 2 marked") && s.show().contains("SIGTERM marked"), "{}", s.show());
     let s = s.press("<enter>y");
-    let ended = s.effects.iter().find_map(|e| if let Effect::Act(Act::End(x)) = e { Some(x) } else { None });
+    let ended =
+        s.effects.iter().find_map(|e| if let Effect::Act(Act::End(x, _)) = e { Some(x) } else { None });
     let Some(sockets) = ended else { panic!("{:?}", s.effects) };
     assert_eq!(sockets.len(), 2);
     // A mark is taken away as it was set, and a group's stands for its rows.

@@ -19,6 +19,8 @@ mod families;
 mod findings;
 #[path = "live/limits.rs"]
 mod limits;
+#[path = "live/netns.rs"]
+mod netns;
 #[path = "live/rows.rs"]
 mod rows;
 #[path = "live/world.rs"]
@@ -46,6 +48,7 @@ const CASES: &[Case] = &[
     ("local ports towards one destination", limits::ports),
     ("a raised limit lets a process go on", limits::raised),
     ("a check has four exit statuses", limits::statuses),
+    ("namespaces beside each other", netns::each_its_own),
     ("trouble has its findings and no other", findings::under_trouble),
     ("nothing of an ended process is left", compare::ended_process),
 ];
@@ -61,7 +64,11 @@ fn main() -> ExitCode {
         return enter();
     }
     let (mut passed, mut failed) = (0, 0);
-    for (name, case) in CASES {
+    // A name on the command line chooses.
+    let only = std::env::args().nth(1).filter(|a| !a.starts_with('-'));
+    for (name, case) in
+        CASES.iter().filter(|(name, _)| only.as_ref().is_none_or(|o| name.contains(o.as_str())))
+    {
         match case() {
             Ok(()) => {
                 passed += 1;
@@ -91,9 +98,10 @@ fn enter() -> ExitCode {
     }
     let Ok(exe) = std::env::current_exe() else { return ExitCode::FAILURE };
     let status = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--net", "--", "sh", "-c"])
-        .arg("ip link set lo up && exec \"$0\"")
+        .args(["--user", "--map-root-user", "--net", "--mount", "--", "sh", "-c"])
+        .arg("ip link set lo up && exec \"$0\" \"$@\"")
         .arg(exe)
+        .args(std::env::args().skip(1))
         .env(INSIDE, "1")
         .status();
     match status {

@@ -82,6 +82,8 @@ pub struct ListPlan {
     pub filter: Filter,
     /// Columns in order.
     pub columns: Vec<&'static Column>,
+    /// Whether somebody chose them.
+    pub chosen: bool,
     /// Order.
     pub sort: Vec<SortKey>,
     /// Groups.
@@ -255,6 +257,7 @@ impl ListPlan {
             }
             None => None,
         };
+        let chosen = l.columns.is_some() || known.columns(table)?.is_some();
         let columns = match &l.columns {
             Some(text) => query::columns(text, table).map_err(|e| UsageError(format!("--columns: {e}")))?,
             None => match known.columns(table)? {
@@ -292,6 +295,7 @@ impl ListPlan {
             filter_text,
             filter,
             columns,
+            chosen,
             sort,
             group,
             top: l.top,

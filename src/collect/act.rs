@@ -4,7 +4,7 @@
 use super::netlink;
 use super::procs;
 use crate::model::signal::Sig;
-use crate::model::{ProcInfo, Socket};
+use crate::model::{Namespace, ProcInfo, Socket};
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, pidfd_open, pidfd_send_signal, prlimit};
 use std::io;
 
@@ -87,14 +87,18 @@ pub fn working_directory(process: &ProcInfo) -> Result<String, ActError> {
 }
 
 /// Ends one socket (`SOCK_DESTROY`, `sock_diag(7))`: its program gets `ECONNABORTED`, its far end a reset. Needs
-/// `CAP_NET_ADMIN` and a kernel with `CONFIG_INET_DIAG_DESTROY`.
-pub fn end(socket: &Socket) -> Result<(), ActError> {
+/// `CAP_NET_ADMIN` in its network namespace, which is one of these, and a kernel with `CONFIG_INET_DIAG_DESTROY`.
+pub fn end(socket: &Socket, namespaces: &[Namespace]) -> Result<(), ActError> {
     let subject = format!("{} {} {}", socket.proto.name(), socket.local, socket.remote);
     if !socket.proto.is_inet() || socket.id.kernel_cookie().is_none() {
         let why = "only an IP socket that netlink told can be ended by itself; signal its process";
         return Err(ActError::Impossible { subject, why });
     }
-    netlink::destroy(socket).map_err(|source| ActError::Io { what: "end", subject, source })
+    let done = match namespaces.get(usize::from(socket.id.netns)) {
+        Some(n) if socket.id.netns > 0 => super::netns::inside(n.inode, || netlink::destroy(socket)),
+        _ => netlink::destroy(socket),
+    };
+    done.map_err(|source| ActError::Io { what: "end", subject, source })
 }
 
 #[cfg(test)]

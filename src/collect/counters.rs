@@ -32,7 +32,7 @@ impl Reader {
         }
     }
 
-    /// All of it, for the processes of the sample.
+    /// All of it, for the processes of the sample, beside what namespaces were counted while they were read.
     pub(super) fn read(&mut self, sample: &Sample, live: bool) -> Counters {
         if live && self.polls.is_multiple_of(SELDOM) {
             self.watches = self.watches_of(&sample.processes);
@@ -43,7 +43,7 @@ impl Reader {
         }
         self.polls = self.polls.wrapping_add(1);
         Counters {
-            nets: vec![self.net(0)],
+            nets: sample.counters.as_ref().map_or_else(|| vec![self.net(0)], |c| c.nets.clone()),
             inotify_watches: self.watches.clone(),
             cgroup_pids: self.pids.clone(),
             ..self.system()

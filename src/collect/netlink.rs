@@ -18,8 +18,7 @@ use super::netns::{self, Refusal, Spaces};
 use super::procs::Procs;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
-    AttrSet, Backend, BackendInfo, Family, FaultKind, Netns, Proto, Sample, Socket, State, StateSet,
-    Wants,
+    AttrSet, Backend, BackendInfo, Family, FaultKind, Netns, Proto, Sample, Socket, State, StateSet, Wants,
 };
 use dump::{Conversation, DumpError};
 use rustc_hash::FxHashSet;
@@ -174,6 +173,10 @@ impl NetlinkSource {
         for s in &mut sample.sockets[begin..] {
             s.id.netns = number;
         }
+        if sample.wants.limits {
+            let net = super::counters::Reader::new(Path::new("/proc")).net(number);
+            sample.counters.get_or_insert_default().nets.push(net);
+        }
     }
 
     /// Reads the namespaces of these numbers: the calling thread enters one after the other.
@@ -191,6 +194,14 @@ impl NetlinkSource {
                     let own = std::mem::replace(&mut self.talk, talk);
                     self.read_all(*number, sample);
                     self.talk = own;
+                }
+                // Its tables in `/proc/net` are open to everybody, and tell less.
+                Err(Refusal::Refused(why))
+                    if space.pid().is_some_and(|pid| super::proc::read_of(pid, *number, sample)) =>
+                {
+                    let detail =
+                        format!("{}: {why}; read from /proc/net, with less detail", space.namespace.name);
+                    sample.faults.add(FaultKind::Namespace, "network namespaces", detail);
                 }
                 Err(why) => refused.push((space.namespace.name.clone(), why)),
             }

@@ -17,6 +17,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, fstat, openat, statat};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::collections::BTreeMap;
+use std::io;
 use std::mem::MaybeUninit;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -68,12 +69,28 @@ pub(super) fn open(which: Netns) -> Result<Spaces, CollectError> {
     let mut out = Spaces::new(which);
     out.refresh(super::stamp().boot_ns, &mut Faults::default());
     match &out.which {
-        Netns::Named(name) if out.wanted().is_empty() => Err(CollectError::NoNamespace {
-            name: name.to_string(),
-            known: out.names().join(", "),
-        }),
+        Netns::Named(name) if out.wanted().is_empty() => {
+            Err(CollectError::NoNamespace { name: name.to_string(), known: out.names().join(", ") })
+        }
         _ => Ok(out),
     }
+}
+
+/// Does something in the network namespace of this inode: a thread enters it, and ends with it.
+pub(super) fn inside<T: Send>(inode: u64, f: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    let mut spaces = Spaces::new(Netns::All);
+    spaces.refresh(super::stamp().boot_ns, &mut Faults::default());
+    let space = spaces.at.get(&inode).and_then(|i| spaces.known.get(usize::from(*i)));
+    let space = space.ok_or(io::ErrorKind::NotFound)?;
+    std::thread::scope(|scope| {
+        let work = || match space.enter() {
+            Ok(()) => f(),
+            Err(Refusal::Gone) => Err(io::ErrorKind::NotFound.into()),
+            Err(Refusal::Refused(e)) => Err(e.into()),
+        };
+        let thread = std::thread::Builder::new().name("namespace".into()).spawn_scoped(scope, work)?;
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// Why a namespace was not entered.
@@ -90,7 +107,7 @@ pub(super) enum Refusal {
 pub(super) struct Spaces {
     which: Netns,
     members: FxHashMap<u32, Member>,
-    spaces: Vec<Space>,
+    known: Vec<Space>,
     at: FxHashMap<u64, u16>,
     poll: u64,
     told: Arc<[Namespace]>,
@@ -102,7 +119,7 @@ impl Spaces {
         Self {
             which,
             members: FxHashMap::default(),
-            spaces: Vec::new(),
+            known: Vec::new(),
             at: FxHashMap::default(),
             poll: 0,
             told: Arc::from([]),
@@ -115,8 +132,8 @@ impl Spaces {
         let (own, dev) = stat("/proc/thread-self/ns/net").unwrap_or((0, 0));
         // Not told apart where the first process cannot be looked at: then ours is taken for the machine's.
         let first = stat("/proc/1/ns/net").map_or(own, |s| s.0);
-        if self.spaces.is_empty() {
-            self.spaces.push(Space::new(own, if own == first { "host" } else { "here" }));
+        if self.known.is_empty() {
+            self.known.push(Space::new(own, if own == first { "host" } else { "here" }));
             self.at.insert(own, 0);
         }
         if self.which == Netns::Here {
@@ -124,11 +141,15 @@ impl Spaces {
         }
         self.look_around(own, now, faults);
         let named = name::named(dev);
-        for s in &mut self.spaces {
+        for s in &mut self.known {
             (s.file, s.pids) = (None, Vec::new());
         }
-        let mut all: Vec<(u64, u64, u32)> =
-            self.members.iter().filter(|(_, m)| m.inode != 0).map(|(p, m)| (m.inode, m.start_ns, *p)).collect();
+        let mut all: Vec<(u64, u64, u32)> = self
+            .members
+            .iter()
+            .filter(|(_, m)| m.inode != 0)
+            .map(|(p, m)| (m.inode, m.start_ns, *p))
+            .collect();
         all.sort_unstable();
         for of in all.chunk_by(|a, b| a.0 == b.0) {
             let space = self.space(of[0].0, now, faults);
@@ -141,9 +162,15 @@ impl Spaces {
                 s.file = Some(file);
             }
         }
-        for (i, s) in self.spaces.iter_mut().enumerate() {
+        for (i, s) in self.known.iter_mut().enumerate() {
             let there = i == 0 || s.file.is_some() || !s.pids.is_empty();
-            s.gone_ns = if there { 0 } else if s.gone_ns == 0 { now } else { s.gone_ns };
+            s.gone_ns = if there {
+                0
+            } else if s.gone_ns == 0 {
+                now
+            } else {
+                s.gone_ns
+            };
             if s.namespace.inode == first {
                 "host".clone_into(&mut s.namespace.name);
             } else if let (true, None, Some(oldest)) = (i > 0, &s.file, s.pids.first()) {
@@ -222,53 +249,53 @@ impl Spaces {
     /// The namespace of this inode, numbered when it is new; `None` where there are no numbers left.
     fn space(&mut self, inode: u64, now: u64, faults: &mut Faults) -> Option<&mut Space> {
         if let Some(i) = self.at.get(&inode) {
-            return self.spaces.get_mut(usize::from(*i));
+            return self.known.get_mut(usize::from(*i));
         }
         let old = |s: &Space| s.gone_ns != 0 && now.saturating_sub(s.gone_ns) > KEPT_NS;
-        let i = self.spaces.iter().position(old).unwrap_or(self.spaces.len());
+        let i = self.known.iter().position(old).unwrap_or(self.known.len());
         let Ok(number) = u16::try_from(i) else {
             faults.add(FaultKind::Namespace, "network namespaces", "too many came and went");
             return None;
         };
         let fresh = Space::new(inode, "");
-        if i == self.spaces.len() {
-            self.spaces.push(fresh);
+        if i == self.known.len() {
+            self.known.push(fresh);
         } else {
-            self.at.remove(&self.spaces[i].namespace.inode);
-            self.spaces[i] = fresh;
+            self.at.remove(&self.known[i].namespace.inode);
+            self.known[i] = fresh;
         }
         self.at.insert(inode, number);
-        self.spaces.get_mut(i)
+        self.known.get_mut(i)
     }
 
     /// The numbers of those to be read, the own one first.
     pub(super) fn wanted(&self) -> Vec<u16> {
         let there = |s: &Space| s.gone_ns == 0;
         let wanted = |(i, s): &(u16, &Space)| there(s) && self.which.has(&s.namespace, *i == 0);
-        (0u16..).zip(&self.spaces).filter(wanted).map(|(i, _)| i).collect()
+        (0u16..).zip(&self.known).filter(wanted).map(|(i, _)| i).collect()
     }
 
     /// One of them.
     pub(super) fn get(&self, number: u16) -> Option<&Space> {
-        self.spaces.get(usize::from(number))
+        self.known.get(usize::from(number))
     }
 
     /// One of them.
     pub(super) fn get_mut(&mut self, number: u16) -> Option<&mut Space> {
-        self.spaces.get_mut(usize::from(number))
+        self.known.get_mut(usize::from(number))
     }
 
     /// Their names.
     pub(super) fn names(&self) -> Vec<&str> {
-        self.spaces.iter().filter(|s| s.gone_ns == 0).map(|s| s.namespace.name.as_str()).collect()
+        self.known.iter().filter(|s| s.gone_ns == 0).map(|s| s.namespace.name.as_str()).collect()
     }
 
     /// What a sample says of them.
     pub(super) fn tell(&mut self) -> Arc<[Namespace]> {
-        let same = self.told.len() == self.spaces.len()
-            && self.told.iter().zip(&self.spaces).all(|(a, b)| *a == b.namespace);
+        let same = self.told.len() == self.known.len()
+            && self.told.iter().zip(&self.known).all(|(a, b)| *a == b.namespace);
         if !same {
-            self.told = self.spaces.iter().map(|s| s.namespace.clone()).collect();
+            self.told = self.known.iter().map(|s| s.namespace.clone()).collect();
         }
         Arc::clone(&self.told)
     }

@@ -10,8 +10,8 @@ use super::netns::Spaces;
 use super::procs::Procs;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
-    Backend, BackendInfo, Family, FaultKind, Faults, Namespace, Netns, Proto, Sample, Stamp, State, StateSet, Wants,
-    text,
+    Backend, BackendInfo, Family, FaultKind, Faults, Namespace, Netns, Proto, Sample, Stamp, State, StateSet,
+    Wants, text,
 };
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -90,15 +90,13 @@ impl ProcSource {
             match (number, space.pid()) {
                 (0, _) => read_tables(&self.root, 0, sample),
                 (_, Some(pid)) => {
-                    let root = self.root.join(pid.to_string());
-                    if root.join("net/tcp").exists() {
-                        read_tables(&root, number, sample);
-                    } else {
+                    if !read_of(pid, number, sample) {
                         sample.faults.add(FaultKind::Vanished, "network namespaces", "");
                     }
                 }
                 (_, None) => {
-                    let why = format!("{}: no process is in it, only netlink enters it", space.namespace.name);
+                    let why =
+                        format!("{}: no process is in it, only netlink enters it", space.namespace.name);
                     sample.faults.add(FaultKind::Namespace, "network namespaces", why);
                 }
             }
@@ -158,6 +156,16 @@ pub(super) fn read_table(
             }
         }
     }
+}
+
+/// Reads the tables of the namespace of this number through a process in it; whether there were any.
+pub(super) fn read_of(pid: u32, number: u16, sample: &mut Sample) -> bool {
+    let root = Path::new("/proc").join(pid.to_string());
+    let there = root.join("net/tcp").exists();
+    if there {
+        read_tables(&root, number, sample);
+    }
+    there
 }
 
 /// Reads every table that is wanted below this root, which is of the namespace of this number.

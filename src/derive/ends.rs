@@ -1,12 +1,15 @@
 //! The far ends that are on this machine too: loopback connections, and pairs of UNIX sockets.
 
-use crate::model::{Addr, Endpoint, Family, Proto, Sample};
+use crate::model::{Addr, Endpoint, Family, Proto, Sample, Scope};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// No far end here.
 pub(super) const NONE: u32 = u32::MAX;
 
 type Connection = (u16, Proto, Endpoint, Endpoint);
+
+/// Two rows have these ends: none is meant.
+const SEVERAL: u32 = NONE - 1;
 
 /// Beside each socket the row of its far end, [`NONE`] where that is elsewhere.
 pub(super) fn join(sample: &Sample) -> Vec<u32> {
@@ -17,24 +20,39 @@ pub(super) fn join(sample: &Sample) -> Vec<u32> {
     let here: FxHashSet<Addr> =
         sockets.iter().filter(|s| is_ip(s.family) && !s.remote.is_none()).map(|s| s.local.addr).collect();
     let mut ends: FxHashMap<Connection, u32> = FxHashMap::default();
+    // Between namespaces addresses tell the ends only where no two connections have the same.
+    let mut across: FxHashMap<(Proto, Endpoint, Endpoint), u32> = FxHashMap::default();
+    let others = sockets.iter().any(|s| s.id.netns != 0);
     let mut inodes: FxHashMap<u64, u32> = FxHashMap::default();
     for (row, s) in sockets.iter().enumerate() {
         if s.family == Family::Unix {
             inodes.insert(s.inode, row as u32);
         } else if is_ip(s.family) && !s.remote.is_none() && here.contains(&s.remote.addr) {
             ends.insert((s.id.netns, s.proto, s.local, s.remote), row as u32);
+            if others && s.remote.addr.scope() != Scope::Loopback {
+                let known = across.entry((s.proto, s.local, s.remote)).or_insert(row as u32);
+                *known = if *known == row as u32 { *known } else { SEVERAL };
+            }
         }
     }
     for (row, s) in sockets.iter().enumerate() {
         let found = if s.family == Family::Unix {
             sample.attrs_of(s).unix_peer().filter(|i| *i != 0).and_then(|i| inodes.get(&u64::from(i)))
         } else if is_ip(s.family) && !s.remote.is_none() {
-            ends.get(&(s.id.netns, s.proto, s.remote, s.local))
+            let same = ends.get(&(s.id.netns, s.proto, s.remote, s.local));
+            same.or_else(|| across.get(&(s.proto, s.remote, s.local)).filter(|o| **o != SEVERAL))
         } else {
             None
         };
         if let Some(other) = found.filter(|o| **o != row as u32) {
             out[row] = *other;
+        }
+    }
+    for row in 0..out.len() {
+        if let Some(back) = out.get(out[row] as usize)
+            && *back != row as u32
+        {
+            out[row] = NONE;
         }
     }
     out
@@ -78,5 +96,22 @@ mod tests {
             sample.sockets.push(s);
         }
         assert_eq!(join(&sample), [NONE, 2, 1, NONE, NONE, 6, 5, NONE]);
+        // Between namespaces too, over addresses that are not of loopback, and only where they are the only ones.
+        sample.sockets.truncate(0);
+        for (netns, local, remote) in [
+            (0, "10.0.0.1:5000", "10.0.0.2:80"),
+            (1, "10.0.0.2:80", "10.0.0.1:5000"),
+            (0, "127.0.0.1:5000", "127.0.0.1:80"),
+            (1, "127.0.0.1:80", "127.0.0.1:5000"),
+            (0, "10.0.0.1:6000", "10.0.0.2:80"),
+            (1, "10.0.0.2:80", "10.0.0.1:6000"),
+            (2, "10.0.0.2:80", "10.0.0.1:6000"),
+        ] {
+            let mut s =
+                Socket::new(SocketId { netns, cookie: 0 }, Family::Inet, Proto::Tcp, State::Established);
+            (s.local, s.remote) = (end(local), end(remote));
+            sample.sockets.push(s);
+        }
+        assert_eq!(join(&sample), [1, 0, NONE, NONE, NONE, NONE, NONE]);
     }
 }

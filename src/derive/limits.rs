@@ -183,12 +183,16 @@ fn routes(c: &Context<'_>, out: &mut Vec<Limit>) {
             n.0 += 1;
         }
     }
-    let mut all: Vec<_> = used.into_iter().collect();
-    all.sort_unstable_by_key(|(key, (n, _))| (std::cmp::Reverse(*n), *key));
-    for ((netns, from, to), (n, row)) in all.into_iter().take(ROUTES) {
-        let Some((low, high, reserved)) = range(netns) else { continue };
-        let size = u64::from(high.saturating_sub(low)) + 1 - u64::from(reserved);
-        let mut l = limit(Ceiling::Ports, netns, Subject::Route(from, to), u64::from(n), Some(size));
+    let size = |netns: u16| {
+        let (low, high, reserved) = range(netns)?;
+        Some((u64::from(high.saturating_sub(low)) + 1).saturating_sub(u64::from(reserved)).max(1))
+    };
+    let mut all: Vec<_> =
+        used.into_iter().filter_map(|(key, (n, row))| Some((key, u64::from(n), row, size(key.0)?))).collect();
+    // The fullest first: a / b against c / d is a * d against c * b.
+    all.sort_unstable_by(|a, b| (b.1 * a.3).cmp(&(a.1 * b.3)).then(a.0.cmp(&b.0)));
+    for ((netns, from, to), n, row, size) in all.into_iter().take(ROUTES) {
+        let mut l = limit(Ceiling::Ports, netns, Subject::Route(from, to), n, Some(size));
         let (a, b) = c.facts[row as usize].owners;
         l.process = c.sample.owners.get(a as usize..b as usize).and_then(|o| o.first()).map(|o| o.process);
         out.push(l);

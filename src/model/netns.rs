@@ -45,7 +45,11 @@ mod tests {
 
     #[test]
     fn names() {
-        let n = |inode, name: &str| Namespace { inode, name: name.into(), interfaces: Default::default() };
+        let n = |inode, name: &str| Namespace {
+            inode,
+            name: name.into(),
+            interfaces: std::collections::BTreeMap::default(),
+        };
         let has = |word: &str, n: &Namespace, own| Netns::parse(word).has(n, own);
         assert!(has("all", &n(7, "red"), false) && has("red", &n(7, "red"), false));
         assert!(has("here", &n(7, "red"), true) && !has("here", &n(7, "red"), false));

@@ -97,6 +97,39 @@ pub(super) fn tcp_value<'a>(snap: &'a Snapshot, row: usize, field: &TcpField) ->
     }
 }
 
+/// Whether the sockets are of more than one network namespace.
+pub fn several_namespaces(snap: &Snapshot) -> bool {
+    let first = snap.sample.sockets.first().map(|s| s.id.netns);
+    snap.sample.sockets.iter().any(|s| Some(s.id.netns) != first)
+}
+
+/// The column after which that of the network namespace stands where there are several.
+pub fn place_of_netns(table: &str) -> Option<&'static str> {
+    match table {
+        "list" => Some("remote"),
+        "ports" => Some("local"),
+        "limits" => Some("subject"),
+        _ => None,
+    }
+}
+
+/// With the column of the network namespace where the sockets are of several.
+pub fn with_namespaces(
+    table: &'static Table,
+    columns: &[&'static Column],
+    snap: &Snapshot,
+) -> Vec<&'static Column> {
+    let mut out = columns.to_vec();
+    if let (Some(place), Some(netns), true) =
+        (place_of_netns(table.name), table.column("netns"), several_namespaces(snap))
+        && !out.contains(&netns)
+    {
+        let at = out.iter().position(|c| c.name == place).map_or(out.len(), |i| i + 1);
+        out.insert(at, netns);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

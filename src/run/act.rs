@@ -24,9 +24,9 @@ pub(super) fn carry_out(act: &Act) -> String {
                 }
             }
         }
-        Act::End(sockets) => {
+        Act::End(sockets, namespaces) => {
             let failed: Vec<String> =
-                sockets.iter().filter_map(|s| Some(end(s).err()?.to_string())).collect();
+                sockets.iter().filter_map(|s| Some(end(s, namespaces).err()?.to_string())).collect();
             let done = sockets.len() - failed.len();
             match failed.first() {
                 None => format!("{done} {} ended", if done == 1 { "socket" } else { "sockets" }),

@@ -10,6 +10,7 @@ use crate::model::{FaultKind, HostName, Missing, ProtoSet, Snapshot, Wants};
 use crate::output::{self, Format, Grid, Listing, Rows};
 use crate::query::format::{Style, thousands};
 use crate::query::summary::Summary;
+use crate::query::table::with_namespaces;
 use crate::query::view::{Arranged, View};
 use crate::query::wants::wants;
 use crate::ui::app::Color;
@@ -145,16 +146,20 @@ pub(super) fn write(
     let terminal = io::stdout().is_terminal();
     let words = Words::read();
     let most = [list.top, height].into_iter().flatten().min().unwrap_or(usize::MAX);
+    let mut columns = list.columns.clone();
+    if !list.chosen && list.format == Format::Table {
+        columns = with_namespaces(list.table, &columns, snap);
+    }
     let summary;
     let each;
     let grid: &dyn Grid = if let Some(by) = list.group {
-        let mut s = Summary::new(snap, list.table, arranged, by, &list.columns, &list.sort);
+        let mut s = Summary::new(snap, list.table, arranged, by, &columns, &list.sort);
         s.rows.truncate(most);
         summary = s;
         &summary
     } else {
         let rows = &arranged.rows[..arranged.rows.len().min(most)];
-        each = Rows { snap, columns: &list.columns, rows };
+        each = Rows { snap, columns: &columns, rows };
         &each
     };
     let ending = if grid.is_empty() { Ending::Nothing } else { Ending::Fine };

@@ -2,7 +2,7 @@
 
 use super::app::App;
 use crate::model::signal::{SIGNALS, Sig};
-use crate::model::{ProcInfo, Snapshot, Socket};
+use crate::model::{Namespace, ProcInfo, Snapshot, Socket};
 use crate::query::cell::endpoint;
 use crate::query::format::{exact, thousands};
 use crate::query::view::Line;
@@ -13,8 +13,8 @@ use std::sync::Arc;
 pub enum Act {
     /// Send these processes a signal.
     Signal(Vec<Arc<ProcInfo>>, Sig),
-    /// End these sockets.
-    End(Vec<Socket>),
+    /// End these sockets, of these network namespaces.
+    End(Vec<Socket>, Arc<[Namespace]>),
     /// Set the soft limit of this process's descriptors (`RLIMIT_NOFILE`): from, to.
     Raise(Arc<ProcInfo>, (u64, u64), (u64, u64)),
     /// Put this text on the clipboard.
@@ -62,7 +62,7 @@ pub(super) fn offers(app: &App) -> Vec<Offer> {
     }
     if let (Some(row), false) = (row, app.options.read_only) {
         if sockets && row < snap.live {
-            out.push(offer("end this socket", line_of(snap, row), Act::End(vec![*snap.socket(row)])));
+            out.push(offer("end this socket", line_of(snap, row), end(snap, vec![*snap.socket(row)])));
         }
         for p in holders(app, snap, row) {
             for sig in SIGNALS {
@@ -87,7 +87,7 @@ pub(super) fn offers(app: &App) -> Vec<Offer> {
     // All of a machine is never meant; a filter is.
     if !app.options.read_only && live.len() > 1 && live.len() <= MOST && !sheet.text.trim().is_empty() {
         let name = format!("end all {}", thousands(live.len() as u64));
-        out.push(offer(name, format!("every socket that matches {}", sheet.text.trim()), Act::End(live)));
+        out.push(offer(name, format!("every socket that matches {}", sheet.text.trim()), end(snap, live)));
     }
     if let Some(row) = row {
         let cells: Vec<String> = sheet.columns().map(|c| exact(&c.value(snap, row))).collect();
@@ -107,6 +107,10 @@ pub(super) fn offers(app: &App) -> Vec<Offer> {
     out
 }
 
+fn end(snap: &Snapshot, sockets: Vec<Socket>) -> Act {
+    Act::End(sockets, Arc::clone(&snap.sample.namespaces))
+}
+
 /// What is offered for the rows that are marked.
 fn of_marked(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
     let rows = app.sheet().marked(snap);
@@ -114,7 +118,7 @@ fn of_marked(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
     if sockets && !rows.is_empty() && rows.len() <= MOST {
         let live: Vec<Socket> = rows.iter().filter(|r| **r < snap.live).map(|r| *snap.socket(*r)).collect();
         let text = "every marked socket that is still there";
-        out.push(offer(format!("end {} marked", thousands(live.len() as u64)), text, Act::End(live)));
+        out.push(offer(format!("end {} marked", thousands(live.len() as u64)), text, end(snap, live)));
     }
     let mut all: Vec<Arc<ProcInfo>> = rows.iter().flat_map(|r| holders(app, snap, *r)).collect();
     all.sort_by_key(|p| (p.pid, p.start_ns));
@@ -191,7 +195,7 @@ pub(super) fn question(app: &App, act: &Act) -> (String, Vec<String>) {
             }
             (title, lines)
         }
-        Act::End(sockets) => {
+        Act::End(sockets, _) => {
             let title = match sockets.len() {
                 1 => "end this socket? its program gets an error, the far end a reset".to_owned(),
                 n => format!("end these {} sockets?", thousands(n as u64)),

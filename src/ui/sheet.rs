@@ -7,6 +7,7 @@ use crate::query::format::{Style as Format, cell};
 use crate::query::group::GroupBy;
 use crate::query::order::{self, SortKey, largest_first};
 use crate::query::table::{LIMITS, PEERS, PORTS, PROCESSES, SOCKETS};
+use crate::query::table::{place_of_netns, several_namespaces};
 use crate::query::view::{Arranged, Line, View};
 use crate::query::{Align, Column, Identity, Table};
 use rustc_hash::FxHashSet;
@@ -111,6 +112,8 @@ pub(super) struct Sheet {
     pub(super) top: usize,
     /// Whether somebody chose the selection; else it stays at the top.
     chosen: bool,
+    /// Whether the sockets are of several network namespaces; once so, the column stays.
+    several: bool,
     /// Columns that somebody chose, in order.
     picked: Option<Vec<&'static Column>>,
     /// Rows that are marked, also while they are out of sight.
@@ -157,6 +160,7 @@ impl Sheet {
             cursor: 0,
             top: 0,
             chosen: false,
+            several: false,
             picked: None,
             marks: FxHashSet::default(),
             cell: None,
@@ -207,12 +211,17 @@ impl Sheet {
     fn usual(&self) -> impl Iterator<Item = &'static Column> + use<> {
         let table = self.view.table;
         let (more, less) = self.kind.on_screen();
-        table.defaults.iter().filter(|n| !less.contains(n)).chain(more).filter_map(move |n| table.column(n))
+        let places = table.column("netns").filter(|_| self.several);
+        let names = table.defaults.iter().filter(|n| !less.contains(n)).chain(more);
+        names.filter_map(move |n| table.column(n)).flat_map(move |c| {
+            let after = places.filter(|_| Some(c.name) == place_of_netns(table.name));
+            std::iter::once(c).chain(after)
+        })
     }
 
     /// Whether a column is there on every screen that has room, and not only on a wide one.
     pub(super) fn is_usual(&self, column: &Column) -> bool {
-        self.picked.is_some() || self.view.table.defaults.contains(&column.name)
+        self.picked.is_some() || column.name == "netns" || self.view.table.defaults.contains(&column.name)
     }
 
     /// Shows these columns; `None`: the usual ones.
@@ -321,6 +330,7 @@ impl Sheet {
             None => self.view.arrange(snap),
         };
         self.brief(snap);
+        self.several = self.several || several_namespaces(snap);
         self.stale = false;
         self.lay_out(snap);
     }

@@ -30,9 +30,9 @@ pub(crate) fn one_of_two() -> Result<(), String> {
         // What has its number but is not the one that was shown is not hit.
         let mut other = target;
         other.id.cookie += 1_000_000;
-        let refused = end(&other).err().map(|e| e.to_string()).unwrap_or_default();
+        let refused = end(&other, &[]).err().map(|e| e.to_string()).unwrap_or_default();
         check(refused.contains("No such file"), || format!("another cookie: {refused:?}"))?;
-        end(&target).map_err(|e| e.to_string())?;
+        end(&target, &[]).map_err(|e| e.to_string())?;
         let mut byte = [0];
         let told = first.read(&mut byte).err().and_then(|e| e.raw_os_error());
         check(told == Some(103), || format!("its program is told ECONNABORTED: {told:?}"))?;
@@ -42,7 +42,7 @@ pub(crate) fn one_of_two() -> Result<(), String> {
         second.write_all(b"hello").map_err(|e| format!("the other one: {e}"))?;
         let mut got = [0; 5];
         second_far.read_exact(&mut got).map_err(|e| format!("the other one: {e}"))?;
-        let again = end(&target).err().map(|e| e.to_string()).unwrap_or_default();
+        let again = end(&target, &[]).err().map(|e| e.to_string()).unwrap_or_default();
         check(again.contains("No such file"), || format!("ended twice: {again:?}"))?;
     }
     Ok(())

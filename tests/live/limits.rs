@@ -107,10 +107,14 @@ pub(crate) fn leak_and_breath() -> Result<(), String> {
     let _ = breath.wait();
     let late: Vec<_> = said.iter().filter(|(at, _)| *at > died / 2.0).collect();
     check(late.len() > 5, || format!("{} predictions after half of {died:.1} s", late.len()))?;
-    // Near the end the readings are a fifth of a second apart; that much is no error.
-    let wrong: Vec<_> =
-        late.iter().filter(|(at, when)| (when - died).abs() > ((died - at) * 0.2).max(0.5)).collect();
-    check(wrong.is_empty(), || format!("failed at {died:.1} s; predicted (at, when): {wrong:.1?}"))?;
+    // Within a fifth of the time there was to go; all but a few, which a busy machine may delay, and those within a fifth of
+    // the whole time. Near the end the readings are a fifth of a second apart; that much is no error.
+    let error = |(at, when): &&(f64, f64)| ((when - died).abs(), ((died - at) * 0.2).max(0.5));
+    let wrong: Vec<_> = late.iter().filter(|p| error(p).0 > error(p).1).collect();
+    let far = wrong.iter().any(|p| error(p).0 > died * 0.2);
+    check(wrong.len() * 10 <= late.len() && !far, || {
+        format!("failed at {died:.1} s; {} predictions, wrong (at, when): {wrong:.1?}", late.len())
+    })?;
     check(alerted.is_some_and(|at| at < died - 0.5), || {
         format!("alerted at {alerted:?}, failed at {died:.1}")
     })?;

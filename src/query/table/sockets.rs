@@ -474,7 +474,7 @@ const BEFORE: &[Column] = &[
         },
         "Interface the socket is bound to.")
         .called(&["dev", "device", "interface"]).wide(4, 8, 15),
-    Column::new("netns", "NETNS", Kind::Text, 34,
+    Column::new("netns", "NETNS", Kind::Text, 9,
         |s, r| s.sample.namespaces.get(usize::from(s.socket(r).id.netns))
             .map_or(Value::Missing(Missing::NotReported), |n| Value::text(&n.name)),
         "Network namespace of the socket.")

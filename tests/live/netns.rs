@@ -1,0 +1,135 @@
+//! Several network namespaces at once, against what each says of itself.
+
+use super::compare::check;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+fn sh(script: &str) -> Result<String, String> {
+    let out = Command::new("sh").args(["-c", script]).output().map_err(|e| e.to_string())?;
+    check(out.status.success(), || format!("{script}: {}", String::from_utf8_lossy(&out.stderr)))?;
+    Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+}
+
+fn rows(args: &[&str]) -> Result<Vec<serde_json::Value>, String> {
+    let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
+        .args(args)
+        .args(["--format", "json"])
+        .output()
+        .map_err(|e| e.to_string())?;
+    let text = String::from_utf8_lossy(&out.stdout);
+    serde_json::from_str(&text).map_err(|e| format!("{e}: {text} {}", String::from_utf8_lossy(&out.stderr)))
+}
+
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Listens in a namespace and keeps what it accepts.
+fn server(before: &[&str], at: &str) -> Program {
+    let script = format!(
+        "use IO::Socket::INET; my $l = IO::Socket::INET->new(Listen => 5, LocalAddr => '{at}') or die; \
+         my @k; while (my $c = $l->accept) {{ push @k, $c }}"
+    );
+    let all = [before, &["perl", "-e", &script]].concat();
+    Program(Command::new(all[0]).args(&all[1..]).stdin(Stdio::null()).spawn().expect("perl"))
+}
+
+fn until<T>(what: &str, mut f: impl FnMut() -> Option<T>) -> Result<T, String> {
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        if let Some(t) = f() {
+            return Ok(t);
+        }
+        check(Instant::now() < end, || what.to_owned())?;
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Equal addresses are two sockets; names, limits, the far end and ending a socket are right in each; what goes is gone.
+pub(crate) fn each_its_own() -> Result<(), String> {
+    sh("mount -t tmpfs none /run && ip netns add red && ip -n red link set lo up
+        ip link add v0 type veth peer name v1 netns red
+        ip addr add 10.99.0.1/24 dev v0; ip link set v0 up
+        ip -n red addr add 10.99.0.2/24 dev v1; ip -n red link set v1 up
+        ip netns exec red sh -c 'echo 51000 51099 > /proc/sys/net/ipv4/ip_local_port_range'")?;
+    let here = std::net::TcpListener::bind("127.0.0.1:7951").map_err(|e| e.to_string())?;
+    let red = server(&["ip", "netns", "exec", "red"], "0.0.0.0:7951");
+    let alone =
+        server(&["unshare", "--net", "sh", "-c", "ip link set lo up; exec \"$0\" \"$@\""], "127.0.0.1:7951");
+    let found = until("three listeners", || {
+        rows(&["list", "state:listen", "lport:7951"]).ok().filter(|r| r.len() == 3)
+    })?;
+    let mut names: Vec<_> = found.iter().filter_map(|r| r["netns"].as_str()).collect();
+    names.sort_unstable();
+    let after_process = format!("perl {}", alone.0.id());
+    check(names == ["host", after_process.as_str(), "red"], || format!("{names:?}"))?;
+    let of_red = found.iter().find(|r| r["netns"] == "red").ok_or("red")?;
+    check(of_red["pid"] == red.0.id(), || format!("the owner in red: {of_red}"))?;
+    // What the namespace itself says.
+    let theirs = sh("ip netns exec red ss -Htlne sport = :7951")?;
+    check(theirs.contains(&format!("ino:{} ", of_red["inode"])), || format!("{theirs} {of_red}"))?;
+
+    // Chosen by filter and by flag; one that is not there is named with those that are.
+    check(rows(&["list", "ns:red"])?.iter().all(|r| r["netns"] == "red"), || "ns:red".to_owned())?;
+    check(rows(&["list", "--netns", "red", "state:listen"])?.len() == 1, || "--netns red".to_owned())?;
+    check(rows(&["list", "--netns", "here", "lport:7951"])?.len() == 1, || "--netns here".to_owned())?;
+    let grouped = rows(&["list", "lport:7951", "--group-by", "netns"])?;
+    check(grouped.len() == 3, || format!("{grouped:?}"))?;
+    let wrong = Command::new(env!("CARGO_BIN_EXE_sockscope")).args(["list", "--netns", "blue"]).output();
+    let wrong = wrong.map_err(|e| e.to_string())?;
+    let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    check(wrong.status.code() == Some(2) && said.contains("blue") && said.contains("red"), || said)?;
+
+    // A connection across the pair has both its processes.
+    let client = std::net::TcpStream::connect("10.99.0.2:7951").map_err(|e| e.to_string())?;
+    let mine = std::process::id();
+    let ends = until("both ends", || {
+        rows(&["list", "addr:10.99.0.2", "state:established"]).ok().filter(|r| r.len() == 2)
+    })?;
+    for end in &ends {
+        let far = if end["pid"] == mine { format!("perl {}", red.0.id()) } else { format!("{mine}") };
+        let peer = end["peer_process"].as_str().unwrap_or("");
+        check(peer.ends_with(&far), || format!("the far end is {far}: {end}"))?;
+    }
+    // The limits of each are its own.
+    let out = Command::new("ip")
+        .args(["netns", "exec", "red", "perl", "-e"])
+        .arg("use IO::Socket::INET; my $l = IO::Socket::INET->new(PeerAddr => '127.0.0.1:7951') or die; sleep 60")
+        .stdin(Stdio::null())
+        .spawn()
+        .map_err(|e| e.to_string())?;
+    let client_in_red = Program(out);
+    let route = until("a row of local ports in red", || {
+        rows(&["limits", "limit:ports", "ns:red"]).ok().and_then(|r| r.first().cloned())
+    })?;
+    check(route["max"] == 100, || format!("{route}"))?;
+
+    // Ended where it is.
+    let mut source =
+        sockscope::collect::open(sockscope::collect::Choice::Netlink, None, sockscope::model::Netns::All)
+            .map_err(|e| e.to_string())?;
+    let sample = source.sample(&sockscope::model::Wants::default()).map_err(|e| e.to_string())?;
+    let target = sample
+        .sockets
+        .iter()
+        .find(|s| s.id.netns != 0 && s.local.port == 7951 && s.remote.addr.to_string() == "10.99.0.1");
+    sockscope::collect::act::end(target.ok_or("the server's end")?, &sample.namespaces)
+        .map_err(|e| e.to_string())?;
+    let mut byte = [0];
+    let reset = std::io::Read::read(&mut &client, &mut byte).err().map(|e| e.kind());
+    check(reset == Some(std::io::ErrorKind::ConnectionReset), || format!("{reset:?}"))?;
+
+    // One that goes while it is watched is gone, without a word of trouble about the others.
+    drop((red, client_in_red));
+    sh("ip netns del red")?;
+    let left =
+        until("red is gone", || rows(&["list", "state:listen", "lport:7951"]).ok().filter(|r| r.len() == 2))?;
+    check(left.iter().all(|r| r["netns"] != "red"), || format!("{left:?}"))?;
+    drop(here);
+    Ok(())
+}
