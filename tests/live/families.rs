@@ -64,7 +64,10 @@ fn run(program: &str, args: &[&str]) -> Result<String, String> {
 }
 
 fn ours(args: &[&str]) -> Result<BTreeSet<Vec<String>>, String> {
-    let text = run(env!("CARGO_BIN_EXE_sockscope"), &[&["list", "--format", "json", "-n"], args].concat())?;
+    let text = run(
+        env!("CARGO_BIN_EXE_sockscope"),
+        &[&["list", "--netns", "here", "--format", "json", "-n"], args].concat(),
+    )?;
     let rows: Vec<serde_json::Map<String, serde_json::Value>> =
         serde_json::from_str(&text).map_err(|e| format!("{e}: {text}"))?;
     let word = |v: &serde_json::Value| match v {
@@ -135,14 +138,15 @@ pub(crate) fn every_family() -> Result<(), String> {
     let packet = ours(&["proto:packet", "-c", "state,recv_q,send_q,inode"])?;
     check(packet.len() == theirs(&["-0"])?.len() && packet.len() == 1, || format!("packet: {packet:?}"))?;
     let netlink = ours(&["proto:netlink", "-c", "inode,local"])?;
-    let all = run(env!("CARGO_BIN_EXE_sockscope"), &["list", "proto:netlink", "--count"])?;
+    let all = run(env!("CARGO_BIN_EXE_sockscope"), &["list", "--netns", "here", "proto:netlink", "--count"])?;
     // Each of the two programs has sockets of its own while it looks.
     let ss = theirs(&["-f", "netlink"])?.len();
     let n: usize = all.trim().parse().map_err(|_| all.clone())?;
     check(n.abs_diff(ss) <= 2 && netlink.iter().any(|l| l[1].starts_with("rtnl:")), || {
         format!("netlink: {n} and {ss}: {netlink:?}")
     })?;
-    let unsupported = run(env!("CARGO_BIN_EXE_sockscope"), &["list", "proto:sctp", "--count"])?;
+    let unsupported =
+        run(env!("CARGO_BIN_EXE_sockscope"), &["list", "--netns", "here", "proto:sctp", "--count"])?;
     check(unsupported == "0\n", || unsupported)?;
     drop(held);
     Ok(())

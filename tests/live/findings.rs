@@ -9,7 +9,17 @@ use std::time::Duration;
 
 fn findings(filter: &str) -> Result<Vec<(String, String)>, String> {
     let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
-        .args(["list", "--format", "json", "-n", "-c", "state,local,remote,finding", filter])
+        .args([
+            "list",
+            "--netns",
+            "here",
+            "--format",
+            "json",
+            "-n",
+            "-c",
+            "state,local,remote,finding",
+            filter,
+        ])
         .output()
         .map_err(|e| e.to_string())?;
     let text = String::from_utf8_lossy(&out.stdout).into_owned();

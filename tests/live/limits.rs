@@ -231,7 +231,7 @@ pub(crate) fn raised() -> Result<(), String> {
 
 fn checked(args: &[&str]) -> Result<(i32, String), String> {
     let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
-        .arg("check")
+        .args(["check", "--netns", "here"])
         .args(args)
         .output()
         .map_err(|e| e.to_string())?;

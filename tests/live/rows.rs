@@ -41,7 +41,8 @@ fn run(program: &str, args: &[&str]) -> Result<String, String> {
 
 /// Raw JSON rows of sockscope.
 pub(crate) fn sockscope(args: &[&str]) -> Result<Vec<Value>, String> {
-    let text = run(env!("CARGO_BIN_EXE_sockscope"), &[args, &["--format", "json"]].concat())?;
+    let text =
+        run(env!("CARGO_BIN_EXE_sockscope"), &[args, &["--netns", "here", "--format", "json"]].concat())?;
     serde_json::from_str(&text).map_err(|e| format!("not JSON: {e}\n{text}"))
 }
 
