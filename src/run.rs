@@ -18,6 +18,7 @@ mod watch;
 use crate::cli::plan::What;
 use crate::cli::{Args, Config, Plan};
 use crate::model::{Backend, Netns};
+use crate::query::finding::FINDINGS;
 use crate::query::{TABLES, Table, explain};
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -163,13 +164,18 @@ fn open(
 
 /// One line a topic: its name and its title.
 fn topics(lang: explain::Lang) -> String {
-    let width = explain::TOPICS.iter().map(|t| t.name.len()).max().unwrap_or(0);
+    let names = explain::TOPICS.iter().map(|t| t.name).chain(FINDINGS.iter().map(|f| f.name));
+    let width = names.map(str::len).max().unwrap_or(0);
     let mut out = String::new();
     for t in explain::TOPICS {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "{:width$}  {}", t.name, t.title(lang));
     }
-    out.push_str("\nand every column, state and limit by its name\n");
+    out.push_str("\nfindings\n");
+    for f in FINDINGS {
+        let _ = writeln!(out, "{:width$}  {}", f.name, f.help);
+    }
+    out.push_str("\nand every column and state by its name\n");
     out
 }
 

@@ -1,6 +1,7 @@
 //! What states, queues, limits and fields are: topics written for people, in English and Korean, in the binary.
 
 use super::column::same_word;
+use super::finding::FINDINGS;
 use super::{Table, suggest};
 use crate::model::State;
 
@@ -113,16 +114,76 @@ pub fn of_state(state: State) -> Option<&'static Topic> {
     TOPICS.iter().find(|t| same_word(t.name, state.name()))
 }
 
-/// What there is to say of a word: a topic, or what a column of some table is.
+/// A file of sections: each `## name` says what one column or finding is.
+struct Sections {
+    en: &'static str,
+    ko: &'static str,
+}
+
+macro_rules! sections {
+    ($($file:literal)*) => {
+        &[$(Sections {
+            en: include_str!(concat!("../../assets/explain/en/", $file, ".md")),
+            ko: include_str!(concat!("../../assets/explain/ko/", $file, ".md")),
+        },)*]
+    };
+}
+
+/// What columns are, of any table.
+const COLUMNS: &[Sections] = sections! {
+    "fields-socket" "fields-owner" "fields-memory" "fields-tcp" "fields-tcp-counts" "fields-table" "fields-limits"
+};
+
+/// What findings are.
+const FINDING_TEXTS: &[Sections] = sections! { "findings" };
+
+/// The sections of files: name and text.
+fn each(files: &'static [Sections], lang: Lang) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let text = move |s: &'static Sections| if lang == Lang::Ko { s.ko } else { s.en };
+    files
+        .iter()
+        .flat_map(move |s| text(s).split("\n## ").skip(1))
+        .filter_map(|section| section.split_once('\n'))
+        .map(|(name, body)| (name.trim(), body.trim()))
+}
+
+/// The section of that name.
+fn section(files: &'static [Sections], word: &str, lang: Lang) -> Option<(&'static str, &'static str)> {
+    each(files, lang).find(|(name, _)| same_word(name, word))
+}
+
+/// What there is to say of a word that is a topic's, a column's or a finding's own name: the topic first, then the others.
+fn named(word: &str, lang: Lang) -> Option<String> {
+    let topic = TOPICS.iter().find(|t| same_word(t.name, word));
+    let mut out = topic.map_or_else(String::new, |t| t.text(lang).trim_end().to_owned() + "\n");
+    let titles = match lang {
+        Lang::En => ["As a column", "As a finding"],
+        Lang::Ko => ["열로서", "발견으로서"],
+    };
+    for (files, title) in [COLUMNS, FINDING_TEXTS].into_iter().zip(titles) {
+        let Some((name, body)) = section(files, word, lang) else { continue };
+        out +=
+            &if out.is_empty() { format!("# {name}\n\n{body}\n") } else { format!("\n## {title}\n{body}\n") };
+    }
+    (!out.is_empty()).then_some(out)
+}
+
+/// What there is to say of a word: a topic, or what a column of some table or a finding is.
 pub fn explain(word: &str, lang: Lang, tables: &[&'static Table]) -> Result<String, String> {
+    let word = word.trim();
+    if let Some(text) = named(word, lang) {
+        return Ok(text);
+    }
     let column = tables.iter().find_map(|t| Some((*t, t.column(word)?)));
     match (topic(word), column) {
         (Some(t), _) => Ok(t.text(lang).trim_end().to_owned() + "\n"),
-        (None, Some((t, c))) => Ok(format!("# {}\n\nA column of {}. {}\n", c.name, t.noun, c.help)),
+        (None, Some((t, c))) => Ok(named(c.name, lang)
+            .unwrap_or_else(|| format!("# {}\n\nA column of {}. {}\n", c.name, t.noun, c.help))),
         (None, None) => {
             let names = TOPICS.iter().flat_map(|t| std::iter::once(t.name).chain(t.aliases.iter().copied()));
             let columns = tables.iter().flat_map(|t| t.columns.iter().map(|c| c.name));
-            let near = suggest::nearest(word, names.chain(columns));
+            let findings = FINDINGS.iter().map(|f| f.name);
+            let near = suggest::nearest(word, names.chain(columns).chain(findings));
             let near = near.map_or_else(String::new, |n| format!("; did you mean \"{n}\"?"));
             Err(format!("no topic {word:?}{near} (sockscope explain lists them)"))
         }
@@ -170,6 +231,73 @@ mod tests {
         }
         assert_eq!(topic("FIN-WAIT-1").map(|t| t.name), Some("fin_wait1"));
         assert!(explain("clos_wait", Lang::En, &TABLES).unwrap_err().contains("close_wait"));
-        assert!(explain("pmtu", Lang::En, &TABLES).unwrap().contains("A column of sockets"));
+        assert!(explain("pmtu", Lang::En, &TABLES).unwrap().contains("tcpi_pmtu"));
+        assert!(explain("clos-wait-leak", Lang::En, &TABLES).unwrap_err().contains("close-wait-leak"));
+    }
+
+    /// The names behind "See also", and the text before.
+    fn see_also(body: &'static str, lang: Lang) -> (&'static str, Vec<&'static str>) {
+        let mark = if lang == Lang::Ko { "함께 보기:" } else { "See also:" };
+        let (text, see) = body.split_once(mark).unwrap_or((body, ""));
+        (text, see.split(',').map(str::trim).filter(|w| !w.is_empty()).collect())
+    }
+
+    #[test]
+    fn sections_match_in_both_languages() {
+        for files in [COLUMNS, FINDING_TEXTS] {
+            let en: Vec<_> = each(files, Lang::En).collect();
+            let ko: Vec<_> = each(files, Lang::Ko).collect();
+            let names = |of: &[(&'static str, &'static str)]| of.iter().map(|(n, _)| *n).collect::<Vec<_>>();
+            assert_eq!(names(&en), names(&ko));
+            for (i, ((name, e), (_, k))) in en.iter().zip(&ko).enumerate() {
+                assert!(en[..i].iter().all(|(n, _)| !same_word(n, name)), "{name} twice");
+                let ((e, e_see), (k, k_see)) = (see_also(e, Lang::En), see_also(k, Lang::Ko));
+                assert_eq!(e_see, k_see, "{name}");
+                for word in e_see {
+                    assert!(
+                        !same_word(word, name) && explain(word, Lang::En, &TABLES).is_ok(),
+                        "{name}: {word}"
+                    );
+                }
+                assert!(e.len() > 60 && e.trim().ends_with('.'), "{name}: {e}");
+                let hangul = |t: &str| t.chars().filter(|c| ('가'..='힣').contains(c)).count();
+                assert!(hangul(e) == 0 && hangul(k) > 20 && k.trim().ends_with('.'), "{name}: {k}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_column_finding_and_state_has_a_text_of_its_own_and_nothing_else_has() {
+        for lang in [Lang::En, Lang::Ko] {
+            let columns = || TABLES.iter().flat_map(|t| t.columns.iter().map(|c| c.name));
+            let missing: Vec<_> = columns().filter(|c| section(COLUMNS, c, lang).is_none()).collect();
+            assert!(missing.is_empty(), "{lang:?}: no section for {missing:?}");
+            for f in FINDINGS {
+                assert!(
+                    section(FINDING_TEXTS, f.name, lang).is_some(),
+                    "{lang:?}: no section for {}",
+                    f.name
+                );
+            }
+            let stray: Vec<_> =
+                each(COLUMNS, lang).map(|(n, _)| n).filter(|n| !columns().any(|c| c == *n)).collect();
+            assert!(stray.is_empty(), "{lang:?}: no such column: {stray:?}");
+            for (name, _) in each(FINDING_TEXTS, lang) {
+                assert!(FINDINGS.iter().any(|f| f.name == name), "{lang:?}: no finding {name}");
+            }
+            for s in State::all() {
+                assert!(explain(s.name(), lang, &TABLES).is_ok_and(|t| t.len() > 120), "{}", s.name());
+            }
+        }
+    }
+
+    #[test]
+    fn one_word_can_be_a_topic_a_column_and_a_finding() {
+        let text = explain("drops", Lang::En, &TABLES).unwrap();
+        assert!(text.starts_with("# Drops\n"));
+        assert!(text.contains("\n## As a column\n") && text.contains("\n## As a finding\n"));
+        assert!(explain("close-wait-leak", Lang::Ko, &TABLES).unwrap().starts_with("# close-wait-leak\n"));
+        // Another word for a column, as a filter accepts it.
+        assert!(explain("cwnd", Lang::En, &TABLES).is_ok() && explain("wscale", Lang::En, &TABLES).is_ok());
     }
 }
