@@ -155,17 +155,23 @@ fn section(files: &'static [Sections], word: &str, lang: Lang) -> Option<(&'stat
 /// What there is to say of a word that is a topic's, a column's or a finding's own name: the topic first, then the others.
 fn named(word: &str, lang: Lang) -> Option<String> {
     let topic = TOPICS.iter().find(|t| same_word(t.name, word));
-    let mut out = topic.map_or_else(String::new, |t| t.text(lang).trim_end().to_owned() + "\n");
-    let titles = match lang {
-        Lang::En => ["As a column", "As a finding"],
-        Lang::Ko => ["열로서", "발견으로서"],
+    let text = topic.map_or("", |t| t.text(lang).trim_end());
+    // Where to read on stays last.
+    let (see, titles) = match lang {
+        Lang::En => ("\n## See also", ["As a column", "As a finding"]),
+        Lang::Ko => ("\n## 함께 보기", ["열로서", "발견으로서"]),
     };
+    let (text, see) = text.split_at(text.find(see).unwrap_or(text.len()));
+    let mut out = text.trim_end().to_owned();
     for (files, title) in [COLUMNS, FINDING_TEXTS].into_iter().zip(titles) {
         let Some((name, body)) = section(files, word, lang) else { continue };
         out +=
-            &if out.is_empty() { format!("# {name}\n\n{body}\n") } else { format!("\n## {title}\n{body}\n") };
+            &if out.is_empty() { format!("# {name}\n\n{body}") } else { format!("\n\n## {title}\n{body}") };
     }
-    (!out.is_empty()).then_some(out)
+    if !see.is_empty() {
+        out = out + "\n" + see;
+    }
+    (!out.is_empty()).then(|| out + "\n")
 }
 
 /// What there is to say of a word: a topic, or what a column of some table or a finding is.
@@ -295,7 +301,9 @@ mod tests {
     fn one_word_can_be_a_topic_a_column_and_a_finding() {
         let text = explain("drops", Lang::En, &TABLES).unwrap();
         assert!(text.starts_with("# Drops\n"));
-        assert!(text.contains("\n## As a column\n") && text.contains("\n## As a finding\n"));
+        let at = |title: &str| text.find(title).expect(title);
+        assert!(at("\n## As a column\n") < at("\n## As a finding\n"));
+        assert!(at("\n## As a finding\n") < at("\n## See also\n"));
         assert!(explain("close-wait-leak", Lang::Ko, &TABLES).unwrap().starts_with("# close-wait-leak\n"));
         // Another word for a column, as a filter accepts it.
         assert!(explain("cwnd", Lang::En, &TABLES).is_ok() && explain("wscale", Lang::En, &TABLES).is_ok());
