@@ -16,6 +16,7 @@ pub mod draw;
 pub mod event;
 mod hit;
 mod input;
+pub mod keymap;
 pub mod layout;
 mod menu;
 mod pen;

@@ -23,6 +23,28 @@ pub struct Config {
     pub columns: BTreeMap<String, String>,
     /// When an alert is raised and what is done then.
     pub alerts: Alerts,
+    /// Keys of the dashboard by name of command: `quit = "Q"`, `refresh = ["r", "f5"]`.
+    pub keys: BTreeMap<String, OneOrMore>,
+}
+
+/// One word or several.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMore {
+    /// One.
+    One(String),
+    /// Several, or none.
+    Several(Vec<String>),
+}
+
+impl OneOrMore {
+    /// All of them.
+    pub fn all(self) -> Vec<String> {
+        match self {
+            Self::One(word) => vec![word],
+            Self::Several(words) => words,
+        }
+    }
 }
 
 /// The part of the file on alerts.

@@ -11,6 +11,7 @@ use crate::query::group::GroupBy;
 use crate::query::order::{self, SortKey};
 use crate::query::table::{LIMITS, PEERS, PORTS, PROCESSES, SOCKETS};
 use crate::query::{self, Column, Table};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +49,8 @@ pub struct Plan {
     pub alerts: Alerts,
     /// When to use colour.
     pub color: ColorArg,
+    /// Keys by name of command.
+    pub keys: BTreeMap<String, Vec<String>>,
 }
 
 /// Which kind of run.
@@ -224,6 +227,7 @@ impl Plan {
             config_file: args.global.config,
             columns,
             saved: config.filters,
+            keys: config.keys.into_iter().map(|(command, keys)| (command, keys.all())).collect(),
         })
     }
 }

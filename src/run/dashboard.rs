@@ -10,6 +10,7 @@ use crate::cli::plan::ListPlan;
 use crate::model::{Hosts, Wants};
 use crate::ui::app::Color;
 use crate::ui::event::{Effect, Event, Latest, Signal};
+use crate::ui::keymap::Keymap;
 use crate::ui::{App, Options, run_loop, terminal};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
@@ -25,7 +26,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
         move |e: io::Error| RunError::Dashboard(format!("{what}: {e}"))
     };
     let words = Words::read();
-    let mut app = App::new(options(plan, list, &words));
+    let mut app = App::new(options(plan, list, &words)?);
     let (tell, events) = mpsc::channel();
     watch_signals(tell.clone()).map_err(broken("watch signals"))?;
     let (backend, root) = (plan.backend, plan.proc_root.clone());
@@ -132,8 +133,10 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
     }
 }
 
-fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Options {
-    Options {
+fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Options, RunError> {
+    let keymap = Keymap::new(&plan.keys)
+        .map_err(|e| RunError::Dashboard(format!("keys of the configuration file: {e}")))?;
+    Ok(Options {
         interval: plan.interval(),
         filter: list.filter_text.clone(),
         table: list.table.name.to_owned(),
@@ -152,7 +155,8 @@ fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Options {
         saved: plan.saved.clone(),
         history: files::history(environment::history_file().as_deref()),
         columns: plan.columns.clone(),
-    }
+        keymap,
+    })
 }
 
 /// Signals become events; the thread ends with the process.

@@ -1,7 +1,8 @@
 //! The state of the dashboard, and the way of an event into it.
 
 use super::act::Act;
-use super::command::{Place, action_of};
+use super::command::Place;
+use super::keymap::Keymap;
 use super::layout::{Layout, Shape};
 use super::menu::{History, Menu};
 use super::sheet::{Kind, Sheet};
@@ -52,6 +53,8 @@ pub struct Options {
     pub history: Vec<String>,
     /// Columns of a table, by the table's name, where somebody chose them.
     pub columns: Vec<(String, Vec<&'static Column>)>,
+    /// Which keys mean what.
+    pub keymap: Keymap,
 }
 
 impl Default for Options {
@@ -70,6 +73,7 @@ impl Default for Options {
             saved: Saved::new(),
             history: Vec::new(),
             columns: Vec::new(),
+            keymap: Keymap::default(),
         }
     }
 }
@@ -328,7 +332,7 @@ impl App {
         match input {
             Input::Key(k) if k.kind != KeyEventKind::Release => {
                 self.said = None;
-                match action_of(&k, self.place()) {
+                match self.options.keymap.action(&k, self.place()) {
                     Some(action) => update(self, action),
                     None => vec![],
                 }

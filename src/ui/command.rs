@@ -1,6 +1,6 @@
 //! The command list: every key of the dashboard, once.
 //!
-//! Key bar, help overlay and keymap are made from it.
+//! Key bar, help overlay and [`super::keymap`] are made from it.
 
 use super::event::{Action, Edit, FoldTo, Motion};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -45,6 +45,11 @@ impl Place {
     const fn bit(self) -> u16 {
         1 << self as u8
     }
+
+    /// Whether letters are text there.
+    pub const fn is_text(self) -> bool {
+        matches!(self, Self::Filter | Self::Name)
+    }
 }
 
 /// One command.
@@ -72,6 +77,11 @@ impl Command {
     /// Whether it applies there.
     pub const fn applies(&self, place: Place) -> bool {
         self.places & place.bit() != 0
+    }
+
+    /// Whether both apply in some place.
+    pub const fn meets(&self, other: &Self) -> bool {
+        self.places & other.places != 0
     }
 }
 
@@ -239,24 +249,8 @@ pub fn key_name(key: &KeyEvent) -> Option<String> {
     Some(name)
 }
 
-/// What a key does there.
-pub fn action_of(key: &KeyEvent, place: Place) -> Option<Action> {
-    let name = key_name(key)?;
-    let found = COMMANDS.iter().find(|c| c.applies(place) && c.keys.contains(&name.as_str()));
-    match (found, key.code) {
-        (Some(c), _) => Some(c.action),
-        (None, KeyCode::Char(c))
-            if matches!(place, Place::Filter | Place::Name)
-                && !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) =>
-        {
-            Some(Action::Edit(Edit::Insert(c)))
-        }
-        _ => None,
-    }
-}
-
 /// A key as shown to people: `↵`, `^C`, `PgDn`.
-pub fn key_label(key: &'static str, ascii: bool) -> std::borrow::Cow<'static, str> {
+pub fn key_label(key: &str, ascii: bool) -> std::borrow::Cow<'_, str> {
     match key {
         "enter" if ascii => "Enter".into(),
         "enter" => "↵".into(),
@@ -279,12 +273,12 @@ pub fn key_label(key: &'static str, ascii: bool) -> std::borrow::Cow<'static, st
         "pgdn" => "PgDn".into(),
         "home" => "Home".into(),
         "end" => "End".into(),
-        "f1" => "F1".into(),
         "backspace" => "Bksp".into(),
         "delete" => "Del".into(),
-        _ => match key.strip_prefix("ctrl-") {
-            Some(c) => format!("^{}", c.to_uppercase()).into(),
-            None => key.into(),
+        _ => match (key.strip_prefix("ctrl-"), key.strip_prefix('f')) {
+            (Some(c), _) => format!("^{}", c.to_uppercase()).into(),
+            (None, Some(n)) if !n.is_empty() => format!("F{n}").into(),
+            _ => key.into(),
         },
     }
 }
@@ -322,16 +316,5 @@ mod tests {
             let event = crate::ui::script::key(key);
             assert_eq!(key_name(&event).as_deref(), Some(*key));
         }
-    }
-
-    #[test]
-    fn ctrl_c_quits_from_everywhere_and_letters_are_text_in_the_filter() {
-        let c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-        for place in Place::ALL {
-            assert_eq!(action_of(&c, place), Some(Action::Quit), "{place:?}");
-        }
-        let q = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
-        assert_eq!(action_of(&q, Place::Filter), Some(Action::Edit(Edit::Insert('q'))));
-        assert_eq!(action_of(&q, Place::Help), Some(Action::Back));
     }
 }

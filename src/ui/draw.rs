@@ -10,7 +10,7 @@ pub(super) mod table;
 pub(super) mod top;
 
 use super::App;
-use super::command::{COMMANDS, Place, key_label};
+use super::command::{COMMANDS, Command, Place, key_label};
 use super::pen::{Pen, width};
 use crate::model::{FaultKind, Missing};
 use crate::query::format::{Style as Format, thousands as count};
@@ -132,13 +132,16 @@ fn status(app: &App, pen: &mut Pen<'_>, area: Rect) {
 /// useful kept; quit stands on the right.
 fn key_places(app: &App, area: Rect) -> Vec<(usize, u16, u16)> {
     let place = app.place();
-    let mut shown: Vec<_> =
-        COMMANDS.iter().enumerate().filter(|(_, c)| c.applies(place) && !c.bar.is_empty()).collect();
+    let map = &app.options.keymap;
+    let applies = |(i, (c, keys)): (usize, (&'static Command, &[String]))| {
+        (c.applies(place) && !c.bar.is_empty() && !keys.is_empty()).then_some((i, c))
+    };
+    let mut shown: Vec<_> = map.commands().enumerate().filter_map(applies).collect();
     shown.sort_by_key(|(_, c)| c.rank);
     let (mut x, mut end) = (area.x + 1, area.right().saturating_sub(1));
     let mut out = Vec::new();
     for (i, c) in shown {
-        let w = width(&key_label(c.keys[0], app.glyphs.ascii)) + 1 + width(c.bar);
+        let w = width(&key_label(&map.of(i)[0], app.glyphs.ascii)) + 1 + width(c.bar);
         if c.rank == 0 {
             if x + w <= end {
                 end -= w;
@@ -167,7 +170,7 @@ fn keys(app: &App, pen: &mut Pen<'_>, area: Rect) {
     pen.line(area, theme.band);
     for (i, x, w) in key_places(app, area) {
         let c = &COMMANDS[i];
-        let label = key_label(c.keys[0], app.glyphs.ascii);
+        let label = key_label(&app.options.keymap.of(i)[0], app.glyphs.ascii);
         let after = pen.put(x, area.y, w, &label, theme.key.patch(theme.on_band));
         pen.put(after + 1, area.y, w, c.bar, theme.band);
     }

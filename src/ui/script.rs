@@ -28,9 +28,11 @@ pub fn key(name: &str) -> KeyEvent {
         "end" => KeyCode::End,
         "pgup" => KeyCode::PageUp,
         "pgdn" => KeyCode::PageDown,
-        "f1" => KeyCode::F(1),
         "lt" => KeyCode::Char('<'),
-        other => KeyCode::Char(other.chars().next().unwrap_or(' ')),
+        other => match other.strip_prefix('f').and_then(|n| n.parse().ok()) {
+            Some(n @ 1..=24) => KeyCode::F(n),
+            _ => KeyCode::Char(other.chars().next().unwrap_or(' ')),
+        },
     };
     if code == KeyCode::Tab && mods == KeyModifiers::SHIFT {
         return KeyEvent::new(KeyCode::BackTab, mods);

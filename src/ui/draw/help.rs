@@ -1,7 +1,7 @@
 //! The help, made from the command list.
 
 use super::super::app::{App, Over};
-use super::super::command::{COMMANDS, key_label};
+use super::super::command::key_label;
 use super::super::pen::Pen;
 use super::window;
 use crate::query::filter::LANGUAGE;
@@ -32,7 +32,7 @@ fn rows(app: &App, width: usize) -> Vec<Row> {
         out.push(Row::Text(line));
     };
     let mut section = "";
-    for c in COMMANDS {
+    for (c, keys) in app.options.keymap.commands() {
         if c.section != section {
             if !section.is_empty() {
                 out.push(Row::Blank);
@@ -40,7 +40,7 @@ fn rows(app: &App, width: usize) -> Vec<Row> {
             section = c.section;
             out.push(Row::Title(section.to_owned()));
         }
-        let keys: Vec<_> = c.keys.iter().map(|k| key_label(k, app.glyphs.ascii)).collect();
+        let keys: Vec<_> = keys.iter().map(|k| key_label(k, app.glyphs.ascii)).collect();
         out.push(Row::Key(keys.join(" "), c.help));
     }
     for (section, forms) in LANGUAGE {
