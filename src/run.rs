@@ -13,8 +13,10 @@ mod poller;
 mod reader;
 mod reference;
 mod resolver;
+mod settings;
 mod watch;
 
+use crate::cli::args::Command;
 use crate::cli::plan::What;
 use crate::cli::{Args, Config, Plan};
 use crate::model::{Backend, Netns};
@@ -82,12 +84,13 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(e) => return refuse(&e),
     };
     let services = Arc::new(crate::collect::services(std::path::Path::new("/etc/services")));
-    let config = match &args.global.config {
-        Some(file) => Config::read(file, true),
-        None => environment::config_file().map_or_else(|| Ok(Config::default()), |f| Config::read(&f, false)),
+    let config = match args.command {
+        // It looks at the file itself, also at one that is no good.
+        Some(Command::Config(_)) => Ok(Config::default()),
+        _ => settings::load(args.global.config.as_deref(), &services),
     };
-    let plan = config.and_then(|config| Plan::new(args, &services, config));
-    match plan.map_err(RunError::from).and_then(|plan| run(&plan)) {
+    let plan = config.and_then(|config| Ok(Plan::new(args, &services, config)?));
+    match plan.and_then(|plan| run(&plan)) {
         Ok(Ending::Fine) => ExitCode::SUCCESS,
         Ok(Ending::Nothing) => ExitCode::from(1),
         Ok(Ending::Judged(code)) => ExitCode::from(code),
@@ -134,8 +137,9 @@ fn run(plan: &Plan) -> Result<Ending, RunError> {
         What::Check(check) => check::run(plan, check),
         What::Columns(table) => print(&column_help(table)),
         What::Completions(shell) => print_bytes(&complete::script(*shell).map_err(RunError::stdout)?),
-        What::Explain(topic, lang) => {
-            let lang = lang.unwrap_or_else(environment::lang);
+        What::Config(c) => settings::run(plan, c),
+        What::Explain(topic) => {
+            let lang = plan.lang.unwrap_or_else(environment::lang);
             match topic {
                 Some(word) => print(&explain::explain(word, lang, &TABLES).map_err(crate::cli::UsageError)?),
                 None => print(&topics(lang)),

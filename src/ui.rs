@@ -20,6 +20,7 @@ pub mod keymap;
 pub mod layout;
 mod menu;
 mod pen;
+mod preset;
 pub mod script;
 mod sheet;
 pub mod terminal;

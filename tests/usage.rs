@@ -138,3 +138,39 @@ fn a_full_disk_is_said() {
         .unwrap();
     refused(&out, "/dev/full", "write standard output: No space left");
 }
+
+#[test]
+fn the_configuration_file_is_written_once_and_looked_through() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a/config.toml");
+    let config = |args: &[&str]| {
+        run(&[
+            &[OsStr::new("--config"), file.as_os_str(), OsStr::new("config")][..],
+            &args.iter().map(OsStr::new).collect::<Vec<_>>(),
+        ]
+        .concat())
+    };
+    let text = |out: &Output| String::from_utf8(out.stdout.clone()).unwrap();
+    refused(&config(&["--check"]), "none there", "config.toml");
+    assert_eq!(config(&["--init"]).status.code(), Some(0));
+    assert!(text(&config(&["--check"])).contains("nothing is wrong"));
+    refused(&config(&["--init"]), "there already", "stays as it is");
+    assert!(text(&config(&[])).contains("\ninterval = \"1s\"\n"));
+
+    std::fs::write(&file, "interval = \"2s\"\n[keys]\nquit = \"Q\"\nrefresh = \"Q\"\n").unwrap();
+    assert!(text(&config(&[])).contains("interval = \"2s\"  "));
+    refused(&config(&["--check"]), "one key for two", "\"Q\" is asked for by");
+    std::fs::write(&file, "intervall = 1\n\n[colums]\n").unwrap();
+    let out = config(&["--check"]);
+    let said = String::from_utf8(out.stderr).unwrap();
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!((out.status.code(), lines.len()), (Some(2), 2), "{said}");
+    assert!(lines[0].contains("line 1: unknown key \"intervall\", did you mean \"interval\"?"), "{said}");
+    assert!(lines[1].contains("line 3: unknown key \"colums\", did you mean \"columns\"?"), "{said}");
+    // What is wrong with it stops every other command too.
+    refused(
+        &run(&[OsStr::new("--config"), file.as_os_str(), OsStr::new("list")]),
+        "list",
+        "line 1: unknown key",
+    );
+}

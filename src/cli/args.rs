@@ -20,6 +20,9 @@ pub struct Args {
     /// Flags of a listing, for the dashboard where standard output is no terminal.
     #[command(flatten)]
     pub list: List,
+    /// How the dashboard starts.
+    #[command(flatten)]
+    pub start: Start,
     /// What to do; none: the dashboard.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -58,10 +61,9 @@ pub enum Command {
         /// `CLOSE_WAIT`, backlog, `rtt_us` and so on
         #[arg(help = "CLOSE_WAIT, backlog, rtt_us and so on")]
         topic: Option<String>,
-        /// Language: en or ko [default: by the locale]
-        #[arg(long, value_name = "LANG")]
-        lang: Option<String>,
     },
+    /// Print the settings in force; write a commented file of them; check one
+    Config(ConfigArgs),
     /// Print a shell's completion script
     Completions {
         /// For which shell
@@ -72,6 +74,28 @@ pub enum Command {
     /// Print the reference page (Markdown)
     #[command(hide = true)]
     Reference,
+}
+
+/// How the dashboard starts.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct Start {
+    /// Start with this table, or with this view of the configuration file
+    #[arg(long, value_name = "VIEW", help_heading = "Dashboard")]
+    pub view: Option<String>,
+    /// Start as it was left: view, filters, order, columns
+    #[arg(long, help_heading = "Dashboard")]
+    pub resume: bool,
+}
+
+/// What to do with the configuration file.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct ConfigArgs {
+    /// Write a file in which every setting stands as a comment; one that is there stays as it is
+    #[arg(long, conflicts_with = "check")]
+    pub init: bool,
+    /// Say what is wrong with the file, line by line: exit status 2 where anything is
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// Flags of a listing.
@@ -158,9 +182,9 @@ pub struct Global {
     /// Time between two polls: 500ms, 2s, 1m [default: 1s]
     #[arg(short, long, global = true, value_name = "TIME")]
     pub interval: Option<String>,
-    /// Where sockets are read from
-    #[arg(long, global = true, value_enum, value_name = "BACKEND", default_value = "auto")]
-    pub backend: BackendArg,
+    /// Where sockets are read from [default: auto]
+    #[arg(long, global = true, value_enum, value_name = "BACKEND")]
+    pub backend: Option<BackendArg>,
     /// Read a captured /proc tree instead of this machine
     #[arg(long, global = true, value_name = "DIR")]
     pub proc_root: Option<PathBuf>,
@@ -179,6 +203,9 @@ pub struct Global {
     /// Colour: auto (the default), always or never
     #[arg(long, global = true, value_enum, value_name = "WHEN", hide_possible_values = true)]
     pub color: Option<ColorArg>,
+    /// Language of what is explained: en or ko [default: by the locale]
+    #[arg(long, global = true, value_name = "LANG")]
+    pub lang: Option<String>,
 }
 
 /// The choices of `--backend`.

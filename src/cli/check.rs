@@ -55,7 +55,7 @@ impl CheckPlan {
 }
 
 /// `80%`, `80` or `0.8`.
-fn share(what: &str, text: &str) -> Result<f64, UsageError> {
+pub(super) fn share(what: &str, text: &str) -> Result<f64, UsageError> {
     let bad = || UsageError(format!("{what}: {text:?} is no share; write it like 80% or 0.8"));
     let number: f64 = text.trim().trim_end_matches('%').trim().parse().map_err(|_| bad())?;
     let share = if text.contains('%') || number > 1.0 { number / 100.0 } else { number };

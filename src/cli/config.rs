@@ -2,6 +2,7 @@
 
 use super::plan::UsageError;
 use crate::query::filter::Saved;
+use crate::query::preset::{Preset, Presets};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io;
@@ -13,14 +14,30 @@ use std::path::Path;
 pub struct Config {
     /// Time between two polls, as for `--interval`.
     pub interval: Option<String>,
+    /// Where sockets are read from, as for `--backend`.
+    pub backend: Option<String>,
+    /// Network namespaces to read, as for `--netns`.
+    pub netns: Option<String>,
     /// Numbers instead of service and user names.
     pub numeric: bool,
+    /// Names of far addresses, as for `--resolve`.
+    pub resolve: bool,
+    /// The dashboard can end and signal nothing.
+    pub read_only: bool,
     /// When to use colour: `auto`, `always` or `never`.
     pub color: Option<String>,
+    /// Language of what is explained: `auto`, `en` or `ko`.
+    pub lang: Option<String>,
+    /// What the dashboard starts with: a table, or one of `views`.
+    pub view: Option<String>,
+    /// Start the dashboard as it was left.
+    pub resume: bool,
     /// Filters by name, to be used as `@name`.
     pub filters: Saved,
     /// Columns by table, as for `--columns`: `list = "proto,local,remote"`.
     pub columns: BTreeMap<String, String>,
+    /// Views by name.
+    pub views: Presets,
     /// When an alert is raised and what is done then.
     pub alerts: Alerts,
     /// Keys of the dashboard by name of command: `quit = "Q"`, `refresh = ["r", "f5"]`.
@@ -89,27 +106,40 @@ impl Config {
         })
     }
 
-    /// Reads a file. One that cannot be read is empty, unless somebody named it.
-    pub fn read(file: &Path, named: bool) -> Result<Self, UsageError> {
+    /// The text of a file. There is none where it cannot be read, unless somebody named it.
+    pub fn text(file: &Path, named: bool) -> Result<Option<String>, UsageError> {
         match std::fs::read_to_string(file) {
-            Ok(text) => Self::parse(&text, file),
+            Ok(text) => Ok(Some(text)),
             // Not there, or another user's: `sudo -u` keeps the home directory.
-            Err(e) if !named && e.kind() != io::ErrorKind::InvalidData => Ok(Self::default()),
+            Err(e) if !named && e.kind() != io::ErrorKind::InvalidData => Ok(None),
             Err(e) => Err(UsageError(format!("read {}: {e}", file.display()))),
         }
     }
 }
 
-/// The text of a configuration file with one more filter; comments and order stay.
-pub fn with_filter(text: &str, name: &str, filter: &str) -> Result<String, UsageError> {
+/// The text of a configuration file with one more entry in one of its tables; comments and order stay.
+fn with_entry(text: &str, table: &str, name: &str, entry: toml_edit::Item) -> Result<String, UsageError> {
     let mut doc: toml_edit::DocumentMut =
         text.parse().map_err(|e: toml_edit::TomlError| UsageError(e.message().replace('\n', " ")))?;
-    let table = doc.entry("filters").or_insert_with(toml_edit::table);
-    match table.as_table_like_mut() {
-        Some(t) => t.insert(name, toml_edit::value(filter)),
-        None => return Err(UsageError("filters is no table".to_owned())),
+    let place = doc.entry(table).or_insert_with(toml_edit::table);
+    match place.as_table_like_mut() {
+        Some(t) => t.insert(name, entry),
+        None => return Err(UsageError(format!("{table} is no table"))),
     };
     Ok(doc.to_string())
+}
+
+/// With one more filter.
+pub fn with_filter(text: &str, name: &str, filter: &str) -> Result<String, UsageError> {
+    with_entry(text, "filters", name, toml_edit::value(filter))
+}
+
+/// With one more view.
+pub fn with_view(text: &str, name: &str, view: &Preset) -> Result<String, UsageError> {
+    let view = toml_edit::ser::to_document(view).map_err(|e| UsageError(e.to_string()))?;
+    let values = view.as_table().iter().filter_map(|(k, v)| Some((k.to_owned(), v.as_value()?.clone())));
+    let entry: toml_edit::InlineTable = values.collect();
+    with_entry(text, "views", name, toml_edit::value(entry))
 }
 
 #[cfg(test)]
@@ -135,10 +165,9 @@ mod tests {
             let e = Config::parse(text, file).unwrap_err().to_string();
             assert!(e.starts_with(want) && !e.contains('\n'), "{text}: {e}");
         }
-        assert_eq!(Config::read(Path::new("/no/such"), false), Ok(Config::default()));
-        assert!(
-            Config::read(Path::new("/no/such"), true).unwrap_err().to_string().starts_with("read /no/such: ")
-        );
+        assert_eq!(Config::text(Path::new("/no/such"), false), Ok(None));
+        let e = Config::text(Path::new("/no/such"), true).unwrap_err().to_string();
+        assert!(e.starts_with("read /no/such: "), "{e}");
     }
 
     #[test]
@@ -150,6 +179,13 @@ mod tests {
         assert_eq!(c.filters.len(), 2);
         assert_eq!(c.filters["leak"], "state:close-wait \"a b\"");
         assert_eq!(with_filter("", "n", "v").unwrap(), "[filters]\nn = \"v\"\n");
+        let view = Preset { filter: "port:443".into(), sort: Some("rx:desc".into()), ..Preset::default() };
+        let after = with_view(&after, "web", &view).unwrap();
+        assert!(
+            after.ends_with("\n[views]\nweb = { filter = \"port:443\", sort = \"rx:desc\" }\n"),
+            "{after}"
+        );
+        assert_eq!(Config::parse(&after, Path::new("x")).unwrap().views["web"], view);
         assert!(with_filter("filters = 1", "n", "v").is_err() && with_filter("[", "n", "v").is_err());
     }
 }

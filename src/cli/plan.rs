@@ -1,6 +1,6 @@
 //! What the command line comes to: every word checked, every name resolved, before anything is read.
 
-use super::args::{Args, BackendArg, ColorArg, Command, FormatArg, List};
+use super::args::{Args, BackendArg, ColorArg, Command, ConfigArgs, FormatArg, List};
 use super::check::{self, CheckPlan};
 use super::config::{Alerts, Config};
 use crate::model::{AlertRules, AttrSet, Backend, Netns, Services};
@@ -9,8 +9,10 @@ use crate::query::explain::Lang;
 use crate::query::filter::{Filter, Names, Saved};
 use crate::query::group::GroupBy;
 use crate::query::order::{self, SortKey};
+use crate::query::preset::Presets;
 use crate::query::table::{LIMITS, PEERS, PORTS, PROCESSES, SOCKETS};
 use crate::query::{self, Column, Table};
+use clap::ValueEnum;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +33,16 @@ pub struct Plan {
     pub netns: Netns,
     /// Nothing can be ended or signalled.
     pub read_only: bool,
+    /// Names of far addresses from the start.
+    pub resolve: bool,
+    /// Language of what is explained; `None`: that of the locale.
+    pub lang: Option<Lang>,
+    /// The table or the view that the dashboard starts with.
+    pub start: Option<String>,
+    /// Start the dashboard as it was left.
+    pub resume: bool,
+    /// Views by name.
+    pub views: Presets,
     /// Numbers instead of names.
     pub numeric: bool,
     /// Names of ports to show; none with `--numeric`.
@@ -66,8 +78,10 @@ pub enum What {
     Check(Box<CheckPlan>),
     /// Print a completion script.
     Completions(clap_complete::Shell),
-    /// Say what a topic is; `None`: list them. In this language, where one was asked for.
-    Explain(Option<String>, Option<Lang>),
+    /// Say what a topic is; `None`: list them.
+    Explain(Option<String>),
+    /// Print, write or check settings.
+    Config(ConfigArgs),
     /// Print the manual page.
     Man,
     /// Print the reference page.
@@ -152,15 +166,8 @@ impl Plan {
         let what = match args.command {
             None => What::Dashboard(ListPlan::new(&SOCKETS, &args.list, known)?),
             Some(Command::Completions { shell }) => What::Completions(shell),
-            Some(Command::Explain { topic, lang }) => What::Explain(
-                topic,
-                match lang.as_deref() {
-                    None => None,
-                    Some("en") => Some(Lang::En),
-                    Some("ko") => Some(Lang::Ko),
-                    Some(other) => return Err(UsageError(format!("--lang: {other:?} is not en or ko"))),
-                },
-            ),
+            Some(Command::Explain { topic }) => What::Explain(topic),
+            Some(Command::Config(c)) => What::Config(c),
             Some(Command::Man) => What::Man,
             Some(Command::Reference) => What::Reference,
             Some(Command::List(l)) => What::list(&SOCKETS, &l, known)?,
@@ -177,24 +184,32 @@ impl Plan {
             }
             Some(Command::Limits(l)) => What::list(&LIMITS, &l, known)?,
         };
-        let backend = match args.global.backend {
+        // A tree that is named is read by its own backend, whatever is usual.
+        let usual = config.backend.as_deref().filter(|_| args.global.proc_root.is_none());
+        let backend = match one_of("backend", args.global.backend, usual)?.unwrap_or(BackendArg::Auto) {
             BackendArg::Auto => None,
             BackendArg::Netlink => Some(Backend::Netlink),
             BackendArg::Proc => Some(Backend::Proc),
             BackendArg::Portable => Some(Backend::Portable),
         };
         let numeric = args.global.numeric || config.numeric;
-        let color = match (args.global.color, config.color.as_deref()) {
-            (Some(c), _) => c,
-            (None, None | Some("auto")) => ColorArg::Auto,
-            (None, Some("always")) => ColorArg::Always,
-            (None, Some("never")) => ColorArg::Never,
-            (None, Some(other)) => {
-                return Err(UsageError(format!(
-                    "color of the configuration file: {other:?} is not auto, always or never"
-                )));
-            }
+        let color = one_of("color", args.global.color, config.color.as_deref())?.unwrap_or(ColorArg::Auto);
+        let lang = match args.global.lang.as_deref().or(config.lang.as_deref()) {
+            None | Some("auto") => None,
+            Some("en") => Some(Lang::En),
+            Some("ko") => Some(Lang::Ko),
+            Some(other) => return Err(UsageError(format!("--lang: {other:?} is not en or ko"))),
         };
+        let start = args.start.view.or_else(|| config.view.clone());
+        if let Some(name) = start.as_deref()
+            && query::table(name).is_none()
+            && !config.views.contains_key(name)
+        {
+            let known = query::TABLES.iter().map(|t| t.noun).chain(config.views.keys().map(String::as_str));
+            let near = query::suggest::nearest(name, known)
+                .map_or(String::new(), |n| format!(", did you mean {n:?}?"));
+            return Err(UsageError(format!("--view: no table or view {name:?}{near}")));
+        }
         let mut columns = Vec::new();
         for name in config.columns.keys() {
             let Some(table) = query::table(name) else {
@@ -218,8 +233,13 @@ impl Plan {
             services: if numeric { Arc::new(Services::none()) } else { Arc::clone(services) },
             backend,
             proc_root: args.global.proc_root,
-            netns: args.global.netns.as_deref().map_or(Netns::All, Netns::parse),
-            read_only: args.global.read_only,
+            netns: args.global.netns.as_deref().or(config.netns.as_deref()).map_or(Netns::All, Netns::parse),
+            read_only: args.global.read_only || config.read_only,
+            resolve: args.list.resolve || config.resolve,
+            lang,
+            start,
+            resume: args.start.resume || config.resume,
+            views: config.views,
             rules: check::rules(&config.alerts)?,
             alerts: config.alerts.clone(),
             numeric,
@@ -269,7 +289,7 @@ impl ListPlan {
                 _ => usual(table, format),
             },
         };
-        let columns = if l.resolve { with_names(table, columns) } else { columns };
+        let columns = if l.resolve || known.config.resolve { with_names(table, columns) } else { columns };
         let watch = match &l.watch {
             None => None,
             Some(_) if matches!(format, Format::Json | Format::Csv) => {
@@ -309,6 +329,17 @@ impl ListPlan {
             watch,
             wait,
         })
+    }
+}
+
+/// What was typed, else what the configuration file says.
+fn one_of<T: ValueEnum>(key: &str, typed: Option<T>, file: Option<&str>) -> Result<Option<T>, UsageError> {
+    match (typed, file) {
+        (Some(t), _) => Ok(Some(t)),
+        (None, Some(word)) => T::from_str(word, false)
+            .map(Some)
+            .map_err(|_| UsageError(format!("{key} of the configuration file: {word:?} is none"))),
+        (None, None) => Ok(None),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The dashboard's threads: collecting, keys, signals; the calling thread draws.
 
 use super::environment::Words;
+use super::files::Saved;
 use super::poller::{News, Poller};
 use super::resolver::Resolver;
 use super::{Ending, RunError, act, alarm, environment, files};
@@ -16,6 +17,7 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
 use std::io::{self, BufWriter};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 
@@ -109,19 +111,19 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
                 let _ = history.as_deref().map(|file| files::remember(file, &filter));
             }
             Effect::Save { name, filter } => {
-                let said = match &config {
-                    Some(file) => match files::save(file, &name, &filter) {
-                        Ok(()) => format!("saved as @{name} in {}", file.display()),
-                        Err(e) => format!("not saved in {}: {e}", file.display()),
-                    },
-                    None => "not saved: there is no home directory".to_owned(),
-                };
+                let said = save(config.as_deref(), &format!("@{name}"), &name, &Saved::Filter(&filter));
+                let _ = back.send(Event::Said(said));
+            }
+            Effect::SaveView { name, view } => {
+                let said = save(config.as_deref(), &format!("view {name}"), &name, &Saved::View(&view));
                 let _ = back.send(Event::Said(said));
             }
             Effect::Redraw | Effect::Quit => {}
         })
     });
     drop(guard);
+    // A state that cannot be kept is no reason to disturb anybody.
+    let _ = environment::session_file().map(|file| files::keep_session(&file, &app.session()));
     if let Ok(why) = failure.try_recv() {
         return Err(RunError::Dashboard(why));
     }
@@ -139,7 +141,7 @@ fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Options, RunEr
     Ok(Options {
         interval: plan.interval(),
         filter: list.filter_text.clone(),
-        table: list.table.name.to_owned(),
+        view: plan.start.clone(),
         protos: crate::model::wants::ProtoSet::TCP_UDP,
         color: match plan.color {
             ColorArg::Never => Color::None,
@@ -150,13 +152,27 @@ fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Options, RunEr
         numeric: plan.numeric,
         // Of a captured tree nothing is here to be ended.
         read_only: plan.read_only || plan.proc_root.is_some(),
-        lang: environment::lang(),
+        lang: plan.lang.unwrap_or_else(environment::lang),
+        names: plan.resolve,
+        views: plan.views.clone(),
+        session: if plan.resume { files::session(environment::session_file().as_deref()) } else { None },
         services: Arc::clone(&plan.names),
         saved: plan.saved.clone(),
         history: files::history(environment::history_file().as_deref()),
         columns: plan.columns.clone(),
         keymap,
     })
+}
+
+/// Saves something in the configuration file; a word on how that went.
+fn save(file: Option<&Path>, what: &str, name: &str, saved: &Saved<'_>) -> String {
+    match file {
+        Some(file) => match files::save(file, name, saved) {
+            Ok(()) => format!("saved as {what} in {}", file.display()),
+            Err(e) => format!("not saved in {}: {e}", file.display()),
+        },
+        None => "not saved: there is no home directory".to_owned(),
+    }
 }
 
 /// Signals become events; the thread ends with the process.

@@ -23,6 +23,11 @@ pub(super) fn history_file() -> Option<PathBuf> {
     below("XDG_STATE_HOME", ".local/state", "history")
 }
 
+/// Where it is kept how the dashboard was left.
+pub(super) fn session_file() -> Option<PathBuf> {
+    below("XDG_STATE_HOME", ".local/state", "session.json")
+}
+
 /// The language of the locale.
 pub(super) fn lang() -> Lang {
     Words::read().locale.as_deref().map_or(Lang::En, Lang::of_locale)

@@ -1,9 +1,10 @@
-//! The files that the dashboard writes: filters typed before, and filters saved under a name.
+//! The files that the dashboard writes: filters typed before, what is saved under a name, how it was left.
 
-use crate::cli::config::with_filter;
+use crate::cli::config::{with_filter, with_view};
+use crate::query::preset::{Preset, Session};
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Lines of the history that are read.
@@ -25,24 +26,48 @@ pub(super) fn remember(file: &Path, filter: &str) -> io::Result<()> {
     out.write_all(format!("{filter}\n").as_bytes())
 }
 
-/// Saves a filter in the configuration file; what else stands there stays. Written beside it first, so that a full disk
-/// costs nothing that was there.
-pub(super) fn save(file: &Path, name: &str, filter: &str) -> Result<(), String> {
+/// What is saved under a name.
+pub(super) enum Saved<'a> {
+    Filter(&'a str),
+    View(&'a Preset),
+}
+
+/// Saves something in the configuration file; what else stands there stays.
+pub(super) fn save(file: &Path, name: &str, what: &Saved<'_>) -> Result<(), String> {
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
         Err(e) if e.kind() == io::ErrorKind::NotFound => String::new(),
         Err(e) => return Err(e.to_string()),
     };
-    let text = with_filter(&text, name, filter).map_err(|e| e.to_string())?;
-    let write = || -> io::Result<()> {
-        if let Some(dir) = file.parent() {
-            fs::create_dir_all(dir)?;
-        }
-        let beside = file.with_extension("toml.new");
-        fs::write(&beside, text)?;
-        fs::rename(&beside, file)
+    let text = match what {
+        Saved::Filter(filter) => with_filter(&text, name, filter),
+        Saved::View(view) => with_view(&text, name, view),
     };
-    write().map_err(|e| e.to_string())
+    replace(file, &text.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
+}
+
+/// Writes a whole file: beside it first, so that a full disk costs nothing that was there. For this user's eyes only
+/// where it is new.
+fn replace(file: &Path, text: &str) -> io::Result<()> {
+    if let Some(dir) = file.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(".new");
+    let mode = fs::metadata(file).map_or(0o600, |m| m.permissions().mode());
+    let mut out = File::options().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
+    out.write_all(text.as_bytes())?;
+    fs::rename(&beside, file)
+}
+
+/// How the dashboard was left; `None` where that cannot be read: it is no reason not to start.
+pub(super) fn session(file: Option<&Path>) -> Option<Session> {
+    serde_json::from_str(&fs::read_to_string(file?).ok()?).ok()
+}
+
+/// Keeps how the dashboard was left.
+pub(super) fn keep_session(file: &Path, session: &Session) -> io::Result<()> {
+    replace(file, &serde_json::to_string_pretty(session)?)
 }
 
 #[cfg(test)]
@@ -60,10 +85,16 @@ mod tests {
         let all = history(Some(&file));
         assert_eq!((all.len(), all[0].as_str(), all[199].as_str()), (200, "port:50", "port:249"));
         let config = dir.path().join("b/config.toml");
-        save(&config, "leak", "state:close-wait").unwrap();
-        save(&config, "web", "port:443").unwrap();
+        save(&config, "leak", &Saved::Filter("state:close-wait")).unwrap();
+        save(&config, "web", &Saved::Filter("port:443")).unwrap();
         let text = fs::read_to_string(&config).unwrap();
         assert_eq!(text, "[filters]\nleak = \"state:close-wait\"\nweb = \"port:443\"\n");
-        assert!(save(Path::new("/dev/null/x"), "a", "b").is_err());
+        assert!(save(Path::new("/dev/null/x"), "a", &Saved::Filter("b")).is_err());
+        let state = dir.path().join("c/session.json");
+        assert_eq!(session(Some(&state)), None);
+        let left = Session { view: "ports".into(), ..Session::default() };
+        keep_session(&state, &left).unwrap();
+        assert_eq!(session(Some(&state)), Some(left));
+        assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

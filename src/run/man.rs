@@ -1,6 +1,7 @@
 //! The manual page, made from the definitions: commands, flags, the filter language, columns, keys.
 
 use crate::cli::Args;
+use crate::cli::setting::SETTINGS;
 use crate::query::filter::LANGUAGE;
 use crate::query::table::TABLES;
 use crate::ui::command::{COMMANDS, key_label};
@@ -51,13 +52,18 @@ pub(super) fn page() -> io::Result<Vec<u8>> {
             item(&mut out, c.name, c.help)?;
         }
     }
+    writeln!(out, ".SH SETTINGS")?;
+    for s in SETTINGS {
+        item(&mut out, s.key, &format!("{} As usual, or for example: {}", s.help, s.usual))?;
+    }
     writeln!(out, ".SH FILES")?;
     item(
         &mut out,
         "~/.config/sockscope/config.toml",
-        "interval, numeric, color; [filters] name = \"filter\"; [columns] list = \"proto,local,+rtt\".",
+        "Settings, see above; sockscope config \u{2d}\u{2d}init writes one.",
     )?;
     item(&mut out, "~/.local/state/sockscope/history", "Filters typed before.")?;
+    item(&mut out, "~/.local/state/sockscope/session.json", "How the dashboard was left, for --resume.")?;
     writeln!(out, ".SH EXIT STATUS")?;
     for (code, meaning) in [
         ("0", "Fine; also when the reader of a pipe has gone."),

@@ -1,5 +1,6 @@
 //! The reference page, made from the registries: `assets/reference.md`, which a test holds to this.
 
+use crate::cli::setting::SETTINGS;
 use crate::model::state::STATES;
 use crate::query::filter::LANGUAGE;
 use crate::query::finding::FINDINGS;
@@ -47,6 +48,14 @@ pub(super) fn page() -> String {
             let usual = if table.defaults.contains(&c.name) { "**" } else { "" };
             let _ = writeln!(out, "| {usual}`{}`{usual} | {} | {} |", c.name, also.join(" "), cell(c.help));
         }
+    }
+    let _ = writeln!(
+        out,
+        "\n## Settings\n\nOf the configuration file; `*` is a name of your own.\n\n| setting | flag | as usual, or for example | what it does |\n|---|---|---|---|"
+    );
+    for s in SETTINGS {
+        let flag = s.flag.map_or(String::new(), |f| format!("`--{f}`"));
+        let _ = writeln!(out, "| `{}` | {flag} | `{}` | {} |", s.key, cell(s.usual), cell(s.help));
     }
     let _ = writeln!(out, "\n## Keys\n\n| key | command | what it does |\n|---|---|---|");
     for c in COMMANDS {

@@ -15,6 +15,7 @@ use crate::model::{Addr, Services, Snapshot, State, Wants};
 use crate::query::Column;
 use crate::query::explain::Lang;
 use crate::query::filter::{Names, Saved};
+use crate::query::preset::{Presets, Session};
 use crate::query::table::limits::{alert_json, finding};
 use crate::query::view::Line;
 use crate::query::wants::wants;
@@ -31,8 +32,14 @@ pub struct Options {
     pub interval: Duration,
     /// Filter text of the first view.
     pub filter: String,
-    /// Name or title of the table to start with: `sockets`, `ports`, `processes`, `peers`.
-    pub table: String,
+    /// The table or the view to start with.
+    pub view: Option<String>,
+    /// Views by name.
+    pub views: Presets,
+    /// How it was left, to go on from there.
+    pub session: Option<Session>,
+    /// Names instead of far addresses.
+    pub names: bool,
     /// Which protocols are read.
     pub protos: ProtoSet,
     /// Colours.
@@ -62,7 +69,10 @@ impl Default for Options {
         Self {
             interval: Duration::from_secs(1),
             filter: String::new(),
-            table: "sockets".into(),
+            view: None,
+            views: Presets::new(),
+            session: None,
+            names: false,
             protos: ProtoSet::TCP_UDP,
             color: Color::True,
             ascii: false,
@@ -80,9 +90,18 @@ impl Default for Options {
 
 impl Options {
     /// What the words of a filter stand for.
-    fn names(&self) -> Names<'_> {
+    pub(super) fn names(&self) -> Names<'_> {
         Names { services: &self.services, saved: &self.saved }
     }
+}
+
+/// What gets a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Naming {
+    /// The filter in the bar.
+    Filter,
+    /// The whole view.
+    View,
 }
 
 /// What lies over the table, or has the keys instead of it.
@@ -90,8 +109,8 @@ impl Options {
 pub(super) enum Over {
     /// The filter is typed: how it stood before, the cursor in bytes, and what can be typed there.
     Filter { before: String, cursor: usize, menu: Menu },
-    /// The name to save the filter under is typed.
-    Name { text: String, cursor: usize },
+    /// The name to save the filter or the view under is typed.
+    Name { text: String, cursor: usize, naming: Naming },
     /// One moves in the state strip.
     States(State),
     /// The columns to sort by; the line one stands at.
@@ -156,18 +175,12 @@ impl App {
     /// A dashboard that has seen nothing yet.
     pub fn new(options: Options) -> Self {
         let mut sheets = Kind::ALL.map(Sheet::new);
-        let named = |s: &Sheet| {
-            let t = s.view.table;
-            t.name.eq_ignore_ascii_case(&options.table) || t.title.eq_ignore_ascii_case(&options.table)
-        };
-        let active = sheets.iter().position(named).unwrap_or(0);
         for (name, columns) in &options.columns {
             if let Some(sheet) = sheets.iter_mut().find(|s| s.view.table.name == name) {
                 sheet.pick(Some(columns.clone()));
             }
         }
-        sheets[active].set_filter(options.filter.clone(), options.names());
-        Self {
+        let mut app = Self {
             theme: Theme::dark(options.color),
             glyphs: if options.ascii { ASCII } else { UNICODE },
             area: Rect::default(),
@@ -178,12 +191,12 @@ impl App {
             interval: options.interval,
             failed: None,
             sheets,
-            active,
+            active: 0,
             over: None,
             details: false,
             details_top: 0,
             worst: None,
-            names: false,
+            names: options.names,
             alarmed: 0,
             asked: FxHashSet::default(),
             track: Track::default(),
@@ -192,7 +205,17 @@ impl App {
             history: History::new(options.history.clone()),
             said: None,
             options,
+        };
+        if let Some(session) = app.options.session.take() {
+            app.resume(&session);
         }
+        if let Some(view) = app.options.view.take() {
+            app.open_view(&view);
+        }
+        if !app.options.filter.is_empty() {
+            app.set_filter(app.options.filter.clone());
+        }
+        app
     }
 
     pub(super) fn sheet(&self) -> &Sheet {

@@ -120,7 +120,8 @@ commands! {
         "history-forward" ["down", "ctrl-n"] F, "" 0, Action::Past(1), "The filter typed after";
         "save" ["ctrl-s"] F, "save" 6, Action::SaveAs, "Save the filter under a name; @name uses it";
         "save-name" ["enter"] N, "save" 1, Action::Enter, "Save under this name";
-        "saved" ["@"] T, "" 0, Action::Saved, "Choose a saved filter";
+        "saved" ["@"] T, "" 0, Action::Saved, "Choose a saved filter or view";
+        "save-view" ["V"] T, "" 0, Action::SaveView, "Save the whole view under a name: filter, groups, order, columns";
         "by-cell" ["f"] T, "" 0, Action::ByCell(true), "Filter by the cell at the cursor: only rows that say the same";
         "not-by-cell" ["F"] T, "" 0, Action::ByCell(false), "Filter by the cell: without the rows that say the same";
         "group" ["g"] T, "group" 3, Action::Group(1), "Group by state, local endpoint, remote address, process, not at all";

@@ -2,6 +2,7 @@
 
 use super::act::Act;
 use crate::model::{Addr, ProcInfo, Snapshot, Wants};
+use crate::query::preset::Preset;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -102,6 +103,13 @@ pub enum Effect {
         /// Its text.
         filter: String,
     },
+    /// Save a view under a name.
+    SaveView {
+        /// Its name.
+        name: String,
+        /// What it asks.
+        view: Preset,
+    },
     /// Clear the terminal and draw all of it again.
     Redraw,
     /// End.
@@ -145,7 +153,9 @@ pub enum Action {
     Complete(i8),
     /// Ask for a name to save the filter under.
     SaveAs,
-    /// Open the list of saved filters.
+    /// Ask for a name to save the whole view under.
+    SaveView,
+    /// Open the list of saved filters and views.
     Saved,
     /// Open the list of columns.
     Columns,

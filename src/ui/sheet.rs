@@ -230,6 +230,11 @@ impl Sheet {
         self.stale = true;
     }
 
+    /// Whether somebody chose the columns.
+    pub(super) const fn is_picked(&self) -> bool {
+        self.picked.is_some()
+    }
+
     /// Every column there is, and whether it is shown: the shown ones in their order, then the others.
     pub(super) fn choices(&self) -> Vec<(&'static Column, bool)> {
         let mut out: Vec<_> = self.columns().map(|c| (c, true)).collect();

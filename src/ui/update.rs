@@ -1,7 +1,7 @@
 //! What each action does.
 
 use super::act::{Act, offers};
-use super::app::{App, Over};
+use super::app::{App, Naming, Over};
 use super::event::{Action, Edit, Effect, FoldTo, Motion};
 use super::menu::Menu;
 use super::sheet::Kind;
@@ -62,8 +62,11 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Complete(by) => complete_at(app, by),
         Action::SaveAs => {
             if app.sheet().error.is_none() && !app.sheet().text.trim().is_empty() {
-                app.over = Some(Over::Name { text: String::new(), cursor: 0 });
+                app.over = Some(Over::Name { text: String::new(), cursor: 0, naming: Naming::Filter });
             }
+        }
+        Action::SaveView => {
+            app.over = Some(Over::Name { text: String::new(), cursor: 0, naming: Naming::View });
         }
         Action::Saved => app.over = Some(Over::Saved(0)),
         Action::Columns => app.over = Some(Over::Columns(0)),
@@ -166,7 +169,7 @@ fn back(app: &mut App) {
             app.set_filter(before);
         }
         // Back to the filter that was to be saved.
-        Some(Over::Name { .. }) => {
+        Some(Over::Name { naming: Naming::Filter, .. }) => {
             let text = app.sheet().text.clone();
             app.over = Some(Over::Filter { before: text.clone(), cursor: text.len(), menu: Menu::default() });
         }
@@ -179,7 +182,7 @@ fn back(app: &mut App) {
 
 fn edit(app: &mut App, e: Edit) {
     match &mut app.over {
-        Some(Over::Name { text, cursor }) => input::edit(text, cursor, e),
+        Some(Over::Name { text, cursor, .. }) => input::edit(text, cursor, e),
         Some(Over::Filter { cursor, menu, .. }) => {
             *menu = Menu::default();
             app.history.leave();
@@ -430,9 +433,11 @@ fn enter(app: &mut App) -> Vec<Effect> {
         }
         Some(Over::Saved(at)) => {
             app.over = None;
-            let name = app.options.saved.keys().nth(at).cloned();
-            if let Some(name) = name {
-                app.set_filter(format!("@{name}"));
+            let chosen = super::preset::saved(&app.options).into_iter().nth(at);
+            match chosen {
+                Some((name, _)) if name.starts_with('@') => app.set_filter(name),
+                Some((name, _)) => drop(app.open_view(&name)),
+                None => {}
             }
         }
         Some(Over::Alerts(at)) => {
@@ -485,18 +490,32 @@ fn to_alert(app: &mut App, at: usize) {
     }
 }
 
-/// Saves the filter in the bar under the name that was typed.
+/// Saves the filter in the bar, or the view, under the name that was typed.
 fn save(app: &mut App) -> Vec<Effect> {
-    let Some(Over::Name { text, .. }) = &app.over else { return vec![] };
-    let name = text.trim().trim_start_matches('@').to_owned();
+    let Some(Over::Name { text, naming, .. }) = &app.over else { return vec![] };
+    let (name, naming) = (text.trim().trim_start_matches('@').to_owned(), *naming);
     if !crate::query::filter::is_name(&name) {
         app.said = Some("a name is one word of letters, digits, - _ and .".to_owned());
         return vec![];
     }
-    let filter = app.sheet().text.trim().to_owned();
-    app.options.saved.insert(name.clone(), filter.clone());
     app.over = None;
-    vec![Effect::Save { name, filter }]
+    match naming {
+        Naming::Filter => {
+            let filter = app.sheet().text.trim().to_owned();
+            app.options.saved.insert(name.clone(), filter.clone());
+            vec![Effect::Save { name, filter }]
+        }
+        // The tables have their names, and keep them.
+        Naming::View if crate::query::table(&name).is_some() => {
+            app.said = Some(format!("{name} is a table's name"));
+            vec![]
+        }
+        Naming::View => {
+            let view = app.sheet().preset();
+            app.options.views.insert(name.clone(), view.clone());
+            vec![Effect::SaveView { name, view }]
+        }
+    }
 }
 
 /// The state that the filter of the view of sockets asks for and nothing else.

@@ -3,6 +3,7 @@
 use super::super::act::offers;
 use super::super::app::{App, Over};
 use super::super::pen::{Pen, width};
+use super::super::preset::saved;
 use super::window;
 use crate::model::Level;
 use crate::query::Value;
@@ -71,12 +72,8 @@ fn open(app: &App) -> Option<(&'static str, usize, Vec<Entry>)> {
             ("act", *at, all.collect())
         }
         Some(Over::Saved(at)) => {
-            let all = app.options.saved.iter().map(|(name, text)| Entry {
-                mark: " ",
-                name: format!("@{name}"),
-                text: text.clone(),
-            });
-            ("saved filters", *at, all.collect())
+            let all = saved(&app.options).into_iter().map(|(name, text)| Entry { mark: " ", name, text });
+            ("saved filters and views", *at, all.collect())
         }
         _ => return None,
     })
@@ -106,7 +103,7 @@ pub(super) fn overlay(app: &App, pen: &mut Pen<'_>, all: Rect) {
         let how = match app.over {
             Some(Over::Act(_)) => "nothing can be done here",
             Some(Over::Alerts(_)) => "nothing is about to run out",
-            _ => "none yet: while you type a filter, ^S saves it under a name",
+            _ => "none yet: ^S saves the filter that is typed under a name, V the whole view",
         };
         pen.put(r.x + 1, r.y, r.width.saturating_sub(1), how, theme.dim);
         return;

@@ -288,7 +288,7 @@ pub(super) fn filter(app: &App, pen: &mut Pen<'_>, area: Rect) -> Option<Positio
             right = pen.put_right(right, y, area.width, &text, theme.pressure(share)).saturating_sub(2);
         }
     }
-    if let Some(Over::Name { text, cursor }) = &app.over {
+    if let Some(Over::Name { text, cursor, .. }) = &app.over {
         let ask = "save as ";
         let x = pen.put(area.x + 1, y, right, ask, theme.accent);
         pen.put(x, y, right.saturating_sub(x), text, theme.strong);
