@@ -13,15 +13,19 @@ mod poller;
 mod reader;
 mod reference;
 mod resolver;
+mod screenshot;
 mod settings;
 mod watch;
+mod write_out;
 
 use crate::cli::args::Command;
 use crate::cli::plan::What;
-use crate::cli::{Args, Config, Plan};
-use crate::model::{Backend, Netns};
+use crate::cli::{Args, Config, Plan, UsageError};
+use crate::collect::script::{SCENES, Scene, ScriptSource};
+use crate::collect::{Choice, Source};
+use crate::model::Backend;
 use crate::query::finding::FINDINGS;
-use crate::query::{TABLES, Table, explain};
+use crate::query::{TABLES, Table, explain, suggest};
 use clap::Parser;
 use clap::error::ErrorKind;
 use std::ffi::OsString;
@@ -46,7 +50,7 @@ pub enum Ending {
 pub enum RunError {
     /// Wrong use.
     #[error("{0}")]
-    Usage(#[from] crate::cli::UsageError),
+    Usage(#[from] UsageError),
     /// The machine could not be read.
     #[error("{0}")]
     Collect(#[from] crate::collect::CollectError),
@@ -141,29 +145,46 @@ fn run(plan: &Plan) -> Result<Ending, RunError> {
         What::Explain(topic) => {
             let lang = plan.lang.unwrap_or_else(environment::lang);
             match topic {
-                Some(word) => print(&explain::explain(word, lang, &TABLES).map_err(crate::cli::UsageError)?),
+                Some(word) => print(&explain::explain(word, lang, &TABLES).map_err(UsageError)?),
                 None => print(&topics(lang)),
             }
         }
+        What::Screenshot(shot) => screenshot::run(plan, shot),
         What::Man => print_bytes(&man::page().map_err(RunError::stdout)?),
         What::Reference => print(&reference::page()),
     }
 }
 
-/// Opens the backend of the plan.
-fn open(
-    backend: Option<Backend>,
-    root: Option<&std::path::Path>,
-    netns: &Netns,
-) -> Result<Box<dyn crate::collect::Source>, RunError> {
-    use crate::collect::Choice;
-    let choice = match backend {
+/// Opens what the plan reads.
+fn open(plan: &Plan) -> Result<Box<dyn Source>, RunError> {
+    if let Some(scene) = &plan.demo {
+        return Ok(Box::new(ScriptSource::new(scene_of(scene)?)));
+    }
+    let choice = match plan.backend {
         None | Some(Backend::Script) => Choice::Auto,
         Some(Backend::Netlink) => Choice::Netlink,
         Some(Backend::Proc) => Choice::Proc,
         Some(Backend::Portable) => Choice::Portable,
     };
-    Ok(crate::collect::open(choice, root, netns.clone())?)
+    Ok(crate::collect::open(choice, plan.proc_root.as_deref(), plan.netns.clone())?)
+}
+
+/// A scene that comes with the program, or one of a file.
+fn scene_of(name: &str) -> Result<Scene, UsageError> {
+    if let Some(scene) = Scene::named(name) {
+        return Ok(scene);
+    }
+    if !name.contains(['/', '.']) {
+        let names: Vec<&str> = SCENES.iter().map(|(n, _)| *n).collect();
+        let near = suggest::nearest(name, names.iter().copied());
+        let near = near.map_or(String::new(), |n| format!(", did you mean {n:?}?"));
+        return Err(UsageError(format!(
+            "--demo: no scene {name:?}{near} (there are {}, or a file)",
+            names.join(", ")
+        )));
+    }
+    let text = std::fs::read_to_string(name).map_err(|e| UsageError(format!("--demo: read {name}: {e}")))?;
+    Scene::parse(&text).map_err(|e| UsageError(format!("--demo: {name}: {e}")))
 }
 
 /// One line a topic: its name and its title.

@@ -23,6 +23,8 @@ mod pen;
 mod preset;
 pub mod script;
 mod sheet;
+pub mod still;
+pub mod takeaway;
 pub mod terminal;
 pub mod theme;
 mod track;

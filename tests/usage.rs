@@ -57,6 +57,10 @@ fn wrong_use_is_one_line_and_exit_code_2() {
         (&["completions", "tcsh"][..], "tcsh"),
         (&["explain", "clos_wait"][..], "did you mean \"close_wait\"?"),
         (&["explain", "listen", "--lang", "fr"][..], "en or ko"),
+        (&["--demo=bussy-web", "list"][..], "did you mean \"busy-web\"?"),
+        (&["--demo=/no/such.scene", "list"][..], "read /no/such.scene"),
+        (&["screenshot", "--size", "80"][..], "--size"),
+        (&["--view", "prots"][..], "did you mean \"ports\"?"),
     ] {
         let about =
             format!("{:?}", args.iter().map(|a| a.chars().take(40).collect::<String>()).collect::<Vec<_>>());
@@ -173,4 +177,26 @@ fn the_configuration_file_is_written_once_and_looked_through() {
         "list",
         "line 1: unknown key",
     );
+}
+
+#[test]
+fn a_screen_without_a_terminal_and_a_machine_without_a_kernel() {
+    let text = |args: &[&str]| {
+        let out = words(args);
+        assert_eq!(out.status.code(), Some(0), "{args:?} {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let shot = ["--demo", "screenshot", "--size", "90x20", "--keys", "3<enter>"];
+    let screen = text(&shot);
+    assert_eq!(screen.lines().count(), 20);
+    assert!(screen.lines().all(|l| l.chars().count() <= 90), "{screen}");
+    assert!(screen.contains("legacy-gw") && screen.contains("descriptors 907 of 1,024"), "{screen}");
+    assert_eq!(screen, text(&shot), "a scene is the same every time");
+    let svg = text(&["--demo", "screenshot", "-f", "svg", "nginx"]);
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains(">ESTABLISHED<"), "{svg}");
+    let rows: serde_json::Value =
+        serde_json::from_str(&text(&["--demo", "list", "state:listen", "-f", "json"])).unwrap();
+    assert!(rows.as_array().unwrap().len() > 10);
+    // A live machine has a screen too.
+    assert!(text(&["screenshot", "--polls", "1", "--size", "100x10"]).contains("sockscope"));
 }

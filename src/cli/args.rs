@@ -64,6 +64,8 @@ pub enum Command {
     },
     /// Print the settings in force; write a commented file of them; check one
     Config(ConfigArgs),
+    /// Print what the dashboard shows, as text or as a picture (SVG)
+    Screenshot(Screenshot),
     /// Print a shell's completion script
     Completions {
         /// For which shell
@@ -85,6 +87,39 @@ pub struct Start {
     /// Start as it was left: view, filters, order, columns
     #[arg(long, help_heading = "Dashboard")]
     pub resume: bool,
+}
+
+/// What to show, and in which form.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct Screenshot {
+    /// Show only what matches
+    #[arg(value_name = "FILTER", help_heading = "Filter")]
+    pub filter: Vec<String>,
+    /// How the dashboard starts.
+    #[command(flatten)]
+    pub start: Start,
+    /// Columns and lines of the screen
+    #[arg(long, value_name = "COLSxLINES", default_value = "120x36")]
+    pub size: String,
+    /// Polls before it is taken: rates and trends need some
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub polls: u32,
+    /// Keys to press then, such as '3<enter>' or '/nginx<enter>'
+    #[arg(long, value_name = "KEYS", default_value = "")]
+    pub keys: String,
+    /// In which form: text or svg
+    #[arg(short = 'f', long, value_enum, value_name = "FORM", default_value = "text")]
+    pub format: ScreenForm,
+}
+
+/// The forms of a screen, those of [`crate::ui::still::Form`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ScreenForm {
+    /// Its characters
+    #[default]
+    Text,
+    /// A picture
+    Svg,
 }
 
 /// What to do with the configuration file.
@@ -188,6 +223,9 @@ pub struct Global {
     /// Read a captured /proc tree instead of this machine
     #[arg(long, global = true, value_name = "DIR")]
     pub proc_root: Option<PathBuf>,
+    /// A scripted machine instead of this one: a busy web server, or a scene by name or file
+    #[arg(long, global = true, value_name = "SCENE", num_args = 0..=1, require_equals = true, default_missing_value = "busy-web", conflicts_with_all = ["proc_root", "backend", "netns"])]
+    pub demo: Option<String>,
     /// Network namespaces to read: all that can be entered (the default), here, or those of this name, such as host
     #[arg(long, global = true, value_name = "NAME")]
     pub netns: Option<String>,

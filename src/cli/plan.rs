@@ -1,6 +1,6 @@
 //! What the command line comes to: every word checked, every name resolved, before anything is read.
 
-use super::args::{Args, BackendArg, ColorArg, Command, ConfigArgs, FormatArg, List};
+use super::args::{Args, BackendArg, ColorArg, Command, ConfigArgs, FormatArg, List, ScreenForm};
 use super::check::{self, CheckPlan};
 use super::config::{Alerts, Config};
 use crate::model::{AlertRules, AttrSet, Backend, Netns, Services};
@@ -29,6 +29,8 @@ pub struct Plan {
     pub backend: Option<Backend>,
     /// A captured tree to read.
     pub proc_root: Option<PathBuf>,
+    /// A scene to read instead of this machine: its name or its file.
+    pub demo: Option<String>,
     /// Network namespaces to read.
     pub netns: Netns,
     /// Nothing can be ended or signalled.
@@ -82,10 +84,34 @@ pub enum What {
     Explain(Option<String>),
     /// Print, write or check settings.
     Config(ConfigArgs),
+    /// Print what the dashboard shows.
+    Screenshot(Box<ScreenshotPlan>),
     /// Print the manual page.
     Man,
     /// Print the reference page.
     Reference,
+}
+
+/// A screen to print, checked.
+#[derive(Clone, Debug)]
+pub struct ScreenshotPlan {
+    /// What it shows.
+    pub list: ListPlan,
+    /// Columns and lines.
+    pub size: (u16, u16),
+    /// Polls before it is taken, at least one.
+    pub polls: u32,
+    /// Keys to press then.
+    pub keys: String,
+    /// In which form.
+    pub form: ScreenForm,
+}
+
+/// `120x36`: from 1x1 to 1000x1000.
+fn screen_size(text: &str) -> Result<(u16, u16), UsageError> {
+    let size = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+    size.filter(|(w, h)| (1..=1000).contains(w) && (1..=1000).contains(h))
+        .ok_or_else(|| UsageError(format!("--size: {text:?} is no size; write it like 120x36")))
 }
 
 /// A listing, checked.
@@ -161,13 +187,25 @@ impl Plan {
 
     /// Checks what was typed, and what the configuration file adds. `services` are the names that ports may be written
     /// by.
-    pub fn new(args: Args, services: &Arc<Services>, config: Config) -> Result<Self, UsageError> {
+    pub fn new(mut args: Args, services: &Arc<Services>, config: Config) -> Result<Self, UsageError> {
         let known = Known { services, config: &config };
         let what = match args.command {
             None => What::Dashboard(ListPlan::new(&SOCKETS, &args.list, known)?),
             Some(Command::Completions { shell }) => What::Completions(shell),
             Some(Command::Explain { topic }) => What::Explain(topic),
             Some(Command::Config(c)) => What::Config(c),
+            Some(Command::Screenshot(shot)) => {
+                let l = List { filter: shot.filter.clone(), ..List::default() };
+                args.start = shot.start.clone();
+                let size = screen_size(&shot.size)?;
+                What::Screenshot(Box::new(ScreenshotPlan {
+                    list: ListPlan::new(&SOCKETS, &l, known)?,
+                    size,
+                    polls: shot.polls.max(1),
+                    keys: shot.keys,
+                    form: shot.format,
+                }))
+            }
             Some(Command::Man) => What::Man,
             Some(Command::Reference) => What::Reference,
             Some(Command::List(l)) => What::list(&SOCKETS, &l, known)?,
@@ -233,6 +271,7 @@ impl Plan {
             services: if numeric { Arc::new(Services::none()) } else { Arc::clone(services) },
             backend,
             proc_root: args.global.proc_root,
+            demo: args.global.demo,
             netns: args.global.netns.as_deref().or(config.netns.as_deref()).map_or(Netns::All, Netns::parse),
             read_only: args.global.read_only || config.read_only,
             resolve: args.list.resolve || config.resolve,

@@ -410,7 +410,7 @@ mod tests {
     fn every_flag_of_every_command_is_a_setting() {
         use clap::CommandFactory;
         // Which file to read, and what to read instead of this machine, belong to one run.
-        const ONE_RUN: [&str; 4] = ["config", "proc-root", "help", "version"];
+        const ONE_RUN: [&str; 5] = ["config", "proc-root", "demo", "help", "version"];
         let command = crate::cli::Args::command();
         let flags: Vec<&str> =
             command.get_arguments().filter(|a| a.is_global_set()).filter_map(clap::Arg::get_long).collect();

@@ -4,11 +4,11 @@ use super::environment::Words;
 use super::files::Saved;
 use super::poller::{News, Poller};
 use super::resolver::Resolver;
-use super::{Ending, RunError, act, alarm, environment, files};
+use super::{Ending, RunError, act, alarm, environment, files, write_out};
 use crate::cli::Plan;
 use crate::cli::args::ColorArg;
 use crate::cli::plan::ListPlan;
-use crate::model::{Hosts, Wants};
+use crate::model::{Hosts, ProcInfo, Wants};
 use crate::ui::app::Color;
 use crate::ui::event::{Effect, Event, Latest, Signal};
 use crate::ui::keymap::Keymap;
@@ -31,10 +31,9 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
     let mut app = App::new(options(plan, list, &words)?);
     let (tell, events) = mpsc::channel();
     watch_signals(tell.clone()).map_err(broken("watch signals"))?;
-    let (backend, root) = (plan.backend, plan.proc_root.clone());
     let out = tell.clone();
     // Opened before the terminal is taken, so that a refusal is a plain line.
-    let source = super::open(backend, root.as_deref(), &plan.netns)?;
+    let source = super::open(plan)?;
     let (failed, failure) = mpsc::channel();
     let latest = Latest::default();
     let hosts = Arc::new(Hosts::default());
@@ -103,8 +102,10 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
                 }
             }
             Effect::Place(process) => {
-                let cwd = crate::collect::act::working_directory(&process).map_err(|e| e.to_string());
-                let _ = back.send(Event::Place { pid: process.pid, start_ns: process.start_ns, cwd });
+                let _ = back.send(place(plan, &process));
+            }
+            Effect::Write(what) => {
+                let _ = back.send(Event::Said(write_out::write(plan, &what)));
             }
             Effect::Remember(filter) => {
                 // A history that cannot be kept is no reason to disturb anybody.
@@ -135,7 +136,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
     }
 }
 
-fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Options, RunError> {
+pub(super) fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Options, RunError> {
     let keymap = Keymap::new(&plan.keys)
         .map_err(|e| RunError::Dashboard(format!("keys of the configuration file: {e}")))?;
     Ok(Options {
@@ -150,8 +151,8 @@ fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Options, RunEr
         },
         ascii: !words.utf8() || words.dumb(),
         numeric: plan.numeric,
-        // Of a captured tree nothing is here to be ended.
-        read_only: plan.read_only || plan.proc_root.is_some(),
+        // Of a captured tree or a scene nothing is here to be ended.
+        read_only: plan.read_only || plan.proc_root.is_some() || plan.demo.is_some(),
         lang: plan.lang.unwrap_or_else(environment::lang),
         names: plan.resolve,
         views: plan.views.clone(),
@@ -162,6 +163,16 @@ fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Options, RunEr
         columns: plan.columns.clone(),
         keymap,
     })
+}
+
+/// Where a process works. What is not of this machine works nowhere here.
+pub(super) fn place(plan: &Plan, process: &ProcInfo) -> Event {
+    let cwd = if plan.demo.is_some() || plan.proc_root.is_some() {
+        Err("it is not of this machine".to_owned())
+    } else {
+        crate::collect::act::working_directory(process).map_err(|e| e.to_string())
+    };
+    Event::Place { pid: process.pid, start_ns: process.start_ns, cwd }
 }
 
 /// Saves something in the configuration file; a word on how that went.

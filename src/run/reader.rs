@@ -19,7 +19,7 @@ pub(super) struct Reader {
 impl Reader {
     /// Opens the backend of the plan, to read this at every poll.
     pub(super) fn open(plan: &Plan, wants: Wants) -> Result<Self, RunError> {
-        let source = open(plan.backend, plan.proc_root.as_deref(), &plan.netns)?;
+        let source = open(plan)?;
         Ok(Self {
             source,
             engine: Engine::new().alerting(plan.rules.clone()),
@@ -33,6 +33,11 @@ impl Reader {
     pub(super) fn alerting(mut self, rules: AlertRules) -> Self {
         self.engine = self.engine.alerting(rules);
         self
+    }
+
+    /// Reads this from now on.
+    pub(super) fn wants(&mut self, wants: Wants) {
+        self.wants = wants;
     }
 
     /// Reads the machine once.

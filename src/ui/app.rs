@@ -125,6 +125,8 @@ pub(super) enum Over {
     Act(usize),
     /// The alerts; the line one stands at.
     Alerts(usize),
+    /// What can be written to a file; the line one stands at.
+    Write(usize),
     /// The question before it is done.
     Confirm(Act),
     /// A topic, scrolled by this.
@@ -239,7 +241,9 @@ impl App {
             Some(Over::States(_)) => Place::States,
             Some(Over::Sort(_)) => Place::Sort,
             Some(Over::Columns(_)) => Place::Columns,
-            Some(Over::Cells(_) | Over::Saved(_) | Over::Act(_) | Over::Alerts(_)) => Place::Pick,
+            Some(Over::Cells(_) | Over::Saved(_) | Over::Act(_) | Over::Alerts(_) | Over::Write(_)) => {
+                Place::Pick
+            }
             Some(Over::Confirm(_)) => Place::Confirm,
             Some(Over::Name { .. }) => Place::Name,
             Some(Over::Help(_) | Over::Explain { .. }) => Place::Help,
@@ -299,6 +303,11 @@ impl App {
         let mut effects = Vec::new();
         self.settle(&mut effects);
         effects
+    }
+
+    /// The size of the screen.
+    pub const fn size(&self) -> Size {
+        Size { width: self.area.width, height: self.area.height }
     }
 
     /// The screen has this size now.

@@ -1,6 +1,7 @@
 //! What comes in, what is to be done, and what goes out.
 
 use super::act::Act;
+use super::takeaway::Takeaway;
 use crate::model::{Addr, ProcInfo, Snapshot, Wants};
 use crate::query::preset::Preset;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -110,6 +111,8 @@ pub enum Effect {
         /// What it asks.
         view: Preset,
     },
+    /// Write this to a file.
+    Write(Takeaway),
     /// Clear the terminal and draw all of it again.
     Redraw,
     /// End.
@@ -195,6 +198,8 @@ pub enum Action {
     Alerts,
     /// Raise the limit of a process's descriptors.
     Raise,
+    /// Open the list of what can be written to a file.
+    Write,
     /// Open the list of what can be done.
     Act,
     /// Do what was asked.

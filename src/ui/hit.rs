@@ -35,7 +35,8 @@ pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
             | Over::Cells(_)
             | Over::Saved(_)
             | Over::Act(_)
-            | Over::Alerts(_),
+            | Over::Alerts(_)
+            | Over::Write(_),
         ) => {
             let at = super::draw::list::line_at(app, l.all, x, y);
             if let (
@@ -46,7 +47,8 @@ pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
                     | Over::Cells(at)
                     | Over::Saved(at)
                     | Over::Act(at)
-                    | Over::Alerts(at),
+                    | Over::Alerts(at)
+                    | Over::Write(at),
                 ),
             ) = (at, &mut app.over)
             {
@@ -134,6 +136,7 @@ pub(super) fn wheel(app: &mut App, x: u16, y: u16, by: i8) {
                 | Over::Saved(_)
                 | Over::Act(_)
                 | Over::Alerts(_)
+                | Over::Write(_)
         )
     ) {
         update(app, Action::Go(super::event::Motion::Lines(by.signum() as i16 * 2)));

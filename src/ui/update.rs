@@ -114,6 +114,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
             Ok(act) => app.over = Some(Over::Confirm(act)),
             Err(why) => app.said = Some(why),
         },
+        Action::Write => app.over = Some(Over::Write(0)),
         Action::Act => app.over = Some(Over::Act(0)),
         Action::Names => {
             app.names = !app.names;
@@ -369,7 +370,8 @@ fn go(app: &mut App, motion: Motion) {
             | Over::Cells(_)
             | Over::Saved(_)
             | Over::Act(_)
-            | Over::Alerts(_),
+            | Over::Alerts(_)
+            | Over::Write(_),
         ) => {
             let n = super::draw::list::len(app);
             if let Some(
@@ -378,7 +380,8 @@ fn go(app: &mut App, motion: Motion) {
                 | Over::Cells(at)
                 | Over::Saved(at)
                 | Over::Act(at)
-                | Over::Alerts(at),
+                | Over::Alerts(at)
+                | Over::Write(at),
             ) = &mut app.over
             {
                 *at = moved(*at, n);
@@ -443,6 +446,10 @@ fn enter(app: &mut App) -> Vec<Effect> {
         Some(Over::Alerts(at)) => {
             app.over = None;
             to_alert(app, at);
+        }
+        Some(Over::Write(at)) => {
+            app.over = None;
+            return super::takeaway::take(app, at).map(Effect::Write).into_iter().collect();
         }
         Some(Over::Act(at)) => {
             app.over = None;

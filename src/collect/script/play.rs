@@ -118,7 +118,8 @@ impl Poll<'_> {
             self.sample.processes.push(Process {
                 info: Arc::new(ProcInfo {
                     pid: p.pid,
-                    ppid: p.ppid,
+                    // Nobody began the first.
+                    ppid: if p.pid == 1 { 0 } else { p.ppid },
                     start_ns,
                     comm: p.comm.as_str().into(),
                     cmdline: p.cmdline.as_str().into(),

@@ -275,7 +275,9 @@ fn parents(snap: &Snapshot, of: &Arc<ProcInfo>) -> Vec<Arc<ProcInfo>> {
     let mut child = Arc::clone(of);
     while out.len() < 16 {
         let found = all.binary_search_by_key(&child.ppid, |p| p.info.pid).ok().map(|i| &all[i].info);
-        let Some(parent) = found.filter(|p| p.start_ns <= child.start_ns) else { break };
+        let Some(parent) = found.filter(|p| p.start_ns <= child.start_ns && p.pid != child.pid) else {
+            break;
+        };
         out.push(Arc::clone(parent));
         child = Arc::clone(parent);
     }

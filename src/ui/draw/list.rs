@@ -4,6 +4,7 @@ use super::super::act::offers;
 use super::super::app::{App, Over};
 use super::super::pen::{Pen, width};
 use super::super::preset::saved;
+use super::super::takeaway::forms;
 use super::window;
 use crate::model::Level;
 use crate::query::Value;
@@ -66,6 +67,11 @@ fn open(app: &App) -> Option<(&'static str, usize, Vec<Entry>)> {
                 text: finding(snap, a.limit as usize).unwrap_or_default(),
             });
             ("alerts", *at, all.collect())
+        }
+        Some(Over::Write(at)) => {
+            let entry =
+                |(name, text): (&str, &str)| Entry { mark: " ", name: name.into(), text: text.into() };
+            ("write to a file", *at, forms().map(entry).collect())
         }
         Some(Over::Act(at)) => {
             let all = offers(app).into_iter().map(|o| Entry { mark: " ", name: o.name, text: o.text });
