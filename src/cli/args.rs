@@ -8,6 +8,7 @@ use std::path::PathBuf;
 #[command(
     name = "sockscope",
     version,
+    long_version = LONG_VERSION,
     about = "Sockets, the processes behind them and their descriptor limits: live, and from scripts",
     after_help = EXAMPLES,
     subcommand_negates_reqs = true,
@@ -27,6 +28,10 @@ pub struct Args {
     #[command(subcommand)]
     pub command: Option<Command>,
 }
+
+/// The version, which commit it is made of where that is known, and what it can read by.
+const LONG_VERSION: &str =
+    concat!(env!("SOCKSCOPE_VERSION"), "\nbackends: netlink, proc, portable (--backend); scenes (--demo)");
 
 const EXAMPLES: &str = "\
 Examples:
