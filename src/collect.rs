@@ -14,7 +14,7 @@ pub mod proc;
 pub mod procs;
 pub mod script;
 
-use crate::model::{Netns, Sample, Services, Stamp, Wants};
+use crate::model::{Netns, OwnersBy, Sample, Services, Stamp, Wants};
 use netns::Spaces;
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::Cell;
@@ -36,8 +36,14 @@ pub enum Choice {
 }
 
 /// Opens a backend over these network namespaces. Over a captured tree that is the one of `/proc/net`; of the others the
-/// best that answers, with the reasons of those that did not.
-pub fn open(choice: Choice, proc_root: Option<&Path>, netns: Netns) -> Result<Box<dyn Source>, CollectError> {
+/// best that answers, with the reasons of those that did not. `owners` is how owners are to be found; `None`: by what
+/// costs less.
+pub fn open(
+    choice: Choice,
+    proc_root: Option<&Path>,
+    netns: Netns,
+    owners: Option<OwnersBy>,
+) -> Result<Box<dyn Source>, CollectError> {
     let live = Path::new("/proc");
     let asked = || "asked for".to_owned();
     if let Some(root) = proc_root.filter(|root| *root != live) {
@@ -46,14 +52,16 @@ pub fn open(choice: Choice, proc_root: Option<&Path>, netns: Netns) -> Result<Bo
     // Whether there is such a namespace does not depend on who reads it.
     let spaces = Cell::new(netns::open(netns)?);
     let spaces = || spaces.replace(Spaces::new(Netns::Here));
+    let netlink = |why| Ok(netlink::NetlinkSource::new(why)?.over(spaces()).owners_by(owners));
+    let proc = |why| Ok(proc::ProcSource::new(live, why)?.over(spaces()).owners_by(owners));
     match choice {
-        _ if proc_root.is_some() => Ok(Box::new(proc::ProcSource::new(live, asked())?.over(spaces()))),
-        Choice::Netlink => Ok(Box::new(netlink::NetlinkSource::new(asked())?.over(spaces()))),
-        Choice::Proc => Ok(Box::new(proc::ProcSource::new(live, asked())?.over(spaces()))),
+        _ if proc_root.is_some() => Ok(Box::new(proc(asked())?)),
+        Choice::Netlink => Ok(Box::new(netlink(asked())?)),
+        Choice::Proc => Ok(Box::new(proc(asked())?)),
         Choice::Portable => Ok(Box::new(portable::PortableSource::new(asked())?)),
         Choice::Auto => first_of(&[
-            &|_| Ok(Box::new(netlink::NetlinkSource::new("sock_diag answers".to_owned())?.over(spaces()))),
-            &|why| Ok(Box::new(proc::ProcSource::new(live, why)?.over(spaces()))),
+            &|_| Ok(Box::new(netlink("sock_diag answers".to_owned())?)),
+            &|why| Ok(Box::new(proc(why)?)),
             &|why| Ok(Box::new(portable::PortableSource::new(why)?)),
         ]),
     }
@@ -167,7 +175,7 @@ mod tests {
     #[test]
     fn each_says_what_it_is_and_why() {
         let of = |choice, root| {
-            let s = open(choice, root, Netns::All).unwrap().sample(&Wants::default()).unwrap();
+            let s = open(choice, root, Netns::All, None).unwrap().sample(&Wants::default()).unwrap();
             (s.backend.backend.name(), s.backend.why.clone())
         };
         assert_eq!(of(Choice::Proc, None), ("proc", "asked for".to_owned()));

@@ -34,7 +34,7 @@ pub use limit::{
 pub use netns::Netns;
 pub use process::{FdKind, FdKinds, FdUsage, Owner, ProcInfo, Process};
 pub use proto::{Family, Proto};
-pub use sample::{Backend, BackendInfo, Namespace, Sample, Stamp};
+pub use sample::{Backend, BackendInfo, Namespace, OwnersBy, Sample, Stamp};
 pub use services::Services;
 pub use snapshot::Snapshot;
 pub use socket::{Socket, SocketId, Timer, TimerKind};

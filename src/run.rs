@@ -166,7 +166,7 @@ fn open(plan: &Plan) -> Result<Box<dyn Source>, RunError> {
         Some(Backend::Proc) => Choice::Proc,
         Some(Backend::Portable) => Choice::Portable,
     };
-    Ok(crate::collect::open(choice, plan.proc_root.as_deref(), plan.netns.clone())?)
+    Ok(crate::collect::open(choice, plan.proc_root.as_deref(), plan.netns.clone(), plan.owners)?)
 }
 
 /// A scene that comes with the program, or one of a file.

@@ -225,6 +225,9 @@ pub struct Global {
     /// Where sockets are read from [default: auto]
     #[arg(long, global = true, value_enum, value_name = "BACKEND")]
     pub backend: Option<BackendArg>,
+    /// How the owners of sockets are found [default: auto]
+    #[arg(long, global = true, value_enum, value_name = "HOW")]
+    pub owners: Option<OwnersArg>,
     /// Read a captured /proc tree instead of this machine
     #[arg(long, global = true, value_name = "DIR")]
     pub proc_root: Option<PathBuf>,
@@ -262,6 +265,17 @@ pub enum BackendArg {
     Proc,
     /// The crates netstat2 and sysinfo
     Portable,
+}
+
+/// The choices of `--owners`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OwnersArg {
+    /// What costs less, as far as this program may
+    Auto,
+    /// All at once by the kernel's iterator (`bpf_iter`); needs `CAP_BPF` and `CAP_PERFMON`
+    Bpf,
+    /// Process by process by /proc/PID/fd
+    Walk,
 }
 
 /// The choices of `--color`.

@@ -16,6 +16,8 @@ pub struct Config {
     pub interval: Option<String>,
     /// Where sockets are read from, as for `--backend`.
     pub backend: Option<String>,
+    /// How owners are found, as for `--owners`.
+    pub owners: Option<String>,
     /// Network namespaces to read, as for `--netns`.
     pub netns: Option<String>,
     /// Numbers instead of service and user names.

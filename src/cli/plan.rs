@@ -1,9 +1,9 @@
 //! What the command line comes to: every word checked, every name resolved, before anything is read.
 
-use super::args::{Args, BackendArg, ColorArg, Command, ConfigArgs, FormatArg, List, ScreenForm};
+use super::args::{Args, BackendArg, ColorArg, Command, ConfigArgs, FormatArg, List, OwnersArg, ScreenForm};
 use super::check::{self, CheckPlan};
 use super::config::{Alerts, Config};
-use crate::model::{AlertRules, AttrSet, Backend, Netns, Services};
+use crate::model::{AlertRules, AttrSet, Backend, Netns, OwnersBy, Services};
 use crate::output::Format;
 use crate::query::explain::Lang;
 use crate::query::filter::{Filter, Names, Saved};
@@ -27,6 +27,8 @@ pub struct Plan {
     pub interval: Option<Duration>,
     /// Backend asked for; `None`: the best that answers.
     pub backend: Option<Backend>,
+    /// How owners are to be found; `None`: by what costs less.
+    pub owners: Option<OwnersBy>,
     /// A captured tree to read.
     pub proc_root: Option<PathBuf>,
     /// A scene to read instead of this machine: its name or its file.
@@ -270,6 +272,11 @@ impl Plan {
             names: Arc::clone(services),
             services: if numeric { Arc::new(Services::none()) } else { Arc::clone(services) },
             backend,
+            owners: match one_of("owners", args.global.owners, config.owners.as_deref())? {
+                None | Some(OwnersArg::Auto) => None,
+                Some(OwnersArg::Bpf) => Some(OwnersBy::BpfIter),
+                Some(OwnersArg::Walk) => Some(OwnersBy::Walk),
+            },
             proc_root: args.global.proc_root,
             demo: args.global.demo,
             netns: args.global.netns.as_deref().or(config.netns.as_deref()).map_or(Netns::All, Netns::parse),

@@ -73,6 +73,8 @@ pub static SETTINGS: &[Setting] = &[
     setting("interval", Takes::Time, "\"1s\"", Some("interval"), "Time between two polls."),
     setting("backend", Takes::Word(&["auto", "netlink", "proc", "portable"]), "\"auto\"", Some("backend"),
         "Where sockets are read from."),
+    setting("owners", Takes::Word(&["auto", "bpf", "walk"]), "\"auto\"", Some("owners"),
+        "How owners are found: by the kernel's iterator (bpf_iter) or by a walk over /proc/PID/fd."),
     setting("netns", Takes::Text, "\"all\"", Some("netns"),
         "Network namespaces to read: all that can be entered, here, or those of this name."),
     setting("numeric", Takes::Bool, "false", Some("numeric"), "Numbers instead of service and user names."),

@@ -18,7 +18,8 @@ use super::netns::{self, Refusal, Spaces};
 use super::procs::Procs;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
-    AttrSet, Backend, BackendInfo, Family, FaultKind, Netns, Proto, Sample, Socket, State, StateSet, Wants,
+    AttrSet, Backend, BackendInfo, Family, FaultKind, Netns, OwnersBy, Proto, Sample, Socket, State,
+    StateSet, Wants,
 };
 use dump::{Conversation, DumpError};
 use rustc_hash::FxHashSet;
@@ -140,6 +141,12 @@ impl NetlinkSource {
             attrs: 0,
             twice: FxHashSet::default(),
         })
+    }
+
+    /// Finds owners this way; `None`: the one that costs less.
+    pub(super) fn owners_by(mut self, way: Option<OwnersBy>) -> Self {
+        self.procs = self.procs.by(way);
+        self
     }
 
     /// Reads these network namespaces instead of only that of this process.
@@ -420,6 +427,7 @@ impl Source for NetlinkSource {
             Sample::empty(stamp(), Arc::clone(&self.host), Arc::clone(&self.info), wants.clone());
         sample.sockets.reserve_exact(self.sockets + self.sockets / 16);
         sample.attrs.reserve_exact(self.attrs + self.attrs / 16);
+        self.procs.prepare(&sample);
         self.read_namespaces(&mut sample);
         (self.sockets, self.attrs) = (sample.sockets.len(), sample.attrs.len());
         if sample.wants.cgroups {

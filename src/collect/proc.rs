@@ -10,8 +10,8 @@ use super::netns::Spaces;
 use super::procs::Procs;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
-    Backend, BackendInfo, Family, FaultKind, Faults, Namespace, Netns, Proto, Sample, Stamp, State, StateSet,
-    Wants, text,
+    Backend, BackendInfo, Family, FaultKind, Faults, Namespace, Netns, OwnersBy, Proto, Sample, Stamp, State,
+    StateSet, Wants, text,
 };
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -70,6 +70,12 @@ impl ProcSource {
             spaces: Spaces::new(Netns::Here),
             ahead_ns: if live { 0 } else { ahead(root) },
         })
+    }
+
+    /// Finds owners this way; `None`: the one that costs less.
+    pub(super) fn owners_by(mut self, way: Option<OwnersBy>) -> Self {
+        self.procs = self.procs.by(way);
+        self
     }
 
     /// Reads these network namespaces instead of only that of this process.
@@ -222,6 +228,7 @@ impl Source for ProcSource {
         let mut sample = Sample::empty(at, Arc::clone(&self.host), Arc::clone(&self.info), wants.clone());
         // What is filtered here is filtered again by whoever asked; nothing else is left out.
         sample.wants.prefilter = None;
+        self.procs.prepare(&sample);
         self.read_namespaces(&mut sample);
         self.procs.read(&mut sample);
         sample.took_us = stamp().boot_ns.saturating_sub(began.boot_ns) / 1000;

@@ -6,16 +6,22 @@
 //! that what leaves the number as it was (`dup2` over a descriptor) is found too. A process whose descriptors another
 //! process was just seen to hold as well is checked at once: a descriptor that moved has one owner, not two.
 //!
+//! Where this program may, and it costs less, all descriptors are read at once by the kernel's own iterator ([`bpf`],
+//! [`mod@owners`]).
+//!
 //! A process is held by an open directory, so a pid that is used again cannot be mistaken for it; where that would
 //! take too many descriptors of our own, its start time is compared instead.
 
+mod bpf;
 mod info;
+mod owners;
 mod system;
 pub(super) mod users;
 mod walk;
 
 use super::counters::Reader;
 use crate::model::{FaultKind, FdUsage, Missing, Owner, ProcInfo, Process, Sample};
+use owners::Finder;
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, openat, statat};
@@ -27,7 +33,7 @@ use std::sync::Arc;
 use users::Users;
 use walk::{Buffers, Found, walk};
 
-/// Time a poll may spend on walking processes again that show no sign of change, nanoseconds.
+/// Time a poll may spend on reading processes again that show no sign of change, nanoseconds.
 const BUDGET_NS: u64 = 10_000_000;
 
 /// Reads processes below one `/proc`, and remembers what does not have to be read again.
@@ -50,6 +56,7 @@ pub struct Procs {
     /// Inodes that a walk over every process did not find.
     lost: FxHashSet<u64>,
     owners: Arc<[Owner]>,
+    finder: Finder,
 }
 
 impl std::fmt::Debug for Procs {
@@ -74,6 +81,8 @@ struct Known {
     found: Found,
     /// When it was walked, nanoseconds after boot; 0: never.
     walked_ns: u64,
+    /// When its names and limits were read.
+    info_ns: u64,
     /// The poll it was last seen in.
     seen: u64,
     /// Its index in the sample of this poll.
@@ -99,6 +108,7 @@ impl Procs {
             buf: Vec::new(),
             lost: FxHashSet::default(),
             owners: Arc::from([]),
+            finder: Finder::new(live),
         }
     }
 
@@ -113,6 +123,7 @@ impl Procs {
                 self.walk_changed(sample);
                 self.find_unowned(sample);
                 self.walk_in_turn(sample);
+                self.tell_finder(sample);
             }
             self.publish(sample);
         }
@@ -239,6 +250,7 @@ impl Procs {
                 limits,
                 found: Found::default(),
                 walked_ns: 0,
+                info_ns: super::stamp().boot_ns,
                 seen: self.poll,
                 index: 0,
             },
@@ -261,6 +273,14 @@ impl Procs {
 
     /// Walks the processes named, and then those that hold, as far as known, a socket that was just found elsewhere.
     fn walk_all(&mut self, pids: &[u32], sample: &mut Sample) {
+        let left: Vec<u32>;
+        let mut pids = pids;
+        if self.read_at_once(pids, sample) {
+            let now = sample.at.boot_ns.max(1);
+            let untold = |pid: &&u32| self.known.get(pid).is_some_and(|k| k.walked_ns != now);
+            left = pids.iter().filter(untold).copied().collect();
+            pids = &left;
+        }
         let mut moved: FxHashSet<u64> = FxHashSet::default();
         for pid in pids {
             self.walk_one(*pid, sample, Some(&mut moved));
@@ -273,16 +293,8 @@ impl Procs {
         for (pid, k) in self.known.iter().filter(|(pid, _)| !pids.contains(pid)) {
             let wrong = |(inode, fd): &(u64, u32)| {
                 moved.contains(inode)
-                    && match &k.dir {
-                        Some(dir) => !walk::still_holds(dir, *fd, *inode, &mut self.bufs),
-                        None => openat(
-                            CWD,
-                            root.join(pid.to_string()),
-                            OFlags::PATH | OFlags::CLOEXEC,
-                            Mode::empty(),
-                        )
-                        .map_or(true, |dir| !walk::still_holds(&dir, *fd, *inode, &mut self.bufs)),
-                    }
+                    && directory(root, *pid, k.dir.as_ref(), &mut None)
+                        .is_none_or(|dir| !walk::still_holds(dir, *fd, *inode, &mut self.bufs))
             };
             if k.found.sockets.iter().any(wrong) {
                 stale.push(*pid);
@@ -296,19 +308,8 @@ impl Procs {
     /// Walks one process; `moved` gets the sockets it was not known to hold.
     fn walk_one(&mut self, pid: u32, sample: &mut Sample, moved: Option<&mut FxHashSet<u64>>) {
         let Some(k) = self.known.get_mut(&pid) else { return };
-        let opened;
-        let dir = if let Some(dir) = &k.dir {
-            dir
-        } else {
-            let path = self.root.join(pid.to_string());
-            match openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
-                Ok(dir) => {
-                    opened = dir;
-                    &opened
-                }
-                Err(_) => return,
-            }
-        };
+        let mut opened = None;
+        let Some(dir) = directory(&self.root, pid, k.dir.as_ref(), &mut opened) else { return };
         let mut found = Found::default();
         match walk(dir, &mut self.bufs, &mut found) {
             Ok(()) => {
@@ -319,15 +320,7 @@ impl Procs {
                 k.refused = false;
                 k.found = found;
                 k.walked_ns = sample.at.boot_ns.max(1);
-                // What may change without a sign is read with it: names by exec and prctl, limits by prlimit.
-                if info::slurp(dir, "limits", &mut self.buf, 1 << 14).is_ok() {
-                    k.limits = info::nofile(&self.buf).or(k.limits);
-                }
-                if let Ok(Some(new)) = info::read(dir, pid, self.hz, &mut self.buf)
-                    && k.info.as_deref() != Some(&new)
-                {
-                    k.info = Some(Arc::new(new));
-                }
+                self.renew(pid);
             }
             Err(Errno::ACCESS | Errno::PERM) => {
                 k.refused = true;
@@ -344,6 +337,22 @@ impl Procs {
                 self.forget(pid);
             }
         }
+    }
+
+    /// Reads again what may change without a sign: names by exec and prctl, limits by prlimit.
+    fn renew(&mut self, pid: u32) {
+        let Some(k) = self.known.get_mut(&pid) else { return };
+        let mut opened = None;
+        let Some(dir) = directory(&self.root, pid, k.dir.as_ref(), &mut opened) else { return };
+        if info::slurp(dir, "limits", &mut self.buf, 1 << 14).is_ok() {
+            k.limits = info::nofile(&self.buf).or(k.limits);
+        }
+        if let Ok(Some(new)) = info::read(dir, pid, self.hz, &mut self.buf)
+            && k.info.as_deref() != Some(&new)
+        {
+            k.info = Some(Arc::new(new));
+        }
+        k.info_ns = super::stamp().boot_ns;
     }
 
     /// Walks further processes, those walked longest ago first, while there are sockets that nobody is known to hold.
@@ -390,8 +399,8 @@ impl Procs {
         let mut order: Vec<(u64, u32)> = self
             .known
             .iter()
-            .filter(|(_, k)| k.walkable() && k.walked_ns < now)
-            .map(|(pid, k)| (k.walked_ns, *pid))
+            .filter(|(_, k)| k.walkable() && k.walked_ns.min(k.info_ns) < now)
+            .map(|(pid, k)| (k.walked_ns.min(k.info_ns), *pid))
             .collect();
         order.sort_unstable();
         let end = super::stamp().boot_ns + if self.live { BUDGET_NS } else { 0 };
@@ -399,7 +408,12 @@ impl Procs {
             if super::stamp().boot_ns >= end {
                 break;
             }
-            self.walk_one(pid, sample, None);
+            if self.known.get(&pid).is_some_and(|k| k.walked_ns < now) {
+                self.walk_one(pid, sample, None);
+            } else {
+                // Told all at once just now.
+                self.renew(pid);
+            }
         }
     }
 
@@ -474,6 +488,20 @@ pub(super) fn who(pid: u32) -> Option<ProcInfo> {
     let root = openat(CWD, "/proc", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let hz = rustix::param::clock_ticks_per_second();
     info::read(open_process(&root, pid).ok()?, pid, hz, &mut Vec::new()).ok()?
+}
+
+/// The directory of a process: the one held open, else opened now.
+fn directory<'a>(
+    root: &Path,
+    pid: u32,
+    held: Option<&'a OwnedFd>,
+    opened: &'a mut Option<OwnedFd>,
+) -> Option<&'a OwnedFd> {
+    let path = || root.join(pid.to_string());
+    held.or_else(|| {
+        *opened = openat(CWD, path(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok();
+        opened.as_ref()
+    })
 }
 
 fn open_process(root: &OwnedFd, pid: u32) -> Result<OwnedFd, Errno> {

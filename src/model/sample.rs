@@ -69,6 +69,26 @@ pub struct BackendInfo {
     pub why: String,
 }
 
+/// Which way the owners of sockets are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnersBy {
+    /// By `/proc/PID/fd`, process by process.
+    Walk,
+    /// By the kernel's iterator over task files (`bpf_iter`), all at once.
+    BpfIter,
+}
+
+impl OwnersBy {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Walk => "walk",
+            Self::BpfIter => "bpf_iter",
+        }
+    }
+}
+
 /// A network namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Namespace {
@@ -103,6 +123,9 @@ pub struct Sample {
     pub names: Vec<Box<str>>,
     /// Which descriptors hold which sockets, sorted by inode, then process, then descriptor.
     pub owners: Arc<[Owner]>,
+    /// Which way all owners were found last; `None` where none were looked for, or the backend finds them by itself.
+    #[serde(default)]
+    pub owners_by: Option<OwnersBy>,
     /// The processes, sorted by pid.
     pub processes: Vec<Process>,
     /// User names by id, for every id that occurs and has one.
@@ -143,6 +166,7 @@ impl Sample {
             attrs: Vec::new(),
             names: vec!["".into()],
             owners: Arc::from([]),
+            owners_by: None,
             processes: Vec::new(),
             users: Arc::default(),
             cgroups: Arc::default(),

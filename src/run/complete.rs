@@ -98,7 +98,7 @@ fn filter(typed: &OsStr, table: &'static Table) -> Vec<CompletionCandidate> {
 
 /// What serves, and the processes: what completes most, and is quickly read.
 fn machine() -> Option<Arc<Snapshot>> {
-    let mut source: Box<dyn Source> = open(Choice::Auto, None, Netns::Here).ok()?;
+    let mut source: Box<dyn Source> = open(Choice::Auto, None, Netns::Here, None).ok()?;
     let states = StateSet::of(&[State::Listen, State::Unconn]);
     let wants = Wants { states, protos: ProtoSet::TCP_UDP, owners: false, ..Wants::default() };
     Some(Engine::new().step(source.sample(&wants).ok()?))

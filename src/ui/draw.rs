@@ -90,7 +90,8 @@ fn status(app: &App, pen: &mut Pen<'_>, area: Rect) {
         return;
     };
     let backend = &snap.sample.backend;
-    let source = format!("{}: {}", backend.backend.name(), backend.why);
+    let owners = snap.sample.owners_by.map_or_else(String::new, |by| format!(", owners by {}", by.name()));
+    let source = format!("{}: {}{owners}", backend.backend.name(), backend.why);
     let mut parts: Vec<(String, _)> = Vec::new();
     if let Some(why) = &app.failed {
         parts.push((format!("{} last poll failed: {why}", app.glyphs.alarm), theme.bad));

@@ -110,9 +110,13 @@ pub(crate) fn each_its_own() -> Result<(), String> {
     check(route["max"] == 100, || format!("{route}"))?;
 
     // Ended where it is.
-    let mut source =
-        sockscope::collect::open(sockscope::collect::Choice::Netlink, None, sockscope::model::Netns::All)
-            .map_err(|e| e.to_string())?;
+    let mut source = sockscope::collect::open(
+        sockscope::collect::Choice::Netlink,
+        None,
+        sockscope::model::Netns::All,
+        None,
+    )
+    .map_err(|e| e.to_string())?;
     let sample = source.sample(&sockscope::model::Wants::default()).map_err(|e| e.to_string())?;
     let target = sample
         .sockets

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// Who holds what: a record for each open descriptor of each process, as /proc/PID/fd lists them, read by
+// src/collect/procs/bpf.rs. An iterator over task files (kernel/bpf/task_iter.c, Linux >= 5.11 for the helpers used) runs
+// it once a descriptor; the iterator itself leaves out the threads that share their leader's descriptors, and the
+// tasks that the pid namespace of whoever reads does not know.
+//
+// `make` is one command, in assets/bpf/build; the object beside this file is what it makes.
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+#define SEC(name) __attribute__((section(name), used))
+// Only the fields that are read; the loader puts in their places in the running kernel by its BTF.
+#define CORE __attribute__((preserve_access_index))
+
+struct super_block {
+	unsigned long s_magic;
+} CORE;
+
+struct inode {
+	unsigned long i_ino;
+	struct super_block *i_sb;
+} CORE;
+
+struct qstr {
+	const unsigned char *name;
+} CORE;
+
+struct dentry {
+	struct dentry *d_parent;
+	struct qstr d_name;
+} CORE;
+
+struct path {
+	struct dentry *dentry;
+} CORE;
+
+struct file {
+	struct path f_path;
+	struct inode *f_inode;
+} CORE;
+
+struct upid {
+	int nr;
+} CORE;
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+} CORE;
+
+struct task_struct {
+	int pid;
+	int tgid;
+	u64 start_boottime;
+	struct pid *thread_pid;
+} CORE;
+
+// What the iterator hands over, laid out the same in every kernel that has it (include/linux/bpf.h).
+struct seq_file;
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	u32 fd __attribute__((aligned(8)));
+	struct file *file;
+};
+
+// Helpers by number (include/uapi/linux/bpf.h).
+static long (*bpf_probe_read_kernel)(void *to, u32 size, const void *from) = (void *)113;
+static long (*bpf_probe_read_kernel_str)(void *to, u32 size, const void *from) = (void *)115;
+static long (*bpf_seq_write)(struct seq_file *m, const void *data, u32 len) = (void *)127;
+static struct task_struct *(*bpf_get_current_task_btf)(void) = (void *)158;
+
+// include/uapi/linux/magic.h
+#define SOCKFS 0x534f434b
+#define PIPEFS 0x50495045
+#define ANON_INODE_FS 0x09041934
+#define TMPFS 0x01021994
+#define HUGETLBFS 0x958458f6
+#define NSFS 0x6e736673
+#define PID_FS 0x50494446
+
+// In the order of `FdKind::ALL`.
+enum kind { SOCKET, FILE_, PIPE, EVENTFD, EPOLL, TIMERFD, SIGNALFD, INOTIFY, MEMFD, OTHER };
+
+struct record {
+	// When the process started, nanoseconds after boot: with the pid its identity.
+	u64 start_ns;
+	u64 inode;
+	// As the pid namespace of whoever reads numbers it.
+	u32 pid;
+	u32 fd;
+	u32 kind;
+	u32 zero;
+};
+
+// The first sixteen bytes of a name, zeros behind it.
+union name {
+	char text[16];
+	u64 words[2];
+};
+
+#define EIGHT(a, b, c, d, e, f, g, h)                                                                  \
+	((u64)(a) | (u64)(b) << 8 | (u64)(c) << 16 | (u64)(d) << 24 | (u64)(e) << 32 | (u64)(f) << 40 | \
+	 (u64)(g) << 48 | (u64)(h) << 56)
+
+// What the link below /proc/PID/fd would say.
+static inline __attribute__((always_inline)) u32 kind_of(struct file *file, unsigned long magic)
+{
+	union name name = {};
+	struct dentry *dentry;
+
+	switch (magic) {
+	case SOCKFS:
+		return SOCKET;
+	case PIPEFS:
+		return PIPE;
+	case NSFS:
+	case PID_FS:
+		return OTHER;
+	case ANON_INODE_FS:
+		bpf_probe_read_kernel_str(name.text, sizeof(name.text), file->f_path.dentry->d_name.name);
+		switch (name.words[0]) {
+		case EIGHT('[', 'e', 'v', 'e', 'n', 't', 'f', 'd'):
+			return name.words[1] == ']' ? EVENTFD : OTHER;
+		case EIGHT('[', 'e', 'v', 'e', 'n', 't', 'p', 'o'):
+			return name.words[1] == EIGHT('l', 'l', ']', 0, 0, 0, 0, 0) ? EPOLL : OTHER;
+		case EIGHT('[', 't', 'i', 'm', 'e', 'r', 'f', 'd'):
+			return name.words[1] == ']' ? TIMERFD : OTHER;
+		case EIGHT('[', 's', 'i', 'g', 'n', 'a', 'l', 'f'):
+			return name.words[1] == EIGHT('d', ']', 0, 0, 0, 0, 0, 0) ? SIGNALFD : OTHER;
+		case EIGHT('i', 'n', 'o', 't', 'i', 'f', 'y', 0):
+			return INOTIFY;
+		}
+		return OTHER;
+	case TMPFS:
+	case HUGETLBFS:
+		// Of no directory: made by memfd_create, not opened by a path.
+		dentry = file->f_path.dentry;
+		if (dentry->d_parent != dentry)
+			return FILE_;
+		bpf_probe_read_kernel_str(name.text, sizeof(name.text), dentry->d_name.name);
+		return name.words[0] << 16 == EIGHT(0, 0, 'm', 'e', 'm', 'f', 'd', ':') ? MEMFD : FILE_;
+	default:
+		return FILE_;
+	}
+}
+
+// The number of a task in the pid namespace of whoever reads; 0 for none.
+static inline __attribute__((always_inline)) u32 pid_here(struct task_struct *task)
+{
+	u32 level = bpf_get_current_task_btf()->thread_pid->level;
+	struct pid *pid = task->thread_pid;
+	int nr = 0;
+
+	if (level == 0)
+		return task->pid;
+	if (level > pid->level)
+		return 0;
+	u64 each = __builtin_preserve_type_info(*(struct upid *)0, 1);
+	u64 at = (u64)&pid->numbers[0].nr + level * each;
+	bpf_probe_read_kernel(&nr, sizeof(nr), (void *)at);
+	return nr;
+}
+
+SEC("iter/task_file")
+int owners(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+
+	// A thread that went its own way has descriptors of its own, which /proc/PID/fd does not list.
+	if (!task || !file || task->pid != task->tgid)
+		return 0;
+	struct inode *inode = file->f_inode;
+	struct record r = {
+		.start_ns = task->start_boottime,
+		.inode = inode->i_ino,
+		.pid = pid_here(task),
+		.fd = ctx->fd,
+		.kind = kind_of(file, inode->i_sb->s_magic),
+	};
+	bpf_seq_write(ctx->meta->seq, &r, sizeof(r));
+	return 0;
+}
+
+// What the helpers ask for.
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

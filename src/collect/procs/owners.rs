@@ -1,0 +1,177 @@
+//! Which way the owners are found: process by process by the walk, or all at once by the kernel's iterator.
+//!
+//! A reading at once costs by all descriptors of the machine, a walk by those of the processes that are to be walked.
+//! So the first reading of a busy machine, and any that finds many processes changed, is made at once; in between the
+//! walk of the few that changed is cheaper, however many descriptors the others have.
+
+use super::bpf::{Loader, Record};
+use super::info::ticks_to_ns;
+use super::walk::Found;
+use super::{Known, Procs};
+use crate::model::{FaultKind, FdKind, Missing, OwnersBy, Sample};
+use rustc_hash::FxHashMap;
+
+/// What a step costs, nanoseconds: one descriptor and one process of a walk; one descriptor and one process of the
+/// iterator, and loading it. (`cargo bench --bench figures` prints what they add up to.)
+const WALK_FD: u64 = 4_000;
+const WALK_PROCESS: u64 = 20_000;
+const BPF_FD: u64 = 500;
+const BPF_PROCESS: u64 = 1_000;
+const BPF_LOAD: u64 = 20_000_000;
+
+/// Open files of the machine from which on the program is loaded while the sockets are read, on another core.
+const MANY_FILES: u64 = 10_000;
+
+/// How owners are to be found, and what is there for it.
+pub(super) struct Finder {
+    /// What was asked for; `None`: what costs less.
+    asked: Option<OwnersBy>,
+    /// Only over the live `/proc`.
+    live: bool,
+    loader: Loader,
+    /// How all were found last.
+    by: OwnersBy,
+    /// When all were read at once, nanoseconds after boot.
+    at_once_ns: u64,
+}
+
+impl Finder {
+    pub(super) fn new(live: bool) -> Self {
+        Self { asked: None, live, loader: Loader::default(), by: OwnersBy::Walk, at_once_ns: 0 }
+    }
+
+    fn forbidden(&self) -> bool {
+        !self.live || self.asked == Some(OwnersBy::Walk)
+    }
+}
+
+impl Procs {
+    /// Finds owners this way; `None`: the one that costs less.
+    #[must_use]
+    pub fn by(mut self, asked: Option<OwnersBy>) -> Self {
+        self.finder.asked = asked;
+        self
+    }
+
+    /// Before the sockets are read: gets ready, beside that, what will be needed after it.
+    pub fn prepare(&mut self, sample: &Sample) {
+        let wanted = sample.wants.owners || sample.wants.fd_kinds;
+        if wanted && !self.finder.forbidden() && (self.finder.asked.is_some() || many_files()) {
+            self.finder.loader.begin();
+        }
+    }
+
+    /// Reads the descriptors of all processes at once, if that is asked for or costs less than to walk these. Whoever it
+    /// does not tell of is left to be walked.
+    pub(super) fn read_at_once(&mut self, pids: &[u32], sample: &Sample) -> bool {
+        let now = sample.at.boot_ns.max(1);
+        if self.finder.forbidden()
+            || self.finder.at_once_ns == now
+            || self.finder.asked.is_none() && !self.pays(pids)
+        {
+            return false;
+        }
+        let mut all = Told { hz: self.hz, known: &mut self.known, now, current: None };
+        let done = match self.finder.loader.get() {
+            Ok(program) => program.read(|r| all.take(r)),
+            Err(why) => Err(why.to_owned()),
+        };
+        match done {
+            Ok(()) => {
+                all.done();
+                self.finder.by = OwnersBy::BpfIter;
+                self.finder.at_once_ns = now;
+                true
+            }
+            Err(why) => {
+                self.finder.loader.refuse(why);
+                self.finder.by = OwnersBy::Walk;
+                false
+            }
+        }
+    }
+
+    /// Whether all at once costs less than to walk these, or shows what the walk may not see.
+    fn pays(&self, pids: &[u32]) -> bool {
+        let fds = |k: &Known| k.open.map_or(0, u64::from);
+        let load = match &self.finder.loader {
+            Loader::Refused(_) => return false,
+            Loader::Idle => BPF_LOAD,
+            Loader::Loading(_) | Loader::Ready(_) => 0,
+        };
+        let cost = |sum: u64, k: &Known, fd, process| sum + fds(k) * fd + process;
+        let walk =
+            pids.iter().filter_map(|p| self.known.get(p)).fold(0, |s, k| cost(s, k, WALK_FD, WALK_PROCESS));
+        let bpf = self.known.values().fold(load, |s, k| cost(s, k, BPF_FD, BPF_PROCESS));
+        bpf < walk || self.hidden()
+    }
+
+    /// Whether the walk is refused somewhere: the iterator is not.
+    fn hidden(&self) -> bool {
+        self.known.values().any(|k| k.refused || k.open == Err(Missing::NotPermitted))
+    }
+
+    /// Says in the sample how owners were found, and why not as asked.
+    pub(super) fn tell_finder(&self, sample: &mut Sample) {
+        sample.owners_by = Some(self.finder.by);
+        if let (Some(OwnersBy::BpfIter), Loader::Refused(why)) = (self.finder.asked, &self.finder.loader) {
+            sample.faults.add(FaultKind::Unsupported, "owners by bpf_iter", why.clone());
+        }
+    }
+}
+
+/// Whether this machine has many files open (`/proc/sys/fs/file-nr`: open, unused, most).
+fn many_files() -> bool {
+    let text = std::fs::read_to_string("/proc/sys/fs/file-nr").unwrap_or_default();
+    text.split_whitespace().next().and_then(|n| n.parse().ok()).is_some_and(|n: u64| n >= MANY_FILES)
+}
+
+/// Sorts what the iterator tells to the processes it is of.
+struct Told<'a> {
+    hz: u64,
+    known: &'a mut FxHashMap<u32, Known>,
+    now: u64,
+    /// The process that is being told of: number, start, what it holds so far.
+    current: Option<(u32, u64, Found)>,
+}
+
+impl Told<'_> {
+    fn take(&mut self, r: &Record) {
+        if !matches!(self.current, Some((pid, start, _)) if (pid, start) == (r.pid, r.start_ns)) {
+            self.end();
+            self.current = Some((r.pid, r.start_ns, Found::default()));
+        }
+        if let (Some((_, _, found)), Some((kind, _))) = (&mut self.current, FdKind::ALL.get(r.kind as usize))
+        {
+            found.kinds.add(*kind);
+            if *kind == FdKind::Socket {
+                found.sockets.push((r.inode, r.fd));
+            }
+        }
+    }
+
+    /// The process is told in whole. One that is not known by this number and start is none of ours, or new.
+    fn end(&mut self) {
+        let Some((pid, start, mut found)) = self.current.take() else { return };
+        let ticks = u128::from(start) * u128::from(self.hz) / 1_000_000_000;
+        let start = ticks_to_ns(ticks as u64, self.hz);
+        let Some(k) = self.known.get_mut(&pid) else { return };
+        if k.info.as_ref().is_none_or(|i| i.start_ns != start) {
+            return;
+        }
+        found.sockets.sort_unstable();
+        k.open = Ok(found.kinds.total());
+        k.refused = false;
+        k.found = found;
+        k.walked_ns = self.now;
+    }
+
+    /// All are told: who was not and has nothing open holds nothing.
+    fn done(mut self) {
+        self.end();
+        for k in self.known.values_mut().filter(|k| k.walked_ns != self.now && k.open == Ok(0)) {
+            k.found = Found::default();
+            k.walked_ns = self.now;
+        }
+    }
+}
