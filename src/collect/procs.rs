@@ -120,9 +120,12 @@ impl Procs {
         if wants.processes || wants.owners || wants.fd_kinds {
             self.refresh(sample);
             if wants.owners || wants.fd_kinds {
+                let fresh = self.adopt_first(sample);
                 self.walk_changed(sample);
                 self.find_unowned(sample);
-                self.walk_in_turn(sample);
+                if !fresh {
+                    self.walk_in_turn(sample);
+                }
                 self.tell_finder(sample);
             }
             self.publish(sample);

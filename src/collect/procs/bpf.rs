@@ -16,6 +16,8 @@
 
 mod slim;
 
+use super::walk::Found;
+use crate::model::FdKind;
 use aya::programs::Iter;
 use aya::{Btf, Ebpf, EbpfLoader, Endianness};
 use rustix::thread::{CapabilitySet, capabilities};
@@ -38,18 +40,42 @@ const TYPES: [&str; 9] =
 /// One descriptor, as `struct record` of the program.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
-pub(super) struct Record {
+struct Record {
     /// When its process started, nanoseconds after boot.
-    pub(super) start_ns: u64,
+    start_ns: u64,
     /// Inode of what it refers to.
-    pub(super) inode: u64,
+    inode: u64,
     /// The process.
-    pub(super) pid: u32,
+    pid: u32,
     /// The descriptor's number.
-    pub(super) fd: u32,
+    fd: u32,
     /// What it is, an index of `FdKind::ALL`.
-    pub(super) kind: u32,
+    kind: u32,
     zero: u32,
+}
+
+/// A process and what it has open.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) pid: u32,
+    /// When it started, nanoseconds after boot.
+    pub(super) start_ns: u64,
+    pub(super) found: Found,
+}
+
+/// Adds records to the processes they are of, which come one after the other.
+fn collect(records: &[Record], all: &mut Vec<Told>) {
+    for r in records {
+        if all.last().is_none_or(|t| (t.pid, t.start_ns) != (r.pid, r.start_ns)) {
+            all.push(Told { pid: r.pid, start_ns: r.start_ns, found: Found::default() });
+        }
+        if let (Some(told), Some((kind, _))) = (all.last_mut(), FdKind::ALL.get(r.kind as usize)) {
+            told.found.kinds.add(*kind);
+            if *kind == FdKind::Socket {
+                told.found.sockets.push((r.inode, r.fd));
+            }
+        }
+    }
 }
 
 /// Records taken from the kernel at once: as much as it gives in one read.
@@ -74,13 +100,14 @@ impl Program {
         Ok(Self(ebpf))
     }
 
-    /// Tells each descriptor of each process, a process after the other.
-    pub(super) fn read(&mut self, mut tell: impl FnMut(&Record)) -> Result<(), String> {
+    /// Every process with its descriptors.
+    pub(super) fn read(&mut self) -> Result<Vec<Told>, String> {
         let mut file = self.run()?;
         let mut records = vec![Record::new_zeroed(); AT_ONCE];
+        let mut all: Vec<Told> = Vec::new();
         loop {
             let n = match file.read(records.as_mut_slice().as_mut_bytes()) {
-                Ok(0) => return Ok(()),
+                Ok(0) => break,
                 Ok(n) => n,
                 // Interrupted, or very much gone through without a record to show for it: it goes on from there.
                 Err(e) if matches!(e.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {
@@ -91,8 +118,12 @@ impl Program {
             if n % size_of::<Record>() != 0 {
                 return Err(format!("read: {n} bytes are no whole records"));
             }
-            records[..n / size_of::<Record>()].iter().for_each(&mut tell);
+            collect(&records[..n / size_of::<Record>()], &mut all);
         }
+        for told in &mut all {
+            told.found.sockets.sort_unstable();
+        }
+        Ok(all)
     }
 
     /// Begins a run over everything.
@@ -151,8 +182,8 @@ pub(super) enum Loader {
     /// Nobody needed it yet.
     #[default]
     Idle,
-    /// Another thread is at it.
-    Loading(JoinHandle<Result<Program, String>>),
+    /// Another thread loads it, and makes the first reading.
+    Loading(JoinHandle<Result<(Program, Vec<Told>), String>>),
     /// Loaded.
     Ready(Box<Program>),
     /// Not to be had: why.
@@ -160,42 +191,134 @@ pub(super) enum Loader {
 }
 
 impl Loader {
-    /// Begins to load it, on a thread of its own.
+    /// Begins to load it and to read with it, on a thread of its own.
     pub(super) fn begin(&mut self) {
         if !matches!(self, Self::Idle) {
             return;
         }
-        if let Err(why) = permitted().and_then(|()| numbers_agree()) {
-            *self = Self::Refused(why);
-            return;
-        }
+        let first = || {
+            let mut program = Program::load()?;
+            let told = program.read()?;
+            Ok((program, told))
+        };
         let thread = std::thread::Builder::new().name("bpf".to_owned());
-        *self = match thread.spawn(Program::load) {
-            Ok(thread) => Self::Loading(thread),
-            Err(e) => Self::Refused(reason("a thread to load it", &e)),
+        *self = match permitted().and_then(|()| numbers_agree()) {
+            Err(why) => Self::Refused(why),
+            Ok(()) => match thread.spawn(first) {
+                Ok(thread) => Self::Loading(thread),
+                Err(e) => Self::Refused(reason("a thread to load it", &e)),
+            },
         };
     }
 
-    /// The program, loaded by now; else why not.
-    pub(super) fn get(&mut self) -> Result<&mut Program, &str> {
-        self.begin();
-        *self = match std::mem::take(self) {
-            Self::Loading(thread) => match thread.join() {
-                Ok(Ok(program)) => Self::Ready(Box::new(program)),
-                Ok(Err(why)) => Self::Refused(why),
-                Err(_) => Self::Refused("the loader broke down".to_owned()),
-            },
-            other => other,
-        };
-        match self {
-            Self::Ready(program) => Ok(program),
-            Self::Refused(why) => Err(why),
-            Self::Idle | Self::Loading(_) => Err("not loaded"),
+    /// The reading that was made while it was loaded; `None` when that was taken or there is none.
+    pub(super) fn first(&mut self) -> Option<Vec<Told>> {
+        if !matches!(self, Self::Loading(_)) {
+            return None;
+        }
+        let Self::Loading(thread) = std::mem::take(self) else { return None };
+        match thread.join() {
+            Ok(Ok((program, told))) => {
+                *self = Self::Ready(Box::new(program));
+                Some(told)
+            }
+            Ok(Err(why)) => {
+                *self = Self::Refused(why);
+                None
+            }
+            Err(_) => {
+                *self = Self::Refused("the loader broke down".to_owned());
+                None
+            }
         }
     }
 
-    /// From now on it is not to be had.
-    pub(super) fn refuse(&mut self, why: String) {
-        *self = Self::Refused(why);
+    /// A reading, loading the program first where it is not; `None` and refused from then on where that fails.
+    pub(super) fn read(&mut self) -> Option<Vec<Told>> {
+        self.begin();
+        if let Self::Loading(_) = self {
+            return self.first();
+        }
+        let Self::Ready(program) = self else { return None };
+        match program.read() {
+            Ok(told) => Some(told),
+            Err(why) => {
+                *self = Self::Refused(why);
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::FdKinds;
+
+    fn record(pid: u32, start_ns: u64, fd: u32, kind: FdKind, inode: u64) -> Record {
+        Record { start_ns, inode, pid, fd, kind: kind as u32, zero: 0 }
+    }
+
+    #[test]
+    fn records_go_to_their_processes() {
+        let mut all = Vec::new();
+        collect(
+            &[
+                record(1, 5, 0, FdKind::File, 9),
+                record(1, 5, 7, FdKind::Socket, 40),
+                record(2, 6, 0, FdKind::Pipe, 3),
+            ],
+            &mut all,
+        );
+        // The next read goes on with the same process; then another one has its number; a kind that is not known.
+        let mut odd = record(2, 8, 1, FdKind::Other, 1);
+        odd.kind = 99;
+        collect(&[record(2, 6, 3, FdKind::Socket, 41), record(2, 8, 0, FdKind::Socket, 42), odd], &mut all);
+        let told = |pid, start_ns, sockets: &[(u64, u32)], kinds: &[FdKind]| {
+            let mut found = Found { sockets: sockets.to_vec(), kinds: FdKinds::default() };
+            for k in kinds {
+                found.kinds.add(*k);
+            }
+            Told { pid, start_ns, found }
+        };
+        assert_eq!(
+            all,
+            [
+                told(1, 5, &[(40, 7)], &[FdKind::File, FdKind::Socket]),
+                told(2, 6, &[(41, 3)], &[FdKind::Pipe, FdKind::Socket]),
+                told(2, 8, &[(42, 0)], &[FdKind::Socket]),
+            ]
+        );
+    }
+
+    /// The source numbers kinds as this program does.
+    #[test]
+    fn kinds_are_in_the_order_of_the_source() {
+        let source = include_str!("../../../assets/bpf/owners.bpf.c");
+        let line = source.lines().find_map(|l| l.strip_prefix("enum kind { ")?.strip_suffix(" };")).unwrap();
+        let there: Vec<String> = line.split(", ").map(|w| w.trim_end_matches('_').to_lowercase()).collect();
+        let here: Vec<String> = FdKind::ALL.iter().map(|(k, _)| format!("{k:?}").to_lowercase()).collect();
+        assert_eq!(there, here);
+    }
+
+    /// Types that the loader is left must be all that the source names.
+    #[test]
+    fn every_type_of_the_source_is_kept() {
+        let source = include_str!("../../../assets/bpf/owners.bpf.c");
+        let lines: Vec<&str> = source.lines().collect();
+        let mut open = "";
+        let mut there = Vec::new();
+        for l in lines {
+            if let Some(name) = l.strip_prefix("struct ").and_then(|l| l.strip_suffix(" {")) {
+                open = name;
+            }
+            if l == "} CORE;" {
+                there.push(open);
+            }
+        }
+        let mut here = TYPES.to_vec();
+        there.sort_unstable();
+        here.sort_unstable();
+        assert_eq!(there, here);
     }
 }

@@ -4,12 +4,11 @@
 //! So the first reading of a busy machine, and any that finds many processes changed, is made at once; in between the
 //! walk of the few that changed is cheaper, however many descriptors the others have.
 
-use super::bpf::{Loader, Record};
+use super::bpf::{Loader, Told};
 use super::info::ticks_to_ns;
 use super::walk::Found;
 use super::{Known, Procs};
-use crate::model::{FaultKind, FdKind, Missing, OwnersBy, Sample};
-use rustc_hash::FxHashMap;
+use crate::model::{FaultKind, Missing, OwnersBy, Sample};
 
 /// What a step costs, nanoseconds: one descriptor and one process of a walk; one descriptor and one process of the
 /// iterator, and loading it. (`cargo bench --bench figures` prints what they add up to.)
@@ -33,11 +32,13 @@ pub(super) struct Finder {
     by: OwnersBy,
     /// When all were read at once, nanoseconds after boot.
     at_once_ns: u64,
+    /// The poll that took over the first reading.
+    first_ns: u64,
 }
 
 impl Finder {
     pub(super) fn new(live: bool) -> Self {
-        Self { asked: None, live, loader: Loader::default(), by: OwnersBy::Walk, at_once_ns: 0 }
+        Self { asked: None, live, loader: Loader::default(), by: OwnersBy::Walk, at_once_ns: 0, first_ns: 0 }
     }
 
     fn forbidden(&self) -> bool {
@@ -67,27 +68,55 @@ impl Procs {
         let now = sample.at.boot_ns.max(1);
         if self.finder.forbidden()
             || self.finder.at_once_ns == now
-            || self.finder.asked.is_none() && !self.pays(pids)
+            || (self.finder.asked.is_none() || self.finder.first_ns == sample.at.boot_ns) && !self.pays(pids)
         {
             return false;
         }
-        let mut all = Told { hz: self.hz, known: &mut self.known, now, current: None };
-        let done = match self.finder.loader.get() {
-            Ok(program) => program.read(|r| all.take(r)),
-            Err(why) => Err(why.to_owned()),
-        };
-        match done {
-            Ok(()) => {
-                all.done();
+        match self.finder.loader.read() {
+            Some(told) => {
                 self.finder.by = OwnersBy::BpfIter;
                 self.finder.at_once_ns = now;
+                self.adopt(told, now, true);
                 true
             }
-            Err(why) => {
-                self.finder.loader.refuse(why);
+            None => {
                 self.finder.by = OwnersBy::Walk;
                 false
             }
+        }
+    }
+
+    /// Takes over what was read at once while the sockets were: from before this poll, so that processes whose count of
+    /// descriptors is another by now are looked at again. Whether there was such a reading.
+    pub(super) fn adopt_first(&mut self, sample: &Sample) -> bool {
+        let Some(told) = self.finder.loader.first() else { return false };
+        self.finder.by = OwnersBy::BpfIter;
+        self.finder.first_ns = sample.at.boot_ns;
+        self.adopt(told, sample.at.boot_ns.max(2) - 1, false);
+        true
+    }
+
+    /// Takes over what the iterator told, read at this time: after (`newer`) or before descriptors were counted. A process that is not known by its number and start is
+    /// none of ours, or new.
+    fn adopt(&mut self, all: Vec<Told>, read_ns: u64, newer: bool) {
+        for Told { pid, start_ns, found } in all {
+            let ticks = u128::from(start_ns) * u128::from(self.hz) / 1_000_000_000;
+            let start_ns = ticks_to_ns(ticks as u64, self.hz);
+            let Some(k) = self.known.get_mut(&pid) else { continue };
+            if k.info.as_ref().is_none_or(|i| i.start_ns != start_ns) {
+                continue;
+            }
+            if newer || k.open.is_err() {
+                k.open = Ok(found.kinds.total());
+            }
+            k.refused = false;
+            k.found = found;
+            k.walked_ns = read_ns;
+        }
+        // Who was not told of and has nothing open holds nothing.
+        for k in self.known.values_mut().filter(|k| k.walked_ns != read_ns && k.open == Ok(0)) {
+            k.found = Found::default();
+            k.walked_ns = read_ns;
         }
     }
 
@@ -124,54 +153,4 @@ impl Procs {
 fn many_files() -> bool {
     let text = std::fs::read_to_string("/proc/sys/fs/file-nr").unwrap_or_default();
     text.split_whitespace().next().and_then(|n| n.parse().ok()).is_some_and(|n: u64| n >= MANY_FILES)
-}
-
-/// Sorts what the iterator tells to the processes it is of.
-struct Told<'a> {
-    hz: u64,
-    known: &'a mut FxHashMap<u32, Known>,
-    now: u64,
-    /// The process that is being told of: number, start, what it holds so far.
-    current: Option<(u32, u64, Found)>,
-}
-
-impl Told<'_> {
-    fn take(&mut self, r: &Record) {
-        if !matches!(self.current, Some((pid, start, _)) if (pid, start) == (r.pid, r.start_ns)) {
-            self.end();
-            self.current = Some((r.pid, r.start_ns, Found::default()));
-        }
-        if let (Some((_, _, found)), Some((kind, _))) = (&mut self.current, FdKind::ALL.get(r.kind as usize))
-        {
-            found.kinds.add(*kind);
-            if *kind == FdKind::Socket {
-                found.sockets.push((r.inode, r.fd));
-            }
-        }
-    }
-
-    /// The process is told in whole. One that is not known by this number and start is none of ours, or new.
-    fn end(&mut self) {
-        let Some((pid, start, mut found)) = self.current.take() else { return };
-        let ticks = u128::from(start) * u128::from(self.hz) / 1_000_000_000;
-        let start = ticks_to_ns(ticks as u64, self.hz);
-        let Some(k) = self.known.get_mut(&pid) else { return };
-        if k.info.as_ref().is_none_or(|i| i.start_ns != start) {
-            return;
-        }
-        found.sockets.sort_unstable();
-        k.open = Ok(found.kinds.total());
-        k.refused = false;
-        k.found = found;
-        k.walked_ns = self.now;
-    }
-
-    /// All are told: who was not and has nothing open holds nothing.
-    fn done(mut self) {
-        self.end();
-        for k in self.known.values_mut().filter(|k| k.walked_ns != self.now && k.open == Ok(0)) {
-            k.found = Found::default();
-            k.walked_ns = self.now;
-        }
-    }
 }
