@@ -5,7 +5,7 @@
 // it once a descriptor; the iterator itself leaves out the threads that share their leader's descriptors, and the
 // tasks that the pid namespace of whoever reads does not know.
 //
-// `make` is one command, in assets/bpf/build; the object beside this file is what it makes.
+// assets/bpf/build makes the object beside this file, which is what the program embeds.
 
 typedef unsigned char u8;
 typedef unsigned short u16;

@@ -77,6 +77,8 @@ struct Known {
     open: Result<u32, Missing>,
     /// Its descriptors may be counted but not walked.
     refused: bool,
+    /// The iterator told them when it was last asked.
+    told: bool,
     limits: Option<(u64, u64)>,
     found: Found,
     /// When it was walked, nanoseconds after boot; 0: never.
@@ -250,6 +252,7 @@ impl Procs {
                 dir: keep.then_some(dir),
                 open,
                 refused: false,
+                told: false,
                 limits,
                 found: Found::default(),
                 walked_ns: 0,
@@ -328,7 +331,9 @@ impl Procs {
             Err(Errno::ACCESS | Errno::PERM) => {
                 k.refused = true;
                 k.walked_ns = sample.at.boot_ns.max(1);
-                k.found = Found::default();
+                if !k.told {
+                    k.found = Found::default();
+                }
             }
             Err(e) => {
                 let kind = if matches!(e, Errno::NOENT | Errno::SRCH) {
@@ -431,7 +436,7 @@ impl Procs {
             let Some(k) = self.known.get_mut(pid) else { continue };
             let Some(info) = &k.info else { continue };
             k.index = index as u32;
-            let hidden = k.refused || k.open == Err(Missing::NotPermitted);
+            let hidden = k.hidden() && !k.told;
             refused += u32::from(hidden);
             let walked = k.walked_ns > 0 && !hidden;
             sample.processes.push(Process {
@@ -465,6 +470,11 @@ impl Procs {
 }
 
 impl Known {
+    /// The walk may not look at it.
+    fn hidden(&self) -> bool {
+        self.refused || self.open == Err(Missing::NotPermitted)
+    }
+
     fn walkable(&self) -> bool {
         self.info.is_some() && self.open.is_ok()
     }

@@ -93,6 +93,8 @@ pub enum FaultKind {
     Deferred,
     /// A namespace could not be entered.
     Namespace,
+    /// What was asked for cannot be used here; another way was taken.
+    NotUsed,
 }
 
 impl FaultKind {
@@ -108,6 +110,7 @@ impl FaultKind {
             Self::Vanished => "ended while read",
             Self::Deferred => "left for a later poll",
             Self::Namespace => "not entered",
+            Self::NotUsed => "not used",
         }
     }
 

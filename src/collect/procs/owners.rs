@@ -8,7 +8,7 @@ use super::bpf::{Loader, Told};
 use super::info::ticks_to_ns;
 use super::walk::Found;
 use super::{Known, Procs};
-use crate::model::{FaultKind, Missing, OwnersBy, Sample};
+use crate::model::{FaultKind, OwnersBy, Sample};
 
 /// What a step costs, nanoseconds: one descriptor and one process of a walk; one descriptor and one process of the
 /// iterator, and loading it. (`cargo bench --bench figures` prints what they add up to.)
@@ -32,13 +32,23 @@ pub(super) struct Finder {
     by: OwnersBy,
     /// When all were read at once, nanoseconds after boot.
     at_once_ns: u64,
+    /// Whether the last reading at once showed what the walk may not see; before the first, it may.
+    reveals: bool,
     /// The poll that took over the first reading.
     first_ns: u64,
 }
 
 impl Finder {
     pub(super) fn new(live: bool) -> Self {
-        Self { asked: None, live, loader: Loader::default(), by: OwnersBy::Walk, at_once_ns: 0, first_ns: 0 }
+        Self {
+            asked: None,
+            live,
+            loader: Loader::default(),
+            by: OwnersBy::Walk,
+            at_once_ns: 0,
+            reveals: true,
+            first_ns: 0,
+        }
     }
 
     fn forbidden(&self) -> bool {
@@ -99,6 +109,10 @@ impl Procs {
     /// Takes over what the iterator told, read at this time: after (`newer`) or before descriptors were counted. A process that is not known by its number and start is
     /// none of ours, or new.
     fn adopt(&mut self, all: Vec<Told>, read_ns: u64, newer: bool) {
+        let mut revealed = 0;
+        for k in self.known.values_mut() {
+            k.told = false;
+        }
         for Told { pid, start_ns, found } in all {
             let ticks = u128::from(start_ns) * u128::from(self.hz) / 1_000_000_000;
             let start_ns = ticks_to_ns(ticks as u64, self.hz);
@@ -106,13 +120,16 @@ impl Procs {
             if k.info.as_ref().is_none_or(|i| i.start_ns != start_ns) {
                 continue;
             }
+            let hidden = k.hidden();
             if newer || k.open.is_err() {
                 k.open = Ok(found.kinds.total());
             }
-            k.refused = false;
+            revealed += u32::from(hidden);
+            k.told = true;
             k.found = found;
             k.walked_ns = read_ns;
         }
+        self.finder.reveals = revealed > 0;
         // Who was not told of and has nothing open holds nothing.
         for k in self.known.values_mut().filter(|k| k.walked_ns != read_ns && k.open == Ok(0)) {
             k.found = Found::default();
@@ -132,19 +149,19 @@ impl Procs {
         let walk =
             pids.iter().filter_map(|p| self.known.get(p)).fold(0, |s, k| cost(s, k, WALK_FD, WALK_PROCESS));
         let bpf = self.known.values().fold(load, |s, k| cost(s, k, BPF_FD, BPF_PROCESS));
-        bpf < walk || self.hidden()
+        bpf < walk || self.shows_more()
     }
 
-    /// Whether the walk is refused somewhere: the iterator is not.
-    fn hidden(&self) -> bool {
-        self.known.values().any(|k| k.refused || k.open == Err(Missing::NotPermitted))
+    /// Whether it may show what is hidden from the walk.
+    fn shows_more(&self) -> bool {
+        self.finder.reveals && self.known.values().any(Known::hidden)
     }
 
     /// Says in the sample how owners were found, and why not as asked.
     pub(super) fn tell_finder(&self, sample: &mut Sample) {
         sample.owners_by = Some(self.finder.by);
         if let (Some(OwnersBy::BpfIter), Loader::Refused(why)) = (self.finder.asked, &self.finder.loader) {
-            sample.faults.add(FaultKind::Unsupported, "owners by bpf_iter", why.clone());
+            sample.faults.add(FaultKind::NotUsed, "owners by bpf_iter", why.clone());
         }
     }
 }
