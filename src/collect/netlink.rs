@@ -10,6 +10,8 @@ mod dump;
 mod family;
 mod inet;
 mod links;
+mod tipc;
+mod unsupported;
 mod wire;
 
 use super::cgroups::Cgroups;
@@ -55,14 +57,18 @@ enum Ask {
     Packet,
     /// `vsock_diag`.
     Vsock,
+    /// `xsk_diag`.
+    Xdp,
+    /// `tipc_diag`.
+    Tipc,
 }
 
 const fn table(name: &'static str, proto: Proto, ask: Ask) -> DumpTable {
     DumpTable { name, proto, ask }
 }
 
-/// Every table there is to read, in the order of reading. TIPC and XDP have no reader here.
-const DUMPS: [DumpTable; 18] = [
+/// Every table there is to read, in the order of reading.
+const DUMPS: [DumpTable; 22] = [
     table("tcp inet", Proto::Tcp, Ask::Inet(AF_INET, 6, None)),
     table("tcp inet6", Proto::Tcp, Ask::Inet(AF_INET6, 6, None)),
     table("udp inet", Proto::Udp, Ask::Inet(AF_INET, 17, None)),
@@ -73,6 +79,8 @@ const DUMPS: [DumpTable; 18] = [
     table("mptcp inet6", Proto::Mptcp, Ask::Inet(AF_INET6, 262, None)),
     table("sctp inet", Proto::Sctp, Ask::Inet(AF_INET, 132, None)),
     table("sctp inet6", Proto::Sctp, Ask::Inet(AF_INET6, 132, None)),
+    table("dccp inet", Proto::Dccp, Ask::Inet(AF_INET, 33, None)),
+    table("dccp inet6", Proto::Dccp, Ask::Inet(AF_INET6, 33, None)),
     table("raw inet", Proto::Raw, Ask::Inet(AF_INET, 255, Some("raw"))),
     table("raw inet6", Proto::Raw, Ask::Inet(AF_INET6, 255, Some("raw6"))),
     table("icmp inet", Proto::Icmp, Ask::Proc("icmp", Family::Inet)),
@@ -81,6 +89,8 @@ const DUMPS: [DumpTable; 18] = [
     table("packet", Proto::Packet, Ask::Packet),
     table("netlink", Proto::Netlink, Ask::Netlink),
     table("vsock", Proto::Vsock, Ask::Vsock),
+    table("xdp", Proto::Xdp, Ask::Xdp),
+    table("tipc", Proto::Tipc, Ask::Tipc),
 ];
 
 /// `/proc` as the calling thread sees it, whatever namespace the rest of this program is in.
@@ -355,7 +365,12 @@ impl NetlinkSource {
                     {
                         subject = format!("{subject} in {}", s.namespace.name);
                     }
-                    sample.faults.add(kind, &subject, e.to_string());
+                    let why = if kind == FaultKind::Unsupported {
+                        unsupported::why(table.proto, Path::new(HERE))
+                    } else {
+                        e.to_string()
+                    };
+                    sample.faults.add(kind, &subject, why);
                     return;
                 }
             }
@@ -389,8 +404,8 @@ pub(super) fn destroy(s: &Socket) -> io::Result<()> {
 fn mask(table: &DumpTable, states: StateSet) -> u32 {
     match table.ask {
         // Without states, or with those of TCP.
-        Ask::Netlink | Ask::Packet => u32::MAX,
-        Ask::Unix | Ask::Vsock => states.kernel_tcp_mask() | states.kernel_datagram_mask(),
+        Ask::Netlink | Ask::Packet | Ask::Xdp => u32::MAX,
+        Ask::Unix | Ask::Vsock | Ask::Tipc => states.kernel_tcp_mask() | states.kernel_datagram_mask(),
         _ if table.proto.has_tcp_states() => states.kernel_tcp_mask(),
         _ => states.kernel_datagram_mask(),
     }
@@ -402,6 +417,8 @@ fn request(table: &DumpTable, states: u32, attrs: AttrSet) -> wire::Request {
         Ask::Unix => wire::Request::unix(states),
         Ask::Netlink => wire::Request::netlink(),
         Ask::Packet => wire::Request::packet(),
+        Ask::Xdp => wire::Request::xdp(),
+        Ask::Tipc => wire::Request::tipc(states),
         Ask::Vsock | Ask::Proc(..) => wire::Request::vsock(states),
     }
 }
@@ -417,6 +434,8 @@ fn decode(
         Ask::Unix => family::unix(message, sample),
         Ask::Netlink => family::netlink(message, sample),
         Ask::Packet => family::packet(message, interfaces, sample),
+        Ask::Xdp => family::xdp(message, interfaces, sample),
+        Ask::Tipc => tipc::tipc(message, sample),
         Ask::Vsock | Ask::Proc(..) => family::vsock(message, sample),
     }
 }

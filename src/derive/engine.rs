@@ -93,7 +93,8 @@ impl Engine {
             if let Some(why) = missing {
                 by_reason[why as usize] += 1;
             }
-            let aged = |f: &SocketFacts, same_state: bool| SocketFacts {
+            let aged = |f: &SocketFacts, same_state: bool, recv_q: u32| SocketFacts {
+                waiting_since_ns: waiting(f, same_state, recv_q, s.recv_q, now),
                 owners: range,
                 owner_missing: missing,
                 state_since_ns: if same_state { f.state_since_ns } else { now },
@@ -105,10 +106,10 @@ impl Engine {
                 if missing.is_some() {
                     last_owner = former_of(&b.snap, r, &b.quiet);
                 }
-                aged(&b.snap.facts[r], b.snap.socket(r).state == s.state)
+                aged(&b.snap.facts[r], b.snap.socket(r).state == s.state, b.snap.socket(r).recv_q)
             } else if let Some(a) = self.away.remove(&s.id) {
                 last_owner = a.former;
-                aged(&a.facts, a.state == s.state)
+                aged(&a.facts, a.state == s.state, u32::MAX)
             } else {
                 let older = before.as_ref().is_none_or(|b| !scope.proves_opened(&b.scope, s.proto, s.state));
                 opened += u32::from(!older);
@@ -118,6 +119,7 @@ impl Engine {
                     first_seen_ns: now,
                     older,
                     state_since_ns: now,
+                    waiting_since_ns: if s.recv_q > 0 { now } else { 0 },
                     closed_ns: 0,
                     direction: Direction::None,
                     activity: [0; 8],
@@ -207,6 +209,17 @@ impl Engine {
     }
 }
 
+/// Since when its receive queue has held something and has not become shorter.
+const fn waiting(f: &SocketFacts, same_state: bool, before: u32, recv_q: u32, now: u64) -> u64 {
+    if recv_q == 0 {
+        0
+    } else if same_state && recv_q >= before && f.waiting_since_ns > 0 {
+        f.waiting_since_ns
+    } else {
+        now
+    }
+}
+
 /// A rate in powers of two: 0 for less than one.
 fn level(rate: f32) -> u8 {
     (u64::BITS - (rate as u64).leading_zeros()) as u8
@@ -243,7 +256,7 @@ fn rates(sample: &Sample, last: Option<&Snapshot>, was: &[u32]) -> Vec<Rates> {
 }
 
 fn rate(sample: &Sample, s: &Socket, b: &Snapshot, row: usize, dt: f64) -> Rates {
-    let (Some(new), Some(old)) = (sample.attrs_of(s).tcp_info(), b.attrs(row).tcp_info()) else {
+    let (Some(new), Some(old)) = (sample.attrs_of(s).transfer(), b.attrs(row).transfer()) else {
         return Rates::default();
     };
     let per_sec = |new: Option<u64>, old: Option<u64>| {
@@ -251,8 +264,8 @@ fn rate(sample: &Sample, s: &Socket, b: &Snapshot, row: usize, dt: f64) -> Rates
         Some((change as f64 / dt) as f32)
     };
     Rates {
-        rx: per_sec(new.bytes_received(), old.bytes_received()),
-        tx: per_sec(new.bytes_acked(), old.bytes_acked()),
-        retrans: per_sec(new.total_retrans(), old.total_retrans()),
+        rx: per_sec(new.received, old.received),
+        tx: per_sec(new.acked, old.acked),
+        retrans: per_sec(new.retrans, old.retrans),
     }
 }

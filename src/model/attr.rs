@@ -4,7 +4,12 @@
 //! `include/uapi/linux/netlink.h`) in one arena per sample; a field is read when it is asked for, up to the bytes
 //! that are there. An older kernel's shorter structure and a newer one's longer one are both normal.
 
-use super::{Family, TcpInfo};
+mod kinds;
+
+pub use kinds::{Bbr, Md5Key, Subflow, Tls, Transfer, Vfs};
+pub(crate) use kinds::{MD5SIG, MD5SIG_HEAD};
+
+use super::{Family, Proto, TcpInfo};
 
 /// `INET_DIAG_*` attribute numbers (`include/uapi/linux/inet_diag.h`).
 pub mod inet {
@@ -30,12 +35,18 @@ pub mod inet {
     pub const PROTOCOL: u16 = 10;
     /// `INET_DIAG_SKV6ONLY`: one byte.
     pub const SKV6ONLY: u16 = 11;
+    /// `INET_DIAG_LOCALS` and `INET_DIAG_PEERS`: the addresses of an SCTP association, `struct sockaddr_storage` each.
+    pub const LOCALS: u16 = 12;
+    /// See [`LOCALS`].
+    pub const PEERS: u16 = 13;
     /// `INET_DIAG_MARK`: `u32`, only with `CAP_NET_ADMIN`.
     pub const MARK: u16 = 15;
     /// `INET_DIAG_BBRINFO`.
     pub const BBRINFO: u16 = 16;
     /// `INET_DIAG_CLASS_ID`: `u32`.
     pub const CLASS_ID: u16 = 17;
+    /// `INET_DIAG_MD5SIG`: `struct tcp_diag_md5sig` each, only with `CAP_NET_ADMIN`. The keys themselves are not kept.
+    pub const MD5SIG: u16 = 18;
     /// `INET_DIAG_ULP_INFO`: nested.
     pub const ULP_INFO: u16 = 19;
     /// `INET_DIAG_CGROUP_ID`: `u64`, the inode of the socket's cgroup v2 directory.
@@ -48,6 +59,15 @@ pub mod inet {
 
 /// Ours, not the kernel's: the type of a socket that is not IP (`SOCK_STREAM` and so on, socket(2)), one byte.
 pub const KIND: u16 = 0x3f02;
+
+/// Ours, not the kernel's: the protocol of a netlink or packet socket, `u16`.
+pub const PROTOCOL: u16 = 0x3f03;
+
+/// Ours, not the kernel's: the port id of a netlink socket, `u32`.
+pub const PORT_ID: u16 = 0x3f04;
+
+/// Ours, not the kernel's: which halves of a vsock socket are shut down, one byte.
+pub const VSOCK_SHUTDOWN: u16 = 0x3f05;
 
 /// `PACKET_DIAG_*` attribute numbers (`include/uapi/linux/packet_diag.h`).
 pub mod packet {
@@ -71,12 +91,38 @@ pub mod netlink {
     pub const MEMINFO: u16 = 0;
     /// `NETLINK_DIAG_GROUPS`: bits of the multicast groups joined.
     pub const GROUPS: u16 = 1;
+    /// `NETLINK_DIAG_FLAGS`: `u32`, `NDIAG_FLAG_*`.
+    pub const FLAGS: u16 = 4;
+}
+
+/// `XDP_DIAG_*` attribute numbers (`include/uapi/linux/xdp_diag.h`).
+pub mod xdp {
+    /// `XDP_DIAG_INFO`: interface and queue.
+    pub const INFO: u16 = 1;
+    /// `XDP_DIAG_UID`: `u32`.
+    pub const UID: u16 = 2;
+    /// `XDP_DIAG_RX_RING` and its three kin: `u32` entries.
+    pub const RX_RING: u16 = 3;
+    /// See [`RX_RING`].
+    pub const TX_RING: u16 = 4;
+    /// `XDP_DIAG_UMEM`: `struct xdp_diag_umem`.
+    pub const UMEM: u16 = 5;
+    /// See [`RX_RING`].
+    pub const FILL_RING: u16 = 6;
+    /// See [`RX_RING`].
+    pub const COMPLETION_RING: u16 = 7;
+    /// `XDP_DIAG_MEMINFO`: as [`super::inet::SKMEMINFO`].
+    pub const MEMINFO: u16 = 8;
+    /// `XDP_DIAG_STATS`: `struct xdp_diag_stats`.
+    pub const STATS: u16 = 9;
 }
 
 /// `UNIX_DIAG_*` attribute numbers (`include/uapi/linux/unix_diag.h`).
 pub mod unix {
     /// `UNIX_DIAG_NAME`: the address as bound.
     pub const NAME: u16 = 0;
+    /// `UNIX_DIAG_VFS`: `struct unix_diag_vfs`, inode and device of the path.
+    pub const VFS: u16 = 1;
     /// `UNIX_DIAG_PEER`: `u32`, inode of the far end.
     pub const PEER: u16 = 2;
     /// `UNIX_DIAG_ICONS`: `u32` each, inodes of connections not accepted yet.
@@ -96,12 +142,13 @@ pub mod unix {
 pub struct Attrs<'a> {
     bytes: &'a [u8],
     family: Family,
+    proto: Proto,
 }
 
 impl<'a> Attrs<'a> {
-    /// Over raw type-length-value bytes of a socket of this family.
-    pub const fn new(bytes: &'a [u8], family: Family) -> Self {
-        Self { bytes, family }
+    /// Over raw type-length-value bytes of a socket of this family and protocol.
+    pub const fn new(bytes: &'a [u8], family: Family, proto: Proto) -> Self {
+        Self { bytes, family, proto }
     }
 
     /// Every attribute: its number (flag bits removed) and its payload. Stops at the first malformed one.
@@ -131,9 +178,9 @@ impl<'a> Attrs<'a> {
         if self.is_inet() { read_u32(self.get(number)?, 0) } else { None }
     }
 
-    /// `tcp_info`, where the kernel attached it.
+    /// `tcp_info`, where the kernel attached it. Other protocols have other structures under the same number.
     pub fn tcp_info(&self) -> Option<TcpInfo<'a>> {
-        if self.is_inet() { self.get(inet::INFO).map(TcpInfo::new) } else { None }
+        if self.proto == Proto::Tcp { self.get(inet::INFO).map(TcpInfo::new) } else { None }
     }
 
     /// Socket memory (`SKMEMINFO`).
@@ -143,6 +190,7 @@ impl<'a> Attrs<'a> {
             Family::Unix => unix::MEMINFO,
             Family::Packet => packet::MEMINFO,
             Family::Netlink => netlink::MEMINFO,
+            Family::Xdp => xdp::MEMINFO,
             _ => return None,
         };
         self.get(number).map(SkMem)
@@ -199,31 +247,12 @@ impl<'a> Attrs<'a> {
     pub fn kind(&self) -> Option<u8> {
         self.u8(KIND)
     }
-    /// Inode of a UNIX socket's far end.
-    pub fn unix_peer(&self) -> Option<u32> {
-        if self.family == Family::Unix { read_u32(self.get(unix::PEER)?, 0) } else { None }
-    }
-    /// Bits of the multicast groups that a netlink socket has joined, the first 64.
-    pub fn netlink_groups(&self) -> Option<u64> {
-        if self.family != Family::Netlink {
-            return None;
-        }
-        let raw = self.get(netlink::GROUPS)?;
-        Some(raw.iter().take(8).enumerate().fold(0, |all, (i, b)| all | u64::from(*b) << (8 * i)))
-    }
-    /// Fanout group and type of a packet socket.
-    pub fn packet_fanout(&self) -> Option<(u16, u16)> {
-        if self.family != Family::Packet {
-            return None;
-        }
-        let n = read_u32(self.get(packet::FANOUT)?, 0)?;
-        Some((n as u16, (n >> 16) as u16))
-    }
     /// Which halves are shut down: bit 0 receive, bit 1 send.
     pub fn shutdown(&self) -> Option<u8> {
         match self.family {
             Family::Inet | Family::Inet6 => self.u8(inet::SHUTDOWN),
             Family::Unix => self.u8(unix::SHUTDOWN),
+            Family::Vsock => self.u8(VSOCK_SHUTDOWN),
             _ => None,
         }
     }
@@ -335,7 +364,7 @@ mod tests {
         push(&mut b, inet::SHUTDOWN, &[2]);
         push(&mut b, inet::SKMEMINFO, &[7, 0, 0, 0, 9, 0, 0, 0, 1]);
         push(&mut b, inet::CGROUP_ID, &42u64.to_ne_bytes());
-        let a = Attrs::new(&b, Family::Inet);
+        let a = Attrs::new(&b, Family::Inet, Proto::Tcp);
         assert_eq!(a.congestion(), Some("cubic"));
         assert_eq!(a.shutdown(), Some(2));
         let m = a.skmem().unwrap();
@@ -351,12 +380,12 @@ mod tests {
     #[test]
     fn garbage_ends_the_list() {
         for junk in [&[][..], &[1], &[0, 0, 0, 0], &[3, 0, 1, 0], &[255, 255, 1, 0, 0]] {
-            assert_eq!(Attrs::new(junk, Family::Inet).iter().count(), 0, "{junk:?}");
+            assert_eq!(Attrs::new(junk, Family::Inet, Proto::Tcp).iter().count(), 0, "{junk:?}");
         }
         let mut b = Vec::new();
         push(&mut b, inet::TOS, &[4]);
         b.extend_from_slice(&[200, 0, 9, 0, 1]);
-        let a = Attrs::new(&b, Family::Inet);
+        let a = Attrs::new(&b, Family::Inet, Proto::Tcp);
         assert_eq!(a.tos(), Some(4));
         let mut it = a.iter();
         while it.next().is_some() {}

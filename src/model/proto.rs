@@ -64,6 +64,8 @@ pub enum Proto {
     Icmp,
     /// SCTP (RFC 9260).
     Sctp,
+    /// DCCP (RFC 4340), up to Linux 6.15.
+    Dccp,
     /// Multipath TCP (RFC 8684).
     Mptcp,
     /// UNIX domain.
@@ -82,13 +84,14 @@ pub enum Proto {
 
 impl Proto {
     /// All of them with their names, in display order.
-    pub const ALL: [(Self, &'static str); 13] = [
+    pub const ALL: [(Self, &'static str); 14] = [
         (Self::Tcp, "tcp"),
         (Self::Udp, "udp"),
         (Self::UdpLite, "udplite"),
         (Self::Raw, "raw"),
         (Self::Icmp, "icmp"),
         (Self::Sctp, "sctp"),
+        (Self::Dccp, "dccp"),
         (Self::Mptcp, "mptcp"),
         (Self::Unix, "unix"),
         (Self::Packet, "packet"),
@@ -112,13 +115,20 @@ impl Proto {
     pub const fn is_inet(self) -> bool {
         matches!(
             self,
-            Self::Tcp | Self::Udp | Self::UdpLite | Self::Raw | Self::Icmp | Self::Sctp | Self::Mptcp
+            Self::Tcp
+                | Self::Udp
+                | Self::UdpLite
+                | Self::Raw
+                | Self::Icmp
+                | Self::Sctp
+                | Self::Dccp
+                | Self::Mptcp
         )
     }
 
     /// Whether its sockets go through the states of TCP.
     pub const fn has_tcp_states(self) -> bool {
-        matches!(self, Self::Tcp | Self::Mptcp | Self::Sctp)
+        matches!(self, Self::Tcp | Self::Mptcp | Self::Sctp | Self::Dccp)
     }
 }
 

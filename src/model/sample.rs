@@ -181,7 +181,7 @@ impl Sample {
     /// The attributes of one of its sockets.
     pub fn attrs_of(&self, s: &Socket) -> Attrs<'_> {
         let at = s.attr_at as usize;
-        Attrs::new(self.attrs.get(at..at + usize::from(s.attr_len)).unwrap_or(&[]), s.family)
+        Attrs::new(self.attrs.get(at..at + usize::from(s.attr_len)).unwrap_or(&[]), s.family, s.proto)
     }
 
     /// Adds attributes for a socket: sets its `attr_at` and `attr_len`.

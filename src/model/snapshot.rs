@@ -68,6 +68,9 @@ pub struct SocketFacts {
     pub older: bool,
     /// When this program first saw it in its present state, nanoseconds after boot.
     pub state_since_ns: u64,
+    /// Since when its receive queue (of a listener: its accept queue) has held something and has not become shorter
+    /// from poll to poll, nanoseconds after boot; 0 while it is empty.
+    pub waiting_since_ns: u64,
     /// When it was found closed, nanoseconds after boot; 0 while it lives.
     pub closed_ns: u64,
     /// Which end began the connection.

@@ -1,38 +1,6 @@
 //! `struct tcp_info`, field by field (`include/uapi/linux/tcp.h`).
 
-use super::attr::{read_u32, read_u64};
-
-/// What a number of `tcp_info` counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TcpUnit {
-    /// A plain number: packets, segments, events.
-    Count,
-    /// Bytes.
-    Bytes,
-    /// Bytes a second.
-    BytesPerSec,
-    /// Microseconds.
-    Micros,
-    /// Milliseconds.
-    Millis,
-    /// Bits that each mean something.
-    Flags,
-}
-
-/// One field of `struct tcp_info`: where it lies and what it says.
-#[derive(Debug)]
-pub struct TcpField {
-    /// Its name here: the kernel's without `tcpi_`, the unit appended where it has one.
-    pub name: &'static str,
-    /// Byte offset in the structure.
-    pub offset: usize,
-    /// Width in bytes: 1, 2, 4 or 8.
-    pub width: usize,
-    /// What it counts.
-    pub unit: TcpUnit,
-    /// One plain sentence.
-    pub help: &'static str,
-}
+pub use super::structure::{Field as TcpField, Unit as TcpUnit};
 
 /// A view over the bytes of `tcp_info` that this kernel sent. Every field is `None` where they end before it.
 #[derive(Clone, Copy, Debug)]
@@ -56,14 +24,7 @@ impl<'a> TcpInfo<'a> {
 
     /// One field by its entry in [`TCP_FIELDS`].
     pub fn field(&self, f: &TcpField) -> Option<u64> {
-        match f.width {
-            1 => self.0.get(f.offset).map(|b| u64::from(*b)),
-            2 => {
-                self.0.get(f.offset..f.offset + 2)?.try_into().ok().map(|b| u64::from(u16::from_ne_bytes(b)))
-            }
-            4 => read_u32(self.0, f.offset).map(u64::from),
-            _ => read_u64(self.0, f.offset),
-        }
+        f.of(self.0)
     }
 
     /// Send window scale, 0 to 14 (low half of the byte after `options`).

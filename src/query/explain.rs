@@ -131,7 +131,7 @@ macro_rules! sections {
 
 /// What columns are, of any table.
 const COLUMNS: &[Sections] = sections! {
-    "fields-socket" "fields-owner" "fields-memory" "fields-tcp" "fields-tcp-counts" "fields-table" "fields-limits"
+    "fields-socket" "fields-owner" "fields-memory" "fields-tcp" "fields-tcp-counts" "fields-kinds" "fields-table" "fields-limits"
 };
 
 /// What findings are.

@@ -1,8 +1,8 @@
 //! What is wrong with a socket: rules over what the kernel tells, each with its threshold, what it means and where to
 //! read on. Also a column and a filter: `finding:*`.
 
-use crate::model::{Proto, Snapshot, State, TimerKind};
-use crate::query::format::thousands;
+use crate::model::{Missing, Proto, Snapshot, State, TimerKind};
+use crate::query::format::{age, thousands};
 
 /// One rule.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Finding {
 const STUCK_S: f64 = 60.0;
 /// Unread bytes that no reader leaves lying who reads at all.
 const UNREAD: u32 = 64 * 1024;
+/// Seconds that something waits in a queue which does not become shorter, before nobody reads it.
+const WAITS_S: f64 = 10.0;
 /// Share of segments sent again above which a path loses noticeably.
 const LOSS: f64 = 0.02;
 /// Segments below which a share says nothing.
@@ -33,6 +35,13 @@ const LIMITED: f64 = 0.5;
 fn in_state(snap: &Snapshot, row: usize) -> f64 {
     let seen = snap.sample.at.boot_ns.saturating_sub(snap.facts[row].state_since_ns) as f64 / 1e9;
     tcp(snap, row, "last_ack_recv_ms").map_or(seen, |ms| seen.max(ms as f64 / 1e3))
+}
+
+/// Seconds that its receive queue has held something and not become shorter, where that is long.
+fn waits(snap: &Snapshot, row: usize) -> Option<f64> {
+    let since = Some(snap.facts[row].waiting_since_ns).filter(|ns| *ns > 0)?;
+    let secs = snap.sample.at.boot_ns.saturating_sub(since) as f64 / 1e9;
+    (secs >= WAITS_S).then_some(secs)
 }
 
 fn tcp(snap: &Snapshot, row: usize, name: &str) -> Option<u64> {
@@ -65,8 +74,7 @@ pub const FINDINGS: &[Finding] = &[
         test: |snap, row| {
             let s = snap.socket(row);
             // The kernel lets one more in than the limit says.
-            let full =
-                s.state == State::Listen && s.proto == Proto::Tcp && s.send_q > 0 && s.recv_q >= s.send_q;
+            let full = s.state == State::Listen && s.send_q > 0 && s.recv_q >= s.send_q;
             full.then(|| format!("{} of {} places in the accept queue are taken", s.recv_q, s.send_q))
         },
     },
@@ -75,9 +83,9 @@ pub const FINDINGS: &[Finding] = &[
         help: "The far end has closed and the program has not: look at how it treats connections that end.",
         topic: "close_wait",
         test: |snap, row| {
-            let age = in_state(snap, row);
-            (snap.socket(row).state == State::CloseWait && age >= STUCK_S)
-                .then(|| format!("CLOSE_WAIT for {age:.0} s: never closed by {}", who(snap, row)))
+            let secs = in_state(snap, row);
+            (snap.socket(row).state == State::CloseWait && secs >= STUCK_S)
+                .then(|| format!("CLOSE_WAIT for {}: never closed by {}", age(secs), who(snap, row)))
         },
     },
     Finding {
@@ -86,9 +94,43 @@ pub const FINDINGS: &[Finding] = &[
         topic: "recv_q",
         test: |snap, row| {
             let s = snap.socket(row);
-            (s.state != State::Listen && s.proto != Proto::Netlink && s.recv_q >= UNREAD).then(|| {
-                format!("{} bytes wait to be read by {}", thousands(u64::from(s.recv_q)), who(snap, row))
-            })
+            // Nobody can read yet what waits in an accept queue, and the kernel's own sockets are not read at all.
+            let owned = !snap.owners(row).is_empty()
+                || !matches!(
+                    snap.facts[row].owner_missing,
+                    Some(Missing::AcceptQueue | Missing::Orphan | Missing::NoVisibleProcess)
+                );
+            // A FIN counts as one byte that is never read.
+            let open = matches!(s.state, State::Established | State::Unconn) && s.recv_q > 1;
+            let bytes = thousands(u64::from(s.recv_q));
+            if s.state == State::Listen || s.proto == Proto::Netlink || !owned {
+                return None;
+            }
+            match waits(snap, row).filter(|_| open) {
+                Some(secs) => {
+                    Some(format!("nothing read for {}, {bytes} bytes wait: {}", age(secs), who(snap, row)))
+                }
+                None => (s.recv_q >= UNREAD)
+                    .then(|| format!("{bytes} bytes wait to be read by {}", who(snap, row))),
+            }
+        },
+    },
+    Finding {
+        name: "not-accepting",
+        help: "Clients are connected and nobody takes them: the program is busy or blocked, or out of descriptors.",
+        topic: "backlog",
+        test: |snap, row| {
+            let s = snap.socket(row);
+            let full = s.send_q > 0 && s.recv_q >= s.send_q;
+            if s.state != State::Listen || full {
+                return None;
+            }
+            let secs = waits(snap, row)?;
+            let n = match s.recv_q {
+                1 => "1 client has".to_owned(),
+                n => format!("{} clients have", thousands(u64::from(n))),
+            };
+            Some(format!("{n} waited {} to be accepted by {}", age(secs), who(snap, row)))
         },
     },
     Finding {
@@ -129,8 +171,10 @@ pub const FINDINGS: &[Finding] = &[
         test: |snap, row| {
             let (again, sent) = (tcp(snap, row, "total_retrans")?, tcp(snap, row, "data_segs_out")?);
             let share = again as f64 / sent.max(1) as f64;
+            let now = snap.rates(row).retrans.filter(|n| *n > 0.0);
+            let now = now.map_or_else(String::new, |n| format!(", {n:.1} a second now"));
             (sent >= ENOUGH && share >= LOSS)
-                .then(|| format!("{:.1} % of its segments were sent again", share * 100.0))
+                .then(|| format!("{:.1} % of its segments were sent again{now}", share * 100.0))
         },
     },
     Finding {
@@ -156,10 +200,10 @@ pub const FINDINGS: &[Finding] = &[
         help: "This end has closed its half and the far end has not: it keeps the connection and its descriptor open.",
         topic: "fin_wait2",
         test: |snap, row| {
-            let age = in_state(snap, row);
+            let secs = in_state(snap, row);
             let held = !snap.owners(row).is_empty();
-            (snap.socket(row).state == State::FinWait2 && held && age >= STUCK_S)
-                .then(|| format!("half closed for {age:.0} s"))
+            (snap.socket(row).state == State::FinWait2 && held && secs >= STUCK_S)
+                .then(|| format!("half closed for {}: {} keeps it", age(secs), who(snap, row)))
         },
     },
     Finding {
@@ -196,6 +240,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_seen_is_said_with_who_and_how_long() {
+        let mut r = row(Proto::Tcp, State::Established, "10.0.0.4:443", "203.0.113.5:50000", &[0]);
+        (r.socket.recv_q, r.waiting_s) = (500, Some(40));
+        let mut leak = row(Proto::Tcp, State::CloseWait, "10.0.0.4:443", "203.0.113.5:50001", &[0]);
+        leak.age_s = 540;
+        let snap = snapshot(vec![r, leak], vec![process(812, "nginx", 33, 10, 1024)], &[]);
+        let said = |row| findings(&snap, row).map(|(_, seen)| seen).collect::<Vec<_>>();
+        assert_eq!(said(0), ["nothing read for 40s, 500 bytes wait: nginx 812 (descriptor 3)"]);
+        assert_eq!(said(1), ["CLOSE_WAIT for 9m: never closed by nginx 812 (descriptor 4)"]);
+    }
+
+    #[test]
     fn rules_apply_where_they_should_and_nowhere_else() {
         let named = |change: &dyn Fn(&mut crate::query::testing::Row)| -> Vec<&'static str> {
             let mut r = row(Proto::Tcp, State::Established, "10.0.0.4:443", "203.0.113.5:50000", &[0]);
@@ -207,6 +263,21 @@ mod tests {
         assert_eq!(named(&|r| r.socket.state = State::CloseWait), ["close-wait-leak"]);
         assert!(named(&|r| (r.socket.state, r.age_s) = (State::CloseWait, 5)).is_empty());
         assert_eq!(named(&|r| r.socket.recv_q = 70_000), ["not-reading"]);
+        // A little that waits for long is as telling as much; a moment is not, nor the FIN that nobody reads.
+        let unread = |q: u32, secs: u64| {
+            move |r: &mut crate::query::testing::Row| (r.socket.recv_q, r.waiting_s) = (q, Some(secs))
+        };
+        assert_eq!(named(&unread(500, 40)), ["not-reading"]);
+        assert!(named(&unread(500, 3)).is_empty() && named(&unread(1, 40)).is_empty());
+        let deaf = |q: u32, secs: u64| {
+            move |r: &mut crate::query::testing::Row| {
+                (r.socket.state, r.socket.recv_q, r.socket.send_q) = (State::Listen, q, 128);
+                r.waiting_s = Some(secs);
+            }
+        };
+        assert_eq!(named(&deaf(3, 40)), ["not-accepting"]);
+        assert_eq!(named(&deaf(128, 40)), ["accept-queue-full"], "said once");
+        assert!(named(&deaf(3, 3)).is_empty());
         let listen = |q: u32| {
             move |r: &mut crate::query::testing::Row| {
                 (r.socket.state, r.socket.recv_q, r.socket.send_q) = (State::Listen, q, 128);

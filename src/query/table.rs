@@ -1,8 +1,10 @@
 //! The tables: each a list of columns over the rows of a snapshot.
 
 use super::{Column, Identity, Value};
-use crate::model::{Missing, Proto, Snapshot, State, tcp_info::TcpField};
+use crate::model::structure::MPTCP;
+use crate::model::{AttrSet, Missing, Proto, Snapshot, State, tcp_info::TcpField};
 
+mod kinds;
 pub mod limits;
 mod peers;
 mod ports;
@@ -80,6 +82,11 @@ impl Table {
 /// A field of `tcp_info` of a socket row.
 pub(super) fn tcp_value<'a>(snap: &'a Snapshot, row: usize, field: &TcpField) -> Value<'a> {
     let s = snap.socket(row);
+    // MPTCP counts bytes and times of its own under the same names.
+    if s.proto == Proto::Mptcp && snap.sample.wants.attrs.has(AttrSet::INFO) && row < snap.live {
+        let name = if field.name == "total_retrans" { "retransmits" } else { field.name };
+        return Value::from_opt(snap.attrs(row).field(&MPTCP, name), Missing::NotApplicable);
+    }
     match snap.attrs(row).tcp_info() {
         // A round trip of nothing is one that was never measured.
         Some(info) if field.name == "rtt_us" && info.field(field) == Some(0) => {

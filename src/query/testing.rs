@@ -20,6 +20,7 @@ pub(crate) struct Row {
     pub(crate) direction: Direction,
     pub(crate) rates: Rates,
     pub(crate) age_s: u64,
+    pub(crate) waiting_s: Option<u64>,
 }
 
 pub(crate) fn row(proto: Proto, state: State, local: &str, remote: &str, owners: &[u32]) -> Row {
@@ -39,6 +40,7 @@ pub(crate) fn row(proto: Proto, state: State, local: &str, remote: &str, owners:
         direction: Direction::None,
         rates: Rates::default(),
         age_s: 100,
+        waiting_s: None,
     }
 }
 
@@ -93,6 +95,7 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
             first_seen_ns: at.boot_ns - r.age_s * 1_000_000_000,
             older: false,
             state_since_ns: at.boot_ns - r.age_s * 1_000_000_000,
+            waiting_since_ns: r.waiting_s.map_or(0, |n| at.boot_ns - n * 1_000_000_000),
             closed_ns: 0,
             direction: r.direction,
             activity: [0; 8],
@@ -217,6 +220,7 @@ pub(crate) fn many(n: usize) -> Snapshot {
                 direction: Direction::In,
                 rates: Rates { rx: Some(next(1_000_000) as f32), tx: Some(next(1000) as f32), retrans: None },
                 age_s: next(900),
+                waiting_s: None,
             }
         })
         .collect();

@@ -6,7 +6,7 @@ use super::{Ending, RunError, resolver, watch};
 use crate::cli::Plan;
 use crate::cli::args::ColorArg;
 use crate::cli::plan::{ListPlan, Wait};
-use crate::model::{FaultKind, HostName, Missing, ProtoSet, Snapshot, Wants};
+use crate::model::{FaultKind, HostName, Missing, Proto, ProtoSet, Snapshot, Wants};
 use crate::output::{self, Format, Grid, Listing, Rows};
 use crate::query::format::{Style, thousands};
 use crate::query::summary::Summary;
@@ -126,7 +126,11 @@ fn print(plan: &Plan, list: &ListPlan, snap: &Snapshot, rows: &Arranged) -> Resu
     let ending = write(&mut out, plan, list, snap, rows, None)?;
     out.flush().map_err(RunError::stdout)?;
     drop(out);
-    if list.format == Format::Table && io::stderr().is_terminal() {
+    let all = list.format == Format::Table && io::stderr().is_terminal();
+    for line in asked_in_vain(list, snap) {
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+    if all {
         for line in notes(snap) {
             let _ = writeln!(io::stderr(), "{line}");
         }
@@ -180,6 +184,23 @@ pub(super) fn write(
     };
     output::write(out, list.format, &listing).map_err(RunError::stdout)?;
     Ok(ending)
+}
+
+/// Protocols that the filter names and this kernel does not tell, and why: said to scripts too, since no row may mean
+/// no socket or no answer.
+fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
+    let asked = list.filter.protos();
+    let mut out: Vec<String> = Vec::new();
+    for (p, name) in Proto::ALL.into_iter().filter(|(p, _)| asked.has(*p)) {
+        let about = |subject: &str| subject.split(' ').next() == Some(name);
+        let mut faults = snap.sample.faults.iter();
+        let unread = faults.find(|f| f.kind == FaultKind::Unsupported && about(&f.subject));
+        if let Some(f) = unread.filter(|_| !snap.sockets().iter().any(|s| s.proto == p)) {
+            let line = format!("sockscope: {name}: {}", f.detail);
+            out.push(crate::model::text::escape(&line).into_owned());
+        }
+    }
+    out
 }
 
 /// What is not in the rows and why, for a person.

@@ -1,10 +1,10 @@
-//! Sockets that are not IP: UNIX, netlink, packet and vsock (`net/unix/diag.c`, `net/netlink/diag.c`,
-//! `net/packet/diag.c`, `net/vmw_vsock/diag.c`).
+//! Sockets that are not IP: UNIX, netlink, packet, vsock and XDP (`net/unix/diag.c`, `net/netlink/diag.c`,
+//! `net/packet/diag.c`, `net/vmw_vsock/diag.c`, `net/xdp/xsk_diag.c`). TIPC is in [`super::tipc`].
 
 use super::dump::Malformed;
 use super::links;
 use crate::model::attr::{self, read_u32};
-use crate::model::{Attrs, Family, Proto, Sample, Socket, SocketId, State, text};
+use crate::model::{Attrs, Family, Proto, Sample, Socket, SocketId, State, numbers, text};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use zerocopy::{FromBytes, Immutable, KnownLayout};
@@ -63,12 +63,23 @@ struct VsockMsg {
     cookie: [u32; 2],
 }
 
-fn id(cookie: [u32; 2]) -> SocketId {
+/// `struct xdp_diag_msg`.
+#[derive(Clone, Copy, Debug, FromBytes, KnownLayout, Immutable)]
+#[repr(C)]
+struct XdpMsg {
+    family: u8,
+    kind: u8,
+    pad: u16,
+    inode: u32,
+    cookie: [u32; 2],
+}
+
+pub(super) fn id(cookie: [u32; 2]) -> SocketId {
     SocketId { netns: 0, cookie: u64::from(cookie[0]) | u64::from(cookie[1]) << 32 }
 }
 
 /// Puts a name into the sample; its index, 0 for an empty one.
-fn name(sample: &mut Sample, name: String) -> u32 {
+pub(super) fn name(sample: &mut Sample, name: String) -> u32 {
     if name.is_empty() {
         return 0;
     }
@@ -76,21 +87,30 @@ fn name(sample: &mut Sample, name: String) -> u32 {
     sample.names.len() as u32 - 1
 }
 
-/// Keeps the attributes, and the type of the socket (`SOCK_STREAM` and so on) as one more.
-fn finish(sample: &mut Sample, mut s: Socket, kind: u8, attrs: &[u8]) -> Result<(), Malformed> {
-    let mut walk = Attrs::new(attrs, s.family).iter();
+/// Keeps the attributes, and the type of the socket (`SOCK_STREAM` and so on) and what else stands before them as more.
+pub(super) fn finish(
+    sample: &mut Sample,
+    mut s: Socket,
+    kind: u8,
+    attrs: &[u8],
+    more: &[(u16, &[u8])],
+) -> Result<(), Malformed> {
+    let mut walk = Attrs::new(attrs, s.family, s.proto).iter();
     while walk.next().is_some() {}
     let whole = &attrs[..attrs.len() - walk.leftover()];
     s.attr_at = u32::try_from(sample.attrs.len()).map_err(|_| Malformed)?;
     sample.attrs.extend_from_slice(whole);
     attr::push(&mut sample.attrs, attr::KIND, &[kind]);
+    for (number, payload) in more {
+        attr::push(&mut sample.attrs, *number, payload);
+    }
     s.attr_len = u16::try_from(sample.attrs.len() - s.attr_at as usize).map_err(|_| Malformed)?;
     sample.sockets.push(s);
     if walk.leftover() > 0 { Err(Malformed) } else { Ok(()) }
 }
 
 /// Kernel numbers of states as UNIX and vsock sockets use them.
-fn state(n: u8) -> State {
+pub(super) fn state(n: u8) -> State {
     match n {
         7 => State::Unconn,
         n => State::from_kernel_tcp(n).unwrap_or(State::Unconn),
@@ -100,7 +120,7 @@ fn state(n: u8) -> State {
 /// Adds a UNIX socket. A path stands as it is; the zero bytes of an abstract name are shown as `@`, as `ss` does.
 pub(super) fn unix(message: &[u8], sample: &mut Sample) -> Result<(), Malformed> {
     let (m, rest) = UnixMsg::read_from_prefix(message).map_err(|_| Malformed)?;
-    let attrs = Attrs::new(rest, Family::Unix);
+    let attrs = Attrs::new(rest, Family::Unix, Proto::Unix);
     let mut s = Socket::new(id(m.cookie), Family::Unix, Proto::Unix, state(m.state));
     s.inode = u64::from(m.inode);
     if let Some(raw) = attrs.get(attr::unix::NAME) {
@@ -118,7 +138,7 @@ pub(super) fn unix(message: &[u8], sample: &mut Sample) -> Result<(), Malformed>
         s.send_q = read_u32(queues, 4).unwrap_or(0);
     }
     s.uid = attrs.get(attr::unix::UID).and_then(|b| read_u32(b, 0)).unwrap_or(0);
-    finish(sample, s, m.kind, rest)
+    finish(sample, s, m.kind, rest, &[])
 }
 
 /// Names the far ends of the UNIX sockets from `begin` on: what their peers are bound to.
@@ -136,33 +156,6 @@ pub(super) fn join_unix(sample: &mut Sample, begin: usize) {
     }
 }
 
-/// Names of netlink protocols (`include/uapi/linux/netlink.h`), by number, as `ss` says them.
-const PROTOCOLS: [&str; 23] = [
-    "rtnl",
-    "unused",
-    "userspace",
-    "fw",
-    "tcpdiag",
-    "nflog",
-    "xfrm",
-    "selinux",
-    "iscsi",
-    "audit",
-    "fiblookup",
-    "connector",
-    "nft",
-    "ip6_fw",
-    "dec-rt",
-    "uevent",
-    "genl",
-    "17",
-    "scsi-trans",
-    "ecryptfs",
-    "rdma",
-    "crypto",
-    "smc",
-];
-
 /// Adds a netlink socket: its name is its protocol and port id.
 pub(super) fn netlink(message: &[u8], sample: &mut Sample) -> Result<(), Malformed> {
     let (m, rest) = NetlinkMsg::read_from_prefix(message).map_err(|_| Malformed)?;
@@ -174,35 +167,23 @@ pub(super) fn netlink(message: &[u8], sample: &mut Sample) -> Result<(), Malform
         if connected { State::Established } else { State::Unconn },
     );
     s.inode = u64::from(m.inode);
-    let attrs = Attrs::new(rest, Family::Netlink);
+    let attrs = Attrs::new(rest, Family::Netlink, Proto::Netlink);
     if let Some(mem) = attrs.skmem() {
         s.recv_q = mem.rmem_alloc().unwrap_or(0);
         s.send_q = mem.wmem_alloc().unwrap_or(0);
     }
-    let protocol =
-        PROTOCOLS.get(usize::from(m.protocol)).map_or_else(|| m.protocol.to_string(), |p| (*p).to_owned());
+    let protocol = numbers::netlink_protocol(u16::from(m.protocol));
     s.local_name = name(
         sample,
         format!("{protocol}:{}", if m.port == 0 { "kernel".to_owned() } else { m.port.to_string() }),
     );
     if connected {
-        s.remote_name = name(sample, format!("{protocol}:{}", m.dst_port));
+        let group = if m.dst_group == 0 { String::new() } else { format!(" group {}", m.dst_group) };
+        s.remote_name = name(sample, format!("{protocol}:{}{group}", m.dst_port));
     }
-    finish(sample, s, m.kind, rest)
-}
-
-/// Names of link-layer protocols (`include/uapi/linux/if_ether.h`) that packet sockets usually listen to.
-fn ether(number: u16) -> String {
-    match number {
-        0 => "-".to_owned(),
-        3 => "*".to_owned(),
-        0x0800 => "ip".to_owned(),
-        0x0806 => "arp".to_owned(),
-        0x86dd => "ipv6".to_owned(),
-        0x888e => "eapol".to_owned(),
-        0x88cc => "lldp".to_owned(),
-        n => format!("[0x{n:04x}]"),
-    }
+    let more: [(u16, &[u8]); 2] =
+        [(attr::PROTOCOL, &u16::from(m.protocol).to_ne_bytes()), (attr::PORT_ID, &m.port.to_ne_bytes())];
+    finish(sample, s, m.kind, rest, &more)
 }
 
 /// Adds a packet socket: its name is its protocol and interface.
@@ -212,7 +193,7 @@ pub(super) fn packet(
     sample: &mut Sample,
 ) -> Result<(), Malformed> {
     let (m, rest) = PacketMsg::read_from_prefix(message).map_err(|_| Malformed)?;
-    let attrs = Attrs::new(rest, Family::Packet);
+    let attrs = Attrs::new(rest, Family::Packet, Proto::Packet);
     let mut s = Socket::new(id(m.cookie), Family::Packet, Proto::Packet, State::Unconn);
     s.inode = u64::from(m.inode);
     s.iface = attrs.get(attr::packet::INFO).and_then(|b| read_u32(b, 0)).unwrap_or(0);
@@ -225,8 +206,8 @@ pub(super) fn packet(
         0 => "*".to_owned(),
         i => links::name_of(interfaces, i),
     };
-    s.local_name = name(sample, format!("{}:{on}", ether(m.number)));
-    finish(sample, s, m.kind, rest)
+    s.local_name = name(sample, format!("{}:{on}", numbers::ether(m.number)));
+    finish(sample, s, m.kind, rest, &[(attr::PROTOCOL, &m.number.to_ne_bytes())])
 }
 
 /// Adds a vsock socket: its ends are context ids and ports.
@@ -242,5 +223,29 @@ pub(super) fn vsock(message: &[u8], sample: &mut Sample) -> Result<(), Malformed
     if s.state == State::Established {
         s.remote_name = name(sample, end(m.dst_cid, m.dst_port));
     }
-    finish(sample, s, m.kind, rest)
+    finish(sample, s, m.kind, rest, &[(attr::VSOCK_SHUTDOWN, &[m.shutdown])])
+}
+
+/// Adds an XDP socket: its name is its interface and queue.
+pub(super) fn xdp(
+    message: &[u8],
+    interfaces: &BTreeMap<u32, String>,
+    sample: &mut Sample,
+) -> Result<(), Malformed> {
+    let (m, rest) = XdpMsg::read_from_prefix(message).map_err(|_| Malformed)?;
+    let attrs = Attrs::new(rest, Family::Xdp, Proto::Xdp);
+    let mut s = Socket::new(id(m.cookie), Family::Xdp, Proto::Xdp, State::Unconn);
+    s.inode = u64::from(m.inode);
+    s.uid = attrs.get(attr::xdp::UID).and_then(|b| read_u32(b, 0)).unwrap_or(0);
+    if let Some((iface, queue)) = attrs.xdp_queue() {
+        s.iface = iface;
+        if iface != 0 {
+            s.local_name = name(sample, format!("{}:q{queue}", links::name_of(interfaces, iface)));
+        }
+    }
+    if let Some(mem) = attrs.skmem() {
+        s.recv_q = mem.rmem_alloc().unwrap_or(0);
+        s.send_q = mem.wmem_alloc().unwrap_or(0);
+    }
+    finish(sample, s, m.kind, rest, &[])
 }

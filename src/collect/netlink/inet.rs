@@ -31,23 +31,27 @@ pub(super) fn decode(message: &[u8], proto: Proto, sample: &mut Sample) -> Resul
         _ => Addr::v6(b),
     };
     // What is left over at the end of the attributes is cut off, so that whoever reads them later finds whole ones.
-    let mut walk = Attrs::new(attrs, family).iter();
-    while walk.next().is_some() {}
-    let whole = &attrs[..attrs.len() - walk.leftover()];
-    let attr_len = u16::try_from(whole.len()).map_err(|_| Malformed)?;
-    let attr_at = u32::try_from(sample.attrs.len()).map_err(|_| Malformed)?;
     let keep = usize::from(sample.wants.info_bytes);
-    let too_long = |(number, b): (u16, &[u8])| number == attr::inet::INFO && b.len() > keep;
-    let attr_len = if Attrs::new(whole, family).iter().any(too_long) {
-        for (number, b) in Attrs::new(whole, family).iter() {
-            let b = if number == attr::inet::INFO { &b[..b.len().min(keep)] } else { b };
-            attr::push(&mut sample.attrs, number, b);
-        }
-        (sample.attrs.len() - attr_at as usize) as u16
-    } else {
+    let too_long = |number, len| number == attr::inet::INFO && proto == Proto::Tcp && len > keep;
+    let mut walk = Attrs::new(attrs, family, proto).iter();
+    let mut as_it_is = true;
+    for (number, b) in walk.by_ref() {
+        as_it_is &= !too_long(number, b.len()) && number != attr::inet::MD5SIG;
+    }
+    let whole = &attrs[..attrs.len() - walk.leftover()];
+    let attr_at = u32::try_from(sample.attrs.len()).map_err(|_| Malformed)?;
+    if as_it_is {
         sample.attrs.extend_from_slice(whole);
-        attr_len
-    };
+    } else {
+        for (number, b) in Attrs::new(whole, family, proto).iter() {
+            match number {
+                _ if too_long(number, b.len()) => attr::push(&mut sample.attrs, number, &b[..keep]),
+                attr::inet::MD5SIG => attr::push(&mut sample.attrs, number, &without_keys(b)),
+                _ => attr::push(&mut sample.attrs, number, b),
+            }
+        }
+    }
+    let attr_len = u16::try_from(sample.attrs.len() - attr_at as usize).map_err(|_| Malformed)?;
     sample.sockets.push(Socket {
         id: SocketId { netns: 0, cookie: u64::from(m.id.cookie[0]) | u64::from(m.id.cookie[1]) << 32 },
         inode: u64::from(m.inode),
@@ -72,4 +76,15 @@ pub(super) fn decode(message: &[u8], proto: Proto, sample: &mut Sample) -> Resul
         auto_port: None,
     });
     if walk.leftover() > 0 { Err(Malformed) } else { Ok(()) }
+}
+
+/// The keys of MD5 signatures are secrets: for whom there are some is kept, and not what they are.
+fn without_keys(all: &[u8]) -> Vec<u8> {
+    let mut out = all.to_vec();
+    for one in out.chunks_mut(attr::MD5SIG) {
+        if let Some(key) = one.get_mut(attr::MD5SIG_HEAD..) {
+            key.fill(0);
+        }
+    }
+    out
 }

@@ -3,7 +3,7 @@
 use super::dump::{Conversation, DumpError, Malformed};
 use super::wire::Request;
 use crate::model::attr::read_u32;
-use crate::model::{Attrs, Family, FaultKind, Faults, text};
+use crate::model::{Attrs, Family, FaultKind, Faults, Proto, text};
 use std::collections::BTreeMap;
 
 /// `IFLA_IFNAME` (`include/uapi/linux/if_link.h`).
@@ -21,7 +21,7 @@ pub(super) fn interfaces(faults: &mut Faults) -> BTreeMap<u32, String> {
     let mut take = |message: &[u8]| {
         let index = read_u32(message, 4).ok_or(Malformed)?;
         // Attributes follow the sixteen bytes of `struct ifinfomsg`; their form is the same everywhere.
-        let attrs = Attrs::new(message.get(16..).ok_or(Malformed)?, Family::Inet);
+        let attrs = Attrs::new(message.get(16..).ok_or(Malformed)?, Family::Inet, Proto::Tcp);
         let name = attrs.get(IFLA_IFNAME).ok_or(Malformed)?;
         let end = name.iter().position(|b| *b == 0).unwrap_or(name.len());
         out.insert(index, text::from_bytes(&name[..end]).into_owned());

@@ -149,15 +149,26 @@ impl Request {
         self.attribute(REQ_BYTECODE, program);
     }
 
-    /// For every UNIX socket (`struct unix_diag_req`) in these states: name, peer, waiting connections, queues,
+    /// For every UNIX socket (`struct unix_diag_req`) in these states: name, file, peer, waiting connections, queues,
     /// memory, user.
     pub(super) fn unix(states: u32) -> Self {
-        Self::family(1, 0, Some(states), 1 | 4 | 8 | 16 | 32 | 64)
+        Self::family(1, 0, Some(states), 1 | 2 | 4 | 8 | 16 | 32 | 64)
     }
 
-    /// For every netlink socket (`struct netlink_diag_req`): memory and groups.
+    /// For every netlink socket (`struct netlink_diag_req`): memory, groups and flags.
     pub(super) fn netlink() -> Self {
-        Self::family(16, u8::MAX, None, 1 | 2)
+        Self::family(16, u8::MAX, None, 1 | 2 | 8)
+    }
+
+    /// For every XDP socket (`struct xdp_diag_req`): all there is.
+    pub(super) fn xdp() -> Self {
+        Self::family(44, 0, None, 1 | 2 | 4 | 8 | 16)
+    }
+
+    /// For every TIPC socket (`struct tipc_sock_diag_req`) in these states.
+    pub(super) fn tipc(states: u32) -> Self {
+        let head = u32::from_ne_bytes([30, 0, 0, 0]).to_ne_bytes();
+        Self::new(SOCK_DIAG_BY_FAMILY, &[head, states.to_ne_bytes()].concat())
     }
 
     /// For every packet socket (`struct packet_diag_req`): all but its multicast list and its filter.

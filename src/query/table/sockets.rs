@@ -1,6 +1,6 @@
 //! The columns of the table of sockets.
 
-use super::tcp;
+use super::{kinds, tcp};
 use crate::model::snapshot::Direction;
 use crate::model::{
     AttrSet, Backend, Family, HostName, Missing, Owner, Proto, SkMem, Snapshot, Socket, State, TimerKind,
@@ -15,7 +15,7 @@ fn opt<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
     Value::from_opt(v, Missing::NotReported)
 }
 
-fn na<'a>() -> Value<'a> {
+pub(super) fn na<'a>() -> Value<'a> {
     Value::Missing(Missing::NotApplicable)
 }
 
@@ -25,7 +25,7 @@ pub(in crate::query) fn end_name(snap: &Snapshot, index: u32) -> Option<&str> {
 }
 
 /// Why a socket of this family and protocol lacks an attribute that was not in what the kernel sent.
-fn absent(snap: &Snapshot, row: usize, wanted: AttrSet) -> Missing {
+pub(super) fn absent(snap: &Snapshot, row: usize, wanted: AttrSet) -> Missing {
     if row >= snap.live {
         Missing::Gone
     } else if snap.sample.wants.attrs.has(wanted) {
@@ -183,12 +183,72 @@ fn owners(snap: &Snapshot, row: usize) -> Value<'_> {
     )
 }
 
-fn age<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
-    let f = &snap.facts[row];
+/// How old a socket is, in seconds, and how that is known.
+fn age_of(snap: &Snapshot, row: usize) -> Option<(f64, &'static str)> {
+    let (f, s) = (&snap.facts[row], snap.socket(row));
     let end = if f.closed_ns > 0 { f.closed_ns } else { snap.sample.at.boot_ns };
-    let secs = end.saturating_sub(f.first_seen_ns) as f64 / 1e9;
-    // What was there before this program is older than that; of the first poll it says nothing at all.
-    if f.older && secs < 1.0 { Value::Missing(Missing::NotReported) } else { Value::from(secs) }
+    let seen = end.saturating_sub(f.first_seen_ns) as f64 / 1e9;
+    if !f.older {
+        return Some((seen, "opened"));
+    }
+    // A server opens what it serves by when it starts.
+    if s.serves()
+        && let Some(o) = snap.owners(row).first()
+    {
+        let began = end.saturating_sub(snap.process(o).info.start_ns) as f64 / 1e9;
+        return Some((began.max(seen), "process start"));
+    }
+    // These begin to count with the connection.
+    let idle = snap.attrs(row).tcp_info().filter(|_| connected(s.state)).and_then(|t| {
+        [t.last_data_sent_ms(), t.last_data_recv_ms(), t.last_ack_recv_ms()].into_iter().flatten().max()
+    });
+    match idle.map(|ms| ms as f64 / 1e3) {
+        Some(idle) if idle > seen => Some((idle, "idle time")),
+        // Of the first poll this says nothing at all.
+        _ => (seen >= 1.0).then_some((seen, "first seen")),
+    }
+}
+
+/// Whether the handshake was finished and the kernel still keeps the whole socket.
+const fn connected(state: State) -> bool {
+    matches!(
+        state,
+        State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::LastAck
+            | State::Closing
+    )
+}
+
+fn age<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    opt(age_of(snap, row).map(|(secs, _)| secs))
+}
+
+fn age_from<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    opt(age_of(snap, row).map(|(_, from)| from))
+}
+
+/// A share of the busy time, in percent.
+fn limited<'a>(
+    snap: &'a Snapshot,
+    row: usize,
+    part: fn(&crate::model::TcpInfo<'a>) -> Option<u64>,
+) -> Value<'a> {
+    let share = snap.attrs(row).tcp_info().and_then(|t| {
+        let busy = t.busy_time_us().filter(|us| *us > 0)?;
+        Some(part(&t)? as f64 * 100.0 / busy as f64)
+    });
+    Value::from_opt(share, not_tcp(snap, row))
+}
+
+/// Why a figure made of `tcp_info` is not there.
+fn not_tcp(snap: &Snapshot, row: usize) -> Missing {
+    match snap.socket(row).proto {
+        Proto::Tcp if snap.attrs(row).tcp_info().is_none() => absent(snap, row, AttrSet::INFO),
+        _ => Missing::NotApplicable,
+    }
 }
 
 fn state_age<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
@@ -260,7 +320,7 @@ fn rate<'a>(snap: &Snapshot, row: usize, r: Option<f32>) -> Value<'a> {
         None if !s.proto.has_tcp_states() || matches!(s.state, State::Listen | State::TimeWait) => na(),
         None if row >= snap.live => Value::Missing(Missing::Gone),
         None if !snap.sample.wants.attrs.has(AttrSet::INFO) => Value::Missing(Missing::NotRead),
-        None if snap.attrs(row).tcp_info().is_none() => Value::Missing(Missing::NotReported),
+        None if snap.attrs(row).transfer().is_none() => Value::Missing(Missing::NotReported),
         None => Value::Missing(Missing::Pending),
     }
 }
@@ -398,8 +458,19 @@ const BEFORE: &[Column] = &[
         "Segments retransmitted a second, from tcp_info of two polls.")
         .needs(INFO),
     Column::new("age_s", "AGE", Kind::Secs, 15, age,
-        "Since the socket was first seen; at least that for one older than this program.")
+        "How old the socket is; age_from says how that is known, and whether it is at least that.")
         .called(&["age"]).wide(4, 5, 8),
+    Column::new("age_from", "AGE FROM", Kind::Text, 48, age_from,
+        "How the age is known: opened (seen), process start (at most), idle time or first seen (both: at least).")
+        .wide(6, 13, 13),
+    Column::new("waiting_s", "WAITING", Kind::Secs, 48,
+        |s, r| match s.facts[r].waiting_since_ns {
+            0 => na(),
+            _ if r >= s.live => Value::Missing(Missing::Gone),
+            since => Value::from(s.sample.at.boot_ns.saturating_sub(since) as f64 / 1e9),
+        },
+        "How long the receive queue (of a listener: the accept queue) has held something and not become shorter, as far as it was seen.")
+        .called(&["waiting"]),
     Column::new("state_age_s", "IN STATE", Kind::Secs, 47, state_age,
         "Since the socket was first seen in its present state; at least that for one older than this program.")
         .called(&["state_age", "in_state"]),
@@ -546,15 +617,6 @@ const BEFORE: &[Column] = &[
     Column::new("type", "TYPE", Kind::Text, 57, kind,
         "Type of the socket (socket(2)): stream, dgram, seqpacket, raw.")
         .called(&["socktype"]).wide(4, 6, 10),
-    Column::new("peer_inode", "PEER INODE", Kind::Id, 63,
-        |s, r| s.attrs(r).unix_peer().filter(|i| *i != 0).map_or_else(na, Value::from),
-        "Inode of the far end of a UNIX socket."),
-    Column::new("groups", "GROUPS", Kind::Hex, 63,
-        |s, r| s.attrs(r).netlink_groups().map_or_else(na, Value::from),
-        "Multicast groups that a netlink socket has joined, one bit each."),
-    Column::new("fanout", "FANOUT", Kind::Id, 63,
-        |s, r| s.attrs(r).packet_fanout().map_or_else(na, |(group, _)| Value::from(u32::from(group))),
-        "Fanout group of a packet socket."),
     Column::new("mark", "MARK", Kind::Hex, 59, |s, r| opt(s.attrs(r).mark()),
         "Firewall mark of the socket; the kernel tells it only to administrators.")
         .called(&["fwmark"]),
@@ -592,17 +654,50 @@ const BEFORE: &[Column] = &[
         |s, r| Value::from_opt(s.attrs(r).tcp_info().and_then(|t| t.app_limited()), absent(s, r, AttrSet::INFO)),
         "Whether the delivery rate was limited by the program, not by the network.")
         .needs(INFO),
+    Column::new("send_rate", "SEND RATE", Kind::BytesPerSec, 61,
+        |s, r| {
+            let rate = s.attrs(r).tcp_info().and_then(|t| {
+                let rtt = t.rtt_us().filter(|us| *us > 0)?;
+                Some(t.snd_cwnd()? as f64 * t.snd_mss()? as f64 * 1e6 / rtt as f64)
+            });
+            Value::from_opt(rate, not_tcp(s, r))
+        },
+        "What the congestion window lets out in a round trip: cwnd times mss by rtt, the `send` of ss.")
+        .needs(INFO),
+    Column::new("rwnd_limited_pct", "RWND-LIM%", Kind::Percent, 61, |s, r| limited(s, r, crate::model::TcpInfo::rwnd_limited_us),
+        "Share of the busy time that it waited for the far end's receive window.")
+        .needs(Needs::info(184)),
+    Column::new("sndbuf_limited_pct", "SNDBUF-LIM%", Kind::Percent, 61, |s, r| limited(s, r, crate::model::TcpInfo::sndbuf_limited_us),
+        "Share of the busy time that it waited for room in its own send buffer.")
+        .needs(Needs::info(192)),
+    Column::new("retrans_pct", "RETRANS%", Kind::Percent, 61,
+        |s, r| {
+            let share = s.attrs(r).tcp_info().and_then(|t| {
+                let sent = t.data_segs_out().filter(|n| *n > 0)?;
+                Some(t.total_retrans()? as f64 * 100.0 / sent as f64)
+            });
+            Value::from_opt(share, not_tcp(s, r))
+        },
+        "Share of the segments with data that were sent again, since the start.")
+        .needs(Needs::info(160)),
     Column::new("closed", "CLOSED", Kind::Bool, 62, |s, r| Value::from(r >= s.live),
         "Whether the socket is gone and shown for a moment longer."),
 ];
 
-const COUNT: usize = BEFORE.len() + tcp::COUNT;
+const COUNT: usize = BEFORE.len() + kinds::COLUMNS.len() + tcp::COUNT;
 
 static COLUMNS: [Column; COUNT] = {
     let mut out = [BEFORE[0]; COUNT];
+    let (own, special) = (BEFORE.len(), kinds::COLUMNS.len());
     let mut i = 0;
     while i < COUNT {
-        out[i] = if i < BEFORE.len() { BEFORE[i] } else { tcp::COLUMNS[i - BEFORE.len()] };
+        out[i] = if i < own {
+            BEFORE[i]
+        } else if i < own + special {
+            kinds::COLUMNS[i - own]
+        } else {
+            tcp::COLUMNS[i - own - special]
+        };
         i += 1;
     }
     out

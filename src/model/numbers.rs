@@ -1,0 +1,155 @@
+//! Names of numbers that no database of the system holds: protocols and groups of netlink, what packet sockets listen to.
+
+/// Names of netlink protocols (`include/uapi/linux/netlink.h`), by number, as `ss` says them.
+const NETLINK: [&str; 23] = [
+    "rtnl",
+    "unused",
+    "userspace",
+    "fw",
+    "tcpdiag",
+    "nflog",
+    "xfrm",
+    "selinux",
+    "iscsi",
+    "audit",
+    "fiblookup",
+    "connector",
+    "nft",
+    "ip6_fw",
+    "dec-rt",
+    "uevent",
+    "genl",
+    "17",
+    "scsi-trans",
+    "ecryptfs",
+    "rdma",
+    "crypto",
+    "smc",
+];
+
+/// The name of a netlink protocol, or its number.
+pub fn netlink_protocol(number: u16) -> String {
+    NETLINK.get(usize::from(number)).map_or_else(|| number.to_string(), |p| (*p).to_owned())
+}
+
+/// Names of the groups of rtnetlink (`enum rtnetlink_groups`, `include/uapi/linux/rtnetlink.h`), from 1.
+const RTNL_GROUPS: [&str; 36] = [
+    "link",
+    "notify",
+    "neigh",
+    "tc",
+    "ipv4-ifaddr",
+    "ipv4-mroute",
+    "ipv4-route",
+    "ipv4-rule",
+    "ipv6-ifaddr",
+    "ipv6-mroute",
+    "ipv6-route",
+    "ipv6-ifinfo",
+    "decnet-ifaddr",
+    "nop2",
+    "decnet-route",
+    "decnet-rule",
+    "nop4",
+    "ipv6-prefix",
+    "ipv6-rule",
+    "nd-useropt",
+    "phonet-ifaddr",
+    "phonet-route",
+    "dcb",
+    "ipv4-netconf",
+    "ipv6-netconf",
+    "mdb",
+    "mpls-route",
+    "nsid",
+    "mpls-netconf",
+    "ipv4-mroute-r",
+    "ipv6-mroute-r",
+    "nexthop",
+    "brvlan",
+    "mctp-ifaddr",
+    "tunnel",
+    "stats",
+];
+
+/// The name of a multicast group of a netlink protocol, or its number. Those of generic netlink are given out by the
+/// kernel as it runs.
+pub fn netlink_group(protocol: u16, group: u32) -> String {
+    let known = usize::try_from(group).ok().and_then(|g| g.checked_sub(1)).and_then(|g| RTNL_GROUPS.get(g));
+    match (protocol, group, known) {
+        (0, _, Some(name)) => (*name).to_owned(),
+        (15, 1, _) => "kernel".to_owned(),
+        (15, 2, _) => "udev".to_owned(),
+        _ => group.to_string(),
+    }
+}
+
+/// The name of a link-layer protocol (`include/uapi/linux/if_ether.h`) that a packet socket listens to.
+pub fn ether(number: u16) -> String {
+    match number {
+        0 => "-".to_owned(),
+        3 => "*".to_owned(),
+        0x0800 => "ip".to_owned(),
+        0x0806 => "arp".to_owned(),
+        0x8100 => "vlan".to_owned(),
+        0x86dd => "ipv6".to_owned(),
+        0x888e => "eapol".to_owned(),
+        0x88cc => "lldp".to_owned(),
+        0x88f7 => "ptp".to_owned(),
+        n => format!("[0x{n:04x}]"),
+    }
+}
+
+/// How a fanout group of packet sockets shares its packets (`PACKET_FANOUT_*`).
+pub fn fanout(kind: u16) -> String {
+    const KINDS: [&str; 8] = ["hash", "lb", "cpu", "rollover", "random", "qm", "cbpf", "ebpf"];
+    // The upper half are flags.
+    KINDS.get(usize::from(kind & 0xff)).map_or_else(|| kind.to_string(), |k| (*k).to_owned())
+}
+
+/// The name of a cipher of kernel TLS (`TLS_CIPHER_*`).
+pub fn tls_cipher(number: u16) -> String {
+    let name = match number {
+        51 => "aes-gcm-128",
+        52 => "aes-gcm-256",
+        53 => "aes-ccm-128",
+        54 => "chacha20-poly1305",
+        55 => "sm4-gcm",
+        56 => "sm4-ccm",
+        57 => "aria-gcm-128",
+        58 => "aria-gcm-256",
+        n => return n.to_string(),
+    };
+    name.to_owned()
+}
+
+/// Who does the work of kernel TLS (`TLS_CONF_*`).
+pub const fn tls_by(conf: u16) -> &'static str {
+    match conf {
+        1 => "program",
+        2 => "kernel",
+        3 => "device",
+        4 => "device-record",
+        _ => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stand_at_their_numbers() {
+        for (n, name) in [(0, "rtnl"), (4, "tcpdiag"), (12, "nft"), (15, "uevent"), (16, "genl"), (22, "smc")]
+        {
+            assert_eq!(netlink_protocol(n), name);
+        }
+        assert_eq!(netlink_protocol(40), "40");
+        for (n, name) in [(1, "link"), (7, "ipv4-route"), (20, "nd-useropt"), (28, "nsid"), (36, "stats")] {
+            assert_eq!(netlink_group(0, n), name);
+        }
+        assert_eq!((netlink_group(0, 0), netlink_group(0, 99)), ("0".into(), "99".into()));
+        assert_eq!((netlink_group(15, 2), netlink_group(16, 2)), ("udev".into(), "2".into()));
+        assert_eq!((fanout(1), fanout(0x1002), ether(0x86dd)), ("lb".into(), "cpu".into(), "ipv6".into()));
+    }
+}
