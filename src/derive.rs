@@ -13,5 +13,6 @@ mod ports;
 mod processes;
 mod scope;
 mod trend;
+mod units;
 
 pub use engine::Engine;

@@ -8,6 +8,7 @@
 
 pub mod addr;
 pub mod attr;
+pub mod container;
 pub mod fault;
 pub mod hosts;
 pub mod limit;
@@ -24,10 +25,12 @@ pub mod state;
 pub mod structure;
 pub mod tcp_info;
 pub mod text;
+pub mod unit;
 pub mod wants;
 
 pub use addr::{Addr, Endpoint, Scope};
 pub use attr::{Attrs, SkMem};
+pub use container::{Container, ContainerEngine, Pod, Published, Qos};
 pub use fault::{Fault, FaultKind, Faults, Missing};
 pub use hosts::{HostName, Hosts};
 pub use limit::{
@@ -42,4 +45,5 @@ pub use snapshot::Snapshot;
 pub use socket::{Socket, SocketId, Timer, TimerKind};
 pub use state::{State, StateCounts, StateSet};
 pub use tcp_info::TcpInfo;
+pub use unit::Unit;
 pub use wants::{AttrSet, Prefilter, ProtoSet, Side, Wants};

@@ -3,7 +3,7 @@
 use super::gone::{self, AwayMap};
 use super::identity::{self, NONE};
 use super::scope::Scope;
-use super::{ends, limits, owners, peers, ports, processes};
+use super::{ends, limits, owners, peers, ports, processes, units};
 use crate::model::snapshot::{Direction, Former, Rates, SocketFacts};
 use crate::model::{AlertRules, AttrSet, Missing, Sample, Snapshot, Socket, Stamp, StateCounts};
 use std::sync::Arc;
@@ -21,6 +21,7 @@ pub struct Engine {
     away: AwayMap,
     history: Arc<Vec<(Stamp, StateCounts)>>,
     people: processes::Memory,
+    units: units::Memory,
     peers: peers::Seen,
     limits: limits::Memory,
     rules: AlertRules,
@@ -138,7 +139,8 @@ impl Engine {
         let mut peers = self.peers.number(&sample);
         let ports = ports::collect(&sample, &mut facts, &rates, &peers, &scope);
         self.peers.collect(&mut peers, &sample, &facts, &rates);
-        let (processes, sockets_of) = self.people.collect(&sample, &facts, &rates);
+        let (mut processes, sockets_of) = self.people.collect(&sample, &facts, &rates);
+        let (units, unit_of_cgroup) = self.units.collect(&sample, &mut processes);
 
         let (limits, alerts) = if sample.wants.limits {
             let context =
@@ -183,6 +185,8 @@ impl Engine {
             former,
             sockets_of,
             processes,
+            units,
+            unit_of_cgroup,
             ports,
             peers: peers.rows,
             limits,

@@ -1,6 +1,8 @@
 //! What one poll read: raw, with its faults, and writable to a file.
 
-use super::{Attrs, Counters, Faults, Hosts, Owner, Process, Services, Socket, SystemLimits, Wants};
+use super::{
+    Attrs, Container, Counters, Faults, Hosts, Owner, Process, Services, Socket, SystemLimits, Wants,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -133,6 +135,9 @@ pub struct Sample {
     /// Paths of the control groups (v2) that sockets name, by id; empty where they were not asked for.
     #[serde(default)]
     pub cgroups: Arc<BTreeMap<u64, Box<str>>>,
+    /// What the container engines say of their containers; empty where they were not asked or did not answer.
+    #[serde(default)]
+    pub containers: Arc<[Container]>,
     /// System-wide ceilings.
     pub system: SystemLimits,
     /// What the kernel counts beside the sockets; `None` where that was not asked for.
@@ -170,6 +175,7 @@ impl Sample {
             processes: Vec::new(),
             users: Arc::default(),
             cgroups: Arc::default(),
+            containers: Arc::from([]),
             system: SystemLimits::default(),
             counters: None,
             services: known_services(),

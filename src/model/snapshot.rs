@@ -1,9 +1,10 @@
 //! Rows ready to show: what the deriving layer made of the samples so far.
 
 use super::{
-    Addr, Alert, Attrs, Endpoint, FdUsage, Limit, Missing, Owner, Process, Proto, Sample, Scope, Socket,
-    SocketId, Stamp, State, StateCounts, SystemLimits,
+    Addr, Alert, Attrs, Container, Endpoint, FdUsage, Limit, Missing, Owner, Process, Proto, Sample, Scope,
+    Socket, SocketId, Stamp, State, StateCounts, SystemLimits, Unit,
 };
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -30,6 +31,10 @@ pub struct Snapshot {
     pub sockets_of: Vec<u32>,
     /// One row a process, beside [`Sample::processes`].
     pub processes: Vec<ProcessFacts>,
+    /// What the control groups of the processes and sockets say, each once; see [`Snapshot::unit_of`].
+    pub units: Arc<[Unit]>,
+    /// Index in `units` of each control group that a socket names (`INET_DIAG_CGROUP_ID`).
+    pub unit_of_cgroup: BTreeMap<u64, u32>,
     /// One row a served endpoint, in the order of proto, port, address.
     pub ports: Vec<Port>,
     /// One row a remote address, most connections first.
@@ -142,6 +147,8 @@ pub struct ProcessFacts {
     pub fds_per_min: Option<f64>,
     /// Nanoseconds after boot when this program first saw it.
     pub first_seen_ns: u64,
+    /// Index of its unit in [`Snapshot::units`], one more; 0 where its control group is not known.
+    pub unit: u32,
 }
 
 /// One served endpoint: a listener, or several that share it (`SO_REUSEPORT`), or a bound datagram socket.
@@ -255,6 +262,22 @@ impl Snapshot {
     /// Descriptors of a process, where known.
     pub fn fds(&self, process: usize) -> Result<&FdUsage, Missing> {
         self.sample.processes[process].fds.as_ref().map_err(|m| *m)
+    }
+    /// Unit, slice and container of a process, by its control group.
+    pub fn unit_of_process(&self, process: usize) -> Option<&Unit> {
+        let i = self.processes.get(process)?.unit.checked_sub(1)?;
+        self.units.get(i as usize)
+    }
+    /// Unit, slice and container of a socket: by its own control group, which an ordinary user sees of everybody's
+    /// sockets; where that says nothing, of its first owner.
+    pub fn unit_of(&self, row: usize) -> Option<&Unit> {
+        let of_cgroup = |id| self.units.get(*self.unit_of_cgroup.get(&id)? as usize);
+        let own = self.attrs(row).cgroup_id().and_then(of_cgroup).filter(|u| !u.is_empty());
+        own.or_else(|| self.owners(row).first().and_then(|o| self.unit_of_process(o.process as usize)))
+    }
+    /// The container of a socket.
+    pub fn container_of(&self, row: usize) -> Option<&Container> {
+        self.unit_of(row)?.container.as_ref()
     }
     /// A user's name.
     pub fn user(&self, uid: u32) -> Option<&str> {

@@ -3,7 +3,7 @@
 use crate::model::snapshot::{Direction, Former, ProcessFacts, Rates, SocketFacts};
 use crate::model::{
     Addr, Backend, BackendInfo, Endpoint, Family, FdUsage, Missing, Namespace, Owner, ProcInfo, Process,
-    Proto, Sample, Snapshot, Socket, SocketId, Stamp, State, StateCounts, Wants,
+    Proto, Sample, Snapshot, Socket, SocketId, Stamp, State, StateCounts, Unit, Wants,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -106,7 +106,9 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
     }
     sample.owners = owners.into();
     let live = sample.sockets.len();
-    let process_facts = vec![ProcessFacts::default(); processes.len()];
+    let units = processes.iter().map(|p| Unit::parse(p.info.cgroup.as_deref().unwrap_or(""))).collect();
+    let process_facts =
+        (1..=processes.len() as u32).map(|unit| ProcessFacts { unit, ..ProcessFacts::default() }).collect();
     sample.processes = processes;
     Snapshot {
         seq: 1,
@@ -120,6 +122,8 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
         alerts: Vec::new(),
         sockets_of: Vec::new(),
         processes: process_facts,
+        units,
+        unit_of_cgroup: BTreeMap::new(),
         ports: Vec::new(),
         peers: Vec::new(),
         peer_sockets: Vec::new(),
