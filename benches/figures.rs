@@ -1,27 +1,41 @@
-//! The whole program against real sockets, and `ss` beside it in the same run: `cargo bench --bench figures`.
+//! The whole program against real sockets, beside its rivals and the bare kernel, in turn: `cargo bench --bench figures`.
 //!
-//! Runs in a user and network namespace of its own, so an ordinary user can run it. `-- --quick` leaves the machine with
-//! 100,000 sockets out.
+//! ```sh
+//! cargo bench --bench figures                     # at 1,000, 10,000 and 100,000 sockets
+//! cargo bench --bench figures -- 1000000          # at a million (10 GB of memory, mostly the kernel's)
+//! cargo bench --bench figures -- 100000 --only dashboard
+//! ```
+//!
+//! The sockets are in a network namespace of their own (and, for an ordinary user, a user namespace), and gone afterwards.
 
 // A measurement that cannot go on stops there.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod bare;
+mod board;
 // Each takes its part.
 #[allow(dead_code)]
 mod clock;
+#[allow(dead_code)]
 #[path = "../examples/sockfarm/farm.rs"]
 mod farm;
+mod measured;
 
+use board::Board;
 use clock::Times;
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
-use std::io::{Read, Write};
-use std::num::NonZero;
-use std::process::{Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use farm::{Farm, Order};
+use measured::Run;
+use sockscope::collect::Source;
+use sockscope::collect::netlink::NetlinkSource;
+use sockscope::derive::Engine;
+use sockscope::model::{AttrSet, Snapshot, Wants};
+use sockscope::query::Needs;
+use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const INSIDE: &str = "SOCKSCOPE_BENCH_INSIDE";
+const BARE: &str = "SOCKSCOPE_BENCH_BARE";
 const US: &str = env!("CARGO_BIN_EXE_sockscope");
 
 fn main() {
@@ -29,10 +43,16 @@ fn main() {
         done.unwrap();
         return;
     }
+    if measured::between() || bare_run() {
+        return;
+    }
     if std::env::var_os(INSIDE).is_none() {
-        let status = Command::new("unshare")
-            .args(["--user", "--map-root-user", "--net", "--", "sh", "-c"])
-            .arg("ip link set lo up && exec \"$0\" \"$@\"")
+        let mut command = Command::new("unshare");
+        if !rustix::process::geteuid().is_root() {
+            command.args(["--user", "--map-root-user"]);
+        }
+        let status = command
+            .args(["--net", "--", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""])
             .arg(std::env::current_exe().unwrap())
             .args(std::env::args().skip(1))
             .env(INSIDE, "1")
@@ -40,229 +60,294 @@ fn main() {
             .unwrap();
         std::process::exit(status.code().unwrap_or(1));
     }
-    at(1_000, &Goals { first: Some(100.0), list: Some(50.0), key: 16.0, cpu: Some(2.0), memory: None });
-    if !std::env::args().any(|a| a == "--quick") {
-        at(100_000, &Goals { first: None, list: None, key: 50.0, cpu: None, memory: Some(120.0) });
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let only = args.iter().position(|a| a == "--only").and_then(|i| args.get(i + 1));
+    let mut sizes: Vec<usize> = args.iter().filter_map(|a| a.parse().ok()).collect();
+    if sizes.is_empty() {
+        sizes = vec![1_000, 10_000, 100_000];
+    }
+    for n in sizes {
+        let part = |name: &str| only.is_none_or(|o| o == name);
+        let mut order = Order::new(n);
+        order.processes = 10;
+        let farm = Farm::start(&order).unwrap();
+        println!("\n## {n} sockets, {} processes\n", farm.pids().count());
+        if part("lists") {
+            lists(n);
+        }
+        if part("polls") {
+            polls(n, "steady");
+        }
+        if part("dashboard") {
+            dashboard(n);
+        }
+        drop(farm);
+        if part("polls") || part("churn") {
+            order.churn = 1_000;
+            let farm = Farm::start(&order).unwrap();
+            polls(n, "1,000 sockets a second come and go");
+            drop(farm);
+        }
     }
 }
 
-/// What is aimed at: milliseconds, percent of a core, megabytes.
-struct Goals {
-    first: Option<f64>,
-    list: Option<f64>,
-    key: f64,
-    cpu: Option<f64>,
-    memory: Option<f64>,
+/// In the process that does nothing but what the kernel takes.
+fn bare_run() -> bool {
+    match std::env::var(BARE).as_deref() {
+        Ok("dump") => bare::dump(0),
+        Ok("info") => bare::dump(2),
+        Ok("walk") => bare::walk(),
+        _ => return false,
+    };
+    true
 }
 
-fn at(sockets: usize, goals: &Goals) {
-    let farm = farm::Farm::start(sockets / 2, 4).unwrap();
-    println!("\n{sockets} sockets");
-    let rounds = if sockets > 10_000 { 7 } else { 40 };
-    bares(rounds.min(15));
-    lists(rounds, goals.list);
-    firsts(rounds.min(15), goals.first);
-    dashboard(goals);
-    drop(farm);
+fn ms(d: Duration) -> f64 {
+    d.as_secs_f64() * 1e3
 }
 
-fn run(program: &str, args: &[&str]) {
-    Command::new(program).args(args).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+fn median<T: PartialOrd + Copy>(mut of: Vec<T>) -> T {
+    of.sort_by(|a, b| a.partial_cmp(b).unwrap());
+    of[of.len() / 2]
 }
 
-/// Our reading beside the kernel's part of it, in turn.
-fn bares(rounds: usize) {
-    use sockscope::collect::Source;
-    use sockscope::model::{AttrSet, Wants};
-    let mut source = sockscope::collect::netlink::NetlinkSource::new("asked for".into()).unwrap();
+/// One that takes part: what it is called, how it is run, up to how many sockets it can be waited for.
+struct Entry {
+    name: &'static str,
+    program: String,
+    args: Vec<&'static str>,
+    most: usize,
+    runs: Vec<Run>,
+}
+
+/// Whole processes in turn: ours, the rivals, the bare kernel.
+fn lists(n: usize) {
+    let own = std::env::current_exe().unwrap().to_str().unwrap().to_owned();
+    let env = |kind: &str| format!("{BARE}={kind}");
+    let kinds = ["dump", "info", "walk"].map(|k| -> &'static str { env(k).leak() });
+    let itself: &'static str = own.leak();
+    let plain = "proto,state,local,remote,recv_q,send_q";
+    let all = usize::MAX;
+    let mut entries: Vec<Entry> = [
+        ("bare dump", "env", vec![kinds[0], itself], all),
+        ("bare dump with tcp_info", "env", vec![kinds[1], itself], all),
+        ("bare walk of /proc/*/fd", "env", vec![kinds[2], itself], all),
+        ("sockscope list, no owners", US, vec!["list", "-n", "--netns", "here", "-c", plain], all),
+        ("sockscope list, owners", US, vec!["list", "-n", "--netns", "here"], all),
+        ("sockscope list, owners, json", US, vec!["list", "--netns", "here", "-f", "json"], 100_000),
+        ("ss -Htuan", "ss", vec!["-Htuan"], all),
+        ("ss -Htuanp", "ss", vec!["-Htuanp"], 100_000),
+        ("netstat -tuan", "netstat", vec!["-tuan"], 100_000),
+        ("netstat -tuanp", "netstat", vec!["-tuanp"], 100_000),
+        ("lsof -nP -iTCP -iUDP", "lsof", vec!["-nP", "-iTCP", "-iUDP"], 100_000),
+    ]
+    .into_iter()
+    .map(|(name, program, args, most)| Entry { name, program: program.into(), args, most, runs: vec![] })
+    .collect();
+    let rounds = if n > 10_000 { 7 } else { 15 };
+    for round in 0..=rounds {
+        for e in entries.iter_mut().filter(|e| n <= e.most) {
+            // What takes seconds is not waited for as often.
+            if e.runs.len() >= 3 && e.runs.iter().all(|r| r.wall > Duration::from_secs(2)) {
+                continue;
+            }
+            let run = measured::run(&e.program, &e.args);
+            // The first time does not count.
+            if round > 0 || run.wall > Duration::from_secs(2) {
+                e.runs.push(run);
+            }
+        }
+    }
+    println!("| one listing | time | CPU | peak memory |\n|---|---|---|---|");
+    let wall = |name: &str| {
+        let e = entries.iter().find(|e| e.name == name && !e.runs.is_empty())?;
+        Some((
+            median(e.runs.iter().map(|r| ms(r.wall)).collect()),
+            median(e.runs.iter().map(|r| ms(r.cpu)).collect()),
+        ))
+    };
+    for e in entries.iter().filter(|e| !e.runs.is_empty()) {
+        let (w, c) = wall(e.name).unwrap();
+        let peak = median(e.runs.iter().map(|r| r.peak).collect()) as f64 / 1024.0;
+        println!("| {} | {w:.1} ms | {c:.1} ms | {peak:.0} MB |", e.name);
+    }
+    println!();
+    let ratio = |what: &str, ours: &str, theirs: &[&str], goal: &str| {
+        let Some(us) = wall(ours) else { return };
+        let them: Option<Vec<_>> = theirs.iter().map(|t| wall(t)).collect();
+        let Some(them) = them else { return };
+        let sum = them.iter().fold((0.0, 0.0), |s, t| (s.0 + t.0, s.1 + t.1));
+        println!(
+            "{what}: {:.2} × the time, {:.2} × the CPU; the other way round {:.1} ×{goal}",
+            us.0 / sum.0,
+            us.1 / sum.1,
+            sum.0 / us.0
+        );
+    };
+    ratio("no owners / bare dump", "sockscope list, no owners", &["bare dump"], " (at most 1.3)");
+    ratio(
+        "owners / bare dump + bare walk",
+        "sockscope list, owners",
+        &["bare dump", "bare walk of /proc/*/fd"],
+        " (at most 1.15)",
+    );
+    ratio("no owners / ss -Htuan", "sockscope list, no owners", &["ss -Htuan"], "");
+    ratio("owners / ss -Htuanp", "sockscope list, owners", &["ss -Htuanp"], " (at least 15)");
+    ratio("owners / netstat -tuanp", "sockscope list, owners", &["netstat -tuanp"], "");
+    ratio("owners / lsof", "sockscope list, owners", &["lsof -nP -iTCP -iUDP"], "");
+}
+
+/// Polls as the dashboard makes them, one after the other, and the kernel's part of each beside it.
+fn polls(n: usize, what: &str) {
     let plain = Wants { owners: false, processes: false, ..Wants::default() };
-    let all = Wants { attrs: AttrSet::ALL, ..plain.clone() };
-    let joined = Wants { owners: true, processes: true, ..plain.clone() };
-    for (what, wants, attrs) in [
-        ("read: addresses and states", plain, 0u8),
-        ("read: every attribute", all, 0xfe),
-        ("read: with owners, as in every poll", joined, 0),
-    ] {
-        source.sample(&wants).unwrap();
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for _ in 0..rounds {
-            let began = Instant::now();
-            drop(source.sample(&wants).unwrap());
-            ours.push(began.elapsed());
+    let owners = Wants { owners: true, processes: true, ..plain.clone() };
+    let info = Wants { attrs: AttrSet::INFO, info_words: Needs::RATES.info_words | 1 << 8, ..owners.clone() };
+    println!(
+        "\n| poll, {what} | time | CPU | bare dump | ratio | decode + join + derive |\n|---|---|---|---|---|---|"
+    );
+    for (name, wants, attrs) in
+        [("no owners", plain, 0u8), ("owners", owners, 0), ("owners, tcp_info (as the dashboard)", info, 2)]
+    {
+        let mut source = NetlinkSource::new("asked for".into()).unwrap();
+        let mut engine = Engine::new();
+        let mut snap: Option<Arc<Snapshot>> = None;
+        let (mut ours, mut work, mut theirs, mut ratios, mut shares) =
+            (vec![], vec![], vec![], vec![], vec![]);
+        let rounds = if n > 10_000 { 12 } else { 40 };
+        for round in 0..rounds + 2 {
+            // As far from each other as the polls of a dashboard, that the churn between them is as much.
+            std::thread::sleep(Duration::from_millis(if what == "steady" { 20 } else { 1000 }));
             let began = Instant::now();
             bare::dump(attrs);
-            theirs.push(began.elapsed());
-        }
-        let (a, b) = (Times::of(ours), Times::of(theirs));
-        a.line(what, None);
-        b.line("   bare dump", None);
-        println!("   ratio {:.2}", a.median().as_secs_f64() / b.median().as_secs_f64());
-    }
-    Times::measure(rounds.min(5), || {
-        bare::walk();
-    })
-    .line("bare walk of every descriptor", None);
-}
-
-/// Whole processes in turn, ours and `ss`.
-fn lists(rounds: usize, goal: Option<f64>) {
-    type Run = (&'static str, &'static [&'static str]);
-    let pairs: [(&str, Run, Run); 4] = [
-        (
-            "list, no owners  | ss -tuan",
-            (US, &["list", "-n", "-c", "proto,state,local,remote,recv_q,send_q"]),
-            ("ss", &["-tuan"]),
-        ),
-        ("list, owners     | ss -tuanp", (US, &["list", "-n"]), ("ss", &["-tuanp"])),
-        ("list, json       | ss -tuanpiem", (US, &["list", "--format", "json"]), ("ss", &["-tuanpiem"])),
-        (
-            "list lport:20001 state:listen | ss",
-            (US, &["list", "-n", "lport:20001", "state:listen"]),
-            ("ss", &["-tlnp", "sport = :20001"]),
-        ),
-    ];
-    for (what, ours, theirs) in pairs {
-        let (mut a, mut b) = (Vec::new(), Vec::new());
-        for _ in 0..rounds {
-            for ((program, args), all) in [(ours, &mut a), (theirs, &mut b)] {
-                let began = Instant::now();
-                run(program, args);
-                all.push(began.elapsed());
+            let dump = began.elapsed();
+            let (began, busy) = (Instant::now(), used());
+            let sample = source.sample(&wants).unwrap();
+            let next = engine.step(sample);
+            let (took, cpu) = (began.elapsed(), used() - busy);
+            // The one before is let go when the next is shown.
+            drop(snap.replace(next));
+            if round < 2 {
+                continue;
             }
+            ours.push(ms(took));
+            work.push(cpu.0 + cpu.1);
+            theirs.push(ms(dump));
+            ratios.push(took.as_secs_f64() / dump.as_secs_f64());
+            // What is done in user space: the kernel's part is the rest.
+            shares.push(100.0 * cpu.0 / (cpu.0 + cpu.1).max(0.001));
         }
-        let (a, b) = (Times::of(a), Times::of(b));
-        a.line(what.split(" |").next().unwrap_or(what).trim(), goal);
-        b.line(&format!("   {}", what.split("| ").nth(1).unwrap_or("")), None);
-        println!("   ratio {:.2}", a.median().as_secs_f64() / b.median().as_secs_f64());
+        println!(
+            "| {name} | {:.1} ms | {:.1} ms | {:.1} ms | {:.2} | {:.0} % |",
+            median(ours),
+            median(work),
+            median(theirs),
+            median(ratios),
+            median(shares)
+        );
     }
 }
 
-/// The dashboard in a pseudo-terminal, and when its output came.
-struct Board {
-    _master: Box<dyn MasterPty + Send>,
-    writer: Box<dyn Write + Send>,
-    child: Box<dyn Child + Send + Sync>,
-    output: Receiver<(Instant, Vec<u8>)>,
-    parser: vt100::Parser,
-}
+/// User and system time of this process so far, milliseconds.
+#[derive(Clone, Copy)]
+struct Used(f64, f64);
 
-impl Board {
-    fn start() -> Self {
-        let pair = native_pty_system()
-            .openpty(PtySize { rows: 50, cols: 160, pixel_width: 0, pixel_height: 0 })
-            .unwrap();
-        let mut command = CommandBuilder::new(US);
-        command.cwd(".");
-        command.env("TERM", "xterm-256color");
-        command.env("LANG", "C.UTF-8");
-        let child = pair.slave.spawn_command(command).unwrap();
-        drop(pair.slave);
-        let mut reader = pair.master.try_clone_reader().unwrap();
-        let writer = pair.master.take_writer().unwrap();
-        let (tell, output) = channel();
-        std::thread::spawn(move || {
-            let mut buf = vec![0; 1 << 16];
-            while let Ok(n @ 1..) = reader.read(&mut buf) {
-                if tell.send((Instant::now(), buf[..n].to_vec())).is_err() {
-                    return;
-                }
-            }
-        });
-        let some = |n| NonZero::new(n).unwrap();
-        let parser = vt100::Parser::new(some(50), some(160), 0);
-        Self { _master: pair.master, writer, child, output, parser }
-    }
-
-    /// Takes output in until this is on the screen; when that was.
-    fn until(&mut self, wanted: impl Fn(&str) -> bool) -> Instant {
-        loop {
-            let (when, bytes) = self.output.recv_timeout(Duration::from_secs(30)).unwrap();
-            self.parser.process(&bytes);
-            if wanted(&self.parser.screen().contents()) {
-                return when;
-            }
-        }
-    }
-
-    /// Until nothing has come for a while.
-    fn quiet(&mut self) {
-        while self.output.recv_timeout(Duration::from_millis(60)).is_ok() {}
-    }
-
-    /// Types a key and waits for the first of what it changes.
-    fn answer(&mut self, key: &str) -> Option<Duration> {
-        let began = Instant::now();
-        self.writer.write_all(key.as_bytes()).unwrap();
-        self.writer.flush().unwrap();
-        let (when, _) = self.output.recv_timeout(Duration::from_millis(500)).ok()?;
-        while self.output.recv_timeout(Duration::from_millis(4)).is_ok() {}
-        Some(when - began)
-    }
-
-    fn status(&self, name: &str) -> f64 {
-        let pid = self.child.process_id().unwrap();
-        let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let line = text.lines().find_map(|l| l.strip_prefix(name)).unwrap();
-        line.split_whitespace().next().unwrap().parse().unwrap()
-    }
-
-    /// User and system time so far, in ticks of a hundredth of a second.
-    fn ticks(&self) -> f64 {
-        let pid = self.child.process_id().unwrap();
-        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        let after = text.rsplit(") ").next().unwrap();
-        after.split(' ').skip(11).take(2).map(|n| n.parse::<f64>().unwrap()).sum()
+impl std::ops::Sub for Used {
+    type Output = Self;
+    fn sub(self, o: Self) -> Self {
+        Self(self.0 - o.0, self.1 - o.1)
     }
 }
 
-impl Drop for Board {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn used() -> Used {
+    use nix::sys::resource::{UsageWho, getrusage};
+    let u = getrusage(UsageWho::RUSAGE_SELF).unwrap();
+    let ms = |t: nix::sys::time::TimeVal| t.tv_sec() as f64 * 1e3 + t.tv_usec() as f64 / 1e3;
+    Used(ms(u.user_time()), ms(u.system_time()))
 }
 
-/// From the start of the process to the first frame with a socket in it.
-fn firsts(rounds: usize, goal: Option<f64>) {
-    let mut all = Vec::new();
+const WAIT: Duration = Duration::from_secs(60);
+
+/// The line of the selection.
+fn selected(text: &str) -> Option<usize> {
+    text.lines().position(|l| l.starts_with('▌'))
+}
+
+fn dashboard(n: usize) {
+    let args = ["--netns", "here"];
+    let rounds = if n > 100_000 { 3 } else { 7 };
+    let mut firsts = Vec::new();
     for _ in 0..rounds {
         let began = Instant::now();
-        let mut board = Board::start();
-        all.push(board.until(|t| t.lines().any(|l| l.contains("tcp ") || l.contains("▸ "))) - began);
+        let mut board = Board::start(US, &args);
+        let shown = board.until(WAIT, |t| t.lines().skip(3).any(|l| l.contains("tcp ") || l.contains("▸ ")));
+        firsts.push(shown.expect("a first frame") - began);
     }
-    Times::of(all).line("dashboard: first frame with sockets", goal);
-}
+    println!();
+    Times::of(firsts).line("dashboard: first frame with sockets", (n <= 100_000).then_some(150.0));
 
-fn dashboard(goals: &Goals) {
-    let mut board = Board::start();
-    board.until(|t| t.contains("sockfarm") || t.contains("figures"));
-    board.quiet();
-    std::thread::sleep(Duration::from_secs(3));
+    let mut board = Board::start(US, &args);
+    board.until(WAIT, |t| t.contains("figures")).expect("owners");
+    board.rest(Duration::from_secs(3));
     let (before, began) = (board.ticks(), Instant::now());
-    std::thread::sleep(Duration::from_secs(10));
+    board.rest(Duration::from_secs(10));
     let cpu = (board.ticks() - before) / began.elapsed().as_secs_f64();
-    let goal = |g: Option<f64>, x: f64| {
-        g.map_or_else(String::new, |g| format!("   target {g} {}", if x <= g { "met" } else { "MISSED" }))
-    };
-    println!("{:<46} {cpu:.1} % of a core{}", "dashboard: at 1 s", goal(goals.cpu, cpu));
+    println!("{:<46} {cpu:.1} % of a core", "dashboard: at 1 s");
+    println!(
+        "{:<46} {:.0} MB, at most {:.0} MB",
+        "dashboard: resident",
+        board.megabytes("VmRSS:"),
+        board.megabytes("VmHWM:")
+    );
+    println!("{}", board.text().lines().next().unwrap_or_default());
 
-    while board.output.try_recv().is_ok() {}
-    // What it draws of itself would be taken for the answer.
-    board.answer(" ");
-    for (what, keys) in [
-        ("keys: moving", &["j", "j", "k", "\x1b[6~", "\x1b[5~", "\x1b[F", "\x1b[H"][..]),
-        ("keys: typing a filter", &["/", "\x15", "p", "o", "r", "t", ":", "2", "0", "0", "0", "1", "\r"]),
-        ("keys: dropping it", &["x"]),
-        ("keys: grouping", &["g", "g", "g", "g", "g"]),
-        ("keys: sorting and turning round", &["s", "j", "\r", "S", "S"]),
-        ("keys: views", &["2", "3", "4", "1"]),
-    ] {
-        let mut all = Vec::new();
-        for _ in 0..20 {
-            all.extend(keys.iter().filter_map(|k| board.answer(k)));
-        }
-        Times::of(all).line(what, Some(goals.key));
+    let goal = Some(if n > 100_000 { 50.0 } else { 16.0 });
+    // Keys at odd moments, while it polls.
+    let pause = |i: u64| Duration::from_millis(7 + i * 37 % 61);
+    let mut all = Vec::new();
+    for i in 0..200 {
+        let at = selected(&board.text()).expect("a selection");
+        let key = if i / 2 % 2 == 0 { "j" } else { "k" };
+        all.extend(board.answer(key, |t| selected(t).is_some_and(|s| s != at)));
+        board.rest(pause(i));
     }
-    let (rss, peak) = (board.status("VmRSS:") / 1024.0, board.status("VmHWM:") / 1024.0);
-    println!("{:<46} {rss:.0} MB, at most {peak:.0} MB{}", "dashboard: memory", goal(goals.memory, peak));
+    Times::of(all).line("keys: moving", goal);
+
+    let mut all = Vec::new();
+    let text = "port:20001";
+    for round in 0..12 {
+        board.answer("/", |t| t.contains(" / "));
+        for i in 0..text.len() {
+            let typed = format!("/ {}", &text[..=i]);
+            all.extend(board.answer(&text[i..=i], |t| t.contains(&typed)));
+            board.rest(pause(round * 10 + i as u64));
+        }
+        board.answer("\x1b", |t| !t.contains(text));
+        board.rest(pause(round));
+    }
+    Times::of(all).line("keys: typing a filter", goal);
+
+    let mut all = Vec::new();
+    for i in 0..40 {
+        for (key, title) in [("2", "CLIENTS"), ("3", "SOFT"), ("1", "REMOTE")] {
+            let head = |t: &str| t.lines().skip(2).take(3).any(|l| l.contains(title));
+            all.extend(board.answer(key, head));
+            board.rest(pause(i));
+        }
+    }
+    Times::of(all).line("keys: views", goal);
+
+    let mut all = Vec::new();
+    for i in 0..20 {
+        for by in ["by local", "by remote", "by process", "by flat", "by state"] {
+            all.extend(board.answer("g", |t| t.contains(by)));
+            board.rest(pause(i));
+        }
+    }
+    Times::of(all).line("keys: grouping", goal);
+    println!(
+        "{:<46} {:.0} MB, at most {:.0} MB",
+        "dashboard: resident, then",
+        board.megabytes("VmRSS:"),
+        board.megabytes("VmHWM:")
+    );
 }

@@ -1,0 +1,107 @@
+//! The dashboard in a pseudo-terminal, and when its output came.
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use std::io::{Read, Write};
+use std::num::NonZero;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+const ROWS: u16 = 50;
+const COLUMNS: u16 = 160;
+
+pub(crate) struct Board {
+    _master: Box<dyn MasterPty + Send>,
+    writer: Box<dyn Write + Send>,
+    child: Box<dyn Child + Send + Sync>,
+    output: Receiver<(Instant, Vec<u8>)>,
+    parser: vt100::Parser,
+}
+
+impl Board {
+    pub(crate) fn start(program: &str, args: &[&str]) -> Self {
+        let pair = native_pty_system()
+            .openpty(PtySize { rows: ROWS, cols: COLUMNS, pixel_width: 0, pixel_height: 0 })
+            .unwrap();
+        let mut command = CommandBuilder::new(program);
+        command.args(args);
+        command.cwd(".");
+        command.env("TERM", "xterm-256color");
+        command.env("LANG", "C.UTF-8");
+        let child = pair.slave.spawn_command(command).unwrap();
+        drop(pair.slave);
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let writer = pair.master.take_writer().unwrap();
+        let (tell, output) = channel();
+        std::thread::spawn(move || {
+            let mut buf = vec![0; 1 << 16];
+            while let Ok(n @ 1..) = reader.read(&mut buf) {
+                if tell.send((Instant::now(), buf[..n].to_vec())).is_err() {
+                    return;
+                }
+            }
+        });
+        let some = |n| NonZero::new(n).unwrap();
+        let parser = vt100::Parser::new(some(ROWS), some(COLUMNS), 0);
+        Self { _master: pair.master, writer, child, output, parser }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.parser.screen().contents()
+    }
+
+    /// Takes output in until this is on the screen; when that was.
+    pub(crate) fn until(&mut self, within: Duration, wanted: impl Fn(&str) -> bool) -> Option<Instant> {
+        let end = Instant::now() + within;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let (when, bytes) = self.output.recv_timeout(left).ok()?;
+            self.parser.process(&bytes);
+            if wanted(&self.text()) {
+                return Some(when);
+            }
+        }
+    }
+
+    /// Types a key; how long it took until the screen shows what it does.
+    pub(crate) fn answer(&mut self, key: &str, shown: impl Fn(&str) -> bool) -> Option<Duration> {
+        // What came meanwhile is no answer.
+        while let Ok((_, bytes)) = self.output.try_recv() {
+            self.parser.process(&bytes);
+        }
+        let began = Instant::now();
+        self.writer.write_all(key.as_bytes()).unwrap();
+        self.writer.flush().unwrap();
+        self.until(Duration::from_secs(5), shown).map(|when| when - began)
+    }
+
+    /// Takes output in for a while.
+    pub(crate) fn rest(&mut self, time: Duration) {
+        self.until(time, |_| false);
+    }
+
+    fn file(&self, name: &str) -> String {
+        let pid = self.child.process_id().unwrap();
+        std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap()
+    }
+
+    /// A line of `/proc/PID/status`, megabytes.
+    pub(crate) fn megabytes(&self, name: &str) -> f64 {
+        let text = self.file("status");
+        let line = text.lines().find_map(|l| l.strip_prefix(name)).unwrap();
+        line.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1024.0
+    }
+
+    /// User and system time so far, in ticks of a hundredth of a second.
+    pub(crate) fn ticks(&self) -> f64 {
+        let text = self.file("stat");
+        let after = text.rsplit(") ").next().unwrap();
+        after.split(' ').skip(11).take(2).map(|n| n.parse::<f64>().unwrap()).sum()
+    }
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
