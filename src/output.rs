@@ -5,6 +5,7 @@
 
 pub mod csv;
 pub mod json;
+mod spread;
 pub mod table;
 
 use crate::model::Snapshot;
@@ -33,7 +34,7 @@ impl Format {
 }
 
 /// Rows and columns of values.
-pub trait Grid {
+pub trait Grid: Sync {
     /// The columns, in order.
     fn columns(&self) -> &[&'static Column];
     /// How many rows.

@@ -1,7 +1,7 @@
 //! Addresses and endpoints.
 
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::fmt::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -169,6 +169,61 @@ impl Endpoint {
     }
 }
 
+impl Addr {
+    /// Appends it as it is displayed. Lists of a hundred thousand are written with this.
+    pub fn push_to(&self, out: &mut String) {
+        if self.is_v4() {
+            for (i, byte) in self.0[12..].iter().enumerate() {
+                if i > 0 {
+                    out.push('.');
+                }
+                push_number(out, u64::from(*byte));
+            }
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "{}", self.ip());
+        }
+    }
+}
+
+impl Endpoint {
+    /// Appends it as it is displayed.
+    pub fn push_to(&self, out: &mut String) {
+        if self.is_none() {
+            out.push('*');
+            return;
+        }
+        if self.addr.is_v4() {
+            self.addr.push_to(out);
+        } else {
+            out.push('[');
+            self.addr.push_to(out);
+            out.push(']');
+        }
+        if self.port == 0 {
+            out.push_str(":*");
+        } else {
+            out.push(':');
+            push_number(out, u64::from(self.port));
+        }
+    }
+}
+
+/// Appends a number in decimal digits.
+pub fn push_number(out: &mut String, mut n: u64) {
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (n % 10) as u8;
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    out.extend(digits[at..].iter().map(|d| char::from(*d)));
+}
+
 impl fmt::Display for Endpoint {
     /// `10.0.0.1:443`, `[::1]:443`, `*` for nothing at all, `*` in place of a port that is 0.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -190,6 +245,27 @@ mod tests {
 
     fn a(s: &str) -> Addr {
         s.parse().unwrap()
+    }
+
+    #[test]
+    fn appended_is_what_is_displayed() {
+        for ip in ["0.0.0.0", "::", "127.0.0.1", "10.20.255.9", "::ffff:1.2.3.4", "2001:db8::1", "fe80::1"] {
+            for port in [0, 7, 80, 65535] {
+                let e = Endpoint::new(a(ip), port);
+                let mut out = String::new();
+                e.push_to(&mut out);
+                assert_eq!(out, e.to_string());
+                out.clear();
+                e.addr.push_to(&mut out);
+                assert_eq!(out, e.addr.to_string());
+            }
+        }
+        let mut out = String::new();
+        for n in [0, 9, 10, u64::MAX] {
+            out.clear();
+            push_number(&mut out, n);
+            assert_eq!(out, n.to_string());
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! JSON (RFC 8259): valid for any name, numbers as numbers, missing as `null`.
 
+use super::spread::{BLOCK, cores, spread};
 use super::{Event, Grid, Listing};
+use crate::model::addr::push_number;
 use crate::model::text::is_hostile;
 use crate::model::{Snapshot, Stamp};
 use crate::query::{Identity, Value};
@@ -9,24 +11,40 @@ use std::io::{self, Write};
 /// One array of objects, an object a line.
 pub fn write_array(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
     out.write_all(b"[")?;
-    let mut buf = String::new();
-    for i in 0..list.grid.len() {
-        buf.clear();
-        buf.push_str(if i == 0 { "\n" } else { ",\n" });
-        object(&mut buf, list.grid, i);
-        out.write_all(buf.as_bytes())?;
-    }
+    write_objects(out, list, "\n", ",")?;
     out.write_all(if list.grid.is_empty() { b"]\n" } else { b"\n]\n" })
 }
 
 /// One object a line, nothing around them.
 pub fn write_lines(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
-    let mut buf = String::new();
-    for row in 0..list.grid.len() {
-        buf.clear();
-        object(&mut buf, list.grid, row);
-        buf.push('\n');
-        out.write_all(buf.as_bytes())?;
+    write_objects(out, list, "", "\n")?;
+    if list.grid.is_empty() { Ok(()) } else { out.write_all(b"\n") }
+}
+
+/// Every row with `before` in front of it and `between` behind all but the last.
+fn write_objects(out: &mut dyn Write, list: &Listing<'_>, before: &str, between: &str) -> io::Result<()> {
+    let (grid, n) = (list.grid, list.grid.len());
+    // A few blocks at a time, so that the text of all rows is never there at once.
+    let block = BLOCK / 4;
+    let (blocks, mut first) = (n.div_ceil(block), 0);
+    while first < blocks {
+        let now = (blocks - first).min(cores());
+        let texts = spread(now, |i| {
+            let begin = (first + i) * block;
+            let mut buf = String::new();
+            for row in begin..(begin + block).min(n) {
+                if row > 0 {
+                    buf.push_str(between);
+                }
+                buf.push_str(before);
+                object(&mut buf, grid, row);
+            }
+            buf
+        });
+        for text in texts {
+            out.write_all(text.as_bytes())?;
+        }
+        first += now;
     }
     Ok(())
 }
@@ -86,7 +104,7 @@ pub fn event_head(buf: &mut String, what: Event, at: Stamp, id: &Identity, snap:
 pub fn value(buf: &mut String, v: &Value<'_>) {
     match v {
         Value::Bool(b) => buf.push_str(if *b { "true" } else { "false" }),
-        Value::Uint(n) => push(buf, format_args!("{n}")),
+        Value::Uint(n) => push_number(buf, *n),
         Value::Float(n) if n.is_finite() => {
             // Three decimals are more than any clock here is good for.
             push(buf, format_args!("{}", (n * 1000.0).round() / 1000.0));
@@ -95,8 +113,16 @@ pub fn value(buf: &mut String, v: &Value<'_>) {
         Value::Missing(_) | Value::Float(_) => buf.push_str("null"),
         Value::Text(s) => string(buf, s),
         Value::State(s) => string(buf, s.name()),
-        Value::Addr(a) => push(buf, format_args!("\"{a}\"")),
-        Value::Endpoint(e) => push(buf, format_args!("\"{e}\"")),
+        Value::Addr(a) => {
+            buf.push('"');
+            a.push_to(buf);
+            buf.push('"');
+        }
+        Value::Endpoint(e) => {
+            buf.push('"');
+            e.push_to(buf);
+            buf.push('"');
+        }
         Value::States(counts) => {
             buf.push('{');
             for (i, (s, n)) in counts.present().enumerate() {
@@ -138,6 +164,11 @@ pub fn value(buf: &mut String, v: &Value<'_>) {
 /// Appends a string with its quotes. Whatever [`is_hostile`] names is escaped too, though JSON would allow it raw.
 pub fn string(buf: &mut String, s: &str) {
     buf.push('"');
+    if s.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\') {
+        buf.push_str(s);
+        buf.push('"');
+        return;
+    }
     for c in s.chars() {
         match c {
             '"' => buf.push_str("\\\""),

@@ -1,27 +1,45 @@
 //! Aligned columns for people: fitted to a terminal's width, as wide as the content when piped; never wrapped.
 
 use super::Listing;
+use super::spread::{BLOCK, cores, spread};
 use crate::query::fit::{Wish, fit};
-use crate::query::format::{cell, shorten, shorten_middle, width};
-use crate::query::{Align, Column, Kind, Value};
+use crate::query::format::{push_cell, shorten, shorten_middle, width};
+use crate::query::{Align, Column, Kind};
 use std::io::{self, Write};
+use std::ops::Range;
 
 /// Blanks between neighbours.
 const GAP: u16 = 2;
 
-/// The cells of a table, all text in one allocation.
+/// The cells of some rows of a table, all text in one allocation.
+#[derive(Default)]
 struct Cells {
     text: String,
     /// End of each cell in `text`, and its width in screen columns, row by row.
     ends: Vec<(u32, u16)>,
+    /// The widest of each column.
+    naturals: Vec<u16>,
 }
 
 impl Cells {
-    fn push(&mut self, s: &str) -> u16 {
-        self.text.push_str(s);
-        let w = width(s).min(usize::from(u16::MAX)) as u16;
-        self.ends.push((self.text.len() as u32, w));
-        w
+    /// Of these rows.
+    fn of(rows: Range<usize>, list: &Listing<'_>) -> Self {
+        let (grid, columns) = (list.grid, list.grid.columns());
+        let mut out = Self {
+            // What a row of addresses and numbers mostly takes.
+            text: String::with_capacity(rows.len() * columns.len() * 10),
+            ends: Vec::with_capacity(rows.len() * columns.len()),
+            naturals: vec![0; columns.len()],
+        };
+        for row in rows {
+            for (i, (c, natural)) in columns.iter().zip(&mut out.naturals).enumerate() {
+                let w = push_cell(&mut out.text, &grid.value(row, i), c.kind, list.style);
+                let w = w.min(usize::from(u16::MAX)) as u16;
+                out.ends.push((out.text.len() as u32, w));
+                *natural = (*natural).max(w);
+            }
+        }
+        out
     }
 
     fn get(&self, i: usize) -> (&str, u16) {
@@ -29,26 +47,37 @@ impl Cells {
         let (end, w) = self.ends[i];
         (&self.text[start..end as usize], w)
     }
+
+    /// The lines of its rows.
+    fn lines(&self, widths: &[Option<u16>], list: &Listing<'_>) -> String {
+        let columns = list.grid.columns();
+        let wide: usize = widths.iter().flatten().map(|w| usize::from(*w + GAP)).sum();
+        let mut out = String::with_capacity(self.ends.len() / columns.len() * (wide + 1));
+        for row in 0..self.ends.len() / columns.len() {
+            let from = out.len();
+            for (j, (c, w)) in columns.iter().zip(widths).enumerate() {
+                let (text, natural) = self.get(row * columns.len() + j);
+                put(&mut out, from, text, natural, *w, c, list);
+            }
+            end(&mut out, from);
+        }
+        out
+    }
 }
 
 /// Writes the rows.
 pub fn write(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
-    let (grid, columns) = (list.grid, list.grid.columns());
-    let n = columns.len();
-    if n == 0 {
+    let columns = list.grid.columns();
+    if columns.is_empty() {
         return Ok(());
     }
-    let mut naturals: Vec<u16> =
-        columns.iter().map(|c| if list.header { width(c.title) as u16 } else { 0 }).collect();
-    let mut cells = Cells { text: String::new(), ends: Vec::with_capacity(grid.len() * n) };
-    for row in 0..grid.len() {
-        for (i, (c, natural)) in columns.iter().zip(&mut naturals).enumerate() {
-            let w = match grid.value(row, i) {
-                Value::Missing(_) => cells.push("-"),
-                v => cells.push(&cell(&v, c.kind, list.style)),
-            };
-            *natural = (*natural).max(w);
-        }
+    let blocks = spread(list.grid.len().div_ceil(BLOCK), |i| {
+        Cells::of(i * BLOCK..((i + 1) * BLOCK).min(list.grid.len()), list)
+    });
+    let title = |c: &&Column| if list.header { width(c.title) as u16 } else { 0 };
+    let mut naturals: Vec<u16> = columns.iter().map(title).collect();
+    for block in &blocks {
+        naturals.iter_mut().zip(&block.naturals).for_each(|(n, w)| *n = (*n).max(*w));
     }
     let widths: Vec<Option<u16>> = match list.width {
         Some(total) => {
@@ -61,28 +90,41 @@ pub fn write(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
         }
         None => naturals.iter().map(|w| Some(*w)).collect(),
     };
-    let mut line = String::new();
     if list.header {
+        let mut line = String::new();
         for (c, w) in columns.iter().zip(&widths) {
-            put(&mut line, c.title, width(c.title) as u16, *w, c, list);
+            put(&mut line, 0, c.title, width(c.title) as u16, *w, c, list);
         }
-        end(out, &mut line, list.color.then_some("\x1b[1m"))?;
+        end(&mut line, 0);
+        let line = line.trim_end_matches('\n');
+        if list.color {
+            writeln!(out, "\x1b[1m{line}\x1b[0m")?;
+        } else {
+            writeln!(out, "{line}")?;
+        }
     }
-    for row in 0..grid.len() {
-        for (j, (c, w)) in columns.iter().zip(&widths).enumerate() {
-            let (text, natural) = cells.get(row * n + j);
-            put(&mut line, text, natural, *w, c, list);
+    // A few at a time, so that the lines of all rows are never there at once.
+    for some in blocks.chunks(cores()) {
+        for lines in spread(some.len(), |i| some[i].lines(&widths, list)) {
+            out.write_all(lines.as_bytes())?;
         }
-        end(out, &mut line, None)?;
     }
     Ok(())
 }
 
-/// Appends one cell in its width, with the gap before it.
-fn put(line: &mut String, text: &str, natural: u16, width: Option<u16>, c: &Column, list: &Listing<'_>) {
+/// Appends one cell in its width to the line that begins at `from`, with the gap before it.
+fn put(
+    out: &mut String,
+    from: usize,
+    text: &str,
+    natural: u16,
+    width: Option<u16>,
+    c: &Column,
+    list: &Listing<'_>,
+) {
     let Some(width) = width else { return };
-    if !line.is_empty() {
-        line.extend(std::iter::repeat_n(' ', usize::from(GAP)));
+    if out.len() > from {
+        blanks(out, usize::from(GAP));
     }
     let short;
     let (text, taken) = if natural > width {
@@ -97,21 +139,26 @@ fn put(line: &mut String, text: &str, natural: u16, width: Option<u16>, c: &Colu
     };
     let pad = usize::from(width.saturating_sub(taken));
     if c.align == Align::Right {
-        line.extend(std::iter::repeat_n(' ', pad));
+        blanks(out, pad);
     }
-    line.push_str(text);
+    out.push_str(text);
     if c.align == Align::Left {
-        line.extend(std::iter::repeat_n(' ', pad));
+        blanks(out, pad);
     }
 }
 
-/// Ends the line: no blanks at its end.
-fn end(out: &mut dyn Write, line: &mut String, paint: Option<&str>) -> io::Result<()> {
-    line.truncate(line.trim_end().len());
-    match paint {
-        Some(code) => writeln!(out, "{code}{line}\x1b[0m")?,
-        None => writeln!(out, "{line}")?,
+/// Appends so many blanks.
+fn blanks(out: &mut String, mut n: usize) {
+    const SOME: &str = "                                ";
+    while n > 0 {
+        let now = n.min(SOME.len());
+        out.push_str(&SOME[..now]);
+        n -= now;
     }
-    line.clear();
-    Ok(())
+}
+
+/// Ends the line that begins at `from`: no blanks at its end.
+fn end(out: &mut String, from: usize) {
+    out.truncate(from + out[from..].trim_end().len());
+    out.push('\n');
 }

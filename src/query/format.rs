@@ -1,6 +1,7 @@
 //! How values look.
 
 use super::{Kind, Value};
+use crate::model::addr::push_number;
 use crate::model::text::escape;
 use crate::model::{Addr, Endpoint, StateCounts};
 use std::borrow::Cow;
@@ -62,6 +63,36 @@ pub fn cell<'v>(value: &'v Value<'_>, kind: Kind, style: &Style) -> Cow<'v, str>
             }
             Cow::Owned(out)
         }
+    }
+}
+
+/// Appends a value as [`cell`] gives it, without a text of its own where that can be: lists are written with this.
+/// Returns how many screen columns it takes.
+pub fn push_cell(out: &mut String, value: &Value<'_>, kind: Kind, style: &Style) -> usize {
+    let from = out.len();
+    match value {
+        Value::Missing(_) => out.push('-'),
+        Value::Endpoint(e) => e.push_to(out),
+        Value::Addr(a) => a.push_to(out),
+        Value::State(s) => out.push_str(s.name()),
+        // Below a thousand there is neither a unit nor a comma.
+        Value::Uint(n) if is_plain(*n, kind, *style) => push_number(out, *n),
+        Value::Text(s) if s.bytes().all(|b| matches!(b, b' '..=b'~')) => out.push_str(s),
+        other => {
+            let text = cell(other, kind, style);
+            out.push_str(&text);
+            return width(&text);
+        }
+    }
+    out.len() - from
+}
+
+/// Whether a number of this kind is written as its digits.
+fn is_plain(n: u64, kind: Kind, style: Style) -> bool {
+    match kind {
+        Kind::Id | Kind::Port => true,
+        Kind::Count | Kind::Bytes => style.numeric || n < 1000,
+        _ => false,
     }
 }
 

@@ -87,27 +87,24 @@ pub fn sort(rows: &mut [u32], snap: &Snapshot, keys: &[SortKey]) {
             if turn {
                 of.iter_mut().filter(|k| !k.0).for_each(|k| k.1 = !k.1);
             }
-            by_integers(of, rows, snap, rest);
+            let index = by_integers(of.iter().copied());
+            place(&index, |a, b| of[a as usize] == of[b as usize], rows, snap, rest);
         }
         Keys::Ends(of) => {
             // An IPv4 endpoint fits into the head whole; an IPv6 one is decided by it nearly always.
-            let mut index: Vec<(bool, u64, u32)> = of
-                .iter()
-                .zip(0..)
-                .map(|(e, i)| match e {
-                    Some(e) if turn => (false, !end_head(e), i),
-                    Some(e) => (false, end_head(e), i),
-                    None => (true, 0, i),
-                })
-                .collect();
-            let compare = |a: u32, b: u32| {
-                let o = of[a as usize].cmp(&of[b as usize]);
-                if turn { o.reverse() } else { o }
+            let head = |e: &Option<Endpoint>| match e {
+                Some(e) if turn => (false, !end_head(e)),
+                Some(e) => (false, end_head(e)),
+                None => (true, 0),
             };
-            index.sort_unstable_by(|a, b| {
-                (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| compare(a.2, b.2)).then_with(|| a.2.cmp(&b.2))
-            });
-            let index: Vec<u32> = index.into_iter().map(|(_, _, i)| i).collect();
+            let mut index = by_integers(of.iter().map(head));
+            let end = |i: u32| &of[i as usize];
+            let long = |i: u32| end(i).is_some_and(|e| !e.addr.is_v4());
+            for run in index.chunk_by_mut(|a, b| head(end(*a)) == head(end(*b))) {
+                if run.len() > 1 && long(run[0]) {
+                    run.sort_by(|a, b| if turn { end(*b).cmp(end(*a)) } else { end(*a).cmp(end(*b)) });
+                }
+            }
             place(&index, |a, b| of[a as usize] == of[b as usize], rows, snap, rest);
         }
         Keys::Texts(of) => {
@@ -147,30 +144,41 @@ enum Keys<'a> {
 }
 
 fn read<'a>(rows: &[u32], snap: &'a Snapshot, column: &Column) -> Keys<'a> {
-    let values: Vec<Value<'a>> = rows.iter().map(|r| column.value(snap, *r as usize)).collect();
-    let all = |is: fn(&Value<'_>) -> bool| values.iter().all(|v| v.is_missing() || is(v));
-    if all(|v| matches!(v, Value::Uint(_) | Value::Bool(_) | Value::State(_) | Value::States(_))) {
-        let number = |v: &Value<'_>| match v {
-            Value::Uint(n) => (false, *n),
-            Value::Bool(b) => (false, u64::from(*b)),
-            Value::State(s) => (false, *s as u64),
-            Value::States(c) => (false, u64::from(c.total())),
-            _ => (true, 0),
-        };
-        return Keys::Numbers(values.iter().map(number).collect());
+    let each = || rows.iter().map(|r| column.value(snap, *r as usize));
+    // Most columns hold values of one kind: what the first one is, they are tried as, without keeping any.
+    match each().find(|v| !v.is_missing()) {
+        None | Some(Value::Uint(_) | Value::Bool(_) | Value::State(_) | Value::States(_)) => {
+            let number = |v: Value<'_>| match v {
+                Value::Uint(n) => Some((false, n)),
+                Value::Bool(b) => Some((false, u64::from(b))),
+                Value::State(s) => Some((false, s as u64)),
+                Value::States(c) => Some((false, u64::from(c.total()))),
+                Value::Missing(_) => Some((true, 0)),
+                _ => None,
+            };
+            if let Some(numbers) = each().map(number).collect() {
+                return Keys::Numbers(numbers);
+            }
+        }
+        Some(Value::Addr(_) | Value::Endpoint(_)) => {
+            let end = |v: Value<'_>| match v {
+                Value::Addr(a) => Some(Some(Endpoint::new(a, 0))),
+                Value::Endpoint(e) => Some(Some(e)),
+                Value::Missing(_) => Some(None),
+                _ => None,
+            };
+            if let Some(ends) = each().map(end).collect() {
+                return Keys::Ends(ends);
+            }
+        }
+        Some(_) => {}
     }
+    let values: Vec<Value<'a>> = each().collect();
+    let all = |is: fn(&Value<'_>) -> bool| values.iter().all(|v| v.is_missing() || is(v));
     if all(|v| matches!(v, Value::Uint(_) | Value::Float(_))) {
         return Keys::Numbers(
             values.iter().map(|v| v.number().map_or((true, 0), |n| (false, ordered(n)))).collect(),
         );
-    }
-    if all(|v| matches!(v, Value::Addr(_) | Value::Endpoint(_))) {
-        let end = |v: &Value<'_>| match v {
-            Value::Addr(a) => Some(Endpoint::new(*a, 0)),
-            Value::Endpoint(e) => Some(*e),
-            _ => None,
-        };
-        return Keys::Ends(values.iter().map(end).collect());
     }
     if all(|v| matches!(v, Value::Text(_))) { Keys::Texts(values) } else { Keys::Values(values) }
 }
@@ -200,15 +208,15 @@ fn head(s: &str, from: usize) -> u64 {
     u64::from_be_bytes(b)
 }
 
-fn by_integers<K: Ord + Copy>(of: Vec<(bool, K)>, rows: &mut [u32], snap: &Snapshot, rest: &[SortKey]) {
-    let mut index: Vec<((bool, K), u32)> = of.into_iter().zip(0..).collect();
-    // The place makes every key different, so the faster, unstable sort keeps equals in place.
-    index.sort_unstable();
-    let keys: Vec<(bool, K)> = index.iter().map(|(k, _)| *k).collect();
-    let order: Vec<u32> = index.into_iter().map(|(_, i)| i).collect();
-    let sorted: Vec<u32> = order.iter().map(|i| rows[*i as usize]).collect();
-    rows.copy_from_slice(&sorted);
-    runs(rows, |a, b| keys[a] == keys[b], snap, rest);
+/// The places of these keys in order, the missing ones last. One integer holds a key and its place: nothing sorts faster,
+/// and as every one is different, equals stay as they were.
+fn by_integers(of: impl Iterator<Item = (bool, u64)>) -> Vec<u32> {
+    let whole = |(i, (missing, key)): (usize, (bool, u64))| {
+        u128::from(missing) << 96 | u128::from(key) << 32 | i as u128
+    };
+    let mut all: Vec<u128> = of.enumerate().map(whole).collect();
+    all.sort_unstable();
+    all.into_iter().map(|k| k as u32).collect()
 }
 
 /// Puts rows in the order of the index and sorts runs of equals by the other keys.
