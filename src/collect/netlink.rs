@@ -8,8 +8,10 @@
 mod bytecode;
 mod dump;
 mod family;
+mod halves;
 mod inet;
 mod links;
+mod reading;
 mod tipc;
 mod unsupported;
 mod wire;
@@ -20,10 +22,11 @@ use super::netns::{self, Refusal, Spaces};
 use super::procs::Procs;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
-    AttrSet, Backend, BackendInfo, Family, FaultKind, Netns, OwnersBy, Proto, Sample, Socket, State,
-    StateSet, Wants,
+    AttrSet, Backend, BackendInfo, Family, FaultKind, Netns, OwnersBy, Prefilter, Proto, Sample, Socket,
+    State, StateSet, Wants,
 };
-use dump::{Conversation, DumpError};
+use dump::Conversation;
+use reading::Reading;
 use rustc_hash::FxHashSet;
 use rustix::net::netlink::SOCK_DIAG;
 use std::collections::BTreeMap;
@@ -99,9 +102,6 @@ const HERE: &str = "/proc/thread-self";
 /// How long the names of interfaces of other namespaces are taken to stay as they are, nanoseconds.
 const LINKS_NS: u64 = 10_000_000_000;
 
-/// How often a table that changed while it was dumped is read again before the last reading is taken as it is.
-const RETRIES: u32 = 2;
-
 /// The netlink backend.
 pub struct NetlinkSource {
     talk: Conversation,
@@ -116,8 +116,7 @@ pub struct NetlinkSource {
     /// Room that the last sample took: the next one is made that big at once.
     sockets: usize,
     attrs: usize,
-    /// Seen in this sample, to drop what an interrupted dump told twice.
-    twice: FxHashSet<u64>,
+    infos: usize,
 }
 
 impl std::fmt::Debug for NetlinkSource {
@@ -149,7 +148,7 @@ impl NetlinkSource {
             interfaces: BTreeMap::new(),
             sockets: 0,
             attrs: 0,
-            twice: FxHashSet::default(),
+            infos: 0,
         })
     }
 
@@ -278,17 +277,13 @@ impl NetlinkSource {
             }
             return;
         };
-        let program = sample
-            .wants
-            .prefilter
-            .as_ref()
-            .and_then(|p| bytecode::compile(p, &bytecode::Machine(&self.interfaces)));
-        if sample.wants.listeners && (program.is_some() || states != StateSet::ALL) {
+        let filter = sample.wants.prefilter.clone();
+        if sample.wants.listeners && (filter.is_some() || states != StateSet::ALL) {
             let serving = StateSet::of(&[State::Listen, State::Unconn]);
             self.dump(table, mask(table, serving), None, sample);
             states = states.and(serving.not());
         }
-        self.dump(table, mask(table, states), program, sample);
+        self.dump(table, mask(table, states), filter.as_ref(), sample);
         if sample.wants.auto_port {
             let ask = wire::Request::inet(family, protocol, 0, mask(table, StateSet::ALL));
             self.ask_ports(ask, begin, sample);
@@ -314,77 +309,26 @@ impl NetlinkSource {
         }
     }
 
-    /// Dumps one table in these states, filtered by this program.
-    fn dump(&mut self, table: &DumpTable, states: u32, program: Option<Vec<u8>>, sample: &mut Sample) {
+    /// Dumps one table in these states, as far as the kernel can leave out what is not wanted: where it is long in two
+    /// halves beside each other.
+    fn dump(&mut self, table: &DumpTable, states: u32, filter: Option<&Prefilter>, sample: &mut Sample) {
         if states == 0 {
             return;
         }
-        let mut ask = request(table, states, sample.wants.attrs);
-        let mut filtered = program.is_some();
-        if let Some(program) = program {
-            ask.filter(&program);
-        }
-        let (sockets, attrs, names) = (sample.sockets.len(), sample.attrs.len(), sample.names.len());
-        for attempt in 0..=RETRIES {
-            sample.sockets.truncate(sockets);
-            sample.attrs.truncate(attrs);
-            sample.names.truncate(names);
-            let last = attempt == RETRIES;
-            let interfaces = &self.interfaces;
-            match self.talk.dump(&ask, |message| decode(table, message, interfaces, sample)) {
-                Ok(done) => {
-                    let subject = format!("{} dump", table.name);
-                    sample.faults.add_many(FaultKind::Malformed, &subject, "", done.malformed);
-                    if !done.interrupted {
-                        return;
-                    }
-                    sample.faults.add(FaultKind::Interrupted, &subject, "");
-                }
-                Err(DumpError::Lost) if !last => {}
-                // A kernel that does not know an operation, or a mark without the capability: read it all then.
-                Err(e) if filtered && e.is_refused() => {
-                    filtered = false;
-                    ask = request(table, states, sample.wants.attrs);
-                }
-                Err(e) => {
-                    if let (true, Ask::Inet(family, _, Some(file))) = (e.is_unsupported(), table.ask) {
-                        let family = if family == AF_INET { Family::Inet } else { Family::Inet6 };
-                        let table = (file, table.proto, family);
-                        let ids = &mut Identities::default();
-                        return super::proc::read_table(Path::new(HERE), table, ids, sample);
-                    }
-                    let kind = match e {
-                        DumpError::Lost => FaultKind::Lost,
-                        DumpError::Io(_) if e.is_unsupported() => FaultKind::Unsupported,
-                        DumpError::Io(_) => FaultKind::Failed,
-                    };
-                    let mut subject = format!("{} dump", table.name);
-                    // What this kernel does not have it has in no namespace.
-                    if let (true, Some(s)) =
-                        (self.number > 0 && kind != FaultKind::Unsupported, self.spaces.get(self.number))
-                    {
-                        subject = format!("{subject} in {}", s.namespace.name);
-                    }
-                    let why = if kind == FaultKind::Unsupported {
-                        unsupported::why(table.proto, Path::new(HERE))
-                    } else {
-                        e.to_string()
-                    };
-                    sample.faults.add(kind, &subject, why);
-                    return;
-                }
+        let machine = bytecode::Machine(&self.interfaces);
+        let of = |p: Option<&Prefilter>| p.and_then(|p| bytecode::compile(p, &machine));
+        let space =
+            self.spaces.get(self.number).filter(|_| self.number > 0).map(|s| s.namespace.name.as_str());
+        let whole = Reading { table, states, program: of(filter), interfaces: &self.interfaces, space };
+        let long = matches!(table.ask, Ask::Inet(AF_INET, ..)) && halves::is_long(table, Family::Inet)
+            || matches!(table.ask, Ask::Inet(AF_INET6, ..)) && halves::is_long(table, Family::Inet6);
+        if long {
+            let both = halves::of(filter).map(|p| Reading { program: of(Some(&p)), ..whole.clone() });
+            if halves::read(&both, &mut self.talk, sample) {
+                return;
             }
         }
-        // Interrupted to the end: what came twice goes, what was missed comes with the next poll.
-        self.twice.clear();
-        let mut at = sockets;
-        for i in sockets..sample.sockets.len() {
-            if self.twice.insert(sample.sockets[i].id.cookie) {
-                sample.sockets.swap(at, i);
-                at += 1;
-            }
-        }
-        sample.sockets.truncate(at);
+        reading::read(&whole, &mut self.talk, false, sample);
     }
 }
 
@@ -447,8 +391,10 @@ impl Source for NetlinkSource {
         sample.sockets.reserve_exact(self.sockets + self.sockets / 16);
         sample.attrs.reserve_exact(self.attrs + self.attrs / 16);
         self.procs.prepare(&sample);
+        sample.infos.reserve_exact(self.infos + self.infos / 16);
         self.read_namespaces(&mut sample);
-        (self.sockets, self.attrs) = (sample.sockets.len(), sample.attrs.len());
+        (self.sockets, self.attrs, self.infos) =
+            (sample.sockets.len(), sample.attrs.len(), sample.infos.len());
         if sample.wants.cgroups {
             self.cgroups.fill(&mut sample);
         }

@@ -70,7 +70,7 @@ pub(super) fn sort_out(
         if let Some(last) = former_of(b, row, quiet) {
             former.push((new_row, last));
         }
-        let mut s = Socket { id, attr_at: 0, attr_len: 0, ..*s };
+        let mut s = Socket { id, attr_at: 0, attr_len: 0, info_at: Socket::NO_INFO, ..*s };
         for name in [&mut s.local_name, &mut s.remote_name] {
             if *name != 0 {
                 let text = b.sample.names.get(*name as usize).cloned().unwrap_or_default();

@@ -143,12 +143,20 @@ pub struct Attrs<'a> {
     bytes: &'a [u8],
     family: Family,
     proto: Proto,
+    /// Where `tcp_info` is not among the bytes.
+    info: Option<TcpInfo<'a>>,
 }
 
 impl<'a> Attrs<'a> {
     /// Over raw type-length-value bytes of a socket of this family and protocol.
     pub const fn new(bytes: &'a [u8], family: Family, proto: Proto) -> Self {
-        Self { bytes, family, proto }
+        Self { bytes, family, proto, info: None }
+    }
+
+    /// With `tcp_info` from elsewhere.
+    #[must_use]
+    pub const fn with_info(self, info: TcpInfo<'a>) -> Self {
+        Self { info: Some(info), ..self }
     }
 
     /// Every attribute: its number (flag bits removed) and its payload. Stops at the first malformed one.
@@ -180,7 +188,10 @@ impl<'a> Attrs<'a> {
 
     /// `tcp_info`, where the kernel attached it. Other protocols have other structures under the same number.
     pub fn tcp_info(&self) -> Option<TcpInfo<'a>> {
-        if self.proto == Proto::Tcp { self.get(inet::INFO).map(TcpInfo::new) } else { None }
+        if self.info.is_some() || self.proto != Proto::Tcp {
+            return self.info;
+        }
+        self.get(inet::INFO).map(TcpInfo::new)
     }
 
     /// Socket memory (`SKMEMINFO`).

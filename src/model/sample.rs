@@ -1,7 +1,7 @@
 //! What one poll read: raw, with its faults, and writable to a file.
 
 use super::{
-    Attrs, Container, Counters, Faults, Hosts, Owner, Process, Services, Socket, SystemLimits, Wants,
+    Attrs, Container, Counters, Faults, Hosts, Owner, Process, Services, Socket, SystemLimits, TcpInfo, Wants,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -119,8 +119,15 @@ pub struct Sample {
     pub namespaces: Arc<[Namespace]>,
     /// The sockets, in the order the kernel gave them.
     pub sockets: Vec<Socket>,
-    /// Attributes of all sockets as the kernel sent them; see [`Sample::attrs_of`].
+    /// Attributes of all sockets as the kernel sent them; see [`Sample::attrs_of`]. Neighbours that have the same share
+    /// them.
     pub attrs: Vec<u8>,
+    /// The words of `tcp_info` that were asked for, of one socket after the other; see [`Socket::info_at`].
+    #[serde(default)]
+    pub infos: Vec<u8>,
+    /// Which words of `tcp_info` those are: bit n stands for the bytes 8n to 8n + 7.
+    #[serde(default)]
+    pub info_words: u64,
     /// Names of endpoints that are not IP addresses; index 0 is empty.
     pub names: Vec<Box<str>>,
     /// Which descriptors hold which sockets, sorted by inode, then process, then descriptor.
@@ -169,6 +176,8 @@ impl Sample {
             namespaces: Arc::from([]),
             sockets: Vec::new(),
             attrs: Vec::new(),
+            infos: Vec::new(),
+            info_words: 0,
             names: vec!["".into()],
             owners: Arc::from([]),
             owners_by: None,
@@ -187,7 +196,19 @@ impl Sample {
     /// The attributes of one of its sockets.
     pub fn attrs_of(&self, s: &Socket) -> Attrs<'_> {
         let at = s.attr_at as usize;
-        Attrs::new(self.attrs.get(at..at + usize::from(s.attr_len)).unwrap_or(&[]), s.family, s.proto)
+        let attrs =
+            Attrs::new(self.attrs.get(at..at + usize::from(s.attr_len)).unwrap_or(&[]), s.family, s.proto);
+        if s.info_at == Socket::NO_INFO {
+            return attrs;
+        }
+        let len = self.info_len();
+        let at = s.info_at as usize * len;
+        attrs.with_info(TcpInfo::of_words(self.infos.get(at..at + len).unwrap_or(&[]), self.info_words))
+    }
+
+    /// Bytes that each of the [`Sample::infos`] takes.
+    pub const fn info_len(&self) -> usize {
+        self.info_words.count_ones() as usize * 8
     }
 
     /// Adds attributes for a socket: sets its `attr_at` and `attr_len`.

@@ -105,6 +105,9 @@ pub struct Socket {
     pub attr_at: u32,
     /// Length of its attributes, bytes.
     pub attr_len: u16,
+    /// Its place among the [`super::Sample::infos`]; [`Socket::NO_INFO`] where it has none there.
+    #[serde(default = "no_info")]
+    pub info_at: u32,
     /// Its name in [`super::Sample::names`] (UNIX path, device), 0 for none.
     pub local_name: u32,
     /// The far end's name, 0 for none.
@@ -122,7 +125,14 @@ pub struct Socket {
     pub auto_port: Option<bool>,
 }
 
+const fn no_info() -> u32 {
+    Socket::NO_INFO
+}
+
 impl Socket {
+    /// Stands for no place among [`super::Sample::infos`].
+    pub const NO_INFO: u32 = u32::MAX;
+
     /// A socket with nothing but what every socket has; the rest is filled in by who reads it.
     pub fn new(id: SocketId, family: Family, proto: Proto, state: State) -> Self {
         Self {
@@ -136,6 +146,7 @@ impl Socket {
             uid: 0,
             attr_at: 0,
             attr_len: 0,
+            info_at: Self::NO_INFO,
             local_name: 0,
             remote_name: 0,
             family,

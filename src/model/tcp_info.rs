@@ -1,45 +1,71 @@
 //! `struct tcp_info`, field by field (`include/uapi/linux/tcp.h`).
 
+use super::attr::{read_u32, read_u64};
 pub use super::structure::{Field as TcpField, Unit as TcpUnit};
+
+impl TcpField {
+    /// The word of the structure that it lies in, as a bit.
+    pub const fn word(&self) -> u64 {
+        1 << (self.offset / 8)
+    }
+}
 
 /// A view over the bytes of `tcp_info` that this kernel sent. Every field is `None` where they end before it.
 #[derive(Clone, Copy, Debug)]
-pub struct TcpInfo<'a>(&'a [u8]);
+pub struct TcpInfo<'a> {
+    bytes: &'a [u8],
+    /// Which words the bytes are: bit n stands for the bytes 8n to 8n + 7 of the structure.
+    words: u64,
+}
 
 impl<'a> TcpInfo<'a> {
     /// Over the payload of `INET_DIAG_INFO`.
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self(bytes)
+        Self { bytes, words: u64::MAX }
     }
 
-    /// How many bytes the kernel sent.
-    pub const fn len(&self) -> usize {
-        self.0.len()
+    /// Over these words of it, one after the other.
+    pub const fn of_words(bytes: &'a [u8], words: u64) -> Self {
+        Self { bytes, words }
     }
 
-    /// Whether there are none.
-    pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Where a byte of the structure lies in what is kept of it.
+    #[inline]
+    fn at(&self, offset: usize) -> Option<usize> {
+        let word = 1u64.checked_shl(offset as u32 / 8)?;
+        let before = (self.words & (word - 1)).count_ones() as usize;
+        (self.words & word != 0).then_some(before * 8 + offset % 8)
+    }
+
+    fn byte(&self, offset: usize) -> Option<u8> {
+        self.bytes.get(self.at(offset)?).copied()
     }
 
     /// One field by its entry in [`TCP_FIELDS`].
     pub fn field(&self, f: &TcpField) -> Option<u64> {
-        f.of(self.0)
+        // No field reaches from one word into the next.
+        let at = self.at(f.offset)?;
+        match f.width {
+            1 => self.bytes.get(at).map(|b| u64::from(*b)),
+            2 => self.bytes.get(at..at + 2)?.try_into().ok().map(|b| u64::from(u16::from_ne_bytes(b))),
+            4 => read_u32(self.bytes, at).map(u64::from),
+            _ => read_u64(self.bytes, at),
+        }
     }
 
     /// Send window scale, 0 to 14 (low half of the byte after `options`).
     pub fn snd_wscale(&self) -> Option<u8> {
-        self.0.get(6).map(|b| b & 15)
+        self.byte(6).map(|b| b & 15)
     }
 
     /// Receive window scale, 0 to 14 (high half of the same byte).
     pub fn rcv_wscale(&self) -> Option<u8> {
-        self.0.get(6).map(|b| b >> 4)
+        self.byte(6).map(|b| b >> 4)
     }
 
     /// Whether the delivery rate was limited by the application, not by the network.
     pub fn app_limited(&self) -> Option<bool> {
-        self.0.get(7).map(|b| b & 1 != 0)
+        self.byte(7).map(|b| b & 1 != 0)
     }
 }
 
@@ -149,6 +175,22 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), TCP_FIELDS.len());
+    }
+
+    #[test]
+    fn words_are_read_as_the_whole_is() {
+        let whole: Vec<u8> = (0..280u32).map(|i| i as u8).collect();
+        let of: Vec<&TcpField> = TCP_FIELDS.iter().step_by(3).collect();
+        let words = of.iter().fold(0, |w, f| w | f.word());
+        let kept: Vec<u8> =
+            (0..35).filter(|w| words >> w & 1 != 0).flat_map(|w| whole[8 * w..8 * w + 8].to_vec()).collect();
+        let (all, some) = (TcpInfo::new(&whole), TcpInfo::of_words(&kept, words));
+        for f in TCP_FIELDS {
+            let there = words & f.word() != 0;
+            assert_eq!(some.field(f), all.field(f).filter(|_| there), "{}", f.name);
+            assert!(f.offset % 8 + f.width <= 8, "{} reaches into the next word", f.name);
+        }
+        assert_eq!(some.snd_wscale().is_some(), words & 1 != 0);
     }
 
     #[test]

@@ -143,9 +143,10 @@ pub struct Wants {
     pub states: StateSet,
     /// Which optional attributes.
     pub attrs: AttrSet,
-    /// How many bytes of `tcp_info` to keep of each socket: what lies behind them no column asks for.
+    /// Which words of `tcp_info` to keep of each socket, the others no column asks for: bit n stands for the bytes
+    /// 8n to 8n + 7.
     #[serde(default = "all_of_it")]
-    pub info_bytes: u16,
+    pub info_words: u64,
     /// Whether to find the processes that hold the sockets.
     pub owners: bool,
     /// Whether to read the processes and their descriptor counts and limits at all.
@@ -172,8 +173,8 @@ pub struct Wants {
     pub ends: bool,
 }
 
-const fn all_of_it() -> u16 {
-    u16::MAX
+const fn all_of_it() -> u64 {
+    u64::MAX
 }
 
 impl Default for Wants {
@@ -183,7 +184,7 @@ impl Default for Wants {
             protos: ProtoSet::TCP_UDP,
             states: StateSet::ALL,
             attrs: AttrSet::NONE,
-            info_bytes: all_of_it(),
+            info_words: all_of_it(),
             owners: true,
             processes: true,
             fd_kinds: false,

@@ -105,8 +105,8 @@ pub struct Width {
 pub struct Needs {
     /// Kernel attributes.
     pub attrs: AttrSet,
-    /// Where in `tcp_info` the last byte needed ends.
-    pub info_bytes: u16,
+    /// Words of `tcp_info`, see [`TcpField::word`].
+    pub info_words: u64,
     /// Owners of sockets.
     pub owners: bool,
     /// Descriptors by kind.
@@ -127,7 +127,7 @@ impl Needs {
     /// Nothing but the socket's fixed part.
     pub const NONE: Self = Self {
         attrs: AttrSet::NONE,
-        info_bytes: 0,
+        info_words: 0,
         owners: false,
         fd_kinds: false,
         listeners: false,
@@ -154,27 +154,27 @@ impl Needs {
         Self { limits: true, owners: true, fd_kinds: true, attrs: AttrSet::SKMEM, ..Self::NONE };
     /// What findings look at.
     pub const FINDINGS: Self =
-        Self { attrs: AttrSet::INFO.or(AttrSet::SKMEM), info_bytes: u16::MAX, owners: true, ..Self::NONE };
+        Self { attrs: AttrSet::INFO.or(AttrSet::SKMEM), info_words: u64::MAX, owners: true, ..Self::NONE };
 
     /// These attributes.
     pub const fn attrs(attrs: AttrSet) -> Self {
         Self { attrs, ..Self::NONE }
     }
 
-    /// `tcp_info` up to this byte.
-    pub const fn info(end: usize) -> Self {
-        Self { attrs: AttrSet::INFO, info_bytes: end as u16, ..Self::NONE }
+    /// These words of `tcp_info`.
+    pub const fn info(words: u64) -> Self {
+        Self { attrs: AttrSet::INFO, info_words: words, ..Self::NONE }
     }
 
-    /// The counters that rates are made of: the last is `tcpi_bytes_received`.
-    pub const RATES: Self = Self::info(136);
+    /// The counters that rates are made of: `tcpi_total_retrans`, `tcpi_bytes_acked`, `tcpi_bytes_received`.
+    pub const RATES: Self = Self::info(1 << (100 / 8) | 1 << (120 / 8) | 1 << (128 / 8));
 
     /// What either needs.
     #[must_use]
     pub const fn or(self, o: Self) -> Self {
         Self {
             attrs: self.attrs.or(o.attrs),
-            info_bytes: if self.info_bytes > o.info_bytes { self.info_bytes } else { o.info_bytes },
+            info_words: self.info_words | o.info_words,
             owners: self.owners || o.owners,
             fd_kinds: self.fd_kinds || o.fd_kinds,
             listeners: self.listeners || o.listeners,

@@ -93,7 +93,7 @@ pub(super) fn tcp_value<'a>(snap: &'a Snapshot, row: usize, field: &TcpField) ->
             Value::Missing(Missing::NotApplicable)
         }
         Some(info) => {
-            let kept = usize::from(snap.sample.wants.info_bytes) >= field.offset + field.width;
+            let kept = snap.sample.wants.info_words & field.word() != 0;
             let why = if kept { Missing::NotReported } else { Missing::NotRead };
             Value::from_opt(info.field(field), why)
         }

@@ -44,7 +44,7 @@ pub fn of(needs: Needs, protos: ProtoSet) -> Wants {
         protos,
         states: StateSet::ALL,
         attrs: AttrSet::NONE.or(needs.attrs),
-        info_bytes: needs.info_bytes,
+        info_words: needs.info_words,
         owners: needs.owners,
         processes: needs.owners || needs.fd_kinds,
         fd_kinds: needs.fd_kinds,

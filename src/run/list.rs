@@ -66,7 +66,7 @@ pub(super) fn wanted(list: &ListPlan) -> Wants {
         .chain(wait.map(|f| wants(list.table, &[], f, &[], ProtoSet::TCP_UDP, false)))
     {
         out.attrs = out.attrs.or(more.attrs);
-        out.info_bytes = out.info_bytes.max(more.info_bytes);
+        out.info_words |= more.info_words;
         out.owners |= more.owners;
         out.processes |= more.processes;
         out.fd_kinds |= more.fd_kinds;

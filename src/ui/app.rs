@@ -288,7 +288,7 @@ impl App {
             match sheet.kind {
                 Kind::Sockets => {
                     w.attrs = crate::model::AttrSet::ALL;
-                    w.info_bytes = u16::MAX;
+                    w.info_words = u64::MAX;
                     w.ends = true;
                 }
                 Kind::Processes => w.fd_kinds = true,

@@ -214,6 +214,23 @@ fn not(a: Block) -> Block {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_socket_is_in_one_half() {
+        let halves = super::super::halves::of(None).map(|p| compile(&p, &Here).unwrap());
+        let ports = [0, 1, 80, 32_767, 32_768, 46_883, 46_884, 60_999, 65_535];
+        let mut count = [0; 2];
+        for local in ports {
+            for remote in ports {
+                let end = |port| Endpoint::new(Addr::v4([10, 0, 0, 1]), port);
+                let s = Sock { v6: false, local: end(local), remote: end(remote), iface: 0, auto: false };
+                let [one, other] = [run(&halves[0], &s), run(&halves[1], &s)];
+                assert!(one != other, "{local} {remote}");
+                count[usize::from(other)] += 1;
+            }
+        }
+        assert!(count[0] > 20 && count[1] > 20, "{count:?}");
+    }
     use crate::model::Endpoint;
     use proptest::prelude::*;
 

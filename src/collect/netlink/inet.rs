@@ -30,28 +30,7 @@ pub(super) fn decode(message: &[u8], proto: Proto, sample: &mut Sample) -> Resul
         Family::Inet => Addr::v4([b[0], b[1], b[2], b[3]]),
         _ => Addr::v6(b),
     };
-    // What is left over at the end of the attributes is cut off, so that whoever reads them later finds whole ones.
-    let keep = usize::from(sample.wants.info_bytes);
-    let too_long = |number, len| number == attr::inet::INFO && proto == Proto::Tcp && len > keep;
-    let mut walk = Attrs::new(attrs, family, proto).iter();
-    let mut as_it_is = true;
-    for (number, b) in walk.by_ref() {
-        as_it_is &= !too_long(number, b.len()) && number != attr::inet::MD5SIG;
-    }
-    let whole = &attrs[..attrs.len() - walk.leftover()];
-    let attr_at = u32::try_from(sample.attrs.len()).map_err(|_| Malformed)?;
-    if as_it_is {
-        sample.attrs.extend_from_slice(whole);
-    } else {
-        for (number, b) in Attrs::new(whole, family, proto).iter() {
-            match number {
-                _ if too_long(number, b.len()) => attr::push(&mut sample.attrs, number, &b[..keep]),
-                attr::inet::MD5SIG => attr::push(&mut sample.attrs, number, &without_keys(b)),
-                _ => attr::push(&mut sample.attrs, number, b),
-            }
-        }
-    }
-    let attr_len = u16::try_from(sample.attrs.len() - attr_at as usize).map_err(|_| Malformed)?;
+    let (attr_at, attr_len, info_at, left) = keep(attrs, family, proto, sample)?;
     sample.sockets.push(Socket {
         id: SocketId { netns: 0, cookie: u64::from(m.id.cookie[0]) | u64::from(m.id.cookie[1]) << 32 },
         inode: u64::from(m.inode),
@@ -63,6 +42,7 @@ pub(super) fn decode(message: &[u8], proto: Proto, sample: &mut Sample) -> Resul
         uid: m.uid,
         attr_at,
         attr_len,
+        info_at,
         local_name: 0,
         remote_name: 0,
         family,
@@ -75,7 +55,87 @@ pub(super) fn decode(message: &[u8], proto: Proto, sample: &mut Sample) -> Resul
         },
         auto_port: None,
     });
-    if walk.leftover() > 0 { Err(Malformed) } else { Ok(()) }
+    if left > 0 { Err(Malformed) } else { Ok(()) }
+}
+
+/// Keeps what a socket's attributes say: where they lie in the sample, where the words of its `tcp_info` do, and how many
+/// bytes at their end were none. What is left over is cut off, so that whoever reads them later finds whole ones.
+fn keep(
+    attrs: &[u8],
+    family: Family,
+    proto: Proto,
+    sample: &mut Sample,
+) -> Result<(u32, u16, u32, usize), Malformed> {
+    let mut walk = Attrs::new(attrs, family, proto).iter();
+    let (mut info, mut secret) = (None, false);
+    while let Some((number, payload)) = walk.next() {
+        // Other protocols have other structures under the same number.
+        if number == attr::inet::INFO && proto == Proto::Tcp && info.is_none() {
+            info = Some((attrs.len() - walk.leftover(), payload));
+        }
+        secret |= number == attr::inet::MD5SIG;
+    }
+    let left = walk.leftover();
+    let whole = &attrs[..attrs.len() - left];
+    if secret {
+        let mut open = Vec::with_capacity(whole.len());
+        for (number, b) in Attrs::new(whole, family, proto).iter() {
+            match number {
+                attr::inet::MD5SIG => attr::push(&mut open, number, &without_keys(b)),
+                _ => attr::push(&mut open, number, b),
+            }
+        }
+        let attr_at = u32::try_from(sample.attrs.len()).map_err(|_| Malformed)?;
+        let attr_len = u16::try_from(open.len()).map_err(|_| Malformed)?;
+        sample.attrs.extend(open);
+        return Ok((attr_at, attr_len, Socket::NO_INFO, left));
+    }
+    let mut info_at = Socket::NO_INFO;
+    let (mut before, mut behind) = (whole, &whole[..0]);
+    if let Some((end, payload)) = info
+        && let Some(at) = keep_info(payload, sample)
+    {
+        info_at = at?;
+        let begin = end - (payload.len() + 4).next_multiple_of(4).min(end);
+        (before, behind) = (&whole[..begin], &whole[end..]);
+    }
+    let len = before.len() + behind.len();
+    // Mostly all but `tcp_info` is what the neighbour has.
+    if let Some(last) = sample
+        .sockets
+        .last()
+        .filter(|s| usize::from(s.attr_len) == len && s.family == family && s.proto == proto)
+        && let Some(same) = sample.attrs.get(last.attr_at as usize..last.attr_at as usize + len)
+        && same[..before.len()] == *before
+        && same[before.len()..] == *behind
+    {
+        return Ok((last.attr_at, last.attr_len, info_at, left));
+    }
+    let attr_at = u32::try_from(sample.attrs.len()).map_err(|_| Malformed)?;
+    let attr_len = u16::try_from(len).map_err(|_| Malformed)?;
+    sample.attrs.extend_from_slice(before);
+    sample.attrs.extend_from_slice(behind);
+    Ok((attr_at, attr_len, info_at, left))
+}
+
+/// Keeps the words of `tcp_info` that are wanted: its place. `None` where they are not those of its neighbours: then it
+/// stays among the attributes as it came. A kernel's structures have one length, and whole words since Linux 5.5.
+fn keep_info(payload: &[u8], sample: &mut Sample) -> Option<Result<u32, Malformed>> {
+    let there = 1u64.checked_shl(payload.len() as u32 / 8).map_or(u64::MAX, |end| end - 1);
+    let words = sample.wants.info_words & there;
+    if sample.infos.is_empty() {
+        sample.info_words = words;
+    }
+    if payload.len() % 8 != 0 || words == 0 || words != sample.info_words {
+        return None;
+    }
+    let at = u32::try_from(sample.infos.len() / sample.info_len()).map_err(|_| Malformed);
+    for (i, word) in payload.chunks_exact(8).enumerate() {
+        if words >> i & 1 != 0 {
+            sample.infos.extend_from_slice(word);
+        }
+    }
+    Some(at)
 }
 
 /// The keys of MD5 signatures are secrets: for whom there are some is kept, and not what they are.

@@ -99,7 +99,7 @@ const fn column(
         align: Align::Right,
         width: Width { min: 5, normal, max: 20 },
         drop: 50,
-        needs: Needs::info(field.offset + field.width),
+        needs: Needs::info(field.word()),
         get: Get::Tcp(field),
         any: None,
     }

@@ -1,0 +1,110 @@
+//! A long table in two halves, dumped beside each other on two cores.
+//!
+//! Most of what a dump costs is the kernel's, and a dump is one thread. So two ask for half of it each: the kernel filters
+//! by port, which a socket keeps for as long as it lives, so that every socket is in one half.
+
+use super::dump::Conversation;
+use super::reading::{self, Reading};
+use super::{DumpTable, HERE};
+use crate::model::{Family, Prefilter, Proto, Sample, Side, Socket};
+use rustix::net::netlink::SOCK_DIAG;
+use std::path::Path;
+use std::thread;
+
+/// Sockets of a table from which on it is read in halves.
+const LONG: u64 = 16_384;
+
+/// Where the local ports that the kernel chooses begin (`ip_local_port_range`), and their middle. Elsewhere the halves are
+/// of different size, and nothing else.
+const CHOSEN: u16 = 32_768;
+const MIDDLE: u16 = 46_884;
+
+/// Whether a table is long in the namespace of the calling thread, and there is a core to spare.
+pub(super) fn is_long(table: &DumpTable, family: Family) -> bool {
+    if table.proto != Proto::Tcp || thread::available_parallelism().map_or(1, std::num::NonZero::get) < 2 {
+        return false;
+    }
+    let (file, line) = match family {
+        Family::Inet => ("net/sockstat", "TCP: "),
+        _ => ("net/sockstat6", "TCP6: "),
+    };
+    let text = std::fs::read_to_string(Path::new(HERE).join(file)).unwrap_or_default();
+    let words = text.lines().find_map(|l| l.strip_prefix(line)).unwrap_or_default();
+    // `inuse 4 orphan 0 tw 17 alloc 9 mem 2`
+    let words: Vec<&str> = words.split_ascii_whitespace().collect();
+    let of = |name: &str| words.iter().position(|w| *w == name).and_then(|i| words.get(i + 1)?.parse().ok());
+    of("inuse").unwrap_or(0u64) + of("tw").unwrap_or(0) >= LONG
+}
+
+/// What both halves filter by, beside what else is filtered.
+pub(super) fn of(filter: Option<&Prefilter>) -> [Prefilter; 2] {
+    let from = |side, low| Prefilter::Ports { side, low, high: u16::MAX };
+    // By the end whose port was chosen by a kernel; between two such, by the local one.
+    let one = Prefilter::Or(vec![
+        from(Side::Local, MIDDLE),
+        Prefilter::And(vec![Prefilter::Not(Box::new(from(Side::Local, CHOSEN))), from(Side::Remote, MIDDLE)]),
+    ]);
+    let other = Prefilter::Not(Box::new(one.clone()));
+    [one, other].map(|half| Prefilter::And(filter.cloned().into_iter().chain([half]).collect()))
+}
+
+/// Reads both at once. `false`: that could not be, and nothing was read.
+pub(super) fn read(halves: &[Reading<'_>; 2], talk: &mut Conversation, sample: &mut Sample) -> bool {
+    let [one, other] = halves;
+    // Without a program it would be the whole.
+    if one.program.is_none() || other.program.is_none() {
+        return false;
+    }
+    let Ok(mut second) = Conversation::open(Some(SOCK_DIAG)) else { return false };
+    let (host, backend) = (sample.host.clone(), sample.backend.clone());
+    let mut beside = Sample::empty(sample.at, host, backend, sample.wants.clone());
+    let more = (sample.sockets.capacity() - sample.sockets.len()) / 2;
+    beside.sockets.reserve_exact(more);
+    beside.infos.reserve_exact((sample.infos.capacity() - sample.infos.len()) / 2);
+    let before = (sample.sockets.len(), sample.attrs.len(), sample.infos.len());
+    let whole = thread::scope(|scope| {
+        let filled = &mut beside;
+        let thread = thread::Builder::new().name("half a dump".into());
+        let Ok(thread) = thread.spawn_scoped(scope, move || reading::read(other, &mut second, true, filled))
+        else {
+            return false;
+        };
+        let one = reading::read(one, talk, true, sample);
+        match thread.join() {
+            Ok(other) => one && other,
+            // Told by whoever watches this thread.
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    });
+    if !whole || !append(sample, beside) {
+        sample.sockets.truncate(before.0);
+        sample.attrs.truncate(before.1);
+        sample.infos.truncate(before.2);
+        return false;
+    }
+    true
+}
+
+/// Adds what was read beside. `false`: the two cannot be one.
+fn append(sample: &mut Sample, beside: Sample) -> bool {
+    if beside.infos.is_empty() {
+        // Nothing to agree on.
+    } else if sample.infos.is_empty() {
+        sample.info_words = beside.info_words;
+    } else if sample.info_words != beside.info_words {
+        return false;
+    }
+    let infos = if sample.info_words == 0 { 0 } else { sample.infos.len() / sample.info_len() };
+    let (Ok(attrs), Ok(infos)) = (u32::try_from(sample.attrs.len()), u32::try_from(infos)) else {
+        return false;
+    };
+    sample.sockets.extend(beside.sockets.into_iter().map(|s| Socket {
+        attr_at: s.attr_at + attrs,
+        info_at: if s.info_at == Socket::NO_INFO { s.info_at } else { s.info_at + infos },
+        ..s
+    }));
+    sample.attrs.extend_from_slice(&beside.attrs);
+    sample.infos.extend_from_slice(&beside.infos);
+    sample.faults.merge(beside.faults);
+    true
+}
