@@ -27,7 +27,7 @@ struct Args {
     /// Spread over at least this many processes
     #[arg(short, long, default_value_t = 1)]
     processes: usize,
-    /// So many more in this state: listen, close-wait (its far end is in FIN_WAIT2), fin-wait2 (likewise), time-wait,
+    /// So many more in this state: listen, close-wait (its far end is in fin-wait2), fin-wait2 (likewise), time-wait,
     /// syn-sent
     #[arg(long = "state", value_name = "STATE=N", value_parser = state)]
     states: Vec<(State, usize)>,
@@ -44,7 +44,7 @@ struct Args {
 
 fn state(text: &str) -> Result<(State, usize), String> {
     let (name, n) = text.split_once('=').ok_or("STATE=N")?;
-    let known = || State::ALL.map(|s| s.name()).join(", ");
+    let known = || State::ALL.map(State::name).join(", ");
     let state = State::ALL.into_iter().find(|s| s.name() == name).ok_or_else(known)?;
     Ok((state, n.parse().map_err(|e| format!("{n}: {e}"))?))
 }

@@ -2,6 +2,7 @@
 
 mod act;
 mod alarm;
+mod arranger;
 mod check;
 mod complete;
 mod dashboard;

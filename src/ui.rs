@@ -11,6 +11,7 @@
 
 pub mod act;
 pub mod app;
+pub mod arrange;
 pub mod command;
 pub mod draw;
 pub mod event;

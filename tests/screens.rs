@@ -376,3 +376,66 @@ fn everything_counts_every_state_whatever_is_filtered() {
     let w = s.app.wants();
     assert!(w.owners && w.prefilter.is_none() && State::all().all(|x| w.states.has(x)));
 }
+
+/// An app whose rows are arranged elsewhere; `soon`: answered at once, else when nothing more comes.
+fn apart(keys: &str, soon: bool) -> Screen {
+    let options = Options { apart: Some(1), ..Options::default() };
+    let size = Size { width: 120, height: 40 };
+    let mut s = Screen { app: App::new(options), terminal: terminal(size.width, size.height) };
+    s.app.resize(size);
+    let mut waiting = Vec::new();
+    let fresh: Vec<Event> = POLLS.iter().map(|p| Event::from(Arc::clone(p))).collect();
+    let typed: Vec<Event> = script::keys(keys).into_iter().map(Event::Input).collect();
+    let last = fresh.len() - 1;
+    for (i, event) in fresh.into_iter().chain(typed).enumerate() {
+        for effect in s.app.handle(event) {
+            if let Effect::Arrange(job) = effect {
+                waiting.push(*job);
+            }
+        }
+        // What is on the screen in between can be drawn.
+        s.terminal.draw(|f| draw(&s.app, f)).unwrap();
+        if soon || i == last {
+            answer(&mut s, &mut waiting);
+        }
+    }
+    answer(&mut s, &mut waiting);
+    s
+}
+
+fn answer(s: &mut Screen, waiting: &mut Vec<sockscope::ui::arrange::Job>) {
+    while let Some(job) = waiting.pop() {
+        // Only the newest is done; those before it are dropped.
+        waiting.clear();
+        for effect in s.app.handle(Event::Arranged(Box::new(job.work()))) {
+            if let Effect::Arrange(job) = effect {
+                waiting.push(*job);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_arranged_elsewhere_is_what_is_arranged_here() {
+    // And whether they come to the same when all rows come last: not where one moves over what is not there yet.
+    for (keys, late) in [
+        ("", true),
+        ("jjj<enter>", true),
+        ("/tcp<enter>jj", false),
+        ("/state:est<enter>xS", true),
+        ("/nginx<enter>", true),
+        ("g", true),
+        ("ggj", false),
+        ("ggggg", true),
+        ("2j1j", false),
+        ("431", true),
+        ("<space>j<space>", true),
+        ("jjzj", true),
+        ("/nginx<enter><space>g<space>", false),
+    ] {
+        let want = Screen::new(120, 40).press(keys).show();
+        for soon in [true, !late] {
+            assert_eq!(apart(keys, soon).show(), want, "{keys} {soon}");
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The dashboard's threads: collecting, keys, signals; the calling thread draws.
 
+use super::arranger::Arranger;
 use super::environment::Words;
 use super::files::Saved;
 use super::poller::{News, Poller};
@@ -21,6 +22,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 
+/// Rows from which on they are arranged on a thread of their own: what is less takes a few milliseconds.
+const APART: usize = 10_000;
+
 /// Runs until the user quits, the terminal closes or a signal ends it.
 pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
     let broken = |what: &str| {
@@ -35,6 +39,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
     // Opened before the terminal is taken, so that a refusal is a plain line.
     let source = super::open(plan)?;
     let (failed, failure) = mpsc::channel();
+    let broke = failed.clone();
     let latest = Latest::default();
     let hosts = Arc::new(Hosts::default());
     let mut resolver = None;
@@ -63,6 +68,18 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
         },
     )
     .map_err(broken("start the collecting thread"))?;
+    let (back, fault) = (tell.clone(), broke);
+    let arranger = Arranger::start(move |answer| {
+        let event = answer.map_or_else(
+            || {
+                let _ = fault.send("the arranging thread failed".to_owned());
+                Event::InputClosed
+            },
+            Event::Arranged,
+        );
+        back.send(event).is_ok()
+    })
+    .map_err(broken("start the arranging thread"))?;
     let (history, back) = (environment::history_file(), tell.clone());
     let config = plan.config_file.clone().or_else(environment::config_file);
     let guard = terminal::Guard::enter().map_err(broken("set up the terminal"))?;
@@ -71,6 +88,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
     let ended = Terminal::new(screen).and_then(|mut screen| {
         run_loop(&mut screen, &events, &mut app, &mut |effect| match effect {
             Effect::Wants(w) => poller.set_wants(w),
+            Effect::Arrange(job) => arranger.ask(job),
             Effect::Interval(i) => poller.set_interval(i),
             Effect::Refresh => poller.refresh(),
             Effect::Hold(held) => poller.hold(held),
@@ -162,6 +180,7 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Opt
         history: files::history(environment::history_file().as_deref()),
         columns: plan.columns.clone(),
         keymap,
+        apart: Some(APART),
     })
 }
 

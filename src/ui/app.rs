@@ -1,6 +1,7 @@
 //! The state of the dashboard, and the way of an event into it.
 
 use super::act::Act;
+use super::arrange::Answer;
 use super::command::Place;
 use super::keymap::Keymap;
 use super::layout::{Layout, Shape};
@@ -62,6 +63,8 @@ pub struct Options {
     pub columns: Vec<(String, Vec<&'static Column>)>,
     /// Which keys mean what.
     pub keymap: Keymap,
+    /// From so many rows on they are arranged elsewhere ([`Effect::Arrange`]); `None`: never.
+    pub apart: Option<usize>,
 }
 
 impl Default for Options {
@@ -84,6 +87,7 @@ impl Default for Options {
             history: Vec::new(),
             columns: Vec::new(),
             keymap: Keymap::default(),
+            apart: None,
         }
     }
 }
@@ -147,6 +151,8 @@ pub struct App {
     /// While paused the newest that is not, and how many came.
     pub(super) paused: bool,
     pub(super) newer: Option<Arc<Snapshot>>,
+    /// One that is shown as soon as its rows are arranged.
+    pub(super) coming: Option<Arc<Snapshot>>,
     pub(super) missed: u32,
     pub(super) interval: Duration,
     pub(super) failed: Option<String>,
@@ -189,6 +195,7 @@ impl App {
             snapshot: None,
             paused: false,
             newer: None,
+            coming: None,
             missed: 0,
             interval: options.interval,
             failed: None,
@@ -348,6 +355,10 @@ impl App {
                 }
                 vec![]
             }
+            Event::Arranged(answer) => {
+                self.arranged(*answer);
+                vec![]
+            }
             Event::Named => vec![],
             Event::Said(what) => {
                 self.said = Some(what);
@@ -399,6 +410,23 @@ impl App {
     pub(super) fn show(&mut self, s: Arc<Snapshot>) {
         self.missed = 0;
         self.newer = None;
+        if self.is_long(&s) {
+            self.coming = Some(s);
+            let sheet = self.sheet_mut();
+            sheet.stale = true;
+            sheet.forget();
+            return;
+        }
+        self.put(s);
+    }
+
+    /// Whether the rows shown are so many that they are arranged elsewhere.
+    fn is_long(&self, s: &Snapshot) -> bool {
+        self.options.apart.is_some_and(|n| (self.sheet().view.table.len)(s) >= n)
+    }
+
+    fn put(&mut self, s: Arc<Snapshot>) {
+        self.coming = None;
         self.worst = (0..s.sample.processes.len())
             .filter_map(|p| Some((p, s.fds(p).ok()?.share()?)))
             .max_by(|a, b| a.1.total_cmp(&b.1));
@@ -410,7 +438,7 @@ impl App {
 
     /// What is to be done outside about the alerts that are new in what came.
     fn new_alerts(&mut self) -> Vec<Effect> {
-        let newest = self.newer.as_ref().or(self.snapshot.as_ref());
+        let newest = self.newer.as_ref().or(self.coming.as_ref()).or(self.snapshot.as_ref());
         let Some(snap) = newest.filter(|s| s.seq != self.alarmed) else { return vec![] };
         let new = snap.alerts.iter().filter(|a| a.new).map(|a| {
             let row = a.limit as usize;
@@ -465,13 +493,65 @@ impl App {
         }
     }
 
+    /// Arranges what is stale, or asks for it where that takes long.
+    fn arrange(&mut self, effects: &mut Vec<Effect>) {
+        if let Some(coming) = self.coming.clone() {
+            if self.is_long(&coming) {
+                self.ask(&coming, effects);
+            } else {
+                // Another table is shown meanwhile, a short one.
+                self.put(coming);
+            }
+        }
+        let Some(snap) = self.snapshot.clone().filter(|_| self.sheet().stale) else { return };
+        if !self.is_long(&snap) {
+            self.sheet_mut().arrange(&snap);
+            return;
+        }
+        let here = self.sheet().is_of(&snap);
+        if self.coming.is_none() {
+            self.ask(&snap, effects);
+        }
+        if !here {
+            self.sheet_mut().clear();
+        }
+    }
+
+    fn ask(&mut self, snap: &Arc<Snapshot>, effects: &mut Vec<Effect>) {
+        let active = self.active;
+        let Some(job) = self.sheets[active].job(snap) else { return };
+        effects.push(Effect::Arrange(Box::new(job)));
+        // The newest is done next, and others may be dropped.
+        for (_, sheet) in self.sheets.iter_mut().enumerate().filter(|(i, _)| *i != active) {
+            sheet.forget();
+        }
+    }
+
+    /// Takes over what was arranged elsewhere, if it is still of use.
+    fn arranged(&mut self, answer: Answer) {
+        let Answer { kind, view, snap, done } = answer;
+        let shown = self.snapshot.as_ref().map_or(0, |s| s.seq);
+        let comes = snap.seq > shown && self.coming.as_ref().is_some_and(|c| c.seq >= snap.seq);
+        let sheet = self.sheet();
+        if sheet.kind != kind || sheet.view.group != view.group || !(snap.seq == shown || comes) {
+            for sheet in self.sheets.iter_mut().filter(|s| s.kind == kind) {
+                sheet.forget_if(snap.seq, &view);
+            }
+            return;
+        }
+        if snap.seq != shown {
+            let later = self.coming.take().filter(|c| c.seq > snap.seq);
+            self.put(Arc::clone(&snap));
+            self.coming = later;
+        }
+        let sheet = self.sheet_mut();
+        sheet.take(done, &snap);
+        sheet.stale = sheet.view != view;
+    }
+
     /// After every event: what is shown is arranged, the selection is in sight, and what must be read is asked for.
     fn settle(&mut self, effects: &mut Vec<Effect>) {
-        if let Some(snap) = self.snapshot.clone()
-            && self.sheet().stale
-        {
-            self.sheet_mut().arrange(&snap);
-        }
+        self.arrange(effects);
         self.keep_in_sight();
         if let Some(snap) = self.snapshot.clone() {
             let height = usize::from(self.layout().body.height);

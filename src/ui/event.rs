@@ -1,6 +1,7 @@
 //! What comes in, what is to be done, and what goes out.
 
 use super::act::Act;
+use super::arrange::{Answer, Job};
 use super::takeaway::Takeaway;
 use crate::model::{Addr, ProcInfo, Snapshot, Wants};
 use crate::query::preset::Preset;
@@ -50,6 +51,8 @@ pub enum Event {
         /// The directory (`/proc/PID/cwd`).
         cwd: Result<String, String>,
     },
+    /// What was asked for by [`Effect::Arrange`].
+    Arranged(Box<Answer>),
     /// The resolver has told another name.
     Named,
     /// A poll failed; the line says what was tried and why it failed.
@@ -80,6 +83,8 @@ pub enum Effect {
     Wants(Wants),
     /// Poll this often from now on.
     Interval(Duration),
+    /// Do this on another thread, and give the answer back.
+    Arrange(Box<Job>),
     /// Poll at once.
     Refresh,
     /// Do not poll, or go on: what is on the screen is held.

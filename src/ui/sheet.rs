@@ -1,7 +1,7 @@
 //! One view: its table, what it is asked, what came out, and where one stands in it.
 
+use super::arrange::{self, Done, Job, Order};
 use crate::model::Snapshot;
-use crate::model::snapshot::Direction;
 use crate::query::filter::{Filter, FilterError, Names};
 use crate::query::format::{Style as Format, cell};
 use crate::query::group::GroupBy;
@@ -11,6 +11,7 @@ use crate::query::table::{place_of_netns, several_namespaces};
 use crate::query::view::{Arranged, Line, View};
 use crate::query::{Align, Column, Identity, Table};
 use rustc_hash::FxHashSet;
+use std::sync::Arc;
 
 /// The views, in the order of their tabs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,14 +127,10 @@ pub(super) struct Sheet {
     pub(super) stale: bool,
     /// Rows in order, for filtering the same snapshot again.
     orders: Vec<Order>,
-}
-
-/// All rows of one snapshot in one order.
-#[derive(Debug)]
-struct Order {
+    /// The snapshot that the lines are of.
     seq: u64,
-    keys: Vec<SortKey>,
-    rows: Vec<u32>,
+    /// What was last asked to be arranged elsewhere.
+    asked: Option<(u64, View)>,
 }
 
 impl Sheet {
@@ -167,6 +164,8 @@ impl Sheet {
             naturals: Vec::new(),
             stale: true,
             orders: Vec::new(),
+            seq: 0,
+            asked: None,
         };
         sheet.set_grouping(0);
         sheet
@@ -318,51 +317,61 @@ impl Sheet {
         self.naturals = naturals;
     }
 
-    /// Arranges the snapshot's rows as asked.
+    /// Arranges the snapshot's rows as asked, here and now.
     pub(super) fn arrange(&mut self, snap: &Snapshot) {
-        let keys = self.view.keys();
-        self.orders.retain(|o| o.seq == snap.seq);
-        let known = self.orders.iter().position(|o| o.keys == keys);
-        self.arranged = match known {
-            Some(i) => self.view.arrange_sorted(snap, &self.orders[i].rows),
-            // The order of everything serves for every filter typed over this snapshot.
-            None if self.view.filter.is_everything() => {
-                let rows = self.view.sorted(snap);
-                let arranged = self.view.arrange_sorted(snap, &rows);
-                self.orders.push(Order { seq: snap.seq, keys, rows });
-                arranged
-            }
-            None => self.view.arrange(snap),
-        };
-        self.brief(snap);
-        self.several = self.several || several_namespaces(snap);
+        let done = arrange::arrange(self.kind, &self.view, snap, &self.orders);
+        self.take(done, snap);
         self.stale = false;
+    }
+
+    /// What is to be arranged elsewhere; `None` where that was asked for already.
+    pub(super) fn job(&mut self, snap: &Arc<Snapshot>) -> Option<Job> {
+        if self.asked.as_ref().is_some_and(|(seq, view)| *seq == snap.seq && *view == self.view) {
+            return None;
+        }
+        self.asked = Some((snap.seq, self.view.clone()));
+        self.orders.retain(|o| o.seq == snap.seq);
+        Some(Job {
+            kind: self.kind,
+            view: self.view.clone(),
+            snap: Arc::clone(snap),
+            orders: self.orders.clone(),
+        })
+    }
+
+    /// What was asked for may not come.
+    pub(super) fn forget(&mut self) {
+        self.asked = None;
+    }
+
+    /// The same, if this is what was asked for last.
+    pub(super) fn forget_if(&mut self, seq: u64, view: &View) {
+        if self.asked.as_ref().is_some_and(|(s, v)| *s == seq && v == view) {
+            self.asked = None;
+        }
+    }
+
+    /// Takes over what was arranged of this snapshot.
+    pub(super) fn take(&mut self, done: Done, snap: &Snapshot) {
+        self.orders.retain(|o| o.seq == snap.seq);
+        self.orders.extend(done.order);
+        self.arranged = done.arranged;
+        self.briefs = done.briefs;
+        self.seq = snap.seq;
+        self.several = self.several || several_namespaces(snap);
         self.lay_out(snap);
     }
 
-    /// Sums up the groups of sockets.
-    fn brief(&mut self, snap: &Snapshot) {
+    /// Whether its lines are those of this snapshot.
+    pub(super) fn is_of(&self, snap: &Snapshot) -> bool {
+        self.seq == snap.seq
+    }
+
+    /// Shows nothing until it is arranged: its lines are of a snapshot that is gone.
+    pub(super) fn clear(&mut self) {
+        self.arranged = Arranged::default();
         self.briefs.clear();
-        if self.kind != Kind::Sockets {
-            return;
-        }
-        let mut processes = FxHashSet::default();
-        for g in &self.arranged.groups {
-            let rows = &self.arranged.rows[g.start as usize..(g.start + g.len) as usize];
-            let live = rows.iter().filter(|r| (**r as usize) < snap.live).count() as u32;
-            processes.clear();
-            let mut first = None;
-            // A state as a whole has too many holders for one cell.
-            if g.depth > 0 || self.view.group != Some(GroupBy::State) {
-                for o in rows.iter().flat_map(|r| snap.owners(*r as usize)) {
-                    first.get_or_insert(o.process);
-                    processes.insert(o.process);
-                }
-            }
-            let inbound = rows.first().is_some_and(|r| snap.facts[*r as usize].direction == Direction::In);
-            let process = first.map(|p| (p, processes.len() as u32 - 1));
-            self.briefs.push(Brief { live, process, inbound });
-        }
+        self.lines.clear();
     }
 
     /// Whether a group is closed: in the view by state the states are open and the endpoints in them closed, in
@@ -447,6 +456,9 @@ impl Sheet {
 
     /// Scrolls so that the selection is among `height` lines and no room is wasted.
     pub(super) fn show_cursor(&mut self, height: usize) {
+        if self.lines.is_empty() {
+            return;
+        }
         let height = height.max(1);
         self.top = self.top.min(self.cursor).max((self.cursor + 1).saturating_sub(height));
         self.top = self.top.min(self.lines.len().saturating_sub(height));

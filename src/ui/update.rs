@@ -104,6 +104,11 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
                 app.show(s);
             }
             app.missed = 0;
+            if app.paused && app.snapshot.is_some() {
+                // What is not on the screen yet is not put there now.
+                app.newer = app.coming.take();
+                app.missed = u32::from(app.newer.is_some());
+            }
             return vec![Effect::Hold(app.paused)];
         }
         Action::Help => app.over = Some(Over::Help(0)),

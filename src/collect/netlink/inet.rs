@@ -126,11 +126,11 @@ fn keep_info(payload: &[u8], sample: &mut Sample) -> Option<Result<u32, Malforme
     if sample.infos.is_empty() {
         sample.info_words = words;
     }
-    if payload.len() % 8 != 0 || words == 0 || words != sample.info_words {
+    if !payload.len().is_multiple_of(8) || words == 0 || words != sample.info_words {
         return None;
     }
     let at = u32::try_from(sample.infos.len() / sample.info_len()).map_err(|_| Malformed);
-    for (i, word) in payload.chunks_exact(8).enumerate() {
+    for (i, word) in payload.chunks_exact(8).take(64).enumerate() {
         if words >> i & 1 != 0 {
             sample.infos.extend_from_slice(word);
         }
