@@ -1,0 +1,115 @@
+//! Docker Engine of the test's own.
+
+use super::world::{Program, check, run, sh, until};
+use std::fs;
+use std::process::{Command, Stdio};
+
+/// Where it listens: the usual place, in a `/run` that is the test's own. So neither `docker` nor this program has to be
+/// told.
+pub(crate) const SOCKET: &str = "/run/docker.sock";
+
+/// A running `dockerd` with the image `box` (busybox alone). All its files are below `/run`, which is a tmpfs of this
+/// world; it is stopped by its pid when this is dropped, with its containers.
+///
+/// A case gets one that is running already, together with the cases before it, so it names its containers itself
+/// and removes them ([`Docker::run`] does when its answer is dropped):
+///
+/// ```text
+/// pub(crate) fn my_case(docker: &Docker) -> Result<(), String> {
+///     let web = docker.run("web", &["-p", "8080:80"], "httpd -f -p 80")?;   // up, and `web.pid` is its process
+///     let outside = Outside::new()?;                                       // 203.0.113.5 behind a veth pair
+///     let client = outside.connect("203.0.113.1", 8080, 50000)?;           // idle connection, until dropped
+///     let told = docker.ask(&["inspect", "-f", "{{.NetworkSettings.IPAddress}}", "web"])?;
+///     let rows = rows(&["forwards"])?;                                     // this program's JSON
+///     check(rows.len() == 1, || format!("{rows:?}"))
+/// }
+/// ```
+pub(crate) struct Docker {
+    daemon: Program,
+    /// What `DOCKER_HOST` is for it.
+    pub(crate) host: String,
+}
+
+/// A container, removed when it is dropped.
+pub(crate) struct Container<'a> {
+    docker: &'a Docker,
+    pub(crate) name: String,
+    /// Its whole id.
+    pub(crate) id: String,
+    /// Its first process, as seen from here.
+    pub(crate) pid: u32,
+    /// Its IPv4 address in the engine's network.
+    pub(crate) addr: String,
+}
+
+impl Docker {
+    /// Starts it with these further flags. `vfs` is slow with large images and works everywhere.
+    pub(crate) fn start(flags: &[&str]) -> Result<Self, String> {
+        let log = fs::File::create("/run/dockerd.log").map_err(|e| e.to_string())?;
+        let daemon = Command::new("dockerd")
+            .args([
+                "--data-root",
+                "/run/docker-data",
+                "--exec-root",
+                "/run/docker",
+                "--pidfile",
+                "/run/docker.pid",
+            ])
+            .args(["--host", &format!("unix://{SOCKET}"), "--storage-driver", "vfs"])
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .map_err(|e| format!("dockerd: {e}"))?;
+        let mut docker = Self { daemon: Program(daemon), host: format!("unix://{SOCKET}") };
+        let up = until("dockerd", || {
+            let ended = docker.daemon.0.try_wait().ok().flatten().is_some();
+            (ended || docker.ask(&["version"]).is_ok()).then_some(!ended)
+        });
+        if up != Ok(true) {
+            let log = fs::read_to_string("/run/dockerd.log").unwrap_or_default();
+            let tail: Vec<&str> = log.lines().rev().take(15).collect();
+            return Err(format!(
+                "dockerd did not start\n{}",
+                tail.into_iter().rev().collect::<Vec<_>>().join("\n")
+            ));
+        }
+        sh("mkdir -p /run/box/bin /run/box/tmp && cp \"$(command -v busybox)\" /run/box/bin/busybox
+            for name in sh nc sleep httpd; do ln -sf busybox /run/box/bin/$name; done
+            tar -C /run/box -c . | docker import - box")?;
+        Ok(docker)
+    }
+
+    /// Asks `docker`.
+    pub(crate) fn ask(&self, args: &[&str]) -> Result<String, String> {
+        Ok(run(Command::new("docker").env("DOCKER_HOST", &self.host).args(args))?.trim().to_owned())
+    }
+
+    /// Runs a container of the image `box`: these flags, and a command of busybox (`httpd -f -p 80`).
+    pub(crate) fn run(&self, name: &str, flags: &[&str], command: &str) -> Result<Container<'_>, String> {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let args = [&["run", "-d", "--name", name], flags, &["box", "/bin/busybox"], &words[..]].concat();
+        let id = self.ask(&args)?;
+        let inspect = |what: &str| self.ask(&["inspect", "-f", what, name]);
+        let pid = inspect("{{.State.Pid}}")?;
+        let pid = pid.parse().map_err(|_| format!("{name}: pid {pid}"))?;
+        check(pid != 0, || format!("{name} has ended: {:?}", self.ask(&["logs", name])))?;
+        let addr = inspect("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")?;
+        Ok(Container { docker: self, name: name.to_owned(), id, pid, addr })
+    }
+}
+
+impl Drop for Docker {
+    fn drop(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.daemon.0);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = until("dockerd to end", || self.daemon.0.try_wait().ok().flatten());
+    }
+}
+
+impl Drop for Container<'_> {
+    fn drop(&mut self) {
+        let _ = self.docker.ask(&["rm", "-f", &self.name]);
+    }
+}

@@ -1,0 +1,115 @@
+//! What every world uses: commands, waiting, this program's answers, a client from outside.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Whether there is a program of this name.
+pub(crate) fn has(tool: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).chain([Path::new("/usr/sbin").into()]).any(|dir| dir.join(tool).is_file())
+}
+
+pub(crate) fn check(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(why()) }
+}
+
+/// Runs a shell script; its output, or what it complained of.
+pub(crate) fn sh(script: &str) -> Result<String, String> {
+    run(Command::new("sh").args(["-c", script]))
+}
+
+/// Runs a command; its output, or what it complained of.
+pub(crate) fn run(command: &mut Command) -> Result<String, String> {
+    let out = command.stdin(Stdio::null()).output().map_err(|e| format!("{command:?}: {e}"))?;
+    check(out.status.success(), || format!("{command:?}: {}", String::from_utf8_lossy(&out.stderr)))?;
+    Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+}
+
+/// Asks again until there is an answer.
+pub(crate) fn until<T>(what: &str, mut f: impl FnMut() -> Option<T>) -> Result<T, String> {
+    let end = Instant::now() + Duration::from_secs(15);
+    loop {
+        if let Some(t) = f() {
+            return Ok(t);
+        }
+        check(Instant::now() < end, || format!("waited in vain for {what}"))?;
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// This program.
+pub(crate) fn sockscope() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sockscope"));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// The rows that this program prints for these arguments.
+pub(crate) fn rows(args: &[&str]) -> Result<Vec<serde_json::Value>, String> {
+    rows_of(sockscope().args(args))
+}
+
+/// The rows that a command with these arguments prints: this program as somebody else, say. No match is no row.
+pub(crate) fn rows_of(command: &mut Command) -> Result<Vec<serde_json::Value>, String> {
+    let out = command.args(["--format", "json"]).output().map_err(|e| format!("{command:?}: {e}"))?;
+    let text = String::from_utf8_lossy(&out.stdout);
+    if out.status.code() == Some(1) && text.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    serde_json::from_str(&text)
+        .map_err(|e| format!("{command:?}: {e}: {text} {}", String::from_utf8_lossy(&out.stderr)))
+}
+
+/// A process that is ended when it is dropped.
+pub(crate) struct Program(pub(crate) Child);
+
+impl Program {
+    /// Starts it with nothing to read and its output thrown away.
+    pub(crate) fn start(command: &mut Command) -> Result<Self, String> {
+        let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        started.map(Self).map_err(|e| format!("{command:?}: {e}"))
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A host outside: the network namespace `outside` with the address 203.0.113.5, at the other end of a veth pair whose end
+/// here is 203.0.113.1. Goes when it is dropped.
+pub(crate) struct Outside {
+    /// Name of its network namespace.
+    pub(crate) netns: &'static str,
+}
+
+impl Outside {
+    pub(crate) fn new() -> Result<Self, String> {
+        sh("ip netns add outside && ip -n outside link set lo up
+            ip link add out0 type veth peer name eth0 netns outside
+            ip addr add 203.0.113.1/24 dev out0 && ip link set out0 up
+            ip -n outside addr add 203.0.113.5/24 dev eth0 && ip -n outside link set eth0 up
+            ip -n outside route add default via 203.0.113.1")?;
+        Ok(Self { netns: "outside" })
+    }
+
+    /// Connects from there (from this port, where it is not 0), says nothing, and stays until dropped.
+    pub(crate) fn connect(&self, addr: &str, port: u16, from: u16) -> Result<Program, String> {
+        let from = if from == 0 { String::new() } else { format!(", LocalPort => {from}") };
+        let script = format!(
+            "use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => '{addr}', PeerPort => {port}{from}) \
+             or die; sleep 60"
+        );
+        let args = ["netns", "exec", self.netns, "perl", "-e", &script];
+        Program::start(Command::new("ip").args(args))
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        let _ = sh("ip netns del outside; ip link del out0");
+    }
+}
