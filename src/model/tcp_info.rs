@@ -113,7 +113,7 @@ tcp_fields! {
     rcv_ssthresh RCV_SSTHRESH @ 64:4 Bytes, "Limit of the receive window that is offered now.";
     rtt_us RTT @ 68:4 Micros, "Round-trip time, smoothed.";
     rttvar_us RTTVAR @ 72:4 Micros, "Round-trip time, mean deviation.";
-    snd_ssthresh SND_SSTHRESH @ 76:4 Count, "Slow-start threshold in segments; 2147483647: none yet.";
+    snd_ssthresh SND_SSTHRESH @ 76:4 Count, "Slow-start threshold in segments; nothing while none was found.";
     snd_cwnd SND_CWND @ 80:4 Count, "Congestion window in segments.";
     advmss ADVMSS @ 84:4 Bytes, "Segment size announced to the far end.";
     reordering REORDERING @ 88:4 Count, "Reordering the connection tolerates, in segments.";

@@ -92,6 +92,13 @@ pub(super) fn tcp_value<'a>(snap: &'a Snapshot, row: usize, field: &TcpField) ->
         Some(info) if field.name == "rtt_us" && info.field(field) == Some(0) => {
             Value::Missing(Missing::NotApplicable)
         }
+        // No limit, and no threshold found yet, are no numbers.
+        Some(info)
+            if (field.name.ends_with("pacing_rate") && info.field(field) == Some(u64::MAX))
+                || (field.name == "snd_ssthresh" && info.field(field) >= Some(0x7fff_ffff)) =>
+        {
+            Value::Missing(Missing::NotApplicable)
+        }
         Some(info) => {
             let kept = snap.sample.wants.info_words & field.word() != 0;
             let why = if kept { Missing::NotReported } else { Missing::NotRead };

@@ -40,7 +40,7 @@ impl Kind {
     /// Columns that a wide screen has beside the table's usual ones, and those that stand in another one's cell there.
     const fn on_screen(self) -> (&'static [&'static str], &'static [&'static str]) {
         match self {
-            Self::Sockets => (&["direction", "user", "service", "unit", "cmdline"], &[]),
+            Self::Sockets => (&["activity", "direction", "user", "service", "unit", "cmdline"], &[]),
             // The gauge says both.
             Self::Ports => (&["user"], &["accept_q", "backlog"]),
             Self::Processes => (&["fds_hard", "unit"], &[]),

@@ -234,6 +234,8 @@ pub struct Glyphs {
     pub parts: &'static [&'static str],
     /// Levels of a trend, least first.
     pub levels: &'static [&'static str],
+    /// Parts of a bar, told apart without colour.
+    pub bar: [&'static str; 3],
     /// Position in a long list.
     pub thumb: &'static str,
 }
@@ -262,6 +264,7 @@ pub const UNICODE: Glyphs = Glyphs {
     empty: "░",
     parts: &["▏", "▎", "▍", "▌", "▋", "▊", "▉"],
     levels: &["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
+    bar: ["█", "▓", "░"],
     thumb: "▐",
 };
 
@@ -289,5 +292,6 @@ pub const ASCII: Glyphs = Glyphs {
     empty: ".",
     parts: &[],
     levels: &["_", ".", "-", "=", "+", "*", "#"],
+    bar: ["#", "=", "."],
     thumb: "#",
 };

@@ -17,6 +17,8 @@ pub(super) struct Track {
     seq: u64,
     /// Nanoseconds after boot of the first and the last reading.
     pub(super) span: (u64, u64),
+    /// Microseconds busy, and of those limited by the far end and by its send buffer, at the first reading.
+    began: Option<(u64, u64, u64)>,
     /// Beside [`FOLLOWED`]; `None` where there was no value.
     pub(super) values: [Vec<Option<f64>>; FOLLOWED.len()],
 }
@@ -34,12 +36,24 @@ impl Track {
         }
         self.seq = snap.seq;
         self.span.1 = at;
+        if self.began.is_none() {
+            let of = |t: crate::model::TcpInfo<'_>| {
+                Some((t.busy_time_us()?, t.rwnd_limited_us()?, t.sndbuf_limited_us()?))
+            };
+            self.began = snap.attrs(row).tcp_info().and_then(of);
+        }
         for (name, all) in FOLLOWED.iter().zip(&mut self.values) {
             if all.len() == KEEP {
                 all.remove(0);
             }
             all.push(SOCKETS.column(name).and_then(|c| c.value(snap, row).number()));
         }
+    }
+
+    /// The same three since the first reading, of what they are now.
+    pub(super) fn busy_since(&self, busy: u64, receiver: u64, buffer: u64) -> Option<(u64, u64, u64)> {
+        let (b, r, s) = self.began?;
+        Some((busy.checked_sub(b)?, receiver.checked_sub(r)?, buffer.checked_sub(s)?))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Everything known of the selected row.
 
 mod fields;
+mod flow;
 mod life;
 mod others;
 mod plots;
@@ -99,6 +100,8 @@ fn lines(app: &App, pane: u16) -> Vec<Pieces> {
             }
             if sheet.kind == View::Sockets {
                 b.other_end(r);
+                b.multipath(r);
+                b.held_back(r);
                 b.plots();
                 b.life(r);
             }

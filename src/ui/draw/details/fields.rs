@@ -1,9 +1,10 @@
 //! Every column that was not said above.
 
-use super::{Builder, pad, width};
+use super::{Builder, Pieces, pad, width};
 use crate::model::Missing;
+use crate::model::structure::Unit;
 use crate::query::format::cell;
-use crate::query::{Get, Value};
+use crate::query::{Column, Get, Kind, Value};
 
 impl Builder<'_> {
     /// Every other column that has a value, with what it means; then what has none, by reason.
@@ -53,6 +54,11 @@ impl Builder<'_> {
                 open = false;
                 self.section("tcp_info");
             }
+            if let (Value::Record(parts), false) = (&value, self.compact) {
+                open = false;
+                self.record(c, parts);
+                continue;
+            }
             let text = cell(&value, c.kind, &self.form);
             let zero = value.number() == Some(0.0);
             let style = if zero { theme.faint } else { theme.text };
@@ -77,18 +83,65 @@ impl Builder<'_> {
                 continue;
             }
             open = false;
-            let mut line = vec![(pad(c.name, name), theme.dim), (format!("{text}  "), style)];
-            let used = name + 1 + usize::from(width(&text)) + 2;
-            if self.width > 60 && !self.compact {
-                line.push((" ".repeat(32_usize.saturating_sub(used)), theme.dim));
-                line.push((c.help.to_owned(), theme.faint));
-            }
-            self.out.push(line);
+            let line = vec![(pad(c.name, name), theme.dim), (format!("{text}  "), style)];
+            self.said(line, name + 1 + usize::from(width(&text)) + 2, c.help, !zero);
         }
         for (why, names) in missing {
             self.out.push(vec![]);
             let text = format!("{why}: {}", names.join(" "));
             self.text(&text, theme.faint);
         }
+    }
+    /// A name and a value, and where there is room what it means; in `whole` sentences or as far as they fit in a line.
+    fn said(&mut self, mut line: Pieces, used: usize, help: &str, whole: bool) {
+        const AT: usize = 32;
+        let faint = self.app.theme.faint;
+        if self.width <= 60 || self.compact {
+            self.out.push(line);
+            return;
+        }
+        let room = self.width.saturating_sub(AT.max(used));
+        if !whole || usize::from(width(help)) <= room {
+            line.push((" ".repeat(AT.saturating_sub(used)), faint));
+            line.push((help.to_owned(), faint));
+            self.out.push(line);
+            return;
+        }
+        // A long sentence stands below.
+        self.out.push(line);
+        for part in super::wrap(help, self.width.saturating_sub(4)) {
+            self.out.push(vec![("    ".to_owned(), faint), (part, faint)]);
+        }
+    }
+
+    /// A structure: each of its fields with what it means.
+    fn record(&mut self, c: &Column, parts: &[(&'static str, Value<'_>)]) {
+        let theme = self.app.theme;
+        let structure = crate::model::structure::named(c.name);
+        let name = 19.min(self.width / 2);
+        self.text(&format!("{}: {}", c.name, c.help), theme.dim);
+        for (field, value) in parts {
+            let f = structure.and_then(|s| s.fields.iter().find(|f| f.name == *field));
+            let kind = f.map_or(Kind::Id, |f| kind_of(f.unit));
+            let text = cell(value, kind, &self.form);
+            let zero = value.number() == Some(0.0);
+            let style = if zero { theme.faint } else { theme.text };
+            let label = format!("  {field}");
+            let used = name.max(label.len()) + 1 + usize::from(width(&text)) + 2;
+            let line = vec![(pad(&label, name), theme.dim), (format!("{text}  "), style)];
+            self.said(line, used, f.map_or("", |f| f.help), !zero);
+        }
+    }
+}
+
+/// How a number of a structure is shown.
+const fn kind_of(unit: Unit) -> Kind {
+    match unit {
+        Unit::Count => Kind::Count,
+        Unit::Bytes => Kind::Bytes,
+        Unit::BytesPerSec => Kind::BytesPerSec,
+        Unit::Micros => Kind::Micros,
+        Unit::Millis => Kind::Millis,
+        Unit::Flags => Kind::Hex,
     }
 }

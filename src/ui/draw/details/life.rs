@@ -2,7 +2,7 @@
 
 use super::{Builder, Pieces};
 use crate::model::snapshot::Direction;
-use crate::model::{Proto, State};
+use crate::model::{Missing, Proto, Socket, State};
 
 /// A path: its steps in order, a step that is a state as that state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,48 +15,79 @@ enum Step {
 
 use Step::{Call, In};
 
-/// What a listener goes through.
-const SERVING: &[Step] = &[
-    Call("socket"),
-    Call("bind"),
-    Call("listen"),
-    In(State::Listen),
-    Call("accept, again and again"),
-    Call("close"),
-];
+/// Calls of a server's program; of one that was accepted they began at its listener.
+const SERVER: &[&str] = &["socket", "bind", "listen", "accept", "read / write", "close"];
+/// Calls of a client's program.
+const CLIENT: &[&str] = &["socket", "connect", "read / write", "close"];
+/// Two UNIX sockets made at once.
+const PAIR: &[&str] = &["socketpair", "read / write", "close"];
+/// A datagram socket that serves, and one with a fixed peer.
+const DATAGRAM_SERVER: &[&str] = &["socket", "bind", "recvfrom / sendto", "close"];
+const DATAGRAM_CLIENT: &[&str] = &["socket", "connect", "send / recv", "close"];
+
 /// The start of a connection that was accepted, and of one that was made here.
-const ACCEPTED: &[Step] = &[Call("the listener"), In(State::SynRecv), In(State::Established)];
-const CONNECTED: &[Step] = &[Call("socket"), Call("connect"), In(State::SynSent), In(State::Established)];
+const LISTENING: &[Step] = &[In(State::Closed), In(State::Listen)];
+const ACCEPTED: &[Step] = &[In(State::Listen), In(State::SynRecv), In(State::Established)];
+const CONNECTED: &[Step] = &[In(State::Closed), In(State::SynSent), In(State::Established)];
 /// The three ends of a connection: closed here first, there first, at once.
 const CLOSED_HERE: &[Step] =
     &[Call("close"), In(State::FinWait1), In(State::FinWait2), In(State::TimeWait), In(State::Closed)];
 const CLOSED_THERE: &[Step] = &[In(State::CloseWait), Call("close"), In(State::LastAck), In(State::Closed)];
 const CLOSED_AT_ONCE: &[Step] =
     &[Call("close"), In(State::FinWait1), In(State::Closing), In(State::TimeWait), In(State::Closed)];
-/// A datagram socket.
-const DATAGRAMS: &[Step] = &[
-    Call("socket"),
-    Call("bind"),
-    In(State::Unconn),
-    Call("connect"),
-    In(State::Established),
-    Call("close"),
-];
+/// What its program called, and which of these calls it is at.
+fn calls(s: &Socket, direction: Direction, accepted: bool) -> (&'static [&'static str], usize) {
+    let stream = s.proto.has_tcp_states() || s.proto == Proto::Unix;
+    if s.state == State::Listen {
+        return (SERVER, 3);
+    }
+    if !stream {
+        return match s.state {
+            State::Established => (DATAGRAM_CLIENT, 2),
+            _ if s.local.port == 0 => (DATAGRAM_SERVER, 0),
+            _ => (DATAGRAM_SERVER, 2),
+        };
+    }
+    if s.proto == Proto::Unix && s.state == State::Established {
+        return match (s.local_name, s.remote_name) {
+            (0, 0) => (PAIR, 1),
+            (0, _) => (CLIENT, 2),
+            _ => (SERVER, 4),
+        };
+    }
+    let server = direction == Direction::In || s.state == State::SynRecv;
+    match s.state {
+        State::Closed | State::Unconn => (CLIENT, 0),
+        State::SynSent => (CLIENT, 1),
+        // The kernel answers before the program accepts.
+        State::SynRecv => (SERVER, 2),
+        State::Established | State::CloseWait if server && !accepted => (SERVER, 2),
+        State::Established | State::CloseWait => {
+            if server {
+                (SERVER, 4)
+            } else {
+                (CLIENT, 2)
+            }
+        }
+        _ if server => (SERVER, 5),
+        _ => (CLIENT, 3),
+    }
+}
 
 /// The paths that are shown for a socket: a title, its steps.
 fn paths(proto: Proto, state: State, direction: Direction) -> Vec<(&'static str, &'static [Step])> {
-    if state == State::Listen {
-        return vec![("", SERVING)];
-    }
     if !proto.has_tcp_states() {
-        return vec![("", DATAGRAMS)];
+        return vec![];
+    }
+    if state == State::Listen {
+        return vec![("its state", LISTENING)];
     }
     let start = match direction {
         Direction::In => ACCEPTED,
         Direction::None if state == State::SynRecv => ACCEPTED,
         Direction::Out | Direction::None => CONNECTED,
     };
-    let mut out = vec![("", start)];
+    let mut out = vec![("its state", start)];
     match state {
         State::FinWait1 | State::FinWait2 | State::TimeWait => out.push(("closed here first", CLOSED_HERE)),
         State::CloseWait | State::LastAck => out.push(("closed there first", CLOSED_THERE)),
@@ -72,7 +103,7 @@ fn paths(proto: Proto, state: State, direction: Direction) -> Vec<(&'static str,
 impl Builder<'_> {
     /// Where the socket stands, what it went through, what may come.
     pub(super) fn life(&mut self, row: usize) {
-        let s = self.snap.socket(row);
+        let s = *self.snap.socket(row);
         let direction = self.snap.facts[row].direction;
         let (state, proto) = (s.state, s.proto);
         if !matches!(
@@ -83,6 +114,10 @@ impl Builder<'_> {
             return;
         }
         self.section("its life");
+        let accepted = self.snap.facts[row].owner_missing != Some(Missing::AcceptQueue);
+        let (all, at) = calls(&s, direction, accepted);
+        let steps: Vec<Step> = all.iter().map(|c| Call(c)).collect();
+        self.path("its program", &steps, Some(at), &|n| n <= at);
         let all = paths(proto, state, direction);
         let here = all.iter().position(|(_, steps)| steps.contains(&In(state)));
         for (i, (title, steps)) in all.into_iter().enumerate() {
@@ -102,11 +137,13 @@ impl Builder<'_> {
         let mut line: Pieces = Vec::new();
         let mut used = 0;
         if !title.is_empty() {
-            used = title.len() + 2;
-            line.push((format!("{title}: "), theme.faint));
+            let label = format!("{title}: ");
+            used = label.len();
+            line.push((label, theme.faint));
         }
         for (n, step) in steps.iter().enumerate() {
             let (word, style) = match step {
+                Call(c) if at == Some(n) => (*c, theme.strong),
                 Call(c) => (*c, if walked(n) { theme.text } else { theme.faint }),
                 In(s) if at == Some(n) => (s.name(), theme.state(*s).patch(theme.strong)),
                 In(s) => (s.name(), if walked(n) { theme.state(*s) } else { theme.faint }),
@@ -132,18 +169,54 @@ impl Builder<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Family, SocketId};
+    use Direction::{In as Came, None as Neither, Out};
 
     #[test]
     fn every_state_of_tcp_has_its_place() {
         for state in State::all().filter(|s| *s != State::Unconn) {
-            for d in [Direction::In, Direction::Out, Direction::None] {
+            for d in [Came, Out, Neither] {
                 let all = paths(Proto::Tcp, state, d);
                 let there = all.iter().any(|(_, steps)| steps.contains(&In(state)));
-                let of_other =
-                    matches!((state, d), (State::SynRecv, Direction::Out) | (State::SynSent, Direction::In));
+                let of_other = matches!((state, d), (State::SynRecv, Out) | (State::SynSent, Came));
                 assert!(there || of_other, "{} {d:?}", state.name());
             }
         }
-        assert!(paths(Proto::Udp, State::Unconn, Direction::None)[0].1.contains(&In(State::Unconn)));
+        assert!(paths(Proto::Udp, State::Unconn, Neither).is_empty());
+    }
+
+    #[test]
+    fn where_its_program_is() {
+        let at = |proto, state, direction, accepted| {
+            let mut s = Socket::new(SocketId { netns: 0, cookie: 1 }, Family::Inet, proto, state);
+            s.local.port = 80;
+            let (all, at) = calls(&s, direction, accepted);
+            (all[0], all[at])
+        };
+        for (proto, state, direction, accepted, want) in [
+            (Proto::Tcp, State::Listen, Neither, true, ("socket", "accept")),
+            (Proto::Tcp, State::SynRecv, Came, true, ("socket", "listen")),
+            (Proto::Tcp, State::Established, Came, false, ("socket", "listen")),
+            (Proto::Tcp, State::Established, Came, true, ("socket", "read / write")),
+            (Proto::Tcp, State::SynSent, Out, true, ("socket", "connect")),
+            // The far end has closed, this program has not called close.
+            (Proto::Tcp, State::CloseWait, Out, true, ("socket", "read / write")),
+            (Proto::Tcp, State::TimeWait, Neither, true, ("socket", "close")),
+            (Proto::Udp, State::Unconn, Neither, true, ("socket", "recvfrom / sendto")),
+            (Proto::Udp, State::Established, Neither, true, ("socket", "send / recv")),
+            (Proto::Unix, State::Established, Neither, true, ("socketpair", "read / write")),
+        ] {
+            assert_eq!(at(proto, state, direction, accepted), want, "{proto:?} {state:?} {direction:?}");
+        }
+        for state in State::all() {
+            for direction in [Came, Out, Neither] {
+                let (all, at) = calls(
+                    &Socket::new(SocketId { netns: 0, cookie: 1 }, Family::Inet, Proto::Tcp, state),
+                    direction,
+                    true,
+                );
+                assert!(at < all.len(), "{state:?} {direction:?}");
+            }
+        }
     }
 }

@@ -13,7 +13,8 @@ impl Builder<'_> {
         if let Some(note) = g.note {
             self.text(note, theme.dim);
         }
-        self.text(&format!("{} rows", count(u64::from(g.len))), theme.text);
+        let rows = if g.len == 1 { "1 row".to_owned() } else { format!("{} rows", count(u64::from(g.len))) };
+        self.text(&rows, theme.text);
         let present: Vec<_> = g.states.present().collect();
         for (s, n) in present {
             self.out.push(vec![

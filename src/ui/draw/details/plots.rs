@@ -25,7 +25,10 @@ impl Builder<'_> {
         let secs = track.span.1.saturating_sub(track.span.0) as f64 / 1e9;
         self.section(&format!("the last {}, since it was selected", age(secs)));
         let high = if self.compact { 1 } else { HIGH };
-        for (name, values) in FOLLOWED.iter().zip(&track.values).filter(|(_, v)| moved(v)) {
+        // Of a listener the kernel keeps these too, and they mean nothing.
+        let listens = app.sheet().row().is_some_and(|r| self.snap.socket(r).is_listener());
+        let told = |name: &str| !listens || name == "recv_q";
+        for (name, values) in FOLLOWED.iter().zip(&track.values).filter(|(n, v)| moved(v) && told(n)) {
             let Some(column) = SOCKETS.column(name) else { continue };
             let seen = &values[values.len().saturating_sub(room)..];
             let most = seen.iter().flatten().copied().fold(0.0, f64::max);
