@@ -11,6 +11,7 @@ mod ports;
 mod processes;
 mod sockets;
 mod tcp;
+mod units;
 
 pub use limits::LIMITS;
 pub use peers::PEERS;

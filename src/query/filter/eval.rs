@@ -238,7 +238,7 @@ pub(super) fn ranges(test: &Test) -> Option<Vec<(u16, u16)>> {
 fn process_twin(c: &Column) -> Option<&'static Column> {
     let name = match c.name {
         "process" | "owner" | "owners" => "comm",
-        "pid" | "cmdline" | "unit" | "fds_open" | "fds_soft" | "fds_pct" => c.name,
+        "pid" | "cmdline" | "fds_open" | "fds_soft" | "fds_pct" => c.name,
         _ => return None,
     };
     PROCESSES.column(name)

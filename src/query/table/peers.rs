@@ -3,7 +3,7 @@
 use super::ports::{any_comm, any_pid, holders, list};
 use super::processes::info;
 use crate::model::snapshot::Peer;
-use crate::model::{Missing, Snapshot};
+use crate::model::{Container, Missing, Snapshot};
 use crate::query::{Column, Kind, Needs, Table, Value};
 
 const RATES: Needs = Needs::RATES;
@@ -24,6 +24,13 @@ fn states_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> b
     at(snap, row).states.present().any(|(s, _)| test(&Value::State(s)))
 }
 
+/// The container whose address it is.
+fn container(snap: &Snapshot, row: usize) -> Value<'_> {
+    let addr = at(snap, row).addr;
+    let found = snap.sample.containers.iter().find(|c| c.addrs.contains(&addr));
+    Value::from_opt(found.map(Container::label), Missing::NotApplicable)
+}
+
 static COLUMNS: &[Column] = &[
     Column::new("addr", "ADDRESS", Kind::Addr, 0, |s, r| Value::Addr(at(s, r).addr), "The remote address.")
         .called(&["address", "remote", "remote_addr", "host", "peer", "dst"])
@@ -38,6 +45,16 @@ static COLUMNS: &[Column] = &[
     )
     .called(&["name"])
     .wide(10, 24, 47),
+    Column::new(
+        "container",
+        "CONTAINER",
+        Kind::Text,
+        8,
+        container,
+        "Container of this machine that has the address, as its engine tells.",
+    )
+    .called(&["ctr"])
+    .wide(9, 14, 32),
     Column::new(
         "scope",
         "SCOPE",
@@ -169,7 +186,7 @@ pub static PEERS: Table = Table {
     help: "Every remote address with its connections and rates.",
     columns: COLUMNS,
     defaults: &["addr", "scope", "connections", "ports", "owner", "rx", "tx", "sockets_by_state", "age_s"],
-    words: &["addr", "scope", "process", "pid"],
+    words: &["addr", "scope", "process", "pid", "container"],
     order: &[("connections", true), ("addr", false)],
     len: |s| s.peers.len(),
     identity: crate::query::identity::peer,

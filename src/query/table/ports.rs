@@ -1,6 +1,7 @@
 //! The columns of the table of ports: served endpoints.
 
 use super::processes::info;
+use super::units::{self, unit_column};
 use crate::model::snapshot::Port;
 use crate::model::{AttrSet, Backend, Missing, Proto, Snapshot, State};
 use crate::query::{Column, Kind, Needs, Table, Value};
@@ -348,6 +349,13 @@ static COLUMNS: &[Column] = &[
     )
     .called(&["dev", "device"])
     .wide(4, 8, 15),
+    unit_column!(units::UNIT, units::of_port),
+    unit_column!(units::SLICE, units::of_port),
+    unit_column!(units::CONTAINER, units::of_port),
+    unit_column!(units::CONTAINER_ID, units::of_port),
+    unit_column!(units::ENGINE, units::of_port),
+    unit_column!(units::IMAGE, units::of_port),
+    unit_column!(units::POD, units::of_port),
     Column::new(
         "netns",
         "NETNS",
@@ -387,7 +395,7 @@ pub static PORTS: Table = Table {
         "exposure",
         "sockets_by_state",
     ],
-    words: &["proto", "local", "service", "process", "pid", "user", "exposure"],
+    words: &["proto", "local", "service", "process", "pid", "user", "exposure", "container"],
     order: &[("local_port", false), ("proto", false), ("local_addr", false)],
     len: |s| s.ports.len(),
     identity: crate::query::identity::port,

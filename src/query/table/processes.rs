@@ -1,6 +1,7 @@
 //! The columns of the table of processes.
 
 use super::sockets::user_value;
+use super::units::{self, unit_column};
 use crate::model::{FdKind, FdUsage, Missing, ProcInfo, Snapshot, State};
 use crate::query::{Column, Kind, Needs, Table, Value};
 
@@ -17,33 +18,6 @@ pub(super) fn cmdline(snap: &Snapshot, row: usize) -> Value<'_> {
 
 pub(super) fn cgroup(snap: &Snapshot, row: usize) -> Value<'_> {
     Value::from_opt(info(snap, row).cgroup.as_deref(), Missing::NotReported)
-}
-
-pub(super) fn unit(snap: &Snapshot, row: usize) -> Value<'_> {
-    match info(snap, row).cgroup.as_deref() {
-        None => Value::Missing(Missing::NotReported),
-        Some(path) => unit_of(path).map_or(Value::Missing(Missing::NotApplicable), Value::from),
-    }
-}
-
-/// The unit or container that a cgroup path names: its last part that is a service, scope or container id.
-fn unit_of(path: &str) -> Option<String> {
-    let part = path.split('/').rev().find(|p| {
-        let id = p.trim_end_matches(".scope").rsplit('-').next().unwrap_or(p);
-        [".service", ".scope", ".socket"].iter().any(|end| p.ends_with(end)) || is_container_id(id)
-    })?;
-    let stem = part.trim_end_matches(".scope");
-    Some(match stem.rsplit_once('-') {
-        Some((maker, id)) if is_container_id(id) => {
-            format!("{}:{}", maker.trim_end_matches("-conmon"), &id[..12])
-        }
-        _ if is_container_id(stem) => stem[..12].to_owned(),
-        _ => part.to_owned(),
-    })
-}
-
-fn is_container_id(s: &str) -> bool {
-    s.len() == 64 && s.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 fn fds<'a>(snap: &'a Snapshot, row: usize, get: impl FnOnce(&FdUsage) -> Value<'a>) -> Value<'a> {
@@ -276,9 +250,13 @@ static COLUMNS: &[Column] = &[
         "Process id of the parent.",
     ),
     Column::new("uid", "UID", Kind::Id, 43, |s, r| Value::from(info(s, r).uid), "Effective user id."),
-    Column::new("unit", "UNIT", Kind::Text, 30, unit, "Service unit or container, from the control group.")
-        .called(&["container"])
-        .wide(8, 18, 40),
+    unit_column!(units::UNIT, units::of_process),
+    unit_column!(units::SLICE, units::of_process),
+    unit_column!(units::CONTAINER, units::of_process),
+    unit_column!(units::CONTAINER_ID, units::of_process),
+    unit_column!(units::ENGINE, units::of_process),
+    unit_column!(units::IMAGE, units::of_process),
+    unit_column!(units::POD, units::of_process),
     Column::new("cgroup", "CGROUP", Kind::Text, 44, cgroup, "Control group (v2).").wide(12, 30, 80),
     Column::new("cmdline", "COMMAND LINE", Kind::Text, 17, cmdline, "Command line with its arguments.")
         .called(&["command", "cmd", "args"])
@@ -307,32 +285,8 @@ pub static PROCESSES: Table = Table {
         "tx",
         "cmdline",
     ],
-    words: &["comm", "pid", "user", "cmdline", "unit"],
+    words: &["comm", "pid", "user", "cmdline", "unit", "container"],
     order: &[("fds_pct", true), ("fds_open", true), ("pid", false)],
     len: |s| s.sample.processes.len(),
     identity: crate::query::identity::process,
 };
-
-#[cfg(test)]
-mod tests {
-    use super::unit_of;
-
-    #[test]
-    fn units_and_containers() {
-        let id = "0123456789abcdef".repeat(4);
-        for (path, want) in [
-            ("/system.slice/nginx.service".to_owned(), Some("nginx.service")),
-            ("/user.slice/user-1000.slice/session-3.scope".to_owned(), Some("session-3.scope")),
-            (format!("/system.slice/docker-{id}.scope"), Some("docker:0123456789ab")),
-            (format!("/docker/{id}"), Some("0123456789ab")),
-            (
-                format!("/kubepods.slice/kubepods-pod1.slice/cri-containerd-{id}.scope"),
-                Some("cri-containerd:0123456789ab"),
-            ),
-            ("/".to_owned(), None),
-            ("/init.scope".to_owned(), Some("init.scope")),
-        ] {
-            assert_eq!(unit_of(&path).as_deref(), want, "{path}");
-        }
-    }
-}

@@ -1,5 +1,6 @@
 //! The columns of the table of sockets.
 
+use super::units::{self, unit_column};
 use super::{kinds, tcp};
 use crate::model::snapshot::Direction;
 use crate::model::{
@@ -377,9 +378,6 @@ fn cgroup(snap: &Snapshot, row: usize) -> Value<'_> {
         None => first(snap, row, |o| super::processes::cgroup(snap, o.process as usize)),
     }
 }
-fn unit(snap: &Snapshot, process: usize) -> Value<'_> {
-    super::processes::unit(snap, process)
-}
 
 macro_rules! of_owner {
     ($name:literal, $title:literal, $kind:ident, $drop:literal, $get:ident, $help:literal) => {
@@ -507,9 +505,13 @@ const BEFORE: &[Column] = &[
     Column::new("cgroup", "CGROUP", Kind::Text, 52, cgroup,
         "Control group (v2) that the socket was made in; where the kernel does not tell, that of its process.")
         .needs(Needs::CGROUPS).wide(12, 30, 80),
-    of_owner!("unit", "UNIT", Text, 51, unit,
-        "Service unit or container of the process that holds the socket, from its control group.")
-        .called(&["container", "slice"]).wide(8, 18, 40),
+    unit_column!(units::UNIT, units::of_socket),
+    unit_column!(units::SLICE, units::of_socket),
+    unit_column!(units::CONTAINER, units::of_socket),
+    unit_column!(units::CONTAINER_ID, units::of_socket),
+    unit_column!(units::ENGINE, units::of_socket),
+    unit_column!(units::IMAGE, units::of_socket),
+    unit_column!(units::POD, units::of_socket),
     of_owner!("fds_open", "FDS", Count, 53, fds_open, "Open descriptors of the process that holds the socket.")
         .called(&["fds"]),
     of_owner!("fds_soft", "FDS SOFT", Count, 54, fds_soft,
@@ -715,7 +717,7 @@ pub static SOCKETS: Table = Table {
     defaults: &[
         "proto", "state", "local", "remote", "owner", "recv_q", "send_q", "rx", "tx", "rtt_us", "age_s",
     ],
-    words: &["proto", "state", "local", "remote", "process", "pid", "user", "service"],
+    words: &["proto", "state", "local", "remote", "process", "pid", "user", "service", "container"],
     order: &[("state", false), ("local", false), ("remote", false)],
     len: |s| s.sample.sockets.len(),
     identity: crate::query::identity::socket,

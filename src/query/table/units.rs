@@ -1,0 +1,204 @@
+//! The columns of unit, slice, container and pod, the same in every table that has them.
+
+use crate::model::{Container, Missing, Snapshot, Unit};
+use crate::query::{Column, Kind, Needs, Value};
+
+/// The units of a row: the one that is shown first, and the others that a filter looks at. Called with each until one call
+/// says `true`.
+pub(super) type UnitsOf = for<'a> fn(&'a Snapshot, usize, &mut dyn FnMut(&'a Unit) -> bool) -> bool;
+
+/// What of a unit a column says.
+#[derive(Clone, Copy)]
+pub(super) enum Part {
+    Unit,
+    Slice,
+    Container,
+    ContainerId,
+    Engine,
+    Image,
+    Pod,
+}
+
+/// One column, but for the table it is of.
+pub(super) struct Spec {
+    part: Part,
+    name: &'static str,
+    aliases: &'static [&'static str],
+    title: &'static str,
+    drop: u8,
+    help: &'static str,
+    width: (u16, u16, u16),
+}
+
+pub(super) const UNIT: Spec = Spec {
+    part: Part::Unit,
+    name: "unit",
+    aliases: &["service_unit"],
+    title: "UNIT",
+    drop: 51,
+    help: "Systemd unit, from the control group: nginx.service, session-3.scope.",
+    width: (8, 18, 40),
+};
+pub(super) const SLICE: Spec = Spec {
+    part: Part::Slice,
+    name: "slice",
+    aliases: &[],
+    title: "SLICE",
+    drop: 52,
+    help: "Systemd slice that the unit is in, from the control group: system.slice, user-1000.slice.",
+    width: (8, 16, 40),
+};
+pub(super) const CONTAINER: Spec = Spec {
+    part: Part::Container,
+    name: "container",
+    aliases: &["ctr"],
+    title: "CONTAINER",
+    drop: 34,
+    help: "Container: its name where the engine tells it, else the short id. A filter looks at the whole id too.",
+    width: (9, 14, 32),
+};
+pub(super) const CONTAINER_ID: Spec = Spec {
+    part: Part::ContainerId,
+    name: "container_id",
+    aliases: &[],
+    title: "CONTAINER ID",
+    drop: 53,
+    help: "Whole id of the container, from the control group.",
+    width: (12, 12, 64),
+};
+pub(super) const ENGINE: Spec = Spec {
+    part: Part::Engine,
+    name: "container_engine",
+    aliases: &["engine", "runtime"],
+    title: "ENGINE",
+    drop: 53,
+    help: "What runs the container: docker, podman, containerd, crio, lxc, machine, flatpak, snap.",
+    width: (6, 8, 10),
+};
+pub(super) const IMAGE: Spec = Spec {
+    part: Part::Image,
+    name: "image",
+    aliases: &[],
+    title: "IMAGE",
+    drop: 52,
+    help: "Image that the container was made from, as its engine tells.",
+    width: (8, 20, 60),
+};
+pub(super) const POD: Spec = Spec {
+    part: Part::Pod,
+    name: "pod",
+    aliases: &["pod_uid"],
+    title: "POD",
+    drop: 53,
+    help: "Pod that the container is part of: its name where the engine tells it, else its uid.",
+    width: (8, 16, 64),
+};
+
+/// One of these columns, over the units that a function finds of a row.
+macro_rules! unit_column {
+    ($spec:path, $units:path) => {
+        crate::query::table::units::column(
+            &$spec,
+            |s, r| crate::query::table::units::value(&$spec, s, r, $units),
+            |s, r, t| crate::query::table::units::any(&$spec, s, r, $units, t),
+        )
+    };
+}
+pub(super) use unit_column;
+
+pub(super) const fn column(
+    spec: &Spec,
+    get: crate::query::column::GetFn,
+    any: crate::query::column::AnyFn,
+) -> Column {
+    let (min, normal, max) = spec.width;
+    Column::new(spec.name, spec.title, Kind::Text, spec.drop, get, spec.help)
+        .called(spec.aliases)
+        .wide(min, normal, max)
+        .needs(Needs::CGROUPS)
+        .any(any)
+}
+
+/// What the first unit of the row says.
+pub(super) fn value<'a>(spec: &Spec, snap: &'a Snapshot, row: usize, units: UnitsOf) -> Value<'a> {
+    let mut first = None;
+    units(snap, row, &mut |u| {
+        first = Some(u);
+        true
+    });
+    let Some(u) = first else {
+        let read = snap.sample.wants.cgroups || snap.sample.wants.processes;
+        return Value::Missing(if read { Missing::NotReported } else { Missing::NotRead });
+    };
+    of_unit(spec.part, u)
+}
+
+fn of_unit(part: Part, u: &Unit) -> Value<'_> {
+    let na = Missing::NotApplicable;
+    match (part, &u.container) {
+        (Part::Unit, _) => Value::from_opt(u.name.as_deref(), na),
+        (Part::Slice, _) => Value::from_opt(u.slice.as_deref(), na),
+        (_, None) => Value::Missing(na),
+        (_, Some(c)) => of_container(part, c),
+    }
+}
+
+fn of_container(part: Part, c: &Container) -> Value<'_> {
+    match part {
+        Part::Container => Value::text(c.label()),
+        Part::ContainerId => Value::text(&c.id),
+        Part::Engine => Value::text(c.engine.name()),
+        Part::Image => Value::from_opt(c.image.as_deref(), Missing::NotReported),
+        Part::Pod => Value::from_opt(c.pod.as_ref().map(crate::model::Pod::label), Missing::NotApplicable),
+        Part::Unit | Part::Slice => Value::Missing(Missing::NotApplicable),
+    }
+}
+
+/// Every value of every unit of the row: of a container its name and its id.
+pub(super) fn any(
+    spec: &Spec,
+    snap: &Snapshot,
+    row: usize,
+    units: UnitsOf,
+    test: &mut dyn FnMut(&Value<'_>) -> bool,
+) -> bool {
+    let mut none = true;
+    let mut found = |u: &Unit| {
+        none = false;
+        let c = u.container.as_ref();
+        let more = match spec.part {
+            Part::Container => c.filter(|c| c.name.is_some()).map(|c| &*c.id),
+            Part::Pod => c.and_then(|c| c.pod.as_ref()).filter(|p| p.name.is_some()).map(|p| &*p.uid),
+            _ => None,
+        };
+        test(&of_unit(spec.part, u)) || more.is_some_and(|m| test(&Value::text(m)))
+    };
+    if units(snap, row, &mut found) {
+        return true;
+    }
+    none && test(&value(spec, snap, row, units))
+}
+
+/// The units of a row of sockets: by its own control group, else its owners'.
+pub(super) fn of_socket<'a>(snap: &'a Snapshot, row: usize, f: &mut dyn FnMut(&'a Unit) -> bool) -> bool {
+    let first = snap.unit_of(row);
+    if first.is_some_and(&mut *f) {
+        return true;
+    }
+    let mut last = first;
+    snap.owners(row).iter().filter_map(|o| snap.unit_of_process(o.process as usize)).any(|u| {
+        let again = last.is_some_and(|l| std::ptr::eq(l, u));
+        last = Some(u);
+        !again && f(u)
+    })
+}
+
+/// That of a process.
+pub(super) fn of_process<'a>(snap: &'a Snapshot, row: usize, f: &mut dyn FnMut(&'a Unit) -> bool) -> bool {
+    snap.unit_of_process(row).is_some_and(f)
+}
+
+/// Those of the sockets that serve an endpoint.
+pub(super) fn of_port<'a>(snap: &'a Snapshot, row: usize, f: &mut dyn FnMut(&'a Unit) -> bool) -> bool {
+    snap.ports[row].sockets.iter().any(|s| of_socket(snap, *s as usize, f))
+}
