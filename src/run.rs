@@ -16,6 +16,7 @@ mod reference;
 mod resolver;
 mod screenshot;
 mod settings;
+mod themes;
 mod watch;
 mod write_out;
 

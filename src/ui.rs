@@ -10,8 +10,10 @@
 //! [`Options`].
 
 pub mod act;
+mod answer;
 pub mod app;
 pub mod arrange;
+pub mod backend;
 pub mod command;
 pub mod draw;
 pub mod event;

@@ -249,6 +249,13 @@ pub struct Global {
     /// Colour: auto (the default), always or never
     #[arg(long, global = true, value_enum, value_name = "WHEN", hide_possible_values = true)]
     pub color: Option<ColorArg>,
+    /// Colours: auto (by the terminal's background), dark, light, high-contrast, color-blind, color-blind-light, 16, mono,
+    /// or one of your own (a file in themes/ beside config.toml)
+    #[arg(long, global = true, value_name = "THEME")]
+    pub theme: Option<String>,
+    /// No characters beyond ASCII in the dashboard [default: by the locale]
+    #[arg(long, global = true)]
+    pub ascii: bool,
     /// Language of what is explained: en or ko [default: by the locale]
     #[arg(long, global = true, value_name = "LANG")]
     pub lang: Option<String>,

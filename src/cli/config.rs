@@ -28,6 +28,10 @@ pub struct Config {
     pub read_only: bool,
     /// When to use colour: `auto`, `always` or `never`.
     pub color: Option<String>,
+    /// Colours, as for `--theme`.
+    pub theme: Option<String>,
+    /// No characters beyond ASCII in the dashboard.
+    pub ascii: bool,
     /// Language of what is explained: `auto`, `en` or `ko`.
     pub lang: Option<String>,
     /// What the dashboard starts with: a table, or one of `views`.

@@ -65,6 +65,10 @@ pub struct Plan {
     pub alerts: Alerts,
     /// When to use colour.
     pub color: ColorArg,
+    /// Which colours, by name; `None`: as suits the terminal.
+    pub theme: Option<String>,
+    /// No characters beyond ASCII in the dashboard.
+    pub ascii: bool,
     /// Keys by name of command.
     pub keys: BTreeMap<String, Vec<String>>,
 }
@@ -290,6 +294,8 @@ impl Plan {
             alerts: config.alerts.clone(),
             numeric,
             color,
+            theme: args.global.theme.or(config.theme),
+            ascii: args.global.ascii || config.ascii,
             config_file: args.global.config,
             columns,
             saved: config.filters,

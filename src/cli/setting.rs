@@ -38,6 +38,8 @@ pub enum Takes {
     Sort,
     /// A column to group by, of that table.
     Group,
+    /// The name of a theme.
+    Theme,
     /// Keys of the command that the name in the path says.
     Keys,
 }
@@ -82,6 +84,10 @@ pub static SETTINGS: &[Setting] = &[
         "Names of far addresses from the start (reverse DNS, in the background)."),
     setting("read_only", Takes::Bool, "false", Some("read-only"), "The dashboard can end and signal nothing."),
     setting("color", Takes::Word(&["auto", "always", "never"]), "\"auto\"", Some("color"), "When to use colour."),
+    setting("theme", Takes::Theme, "\"auto\"", Some("theme"),
+        "Colours: auto (by the terminal's background), dark, light, high-contrast, color-blind, color-blind-light, 16, \
+         mono, or NAME of themes/NAME.toml beside this file."),
+    setting("ascii", Takes::Bool, "false", Some("ascii"), "No characters beyond ASCII in the dashboard."),
     setting("lang", Takes::Word(&["auto", "en", "ko"]), "\"auto\"", Some("lang"),
         "Language of what is explained; auto: that of the locale."),
     setting("view", Takes::Text, "\"sockets\"", Some("view"),
@@ -167,6 +173,8 @@ pub type KeysFn<'a> = &'a dyn Fn(&str, &[String]) -> Result<(), String>;
 pub struct Outside<'a> {
     /// Whether this is a command with these keys, and what is wrong else.
     pub keys: KeysFn<'a>,
+    /// Whether there is such a theme and it can be read, and what is wrong else.
+    pub theme: &'a dyn Fn(&str) -> Result<(), String>,
     /// Names of ports.
     pub services: &'a Services,
 }
@@ -329,6 +337,7 @@ impl Walk<'_> {
                 }
                 wrong.map_or(Ok(()), |e| Err(said(&e.message)))
             }
+            Takes::Theme => (self.outside.theme)(text),
             Takes::Text | Takes::Bool | Takes::Words | Takes::Keys => Ok(()),
         }
     }
@@ -367,7 +376,8 @@ mod tests {
         let keys = |command: &str, _: &[String]| {
             if command == "quit" { Ok(()) } else { Err(format!("no command {command:?}")) }
         };
-        let outside = Outside { keys: &keys, services: Services::well_known() };
+        let theme = |name: &str| if name == "auto" { Ok(()) } else { Err(format!("no theme {name:?}")) };
+        let outside = Outside { keys: &keys, theme: &theme, services: Services::well_known() };
         check(text, &outside).iter().map(ToString::to_string).collect()
     }
 

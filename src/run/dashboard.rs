@@ -5,17 +5,17 @@ use super::environment::Words;
 use super::files::Saved;
 use super::poller::{News, Poller};
 use super::resolver::Resolver;
-use super::{Ending, RunError, act, alarm, environment, files, write_out};
+use super::{Ending, RunError, act, alarm, environment, files, themes, write_out};
 use crate::cli::Plan;
 use crate::cli::args::ColorArg;
 use crate::cli::plan::ListPlan;
 use crate::model::{Hosts, ProcInfo, Wants};
 use crate::ui::app::Color;
+use crate::ui::backend::Frugal;
 use crate::ui::event::{Effect, Event, Latest, Signal};
 use crate::ui::keymap::Keymap;
 use crate::ui::{App, Options, run_loop, terminal};
 use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
 use std::io::{self, BufWriter};
 use std::path::Path;
@@ -32,7 +32,9 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
         move |e: io::Error| RunError::Dashboard(format!("{what}: {e}"))
     };
     let words = Words::read();
-    let mut app = App::new(options(plan, list, &words)?);
+    let options = options(plan, list, &words)?;
+    let ask = words.answers() && options.color != Color::None;
+    let mut app = App::new(options);
     let (tell, events) = mpsc::channel();
     watch_signals(tell.clone()).map_err(broken("watch signals"))?;
     let out = tell.clone();
@@ -83,8 +85,8 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
     let (history, back) = (environment::history_file(), tell.clone());
     let config = plan.config_file.clone().or_else(environment::config_file);
     let guard = terminal::Guard::enter().map_err(broken("set up the terminal"))?;
-    terminal::read_input(tell).map_err(broken("read the terminal"))?;
-    let screen = CrosstermBackend::new(BufWriter::with_capacity(1 << 15, io::stdout()));
+    terminal::read_input(tell, ask).map_err(broken("read the terminal"))?;
+    let screen = Frugal::new(BufWriter::with_capacity(1 << 15, io::stdout()), !words.dumb());
     let ended = Terminal::new(screen).and_then(|mut screen| {
         run_loop(&mut screen, &events, &mut app, &mut |effect| match effect {
             Effect::Wants(w) => poller.set_wants(w),
@@ -157,17 +159,20 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
 pub(super) fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Options, RunError> {
     let keymap = Keymap::new(&plan.keys)
         .map_err(|e| RunError::Dashboard(format!("keys of the configuration file: {e}")))?;
+    let palette = themes::named(plan.theme.as_deref())?;
+    let depth = match plan.color {
+        ColorArg::Never => Color::None,
+        ColorArg::Auto => words.colors(),
+        ColorArg::Always => words.colors_of_terminal(),
+    };
     Ok(Options {
         interval: plan.interval(),
         filter: list.filter_text.clone(),
         view: plan.start.clone(),
         protos: crate::model::wants::ProtoSet::TCP_UDP,
-        color: match plan.color {
-            ColorArg::Never => Color::None,
-            ColorArg::Auto => words.colors(),
-            ColorArg::Always => words.colors_of_terminal(),
-        },
-        ascii: !words.utf8() || words.dumb(),
+        color: palette.as_ref().map_or(depth, |p| depth.least(p.most)),
+        palette,
+        ascii: plan.ascii || !words.utf8() || words.dumb(),
         numeric: plan.numeric,
         // Of a captured tree or a scene nothing is here to be ended.
         read_only: plan.read_only || plan.proc_root.is_some() || plan.demo.is_some(),

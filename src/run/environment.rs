@@ -18,6 +18,11 @@ pub(super) fn config_file() -> Option<PathBuf> {
     below("XDG_CONFIG_HOME", ".config", "config.toml")
 }
 
+/// The file of a theme of the user's own.
+pub(super) fn theme_file(name: &str) -> Option<PathBuf> {
+    below("XDG_CONFIG_HOME", ".config", &format!("themes/{name}.toml"))
+}
+
 /// Where filters typed before are kept.
 pub(super) fn history_file() -> Option<PathBuf> {
     below("XDG_STATE_HOME", ".local/state", "history")
@@ -78,6 +83,12 @@ impl Words {
     pub(super) fn utf8(&self) -> bool {
         let l = self.locale.as_deref().unwrap_or("").to_ascii_lowercase();
         l.contains("utf-8") || l.contains("utf8")
+    }
+
+    /// Whether the terminal may be asked for its background. The old ones would print the question.
+    pub(super) fn answers(&self) -> bool {
+        let term = self.term.as_deref().unwrap_or("dumb");
+        !["dumb", "linux", "vt", "cons", "ansi", "sun"].iter().any(|old| term.starts_with(old))
     }
 
     /// Whether the terminal can do nothing but print.

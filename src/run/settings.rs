@@ -16,13 +16,18 @@ fn keys(command: &str, keys: &[String]) -> Result<(), String> {
     Keymap::new(&BTreeMap::from([(command.to_owned(), keys.to_vec())])).map(drop).map_err(|e| e.to_string())
 }
 
+/// Whether there is such a theme. That it cannot be read well is said when the file is checked, and keeps nobody out.
+fn theme(name: &str) -> Result<(), String> {
+    super::themes::named(Some(name)).map(drop).map_err(|e| e.0)
+}
+
 /// Reads the file that was named, or the usual one where it is there. What is wrong with it is said with its line.
 pub(super) fn load(named: Option<&Path>, services: &Services) -> Result<Config, RunError> {
     let Some(file) = named.map(Path::to_owned).or_else(environment::config_file) else {
         return Ok(Config::default());
     };
     let Some(text) = Config::text(&file, named.is_some())? else { return Ok(Config::default()) };
-    setting::first(&text, &file, &Outside { keys: &keys, services })?;
+    setting::first(&text, &file, &Outside { keys: &keys, theme: &theme, services })?;
     Ok(Config::parse(&text, &file)?)
 }
 
@@ -71,10 +76,11 @@ fn init(file: &PathBuf) -> Result<Ending, RunError> {
 }
 
 fn check(file: &Path, text: &str, services: &Services) -> Result<Ending, RunError> {
-    let mut problems: Vec<String> = setting::check(text, &Outside { keys: &keys, services })
-        .into_iter()
-        .map(|p| format!("{}, {p}", file.display()))
-        .collect();
+    let mut problems: Vec<String> =
+        setting::check(text, &Outside { keys: &keys, theme: &super::themes::check, services })
+            .into_iter()
+            .map(|p| format!("{}, {p}", file.display()))
+            .collect();
     if problems.is_empty() {
         // One key for two commands is seen in all of them together.
         let all = Config::parse(text, file)?.keys.into_iter().map(|(c, k)| (c, k.all())).collect();

@@ -8,7 +8,7 @@ use super::layout::{Layout, Shape};
 use super::menu::{History, Menu};
 use super::sheet::{Kind, Sheet};
 pub use super::theme::Color;
-use super::theme::{ASCII, Glyphs, Theme, UNICODE};
+use super::theme::{ASCII, Glyphs, Palette, Theme, UNICODE, contrast};
 use super::track::Track;
 use super::{Action, Effect, Event, Signal, input, update};
 use crate::model::wants::ProtoSet;
@@ -43,8 +43,10 @@ pub struct Options {
     pub names: bool,
     /// Which protocols are read.
     pub protos: ProtoSet,
-    /// Colours.
+    /// How many colours.
     pub color: Color,
+    /// Which colours; `None`: those that suit the terminal's background.
+    pub palette: Option<Palette>,
     /// No characters beyond ASCII.
     pub ascii: bool,
     /// Numbers instead of names for ports and users.
@@ -78,6 +80,7 @@ impl Default for Options {
             names: false,
             protos: ProtoSet::TCP_UDP,
             color: Color::True,
+            palette: None,
             ascii: false,
             numeric: false,
             read_only: false,
@@ -139,6 +142,18 @@ pub(super) enum Over {
     Help(usize),
 }
 
+/// The theme over this background of the terminal, as far as that is known. One that was asked for and suits another
+/// background brings its own.
+fn theme(options: &Options, ground: Option<u32>) -> Theme {
+    match &options.palette {
+        Some(p) => {
+            let suits = ground.is_some_and(|g| contrast::is_dark(g) == p.is_dark());
+            Theme::new(p, options.color, p.high || !suits)
+        }
+        None => Theme::new(Palette::for_ground(ground), options.color, false),
+    }
+}
+
 /// The dashboard.
 #[derive(Debug)]
 pub struct App {
@@ -189,7 +204,7 @@ impl App {
             }
         }
         let mut app = Self {
-            theme: Theme::dark(options.color),
+            theme: theme(&options, None),
             glyphs: if options.ascii { ASCII } else { UNICODE },
             area: Rect::default(),
             snapshot: None,
@@ -215,6 +230,11 @@ impl App {
             said: None,
             options,
         };
+        if let Some(p) = &app.options.palette
+            && let Some(first) = p.faults().first()
+        {
+            app.said = Some(format!("theme {}: {first}", p.name));
+        }
         if let Some(session) = app.options.session.take() {
             app.resume(&session);
         }
@@ -360,6 +380,10 @@ impl App {
                 vec![]
             }
             Event::Named => vec![],
+            Event::Background(rgb) => {
+                self.theme = theme(&self.options, Some(rgb));
+                vec![]
+            }
             Event::Said(what) => {
                 self.said = Some(what);
                 vec![]

@@ -11,6 +11,7 @@ pub(super) mod top;
 
 use super::App;
 use super::command::{COMMANDS, Command, Place, key_label};
+use super::layout::LEAST;
 use super::pen::{Pen, width};
 use crate::model::{FaultKind, Missing};
 use crate::query::format::{Style as Format, thousands as count};
@@ -21,8 +22,11 @@ use ratatui::layout::Rect;
 pub fn draw(app: &App, frame: &mut Frame<'_>) {
     let l = app.layout_in(frame.area());
     let mut pen = Pen { buf: frame.buffer_mut(), glyphs: &app.glyphs };
+    pen.line(l.all, app.theme.ground);
     if l.tiny {
-        pen.put(l.all.x, l.all.y, l.all.width, "too small", app.theme.text);
+        let said = format!("too small: {}x{}, at least {}x{}", l.all.width, l.all.height, LEAST.0, LEAST.1);
+        let text = if usize::from(l.all.width) < said.len() { "too small" } else { &said };
+        pen.put(l.all.x, l.all.y, l.all.width, text, app.theme.text);
         return;
     }
     top::header(app, &mut pen, l.header);
@@ -68,7 +72,7 @@ fn window(app: &App, pen: &mut Pen<'_>, all: Rect, w: u16, h: u16, title: &str) 
             }
         }
     }
-    pen.line(r, app.theme.window);
+    pen.line(r, app.theme.ground.patch(app.theme.window));
     pen.line(Rect { height: 1.min(r.height), ..r }, app.theme.band);
     pen.put(r.x + 1, r.y, w.saturating_sub(2), title, app.theme.tab);
     let aside = u16::from(w > 2);

@@ -55,6 +55,8 @@ pub enum Event {
     Arranged(Box<Answer>),
     /// The resolver has told another name.
     Named,
+    /// The terminal says its background: red, green and blue, eight bits each.
+    Background(u32),
     /// A poll failed; the line says what was tried and why it failed.
     Failed(String),
     /// The system asks for something.

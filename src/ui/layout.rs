@@ -44,14 +44,17 @@ pub struct Layout {
 }
 
 /// Screens at least this wide show the details beside the table.
-pub const WIDE: u16 = 140;
+pub const WIDE: u16 = 150;
+
+/// Columns and lines below which nothing is shown but that.
+pub const LEAST: (u16, u16) = (20, 4);
 
 impl Layout {
     /// The layout of a screen of this size.
     pub fn new(all: Rect, shape: Shape) -> Self {
         let (w, h) = (all.width, all.height);
         let mut l = Self { all, ..Self::default() };
-        if w < 20 || h < 4 {
+        if w < LEAST.0 || h < LEAST.1 {
             l.tiny = true;
             return l;
         }

@@ -1,5 +1,6 @@
 //! The screen as it stands, to be taken away: as text, or as a picture.
 
+use super::theme::contrast;
 use super::{App, draw};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -32,7 +33,7 @@ pub fn screen(app: &App, form: Form) -> String {
     let buffer = terminal.backend().buffer();
     match form {
         Form::Text => text(buffer),
-        Form::Svg => svg(buffer),
+        Form::Svg => svg(buffer, app.theme.ground.bg.and_then(rgb).unwrap_or(GROUND.0)),
     }
 }
 
@@ -107,16 +108,11 @@ fn rgb(c: Color) -> Option<u32> {
     })
 }
 
-/// One of the 256 of xterm: sixteen, a cube of 6 by 6 by 6, greys.
+/// One of the 256 of xterm.
 fn indexed(i: u8) -> u32 {
-    let step = |n: u32| if n == 0 { 0 } else { 55 + 40 * n };
     match i {
         0..16 => SIXTEEN[usize::from(i)],
-        16..232 => {
-            let n = u32::from(i - 16);
-            step(n / 36) << 16 | step(n / 6 % 6) << 8 | step(n % 6)
-        }
-        _ => (8 + 10 * u32::from(i - 232)) * 0x0001_0101,
+        _ => contrast::of_index(i),
     }
 }
 
@@ -147,16 +143,15 @@ impl Look {
 }
 
 /// A rectangle for each run of a background, a text for each run of a look.
-fn svg(buffer: &Buffer) -> String {
+fn svg(buffer: &Buffer, ground: u32) -> String {
     let (cols, rows) = (buffer.area.width, buffer.area.height);
     let (w, h) = (f32::from(cols) * CELL.0 + 2.0 * EDGE, f32::from(rows) * CELL.1 + 2.0 * EDGE);
     // Writing to a String cannot fail.
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {w:.0} {h:.0}\" width=\"{w:.0}\" height=\"{h:.0}\">\n\
-         <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"#{:06x}\"/>\n\
+         <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"#{ground:06x}\"/>\n\
          <g font-family=\"'JetBrains Mono','DejaVu Sans Mono',Menlo,Consolas,monospace\" font-size=\"14\" \
-         xml:space=\"preserve\">\n",
-        GROUND.0
+         xml:space=\"preserve\">\n"
     );
     for row in 0..rows {
         let y = EDGE + f32::from(row) * CELL.1;
@@ -222,7 +217,7 @@ mod tests {
         b.set_string(0, 0, "한국 <a&b>", Style::new().fg(Color::Indexed(196)));
         b.set_string(2, 1, "x", Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD));
         assert_eq!(text(&b), "한국 <a&b>\n  x\n");
-        let svg = svg(&b);
+        let svg = svg(&b, GROUND.0);
         assert!(svg.contains(" fill=\"#ff0000\">한국 &lt;a&amp;b></text>"), "{svg}");
         assert!(svg.contains("textLength=\"84.3\""), "two cells for each wide one: {svg}");
         assert!(

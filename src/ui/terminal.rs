@@ -1,6 +1,7 @@
 //! The one place that changes the terminal's mode and changes it back.
 
 use super::Event;
+use super::answer::{Answer, Heard, QUESTION};
 use crossterm::event::{
     DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
 };
@@ -12,6 +13,7 @@ use std::io::{self, Write};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
 /// Whether the terminal is in our mode now.
 static ENTERED: AtomicBool = AtomicBool::new(false);
@@ -73,18 +75,50 @@ pub fn suspend() -> io::Result<()> {
     take()
 }
 
+/// Takes the mouse, or leaves it to the terminal, so that its own selection works.
+pub fn mouse(taken: bool) -> io::Result<()> {
+    if taken {
+        execute!(io::stdout(), EnableMouseCapture)
+    } else {
+        execute!(io::stdout(), DisableMouseCapture)
+    }
+}
+
+/// How long what looks like the beginning of an answer is held when nothing follows.
+const HOLD: Duration = Duration::from_millis(100);
+
 /// Starts the threads that read the terminal: one for what is typed, one that notices when the terminal is gone.
-/// They end with the process, or when nobody listens any more.
-pub fn read_input(events: Sender<Event>) -> io::Result<()> {
+/// They end with the process, or when nobody listens any more. With `ask` the terminal is asked for its background;
+/// the answer is an event, whenever it comes.
+pub fn read_input(events: Sender<Event>, ask: bool) -> io::Result<()> {
     let watcher = events.clone();
+    let mut answer = if ask { Answer::default() } else { Answer::none() };
+    if ask {
+        let mut out = io::stdout();
+        out.write_all(QUESTION)?;
+        out.flush()?;
+    }
     std::thread::Builder::new().name("input".into()).spawn(move || {
         loop {
-            let (event, last) = match crossterm::event::read() {
-                Ok(event) => (Event::Input(event), false),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => (Event::InputClosed, true),
+            let more = !answer.is_holding() || !matches!(crossterm::event::poll(HOLD), Ok(false));
+            let heard = if more {
+                match crossterm::event::read() {
+                    Ok(event) => answer.hear(event),
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(_) => {
+                        let _ = events.send(Event::InputClosed);
+                        return;
+                    }
+                }
+            } else {
+                Heard::Keys(answer.give_up())
             };
-            if events.send(event).is_err() || last {
+            let sent = match heard {
+                Heard::Keys(all) => all.into_iter().try_for_each(|e| events.send(Event::Input(e))),
+                Heard::Held => Ok(()),
+                Heard::Background(rgb) => events.send(Event::Background(rgb)),
+            };
+            if sent.is_err() {
                 return;
             }
         }

@@ -1,10 +1,19 @@
 //! Roles, and how they look with many colours, few and none; and the characters to draw with.
+//!
+//! Colours are data: [`palette::PALETTES`], and files of the user's own of the same names.
+
+pub mod contrast;
+mod glyphs;
+pub mod palette;
+
+pub use glyphs::{ASCII, Glyphs, UNICODE};
+pub use palette::{Palette, Tone};
 
 use crate::model::State;
-use ratatui::style::{Color as C, Modifier, Style};
+use ratatui::style::{Modifier, Style};
 
 /// How many colours the terminal shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Color {
     /// 24 bits.
     #[default]
@@ -17,10 +26,20 @@ pub enum Color {
     None,
 }
 
+impl Color {
+    /// The fewer colours of the two.
+    #[must_use]
+    pub fn least(self, other: Self) -> Self {
+        self.max(other)
+    }
+}
+
 /// What things look like, by what they are. The terminal's own foreground and background are left alone, except
 /// where a role sets both.
 #[derive(Clone, Copy, Debug)]
 pub struct Theme {
+    /// Under everything; sets nothing where the terminal's own ground will do.
+    pub ground: Style,
     /// Plain text.
     pub text: Style,
     /// What matters most in a row.
@@ -69,95 +88,80 @@ pub struct Theme {
     pub key: Style,
 }
 
-/// One colour in its three depths.
-struct Tone(u32, u8, C);
-
-impl Tone {
-    fn at(&self, depth: Color) -> C {
-        match depth {
-            Color::True => C::Rgb((self.0 >> 16) as u8, (self.0 >> 8) as u8, self.0 as u8),
-            Color::Indexed => C::Indexed(self.1),
-            Color::Basic => self.2,
-            Color::None => C::Reset,
-        }
-    }
-}
-
-const WHITE: Tone = Tone(0x00ee_f1f6, 255, C::White);
-const SOFT: Tone = Tone(0x008b_93a3, 246, C::DarkGray);
-const FAINT: Tone = Tone(0x005c_6370, 241, C::DarkGray);
-const SURFACE: Tone = Tone(0x001f_242d, 235, C::Black);
-const LIFTED: Tone = Tone(0x002b_3544, 237, C::Blue);
-const NEW: Tone = Tone(0x001d_3328, 22, C::Black);
-const CYAN: Tone = Tone(0x0056_b6f0, 75, C::Cyan);
-const GREEN: Tone = Tone(0x0077_c488, 114, C::Green);
-const BLUE: Tone = Tone(0x007a_a2f7, 111, C::LightBlue);
-const AMBER: Tone = Tone(0x00e5_b567, 179, C::Yellow);
-const RED: Tone = Tone(0x00f0_7178, 203, C::LightRed);
-const VIOLET: Tone = Tone(0x00a3_97c9, 140, C::Magenta);
-
 impl Theme {
-    /// The dark theme in this depth.
-    pub fn dark(depth: Color) -> Self {
-        let plain = Style::new();
+    /// The theme of a palette in this depth. `painted`: the ground is drawn too, because the terminal's own is another.
+    pub fn new(palette: &Palette, depth: Color, painted: bool) -> Self {
+        let depth = depth.least(palette.most);
         if depth == Color::None {
-            let bold = plain.add_modifier(Modifier::BOLD);
-            let dim = plain.add_modifier(Modifier::DIM);
-            let reverse = plain.add_modifier(Modifier::REVERSED);
-            let under = plain.add_modifier(Modifier::UNDERLINED);
-            return Self {
-                text: plain,
-                strong: bold,
-                dim: plain,
-                faint: dim,
-                accent: bold,
-                band: plain,
-                on_band: plain,
-                window: plain,
-                tab: reverse,
-                head: under,
-                sorted: under.add_modifier(Modifier::BOLD),
-                select: reverse,
-                select_keeps: true,
-                cell: bold.add_modifier(Modifier::UNDERLINED),
-                fresh: plain,
-                gone: dim,
-                good: plain,
-                warn: bold,
-                bad: bold,
-                serve: plain,
-                opening: plain,
-                closing: plain,
-                key: bold,
-            };
+            return Self::plain();
         }
-        let fg = |t: &Tone| plain.fg(t.at(depth));
-        let on = |f: &Tone, b: &Tone| plain.fg(f.at(depth)).bg(b.at(depth));
-        let bold = Modifier::BOLD;
+        let basic = depth == Color::Basic;
+        let at = |t: Tone| palette.at(t, depth);
+        let (plain, bold) = (Style::new(), Modifier::BOLD);
+        let fg = |t: Tone| plain.fg(at(t));
+        let on = |f: Tone, b: Tone| plain.fg(at(f)).bg(at(b));
+        let painted = painted && !basic;
         Self {
+            ground: if painted { on(Tone::Ink, Tone::Ground) } else { plain },
             text: plain,
             strong: plain.add_modifier(bold),
-            dim: fg(&SOFT),
-            faint: fg(&FAINT),
-            accent: fg(&CYAN),
-            band: on(&SOFT, &SURFACE),
-            on_band: plain.bg(SURFACE.at(depth)),
-            window: on(&WHITE, &SURFACE),
-            tab: on(&CYAN, &SURFACE).add_modifier(bold),
-            head: on(&SOFT, &SURFACE),
-            sorted: on(&CYAN, &SURFACE).add_modifier(bold),
-            select: on(&WHITE, &LIFTED),
-            select_keeps: depth != Color::Basic,
-            cell: Style::new().add_modifier(bold).add_modifier(Modifier::UNDERLINED),
-            fresh: if depth == Color::Basic { fg(&GREEN) } else { on(&WHITE, &NEW) },
-            gone: fg(&FAINT),
-            good: fg(&GREEN),
-            warn: fg(&AMBER),
-            bad: fg(&RED).add_modifier(bold),
-            serve: fg(&BLUE),
-            opening: fg(&CYAN),
-            closing: fg(&VIOLET),
-            key: fg(&CYAN),
+            dim: fg(Tone::Soft),
+            faint: fg(Tone::Faint),
+            accent: fg(Tone::Accent),
+            band: on(Tone::Soft, Tone::Surface),
+            on_band: plain.bg(at(Tone::Surface)),
+            window: on(Tone::Ink, Tone::Surface),
+            tab: on(Tone::Accent, Tone::Surface).add_modifier(bold),
+            head: on(Tone::Soft, Tone::Surface),
+            sorted: on(Tone::Accent, Tone::Surface).add_modifier(bold),
+            // Of sixteen colours none is known to be near the ground and yet another.
+            select: if basic { plain.add_modifier(Modifier::REVERSED) } else { on(Tone::Ink, Tone::Lifted) },
+            select_keeps: !basic,
+            cell: plain.add_modifier(bold).add_modifier(Modifier::UNDERLINED),
+            fresh: if basic { fg(Tone::Good) } else { plain.bg(at(Tone::New)) },
+            gone: fg(Tone::Faint),
+            good: fg(Tone::Good),
+            warn: fg(Tone::Warn),
+            bad: fg(Tone::Bad).add_modifier(bold),
+            serve: fg(Tone::Serve),
+            opening: fg(Tone::Opening),
+            closing: fg(Tone::Closing),
+            key: fg(Tone::Accent),
+        }
+    }
+
+    /// Without any colour.
+    fn plain() -> Self {
+        let plain = Style::new();
+        let bold = plain.add_modifier(Modifier::BOLD);
+        let dim = plain.add_modifier(Modifier::DIM);
+        let reverse = plain.add_modifier(Modifier::REVERSED);
+        let under = plain.add_modifier(Modifier::UNDERLINED);
+        Self {
+            ground: plain,
+            text: plain,
+            strong: bold,
+            dim: plain,
+            faint: dim,
+            accent: bold,
+            band: plain,
+            on_band: plain,
+            window: plain,
+            tab: reverse,
+            head: under,
+            sorted: under.add_modifier(Modifier::BOLD),
+            select: reverse,
+            select_keeps: true,
+            cell: bold.add_modifier(Modifier::UNDERLINED),
+            fresh: plain,
+            gone: dim,
+            good: plain,
+            warn: bold,
+            bad: bold,
+            serve: plain,
+            opening: plain,
+            closing: plain,
+            key: bold,
         }
     }
 
@@ -186,112 +190,3 @@ impl Theme {
         }
     }
 }
-
-/// The characters to draw with.
-#[derive(Clone, Copy, Debug)]
-pub struct Glyphs {
-    /// Whether only ASCII may be used.
-    pub ascii: bool,
-    /// An open group.
-    pub open: &'static str,
-    /// A closed one.
-    pub closed: &'static str,
-    /// Rising, and needs a look.
-    pub up: &'static str,
-    /// At a limit.
-    pub alarm: &'static str,
-    /// Sorted upwards.
-    pub ascending: &'static str,
-    /// Sorted downwards.
-    pub descending: &'static str,
-    /// Polling.
-    pub live: &'static str,
-    /// Held.
-    pub paused: &'static str,
-    /// The selected line's edge.
-    pub edge: &'static str,
-    /// A new row's edge.
-    pub new: &'static str,
-    /// A gone row's edge.
-    pub gone: &'static str,
-    /// Beside the rows of a group within a group.
-    pub nested: &'static str,
-    /// Something was cut.
-    pub cut: &'static str,
-    /// Between two things.
-    pub dot: &'static str,
-    /// From here to there.
-    pub arrow: &'static str,
-    /// A vertical rule.
-    pub vertical: &'static str,
-    /// A horizontal rule.
-    pub horizontal: &'static str,
-    /// A gauge's full cell.
-    pub full: &'static str,
-    /// A gauge's empty cell.
-    pub empty: &'static str,
-    /// A gauge's partly full cells, least first.
-    pub parts: &'static [&'static str],
-    /// Levels of a trend, least first.
-    pub levels: &'static [&'static str],
-    /// Parts of a bar, told apart without colour.
-    pub bar: [&'static str; 3],
-    /// Position in a long list.
-    pub thumb: &'static str,
-}
-
-/// For terminals with UTF-8.
-pub const UNICODE: Glyphs = Glyphs {
-    ascii: false,
-    open: "▾",
-    closed: "▸",
-    up: "▲",
-    alarm: "▲",
-    ascending: "↑",
-    descending: "↓",
-    live: "●",
-    paused: "‖",
-    edge: "▌",
-    new: "+",
-    gone: "×",
-    nested: "│",
-    cut: "…",
-    dot: "·",
-    arrow: "→",
-    vertical: "│",
-    horizontal: "─",
-    full: "█",
-    empty: "░",
-    parts: &["▏", "▎", "▍", "▌", "▋", "▊", "▉"],
-    levels: &["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
-    bar: ["█", "▓", "░"],
-    thumb: "▐",
-};
-
-/// For all others.
-pub const ASCII: Glyphs = Glyphs {
-    ascii: true,
-    open: "-",
-    closed: "+",
-    up: "^",
-    alarm: "!",
-    ascending: "^",
-    descending: "v",
-    live: "*",
-    paused: "=",
-    edge: ">",
-    new: "+",
-    gone: "x",
-    nested: "|",
-    cut: "~",
-    dot: "|",
-    arrow: "->",
-    vertical: "|",
-    horizontal: "-",
-    full: "#",
-    empty: ".",
-    parts: &[],
-    levels: &["_", ".", "-", "=", "+", "*", "#"],
-    bar: ["#", "=", "."],
-    thumb: "#",
-};

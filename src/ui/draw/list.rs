@@ -22,7 +22,7 @@ pub(in crate::ui) struct Entry {
 /// Title, marked line and lines of the list that is open.
 fn open(app: &App) -> Option<(&'static str, usize, Vec<Entry>)> {
     let sheet = app.sheet();
-    let tick = if app.glyphs.ascii { "x" } else { "✓" };
+    let tick = app.glyphs.tick;
     Some(match &app.over {
         Some(Over::Sort(at)) => {
             let first = sheet.view.sort.first();

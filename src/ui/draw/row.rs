@@ -27,7 +27,7 @@ pub(super) fn row(
     let gone = sockets && row >= snap.live;
     let new = sockets && !gone && is_new(snap, row);
     if app.sheet().is_marked(snap, row) {
-        pen.put(area.x + 1, y, 1, if app.glyphs.ascii { "*" } else { "●" }, theme.accent);
+        pen.put(area.x + 1, y, 1, app.glyphs.mark, theme.accent);
     } else if gone {
         pen.put(area.x + 1, y, 1, app.glyphs.gone, theme.faint);
     } else if new {
@@ -139,6 +139,17 @@ fn cell_style(theme: &Theme, c: &Column, v: &Value<'_>) -> Style {
     }
 }
 
+/// What says beside the colour how near to a limit a share is.
+const fn mark(app: &App, share: f64) -> &'static str {
+    if share >= 0.9 {
+        app.glyphs.alarm
+    } else if share >= 0.75 {
+        app.glyphs.notice
+    } else {
+        ""
+    }
+}
+
 /// A share as a bar with its number: for an accept queue, how many of how many.
 fn gauge(app: &App, snap: &Snapshot, pen: &mut Pen<'_>, s: &Slot, row: usize, y: u16, form: Format) {
     let theme = app.theme;
@@ -153,13 +164,13 @@ fn gauge(app: &App, snap: &Snapshot, pen: &mut Pen<'_>, s: &Slot, row: usize, y:
     let text = if s.column.name == "accept_pct" {
         match snap.ports.get(row) {
             Some(p) => {
-                let mark = if share >= 0.9 { app.glyphs.alarm } else { "" };
+                let mark = mark(app, share);
                 format!("{mark}{}/{}", count(p.recv_q), count(p.backlog))
             }
             None => String::new(),
         }
     } else {
-        let mark = if share >= 0.9 { app.glyphs.alarm } else { "" };
+        let mark = mark(app, share);
         format!("{mark}{}", cell(&v, Kind::Percent, &form))
     };
     if share == 0.0 {
