@@ -15,6 +15,8 @@ mod compare;
 mod expressions;
 #[path = "live/families.rs"]
 mod families;
+#[path = "live/fields.rs"]
+mod fields;
 #[path = "live/findings.rs"]
 mod findings;
 #[path = "live/limits.rs"]
@@ -42,6 +44,8 @@ const CASES: &[Case] = &[
     ("expressions mean what ss means", expressions::as_ss_means_them),
     ("filtering in the kernel loses nothing", expressions::filtering_in_the_kernel_loses_nothing),
     ("every family, against ss", families::every_family),
+    ("every field, against ss", fields::every_field),
+    ("what a kernel does not tell is said", fields::what_is_not_told),
     ("one of two sockets is ended", act::one_of_two),
     ("a leak is predicted and a breath is not", limits::leak_and_breath),
     ("a listener over its backlog", limits::overflow),

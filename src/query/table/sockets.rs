@@ -12,6 +12,19 @@ use crate::query::{Column, Kind, Needs, Table, Value};
 const SKMEM: Needs = Needs::attrs(AttrSet::SKMEM);
 const INFO: Needs = Needs::RATES;
 
+/// The words of `tcp_info` that these of its bytes lie in.
+const fn bytes(offsets: &[usize]) -> u64 {
+    let (mut out, mut i) = (0, 0);
+    while i < offsets.len() {
+        out |= 1 << (offsets[i] / 8);
+        i += 1;
+    }
+    out
+}
+
+/// Since data was last sent and last came in.
+const IDLE: u64 = bytes(&[44, 52]);
+
 fn opt<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
     Value::from_opt(v, Missing::NotReported)
 }
@@ -200,9 +213,11 @@ fn age_of(snap: &Snapshot, row: usize) -> Option<(f64, &'static str)> {
         return Some((began.max(seen), "process start"));
     }
     // These begin to count with the connection.
-    let idle = snap.attrs(row).tcp_info().filter(|_| connected(s.state)).and_then(|t| {
-        [t.last_data_sent_ms(), t.last_data_recv_ms(), t.last_ack_recv_ms()].into_iter().flatten().max()
-    });
+    let idle = snap
+        .attrs(row)
+        .tcp_info()
+        .filter(|_| connected(s.state))
+        .and_then(|t| [t.last_data_sent_ms(), t.last_data_recv_ms()].into_iter().flatten().max());
     match idle.map(|ms| ms as f64 / 1e3) {
         Some(idle) if idle > seen => Some((idle, "idle time")),
         // Of the first poll this says nothing at all.
@@ -457,10 +472,10 @@ const BEFORE: &[Column] = &[
         .needs(INFO),
     Column::new("age_s", "AGE", Kind::Secs, 15, age,
         "How old the socket is; age_from says how that is known, and whether it is at least that.")
-        .called(&["age"]).wide(4, 5, 8),
+        .called(&["age"]).needs(Needs::info(IDLE)).wide(4, 5, 8),
     Column::new("age_from", "AGE FROM", Kind::Text, 48, age_from,
         "How the age is known: opened (seen), process start (at most), idle time or first seen (both: at least).")
-        .wide(6, 13, 13),
+        .needs(Needs::info(IDLE)).wide(6, 13, 13),
     Column::new("waiting_s", "WAITING", Kind::Secs, 48,
         |s, r| match s.facts[r].waiting_since_ns {
             0 => na(),
@@ -647,15 +662,15 @@ const BEFORE: &[Column] = &[
     Column::new("snd_wscale", "SND-WSCALE", Kind::Count, 61,
         |s, r| Value::from_opt(s.attrs(r).tcp_info().and_then(|t| t.snd_wscale()), absent(s, r, AttrSet::INFO)),
         "Window scale of what this end sends.")
-        .called(&["wscale"]).needs(INFO),
+        .called(&["wscale"]).needs(Needs::info(bytes(&[6]))),
     Column::new("rcv_wscale", "RCV-WSCALE", Kind::Count, 61,
         |s, r| Value::from_opt(s.attrs(r).tcp_info().and_then(|t| t.rcv_wscale()), absent(s, r, AttrSet::INFO)),
         "Window scale of what this end receives.")
-        .needs(INFO),
+        .needs(Needs::info(bytes(&[6]))),
     Column::new("app_limited", "APPLIM", Kind::Bool, 61,
         |s, r| Value::from_opt(s.attrs(r).tcp_info().and_then(|t| t.app_limited()), absent(s, r, AttrSet::INFO)),
         "Whether the delivery rate was limited by the program, not by the network.")
-        .needs(INFO),
+        .needs(Needs::info(bytes(&[6]))),
     Column::new("send_rate", "SEND RATE", Kind::BytesPerSec, 61,
         |s, r| {
             let rate = s.attrs(r).tcp_info().and_then(|t| {
@@ -665,13 +680,13 @@ const BEFORE: &[Column] = &[
             Value::from_opt(rate, not_tcp(s, r))
         },
         "What the congestion window lets out in a round trip: cwnd times mss by rtt, the `send` of ss.")
-        .needs(INFO),
+        .needs(Needs::info(bytes(&[16, 68, 80]))),
     Column::new("rwnd_limited_pct", "RWND-LIM%", Kind::Percent, 61, |s, r| limited(s, r, crate::model::TcpInfo::rwnd_limited_us),
         "Share of the busy time that it waited for the far end's receive window.")
-        .needs(Needs::info(184)),
+        .needs(Needs::info(bytes(&[168, 176]))),
     Column::new("sndbuf_limited_pct", "SNDBUF-LIM%", Kind::Percent, 61, |s, r| limited(s, r, crate::model::TcpInfo::sndbuf_limited_us),
         "Share of the busy time that it waited for room in its own send buffer.")
-        .needs(Needs::info(192)),
+        .needs(Needs::info(bytes(&[168, 184]))),
     Column::new("retrans_pct", "RETRANS%", Kind::Percent, 61,
         |s, r| {
             let share = s.attrs(r).tcp_info().and_then(|t| {
@@ -681,7 +696,7 @@ const BEFORE: &[Column] = &[
             Value::from_opt(share, not_tcp(s, r))
         },
         "Share of the segments with data that were sent again, since the start.")
-        .needs(Needs::info(160)),
+        .needs(Needs::info(bytes(&[100, 156]))),
     Column::new("closed", "CLOSED", Kind::Bool, 62, |s, r| Value::from(r >= s.live),
         "Whether the socket is gone and shown for a moment longer."),
 ];

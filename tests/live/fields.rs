@@ -1,0 +1,522 @@
+//! Every field of TCP, MPTCP, packet, netlink and UNIX sockets, compared with what `ss -O` prints of the same sockets.
+
+use super::compare::check;
+use super::world::{World, addr, listen};
+use rustix::net::{self, AddressFamily, SocketType, ipproto, socket};
+use serde_json::{Map, Value};
+use sockscope::collect::Source;
+use sockscope::collect::netlink::NetlinkSource;
+use sockscope::derive::Engine;
+use sockscope::model::{AttrSet, ProtoSet, Snapshot, Wants};
+use sockscope::query::table::SOCKETS;
+use sockscope::query::wants;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+type Row = Map<String, Value>;
+
+/// Sockets with options that only a language with a plain setsockopt can set.
+const ODD: &str = r#"
+use Socket; $| = 1;
+socket(P, 17, 3, 0x0300) or die "packet $!";
+setsockopt(P, 263, 10, pack("i", 1)) or die "version $!";
+setsockopt(P, 263, 5, pack("I4", 4096, 4, 2048, 8)) or die "ring $!";
+setsockopt(P, 263, 8, pack("i", 1)) or die "auxdata $!";
+bind(P, pack("S n i S C C a8", 17, 3, 1, 0, 0, 0, "")) or die "bind $!";
+setsockopt(P, 263, 18, pack("I", 1 << 16 | 77)) or die "fanout $!";
+socket(N, 16, 3, 0) or die "netlink $!";
+bind(N, pack("S S I I", 16, 0, 0, 0x41)) or die "groups $!";
+socket(L, 2, 1, 6) or die;
+setsockopt(L, 6, 13, "bbr") or die "bbr $!";
+setsockopt(L, 0, 1, pack("i", 0x10)) or die "tos $!";
+setsockopt(L, 6, 14, pack("S n a4 x120", 2, 0, inet_aton("127.0.0.5")) . pack("C C S i a80", 0, 0, 5, 0, "hello")) or die "md5 $!";
+bind(L, sockaddr_in(7951, inet_aton("127.0.0.1"))) or die "bind $!";
+listen(L, 3) or die;
+socket(C, 2, 1, 6) or die;
+setsockopt(C, 6, 13, "bbr") or die;
+setsockopt(C, 1, 36, pack("i", 0x2a)) or die "mark $!";
+connect(C, sockaddr_in(7951, inet_aton("127.0.0.1"))) or die "connect $!";
+accept(A, L) or die;
+syswrite(C, "x" x 50000);
+sysread(A, $b, 20000);
+print "$$\n";
+sleep 600;
+"#;
+
+fn run(program: &str, args: &[&str]) -> Result<String, String> {
+    let out = Command::new(program).args(args).output().map_err(|e| format!("{program}: {e}"))?;
+    Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+}
+
+fn ours(filter: &str, columns: &str) -> Result<Vec<Row>, String> {
+    let args = ["list", "--netns", "here", "--format", "json", "-n", filter, "-c", columns];
+    let text = run(env!("CARGO_BIN_EXE_sockscope"), &args)?;
+    serde_json::from_str(&text).map_err(|e| format!("{e}: {text}"))
+}
+
+/// The words of a line of `ss -O` by what stands before their colon: `mss:1460`, `flags( a b )`, `send 5bps`.
+#[derive(Debug)]
+struct Line {
+    words: Vec<String>,
+    pairs: BTreeMap<String, String>,
+}
+
+impl Line {
+    fn of(text: &str) -> Self {
+        let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        let mut pairs = BTreeMap::new();
+        for w in &words {
+            if let Some((k, v)) = w.split_once(':') {
+                pairs.entry(k.to_owned()).or_insert_with(|| v.to_owned());
+            }
+        }
+        // What stands behind its name with a blank.
+        for w in words.windows(2) {
+            if matches!(w[0].as_str(), "send" | "pacing_rate" | "delivery_rate") {
+                pairs.insert(w[0].clone(), w[1].clone());
+            }
+        }
+        Self { words, pairs }
+    }
+
+    fn get(&self, key: &str) -> Option<&str> {
+        self.pairs.get(key).map(String::as_str)
+    }
+
+    /// What stands between `name(` and `)`.
+    fn nested(&self, name: &str) -> Option<BTreeMap<String, String>> {
+        let all = self.words.join(" ");
+        let inner = all.split_once(&format!("{name}("))?.1.split_once(')')?.0;
+        let parts = inner.split([',', ' ']).filter_map(|p| p.split_once(':'));
+        Some(parts.map(|(k, v)| (k.to_owned(), v.to_owned())).collect())
+    }
+}
+
+/// The lines of `ss` by their two ends.
+fn theirs(args: &[&str]) -> Result<BTreeMap<(String, String), Line>, String> {
+    let text = run("ss", &[&["-anHO"], args].concat())?;
+    let lines = text.lines().map(Line::of).filter(|l| l.words.len() > 4);
+    Ok(lines.map(|l| ((l.words[3].clone(), l.words[4].clone()), l)).collect())
+}
+
+fn ends(r: &Row) -> (String, String) {
+    let word = |k: &str| r[k].as_str().unwrap_or("0.0.0.0:*").to_owned();
+    (word("local"), word("remote"))
+}
+
+/// The number at the start of a word, times a factor: milliseconds to microseconds, bits to bytes.
+fn number(text: &str, factor: f64) -> Option<f64> {
+    let digits: String = text.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+    Some(digits.parse::<f64>().ok()? * factor)
+}
+
+/// Their word, our column, and what theirs is multiplied with. What `ss` does not print is 0 or missing.
+const TCP: &[(&str, &str, f64)] = &[
+    ("rto", "rto_us", 1000.0),
+    ("ato", "ato_us", 1000.0),
+    ("mss", "snd_mss", 1.0),
+    ("pmtu", "pmtu", 1.0),
+    ("rcvmss", "rcv_mss", 1.0),
+    ("advmss", "advmss", 1.0),
+    ("cwnd", "snd_cwnd", 1.0),
+    ("bytes_sent", "bytes_sent", 1.0),
+    ("bytes_retrans", "bytes_retrans", 1.0),
+    ("bytes_acked", "bytes_acked", 1.0),
+    ("bytes_received", "bytes_received", 1.0),
+    ("segs_out", "segs_out", 1.0),
+    ("segs_in", "segs_in", 1.0),
+    ("data_segs_out", "data_segs_out", 1.0),
+    ("data_segs_in", "data_segs_in", 1.0),
+    ("send", "send_rate", 0.125),
+    ("pacing_rate", "pacing_rate", 0.125),
+    ("delivery_rate", "delivery_rate", 0.125),
+    ("delivered", "delivered", 1.0),
+    ("delivered_ce", "delivered_ce", 1.0),
+    ("busy", "busy_time_us", 1000.0),
+    ("unacked", "unacked", 1.0),
+    ("lost", "lost", 1.0),
+    ("sacked", "sacked", 1.0),
+    ("dsack_dups", "dsack_dups", 1.0),
+    ("reord_seen", "reord_seen", 1.0),
+    ("rcv_rtt", "rcv_rtt_us", 1000.0),
+    ("rcv_space", "rcv_space", 1.0),
+    ("rcv_ssthresh", "rcv_ssthresh", 1.0),
+    ("notsent", "notsent_bytes", 1.0),
+    ("minrtt", "min_rtt_us", 1000.0),
+    ("rcv_ooopack", "rcv_ooopack", 1.0),
+    ("snd_wnd", "snd_wnd", 1.0),
+    ("class_id", "class_id", 1.0),
+];
+
+/// `skmem:(r0,rb131072,...)`: their letters and our columns.
+const SKMEM: [(&str, &str); 9] = [
+    ("r", "skmem_rmem_alloc"),
+    ("rb", "skmem_rcvbuf"),
+    ("t", "skmem_wmem_alloc"),
+    ("tb", "skmem_sndbuf"),
+    ("f", "skmem_fwd_alloc"),
+    ("w", "skmem_wmem_queued"),
+    ("o", "skmem_optmem"),
+    ("bl", "skmem_backlog"),
+    ("d", "drops"),
+];
+
+const SOCKOPT: [(&str, &str); 11] = [
+    ("recverr", "opt_recverr"),
+    ("is_icsk", "opt_is_icsk"),
+    ("freebind", "opt_freebind"),
+    ("hdrincl", "opt_hdrincl"),
+    ("mc_loop", "opt_mc_loop"),
+    ("transparent", "opt_transparent"),
+    ("mc_all", "opt_mc_all"),
+    ("nodefrag", "opt_nodefrag"),
+    ("bind_addr_no_port", "opt_bind_addr_no_port"),
+    ("recverr_rfc4884", "opt_recverr_rfc4884"),
+    ("defer_connect", "opt_defer_connect"),
+];
+
+/// Of a listener `ss` leaves most of `tcp_info` out.
+fn tcp() -> Result<usize, String> {
+    let mut columns = "local,remote,state,inode,cookie,uid,congestion,rtt_us,rttvar_us,snd_wscale,rcv_wscale,tos,\
+        app_limited,mark,ulp,subflow_flags,mptcp_token,subflow_info,md5_keys,bbr_bw,bbr_min_rtt_us,bbr_pacing_gain,\
+        bbr_cwnd_gain,shutdown,cgroup"
+        .to_owned();
+    for name in TCP.iter().map(|t| t.1).chain(SKMEM.iter().map(|s| s.1)).chain(SOCKOPT.iter().map(|s| s.1)) {
+        columns = columns + "," + name;
+    }
+    let ours = ours("proto:tcp", &columns)?;
+    let theirs = theirs(&["-t", "-iem", "--tos", "--inet-sockopt"])?;
+    check(ours.len() == theirs.len(), || format!("{} rows and {}", ours.len(), theirs.len()))?;
+    let mut compared = 0;
+    for r in &ours {
+        let at = ends(r);
+        let line = theirs.get(&at).ok_or_else(|| format!("{at:?} only here"))?;
+        let mut same = |what: &str, a: String, b: String| {
+            compared += 1;
+            check(a == b, || format!("{at:?} {what}: {a}, ss: {b}\n{}", line.words.join(" ")))
+        };
+        let text = |k: &str| r[k].as_str().unwrap_or("").to_owned();
+        let plain = |k: &str| r[k].to_string();
+        same("inode", plain("inode"), line.get("ino").unwrap_or("null").to_owned())?;
+        let cookie = u64::from_str_radix(line.get("sk").unwrap_or(""), 16).map_err(|e| e.to_string())?;
+        same("cookie", plain("cookie"), cookie.to_string())?;
+        let listens = text("state") == "LISTEN";
+        if !text("state").starts_with("TIME") {
+            let known = line.words.contains(&text("congestion"));
+            same("congestion", known.to_string(), "true".to_owned())?;
+        }
+        for (key, column, factor) in TCP.iter().filter(|(k, ..)| !listens || *k == "cwnd") {
+            let near = match (r[*column].as_f64(), line.get(key).and_then(|w| number(w, *factor))) {
+                // A thousandth, or what is lost by whole milliseconds.
+                (Some(a), Some(b)) => {
+                    (a - b).abs() <= (b * 0.002).max(if *key == "busy" { 1000.0 } else { 1.0 })
+                }
+                // Less than a millisecond.
+                (Some(a), None) => a == 0.0 || (*key == "busy" && a < 1000.0),
+                (None, b) => b.is_none(),
+            };
+            let said = line.get(key).unwrap_or("nothing").to_owned();
+            same(key, if near { said.clone() } else { plain(column) }, said)?;
+        }
+        if let Some((rtt, var)) = line.get("rtt").and_then(|w| w.split_once('/')) {
+            for (b, column) in [(rtt, "rtt_us"), (var, "rttvar_us")] {
+                let b = number(b, 1000.0).unwrap_or(-1.0);
+                same(column, plain(column), format!("{b:.0}"))?;
+            }
+        }
+        if let Some((snd, rcv)) = line.get("wscale").and_then(|w| w.split_once(',')) {
+            same("wscale", plain("snd_wscale"), snd.to_owned())?;
+            same("wscale", plain("rcv_wscale"), rcv.to_owned())?;
+        }
+        if !listens {
+            let limited = line.words.iter().any(|w| w == "app_limited");
+            same("app_limited", plain("app_limited"), limited.to_string())?;
+        }
+        let tos = line.get("tos").map(|t| t.trim_start_matches("0x").to_owned());
+        let tos = tos.and_then(|t| u64::from_str_radix(&t, 16).ok());
+        same("tos", r["tos"].as_u64().unwrap_or(0).to_string(), tos.unwrap_or(0).to_string())?;
+        let mark = line.get("fwmark").and_then(|m| u64::from_str_radix(m.trim_start_matches("0x"), 16).ok());
+        same("mark", r["mark"].as_u64().unwrap_or(0).to_string(), mark.unwrap_or(0).to_string())?;
+        let skmem = line.get("skmem").unwrap_or("").trim_matches(['(', ')']).to_owned();
+        for (part, (letters, column)) in skmem.split(',').zip(SKMEM) {
+            same(column, format!("{letters}{}", plain(column)), part.to_owned())?;
+        }
+        for (word, column) in SOCKOPT {
+            same(
+                column,
+                plain(column),
+                line.words.iter().any(|w| w.trim_end_matches(')') == word).to_string(),
+            )?;
+        }
+        let open = line.words.iter().any(|w| w == "<->");
+        same("shutdown", (text("shutdown") == "neither").to_string(), open.to_string())?;
+        let ulp = line.words.iter().find_map(|w| w.strip_prefix("tcp-ulp-")).unwrap_or("").to_owned();
+        same("ulp", text("ulp"), ulp.clone())?;
+        if ulp == "mptcp" && !listens {
+            same("subflow flags", text("subflow_flags"), line.get("flags").unwrap_or("").to_owned())?;
+            let token = line.get("token").and_then(|t| t.split_once('/')?.1.split_once('(')).map(|t| t.0);
+            let token = token.and_then(|t| u64::from_str_radix(t, 16).ok()).unwrap_or(0);
+            same("token", plain("mptcp_token"), token.to_string())?;
+            let map = &r["subflow_info"];
+            let hex = |k: &str| map[k].as_str().unwrap_or("").trim_start_matches("0x").to_owned();
+            same("map_seq", hex("map_seq"), line.get("seq").unwrap_or("").to_owned())?;
+            same("ssn_offset", hex("ssn_offset"), line.get("ssnoff").unwrap_or("").to_owned())?;
+            let len = u64::from_str_radix(line.get("maplen").unwrap_or("0"), 16).unwrap_or(0);
+            same("maplen", map["map_datalen"].to_string(), len.to_string())?;
+        }
+        let keys = line.get("md5keys").map(|k| k.trim_end_matches('=').to_owned());
+        // ss prints the key behind the address; here it is never read that far.
+        let keys = keys.map(|k| k.split('=').next().unwrap_or("").to_owned()).unwrap_or_default();
+        same("md5", r["md5_keys"].get(0).and_then(Value::as_str).unwrap_or("").to_owned(), keys)?;
+        if let Some(bbr) = line.words.iter().find_map(|w| w.strip_prefix("bbr:(")) {
+            let part = |name: &str| {
+                let word = bbr.trim_end_matches(')').split(',').find_map(|p| p.strip_prefix(name))?;
+                number(word.trim_start_matches(':'), 1.0)
+            };
+            let close = |column: &str, b: f64| {
+                let a = r[column].as_f64().unwrap_or(-1.0);
+                (a - b).abs() <= b.abs() * 0.002 + 0.51
+            };
+            for (name, column, factor) in [
+                ("bw", "bbr_bw", 0.125),
+                ("mrtt", "bbr_min_rtt_us", 1000.0),
+                ("pacing_gain", "bbr_pacing_gain", 1.0),
+                ("cwnd_gain", "bbr_cwnd_gain", 1.0),
+            ] {
+                let b = part(name).unwrap_or(0.0) * factor;
+                same(column, close(column, b).to_string(), "true".to_owned())?;
+            }
+        }
+    }
+    Ok(compared)
+}
+
+fn mptcp() -> Result<usize, String> {
+    let ours = ours("proto:mptcp", "local,remote,state,inode,mptcp_info,mptcp_flags,bytes_received")?;
+    let theirs = theirs(&["-M", "-ie"])?;
+    check(ours.len() == theirs.len() && ours.len() == 3, || format!("{} and {}", ours.len(), theirs.len()))?;
+    let mut compared = 0;
+    for r in ours.iter().filter(|r| r["state"] != "LISTEN") {
+        let line = theirs.get(&ends(r)).ok_or("only here")?;
+        let info = &r["mptcp_info"];
+        for key in ["token", "write_seq", "snd_una", "rcv_nxt"] {
+            let mine = info[key].as_str().unwrap_or("").trim_start_matches("0x");
+            check(line.get(key) == Some(mine), || format!("mptcp {key}: {mine}, ss: {line:?}"))?;
+            compared += 1;
+        }
+        for key in ["subflows", "subflows_max", "add_addr_signal_max", "local_addr_used", "local_addr_max"] {
+            let mine = info[key].as_u64().unwrap_or(0);
+            let their = line.get(key).and_then(|n| n.parse().ok()).unwrap_or(0);
+            check(mine == their, || format!("mptcp {key}: {mine}, ss: {line:?}"))?;
+            compared += 1;
+        }
+        let key = line.words.iter().any(|w| w == "remote_key");
+        check((r["mptcp_flags"] == "remote-key") == key, || format!("mptcp flags: {r:?} {line:?}"))?;
+        let inode = r["inode"].to_string();
+        check(line.get("ino") == Some(inode.as_str()), || format!("mptcp inode: {line:?}"))?;
+    }
+    check(ours.iter().any(|r| r["bytes_received"] == 1000), || format!("mptcp bytes: {ours:?}"))?;
+    // A connection and its subflow have one token.
+    let token = |r: &Row| r["mptcp_info"]["token"].as_str().unwrap_or("").to_owned();
+    for r in ours.iter().filter(|r| r["state"] != "LISTEN") {
+        let joined =
+            self::ours(&format!("(proto:tcp or proto:mptcp) mptcp_token:{}", token(r)), "proto,local")?;
+        let protos: Vec<&str> = joined.iter().filter_map(|r| r["proto"].as_str()).collect();
+        check(protos.len() == 2 && protos.contains(&"tcp"), || format!("joined: {joined:?}"))?;
+    }
+    Ok(compared)
+}
+
+fn packet() -> Result<(), String> {
+    let rows = ours(
+        "proto:packet",
+        "inode,cookie,uid,iface,link_protocol,packet_info,packet_flags,rx_ring,fanout,fanout_type",
+    )?;
+    let text = run("ss", &["-anHO0e"])?;
+    let line = Line::of(text.lines().next().unwrap_or(""));
+    check(rows.len() == 1 && text.lines().count() == 1, || format!("{rows:?} {text}"))?;
+    let r = &rows[0];
+    let (ring, fanout) =
+        (line.nested("ring_rx").unwrap_or_default(), line.nested("fanout").unwrap_or_default());
+    let cookie = format!("{:x}", r["cookie"].as_u64().unwrap_or(0));
+    for (what, mine, their) in [
+        ("ino", r["inode"].to_string(), line.get("ino")),
+        ("sk", cookie, line.get("sk")),
+        ("ver", r["packet_info"]["version"].to_string(), line.get("ver")),
+        ("cpy_thresh", r["packet_info"]["copy_thresh"].to_string(), line.get("cpy_thresh")),
+        ("blk_size", r["rx_ring"]["block_size"].to_string(), ring.get("blk_size").map(String::as_str)),
+        ("blk_nr", r["rx_ring"]["blocks"].to_string(), ring.get("blk_nr").map(String::as_str)),
+        ("frm_size", r["rx_ring"]["frame_size"].to_string(), ring.get("frm_size").map(String::as_str)),
+        ("frm_nr", r["rx_ring"]["frames"].to_string(), ring.get("frm_nr").map(String::as_str)),
+        ("tmo", r["rx_ring"]["retire_ms"].to_string(), ring.get("tmo").map(String::as_str)),
+        ("fanout", r["fanout"].to_string(), fanout.get("id").map(String::as_str)),
+        ("type", r["fanout_type"].as_str().unwrap_or("").to_owned(), fanout.get("type").map(String::as_str)),
+    ] {
+        check(Some(mine.as_str()) == their, || format!("packet {what}: {mine}, ss: {their:?} {line:?}"))?;
+    }
+    check(r["packet_flags"] == "running,auxdata" && text.contains("flags( running auxdata )"), || {
+        format!("{r:?} {text}")
+    })?;
+    check(r["iface"] == "lo" && r["link_protocol"] == "*", || format!("{r:?}"))
+}
+
+fn netlink(pid: u32) -> Result<(), String> {
+    let rows =
+        ours(&format!("proto:netlink port_id:{pid}"), "port_id,groups,group_names,link_protocol,pid,fd")?;
+    let r = rows.first().ok_or("no netlink socket of the child")?;
+    check(
+        r["groups"] == 0x41 && r["group_names"] == "link,ipv4-route" && r["link_protocol"] == "rtnl",
+        || format!("{r:?}"),
+    )?;
+    check(r["pid"] == pid, || format!("{r:?}"))?;
+    let text = run("ss", &["-anHOe", "-f", "netlink"])?;
+    let line = text.lines().map(Line::of).find(|l| l.words.iter().any(|w| *w == format!("0:{pid}")));
+    check(line.as_ref().and_then(|l| l.words.last()).is_some_and(|g| g == "groups=0x00000041"), || {
+        format!("{line:?}")
+    })
+}
+
+fn unix() -> Result<(), String> {
+    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let path = dir.path().join("s");
+    let _listener = UnixListener::bind(&path).map_err(|e| e.to_string())?;
+    let _client = UnixStream::connect(&path).map_err(|e| e.to_string())?;
+    let name = path.to_string_lossy().into_owned();
+    let rows = ours(
+        &format!("proto:unix state:listen local:\"{name}\""),
+        "vfs_inode,vfs_dev,pending,recv_q,send_q,skmem_rcvbuf",
+    )?;
+    let r = rows.first().ok_or("no listener")?;
+    let file = std::fs::metadata(&path).map_err(|e| e.to_string())?;
+    let dev = std::os::unix::fs::MetadataExt::dev(&file);
+    let dev = format!("{}:{}", rustix::fs::major(dev), rustix::fs::minor(dev));
+    let inode = std::os::unix::fs::MetadataExt::ino(&file);
+    check(r["vfs_inode"].as_u64() == Some(inode & 0xffff_ffff) && r["vfs_dev"] == *dev, || {
+        format!("{r:?}, stat: {inode} {dev}")
+    })?;
+    check(r["pending"][0]["pid"] == std::process::id() && r["recv_q"] == 1, || format!("{r:?}"))?;
+    // The client's inode is the one that waits; `ss` prints it in the client's own line.
+    let waits = r["pending"][0]["inode"].to_string();
+    let ss = run("ss", &["-anHOx"])?;
+    check(ss.lines().any(|l| l.split_whitespace().nth(5) == Some(waits.as_str())), || {
+        format!("{waits}: {ss}")
+    })
+}
+
+/// What a column asks for is all that it needs: read alone it has a value wherever it has one when everything is read.
+fn alone() -> Result<(), String> {
+    let mut source = NetlinkSource::new("asked for".into()).map_err(|e| e.to_string())?;
+    let everything = Wants {
+        protos: ProtoSet::ALL,
+        attrs: AttrSet::ALL,
+        fd_kinds: true,
+        listeners: true,
+        auto_port: true,
+        cgroups: true,
+        ends: true,
+        ..Wants::default()
+    };
+    let mut read = |w: &Wants| -> Result<Arc<Snapshot>, String> {
+        Ok(Engine::new().step(source.sample(w).map_err(|e| e.to_string())?))
+    };
+    let all = read(&everything)?;
+    let place = |snap: &Snapshot, row: usize| snap.find(all.socket(row).id);
+    let mut compared = 0;
+    for c in SOCKETS.columns.iter().filter(|c| !c.kind.is_over_time()) {
+        let only = read(&wants::of(c.needs, ProtoSet::ALL))?;
+        for row in 0..all.live {
+            let Some(there) = place(&only, row) else { continue };
+            let (whole, part) = (c.value(&all, row), c.value(&only, there));
+            // How old something is depends on who else is known.
+            let about = whole.is_missing() == part.is_missing() || matches!(c.name, "age_s" | "age_from");
+            check(about, || format!("{} of {:?}: {whole:?}, alone {part:?}", c.name, all.socket(row)))?;
+            compared += usize::from(!whole.is_missing());
+        }
+    }
+    check(compared > 1000, || format!("only {compared} values"))
+}
+
+/// A case is tried again for a while: acknowledgements may be under way, and timers with them.
+fn settle<T>(case: impl Fn() -> Result<T, String>) -> Result<T, String> {
+    let end = Instant::now() + Duration::from_secs(6);
+    loop {
+        match case() {
+            Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(100)),
+            other => return other,
+        }
+    }
+}
+
+fn multipath() -> Result<[OwnedFd; 3], Box<dyn std::error::Error>> {
+    let make = || socket(AddressFamily::INET, SocketType::STREAM, Some(ipproto::MPTCP));
+    let to = addr("127.0.0.1:7952");
+    let listener = make()?;
+    net::bind(&listener, &to)?;
+    net::listen(&listener, 9)?;
+    let client = make()?;
+    net::connect(&client, &to)?;
+    let served = net::accept(&listener)?;
+    rustix::io::write(&served, &[b'x'; 1000])?;
+    Ok([listener, client, served])
+}
+
+/// All of it.
+pub(crate) fn every_field() -> Result<(), String> {
+    let mut w = World::default();
+    let mut child = Command::new("perl")
+        .args(["-e", ODD])
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|e| format!("perl: {e}"))?;
+    let mut ready = String::new();
+    let out = child.stdout.take().ok_or("no output")?;
+    BufReader::new(out).read_line(&mut ready).map_err(|e| e.to_string())?;
+    let pid = child.id();
+    w.children.push(child);
+    check(ready.trim() == pid.to_string(), || format!("the child did not begin: {ready:?}"))?;
+    let _multi = multipath().map_err(|e| format!("mptcp: {e}"))?;
+    let l = listen("127.0.0.1:7953", 5, false);
+    let (mut near, mut far) = World::pair(&l, None);
+    near.write_all(&vec![7; 100_000]).map_err(|e| e.to_string())?;
+    far.read_exact(&mut vec![0; 60_000]).map_err(|e| e.to_string())?;
+    let n = settle(tcp)?;
+    // Each of nine rows has some thirty.
+    check(n > 250, || format!("only {n} fields of tcp were compared"))?;
+    let n = settle(mptcp)?;
+    check(n == 18, || format!("only {n} fields of mptcp were compared"))?;
+    packet()?;
+    netlink(pid)?;
+    settle(alone)?;
+    unix()
+}
+
+/// A protocol that the kernel does not tell is not an empty answer: it is said why, to scripts too.
+pub(crate) fn what_is_not_told() -> Result<(), String> {
+    for (proto, of) in [("sctp", "SCTP"), ("dccp", "DCCP"), ("tipc", "TIPC")] {
+        let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
+            .args(["list", "--netns", "here", "--format", "json", &format!("proto:{proto}")])
+            .output()
+            .map_err(|e| e.to_string())?;
+        let protocols = std::fs::read_to_string("/proc/net/protocols").map_err(|e| e.to_string())?;
+        if protocols.lines().any(|l| l.starts_with(of)) {
+            continue;
+        }
+        let said = String::from_utf8_lossy(&out.stderr);
+        check(
+            out.stdout == b"[]\n"
+                && said.starts_with(&format!("sockscope: {proto}: this kernel has no {of}")),
+            || format!("{proto}: {said:?} {:?}", String::from_utf8_lossy(&out.stdout)),
+        )?;
+    }
+    // Others are not bothered with it.
+    let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
+        .args(["list", "--netns", "here", "--count"])
+        .output()
+        .map_err(|e| e.to_string())?;
+    check(out.stderr.is_empty(), || String::from_utf8_lossy(&out.stderr).into_owned())
+}
