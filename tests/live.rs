@@ -1,7 +1,8 @@
 //! Real sockets in a network namespace of the test's own, compared row by row with `ss` and `lsof`.
 //!
 //! This test is a program of its own (`harness = false`): it starts itself again inside a fresh user and network
-//! namespace, so an ordinary user can run it and nothing else on the machine is in the way. It ends with one line
+//! namespace, so an ordinary user can run it and nothing else on the machine is in the way; as root then again in a
+//! network namespace only, for what is not to be had in a user namespace. Each ends with one line
 //! `live: N passed, N failed`.
 
 // A test that cannot go on stops there.
@@ -19,10 +20,14 @@ mod families;
 mod fields;
 #[path = "live/findings.rs"]
 mod findings;
+#[path = "live/holders.rs"]
+mod holders;
 #[path = "live/limits.rs"]
 mod limits;
 #[path = "live/netns.rs"]
 mod netns;
+#[path = "live/owners.rs"]
+mod owners;
 #[path = "live/rows.rs"]
 mod rows;
 #[path = "live/world.rs"]
@@ -54,24 +59,54 @@ const CASES: &[Case] = &[
     ("a check has four exit statuses", limits::statuses),
     ("namespaces beside each other", netns::each_its_own),
     ("trouble has its findings and no other", findings::under_trouble),
+    ("owners where the iterator is refused", owners::refused),
     ("nothing of an ended process is left", compare::ended_process),
+];
+
+/// Those that need the privileges of root outside of any user namespace.
+const PRIVILEGED: &[Case] = &[
+    ("owners at once are true under churn", owners::true_under_churn),
+    ("owners at once in a pid namespace", owners::in_a_pid_namespace),
+    ("owners with the proc of another pid namespace", owners::with_another_proc),
+];
+
+/// Those that a privileged case runs in further namespaces.
+const HIDDEN: &[Case] = &[
+    ("hidden: in a pid namespace", owners::inside_a_pid_namespace),
+    ("hidden: with another proc", owners::inside_with_another_proc),
 ];
 
 fn main() -> ExitCode {
     if std::env::args().any(|a| a == "--list") {
-        for (name, _) in CASES {
+        for (name, _) in CASES.iter().chain(PRIVILEGED) {
             println!("{name}: test");
         }
         return ExitCode::SUCCESS;
     }
-    if std::env::var_os(INSIDE).is_none() {
-        return enter();
+    if holders::is_holder() {
+        return ExitCode::SUCCESS;
     }
+    let cases = match std::env::var(INSIDE).as_deref() {
+        Ok("user") => CASES,
+        Ok("root") => match owners::privileged() {
+            Ok(None) => PRIVILEGED,
+            Ok(Some(why)) => {
+                println!("live: privileged cases left out: {why}");
+                return ExitCode::SUCCESS;
+            }
+            Err(why) => {
+                println!("the iterator does not load: {why}\nlive: 0 passed, 1 failed");
+                return ExitCode::FAILURE;
+            }
+        },
+        Ok(_) => HIDDEN,
+        Err(_) => return enter(),
+    };
     let (mut passed, mut failed) = (0, 0);
     // A name on the command line chooses.
     let only = std::env::args().nth(1).filter(|a| !a.starts_with('-'));
     for (name, case) in
-        CASES.iter().filter(|(name, _)| only.as_ref().is_none_or(|o| name.contains(o.as_str())))
+        cases.iter().filter(|(name, _)| only.as_ref().is_none_or(|o| name.contains(o.as_str())))
     {
         match case() {
             Ok(()) => {
@@ -101,18 +136,29 @@ fn enter() -> ExitCode {
         }
     }
     let Ok(exe) = std::env::current_exe() else { return ExitCode::FAILURE };
-    let status = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--net", "--mount", "--", "sh", "-c"])
-        .arg("ip link set lo up && exec \"$0\" \"$@\"")
-        .arg(exe)
-        .args(std::env::args().skip(1))
-        .env(INSIDE, "1")
-        .status();
-    match status {
-        Ok(s) => ExitCode::from(u8::try_from(s.code().unwrap_or(1)).unwrap_or(1)),
-        Err(e) => {
-            println!("unshare: {e}\nlive: 0 passed, 1 failed");
-            ExitCode::FAILURE
+    let session = |user: &[&str], inside: &str| {
+        let status = Command::new("unshare")
+            .args(user)
+            .args(["--net", "--mount", "--", "sh", "-c"])
+            .arg("ip link set lo up && exec \"$0\" \"$@\"")
+            .arg(&exe)
+            .args(std::env::args().skip(1))
+            .env(INSIDE, inside)
+            .status();
+        match status {
+            Ok(s) => s.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(1),
+            Err(e) => {
+                println!("unshare: {e}\nlive: 0 passed, 1 failed");
+                1
+            }
         }
-    }
+    };
+    let user = session(&["--user", "--map-root-user"], "user");
+    let root = if rustix::process::geteuid().is_root() {
+        session(&[], "root")
+    } else {
+        println!("live: privileged cases left out: not root");
+        0
+    };
+    ExitCode::from(user.max(root))
 }

@@ -1,0 +1,165 @@
+//! Owners by the kernel's iterator (`bpf_iter`) against those by the walk, and against what the holders say themselves.
+
+use super::compare::check;
+use super::holders::{Holders, Span};
+use sockscope::collect::{Choice, Source, open};
+use sockscope::model::{FaultKind, Netns, OwnersBy, Sample, Wants};
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+fn source(by: Option<OwnersBy>) -> Result<Box<dyn Source>, String> {
+    open(Choice::Netlink, None, Netns::Here, by).map_err(|e| e.to_string())
+}
+
+fn read(source: &mut dyn Source) -> Result<Sample, String> {
+    let wants = Wants { fd_kinds: true, ..Wants::default() };
+    source.sample(&wants).map_err(|e| e.to_string())
+}
+
+/// Inode, process and number of each socket's descriptor, of these processes.
+fn claims(s: &Sample, pids: &BTreeSet<u32>) -> BTreeSet<(u64, u32, u32)> {
+    let of = |o: &sockscope::model::Owner| (o.inode, s.processes[o.process as usize].info.pid, o.fd);
+    s.owners.iter().map(of).filter(|(_, pid, _)| pids.contains(pid)).collect()
+}
+
+/// Descriptors of these processes by kind.
+fn kinds(s: &Sample, pids: &BTreeSet<u32>) -> BTreeMap<u32, String> {
+    let told =
+        |p: &sockscope::model::Process| (p.info.pid, format!("{:?}", p.fds.map(|f| (f.open, f.kinds))));
+    s.processes.iter().filter(|p| pids.contains(&p.info.pid)).map(told).collect()
+}
+
+fn fell_back(s: &Sample) -> Option<String> {
+    s.faults.iter().find(|f| f.kind == FaultKind::NotUsed).map(|f| f.detail.clone())
+}
+
+/// Why this process cannot be given the iterator, where it cannot; an error where it should and does not load.
+pub(crate) fn privileged() -> Result<Option<String>, String> {
+    let s = read(source(Some(OwnersBy::BpfIter))?.as_mut())?;
+    match fell_back(&s) {
+        Some(why) if ["CAP_", "namespace", "no BTF"].iter().any(|w| why.contains(w)) => Ok(Some(why)),
+        Some(why) => Err(why),
+        None => Ok(None),
+    }
+}
+
+/// While sockets come, go, are copied and passed on and processes end and begin, every reading at once is true: what it
+/// says was so at some moment of it, and what was so all the time it says. At rest it says what the walk says.
+pub(crate) fn true_under_churn() -> Result<(), String> {
+    let mut holders = Holders::start(8);
+    let mut source = source(Some(OwnersBy::BpfIter))?;
+    let mut readings = Vec::new();
+    let (end, mut replace) = (Instant::now() + Duration::from_secs(4), Instant::now());
+    while Instant::now() < end {
+        let s = read(source.as_mut())?;
+        check(s.owners_by == Some(OwnersBy::BpfIter), || {
+            format!("by {:?}: {:?}", s.owners_by, fell_back(&s))
+        })?;
+        let window = (s.at.boot_ns, s.at.boot_ns + s.took_us * 1000 + 1000);
+        readings.push((window, claims(&s, &holders.pids)));
+        if replace.elapsed() > Duration::from_millis(150) {
+            replace = Instant::now();
+            holders.replace();
+        }
+    }
+    holders.rest();
+    at_rest(&holders)?;
+
+    let spans = holders.spans();
+    let mut certain = 0;
+    for ((from, to), said) in &readings {
+        for claim @ (inode, pid, fd) in said {
+            let mut of = spans.iter().filter(|s| (s.inode, s.pid, s.fd) == *claim);
+            check(of.any(|s| s.came.0 <= *to && s.went.1 >= *from), || {
+                let all: Vec<&Span> = spans.iter().filter(|s| s.inode == *inode).collect();
+                format!("wrong owner: {pid} did not hold {inode} as {fd} from {from} to {to}: {all:?}")
+            })?;
+        }
+        for s in spans.iter().filter(|s| s.came.1 < *from && s.went.0 > *to) {
+            certain += 1;
+            check(said.contains(&(s.inode, s.pid, s.fd)), || format!("not seen from {from} to {to}: {s:?}"))?;
+        }
+    }
+    check(readings.len() > 20 && certain > 1000, || format!("{} readings, {certain} owners", readings.len()))
+}
+
+/// Holders at rest: the same owners and kinds of descriptors both ways, and the same rows of the program.
+fn at_rest(holders: &Holders) -> Result<(), String> {
+    let mut said = Vec::new();
+    for by in [OwnersBy::BpfIter, OwnersBy::Walk] {
+        let s = read(source(Some(by))?.as_mut())?;
+        check(s.owners_by == Some(by), || format!("{by:?}, not {:?}: {:?}", s.owners_by, fell_back(&s)))?;
+        said.push((claims(&s, &holders.pids), kinds(&s, &holders.pids)));
+    }
+    check(said[0].0.len() > 30, || format!("only {} owners", said[0].0.len()))?;
+    check(said[0] == said[1], || format!("iterator: {:?}\nwalk: {:?}", said[0], said[1]))?;
+    let [a, b] = ["bpf", "walk"].map(|by| super::rows::ours(&["--owners", by]));
+    let (a, b) = (a?, b?);
+    check(a.len() > 5 && a == b, || format!("iterator: {a:?}\nwalk: {b:?}"))
+}
+
+/// In a pid namespace inside ours, with a `/proc` of its own: by its numbers.
+pub(crate) fn in_a_pid_namespace() -> Result<(), String> {
+    within(&["unshare", "--pid", "--fork", "--mount-proc"], "hidden: in a pid namespace")
+}
+
+/// The case inside.
+pub(crate) fn inside_a_pid_namespace() -> Result<(), String> {
+    let mut holders = Holders::start(4);
+    std::thread::sleep(Duration::from_millis(300));
+    holders.rest();
+    check(holders.pids.iter().all(|p| *p < 100), || {
+        format!("numbers of another namespace: {:?}", holders.pids)
+    })?;
+    at_rest(&holders)
+}
+
+/// In a pid namespace whose `/proc` is that of another one, the walk is made.
+pub(crate) fn with_another_proc() -> Result<(), String> {
+    within(&["unshare", "--pid", "--fork"], "hidden: with another proc")
+}
+
+/// The case inside.
+pub(crate) fn inside_with_another_proc() -> Result<(), String> {
+    falls_back(&["another pid namespace"])
+}
+
+/// Who may not load it gets what the walk finds: silently, or with the reason where the iterator was asked for.
+pub(crate) fn refused() -> Result<(), String> {
+    falls_back(&["first user namespace", "CAP_BPF"])
+}
+
+fn falls_back(reasons: &[&str]) -> Result<(), String> {
+    let _holds = std::net::UdpSocket::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
+    for by in [None, Some(OwnersBy::BpfIter), Some(OwnersBy::Walk)] {
+        let s = read(source(by)?.as_mut())?;
+        check(s.owners_by == Some(OwnersBy::Walk) && !s.owners.is_empty(), || {
+            format!("by {:?}", s.owners_by)
+        })?;
+        let why = fell_back(&s);
+        let fits = match by {
+            Some(OwnersBy::BpfIter) => why.as_ref().is_some_and(|w| reasons.iter().any(|r| w.contains(r))),
+            _ => why.is_none(),
+        };
+        check(fits, || format!("{by:?}: {why:?}"))?;
+    }
+    Ok(())
+}
+
+/// Runs one hidden case of this program in other namespaces.
+fn within(enter: &[&str], case: &str) -> Result<(), String> {
+    let exe = std::env::current_exe().map_err(|e| e.to_string())?;
+    let out = Command::new(enter[0])
+        .args(&enter[1..])
+        .arg("--")
+        .arg(exe)
+        .arg(case)
+        .env(super::INSIDE, "hidden")
+        .output()
+        .map_err(|e| e.to_string())?;
+    let text = String::from_utf8_lossy(&out.stdout);
+    check(out.status.success() && text.contains("1 passed"), || {
+        format!("{text}{}", String::from_utf8_lossy(&out.stderr))
+    })
+}
