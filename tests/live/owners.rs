@@ -50,8 +50,8 @@ pub(crate) fn true_under_churn() -> Result<(), String> {
     let mut holders = Holders::start(8);
     let mut source = source(Some(OwnersBy::BpfIter))?;
     let mut readings = Vec::new();
-    let (end, mut replace) = (Instant::now() + Duration::from_secs(4), Instant::now());
-    while Instant::now() < end {
+    let (end, mut replace) = (Instant::now() + Duration::from_secs(20), Instant::now());
+    while readings.len() < 150 && Instant::now() < end {
         let s = read(source.as_mut())?;
         check(s.owners_by == Some(OwnersBy::BpfIter), || {
             format!("by {:?}: {:?}", s.owners_by, fell_back(&s))
@@ -81,7 +81,7 @@ pub(crate) fn true_under_churn() -> Result<(), String> {
             check(said.contains(&(s.inode, s.pid, s.fd)), || format!("not seen from {from} to {to}: {s:?}"))?;
         }
     }
-    check(readings.len() > 20 && certain > 1000, || format!("{} readings, {certain} owners", readings.len()))
+    check(readings.len() > 20 && certain > 200, || format!("{} readings, {certain} owners", readings.len()))
 }
 
 /// Holders at rest: the same owners and kinds of descriptors both ways, and the same rows of the program.
@@ -112,6 +112,14 @@ pub(crate) fn inside_a_pid_namespace() -> Result<(), String> {
     check(holders.pids.iter().all(|p| *p < 100), || {
         format!("numbers of another namespace: {:?}", holders.pids)
     })?;
+    // The first reading at once is made beside the dumps, so from before the poll; whom it leaves out is walked after.
+    let wants = Wants { owners: false, fd_kinds: true, ..Wants::default() };
+    let s = source(Some(OwnersBy::BpfIter))?.sample(&wants).map_err(|e| e.to_string())?;
+    let mut told = s.processes.iter().filter(|p| holders.pids.contains(&p.info.pid)).peekable();
+    check(told.peek().is_some(), || "no holder is seen".to_owned())?;
+    let early = |p: &sockscope::model::Process| p.fds.is_ok_and(|f| f.kinds_at_ns < s.at.boot_ns);
+    let late: Vec<u32> = told.filter(|p| !early(p)).map(|p| p.info.pid).collect();
+    check(late.is_empty(), || format!("the iterator left some out: {late:?}"))?;
     at_rest(&holders)
 }
 

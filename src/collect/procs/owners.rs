@@ -11,11 +11,12 @@ use super::{Known, Procs};
 use crate::model::{FaultKind, OwnersBy, Sample};
 
 /// What a step costs, nanoseconds: one descriptor and one process of a walk; one descriptor and one process of the
-/// iterator, and loading it. (`cargo bench --bench figures` prints what they add up to.)
+/// iterator, beginning a run of it, and loading it. (`cargo bench --bench figures` prints what they add up to.)
 const WALK_FD: u64 = 4_000;
 const WALK_PROCESS: u64 = 20_000;
 const BPF_FD: u64 = 500;
 const BPF_PROCESS: u64 = 1_000;
+const BPF_RUN: u64 = 200_000;
 const BPF_LOAD: u64 = 20_000_000;
 
 /// Open files of the machine from which on the program is loaded while the sockets are read, on another core.
@@ -148,7 +149,7 @@ impl Procs {
         let cost = |sum: u64, k: &Known, fd, process| sum + fds(k) * fd + process;
         let walk =
             pids.iter().filter_map(|p| self.known.get(p)).fold(0, |s, k| cost(s, k, WALK_FD, WALK_PROCESS));
-        let bpf = self.known.values().fold(load, |s, k| cost(s, k, BPF_FD, BPF_PROCESS));
+        let bpf = self.known.values().fold(BPF_RUN + load, |s, k| cost(s, k, BPF_FD, BPF_PROCESS));
         bpf < walk || self.shows_more()
     }
 
