@@ -13,6 +13,8 @@
 //! take too many descriptors of our own, its start time is compared instead.
 
 mod bpf;
+mod follow;
+mod held;
 mod info;
 mod owners;
 mod system;
@@ -21,6 +23,7 @@ mod walk;
 
 use super::counters::Reader;
 use crate::model::{FaultKind, FdUsage, Missing, Owner, ProcInfo, Process, Sample};
+use held::Held;
 use owners::Finder;
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fd::OwnedFd;
@@ -30,11 +33,20 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use users::Users;
 use walk::{Buffers, Found, walk};
 
 /// Time a poll may spend on reading processes again that show no sign of change, nanoseconds.
 const BUDGET_NS: u64 = 10_000_000;
+
+/// Descriptors from which on processes are walked on several cores.
+const MANY_FDS: u32 = 4096;
+
+/// A walk over all processes that takes longer is not made at every poll for a socket without a known owner, but for one
+/// part in so many of the time.
+const SEARCH_NS: u64 = 20_000_000;
+const SEARCH_SHARE: u64 = 10;
 
 /// Reads processes below one `/proc`, and remembers what does not have to be read again.
 pub struct Procs {
@@ -56,6 +68,11 @@ pub struct Procs {
     /// Inodes that a walk over every process did not find.
     lost: FxHashSet<u64>,
     owners: Arc<[Owner]>,
+    held: Held,
+    /// Inodes of the sockets of this sample, where they were asked for.
+    there: FxHashSet<u64>,
+    /// When all processes were walked for a socket that nobody was known to hold, and how long that took, nanoseconds.
+    searched: (u64, u64),
     finder: Finder,
 }
 
@@ -87,8 +104,8 @@ struct Known {
     info_ns: u64,
     /// The poll it was last seen in.
     seen: u64,
-    /// Its index in the sample of this poll.
-    index: u32,
+    /// It opened or closed something since the poll before.
+    touched: bool,
 }
 
 impl Procs {
@@ -110,6 +127,9 @@ impl Procs {
             buf: Vec::new(),
             lost: FxHashSet::default(),
             owners: Arc::from([]),
+            held: Held::default(),
+            there: FxHashSet::default(),
+            searched: (0, 0),
             finder: Finder::new(live),
         }
     }
@@ -123,6 +143,7 @@ impl Procs {
             self.refresh(sample);
             if wants.owners || wants.fd_kinds {
                 let fresh = self.adopt_first(sample);
+                self.follow(sample);
                 self.walk_changed(sample);
                 self.find_unowned(sample);
                 if !fresh {
@@ -185,8 +206,9 @@ impl Procs {
     }
 
     fn forget(&mut self, pid: u32) {
-        if self.known.remove(&pid).is_some_and(|k| k.dir.is_some()) {
-            self.handles += 1;
+        if let Some(k) = self.known.remove(&pid) {
+            self.held.release(&k.found);
+            self.handles += usize::from(k.dir.is_some());
         }
     }
 
@@ -212,6 +234,7 @@ impl Procs {
                 match counted {
                     Ok(open) => {
                         k.seen = self.poll;
+                        k.touched = k.open != Ok(open);
                         k.open = Ok(open);
                         // Where it gets tight somebody may have raised the limit.
                         let tight = k.limits.is_some_and(|(soft, _)| u64::from(open) > soft / 2);
@@ -245,6 +268,7 @@ impl Procs {
             info::slurp(&dir, "limits", &mut self.buf, 1 << 14).ok().and_then(|()| info::nofile(&self.buf));
         let keep = self.handles > 0 && info.is_some();
         self.handles -= usize::from(keep);
+        self.held.touch();
         self.known.insert(
             pid,
             Known {
@@ -258,7 +282,7 @@ impl Procs {
                 walked_ns: 0,
                 info_ns: super::stamp().boot_ns,
                 seen: self.poll,
-                index: 0,
+                touched: true,
             },
         );
         Ok(())
@@ -288,15 +312,64 @@ impl Procs {
             pids = &left;
         }
         let mut moved: FxHashSet<u64> = FxHashSet::default();
-        for pid in pids {
-            self.walk_one(*pid, sample, Some(&mut moved));
+        for (pid, got) in self.walk_beside(pids) {
+            self.take(pid, got, sample, Some(&mut moved));
         }
+        self.check_moved(&moved, pids, sample);
+    }
+
+    /// Walks processes, on several cores where they have much open.
+    fn walk_beside(&mut self, pids: &[u32]) -> Vec<(u32, Result<Found, Errno>)> {
+        let (known, root) = (&self.known, &self.root);
+        let one = |pid: u32, bufs: &mut Buffers| {
+            let k = known.get(&pid)?;
+            let mut opened = None;
+            let dir = directory(root, pid, k.dir.as_ref(), &mut opened)?;
+            let mut found = Found::default();
+            Some((pid, walk(dir, bufs, &mut found).map(|()| found)))
+        };
+        let fds = |pid: &u32| known.get(pid).and_then(|k| k.open.ok()).unwrap_or(0);
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get().min(8)).min(pids.len());
+        if cores < 2 || pids.iter().map(fds).sum::<u32>() < MANY_FDS {
+            return pids.iter().filter_map(|pid| one(*pid, &mut self.bufs)).collect();
+        }
+        // The largest first, each to whoever is free.
+        let mut order = pids.to_vec();
+        order.sort_unstable_by_key(|pid| std::cmp::Reverse(fds(pid)));
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut bufs = Buffers::default();
+            let mut all = Vec::new();
+            while let Some(pid) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+                all.extend(one(*pid, &mut bufs));
+            }
+            all
+        };
+        std::thread::scope(|scope| {
+            let thread = || std::thread::Builder::new().name("walk".into());
+            let others: Vec<_> = (1..cores).filter_map(|_| thread().spawn_scoped(scope, work).ok()).collect();
+            // Here too, and all of it where no other thread could be started.
+            let mut all = work();
+            for other in others {
+                match other.join() {
+                    Ok(more) => all.extend(more),
+                    // Told by whoever watches this thread.
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            all
+        })
+    }
+
+    /// Walks again those that hold, as far as known, a socket that was just found elsewhere, and do not any more.
+    fn check_moved(&mut self, moved: &FxHashSet<u64>, but: &[u32], sample: &mut Sample) {
         if moved.is_empty() {
             return;
         }
         let root = &self.root;
+        let but: FxHashSet<u32> = but.iter().copied().collect();
         let mut stale = Vec::new();
-        for (pid, k) in self.known.iter().filter(|(pid, _)| !pids.contains(pid)) {
+        for (pid, k) in self.known.iter().filter(|(pid, _)| !but.contains(pid)) {
             let wrong = |(inode, fd): &(u64, u32)| {
                 moved.contains(inode)
                     && directory(root, *pid, k.dir.as_ref(), &mut None)
@@ -313,18 +386,32 @@ impl Procs {
 
     /// Walks one process; `moved` gets the sockets it was not known to hold.
     fn walk_one(&mut self, pid: u32, sample: &mut Sample, moved: Option<&mut FxHashSet<u64>>) {
-        let Some(k) = self.known.get_mut(&pid) else { return };
+        let Some(k) = self.known.get(&pid) else { return };
         let mut opened = None;
         let Some(dir) = directory(&self.root, pid, k.dir.as_ref(), &mut opened) else { return };
         let mut found = Found::default();
-        match walk(dir, &mut self.bufs, &mut found) {
-            Ok(()) => {
+        let got = walk(dir, &mut self.bufs, &mut found).map(|()| found);
+        self.take(pid, got, sample, moved);
+    }
+
+    /// Takes over what a walk over one process gave.
+    fn take(
+        &mut self,
+        pid: u32,
+        got: Result<Found, Errno>,
+        sample: &mut Sample,
+        moved: Option<&mut FxHashSet<u64>>,
+    ) {
+        let Some(k) = self.known.get_mut(&pid) else { return };
+        match got {
+            Ok(found) => {
                 if let Some(moved) = moved {
-                    moved.extend(found.sockets.iter().map(|s| s.0).filter(|i| !k.found.holds(*i)));
+                    let new = |i: &u64| !k.found.holds(*i) && self.held.has(*i);
+                    moved.extend(found.sockets.iter().map(|s| s.0).filter(new));
                 }
                 k.open = Ok(found.kinds.total());
                 k.refused = false;
-                k.found = found;
+                self.held.replace(&mut k.found, found);
                 k.walked_ns = sample.at.boot_ns.max(1);
                 self.renew(pid);
             }
@@ -332,7 +419,7 @@ impl Procs {
                 k.refused = true;
                 k.walked_ns = sample.at.boot_ns.max(1);
                 if !k.told {
-                    k.found = Found::default();
+                    self.held.replace(&mut k.found, Found::default());
                 }
             }
             Err(e) => {
@@ -363,36 +450,45 @@ impl Procs {
         k.info_ns = super::stamp().boot_ns;
     }
 
-    /// Walks further processes, those walked longest ago first, while there are sockets that nobody is known to hold.
+    /// Walks further processes while there are sockets that nobody is known to hold: first those that opened or closed
+    /// something since the poll before, then all, those walked longest ago first.
+    ///
+    /// On a busy machine there is always one that was closed before anybody looked. So where all take long they are not
+    /// walked for it at every poll: until then its owner is not known, and the sample says so.
     fn find_unowned(&mut self, sample: &mut Sample) {
         if !sample.wants.owners {
             return;
         }
-        let mut wanted: FxHashSet<u64> =
-            sample.sockets.iter().map(|s| s.inode).filter(|i| *i != 0 && !self.lost.contains(i)).collect();
-        for k in self.known.values() {
-            for (inode, _) in &k.found.sockets {
-                wanted.remove(inode);
-            }
-        }
-        if wanted.is_empty() {
-            return;
-        }
+        let unowned = |p: &Self, inode: &u64| *inode != 0 && !p.held.has(*inode) && !p.lost.contains(inode);
+        let mut wanted: Vec<u64> =
+            sample.sockets.iter().map(|s| s.inode).filter(|i| unowned(self, i)).collect();
         let now = sample.at.boot_ns.max(1);
-        let mut order: Vec<(u64, u32)> = self
-            .known
-            .iter()
-            .filter(|(_, k)| k.walkable() && k.walked_ns < now)
-            .map(|(pid, k)| (k.walked_ns, *pid))
-            .collect();
-        order.sort_unstable();
-        // All of them: another process may hold what the first one found holds too.
-        let pids: Vec<u32> = order.into_iter().map(|(_, pid)| pid).collect();
-        self.walk_all(&pids, sample);
-        for k in self.known.values() {
-            for (inode, _) in &k.found.sockets {
-                wanted.remove(inode);
+        for likely in [true, false] {
+            if wanted.is_empty() {
+                break;
             }
+            let mut order: Vec<(u64, u32)> = self
+                .known
+                .iter()
+                .filter(|(_, k)| k.walkable() && k.walked_ns < now && (k.touched || !likely))
+                .map(|(pid, k)| (k.walked_ns, *pid))
+                .collect();
+            order.sort_unstable();
+            let (last, took) = self.searched;
+            if !likely && self.live && took > SEARCH_NS && now.saturating_sub(last) < took * SEARCH_SHARE {
+                let n = wanted.len() as u32;
+                sample.faults.add_many(FaultKind::Deferred, "owners of new sockets", "", n);
+                self.check_shared(sample);
+                return;
+            }
+            // All of them: another process may hold what the first one found holds too.
+            let pids: Vec<u32> = order.into_iter().map(|(_, pid)| pid).collect();
+            let began = super::stamp().boot_ns;
+            self.walk_all(&pids, sample);
+            if !likely {
+                self.searched = (now, super::stamp().boot_ns.saturating_sub(began));
+            }
+            wanted.retain(|i| !self.held.has(*i));
         }
         // Made since, or held by nobody to be seen: not looked for again before its turn.
         self.lost.extend(wanted);
@@ -430,12 +526,12 @@ impl Procs {
         let mut pids: Vec<u32> =
             self.known.iter().filter(|(_, k)| k.info.is_some()).map(|(pid, _)| *pid).collect();
         pids.sort_unstable();
-        let mut owners = Vec::with_capacity(self.owners.len());
+        let changed = sample.wants.owners && self.held.take_changed();
+        let mut owners = Vec::with_capacity(if changed { self.owners.len() + 64 } else { 0 });
         let mut refused = 0;
         for (index, pid) in pids.iter().enumerate() {
             let Some(k) = self.known.get_mut(pid) else { continue };
             let Some(info) = &k.info else { continue };
-            k.index = index as u32;
             let hidden = k.hidden() && !k.told;
             refused += u32::from(hidden);
             let walked = k.walked_ns > 0 && !hidden;
@@ -450,7 +546,7 @@ impl Procs {
                 }),
                 fds_hidden: hidden.then_some(Missing::NotPermitted),
             });
-            if sample.wants.owners {
+            if changed {
                 owners.extend(k.found.sockets.iter().map(|(inode, fd)| Owner {
                     inode: *inode,
                     process: index as u32,
@@ -460,8 +556,9 @@ impl Procs {
         }
         sample.faults.add_many(FaultKind::NotPermitted, "descriptors of processes", "", refused);
         if sample.wants.owners {
-            owners.sort_unstable();
-            if *self.owners != *owners {
+            if changed {
+                // Runs in order, process by process: merged, not sorted anew.
+                owners.sort();
                 self.owners = owners.into();
             }
             sample.owners = Arc::clone(&self.owners);

@@ -124,6 +124,10 @@ impl FdKinds {
     pub const fn add(&mut self, k: FdKind) {
         self.0[k as usize] += 1;
     }
+    /// One less of this kind.
+    pub const fn remove(&mut self, k: FdKind) {
+        self.0[k as usize] = self.0[k as usize].saturating_sub(1);
+    }
     /// How many of this kind.
     pub const fn get(&self, k: FdKind) -> u32 {
         self.0[k as usize]

@@ -127,13 +127,13 @@ impl Procs {
             }
             revealed += u32::from(hidden);
             k.told = true;
-            k.found = found;
+            self.held.replace(&mut k.found, found);
             k.walked_ns = read_ns;
         }
         self.finder.reveals = revealed > 0;
         // Who was not told of and has nothing open holds nothing.
         for k in self.known.values_mut().filter(|k| k.walked_ns != read_ns && k.open == Ok(0)) {
-            k.found = Found::default();
+            self.held.replace(&mut k.found, Found::default());
             k.walked_ns = read_ns;
         }
     }

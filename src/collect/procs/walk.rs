@@ -62,6 +62,18 @@ pub(super) fn still_holds(process: impl AsFd, fd: u32, inode: u64, bufs: &mut Bu
     link(process, &name, &mut bufs.link).is_ok_and(|t| socket_inode(t) == Some(inode))
 }
 
+/// What descriptor `fd` of the process refers to, and the inode where that is a socket.
+pub(super) fn target(
+    process: impl AsFd,
+    fd: u32,
+    bufs: &mut Buffers,
+) -> Result<(FdKind, Option<u64>), Errno> {
+    let name = std::ffi::CString::new(format!("fd/{fd}")).map_err(|_| Errno::INVAL)?;
+    let target = link(process, &name, &mut bufs.link)?;
+    let kind = FdKind::from_link(target);
+    Ok((kind, if kind == FdKind::Socket { socket_inode(target) } else { None }))
+}
+
 fn link<'b>(dir: impl AsFd, name: &CStr, buf: &'b mut [MaybeUninit<u8>; 256]) -> Result<&'b [u8], Errno> {
     let (target, _) = readlinkat_raw(dir, name, &mut buf[..])?;
     Ok(target)
