@@ -75,6 +75,9 @@ fn main() {
         if part("lists") {
             lists(n);
         }
+        if part("attributes") {
+            attributes(n);
+        }
         if part("polls") {
             polls(n, "steady");
         }
@@ -195,6 +198,35 @@ fn lists(n: usize) {
     ratio("owners / ss -Htuanp", "sockscope list, owners", &["ss -Htuanp"], " (at least 15)");
     ratio("owners / netstat -tuanp", "sockscope list, owners", &["netstat -tuanp"], "");
     ratio("owners / lsof", "sockscope list, owners", &["lsof -nP -iTCP -iUDP"], "");
+}
+
+/// Reading every attribute there is of every socket, beside a loop that receives the same dump and throws it away.
+fn attributes(n: usize) {
+    let wants = Wants { owners: false, processes: false, attrs: AttrSet::ALL, ..Wants::default() };
+    let mut source = NetlinkSource::new("asked for".into()).unwrap();
+    let (mut ours, mut theirs, mut ratios) = (vec![], vec![], vec![]);
+    let rounds = if n > 10_000 { 15 } else { 60 };
+    for round in 0..rounds + 2 {
+        let began = Instant::now();
+        bare::dump(AttrSet::ALL.0);
+        let dump = began.elapsed();
+        let began = Instant::now();
+        let sample = source.sample(&wants).unwrap();
+        let took = began.elapsed();
+        drop(sample);
+        if round < 2 {
+            continue;
+        }
+        ours.push(ms(took));
+        theirs.push(ms(dump));
+        ratios.push(took.as_secs_f64() / dump.as_secs_f64());
+    }
+    println!(
+        "every attribute: {:.1} ms, bare dump of the same {:.1} ms, ratio {:.2} (at most 1.4)",
+        median(ours),
+        median(theirs),
+        median(ratios)
+    );
 }
 
 /// Polls as the dashboard makes them, one after the other, and the kernel's part of each beside it.

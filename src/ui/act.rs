@@ -6,6 +6,7 @@ use crate::model::{Namespace, ProcInfo, Snapshot, Socket};
 use crate::query::cell::endpoint;
 use crate::query::format::{exact, thousands};
 use crate::query::view::Line;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Something to be done outside.
@@ -78,16 +79,8 @@ pub(super) fn offers(app: &App) -> Vec<Offer> {
         let who = crate::model::text::escape(&p.comm).into_owned();
         out.push(offer("raise fd limit", format!("{who} {}: to {}", p.pid, thousands(new.0)), act.clone()));
     }
-    let live: Vec<Socket> = if sockets {
-        let rows = sheet.arranged.rows.iter().map(|r| *r as usize).filter(|r| *r < snap.live);
-        rows.map(|r| *snap.socket(r)).collect()
-    } else {
-        vec![]
-    };
-    // All of a machine is never meant; a filter is.
-    if !app.options.read_only && live.len() > 1 && live.len() <= MOST && !sheet.text.trim().is_empty() {
-        let name = format!("end all {}", thousands(live.len() as u64));
-        out.push(offer(name, format!("every socket that matches {}", sheet.text.trim()), end(snap, live)));
+    if !app.options.read_only {
+        out.extend(of_filter(app, snap, sockets));
     }
     if let Some(row) = row {
         let cells: Vec<String> = sheet.columns().map(|c| exact(&c.value(snap, row))).collect();
@@ -99,7 +92,7 @@ pub(super) fn offers(app: &App) -> Vec<Offer> {
         if sockets {
             let s = snap.socket(row);
             let tuple = format!("{} {} {}", s.proto.name(), endpoint(&s.local), endpoint(&s.remote));
-            let ss = format!("src {} dst {}", endpoint(&s.local), endpoint(&s.remote));
+            let ss = ss_filter(snap, s);
             out.push(offer("copy the 5-tuple", tuple.clone(), Act::Copy(tuple)));
             out.push(offer("copy as filter", ss.clone(), Act::Copy(ss)));
         }
@@ -107,8 +100,56 @@ pub(super) fn offers(app: &App) -> Vec<Offer> {
     out
 }
 
+/// The socket as a filter that `ss` understands, and this program too.
+fn ss_filter(snap: &Snapshot, s: &Socket) -> String {
+    use crate::model::Family;
+    let name = |index: u32| snap.sample.names.get(index as usize).map_or("*", AsRef::as_ref);
+    match s.family {
+        Family::Inet | Family::Inet6 if s.remote.is_none() => format!("src {}", endpoint(&s.local)),
+        Family::Inet | Family::Inet6 => format!("src {} dst {}", endpoint(&s.local), endpoint(&s.remote)),
+        Family::Unix if s.local_name != 0 => format!("src unix:{}", name(s.local_name)),
+        _ => format!("proto:{} inode:{}", s.proto.name(), s.inode),
+    }
+}
+
 fn end(snap: &Snapshot, sockets: Vec<Socket>) -> Act {
     Act::End(sockets, Arc::clone(&snap.sample.namespaces))
+}
+
+/// What is offered for all rows that the filter lets through. All of a machine is never meant; a filter is.
+fn of_filter(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
+    let sheet = app.sheet();
+    let (filter, rows) = (sheet.text.trim(), &sheet.arranged.rows);
+    if filter.is_empty() || sheet.error.is_some() || rows.len() < 2 || rows.len() > MOST {
+        return vec![];
+    }
+    let rows: Vec<usize> = rows.iter().map(|r| *r as usize).collect();
+    let mut out = Vec::new();
+    if sockets {
+        let live: Vec<Socket> = rows.iter().filter(|r| **r < snap.live).map(|r| *snap.socket(*r)).collect();
+        if live.len() > 1 {
+            let name = format!("end all {}", thousands(live.len() as u64));
+            out.push(offer(name, format!("every socket that matches {filter}"), end(snap, live)));
+        }
+    }
+    let all = processes_of(app, snap, &rows);
+    let n = match all.len() {
+        1 => "1 process".to_owned(),
+        n => format!("{} processes", thousands(n as u64)),
+    };
+    for sig in SIGNALS.into_iter().filter(|_| !all.is_empty()) {
+        let name = format!("{} all {}", sig.name, thousands(all.len() as u64));
+        out.push(offer(name, format!("{}: {n} behind {filter}", sig.help), Act::Signal(all.clone(), sig)));
+    }
+    out
+}
+
+/// Every process of these rows once, by pid.
+fn processes_of(app: &App, snap: &Snapshot, rows: &[usize]) -> Vec<Arc<ProcInfo>> {
+    let mut all: Vec<Arc<ProcInfo>> = rows.iter().flat_map(|r| holders(app, snap, *r)).collect();
+    all.sort_by_key(|p| (p.pid, p.start_ns));
+    all.dedup_by_key(|p| (p.pid, p.start_ns));
+    all
 }
 
 /// What is offered for the rows that are marked.
@@ -118,11 +159,11 @@ fn of_marked(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
     if sockets && !rows.is_empty() && rows.len() <= MOST {
         let live: Vec<Socket> = rows.iter().filter(|r| **r < snap.live).map(|r| *snap.socket(*r)).collect();
         let text = "every marked socket that is still there";
-        out.push(offer(format!("end {} marked", thousands(live.len() as u64)), text, end(snap, live)));
+        if !live.is_empty() {
+            out.push(offer(format!("end {} marked", thousands(live.len() as u64)), text, end(snap, live)));
+        }
     }
-    let mut all: Vec<Arc<ProcInfo>> = rows.iter().flat_map(|r| holders(app, snap, *r)).collect();
-    all.sort_by_key(|p| (p.pid, p.start_ns));
-    all.dedup_by_key(|p| (p.pid, p.start_ns));
+    let all = processes_of(app, snap, &rows);
     if !all.is_empty() {
         for sig in SIGNALS {
             let text = format!("{} processes of the marked rows: {}", all.len(), sig.help);
@@ -185,13 +226,8 @@ pub(super) fn question(app: &App, act: &Act) -> (String, Vec<String>) {
             match all.as_slice() {
                 [p] => lines.push(escape(&p.cmdline)),
                 _ => lines.extend(
-                    all.iter()
-                        .take(12)
-                        .map(|p| format!("{} {}  {}", p.pid, escape(&p.comm), escape(&p.cmdline))),
+                    all.iter().map(|p| format!("{} {}  {}", p.pid, escape(&p.comm), escape(&p.cmdline))),
                 ),
-            }
-            if all.len() > 12 {
-                lines.push(format!("and {} more", all.len() - 12));
             }
             (title, lines)
         }
@@ -200,12 +236,16 @@ pub(super) fn question(app: &App, act: &Act) -> (String, Vec<String>) {
                 1 => "end this socket? its program gets an error, the far end a reset".to_owned(),
                 n => format!("end these {} sockets?", thousands(n as u64)),
             };
-            let mut lines: Vec<String> =
-                sockets.iter().take(12).filter_map(|s| Some(line_of(snap, snap.find(s.id)?))).collect();
-            if sockets.len() > lines.len() {
-                lines.push(format!("and {} more", thousands((sockets.len() - lines.len()) as u64)));
-            }
-            (title, lines)
+            let there: HashMap<_, _> = if sockets.len() > 1 {
+                (0..snap.live).map(|row| (snap.socket(row).id, row)).collect()
+            } else {
+                sockets.iter().filter_map(|s| Some((s.id, snap.find(s.id)?))).collect()
+            };
+            let line = |s: &Socket| match there.get(&s.id) {
+                Some(row) => line_of(snap, *row),
+                None => format!("{} {} - {}  gone meanwhile", s.proto.name(), s.local, s.remote),
+            };
+            (title, sockets.iter().map(line).collect())
         }
         Act::Raise(p, old, new) => {
             let who = crate::model::text::escape(&p.comm).into_owned();

@@ -134,8 +134,8 @@ pub(super) enum Over {
     Alerts(usize),
     /// What can be written to a file; the line one stands at.
     Write(usize),
-    /// The question before it is done.
-    Confirm(Act),
+    /// The question before it is done, its list scrolled by this.
+    Confirm(Act, usize),
     /// A topic, scrolled by this.
     Explain { text: String, top: usize },
     /// The help, scrolled by this.
@@ -271,7 +271,7 @@ impl App {
             Some(Over::Cells(_) | Over::Saved(_) | Over::Act(_) | Over::Alerts(_) | Over::Write(_)) => {
                 Place::Pick
             }
-            Some(Over::Confirm(_)) => Place::Confirm,
+            Some(Over::Confirm(..)) => Place::Confirm,
             Some(Over::Name { .. }) => Place::Name,
             Some(Over::Help(_) | Over::Explain { .. }) => Place::Help,
         }

@@ -153,14 +153,14 @@ commands! {
         "previous-view" ["shift-tab"] T | P, "" 0, Action::Turn(-1), "The view before";
     }
     "Move" {
-        "down" ["down", "j"] LISTS, "" 0, Action::Go(Motion::Lines(1)), "One line down";
-        "up" ["up", "k"] LISTS, "" 0, Action::Go(Motion::Lines(-1)), "One line up";
-        "page-down" ["pgdn", "ctrl-f"] LISTS, "" 0, Action::Go(Motion::Pages(1)), "One screen down";
-        "page-up" ["pgup", "ctrl-b"] LISTS, "" 0, Action::Go(Motion::Pages(-1)), "One screen up";
-        "half-down" ["ctrl-d"] LISTS, "" 0, Action::Go(Motion::Halves(1)), "Half a screen down";
-        "half-up" ["ctrl-u"] LISTS, "" 0, Action::Go(Motion::Halves(-1)), "Half a screen up";
-        "top" ["home", "<"] LISTS, "" 0, Action::Go(Motion::Top), "To the first line";
-        "bottom" ["end", ">"] LISTS, "" 0, Action::Go(Motion::Bottom), "To the last line";
+        "down" ["down", "j"] LISTS | Y, "" 0, Action::Go(Motion::Lines(1)), "One line down";
+        "up" ["up", "k"] LISTS | Y, "" 0, Action::Go(Motion::Lines(-1)), "One line up";
+        "page-down" ["pgdn", "ctrl-f"] LISTS | Y, "" 0, Action::Go(Motion::Pages(1)), "One screen down";
+        "page-up" ["pgup", "ctrl-b"] LISTS | Y, "" 0, Action::Go(Motion::Pages(-1)), "One screen up";
+        "half-down" ["ctrl-d"] LISTS | Y, "" 0, Action::Go(Motion::Halves(1)), "Half a screen down";
+        "half-up" ["ctrl-u"] LISTS | Y, "" 0, Action::Go(Motion::Halves(-1)), "Half a screen up";
+        "top" ["home", "<"] LISTS | Y, "" 0, Action::Go(Motion::Top), "To the first line";
+        "bottom" ["end", ">"] LISTS | Y, "" 0, Action::Go(Motion::Bottom), "To the last line";
         "next-group" ["}"] T, "" 0, Action::Go(Motion::Group(1)), "To the next group";
         "previous-group" ["{"] T, "" 0, Action::Go(Motion::Group(-1)), "To the group before";
         "cell-right" [".", "shift-right"] T, "" 0, Action::Cell(1), "To the next cell of the row";

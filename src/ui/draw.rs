@@ -1,6 +1,6 @@
 //! The frame, part by part. Nothing here changes anything, and only what is visible is made into text.
 
-mod confirm;
+pub(in crate::ui) mod confirm;
 pub(super) mod details;
 pub(super) mod explain;
 pub(super) mod help;

@@ -116,7 +116,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::OtherEnd => other_end(app),
         Action::Alerts => app.over = Some(Over::Alerts(0)),
         Action::Raise => match super::act::raise(app) {
-            Ok(act) => app.over = Some(Over::Confirm(act)),
+            Ok(act) => app.over = Some(Over::Confirm(act, 0)),
             Err(why) => app.said = Some(why),
         },
         Action::Write => app.over = Some(Over::Write(0)),
@@ -140,7 +140,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
             }
         }
         Action::Confirm => {
-            if let Some(Over::Confirm(act)) = app.over.take() {
+            if let Some(Over::Confirm(act, _)) = app.over.take() {
                 return vec![Effect::Act(act)];
             }
         }
@@ -361,6 +361,14 @@ fn go(app: &mut App, motion: Motion) {
             app.over = Some(Over::Help(top.min(super::draw::help::furthest(app))));
             return;
         }
+        Some(Over::Confirm(_, top)) => {
+            let to = moved(*top, usize::MAX);
+            let most = super::draw::confirm::furthest(app);
+            if let Some(Over::Confirm(_, top)) = &mut app.over {
+                *top = to.min(most);
+            }
+            return;
+        }
         Some(Over::Explain { top, .. }) => {
             let to = moved(*top, usize::MAX);
             let most = super::draw::explain::furthest(app);
@@ -402,7 +410,7 @@ fn go(app: &mut App, motion: Motion) {
             }
             return;
         }
-        Some(Over::Filter { .. } | Over::Name { .. } | Over::Confirm(_)) | None => {}
+        Some(Over::Filter { .. } | Over::Name { .. }) | None => {}
     }
     let Some(snap) = app.snapshot.clone() else { return };
     let sheet = app.sheet_mut();
@@ -461,7 +469,7 @@ fn enter(app: &mut App) -> Vec<Effect> {
             match offers(app).into_iter().nth(at).map(|o| o.act) {
                 // Nothing is lost by a copy.
                 Some(act @ Act::Copy(_)) => return vec![Effect::Act(act)],
-                Some(act) => app.over = Some(Over::Confirm(act)),
+                Some(act) => app.over = Some(Over::Confirm(act, 0)),
                 None => {}
             }
         }
@@ -477,7 +485,7 @@ fn enter(app: &mut App) -> Vec<Effect> {
             app.over = None;
             choose_state(app, s);
         }
-        Some(Over::Filter { .. } | Over::Help(_) | Over::Explain { .. } | Over::Confirm(_)) => {}
+        Some(Over::Filter { .. } | Over::Help(_) | Over::Explain { .. } | Over::Confirm(..)) => {}
         None => {
             let Some(snap) = app.snapshot.clone() else { return vec![] };
             if !app.sheet_mut().toggle(&snap) {
