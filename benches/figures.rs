@@ -137,6 +137,13 @@ fn lists(n: usize) {
         ("bare walk of /proc/*/fd", "env", vec![kinds[2], itself], all),
         ("sockscope list, no owners", US, vec!["list", "-n", "--netns", "here", "-c", plain], all),
         ("sockscope list, owners", US, vec!["list", "-n", "--netns", "here"], all),
+        (
+            "sockscope list, owners by walk",
+            US,
+            vec!["list", "-n", "--netns", "here", "--owners", "walk"],
+            all,
+        ),
+        ("sockscope list, owners at once", US, vec!["list", "-n", "--netns", "here", "--owners", "bpf"], all),
         ("sockscope list, owners, json", US, vec!["list", "--netns", "here", "-f", "json"], 100_000),
         ("ss -Htuan", "ss", vec!["-Htuan"], all),
         ("ss -Htuanp", "ss", vec!["-Htuanp"], 100_000),
@@ -193,6 +200,19 @@ fn lists(n: usize) {
         "sockscope list, owners",
         &["bare dump", "bare walk of /proc/*/fd"],
         " (at most 1.15)",
+    );
+    ratio(
+        "owners by walk / bare dump + bare walk",
+        "sockscope list, owners by walk",
+        &["bare dump", "bare walk of /proc/*/fd"],
+        "",
+    );
+    // Where it may: as root, outside of a user namespace. Elsewhere it is the walk again.
+    ratio(
+        "owners at once (bpf_iter) / bare dump + bare walk",
+        "sockscope list, owners at once",
+        &["bare dump", "bare walk of /proc/*/fd"],
+        " (at most 0.45)",
     );
     ratio("no owners / ss -Htuan", "sockscope list, no owners", &["ss -Htuan"], "");
     ratio("owners / ss -Htuanp", "sockscope list, owners", &["ss -Htuanp"], " (at least 15)");

@@ -17,7 +17,7 @@ const WALK_PROCESS: u64 = 20_000;
 const BPF_FD: u64 = 500;
 const BPF_PROCESS: u64 = 1_000;
 const BPF_RUN: u64 = 200_000;
-const BPF_LOAD: u64 = 20_000_000;
+const BPF_LOAD: u64 = 30_000_000;
 
 /// Open files of the machine from which on the program is loaded while the sockets are read, on another core.
 const MANY_FILES: u64 = 10_000;
