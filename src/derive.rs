@@ -4,6 +4,7 @@ mod alerts;
 mod direction;
 mod ends;
 mod engine;
+mod forwards;
 mod gone;
 mod identity;
 mod limits;

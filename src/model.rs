@@ -12,6 +12,7 @@ pub mod container;
 pub mod fault;
 pub mod hosts;
 pub mod limit;
+pub mod nat;
 pub mod netns;
 pub mod numbers;
 pub mod process;
@@ -36,6 +37,7 @@ pub use hosts::{HostName, Hosts};
 pub use limit::{
     Alert, AlertRules, Ceiling, Counters, FullIn, Level, Limit, NetCounters, Subject, SystemLimits,
 };
+pub use nat::{By, Flow, Forward, Forwards, Nat, NatRule};
 pub use netns::Netns;
 pub use process::{FdKind, FdKinds, FdUsage, Owner, ProcInfo, Process};
 pub use proto::{Family, Proto};

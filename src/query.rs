@@ -14,6 +14,7 @@ pub mod format;
 pub mod group;
 pub mod identity;
 pub mod order;
+pub mod path;
 pub mod preset;
 pub mod suggest;
 pub mod summary;

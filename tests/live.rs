@@ -20,6 +20,8 @@ mod families;
 mod fields;
 #[path = "live/findings.rs"]
 mod findings;
+#[path = "live/forwards.rs"]
+mod forwards;
 #[path = "live/holders.rs"]
 mod holders;
 #[path = "live/limits.rs"]
@@ -58,6 +60,8 @@ const CASES: &[Case] = &[
     ("a raised limit lets a process go on", limits::raised),
     ("a check has four exit statuses", limits::statuses),
     ("namespaces beside each other", netns::each_its_own),
+    ("forwards by rules", forwards::through_rules),
+    ("a forward by a proxy", forwards::through_a_proxy),
     ("trouble has its findings and no other", findings::under_trouble),
     ("owners where the iterator is refused", owners::refused),
     ("nothing of an ended process is left", compare::ended_process),
@@ -125,7 +129,7 @@ fn main() -> ExitCode {
 
 /// Runs this program again in namespaces of its own, with the loopback interface up.
 fn enter() -> ExitCode {
-    for tool in ["unshare", "ip", "ss", "lsof", "perl"] {
+    for tool in ["unshare", "ip", "ss", "lsof", "perl", "nft", "iptables-nft", "conntrack", "socat"] {
         if Command::new("sh")
             .args(["-c", &format!("command -v {tool} >/dev/null")])
             .status()

@@ -59,6 +59,8 @@ pub enum Command {
     Peers(List),
     /// Print one row a ceiling: how full, what was lost, where it is set
     Limits(List),
+    /// Print one row a port forward: from where, by what, to where, who answers there
+    Forwards(List),
     /// Judge what is about to run out, for cron and monitoring: one line, exit status 0, 1, 2 or 3
     Check(Check),
     /// Say what a state, queue, limit or column is; without a topic: list them

@@ -10,7 +10,7 @@ use crate::query::filter::{Filter, Names, Saved};
 use crate::query::group::GroupBy;
 use crate::query::order::{self, SortKey};
 use crate::query::preset::Presets;
-use crate::query::table::{LIMITS, PEERS, PORTS, PROCESSES, SOCKETS};
+use crate::query::table::{FORWARDS, LIMITS, PEERS, PORTS, PROCESSES, SOCKETS};
 use crate::query::{self, Column, Table};
 use clap::ValueEnum;
 use std::collections::BTreeMap;
@@ -227,6 +227,7 @@ impl Plan {
                 )?))
             }
             Some(Command::Limits(l)) => What::list(&LIMITS, &l, known)?,
+            Some(Command::Forwards(l)) => What::list(&FORWARDS, &l, known)?,
         };
         // A tree that is named is read by its own backend, whatever is usual.
         let usual = config.backend.as_deref().filter(|_| args.global.proc_root.is_none());
@@ -415,7 +416,9 @@ fn usual(table: &'static Table, format: Format) -> Vec<&'static Column> {
             table.default_columns().into_iter().filter(now).collect()
         }
         Format::Json | Format::Ndjson => {
-            table.columns.iter().filter(|c| c.needs.attrs == AttrSet::NONE).collect()
+            let cheap =
+                |c: &&Column| c.needs.attrs == AttrSet::NONE && (table.name == "forwards" || !c.needs.nat);
+            table.columns.iter().filter(cheap).collect()
         }
     }
 }

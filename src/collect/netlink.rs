@@ -11,6 +11,7 @@ mod family;
 mod halves;
 mod inet;
 mod links;
+mod nat;
 mod reading;
 mod tipc;
 mod unsupported;
@@ -188,6 +189,9 @@ impl NetlinkSource {
         }
         for s in &mut sample.sockets[begin..] {
             s.id.netns = number;
+        }
+        if sample.wants.nat {
+            nat::read(number, &self.interfaces, sample);
         }
         if sample.wants.limits {
             let net = super::counters::Reader::new(Path::new("/proc")).net(number);

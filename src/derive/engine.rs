@@ -3,7 +3,7 @@
 use super::gone::{self, AwayMap};
 use super::identity::{self, NONE};
 use super::scope::Scope;
-use super::{ends, limits, owners, peers, ports, processes, units};
+use super::{ends, forwards, limits, owners, peers, ports, processes, units};
 use crate::model::snapshot::{Direction, Former, Rates, SocketFacts};
 use crate::model::{AlertRules, AttrSet, Missing, Sample, Snapshot, Socket, Stamp, StateCounts};
 use std::sync::Arc;
@@ -175,6 +175,18 @@ impl Engine {
         self.remember(sample.at, states, before.as_ref().is_some_and(|b| b.scope.asks_like(&scope)));
         let hidden = Missing::ALL.into_iter().zip(by_reason).filter(|(_, n)| *n > 0).collect();
         let ends = if sample.wants.ends { ends::join(&sample) } else { Vec::new() };
+        let forwards = sample.nat.as_ref().map(|nat| {
+            let context = forwards::Context {
+                sample: &sample,
+                live,
+                facts: &facts,
+                rates: &rates,
+                ports: &ports,
+                processes: &processes,
+                sockets_of: &sockets_of,
+            };
+            forwards::collect(&context, nat)
+        });
         let snap = Arc::new(Snapshot {
             seq: self.seq,
             sample,
@@ -189,6 +201,7 @@ impl Engine {
             unit_of_cgroup,
             ports,
             peers: peers.rows,
+            forwards,
             limits,
             alerts,
             peer_sockets: peers.sockets,

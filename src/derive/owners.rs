@@ -73,6 +73,8 @@ impl Excuse {
     pub(super) const fn of(self, s: &Socket) -> Missing {
         match s.state {
             State::TimeWait => Missing::TimeWait,
+            // No socket of this machine.
+            State::Forwarded => Missing::NotApplicable,
             State::SynRecv if s.inode == 0 => Missing::Handshake,
             _ if s.inode == 0 && !s.proto.has_tcp_states() => Missing::NotReported,
             State::Established | State::CloseWait if s.inode == 0 => Missing::AcceptQueue,

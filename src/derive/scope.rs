@@ -66,7 +66,9 @@ impl Scope {
 /// Whether some table of sockets was read in part, and which were not read at all.
 fn gaps(faults: &Faults) -> (bool, Vec<String>) {
     let about_sockets = |s: &str| {
-        !["process", "descriptor", "interface", "user", "local ports"].iter().any(|w| s.contains(w))
+        !["process", "descriptor", "interface", "user", "local ports", "forwarding", "tracked", "addresses"]
+            .iter()
+            .any(|w| s.contains(w))
     };
     let mut torn = false;
     let mut unread = Vec::new();
@@ -89,12 +91,12 @@ fn within(a: StateSet, b: StateSet) -> bool {
 /// The states a socket can come to from this one, itself included; `CLOSED` counts as gone.
 fn later(s: State) -> StateSet {
     use State::{
-        CloseWait, Closed, Closing, Established, FinWait1, FinWait2, LastAck, Listen, SynRecv, SynSent,
-        TimeWait, Unconn,
+        CloseWait, Closed, Closing, Established, FinWait1, FinWait2, Forwarded, LastAck, Listen, SynRecv,
+        SynSent, TimeWait, Unconn,
     };
     let open = StateSet::of(&[Established, FinWait1, FinWait2, CloseWait, LastAck, Closing, TimeWait]);
     match s {
-        Listen | LastAck | TimeWait => StateSet::of(&[s]),
+        Listen | LastAck | TimeWait | Forwarded => StateSet::of(&[s]),
         SynSent | SynRecv => open.with(s),
         // A datagram socket can be let loose from its peer.
         Established => open.with(Unconn),

@@ -1,7 +1,8 @@
 //! What one poll read: raw, with its faults, and writable to a file.
 
 use super::{
-    Attrs, Container, Counters, Faults, Hosts, Owner, Process, Services, Socket, SystemLimits, TcpInfo, Wants,
+    Attrs, Container, Counters, Faults, Hosts, Nat, Owner, Process, Services, Socket, SystemLimits, TcpInfo,
+    Wants,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -150,6 +151,9 @@ pub struct Sample {
     /// What the kernel counts beside the sockets; `None` where that was not asked for.
     #[serde(default)]
     pub counters: Option<Counters>,
+    /// What is forwarded, and the connections that are tracked; `None` where that was not asked for or is not told.
+    #[serde(default)]
+    pub nat: Option<Nat>,
     /// Names of ports. Not written down: whoever shows a sample uses the names known there.
     #[serde(skip, default = "known_services")]
     pub services: Arc<Services>,
@@ -187,6 +191,7 @@ impl Sample {
             containers: Arc::from([]),
             system: SystemLimits::default(),
             counters: None,
+            nat: None,
             services: known_services(),
             hosts: Arc::default(),
             faults: Faults::default(),

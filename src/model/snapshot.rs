@@ -1,8 +1,9 @@
 //! Rows ready to show: what the deriving layer made of the samples so far.
 
+use super::nat::Pair;
 use super::{
-    Addr, Alert, Attrs, Container, Endpoint, FdUsage, Limit, Missing, Owner, Process, Proto, Sample, Scope,
-    Socket, SocketId, Stamp, State, StateCounts, SystemLimits, Unit,
+    Addr, Alert, Attrs, Container, Endpoint, FdUsage, Flow, Forward, Forwards, Limit, Missing, Owner,
+    Process, Proto, Sample, Scope, Socket, SocketId, Stamp, State, StateCounts, SystemLimits, Unit,
 };
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -43,6 +44,8 @@ pub struct Snapshot {
     pub peer_sockets: Vec<u32>,
     /// Processes that talk with each peer, see [`Peer::processes`].
     pub peer_processes: Vec<u32>,
+    /// What is forwarded; `None` where that was not asked for.
+    pub forwards: Option<Forwards>,
     /// What can run out; empty where that was not asked for.
     pub limits: Vec<Limit>,
     /// The alerts among them, the worst first.
@@ -241,6 +244,26 @@ impl Snapshot {
     /// The row of the far end of a socket, where it is on this machine and was looked for.
     pub fn other_end(&self, row: usize) -> Option<usize> {
         self.ends.get(row).filter(|o| **o != u32::MAX).map(|o| *o as usize)
+    }
+    /// The tracked connection behind a socket row, where it was looked for.
+    pub fn flow(&self, row: usize) -> Option<&Flow> {
+        let flows = &self.forwards.as_ref()?.flows;
+        let i = flows.binary_search_by_key(&(row as u32), |(r, _)| *r).ok()?;
+        self.sample.nat.as_ref()?.flows.get(flows[i].1 as usize)
+    }
+    /// The other connection of the user-space proxy that holds this one.
+    pub fn proxied(&self, row: usize) -> Option<(usize, bool)> {
+        let pairs = &self.forwards.as_ref()?.pairs;
+        let other = |p: &Pair| match row as u32 {
+            r if r == p.accepted => Some((p.connected as usize, p.certain)),
+            r if r == p.connected => Some((p.accepted as usize, p.certain)),
+            _ => None,
+        };
+        pairs.iter().find_map(other)
+    }
+    /// Rows of what is forwarded.
+    pub fn forward_rows(&self) -> &[Forward] {
+        self.forwards.as_ref().map_or(&[], |f| &f.rows)
     }
     /// Rates of a socket row.
     pub fn rates(&self, row: usize) -> Rates {

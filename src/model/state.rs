@@ -35,6 +35,8 @@ pub enum State {
     Closed,
     /// A datagram or raw socket without a peer.
     Unconn,
+    /// No socket of this machine: a connection that only passes through it, as connection tracking tells.
+    Forwarded,
 }
 
 /// What one state is called and how to think of it.
@@ -53,7 +55,7 @@ pub struct StateInfo {
 }
 
 /// Every state once, in display order.
-pub const STATES: [StateInfo; 12] = [
+pub const STATES: [StateInfo; 13] = [
     StateInfo {
         state: State::Listen,
         name: "LISTEN",
@@ -137,6 +139,13 @@ pub const STATES: [StateInfo; 12] = [
         aliases: &["unconnected"],
         kernel: 0,
         meaning: "a datagram socket without a fixed peer",
+    },
+    StateInfo {
+        state: State::Forwarded,
+        name: "FORWARDED",
+        aliases: &["forward", "passing"],
+        kernel: 0,
+        meaning: "it passes through this machine and ends at none of its sockets",
     },
 ];
 

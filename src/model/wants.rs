@@ -171,6 +171,12 @@ pub struct Wants {
     /// Whether to look for the far ends that are on this machine.
     #[serde(default)]
     pub ends: bool,
+    /// Whether to read what is forwarded, and the connections that are tracked.
+    #[serde(default)]
+    pub nat: bool,
+    /// Whether connections that only pass through are rows too.
+    #[serde(default)]
+    pub forwarded: bool,
 }
 
 const fn all_of_it() -> u64 {
@@ -194,6 +200,8 @@ impl Default for Wants {
             cgroups: false,
             limits: false,
             ends: false,
+            nat: false,
+            forwarded: false,
         }
     }
 }

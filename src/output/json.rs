@@ -96,6 +96,16 @@ pub fn event_head(buf: &mut String, what: Event, at: Stamp, id: &Identity, snap:
                 ceiling.info().name
             ),
         ),
+        Identity::Forward(n, proto, host, by, target) => {
+            let proto = proto.map_or("any", |p| p.name());
+            let head = format_args!("{{\"netns\":{},\"proto\":\"{proto}\",\"host\":\"{host}\"", netns(*n))
+                .to_string();
+            push(buf, format_args!("{head},\"by\":\"{}\",\"target\":", by.name()));
+            match target {
+                Some(t) => push(buf, format_args!("\"{t}\"}}")),
+                None => buf.push_str("null}"),
+            }
+        }
         Identity::Peer(a) => push(buf, format_args!("{{\"addr\":\"{a}\"}}")),
     }
 }

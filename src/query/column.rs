@@ -121,6 +121,10 @@ pub struct Needs {
     pub limits: bool,
     /// Far ends on this machine: then nothing may be left out.
     pub ends: bool,
+    /// What is forwarded.
+    pub nat: bool,
+    /// Connections that only pass through.
+    pub forwarded: bool,
 }
 
 impl Needs {
@@ -135,6 +139,8 @@ impl Needs {
         cgroups: false,
         limits: false,
         ends: false,
+        nat: false,
+        forwarded: false,
     };
     /// Owners.
     pub const OWNERS: Self = Self { owners: true, ..Self::NONE };
@@ -149,6 +155,8 @@ impl Needs {
 
     /// Far ends, with who holds them.
     pub const ENDS: Self = Self { ends: true, owners: true, ..Self::NONE };
+    /// What is forwarded, with who holds the ends of it.
+    pub const NAT: Self = Self { nat: true, ends: true, owners: true, ..Self::NONE };
     /// What is about to run out: of sockets, of who holds them, and of the kernel's own tables.
     pub const LIMITS: Self =
         Self { limits: true, owners: true, fd_kinds: true, attrs: AttrSet::SKMEM, ..Self::NONE };
@@ -182,6 +190,8 @@ impl Needs {
             cgroups: self.cgroups || o.cgroups,
             limits: self.limits || o.limits,
             ends: self.ends || o.ends,
+            nat: self.nat || o.nat,
+            forwarded: self.forwarded || o.forwarded,
         }
     }
 }

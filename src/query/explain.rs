@@ -96,6 +96,7 @@ topics! {
     "time_wait" [] [];
     "closed" [] [];
     "unconn" [] [];
+    "forwarded" [] [];
 }
 
 /// The topic that a word names: its name, another word for it, a state in any spelling, or a column it explains.
@@ -132,6 +133,7 @@ macro_rules! sections {
 /// What columns are, of any table.
 const COLUMNS: &[Sections] = sections! {
     "fields-socket" "fields-owner" "fields-memory" "fields-tcp" "fields-tcp-counts" "fields-kinds" "fields-table" "fields-limits"
+    "fields-forward"
 };
 
 /// What findings are.

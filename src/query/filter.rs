@@ -27,8 +27,8 @@ mod states;
 mod tests;
 mod text;
 
-use super::{Needs, Table};
-use crate::model::{Prefilter, ProtoSet, Services, Snapshot, StateSet};
+use super::{Kind, Needs, Table};
+use crate::model::{Prefilter, ProtoSet, Services, Snapshot, State, StateSet};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
@@ -181,6 +181,10 @@ impl Filter {
                 Expr::Not(e) => of(e, table),
                 Expr::Word(_) => {
                     table.words.iter().filter_map(|w| table.column(w)).fold(Needs::NONE, |n, c| n.or(c.needs))
+                }
+                // Only who asks for what passes through gets it: it is nobody's socket.
+                Expr::Term(Term { field: Field::Column(c), test }) if c.kind == Kind::State => {
+                    Needs { forwarded: table.name == "list" && test.names_state(State::Forwarded), ..c.needs }
                 }
                 Expr::Term(Term { field: Field::Column(c), .. }) => c.needs,
                 Expr::Term(_) => Needs::NONE,

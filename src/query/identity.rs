@@ -1,6 +1,6 @@
 //! Who a row is, from poll to poll. Selection, history and events follow it, never a row number.
 
-use crate::model::{Addr, Ceiling, Endpoint, Proto, Snapshot, SocketId};
+use crate::model::{Addr, By, Ceiling, Endpoint, Proto, Snapshot, SocketId};
 
 /// The identity of one row of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,6 +13,8 @@ pub enum Identity {
     Process(u32, u64),
     /// A remote address.
     Peer(Addr),
+    /// A forward: namespace index, protocol, endpoint, by what, and where to.
+    Forward(u16, Option<Proto>, Endpoint, By, Option<Endpoint>),
     /// A ceiling: its kind, namespace index, and whom it holds for (hashed).
     Limit(Ceiling, u16, u64),
 }
@@ -32,6 +34,12 @@ pub(super) fn port(snap: &Snapshot, row: usize) -> Option<Identity> {
 pub(super) fn process(snap: &Snapshot, row: usize) -> Option<Identity> {
     let p = &snap.sample.processes.get(row)?.info;
     Some(Identity::Process(p.pid, p.start_ns))
+}
+
+/// Of a row of the table of forwards.
+pub(super) fn forward(snap: &Snapshot, row: usize) -> Option<Identity> {
+    let f = snap.forward_rows().get(row)?;
+    Some(Identity::Forward(f.netns, f.proto, f.host, f.steps.first()?.by, f.target))
 }
 
 /// Of a row of the table of peers.

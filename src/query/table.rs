@@ -4,6 +4,7 @@ use super::{Column, Identity, Value};
 use crate::model::structure::MPTCP;
 use crate::model::{AttrSet, Missing, Proto, Snapshot, State, tcp_info::TcpField};
 
+pub mod forwards;
 mod kinds;
 pub mod limits;
 mod peers;
@@ -13,6 +14,7 @@ mod sockets;
 mod tcp;
 mod units;
 
+pub use forwards::FORWARDS;
 pub use limits::LIMITS;
 pub use peers::PEERS;
 pub use ports::PORTS;
@@ -21,7 +23,7 @@ pub use sockets::SOCKETS;
 pub(super) use sockets::end_name;
 
 /// Every table, in the order of the screen.
-pub static TABLES: [&Table; 5] = [&SOCKETS, &PORTS, &PROCESSES, &PEERS, &LIMITS];
+pub static TABLES: [&Table; 6] = [&SOCKETS, &PORTS, &PROCESSES, &PEERS, &LIMITS, &FORWARDS];
 
 /// The table of that name; `sockets` is `list`.
 pub fn table(name: &str) -> Option<&'static Table> {

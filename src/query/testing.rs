@@ -111,6 +111,7 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
         (1..=processes.len() as u32).map(|unit| ProcessFacts { unit, ..ProcessFacts::default() }).collect();
     sample.processes = processes;
     Snapshot {
+        forwards: None,
         seq: 1,
         sample,
         live,

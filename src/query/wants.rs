@@ -24,6 +24,9 @@ pub fn wants(
     if table.name == "limits" {
         out = of(needs.or(Needs::LIMITS), protos);
     }
+    if table.name == "forwards" {
+        out = of(needs.or(Needs::NAT), protos);
+    }
     if table.name == "processes" {
         out.processes = true;
         out.owners = true;
@@ -54,5 +57,7 @@ pub fn of(needs: Needs, protos: ProtoSet) -> Wants {
         cgroups: needs.cgroups,
         limits: needs.limits,
         ends: needs.ends,
+        nat: needs.nat || needs.forwarded,
+        forwarded: needs.forwarded,
     }
 }

@@ -75,6 +75,8 @@ pub(super) fn wanted(list: &ListPlan) -> Wants {
         out.cgroups |= more.cgroups;
         out.limits |= more.limits;
         out.ends |= more.ends;
+        out.nat |= more.nat;
+        out.forwarded |= more.forwarded;
     }
     out
 }

@@ -171,7 +171,7 @@ pub struct App {
     pub(super) missed: u32,
     pub(super) interval: Duration,
     pub(super) failed: Option<String>,
-    pub(super) sheets: [Sheet; 5],
+    pub(super) sheets: [Sheet; 6],
     pub(super) active: usize,
     pub(super) over: Option<Over>,
     pub(super) details: bool,
@@ -317,9 +317,10 @@ impl App {
                     w.attrs = crate::model::AttrSet::ALL;
                     w.info_words = u64::MAX;
                     w.ends = true;
+                    w.nat = true;
                 }
                 Kind::Processes => w.fd_kinds = true,
-                Kind::Ports | Kind::Peers | Kind::Limits => {}
+                Kind::Ports | Kind::Peers | Kind::Limits | Kind::Forwards => {}
             }
         }
         w
@@ -486,6 +487,10 @@ impl App {
             Kind::Limits => {
                 let p = snap.limits.get(row).and_then(|l| l.process);
                 p.and_then(|p| snap.sample.processes.get(p as usize))
+            }
+            Kind::Forwards => {
+                let row = snap.forward_rows().get(row).and_then(|f| f.target_row);
+                row.and_then(|r| snap.owners(r as usize).first()).map(|o| snap.process(o))
             }
             Kind::Ports | Kind::Peers => None,
         };

@@ -148,6 +148,7 @@ commands! {
         "peers" ["4"] T | P, "" 0, Action::View(3), "Peers: remote addresses";
         "names" ["n"] T, "" 0, Action::Names, "Names instead of far addresses (reverse DNS), and back";
         "limits" ["5"] T | P, "" 0, Action::View(4), "Limits: every ceiling, how full, how fast it fills, when it is full";
+        "forwards" ["6"] T | P, "" 0, Action::View(5), "Forwarding: host endpoint, rule or proxy, target, who answers there";
         "alerts" ["!"] T | P, "" 0, Action::Alerts, "What is about to run out; Enter goes there";
         "next-view" ["tab"] T | P, "view" 7, Action::Turn(1), "The next view";
         "previous-view" ["shift-tab"] T | P, "" 0, Action::Turn(-1), "The view before";

@@ -6,7 +6,7 @@ use crate::query::filter::{Filter, FilterError, Names};
 use crate::query::format::{Style as Format, cell};
 use crate::query::group::GroupBy;
 use crate::query::order::{self, SortKey, largest_first};
-use crate::query::table::{LIMITS, PEERS, PORTS, PROCESSES, SOCKETS};
+use crate::query::table::{FORWARDS, LIMITS, PEERS, PORTS, PROCESSES, SOCKETS};
 use crate::query::table::{place_of_netns, several_namespaces};
 use crate::query::view::{Arranged, Line, View};
 use crate::query::{Align, Column, Identity, Table};
@@ -21,11 +21,12 @@ pub(super) enum Kind {
     Processes,
     Peers,
     Limits,
+    Forwards,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Sockets, Self::Ports, Self::Processes, Self::Peers, Self::Limits];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Sockets, Self::Ports, Self::Processes, Self::Peers, Self::Limits, Self::Forwards];
 
     pub(super) fn table(self) -> &'static Table {
         match self {
@@ -34,6 +35,7 @@ impl Kind {
             Self::Processes => &PROCESSES,
             Self::Peers => &PEERS,
             Self::Limits => &LIMITS,
+            Self::Forwards => &FORWARDS,
         }
     }
 
@@ -44,7 +46,7 @@ impl Kind {
             // The gauge says both.
             Self::Ports => (&["user"], &["accept_q", "backlog"]),
             Self::Processes => (&["fds_hard", "unit"], &[]),
-            Self::Peers => (&[], &[]),
+            Self::Peers | Self::Forwards => (&[], &[]),
             Self::Limits => (&["title"], &[]),
         }
     }
@@ -53,7 +55,7 @@ impl Kind {
     pub(super) const fn groupings(self) -> &'static [Option<&'static str>] {
         match self {
             Self::Sockets => &[Some("state"), Some("local"), Some("remote"), Some("process"), None],
-            Self::Ports | Self::Processes | Self::Peers | Self::Limits => &[None],
+            Self::Ports | Self::Processes | Self::Peers | Self::Limits | Self::Forwards => &[None],
         }
     }
 

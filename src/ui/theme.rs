@@ -175,7 +175,7 @@ impl Theme {
             State::FinWait1 | State::FinWait2 | State::LastAck | State::Closing | State::TimeWait => {
                 self.closing
             }
-            State::Closed => self.dim,
+            State::Closed | State::Forwarded => self.dim,
         }
     }
 

@@ -4,13 +4,13 @@ use super::compare::check;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-fn sh(script: &str) -> Result<String, String> {
+pub(crate) fn sh(script: &str) -> Result<String, String> {
     let out = Command::new("sh").args(["-c", script]).output().map_err(|e| e.to_string())?;
     check(out.status.success(), || format!("{script}: {}", String::from_utf8_lossy(&out.stderr)))?;
     Ok(String::from_utf8_lossy(&out.stdout).into_owned())
 }
 
-fn rows(args: &[&str]) -> Result<Vec<serde_json::Value>, String> {
+pub(crate) fn rows(args: &[&str]) -> Result<Vec<serde_json::Value>, String> {
     let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
         .args(args)
         .args(["--format", "json"])
@@ -20,7 +20,7 @@ fn rows(args: &[&str]) -> Result<Vec<serde_json::Value>, String> {
     serde_json::from_str(&text).map_err(|e| format!("{e}: {text} {}", String::from_utf8_lossy(&out.stderr)))
 }
 
-struct Program(Child);
+pub(crate) struct Program(pub(crate) Child);
 
 impl Drop for Program {
     fn drop(&mut self) {
@@ -39,7 +39,7 @@ fn server(before: &[&str], at: &str) -> Program {
     Program(Command::new(all[0]).args(&all[1..]).stdin(Stdio::null()).spawn().expect("perl"))
 }
 
-fn until<T>(what: &str, mut f: impl FnMut() -> Option<T>) -> Result<T, String> {
+pub(crate) fn until<T>(what: &str, mut f: impl FnMut() -> Option<T>) -> Result<T, String> {
     let end = Instant::now() + Duration::from_secs(10);
     loop {
         if let Some(t) = f() {

@@ -44,6 +44,11 @@ impl DumpError {
 }
 
 impl DumpError {
+    /// Whether the caller may not ask this.
+    pub(super) fn is_not_permitted(&self) -> bool {
+        matches!(self, Self::Io(e) if e.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     /// Whether the kernel did not like how it was asked.
     pub(super) fn is_refused(&self) -> bool {
         let refusals = [Errno::INVAL, Errno::PERM, Errno::OPNOTSUPP];

@@ -3,7 +3,7 @@
 use super::dump::{Conversation, DumpError, Malformed};
 use super::wire::Request;
 use crate::model::attr::read_u32;
-use crate::model::{Attrs, Family, FaultKind, Faults, Proto, text};
+use crate::model::{Addr, Attrs, Family, FaultKind, Faults, Proto, text};
 use std::collections::BTreeMap;
 
 /// `IFLA_IFNAME` (`include/uapi/linux/if_link.h`).
@@ -32,6 +32,36 @@ pub(super) fn interfaces(faults: &mut Faults) -> BTreeMap<u32, String> {
         .and_then(|mut talk| talk.dump(&Request::links(), &mut take));
     if let Err(e) = asked {
         faults.add(FaultKind::Failed, "interface names", e.to_string());
+    }
+    out
+}
+
+/// `IFA_ADDRESS` and `IFA_LOCAL` (`include/uapi/linux/if_addr.h`).
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
+
+/// Addresses of the interfaces of the namespace this thread is in, without those of loopback.
+pub(super) fn addresses(faults: &mut Faults) -> Vec<Addr> {
+    let mut out = Vec::new();
+    let mut take = |message: &[u8]| {
+        let attrs = Attrs::new(message.get(8..).ok_or(Malformed)?, Family::Inet, Proto::Tcp);
+        // On a link between two hosts IFA_ADDRESS is the other one's.
+        let raw = attrs.get(IFA_LOCAL).or_else(|| attrs.get(IFA_ADDRESS)).ok_or(Malformed)?;
+        let addr = match raw.len() {
+            4 => raw.try_into().map(Addr::v4).map_err(|_| Malformed)?,
+            16 => raw.try_into().map(Addr::v6).map_err(|_| Malformed)?,
+            _ => return Err(Malformed),
+        };
+        if addr.scope() != crate::model::Scope::Loopback {
+            out.push(addr);
+        }
+        Ok(())
+    };
+    let asked = Conversation::open(None)
+        .map_err(DumpError::from)
+        .and_then(|mut talk| talk.dump(&Request::addresses(), &mut take));
+    if let Err(e) = asked {
+        faults.add(FaultKind::Failed, "addresses of interfaces", e.to_string());
     }
     out
 }

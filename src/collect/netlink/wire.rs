@@ -18,6 +18,8 @@ const REQUEST_ACK: u16 = 5;
 const REQ_BYTECODE: u16 = 1;
 /// `INET_DIAG_REQ_PROTOCOL`.
 const REQ_PROTOCOL: u16 = 3;
+/// `RTM_GETADDR`.
+const RTM_GETADDR: u16 = 22;
 /// `RTM_GETLINK`.
 const RTM_GETLINK: u16 = 18;
 /// `NLM_F_REQUEST | NLM_F_DUMP`.
@@ -136,6 +138,21 @@ impl Request {
     /// For every interface: `RTM_GETLINK` with an empty `struct ifinfomsg`.
     pub(super) fn links() -> Self {
         Self::new(RTM_GETLINK, &[0; 16])
+    }
+
+    /// For every address of an interface: `RTM_GETADDR` with an empty `struct ifaddrmsg`.
+    pub(super) fn addresses() -> Self {
+        Self::new(RTM_GETADDR, &[0; 8])
+    }
+
+    /// For everything of one kind in a subsystem of netfilter (`struct nfgenmsg`).
+    pub(super) fn netfilter(subsystem: u8, message: u8, family: u8) -> Self {
+        Self::new(u16::from(subsystem) << 8 | u16::from(message), &[family, 0, 0, 0])
+    }
+
+    /// Adds a text, with the zero byte at its end.
+    pub(super) fn text_attribute(&mut self, number: u16, text: &str) {
+        self.attribute(number, &[text.as_bytes(), &[0]].concat());
     }
 
     fn new(kind: u16, body: &[u8]) -> Self {

@@ -4,7 +4,7 @@
 
 use super::number::Number;
 use crate::model::text::is_hostile;
-use crate::model::{Addr, StateSet};
+use crate::model::{Addr, State, StateSet};
 use crate::query::{Column, Kind};
 use std::fmt::{self, Write};
 
@@ -98,6 +98,14 @@ pub enum Test {
     Compare(Cmp, Number),
     /// Against a regular expression; the flag negates.
     Regex(bool, String),
+}
+
+impl Test {
+    /// Whether it is for this state by name, and not for all there are.
+    pub fn names_state(&self, s: State) -> bool {
+        let named = |o: &Operand| matches!(o, Operand::States(set) if set.has(s) && *set != StateSet::ALL);
+        matches!(self, Self::List(Op::Has | Op::Is, list) if list.iter().any(named))
+    }
 }
 
 /// One thing to compare with.

@@ -14,8 +14,9 @@ pub(super) const GROUPS: [Named; 5] = [
     ("big", || without(&[State::SynRecv, State::TimeWait])),
 ];
 
+/// What only passes through is no socket that `ss` would know.
 fn without(states: &[State]) -> StateSet {
-    StateSet::of(states).not()
+    StateSet::of(states).with(State::Forwarded).not()
 }
 
 /// The states a word means: a state in any spelling, or a group.

@@ -210,7 +210,7 @@ fn cases() {
         ("exclude listening exclude established", "state!=listen,established", &[4, 5, 7, 9, 11]),
         (
             "state connected exclude time-wait",
-            "state!=listen,time-wait,closed,unconn",
+            "state!=listen,time-wait,closed,unconn,forwarded",
             &[2, 3, 4, 6, 7, 8, 10, 13, 14],
         ),
         ("state established exclude established", "not state:all", &[]),

@@ -7,6 +7,7 @@ use crate::model::{
     AttrSet, Backend, Family, HostName, Missing, Owner, Proto, SkMem, Snapshot, Socket, State, TimerKind,
 };
 use crate::query::finding::findings;
+use crate::query::path;
 use crate::query::{Column, Kind, Needs, Table, Value};
 
 const SKMEM: Needs = Needs::attrs(AttrSet::SKMEM);
@@ -27,6 +28,10 @@ const IDLE: u64 = bytes(&[44, 52]);
 
 fn opt<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
     Value::from_opt(v, Missing::NotReported)
+}
+
+fn opt_na<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
+    Value::from_opt(v, Missing::NotApplicable)
 }
 
 pub(super) fn na<'a>() -> Value<'a> {
@@ -624,6 +629,29 @@ const BEFORE: &[Column] = &[
             }
             _ => t(&peer_process(s, r)),
         }),
+    Column::new("client", "CLIENT", Kind::Endpoint, 32,
+        |s, r| path::client(s, r).map_or_else(na, |(e, _)| Value::Endpoint(e)),
+        "The client itself, of a connection that came through a port forward: as connection tracking or the proxy's two connections tell.")
+        .called(&["orig_remote", "real_client"]).needs(Needs::NAT),
+    Column::new("asked_for", "ASKED FOR", Kind::Endpoint, 33,
+        |s, r| path::asked_for(s, r).map_or_else(na, Value::Endpoint),
+        "The endpoint that the client asked for, where it was forwarded from there.")
+        .called(&["orig_local", "via"]).needs(Needs::NAT).wide(12, 22, 47),
+    Column::new("ct_state", "CT STATE", Kind::Text, 62,
+        |s, r| s.flow(r).map_or_else(na, |f| Value::text(f.state())),
+        "State of its entry in connection tracking (conntrack(8)).").needs(Needs::NAT).wide(8, 11, 11),
+    Column::new("ct_timeout_s", "CT TIMEOUT", Kind::Secs, 62,
+        |s, r| opt_na(s.flow(r).and_then(|f| f.timeout_s)),
+        "Until connection tracking forgets it.").needs(Needs::NAT).wide(5, 10, 10),
+    Column::new("ct_bytes", "CT BYTES", Kind::Bytes, 62,
+        |s, r| opt_na(s.flow(r).and_then(|f| f.bytes).map(|(a, b)| a + b)),
+        "Bytes both ways, where connection tracking counts them (net.netfilter.nf_conntrack_acct).").needs(Needs::NAT).wide(5, 8, 8),
+    Column::new("ct_mark", "CT MARK", Kind::Hex, 63,
+        |s, r| opt_na(s.flow(r).map(|f| f.mark)),
+        "Its mark in connection tracking.").needs(Needs::NAT).wide(5, 8, 12),
+    Column::new("ct_zone", "CT ZONE", Kind::Id, 63,
+        |s, r| opt_na(s.flow(r).map(|f| f.zone)),
+        "The zone it is tracked in.").needs(Needs::NAT).wide(5, 7, 7),
     Column::new("finding", "FINDING", Kind::Text, 35, finding,
         "What is wrong with it, by the rules of the reference; several are separated by commas.")
         .called(&["findings"]).needs(Needs::FINDINGS).wide(10, 16, 60)

@@ -4,6 +4,7 @@ mod fields;
 mod flow;
 mod life;
 mod others;
+mod path;
 mod plots;
 
 use super::super::app::App;
@@ -97,8 +98,10 @@ fn lines(app: &App, pane: u16) -> Vec<Pieces> {
                 View::Processes => b.process(r),
                 View::Peers => b.peer(r),
                 View::Limits => b.limit(r),
+                View::Forwards => b.forward(r),
             }
             if sheet.kind == View::Sockets {
+                b.way(r);
                 b.other_end(r);
                 b.multipath(r);
                 b.held_back(r);

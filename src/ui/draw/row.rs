@@ -123,11 +123,16 @@ fn cell_style(theme: &Theme, c: &Column, v: &Value<'_>) -> Style {
                 Value::Text(t) if t == "warning" => theme.warn,
                 _ => theme.dim,
             },
+            "finding" => match v {
+                Value::Text(t) if t.starts_with("dead") => theme.bad,
+                _ => theme.warn,
+            },
+            "by" => theme.accent,
             "drops_new" if v.number() > Some(0.0) => theme.bad,
             "fds_pct" | "accept_pct" | "pct" => v.number().map_or(theme.text, |n| theme.pressure(n / 100.0)),
             "owner" | "comm" if matches!(v, Value::Text(t) if t.starts_with("was ")) => theme.dim,
             "comm" => theme.strong,
-            "proto" | "cmdline" | "user" | "service" | "age_s" | "fds_hard" | "set_by" | "title"
+            "proto" | "cmdline" | "user" | "service" | "age_s" | "fds_hard" | "set_by" | "title" | "how"
             | "advice" => theme.dim,
             "exposure" | "scope" => match v {
                 Value::Text(t) if t == "any" || t == "public" => theme.warn,

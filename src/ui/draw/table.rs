@@ -204,7 +204,19 @@ fn empty(app: &App, snap: &Snapshot, pen: &mut Pen<'_>, area: Rect) {
     } else {
         format!("none of {} {noun} matches; Esc drops the filter", count(total))
     };
-    pen.put(area.x + INDENT, area.y, area.width.saturating_sub(INDENT + 1), &text, app.theme.dim);
+    let room = area.width.saturating_sub(INDENT + 1);
+    pen.put(area.x + INDENT, area.y, room, &text, app.theme.dim);
+    if sheet.kind != sheet::Kind::Forwards || total > 0 {
+        return;
+    }
+    // What could not be read may be why.
+    let about =
+        |f: &&crate::model::Fault| f.subject.starts_with("forwarding") || f.subject.starts_with("tracked");
+    for (y, f) in (area.y + 1..area.bottom()).zip(snap.sample.faults.iter().filter(about)) {
+        let line = format!("{}: {}, {}", f.subject, f.kind.name(), f.detail);
+        let line = crate::model::text::escape(line.trim_end_matches(", "));
+        pen.put(area.x + INDENT, y, room, &line, app.theme.warn);
+    }
 }
 
 /// The head of a group: what it is, how many, what it means; and its totals under their columns.

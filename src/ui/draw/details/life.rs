@@ -76,6 +76,10 @@ fn calls(s: &Socket, direction: Direction, accepted: bool) -> (&'static [&'stati
 
 /// The paths that are shown for a socket: a title, its steps.
 fn paths(proto: Proto, state: State, direction: Direction) -> Vec<(&'static str, &'static [Step])> {
+    // It is no socket, and was never opened here.
+    if state == State::Forwarded {
+        return vec![];
+    }
     if !proto.has_tcp_states() {
         return vec![];
     }
@@ -174,7 +178,7 @@ mod tests {
 
     #[test]
     fn every_state_of_tcp_has_its_place() {
-        for state in State::all().filter(|s| *s != State::Unconn) {
+        for state in State::all().filter(|s| !matches!(s, State::Unconn | State::Forwarded)) {
             for d in [Came, Out, Neither] {
                 let all = paths(Proto::Tcp, state, d);
                 let there = all.iter().any(|(_, steps)| steps.contains(&In(state)));

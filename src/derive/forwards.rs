@@ -1,0 +1,473 @@
+//! What is forwarded: rules and programs, joined with who serves the target and with the connections that come through.
+
+mod proxy;
+
+use crate::model::nat::{Pair, Step};
+use crate::model::snapshot::{Direction, Port, ProcessFacts, Rates, SocketFacts};
+use crate::model::{
+    Addr, By, Endpoint, Forward, Forwards, Nat, NatRule, Proto, Sample, Scope, Socket, State,
+};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// Two rows have these ends: none is meant.
+const SEVERAL: u32 = u32::MAX;
+/// Ports of a range that are looked up one by one.
+const WIDE: u16 = 64;
+
+/// What it is worked out of.
+pub(super) struct Context<'a> {
+    pub(super) sample: &'a Sample,
+    /// How many of the sockets are live.
+    pub(super) live: usize,
+    pub(super) facts: &'a [SocketFacts],
+    pub(super) rates: &'a [Rates],
+    pub(super) ports: &'a [Port],
+    pub(super) processes: &'a [ProcessFacts],
+    pub(super) sockets_of: &'a [u32],
+}
+
+/// Works it out.
+pub(super) fn collect(c: &Context<'_>, nat: &Nat) -> Forwards {
+    let mut rows: Vec<Forward> = nat.rules.iter().map(of_rule).collect();
+    programs(c, &mut rows);
+    rows = merged(rows);
+    rows.sort_by_key(|f| (f.netns, f.host.port, f.proto, f.host.addr));
+    let here: FxHashMap<Addr, u16> = homes(nat);
+    for f in &mut rows {
+        aim(c, f, &here);
+    }
+    let flows = flows(c, nat, &mut rows);
+    let pairs = pairs(c, &mut rows);
+    for f in &mut rows {
+        if f.sockets.is_empty() && !c.rates.is_empty() {
+            (f.rx, f.tx) = (Some(0.0), Some(0.0));
+        }
+        for row in &f.sockets {
+            if let Some(r) = c.rates.get(*row as usize) {
+                let add = |sum: &mut Option<f64>, x: Option<f32>| {
+                    if let Some(x) = x {
+                        *sum = Some(sum.unwrap_or(0.0) + f64::from(x));
+                    }
+                };
+                add(&mut f.rx, r.rx);
+                add(&mut f.tx, r.tx);
+            }
+        }
+    }
+    Forwards { rows, flows, pairs }
+}
+
+fn empty(netns: u16, proto: Option<Proto>, host: Endpoint, step: Step) -> Forward {
+    Forward {
+        netns,
+        proto,
+        host,
+        bits: None,
+        last_port: host.port,
+        iface: None,
+        steps: vec![step],
+        target: None,
+        target_netns: None,
+        target_row: None,
+        listens: None,
+        sockets: Vec::new(),
+        clients: 0,
+        rx: None,
+        tx: None,
+    }
+}
+
+fn of_rule(r: &NatRule) -> Forward {
+    let any = if r.family == Some(crate::model::Family::Inet6) { Addr::ANY6 } else { Addr::ANY4 };
+    let (first, last) = r.ports.unwrap_or((0, 0));
+    let host = Endpoint::new(r.to.map_or(any, |(a, _)| a), first);
+    let by = if r.target.is_some() { By::Dnat } else { By::Redirect };
+    let how = if r.partial { format!("{}, under more conditions", r.place) } else { r.place.clone() };
+    let step = Step { by, how, process: None, listener: None };
+    // A range that keeps its ports goes to as many.
+    let port = r.target_ports.map_or(if last > first { 0 } else { first }, |p| p.0);
+    let whole = |a: &Addr| if a.is_v4() { 32 } else { 128 };
+    Forward {
+        bits: r.to.filter(|(a, n)| *n < whole(a)).map(|(_, n)| n),
+        last_port: last,
+        iface: r.iface.clone(),
+        target: Some(Endpoint::new(r.target.unwrap_or(any), port)),
+        ..empty(r.netns, r.proto, host, step)
+    }
+}
+
+/// What programs forward: by their command lines, and what systemd listens to for others.
+fn programs(c: &Context<'_>, out: &mut Vec<Forward>) {
+    let sample = c.sample;
+    for (i, p) in sample.processes.iter().enumerate() {
+        let step =
+            |by, listener| Step { by, how: p.info.cmdline.to_string(), process: Some(i as u32), listener };
+        let (a, b) = c.processes.get(i).map_or((0, 0), |f| f.sockets);
+        let own = c.sockets_of.get(a as usize..b as usize).unwrap_or(&[]);
+        let serving: Vec<u32> = own
+            .iter()
+            .copied()
+            .filter(|r| (*r as usize) < c.live)
+            .filter(|r| {
+                let s = &sample.sockets[*r as usize];
+                s.serves() && s.proto.is_inet()
+            })
+            .collect();
+        let said = proxy::of(&p.info.comm, &p.info.cmdline);
+        for s in &said {
+            let listens = |r: &&u32| {
+                let row = &sample.sockets[**r as usize];
+                row.proto == s.proto && s.host.is_none_or(|h| row.local.port == h.port)
+            };
+            let mut found = false;
+            for row in serving.iter().filter(listens) {
+                let socket = &sample.sockets[*row as usize];
+                found = true;
+                let f = empty(socket.id.netns, Some(s.proto), socket.local, step(s.by, Some(*row)));
+                out.push(Forward { target: s.target, ..f });
+            }
+            // Its descriptors are closed to us; what it was told to do is not. A child that serves one client listens to nothing.
+            if let (false, Some(host), true) = (found, s.host, p.fds_hidden.is_some()) {
+                out.push(Forward { target: s.target, ..empty(0, Some(s.proto), host, step(s.by, None)) });
+            }
+        }
+        if p.info.pid == 1 && &*p.info.comm == "systemd" {
+            for row in serving {
+                let s = &sample.sockets[row as usize];
+                let f = empty(s.id.netns, Some(s.proto), s.local, step(By::SocketActivation, Some(row)));
+                out.push(Forward { target: Some(s.local), target_netns: Some(s.id.netns), ..f });
+            }
+        }
+    }
+}
+
+/// One row for what is the same forward by several ways: Docker's rule and Docker's proxy.
+fn merged(all: Vec<Forward>) -> Vec<Forward> {
+    let mut out: Vec<Forward> = Vec::new();
+    for f in all {
+        let same = |o: &&mut Forward| {
+            (o.netns, o.proto, o.host, o.last_port, o.target)
+                == (f.netns, f.proto, f.host, f.last_port, f.target)
+                && f.target.is_some()
+        };
+        match out.iter_mut().find(same) {
+            Some(o) => {
+                let new: Vec<Step> =
+                    f.steps.into_iter().filter(|s| !o.steps.iter().any(|k| k.by == s.by)).collect();
+                o.steps.extend(new);
+            }
+            None => out.push(f),
+        }
+    }
+    out
+}
+
+/// The namespace of each address that only one has.
+fn homes(nat: &Nat) -> FxHashMap<Addr, u16> {
+    let mut out: FxHashMap<Addr, u16> = FxHashMap::default();
+    let mut twice = FxHashSet::default();
+    for (netns, addr) in &nat.addresses {
+        if out.insert(*addr, *netns).is_some_and(|o| o != *netns) {
+            twice.insert(*addr);
+        }
+    }
+    out.retain(|a, _| !twice.contains(a));
+    out
+}
+
+/// Finds who serves the target.
+fn aim(c: &Context<'_>, f: &mut Forward, here: &FxHashMap<Addr, u16>) {
+    let Some(target) = f.target else { return };
+    // What is asked for at the far end of ssh is reached from there.
+    if f.steps.iter().any(|s| s.by == By::Ssh) {
+        return;
+    }
+    let own = target.addr.is_any() || target.addr.scope() == Scope::Loopback;
+    f.target_netns = if own { Some(f.netns) } else { here.get(&target.addr).copied().or(f.target_netns) };
+    let Some(netns) = f.target_netns else { return };
+    let serves = |p: &&Port| {
+        p.netns == netns
+            && f.proto.is_none_or(|proto| p.proto == proto)
+            && if target.port == 0 {
+                (f.host.port..=f.last_port).contains(&p.local.port)
+            } else {
+                p.local.port == target.port
+            }
+            && (p.local.addr == target.addr || p.local.addr.is_any() || target.addr.is_any())
+            && fits(&p.local.addr, &target.addr)
+    };
+    let port = c.ports.iter().filter(serves).max_by_key(|p| p.local.addr == target.addr);
+    f.target_row = port.and_then(|p| p.sockets.first().copied());
+    f.listens = Some(f.target_row.is_some());
+}
+
+/// Whether an address that is listened at takes what is sent to this one: `[::]` takes IPv4 too.
+fn fits(local: &Addr, target: &Addr) -> bool {
+    local.is_v4() == target.is_v4() || !local.is_v4() && local.is_any()
+}
+
+/// The rows behind tracked connections, and the connections that come through each forward by a rule.
+fn flows(c: &Context<'_>, nat: &Nat, rows: &mut [Forward]) -> Vec<(u32, u32)> {
+    let mut by_ends: FxHashMap<(Proto, Endpoint, Endpoint), u32> = FxHashMap::default();
+    let mut passing: FxHashMap<crate::model::SocketId, u32> = FxHashMap::default();
+    for (row, s) in c.sample.sockets.iter().enumerate().take(c.live) {
+        if s.state == State::Forwarded {
+            passing.insert(s.id, row as u32);
+        } else if s.proto.is_inet() && !s.remote.is_none() && s.local.addr.scope() != Scope::Loopback {
+            let known = by_ends.entry((s.proto, s.local, s.remote)).or_insert(row as u32);
+            *known = if *known == row as u32 { *known } else { SEVERAL };
+        }
+    }
+    let mut by_port: FxHashMap<(u16, u16), Vec<usize>> = FxHashMap::default();
+    let mut wide = Vec::new();
+    for (i, f) in rows.iter().enumerate().filter(|(_, f)| f.steps.iter().any(|s| s.by.is_rule())) {
+        if f.host.port == 0 || f.last_port.saturating_sub(f.host.port) > WIDE {
+            wide.push(i);
+            continue;
+        }
+        for port in f.host.port..=f.last_port {
+            by_port.entry((f.netns, port)).or_default().push(i);
+        }
+    }
+    let mut out: FxHashMap<u32, u32> = FxHashMap::default();
+    for (i, flow) in nat.flows.iter().enumerate() {
+        let i = i as u32;
+        if let Some(row) = passing.get(&flow.row_id()) {
+            out.insert(*row, i);
+        }
+        let at_target = by_ends.get(&(flow.proto, flow.reply.0, flow.reply.1)).filter(|r| **r != SEVERAL);
+        let at_client = by_ends.get(&(flow.proto, flow.orig.0, flow.orig.1)).filter(|r| **r != SEVERAL);
+        for row in at_target.into_iter().chain(at_client) {
+            // Of what several namespaces tell of it, the one that changes something.
+            let told = out.entry(*row).or_insert(i);
+            if flow.is_redirected() && !nat.flows[*told as usize].is_redirected() {
+                *told = i;
+            }
+        }
+        if !flow.is_redirected() {
+            continue;
+        }
+        let exact = by_port.get(&(flow.netns, flow.orig.1.port));
+        let through =
+            exact.into_iter().flatten().chain(&wide).copied().find(|f| comes_through(&rows[*f], flow));
+        if let Some(f) = through {
+            rows[f].clients += 1;
+            rows[f].sockets.extend(at_target);
+        }
+    }
+    let mut out: Vec<(u32, u32)> = out.into_iter().collect();
+    out.sort_unstable();
+    out
+}
+
+fn comes_through(f: &Forward, flow: &crate::model::Flow) -> bool {
+    let port = flow.orig.1.port;
+    f.netns == flow.netns
+        && f.proto.is_none_or(|p| p == flow.proto)
+        && (f.host.port == 0 || (f.host.port..=f.last_port).contains(&port))
+        && (f.host.addr.is_any()
+            || f.host.addr == flow.orig.1.addr
+            || f.bits.is_some_and(|n| flow.orig.1.addr.in_prefix(&f.host.addr, n)))
+        && f.target.is_some_and(|t| t.addr.is_any() || t.addr == flow.reply.0.addr)
+}
+
+/// The connections of user-space proxies: those they accepted, and those they made for them.
+fn pairs(c: &Context<'_>, rows: &mut [Forward]) -> Vec<Pair> {
+    let sample = c.sample;
+    let mut out = Vec::new();
+    for f in rows.iter_mut() {
+        let Some(by) = f.steps.iter().find(|s| !s.by.is_rule() && s.by != By::SocketActivation) else {
+            continue;
+        };
+        let host = f.host;
+        let accepted = |s: &Socket| {
+            s.local.port == host.port
+                && !s.remote.is_none()
+                && (host.addr.is_any() || s.local.addr == host.addr)
+        };
+        // A program that begins a child for each client is the same program there.
+        let same: Vec<usize> = match by.process {
+            Some(p) => (0..sample.processes.len())
+                .filter(|i| {
+                    let (a, b) = (&sample.processes[*i].info, &sample.processes[p as usize].info);
+                    *i == p as usize || a.ppid == b.pid && a.cmdline == b.cmdline
+                })
+                .collect(),
+            None => Vec::new(),
+        };
+        for p in same {
+            let (a, b) = c.processes.get(p).map_or((0, 0), |f| f.sockets);
+            let own = c.sockets_of.get(a as usize..b as usize).unwrap_or(&[]);
+            let fd = |row: &u32| {
+                let (a, b) = c.facts[*row as usize].owners;
+                let owners = sample.owners.get(a as usize..b as usize).unwrap_or(&[]);
+                owners.iter().find(|o| o.process as usize == p).map(|o| o.fd)
+            };
+            let mut ins: Vec<u32> = Vec::new();
+            let mut outs: Vec<u32> = Vec::new();
+            for row in own.iter().filter(|r| (**r as usize) < c.live) {
+                let s = &sample.sockets[*row as usize];
+                if s.serves() || s.remote.is_none() || !s.proto.is_inet() {
+                    continue;
+                }
+                if accepted(s) && c.facts[*row as usize].direction != Direction::Out {
+                    ins.push(*row);
+                } else if f.target.is_none_or(|t| s.remote == t) {
+                    outs.push(*row);
+                }
+            }
+            ins.sort_by_key(fd);
+            outs.sort_by_key(fd);
+            let certain = ins.len() == 1 && outs.len() == 1;
+            f.clients += ins.len() as u32;
+            f.sockets.extend(&ins);
+            if ins.len() == outs.len() {
+                out.extend(ins.iter().zip(&outs).map(|(a, c)| Pair { accepted: *a, connected: *c, certain }));
+            }
+        }
+    }
+    out.sort_by_key(|p| p.accepted);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::derive::Engine;
+    use crate::model::{
+        Backend, BackendInfo, Family, Flow, Namespace, Owner, ProcInfo, Process, SocketId, Stamp, Wants,
+    };
+    use std::sync::Arc;
+
+    fn end(s: &str) -> Endpoint {
+        let a: std::net::SocketAddr = s.parse().unwrap();
+        Endpoint::new(a.ip().into(), a.port())
+    }
+
+    fn machine() -> Sample {
+        let info = Arc::new(BackendInfo { backend: Backend::Script, why: String::new() });
+        let wants = Wants { nat: true, ends: true, ..Wants::default() };
+        let at = Stamp { boot_ns: 1_000_000_000, unix_ns: 0 };
+        let mut sample = Sample::empty(at, "x".into(), info, wants);
+        let space = |inode, name: &str| Namespace {
+            inode,
+            name: name.into(),
+            interfaces: std::collections::BTreeMap::new(),
+        };
+        sample.namespaces = Arc::from([space(1, "host"), space(2, "web")]);
+        let process = |pid, comm: &str, cmdline: &str| Process {
+            info: Arc::new(ProcInfo {
+                pid,
+                ppid: 1,
+                start_ns: 5,
+                comm: comm.into(),
+                cmdline: cmdline.into(),
+                uid: 0,
+                cgroup: None,
+            }),
+            fds: Err(crate::model::Missing::NotRead),
+            fds_hidden: None,
+        };
+        sample.processes = vec![
+            process(10, "nginx", "nginx: master"),
+            process(
+                20,
+                "docker-proxy",
+                "docker-proxy -proto tcp -host-ip 0.0.0.0 -host-port 8080 -container-ip 172.17.0.2 -container-port 80",
+            ),
+        ];
+        let mut owners = Vec::new();
+        let mut add = |netns, state, local: &str, remote: &str, owner: u32, fd| {
+            let n = sample.sockets.len() as u64 + 1;
+            let mut s = Socket::new(SocketId { netns, cookie: n }, Family::Inet, Proto::Tcp, state);
+            (s.inode, s.local) = (n, end(local));
+            s.remote = if remote.is_empty() { Endpoint::new(Addr::ANY4, 0) } else { end(remote) };
+            owners.push(Owner { inode: n, process: owner, fd });
+            sample.sockets.push(s);
+        };
+        let e = State::Established;
+        add(0, State::Listen, "0.0.0.0:8080", "", 1, 4);
+        add(1, State::Listen, "0.0.0.0:80", "", 0, 6);
+        // Through the rule: the container sees the client itself.
+        add(1, e, "172.17.0.2:80", "203.0.113.5:50000", 0, 7);
+        // Through the proxy: it sees the proxy.
+        add(0, e, "127.0.0.1:8080", "127.0.0.1:41000", 1, 5);
+        add(0, e, "172.17.0.1:42000", "172.17.0.2:80", 1, 6);
+        add(1, e, "172.17.0.2:80", "172.17.0.1:42000", 0, 8);
+        sample.owners = owners.into();
+        let flow = |id, orig: (&str, &str), reply: (&str, &str)| Flow {
+            netns: 0,
+            proto: Proto::Tcp,
+            orig: (end(orig.0), end(orig.1)),
+            reply: (end(reply.0), end(reply.1)),
+            status: 0x2e,
+            tcp_state: Some(3),
+            timeout_s: Some(100),
+            bytes: None,
+            mark: 0,
+            zone: 0,
+            id,
+        };
+        let rule = |ports, target: &str, port| NatRule {
+            netns: 0,
+            family: Some(Family::Inet),
+            proto: Some(Proto::Tcp),
+            to: None,
+            ports: Some((ports, ports)),
+            iface: Some("!docker0".into()),
+            target: target.parse().ok(),
+            target_ports: Some((port, port)),
+            partial: false,
+            place: "ip nat DOCKER handle 7".into(),
+        };
+        sample.nat = Some(Nat {
+            rules: vec![
+                rule(8080, "172.17.0.2", 80),
+                rule(9090, "172.17.0.2", 90),
+                rule(7070, "10.9.9.9", 70),
+            ],
+            flows: vec![
+                flow(1, ("203.0.113.5:50000", "10.0.0.1:8080"), ("172.17.0.2:80", "203.0.113.5:50000")),
+                flow(2, ("198.51.100.1:1", "10.0.0.1:22"), ("10.0.0.1:22", "198.51.100.1:1")),
+            ],
+            addresses: vec![
+                (0, "10.0.0.1".parse().unwrap()),
+                (0, "172.17.0.1".parse().unwrap()),
+                (1, "172.17.0.2".parse().unwrap()),
+            ],
+        });
+        sample
+    }
+
+    #[test]
+    fn a_published_port_is_one_row_by_rule_and_proxy() {
+        let snap = Engine::new().step(machine());
+        let f = snap.forwards.as_ref().unwrap();
+        assert_eq!(f.rows.len(), 3);
+        let web = f.rows.iter().find(|r| r.host.port == 8080).unwrap();
+        let by: Vec<_> = web.steps.iter().map(|s| s.by.name()).collect();
+        assert_eq!(by, ["dnat", "docker-proxy"]);
+        assert_eq!(
+            (web.target, web.target_netns, web.target_row, web.listens),
+            (Some(end("172.17.0.2:80")), Some(1), Some(1), Some(true))
+        );
+        assert_eq!((web.clients, web.sockets.as_slice()), (2, &[2, 3][..]));
+        // Nothing listens there; nobody here has that address.
+        let of = |port| f.rows.iter().find(|r| r.host.port == port).unwrap();
+        assert_eq!((of(9090).listens, of(9090).target_netns), (Some(false), Some(1)));
+        assert_eq!((of(7070).listens, of(7070).target_netns), (None, None));
+    }
+
+    #[test]
+    fn the_real_client_is_known() {
+        let snap = Engine::new().step(machine());
+        // By the kernel's table.
+        assert_eq!(snap.flow(2).unwrap().orig.0, end("203.0.113.5:50000"));
+        assert_eq!(snap.flow(1), None);
+        // By the proxy's two connections.
+        assert_eq!(snap.other_end(5), Some(4));
+        assert_eq!(snap.proxied(4), Some((3, true)));
+        assert_eq!(snap.proxied(3), Some((4, true)));
+        assert_eq!(snap.proxied(2), None);
+    }
+}

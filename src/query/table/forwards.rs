@@ -1,0 +1,154 @@
+//! The columns of the table of forwards.
+
+use super::ports::{any_comm, any_pid};
+use super::processes::info;
+use crate::model::{Forward, Missing, Snapshot};
+use crate::query::path;
+use crate::query::{Column, Kind, Needs, Table, Value};
+
+const NAT: Needs = Needs::NAT;
+
+fn at(snap: &Snapshot, row: usize) -> &Forward {
+    &snap.forward_rows()[row]
+}
+
+fn na<'a>() -> Value<'a> {
+    Value::Missing(Missing::NotApplicable)
+}
+
+fn space(snap: &Snapshot, netns: Option<u16>) -> Value<'_> {
+    let Some(n) = netns else { return na() };
+    let found = snap.sample.namespaces.get(usize::from(n));
+    found.map_or(Value::Missing(Missing::NotReported), |n| Value::text(&n.name))
+}
+
+/// By what, in words.
+fn by(snap: &Snapshot, row: usize) -> Value<'_> {
+    let names: Vec<&str> = at(snap, row).steps.iter().map(|s| s.by.name()).collect();
+    Value::from(names.join(" + "))
+}
+
+/// Where it was learnt.
+fn how(snap: &Snapshot, row: usize) -> Value<'_> {
+    let all: Vec<&str> = at(snap, row).steps.iter().map(|s| s.how.as_str()).collect();
+    Value::from(all.join("; "))
+}
+
+/// The processes that serve the target.
+fn servers(snap: &Snapshot, row: usize) -> Vec<u32> {
+    let Some(r) = at(snap, row).target_row else { return Vec::new() };
+    let mut out: Vec<u32> = snap.owners(r as usize).iter().map(|o| o.process).collect();
+    out.dedup();
+    out
+}
+
+/// Why there are none.
+fn why(snap: &Snapshot, row: usize) -> Missing {
+    match at(snap, row).target_row {
+        Some(r) => snap.facts[r as usize].owner_missing.unwrap_or(Missing::NoVisibleProcess),
+        None => Missing::NotApplicable,
+    }
+}
+
+fn process(snap: &Snapshot, row: usize) -> Value<'_> {
+    let of = servers(snap, row);
+    super::ports::holders(snap, &of, why(snap, row))
+}
+
+/// The programs that forward.
+fn programs(snap: &Snapshot, row: usize) -> Vec<u32> {
+    at(snap, row).steps.iter().filter_map(|s| s.process).collect()
+}
+
+/// What is wrong with it, in a word.
+pub fn finding(snap: &Snapshot, row: usize) -> Option<&'static str> {
+    let f = at(snap, row);
+    (f.listens == Some(false)).then_some("dead: nothing listens")
+}
+
+fn opt<'a, T: Into<Value<'a>>>(v: Option<T>, why: Missing) -> Value<'a> {
+    Value::from_opt(v, why)
+}
+
+#[rustfmt::skip]
+static COLUMNS: &[Column] = &[
+    Column::new("proto", "PROTO", Kind::Text, 5,
+        |s, r| at(s, r).proto.map_or(Value::text("any"), |p| Value::text(p.name())), "Protocol.")
+        .called(&["protocol", "netid"]).needs(NAT).wide(5, 5, 8),
+    Column::new("host", "HOST", Kind::Text, 0, |s, r| Value::from(path::host(at(s, r))),
+        "The endpoint of this machine that clients ask for; the address 0.0.0.0 or [::] is any.")
+        .called(&["local", "from"]).needs(NAT).wide(12, 20, 47),
+    Column::new("host_addr", "HOST ADDRESS", Kind::Addr, 40, |s, r| Value::Addr(at(s, r).host.addr),
+        "The address of this machine that clients ask for.").called(&["local_addr"]).needs(NAT),
+    Column::new("host_port", "HOST PORT", Kind::Port, 41, |s, r| Value::from(at(s, r).host.port),
+        "The port that clients ask for; of a range the first.").called(&["port", "local_port", "lport"]).needs(NAT).wide(5, 9, 15),
+    Column::new("by", "BY", Kind::Text, 1, by,
+        "What sends it on: a rule (dnat, redirect) or a program (docker-proxy, rootlessport, socat, ssh …).")
+        .called(&["via", "kind"]).needs(NAT).wide(6, 19, 30)
+        .any(|s, r, t| at(s, r).steps.iter().any(|x| t(&Value::text(x.by.name())))),
+    Column::new("target", "TARGET", Kind::Endpoint, 0, |s, r| opt(at(s, r).target.map(Value::Endpoint), Missing::NotReported),
+        "Where it goes.").called(&["remote", "to"]).needs(NAT).wide(12, 20, 47),
+    Column::new("target_addr", "TARGET ADDRESS", Kind::Addr, 42, |s, r| opt(at(s, r).target.map(|t| Value::Addr(t.addr)), Missing::NotReported),
+        "The address it goes to.").called(&["remote_addr", "addr"]).needs(NAT),
+    Column::new("target_port", "TARGET PORT", Kind::Port, 43, |s, r| opt(at(s, r).target.map(|t| u64::from(t.port)), Missing::NotReported),
+        "The port it goes to.").called(&["remote_port", "rport"]).needs(NAT).wide(5, 11, 15),
+    Column::new("target_netns", "IN", Kind::Text, 2, |s, r| space(s, at(s, r).target_netns),
+        "The network namespace that has the target's address: a container, as it is called.")
+        .called(&["in"]).needs(NAT).wide(6, 16, 30),
+    Column::new("process", "SERVED BY", Kind::Text, 1, process, "The process that serves the target, and how many more do.")
+        .called(&["proc", "comm", "owner", "served_by"]).needs(NAT).wide(8, 16, 30)
+        .any(|s, r, t| any_comm(s, &servers(s, r), why(s, r), t)),
+    Column::new("pid", "PID", Kind::Id, 44,
+        |s, r| servers(s, r).first().map_or_else(|| Value::Missing(why(s, r)), |p| Value::from(info(s, *p as usize).pid)),
+        "Process id of the first that serves the target.").needs(NAT)
+        .any(|s, r, t| any_pid(s, &servers(s, r), why(s, r), t)),
+    Column::new("listens", "LISTENS", Kind::Bool, 3, |s, r| opt(at(s, r).listens, Missing::NotReported),
+        "Whether something serves the target; missing where that cannot be seen from here.").needs(NAT).wide(3, 7, 7),
+    Column::new("clients", "CLIENTS", Kind::Count, 2, |s, r| Value::from(at(s, r).clients),
+        "Connections that come through now.").called(&["connections", "conns"]).needs(NAT),
+    Column::new("rx", "RX/s", Kind::BytesPerSec, 4, |s, r| opt(at(s, r).rx, Missing::Pending),
+        "Bytes towards the target a second, over its TCP connections that can be seen.")
+        .called(&["rx_per_s"]).needs(NAT.or(Needs::RATES)),
+    Column::new("tx", "TX/s", Kind::BytesPerSec, 4, |s, r| opt(at(s, r).tx, Missing::Pending),
+        "Bytes from the target a second, over its TCP connections that can be seen.")
+        .called(&["tx_per_s"]).needs(NAT.or(Needs::RATES)),
+    Column::new("proxy", "PROXY", Kind::Text, 30,
+        |s, r| super::ports::holders(s, &programs(s, r), Missing::NotApplicable),
+        "The program that forwards it; a rule of the kernel has none.").needs(NAT).wide(8, 18, 30)
+        .any(|s, r, t| any_comm(s, &programs(s, r), Missing::NotApplicable, t)),
+    Column::new("how", "HOW", Kind::Text, 6, how,
+        "Where it was learnt: the rule's place (family, table, chain, handle) or the program's command line.")
+        .called(&["learnt", "rule"]).needs(NAT).wide(10, 24, 80),
+    Column::new("finding", "FINDING", Kind::Text, 3, |s, r| opt(finding(s, r).map(Value::text), Missing::NotApplicable),
+        "What is wrong with it: a forward to where nothing listens is dead.").called(&["findings"]).needs(NAT).wide(8, 21, 50),
+    Column::new("iface", "IFACE", Kind::Text, 31, |s, r| opt(at(s, r).iface.as_deref().map(Value::text), Missing::NotApplicable),
+        "The interface it must come in by; with ! before it, must not.").called(&["dev", "interface"]).needs(NAT),
+    Column::new("netns", "NETNS", Kind::Text, 32, |s, r| space(s, Some(at(s, r).netns)),
+        "The network namespace whose endpoint it is.").called(&["ns", "namespace"]).needs(NAT).wide(6, 12, 30),
+];
+
+/// One row a forward.
+pub static FORWARDS: Table = Table {
+    name: "forwards",
+    title: "Forwarding",
+    noun: "forwards",
+    help: "Every port forward: which endpoint of this machine goes where, by what, and who answers there.",
+    columns: COLUMNS,
+    defaults: &[
+        "proto",
+        "host",
+        "by",
+        "target",
+        "target_netns",
+        "process",
+        "clients",
+        "rx",
+        "tx",
+        "finding",
+        "how",
+    ],
+    words: &["host", "target", "by", "process", "target_netns", "how", "host_port", "target_port"],
+    order: &[("host_port", false), ("proto", false)],
+    len: |s| s.forward_rows().len(),
+    identity: crate::query::identity::forward,
+};

@@ -1,0 +1,224 @@
+//! Port forwards between three hosts: a client, this one as the router, a server. Rules of nft and iptables, and a proxy,
+//! against what `nft`, `conntrack` and the program in between say.
+
+use super::compare::check;
+use super::netns::{Program, rows, sh, until};
+use serde_json::Value;
+use std::process::{Command, Stdio};
+
+fn inside(space: &str, args: &[&str]) -> Program {
+    let all = [&["netns", "exec", space], args].concat();
+    Program(Command::new("ip").args(all).stdin(Stdio::null()).spawn().expect("ip"))
+}
+
+/// Listens and keeps what it accepts.
+fn server(at: &str, port: u16) -> Program {
+    let script = format!(
+        "use IO::Socket::IP; my $l = IO::Socket::IP->new(Listen => 5, LocalHost => '{at}', LocalPort => {port}, V6Only => 0) \
+         or die; my @k; while (my $c = $l->accept) {{ push @k, $c }}"
+    );
+    inside("sv", &["perl", "-e", &script])
+}
+
+/// Connects, sends five bytes and stays.
+fn client(to: &str, port: u16) -> Program {
+    let script = format!(
+        "use IO::Socket::IP; my $c = IO::Socket::IP->new(PeerHost => '{to}', PeerPort => {port}) or die; \
+         syswrite $c, 'hello'; sleep 600"
+    );
+    inside("cl", &["perl", "-e", &script])
+}
+
+const HOSTS: &str = "set -e; mount -t tmpfs none /run; ip netns add cl; ip netns add sv
+    ip link add c1 type veth peer name c0 netns cl; ip link add s1 type veth peer name s0 netns sv
+    ip addr add 203.0.113.1/24 dev c1; ip addr add 172.30.0.1/24 dev s1
+    ip addr add 2001:db8:1::1/64 dev c1 nodad; ip addr add fd00:30::1/64 dev s1 nodad
+    ip -n cl addr add 203.0.113.5/24 dev c0; ip -n sv addr add 172.30.0.2/24 dev s0
+    ip -n cl addr add 2001:db8:1::5/64 dev c0 nodad; ip -n sv addr add fd00:30::2/64 dev s0 nodad
+    ip link set c1 up; ip link set s1 up
+    for n in cl sv; do ip -n $n link set lo up; done; ip -n cl link set c0 up; ip -n sv link set s0 up
+    ip -n cl route add default via 203.0.113.1; ip -n sv route add default via 172.30.0.1
+    ip -n cl route add default via 2001:db8:1::1; ip -n sv route add default via fd00:30::1
+    echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding";
+
+const RULES: &str = "set -e; nft -f - <<'N'
+table ip nat {
+  map ports { type inet_service : ipv4_addr . inet_service; elements = { 9001 : 172.30.0.2 . 80, 9002 : 172.30.0.2 . 81 }; }
+  chain web { meta l4proto tcp dnat to 172.30.0.2:80; }
+  chain pre { type nat hook prerouting priority -100;
+    tcp dport 8080 fib daddr type local dnat to 172.30.0.2:80
+    iifname \"c1\" tcp dport 7000-7010 dnat to 172.30.0.2
+    ip daddr 203.0.113.0/25 udp dport { 53, 5353 } dnat to 172.30.0.2:5300
+    dnat ip to tcp dport map @ports
+    tcp dport 2222 redirect to :22
+    tcp dport 81 ct mark 7 dnat to 172.30.0.2:82
+    tcp dport vmap { 8443 : jump web }
+  }
+}
+table inet six { chain pre { type nat hook prerouting priority -90; meta nfproto ipv6 tcp dport 8080 dnat ip6 to [fd00:30::2]:80; }; }
+N
+iptables-nft -t nat -A PREROUTING ! -i s1 -p tcp -m tcp --dport 7070 -j DNAT --to-destination 172.30.0.2:70
+iptables-nft -t nat -A PREROUTING -p tcp -m multiport --dports 6000,6001 -j REDIRECT --to-ports 6100";
+
+fn find<'a>(all: &'a [Value], host: &str, proto: &str) -> Result<&'a Value, String> {
+    all.iter()
+        .find(|r| r["host"] == host && r["proto"] == proto)
+        .ok_or_else(|| format!("no forward of {proto} {host}: {all:#?}"))
+}
+
+/// Rules are told as they are, to where they go and who answers; what passes through, and the real client, are known.
+pub(crate) fn through_rules() -> Result<(), String> {
+    sh(HOSTS)?;
+    sh(RULES)?;
+    let (web, udp) = (server("0.0.0.0", 80), udp_server());
+    let six = server("fd00:30::2", 80);
+    until("servers", || rows(&["list", "ns:sv", "lport:80,5300"]).ok().filter(|r| r.len() == 3))?;
+    let _clients = [client("203.0.113.1", 8080), client("2001:db8:1::1", 8080), udp_client()];
+    let mut last = Vec::new();
+    let all = until("three clients", || {
+        last = rows(&["forwards"]).ok()?;
+        let clients: u64 = last.iter().filter_map(|r| r["clients"].as_u64()).sum();
+        (clients == 3).then(|| last.clone())
+    })
+    .map_err(|e| format!("{e}: {last:#?}"))?;
+    // Every rule once, with where it goes.
+    for (proto, host, by, target, space, listens) in [
+        ("tcp", "0.0.0.0:8080", "dnat", "172.30.0.2:80", "sv", true),
+        ("tcp", "0.0.0.0:7000-7010", "dnat", "172.30.0.2:*", "sv", false),
+        ("udp", "203.0.113.0/25:53", "dnat", "172.30.0.2:5300", "sv", true),
+        ("udp", "203.0.113.0/25:5353", "dnat", "172.30.0.2:5300", "sv", true),
+        ("tcp", "0.0.0.0:9001", "dnat", "172.30.0.2:80", "sv", true),
+        ("tcp", "0.0.0.0:9002", "dnat", "172.30.0.2:81", "sv", false),
+        ("tcp", "0.0.0.0:2222", "redirect", "0.0.0.0:22", "host", false),
+        ("tcp", "0.0.0.0:81", "dnat", "172.30.0.2:82", "sv", false),
+        ("tcp", "0.0.0.0:8443", "dnat", "172.30.0.2:80", "sv", true),
+        ("tcp", "[::]:8080", "dnat", "[fd00:30::2]:80", "sv", true),
+        ("tcp", "0.0.0.0:7070", "dnat", "172.30.0.2:70", "sv", false),
+        ("tcp", "0.0.0.0:6000", "redirect", "0.0.0.0:6100", "host", false),
+        ("tcp", "0.0.0.0:6001", "redirect", "0.0.0.0:6100", "host", false),
+    ] {
+        let r = find(&all, host, proto)?;
+        let said = (&r["by"], &r["target"], &r["target_netns"], &r["listens"]);
+        check(
+            said == (&by.into(), &target.into(), &space.into(), &listens.into())
+                && r["finding"].is_null() == listens,
+            || format!("{proto} {host}: {r}"),
+        )?;
+    }
+    check(all.len() == 13, || format!("{} forwards: {all:#?}", all.len()))?;
+    // The rule is where nft says it is.
+    let told = sh("nft -a list chain ip nat pre")?;
+    let line = told.lines().find(|l| l.contains("dport 8080")).ok_or("the rule")?;
+    let handle = line.rsplit(' ').next().unwrap_or("");
+    let r = find(&all, "0.0.0.0:8080", "tcp")?;
+    check(r["how"] == format!("ip nat pre handle {handle}"), || format!("{r} {line}"))?;
+    check(r["pid"] == web.0.id() && r["clients"] == 1, || format!("who answers: {r}"))?;
+    check(find(&all, "[::]:8080", "tcp")?["pid"] == six.0.id(), || "who answers over IPv6".to_owned())?;
+    check(find(&all, "203.0.113.0/25:53", "udp")?["clients"] == 1, || "a client by UDP".to_owned())?;
+    let partial = find(&all, "0.0.0.0:81", "tcp")?["how"].as_str().unwrap_or("").to_owned();
+    check(partial.ends_with("under more conditions"), || partial)?;
+
+    // What passes through, as conntrack has it.
+    let passing = rows(&["list", "state:forwarded", "--columns", "proto,local,remote,ct_state,state"])?;
+    let mut ours: Vec<String> = passing.iter().map(|r| format!("{} {}", r["remote"], r["local"])).collect();
+    let table = sh("conntrack -L 2>/dev/null")?;
+    let word =
+        |l: &str, k: &str| l.split_whitespace().find_map(|w| w.strip_prefix(k)).unwrap_or("").to_owned();
+    let end = |a: String, p: String| {
+        if a.contains(':') { format!("\"[{a}]:{p}\"") } else { format!("\"{a}:{p}\"") }
+    };
+    let mut theirs: Vec<String> = table
+        .lines()
+        .filter(|l| l.starts_with("tcp") || l.starts_with("udp"))
+        .map(|l| {
+            let (src, dst) =
+                (end(word(l, "src="), word(l, "sport=")), end(word(l, "dst="), word(l, "dport=")));
+            format!("{src} {dst}")
+        })
+        .collect();
+    ours.sort();
+    theirs.sort();
+    check(!ours.is_empty() && ours == theirs, || format!("{ours:#?}\n{theirs:#?}"))?;
+    // Only who asks for it gets it.
+    check(rows(&["list"])?.iter().all(|r| r["state"] != "FORWARDED"), || "unasked".to_owned())?;
+
+    // At the server's socket: who the client is, and what it asked for.
+    let cols = ["--columns", "state,local,remote,client,asked_for,pid,ct_state"];
+    let at = rows(&[&["list", "ns:sv", "state:established", "local:172.30.0.2:80"], &cols[..]].concat())?;
+    let one = at.first().filter(|_| at.len() == 1).ok_or_else(|| format!("{at:?}"))?;
+    let client = one["client"].as_str().unwrap_or("");
+    check(
+        client.starts_with("203.0.113.5:")
+            && one["asked_for"] == "203.0.113.1:8080"
+            && one["ct_state"] == "ESTABLISHED",
+        || format!("{one}"),
+    )?;
+    // Without the right to look: said, and what is visible is there.
+    let blind = sh(&format!(
+        "setpriv --bounding-set=-all --inh-caps=-all {} screenshot --size 160x20 --polls 1 --keys 6",
+        env!("CARGO_BIN_EXE_sockscope")
+    ))?;
+    check(blind.contains("forwarding rules") && blind.contains("not permitted"), || blind)?;
+    drop((web, udp));
+    sh("nft flush ruleset; ip netns del cl; ip netns del sv")?;
+    Ok(())
+}
+
+fn udp_server() -> Program {
+    let script = "use IO::Socket::INET; my $s = IO::Socket::INET->new(Proto => 'udp', LocalPort => 5300) or die; \
+        while (1) { my $from = $s->recv(my $x, 99) or next; $s->send('ok') }";
+    inside("sv", &["perl", "-e", script])
+}
+
+fn udp_client() -> Program {
+    let script = "use IO::Socket::INET; my $s = IO::Socket::INET->new(Proto => 'udp', PeerAddr => '203.0.113.1:53') or die; \
+        $s->send('x'); sleep 600";
+    inside("cl", &["perl", "-e", script])
+}
+
+/// A proxy's two connections are one way, and the server behind it is told who the client is.
+pub(crate) fn through_a_proxy() -> Result<(), String> {
+    sh(HOSTS)?;
+    let web = server("0.0.0.0", 80);
+    let proxy = Program(
+        Command::new("socat")
+            .args(["TCP-LISTEN:8181,fork,reuseaddr", "TCP:172.30.0.2:80"])
+            .stdin(Stdio::null())
+            .spawn()
+            .map_err(|e| format!("socat: {e}"))?,
+    );
+    until("listeners", || rows(&["list", "state:listen", "lport:80,8181"]).ok().filter(|r| r.len() == 2))?;
+    let _client = client("203.0.113.1", 8181);
+    let f = until("a client", || {
+        let all = rows(&["forwards"]).ok()?;
+        all.into_iter().find(|r| r["host_port"] == 8181 && r["clients"] == 1)
+    })?;
+    check(
+        f["by"] == "socat"
+            && f["target"] == "172.30.0.2:80"
+            && f["target_netns"] == "sv"
+            && f["listens"] == true,
+        || format!("{f}"),
+    )?;
+    check(f["pid"] == web.0.id(), || format!("who answers: {f}"))?;
+    let cols = ["--columns", "local,remote,client,asked_for"];
+    let at = rows(&[&["list", "ns:sv", "state:established", "lport:80"], &cols[..]].concat())?;
+    let one = at.first().filter(|_| at.len() == 1).ok_or_else(|| format!("{at:?}"))?;
+    check(
+        one["remote"].as_str().is_some_and(|r| r.starts_with("172.30.0.1:"))
+            && one["client"].as_str().is_some_and(|r| r.starts_with("203.0.113.5:"))
+            && one["asked_for"] == "203.0.113.1:8181",
+        || format!("{one}"),
+    )?;
+    // The way is drawn, with the descriptors of the proxy.
+    let screen = sh(&format!(
+        "{} screenshot --size 140x50 --polls 1 --keys '/ns:sv state:established<enter>gggg<enter>'",
+        env!("CARGO_BIN_EXE_sockscope")
+    ))?;
+    for word in ["the way here", "203.0.113.1:8181", "socat", " fd "] {
+        check(screen.contains(word), || format!("{word}: {screen}"))?;
+    }
+    drop((web, proxy));
+    sh("ip netns del cl; ip netns del sv")?;
+    Ok(())
+}
