@@ -6,8 +6,8 @@
 //! that what leaves the number as it was (`dup2` over a descriptor) is found too. A process whose descriptors another
 //! process was just seen to hold as well is checked at once: a descriptor that moved has one owner, not two.
 //!
-//! Where this program may, and it costs less, all descriptors are read at once by the kernel's own iterator ([`bpf`],
-//! [`mod@owners`]).
+//! Where this program may, and it costs less, all descriptors are read at once by the kernel's own iterator (`bpf`,
+//! `owners`).
 //!
 //! A process is held by an open directory, so a pid that is used again cannot be mistaken for it; where that would
 //! take too many descriptors of our own, its start time is compared instead.

@@ -1,18 +1,17 @@
 //! Every descriptor of every process at once: a `bpf_iter` program over task files (`kernel/bpf/task_iter.c`).
 //!
 //! The kernel goes through the tables of all processes by itself and hands over a record a descriptor: about half a
-//! microsecond each, where the walk pays four for a directory entry and a link to read. It needs a kernel with BTF
+//! microsecond each, where the walk pays three to four for a directory entry and a link to read. It needs a kernel with BTF
 //! and `CAP_BPF` with `CAP_PERFMON` (or `CAP_SYS_ADMIN`) in the first user namespace; without, the walk does.
 //!
 //! The program's source and the command that makes the object are in `assets/bpf`; what it tells is what
 //! `/proc/PID/fd` tells: the descriptors of a process's first thread, of processes that our pid namespace knows, by
 //! their numbers there. Whose start time is not that of the process known by that number is left to the walk.
 //!
-//! TCP sockets are not read this way, though an iterator over them gives 100,000 in half the time of the dump: it
-//! hands over `struct sock`, so queues, timers, `tcp_info` and the memory of each state would be computed here from
-//! fields that move from kernel to kernel (`inet_diag` computes them in the kernel); it goes through the tables
-//! bucket by bucket with the sockets of one in hand, and knows no request sockets of a listener in fast open;
-//! and it reads one network namespace, with no filter before the copy.
+//! TCP sockets are not read this way, though an iterator over them takes half the time of a dump: it goes through the
+//! tables of listening and of connected sockets only, so one that is bound and neither (a row of the dump since Linux
+//! 6.8) is missing, which was tried on 6.18; queues, timers and `tcp_info` would have to be worked out here from fields
+//! that change their names and places, where `inet_diag` works them out in the kernel; and no filter is pushed down.
 
 mod slim;
 
