@@ -111,8 +111,13 @@ pub struct Screenshot {
     /// Polls before it is taken: rates and trends need some
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub polls: u32,
-    /// Keys to press then, such as '3<enter>' or '/nginx<enter>'
-    #[arg(long, value_name = "KEYS", default_value = "")]
+    /// Keys to press then, such as `3<enter>` or `/nginx<enter>`
+    #[arg(
+        long,
+        value_name = "KEYS",
+        default_value = "",
+        help = "Keys to press then, such as '3<enter>' or '/nginx<enter>'"
+    )]
     pub keys: String,
     /// In which form: text or svg
     #[arg(short = 'f', long, value_enum, value_name = "FORM", default_value = "text")]
