@@ -416,6 +416,16 @@ fn answer(s: &mut Screen, waiting: &mut Vec<sockscope::ui::arrange::Job>) {
 }
 
 #[test]
+fn the_header_says_how_often_it_is_polled() {
+    for (ms, says) in [(900, "live 1s"), (2300, "live 2.3s"), (8000, "live 8s")] {
+        let mut s = Screen::new(120, 40);
+        s.app.handle(Event::Paced(Duration::from_millis(ms)));
+        let first = s.show().lines().next().unwrap().to_owned();
+        assert!(first.contains(says), "{first}");
+    }
+}
+
+#[test]
 fn what_is_arranged_elsewhere_is_what_is_arranged_here() {
     // And whether they come to the same when all rows come last: not where one moves over what is not there yet.
     for (keys, late) in [

@@ -229,6 +229,10 @@ pub struct Global {
     /// Time between two polls: 500ms, 2s, 1m [default: 1s]
     #[arg(short, long, global = true, value_name = "TIME")]
     pub interval: Option<String>,
+    /// Share of one core that the dashboard's polls may take: where they would take more, they are made less often
+    /// [default: 25%]
+    #[arg(long, global = true, value_name = "SHARE")]
+    pub max_cpu: Option<String>,
     /// Where sockets are read from [default: auto]
     #[arg(long, global = true, value_enum, value_name = "BACKEND")]
     pub backend: Option<BackendArg>,

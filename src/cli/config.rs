@@ -14,6 +14,8 @@ use std::path::Path;
 pub struct Config {
     /// Time between two polls, as for `--interval`.
     pub interval: Option<String>,
+    /// Share of one core that polls may take, as for `--max-cpu`.
+    pub max_cpu: Option<String>,
     /// Where sockets are read from, as for `--backend`.
     pub backend: Option<String>,
     /// How owners are found, as for `--owners`.

@@ -18,6 +18,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Share of one core that polls may take where nobody said.
+const MAX_CPU: f64 = 0.25;
+
 /// What to do, checked.
 #[derive(Debug)]
 pub struct Plan {
@@ -25,6 +28,8 @@ pub struct Plan {
     pub what: What,
     /// Time between two polls, where somebody chose.
     pub interval: Option<Duration>,
+    /// Share of one core that the dashboard's polls may take.
+    pub max_cpu: f64,
     /// Backend asked for; `None`: the best that answers.
     pub backend: Option<Backend>,
     /// How owners are to be found; `None`: by what costs less.
@@ -273,6 +278,11 @@ impl Plan {
                 (Some(text), _) => Some(time("--interval", text)?),
                 (None, Some(text)) => Some(time("interval of the configuration file", text)?),
                 (None, None) => None,
+            },
+            max_cpu: match (&args.global.max_cpu, &config.max_cpu) {
+                (Some(text), _) => check::share("--max-cpu", text)?,
+                (None, Some(text)) => check::share("max_cpu of the configuration file", text)?,
+                (None, None) => MAX_CPU,
             },
             names: Arc::clone(services),
             services: if numeric { Arc::new(Services::none()) } else { Arc::clone(services) },

@@ -73,6 +73,8 @@ const fn setting(
 #[rustfmt::skip]
 pub static SETTINGS: &[Setting] = &[
     setting("interval", Takes::Time, "\"1s\"", Some("interval"), "Time between two polls."),
+    setting("max_cpu", Takes::Share, "\"25%\"", Some("max-cpu"),
+        "Share of one core that the dashboard's polls may take; where they would take more, they are made less often."),
     setting("backend", Takes::Word(&["auto", "netlink", "proc", "portable"]), "\"auto\"", Some("backend"),
         "Where sockets are read from."),
     setting("owners", Takes::Word(&["auto", "bpf", "walk"]), "\"auto\"", Some("owners"),

@@ -48,7 +48,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
     let poller = Poller::start(
         source,
         Wants::default(),
-        plan.interval(),
+        (plan.interval(), plan.max_cpu),
         Arc::clone(&plan.services),
         Arc::clone(&hosts),
         plan.rules.clone(),
@@ -60,6 +60,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
                     }
                     Event::Fresh(latest.clone())
                 }
+                News::Paced(real) => Event::Paced(real),
                 News::Failed(why) => Event::Failed(why),
                 News::Broken(why) => {
                     let _ = failed.send(why);

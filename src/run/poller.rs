@@ -4,7 +4,7 @@
 
 use crate::collect::Source;
 use crate::derive::Engine;
-use crate::model::{AlertRules, Hosts, Services, Snapshot, Wants};
+use crate::model::{AlertRules, AttrSet, Hosts, Services, Snapshot, Wants};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 pub(super) enum News {
     /// A new snapshot.
     Fresh(Arc<Snapshot>),
+    /// Polls come this often: more seldom than was asked for, as each takes long.
+    Paced(Duration),
     /// A poll failed; the next is tried after the interval.
     Failed(String),
     /// The thread has ended by a fault of this program.
@@ -57,7 +59,7 @@ impl Poller {
     pub(super) fn start(
         mut source: Box<dyn Source>,
         wants: Wants,
-        interval: Duration,
+        (interval, max_cpu): (Duration, f64),
         services: Arc<Services>,
         hosts: Arc<Hosts>,
         rules: AlertRules,
@@ -70,7 +72,7 @@ impl Poller {
         let inner = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("poller".into()).spawn(move || {
             let ended = catch_unwind(AssertUnwindSafe(|| {
-                poll(&inner, source.as_mut(), &services, &hosts, rules, &mut tell);
+                poll(&inner, source.as_mut(), max_cpu, &services, &hosts, rules, &mut tell);
             }));
             if let Err(panic) = ended {
                 tell(News::Broken(format!("the collecting thread failed: {}", panic_text(panic.as_ref()))));
@@ -129,6 +131,7 @@ impl Drop for Poller {
 fn poll(
     shared: &Shared,
     source: &mut dyn Source,
+    max_cpu: f64,
     services: &Arc<Services>,
     hosts: &Arc<Hosts>,
     rules: AlertRules,
@@ -137,6 +140,7 @@ fn poll(
     let mut engine = Engine::new().owners_follow().alerting(rules);
     let mut started: Option<Instant> = None;
     let mut first = true;
+    let mut pace = Pace::new(max_cpu);
     loop {
         let mut wants = {
             let mut c = lock(&shared.control);
@@ -144,7 +148,7 @@ fn poll(
                 if c.stop {
                     return;
                 }
-                let due = started.map(|s| s + c.interval);
+                let due = started.map(|s| s + pace.of(c.interval));
                 let now = Instant::now();
                 if c.held && !c.now {
                     c = shared.changed.wait(c).unwrap_or_else(PoisonError::into_inner);
@@ -165,9 +169,12 @@ fn poll(
             c.wants.clone()
         };
         started = Some(Instant::now());
+        let used = cpu_time();
         if first {
             first = false;
             wants.owners = false;
+            // What is quickest to read comes first.
+            wants.attrs = AttrSet::NONE;
         }
         let news = match source.sample(&wants) {
             Ok(mut sample) => {
@@ -180,6 +187,86 @@ fn poll(
         if !tell(news) {
             return;
         }
+        let asked = lock(&shared.control).interval;
+        if let Some(real) = pace.polled(cpu_time().saturating_sub(used), asked)
+            && !tell(News::Paced(real))
+        {
+            return;
+        }
+    }
+}
+
+/// User and system time of this process so far.
+fn cpu_time() -> Duration {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
+}
+
+/// How often it is polled, so that polls take no more than their share.
+#[derive(Debug)]
+struct Pace {
+    max_cpu: f64,
+    /// Polls so far.
+    polls: u32,
+    /// What a poll takes.
+    takes: Duration,
+    told: Option<Duration>,
+}
+
+impl Pace {
+    /// The first polls find out what later ones know: they say nothing.
+    const FIRST: u32 = 2;
+
+    const fn new(max_cpu: f64) -> Self {
+        Self { max_cpu, polls: 0, takes: Duration::ZERO, told: None }
+    }
+
+    /// The time between two polls, where this was asked for.
+    fn of(&self, asked: Duration) -> Duration {
+        asked.max(Duration::try_from_secs_f64(self.takes.as_secs_f64() / self.max_cpu).unwrap_or(asked))
+    }
+
+    /// A poll took this much; what to tell where the time between two is another now.
+    fn polled(&mut self, took: Duration, asked: Duration) -> Option<Duration> {
+        self.polls += 1;
+        if self.polls <= Self::FIRST {
+            return None;
+        }
+        // One that took long by chance is forgotten soon.
+        self.takes = if self.takes.is_zero() { took } else { (self.takes * 3 + took) / 4 };
+        // As it is shown: in tenths of a second.
+        let shown = |d: Duration| Duration::from_millis((d.as_millis() as u64).div_ceil(100) * 100);
+        let real = self.of(asked);
+        let real = if real > asked { shown(real) } else { asked };
+        if self.told.unwrap_or(asked) == real {
+            return None;
+        }
+        self.told = Some(real);
+        Some(real)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_long_is_done_less_often() {
+        let (ms, second) = (Duration::from_millis, Duration::from_secs(1));
+        let mut p = Pace::new(0.25);
+        assert_eq!((p.polled(ms(900), second), p.polled(ms(900), second)), (None, None), "the first ones");
+        assert_eq!(p.of(second), second);
+        assert_eq!(p.polled(ms(100), second), None, "a tenth of a core");
+        assert_eq!(p.of(second), second);
+        for _ in 0..40 {
+            p.polled(ms(1000), second);
+        }
+        assert!(p.of(second) > ms(3990), "a quarter of a core: {:?}", p.of(second));
+        assert_eq!(p.told, Some(ms(4000)));
+        assert_eq!(p.of(Duration::from_secs(10)), Duration::from_secs(10), "asked for more seldom");
+        let back: Vec<Duration> = (0..40).filter_map(|_| p.polled(ms(10), second)).collect();
+        assert_eq!(back.last(), Some(&second));
+        assert!(back.is_sorted_by(|a, b| a > b), "{back:?}");
     }
 }
 

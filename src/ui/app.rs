@@ -170,6 +170,8 @@ pub struct App {
     pub(super) coming: Option<Arc<Snapshot>>,
     pub(super) missed: u32,
     pub(super) interval: Duration,
+    /// Time between polls as it is, where that is longer than was asked for.
+    pub(super) pace: Duration,
     pub(super) failed: Option<String>,
     pub(super) sheets: [Sheet; 6],
     pub(super) active: usize,
@@ -213,6 +215,7 @@ impl App {
             coming: None,
             missed: 0,
             interval: options.interval,
+            pace: Duration::ZERO,
             failed: None,
             sheets,
             active: 0,
@@ -378,6 +381,10 @@ impl App {
             }
             Event::Arranged(answer) => {
                 self.arranged(*answer);
+                vec![]
+            }
+            Event::Paced(real) => {
+                self.pace = real;
                 vec![]
             }
             Event::Named => vec![],

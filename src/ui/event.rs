@@ -53,6 +53,8 @@ pub enum Event {
     },
     /// What was asked for by [`Effect::Arrange`].
     Arranged(Box<Answer>),
+    /// Polls come this often by now: each would take more than its share otherwise.
+    Paced(Duration),
     /// The resolver has told another name.
     Named,
     /// The terminal says its background: red, green and blue, eight bits each.

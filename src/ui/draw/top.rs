@@ -74,8 +74,9 @@ pub(super) fn header(app: &App, pen: &mut Pen<'_>, area: Rect) {
         }
         false
     };
-    let pace = match app.interval.as_millis() {
+    let pace = match app.interval.max(app.pace).as_millis() {
         ms if ms % 1000 == 0 => format!("{}s", ms / 1000),
+        ms if ms > 1000 => format!("{}.{}s", ms / 1000, ms % 1000 / 100),
         ms => format!("{ms}ms"),
     };
     let state = if app.paused {

@@ -1,0 +1,243 @@
+//! Owners found the fast way against those found the slow way, while processes open, close, duplicate and pass sockets to each
+//! other, execute programs and end.
+
+use rustix::io::dup2;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
+};
+use rustix::process::{Pid, Signal, kill_process};
+use sockscope::collect::Source;
+use sockscope::collect::netlink::NetlinkSource;
+use sockscope::model::{Sample, Wants};
+use std::collections::BTreeSet;
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Set in the processes that hold the sockets: where their chances begin.
+const ACTOR: &str = "SOCKSCOPE_TEST_ACTOR";
+
+const ACTORS: usize = 5;
+const ROUNDS: usize = 40;
+
+/// Sockets that a process has at first, and at the most.
+const FIRST: usize = 300;
+const MOST: usize = 1_200;
+
+/// One descriptor of a socket: inode, process, number.
+type Held = (u64, u32, u32);
+
+pub(crate) fn never_wrong() -> Result<(), String> {
+    // A ring: each passes sockets on to the next.
+    let ring: Vec<(UnixDatagram, UnixDatagram)> =
+        (0..ACTORS).map(|_| UnixDatagram::pair().unwrap()).collect();
+    for (a, b) in &ring {
+        a.set_nonblocking(true).unwrap();
+        b.set_nonblocking(true).unwrap();
+    }
+    let mut seed = 1u64;
+    let mut spawn = |i: usize| {
+        seed += 1;
+        let end = |s: &UnixDatagram| Stdio::from(OwnedFd::from(s.try_clone().unwrap()));
+        Command::new(std::env::current_exe().unwrap())
+            .env(ACTOR, seed.to_string())
+            .stdin(end(&ring[(i + ACTORS - 1) % ACTORS].1))
+            .stdout(end(&ring[i].0))
+            .spawn()
+            .unwrap()
+    };
+    let mut actors = Actors((0..ACTORS).map(&mut spawn).collect());
+    let mut source = NetlinkSource::new("asked for".into()).map_err(|e| e.to_string())?;
+    let wants = Wants::default();
+    let (mut seen, mut ended, mut shared) = (0, 0, 0);
+    std::thread::sleep(Duration::from_millis(500));
+    for round in 0..ROUNDS {
+        for (i, child) in actors.0.iter_mut().enumerate() {
+            if child.try_wait().unwrap().is_some() {
+                *child = spawn(i);
+                ended += 1;
+            }
+        }
+        std::thread::sleep(Duration::from_millis(20 + (round as u64 * 13) % 60));
+        // Nothing moves while the two look, and all moves between the rounds.
+        actors.stop();
+        let sample = source.sample(&wants).map_err(|e| e.to_string())?;
+        let fast = told(&sample);
+        let slow = walked(&sample);
+        actors.go_on();
+        if fast != slow {
+            let only =
+                |a: &BTreeSet<Held>, b: &BTreeSet<Held>| a.difference(b).take(5).copied().collect::<Vec<_>>();
+            return Err(format!(
+                "round {round}: inode, pid, fd\nwrong: {:?}\nmissing: {:?}\nof {}",
+                only(&fast, &slow),
+                only(&slow, &fast),
+                slow.len()
+            ));
+        }
+        seen += fast.len();
+        let inodes: BTreeSet<u64> = fast.iter().map(|h| h.0).collect();
+        shared += fast.len() - inodes.len();
+    }
+    // It was a test.
+    if seen < ROUNDS * ACTORS * FIRST / 2 || ended == 0 || shared == 0 {
+        return Err(format!("{seen} seen, {ended} ended, {shared} held twice: nothing much happened"));
+    }
+    Ok(())
+}
+
+struct Actors(Vec<Child>);
+
+impl Actors {
+    fn signal(&self, signal: Signal) {
+        for child in &self.0 {
+            let _ = kill_process(Pid::from_child(child), signal);
+        }
+    }
+
+    /// Stops them, and waits until they stand.
+    fn stop(&self) {
+        self.signal(Signal::STOP);
+        let until = Instant::now() + Duration::from_secs(10);
+        let stands = |child: &Child| {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
+            let state = stat.rsplit(") ").next().and_then(|s| s.chars().next());
+            matches!(state, None | Some('T' | 'Z' | 'X'))
+        };
+        while !self.0.iter().all(stands) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+}
+
+impl Drop for Actors {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// The owners of the sample.
+fn told(sample: &Sample) -> BTreeSet<Held> {
+    let inodes: BTreeSet<u64> = sample.sockets.iter().map(|s| s.inode).collect();
+    let pid = |p: u32| sample.processes[p as usize].info.pid;
+    sample
+        .owners
+        .iter()
+        .filter(|o| inodes.contains(&o.inode))
+        .map(|o| (o.inode, pid(o.process), o.fd))
+        .collect()
+}
+
+/// The owners of the sample's sockets, by every link of every process.
+fn walked(sample: &Sample) -> BTreeSet<Held> {
+    let inodes: BTreeSet<u64> = sample.sockets.iter().map(|s| s.inode).filter(|i| *i != 0).collect();
+    let number = |name: std::ffi::OsString| name.to_str().and_then(|n| n.parse::<u32>().ok());
+    let mut out = BTreeSet::new();
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = number(process.file_name()) else { continue };
+        let Ok(fds) = std::fs::read_dir(process.path().join("fd")) else { continue };
+        for fd in fds.flatten() {
+            let Ok(link) = std::fs::read_link(fd.path()) else { continue };
+            let inode =
+                link.to_str().and_then(|l| l.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
+            if let (Some(inode), Some(fd)) = (inode.filter(|i| inodes.contains(i)), number(fd.file_name())) {
+                out.insert((inode, pid, fd));
+            }
+        }
+    }
+    out
+}
+
+/// In a process that holds sockets: goes on until it is ended, or ends by itself.
+pub(crate) fn actor() -> bool {
+    let Some(seed) = std::env::var(ACTOR).ok().and_then(|s| s.parse::<u64>().ok()) else { return false };
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut chance = move |n: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % n as u64) as usize
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    let mut held: Vec<OwnedFd> = Vec::new();
+    let open = |held: &mut Vec<OwnedFd>| {
+        let client = TcpStream::connect(at).unwrap();
+        let server = listener.accept().unwrap().0;
+        for s in [&client, &server] {
+            // Nothing stays of what is closed.
+            rustix::net::sockopt::set_socket_linger(s, Some(Duration::ZERO)).unwrap();
+        }
+        held.extend([client.into(), server.into()]);
+    };
+    while held.len() < FIRST {
+        open(&mut held);
+    }
+    loop {
+        let i = chance(held.len());
+        match chance(1200) {
+            0 => {
+                // Another program, that has some of them and knows nothing of it.
+                for fd in held.iter().take(8) {
+                    rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty()).unwrap();
+                }
+                let next = chance(1 << 30).to_string();
+                let failed = Command::new(std::env::current_exe().unwrap()).env(ACTOR, next).exec();
+                panic!("{failed}");
+            }
+            1 => return true,
+            2..400 if held.len() > 100 => drop(held.swap_remove(i)),
+            400..750 if held.len() < MOST => open(&mut held),
+            750..850 => {
+                let twin = held[i].try_clone().unwrap();
+                held.push(twin);
+            }
+            850..950 => {
+                let j = chance(held.len());
+                let one = held[i].try_clone().unwrap();
+                dup2(&one, &mut held[j]).unwrap();
+            }
+            950..1050 if held.len() > 100 => pass(held.swap_remove(i)),
+            _ => held.extend(passed()),
+        }
+        std::thread::sleep(Duration::from_micros(50));
+    }
+}
+
+/// Passes a socket on to the next process; it is closed here even where the next takes no more.
+fn pass(fd: OwnedFd) {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let fds = [fd.as_fd()];
+    control.push(SendAncillaryMessage::ScmRights(&fds));
+    let _ = sendmsg(std::io::stdout(), &[IoSlice::new(b"x")], &mut control, SendFlags::DONTWAIT);
+}
+
+/// What the process before passed on.
+fn passed() -> Vec<OwnedFd> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    if recvmsg(std::io::stdin(), &mut [IoSliceMut::new(&mut byte)], &mut control, flags).is_err() {
+        return vec![];
+    }
+    let fds = control.drain().map(|m| match m {
+        RecvAncillaryMessage::ScmRights(fds) => fds.collect(),
+        _ => vec![],
+    });
+    fds.flatten().collect()
+}
