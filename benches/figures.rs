@@ -265,7 +265,13 @@ fn polls(n: usize, what: &str) {
         let mut snap: Option<Arc<Snapshot>> = None;
         let (mut ours, mut work, mut theirs, mut ratios, mut shares) =
             (vec![], vec![], vec![], vec![], vec![]);
-        let rounds = if n > 10_000 { 12 } else { 40 };
+        let rounds = if what != "steady" {
+            8
+        } else if n > 10_000 {
+            12
+        } else {
+            40
+        };
         for round in 0..rounds + 2 {
             // As far from each other as the polls of a dashboard, that the churn between them is as much.
             std::thread::sleep(Duration::from_millis(if what == "steady" { 20 } else { 1000 }));

@@ -10,6 +10,7 @@ mod environment;
 mod files;
 mod list;
 mod man;
+mod memory;
 mod poller;
 mod reader;
 mod reference;
@@ -81,6 +82,7 @@ impl RunError {
 
 /// The whole program: 0 fine, 1 nothing matched, 2 wrong use or failure; a closed pipe is fine.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    memory::give_back_large();
     let args: Vec<OsString> = args.into_iter().collect();
     if complete::answer(&args) {
         return ExitCode::SUCCESS;

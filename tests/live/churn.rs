@@ -210,15 +210,18 @@ pub(crate) fn actor() -> bool {
                 let one = held[i].try_clone().unwrap();
                 dup2(&one, &mut held[j]).unwrap();
             }
-            950..1050 if held.len() > 100 => pass(held.swap_remove(i)),
+            950..1050 if held.len() > 100 => {
+                // It is closed here even where the next takes no more.
+                pass(&held.swap_remove(i));
+            }
             _ => held.extend(passed()),
         }
         std::thread::sleep(Duration::from_micros(50));
     }
 }
 
-/// Passes a socket on to the next process; it is closed here even where the next takes no more.
-fn pass(fd: OwnedFd) {
+/// Passes a socket on to the next process.
+fn pass(fd: &OwnedFd) {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let fds = [fd.as_fd()];
