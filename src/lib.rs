@@ -1,21 +1,60 @@
 //! sockscope: a terminal connection monitor for Linux.
 //!
+//! # Architecture
+//!
 //! ```text
 //! kernel -> collect::Source -> Sample -> derive::Engine::step -> Arc<Snapshot> -> ui | output | check
+//!             netlink            raw        joins, rates,          immutable         App -> draw
+//!             proc               with its   groups, limits,        shared            list, json, csv
+//!             portable           faults     forwards               by Arc            exit status
+//!             script
 //! ```
 //!
 //! One direction: nothing later writes to anything earlier. [`model`] holds the nouns, [`collect`] reads the machine,
 //! [`mod@derive`] computes, [`query`] asks, [`output`] prints, [`ui`] is the dashboard, [`cli`] the command
-//! line and [`run`] ties them together. `tests/layers.rs` holds every module to what it may use.
-
+//! line and [`run`] ties them together. `tests/layers.rs` holds every module to what it may use: the dashboard can name
+//! neither [`collect`] nor [`mod@derive`], so a live machine, a captured `/proc` and a scene are the same to it.
 //!
-//! Where this goes another way than the first plan, and why:
+//! - **What is wanted is said first.** Every column says what it needs ([`query::Needs`]); the columns shown, the filter and the
+//!   order make one [`model::Wants`], and a [`collect::Source`] reads that and no more.
+//! - **Raw before derived.** A [`model::Sample`] is what the kernel said, with what could not be read ([`model::Faults`]) and its
+//!   time. [`derive::Engine::step`] is the only place where two samples meet, and it is pure.
+//! - **Identity is the kernel's**: network namespace and cookie, pid and start time ([`query::Identity`]). Selection, marks, rates
+//!   and former owners follow it.
+//! - **Threads**: one polls, one reads keys, one draws ([`ui::run_loop`] blocks in one `recv`); namespaces are entered by threads
+//!   that end with it; names, containers and large sorts have their own. The one that draws waits for none of them.
+//! - **A list exists once**, and tests stand over it: [`query::TABLES`] (columns), [`ui::command::COMMANDS`] (keys, help, palette),
+//!   [`model::state::STATES`], [`query::finding::FINDINGS`], [`query::explain::TOPICS`], [`cli::setting::SETTINGS`],
+//!   [`query::filter::LANGUAGE`], [`model::limit::CEILINGS`]. Help, manual, reference, completion and the commented configuration
+//!   file are made of them.
+//!
+//! # How to add something
+//!
+//! Each is the list of files that one such change touched, generated ones (`assets/reference.md`, snapshots) aside.
+//!
+//! - **A column**: one entry in a table under `src/query/table/`, and what it means in `assets/explain/{en,ko}/`, which a test asks
+//!   for. `accept_pct` of sockets touched `src/query/table/sockets.rs` alone: its text was there for ports. Sorting, filtering,
+//!   `--columns`, JSON, CSV, the chooser, completion, manual and reference followed.
+//! - **A command** of the dashboard: one line in `src/ui/command.rs`, an `Action`, what it does in `src/ui/update.rs`. `V` (save the
+//!   view) touched these, `src/ui/event.rs`, and where the view is written. Key bar, help, palette, `[keys]` followed.
+//! - **A view**: a table with its rows, an entry in `src/ui/sheet.rs`, a subcommand in `src/cli/{args,plan}.rs`, its details in
+//!   `src/ui/draw/details/`. Forwarding touched these, its own `src/derive/forwards.rs` and `src/collect/netlink/nat.rs`, and one
+//!   arm each where a match over identities or kinds of views asks for it; the compiler names them.
+//! - **A finding**: one entry in `src/query/finding.rs` and its text in both languages. Column, filter, details, reference and
+//!   `explain` followed when `not-accepting` came.
+//! - **A backend**: a [`collect::Source`] and its name in `src/collect.rs`. The scenes of `--demo` are one; nothing after it knows.
+//! - **A setting**: a field of `src/cli/config.rs` and its line in `src/cli/setting.rs`; a test names either without the other.
+//!
+//! # Where this goes another way than the first plan, and why
 //!
 //! - Inside a state, the connections to one remote endpoint are a group too, not only those a listener took in: a pool
 //!   of a thousand is one line, whichever end it is seen from.
 //! - `--group-by` prints one row a group, with counts and sums, in every format; rows under titles are for the dashboard.
 //! - `autobound` is asked of the kernel by a second, filtered dump, since no attribute tells it; then it means what `ss` means.
 //! - Of `tcp_info` only the bytes that a shown, filtered or sorted column needs are kept: they are most of the memory.
+//! - Connections that only pass through are rows only for who asks (`state:forwarded`): they are nobody's socket, and `ss` has none.
+//! - A rule that is reached by several ways is told once, where the kernel first comes to it; conditions that are no endpoint are
+//!   named as such and not shown.
 //! - `<` and `>` go to the ends of a list, since `g` and `G` group.
 
 pub mod cli;

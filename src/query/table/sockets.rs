@@ -629,6 +629,11 @@ const BEFORE: &[Column] = &[
             }
             _ => t(&peer_process(s, r)),
         }),
+    Column::new("accept_pct", "ACCEPT%", Kind::Percent, 34, |s, r| {
+        let l = s.socket(r);
+        let told = s.sample.backend.backend.tells_backlogs() && l.is_listener() && l.send_q > 0;
+        opt_na(told.then(|| f64::from(l.recv_q) / f64::from(l.send_q) * 100.0))
+    }, "How full the accept queue of a TCP listener is.").called(&["queue_pct"]),
     Column::new("client", "CLIENT", Kind::Endpoint, 32,
         |s, r| path::client(s, r).map_or_else(na, |(e, _)| Value::Endpoint(e)),
         "The client itself, of a connection that came through a port forward: as connection tracking or the proxy's two connections tell.")
