@@ -22,6 +22,8 @@ mod input;
 pub mod keymap;
 pub mod layout;
 mod menu;
+mod palette;
+mod past;
 mod pen;
 mod preset;
 pub mod script;

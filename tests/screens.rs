@@ -228,7 +228,7 @@ fn the_mouse_reaches_tabs_titles_rows_states_and_keys() {
 #[test]
 fn a_click_anywhere_at_any_size_is_safe() {
     for (w, h) in [(80, 24), (37, 9), (20, 4), (1, 1)] {
-        for keys in ["", "2", "3", "?", "s", "t", "/x", "<end><enter>"] {
+        for keys in ["", "2", "3", "?", "s", "t", "/x", ":th", "<end><enter>"] {
             for x in 0..w {
                 for y in (0..h).step_by(3) {
                     let mut s = Screen::new(w, h).press(keys);
@@ -262,7 +262,7 @@ fn down_to_one_cell_and_back_in_every_place() {
 #[test]
 fn every_key_in_every_place_is_safe_without_and_with_data() {
     let all: Vec<&str> = sockscope::ui::command::COMMANDS.iter().flat_map(|c| c.keys).copied().collect();
-    for place in ["", "/", "t", "s", "?", "2", "3", "4", "<end><enter>"] {
+    for place in ["", "/", "t", "s", "?", "?/", ":", "2", "3", "4", "<end><enter>"] {
         let mut full = Screen::new(80, 24).press(place);
         let mut bare = Screen { app: App::new(Options::default()), terminal: terminal(80, 24) }.press(place);
         for key in &all {
@@ -298,10 +298,212 @@ fn selection_follows_its_socket_and_pausing_holds_the_screen() {
         s.app.handle(Event::from(Arc::clone(p)));
     }
     let (s, after) = s.text();
-    assert!(after.contains("paused, 4 newer"), "{after}");
+    assert!(after.contains("paused +8 -1 since"), "{after}");
     assert_eq!(after.lines().skip(1).collect::<Vec<_>>(), held.lines().skip(1).collect::<Vec<_>>());
     let go = s.press(" ").show();
     assert!(go.contains("live") && go != held);
+}
+
+/// The lines that start with the edge of the selection.
+fn chosen(screen: &str) -> String {
+    screen.lines().find(|l| l.starts_with('▌')).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn the_palette_finds_and_does() {
+    let s = Screen::new(100, 30).press(":proces<enter>").show();
+    assert!(s.contains("FDS%"), "{s}");
+    let s = Screen::new(120, 36).press("<ctrl-p>sort by tx<enter>").show();
+    assert!(s.contains("↓TX/s"), "{s}");
+    let s = Screen::new(160, 45).press(":hide proto<enter>").show();
+    assert!(!s.contains("PROTO"), "{s}");
+    let mut options = Options::default();
+    options.saved.insert("leak".into(), "state:close-wait".into());
+    let s = Screen::with(100, 30, options).press(":@leak<enter>").show();
+    assert!(s.contains("/ @leak"), "{s}");
+    // Escape leaves everything as it was, and a letter is no command there.
+    assert_eq!(Screen::new(100, 30).press(":q3zz<esc>").show(), Screen::new(100, 30).show());
+    let open = Screen::new(100, 30).press(":theme").click_on("theme light").show();
+    assert!(!open.contains("theme light"), "a click chooses: {open}");
+    insta::assert_snapshot!("palette_80x24", Screen::new(80, 24).press(":und").show());
+    insta::assert_snapshot!("palette_120x36", Screen::new(120, 36).press(":").show());
+}
+
+#[test]
+fn the_help_can_be_searched() {
+    let s = Screen::new(100, 30).press("?/accept<enter>").show();
+    assert!(s.contains("accept queues") && !s.contains("Poll more often"), "{s}");
+    let s = Screen::new(100, 30).press("?/zzzz").show();
+    assert!(s.contains("nothing in the help has that"), "{s}");
+    // Escape goes back to all of it, then out.
+    let s = Screen::new(100, 30).press("?/accept<enter><esc>").show();
+    assert!(s.contains("Filter live as you type"), "{s}");
+    assert_eq!(Screen::new(100, 30).press("?/accept<esc><esc>").show(), Screen::new(100, 30).show());
+}
+
+#[test]
+fn what_was_asked_can_be_undone_and_done_again() {
+    let asked = |s: &str| s.lines().take(6).map(str::to_owned).collect::<Vec<_>>();
+    let first = Screen::new(120, 36).show();
+    let s = Screen::new(120, 36).press("/nginx<enter>gss<down><enter>");
+    let (s, last) = s.text();
+    assert!(last.contains("/ nginx "), "{last}");
+    let s = s.press("uuu").text();
+    assert_eq!(asked(&s.1), asked(&first), "{}", s.1);
+    assert!(s.0.press("u").show().contains("nothing to undo"));
+    let again = Screen::new(120, 36).press("/nginx<enter>gss<down><enter>uuuUUU").show();
+    assert_eq!(asked(&again), asked(&last), "{again}");
+    // A filter is one step, however many letters it has; what is typed anew ends what could be done again.
+    let s = Screen::new(120, 36).press("/nginx<enter>u").show();
+    assert!(s.contains("/ nginx   :443"), "the example again: {s}");
+    assert!(Screen::new(120, 36).press("/nginx<enter>ugU").show().contains("nothing to do again"));
+}
+
+#[test]
+fn one_comes_back_to_where_one_was() {
+    let s = Screen::new(120, 36).press("<down><down><down>");
+    let (s, here) = s.text();
+    let s = s.press("3<down>5<alt-left>");
+    let (s, processes) = s.text();
+    assert!(processes.contains("FDS%"), "{processes}");
+    let (s, back) = s.press("<ctrl-o>").text();
+    assert_eq!(chosen(&back), chosen(&here), "{back}");
+    let (s, forward) = s.press("<alt-right>").text();
+    assert_eq!(chosen(&forward), chosen(&processes), "{forward}");
+    assert!(s.press("<alt-left><alt-left>").show().contains("no place before"));
+}
+
+#[test]
+fn a_range_is_marked() {
+    let s = Screen::new(120, 36).press("gggg<end><home>m<down><down><down>v").show();
+    assert!(s.contains("5 marked"), "{s}");
+    assert_eq!(s.lines().filter(|l| l.chars().nth(1) == Some('●')).count(), 5, "{s}");
+    assert!(Screen::new(120, 36).press("ggggv").show().contains("1 marked"));
+}
+
+#[test]
+fn the_border_of_the_details_moves_by_mouse_and_keys() {
+    let border = |s: &str| s.lines().nth(8).unwrap().chars().position(|c| c == '│').unwrap();
+    let mut s = Screen::new(200, 60).press("3<enter>");
+    let (again, before) = s.text();
+    s = again;
+    let at = border(&before) as u16;
+    s = s.click(at, 20);
+    s.mouse(MouseEventKind::Drag(MouseButton::Left), 90, 20);
+    let (mut s, dragged) = s.text();
+    assert_eq!(border(&dragged), 90, "{dragged}");
+    s.mouse(MouseEventKind::Up(MouseButton::Left), 90, 20);
+    s.mouse(MouseEventKind::Drag(MouseButton::Left), 120, 20);
+    let (s, dropped) = s.text();
+    assert_eq!(border(&dropped), 90);
+    let (s, larger) = s.press("(").text();
+    assert!(border(&larger) < 90, "{larger}");
+    assert!(border(&s.press("))").show()) > border(&larger));
+    let rule = |s: &str| s.lines().position(|l| l.starts_with("────")).unwrap();
+    let low = Screen::new(80, 24).press("3<enter>");
+    let (low, before) = low.text();
+    assert!(rule(&low.press("((").show()) < rule(&before));
+}
+
+#[test]
+fn the_first_start_shows_three_keys_until_one_is_pressed() {
+    let options = || Options { first: true, ..Options::default() };
+    let s = Screen::with(80, 24, options()).show();
+    insta::assert_snapshot!("first_start_80x24", s);
+    let after = Screen::with(80, 24, options()).press("<home>").show();
+    assert_eq!(after, Screen::new(80, 24).show());
+    let low = Screen::with(60, 9, options()).show();
+    assert!(!low.contains("three keys"), "{low}");
+}
+
+#[test]
+fn the_mouse_can_be_left_to_the_terminal() {
+    let mut s = Screen::new(80, 24);
+    let press = |s: &mut Screen| s.app.handle(Event::Input(Input::Key(script::key("y"))));
+    assert!(press(&mut s).contains(&Effect::Mouse(false)));
+    assert!(press(&mut s).contains(&Effect::Mouse(true)));
+}
+
+#[test]
+fn wide_characters_keep_every_column_in_its_place() {
+    for keys in ["3", "3<enter>", "/evil<enter><end><enter>"] {
+        let mut s = Screen::new(120, 36).press(keys);
+        s.terminal.draw(|f| draw(&s.app, f)).unwrap();
+        let buffer = s.terminal.backend().buffer().clone();
+        for y in 0..buffer.area.height {
+            let mut x = 0;
+            while x < buffer.area.width {
+                let wide = unicode_width::UnicodeWidthStr::width(buffer[(x, y)].symbol()).max(1) as u16;
+                assert!(x + wide <= buffer.area.width, "{keys}: cut at the edge in line {y}");
+                // Its second half holds nothing of its own.
+                for over in 1..wide {
+                    assert!(buffer[(x + over, y)].symbol().trim().is_empty(), "{keys}: line {y} column {x}");
+                }
+                x += wide;
+            }
+        }
+    }
+}
+
+/// How each cell looks, as runs: columns, foreground, background, bold and the like.
+fn looks(s: &mut Screen) -> String {
+    s.terminal.draw(|f| draw(&s.app, f)).unwrap();
+    let b = s.terminal.backend().buffer();
+    let mut out = String::new();
+    for y in 0..b.area.height {
+        let look = |x: u16| (b[(x, y)].fg, b[(x, y)].bg, b[(x, y)].modifier);
+        let mut runs = Vec::new();
+        let mut x = 0;
+        while x < b.area.width {
+            let from = x;
+            while x < b.area.width && look(x) == look(from) {
+                x += 1;
+            }
+            let (fg, bg, modifier) = look(from);
+            let text: String = (from..x).map(|i| b[(i, y)].symbol()).collect();
+            if !text.trim().is_empty() || bg != ratatui::style::Color::Reset {
+                let with = format!("{modifier:?}").replace("Modifier(", "").replace(')', "").to_lowercase();
+                let with = if modifier.is_empty() { String::new() } else { format!(" {with}") };
+                let back =
+                    if bg == ratatui::style::Color::Reset { String::new() } else { format!(" on {bg}") };
+                runs.push(format!("{from}-{} {fg}{back}{with}", x - 1));
+            }
+        }
+        out.push_str(&format!("{y:>2}: {}\n", runs.join(" | ")));
+    }
+    out
+}
+
+#[test]
+fn every_theme_at_every_width_says_the_same_and_looks_as_it_should() {
+    use sockscope::ui::theme::palette::PALETTES;
+    for p in PALETTES {
+        for (w, h) in [(60, 15), (80, 24), (120, 36), (160, 45), (200, 60)] {
+            for keys in ["", "3<enter>"] {
+                let options = || Options { palette: Some(p.clone()), ..Options::default() };
+                let text = Screen::with(w, h, options()).press(keys).show();
+                assert_eq!(text, Screen::new(w, h).press(keys).show(), "{} {w}x{h}", p.name);
+            }
+        }
+        let options = || Options { palette: Some(p.clone()), ..Options::default() };
+        let mut s = Screen::with(80, 16, options()).press("3");
+        insta::assert_snapshot!(format!("looks_{}", p.name), looks(&mut s));
+    }
+}
+
+#[test]
+fn the_theme_follows_the_background_of_the_terminal() {
+    let mut dark = Screen::new(80, 16);
+    let mut light = Screen::new(80, 16);
+    light.app.handle(Event::Background(0x00ff_ffff));
+    assert_ne!(looks(&mut dark), looks(&mut light));
+    // One that was asked for stays, and brings its own ground where the terminal's is another.
+    let palette = sockscope::ui::theme::Palette::named("dark").cloned();
+    let mut asked = Screen::with(80, 16, Options { palette, ..Options::default() });
+    asked.app.handle(Event::Background(0x0010_1010));
+    assert_eq!(looks(&mut asked), looks(&mut dark));
+    asked.app.handle(Event::Background(0x00ff_ffff));
+    assert!(looks(&mut asked).contains("#101114"), "its own ground is painted");
 }
 
 #[test]

@@ -94,7 +94,9 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
             Effect::Arrange(job) => arranger.ask(job),
             Effect::Interval(i) => poller.set_interval(i),
             Effect::Refresh => poller.refresh(),
-            Effect::Hold(held) => poller.hold(held),
+            Effect::Mouse(taken) => {
+                let _ = terminal::mouse(taken);
+            }
             Effect::Suspend => {
                 let _ = terminal::suspend();
             }
@@ -186,6 +188,8 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Opt
         history: files::history(environment::history_file().as_deref()),
         columns: plan.columns.clone(),
         keymap,
+        // How it was left is written down at every end.
+        first: environment::session_file().is_some_and(|file| !file.exists()),
         apart: Some(APART),
     })
 }

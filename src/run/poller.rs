@@ -36,8 +36,6 @@ struct Control {
     /// Poll at once.
     now: bool,
     stop: bool,
-    /// No polls but those asked for.
-    held: bool,
 }
 
 #[derive(Debug)]
@@ -66,7 +64,7 @@ impl Poller {
         mut tell: impl FnMut(News) -> bool + Send + 'static,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
-            control: Mutex::new(Control { wants, interval, now: true, stop: false, held: false }),
+            control: Mutex::new(Control { wants, interval, now: true, stop: false }),
             changed: Condvar::new(),
         });
         let inner = Arc::clone(&shared);
@@ -86,8 +84,7 @@ impl Poller {
         self.change(|c| {
             if c.wants != wants {
                 c.wants = wants;
-                // What is held is not replaced; the next poll reads it.
-                c.now |= !c.held;
+                c.now = true;
             }
         });
     }
@@ -100,14 +97,6 @@ impl Poller {
     /// Polls at once.
     pub(super) fn refresh(&self) {
         self.change(|c| c.now = true);
-    }
-
-    /// Stops polling, or goes on with a poll at once.
-    pub(super) fn hold(&self, held: bool) {
-        self.change(|c| {
-            c.now |= c.held && !held;
-            c.held = held;
-        });
     }
 
     fn change(&self, f: impl FnOnce(&mut Control)) {
@@ -150,10 +139,6 @@ fn poll(
                 }
                 let due = started.map(|s| s + pace.of(c.interval));
                 let now = Instant::now();
-                if c.held && !c.now {
-                    c = shared.changed.wait(c).unwrap_or_else(PoisonError::into_inner);
-                    continue;
-                }
                 match due {
                     Some(due) if !c.now && due > now => {
                         c = shared

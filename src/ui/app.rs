@@ -6,6 +6,7 @@ use super::command::Place;
 use super::keymap::Keymap;
 use super::layout::{Layout, Shape};
 use super::menu::{History, Menu};
+use super::past::Past;
 use super::sheet::{Kind, Sheet};
 pub use super::theme::Color;
 use super::theme::{ASCII, Glyphs, Palette, Theme, UNICODE, contrast};
@@ -65,6 +66,8 @@ pub struct Options {
     pub columns: Vec<(String, Vec<&'static Column>)>,
     /// Which keys mean what.
     pub keymap: Keymap,
+    /// It is started for the first time: the keys that matter are shown.
+    pub first: bool,
     /// From so many rows on they are arranged elsewhere ([`Effect::Arrange`]); `None`: never.
     pub apart: Option<usize>,
 }
@@ -90,6 +93,7 @@ impl Default for Options {
             history: Vec::new(),
             columns: Vec::new(),
             keymap: Keymap::default(),
+            first: false,
             apart: None,
         }
     }
@@ -138,8 +142,10 @@ pub(super) enum Over {
     Confirm(Act, usize),
     /// A topic, scrolled by this.
     Explain { text: String, top: usize },
-    /// The help, scrolled by this.
-    Help(usize),
+    /// The help, scrolled by this; only what has this in it; whether that is being typed, and where the cursor stands.
+    Help { top: usize, find: String, typing: Option<usize> },
+    /// Everything that can be done: the letters typed, the line one stands at.
+    Palette { text: String, cursor: usize, at: usize },
 }
 
 /// The theme over this background of the terminal, as far as that is known. One that was asked for and suits another
@@ -194,6 +200,15 @@ pub struct App {
     /// Where the process of the details works: its pid and start, and what the runner found.
     pub(super) place: Option<((u32, u64), Result<String, String>)>,
     wanted: Option<Wants>,
+    pub(super) past: Past,
+    /// Shares of the screen that the details take beside and below the table, percent; `None`: the usual.
+    pub(super) pane: (Option<u16>, Option<u16>),
+    /// The border of the details is held by the mouse.
+    pub(super) dragging: bool,
+    /// The mouse is left to the terminal.
+    pub(super) unmoused: bool,
+    /// The keys that matter are shown until one is pressed.
+    pub(super) greeting: bool,
 }
 
 impl App {
@@ -231,6 +246,11 @@ impl App {
             wanted: None,
             history: History::new(options.history.clone()),
             said: None,
+            past: Past::new(Vec::new(), 0),
+            pane: (None, None),
+            dragging: false,
+            unmoused: false,
+            greeting: options.first,
             options,
         };
         if let Some(p) = &app.options.palette
@@ -247,6 +267,7 @@ impl App {
         if !app.options.filter.is_empty() {
             app.set_filter(app.options.filter.clone());
         }
+        app.past = Past::new(app.sheets.iter().map(Sheet::preset).collect(), app.active);
         app
     }
 
@@ -276,7 +297,9 @@ impl App {
             }
             Some(Over::Confirm(..)) => Place::Confirm,
             Some(Over::Name { .. }) => Place::Name,
-            Some(Over::Help(_) | Over::Explain { .. }) => Place::Help,
+            Some(Over::Help { typing: Some(_), .. }) => Place::Find,
+            Some(Over::Help { .. } | Over::Explain { .. }) => Place::Help,
+            Some(Over::Palette { .. }) => Place::Palette,
         }
     }
 
@@ -293,6 +316,7 @@ impl App {
                 filter: matches!(self.place(), Place::Filter | Place::Name) || !sheet.text.is_empty(),
                 error: sheet.error.is_some(),
                 details: self.details,
+                pane: self.pane,
             },
         )
     }
@@ -407,12 +431,15 @@ impl App {
         match input {
             Input::Key(k) if k.kind != KeyEventKind::Release => {
                 self.said = None;
+                self.greeting = false;
                 match self.options.keymap.action(&k, self.place()) {
                     Some(action) => update(self, action),
                     None => vec![],
                 }
             }
             Input::Mouse(m) => match m.kind {
+                MouseEventKind::Drag(MouseButton::Left) => update(self, Action::Drag(m.column, m.row)),
+                MouseEventKind::Up(MouseButton::Left) => update(self, Action::Drop),
                 MouseEventKind::Down(MouseButton::Left) => update(self, Action::Click(m.column, m.row)),
                 MouseEventKind::ScrollDown => update(self, Action::Wheel(m.column, m.row, 1)),
                 MouseEventKind::ScrollUp => update(self, Action::Wheel(m.column, m.row, -1)),
@@ -588,6 +615,7 @@ impl App {
     /// After every event: what is shown is arranged, the selection is in sight, and what must be read is asked for.
     fn settle(&mut self, effects: &mut Vec<Effect>) {
         self.arrange(effects);
+        self.note();
         self.keep_in_sight();
         if let Some(snap) = self.snapshot.clone() {
             let height = usize::from(self.layout().body.height);

@@ -26,11 +26,15 @@ pub enum Place {
     Name,
     /// The question before something is ended.
     Confirm,
+    /// The palette of everything that can be done.
+    Palette,
+    /// What to find in the help while it is typed.
+    Find,
 }
 
 impl Place {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Table,
         Self::Filter,
         Self::States,
@@ -40,6 +44,8 @@ impl Place {
         Self::Pick,
         Self::Name,
         Self::Confirm,
+        Self::Palette,
+        Self::Find,
     ];
 
     const fn bit(self) -> u16 {
@@ -48,7 +54,7 @@ impl Place {
 
     /// Whether letters are text there.
     pub const fn is_text(self) -> bool {
-        matches!(self, Self::Filter | Self::Name)
+        matches!(self, Self::Filter | Self::Name | Self::Palette | Self::Find)
     }
 }
 
@@ -95,8 +101,10 @@ const K: u16 = Place::Pick.bit();
 const N: u16 = Place::Name.bit();
 const LISTS: u16 = T | S | H | C | K;
 const Y: u16 = Place::Confirm.bit();
-const LINES: u16 = F | N;
-const ALL: u16 = T | F | P | S | H | C | K | N | Y;
+const A: u16 = Place::Palette.bit();
+const W: u16 = Place::Find.bit();
+const LINES: u16 = F | N | A | W;
+const ALL: u16 = T | F | P | S | H | C | K | N | Y | A | W;
 
 macro_rules! commands {
     ($($section:literal { $($name:literal [$($key:literal),+] $places:expr, $bar:literal $rank:literal, $action:expr, $help:literal;)* })*) => {
@@ -112,7 +120,13 @@ commands! {
     "Find" {
         "filter" ["/"] T | P, "filter" 2, Action::Filter, "Filter live as you type: nginx  :443  state:close-wait  fds>80%";
         "filter-keep" ["enter"] F, "keep" 1, Action::Keep, "Keep the filter and go back to the table";
-        "filter-cancel" ["esc"] LINES, "cancel" 2, Action::Back, "Put the filter back as it was";
+        "filter-cancel" ["esc"] LINES, "cancel" 2, Action::Back, "Put back what stood there before";
+        "palette" [":", "ctrl-p"] T | P, "find" 7, Action::Palette, "Find any command, view, column, saved filter or theme by a few letters";
+        "palette-choose" ["enter"] A, "do it" 1, Action::Enter, "Do what the line says";
+        "palette-down" ["down", "ctrl-n", "tab"] A, "" 0, Action::Go(Motion::Lines(1)), "The line after";
+        "palette-up" ["up", "ctrl-p", "shift-tab"] A, "" 0, Action::Go(Motion::Lines(-1)), "The line before";
+        "undo" ["u"] T, "undo" 14, Action::Undo(false), "Undo the last change of filter, groups, order or columns";
+        "redo" ["U", "ctrl-r"] T, "" 0, Action::Undo(true), "Do it again";
         "filter-clear" ["x"] T, "" 0, Action::Unfilter, "Drop the filter";
         "complete" ["tab"] F, "complete" 3, Action::Complete(1), "Complete the word at the cursor; again: the next that fits";
         "complete-back" ["shift-tab"] F, "" 0, Action::Complete(-1), "The completion before";
@@ -139,6 +153,8 @@ commands! {
     "Look" {
         "details" ["enter"] T, "details" 1, Action::Enter, "Everything known of the selected row; on a group, open or close it";
         "other-end" ["o"] T, "" 0, Action::OtherEnd, "To the other end of the connection, where that is on this machine";
+        "pane-larger" ["("] T, "" 0, Action::Pane(1), "Make the details larger; dragging their border does too";
+        "pane-smaller" [")"] T, "" 0, Action::Pane(-1), "Make the details smaller";
         "details-down" ["]", "shift-down"] T, "" 0, Action::Details(3), "Scroll the details down";
         "details-up" ["[", "shift-up"] T, "" 0, Action::Details(-3), "Scroll the details up";
         "explain" ["e"] T, "explain" 8, Action::Explain, "What the cell, the state or the field at the cursor is, and what to do about it";
@@ -150,6 +166,8 @@ commands! {
         "limits" ["5"] T | P, "" 0, Action::View(4), "Limits: every ceiling, how full, how fast it fills, when it is full";
         "forwards" ["6"] T | P, "" 0, Action::View(5), "Forwarding: host endpoint, rule or proxy, target, who answers there";
         "alerts" ["!"] T | P, "" 0, Action::Alerts, "What is about to run out; Enter goes there";
+        "visit-back" ["alt-left", "ctrl-o"] T, "" 0, Action::Visit(-1), "Back to the place before: another view, the near end";
+        "visit-forward" ["alt-right"] T, "" 0, Action::Visit(1), "Forward again";
         "next-view" ["tab"] T | P, "view" 7, Action::Turn(1), "The next view";
         "previous-view" ["shift-tab"] T | P, "" 0, Action::Turn(-1), "The view before";
     }
@@ -175,18 +193,22 @@ commands! {
         "sort-choose" ["enter", "space"] S, "sort" 1, Action::Enter, "Sort by this column; once more turns the order round";
     }
     "Run" {
-        "pause" ["space"] T, "pause" 6, Action::Pause, "Hold what is on the screen, and go on";
+        "pause" ["space"] T, "pause" 6, Action::Pause, "Freeze what is on the screen while the world goes on; the header counts what changed";
         "faster" ["+", "="] T, "" 0, Action::Pace(-1), "Poll more often";
         "slower" ["-"] T, "" 0, Action::Pace(1), "Poll less often";
         "refresh" ["r"] T, "" 0, Action::Refresh, "Poll now";
         "mark" ["m"] T, "mark" 13, Action::Mark, "Mark the row, or take its mark away; K acts on all that are marked";
         "mark-all" ["M"] T, "" 0, Action::MarkAll, "Mark every row that the filter lets through, or take all marks away";
+        "mark-range" ["v"] T, "" 0, Action::MarkRange, "Mark all from the last mark to here";
+        "mouse" ["y"] T, "" 0, Action::Mouse, "Leave the mouse to the terminal, so that its own selection works, and back";
         "act" ["K"] T, "act" 9, Action::Act, "What can be done: end a socket, signal its process, copy; nothing without a question";
         "write" ["w"] T, "" 0, Action::Write, "Write the rows (or those marked) or the screen to a file: table, CSV, JSON, SVG";
         "raise" ["L"] T, "" 0, Action::Raise, "Raise the descriptor limit of the process at the cursor";
         "confirm" ["y"] Y, "do it" 1, Action::Confirm, "Do what is asked";
         "redraw" ["ctrl-l"] ALL, "" 0, Action::Redraw, "Draw the screen anew";
         "help" ["?", "f1"] T | P | S, "help" 5, Action::Help, "This help";
+        "find" ["/"] H, "find" 2, Action::Find, "Find in the help";
+        "find-keep" ["enter"] W, "keep" 1, Action::Enter, "Show what was found";
         "back" ["esc"] T | P | S | H | C | K | Y, "" 0, Action::Back, "One step back: close what is open, then drop the filter";
         "suspend" ["ctrl-z"] ALL, "" 0, Action::Suspend, "Stop the program, as in any shell (fg brings it back)";
         "close-overlay" ["q", "?"] H, "close" 1, Action::Back, "Close the help";
@@ -266,6 +288,14 @@ pub fn key_label(key: &str, ascii: bool) -> std::borrow::Cow<'_, str> {
         "left" => "Left".into(),
         "right" => "Right".into(),
         "shift-tab" => "S-Tab".into(),
+        "alt-left" if !ascii => "A-←".into(),
+        "alt-right" if !ascii => "A-→".into(),
+        "alt-left" => "A-Left".into(),
+        "alt-right" => "A-Right".into(),
+        "shift-right" if !ascii => "S-→".into(),
+        "shift-left" if !ascii => "S-←".into(),
+        "shift-right" => "S-Right".into(),
+        "shift-left" => "S-Left".into(),
         "shift-up" if !ascii => "S-↑".into(),
         "shift-down" if !ascii => "S-↓".into(),
         "shift-up" => "S-Up".into(),

@@ -1,8 +1,10 @@
 //! The frame, part by part. Nothing here changes anything, and only what is visible is made into text.
 
+pub(super) mod anything;
 pub(in crate::ui) mod confirm;
 pub(super) mod details;
 pub(super) mod explain;
+mod greeting;
 pub(super) mod help;
 pub(super) mod list;
 mod row;
@@ -31,7 +33,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
     }
     top::header(app, &mut pen, l.header);
     top::strip(app, &mut pen, l.strip);
-    let cursor = top::filter(app, &mut pen, l.filter);
+    let mut cursor = top::filter(app, &mut pen, l.filter);
     top::error(app, &mut pen, l.error);
     table::head(app, &mut pen, l.head);
     table::body(app, &mut pen, l.body);
@@ -41,14 +43,16 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
     status(app, &mut pen, l.status);
     keys(app, &mut pen, l.keys);
     match app.place() {
-        Place::Help => {
-            help::overlay(app, &mut pen, l.all);
+        Place::Help | Place::Find => {
+            cursor = help::overlay(app, &mut pen, l.all);
             explain::overlay(app, &mut pen, l.all);
         }
+        Place::Palette => cursor = anything::overlay(app, &mut pen, l.all),
         Place::Sort | Place::Columns | Place::Pick => list::overlay(app, &mut pen, l.all),
         Place::Confirm => confirm::overlay(app, &mut pen, l.all),
         Place::Filter => list::menu(app, &mut pen, l.filter, l.all),
-        Place::Table | Place::States | Place::Name => {}
+        Place::Table => greeting::card(app, &mut pen, l.body),
+        Place::States | Place::Name => {}
     }
     if let Some(at) = cursor {
         frame.set_cursor_position(at);

@@ -91,8 +91,8 @@ pub enum Effect {
     Arrange(Box<Job>),
     /// Poll at once.
     Refresh,
-    /// Do not poll, or go on: what is on the screen is held.
-    Hold(bool),
+    /// Take the mouse, or leave it to the terminal.
+    Mouse(bool),
     /// Give the terminal back, stop this process, and take it again when it goes on
     /// ([`super::terminal::suspend`] does that).
     Suspend,
@@ -193,6 +193,20 @@ pub enum Action {
     Refresh,
     /// Open the help.
     Help,
+    /// Type what to find in the help.
+    Find,
+    /// Open the list of everything that can be done.
+    Palette,
+    /// What was asked before, or again what was asked after.
+    Undo(bool),
+    /// To the place before, or the one after.
+    Visit(i8),
+    /// Mark all from the last mark to here.
+    MarkRange,
+    /// Take the mouse, or leave it to the terminal.
+    Mouse,
+    /// Make the details larger or smaller.
+    Pane(i8),
     /// Say what the cell, or the state of the row, is.
     Explain,
     /// Go to the far end of the connection.
@@ -217,6 +231,10 @@ pub enum Action {
     States,
     /// A click on this cell.
     Click(u16, u16),
+    /// The mouse is moved with its button down.
+    Drag(u16, u16),
+    /// The button is let go.
+    Drop,
     /// The wheel over this cell: rows down, negative up.
     Wheel(u16, u16, i8),
 }

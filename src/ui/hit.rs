@@ -4,6 +4,7 @@ use super::app::{App, Over};
 use super::command::COMMANDS;
 use super::draw::{details, table, top};
 use super::event::{Action, Effect};
+use super::layout::Layout;
 use super::update::{choose_state, update};
 use crate::model::State;
 use ratatui::layout::{Position, Rect};
@@ -58,13 +59,24 @@ pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
             app.over = None;
             return vec![];
         }
-        Some(Over::Help(_) | Over::Explain { .. }) => {
+        Some(Over::Help { .. } | Over::Explain { .. }) => {
+            app.over = None;
+            return vec![];
+        }
+        Some(Over::Palette { .. }) => {
+            let line = super::draw::anything::line_at(app, l.all, x, y);
+            if let (Some(i), Some(Over::Palette { at, .. })) = (line, &mut app.over) {
+                *at = i;
+                return update(app, Action::Enter);
+            }
             app.over = None;
             return vec![];
         }
         _ => {}
     }
-    if within(l.header, x, y) {
+    if on_border(&l, x, y) {
+        app.dragging = true;
+    } else if within(l.header, x, y) {
         if let Some((i, ..)) = top::tabs(app, l.header).into_iter().find(|(_, at, w)| x >= *at && x < at + w)
         {
             return update(app, Action::View(i as u8));
@@ -101,6 +113,41 @@ pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
     vec![]
 }
 
+/// Whether that is the border between table and details.
+fn on_border(l: &Layout, x: u16, y: u16) -> bool {
+    let d = l.details;
+    d.area() > 0 && l.body.height > 0 && within(d, x, y) && if l.beside { x == d.x } else { y == d.y }
+}
+
+/// The border of the details goes with the mouse.
+pub(super) fn drag(app: &mut App, x: u16, y: u16) {
+    let l = app.layout();
+    if !app.dragging || l.details.area() == 0 {
+        return;
+    }
+    if l.beside {
+        let side = u32::from(l.all.right().saturating_sub(x));
+        app.pane.0 = Some((side * 100).div_ceil(u32::from(l.all.width.max(1))) as u16);
+    } else {
+        let room = l.head.height + l.body.height + l.details.height;
+        let below = u32::from(l.details.bottom().saturating_sub(y));
+        app.pane.1 = Some((below * 100).div_ceil(u32::from(room.max(1))).min(100) as u16);
+    }
+}
+
+/// Makes the details larger or smaller.
+pub(super) fn pane(app: &mut App, by: i8) {
+    let l = app.layout();
+    let room = l.head.height + l.body.height + l.details.height;
+    let percent = |part: u16, of: u16| (u32::from(part) * 100).div_ceil(u32::from(of.max(1))) as u16;
+    let (share, now) = if l.beside {
+        (&mut app.pane.0, percent(l.details.width, l.all.width))
+    } else {
+        (&mut app.pane.1, percent(l.details.height, room))
+    };
+    *share = Some(now.saturating_add_signed(i16::from(by) * 5).clamp(15, 85));
+}
+
 /// A click on a line selects it; on a group it turns it; on the selected row it opens the details.
 fn row(app: &mut App, body: Rect, x: u16, y: u16) {
     let Some(snap) = app.snapshot.clone() else { return };
@@ -129,7 +176,8 @@ pub(super) fn wheel(app: &mut App, x: u16, y: u16, by: i8) {
     if matches!(
         app.over,
         Some(
-            Over::Help(_)
+            Over::Help { .. }
+                | Over::Palette { .. }
                 | Over::Sort(_)
                 | Over::Columns(_)
                 | Over::Cells(_)

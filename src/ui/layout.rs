@@ -12,6 +12,8 @@ pub struct Shape {
     pub error: bool,
     /// The details are open.
     pub details: bool,
+    /// Shares that they take beside and below the table, percent; `None`: the usual.
+    pub pane: (Option<u16>, Option<u16>),
 }
 
 /// The parts of the screen; a part that has no room is empty.
@@ -46,6 +48,9 @@ pub struct Layout {
 /// Screens at least this wide show the details beside the table.
 pub const WIDE: u16 = 150;
 
+/// Columns that the table and the details have at least where they stand beside each other.
+const SIDE: u16 = 52;
+
 /// Columns and lines below which nothing is shown but that.
 pub const LEAST: (u16, u16) = (20, 4);
 
@@ -78,12 +83,16 @@ impl Layout {
         let mut main = Rect::new(all.x, top, w, bottom.saturating_sub(top));
         if shape.details {
             if w >= WIDE {
-                let side = (w * 2 / 5).clamp(52, 84);
+                let side = match shape.pane.0 {
+                    Some(p) => (w * p / 100).clamp(SIDE, w - SIDE),
+                    None => (w * 2 / 5).clamp(SIDE, 84),
+                };
                 l.details = Rect::new(main.right() - side, main.y, side, main.height);
                 main.width -= side;
                 l.beside = true;
             } else if main.height >= 12 {
-                let below = (main.height * 11 / 20).max(7);
+                let share = shape.pane.1.unwrap_or(55);
+                let below = (main.height * share / 100).clamp(4, main.height - 4);
                 l.details = Rect::new(main.x, main.bottom() - below, w, below);
                 main.height -= below;
             } else {
@@ -107,10 +116,16 @@ mod tests {
 
     #[test]
     fn parts_neither_overlap_nor_leave_the_screen() {
-        for w in (0..=30).chain([60, 80, 120, 139, 140, 200, 400]) {
+        for w in (0..=30).chain([60, 80, 120, 149, 150, 200, 400]) {
             for h in (0..=40).chain([60, 200]) {
-                for bits in 0..8u8 {
-                    let shape = Shape { filter: bits & 1 != 0, error: bits & 2 != 0, details: bits & 4 != 0 };
+                for bits in 0..32u8 {
+                    let pane = [None, Some(0), Some(30), Some(100)][usize::from(bits >> 3)];
+                    let shape = Shape {
+                        filter: bits & 1 != 0,
+                        error: bits & 2 != 0,
+                        details: bits & 4 != 0,
+                        pane: (pane, pane),
+                    };
                     let all = Rect::new(0, 0, w, h);
                     let l = Layout::new(all, shape);
                     let parts =

@@ -121,6 +121,8 @@ pub(super) struct Sheet {
     picked: Option<Vec<&'static Column>>,
     /// Rows that are marked, also while they are out of sight.
     pub(super) marks: FxHashSet<Identity>,
+    /// The row that was marked last.
+    anchor: Option<Identity>,
     /// The column of the cell that was gone to, by name.
     pub(super) cell: Option<&'static str>,
     /// Widest text seen in each column, by name: a column of text grows and never shrinks, so nothing moves to and fro.
@@ -162,6 +164,7 @@ impl Sheet {
             several: false,
             picked: None,
             marks: FxHashSet::default(),
+            anchor: None,
             cell: None,
             naturals: Vec::new(),
             stale: true,
@@ -539,6 +542,7 @@ impl Sheet {
             if !self.marks.remove(&id) {
                 self.marks.insert(id);
             }
+            self.anchor = Some(id);
         } else if let Some(Line::Group(g)) = self.lines.get(self.cursor)
             && let Some(g) = self.arranged.groups.get(*g as usize)
         {
@@ -552,6 +556,28 @@ impl Sheet {
             }
         }
         self.select(snap, self.cursor + 1);
+    }
+
+    /// Marks all rows from the last mark to the selected one.
+    pub(super) fn mark_range(&mut self, snap: &Snapshot) {
+        let identity = self.view.table.identity;
+        let of = |l: &Line| match l {
+            Line::Row(r) => identity(snap, *r as usize),
+            Line::Group(_) => None,
+        };
+        let from = self.anchor.and_then(|id| self.lines.iter().position(|l| of(l) == Some(id)));
+        let from = from.unwrap_or(self.cursor);
+        let (low, high) = (from.min(self.cursor), from.max(self.cursor));
+        let ids = self.lines.get(low..=high).unwrap_or_default().iter().filter_map(of);
+        self.marks.extend(ids);
+        self.anchor = self.lines.get(self.cursor).and_then(of);
+    }
+
+    /// Stands at that line as soon as it is there.
+    pub(super) fn stand_at(&mut self, key: Key) {
+        self.selected = Some(key);
+        self.chosen = true;
+        self.stale = true;
     }
 
     /// Marks every row that the filter lets through, or takes all marks away where there are any.

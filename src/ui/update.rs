@@ -5,7 +5,7 @@ use super::app::{App, Naming, Over};
 use super::event::{Action, Edit, Effect, FoldTo, Motion};
 use super::menu::Menu;
 use super::sheet::Kind;
-use super::{hit, input};
+use super::{hit, input, palette};
 use crate::model::State;
 use crate::query::TABLES;
 use crate::query::cell::{both, filter_of};
@@ -109,9 +109,35 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
                 app.newer = app.coming.take();
                 app.missed = u32::from(app.newer.is_some());
             }
-            return vec![Effect::Hold(app.paused)];
         }
-        Action::Help => app.over = Some(Over::Help(0)),
+        Action::Help => app.over = Some(Over::Help { top: 0, find: String::new(), typing: None }),
+        Action::Find => {
+            if let Some(Over::Help { find, typing, top }) = &mut app.over {
+                (*typing, *top) = (Some(find.len()), 0);
+            }
+        }
+        Action::Palette => palette::open(app),
+        Action::Undo(again) => app.undo(again),
+        Action::Visit(by) => app.visit(isize::from(by)),
+        Action::MarkRange => {
+            if let Some(snap) = app.snapshot.clone() {
+                app.sheet_mut().mark_range(&snap);
+                app.said = Some(format!("{} marked; K acts on them", app.sheet().marks.len()));
+            }
+        }
+        Action::Mouse => {
+            app.unmoused = !app.unmoused;
+            let how = if app.unmoused {
+                "the mouse is the terminal's: select and copy; y takes it back"
+            } else {
+                "the mouse works here again"
+            };
+            app.said = Some(how.to_owned());
+            return vec![Effect::Mouse(!app.unmoused)];
+        }
+        Action::Pane(by) => hit::pane(app, by),
+        Action::Drag(x, y) => hit::drag(app, x, y),
+        Action::Drop => app.dragging = false,
         Action::Explain => explain_here(app),
         Action::OtherEnd => other_end(app),
         Action::Alerts => app.over = Some(Over::Alerts(0)),
@@ -179,6 +205,10 @@ fn back(app: &mut App) {
             let text = app.sheet().text.clone();
             app.over = Some(Over::Filter { before: text.clone(), cursor: text.len(), menu: Menu::default() });
         }
+        // From what was found to all of the help.
+        Some(Over::Help { find, typing, .. }) if typing.is_some() || !find.is_empty() => {
+            app.over = Some(Over::Help { top: 0, find: String::new(), typing: None });
+        }
         None if app.details => app.details = false,
         None if !app.sheet().marks.is_empty() => app.sheet_mut().marks.clear(),
         None if !app.sheet().text.is_empty() => app.set_filter(String::new()),
@@ -189,6 +219,14 @@ fn back(app: &mut App) {
 fn edit(app: &mut App, e: Edit) {
     match &mut app.over {
         Some(Over::Name { text, cursor, .. }) => input::edit(text, cursor, e),
+        Some(Over::Palette { text, cursor, at }) => {
+            input::edit(text, cursor, e);
+            *at = 0;
+        }
+        Some(Over::Help { find, typing: Some(cursor), top }) => {
+            input::edit(find, cursor, e);
+            *top = 0;
+        }
         Some(Over::Filter { cursor, menu, .. }) => {
             *menu = Menu::default();
             app.history.leave();
@@ -288,6 +326,7 @@ fn other_end(app: &mut App) {
     let Some(row) = here else { return };
     let said = match snap.other_end(row) {
         Some(other) => {
+            app.leave();
             if app.sheet_mut().reveal(&snap, other) {
                 None
             } else {
@@ -356,9 +395,12 @@ fn go(app: &mut App, motion: Motion) {
     };
     let moved = |at: usize, n: usize| at.saturating_add_signed(by).min(n.saturating_sub(1));
     match &mut app.over {
-        Some(Over::Help(top)) => {
-            let top = moved(*top, usize::MAX);
-            app.over = Some(Over::Help(top.min(super::draw::help::furthest(app))));
+        Some(Over::Help { top, .. }) => {
+            let to = moved(*top, usize::MAX);
+            let most = super::draw::help::furthest(app);
+            if let Some(Over::Help { top, .. }) = &mut app.over {
+                *top = to.min(most);
+            }
             return;
         }
         Some(Over::Confirm(_, top)) => {
@@ -369,6 +411,7 @@ fn go(app: &mut App, motion: Motion) {
             }
             return;
         }
+        Some(Over::Palette { .. }) => return palette::go(app, by),
         Some(Over::Explain { top, .. }) => {
             let to = moved(*top, usize::MAX);
             let most = super::draw::explain::furthest(app);
@@ -485,7 +528,9 @@ fn enter(app: &mut App) -> Vec<Effect> {
             app.over = None;
             choose_state(app, s);
         }
-        Some(Over::Filter { .. } | Over::Help(_) | Over::Explain { .. } | Over::Confirm(..)) => {}
+        Some(Over::Palette { .. }) => return palette::choose(app),
+        Some(Over::Help { ref mut typing, .. }) => *typing = None,
+        Some(Over::Filter { .. } | Over::Explain { .. } | Over::Confirm(..)) => {}
         None => {
             let Some(snap) = app.snapshot.clone() else { return vec![] };
             if !app.sheet_mut().toggle(&snap) {

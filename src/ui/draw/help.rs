@@ -2,10 +2,10 @@
 
 use super::super::app::{App, Over};
 use super::super::command::key_label;
-use super::super::pen::Pen;
+use super::super::pen::{Pen, width as wide_of};
 use super::window;
 use crate::query::filter::LANGUAGE;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 
 /// One line of the help.
 enum Row {
@@ -71,6 +71,40 @@ fn rows(app: &App, width: usize) -> Vec<Row> {
     out
 }
 
+/// The rows that have these words in them, each under its title; all where there are none.
+fn shown(app: &App, width: usize) -> Vec<Row> {
+    let all = rows(app, width);
+    let find = match &app.over {
+        Some(Over::Help { find, .. }) => find.trim().to_lowercase(),
+        _ => String::new(),
+    };
+    if find.is_empty() {
+        return all;
+    }
+    let has = |text: &str| text.to_lowercase().contains(&find);
+    let (mut out, mut title) = (Vec::new(), None);
+    for row in all {
+        let fits = match &row {
+            Row::Title(_) => {
+                title = Some(row);
+                continue;
+            }
+            Row::Blank => false,
+            Row::Key(k, help) => has(k) || has(help),
+            Row::Form(example, meaning) => has(example) || has(meaning),
+            Row::Text(t) => has(t),
+        };
+        if fits {
+            out.extend(title.take());
+            out.push(row);
+        }
+    }
+    if out.is_empty() {
+        out.push(Row::Text("nothing in the help has that; : finds commands by a few letters".to_owned()));
+    }
+    out
+}
+
 fn size(all: Rect) -> (u16, u16) {
     (if all.width < 110 { all.width } else { 100 }, all.height)
 }
@@ -78,17 +112,26 @@ fn size(all: Rect) -> (u16, u16) {
 /// The line that may be scrolled to at most.
 pub(in crate::ui) fn furthest(app: &App) -> usize {
     let (w, h) = size(app.area);
-    rows(app, usize::from(w.saturating_sub(4))).len().saturating_sub(usize::from(h.saturating_sub(1)))
+    shown(app, usize::from(w.saturating_sub(4))).len().saturating_sub(usize::from(h.saturating_sub(1)))
 }
 
-/// The help over everything.
-pub(super) fn overlay(app: &App, pen: &mut Pen<'_>, all: Rect) {
-    let Some(Over::Help(top)) = app.over else { return };
-    let theme = app.theme;
+/// The help over everything; where the cursor stands while what to find is typed.
+pub(super) fn overlay(app: &App, pen: &mut Pen<'_>, all: Rect) -> Option<Position> {
+    let Some(Over::Help { top, find, typing }) = &app.over else { return None };
+    let (top, theme) = (*top, app.theme);
     let (w, h) = size(all);
-    let r = window(app, pen, all, w, h, "help   Esc closes, arrows scroll");
+    let title = if typing.is_some() || !find.is_empty() {
+        format!("help   / {find}")
+    } else {
+        "help   / finds, Esc closes, arrows scroll".to_owned()
+    };
+    let r = window(app, pen, all, w, h, &title);
+    let cursor = typing.map(|c| {
+        let x = r.x + 9 + find.get(..c).map_or(0, wide_of);
+        Position::new(x.min(r.right().saturating_sub(1)), r.y.saturating_sub(1))
+    });
     let keys = 16.min(r.width / 3);
-    let all_rows = rows(app, usize::from(r.width.saturating_sub(2)));
+    let all_rows = shown(app, usize::from(r.width.saturating_sub(2)));
     for (y, line) in (r.top()..r.bottom()).zip(all_rows.iter().skip(top)) {
         match line {
             Row::Blank => {}
@@ -110,4 +153,5 @@ pub(super) fn overlay(app: &App, pen: &mut Pen<'_>, all: Rect) {
             }
         }
     }
+    cursor
 }

@@ -80,8 +80,10 @@ pub(super) fn header(app: &App, pen: &mut Pen<'_>, area: Rect) {
         ms => format!("{ms}ms"),
     };
     let state = if app.paused {
-        let missed = if app.missed > 0 { format!(", {} newer", app.missed) } else { String::new() };
-        (format!("{} paused{missed}", app.glyphs.paused), theme.warn.patch(on).add_modifier(Modifier::BOLD))
+        (
+            format!("{} paused{}", app.glyphs.paused, since(app)),
+            theme.warn.patch(on).add_modifier(Modifier::BOLD),
+        )
     } else if app.failed.is_some() {
         (format!("{} failing {pace}", app.glyphs.alarm), theme.bad.patch(on))
     } else {
@@ -107,6 +109,15 @@ pub(super) fn header(app: &App, pen: &mut Pen<'_>, area: Rect) {
     }
 }
 
+/// What changed while the screen is held: `+12 -3 since`.
+fn since(app: &App) -> String {
+    let (Some(held), Some(newest)) = (&app.snapshot, &app.newer) else { return String::new() };
+    let from = held.sample.at.boot_ns;
+    let opened = newest.facts[..newest.live].iter().filter(|f| f.first_seen_ns > from).count();
+    let closed = (held.live + opened).saturating_sub(newest.live);
+    format!(" +{} -{} since", count(opened as u64), count(closed as u64))
+}
+
 /// One state's place in the strip.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::ui) struct Spot {
@@ -118,6 +129,22 @@ pub(in crate::ui) struct Spot {
     /// Columns of trend, 0 for none.
     trend: u16,
 }
+
+/// States by how much they tell where there is no room for all.
+const TELLING: [State; 12] = [
+    State::CloseWait,
+    State::Established,
+    State::Listen,
+    State::TimeWait,
+    State::SynRecv,
+    State::SynSent,
+    State::FinWait2,
+    State::LastAck,
+    State::FinWait1,
+    State::Closing,
+    State::Unconn,
+    State::Closed,
+];
 
 /// States whose trends matter, first those that matter most.
 const TRENDS: [State; 10] = [
@@ -146,7 +173,9 @@ pub(in crate::ui) fn places(app: &App, area: Rect) -> Vec<Spot> {
         })
         .collect();
     let fixed: u16 = spots.iter().map(|s| s.width + 2).sum();
+    // Who is nearest to a limit stands here where there is room; else below, and its room is for trends.
     let aside = worst_text(app).map_or(0, |(t, _)| width(&t) + 2);
+    let aside = if 1 + aside + fixed < area.width { aside } else { 0 };
     let mut left = area.width.saturating_sub(1 + aside + fixed);
     if snap.history.len() >= 2 {
         for columns in [4, 8] {
@@ -160,6 +189,18 @@ pub(in crate::ui) fn places(app: &App, area: Rect) -> Vec<Spot> {
                 }
             }
         }
+    }
+    // What has no room goes, the least telling first; never the one that the cursor is on.
+    let at = match app.over {
+        Some(Over::States(s)) => Some(s),
+        _ => None,
+    };
+    while spots.iter().map(|s| s.width + 2).sum::<u16>() > area.width.saturating_sub(1) + 2 {
+        let rank = |s: State| TELLING.iter().position(|t| *t == s).unwrap_or(TELLING.len());
+        let least =
+            (0..spots.len()).filter(|i| Some(spots[*i].state) != at).max_by_key(|i| rank(spots[*i].state));
+        let Some(i) = least else { break };
+        spots.remove(i);
     }
     let mut x = area.x + 1;
     spots.retain_mut(|s| {
