@@ -37,6 +37,11 @@ fn wrong_use_is_one_line_and_exit_code_2() {
         (&["processes", "--columns", "comn"][..], "\"comm\""),
         (&["--interval", "soon"][..], "--interval"),
         (&["list", "--interval", "0"][..], "--interval"),
+        (&["list", "--interval", "-1"][..], "--interval: \"-1\" is no time"),
+        (&["list", "--top", "-1"][..], "'--top <N>'"),
+        (&["list", "--watch", "--count", "-f", "ndjson"][..], "leave --count out"),
+        (&["list", "--watch", "--top", "5", "-f", "ndjson"][..], "leave --top out"),
+        (&["list", "--wait-for", ":80", "--group-by", "state"][..], "leave --group-by out"),
         (&["list", "--watch=never"][..], "--watch"),
         (&["list", "--timeout", "1s"][..], "wait-for"),
         (&["list", "--proc-root", "/no/such/dir"][..], "/no/such/dir: No such file"),
@@ -83,6 +88,31 @@ fn nothing_found_is_exit_code_1() {
     assert_eq!((out.status.code(), &out.stdout[..]), (Some(1), &b"[]\n"[..]));
     let out = words(&["list", "--wait-for", "pid:4294967295", "--timeout", "300ms"]);
     assert_eq!(out.status.code(), Some(1));
+}
+
+/// A rate is known from the second poll on, also where only the filter asks for it.
+#[test]
+fn a_filter_over_a_rate_reads_twice() {
+    let out = words(&["--demo", "list", "rx>0", "--count"]);
+    let n: usize = String::from_utf8_lossy(&out.stdout).trim().parse().unwrap();
+    assert!(out.status.success() && n > 10, "{n}");
+}
+
+/// What was not understood is counted for scripts too, beside the rows that were.
+#[test]
+fn lines_that_are_not_understood_are_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("net")).unwrap();
+    let good = "   0: 0100007F:1CE8 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 77 1 0 100 0 0 10 0";
+    std::fs::write(dir.path().join("net/tcp"), format!("  sl\n{good}\nrubbish\n\x1b[2J\n")).unwrap();
+    for format in ["table", "json"] {
+        let root = dir.path().to_str().unwrap();
+        let out = words(&["list", "--proc-root", root, "-f", format]);
+        let said = String::from_utf8(out.stderr).unwrap();
+        assert!(out.status.success() && String::from_utf8_lossy(&out.stdout).contains("127.0.0.1"), "{said}");
+        assert!(said.starts_with("sockscope: ") && said.contains("not understood (2)"), "{said}");
+        assert!(!said.contains('\x1b') && said.lines().count() == 1, "{said:?}");
+    }
 }
 
 #[test]

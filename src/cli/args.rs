@@ -155,13 +155,13 @@ pub struct List {
     #[arg(short = 'c', long, value_name = "COLUMNS")]
     pub columns: Option<String>,
     /// Sort by these columns: NAME or NAME:desc, separated by commas
-    #[arg(short = 's', long, value_name = "COLUMN[:desc]")]
+    #[arg(short = 's', long, value_name = "COLUMN[:desc]", allow_hyphen_values = true)]
     pub sort: Option<String>,
     /// One row a group with counts and sums: state, local, remote, process or any column
     #[arg(short = 'g', long, value_name = "COLUMN")]
     pub group_by: Option<String>,
     /// Print at most this many rows
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub top: Option<usize>,
     /// How to print
     #[arg(short = 'f', long, value_enum, value_name = "FORMAT", default_value = "table")]
@@ -182,7 +182,7 @@ pub struct List {
     #[arg(long, value_name = "FILTER", conflicts_with = "watch")]
     pub wait_for: Option<String>,
     /// Give up waiting after this long: exit status 1
-    #[arg(long, value_name = "TIME", requires = "wait_for")]
+    #[arg(long, value_name = "TIME", requires = "wait_for", allow_negative_numbers = true)]
     pub timeout: Option<String>,
 }
 
@@ -227,7 +227,7 @@ pub enum FormatArg {
 #[derive(Debug, Clone, ClapArgs)]
 pub struct Global {
     /// Time between two polls: 500ms, 2s, 1m [default: 1s]
-    #[arg(short, long, global = true, value_name = "TIME")]
+    #[arg(short, long, global = true, value_name = "TIME", allow_negative_numbers = true)]
     pub interval: Option<String>,
     /// Share of one core that the dashboard's polls may take: where they would take more, they are made less often
     /// [default: 25%]

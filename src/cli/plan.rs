@@ -136,6 +136,8 @@ pub struct ListPlan {
     pub filter: Filter,
     /// Columns in order.
     pub columns: Vec<&'static Column>,
+    /// Whether names of far addresses are asked for: nothing is sent to a resolver without it.
+    pub resolve: bool,
     /// Whether somebody chose them.
     pub chosen: bool,
     /// Order.
@@ -352,7 +354,12 @@ impl ListPlan {
                 _ => usual(table, format),
             },
         };
-        let columns = if l.resolve || known.config.resolve { with_names(table, columns) } else { columns };
+        let resolve = l.resolve || known.config.resolve;
+        let columns = if resolve { with_names(table, columns) } else { columns };
+        // "all" and JSON have the column too; only its name asks for it.
+        let named =
+            |w: &str| table.column(w.trim_start_matches('+')).is_some_and(|c| c.name == "remote_host");
+        let resolve = resolve || l.columns.iter().any(|text| text.split(',').any(|w| named(w.trim())));
         let watch = match &l.watch {
             None => None,
             Some(_) if matches!(format, Format::Json | Format::Csv) => {
@@ -365,10 +372,19 @@ impl ListPlan {
                     "--watch tells events of rows, not of groups: leave --group-by out".into(),
                 ));
             }
+            Some(_) if (l.count || l.top.is_some()) && format == Format::Ndjson => {
+                let flag = if l.count { "--count" } else { "--top" };
+                return Err(UsageError(format!(
+                    "--watch tells every event of the rows that match: leave {flag} out, or print a table"
+                )));
+            }
             Some(text) => Some(time("--watch", text)?),
         };
         let wait = match &l.wait_for {
             None => None,
+            Some(_) if group.is_some() => {
+                return Err(UsageError("--wait-for prints the rows that match: leave --group-by out".into()));
+            }
             Some(text) => Some(Wait {
                 filter: parse("--wait-for", text, table, known)?,
                 timeout: match &l.timeout {
@@ -382,6 +398,7 @@ impl ListPlan {
             filter_text,
             filter,
             columns,
+            resolve,
             chosen,
             sort,
             group,
@@ -392,6 +409,16 @@ impl ListPlan {
             watch,
             wait,
         })
+    }
+}
+
+impl ListPlan {
+    /// The columns that decide which rows there are and in which order, whether they are shown or not.
+    pub fn looked_at(&self) -> Vec<&'static Column> {
+        let mut out = self.filter.columns();
+        out.extend(self.wait.iter().flat_map(|w| w.filter.columns()));
+        out.extend(self.sort.iter().map(|k| k.column));
+        out
     }
 }
 
@@ -475,6 +502,21 @@ mod tests {
     fn plan(args: &[&str]) -> Result<Plan, UsageError> {
         let services = Services::well_known();
         Plan::new(Args::try_parse_from([&["sockscope"], args].concat()).unwrap(), services, Config::default())
+    }
+
+    #[test]
+    fn names_are_looked_up_only_where_asked_for() {
+        let asks = |args: &[&str]| match plan(args).unwrap().what {
+            What::List(l) => (l.resolve, l.columns.iter().any(|c| c.name == "remote_host")),
+            other => panic!("{other:?}"),
+        };
+        // JSON has the key, and `all` the column; both would otherwise ask a resolver about every far end.
+        assert_eq!(asks(&["list", "-f", "json"]), (false, true));
+        assert_eq!(asks(&["list", "-c", "all"]), (false, true));
+        assert_eq!(asks(&["list"]), (false, false));
+        assert_eq!(asks(&["list", "--resolve"]), (true, true));
+        assert_eq!(asks(&["list", "-f", "json", "--resolve"]), (true, true));
+        assert_eq!(asks(&["peers", "-c", "addr, +remote_host"]), (true, true));
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(super) struct Seen {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     first_seen_ns: u64,
+    /// There at the first poll.
+    older: bool,
     /// The poll it was last there, and its number then.
     poll: u64,
     number: u32,
@@ -47,7 +49,8 @@ impl Seen {
                 if !s.proto.is_inet() || !has_peer(&s.remote) {
                     return NONE;
                 }
-                let fresh = Entry { first_seen_ns: sample.at.boot_ns, poll: 0, number: 0 };
+                let fresh =
+                    Entry { first_seen_ns: sample.at.boot_ns, older: self.poll == 1, poll: 0, number: 0 };
                 let e = self.at.entry(s.remote.addr).or_insert(fresh);
                 if e.poll != self.poll {
                     (e.poll, e.number) = (self.poll, count);
@@ -87,6 +90,7 @@ impl Seen {
             let span = w[0]..w[1];
             let rows = &sockets[w[0] as usize..w[1] as usize];
             let Some(addr) = rows.first().map(|r| sample.sockets[*r as usize].remote.addr) else { continue };
+            let seen = self.at.get(&addr);
             let mut p = Peer {
                 addr,
                 scope: addr.scope(),
@@ -96,7 +100,8 @@ impl Seen {
                 processes: 0..0,
                 rx: None,
                 tx: None,
-                first_seen_ns: self.at.get(&addr).map_or(sample.at.boot_ns, |e| e.first_seen_ns),
+                first_seen_ns: seen.map_or(sample.at.boot_ns, |e| e.first_seen_ns),
+                older: seen.is_some_and(|e| e.older),
             };
             ports.clear();
             holders.clear();

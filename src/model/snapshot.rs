@@ -212,6 +212,8 @@ pub struct Peer {
     pub tx: Option<f64>,
     /// When this program first saw it, nanoseconds after boot.
     pub first_seen_ns: u64,
+    /// Whether that was at this program's first poll: it may have been there long before.
+    pub older: bool,
 }
 
 impl Snapshot {

@@ -27,7 +27,7 @@ mod states;
 mod tests;
 mod text;
 
-use super::{Kind, Needs, Table};
+use super::{Column, Kind, Needs, Table};
 use crate::model::{Prefilter, ProtoSet, Services, Snapshot, State, StateSet};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -192,6 +192,23 @@ impl Filter {
             }
         }
         self.expr.as_ref().map_or(Needs::NONE, |e| of(e, self.table))
+    }
+
+    /// The columns that it looks at, each once for each test; not those that a bare word looks through.
+    pub fn columns(&self) -> Vec<&'static Column> {
+        fn of(e: &Expr, out: &mut Vec<&'static Column>) {
+            match e {
+                Expr::And(all) | Expr::Or(all) => all.iter().for_each(|e| of(e, out)),
+                Expr::Not(e) => of(e, out),
+                Expr::Term(Term { field: Field::Column(c), .. }) => out.push(c),
+                Expr::Term(_) | Expr::Word(_) | Expr::AutoBound => {}
+            }
+        }
+        let mut out = Vec::new();
+        if let Some(e) = &self.expr {
+            of(e, &mut out);
+        }
+        out
     }
 
     /// Protocols that it names: they are read beside the usual ones.

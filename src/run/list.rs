@@ -6,7 +6,8 @@ use super::{Ending, RunError, resolver, watch};
 use crate::cli::Plan;
 use crate::cli::args::ColorArg;
 use crate::cli::plan::{ListPlan, Wait};
-use crate::model::{FaultKind, HostName, Missing, Proto, ProtoSet, Snapshot, Wants};
+use crate::model::text::escape;
+use crate::model::{Fault, FaultKind, HostName, Missing, Proto, ProtoSet, Snapshot, Wants};
 use crate::output::{self, Format, Grid, Listing, Rows};
 use crate::query::format::{Style, thousands};
 use crate::query::summary::Summary;
@@ -34,20 +35,33 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
         return until(plan, list, wait, &mut reader);
     }
     let mut snap = reader.poll()?;
-    if list.columns.iter().chain(list.sort.iter().map(|k| &k.column)).any(|c| c.kind.is_over_time()) {
+    // A rate is the difference of two polls, whether it is shown, sorted by or only asked for.
+    if list.columns.iter().chain(&list.looked_at()).any(|c| c.kind.is_over_time()) {
         std::thread::sleep(plan.interval());
         snap = reader.poll()?;
     }
+    name_all_hosts(list, &snap);
     let rows = view(list).arrange(&snap);
     name_hosts(list, &snap, &rows.rows);
     print(plan, list, &snap, &rows)
 }
 
-/// Asks for the names of the far addresses of these rows, where they are shown; those that do not come in time stay addresses.
+/// Asks for the names of the far addresses of these rows, where they are asked for and shown; those that do not come in time
+/// stay addresses.
 pub(super) fn name_hosts(list: &ListPlan, snap: &Snapshot, rows: &[u32]) {
-    if !list.columns.iter().any(|c| c.name == "remote_host") {
-        return;
+    if list.resolve && list.columns.iter().any(|c| c.name == "remote_host") {
+        ask_names(list, snap, rows);
     }
+}
+
+/// The same for every row, where rows are chosen or sorted by those names.
+pub(super) fn name_all_hosts(list: &ListPlan, snap: &Snapshot) {
+    if list.looked_at().iter().any(|c| c.name == "remote_host") {
+        ask_names(list, snap, &(0..(list.table.len)(snap) as u32).collect::<Vec<_>>());
+    }
+}
+
+fn ask_names(list: &ListPlan, snap: &Snapshot, rows: &[u32]) {
     let far = |r: &u32| match list.table.name {
         "peers" => snap.peers.get(*r as usize).map(|p| p.addr),
         _ => Some(snap.socket(*r as usize).remote.addr),
@@ -98,13 +112,13 @@ fn until(plan: &Plan, list: &ListPlan, wait: &Wait, reader: &mut Reader) -> Resu
     let every = plan.interval.unwrap_or(WAIT_INTERVAL);
     loop {
         let snap = reader.poll()?;
+        name_all_hosts(list, &snap);
         let mut rows = view(list).arrange(&snap);
         let matcher = wait.filter.over(&snap);
         rows.rows.retain(|r| matcher.matches(*r as usize));
         if !rows.rows.is_empty() {
-            // The groups were made of all the rows.
-            rows.groups.clear();
-            return print(plan, &ListPlan { group: None, ..list.clone() }, &snap, &rows);
+            name_hosts(list, &snap, &rows.rows);
+            return print(plan, list, &snap, &rows);
         }
         let left = match wait.timeout {
             Some(timeout) => timeout.saturating_sub(began.elapsed()),
@@ -128,14 +142,9 @@ fn print(plan: &Plan, list: &ListPlan, snap: &Snapshot, rows: &Arranged) -> Resu
     let ending = write(&mut out, plan, list, snap, rows, None)?;
     out.flush().map_err(RunError::stdout)?;
     drop(out);
-    let all = list.format == Format::Table && io::stderr().is_terminal();
-    for line in asked_in_vain(list, snap) {
+    let person = list.format == Format::Table && io::stderr().is_terminal();
+    for line in asked_in_vain(list, snap).into_iter().chain(notes(snap, person)) {
         let _ = writeln!(io::stderr(), "{line}");
-    }
-    if all {
-        for line in notes(snap) {
-            let _ = writeln!(io::stderr(), "{line}");
-        }
     }
     Ok(ending)
 }
@@ -191,7 +200,9 @@ pub(super) fn write(
 /// Protocols that the filter names and this kernel does not tell, and why: said to scripts too, since no row may mean
 /// no socket or no answer.
 fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
-    let asked = list.filter.protos();
+    // A family names many protocols without asking for any one of them.
+    let named = list.filter.columns().iter().any(|c| c.name == "proto");
+    let asked = if named { list.filter.protos() } else { ProtoSet::NONE };
     let mut out: Vec<String> = Vec::new();
     for (p, name) in Proto::ALL.into_iter().filter(|(p, _)| asked.has(*p)) {
         let about = |subject: &str| subject.split(' ').next() == Some(name);
@@ -199,17 +210,18 @@ fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
         let unread = faults.find(|f| f.kind == FaultKind::Unsupported && about(&f.subject));
         if let Some(f) = unread.filter(|_| !snap.sockets().iter().any(|s| s.proto == p)) {
             let line = format!("sockscope: {name}: {}", f.detail);
-            out.push(crate::model::text::escape(&line).into_owned());
+            out.push(escape(&line).into_owned());
         }
     }
     out
 }
 
-/// What is not in the rows and why, for a person.
-fn notes(snap: &Snapshot) -> Vec<String> {
+/// What is not in the rows and why. A person is told all of it; a script what it cannot expect: that something was not
+/// understood or could not be read.
+fn notes(snap: &Snapshot, person: bool) -> Vec<String> {
     let mut out = Vec::new();
     for (why, n) in &snap.hidden {
-        if *why == Missing::NotPermitted {
+        if *why == Missing::NotPermitted && person {
             out.push(format!(
                 "owners of {} {} hidden: not permitted (run as root, or see sockscope --help)",
                 thousands(u64::from(*n)),
@@ -217,13 +229,16 @@ fn notes(snap: &Snapshot) -> Vec<String> {
             ));
         }
     }
-    for f in
-        snap.sample.faults.iter().filter(|f| f.kind.hides_something() && f.kind != FaultKind::NotPermitted)
-    {
+    let told = |f: &&Fault| match f.kind {
+        FaultKind::Malformed | FaultKind::Failed => true,
+        FaultKind::NotPermitted => false,
+        kind => person && kind.hides_something(),
+    };
+    let prefix = if person { "" } else { "sockscope: " };
+    for f in snap.sample.faults.iter().filter(told) {
         let detail = if f.detail.is_empty() { String::new() } else { format!(": {}", f.detail) };
         out.push(
-            crate::model::text::escape(&format!("{}: {} ({}){detail}", f.subject, f.kind.name(), f.count))
-                .into_owned(),
+            escape(&format!("{prefix}{}: {} ({}){detail}", f.subject, f.kind.name(), f.count)).into_owned(),
         );
     }
     out

@@ -53,6 +53,7 @@ fn redraw(
     } else if !first && !list.count {
         page.push(b'\n');
     }
+    list::name_all_hosts(list, snap);
     let rows = list::view(list).arrange(snap);
     list::name_hosts(list, snap, &rows.rows);
     list::write(&mut page, plan, list, snap, &rows, height)?;
@@ -68,6 +69,7 @@ struct Events {
 impl Events {
     /// Writes an object for each row that came, went or changed; at the first poll, for each that is there.
     fn tell(&mut self, out: &mut dyn Write, list: &ListPlan, snap: Arc<Snapshot>) -> io::Result<()> {
+        list::name_all_hosts(list, &snap);
         let rows = list::view(list).arrange(&snap).rows;
         list::name_hosts(list, &snap, &rows);
         let identity = |s: &Snapshot, r: u32| (list.table.identity)(s, r as usize);

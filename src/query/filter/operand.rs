@@ -18,6 +18,15 @@ pub(super) const TWINS: &[(&str, &str)] = &[
 ];
 
 const DIRECTIONS: &[&str] = &["in", "out"];
+/// Other words for a direction.
+const DIRECTION_WORDS: &[(&str, &str)] = &[
+    ("accepted", "in"),
+    ("incoming", "in"),
+    ("inbound", "in"),
+    ("connected", "out"),
+    ("outgoing", "out"),
+    ("outbound", "out"),
+];
 const TIMERS: &[&str] = &["on", "keepalive", "timewait", "persist", "unknown"];
 const SHUTDOWNS: &[&str] = &["neither", "receive", "send", "both"];
 
@@ -224,8 +233,13 @@ pub(super) fn all(
     Ok((field, out))
 }
 
-fn one(p: &Parser<'_>, field: Field, raw: Raw) -> Result<Operand, FilterError> {
+fn one(p: &Parser<'_>, field: Field, mut raw: Raw) -> Result<Operand, FilterError> {
     let kind = field.kind();
+    if matches!(field, Field::Column(c) if c.name == "direction")
+        && let Some((_, same)) = DIRECTION_WORDS.iter().find(|(w, _)| raw.text.eq_ignore_ascii_case(w))
+    {
+        (*same).clone_into(&mut raw.text);
+    }
     let stateful = matches!(kind, Kind::State | Kind::States);
     let fixed = match field {
         Field::Column(c) => fixed_values(c),

@@ -369,7 +369,6 @@ impl<'a> Parser<'a> {
         self.list(field, Op::Has, values)
     }
 
-    /// A word that cannot be a field: an address, a path, anything.
     /// The saved filter of a name.
     fn saved(&mut self) -> Parsed<Expr> {
         let start = self.at;
@@ -403,8 +402,16 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// A word that cannot be a field: an address, a path, anything.
     fn word(&mut self) -> Parsed<Expr> {
         let start = self.at;
+        // What begins as a field of another script, as `상태:listen`, is a field that is not there, not a word.
+        let rest = self.rest();
+        let len = rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-'))).unwrap_or(rest.len());
+        if rest.starts_with(|c: char| c.is_alphabetic() && !c.is_ascii()) && operator(&rest[len..]).is_some()
+        {
+            self.field(&rest[..len], start..start + len)?;
+        }
         let raw = self.raw(|c| matches!(c, '(' | ')' | '|' | '&'))?;
         if raw.text.is_empty() {
             let end = start + self.peek().map_or(0, char::len_utf8);

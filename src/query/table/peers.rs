@@ -171,8 +171,16 @@ static COLUMNS: &[Column] = &[
         "AGE",
         Kind::Secs,
         7,
-        |s, r| Value::from(s.sample.at.boot_ns.saturating_sub(at(s, r).first_seen_ns) as f64 / 1e9),
-        "Since it was first seen.",
+        |s, r| {
+            let secs = s.sample.at.boot_ns.saturating_sub(at(s, r).first_seen_ns) as f64 / 1e9;
+            // Of the first poll this says nothing at all.
+            if at(s, r).older && secs < 1.0 {
+                Value::Missing(Missing::NotReported)
+            } else {
+                Value::from(secs)
+            }
+        },
+        "Since it was first seen; at least that for one older than this program.",
     )
     .called(&["age"])
     .wide(4, 5, 8),

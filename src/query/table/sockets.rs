@@ -26,6 +26,10 @@ const fn bytes(offsets: &[usize]) -> u64 {
 /// Since data was last sent and last came in.
 const IDLE: u64 = bytes(&[44, 52]);
 
+/// What [`age_of`] reads, with the process behind a serving socket: all of it whenever an age is asked for, so that a
+/// row's age does not hang on the columns beside it.
+const AGE: Needs = Needs::OWNERS.or(Needs::info(IDLE));
+
 fn opt<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
     Value::from_opt(v, Missing::NotReported)
 }
@@ -477,10 +481,10 @@ const BEFORE: &[Column] = &[
         .needs(INFO),
     Column::new("age_s", "AGE", Kind::Secs, 15, age,
         "How old the socket is; age_from says how that is known, and whether it is at least that.")
-        .called(&["age"]).needs(Needs::info(IDLE)).wide(4, 5, 8),
+        .called(&["age"]).needs(AGE).wide(4, 5, 8),
     Column::new("age_from", "AGE FROM", Kind::Text, 48, age_from,
         "How the age is known: opened (seen), process start (at most), idle time or first seen (both: at least).")
-        .needs(Needs::info(IDLE)).wide(6, 13, 13),
+        .needs(AGE).wide(6, 13, 13),
     Column::new("waiting_s", "WAITING", Kind::Secs, 48,
         |s, r| match s.facts[r].waiting_since_ns {
             0 => na(),
