@@ -236,9 +236,12 @@ fn nothing_is_done_without_a_question() {
     let Some(Effect::Act(Act::End(sockets, _))) = s.effects.last() else { panic!("{:?}", s.effects) };
     assert_eq!(sockets.len(), 42);
     // Of processes too, each once.
-    let s = Screen::new().press("3/nginx<enter>K<down>");
-    let mut s = s.press("<enter>");
-    assert!(s.show().contains("send SIG") && s.show().contains("to these 3 processes?"), "{}", s.show());
+    let mut s = Screen::new().press("3/nginx<enter>K");
+    let list = s.show();
+    let lines: Vec<&str> = list.lines().skip_while(|l| !l.contains(" act")).skip(1).collect();
+    let at = lines.iter().position(|l| l.contains("SIGTERM all 3")).expect("an offer for all");
+    let mut s = s.press(&"j".repeat(at)).press("<enter>");
+    assert!(s.show().contains("send SIGTERM") && s.show().contains("to these 3 processes?"), "{}", s.show());
     assert!(!Screen::new().press("K").show().contains("end all"), "never the whole machine");
 }
 
