@@ -94,8 +94,12 @@ impl Engine {
             if let Some(why) = missing {
                 by_reason[why as usize] += 1;
             }
-            let aged = |f: &SocketFacts, same_state: bool, recv_q: u32| SocketFacts {
-                waiting_since_ns: waiting(f, same_state, recv_q, s.recv_q, now),
+            let aged = |f: &SocketFacts, same_state: bool, emptied: bool| SocketFacts {
+                waiting_since_ns: match (s.recv_q, f.waiting_since_ns) {
+                    (0, _) => 0,
+                    (_, since) if since > 0 && same_state && !emptied => since,
+                    _ => now,
+                },
                 owners: range,
                 owner_missing: missing,
                 state_since_ns: if same_state { f.state_since_ns } else { now },
@@ -107,10 +111,12 @@ impl Engine {
                 if missing.is_some() {
                     last_owner = former_of(&b.snap, r, &b.quiet);
                 }
-                aged(&b.snap.facts[r], b.snap.socket(r).state == s.state, b.snap.socket(r).recv_q)
+                let old = b.snap.socket(r);
+                let emptied = s.recv_q > 0 && read_meanwhile(&sample, s, &b.snap, r);
+                aged(&b.snap.facts[r], old.state == s.state, emptied)
             } else if let Some(a) = self.away.remove(&s.id) {
                 last_owner = a.former;
-                aged(&a.facts, a.state == s.state, u32::MAX)
+                aged(&a.facts, a.state == s.state, true)
             } else {
                 let older = before.as_ref().is_none_or(|b| !scope.proves_opened(&b.scope, s.proto, s.state));
                 opened += u32::from(!older);
@@ -226,15 +232,16 @@ impl Engine {
     }
 }
 
-/// Since when its receive queue has held something and has not become shorter.
-const fn waiting(f: &SocketFacts, same_state: bool, before: u32, recv_q: u32, now: u64) -> u64 {
-    if recv_q == 0 {
-        0
-    } else if same_state && recv_q >= before && f.waiting_since_ns > 0 {
-        f.waiting_since_ns
-    } else {
-        now
+/// Whether something was taken out of its receive queue since the poll before: it is shorter, or, where bytes are counted,
+/// more came in than it has grown by. A queue that is found equally long twice need not be the same one.
+fn read_meanwhile(sample: &Sample, s: &Socket, b: &Snapshot, row: usize) -> bool {
+    let old = b.socket(row);
+    if s.recv_q < old.recv_q {
+        return true;
     }
+    let received = |a: crate::model::Attrs<'_>| a.transfer().and_then(|t| t.received);
+    let came = received(sample.attrs_of(s)).zip(received(b.attrs(row)));
+    came.is_some_and(|(new, old_bytes)| new.saturating_sub(old_bytes) > u64::from(s.recv_q - old.recv_q))
 }
 
 /// A rate in powers of two: 0 for less than one.

@@ -64,12 +64,14 @@ macro_rules! topics {
 }
 
 topics! {
+    "first-steps" ["start", "newcomer", "help"] [];
     "socket" ["sockets"] ["inode", "cookie", "family", "type", "proto", "sockets", "uid", "user", "age_s", "closed"];
     "descriptor" ["fd", "fds", "descriptors", "file-descriptor"] ["fd", "fds_open", "fds_files", "fds_pipes", "fds_all_sockets",
         "fds_eventfd", "fds_epoll", "fds_timerfd", "fds_signalfd", "fds_inotify", "fds_memfd", "fds_other", "fds_sockets"];
     "five-tuple" ["5-tuple", "endpoint", "tuple"] ["local", "remote", "local_addr", "local_port", "remote_addr",
         "remote_port", "addr", "direction", "service", "scope", "exposure"];
     "stream-and-datagram" ["stream", "datagram", "tcp", "udp"] ["connections"];
+    "connection" ["flow", "handshake", "three-way-handshake", "both-sides"] [];
     "server-life" ["server", "accept"] ["clients", "hosts", "listening", "owner", "owners", "process", "processes", "pid"];
     "client-life" ["client", "connect"] ["ports", "auto_port"];
     "backlog" ["accept-queue", "accept_queue", "queue"] ["accept_q", "backlog", "accept_pct"];
@@ -81,6 +83,7 @@ topics! {
     "retransmission" ["retransmit", "retrans"] ["total_retrans", "bytes_retrans"];
     "rtt" ["round-trip"] ["rtt_us", "rttvar_us", "min_rtt_us"];
     "window" ["cwnd", "windows"] ["snd_cwnd", "snd_wnd", "rcv_wnd"];
+    "families" ["unix", "raw", "icmp", "packet", "netlink", "mptcp", "udplite", "sctp", "dccp", "vsock", "tipc", "xdp"] [];
     "drops" ["drop", "dropped"] ["drops"];
     "netns" ["namespace", "network-namespace"] ["netns"];
     "port-forwarding" ["forwarding", "dnat"] [];

@@ -1,7 +1,7 @@
 //! What is wrong with a socket: rules over what the kernel tells, each with its threshold, what it means and where to
 //! read on. Also a column and a filter: `finding:*`.
 
-use crate::model::{Missing, Proto, Snapshot, State, TimerKind};
+use crate::model::{Missing, Proto, Snapshot, Socket, State, TimerKind};
 use crate::query::format::{age, thousands};
 
 /// One rule.
@@ -42,6 +42,25 @@ fn waits(snap: &Snapshot, row: usize) -> Option<f64> {
     let since = Some(snap.facts[row].waiting_since_ns).filter(|ns| *ns > 0)?;
     let secs = snap.sample.at.boot_ns.saturating_sub(since) as f64 / 1e9;
     (secs >= WAITS_S).then_some(secs)
+}
+
+/// Whether a connection that is in this listener's accept queue now was there long ago: under load the queue is always
+/// found with something in it, and never with the same.
+fn waits_there(snap: &Snapshot, row: usize) -> bool {
+    let l = snap.socket(row);
+    let long = |r: usize| {
+        let seen = snap.sample.at.boot_ns.saturating_sub(snap.facts[r].first_seen_ns);
+        seen as f64 / 1e9 >= WAITS_S
+    };
+    let here = |s: &Socket| {
+        s.id.netns == l.id.netns
+            && s.proto == Proto::Tcp
+            && s.local.port == l.local.port
+            && (l.local.addr.is_any() || s.local.addr == l.local.addr)
+            && s.state != State::Listen
+    };
+    (0..snap.live)
+        .any(|r| here(snap.socket(r)) && snap.facts[r].owner_missing == Some(Missing::AcceptQueue) && long(r))
 }
 
 fn tcp(snap: &Snapshot, row: usize, name: &str) -> Option<u64> {
@@ -107,9 +126,15 @@ pub const FINDINGS: &[Finding] = &[
                 return None;
             }
             match waits(snap, row).filter(|_| open) {
-                Some(secs) => {
+                // Bytes are counted: they are the same ones.
+                Some(secs) if snap.attrs(row).transfer().is_some() => {
                     Some(format!("nothing read for {}, {bytes} bytes wait: {}", age(secs), who(snap, row)))
                 }
+                Some(secs) => Some(format!(
+                    "the receive queue has not become shorter for {}, {bytes} bytes wait: {}",
+                    age(secs),
+                    who(snap, row)
+                )),
                 None => (s.recv_q >= UNREAD)
                     .then(|| format!("{bytes} bytes wait to be read by {}", who(snap, row))),
             }
@@ -125,7 +150,7 @@ pub const FINDINGS: &[Finding] = &[
             if s.state != State::Listen || full {
                 return None;
             }
-            let secs = waits(snap, row)?;
+            let secs = waits(snap, row).filter(|_| s.proto != Proto::Tcp || waits_there(snap, row))?;
             let n = match s.recv_q {
                 1 => "1 client has".to_owned(),
                 n => format!("{} clients have", thousands(u64::from(n))),
@@ -247,7 +272,9 @@ mod tests {
         leak.age_s = 540;
         let snap = snapshot(vec![r, leak], vec![process(812, "nginx", 33, 10, 1024)], &[]);
         let said = |row| findings(&snap, row).map(|(_, seen)| seen).collect::<Vec<_>>();
-        assert_eq!(said(0), ["nothing read for 40s, 500 bytes wait: nginx 812 (descriptor 3)"]);
+        let unread =
+            "the receive queue has not become shorter for 40s, 500 bytes wait: nginx 812 (descriptor 3)";
+        assert_eq!(said(0), [unread]);
         assert_eq!(said(1), ["CLOSE_WAIT for 9m: never closed by nginx 812 (descriptor 4)"]);
     }
 
@@ -275,7 +302,18 @@ mod tests {
                 r.waiting_s = Some(secs);
             }
         };
-        assert_eq!(named(&deaf(3, 40)), ["not-accepting"]);
+        // Only where one of them has waited as long: a busy listener's queue is never the same.
+        assert!(named(&deaf(3, 40)).is_empty());
+        let clients = |secs: u64| {
+            let mut l = row(Proto::Tcp, State::Listen, "0.0.0.0:443", "*", &[0]);
+            (l.socket.recv_q, l.socket.send_q, l.waiting_s) = (1, 128, Some(40));
+            let mut c = row(Proto::Tcp, State::Established, "10.0.0.4:443", "203.0.113.5:50000", &[]);
+            c.age_s = secs;
+            let mut snap = snapshot(vec![l, c], vec![process(812, "nginx", 33, 10, 1024)], &[]);
+            snap.facts[1].owner_missing = Some(Missing::AcceptQueue);
+            findings(&snap, 0).map(|(f, _)| f.name).collect::<Vec<_>>()
+        };
+        assert_eq!((clients(40), clients(3)), (vec!["not-accepting"], vec![]));
         assert_eq!(named(&deaf(128, 40)), ["accept-queue-full"], "said once");
         assert!(named(&deaf(3, 3)).is_empty());
         let listen = |q: u32| {

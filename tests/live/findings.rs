@@ -2,12 +2,18 @@
 
 use super::compare::check;
 use super::world::{World, listen};
+use sockscope::collect::Source;
+use sockscope::collect::netlink::NetlinkSource;
+use sockscope::derive::Engine;
+use sockscope::model::{ProtoSet, Socket, State};
+use sockscope::query::finding::findings;
+use sockscope::query::{Needs, wants};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
-fn findings(filter: &str) -> Result<Vec<(String, String)>, String> {
+fn told(filter: &str) -> Result<Vec<(String, String)>, String> {
     let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
         .args([
             "list",
@@ -70,7 +76,7 @@ pub(crate) fn under_trouble() -> Result<(), String> {
     for _ in 0..6 {
         waiting.push(std::thread::spawn(|| {
             let to: SocketAddr = "127.0.0.1:7912".parse().unwrap();
-            TcpStream::connect_timeout(&to, Duration::from_secs(8))
+            TcpStream::connect_timeout(&to, Duration::from_secs(15))
         }));
     }
 
@@ -90,7 +96,7 @@ pub(crate) fn under_trouble() -> Result<(), String> {
         &["far-end-not-reading", "far-end-not-reading,receiver-limited"],
     )?;
     is("a listener that does not accept", &listener_of(7912)?, &["accept-queue-full"])?;
-    let asking = findings("tcp state:syn-sent rport:7912")?;
+    let asking = told("tcp state:syn-sent rport:7912")?;
     check(!asking.is_empty() && asking.iter().all(|(_, f)| f == "no-answer-to-connect"), || {
         format!("clients without an answer: {asking:?}")
     })?;
@@ -99,15 +105,65 @@ pub(crate) fn under_trouble() -> Result<(), String> {
 
     let _accepted: Vec<_> = waiting.into_iter().filter_map(|t| t.join().ok()?.ok()).collect();
     drop(deaf);
-    std::thread::sleep(Duration::from_secs(58));
+    over_time(&quiet, &mut good, &mut good_far)?;
+    std::thread::sleep(Duration::from_secs(30));
     is("closed there and never here", &end_of(&leaked, "close-wait")?, &["close-wait-leak"])?;
     is("half closed", &end_of(&half, "fin-wait2")?, &["half-closed"])?;
     drop(unread);
     Ok(())
 }
 
+/// What only shows over several polls: a little that nobody reads, a queue that is not full and not emptied. The whole
+/// time a connection beside them works, and never has a finding.
+fn over_time(quiet: &TcpListener, good: &mut TcpStream, good_far: &mut TcpStream) -> Result<(), String> {
+    let (mut little, deaf_far) = World::pair(quiet, None);
+    little.write_all(b"hello").map_err(|e| e.to_string())?;
+    let _slow = listen("127.0.0.1:7913", 16, false);
+    let _waits = TcpStream::connect("127.0.0.1:7913").map_err(|e| e.to_string())?;
+    let mut source = NetlinkSource::new("asked for".into()).map_err(|e| e.to_string())?;
+    let mut engine = Engine::new();
+    let wants = wants::of(Needs::FINDINGS, ProtoSet::TCP_UDP);
+    for poll in 0..12 {
+        good.write_all(&[1; 1000]).map_err(|e| e.to_string())?;
+        // Now and then something waits for a moment, and is read.
+        let sample = source.sample(&wants).map_err(|e| e.to_string())?;
+        good_far.read_exact(&mut [0; 1000]).map_err(|e| e.to_string())?;
+        let snap = engine.step(sample);
+        let said = |at: &dyn Fn(&Socket) -> bool| -> Vec<(&str, String)> {
+            let row = snap.sockets().iter().position(at);
+            row.map_or_else(Vec::new, |r| findings(&snap, r).map(|(f, seen)| (f.name, seen)).collect())
+        };
+        let far = deaf_far.local_addr().map_err(|e| e.to_string())?.to_string();
+        let near = local(&little).to_string();
+        let unread = said(&|s| s.local.to_string() == far && s.remote.to_string() == near);
+        let unaccepted = said(&|s| s.local.to_string() == "127.0.0.1:7913" && s.state == State::Listen);
+        let working = said(&|s| s.remote.to_string() == local(good).to_string());
+        check(working.is_empty(), || format!("a connection that works, poll {poll}: {working:?}"))?;
+        let late = poll * 2 >= 12;
+        if late {
+            let me = format!("{} (descriptor ", std::process::id());
+            check(
+                matches!(unread.as_slice(), [("not-reading", seen)]
+                    if seen.starts_with("nothing read for ") && seen.contains(&me)),
+                || format!("a little unread: {unread:?}"),
+            )?;
+            check(
+                matches!(unaccepted.as_slice(), [("not-accepting", seen)]
+                    if seen.starts_with("1 client has waited ") && seen.contains(&me)),
+                || format!("one not accepted: {unaccepted:?}"),
+            )?;
+        } else if poll * 2 < 8 {
+            check(unread.is_empty() && unaccepted.is_empty(), || {
+                format!("a moment is nothing, poll {poll}: {unread:?} {unaccepted:?}")
+            })?;
+        }
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    Ok(())
+}
+
 fn by(filter: &str) -> Result<String, String> {
-    match findings(filter)?.as_slice() {
+    match told(filter)?.as_slice() {
         [(_, f)] => Ok(f.clone()),
         other => Err(format!("{filter}: {other:?}")),
     }

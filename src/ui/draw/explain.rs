@@ -14,15 +14,23 @@ fn lines(text: &str, room: usize) -> Vec<(String, bool)> {
         }
         let mut open = false;
         for line in paragraph.lines() {
+            // A drawing stays as it is.
+            if let Some(drawn) = line.strip_prefix("    ") {
+                out.push((drawn.to_owned(), false));
+                open = false;
+                continue;
+            }
             let title = line.starts_with('#');
-            let item = line.trim_start().starts_with("- ");
+            let numbered = line.split_once(". ").is_some_and(|(n, _)| n.parse::<u8>().is_ok());
+            let item = line.trim_start().starts_with("- ") || numbered;
             let line = line.trim_start_matches('#').replace('`', "");
             // A paragraph is one text; titles and items begin lines of their own.
             if title || item || !open {
                 out.push((String::new(), title));
             }
             open = !title;
-            let indent = if paragraph.trim_start().starts_with("- ") || item { "  " } else { "" };
+            let list = |l: &str| l.starts_with("- ") || l.starts_with("1. ");
+            let indent = if item || list(paragraph.trim_start()) { "  " } else { "" };
             for word in line.split_whitespace() {
                 let Some((now, _)) = out.last_mut() else { break };
                 let wide = usize::from(width(now)) + 1 + usize::from(width(word));
@@ -62,5 +70,33 @@ pub(super) fn overlay(app: &App, pen: &mut Pen<'_>, all: Rect) {
     for (y, (line, title)) in (r.top()..r.bottom()).zip(all_lines.iter().skip(*top)) {
         let style = if *title { theme.accent } else { theme.text };
         pen.put(r.x + 1, y, r.width.saturating_sub(1), line.trim_end(), style);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lines;
+
+    #[test]
+    fn drawings_stay_and_text_is_wrapped() {
+        let text = "# T\n\nsome words\nmore\n\n    a ──▶ b\n      c\n\n## S\n1. one two\n2. three\n- four";
+        let all: Vec<String> = lines(text, 12).into_iter().map(|(l, _)| l.trim_end().to_owned()).collect();
+        assert_eq!(
+            all,
+            [
+                "T",
+                "",
+                "some words",
+                "more",
+                "",
+                "a ──▶ b",
+                "  c",
+                "",
+                "S",
+                "1. one two",
+                "2. three",
+                "- four"
+            ]
+        );
     }
 }
