@@ -39,7 +39,7 @@ pub use limit::{
 };
 pub use nat::{By, Flow, Forward, Forwards, Nat, NatRule};
 pub use netns::Netns;
-pub use process::{FdKind, FdKinds, FdUsage, Owner, ProcInfo, Process};
+pub use process::{FdKind, FdKinds, FdPlace, FdUsage, Owner, ProcInfo, Process};
 pub use proto::{Family, Proto};
 pub use sample::{Backend, BackendInfo, Namespace, OwnersBy, Sample, Stamp};
 pub use services::Services;

@@ -87,7 +87,7 @@ static struct task_struct *(*bpf_get_current_task_btf)(void) = (void *)158;
 #define PID_FS 0x50494446
 
 // In the order of `FdKind::ALL`.
-enum kind { SOCKET, FILE_, PIPE, EVENTFD, EPOLL, TIMERFD, SIGNALFD, INOTIFY, MEMFD, OTHER };
+enum kind { SOCKET, FILE_, PIPE, EVENTFD, EPOLL, TIMERFD, SIGNALFD, INOTIFY, MEMFD, PIDFD, OTHER };
 
 struct record {
 	// When the process started, nanoseconds after boot: with the pid its identity.
@@ -122,8 +122,9 @@ static inline __attribute__((always_inline)) u32 kind_of(struct file *file, unsi
 	case PIPEFS:
 		return PIPE;
 	case NSFS:
-	case PID_FS:
 		return OTHER;
+	case PID_FS:
+		return PIDFD;
 	case ANON_INODE_FS:
 		bpf_probe_read_kernel_str(name.text, sizeof(name.text), file->f_path.dentry->d_name.name);
 		switch (name.words[0]) {
@@ -137,6 +138,8 @@ static inline __attribute__((always_inline)) u32 kind_of(struct file *file, unsi
 			return name.words[1] == EIGHT('d', ']', 0, 0, 0, 0, 0, 0) ? SIGNALFD : OTHER;
 		case EIGHT('i', 'n', 'o', 't', 'i', 'f', 'y', 0):
 			return INOTIFY;
+		case EIGHT('[', 'p', 'i', 'd', 'f', 'd', ']', 0):
+			return PIDFD;
 		}
 		return OTHER;
 	case TMPFS:

@@ -129,6 +129,8 @@ impl Reader {
             udp_rcvbuf_errors: rcvbuf.map(|n| n + lined(&snmp6, "Udp6RcvbufErrors").unwrap_or(0)),
             conntrack: sys("netfilter/nf_conntrack_count"),
             conntrack_max: sys("netfilter/nf_conntrack_max"),
+            neighbours6: hex_column(&file("stat/ndisc_cache"), "entries"),
+            neighbours6_max: sys("ipv6/neigh/default/gc_thresh3"),
             neighbours: hex_column(&file("stat/arp_cache"), "entries"),
             neighbours_max: sys("ipv4/neigh/default/gc_thresh3"),
             netlink_drops: summed_column(&file("netlink"), "Drops"),

@@ -79,6 +79,7 @@ impl PortableSource {
                     cgroup: None,
                 }),
                 fds_hidden: (fds == Err(Missing::NotPermitted)).then_some(Missing::NotPermitted),
+                places: Arc::from([]),
                 fds,
             });
         }
@@ -94,6 +95,8 @@ fn usage(p: &sysinfo::Process) -> Result<FdUsage, Missing> {
         hard: None,
         kinds: None,
         kinds_at_ns: 0,
+        open_at_ns: 0,
+        highest: None,
     })
 }
 

@@ -18,11 +18,13 @@ mod held;
 mod info;
 mod owners;
 mod system;
+#[cfg(test)]
+mod tests;
 pub(super) mod users;
 mod walk;
 
 use super::counters::Reader;
-use crate::model::{FaultKind, FdUsage, Missing, Owner, ProcInfo, Process, Sample};
+use crate::model::{FaultKind, FdPlace, FdUsage, Missing, Owner, ProcInfo, Process, Sample};
 use held::Held;
 use owners::Finder;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -39,6 +41,14 @@ use walk::{Buffers, Found, walk};
 
 /// Time a poll may spend on reading processes again that show no sign of change, nanoseconds.
 const BUDGET_NS: u64 = 10_000_000;
+/// Descriptors a poll may count one by one where the kernel does not (before Linux 6.2): about 10 ms of work.
+const COUNTED: u32 = 10_000;
+/// Share of its limit from which it is looked where a process's descriptors lead, and polls between two such looks.
+const NEAR: f64 = 0.5;
+const SELDOM: u64 = 5;
+/// Processes whose descriptors are looked after in one poll, and descriptors of each.
+const LOOKED_AFTER: usize = 8;
+const LONG_WALK: u32 = 100_000;
 
 /// Descriptors from which on processes are walked on several cores.
 const MANY_FDS: u32 = 4096;
@@ -57,6 +67,8 @@ pub struct Procs {
     hz: u64,
     /// Whether `st_size` of `fd` counts descriptors; found out at the first process that can be walked.
     counted_by_stat: bool,
+    /// Descriptors a poll may count where it does not, and those still to be counted in this one.
+    counting: (u32, u32),
     /// Directories of processes that may still be held open.
     handles: usize,
     known: FxHashMap<u32, Known>,
@@ -92,6 +104,12 @@ struct Known {
     /// Its directory, held open.
     dir: Option<OwnedFd>,
     open: Result<u32, Missing>,
+    /// When that was counted, nanoseconds after boot.
+    open_ns: u64,
+    /// Polls in which it grew since it last fell.
+    grew: u32,
+    /// Where its descriptors lead, and the poll that was seen in.
+    places: (u64, Arc<[FdPlace]>),
     /// Its descriptors may be counted but not walked.
     refused: bool,
     /// The iterator told them when it was last asked.
@@ -118,6 +136,8 @@ impl Procs {
             hz: rustix::param::clock_ticks_per_second(),
             counted_by_stat: live
                 && statat(CWD, "/proc/self/fd", AtFlags::empty()).is_ok_and(|s| s.st_size > 0),
+            // A captured tree is read whole, once.
+            counting: (if live { COUNTED } else { u32::MAX }, 0),
             handles: if live { handle_budget() } else { 0 },
             known: FxHashMap::default(),
             poll: 0,
@@ -132,6 +152,15 @@ impl Procs {
             searched: (0, 0),
             finder: Finder::new(live),
         }
+    }
+
+    /// Counts descriptors one by one, whatever the kernel offers, and no more than so many a poll (but of one process at
+    /// least): as on Linux before 6.2.
+    #[must_use]
+    pub const fn counting_at_most(mut self, a_poll: u32) -> Self {
+        self.counted_by_stat = false;
+        self.counting = (a_poll, 0);
+        self
     }
 
     /// Fills in the processes, the owners of the sample's sockets, user names and system-wide ceilings, as far as the
@@ -150,6 +179,9 @@ impl Procs {
                     self.walk_in_turn(sample);
                 }
                 self.tell_finder(sample);
+            }
+            if wants.limits && (wants.owners || wants.fd_kinds) {
+                self.look_after();
             }
             self.publish(sample);
         }
@@ -185,6 +217,11 @@ impl Procs {
                     break;
                 }
             }
+        }
+        self.counting.1 = self.counting.0;
+        if !self.counted_by_stat {
+            // Whose figure is oldest is counted first.
+            pids.sort_by_key(|pid| (self.known.get(pid).map_or(0, |k| k.open_ns), *pid));
         }
         for pid in pids {
             if let Err(e) = self.look(&root, pid) {
@@ -228,14 +265,21 @@ impl Procs {
                     return Ok(());
                 }
                 let counted = match &k.dir {
-                    Some(dir) => count(dir, self.counted_by_stat),
-                    None => count(&open_process(root, pid)?, self.counted_by_stat),
+                    Some(dir) => count(dir, self.counted_by_stat, &mut self.counting.1),
+                    None => count(&open_process(root, pid)?, self.counted_by_stat, &mut self.counting.1),
                 };
                 match counted {
-                    Ok(open) => {
+                    // Not its turn: the figure before stands.
+                    Ok(None) => {
+                        k.seen = self.poll;
+                        return Ok(());
+                    }
+                    Ok(Some(open)) => {
                         k.seen = self.poll;
                         k.touched = k.open != Ok(open);
+                        k.grow(open);
                         k.open = Ok(open);
+                        k.open_ns = super::stamp().boot_ns;
                         // Where it gets tight somebody may have raised the limit.
                         let tight = k.limits.is_some_and(|(soft, _)| u64::from(open) > soft / 2);
                         if let (true, Some(dir)) = (tight, &k.dir)
@@ -258,14 +302,15 @@ impl Procs {
         }
         let dir = open_process(root, pid)?;
         let info = info::read(&dir, pid, self.hz, &mut self.buf)?.map(Arc::new);
-        let open = match count(&dir, self.counted_by_stat) {
-            Ok(n) => Ok(n),
+        let open = match count(&dir, self.counted_by_stat, &mut self.counting.1) {
+            Ok(n) => n.ok_or(Missing::Pending),
             Err(Errno::ACCESS | Errno::PERM) => Err(Missing::NotPermitted),
             Err(e) if info.is_some() => return Err(e),
             Err(_) => Err(Missing::NotApplicable),
         };
         let limits =
             info::slurp(&dir, "limits", &mut self.buf, 1 << 14).ok().and_then(|()| info::nofile(&self.buf));
+        let open_ns = if open.is_ok() { super::stamp().boot_ns } else { 0 };
         let keep = self.handles > 0 && info.is_some();
         self.handles -= usize::from(keep);
         self.held.touch();
@@ -275,6 +320,9 @@ impl Procs {
                 info,
                 dir: keep.then_some(dir),
                 open,
+                open_ns,
+                grew: 0,
+                places: (0, Arc::from([])),
                 refused: false,
                 told: false,
                 limits,
@@ -409,7 +457,9 @@ impl Procs {
                     let new = |i: &u64| !k.found.holds(*i) && self.held.has(*i);
                     moved.extend(found.sockets.iter().map(|s| s.0).filter(new));
                 }
+                k.grow(found.kinds.total());
                 k.open = Ok(found.kinds.total());
+                k.open_ns = super::stamp().boot_ns;
                 k.refused = false;
                 self.held.replace(&mut k.found, found);
                 k.walked_ns = sample.at.boot_ns.max(1);
@@ -521,6 +571,31 @@ impl Procs {
         }
     }
 
+    /// Looks where the descriptors of those lead that grow, or are nearly full: the fullest first, seldom.
+    fn look_after(&mut self) {
+        let poll = self.poll;
+        let mut worst: Vec<(f64, u32)> = self
+            .known
+            .iter()
+            .filter_map(|(pid, k)| {
+                let open = k.open.ok().filter(|n| *n <= LONG_WALK && !k.refused)?;
+                let share = f64::from(open) / k.limits.map_or(f64::INFINITY, |l| l.0 as f64);
+                let due = k.places.0 == 0 || poll >= k.places.0 + SELDOM;
+                (due && (share >= NEAR || k.grew >= 3)).then_some((share, *pid))
+            })
+            .collect();
+        worst.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        for (_, pid) in worst.into_iter().take(LOOKED_AFTER) {
+            let Some(k) = self.known.get_mut(&pid) else { continue };
+            let mut opened = None;
+            let Some(dir) = directory(&self.root, pid, k.dir.as_ref(), &mut opened) else { continue };
+            // One that is gone by now is found so by the next poll.
+            if let Ok(all) = walk::places(dir, &mut self.bufs) {
+                k.places = (poll, all.into());
+            }
+        }
+    }
+
     /// Writes what is known into the sample.
     fn publish(&mut self, sample: &mut Sample) {
         let mut pids: Vec<u32> =
@@ -539,12 +614,15 @@ impl Procs {
                 info: Arc::clone(info),
                 fds: k.open.map(|open| FdUsage {
                     open,
+                    open_at_ns: k.open_ns,
+                    highest: k.found.highest.filter(|_| walked),
                     soft: k.limits.map(|l| l.0),
                     hard: k.limits.map(|l| l.1),
                     kinds: walked.then_some(k.found.kinds),
                     kinds_at_ns: k.walked_ns,
                 }),
                 fds_hidden: hidden.then_some(Missing::NotPermitted),
+                places: Arc::clone(&k.places.1),
             });
             if changed {
                 owners.extend(k.found.sockets.iter().map(|(inode, fd)| Owner {
@@ -573,7 +651,16 @@ impl Known {
     }
 
     fn walkable(&self) -> bool {
-        self.info.is_some() && self.open.is_ok()
+        self.info.is_some() && matches!(self.open, Ok(_) | Err(Missing::Pending))
+    }
+
+    /// Whether it grows: more often since it last fell.
+    fn grow(&mut self, now: u32) {
+        match self.open.ok().map(|before| now.cmp(&before)) {
+            Some(std::cmp::Ordering::Greater) => self.grew += 1,
+            Some(std::cmp::Ordering::Less) => (self.grew, self.places) = (0, (0, Arc::from([]))),
+            _ => {}
+        }
     }
 }
 
@@ -618,14 +705,19 @@ fn open_process(root: &OwnedFd, pid: u32) -> Result<OwnedFd, Errno> {
     openat(root, pid.to_string(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// Open descriptors of a process: as the kernel counts them, else counted here.
-fn count(dir: &OwnedFd, by_stat: bool) -> Result<u32, Errno> {
+/// Open descriptors of a process: as the kernel counts them, else counted here, which takes from what is left to be
+/// counted; `None` where nothing is left.
+fn count(dir: &OwnedFd, by_stat: bool, left: &mut u32) -> Result<Option<u32>, Errno> {
     if by_stat {
         let s = statat(dir, "fd", AtFlags::empty())?;
         // Any user may stat the directory of any process; only who may read it learns its true size.
         if s.st_size > 0 {
-            return Ok(s.st_size as u32);
+            return Ok(Some(s.st_size as u32));
         }
+    } else if *left == 0 {
+        // Whether it is still there is seen all the same.
+        statat(dir, "fd", AtFlags::empty())?;
+        return Ok(None);
     }
     let fd = openat(dir, "fd", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut entries = [MaybeUninit::uninit(); 8192];
@@ -634,7 +726,8 @@ fn count(dir: &OwnedFd, by_stat: bool) -> Result<u32, Errno> {
     while let Some(entry) = dir.next() {
         n += u32::from(walk::number(entry?.file_name().to_bytes()).is_some());
     }
-    Ok(n)
+    *left = left.saturating_sub(n.max(1));
+    Ok(Some(n))
 }
 
 /// How many directories of processes may be held open: a quarter of what this process may open once it has raised its

@@ -81,7 +81,11 @@ impl Alerts {
 fn level(row: &Limit, rules: &AlertRules, comm: Option<&str>, ease: f64, patience: f64) -> Level {
     let lost = row.drops_new.is_some_and(|n| n > 0);
     let Some(share) = row.share() else {
-        return if lost { Level::Warning } else { Level::Fine };
+        return if lost || row.ceiling == Ceiling::CloseWait && row.grows {
+            Level::Warning
+        } else {
+            Level::Fine
+        };
     };
     let (warn, crit) = rules.shares(row.ceiling, comm);
     let horizon = rules.horizon_s * patience;
@@ -114,6 +118,7 @@ mod tests {
             drops_new: None,
             per_min: None,
             full_in: full_in.map(|s| FullIn { low: s, likely: s, high: s, span: 300.0 }),
+            grows: false,
             level: Fine,
         }
     }

@@ -46,6 +46,7 @@ impl Memory {
         self.poll += 1;
         let mut rows = Vec::new();
         processes(c, &mut rows);
+        left_open(c, &mut rows);
         system(c, &mut rows);
         listeners(c, &mut rows);
         routes(c, &mut rows);
@@ -85,6 +86,13 @@ impl Memory {
         if let Some(max) = row.max {
             row.full_in = trend::full_in(series, row.used, max);
         }
+        row.grows = row.full_in.is_some() || trend::rises(series);
+        if let (Ceiling::CloseWait, Some(p)) = (row.ceiling, row.process) {
+            // Followed since it left the first one open.
+            let facts = c.processes.get(p as usize);
+            row.per_min = facts.and_then(|f| f.close_wait_per_min);
+            row.grows = facts.is_some_and(|f| f.close_wait_leak);
+        }
     }
 }
 
@@ -100,6 +108,7 @@ fn limit(ceiling: Ceiling, netns: u16, subject: Subject, used: u64, max: Option<
         drops_new: None,
         per_min: None,
         full_in: None,
+        grows: false,
         level: Level::Fine,
     }
 }
@@ -121,6 +130,23 @@ fn processes(c: &Context<'_>, out: &mut Vec<Limit>) {
         let Ok(u) = &p.fds else { continue };
         let subject = Subject::Process(p.info.pid, p.info.start_ns);
         let mut row = limit(Ceiling::Fds, 0, subject, u64::from(u.open), u.soft.filter(|s| *s != u64::MAX));
+        row.process = Some(i as u32);
+        out.push(row);
+    }
+}
+
+/// The processes that leave most connections in `CLOSE_WAIT`.
+fn left_open(c: &Context<'_>, out: &mut Vec<Limit>) {
+    let count = |p: &ProcessFacts| p.states.get(State::CloseWait);
+    let mut all: Vec<usize> = (0..c.processes.len()).filter(|i| count(&c.processes[*i]) > 0).collect();
+    all.sort_by_key(|i| {
+        let p = &c.processes[*i];
+        (std::cmp::Reverse((p.close_wait_leak, count(p))), *i)
+    });
+    for i in all.into_iter().take(OTHERS) {
+        let info = &c.sample.processes[i].info;
+        let subject = Subject::Process(info.pid, info.start_ns);
+        let mut row = limit(Ceiling::CloseWait, 0, subject, u64::from(count(&c.processes[i])), None);
         row.process = Some(i as u32);
         out.push(row);
     }
@@ -157,6 +183,25 @@ fn listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
     for p in all.into_iter().take(LISTENERS) {
         let subject = Subject::Listener(p.proto, p.local, p.iface);
         let mut row = limit(Ceiling::Accept, p.netns, subject, p.recv_q, Some(p.backlog));
+        row.process = p.processes.first().copied();
+        row.drops = p.drops;
+        out.push(row);
+        // Not yet acknowledged by the client; the kernel allows as many as the backlog.
+        let half_open = u64::from(p.states.get(State::SynRecv));
+        if half_open > 0 {
+            let subject = Subject::Listener(p.proto, p.local, p.iface);
+            let mut row = limit(Ceiling::Syn, p.netns, subject, half_open, Some(p.backlog));
+            row.process = p.processes.first().copied();
+            out.push(row);
+        }
+    }
+    // Datagram sockets that lost something.
+    let mut lossy: Vec<&Port> =
+        c.ports.iter().filter(|p| p.state != State::Listen && p.drops.is_some_and(|n| n > 0)).collect();
+    lossy.sort_by_key(|p| std::cmp::Reverse(p.drops));
+    for p in lossy.into_iter().take(OTHERS) {
+        let subject = Subject::Listener(p.proto, p.local, p.iface);
+        let mut row = limit(Ceiling::Rcvbuf, p.netns, subject, p.drops.unwrap_or(0), None);
         row.process = p.processes.first().copied();
         row.drops = p.drops;
         out.push(row);
@@ -212,7 +257,14 @@ fn net(n: &NetCounters, out: &mut Vec<Limit>) {
     put(Ceiling::Conntrack, n.conntrack, n.conntrack_max);
     put(Ceiling::TcpMem, n.tcp_mem, n.tcp_mem_max.map(|m| m.1));
     put(Ceiling::UdpMem, n.udp_mem, n.udp_mem_max.map(|m| m.1));
-    put(Ceiling::Neighbours, n.neighbours, n.neighbours_max);
+    for (six, used, max) in
+        [(false, n.neighbours, n.neighbours_max), (true, n.neighbours6, n.neighbours6_max)]
+    {
+        // One table for all namespaces; the ceiling stands in the first one only.
+        if let (Some(used), Some(max)) = (used, max) {
+            out.push(limit(Ceiling::Neighbours, at, Subject::Neighbours(six), used, Some(max)));
+        }
+    }
     let mut count = |ceiling, drops: Option<u64>| {
         if let Some(d) = drops {
             let mut row = limit(ceiling, at, Subject::Net, d, None);

@@ -12,12 +12,18 @@ const LEAST_FORECAST: usize = 8;
 const KEEP: usize = 96;
 
 /// Readings of one number, oldest first: the recent ones all, older ones ever sparser, so that it reaches far back.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Series(Vec<(u64, u64)>);
+#[derive(Clone, Debug)]
+pub(super) struct Series<T = u64>(Vec<(u64, T)>);
 
-impl Series {
+impl<T> Default for Series<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Series<T> {
     /// One more reading: nanoseconds after boot, and how much.
-    pub(super) fn push(&mut self, at: u64, value: u64) {
+    pub(super) fn push(&mut self, at: u64, value: T) {
         if self.0.len() >= KEEP {
             let mut i = 0;
             self.0.retain(|_| {
@@ -29,7 +35,7 @@ impl Series {
     }
 
     /// All of them.
-    pub(super) fn points(&self) -> &[(u64, u64)] {
+    pub(super) fn points(&self) -> &[(u64, T)] {
         &self.0
     }
 }
@@ -66,6 +72,12 @@ fn slopes(series: &[(u64, u64)]) -> Option<(f64, f64, f64)> {
 /// The change a minute.
 pub(super) fn per_minute(series: &[(u64, u64)]) -> Option<f64> {
     slopes(series).map(|(_, middle, _)| middle * 60.0)
+}
+
+/// Whether it rises steadily in any of the newer parts.
+pub(super) fn rises(series: &[(u64, u64)]) -> bool {
+    let used = series.last().map_or(0, |p| p.1);
+    full_in(series, used, u64::MAX - 1).is_some()
 }
 
 /// Parts of the series (all, the newer half, quarter, eighth) in which a steady rise is looked for: a leak that began
@@ -140,6 +152,15 @@ mod tests {
         assert!((f.likely - 20.0).abs() < 2.0, "{f:?}");
         let falling: Vec<u64> = (0..20).map(|i| 100 - i).collect();
         assert_eq!(full_in(&at(&falling), 80, 200), None);
+    }
+
+    #[test]
+    fn a_rise_is_steady_or_none() {
+        let steps: Vec<u64> = (0..40).map(|i| i / 2).collect();
+        assert!(super::rises(&at(&steps)));
+        assert!(!super::rises(&at(&[7; 40])) && !super::rises(&at(&[1, 2, 3])));
+        let breath: Vec<u64> = (0..40).map(|i| i % 8).collect();
+        assert!(!super::rises(&at(&breath)));
     }
 
     #[test]

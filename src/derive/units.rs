@@ -88,6 +88,7 @@ mod tests {
                 }),
                 fds: Err(crate::model::Missing::NotRead),
                 fds_hidden: None,
+                places: Arc::from([]),
             })
             .collect();
         out.cgroups = Arc::new(cgroups.iter().map(|(id, p)| (*id, (*p).into())).collect());

@@ -17,6 +17,8 @@ pub enum Missing {
     Pending,
     /// The kernel refused: another user's process, or a missing capability.
     NotPermitted,
+    /// It does not change, so it is never reached.
+    Steady,
     /// It was gone before it could be read.
     Gone,
     /// Owner: the connection waits in its listener's accept queue.
@@ -33,12 +35,13 @@ pub enum Missing {
 
 impl Missing {
     /// All of them, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::NotApplicable,
         Self::NotReported,
         Self::NotRead,
         Self::Pending,
         Self::NotPermitted,
+        Self::Steady,
         Self::Gone,
         Self::AcceptQueue,
         Self::Orphan,
@@ -55,6 +58,7 @@ impl Missing {
             Self::NotRead => "not read",
             Self::Pending => "being read",
             Self::NotPermitted => "not permitted",
+            Self::Steady => "steady",
             Self::Gone => "gone before it was read",
             Self::AcceptQueue => "waiting in the accept queue",
             Self::Orphan => "closed by its program, the kernel finishes it",

@@ -85,6 +85,12 @@ pub struct NetCounters {
     pub neighbours: Option<u64>,
     /// `neigh/default/gc_thresh3`.
     pub neighbours_max: Option<u64>,
+    /// IPv6 neighbours (`/proc/net/stat/ndisc_cache`: `entries`); the table is one for all namespaces.
+    #[serde(default)]
+    pub neighbours6: Option<u64>,
+    /// Its `neigh/default/gc_thresh3`, which only the first namespace has.
+    #[serde(default)]
+    pub neighbours6_max: Option<u64>,
     /// Messages that netlink sockets lost (`/proc/net/netlink`: `Drops`, summed).
     pub netlink_drops: Option<u64>,
 }
@@ -94,11 +100,13 @@ pub struct NetCounters {
 pub enum Ceiling {
     /// Descriptors of a process.
     Fds,
+    /// Connections that the far end has closed and a process has not.
+    CloseWait,
     /// Open files of the system.
     Files,
     /// The accept queue of a listener.
     Accept,
-    /// Half-open connections of a listener.
+    /// Half-open connections: of a listener those that are there, of a namespace those beyond the queue.
     Syn,
     /// Local ports towards one destination.
     Ports,
@@ -157,11 +165,13 @@ macro_rules! ceilings {
 ceilings! {
     Fds "fds" "descriptors" false, "RLIMIT_NOFILE: LimitNOFILE= of the unit, limits.conf, prlimit",
         "Full: open, socket and accept fail with EMFILE, \"too many open files\". Raise the limit, or find what is never closed.";
+    CloseWait "close-wait" "connections left in CLOSE_WAIT" true, "the program: it must close what the far end has closed",
+        "Growing: each holds a descriptor until the program closes it, and in the end none is left. Restart it for now; mend how it treats connections that end.";
     Files "files" "open files of the system" false, "sysctl fs.file-max",
         "Full: every program's open and socket fail with ENFILE. Find the process that holds most, or raise it.";
     Accept "accept" "accept queue" false, "the backlog of listen(2), at most sysctl net.core.somaxconn",
         "Full: new clients are dropped or wait. The program accepts too slowly, or its backlog is too small.";
-    Syn "syn" "SYN queue" true, "sysctl net.ipv4.tcp_max_syn_backlog, tcp_syncookies",
+    Syn "syn" "SYN queue" true, "the backlog of listen(2), sysctl net.ipv4.tcp_max_syn_backlog, tcp_syncookies",
         "Half-open connections beyond the queue are answered with cookies, or dropped: a flood, or a busy start.";
     Ports "ports" "local ports" false, "sysctl net.ipv4.ip_local_port_range, ip_local_reserved_ports",
         "Full: connect to that destination fails with EADDRNOTAVAIL. Reuse connections, use more source addresses, widen the range.";
@@ -245,6 +255,8 @@ pub enum Subject {
     User(u32),
     /// A control group.
     Cgroup(Box<str>),
+    /// The neighbour table of a family: IPv6 or not.
+    Neighbours(bool),
 }
 
 /// When something is full, seconds from now, if it goes on as it did.
@@ -283,6 +295,8 @@ pub struct Limit {
     pub per_min: Option<f64>,
     /// When it is full; `None` while it is steady, falls, or is not known long enough.
     pub full_in: Option<FullIn>,
+    /// Whether it grows steadily.
+    pub grows: bool,
     /// How bad that is, by the rules of alerts.
     pub level: Level,
 }

@@ -33,6 +33,23 @@ pub struct Process {
     pub fds: Result<FdUsage, Missing>,
     /// Why it is not known what its descriptors refer to, `None` when it is: another user's process refuses.
     pub fds_hidden: Option<Missing>,
+    /// Where many of its descriptors lead to the same place, the most first: read of those that grow or are nearly
+    /// full, and only where limits are asked for.
+    #[serde(default)]
+    pub places: Arc<[FdPlace]>,
+}
+
+/// A place to which several descriptors of one process lead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FdPlace {
+    /// What they are.
+    pub kind: FdKind,
+    /// The path, with a `/` at its end where it is a directory whose files they are. Bytes as in [`ProcInfo::comm`].
+    pub place: Box<str>,
+    /// How many.
+    pub count: u32,
+    /// The lowest of their numbers.
+    pub fds: Vec<u32>,
 }
 
 /// Descriptors of one process.
@@ -40,6 +57,13 @@ pub struct Process {
 pub struct FdUsage {
     /// Open now (`st_size` of `/proc/PID/fd` on Linux ≥ 6.2, else counted).
     pub open: u32,
+    /// When `open` was read, nanoseconds after boot; 0 where that is not known. Where the kernel does not count, a poll
+    /// counts as many as it may, and the others' figures are of an earlier one.
+    #[serde(default)]
+    pub open_at_ns: u64,
+    /// The highest descriptor in use, as of `kinds_at_ns`. The limit is on this number: below a high one there may be gaps.
+    #[serde(default)]
+    pub highest: Option<u32>,
     /// Soft limit (`RLIMIT_NOFILE`): opening one more fails at this number. `u64::MAX` is unlimited.
     pub soft: Option<u64>,
     /// Hard limit: as far as the process may raise the soft one by itself.
@@ -79,13 +103,15 @@ pub enum FdKind {
     Inotify,
     /// `/memfd:NAME`.
     Memfd,
-    /// Any other (`anon_inode:[io_uring]`, `bpf-map`, `pidfd` …).
+    /// `pidfd:[INODE]`, before Linux 6.9 `anon_inode:[pidfd]`.
+    Pidfd,
+    /// Any other (`anon_inode:[io_uring]`, `bpf-map` …).
     Other,
 }
 
 impl FdKind {
     /// All of them with their names, in display order.
-    pub const ALL: [(Self, &'static str); 10] = [
+    pub const ALL: [(Self, &'static str); 11] = [
         (Self::Socket, "sockets"),
         (Self::File, "files"),
         (Self::Pipe, "pipes"),
@@ -95,6 +121,7 @@ impl FdKind {
         (Self::Signalfd, "signalfd"),
         (Self::Inotify, "inotify"),
         (Self::Memfd, "memfd"),
+        (Self::Pidfd, "pidfd"),
         (Self::Other, "other"),
     ];
 
@@ -103,6 +130,7 @@ impl FdKind {
         match target {
             t if t.starts_with(b"socket:[") => Self::Socket,
             t if t.starts_with(b"pipe:[") => Self::Pipe,
+            t if t.starts_with(b"pidfd:[") => Self::Pidfd,
             t if t.starts_with(b"/memfd:") => Self::Memfd,
             t if t.starts_with(b"/") => Self::File,
             b"anon_inode:[eventfd]" => Self::Eventfd,
@@ -110,6 +138,7 @@ impl FdKind {
             b"anon_inode:[timerfd]" => Self::Timerfd,
             b"anon_inode:[signalfd]" => Self::Signalfd,
             b"anon_inode:inotify" => Self::Inotify,
+            b"anon_inode:[pidfd]" => Self::Pidfd,
             _ => Self::Other,
         }
     }
@@ -176,7 +205,9 @@ mod tests {
             (b"/memfd:x (deleted)", FdKind::Memfd),
             (b"anon_inode:[eventpoll]", FdKind::Epoll),
             (b"anon_inode:inotify", FdKind::Inotify),
-            (b"anon_inode:[pidfd]", FdKind::Other),
+            (b"anon_inode:[pidfd]", FdKind::Pidfd),
+            (b"pidfd:[4021]", FdKind::Pidfd),
+            (b"anon_inode:[io_uring]", FdKind::Other),
             (b"", FdKind::Other),
         ] {
             assert_eq!(FdKind::from_link(link), want, "{}", String::from_utf8_lossy(link));

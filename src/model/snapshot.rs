@@ -2,8 +2,9 @@
 
 use super::nat::Pair;
 use super::{
-    Addr, Alert, Attrs, Container, Endpoint, FdUsage, Flow, Forward, Forwards, Limit, Missing, Owner,
-    Process, Proto, Sample, Scope, Socket, SocketId, Stamp, State, StateCounts, SystemLimits, Unit,
+    Addr, Alert, Attrs, Container, Endpoint, FdKind, FdUsage, Flow, Forward, Forwards, FullIn, Limit,
+    Missing, Owner, Process, Proto, Sample, Scope, Socket, SocketId, Stamp, State, StateCounts, SystemLimits,
+    Unit,
 };
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -148,6 +149,14 @@ pub struct ProcessFacts {
     pub fd_history: Vec<(u64, u64)>,
     /// Change of open descriptors a minute, over that history.
     pub fds_per_min: Option<f64>,
+    /// When it can open no more; `None` while its number is steady, falls, or is not known long enough.
+    pub fds_full_in: Option<FullIn>,
+    /// The kind of descriptors that grows most, and its change a minute; `None` where none grows or none were told apart.
+    pub fds_growing: Option<(FdKind, f64)>,
+    /// Change of its connections in `CLOSE_WAIT` a minute.
+    pub close_wait_per_min: Option<f64>,
+    /// Whether these grow steadily: it does not close what the far ends have closed.
+    pub close_wait_leak: bool,
     /// Nanoseconds after boot when this program first saw it.
     pub first_seen_ns: u64,
     /// Index of its unit in [`Snapshot::units`], one more; 0 where its control group is not known.

@@ -3,7 +3,7 @@
 use super::{Kind, Value};
 use crate::model::addr::push_number;
 use crate::model::text::escape;
-use crate::model::{Addr, Endpoint, StateCounts};
+use crate::model::{Addr, Endpoint, Missing, StateCounts};
 use std::borrow::Cow;
 use std::fmt::Write;
 use unicode_segmentation::UnicodeSegmentation;
@@ -21,6 +21,7 @@ pub struct Style {
 /// A value as a person reads it. Nothing in it can harm a terminal.
 pub fn cell<'v>(value: &'v Value<'_>, kind: Kind, style: &Style) -> Cow<'v, str> {
     match value {
+        Value::Missing(Missing::Steady) => Cow::Borrowed(Missing::Steady.reason()),
         Value::Missing(_) => Cow::Borrowed("-"),
         Value::Bool(b) => Cow::Borrowed(if *b { "yes" } else { "no" }),
         Value::Uint(n) => Cow::Owned(number(*n as f64, Some(*n), kind, *style)),
@@ -472,7 +473,7 @@ mod tests {
         assert_eq!(cell(Value::text("a\x1b[2Jb"), Kind::Text), "a\\e[2Jb");
         assert_eq!(exact(&Value::text("a\nb")), "a\\nb");
         assert_eq!(exact(&Value::Float(1.5)), "1.5");
-        assert_eq!(exact(&Value::Missing(crate::model::Missing::Gone)), "");
+        assert_eq!(exact(&Value::Missing(Missing::Gone)), "");
     }
 
     #[test]

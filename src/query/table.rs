@@ -9,7 +9,7 @@ mod kinds;
 pub mod limits;
 mod peers;
 mod ports;
-mod processes;
+pub mod processes;
 mod sockets;
 mod tcp;
 mod units;

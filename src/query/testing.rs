@@ -55,8 +55,17 @@ pub(crate) fn process(pid: u32, comm: &str, uid: u32, open: u32, soft: u64) -> P
             uid,
             cgroup: Some(format!("/system.slice/{comm}.service").into()),
         }),
-        fds: Ok(FdUsage { open, soft: Some(soft), hard: Some(soft * 4), kinds: None, kinds_at_ns: 0 }),
+        fds: Ok(FdUsage {
+            open,
+            soft: Some(soft),
+            hard: Some(soft * 4),
+            open_at_ns: 0,
+            highest: None,
+            kinds: None,
+            kinds_at_ns: 0,
+        }),
         fds_hidden: None,
+        places: Arc::from([]),
     }
 }
 

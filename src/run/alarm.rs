@@ -4,6 +4,8 @@ use crate::cli::config::Alerts;
 use crate::model::text::escape;
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// Does it; an error in a line.
 pub(super) fn raise(how: &Alerts, json: &str, text: &str) -> Result<(), String> {
@@ -29,10 +31,36 @@ pub(super) fn raise(how: &Alerts, json: &str, text: &str) -> Result<(), String> 
     }
 }
 
+/// How long a command may run.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Commands that may run beside each other; an alert beyond that is not told by one.
+const AT_ONCE: usize = 4;
+/// Commands that run now.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts one command for as long as it lives.
+struct Place;
+
+impl Place {
+    fn take() -> Option<Self> {
+        let room = |n: usize| (n < AT_ONCE).then_some(n + 1);
+        RUNNING.fetch_update(Ordering::SeqCst, Ordering::SeqCst, room).ok().map(|_| Self)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        RUNNING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// Starts the command and does not wait for it. Its output goes nowhere: the screen is taken.
 fn run(program: &str, args: &[String], json: &str) -> Result<(), String> {
     let failed = |e: std::io::Error| format!("alert command {program}: {e}");
-    let child = Command::new(program)
+    let Some(place) = Place::take() else {
+        return Err(format!("alert command {program}: {AT_ONCE} of them still run; this alert was not told"));
+    };
+    let mut child = Command::new(program)
         .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -40,27 +68,42 @@ fn run(program: &str, args: &[String], json: &str) -> Result<(), String> {
         .spawn()
         .map_err(failed)?;
     let json = format!("{json}\n");
-    // One that does not read must not hold up the screen, and one that ended must not stay a zombie.
-    std::thread::Builder::new()
-        .name("alert".into())
-        .spawn(move || {
-            let mut child = child;
-            if let Some(mut input) = child.stdin.take() {
-                let _ = input.write_all(json.as_bytes());
+    // One that does not read must hold up nobody: its end breaks the pipe, and it is ended when its time is over.
+    let mut input = child.stdin.take();
+    let thread = |name: &str| std::thread::Builder::new().name(name.into());
+    let write = move || {
+        if let Some(pipe) = &mut input {
+            // It may end without reading; what it then misses it did not want.
+            let _ = pipe.write_all(json.as_bytes());
+        }
+    };
+    thread("alert-input").spawn(write).map_err(failed)?;
+    let wait = move || {
+        let _place = place;
+        let until = Instant::now() + PATIENCE;
+        while matches!(child.try_wait(), Ok(None)) {
+            if Instant::now() >= until {
+                let _ = child.kill();
+                break;
             }
-            let _ = child.wait();
-        })
-        .map_err(failed)?;
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        // What has ended must not stay a zombie.
+        let _ = child.wait();
+    };
+    thread("alert-end").spawn(wait).map_err(failed)?;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
+    /// The number of commands is one for all tests.
+    static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
     #[test]
     fn a_command_gets_the_alert_and_no_shell_reads_it() {
+        let _one = ONE.lock();
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("got $(id) ; x");
         let how = Alerts { command: vec!["tee".into(), file.display().to_string()], ..Alerts::default() };
@@ -72,5 +115,23 @@ mod tests {
         }
         let none = Alerts { command: vec!["/no/such/program".into()], ..Alerts::default() };
         assert!(raise(&none, "{}", "").unwrap_err().contains("/no/such/program"));
+    }
+
+    #[test]
+    fn commands_that_neither_read_nor_end_hold_up_nobody_and_are_few() {
+        let _one = ONE.lock();
+        let how = Alerts { command: vec!["sleep".into(), "3".into()], ..Alerts::default() };
+        // More than a pipe holds, so that writing it blocks.
+        let json = "x".repeat(1 << 20);
+        let began = Instant::now();
+        let told: Vec<_> = (0..=AT_ONCE).map(|_| raise(&how, &json, "")).collect();
+        assert!(began.elapsed() < Duration::from_secs(2), "it waited: {:?}", began.elapsed());
+        assert!(told.last().is_some_and(|r| r.as_ref().is_err_and(|e| e.contains("still run"))), "{told:?}");
+        // Once they have ended there is room again.
+        let until = Instant::now() + Duration::from_secs(20);
+        while RUNNING.load(Ordering::SeqCst) > 0 {
+            assert!(Instant::now() < until, "they are still counted");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }

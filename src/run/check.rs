@@ -5,7 +5,9 @@ use super::{Ending, RunError, list};
 use crate::cli::Plan;
 use crate::cli::check::CheckPlan;
 use crate::model::text::escape;
-use crate::model::{Level, Snapshot};
+use crate::model::{AlertRules, Level, Snapshot};
+use crate::query::leak;
+use crate::query::remedy;
 use crate::query::table::limits::{alert_json, finding, subject_of};
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -57,11 +59,14 @@ fn judge(plan: &Plan, check: &CheckPlan) -> Result<(u8, String), RunError> {
         Some(Level::Warning) => (1, "WARNING"),
         Some(Level::Critical) => (2, "CRITICAL"),
     };
-    Ok((code, if check.json { json(&snap, &rows, code, word) } else { text(&snap, &rows, word) }))
+    Ok((
+        code,
+        if check.json { json(&snap, &rows, code, word) } else { text(&snap, &rows, word, &check.rules) },
+    ))
 }
 
 /// One line, details below it, figures behind a bar.
-fn text(snap: &Snapshot, rows: &[usize], word: &str) -> String {
+fn text(snap: &Snapshot, rows: &[usize], word: &str, rules: &AlertRules) -> String {
     let found: Vec<String> = rows.iter().filter_map(|r| finding(snap, *r)).collect();
     let head = match (found.first(), rows.len()) {
         (_, 0) => "nothing here to judge: no limit matches, or it cannot be read".to_owned(),
@@ -74,7 +79,12 @@ fn text(snap: &Snapshot, rows: &[usize], word: &str) -> String {
         let l = &snap.limits[*r];
         let name =
             plain(&format!("{} {}", l.ceiling.info().name, subject_of(snap, *r))).replace(['\'', '='], "_");
-        Some(format!("'{name}'={};;;0;{}", l.used, l.max?))
+        let max = l.max?;
+        let comm = l.process.filter(|_| l.ceiling == crate::model::Ceiling::Fds);
+        let comm = comm.and_then(|p| snap.sample.processes.get(p as usize)).map(|p| &*p.info.comm);
+        let (warn, crit) = rules.shares(l.ceiling, comm);
+        let at = |share: f64| (max as f64 * share).floor() as u64;
+        Some(format!("'{name}'={};{};{};0;{max}", l.used, at(warn), at(crit)))
     });
     let figures: Vec<String> = figures.collect();
     if !figures.is_empty() {
@@ -91,6 +101,15 @@ fn text(snap: &Snapshot, rows: &[usize], word: &str) -> String {
             info.help,
             info.set_by
         );
+        let of_process = snap.limits[*r].process.filter(|_| {
+            matches!(snap.limits[*r].ceiling, crate::model::Ceiling::Fds | crate::model::Ceiling::CloseWait)
+        });
+        for s in of_process.map_or_else(Vec::new, |p| leak::suspects(snap, p as usize)) {
+            let _ = writeln!(out, "  {}", plain(&s.line()));
+        }
+        for step in remedy::steps(snap, *r) {
+            let _ = writeln!(out, "  {}", plain(&step));
+        }
     }
     out
 }

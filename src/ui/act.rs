@@ -192,9 +192,12 @@ pub(super) fn raise(app: &App) -> Result<Act, String> {
         Ok(u) => u.soft.zip(u.hard).ok_or("its limits are not known")?,
         Err(why) => return Err(format!("its limits are not known: {why}")),
     };
-    let new = if soft < hard { (hard, hard) } else { (soft.saturating_mul(2), hard.saturating_mul(2)) };
+    // The kernel lets nobody beyond nr_open.
+    let most = snap.system().nr_open.unwrap_or(u64::MAX);
+    let twice = |n: u64| n.saturating_mul(2).min(most.max(n));
+    let new = if soft < hard { (hard.min(most.max(soft)), hard) } else { (twice(soft), twice(hard)) };
     if new.0 <= soft {
-        return Err("it has no limit to raise".to_owned());
+        return Err("it has no limit to raise, or has what fs.nr_open allows".to_owned());
     }
     Ok(Act::Raise(Arc::clone(&p.info), (soft, hard), new))
 }

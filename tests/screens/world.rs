@@ -89,10 +89,17 @@ fn poll(n: u32) -> Sample {
             open: open + if *pid == 815 { n } else { 0 },
             soft: Some(*soft),
             hard: Some(524_288),
+            open_at_ns: 0,
+            highest: None,
             kinds: None,
             kinds_at_ns: 0,
         };
-        m.sample.processes.push(Process { info: Arc::new(info), fds: Ok(fds), fds_hidden: None });
+        m.sample.processes.push(Process {
+            info: Arc::new(info),
+            fds: Ok(fds),
+            fds_hidden: None,
+            places: Arc::from([]),
+        });
     }
     m.sample.users = Arc::new([(0, "root".into()), (33, "www-data".into()), (105, "postgres".into())].into());
     let any = "0.0.0.0:0";

@@ -70,6 +70,7 @@ fn collect(records: &[Record], all: &mut Vec<Told>) {
         }
         if let (Some(told), Some((kind, _))) = (all.last_mut(), FdKind::ALL.get(r.kind as usize)) {
             told.found.kinds.add(*kind);
+            told.found.highest = told.found.highest.max(Some(r.fd));
             if *kind == FdKind::Socket {
                 told.found.sockets.push((r.inode, r.fd));
             }
@@ -273,8 +274,9 @@ mod tests {
         let mut odd = record(2, 8, 1, FdKind::Other, 1);
         odd.kind = 99;
         collect(&[record(2, 6, 3, FdKind::Socket, 41), record(2, 8, 0, FdKind::Socket, 42), odd], &mut all);
-        let told = |pid, start_ns, sockets: &[(u64, u32)], kinds: &[FdKind]| {
-            let mut found = Found { sockets: sockets.to_vec(), kinds: FdKinds::default() };
+        let told = |pid, start_ns, highest, sockets: &[(u64, u32)], kinds: &[FdKind]| {
+            let mut found =
+                Found { sockets: sockets.to_vec(), kinds: FdKinds::default(), highest: Some(highest) };
             for k in kinds {
                 found.kinds.add(*k);
             }
@@ -283,9 +285,9 @@ mod tests {
         assert_eq!(
             all,
             [
-                told(1, 5, &[(40, 7)], &[FdKind::File, FdKind::Socket]),
-                told(2, 6, &[(41, 3)], &[FdKind::Pipe, FdKind::Socket]),
-                told(2, 8, &[(42, 0)], &[FdKind::Socket]),
+                told(1, 5, 7, &[(40, 7)], &[FdKind::File, FdKind::Socket]),
+                told(2, 6, 3, &[(41, 3)], &[FdKind::Pipe, FdKind::Socket]),
+                told(2, 8, 0, &[(42, 0)], &[FdKind::Socket]),
             ]
         );
     }

@@ -7,7 +7,7 @@
 
 use super::walk::{self, Buffers, Found};
 use super::{Known, Procs, count};
-use crate::model::{FdKind, Sample};
+use crate::model::{FdKind, Missing, Sample};
 use rustc_hash::FxHashSet;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -38,7 +38,9 @@ impl Procs {
             for _ in 0..TRIES {
                 let found = look_again(dir, &k.found, &self.there, k.open.unwrap_or(0), &mut self.bufs);
                 let Ok(found) = found else { break };
-                k.open = count(dir, self.counted_by_stat).map_err(|_| crate::model::Missing::Gone);
+                let counted = count(dir, self.counted_by_stat, &mut u32::MAX.clone());
+                k.open = counted.map_or(Err(Missing::Gone), |n| n.ok_or(Missing::Pending));
+                k.open_ns = crate::collect::stamp().boot_ns;
                 if k.open == Ok(found.kinds.total()) {
                     let new = |i: &u64| !k.found.holds(*i) && self.held.has(*i);
                     moved.extend(found.sockets.iter().map(|s| s.0).filter(new));
@@ -79,7 +81,11 @@ fn look_again(
     open: u32,
     bufs: &mut Buffers,
 ) -> Result<Found, Errno> {
-    let mut found = Found { sockets: Vec::with_capacity(known.sockets.len() + 8), kinds: known.kinds };
+    let mut found = Found {
+        sockets: Vec::with_capacity(known.sockets.len() + 8),
+        kinds: known.kinds,
+        highest: known.highest,
+    };
     let mut new = Vec::new();
     let mut last = 0;
     for (inode, fd) in &known.sockets {
@@ -89,6 +95,10 @@ fn look_again(
             continue;
         }
         found.kinds.remove(FdKind::Socket);
+        if found.highest == Some(*fd) {
+            // Which one is highest now the next walk tells.
+            found.highest = None;
+        }
         new.extend(look(dir, *fd, &mut found, bufs)?);
     }
     // One that is closed at once and one that is missing: no more than a few in vain.
@@ -112,6 +122,7 @@ fn look(dir: &OwnedFd, fd: u32, found: &mut Found, bufs: &mut Buffers) -> Result
     match walk::target(dir, fd, bufs) {
         Ok((kind, inode)) => {
             found.kinds.add(kind);
+            found.highest = found.highest.map(|n| n.max(fd));
             Ok(inode.map(|i| (i, fd)))
         }
         Err(Errno::NOENT) => Ok(None),

@@ -123,7 +123,9 @@ impl Procs {
             }
             let hidden = k.hidden();
             if newer || k.open.is_err() {
+                k.grow(found.kinds.total());
                 k.open = Ok(found.kinds.total());
+                k.open_ns = super::super::stamp().boot_ns;
             }
             revealed += u32::from(hidden);
             k.told = true;

@@ -1,6 +1,7 @@
 //! The walk over the descriptors of one process: what each refers to, and which are sockets.
 
-use crate::model::{FdKind, FdKinds};
+use crate::model::{FdKind, FdKinds, FdPlace, text};
+use rustc_hash::FxHashMap;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, RawDir, openat, readlinkat_raw};
 use rustix::io::Errno;
@@ -26,12 +27,15 @@ pub(super) struct Found {
     pub(super) sockets: Vec<(u64, u32)>,
     /// All descriptors by kind.
     pub(super) kinds: FdKinds,
+    /// The highest descriptor.
+    pub(super) highest: Option<u32>,
 }
 
 /// Walks `fd` below the directory of a process.
 pub(super) fn walk(process: impl AsFd, bufs: &mut Buffers, found: &mut Found) -> Result<(), Errno> {
     found.sockets.clear();
     found.kinds = FdKinds::default();
+    found.highest = None;
     let dir: OwnedFd =
         openat(process, "fd", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut entries = RawDir::new(&dir, &mut bufs.entries);
@@ -43,6 +47,7 @@ pub(super) fn walk(process: impl AsFd, bufs: &mut Buffers, found: &mut Found) ->
             Ok(target) => {
                 let kind = FdKind::from_link(target);
                 found.kinds.add(kind);
+                found.highest = found.highest.max(Some(fd));
                 if let (FdKind::Socket, Some(inode)) = (kind, socket_inode(target)) {
                     found.sockets.push((inode, fd));
                 }
@@ -54,6 +59,59 @@ pub(super) fn walk(process: impl AsFd, bufs: &mut Buffers, found: &mut Found) ->
     }
     found.sockets.sort_unstable();
     Ok(())
+}
+
+/// Descriptors that must lead to one place before it is worth a word.
+const SEVERAL: u32 = 3;
+/// Places that are named, and descriptors of each.
+const PLACES: usize = 5;
+const NAMED: usize = 8;
+
+/// Where many descriptors lead to the same file, else to files of the same directory; the most first.
+pub(super) fn places(process: impl AsFd, bufs: &mut Buffers) -> Result<Vec<FdPlace>, Errno> {
+    let dir: OwnedFd =
+        openat(process, "fd", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut files: FxHashMap<(FdKind, Box<[u8]>), Vec<u32>> = FxHashMap::default();
+    let mut entries = RawDir::new(&dir, &mut bufs.entries);
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(fd) = number(name.to_bytes()) else { continue };
+        match link(&dir, name, &mut bufs.link) {
+            Ok(target) => {
+                let kind = FdKind::from_link(target);
+                // Where a socket leads its far end says; a pipe or an eventfd leads nowhere.
+                if matches!(kind, FdKind::File | FdKind::Memfd) {
+                    files.entry((kind, target.into())).or_default().push(fd);
+                }
+            }
+            Err(Errno::NOENT) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(most(files))
+}
+
+fn most(files: FxHashMap<(FdKind, Box<[u8]>), Vec<u32>>) -> Vec<FdPlace> {
+    let mut dirs: FxHashMap<(FdKind, Box<[u8]>), Vec<u32>> = FxHashMap::default();
+    let mut all = Vec::new();
+    let several = |fds: &Vec<u32>| fds.len() >= SEVERAL as usize;
+    for ((kind, path), fds) in files {
+        if several(&fds) {
+            all.push((kind, path, fds));
+        } else if let Some(end) = path.iter().rposition(|c| *c == b'/') {
+            dirs.entry((kind, path[..=end].into())).or_default().extend(fds);
+        }
+    }
+    all.extend(dirs.into_iter().filter(|(_, fds)| several(fds)).map(|((kind, path), fds)| (kind, path, fds)));
+    all.sort_by(|a, b| b.2.len().cmp(&a.2.len()).then_with(|| a.1.cmp(&b.1)));
+    let place = |(kind, path, mut fds): (FdKind, Box<[u8]>, Vec<u32>)| {
+        fds.sort_unstable();
+        let count = fds.len() as u32;
+        fds.truncate(NAMED);
+        FdPlace { kind, place: text::from_bytes(&path).into(), count, fds }
+    };
+    all.into_iter().take(PLACES).map(place).collect()
 }
 
 /// Whether descriptor `fd` of the process refers to the socket `inode` right now.
@@ -104,6 +162,23 @@ pub(super) fn number(name: &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_of_one_file_or_directory_are_a_place() {
+        let mut files: FxHashMap<(FdKind, Box<[u8]>), Vec<u32>> = FxHashMap::default();
+        let mut put = |path: &str, fds: &[u32]| {
+            files.insert((FdKind::File, path.as_bytes().into()), fds.to_vec());
+        };
+        put("/dev/null", &[9, 1, 4, 7]);
+        put("/tmp/a", &[10]);
+        put("/tmp/b", &[12, 11]);
+        put("/etc/hosts", &[3]);
+        let got: Vec<_> = most(files).into_iter().map(|p| (p.place.to_string(), p.count, p.fds)).collect();
+        assert_eq!(
+            got,
+            [("/dev/null".to_owned(), 4, vec![1, 4, 7, 9]), ("/tmp/".to_owned(), 3, vec![10, 11, 12])]
+        );
+    }
 
     #[test]
     fn numbers() {

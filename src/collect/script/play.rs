@@ -108,6 +108,8 @@ impl Poll<'_> {
                     .min(p.soft.min(u64::from(u32::MAX)) as u32),
                 soft: Some(p.soft),
                 hard: Some(p.hard),
+                open_at_ns: 0,
+                highest: None,
                 kinds: None,
                 kinds_at_ns: 0,
             };
@@ -128,6 +130,7 @@ impl Poll<'_> {
                 }),
                 fds: p.fds.map(usage).ok_or(Missing::NotPermitted),
                 fds_hidden: hidden.then_some(Missing::NotPermitted),
+                places: Arc::from([]),
             });
         }
     }

@@ -1,8 +1,10 @@
 //! The columns of the table of limits.
 
-use crate::model::limit::{Alert, Level, Limit, Subject};
-use crate::model::{Missing, ProcInfo, Snapshot};
+use crate::model::limit::{Alert, Ceiling, Level, Limit, Subject};
+use crate::model::{FdKind, Missing, ProcInfo, Snapshot};
 use crate::query::format::{age, endpoint, thousands};
+use crate::query::leak::{self, Suspect};
+use crate::query::remedy;
 use crate::query::{Column, Identity, Kind, Needs, Table, Value};
 
 fn at(snap: &Snapshot, row: usize) -> &Limit {
@@ -32,9 +34,8 @@ pub(in crate::query) fn subject(snap: &Snapshot, row: usize) -> String {
     let l = at(snap, row);
     match &l.subject {
         Subject::System => "this machine".to_owned(),
-        Subject::Net if l.max.is_none() && l.ceiling == crate::model::Ceiling::Accept => {
-            "all listeners".to_owned()
-        }
+        Subject::Net if l.max.is_none() && l.ceiling == Ceiling::Accept => "all listeners".to_owned(),
+        Subject::Neighbours(six) => (if *six { "IPv6" } else { "IPv4" }).to_owned(),
         Subject::Net => match snap.sample.namespaces.get(usize::from(l.netns)) {
             Some(n) if snap.sample.namespaces.len() > 1 => format!("namespace {}", n.name),
             _ => "this machine".to_owned(),
@@ -74,12 +75,26 @@ pub fn alert_json(snap: &Snapshot, row: usize) -> String {
     put("pct", l.share().map(|s| s * 100.0).into());
     put("per_min", l.per_min.into());
     put("full_in_s", l.full_in.map(|f| f.likely).into());
+    put("full_in_low_s", l.full_in.map(|f| f.low).into());
+    put("full_in_high_s", l.full_in.map(|f| f.high).into());
+    put("drops", l.drops.into());
     put("drops_new", l.drops_new.into());
     put("pid", process(snap, row).map(|p| p.pid).into());
     put("process", process(snap, row).map(|p| &*p.comm).into());
     put("finding", finding(snap, row).into());
     put("set_by", l.ceiling.info().set_by.into());
+    put("advice", l.ceiling.info().help.into());
+    put("steps", remedy::steps(snap, row).into());
+    let suspects = of_process(snap, row).filter(|_| l.level > Level::Fine).map(|p| leak::suspects(snap, p));
+    let lines: Vec<String> = suspects.iter().flatten().map(Suspect::line).collect();
+    put("suspects", lines.into());
     serde_json::Value::Object(out).to_string()
+}
+
+/// The process whose descriptors a row is about.
+fn of_process(snap: &Snapshot, row: usize) -> Option<usize> {
+    let l = at(snap, row);
+    l.process.filter(|_| matches!(l.ceiling, Ceiling::Fds | Ceiling::CloseWait)).map(|p| p as usize)
 }
 
 /// What is to be said of a row in one sentence; `None` where all is well.
@@ -87,6 +102,9 @@ pub fn finding(snap: &Snapshot, row: usize) -> Option<String> {
     let l = at(snap, row);
     if l.level == Level::Fine {
         return None;
+    }
+    if let (Ceiling::CloseWait, Some(p)) = (l.ceiling, l.process) {
+        return Some(left_open(snap, row, p as usize));
     }
     let mut out = format!("{} {}", subject(snap, row), l.ceiling.info().title);
     match l.max {
@@ -102,15 +120,29 @@ pub fn finding(snap: &Snapshot, row: usize) -> Option<String> {
     if let Some(f) = l.full_in.filter(|f| f.likely < 86_400.0) {
         out.push_str(&format!(", full in ~{}", age(f.likely)));
     }
+    let growing = of_process(snap, row).filter(|_| l.grows).and_then(|p| snap.processes[p].fds_growing);
+    if let Some((kind, n)) = growing {
+        out.push_str(&format!(", mostly {} ({n:+.0} a minute)", FdKind::ALL[kind as usize].1));
+    }
     Some(out)
+}
+
+/// A process that does not close what the far ends have closed.
+fn left_open(snap: &Snapshot, row: usize, process: usize) -> String {
+    let l = at(snap, row);
+    let rate = l.per_min.filter(|n| *n > 0.0).map_or_else(String::new, |n| format!(", {n:+.0} a minute"));
+    let which = leak::suspects(snap, process).into_iter().find(|s| s.surely);
+    let which = which.map_or_else(|| format!("{} in CLOSE_WAIT", thousands(l.used)), |s| s.line());
+    format!("{} leaks connections: {which}{rate}", subject(snap, row))
 }
 
 fn secs<'a>(snap: &Snapshot, row: usize, get: fn(&crate::model::FullIn) -> f64) -> Value<'a> {
     let l = at(snap, row);
     match &l.full_in {
         Some(f) => Value::from(get(f)),
-        None if l.per_min.is_none() && l.max.is_some() => Value::Missing(Missing::Pending),
-        None => na(),
+        None if l.max.is_none() => na(),
+        None if l.per_min.is_none() => Value::Missing(Missing::Pending),
+        None => Value::Missing(Missing::Steady),
     }
 }
 
@@ -129,9 +161,9 @@ static COLUMNS: &[Column] = &[
         "Whom it holds for: a process, a listener, a destination, a user, a unit, the machine.")
         .called(&["whose", "of"]).wide(12, 24, 60),
     Column::new("used", "USED", Kind::Count, 2, |s, r| Value::from(at(s, r).used), "How much is taken.")
-        .called(&["taken"]).wide(5, 8, 15),
+        .called(&["taken"]).wide(5, 10, 15),
     Column::new("max", "LIMIT AT", Kind::Count, 3, |s, r| opt(at(s, r).max),
-        "How much there is; a counter of losses has none.").called(&["of_max", "size"]).wide(7, 10, 15),
+        "How much there is; a counter of losses has none.").called(&["of_max", "size"]).wide(7, 13, 17),
     Column::new("pct", "%", Kind::Percent, 1, |s, r| opt(at(s, r).share().map(|x| x * 100.0)),
         "The share that is taken.").called(&["percent", "full"]),
     Column::new("left", "LEFT", Kind::Count, 30,
@@ -151,12 +183,20 @@ static COLUMNS: &[Column] = &[
         "Lost since the poll before.").needs(Needs::LIMITS),
     Column::new("level", "LEVEL", Kind::Text, 8, |s, r| Value::text(at(s, r).level.name()),
         "How bad it is: fine, warning, critical.").wide(5, 8, 8),
+    Column::new("severity", "RANK", Kind::Count, 49, |s, r| Value::from(at(s, r).level as u64),
+        "How bad it is as a number, for sorting: 0 fine, 1 warning, 2 critical."),
     Column::new("finding", "FINDING", Kind::Text, 35, |s, r| opt(finding(s, r)),
         "What is wrong, in a sentence.").wide(10, 40, 100),
     Column::new("set_by", "SET BY", Kind::Text, 15, |s, r| Value::text(at(s, r).ceiling.info().set_by),
         "Where the ceiling is set.").wide(12, 30, 80),
     Column::new("advice", "ADVICE", Kind::Text, 36, |s, r| Value::text(at(s, r).ceiling.info().help),
         "What happens when it is full, and what to do.").wide(12, 40, 130),
+    Column::new("do", "WHAT TO DO", Kind::Text, 38,
+        |s, r| opt(Some(remedy::steps(s, r)).filter(|all| !all.is_empty()).map(|all| {
+            all.iter().map(|l| l.trim()).collect::<Vec<_>>().join("; ")
+        })),
+        "The next steps, with the line to write where the limit is set for good.")
+        .called(&["remedy", "steps"]).wide(12, 40, 160),
     Column::new("comm", "COMMAND", Kind::Text, 33, |s, r| opt(process(s, r).map(|p| &*p.comm)),
         "The process, where one can be named.").called(&["process", "proc"]).wide(6, 16, 24),
     Column::new("pid", "PID", Kind::Id, 34, |s, r| opt(process(s, r).map(|p| p.pid)), "Its process id."),
@@ -191,9 +231,10 @@ pub static LIMITS: Table = Table {
         "drops_new",
         "level",
         "set_by",
+        "finding",
     ],
     words: &["limit", "subject", "comm", "pid", "level", "netns"],
-    order: &[("pct", true), ("drops_new", true), ("limit", false)],
+    order: &[("severity", true), ("pct", true), ("drops_new", true), ("limit", false)],
     len: |s| s.limits.len(),
     identity,
 };

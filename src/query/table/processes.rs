@@ -2,7 +2,8 @@
 
 use super::sockets::user_value;
 use super::units::{self, unit_column};
-use crate::model::{FdKind, FdUsage, Missing, ProcInfo, Snapshot, State};
+use crate::model::{FdKind, FdUsage, FullIn, Missing, ProcInfo, Snapshot, State};
+use crate::query::leak;
 use crate::query::{Column, Kind, Needs, Table, Value};
 
 pub(super) fn info(snap: &Snapshot, row: usize) -> &ProcInfo {
@@ -32,6 +33,44 @@ fn kind(snap: &Snapshot, row: usize, k: FdKind) -> Value<'_> {
     let usual = if snap.sample.wants.fd_kinds { Missing::Pending } else { Missing::NotRead };
     let why = snap.sample.processes[row].fds_hidden.unwrap_or(usual);
     fds(snap, row, |u| Value::from_opt(u.kinds.map(|x| x.get(k)), why))
+}
+
+fn full_in<'a>(snap: &Snapshot, row: usize, get: fn(&FullIn) -> f64) -> Value<'a> {
+    let f = &snap.processes[row];
+    match (snap.fds(row), &f.fds_full_in) {
+        (Err(why), _) => Value::Missing(why),
+        (Ok(u), _) if u.soft.is_none_or(|n| n == u64::MAX) => Value::Missing(Missing::NotApplicable),
+        (_, Some(f)) => Value::from(get(f)),
+        (_, None) if f.fds_per_min.is_none() => Value::Missing(Missing::Pending),
+        (_, None) => Value::Missing(Missing::Steady),
+    }
+}
+
+/// The number of its descriptors at eight moments, evenly spread over the time it was watched.
+fn trend<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    if let Err(why) = snap.fds(row) {
+        return Value::Missing(why);
+    }
+    let seen = spread(&snap.processes[row].fd_history, 8);
+    let all = || seen.iter().flatten().copied();
+    let (Some(low), Some(high), 8) = (all().min(), all().max(), seen.len()) else {
+        return Value::Missing(Missing::Pending);
+    };
+    let mut out = [0; 8];
+    for (level, n) in out.iter_mut().zip(&seen) {
+        *level = n.map_or(0, |n| ((n - low) * 35 / (high - low).max(1)) as u8);
+    }
+    Value::Levels(out)
+}
+
+/// A series as it stood at so many moments, evenly spread; nothing while there is one reading only.
+pub fn spread(series: &[(u64, u64)], moments: usize) -> Vec<Option<u64>> {
+    let (Some(first), Some(last)) = (series.first(), series.last()) else { return vec![] };
+    if first.0 >= last.0 || moments < 2 {
+        return vec![];
+    }
+    let at = |i: usize| first.0 + (u128::from(last.0 - first.0) * i as u128 / (moments as u128 - 1)) as u64;
+    (0..moments).map(|i| Some(series[series.partition_point(|p| p.0 <= at(i)).max(1) - 1].1)).collect()
 }
 
 fn limit<'a>(n: Option<u64>) -> Value<'a> {
@@ -161,6 +200,43 @@ static COLUMNS: &[Column] = &[
         "Change of open descriptors a minute over the last polls.",
     )
     .called(&["fds_growth"]),
+    Column::new("fds_trend", "TREND", Kind::Trend, 18, trend,
+        "How the number of open descriptors went while it was watched, on a scale of its own: lowest 0, highest 35."),
+    Column::new("fds_full_in_s", "FULL IN", Kind::Secs, 9, |s, r| full_in(s, r, |f| f.likely),
+        "When it can open no more if it goes on like this; steady where it does not grow.")
+        .called(&["fds_full_in", "fds_eta"]),
+    Column::new("fds_full_in_low_s", "AT EARLIEST", Kind::Secs, 46, |s, r| full_in(s, r, |f| f.low),
+        "When it can open no more at the earliest: by the upper quartile of the slopes."),
+    Column::new("fds_full_in_high_s", "AT LATEST", Kind::Secs, 46, |s, r| full_in(s, r, |f| f.high),
+        "When it can open no more at the latest: by the lower quartile of the slopes."),
+    Column::new("fds_growing", "GROWS", Kind::Text, 32,
+        |s, r| match s.processes[r].fds_growing {
+            Some((kind, n)) => Value::from(format!("{} {n:+.1}/min", FdKind::ALL[kind as usize].1)),
+            None => Value::Missing(Missing::NotApplicable),
+        },
+        "The kind of descriptors that grows most, and by how many a minute.")
+        .needs(Needs::FD_KINDS).wide(8, 16, 24),
+    Column::new("fds_suspects", "MANY OF", Kind::Text, 47,
+        |s, r| {
+            let lines: Vec<String> = leak::suspects(s, r).iter().map(leak::Suspect::line).collect();
+            if lines.is_empty() { Value::Missing(Missing::NotApplicable) } else { Value::from(lines.join("; ")) }
+        },
+        "What many of its descriptors have in common: CLOSE_WAIT, the same far end, the same file or directory.")
+        .needs(Needs::FD_KINDS.or(Needs::OWNERS).or(Needs::LIMITS)).wide(12, 40, 160),
+    Column::new("fds_highest", "HIGHEST", Kind::Count, 46,
+        |s, r| {
+            let why = s.sample.processes[r].fds_hidden.unwrap_or(Missing::NotReported);
+            fds(s, r, |u| Value::from_opt(u.highest, why))
+        },
+        "The highest descriptor number in use: the limit is on this number, and gaps may be below it.")
+        .needs(Needs::FD_KINDS),
+    Column::new("fds_read_s", "COUNTED", Kind::Secs, 48,
+        |s, r| fds(s, r, |u| match u.open_at_ns {
+            0 => Value::Missing(Missing::NotReported),
+            at => Value::from(s.sample.at.boot_ns.saturating_sub(at) as f64 / 1e9),
+        }),
+        "How old the number of open descriptors is: where the kernel does not count (before Linux 6.2) a poll counts some.")
+        .called(&["fds_age"]),
     Column::new("fds_sockets", "SOCKETS", Kind::Count, 5, sockets, "Sockets it holds among those shown.")
         .called(&["sockets"])
         .needs(Needs::OWNERS),
@@ -174,6 +250,7 @@ static COLUMNS: &[Column] = &[
     kind_column!("fds_signalfd", "SIGNALFD", Signalfd, 45, "Descriptors of signalfd."),
     kind_column!("fds_inotify", "INOTIFY", Inotify, 45, "Descriptors of inotify."),
     kind_column!("fds_memfd", "MEMFD", Memfd, 45, "Descriptors of memory files."),
+    kind_column!("fds_pidfd", "PIDFD", Pidfd, 45, "Descriptors of processes (pidfd)."),
     kind_column!("fds_other", "OTHER", Other, 44, "Descriptors of anything else."),
     Column::new(
         "listening",
@@ -201,6 +278,14 @@ static COLUMNS: &[Column] = &[
         CloseWait,
         "Connections the far end closed and it has not: a leak if they grow."
     ),
+    Column::new("close_wait_per_min", "CW/min", Kind::PerMin, 41,
+        |s, r| match states(s, r) {
+            Value::States(c) if c.get(State::CloseWait) == 0 => Value::Missing(Missing::NotApplicable),
+            Value::Missing(why) => Value::Missing(why),
+            _ => Value::from_opt(s.processes[r].close_wait_per_min, Missing::Pending),
+        },
+        "Change of its connections in CLOSE_WAIT a minute: a leak where it stays above 0.")
+        .needs(Needs::OWNERS),
     state_column!("syn_sent", "SYN-SENT", SynSent, "Connections of it that are not answered yet."),
     Column::new(
         "rx",

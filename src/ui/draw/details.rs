@@ -1,6 +1,7 @@
 //! Everything known of the selected row.
 
 mod fields;
+mod fill;
 mod flow;
 mod life;
 mod others;
@@ -295,7 +296,7 @@ fn pad(s: &str, w: usize) -> String {
 }
 
 /// Words in lines of at most `width` columns; a longer word stands alone and is cut where it is drawn.
-fn wrap(text: &str, width_: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, width_: usize) -> Vec<String> {
     let mut out = Vec::new();
     let mut line = String::new();
     // A command line of megabytes is not read to its end here.

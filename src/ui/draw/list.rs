@@ -9,6 +9,7 @@ use super::window;
 use crate::model::Level;
 use crate::query::Value;
 use crate::query::format::cell;
+use crate::query::remedy;
 use crate::query::table::limits::finding;
 use ratatui::layout::Rect;
 
@@ -64,7 +65,8 @@ fn open(app: &App) -> Option<(&'static str, usize, Vec<Entry>)> {
             let all = snap.alerts.iter().map(|a| Entry {
                 mark: if a.level == Level::Critical { app.glyphs.alarm } else { app.glyphs.dot },
                 name: snap.limits[a.limit as usize].ceiling.info().name.to_owned(),
-                text: finding(snap, a.limit as usize).unwrap_or_default(),
+                text: crate::model::text::escape(&finding(snap, a.limit as usize).unwrap_or_default())
+                    .into_owned(),
             });
             ("alerts", *at, all.collect())
         }
@@ -90,8 +92,53 @@ pub(in crate::ui) fn len(app: &App) -> usize {
     open(app).map_or(0, |(.., all)| all.len())
 }
 
-fn size(lines: usize, all: Rect) -> (u16, u16) {
+fn size(app: &App, lines: usize, all: Rect) -> (u16, u16) {
+    if matches!(app.over, Some(Over::Alerts(_))) {
+        // Sentences, and below them what to do about the one that is chosen.
+        let below = if lines > 0 { ADVICE } else { 0 };
+        return (all.width.min(130), all.height.min(lines.max(1) as u16 + 2 + below));
+    }
     (if all.width < 90 { all.width } else { 84 }, all.height.min(lines.max(1) as u16 + 2))
+}
+
+/// The colour of a line's mark: of alerts how bad they are.
+fn mark_style(app: &App, line: usize) -> ratatui::style::Style {
+    let alert = app.snapshot.as_ref().and_then(|s| s.alerts.get(line));
+    match alert.filter(|_| matches!(app.over, Some(Over::Alerts(_)))).map(|a| a.level) {
+        Some(Level::Critical) => app.theme.bad,
+        Some(_) => app.theme.warn,
+        None => app.theme.accent,
+    }
+}
+
+/// Lines of advice below the alerts.
+const ADVICE: u16 = 6;
+
+/// What to do about the alert that is chosen; the lines that are left for the list.
+fn advice(app: &App, pen: &mut Pen<'_>, r: Rect, at: usize) -> u16 {
+    let Some(snap) = app.snapshot.as_ref().filter(|_| r.height > ADVICE) else { return r.height };
+    let Some(row) = snap.alerts.get(at).map(|a| a.limit as usize) else { return r.height };
+    let theme = app.theme;
+    let y = r.bottom() - ADVICE;
+    pen.rule(r.x, y, r.width, theme.faint);
+    let help = snap.limits[row].ceiling.info().help;
+    let mut lines = vec![(help.to_owned(), theme.text)];
+    lines.extend(remedy::steps(snap, row).into_iter().map(|s| {
+        let style = if s.starts_with("  ") { theme.strong } else { theme.dim };
+        (s, style)
+    }));
+    let room = usize::from(r.width.saturating_sub(2));
+    let lines = lines.iter().flat_map(|(text, style)| {
+        let exact = text.starts_with("  ");
+        let text = crate::model::text::escape(text).into_owned();
+        let parts = if exact { vec![text] } else { super::details::wrap(&text, room) };
+        parts.into_iter().map(|l| (l, *style))
+    });
+    for (y, (text, style)) in (y + 1..r.bottom().saturating_sub(1)).zip(lines) {
+        pen.put(r.x + 1, y, r.width.saturating_sub(2), &text, style);
+    }
+    pen.put(r.x + 1, r.bottom() - 1, r.width, "Enter: all about it, and what is behind it", theme.faint);
+    r.height - ADVICE
 }
 
 /// First visible line.
@@ -103,8 +150,8 @@ fn top(at: usize, height: u16) -> usize {
 pub(super) fn overlay(app: &App, pen: &mut Pen<'_>, all: Rect) {
     let Some((title, at, entries)) = open(app) else { return };
     let theme = app.theme;
-    let (wide, high) = size(entries.len(), all);
-    let r = window(app, pen, all, wide, high, title);
+    let (wide, high) = size(app, entries.len(), all);
+    let mut r = window(app, pen, all, wide, high, title);
     if entries.is_empty() {
         let how = match app.over {
             Some(Over::Act(_)) => "nothing can be done here",
@@ -114,9 +161,12 @@ pub(super) fn overlay(app: &App, pen: &mut Pen<'_>, all: Rect) {
         pen.put(r.x + 1, r.y, r.width.saturating_sub(1), how, theme.dim);
         return;
     }
+    if matches!(app.over, Some(Over::Alerts(_))) {
+        r.height = advice(app, pen, r, at);
+    }
     let names = entries.iter().map(|e| width(&e.name)).max().unwrap_or(0).clamp(6, 22);
     for (y, (i, e)) in (r.top()..r.bottom()).zip(entries.iter().enumerate().skip(top(at, r.height))) {
-        pen.put(r.x + 1, y, 1, e.mark, theme.accent);
+        pen.put(r.x + 1, y, 1, e.mark, mark_style(app, i));
         pen.put(r.x + 3, y, names.min(r.width.saturating_sub(3)), &e.name, theme.strong);
         if r.width > names + 8 {
             pen.put(r.x + 4 + names, y, r.width - names - 5, &e.text, theme.dim);
@@ -131,10 +181,11 @@ pub(super) fn overlay(app: &App, pen: &mut Pen<'_>, all: Rect) {
 /// The line of the open list at a cell of the screen.
 pub(in crate::ui) fn line_at(app: &App, all: Rect, x: u16, y: u16) -> Option<usize> {
     let (_, at, entries) = open(app)?;
-    let (width, rows) = size(entries.len(), all);
+    let (width, rows) = size(app, entries.len(), all);
     let left = all.x + (all.width - width) / 2;
     let above = all.y + (all.height - rows) / 2 + 1;
-    let height = rows.saturating_sub(1);
+    let below = if matches!(app.over, Some(Over::Alerts(_))) && rows > ADVICE + 1 { ADVICE } else { 0 };
+    let height = rows.saturating_sub(1 + below);
     if x < left || x >= left + width || y < above || y >= above + height {
         return None;
     }

@@ -41,7 +41,7 @@ impl Builder<'_> {
         for c in table.columns.iter().filter(|c| !SAID.contains(&c.name)) {
             let value = c.value(self.snap, row);
             if let Value::Missing(why) = value {
-                if why != Missing::NotApplicable {
+                if !matches!(why, Missing::NotApplicable | Missing::Steady) {
                     match missing.iter_mut().find(|(m, _)| *m == why) {
                         Some((_, names)) => names.push(c.name),
                         None => missing.push((why, vec![c.name])),

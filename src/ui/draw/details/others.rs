@@ -1,9 +1,8 @@
 //! Groups, ports, processes and peers.
 
 use super::Builder;
-use crate::model::{Ceiling, Limit, ProcInfo};
-use crate::query::format::{age, percent, thousands as count};
-use crate::query::table::limits;
+use crate::query::format::thousands as count;
+use crate::query::{leak, remedy};
 
 impl Builder<'_> {
     pub(super) fn group(&mut self, index: usize) {
@@ -38,7 +37,7 @@ impl Builder<'_> {
         }
     }
 
-    fn states(&mut self, c: &crate::model::StateCounts) {
+    pub(super) fn states(&mut self, c: &crate::model::StateCounts) {
         let theme = self.app.theme;
         let present: Vec<_> = c.present().collect();
         if present.is_empty() {
@@ -80,31 +79,16 @@ impl Builder<'_> {
 
     pub(super) fn process(&mut self, row: usize) {
         let theme = self.app.theme;
-        let Some(p) = self.snap.sample.processes.get(row) else { return };
-        let info = p.info.clone();
+        let Some(info) = self.snap.sample.processes.get(row).map(|p| p.info.clone()) else { return };
         self.title(&format!("{} {}", info.comm, info.pid));
         self.text(&info.cmdline, theme.dim);
         self.lineage(row as u32);
-        match &p.fds {
-            Ok(u) => {
-                let mut line = vec![("descriptors ".into(), theme.dim)];
-                let share = u.share().unwrap_or(0.0);
-                let of = match u.soft {
-                    Some(u64::MAX) | None => String::new(),
-                    Some(n) => format!(" of {}", count(n)),
-                };
-                line.push((format!("{}{of}", count(u64::from(u.open))), theme.pressure(share)));
-                if let Some(hard) = u.hard.filter(|h| *h != u64::MAX) {
-                    line.push((format!("  may be raised to {}", count(hard)), theme.dim));
-                }
-                self.out.push(line);
-                if let Some(k) = u.kinds {
-                    let kinds: Vec<String> =
-                        k.present().map(|(_, name, n)| format!("{} {name}", count(u64::from(n)))).collect();
-                    self.text(&kinds.join(", "), theme.text);
-                }
-            }
-            Err(why) => self.text(&format!("descriptors: {why}"), theme.warn),
+        self.descriptors(row);
+        let near = self.snap.fds(row).ok().and_then(crate::model::FdUsage::share).is_some_and(|x| x >= 0.5);
+        if near || leak::leaks(self.snap, row) {
+            let soft = self.snap.fds(row).ok().and_then(|u| u.soft);
+            self.section("what to do");
+            self.what_to_do(&remedy::lasting(self.snap, row, soft));
         }
         let states = self.snap.processes.get(row).map(|f| f.states);
         if let Some(c) = states {
@@ -140,80 +124,4 @@ impl Builder<'_> {
         self.processes(snap.processes_with(&p));
         self.states(&p.states);
     }
-
-    pub(super) fn limit(&mut self, row: usize) {
-        let theme = self.app.theme;
-        let snap = self.snap;
-        let Some(l) = snap.limits.get(row) else { return };
-        let info = l.ceiling.info();
-        self.title(&format!("{} of {}", info.title, limits::subject_of(snap, row)));
-        if let Some(max) = l.max {
-            let share = l.share().unwrap_or(0.0);
-            self.out.push(vec![
-                (format!("{} of {}", count(l.used), count(max)), theme.pressure(share)),
-                (format!("  {}", percent(share * 100.0)), theme.pressure(share)),
-            ]);
-        }
-        if let Some(f) = l.full_in {
-            let text = format!(
-                "full in about {}, between {} and {}, as it went for the last {}",
-                age(f.likely),
-                age(f.low),
-                age(f.high),
-                age(f.span)
-            );
-            self.text(&text, theme.warn);
-        } else if l.max.is_some() && l.per_min.is_some() {
-            self.text("steady", theme.dim);
-        }
-        if let Some(n) = l.drops {
-            let style = if l.drops_new.unwrap_or(0) > 0 { theme.bad } else { theme.dim };
-            let now =
-                l.drops_new.map_or_else(String::new, |n| format!(", {} since the poll before", count(n)));
-            self.text(&format!("{} lost so far{now}", count(n)), style);
-        }
-        if let Some(found) = limits::finding(snap, row) {
-            self.section("finding");
-            self.text(&found, theme.warn);
-        }
-        self.section("what it means");
-        self.text(info.help, theme.text);
-        self.section("where it is set");
-        self.text(info.set_by, theme.text);
-        if let Some(p) = l.process {
-            let info = snap.sample.processes.get(p as usize).map(|p| p.info.clone());
-            if let Some(info) = info {
-                for line in lasting(&info, l) {
-                    self.text(&line, theme.dim);
-                }
-                self.section("process");
-                self.holder(&info.comm, info.pid, "", info.uid, &info.cmdline);
-                self.lineage(p);
-                let states = snap.processes[p as usize].states;
-                self.states(&states);
-            }
-        }
-    }
-}
-
-/// The lines to write where a process's limit of descriptors lasts.
-fn lasting(p: &ProcInfo, l: &Limit) -> Vec<String> {
-    if l.ceiling != Ceiling::Fds {
-        return vec![];
-    }
-    let twice = l.max.unwrap_or(1024).saturating_mul(2);
-    let unit = p.cgroup.as_deref().and_then(|c| c.rsplit('/').find(|part| part.ends_with(".service")));
-    let mut out = match unit {
-        Some(unit) => vec![
-            format!("for good: systemctl edit {unit}"),
-            "  [Service]".to_owned(),
-            format!("  LimitNOFILE={twice}"),
-        ],
-        None => vec![
-            "for good, in /etc/security/limits.conf for the user that starts it:".to_owned(),
-            format!("  * soft nofile {twice}"),
-        ],
-    };
-    out.push("for now: L raises it".to_owned());
-    out
 }
