@@ -144,6 +144,17 @@ fn main() {
         }
         Times::of(all).line(keys, Some(50.0));
     }
+    println!("\na frame alone, 200x60");
+    for keys in ["", "gggg", ":", "<esc>", "3", "1"] {
+        for event in script::keys(keys) {
+            app.handle(Event::Input(event));
+        }
+        Times::measure(50, || {
+            terminal.draw(|f| draw(&app, f)).unwrap();
+        })
+        .line(if keys.is_empty() { "as it stands" } else { keys }, Some(2.0));
+    }
+
     let mut fresh = Vec::new();
     for _ in 0..10 {
         let began = std::time::Instant::now();

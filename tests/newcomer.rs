@@ -1,0 +1,157 @@
+//! Hands on the keys of the real program in real pseudo-terminals: of every kind, and of somebody who is new.
+
+// A test that cannot go on stops there.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+// Each test program uses its part of it.
+#[allow(dead_code)]
+#[path = "pty/screen.rs"]
+mod screen;
+
+use screen::Screen;
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+/// Asks the terminal for its background.
+const QUESTION: &str = "\x1b]11;?";
+
+fn raw(s: &Screen) -> String {
+    String::from_utf8_lossy(&s.raw()).into_owned()
+}
+
+#[test]
+fn every_kind_of_terminal_does_the_same_things() {
+    for (term, asked) in [
+        ("xterm-256color", true),
+        ("screen", true),
+        ("tmux-256color", true),
+        ("linux", false),
+        ("dumb", false),
+        ("vt100", false),
+    ] {
+        let mut s = Screen::sockscope(100, 30, &["--demo"], &[("TERM", term)]);
+        s.shows("LISTEN");
+        s.keys("3");
+        s.shows("FDS%");
+        s.keys("/nginx\r");
+        s.until("only nginx", |t| t.contains("nginx") && !t.contains("redis-server"));
+        s.keys(":sockets\r");
+        s.shows("LOCAL");
+        s.keys("?");
+        s.shows("Filter live as you type");
+        s.keys("/freeze");
+        s.until("what was found", |t| t.contains("while the world goes on") && !t.contains("Poll less"));
+        s.keys("\x1b");
+        s.shows("Filter live as you type");
+        s.keys("\x1b");
+        s.shows("LOCAL");
+        s.keys(" ");
+        s.shows("since");
+        s.keys("q");
+        assert_eq!(s.ends(), 0, "{term}");
+        s.is_restored();
+        assert_eq!(raw(&s).contains(QUESTION), asked, "{term}");
+        assert_eq!(raw(&s).contains("\x1b[?2026h"), term != "dumb", "{term}");
+    }
+}
+
+#[test]
+fn the_answer_on_the_background_is_no_key_and_loses_none() {
+    let mut s = Screen::sockscope(100, 30, &["--demo"], &[]);
+    s.shows("LISTEN");
+    let dark = s.color_of("ESTABLISHED").unwrap();
+    // It says 1 1 and more, each of which would be a key.
+    s.keys("3\x1b]11;rgb:ffff/ffff/ffff\x1b\\\x1b[B");
+    s.shows("FDS%");
+    s.until("the second line chosen", |t| t.lines().nth(5).is_some_and(|l| l.starts_with('▌')));
+    let end = std::time::Instant::now() + Duration::from_secs(10);
+    while s.color_of("ESTABLISHED") == Some(dark) {
+        assert!(std::time::Instant::now() < end, "as on a dark background");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // Asked for by name it stays, and nobody is asked who cannot change anything.
+    let mut s = Screen::sockscope(100, 30, &["--demo"], &[("NO_COLOR", "1")]);
+    s.shows("LISTEN");
+    s.keys("q");
+    s.ends();
+    assert!(!raw(&s).contains(QUESTION));
+}
+
+#[test]
+fn what_changes_nothing_sends_nothing() {
+    let mut s = Screen::sockscope(100, 30, &["--demo", "-i", "1m"], &[]);
+    s.shows("LISTEN");
+    s.keys("j");
+    s.until("the second line chosen", |t| t.lines().nth(5).is_some_and(|l| l.starts_with('▌')));
+    // What was on its way has come when nothing more does.
+    let mut before = s.raw().len();
+    loop {
+        std::thread::sleep(Duration::from_millis(200));
+        let now = s.raw().len();
+        if now == before {
+            break;
+        }
+        before = now;
+    }
+    for _ in 0..5 {
+        // Scrolls details that are not open.
+        s.keys("]");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(s.raw().len(), before);
+    s.keys("k");
+    s.until("the first line chosen", |t| t.lines().nth(4).is_some_and(|l| l.starts_with('▌')));
+    let sent = s.raw().len() - before;
+    assert!(sent < 2000, "two lines of thirty: {sent} bytes");
+}
+
+/// Presses a key that the screen shows with this label.
+fn press(s: &mut Screen, label: &str, key: &str) {
+    s.shows(label);
+    s.keys(key);
+}
+
+#[test]
+fn somebody_new_finds_a_port_and_a_leak_by_what_the_screen_shows() {
+    // A leak of this test's own: the far end has closed, this one has not.
+    let l = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = l.local_addr().unwrap();
+    let far = TcpStream::connect(at).unwrap();
+    let (near, _) = l.accept().unwrap();
+    drop(far);
+
+    let state = tempfile::tempdir().unwrap();
+    let env = [("XDG_STATE_HOME", state.path().to_str().unwrap())];
+    let mut s = Screen::sockscope(100, 30, &[], &env);
+    s.shows("three keys to begin with");
+    // Who holds the port?
+    press(&mut s, "/ filter", "/");
+    s.shows("keep");
+    s.keys(&format!(":{}", at.port()));
+    press(&mut s, "↵ keep", "\r");
+    let me = std::fs::read_to_string("/proc/self/comm").unwrap();
+    s.until("who holds it", |t| {
+        t.lines().any(|l| l.contains(&at.to_string()) && l.contains(me.trim().get(..8).unwrap()))
+    });
+    // Who leaks?
+    press(&mut s, "/ filter", "/");
+    press(&mut s, "^U clear", "\x15");
+    s.shows("state:close-wait");
+    s.keys("state:close-wait");
+    press(&mut s, "↵ keep", "\r");
+    s.shows("the other side has closed; this program has not");
+    // Everything on it.
+    press(&mut s, "? help", "?");
+    press(&mut s, "Esc closes", "\x1b");
+    press(&mut s, "↵ details", "\r");
+    press(&mut s, "q quit", "q");
+    assert_eq!(s.ends(), 0);
+    s.is_restored();
+    drop(near);
+    // The next start is no first one.
+    let mut s = Screen::sockscope(100, 30, &[], &env);
+    s.shows("LISTEN");
+    assert!(!s.text().contains("three keys"), "{}", s.text());
+    s.keys("q");
+    s.ends();
+}
