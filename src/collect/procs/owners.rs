@@ -11,16 +11,18 @@ use super::{Known, Procs};
 use crate::model::{FaultKind, OwnersBy, Sample};
 
 /// What a step costs, nanoseconds: one descriptor and one process of a walk; one descriptor and one process of the
-/// iterator, beginning a run of it, and loading it. (`cargo bench --bench figures` prints what they add up to.)
+/// iterator, beginning a run of it, and loading it: 30 ms and, until the loader has let the kernel's BTF go, 28 MB, which
+/// count as much again. (`cargo bench --bench figures` prints what they add up to: about the same at 10,000 descriptors,
+/// a third at 100,000.)
 const WALK_FD: u64 = 4_000;
 const WALK_PROCESS: u64 = 20_000;
 const BPF_FD: u64 = 500;
 const BPF_PROCESS: u64 = 1_000;
 const BPF_RUN: u64 = 200_000;
-const BPF_LOAD: u64 = 30_000_000;
+const BPF_LOAD: u64 = 60_000_000;
 
 /// Open files of the machine from which on the program is loaded while the sockets are read, on another core.
-const MANY_FILES: u64 = 10_000;
+const MANY_FILES: u64 = 25_000;
 
 /// How owners are to be found, and what is there for it.
 pub(super) struct Finder {
@@ -142,17 +144,13 @@ impl Procs {
 
     /// Whether all at once costs less than to walk these, or shows what the walk may not see.
     fn pays(&self, pids: &[u32]) -> bool {
-        let fds = |k: &Known| k.open.map_or(0, u64::from);
         let load = match &self.finder.loader {
             Loader::Refused(_) => return false,
             Loader::Idle => BPF_LOAD,
             Loader::Loading(_) | Loader::Ready(_) => 0,
         };
-        let cost = |sum: u64, k: &Known, fd, process| sum + fds(k) * fd + process;
-        let walk =
-            pids.iter().filter_map(|p| self.known.get(p)).fold(0, |s, k| cost(s, k, WALK_FD, WALK_PROCESS));
-        let bpf = self.known.values().fold(BPF_RUN + load, |s, k| cost(s, k, BPF_FD, BPF_PROCESS));
-        bpf < walk || self.shows_more()
+        let walk = Amount::of(pids.iter().filter_map(|pid| self.known.get(pid)));
+        costs_less(Amount::of(self.known.values()), walk, load) || self.shows_more()
     }
 
     /// Whether it may show what is hidden from the walk.
@@ -173,4 +171,48 @@ impl Procs {
 fn many_files() -> bool {
     let text = std::fs::read_to_string("/proc/sys/fs/file-nr").unwrap_or_default();
     text.split_whitespace().next().and_then(|n| n.parse().ok()).is_some_and(|n: u64| n >= MANY_FILES)
+}
+
+/// Processes and their descriptors together.
+#[derive(Clone, Copy)]
+struct Amount {
+    processes: u64,
+    fds: u64,
+}
+
+impl Amount {
+    fn of<'a>(known: impl Iterator<Item = &'a Known>) -> Self {
+        known.fold(Self { processes: 0, fds: 0 }, |sum, k| Self {
+            processes: sum.processes + 1,
+            fds: sum.fds + k.open.map_or(0, u64::from),
+        })
+    }
+}
+
+/// Whether reading all at once costs less than walking these, with what loading still costs.
+const fn costs_less(all: Amount, walk: Amount, load: u64) -> bool {
+    load + BPF_RUN + all.fds * BPF_FD + all.processes * BPF_PROCESS
+        < walk.fds * WALK_FD + walk.processes * WALK_PROCESS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_that_costs_less() {
+        let n = |processes, fds| Amount { processes, fds };
+        for (all, walk, load, at_once) in [
+            // The first reading: of a small machine, of a busy one.
+            (n(200, 4_000), n(200, 4_000), BPF_LOAD, false),
+            (n(200, 100_000), n(200, 100_000), BPF_LOAD, true),
+            // Later: nothing changed, one of many did, most did, one that has most of it did.
+            (n(200, 100_000), n(0, 0), 0, false),
+            (n(200, 100_000), n(1, 9_000), 0, false),
+            (n(200, 100_000), n(150, 60_000), 0, true),
+            (n(200, 100_000), n(1, 90_000), 0, true),
+        ] {
+            assert_eq!(costs_less(all, walk, load), at_once, "{} of {}", walk.fds, all.fds);
+        }
+    }
 }
