@@ -9,6 +9,7 @@ use super::info::ticks_to_ns;
 use super::walk::Found;
 use super::{Known, Procs};
 use crate::model::{FaultKind, OwnersBy, Sample};
+use rustix::thread::{CapabilitySet, capabilities};
 
 /// What a step costs, nanoseconds: one descriptor and one process of a walk; one descriptor and one process of the
 /// iterator, beginning a run of it, and loading it: 30 ms and, until the loader has let the kernel's BTF go, 28 MB, which
@@ -35,7 +36,7 @@ pub(super) struct Finder {
     by: OwnersBy,
     /// When all were read at once, nanoseconds after boot.
     at_once_ns: u64,
-    /// Whether the last reading at once showed what the walk may not see; before the first, it may.
+    /// Whether the last reading at once showed what the walk may not see; before the first, whether it may.
     reveals: bool,
     /// The poll that took over the first reading.
     first_ns: u64,
@@ -43,13 +44,15 @@ pub(super) struct Finder {
 
 impl Finder {
     pub(super) fn new(live: bool) -> Self {
+        // With it the walk sees whatever may be seen.
+        let sees_all = capabilities(None).is_ok_and(|c| c.effective.contains(CapabilitySet::SYS_PTRACE));
         Self {
             asked: None,
             live,
             loader: Loader::default(),
             by: OwnersBy::Walk,
             at_once_ns: 0,
-            reveals: true,
+            reveals: !sees_all,
             first_ns: 0,
         }
     }
