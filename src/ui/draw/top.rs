@@ -225,6 +225,8 @@ fn worst_text(app: &App) -> Option<(String, f64)> {
         let whose: String = crate::model::text::escape(&whose).chars().take(24).collect();
         let how = match l.share() {
             Some(s) => percent(s * 100.0),
+            // What grows and has no ceiling says how many; what counts losses, the new ones.
+            None if l.drops.is_none() => count(l.used),
             None => format!("+{}", count(l.drops_new.unwrap_or(0))),
         };
         let when = l.full_in.filter(|f| f.likely < 86_400.0);
