@@ -6,6 +6,7 @@
 pub mod act;
 mod cgroups;
 mod counters;
+mod engines;
 mod made_up;
 pub mod netlink;
 mod netns;
@@ -15,6 +16,8 @@ pub mod procs;
 pub mod script;
 
 use crate::model::{Netns, OwnersBy, Sample, Services, Stamp, Wants};
+pub use engines::Engines;
+use engines::{Asked, Named};
 use netns::Spaces;
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::Cell;
@@ -37,34 +40,37 @@ pub enum Choice {
 
 /// Opens a backend over these network namespaces. Over a captured tree that is the one of `/proc/net`; of the others the
 /// best that answers, with the reasons of those that did not. `owners` is how owners are to be found; `None`: by what
-/// costs less.
+/// costs less. `engines`: whether containers get their names from those who run them.
 pub fn open(
     choice: Choice,
     proc_root: Option<&Path>,
     netns: Netns,
     owners: Option<OwnersBy>,
+    engines: Engines,
 ) -> Result<Box<dyn Source>, CollectError> {
     let live = Path::new("/proc");
     let asked = || "asked for".to_owned();
     if let Some(root) = proc_root.filter(|root| *root != live) {
         return Ok(Box::new(proc::ProcSource::new(root, "a captured tree".to_owned())?));
     }
+    let asked_of = Asked::start(engines);
     // Whether there is such a namespace does not depend on who reads it.
-    let spaces = Cell::new(netns::open(netns)?);
+    let spaces = Cell::new(netns::open(netns, asked_of.clone())?);
     let spaces = || spaces.replace(Spaces::new(Netns::Here));
     let netlink = |why| Ok(netlink::NetlinkSource::new(why)?.over(spaces()).owners_by(owners));
     let proc = |why| Ok(proc::ProcSource::new(live, why)?.over(spaces()).owners_by(owners));
-    match choice {
-        _ if proc_root.is_some() => Ok(Box::new(proc(asked())?)),
-        Choice::Netlink => Ok(Box::new(netlink(asked())?)),
-        Choice::Proc => Ok(Box::new(proc(asked())?)),
-        Choice::Portable => Ok(Box::new(portable::PortableSource::new(asked())?)),
+    let source: Box<dyn Source> = match choice {
+        _ if proc_root.is_some() => Box::new(proc(asked())?),
+        Choice::Netlink => Box::new(netlink(asked())?),
+        Choice::Proc => Box::new(proc(asked())?),
+        Choice::Portable => Box::new(portable::PortableSource::new(asked())?),
         Choice::Auto => first_of(&[
             &|_| Ok(Box::new(netlink("sock_diag answers".to_owned())?)),
             &|why| Ok(Box::new(proc(why)?)),
             &|why| Ok(Box::new(portable::PortableSource::new(why)?)),
-        ]),
-    }
+        ])?,
+    };
+    Ok(if engines == Engines::Off { source } else { Box::new(Named::new(source, asked_of)) })
 }
 
 /// Opens a backend; it is told why those before it did not open.
@@ -175,7 +181,10 @@ mod tests {
     #[test]
     fn each_says_what_it_is_and_why() {
         let of = |choice, root| {
-            let s = open(choice, root, Netns::All, None).unwrap().sample(&Wants::default()).unwrap();
+            let s = open(choice, root, Netns::All, None, Engines::Off)
+                .unwrap()
+                .sample(&Wants::default())
+                .unwrap();
             (s.backend.backend.name(), s.backend.why.clone())
         };
         assert_eq!(of(Choice::Proc, None), ("proc", "asked for".to_owned()));

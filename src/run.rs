@@ -25,7 +25,7 @@ use crate::cli::args::Command;
 use crate::cli::plan::What;
 use crate::cli::{Args, Config, Plan, UsageError};
 use crate::collect::script::{SCENES, Scene, ScriptSource};
-use crate::collect::{Choice, Source};
+use crate::collect::{Choice, Engines, Source};
 use crate::model::Backend;
 use crate::query::finding::FINDINGS;
 use crate::query::{TABLES, Table, explain, suggest};
@@ -159,8 +159,8 @@ fn run(plan: &Plan) -> Result<Ending, RunError> {
     }
 }
 
-/// Opens what the plan reads.
-fn open(plan: &Plan) -> Result<Box<dyn Source>, RunError> {
+/// Opens what the plan reads; `engines` is how long names of containers are waited for, where they are asked for at all.
+fn open(plan: &Plan, engines: Engines) -> Result<Box<dyn Source>, RunError> {
     if let Some(scene) = &plan.demo {
         return Ok(Box::new(ScriptSource::new(scene_of(scene)?)));
     }
@@ -170,7 +170,8 @@ fn open(plan: &Plan) -> Result<Box<dyn Source>, RunError> {
         Some(Backend::Proc) => Choice::Proc,
         Some(Backend::Portable) => Choice::Portable,
     };
-    Ok(crate::collect::open(choice, plan.proc_root.as_deref(), plan.netns.clone(), plan.owners)?)
+    let engines = if plan.engine { engines } else { Engines::Off };
+    Ok(crate::collect::open(choice, plan.proc_root.as_deref(), plan.netns.clone(), plan.owners, engines)?)
 }
 
 /// A scene that comes with the program, or one of a file.

@@ -27,10 +27,18 @@ const INSIDE: &str = "SOCKSCOPE_TEST_WORLD";
 type Case<W> = (&'static str, fn(&W) -> Result<(), String>);
 
 /// With Docker Engine as it comes: a published port has a proxy process, and DNAT.
-const DOCKER: &[Case<Docker>] = &[("a container and its client are seen inside", units::seen_inside)];
+const DOCKER: &[Case<Docker>] = &[
+    ("a container is named everywhere", units::named_everywhere),
+    ("an ordinary user is told what is missing", units::as_ordinary_user),
+    ("the unit of a hidden process", units::unit_of_hidden),
+    ("a container that stops while it is watched", units::stops_while_watched),
+    ("a namespace inside another", units::nested),
+    ("namespaces that are mounted", units::mounted),
+];
 
 /// With Docker Engine without the proxy: only DNAT.
-const DOCKER_KERNEL: &[Case<Docker>] = &[("and without the proxy", units::seen_inside)];
+const DOCKER_KERNEL: &[Case<Docker>] =
+    &[("a container is named everywhere, without the proxy", units::named_everywhere)];
 
 /// One set of namespaces: its name and what runs in it; how many cases passed and failed.
 type World = (&'static str, fn(&str) -> (u32, u32));

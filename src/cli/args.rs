@@ -248,6 +248,9 @@ pub struct Global {
     /// Network namespaces to read: all that can be entered (the default), here, or those of this name, such as host
     #[arg(long, global = true, value_name = "NAME")]
     pub netns: Option<String>,
+    /// Ask no container engine for the names of its containers
+    #[arg(long, global = true)]
+    pub no_engine: bool,
     /// Numbers instead of service and user names
     #[arg(short, long, global = true)]
     pub numeric: bool,

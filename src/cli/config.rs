@@ -22,6 +22,8 @@ pub struct Config {
     pub owners: Option<String>,
     /// Network namespaces to read, as for `--netns`.
     pub netns: Option<String>,
+    /// Container engines are not asked, as for `--no-engine`.
+    pub no_engine: bool,
     /// Numbers instead of service and user names.
     pub numeric: bool,
     /// Names of far addresses, as for `--resolve`.

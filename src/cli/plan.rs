@@ -40,6 +40,8 @@ pub struct Plan {
     pub demo: Option<String>,
     /// Network namespaces to read.
     pub netns: Netns,
+    /// Whether container engines are asked for the names of their containers.
+    pub engine: bool,
     /// Nothing can be ended or signalled.
     pub read_only: bool,
     /// Names of far addresses from the start.
@@ -297,6 +299,7 @@ impl Plan {
             proc_root: args.global.proc_root,
             demo: args.global.demo,
             netns: args.global.netns.as_deref().or(config.netns.as_deref()).map_or(Netns::All, Netns::parse),
+            engine: !(args.global.no_engine || config.no_engine),
             read_only: args.global.read_only || config.read_only,
             resolve: args.list.resolve || config.resolve,
             lang,

@@ -81,6 +81,8 @@ pub static SETTINGS: &[Setting] = &[
         "How owners are found: by the kernel's iterator (bpf_iter) or by a walk over /proc/PID/fd."),
     setting("netns", Takes::Text, "\"all\"", Some("netns"),
         "Network namespaces to read: all that can be entered, here, or those of this name."),
+    setting("no_engine", Takes::Bool, "false", Some("no-engine"),
+        "Ask no container engine (Docker, Podman) for the names of its containers."),
     setting("numeric", Takes::Bool, "false", Some("numeric"), "Numbers instead of service and user names."),
     setting("resolve", Takes::Bool, "false", Some("resolve"),
         "Names of far addresses from the start (reverse DNS, in the background)."),

@@ -10,7 +10,8 @@
 mod name;
 
 use super::CollectError;
-use crate::model::{FaultKind, Faults, Namespace, Netns};
+use super::engines::Asked;
+use crate::model::{Container, FaultKind, Faults, Namespace, Netns};
 use rustc_hash::FxHashMap;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, fstat, openat, statat};
@@ -54,8 +55,10 @@ pub(super) struct Space {
     pub(super) namespace: Namespace,
     /// When its interfaces were read, nanoseconds after boot; 0: never.
     pub(super) interfaces_ns: u64,
-    /// Where `ip netns` mounted it.
+    /// Where `ip netns` or an engine mounted it.
     file: Option<PathBuf>,
+    /// Whether that is its name.
+    by_hand: bool,
     /// Its oldest processes, oldest first.
     pids: Vec<u32>,
     /// The process it is called after.
@@ -65,9 +68,16 @@ pub(super) struct Space {
 }
 
 /// Looks for the namespaces that are asked for; an error where there is none of that name.
-pub(super) fn open(which: Netns) -> Result<Spaces, CollectError> {
+pub(super) fn open(which: Netns, asked: Asked) -> Result<Spaces, CollectError> {
     let mut out = Spaces::new(which);
-    out.refresh(super::stamp().boot_ns, &mut Faults::default());
+    out.asked = asked;
+    let look = |out: &mut Spaces| out.refresh(super::stamp().boot_ns, &mut Faults::default());
+    look(&mut out);
+    if matches!(out.which, Netns::Named(_)) && out.wanted().is_empty() {
+        // It may be a container's name.
+        out.asked.wait();
+        look(&mut out);
+    }
     match &out.which {
         Netns::Named(name) if out.wanted().is_empty() => {
             Err(CollectError::NoNamespace { name: name.to_string(), known: out.names().join(", ") })
@@ -111,6 +121,9 @@ pub(super) struct Spaces {
     at: FxHashMap<u64, u16>,
     poll: u64,
     told: Arc<[Namespace]>,
+    /// The engines, and what they said of the containers when the namespaces were last named.
+    asked: Asked,
+    containers: Arc<[Container]>,
 }
 
 impl Spaces {
@@ -123,6 +136,8 @@ impl Spaces {
             at: FxHashMap::default(),
             poll: 0,
             told: Arc::from([]),
+            asked: Asked::nobody(),
+            containers: Arc::from([]),
         }
     }
 
@@ -142,7 +157,7 @@ impl Spaces {
         self.look_around(own, now, faults);
         let named = name::named(dev);
         for s in &mut self.known {
-            (s.file, s.pids) = (None, Vec::new());
+            (s.file, s.by_hand, s.pids) = (None, false, Vec::new());
         }
         let mut all: Vec<(u64, u64, u32)> = self
             .members
@@ -158,10 +173,16 @@ impl Spaces {
         }
         for (inode, file) in named {
             if let Some(s) = self.space(inode, now, faults) {
-                s.namespace.name = name::of_file(&file);
-                s.file = Some(file);
+                s.by_hand = file.by_hand;
+                if file.by_hand || s.namespace.name.is_empty() {
+                    s.namespace.name = name::of_file(&file.path);
+                }
+                s.file = Some(file.path);
             }
         }
+        let containers = self.asked.told();
+        let renamed = !Arc::ptr_eq(&containers, &self.containers);
+        self.containers = containers;
         for (i, s) in self.known.iter_mut().enumerate() {
             let there = i == 0 || s.file.is_some() || !s.pids.is_empty();
             s.gone_ns = if there {
@@ -173,12 +194,12 @@ impl Spaces {
             };
             if s.namespace.inode == first {
                 "host".clone_into(&mut s.namespace.name);
-            } else if let (true, None, Some(oldest)) = (i > 0, &s.file, s.pids.first()) {
+            } else if let (true, false, Some(oldest)) = (i > 0, s.by_hand, s.pids.first()) {
                 let young = self.members.get(oldest).is_some_and(|m| m.asked == self.poll);
-                if (*oldest != s.called_after || young)
+                if (*oldest != s.called_after || young || renamed)
                     && let Some(p) = super::procs::who(*oldest)
                 {
-                    s.namespace.name = name::of_process(&p);
+                    s.namespace.name = name::of_process(&p, &self.containers);
                     s.called_after = *oldest;
                 }
             }
@@ -307,6 +328,7 @@ impl Space {
             namespace: Namespace { inode, name: name.into(), interfaces: BTreeMap::new() },
             interfaces_ns: 0,
             file: None,
+            by_hand: false,
             pids: Vec::new(),
             called_after: 0,
             gone_ns: 0,

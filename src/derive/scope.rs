@@ -66,9 +66,19 @@ impl Scope {
 /// Whether some table of sockets was read in part, and which were not read at all.
 fn gaps(faults: &Faults) -> (bool, Vec<String>) {
     let about_sockets = |s: &str| {
-        !["process", "descriptor", "interface", "user", "local ports", "forwarding", "tracked", "addresses"]
-            .iter()
-            .any(|w| s.contains(w))
+        ![
+            "process",
+            "descriptor",
+            "interface",
+            "user",
+            "local ports",
+            "forwarding",
+            "tracked",
+            "addresses",
+            "container",
+        ]
+        .iter()
+        .any(|w| s.contains(w))
     };
     let mut torn = false;
     let mut unread = Vec::new();

@@ -1,7 +1,7 @@
 //! What the control groups of processes and sockets say, each path read once.
 
 use crate::model::snapshot::ProcessFacts;
-use crate::model::{Container, Sample, Unit};
+use crate::model::{Container, ContainerEngine, Sample, Unit};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -59,8 +59,11 @@ impl Memory {
             && let Some(told) = self.containers.iter().find(|t| t.id == c.id)
         {
             let of_path = std::mem::replace(c, told.clone());
-            // The path knows a pod of Kubernetes, of which Docker says nothing.
+            // The path knows a pod of Kubernetes, of which Docker may say nothing.
             c.pod = c.pod.take().or(of_path.pod);
+            if of_path.engine != ContainerEngine::Unknown {
+                c.engine = of_path.engine;
+            }
         }
         unit
     }
@@ -69,7 +72,7 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Backend, BackendInfo, ContainerEngine, ProcInfo, Process, Stamp, Wants};
+    use crate::model::{Backend, BackendInfo, ProcInfo, Process, Stamp, Wants};
 
     fn sample(paths: &[&str], cgroups: &[(u64, &str)]) -> Sample {
         let info = BackendInfo { backend: Backend::Script, why: String::new() };

@@ -1,7 +1,7 @@
 //! Completion in a shell: the shell's script calls this program back with the words typed so far.
 
 use crate::cli::Args;
-use crate::collect::{Choice, Source, open};
+use crate::collect::{Choice, Engines, Source, open};
 use crate::derive::Engine;
 use crate::model::{Netns, ProtoSet, Snapshot, State, StateSet, Wants};
 use crate::query::complete::complete;
@@ -98,7 +98,7 @@ fn filter(typed: &OsStr, table: &'static Table) -> Vec<CompletionCandidate> {
 
 /// What serves, and the processes: what completes most, and is quickly read.
 fn machine() -> Option<Arc<Snapshot>> {
-    let mut source: Box<dyn Source> = open(Choice::Auto, None, Netns::Here, None).ok()?;
+    let mut source: Box<dyn Source> = open(Choice::Auto, None, Netns::Here, None, Engines::Now).ok()?;
     let states = StateSet::of(&[State::Listen, State::Unconn]);
     let wants = Wants { states, protos: ProtoSet::TCP_UDP, owners: false, ..Wants::default() };
     Some(Engine::new().step(source.sample(&wants).ok()?))

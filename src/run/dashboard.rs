@@ -9,6 +9,7 @@ use super::{Ending, RunError, act, alarm, environment, files, themes, write_out}
 use crate::cli::Plan;
 use crate::cli::args::ColorArg;
 use crate::cli::plan::ListPlan;
+use crate::collect::Engines;
 use crate::model::{Hosts, ProcInfo, Wants};
 use crate::ui::app::Color;
 use crate::ui::backend::Frugal;
@@ -39,7 +40,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
     watch_signals(tell.clone()).map_err(broken("watch signals"))?;
     let out = tell.clone();
     // Opened before the terminal is taken, so that a refusal is a plain line.
-    let source = super::open(plan)?;
+    let source = super::open(plan, Engines::Later)?;
     let (failed, failure) = mpsc::channel();
     let broke = failed.clone();
     let latest = Latest::default();

@@ -231,7 +231,8 @@ fn notes(snap: &Snapshot, person: bool) -> Vec<String> {
     }
     let told = |f: &&Fault| match f.kind {
         FaultKind::Malformed | FaultKind::Failed => true,
-        FaultKind::NotPermitted => false,
+        // Descriptors that are hidden are told above, by what they hide.
+        FaultKind::NotPermitted => person && !f.detail.is_empty(),
         kind => person && kind.hides_something(),
     };
     let prefix = if person { "" } else { "sockscope: " };

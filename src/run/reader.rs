@@ -2,7 +2,7 @@
 
 use super::{RunError, open};
 use crate::cli::Plan;
-use crate::collect::Source;
+use crate::collect::{Engines, Source};
 use crate::derive::Engine;
 use crate::model::{AlertRules, Hosts, Services, Snapshot, Wants};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub(super) struct Reader {
 impl Reader {
     /// Opens the backend of the plan, to read this at every poll.
     pub(super) fn open(plan: &Plan, wants: Wants) -> Result<Self, RunError> {
-        let source = open(plan)?;
+        let source = open(plan, Engines::Now)?;
         Ok(Self {
             source,
             engine: Engine::new().alerting(plan.rules.clone()),

@@ -1,23 +1,204 @@
 //! Units, containers and the names of namespaces, against what the engines say.
 
 use super::docker::Docker;
-use super::world::{Outside, check, rows, until};
+use super::world::{Outside, Program, check, rows, rows_of, run, sh, sockscope, until};
+use std::process::Command;
 
-/// A container's listener and the connection of a client from outside are seen in its namespace, with its process.
-pub(crate) fn seen_inside(docker: &Docker) -> Result<(), String> {
+/// A container's listener and the connection of a client from outside are seen in its namespace, with its process, under
+/// the name that the engine tells, in every table.
+pub(crate) fn named_everywhere(docker: &Docker) -> Result<(), String> {
     let web = docker.run("web", &["-p", "8080:80"], "httpd -f -p 80")?;
     let outside = Outside::new()?;
     let _client = outside.connect("203.0.113.1", 8080, 50000)?;
-    let row = until("the listener inside", || {
-        rows(&["list", "state:listen", "lport:80"]).ok().and_then(|r| r.first().cloned())
-    })?;
-    check(row["pid"] == web.pid, || format!("{}: {row}", web.pid))?;
+    let columns =
+        "+unit,container,container_id,container_engine,image,pid,netns,local_addr,remote_addr,remote_port";
     let inside = until("the connection inside", || {
-        rows(&["list", "state:established", "lport:80"]).ok().and_then(|r| r.first().cloned())
+        rows(&["list", "state:established", "container:web", "-c", columns]).ok()?.first().cloned()
     })?;
-    check(inside["local_addr"] == web.addr.as_str() && inside["netns"] == row["netns"], || {
-        inside.to_string()
+    for (key, want) in [
+        ("container", "web"),
+        ("container_id", web.id.as_str()),
+        ("container_engine", "docker"),
+        ("image", docker.ask(&["inspect", "-f", "{{.Config.Image}}", "web"])?.as_str()),
+        ("netns", "web"),
+        ("local_addr", web.addr.as_str()),
+        ("remote_addr", "203.0.113.5"),
+    ] {
+        check(inside[key] == want, || format!("{key} is {want}: {inside}"))?;
+    }
+    check(inside["remote_port"] == 50000, || inside.to_string())?;
+    // By the whole id, by a part of it, by the namespace, by the image.
+    for filter in [
+        format!("container:{}", web.id),
+        format!("container:{}", &web.id[..12]),
+        "ns:web".to_owned(),
+        "image:box".to_owned(),
+    ] {
+        let found = rows(&["list", "state:listen", "lport:80", &filter, "-c", "pid"])?;
+        check(found.len() == 1 && found[0]["pid"] == web.pid, || format!("{filter}: {found:?}"))?;
+    }
+    let listener = rows(&["list", "--netns", "web", "state:listen", "-c", "pid"])?;
+    check(listener.len() == 1 && listener[0]["pid"] == web.pid, || format!("{listener:?}"))?;
+    let port = rows(&["ports", "container:web", "-c", "local_port,image"])?;
+    check(port.len() == 1 && port[0]["local_port"] == 80 && port[0]["image"] == "box", || {
+        format!("{port:?}")
     })?;
-    check(inside["remote_addr"] == "203.0.113.5" && inside["remote_port"] == 50000, || inside.to_string())?;
-    check(web.id.starts_with(row["netns"].as_str().unwrap_or("-")), || format!("{}: {row}", web.id))
+    let process = rows(&["processes", "container:web", "-c", "pid,container_id"])?;
+    let first = process.iter().find(|p| p["pid"] == web.pid).ok_or("its process")?;
+    check(first["container_id"] == web.id.as_str(), || first.to_string())?;
+    let groups = rows(&["processes", "container:web", "--group-by", "container"])?;
+    check(groups.len() == 1, || format!("{groups:?}"))?;
+
+    // The host speaks with the container: that is who the peer is.
+    let mut own = std::net::TcpStream::connect((web.addr.as_str(), 80)).map_err(|e| e.to_string())?;
+    let _ = std::io::Write::flush(&mut own);
+    let peer = until("the peer", || {
+        let all = rows(&["peers", "container:web", "-c", "addr,container"]).ok()?;
+        all.iter().find(|p| p["addr"] == web.addr.as_str()).cloned()
+    })?;
+    check(peer["container"] == "web", || peer.to_string())?;
+
+    // Unasked, the short id stands.
+    let unnamed = rows(&["list", "--no-engine", "state:listen", "lport:80", "-c", "container,image,netns"])?;
+    check(unnamed[0]["container"] == web.id[..12] && unnamed[0]["netns"] == web.id[..12], || {
+        format!("{unnamed:?}")
+    })?;
+    check(unnamed[0]["image"].is_null(), || format!("{unnamed:?}"))
+}
+
+/// An ordinary user sees the container's id where its files are open to all, no name, and is told why.
+pub(crate) fn as_ordinary_user(docker: &Docker) -> Result<(), String> {
+    let web = docker.run("web", &["-p", "8080:80"], "httpd -f -p 80")?;
+    let other = || {
+        let mut command = Command::new("setpriv");
+        command.args([
+            "--reuid",
+            "65534",
+            "--regid",
+            "65534",
+            "--clear-groups",
+            env!("CARGO_BIN_EXE_sockscope"),
+        ]);
+        command
+    };
+    let seen =
+        rows_of(other().args(["processes", &format!("container:{}", web.id), "-c", "pid,container,image"]))?;
+    let first = seen.iter().find(|p| p["pid"] == web.pid).ok_or_else(|| format!("its process: {seen:?}"))?;
+    check(first["container"] == web.id[..12] && first["image"].is_null(), || first.to_string())?;
+    // What is missing is said to a person: on a terminal.
+    let told = |args: &str| {
+        let command = format!("{:?} {args}", other()).replace('"', "");
+        run(Command::new("script").args(["-qec", &command, "/dev/null"]))
+    };
+    let said = told("processes -c container")?;
+    check(said.contains("names of containers") && said.contains("docker.sock"), || said.clone())?;
+    // Its namespace is named beside the reason why it was not entered.
+    let said = told("list")?;
+    check(said.contains("network namespaces") && said.contains(&web.id[..12]), || said.clone())
+}
+
+/// A socket in a control group of a unit is that unit's for a user who cannot see its process.
+pub(crate) fn unit_of_hidden(_: &Docker) -> Result<(), String> {
+    let root = sh("awk '$3 == \"cgroup2\" { print $2; exit }' /proc/self/mounts")?;
+    let group = format!("{}/sockscope-test.slice/hidden.service", root.trim());
+    sh(&format!("mkdir -p {group}"))?;
+    let listen = format!(
+        "echo $$ > {group}/cgroup.procs && exec perl -e 'use IO::Socket::INET; \
+         my $l = IO::Socket::INET->new(Listen => 5, LocalAddr => \"127.0.0.1:7971\") or die; sleep 60'"
+    );
+    let program = Program::start(Command::new("sh").args(["-c", &listen]))?;
+    let ask =
+        ["list", "unit:hidden.service", "state:listen", "-c", "unit,slice,pid,local_port,owner_missing"];
+    let checked = until("the listener", || {
+        let mut command = Command::new("setpriv");
+        command.args([
+            "--reuid",
+            "65534",
+            "--regid",
+            "65534",
+            "--clear-groups",
+            env!("CARGO_BIN_EXE_sockscope"),
+        ]);
+        rows_of(command.args(ask)).ok()?.first().cloned()
+    })
+    .and_then(|row| {
+        let right = row["unit"] == "hidden.service" && row["slice"] == "sockscope-test.slice";
+        check(right && row["local_port"] == 7971 && row["pid"].is_null(), || row.to_string())
+    });
+    drop(program);
+    let removed = until("the group to be empty", || {
+        sh(&format!("for g in {group} ${{g%/*}}; do [ ! -d $g ] || rmdir $g; done")).ok()
+    });
+    checked.and(removed.map(|_| ()))
+}
+
+/// A container that stops while it is watched goes, its namespace with it, without a word of trouble.
+pub(crate) fn stops_while_watched(docker: &Docker) -> Result<(), String> {
+    let web = docker.run("brief", &[], "httpd -f -p 80")?;
+    let log = "/run/watch.ndjson";
+    let out = std::fs::File::create(log).map_err(|e| e.to_string())?;
+    let watch = sockscope()
+        .args([
+            "list",
+            "state:listen",
+            "lport:80",
+            "-c",
+            "+container,netns",
+            "--format",
+            "ndjson",
+            "--watch=200ms",
+        ])
+        .stdout(out)
+        .spawn()
+        .map_err(|e| e.to_string())?;
+    let _watch = Program(watch);
+    let next = |event: &str| {
+        until(&format!("{event} in {:?}", std::fs::read_to_string(log)), || {
+            let text = std::fs::read_to_string(log).ok()?;
+            let rows = text.lines().filter_map(|l| serde_json::from_str::<serde_json::Value>(l).ok());
+            rows.into_iter().find(|r| r["event"] == event)
+        })
+    };
+    let there = next("present")?;
+    check(there["after"]["container"] == "brief" && there["after"]["netns"] == "brief", || {
+        there.to_string()
+    })?;
+    drop(web);
+    let gone = next("closed")?;
+    check(gone["before"]["container"] == "brief", || gone.to_string())?;
+    check(rows(&["list", "ns:brief"])?.is_empty(), || "it is still there".to_owned())
+}
+
+/// A namespace made inside a container's is one of its own.
+pub(crate) fn nested(docker: &Docker) -> Result<(), String> {
+    let web = docker.run("outer", &[], "httpd -f -p 80")?;
+    let pid = web.pid.to_string();
+    let inner = "ip link set lo up; exec perl -e 'use IO::Socket::INET; \
+                 my $l = IO::Socket::INET->new(Listen => 5, LocalAddr => \"127.0.0.1:80\") or die; sleep 60'";
+    let args = ["-t", &pid, "-n", "unshare", "--net", "sh", "-c", inner];
+    let program = Program::start(Command::new("nsenter").args(args))?;
+    let found = until("two listeners", || {
+        let all = rows(&["list", "state:listen", "lport:80", "-c", "+pid,netns,container"]).ok()?;
+        (all.len() == 2).then_some(all)
+    })?;
+    let by = |pid: u32| found.iter().find(|r| r["pid"] == pid).ok_or_else(|| format!("{pid}: {found:?}"));
+    check(by(web.pid)?["netns"] == "outer", || format!("{found:?}"))?;
+    let inner = by(program.0.id())?;
+    check(inner["netns"] == format!("perl {}", program.0.id()) && inner["container"].is_null(), || {
+        inner.to_string()
+    })
+}
+
+/// `/run/netns` names a namespace without a process; Docker's own mounts are ways into one, not names.
+pub(crate) fn mounted(docker: &Docker) -> Result<(), String> {
+    let web = docker.run("web", &[], "httpd -f -p 80")?;
+    let mounts = run(Command::new("ls").arg("/run/docker/netns"))?;
+    check(!mounts.trim().is_empty(), || "no mounts of Docker".to_owned())?;
+    sh("ip netns add empty && ip -n empty link set lo up")?;
+    let limits = rows(&["list", "--netns", "empty", "--count"]).err().unwrap_or_default();
+    check(!limits.contains("no network namespace"), || limits)?;
+    let listener = rows(&["list", "state:listen", "lport:80", "-c", "netns,pid"])?;
+    let right = listener.len() == 1 && listener[0]["netns"] == "web" && listener[0]["pid"] == web.pid;
+    sh("ip netns del empty")?;
+    check(right, || format!("{listener:?}"))
 }

@@ -115,6 +115,7 @@ pub(crate) fn each_its_own() -> Result<(), String> {
         None,
         sockscope::model::Netns::All,
         None,
+        sockscope::collect::Engines::Off,
     )
     .map_err(|e| e.to_string())?;
     let sample = source.sample(&sockscope::model::Wants::default()).map_err(|e| e.to_string())?;

@@ -2,14 +2,14 @@
 
 use super::compare::check;
 use super::holders::{Holders, Span};
-use sockscope::collect::{Choice, Source, open};
+use sockscope::collect::{Choice, Engines, Source, open};
 use sockscope::model::{FaultKind, Netns, OwnersBy, Sample, Wants};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 fn source(by: Option<OwnersBy>) -> Result<Box<dyn Source>, String> {
-    open(Choice::Netlink, None, Netns::Here, by).map_err(|e| e.to_string())
+    open(Choice::Netlink, None, Netns::Here, by, Engines::Off).map_err(|e| e.to_string())
 }
 
 fn read(source: &mut dyn Source) -> Result<Sample, String> {

@@ -1,7 +1,7 @@
 //! Captured trees: what is there, what is missing, what makes no sense.
 
 use super::*;
-use crate::collect::{Choice, open};
+use crate::collect::{Choice, Engines, open};
 use crate::model::ProtoSet;
 use proptest::prelude::*;
 use rustc_hash::FxHashSet;
@@ -44,7 +44,7 @@ fn tree() -> tempfile::TempDir {
 }
 
 fn read(root: &Path) -> Sample {
-    open(Choice::Auto, Some(root), Netns::All, None).unwrap().sample(&Wants::default()).unwrap()
+    open(Choice::Auto, Some(root), Netns::All, None, Engines::Off).unwrap().sample(&Wants::default()).unwrap()
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn titles_may_be_missing() {
 #[test]
 fn only_what_is_wanted_is_there() {
     let dir = tree();
-    let mut source = open(Choice::Auto, Some(dir.path()), Netns::All, None).unwrap();
+    let mut source = open(Choice::Auto, Some(dir.path()), Netns::All, None, Engines::Off).unwrap();
     let mut rows = |wants: Wants| -> Vec<_> {
         let s = source.sample(&wants).unwrap();
         s.sockets.iter().map(|x| (x.proto.name(), x.state, x.local.port)).collect()
@@ -136,7 +136,7 @@ fn only_what_is_wanted_is_there() {
 #[test]
 fn identities_last_from_poll_to_poll() {
     let dir = tree();
-    let mut source = open(Choice::Auto, Some(dir.path()), Netns::All, None).unwrap();
+    let mut source = open(Choice::Auto, Some(dir.path()), Netns::All, None, Engines::Off).unwrap();
     let mut ids = || -> Vec<_> {
         source.sample(&Wants::default()).unwrap().sockets.iter().map(|x| (x.local, x.id)).collect()
     };
@@ -186,7 +186,8 @@ fn processes_are_as_old_as_when_they_were_captured() {
 fn the_live_one_shows_our_own_socket_with_its_owner() {
     let l = std::net::TcpListener::bind("[::1]:0").unwrap();
     let port = l.local_addr().unwrap().port();
-    let s = open(Choice::Proc, None, Netns::Here, None).unwrap().sample(&Wants::default()).unwrap();
+    let s =
+        open(Choice::Proc, None, Netns::Here, None, Engines::Off).unwrap().sample(&Wants::default()).unwrap();
     let row = s.sockets.iter().find(|x| x.local.port == port && x.state == State::Listen).unwrap();
     let owner = s.owners.iter().find(|o| o.inode == row.inode).unwrap();
     assert_eq!(s.processes[owner.process as usize].info.pid, std::process::id());
@@ -236,10 +237,14 @@ fn ten_thousand_rows_have_ten_thousand_identities() {
 
 #[test]
 fn what_cannot_be_read_is_said() {
-    let gone =
-        open(Choice::Auto, Some(Path::new("/no/such/tree")), Netns::All, None).err().map(|e| e.to_string());
+    let gone = open(Choice::Auto, Some(Path::new("/no/such/tree")), Netns::All, None, Engines::Off)
+        .err()
+        .map(|e| e.to_string());
     assert!(gone.as_deref().is_some_and(|e| e.starts_with("read /no/such/tree: ")), "{gone:?}");
     let empty = tempfile::tempdir().unwrap();
-    let e = open(Choice::Proc, Some(empty.path()), Netns::All, None).err().map(|e| e.to_string()).unwrap();
+    let e = open(Choice::Proc, Some(empty.path()), Netns::All, None, Engines::Off)
+        .err()
+        .map(|e| e.to_string())
+        .unwrap();
     assert!(e.starts_with("open ") && e.contains("net/tcp") && !e.contains('\n'), "{e}");
 }

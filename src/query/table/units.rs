@@ -167,7 +167,7 @@ pub(super) fn any(
         none = false;
         let c = u.container.as_ref();
         let more = match spec.part {
-            Part::Container => c.filter(|c| c.name.is_some()).map(|c| &*c.id),
+            Part::Container => c.map(|c| &*c.id),
             Part::Pod => c.and_then(|c| c.pod.as_ref()).filter(|p| p.name.is_some()).map(|p| &*p.uid),
             _ => None,
         };
