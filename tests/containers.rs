@@ -13,12 +13,15 @@
 
 #[path = "containers/docker.rs"]
 mod docker;
+#[path = "containers/podman.rs"]
+mod podman;
 #[path = "containers/units.rs"]
 mod units;
 #[path = "containers/world.rs"]
 mod world;
 
 use docker::Docker;
+use podman::Podman;
 use std::process::{Command, ExitCode};
 
 /// Set in the process inside the namespaces: the name of its world.
@@ -40,6 +43,9 @@ const DOCKER: &[Case<Docker>] = &[
 const DOCKER_KERNEL: &[Case<Docker>] =
     &[("a container is named everywhere, without the proxy", units::named_everywhere)];
 
+/// With Podman of an ordinary user.
+const PODMAN: &[Case<Podman>] = &[("a container of an ordinary user", podman::rootless)];
+
 /// One set of namespaces: its name and what runs in it; how many cases passed and failed.
 type World = (&'static str, fn(&str) -> (u32, u32));
 
@@ -47,11 +53,12 @@ type World = (&'static str, fn(&str) -> (u32, u32));
 const WORLDS: &[World] = &[
     ("docker", |only| cases(DOCKER, only, || Docker::start(&[]))),
     ("docker-kernel", |only| cases(DOCKER_KERNEL, only, || Docker::start(&["--userland-proxy=false"]))),
+    ("podman", |only| cases(PODMAN, only, Podman::start)),
 ];
 
 fn names() -> Vec<&'static str> {
     let docker = DOCKER.iter().chain(DOCKER_KERNEL).map(|(name, _)| *name);
-    docker.collect()
+    docker.chain(PODMAN.iter().map(|(name, _)| *name)).collect()
 }
 
 fn main() -> ExitCode {

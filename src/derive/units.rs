@@ -1,13 +1,18 @@
 //! What the control groups of processes and sockets say, each path read once.
 
 use crate::model::snapshot::ProcessFacts;
-use crate::model::{Container, ContainerEngine, Sample, Unit};
+use crate::model::{Container, ContainerEngine, Process, Sample, Unit};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// More paths than this that no longer occur are not kept.
 const KEPT: usize = 4096;
+
+/// The program that watches a container of Podman.
+const MONITOR: &str = "conmon";
+/// How far up a process's parents its monitor is looked for.
+const DEEP: usize = 16;
 
 /// Paths read so far.
 #[derive(Debug, Default)]
@@ -45,12 +50,57 @@ impl Memory {
         if !fresh.is_empty() {
             self.units = self.units.iter().cloned().chain(fresh).collect();
         }
-        for (p, facts) in sample.processes.iter().zip(processes) {
+        for (p, facts) in sample.processes.iter().zip(&mut *processes) {
             let unit = p.info.cgroup.as_deref().and_then(|path| self.at.get(path));
             facts.unit = unit.map_or(0, |i| i + 1);
         }
+        self.by_monitor(sample, processes);
         let by_id = sample.cgroups.iter().filter_map(|(id, path)| Some((*id, *self.at.get(path)?))).collect();
         (Arc::clone(&self.units), by_id)
+    }
+
+    /// Podman of an ordinary user on a machine of cgroup version 1 makes no control groups: there its containers are
+    /// what descends from their monitors, `conmon -c ID`.
+    fn by_monitor(&mut self, sample: &Sample, processes: &mut [ProcessFacts]) {
+        let all = &sample.processes;
+        if !all.iter().any(|p| &*p.info.comm == MONITOR) {
+            return;
+        }
+        let id_of = |monitor: &Process| {
+            let mut words = monitor.info.cmdline.split(' ').skip_while(|w| *w != "-c").skip(1);
+            words.next().map(str::to_owned)
+        };
+        for i in 0..all.len() {
+            let known = processes[i].unit.checked_sub(1).and_then(|u| self.units.get(u as usize));
+            if known.is_some_and(|u| u.container.is_some()) {
+                continue;
+            }
+            let mut at = &all[i];
+            for _ in 0..DEEP {
+                let Ok(parent) = all.binary_search_by_key(&at.info.ppid, |p| p.info.pid) else { break };
+                at = &all[parent];
+                if &*at.info.comm == MONITOR {
+                    if let Some(id) = id_of(at) {
+                        processes[i].unit = self.libpod(&id) + 1;
+                    }
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Index of the unit of a container of Podman that has no control group.
+    fn libpod(&mut self, id: &str) -> u32 {
+        // As Podman would call it.
+        let path = format!("/libpod-{id}");
+        if let Some(i) = self.at.get(&*path) {
+            return *i;
+        }
+        let i = self.units.len() as u32;
+        let unit = self.read(&path);
+        self.units = self.units.iter().cloned().chain([unit]).collect();
+        self.at.insert(path.into(), i);
+        i
     }
 
     fn read(&self, path: &str) -> Unit {
@@ -72,7 +122,7 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Backend, BackendInfo, ProcInfo, Process, Stamp, Wants};
+    use crate::model::{Backend, BackendInfo, ProcInfo, Stamp, Wants};
 
     fn sample(paths: &[&str], cgroups: &[(u64, &str)]) -> Sample {
         let info = BackendInfo { backend: Backend::Script, why: String::new() };
