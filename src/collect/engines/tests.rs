@@ -118,6 +118,7 @@ fn podman_without_a_service_names_by_its_monitor() {
         }),
         fds: Err(crate::model::Missing::NotRead),
         fds_hidden: None,
+        places: Arc::from([]),
     };
     let c = of_monitor(&p(
         "conmon",
