@@ -71,6 +71,7 @@ const CASES: &[Case] = &[
     ("trouble has its findings and no other", findings::under_trouble),
     ("owners where the iterator is refused", owners::refused),
     ("owners are never wrong for speed", churn::never_wrong),
+    ("a first part of a long table", churn::a_first_part),
     ("nothing of an ended process is left", compare::ended_process),
 ];
 

@@ -326,7 +326,7 @@ impl NetlinkSource {
         let whole = Reading { table, states, program: of(filter), interfaces: &self.interfaces, space };
         let long = matches!(table.ask, Ask::Inet(AF_INET, ..)) && halves::is_long(table, Family::Inet)
             || matches!(table.ask, Ask::Inet(AF_INET6, ..)) && halves::is_long(table, Family::Inet6);
-        if long {
+        if long && sample.wants.at_most.is_none() {
             let both = halves::of(filter).map(|p| Reading { program: of(Some(&p)), ..whole.clone() });
             if halves::read(&both, &mut self.talk, sample) {
                 return;

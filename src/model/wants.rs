@@ -171,6 +171,9 @@ pub struct Wants {
     /// Whether to look for the far ends that are on this machine.
     #[serde(default)]
     pub ends: bool,
+    /// Of a long table about so many sockets are enough for now ([`super::FaultKind::Deferred`] tells that there are more).
+    #[serde(default)]
+    pub at_most: Option<u32>,
     /// Whether to read what is forwarded, and the connections that are tracked.
     #[serde(default)]
     pub nat: bool,
@@ -200,6 +203,7 @@ impl Default for Wants {
             cgroups: false,
             limits: false,
             ends: false,
+            at_most: None,
             nat: false,
             forwarded: false,
         }

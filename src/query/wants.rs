@@ -57,6 +57,7 @@ pub fn of(needs: Needs, protos: ProtoSet) -> Wants {
         cgroups: needs.cgroups,
         limits: needs.limits,
         ends: needs.ends,
+        at_most: None,
         nat: needs.nat || needs.forwarded,
         forwarded: needs.forwarded,
     }

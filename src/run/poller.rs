@@ -11,6 +11,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// Sockets of a long table that the first frame is made of.
+const FIRST_SOCKETS: u32 = 4096;
+
 /// What the poller tells.
 #[derive(Debug)]
 pub(super) enum News {
@@ -160,6 +163,7 @@ fn poll(
             wants.owners = false;
             // What is quickest to read comes first.
             wants.attrs = AttrSet::NONE;
+            wants.at_most = Some(FIRST_SOCKETS);
         }
         let news = match source.sample(&wants) {
             Ok(mut sample) => {

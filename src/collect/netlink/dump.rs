@@ -21,6 +21,10 @@ pub(super) struct Done {
     pub(super) interrupted: bool,
     /// Messages that could not be understood.
     pub(super) malformed: u32,
+    /// Messages with something in them.
+    pub(super) messages: u32,
+    /// It was left before its end: that many were enough.
+    pub(super) cut: bool,
 }
 
 /// Why a dump did not come to its end.
@@ -65,6 +69,7 @@ pub(super) struct Conversation {
     socket: OwnedFd,
     buffer: Vec<u8>,
     seq: u32,
+    protocol: Option<Protocol>,
 }
 
 impl Conversation {
@@ -73,7 +78,7 @@ impl Conversation {
         let socket =
             net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
         sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(PATIENCE))?;
-        Ok(Self { socket, buffer: vec![0; BUFFER], seq: 0 })
+        Ok(Self { socket, buffer: vec![0; BUFFER], seq: 0, protocol })
     }
 
     /// Gives an order and waits for the kernel's answer to it.
@@ -104,6 +109,16 @@ impl Conversation {
     pub(super) fn dump(
         &mut self,
         ask: &Request,
+        each: impl FnMut(&[u8]) -> Result<(), Malformed>,
+    ) -> Result<Done, DumpError> {
+        self.dump_some(ask, None, each)
+    }
+
+    /// The same, until about `most` messages have come.
+    pub(super) fn dump_some(
+        &mut self,
+        ask: &Request,
+        most: Option<u32>,
         mut each: impl FnMut(&[u8]) -> Result<(), Malformed>,
     ) -> Result<Done, DumpError> {
         self.seq = self.seq.wrapping_add(1);
@@ -121,6 +136,12 @@ impl Conversation {
                 return Err(DumpError::Lost);
             }
             if walk(&self.buffer[..n], self.seq, &mut done, &mut each)? {
+                return Ok(done);
+            }
+            if most.is_some_and(|most| done.messages >= most) {
+                // A dump cannot be called off but with its socket.
+                *self = Self::open(self.protocol)?;
+                done.cut = true;
                 return Ok(done);
             }
         }
@@ -166,6 +187,7 @@ pub(super) fn walk(
             }
             wire::OVERRUN => return Err(DumpError::Lost),
             _ => {
+                done.messages += 1;
                 if each(payload).is_err() {
                     done.malformed += 1;
                 }

@@ -37,10 +37,15 @@ pub(super) fn read(what: &Reading<'_>, talk: &mut Conversation, strict: bool, sa
     for attempt in 0..=RETRIES {
         before.back(sample);
         let last = attempt == RETRIES;
-        match talk.dump(&ask, |message| decode(table, message, what.interfaces, sample)) {
+        match talk
+            .dump_some(&ask, sample.wants.at_most, |message| decode(table, message, what.interfaces, sample))
+        {
             Ok(done) => {
                 let subject = format!("{} dump", table.name);
                 sample.faults.add_many(FaultKind::Malformed, &subject, "", done.malformed);
+                if done.cut {
+                    sample.faults.add(FaultKind::Deferred, &subject, "");
+                }
                 if !done.interrupted {
                     return true;
                 }
