@@ -140,7 +140,7 @@ fn what_the_kernel_says_besides_sockets() {
     let socket = message(20, 2, 7, &body(2, 1, &[]));
     let done = message(wire::DONE, 2, 7, &0i32.to_ne_bytes());
     let (ended, d, n) = count(&[socket.clone(), socket.clone(), done.clone()].concat());
-    assert!(ended.unwrap() && n == 2 && d == Done::default());
+    assert!(ended.unwrap() && n == 2 && d == Done { messages: 2, ..Done::default() });
     let (ended, _, n) = count(&socket);
     assert!(!ended.unwrap() && n == 1, "more will come");
     let (ended, d, _) =
