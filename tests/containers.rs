@@ -13,6 +13,8 @@
 
 #[path = "containers/docker.rs"]
 mod docker;
+#[path = "containers/forwards.rs"]
+mod forwards;
 #[path = "containers/podman.rs"]
 mod podman;
 #[path = "containers/units.rs"]
@@ -37,11 +39,14 @@ const DOCKER: &[Case<Docker>] = &[
     ("a container that stops while it is watched", units::stops_while_watched),
     ("a namespace inside another", units::nested),
     ("namespaces that are mounted", units::mounted),
+    ("a published port by rule and by proxy", forwards::with_proxy),
 ];
 
 /// With Docker Engine without the proxy: only DNAT.
-const DOCKER_KERNEL: &[Case<Docker>] =
-    &[("a container is named everywhere, without the proxy", units::named_everywhere)];
+const DOCKER_KERNEL: &[Case<Docker>] = &[
+    ("a container is named everywhere, without the proxy", units::named_everywhere),
+    ("a published port by a rule alone", forwards::by_kernel),
+];
 
 /// With Podman of an ordinary user.
 const PODMAN: &[Case<Podman>] = &[("a container of an ordinary user", podman::rootless)];
