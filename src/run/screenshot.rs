@@ -63,11 +63,15 @@ struct Camera<'a> {
 impl Camera<'_> {
     /// Tells it something; of what it wants done, only what makes the picture is.
     fn tell(&mut self, event: Event) {
-        for effect in self.app.handle(event) {
-            match effect {
-                Effect::Wants(w) => self.wants = w,
-                Effect::Place(process) => drop(self.app.handle(dashboard::place(self.plan, &process))),
-                _ => {}
+        let mut told = vec![event];
+        while let Some(event) = told.pop() {
+            for effect in self.app.handle(event) {
+                match effect {
+                    Effect::Wants(w) => self.wants = w,
+                    Effect::Place(process) => told.push(dashboard::place(self.plan, &process)),
+                    Effect::Arrange(job) => told.push(Event::Arranged(Box::new(job.work()))),
+                    _ => {}
+                }
             }
         }
     }
