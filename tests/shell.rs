@@ -44,6 +44,36 @@ fn a_real_bash_completes_values() {
     assert!(got[7].iter().any(|w| own.trim().starts_with(w.trim_matches('"'))), "{got:?}");
 }
 
+/// What fish itself offers at the end of a line.
+#[test]
+fn a_real_fish_completes_values() {
+    let program = Path::new(env!("CARGO_BIN_EXE_sockscope"));
+    let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let offered = |line: &str| -> String {
+        let script = format!("sockscope completions fish | source; complete -C '{line}'");
+        let out =
+            Command::new("fish").args(["--no-config", "-c", &script]).env("PATH", &path).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    };
+    assert!(offered("sockscope proce").starts_with("processes\t"));
+    assert!(offered("sockscope list --format nd").starts_with("ndjson\t"));
+    assert!(offered("sockscope list state:close-").starts_with("state:close-wait\t"));
+    assert!(offered("sockscope list --columns proto,rtt_").starts_with("proto,rtt_us\t"));
+}
+
+/// zsh takes the script and knows whose completion it is.
+#[test]
+fn a_real_zsh_loads_the_script() {
+    let program = Path::new(env!("CARGO_BIN_EXE_sockscope"));
+    let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let script = "autoload -U compinit && compinit -u -D && source <(sockscope completions zsh) && \
+        print -r -- ${functions[$_comps[sockscope]]:+known}";
+    let out = Command::new("zsh").args(["-f", "-c", script]).env("PATH", path).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!((String::from_utf8_lossy(&out.stdout).trim(), said.as_ref()), ("known", ""));
+}
+
 #[test]
 fn every_shell_has_a_script() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
