@@ -114,10 +114,10 @@ pub(super) fn tcp_value<'a>(snap: &'a Snapshot, row: usize, field: &TcpField) ->
     }
 }
 
-/// Whether the sockets are of more than one network namespace.
+/// Whether it must be said of which network namespace the sockets are: not all are of number 0, this program's own. The
+/// kernel sends only what a filter leaves, so port 80 of a container alone must not look like port 80 of this machine.
 pub fn several_namespaces(snap: &Snapshot) -> bool {
-    let first = snap.sample.sockets.first().map(|s| s.id.netns);
-    snap.sample.sockets.iter().any(|s| Some(s.id.netns) != first)
+    snap.sample.sockets.iter().any(|s| s.id.netns != 0)
 }
 
 /// The column after which that of the network namespace stands where there are several.
@@ -214,6 +214,16 @@ mod tests {
                 assert!(t.columns.iter().any(|c| c.name == key), "{}: {key}", t.name);
             }
         }
+    }
+
+    #[test]
+    fn a_port_of_another_namespace_alone_is_told_as_such() {
+        let with = |snap: &Snapshot| with_namespaces(&SOCKETS, &[], snap).iter().any(|c| c.name == "netns");
+        let mut snap = machine();
+        snap.sample.sockets.truncate(1);
+        assert!(!with(&snap));
+        snap.sample.sockets[0].id.netns = 1;
+        assert!(with(&snap));
     }
 
     #[test]
