@@ -11,7 +11,7 @@ use crate::model::{Fault, FaultKind, HostName, Missing, Proto, ProtoSet, Snapsho
 use crate::output::{self, Format, Grid, Listing, Rows};
 use crate::query::format::{Style, thousands};
 use crate::query::summary::Summary;
-use crate::query::table::with_namespaces;
+use crate::query::table::{forwards, with_namespaces};
 use crate::query::view::{Arranged, View};
 use crate::query::wants::wants;
 use crate::ui::app::Color;
@@ -197,8 +197,8 @@ pub(super) fn write(
     Ok(ending)
 }
 
-/// Protocols that the filter names and this kernel does not tell, and why: said to scripts too, since no row may mean
-/// no socket or no answer.
+/// What was asked for and this kernel does not tell, or not to us, and why: protocols that the filter names, forwards. Said
+/// to scripts too, since no row may mean that there is none or no answer.
 fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
     // A family names many protocols without asking for any one of them.
     let named = list.filter.columns().iter().any(|c| c.name == "proto");
@@ -212,6 +212,11 @@ fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
             let line = format!("sockscope: {name}: {}", f.detail);
             out.push(escape(&line).into_owned());
         }
+    }
+    // So with forwards that could not be looked for; other refusals are told by notes().
+    for f in forwards::unread(snap).filter(|f| f.kind == FaultKind::NotPermitted) {
+        let line = format!("sockscope: {}: {}, {}", f.subject, f.kind.name(), f.detail);
+        out.push(escape(&line).into_owned());
     }
     out
 }

@@ -2,7 +2,7 @@
 
 use super::ports::{any_comm, any_pid};
 use super::processes::info;
-use crate::model::{Forward, Missing, Snapshot};
+use crate::model::{Fault, Forward, Missing, Snapshot};
 use crate::query::path;
 use crate::query::{Column, Kind, Needs, Table, Value};
 
@@ -20,6 +20,12 @@ fn space(snap: &Snapshot, netns: Option<u16>) -> Value<'_> {
     let Some(n) = netns else { return na() };
     let found = snap.sample.namespaces.get(usize::from(n));
     found.map_or(Value::Missing(Missing::NotReported), |n| Value::text(&n.name))
+}
+
+/// What of the rules and tracked connections could not be read: why a forward may be missing.
+pub fn unread(snap: &Snapshot) -> impl Iterator<Item = &Fault> {
+    let about = |f: &&Fault| f.subject.starts_with("forwarding") || f.subject.starts_with("tracked");
+    snap.sample.faults.iter().filter(about)
 }
 
 /// By what, in words.

@@ -11,6 +11,7 @@ use crate::query::fit::{Wish, fit};
 use crate::query::format::thousands as count;
 use crate::query::format::{Style as Format, cell};
 use crate::query::group::Group;
+use crate::query::table::forwards;
 use crate::query::view::Line;
 use crate::query::{Align, Column, Kind, Value};
 use ratatui::layout::Rect;
@@ -210,9 +211,7 @@ fn empty(app: &App, snap: &Snapshot, pen: &mut Pen<'_>, area: Rect) {
         return;
     }
     // What could not be read may be why.
-    let about =
-        |f: &&crate::model::Fault| f.subject.starts_with("forwarding") || f.subject.starts_with("tracked");
-    for (y, f) in (area.y + 1..area.bottom()).zip(snap.sample.faults.iter().filter(about)) {
+    for (y, f) in (area.y + 1..area.bottom()).zip(forwards::unread(snap)) {
         let line = format!("{}: {}, {}", f.subject, f.kind.name(), f.detail);
         let line = crate::model::text::escape(line.trim_end_matches(", "));
         pen.put(area.x + INDENT, y, room, &line, app.theme.warn);
