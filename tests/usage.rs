@@ -104,7 +104,8 @@ fn lines_that_are_not_understood_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("net")).unwrap();
     let good = "   0: 0100007F:1CE8 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 77 1 0 100 0 0 10 0";
-    std::fs::write(dir.path().join("net/tcp"), format!("  sl\n{good}\nrubbish\n\x1b[2J\n")).unwrap();
+    std::fs::write(dir.path().join("net/tcp"), format!("  sl  local_address\n{good}\nrubbish\n\x1b[2J\n"))
+        .unwrap();
     for format in ["table", "json"] {
         let root = dir.path().to_str().unwrap();
         let out = words(&["list", "--proc-root", root, "-f", format]);

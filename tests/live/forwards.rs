@@ -165,7 +165,8 @@ pub(crate) fn through_rules() -> Result<(), String> {
     ))?;
     check(blind.contains("sockscope: forwarding rules (nf_tables): not permitted, it needs"), || blind)?;
     drop((web, udp));
-    sh("nft flush ruleset; ip netns del cl; ip netns del sv")?;
+    // A namespace goes when its last process has; its end of the pair with it, but later.
+    sh("nft flush ruleset; ip link del c1; ip link del s1; ip netns del cl; ip netns del sv")?;
     Ok(())
 }
 
@@ -224,6 +225,6 @@ pub(crate) fn through_a_proxy() -> Result<(), String> {
         check(screen.contains(word), || format!("{word}: {screen}"))?;
     }
     drop((web, proxy));
-    sh("ip netns del cl; ip netns del sv")?;
+    sh("ip link del c1; ip link del s1; ip netns del cl; ip netns del sv")?;
     Ok(())
 }
