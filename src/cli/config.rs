@@ -6,6 +6,7 @@ use crate::query::preset::{Preset, Presets};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 /// What the file says.
@@ -118,6 +119,11 @@ impl Config {
 
     /// The text of a file. There is none where it cannot be read, unless somebody named it.
     pub fn text(file: &Path, named: bool) -> Result<Option<String>, UsageError> {
+        // One that gives nothing until somebody writes into it would hold up everything.
+        let kind = std::fs::metadata(file).map(|m| m.file_type());
+        if kind.is_ok_and(|k| k.is_fifo() || k.is_socket() || k.is_dir()) {
+            return Err(UsageError(format!("read {}: it is no file", file.display())));
+        }
         match std::fs::read_to_string(file) {
             Ok(text) => Ok(Some(text)),
             // Not there, or another user's: `sudo -u` keeps the home directory.
@@ -176,6 +182,7 @@ mod tests {
             assert!(e.starts_with(want) && !e.contains('\n'), "{text}: {e}");
         }
         assert_eq!(Config::text(Path::new("/no/such"), false), Ok(None));
+        assert!(Config::text(Path::new("/tmp"), false).unwrap_err().to_string().ends_with("it is no file"));
         let e = Config::text(Path::new("/no/such"), true).unwrap_err().to_string();
         assert!(e.starts_with("read /no/such: "), "{e}");
     }

@@ -3,7 +3,7 @@
 use crate::cli::config::{with_filter, with_view};
 use crate::query::preset::{Preset, Session};
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -56,8 +56,25 @@ fn replace(file: &Path, text: &str) -> io::Result<()> {
     beside.push(".new");
     let mode = fs::metadata(file).map_or(0o600, |m| m.permissions().mode());
     let mut out = File::options().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
-    out.write_all(text.as_bytes())?;
-    fs::rename(&beside, file)
+    let done = out.write_all(text.as_bytes()).and_then(|()| fs::rename(&beside, file));
+    if done.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    done
+}
+
+/// Writes a file that is not there yet: never over another one, nor through a link that somebody laid there. Of one that
+/// could not be written whole nothing is left.
+pub(super) fn write_new<T>(
+    file: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut out = BufWriter::new(File::options().write(true).create_new(true).open(file)?);
+    let done = write(&mut out).and_then(|t| out.flush().map(|()| t));
+    if done.is_err() {
+        let _ = fs::remove_file(file);
+    }
+    done
 }
 
 /// How the dashboard was left; `None` where that cannot be read: it is no reason not to start.
@@ -90,6 +107,12 @@ mod tests {
         let text = fs::read_to_string(&config).unwrap();
         assert_eq!(text, "[filters]\nleak = \"state:close-wait\"\nweb = \"port:443\"\n");
         assert!(save(Path::new("/dev/null/x"), "a", &Saved::Filter("b")).is_err());
+        let new = dir.path().join("new");
+        let full = |_: &mut dyn Write| Err::<(), _>(io::Error::from(io::ErrorKind::StorageFull));
+        assert!(write_new(&new, full).is_err() && !new.exists(), "nothing is left");
+        write_new(&new, |out| out.write_all(b"x")).unwrap();
+        assert_eq!(write_new(&new, full).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&new).unwrap(), b"x", "what was there stays");
         let state = dir.path().join("c/session.json");
         assert_eq!(session(Some(&state)), None);
         let left = Session { view: "ports".into(), ..Session::default() };

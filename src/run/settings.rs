@@ -1,5 +1,6 @@
 //! The configuration file: read, written for the first time, looked through.
 
+use super::files::write_new;
 use super::{Ending, RunError, complain, environment, print};
 use crate::cli::args::ConfigArgs;
 use crate::cli::setting::{self, Outside};
@@ -7,9 +8,9 @@ use crate::cli::{Config, Plan, UsageError};
 use crate::model::Services;
 use crate::ui::keymap::Keymap;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::Path;
 
 /// Whether a command may have these keys.
 fn keys(command: &str, keys: &[String]) -> Result<(), String> {
@@ -56,12 +57,12 @@ pub(super) fn run(plan: &Plan, what: &ConfigArgs) -> Result<Ending, RunError> {
     print(&out)
 }
 
-fn init(file: &PathBuf) -> Result<Ending, RunError> {
+fn init(file: &Path) -> Result<Ending, RunError> {
     let write = || -> io::Result<()> {
         if let Some(dir) = file.parent() {
             fs::create_dir_all(dir)?;
         }
-        File::options().write(true).create_new(true).open(file)?.write_all(setting::template().as_bytes())
+        write_new(file, |out| out.write_all(setting::template().as_bytes()))
     };
     match write() {
         Ok(()) => print(&format!("{}\n", file.display())),

@@ -1,12 +1,11 @@
 //! Writes what is on the screen to a file of its own, in the directory the program was started in.
 
-use super::{environment, list};
+use super::{environment, files, list};
 use crate::cli::Plan;
 use crate::output::{self, Format, Listing, Rows};
 use crate::query::format::thousands;
 use crate::ui::takeaway::Takeaway;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -39,27 +38,17 @@ fn write_in(
         Takeaway::Text(ending, _) => ending,
     };
     let file = dir.join(name(now, ending));
-    let written = || -> io::Result<Option<usize>> {
-        // Never over another one, nor through a link that somebody laid there.
-        let mut out = BufWriter::new(File::options().write(true).create_new(true).open(&file)?);
-        let rows = match what {
-            Takeaway::Text(_, text) => {
-                out.write_all(text.as_bytes())?;
-                None
-            }
-            Takeaway::Rows(form, shown) => {
-                let grid = Rows { snap: &shown.snap, columns: &shown.columns, rows: &shown.rows };
-                let form = Format::ALL.iter().find(|(_, n)| n == form).map_or(Format::Table, |(f, _)| *f);
-                let style = list::style(plan, &environment::Words::read());
-                let listing = Listing { grid: &grid, header: true, style: &style, width: None, color: false };
-                output::write(&mut out, form, &listing)?;
-                Some(shown.rows.len())
-            }
-        };
-        out.flush()?;
-        Ok(rows)
-    };
-    match written() {
+    let written = files::write_new(&file, |mut out| match what {
+        Takeaway::Text(_, text) => out.write_all(text.as_bytes()).map(|()| None),
+        Takeaway::Rows(form, shown) => {
+            let grid = Rows { snap: &shown.snap, columns: &shown.columns, rows: &shown.rows };
+            let form = Format::ALL.iter().find(|(_, n)| n == form).map_or(Format::Table, |(f, _)| *f);
+            let style = list::style(plan, &environment::Words::read());
+            let listing = Listing { grid: &grid, header: true, style: &style, width: None, color: false };
+            output::write(&mut out, form, &listing).map(|()| Some(shown.rows.len()))
+        }
+    });
+    match written {
         Ok(rows) => Ok((file, rows)),
         Err(e) => Err((file, e)),
     }

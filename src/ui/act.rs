@@ -40,7 +40,10 @@ fn offer(name: impl Into<String>, text: impl Into<String>, act: Act) -> Offer {
 /// A socket in a line: `tcp 10.0.0.4:443 - 203.0.113.5:50000 nginx 812 fd 7`.
 fn line_of(snap: &Snapshot, row: usize) -> String {
     let s = snap.socket(row);
-    let mut out = format!("{} {} - {}", s.proto.name(), endpoint(&s.local), endpoint(&s.remote));
+    let mut out = format!("{} {}", s.proto.name(), endpoint(&s.local));
+    if !s.remote.is_none() {
+        out.push_str(&format!(" - {}", endpoint(&s.remote)));
+    }
     for o in snap.owners(row).iter().take(3) {
         let fd = o.fd().map_or_else(String::new, |fd| format!(" fd {fd}"));
         out.push_str(&format!("  {} {}{fd}", snap.process(o).info.comm, snap.process(o).info.pid));

@@ -316,8 +316,8 @@ impl<'a> Parser<'a> {
         Err(error_at(
             Problem::Parenthesis,
             open..open + len,
-            "this ( is never closed",
-            Some("add )".to_owned()),
+            "this \"(\" is never closed",
+            Some("add \")\"".to_owned()),
         ))
     }
 

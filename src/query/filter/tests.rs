@@ -351,7 +351,7 @@ fn errors_point_at_what_is_wrong() {
         ("and a", Problem::Incomplete, "and", ""),
         ("a or or b", Problem::Incomplete, "or", ""),
         ("not", Problem::Incomplete, "", ""),
-        ("(a", Problem::Parenthesis, "(", "add )"),
+        ("(a", Problem::Parenthesis, "(", "add \")\""),
         ("a)", Problem::Parenthesis, ")", ""),
         ("()", Problem::Incomplete, ")", ""),
         ("\"a", Problem::Quote, "\"", "add \""),

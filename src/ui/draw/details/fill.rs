@@ -46,8 +46,11 @@ impl Builder<'_> {
         self.text(&ceilings(snap, p), theme.dim);
         match (u.kinds, p.fds_hidden) {
             (Some(k), _) => {
-                let kinds: Vec<String> =
-                    k.present().map(|(_, name, n)| format!("{} {name}", count(u64::from(n)))).collect();
+                let one = |name: &'static str, n: u32| if n == 1 { name.trim_end_matches('s') } else { name };
+                let kinds: Vec<String> = k
+                    .present()
+                    .map(|(_, name, n)| format!("{} {}", count(u64::from(n)), one(name, n)))
+                    .collect();
                 self.text(&kinds.join(", "), theme.text);
                 self.sockets_by_kind(row);
             }
