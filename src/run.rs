@@ -137,6 +137,8 @@ fn complain(what: &str) {
 }
 
 fn run(plan: &Plan) -> Result<Ending, RunError> {
+    // A name that is wrong is said by every command, not only by the one that draws.
+    themes::named(plan.theme.as_deref())?;
     match &plan.what {
         What::Dashboard(list) if io::stdout().is_terminal() && io::stdin().is_terminal() => {
             dashboard::run(plan, list)

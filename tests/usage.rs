@@ -65,6 +65,7 @@ fn wrong_use_is_one_line_and_exit_code_2() {
         (&["--demo=bussy-web", "list"][..], "did you mean \"busy-web\"?"),
         (&["--demo=/no/such.scene", "list"][..], "read /no/such.scene"),
         (&["screenshot", "--size", "80"][..], "--size"),
+        (&["--theme", "drak", "list"][..], "did you mean \"dark\"?"),
         (&["--view", "prots"][..], "did you mean \"ports\"?"),
     ] {
         let about =
