@@ -121,7 +121,7 @@ fn dashboard(mut world: World) -> Done<String> {
         .filter(|p| p.exists())
         .ok_or("build sockscope first, in the same profile")?;
     let camera = Command::new(program)
-        .args(["screenshot", "--format", "svg", "--size", "132x34", "--polls", "9"])
+        .args(["--netns", "here", "screenshot", "--format", "svg", "--size", "132x34", "--polls", "9"])
         .stdout(Stdio::piped())
         .spawn()?;
     let picture = std::thread::spawn(move || camera.wait_with_output());
