@@ -9,6 +9,7 @@
 pub mod addr;
 pub mod attr;
 pub mod container;
+pub mod context;
 pub mod fault;
 pub mod hosts;
 pub mod limit;
@@ -32,6 +33,7 @@ pub mod wants;
 pub use addr::{Addr, Endpoint, Scope};
 pub use attr::{Attrs, SkMem};
 pub use container::{Container, ContainerEngine, Pod, Published, Qos};
+pub use context::{Contexts, Label};
 pub use fault::{Fault, FaultKind, Faults, Missing};
 pub use hosts::{HostName, Hosts};
 pub use limit::{

@@ -4,7 +4,7 @@
 use super::netlink;
 use super::procs;
 use crate::model::signal::Sig;
-use crate::model::{Namespace, ProcInfo, Socket};
+use crate::model::{Missing, Namespace, ProcInfo, Socket};
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, pidfd_open, pidfd_send_signal, prlimit};
 use std::io;
 
@@ -84,6 +84,20 @@ pub fn working_directory(process: &ProcInfo) -> Result<String, ActError> {
     }
     let path = read.map_err(|source| ActError::Io { what: "read", subject, source })?;
     Ok(crate::model::text::from_bytes(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str())).into_owned())
+}
+
+/// The security contexts of this process and no other, and of a socket that it holds: a descriptor, and the inode behind
+/// it.
+pub fn contexts(
+    process: &ProcInfo,
+    socket: Option<(u32, u64)>,
+) -> (Result<String, Missing>, Result<String, Missing>) {
+    let told = procs::context::now(process.pid, socket);
+    if procs::start_of(process.pid) == Some(process.start_ns) {
+        told
+    } else {
+        (Err(Missing::Gone), Err(Missing::Gone))
+    }
 }
 
 /// Ends one socket (`SOCK_DESTROY`, `sock_diag(7))`: its program gets `ECONNABORTED`, its far end a reset. Needs

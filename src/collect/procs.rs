@@ -13,6 +13,7 @@
 //! take too many descriptors of our own, its start time is compared instead.
 
 mod bpf;
+pub(super) mod context;
 mod follow;
 mod held;
 mod info;
@@ -184,6 +185,7 @@ impl Procs {
                 self.look_after();
             }
             self.publish(sample);
+            self.label(sample);
         }
         if wants.limits {
             sample.counters = Some(self.counters.read(sample, self.live));

@@ -31,11 +31,13 @@ pub enum Missing {
     Handshake,
     /// Owner: the kernel itself holds it, or a process that cannot be seen from here.
     NoVisibleProcess,
+    /// Security context: no security module gives any.
+    NoLabels,
 }
 
 impl Missing {
     /// All of them, in order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::NotApplicable,
         Self::NotReported,
         Self::NotRead,
@@ -48,6 +50,7 @@ impl Missing {
         Self::TimeWait,
         Self::Handshake,
         Self::NoVisibleProcess,
+        Self::NoLabels,
     ];
 
     /// The reason in a few words, as shown and as in JSON.
@@ -65,6 +68,7 @@ impl Missing {
             Self::TimeWait => "TIME_WAIT is the kernel's",
             Self::Handshake => "handshake not finished",
             Self::NoVisibleProcess => "held by the kernel or by a process not visible here",
+            Self::NoLabels => "no security module labels processes here",
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What one poll read: raw, with its faults, and writable to a file.
 
 use super::{
-    Attrs, Container, Counters, Faults, Hosts, Nat, Owner, Process, Services, Socket, SystemLimits, TcpInfo,
-    Wants,
+    Attrs, Container, Contexts, Counters, Faults, Hosts, Nat, Owner, Process, Services, Socket, SystemLimits,
+    TcpInfo, Wants,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -146,6 +146,9 @@ pub struct Sample {
     /// What the container engines say of their containers; empty where they were not asked or did not answer.
     #[serde(default)]
     pub containers: Arc<[Container]>,
+    /// Security contexts, as far as they were asked for.
+    #[serde(default)]
+    pub contexts: Contexts,
     /// System-wide ceilings.
     pub system: SystemLimits,
     /// What the kernel counts beside the sockets; `None` where that was not asked for.
@@ -189,6 +192,7 @@ impl Sample {
             users: Arc::default(),
             cgroups: Arc::default(),
             containers: Arc::from([]),
+            contexts: Contexts::default(),
             system: SystemLimits::default(),
             counters: None,
             nat: None,

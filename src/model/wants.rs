@@ -180,6 +180,12 @@ pub struct Wants {
     /// Whether connections that only pass through are rows too.
     #[serde(default)]
     pub forwarded: bool,
+    /// Whether to read the security contexts of processes.
+    #[serde(default)]
+    pub proc_ctx: bool,
+    /// Whether to read the security contexts of sockets.
+    #[serde(default)]
+    pub sock_ctx: bool,
 }
 
 const fn all_of_it() -> u64 {
@@ -206,6 +212,8 @@ impl Default for Wants {
             at_most: None,
             nat: false,
             forwarded: false,
+            proc_ctx: false,
+            sock_ctx: false,
         }
     }
 }

@@ -125,6 +125,10 @@ pub struct Needs {
     pub nat: bool,
     /// Connections that only pass through.
     pub forwarded: bool,
+    /// Security contexts of processes.
+    pub proc_ctx: bool,
+    /// Security contexts of sockets.
+    pub sock_ctx: bool,
 }
 
 impl Needs {
@@ -141,6 +145,8 @@ impl Needs {
         ends: false,
         nat: false,
         forwarded: false,
+        proc_ctx: false,
+        sock_ctx: false,
     };
     /// Owners.
     pub const OWNERS: Self = Self { owners: true, ..Self::NONE };
@@ -152,6 +158,11 @@ impl Needs {
     pub const AUTO_PORT: Self = Self { auto_port: true, ..Self::NONE };
     /// Names of control groups, of sockets and of the processes that hold them.
     pub const CGROUPS: Self = Self { cgroups: true, owners: true, ..Self::NONE };
+
+    /// Security contexts of those who hold sockets, and of the sockets.
+    pub const PROC_CTX: Self = Self { proc_ctx: true, owners: true, ..Self::NONE };
+    /// See [`Self::PROC_CTX`].
+    pub const SOCK_CTX: Self = Self { sock_ctx: true, owners: true, ..Self::NONE };
 
     /// Far ends, with who holds them.
     pub const ENDS: Self = Self { ends: true, owners: true, ..Self::NONE };
@@ -192,6 +203,8 @@ impl Needs {
             ends: self.ends || o.ends,
             nat: self.nat || o.nat,
             forwarded: self.forwarded || o.forwarded,
+            proc_ctx: self.proc_ctx || o.proc_ctx,
+            sock_ctx: self.sock_ctx || o.sock_ctx,
         }
     }
 }

@@ -60,5 +60,7 @@ pub fn of(needs: Needs, protos: ProtoSet) -> Wants {
         at_most: None,
         nat: needs.nat || needs.forwarded,
         forwarded: needs.forwarded,
+        proc_ctx: needs.proc_ctx,
+        sock_ctx: needs.sock_ctx,
     }
 }

@@ -10,10 +10,10 @@ use crate::cli::Plan;
 use crate::cli::args::ColorArg;
 use crate::cli::plan::ListPlan;
 use crate::collect::Engines;
-use crate::model::{Hosts, ProcInfo, Wants};
+use crate::model::{Hosts, Missing, Wants};
 use crate::ui::app::Color;
 use crate::ui::backend::Frugal;
-use crate::ui::event::{Effect, Event, Latest, Signal};
+use crate::ui::event::{Closer, Effect, Event, Latest, Seen, Signal};
 use crate::ui::keymap::Keymap;
 use crate::ui::{App, Options, run_loop, terminal};
 use ratatui::Terminal;
@@ -125,8 +125,8 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
                     let _ = back.send(Event::Said(why));
                 }
             }
-            Effect::Place(process) => {
-                let _ = back.send(place(plan, &process));
+            Effect::Look(closer) => {
+                let _ = back.send(look(plan, closer));
             }
             Effect::Write(what) => {
                 let _ = back.send(Event::Said(write_out::write(plan, &what)));
@@ -195,14 +195,16 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Opt
     })
 }
 
-/// Where a process works. What is not of this machine works nowhere here.
-pub(super) fn place(plan: &Plan, process: &ProcInfo) -> Event {
-    let cwd = if plan.demo.is_some() || plan.proc_root.is_some() {
-        Err("it is not of this machine".to_owned())
-    } else {
-        crate::collect::act::working_directory(process).map_err(|e| e.to_string())
-    };
-    Event::Place { pid: process.pid, start_ns: process.start_ns, cwd }
+/// Looks closer at a process. What is not of this machine works nowhere here.
+pub(super) fn look(plan: &Plan, closer: Closer) -> Event {
+    if plan.demo.is_some() || plan.proc_root.is_some() {
+        let untold = || Err(Missing::NotReported);
+        let cwd = Err("it is not of this machine".to_owned());
+        return Event::Looked(closer, Seen { cwd, proc_ctx: untold(), sock_ctx: untold() });
+    }
+    let (proc_ctx, sock_ctx) = crate::collect::act::contexts(&closer.process, closer.socket);
+    let cwd = crate::collect::act::working_directory(&closer.process).map_err(|e| e.to_string());
+    Event::Looked(closer, Seen { cwd, proc_ctx, sock_ctx })
 }
 
 /// Saves something in the configuration file; a word on how that went.

@@ -91,6 +91,8 @@ pub(super) fn wanted(list: &ListPlan) -> Wants {
         out.ends |= more.ends;
         out.nat |= more.nat;
         out.forwarded |= more.forwarded;
+        out.proc_ctx |= more.proc_ctx;
+        out.sock_ctx |= more.sock_ctx;
     }
     out
 }
@@ -212,6 +214,10 @@ fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
             let line = format!("sockscope: {name}: {}", f.detail);
             out.push(escape(&line).into_owned());
         }
+    }
+    // Read only where they are asked for.
+    for f in snap.sample.faults.iter().filter(|f| f.subject == "security contexts") {
+        out.push(format!("sockscope: {}: {}", f.subject, f.detail));
     }
     // So with forwards that could not be looked for; other refusals are told by notes().
     for f in forwards::unread(snap).filter(|f| f.kind == FaultKind::NotPermitted) {

@@ -68,7 +68,7 @@ impl Camera<'_> {
             for effect in self.app.handle(event) {
                 match effect {
                     Effect::Wants(w) => self.wants = w,
-                    Effect::Place(process) => told.push(dashboard::place(self.plan, &process)),
+                    Effect::Look(closer) => told.push(dashboard::look(self.plan, closer)),
                     Effect::Arrange(job) => told.push(Event::Arranged(Box::new(job.work()))),
                     _ => {}
                 }

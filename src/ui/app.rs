@@ -3,6 +3,7 @@
 use super::act::Act;
 use super::arrange::Answer;
 use super::command::Place;
+use super::event::{Closer, Seen};
 use super::keymap::Keymap;
 use super::layout::{Layout, Shape};
 use super::menu::{History, Menu};
@@ -197,8 +198,8 @@ pub struct App {
     asked: FxHashSet<Addr>,
     /// How the selected socket developed.
     pub(super) track: Track,
-    /// Where the process of the details works: its pid and start, and what the runner found.
-    pub(super) place: Option<((u32, u64), Result<String, String>)>,
+    /// What the details look closer at, and what the runner found.
+    pub(super) closer: Option<(Closer, Option<Seen>)>,
     wanted: Option<Wants>,
     pub(super) past: Past,
     /// Shares of the screen that the details take beside and below the table, percent; `None`: the usual.
@@ -242,7 +243,7 @@ impl App {
             alarmed: 0,
             asked: FxHashSet::default(),
             track: Track::default(),
-            place: None,
+            closer: None,
             wanted: None,
             history: History::new(options.history.clone()),
             said: None,
@@ -396,10 +397,10 @@ impl App {
                 self.failed = Some(why);
                 vec![]
             }
-            Event::Place { pid, start_ns, cwd } => {
+            Event::Looked(closer, seen) => {
                 // Only the last that was asked for is waited for.
-                if let Some(p) = self.place.as_mut().filter(|p| p.0 == (pid, start_ns)) {
-                    p.1 = cwd;
+                if let Some(c) = self.closer.as_mut().filter(|c| c.0 == closer) {
+                    c.1 = Some(seen);
                 }
                 vec![]
             }
@@ -508,14 +509,17 @@ impl App {
         new
     }
 
-    /// Follows the selected socket, and asks where its process works.
+    /// Follows the selected socket, and asks for what is read of one only: where its process works, their contexts.
     fn look_closer(&mut self, snap: &Snapshot, effects: &mut Vec<Effect>) {
         let sheet = &self.sheets[self.active];
         let Some(row) = sheet.row() else { return };
+        let mut socket = None;
         let holder = match sheet.kind {
             Kind::Sockets => {
                 self.track.follow(snap, row);
-                snap.owners(row).first().map(|o| snap.process(o))
+                let owner = snap.owners(row).first();
+                socket = owner.and_then(|o| Some((o.fd()?, o.inode)));
+                owner.map(|o| snap.process(o))
             }
             Kind::Processes => snap.sample.processes.get(row),
             Kind::Limits => {
@@ -529,10 +533,10 @@ impl App {
             Kind::Ports | Kind::Peers => None,
         };
         let Some(p) = holder.filter(|_| self.details) else { return };
-        let id = (p.info.pid, p.info.start_ns);
-        if self.place.as_ref().is_none_or(|(known, _)| *known != id) {
-            self.place = Some((id, Err(String::new())));
-            effects.push(Effect::Place(Arc::clone(&p.info)));
+        let closer = Closer { process: Arc::clone(&p.info), socket };
+        if self.closer.as_ref().is_none_or(|(known, _)| *known != closer) {
+            self.closer = Some((closer.clone(), None));
+            effects.push(Effect::Look(closer));
         }
     }
 

@@ -3,7 +3,7 @@
 use super::act::Act;
 use super::arrange::{Answer, Job};
 use super::takeaway::Takeaway;
-use crate::model::{Addr, ProcInfo, Snapshot, Wants};
+use crate::model::{Addr, Missing, ProcInfo, Snapshot, Wants};
 use crate::query::preset::Preset;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -33,6 +33,26 @@ impl From<Arc<Snapshot>> for Event {
     }
 }
 
+/// The process of the details, and the socket by which one came to it: what is read of one and not of all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closer {
+    /// The process.
+    pub process: Arc<ProcInfo>,
+    /// A descriptor of it and the inode of the socket behind that.
+    pub socket: Option<(u32, u64)>,
+}
+
+/// What a closer look shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The working directory (`/proc/PID/cwd`), or why that is not known.
+    pub cwd: Result<String, String>,
+    /// The security context of the process.
+    pub proc_ctx: Result<String, Missing>,
+    /// That of the socket.
+    pub sock_ctx: Result<String, Missing>,
+}
+
 /// Everything the dashboard can be told, in one queue.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -42,15 +62,8 @@ pub enum Event {
     Fresh(Latest),
     /// A word on how an effect went.
     Said(String),
-    /// Where a process works: its working directory, or why that is not known.
-    Place {
-        /// Its pid.
-        pid: u32,
-        /// Its start, nanoseconds after boot.
-        start_ns: u64,
-        /// The directory (`/proc/PID/cwd`).
-        cwd: Result<String, String>,
-    },
+    /// What a closer look showed.
+    Looked(Closer, Seen),
     /// What was asked for by [`Effect::Arrange`].
     Arranged(Box<Answer>),
     /// Polls come this often by now: each would take more than its share otherwise.
@@ -102,8 +115,8 @@ pub enum Effect {
     Resolve(Vec<Addr>),
     /// An alert was raised or got worse: as JSON, and in a sentence.
     Alerted(String, String),
-    /// Find out where this process works.
-    Place(Arc<ProcInfo>),
+    /// Look closer at this process and its socket.
+    Look(Closer),
     /// Remember this filter for the next run.
     Remember(String),
     /// Save a filter under a name.

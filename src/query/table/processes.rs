@@ -1,5 +1,6 @@
 //! The columns of the table of processes.
 
+use super::contexts;
 use super::sockets::user_value;
 use super::units::{self, unit_column};
 use crate::model::{FdKind, FdUsage, FullIn, Missing, ProcInfo, Snapshot, State};
@@ -342,6 +343,7 @@ static COLUMNS: &[Column] = &[
     unit_column!(units::ENGINE, units::of_process),
     unit_column!(units::IMAGE, units::of_process),
     unit_column!(units::POD, units::of_process),
+    contexts::OF_PROCESS,
     Column::new("cgroup", "CGROUP", Kind::Text, 44, cgroup, "Control group (v2).").wide(12, 30, 80),
     Column::new("cmdline", "COMMAND LINE", Kind::Text, 17, cmdline, "Command line with its arguments.")
         .called(&["command", "cmd", "args"])

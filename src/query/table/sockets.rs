@@ -1,7 +1,7 @@
 //! The columns of the table of sockets.
 
 use super::units::{self, unit_column};
-use super::{kinds, tcp};
+use super::{contexts, kinds, tcp};
 use crate::model::snapshot::Direction;
 use crate::model::{
     AttrSet, Backend, Family, HostName, Missing, Owner, Proto, SkMem, Snapshot, Socket, State, TimerKind,
@@ -120,11 +120,15 @@ fn no_owner<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
 }
 
 /// What the first owner says, or why there is none.
-fn first<'a>(snap: &'a Snapshot, row: usize, get: impl FnOnce(&'a Owner) -> Value<'a>) -> Value<'a> {
+pub(super) fn first<'a>(
+    snap: &'a Snapshot,
+    row: usize,
+    get: impl FnOnce(&'a Owner) -> Value<'a>,
+) -> Value<'a> {
     snap.owners(row).first().map_or_else(|| no_owner(snap, row), get)
 }
 
-fn each(
+pub(super) fn each(
     snap: &Snapshot,
     row: usize,
     test: &mut dyn FnMut(&Value<'_>) -> bool,
@@ -536,6 +540,8 @@ const BEFORE: &[Column] = &[
     unit_column!(units::ENGINE, units::of_socket),
     unit_column!(units::IMAGE, units::of_socket),
     unit_column!(units::POD, units::of_socket),
+    contexts::OF_OWNER,
+    contexts::OF_SOCKET,
     of_owner!("fds_open", "FDS", Count, 53, fds_open, "Open descriptors of the process that holds the socket.")
         .called(&["fds"]),
     of_owner!("fds_soft", "FDS SOFT", Count, 54, fds_soft,

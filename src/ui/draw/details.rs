@@ -216,12 +216,11 @@ impl Builder<'_> {
             let text = crate::model::text::escape(&text).into_owned();
             self.out.push(vec![(pad(name, 7), theme.dim), (text, theme.text)]);
         };
-        if let Some((id, cwd)) = &self.app.place
-            && *id == (p.pid, p.start_ns)
+        if let Some((closer, Some(seen))) = &self.app.closer
+            && (closer.process.pid, closer.process.start_ns) == (p.pid, p.start_ns)
         {
-            match cwd {
+            match &seen.cwd {
                 Ok(dir) => line("works in", dir.clone()),
-                Err(why) if why.is_empty() => {}
                 Err(why) => line("works in", format!("not told: {why}")),
             }
         }

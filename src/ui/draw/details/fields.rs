@@ -39,7 +39,7 @@ impl Builder<'_> {
         let mut missing: Vec<(Missing, Vec<&str>)> = Vec::new();
         self.section("fields");
         for c in table.columns.iter().filter(|c| !SAID.contains(&c.name)) {
-            let value = c.value(self.snap, row);
+            let value = self.seen(c).unwrap_or_else(|| c.value(self.snap, row));
             if let Value::Missing(why) = value {
                 if !matches!(why, Missing::NotApplicable | Missing::Steady) {
                     match missing.iter_mut().find(|(m, _)| *m == why) {
@@ -92,6 +92,19 @@ impl Builder<'_> {
             self.text(&text, theme.faint);
         }
     }
+
+    /// What was read of this row alone: its columns need not be read of all the others.
+    fn seen(&self, c: &Column) -> Option<Value<'static>> {
+        let of = |label: &Result<String, Missing>| label.clone().map_or_else(Value::Missing, Value::from);
+        match (c.name, &self.app.closer) {
+            ("proc_ctx", Some((_, Some(seen)))) => Some(of(&seen.proc_ctx)),
+            ("sock_ctx", Some((_, Some(seen)))) => Some(of(&seen.sock_ctx)),
+            // Not there yet.
+            ("proc_ctx" | "sock_ctx", Some((_, None))) => Some(Value::Missing(Missing::NotApplicable)),
+            _ => None,
+        }
+    }
+
     /// A name and a value, and where there is room what it means; in `whole` sentences or as far as they fit in a line.
     fn said(&mut self, mut line: Pieces, used: usize, help: &str, whole: bool) {
         const AT: usize = 32;
