@@ -10,6 +10,8 @@ pub enum Kind {
     Text,
     /// A plain number, grouped in thousands on screen.
     Count,
+    /// A plain number that may be large: grouped in thousands, from a million on scaled by 1000.
+    Amount,
     /// A number that is a name: pid, inode, cookie. Never grouped or scaled.
     Id,
     /// A number shown in hexadecimal: mark, cookie.
@@ -59,6 +61,7 @@ impl Kind {
         let (align, min, normal, max) = match self {
             Self::Text | Self::List | Self::States => (Align::Left, 6, 12, 40),
             Self::Count => (Align::Right, 4, 7, 14),
+            Self::Amount => (Align::Right, 5, 7, 7),
             Self::Id => (Align::Right, 5, 7, 20),
             Self::Hex => (Align::Right, 4, 10, 18),
             Self::Bytes | Self::Secs => (Align::Right, 4, 6, 8),

@@ -138,6 +138,7 @@ fn fields(table: &'static Table) -> Vec<Item> {
     let item = |text: String, help: &str| Item { text, help: help.to_owned() };
     let op = |kind: Kind| match kind {
         Kind::Count
+        | Kind::Amount
         | Kind::Bytes
         | Kind::BytesPerSec
         | Kind::PerSec
@@ -203,7 +204,9 @@ fn values(field: Known, table: &'static Table, snap: Option<&Snapshot>) -> Vec<I
         Kind::Bytes | Kind::BytesPerSec => plain(&["1k", "64k", "1M", "10M"]),
         Kind::Micros | Kind::Millis => plain(&["1ms", "50ms", "200ms", "1s"]),
         Kind::Secs => plain(&["10s", "1m", "1h", "1d"]),
-        Kind::Count | Kind::PerSec | Kind::PerMin | Kind::Trend => plain(&["0", "10", "100", "1000"]),
+        Kind::Count | Kind::Amount | Kind::PerSec | Kind::PerMin | Kind::Trend => {
+            plain(&["0", "10", "100", "1000"])
+        }
     }
 }
 

@@ -92,7 +92,7 @@ pub fn push_cell(out: &mut String, value: &Value<'_>, kind: Kind, style: &Style)
 fn is_plain(n: u64, kind: Kind, style: Style) -> bool {
     match kind {
         Kind::Id | Kind::Port => true,
-        Kind::Count | Kind::Bytes => style.numeric || n < 1000,
+        Kind::Count | Kind::Amount | Kind::Bytes => style.numeric || n < 1000,
         _ => false,
     }
 }
@@ -155,6 +155,7 @@ fn number(n: f64, whole: Option<u64>, kind: Kind, style: Style) -> String {
     match kind {
         Kind::Bytes | Kind::BytesPerSec => bytes(n),
         Kind::Count => whole.map_or_else(|| trim_float(n), thousands),
+        Kind::Amount => whole.map_or_else(|| trim_float(n), amount),
         Kind::PerSec => small_rate(n),
         Kind::PerMin => {
             let s = small_rate(n.abs());
@@ -203,7 +204,7 @@ fn small_rate(n: f64) -> String {
     } else if n < 10.0 {
         trim_float((n * 10.0).ceil() / 10.0)
     } else if n < 10_000.0 {
-        format!("{n:.0}")
+        thousands(n.round() as u64)
     } else {
         bytes_like(n)
     }
@@ -217,6 +218,27 @@ fn bytes_like(n: f64) -> String {
         }
     }
     trim_float(n)
+}
+
+/// A whole number in at most seven characters: as it is below a million, then three digits by 1000: `2.36G`.
+pub fn amount(n: u64) -> String {
+    const UNITS: [char; 5] = ['M', 'G', 'T', 'P', 'E'];
+    if n < 1_000_000 {
+        return thousands(n);
+    }
+    // Cut, not rounded: what is not there is not said.
+    let mut thousandths = n / 1000;
+    let mut unit = 0;
+    while thousandths >= 1_000_000 && unit + 1 < UNITS.len() {
+        thousandths /= 1000;
+        unit += 1;
+    }
+    let (whole, rest) = (thousandths / 1000, thousandths % 1000);
+    match whole {
+        0..10 => format!("{whole}.{:02}{}", rest / 10, UNITS[unit]),
+        10..100 => format!("{whole}.{}{}", rest / 100, UNITS[unit]),
+        _ => format!("{whole}{}", UNITS[unit]),
+    }
 }
 
 /// A whole number with a comma between thousands.
@@ -449,6 +471,19 @@ mod tests {
         assert_eq!(thousands(999), "999");
         assert_eq!(thousands(1000), "1,000");
         assert_eq!(thousands(1_234_567), "1,234,567");
+        for (n, want) in [
+            (0, "0"),
+            (999_999, "999,999"),
+            (1_000_000, "1.00M"),
+            (1_200_128, "1.20M"),
+            (24_661_700, "24.6M"),
+            (999_999_999, "999M"),
+            (2_358_460_416, "2.35G"),
+            (i64::MAX as u64, "9.22E"),
+            (u64::MAX, "18.4E"),
+        ] {
+            assert_eq!(amount(n), want, "{n}");
+        }
         for (n, want) in [
             (0.0, "0%"),
             (0.04, "0.1%"),

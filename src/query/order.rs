@@ -60,6 +60,7 @@ pub fn largest_first(column: &Column) -> bool {
     matches!(
         column.kind,
         Kind::Count
+            | Kind::Amount
             | Kind::Bytes
             | Kind::BytesPerSec
             | Kind::PerSec

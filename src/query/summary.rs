@@ -38,7 +38,10 @@ pub struct Summary<'a> {
 
 /// Whether the values of several rows of this column make sense added up.
 pub const fn sums(c: &Column) -> bool {
-    matches!(c.kind, Kind::Count | Kind::Bytes | Kind::BytesPerSec | Kind::PerSec | Kind::PerMin)
+    matches!(
+        c.kind,
+        Kind::Count | Kind::Amount | Kind::Bytes | Kind::BytesPerSec | Kind::PerSec | Kind::PerMin
+    )
 }
 
 /// The columns that say what a group has in common.

@@ -65,7 +65,7 @@ fn divisor(kind: Kind, unit: &str) -> Option<u32> {
 pub(super) const fn units(kind: Kind) -> Units {
     match kind {
         Kind::Bytes | Kind::BytesPerSec => BYTES,
-        Kind::Count | Kind::PerSec | Kind::PerMin => COUNTS,
+        Kind::Count | Kind::Amount | Kind::PerSec | Kind::PerMin => COUNTS,
         Kind::Micros => MICROS,
         Kind::Millis => MILLIS,
         Kind::Secs => SECS,
@@ -94,7 +94,8 @@ impl Number {
         }
         if let Some(hex) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
             // `from_str_radix` takes a sign.
-            let digits = matches!(kind, Kind::Hex | Kind::Id | Kind::Count) && !hex.starts_with('+');
+            let digits =
+                matches!(kind, Kind::Hex | Kind::Id | Kind::Count | Kind::Amount) && !hex.starts_with('+');
             return if digits { u64::from_str_radix(hex, 16).ok().map(Self::Whole) } else { None };
         }
         let (negative, rest) = text.strip_prefix('-').map_or((false, text), |t| (true, t));

@@ -64,7 +64,7 @@ pub(super) fn example(field: Field) -> Option<&'static str> {
             Kind::State | Kind::States => "close-wait",
             Kind::Bool => "yes",
             Kind::Hex => "0x1",
-            Kind::Count | Kind::Id | Kind::PerSec | Kind::PerMin | Kind::Trend => "10",
+            Kind::Count | Kind::Amount | Kind::Id | Kind::PerSec | Kind::PerMin | Kind::Trend => "10",
             Kind::Text | Kind::List => match c.name {
                 "proto" => "tcp",
                 "family" => "inet6",

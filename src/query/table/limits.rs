@@ -159,14 +159,14 @@ static COLUMNS: &[Column] = &[
         "What fills up.").wide(8, 20, 32),
     Column::new("subject", "WHOSE", Kind::Text, 0, |s, r| Value::from(subject(s, r)),
         "Whom it holds for: a process, a listener, a destination, a user, a unit, the machine.")
-        .called(&["whose", "of"]).wide(12, 24, 60),
-    Column::new("used", "USED", Kind::Count, 2, |s, r| Value::from(at(s, r).used), "How much is taken.")
-        .called(&["taken"]).wide(5, 10, 15),
-    Column::new("max", "LIMIT AT", Kind::Count, 3, |s, r| opt(at(s, r).max),
-        "How much there is; a counter of losses has none.").called(&["of_max", "size"]).wide(7, 13, 17),
+        .called(&["whose", "of"]).wide(12, 18, 60),
+    Column::new("used", "USED", Kind::Amount, 2, |s, r| Value::from(at(s, r).used), "How much is taken.")
+        .called(&["taken"]),
+    Column::new("max", "LIMIT AT", Kind::Amount, 3, |s, r| opt(at(s, r).max),
+        "How much there is; a counter of losses has none.").called(&["of_max", "size"]),
     Column::new("pct", "%", Kind::Percent, 1, |s, r| opt(at(s, r).share().map(|x| x * 100.0)),
         "The share that is taken.").called(&["percent", "full"]),
-    Column::new("left", "LEFT", Kind::Count, 30,
+    Column::new("left", "LEFT", Kind::Amount, 30,
         |s, r| opt(at(s, r).max.map(|m| m.saturating_sub(at(s, r).used))), "How much is left."),
     Column::new("per_min", "/MIN", Kind::PerMin, 5, |s, r| Value::from_opt(at(s, r).per_min, Missing::Pending),
         "Change a minute: the median of the slopes between all readings (Theil and Sen)."),

@@ -251,7 +251,8 @@ static COLUMNS: &[Column] = &[
         },
         "How full the accept queue is.",
     )
-    .called(&["queue_pct"]),
+    .called(&["queue_pct"])
+    .wide(4, 6, 14),
     Column::new(
         "recv_q",
         "RECV-Q",

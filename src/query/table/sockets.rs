@@ -464,7 +464,7 @@ const BEFORE: &[Column] = &[
         .called(&["rport", "dport"]),
     Column::new("owner", "PROCESS", Kind::Text, 0, owner,
         "The process that holds the socket: its name and pid, and how many more hold it; who held it last where nobody does any more.")
-        .called(&["held_by"]).wide(8, 16, 32).needs(Needs::OWNERS).any(comm_any),
+        .called(&["held_by"]).wide(10, 18, 32).needs(Needs::OWNERS).any(comm_any),
     Column::new("recv_q", "RECV-Q", Kind::Bytes, 10, |s, r| queue(s, s.socket(r).recv_q, Backend::tells_queues),
         "Bytes received and not read by the program; of a listener, connections waiting to be accepted.")
         .called(&["recvq"]),
