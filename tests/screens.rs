@@ -481,7 +481,8 @@ fn every_theme_at_every_width_says_the_same_and_looks_as_it_should() {
         for (w, h) in [(60, 15), (80, 24), (120, 36), (160, 45), (200, 60)] {
             for keys in ["", "3<enter>"] {
                 let options = || Options { palette: Some(p.clone()), ..Options::default() };
-                let text = Screen::with(w, h, options()).press(keys).show();
+                // What a gauge has left is drawn as a track of colour, or of characters where there is none.
+                let text = Screen::with(w, h, options()).press(keys).show().replace('░', " ");
                 assert_eq!(text, Screen::new(w, h).press(keys).show(), "{} {w}x{h}", p.name);
             }
         }

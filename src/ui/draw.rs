@@ -7,7 +7,7 @@ pub(super) mod explain;
 mod greeting;
 pub(super) mod help;
 pub(super) mod list;
-mod row;
+pub(in crate::ui) mod row;
 pub(super) mod table;
 pub(super) mod top;
 

@@ -66,8 +66,8 @@ impl Pen<'_> {
         }
     }
 
-    /// A bar of `w` columns, full to `share`; anything above nothing shows at least its thinnest part.
-    pub(super) fn gauge(&mut self, x: u16, y: u16, w: u16, share: f64, style: Style, rest: Style) {
+    /// A bar of `w` columns on its track, full to `share`; anything above nothing shows at least its thinnest part.
+    pub(super) fn gauge(&mut self, x: u16, y: u16, w: u16, share: f64, style: Style, track: Style) {
         let steps = self.glyphs.parts.len() as u32 + 1;
         let total = u32::from(w) * steps;
         let mut fill = (share.clamp(0.0, 1.0) * f64::from(total)).round() as u32;
@@ -79,10 +79,12 @@ impl Pen<'_> {
         }
         for i in 0..w {
             let here = fill.saturating_sub(u32::from(i) * steps).min(steps);
+            // Where colours make the track, its cells are empty.
+            let empty = if track.bg.is_some() { " " } else { self.glyphs.empty };
             let (glyph, style) = match here {
-                0 => (self.glyphs.empty, rest),
+                0 => (empty, track),
                 n if n == steps => (self.glyphs.full, style),
-                n => (self.glyphs.parts[n as usize - 1], style),
+                n => (self.glyphs.parts[n as usize - 1], track.patch(style)),
             };
             self.put(x + i, y, 1, glyph, style);
         }

@@ -3,7 +3,7 @@
 use super::arrange::{self, Done, Job, Order};
 use crate::model::Snapshot;
 use crate::query::filter::{Filter, FilterError, Names};
-use crate::query::format::{Style as Format, cell};
+use crate::query::format::Style as Format;
 use crate::query::group::GroupBy;
 use crate::query::order::{self, SortKey, largest_first};
 use crate::query::table::{FORWARDS, LIMITS, PEERS, PORTS, PROCESSES, SOCKETS};
@@ -298,21 +298,19 @@ impl Sheet {
 
     /// How wide a column of text would like to be.
     pub(super) fn natural(&self, column: &Column) -> u16 {
-        if column.kind == crate::query::Kind::States {
-            return column.width.normal;
-        }
         let seen = self.naturals.iter().find(|(n, _)| *n == column.name).map_or(0, |(_, w)| *w);
         seen.max(column.title.len() as u16).max(column.width.min)
     }
 
     /// Looks at the lines in sight for texts that are wider than those before.
     pub(super) fn measure(&mut self, snap: &Snapshot, height: usize, form: Format) {
-        let columns: Vec<_> = self.columns().filter(|c| c.align == Align::Left).collect();
+        let measured = |c: &&Column| c.align == Align::Left || c.name == "accept_pct";
+        let columns: Vec<_> = self.columns().filter(measured).collect();
         let mut naturals = std::mem::take(&mut self.naturals);
         for line in self.lines.iter().skip(self.top).take(height) {
             let Line::Row(r) = line else { continue };
             for c in &columns {
-                let w = super::pen::width(&cell(&c.value(snap, *r as usize), c.kind, &form));
+                let w = super::draw::row::natural(snap, c, *r as usize, form);
                 match naturals.iter_mut().find(|(n, _)| *n == c.name) {
                     Some((_, seen)) => *seen = w.max(*seen),
                     None => naturals.push((c.name, w)),

@@ -40,6 +40,8 @@ impl Color {
 pub struct Theme {
     /// Under everything; sets nothing where the terminal's own ground will do.
     pub ground: Style,
+    /// What a gauge fills; sets no background where there is none between ground and text.
+    pub track: Style,
     /// Plain text.
     pub text: Style,
     /// What matters most in a row.
@@ -103,6 +105,7 @@ impl Theme {
         let painted = painted && !basic;
         Self {
             ground: if painted { on(Tone::Ink, Tone::Ground) } else { plain },
+            track: if basic { fg(Tone::Faint) } else { plain.bg(at(Tone::Surface)) },
             text: plain,
             strong: plain.add_modifier(bold),
             dim: fg(Tone::Soft),
@@ -139,6 +142,7 @@ impl Theme {
         let under = plain.add_modifier(Modifier::UNDERLINED);
         Self {
             ground: plain,
+            track: dim,
             text: plain,
             strong: bold,
             dim: plain,

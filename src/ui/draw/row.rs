@@ -155,6 +155,27 @@ const fn mark(app: &App, share: f64) -> &'static str {
     }
 }
 
+/// What stands beside a gauge.
+fn gauge_text(snap: &Snapshot, c: &Column, row: usize, form: Format) -> String {
+    match snap.ports.get(row).filter(|_| c.name == "accept_pct") {
+        Some(p) => format!("{}/{}", count(p.recv_q), count(p.backlog)),
+        None => cell(&c.value(snap, row), Kind::Percent, &form).into_owned(),
+    }
+}
+
+/// How wide a cell would like to be on this screen.
+pub(in crate::ui) fn natural(snap: &Snapshot, c: &Column, row: usize, form: Format) -> u16 {
+    match c.value(snap, row) {
+        Value::States(n) => {
+            let one = |(s, n)| width(short(s)) + 1 + width(&count(u64::from(n)));
+            n.present().map(|p| one(p) + 2).sum::<u16>().saturating_sub(2)
+        }
+        // With the mark of what is nearly full.
+        _ if c.name == "accept_pct" => 1 + width(&gauge_text(snap, c, row, form)),
+        v => width(&cell(&v, c.kind, &form)),
+    }
+}
+
 /// A share as a bar with its number: for an accept queue, how many of how many.
 fn gauge(app: &App, snap: &Snapshot, pen: &mut Pen<'_>, s: &Slot, row: usize, y: u16, form: Format) {
     let theme = app.theme;
@@ -166,25 +187,14 @@ fn gauge(app: &App, snap: &Snapshot, pen: &mut Pen<'_>, s: &Slot, row: usize, y:
     };
     let share = pct / 100.0;
     let mut style = theme.pressure(share);
-    let text = if s.column.name == "accept_pct" {
-        match snap.ports.get(row) {
-            Some(p) => {
-                let mark = mark(app, share);
-                format!("{mark}{}/{}", count(p.recv_q), count(p.backlog))
-            }
-            None => String::new(),
-        }
-    } else {
-        let mark = mark(app, share);
-        format!("{mark}{}", cell(&v, Kind::Percent, &form))
-    };
+    let text = format!("{}{}", mark(app, share), gauge_text(snap, s.column, row, form));
     if share == 0.0 {
         style = theme.faint;
     }
     let w = width(&text);
-    // A long pair of numbers takes of the bar's room.
+    // A pair of numbers longer than all before takes of the bar's room until the column has grown.
     let bar = s.bar.min(s.width.saturating_sub(w.max(number) + 1)).max(2);
-    pen.gauge(s.x, y, bar, share, style, theme.faint);
+    pen.gauge(s.x, y, bar, share, style, theme.track);
     pen.put_right(s.x + s.width, y, s.width - bar, &text, style);
 }
 

@@ -13,7 +13,7 @@ use crate::query::format::{Style as Format, cell};
 use crate::query::group::Group;
 use crate::query::table::forwards;
 use crate::query::view::Line;
-use crate::query::{Align, Column, Kind, Value};
+use crate::query::{Align, Column, Kind, Value, Width};
 use ratatui::layout::Rect;
 use ratatui::style::Color;
 
@@ -21,8 +21,14 @@ use ratatui::style::Color;
 const INDENT: u16 = 3;
 /// Between two columns.
 const GAP: u16 = 2;
-/// What a gauge takes beside its number.
-const BAR: u16 = 9;
+/// What a gauge takes beside its number, with the gap, on screens of this width.
+const fn bar_of(total: u16) -> u16 {
+    match total {
+        0..50 => 0,
+        50..100 => 6,
+        _ => 9,
+    }
+}
 
 /// One column in its place.
 #[derive(Clone, Copy, Debug)]
@@ -51,24 +57,29 @@ pub(in crate::ui) fn slots(app: &App, area: Rect) -> Vec<Slot> {
         .map(|column| Wish {
             column,
             natural: match column.align {
-                Align::Right => column.width.normal,
-                Align::Left => sheet.natural(column),
+                Align::Right if column.name != "accept_pct" => column.width.normal,
+                _ => sheet.natural(column),
             },
         })
         .collect();
-    let bar = if total >= 50 { BAR } else { 0 };
+    let bar = bar_of(total);
     let bars = |w: &[Wish]| w.iter().filter(|w| has_bar(w.column)).count() as u16 * bar;
+    // What only a wide screen has goes first, until every address is whole; then as the columns say.
+    let mut extra = wishes.iter().any(|w| !sheet.is_usual(w.column));
     loop {
-        let need: u16 = wishes
-            .iter()
-            .map(|w| w.natural.clamp(w.column.width.min, w.column.width.normal.max(w.column.width.min)) + GAP)
-            .sum::<u16>()
-            .saturating_sub(GAP)
-            + bars(&wishes);
-        // What only a wide screen has goes first, then as the columns say.
+        let most = |w: &Wish| {
+            let Width { min, normal, max } = w.column.width;
+            let whole = extra && matches!(w.column.kind, Kind::Endpoint | Kind::Addr);
+            w.natural.clamp(min, if whole { max } else { normal }.max(min))
+        };
+        let need: u16 = wishes.iter().map(|w| most(w) + GAP).sum::<u16>().saturating_sub(GAP) + bars(&wishes);
         let rank = |i: usize| (!sheet.is_usual(wishes[i].column), wishes[i].column.drop, i);
         let victim =
             (1..wishes.len()).filter(|i| rank(*i).0 || wishes[*i].column.drop > 3).max_by_key(|i| rank(*i));
+        if extra && need > total && victim.is_none_or(|i| !rank(i).0) {
+            extra = false;
+            continue;
+        }
         match victim {
             Some(i) if need > total => {
                 wishes.remove(i);
@@ -174,8 +185,12 @@ fn select(theme: &Theme, pen: &mut Pen<'_>, place: Rect) {
     let quiet = [theme.dim.fg, theme.faint.fg, theme.text.fg, Some(Color::Reset)];
     for x in place.x..place.right() {
         let Some(cell) = pen.buf.cell_mut((x, place.y)) else { continue };
-        let fg = cell.fg;
+        let (fg, bg) = (cell.fg, cell.bg);
         cell.set_style(theme.select);
+        // A gauge keeps its track.
+        if theme.track.bg == Some(bg) {
+            cell.set_bg(bg);
+        }
         if theme.select_keeps && !quiet.contains(&Some(fg)) {
             cell.set_fg(fg);
         }

@@ -103,10 +103,11 @@ pub(super) fn header(app: &App, pen: &mut Pen<'_>, area: Rect) {
         put(pen, &took, theme.band);
         put(pen, &format!("{:>6} sockets", count(s.live as u64)), theme.band.patch(theme.strong));
     }
-    if !put(pen, &state.0, state.1) {
-        let mark = state.0.split(' ').next().unwrap_or_default();
-        put(pen, mark, state.1);
-    }
+    // Narrower without the word, that the mark says too.
+    let (mark, rest) = state.0.split_once(' ').unwrap_or((&state.0, ""));
+    let rest = rest.split_once(' ').map_or("", |(_, rest)| rest.trim_end_matches(" since"));
+    let short = format!("{mark} {rest}");
+    let _ = put(pen, &state.0, state.1) || put(pen, short.trim_end(), state.1) || put(pen, mark, state.1);
 }
 
 /// What changed while the screen is held: `+12 -3 since`.
@@ -195,7 +196,7 @@ pub(in crate::ui) fn places(app: &App, area: Rect) -> Vec<Spot> {
         Some(Over::States(s)) => Some(s),
         _ => None,
     };
-    while spots.iter().map(|s| s.width + 2).sum::<u16>() > area.width.saturating_sub(1) + 2 {
+    while spots.iter().map(|s| s.width + 2).sum::<u16>() > area.width {
         let rank = |s: State| TELLING.iter().position(|t| *t == s).unwrap_or(TELLING.len());
         let least =
             (0..spots.len()).filter(|i| Some(spots[*i].state) != at).max_by_key(|i| rank(spots[*i].state));
@@ -320,7 +321,7 @@ pub(super) fn filter(app: &App, pen: &mut Pen<'_>, area: Rect) -> Option<Positio
             };
             format!("{} of {}", count(shown as u64), count(total as u64))
         };
-        if area.width >= 36 {
+        if area.width >= 36 && !text.is_empty() {
             right = pen.put_right(right, y, area.width, &text, theme.dim).saturating_sub(2);
         }
         // What has no room in the strip and needs a look stands here.
@@ -348,8 +349,13 @@ pub(super) fn filter(app: &App, pen: &mut Pen<'_>, area: Rect) -> Option<Positio
     pen.put(x, y, 1, "/", if live { theme.accent } else { theme.faint });
     let (x, room) = (x + 2, right.saturating_sub(x + 2));
     if sheet.text.is_empty() {
-        if room > 30 {
-            pen.put(x, y, room, "nginx   :443   state:close-wait   fds>80%", theme.faint);
+        // Whole examples, as many as there is room for.
+        let mut at = x;
+        for example in ["nginx", ":443", "state:close-wait", "fds>80%"] {
+            if at + width(example) > x + room {
+                break;
+            }
+            at = pen.put(at, y, width(example), example, theme.faint) + 3;
         }
         return typing.map(|_| Position::new(x.min(area.right().saturating_sub(1)), y));
     }
