@@ -8,6 +8,7 @@
 
 pub mod addr;
 pub mod attr;
+pub mod bpf;
 pub mod container;
 pub mod context;
 pub mod fault;

@@ -77,6 +77,7 @@ const CASES: &[Case] = &[
 
 /// Those that need the privileges of root outside of any user namespace.
 const PRIVILEGED: &[Case] = &[
+    ("maps of programs beside a socket", fields::bpf_maps),
     ("owners at once are true under churn", owners::true_under_churn),
     ("owners at once in a pid namespace", owners::in_a_pid_namespace),
     ("owners with the proc of another pid namespace", owners::with_another_proc),

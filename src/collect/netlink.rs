@@ -23,8 +23,8 @@ use super::netns::{self, Refusal, Spaces};
 use super::procs::Procs;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
-    AttrSet, Backend, BackendInfo, Family, FaultKind, Netns, OwnersBy, Prefilter, Proto, Sample, Socket,
-    State, StateSet, Wants,
+    Backend, BackendInfo, Family, FaultKind, Netns, OwnersBy, Prefilter, Proto, Sample, Socket, State,
+    StateSet, Wants,
 };
 use dump::Conversation;
 use reading::Reading;
@@ -359,12 +359,12 @@ fn mask(table: &DumpTable, states: StateSet) -> u32 {
     }
 }
 
-fn request(table: &DumpTable, states: u32, attrs: AttrSet) -> wire::Request {
+fn request(table: &DumpTable, states: u32, wants: &Wants) -> wire::Request {
     match table.ask {
-        Ask::Inet(family, protocol, _) => wire::Request::inet(family, protocol, attrs.0, states),
+        Ask::Inet(family, protocol, _) => wire::Request::inet(family, protocol, wants.attrs.0, states),
         Ask::Unix => wire::Request::unix(states),
         Ask::Netlink => wire::Request::netlink(),
-        Ask::Packet => wire::Request::packet(),
+        Ask::Packet => wire::Request::packet(wants.bpf),
         Ask::Xdp => wire::Request::xdp(),
         Ask::Tipc => wire::Request::tipc(states),
         Ask::Vsock | Ask::Proc(..) => wire::Request::vsock(states),

@@ -49,6 +49,8 @@ pub mod inet {
     pub const MD5SIG: u16 = 18;
     /// `INET_DIAG_ULP_INFO`: nested.
     pub const ULP_INFO: u16 = 19;
+    /// `INET_DIAG_SK_BPF_STORAGES`: nested, one `SK_DIAG_BPF_STORAGE` a map; what is kept of it is [`super::BPF_MAPS`].
+    pub const SK_BPF_STORAGES: u16 = 20;
     /// `INET_DIAG_CGROUP_ID`: `u64`, the inode of the socket's cgroup v2 directory.
     pub const CGROUP_ID: u16 = 21;
     /// `INET_DIAG_SOCKOPT`: `struct inet_diag_sockopt`, two bytes of bits.
@@ -69,6 +71,10 @@ pub const PORT_ID: u16 = 0x3f04;
 /// Ours, not the kernel's: which halves of a vsock socket are shut down, one byte.
 pub const VSOCK_SHUTDOWN: u16 = 0x3f05;
 
+/// Ours, not the kernel's: the BPF maps that keep something beside the socket, for each two `u32`: the map's id and the size
+/// of its value. The values are not kept.
+pub const BPF_MAPS: u16 = 0x3f06;
+
 /// `PACKET_DIAG_*` attribute numbers (`include/uapi/linux/packet_diag.h`).
 pub mod packet {
     /// `PACKET_DIAG_INFO`: `struct packet_diag_info`, the interface first.
@@ -83,6 +89,8 @@ pub mod packet {
     pub const UID: u16 = 5;
     /// `PACKET_DIAG_MEMINFO`: as [`super::inet::SKMEMINFO`].
     pub const MEMINFO: u16 = 6;
+    /// `PACKET_DIAG_FILTER`: `struct sock_filter` each; empty for who may not see it.
+    pub const FILTER: u16 = 7;
 }
 
 /// `NETLINK_DIAG_*` attribute numbers (`include/uapi/linux/netlink_diag.h`).

@@ -128,6 +128,11 @@ impl FaultKind {
     }
 }
 
+/// Subject of the fault that no security module labels anything.
+pub const CONTEXTS: &str = "security contexts";
+/// Subject of the fault that the kernel does not tell the BPF maps of sockets to us.
+pub const BPF_MAPS: &str = "bpf maps of sockets";
+
 /// One kind of fault on one subject, counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {

@@ -186,6 +186,9 @@ pub struct Wants {
     /// Whether to read the security contexts of sockets.
     #[serde(default)]
     pub sock_ctx: bool,
+    /// Whether to read the filters of packet sockets and the BPF maps of IP ones.
+    #[serde(default)]
+    pub bpf: bool,
 }
 
 const fn all_of_it() -> u64 {
@@ -214,6 +217,7 @@ impl Default for Wants {
             forwarded: false,
             proc_ctx: false,
             sock_ctx: false,
+            bpf: false,
         }
     }
 }

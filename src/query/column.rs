@@ -132,6 +132,8 @@ pub struct Needs {
     pub proc_ctx: bool,
     /// Security contexts of sockets.
     pub sock_ctx: bool,
+    /// Filters and BPF maps of sockets.
+    pub bpf: bool,
 }
 
 impl Needs {
@@ -150,6 +152,7 @@ impl Needs {
         forwarded: false,
         proc_ctx: false,
         sock_ctx: false,
+        bpf: false,
     };
     /// Owners.
     pub const OWNERS: Self = Self { owners: true, ..Self::NONE };
@@ -166,6 +169,8 @@ impl Needs {
     pub const PROC_CTX: Self = Self { proc_ctx: true, owners: true, ..Self::NONE };
     /// See [`Self::PROC_CTX`].
     pub const SOCK_CTX: Self = Self { sock_ctx: true, owners: true, ..Self::NONE };
+    /// Filters and BPF maps.
+    pub const BPF: Self = Self { bpf: true, ..Self::NONE };
 
     /// Far ends, with who holds them.
     pub const ENDS: Self = Self { ends: true, owners: true, ..Self::NONE };
@@ -208,6 +213,7 @@ impl Needs {
             forwarded: self.forwarded || o.forwarded,
             proc_ctx: self.proc_ctx || o.proc_ctx,
             sock_ctx: self.sock_ctx || o.sock_ctx,
+            bpf: self.bpf || o.bpf,
         }
     }
 }

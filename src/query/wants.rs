@@ -62,5 +62,6 @@ pub fn of(needs: Needs, protos: ProtoSet) -> Wants {
         forwarded: needs.forwarded,
         proc_ctx: needs.proc_ctx,
         sock_ctx: needs.sock_ctx,
+        bpf: needs.bpf,
     }
 }

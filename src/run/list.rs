@@ -6,6 +6,7 @@ use super::{Ending, RunError, resolver, watch};
 use crate::cli::Plan;
 use crate::cli::args::ColorArg;
 use crate::cli::plan::{ListPlan, Wait};
+use crate::model::fault::{BPF_MAPS, CONTEXTS};
 use crate::model::text::escape;
 use crate::model::{Fault, FaultKind, HostName, Missing, Proto, ProtoSet, Snapshot, Wants};
 use crate::output::{self, Format, Grid, Listing, Rows};
@@ -93,6 +94,7 @@ pub(super) fn wanted(list: &ListPlan) -> Wants {
         out.forwarded |= more.forwarded;
         out.proc_ctx |= more.proc_ctx;
         out.sock_ctx |= more.sock_ctx;
+        out.bpf |= more.bpf;
     }
     out
 }
@@ -216,7 +218,7 @@ fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
         }
     }
     // Read only where they are asked for.
-    for f in snap.sample.faults.iter().filter(|f| f.subject == "security contexts") {
+    for f in snap.sample.faults.iter().filter(|f| [CONTEXTS, BPF_MAPS].contains(&&*f.subject)) {
         out.push(format!("sockscope: {}: {}", f.subject, f.detail));
     }
     // So with forwards that could not be looked for; other refusals are told by notes().

@@ -346,6 +346,7 @@ impl App {
                     w.info_words = u64::MAX;
                     w.ends = true;
                     w.nat = true;
+                    w.bpf = true;
                 }
                 Kind::Processes => w.fd_kinds = true,
                 Kind::Ports | Kind::Peers | Kind::Limits | Kind::Forwards => {}

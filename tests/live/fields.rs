@@ -29,6 +29,8 @@ setsockopt(P, 263, 5, pack("I4", 4096, 4, 2048, 8)) or die "ring $!";
 setsockopt(P, 263, 8, pack("i", 1)) or die "auxdata $!";
 bind(P, pack("S n i S C C a8", 17, 3, 1, 0, 0, 0, "")) or die "bind $!";
 setsockopt(P, 263, 18, pack("I", 1 << 16 | 77)) or die "fanout $!";
+$code = pack("SCCI" x 4, 0x28,0,0,12, 0x15,0,1,0x800, 0x06,0,0,96, 0x06,0,0,0);
+setsockopt(P, 1, 26, pack("S x6 P", 4, $code)) or die "filter $!";
 socket(N, 16, 3, 0) or die "netlink $!";
 bind(N, pack("S S I I", 16, 0, 0, 0x41)) or die "groups $!";
 socket(L, 2, 1, 6) or die;
@@ -366,7 +368,80 @@ fn packet() -> Result<(), String> {
     check(r["packet_flags"] == "running,auxdata" && text.contains("flags( running auxdata )"), || {
         format!("{r:?} {text}")
     })?;
-    check(r["iface"] == "lo" && r["link_protocol"] == "*", || format!("{r:?}"))
+    check(r["iface"] == "lo" && r["link_protocol"] == "*", || format!("{r:?}"))?;
+    filter()
+}
+
+/// The filter of that packet socket.
+fn filter() -> Result<(), String> {
+    let rows = ours("proto:packet bpf_filter:*", "bpf_filter")?;
+    let mine = &rows.first().ok_or("no filter")?["bpf_filter"];
+    let text = run("ss", &["-anHO0b"])?;
+    let theirs = text.split_once("bpf filter (").ok_or_else(|| format!("ss: {text}"))?.1;
+    let (count, numbers) = theirs.split_once("):").ok_or_else(|| format!("ss: {text}"))?;
+    check(mine["instructions"].as_u64() == count.parse().ok(), || format!("{mine} {theirs}"))?;
+    check(mine["numbers"].as_str() == Some(numbers.trim().trim_end_matches(',')), || {
+        format!("{mine} {theirs}")
+    })?;
+    let want = ["0 ldh [12]", "1 jeq #0x800 jt 2 jf 3", "2 ret #96", "3 ret #0"];
+    check(mine["program"] == serde_json::json!(want), || mine.to_string())
+}
+
+/// A map of `sk_storage` with a value of four bytes beside a socket of this port. Such a map needs a type of its own
+/// (BTF), so this is the least there can be: `int`.
+const STORAGE: &str = r#"
+use Socket; $| = 1;
+sub bpf { my $r = syscall(321, $_[0], $_[1], length $_[1]); die "bpf $_[0]: $!" if $r < 0; $r }
+socket(S, 2, 1, 6) or die;
+bind(S, sockaddr_in(7961, inet_aton("127.0.0.1"))) or die "bind $!";
+listen(S, 3) or die "listen $!";
+$btf = pack("S C C I5", 0xeb9f, 1, 0, 24, 0, 16, 16, 5) . pack("I4", 1, 1 << 24, 4, 1 << 24 | 32) . "\0int\0";
+$types = bpf(18, pack("P Q I I I", $btf, 0, length $btf, 0, 0));
+$map = bpf(0, pack("I7 a16 I4", 24, 4, 4, 0, 1, 0, 0, "kept", 0, $types, 1, 1));
+$key = pack("i", fileno S); $value = pack("I", 5);
+bpf(2, pack("I x4 P P Q", $map, $key, $value, 0));
+$info = "\0" x 88;
+bpf(15, pack("I I P", $map, length $info, $info));
+print unpack("x4 I", $info), "\n";
+sleep 600;
+"#;
+
+/// The maps that keep something beside a socket: which, and how much.
+pub(crate) fn bpf_maps() -> Result<(), String> {
+    let mut w = World::default();
+    let mut child = Command::new("perl")
+        .args(["-e", STORAGE])
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|e| format!("perl: {e}"))?;
+    let mut id = String::new();
+    let out = child.stdout.take().ok_or("no output")?;
+    BufReader::new(out).read_line(&mut id).map_err(|e| e.to_string())?;
+    w.children.push(child);
+    let rows = ours("proto:tcp lport:7961", "bpf_maps")?;
+    let id: u64 = id.trim().parse().map_err(|_| format!("the child did not begin: {id:?}"))?;
+    let want = serde_json::json!([{ "map_id": id, "value_bytes": 4 }]);
+    check(rows.len() == 1 && rows[0]["bpf_maps"] == want, || format!("{rows:?}, want {want}"))?;
+    // Whoever may not be told gets the rows, and the reason.
+    let out = Command::new("setpriv")
+        .args(["--bounding-set=-bpf,-sys_admin", env!("CARGO_BIN_EXE_sockscope")])
+        .args([
+            "list",
+            "--netns",
+            "here",
+            "-n",
+            "--format",
+            "json",
+            "proto:tcp lport:7961",
+            "-c",
+            "local,bpf_maps",
+        ])
+        .output()
+        .map_err(|e| e.to_string())?;
+    let (said, why) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    check(said.contains(r#"{"local":"127.0.0.1:7961","bpf_maps":null}"#) && why.contains("CAP_BPF"), || {
+        format!("{said} {why}")
+    })
 }
 
 fn netlink(pid: u32) -> Result<(), String> {
@@ -423,6 +498,9 @@ fn alone() -> Result<(), String> {
         auto_port: true,
         cgroups: true,
         ends: true,
+        proc_ctx: true,
+        sock_ctx: true,
+        bpf: true,
         ..Wants::default()
     };
     let mut read = |w: &Wants| -> Result<Arc<Snapshot>, String> {

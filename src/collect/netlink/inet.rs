@@ -67,21 +67,24 @@ fn keep(
     sample: &mut Sample,
 ) -> Result<(u32, u16, u32, usize), Malformed> {
     let mut walk = Attrs::new(attrs, family, proto).iter();
-    let (mut info, mut secret) = (None, false);
+    let (mut info, mut changed) = (None, false);
     while let Some((number, payload)) = walk.next() {
         // Other protocols have other structures under the same number.
         if number == attr::inet::INFO && proto == Proto::Tcp && info.is_none() {
             info = Some((attrs.len() - walk.leftover(), payload));
         }
-        secret |= number == attr::inet::MD5SIG;
+        changed |= matches!(number, attr::inet::MD5SIG | attr::inet::SK_BPF_STORAGES);
     }
     let left = walk.leftover();
     let whole = &attrs[..attrs.len() - left];
-    if secret {
+    if changed {
         let mut open = Vec::with_capacity(whole.len());
         for (number, b) in Attrs::new(whole, family, proto).iter() {
             match number {
                 attr::inet::MD5SIG => attr::push(&mut open, number, &without_keys(b)),
+                attr::inet::SK_BPF_STORAGES => {
+                    attr::push(&mut open, attr::BPF_MAPS, &without_values(b, family, proto));
+                }
                 _ => attr::push(&mut open, number, b),
             }
         }
@@ -136,6 +139,19 @@ fn keep_info(payload: &[u8], sample: &mut Sample) -> Option<Result<u32, Malforme
         }
     }
     Some(at)
+}
+
+/// What a BPF map keeps beside a socket can be as large as a page and is the program's own: which maps, and how large the
+/// values are (`SK_DIAG_BPF_STORAGE*`, `include/uapi/linux/sock_diag.h`), is kept.
+fn without_values(all: &[u8], family: Family, proto: Proto) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (_, map) in Attrs::new(all, family, proto).iter().filter(|(n, _)| *n == 1) {
+        let map = Attrs::new(map, family, proto);
+        let Some(id) = map.get(2).and_then(|b| attr::read_u32(b, 0)) else { continue };
+        out.extend(id.to_ne_bytes());
+        out.extend(map.get(3).map_or(0, |value| value.len() as u32).to_ne_bytes());
+    }
+    out
 }
 
 /// The keys of MD5 signatures are secrets: for whom there are some is kept, and not what they are.

@@ -3,7 +3,8 @@
 use super::dump::{Conversation, DumpError};
 use super::{AF_INET, Ask, DumpTable, HERE, decode, request, unsupported};
 use crate::collect::made_up::Identities;
-use crate::model::{Family, FaultKind, Sample};
+use crate::model::fault::BPF_MAPS;
+use crate::model::{Family, FaultKind, Sample, Wants};
 use rustc_hash::FxHashSet;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,11 +29,19 @@ pub(super) struct Reading<'a> {
 /// answer and nothing is read.
 pub(super) fn read(what: &Reading<'_>, talk: &mut Conversation, strict: bool, sample: &mut Sample) -> bool {
     let table = what.table;
-    let mut ask = request(table, what.states, sample.wants.attrs);
     let mut filtered = what.program.is_some();
-    if let Some(program) = &what.program {
-        ask.filter(program);
-    }
+    let mut maps = sample.wants.bpf && matches!(table.ask, Ask::Inet(..));
+    let put = |filtered: bool, maps: bool, wants: &Wants| {
+        let mut ask = request(table, what.states, wants);
+        if let Some(program) = what.program.as_ref().filter(|_| filtered) {
+            ask.filter(program);
+        }
+        if maps {
+            ask.bpf_maps();
+        }
+        ask
+    };
+    let mut ask = put(filtered, maps, &sample.wants);
     let before = Mark::of(sample);
     for attempt in 0..=RETRIES {
         before.back(sample);
@@ -52,6 +61,15 @@ pub(super) fn read(what: &Reading<'_>, talk: &mut Conversation, strict: bool, sa
                 sample.faults.add(FaultKind::Interrupted, &subject, "");
             }
             Err(DumpError::Lost) if !last => {}
+            Err(e) if maps && e.is_not_permitted() => {
+                maps = false;
+                ask = put(filtered, maps, &sample.wants);
+                sample.faults.add(
+                    FaultKind::NotUsed,
+                    BPF_MAPS,
+                    "only with CAP_BPF, outside of a user namespace",
+                );
+            }
             Err(e) if filtered && strict && e.is_refused() => {
                 before.back(sample);
                 return false;
@@ -59,7 +77,7 @@ pub(super) fn read(what: &Reading<'_>, talk: &mut Conversation, strict: bool, sa
             // A kernel that does not know an operation, or a mark without the capability: read it all then.
             Err(e) if filtered && e.is_refused() => {
                 filtered = false;
-                ask = request(table, what.states, sample.wants.attrs);
+                ask = put(filtered, maps, &sample.wants);
             }
             Err(e) => {
                 if let (true, Ask::Inet(family, _, Some(file))) = (e.is_unsupported(), table.ask) {

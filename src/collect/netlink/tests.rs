@@ -126,6 +126,35 @@ fn a_message_cut_anywhere_is_said_and_harms_nothing() {
     assert_eq!(s.sockets[0].timer.kind, TimerKind::Off);
 }
 
+#[test]
+fn maps_beside_a_socket_are_kept_without_what_is_in_them() {
+    let map = |id: u32, value: &[u8]| {
+        let mut one = Vec::new();
+        attr::push(&mut one, 2, &id.to_ne_bytes());
+        attr::push(&mut one, 3, value);
+        one
+    };
+    let mut nested = Vec::new();
+    attr::push(&mut nested, 1, &map(42, b"a secret of the program"));
+    // Of a kernel to come, one without an id, and one cut short.
+    attr::push(&mut nested, 9, &map(7, b"x"));
+    attr::push(&mut nested, 1, &[]);
+    attr::push(&mut nested, 1 | 0x8000, &map(43, &[]));
+    let mut attrs = Vec::new();
+    attr::push(&mut attrs, inet::TOS, &[4]);
+    attr::push(&mut attrs, inet::SK_BPF_STORAGES | 0x8000, &nested);
+    attr::push(&mut attrs, inet::CONG, b"cubic\0");
+    let mut s = sample();
+    decode(&body(2, 1, &attrs), Proto::Tcp, &mut s).unwrap();
+    let a = s.attrs_of(&s.sockets[0]);
+    assert_eq!(a.bpf_maps().unwrap().collect::<Vec<_>>(), [(42, 23), (43, 0)]);
+    assert_eq!((a.tos(), a.congestion()), (Some(4), Some("cubic")), "what stands around it is read");
+    assert!(!s.attrs.windows(6).any(|w| w == b"secret"));
+    for cut in 0..attrs.len() {
+        let _ = decode(&body(2, 1, &attrs[..cut]), Proto::Tcp, &mut sample());
+    }
+}
+
 fn count(bytes: &[u8]) -> (Result<bool, DumpError>, Done, usize) {
     let (mut done, mut n) = (Done::default(), 0);
     let ended = walk(bytes, 7, &mut done, &mut |_| {

@@ -16,6 +16,8 @@ const SOCK_DESTROY: u16 = 21;
 const REQUEST_ACK: u16 = 5;
 /// `INET_DIAG_REQ_BYTECODE`.
 const REQ_BYTECODE: u16 = 1;
+/// `INET_DIAG_REQ_SK_BPF_STORAGES`.
+const REQ_SK_BPF_STORAGES: u16 = 2;
 /// `INET_DIAG_REQ_PROTOCOL`.
 const REQ_PROTOCOL: u16 = 3;
 /// `RTM_GETADDR`.
@@ -166,6 +168,11 @@ impl Request {
         self.attribute(REQ_BYTECODE, program);
     }
 
+    /// Asks for the BPF maps that keep something beside each socket, whichever they are: a list of maps would choose.
+    pub(super) fn bpf_maps(&mut self) {
+        self.attribute(REQ_SK_BPF_STORAGES, &[]);
+    }
+
     /// For every UNIX socket (`struct unix_diag_req`) in these states: name, file, peer, waiting connections, queues,
     /// memory, user.
     pub(super) fn unix(states: u32) -> Self {
@@ -188,9 +195,9 @@ impl Request {
         Self::new(SOCK_DIAG_BY_FAMILY, &[head, states.to_ne_bytes()].concat())
     }
 
-    /// For every packet socket (`struct packet_diag_req`): all but its multicast list and its filter.
-    pub(super) fn packet() -> Self {
-        Self::family(17, 0, None, 1 | 4 | 8 | 16)
+    /// For every packet socket (`struct packet_diag_req`): all but its multicast list, with its filter where wanted.
+    pub(super) fn packet(filter: bool) -> Self {
+        Self::family(17, 0, None, 1 | 4 | 8 | 16 | if filter { 32 } else { 0 })
     }
 
     /// For every vsock socket (`struct vsock_diag_req`) in these states.

@@ -2,6 +2,7 @@
 //! which is reached through any descriptor that refers to it (`/proc/PID/fd/N`), as `ss -Z` and `ss -z` do.
 
 use super::{Procs, directory, info, walk};
+use crate::model::fault::CONTEXTS;
 use crate::model::{FaultKind, Label, Missing, Sample, text};
 use rustc_hash::FxHashSet;
 use rustix::fd::OwnedFd;
@@ -55,7 +56,7 @@ impl Procs {
         let (processes, sockets) = (&sample.contexts.processes, &sample.contexts.sockets);
         if !processes.is_empty() && processes.iter().all(none) || *sockets == Err(Missing::NoLabels) {
             let why = Missing::NoLabels.reason();
-            sample.faults.add(FaultKind::Unsupported, "security contexts", why);
+            sample.faults.add(FaultKind::Unsupported, CONTEXTS, why);
         }
     }
 

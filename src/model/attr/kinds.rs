@@ -211,6 +211,17 @@ impl<'a> Attrs<'a> {
         Some(raw.chunks_exact(MD5SIG).filter_map(key).collect())
     }
 
+    /// The BPF maps that keep something beside an IP socket: the id of each and the size of its value, bytes.
+    pub fn bpf_maps(&self) -> Option<impl Iterator<Item = (u32, u32)> + 'a> {
+        let raw = if self.is_inet() { self.get(super::BPF_MAPS)? } else { return None };
+        Some(raw.chunks_exact(8).filter_map(|b| Some((read_u32(b, 0)?, read_u32(b, 4)?))))
+    }
+
+    /// The filter of a packet socket, empty where the kernel does not tell it to us.
+    pub fn packet_filter(&self) -> Option<&'a [u8]> {
+        if self.family == Family::Packet { self.get(packet::FILTER) } else { None }
+    }
+
     /// Addresses of an SCTP association: its own ([`inet::LOCALS`]) or the far end's ([`inet::PEERS`]).
     pub fn addresses(&self, number: u16) -> Option<Vec<Addr>> {
         let raw = if self.proto == Proto::Sctp { self.get(number)? } else { return None };

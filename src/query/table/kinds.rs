@@ -232,6 +232,8 @@ pub(super) const COLUMNS: &[Column] = &[
         |s, r| s.attrs(r).packet_fanout().map_or_else(na, |(_, kind)| Value::from(numbers::fanout(kind))),
         "How that group shares them: hash, lb, cpu, rollover, random, qm, cbpf, ebpf.")
         .wide(4, 11, 11),
+    super::bpf::FILTER,
+    super::bpf::MAPS,
     Column::new("xdp_rings", "XDP RINGS", Kind::List, 71, xdp_rings,
         "Entries of the rings of an XDP socket: rx, tx, fill, completion.")
         .wide(8, 24, 60),

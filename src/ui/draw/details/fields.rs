@@ -134,6 +134,15 @@ impl Builder<'_> {
         let name = 19.min(self.width / 2);
         self.text(&format!("{}: {}", c.name, c.help), theme.dim);
         for (field, value) in parts {
+            // What has many lines of its own has them below its name.
+            if let Value::List(lines) = value {
+                self.out.push(vec![(format!("  {field}"), theme.dim)]);
+                for one in lines {
+                    let text = cell(one, Kind::List, &self.form).into_owned();
+                    self.out.push(vec![(format!("    {text}"), theme.text)]);
+                }
+                continue;
+            }
             let f = structure.and_then(|s| s.fields.iter().find(|f| f.name == *field));
             let kind = f.map_or(Kind::Id, |f| kind_of(f.unit));
             let text = cell(value, kind, &self.form);

@@ -1,0 +1,77 @@
+//! The columns of BPF: the filter of a packet socket, the maps that keep something beside an IP one.
+
+use super::sockets::na;
+use crate::model::fault::BPF_MAPS;
+use crate::model::{Missing, Proto, Snapshot, bpf};
+use crate::query::{Column, Kind, Needs, Value};
+
+/// Why a socket that can have it has none in what was read.
+fn none<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    Value::Missing(match () {
+        () if row >= snap.live => Missing::Gone,
+        () if !snap.sample.wants.bpf => Missing::NotRead,
+        () => Missing::NotApplicable,
+    })
+}
+
+fn filter<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    if snap.socket(row).proto != Proto::Packet {
+        return na();
+    }
+    match snap.attrs(row).packet_filter() {
+        None => none(snap, row),
+        Some([]) => Value::Missing(Missing::NotPermitted),
+        Some(raw) => {
+            let all: Vec<_> = bpf::program(raw).collect();
+            let numbers: Vec<String> = all.iter().map(ToString::to_string).collect();
+            let lines = all.iter().enumerate().map(|(i, one)| Value::from(format!("{i} {}", one.text(i))));
+            Value::Record(vec![
+                ("instructions", Value::from(all.len() as u64)),
+                ("program", Value::List(lines.collect())),
+                ("numbers", Value::from(numbers.join(", "))),
+            ])
+        }
+    }
+}
+
+fn maps<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    if !snap.socket(row).proto.is_inet() {
+        return na();
+    }
+    match snap.attrs(row).bpf_maps() {
+        None if snap.sample.faults.iter().any(|f| f.subject == BPF_MAPS) => {
+            Value::Missing(Missing::NotPermitted)
+        }
+        None => none(snap, row),
+        Some(all) => Value::List(
+            all.map(|(id, size)| {
+                Value::Record(vec![("map_id", Value::from(id)), ("value_bytes", Value::from(size))])
+            })
+            .collect(),
+        ),
+    }
+}
+
+/// The filter of a packet socket.
+pub(super) const FILTER: Column = Column::new(
+    "bpf_filter",
+    "BPF FILTER",
+    Kind::List,
+    71,
+    filter,
+    "Classic BPF program that a packet socket filters with: how many instructions, each in words, and as ss -b prints them.",
+)
+.needs(Needs::BPF)
+.wide(8, 24, 80);
+
+/// The maps of an IP socket.
+pub(super) const MAPS: Column = Column::new(
+    "bpf_maps",
+    "BPF MAPS",
+    Kind::List,
+    71,
+    maps,
+    "BPF maps that keep something beside the socket (sk_storage): the id of each, and the bytes it keeps.",
+)
+.needs(Needs::BPF)
+.wide(8, 24, 60);
