@@ -9,7 +9,7 @@ mod http;
 
 use super::{CollectError, Source};
 use crate::model::{Container, ContainerEngine, FaultKind, Process, Sample, Unit, Wants};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -199,46 +199,66 @@ fn ask(socket: &Path) -> io::Result<Vec<Container>> {
 pub(super) struct Named {
     source: Box<dyn Source>,
     asked: Asked,
-    /// The container of each path of a control group, and how often it was asked for.
-    paths: FxHashMap<Box<str>, Option<(Box<str>, u8)>>,
+    /// The container of each path of a control group.
+    paths: FxHashMap<Box<str>, Option<Box<str>>>,
+    /// How often each container that no engine named was asked for.
+    tries: FxHashMap<Box<str>, u8>,
+    /// The containers that had processes at the last poll.
+    there: Vec<Box<str>>,
     last: Instant,
     told: Arc<[Container]>,
 }
 
 impl Named {
     pub(super) fn new(source: Box<dyn Source>, asked: Asked) -> Self {
-        Self { source, asked, paths: FxHashMap::default(), last: Instant::now(), told: Arc::default() }
+        let (paths, tries) = (FxHashMap::default(), FxHashMap::default());
+        Self { source, asked, paths, tries, there: Vec::new(), last: Instant::now(), told: Arc::default() }
     }
 
     /// Puts what is known of the containers into the sample, and asks again where that may tell more.
     fn fill(&mut self, sample: &mut Sample) {
         let mut known = self.asked.told().to_vec();
         let api = known.len();
-        for c in sample.processes.iter().filter_map(of_monitor) {
+        let monitor = |p: &Process| Container::of_monitor(&p.info.comm, &p.info.cmdline);
+        let watched: Vec<Container> = sample.processes.iter().filter_map(monitor).collect();
+        for c in &watched {
             if known.iter().all(|k| k.id != c.id) {
-                known.push(c);
+                known.push(c.clone());
             }
         }
         if self.paths.len() > PATHS {
             self.paths.clear();
         }
-        let (mut ask, mut nameless, mut any) = (false, 0, false);
+        if self.tries.len() > PATHS {
+            self.tries.clear();
+        }
+        let mut there: FxHashSet<&str> = watched.iter().map(|c| &*c.id).collect();
         for path in sample.processes.iter().filter_map(|p| p.info.cgroup.as_deref()) {
             if !self.paths.contains_key(path) {
-                self.paths.insert(path.into(), engines_own(path).map(|id| (id, 0)));
+                self.paths.insert(path.into(), engines_own(path));
             }
-            let Some(Some((id, tries))) = self.paths.get_mut(path) else { continue };
-            any = true;
-            if known[..api].iter().any(|k| k.id == *id) {
+        }
+        let of_path = |p: &Process| self.paths.get(p.info.cgroup.as_deref()?)?.as_deref();
+        there.extend(sample.processes.iter().filter_map(of_path));
+        let (mut ask, mut nameless) = (false, 0);
+        for id in &there {
+            if known[..api].iter().any(|k| *k.id == **id) {
                 continue;
             }
-            nameless += u32::from(known[api..].iter().all(|k| k.id != *id));
+            let name = known[api..].iter().find(|k| *k.id == **id).and_then(|k| k.name.as_ref());
+            nameless += u32::from(name.is_none());
+            let tries = self.tries.entry((*id).into()).or_default();
             if *tries < TRIES && self.last.elapsed() >= PAUSE || *tries == 0 {
                 *tries += 1;
                 ask = true;
             }
         }
-        if ask || any && self.last.elapsed() > AGE {
+        // What is told of one that went is not kept until the answer is old.
+        ask |= sample.wants.processes && self.there.iter().any(|id| !there.contains(&**id));
+        if sample.wants.processes {
+            self.there = there.iter().map(|id| (*id).into()).collect();
+        }
+        if ask || (api > 0 || !there.is_empty()) && self.last.elapsed() > AGE {
             self.last = Instant::now();
             self.asked.again();
         }
@@ -276,21 +296,6 @@ fn engines_own(path: &str) -> Option<Box<str>> {
     use ContainerEngine::{Docker, Podman, Unknown};
     let c = Unit::parse(path).container?;
     matches!(c.engine, Docker | Podman | Unknown).then_some(c.id)
-}
-
-/// The container that this process watches for Podman, which mostly runs without a service to ask: `conmon -c ID -n NAME`.
-fn of_monitor(p: &Process) -> Option<Container> {
-    if &*p.info.comm != "conmon" {
-        return None;
-    }
-    let after = |flag: &str| {
-        let mut words = p.info.cmdline.split(' ');
-        words.find(|w| *w == flag)?;
-        words.next()
-    };
-    let mut c = Container::new(ContainerEngine::Podman, after("-c")?);
-    c.name = Some(after("-n")?.into());
-    Some(c)
 }
 
 #[cfg(test)]

@@ -256,6 +256,9 @@ impl NetlinkSource {
             }
         }
         sample.namespaces = self.spaces.tell();
+        if sample.wants.nat {
+            sample.elsewhere = self.spaces.elsewhere();
+        }
     }
 
     /// Reads one table, as far as it is wanted.

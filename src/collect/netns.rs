@@ -11,12 +11,13 @@ mod name;
 
 use super::CollectError;
 use super::engines::Asked;
-use crate::model::{Container, FaultKind, Faults, Namespace, Netns};
+use crate::model::{Container, FaultKind, Faults, Namespace, Netns, ProcInfo};
 use rustc_hash::FxHashMap;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, fstat, openat, statat};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::mem::MaybeUninit;
@@ -29,8 +30,8 @@ const YOUNG_NS: u64 = 5_000_000_000;
 const IN_TURN: usize = 64;
 /// How long the number of a namespace that went is not given to another, nanoseconds.
 const KEPT_NS: u64 = 300_000_000_000;
-/// Processes that are tried as a way into a namespace.
-const DOORS: usize = 4;
+/// Processes that are tried as a way into a namespace, and looked at for its name.
+const DOORS: usize = 8;
 /// Names that are said of namespaces that could not be entered.
 const SAID: usize = 5;
 
@@ -61,8 +62,8 @@ pub(super) struct Space {
     by_hand: bool,
     /// Its oldest processes, oldest first.
     pids: Vec<u32>,
-    /// The process it is called after.
-    called_after: u32,
+    /// The processes it is called after.
+    called_after: Vec<u32>,
     /// When it was found to be gone; 0: it is there.
     gone_ns: u64,
 }
@@ -183,6 +184,9 @@ impl Spaces {
         let containers = self.asked.told();
         let renamed = !Arc::ptr_eq(&containers, &self.containers);
         self.containers = containers;
+        // Those above are the same for many.
+        let seen: RefCell<FxHashMap<u32, Option<ProcInfo>>> = RefCell::default();
+        let who = |pid| seen.borrow_mut().entry(pid).or_insert_with(|| super::procs::who(pid)).clone();
         for (i, s) in self.known.iter_mut().enumerate() {
             let there = i == 0 || s.file.is_some() || !s.pids.is_empty();
             s.gone_ns = if there {
@@ -195,12 +199,15 @@ impl Spaces {
             if s.namespace.inode == first {
                 "host".clone_into(&mut s.namespace.name);
             } else if let (true, false, Some(oldest)) = (i > 0, s.by_hand, s.pids.first()) {
-                let young = self.members.get(oldest).is_some_and(|m| m.asked == self.poll);
-                if (*oldest != s.called_after || young || renamed)
-                    && let Some(p) = super::procs::who(*oldest)
-                {
-                    s.namespace.name = name::of_process(&p, &self.containers);
-                    s.called_after = *oldest;
+                let member = |pid: &u32| self.members.get(pid);
+                let young = |m: &Member| m.since_ns != 0 && now.saturating_sub(m.since_ns) < YOUNG_NS;
+                let again = renamed
+                    || s.called_after != s.pids
+                    || member(oldest).is_some_and(|m| m.asked == self.poll)
+                    || s.pids.iter().filter_map(member).any(young);
+                if again && let Some(name) = name::of_processes(&s.pids, &self.containers, who) {
+                    s.namespace.name = name;
+                    s.called_after.clone_from(&s.pids);
                 }
             }
         }
@@ -311,6 +318,14 @@ impl Spaces {
         self.known.iter().filter(|s| s.gone_ns == 0).map(|s| s.namespace.name.as_str()).collect()
     }
 
+    /// The processes that are in another than number 0, sorted by pid, with the number.
+    pub(super) fn elsewhere(&self) -> Arc<[(u32, u16)]> {
+        let number = |(pid, m): (&u32, &Member)| Some((*pid, *self.at.get(&m.inode)?));
+        let mut out: Vec<(u32, u16)> = self.members.iter().filter_map(number).filter(|p| p.1 != 0).collect();
+        out.sort_unstable();
+        out.into()
+    }
+
     /// What a sample says of them.
     pub(super) fn tell(&mut self) -> Arc<[Namespace]> {
         let same = self.told.len() == self.known.len()
@@ -330,7 +345,7 @@ impl Space {
             file: None,
             by_hand: false,
             pids: Vec::new(),
-            called_after: 0,
+            called_after: Vec::new(),
             gone_ns: 0,
         }
     }

@@ -3,6 +3,7 @@
 //! Slower and poorer than netlink: no cookies (identities are made up), no attributes, no limit of an accept queue, and
 //! a table that changes while it is read can show a socket twice or not at all.
 
+mod addresses;
 mod line;
 
 use super::made_up::Identities;
@@ -108,6 +109,9 @@ impl ProcSource {
             }
         }
         sample.namespaces = self.spaces.tell();
+        if sample.wants.nat {
+            sample.elsewhere = self.spaces.elsewhere();
+        }
     }
 }
 
@@ -170,6 +174,9 @@ pub(super) fn read_of(pid: u32, number: u16, sample: &mut Sample) -> bool {
     let there = root.join("net/tcp").exists();
     if there {
         read_tables(&root, number, sample);
+        if let (true, Some(nat)) = (sample.wants.nat, &mut sample.nat) {
+            nat.addresses.extend(addresses::read(&root).into_iter().map(|a| (number, a)));
+        }
     }
     there
 }

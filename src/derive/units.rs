@@ -66,10 +66,7 @@ impl Memory {
         if !all.iter().any(|p| &*p.info.comm == MONITOR) {
             return;
         }
-        let id_of = |monitor: &Process| {
-            let mut words = monitor.info.cmdline.split(' ').skip_while(|w| *w != "-c").skip(1);
-            words.next().map(str::to_owned)
-        };
+        let watched = |p: &Process| Container::of_monitor(&p.info.comm, &p.info.cmdline);
         for i in 0..all.len() {
             let known = processes[i].unit.checked_sub(1).and_then(|u| self.units.get(u as usize));
             if known.is_some_and(|u| u.container.is_some()) {
@@ -80,8 +77,8 @@ impl Memory {
                 let Ok(parent) = all.binary_search_by_key(&at.info.ppid, |p| p.info.pid) else { break };
                 at = &all[parent];
                 if &*at.info.comm == MONITOR {
-                    if let Some(id) = id_of(at) {
-                        processes[i].unit = self.libpod(&id) + 1;
+                    if let Some(c) = watched(at) {
+                        processes[i].unit = self.libpod(&c.id) + 1;
                     }
                     break;
                 }

@@ -81,6 +81,21 @@ impl Container {
         Self { engine, id, name, image, pod, addrs: Vec::new(), ports: Vec::new() }
     }
 
+    /// The one that a process of this command name and command line watches for Podman, which mostly runs without a
+    /// service that could be asked: `conmon -c ID -n NAME` (conmon(8)).
+    pub fn of_monitor(comm: &str, cmdline: &str) -> Option<Self> {
+        if comm != "conmon" {
+            return None;
+        }
+        let after = |flag: &str| {
+            let mut words = cmdline.split(' ').skip_while(|w| *w != flag).skip(1);
+            words.next()
+        };
+        let mut out = Self::new(ContainerEngine::Podman, after("-c")?);
+        out.name = after("-n").map(Into::into);
+        Some(out)
+    }
+
     /// The first twelve digits of an id of 64; a name is whole.
     pub fn short_id(&self) -> &str {
         if is_id(&self.id) { &self.id[..SHORT] } else { &self.id }
@@ -140,6 +155,13 @@ pub struct Published {
     pub port: u16,
 }
 
+impl std::fmt::Display for Published {
+    /// As `docker ps` and `podman ps` write it: `0.0.0.0:8080->80/tcp`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}->{}/{}", self.host, self.port, self.proto.name())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +171,19 @@ mod tests {
         for (i, (e, name)) in ContainerEngine::ALL.iter().enumerate() {
             assert_eq!((*e as usize, e.name()), (i, *name));
         }
+    }
+
+    #[test]
+    fn podmans_monitor_tells_whom_it_watches() {
+        let of = |line: &str| {
+            let c = Container::of_monitor("conmon", line)?;
+            Some((c.id.to_string(), c.name.map(String::from)))
+        };
+        let line = "/usr/bin/conmon --api-version 1 -c abc -u abc -r /usr/bin/crun -n web -l k8s";
+        assert_eq!(of(line), Some(("abc".into(), Some("web".into()))));
+        assert_eq!(of("conmon -c abc"), Some(("abc".into(), None)));
+        assert_eq!(of("conmon -c"), None);
+        assert_eq!(Container::of_monitor("sh", "sh -c abc -n web"), None);
     }
 
     #[test]

@@ -138,6 +138,10 @@ pub struct Sample {
     pub owners_by: Option<OwnersBy>,
     /// The processes, sorted by pid.
     pub processes: Vec<Process>,
+    /// Processes that are in another network namespace than number 0: pid and the number, sorted. Not of namespaces that
+    /// could not be told apart.
+    #[serde(default)]
+    pub elsewhere: Arc<[(u32, u16)]>,
     /// User names by id, for every id that occurs and has one.
     pub users: Arc<BTreeMap<u32, Box<str>>>,
     /// Paths of the control groups (v2) that sockets name, by id; empty where they were not asked for.
@@ -189,6 +193,7 @@ impl Sample {
             owners: Arc::from([]),
             owners_by: None,
             processes: Vec::new(),
+            elsewhere: Arc::from([]),
             users: Arc::default(),
             cgroups: Arc::default(),
             containers: Arc::from([]),
@@ -200,6 +205,12 @@ impl Sample {
             hosts: Arc::default(),
             faults: Faults::default(),
         }
+    }
+
+    /// The number of the network namespace that a process is in.
+    pub fn netns_of(&self, pid: u32) -> u16 {
+        let found = self.elsewhere.binary_search_by_key(&pid, |(p, _)| *p);
+        found.ok().and_then(|i| self.elsewhere.get(i)).map_or(0, |(_, netns)| *netns)
     }
 
     /// The attributes of one of its sockets.

@@ -104,27 +104,52 @@ fn an_engine_that_says_nothing_is_not_waited_for() {
     drop(listener);
 }
 
+struct Nothing;
+
+impl Source for Nothing {
+    fn sample(&mut self, wants: &Wants) -> Result<Sample, CollectError> {
+        let info = crate::model::BackendInfo { backend: crate::model::Backend::Script, why: String::new() };
+        Ok(Sample::empty(crate::model::Stamp::default(), "x".into(), Arc::new(info), wants.clone()))
+    }
+}
+
 #[test]
-fn podman_without_a_service_names_by_its_monitor() {
-    let p = |comm: &str, cmdline: &str| Process {
-        info: Arc::new(crate::model::ProcInfo {
-            pid: 1,
-            ppid: 0,
-            start_ns: 0,
-            comm: comm.into(),
-            cmdline: cmdline.into(),
-            uid: 0,
-            cgroup: None,
-        }),
-        fds: Err(crate::model::Missing::NotRead),
-        fds_hidden: None,
-        places: Arc::from([]),
+fn asked_again_when_a_container_comes_or_goes() {
+    let id = |digit: &str| digit.repeat(64);
+    let asked = Asked::nobody();
+    asked.lock().told = Arc::from([Container::new(ContainerEngine::Docker, &id("a"))]);
+    let mut named = Named::new(Box::new(Nothing), asked.clone());
+    let mut poll = |all: &[(&str, String, String)]| {
+        let wants = Wants { processes: true, ..Wants::default() };
+        let mut sample = Nothing.sample(&wants).unwrap();
+        let process = |(comm, cmdline, cgroup): &(&str, String, String)| Process {
+            info: Arc::new(crate::model::ProcInfo {
+                pid: 1,
+                ppid: 0,
+                start_ns: 0,
+                comm: (*comm).into(),
+                cmdline: cmdline.as_str().into(),
+                uid: 0,
+                cgroup: Some(cgroup.as_str().into()),
+            }),
+            fds: Err(crate::model::Missing::NotRead),
+            fds_hidden: None,
+            places: Arc::from([]),
+        };
+        sample.processes = all.iter().map(process).collect();
+        named.fill(&mut sample);
+        let names: Vec<String> = sample.containers.iter().map(|c| c.label().to_owned()).collect();
+        (std::mem::take(&mut asked.lock().ask), names)
     };
-    let c = of_monitor(&p(
-        "conmon",
-        "/usr/bin/conmon --api-version 1 -c abc -u abc -r /usr/bin/crun -n web -l k8s",
-    ));
-    assert_eq!(c.map(|c| (c.id, c.name)), Some(("abc".into(), Some("web".into()))));
-    assert_eq!(of_monitor(&p("conmon", "conmon -c")), None);
-    assert_eq!(of_monitor(&p("sh", "sh -c abc -n web")), None);
+    let known = ("nginx", String::new(), format!("/docker/{}", id("a")));
+    let fresh = ("nginx", String::new(), format!("/docker/{}", id("b")));
+    let monitor = ("conmon", format!("conmon -c {} -n site", id("c")), "/".to_owned());
+    let a = "a".repeat(12);
+    assert_eq!(poll(std::slice::from_ref(&known)), (false, vec![a.clone()]), "the engine named it");
+    assert!(poll(&[known.clone(), fresh.clone()]).0, "a new one");
+    assert!(!poll(&[known.clone(), fresh.clone()]).0, "asked a moment ago");
+    // One that Podman's monitor tells, without a control group.
+    let both = [known, fresh.clone(), monitor.clone()];
+    assert_eq!(poll(&both), (true, vec![a, "site".to_owned()]), "its ports are not known");
+    assert!(poll(&[fresh, monitor]).0, "one went: it may publish nothing any more");
 }

@@ -44,17 +44,48 @@ pub(super) fn of_file(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |n| text::from_bytes(n.as_bytes()).into_owned())
 }
 
-/// Called after its oldest process: its pod or container, else its service, else the process itself. `told` is what the
-/// engines say of their containers.
-pub(super) fn of_process(p: &ProcInfo, told: &[Container]) -> String {
-    let unit = p.cgroup.as_deref().map(Unit::parse).unwrap_or_default();
-    // Applications of these two have no network of their own.
-    let own = |c: &&Container| !matches!(c.engine, ContainerEngine::Flatpak | ContainerEngine::Snap);
-    if let Some(c) = unit.container.as_ref().filter(own) {
+/// Processes above one that are looked through for the one that watches it for Podman.
+const DEEP: usize = 16;
+
+/// Called after the processes in it, of which these are the oldest, oldest first: after the container that one of them is
+/// part of, since an engine's own helpers (`rootlessport`, `pasta`) come in before it; else after the oldest alone. `told` is what
+/// the engines say of their containers; `who` tells who a process is.
+pub(super) fn of_processes(
+    pids: &[u32],
+    told: &[Container],
+    who: impl Fn(u32) -> Option<ProcInfo>,
+) -> Option<String> {
+    let all = || pids.iter().filter_map(|pid| who(*pid));
+    all().find_map(|p| container(&p, told, &who)).or_else(|| all().next().map(|p| of_process(&p)))
+}
+
+/// What the container of a process is called, or its pod: all containers of a pod share the namespace.
+fn container(p: &ProcInfo, told: &[Container], who: impl Fn(u32) -> Option<ProcInfo>) -> Option<String> {
+    let label = |c: &Container| {
         let c = told.iter().find(|t| t.id == c.id).unwrap_or(c);
-        // All containers of a pod share it.
-        return c.pod.as_ref().map_or_else(|| c.label(), |pod| pod.label()).to_owned();
+        c.pod.as_ref().map_or_else(|| c.label(), |pod| pod.label()).to_owned()
+    };
+    let of_cgroup = p.cgroup.as_deref().and_then(|path| Unit::parse(path).container);
+    if let Some(c) = of_cgroup {
+        // Applications of these two have no network of their own.
+        let none = matches!(c.engine, ContainerEngine::Flatpak | ContainerEngine::Snap);
+        return (!none).then(|| label(&c));
     }
+    // Podman of an ordinary user may make no control groups; there its monitor is what tells.
+    let mut parent = p.ppid;
+    for _ in 0..DEEP {
+        let above = who(parent).filter(|_| parent > 1)?;
+        if let Some(c) = Container::of_monitor(&above.comm, &above.cmdline) {
+            return Some(label(&c));
+        }
+        parent = above.ppid;
+    }
+    None
+}
+
+/// A process outside containers: its service, else itself.
+fn of_process(p: &ProcInfo) -> String {
+    let unit = p.cgroup.as_deref().map(Unit::parse).unwrap_or_default();
     let service = |n: &&str| n.strip_suffix(".service").is_some() && !n.starts_with("user@");
     match unit.name.as_deref().filter(service) {
         Some(name) => name.to_owned(),
@@ -66,17 +97,17 @@ pub(super) fn of_process(p: &ProcInfo, told: &[Container]) -> String {
 mod tests {
     use super::*;
 
+    fn process(pid: u32, ppid: u32, comm: &str, cmdline: &str, cgroup: Option<&str>) -> ProcInfo {
+        let cgroup = cgroup.map(Into::into);
+        ProcInfo { pid, ppid, start_ns: 0, comm: comm.into(), cmdline: cmdline.into(), uid: 0, cgroup }
+    }
+
+    fn called(all: &[ProcInfo], pids: &[u32], told: &[Container]) -> Option<String> {
+        of_processes(pids, told, |pid| all.iter().find(|p| p.pid == pid).cloned())
+    }
+
     #[test]
     fn called_by_pod_container_service_or_process() {
-        let p = |cgroup: Option<&str>| ProcInfo {
-            pid: 812,
-            ppid: 1,
-            start_ns: 0,
-            comm: "nginx".into(),
-            cmdline: "".into(),
-            uid: 0,
-            cgroup: cgroup.map(Into::into),
-        };
         let id = "ab".repeat(32);
         let mut web = Container::new(ContainerEngine::Docker, &id);
         web.name = Some("web".into());
@@ -93,8 +124,28 @@ mod tests {
             (Some(&*format!("/kubepods/pod{pod}/{}", "cd".repeat(32))), &told[..], pod),
             (Some("/lxc.payload.mail/system.slice/postfix.service"), &[], "mail"),
         ] {
-            assert_eq!(of_process(&p(cgroup), told), want, "{cgroup:?}");
+            let p = process(812, 1, "nginx", "", cgroup);
+            assert_eq!(called(&[p], &[812], told).as_deref(), Some(want), "{cgroup:?}");
         }
+        assert_eq!(called(&[], &[812], &told), None, "gone");
+    }
+
+    #[test]
+    fn an_ordinary_users_container_is_known_by_its_monitor_and_not_by_the_helpers_that_came_first() {
+        let id = "cd".repeat(32);
+        let monitor = format!("/usr/bin/conmon --api-version 1 -c {id} -u {id} -n site -l k8s-file:x");
+        let all = [
+            process(60, 1, "podman", "podman", None),
+            process(70, 1, "rootlessport", "rootlessport", Some("/")),
+            process(75, 70, "rootlessport-ch", "rootlessport-child", Some("/")),
+            process(83, 1, "conmon", &monitor, Some("/")),
+            process(94, 83, "busybox", "/bin/busybox httpd", Some("/")),
+        ];
+        assert_eq!(called(&all, &[70, 75, 94], &[]).as_deref(), Some("site"));
+        assert_eq!(called(&all, &[70, 75], &[]).as_deref(), Some("rootlessport 70"));
+        let mut told = Container::new(ContainerEngine::Podman, &id);
+        told.name = Some("renamed".into());
+        assert_eq!(called(&all, &[70, 75, 94], &[told]).as_deref(), Some("renamed"));
     }
 
     #[test]
