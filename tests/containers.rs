@@ -49,7 +49,11 @@ const DOCKER_KERNEL: &[Case<Docker>] = &[
 ];
 
 /// With Podman of an ordinary user.
-const PODMAN: &[Case<Podman>] = &[("a container of an ordinary user", podman::rootless)];
+const PODMAN: &[Case<Podman>] = &[
+    ("a container of an ordinary user", podman::rootless),
+    ("a published port of an ordinary user", podman::published),
+    ("a port that pasta forwards", podman::pasta),
+];
 
 /// One set of namespaces: its name and what runs in it; how many cases passed and failed.
 type World = (&'static str, fn(&str) -> (u32, u32));
@@ -84,7 +88,7 @@ fn main() -> ExitCode {
         return ExitCode::from(u8::from(failed > 0));
     }
     let missing: Vec<&str> =
-        ["unshare", "ip", "iptables", "dockerd", "docker", "busybox", "podman", "setpriv"]
+        ["unshare", "ip", "iptables", "dockerd", "docker", "busybox", "podman", "pasta", "setpriv"]
             .into_iter()
             .filter(|tool| !world::has(tool))
             .collect();

@@ -190,6 +190,7 @@ impl Engine {
                 ports: &ports,
                 processes: &processes,
                 sockets_of: &sockets_of,
+                units: &units,
             };
             forwards::collect(&context, nat)
         });

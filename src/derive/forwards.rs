@@ -1,11 +1,12 @@
 //! What is forwarded: rules and programs, joined with who serves the target and with the connections that come through.
 
 mod proxy;
+mod published;
 
 use crate::model::nat::{Pair, Step};
 use crate::model::snapshot::{Direction, Port, ProcessFacts, Rates, SocketFacts};
 use crate::model::{
-    Addr, By, Endpoint, Forward, Forwards, Nat, NatRule, Proto, Sample, Scope, Socket, State,
+    Addr, By, Endpoint, Forward, Forwards, Nat, NatRule, Proto, Sample, Scope, Socket, State, Unit,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -24,13 +25,15 @@ pub(super) struct Context<'a> {
     pub(super) ports: &'a [Port],
     pub(super) processes: &'a [ProcessFacts],
     pub(super) sockets_of: &'a [u32],
+    pub(super) units: &'a [Unit],
 }
 
 /// Works it out.
 pub(super) fn collect(c: &Context<'_>, nat: &Nat) -> Forwards {
     let mut rows: Vec<Forward> = nat.rules.iter().map(of_rule).collect();
-    programs(c, &mut rows);
+    programs(c, nat, &mut rows);
     rows = merged(rows);
+    published::add(c, nat, &mut rows);
     rows.sort_by_key(|f| (f.netns, f.host.port, f.proto, f.host.addr));
     let here: FxHashMap<Addr, u16> = homes(nat);
     for f in &mut rows {
@@ -38,6 +41,9 @@ pub(super) fn collect(c: &Context<'_>, nat: &Nat) -> Forwards {
     }
     let flows = flows(c, nat, &mut rows);
     let pairs = pairs(c, &mut rows);
+    for f in rows.iter_mut().filter(|f| f.listens.is_none()) {
+        aim(c, f, &here);
+    }
     for f in &mut rows {
         if f.sockets.is_empty() && !c.rates.is_empty() {
             (f.rx, f.tx) = (Some(0.0), Some(0.0));
@@ -67,6 +73,7 @@ fn empty(netns: u16, proto: Option<Proto>, host: Endpoint, step: Step) -> Forwar
         iface: None,
         steps: vec![step],
         target: None,
+        container: None,
         target_netns: None,
         target_row: None,
         listens: None,
@@ -97,7 +104,7 @@ fn of_rule(r: &NatRule) -> Forward {
 }
 
 /// What programs forward: by their command lines, and what systemd listens to for others.
-fn programs(c: &Context<'_>, out: &mut Vec<Forward>) {
+fn programs(c: &Context<'_>, nat: &Nat, out: &mut Vec<Forward>) {
     let sample = c.sample;
     for (i, p) in sample.processes.iter().enumerate() {
         let step =
@@ -114,6 +121,7 @@ fn programs(c: &Context<'_>, out: &mut Vec<Forward>) {
             })
             .collect();
         let said = proxy::of(&p.info.comm, &p.info.cmdline);
+        let mut told: Vec<u32> = Vec::new();
         for s in &said {
             let listens = |r: &&u32| {
                 let row = &sample.sockets[**r as usize];
@@ -121,14 +129,24 @@ fn programs(c: &Context<'_>, out: &mut Vec<Forward>) {
             };
             let mut found = false;
             for row in serving.iter().filter(listens) {
+                // What was said of this port stands before what is said of all others.
+                if told.contains(row) {
+                    continue;
+                }
+                told.push(*row);
                 let socket = &sample.sockets[*row as usize];
                 found = true;
+                // It listens inside too, for what goes the other way.
+                if s.by == By::Pasta && socket.id.netns != sample.netns_of(p.info.pid) {
+                    continue;
+                }
                 let f = empty(socket.id.netns, Some(s.proto), socket.local, step(s.by, Some(*row)));
-                out.push(Forward { target: s.target, ..f });
+                out.push(into_netns(c, nat, i, s, Forward { target: s.target, ..f }));
             }
             // Its descriptors are closed to us; what it was told to do is not. A child that serves one client listens to nothing.
             if let (false, Some(host), true) = (found, s.host, p.fds_hidden.is_some()) {
-                out.push(Forward { target: s.target, ..empty(0, Some(s.proto), host, step(s.by, None)) });
+                let f = empty(0, Some(s.proto), host, step(s.by, None));
+                out.push(into_netns(c, nat, i, s, Forward { target: s.target, ..f }));
             }
         }
         if p.info.pid == 1 && &*p.info.comm == "systemd" {
@@ -139,6 +157,32 @@ fn programs(c: &Context<'_>, out: &mut Vec<Forward>) {
             }
         }
     }
+}
+
+/// The namespace that a program sends into, and the target there where its port is known: the namespace of the program
+/// itself where it listens in another, of its child, or of the process that it was told.
+fn into_netns(c: &Context<'_>, nat: &Nat, program: usize, said: &proxy::Said, f: Forward) -> Forward {
+    if said.target.is_some() || !matches!(said.by, By::Rootlessport | By::Slirp4netns | By::Pasta) {
+        return f;
+    }
+    let sample = c.sample;
+    let p = &sample.processes[program].info;
+    let children = sample.processes.iter().filter(|k| k.info.ppid == p.pid).map(|k| k.info.pid);
+    let told = proxy::serves_netns_of(&p.cmdline);
+    let mut all = [p.pid].into_iter().chain(children).chain(told).map(|pid| sample.netns_of(pid));
+    let Some(netns) = all.find(|n| *n != f.netns) else { return f };
+    let port = said.inside.map(|port| if port == 0 { f.host.port } else { port });
+    let target = port.map(|port| Endpoint::new(address_in(nat, netns, f.host.addr), port));
+    Forward { target, target_netns: Some(netns), ..f }
+}
+
+/// The address that a namespace is reached by, for what comes to this address: one of the same kind, of IPv4 where it is
+/// any; any where none is known.
+fn address_in(nat: &Nat, netns: u16, host: Addr) -> Addr {
+    let v4 = host.is_v4() || host.is_any();
+    let own = nat.addresses.iter().filter(|(n, a)| *n == netns && a.scope() != Scope::LinkLocal);
+    let fits = own.map(|(_, a)| *a).find(|a| a.is_v4() == v4);
+    fits.unwrap_or(if v4 { Addr::ANY4 } else { Addr::ANY6 })
 }
 
 /// One row for what is the same forward by several ways: Docker's rule and Docker's proxy.
@@ -155,6 +199,7 @@ fn merged(all: Vec<Forward>) -> Vec<Forward> {
                 let new: Vec<Step> =
                     f.steps.into_iter().filter(|s| !o.steps.iter().any(|k| k.by == s.by)).collect();
                 o.steps.extend(new);
+                o.target_netns = o.target_netns.or(f.target_netns);
             }
             None => out.push(f),
         }
@@ -183,7 +228,8 @@ fn aim(c: &Context<'_>, f: &mut Forward, here: &FxHashMap<Addr, u16>) {
         return;
     }
     let own = target.addr.is_any() || target.addr.scope() == Scope::Loopback;
-    f.target_netns = if own { Some(f.netns) } else { here.get(&target.addr).copied().or(f.target_netns) };
+    let by_addr = || if own { Some(f.netns) } else { here.get(&target.addr).copied() };
+    f.target_netns = f.target_netns.or_else(by_addr);
     let Some(netns) = f.target_netns else { return };
     let serves = |p: &&Port| {
         p.netns == netns
@@ -220,7 +266,9 @@ fn flows(c: &Context<'_>, nat: &Nat, rows: &mut [Forward]) -> Vec<(u32, u32)> {
     }
     let mut by_port: FxHashMap<(u16, u16), Vec<usize>> = FxHashMap::default();
     let mut wide = Vec::new();
-    for (i, f) in rows.iter().enumerate().filter(|(_, f)| f.steps.iter().any(|s| s.by.is_rule())) {
+    for (i, f) in
+        rows.iter().enumerate().filter(|(_, f)| f.ways().any(|s| s.by.is_rule() || s.by == By::Engine))
+    {
         if f.host.port == 0 || f.last_port.saturating_sub(f.host.port) > WIDE {
             wide.push(i);
             continue;
@@ -276,14 +324,18 @@ fn pairs(c: &Context<'_>, rows: &mut [Forward]) -> Vec<Pair> {
     let sample = c.sample;
     let mut out = Vec::new();
     for f in rows.iter_mut() {
-        let Some(by) = f.steps.iter().find(|s| !s.by.is_rule() && s.by != By::SocketActivation) else {
-            continue;
-        };
+        let proxy = |s: &&Step| !s.by.is_rule() && !matches!(s.by, By::SocketActivation | By::Engine);
+        let Some(by) = f.steps.iter().find(proxy) else { continue };
         let host = f.host;
         let accepted = |s: &Socket| {
             s.local.port == host.port
                 && !s.remote.is_none()
                 && (host.addr.is_any() || s.local.addr == host.addr)
+        };
+        // Inside the namespace it sends into, every address is its own.
+        let inside = f.target_netns.filter(|n| *n != f.netns);
+        let goes_to = |s: &Socket, t: Endpoint| {
+            s.remote == t || s.remote.port == t.port && (t.addr.is_any() || inside == Some(s.id.netns))
         };
         // A program that begins a child for each client is the same program there.
         let same: Vec<usize> = match by.process {
@@ -312,7 +364,7 @@ fn pairs(c: &Context<'_>, rows: &mut [Forward]) -> Vec<Pair> {
                 }
                 if accepted(s) && c.facts[*row as usize].direction != Direction::Out {
                     ins.push(*row);
-                } else if f.target.is_none_or(|t| s.remote == t) {
+                } else if f.target.is_none_or(|t| goes_to(s, t)) {
                     outs.push(*row);
                 }
             }
@@ -321,6 +373,11 @@ fn pairs(c: &Context<'_>, rows: &mut [Forward]) -> Vec<Pair> {
             let certain = ins.len() == 1 && outs.len() == 1;
             f.clients += ins.len() as u32;
             f.sockets.extend(&ins);
+            if let (true, None, [to]) = (certain, f.target, &outs[..]) {
+                // What it does not say its connection shows.
+                let s = &sample.sockets[*to as usize];
+                (f.target, f.target_netns) = (Some(s.remote), f.target_netns.or(Some(s.id.netns)));
+            }
             if ins.len() == outs.len() {
                 out.extend(ins.iter().zip(&outs).map(|(a, c)| Pair { accepted: *a, connected: *c, certain }));
             }
@@ -339,12 +396,12 @@ mod tests {
     };
     use std::sync::Arc;
 
-    fn end(s: &str) -> Endpoint {
+    pub(super) fn end(s: &str) -> Endpoint {
         let a: std::net::SocketAddr = s.parse().unwrap();
         Endpoint::new(a.ip().into(), a.port())
     }
 
-    fn machine() -> Sample {
+    pub(super) fn machine() -> Sample {
         let info = Arc::new(BackendInfo { backend: Backend::Script, why: String::new() });
         let wants = Wants { nat: true, ends: true, ..Wants::default() };
         let at = Stamp { boot_ns: 1_000_000_000, unix_ns: 0 };
@@ -470,5 +527,8 @@ mod tests {
         assert_eq!(snap.proxied(4), Some((3, true)));
         assert_eq!(snap.proxied(3), Some((4, true)));
         assert_eq!(snap.proxied(2), None);
+        let client = |row| crate::query::path::client(&snap, row).map(|(e, _)| e);
+        assert_eq!(client(5), Some(end("127.0.0.1:41000")));
+        assert_eq!((client(3), client(4)), (None, None), "they are on the client's side");
     }
 }

@@ -138,11 +138,13 @@ pub enum By {
     SocketActivation,
     /// `kubectl port-forward`.
     Kubectl,
+    /// Not known by what: the container's engine says that it publishes the port.
+    Engine,
 }
 
 impl By {
     /// All with their names.
-    pub const ALL: [(Self, &'static str); 11] = [
+    pub const ALL: [(Self, &'static str); 12] = [
         (Self::Dnat, "dnat"),
         (Self::Redirect, "redirect"),
         (Self::DockerProxy, "docker-proxy"),
@@ -154,6 +156,7 @@ impl By {
         (Self::SystemdProxy, "systemd-proxy"),
         (Self::SocketActivation, "socket-activation"),
         (Self::Kubectl, "kubectl"),
+        (Self::Engine, "engine"),
     ];
 
     /// The word for it.
@@ -167,12 +170,12 @@ impl By {
     }
 }
 
-/// One way by which it is forwarded, and where that was learnt.
+/// One way by which it is forwarded, and where that was learnt; or what an engine says of it ([`By::Engine`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// By what.
     pub by: By,
-    /// The rule's place, or the program's command line.
+    /// The rule's place, the program's command line, or what the engine says.
     pub how: String,
     /// The program that does it: index in [`super::Sample::processes`].
     pub process: Option<u32>,
@@ -210,6 +213,8 @@ pub struct Forward {
     pub steps: Vec<Step>,
     /// Where it goes; `None` where that is not told.
     pub target: Option<Endpoint>,
+    /// The container whose published port it is, as its engine says: index in [`super::Sample::containers`].
+    pub container: Option<u32>,
     /// The namespace that has the target's address.
     pub target_netns: Option<u16>,
     /// The row of the socket that serves the target.
@@ -224,6 +229,14 @@ pub struct Forward {
     pub rx: Option<f64>,
     /// Bytes from the target a second.
     pub tx: Option<f64>,
+}
+
+impl Forward {
+    /// By what, without what the engine says where a rule or a program is known.
+    pub fn ways(&self) -> impl Iterator<Item = &Step> {
+        let alone = self.steps.iter().all(|s| s.by == By::Engine);
+        self.steps.iter().filter(move |s| alone || s.by != By::Engine)
+    }
 }
 
 /// Two connections of one user-space proxy that belong together.

@@ -272,6 +272,11 @@ impl Snapshot {
         };
         pairs.iter().find_map(other)
     }
+    /// The connection that a user-space proxy accepted and made this one for.
+    pub fn accepted_for(&self, row: usize) -> Option<(usize, bool)> {
+        let pairs = &self.forwards.as_ref()?.pairs;
+        pairs.iter().find(|p| p.connected == row as u32).map(|p| (p.accepted as usize, p.certain))
+    }
     /// Rows of what is forwarded.
     pub fn forward_rows(&self) -> &[Forward] {
         self.forwards.as_ref().map_or(&[], |f| &f.rows)

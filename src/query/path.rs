@@ -80,7 +80,7 @@ pub fn client(snap: &Snapshot, row: usize) -> Option<(Endpoint, bool)> {
             return Some((flow.orig.0, true));
         }
     }
-    let (accepted, certain) = snap.proxied(snap.other_end(row)?)?;
+    let (accepted, certain) = snap.accepted_for(snap.other_end(row)?)?;
     let other = snap.socket(accepted);
     // What the proxy made ends here; what it accepted is seen from the client's side.
     (other.remote != s.local).then_some((other.remote, certain))
@@ -94,7 +94,7 @@ pub fn asked_for(snap: &Snapshot, row: usize) -> Option<Endpoint> {
     {
         return Some(flow.orig.1);
     }
-    let (accepted, _) = snap.proxied(snap.other_end(row)?)?;
+    let (accepted, _) = snap.accepted_for(snap.other_end(row)?)?;
     let other = snap.socket(accepted);
     (other.remote != s.local).then_some(other.local)
 }
@@ -170,7 +170,7 @@ pub fn of_socket(snap: &Snapshot, row: usize) -> Vec<Step> {
         let from = snap.other_end(accepted).map_or(String::new(), |o| holder(snap, o));
         out.push(step(Place::Client, endpoint(&a.remote), from, true));
         out.push(step(Place::Host, endpoint(&a.local), space(snap, a.id.netns), true));
-        let how = f.and_then(|f| f.steps.iter().find(|s| !s.by.is_rule())).map_or("", |s| s.by.name());
+        let how = f.and_then(|f| f.ways().find(|s| !s.by.is_rule())).map_or("", |s| s.by.name());
         let fds = format!("{} → {}", holder(snap, accepted), holder(snap, connected));
         out.push(step(Place::By, how, fds, certain));
         target(snap, c.remote, snap.other_end(connected), f, &mut out);
@@ -199,7 +199,7 @@ pub fn of_forward(snap: &Snapshot, f: &Forward) -> Vec<Step> {
 }
 
 fn by(f: &Forward, certain: bool, out: &mut Vec<Step>) {
-    out.extend(f.steps.iter().map(|s| step(Place::By, s.by.name(), s.how.clone(), certain)));
+    out.extend(f.ways().map(|s| step(Place::By, s.by.name(), s.how.clone(), certain)));
 }
 
 fn target(snap: &Snapshot, at: Endpoint, row: Option<usize>, f: Option<&Forward>, out: &mut Vec<Step>) {

@@ -29,6 +29,17 @@ fn published(docker: &Docker, by: &str, local: bool) -> Result<(), String> {
         row["pid"] == web.pid && row["process"].as_str().is_some_and(|p| p.ends_with(&web.pid.to_string())),
         || format!("{}: {row}", web.pid),
     )?;
+    // The engine says so too, and what it publishes is a column.
+    let how = row["how"].as_str().unwrap_or_default();
+    check(how.contains("docker: web 0.0.0.0:8080->80/tcp"), || how.to_owned())?;
+    let ports = docker.ask(&["port", "web", "80/tcp"])?;
+    check(ports.lines().any(|l| l == "0.0.0.0:8080"), || ports)?;
+    let column = rows(&["list", "published:8080", "state:listen", "-c", "published,pid"])?;
+    let all = column.first().and_then(|r| r["published"].as_str()).unwrap_or_default();
+    check(
+        column.len() == 1 && all.contains("0.0.0.0:8080->80/tcp") && all.contains("0.0.0.0:5353->53/udp"),
+        || format!("{column:#?}"),
+    )?;
     // As iptables has it.
     let told = run(Command::new("iptables").args(["-t", "nat", "-S", "DOCKER"]))?;
     check(

@@ -1,6 +1,6 @@
 //! Podman of an ordinary user, with an image and files of the test's own.
 
-use super::world::{check, rows, run, sh, sockscope, until};
+use super::world::{Program, check, rows, rows_of, run, sh, sockscope, until};
 use std::process::Command;
 
 /// An ordinary user with subordinate ids, made in this world alone, whose files are below `/run`, and the image `box`.
@@ -37,6 +37,16 @@ impl Podman {
         command
     }
 
+    /// Its service, to which this program's questions go, running until this is dropped.
+    pub(crate) fn service(&self) -> Result<Program, String> {
+        let mut command = self.user("podman");
+        command.args(["--cgroup-manager=cgroupfs", "--events-backend=file", "--storage-driver=vfs"]);
+        let service = Program::start(command.args(["system", "service", "--time=0"]))?;
+        let socket = "/run/user/61000/podman/podman.sock";
+        until("podman's service", || std::os::unix::net::UnixStream::connect(socket).ok())?;
+        Ok(service)
+    }
+
     /// Asks `podman`.
     pub(crate) fn ask(&self, args: &[&str]) -> Result<String, String> {
         let mut command = self.user("podman");
@@ -64,15 +74,118 @@ pub(crate) fn rootless(podman: &Podman) -> Result<(), String> {
     let ask = ["list", "state:listen", "lport:80", "-c", "pid,container,container_id,container_engine,netns"];
     let found = until("the listener inside", || rows(&ask).ok()?.first().cloned())?;
     check(found["pid"] == pid, || format!("{pid}: {found}"))?;
+    // Called after the container, and not after the helpers of Podman that were in there before it.
+    check(found["netns"] == "site", || found.to_string())?;
     check(found["container"] == "site" && found["container_engine"] == "podman", || found.to_string())?;
     check(found["container_id"] == id.as_str(), || format!("{id}: {found}"))?;
     let by_name = rows(&["processes", "container:site", "-c", "pid"])?;
     check(by_name.iter().any(|p| p["pid"] == pid), || format!("{by_name:?}"))?;
     // The user's own view has it too.
     let mut own = podman.user(env!("CARGO_BIN_EXE_sockscope"));
-    let own = super::world::rows_of(own.args(["processes", "container:site", "-c", "pid"]))?;
+    let own = rows_of(own.args(["processes", "container:site", "-c", "pid"]))?;
     check(own.iter().any(|p| p["pid"] == pid), || format!("{own:?}"))?;
     let out =
         sockscope().args(["list", "--netns", "here", "lport:8081"]).output().map_err(|e| e.to_string())?;
-    check(out.status.success(), || "rootlessport serves the published port here".to_owned())
+    check(out.status.success(), || "rootlessport serves the published port here".to_owned())?;
+    podman.ask(&["rm", "-f", "-t", "0", "site"]).map(|_| ())
+}
+
+/// The published port of an ordinary user: what forwards it, where to, and who answers, as root and as the user himself
+/// see it. By rootlessport, and by slirp4netns alone.
+pub(crate) fn published(podman: &Podman) -> Result<(), String> {
+    const COLUMNS: &str = "host,by,target,target_netns,container,process,pid,how,clients,listens";
+    let _service = podman.service()?;
+    let own = || podman.user(env!("CARGO_BIN_EXE_sockscope"));
+    for (name, network, by) in [
+        ("site", "slirp4netns", "rootlessport"),
+        ("plain", "slirp4netns:port_handler=slirp4netns", "slirp4netns"),
+    ] {
+        let flags =
+            ["run", "-d", "--name", name, "--network", network, "-p", "8081:80", "-p", "127.0.0.1:9000:90"];
+        podman.ask(&[&flags[..], &["localhost/box", "/bin/busybox", "httpd", "-f", "-p", "80"]].concat())?;
+        let pid = podman.ask(&["inspect", "-f", "{{.State.Pid}}", name])?;
+        let pid: u32 = pid.parse().map_err(|e| format!("{pid}: {e}"))?;
+        let id = podman.ask(&["inspect", "-f", "{{.Id}}", name])?;
+        let told = podman.ask(&["port", name])?;
+        check(told.lines().any(|l| l == "80/tcp -> 0.0.0.0:8081"), || told.clone())?;
+        let script = "use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1:8081') or die; sleep 60";
+        let _client = Program::start(Command::new("perl").args(["-e", script]))?;
+        for who in ["root", "scope"] {
+            let mut last = Vec::new();
+            let row = until("the forward and its client", || {
+                let mut command = if who == "root" { sockscope() } else { own() };
+                last = rows_of(command.args(["forwards", "-c", COLUMNS, "host_port:8081"])).ok()?;
+                let whole = |r: &&serde_json::Value| r["clients"] == 1 && r["listens"] == true;
+                last.iter().find(whole).filter(|_| last.len() == 1).cloned()
+            })
+            .map_err(|e| format!("{e}, {who} by {by}: {last:#?}"))?;
+            let is = |key: &str, want: &str| {
+                let got = row[key].as_str().unwrap_or_default();
+                check(got == want, || format!("{who} by {by}: {key} is not {want}: {row}"))
+            };
+            is("by", by)?;
+            is("target", "10.0.2.100:80")?;
+            is("target_netns", name)?;
+            is("container", name)?;
+            is("process", &format!("busybox {pid}"))?;
+            check(row["pid"] == pid, || row.to_string())?;
+            let how = row["how"].as_str().unwrap_or_default();
+            check(how.contains(&format!("podman: {name} 0.0.0.0:8081->80/tcp")), || how.to_owned())?;
+            // Nothing listens behind the other.
+            let mut command = if who == "root" { sockscope() } else { own() };
+            let dead = rows_of(command.args(["forwards", "finding:dead"]))?;
+            check(dead.len() == 1 && dead[0]["host"] == "127.0.0.1:9000", || format!("{who}: {dead:#?}"))?;
+            let mut command = if who == "root" { sockscope() } else { own() };
+            let inside = rows_of(command.args([
+                "list",
+                "state:listen",
+                "lport:80",
+                "-c",
+                "published,container_id,netns",
+            ]))?;
+            check(inside.len() == 1 && inside[0]["container_id"] == id.as_str(), || format!("{inside:#?}"))?;
+            check(inside[0]["published"] == "0.0.0.0:8081->80/tcp, 127.0.0.1:9000->90/tcp", || {
+                inside[0].to_string()
+            })?;
+            check(inside[0]["netns"] == name, || inside[0].to_string())?;
+        }
+        if by == "rootlessport" {
+            let known = rows(&["list", "state:established", "lport:80", "-c", "client,asked_for,netns"])?;
+            let client = known.iter().find(|r| r["asked_for"] == "127.0.0.1:8081");
+            check(client.is_some_and(|r| r["netns"] == name), || format!("{known:#?}"))?;
+        }
+        podman.ask(&["rm", "-f", "-t", "0", name])?;
+        until("the forward is gone", || rows(&["forwards", "host_port:8081"]).ok().filter(Vec::is_empty))?;
+    }
+    Ok(())
+}
+
+/// `pasta` by itself, as later versions of Podman use it: which port goes where its command line says.
+pub(crate) fn pasta(podman: &Podman) -> Result<(), String> {
+    let _outside = super::world::Outside::new()?;
+    // It takes the address and the routes of the interface that leads out.
+    sh("ip route add default via 203.0.113.5")?;
+    let mut command = podman.user("pasta");
+    let program = command.args(["--config-net", "-t", "8090:80", "--", "busybox", "httpd", "-f", "-p", "80"]);
+    let _pasta = Program::start(program)?;
+    let mut last = Vec::new();
+    let row = until("the forward of pasta", || {
+        last = rows(&["forwards", "by:pasta"]).ok()?;
+        last.first().filter(|r| r["listens"] == true).cloned()
+    })
+    .map_err(|e| format!("{e}: {last:#?}"))?;
+    check(last.len() == 1 && row["host"] == "0.0.0.0:8090" && row["target"] == "203.0.113.1:80", || {
+        format!("{last:#?}")
+    })?;
+    let served = row["process"].as_str().unwrap_or_default().to_owned();
+    check(served.starts_with("busybox ") && row["target_netns"] == served.as_str(), || row.to_string())?;
+    // Over the loopback interface it makes one socket inside for each that it accepted.
+    let script =
+        "use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1:8090') or die; sleep 60";
+    let _client = Program::start(Command::new("perl").args(["-e", script]))?;
+    until("the client behind pasta", || {
+        let known = rows(&["list", "state:established", "lport:80", "-c", "client,asked_for"]).ok()?;
+        known.into_iter().find(|r| r["asked_for"] == "127.0.0.1:8090")
+    })
+    .map(|_| ())
 }

@@ -11,6 +11,14 @@ pub(super) struct Said {
     pub(super) host: Option<Endpoint>,
     /// Where it sends to, where it says so by address.
     pub(super) target: Option<Endpoint>,
+    /// The port in the network namespace that it serves, where it sends into one; 0 is the same as outside.
+    pub(super) inside: Option<u16>,
+}
+
+impl Said {
+    const fn new(by: By, proto: Proto, host: Option<Endpoint>, target: Option<Endpoint>) -> Self {
+        Self { by, proto, host, target, inside: None }
+    }
 }
 
 /// What a program forwards, by its command line; several where it does so for several ports.
@@ -18,7 +26,7 @@ pub(super) fn of(comm: &str, cmdline: &str) -> Vec<Said> {
     let words: Vec<&str> = cmdline.split_ascii_whitespace().collect();
     let program = words.first().map_or(comm, |w| w.rsplit('/').next().unwrap_or(w)).trim_end_matches(':');
     let name = if program.is_empty() { comm } else { program };
-    let one = |by, host, target| vec![Said { by, proto: Proto::Tcp, host, target }];
+    let one = |by, host, target| vec![Said::new(by, Proto::Tcp, host, target)];
     match (name, comm) {
         ("docker-proxy", _) => docker(&words).into_iter().collect(),
         ("socat" | "socat1", _) => socat(&words).into_iter().collect(),
@@ -26,12 +34,66 @@ pub(super) fn of(comm: &str, cmdline: &str) -> Vec<Said> {
         ("systemd-socket-proxyd", _) | (_, "systemd-socket-") => {
             one(By::SystemdProxy, None, words[1..].iter().rev().find_map(|w| endpoint(w)))
         }
-        ("rootlessport", _) => one(By::Rootlessport, None, None),
-        ("slirp4netns", _) => one(By::Slirp4netns, None, None),
-        ("pasta" | "passt" | "pasta.avx2" | "passt.avx2", _) => one(By::Pasta, None, None),
+        ("rootlessport", _) => either(By::Rootlessport, None),
+        ("slirp4netns", _) => either(By::Slirp4netns, None),
+        ("pasta" | "passt" | "pasta.avx2" | "passt.avx2", _) => pasta(&words),
         ("kubectl", _) if words.get(1) == Some(&"port-forward") => one(By::Kubectl, None, None),
         _ => Vec::new(),
     }
+}
+
+/// What does not say which protocol: whatever it listens to, of both.
+fn either(by: By, inside: Option<u16>) -> Vec<Said> {
+    [Proto::Tcp, Proto::Udp].map(|proto| Said { inside, ..Said::new(by, proto, None, None) }).into()
+}
+
+/// The namespace that a program was told to serve, by a process in it: the last word of `pasta … PID` and of
+/// `slirp4netns … PID tap0`.
+pub(super) fn serves_netns_of(cmdline: &str) -> Option<u32> {
+    let mut words = cmdline.split_ascii_whitespace().rev();
+    words.by_ref().take(2).find_map(|w| w.parse().ok())
+}
+
+/// `-t 8080:80,127.0.0.1/9000-9010:90-100` and the same of `-u`, as often as they are there (passt(1)); what it listens to
+/// besides goes to the same port inside.
+fn pasta(words: &[&str]) -> Vec<Said> {
+    let mut out = Vec::new();
+    let mut words = words.iter().skip(1);
+    while let Some(word) = words.next() {
+        let (flag, glued) = word.split_once('=').map_or((*word, None), |(f, v)| (f, Some(v)));
+        let proto = match flag {
+            "-t" | "--tcp-ports" => Proto::Tcp,
+            "-u" | "--udp-ports" => Proto::Udp,
+            // The command to run begins.
+            "--" => break,
+            _ => continue,
+        };
+        let Some(spec) = glued.or_else(|| words.next().copied()) else { break };
+        let (place, ports) = spec.rsplit_once('/').map_or((None, spec), |(a, p)| (Some(a), p));
+        let place = place.map(|p| p.split('%').next().unwrap_or(p));
+        let addr = place.filter(|p| !p.is_empty()).map_or(Some(Addr::ANY4), address);
+        for range in ports.split(',') {
+            let (outside, inside) = range.split_once(':').unwrap_or((range, range));
+            let (Some(addr), Some((first, last)), Some((begin, _))) =
+                (addr, ports_of(outside), ports_of(inside))
+            else {
+                continue;
+            };
+            for port in first..=last.min(first.saturating_add(super::WIDE)) {
+                let host = Some(Endpoint::new(addr, port));
+                let inside = Some(begin.saturating_add(port - first));
+                out.push(Said { inside, ..Said::new(By::Pasta, proto, host, None) });
+            }
+        }
+    }
+    out.extend(either(By::Pasta, Some(0)));
+    out
+}
+
+/// `80` and `80-90`.
+fn ports_of(word: &str) -> Option<(u16, u16)> {
+    let (first, last) = word.split_once('-').unwrap_or((word, word));
+    Some((first.parse().ok()?, last.parse().ok()?))
 }
 
 /// `10.0.0.1:80`, `[::1]:80`, `localhost:80`.
@@ -64,12 +126,12 @@ fn docker(words: &[&str]) -> Option<Said> {
     let host = end("host-ip", "host-port");
     let target = end("container-ip", "container-port");
     target?;
-    Some(Said { by: By::DockerProxy, proto, host, target })
+    Some(Said::new(By::DockerProxy, proto, host, target))
 }
 
 /// `TCP-LISTEN:8080,fork,bind=… TCP:10.0.0.2:80`; the two may stand the other way round.
 fn socat(words: &[&str]) -> Option<Said> {
-    let mut said = Said { by: By::Socat, proto: Proto::Tcp, host: None, target: None };
+    let mut said = Said::new(By::Socat, Proto::Tcp, None, None);
     for word in words.get(1..)? {
         let Some((kind, rest)) = word.split_once(':') else { continue };
         let kind = kind.to_ascii_uppercase();
@@ -106,7 +168,7 @@ fn ssh(words: &[&str]) -> Vec<Said> {
         let said = |bind: Option<&str>, port: &str, target| {
             let addr = bind.map_or(Some(Addr::v4([127, 0, 0, 1])), address)?;
             let host = Endpoint::new(addr, port.parse().ok()?);
-            Some(Said { by: By::Ssh, proto: Proto::Tcp, host: Some(host), target })
+            Some(Said::new(By::Ssh, Proto::Tcp, Some(host), target))
         };
         let to = |host: &str, port: &str| Some(Endpoint::new(address(host)?, port.parse().ok()?));
         out.extend(match (flag, parts.as_slice()) {
@@ -144,9 +206,13 @@ mod tests {
         let said = |comm: &str, line: &str| {
             let end = |e: Option<Endpoint>| e.map_or("-".to_owned(), |e| e.to_string());
             let all = of(comm, line).into_iter();
-            all.map(|s| format!("{} {} {} {}", s.by.name(), s.proto.name(), end(s.host), end(s.target)))
-                .collect::<Vec<_>>()
-                .join("; ")
+            let inside = |s: &Said| s.inside.map_or_else(String::new, |p| format!(" :{p}"));
+            all.map(|s| {
+                let (by, proto) = (s.by.name(), s.proto.name());
+                format!("{by} {proto} {} {}{}", end(s.host), end(s.target), inside(&s))
+            })
+            .collect::<Vec<_>>()
+            .join("; ")
         };
         for (line, want) in [
             (
@@ -170,7 +236,13 @@ mod tests {
             ),
             ("ssh -R 80:localhost:3000 host", ""),
             ("/usr/lib/systemd/systemd-socket-proxyd 127.0.0.1:8080", "systemd-proxy tcp - 127.0.0.1:8080"),
-            ("rootlessport", "rootlessport tcp - -"),
+            ("rootlessport", "rootlessport tcp - -; rootlessport udp - -"),
+            (
+                "/usr/bin/pasta.avx2 --config-net -t 127.0.0.1/8081-8082:80-81 -u 53 -T none --netns /run/x",
+                "pasta tcp 127.0.0.1:8081 - :80; pasta tcp 127.0.0.1:8082 - :81; pasta udp 0.0.0.0:53 - :53; \
+                 pasta tcp - - :0; pasta udp - - :0",
+            ),
+            ("pasta -t auto -- sh -t 1:2", "pasta tcp - - :0; pasta udp - - :0"),
             ("kubectl port-forward svc/web 8080:80", "kubectl tcp - -"),
             ("kubectl get pods", ""),
             ("nginx: worker process", ""),
@@ -178,5 +250,8 @@ mod tests {
         ] {
             assert_eq!(said("x", line), want, "{line}");
         }
+        assert_eq!(serves_netns_of("slirp4netns -c -e 3 812 tap0"), Some(812));
+        assert_eq!(serves_netns_of("pasta --config-net 812"), Some(812));
+        assert_eq!(serves_netns_of("slirp4netns --netns-type=path /run/netns-1 tap0"), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::ports::{any_comm, any_pid};
 use super::processes::info;
-use crate::model::{Fault, Forward, Missing, Snapshot};
+use crate::model::{Container, Fault, Forward, Missing, Snapshot};
 use crate::query::path;
 use crate::query::{Column, Kind, Needs, Table, Value};
 
@@ -30,7 +30,7 @@ pub fn unread(snap: &Snapshot) -> impl Iterator<Item = &Fault> {
 
 /// By what, in words.
 fn by(snap: &Snapshot, row: usize) -> Value<'_> {
-    let names: Vec<&str> = at(snap, row).steps.iter().map(|s| s.by.name()).collect();
+    let names: Vec<&str> = at(snap, row).ways().map(|s| s.by.name()).collect();
     Value::from(names.join(" + "))
 }
 
@@ -38,6 +38,13 @@ fn by(snap: &Snapshot, row: usize) -> Value<'_> {
 fn how(snap: &Snapshot, row: usize) -> Value<'_> {
     let all: Vec<&str> = at(snap, row).steps.iter().map(|s| s.how.as_str()).collect();
     Value::from(all.join("; "))
+}
+
+/// The container that has the target: by whose process serves it, else as an engine says.
+fn container(snap: &Snapshot, row: usize) -> Option<&Container> {
+    let f = at(snap, row);
+    let serving = f.target_row.and_then(|r| snap.container_of(r as usize));
+    serving.or_else(|| snap.sample.containers.get(f.container? as usize))
 }
 
 /// The processes that serve the target.
@@ -89,7 +96,7 @@ static COLUMNS: &[Column] = &[
     Column::new("host_port", "HOST PORT", Kind::Port, 41, |s, r| Value::from(at(s, r).host.port),
         "The port that clients ask for; of a range the first.").called(&["port", "local_port", "lport"]).needs(NAT).wide(5, 9, 15),
     Column::new("by", "BY", Kind::Text, 1, by,
-        "What sends it on: a rule (dnat, redirect) or a program (docker-proxy, rootlessport, socat, ssh …).")
+        "What sends it on: a rule (dnat, redirect) or a program (docker-proxy, rootlessport, socat, ssh …); engine: only its engine tells.")
         .called(&["via", "kind"]).needs(NAT).wide(6, 19, 30)
         .any(|s, r, t| at(s, r).steps.iter().any(|x| t(&Value::text(x.by.name())))),
     Column::new("target", "TARGET", Kind::Endpoint, 0, |s, r| opt(at(s, r).target.map(Value::Endpoint), Missing::NotReported),
@@ -108,6 +115,14 @@ static COLUMNS: &[Column] = &[
         |s, r| servers(s, r).first().map_or_else(|| Value::Missing(why(s, r)), |p| Value::from(info(s, *p as usize).pid)),
         "Process id of the first that serves the target.").needs(NAT)
         .any(|s, r, t| any_pid(s, &servers(s, r), why(s, r), t)),
+    Column::new("container", "CONTAINER", Kind::Text, 34,
+        |s, r| opt(container(s, r).map(|c| Value::text(c.label())), Missing::NotApplicable),
+        "The container that the target is in: its name where the engine tells it, else the short id.")
+        .called(&["ctr"]).needs(NAT.or(Needs::CGROUPS)).wide(9, 14, 32)
+        .any(|s, r, t| match container(s, r) {
+            Some(c) => t(&Value::text(c.label())) || t(&Value::text(&c.id)),
+            None => t(&na()),
+        }),
     Column::new("listens", "LISTENS", Kind::Bool, 3, |s, r| opt(at(s, r).listens, Missing::NotReported),
         "Whether something serves the target; missing where that cannot be seen from here.").needs(NAT).wide(3, 7, 7),
     Column::new("clients", "CLIENTS", Kind::Count, 2, |s, r| Value::from(at(s, r).clients),
@@ -123,7 +138,7 @@ static COLUMNS: &[Column] = &[
         "The program that forwards it; a rule of the kernel has none.").needs(NAT).wide(8, 18, 30)
         .any(|s, r, t| any_comm(s, &programs(s, r), Missing::NotApplicable, t)),
     Column::new("how", "HOW", Kind::Text, 6, how,
-        "Where it was learnt: the rule's place (family, table, chain, handle) or the program's command line.")
+        "Where it was learnt: the rule's place (family, table, chain, handle), the program's command line, what the engine says.")
         .called(&["learnt", "rule"]).needs(NAT).wide(10, 24, 80),
     Column::new("finding", "FINDING", Kind::Text, 3, |s, r| opt(finding(s, r).map(Value::text), Missing::NotApplicable),
         "What is wrong with it: a forward to where nothing listens is dead.").called(&["findings"]).needs(NAT).wide(8, 21, 50),

@@ -357,6 +357,7 @@ static COLUMNS: &[Column] = &[
     unit_column!(units::ENGINE, units::of_port),
     unit_column!(units::IMAGE, units::of_port),
     unit_column!(units::POD, units::of_port),
+    unit_column!(units::PUBLISHED, units::of_port),
     Column::new(
         "netns",
         "NETNS",

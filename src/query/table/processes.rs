@@ -343,6 +343,7 @@ static COLUMNS: &[Column] = &[
     unit_column!(units::ENGINE, units::of_process),
     unit_column!(units::IMAGE, units::of_process),
     unit_column!(units::POD, units::of_process),
+    unit_column!(units::PUBLISHED, units::of_process),
     contexts::OF_PROCESS,
     Column::new("cgroup", "CGROUP", Kind::Text, 44, cgroup, "Control group (v2).").wide(12, 30, 80),
     Column::new("cmdline", "COMMAND LINE", Kind::Text, 17, cmdline, "Command line with its arguments.")

@@ -540,6 +540,7 @@ const BEFORE: &[Column] = &[
     unit_column!(units::ENGINE, units::of_socket),
     unit_column!(units::IMAGE, units::of_socket),
     unit_column!(units::POD, units::of_socket),
+    unit_column!(units::PUBLISHED, units::of_socket),
     contexts::OF_OWNER,
     contexts::OF_SOCKET,
     of_owner!("fds_open", "FDS", Count, 53, fds_open, "Open descriptors of the process that holds the socket.")

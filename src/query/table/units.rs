@@ -17,6 +17,7 @@ pub(super) enum Part {
     Engine,
     Image,
     Pod,
+    Published,
 }
 
 /// One column, but for the table it is of.
@@ -94,6 +95,16 @@ pub(super) const POD: Spec = Spec {
     width: (8, 16, 64),
 };
 
+pub(super) const PUBLISHED: Spec = Spec {
+    part: Part::Published,
+    name: "published",
+    aliases: &["published_ports"],
+    title: "PUBLISHED",
+    drop: 53,
+    help: "Ports of the machine that lead to the container, as its engine says: 0.0.0.0:8080->80/tcp.",
+    width: (10, 22, 80),
+};
+
 /// One of these columns, over the units that a function finds of a row.
 macro_rules! unit_column {
     ($spec:path, $units:path) => {
@@ -150,6 +161,11 @@ fn of_container(part: Part, c: &Container) -> Value<'_> {
         Part::Engine => Value::text(c.engine.name()),
         Part::Image => Value::from_opt(c.image.as_deref(), Missing::NotReported),
         Part::Pod => Value::from_opt(c.pod.as_ref().map(crate::model::Pod::label), Missing::NotApplicable),
+        Part::Published if c.ports.is_empty() => Value::Missing(Missing::NotApplicable),
+        Part::Published => {
+            let all: Vec<String> = c.ports.iter().map(ToString::to_string).collect();
+            Value::from(all.join(", "))
+        }
         Part::Unit | Part::Slice => Value::Missing(Missing::NotApplicable),
     }
 }
@@ -166,6 +182,12 @@ pub(super) fn any(
     let mut found = |u: &Unit| {
         none = false;
         let c = u.container.as_ref();
+        // Each port is a value of its own.
+        if let (Part::Published, Some(c)) = (spec.part, c)
+            && !c.ports.is_empty()
+        {
+            return c.ports.iter().any(|p| test(&Value::from(p.to_string())));
+        }
         let more = match spec.part {
             Part::Container => c.map(|c| &*c.id),
             Part::Pod => c.and_then(|c| c.pod.as_ref()).filter(|p| p.name.is_some()).map(|p| &*p.uid),

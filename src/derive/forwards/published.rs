@@ -1,0 +1,197 @@
+//! The ports that engines say they publish: a source of forwards beside rules and programs.
+
+use super::{Context, address_in, empty};
+use crate::model::nat::Step;
+use crate::model::{Addr, By, Container, Endpoint, Forward, Nat, Published};
+use rustc_hash::FxHashMap;
+
+/// Puts what the engines say to the rows that agree with it, and adds a row for what none shows.
+pub(super) fn add(c: &Context<'_>, nat: &Nat, rows: &mut Vec<Forward>) {
+    let sample = c.sample;
+    if sample.containers.iter().all(|k| k.ports.is_empty()) {
+        return;
+    }
+    let homes = homes(c);
+    // Published on the machine's own addresses; what is read may be another namespace alone.
+    let host = sample.namespaces.iter().position(|n| n.name == "host").unwrap_or(0) as u16;
+    let seen = nat.addresses.is_empty() || nat.addresses.iter().any(|(n, _)| *n == host);
+    for (i, k) in sample.containers.iter().enumerate() {
+        let home = homes.get(&*k.id).copied();
+        for p in &k.ports {
+            let step = || {
+                let how = format!("{}: {} {p}", k.engine.name(), k.label());
+                Step { by: By::Engine, how, process: None, listener: None }
+            };
+            let target = || {
+                let fits = k.addrs.iter().find(|a| a.is_v4() == p.host.addr.is_v4() && !a.is_any());
+                let addr = fits.copied().or_else(|| Some(address_in(nat, home?, p.host.addr)));
+                addr.map(|a| Endpoint::new(a, p.port))
+            };
+            let mut known = false;
+            for f in rows.iter_mut().filter(|f| f.netns == host && agrees(f, p, k, home)) {
+                known = true;
+                f.container = Some(i as u32);
+                f.target = f.target.or_else(target);
+                f.target_netns = f.target_netns.or(home);
+                if f.steps.iter().all(|s| s.by != By::Engine) {
+                    f.steps.push(step());
+                }
+            }
+            if !known && seen {
+                let f = empty(host, Some(p.proto), p.host, step());
+                rows.push(Forward { target: target(), target_netns: home, container: Some(i as u32), ..f });
+            }
+        }
+    }
+}
+
+/// The namespace of each container that has a process.
+fn homes<'a>(c: &'a Context<'_>) -> FxHashMap<&'a str, u16> {
+    let mut out = FxHashMap::default();
+    for (p, facts) in c.sample.processes.iter().zip(c.processes) {
+        let unit = facts.unit.checked_sub(1).and_then(|i| c.units.get(i as usize));
+        if let Some(k) = unit.and_then(|u| u.container.as_ref()) {
+            out.entry(&*k.id).or_insert_with(|| c.sample.netns_of(p.info.pid));
+        }
+    }
+    out
+}
+
+/// Whether a forward is the one that an engine tells of a container.
+fn agrees(f: &Forward, p: &Published, k: &Container, home: Option<u16>) -> bool {
+    let port = p.host.port;
+    // A program that listens at `[::]` takes IPv4 too, and engines call that any address.
+    let both = f.host.addr == Addr::ANY6 && p.host.addr == Addr::ANY4 && !f.ways().any(|s| s.by.is_rule());
+    let sends = |t: Endpoint| {
+        let inside = if t.port == 0 { port } else { t.port };
+        let there = f.target_netns.is_some() && f.target_netns == home;
+        inside == p.port && (k.addrs.is_empty() || k.addrs.contains(&t.addr) || there)
+    };
+    f.proto.is_none_or(|proto| proto == p.proto)
+        && f.host.port != 0
+        && (f.host.port..=f.last_port.max(f.host.port)).contains(&port)
+        && (f.host.addr == p.host.addr || both)
+        && f.target.is_none_or(sends)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{end, machine};
+    use crate::derive::Engine;
+    use crate::model::{
+        Container, ContainerEngine, Forward, Owner, Proto, Published, Sample, Snapshot, State,
+    };
+    use std::sync::Arc;
+
+    const ID: &str = "abababababababababababababababababababababababababababababababab";
+
+    /// What an engine says of the container that nginx, the first process, is in.
+    fn told(sample: &mut Sample, engine: ContainerEngine, addrs: &[&str], ports: &[(Proto, &str, u16)]) {
+        let mut web = Container::new(engine, ID);
+        web.name = Some("web".into());
+        web.addrs = addrs.iter().map(|a| a.parse().unwrap()).collect();
+        web.ports = ports.iter().map(|(p, h, to)| Published { proto: *p, host: end(h), port: *to }).collect();
+        sample.containers = Arc::from([web]);
+        Arc::make_mut(&mut sample.processes[0].info).cgroup = Some(format!("/docker/{ID}").into());
+        sample.elsewhere = Arc::from([(10, 1)]);
+    }
+
+    fn row(snap: &Snapshot, port: u16) -> &Forward {
+        let rows = &snap.forwards.as_ref().unwrap().rows;
+        let found: Vec<&Forward> = rows.iter().filter(|f| f.host.port == port).collect();
+        assert_eq!(found.len(), 1, "{port}: {rows:#?}");
+        found[0]
+    }
+
+    fn how(f: &Forward) -> Vec<&str> {
+        f.steps.iter().filter(|s| s.by.name() == "engine").map(|s| s.how.as_str()).collect()
+    }
+
+    fn by(f: &Forward) -> Vec<&str> {
+        f.ways().map(|s| s.by.name()).collect()
+    }
+
+    #[test]
+    fn what_agrees_is_one_row_and_what_none_shows_is_a_row() {
+        let mut sample = machine();
+        let ports = [
+            (Proto::Tcp, "0.0.0.0:8080", 80),
+            // To another port than the rule: not the same.
+            (Proto::Tcp, "0.0.0.0:9090", 80),
+            (Proto::Udp, "192.0.2.1:5353", 53),
+        ];
+        told(&mut sample, ContainerEngine::Docker, &["172.17.0.2"], &ports);
+        let snap = Engine::new().step(sample);
+        let web = row(&snap, 8080);
+        assert_eq!(by(web), ["dnat", "docker-proxy"]);
+        assert_eq!(how(web), ["docker: web 0.0.0.0:8080->80/tcp"]);
+        assert_eq!((web.container, web.listens), (Some(0), Some(true)));
+        let dns = row(&snap, 5353);
+        assert_eq!((by(dns), how(dns).len()), (vec!["engine"], 1));
+        assert_eq!((dns.target, dns.target_netns), (Some(end("172.17.0.2:53")), Some(1)));
+        assert_eq!(dns.listens, Some(false), "nothing of UDP is there");
+        let rows = &snap.forwards.as_ref().unwrap().rows;
+        let twice: Vec<_> = rows.iter().filter(|f| f.host.port == 9090).map(by).collect();
+        assert_eq!(twice, [["dnat"], ["engine"]]);
+        // Rules and programs of which no engine speaks are as they were.
+        assert_eq!((how(row(&snap, 7070)).len(), row(&snap, 7070).container), (0, None));
+    }
+
+    /// As an ordinary user's Podman has it: no rules, no addresses told, and a program that says nothing.
+    fn rootless() -> Sample {
+        let mut sample = machine();
+        let nat = sample.nat.as_mut().unwrap();
+        nat.rules.clear();
+        nat.flows.clear();
+        nat.addresses = vec![(1, "10.0.2.100".parse().unwrap())];
+        let proxy = Arc::make_mut(&mut sample.processes[1].info);
+        (proxy.comm, proxy.cmdline) = ("rootlessport".into(), "rootlessport".into());
+        sample.sockets[0].local = end("[::]:8080");
+        // Its connection into the namespace is a socket there.
+        sample.sockets.truncate(4);
+        let mut inside = sample.sockets[3];
+        (inside.id.netns, inside.id.cookie, inside.inode) = (1, 9, 9);
+        (inside.local, inside.remote) = (end("10.0.2.100:42000"), end("10.0.2.100:80"));
+        let mut served = inside;
+        (served.id.cookie, served.inode) = (10, 10);
+        (served.local, served.remote) = (inside.remote, inside.local);
+        assert_eq!(served.state, State::Established);
+        sample.sockets.extend([inside, served]);
+        let owner = |inode, process, fd| Owner { inode, process, fd };
+        let four = sample.owners.iter().take(4).copied();
+        sample.owners = four.chain([owner(9, 1, 12), owner(10, 0, 8)]).collect();
+        sample
+    }
+
+    #[test]
+    fn a_program_that_does_not_say_is_told_by_the_engine() {
+        let mut sample = rootless();
+        let ports = [(Proto::Tcp, "0.0.0.0:8080", 80)];
+        told(&mut sample, ContainerEngine::Podman, &[], &ports);
+        let snap = Engine::new().step(sample);
+        let web = row(&snap, 8080);
+        assert_eq!((by(web), how(web)), (vec!["rootlessport"], vec!["podman: web 0.0.0.0:8080->80/tcp"]));
+        assert_eq!((web.target, web.target_netns), (Some(end("10.0.2.100:80")), Some(1)));
+        assert_eq!((web.target_row, web.clients), (Some(1), 1));
+        let client = crate::query::path::client(&snap, 5).map(|(e, _)| e);
+        assert_eq!(client, Some(end("127.0.0.1:41000")));
+    }
+
+    #[test]
+    fn without_an_engine_a_connection_shows_where_it_goes() {
+        let snap = Engine::new().step(rootless());
+        let web = row(&snap, 8080);
+        assert_eq!((by(web), web.target), (vec!["rootlessport"], Some(end("10.0.2.100:80"))));
+        assert_eq!((web.target_netns, web.target_row), (Some(1), Some(1)));
+        // Nobody comes through: the namespace of its child is known, and no port.
+        let mut sample = rootless();
+        sample.sockets.truncate(3);
+        let mut child = sample.processes[1].clone();
+        let info = Arc::make_mut(&mut child.info);
+        (info.pid, info.ppid) = (21, 20);
+        sample.processes.push(child);
+        sample.elsewhere = Arc::from([(21, 1)]);
+        let snap = Engine::new().step(sample);
+        assert_eq!((row(&snap, 8080).target, row(&snap, 8080).target_netns), (None, Some(1)));
+    }
+}
