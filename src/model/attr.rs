@@ -5,9 +5,11 @@
 //! that are there. An older kernel's shorter structure and a newer one's longer one are both normal.
 
 mod kinds;
+pub mod tipc;
 
 pub use kinds::{Bbr, Md5Key, Subflow, Tls, Transfer, Vfs};
 pub(crate) use kinds::{MD5SIG, MD5SIG_HEAD};
+pub use tipc::Tipc;
 
 use super::{Family, Proto, TcpInfo};
 
@@ -215,9 +217,12 @@ impl<'a> Attrs<'a> {
         self.get(number).map(SkMem)
     }
 
-    /// Packets dropped on receive: from `SKMEMINFO`, or from `/proc/net/udp` where that is the source.
+    /// Packets dropped on receive: from `SKMEMINFO`, or from `/proc/net/udp` where that is the source; of TIPC, messages.
     pub fn drops(&self) -> Option<u32> {
-        self.skmem().and_then(|m| m.drops()).or_else(|| self.inet_u32(inet::PROC_DROPS))
+        match self.family {
+            Family::Tipc => self.tipc()?.drops,
+            _ => self.skmem().and_then(|m| m.drops()).or_else(|| self.inet_u32(inet::PROC_DROPS)),
+        }
     }
 
     /// The congestion algorithm, `cubic`.

@@ -123,6 +123,22 @@ pub fn tls_cipher(number: u16) -> String {
     name.to_owned()
 }
 
+/// The name of a state of an SCTP association (`enum sctp_state`, `include/linux/sctp.h`).
+pub fn sctp_state(number: u64) -> String {
+    const NAMES: [&str; 8] = [
+        "CLOSED",
+        "COOKIE_WAIT",
+        "COOKIE_ECHOED",
+        "ESTABLISHED",
+        "SHUTDOWN_PENDING",
+        "SHUTDOWN_SENT",
+        "SHUTDOWN_RECEIVED",
+        "SHUTDOWN_ACK_SENT",
+    ];
+    let name = usize::try_from(number).ok().and_then(|n| NAMES.get(n));
+    name.map_or_else(|| number.to_string(), |n| (*n).to_owned())
+}
+
 /// Who does the work of kernel TLS (`TLS_CONF_*`).
 pub const fn tls_by(conf: u16) -> &'static str {
     match conf {

@@ -179,6 +179,24 @@ impl State {
         }
     }
 
+    /// From the number of the state of an SCTP association (`enum sctp_state`, `include/linux/sctp.h`): the state of TCP that
+    /// means the same. [`super::numbers::sctp_state`] says which of SCTP it is.
+    pub const fn from_kernel_sctp(n: u8) -> Option<Self> {
+        Some(match n {
+            0 => Self::Closed,
+            // COOKIE_WAIT and COOKIE_ECHOED: not answered yet.
+            1 | 2 => Self::SynSent,
+            3 => Self::Established,
+            // SHUTDOWN_PENDING, SHUTDOWN_SENT: this end began to close.
+            4 => Self::FinWait1,
+            5 => Self::FinWait2,
+            // SHUTDOWN_RECEIVED: the far end did.
+            6 => Self::CloseWait,
+            7 => Self::LastAck,
+            _ => return None,
+        })
+    }
+
     /// From the kernel's number for a datagram or raw socket: `TCP_ESTABLISHED` has a peer, all else has none.
     pub const fn from_kernel_datagram(n: u8) -> Self {
         if n == 1 { Self::Established } else { Self::Unconn }

@@ -174,7 +174,11 @@ pub const FINDINGS: &[Finding] = &[
         topic: "retransmission",
         test: |snap, row| {
             let s = snap.socket(row);
-            let sending = s.state != State::SynSent && s.timer.kind == TimerKind::On && s.timer.retrans >= 3;
+            // Of SCTP all that ever went out again is counted.
+            let sending = s.state != State::SynSent
+                && s.proto != Proto::Sctp
+                && s.timer.kind == TimerKind::On
+                && s.timer.retrans >= 3;
             sending.then(|| format!("sent again {} times without an answer", s.timer.retrans))
         },
     },

@@ -21,10 +21,15 @@ pub(super) fn decode(message: &[u8], proto: Proto, sample: &mut Sample) -> Resul
         AF_INET6 => Family::Inet6,
         _ => return Err(Malformed),
     };
-    let state = if proto.has_tcp_states() {
-        State::from_kernel_tcp(m.state).ok_or(Malformed)?
-    } else {
-        State::from_kernel_datagram(m.state)
+    let state = match proto {
+        Proto::Sctp if is_association(attrs, family) => State::from_kernel_sctp(m.state).ok_or(Malformed)?,
+        _ if proto.has_tcp_states() => State::from_kernel_tcp(m.state).ok_or(Malformed)?,
+        _ => State::from_kernel_datagram(m.state),
+    };
+    let timer = match (proto, m.timer) {
+        // `SCTP_EVENT_TIMEOUT_T3_RTX`: what goes out again.
+        (Proto::Sctp, 4) => TimerKind::On,
+        (_, n) => TimerKind::from_kernel(n),
     };
     let addr = |b: [u8; 16]| match family {
         Family::Inet => Addr::v4([b[0], b[1], b[2], b[3]]),
@@ -49,13 +54,18 @@ pub(super) fn decode(message: &[u8], proto: Proto, sample: &mut Sample) -> Resul
         proto,
         state,
         timer: if proto.has_tcp_states() {
-            Timer { kind: TimerKind::from_kernel(m.timer), retrans: m.retrans, expires_ms: m.expires }
+            Timer { kind: timer, retrans: m.retrans, expires_ms: m.expires }
         } else {
             Timer::default()
         },
         auto_port: None,
     });
     if left > 0 { Err(Malformed) } else { Ok(()) }
+}
+
+/// Whether a message of `sctp_diag` is of an association, which has states of its own, and not of an endpoint.
+fn is_association(attrs: &[u8], family: Family) -> bool {
+    Attrs::new(attrs, family, Proto::Sctp).get(attr::inet::PEERS).is_some()
 }
 
 /// Keeps what a socket's attributes say: where they lie in the sample, where the words of its `tcp_info` do, and how many

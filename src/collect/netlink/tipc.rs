@@ -2,20 +2,12 @@
 
 use super::dump::Malformed;
 use super::family::{finish, id, name, state};
+use crate::model::attr::tipc::number::{ADDR, CON, COOKIE, INO, REF, STAT, STATE, TYPE, UID};
 use crate::model::attr::{read_u32, read_u64};
 use crate::model::{Attrs, Family, Proto, Sample, Socket};
 
-/// `TIPC_NLA_SOCK`, and what is nested in it (`include/uapi/linux/tipc_netlink.h`).
+/// `TIPC_NLA_SOCK` (`include/uapi/linux/tipc_netlink.h`).
 const SOCK: u16 = 2;
-const ADDR: u16 = 1;
-const REF: u16 = 2;
-const CON: u16 = 3;
-const STAT: u16 = 5;
-const TYPE: u16 = 6;
-const INO: u16 = 7;
-const UID: u16 = 8;
-const STATE: u16 = 9;
-const COOKIE: u16 = 10;
 
 /// Adds a TIPC socket: its ends are a node and the number of a socket there.
 pub(super) fn tipc(message: &[u8], sample: &mut Sample) -> Result<(), Malformed> {

@@ -222,17 +222,6 @@ impl<'a> Attrs<'a> {
         if self.family == Family::Packet { self.get(packet::FILTER) } else { None }
     }
 
-    /// Addresses of an SCTP association: its own ([`inet::LOCALS`]) or the far end's ([`inet::PEERS`]).
-    pub fn addresses(&self, number: u16) -> Option<Vec<Addr>> {
-        let raw = if self.proto == Proto::Sctp { self.get(number)? } else { return None };
-        let addr = |b: &[u8]| match u16::from_ne_bytes([b[0], b[1]]) {
-            2 => Some(Addr::v4(b.get(4..8)?.try_into().ok()?)),
-            10 => Some(Addr::v6(b.get(8..24)?.try_into().ok()?)),
-            _ => None,
-        };
-        Some(raw.chunks_exact(128).filter_map(addr).collect())
-    }
-
     /// Inode and device of the path of a UNIX socket.
     pub fn vfs(&self) -> Option<Vfs> {
         let raw = if self.family == Family::Unix { self.get(unix::VFS)? } else { return None };

@@ -241,6 +241,25 @@ pub(super) const COLUMNS: &[Column] = &[
         "Memory of an XDP socket that its packets lie in."),
     structure_column!("xdp_stats", "XDP STATS", XDP_STATS, NONE, Needs::NONE,
         "What an XDP socket counted: dropped and wrong packets, empty and full rings."),
+    Column::new("tipc_congestion", "TIPC CONG", Kind::Text, 71,
+        |s, r| s.attrs(r).tipc().map_or_else(na, |t| Value::text(match t {
+            t if t.link_congested => "link",
+            t if t.connection_congested => "conn",
+            _ => "none",
+        })),
+        "What holds a TIPC socket up: link (to the other node), conn (the far end does not take it), none.")
+        .wide(4, 9, 9),
+    Column::new("tipc_published", "TIPC PUBL", Kind::Bool, 71,
+        |s, r| s.attrs(r).tipc().map_or_else(na, |t| Value::Bool(t.published)),
+        "Whether a TIPC socket serves a name."),
+    Column::new("tipc_via", "TIPC VIA", Kind::Text, 71,
+        |s, r| s.attrs(r).tipc().and_then(|t| t.via)
+            .map_or_else(na, |(kind, instance)| Value::from(format!("{kind},{instance}"))),
+        "Type and instance of the name by which a TIPC socket came to its far end.")
+        .wide(6, 12, 21),
+    Column::new("tipc_group", "TIPC GROUP", Kind::Id, 71,
+        |s, r| s.attrs(r).tipc().and_then(|t| t.group).map_or_else(na, Value::from),
+        "Communication group that a TIPC socket is in."),
     Column::new("mptcp_token", "MPTCP TOKEN", Kind::Hex, 71,
         |s, r| {
             let token = s.attrs(r).mptcp_token();
@@ -294,6 +313,15 @@ pub(super) const COLUMNS: &[Column] = &[
         "Figures of TCP Vegas: enabled, rttcnt, rtt_us, min_rtt_us."),
     structure_column!("sctp_info", "SCTP", SCTP, INFO, INFO,
         "Everything the kernel tells of an SCTP association (struct sctp_info)."),
+    Column::new("sctp_state", "SCTP STATE", Kind::Text, 71,
+        |s, r| of(s, r, Proto::Sctp, AttrSet::INFO,
+            s.attrs(r).field(&SCTP, "state").map(|n| Value::from(numbers::sctp_state(n)))),
+        "State of an SCTP association as SCTP names it: COOKIE_WAIT, SHUTDOWN_SENT.")
+        .needs(INFO).wide(6, 17, 17),
+    Column::new("sctp_primary", "SCTP PRIMARY", Kind::Addr, 71,
+        |s, r| of(s, r, Proto::Sctp, AttrSet::INFO, s.attrs(r).sctp_primary().map(Value::Addr)),
+        "Address of the far end that an SCTP association sends to.")
+        .needs(INFO),
     Column::new("sctp_local", "SCTP LOCAL", Kind::List, 71, |s, r| addresses(s, r, inet::LOCALS),
         "Own addresses of an SCTP association.")
         .wide(8, 20, 60),
