@@ -1,5 +1,7 @@
 //! Decoding by bytes: today's messages, shorter and longer ones, cut and garbled ones.
 
+mod families;
+
 use super::dump::{Done, DumpError, walk};
 use super::inet::decode;
 use super::wire;
