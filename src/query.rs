@@ -12,6 +12,7 @@ pub mod finding;
 pub mod fit;
 pub mod format;
 pub mod group;
+pub mod hidden;
 pub mod identity;
 pub mod leak;
 pub mod order;

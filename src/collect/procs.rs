@@ -22,10 +22,11 @@ mod system;
 #[cfg(test)]
 mod tests;
 pub(super) mod users;
+mod vantage;
 mod walk;
 
 use super::counters::Reader;
-use crate::model::{FaultKind, FdPlace, FdUsage, Missing, Owner, ProcInfo, Process, Sample};
+use crate::model::{FaultKind, FdPlace, FdUsage, Missing, Owner, ProcInfo, Process, Sample, Vantage};
 use held::Held;
 use owners::Finder;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -64,6 +65,8 @@ pub struct Procs {
     root: PathBuf,
     /// The live `/proc` of this machine, not a captured tree.
     live: bool,
+    /// From where it looks.
+    vantage: Vantage,
     /// Clock ticks a second.
     hz: u64,
     /// Whether `st_size` of `fd` counts descriptors; found out at the first process that can be walked.
@@ -134,6 +137,7 @@ impl Procs {
         Self {
             root: root.to_owned(),
             live,
+            vantage: if live { vantage::here() } else { Vantage::default() },
             hz: rustix::param::clock_ticks_per_second(),
             counted_by_stat: live
                 && statat(CWD, "/proc/self/fd", AtFlags::empty()).is_ok_and(|s| s.st_size > 0),
@@ -168,6 +172,7 @@ impl Procs {
     /// sample's wants ask for them.
     pub fn read(&mut self, sample: &mut Sample) {
         system::read(&self.root, &mut sample.system);
+        sample.vantage = self.vantage;
         let wants = sample.wants.clone();
         if wants.processes || wants.owners || wants.fd_kinds {
             self.refresh(sample);

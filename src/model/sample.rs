@@ -103,6 +103,17 @@ pub struct Namespace {
     pub interfaces: BTreeMap<u32, String>,
 }
 
+/// From where a poll looks at the machine: why processes may be out of its sight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vantage {
+    /// As root; what is refused then needs a capability that root does not have here.
+    pub root: bool,
+    /// From a pid namespace below the first one, as in a container: processes outside of it are not seen.
+    pub nested: bool,
+    /// `/proc` is mounted so that processes of other users do not appear in it (`hidepid=invisible`), and we are not root.
+    pub hidepid: bool,
+}
+
 /// What one poll read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
@@ -155,6 +166,9 @@ pub struct Sample {
     pub contexts: Contexts,
     /// System-wide ceilings.
     pub system: SystemLimits,
+    /// From where it was read.
+    #[serde(default)]
+    pub vantage: Vantage,
     /// What the kernel counts beside the sockets; `None` where that was not asked for.
     #[serde(default)]
     pub counters: Option<Counters>,
@@ -199,6 +213,7 @@ impl Sample {
             containers: Arc::from([]),
             contexts: Contexts::default(),
             system: SystemLimits::default(),
+            vantage: Vantage::default(),
             counters: None,
             nat: None,
             services: known_services(),

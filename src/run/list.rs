@@ -8,9 +8,10 @@ use crate::cli::args::ColorArg;
 use crate::cli::plan::{ListPlan, Wait};
 use crate::model::fault::{BPF_MAPS, CONTEXTS};
 use crate::model::text::escape;
-use crate::model::{Fault, FaultKind, HostName, Missing, Proto, ProtoSet, Snapshot, Wants};
+use crate::model::{Fault, FaultKind, HostName, Proto, ProtoSet, Snapshot, Wants};
 use crate::output::{self, Format, Grid, Listing, Rows};
-use crate::query::format::{Style, thousands};
+use crate::query::format::Style;
+use crate::query::hidden::hidden;
 use crate::query::summary::Summary;
 use crate::query::table::{forwards, with_namespaces};
 use crate::query::view::{Arranged, View};
@@ -233,19 +234,14 @@ fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
 /// understood or could not be read.
 fn notes(snap: &Snapshot, person: bool) -> Vec<String> {
     let mut out = Vec::new();
-    for (why, n) in &snap.hidden {
-        if *why == Missing::NotPermitted && person {
-            out.push(format!(
-                "owners of {} {} hidden: not permitted (run as root, or see sockscope --help)",
-                thousands(u64::from(*n)),
-                if *n == 1 { "socket" } else { "sockets" }
-            ));
-        }
+    if person {
+        out.extend(hidden(snap).into_iter().map(|h| escape(&h.said).into_owned()));
     }
     let told = |f: &&Fault| match f.kind {
         FaultKind::Malformed | FaultKind::Failed => true,
         // Descriptors that are hidden are told above, by what they hide.
         FaultKind::NotPermitted => person && !f.detail.is_empty(),
+        FaultKind::Namespace => false,
         kind => person && kind.hides_something(),
     };
     let prefix = if person { "" } else { "sockscope: " };
