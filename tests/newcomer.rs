@@ -143,7 +143,11 @@ fn somebody_new_finds_a_port_and_a_leak_by_what_the_screen_shows() {
     // Everything on it.
     press(&mut s, "? help", "?");
     press(&mut s, "Esc closes", "\x1b");
+    // The cursor is on the group, and the bar says so; an arrow goes to the socket.
+    s.shows("↵ close");
+    s.keys("\x1b[B");
     press(&mut s, "↵ details", "\r");
+    s.shows("works in");
     press(&mut s, "q quit", "q");
     assert_eq!(s.ends(), 0);
     s.is_restored();

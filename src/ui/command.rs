@@ -184,7 +184,7 @@ commands! {
         "previous-group" ["{"] T, "" 0, Action::Go(Motion::Group(-1)), "To the group before";
         "cell-right" [".", "shift-right"] T, "" 0, Action::Cell(1), "To the next cell of the row";
         "cell-left" [",", "shift-left"] T, "" 0, Action::Cell(-1), "To the cell before";
-        "open" ["right", "l"] T, "open" 10, Action::Fold(FoldTo::Open), "Open the group";
+        "open" ["right", "l"] T, "" 0, Action::Fold(FoldTo::Open), "Open the group";
         "close" ["left", "h"] T, "" 0, Action::Fold(FoldTo::Closed), "Close the group, or go to the one around this row";
         "fold-all" ["z"] T, "" 0, Action::Fold(FoldTo::All), "Close every group, or open them all again";
         "state-right" ["right", "l"] P, "move" 2, Action::Go(Motion::Lines(1)), "The next state";
@@ -209,7 +209,7 @@ commands! {
         "help" ["?", "f1"] T | P | S, "help" 5, Action::Help, "This help";
         "find" ["/"] H, "find" 2, Action::Find, "Find in the help";
         "find-keep" ["enter"] W, "keep" 1, Action::Enter, "Show what was found";
-        "back" ["esc"] T | P | S | H | C | K | Y, "" 0, Action::Back, "One step back: close what is open, then drop the filter";
+        "back" ["esc"] T | P | S | H | C | K | Y, "back" 3, Action::Back, "One step back: close what is open, then drop the filter";
         "suspend" ["ctrl-z"] ALL, "" 0, Action::Suspend, "Stop the program, as in any shell (fg brings it back)";
         "close-overlay" ["q", "?"] H, "close" 1, Action::Back, "Close the help";
         "close-list" ["q", "c", "n"] C | K | Y, "close" 5, Action::Back, "Close the list";

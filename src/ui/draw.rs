@@ -12,11 +12,14 @@ pub(super) mod table;
 pub(super) mod top;
 
 use super::App;
-use super::command::{COMMANDS, Command, Place, key_label};
+use super::command::{Command, Place, key_label};
+use super::event::Action;
 use super::layout::LEAST;
 use super::pen::{Pen, width};
 use crate::model::{FaultKind, Missing};
 use crate::query::format::{Style as Format, thousands as count};
+use crate::query::hidden::hidden;
+use crate::query::view::Line;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
@@ -34,6 +37,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
     top::header(app, &mut pen, l.header);
     top::strip(app, &mut pen, l.strip);
     let mut cursor = top::filter(app, &mut pen, l.filter);
+    top::worst(app, &mut pen, &l);
     top::error(app, &mut pen, l.error);
     table::head(app, &mut pen, l.head);
     table::body(app, &mut pen, l.body);
@@ -104,15 +108,13 @@ fn status(app: &App, pen: &mut Pen<'_>, area: Rect) {
     if let Some(why) = &app.failed {
         parts.push((format!("{} last poll failed: {why}", app.glyphs.alarm), theme.bad));
     }
-    for (missing, n) in &snap.hidden {
-        let n = format!("{} {}", count(u64::from(*n)), if *n == 1 { "socket" } else { "sockets" });
-        if *missing == Missing::NotPermitted {
-            parts.push((format!("owners of {n} hidden: {missing} (? tells how to see them)"), theme.warn));
-        }
-    }
+    let holes = hidden(snap).into_iter().enumerate();
+    let more = |i: usize| if i == 0 { " (? tells more)" } else { "" };
+    parts.extend(holes.map(|(i, h)| (h.said + more(i), theme.warn)));
     for f in snap.sample.faults.iter() {
         // Said already, by what it hides.
-        if f.kind == FaultKind::NotPermitted && snap.hidden.iter().any(|(m, _)| *m == Missing::NotPermitted) {
+        let owners = snap.hidden.iter().any(|(m, _)| *m == Missing::NotPermitted);
+        if f.kind == FaultKind::Namespace || f.kind == FaultKind::NotPermitted && owners {
             continue;
         }
         let times =
@@ -137,37 +139,69 @@ fn status(app: &App, pen: &mut Pen<'_>, area: Rect) {
     }
 }
 
-/// The keys of the bar in their places: index in the command list, first column, width. As many as fit, the most
-/// useful kept; quit stands on the right.
-fn key_places(app: &App, area: Rect) -> Vec<(usize, u16, u16)> {
+/// A key of the bar in its place.
+struct Spot {
+    /// Index in the command list.
+    command: usize,
+    x: u16,
+    width: u16,
+    word: &'static str,
+}
+
+/// The keys of the bar in their places. As many as fit, the most useful kept; quit stands on the right.
+fn key_places(app: &App, area: Rect) -> Vec<Spot> {
     let place = app.place();
     let map = &app.options.keymap;
     let applies = |(i, (c, keys)): (usize, (&'static Command, &[String]))| {
-        (c.applies(place) && !c.bar.is_empty() && !keys.is_empty()).then_some((i, c))
+        let word = if c.applies(place) { word(app, c) } else { "" };
+        (!word.is_empty() && !keys.is_empty()).then_some((i, c.rank, word))
     };
     let mut shown: Vec<_> = map.commands().enumerate().filter_map(applies).collect();
-    shown.sort_by_key(|(_, c)| c.rank);
+    shown.sort_by_key(|(_, rank, _)| *rank);
     let (mut x, mut end) = (area.x + 1, area.right().saturating_sub(1));
     let mut out = Vec::new();
-    for (i, c) in shown {
-        let w = width(&key_label(&map.of(i)[0], app.glyphs.ascii)) + 1 + width(c.bar);
-        if c.rank == 0 {
+    for (i, rank, word) in shown {
+        let w = width(&key_label(&map.of(i)[0], app.glyphs.ascii)) + 1 + width(word);
+        if rank == 0 {
             if x + w <= end {
                 end -= w;
-                out.push((i, end, w));
+                out.push(Spot { command: i, x: end, width: w, word });
                 end = end.saturating_sub(2);
             }
         } else if x + w <= end {
-            out.push((i, x, w));
+            out.push(Spot { command: i, x, width: w, word });
             x += w + 3;
         }
     }
     out
 }
 
+/// What a command does here and now, in a word; nothing where it does nothing.
+fn word(app: &App, c: &Command) -> &'static str {
+    if app.place() != Place::Table {
+        return c.bar;
+    }
+    let sheet = app.sheet();
+    match (c.action, sheet.lines.get(sheet.cursor)) {
+        (Action::Enter, Some(Line::Group(g))) if sheet.is_group_closed(*g) => "open",
+        (Action::Enter, Some(Line::Group(_))) => "close",
+        (Action::Group(_), _) if sheet.kind.groupings().len() < 2 => "",
+        (Action::Pause, _) if app.paused => "go on",
+        // On a row Enter says it.
+        (Action::Enter, Some(Line::Row(_))) | (Action::Back, None | Some(Line::Group(_))) if app.details => {
+            "close details"
+        }
+        (Action::Back, _) if app.details => "",
+        (Action::Back, _) if !sheet.marks.is_empty() => "unmark",
+        (Action::Back, _) if !sheet.text.is_empty() => "drop filter",
+        (Action::Enter, None) | (Action::Back, _) => "",
+        _ => c.bar,
+    }
+}
+
 /// The command of the bar at a column.
 pub(super) fn key_at(app: &App, area: Rect, x: u16) -> Option<usize> {
-    key_places(app, area).into_iter().find(|(_, at, w)| x >= *at && x < at + w).map(|(i, ..)| i)
+    key_places(app, area).into_iter().find(|s| x >= s.x && x < s.x + s.width).map(|s| s.command)
 }
 
 /// The keys that matter here.
@@ -177,10 +211,9 @@ fn keys(app: &App, pen: &mut Pen<'_>, area: Rect) {
     }
     let theme = app.theme;
     pen.line(area, theme.band);
-    for (i, x, w) in key_places(app, area) {
-        let c = &COMMANDS[i];
-        let label = key_label(&app.options.keymap.of(i)[0], app.glyphs.ascii);
-        let after = pen.put(x, area.y, w, &label, theme.key.patch(theme.on_band));
-        pen.put(after + 1, area.y, w, c.bar, theme.band);
+    for s in key_places(app, area) {
+        let label = key_label(&app.options.keymap.of(s.command)[0], app.glyphs.ascii);
+        let after = pen.put(s.x, area.y, s.width, &label, theme.key.patch(theme.on_band));
+        pen.put(after + 1, area.y, s.width, s.word, theme.band);
     }
 }

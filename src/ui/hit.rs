@@ -5,8 +5,10 @@ use super::command::COMMANDS;
 use super::draw::{details, table, top};
 use super::event::{Action, Effect};
 use super::layout::Layout;
+use super::sheet::Kind;
 use super::update::{choose_state, update};
-use crate::model::State;
+use crate::model::limit::{Ceiling, Subject};
+use crate::model::{Snapshot, State};
 use ratatui::layout::{Position, Rect};
 
 /// The states of the strip: all that occurred in the polls remembered, with the most there were.
@@ -76,6 +78,9 @@ pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
     }
     if on_border(&l, x, y) {
         app.dragging = true;
+    } else if top::worst_place(app, &l).is_some_and(|r| within(r, x, y)) {
+        app.over = None;
+        super::update::to_worst(app);
     } else if within(l.header, x, y) {
         if let Some((i, ..)) = top::tabs(app, l.header).into_iter().find(|(_, at, w)| x >= *at && x < at + w)
         {
@@ -89,9 +94,6 @@ pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
         if let Some(spot) = found {
             app.over = None;
             choose_state(app, spot.state);
-        } else if app.worst.is_some() && x > l.strip.right().saturating_sub(20) {
-            let alarming = app.snapshot.as_ref().is_some_and(|s| !s.alerts.is_empty());
-            return update(app, if alarming { Action::Alerts } else { Action::View(2) });
         }
     } else if within(l.filter, x, y) {
         return update(app, Action::Filter);
@@ -148,13 +150,15 @@ pub(super) fn pane(app: &mut App, by: i8) {
     *share = Some(now.saturating_add_signed(i16::from(by) * 5).clamp(15, 85));
 }
 
-/// A click on a line selects it; on a group it turns it; on the selected row it opens the details.
+/// A click on a line selects it; on a group it turns it; on the selected row it opens the details, and on a gauge in it
+/// goes to the limit that the gauge is of.
 fn row(app: &mut App, body: Rect, x: u16, y: u16) {
     let Some(snap) = app.snapshot.clone() else { return };
     if !matches!(app.over, Some(Over::Filter { .. })) {
         app.over = None;
     }
     let cell = table::column_at(app, body, x).map(|c| c.name);
+    let gauge = table::gauge_at(app, body, x);
     let sheet = app.sheet_mut();
     let line = sheet.top + usize::from(y - body.y);
     if line >= sheet.lines.len() {
@@ -163,10 +167,33 @@ fn row(app: &mut App, body: Rect, x: u16, y: u16) {
     let again = sheet.cursor == line && sheet.row().is_some();
     sheet.select(&snap, line);
     sheet.cell = cell;
-    if !sheet.toggle(&snap) && again {
-        app.details = !app.details;
-    }
+    let turned = sheet.toggle(&snap);
+    let limit = sheet.row().filter(|_| gauge).and_then(|r| limit_of(sheet.kind, &snap, r));
     app.details_top = 0;
+    if turned || !again {
+        return;
+    }
+    match limit {
+        Some(limit) => super::update::to_limit(app, limit),
+        None => app.details = !app.details,
+    }
+}
+
+/// The limit that the gauge of a row is of.
+fn limit_of(kind: Kind, snap: &Snapshot, row: usize) -> Option<usize> {
+    match kind {
+        Kind::Processes => {
+            snap.limits.iter().position(|l| l.ceiling == Ceiling::Fds && l.process == Some(row as u32))
+        }
+        Kind::Ports => {
+            let p = snap.ports.get(row)?;
+            let of = Subject::Listener(p.proto, p.local, p.iface);
+            snap.limits
+                .iter()
+                .position(|l| l.ceiling == Ceiling::Accept && l.netns == p.netns && l.subject == of)
+        }
+        Kind::Sockets | Kind::Peers | Kind::Limits | Kind::Forwards => None,
+    }
 }
 
 /// The wheel.

@@ -7,6 +7,7 @@ use super::menu::Menu;
 use super::sheet::Kind;
 use super::{hit, input, palette};
 use crate::model::State;
+use crate::model::limit::{Ceiling, Limit};
 use crate::query::TABLES;
 use crate::query::cell::{both, filter_of};
 use crate::query::complete::complete;
@@ -542,12 +543,34 @@ fn enter(app: &mut App) -> Vec<Effect> {
     vec![]
 }
 
-/// Goes to the limit of an alert.
+/// Goes to the limit of an alert, with its details.
 fn to_alert(app: &mut App, at: usize) {
+    let limit = app.snapshot.as_ref().and_then(|s| s.alerts.get(at)).map(|a| a.limit as usize);
+    if let Some(limit) = limit {
+        app.details = true;
+        to_limit(app, limit);
+    }
+}
+
+/// Goes to the limit that the header says is nearest to full.
+pub(super) fn to_worst(app: &mut App) {
+    let Some(snap) = &app.snapshot else { return };
+    let worst = app.worst.map(|(process, _)| process as u32);
+    let descriptors = |l: &Limit| l.ceiling == Ceiling::Fds && l.process.is_some() && l.process == worst;
+    let limit = match snap.alerts.first() {
+        Some(a) => Some(a.limit as usize),
+        None => snap.limits.iter().position(descriptors),
+    };
+    match limit {
+        Some(limit) => to_limit(app, limit),
+        None => app.active = Kind::Limits as usize,
+    }
+}
+
+/// Goes to a limit, by its row.
+pub(super) fn to_limit(app: &mut App, row: usize) {
     let Some(snap) = app.snapshot.clone() else { return };
-    let Some(row) = snap.alerts.get(at).map(|a| a.limit as usize) else { return };
     app.active = Kind::Limits as usize;
-    app.details = true;
     app.details_top = 0;
     app.sheet_mut().arrange(&snap);
     if !app.sheet_mut().reveal(&snap, row) {

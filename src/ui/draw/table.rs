@@ -105,6 +105,11 @@ pub(in crate::ui) fn column_at(app: &App, area: Rect, x: u16) -> Option<&'static
     slots(app, area).iter().find(|s| x + 1 >= s.x && x < s.x + s.width + 1).map(|s| s.column)
 }
 
+/// Whether a gauge is there.
+pub(in crate::ui) fn gauge_at(app: &App, area: Rect, x: u16) -> bool {
+    slots(app, area).iter().any(|s| s.bar > 0 && x >= s.x && x < s.x + s.width)
+}
+
 /// Column titles.
 pub(super) fn head(app: &App, pen: &mut Pen<'_>, area: Rect) {
     if area.height == 0 {

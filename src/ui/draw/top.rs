@@ -1,7 +1,9 @@
 //! The lines above the table: name and tabs, counts by state, the filter.
 
 use super::super::app::{App, Over};
+use super::super::layout::Layout;
 use super::super::pen::{Pen, width};
+use super::super::sheet::Kind;
 use super::super::{hit, update};
 use crate::model::State;
 use crate::query::format::{age, percent, thousands as count};
@@ -245,9 +247,53 @@ fn worst_text(app: &App) -> Option<(String, f64)> {
 }
 
 /// Whether the strip has room for who is nearest to a limit.
-pub(in crate::ui) fn worst_fits(app: &App, area: Rect) -> bool {
+fn worst_fits(app: &App, area: Rect) -> bool {
     let end = places(app, area).last().map_or(area.x, |s| s.x + s.width);
     worst_text(app).is_some_and(|(t, _)| area.height > 0 && end + 2 + width(&t) < area.right())
+}
+
+/// Where it stands who is nearest to a limit: in the strip, or where that has no room and it needs a look, beside the
+/// filter.
+pub(in crate::ui) fn worst_place(app: &App, l: &Layout) -> Option<Rect> {
+    let (text, share) = worst_text(app)?;
+    let w = width(&text);
+    let line =
+        |area: Rect, end: u16| Rect::new(end.saturating_sub(w).max(area.x), area.y, w.min(end - area.x), 1);
+    if worst_fits(app, l.strip) {
+        return Some(line(l.strip, l.strip.right() - 1));
+    }
+    if share < 0.75 || l.filter.width < 60 || l.filter.height == 0 {
+        return None;
+    }
+    Some(line(l.filter, aside_from(app, l.filter)))
+}
+
+/// How much the filter lets through, or how the rows are grouped.
+fn aside(app: &App) -> String {
+    let sheet = app.sheet();
+    let Some(snap) = &app.snapshot else { return String::new() };
+    if sheet.text.is_empty() {
+        let by = Kind::grouping_title(sheet.grouping_name());
+        return if sheet.kind.groupings().len() > 1 { format!("by {by}") } else { String::new() };
+    }
+    // Those just closed are on the screen and do not count.
+    let (shown, total) = match sheet.kind {
+        Kind::Sockets => {
+            (sheet.arranged.rows.iter().filter(|r| (**r as usize) < snap.live).count(), snap.live)
+        }
+        _ => (sheet.arranged.rows.len(), (sheet.view.table.len)(snap)),
+    };
+    format!("{} of {}", count(shown as u64), count(total as u64))
+}
+
+/// The column before what stands aside of the filter.
+fn aside_from(app: &App, area: Rect) -> u16 {
+    let right = area.right().saturating_sub(1);
+    match width(&aside(app)) {
+        0 => right,
+        _ if area.width < 36 => right,
+        w => right.saturating_sub(w + 2).max(area.x),
+    }
 }
 
 /// Counts by state with their trends; on the right who is nearest to the limit of its descriptors.
@@ -289,12 +335,13 @@ pub(super) fn strip(app: &App, pen: &mut Pen<'_>, area: Rect) {
             pen.line(Rect::new(spot.x, y, spot.width, 1), theme.text.add_modifier(Modifier::UNDERLINED));
         }
     }
-    if let Some((text, share)) = worst_text(app) {
-        let w = width(&text);
-        if worst_fits(app, area) {
-            let style = if share >= 0.75 { theme.pressure(share) } else { theme.dim };
-            pen.put_right(area.right() - 1, y, w, &text, style);
-        }
+}
+
+/// Who is nearest to a limit.
+pub(super) fn worst(app: &App, pen: &mut Pen<'_>, l: &Layout) {
+    if let (Some((text, share)), Some(r)) = (worst_text(app), worst_place(app, l)) {
+        let style = if share >= 0.75 { app.theme.pressure(share) } else { app.theme.dim };
+        pen.put(r.x, r.y, r.width, &text, style);
     }
 }
 
@@ -306,32 +353,13 @@ pub(super) fn filter(app: &App, pen: &mut Pen<'_>, area: Rect) -> Option<Positio
     let theme = app.theme;
     let sheet = app.sheet();
     let y = area.y;
-    let mut right = area.right().saturating_sub(1);
-    if let Some(snap) = &app.snapshot {
-        let text = if sheet.text.is_empty() {
-            let by = super::super::sheet::Kind::grouping_title(sheet.grouping_name());
-            if sheet.kind.groupings().len() > 1 { format!("by {by}") } else { String::new() }
-        } else {
-            // Those just closed are on the screen and do not count.
-            let (shown, total) = match sheet.kind {
-                super::super::sheet::Kind::Sockets => {
-                    (sheet.arranged.rows.iter().filter(|r| (**r as usize) < snap.live).count(), snap.live)
-                }
-                _ => (sheet.arranged.rows.len(), (sheet.view.table.len)(snap)),
-            };
-            format!("{} of {}", count(shown as u64), count(total as u64))
-        };
-        if area.width >= 36 && !text.is_empty() {
-            right = pen.put_right(right, y, area.width, &text, theme.dim).saturating_sub(2);
-        }
-        // What has no room in the strip and needs a look stands here.
-        if let Some((text, share)) = worst_text(app)
-            && share >= 0.75
-            && area.width >= 60
-            && !worst_fits(app, app.layout_in(app.area).strip)
-        {
-            right = pen.put_right(right, y, area.width, &text, theme.pressure(share)).saturating_sub(2);
-        }
+    let mut right = aside_from(app, area);
+    if area.width >= 36 {
+        pen.put_right(area.right().saturating_sub(1), y, area.width, &aside(app), theme.dim);
+    }
+    // What has no room in the strip and needs a look stands here.
+    if let Some(r) = worst_place(app, &app.layout_in(app.area)).filter(|r| r.y == y) {
+        right = r.x.saturating_sub(2);
     }
     if let Some(Over::Name { text, cursor, .. }) = &app.over {
         let ask = "save as ";

@@ -1,0 +1,212 @@
+//! Hands on the dashboard over the scene of a busy server: what a click does, what the key bar and the status say, and
+//! that both follow what is under the cursor.
+
+// A test that cannot go on stops there.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use crossterm::event::{Event as Input, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::layout::Size;
+use sockscope::collect::Source;
+use sockscope::collect::script::{Scene, ScriptSource};
+use sockscope::derive::Engine;
+use sockscope::model::{Sample, Vantage, Wants};
+use sockscope::ui::{App, Effect, Event, Options, draw, script};
+
+/// The dashboard, and the scene that is polled as it asks.
+struct Hands {
+    app: App,
+    terminal: Terminal<TestBackend>,
+    source: ScriptSource,
+    engine: Engine,
+    wants: Wants,
+    vantage: Vantage,
+}
+
+impl Hands {
+    fn new(width: u16, height: u16) -> Self {
+        Self::over(Scene::named("busy-web").unwrap(), (width, height), Vantage::default())
+    }
+
+    fn over(scene: Scene, (width, height): (u16, u16), vantage: Vantage) -> Self {
+        let app = App::new(Options::default());
+        let mut out = Self {
+            wants: app.wants(),
+            app,
+            terminal: Terminal::new(TestBackend::new(width, height)).unwrap(),
+            source: ScriptSource::new(scene),
+            engine: Engine::new(),
+            vantage,
+        };
+        out.app.resize(Size { width, height });
+        out.polls(6)
+    }
+
+    fn tell(&mut self, e: Event) {
+        for effect in self.app.handle(e) {
+            if let Effect::Wants(w) = effect {
+                self.wants = w;
+            }
+        }
+    }
+
+    fn polls(mut self, n: u32) -> Self {
+        for _ in 0..n {
+            let mut sample: Sample = self.source.sample(&self.wants).unwrap();
+            sample.vantage = self.vantage;
+            let snap = self.engine.step(sample);
+            self.tell(Event::from(snap));
+        }
+        self
+    }
+
+    fn press(mut self, keys: &str) -> Self {
+        for e in script::keys(keys) {
+            self.tell(Event::Input(e));
+        }
+        self
+    }
+
+    fn text(&mut self) -> String {
+        self.terminal.draw(|f| draw(&self.app, f)).unwrap();
+        let b = self.terminal.backend().buffer();
+        let line = |y| -> String { (0..b.area.width).map(|x| b[(x, y)].symbol()).collect() };
+        (0..b.area.height).map(|y| line(y).trim_end().to_owned() + "\n").collect()
+    }
+
+    /// The line where this text first stands, and its column.
+    fn find(&mut self, text: &str) -> (u16, u16) {
+        let screen = self.text();
+        let at = screen.lines().enumerate().find_map(|(y, l)| Some((l.find(text)?, y, l)));
+        let (byte, y, line) = at.unwrap_or_else(|| panic!("no {text:?} in\n{screen}"));
+        (line[..byte].chars().count() as u16, y as u16)
+    }
+
+    fn click(mut self, (column, row): (u16, u16)) -> Self {
+        let kind = MouseEventKind::Down(MouseButton::Left);
+        self.tell(Event::Input(Input::Mouse(MouseEvent {
+            kind,
+            column,
+            row,
+            modifiers: KeyModifiers::NONE,
+        })));
+        self
+    }
+
+    fn click_on(mut self, text: &str) -> Self {
+        let at = self.find(text);
+        self.click(at)
+    }
+
+    /// The line under the cursor.
+    fn selected(&mut self) -> String {
+        let screen = self.text();
+        screen.lines().find(|l| l.starts_with('▌')).unwrap_or_else(|| panic!("{screen}")).to_owned()
+    }
+
+    fn bar(&mut self) -> String {
+        self.text().lines().last().unwrap().to_owned()
+    }
+}
+
+#[test]
+fn what_is_nearest_to_full_leads_to_its_limit() {
+    // Beside the filter where the strip has no room, and in the strip.
+    for (w, h) in [(80, 24), (120, 36), (200, 50)] {
+        let mut s = Hands::new(w, h).click_on("▲ nginx 815").polls(1);
+        assert!(s.text().contains("LIMIT AT"), "{}", s.text());
+        let line = s.selected();
+        assert!(line.contains("nginx 815"), "{w}: {line}");
+        // What it says is what is selected, and nothing else is opened.
+        assert!(line.contains("fds") || line.contains("close-wait"), "{w}: {line}");
+        assert!(!s.text().contains("what to do"), "{}", s.text());
+    }
+    // The rest of the line of the filter is still the filter.
+    let mut s = Hands::new(80, 24).click((3, 2));
+    assert!(s.bar().contains("keep"), "{}", s.bar());
+}
+
+#[test]
+fn a_gauge_of_the_selected_row_leads_to_its_limit() {
+    for (key, row, limit, whose) in
+        [("2", "0.0.0.0:8443", "accept", "tcp 0.0.0.0:8443"), ("3", "legacy-gw", "fds", "legacy-gw 1203")]
+    {
+        let mut s = Hands::new(120, 36).press(key).polls(1);
+        let (_, y) = s.find(row);
+        let x = if key == "2" { s.find("QUEUE%") } else { s.find("FDS%") }.0;
+        let mut s = s.click((x, y));
+        assert!(s.selected().contains(row), "the first click selects: {}", s.text());
+        let mut s = s.click((x, y)).polls(1);
+        let line = s.selected();
+        assert!(line.contains(limit) && line.contains(whose), "{line}");
+        // Elsewhere in the row it is the details as ever, and the way back is the usual one.
+        let mut s = s.press("<alt-left>");
+        assert!(s.selected().contains(row), "{}", s.text());
+    }
+}
+
+#[test]
+fn the_key_bar_follows_what_is_under_the_cursor() {
+    let mut s = Hands::new(120, 36);
+    assert!(s.bar().starts_with(" ↵ close   / filter   g group"), "an open group: {}", s.bar());
+    let mut s = s.press("h");
+    assert!(s.bar().starts_with(" ↵ open "), "{}", s.bar());
+    let mut s = s.press("lj");
+    assert!(s.bar().starts_with(" ↵ details "), "{}", s.bar());
+    let mut s = s.press("<enter>");
+    assert!(s.bar().starts_with(" ↵ close details "), "{}", s.bar());
+    let mut s = s.press("<esc>/nginx<enter>");
+    assert!(s.bar().contains("Esc drop filter"), "{}", s.bar());
+    let mut s = s.press("m");
+    assert!(s.bar().contains("Esc unmark"), "{}", s.bar());
+    let mut s = s.press("<esc><space>");
+    assert!(s.bar().contains("space go on"), "{}", s.bar());
+    let mut s = s.press("<esc>/zzzz<enter>");
+    assert!(!s.bar().contains('↵'), "nothing is selected: {}", s.bar());
+    // Where there is nothing to group by, no key for it is offered.
+    for key in "23456".chars() {
+        let mut s = Hands::new(120, 36).press(&key.to_string()).polls(1);
+        assert!(!s.bar().contains("group"), "{key}: {}", s.bar());
+    }
+}
+
+#[test]
+fn the_help_finds_whole_paragraphs_under_their_titles() {
+    let found = |what: &str| Hands::new(100, 40).press(&format!("?/{what}<enter>")).text();
+    // A word of a paragraph brings all of it, with the lines to write.
+    let s = found("setcap");
+    for part in
+        ["What is hidden", "The kernel shows every socket", "sudo setcap", "enters other network namespaces"]
+    {
+        assert!(s.contains(part), "{part}: {s}");
+    }
+    assert!(!s.contains("Poll more often"), "{s}");
+    // Words that a line ends between are found.
+    assert!(found("process's user").contains("sudo setcap"));
+    // A title brings its section, and only that.
+    let s = found("while a filter is typed");
+    assert!(s.contains("Complete the word at the cursor") && !s.contains("One line down"), "{s}");
+    let s = found("mouse");
+    assert!(s.contains("a column's title") && s.contains("Leave the mouse to the terminal"), "{s}");
+}
+
+#[test]
+fn the_status_says_why_owners_are_missing_and_what_helps() {
+    // A socket that no process to be seen holds.
+    let scene = || Scene::parse("process 7 a\ntcp LISTEN 10.0.0.1:99 detached\n").unwrap();
+    let with = |vantage, keys: &str| Hands::over(scene(), (120, 36), vantage).press(keys).text();
+    let user = Vantage::default();
+    let s = with(user, "");
+    assert!(!s.contains("hidden") && !s.contains("pid namespace"), "the kernel may hold it: {s}");
+    let s = with(Vantage { nested: true, ..user }, "");
+    assert!(s.contains("owners of 1 socket in another pid namespace (? tells more)"), "{s}");
+    let s = with(Vantage { hidepid: true, ..user }, "");
+    assert!(s.contains("hidden: /proc has hidepid; sudo shows them (? tells more)"), "{s}");
+    // The help says it first, and what to do at its end.
+    let s = with(Vantage { nested: true, ..user }, "?");
+    assert!(s.contains("Hidden now") && s.contains("(see the end)"), "{s}");
+    let s = with(Vantage { nested: true, ..user }, "?<end>");
+    assert!(s.contains("--pid=host"), "{s}");
+    assert!(!with(user, "?").contains("Hidden now"));
+}
