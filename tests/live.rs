@@ -14,6 +14,8 @@ mod act;
 mod churn;
 #[path = "live/compare.rs"]
 mod compare;
+#[path = "live/descriptors.rs"]
+mod descriptors;
 #[path = "live/expressions.rs"]
 mod expressions;
 #[path = "live/families.rs"]
@@ -53,6 +55,7 @@ const CASES: &[Case] = &[
     ("expressions mean what ss means", expressions::as_ss_means_them),
     ("filtering in the kernel loses nothing", expressions::filtering_in_the_kernel_loses_nothing),
     ("every family, against ss", families::every_family),
+    ("descriptors of every family, against lsfd", descriptors::every_family),
     ("every field, against ss", fields::every_field),
     ("what a kernel does not tell is said", fields::what_is_not_told),
     ("one of two sockets is ended", act::one_of_two),
@@ -141,7 +144,7 @@ fn main() -> ExitCode {
 
 /// Runs this program again in namespaces of its own, with the loopback interface up.
 fn enter() -> ExitCode {
-    for tool in ["unshare", "ip", "ss", "lsof", "perl", "nft", "iptables-nft", "conntrack", "socat"] {
+    for tool in ["unshare", "ip", "ss", "lsof", "lsfd", "perl", "nft", "iptables-nft", "conntrack", "socat"] {
         if Command::new("sh")
             .args(["-c", &format!("command -v {tool} >/dev/null")])
             .status()

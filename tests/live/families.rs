@@ -58,7 +58,7 @@ fn hold() -> Result<Held, Box<dyn std::error::Error>> {
     })
 }
 
-fn run(program: &str, args: &[&str]) -> Result<String, String> {
+pub(crate) fn run(program: &str, args: &[&str]) -> Result<String, String> {
     let out = Command::new(program).args(args).output().map_err(|e| format!("{program}: {e}"))?;
     Ok(String::from_utf8_lossy(&out.stdout).into_owned())
 }
