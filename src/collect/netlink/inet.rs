@@ -5,6 +5,8 @@ use super::wire::InetMsg;
 use super::{AF_INET, AF_INET6};
 use crate::model::attr;
 use crate::model::{Addr, Attrs, Endpoint, Family, Proto, Sample, Socket, SocketId, State, Timer, TimerKind};
+use rustc_hash::FxHasher;
+use std::hash::{Hash, Hasher};
 use zerocopy::FromBytes;
 
 /// The cookie of one message.
@@ -21,8 +23,9 @@ pub(super) fn decode(message: &[u8], proto: Proto, sample: &mut Sample) -> Resul
         AF_INET6 => Family::Inet6,
         _ => return Err(Malformed),
     };
+    let association = proto == Proto::Sctp && is_association(attrs, family);
     let state = match proto {
-        Proto::Sctp if is_association(attrs, family) => State::from_kernel_sctp(m.state).ok_or(Malformed)?,
+        _ if association => State::from_kernel_sctp(m.state).ok_or(Malformed)?,
         _ if proto.has_tcp_states() => State::from_kernel_tcp(m.state).ok_or(Malformed)?,
         _ => State::from_kernel_datagram(m.state),
     };
@@ -36,8 +39,15 @@ pub(super) fn decode(message: &[u8], proto: Proto, sample: &mut Sample) -> Resul
         _ => Addr::v6(b),
     };
     let (attr_at, attr_len, info_at, left) = keep(attrs, family, proto, sample)?;
+    let mut cookie = u64::from(m.id.cookie[0]) | u64::from(m.id.cookie[1]) << 32;
+    if association {
+        // Its endpoint has that cookie, and so have the others of the same endpoint.
+        let mut hash = FxHasher::default();
+        (cookie, m.id.dst, m.id.dport).hash(&mut hash);
+        cookie = hash.finish() | SocketId::MADE_UP;
+    }
     sample.sockets.push(Socket {
-        id: SocketId { netns: 0, cookie: u64::from(m.id.cookie[0]) | u64::from(m.id.cookie[1]) << 32 },
+        id: SocketId { netns: 0, cookie },
         inode: u64::from(m.inode),
         local: Endpoint::new(addr(m.id.src), u16::from_be_bytes(m.id.sport)),
         remote: Endpoint::new(addr(m.id.dst), u16::from_be_bytes(m.id.dport)),

@@ -279,6 +279,7 @@ fn an_association_has_states_addresses_and_a_primary_path() {
     decode(&whole, Proto::Sctp, &mut s).unwrap();
     let (k, a) = only(&s);
     assert_eq!((k.state, k.timer.kind), (FinWait2, TimerKind::On), "SHUTDOWN_SENT, not CLOSING");
+    assert!(k.id.kernel_cookie().is_none(), "the cookie is its endpoint's");
     let said = |n| a.addresses(n).unwrap().iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(said(inet::LOCALS), ["10.0.0.1", "10.0.0.2"]);
     assert_eq!(said(inet::PEERS), ["10.0.0.9", "2001:db8::1"], "as far as they are whole and known");
