@@ -12,6 +12,7 @@ mod owners;
 mod peers;
 mod ports;
 mod processes;
+mod recent;
 mod scope;
 mod trend;
 mod units;

@@ -19,6 +19,7 @@ pub mod netns;
 pub mod numbers;
 pub mod process;
 pub mod proto;
+pub mod recent;
 pub mod sample;
 pub mod services;
 pub mod signal;

@@ -3,6 +3,9 @@
 // A test that cannot go on stops there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "engine/lately.rs"]
+mod lately;
+
 use proptest::prelude::*;
 use sockscope::collect::Source;
 use sockscope::collect::script::{SCENES, Scene, ScriptSource};

@@ -3,7 +3,7 @@
 use super::gone::{self, AwayMap};
 use super::identity::{self, NONE};
 use super::scope::Scope;
-use super::{ends, forwards, limits, owners, peers, ports, processes, units};
+use super::{ends, forwards, limits, owners, peers, ports, processes, recent, units};
 use crate::model::snapshot::{Direction, Former, Rates, SocketFacts};
 use crate::model::{AlertRules, AttrSet, Missing, Sample, Snapshot, Socket, Stamp, StateCounts};
 use std::sync::Arc;
@@ -137,6 +137,7 @@ impl Engine {
             }
         }
         let mut rates = rates(&sample, last, &pairs.was);
+        let recent = recent::marks(&sample, last, &pairs.was);
 
         for (f, r) in facts.iter_mut().zip(&rates) {
             f.activity.rotate_left(1);
@@ -200,6 +201,7 @@ impl Engine {
             live,
             facts,
             rates,
+            recent,
             ends,
             former,
             sockets_of,
@@ -239,6 +241,10 @@ fn read_meanwhile(sample: &Sample, s: &Socket, b: &Snapshot, row: usize) -> bool
     let old = b.socket(row);
     if s.recv_q < old.recv_q {
         return true;
+    }
+    // Clients are accepted in the order they came: while the same one waits in front, nobody was.
+    if let (Some(mut now), Some(mut before)) = (sample.attrs_of(s).pending(), b.attrs(row).pending()) {
+        return now.next() != before.next();
     }
     let received = |a: crate::model::Attrs<'_>| a.transfer().and_then(|t| t.received);
     let came = received(sample.attrs_of(s)).zip(received(b.attrs(row)));

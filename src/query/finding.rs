@@ -1,6 +1,7 @@
 //! What is wrong with a socket: rules over what the kernel tells, each with its threshold, what it means and where to
 //! read on. Also a column and a filter: `finding:*`.
 
+use crate::model::recent::Mark;
 use crate::model::{Missing, Proto, Snapshot, Socket, State, TimerKind};
 use crate::query::format::{age, thousands};
 
@@ -26,7 +27,11 @@ const WAITS_S: f64 = 10.0;
 /// Share of segments sent again above which a path loses noticeably.
 const LOSS: f64 = 0.02;
 /// Segments below which a share says nothing.
-const ENOUGH: u64 = 50;
+const ENOUGH: u32 = 50;
+/// Seconds of watching after which what was long ago counts no more.
+const WATCHED_S: f64 = 10.0;
+/// Milliseconds with something to send below which a share of them says nothing.
+const BUSY_MS: u32 = 1000;
 /// Share of the busy time spent waiting for one thing that makes it the cause.
 const LIMITED: f64 = 0.5;
 
@@ -78,10 +83,25 @@ fn who(snap: &Snapshot, row: usize) -> String {
     )
 }
 
-fn limited(snap: &Snapshot, row: usize, by: &str) -> Option<f64> {
-    let busy = tcp(snap, row, "busy_time_us").filter(|us| *us > 1_000_000)?;
-    let share = tcp(snap, row, by)? as f64 / busy as f64;
-    (share >= LIMITED).then_some(share * 100.0)
+/// What was counted lately, and in words when: over the last half to whole minute where that is enough to go by, else, while
+/// it was not watched for long (as by a single reading), since the connection began.
+fn counted(snap: &Snapshot, row: usize, enough: fn(&Mark) -> bool) -> Option<(Mark, String)> {
+    let lately = snap.lately(row);
+    let secs = lately.map_or(0.0, |m| m.at_ns as f64 / 1e9);
+    match lately {
+        Some(m) if enough(&m) => Some((m, format!("in the last {}", age(secs)))),
+        _ if secs < WATCHED_S => {
+            let ever = Mark::of(snap.sample.at.boot_ns, &snap.attrs(row).tcp_info()?).filter(enough)?;
+            Some((ever, "since it began".to_owned()))
+        }
+        _ => None,
+    }
+}
+
+fn limited(snap: &Snapshot, row: usize, what: &str, by: fn(&Mark) -> u32) -> Option<String> {
+    let (m, when) = counted(snap, row, |m| m.busy_ms > BUSY_MS)?;
+    let share = f64::from(by(&m)) / f64::from(m.busy_ms);
+    (share >= LIMITED).then(|| format!("{:.0} % of its busy time {when} it waited for {what}", share * 100.0))
 }
 
 /// Every rule, the worst first.
@@ -198,31 +218,25 @@ pub const FINDINGS: &[Finding] = &[
         help: "Segments are lost on the path: look at the link, its queues and its duplex, or at congestion.",
         topic: "retransmission",
         test: |snap, row| {
-            let (again, sent) = (tcp(snap, row, "total_retrans")?, tcp(snap, row, "data_segs_out")?);
-            let share = again as f64 / sent.max(1) as f64;
+            let (m, when) = counted(snap, row, |m| m.sent >= ENOUGH)?;
+            let share = f64::from(m.again) / f64::from(m.sent);
             let now = snap.rates(row).retrans.filter(|n| *n > 0.0);
             let now = now.map_or_else(String::new, |n| format!(", {n:.1} a second now"));
-            (sent >= ENOUGH && share >= LOSS)
-                .then(|| format!("{:.1} % of its segments were sent again{now}", share * 100.0))
+            (share >= LOSS)
+                .then(|| format!("{:.1} % of its segments {when} were sent again{now}", share * 100.0))
         },
     },
     Finding {
         name: "receiver-limited",
         help: "The far end's window holds it back: its program reads slowly, or its receive buffer is small.",
         topic: "window",
-        test: |snap, row| {
-            let share = limited(snap, row, "rwnd_limited_us")?;
-            Some(format!("{share:.0} % of its busy time it waited for the far end's window"))
-        },
+        test: |snap, row| limited(snap, row, "the far end's window", |m| m.rwnd_ms),
     },
     Finding {
         name: "send-buffer-limited",
         help: "Its own send buffer holds it back: SO_SNDBUF or tcp_wmem is small for this path.",
         topic: "send_q",
-        test: |snap, row| {
-            let share = limited(snap, row, "sndbuf_limited_us")?;
-            Some(format!("{share:.0} % of its busy time it waited for room in its send buffer"))
-        },
+        test: |snap, row| limited(snap, row, "room in its send buffer", |m| m.sndbuf_ms),
     },
     Finding {
         name: "half-closed",
