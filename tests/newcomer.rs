@@ -144,7 +144,7 @@ fn somebody_new_finds_a_port_and_a_leak_by_what_the_screen_shows() {
     press(&mut s, "? help", "?");
     press(&mut s, "Esc closes", "\x1b");
     // The cursor is on the group, and the bar says so; an arrow goes to the socket.
-    s.shows("↵ close");
+    s.until("the help is closed", |t| !t.contains("Esc closes") && t.contains("↵ close"));
     s.keys("\x1b[B");
     press(&mut s, "↵ details", "\r");
     s.shows("works in");
