@@ -210,3 +210,25 @@ fn the_status_says_why_owners_are_missing_and_what_helps() {
     assert!(s.contains("--pid=host"), "{s}");
     assert!(!with(user, "?").contains("Hidden now"));
 }
+
+#[test]
+fn the_scene_of_the_demo_has_forwards_one_of_them_dead() {
+    let mut s = Hands::new(120, 40).press("6").polls(2);
+    let text = s.text();
+    let line =
+        |port: &str| text.lines().find(|l| l.contains(port)).unwrap_or_else(|| panic!("{text}")).to_owned();
+    for part in ["dnat + docker-proxy", "172.17.0.2:3000", "grafana 2701", " 14 "] {
+        assert!(line("0.0.0.0:3000").contains(part), "{part}: {text}");
+    }
+    assert!(line("0.0.0.0:8081").contains("dead: nothing listens"), "{text}");
+    assert_eq!(text.matches("dnat").count(), 2, "{text}");
+    // The way of a connection that came through, with what the kernel tracks and who answers.
+    let s = Hands::new(120, 50).press("/remote:198.51.100.140 port:3000<enter><down><enter>").polls(1);
+    let mut s = s.press("<down><enter>").polls(2);
+    let text = s.text();
+    for part in
+        ["the way here", "client    198.51.100.140:", "10.0.0.4:3000  ESTABLISHED in host", "docker-proxy"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}

@@ -12,7 +12,7 @@ mod tests;
 pub use parse::SceneError;
 pub use play::ScriptSource;
 
-use crate::model::{Endpoint, Family, Proto, State, SystemLimits};
+use crate::model::{Addr, Container, Endpoint, Family, NatRule, Proto, State, SystemLimits};
 use std::collections::BTreeMap;
 
 /// The scenes that come with the program: their names and texts.
@@ -42,6 +42,14 @@ pub struct Scene {
     pub processes: Vec<Actor>,
     /// The sockets, in the order in which they are told.
     pub sockets: Vec<Line>,
+    /// Names of its network namespaces; the first is its own, which sockets are in that name no other.
+    pub namespaces: Vec<String>,
+    /// What container engines say.
+    pub containers: Vec<Container>,
+    /// What is forwarded by rules; the connections that are tracked follow from the sockets ([`Line::via`]).
+    pub rules: Vec<NatRule>,
+    /// Addresses of the interfaces of the namespaces.
+    pub addresses: Vec<(u16, Addr)>,
 }
 
 impl Default for Scene {
@@ -55,6 +63,10 @@ impl Default for Scene {
             system: SystemLimits::default(),
             processes: Vec::new(),
             sockets: Vec::new(),
+            namespaces: vec!["host".to_owned()],
+            containers: Vec::new(),
+            rules: Vec::new(),
+            addresses: Vec::new(),
         }
     }
 }
@@ -266,6 +278,10 @@ pub struct Line {
     pub hosts: u32,
     /// Polls between the openings of two copies; 0 opens all at once.
     pub every: f64,
+    /// The network namespace it is in: index in [`Scene::namespaces`].
+    pub netns: u16,
+    /// The endpoint of the first namespace that its far end asked for, from where it was forwarded.
+    pub via: Option<Endpoint>,
 }
 
 impl Line {
@@ -310,6 +326,8 @@ impl Line {
             outgoing: state == State::SynSent,
             hosts: 1,
             every: 0.0,
+            netns: 0,
+            via: None,
         }
     }
 

@@ -9,13 +9,18 @@
 //! tcp ESTABLISHED 10.0.0.4:443 203.0.113.5:40000 own=812:12 rx=12K~ tx=100K~ x=40 hosts=12
 //! tcp ESTABLISHED 10.0.0.4:40000 10.0.0.9:5432 own=812:60 out x=8
 //! tcp CLOSE_WAIT 10.0.0.4:443 203.0.113.9:50000 own=812:90 from=3 then=LAST_ACK@9 life=10
+//! namespace shop
+//! address 172.17.0.2 ns=shop
+//! container ID name=shop image=shop:1
+//! forward tcp :3000 172.17.0.2:3000 iface=!docker0 place="ip nat DOCKER handle 7"
+//! tcp ESTABLISHED 172.17.0.2:3000 198.51.100.8:40000 own=2650:9 ns=shop via=10.0.0.4:3000
 //! ```
 //!
 //! A number is `START`, `START+STEP` (a step a poll) or either with `~` behind it (it strays), with `K`, `M` or `G`.
 //! Text in quotes knows `\n \t \r \e \\ \" \xNN \u{N}`, and `"text"*N` repeats it.
 
 use super::{Actor, Course, Holder, Line, Scene};
-use crate::model::{Endpoint, Family, Proto, State, text};
+use crate::model::{Container, ContainerEngine, Endpoint, Family, NatRule, Proto, State, text};
 
 /// What is wrong with a scene's text, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,6 +75,60 @@ impl Scene {
                 }
                 self.processes.push(p);
             }
+            "namespace" => self.namespaces.push(arg(0)?.to_owned()),
+            "address" => {
+                let addr = arg(0)?.parse().map_err(|_| format!("`{}` is no address", rest[0].plain))?;
+                let netns = match rest.get(1) {
+                    Some(w) => self.namespace(w.value()?)?,
+                    None => 0,
+                };
+                self.addresses.push((netns, addr));
+            }
+            "container" => {
+                let mut c = Container {
+                    engine: ContainerEngine::Docker,
+                    id: arg(0)?.into(),
+                    name: None,
+                    image: None,
+                    pod: None,
+                    addrs: Vec::new(),
+                    ports: Vec::new(),
+                };
+                for w in &rest[1..] {
+                    match w.plain.as_str() {
+                        "name" => c.name = Some(w.value()?.into()),
+                        "image" => c.image = Some(w.value()?.into()),
+                        other => return Err(format!("container: nothing is called `{other}`")),
+                    }
+                }
+                self.containers.push(c);
+            }
+            "forward" => {
+                let proto =
+                    Proto::parse(arg(0)?).ok_or_else(|| format!("no protocol `{}`", rest[0].plain))?;
+                let port: u16 = number(arg(1)?.trim_start_matches(':'))?;
+                let target = endpoint(arg(2)?)?;
+                let mut rule = NatRule {
+                    netns: 0,
+                    family: Some(Family::Inet),
+                    proto: Some(proto),
+                    to: None,
+                    ports: Some((port, port)),
+                    iface: None,
+                    target: Some(target.addr),
+                    target_ports: Some((target.port, target.port)),
+                    partial: false,
+                    place: String::new(),
+                };
+                for w in &rest[3..] {
+                    match w.plain.as_str() {
+                        "iface" => rule.iface = Some(w.value()?.to_owned()),
+                        "place" => w.value()?.clone_into(&mut rule.place),
+                        other => return Err(format!("forward: nothing is called `{other}`")),
+                    }
+                }
+                self.rules.push(rule);
+            }
             word => {
                 let proto =
                     Proto::parse(word).ok_or_else(|| format!("`{word}` begins no line of a scene"))?;
@@ -95,6 +154,11 @@ impl Scene {
             Some((uid, _)) => Ok(*uid),
             None => number(word).map_err(|_| format!("no user `{word}`")),
         }
+    }
+
+    fn namespace(&self, word: &str) -> Result<u16, String> {
+        let found = self.namespaces.iter().position(|n| n == word);
+        found.and_then(|n| u16::try_from(n).ok()).ok_or_else(|| format!("no namespace `{word}`"))
     }
 
     fn actor_word(&self, p: &mut Actor, w: &Word) -> Result<(), String> {
@@ -177,6 +241,8 @@ impl Scene {
             }
             "x" => s.copies = number(v)?,
             "hosts" => s.hosts = number(v)?,
+            "ns" => s.netns = self.namespace(v)?,
+            "via" => s.via = Some(endpoint(v)?),
             "every" => s.every = v.parse().map_err(|_| format!("`{v}` is no number"))?,
             other => return Err(format!("nothing is called `{other}`")),
         }

@@ -6,9 +6,9 @@ use crate::model::attr::{inet, push};
 use crate::model::tcp_info::TCP_FIELDS;
 use crate::model::wants::{Prefilter, Side};
 use crate::model::{
-    Addr, AttrSet, Backend, BackendInfo, Endpoint, Family, FaultKind, FdKind, FdKinds, FdUsage, Missing,
-    Namespace, Owner, ProcInfo, Process, Proto, Sample, Socket, SocketId, Stamp, State, Timer, TimerKind,
-    Wants,
+    Addr, AttrSet, Backend, BackendInfo, Endpoint, Family, FaultKind, FdKind, FdKinds, FdUsage, Flow,
+    Missing, Namespace, Nat, Owner, ProcInfo, Process, Proto, Sample, Socket, SocketId, Stamp, State, Timer,
+    TimerKind, Wants,
 };
 use std::sync::Arc;
 
@@ -36,7 +36,12 @@ impl ScriptSource {
         Self {
             host: Arc::from(scene.host.as_str()),
             backend: Arc::new(BackendInfo { backend: Backend::Script, why: "a scene".to_owned() }),
-            namespaces: Arc::from([Namespace { inode: 4_026_531_840, name: "host".to_owned(), interfaces }]),
+            namespaces: scene
+                .namespaces
+                .iter()
+                .zip(4_026_531_840..)
+                .map(|(name, inode)| Namespace { inode, name: name.clone(), interfaces: interfaces.clone() })
+                .collect(),
             scene,
             next: 0,
         }
@@ -59,6 +64,12 @@ impl Source for ScriptSource {
         sample.took_us = 1_800;
         sample.namespaces = Arc::clone(&self.namespaces);
         sample.system = self.scene.system;
+        sample.containers = self.scene.containers.as_slice().into();
+        sample.nat = wants.nat.then(|| Nat {
+            rules: self.scene.rules.clone(),
+            flows: Vec::new(),
+            addresses: self.scene.addresses.clone(),
+        });
         let mut poll = Poll {
             scene: &self.scene,
             at: played % polls,
@@ -147,7 +158,7 @@ impl Poll<'_> {
             let state = line.then.iter().rev().find(|(k, _)| *k <= age).map_or(line.state, |(_, s)| *s);
             let number = index * PER_LINE + u64::from(copy) + 1;
             let round = if lasting { 0 } else { u64::from(self.round) };
-            let id = SocketId { netns: 0, cookie: (round << 40) + number };
+            let id = SocketId { netns: line.netns, cookie: (round << 40) + number };
             let mut s = Socket::new(id, line.family, line.proto, state);
             s.local = line.local;
             s.remote = line.remote;
@@ -196,6 +207,9 @@ impl Poll<'_> {
             if s.inode != 0 && self.sample.wants.owners {
                 self.hold(line, copy, s.inode);
             }
+            if let (Some(asked), Some(nat)) = (line.via, &mut self.sample.nat) {
+                nat.flows.push(flow(&s, asked, number, line, ticks));
+            }
             self.sample.sockets.push(s);
         }
     }
@@ -243,6 +257,26 @@ impl Poll<'_> {
         self.sample.users = Arc::new(uids.filter_map(name).collect());
         self.sample.owners = self.owners.into();
         self.sample
+    }
+}
+
+/// What the kernel tracks of a connection that came through a forward of the first namespace: its client asked for one
+/// endpoint, and this socket answered.
+fn flow(s: &Socket, asked: Endpoint, number: u64, line: &Line, ticks: u32) -> Flow {
+    let total = |c: &Course, salt: u64| c.sum(ticks, number ^ salt).max(0.0) as u64;
+    Flow {
+        netns: 0,
+        proto: s.proto,
+        orig: (s.remote, asked),
+        reply: (s.local, s.remote),
+        // Seen both ways, assured, confirmed, its destination changed (`IPS_*`).
+        status: 0x2 | 0x4 | 0x8 | 0x20,
+        tcp_state: (s.state == State::Established).then_some(3),
+        timeout_s: Some(431_999),
+        bytes: Some((total(&line.rx, 1), total(&line.tx, 2))),
+        mark: 0,
+        zone: 0,
+        id: number as u32,
     }
 }
 

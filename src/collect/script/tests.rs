@@ -123,3 +123,37 @@ fn mistakes_have_a_line() {
         assert_eq!(Scene::parse(text).unwrap_err().to_string(), want);
     }
 }
+
+#[test]
+fn what_came_through_a_forward_is_tracked() {
+    let id = "ab".repeat(32);
+    let scene = format!(
+        "namespace shop\naddress 10.0.0.4\naddress 172.17.0.2 ns=shop\ncontainer {id} name=shop image=shop:1\n\
+         process 7 shop\nforward tcp :3000 172.17.0.2:80 iface=!docker0 place=\"ip nat DOCKER handle 7\"\n\
+         tcp LISTEN 172.17.0.2:80 own=7:3 ns=shop\n\
+         tcp ESTABLISHED 172.17.0.2:80 198.51.100.8:40000 own=7:4 ns=shop via=10.0.0.4:3000 x=3\n"
+    );
+    let mut source = ScriptSource::new(Scene::parse(&scene).unwrap());
+    let asked = source.sample(&Wants { nat: true, ..all() }).unwrap();
+    let names: Vec<_> = asked.namespaces.iter().map(|n| n.name.as_str()).collect();
+    assert_eq!(names, ["host", "shop"]);
+    assert!(asked.sockets.iter().all(|s| s.id.netns == 1));
+    let nat = asked.nat.unwrap();
+    assert_eq!((nat.rules.len(), nat.flows.len(), nat.addresses.len()), (1, 3, 2));
+    let f = &nat.flows[0];
+    assert!(f.is_redirected() && !f.is_masqueraded() && f.state() == "ESTABLISHED");
+    assert_eq!(
+        (f.orig.1.to_string(), f.reply.0.to_string()),
+        ("10.0.0.4:3000".into(), "172.17.0.2:80".into())
+    );
+    assert_eq!(asked.containers[0].name.as_deref(), Some("shop"));
+    assert!(source.sample(&all()).unwrap().nat.is_none(), "not asked for");
+    for (line, said) in [
+        ("tcp LISTEN 1.2.3.4:1 ns=nowhere", "no namespace `nowhere`"),
+        ("address here", "`here` is no address"),
+        ("container x color=red", "container: nothing is called `color`"),
+        ("forward tcp :99999 1.2.3.4:1", "`99999` is no number that fits here"),
+    ] {
+        assert_eq!(Scene::parse(line).unwrap_err().message, said);
+    }
+}

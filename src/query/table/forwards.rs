@@ -105,11 +105,11 @@ static COLUMNS: &[Column] = &[
         "The address it goes to.").called(&["remote_addr", "addr"]).needs(NAT),
     Column::new("target_port", "TARGET PORT", Kind::Port, 43, |s, r| opt(at(s, r).target.map(|t| u64::from(t.port)), Missing::NotReported),
         "The port it goes to.").called(&["remote_port", "rport"]).needs(NAT).wide(5, 11, 15),
-    Column::new("target_netns", "IN", Kind::Text, 2, |s, r| space(s, at(s, r).target_netns),
+    Column::new("target_netns", "IN", Kind::Text, 4, |s, r| space(s, at(s, r).target_netns),
         "The network namespace that has the target's address: a container, as it is called.")
         .called(&["in"]).needs(NAT).wide(6, 16, 30),
     Column::new("process", "SERVED BY", Kind::Text, 1, process, "The process that serves the target, and how many more do.")
-        .called(&["proc", "comm", "owner", "served_by"]).needs(NAT).wide(8, 16, 30)
+        .called(&["proc", "comm", "owner", "served_by"]).needs(NAT).wide(9, 16, 30)
         .any(|s, r, t| any_comm(s, &servers(s, r), why(s, r), t)),
     Column::new("pid", "PID", Kind::Id, 44,
         |s, r| servers(s, r).first().map_or_else(|| Value::Missing(why(s, r)), |p| Value::from(info(s, *p as usize).pid)),

@@ -128,6 +128,11 @@ fn cell_style(theme: &Theme, c: &Column, v: &Value<'_>) -> Style {
                 _ => theme.warn,
             },
             "by" => theme.accent,
+            // Of several namespaces one's own is the one that says nothing.
+            "netns" => match v {
+                Value::Text(t) if t == "host" => theme.faint,
+                _ => theme.text,
+            },
             "drops_new" if v.number() > Some(0.0) => theme.bad,
             "fds_pct" | "accept_pct" | "pct" => v.number().map_or(theme.text, |n| theme.pressure(n / 100.0)),
             "owner" | "comm" if matches!(v, Value::Text(t) if t.starts_with("was ")) => theme.dim,

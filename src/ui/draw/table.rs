@@ -75,7 +75,7 @@ pub(in crate::ui) fn slots(app: &App, area: Rect) -> Vec<Slot> {
         let need: u16 = wishes.iter().map(|w| most(w) + GAP).sum::<u16>().saturating_sub(GAP) + bars(&wishes);
         let rank = |i: usize| (!sheet.is_usual(wishes[i].column), wishes[i].column.drop, i);
         let victim =
-            (1..wishes.len()).filter(|i| rank(*i).0 || wishes[*i].column.drop > 3).max_by_key(|i| rank(*i));
+            (0..wishes.len()).filter(|i| rank(*i).0 || wishes[*i].column.drop > 3).max_by_key(|i| rank(*i));
         if extra && need > total && victim.is_none_or(|i| !rank(i).0) {
             extra = false;
             continue;
