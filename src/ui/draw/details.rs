@@ -13,13 +13,17 @@ use super::super::pen::{Pen, width};
 use super::super::sheet::Kind as View;
 use super::format as style_of;
 use crate::model::{Missing, ProcInfo, Snapshot};
-use crate::query::Column;
 use crate::query::finding::findings;
 use crate::query::format::{Style as Format, age, cell};
+use crate::query::table::PROCESSES;
 use crate::query::view::Line;
+use crate::query::{Column, Kind};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use std::sync::Arc;
+
+/// Columns of the names before what they name, one blank aside: the longest is a column's.
+const LABEL: usize = 19;
 
 /// A line of pieces.
 type Pieces = Vec<(String, Style)>;
@@ -134,6 +138,22 @@ impl Builder<'_> {
         self.out.push(vec![(name.to_owned(), self.app.theme.accent)]);
     }
 
+    /// Columns of a name in this pane.
+    fn label(&self) -> usize {
+        LABEL.min(self.width / 2)
+    }
+
+    /// A name and what it says, in as many lines as that takes.
+    fn row(&mut self, name: &str, text: &str) {
+        let (dim, plain) = (self.app.theme.dim, self.app.theme.text);
+        let (label, mut name) = (self.label(), name);
+        let text = crate::model::text::escape(text);
+        for line in wrap(&text, self.width.saturating_sub(label + 1)) {
+            self.out.push(vec![(pad(name, label), dim), (line, plain)]);
+            name = "";
+        }
+    }
+
     fn value(&self, c: &Column, row: usize) -> String {
         cell(&c.value(self.snap, row), c.kind, &self.form).into_owned()
     }
@@ -206,32 +226,49 @@ impl Builder<'_> {
         }
     }
 
-    /// Where a process works, who began it, and the unit it runs in.
+    /// Where a process works, who began it, and the unit and container it runs in.
     pub(super) fn lineage(&mut self, process: u32) {
-        let theme = self.app.theme;
         let Some(p) = self.snap.sample.processes.get(process as usize).map(|p| p.info.clone()) else {
             return;
-        };
-        let mut line = |name: &str, text: String| {
-            let text = crate::model::text::escape(&text).into_owned();
-            self.out.push(vec![(pad(name, 7), theme.dim), (text, theme.text)]);
         };
         if let Some((closer, Some(seen))) = &self.app.closer
             && (closer.process.pid, closer.process.start_ns) == (p.pid, p.start_ns)
         {
             match &seen.cwd {
-                Ok(dir) => line("works in", dir.clone()),
-                Err(why) => line("works in", format!("not told: {why}")),
+                Ok(dir) => self.row("works in", dir),
+                Err(why) => self.row("works in", &format!("not told: {why}")),
             }
         }
         let parents: Vec<String> =
             parents(self.snap, &p).iter().rev().map(|p| format!("{} {}", p.comm, p.pid)).collect();
         if !parents.is_empty() {
             let arrow = format!(" {} ", self.app.glyphs.arrow);
-            line("began by", parents.join(&arrow));
+            self.row("began by", &parents.join(&arrow));
         }
-        if let Some(c) = p.cgroup.as_deref().filter(|c| *c != "/") {
-            line("in", c.to_owned());
+        let told = |name: &str| {
+            let value = PROCESSES.column(name)?.value(self.snap, process as usize);
+            (!value.is_missing()).then(|| cell(&value, Kind::Text, &self.form).into_owned())
+        };
+        let mut places: Vec<(&str, String)> = ["unit", "slice", "container", "image", "pod"]
+            .into_iter()
+            .filter_map(|n| Some((n, told(n)?)))
+            .collect();
+        if let (Some(engine), Some(c)) =
+            (told("container_engine"), places.iter_mut().find(|(n, _)| *n == "container"))
+        {
+            c.1 = format!("{} ({engine})", c.1);
+        }
+        // A low pane has one line for all of them.
+        if self.compact && places.len() > 1 {
+            let all: Vec<String> = places.iter().map(|(n, text)| format!("{n} {text}")).collect();
+            self.row("runs in", &all.join(", "));
+            return;
+        }
+        for (name, text) in &places {
+            self.row(name, text);
+        }
+        if let Some(c) = p.cgroup.as_deref().filter(|c| *c != "/" && (!self.compact || places.is_empty())) {
+            self.row("control group", c);
         }
     }
 
@@ -267,8 +304,7 @@ impl Builder<'_> {
             return;
         }
         if !cmdline.is_empty() && cmdline != comm {
-            let text = format!("  {cmdline}");
-            self.out.push(vec![(text, theme.dim)]);
+            self.row("command line", cmdline);
         }
     }
 }

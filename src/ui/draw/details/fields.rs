@@ -62,7 +62,7 @@ impl Builder<'_> {
             let text = cell(&value, c.kind, &self.form);
             let zero = value.number() == Some(0.0);
             let style = if zero { theme.faint } else { theme.text };
-            let name = 19.min(self.width / 2);
+            let name = self.label();
             // Wide panes say what each is; narrow ones put two beside each other.
             let beside =
                 (20..=usize::from(super::super::super::layout::WIDE)).contains(&self.width) && self.compact;
@@ -84,7 +84,7 @@ impl Builder<'_> {
             }
             open = false;
             let line = vec![(pad(c.name, name), theme.dim), (format!("{text}  "), style)];
-            self.said(line, name + 1 + usize::from(width(&text)) + 2, c.help, !zero);
+            self.said(line, name + 1 + usize::from(width(&text)) + 2, c.help);
         }
         for (why, names) in missing {
             self.out.push(vec![]);
@@ -105,25 +105,28 @@ impl Builder<'_> {
         }
     }
 
-    /// A name and a value, and where there is room what it means; in `whole` sentences or as far as they fit in a line.
-    fn said(&mut self, mut line: Pieces, used: usize, help: &str, whole: bool) {
+    /// A name and a value, and where the pane is no low one what it means: beside it, or below in as many lines as it takes.
+    fn said(&mut self, mut line: Pieces, used: usize, help: &str) {
+        /// Where the sentences beside values begin, and columns below which there is no room for any.
         const AT: usize = 32;
+        const NARROW: usize = 40;
         let faint = self.app.theme.faint;
-        if self.width <= 60 || self.compact {
+        if self.width < NARROW || self.compact || help.is_empty() {
             self.out.push(line);
             return;
         }
         let room = self.width.saturating_sub(AT.max(used));
-        if !whole || usize::from(width(help)) <= room {
+        if usize::from(width(help)) <= room {
             line.push((" ".repeat(AT.saturating_sub(used)), faint));
             line.push((help.to_owned(), faint));
             self.out.push(line);
             return;
         }
-        // A long sentence stands below.
+        // A long sentence stands below its value.
         self.out.push(line);
-        for part in super::wrap(help, self.width.saturating_sub(4)) {
-            self.out.push(vec![("    ".to_owned(), faint), (part, faint)]);
+        let at = if self.width >= 2 * NARROW { AT } else { 4 };
+        for part in super::wrap(help, self.width.saturating_sub(at)) {
+            self.out.push(vec![(" ".repeat(at), faint), (part, faint)]);
         }
     }
 
@@ -131,7 +134,7 @@ impl Builder<'_> {
     fn record(&mut self, c: &Column, parts: &[(&'static str, Value<'_>)]) {
         let theme = self.app.theme;
         let structure = crate::model::structure::named(c.name);
-        let name = 19.min(self.width / 2);
+        let name = self.label();
         self.text(&format!("{}: {}", c.name, c.help), theme.dim);
         for (field, value) in parts {
             // What has many lines of its own has them below its name.
@@ -151,7 +154,7 @@ impl Builder<'_> {
             let label = format!("  {field}");
             let used = name.max(label.len()) + 1 + usize::from(width(&text)) + 2;
             let line = vec![(pad(&label, name), theme.dim), (format!("{text}  "), style)];
-            self.said(line, used, f.map_or("", |f| f.help), !zero);
+            self.said(line, used, f.map_or("", |f| f.help));
         }
     }
 }

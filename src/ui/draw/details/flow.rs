@@ -52,7 +52,7 @@ impl Builder<'_> {
                 (b.send_buffer, "send buffer", theme.warn),
                 (b.network(), "network", theme.accent),
             ];
-            let mut line: Pieces = vec![(format!("{name:<9}"), theme.dim)];
+            let mut line: Pieces = vec![(super::pad(name, self.label()), theme.dim)];
             for (n, (share, _, style)) in parts.iter().enumerate() {
                 let cells = (share * 20.0).round() as usize;
                 // Told apart without colour too.
@@ -70,7 +70,7 @@ impl Builder<'_> {
             if of > b.secs {
                 said.push(format!("nothing to send {:.0} % of the time", (1.0 - b.secs / of) * 100.0));
             }
-            self.text(&said.join(", "), theme.dim);
+            self.row("", &said.join(", "));
         }
         if app == Some(true) {
             self.text("its program had less to send than the path carries (app_limited)", theme.dim);

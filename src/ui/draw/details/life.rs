@@ -1,6 +1,6 @@
 //! The life of a socket as a path, the present place lit.
 
-use super::{Builder, Pieces};
+use super::{Builder, Pieces, pad};
 use crate::model::snapshot::Direction;
 use crate::model::{Missing, Proto, Socket, State};
 
@@ -97,8 +97,8 @@ fn paths(proto: Proto, state: State, direction: Direction) -> Vec<(&'static str,
         State::CloseWait | State::LastAck => out.push(("closed there first", CLOSED_THERE)),
         State::Closing => out.push(("closed at once", CLOSED_AT_ONCE)),
         _ => {
-            out.push(("if closed here first", CLOSED_HERE));
-            out.push(("if closed there first", CLOSED_THERE));
+            out.push(("if closed here", CLOSED_HERE));
+            out.push(("if closed there", CLOSED_THERE));
         }
     }
     out
@@ -138,13 +138,9 @@ impl Builder<'_> {
     fn path(&mut self, title: &str, steps: &[Step], at: Option<usize>, walked: &dyn Fn(usize) -> bool) {
         let theme = self.app.theme;
         let arrow = self.app.glyphs.arrow;
-        let mut line: Pieces = Vec::new();
-        let mut used = 0;
-        if !title.is_empty() {
-            let label = format!("{title}: ");
-            used = label.len();
-            line.push((label, theme.faint));
-        }
+        let label = self.label();
+        let mut line: Pieces = vec![(pad(title, label), theme.dim)];
+        let mut used = label + 1;
         for (n, step) in steps.iter().enumerate() {
             let (word, style) = match step {
                 Call(c) if at == Some(n) => (*c, theme.strong),
@@ -155,13 +151,14 @@ impl Builder<'_> {
             // Without colour the place is to be seen too.
             let word = if at == Some(n) { format!("[{word}]") } else { word.to_owned() };
             let need = word.len() + if n > 0 { 3 } else { 0 };
-            if used + need > self.width && !line.is_empty() {
+            if used + need > self.width && n > 0 {
                 self.out.push(std::mem::take(&mut line));
-                line.push(("  ".into(), theme.faint));
-                used = 2;
+                line.push((pad("", label), theme.faint));
+                used = label + 1;
             }
             if n > 0 {
-                line.push((format!(" {arrow} "), theme.faint));
+                let blank = if line.len() > 1 { " " } else { "" };
+                line.push((format!("{blank}{arrow} "), theme.faint));
             }
             line.push((word, style));
             used += need;

@@ -8,8 +8,7 @@ use crate::ui::track::FOLLOWED;
 
 /// Lines a plot is high.
 const HIGH: usize = 2;
-/// Columns of the names before the plots, and of the figures after them.
-const NAME: usize = 14;
+/// Columns of the figures after the plots.
 const FIGURES: usize = 18;
 
 impl Builder<'_> {
@@ -17,7 +16,7 @@ impl Builder<'_> {
     pub(super) fn plots(&mut self) {
         let app = self.app;
         let track = &app.track;
-        let room = self.width.saturating_sub(NAME + 1 + FIGURES);
+        let room = self.width.saturating_sub(self.label() + 1 + FIGURES);
         let moved = |v: &Vec<Option<f64>>| v.len() > 1 && v.iter().any(|x| x.is_some_and(|x| x > 0.0));
         if room < 10 || !track.values.iter().any(moved) {
             return;
@@ -41,7 +40,7 @@ impl Builder<'_> {
             for line in 0..high {
                 let bottom = line + 1 == high;
                 let mut pieces: Pieces = vec![
-                    (pad(if bottom { name } else { "" }, NAME), app.theme.dim),
+                    (pad(if bottom { name } else { "" }, self.label()), app.theme.dim),
                     (row_of(seen, most, high - 1 - line, high, app.glyphs.levels), app.theme.accent),
                 ];
                 if bottom {
