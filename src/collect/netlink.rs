@@ -49,6 +49,8 @@ struct DumpTable {
 /// How a table is asked for.
 #[derive(Clone, Copy)]
 enum Ask {
+    /// `inet_diag` for TCP, whatever the address family.
+    Tcp,
     /// `inet_diag`: address family and `IPPROTO_*`; where it has no such table, this file below `/proc/net`.
     Inet(u8, u16, Option<&'static str>),
     /// Only in this file below `/proc/net`: no diag module tells it.
@@ -70,6 +72,10 @@ enum Ask {
 const fn table(name: &'static str, proto: Proto, ask: Ask) -> DumpTable {
     DumpTable { name, proto, ask }
 }
+
+/// TCP over IPv4 and IPv6 at once: the two of them are one table of the kernel's, and going through it costs, whatever is
+/// told of it.
+const TCP: DumpTable = table("tcp", Proto::Tcp, Ask::Tcp);
 
 /// Every table there is to read, in the order of reading.
 const DUMPS: [DumpTable; 22] = [
@@ -132,8 +138,8 @@ impl NetlinkSource {
     pub fn new(why: String) -> Result<Self, CollectError> {
         let mut talk = Conversation::open(Some(SOCK_DIAG))
             .map_err(|e| CollectError::io("open", "a sock_diag netlink socket", e))?;
-        // Closing TCP sockets: a question that costs nothing.
-        let ask = wire::Request::inet(AF_INET, 6, 0, 1 << 11);
+        // TCP sockets in no state at all: the kernel need not go through its table for that.
+        let ask = wire::Request::inet(AF_INET, 6, 0, 0);
         talk.dump(&ask, |_| Ok(())).map_err(|e| CollectError::Unavailable {
             backend: "netlink",
             why: format!("sock_diag does not answer for tcp: {e}"),
@@ -176,8 +182,9 @@ impl NetlinkSource {
         }
         self.number = number;
         self.interfaces.clone_from(&space.namespace.interfaces);
-        for table in &DUMPS {
-            self.read(table, sample);
+        let together = self.read(&TCP, true, sample);
+        for table in DUMPS.iter().filter(|t| !together || t.proto != Proto::Tcp) {
+            self.read(table, false, sample);
         }
         let unknown = |s: &Socket| s.iface != 0 && !self.interfaces.contains_key(&s.iface);
         if let Some(space) = self.spaces.get_mut(number)
@@ -261,40 +268,48 @@ impl NetlinkSource {
         }
     }
 
-    /// Reads one table, as far as it is wanted.
-    fn read(&mut self, table: &DumpTable, sample: &mut Sample) {
+    /// Reads one table, as far as it is wanted. `strict`: not at all where the kernel refuses to tell it in this way, and
+    /// `false` is the answer.
+    fn read(&mut self, table: &DumpTable, strict: bool, sample: &mut Sample) -> bool {
         if !sample.wants.protos.has(table.proto) {
-            return;
+            return true;
         }
+        let before = reading::Mark::of(sample);
         let begin = sample.sockets.len();
         let mut states = sample.wants.states;
-        let Ask::Inet(family, protocol, _) = table.ask else {
-            if let Ask::Proc(file, family) = table.ask {
-                super::proc::read_table(
-                    Path::new(HERE),
-                    (file, table.proto, family),
-                    &mut Identities::default(),
-                    sample,
-                );
-            } else {
-                self.dump(table, mask(table, states), None, sample);
-            }
+        if let Ask::Proc(file, family) = table.ask {
+            let (file, ids) = ((file, table.proto, family), &mut Identities::default());
+            super::proc::read_table(Path::new(HERE), file, ids, sample);
+            return true;
+        }
+        if !matches!(table.ask, Ask::Tcp | Ask::Inet(..)) {
+            self.dump(table, mask(table, states), None, false, sample);
             if matches!(table.ask, Ask::Unix) {
                 family::join_unix(sample, begin);
             }
-            return;
-        };
+            return true;
+        }
         let filter = sample.wants.prefilter.clone();
         if sample.wants.listeners && (filter.is_some() || states != StateSet::ALL) {
             let serving = StateSet::of(&[State::Listen, State::Unconn]);
-            self.dump(table, mask(table, serving), None, sample);
+            if !self.dump(table, mask(table, serving), None, strict, sample) {
+                return false;
+            }
             states = states.and(serving.not());
         }
-        self.dump(table, mask(table, states), filter.as_ref(), sample);
+        if !self.dump(table, mask(table, states), filter.as_ref(), strict, sample) {
+            before.back(sample);
+            return false;
+        }
         if sample.wants.auto_port {
-            let ask = wire::Request::inet(family, protocol, 0, mask(table, StateSet::ALL));
+            let ask = request(
+                table,
+                mask(table, StateSet::ALL),
+                &Wants { attrs: crate::model::AttrSet::NONE, ..Wants::default() },
+            );
             self.ask_ports(ask, begin, sample);
         }
+        true
     }
 
     /// Asks again for the sockets whose port the kernel chose, and marks them: no attribute tells it.
@@ -316,26 +331,31 @@ impl NetlinkSource {
         }
     }
 
-    /// Dumps one table in these states, as far as the kernel can leave out what is not wanted: where it is long in two
-    /// halves beside each other.
-    fn dump(&mut self, table: &DumpTable, states: u32, filter: Option<&Prefilter>, sample: &mut Sample) {
+    /// Dumps one table in these states, as far as the kernel can leave out what is not wanted: where it is long in parts
+    /// beside each other. `strict` as in [`reading::read`].
+    fn dump(
+        &mut self,
+        table: &DumpTable,
+        states: u32,
+        filter: Option<&Prefilter>,
+        strict: bool,
+        sample: &mut Sample,
+    ) -> bool {
         if states == 0 {
-            return;
+            return true;
         }
         let machine = bytecode::Machine(&self.interfaces);
         let of = |p: Option<&Prefilter>| p.and_then(|p| bytecode::compile(p, &machine));
         let space =
             self.spaces.get(self.number).filter(|_| self.number > 0).map(|s| s.namespace.name.as_str());
         let whole = Reading { table, states, program: of(filter), interfaces: &self.interfaces, space };
-        let long = matches!(table.ask, Ask::Inet(AF_INET, ..)) && halves::is_long(table, Family::Inet)
-            || matches!(table.ask, Ask::Inet(AF_INET6, ..)) && halves::is_long(table, Family::Inet6);
-        if long && sample.wants.at_most.is_none() {
-            let both = halves::of(filter).map(|p| Reading { program: of(Some(&p)), ..whole.clone() });
-            if halves::read(&both, &mut self.talk, sample) {
-                return;
+        if sample.wants.at_most.is_none() && halves::pays(table, self.procs.busy()) {
+            let both = halves::of(filter).map(|p| of(Some(&p)));
+            if halves::read(&whole, both, &mut self.talk, sample) {
+                return true;
             }
         }
-        reading::read(&whole, &mut self.talk, false, sample);
+        reading::read(&whole, &mut self.talk, strict, sample)
     }
 }
 
@@ -364,6 +384,7 @@ fn mask(table: &DumpTable, states: StateSet) -> u32 {
 
 fn request(table: &DumpTable, states: u32, wants: &Wants) -> wire::Request {
     match table.ask {
+        Ask::Tcp => wire::Request::tcp(wants.attrs.0, states),
         Ask::Inet(family, protocol, _) => wire::Request::inet(family, protocol, wants.attrs.0, states),
         Ask::Unix => wire::Request::unix(states),
         Ask::Netlink => wire::Request::netlink(),
@@ -381,7 +402,7 @@ fn decode(
     sample: &mut Sample,
 ) -> Result<(), dump::Malformed> {
     match table.ask {
-        Ask::Inet(..) => inet::decode(message, table.proto, sample),
+        Ask::Tcp | Ask::Inet(..) => inet::decode(message, table.proto, sample),
         Ask::Unix => family::unix(message, sample),
         Ask::Netlink => family::netlink(message, sample),
         Ask::Packet => family::packet(message, interfaces, sample),

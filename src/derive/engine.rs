@@ -83,13 +83,13 @@ impl Engine {
         let mut states = StateCounts::default();
         let mut by_reason = [0u32; Missing::ALL.len()];
         let mut opened = 0;
-        let mut find = owners::Finder::new(&sample.owners);
+        let find = owners::Finder::new(&sample.owners);
         let excuse = owners::Excuse::new(&sample, self.owners_follow && !self.owners_seen);
         for (row, s) in sample.sockets.iter().enumerate() {
             states.add(s.state);
             let old =
                 before.as_ref().filter(|_| pairs.was[row] != NONE).map(|b| (b, pairs.was[row] as usize));
-            let range = find.range(s.inode, old.map(|(b, r)| b.snap.facts[r].owners.0));
+            let range = find.range(s.inode);
             let missing = (range.0 == range.1).then(|| excuse.of(s));
             if let Some(why) = missing {
                 by_reason[why as usize] += 1;

@@ -28,7 +28,7 @@ pub(super) fn pair(before: Option<&Snapshot>, sample: &mut Sample) -> Pairs {
     let live = before.map_or(0, |b| b.live);
     let mut was = vec![NONE; sample.sockets.len()];
     let mut here = vec![false; before.map_or(0, |b| b.sockets().len())];
-    let mut loose = Vec::new();
+    let mut loose = Vec::with_capacity(if live == 0 { sample.sockets.len() } else { 0 });
     let mut next = 0;
     for (row, s) in sample.sockets.iter().enumerate() {
         match (next..live.min(next + AHEAD)).find(|old| then(*old) == Some(s.id)) {
@@ -73,6 +73,8 @@ pub(super) fn pair(before: Option<&Snapshot>, sample: &mut Sample) -> Pairs {
 /// Identities that paired rows share with loose ones.
 fn rows_like(loose: &[u32], was: &[u32], sample: &Sample) -> FxHashSet<SocketId> {
     let mut shared = FxHashSet::default();
+    // Room at once: all of the first poll's rows are loose.
+    shared.reserve(loose.len());
     if loose.len() < sample.sockets.len() {
         let ids: FxHashSet<SocketId> = loose.iter().map(|r| sample.sockets[*r as usize].id).collect();
         let paired = sample.sockets.iter().zip(was).filter(|(_, was)| **was != NONE);

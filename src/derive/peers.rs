@@ -121,11 +121,8 @@ impl Seen {
                     add(&mut p.tx, r.tx);
                 }
             }
-            ports.sort_unstable();
-            ports.dedup();
-            p.ports = ports.len() as u32;
-            holders.sort_unstable();
-            holders.dedup();
+            p.ports = distinct(&mut ports);
+            sort_distinct(&mut holders, sample.processes.len());
             let begin = peers.processes.len() as u32;
             peers.processes.extend_from_slice(&holders);
             p.processes = begin..peers.processes.len() as u32;
@@ -136,9 +133,89 @@ impl Seen {
     }
 }
 
+/// Numbers of which it costs less to tick them off than to sort them.
+const MANY: usize = 4096;
+
+/// How many of these are different; they may be put in another order.
+fn distinct(ports: &mut Vec<(bool, u16)>) -> u32 {
+    if ports.len() < MANY {
+        ports.sort_unstable();
+        ports.dedup();
+        return ports.len() as u32;
+    }
+    let mut ticks = Ticks::new(2 << 16);
+    for (came_in, port) in ports {
+        ticks.tick(usize::from(*port) | usize::from(*came_in) << 16);
+    }
+    ticks.all().count() as u32
+}
+
+/// Puts these numbers below `end` in order, each once.
+fn sort_distinct(numbers: &mut Vec<u32>, end: usize) {
+    if numbers.len() < MANY {
+        numbers.sort_unstable();
+        numbers.dedup();
+        return;
+    }
+    let mut ticks = Ticks::new(end);
+    for n in &*numbers {
+        ticks.tick(*n as usize);
+    }
+    numbers.clear();
+    numbers.extend(ticks.all().map(|n| n as u32));
+}
+
+/// A set of small numbers, a bit each.
+struct Ticks(Vec<u64>);
+
+impl Ticks {
+    /// None of the numbers below `end`.
+    fn new(end: usize) -> Self {
+        Self(vec![0; end.div_ceil(64)])
+    }
+
+    fn tick(&mut self, n: usize) {
+        if let Some(word) = self.0.get_mut(n / 64) {
+            *word |= 1 << (n % 64);
+        }
+    }
+
+    /// In order.
+    fn all(&self) -> impl Iterator<Item = usize> {
+        let words = self.0.iter().enumerate();
+        words.flat_map(|(i, word)| {
+            (0..64).filter(move |bit| word >> bit & 1 != 0).map(move |bit| i * 64 + bit)
+        })
+    }
+}
+
 /// Adds what is known.
 pub(super) fn add(sum: &mut Option<f64>, more: Option<f32>) {
     if let Some(n) = more {
         *sum = Some(sum.unwrap_or(0.0) + f64::from(n));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Ticked off or sorted, it is the same.
+        #[test]
+        fn many_are_counted_as_few_are(
+            some in prop::collection::vec((any::<bool>(), any::<u16>()), 1..200),
+            end in 1usize..300,
+        ) {
+            let long = |n: usize| (0..=n / some.len()).flat_map(|_| some.iter().copied());
+            prop_assert_eq!(distinct(&mut long(MANY).collect()), distinct(&mut some.clone()));
+            let below = |p: (bool, u16)| u32::from(p.1) % end as u32;
+            let (mut many, mut few): (Vec<u32>, Vec<u32>) =
+                (long(MANY).map(below).collect(), some.iter().copied().map(below).collect());
+            sort_distinct(&mut many, end);
+            sort_distinct(&mut few, end);
+            prop_assert_eq!(many, few);
+        }
     }
 }

@@ -2,11 +2,15 @@
 //!
 //! Most of what a dump costs is the kernel's, and a dump is one thread. So two ask for half of it each: the kernel filters
 //! by port, which a socket keeps for as long as it lives, so that every socket is in one half.
+//!
+//! Both halves go over the whole table of bound sockets too. Asking for those once, beside the halves, costs as much: the
+//! kernel goes over all connected ones for that as well (`tcp_diag_dump`). Nor can one half have those without a far
+//! port: a socket that was bound and then reset by its peer keeps it.
 
 use super::dump::Conversation;
 use super::reading::{self, Reading};
-use super::{DumpTable, HERE};
-use crate::model::{Family, Prefilter, Proto, Sample, Side, Socket};
+use super::{Ask, DumpTable, HERE};
+use crate::model::{Prefilter, Proto, Sample, Side, Socket};
 use rustix::net::netlink::SOCK_DIAG;
 use std::path::Path;
 use std::thread;
@@ -19,21 +23,29 @@ const LONG: u64 = 16_384;
 const CHOSEN: u16 = 32_768;
 const MIDDLE: u16 = 46_884;
 
-/// Whether a table is long in the namespace of the calling thread, and there is a core to spare.
-pub(super) fn is_long(table: &DumpTable, family: Family) -> bool {
-    if table.proto != Proto::Tcp || thread::available_parallelism().map_or(1, std::num::NonZero::get) < 2 {
+/// Whether a table is long in the namespace of the calling thread, and there is a core to spare. `busy`: another one is
+/// taken.
+pub(super) fn pays(table: &DumpTable, busy: bool) -> bool {
+    let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if table.proto != Proto::Tcp || cores < 2 + usize::from(busy) {
         return false;
     }
-    let (file, line) = match family {
-        Family::Inet => ("net/sockstat", "TCP: "),
-        _ => ("net/sockstat6", "TCP6: "),
+    let of = |file, line| {
+        let text = std::fs::read_to_string(Path::new(HERE).join(file)).unwrap_or_default();
+        let words = text.lines().find_map(|l| l.strip_prefix(line)).unwrap_or_default();
+        // `inuse 4 orphan 0 tw 17 alloc 9 mem 2`
+        let words: Vec<&str> = words.split_ascii_whitespace().collect();
+        let of =
+            |name: &str| words.iter().position(|w| *w == name).and_then(|i| words.get(i + 1)?.parse().ok());
+        of("inuse").unwrap_or(0u64) + of("tw").unwrap_or(0)
     };
-    let text = std::fs::read_to_string(Path::new(HERE).join(file)).unwrap_or_default();
-    let words = text.lines().find_map(|l| l.strip_prefix(line)).unwrap_or_default();
-    // `inuse 4 orphan 0 tw 17 alloc 9 mem 2`
-    let words: Vec<&str> = words.split_ascii_whitespace().collect();
-    let of = |name: &str| words.iter().position(|w| *w == name).and_then(|i| words.get(i + 1)?.parse().ok());
-    of("inuse").unwrap_or(0u64) + of("tw").unwrap_or(0) >= LONG
+    let (inet, inet6) = (("net/sockstat", "TCP: "), ("net/sockstat6", "TCP6: "));
+    let sockets = match table.ask {
+        Ask::Inet(super::AF_INET, ..) => of(inet.0, inet.1),
+        Ask::Inet(..) => of(inet6.0, inet6.1),
+        _ => of(inet.0, inet.1) + of(inet6.0, inet6.1),
+    };
+    sockets >= LONG
 }
 
 /// What both halves filter by, beside what else is filtered.
@@ -48,28 +60,33 @@ pub(super) fn of(filter: Option<&Prefilter>) -> [Prefilter; 2] {
     [one, other].map(|half| Prefilter::And(filter.cloned().into_iter().chain([half]).collect()))
 }
 
-/// Reads both at once. `false`: that could not be, and nothing was read.
-pub(super) fn read(halves: &[Reading<'_>; 2], talk: &mut Conversation, sample: &mut Sample) -> bool {
-    let [one, other] = halves;
+/// Reads both at once, by these programs. `false`: that could not be, and nothing was read.
+pub(super) fn read(
+    whole: &Reading<'_>,
+    programs: [Option<Vec<u8>>; 2],
+    talk: &mut Conversation,
+    sample: &mut Sample,
+) -> bool {
     // Without a program it would be the whole.
-    if one.program.is_none() || other.program.is_none() {
+    if programs.iter().any(Option::is_none) {
         return false;
     }
+    let [one, other] = programs.map(|program| Reading { program, ..whole.clone() });
     let Ok(mut second) = Conversation::open(Some(SOCK_DIAG)) else { return false };
     let (host, backend) = (sample.host.clone(), sample.backend.clone());
     let mut beside = Sample::empty(sample.at, host, backend, sample.wants.clone());
     let more = (sample.sockets.capacity() - sample.sockets.len()) / 2;
     beside.sockets.reserve_exact(more);
     beside.infos.reserve_exact((sample.infos.capacity() - sample.infos.len()) / 2);
-    let before = (sample.sockets.len(), sample.attrs.len(), sample.infos.len());
+    let before = reading::Mark::of(sample);
     let whole = thread::scope(|scope| {
         let filled = &mut beside;
         let thread = thread::Builder::new().name("half a dump".into());
-        let Ok(thread) = thread.spawn_scoped(scope, move || reading::read(other, &mut second, true, filled))
+        let Ok(thread) = thread.spawn_scoped(scope, move || reading::read(&other, &mut second, true, filled))
         else {
             return false;
         };
-        let one = reading::read(one, talk, true, sample);
+        let one = reading::read(&one, talk, true, sample);
         match thread.join() {
             Ok(other) => one && other,
             // Told by whoever watches this thread.
@@ -77,9 +94,7 @@ pub(super) fn read(halves: &[Reading<'_>; 2], talk: &mut Conversation, sample: &
         }
     });
     if !whole || !append(sample, beside) {
-        sample.sockets.truncate(before.0);
-        sample.attrs.truncate(before.1);
-        sample.infos.truncate(before.2);
+        before.back(sample);
         return false;
     }
     true

@@ -25,12 +25,12 @@ pub(super) struct Reading<'a> {
     pub(super) space: Option<&'a str>,
 }
 
-/// Reads it into the sample. A program that the kernel does not know is left out, unless `strict`: then `false` is the
-/// answer and nothing is read.
+/// Reads it into the sample. A program that the kernel does not know is left out, and a table that it has not is a fault,
+/// unless `strict`: then `false` is the answer and nothing is read.
 pub(super) fn read(what: &Reading<'_>, talk: &mut Conversation, strict: bool, sample: &mut Sample) -> bool {
     let table = what.table;
     let mut filtered = what.program.is_some();
-    let mut maps = sample.wants.bpf && matches!(table.ask, Ask::Inet(..));
+    let mut maps = sample.wants.bpf && matches!(table.ask, Ask::Tcp | Ask::Inet(..));
     let put = |filtered: bool, maps: bool, wants: &Wants| {
         let mut ask = request(table, what.states, wants);
         if let Some(program) = what.program.as_ref().filter(|_| filtered) {
@@ -70,7 +70,7 @@ pub(super) fn read(what: &Reading<'_>, talk: &mut Conversation, strict: bool, sa
                     "only with CAP_BPF, outside of a user namespace",
                 );
             }
-            Err(e) if filtered && strict && e.is_refused() => {
+            Err(e) if strict && (e.is_refused() || e.is_unsupported()) => {
                 before.back(sample);
                 return false;
             }
@@ -121,7 +121,7 @@ pub(super) fn read(what: &Reading<'_>, talk: &mut Conversation, strict: bool, sa
 }
 
 /// How far a sample was filled.
-struct Mark {
+pub(super) struct Mark {
     sockets: usize,
     attrs: usize,
     infos: usize,
@@ -129,12 +129,12 @@ struct Mark {
 }
 
 impl Mark {
-    fn of(s: &Sample) -> Self {
+    pub(super) fn of(s: &Sample) -> Self {
         Self { sockets: s.sockets.len(), attrs: s.attrs.len(), infos: s.infos.len(), names: s.names.len() }
     }
 
     /// Takes out what was added since.
-    fn back(&self, s: &mut Sample) {
+    pub(super) fn back(&self, s: &mut Sample) {
         s.sockets.truncate(self.sockets);
         s.attrs.truncate(self.attrs);
         s.infos.truncate(self.infos);

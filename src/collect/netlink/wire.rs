@@ -10,6 +10,8 @@ pub(super) const DONE: u16 = 3;
 pub(super) const OVERRUN: u16 = 4;
 /// `SOCK_DIAG_BY_FAMILY`.
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
+/// `TCPDIAG_GETSOCK`.
+const TCPDIAG_GETSOCK: u16 = 18;
 /// `SOCK_DESTROY`.
 const SOCK_DESTROY: u16 = 21;
 /// `NLM_F_REQUEST | NLM_F_ACK`.
@@ -52,6 +54,10 @@ pub(super) struct SockId {
     pub(super) cookie: [u32; 2],
 }
 
+/// Any socket; no cookie (`INET_DIAG_NOCOOKIE`).
+const ANY: SockId =
+    SockId { sport: [0; 2], dport: [0; 2], src: [0; 16], dst: [0; 16], iface: 0, cookie: [u32::MAX; 2] };
+
 /// `struct inet_diag_req_v2`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
@@ -62,6 +68,19 @@ struct InetReq {
     pad: u8,
     states: u32,
     id: SockId,
+}
+
+/// `struct inet_diag_req`, the form before Linux 3.3.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+struct TcpReq {
+    family: u8,
+    src_len: u8,
+    dst_len: u8,
+    ext: u8,
+    id: SockId,
+    states: u32,
+    dbs: u32,
 }
 
 /// `struct inet_diag_msg`.
@@ -90,14 +109,7 @@ impl Request {
     /// For a table of `inet_diag`: address family, `IPPROTO_*`, attribute bits, state bits. A protocol beyond one
     /// byte stands in an attribute of its own.
     pub(super) fn inet(family: u8, protocol: u16, ext: u8, states: u32) -> Self {
-        let id = SockId {
-            sport: [0; 2],
-            dport: [0; 2],
-            src: [0; 16],
-            dst: [0; 16],
-            iface: 0,
-            cookie: [u32::MAX; 2],
-        };
+        let id = ANY;
         let short = protocol as u8;
         let body = InetReq { family, protocol: short, ext, pad: 0, states, id };
         let mut out = Self::new(SOCK_DIAG_BY_FAMILY, body.as_bytes());
@@ -105,6 +117,13 @@ impl Request {
             out.attribute(REQ_PROTOCOL, &u32::from(protocol).to_ne_bytes());
         }
         out
+    }
+
+    /// For the TCP sockets of IPv4 and IPv6 together: attribute bits, state bits. The old form of the request is the only
+    /// one that takes no family (`inet_diag_dump_compat`), and the kernel goes through its one table once for both.
+    pub(super) fn tcp(ext: u8, states: u32) -> Self {
+        let body = TcpReq { family: 0, src_len: 0, dst_len: 0, ext, id: ANY, states, dbs: 0 };
+        Self::new(TCPDIAG_GETSOCK, body.as_bytes())
     }
 
     /// An order to end this socket (`SOCK_DESTROY`): both ends, interface and cookie must be its own.

@@ -78,6 +78,11 @@ impl Procs {
         }
     }
 
+    /// Whether a core is taken by what is got ready.
+    pub fn busy(&self) -> bool {
+        matches!(self.finder.loader, Loader::Loading(_))
+    }
+
     /// Reads the descriptors of all processes at once, if that is asked for or costs less than to walk these. Whoever it
     /// does not tell of is left to be walked.
     pub(super) fn read_at_once(&mut self, pids: &[u32], sample: &Sample) -> bool {
