@@ -31,11 +31,33 @@ pub(super) struct Found {
     pub(super) highest: Option<u32>,
 }
 
+impl Found {
+    /// Whether this socket is among them.
+    pub(super) fn holds(&self, inode: u64) -> bool {
+        let at = self.sockets.partition_point(|s| s.0 < inode);
+        self.sockets.get(at).is_some_and(|s| s.0 == inode)
+    }
+}
+
 /// Walks `fd` below the directory of a process.
 pub(super) fn walk(process: impl AsFd, bufs: &mut Buffers, found: &mut Found) -> Result<(), Errno> {
     found.sockets.clear();
     found.kinds = FdKinds::default();
     found.highest = None;
+    each(process, bufs, |fd, target| {
+        let kind = FdKind::from_link(target);
+        found.kinds.add(kind);
+        found.highest = found.highest.max(Some(fd));
+        if let (FdKind::Socket, Some(inode)) = (kind, socket_inode(target)) {
+            found.sockets.push((inode, fd));
+        }
+    })?;
+    found.sockets.sort_unstable();
+    Ok(())
+}
+
+/// Calls with every descriptor of a process and what its link says.
+fn each(process: impl AsFd, bufs: &mut Buffers, mut see: impl FnMut(u32, &[u8])) -> Result<(), Errno> {
     let dir: OwnedFd =
         openat(process, "fd", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut entries = RawDir::new(&dir, &mut bufs.entries);
@@ -44,20 +66,12 @@ pub(super) fn walk(process: impl AsFd, bufs: &mut Buffers, found: &mut Found) ->
         let name = entry.file_name();
         let Some(fd) = number(name.to_bytes()) else { continue };
         match link(&dir, name, &mut bufs.link) {
-            Ok(target) => {
-                let kind = FdKind::from_link(target);
-                found.kinds.add(kind);
-                found.highest = found.highest.max(Some(fd));
-                if let (FdKind::Socket, Some(inode)) = (kind, socket_inode(target)) {
-                    found.sockets.push((inode, fd));
-                }
-            }
+            Ok(target) => see(fd, target),
             // Closed since it was listed.
             Err(Errno::NOENT) => {}
             Err(e) => return Err(e),
         }
     }
-    found.sockets.sort_unstable();
     Ok(())
 }
 
@@ -69,26 +83,14 @@ const NAMED: usize = 8;
 
 /// Where many descriptors lead to the same file, else to files of the same directory; the most first.
 pub(super) fn places(process: impl AsFd, bufs: &mut Buffers) -> Result<Vec<FdPlace>, Errno> {
-    let dir: OwnedFd =
-        openat(process, "fd", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut files: FxHashMap<(FdKind, Box<[u8]>), Vec<u32>> = FxHashMap::default();
-    let mut entries = RawDir::new(&dir, &mut bufs.entries);
-    while let Some(entry) = entries.next() {
-        let entry = entry?;
-        let name = entry.file_name();
-        let Some(fd) = number(name.to_bytes()) else { continue };
-        match link(&dir, name, &mut bufs.link) {
-            Ok(target) => {
-                let kind = FdKind::from_link(target);
-                // Where a socket leads its far end says; a pipe or an eventfd leads nowhere.
-                if matches!(kind, FdKind::File | FdKind::Memfd) {
-                    files.entry((kind, target.into())).or_default().push(fd);
-                }
-            }
-            Err(Errno::NOENT) => {}
-            Err(e) => return Err(e),
+    each(process, bufs, |fd, target| {
+        let kind = FdKind::from_link(target);
+        // Where a socket leads its far end says; a pipe or an eventfd leads nowhere.
+        if matches!(kind, FdKind::File | FdKind::Memfd) {
+            files.entry((kind, target.into())).or_default().push(fd);
         }
-    }
+    })?;
     Ok(most(files))
 }
 
