@@ -1,5 +1,5 @@
 //! Owners found the fast way against those found the slow way, while processes open, close, duplicate and pass sockets to each
-//! other, execute programs and end.
+//! other, execute programs and end, and others get their pids.
 
 use rustix::io::dup2;
 use rustix::net::{
@@ -56,11 +56,15 @@ pub(crate) fn never_wrong() -> Result<(), String> {
     let mut source = NetlinkSource::new("asked for".into()).map_err(|e| e.to_string())?;
     let wants = Wants::default();
     let (mut seen, mut ended, mut shared) = (0, 0, 0);
+    let (mut allowed, mut reused) = (false, 0);
     std::thread::sleep(Duration::from_millis(500));
     for round in 0..ROUNDS {
         for (i, child) in actors.0.iter_mut().enumerate() {
             if child.try_wait().unwrap().is_some() {
+                let pid = child.id();
+                allowed |= give_again(pid);
                 *child = spawn(i);
+                reused += u32::from(child.id() == pid);
                 ended += 1;
             }
         }
@@ -89,7 +93,15 @@ pub(crate) fn never_wrong() -> Result<(), String> {
     if seen < ROUNDS * ACTORS * FIRST / 2 || ended == 0 || shared == 0 {
         return Err(format!("{seen} seen, {ended} ended, {shared} held twice: nothing much happened"));
     }
+    if allowed && reused == 0 {
+        return Err(format!("{ended} ended, and no pid was given out again"));
+    }
     Ok(())
+}
+
+/// Lets the kernel give out this pid next (`proc_sys_kernel(5)`: `ns_last_pid`); whether this process may order that.
+fn give_again(pid: u32) -> bool {
+    std::fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).is_ok()
 }
 
 struct Actors(Vec<Child>);
