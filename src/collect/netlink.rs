@@ -349,7 +349,13 @@ impl NetlinkSource {
         let space =
             self.spaces.get(self.number).filter(|_| self.number > 0).map(|s| s.namespace.name.as_str());
         let whole = Reading { table, states, program: of(filter), interfaces: &self.interfaces, space };
-        if sample.wants.at_most.is_none() && halves::pays(table, self.procs.busy()) {
+        let sockets = if table.proto == Proto::Tcp { halves::length(table) } else { 0 };
+        let to_the_end = sample.wants.at_most.is_none();
+        if to_the_end && filter.is_none() && states == mask(table, StateSet::ALL) {
+            // Room at once: what grows while it is filled is copied over and over.
+            sample.sockets.reserve_exact(usize::try_from(sockets).unwrap_or(0));
+        }
+        if to_the_end && halves::pays(table, sockets, self.procs.busy()) {
             let both = halves::of(filter).map(|p| of(Some(&p)));
             if halves::read(&whole, both, &mut self.talk, sample) {
                 return true;

@@ -232,10 +232,17 @@ pub(crate) fn filtering_in_the_kernel_loses_nothing() -> Result<(), String> {
             let rows = (0..snap.live).filter(|r| filter.matches(&snap, *r)).map(|r| snap.socket(r).id.cookie);
             Ok((rows.collect(), snap.live))
         };
-        let (all, total) = read(&wants)?;
+        let whole = wants.clone();
         wants.states = push.states;
         wants.prefilter.clone_from(&push.prefilter);
-        let (some, dumped) = read(&wants)?;
+        let ((mut all, total), (mut some, dumped)) = (read(&whole)?, read(&wants)?);
+        // Between the two a TIME_WAIT may have come to its end: what the kernel leaves out it leaves out again.
+        for _ in 0..3 {
+            if all == some {
+                break;
+            }
+            (all, some) = (read(&whole)?.0, read(&wants)?.0);
+        }
         pushed += usize::from(push.prefilter.is_some());
         saved += total - dumped.min(total);
         check(all == some, || {

@@ -23,13 +23,15 @@ const LONG: u64 = 16_384;
 const CHOSEN: u16 = 32_768;
 const MIDDLE: u16 = 46_884;
 
-/// Whether a table is long in the namespace of the calling thread, and there is a core to spare. `busy`: another one is
+/// Whether to read a table of so many sockets in halves: it is long, and there is a core to spare. `busy`: another one is
 /// taken.
-pub(super) fn pays(table: &DumpTable, busy: bool) -> bool {
+pub(super) fn pays(table: &DumpTable, sockets: u64, busy: bool) -> bool {
     let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    if table.proto != Proto::Tcp || cores < 2 + usize::from(busy) {
-        return false;
-    }
+    table.proto == Proto::Tcp && sockets >= LONG && cores >= 2 + usize::from(busy)
+}
+
+/// About how many sockets a table has in the namespace of the calling thread; only for TCP.
+pub(super) fn length(table: &DumpTable) -> u64 {
     let of = |file, line| {
         let text = std::fs::read_to_string(Path::new(HERE).join(file)).unwrap_or_default();
         let words = text.lines().find_map(|l| l.strip_prefix(line)).unwrap_or_default();
@@ -40,12 +42,11 @@ pub(super) fn pays(table: &DumpTable, busy: bool) -> bool {
         of("inuse").unwrap_or(0u64) + of("tw").unwrap_or(0)
     };
     let (inet, inet6) = (("net/sockstat", "TCP: "), ("net/sockstat6", "TCP6: "));
-    let sockets = match table.ask {
+    match table.ask {
         Ask::Inet(super::AF_INET, ..) => of(inet.0, inet.1),
         Ask::Inet(..) => of(inet6.0, inet6.1),
         _ => of(inet.0, inet.1) + of(inet6.0, inet6.1),
-    };
-    sockets >= LONG
+    }
 }
 
 /// What both halves filter by, beside what else is filtered.

@@ -218,3 +218,18 @@ proptest! {
         }
     }
 }
+
+/// `struct inet_diag_req`: families and prefix lengths of nobody, the attributes, any socket, the states, no database.
+#[test]
+fn tcp_is_asked_for_whatever_the_family() {
+    let bytes = wire::Request::tcp(2, 1 << 10 | 1 << 1).numbered(7);
+    let mut want = message(18, 0x301, 7, &[0, 0, 0, 2]);
+    want.extend([0; 40]);
+    want.extend([255; 8]);
+    want.extend((1u32 << 10 | 1 << 1).to_ne_bytes());
+    want.extend([0; 4]);
+    let len = want.len() as u32;
+    want[..4].copy_from_slice(&len.to_ne_bytes());
+    assert_eq!(bytes, want);
+    assert_eq!(len, 76);
+}
