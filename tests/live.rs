@@ -70,6 +70,7 @@ const CASES: &[Case] = &[
     ("what ends leaves no ghost", limits::no_ghosts),
     ("namespaces beside each other", netns::each_its_own),
     ("forwards by rules", forwards::through_rules),
+    ("forwards by rules of iptables-legacy", forwards::through_legacy_rules),
     ("a forward by a proxy", forwards::through_a_proxy),
     ("trouble has its findings and no other", findings::under_trouble),
     ("owners where the iterator is refused", owners::refused),
@@ -144,7 +145,19 @@ fn main() -> ExitCode {
 
 /// Runs this program again in namespaces of its own, with the loopback interface up.
 fn enter() -> ExitCode {
-    for tool in ["unshare", "ip", "ss", "lsof", "lsfd", "perl", "nft", "iptables-nft", "conntrack", "socat"] {
+    for tool in [
+        "unshare",
+        "ip",
+        "ss",
+        "lsof",
+        "lsfd",
+        "perl",
+        "nft",
+        "iptables-nft",
+        "iptables-legacy",
+        "conntrack",
+        "socat",
+    ] {
         if Command::new("sh")
             .args(["-c", &format!("command -v {tool} >/dev/null")])
             .status()

@@ -89,7 +89,11 @@ fn of_rule(r: &NatRule) -> Forward {
     let (first, last) = r.ports.unwrap_or((0, 0));
     let host = Endpoint::new(r.to.map_or(any, |(a, _)| a), first);
     let by = if r.target.is_some() { By::Dnat } else { By::Redirect };
-    let how = if r.partial { format!("{}, under more conditions", r.place) } else { r.place.clone() };
+    let how = match (r.partial, r.conditions.is_empty()) {
+        (false, _) => r.place.clone(),
+        (true, true) => format!("{}, under more conditions", r.place),
+        (true, false) => format!("{}, under more conditions: {}", r.place, r.conditions.join(", ")),
+    };
     let step = Step { by, how, process: None, listener: None };
     // A range that keeps its ports goes to as many.
     let port = r.target_ports.map_or(if last > first { 0 } else { first }, |p| p.0);
@@ -298,7 +302,7 @@ fn flows(c: &Context<'_>, nat: &Nat, rows: &mut [Forward]) -> Vec<(u32, u32)> {
         let exact = by_port.get(&(flow.netns, flow.orig.1.port));
         let through =
             exact.into_iter().flatten().chain(&wide).copied().find(|f| comes_through(&rows[*f], flow));
-        if let Some(f) = through {
+        if let Some(f) = through.filter(|_| !flow.is_over()) {
             rows[f].clients += 1;
             rows[f].sockets.extend(at_target);
         }
@@ -476,6 +480,7 @@ mod tests {
             target: target.parse().ok(),
             target_ports: Some((port, port)),
             partial: false,
+            conditions: Vec::new(),
             place: "ip nat DOCKER handle 7".into(),
         };
         sample.nat = Some(Nat {
@@ -486,6 +491,10 @@ mod tests {
             ],
             flows: vec![
                 flow(1, ("203.0.113.5:50000", "10.0.0.1:8080"), ("172.17.0.2:80", "203.0.113.5:50000")),
+                Flow {
+                    tcp_state: Some(7),
+                    ..flow(3, ("203.0.113.5:49999", "10.0.0.1:8080"), ("172.17.0.2:80", "203.0.113.5:49999"))
+                },
                 flow(2, ("198.51.100.1:1", "10.0.0.1:22"), ("10.0.0.1:22", "198.51.100.1:1")),
             ],
             addresses: vec![

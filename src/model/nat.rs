@@ -24,7 +24,10 @@ pub struct NatRule {
     pub target_ports: Option<(u16, u16)>,
     /// It has more conditions than are told here (a mark, a source, everything but a port).
     pub partial: bool,
-    /// Where it stands: `ip nat DOCKER handle 7`.
+    /// Those of them that have a name: matches of iptables (`conntrack`, `mark`), `source`.
+    #[serde(default)]
+    pub conditions: Vec<Box<str>>,
+    /// Where it stands: `ip nat DOCKER handle 7`; of iptables-legacy `iptables-legacy nat DOCKER rule 2`.
     pub place: String,
 }
 
@@ -83,6 +86,11 @@ impl Flow {
     /// Whether its source was put in place of another.
     pub fn is_masqueraded(&self) -> bool {
         self.orig.0 != self.reply.1
+    }
+
+    /// Whether it has ended and is only remembered: `TIME_WAIT` and `CLOSE`.
+    pub const fn is_over(&self) -> bool {
+        matches!(self.tcp_state, Some(7 | 8))
     }
 
     /// The identity of the row of state `FORWARDED` that stands for it.
@@ -285,5 +293,11 @@ mod tests {
         assert_eq!(f.state(), "UNREPLIED");
         f.status = 6;
         assert_eq!(f.state(), "ASSURED");
+        let over = |n| Flow { tcp_state: Some(n), ..f.clone() };
+        let ended: Vec<&str> = TCP_STATES
+            .into_iter()
+            .filter(|s| (0..10).any(|n| over(n).is_over() && over(n).state() == *s))
+            .collect();
+        assert_eq!(ended, ["TIME_WAIT", "CLOSE"]);
     }
 }

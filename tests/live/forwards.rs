@@ -60,6 +60,75 @@ N
 iptables-nft -t nat -A PREROUTING ! -i s1 -p tcp -m tcp --dport 7070 -j DNAT --to-destination 172.30.0.2:70
 iptables-nft -t nat -A PREROUTING -p tcp -m multiport --dports 6000,6001 -j REDIRECT --to-ports 6100";
 
+const LEGACY: &str = "set -e
+    i() { iptables-legacy -w 5 -t nat \"$@\"; }
+    i -N WEB; i -A WEB -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.30.0.2:80
+    i -A PREROUTING -m addrtype --dst-type LOCAL -j WEB
+    i -A PREROUTING ! -i s1 -d 203.0.113.0/25 -p udp -m multiport --dports 53,5353 -j DNAT --to-destination 172.30.0.2:5300
+    i -A PREROUTING -i c+ -p tcp -m tcp --dport 2222 -j REDIRECT --to-ports 22
+    i -A PREROUTING -s 203.0.113.5 -p tcp -m tcp --dport 81 -m mark --mark 7 -m comment --comment hm -j DNAT --to-destination 172.30.0.2:82
+    i -A OUTPUT -d 203.0.113.1 -p tcp -m tcp --dport 8080 -j WEB
+    i -A POSTROUTING -o s1 -j MASQUERADE
+    ip6tables-legacy -w 5 -t nat -A PREROUTING -p tcp -m tcp --dport 8080 -j DNAT --to-destination [fd00:30::2]:80";
+
+/// The tables of iptables-legacy, and none where nobody uses them.
+pub(crate) fn through_legacy_rules() -> Result<(), String> {
+    const COLUMNS: &str = "proto,host,by,target,target_netns,listens,clients,how,iface";
+    sh(HOSTS)?;
+    let names = || sh("cat /proc/net/ip_tables_names /proc/net/ip6_tables_names");
+    check(rows(&["forwards"])?.is_empty() && names()?.is_empty(), || {
+        format!("made by looking: {:?}", names())
+    })?;
+    sh(LEGACY)?;
+    check(names()?.lines().filter(|t| *t == "nat").count() == 2, || format!("{:?}", names()))?;
+    let servers = [server("0.0.0.0", 80), server("fd00:30::2", 80)];
+    until("servers", || rows(&["list", "ns:sv", "lport:80"]).ok().filter(|r| r.len() == 2))?;
+    let clients = [client("203.0.113.1", 8080), client("2001:db8:1::1", 8080)];
+    let mut last = Vec::new();
+    let all = until("two clients", || {
+        last = rows(&["forwards", "-c", COLUMNS]).ok()?;
+        let clients: u64 = last.iter().filter_map(|r| r["clients"].as_u64()).sum();
+        (clients >= 2).then(|| last.clone())
+    })
+    .map_err(|e| format!("{e}: {last:#?}"))?;
+    for (proto, host, by, target, how) in [
+        ("tcp", "0.0.0.0:8080", "dnat", "172.30.0.2:80", "iptables-legacy nat WEB rule 1"),
+        ("udp", "203.0.113.0/25:53", "dnat", "172.30.0.2:5300", "iptables-legacy nat PREROUTING rule 2"),
+        ("udp", "203.0.113.0/25:5353", "dnat", "172.30.0.2:5300", "iptables-legacy nat PREROUTING rule 2"),
+        ("tcp", "0.0.0.0:2222", "redirect", "0.0.0.0:22", "iptables-legacy nat PREROUTING rule 3"),
+        (
+            "tcp",
+            "0.0.0.0:81",
+            "dnat",
+            "172.30.0.2:82",
+            "iptables-legacy nat PREROUTING rule 4, under more conditions: source, mark",
+        ),
+        ("tcp", "203.0.113.1:8080", "dnat", "172.30.0.2:80", "iptables-legacy nat WEB rule 1"),
+        ("tcp", "[::]:8080", "dnat", "[fd00:30::2]:80", "ip6tables-legacy nat PREROUTING rule 1"),
+    ] {
+        let r = find(&all, host, proto)?;
+        let right = r["by"] == by && r["target"] == target && r["how"] == how;
+        check(right, || format!("{proto} {host}: {r}"))?;
+    }
+    check(all.len() == 7, || format!("{} forwards: {all:#?}", all.len()))?;
+    let web = find(&all, "0.0.0.0:8080", "tcp")?;
+    check(web["target_netns"] == "sv" && web["listens"] == true && web["clients"] == 1, || web.to_string())?;
+    for (host, iface) in [("203.0.113.0/25:53", "!s1"), ("0.0.0.0:2222", "c+")] {
+        let r = all.iter().find(|r| r["host"] == host).ok_or(host)?;
+        check(r["iface"] == iface, || r.to_string())?;
+    }
+    // The numbers are those that iptables counts by.
+    let told = sh("iptables-legacy -w 5 -t nat -S PREROUTING 4")?;
+    check(told.contains("--dport 81"), || told)?;
+    // Known to be real by what comes through.
+    let known = rows(&["list", "ns:sv", "state:established", "-c", "client,asked_for"])?;
+    check(known.iter().any(|r| r["asked_for"] == "203.0.113.1:8080"), || format!("{known:#?}"))?;
+    drop((servers, clients));
+    sh("for i in iptables-legacy ip6tables-legacy; do $i -t nat -F; $i -t nat -X; done
+        ip link del c1; ip link del s1; ip netns del cl; ip netns del sv")
+    .map(|_| ())
+}
+
 fn find<'a>(all: &'a [Value], host: &str, proto: &str) -> Result<&'a Value, String> {
     all.iter()
         .find(|r| r["host"] == host && r["proto"] == proto)

@@ -1,6 +1,7 @@
 //! Forwarding as the kernel has it: the rules of `nf_tables` and the table of tracked connections (`nfnetlink`).
 
 mod flows;
+mod legacy;
 mod machine;
 mod rules;
 mod xt;
@@ -12,6 +13,9 @@ use rustc_hash::FxHashSet;
 use rustix::net::netlink::NETFILTER;
 use std::collections::BTreeMap;
 use std::path::Path;
+
+/// What a fault of theirs is about.
+const LEGACY: &str = "forwarding rules (iptables-legacy)";
 
 /// Tracked connections that are kept of one namespace.
 const MOST_FLOWS: usize = 1_000_000;
@@ -91,10 +95,15 @@ pub(super) fn read(number: u16, interfaces: &BTreeMap<u32, String>, sample: &mut
         }
         Err(e) => refused("forwarding rules (nf_tables)", &e, sample),
     }
-    let legacy = std::fs::read_to_string(Path::new(super::HERE).join("net/ip_tables_names"));
-    if legacy.is_ok_and(|tables| tables.lines().any(|t| t == "nat")) {
-        let detail = "the nat table of iptables-legacy is not read; its connections are";
-        sample.faults.add(FaultKind::Unsupported, "forwarding rules", detail);
+    match legacy::read(number) {
+        Ok(found) => {
+            if found.cut {
+                sample.faults.add(FaultKind::Failed, LEGACY, "there are more than are looked at");
+            }
+            sample.faults.add_many(FaultKind::Malformed, LEGACY, "", found.malformed);
+            nat.rules.extend(found.rules);
+        }
+        Err(e) => refused(LEGACY, &DumpError::Io(e), sample),
     }
     let before = nat.flows.len();
     match flows::read(&mut talk, number, MOST_FLOWS, &mut nat.flows) {

@@ -118,6 +118,7 @@ impl Scene {
                     target: Some(target.addr),
                     target_ports: Some((target.port, target.port)),
                     partial: false,
+                    conditions: Vec::new(),
                     place: String::new(),
                 };
                 for w in &rest[3..] {

@@ -52,16 +52,18 @@ enum Slot {
 
 /// What a packet must be to come here.
 #[derive(Clone, Debug, Default)]
-struct Way {
-    family: Option<Family>,
-    proto: Option<u8>,
-    to: Vec<(Addr, u8)>,
+pub(super) struct Way {
+    pub(super) family: Option<Family>,
+    pub(super) proto: Option<u8>,
+    pub(super) to: Vec<(Addr, u8)>,
     /// Bits of the destination that a mask left for the comparison that follows.
     bits: Option<u8>,
-    ports: Vec<xt::Ports>,
-    iface: Option<String>,
+    pub(super) ports: Vec<xt::Ports>,
+    pub(super) iface: Option<String>,
     /// There are more conditions than stand here.
-    partial: bool,
+    pub(super) partial: bool,
+    /// Those of them that have a name.
+    pub(super) conditions: Vec<Box<str>>,
     /// What the map that was last looked into has, beside what it was asked: one way an entry.
     mapped: Vec<(Constraint, Element)>,
 }
@@ -194,13 +196,7 @@ impl Run<'_> {
                 }
                 "match" => {
                     let what = a.get(1).map(text).unwrap_or_default();
-                    match xt::ports(&what, a.get(3).unwrap_or(&[])) {
-                        Some(ports) => way.ports = ports,
-                        // That the destination is local goes without saying, and so do remarks.
-                        None => {
-                            way.partial |= !matches!(what.as_str(), "addrtype" | "comment" | "tcp" | "udp");
-                        }
-                    }
+                    way.xt_match(&what, a.get(3).unwrap_or(&[]));
                 }
                 "target" => {
                     let what = a.get(1).map(text).unwrap_or_default();
@@ -306,24 +302,7 @@ impl Run<'_> {
             way.mapped.iter().map(one).collect()
         };
         for (way, mapped) in ways {
-            let (target, target_ports) = sent(&mapped);
-            let some = |n: usize| n.max(1);
-            for i in 0..some(way.to.len()) * some(way.ports.len()) {
-                let to = way.to.get(i / some(way.ports.len())).copied();
-                let ports = way.ports.get(i % some(way.ports.len())).copied();
-                let family = way.family.or_else(|| target.or(to.map(|t| t.0)).map(family_of));
-                let rule = NatRule {
-                    netns: self.netns,
-                    family,
-                    proto: way.proto.and_then(proto),
-                    to,
-                    ports,
-                    iface: way.iface.clone(),
-                    target,
-                    target_ports,
-                    partial: way.partial,
-                    place: stands.clone(),
-                };
+            for rule in way.rules(self.netns, &stands, sent(&mapped)) {
                 self.cut |= self.out.len() >= MOST;
                 if self.out.len() < MOST && !self.out.contains(&rule) {
                     self.out.push(rule);
@@ -334,6 +313,52 @@ impl Run<'_> {
 }
 
 impl Way {
+    /// Of this family, with no more conditions.
+    pub(super) fn of(family: Family) -> Self {
+        Self { family: Some(family), ..Self::default() }
+    }
+
+    /// A match of iptables: ports, or a condition by its name.
+    pub(super) fn xt_match(&mut self, name: &str, info: &[u8]) {
+        match xt::ports(name, info) {
+            Some(ports) => self.ports = ports,
+            // That the destination is local goes without saying, and so do remarks.
+            None if matches!(name, "addrtype" | "comment" | "tcp" | "udp") => {}
+            None => self.condition(name),
+        }
+    }
+
+    /// Something more is asked for.
+    pub(super) fn condition(&mut self, name: &str) {
+        self.partial = true;
+        if self.conditions.iter().all(|c| **c != *name) {
+            self.conditions.push(name.into());
+        }
+    }
+
+    /// What comes this way is sent there by a rule at this place: one a destination and range of ports.
+    pub(super) fn rules(&self, netns: u16, place: &str, sent: xt::Sent) -> Vec<NatRule> {
+        let (target, target_ports) = sent;
+        let some = |n: usize| n.max(1);
+        let one = |i: usize| {
+            let to = self.to.get(i / some(self.ports.len())).copied();
+            NatRule {
+                netns,
+                family: self.family.or_else(|| target.or(to.map(|t| t.0)).map(family_of)),
+                proto: self.proto.and_then(proto),
+                to,
+                ports: self.ports.get(i % some(self.ports.len())).copied(),
+                iface: self.iface.clone(),
+                target,
+                target_ports,
+                partial: self.partial,
+                conditions: self.conditions.clone(),
+                place: place.to_owned(),
+            }
+        };
+        (0..some(self.to.len()) * some(self.ports.len())).map(one).collect()
+    }
+
     fn narrow(&mut self, c: &Constraint) {
         if let Some(to) = c.to {
             self.to = vec![to];
