@@ -1,6 +1,6 @@
 //! The small files of `/proc/PID`: who a process is and what it may (proc(5)).
 
-use crate::model::{ProcInfo, text};
+use crate::model::{ProcInfo, Unit, text};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
@@ -79,17 +79,27 @@ pub(super) fn nofile(limits: &[u8]) -> Option<(u64, u64)> {
     Some((number()?, number()?))
 }
 
-/// The path of `/proc/PID/cgroup`: of version 2 (`0::PATH`), else of the hierarchy of systemd.
+/// The path of `/proc/PID/cgroup`: of version 2 (`0::PATH`), else of the hierarchy of systemd. Where neither says anything
+/// (version 1 on a machine without systemd), that of a controller whose path is a container's.
 pub(super) fn cgroup(b: &[u8]) -> Option<&[u8]> {
-    let lines = || b.split(|c| *c == b'\n');
-    let v2 = lines().find_map(|l| l.strip_prefix(b"0::"));
-    let systemd = || lines().find_map(|l| l.splitn(2, |c| *c == b':').nth(1)?.strip_prefix(b"name=systemd:"));
-    match v2 {
-        // A hybrid machine has its processes in the root of version 2.
-        Some(b"/") => Some(systemd().unwrap_or(b"/")),
-        Some(path) => Some(path),
-        None => systemd(),
+    // HIERARCHY:CONTROLLERS:PATH (cgroups(7)).
+    let split = |l: &'_ [u8]| {
+        let first = l.iter().position(|c| *c == b':')?;
+        let second = first + 1 + l.get(first + 1..)?.iter().position(|c| *c == b':')?;
+        Some((first, second))
+    };
+    let lines = || {
+        b.split(|c| *c == b'\n').filter_map(|l| split(l).map(|(i, j)| (&l[..i], &l[i + 1..j], &l[j + 1..])))
+    };
+    let v2 = lines().find(|(n, ..)| *n == b"0").map(|l| l.2);
+    let systemd = lines().find(|(_, name, _)| *name == b"name=systemd").map(|l| l.2);
+    // A hybrid machine has its processes in the root of version 2.
+    let said = v2.filter(|p| *p != b"/").or(systemd).or(v2);
+    if said.is_some_and(|p| p != b"/") {
+        return said;
     }
+    let is_container = |path: &&[u8]| Unit::parse(&text::from_bytes(path)).container.is_some();
+    lines().map(|l| l.2).filter(|p| *p != b"/").find(is_container).or(said)
 }
 
 /// A command line: arguments end with NUL in `/proc/PID/cmdline`, here blanks are between them.
@@ -160,6 +170,17 @@ mod tests {
         assert_eq!(cgroup(b"0::/system.slice/nginx.service\n"), Some(&b"/system.slice/nginx.service"[..]));
         assert_eq!(cgroup(b"5:cpu:/x\n1:name=systemd:/user.slice\n0::/\n"), Some(&b"/user.slice"[..]));
         assert_eq!(cgroup(b"5:cpu:/x\n"), None);
+        // Version 1 without a systemd: what a controller says of a container, and of nothing else.
+        let id = "ab".repeat(32);
+        let docker = format!("/docker/{id}");
+        let v1 = format!("11:pids:/docker/{id}\n10:cpuset:/\n9:cpu,cpuacct:/docker/{id}\n2:memory:/x\n");
+        assert_eq!(cgroup(v1.as_bytes()), Some(docker.as_bytes()));
+        let hybrid = format!("11:pids:/\n9:memory:/docker/{id}\n1:name=systemd:/\n0::/\n");
+        assert_eq!(cgroup(hybrid.as_bytes()), Some(docker.as_bytes()));
+        let unit = format!("9:memory:/docker/{id}\n1:name=systemd:/system.slice/x.service\n0::/\n");
+        assert_eq!(cgroup(unit.as_bytes()), Some(&b"/system.slice/x.service"[..]));
+        assert_eq!(cgroup(b"9:memory:/jail\n1:name=systemd:/\n0::/\n"), Some(&b"/"[..]));
+        assert_eq!(cgroup(b"x\n7\n1:name=systemd\n:::\n\n"), None);
         assert_eq!(&*cmdline(b"nginx: worker\0-g\0\xff\0\0"), "nginx: worker -g \\xff");
         assert_eq!(&*cmdline(b""), "");
     }
