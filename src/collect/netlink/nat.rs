@@ -122,7 +122,12 @@ pub(super) fn read(number: u16, interfaces: &BTreeMap<u32, String>, sample: &mut
                     sample.faults.add_many(FaultKind::Malformed, "tracked connections", "", malformed);
                     nat.flows.extend(found);
                 }
-                Err(_) => refused("tracked connections (conntrack)", &e, sample),
+                Err(_) => {
+                    // How many there are anybody may know.
+                    let count = std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count");
+                    let n = count.ok().and_then(|n| n.trim().parse().ok()).filter(|_| e.is_not_permitted());
+                    refused_of("tracked connections (conntrack)", &e, n, sample);
+                }
             }
         }
     }
@@ -134,8 +139,14 @@ pub(super) fn read(number: u16, interfaces: &BTreeMap<u32, String>, sample: &mut
 }
 
 fn refused(subject: &str, e: &DumpError, sample: &mut Sample) {
+    refused_of(subject, e, None, sample);
+}
+
+/// Says why something was not read, and how many there are where that is known.
+fn refused_of(subject: &str, e: &DumpError, n: Option<u64>, sample: &mut Sample) {
     let (kind, detail) = if e.is_not_permitted() {
-        (FaultKind::NotPermitted, "it needs CAP_NET_ADMIN".to_owned())
+        let n = n.map_or_else(String::new, |n| format!("; there are {n}"));
+        (FaultKind::NotPermitted, format!("it needs CAP_NET_ADMIN{n}"))
     } else if e.is_unsupported() || e.is_refused() {
         (FaultKind::Unsupported, e.to_string())
     } else {
