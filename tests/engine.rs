@@ -487,6 +487,35 @@ fn cookies_count_within_their_namespace() {
 }
 
 #[test]
+fn what_closed_with_its_namespace_keeps_its_name_when_the_inode_is_used_again() {
+    let ns = |inode, name: &str| Namespace { inode, name: name.into(), interfaces: BTreeMap::new() };
+    let mut all = samples("tcp LISTEN 0.0.0.0:80\ntcp LISTEN 0.0.0.0:81", 4, &everything());
+    // The second socket is of a namespace that goes; the next one has its inode and another number, and then still another
+    // takes the number of one that went long before.
+    let spaces = [
+        vec![ns(1, "host"), ns(9, "old"), ns(7, "red")],
+        vec![ns(1, "host"), ns(9, "old"), ns(7, "red"), ns(7, "blue")],
+        vec![ns(1, "host"), ns(9, "old"), ns(7, "red"), ns(7, "blue")],
+        vec![ns(1, "host"), ns(5, "new"), ns(7, "red"), ns(7, "blue")],
+    ];
+    for (i, (s, spaces)) in all.iter_mut().zip(spaces).enumerate() {
+        s.namespaces = spaces.into();
+        s.sockets[1].id.netns = if i == 0 { 2 } else { 3 };
+        s.sockets[1].id.cookie = if i == 0 { 50 } else { 60 };
+    }
+    let s = derive(all);
+    let name =
+        |s: &Snapshot, row: usize| s.sample.namespaces[usize::from(s.socket(row).id.netns)].name.clone();
+    for s in &s[1..] {
+        assert_eq!((s.live, s.sockets().len()), (2, 3));
+        assert_eq!((name(s, 1), name(s, 2)), ("blue".to_owned(), "red".to_owned()));
+    }
+    let told: Vec<_> = s.iter().map(|s| (s.opened, s.closed)).collect();
+    assert_eq!(told, [(0, 0), (1, 1), (0, 0), (0, 0)]);
+    assert_eq!(s[3].facts[1].first_seen_ns, s[1].sample.at.boot_ns, "its age goes on");
+}
+
+#[test]
 fn an_inode_used_again_is_not_the_same_socket() {
     let mut all = samples("process 7 a\nprocess 8 b\ntcp LISTEN 0.0.0.0:80 own=7:3", 2, &everything());
     all[1].sockets[0].id.cookie = 99;

@@ -69,6 +69,7 @@ const CASES: &[Case] = &[
     ("what is hidden is not zero", limits::hidden),
     ("what ends leaves no ghost", limits::no_ghosts),
     ("namespaces beside each other", netns::each_its_own),
+    ("namespaces that come and go", netns::come_and_go),
     ("forwards by rules", forwards::through_rules),
     ("forwards by rules of iptables-legacy", forwards::through_legacy_rules),
     ("a forward by a proxy", forwards::through_a_proxy),

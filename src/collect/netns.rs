@@ -9,10 +9,12 @@
 
 mod name;
 
+use name::Mounted;
+
 use super::CollectError;
 use super::engines::Asked;
 use crate::model::{Container, FaultKind, Faults, Namespace, Netns, ProcInfo};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, fstat, openat, statat};
 use rustix::io::Errno;
@@ -44,9 +46,10 @@ struct Member {
     start_ns: u64,
     /// When this program first saw it.
     since_ns: u64,
-    /// The poll it was last there, and the one it was last asked in.
+    /// The poll it was last there, the one it was last asked in, and the one it was first found in this namespace in.
     seen: u64,
     asked: u64,
+    joined: u64,
 }
 
 /// One namespace.
@@ -57,9 +60,7 @@ pub(super) struct Space {
     /// When its interfaces were read, nanoseconds after boot; 0: never.
     pub(super) interfaces_ns: u64,
     /// Where `ip netns` or an engine mounted it.
-    file: Option<PathBuf>,
-    /// Whether that is its name.
-    by_hand: bool,
+    file: Option<Mounted>,
     /// Its oldest processes, oldest first.
     pids: Vec<u32>,
     /// The processes it is called after.
@@ -156,31 +157,7 @@ impl Spaces {
             return;
         }
         self.look_around(own, now, faults);
-        let named = name::named(dev);
-        for s in &mut self.known {
-            (s.file, s.by_hand, s.pids) = (None, false, Vec::new());
-        }
-        let mut all: Vec<(u64, u64, u32)> = self
-            .members
-            .iter()
-            .filter(|(_, m)| m.inode != 0)
-            .map(|(p, m)| (m.inode, m.start_ns, *p))
-            .collect();
-        all.sort_unstable();
-        for of in all.chunk_by(|a, b| a.0 == b.0) {
-            let space = self.space(of[0].0, now, faults);
-            let Some(space) = space else { continue };
-            space.pids = of.iter().take(DOORS).map(|(.., pid)| *pid).collect();
-        }
-        for (inode, file) in named {
-            if let Some(s) = self.space(inode, now, faults) {
-                s.by_hand = file.by_hand;
-                if file.by_hand || s.namespace.name.is_empty() {
-                    s.namespace.name = name::of_file(&file.path);
-                }
-                s.file = Some(file.path);
-            }
-        }
+        self.settle(name::named(dev), now, faults);
         let containers = self.asked.told();
         let renamed = !Arc::ptr_eq(&containers, &self.containers);
         self.containers = containers;
@@ -188,17 +165,10 @@ impl Spaces {
         let seen: RefCell<FxHashMap<u32, Option<ProcInfo>>> = RefCell::default();
         let who = |pid| seen.borrow_mut().entry(pid).or_insert_with(|| super::procs::who(pid)).clone();
         for (i, s) in self.known.iter_mut().enumerate() {
-            let there = i == 0 || s.file.is_some() || !s.pids.is_empty();
-            s.gone_ns = if there {
-                0
-            } else if s.gone_ns == 0 {
-                now
-            } else {
-                s.gone_ns
-            };
+            let by_hand = s.file.as_ref().is_some_and(|f| f.by_hand);
             if s.namespace.inode == first {
                 "host".clone_into(&mut s.namespace.name);
-            } else if let (true, false, Some(oldest)) = (i > 0, s.by_hand, s.pids.first()) {
+            } else if let (true, false, Some(oldest)) = (i > 0, by_hand, s.pids.first()) {
                 let member = |pid: &u32| self.members.get(pid);
                 let young = |m: &Member| m.since_ns != 0 && now.saturating_sub(m.since_ns) < YOUNG_NS;
                 let again = renamed
@@ -209,6 +179,52 @@ impl Spaces {
                     s.namespace.name = name;
                     s.called_after.clone_from(&s.pids);
                 }
+            }
+        }
+    }
+
+    /// Gives each namespace that a process is in, or that is mounted, its number, and notes what is gone.
+    ///
+    /// The kernel gives the inode of a namespace that went to the next one at once. It is the same only where a process
+    /// was in it before already, or where the same mount holds it; else it has another number, so that what is still shown
+    /// of the old one keeps its name.
+    fn settle(&mut self, mut named: BTreeMap<u64, Mounted>, now: u64, faults: &mut Faults) {
+        let mut all: Vec<(u64, u64, u32, bool)> = self
+            .members
+            .iter()
+            .filter(|(_, m)| m.inode != 0)
+            .map(|(p, m)| (m.inode, m.start_ns, *p, m.joined < self.poll))
+            .collect();
+        all.sort_unstable();
+        let mut found: BTreeMap<u64, Vec<u32>> = named.keys().map(|inode| (*inode, Vec::new())).collect();
+        let mut stayed: FxHashSet<u64> = FxHashSet::default();
+        for of in all.chunk_by(|a, b| a.0 == b.0) {
+            found.insert(of[0].0, of.iter().take(DOORS).map(|p| p.2).collect());
+            stayed.extend(of.iter().any(|p| p.3).then_some(of[0].0));
+        }
+        let mut there = vec![0];
+        for (inode, pids) in found {
+            let file = named.remove(&inode);
+            let made = |f: &Option<Mounted>| f.as_ref().map(|f| f.made);
+            let held = |s: &Space| made(&file).is_some() && made(&s.file) == made(&file);
+            let known = self.at.get(&inode).copied().filter(|i| {
+                let same = |s: &Space| s.gone_ns == 0 && (stayed.contains(&inode) || held(s));
+                *i == 0 || self.known.get(usize::from(*i)).is_some_and(same)
+            });
+            let Some(number) = known.or_else(|| self.number(inode, now, faults)) else { continue };
+            there.push(number);
+            let Some(s) = self.known.get_mut(usize::from(number)) else { continue };
+            if let Some(f) = file.as_ref().filter(|f| f.by_hand || s.namespace.name.is_empty()) {
+                s.namespace.name = name::of_file(&f.path);
+            }
+            (s.file, s.pids) = (file, pids);
+        }
+        for (i, s) in (0u16..).zip(&mut self.known) {
+            if there.contains(&i) {
+                s.gone_ns = 0;
+            } else if s.gone_ns == 0 {
+                s.gone_ns = now;
+                (s.file, s.pids) = (None, Vec::new());
             }
         }
     }
@@ -236,6 +252,7 @@ impl Spaces {
         let ask = |m: &mut Member, pid: u32, poll: u64| {
             let inode = place(pid);
             if inode != m.inode {
+                m.joined = poll;
                 m.start_ns = if inode == own { 0 } else { super::procs::start_of(pid).unwrap_or(0) };
             }
             (m.inode, m.asked) = (inode, poll);
@@ -253,6 +270,7 @@ impl Spaces {
                 since_ns,
                 seen: 0,
                 asked: 0,
+                joined: 0,
             });
             m.seen = self.poll;
             if m.asked == 0 || now.saturating_sub(m.since_ns) < YOUNG_NS {
@@ -274,11 +292,8 @@ impl Spaces {
         }
     }
 
-    /// The namespace of this inode, numbered when it is new; `None` where there are no numbers left.
-    fn space(&mut self, inode: u64, now: u64, faults: &mut Faults) -> Option<&mut Space> {
-        if let Some(i) = self.at.get(&inode) {
-            return self.known.get_mut(usize::from(*i));
-        }
+    /// A number for a new namespace of this inode; `None` where there are no numbers left.
+    fn number(&mut self, inode: u64, now: u64, faults: &mut Faults) -> Option<u16> {
         let old = |s: &Space| s.gone_ns != 0 && now.saturating_sub(s.gone_ns) > KEPT_NS;
         let i = self.known.iter().position(old).unwrap_or(self.known.len());
         let Ok(number) = u16::try_from(i) else {
@@ -289,11 +304,14 @@ impl Spaces {
         if i == self.known.len() {
             self.known.push(fresh);
         } else {
-            self.at.remove(&self.known[i].namespace.inode);
+            let before = self.known[i].namespace.inode;
+            if self.at.get(&before) == Some(&number) {
+                self.at.remove(&before);
+            }
             self.known[i] = fresh;
         }
         self.at.insert(inode, number);
-        self.known.get_mut(i)
+        Some(number)
     }
 
     /// The numbers of those to be read, the own one first.
@@ -343,7 +361,6 @@ impl Space {
             namespace: Namespace { inode, name: name.into(), interfaces: BTreeMap::new() },
             interfaces_ns: 0,
             file: None,
-            by_hand: false,
             pids: Vec::new(),
             called_after: Vec::new(),
             gone_ns: 0,
@@ -360,7 +377,7 @@ impl Space {
     pub(super) fn enter(&self) -> Result<(), Refusal> {
         let paths = self.pids.iter().map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
         let mut why = Refusal::Gone;
-        for path in self.file.iter().cloned().chain(paths) {
+        for path in self.file.iter().map(|f| f.path.clone()).chain(paths) {
             match openat(CWD, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
                 Ok(fd) if fstat(&fd).is_ok_and(|s| s.st_ino == self.namespace.inode) => {
                     return enter(&fd).map_err(Refusal::Refused);
@@ -402,3 +419,6 @@ pub(super) fn report(refused: &[(String, Refusal)], faults: &mut Faults) {
 fn stat(path: &str) -> Option<(u64, u64)> {
     statat(CWD, path, AtFlags::empty()).ok().map(|s| (s.st_ino, s.st_dev))
 }
+
+#[cfg(test)]
+mod tests;

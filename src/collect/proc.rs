@@ -125,6 +125,10 @@ pub(super) fn read_table(
     let (name, proto, family) = table;
     let path = root.join("net").join(name);
     let failed = |e: &io::Error, faults: &mut Faults| {
+        // The process through which another namespace is read has ended.
+        if !root.join("net").exists() {
+            return faults.add(FaultKind::Vanished, "network namespaces", "");
+        }
         let kind = match e.kind() {
             io::ErrorKind::NotFound => FaultKind::Unsupported,
             _ => FaultKind::Failed,

@@ -101,7 +101,12 @@ pub(super) fn renumbered(old: &[Namespace], new: &[Namespace]) -> Option<Vec<Opt
     if old.len() <= new.len() && old.iter().zip(new).all(|(a, b)| same(a, b)) {
         return None;
     }
-    Some(old.iter().map(|a| new.iter().position(|b| same(a, b)).map(|i| i as u16)).collect())
+    // The inode of one that went can be that of another: one that stands where it stood is the same.
+    let number = |(i, a): (usize, &Namespace)| {
+        let stays = new.get(i).is_some_and(|b| same(a, b)).then_some(i);
+        stays.or_else(|| new.iter().position(|b| same(a, b))).map(|i| i as u16)
+    };
+    Some(old.iter().enumerate().map(number).collect())
 }
 
 /// An identity of the poll before in the numbers of this one; `None` when its namespace is gone.

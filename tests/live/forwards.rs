@@ -79,6 +79,7 @@ pub(crate) fn through_legacy_rules() -> Result<(), String> {
     check(rows(&["forwards"])?.is_empty() && names()?.is_empty(), || {
         format!("made by looking: {:?}", names())
     })?;
+    sh("conntrack -F")?;
     sh(LEGACY)?;
     check(names()?.lines().filter(|t| *t == "nat").count() == 2, || format!("{:?}", names()))?;
     let servers = [server("0.0.0.0", 80), server("fd00:30::2", 80)];
@@ -232,7 +233,9 @@ pub(crate) fn through_rules() -> Result<(), String> {
         "setpriv --bounding-set=-all --inh-caps=-all {} forwards 2>&1 >/dev/null || true",
         env!("CARGO_BIN_EXE_sockscope")
     ))?;
-    check(blind.contains("sockscope: forwarding rules (nf_tables): not permitted, it needs"), || blind)?;
+    check(blind.contains("sockscope: forwarding rules (nf_tables): not permitted, it needs"), || {
+        blind.clone()
+    })?;
     drop((web, udp));
     // A namespace goes when its last process has; its end of the pair with it, but later.
     sh("nft flush ruleset; ip link del c1; ip link del s1; ip netns del cl; ip netns del sv")?;

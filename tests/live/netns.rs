@@ -50,6 +50,50 @@ pub(crate) fn until<T>(what: &str, mut f: impl FnMut() -> Option<T>) -> Result<T
     }
 }
 
+/// Namespaces that come and go while they are read, mounted ones and such that live as long as a process: what stays is
+/// there in every poll under its name, and what went in between is nothing but that.
+pub(crate) fn come_and_go() -> Result<(), String> {
+    use sockscope::collect::{Choice, Engines, open};
+    use sockscope::model::{FaultKind, Netns, State, Wants};
+    sh("mount -t tmpfs none /run && ip netns add keep && ip -n keep link set lo up")?;
+    let _keep = server(&["ip", "netns", "exec", "keep"], "127.0.0.1:7961");
+    until("the listener", || rows(&["list", "state:listen", "lport:7961"]).ok().filter(|r| !r.is_empty()))?;
+    let busy =
+        "i=0; while :; do i=$((i+1)); ip netns add x$i; ip netns exec x$i true; ip netns del x$i; done";
+    let brief = "while :; do unshare --net true; done";
+    let _busy: Vec<Program> = [busy, busy, brief, brief]
+        .iter()
+        .map(|script| {
+            let script = script.replace("x$i", "x$$-$i");
+            let shell = Command::new("sh").args(["-c", &script]).stderr(Stdio::null()).spawn();
+            shell.map(Program).map_err(|e| e.to_string())
+        })
+        .collect::<Result<_, _>>()?;
+    let mut seen = 0;
+    for choice in [Choice::Netlink, Choice::Proc] {
+        let mut source = open(choice, None, Netns::All, None, Engines::Off).map_err(|e| e.to_string())?;
+        let wants = Wants::default();
+        let end = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < end {
+            let sample = source.sample(&wants).map_err(|e| e.to_string())?;
+            let mut kept = sample.sockets.iter().filter(|s| s.state == State::Listen && s.local.port == 7961);
+            let name = kept.next().map(|s| sample.namespaces[usize::from(s.id.netns)].name.as_str());
+            check(name == Some("keep") && kept.next().is_none(), || format!("{choice:?}: {name:?}"))?;
+            seen = seen.max(sample.namespaces.len());
+            // A namespace that nothing but its mount holds is closed to who reads by processes.
+            let odd = sample.faults.iter().find(|f| {
+                let unheld = choice == Choice::Proc && f.detail.contains("no process is in it");
+                // This case runs beside namespaces of the machine that it may not enter.
+                let closed = f.kind == FaultKind::Namespace && f.detail.contains("ermi");
+                let brief = matches!(f.kind, FaultKind::Vanished | FaultKind::Interrupted);
+                f.subject != "descriptors of processes" && !(brief || unheld || closed)
+            });
+            check(odd.is_none(), || format!("{choice:?}: {odd:?}"))?;
+        }
+    }
+    check(seen > 10, || format!("only {seen} namespaces came and went"))
+}
+
 /// Equal addresses are two sockets; names, limits, the far end and ending a socket are right in each; what goes is gone.
 pub(crate) fn each_its_own() -> Result<(), String> {
     sh("mount -t tmpfs none /run && ip netns add red && ip -n red link set lo up

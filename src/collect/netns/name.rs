@@ -10,9 +10,12 @@ use std::path::{Path, PathBuf};
 const MOUNTED: [&str; 2] = ["/run/netns", "/run/docker/netns"];
 
 /// Where a namespace is mounted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Mounted {
     pub(super) path: PathBuf,
+    /// When the kernel made the file that the mount holds, seconds and nanoseconds: another one of the same inode has
+    /// another time.
+    pub(super) made: (i64, i64),
     /// Whether the file has a name that somebody gave: engines call theirs by numbers.
     pub(super) by_hand: bool,
 }
@@ -26,7 +29,8 @@ pub(super) fn named(dev: u64) -> BTreeMap<u64, Mounted> {
             let Ok(m) = std::fs::metadata(&path) else { continue };
             if m.dev() == dev {
                 let by_hand = dir == MOUNTED[0] && !is_number(&of_file(&path));
-                out.entry(m.ino()).or_insert(Mounted { path, by_hand });
+                let made = (m.ctime(), m.ctime_nsec());
+                out.entry(m.ino()).or_insert(Mounted { path, made, by_hand });
             }
         }
     }
