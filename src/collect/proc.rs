@@ -162,6 +162,8 @@ pub(super) fn read_table(
         match line::socket(&raw, proto, family) {
             Ok(mut s) => {
                 if ids.give(&mut s) && states.has(s.state) {
+                    let more = line::attributes(&raw, proto, s.state);
+                    sample.push_attrs(&mut s, &more);
                     sample.sockets.push(s);
                 }
             }

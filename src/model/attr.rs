@@ -59,6 +59,10 @@ pub mod inet {
     pub const SOCKOPT: u16 = 22;
     /// Ours, not the kernel's: datagrams dropped, `u32`, from the last column of `/proc/net/udp`.
     pub const PROC_DROPS: u16 = 0x3f01;
+    /// Ours, not the kernel's: the last five columns of `/proc/net/tcp`, `u32` each: retransmission and delayed-acknowledgement
+    /// timeout in clock ticks, quick acknowledgements left above the bit of a conversation both ways, congestion window,
+    /// slow-start threshold (-1 for none).
+    pub const PROC_TCP: u16 = 0x3f07;
 }
 
 /// Ours, not the kernel's: the type of a socket that is not IP (`SOCK_STREAM` and so on, socket(2)), one byte.

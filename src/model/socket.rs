@@ -41,6 +41,8 @@ pub enum TimerKind {
     Timewait,
     /// Zero-window probe.
     Persist,
+    /// Delayed acknowledgement (since Linux 6.11).
+    Delack,
     /// A number this program does not know.
     Unknown,
 }
@@ -54,6 +56,7 @@ impl TimerKind {
             2 => Self::Keepalive,
             3 => Self::Timewait,
             4 => Self::Persist,
+            5 => Self::Delack,
             _ => Self::Unknown,
         }
     }
@@ -66,6 +69,7 @@ impl TimerKind {
             Self::Keepalive => "keepalive",
             Self::Timewait => "timewait",
             Self::Persist => "persist",
+            Self::Delack => "delack",
             Self::Unknown => "unknown",
         }
     }

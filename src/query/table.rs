@@ -112,7 +112,8 @@ pub(super) fn tcp_value<'a>(snap: &'a Snapshot, row: usize, field: &TcpField) ->
         None if !matches!(s.proto, Proto::Tcp | Proto::Mptcp) || s.state == State::TimeWait => {
             Value::Missing(Missing::NotApplicable)
         }
-        None => Value::Missing(Missing::NotRead),
+        // Some of it `/proc/net/tcp` tells too.
+        None => Value::from_opt(snap.attrs(row).proc_tcp(field.name), Missing::NotRead),
     }
 }
 

@@ -3,6 +3,7 @@
 //! The fields that everybody reads come from the crate `procfs`; timer and retransmits, which it leaves out, are
 //! read here.
 
+use crate::model::attr;
 use crate::model::{Addr, Endpoint, Family, Proto, Socket, SocketId, State, Timer, TimerKind};
 use procfs::net::{TcpNetEntries, UdpNetEntries};
 use procfs::{ExplicitSystemInfo, FromBufReadSI};
@@ -61,6 +62,27 @@ pub(super) fn socket(line: &[u8], proto: Proto, family: Family) -> Result<Socket
     })
 }
 
+/// What more a line tells, as attributes of our own: of TCP its timeouts, window and threshold, of others how many datagrams
+/// were dropped. Lines of older kernels end before.
+pub(super) fn attributes(line: &[u8], proto: Proto, state: State) -> Vec<u8> {
+    let mut out = Vec::new();
+    let text = std::str::from_utf8(line).unwrap_or("");
+    let mut words = text.split_ascii_whitespace().skip(12);
+    if !proto.has_tcp_states() {
+        if let Some(drops) = words.next().and_then(|w| w.parse::<u32>().ok()) {
+            attr::push(&mut out, attr::inet::PROC_DROPS, &drops.to_ne_bytes());
+        }
+        return out;
+    }
+    // Of a listener the last ones are something else, and of what is not a whole socket there are none.
+    let all: Vec<u32> = words.take(5).filter_map(|w| w.parse::<i64>().ok()).map(|n| n as u32).collect();
+    if all.len() == 5 && state != State::Listen {
+        let bytes: Vec<u8> = all.iter().flat_map(|n| n.to_ne_bytes()).collect();
+        attr::push(&mut out, attr::inet::PROC_TCP, &bytes);
+    }
+    out
+}
+
 fn endpoint(a: SocketAddr) -> Endpoint {
     let addr = match a {
         SocketAddr::V4(a) => Addr::v4(a.ip().octets()),
@@ -81,7 +103,7 @@ fn timer(line: &str) -> Option<Timer> {
     let fired = match kind {
         TimerKind::Off => return Some(Timer::default()),
         TimerKind::Keepalive | TimerKind::Persist => probes,
-        TimerKind::On | TimerKind::Timewait | TimerKind::Unknown => resent,
+        TimerKind::On | TimerKind::Timewait | TimerKind::Delack | TimerKind::Unknown => resent,
     };
     Some(Timer {
         kind,
@@ -114,6 +136,30 @@ mod tests {
         let udp = "12: 00000000:0035 00000000:0000 07 00000000:00000100 00:00000000 00000000 101 0 77 2 0000000000000000 5";
         let s = socket(udp.as_bytes(), Proto::Udp, Family::Inet).unwrap();
         assert_eq!((s.state, s.recv_q, s.timer), (State::Unconn, 256, Timer::default()));
+    }
+
+    #[test]
+    fn what_more_a_line_tells() {
+        let of = |line: &str, proto, state| attributes(line.as_bytes(), proto, state);
+        let whole = TCP.trim_end().to_owned() + " 00000000abcdef00 21 4 31 10 -1";
+        let raw = of(&whole, Proto::Tcp, State::Established);
+        let a = attr::Attrs::new(&raw, Family::Inet, Proto::Tcp);
+        let said = ["rto_us", "ato_us", "snd_cwnd", "snd_ssthresh", "rtt_us"].map(|n| a.proc_tcp(n));
+        assert_eq!(said, [Some(210_000), Some(40_000), Some(10), None, None]);
+        assert_eq!((a.quick_acks(), a.bidirectional()), (Some(15), Some(true)));
+        let found = whole.replace("-1", "7");
+        let raw = of(&found, Proto::Tcp, State::Established);
+        assert_eq!(attr::Attrs::new(&raw, Family::Inet, Proto::Tcp).proc_tcp("snd_ssthresh"), Some(7));
+        assert!(
+            of(&whole, Proto::Tcp, State::Listen).is_empty()
+                && of(TCP, Proto::Tcp, State::TimeWait).is_empty()
+        );
+        let udp = "12: 00000000:0035 00000000:0000 07 0:0 00:0 0 101 0 77 2 0000000000000000 5";
+        let raw = of(udp, Proto::Udp, State::Unconn);
+        assert_eq!(attr::Attrs::new(&raw, Family::Inet, Proto::Udp).drops(), Some(5));
+        for cut in 0..whole.len() {
+            let _ = of(&whole[..cut], Proto::Tcp, State::Established);
+        }
     }
 
     #[test]

@@ -131,6 +131,31 @@ impl<'a> Attrs<'a> {
         })
     }
 
+    /// A field of `tcp_info` as `/proc/net/tcp` tells it, by name; no more than four are there.
+    pub fn proc_tcp(&self, field: &str) -> Option<u64> {
+        /// A clock tick of `/proc` (`USER_HZ`), microseconds.
+        const TICK_US: u64 = 10_000;
+        let raw = if self.proto == Proto::Tcp { self.get(inet::PROC_TCP)? } else { return None };
+        let at = |i: usize| read_u32(raw, i * 4).map(u64::from);
+        match field {
+            "rto_us" => Some(at(0)? * TICK_US),
+            "ato_us" => Some(at(1)? * TICK_US),
+            "snd_cwnd" => at(3),
+            "snd_ssthresh" => at(4).filter(|n| *n < 0x7fff_ffff),
+            _ => None,
+        }
+    }
+
+    /// Acknowledgements that it still sends at once, as `/proc/net/tcp` tells.
+    pub fn quick_acks(&self) -> Option<u32> {
+        read_u32(self.get(inet::PROC_TCP).filter(|_| self.proto == Proto::Tcp)?, 8).map(|n| n >> 1)
+    }
+
+    /// Whether it is a conversation both ways (`pingpong`), as `/proc/net/tcp` tells.
+    pub fn bidirectional(&self) -> Option<bool> {
+        read_u32(self.get(inet::PROC_TCP).filter(|_| self.proto == Proto::Tcp)?, 8).map(|n| n & 1 != 0)
+    }
+
     /// BBR's figures, where that algorithm is in use.
     pub fn bbr(&self) -> Option<Bbr> {
         let raw = if self.is_inet() { self.get(inet::BBRINFO)? } else { return None };

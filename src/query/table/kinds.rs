@@ -241,6 +241,20 @@ pub(super) const COLUMNS: &[Column] = &[
         "Memory of an XDP socket that its packets lie in."),
     structure_column!("xdp_stats", "XDP STATS", XDP_STATS, NONE, Needs::NONE,
         "What an XDP socket counted: dropped and wrong packets, empty and full rings."),
+    Column::new("tcp_option_names", "TCP-OPT NAMES", Kind::Text, 51,
+        |s, r| of(s, r, Proto::Tcp, AttrSet::INFO, s.attrs(r).tcp_info().and_then(|t| t.options()).map(|n| {
+            bits(n as u32, &["ts", "sack", "wscale", "ecn", "ecnseen", "fastopen", "usec_ts"])
+        })),
+        "Options that both ends of a TCP connection agreed on: ts, sack, wscale, ecn, ecnseen, fastopen, usec_ts.")
+        .needs(Needs::info(1)).wide(6, 16, 44),
+    Column::new("quick_acks", "QACK", Kind::Count, 71,
+        |s, r| of(s, r, Proto::Tcp, AttrSet::NONE, s.attrs(r).quick_acks()),
+        "Acknowledgements that it still sends at once; only /proc/net/tcp tells.")
+        .called(&["qack"]),
+    Column::new("bidir", "BIDIR", Kind::Bool, 71,
+        |s, r| of(s, r, Proto::Tcp, AttrSet::NONE, s.attrs(r).bidirectional()),
+        "Whether data goes both ways in turn, so that acknowledgements ride on it; only /proc/net/tcp tells.")
+        .called(&["pingpong"]),
     Column::new("tipc_congestion", "TIPC CONG", Kind::Text, 71,
         |s, r| s.attrs(r).tipc().map_or_else(na, |t| Value::text(match t {
             t if t.link_congested => "link",

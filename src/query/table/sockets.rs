@@ -593,7 +593,7 @@ const BEFORE: &[Column] = &[
         .called(&["sk"]).wide(6, 10, 20),
     Column::new("timer", "TIMER", Kind::Text, 57,
         |s, r| timer(s, r, |k| if k.timer.kind == TimerKind::Off { na() } else { Value::text(k.timer.kind.name()) }),
-        "The timer that runs: on (retransmission), keepalive, timewait, persist.")
+        "The timer that runs: on (retransmission), keepalive, timewait, persist, delack.")
         .wide(4, 9, 9),
     Column::new("timer_expires_ms", "EXPIRES", Kind::Millis, 57,
         |s, r| timer(s, r, |k| if k.timer.kind == TimerKind::Off { na() } else { Value::from(k.timer.expires_ms) }),
