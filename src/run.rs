@@ -132,7 +132,8 @@ fn refuse(e: &clap::Error) -> ExitCode {
 
 /// One line on standard error; where even that is closed there is nobody to tell.
 fn complain(what: &str) {
-    let line = crate::model::text::escape(what);
+    let what = crate::model::text::without_number(what);
+    let line = crate::model::text::escape(&what);
     let _ = writeln!(io::stderr(), "sockscope: {line}");
 }
 
@@ -141,8 +142,11 @@ fn run(plan: &Plan) -> Result<Ending, RunError> {
     themes::named(plan.theme.as_deref())?;
     match &plan.what {
         What::Dashboard(list) if io::stdout().is_terminal() && io::stdin().is_terminal() => {
-            dashboard::run(plan, list)
+            return dashboard::run(plan, list);
         }
+        _ => plan.notes.iter().for_each(|note| complain(note)),
+    }
+    match &plan.what {
         What::Dashboard(list) | What::List(list) => list::run(plan, list),
         What::Check(check) => check::run(plan, check),
         What::Columns(table) => print(&column_help(table)),

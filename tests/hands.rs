@@ -232,3 +232,39 @@ fn the_scene_of_the_demo_has_forwards_one_of_them_dead() {
         assert!(text.contains(part), "{part}: {text}");
     }
 }
+
+#[test]
+fn each_view_has_its_filter_and_the_tabs_say_where_one_holds() {
+    let mut s = Hands::new(120, 36).press("/nginx<enter>3").polls(1);
+    let text = s.text();
+    assert!(text.contains("1 Sockets/ 2 Ports  3 Processes  "), "{text}");
+    assert!(text.contains("no filter here; that of Sockets stays there"), "{text}");
+    // The word goes with the next key, the mark when the filter does.
+    let mut s = s.press("j");
+    assert!(!s.text().contains("stays there"), "{}", s.text());
+    let mut s = s.press("/sshd<enter>1");
+    let text = s.text();
+    assert!(text.contains("1 Sockets/ 2 Ports  3 Processes/") && !text.contains("stays there"), "{text}");
+    assert!(s.press("x").text().contains("1 Sockets  2 Ports  3 Processes/"));
+}
+
+#[test]
+fn ages_of_what_was_there_before_are_at_least_and_names_of_blanks_are_seen() {
+    let scene = "process 7 \"   \"\nprocess 8 \"\"\nprocess 9 web\n\
+        tcp LISTEN 10.0.0.1:81 own=7:3\ntcp LISTEN 10.0.0.1:82 own=8:3\n\
+        tcp ESTABLISHED 10.0.0.1:83 10.0.0.2:5001 own=9:4 rx=90\n\
+        tcp ESTABLISHED 10.0.0.1:83 10.0.0.2:5002 own=9:5 from=3 rx=90\n";
+    let mut s =
+        Hands::over(Scene::parse(scene).unwrap(), (120, 24), Vantage::default()).press("gggg").polls(1);
+    let text = s.text();
+    let line =
+        |what: &str| text.lines().find(|l| l.contains(what)).unwrap_or_else(|| panic!("{text}")).to_owned();
+    assert!(line("10.0.0.1:81").contains("\"   \" 7"), "{text}");
+    assert!(line("10.0.0.1:82").contains("\"\" 8"), "{text}");
+    assert!(line("10.0.0.2:5001").contains(" ≥6s"), "{text}");
+    assert!(line("10.0.0.2:5002").contains("  3s"), "{text}");
+    let text = s.press("3").polls(1).text();
+    for want in ["7  \"   \" ", "8  \"\" "] {
+        assert!(text.contains(want), "{want}: {text}");
+    }
+}

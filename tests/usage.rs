@@ -232,3 +232,53 @@ fn a_screen_without_a_terminal_and_a_machine_without_a_kernel() {
     // A live machine has a screen too.
     assert!(text(&["screenshot", "--polls", "1", "--size", "100x10"]).contains("sockscope"));
 }
+
+#[test]
+fn a_command_that_is_mistyped_is_a_filter_and_that_is_said() {
+    for (args, want) in [
+        (&["--demo", "lst"][..], Some("\"lst\" taken as a filter; did you mean the command \"list\"?")),
+        (&["--demo", "prots"][..], Some("did you mean the command \"ports\"?")),
+        (&["--demo", "nginx"][..], None),
+        (&["--demo", "state:listen"][..], None),
+        (&["list", "--demo", "lst"][..], None),
+    ] {
+        let out = words(args);
+        let said = String::from_utf8(out.stderr).unwrap();
+        match want {
+            Some(want) => assert!(said.contains(want) && said.lines().count() == 1, "{args:?}: {said}"),
+            None => assert!(!said.contains("taken as"), "{args:?}: {said}"),
+        }
+    }
+}
+
+#[test]
+fn a_configuration_file_that_is_closed_to_us_is_said_and_keeps_nobody_out() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    if !rustix::process::geteuid().is_root() {
+        // Only root can become a user to whom its file is closed.
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("sockscope/config.toml");
+    std::fs::create_dir(home.path().join("sockscope")).unwrap();
+    std::fs::write(&file, "numeric = true\n").unwrap();
+    // The program where that user can reach it.
+    let program = home.path().join("sockscope/program");
+    std::fs::copy(env!("CARGO_BIN_EXE_sockscope"), &program).unwrap();
+    for (path, mode) in [(home.path(), 0o755), (file.as_path(), 0o600), (program.as_path(), 0o755)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let list = |uid: u32| {
+        let mut c = Command::new(&program);
+        c.args(["list", "--demo", "port:22"]).env("XDG_CONFIG_HOME", home.path()).stdin(Stdio::null());
+        c.uid(uid).output().unwrap()
+    };
+    let out = list(65_534);
+    let said = String::from_utf8(out.stderr).unwrap();
+    let want =
+        format!("sockscope: read {}: Permission denied; everything is as without it\n", file.display());
+    assert_eq!((out.status.code(), said), (Some(0), want));
+    assert!(!out.stdout.is_empty());
+    assert!(list(0).stderr.is_empty());
+}

@@ -53,6 +53,9 @@ pub struct Config {
     pub alerts: Alerts,
     /// Keys of the dashboard by name of command: `quit = "Q"`, `refresh = ["r", "f5"]`.
     pub keys: BTreeMap<String, OneOrMore>,
+    /// What is to be said about the file itself.
+    #[serde(skip)]
+    pub notes: Vec<String>,
 }
 
 /// One word or several.

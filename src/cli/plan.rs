@@ -12,7 +12,7 @@ use crate::query::order::{self, SortKey};
 use crate::query::preset::Presets;
 use crate::query::table::{FORWARDS, LIMITS, PEERS, PORTS, PROCESSES, SOCKETS};
 use crate::query::{self, Column, Table};
-use clap::ValueEnum;
+use clap::{CommandFactory, ValueEnum};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,6 +44,8 @@ pub struct Plan {
     pub engine: bool,
     /// Nothing can be ended or signalled.
     pub read_only: bool,
+    /// What is to be said beside what was asked for.
+    pub notes: Vec<String>,
     /// Names of far addresses from the start.
     pub resolve: bool,
     /// Language of what is explained; `None`: that of the locale.
@@ -204,6 +206,10 @@ impl Plan {
     /// by.
     pub fn new(mut args: Args, services: &Arc<Services>, config: Config) -> Result<Self, UsageError> {
         let known = Known { services, config: &config };
+        let mut notes = config.notes.clone();
+        if args.command.is_none() {
+            notes.extend(args.list.filter.first().and_then(|word| taken_as_filter(word)));
+        }
         let what = match args.command {
             None => What::Dashboard(ListPlan::new(&SOCKETS, &args.list, known)?),
             Some(Command::Completions { shell }) => What::Completions(shell),
@@ -300,6 +306,7 @@ impl Plan {
             demo: args.global.demo,
             netns: args.global.netns.as_deref().or(config.netns.as_deref()).map_or(Netns::All, Netns::parse),
             engine: !(args.global.no_engine || config.no_engine),
+            notes,
             read_only: args.global.read_only || config.read_only,
             resolve: args.list.resolve || config.resolve,
             lang,
@@ -318,6 +325,13 @@ impl Plan {
             keys: config.keys.into_iter().map(|(command, keys)| (command, keys.all())).collect(),
         })
     }
+}
+
+/// What is said where the first word of a filter is nearly a command.
+fn taken_as_filter(word: &str) -> Option<String> {
+    let commands = Args::command();
+    let near = query::suggest::nearest(word, commands.get_subcommands().map(clap::Command::get_name))?;
+    Some(format!("{word:?} taken as a filter; did you mean the command {near:?}?"))
 }
 
 impl What {

@@ -164,7 +164,8 @@ impl Faults {
         match self.0.iter_mut().find(|f| f.kind == kind && f.subject == subject) {
             Some(f) => f.count = f.count.saturating_add(n),
             None => {
-                self.0.push(Fault { kind, subject: subject.to_owned(), count: n, detail: detail.into() });
+                let detail = super::text::without_number(&detail.into()).into_owned();
+                self.0.push(Fault { kind, subject: subject.to_owned(), count: n, detail });
             }
         }
     }

@@ -24,6 +24,14 @@ pub struct ProcInfo {
     pub cgroup: Option<Box<str>>,
 }
 
+impl ProcInfo {
+    /// Its command name as it is shown: in quotes where it would not be seen, as a process can call itself by blanks
+    /// (`PR_SET_NAME` of prctl(2)).
+    pub fn name(&self) -> std::borrow::Cow<'_, str> {
+        if self.comm.trim().is_empty() { format!("\"{}\"", self.comm).into() } else { (&*self.comm).into() }
+    }
+}
+
 /// One process at one poll.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Process {

@@ -50,6 +50,18 @@ pub fn from_bytes(b: &[u8]) -> Cow<'_, str> {
     }
 }
 
+/// An error in words, without the number that Rust puts behind it: `(os error 13)`.
+pub fn without_number(said: &str) -> Cow<'_, str> {
+    let mut out = Cow::Borrowed(said);
+    while let Some((head, tail)) = out.split_once(" (os error ").and_then(|(head, rest)| {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        Some((head, rest[digits..].strip_prefix(')').filter(|_| digits > 0)?))
+    }) {
+        out = Cow::Owned(format!("{head}{tail}"));
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,5 +86,18 @@ mod tests {
     fn bytes_keep_what_they_are() {
         assert_eq!(from_bytes(b"ok"), "ok");
         assert_eq!(from_bytes(b"a\xff\xc3b"), "a\\xff\\xc3b");
+    }
+
+    #[test]
+    fn numbers_of_errors_go() {
+        let denied = std::io::Error::from_raw_os_error(13).to_string();
+        assert_eq!(without_number(&denied), "Permission denied");
+        assert_eq!(
+            without_number("read a: No (os error 2), b: No (os error 13); on"),
+            "read a: No, b: No; on"
+        );
+        for plain in ["", "fine", "(os error x)", "a (os error )", "a (os error 3"] {
+            assert_eq!(without_number(plain), plain);
+        }
     }
 }

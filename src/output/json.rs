@@ -115,12 +115,12 @@ pub fn value(buf: &mut String, v: &Value<'_>) {
     match v {
         Value::Bool(b) => buf.push_str(if *b { "true" } else { "false" }),
         Value::Uint(n) => push_number(buf, *n),
-        Value::Float(n) if n.is_finite() => {
+        Value::Float(n) | Value::AtLeast(n) if n.is_finite() => {
             // Three decimals are more than any clock here is good for.
             push(buf, format_args!("{}", (n * 1000.0).round() / 1000.0));
         }
         // JSON has no word for what is no number.
-        Value::Missing(_) | Value::Float(_) => buf.push_str("null"),
+        Value::Missing(_) | Value::Float(_) | Value::AtLeast(_) => buf.push_str("null"),
         Value::Text(s) => string(buf, s),
         Value::State(s) => string(buf, s.name()),
         Value::Addr(a) => {

@@ -26,7 +26,7 @@ pub fn filter_of(
         Value::Uint(n) => format!("{name}={n}"),
         Value::Text(s) => format!("{name}={}", quote(&s)),
         // A measured number is hardly ever met twice: that much or more, rounded down.
-        Value::Float(n) => format!("{name}>={:.0}", n.floor()),
+        Value::Float(n) | Value::AtLeast(n) => format!("{name}>={:.0}", n.floor()),
         Value::States(_) | Value::Levels(_) | Value::List(_) | Value::Record(_) => return None,
     })
 }

@@ -78,7 +78,7 @@ fn who(snap: &Snapshot, row: usize) -> String {
         || "its program".to_owned(),
         |o| {
             let fd = o.fd().map_or_else(String::new, |fd| format!(" (descriptor {fd})"));
-            format!("{} {}{fd}", snap.process(o).info.comm, snap.process(o).info.pid)
+            format!("{} {}{fd}", snap.process(o).info.name(), snap.process(o).info.pid)
         },
     )
 }

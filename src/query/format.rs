@@ -26,6 +26,12 @@ pub fn cell<'v>(value: &'v Value<'_>, kind: Kind, style: &Style) -> Cow<'v, str>
         Value::Bool(b) => Cow::Borrowed(if *b { "yes" } else { "no" }),
         Value::Uint(n) => Cow::Owned(number(*n as f64, Some(*n), kind, *style)),
         Value::Float(n) => Cow::Owned(number(*n, None, kind, *style)),
+        Value::AtLeast(n) => {
+            let mark = if style.ascii { '>' } else { '≥' };
+            Cow::Owned(format!("{mark}{}", number(*n, None, kind, *style)))
+        }
+        // What would not be seen, as a process can call itself.
+        Value::Text(s) if s.trim().is_empty() => Cow::Owned(format!("\"{}\"", escape(s))),
         Value::Text(s) => match escape(s) {
             _ if style.ascii && !s.is_ascii() => Cow::Owned(to_ascii(s)),
             e => e,
@@ -78,7 +84,9 @@ pub fn push_cell(out: &mut String, value: &Value<'_>, kind: Kind, style: &Style)
         Value::State(s) => out.push_str(s.name()),
         // Below a thousand there is neither a unit nor a comma.
         Value::Uint(n) if is_plain(*n, kind, *style) => push_number(out, *n),
-        Value::Text(s) if s.bytes().all(|b| matches!(b, b' '..=b'~')) => out.push_str(s),
+        Value::Text(s) if s.bytes().all(|b| matches!(b, b' '..=b'~')) && !s.trim_ascii().is_empty() => {
+            out.push_str(s);
+        }
         other => {
             let text = cell(other, kind, style);
             out.push_str(&text);
@@ -103,7 +111,7 @@ pub fn exact(value: &Value<'_>) -> String {
         Value::Missing(_) => String::new(),
         Value::Bool(b) => b.to_string(),
         Value::Uint(n) => n.to_string(),
-        Value::Float(n) => trim_float(*n),
+        Value::Float(n) | Value::AtLeast(n) => trim_float(*n),
         Value::Text(s) => escape(s).into_owned(),
         Value::State(s) => s.name().to_owned(),
         Value::Addr(a) => a.to_string(),

@@ -471,7 +471,7 @@ impl Group {
                 .sample
                 .processes
                 .get(*p as usize)
-                .map_or_else(String::new, |p| format!("{} {}", p.info.comm, p.info.pid)),
+                .map_or_else(String::new, |p| format!("{} {}", p.info.name(), p.info.pid)),
             Key::Text(s) | Key::None(s) => s.clone(),
         }
     }

@@ -176,7 +176,7 @@ fn read<'a>(rows: &[u32], snap: &'a Snapshot, column: &Column) -> Keys<'a> {
     }
     let values: Vec<Value<'a>> = each().collect();
     let all = |is: fn(&Value<'_>) -> bool| values.iter().all(|v| v.is_missing() || is(v));
-    if all(|v| matches!(v, Value::Uint(_) | Value::Float(_))) {
+    if all(|v| matches!(v, Value::Uint(_) | Value::Float(_) | Value::AtLeast(_))) {
         return Keys::Numbers(
             values.iter().map(|v| v.number().map_or((true, 0), |n| (false, ordered(n)))).collect(),
         );

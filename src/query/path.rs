@@ -65,7 +65,7 @@ fn holder(snap: &Snapshot, row: usize) -> String {
             let p = &snap.process(o).info;
             let fd = o.fd().map_or_else(String::new, |fd| format!(" fd {fd}"));
             let more = if rest.is_empty() { String::new() } else { format!(" +{}", rest.len()) };
-            format!("{} {}{fd}{more}", p.comm, p.pid)
+            format!("{} {}{fd}{more}", p.name(), p.pid)
         }
     }
 }

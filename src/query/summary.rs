@@ -125,7 +125,7 @@ fn sum<'a>(snap: &Snapshot, c: &'static Column, of: &[u32], g: &Group, sockets: 
                 whole = whole.saturating_add(n);
                 any = true;
             }
-            Value::Float(n) => {
+            Value::Float(n) | Value::AtLeast(n) => {
                 float += n;
                 any = true;
                 is_float = true;

@@ -15,6 +15,8 @@ pub enum Value<'a> {
     Uint(u64),
     /// A number.
     Float(f64),
+    /// A number that it is at least; told apart from [`Value::Float`] on screen alone.
+    AtLeast(f64),
     /// Text, raw: whoever shows it escapes it.
     Text(Cow<'a, str>),
     /// A state.
@@ -53,7 +55,7 @@ impl<'a> Value<'a> {
     pub fn number(&self) -> Option<f64> {
         match self {
             Self::Uint(n) => Some(*n as f64),
-            Self::Float(n) => Some(*n),
+            Self::Float(n) | Self::AtLeast(n) => Some(*n),
             Self::Bool(b) => Some(f64::from(u8::from(*b))),
             // How much it is now.
             Self::Levels(l) => Some(f64::from(l[7])),

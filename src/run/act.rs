@@ -15,7 +15,7 @@ pub(super) fn carry_out(act: &Act) -> String {
             let done = processes.len() - failed.len();
             match (failed.first(), processes.as_slice()) {
                 (None, [p]) => {
-                    format!("{} sent to {} {}", sig.name, crate::model::text::escape(&p.comm), p.pid)
+                    format!("{} sent to {} {}", sig.name, crate::model::text::escape(&p.name()), p.pid)
                 }
                 (None, _) => format!("{} sent to {done} processes", sig.name),
                 (Some(why), [_]) => format!("not done: {why}"),
@@ -36,7 +36,7 @@ pub(super) fn carry_out(act: &Act) -> String {
         Act::Raise(process, _, new) => match raise(process, *new) {
             Ok(()) => format!(
                 "{} {} may have {} descriptors open now",
-                crate::model::text::escape(&process.comm),
+                crate::model::text::escape(&process.name()),
                 process.pid,
                 crate::query::format::thousands(new.0)
             ),

@@ -172,6 +172,7 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Opt
     Ok(Options {
         interval: plan.interval(),
         filter: list.filter_text.clone(),
+        said: Some(plan.notes.join("; ")).filter(|s| !s.is_empty()),
         view: plan.start.clone(),
         protos: crate::model::wants::ProtoSet::TCP_UDP,
         color: palette.as_ref().map_or(depth, |p| depth.least(p.most)),

@@ -27,7 +27,13 @@ pub(super) fn load(named: Option<&Path>, services: &Services) -> Result<Config, 
     let Some(file) = named.map(Path::to_owned).or_else(environment::config_file) else {
         return Ok(Config::default());
     };
-    let Some(text) = Config::text(&file, named.is_some())? else { return Ok(Config::default()) };
+    let Some(text) = Config::text(&file, named.is_some())? else {
+        // One that is there and closed to us is said, and keeps nobody out.
+        let closed = fs::metadata(&file).and_then(|_| fs::File::open(&file)).err();
+        let closed = closed.filter(|_| fs::metadata(&file).is_ok());
+        let note = |e: io::Error| format!("read {}: {e}; everything is as without it", file.display());
+        return Ok(Config { notes: closed.map(note).into_iter().collect(), ..Config::default() });
+    };
     setting::first(&text, &file, &Outside { keys: &keys, theme: &theme, services })?;
     Ok(Config::parse(&text, &file)?)
 }

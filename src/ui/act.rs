@@ -46,7 +46,7 @@ fn line_of(snap: &Snapshot, row: usize) -> String {
     }
     for o in snap.owners(row).iter().take(3) {
         let fd = o.fd().map_or_else(String::new, |fd| format!(" fd {fd}"));
-        out.push_str(&format!("  {} {}{fd}", snap.process(o).info.comm, snap.process(o).info.pid));
+        out.push_str(&format!("  {} {}{fd}", snap.process(o).info.name(), snap.process(o).info.pid));
     }
     crate::model::text::escape(&out).into_owned()
 }
@@ -70,7 +70,7 @@ pub(super) fn offers(app: &App) -> Vec<Offer> {
         }
         for p in holders(app, snap, row) {
             for sig in SIGNALS {
-                let who = crate::model::text::escape(&p.comm).into_owned();
+                let who = crate::model::text::escape(&p.name()).into_owned();
                 let text = format!("{who} {}: {}", p.pid, sig.help);
                 out.push(offer(sig.name, text, Act::Signal(vec![Arc::clone(&p)], sig)));
             }
@@ -79,7 +79,7 @@ pub(super) fn offers(app: &App) -> Vec<Offer> {
     if let Ok(act @ Act::Raise(_, _, new)) = &raise(app)
         && let Act::Raise(p, ..) = act
     {
-        let who = crate::model::text::escape(&p.comm).into_owned();
+        let who = crate::model::text::escape(&p.name()).into_owned();
         out.push(offer("raise fd limit", format!("{who} {}: to {}", p.pid, thousands(new.0)), act.clone()));
     }
     if !app.options.read_only {
@@ -225,14 +225,14 @@ pub(super) fn question(app: &App, act: &Act) -> (String, Vec<String>) {
         Act::Signal(all, sig) => {
             let escape = |s: &str| crate::model::text::escape(s).into_owned();
             let title = match all.as_slice() {
-                [p] => format!("send {} to {} {}?", sig.name, escape(&p.comm), p.pid),
+                [p] => format!("send {} to {} {}?", sig.name, escape(&p.name()), p.pid),
                 _ => format!("send {} to these {} processes?", sig.name, all.len()),
             };
             let mut lines = vec![sig.help.to_owned()];
             match all.as_slice() {
                 [p] => lines.push(escape(&p.cmdline)),
                 _ => lines.extend(
-                    all.iter().map(|p| format!("{} {}  {}", p.pid, escape(&p.comm), escape(&p.cmdline))),
+                    all.iter().map(|p| format!("{} {}  {}", p.pid, escape(&p.name()), escape(&p.cmdline))),
                 ),
             }
             (title, lines)
@@ -254,7 +254,7 @@ pub(super) fn question(app: &App, act: &Act) -> (String, Vec<String>) {
             (title, sockets.iter().map(line).collect())
         }
         Act::Raise(p, old, new) => {
-            let who = crate::model::text::escape(&p.comm).into_owned();
+            let who = crate::model::text::escape(&p.name()).into_owned();
             let of = |n: u64| if n == u64::MAX { "unlimited".to_owned() } else { thousands(n) };
             let mut lines = vec![
                 format!("soft limit {} {} {}", of(old.0), app.glyphs.arrow, of(new.0)),

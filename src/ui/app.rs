@@ -13,6 +13,7 @@ pub use super::theme::Color;
 use super::theme::{ASCII, Glyphs, Palette, Theme, UNICODE, contrast};
 use super::track::Track;
 use super::{Action, Effect, Event, Signal, input, update};
+use crate::model::text::without_number;
 use crate::model::wants::ProtoSet;
 use crate::model::{Addr, Services, Snapshot, State, Wants};
 use crate::query::Column;
@@ -35,6 +36,8 @@ pub struct Options {
     pub interval: Duration,
     /// Filter text of the first view.
     pub filter: String,
+    /// A word to begin with.
+    pub said: Option<String>,
     /// The table or the view to start with.
     pub view: Option<String>,
     /// Views by name.
@@ -78,6 +81,7 @@ impl Default for Options {
         Self {
             interval: Duration::from_secs(1),
             filter: String::new(),
+            said: None,
             view: None,
             views: Presets::new(),
             session: None,
@@ -254,6 +258,7 @@ impl App {
             greeting: options.first,
             options,
         };
+        app.said = app.options.said.as_deref().map(|s| without_number(s).into_owned());
         if let Some(p) = &app.options.palette
             && let Some(first) = p.faults().first()
         {
@@ -395,7 +400,7 @@ impl App {
                 self.new_alerts()
             }
             Event::Failed(why) => {
-                self.failed = Some(why);
+                self.failed = Some(without_number(&why).into_owned());
                 vec![]
             }
             Event::Looked(closer, seen) => {
@@ -419,7 +424,7 @@ impl App {
                 vec![]
             }
             Event::Said(what) => {
-                self.said = Some(what);
+                self.said = Some(without_number(&what).into_owned());
                 vec![]
             }
             Event::Signal(Signal::Continue) => vec![Effect::Redraw],

@@ -31,16 +31,12 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Back => back(app),
         Action::View(n) => {
             if usize::from(n) < app.sheets.len() {
-                app.active = usize::from(n);
-                app.over = None;
-                app.details_top = 0;
+                to_view(app, usize::from(n));
             }
         }
         Action::Turn(by) => {
             let n = app.sheets.len() as isize;
-            app.active = (app.active as isize + isize::from(by)).rem_euclid(n) as usize;
-            app.over = None;
-            app.details_top = 0;
+            to_view(app, (app.active as isize + isize::from(by)).rem_euclid(n) as usize);
         }
         Action::Go(motion) => go(app, motion),
         Action::Fold(to) => fold(app, to),
@@ -181,6 +177,18 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Wheel(x, y, by) => hit::wheel(app, x, y, by),
     }
     vec![]
+}
+
+/// Goes to a view. Each has a filter of its own; where one stays behind, that is said.
+fn to_view(app: &mut App, to: usize) {
+    let from = app.sheet();
+    let left = (to != app.active && !from.text.trim().is_empty()).then_some(from.view.table.title);
+    app.active = to;
+    app.over = None;
+    app.details_top = 0;
+    if let Some(title) = left.filter(|_| app.sheet().text.trim().is_empty()) {
+        app.said = Some(format!("no filter here; that of {title} stays there"));
+    }
 }
 
 fn pace(app: &mut App, by: i8) -> Vec<Effect> {

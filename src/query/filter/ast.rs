@@ -334,6 +334,22 @@ fn plain_word(s: &str) -> bool {
         && s.chars().all(|c| !is_hostile(c))
         && s.starts_with(|c: char| c.is_alphanumeric())
         && !RESERVED.iter().any(|w| w.eq_ignore_ascii_case(s))
+        && of_family(s).is_none()
+}
+
+/// What a word means that names a protocol with its family, or the family alone: as `netstat` and `ss -6` have them.
+pub(super) fn of_family(word: &str) -> Option<&'static str> {
+    const WORDS: &[(&[&str], &str)] = &[
+        (&["ipv4", "ip4", "inet4"], "family:inet"),
+        (&["ipv6", "ip6", "inet6"], "family:inet6"),
+        (&["tcp4"], "proto:tcp family:inet"),
+        (&["tcp6"], "proto:tcp family:inet6"),
+        (&["udp4"], "proto:udp family:inet"),
+        (&["udp6"], "proto:udp family:inet6"),
+        (&["raw4"], "proto:raw family:inet"),
+        (&["raw6"], "proto:raw family:inet6"),
+    ];
+    WORDS.iter().find(|(words, _)| words.iter().any(|w| w.eq_ignore_ascii_case(word))).map(|(_, text)| *text)
 }
 
 /// Whether text may stand bare after `field:`.

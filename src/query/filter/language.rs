@@ -11,6 +11,10 @@ pub const LANGUAGE: &[(&str, &[Form])] = &[
             ("nginx", "that word in the process, its pid, the address, port, state, user or service"),
             (":443", "that port, at either end"),
             ("10.0.0.0/8", "an address in that network, at either end"),
+            (
+                "tcp6",
+                "a protocol with its family: tcp4 tcp6 udp4 udp6 raw4 raw6, or the family alone: ipv4 ipv6",
+            ),
             ("\"two words\"", "text with blanks or other characters that mean something"),
             ("@leaks", "the filter saved under that name"),
         ],

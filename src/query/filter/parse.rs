@@ -470,6 +470,13 @@ impl<'a> Parser<'a> {
             self.at += len;
             return Ok(Expr::AutoBound);
         }
+        if let Some(text) = super::ast::of_family(name)
+            && self.table.name == "list"
+            && let Ok(Some(e)) = nested(text, self.table, self.names, self.depth + 1)
+        {
+            self.at += len;
+            return Ok(e);
+        }
         let ss = ["src", "dst", "sport", "dport", "dev", "fwmark", "cgroup"]
             .iter()
             .any(|w| name.eq_ignore_ascii_case(w));

@@ -41,7 +41,7 @@ pub(in crate::query) fn subject(snap: &Snapshot, row: usize) -> String {
             _ => "this machine".to_owned(),
         },
         Subject::Process(pid, _) => {
-            process(snap, row).map_or_else(|| pid.to_string(), |p| format!("{} {pid}", p.comm))
+            process(snap, row).map_or_else(|| pid.to_string(), |p| format!("{} {pid}", p.name()))
         }
         Subject::Listener(proto, local, _) => format!("{} {}", proto.name(), endpoint(local)),
         Subject::Route(from, to) => format!("{from} to {}", endpoint(to)),

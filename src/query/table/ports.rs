@@ -24,8 +24,8 @@ pub(super) fn holders<'a>(snap: &Snapshot, of: &[u32], why: Missing) -> Value<'a
         [p, rest @ ..] => {
             let i = info(snap, *p as usize);
             Value::from(match rest.len() {
-                0 => format!("{} {}", i.comm, i.pid),
-                n => format!("{} {} +{n}", i.comm, i.pid),
+                0 => format!("{} {}", i.name(), i.pid),
+                n => format!("{} {} +{n}", i.name(), i.pid),
             })
         }
     }

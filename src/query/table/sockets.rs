@@ -185,8 +185,8 @@ fn owner(snap: &Snapshot, row: usize) -> Value<'_> {
     };
     let p = &snap.process(o).info;
     Value::from(match processes(snap, row) {
-        0 | 1 => format!("{} {}", p.comm, p.pid),
-        n => format!("{} {} +{}", p.comm, p.pid, n - 1),
+        0 | 1 => format!("{} {}", p.name(), p.pid),
+        n => format!("{} {} +{}", p.name(), p.pid, n - 1),
     })
 }
 
@@ -252,7 +252,11 @@ const fn connected(state: State) -> bool {
 }
 
 fn age<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
-    opt(age_of(snap, row).map(|(secs, _)| secs))
+    match age_of(snap, row) {
+        // They were there before anybody looked.
+        Some((secs, "idle time" | "first seen")) => Value::AtLeast(secs),
+        found => opt(found.map(|(secs, _)| secs)),
+    }
 }
 
 fn age_from<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
@@ -320,7 +324,7 @@ fn kind(snap: &Snapshot, row: usize) -> Value<'_> {
 fn peer_process(snap: &Snapshot, row: usize) -> Value<'_> {
     let Some(other) = snap.other_end(row) else { return na() };
     match snap.owners(other).first() {
-        Some(o) => Value::from(format!("{} {}", snap.process(o).info.comm, snap.process(o).info.pid)),
+        Some(o) => Value::from(format!("{} {}", snap.process(o).info.name(), snap.process(o).info.pid)),
         None => Value::Missing(snap.facts[other].owner_missing.unwrap_or(Missing::NoVisibleProcess)),
     }
 }

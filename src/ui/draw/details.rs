@@ -203,7 +203,7 @@ impl Builder<'_> {
         for o in &owners {
             let p = &snap.process(o).info;
             self.holder(
-                &p.comm,
+                &p.name(),
                 p.pid,
                 &o.fd().map_or_else(String::new, |fd| format!("fd {fd}")),
                 p.uid,
@@ -240,7 +240,7 @@ impl Builder<'_> {
             }
         }
         let parents: Vec<String> =
-            parents(self.snap, &p).iter().rev().map(|p| format!("{} {}", p.comm, p.pid)).collect();
+            parents(self.snap, &p).iter().rev().map(|p| format!("{} {}", p.name(), p.pid)).collect();
         if !parents.is_empty() {
             let arrow = format!(" {} ", self.app.glyphs.arrow);
             self.row("began by", &parents.join(&arrow));
@@ -280,7 +280,7 @@ impl Builder<'_> {
         for o in &owners {
             let p = &self.snap.process(o).info;
             let fd = o.fd().map_or_else(String::new, |fd| format!("fd {fd}"));
-            self.holder(&p.comm, p.pid, &fd, p.uid, &p.cmdline);
+            self.holder(&p.name(), p.pid, &fd, p.uid, &p.cmdline);
         }
         if owners.is_empty() {
             let why = self.snap.facts[other].owner_missing.map_or("not known", Missing::reason);

@@ -275,7 +275,7 @@ fn group(
                 match holder.and_then(|(p, more)| Some((snap.sample.processes.get(p as usize)?, more))) {
                     Some((p, more)) => {
                         let others = if more > 0 { format!(" +{more}") } else { String::new() };
-                        format!("{} {}{others}", p.info.comm, p.info.pid)
+                        format!("{} {}{others}", p.info.name(), p.info.pid)
                     }
                     None => continue,
                 }

@@ -62,6 +62,10 @@ pub(super) fn header(app: &App, pen: &mut Pen<'_>, area: Rect) {
             if i == app.active {
                 pen.line(Rect::new(x, y, (2 + width(title)).min(w), 1), theme.tab);
             }
+            // A filter is its view's own: the tab says where one holds.
+            if !app.sheets[i].text.trim().is_empty() && w > 2 + width(title) {
+                pen.put(x + 2 + width(title), y, 1, "/", theme.accent.patch(on));
+            }
         }
         end = x + w;
     }
@@ -240,8 +244,8 @@ fn worst_text(app: &App) -> Option<(String, f64)> {
         return Some((format!("{mark} {whose} {} {how}{when}{more}", l.ceiling.info().name), bad));
     }
     let (row, share) = app.worst?;
-    let name = &snap.sample.processes.get(row)?.info.comm;
-    let name: String = crate::model::text::escape(name).chars().take(15).collect();
+    let name = snap.sample.processes.get(row)?.info.name();
+    let name: String = crate::model::text::escape(&name).chars().take(15).collect();
     let mark = if share >= 0.75 { app.glyphs.alarm } else { app.glyphs.dot };
     Some((format!("{mark} {name} fds {}", percent(share * 100.0)), share))
 }

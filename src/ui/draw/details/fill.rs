@@ -219,7 +219,7 @@ impl Builder<'_> {
             self.descriptors(p as usize);
         }
         self.section("process");
-        self.holder(&info.comm, info.pid, "", info.uid, &info.cmdline);
+        self.holder(&info.name(), info.pid, "", info.uid, &info.cmdline);
         self.lineage(p);
         let states = snap.processes[p as usize].states;
         self.states(&states);

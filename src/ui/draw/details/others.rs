@@ -33,7 +33,7 @@ impl Builder<'_> {
             let Some(p) = self.snap.sample.processes.get(*p as usize).map(|p| p.info.clone()) else {
                 continue;
             };
-            self.holder(&p.comm, p.pid, "", p.uid, &p.cmdline);
+            self.holder(&p.name(), p.pid, "", p.uid, &p.cmdline);
         }
     }
 
@@ -80,7 +80,7 @@ impl Builder<'_> {
     pub(super) fn process(&mut self, row: usize) {
         let theme = self.app.theme;
         let Some(info) = self.snap.sample.processes.get(row).map(|p| p.info.clone()) else { return };
-        self.title(&format!("{} {}", info.comm, info.pid));
+        self.title(&format!("{} {}", info.name(), info.pid));
         self.text(&info.cmdline, theme.dim);
         self.lineage(row as u32);
         self.descriptors(row);

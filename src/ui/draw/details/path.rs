@@ -42,7 +42,7 @@ impl Builder<'_> {
             self.section("who answers");
             let p = self.snap.process(o).info.clone();
             let fd = o.fd().map_or_else(String::new, |fd| format!("fd {fd}"));
-            self.holder(&p.comm, p.pid, &fd, p.uid, &p.cmdline);
+            self.holder(&p.name(), p.pid, &fd, p.uid, &p.cmdline);
             self.lineage(o.process);
         }
     }
