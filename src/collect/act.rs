@@ -5,6 +5,8 @@ use super::netlink;
 use super::procs;
 use crate::model::signal::Sig;
 use crate::model::{Missing, Namespace, ProcInfo, Socket};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, pidfd_open, pidfd_send_signal, prlimit};
 use std::io;
 
@@ -37,42 +39,56 @@ pub enum ActError {
     },
 }
 
-/// Sends a signal to this process and no other: it is held by a descriptor (`pidfd_open(2)`) while its start time is
-/// compared.
-pub fn signal(process: &ProcInfo, sig: Sig) -> Result<(), ActError> {
-    let subject = format!("{} {}", crate::model::text::escape(&process.comm), process.pid);
-    let io = |what| {
-        let subject = subject.clone();
-        move |e: rustix::io::Errno| ActError::Io { what, subject, source: e.into() }
-    };
-    let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or(rustix::io::Errno::SRCH).map_err(io("find"))?;
-    let held = pidfd_open(pid, PidfdFlags::empty()).map_err(io("find"))?;
-    if procs::start_of(process.pid) != Some(process.start_ns) {
-        return Err(ActError::Other { subject });
+/// A process that is held while something is done to it: its number is not given to another one meanwhile.
+struct Target {
+    pid: Pid,
+    held: OwnedFd,
+    /// Name and pid, as it is called in an error.
+    subject: String,
+}
+
+impl Target {
+    /// Holds this process and no other: by a descriptor (`pidfd_open(2)`), while its start time is compared.
+    fn hold(process: &ProcInfo) -> Result<Self, ActError> {
+        let subject = format!("{} {}", crate::model::text::escape(&process.comm), process.pid);
+        let found = || {
+            let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
+            Ok((pid, pidfd_open(pid, PidfdFlags::empty())?))
+        };
+        let (pid, held) = match found() {
+            Ok(found) => found,
+            Err(e) => return Err(Self::failed(subject, "find", e)),
+        };
+        if procs::start_of(process.pid) != Some(process.start_ns) {
+            return Err(ActError::Other { subject });
+        }
+        Ok(Self { pid, held, subject })
     }
-    let number = Signal::from_named_raw(sig.number).ok_or(rustix::io::Errno::INVAL).map_err(io(sig.name))?;
-    pidfd_send_signal(&held, number).map_err(io(sig.name))
+
+    /// That this could not be done to it.
+    fn failed(subject: String, what: &'static str, e: Errno) -> ActError {
+        ActError::Io { what, subject, source: e.into() }
+    }
+}
+
+/// Sends a signal to this process and no other.
+pub fn signal(process: &ProcInfo, sig: Sig) -> Result<(), ActError> {
+    let target = Target::hold(process)?;
+    let sent = Signal::from_named_raw(sig.number)
+        .ok_or(Errno::INVAL)
+        .and_then(|number| pidfd_send_signal(&target.held, number));
+    sent.map_err(|e| Target::failed(target.subject, sig.name, e))
 }
 
 /// Sets the soft and hard limit of the descriptors of this process and no other (`prlimit(2)`). Lowering is never asked
 /// for; raising the hard one needs `CAP_SYS_RESOURCE`.
 pub fn raise(process: &ProcInfo, (soft, hard): (u64, u64)) -> Result<(), ActError> {
-    let subject = format!("{} {}", crate::model::text::escape(&process.comm), process.pid);
-    let io = |what| {
-        let subject = subject.clone();
-        move |e: rustix::io::Errno| ActError::Io { what, subject, source: e.into() }
-    };
-    let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or(rustix::io::Errno::SRCH).map_err(io("find"))?;
-    // Held, so that its number is not given to another one between the two calls.
-    let _held = pidfd_open(pid, PidfdFlags::empty()).map_err(io("find"))?;
-    if procs::start_of(process.pid) != Some(process.start_ns) {
-        return Err(ActError::Other { subject });
-    }
+    let target = Target::hold(process)?;
     let limit = |n: u64| (n != u64::MAX).then_some(n);
     let new = Rlimit { current: limit(soft), maximum: limit(hard) };
-    prlimit(Some(pid), Resource::Nofile, new).map_err(io("raise the limit of")).map(|_| ())
+    prlimit(Some(target.pid), Resource::Nofile, new)
+        .map_err(|e| Target::failed(target.subject, "raise the limit of", e))
+        .map(|_| ())
 }
 
 /// The working directory of this process and no other (`/proc/PID/cwd`).

@@ -153,6 +153,22 @@ pub(super) enum Over {
     Palette { text: String, cursor: usize, at: usize },
 }
 
+impl Over {
+    /// The line one stands at, where it is a list to choose from and nothing is typed.
+    pub(super) const fn line(&mut self) -> Option<&mut usize> {
+        match self {
+            Self::Sort(at)
+            | Self::Columns(at)
+            | Self::Cells(at)
+            | Self::Saved(at)
+            | Self::Act(at)
+            | Self::Alerts(at)
+            | Self::Write(at) => Some(at),
+            _ => None,
+        }
+    }
+}
+
 /// The theme over this background of the terminal, as far as that is known. One that was asked for and suits another
 /// background brings its own.
 fn theme(options: &Options, ground: Option<u32>) -> Theme {

@@ -30,37 +30,18 @@ fn within(r: Rect, x: u16, y: u16) -> bool {
 /// A click.
 pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
     let l = app.layout();
-    match app.over {
-        // A click beside what is open closes it; in the list of columns it chooses.
-        Some(
-            Over::Sort(_)
-            | Over::Columns(_)
-            | Over::Cells(_)
-            | Over::Saved(_)
-            | Over::Act(_)
-            | Over::Alerts(_)
-            | Over::Write(_),
-        ) => {
-            let at = super::draw::list::line_at(app, l.all, x, y);
-            if let (
-                Some(i),
-                Some(
-                    Over::Sort(at)
-                    | Over::Columns(at)
-                    | Over::Cells(at)
-                    | Over::Saved(at)
-                    | Over::Act(at)
-                    | Over::Alerts(at)
-                    | Over::Write(at),
-                ),
-            ) = (at, &mut app.over)
-            {
-                *at = i;
-                return update(app, Action::Enter);
-            }
-            app.over = None;
-            return vec![];
+    if app.over.as_mut().and_then(Over::line).is_some() {
+        // A click beside what is open closes it; in the list it chooses.
+        if let Some(i) = super::draw::list::line_at(app, l.all, x, y)
+            && let Some(at) = app.over.as_mut().and_then(Over::line)
+        {
+            *at = i;
+            return update(app, Action::Enter);
         }
+        app.over = None;
+        return vec![];
+    }
+    match app.over {
         Some(Over::Help { .. } | Over::Explain { .. }) => {
             app.over = None;
             return vec![];
@@ -200,20 +181,8 @@ fn limit_of(kind: Kind, snap: &Snapshot, row: usize) -> Option<usize> {
 pub(super) fn wheel(app: &mut App, x: u16, y: u16, by: i8) {
     let l = app.layout();
     let by = isize::from(by) * 3;
-    if matches!(
-        app.over,
-        Some(
-            Over::Help { .. }
-                | Over::Palette { .. }
-                | Over::Sort(_)
-                | Over::Columns(_)
-                | Over::Cells(_)
-                | Over::Saved(_)
-                | Over::Act(_)
-                | Over::Alerts(_)
-                | Over::Write(_)
-        )
-    ) {
+    // What lies over the table has the wheel; what is typed below it leaves it to the table.
+    if !matches!(app.over, None | Some(Over::Filter { .. } | Over::Name { .. } | Over::States(_))) {
         update(app, Action::Go(super::event::Motion::Lines(by.signum() as i16 * 2)));
         return;
     }

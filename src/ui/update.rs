@@ -403,6 +403,13 @@ fn go(app: &mut App, motion: Motion) {
         Motion::Group(_) => 0,
     };
     let moved = |at: usize, n: usize| at.saturating_add_signed(by).min(n.saturating_sub(1));
+    if app.over.as_mut().and_then(Over::line).is_some() {
+        let n = super::draw::list::len(app);
+        if let Some(at) = app.over.as_mut().and_then(Over::line) {
+            *at = moved(*at, n);
+        }
+        return;
+    }
     match &mut app.over {
         Some(Over::Help { top, .. }) => {
             let to = moved(*top, usize::MAX);
@@ -429,30 +436,6 @@ fn go(app: &mut App, motion: Motion) {
             }
             return;
         }
-        Some(
-            Over::Sort(_)
-            | Over::Columns(_)
-            | Over::Cells(_)
-            | Over::Saved(_)
-            | Over::Act(_)
-            | Over::Alerts(_)
-            | Over::Write(_),
-        ) => {
-            let n = super::draw::list::len(app);
-            if let Some(
-                Over::Sort(at)
-                | Over::Columns(at)
-                | Over::Cells(at)
-                | Over::Saved(at)
-                | Over::Act(at)
-                | Over::Alerts(at)
-                | Over::Write(at),
-            ) = &mut app.over
-            {
-                *at = moved(*at, n);
-            }
-            return;
-        }
         Some(Over::States(s)) => {
             let now = *s;
             let states = hit::strip_states(app);
@@ -462,7 +445,7 @@ fn go(app: &mut App, motion: Motion) {
             }
             return;
         }
-        Some(Over::Filter { .. } | Over::Name { .. }) | None => {}
+        _ => {}
     }
     let Some(snap) = app.snapshot.clone() else { return };
     let sheet = app.sheet_mut();

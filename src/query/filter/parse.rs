@@ -101,36 +101,40 @@ pub(super) struct Raw {
 type Parsed<T> = Result<T, FilterError>;
 
 /// `and` of parts, flat.
-fn all_of(mut parts: Vec<Expr>) -> Expr {
-    if parts.len() == 1
-        && let Some(one) = parts.pop()
-    {
-        return one;
-    }
-    let mut flat = Vec::with_capacity(parts.len());
-    for p in parts {
-        match p {
-            Expr::And(inner) => flat.extend(inner),
-            other => flat.push(other),
-        }
-    }
-    Expr::And(flat)
+fn all_of(parts: Vec<Expr>) -> Expr {
+    flat(parts, Expr::And, |part| match part {
+        Expr::And(inner) => Ok(inner),
+        other => Err(other),
+    })
 }
 
-fn any_of(mut parts: Vec<Expr>) -> Expr {
+/// `or` of parts, flat.
+fn any_of(parts: Vec<Expr>) -> Expr {
+    flat(parts, Expr::Or, |part| match part {
+        Expr::Or(inner) => Ok(inner),
+        other => Err(other),
+    })
+}
+
+/// Parts put together; one alone stays what it is, and what is put together in the same way already is taken apart.
+fn flat(
+    mut parts: Vec<Expr>,
+    together: fn(Vec<Expr>) -> Expr,
+    apart: fn(Expr) -> Result<Vec<Expr>, Expr>,
+) -> Expr {
     if parts.len() == 1
         && let Some(one) = parts.pop()
     {
         return one;
     }
-    let mut flat = Vec::with_capacity(parts.len());
+    let mut all = Vec::with_capacity(parts.len());
     for p in parts {
-        match p {
-            Expr::Or(inner) => flat.extend(inner),
-            other => flat.push(other),
+        match apart(p) {
+            Ok(inner) => all.extend(inner),
+            Err(one) => all.push(one),
         }
     }
-    Expr::Or(flat)
+    together(all)
 }
 
 impl<'a> Parser<'a> {
