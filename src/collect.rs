@@ -97,12 +97,12 @@ pub fn stamp() -> Stamp {
     Stamp { boot_ns: ns(ClockId::Boottime), unix_ns: ns(ClockId::Realtime) }
 }
 
-/// Names of ports: those of this file (services(5)), or where it cannot be read the ones everybody uses.
+/// Names of ports and of IP protocols: those of this file (services(5)) and of `protocols` beside it (protocols(5)), or where
+/// one cannot be read the names everybody uses.
 pub fn services(file: &Path) -> Services {
-    std::fs::read(file).map_or_else(
-        |_| Services::well_known().as_ref().clone(),
-        |b| Services::parse(&String::from_utf8_lossy(&b)),
-    )
+    let text = |file: &Path| std::fs::read(file).map(|b| String::from_utf8_lossy(&b).into_owned());
+    let ports = text(file).map_or_else(|_| Services::well_known().as_ref().clone(), |t| Services::parse(&t));
+    ports.with_protocols(&text(&file.with_file_name("protocols")).unwrap_or_default())
 }
 
 /// Name of this machine.

@@ -1,4 +1,4 @@
-//! Names of ports, as `/etc/services` gives them.
+//! Names of ports, as `/etc/services` gives them, and of IP protocols, as `/etc/protocols` does.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -8,7 +8,12 @@ use std::sync::{Arc, OnceLock};
 pub struct Services {
     by_port: BTreeMap<(u16, bool), Box<str>>,
     by_name: BTreeMap<Box<str>, Vec<u16>>,
+    protocols: BTreeMap<u8, Box<str>>,
 }
+
+/// The protocols that raw sockets mostly speak, for when there is no `/etc/protocols`.
+const PROTOCOLS: &str = "icmp 1\nigmp 2\nipencap 4\ntcp 6\nudp 17\nipv6 41\ngre 47\nesp 50\nah 51\nipv6-icmp 58\nospf 89\n\
+pim 103\nvrrp 112\nsctp 132\nudplite 136\n";
 
 /// The few names that everybody uses, for when there is no `/etc/services` (small containers).
 const WELL_KNOWN: &str = "ftp-data 20/tcp\nftp 21/tcp\nssh 22/tcp\ntelnet 23/tcp\nsmtp 25/tcp mail\ndomain 53/tcp dns\n\
@@ -28,7 +33,7 @@ impl Services {
     /// The names everybody uses.
     pub fn well_known() -> &'static Arc<Self> {
         static TABLE: OnceLock<Arc<Services>> = OnceLock::new();
-        TABLE.get_or_init(|| Arc::new(Self::parse(WELL_KNOWN)))
+        TABLE.get_or_init(|| Arc::new(Self::parse(WELL_KNOWN).with_protocols(PROTOCOLS)))
     }
 
     /// From the text of `/etc/services`: `name port/protocol alias... # comment`. Lines that say something else
@@ -55,6 +60,27 @@ impl Services {
             }
         }
         out
+    }
+
+    /// With the names of IP protocols from the text of `/etc/protocols`: `name number alias... # comment`. Lines that say
+    /// something else are passed over, and the first name of a number is the one shown; those it does not name keep the
+    /// names everybody uses.
+    #[must_use]
+    pub fn with_protocols(mut self, text: &str) -> Self {
+        self.protocols.clear();
+        for line in text.lines().chain(PROTOCOLS.lines()) {
+            let line = line.split('#').next().unwrap_or("");
+            let mut words = line.split_ascii_whitespace();
+            if let (Some(name), Some(Ok(number))) = (words.next(), words.next().map(str::parse)) {
+                self.protocols.entry(number).or_insert_with(|| name.into());
+            }
+        }
+        self
+    }
+
+    /// What the IP protocol of this number is called.
+    pub fn protocol(&self, number: u16) -> Option<&str> {
+        self.protocols.get(&u8::try_from(number).ok()?).map(AsRef::as_ref)
     }
 
     /// What the port is called; where only the other transport has a name for it, that one.
@@ -97,6 +123,12 @@ mod tests {
         assert_eq!(s.port("www-HTTP"), Some(80));
         assert_eq!(s.port("x"), None);
         assert_eq!(Services::none().port("ssh"), None);
+        let s = s.with_protocols("# x\nip\t0\tIP\nhopopt 0\nicmp 1 ICMP # control\nbad\nbig 256\nicmp6 58\n");
+        assert_eq!(
+            [0, 1, 58, 89, 256].map(|n| s.protocol(n)),
+            [Some("ip"), Some("icmp"), Some("icmp6"), Some("ospf"), None]
+        );
+        assert_eq!(Services::none().protocol(1), None);
         assert_eq!(Services::well_known().port("ssh"), Some(22));
     }
 }

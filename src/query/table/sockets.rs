@@ -365,7 +365,10 @@ fn skmem<'a>(snap: &'a Snapshot, row: usize, get: fn(&SkMem<'a>) -> Option<u32>)
 
 fn service(snap: &Snapshot, row: usize) -> Value<'_> {
     let s = snap.socket(row);
-    if !is_ip(s) || matches!(s.proto, Proto::Raw | Proto::Icmp) {
+    if s.proto == Proto::Raw {
+        return opt_na(snap.sample.services.protocol(s.local.port));
+    }
+    if !is_ip(s) || s.proto == Proto::Icmp {
         return na();
     }
     let name = |port| snap.sample.services.name(port, s.proto == Proto::Udp);
@@ -554,7 +557,7 @@ const BEFORE: &[Column] = &[
     of_owner!("fds_pct", "FDS%", Percent, 53, fds_pct,
         "Open descriptors of the process that holds the socket, as a share of its soft limit."),
     Column::new("service", "SERVICE", Kind::Text, 31, service,
-        "Name of the served port, from /etc/services.")
+        "Name of the served port, from /etc/services; of a raw socket that of its protocol, from /etc/protocols.")
         .wide(4, 9, 16),
     Column::new("scope", "SCOPE", Kind::Text, 46,
         |s, r| if is_ip(s.socket(r)) { Value::text(s.socket(r).local.addr.scope().name()) } else { na() },
