@@ -166,7 +166,9 @@ fn programs(c: &Context<'_>, nat: &Nat, out: &mut Vec<Forward>) {
 /// The namespace that a program sends into, and the target there where its port is known: the namespace of the program
 /// itself where it listens in another, of its child, or of the process that it was told.
 fn into_netns(c: &Context<'_>, nat: &Nat, program: usize, said: &proxy::Said, f: Forward) -> Forward {
-    if said.target.is_some() || !matches!(said.by, By::Rootlessport | By::Slirp4netns | By::Pasta) {
+    if said.target.is_some()
+        || !matches!(said.by, By::Rootlessport | By::Rootlesskit | By::Slirp4netns | By::Pasta)
+    {
         return f;
     }
     let sample = c.sample;
@@ -330,7 +332,7 @@ fn pairs(c: &Context<'_>, rows: &mut [Forward]) -> Vec<Pair> {
     for f in rows.iter_mut() {
         let proxy = |s: &&Step| !s.by.is_rule() && !matches!(s.by, By::SocketActivation | By::Engine);
         let Some(by) = f.steps.iter().find(proxy) else { continue };
-        let host = f.host;
+        let (host, by, program) = (f.host, by.by, by.process);
         let accepted = |s: &Socket| {
             s.local.port == host.port
                 && !s.remote.is_none()
@@ -342,7 +344,7 @@ fn pairs(c: &Context<'_>, rows: &mut [Forward]) -> Vec<Pair> {
             s.remote == t || s.remote.port == t.port && (t.addr.is_any() || inside == Some(s.id.netns))
         };
         // A program that begins a child for each client is the same program there.
-        let same: Vec<usize> = match by.process {
+        let same: Vec<usize> = match program {
             Some(p) => (0..sample.processes.len())
                 .filter(|i| {
                     let (a, b) = (&sample.processes[*i].info, &sample.processes[p as usize].info);
@@ -374,21 +376,48 @@ fn pairs(c: &Context<'_>, rows: &mut [Forward]) -> Vec<Pair> {
             }
             ins.sort_by_key(fd);
             outs.sort_by_key(fd);
-            let certain = ins.len() == 1 && outs.len() == 1;
             f.clients += ins.len() as u32;
             f.sockets.extend(&ins);
+            if matches!(by, By::Slirp4netns | By::Pasta) {
+                ins.retain(|row| {
+                    let found = direct(c, f, *row, inside);
+                    let pair = |to| Pair { accepted: *row, connected: to, direct: true, certain: false };
+                    out.extend(found.map(pair));
+                    found.is_none()
+                });
+            }
+            let certain = ins.len() == 1 && outs.len() == 1;
             if let (true, None, [to]) = (certain, f.target, &outs[..]) {
                 // What it does not say its connection shows.
                 let s = &sample.sockets[*to as usize];
                 (f.target, f.target_netns) = (Some(s.remote), f.target_netns.or(Some(s.id.netns)));
             }
             if ins.len() == outs.len() {
-                out.extend(ins.iter().zip(&outs).map(|(a, c)| Pair { accepted: *a, connected: *c, certain }));
+                let pair =
+                    |(a, c): (&u32, &u32)| Pair { accepted: *a, connected: *c, direct: false, certain };
+                out.extend(ins.iter().zip(&outs).map(pair));
             }
         }
     }
     out.sort_by_key(|p| p.accepted);
     out
+}
+
+/// The socket at the target that a program speaks with by packets for a connection that it accepted: inside, from the same
+/// port of the client. `None` where there is none, or more than one.
+fn direct(c: &Context<'_>, f: &Forward, accepted: u32, inside: Option<u16>) -> Option<u32> {
+    let (inside, target) = (inside?, f.target?);
+    let a = &c.sample.sockets[accepted as usize];
+    let at_target = |s: &Socket| {
+        s.id.netns == inside
+            && s.proto == a.proto
+            && s.local.port == target.port
+            && s.remote.port == a.remote.port
+            && s.remote.addr.scope() != Scope::Loopback
+    };
+    let mut found = (0u32..).zip(&c.sample.sockets[..c.live]).filter(|(_, s)| at_target(s));
+    let first = found.next()?;
+    found.next().is_none().then_some(first.0)
 }
 
 #[cfg(test)]

@@ -132,13 +132,15 @@ pub enum By {
     DockerProxy,
     /// Podman's (`rootlessport`).
     Rootlessport,
+    /// That of a Docker Engine that an ordinary user runs (`rootlesskit`).
+    Rootlesskit,
     /// `slirp4netns`.
     Slirp4netns,
     /// `pasta` or `passt`.
     Pasta,
     /// `socat`.
     Socat,
-    /// `ssh -L`, `-R` or `-D`.
+    /// `ssh -L` or `-D`, or the server that listens for `-R`.
     Ssh,
     /// `systemd-socket-proxyd`.
     SystemdProxy,
@@ -152,11 +154,12 @@ pub enum By {
 
 impl By {
     /// All with their names.
-    pub const ALL: [(Self, &'static str); 12] = [
+    pub const ALL: [(Self, &'static str); 13] = [
         (Self::Dnat, "dnat"),
         (Self::Redirect, "redirect"),
         (Self::DockerProxy, "docker-proxy"),
         (Self::Rootlessport, "rootlessport"),
+        (Self::Rootlesskit, "rootlesskit"),
         (Self::Slirp4netns, "slirp4netns"),
         (Self::Pasta, "pasta"),
         (Self::Socat, "socat"),
@@ -252,9 +255,12 @@ impl Forward {
 pub struct Pair {
     /// The row that it accepted.
     pub accepted: u32,
-    /// The row that it made for it.
+    /// The row that it made for it; where it is `direct`, that at the target.
     pub connected: u32,
-    /// Whether they are its only ones; else it is told from the order of the descriptors.
+    /// The program speaks with the target by packets and not by a socket of its own (`slirp4netns`, `pasta`).
+    pub direct: bool,
+    /// Whether they are its only ones; else it is told from the order of the descriptors, or from the client's port, which
+    /// such a program keeps.
     pub certain: bool,
 }
 

@@ -265,20 +265,24 @@ impl Snapshot {
         let i = flows.binary_search_by_key(&(row as u32), |(r, _)| *r).ok()?;
         self.sample.nat.as_ref()?.flows.get(flows[i].1 as usize)
     }
+    /// The connections of a user-space proxy that this one is of.
+    pub fn pair_of(&self, row: usize) -> Option<&Pair> {
+        let pairs = &self.forwards.as_ref()?.pairs;
+        pairs.iter().find(|p| [p.accepted, p.connected].contains(&(row as u32)))
+    }
     /// The other connection of the user-space proxy that holds this one.
     pub fn proxied(&self, row: usize) -> Option<(usize, bool)> {
-        let pairs = &self.forwards.as_ref()?.pairs;
-        let other = |p: &Pair| match row as u32 {
-            r if r == p.accepted => Some((p.connected as usize, p.certain)),
-            r if r == p.connected => Some((p.accepted as usize, p.certain)),
-            _ => None,
-        };
-        pairs.iter().find_map(other)
+        let p = self.pair_of(row)?;
+        let other = if p.accepted == row as u32 { p.connected } else { p.accepted };
+        Some((other as usize, p.certain))
     }
-    /// The connection that a user-space proxy accepted and made this one for.
+    /// The connection that a user-space proxy accepted and passes on to the socket of this row.
     pub fn accepted_for(&self, row: usize) -> Option<(usize, bool)> {
-        let pairs = &self.forwards.as_ref()?.pairs;
-        pairs.iter().find(|p| p.connected == row as u32).map(|p| (p.accepted as usize, p.certain))
+        let of = |row: usize, direct: bool| {
+            self.pair_of(row).filter(|p| p.connected == row as u32 && p.direct == direct)
+        };
+        let p = of(row, true).or_else(|| of(self.other_end(row)?, false))?;
+        Some((p.accepted as usize, p.certain))
     }
     /// Rows of what is forwarded.
     pub fn forward_rows(&self) -> &[Forward] {

@@ -80,7 +80,7 @@ pub fn client(snap: &Snapshot, row: usize) -> Option<(Endpoint, bool)> {
             return Some((flow.orig.0, true));
         }
     }
-    let (accepted, certain) = snap.accepted_for(snap.other_end(row)?)?;
+    let (accepted, certain) = snap.accepted_for(row)?;
     let other = snap.socket(accepted);
     // What the proxy made ends here; what it accepted is seen from the client's side.
     (other.remote != s.local).then_some((other.remote, certain))
@@ -94,7 +94,7 @@ pub fn asked_for(snap: &Snapshot, row: usize) -> Option<Endpoint> {
     {
         return Some(flow.orig.1);
     }
-    let (accepted, _) = snap.accepted_for(snap.other_end(row)?)?;
+    let (accepted, _) = snap.accepted_for(row)?;
     let other = snap.socket(accepted);
     (other.remote != s.local).then_some(other.local)
 }
@@ -162,18 +162,23 @@ pub fn of_socket(snap: &Snapshot, row: usize) -> Vec<Step> {
         // Of the four sockets of a proxied connection: the two of the proxy, and the one at the target.
         let mine = if snap.proxied(row).is_some() { Some(row) } else { snap.other_end(row) };
         let Some(mine) = mine else { return out };
-        let Some((theirs, _)) = snap.proxied(mine) else { return out };
+        let Some(pair) = snap.pair_of(mine).copied() else { return out };
         let f = forward_of(snap, row);
-        let is_host = |r: usize| f.is_some_and(|f| snap.socket(r).local.port == f.host.port);
-        let (accepted, connected) = if is_host(mine) { (mine, theirs) } else { (theirs, mine) };
+        let (accepted, connected) = (pair.accepted as usize, pair.connected as usize);
         let (a, c) = (snap.socket(accepted), snap.socket(connected));
         let from = snap.other_end(accepted).map_or(String::new(), |o| holder(snap, o));
         out.push(step(Place::Client, endpoint(&a.remote), from, true));
         out.push(step(Place::Host, endpoint(&a.local), space(snap, a.id.netns), true));
         let how = f.and_then(|f| f.ways().find(|s| !s.by.is_rule())).map_or("", |s| s.by.name());
-        let fds = format!("{} → {}", holder(snap, accepted), holder(snap, connected));
+        let accepts = holder(snap, accepted);
+        let (fds, end, at) = if pair.direct {
+            (accepts, c.local, Some(connected))
+        } else {
+            let fds = format!("{accepts} → {}", holder(snap, connected));
+            (fds, c.remote, snap.other_end(connected))
+        };
         out.push(step(Place::By, how, fds, certain));
-        target(snap, c.remote, snap.other_end(connected), f, &mut out);
+        target(snap, end, at, f, &mut out);
         for s in out.iter_mut().skip(3) {
             s.certain &= certain;
         }

@@ -31,9 +31,13 @@ pub(super) fn of(comm: &str, cmdline: &str) -> Vec<Said> {
         ("docker-proxy", _) => docker(&words).into_iter().collect(),
         ("socat" | "socat1", _) => socat(&words).into_iter().collect(),
         ("ssh", _) => ssh(&words),
+        ("sshd" | "sshd-session", _) if words.get(1).is_some_and(|w| w.contains('@')) => {
+            one(By::Ssh, None, None)
+        }
         ("systemd-socket-proxyd", _) | (_, "systemd-socket-") => {
             one(By::SystemdProxy, None, words[1..].iter().rev().find_map(|w| endpoint(w)))
         }
+        ("rootlesskit", _) => either(By::Rootlesskit, None),
         ("rootlessport", _) => either(By::Rootlessport, None),
         ("slirp4netns", _) => either(By::Slirp4netns, None),
         ("pasta" | "passt" | "pasta.avx2" | "passt.avx2", _) => pasta(&words),
@@ -157,13 +161,16 @@ fn socat(words: &[&str]) -> Option<Said> {
 }
 
 /// `-L [bind:]port:host:hostport` and `-D [bind:]port`, as often as they are there. What `-R` asks for is listened to on the
-/// far machine.
+/// far machine, by its server there: `sshd: USER@TERMINAL`, which does not say where to.
 fn ssh(words: &[&str]) -> Vec<Said> {
     let mut out = Vec::new();
     for (i, word) in words.iter().enumerate().skip(1) {
-        let flag = ["-L", "-D"].into_iter().find(|f| word.starts_with(f));
+        // Flags without a value may stand before it: `-fNL 8080:host:80`.
+        let Some(letters) = word.strip_prefix('-') else { continue };
+        let rest = letters.trim_start_matches(|c| "46AaCfGgKkMNnqsTtVvXxYy".contains(c));
+        let flag = ["L", "D"].into_iter().find(|f| rest.starts_with(f));
         let Some(flag) = flag else { continue };
-        let spec = if word.len() > 2 { &word[2..] } else { words.get(i + 1).copied().unwrap_or("") };
+        let spec = if rest.len() > 1 { &rest[1..] } else { words.get(i + 1).copied().unwrap_or("") };
         let parts = split(spec);
         let said = |bind: Option<&str>, port: &str, target| {
             let addr = bind.map_or(Some(Addr::v4([127, 0, 0, 1])), address)?;
@@ -173,10 +180,10 @@ fn ssh(words: &[&str]) -> Vec<Said> {
         let to = |host: &str, port: &str| Some(Endpoint::new(address(host)?, port.parse().ok()?));
         out.extend(match (flag, parts.as_slice()) {
             // The target is reached from the far machine, so it is none of ours.
-            ("-L", [bind, port, host, there]) => said(Some(bind), port, to(host, there)),
-            ("-L", [port, host, there]) => said(None, port, to(host, there)),
-            ("-D", [bind, port]) => said(Some(bind), port, None),
-            ("-D", [port]) => said(None, port, None),
+            ("L", [bind, port, host, there]) => said(Some(bind), port, to(host, there)),
+            ("L", [port, host, there]) => said(None, port, to(host, there)),
+            ("D", [bind, port]) => said(Some(bind), port, None),
+            ("D", [port]) => said(None, port, None),
             _ => None,
         });
     }
@@ -234,7 +241,20 @@ mod tests {
                 "ssh -N -L 8080:10.0.0.2:80 -D1080 -L [::1]:9090:[fd00::5]:90 host",
                 "ssh tcp 127.0.0.1:8080 10.0.0.2:80; ssh tcp 127.0.0.1:1080 -; ssh tcp [::1]:9090 [fd00::5]:90",
             ),
+            (
+                "ssh -fNL 8080:10.0.0.2:80 -vD 1080 -i L7:a:7 host",
+                "ssh tcp 127.0.0.1:8080 10.0.0.2:80; ssh tcp 127.0.0.1:1080 -",
+            ),
             ("ssh -R 80:localhost:3000 host", ""),
+            // Who listens for it.
+            ("sshd: scope@notty", "ssh tcp - -"),
+            ("sshd-session: scope@pts/0", "ssh tcp - -"),
+            ("sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups", ""),
+            ("/usr/sbin/sshd -D", ""),
+            (
+                "rootlesskit --net=slirp4netns --port-driver=builtin dockerd",
+                "rootlesskit tcp - -; rootlesskit udp - -",
+            ),
             ("/usr/lib/systemd/systemd-socket-proxyd 127.0.0.1:8080", "systemd-proxy tcp - 127.0.0.1:8080"),
             ("rootlessport", "rootlessport tcp - -; rootlessport udp - -"),
             (

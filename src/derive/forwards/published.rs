@@ -178,6 +178,38 @@ mod tests {
     }
 
     #[test]
+    fn a_program_that_speaks_by_packets_is_followed_by_the_clients_port() {
+        let mut sample = rootless();
+        told(&mut sample, ContainerEngine::Podman, &[], &[(Proto::Tcp, "0.0.0.0:8080", 80)]);
+        let proxy = Arc::make_mut(&mut sample.processes[1].info);
+        (proxy.comm, proxy.cmdline) = ("slirp4netns".into(), "slirp4netns -c tap0".into());
+        // No socket of its own inside; the client's port is kept, its address is not.
+        sample.sockets.remove(4);
+        sample.sockets[4].remote = end("10.0.2.2:41000");
+        let snap = Engine::new().step(sample.clone());
+        let accepted = 3;
+        assert_eq!(snap.accepted_for(4), Some((accepted, false)));
+        assert_eq!(crate::query::path::client(&snap, 4), Some((end("127.0.0.1:41000"), false)));
+        assert_eq!(crate::query::path::asked_for(&snap, 4), Some(end("127.0.0.1:8080")));
+        let way = crate::query::path::of_socket(&snap, 4);
+        let told: Vec<(&str, bool)> = way.iter().map(|s| (s.what.as_str(), s.certain)).collect();
+        let want = [
+            ("127.0.0.1:41000", true),
+            ("127.0.0.1:8080", true),
+            ("slirp4netns", false),
+            ("10.0.2.100:80", false),
+            ("nginx 10 fd 8", false),
+        ];
+        assert_eq!(told, want);
+        assert_eq!(crate::query::path::of_socket(&snap, accepted), way, "the same from either end");
+        // Two with that port: not known which.
+        let mut other = sample.sockets[4];
+        (other.id.cookie, other.inode, other.remote) = (11, 11, end("10.0.2.3:41000"));
+        sample.sockets.push(other);
+        assert_eq!(Engine::new().step(sample).accepted_for(4), None);
+    }
+
+    #[test]
     fn without_an_engine_a_connection_shows_where_it_goes() {
         let snap = Engine::new().step(rootless());
         let web = row(&snap, 8080);
