@@ -118,6 +118,41 @@ fn any_size_will_do() {
 }
 
 #[test]
+fn what_grows_shrinks_and_grows_again_is_whole_each_time() {
+    let mut s = Screen::sockscope(80, 24, &["--demo"], &[]);
+    s.shows("LISTEN");
+    // With a row selected, the details open and a filter set: all of it comes back.
+    s.keys("/nginx\rj\r");
+    s.shows("close details");
+    let whole = |cols: u16, rows: u16| {
+        move |t: &str| {
+            let lines: Vec<&str> = t.lines().collect();
+            let last = lines.get(usize::from(rows) - 1).is_some_and(|l| l.contains("q quit"));
+            let bars = lines.iter().filter(|l| l.contains("q quit")).count();
+            let tabs = lines.iter().filter(|l| l.contains("1 Sockets")).count();
+            let fits = lines.iter().all(|l| l.chars().count() <= usize::from(cols));
+            last && bars == 1 && tabs == 1 && fits && t.contains("/ nginx") && t.contains("close details")
+        }
+    };
+    for (cols, rows) in [(200, 50), (12, 3), (140, 40), (1, 1), (60, 24), (200, 60), (80, 24)] {
+        s.resize(cols, rows);
+        if cols < 20 {
+            if cols >= 10 {
+                s.shows("too small");
+            }
+            continue;
+        }
+        s.until("all of it, once", whole(cols, rows));
+        // Beside the table or below it, as there is room.
+        let text = s.text();
+        assert_eq!(text.contains('│'), cols >= 150, "{cols}x{rows}:\n{text}");
+    }
+    s.keys("q");
+    assert_eq!(s.ends(), 0);
+    s.is_restored();
+}
+
+#[test]
 fn without_colours_there_are_none() {
     for env in [&[("NO_COLOR", "1")][..], &[("TERM", "vt100")]] {
         let (mut s, _l, _) = shown(100, 30, env);

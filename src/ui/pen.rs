@@ -33,9 +33,10 @@ impl Pen<'_> {
         if w <= max {
             return self.raw(x, y, max, &text, style);
         }
-        let end = self.raw(x, y, max - 1, &text, style);
-        // A wide character that does not fit leaves a gap before the mark.
-        self.raw(end, y, 1, self.glyphs.cut, style)
+        self.raw(x, y, max - 1, &text, style);
+        // A wide character that does not fit leaves a gap before the mark, which stands at the end in any case: what
+        // follows does not move.
+        self.raw(x + max - 1, y, 1, self.glyphs.cut, style)
     }
 
     fn raw(&mut self, x: u16, y: u16, max: u16, text: &str, style: Style) -> u16 {

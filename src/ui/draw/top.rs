@@ -5,8 +5,9 @@ use super::super::layout::Layout;
 use super::super::pen::{Pen, width};
 use super::super::sheet::Kind;
 use super::super::{hit, update};
+use super::format as style_of;
 use crate::model::State;
-use crate::query::format::{age, percent, thousands as count};
+use crate::query::format::{age, percent, shorten, thousands as count};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Modifier;
 
@@ -229,7 +230,7 @@ fn worst_text(app: &App) -> Option<(String, f64)> {
     if let Some(a) = snap.alerts.first() {
         let l = &snap.limits[a.limit as usize];
         let whose = crate::query::table::limits::subject_of(snap, a.limit as usize);
-        let whose: String = crate::model::text::escape(&whose).chars().take(24).collect();
+        let whose = shorten(&crate::model::text::escape(&whose), 24, &style_of(app));
         let how = match l.share() {
             Some(s) => percent(s * 100.0),
             // What grows and has no ceiling says how many; what counts losses, the new ones.
@@ -245,7 +246,7 @@ fn worst_text(app: &App) -> Option<(String, f64)> {
     }
     let (row, share) = app.worst?;
     let name = snap.sample.processes.get(row)?.info.name();
-    let name: String = crate::model::text::escape(&name).chars().take(15).collect();
+    let name = shorten(&crate::model::text::escape(&name), 15, &style_of(app));
     let mark = if share >= 0.75 { app.glyphs.alarm } else { app.glyphs.dot };
     Some((format!("{mark} {name} fds {}", percent(share * 100.0)), share))
 }
@@ -277,8 +278,11 @@ fn aside(app: &App) -> String {
     let sheet = app.sheet();
     let Some(snap) = &app.snapshot else { return String::new() };
     if sheet.text.is_empty() {
-        let by = Kind::grouping_title(sheet.grouping_name());
-        return if sheet.kind.groupings().len() > 1 { format!("by {by}") } else { String::new() };
+        return match sheet.grouping_name() {
+            _ if sheet.kind.groupings().len() < 2 => String::new(),
+            None => "not grouped".to_owned(),
+            by => format!("by {}", Kind::grouping_title(by)),
+        };
     }
     // Those just closed are on the screen and do not count.
     let (shown, total) = match sheet.kind {
