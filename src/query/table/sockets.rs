@@ -557,7 +557,7 @@ const BEFORE: &[Column] = &[
     of_owner!("fds_pct", "FDS%", Percent, 53, fds_pct,
         "Open descriptors of the process that holds the socket, as a share of its soft limit."),
     Column::new("service", "SERVICE", Kind::Text, 31, service,
-        "Name of the served port, from /etc/services; of a raw socket that of its protocol, from /etc/protocols.")
+        "Name of the served port, or of a raw socket's protocol, as the system calls it.")
         .wide(4, 9, 16),
     Column::new("scope", "SCOPE", Kind::Text, 46,
         |s, r| if is_ip(s.socket(r)) { Value::text(s.socket(r).local.addr.scope().name()) } else { na() },
