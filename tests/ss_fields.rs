@@ -17,7 +17,7 @@ const FIELDS: &[(&str, &str)] = &[
         "Netid>proto State>state Recv-Q>recv_q Send-Q>send_q Local>local Address>local_addr Port>local_port %dev>iface \
          Peer>remote Peer-Address>remote_addr Peer-Port>remote_port Process>owners",
     ),
-    ("-p", "comm>process pid fd users>owners"),
+    ("-p, -T", "comm>process pid fd users>owners tid>tids"),
     ("-Z, -z", "proc_ctx sock_ctx"),
     (
         "-e, -o",

@@ -116,6 +116,12 @@ pub fn contexts(
     }
 }
 
+/// The ids of the threads of this process and no other; none where it is gone.
+pub fn threads(process: &ProcInfo) -> Vec<u32> {
+    let told = procs::threads::now(process.pid);
+    if procs::start_of(process.pid) == Some(process.start_ns) { told } else { vec![] }
+}
+
 /// Ends one socket (`SOCK_DESTROY`, `sock_diag(7))`: its program gets `ECONNABORTED`, its far end a reset. Needs
 /// `CAP_NET_ADMIN` in its network namespace, which is one of these, and a kernel with `CONFIG_INET_DIAG_DESTROY`.
 pub fn end(socket: &Socket, namespaces: &[Namespace]) -> Result<(), ActError> {

@@ -22,6 +22,7 @@ mod search;
 mod system;
 #[cfg(test)]
 mod tests;
+pub(super) mod threads;
 pub(super) mod users;
 mod vantage;
 mod walk;
@@ -174,6 +175,7 @@ impl Procs {
             }
             self.publish(sample);
             self.label(sample);
+            self.threads(sample);
         }
         if wants.limits {
             sample.counters = Some(self.counters.read(sample, self.live));

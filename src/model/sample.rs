@@ -164,6 +164,10 @@ pub struct Sample {
     /// Security contexts, as far as they were asked for.
     #[serde(default)]
     pub contexts: Contexts,
+    /// The threads of each process, by their ids, beside `processes`; empty where they were not asked for, and of a process
+    /// that tells none.
+    #[serde(default)]
+    pub tids: Vec<Vec<u32>>,
     /// System-wide ceilings.
     pub system: SystemLimits,
     /// From where it was read.
@@ -212,6 +216,7 @@ impl Sample {
             cgroups: Arc::default(),
             containers: Arc::from([]),
             contexts: Contexts::default(),
+            tids: Vec::new(),
             system: SystemLimits::default(),
             vantage: Vantage::default(),
             counters: None,

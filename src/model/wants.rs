@@ -186,6 +186,9 @@ pub struct Wants {
     /// Whether to read the security contexts of sockets.
     #[serde(default)]
     pub sock_ctx: bool,
+    /// Whether to read which threads processes have.
+    #[serde(default)]
+    pub tids: bool,
     /// Whether to read the filters of packet sockets and the BPF maps of IP ones.
     #[serde(default)]
     pub bpf: bool,
@@ -218,6 +221,7 @@ impl Default for Wants {
             proc_ctx: false,
             sock_ctx: false,
             bpf: false,
+            tids: false,
         }
     }
 }

@@ -134,6 +134,8 @@ pub struct Needs {
     pub sock_ctx: bool,
     /// Filters and BPF maps of sockets.
     pub bpf: bool,
+    /// Threads of processes.
+    pub tids: bool,
 }
 
 impl Needs {
@@ -153,6 +155,7 @@ impl Needs {
         proc_ctx: false,
         sock_ctx: false,
         bpf: false,
+        tids: false,
     };
     /// Owners.
     pub const OWNERS: Self = Self { owners: true, ..Self::NONE };
@@ -169,6 +172,8 @@ impl Needs {
     pub const PROC_CTX: Self = Self { proc_ctx: true, owners: true, ..Self::NONE };
     /// See [`Self::PROC_CTX`].
     pub const SOCK_CTX: Self = Self { sock_ctx: true, owners: true, ..Self::NONE };
+    /// Threads of those who hold sockets.
+    pub const TIDS: Self = Self { tids: true, owners: true, ..Self::NONE };
     /// Filters and BPF maps.
     pub const BPF: Self = Self { bpf: true, ..Self::NONE };
 
@@ -214,6 +219,7 @@ impl Needs {
             proc_ctx: self.proc_ctx || o.proc_ctx,
             sock_ctx: self.sock_ctx || o.sock_ctx,
             bpf: self.bpf || o.bpf,
+            tids: self.tids || o.tids,
         }
     }
 }

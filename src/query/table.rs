@@ -14,6 +14,7 @@ mod ports;
 pub mod processes;
 mod sockets;
 mod tcp;
+mod threads;
 mod units;
 
 pub use forwards::FORWARDS;

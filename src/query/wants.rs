@@ -63,5 +63,6 @@ pub fn of(needs: Needs, protos: ProtoSet) -> Wants {
         proc_ctx: needs.proc_ctx,
         sock_ctx: needs.sock_ctx,
         bpf: needs.bpf,
+        tids: needs.tids,
     }
 }

@@ -201,11 +201,13 @@ pub(super) fn look(plan: &Plan, closer: Closer) -> Event {
     if plan.demo.is_some() || plan.proc_root.is_some() {
         let untold = || Err(Missing::NotReported);
         let cwd = Err("it is not of this machine".to_owned());
-        return Event::Looked(closer, Seen { cwd, proc_ctx: untold(), sock_ctx: untold() });
+        let seen = Seen { cwd, proc_ctx: untold(), sock_ctx: untold(), tids: vec![] };
+        return Event::Looked(closer, Box::new(seen));
     }
     let (proc_ctx, sock_ctx) = crate::collect::act::contexts(&closer.process, closer.socket);
     let cwd = crate::collect::act::working_directory(&closer.process).map_err(|e| e.to_string());
-    Event::Looked(closer, Seen { cwd, proc_ctx, sock_ctx })
+    let tids = crate::collect::act::threads(&closer.process);
+    Event::Looked(closer, Box::new(Seen { cwd, proc_ctx, sock_ctx, tids }))
 }
 
 /// Saves something in the configuration file; a word on how that went.

@@ -96,6 +96,7 @@ pub(super) fn wanted(list: &ListPlan) -> Wants {
         out.proc_ctx |= more.proc_ctx;
         out.sock_ctx |= more.sock_ctx;
         out.bpf |= more.bpf;
+        out.tids |= more.tids;
     }
     out
 }

@@ -422,7 +422,7 @@ impl App {
             Event::Looked(closer, seen) => {
                 // Only the last that was asked for is waited for.
                 if let Some(c) = self.closer.as_mut().filter(|c| c.0 == closer) {
-                    c.1 = Some(seen);
+                    c.1 = Some(*seen);
                 }
                 vec![]
             }

@@ -51,6 +51,8 @@ pub struct Seen {
     pub proc_ctx: Result<String, Missing>,
     /// That of the socket.
     pub sock_ctx: Result<String, Missing>,
+    /// The threads of the process.
+    pub tids: Vec<u32>,
 }
 
 /// Everything the dashboard can be told, in one queue.
@@ -63,7 +65,7 @@ pub enum Event {
     /// A word on how an effect went.
     Said(String),
     /// What a closer look showed.
-    Looked(Closer, Seen),
+    Looked(Closer, Box<Seen>),
     /// What was asked for by [`Effect::Arrange`].
     Arranged(Box<Answer>),
     /// Polls come this often by now: each would take more than its share otherwise.

@@ -501,6 +501,7 @@ fn alone() -> Result<(), String> {
         proc_ctx: true,
         sock_ctx: true,
         bpf: true,
+        tids: true,
         ..Wants::default()
     };
     let mut read = |w: &Wants| -> Result<Arc<Snapshot>, String> {

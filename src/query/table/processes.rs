@@ -1,8 +1,8 @@
 //! The columns of the table of processes.
 
-use super::contexts;
 use super::sockets::user_value;
 use super::units::{self, unit_column};
+use super::{contexts, threads};
 use crate::model::{FdKind, FdUsage, FullIn, Missing, ProcInfo, Snapshot, State};
 use crate::query::leak;
 use crate::query::{Column, Kind, Needs, Table, Value};
@@ -344,6 +344,7 @@ static COLUMNS: &[Column] = &[
     unit_column!(units::IMAGE, units::of_process),
     unit_column!(units::POD, units::of_process),
     unit_column!(units::PUBLISHED, units::of_process),
+    threads::OF_PROCESS,
     contexts::OF_PROCESS,
     Column::new("cgroup", "CGROUP", Kind::Text, 44, cgroup, "Control group (v2).").wide(12, 30, 80),
     Column::new("cmdline", "COMMAND LINE", Kind::Text, 17, cmdline, "Command line with its arguments.")

@@ -1,7 +1,7 @@
 //! The columns of the table of sockets.
 
 use super::units::{self, unit_column};
-use super::{contexts, kinds, tcp};
+use super::{contexts, kinds, tcp, threads};
 use crate::model::snapshot::Direction;
 use crate::model::{
     AttrSet, Backend, Family, HostName, Missing, Owner, Proto, SkMem, Snapshot, Socket, State, TimerKind,
@@ -548,6 +548,7 @@ const BEFORE: &[Column] = &[
     unit_column!(units::IMAGE, units::of_socket),
     unit_column!(units::POD, units::of_socket),
     unit_column!(units::PUBLISHED, units::of_socket),
+    threads::OF_OWNER,
     contexts::OF_OWNER,
     contexts::OF_SOCKET,
     of_owner!("fds_open", "FDS", Count, 53, fds_open, "Open descriptors of the process that holds the socket.")

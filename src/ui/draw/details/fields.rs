@@ -99,8 +99,13 @@ impl Builder<'_> {
         match (c.name, &self.app.closer) {
             ("proc_ctx", Some((_, Some(seen)))) => Some(of(&seen.proc_ctx)),
             ("sock_ctx", Some((_, Some(seen)))) => Some(of(&seen.sock_ctx)),
-            // Not there yet.
-            ("proc_ctx" | "sock_ctx", Some((_, None))) => Some(Value::Missing(Missing::NotApplicable)),
+            ("tids", Some((_, Some(seen)))) if !seen.tids.is_empty() => {
+                Some(Value::List(seen.tids.iter().copied().map(Value::from).collect()))
+            }
+            // Not there yet, or not at all.
+            ("tids", Some(_)) | ("proc_ctx" | "sock_ctx", Some((_, None))) => {
+                Some(Value::Missing(Missing::NotApplicable))
+            }
             _ => None,
         }
     }
