@@ -28,6 +28,8 @@ use std::sync::Arc;
 
 /// How long a process is asked at every poll which namespace it is in, nanoseconds.
 const YOUNG_NS: u64 = 5_000_000_000;
+/// How long a namespace keeps its name while the same processes are in it, of which the oldest may run another program.
+const NAMED_NS: u64 = 10_000_000_000;
 /// How many of the older ones are asked in one poll.
 const IN_TURN: usize = 64;
 /// How long the number of a namespace that went is not given to another, nanoseconds.
@@ -63,8 +65,9 @@ pub(super) struct Space {
     file: Option<Mounted>,
     /// Its oldest processes, oldest first.
     pids: Vec<u32>,
-    /// The processes it is called after.
+    /// The processes it is called after, and when that was looked at.
     called_after: Vec<u32>,
+    named_ns: u64,
     /// When it was found to be gone; 0: it is there.
     gone_ns: u64,
 }
@@ -173,11 +176,13 @@ impl Spaces {
                 let young = |m: &Member| m.since_ns != 0 && now.saturating_sub(m.since_ns) < YOUNG_NS;
                 let again = renamed
                     || s.called_after != s.pids
-                    || member(oldest).is_some_and(|m| m.asked == self.poll)
+                    || now.saturating_sub(s.named_ns) > NAMED_NS
+                        && member(oldest).is_some_and(|m| m.asked == self.poll)
                     || s.pids.iter().filter_map(member).any(young);
                 if again && let Some(name) = name::of_processes(&s.pids, &self.containers, who) {
                     s.namespace.name = name;
                     s.called_after.clone_from(&s.pids);
+                    s.named_ns = now;
                 }
             }
         }
@@ -363,6 +368,7 @@ impl Space {
             file: None,
             pids: Vec::new(),
             called_after: Vec::new(),
+            named_ns: 0,
             gone_ns: 0,
         }
     }

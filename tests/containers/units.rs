@@ -85,6 +85,14 @@ pub(crate) fn as_ordinary_user(docker: &Docker) -> Result<(), String> {
         rows_of(other().args(["processes", &format!("container:{}", web.id), "-c", "pid,container,image"]))?;
     let first = seen.iter().find(|p| p["pid"] == web.pid).ok_or_else(|| format!("its process: {seen:?}"))?;
     check(first["container"] == web.id[..12] && first["image"].is_null(), || first.to_string())?;
+    // Where the published port goes is visible too: by the command line of the proxy.
+    let published =
+        rows_of(other().args(["forwards", "host_port:8080", "-c", "target,container,target_netns"]))?;
+    let to = format!("{}:80", web.addr);
+    let right = |r: &serde_json::Value| {
+        r["target"] == to.as_str() && r["container"] == web.id[..12] && r["target_netns"] == web.id[..12]
+    };
+    check(!published.is_empty() && published.iter().all(right), || format!("{published:#?}"))?;
     // What is missing is said to a person: on a terminal.
     let told = |args: &str| {
         let command = format!("{:?} {args}", other()).replace('"', "");

@@ -225,5 +225,17 @@ mod tests {
         sample.elsewhere = Arc::from([(21, 1)]);
         let snap = Engine::new().step(sample);
         assert_eq!((row(&snap, 8080).target, row(&snap, 8080).target_netns), (None, Some(1)));
+        // Whose container it is tells a process in there.
+        let of = |snap: &Snapshot| {
+            let column = crate::query::table("forwards").and_then(|t| t.column("container")).unwrap();
+            match column.value(snap, 0) {
+                crate::query::Value::Text(t) => Some(t.into_owned()),
+                _ => None,
+            }
+        };
+        assert_eq!(of(&snap), None);
+        let mut sample = snap.sample.clone();
+        Arc::make_mut(&mut sample.processes[2].info).cgroup = Some(format!("/docker/{ID}").into());
+        assert_eq!(of(&Engine::new().step(sample)).as_deref(), Some("abababababab"));
     }
 }

@@ -40,11 +40,18 @@ fn how(snap: &Snapshot, row: usize) -> Value<'_> {
     Value::from(all.join("; "))
 }
 
-/// The container that has the target: by whose process serves it, else as an engine says.
+/// The container that has the target: by whose process serves it, else as an engine says, else by who is in the
+/// namespace of the target.
 fn container(snap: &Snapshot, row: usize) -> Option<&Container> {
     let f = at(snap, row);
     let serving = f.target_row.and_then(|r| snap.container_of(r as usize));
-    serving.or_else(|| snap.sample.containers.get(f.container? as usize))
+    let told = || snap.sample.containers.get(f.container? as usize);
+    serving.or_else(told).or_else(|| {
+        let netns = f.target_netns.filter(|n| *n != f.netns)?;
+        let inside =
+            (0..snap.sample.processes.len()).filter(|p| snap.sample.netns_of(info(snap, *p).pid) == netns);
+        inside.filter_map(|p| snap.unit_of_process(p)).find_map(|u| u.container.as_ref())
+    })
 }
 
 /// The processes that serve the target.
