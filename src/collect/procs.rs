@@ -73,6 +73,7 @@ pub struct Procs {
     there: FxHashSet<u64>,
     /// When all processes were walked for a socket that nobody was known to hold, and how long that took, nanoseconds.
     searched: (u64, u64),
+    credit: search::Credit,
     finder: Finder,
 }
 
@@ -139,6 +140,7 @@ impl Procs {
             held: Held::default(),
             there: FxHashSet::default(),
             searched: (0, 0),
+            credit: search::Credit::default(),
             finder: Finder::new(live),
         }
     }

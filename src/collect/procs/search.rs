@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Time a poll may spend on reading processes again that show no sign of change, nanoseconds.
 const BUDGET_NS: u64 = 10_000_000;
+/// What a walk is taken to cost a descriptor before it is made, nanoseconds.
+const WALK_FD_NS: u64 = 3_000;
 /// Share of its limit from which it is looked where a process's descriptors lead, and polls between two such looks.
 const NEAR: f64 = 0.5;
 const SELDOM: u64 = 5;
@@ -26,6 +28,27 @@ const MANY_FDS: u32 = 4096;
 /// part in so many of the time.
 const SEARCH_NS: u64 = 20_000_000;
 const SEARCH_SHARE: u64 = 10;
+
+/// The time of polls that was not spent yet, nanoseconds. A process that has more open than one poll has time for waits
+/// until enough has come together, and those behind it with it, so that its turn comes.
+#[derive(Debug, Default)]
+pub(super) struct Credit(u64);
+
+impl Credit {
+    /// Another poll.
+    const fn begin(&mut self) {
+        self.0 = self.0.saturating_add(BUDGET_NS);
+    }
+
+    /// Whether there is enough for this.
+    const fn allows(&self, cost: u64) -> bool {
+        self.0 > 0 && cost <= self.0
+    }
+
+    const fn spend(&mut self, took: u64) {
+        self.0 = self.0.saturating_sub(took);
+    }
+}
 
 impl Procs {
     /// Walks those never walked and those whose count changed.
@@ -249,18 +272,24 @@ impl Procs {
             .map(|(pid, k)| (k.walked_ns.min(k.info_ns), *pid))
             .collect();
         order.sort_unstable();
-        let end = stamp().boot_ns + if self.live { BUDGET_NS } else { 0 };
+        self.credit.begin();
         for (_, pid) in order {
-            if stamp().boot_ns >= end {
-                break;
+            let Some(k) = self.known.get(&pid) else { continue };
+            let walk = k.walked_ns < now;
+            let cost = if walk { u64::from(k.open.unwrap_or(0)) * WALK_FD_NS } else { 0 };
+            if !self.live || !self.credit.allows(cost) {
+                return;
             }
-            if self.known.get(&pid).is_some_and(|k| k.walked_ns < now) {
+            let began = stamp().boot_ns;
+            if walk {
                 self.walk_one(pid, sample, None);
             } else {
                 // Told all at once just now.
                 self.renew(pid);
             }
+            self.credit.spend(stamp().boot_ns.saturating_sub(began));
         }
+        self.credit = Credit::default();
     }
 
     /// Looks where the descriptors of those lead that grow, or are nearly full: the fullest first, seldom.
@@ -286,5 +315,33 @@ impl Procs {
                 k.places = (poll, all.into());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_long_comes_seldom_and_comes() {
+        let mut credit = Credit::default();
+        let (long, short) = (25_000_000, 1_000_000);
+        let mut turns = Vec::new();
+        for poll in 0..8 {
+            credit.begin();
+            while credit.allows(long) {
+                turns.push(poll);
+                credit.spend(long);
+            }
+        }
+        assert_eq!(turns, [2, 4, 7], "25 of every 10 milliseconds");
+        let mut short_ones = 0;
+        credit = Credit::default();
+        credit.begin();
+        while credit.allows(short) {
+            short_ones += 1;
+            credit.spend(short);
+        }
+        assert_eq!(short_ones, 10);
     }
 }
