@@ -6,11 +6,21 @@ use crate::model::attr::{inet, xdp};
 use crate::model::structure::{
     DCTCP, MPTCP, PACKET, RX_RING, SCTP, Structure, TX_RING, UMEM, Unit, VEGAS, XDP_STATS,
 };
-use crate::model::{AttrSet, Missing, Proto, Snapshot, numbers};
+use crate::model::{AttrSet, Missing, Proto, Snapshot, Socket, numbers};
 use crate::query::{Column, Kind, Needs, Value};
 
 const INFO: Needs = Needs::attrs(AttrSet::INFO);
 const VEGAS_BIT: Needs = Needs::attrs(AttrSet::VEGAS);
+
+/// Whether the kernel attaches this to sockets of that kind at all.
+pub(super) fn can_have(s: &Socket, wanted: AttrSet) -> bool {
+    match wanted {
+        AttrSet::NONE | AttrSet::SKMEM => true,
+        AttrSet::SHUTDOWN => s.proto.is_inet() || matches!(s.proto, Proto::Unix | Proto::Vsock),
+        AttrSet::CONG | AttrSet::INFO | AttrSet::VEGAS => s.proto.has_tcp_states(),
+        _ => s.proto.is_inet(),
+    }
+}
 
 /// What is there, else why not: a socket of another kind never has it.
 fn of<'a, T: Into<Value<'a>>>(
@@ -343,3 +353,35 @@ pub(super) const COLUMNS: &[Column] = &[
         "Addresses of the far end of an SCTP association.")
         .wide(8, 20, 60),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::table::SOCKETS;
+    use crate::query::testing::machine;
+
+    #[test]
+    fn what_a_kind_never_has_is_not_said_to_be_missing() {
+        let snap = machine();
+        let value = |name: &str, row| SOCKETS.column(name).unwrap().value(&snap, row);
+        // A UNIX listener, and a TCP connection of which nothing was asked.
+        let (unix, tcp) = (12, 2);
+        for name in [
+            "congestion",
+            "tos",
+            "class_id",
+            "mark",
+            "cgroup_id",
+            "v6only",
+            "opt_recverr",
+            "auto_port",
+            "app_limited",
+        ] {
+            assert_eq!(value(name, unix), Value::Missing(Missing::NotApplicable), "{name}");
+        }
+        for name in ["congestion", "tos", "shutdown", "app_limited"] {
+            assert_eq!(value(name, tcp), Value::Missing(Missing::NotRead), "{name}");
+        }
+        assert_eq!(value("skmem_rcvbuf", unix), Value::Missing(Missing::NotRead));
+    }
+}

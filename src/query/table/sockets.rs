@@ -34,6 +34,11 @@ fn opt<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
     Value::from_opt(v, Missing::NotReported)
 }
 
+/// What only sockets of IP have.
+fn of_ip<'a, T: Into<Value<'a>>>(snap: &Snapshot, row: usize, v: Option<T>) -> Value<'a> {
+    if is_ip(snap.socket(row)) { opt(v) } else { na() }
+}
+
 fn opt_na<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
     Value::from_opt(v, Missing::NotApplicable)
 }
@@ -51,6 +56,8 @@ pub(in crate::query) fn end_name(snap: &Snapshot, index: u32) -> Option<&str> {
 pub(super) fn absent(snap: &Snapshot, row: usize, wanted: AttrSet) -> Missing {
     if row >= snap.live {
         Missing::Gone
+    } else if !kinds::can_have(snap.socket(row), wanted) {
+        Missing::NotApplicable
     } else if snap.sample.wants.attrs.has(wanted) {
         Missing::NotReported
     } else {
@@ -387,7 +394,7 @@ fn timer<'a>(snap: &Snapshot, row: usize, get: fn(&Socket) -> Value<'a>) -> Valu
 }
 
 fn sockopt<'a>(snap: &Snapshot, row: usize, bit: u8) -> Value<'a> {
-    opt(snap.attrs(row).sockopt().map(|b| b >> bit & 1 != 0))
+    of_ip(snap, row, snap.attrs(row).sockopt().map(|b| b >> bit & 1 != 0))
 }
 
 fn fd<'a>(snap: &'a Snapshot, process: usize, get: fn(&crate::model::FdUsage) -> Value<'a>) -> Value<'a> {
@@ -680,16 +687,16 @@ const BEFORE: &[Column] = &[
         "What is wrong with it, by the rules of the reference; several are separated by commas.")
         .called(&["findings"]).needs(Needs::FINDINGS).wide(10, 16, 60)
         .any(|s, r, t| findings(s, r).any(|(f, _)| t(&Value::text(f.name))) || t(&finding(s, r))),
-    Column::new("auto_port", "AUTO PORT", Kind::Bool, 61, |s, r| opt(s.socket(r).auto_port),
+    Column::new("auto_port", "AUTO PORT", Kind::Bool, 61, |s, r| of_ip(s, r, s.socket(r).auto_port),
         "Whether the kernel chose the local port, and not the program by bind().")
         .needs(Needs::AUTO_PORT),
     Column::new("type", "TYPE", Kind::Text, 57, kind,
         "Type of the socket (socket(2)): stream, dgram, seqpacket, raw.")
         .called(&["socktype"]).wide(4, 6, 10),
-    Column::new("mark", "MARK", Kind::Hex, 59, |s, r| opt(s.attrs(r).mark()),
+    Column::new("mark", "MARK", Kind::Hex, 59, |s, r| of_ip(s, r, s.attrs(r).mark()),
         "Firewall mark of the socket; the kernel tells it only to administrators.")
         .called(&["fwmark"]),
-    Column::new("cgroup_id", "CGROUP ID", Kind::Id, 59, |s, r| opt(s.attrs(r).cgroup_id()),
+    Column::new("cgroup_id", "CGROUP ID", Kind::Id, 59, |s, r| of_ip(s, r, s.attrs(r).cgroup_id()),
         "Number of the control group the socket was made in: the inode of its directory.")
         .wide(6, 10, 20),
     Column::new("shutdown", "SHUT", Kind::Text, 58,
@@ -698,7 +705,7 @@ const BEFORE: &[Column] = &[
         }),
         "Which directions are shut down: none, receive, send, both.")
         .needs(Needs::attrs(AttrSet::SHUTDOWN)).wide(4, 7, 7),
-    Column::new("v6only", "V6ONLY", Kind::Bool, 58, |s, r| opt(s.attrs(r).v6only()),
+    Column::new("v6only", "V6ONLY", Kind::Bool, 58, |s, r| match s.socket(r).family { Family::Inet => na(), _ => of_ip(s, r, s.attrs(r).v6only()) },
         "Whether an IPv6 socket refuses IPv4 peers."),
     sockopt_column!("opt_recverr", "RECVERR", 0, "IP_RECVERR is set: errors are queued for the program."),
     sockopt_column!("opt_is_icsk", "ICSK", 1, "The socket is a connection-oriented one."),
