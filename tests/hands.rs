@@ -268,3 +268,19 @@ fn ages_of_what_was_there_before_are_at_least_and_names_of_blanks_are_seen() {
         assert!(text.contains(want), "{want}: {text}");
     }
 }
+
+#[test]
+fn no_heading_stands_over_nothing() {
+    // A listener with an empty queue has no course to draw; one whose queue fills has.
+    let mut s = Hands::new(100, 40).press("j<enter>").polls(3);
+    let text = s.text();
+    assert!(text.contains("its life") && !text.contains("since it was selected"), "{text}");
+    let mut s = s.press("<esc>/:8443 state:listen<enter>j<enter>").polls(3);
+    let text = s.text();
+    assert!(text.contains("since it was selected") && text.contains("recv_q"), "{text}");
+    // What matches nothing is told of the same number twice.
+    let text = s.press("<esc>/<ctrl-u>zzzz<enter>").polls(1).text();
+    let of =
+        text.lines().find_map(|l| l.trim_end().rsplit_once("0 of ")).unwrap_or_else(|| panic!("{text}")).1;
+    assert!(text.contains(&format!("none of {of} sockets matches")), "{text}");
+}

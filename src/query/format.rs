@@ -234,19 +234,15 @@ pub fn amount(n: u64) -> String {
     if n < 1_000_000 {
         return thousands(n);
     }
-    // Cut, not rounded: what is not there is not said.
-    let mut thousandths = n / 1000;
+    let mut scaled = n as f64 / 1e6;
     let mut unit = 0;
-    while thousandths >= 1_000_000 && unit + 1 < UNITS.len() {
-        thousandths /= 1000;
+    // What would be rounded to four digits takes the next unit.
+    while scaled.round() >= 1000.0 && unit + 1 < UNITS.len() {
+        scaled /= 1000.0;
         unit += 1;
     }
-    let (whole, rest) = (thousandths / 1000, thousandths % 1000);
-    match whole {
-        0..10 => format!("{whole}.{:02}{}", rest / 10, UNITS[unit]),
-        10..100 => format!("{whole}.{}{}", rest / 100, UNITS[unit]),
-        _ => format!("{whole}{}", UNITS[unit]),
-    }
+    let places = usize::from(scaled < 9.995) + usize::from(scaled < 99.95);
+    format!("{scaled:.places$}{}", UNITS[unit])
 }
 
 /// A whole number with a comma between thousands.
@@ -484,9 +480,12 @@ mod tests {
             (999_999, "999,999"),
             (1_000_000, "1.00M"),
             (1_200_128, "1.20M"),
-            (24_661_700, "24.6M"),
-            (999_999_999, "999M"),
-            (2_358_460_416, "2.35G"),
+            (24_661_700, "24.7M"),
+            (1_048_576, "1.05M"),
+            (9_999_999, "10.0M"),
+            (99_999_999, "100M"),
+            (999_999_999, "1.00G"),
+            (2_358_460_416, "2.36G"),
             (i64::MAX as u64, "9.22E"),
             (u64::MAX, "18.4E"),
         ] {

@@ -154,12 +154,12 @@ fn opt<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
 static COLUMNS: &[Column] = &[
     Column::new("limit", "LIMIT", Kind::Text, 0, |s, r| Value::text(at(s, r).ceiling.info().name),
         "Which kind of ceiling: a word of check --only.")
-        .called(&["ceiling", "kind"]).wide(6, 11, 16),
+        .called(&["ceiling", "kind"]).wide(6, 10, 16),
     Column::new("title", "WHAT", Kind::Text, 20, |s, r| Value::text(at(s, r).ceiling.info().title),
         "What fills up.").wide(8, 20, 32),
     Column::new("subject", "WHOSE", Kind::Text, 0, |s, r| Value::from(subject(s, r)),
         "Whom it holds for: a process, a listener, a destination, a user, a unit, the machine.")
-        .called(&["whose", "of"]).wide(12, 18, 60),
+        .called(&["whose", "of"]).wide(12, 16, 60),
     Column::new("used", "USED", Kind::Amount, 2, |s, r| Value::from(at(s, r).used), "How much is taken.")
         .called(&["taken"]),
     Column::new("max", "LIMIT AT", Kind::Amount, 3, |s, r| opt(at(s, r).max),

@@ -154,23 +154,21 @@ static COLUMNS: &[Column] = &[
     Column::new(
         "fds_soft",
         "SOFT",
-        Kind::Count,
+        Kind::Amount,
         4,
         |s, r| fds(s, r, |u| limit(u.soft)),
         "Soft limit of descriptors: opening one more fails there.",
     )
-    .called(&["soft"])
-    .wide(4, 7, 13),
+    .called(&["soft"]),
     Column::new(
         "fds_hard",
         "HARD",
-        Kind::Count,
+        Kind::Amount,
         20,
         |s, r| fds(s, r, |u| limit(u.hard)),
         "Hard limit of descriptors: as far as the process may raise the soft one.",
     )
-    .called(&["hard"])
-    .wide(4, 9, 13),
+    .called(&["hard"]),
     Column::new(
         "fds_pct",
         "FDS%",

@@ -218,7 +218,11 @@ fn thumb(app: &App, pen: &mut Pen<'_>, area: Rect, sheet: &Sheet) {
 /// Why there is nothing.
 fn empty(app: &App, snap: &Snapshot, pen: &mut Pen<'_>, area: Rect) {
     let sheet = app.sheet();
-    let total = (sheet.view.table.len)(snap) as u64;
+    // Those just closed do not count, as beside the filter.
+    let total = match sheet.kind {
+        sheet::Kind::Sockets => snap.live,
+        _ => (sheet.view.table.len)(snap),
+    } as u64;
     let noun = sheet.view.table.noun;
     let text = if total == 0 {
         format!("no {noun}")

@@ -18,16 +18,17 @@ impl Builder<'_> {
         let track = &app.track;
         let room = self.width.saturating_sub(self.label() + 1 + FIGURES);
         let moved = |v: &Vec<Option<f64>>| v.len() > 1 && v.iter().any(|x| x.is_some_and(|x| x > 0.0));
-        if room < 10 || !track.values.iter().any(moved) {
+        // Of a listener the kernel keeps these too, and they mean nothing.
+        let listens = app.sheet().row().is_some_and(|r| self.snap.socket(r).is_listener());
+        let told = |name: &str| !listens || name == "recv_q";
+        let shown: Vec<_> = FOLLOWED.iter().zip(&track.values).filter(|(n, v)| moved(v) && told(n)).collect();
+        if room < 10 || shown.is_empty() {
             return;
         }
         let secs = track.span.1.saturating_sub(track.span.0) as f64 / 1e9;
         self.section(&format!("the last {}, since it was selected", age(secs)));
         let high = if self.compact { 1 } else { HIGH };
-        // Of a listener the kernel keeps these too, and they mean nothing.
-        let listens = app.sheet().row().is_some_and(|r| self.snap.socket(r).is_listener());
-        let told = |name: &str| !listens || name == "recv_q";
-        for (name, values) in FOLLOWED.iter().zip(&track.values).filter(|(n, v)| moved(v) && told(n)) {
+        for (name, values) in shown {
             let Some(column) = SOCKETS.column(name) else { continue };
             let seen = &values[values.len().saturating_sub(room)..];
             let most = seen.iter().flatten().copied().fold(0.0, f64::max);
