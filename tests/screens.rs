@@ -12,7 +12,8 @@ use crossterm::event::{Event as Input, KeyModifiers, MouseButton, MouseEvent, Mo
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Size;
-use sockscope::model::{Snapshot, State};
+use sockscope::model::fault::BPF_MAPS;
+use sockscope::model::{FaultKind, Snapshot, State};
 use sockscope::ui::{App, Color, Effect, Event, Latest, Options, draw, run_loop, script};
 use std::sync::{Arc, LazyLock, mpsc};
 use std::time::Duration;
@@ -530,6 +531,17 @@ fn a_failed_poll_is_said_and_forgotten() {
     assert!(text.contains("last poll failed: dump tcp: Operation not permitted"), "{text}");
     s.app.handle(Event::from(Arc::clone(&POLLS[7])));
     assert!(!s.show().contains("failed"));
+}
+
+#[test]
+fn what_only_the_details_asked_for_is_said_there_and_not_below() {
+    let mut snap = (*POLLS[7]).clone();
+    snap.sample.faults.add(FaultKind::NotUsed, BPF_MAPS, "only with CAP_BPF");
+    snap.sample.faults.add(FaultKind::Failed, "tcp inet dump", "broken");
+    let mut s = Screen::new(160, 45);
+    s.app.handle(Event::from(Arc::new(snap)));
+    let text = s.show();
+    assert!(text.contains("tcp inet dump: could not be read: broken") && !text.contains("CAP_BPF"), "{text}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ use super::command::{Command, Place, key_label};
 use super::event::Action;
 use super::layout::LEAST;
 use super::pen::{Pen, width};
+use crate::model::fault::{BPF_MAPS, CONTEXTS};
 use crate::model::{FaultKind, Missing};
 use crate::query::format::{Style as Format, thousands as count};
 use crate::query::hidden::hidden;
@@ -114,7 +115,10 @@ fn status(app: &App, pen: &mut Pen<'_>, area: Rect) {
     for f in snap.sample.faults.iter() {
         // Said already, by what it hides.
         let owners = snap.hidden.iter().any(|(m, _)| *m == Missing::NotPermitted);
-        if f.kind == FaultKind::Namespace || f.kind == FaultKind::NotPermitted && owners {
+        let refused = f.kind == FaultKind::NotPermitted && owners;
+        // What is read of every socket only for the details is said there, beside its name.
+        let beside = [BPF_MAPS, CONTEXTS].contains(&&*f.subject);
+        if f.kind == FaultKind::Namespace || refused || beside {
             continue;
         }
         let times =
