@@ -101,6 +101,8 @@ pub(super) struct Sheet {
     /// What is wrong with it.
     pub(super) error: Option<FilterError>,
     pub(super) arranged: Arranged,
+    /// How many of its rows are not just closed.
+    pub(super) shown: usize,
     /// Beside each group; of sockets only.
     pub(super) briefs: Vec<Brief>,
     pub(super) lines: Vec<Line>,
@@ -153,6 +155,7 @@ impl Sheet {
             text: String::new(),
             error: None,
             arranged: Arranged::default(),
+            shown: 0,
             briefs: Vec::new(),
             lines: Vec::new(),
             turned: FxHashSet::default(),
@@ -359,6 +362,10 @@ impl Sheet {
         self.orders.retain(|o| o.seq == snap.seq);
         self.orders.extend(done.order);
         self.arranged = done.arranged;
+        self.shown = match self.kind {
+            Kind::Sockets => self.arranged.rows.iter().filter(|r| (**r as usize) < snap.live).count(),
+            _ => self.arranged.rows.len(),
+        };
         self.briefs = done.briefs;
         self.seq = snap.seq;
         self.several = self.several || several_namespaces(snap);
@@ -373,6 +380,7 @@ impl Sheet {
     /// Shows nothing until it is arranged: its lines are of a snapshot that is gone.
     pub(super) fn clear(&mut self) {
         self.arranged = Arranged::default();
+        self.shown = 0;
         self.briefs.clear();
         self.lines.clear();
     }

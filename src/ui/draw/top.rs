@@ -285,13 +285,11 @@ fn aside(app: &App) -> String {
         };
     }
     // Those just closed are on the screen and do not count.
-    let (shown, total) = match sheet.kind {
-        Kind::Sockets => {
-            (sheet.arranged.rows.iter().filter(|r| (**r as usize) < snap.live).count(), snap.live)
-        }
-        _ => (sheet.arranged.rows.len(), (sheet.view.table.len)(snap)),
+    let total = match sheet.kind {
+        Kind::Sockets => snap.live,
+        _ => (sheet.view.table.len)(snap),
     };
-    format!("{} of {}", count(shown as u64), count(total as u64))
+    format!("{} of {}", count(sheet.shown as u64), count(total as u64))
 }
 
 /// The column before what stands aside of the filter.
