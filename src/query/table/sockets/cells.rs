@@ -1,0 +1,400 @@
+//! What the cells of the table of sockets hold.
+
+use super::super::kinds;
+use crate::model::snapshot::Direction;
+use crate::model::{
+    AttrSet, Backend, Family, HostName, Missing, Owner, Proto, SkMem, Snapshot, Socket, State,
+};
+use crate::query::Value;
+use crate::query::finding::findings;
+
+pub(super) fn opt<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
+    Value::from_opt(v, Missing::NotReported)
+}
+
+/// What only sockets of IP have.
+pub(super) fn of_ip<'a, T: Into<Value<'a>>>(snap: &Snapshot, row: usize, v: Option<T>) -> Value<'a> {
+    if is_ip(snap.socket(row)) { opt(v) } else { na() }
+}
+
+pub(super) fn opt_na<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
+    Value::from_opt(v, Missing::NotApplicable)
+}
+
+pub(in crate::query::table) fn na<'a>() -> Value<'a> {
+    Value::Missing(Missing::NotApplicable)
+}
+
+/// The name of an end that has no IP address.
+pub(in crate::query) fn end_name(snap: &Snapshot, index: u32) -> Option<&str> {
+    if index == 0 { None } else { snap.sample.names.get(index as usize).map(AsRef::as_ref) }
+}
+
+/// Why a socket of this family and protocol lacks an attribute that was not in what the kernel sent.
+pub(in crate::query::table) fn absent(snap: &Snapshot, row: usize, wanted: AttrSet) -> Missing {
+    if row >= snap.live {
+        Missing::Gone
+    } else if !kinds::can_have(snap.socket(row), wanted) {
+        Missing::NotApplicable
+    } else if snap.sample.wants.attrs.has(wanted) {
+        Missing::NotReported
+    } else {
+        Missing::NotRead
+    }
+}
+
+pub(super) fn is_ip(s: &Socket) -> bool {
+    matches!(s.family, Family::Inet | Family::Inet6)
+}
+
+pub(super) fn local(snap: &Snapshot, row: usize) -> Value<'_> {
+    let s = snap.socket(row);
+    if is_ip(s) {
+        Value::Endpoint(s.local)
+    } else {
+        Value::from_opt(end_name(snap, s.local_name), Missing::NotApplicable)
+    }
+}
+
+pub(super) fn remote(snap: &Snapshot, row: usize) -> Value<'_> {
+    let s = snap.socket(row);
+    if !is_ip(s) {
+        Value::from_opt(end_name(snap, s.remote_name), Missing::NotApplicable)
+    } else if s.remote.is_none() {
+        na()
+    } else {
+        Value::Endpoint(s.remote)
+    }
+}
+
+pub(super) fn local_addr(snap: &Snapshot, row: usize) -> Value<'_> {
+    let s = snap.socket(row);
+    if is_ip(s) { Value::Addr(s.local.addr) } else { local(snap, row) }
+}
+
+pub(super) fn remote_addr(snap: &Snapshot, row: usize) -> Value<'_> {
+    match remote(snap, row) {
+        Value::Endpoint(e) => Value::Addr(e.addr),
+        other => other,
+    }
+}
+
+pub(super) fn port<'a>(s: &Socket, port: u16) -> Value<'a> {
+    if is_ip(s) && port != 0 { Value::from(port) } else { na() }
+}
+
+pub(super) fn uid(snap: &Snapshot, row: usize) -> Result<u32, Missing> {
+    let s = snap.socket(row);
+    match s.state {
+        // The kernel has no owner for these and says 0.
+        State::TimeWait => Err(Missing::TimeWait),
+        State::SynRecv => Err(Missing::Handshake),
+        _ if s.inode == 0 && s.uid == 0 && is_ip(s) && row < snap.live => Err(Missing::Orphan),
+        _ => Ok(s.uid),
+    }
+}
+
+/// A user's name, or the number where it has none.
+pub(in crate::query::table) fn user_value(snap: &Snapshot, uid: u32) -> Value<'_> {
+    snap.user(uid).map_or_else(|| Value::from(uid.to_string()), Value::text)
+}
+
+pub(super) fn no_owner<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    let why = if snap.sample.wants.owners { Missing::NoVisibleProcess } else { Missing::NotRead };
+    Value::Missing(snap.facts[row].owner_missing.unwrap_or(why))
+}
+
+/// What the first owner says, or why there is none.
+pub(in crate::query::table) fn first<'a>(
+    snap: &'a Snapshot,
+    row: usize,
+    get: impl FnOnce(&'a Owner) -> Value<'a>,
+) -> Value<'a> {
+    snap.owners(row).first().map_or_else(|| no_owner(snap, row), get)
+}
+
+pub(in crate::query::table) fn each(
+    snap: &Snapshot,
+    row: usize,
+    test: &mut dyn FnMut(&Value<'_>) -> bool,
+    get: for<'a> fn(&'a Snapshot, usize) -> Value<'a>,
+) -> bool {
+    let owners = snap.owners(row);
+    if owners.is_empty() {
+        return test(&no_owner(snap, row));
+    }
+    owners.iter().any(|o| test(&get(snap, o.process as usize)))
+}
+
+pub(super) fn comm(snap: &Snapshot, row: usize) -> Value<'_> {
+    match snap.owners(row).first() {
+        Some(o) => Value::text(&snap.process(o).info.comm),
+        None => snap.former(row).map_or_else(|| no_owner(snap, row), |f| Value::text(&f.comm)),
+    }
+}
+
+pub(super) fn comm_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
+    let owners = snap.owners(row);
+    if owners.is_empty() {
+        return test(&comm(snap, row));
+    }
+    owners.iter().any(|o| test(&Value::text(&snap.process(o).info.comm)))
+}
+
+pub(super) fn pid(snap: &Snapshot, row: usize) -> Value<'_> {
+    match snap.owners(row).first() {
+        Some(o) => Value::from(snap.process(o).info.pid),
+        None => snap.former(row).map_or_else(|| no_owner(snap, row), |f| Value::from(f.pid)),
+    }
+}
+
+pub(super) fn pid_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
+    let owners = snap.owners(row);
+    if owners.is_empty() {
+        return test(&pid(snap, row));
+    }
+    owners.iter().any(|o| test(&Value::from(snap.process(o).info.pid)))
+}
+
+/// How many different processes hold it; its owners are sorted by process.
+pub(super) fn processes(snap: &Snapshot, row: usize) -> usize {
+    let owners = snap.owners(row);
+    owners.iter().enumerate().filter(|(i, o)| *i == 0 || owners[i - 1].process != o.process).count()
+}
+
+pub(super) fn owner(snap: &Snapshot, row: usize) -> Value<'_> {
+    let Some(o) = snap.owners(row).first() else {
+        return snap
+            .former(row)
+            .map_or_else(|| no_owner(snap, row), |f| Value::from(format!("was {} {}", f.comm, f.pid)));
+    };
+    let p = &snap.process(o).info;
+    Value::from(match processes(snap, row) {
+        0 | 1 => format!("{} {}", p.name(), p.pid),
+        n => format!("{} {} +{}", p.name(), p.pid, n - 1),
+    })
+}
+
+pub(super) fn owners(snap: &Snapshot, row: usize) -> Value<'_> {
+    let owners = snap.owners(row);
+    if owners.is_empty() && !snap.sample.wants.owners {
+        return Value::Missing(Missing::NotRead);
+    }
+    Value::List(
+        owners
+            .iter()
+            .map(|o| {
+                let p = &snap.process(o).info;
+                Value::Record(vec![
+                    ("pid", Value::from(p.pid)),
+                    ("fd", opt(o.fd())),
+                    ("comm", Value::text(&p.comm)),
+                ])
+            })
+            .collect(),
+    )
+}
+
+/// How old a socket is, in seconds, and how that is known.
+fn age_of(snap: &Snapshot, row: usize) -> Option<(f64, &'static str)> {
+    let (f, s) = (&snap.facts[row], snap.socket(row));
+    let end = if f.closed_ns > 0 { f.closed_ns } else { snap.sample.at.boot_ns };
+    let seen = end.saturating_sub(f.first_seen_ns) as f64 / 1e9;
+    if !f.older {
+        return Some((seen, "opened"));
+    }
+    // A server opens what it serves by when it starts.
+    if s.serves()
+        && let Some(o) = snap.owners(row).first()
+    {
+        let began = end.saturating_sub(snap.process(o).info.start_ns) as f64 / 1e9;
+        return Some((began.max(seen), "process start"));
+    }
+    // These begin to count with the connection.
+    let idle = snap
+        .attrs(row)
+        .tcp_info()
+        .filter(|_| connected(s.state))
+        .and_then(|t| [t.last_data_sent_ms(), t.last_data_recv_ms()].into_iter().flatten().max());
+    match idle.map(|ms| ms as f64 / 1e3) {
+        Some(idle) if idle > seen => Some((idle, "idle time")),
+        // Of the first poll this says nothing at all.
+        _ => (seen >= 1.0).then_some((seen, "first seen")),
+    }
+}
+
+/// Whether the handshake was finished and the kernel still keeps the whole socket.
+const fn connected(state: State) -> bool {
+    matches!(
+        state,
+        State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::LastAck
+            | State::Closing
+    )
+}
+
+pub(super) fn age<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    match age_of(snap, row) {
+        // They were there before anybody looked.
+        Some((secs, "idle time" | "first seen")) => Value::AtLeast(secs),
+        found => opt(found.map(|(secs, _)| secs)),
+    }
+}
+
+pub(super) fn age_from<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    opt(age_of(snap, row).map(|(_, from)| from))
+}
+
+/// A share of the busy time, in percent.
+pub(super) fn limited<'a>(
+    snap: &'a Snapshot,
+    row: usize,
+    part: fn(&crate::model::TcpInfo<'a>) -> Option<u64>,
+) -> Value<'a> {
+    let share = snap.attrs(row).tcp_info().and_then(|t| {
+        let busy = t.busy_time_us().filter(|us| *us > 0)?;
+        Some(part(&t)? as f64 * 100.0 / busy as f64)
+    });
+    Value::from_opt(share, not_tcp(snap, row))
+}
+
+/// Why a figure made of `tcp_info` is not there.
+pub(super) fn not_tcp(snap: &Snapshot, row: usize) -> Missing {
+    match snap.socket(row).proto {
+        Proto::Tcp if snap.attrs(row).tcp_info().is_none() => absent(snap, row, AttrSet::INFO),
+        _ => Missing::NotApplicable,
+    }
+}
+
+pub(super) fn state_age<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    let f = &snap.facts[row];
+    let end = if f.closed_ns > 0 { f.closed_ns } else { snap.sample.at.boot_ns };
+    let secs = end.saturating_sub(f.state_since_ns) as f64 / 1e9;
+    let older = f.older && f.state_since_ns <= f.first_seen_ns;
+    if older && secs < 1.0 { Value::Missing(Missing::NotReported) } else { Value::from(secs) }
+}
+
+/// The name of an address, as far as the resolver has told.
+pub(in crate::query::table) fn host<'a>(snap: &Snapshot, addr: Value<'a>) -> Value<'a> {
+    let Value::Addr(a) = addr else { return addr };
+    match snap.sample.hosts.get(&a) {
+        HostName::Name(name) => Value::from(name.to_string()),
+        HostName::None => na(),
+        HostName::Unknown => Value::Missing(Missing::NotRead),
+    }
+}
+
+pub(super) fn activity<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    match rate(snap, row, snap.rates(row).rx) {
+        Value::Missing(why) if why != Missing::Gone => Value::Missing(why),
+        _ => Value::Levels(snap.facts[row].activity),
+    }
+}
+
+/// The type, where the kernel tells it or the protocol has only one.
+pub(super) fn kind(snap: &Snapshot, row: usize) -> Value<'_> {
+    match (snap.attrs(row).kind(), snap.socket(row).proto) {
+        (Some(1), _) | (None, Proto::Tcp | Proto::Mptcp) => Value::text("stream"),
+        (Some(2), _) | (None, Proto::Udp | Proto::UdpLite | Proto::Icmp) => Value::text("dgram"),
+        (Some(3), _) | (None, Proto::Raw) => Value::text("raw"),
+        (Some(5), _) => Value::text("seqpacket"),
+        (Some(n), _) => Value::from(n.to_string()),
+        (None, _) => opt(None::<u32>),
+    }
+}
+
+pub(super) fn peer_process(snap: &Snapshot, row: usize) -> Value<'_> {
+    let Some(other) = snap.other_end(row) else { return na() };
+    match snap.owners(other).first() {
+        Some(o) => Value::from(format!("{} {}", snap.process(o).info.name(), snap.process(o).info.pid)),
+        None => Value::Missing(snap.facts[other].owner_missing.unwrap_or(Missing::NoVisibleProcess)),
+    }
+}
+
+pub(super) fn finding(snap: &Snapshot, row: usize) -> Value<'_> {
+    let names: Vec<&str> = findings(snap, row).map(|(f, _)| f.name).collect();
+    if names.is_empty() { na() } else { Value::from(names.join(",")) }
+}
+
+/// A queue, as far as the backend tells it.
+pub(super) fn queue<'a>(snap: &Snapshot, n: u32, told: fn(Backend) -> bool) -> Value<'a> {
+    if told(snap.sample.backend.backend) { Value::from(n) } else { Value::Missing(Missing::NotReported) }
+}
+
+pub(super) fn send_q<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    let s = snap.socket(row);
+    queue(snap, s.send_q, if s.is_listener() { Backend::tells_backlogs } else { Backend::tells_queues })
+}
+
+pub(super) fn rate<'a>(snap: &Snapshot, row: usize, r: Option<f32>) -> Value<'a> {
+    let s = snap.socket(row);
+    match r {
+        // The kernel counts nothing there.
+        Some(_) if s.state == State::Listen => na(),
+        Some(r) => Value::from(r),
+        None if !s.proto.has_tcp_states() || matches!(s.state, State::Listen | State::TimeWait) => na(),
+        None if row >= snap.live => Value::Missing(Missing::Gone),
+        None if !snap.sample.wants.attrs.has(AttrSet::INFO) => Value::Missing(Missing::NotRead),
+        None if snap.attrs(row).transfer().is_none() => Value::Missing(Missing::NotReported),
+        None => Value::Missing(Missing::Pending),
+    }
+}
+
+pub(super) fn skmem<'a>(snap: &'a Snapshot, row: usize, get: fn(&SkMem<'a>) -> Option<u32>) -> Value<'a> {
+    let v = snap.attrs(row).skmem().and_then(|m| get(&m));
+    Value::from_opt(v, absent(snap, row, AttrSet::SKMEM))
+}
+
+pub(super) fn service(snap: &Snapshot, row: usize) -> Value<'_> {
+    let s = snap.socket(row);
+    if s.proto == Proto::Raw {
+        return opt_na(snap.sample.services.protocol(s.local.port));
+    }
+    if !is_ip(s) || s.proto == Proto::Icmp {
+        return na();
+    }
+    let name = |port| snap.sample.services.name(port, s.proto == Proto::Udp);
+    let served = s.serves() || snap.facts[row].direction == Direction::In;
+    let (a, b) = if served { (s.local.port, 0) } else { (s.remote.port, s.local.port) };
+    Value::from_opt(name(a).or_else(|| name(b)), Missing::NotApplicable)
+}
+
+pub(super) fn timer<'a>(snap: &Snapshot, row: usize, get: fn(&Socket) -> Value<'a>) -> Value<'a> {
+    let s = snap.socket(row);
+    match s.proto.has_tcp_states() {
+        true if !snap.sample.backend.backend.tells_queues() => Value::Missing(Missing::NotReported),
+        true => get(s),
+        false => na(),
+    }
+}
+
+pub(super) fn sockopt<'a>(snap: &Snapshot, row: usize, bit: u8) -> Value<'a> {
+    of_ip(snap, row, snap.attrs(row).sockopt().map(|b| b >> bit & 1 != 0))
+}
+
+fn fd<'a>(snap: &'a Snapshot, process: usize, get: fn(&crate::model::FdUsage) -> Value<'a>) -> Value<'a> {
+    snap.fds(process).map_or_else(Value::Missing, get)
+}
+
+pub(super) fn fds_open(snap: &Snapshot, process: usize) -> Value<'_> {
+    fd(snap, process, |u| Value::from(u.open))
+}
+pub(super) fn fds_soft(snap: &Snapshot, process: usize) -> Value<'_> {
+    fd(snap, process, |u| opt(u.soft))
+}
+pub(super) fn fds_pct(snap: &Snapshot, process: usize) -> Value<'_> {
+    fd(snap, process, |u| opt(u.share().map(|s| s * 100.0)))
+}
+pub(super) fn cmdline(snap: &Snapshot, process: usize) -> Value<'_> {
+    crate::query::table::processes::cmdline(snap, process)
+}
+/// The socket's own; of a kernel that does not tell, that of the first process that holds it.
+pub(super) fn cgroup(snap: &Snapshot, row: usize) -> Value<'_> {
+    match snap.attrs(row).cgroup_id() {
+        Some(id) => opt(snap.sample.cgroups.get(&id).map(AsRef::as_ref)),
+        None => first(snap, row, |o| crate::query::table::processes::cgroup(snap, o.process as usize)),
+    }
+}
