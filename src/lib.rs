@@ -55,6 +55,10 @@
 //! - Connections that only pass through are rows only for who asks (`state:forwarded`): they are nobody's socket, and `ss` has none.
 //! - A rule that is reached by several ways is told once, where the kernel first comes to it; conditions that are no endpoint are
 //!   named as such and not shown.
+//! - The dashboard reads every socket whatever its filter: the strip, the alerts and the findings count all of them, and a filter
+//!   that is taken back shows its rows at once. `list`, also with `--watch`, lets the kernel filter.
+//! - TCP is asked for in the form of the request before Linux 3.3, the only one that takes both address families: the kernel
+//!   goes over its one table once. Where that is refused each family is asked for.
 //! - `<` and `>` go to the ends of a list, since `g` and `G` group.
 
 pub mod cli;
