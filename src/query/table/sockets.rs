@@ -33,7 +33,7 @@ const fn bytes(offsets: &[usize]) -> u64 {
 /// Since data was last sent and last came in.
 const IDLE: u64 = bytes(&[44, 52]);
 
-/// What [`age_of`] reads, with the process behind a serving socket: all of it whenever an age is asked for, so that a
+/// What [`cells::age_of`] reads, with the process behind a serving socket: all of it whenever an age is asked for, so that a
 /// row's age does not hang on the columns beside it.
 const AGE: Needs = Needs::OWNERS.or(Needs::info(IDLE));
 

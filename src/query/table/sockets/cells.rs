@@ -196,7 +196,7 @@ pub(super) fn owners(snap: &Snapshot, row: usize) -> Value<'_> {
 }
 
 /// How old a socket is, in seconds, and how that is known.
-fn age_of(snap: &Snapshot, row: usize) -> Option<(f64, &'static str)> {
+pub(super) fn age_of(snap: &Snapshot, row: usize) -> Option<(f64, &'static str)> {
     let (f, s) = (&snap.facts[row], snap.socket(row));
     let end = if f.closed_ns > 0 { f.closed_ns } else { snap.sample.at.boot_ns };
     let seen = end.saturating_sub(f.first_seen_ns) as f64 / 1e9;
