@@ -227,10 +227,12 @@ fn the_scene_of_the_demo_has_forwards_one_of_them_dead() {
     let mut s = s.press("<down><enter>").polls(2);
     let text = s.text();
     for part in
-        ["the way here", "client    198.51.100.140:", "10.0.0.4:3000  ESTABLISHED in host", "docker-proxy"]
+        ["the way here", "client    198.51.100.140:", "10.0.0.4:3000  ESTABLISHED in host", "by        dnat"]
     {
         assert!(text.contains(part), "{part}: {text}");
     }
+    // It came by the rule, and not by the program that does the same.
+    assert!(!text.contains("docker-proxy"), "{text}");
 }
 
 #[test]

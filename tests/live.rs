@@ -10,6 +10,8 @@
 
 #[path = "live/act.rs"]
 mod act;
+#[path = "live/chains.rs"]
+mod chains;
 #[path = "live/churn.rs"]
 mod churn;
 #[path = "live/compare.rs"]
@@ -73,6 +75,8 @@ const CASES: &[Case] = &[
     ("forwards by rules", forwards::through_rules),
     ("forwards by rules of iptables-legacy", forwards::through_legacy_rules),
     ("a forward by a proxy", forwards::through_a_proxy),
+    ("what rules say", chains::what_rules_say),
+    ("forwards one after the other", chains::one_after_the_other),
     ("trouble has its findings and no other", findings::under_trouble),
     ("owners where the iterator is refused", owners::refused),
     ("owners are never wrong for speed", churn::never_wrong),

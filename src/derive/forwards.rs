@@ -6,14 +6,20 @@ mod published;
 use crate::model::nat::{Pair, Step};
 use crate::model::snapshot::{Direction, Port, ProcessFacts, Rates, SocketFacts};
 use crate::model::{
-    Addr, By, Endpoint, Forward, Forwards, Nat, NatRule, Proto, Sample, Scope, Socket, State, Unit,
+    Addr, By, Endpoint, Flow, Forward, Forwards, Nat, NatRule, Proto, Sample, Scope, Socket, State, Unit,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Two rows have these ends: none is meant.
 const SEVERAL: u32 = u32::MAX;
+/// Which belongs to which, by their indices, in the order of the first.
+type Indices = Vec<(u32, u32)>;
+
 /// Ports of a range that are looked up one by one.
 const WIDE: u16 = 64;
+
+/// Forwards of which one sends to the next, at the most.
+const CHAINED: usize = 4;
 
 /// What it is worked out of.
 pub(super) struct Context<'a> {
@@ -39,7 +45,8 @@ pub(super) fn collect(c: &Context<'_>, nat: &Nat) -> Forwards {
     for f in &mut rows {
         aim(c, f, &here);
     }
-    let flows = flows(c, nat, &mut rows);
+    sent_on(&mut rows);
+    let (flows, earlier) = flows(c, nat, &mut rows);
     let pairs = pairs(c, &mut rows);
     for f in rows.iter_mut().filter(|f| f.listens.is_none()) {
         aim(c, f, &here);
@@ -60,7 +67,7 @@ pub(super) fn collect(c: &Context<'_>, nat: &Nat) -> Forwards {
             }
         }
     }
-    Forwards { rows, flows, pairs }
+    Forwards { rows, flows, earlier, pairs }
 }
 
 fn empty(netns: u16, proto: Option<Proto>, host: Endpoint, step: Step) -> Forward {
@@ -73,6 +80,8 @@ fn empty(netns: u16, proto: Option<Proto>, host: Endpoint, step: Step) -> Forwar
         iface: None,
         steps: vec![step],
         target: None,
+        target_last: None,
+        behind: None,
         container: None,
         target_netns: None,
         target_row: None,
@@ -94,6 +103,10 @@ fn of_rule(r: &NatRule) -> Forward {
         (true, true) => format!("{}, under more conditions", r.place),
         (true, false) => format!("{}, under more conditions: {}", r.place, r.conditions.join(", ")),
     };
+    let how = match &r.behind {
+        Some(place) => format!("{how}, never reached: {place} takes it"),
+        None => how,
+    };
     let step = Step { by, how, process: None, listener: None };
     // A range that keeps its ports goes to as many.
     let port = r.target_ports.map_or(if last > first { 0 } else { first }, |p| p.0);
@@ -103,8 +116,18 @@ fn of_rule(r: &NatRule) -> Forward {
         last_port: last,
         iface: r.iface.clone(),
         target: Some(Endpoint::new(r.target.unwrap_or(any), port)),
+        target_last: last_target(r, port),
+        behind: r.behind.clone(),
         ..empty(r.netns, r.proto, host, step)
     }
+}
+
+/// The last endpoint of those that a rule chooses between; `None` where it has but one.
+fn last_target(r: &NatRule, port: u16) -> Option<Endpoint> {
+    let addr = r.target_last.filter(|last| r.target.is_some_and(|first| first < *last));
+    let last_port = r.target_ports.map_or(port, |p| p.1.max(port));
+    let several = addr.is_some() || last_port > port;
+    several.then(|| Endpoint::new(addr.or(r.target).unwrap_or(Addr::ANY4), last_port))
 }
 
 /// What programs forward: by their command lines, and what systemd listens to for others.
@@ -115,15 +138,7 @@ fn programs(c: &Context<'_>, nat: &Nat, out: &mut Vec<Forward>) {
             |by, listener| Step { by, how: p.info.cmdline.to_string(), process: Some(i as u32), listener };
         let (a, b) = c.processes.get(i).map_or((0, 0), |f| f.sockets);
         let own = c.sockets_of.get(a as usize..b as usize).unwrap_or(&[]);
-        let serving: Vec<u32> = own
-            .iter()
-            .copied()
-            .filter(|r| (*r as usize) < c.live)
-            .filter(|r| {
-                let s = &sample.sockets[*r as usize];
-                s.serves() && s.proto.is_inet()
-            })
-            .collect();
+        let serving = serving(c, i);
         let said = proxy::of(&p.info.comm, &p.info.cmdline);
         let mut told: Vec<u32> = Vec::new();
         for s in &said {
@@ -147,20 +162,65 @@ fn programs(c: &Context<'_>, nat: &Nat, out: &mut Vec<Forward>) {
                 let f = empty(socket.id.netns, Some(s.proto), socket.local, step(s.by, Some(*row)));
                 out.push(into_netns(c, nat, i, s, Forward { target: s.target, ..f }));
             }
-            // Its descriptors are closed to us; what it was told to do is not. A child that serves one client listens to nothing.
-            if let (false, Some(host), true) = (found, s.host, p.fds_hidden.is_some()) {
-                let f = empty(0, Some(s.proto), host, step(s.by, None));
+            // Its descriptors are closed to us; what it was told to do is not. One that takes a single client has it, and
+            // listens no more. A child that serves one client of many is none by itself.
+            let (false, Some(host)) = (found, s.host) else { continue };
+            if child_of_alike(sample, i) {
+                continue;
+            }
+            let takes = |r: &&u32| {
+                let k = &sample.sockets[**r as usize];
+                (**r as usize) < c.live
+                    && k.proto == s.proto
+                    && k.local.port == host.port
+                    && !k.remote.is_none()
+            };
+            let taken = own.iter().find(takes).map(|r| sample.sockets[*r as usize].id.netns);
+            let hidden = p.fds_hidden.is_some().then(|| sample.netns_of(p.info.pid));
+            if let Some(netns) = taken.or(hidden) {
+                let f = empty(netns, Some(s.proto), host, step(s.by, None));
                 out.push(into_netns(c, nat, i, s, Forward { target: s.target, ..f }));
             }
         }
-        if p.info.pid == 1 && &*p.info.comm == "systemd" {
-            for row in serving {
-                let s = &sample.sockets[row as usize];
-                let f = empty(s.id.netns, Some(s.proto), s.local, step(By::SocketActivation, Some(row)));
-                out.push(Forward { target: Some(s.local), target_netns: Some(s.id.netns), ..f });
+    }
+    activated(c, out);
+}
+
+/// Whether it is the child of a process of the same command line.
+fn child_of_alike(sample: &Sample, process: usize) -> bool {
+    let p = &sample.processes[process].info;
+    sample.processes.iter().any(|o| o.info.pid == p.ppid && o.info.cmdline == p.cmdline)
+}
+
+/// What systemd listens to for others: that of the machine, of a user, or of a container with one of its own.
+fn activated(c: &Context<'_>, out: &mut Vec<Forward>) {
+    let sample = c.sample;
+    for (i, p) in sample.processes.iter().enumerate().filter(|(_, p)| &*p.info.comm == "systemd") {
+        for row in serving(c, i) {
+            let s = &sample.sockets[row as usize];
+            let (by, how) = (By::SocketActivation, p.info.cmdline.to_string());
+            let step = Step { by, how, process: Some(i as u32), listener: Some(row) };
+            // The one it hands it to may be a proxy.
+            match out.iter_mut().find(|f| f.steps.iter().any(|s| s.listener == Some(row))) {
+                Some(f) => f.steps.insert(0, step),
+                None => {
+                    let f = empty(s.id.netns, Some(s.proto), s.local, step);
+                    out.push(Forward { target: Some(s.local), target_netns: Some(s.id.netns), ..f });
+                }
             }
         }
     }
+}
+
+/// The rows that a process serves endpoints of IP by.
+fn serving(c: &Context<'_>, process: usize) -> Vec<u32> {
+    let (a, b) = c.processes.get(process).map_or((0, 0), |f| f.sockets);
+    let own = c.sockets_of.get(a as usize..b as usize).unwrap_or(&[]);
+    let serves = |r: &u32| {
+        let s = &c.sample.sockets[*r as usize];
+        (*r as usize) < c.live && s.serves() && s.proto.is_inet()
+    };
+    own.iter().copied().filter(serves).collect()
 }
 
 /// The namespace that a program sends into, and the target there where its port is known: the namespace of the program
@@ -202,6 +262,12 @@ fn merged(all: Vec<Forward>) -> Vec<Forward> {
         };
         match out.iter_mut().find(same) {
             Some(o) => {
+                // What a rule does not come to another one, or a program, may.
+                let instead = o.behind.is_some() && f.behind.is_none();
+                if instead {
+                    o.steps.retain(|s| f.steps.iter().all(|k| k.by != s.by));
+                    o.behind = None;
+                }
                 let new: Vec<Step> =
                     f.steps.into_iter().filter(|s| !o.steps.iter().any(|k| k.by == s.by)).collect();
                 o.steps.extend(new);
@@ -234,23 +300,71 @@ fn aim(c: &Context<'_>, f: &mut Forward, here: &FxHashMap<Addr, u16>) {
         return;
     }
     let own = target.addr.is_any() || target.addr.scope() == Scope::Loopback;
-    let by_addr = || if own { Some(f.netns) } else { here.get(&target.addr).copied() };
+    let last = f.target_last.unwrap_or(target);
+    let among = |a: &Addr| (target.addr..=last.addr).contains(a);
+    let by_addr = || {
+        let first = here.get(&target.addr).or_else(|| here.iter().find(|(a, _)| among(a)).map(|(_, n)| n));
+        if own { Some(f.netns) } else { first.copied() }
+    };
     f.target_netns = f.target_netns.or_else(by_addr);
     let Some(netns) = f.target_netns else { return };
+    // It may be one of several addresses, each in a namespace of its own.
+    let there = |p: &Port| {
+        if last.addr == target.addr {
+            p.netns == netns && (p.local.addr == target.addr || p.local.addr.is_any() || target.addr.is_any())
+        } else {
+            among(&p.local.addr)
+                || p.local.addr.is_any() && here.iter().any(|(a, n)| *n == p.netns && among(a))
+        }
+    };
     let serves = |p: &&Port| {
-        p.netns == netns
-            && f.proto.is_none_or(|proto| p.proto == proto)
+        f.proto.is_none_or(|proto| p.proto == proto)
             && if target.port == 0 {
                 (f.host.port..=f.last_port).contains(&p.local.port)
             } else {
-                p.local.port == target.port
+                (target.port..=last.port).contains(&p.local.port)
             }
-            && (p.local.addr == target.addr || p.local.addr.is_any() || target.addr.is_any())
+            && there(p)
             && fits(&p.local.addr, &target.addr)
     };
     let port = c.ports.iter().filter(serves).max_by_key(|p| p.local.addr == target.addr);
     f.target_row = port.and_then(|p| p.sockets.first().copied());
-    f.listens = Some(f.target_row.is_some());
+    // Of several addresses not all may be here.
+    f.listens = Some(f.target_row.is_some()).filter(|l| *l || last.addr == target.addr);
+}
+
+/// A target at which nothing listens is none the less served where a rule sends on what comes there.
+fn sent_on(rows: &mut [Forward]) {
+    for _ in 0..CHAINED {
+        let mut found = Vec::new();
+        for (i, f) in rows.iter().enumerate().filter(|(_, f)| f.listens == Some(false)) {
+            let (Some(t), Some(netns)) = (f.target, f.target_netns) else { continue };
+            let there = |(k, o): &(usize, &Forward)| {
+                *k != i
+                    && o.netns == netns
+                    && o.steps.iter().any(|s| s.by.is_rule())
+                    && o.proto.is_none_or(|p| f.proto.is_none_or(|q| p == q))
+                    && t.port != 0
+                    && o.is_for(&t)
+            };
+            // What a rule sent on is sent on no more in the same namespace, and what begins there may be for other rules.
+            let by_rule = f.steps.iter().any(|s| s.by.is_rule());
+            if netns == f.netns && by_rule {
+                continue;
+            }
+            if let Some((_, o)) = rows.iter().enumerate().find(there) {
+                let told = o.listens.filter(|_| netns != f.netns || t.addr.scope() != Scope::Loopback);
+                found.push((i, told, o.target_row));
+            }
+        }
+        let before = rows.iter().filter(|f| f.listens == Some(false)).count();
+        for (i, listens, row) in found {
+            (rows[i].listens, rows[i].target_row) = (listens, row);
+        }
+        if rows.iter().filter(|f| f.listens == Some(false)).count() == before {
+            break;
+        }
+    }
 }
 
 /// Whether an address that is listened at takes what is sent to this one: `[::]` takes IPv4 too.
@@ -259,13 +373,24 @@ fn fits(local: &Addr, target: &Addr) -> bool {
 }
 
 /// The rows behind tracked connections, and the connections that come through each forward by a rule.
-fn flows(c: &Context<'_>, nat: &Nat, rows: &mut [Forward]) -> Vec<(u32, u32)> {
+/// Gives the tracked connection of each row, and of those that several namespaces translate the one before.
+fn flows(c: &Context<'_>, nat: &Nat, rows: &mut [Forward]) -> (Indices, Indices) {
+    // Loopback addresses are those of each namespace; few connections there are translated.
+    let loopback = |e: &Endpoint| e.addr.scope() == Scope::Loopback;
+    let near = |f: &Flow| [f.orig.0, f.orig.1, f.reply.0, f.reply.1].iter().any(loopback);
+    let any_near = nat.flows.iter().any(|f| f.is_redirected() && near(f));
+    let mut own: FxHashMap<(u16, Proto, Endpoint, Endpoint), u32> = FxHashMap::default();
     let mut by_ends: FxHashMap<(Proto, Endpoint, Endpoint), u32> = FxHashMap::default();
     let mut passing: FxHashMap<crate::model::SocketId, u32> = FxHashMap::default();
     for (row, s) in c.sample.sockets.iter().enumerate().take(c.live) {
         if s.state == State::Forwarded {
             passing.insert(s.id, row as u32);
-        } else if s.proto.is_inet() && !s.remote.is_none() && s.local.addr.scope() != Scope::Loopback {
+        } else if !s.proto.is_inet() || s.remote.is_none() {
+        } else if loopback(&s.local) || loopback(&s.remote) {
+            if any_near {
+                own.insert((s.id.netns, s.proto, s.local, s.remote), row as u32);
+            }
+        } else {
             let known = by_ends.entry((s.proto, s.local, s.remote)).or_insert(row as u32);
             *known = if *known == row as u32 { *known } else { SEVERAL };
         }
@@ -289,8 +414,12 @@ fn flows(c: &Context<'_>, nat: &Nat, rows: &mut [Forward]) -> Vec<(u32, u32)> {
         if let Some(row) = passing.get(&flow.row_id()) {
             out.insert(*row, i);
         }
-        let at_target = by_ends.get(&(flow.proto, flow.reply.0, flow.reply.1)).filter(|r| **r != SEVERAL);
-        let at_client = by_ends.get(&(flow.proto, flow.orig.0, flow.orig.1)).filter(|r| **r != SEVERAL);
+        let near = any_near && flow.is_redirected() && near(flow);
+        let find = |(local, remote): (Endpoint, Endpoint)| {
+            let here = near.then(|| own.get(&(flow.netns, flow.proto, local, remote))).flatten();
+            here.or_else(|| by_ends.get(&(flow.proto, local, remote))).filter(|r| **r != SEVERAL)
+        };
+        let (at_target, at_client) = (find(flow.reply), find(flow.orig));
         for row in at_target.into_iter().chain(at_client) {
             // Of what several namespaces tell of it, the one that changes something.
             let told = out.entry(*row).or_insert(i);
@@ -302,8 +431,7 @@ fn flows(c: &Context<'_>, nat: &Nat, rows: &mut [Forward]) -> Vec<(u32, u32)> {
             continue;
         }
         let exact = by_port.get(&(flow.netns, flow.orig.1.port));
-        let through =
-            exact.into_iter().flatten().chain(&wide).copied().find(|f| comes_through(&rows[*f], flow));
+        let through = exact.into_iter().flatten().chain(&wide).copied().find(|f| rows[*f].takes(flow));
         if let Some(f) = through.filter(|_| !flow.is_over()) {
             rows[f].clients += 1;
             rows[f].sockets.extend(at_target);
@@ -311,18 +439,24 @@ fn flows(c: &Context<'_>, nat: &Nat, rows: &mut [Forward]) -> Vec<(u32, u32)> {
     }
     let mut out: Vec<(u32, u32)> = out.into_iter().collect();
     out.sort_unstable();
-    out
+    (out, earlier(nat))
 }
 
-fn comes_through(f: &Forward, flow: &crate::model::Flow) -> bool {
-    let port = flow.orig.1.port;
-    f.netns == flow.netns
-        && f.proto.is_none_or(|p| p == flow.proto)
-        && (f.host.port == 0 || (f.host.port..=f.last_port).contains(&port))
-        && (f.host.addr.is_any()
-            || f.host.addr == flow.orig.1.addr
-            || f.bits.is_some_and(|n| flow.orig.1.addr.in_prefix(&f.host.addr, n)))
-        && f.target.is_some_and(|t| t.addr.is_any() || t.addr == flow.reply.0.addr)
+/// Of the connections that one namespace sends on and another one too, the earlier of each later one.
+fn earlier(nat: &Nat) -> Indices {
+    let changed = |f: &Flow| f.is_redirected() || f.is_masqueraded();
+    let first = nat.flows.iter().find(|f| changed(f)).map(|f| f.netns);
+    if nat.flows.iter().all(|f| !changed(f) || Some(f.netns) == first) {
+        return Vec::new();
+    }
+    let all = || (0u32..).zip(&nat.flows).filter(|(_, f)| changed(f));
+    let ends: FxHashMap<(Proto, Endpoint, Endpoint), u32> =
+        all().map(|(i, f)| ((f.proto, f.reply.1, f.reply.0), i)).collect();
+    let before = |(i, f): (u32, &Flow)| {
+        let before = *ends.get(&(f.proto, f.orig.0, f.orig.1))?;
+        (nat.flows[before as usize].netns != f.netns).then_some((i, before))
+    };
+    all().filter_map(before).collect()
 }
 
 /// The connections of user-space proxies: those they accepted, and those they made for them.
@@ -332,6 +466,8 @@ fn pairs(c: &Context<'_>, rows: &mut [Forward]) -> Vec<Pair> {
     for f in rows.iter_mut() {
         let proxy = |s: &&Step| !s.by.is_rule() && !matches!(s.by, By::SocketActivation | By::Engine);
         let Some(by) = f.steps.iter().find(proxy) else { continue };
+        // It listens no more once it has its single client, and nothing tells then who began the connection.
+        let single = by.listener.is_none();
         let (host, by, program) = (f.host, by.by, by.process);
         let accepted = |s: &Socket| {
             s.local.port == host.port
@@ -368,7 +504,7 @@ fn pairs(c: &Context<'_>, rows: &mut [Forward]) -> Vec<Pair> {
                 if s.serves() || s.remote.is_none() || !s.proto.is_inet() {
                     continue;
                 }
-                if accepted(s) && c.facts[*row as usize].direction != Direction::Out {
+                if accepted(s) && (single || c.facts[*row as usize].direction != Direction::Out) {
                     ins.push(*row);
                 } else if f.target.is_none_or(|t| goes_to(s, t)) {
                     outs.push(*row);
@@ -385,6 +521,10 @@ fn pairs(c: &Context<'_>, rows: &mut [Forward]) -> Vec<Pair> {
                     out.extend(found.map(pair));
                     found.is_none()
                 });
+            }
+            // All that comes through goes by the one connection to the far machine.
+            if by == By::Ssh {
+                continue;
             }
             let certain = ins.len() == 1 && outs.len() == 1;
             if let (true, None, [to]) = (certain, f.target, &outs[..]) {
@@ -425,7 +565,7 @@ mod tests {
     use super::*;
     use crate::derive::Engine;
     use crate::model::{
-        Backend, BackendInfo, Family, Flow, Namespace, Owner, ProcInfo, Process, SocketId, Stamp, Wants,
+        Backend, BackendInfo, Family, Namespace, Owner, ProcInfo, Process, SocketId, Stamp, Wants,
     };
     use std::sync::Arc;
 
@@ -508,6 +648,8 @@ mod tests {
             iface: Some("!docker0".into()),
             target: target.parse().ok(),
             target_ports: Some((port, port)),
+            target_last: None,
+            behind: None,
             partial: false,
             conditions: Vec::new(),
             place: "ip nat DOCKER handle 7".into(),
@@ -568,5 +710,37 @@ mod tests {
         let client = |row| crate::query::path::client(&snap, row).map(|(e, _)| e);
         assert_eq!(client(5), Some(end("127.0.0.1:41000")));
         assert_eq!((client(3), client(4)), (None, None), "they are on the client's side");
+    }
+
+    #[test]
+    fn what_systemd_holds_is_served_by_whom_it_hands_it_to() {
+        let mut sample = machine();
+        // The manager of a user or of a container: not the first process of this machine.
+        let mut manager = sample.processes[0].clone();
+        let info = Arc::make_mut(&mut manager.info);
+        (info.pid, info.comm, info.cmdline) = (5, "systemd".into(), "/lib/systemd/systemd --user".into());
+        sample.processes.push(manager);
+        let n = sample.sockets.len() as u64 + 1;
+        let mut s = Socket::new(SocketId { netns: 0, cookie: n }, Family::Inet, Proto::Tcp, State::Listen);
+        (s.inode, s.local, s.remote) = (n, end("0.0.0.0:6000"), Endpoint::new(Addr::ANY4, 0));
+        sample.sockets.push(s);
+        let held = |process, fd| Owner { inode: n, process, fd };
+        let mut owners = sample.owners.to_vec();
+        owners.extend([held(2, 30), held(0, 3)]);
+        sample.owners = owners.clone().into();
+        let served = |snap: &crate::model::Snapshot| {
+            let rows = &snap.forwards.as_ref().unwrap().rows;
+            let row = rows.iter().position(|f| f.host.port == 6000).unwrap();
+            let column = crate::query::table("forwards").and_then(|t| t.column("pid")).unwrap();
+            let by: Vec<_> = rows[row].ways().map(|s| s.by.name()).collect();
+            (by, rows[row].listens, column.value(snap, row).number())
+        };
+        let snap = Engine::new().step(sample.clone());
+        assert_eq!(served(&snap), (vec!["socket-activation"], Some(true), Some(10.0)), "nginx");
+        // Nobody was started yet.
+        owners.pop();
+        sample.owners = owners.into();
+        let snap = Engine::new().step(sample);
+        assert_eq!(served(&snap), (vec!["socket-activation"], Some(true), Some(5.0)), "itself");
     }
 }

@@ -22,13 +22,36 @@ pub struct NatRule {
     pub target: Option<Addr>,
     /// The port there, first and last; `None` when it stays.
     pub target_ports: Option<(u16, u16)>,
+    /// The last address, where it chooses between several.
+    #[serde(default)]
+    pub target_last: Option<Addr>,
     /// It has more conditions than are told here (a mark, a source, everything but a port).
     pub partial: bool,
     /// Those of them that have a name: matches of iptables (`conntrack`, `mark`), `source`.
     #[serde(default)]
     pub conditions: Vec<Box<str>>,
+    /// Where the rule before it stands that takes all that this one is for, so that it is never reached.
+    #[serde(default)]
+    pub behind: Option<String>,
     /// Where it stands: `ip nat DOCKER handle 7`; of iptables-legacy `iptables-legacy nat DOCKER rule 2`.
     pub place: String,
+}
+
+impl NatRule {
+    /// Whether it takes all that another one at the same hook is for. Of one place there are several where a rule chooses
+    /// between targets: none of these takes all.
+    pub fn takes_all_of(&self, other: &Self) -> bool {
+        fn any_or<T>(mine: Option<T>, other: Option<T>, holds: impl Fn(T, T) -> bool) -> bool {
+            mine.is_none_or(|m| other.is_some_and(|o| holds(m, o)))
+        }
+        !self.partial
+            && self.place != other.place
+            && any_or(self.family, other.family, |m, o| m == o)
+            && any_or(self.proto, other.proto, |m, o| m == o)
+            && any_or(self.to, other.to, |m, o| m.1 <= o.1 && o.0.in_prefix(&m.0, m.1))
+            && any_or(self.ports, other.ports, |m, o| m.0 <= o.0 && o.1 <= m.1)
+            && any_or(self.iface.as_deref(), other.iface.as_deref(), |m, o| m == o)
+    }
 }
 
 /// One connection that the kernel tracks (`nf_conntrack`; `include/uapi/linux/netfilter/nfnetlink_conntrack.h`).
@@ -201,6 +224,9 @@ pub struct Forwards {
     pub rows: Vec<Forward>,
     /// The tracked connection behind a socket row: row, index in [`Nat::flows`], in the order of rows.
     pub flows: Vec<(u32, u32)>,
+    /// Of a connection that several namespaces translate, what it was before: index in [`Nat::flows`] of the later, and of
+    /// the earlier, in the order of the later.
+    pub earlier: Vec<(u32, u32)>,
     /// Connections of user-space proxies that belong together, in the order of what was accepted.
     pub pairs: Vec<Pair>,
 }
@@ -224,6 +250,10 @@ pub struct Forward {
     pub steps: Vec<Step>,
     /// Where it goes; `None` where that is not told.
     pub target: Option<Endpoint>,
+    /// The last address and port, where a rule chooses between several.
+    pub target_last: Option<Endpoint>,
+    /// Where the rule stands that takes all that this one is for, before it.
+    pub behind: Option<String>,
     /// The container whose published port it is, as its engine says: index in [`super::Sample::containers`].
     pub container: Option<u32>,
     /// The namespace that has the target's address.
@@ -243,6 +273,32 @@ pub struct Forward {
 }
 
 impl Forward {
+    /// Whether this endpoint of its namespace is the one that it is for.
+    pub fn is_for(&self, at: &Endpoint) -> bool {
+        let host = &self.host;
+        (host.port == 0 || (host.port..=self.last_port.max(host.port)).contains(&at.port))
+            && match self.bits {
+                Some(bits) => at.addr.in_prefix(&host.addr, bits),
+                // What a rule is for of both families stands as IPv4.
+                None if host.addr.is_any() => host.addr.is_v4() || !at.addr.is_v4(),
+                None => host.addr == at.addr,
+            }
+    }
+
+    /// Whether a tracked connection is one that its rule sent on.
+    pub fn takes(&self, flow: &Flow) -> bool {
+        let went = flow.reply.0;
+        let goes = |t: Endpoint| {
+            let last = self.target_last.unwrap_or(t);
+            (t.addr.is_any() || (t.addr..=last.addr).contains(&went.addr))
+                && (t.port == 0 || (t.port..=last.port).contains(&went.port))
+        };
+        self.netns == flow.netns
+            && self.proto.is_none_or(|p| p == flow.proto)
+            && self.is_for(&flow.orig.1)
+            && self.target.is_some_and(goes)
+    }
+
     /// By what, without what the engine says where a rule or a program is known.
     pub fn ways(&self) -> impl Iterator<Item = &Step> {
         let alone = self.steps.iter().all(|s| s.by == By::Engine);

@@ -228,6 +228,9 @@ pub struct Peer {
     pub older: bool,
 }
 
+/// Namespaces that one connection is translated in, at the most.
+const MOST_FLOWS: usize = 8;
+
 impl Snapshot {
     /// All socket rows, live ones first, then those just closed.
     pub fn sockets(&self) -> &[Socket] {
@@ -264,6 +267,31 @@ impl Snapshot {
         let flows = &self.forwards.as_ref()?.flows;
         let i = flows.binary_search_by_key(&(row as u32), |(r, _)| *r).ok()?;
         self.sample.nat.as_ref()?.flows.get(flows[i].1 as usize)
+    }
+    /// The tracked connections that lead to that of a row, and it: from the client's on where several namespaces
+    /// translate it one after the other.
+    pub fn flows(&self, row: usize) -> Vec<&Flow> {
+        let mut out = Vec::new();
+        let (Some(forwards), Some(nat)) = (self.forwards.as_ref(), self.sample.nat.as_ref()) else {
+            return out;
+        };
+        let found = forwards.flows.binary_search_by_key(&(row as u32), |(r, _)| *r);
+        let mut next = found.ok().map(|i| forwards.flows[i].1);
+        while let Some(flow) = next.and_then(|i| nat.flows.get(i as usize)).filter(|_| out.len() < MOST_FLOWS)
+        {
+            out.push(flow);
+            let before = forwards.earlier.binary_search_by_key(&next, |(f, _)| Some(*f));
+            next = before.ok().map(|i| forwards.earlier[i].1);
+        }
+        out.reverse();
+        out
+    }
+    /// The tracked connection that this one becomes in another namespace.
+    pub fn flow_after(&self, flow: &Flow) -> Option<&Flow> {
+        let all = &self.sample.nat.as_ref()?.flows;
+        let at = |i: u32| all.get(i as usize);
+        let (later, _) = self.forwards.as_ref()?.earlier.iter().find(|(_, e)| at(*e) == Some(flow))?;
+        at(*later)
     }
     /// The connections of a user-space proxy that this one is of.
     pub fn pair_of(&self, row: usize) -> Option<&Pair> {

@@ -1,7 +1,10 @@
 //! The way of a connection through a port forward: client, host endpoint, rule or program, target, process.
 
-use super::format::endpoint;
-use crate::model::{Endpoint, Forward, Snapshot, State};
+mod legs;
+
+use super::format::{age, bytes, endpoint};
+use crate::model::{Addr, By, Endpoint, Flow, Forward, Snapshot, State};
+use legs::Next;
 
 /// What stands at one place of the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,120 +73,136 @@ fn holder(snap: &Snapshot, row: usize) -> String {
     }
 }
 
+/// Forwards that a connection may come through one after the other, at the most.
+const MOST_LEGS: usize = 8;
+
 /// The client's own endpoint before it was translated or proxied, where that is another than the socket's far end; and
-/// whether it is certain.
+/// whether it is certain. Through several forwards it is that of the first.
 pub fn client(snap: &Snapshot, row: usize) -> Option<(Endpoint, bool)> {
-    let s = snap.socket(row);
-    if let Some(flow) = snap.flow(row) {
-        let inside = flow.reply.0 == s.local && flow.reply.1 == s.remote;
-        if s.state == State::Forwarded || inside && (flow.is_redirected() || flow.is_masqueraded()) {
-            return Some((flow.orig.0, true));
-        }
-    }
-    let (accepted, certain) = snap.accepted_for(row)?;
-    let other = snap.socket(accepted);
-    // What the proxy made ends here; what it accepted is seen from the client's side.
-    (other.remote != s.local).then_some((other.remote, certain))
+    first(snap, row).map(|f| (f.client, f.certain))
 }
 
 /// The endpoint that the client asked for, where it is another than the socket's own.
 pub fn asked_for(snap: &Snapshot, row: usize) -> Option<Endpoint> {
-    let s = snap.socket(row);
-    if let Some(flow) = snap.flow(row).filter(|f| f.is_redirected())
-        && flow.reply.0 == s.local
-    {
-        return Some(flow.orig.1);
-    }
-    let (accepted, _) = snap.accepted_for(row)?;
-    let other = snap.socket(accepted);
-    (other.remote != s.local).then_some(other.local)
+    first(snap, row)?.asked
 }
 
-/// The forward that a connection of this row comes or goes through.
-pub fn forward_of(snap: &Snapshot, row: usize) -> Option<&Forward> {
-    let mut rows = vec![row as u32];
-    rows.extend(snap.proxied(row).map(|(r, _)| r as u32));
-    if let Some(other) = snap.other_end(row) {
-        rows.push(other as u32);
-        rows.extend(snap.proxied(other).map(|(r, _)| r as u32));
+/// Where a connection began, before it was translated or proxied.
+struct First {
+    client: Endpoint,
+    asked: Option<Endpoint>,
+    certain: bool,
+}
+
+fn first(snap: &Snapshot, row: usize) -> Option<First> {
+    let mut out: Option<First> = None;
+    let mut row = row;
+    for _ in 0..MOST_LEGS {
+        let s = snap.socket(row);
+        let flows = snap.flows(row);
+        if let (Some(last), Some(first)) = (flows.last(), flows.first()) {
+            let inside = last.reply.0 == s.local && last.reply.1 == s.remote;
+            let changed = inside && (last.is_redirected() || last.is_masqueraded());
+            if s.state == State::Forwarded || changed {
+                let asked = flows.iter().any(|f| f.is_redirected()).then_some(first.orig.1);
+                let asked = asked.filter(|a| *a != s.local).or_else(|| out.as_ref().and_then(|o| o.asked));
+                out = Some(First { client: first.orig.0, asked, certain: out.is_none_or(|o| o.certain) });
+            }
+        }
+        let Some((accepted, certain)) = snap.accepted_for(row) else { break };
+        let other = snap.socket(accepted);
+        // What the proxy made ends here; what it accepted is seen from the client's side.
+        if other.remote == s.local {
+            break;
+        }
+        let certain = certain && out.is_none_or(|o| o.certain);
+        out = Some(First { client: other.remote, asked: Some(other.local), certain });
+        row = accepted;
     }
-    let all = snap.forward_rows();
-    all.iter().find(|f| f.sockets.iter().any(|s| rows.contains(s))).or_else(|| {
-        let flow = snap.flow(row).filter(|flow| flow.is_redirected())?;
-        all.iter().find(|f| {
-            f.steps.iter().any(|s| s.by.is_rule())
-                && f.netns == flow.netns
-                && (f.host.port..=f.last_port.max(f.host.port)).contains(&flow.orig.1.port)
-                && f.target.is_some_and(|t| {
-                    (t.port == 0 || t.port == flow.reply.0.port)
-                        && (t.addr == flow.reply.0.addr
-                            || t.addr.is_any() && t.addr.is_v4() == flow.reply.0.addr.is_v4())
-                })
-        })
-    })
+    out
 }
 
 /// The way of the connection of a socket row; empty where it is none that is forwarded.
 pub fn of_socket(snap: &Snapshot, row: usize) -> Vec<Step> {
-    let s = snap.socket(row);
-    let flow = snap.flow(row).filter(|f| f.is_redirected() || s.state == State::Forwarded);
-    let pair = snap.proxied(row).or_else(|| snap.proxied(snap.other_end(row)?));
+    let legs = legs::of(snap, row);
     let mut out = Vec::new();
-    if let Some(flow) = flow {
-        let space_of = |e: &Endpoint| {
-            let on = |s: &crate::model::Socket| s.local == *e && !s.remote.is_none();
-            snap.sample.sockets[..snap.live].iter().find(|s| on(s)).map(|s| s.id.netns)
+    let Some(leg) = legs.first() else { return out };
+    let who = leg.client.map_or(String::new(), |r| {
+        let holder = match snap.owners(r) {
+            [] => String::new(),
+            _ => holder(snap, r),
         };
-        let here = space_of(&flow.orig.0).map_or(String::new(), |n| space(snap, n));
-        out.push(step(Place::Client, endpoint(&flow.orig.0), here, true));
-        let note = format!("{} {}", flow.state(), space(snap, flow.netns));
-        out.push(step(Place::Host, endpoint(&flow.orig.1), note.trim_end(), true));
-        if flow.is_redirected() {
-            match forward_of(snap, row) {
-                Some(f) => by(f, true, &mut out),
-                None => {
-                    out.push(step(
+        [holder, space(snap, snap.socket(r).id.netns)].join(" ").trim().to_owned()
+    });
+    out.push(step(Place::Client, endpoint(&leg.from), who, true));
+    let mut certain = true;
+    for leg in &legs {
+        for flow in &leg.flows {
+            let note = tracked(snap, flow);
+            out.push(step(Place::Host, endpoint(&flow.orig.1), note, certain));
+            if flow.is_redirected() {
+                match legs::forward_of_flow(snap, flow) {
+                    Some(f) => {
+                        let rules = f.ways().filter(|s| s.by.is_rule());
+                        out.extend(rules.map(|s| step(Place::By, s.by.name(), s.how.clone(), certain)));
+                    }
+                    None => out.push(step(
                         Place::By,
                         "a rule of the kernel",
                         "connection tracking tells of it",
-                        true,
-                    ));
+                        certain,
+                    )),
                 }
             }
         }
-        target(
-            snap,
-            flow.reply.0,
-            Some(row).filter(|_| s.local == flow.reply.0),
-            forward_of(snap, row),
-            &mut out,
-        );
-    } else if let Some((_, certain)) = pair {
-        // Of the four sockets of a proxied connection: the two of the proxy, and the one at the target.
-        let mine = if snap.proxied(row).is_some() { Some(row) } else { snap.other_end(row) };
-        let Some(mine) = mine else { return out };
-        let Some(pair) = snap.pair_of(mine).copied() else { return out };
-        let f = forward_of(snap, row);
-        let (accepted, connected) = (pair.accepted as usize, pair.connected as usize);
-        let (a, c) = (snap.socket(accepted), snap.socket(connected));
-        let from = snap.other_end(accepted).map_or(String::new(), |o| holder(snap, o));
-        out.push(step(Place::Client, endpoint(&a.remote), from, true));
-        out.push(step(Place::Host, endpoint(&a.local), space(snap, a.id.netns), true));
-        let how = f.and_then(|f| f.ways().find(|s| !s.by.is_rule())).map_or("", |s| s.by.name());
-        let accepts = holder(snap, accepted);
-        let (fds, end, at) = if pair.direct {
-            (accepts, c.local, Some(connected))
-        } else {
-            let fds = format!("{accepts} → {}", holder(snap, connected));
-            (fds, c.remote, snap.other_end(connected))
-        };
-        out.push(step(Place::By, how, fds, certain));
-        target(snap, end, at, f, &mut out);
-        for s in out.iter_mut().skip(3) {
-            s.certain &= certain;
+        let accepted = leg.server.map(|r| (r, snap.socket(r)));
+        match (&leg.next, accepted) {
+            (Next::Proxy { by, to, certain: sure }, Some((r, s))) => {
+                out.push(step(Place::Host, endpoint(&s.local), space(snap, s.id.netns), certain));
+                certain &= *sure;
+                let fds = match to {
+                    Some(to) => format!("{} {} {}", holder(snap, r), "→", holder(snap, *to)),
+                    None => holder(snap, r),
+                };
+                out.push(step(Place::By, by.map_or("a program", By::name), fds, certain));
+            }
+            (Next::Unpaired(f), Some((r, s))) => {
+                out.push(step(Place::Host, endpoint(&s.local), space(snap, s.id.netns), certain));
+                let by = f.ways().find(|s| !s.by.is_rule()).map_or("a program", |s| s.by.name());
+                out.push(step(Place::By, by, holder(snap, r), certain));
+                let begin = out.len();
+                going_to(snap, f, &mut out);
+                out.iter_mut().skip(begin).for_each(|s| s.certain = false);
+            }
+            _ => {
+                let place = match leg.server.map(|r| snap.socket(r).id.netns).or(leg.netns) {
+                    Some(n) => space(snap, n),
+                    None => "not on this machine, or not to be seen".to_owned(),
+                };
+                out.push(step(Place::Target, endpoint(&leg.to), place, certain));
+                let serving = leg.server.or(leg.listener);
+                if let Some(r) = serving {
+                    out.push(step(Place::Process, holder(snap, r), "", certain));
+                } else if leg.nobody {
+                    out.push(step(Place::Process, "nobody", "nothing listens there", certain));
+                }
+            }
         }
     }
     out
+}
+
+/// What connection tracking says of a connection: its state, how long it is kept, and how much went there and back.
+fn tracked(snap: &Snapshot, flow: &Flow) -> String {
+    let mut out = vec![flow.state().to_owned(), space(snap, flow.netns)];
+    if let Some(secs) = flow.timeout_s {
+        out.push(format!("kept {} more", age(f64::from(secs))));
+    }
+    if let Some((there, back)) = flow.bytes {
+        out.push(format!("{} B there, {} B back", bytes(there as f64), bytes(back as f64)));
+    }
+    out.retain(|s| !s.is_empty());
+    out.join(", ").replacen(", in ", " in ", 1)
 }
 
 /// The way that a forward makes, without a client.
@@ -194,31 +213,67 @@ pub fn of_forward(snap: &Snapshot, f: &Forward) -> Vec<Step> {
         note = [note.as_str(), by.as_str()].join(" ").trim_start().into();
     }
     let mut out = vec![step(Place::Host, host(f), note, true)];
-    by(f, true, &mut out);
-    if let Some(t) = f.target {
-        target(snap, t, None, Some(f), &mut out);
-    } else {
-        out.push(step(Place::Target, "not told", "the program does not say where to", false));
+    for s in f.ways() {
+        // The program itself, with the descriptor it listens by; its command line behind it.
+        let what = match s.listener.map(|r| holder(snap, r as usize)) {
+            Some(holder) if s.process.is_some() => format!("{}: {holder}", s.by.name()),
+            _ => s.by.name().to_owned(),
+        };
+        out.push(step(Place::By, what, s.how.clone(), true));
     }
+    going_to(snap, f, &mut out);
     out
 }
 
-fn by(f: &Forward, certain: bool, out: &mut Vec<Step>) {
-    out.extend(f.ways().map(|s| step(Place::By, s.by.name(), s.how.clone(), certain)));
-}
-
-fn target(snap: &Snapshot, at: Endpoint, row: Option<usize>, f: Option<&Forward>, out: &mut Vec<Step>) {
-    let netns = row.map(|r| snap.socket(r).id.netns).or_else(|| f.and_then(|f| f.target_netns));
-    let place = netns.map_or_else(|| "not on this machine, or not to be seen".to_owned(), |n| space(snap, n));
-    out.push(step(Place::Target, endpoint(&at), place, true));
-    let serving = row.or_else(|| f.and_then(|f| f.target_row).map(|r| r as usize));
-    match serving {
-        Some(r) => out.push(step(Place::Process, holder(snap, r), "", true)),
-        None if f.and_then(|f| f.listens) == Some(false) => {
+/// Where a forward goes, by itself.
+fn going_to(snap: &Snapshot, f: &Forward, out: &mut Vec<Step>) {
+    let Some(t) = f.target else {
+        out.push(step(Place::Target, "not told", "no address is told, see what forwards it", false));
+        return;
+    };
+    let far = f.steps.iter().any(|s| s.by == By::Ssh);
+    let place = match f.target_netns {
+        Some(n) => space(snap, n),
+        None if far => "as the far machine reaches it".to_owned(),
+        None => "not on this machine, or not to be seen".to_owned(),
+    };
+    out.push(step(Place::Target, target(f).unwrap_or_else(|| endpoint(&t)), place, true));
+    // A rule sends on what comes there.
+    let on = |o: &&Forward| {
+        Some(o.netns) == f.target_netns && o.steps.iter().any(|s| s.by.is_rule()) && o.is_for(&t)
+    };
+    let sent_on = f.target_row.is_none_or(|r| {
+        snap.socket(r as usize).local.port != t.port
+            || snap.socket(r as usize).id.netns != f.target_netns.unwrap_or(f.netns)
+    });
+    if let Some(o) = snap.forward_rows().iter().find(on).filter(|_| sent_on && out.len() < 4 * MOST_LEGS) {
+        out.extend(
+            o.ways().filter(|s| s.by.is_rule()).map(|s| step(Place::By, s.by.name(), s.how.clone(), true)),
+        );
+        return going_to(snap, o, out);
+    }
+    match f.target_row {
+        Some(r) => out.push(step(Place::Process, holder(snap, r as usize), "", true)),
+        None if f.listens == Some(false) => {
             out.push(step(Place::Process, "nobody", "nothing listens there", true));
         }
         None => {}
     }
+}
+
+/// The target in words: a range where it is one of several.
+pub fn target(f: &Forward) -> Option<String> {
+    let first = f.target?;
+    let Some(last) = f.target_last else { return Some(endpoint(&first)) };
+    let ports =
+        if last.port > first.port { format!("{}-{}", first.port, last.port) } else { first.port.to_string() };
+    let addr = |a: &Addr| if a.is_v4() { a.to_string() } else { format!("[{a}]") };
+    let addrs = if last.addr > first.addr {
+        format!("{}-{}", addr(&first.addr), addr(&last.addr))
+    } else {
+        addr(&first.addr)
+    };
+    Some(format!("{addrs}:{}", if first.port == 0 { "*".to_owned() } else { ports }))
 }
 
 /// The host endpoint in words: a range where it is one.

@@ -6,13 +6,13 @@ use super::netns::{Program, rows, sh, until};
 use serde_json::Value;
 use std::process::{Command, Stdio};
 
-fn inside(space: &str, args: &[&str]) -> Program {
+pub(super) fn inside(space: &str, args: &[&str]) -> Program {
     let all = [&["netns", "exec", space], args].concat();
     Program(Command::new("ip").args(all).stdin(Stdio::null()).spawn().expect("ip"))
 }
 
 /// Listens and keeps what it accepts.
-fn server(at: &str, port: u16) -> Program {
+pub(super) fn server(at: &str, port: u16) -> Program {
     let script = format!(
         "use IO::Socket::IP; my $l = IO::Socket::IP->new(Listen => 5, LocalHost => '{at}', LocalPort => {port}, V6Only => 0) \
          or die; my @k; while (my $c = $l->accept) {{ push @k, $c }}"
@@ -21,7 +21,7 @@ fn server(at: &str, port: u16) -> Program {
 }
 
 /// Connects, sends five bytes and stays.
-fn client(to: &str, port: u16) -> Program {
+pub(super) fn client(to: &str, port: u16) -> Program {
     let script = format!(
         "use IO::Socket::IP; my $c = IO::Socket::IP->new(PeerHost => '{to}', PeerPort => {port}) or die; \
          syswrite $c, 'hello'; sleep 600"
@@ -29,7 +29,7 @@ fn client(to: &str, port: u16) -> Program {
     inside("cl", &["perl", "-e", &script])
 }
 
-const HOSTS: &str = "set -e; mount -t tmpfs none /run; ip netns add cl; ip netns add sv
+pub(super) const HOSTS: &str = "set -e; mount -t tmpfs none /run; ip netns add cl; ip netns add sv
     ip link add c1 type veth peer name c0 netns cl; ip link add s1 type veth peer name s0 netns sv
     ip addr add 203.0.113.1/24 dev c1; ip addr add 172.30.0.1/24 dev s1
     ip addr add 2001:db8:1::1/64 dev c1 nodad; ip addr add fd00:30::1/64 dev s1 nodad
@@ -130,7 +130,7 @@ pub(crate) fn through_legacy_rules() -> Result<(), String> {
     .map(|_| ())
 }
 
-fn find<'a>(all: &'a [Value], host: &str, proto: &str) -> Result<&'a Value, String> {
+pub(super) fn find<'a>(all: &'a [Value], host: &str, proto: &str) -> Result<&'a Value, String> {
     all.iter()
         .find(|r| r["host"] == host && r["proto"] == proto)
         .ok_or_else(|| format!("no forward of {proto} {host}: {all:#?}"))

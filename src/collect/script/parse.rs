@@ -117,6 +117,8 @@ impl Scene {
                     iface: None,
                     target: Some(target.addr),
                     target_ports: Some((target.port, target.port)),
+                    target_last: None,
+                    behind: None,
                     partial: false,
                     conditions: Vec::new(),
                     place: String::new(),

@@ -31,9 +31,7 @@ pub(super) fn of(comm: &str, cmdline: &str) -> Vec<Said> {
         ("docker-proxy", _) => docker(&words).into_iter().collect(),
         ("socat" | "socat1", _) => socat(&words).into_iter().collect(),
         ("ssh", _) => ssh(&words),
-        ("sshd" | "sshd-session", _) if words.get(1).is_some_and(|w| w.contains('@')) => {
-            one(By::Ssh, None, None)
-        }
+        ("sshd" | "sshd-session", _) if serves_a_user(&words) => one(By::Ssh, None, None),
         ("systemd-socket-proxyd", _) | (_, "systemd-socket-") => {
             one(By::SystemdProxy, None, words[1..].iter().rev().find_map(|w| endpoint(w)))
         }
@@ -44,6 +42,13 @@ pub(super) fn of(comm: &str, cmdline: &str) -> Vec<Said> {
         ("kubectl", _) if words.get(1) == Some(&"port-forward") => one(By::Kubectl, None, None),
         _ => Vec::new(),
     }
+}
+
+/// Whether it is the server of one user, `sshd: USER` and behind it `@TERMINAL` where there is one, and not the one that
+/// all come to (`sshd: /usr/sbin/sshd -D [listener] …`) nor before it is known who it is (`sshd: [accepted]`).
+fn serves_a_user(words: &[&str]) -> bool {
+    let titled = words.first().is_some_and(|w| w.ends_with(':'));
+    titled && words.get(1).is_some_and(|w| !w.starts_with(['/', '[']))
 }
 
 /// What does not say which protocol: whatever it listens to, of both.
@@ -161,7 +166,8 @@ fn socat(words: &[&str]) -> Option<Said> {
 }
 
 /// `-L [bind:]port:host:hostport` and `-D [bind:]port`, as often as they are there. What `-R` asks for is listened to on the
-/// far machine, by its server there: `sshd: USER@TERMINAL`, which does not say where to.
+/// far machine, by its server there, which does not say where to. What else it listens to it was told by an option or by its
+/// configuration (`LocalForward`, `DynamicForward`).
 fn ssh(words: &[&str]) -> Vec<Said> {
     let mut out = Vec::new();
     for (i, word) in words.iter().enumerate().skip(1) {
@@ -187,6 +193,7 @@ fn ssh(words: &[&str]) -> Vec<Said> {
             _ => None,
         });
     }
+    out.push(Said::new(By::Ssh, Proto::Tcp, None, None));
     out
 }
 
@@ -239,16 +246,18 @@ mod tests {
             ("socat - TCP:10.0.0.2:80", ""),
             (
                 "ssh -N -L 8080:10.0.0.2:80 -D1080 -L [::1]:9090:[fd00::5]:90 host",
-                "ssh tcp 127.0.0.1:8080 10.0.0.2:80; ssh tcp 127.0.0.1:1080 -; ssh tcp [::1]:9090 [fd00::5]:90",
+                "ssh tcp 127.0.0.1:8080 10.0.0.2:80; ssh tcp 127.0.0.1:1080 -; ssh tcp [::1]:9090 [fd00::5]:90; ssh tcp - -",
             ),
             (
                 "ssh -fNL 8080:10.0.0.2:80 -vD 1080 -i L7:a:7 host",
-                "ssh tcp 127.0.0.1:8080 10.0.0.2:80; ssh tcp 127.0.0.1:1080 -",
+                "ssh tcp 127.0.0.1:8080 10.0.0.2:80; ssh tcp 127.0.0.1:1080 -; ssh tcp - -",
             ),
-            ("ssh -R 80:localhost:3000 host", ""),
+            ("ssh -R 80:localhost:3000 host", "ssh tcp - -"),
             // Who listens for it.
             ("sshd: scope@notty", "ssh tcp - -"),
             ("sshd-session: scope@pts/0", "ssh tcp - -"),
+            ("sshd: scope", "ssh tcp - -"),
+            ("sshd: [accepted]", ""),
             ("sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups", ""),
             ("/usr/sbin/sshd -D", ""),
             (

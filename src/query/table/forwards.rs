@@ -2,7 +2,7 @@
 
 use super::ports::{any_comm, any_pid};
 use super::processes::info;
-use crate::model::{Container, Fault, Forward, Missing, Snapshot};
+use crate::model::{By, Container, Fault, Forward, Missing, Snapshot};
 use crate::query::path;
 use crate::query::{Column, Kind, Needs, Table, Value};
 
@@ -36,8 +36,11 @@ fn by(snap: &Snapshot, row: usize) -> Value<'_> {
 
 /// Where it was learnt.
 fn how(snap: &Snapshot, row: usize) -> Value<'_> {
-    let all: Vec<&str> = at(snap, row).steps.iter().map(|s| s.how.as_str()).collect();
-    Value::from(all.join("; "))
+    let f = at(snap, row);
+    let all: Vec<&str> = f.steps.iter().map(|s| s.how.as_str()).collect();
+    let several = path::target(f).filter(|_| f.target_last.is_some());
+    let several = several.map_or_else(String::new, |t| format!(", to one of {t}"));
+    Value::from(all.join("; ") + &several)
 }
 
 /// The container that has the target: by whose process serves it, else as an engine says, else by who is in the
@@ -59,6 +62,14 @@ fn servers(snap: &Snapshot, row: usize) -> Vec<u32> {
     let Some(r) = at(snap, row).target_row else { return Vec::new() };
     let mut out: Vec<u32> = snap.owners(r as usize).iter().map(|o| o.process).collect();
     out.dedup();
+    // systemd holds it for another, and answers by itself where there is none yet.
+    let holds = |p: &u32| {
+        let mut steps = at(snap, row).steps.iter();
+        steps.any(|s| s.by == By::SocketActivation && s.process == Some(*p))
+    };
+    if out.iter().any(|p| !holds(p)) {
+        out.retain(|p| !holds(p));
+    }
     out
 }
 
@@ -83,7 +94,10 @@ fn programs(snap: &Snapshot, row: usize) -> Vec<u32> {
 /// What is wrong with it, in a word.
 pub fn finding(snap: &Snapshot, row: usize) -> Option<&'static str> {
     let f = at(snap, row);
-    (f.listens == Some(false)).then_some("dead: nothing listens")
+    match f.behind {
+        Some(_) => Some("shadowed: a rule before it"),
+        None => (f.listens == Some(false)).then_some("dead: nothing listens"),
+    }
 }
 
 fn opt<'a, T: Into<Value<'a>>>(v: Option<T>, why: Missing) -> Value<'a> {
@@ -107,7 +121,7 @@ static COLUMNS: &[Column] = &[
         .called(&["via", "kind"]).needs(NAT).wide(6, 19, 30)
         .any(|s, r, t| at(s, r).steps.iter().any(|x| t(&Value::text(x.by.name())))),
     Column::new("target", "TARGET", Kind::Endpoint, 0, |s, r| opt(at(s, r).target.map(Value::Endpoint), Missing::NotReported),
-        "Where it goes.").called(&["remote", "to"]).needs(NAT).wide(12, 20, 47),
+        "Where it goes; where a rule chooses between several, the first.").called(&["remote", "to"]).needs(NAT).wide(12, 20, 47),
     Column::new("target_addr", "TARGET ADDRESS", Kind::Addr, 42, |s, r| opt(at(s, r).target.map(|t| Value::Addr(t.addr)), Missing::NotReported),
         "The address it goes to.").called(&["remote_addr", "addr"]).needs(NAT),
     Column::new("target_port", "TARGET PORT", Kind::Port, 43, |s, r| opt(at(s, r).target.map(|t| u64::from(t.port)), Missing::NotReported),
@@ -148,7 +162,7 @@ static COLUMNS: &[Column] = &[
         "Where it was learnt: the rule's place (family, table, chain, handle), the program's command line, what the engine says.")
         .called(&["learnt", "rule"]).needs(NAT).wide(10, 24, 80),
     Column::new("finding", "FINDING", Kind::Text, 3, |s, r| opt(finding(s, r).map(Value::text), Missing::NotApplicable),
-        "What is wrong with it: a forward to where nothing listens is dead.").called(&["findings"]).needs(NAT).wide(8, 21, 50),
+        "What is wrong with it: a forward to where nothing listens is dead; one whose connections a rule before it takes is shadowed.").called(&["findings"]).needs(NAT).wide(8, 21, 50),
     Column::new("iface", "IFACE", Kind::Text, 31, |s, r| opt(at(s, r).iface.as_deref().map(Value::text), Missing::NotApplicable),
         "The interface it must come in by; with ! before it, must not.").called(&["dev", "interface"]).needs(NAT),
     Column::new("netns", "NETNS", Kind::Text, 32, |s, r| space(s, Some(at(s, r).netns)),

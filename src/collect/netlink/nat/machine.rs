@@ -30,6 +30,13 @@ enum Field {
     Family,
     Destination,
     DestinationPort,
+    Source,
+    SourcePort,
+    /// Source and destination address, which nft loads as one where a rule asks for both.
+    Addresses,
+    /// So with both ports.
+    BothPorts,
+    Mark,
     Interface,
     InterfaceIndex,
     /// Whether the destination is an address of this machine: every forward is for one.
@@ -74,6 +81,23 @@ struct Constraint {
     to: Option<(Addr, u8)>,
     ports: Option<xt::Ports>,
     proto: Option<u8>,
+    iface: Option<String>,
+}
+
+impl Field {
+    /// What a condition on it is called, where it has a name.
+    const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Protocol => Some("protocol"),
+            Self::Destination => Some("destination"),
+            Self::DestinationPort => Some("destination port"),
+            Self::Source => Some("source"),
+            Self::SourcePort => Some("source port"),
+            Self::Mark => Some("mark"),
+            Self::Interface | Self::InterfaceIndex => Some("interface"),
+            Self::Family | Self::Local | Self::Other | Self::Addresses | Self::BothPorts => None,
+        }
+    }
 }
 
 impl Table {
@@ -105,12 +129,18 @@ fn expressions(bytes: &[u8]) -> impl Iterator<Item = (String, &[u8])> {
 
 /// All rules that change a destination and can be reached, and whether some were left out.
 pub(super) fn run(table: &Table, netns: u16) -> (Vec<NatRule>, bool) {
-    let mut run = Run { table, netns, out: Vec::new(), steps: 0, cut: false };
+    let mut run = Run { table, netns, out: Vec::new(), reached: Vec::new(), steps: 0, cut: false };
     let mut bases: Vec<&Place> =
         table.chains.iter().filter(|(_, c)| c.nat_hook.is_some()).map(|(p, _)| p).collect();
-    // What comes in from outside first: the same rules are often reached for what this machine sends, too.
-    bases.sort_by_key(|p| (table.chains[*p].nat_hook, *p));
+    // What comes in from outside first: the same rules are often reached for what this machine sends, too. At one hook the
+    // chain of the lowest priority goes first, and the first rule that takes a connection is the only one.
+    bases.sort_by_key(|p| (table.chains[*p].nat_hook, table.chains[*p].priority, *p));
+    let mut hook = None;
     for place in bases {
+        if hook != table.chains[place].nat_hook {
+            hook = table.chains[place].nat_hook;
+            run.reached.clear();
+        }
         let family = match place.0 {
             2 => Some(Family::Inet),
             10 => Some(Family::Inet6),
@@ -125,6 +155,8 @@ struct Run<'a> {
     table: &'a Table,
     netns: u16,
     out: Vec<NatRule>,
+    /// Those of them that were reached at this hook.
+    reached: Vec<usize>,
     steps: usize,
     /// Something was left out because there was too much.
     cut: bool,
@@ -163,6 +195,7 @@ impl Run<'_> {
                 "payload" => load(&mut regs, be32(&a, 1), be32(&a, 4), payload(&a, way.family)),
                 "meta" => {
                     let field = match be32(&a, 2) {
+                        Some(3) => Field::Mark,
                         Some(4) => Field::InterfaceIndex,
                         Some(6) => Field::Interface,
                         Some(15) => Field::Family,
@@ -201,25 +234,29 @@ impl Run<'_> {
                 "target" => {
                     let what = a.get(1).map(text).unwrap_or_default();
                     let v6 = way.family == Some(Family::Inet6);
-                    if let Some((to, ports)) = xt::target(&what, a.get(3).unwrap_or(&[]), v6) {
-                        self.found(place, handle, &way, |_| (to, ports));
+                    if let Some(sent) = xt::target(&what, a.get(3).unwrap_or(&[]), v6) {
+                        self.found(place, handle, &way, |_| sent);
                     }
                 }
                 "fib" => load(&mut regs, be32(&a, 1), Some(4), Field::Local),
                 "ct" | "numgen" | "rt" | "exthdr" | "osf" | "xfrm" | "tunnel" => {
                     load(&mut regs, be32(&a, 1), Some(16), Field::Other);
                 }
+                // Not all that comes.
+                "limit" | "quota" | "connlimit" => way.condition(&name),
                 "hash" | "socket" | "byteorder" => load(&mut regs, be32(&a, 2), Some(16), Field::Other),
                 // NFT_NAT_DNAT.
                 "nat" if be32(&a, 1) == Some(1) => {
                     let family = be32(&a, 2).unwrap_or(0);
                     let (at, ports) = (be32(&a, 3).and_then(slot), be32(&a, 5).and_then(slot));
-                    let last = be32(&a, 6).and_then(slot).or(ports);
+                    let (end, last) = (be32(&a, 4).and_then(slot), be32(&a, 6).and_then(slot).or(ports));
                     let len = if family == 10 { 16 } else { 4 };
                     self.found(place, handle, &way, |mapped| {
-                        let to = at.and_then(|at| addr(&value(&regs, at, len, mapped)?));
+                        let to = |at: Option<usize>| addr(&value(&regs, at?, len, mapped)?);
                         let port = |at: Option<usize>| Some(be16(&value(&regs, at?, 2, mapped)?));
-                        (to, port(ports).zip(port(last)))
+                        let first = to(at);
+                        let last_addr = to(end).filter(|last| first.is_some_and(|f| f < *last));
+                        xt::Sent { to: first, last: last_addr, ports: port(ports).zip(port(last)) }
                     });
                 }
                 "redir" => {
@@ -227,7 +264,7 @@ impl Run<'_> {
                     let last = be32(&a, 2).and_then(slot).or(ports);
                     self.found(place, handle, &way, |mapped| {
                         let port = |at: Option<usize>| Some(be16(&value(&regs, at?, 2, mapped)?));
-                        (None, port(ports).zip(port(last)))
+                        xt::Sent { ports: port(ports).zip(port(last)), ..xt::Sent::default() }
                     });
                 }
                 _ => {}
@@ -247,9 +284,22 @@ impl Run<'_> {
         let set = a.get(1).map(text).and_then(|n| self.table.sets.get(&(place.0, place.1.clone(), n)));
         let inverted = be32(a, 5).unwrap_or(0) & 1 != 0;
         let (Some(set), Some(at)) = (set, be32(a, 2).and_then(slot)) else { return Vec::new() };
+        // What the key is made of, as far as it is not followed.
+        let key: Vec<Field> = (at..(at + set.key_len.div_ceil(4)).min(regs.len()))
+            .filter_map(|i| if let Slot::Field(f, 0) = regs[i] { Some(f) } else { None })
+            .collect();
         if inverted {
+            for f in key {
+                way.condition_on(Some(f));
+            }
             way.partial = true;
             return Vec::new();
+        }
+        // One of several, by a number that is no field of the packet, is no condition.
+        let followed =
+            [Field::Protocol, Field::Destination, Field::DestinationPort, Field::Interface, Field::Other];
+        for f in key.iter().filter(|f| !followed.contains(f)) {
+            way.condition_on(Some(*f));
         }
         let entries: Vec<(Constraint, Element)> = set
             .ranges()
@@ -259,6 +309,11 @@ impl Run<'_> {
             .collect();
         let Some(into) = be32(a, 3) else {
             // Membership alone.
+            way.partial |= key.contains(&Field::Other);
+            let names: Vec<&str> = entries.iter().filter_map(|(c, _)| c.iface.as_deref()).collect();
+            if !names.is_empty() {
+                way.iface = Some(names.join(","));
+            }
             way.to.extend(entries.iter().filter_map(|(c, _)| c.to));
             way.ports.extend(entries.iter().filter_map(|(c, _)| c.ports));
             let protos: FxHashSet<_> = entries.iter().filter_map(|(c, _)| c.proto).collect();
@@ -303,10 +358,28 @@ impl Run<'_> {
         };
         for (way, mapped) in ways {
             for rule in way.rules(self.netns, &stands, sent(&mapped)) {
-                self.cut |= self.out.len() >= MOST;
-                if self.out.len() < MOST && !self.out.contains(&rule) {
-                    self.out.push(rule);
-                }
+                self.note(rule);
+            }
+        }
+    }
+
+    /// Notes one, once, and the rule before it that takes all it is for.
+    fn note(&mut self, rule: NatRule) {
+        let before = self.reached.iter().map(|i| &self.out[*i]);
+        let behind = before.into_iter().find(|r| r.takes_all_of(&rule)).map(|r| r.place.clone());
+        let same = |r: &NatRule| NatRule { behind: None, ..r.clone() } == rule;
+        let known = self.reached.len() < MOST && self.out.iter().any(|r| r.place == rule.place && same(r));
+        let i = if known { self.out.iter().position(same) } else { None };
+        match i {
+            // What only one of two hooks comes to is reached.
+            Some(i) => {
+                self.out[i].behind = self.out[i].behind.take().and(behind);
+                self.reached.push(i);
+            }
+            None if self.out.len() >= MOST => self.cut = true,
+            None => {
+                self.reached.push(self.out.len());
+                self.out.push(NatRule { behind, ..rule });
             }
         }
     }
@@ -338,7 +411,7 @@ impl Way {
 
     /// What comes this way is sent there by a rule at this place: one a destination and range of ports.
     pub(super) fn rules(&self, netns: u16, place: &str, sent: xt::Sent) -> Vec<NatRule> {
-        let (target, target_ports) = sent;
+        let target = sent.to;
         let some = |n: usize| n.max(1);
         let one = |i: usize| {
             let to = self.to.get(i / some(self.ports.len())).copied();
@@ -350,7 +423,9 @@ impl Way {
                 ports: self.ports.get(i % some(self.ports.len())).copied(),
                 iface: self.iface.clone(),
                 target,
-                target_ports,
+                target_ports: sent.ports,
+                target_last: sent.last,
+                behind: None,
                 partial: self.partial,
                 conditions: self.conditions.clone(),
                 place: place.to_owned(),
@@ -367,6 +442,7 @@ impl Way {
             self.ports = vec![ports];
         }
         self.proto = c.proto.or(self.proto);
+        self.iface = c.iface.clone().or(self.iface.take());
     }
 }
 
@@ -386,7 +462,13 @@ fn payload(a: &crate::model::Attrs<'_>, family: Option<Family>) -> Field {
         (Some(1), Some(24), Some(..=16)) => Field::Destination,
         (Some(1), Some(9), Some(1)) if !v6 => Field::Protocol,
         (Some(1), Some(6), Some(1)) => Field::Protocol,
+        (Some(1), Some(12), Some(..=4)) if !v6 => Field::Source,
+        (Some(1), Some(8), Some(..=16)) => Field::Source,
         (Some(2), Some(2), Some(2)) => Field::DestinationPort,
+        (Some(1), Some(12), Some(..=8)) if !v6 => Field::Addresses,
+        (Some(1), Some(8), Some(..=32)) if v6 => Field::Addresses,
+        (Some(2), Some(0), Some(2)) => Field::SourcePort,
+        (Some(2), Some(0), Some(4)) => Field::BothPorts,
         _ => Field::Other,
     }
 }
@@ -436,9 +518,10 @@ fn field(regs: &[Slot; 16], register: Option<u32>) -> Option<Field> {
 
 /// `NFT_CMP_EQ` and the like.
 fn compare(way: &mut Way, regs: &[Slot; 16], a: &crate::model::Attrs<'_>, table: &Table) {
-    let known = field(regs, be32(a, 1)).zip(be32(a, 2)).zip(a.get(3).and_then(|d| nested(d).get(1)));
+    let held = field(regs, be32(a, 1));
+    let known = held.zip(be32(a, 2)).zip(a.get(3).and_then(|d| nested(d).get(1)));
     let Some(((f, op), v)) = known else {
-        way.partial = true;
+        way.condition_on(held);
         return;
     };
     match (f, op) {
@@ -451,9 +534,20 @@ fn compare(way: &mut Way, regs: &[Slot; 16], a: &crate::model::Attrs<'_>, table:
             };
         }
         (Field::Destination, 0) => way.destination(v),
-        (Field::Interface, 0) => way.iface = Some(text(v)),
-        (Field::Interface, 1) => way.iface = Some(format!("!{}", text(v))),
+        (Field::Interface, 0) => way.iface = Some(interface(v)),
+        (Field::Interface, 1) => way.iface = Some(format!("!{}", interface(v))),
         (Field::DestinationPort, 0) => way.ports = vec![(be16(v), be16(v))],
+        (Field::DestinationPort, 2) => way.ports = vec![(0, be16(v).saturating_sub(1))],
+        (Field::DestinationPort, 4) => way.ports = vec![(be16(v).saturating_add(1), u16::MAX)],
+        (Field::Addresses, 0) => {
+            way.condition("source");
+            way.destination(v.get(if v.len() > 8 { 16 } else { 4 }..).unwrap_or(&[]));
+        }
+        (Field::BothPorts, 0) => {
+            way.condition("source port");
+            let port = v.get(2..).map_or(0, be16);
+            way.ports = vec![(port, port)];
+        }
         // Two comparisons make a range.
         (Field::DestinationPort, 5) => way.ports = vec![(be16(v), u16::MAX)],
         (Field::DestinationPort, 3) => {
@@ -465,8 +559,14 @@ fn compare(way: &mut Way, regs: &[Slot; 16], a: &crate::model::Attrs<'_>, table:
             way.iface = Some(if op == 0 { name } else { format!("!{name}") });
         }
         (Field::Local, _) => {}
-        _ => way.partial = true,
+        _ => way.condition_on(Some(f)),
     }
+}
+
+/// The name of an interface; where not all of a name is compared, it is the beginning of one.
+fn interface(v: &[u8]) -> String {
+    let more = if v.len() < 16 && !v.contains(&0) { "*" } else { "" };
+    format!("{}{more}", text(v))
 }
 
 fn range(way: &mut Way, regs: &[Slot; 16], a: &crate::model::Attrs<'_>) {
@@ -476,7 +576,7 @@ fn range(way: &mut Way, regs: &[Slot; 16], a: &crate::model::Attrs<'_>) {
     {
         way.ports = vec![(from, to)];
     } else {
-        way.partial = true;
+        way.condition_on(field(regs, be32(a, 1)));
     }
 }
 
@@ -489,11 +589,20 @@ fn mask(way: &mut Way, regs: &mut [Slot; 16], a: &crate::model::Attrs<'_>) {
         way.bits = Some(bits as u8);
         load(regs, into, be32(a, 3), Field::Destination);
     } else {
-        load(regs, into, be32(a, 3), Field::Other);
+        let kept = f.filter(|f| matches!(f, Field::Source | Field::Mark)).unwrap_or(Field::Other);
+        load(regs, into, be32(a, 3), kept);
     }
 }
 
 impl Way {
+    /// Something more is asked for of this field.
+    fn condition_on(&mut self, field: Option<Field>) {
+        match field.and_then(Field::name) {
+            Some(name) => self.condition(name),
+            None => self.partial = true,
+        }
+    }
+
     fn destination(&mut self, v: &[u8]) {
         let mut whole = v.to_vec();
         // The end of a prefix that ends with a byte is left away.
@@ -516,6 +625,13 @@ fn constraint(regs: &[Slot; 16], at: usize, key_len: usize, first: &[u8], last: 
         match regs[i] {
             Slot::Field(Field::DestinationPort, 0) => out.ports = Some((be16(a), be16(b))),
             Slot::Field(Field::Protocol, 0) => out.proto = a.first().copied(),
+            Slot::Field(Field::Interface, 0) => {
+                let name = text(a.get(..16).unwrap_or(a));
+                // A range of names is all that begin alike.
+                let alike = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+                let more = if a.get(..16) == b.get(..16) { "" } else { "*" };
+                out.iface = Some(format!("{}{more}", name.get(..alike).unwrap_or(&name)));
+            }
             Slot::Field(Field::Destination, 0) => {
                 let len = if regs.get(i + 1) == Some(&Slot::Field(Field::Destination, 4)) { 16 } else { 4 };
                 if let (Some(low), Some(high)) = (a.get(..len).and_then(addr), b.get(..len).and_then(addr)) {

@@ -29,6 +29,8 @@ pub(super) type Place = (u8, String, String);
 pub(super) struct Chain {
     /// Number of the hook it hangs at, where it is a base chain of type `nat`.
     pub(super) nat_hook: Option<u32>,
+    /// Its place among the chains of that hook: the lowest goes first.
+    pub(super) priority: i32,
     /// Its rules.
     pub(super) rules: Vec<Rule>,
 }
@@ -149,8 +151,10 @@ pub(super) fn chain(message: &[u8]) -> Result<(Place, Chain), Malformed> {
     let name = |kind| attrs.get(kind).map(text).ok_or(Malformed);
     let place = (family, name(1)?, name(3)?);
     let is_nat = attrs.get(7).is_some_and(|t| text(t) == "nat");
-    let hook = attrs.get(4).and_then(|h| be32(&nested(h), 1)).filter(|_| is_nat);
-    Ok((place, Chain { nat_hook: hook, rules: Vec::new() }))
+    let at = attrs.get(4).filter(|_| is_nat);
+    let of_hook = |kind| at.and_then(|h| be32(&nested(h), kind));
+    let priority = of_hook(2).map_or(0, u32::cast_signed);
+    Ok((place, Chain { nat_hook: of_hook(1), priority, rules: Vec::new() }))
 }
 
 pub(super) fn rule(message: &[u8]) -> Result<(Place, Rule), Malformed> {

@@ -38,7 +38,13 @@ pub(super) fn ports(name: &str, info: &[u8]) -> Option<Vec<Ports>> {
 }
 
 /// Where a target sends to: an address and ports, each where it changes it.
-pub(super) type Sent = (Option<Addr>, Option<Ports>);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sent {
+    pub(super) to: Option<Addr>,
+    /// The last address, where it chooses between several.
+    pub(super) last: Option<Addr>,
+    pub(super) ports: Option<Ports>,
+}
 
 /// `NF_NAT_RANGE_MAP_IPS` and `NF_NAT_RANGE_PROTO_SPECIFIED`.
 const IPS: u32 = 1;
@@ -51,19 +57,20 @@ pub(super) fn target(name: &str, info: &[u8], v6: bool) -> Option<Sent> {
     }
     let word = |at: usize| Some(u32::from_ne_bytes(info.get(at..at + 4)?.try_into().ok()?));
     // struct nf_nat_range has sixteen bytes an address; the older form for IPv4 counts ranges and has four.
-    let (flags, addr, ports) = if info.len() >= 40 {
-        let flags = word(0)?;
-        let addr = if v6 {
-            Addr::v6(info.get(4..20)?.try_into().ok()?)
-        } else {
-            Addr::v4(info.get(4..8)?.try_into().ok()?)
-        };
-        (flags, addr, (net16(info, 36)?, net16(info, 38)?))
-    } else {
-        (word(4)?, Addr::v4(info.get(8..12)?.try_into().ok()?), (net16(info, 16)?, net16(info, 18)?))
+    let new = info.len() >= 40;
+    let (flags, first) = if new { (word(0)?, 4) } else { (word(4)?, 8) };
+    let address = |at: usize| {
+        let bytes = info.get(at..)?;
+        if new && v6 { Some(Addr::v6(*bytes.first_chunk()?)) } else { Some(Addr::v4(*bytes.first_chunk()?)) }
     };
-    let ports = (flags & PORTS != 0).then_some(ports);
-    Some((if name == "DNAT" && flags & IPS != 0 { Some(addr) } else { None }, ports))
+    let (last, ports) = if new { (first + 16, 36) } else { (first + 4, 16) };
+    let (addr, last) = (address(first)?, address(last)?);
+    let mapped = name == "DNAT" && flags & IPS != 0;
+    Some(Sent {
+        to: mapped.then_some(addr),
+        last: (mapped && last > addr).then_some(last),
+        ports: if flags & PORTS != 0 { Some((net16(info, ports)?, net16(info, ports + 2)?)) } else { None },
+    })
 }
 
 fn host16(b: &[u8], at: usize) -> Option<u16> {
@@ -106,11 +113,18 @@ mod tests {
         range[0] = 3;
         range[4..8].copy_from_slice(&[172, 17, 0, 2]);
         range[36..40].copy_from_slice(&[0, 80, 0, 80]);
-        assert_eq!(target("DNAT", &range, false), Some((Some(Addr::v4([172, 17, 0, 2])), Some((80, 80)))));
+        let (web, last) = (Addr::v4([172, 17, 0, 2]), Addr::v4([172, 17, 0, 5]));
+        let sent = Sent { to: Some(web), last: None, ports: Some((80, 80)) };
+        assert_eq!(target("DNAT", &range, false), Some(sent));
+        range[20..24].copy_from_slice(&[172, 17, 0, 5]);
+        assert_eq!(target("DNAT", &range, false), Some(Sent { last: Some(last), ..sent }), "one of four");
         let mut old = [0u8; 20];
         (old[0], old[4]) = (1, 2);
         old[16..20].copy_from_slice(&[0x1f, 0x90, 0x1f, 0x90]);
-        assert_eq!(target("REDIRECT", &old, false), Some((None, Some((8080, 8080)))));
+        assert_eq!(
+            target("REDIRECT", &old, false),
+            Some(Sent { ports: Some((8080, 8080)), ..Sent::default() })
+        );
         assert_eq!(target("MASQUERADE", &old, false), None);
         for n in 0..40 {
             let _ = (target("DNAT", &range[..n], false), target("DNAT", &range[..n], true));

@@ -1,0 +1,186 @@
+//! What rules say beyond an endpoint, against real ones; and connections that come through several forwards.
+
+use super::compare::check;
+use super::forwards::{HOSTS, client, find, inside, server};
+use super::netns::{Program, rows, sh, until};
+use std::process::{Command, Stdio};
+
+/// Rules of many forms. The chain of the lower priority stands behind the other, and is asked first.
+const RULES: &str = "set -e; nft -f - <<'N'
+table ip nat {
+  set some { type ipv4_addr; elements = { 203.0.113.5, 203.0.113.6 }; }
+  chain pre { type nat hook prerouting priority -100;
+    ip saddr @some tcp dport 1001 dnat to 172.30.0.2:80
+    ip saddr != 10.0.0.0/8 tcp dport 1002 dnat to 172.30.0.2:80
+    iifname { \"c1\", \"c2\" } tcp dport 1003 dnat to 172.30.0.2:80
+    iifname \"c*\" tcp dport 1004 dnat to 172.30.0.2:80
+    limit rate 5/second tcp dport 1005 dnat to 172.30.0.2:80
+    tcp sport 5 tcp dport 1006 dnat to 172.30.0.2:80
+    ip saddr 203.0.113.5 ip daddr 203.0.113.1 tcp dport 1007 dnat to 172.30.0.2:80
+    meta mark 7 tcp dport 1008 dnat to 172.30.0.2:80
+    tcp dport > 65000 dnat to 172.30.0.2:80
+    tcp dport 1010 dnat to 172.30.0.2-172.30.0.4
+    tcp dport 1011 dnat to 172.30.0.2:79-81
+    tcp dport 1012 dnat to numgen inc mod 2 map { 0 : 172.30.0.2 , 1 : 172.30.0.3 }
+    tcp dport 1013 dnat to 172.30.0.2:80
+    tcp dport { 1013, 1014 } dnat to 172.30.0.2:81
+    tcp dport 1015 dnat to 172.30.0.2:82
+  }
+  chain first { type nat hook prerouting priority -110; tcp dport 1015 dnat to 172.30.0.2:80; }
+  chain out { type nat hook output priority -100; tcp dport 1015 dnat to 172.30.0.2:82; }
+}
+N";
+
+/// A rule that is not for everybody says so, as far as it has a word for it; one of several targets is told as that; and
+/// a rule that another one goes before is none that works.
+pub(crate) fn what_rules_say() -> Result<(), String> {
+    sh(HOSTS)?;
+    sh(RULES)?;
+    let _web = server("0.0.0.0", 80);
+    until("the server", || rows(&["list", "ns:sv", "lport:80"]).ok().filter(|r| r.len() == 1))?;
+    let all = rows(&["forwards", "-c", "proto,host,target,iface,finding,how,listens"])?;
+    for (host, iface, more) in [
+        ("0.0.0.0:1001", "", ", under more conditions: source"),
+        ("0.0.0.0:1002", "", ", under more conditions: source"),
+        ("0.0.0.0:1003", "c1,c2", ""),
+        ("0.0.0.0:1004", "c*", ""),
+        ("0.0.0.0:1005", "", ", under more conditions: limit"),
+        ("0.0.0.0:1006", "", ", under more conditions: source port"),
+        ("203.0.113.1:1007", "", ", under more conditions: source"),
+        ("0.0.0.0:1008", "", ", under more conditions: mark"),
+        ("0.0.0.0:65001-65535", "", ""),
+        ("0.0.0.0:1010", "", ", to one of 172.30.0.2-172.30.0.4:1010"),
+        ("0.0.0.0:1011", "", ", to one of 172.30.0.2:79-81"),
+        ("0.0.0.0:1012", "", ""),
+        ("0.0.0.0:1014", "", ""),
+    ] {
+        let r = find(&all, host, "tcp")?;
+        let (how, by) = (r["how"].as_str().unwrap_or(""), r["iface"].as_str().unwrap_or(""));
+        let mut names: Vec<&str> = by.split(',').collect();
+        names.sort_unstable();
+        let place = how.strip_suffix(more).unwrap_or("none");
+        let bare = place.strip_prefix("ip nat pre handle ").is_some_and(|h| h.parse::<u32>().is_ok());
+        check(bare && names.join(",") == iface, || r.to_string())?;
+    }
+    // Whether anybody has the other addresses is not seen from here.
+    check(find(&all, "0.0.0.0:1010", "tcp")?["listens"].is_null(), || "several addresses".to_owned())?;
+    check(find(&all, "0.0.0.0:1011", "tcp")?["listens"] == true, || "several ports".to_owned())?;
+    // Both of what it chooses between are there, and neither goes before the other.
+    let of = |host: &str| all.iter().filter(|r| r["host"] == host).collect::<Vec<_>>();
+    check(of("0.0.0.0:1012").len() == 2, || format!("{:#?}", of("0.0.0.0:1012")))?;
+    let shadowed: Vec<_> = all.iter().filter(|r| r["finding"] == "shadowed: a rule before it").collect();
+    // That of port 1015 works for what this machine sends itself.
+    let told = shadowed.first().filter(|_| shadowed.len() == 1).ok_or_else(|| format!("{shadowed:#?}"))?;
+    check(told["host"] == "0.0.0.0:1013" && told["target"] == "172.30.0.2:81", || told.to_string())?;
+    let both = of("0.0.0.0:1015");
+    let out = both.iter().find(|r| r["target"] == "172.30.0.2:82").and_then(|r| r["how"].as_str());
+    check(both.len() == 2 && out.is_some_and(|h| h.starts_with("ip nat out handle ")), || {
+        format!("{both:#?}")
+    })?;
+    sh("nft flush ruleset; ip link del c1; ip link del s1; ip netns del cl; ip netns del sv").map(|_| ())
+}
+
+fn socat(args: &[&str]) -> Result<Program, String> {
+    let started = Command::new("socat").args(args).stdin(Stdio::null()).spawn();
+    started.map(Program).map_err(|e| format!("socat: {e}"))
+}
+
+/// The way of the first connection that a filter finds, as the details draw it.
+fn way(filter: &str) -> Result<String, String> {
+    let screen = sh(&format!(
+        "{} screenshot --size 150x50 --polls 1 --keys '/{filter}<enter>gggg<enter>'",
+        env!("CARGO_BIN_EXE_sockscope")
+    ))?;
+    screen.split_once("the way here").map(|(_, rest)| rest.to_owned()).ok_or(screen)
+}
+
+/// Whether these words stand in this order.
+fn in_order(text: &str, words: &[&str]) -> bool {
+    let mut rest = text;
+    words.iter().all(|w| rest.split_once(w).map(|(_, after)| rest = after).is_some())
+}
+
+/// A proxy of another namespace sends to where a rule sends on: the forward is not dead, and the way is one, from the
+/// first client to who serves it, from whichever end it is asked. So through two namespaces that translate both, and to
+/// a program that takes one client and listens no more.
+pub(crate) fn one_after_the_other() -> Result<(), String> {
+    const COLUMNS: &str = "local,client,asked_for,pid";
+    sh(HOSTS)?;
+    sh("set -e; ip netns add in; ip link add i0 netns sv type veth peer name e0 netns in
+        ip -n sv addr add 10.60.0.1/24 dev i0; ip -n sv link set i0 up
+        ip -n in addr add 10.60.0.2/24 dev e0; ip -n in link set e0 up; ip -n in route add default via 10.60.0.1
+        ip netns exec sv sh -c 'echo 1 > /proc/sys/net/ipv4/ip_forward'
+        nft 'table ip nat {
+          chain pre { type nat hook prerouting priority -100; tcp dport { 8080, 1100 } dnat to 172.30.0.2; }
+          chain out { type nat hook output priority -100; ip daddr 127.0.0.1 tcp dport 3001 redirect to :3002; }
+          chain post { type nat hook postrouting priority 100; tcp dport 1100 masquerade; }
+        }'
+        ip netns exec sv nft 'table ip nat {
+          chain pre { type nat hook prerouting priority -100; tcp dport 1100 dnat to 10.60.0.2:80; }
+        }'")?;
+    let web = server("0.0.0.0", 8080);
+    let inner = inside("in", &["busybox", "httpd", "-f", "-p", "80"]);
+    let proxy = inside("cl", &["socat", "TCP-LISTEN:6113,fork", "TCP:203.0.113.1:8080"]);
+    let (here, once) = (
+        socat(&["-u", "TCP-LISTEN:3002,fork", "OPEN:/dev/null"])?,
+        socat(&["TCP-LISTEN:3003", "TCP:172.30.0.2:8080"])?,
+    );
+    let mut last = Vec::new();
+    until("listeners", || {
+        last = rows(&["list", "state:listen", "lport:80,8080,6113,3002,3003", "pid>0"]).ok()?;
+        (last.len() == 5).then_some(())
+    })
+    .map_err(|e| format!("{e}: {last:#?}"))?;
+    let clients = [
+        client("127.0.0.1", 6113),
+        client("203.0.113.1", 1100),
+        socat(&["-u", "TCP:127.0.0.1:3001", "OPEN:/dev/null"])?,
+        socat(&["-u", "TCP:127.0.0.1:3003", "OPEN:/dev/null"])?,
+    ];
+    let at = |filter: &str, asked: &str| {
+        until(asked, || {
+            let all = rows(&["list", "state:established", filter, "-c", COLUMNS]).ok()?;
+            all.into_iter().find(|r| r["asked_for"] == asked)
+        })
+    };
+    // The client is that before all of them.
+    let double = at("ns:in", "203.0.113.1:1100")?;
+    check(double["client"].as_str().is_some_and(|c| c.starts_with("203.0.113.5:")), || double.to_string())?;
+    let chained = at("ns:sv", "203.0.113.1:8080")?;
+    let near = at("lport:3002", "127.0.0.1:3001")?;
+    check(near["client"].as_str().is_some_and(|c| c.starts_with("127.0.0.1:")), || near.to_string())?;
+    let single = at("ns:sv", "127.0.0.1:3003")?;
+    check(single["client"].as_str().is_some_and(|c| c.starts_with("127.0.0.1:")), || single.to_string())?;
+    let all = rows(&["forwards", "ns:cl or ns:host", "-c", "proto,host,listens,finding,pid,clients"])?;
+    let of_proxy = find(&all, "0.0.0.0:6113", "tcp")?;
+    check(of_proxy["listens"] == true && of_proxy["finding"].is_null(), || of_proxy.to_string())?;
+    check(of_proxy["pid"] == web.0.id() && of_proxy["clients"] == 1, || of_proxy.to_string())?;
+    check(find(&all, "0.0.0.0:3003", "tcp")?["clients"] == 1, || format!("{all:#?}"))?;
+    let words = [
+        "perl",
+        "127.0.0.1:6113",
+        "socat",
+        " fd ",
+        "203.0.113.1:8080",
+        "ESTABLISHED",
+        "dnat",
+        "172.30.0.2:8080",
+        "perl",
+        " fd ",
+    ];
+    for end in ["rport:6113", "ns:sv lport:8080 client:203.0.113.5"] {
+        let told = way(end)?;
+        check(in_order(&told, &words), || format!("{end}: {told}"))?;
+        check(!told.contains("nobody"), || format!("{end}: {told}"))?;
+    }
+    let told = way("rport:1100 ns:cl")?;
+    let words =
+        ["203.0.113.5:", "203.0.113.1:1100", "dnat", "172.30.0.2:1100", "dnat", "10.60.0.2:80", "busybox"];
+    check(in_order(&told, &words), || told.clone())?;
+    let told = way("lport:3002 client:127.0.0.1")?;
+    check(in_order(&told, &["127.0.0.1:3001", "redirect", "127.0.0.1:3002", "socat"]), || told.clone())?;
+    let _ = chained;
+    drop((clients, proxy, inner, here, once, web));
+    sh("nft flush ruleset; ip link del c1; ip link del s1; ip netns del cl; ip netns del sv; ip netns del in")
+        .map(|_| ())
+}
