@@ -592,6 +592,13 @@ fn everything_counts_every_state_whatever_is_filtered() {
     assert!(w.owners && w.prefilter.is_none() && State::all().all(|x| w.states.has(x)));
 }
 
+#[test]
+fn what_is_told_of_one_socket_is_not_asked_of_all() {
+    let w = Screen::new(120, 36).press("<down><enter>").app.wants();
+    // The kernel would copy out whatever BPF programs keep beside every socket, at every poll.
+    assert!(w.nat && !w.bpf && !w.proc_ctx && !w.sock_ctx && !w.tids);
+}
+
 /// An app whose rows are arranged elsewhere; `soon`: answered at once, else when nothing more comes.
 fn apart(keys: &str, soon: bool) -> Screen {
     let options = Options { apart: Some(1), ..Options::default() };

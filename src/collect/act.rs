@@ -122,6 +122,20 @@ pub fn threads(process: &ProcInfo) -> Vec<u32> {
     if procs::start_of(process.pid) == Some(process.start_ns) { told } else { vec![] }
 }
 
+/// The BPF maps that keep something beside one IP socket (`sk_storage`): the id of each and the bytes it keeps. Needs `CAP_BPF`
+/// outside of user namespaces. `netns` is the inode of its network namespace, where that is not this one.
+pub fn bpf_maps(socket: &Socket, netns: Option<u64>) -> Result<Vec<(u32, u32)>, Missing> {
+    let read = match netns {
+        Some(inode) => super::netns::inside(inode, || netlink::maps_of(socket)),
+        None => netlink::maps_of(socket),
+    };
+    read.map_err(|e| match e.kind() {
+        io::ErrorKind::PermissionDenied => Missing::NotPermitted,
+        io::ErrorKind::NotFound => Missing::Gone,
+        _ => Missing::NotReported,
+    })
+}
+
 /// Ends one socket (`SOCK_DESTROY`, `sock_diag(7))`: its program gets `ECONNABORTED`, its far end a reset. Needs
 /// `CAP_NET_ADMIN` in its network namespace, which is one of these, and a kernel with `CONFIG_INET_DIAG_DESTROY`.
 pub fn end(socket: &Socket, namespaces: &[Namespace]) -> Result<(), ActError> {

@@ -23,8 +23,8 @@ use super::netns::{self, Refusal, Spaces};
 use super::procs::Procs;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
-    Backend, BackendInfo, Family, FaultKind, Netns, OwnersBy, Prefilter, Proto, Sample, Socket, State,
-    StateSet, Wants,
+    AttrSet, Backend, BackendInfo, Family, FaultKind, Netns, OwnersBy, Prefilter, Proto, Sample, Socket,
+    State, StateSet, Wants,
 };
 use dump::Conversation;
 use reading::Reading;
@@ -305,7 +305,7 @@ impl NetlinkSource {
             let ask = request(
                 table,
                 mask(table, StateSet::ALL),
-                &Wants { attrs: crate::model::AttrSet::NONE, ..Wants::default() },
+                &Wants { attrs: AttrSet::NONE, ..Wants::default() },
             );
             self.ask_ports(ask, begin, sample);
         }
@@ -365,16 +365,40 @@ impl NetlinkSource {
     }
 }
 
-/// Ends a socket that a dump told.
-pub(super) fn destroy(s: &Socket) -> io::Result<()> {
+/// Address family and protocol by which the kernel is asked for an IP socket.
+fn table_of(s: &Socket) -> io::Result<(u8, u16)> {
     let protocol = DUMPS.iter().find_map(|t| match t.ask {
         Ask::Inet(_, protocol, _) if t.proto == s.proto => Some(protocol),
         _ => None,
     });
-    let protocol = protocol.ok_or(io::ErrorKind::Unsupported)?;
-    let (family, v4) = if s.family == Family::Inet { (AF_INET, true) } else { (AF_INET6, false) };
+    let family = if s.family == Family::Inet { AF_INET } else { AF_INET6 };
+    Ok((family, protocol.ok_or(io::ErrorKind::Unsupported)?))
+}
+
+/// Ends a socket that a dump told.
+pub(super) fn destroy(s: &Socket) -> io::Result<()> {
+    let (family, protocol) = table_of(s)?;
     let mut talk = Conversation::open(Some(SOCK_DIAG))?;
-    talk.order(&wire::Request::destroy(family, protocol, v4, s))
+    talk.order(&wire::Request::destroy(family, protocol, family == AF_INET, s))
+}
+
+/// The BPF maps that keep something beside this socket: id, bytes. Asked for of it alone, since the kernel copies out what
+/// they keep: of a whole table that can be more than all the rest. It tells them in dumps only.
+pub(super) fn maps_of(s: &Socket) -> io::Result<Vec<(u32, u32)>> {
+    let (family, protocol) = table_of(s)?;
+    let mut ask = wire::Request::between(family, protocol, u32::MAX, s.local.port, s.remote.port);
+    ask.bpf_maps();
+    let info = BackendInfo { backend: Backend::Netlink, why: String::new() };
+    let mut sample = Sample::empty(stamp(), "".into(), Arc::new(info), Wants::default());
+    let mut talk = Conversation::open(Some(SOCK_DIAG))?;
+    let done = talk.dump(&ask, |message| inet::decode(message, s.proto, &mut sample));
+    done.map_err(|e| match e {
+        dump::DumpError::Io(e) => e,
+        e @ dump::DumpError::Lost => io::Error::other(e.to_string()),
+    })?;
+    let found = sample.sockets.iter().find(|o| o.id.cookie == s.id.cookie);
+    let found = found.ok_or(io::ErrorKind::NotFound)?;
+    Ok(sample.attrs_of(found).bpf_maps().map_or_else(Vec::new, Iterator::collect))
 }
 
 /// The states to ask for, as this table numbers them.
@@ -394,7 +418,8 @@ fn request(table: &DumpTable, states: u32, wants: &Wants) -> wire::Request {
         Ask::Inet(family, protocol, _) => wire::Request::inet(family, protocol, wants.attrs.0, states),
         Ask::Unix => wire::Request::unix(states),
         Ask::Netlink => wire::Request::netlink(),
-        Ask::Packet => wire::Request::packet(wants.bpf),
+        // There are few of them: who asks for all that there is gets their filters too.
+        Ask::Packet => wire::Request::packet(wants.bpf || wants.attrs == AttrSet::ALL),
         Ask::Xdp => wire::Request::xdp(),
         Ask::Tipc => wire::Request::tipc(states),
         Ask::Vsock | Ask::Proc(..) => wire::Request::vsock(states),

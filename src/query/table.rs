@@ -17,6 +17,7 @@ mod tcp;
 mod threads;
 mod units;
 
+pub use bpf::list as bpf_maps;
 pub use forwards::FORWARDS;
 pub use limits::LIMITS;
 pub use peers::PEERS;

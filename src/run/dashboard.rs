@@ -85,6 +85,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
     })
     .map_err(broken("start the arranging thread"))?;
     let (history, back) = (environment::history_file(), tell.clone());
+    let looker = looker(is_here(plan), tell.clone()).map_err(broken("start the looking thread"))?;
     let config = plan.config_file.clone().or_else(environment::config_file);
     let guard = terminal::Guard::enter().map_err(broken("set up the terminal"))?;
     terminal::read_input(tell, ask).map_err(broken("read the terminal"))?;
@@ -126,7 +127,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
                 }
             }
             Effect::Look(closer) => {
-                let _ = back.send(look(plan, closer));
+                let _ = looker.send(closer);
             }
             Effect::Write(what) => {
                 let _ = back.send(Event::Said(write_out::write(plan, &what)));
@@ -196,18 +197,50 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Opt
     })
 }
 
+/// Whether what is shown is of this machine.
+pub(super) const fn is_here(plan: &Plan) -> bool {
+    plan.demo.is_none() && plan.proc_root.is_none()
+}
+
+/// The thread that looks closer: on a machine with many sockets the kernel takes its time for one of them too.
+fn looker(here: bool, tell: Sender<Event>) -> io::Result<Sender<Closer>> {
+    let (ask, asked) = mpsc::channel::<Closer>();
+    std::thread::Builder::new().name("look".into()).spawn(move || {
+        while let Ok(mut closer) = asked.recv() {
+            // The cursor went on meanwhile.
+            while let Ok(newer) = asked.try_recv() {
+                closer = newer;
+            }
+            if tell.send(look(here, closer)).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(ask)
+}
+
 /// Looks closer at a process. What is not of this machine works nowhere here.
-pub(super) fn look(plan: &Plan, closer: Closer) -> Event {
-    if plan.demo.is_some() || plan.proc_root.is_some() {
+pub(super) fn look(here: bool, closer: Closer) -> Event {
+    if !here {
         let untold = || Err(Missing::NotReported);
         let cwd = Err("it is not of this machine".to_owned());
-        let seen = Seen { cwd, proc_ctx: untold(), sock_ctx: untold(), tids: vec![] };
+        let seen = Seen {
+            cwd,
+            proc_ctx: untold(),
+            sock_ctx: untold(),
+            tids: vec![],
+            bpf_maps: Err(Missing::NotReported),
+        };
         return Event::Looked(closer, Box::new(seen));
     }
     let (proc_ctx, sock_ctx) = crate::collect::act::contexts(&closer.process, closer.socket);
     let cwd = crate::collect::act::working_directory(&closer.process).map_err(|e| e.to_string());
     let tids = crate::collect::act::threads(&closer.process);
-    Event::Looked(closer, Box::new(Seen { cwd, proc_ctx, sock_ctx, tids }))
+    let bpf_maps = match closer.inet.as_deref() {
+        Some((socket, netns)) => crate::collect::act::bpf_maps(socket, *netns),
+        None => Err(Missing::NotApplicable),
+    };
+    Event::Looked(closer, Box::new(Seen { cwd, proc_ctx, sock_ctx, tids, bpf_maps }))
 }
 
 /// Saves something in the configuration file; a word on how that went.

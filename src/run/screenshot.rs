@@ -68,7 +68,7 @@ impl Camera<'_> {
             for effect in self.app.handle(event) {
                 match effect {
                     Effect::Wants(w) => self.wants = w,
-                    Effect::Look(closer) => told.push(dashboard::look(self.plan, closer)),
+                    Effect::Look(closer) => told.push(dashboard::look(dashboard::is_here(self.plan), closer)),
                     Effect::Arrange(job) => told.push(Event::Arranged(Box::new(job.work()))),
                     _ => {}
                 }

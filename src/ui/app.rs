@@ -367,7 +367,6 @@ impl App {
                     w.info_words = u64::MAX;
                     w.ends = true;
                     w.nat = true;
-                    w.bpf = true;
                 }
                 Kind::Processes => w.fd_kinds = true,
                 Kind::Ports | Kind::Peers | Kind::Limits | Kind::Forwards => {}
@@ -535,12 +534,13 @@ impl App {
     fn look_closer(&mut self, snap: &Snapshot, effects: &mut Vec<Effect>) {
         let sheet = &self.sheets[self.active];
         let Some(row) = sheet.row() else { return };
-        let mut socket = None;
+        let (mut socket, mut inet) = (None, None);
         let holder = match sheet.kind {
             Kind::Sockets => {
                 self.track.follow(snap, row);
                 let owner = snap.owners(row).first();
                 socket = owner.and_then(|o| Some((o.fd()?, o.inode)));
+                inet = Closer::inet(snap, row);
                 owner.map(|o| snap.process(o))
             }
             Kind::Processes => snap.sample.processes.get(row),
@@ -555,7 +555,7 @@ impl App {
             Kind::Ports | Kind::Peers => None,
         };
         let Some(p) = holder.filter(|_| self.details) else { return };
-        let closer = Closer { process: Arc::clone(&p.info), socket };
+        let closer = Closer { process: Arc::clone(&p.info), socket, inet };
         if self.closer.as_ref().is_none_or(|(known, _)| *known != closer) {
             self.closer = Some((closer.clone(), None));
             effects.push(Effect::Look(closer));

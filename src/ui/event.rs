@@ -3,7 +3,7 @@
 use super::act::Act;
 use super::arrange::{Answer, Job};
 use super::takeaway::Takeaway;
-use crate::model::{Addr, Missing, ProcInfo, Snapshot, Wants};
+use crate::model::{Addr, Missing, ProcInfo, Snapshot, Socket, State, Wants};
 use crate::query::preset::Preset;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -40,6 +40,21 @@ pub struct Closer {
     pub process: Arc<ProcInfo>,
     /// A descriptor of it and the inode of the socket behind that.
     pub socket: Option<(u32, u64)>,
+    /// That socket by what does not change of it, where it is an IP one, and the inode of its network namespace where that is
+    /// not this program's: for its BPF maps.
+    pub inet: Option<Box<(Socket, Option<u64>)>>,
+}
+
+impl Closer {
+    /// The socket of this row as [`Self::inet`] has it.
+    pub fn inet(snap: &Snapshot, row: usize) -> Option<Box<(Socket, Option<u64>)>> {
+        let s = snap.socket(row);
+        let (local, remote) = (s.local, s.remote);
+        let netns = snap.sample.namespaces.get(usize::from(s.id.netns)).filter(|_| s.id.netns > 0);
+        let fixed = Socket { local, remote, ..Socket::new(s.id, s.family, s.proto, State::Closed) };
+        (row < snap.live && s.proto.is_inet() && s.id.kernel_cookie().is_some())
+            .then(|| Box::new((fixed, netns.map(|n| n.inode))))
+    }
 }
 
 /// What a closer look shows.
@@ -53,6 +68,8 @@ pub struct Seen {
     pub sock_ctx: Result<String, Missing>,
     /// The threads of the process.
     pub tids: Vec<u32>,
+    /// The BPF maps that keep something beside the socket, where it is an IP one: id, bytes.
+    pub bpf_maps: Result<Vec<(u32, u32)>, Missing>,
 }
 
 /// Everything the dashboard can be told, in one queue.

@@ -422,6 +422,11 @@ pub(crate) fn bpf_maps() -> Result<(), String> {
     let id: u64 = id.trim().parse().map_err(|_| format!("the child did not begin: {id:?}"))?;
     let want = serde_json::json!([{ "map_id": id, "value_bytes": 4 }]);
     check(rows.len() == 1 && rows[0]["bpf_maps"] == want, || format!("{rows:?}, want {want}"))?;
+    // The details tell the same, and ask it of the one socket.
+    let args = ["screenshot", "--netns", "here", "--size", "100x200", "--keys", "<down><enter>"];
+    let shown = run(env!("CARGO_BIN_EXE_sockscope"), &[&args[..], &["proto:tcp lport:7961"]].concat())?;
+    let says = format!("map_id {id} value_bytes 4");
+    check(shown.lines().any(|l| l.contains("bpf_maps") && l.contains(&says)), || format!("{says}: {shown}"))?;
     // Whoever may not be told gets the rows, and the reason.
     let out = Command::new("setpriv")
         .args(["--bounding-set=-bpf,-sys_admin", env!("CARGO_BIN_EXE_sockscope")])

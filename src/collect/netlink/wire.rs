@@ -119,6 +119,16 @@ impl Request {
         out
     }
 
+    /// For the sockets of such a table between these ports alone: the kernel passes over the others with a glance
+    /// (`inet_diag_dump_icsk`, `udp_dump`), 0 is any.
+    pub(super) fn between(family: u8, protocol: u16, states: u32, local: u16, remote: u16) -> Self {
+        let mut out = Self::inet(family, protocol, 0, states);
+        let at = size_of::<Header>() + std::mem::offset_of!(InetReq, id);
+        let ports = [local.to_be_bytes(), remote.to_be_bytes()].concat();
+        out.bytes[at..at + ports.len()].copy_from_slice(&ports);
+        out
+    }
+
     /// For the TCP sockets of IPv4 and IPv6 together: attribute bits, state bits. The old form of the request is the only
     /// one that takes no family (`inet_diag_dump_compat`), and the kernel goes through its one table once for both.
     pub(super) fn tcp(ext: u8, states: u32) -> Self {

@@ -2,14 +2,14 @@
 
 use super::sockets::na;
 use crate::model::fault::BPF_MAPS;
-use crate::model::{Missing, Proto, Snapshot, bpf};
+use crate::model::{AttrSet, Missing, Proto, Snapshot, bpf};
 use crate::query::{Column, Kind, Needs, Value};
 
 /// Why a socket that can have it has none in what was read.
-fn none<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+fn none<'a>(snap: &Snapshot, row: usize, read: bool) -> Value<'a> {
     Value::Missing(match () {
         () if row >= snap.live => Missing::Gone,
-        () if !snap.sample.wants.bpf => Missing::NotRead,
+        () if !read => Missing::NotRead,
         () => Missing::NotApplicable,
     })
 }
@@ -19,7 +19,7 @@ fn filter<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
         return na();
     }
     match snap.attrs(row).packet_filter() {
-        None => none(snap, row),
+        None => none(snap, row, snap.sample.wants.bpf || snap.sample.wants.attrs == AttrSet::ALL),
         Some([]) => Value::Missing(Missing::NotPermitted),
         Some(raw) => {
             let all: Vec<_> = bpf::program(raw).collect();
@@ -42,14 +42,16 @@ fn maps<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
         None if snap.sample.faults.iter().any(|f| f.subject == BPF_MAPS) => {
             Value::Missing(Missing::NotPermitted)
         }
-        None => none(snap, row),
-        Some(all) => Value::List(
-            all.map(|(id, size)| {
-                Value::Record(vec![("map_id", Value::from(id)), ("value_bytes", Value::from(size))])
-            })
-            .collect(),
-        ),
+        None => none(snap, row, snap.sample.wants.bpf),
+        Some(all) => list(all),
     }
+}
+
+/// Maps by their ids, with the bytes they keep, as a value.
+pub fn list<'a>(all: impl Iterator<Item = (u32, u32)>) -> Value<'a> {
+    let one =
+        |(id, size)| Value::Record(vec![("map_id", Value::from(id)), ("value_bytes", Value::from(size))]);
+    Value::List(all.map(one).collect())
 }
 
 /// The filter of a packet socket.

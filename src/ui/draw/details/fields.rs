@@ -102,6 +102,13 @@ impl Builder<'_> {
             ("tids", Some((_, Some(seen)))) if !seen.tids.is_empty() => {
                 Some(Value::List(seen.tids.iter().copied().map(Value::from).collect()))
             }
+            // A socket has none as a rule; that is not worth a line.
+            ("bpf_maps", Some((closer, Some(seen)))) if closer.inet.is_some() => Some(match &seen.bpf_maps {
+                Err(why) => Value::Missing(*why),
+                Ok(all) if all.is_empty() => Value::Missing(Missing::NotApplicable),
+                Ok(all) => crate::query::table::bpf_maps(all.iter().copied()),
+            }),
+            ("bpf_maps", Some((_, None))) => Some(Value::Missing(Missing::NotApplicable)),
             // Not there yet, or not at all.
             ("tids", Some(_)) | ("proc_ctx" | "sock_ctx", Some((_, None))) => {
                 Some(Value::Missing(Missing::NotApplicable))
