@@ -195,7 +195,7 @@ fn nothing_is_done_without_a_question() {
     );
     let mut s = s.press("<enter>");
     assert!(
-        s.show().contains("end this socket? its program gets an error") && s.effects.is_empty(),
+        s.show().contains("end this socket? its program accepts no more") && s.effects.is_empty(),
         "{}",
         s.show()
     );

@@ -29,6 +29,16 @@ pub enum ActError {
         /// Which process was meant.
         subject: String,
     },
+    /// This program may not.
+    #[error("{what} {subject}: not permitted, that needs {needs}")]
+    NotPermitted {
+        /// What was tried.
+        what: &'static str,
+        /// On what.
+        subject: String,
+        /// Which privilege is missing.
+        needs: &'static str,
+    },
     /// The kernel cannot do that here.
     #[error("{subject}: {why}")]
     Impossible {
@@ -67,7 +77,14 @@ impl Target {
 
     /// That this could not be done to it.
     fn failed(subject: String, what: &'static str, e: Errno) -> ActError {
-        ActError::Io { what, subject, source: e.into() }
+        let needs = match what {
+            "raise the limit of" => "root, or CAP_SYS_RESOURCE beside the same user",
+            _ => "root, or the user it runs as",
+        };
+        match e {
+            Errno::PERM => ActError::NotPermitted { what, subject, needs },
+            e => ActError::Io { what, subject, source: e.into() },
+        }
     }
 }
 
@@ -148,7 +165,21 @@ pub fn end(socket: &Socket, namespaces: &[Namespace]) -> Result<(), ActError> {
         Some(n) if socket.id.netns > 0 => super::netns::inside(n.inode, || netlink::destroy(socket)),
         _ => netlink::destroy(socket),
     };
-    done.map_err(|source| ActError::Io { what: "end", subject, source })
+    done.map_err(|source| match Errno::from_io_error(&source) {
+        Some(Errno::PERM | Errno::ACCESS) => {
+            ActError::NotPermitted { what: "end", subject, needs: "root, or CAP_NET_ADMIN here" }
+        }
+        // Without the option the kernel knows the order and no way to carry it out.
+        Some(Errno::OPNOTSUPP) => {
+            let why =
+                "this kernel ends no socket of that kind (CONFIG_INET_DIAG_DESTROY); signal its process";
+            ActError::Impossible { subject, why }
+        }
+        Some(Errno::NOENT) => {
+            ActError::Io { what: "end", subject, source: io::Error::other("it has gone already") }
+        }
+        _ => ActError::Io { what: "end", subject, source },
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::app::App;
 use crate::model::signal::{SIGNALS, Sig};
-use crate::model::{Namespace, ProcInfo, Snapshot, Socket};
+use crate::model::{Namespace, ProcInfo, Snapshot, Socket, State};
 use crate::query::cell::endpoint;
 use crate::query::format::{exact, thousands};
 use crate::query::view::Line;
@@ -65,7 +65,7 @@ pub(super) fn offers(app: &App) -> Vec<Offer> {
         out.extend(of_marked(app, snap, sockets));
     }
     if let (Some(row), false) = (row, app.options.read_only) {
-        if sockets && row < snap.live {
+        if sockets && row < snap.live && snap.socket(row).proto.is_inet() {
             out.push(offer("end this socket", line_of(snap, row), end(snap, vec![*snap.socket(row)])));
         }
         for p in holders(app, snap, row) {
@@ -129,10 +129,14 @@ fn of_filter(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
     let rows: Vec<usize> = rows.iter().map(|r| *r as usize).collect();
     let mut out = Vec::new();
     if sockets {
-        let live: Vec<Socket> = rows.iter().filter(|r| **r < snap.live).map(|r| *snap.socket(*r)).collect();
+        let live = ending(snap, &rows);
         if live.len() > 1 {
             let name = format!("end all {}", thousands(live.len() as u64));
-            out.push(offer(name, format!("every socket that matches {filter}"), end(snap, live)));
+            out.push(offer(
+                name,
+                format!("every {} that matches {filter}", kind_of(snap, &rows)),
+                end(snap, live),
+            ));
         }
     }
     let all = processes_of(app, snap, &rows);
@@ -145,6 +149,17 @@ fn of_filter(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
         out.push(offer(name, format!("{}: {n} behind {filter}", sig.help), Act::Signal(all.clone(), sig)));
     }
     out
+}
+
+/// Those of these rows that can be ended by themselves: the sockets of IP that are still there.
+fn ending(snap: &Snapshot, rows: &[usize]) -> Vec<Socket> {
+    let live = rows.iter().filter(|r| **r < snap.live).map(|r| *snap.socket(*r));
+    live.filter(|s| s.proto.is_inet()).collect()
+}
+
+/// What these are called, where some of them cannot be ended.
+fn kind_of(snap: &Snapshot, rows: &[usize]) -> &'static str {
+    if rows.iter().all(|r| snap.socket(*r).proto.is_inet()) { "socket" } else { "socket of IP" }
 }
 
 /// Every process of these rows once, by pid.
@@ -160,8 +175,8 @@ fn of_marked(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
     let rows = app.sheet().marked(snap);
     let mut out = Vec::new();
     if sockets && !rows.is_empty() && rows.len() <= MOST {
-        let live: Vec<Socket> = rows.iter().filter(|r| **r < snap.live).map(|r| *snap.socket(*r)).collect();
-        let text = "every marked socket that is still there";
+        let live = ending(snap, &rows);
+        let text = format!("every marked {} that is still there", kind_of(snap, &rows));
         if !live.is_empty() {
             out.push(offer(format!("end {} marked", thousands(live.len() as u64)), text, end(snap, live)));
         }
@@ -218,6 +233,22 @@ fn holders(app: &App, snap: &Snapshot, row: usize) -> Vec<Arc<ProcInfo>> {
     all.into_iter().take(4).filter_map(of).collect()
 }
 
+/// What becomes of a socket that is ended (`tcp_abort`, `udp_abort`, `raw_abort`).
+fn outcome(s: &Socket) -> &'static str {
+    match s.state {
+        State::Listen => "its program accepts no more: whoever connects is refused",
+        State::TimeWait => "its 5-tuple is free at once; late segments of the connection may meet a new one",
+        State::SynSent => "the program's connect() fails",
+        // The kernel resets only what can still be sent to (tcp_need_reset).
+        State::Established | State::CloseWait | State::FinWait1 | State::FinWait2 | State::SynRecv
+            if s.proto.has_tcp_states() =>
+        {
+            "its program gets an error, the far end a reset"
+        }
+        _ => "its program gets an error",
+    }
+}
+
 /// What exactly would be hit, line by line, for the question before it is done.
 pub(super) fn question(app: &App, act: &Act) -> (String, Vec<String>) {
     let Some(snap) = &app.snapshot else { return (String::new(), vec![]) };
@@ -238,9 +269,14 @@ pub(super) fn question(app: &App, act: &Act) -> (String, Vec<String>) {
             (title, lines)
         }
         Act::End(sockets, _) => {
-            let title = match sockets.len() {
-                1 => "end this socket? its program gets an error, the far end a reset".to_owned(),
-                n => format!("end these {} sockets?", thousands(n as u64)),
+            let title = match sockets.as_slice() {
+                [s] => format!("end this socket? {}", outcome(s)),
+                all => {
+                    let n = thousands(all.len() as u64);
+                    format!(
+                        "end these {n} sockets? their programs get an error, far ends of connections a reset"
+                    )
+                }
             };
             let there: HashMap<_, _> = if sockets.len() > 1 {
                 (0..snap.live).map(|row| (snap.socket(row).id, row)).collect()
