@@ -35,8 +35,31 @@ const CLOSED_HERE: &[Step] =
 const CLOSED_THERE: &[Step] = &[In(State::CloseWait), Call("close"), In(State::LastAck), In(State::Closed)];
 const CLOSED_AT_ONCE: &[Step] =
     &[Call("close"), In(State::FinWait1), In(State::Closing), In(State::TimeWait), In(State::Closed)];
+
+/// What of a UNIX socket tells which calls made it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Unix {
+    /// Made with `SOCK_DGRAM`.
+    datagram: bool,
+    /// Connected, and to a socket that a program holds: one that waits to be accepted has no inode yet.
+    peer: bool,
+}
+
+/// What the program of a UNIX socket called, and which of these calls it is at. One that datagrams are sent to by connected
+/// ones is `ESTABLISHED` too, without a peer of its own.
+fn unix_calls(s: &Socket, unix: Unix) -> (&'static [&'static str], usize) {
+    match (unix.datagram, s.local_name, s.remote_name) {
+        (_, 0, 0) if unix.peer => (PAIR, 1),
+        (true, _, _) if unix.peer => (DATAGRAM_CLIENT, 2),
+        (true, 0, _) => (DATAGRAM_SERVER, 0),
+        (true, ..) => (DATAGRAM_SERVER, 2),
+        (false, 0, _) => (CLIENT, 2),
+        (false, ..) => (SERVER, 4),
+    }
+}
+
 /// What its program called, and which of these calls it is at.
-fn calls(s: &Socket, direction: Direction, accepted: bool) -> (&'static [&'static str], usize) {
+fn calls(s: &Socket, direction: Direction, accepted: bool, unix: Unix) -> (&'static [&'static str], usize) {
     let stream = s.proto.has_tcp_states() || s.proto == Proto::Unix;
     if s.state == State::Listen {
         return (SERVER, 3);
@@ -48,12 +71,8 @@ fn calls(s: &Socket, direction: Direction, accepted: bool) -> (&'static [&'stati
             _ => (DATAGRAM_SERVER, 2),
         };
     }
-    if s.proto == Proto::Unix && s.state == State::Established {
-        return match (s.local_name, s.remote_name) {
-            (0, 0) => (PAIR, 1),
-            (0, _) => (CLIENT, 2),
-            _ => (SERVER, 4),
-        };
+    if s.proto == Proto::Unix && (s.state == State::Established || unix.datagram) {
+        return unix_calls(s, unix);
     }
     let server = direction == Direction::In || s.state == State::SynRecv;
     match s.state {
@@ -119,7 +138,10 @@ impl Builder<'_> {
         }
         self.section("its life");
         let accepted = self.snap.facts[row].owner_missing != Some(Missing::AcceptQueue);
-        let (all, at) = calls(&s, direction, accepted);
+        let attrs = self.snap.attrs(row);
+        let peer = attrs.unix_peer().is_some_and(|inode| inode != 0);
+        let unix = Unix { datagram: attrs.kind() == Some(2), peer };
+        let (all, at) = calls(&s, direction, accepted, unix);
         let steps: Vec<Step> = all.iter().map(|c| Call(c)).collect();
         self.path("its program", &steps, Some(at), &|n| n <= at);
         let all = paths(proto, state, direction);
@@ -187,11 +209,32 @@ mod tests {
     }
 
     #[test]
+    fn how_a_unix_socket_came_to_be() {
+        let at = |state, names: (u32, u32), datagram, peer| {
+            let mut s = Socket::new(SocketId { netns: 0, cookie: 1 }, Family::Unix, Proto::Unix, state);
+            (s.local_name, s.remote_name) = names;
+            let (all, at) = calls(&s, Neither, true, Unix { datagram, peer });
+            (all, all[at])
+        };
+        let open = State::Established;
+        assert_eq!(at(open, (1, 0), false, true), (SERVER, "read / write"));
+        assert_eq!(at(open, (0, 1), false, true), (CLIENT, "read / write"));
+        assert_eq!(at(open, (0, 0), false, true), (PAIR, "read / write"));
+        assert_eq!(at(open, (0, 0), false, false), (CLIENT, "read / write"), "it waits to be accepted");
+        // Datagrams are neither listened for nor accepted.
+        assert_eq!(at(open, (1, 0), true, false), (DATAGRAM_SERVER, "recvfrom / sendto"));
+        assert_eq!(at(State::Unconn, (1, 0), true, false), (DATAGRAM_SERVER, "recvfrom / sendto"));
+        assert_eq!(at(State::Unconn, (0, 0), true, false), (DATAGRAM_SERVER, "socket"));
+        assert_eq!(at(open, (0, 1), true, true), (DATAGRAM_CLIENT, "send / recv"));
+        assert_eq!(at(open, (0, 0), true, true), (PAIR, "read / write"));
+    }
+
+    #[test]
     fn where_its_program_is() {
         let at = |proto, state, direction, accepted| {
             let mut s = Socket::new(SocketId { netns: 0, cookie: 1 }, Family::Inet, proto, state);
             s.local.port = 80;
-            let (all, at) = calls(&s, direction, accepted);
+            let (all, at) = calls(&s, direction, accepted, Unix { datagram: false, peer: true });
             (all[0], all[at])
         };
         for (proto, state, direction, accepted, want) in [
@@ -215,6 +258,7 @@ mod tests {
                     &Socket::new(SocketId { netns: 0, cookie: 1 }, Family::Inet, Proto::Tcp, state),
                     direction,
                     true,
+                    Unix::default(),
                 );
                 assert!(at < all.len(), "{state:?} {direction:?}");
             }
