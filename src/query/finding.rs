@@ -4,6 +4,7 @@
 use crate::model::recent::Mark;
 use crate::model::{Missing, Proto, Snapshot, Socket, State, TimerKind};
 use crate::query::format::{age, thousands};
+use crate::query::table::age::in_state;
 
 /// One rule.
 #[derive(Debug)]
@@ -35,18 +36,18 @@ const BUSY_MS: u32 = 1000;
 /// Share of the busy time spent waiting for one thing that makes it the cause.
 const LIMITED: f64 = 0.5;
 
-/// Seconds in the present state at least: as far as it was seen, or since the last segment came, which cannot have
-/// been before the FIN or its acknowledgement that brought the state.
-fn in_state(snap: &Snapshot, row: usize) -> f64 {
-    let seen = snap.sample.at.boot_ns.saturating_sub(snap.facts[row].state_since_ns) as f64 / 1e9;
-    tcp(snap, row, "last_ack_recv_ms").map_or(seen, |ms| seen.max(ms as f64 / 1e3))
+/// A time in words, where it may be longer as that.
+fn lasting(secs: f64, least: bool) -> String {
+    format!("{}{}", if least { "at least " } else { "" }, age(secs))
 }
 
 /// Seconds that its receive queue has held something and not become shorter, where that is long.
-fn waits(snap: &Snapshot, row: usize) -> Option<f64> {
+fn waits(snap: &Snapshot, row: usize) -> Option<String> {
     let since = Some(snap.facts[row].waiting_since_ns).filter(|ns| *ns > 0)?;
     let secs = snap.sample.at.boot_ns.saturating_sub(since) as f64 / 1e9;
-    (secs >= WAITS_S).then_some(secs)
+    // What it had when it was first seen it may have had for long.
+    let least = snap.facts[row].older && since <= snap.facts[row].first_seen_ns;
+    (secs >= WAITS_S).then(|| lasting(secs, least))
 }
 
 /// Whether a connection that is in this listener's accept queue now was there long ago: under load the queue is always
@@ -68,9 +69,11 @@ fn waits_there(snap: &Snapshot, row: usize) -> bool {
         .any(|r| here(snap.socket(r)) && snap.facts[r].owner_missing == Some(Missing::AcceptQueue) && long(r))
 }
 
-fn tcp(snap: &Snapshot, row: usize, name: &str) -> Option<u64> {
-    let field = crate::model::tcp_info::TCP_FIELDS.iter().find(|f| f.name == name)?;
-    snap.attrs(row).tcp_info()?.field(field)
+/// Whether a listener's accept queue is full. The kernel lets one more in than the limit says (`sk_acceptq_is_full`,
+/// `unix_recvq_full`), so that of `listen(fd, 0)` is one.
+fn full(snap: &Snapshot, s: &Socket) -> bool {
+    let told = s.send_q > 0 || snap.sample.backend.backend.tells_backlogs();
+    told && s.recv_q > 0 && s.recv_q >= s.send_q
 }
 
 fn who(snap: &Snapshot, row: usize) -> String {
@@ -112,9 +115,13 @@ pub const FINDINGS: &[Finding] = &[
         topic: "backlog",
         test: |snap, row| {
             let s = snap.socket(row);
-            // The kernel lets one more in than the limit says.
-            let full = s.state == State::Listen && s.send_q > 0 && s.recv_q >= s.send_q;
-            full.then(|| format!("{} of {} places in the accept queue are taken", s.recv_q, s.send_q))
+            (s.state == State::Listen && full(snap, s)).then(|| {
+                let (n, limit) = (thousands(u64::from(s.recv_q)), thousands(u64::from(s.send_q)));
+                match s.recv_q {
+                    1 => format!("1 connection waits to be accepted, and the limit is {limit}"),
+                    _ => format!("{n} connections wait to be accepted, and the limit is {limit}"),
+                }
+            })
         },
     },
     Finding {
@@ -122,9 +129,10 @@ pub const FINDINGS: &[Finding] = &[
         help: "The far end has closed and the program has not: look at how it treats connections that end.",
         topic: "close_wait",
         test: |snap, row| {
-            let secs = in_state(snap, row);
-            (snap.socket(row).state == State::CloseWait && secs >= STUCK_S)
-                .then(|| format!("CLOSE_WAIT for {}: never closed by {}", age(secs), who(snap, row)))
+            let (secs, least) = in_state(snap, row);
+            (snap.socket(row).state == State::CloseWait && secs >= STUCK_S).then(|| {
+                format!("CLOSE_WAIT for {}: never closed by {}", lasting(secs, least), who(snap, row))
+            })
         },
     },
     Finding {
@@ -147,12 +155,11 @@ pub const FINDINGS: &[Finding] = &[
             }
             match waits(snap, row).filter(|_| open) {
                 // Bytes are counted: they are the same ones.
-                Some(secs) if snap.attrs(row).transfer().is_some() => {
-                    Some(format!("nothing read for {}, {bytes} bytes wait: {}", age(secs), who(snap, row)))
+                Some(time) if snap.attrs(row).transfer().is_some() => {
+                    Some(format!("nothing read for {time}, {bytes} bytes wait: {}", who(snap, row)))
                 }
-                Some(secs) => Some(format!(
-                    "the receive queue has not become shorter for {}, {bytes} bytes wait: {}",
-                    age(secs),
+                Some(time) => Some(format!(
+                    "the receive queue has not become shorter for {time}, {bytes} bytes wait: {}",
                     who(snap, row)
                 )),
                 None => (s.recv_q >= UNREAD)
@@ -166,16 +173,15 @@ pub const FINDINGS: &[Finding] = &[
         topic: "backlog",
         test: |snap, row| {
             let s = snap.socket(row);
-            let full = s.send_q > 0 && s.recv_q >= s.send_q;
-            if s.state != State::Listen || full {
+            if s.state != State::Listen || full(snap, s) {
                 return None;
             }
-            let secs = waits(snap, row).filter(|_| s.proto != Proto::Tcp || waits_there(snap, row))?;
+            let time = waits(snap, row).filter(|_| s.proto != Proto::Tcp || waits_there(snap, row))?;
             let n = match s.recv_q {
                 1 => "1 client has".to_owned(),
                 n => format!("{} clients have", thousands(u64::from(n))),
             };
-            Some(format!("{n} waited {} to be accepted by {}", age(secs), who(snap, row)))
+            Some(format!("{n} waited {time} to be accepted by {}", who(snap, row)))
         },
     },
     Finding {
@@ -243,10 +249,10 @@ pub const FINDINGS: &[Finding] = &[
         help: "This end has closed its half and the far end has not: it keeps the connection and its descriptor open.",
         topic: "fin_wait2",
         test: |snap, row| {
-            let secs = in_state(snap, row);
+            let (secs, least) = in_state(snap, row);
             let held = !snap.owners(row).is_empty();
             (snap.socket(row).state == State::FinWait2 && held && secs >= STUCK_S)
-                .then(|| format!("half closed for {}: {} keeps it", age(secs), who(snap, row)))
+                .then(|| format!("half closed for {}: {} keeps it", lasting(secs, least), who(snap, row)))
         },
     },
     Finding {
@@ -341,6 +347,14 @@ mod tests {
         };
         assert_eq!(named(&listen(128)), ["accept-queue-full"]);
         assert!(named(&listen(100)).is_empty());
+        // `listen(fd, 0)` has one place.
+        let single = |q: u32| {
+            move |r: &mut crate::query::testing::Row| {
+                (r.socket.state, r.socket.recv_q, r.socket.send_q) = (State::Listen, q, 0);
+            }
+        };
+        assert_eq!(named(&single(1)), ["accept-queue-full"]);
+        assert!(named(&single(0)).is_empty());
         assert_eq!(
             named(&|r| {
                 r.socket.timer = crate::model::Timer { kind: TimerKind::On, retrans: 4, expires_ms: 1 };

@@ -4,6 +4,7 @@ use super::{Column, Identity, Value};
 use crate::model::structure::MPTCP;
 use crate::model::{AttrSet, Missing, Proto, Snapshot, State, tcp_info::TcpField};
 
+pub(super) mod age;
 mod bpf;
 mod contexts;
 pub mod forwards;

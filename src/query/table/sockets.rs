@@ -2,6 +2,7 @@
 
 mod cells;
 
+use super::age::{self, bytes};
 use super::units::{self, unit_column};
 use super::{contexts, kinds, tcp, threads};
 use crate::model::{AttrSet, Backend, Family, Missing, SkMem, TimerKind};
@@ -9,33 +10,15 @@ use crate::query::finding::findings;
 use crate::query::path;
 use crate::query::{Column, Kind, Needs, Table, Value};
 pub(in crate::query) use cells::end_name;
-pub(super) use cells::{absent, each, first, host, na, user_value};
+pub(super) use cells::{absent, each, first, host, na, opt, user_value};
 use cells::{
-    activity, age, age_from, cgroup, cmdline, comm, comm_any, fds_open, fds_pct, fds_soft, finding, is_ip,
-    kind, limited, local, local_addr, no_owner, not_tcp, of_ip, opt, opt_na, owner, owners, peer_process,
-    pid, pid_any, port, processes, queue, rate, remote, remote_addr, send_q, service, skmem, sockopt,
-    state_age, timer, uid,
+    activity, cgroup, cmdline, comm, comm_any, fds_open, fds_pct, fds_soft, finding, is_ip, kind, limited,
+    local, local_addr, no_owner, not_tcp, of_ip, opt_na, owner, owners, peer_process, pid, pid_any, port,
+    processes, queue, rate, remote, remote_addr, send_q, service, skmem, sockopt, timer, uid,
 };
 
 const SKMEM: Needs = Needs::attrs(AttrSet::SKMEM);
 const INFO: Needs = Needs::RATES;
-
-/// The words of `tcp_info` that these of its bytes lie in.
-const fn bytes(offsets: &[usize]) -> u64 {
-    let (mut out, mut i) = (0, 0);
-    while i < offsets.len() {
-        out |= 1 << (offsets[i] / 8);
-        i += 1;
-    }
-    out
-}
-
-/// Since data was last sent and last came in.
-const IDLE: u64 = bytes(&[44, 52]);
-
-/// What [`cells::age_of`] reads, with the process behind a serving socket: all of it whenever an age is asked for, so that a
-/// row's age does not hang on the columns beside it.
-const AGE: Needs = Needs::OWNERS.or(Needs::info(IDLE));
 
 macro_rules! of_owner {
     ($name:literal, $title:literal, $kind:ident, $drop:literal, $get:ident, $help:literal) => {
@@ -113,12 +96,12 @@ const BEFORE: &[Column] = &[
     Column::new("retrans_rate", "RETR/s", Kind::PerSec, 48, |s, r| rate(s, r, s.rates(r).retrans),
         "Segments retransmitted a second, from tcp_info of two polls.")
         .needs(INFO),
-    Column::new("age_s", "AGE", Kind::Secs, 15, age,
+    Column::new("age_s", "AGE", Kind::Secs, 15, age::age,
         "How old the socket is; age_from says how that is known, and whether it is at least that.")
-        .called(&["age"]).needs(AGE).wide(4, 5, 8),
-    Column::new("age_from", "AGE FROM", Kind::Text, 48, age_from,
+        .called(&["age"]).needs(age::NEEDS).wide(4, 7, 8),
+    Column::new("age_from", "AGE FROM", Kind::Text, 48, age::age_from,
         "How the age is known: opened (seen), process start (at most), idle time or first seen (both: at least).")
-        .needs(AGE).wide(6, 13, 13),
+        .needs(age::NEEDS).wide(6, 13, 13),
     Column::new("waiting_s", "WAITING", Kind::Secs, 48,
         |s, r| match s.facts[r].waiting_since_ns {
             0 => na(),
@@ -127,9 +110,9 @@ const BEFORE: &[Column] = &[
         },
         "How long the receive queue (of a listener: the accept queue) has held something and not become shorter, as far as it was seen.")
         .called(&["waiting"]),
-    Column::new("state_age_s", "IN STATE", Kind::Secs, 47, state_age,
-        "Since the socket was first seen in its present state; at least that for one older than this program.")
-        .called(&["state_age", "in_state"]),
+    Column::new("state_age_s", "IN STATE", Kind::Secs, 47, age::state_age,
+        "Since the socket came to its present state; for one older than this program as far as its last segment and its timer tell.")
+        .called(&["state_age", "in_state"]).needs(age::NEEDS).wide(4, 7, 8),
     Column::new("process", "COMMAND", Kind::Text, 41, comm,
         "Command name of the process that holds the socket, or held it last. A filter looks at all of them.")
         .called(&["proc", "comm", "program", "users"]).wide(6, 15, 24).needs(Needs::OWNERS).any(comm_any),

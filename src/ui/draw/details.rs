@@ -17,7 +17,7 @@ use crate::query::finding::findings;
 use crate::query::format::{Style as Format, age, cell};
 use crate::query::table::PROCESSES;
 use crate::query::view::Line;
-use crate::query::{Column, Kind};
+use crate::query::{Column, Kind, Value};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use std::sync::Arc;
@@ -170,16 +170,19 @@ impl Builder<'_> {
         } else {
             format!("{} {local} {} {remote}", s.proto.name(), app.glyphs.arrow)
         };
-        let since = named("state_age_s");
         let f = &snap.facts[row];
         self.title(&title);
         let mut state = vec![(s.state.name().to_owned(), theme.state(s.state).patch(theme.strong))];
         if row >= snap.live {
             let ago = snap.sample.at.boot_ns.saturating_sub(f.closed_ns) as f64 / 1e9;
             state.push((format!("  closed {} ago", age(ago)), theme.warn));
-        } else if since != "-" {
-            let least = if f.older && f.state_since_ns <= f.first_seen_ns { "at least " } else { "" };
-            state.push((format!("  for {least}{since}"), theme.dim));
+        } else if let Some(column) = table.column("state_age_s") {
+            let text = match column.value(snap, row) {
+                Value::AtLeast(secs) => format!("  for at least {}", age(secs)),
+                Value::Float(secs) => format!("  for {}", age(secs)),
+                _ => String::new(),
+            };
+            state.push((text, theme.dim));
         }
         let said: usize = state.iter().map(|(t, _)| usize::from(width(t))).sum();
         let meaning = s.state.info().meaning;

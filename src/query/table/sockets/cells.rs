@@ -8,7 +8,7 @@ use crate::model::{
 use crate::query::Value;
 use crate::query::finding::findings;
 
-pub(super) fn opt<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
+pub(in crate::query::table) fn opt<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
     Value::from_opt(v, Missing::NotReported)
 }
 
@@ -195,59 +195,6 @@ pub(super) fn owners(snap: &Snapshot, row: usize) -> Value<'_> {
     )
 }
 
-/// How old a socket is, in seconds, and how that is known.
-pub(super) fn age_of(snap: &Snapshot, row: usize) -> Option<(f64, &'static str)> {
-    let (f, s) = (&snap.facts[row], snap.socket(row));
-    let end = if f.closed_ns > 0 { f.closed_ns } else { snap.sample.at.boot_ns };
-    let seen = end.saturating_sub(f.first_seen_ns) as f64 / 1e9;
-    if !f.older {
-        return Some((seen, "opened"));
-    }
-    // A server opens what it serves by when it starts.
-    if s.serves()
-        && let Some(o) = snap.owners(row).first()
-    {
-        let began = end.saturating_sub(snap.process(o).info.start_ns) as f64 / 1e9;
-        return Some((began.max(seen), "process start"));
-    }
-    // These begin to count with the connection.
-    let idle = snap
-        .attrs(row)
-        .tcp_info()
-        .filter(|_| connected(s.state))
-        .and_then(|t| [t.last_data_sent_ms(), t.last_data_recv_ms()].into_iter().flatten().max());
-    match idle.map(|ms| ms as f64 / 1e3) {
-        Some(idle) if idle > seen => Some((idle, "idle time")),
-        // Of the first poll this says nothing at all.
-        _ => (seen >= 1.0).then_some((seen, "first seen")),
-    }
-}
-
-/// Whether the handshake was finished and the kernel still keeps the whole socket.
-const fn connected(state: State) -> bool {
-    matches!(
-        state,
-        State::Established
-            | State::FinWait1
-            | State::FinWait2
-            | State::CloseWait
-            | State::LastAck
-            | State::Closing
-    )
-}
-
-pub(super) fn age<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
-    match age_of(snap, row) {
-        // They were there before anybody looked.
-        Some((secs, "idle time" | "first seen")) => Value::AtLeast(secs),
-        found => opt(found.map(|(secs, _)| secs)),
-    }
-}
-
-pub(super) fn age_from<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
-    opt(age_of(snap, row).map(|(_, from)| from))
-}
-
 /// A share of the busy time, in percent.
 pub(super) fn limited<'a>(
     snap: &'a Snapshot,
@@ -267,14 +214,6 @@ pub(super) fn not_tcp(snap: &Snapshot, row: usize) -> Missing {
         Proto::Tcp if snap.attrs(row).tcp_info().is_none() => absent(snap, row, AttrSet::INFO),
         _ => Missing::NotApplicable,
     }
-}
-
-pub(super) fn state_age<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
-    let f = &snap.facts[row];
-    let end = if f.closed_ns > 0 { f.closed_ns } else { snap.sample.at.boot_ns };
-    let secs = end.saturating_sub(f.state_since_ns) as f64 / 1e9;
-    let older = f.older && f.state_since_ns <= f.first_seen_ns;
-    if older && secs < 1.0 { Value::Missing(Missing::NotReported) } else { Value::from(secs) }
 }
 
 /// The name of an address, as far as the resolver has told.
