@@ -136,7 +136,7 @@ pub(crate) fn each_its_own() -> Result<(), String> {
     let client = std::net::TcpStream::connect("10.99.0.2:7951").map_err(|e| e.to_string())?;
     let mine = std::process::id();
     let ends = until("both ends", || {
-        rows(&["list", "addr:10.99.0.2", "state:established"]).ok().filter(|r| r.len() == 2)
+        rows(&["list", "addr:10.99.0.2", "port:7951", "state:established"]).ok().filter(|r| r.len() == 2)
     })?;
     for end in &ends {
         let far = if end["pid"] == mine { format!("perl {}", red.0.id()) } else { format!("{mine}") };
