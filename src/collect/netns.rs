@@ -322,7 +322,13 @@ impl Spaces {
     /// The numbers of those to be read, the own one first.
     pub(super) fn wanted(&self) -> Vec<u16> {
         let there = |s: &Space| s.gone_ns == 0;
-        let wanted = |(i, s): &(u16, &Space)| there(s) && self.which.has(&s.namespace, *i == 0);
+        // One that is mounted twice is called by one of its names; it is meant by either.
+        let file = match &self.which {
+            Netns::Named(name) => name::inode_of(name),
+            _ => None,
+        };
+        let named = |s: &Space| file == Some(s.namespace.inode);
+        let wanted = |(i, s): &(u16, &Space)| there(s) && (self.which.has(&s.namespace, *i == 0) || named(s));
         (0u16..).zip(&self.known).filter(wanted).map(|(i, _)| i).collect()
     }
 

@@ -76,6 +76,15 @@ fn holder(snap: &Snapshot, row: usize) -> String {
 /// Forwards that a connection may come through one after the other, at the most.
 const MOST_LEGS: usize = 8;
 
+/// Who holds the two connections of a proxy: of the second the descriptor alone where it is the same process.
+fn both(first: &str, second: &str) -> String {
+    let split = |s: &'_ str| s.split_once(" fd ").map(|(who, fd)| (who.to_owned(), fd.to_owned()));
+    match (split(first), split(second)) {
+        (Some((a, _)), Some((b, fd))) if a == b => format!("{first} → fd {fd}"),
+        _ => format!("{first} → {second}"),
+    }
+}
+
 /// The client's own endpoint before it was translated or proxied, where that is another than the socket's far end; and
 /// whether it is certain. Through several forwards it is that of the first.
 pub fn client(snap: &Snapshot, row: usize) -> Option<(Endpoint, bool)> {
@@ -161,7 +170,7 @@ pub fn of_socket(snap: &Snapshot, row: usize) -> Vec<Step> {
                 out.push(step(Place::Host, endpoint(&s.local), space(snap, s.id.netns), certain));
                 certain &= *sure;
                 let fds = match to {
-                    Some(to) => format!("{} {} {}", holder(snap, r), "→", holder(snap, *to)),
+                    Some(to) => both(&holder(snap, r), &holder(snap, *to)),
                     None => holder(snap, r),
                 };
                 out.push(step(Place::By, by.map_or("a program", By::name), fds, certain));
@@ -216,6 +225,7 @@ pub fn of_forward(snap: &Snapshot, f: &Forward) -> Vec<Step> {
     for s in f.ways() {
         // The program itself, with the descriptor it listens by; its command line behind it.
         let what = match s.listener.map(|r| holder(snap, r as usize)) {
+            Some(holder) if holder.starts_with(s.by.name()) => holder,
             Some(holder) if s.process.is_some() => format!("{}: {holder}", s.by.name()),
             _ => s.by.name().to_owned(),
         };

@@ -8,7 +8,7 @@ use crate::cli::args::ColorArg;
 use crate::cli::plan::{ListPlan, Wait};
 use crate::model::fault::{BPF_MAPS, CONTEXTS};
 use crate::model::text::escape;
-use crate::model::{Fault, FaultKind, HostName, Proto, ProtoSet, Snapshot, Wants};
+use crate::model::{Fault, FaultKind, HostName, Netns, Proto, ProtoSet, Snapshot, Wants};
 use crate::output::{self, Format, Grid, Listing, Rows};
 use crate::query::format::Style;
 use crate::query::hidden::hidden;
@@ -149,7 +149,9 @@ fn print(plan: &Plan, list: &ListPlan, snap: &Snapshot, rows: &Arranged) -> Resu
     out.flush().map_err(RunError::stdout)?;
     drop(out);
     let person = list.format == Format::Table && io::stderr().is_terminal();
-    for line in asked_in_vain(list, snap).into_iter().chain(notes(snap, person)) {
+    let closed =
+        if rows.rows.is_empty() && !person { closed_namespaces(plan, list, snap) } else { Vec::new() };
+    for line in asked_in_vain(list, snap).into_iter().chain(closed).chain(notes(snap, person)) {
         let _ = writeln!(io::stderr(), "{line}");
     }
     Ok(ending)
@@ -230,6 +232,15 @@ fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
         out.push(escape(&line).into_owned());
     }
     out
+}
+
+/// The namespaces that were not entered, where one was asked for and nothing was found. A person is told of them always.
+fn closed_namespaces(plan: &Plan, list: &ListPlan, snap: &Snapshot) -> Vec<String> {
+    let named = matches!(plan.netns, Netns::Named(_))
+        || list.filter.columns().iter().any(|c| ["netns", "target_netns"].contains(&c.name));
+    let faults = snap.sample.faults.iter().filter(|f| named && f.kind == FaultKind::Namespace);
+    let line = |f: &Fault| format!("sockscope: {} {}: {}", f.subject, f.kind.name(), f.detail);
+    faults.map(|f| escape(&line(f)).into_owned()).collect()
 }
 
 /// What is not in the rows and why. A person is told all of it; a script what it cannot expect: that something was not

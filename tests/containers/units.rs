@@ -103,6 +103,14 @@ pub(crate) fn as_ordinary_user(docker: &Docker) -> Result<(), String> {
     // Its namespace is named beside the reason why it was not entered.
     let said = told("list")?;
     check(said.contains("network namespaces") && said.contains(&web.id[..12]), || said.clone())?;
+    // A script that asks for one that is closed to it is told so, and not only that there is nothing.
+    sh("ip netns add shut")?;
+    let asked = other().args(["list", "--netns", "shut"]).output().map_err(|e| e.to_string())?;
+    let why = String::from_utf8_lossy(&asked.stderr).into_owned();
+    check(asked.status.code() == Some(1) && why.contains("network namespaces not entered: shut: "), || {
+        why.clone()
+    })?;
+    sh("ip netns del shut")?;
     // How many connections are tracked is known, though not which.
     let outside = Outside::new()?;
     let _client = outside.connect("203.0.113.1", 8080, 0)?;
@@ -219,6 +227,15 @@ pub(crate) fn mounted(docker: &Docker) -> Result<(), String> {
     check(!limits.contains("no network namespace"), || limits)?;
     let listener = rows(&["list", "state:listen", "lport:80", "-c", "netns,pid"])?;
     let right = listener.len() == 1 && listener[0]["netns"] == "web" && listener[0]["pid"] == web.pid;
+    // Mounted twice, it is found by either name.
+    sh("ip netns add twice && touch /run/netns/again && mount --bind /run/netns/twice /run/netns/again")?;
+    let _server = Program::start(
+        Command::new("ip").args(["netns", "exec", "again", "busybox", "httpd", "-f", "-p", "81"]),
+    )?;
+    for name in ["twice", "again"] {
+        until(name, || rows(&["list", "--netns", name, "lport:81"]).ok().filter(|r| r.len() == 1))?;
+    }
+    sh("umount /run/netns/again && rm /run/netns/again && ip netns del twice")?;
     sh("ip netns del empty")?;
     check(right, || format!("{listener:?}"))
 }

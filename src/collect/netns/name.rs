@@ -37,6 +37,13 @@ pub(super) fn named(dev: u64) -> BTreeMap<u64, Mounted> {
     out
 }
 
+/// The inode of what `ip netns` calls so.
+pub(super) fn inode_of(name: &str) -> Option<u64> {
+    let is_file = !name.is_empty() && !name.contains('/') && !name.starts_with('.');
+    let found = std::fs::metadata(Path::new(MOUNTED[0]).join(name)).ok().filter(|_| is_file);
+    found.map(|m| m.ino())
+}
+
 /// Whether an engine called a file so: `netns-UUID` is Podman's, `cni-UUID` that of Kubernetes' network plugins.
 fn is_number(file: &str) -> bool {
     let uuid = file.strip_prefix("netns-").or_else(|| file.strip_prefix("cni-"));

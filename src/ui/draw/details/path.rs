@@ -81,12 +81,12 @@ impl Builder<'_> {
             match row {
                 Some(row) => row.extend([(format!("  {note}"), theme.dim), (likely.to_owned(), theme.warn)]),
                 None => {
+                    // Beside what is likely, where a long note behind it cannot push it off.
+                    if let Some(row) = self.out.last_mut() {
+                        row.push((likely.to_owned(), theme.warn));
+                    }
                     let joint = if i + 1 == steps.len() { " " } else { line };
-                    self.out.push(vec![
-                        (format!(" {joint} {:10}", ""), theme.faint),
-                        (note, theme.dim),
-                        (likely.to_owned(), theme.warn),
-                    ]);
+                    self.out.push(vec![(format!(" {joint} {:10}", ""), theme.faint), (note, theme.dim)]);
                 }
             }
         }
