@@ -12,6 +12,7 @@ use crossterm::event::Event as Input;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Size;
+use sockscope::model::State;
 use sockscope::query::Column;
 use sockscope::query::explain::Lang;
 use sockscope::query::filter::Saved;
@@ -216,6 +217,16 @@ fn nothing_is_done_without_a_question() {
     let s = s.press("y");
     let Some(Effect::Act(Act::Signal(process, sig))) = s.effects.first() else { panic!("{:?}", s.effects) };
     assert_eq!((process[0].pid, sig.name), (640, "SIGTERM"));
+    // On the head of a group, that group comes before all that the filter lets through.
+    let mut s = Screen::new().press("/proto:tcp<enter>}K");
+    let list = s.show();
+    assert!(list.contains("end these 42") && list.contains("every socket of group ESTABLISHED"), "{list}");
+    assert!(list.contains("end all 64"), "{list}");
+    let mut s = s.press("<enter>");
+    assert!(s.show().contains("end these 42 sockets?"), "{}", s.show());
+    let s = s.press("y");
+    let Some(Effect::Act(Act::End(sockets, _))) = s.effects.last() else { panic!("{:?}", s.effects) };
+    assert!(sockets.len() == 42 && sockets.iter().all(|s| s.state == State::Established));
     // A whole filter lists what it would hit.
     let mut s = Screen::new().press("/state:close-wait<enter>K");
     assert!(s.show().contains("end all 12"), "{}", s.show());

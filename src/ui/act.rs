@@ -63,6 +63,7 @@ pub(super) fn offers(app: &App) -> Vec<Offer> {
     };
     if !app.options.read_only {
         out.extend(of_marked(app, snap, sockets));
+        out.extend(of_group(app, snap, sockets));
     }
     if let (Some(row), false) = (row, app.options.read_only) {
         if sockets && row < snap.live && snap.socket(row).proto.is_inet() {
@@ -119,34 +120,59 @@ fn end(snap: &Snapshot, sockets: Vec<Socket>) -> Act {
     Act::End(sockets, Arc::clone(&snap.sample.namespaces))
 }
 
+/// What is offered for all rows of the group at the cursor. A group within one has its own rows alone.
+fn of_group(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
+    let sheet = app.sheet();
+    let Some(Line::Group(i)) = sheet.lines.get(sheet.cursor) else { return vec![] };
+    let Some(g) = sheet.arranged.groups.get(*i as usize) else { return vec![] };
+    let (from, to) = (g.start as usize, (g.start + g.len) as usize);
+    let rows: Vec<usize> =
+        sheet.arranged.rows.get(from..to).unwrap_or_default().iter().map(|r| *r as usize).collect();
+    let title = crate::model::text::escape(&g.title(snap)).into_owned();
+    of_rows(app, snap, sockets, &rows, ("of group", &title), 1)
+}
+
 /// What is offered for all rows that the filter lets through. All of a machine is never meant; a filter is.
 fn of_filter(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
     let sheet = app.sheet();
     let (filter, rows) = (sheet.text.trim(), &sheet.arranged.rows);
-    if filter.is_empty() || sheet.error.is_some() || rows.len() < 2 || rows.len() > MOST {
+    if filter.is_empty() || sheet.error.is_some() || rows.len() < 2 {
         return vec![];
     }
     let rows: Vec<usize> = rows.iter().map(|r| *r as usize).collect();
+    of_rows(app, snap, sockets, &rows, ("that matches", filter), 2)
+}
+
+/// What is offered for many rows, by how they are related to what is named; of `least` sockets on.
+fn of_rows(
+    app: &App,
+    snap: &Snapshot,
+    sockets: bool,
+    rows: &[usize],
+    (how, named): (&str, &str),
+    least: usize,
+) -> Vec<Offer> {
     let mut out = Vec::new();
+    if rows.len() > MOST {
+        return out;
+    }
+    // The same words for both would not tell them apart.
+    let all = if how == "of group" { "these" } else { "all" };
     if sockets {
-        let live = ending(snap, &rows);
-        if live.len() > 1 {
-            let name = format!("end all {}", thousands(live.len() as u64));
-            out.push(offer(
-                name,
-                format!("every {} that matches {filter}", kind_of(snap, &rows)),
-                end(snap, live),
-            ));
+        let live = ending(snap, rows);
+        if live.len() >= least {
+            let name = format!("end {all} {}", thousands(live.len() as u64));
+            out.push(offer(name, format!("every {} {how} {named}", kind_of(snap, rows)), end(snap, live)));
         }
     }
-    let all = processes_of(app, snap, &rows);
-    let n = match all.len() {
+    let behind = processes_of(app, snap, rows);
+    let n = match behind.len() {
         1 => "1 process".to_owned(),
         n => format!("{} processes", thousands(n as u64)),
     };
-    for sig in SIGNALS.into_iter().filter(|_| !all.is_empty()) {
-        let name = format!("{} all {}", sig.name, thousands(all.len() as u64));
-        out.push(offer(name, format!("{}: {n} behind {filter}", sig.help), Act::Signal(all.clone(), sig)));
+    for sig in SIGNALS.into_iter().filter(|_| !behind.is_empty()) {
+        let name = format!("{} {all} {}", sig.name, thousands(behind.len() as u64));
+        out.push(offer(name, format!("{}: {n} behind {named}", sig.help), Act::Signal(behind.clone(), sig)));
     }
     out
 }

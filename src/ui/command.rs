@@ -201,7 +201,7 @@ commands! {
         "mark-all" ["M"] T, "" 0, Action::MarkAll, "Mark every row that the filter lets through, or take all marks away";
         "mark-range" ["v"] T, "" 0, Action::MarkRange, "Mark all from the last mark to here";
         "mouse" ["y"] T, "" 0, Action::Mouse, "Leave the mouse to the terminal, so that its own selection works, and back";
-        "act" ["K"] T, "act" 9, Action::Act, "What can be done: end a socket, signal its process, copy; nothing without a question";
+        "act" ["K"] T, "act" 9, Action::Act, "What can be done: end a socket or those of a group, signal, copy; nothing without a question";
         "write" ["w"] T, "" 0, Action::Write, "Write the rows (or those marked) or the screen to a file: table, CSV, JSON, SVG";
         "raise" ["L"] T, "" 0, Action::Raise, "Raise the descriptor limit of the process at the cursor";
         "confirm" ["y"] Y, "do it" 1, Action::Confirm, "Do what is asked";
