@@ -30,7 +30,7 @@ pub enum ActError {
         subject: String,
     },
     /// This program may not.
-    #[error("{what} {subject}: not permitted, that needs {needs}")]
+    #[error("not permitted, that needs {needs}: {what} {subject}")]
     NotPermitted {
         /// What was tried.
         what: &'static str,

@@ -30,6 +30,7 @@ pub(super) fn carry_out(act: &Act) -> String {
             let done = sockets.len() - failed.len();
             match failed.first() {
                 None => format!("{done} {} ended", if done == 1 { "socket" } else { "sockets" }),
+                Some(why) if sockets.len() == 1 => format!("not done: {why}"),
                 Some(why) => format!("{done} of {} ended; {why}", sockets.len()),
             }
         }

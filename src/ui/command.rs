@@ -155,8 +155,10 @@ commands! {
         "other-end" ["o"] T, "" 0, Action::OtherEnd, "To the other end of the connection, where that is on this machine";
         "pane-larger" ["("] T, "" 0, Action::Pane(1), "Make the details larger; dragging their border does too";
         "pane-smaller" [")"] T, "" 0, Action::Pane(-1), "Make the details smaller";
-        "details-down" ["]", "shift-down"] T, "" 0, Action::Details(3), "Scroll the details down";
-        "details-up" ["[", "shift-up"] T, "" 0, Action::Details(-3), "Scroll the details up";
+        "details-down" ["]"] T, "" 0, Action::DetailsHalf(1), "Scroll the details half their height down";
+        "details-up" ["["] T, "" 0, Action::DetailsHalf(-1), "Scroll the details half their height up";
+        "details-lines-down" ["shift-down"] T, "" 0, Action::Details(3), "Scroll the details a few lines down";
+        "details-lines-up" ["shift-up"] T, "" 0, Action::Details(-3), "Scroll the details a few lines up";
         "explain" ["e"] T, "explain" 8, Action::Explain, "What the cell, the state or the field at the cursor is, and what to do about it";
         "sockets" ["1"] T | P, "" 0, Action::View(0), "Sockets";
         "ports" ["2"] T | P, "" 0, Action::View(1), "Ports: served endpoints, their accept queues and clients";
@@ -201,7 +203,7 @@ commands! {
         "mark-all" ["M"] T, "" 0, Action::MarkAll, "Mark every row that the filter lets through, or take all marks away";
         "mark-range" ["v"] T, "" 0, Action::MarkRange, "Mark all from the last mark to here";
         "mouse" ["y"] T, "" 0, Action::Mouse, "Leave the mouse to the terminal, so that its own selection works, and back";
-        "act" ["K"] T, "act" 9, Action::Act, "What can be done: end a socket or those of a group, signal, copy; nothing without a question";
+        "act" ["K"] T, "act" 9, Action::Act, "End a socket or those of a group, signal, copy; nothing is done without a question";
         "write" ["w"] T, "" 0, Action::Write, "Write the rows (or those marked) or the screen to a file: table, CSV, JSON, SVG";
         "raise" ["L"] T, "" 0, Action::Raise, "Raise the descriptor limit of the process at the cursor";
         "confirm" ["y"] Y, "do it" 1, Action::Confirm, "Do what is asked";

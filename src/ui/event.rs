@@ -183,6 +183,8 @@ pub enum Action {
     Enter,
     /// Scroll the details.
     Details(i16),
+    /// Scroll the details by so many halves of what is seen of them.
+    DetailsHalf(i8),
     /// Begin to edit the filter.
     Filter,
     /// Drop the filter.

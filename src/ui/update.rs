@@ -41,7 +41,13 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Go(motion) => go(app, motion),
         Action::Fold(to) => fold(app, to),
         Action::Enter => return enter(app),
-        Action::Details(by) => {
+        Action::Details(_) | Action::DetailsHalf(_) => {
+            let half = (app.layout().details.height / 2).max(1) as i16;
+            let by = match action {
+                Action::Details(by) => by,
+                Action::DetailsHalf(n) => half.saturating_mul(i16::from(n)),
+                _ => 0,
+            };
             app.details_top = app.details_top.saturating_add_signed(isize::from(by));
             let most =
                 super::draw::details::height(app).saturating_sub(usize::from(app.layout().details.height));
