@@ -1,5 +1,6 @@
 //! What is forwarded: rules and programs, joined with who serves the target and with the connections that come through.
 
+mod chain;
 mod proxy;
 mod published;
 
@@ -17,9 +18,6 @@ type Indices = Vec<(u32, u32)>;
 
 /// Ports of a range that are looked up one by one.
 const WIDE: u16 = 64;
-
-/// Forwards of which one sends to the next, at the most.
-const CHAINED: usize = 4;
 
 /// What it is worked out of.
 pub(super) struct Context<'a> {
@@ -45,10 +43,13 @@ pub(super) fn collect(c: &Context<'_>, nat: &Nat) -> Forwards {
     for f in &mut rows {
         aim(c, f, &here);
     }
-    sent_on(&mut rows);
+    chain::sent_on(&mut rows);
+    chain::not_told(c.sample, &mut rows);
     let (flows, earlier) = flows(c, nat, &mut rows);
+    // Where some go to, their connections show.
+    let untold: Vec<bool> = rows.iter().map(|f| f.target.is_none()).collect();
     let pairs = pairs(c, &mut rows);
-    for f in rows.iter_mut().filter(|f| f.listens.is_none()) {
+    for (f, _) in rows.iter_mut().zip(untold).filter(|(_, untold)| *untold) {
         aim(c, f, &here);
     }
     for f in &mut rows {
@@ -333,40 +334,6 @@ fn aim(c: &Context<'_>, f: &mut Forward, here: &FxHashMap<Addr, u16>) {
     f.listens = Some(f.target_row.is_some()).filter(|l| *l || last.addr == target.addr);
 }
 
-/// A target at which nothing listens is none the less served where a rule sends on what comes there.
-fn sent_on(rows: &mut [Forward]) {
-    for _ in 0..CHAINED {
-        let mut found = Vec::new();
-        for (i, f) in rows.iter().enumerate().filter(|(_, f)| f.listens == Some(false)) {
-            let (Some(t), Some(netns)) = (f.target, f.target_netns) else { continue };
-            let there = |(k, o): &(usize, &Forward)| {
-                *k != i
-                    && o.netns == netns
-                    && o.steps.iter().any(|s| s.by.is_rule())
-                    && o.proto.is_none_or(|p| f.proto.is_none_or(|q| p == q))
-                    && t.port != 0
-                    && o.is_for(&t)
-            };
-            // What a rule sent on is sent on no more in the same namespace, and what begins there may be for other rules.
-            let by_rule = f.steps.iter().any(|s| s.by.is_rule());
-            if netns == f.netns && by_rule {
-                continue;
-            }
-            if let Some((_, o)) = rows.iter().enumerate().find(there) {
-                let told = o.listens.filter(|_| netns != f.netns || t.addr.scope() != Scope::Loopback);
-                found.push((i, told, o.target_row));
-            }
-        }
-        let before = rows.iter().filter(|f| f.listens == Some(false)).count();
-        for (i, listens, row) in found {
-            (rows[i].listens, rows[i].target_row) = (listens, row);
-        }
-        if rows.iter().filter(|f| f.listens == Some(false)).count() == before {
-            break;
-        }
-    }
-}
-
 /// Whether an address that is listened at takes what is sent to this one: `[::]` takes IPv4 too.
 fn fits(local: &Addr, target: &Addr) -> bool {
     local.is_v4() == target.is_v4() || !local.is_v4() && local.is_any()
@@ -439,24 +406,7 @@ fn flows(c: &Context<'_>, nat: &Nat, rows: &mut [Forward]) -> (Indices, Indices)
     }
     let mut out: Vec<(u32, u32)> = out.into_iter().collect();
     out.sort_unstable();
-    (out, earlier(nat))
-}
-
-/// Of the connections that one namespace sends on and another one too, the earlier of each later one.
-fn earlier(nat: &Nat) -> Indices {
-    let changed = |f: &Flow| f.is_redirected() || f.is_masqueraded();
-    let first = nat.flows.iter().find(|f| changed(f)).map(|f| f.netns);
-    if nat.flows.iter().all(|f| !changed(f) || Some(f.netns) == first) {
-        return Vec::new();
-    }
-    let all = || (0u32..).zip(&nat.flows).filter(|(_, f)| changed(f));
-    let ends: FxHashMap<(Proto, Endpoint, Endpoint), u32> =
-        all().map(|(i, f)| ((f.proto, f.reply.1, f.reply.0), i)).collect();
-    let before = |(i, f): (u32, &Flow)| {
-        let before = *ends.get(&(f.proto, f.orig.0, f.orig.1))?;
-        (nat.flows[before as usize].netns != f.netns).then_some((i, before))
-    };
-    all().filter_map(before).collect()
+    (out, chain::earlier(nat))
 }
 
 /// The connections of user-space proxies: those they accepted, and those they made for them.

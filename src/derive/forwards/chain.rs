@@ -1,0 +1,106 @@
+//! Forwards one after the other: whose target another one sends on, and connections that several namespaces translate.
+
+use super::Indices;
+use crate::model::{Endpoint, FaultKind, Flow, Forward, Nat, Proto, Sample, Scope};
+use rustc_hash::FxHashMap;
+
+/// Forwards of which one sends to the next, at the most.
+const CHAINED: usize = 4;
+
+/// A target at which nothing listens is none the less served where a rule sends on what comes there.
+pub(super) fn sent_on(rows: &mut [Forward]) {
+    for _ in 0..CHAINED {
+        let mut found = Vec::new();
+        for (i, f) in rows.iter().enumerate().filter(|(_, f)| f.listens == Some(false)) {
+            let (Some(t), Some(netns)) = (f.target, f.target_netns) else { continue };
+            let there = |(k, o): &(usize, &Forward)| {
+                *k != i
+                    && o.netns == netns
+                    && o.steps.iter().any(|s| s.by.is_rule())
+                    && o.proto.is_none_or(|p| f.proto.is_none_or(|q| p == q))
+                    && t.port != 0
+                    && o.is_for(&t)
+            };
+            // What a rule sent on is sent on no more in the same namespace, and what begins there may be for other rules.
+            let by_rule = f.steps.iter().any(|s| s.by.is_rule());
+            if netns == f.netns && by_rule {
+                continue;
+            }
+            if let Some((_, o)) = rows.iter().enumerate().find(there) {
+                let told = o.listens.filter(|_| netns != f.netns || t.addr.scope() != Scope::Loopback);
+                found.push((i, told, o.target_row));
+            }
+        }
+        let before = rows.iter().filter(|f| f.listens == Some(false)).count();
+        for (i, listens, row) in found {
+            (rows[i].listens, rows[i].target_row) = (listens, row);
+        }
+        if rows.iter().filter(|f| f.listens == Some(false)).count() == before {
+            break;
+        }
+    }
+}
+
+/// Where rules could not be read, one of this namespace may send on what comes to an address of it, so that nobody listens
+/// there is no sign of anything.
+pub(super) fn not_told(sample: &Sample, rows: &mut [Forward]) {
+    let unread = |f: &&crate::model::Fault| {
+        f.subject.starts_with("forwarding rules") && f.kind != FaultKind::Interrupted
+    };
+    if sample.faults.iter().find(unread).is_none() {
+        return;
+    }
+    for f in rows.iter_mut().filter(|f| f.listens == Some(false) && f.target_netns == Some(0)) {
+        let near = f.target.is_some_and(|t| t.addr.is_any() || t.addr.scope() == Scope::Loopback);
+        f.listens = f.listens.filter(|_| near);
+    }
+}
+
+/// Of the connections that one namespace sends on and another one too, the earlier of each later one.
+pub(super) fn earlier(nat: &Nat) -> Indices {
+    let changed = |f: &Flow| f.is_redirected() || f.is_masqueraded();
+    let first = nat.flows.iter().find(|f| changed(f)).map(|f| f.netns);
+    if nat.flows.iter().all(|f| !changed(f) || Some(f.netns) == first) {
+        return Vec::new();
+    }
+    let all = || (0u32..).zip(&nat.flows).filter(|(_, f)| changed(f));
+    let ends: FxHashMap<(Proto, Endpoint, Endpoint), u32> =
+        all().map(|(i, f)| ((f.proto, f.reply.1, f.reply.0), i)).collect();
+    let before = |(i, f): (u32, &Flow)| {
+        let before = *ends.get(&(f.proto, f.orig.0, f.orig.1))?;
+        (nat.flows[before as usize].netns != f.netns).then_some((i, before))
+    };
+    all().filter_map(before).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::machine;
+    use super::*;
+    use crate::derive::Engine;
+    use std::sync::Arc;
+
+    #[test]
+    fn where_rules_cannot_be_read_nothing_is_called_dead_that_they_may_send_on() {
+        let mut sample = machine();
+        let mut add = |cmdline: &str| {
+            let mut p = sample.processes[1].clone();
+            let info = Arc::make_mut(&mut p.info);
+            (info.pid, info.comm, info.cmdline) = (info.pid + 100, "socat".into(), cmdline.into());
+            p.fds_hidden = Some(crate::model::Missing::NotPermitted);
+            sample.processes.push(p);
+        };
+        add("socat TCP-LISTEN:6000,fork TCP:10.0.0.1:6001");
+        add("socat TCP-LISTEN:6002,fork TCP:127.0.0.1:6003");
+        let listens = |snap: &crate::model::Snapshot, port| {
+            let rows = &snap.forwards.as_ref().unwrap().rows;
+            rows.iter().find(|f| f.host.port == port).unwrap().listens
+        };
+        let of = |snap: &_| [6000, 6002, 9090].map(|port| listens(snap, port));
+        let snap = Engine::new().step(sample.clone());
+        assert_eq!(of(&snap), [Some(false), Some(false), Some(false)]);
+        sample.faults.add(FaultKind::NotPermitted, "forwarding rules (nf_tables)", "");
+        let snap = Engine::new().step(sample);
+        assert_eq!(of(&snap), [None, Some(false), Some(false)]);
+    }
+}
