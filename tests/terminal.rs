@@ -240,3 +240,45 @@ fn into_a_pipe_it_is_the_list() {
     assert!(text.contains(&at) && text.lines().count() == 2 && !text.contains('\x1b'), "{text}");
     assert!(Path::new("/proc").exists() && text.contains("terminal"), "the process that holds it: {text}");
 }
+
+/// Whether the process stands still.
+fn is_stopped(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| s.contains(") T "))
+}
+
+/// Asks the terminal where its cursor is. This one, as some, does not answer.
+const WHERE: &str = "\x1b[6n";
+
+#[test]
+fn drawn_anew_and_stopped_it_goes_on() {
+    let (mut s, _l, at) = shown(80, 24, &[]);
+    s.keys("\x0c");
+    s.keys("?");
+    s.shows("Filter live as you type");
+    s.keys("\x1b");
+    s.shows(&at);
+    // Stopped by its key and from outside: the terminal is the shell's meanwhile.
+    for from_outside in [false, true] {
+        if from_outside {
+            s.signal(Signal::TSTP);
+        } else {
+            s.keys("\x1a");
+        }
+        let end = Instant::now() + Duration::from_secs(10);
+        while !is_stopped(s.pid()) {
+            assert!(Instant::now() < end, "not stopped");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        s.is_restored();
+        s.signal(Signal::CONT);
+        s.shows(&at);
+        s.keys("?");
+        s.shows("Filter live as you type");
+        s.keys("\x1b");
+        s.shows(&at);
+    }
+    s.keys("q");
+    assert_eq!(s.ends(), 0);
+    s.is_restored();
+    assert!(!String::from_utf8_lossy(&s.raw()).contains(WHERE));
+}

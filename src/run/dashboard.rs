@@ -17,7 +17,7 @@ use crate::ui::event::{Closer, Effect, Event, Latest, Seen, Signal};
 use crate::ui::keymap::Keymap;
 use crate::ui::{App, Options, run_loop, terminal};
 use ratatui::Terminal;
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use std::io::{self, BufWriter};
 use std::path::Path;
 use std::sync::Arc;
@@ -256,13 +256,14 @@ fn save(file: Option<&Path>, what: &str, name: &str, saved: &Saved<'_>) -> Strin
 
 /// Signals become events; the thread ends with the process.
 fn watch_signals(events: Sender<Event>) -> io::Result<()> {
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCONT])?;
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT])?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for number in signals.forever() {
             let signal = match number {
                 SIGINT => Signal::Interrupt,
                 SIGTERM => Signal::Terminate,
                 SIGHUP => Signal::Hangup,
+                SIGTSTP => Signal::Stop,
                 _ => Signal::Continue,
             };
             if events.send(Event::Signal(signal)).is_err() {

@@ -443,6 +443,7 @@ impl App {
                 vec![]
             }
             Event::Signal(Signal::Continue) => vec![Effect::Redraw],
+            Event::Signal(Signal::Stop) => vec![Effect::Suspend],
             Event::Signal(_) | Event::InputClosed => vec![Effect::Quit],
         };
         self.settle(&mut effects);

@@ -65,7 +65,9 @@ impl<W: Write> Backend for Frugal<W> {
     }
 
     fn get_cursor_position(&mut self) -> io::Result<Position> {
-        self.inner.get_cursor_position()
+        // Never asked of the terminal: the answer comes as typed, where another thread waits for keys, and not every
+        // terminal gives one. Each frame says where the cursor is to be.
+        Ok(self.at.unwrap_or_default())
     }
 
     fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> io::Result<()> {

@@ -108,6 +108,8 @@ pub enum Signal {
     Terminate,
     /// `SIGHUP`.
     Hangup,
+    /// `SIGTSTP`: to be stopped, with the terminal given back before.
+    Stop,
     /// `SIGCONT`: stopped for a while, and what is on the screen is not ours any more.
     Continue,
 }
