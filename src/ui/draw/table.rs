@@ -14,8 +14,9 @@ use crate::query::group::Group;
 use crate::query::table::forwards;
 use crate::query::view::Line;
 use crate::query::{Align, Column, Kind, Value, Width};
+use ratatui::buffer::Cell;
 use ratatui::layout::Rect;
-use ratatui::style::Color;
+use ratatui::style::{Color, Modifier};
 
 /// Columns left of the first cell: the edge, and the mark of a group.
 const INDENT: u16 = 3;
@@ -187,18 +188,30 @@ pub(super) fn body(app: &App, pen: &mut Pen<'_>, area: Rect) {
 
 /// Marks a line as the selected one. Quiet text becomes plain on it; what has a meaning by its colour keeps it.
 fn select(theme: &Theme, pen: &mut Pen<'_>, place: Rect) {
-    let quiet = [theme.dim.fg, theme.faint.fg, theme.text.fg, Some(Color::Reset)];
     for x in place.x..place.right() {
-        let Some(cell) = pen.buf.cell_mut((x, place.y)) else { continue };
-        let (fg, bg) = (cell.fg, cell.bg);
+        if let Some(cell) = pen.buf.cell_mut((x, place.y)) {
+            select_cell(theme, cell);
+        }
+    }
+}
+
+fn select_cell(theme: &Theme, cell: &mut Cell) {
+    let quiet = [theme.dim.fg, theme.faint.fg, theme.text.fg, Some(Color::Reset)];
+    let (fg, bg) = (cell.fg, cell.bg);
+    if theme.select.add_modifier.contains(Modifier::REVERSED) {
+        // Reversed, a colour would be a patch of ground, and what is dim a grey one.
+        cell.set_fg(Color::Reset).set_bg(Color::Reset);
+        cell.modifier.remove(Modifier::DIM);
         cell.set_style(theme.select);
-        // A gauge keeps its track.
-        if theme.track.bg == Some(bg) {
-            cell.set_bg(bg);
-        }
-        if theme.select_keeps && !quiet.contains(&Some(fg)) {
-            cell.set_fg(fg);
-        }
+        return;
+    }
+    cell.set_style(theme.select);
+    // A gauge keeps its track.
+    if theme.track.bg == Some(bg) {
+        cell.set_bg(bg);
+    }
+    if theme.select_keeps && !quiet.contains(&Some(fg)) {
+        cell.set_fg(fg);
     }
 }
 
@@ -360,6 +373,29 @@ fn facts(g: &Group, brief: Brief, sheet: &Sheet, state: Option<State>) -> String
                 .map(|(s, n)| format!("{} {}", count(u64::from(n)), s.name()))
                 .collect();
             if states.is_empty() { n } else { states.join(", ") }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::theme::{Color as Depth, Palette};
+    use super::*;
+    use ratatui::style::Style;
+
+    #[test]
+    fn a_reversed_line_is_of_one_piece() {
+        for depth in [Depth::Basic, Depth::None] {
+            let theme = Theme::new(Palette::for_ground(None), depth, false);
+            let of = |style: Style| {
+                let mut cell = Cell::default();
+                cell.set_style(style);
+                select_cell(&theme, &mut cell);
+                (cell.fg, cell.bg, cell.modifier - Modifier::BOLD)
+            };
+            for style in [theme.text, theme.dim, theme.faint, theme.warn, theme.bad, theme.track] {
+                assert_eq!(of(style), (Color::Reset, Color::Reset, Modifier::REVERSED), "{depth:?} {style:?}");
+            }
         }
     }
 }
