@@ -267,7 +267,7 @@ pub struct Global {
     /// or one of your own (a file in themes/ beside config.toml)
     #[arg(long, global = true, value_name = "THEME")]
     pub theme: Option<String>,
-    /// No characters beyond ASCII in the dashboard [default: by the locale]
+    /// No characters beyond ASCII in the dashboard [default: by the locale and the terminal]
     #[arg(long, global = true)]
     pub ascii: bool,
     /// Language of what is explained: en or ko [default: by the locale]

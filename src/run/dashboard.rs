@@ -178,7 +178,7 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Opt
         protos: crate::model::wants::ProtoSet::TCP_UDP,
         color: palette.as_ref().map_or(depth, |p| depth.least(p.most)),
         palette,
-        ascii: plan.ascii || !words.utf8() || words.dumb(),
+        ascii: plan.ascii || !words.draws(),
         numeric: plan.numeric,
         // Of a captured tree or a scene nothing is here to be ended.
         read_only: plan.read_only || plan.proc_root.is_some() || plan.demo.is_some(),

@@ -91,6 +91,13 @@ impl Words {
         !["dumb", "linux", "vt", "cons", "ansi", "sun"].iter().any(|old| term.starts_with(old))
     }
 
+    /// Whether the terminal can be taken to have more characters than ASCII: the locale says so, and it is none whose
+    /// fonts lack them. Those of the Linux console, of 256 or 512 glyphs, have no eighths of blocks and no small
+    /// triangles (console-setup(5)).
+    pub(super) fn draws(&self) -> bool {
+        self.utf8() && !self.dumb() && self.term.as_deref() != Some("linux")
+    }
+
     /// Whether the terminal can do nothing but print.
     pub(super) fn dumb(&self) -> bool {
         self.term.as_deref() == Some("dumb")
@@ -132,6 +139,9 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(words("", "", "", l).utf8(), want, "{l}");
+            assert_eq!(words("", "", "xterm", l).draws(), want, "{l}");
         }
+        assert!(!words("", "", "linux", "en_US.UTF-8").draws(), "its fonts have no triangles");
+        assert!(!words("", "", "dumb", "en_US.UTF-8").draws());
     }
 }
