@@ -95,8 +95,8 @@ fn programs(snap: &Snapshot, row: usize) -> Vec<u32> {
 pub fn finding(snap: &Snapshot, row: usize) -> Option<&'static str> {
     let f = at(snap, row);
     match f.behind {
-        Some(_) => Some("shadowed: a rule before it"),
-        None => (f.listens == Some(false)).then_some("dead: nothing listens"),
+        Some(_) => Some("shadowed"),
+        None => (f.listens == Some(false)).then_some("dead"),
     }
 }
 
@@ -111,7 +111,7 @@ static COLUMNS: &[Column] = &[
         .called(&["protocol", "netid"]).needs(NAT).wide(5, 5, 8),
     Column::new("host", "HOST", Kind::Text, 0, |s, r| Value::from(path::host(at(s, r))),
         "The endpoint of this machine that clients ask for; the address 0.0.0.0 or [::] is any.")
-        .called(&["local", "from"]).needs(NAT).wide(12, 20, 47),
+        .called(&["local", "from"]).needs(NAT).wide(13, 20, 47),
     Column::new("host_addr", "HOST ADDRESS", Kind::Addr, 40, |s, r| Value::Addr(at(s, r).host.addr),
         "The address of this machine that clients ask for.").called(&["local_addr"]).needs(NAT),
     Column::new("host_port", "HOST PORT", Kind::Port, 41, |s, r| Value::from(at(s, r).host.port),
@@ -130,7 +130,7 @@ static COLUMNS: &[Column] = &[
         "The network namespace that has the target's address: a container, as it is called.")
         .called(&["in"]).needs(NAT).wide(6, 16, 30),
     Column::new("process", "SERVED BY", Kind::Text, 1, process, "The process that serves the target, and how many more do.")
-        .called(&["proc", "comm", "owner", "served_by"]).needs(NAT).wide(9, 16, 30)
+        .called(&["proc", "comm", "owner", "served_by"]).needs(NAT).wide(13, 16, 30)
         .any(|s, r, t| any_comm(s, &servers(s, r), why(s, r), t)),
     Column::new("pid", "PID", Kind::Id, 44,
         |s, r| servers(s, r).first().map_or_else(|| Value::Missing(why(s, r)), |p| Value::from(info(s, *p as usize).pid)),
@@ -162,7 +162,7 @@ static COLUMNS: &[Column] = &[
         "Where it was learnt: the rule's place (family, table, chain, handle), the program's command line, what the engine says.")
         .called(&["learnt", "rule"]).needs(NAT).wide(10, 24, 80),
     Column::new("finding", "FINDING", Kind::Text, 3, |s, r| opt(finding(s, r).map(Value::text), Missing::NotApplicable),
-        "What is wrong with it: a forward to where nothing listens is dead; one whose connections a rule before it takes is shadowed.").called(&["findings"]).needs(NAT).wide(8, 21, 50),
+        "What is wrong with it: a forward to where nothing listens is dead; one whose connections a rule before it takes is shadowed.").called(&["findings"]).needs(NAT).wide(7, 8, 50),
     Column::new("iface", "IFACE", Kind::Text, 31, |s, r| opt(at(s, r).iface.as_deref().map(Value::text), Missing::NotApplicable),
         "The interface it must come in by; with ! before it, must not.").called(&["dev", "interface"]).needs(NAT),
     Column::new("netns", "NETNS", Kind::Text, 32, |s, r| space(s, Some(at(s, r).netns)),

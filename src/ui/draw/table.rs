@@ -394,7 +394,11 @@ mod tests {
                 (cell.fg, cell.bg, cell.modifier - Modifier::BOLD)
             };
             for style in [theme.text, theme.dim, theme.faint, theme.warn, theme.bad, theme.track] {
-                assert_eq!(of(style), (Color::Reset, Color::Reset, Modifier::REVERSED), "{depth:?} {style:?}");
+                assert_eq!(
+                    of(style),
+                    (Color::Reset, Color::Reset, Modifier::REVERSED),
+                    "{depth:?} {style:?}"
+                );
             }
         }
     }

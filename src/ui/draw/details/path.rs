@@ -29,12 +29,18 @@ impl Builder<'_> {
         };
         self.text(&clients, self.app.theme.dim);
         if let Some(wrong) = finding(self.snap, row) {
-            self.text(wrong, self.app.theme.bad);
-            let what = if f.behind.is_some() {
-                "Clients go where the rule before it sends them. Take one of the two away, or put them the other way round."
+            let (why, what) = if f.behind.is_some() {
+                (
+                    "a rule before it",
+                    "Clients go where the rule before it sends them. Take one of the two away, or put them the other way round.",
+                )
             } else {
-                "Clients are refused or wait. Start what should listen there, or take the rule or the published port away."
+                (
+                    "nothing listens",
+                    "Clients are refused or wait. Start what should listen there, or take the rule or the published port away.",
+                )
             };
+            self.text(&format!("{wrong}: {why}"), self.app.theme.bad);
             self.text(what, self.app.theme.dim);
         }
         self.section("the way");
