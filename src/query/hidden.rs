@@ -32,7 +32,7 @@ pub fn hidden(snap: &Snapshot) -> Vec<Hidden> {
         let of = format!("{} {}", thousands(u64::from(*n)), if *n == 1 { "socket" } else { "sockets" });
         match why {
             Missing::NotPermitted if v.root => put(
-                format!("owners of {of} hidden: this root has not CAP_SYS_PTRACE"),
+                format!("owners of {of} hidden: root without CAP_SYS_PTRACE"),
                 "Root in a container, or a service with fewer capabilities, may not look into processes that have more. \
                  Start the container with --cap-add=SYS_PTRACE, or run it on the host.",
             ),
@@ -86,7 +86,7 @@ mod tests {
         let other = "network namespaces not entered: web: not permitted";
         for (v, why, want) in [
             (user, Missing::NotPermitted, "owners of 1,200 sockets hidden: no privilege; sudo shows them"),
-            (root, Missing::NotPermitted, "owners of 1,200 sockets hidden: this root has not CAP_SYS_PTRACE"),
+            (root, Missing::NotPermitted, "owners of 1,200 sockets hidden: root without CAP_SYS_PTRACE"),
             (
                 Vantage { hidepid: true, ..user },
                 Missing::NoVisibleProcess,

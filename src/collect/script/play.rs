@@ -35,7 +35,10 @@ impl ScriptSource {
         let interfaces = scene.interfaces.clone();
         Self {
             host: Arc::from(scene.host.as_str()),
-            backend: Arc::new(BackendInfo { backend: Backend::Script, why: "a scene".to_owned() }),
+            backend: Arc::new(BackendInfo {
+                backend: Backend::Script,
+                why: "a scene, not this machine".to_owned(),
+            }),
             namespaces: scene
                 .namespaces
                 .iter()
