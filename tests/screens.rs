@@ -593,6 +593,21 @@ fn everything_counts_every_state_whatever_is_filtered() {
 }
 
 #[test]
+fn long_details_are_scrolled_by_halves() {
+    let seen = |keys: &str| -> (usize, usize) {
+        let text = Screen::new(160, 45).press(keys).show();
+        let place = text.lines().find_map(|l| l.split_once("  [ ]")?.0.rsplit_once(" of ")).unwrap().0;
+        let (from, to) = place.rsplit_once(' ').map_or(place, |p| p.1).split_once('-').unwrap();
+        (from.parse().unwrap(), to.parse().unwrap())
+    };
+    let (first, last) = seen("<down><enter>");
+    let (next, _) = seen("<down><enter>]");
+    assert!(first == 1 && (last / 2..=last / 2 + 2).contains(&next), "{next} of {last}");
+    assert_eq!(seen("<down><enter>][").0, 1);
+    assert_eq!(seen("<down><enter><shift-down>").0, 4);
+}
+
+#[test]
 fn what_is_told_of_one_socket_is_not_asked_of_all() {
     let w = Screen::new(120, 36).press("<down><enter>").app.wants();
     // The kernel would copy out whatever BPF programs keep beside every socket, at every poll.
