@@ -283,3 +283,14 @@ fn drawn_anew_and_stopped_it_goes_on() {
     s.is_restored();
     assert!(!String::from_utf8_lossy(&s.raw()).contains(WHERE));
 }
+
+#[test]
+fn who_reads_one_namespace_is_told_that_others_are_not() {
+    for (args, told) in [(&["--netns", "here"][..], true), (&[], false)] {
+        let mut s = Screen::sockscope(160, 30, args, &[]);
+        s.shows("LISTEN");
+        assert_eq!(s.shows("q quit").contains("other network namespaces are not read"), told);
+        s.keys("q");
+        s.ends();
+    }
+}

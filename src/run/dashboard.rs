@@ -10,7 +10,7 @@ use crate::cli::Plan;
 use crate::cli::args::ColorArg;
 use crate::cli::plan::ListPlan;
 use crate::collect::Engines;
-use crate::model::{Hosts, Missing, Wants};
+use crate::model::{Hosts, Missing, Netns, Wants};
 use crate::ui::app::Color;
 use crate::ui::backend::Frugal;
 use crate::ui::event::{Closer, Effect, Event, Latest, Seen, Signal};
@@ -172,6 +172,11 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Opt
     };
     Ok(Options {
         interval: plan.interval(),
+        only: match plan.netns {
+            Netns::All => None,
+            _ if plan.demo.is_some() || plan.proc_root.is_some() => None,
+            _ => Some("other network namespaces are not read (--netns)"),
+        },
         filter: list.filter_text.clone(),
         said: Some(plan.notes.join("; ")).filter(|s| !s.is_empty()),
         view: plan.start.clone(),

@@ -34,6 +34,8 @@ use std::time::Duration;
 pub struct Options {
     /// Time between polls.
     pub interval: Duration,
+    /// What of the machine is read on purpose, where that is not all: it is said below.
+    pub only: Option<&'static str>,
     /// Filter text of the first view.
     pub filter: String,
     /// A word to begin with.
@@ -80,6 +82,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(1),
+            only: None,
             filter: String::new(),
             said: None,
             view: None,

@@ -127,6 +127,7 @@ fn status(app: &App, pen: &mut Pen<'_>, area: Rect) {
         let style = if f.kind.hides_something() { theme.warn } else { theme.dim };
         parts.push((format!("{}: {}{times}{detail}", f.subject, f.kind.name()), style));
     }
+    parts.extend(app.options.only.map(|only| (only.to_owned(), theme.dim)));
     if let Some(said) = &app.said {
         parts.insert(0, (said.clone(), theme.accent));
     }
