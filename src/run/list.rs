@@ -8,9 +8,10 @@ use crate::cli::args::ColorArg;
 use crate::cli::plan::{ListPlan, Wait};
 use crate::model::fault::{BPF_MAPS, CONTEXTS};
 use crate::model::text::escape;
-use crate::model::{Fault, FaultKind, HostName, Netns, Proto, ProtoSet, Snapshot, Wants};
+use crate::model::{Addr, Fault, FaultKind, HostName, Netns, Proto, ProtoSet, Snapshot, Wants};
 use crate::output::{self, Format, Grid, Listing, Rows};
 use crate::query::format::Style;
+use crate::query::format::thousands;
 use crate::query::hidden::hidden;
 use crate::query::summary::Summary;
 use crate::query::table::{forwards, with_namespaces};
@@ -42,35 +43,44 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
         std::thread::sleep(plan.interval());
         snap = reader.poll()?;
     }
-    name_all_hosts(list, &snap);
+    let mut late = name_all_hosts(list, &snap);
     let rows = view(list).arrange(&snap);
-    name_hosts(list, &snap, &rows.rows);
-    print(plan, list, &snap, &rows)
+    late = late.max(name_hosts(list, &snap, &rows.rows));
+    let ending = print(plan, list, &snap, &rows)?;
+    if late > 0 {
+        let addresses = if late == 1 { "address" } else { "addresses" };
+        let (late, secs) = (thousands(late as u64), RESOLVE_WITHIN.as_secs());
+        let _ = writeln!(io::stderr(), "sockscope: no name within {secs} s for {late} far {addresses}");
+    }
+    Ok(ending)
 }
 
 /// Asks for the names of the far addresses of these rows, where they are asked for and shown; those that do not come in time
-/// stay addresses.
-pub(super) fn name_hosts(list: &ListPlan, snap: &Snapshot, rows: &[u32]) {
-    if list.resolve && list.columns.iter().any(|c| c.name == "remote_host") {
-        ask_names(list, snap, rows);
-    }
+/// stay addresses. How many did not.
+pub(super) fn name_hosts(list: &ListPlan, snap: &Snapshot, rows: &[u32]) -> usize {
+    let shown = list.resolve && list.columns.iter().any(|c| c.name == "remote_host");
+    if shown { ask_names(list, snap, rows) } else { 0 }
 }
 
 /// The same for every row, where rows are chosen or sorted by those names.
-pub(super) fn name_all_hosts(list: &ListPlan, snap: &Snapshot) {
+pub(super) fn name_all_hosts(list: &ListPlan, snap: &Snapshot) -> usize {
     if list.looked_at().iter().any(|c| c.name == "remote_host") {
-        ask_names(list, snap, &(0..(list.table.len)(snap) as u32).collect::<Vec<_>>());
+        ask_names(list, snap, &(0..(list.table.len)(snap) as u32).collect::<Vec<_>>())
+    } else {
+        0
     }
 }
 
-fn ask_names(list: &ListPlan, snap: &Snapshot, rows: &[u32]) {
+fn ask_names(list: &ListPlan, snap: &Snapshot, rows: &[u32]) -> usize {
     let far = |r: &u32| match list.table.name {
         "peers" => snap.peers.get(*r as usize).map(|p| p.addr),
         _ => Some(snap.socket(*r as usize).remote.addr),
     };
     let addrs = rows.iter().filter_map(far).filter(|a| !a.is_any());
-    let addrs: BTreeSet<_> = addrs.filter(|a| snap.sample.hosts.get(a) == HostName::Unknown).collect();
-    resolver::resolve(addrs.into_iter().collect(), &snap.sample.hosts, RESOLVE_WITHIN);
+    let unknown = |a: &Addr| snap.sample.hosts.get(a) == HostName::Unknown;
+    let addrs: BTreeSet<_> = addrs.filter(unknown).collect();
+    resolver::resolve(addrs.iter().copied().collect(), &snap.sample.hosts, RESOLVE_WITHIN);
+    addrs.into_iter().filter(unknown).count()
 }
 
 /// What must be read for a listing.

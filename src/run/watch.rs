@@ -53,7 +53,7 @@ fn redraw(
     } else if !first && !list.count {
         page.push(b'\n');
     }
-    list::name_all_hosts(list, snap);
+    let _ = list::name_all_hosts(list, snap);
     let rows = list::view(list).arrange(snap);
     list::name_hosts(list, snap, &rows.rows);
     list::write(&mut page, plan, list, snap, &rows, height)?;
