@@ -120,6 +120,9 @@ impl Drop for Poller {
     }
 }
 
+/// How nice polls are to the thread that draws, and to the rest of the machine.
+const NICE: i32 = 5;
+
 fn poll(
     shared: &Shared,
     source: &mut dyn Source,
@@ -131,7 +134,7 @@ fn poll(
 ) {
     let mut engine = Engine::new().owners_follow().alerting(rules);
     let mut started: Option<Instant> = None;
-    let mut first = true;
+    let (mut first, mut yielding) = (true, false);
     let mut pace = Pace::new(max_cpu);
     loop {
         let mut wants = {
@@ -160,6 +163,7 @@ fn poll(
         let used = cpu_time();
         if first {
             first = false;
+            yielding = true;
             wants.owners = false;
             // What is quickest to read comes first.
             wants.attrs = AttrSet::NONE;
@@ -175,6 +179,11 @@ fn poll(
         };
         if !tell(news) {
             return;
+        }
+        if std::mem::take(&mut yielding) {
+            // From the first frame on keys go first, also where polls take every core: this thread (`setpriority(2)` is by
+            // thread) and those it starts. Where that is refused nothing is lost.
+            let _ = rustix::process::setpriority_process(None, NICE);
         }
         let asked = lock(&shared.control).interval;
         if let Some(real) = pace.polled(cpu_time().saturating_sub(used), asked)

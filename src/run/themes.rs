@@ -42,7 +42,7 @@ fn unknown(name: &str) -> UsageError {
     let near = suggest::nearest(name, all.iter().copied());
     let near = near.map_or(String::new(), |n| format!(", did you mean {n:?}?"));
     UsageError(format!(
-        "no theme {name:?}{near} (there are {}, and files in themes/ beside config.toml)",
+        "no theme {name:?}{near} (there are {}, files in themes/ beside the usual config.toml, and any file by its path)",
         all.join(", ")
     ))
 }
