@@ -365,7 +365,11 @@ fn dashboard(n: usize) {
     for i in 0..200 {
         let at = selected(&board.text()).expect("a selection");
         let key = if i / 2 % 2 == 0 { "j" } else { "k" };
-        all.extend(board.answer(key, |t| selected(t).is_some_and(|s| s != at)));
+        all.push(
+            board
+                .answer(key, |t| selected(t).is_some_and(|s| s != at))
+                .expect("an answer within five seconds"),
+        );
         board.rest(pause(i));
     }
     Times::of(all).line("keys: moving", goal);
@@ -376,7 +380,9 @@ fn dashboard(n: usize) {
         board.answer("/", |t| t.contains(" / "));
         for i in 0..text.len() {
             let typed = format!("/ {}", &text[..=i]);
-            all.extend(board.answer(&text[i..=i], |t| t.contains(&typed)));
+            all.push(
+                board.answer(&text[i..=i], |t| t.contains(&typed)).expect("an answer within five seconds"),
+            );
             board.rest(pause(round * 10 + i as u64));
         }
         board.answer("\x1b", |t| !t.contains(text));
@@ -388,7 +394,7 @@ fn dashboard(n: usize) {
     for i in 0..40 {
         for (key, title) in [("2", "CLIENTS"), ("3", "SOFT"), ("1", "REMOTE")] {
             let head = |t: &str| t.lines().skip(2).take(3).any(|l| l.contains(title));
-            all.extend(board.answer(key, head));
+            all.push(board.answer(key, head).expect("an answer within five seconds"));
             board.rest(pause(i));
         }
     }
@@ -396,8 +402,8 @@ fn dashboard(n: usize) {
 
     let mut all = Vec::new();
     for i in 0..20 {
-        for by in ["by local", "by remote", "by process", "by flat", "by state"] {
-            all.extend(board.answer("g", |t| t.contains(by)));
+        for by in ["by local", "by remote", "by process", "not grouped", "by state"] {
+            all.push(board.answer("g", |t| t.contains(by)).expect("an answer within five seconds"));
             board.rest(pause(i));
         }
     }
