@@ -4,7 +4,7 @@
 //! cargo build --release && cargo run --release --example picture > assets/dashboard.svg
 //! ```
 //!
-//! Runs in a user and network namespace of its own (`unshare`), so nothing else of the machine is in the picture.
+//! Runs in namespaces of its own (`unshare`: user, network, pid), so nothing else of the machine is in the picture.
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -20,7 +20,8 @@ const INSIDE: &str = "SOCKSCOPE_PICTURE";
 fn main() -> Done<()> {
     if std::env::var_os(INSIDE).is_none() {
         let status = Command::new("unshare")
-            .args(["--user", "--map-root-user", "--net", "--uts", "--", "sh", "-c"])
+            .args(["--user", "--map-root-user", "--net", "--uts", "--pid", "--fork", "--mount-proc", "--"])
+            .args(["sh", "-c"])
             .arg("hostname web-1 2>/dev/null; ip link set lo up && exec \"$0\"")
             .arg(std::env::current_exe()?)
             .env(INSIDE, "1")
