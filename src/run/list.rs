@@ -231,9 +231,11 @@ fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
             out.push(escape(&line).into_owned());
         }
     }
-    // Read only where they are asked for; who asks for all there is asks for none in particular.
-    let all = list.columns.len() == list.table.columns.len();
-    for f in snap.sample.faults.iter().filter(|f| !all && [CONTEXTS, BPF_MAPS].contains(&&*f.subject)) {
+    // Read only where they are asked for; who asks for all there is, or takes what a form has, asks for none in particular.
+    let chosen = list.chosen && list.columns.len() < list.table.columns.len();
+    let looked_at = list.looked_at();
+    let asked = chosen || looked_at.iter().any(|c| c.needs.proc_ctx || c.needs.sock_ctx || c.needs.bpf);
+    for f in snap.sample.faults.iter().filter(|f| asked && [CONTEXTS, BPF_MAPS].contains(&&*f.subject)) {
         out.push(format!("sockscope: {}: {}", f.subject, f.detail));
     }
     // So with forwards that could not be looked for; other refusals are told by notes().
