@@ -198,6 +198,51 @@ const fn all_of_it() -> u64 {
     u64::MAX
 }
 
+impl Wants {
+    /// Reads of each row also what `more` asks for; which rows are read stays as it is.
+    pub fn also(&mut self, more: &Self) {
+        // Every field by name, so that a new one is not forgotten here.
+        let Self {
+            protos: _,
+            states: _,
+            prefilter: _,
+            at_most: _,
+            attrs,
+            info_words,
+            owners,
+            processes,
+            fd_kinds,
+            listeners,
+            auto_port,
+            cgroups,
+            limits,
+            ends,
+            nat,
+            forwarded,
+            proc_ctx,
+            sock_ctx,
+            tids,
+            bpf,
+        } = more;
+        self.attrs = self.attrs.or(*attrs);
+        self.info_words |= info_words;
+        self.owners |= owners;
+        self.processes |= processes;
+        self.fd_kinds |= fd_kinds;
+        self.listeners |= listeners;
+        self.auto_port |= auto_port;
+        self.cgroups |= cgroups;
+        self.limits |= limits;
+        self.ends |= ends;
+        self.nat |= nat;
+        self.forwarded |= forwarded;
+        self.proc_ctx |= proc_ctx;
+        self.sock_ctx |= sock_ctx;
+        self.tids |= tids;
+        self.bpf |= bpf;
+    }
+}
+
 impl Default for Wants {
     /// All TCP and UDP sockets with their owners, no optional attribute.
     fn default() -> Self {

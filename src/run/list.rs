@@ -10,8 +10,7 @@ use crate::model::fault::{BPF_MAPS, CONTEXTS};
 use crate::model::text::escape;
 use crate::model::{Addr, Fault, FaultKind, HostName, Netns, Proto, ProtoSet, Snapshot, Wants};
 use crate::output::{self, Format, Grid, Listing, Rows};
-use crate::query::format::Style;
-use crate::query::format::thousands;
+use crate::query::format::{Style, thousands};
 use crate::query::hidden::hidden;
 use crate::query::summary::Summary;
 use crate::query::table::{forwards, with_namespaces};
@@ -91,22 +90,7 @@ pub(super) fn wanted(list: &ListPlan) -> Wants {
     for more in std::iter::once(wants(list.table, &extra, &list.filter, &[], ProtoSet::TCP_UDP, true))
         .chain(wait.map(|f| wants(list.table, &[], f, &[], ProtoSet::TCP_UDP, false)))
     {
-        out.attrs = out.attrs.or(more.attrs);
-        out.info_words |= more.info_words;
-        out.owners |= more.owners;
-        out.processes |= more.processes;
-        out.fd_kinds |= more.fd_kinds;
-        out.listeners |= more.listeners;
-        out.auto_port |= more.auto_port;
-        out.cgroups |= more.cgroups;
-        out.limits |= more.limits;
-        out.ends |= more.ends;
-        out.nat |= more.nat;
-        out.forwarded |= more.forwarded;
-        out.proc_ctx |= more.proc_ctx;
-        out.sock_ctx |= more.sock_ctx;
-        out.bpf |= more.bpf;
-        out.tids |= more.tids;
+        out.also(&more);
     }
     out
 }
