@@ -5,13 +5,13 @@
 
 pub mod csv;
 pub mod json;
-mod spread;
+mod par_blocks;
 pub mod table;
 
+use crate::format::Style;
+use crate::format::{Column, Value};
 use crate::model::Snapshot;
-use crate::query::format::Style;
-use crate::query::summary::Summary;
-use crate::query::{Column, Value};
+use crate::view::summary::Summary;
 use std::io::{self, Write};
 
 /// In which form rows are printed.

@@ -12,13 +12,13 @@ use crossterm::event::Event as Input;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Size;
+use sockscope::explain::Lang;
+use sockscope::filter::Saved;
+use sockscope::format::Column;
 use sockscope::model::State;
-use sockscope::query::Column;
-use sockscope::query::explain::Lang;
-use sockscope::query::filter::Saved;
-use sockscope::query::table::SOCKETS;
-use sockscope::ui::act::Act;
-use sockscope::ui::{App, Effect, Event, Options, draw, script};
+use sockscope::table::SOCKETS;
+use sockscope::tui::act::Act;
+use sockscope::tui::{App, Effect, Event, Options, draw, key_script};
 use std::sync::Arc;
 
 struct Screen {
@@ -47,7 +47,7 @@ impl Screen {
 
     /// Types a key script; what was asked for outside is kept.
     fn press(mut self, keys: &str) -> Self {
-        for e in script::keys(keys) {
+        for e in key_script::keys(keys) {
             let made = self.app.handle(Event::Input(e));
             self.effects.extend(made.into_iter().filter(|e| !matches!(e, Effect::Wants(_))));
         }
@@ -272,11 +272,11 @@ fn read_only_offers_no_harm() {
 
 #[test]
 fn every_key_in_every_new_place_is_safe() {
-    let all: Vec<&str> = sockscope::ui::command::COMMANDS.iter().flat_map(|c| c.keys).copied().collect();
+    let all: Vec<&str> = sockscope::tui::command::COMMANDS.iter().flat_map(|c| c.keys).copied().collect();
     for place in ["c", "@", "jf", "e", "jK", "jK<enter>", "/a<tab>", "/:443<ctrl-s>"] {
         let mut s = Screen::new().press(place);
         for key in &all {
-            s.app.handle(Event::Input(Input::Key(script::key(key))));
+            s.app.handle(Event::Input(Input::Key(key_script::key(key))));
             s.show();
         }
     }

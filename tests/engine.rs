@@ -8,7 +8,7 @@ mod lately;
 
 use proptest::prelude::*;
 use sockscope::collect::Source;
-use sockscope::collect::script::{SCENES, Scene, ScriptSource};
+use sockscope::collect::scenario::{SCENES, Scene, ScriptSource};
 use sockscope::derive::Engine;
 use sockscope::model::snapshot::Direction;
 use sockscope::model::wants::{Prefilter, ProtoSet, Side};

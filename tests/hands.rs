@@ -9,10 +9,10 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Size;
 use sockscope::collect::Source;
-use sockscope::collect::script::{Scene, ScriptSource};
+use sockscope::collect::scenario::{Scene, ScriptSource};
 use sockscope::derive::Engine;
 use sockscope::model::{Sample, Vantage, Wants};
-use sockscope::ui::{App, Effect, Event, Options, draw, script};
+use sockscope::tui::{App, Effect, Event, Options, draw, key_script};
 
 /// The dashboard, and the scene that is polled as it asks.
 struct Hands {
@@ -62,7 +62,7 @@ impl Hands {
     }
 
     fn press(mut self, keys: &str) -> Self {
-        for e in script::keys(keys) {
+        for e in key_script::keys(keys) {
             self.tell(Event::Input(e));
         }
         self

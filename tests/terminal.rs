@@ -87,7 +87,7 @@ const PANICS: &str = "SOCKSCOPE_TEST_PANICS";
 #[test]
 fn a_panic_gives_the_terminal_back() {
     if std::env::var_os(PANICS).is_some() {
-        let _guard = sockscope::ui::terminal::Guard::enter().unwrap();
+        let _guard = sockscope::tui::terminal::Guard::enter().unwrap();
         panic!("on purpose");
     }
     let me = std::env::current_exe().unwrap();

@@ -3,15 +3,18 @@
 use super::args::{Args, BackendArg, ColorArg, Command, ConfigArgs, FormatArg, List, OwnersArg, ScreenForm};
 use super::check::{self, CheckPlan};
 use super::config::{Alerts, Config};
+use crate::explain::Lang;
+use crate::filter::{Filter, Names, Saved};
+use crate::format::Column;
+use crate::format::did_you_mean;
 use crate::model::{AlertRules, AttrSet, Backend, Netns, OwnersBy, Services};
 use crate::output::Format;
-use crate::query::explain::Lang;
-use crate::query::filter::{Filter, Names, Saved};
-use crate::query::group::GroupBy;
-use crate::query::order::{self, SortKey};
-use crate::query::preset::Presets;
-use crate::query::table::{FORWARDS, LIMITS, PEERS, PORTS, PROCESSES, SOCKETS};
-use crate::query::{self, Column, Table};
+use crate::table;
+use crate::table::Table;
+use crate::table::{FORWARDS, LIMITS, PEERS, PORTS, PROCESSES, SOCKETS};
+use crate::view::group::GroupBy;
+use crate::view::preset::Presets;
+use crate::view::sort::{self, SortKey};
 use clap::{CommandFactory, ValueEnum};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -183,7 +186,7 @@ impl Known<'_> {
     fn columns(self, table: &'static Table) -> Result<Option<Vec<&'static Column>>, UsageError> {
         let chosen = self.config.columns.get(table.name).or_else(|| self.config.columns.get(table.noun));
         match chosen {
-            Some(text) => query::columns(text, table)
+            Some(text) => table::columns(text, table)
                 .map(Some)
                 .map_err(|e| UsageError(format!("columns of the configuration file: {e}"))),
             None => Ok(None),
@@ -262,17 +265,17 @@ impl Plan {
         };
         let start = args.start.view.or_else(|| config.view.clone());
         if let Some(name) = start.as_deref()
-            && query::table(name).is_none()
+            && table::table(name).is_none()
             && !config.views.contains_key(name)
         {
-            let known = query::TABLES.iter().map(|t| t.noun).chain(config.views.keys().map(String::as_str));
-            let near = query::suggest::nearest(name, known)
+            let known = table::TABLES.iter().map(|t| t.noun).chain(config.views.keys().map(String::as_str));
+            let near = did_you_mean::nearest(name, known)
                 .map_or(String::new(), |n| format!(", did you mean {n:?}?"));
             return Err(UsageError(format!("--view: no table or view {name:?}{near}")));
         }
         let mut columns = Vec::new();
         for name in config.columns.keys() {
-            let Some(table) = query::table(name) else {
+            let Some(table) = table::table(name) else {
                 return Err(UsageError(format!("columns of the configuration file: no table {name:?}")));
             };
             if let Some(c) = known.columns(table)? {
@@ -330,7 +333,7 @@ impl Plan {
 /// What is said where the first word of a filter is nearly a command.
 fn taken_as_filter(word: &str) -> Option<String> {
     let commands = Args::command();
-    let near = query::suggest::nearest(word, commands.get_subcommands().map(clap::Command::get_name))?;
+    let near = did_you_mean::nearest(word, commands.get_subcommands().map(clap::Command::get_name))?;
     Some(format!("{word:?} taken as a filter; did you mean the command {near:?}?"))
 }
 
@@ -354,8 +357,8 @@ impl ListPlan {
         let filter_text = l.filter.join(" ");
         let filter = parse("filter", &filter_text, table, known)?;
         let sort = match &l.sort {
-            Some(text) => order::parse(text, table).map_err(|e| UsageError(format!("--sort: {e}")))?,
-            None => order::default(table),
+            Some(text) => sort::parse(text, table).map_err(|e| UsageError(format!("--sort: {e}")))?,
+            None => sort::default(table),
         };
         let group = match &l.group_by {
             Some(text) => {
@@ -365,7 +368,7 @@ impl ListPlan {
         };
         let chosen = l.columns.is_some() || known.columns(table)?.is_some();
         let columns = match &l.columns {
-            Some(text) => query::columns(text, table).map_err(|e| UsageError(format!("--columns: {e}")))?,
+            Some(text) => table::columns(text, table).map_err(|e| UsageError(format!("--columns: {e}")))?,
             None => match known.columns(table)? {
                 Some(chosen) if matches!(format, Format::Table | Format::Csv) => chosen,
                 _ => usual(table, format),

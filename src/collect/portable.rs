@@ -3,8 +3,8 @@
 //! The poorest of the backends: no queues, no timers, no attributes, no descriptor numbers, and of a datagram socket
 //! not whom it is connected to.
 
-use super::made_up::Identities;
 use super::procs::users::Users;
+use super::synthetic_id::Identities;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
     Addr, Backend, BackendInfo, Endpoint, Family, FaultKind, FdUsage, Missing, Namespace, Owner, ProcInfo,

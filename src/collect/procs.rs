@@ -13,24 +13,25 @@
 //! take too many descriptors of our own, its start time is compared instead.
 
 mod bpf;
-pub(super) mod context;
-mod follow;
-mod held;
+mod bpf_owners;
+pub(crate) mod context;
+mod fd_rescan;
+mod fd_scan;
 mod info;
-mod owners;
-mod search;
+mod privileges;
+mod scan_schedule;
+mod socket_refs;
 mod system;
 #[cfg(test)]
 mod tests;
-pub(super) mod threads;
-pub(super) mod users;
-mod vantage;
-mod walk;
+pub(crate) mod threads;
+pub(crate) mod users;
 
 use super::counters::Reader;
+use super::procs::bpf_owners::Finder;
+use super::procs::fd_scan::{Buffers, Found};
+use super::procs::socket_refs::Held;
 use crate::model::{FaultKind, FdPlace, FdUsage, Missing, Owner, ProcInfo, Process, Sample, Vantage};
-use held::Held;
-use owners::Finder;
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, openat, statat};
@@ -40,7 +41,6 @@ use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use users::Users;
-use walk::{Buffers, Found};
 
 /// Descriptors a poll may count one by one where the kernel does not (before Linux 6.2): about 10 ms of work.
 const COUNTED: u32 = 10_000;
@@ -73,7 +73,7 @@ pub struct Procs {
     there: FxHashSet<u64>,
     /// When all processes were walked for a socket that nobody was known to hold, and how long that took, nanoseconds.
     searched: (u64, u64),
-    credit: search::Credit,
+    credit: scan_schedule::Credit,
     finder: Finder,
 }
 
@@ -122,7 +122,7 @@ impl Procs {
         Self {
             root: root.to_owned(),
             live,
-            vantage: if live { vantage::here() } else { Vantage::default() },
+            vantage: if live { privileges::here() } else { Vantage::default() },
             hz: rustix::param::clock_ticks_per_second(),
             counted_by_stat: live
                 && statat(CWD, "/proc/self/fd", AtFlags::empty()).is_ok_and(|s| s.st_size > 0),
@@ -140,7 +140,7 @@ impl Procs {
             held: Held::default(),
             there: FxHashSet::default(),
             searched: (0, 0),
-            credit: search::Credit::default(),
+            credit: scan_schedule::Credit::default(),
             finder: Finder::new(live),
         }
     }
@@ -205,7 +205,7 @@ impl Procs {
         let mut dir = RawDir::new(&root, &mut entries);
         while let Some(entry) = dir.next() {
             match entry {
-                Ok(entry) => pids.extend(walk::number(entry.file_name().to_bytes())),
+                Ok(entry) => pids.extend(fd_scan::number(entry.file_name().to_bytes())),
                 Err(e) => {
                     sample.faults.add(FaultKind::Failed, "list of processes", e.to_string());
                     break;
@@ -399,7 +399,7 @@ impl Known {
 }
 
 /// When a process of this machine started, nanoseconds after boot.
-pub(super) fn start_of(pid: u32) -> Option<u64> {
+pub(crate) fn start_of(pid: u32) -> Option<u64> {
     let root = openat(CWD, "/proc", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut buf = Vec::new();
     info::slurp(&open_process(&root, pid).ok()?, "stat", &mut buf, 4096).ok()?;
@@ -408,7 +408,7 @@ pub(super) fn start_of(pid: u32) -> Option<u64> {
 }
 
 /// Who a process of this machine is; `None` when it is gone, or a thread of the kernel.
-pub(super) fn who(pid: u32) -> Option<ProcInfo> {
+pub(crate) fn who(pid: u32) -> Option<ProcInfo> {
     let root = openat(CWD, "/proc", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let hz = rustix::param::clock_ticks_per_second();
     info::read(open_process(&root, pid).ok()?, pid, hz, &mut Vec::new()).ok()?
@@ -451,7 +451,7 @@ fn count(dir: &OwnedFd, by_stat: bool, left: &mut u32) -> Result<Option<u32>, Er
     let mut dir = RawDir::new(&fd, &mut entries);
     let mut n = 0;
     while let Some(entry) = dir.next() {
-        n += u32::from(walk::number(entry?.file_name().to_bytes()).is_some());
+        n += u32::from(fd_scan::number(entry?.file_name().to_bytes()).is_some());
     }
     *left = left.saturating_sub(n.max(1));
     Ok(Some(n))

@@ -1,9 +1,9 @@
 //! One step: a sample in, a snapshot out.
 
-use super::gone::{self, AwayMap};
+use super::closed::{self, AwayMap};
+use super::coverage::Scope;
 use super::identity::{self, NONE};
-use super::scope::Scope;
-use super::{ends, forwards, limits, owners, peers, ports, processes, recent, units};
+use super::{counter_window, forwards, limits, local_peer, owners, peers, ports, processes, units};
 use crate::model::snapshot::{Direction, Former, Rates, SocketFacts};
 use crate::model::{AlertRules, AttrSet, Missing, Sample, Snapshot, Socket, Stamp, StateCounts};
 use std::sync::Arc;
@@ -137,7 +137,7 @@ impl Engine {
             }
         }
         let mut rates = rates(&sample, last, &pairs.was);
-        let recent = recent::marks(&sample, last, &pairs.was);
+        let recent = counter_window::marks(&sample, last, &pairs.was);
 
         for (f, r) in facts.iter_mut().zip(&rates) {
             f.activity.rotate_left(1);
@@ -164,7 +164,7 @@ impl Engine {
         let mut closed = 0;
         if let Some(b) = &before {
             let scopes = (&b.scope, &scope);
-            closed = gone::sort_out(
+            closed = closed::sort_out(
                 &b.snap,
                 scopes,
                 &pairs,
@@ -181,7 +181,7 @@ impl Engine {
 
         self.remember(sample.at, states, before.as_ref().is_some_and(|b| b.scope.asks_like(&scope)));
         let hidden = Missing::ALL.into_iter().zip(by_reason).filter(|(_, n)| *n > 0).collect();
-        let ends = if sample.wants.ends { ends::join(&sample) } else { Vec::new() };
+        let ends = if sample.wants.ends { local_peer::join(&sample) } else { Vec::new() };
         let forwards = sample.nat.as_ref().map(|nat| {
             let context = forwards::Context {
                 sample: &sample,

@@ -657,7 +657,7 @@ mod tests {
         assert_eq!(snap.proxied(4), Some((3, true)));
         assert_eq!(snap.proxied(3), Some((4, true)));
         assert_eq!(snap.proxied(2), None);
-        let client = |row| crate::query::path::client(&snap, row).map(|(e, _)| e);
+        let client = |row| crate::diagnose::route::client(&snap, row).map(|(e, _)| e);
         assert_eq!(client(5), Some(end("127.0.0.1:41000")));
         assert_eq!((client(3), client(4)), (None, None), "they are on the client's side");
     }
@@ -681,7 +681,7 @@ mod tests {
         let served = |snap: &crate::model::Snapshot| {
             let rows = &snap.forwards.as_ref().unwrap().rows;
             let row = rows.iter().position(|f| f.host.port == 6000).unwrap();
-            let column = crate::query::table("forwards").and_then(|t| t.column("pid")).unwrap();
+            let column = crate::table::table("forwards").and_then(|t| t.column("pid")).unwrap();
             let by: Vec<_> = rows[row].ways().map(|s| s.by.name()).collect();
             (by, rows[row].listens, column.value(snap, row).number())
         };

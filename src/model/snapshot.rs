@@ -1,7 +1,7 @@
 //! Rows ready to show: what the deriving layer made of the samples so far.
 
+use super::counter_window::{Mark, Marks};
 use super::nat::Pair;
-use super::recent::{Mark, Marks};
 use super::{
     Addr, Alert, Attrs, Container, Endpoint, FdKind, FdUsage, Flow, Forward, Forwards, FullIn, Limit,
     Missing, Owner, Process, Proto, Sample, Scope, Socket, SocketId, Stamp, State, StateCounts, SystemLimits,

@@ -180,7 +180,7 @@ impl State {
     }
 
     /// From the number of the state of an SCTP association (`enum sctp_state`, `include/linux/sctp.h`): the state of TCP that
-    /// means the same. [`super::numbers::sctp_state`] says which of SCTP it is.
+    /// means the same. [`super::names::sctp_state`] says which of SCTP it is.
     pub const fn from_kernel_sctp(n: u8) -> Option<Self> {
         Some(match n {
             0 => Self::Closed,

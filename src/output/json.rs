@@ -1,11 +1,12 @@
 //! JSON (RFC 8259): valid for any name, numbers as numbers, missing as `null`.
 
-use super::spread::{BLOCK, cores, spread};
+use super::par_blocks::{BLOCK, cores, spread};
 use super::{Event, Grid, Listing};
+use crate::format::Value;
 use crate::model::addr::push_number;
 use crate::model::text::is_hostile;
 use crate::model::{Snapshot, Stamp};
-use crate::query::{Identity, Value};
+use crate::table::Identity;
 use std::io::{self, Write};
 
 /// One array of objects, an object a line.

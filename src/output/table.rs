@@ -1,10 +1,10 @@
 //! Aligned columns for people: fitted to a terminal's width, as wide as the content when piped; never wrapped.
 
 use super::Listing;
-use super::spread::{BLOCK, cores, spread};
-use crate::query::fit::{Wish, fit};
-use crate::query::format::{push_cell, shorten, shorten_middle, width};
-use crate::query::{Align, Column, Kind};
+use super::par_blocks::{BLOCK, cores, spread};
+use crate::format::column_layout::{Wish, fit};
+use crate::format::{Align, Column, Kind};
+use crate::format::{push_cell, shorten, shorten_middle, width};
 use std::io::{self, Write};
 use std::ops::Range;
 
@@ -133,7 +133,7 @@ fn put(
             Kind::Endpoint | Kind::Addr => shorten_middle(text, usize::from(width), list.style),
             _ => shorten(text, usize::from(width), list.style),
         };
-        (short.as_ref(), crate::query::format::width(&short) as u16)
+        (short.as_ref(), crate::format::width(&short) as u16)
     } else {
         (text, natural)
     };

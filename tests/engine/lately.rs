@@ -2,9 +2,9 @@
 
 use super::{everything, samples};
 use sockscope::derive::Engine;
+use sockscope::diagnose::finding::findings;
 use sockscope::model::attr::{self, inet, unix};
 use sockscope::model::{Family, Proto, Sample, Socket};
-use sockscope::query::finding::findings;
 
 /// The only socket of a small machine, so many seconds on, with these attributes.
 fn at(secs: u64, scene: &str, change: impl FnOnce(&mut Socket), attrs: &[(u16, Vec<u8>)]) -> Sample {

@@ -8,7 +8,7 @@ use rustix::net::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 use sockscope::collect::Source;
-use sockscope::collect::netlink::NetlinkSource;
+use sockscope::collect::sock_diag::NetlinkSource;
 use sockscope::model::{Sample, Wants};
 use std::collections::BTreeSet;
 use std::io::{IoSlice, IoSliceMut};

@@ -5,11 +5,11 @@ use super::compare::check;
 use super::rows;
 use super::world::{World, addr, listen};
 use sockscope::collect::Source;
-use sockscope::collect::netlink::NetlinkSource;
+use sockscope::collect::sock_diag::NetlinkSource;
 use sockscope::derive::Engine;
+use sockscope::filter::Filter;
 use sockscope::model::{StateSet, Wants};
-use sockscope::query::filter::Filter;
-use sockscope::query::table::SOCKETS;
+use sockscope::table::SOCKETS;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 

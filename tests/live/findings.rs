@@ -3,11 +3,12 @@
 use super::compare::check;
 use super::world::{World, listen};
 use sockscope::collect::Source;
-use sockscope::collect::netlink::NetlinkSource;
+use sockscope::collect::sock_diag::NetlinkSource;
 use sockscope::derive::Engine;
+use sockscope::diagnose::finding::findings;
+use sockscope::format::Needs;
 use sockscope::model::{ProtoSet, Socket, State};
-use sockscope::query::finding::findings;
-use sockscope::query::{Needs, wants};
+use sockscope::view::wants;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;

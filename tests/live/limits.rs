@@ -2,11 +2,11 @@
 
 use super::compare::check;
 use sockscope::collect::Source;
-use sockscope::collect::netlink::NetlinkSource;
+use sockscope::collect::sock_diag::NetlinkSource;
 use sockscope::derive::Engine;
 use sockscope::model::limit::{Ceiling, Level, Limit, Subject};
 use sockscope::model::{AttrSet, Snapshot, Wants};
-use sockscope::query::table::limits::finding;
+use sockscope::table::limits::finding;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::{Deref, DerefMut};
 use std::process::{Child, Command, Stdio};
@@ -228,7 +228,7 @@ pub(crate) fn raised() -> Result<(), String> {
     };
     check(!done.exists(), || "it was not held up".to_owned())?;
     let hard = process.fds.ok().and_then(|u| u.hard).unwrap();
-    sockscope::collect::act::raise(&process.info, (200, hard)).map_err(|e| e.to_string())?;
+    sockscope::actions::raise(&process.info, (200, hard)).map_err(|e| e.to_string())?;
     let until = Instant::now() + Duration::from_secs(10);
     while !done.exists() {
         check(Instant::now() < until, || "it does not go on".to_owned())?;
@@ -339,7 +339,7 @@ pub(crate) fn places() -> Result<(), String> {
     loop {
         let snap = watch.poll();
         let p = snap.sample.processes.iter().position(|p| p.info.pid == leak.id());
-        let found = p.map_or_else(Vec::new, |p| sockscope::query::leak::suspects(&snap, p));
+        let found = p.map_or_else(Vec::new, |p| sockscope::diagnose::fd_leak::suspects(&snap, p));
         if let Some(s) = found.iter().find(|s| s.what.contains("/etc/passwd") && s.count == 40) {
             let fds = fds_of(leak.id(), "/etc/passwd");
             check(fds.starts_with(&s.fds) && !s.fds.is_empty(), || format!("{fds:?}: {s:?}"))?;

@@ -1,0 +1,284 @@
+//! The dashboard's threads: collecting, keys, signals; the calling thread draws.
+
+use super::arranger::Arranger;
+use super::environment::Words;
+use super::poller::{News, Poller};
+use super::resolver::Resolver;
+use super::state_files::Saved;
+use super::{Ending, RunError, act, alarm, environment, export_file, state_files, themes};
+use crate::cli::Plan;
+use crate::cli::args::ColorArg;
+use crate::cli::plan::ListPlan;
+use crate::collect::Engines;
+use crate::model::{Hosts, Missing, Netns, Wants};
+use crate::tui::app::Color;
+use crate::tui::event::{Closer, Effect, Event, Latest, Seen, Signal};
+use crate::tui::keymap::Keymap;
+use crate::tui::terminal::backend::Frugal;
+use crate::tui::{App, Options, run_loop, terminal};
+use ratatui::Terminal;
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+use std::io::{self, BufWriter};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+
+/// Rows from which on they are arranged on a thread of their own: what is less takes a few milliseconds.
+const APART: usize = 10_000;
+
+/// Runs until the user quits, the terminal closes or a signal ends it.
+pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
+    let broken = |what: &str| {
+        let what = what.to_owned();
+        move |e: io::Error| RunError::Dashboard(format!("{what}: {e}"))
+    };
+    let words = Words::read();
+    let options = options(plan, list, &words)?;
+    let ask = words.answers() && options.color != Color::None;
+    let mut app = App::new(options);
+    let (tell, events) = mpsc::channel();
+    watch_signals(tell.clone()).map_err(broken("watch signals"))?;
+    let out = tell.clone();
+    // Opened before the terminal is taken, so that a refusal is a plain line.
+    let source = super::open(plan, Engines::Later)?;
+    let (failed, failure) = mpsc::channel();
+    let broke = failed.clone();
+    let latest = Latest::default();
+    let hosts = Arc::new(Hosts::default());
+    let mut resolver = None;
+    let poller = Poller::start(
+        source,
+        Wants::default(),
+        (plan.interval(), plan.max_cpu),
+        Arc::clone(&plan.services),
+        Arc::clone(&hosts),
+        plan.rules.clone(),
+        move |news| {
+            let event = match news {
+                News::Fresh(snap) => {
+                    if !latest.put(snap) {
+                        return true;
+                    }
+                    Event::Fresh(latest.clone())
+                }
+                News::Paced(real) => Event::Paced(real),
+                News::Failed(why) => Event::Failed(why),
+                News::Broken(why) => {
+                    let _ = failed.send(why);
+                    Event::InputClosed
+                }
+            };
+            out.send(event).is_ok()
+        },
+    )
+    .map_err(broken("start the collecting thread"))?;
+    let (back, fault) = (tell.clone(), broke);
+    let arranger = Arranger::start(move |answer| {
+        let event = answer.map_or_else(
+            || {
+                let _ = fault.send("the arranging thread failed".to_owned());
+                Event::InputClosed
+            },
+            Event::Arranged,
+        );
+        back.send(event).is_ok()
+    })
+    .map_err(broken("start the arranging thread"))?;
+    let (history, back) = (environment::history_file(), tell.clone());
+    let looker = looker(is_here(plan), tell.clone()).map_err(broken("start the looking thread"))?;
+    let config = plan.config_file.clone().or_else(environment::config_file);
+    let guard = terminal::Guard::enter().map_err(broken("set up the terminal"))?;
+    terminal::read_input(tell, ask).map_err(broken("read the terminal"))?;
+    let screen = Frugal::new(BufWriter::with_capacity(1 << 15, io::stdout()), !words.dumb());
+    let ended = Terminal::new(screen).and_then(|mut screen| {
+        run_loop(&mut screen, &events, &mut app, &mut |effect| match effect {
+            Effect::Wants(w) => poller.set_wants(w),
+            Effect::Arrange(job) => arranger.ask(job),
+            Effect::Interval(i) => poller.set_interval(i),
+            Effect::Refresh => poller.refresh(),
+            Effect::Mouse(taken) => {
+                let _ = terminal::mouse(taken);
+            }
+            Effect::Suspend => {
+                let _ = terminal::suspend();
+            }
+            Effect::Act(act) => {
+                let said = act::carry_out(&act);
+                poller.refresh();
+                let _ = back.send(Event::Said(said));
+            }
+            Effect::Resolve(addrs) => {
+                if resolver.is_none() {
+                    let back = back.clone();
+                    resolver = Resolver::start(&hosts, move || {
+                        let _ = back.send(Event::Named);
+                    })
+                    .ok();
+                }
+                if let Some(r) = &resolver {
+                    for a in addrs {
+                        r.ask(a);
+                    }
+                }
+            }
+            Effect::Alerted(json, text) => {
+                if let Err(why) = alarm::raise(&plan.alerts, &json, &text) {
+                    let _ = back.send(Event::Said(why));
+                }
+            }
+            Effect::Look(closer) => {
+                let _ = looker.send(closer);
+            }
+            Effect::Write(what) => {
+                let _ = back.send(Event::Said(export_file::write(plan, &what)));
+            }
+            Effect::Remember(filter) => {
+                // A history that cannot be kept is no reason to disturb anybody.
+                let _ = history.as_deref().map(|file| state_files::remember(file, &filter));
+            }
+            Effect::Save { name, filter } => {
+                let said = save(config.as_deref(), &format!("@{name}"), &name, &Saved::Filter(&filter));
+                let _ = back.send(Event::Said(said));
+            }
+            Effect::SaveView { name, view } => {
+                let said = save(config.as_deref(), &format!("view {name}"), &name, &Saved::View(&view));
+                let _ = back.send(Event::Said(said));
+            }
+            Effect::Redraw | Effect::Quit => {}
+        })
+    });
+    drop(guard);
+    // A state that cannot be kept is no reason to disturb anybody.
+    let _ = environment::session_file().map(|file| state_files::keep_session(&file, &app.session()));
+    if let Ok(why) = failure.try_recv() {
+        return Err(RunError::Dashboard(why));
+    }
+    match ended {
+        // The terminal is gone, and with it anyone to tell.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe || e.raw_os_error() == Some(5) => Ok(Ending::Fine),
+        Err(e) => Err(RunError::Dashboard(format!("draw: {e}"))),
+        Ok(()) => Ok(Ending::Fine),
+    }
+}
+
+pub(super) fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Options, RunError> {
+    let keymap = Keymap::new(&plan.keys)
+        .map_err(|e| RunError::Dashboard(format!("keys of the configuration file: {e}")))?;
+    let palette = themes::named(plan.theme.as_deref())?;
+    let depth = match plan.color {
+        ColorArg::Never => Color::None,
+        ColorArg::Auto => words.colors(),
+        ColorArg::Always => words.colors_of_terminal(),
+    };
+    Ok(Options {
+        interval: plan.interval(),
+        only: match plan.netns {
+            Netns::All => None,
+            _ if plan.demo.is_some() || plan.proc_root.is_some() => None,
+            _ => Some("other network namespaces are not read (--netns)"),
+        },
+        filter: list.filter_text.clone(),
+        said: Some(plan.notes.join("; ")).filter(|s| !s.is_empty()),
+        view: plan.start.clone(),
+        protos: crate::model::wants::ProtoSet::TCP_UDP,
+        color: palette.as_ref().map_or(depth, |p| depth.least(p.most)),
+        palette,
+        ascii: plan.ascii || !words.draws(),
+        numeric: plan.numeric,
+        // Of a captured tree or a scene nothing is here to be ended.
+        read_only: plan.read_only || plan.proc_root.is_some() || plan.demo.is_some(),
+        lang: plan.lang.unwrap_or_else(environment::lang),
+        names: plan.resolve,
+        views: plan.views.clone(),
+        session: if plan.resume {
+            state_files::session(environment::session_file().as_deref())
+        } else {
+            None
+        },
+        services: Arc::clone(&plan.names),
+        saved: plan.saved.clone(),
+        history: state_files::history(environment::history_file().as_deref()),
+        columns: plan.columns.clone(),
+        keymap,
+        // How it was left is written down at every end.
+        first: environment::session_file().is_some_and(|file| !file.exists()),
+        apart: Some(APART),
+    })
+}
+
+/// Whether what is shown is of this machine.
+pub(super) const fn is_here(plan: &Plan) -> bool {
+    plan.demo.is_none() && plan.proc_root.is_none()
+}
+
+/// The thread that looks closer: on a machine with many sockets the kernel takes its time for one of them too.
+fn looker(here: bool, tell: Sender<Event>) -> io::Result<Sender<Closer>> {
+    let (ask, asked) = mpsc::channel::<Closer>();
+    std::thread::Builder::new().name("look".into()).spawn(move || {
+        while let Ok(mut closer) = asked.recv() {
+            // The cursor went on meanwhile.
+            while let Ok(newer) = asked.try_recv() {
+                closer = newer;
+            }
+            if tell.send(look(here, closer)).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(ask)
+}
+
+/// Looks closer at a process. What is not of this machine works nowhere here.
+pub(super) fn look(here: bool, closer: Closer) -> Event {
+    if !here {
+        let untold = || Err(Missing::NotReported);
+        let cwd = Err("it is not of this machine".to_owned());
+        let seen = Seen {
+            cwd,
+            proc_ctx: untold(),
+            sock_ctx: untold(),
+            tids: vec![],
+            bpf_maps: Err(Missing::NotReported),
+        };
+        return Event::Looked(closer, Box::new(seen));
+    }
+    let (proc_ctx, sock_ctx) = crate::actions::contexts(&closer.process, closer.socket);
+    let cwd = crate::actions::working_directory(&closer.process).map_err(|e| e.to_string());
+    let tids = crate::actions::threads(&closer.process);
+    let bpf_maps = match closer.inet.as_deref() {
+        Some((socket, netns)) => crate::actions::bpf_maps(socket, *netns),
+        None => Err(Missing::NotApplicable),
+    };
+    Event::Looked(closer, Box::new(Seen { cwd, proc_ctx, sock_ctx, tids, bpf_maps }))
+}
+
+/// Saves something in the configuration file; a word on how that went.
+fn save(file: Option<&Path>, what: &str, name: &str, saved: &Saved<'_>) -> String {
+    match file {
+        Some(file) => match state_files::save(file, name, saved) {
+            Ok(()) => format!("saved as {what} in {}", file.display()),
+            Err(e) => format!("not saved in {}: {e}", file.display()),
+        },
+        None => "not saved: there is no home directory".to_owned(),
+    }
+}
+
+/// Signals become events; the thread ends with the process.
+fn watch_signals(events: Sender<Event>) -> io::Result<()> {
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT])?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for number in signals.forever() {
+            let signal = match number {
+                SIGINT => Signal::Interrupt,
+                SIGTERM => Signal::Terminate,
+                SIGHUP => Signal::Hangup,
+                SIGTSTP => Signal::Stop,
+                _ => Signal::Continue,
+            };
+            if events.send(Event::Signal(signal)).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(())
+}

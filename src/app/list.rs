@@ -1,0 +1,269 @@
+//! One shot: read, derive, arrange, print. Also: wait until something matches.
+
+use super::environment::Words;
+use super::reader::Reader;
+use super::{Ending, RunError, resolver, watch};
+use crate::cli::Plan;
+use crate::cli::args::ColorArg;
+use crate::cli::plan::{ListPlan, Wait};
+use crate::diagnose::visibility::hidden;
+use crate::format::{Style, thousands};
+use crate::model::fault::{BPF_MAPS, CONTEXTS};
+use crate::model::text::escape;
+use crate::model::{Addr, Fault, FaultKind, HostName, Netns, Proto, ProtoSet, Snapshot, Wants};
+use crate::output::{self, Format, Grid, Listing, Rows};
+use crate::table::{forwards, with_namespaces};
+use crate::tui::app::Color;
+use crate::view::summary::Summary;
+use crate::view::wants::wants;
+use crate::view::{Arranged, View};
+use std::collections::BTreeSet;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+/// Time between two polls while waiting, when nobody said.
+const WAIT_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How long names of addresses are waited for.
+const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Reads and prints as planned.
+pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
+    if let Some(every) = list.watch {
+        return watch::run(plan, list, every);
+    }
+    let mut reader = Reader::open(plan, wanted(list))?;
+    if let Some(wait) = &list.wait {
+        return until(plan, list, wait, &mut reader);
+    }
+    let mut snap = reader.poll()?;
+    // A rate is the difference of two polls, whether it is shown, sorted by or only asked for.
+    if list.columns.iter().chain(&list.looked_at()).any(|c| c.kind.is_over_time()) {
+        std::thread::sleep(plan.interval());
+        snap = reader.poll()?;
+    }
+    let mut late = name_all_hosts(list, &snap);
+    let rows = view(list).arrange(&snap);
+    late = late.max(name_hosts(list, &snap, &rows.rows));
+    let ending = print(plan, list, &snap, &rows)?;
+    if late > 0 {
+        let addresses = if late == 1 { "address" } else { "addresses" };
+        let (late, secs) = (thousands(late as u64), RESOLVE_WITHIN.as_secs());
+        let _ = writeln!(io::stderr(), "sockscope: no name within {secs} s for {late} far {addresses}");
+    }
+    Ok(ending)
+}
+
+/// Asks for the names of the far addresses of these rows, where they are asked for and shown; those that do not come in time
+/// stay addresses. How many did not.
+pub(super) fn name_hosts(list: &ListPlan, snap: &Snapshot, rows: &[u32]) -> usize {
+    let shown = list.resolve && list.columns.iter().any(|c| c.name == "remote_host");
+    if shown { ask_names(list, snap, rows) } else { 0 }
+}
+
+/// The same for every row, where rows are chosen or sorted by those names.
+pub(super) fn name_all_hosts(list: &ListPlan, snap: &Snapshot) -> usize {
+    if list.looked_at().iter().any(|c| c.name == "remote_host") {
+        ask_names(list, snap, &(0..(list.table.len)(snap) as u32).collect::<Vec<_>>())
+    } else {
+        0
+    }
+}
+
+fn ask_names(list: &ListPlan, snap: &Snapshot, rows: &[u32]) -> usize {
+    let far = |r: &u32| match list.table.name {
+        "peers" => snap.peers.get(*r as usize).map(|p| p.addr),
+        _ => Some(snap.socket(*r as usize).remote.addr),
+    };
+    let addrs = rows.iter().filter_map(far).filter(|a| !a.is_any());
+    let unknown = |a: &Addr| snap.sample.hosts.get(a) == HostName::Unknown;
+    let addrs: BTreeSet<_> = addrs.filter(unknown).collect();
+    resolver::resolve(addrs.iter().copied().collect(), &snap.sample.hosts, RESOLVE_WITHIN);
+    addrs.into_iter().filter(unknown).count()
+}
+
+/// What must be read for a listing.
+pub(super) fn wanted(list: &ListPlan) -> Wants {
+    let mut out = wants(list.table, &list.columns, &list.filter, &list.sort, ProtoSet::TCP_UDP, true);
+    let extra: Vec<_> = list.group.iter().filter_map(|g| g.column(list.table)).collect();
+    let wait = list.wait.iter().map(|w| &w.filter);
+    for more in std::iter::once(wants(list.table, &extra, &list.filter, &[], ProtoSet::TCP_UDP, true))
+        .chain(wait.map(|f| wants(list.table, &[], f, &[], ProtoSet::TCP_UDP, false)))
+    {
+        out.also(&more);
+    }
+    out
+}
+
+/// The question of a listing.
+pub(super) fn view(list: &ListPlan) -> View {
+    View {
+        table: list.table,
+        filter: list.filter.clone(),
+        sort: list.sort.clone(),
+        group: list.group,
+        closed: false,
+    }
+}
+
+/// Polls until a row matches, then prints those that do.
+fn until(plan: &Plan, list: &ListPlan, wait: &Wait, reader: &mut Reader) -> Result<Ending, RunError> {
+    let began = Instant::now();
+    let every = plan.interval.unwrap_or(WAIT_INTERVAL);
+    loop {
+        let snap = reader.poll()?;
+        name_all_hosts(list, &snap);
+        let mut rows = view(list).arrange(&snap);
+        let matcher = wait.filter.over(&snap);
+        rows.rows.retain(|r| matcher.matches(*r as usize));
+        if !rows.rows.is_empty() {
+            name_hosts(list, &snap, &rows.rows);
+            return print(plan, list, &snap, &rows);
+        }
+        let left = match wait.timeout {
+            Some(timeout) => timeout.saturating_sub(began.elapsed()),
+            None => every,
+        };
+        if left.is_zero() {
+            return Ok(Ending::Nothing);
+        }
+        std::thread::sleep(every.min(left));
+    }
+}
+
+/// How cells look on this output.
+pub(super) fn style(plan: &Plan, words: &Words) -> Style {
+    Style { numeric: plan.numeric, ascii: io::stdout().is_terminal() && !words.utf8() }
+}
+
+/// Prints what is arranged.
+fn print(plan: &Plan, list: &ListPlan, snap: &Snapshot, rows: &Arranged) -> Result<Ending, RunError> {
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let ending = write(&mut out, plan, list, snap, rows, None)?;
+    out.flush().map_err(RunError::stdout)?;
+    drop(out);
+    let person = list.format == Format::Table && io::stderr().is_terminal();
+    let closed =
+        if rows.rows.is_empty() && !person { closed_namespaces(plan, list, snap) } else { Vec::new() };
+    for line in asked_in_vain(list, snap).into_iter().chain(closed).chain(notes(snap, person)) {
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+    Ok(ending)
+}
+
+/// Writes what is arranged: rows, one line a group, or their number; at most `height` rows.
+pub(super) fn write(
+    out: &mut dyn Write,
+    plan: &Plan,
+    list: &ListPlan,
+    snap: &Snapshot,
+    arranged: &Arranged,
+    height: Option<usize>,
+) -> Result<Ending, RunError> {
+    let terminal = io::stdout().is_terminal();
+    let words = Words::read();
+    let most = [list.top, height].into_iter().flatten().min().unwrap_or(usize::MAX);
+    let mut columns = list.columns.clone();
+    if !list.chosen && list.format == Format::Table {
+        columns = with_namespaces(list.table, &columns, snap);
+    }
+    let summary;
+    let each;
+    let grid: &dyn Grid = if let Some(by) = list.group {
+        let mut s = Summary::new(snap, list.table, arranged, by, &columns, &list.sort);
+        s.rows.truncate(most);
+        summary = s;
+        &summary
+    } else {
+        let rows = &arranged.rows[..arranged.rows.len().min(most)];
+        each = Rows { snap, columns: &columns, rows };
+        &each
+    };
+    let ending = if grid.is_empty() { Ending::Nothing } else { Ending::Fine };
+    if list.count {
+        writeln!(out, "{}", grid.len()).map_err(RunError::stdout)?;
+        return Ok(ending);
+    }
+    let listing = Listing {
+        grid,
+        header: list.header,
+        style: &style(plan, &words),
+        width: if terminal { terminal_size().map(|s| s.0) } else { None },
+        color: match plan.color {
+            ColorArg::Always => true,
+            ColorArg::Never => false,
+            ColorArg::Auto => terminal && words.colors() != Color::None,
+        },
+    };
+    output::write(out, list.format, &listing).map_err(RunError::stdout)?;
+    Ok(ending)
+}
+
+/// What was asked for and this kernel does not tell, or not to us, and why: protocols that the filter names, forwards. Said
+/// to scripts too, since no row may mean that there is none or no answer.
+fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
+    // A family names many protocols without asking for any one of them.
+    let named = list.filter.columns().iter().any(|c| c.name == "proto");
+    let asked = if named { list.filter.protos() } else { ProtoSet::NONE };
+    let mut out: Vec<String> = Vec::new();
+    for (p, name) in Proto::ALL.into_iter().filter(|(p, _)| asked.has(*p)) {
+        let about = |subject: &str| subject.split(' ').next() == Some(name);
+        let mut faults = snap.sample.faults.iter();
+        let unread = faults.find(|f| f.kind == FaultKind::Unsupported && about(&f.subject));
+        if let Some(f) = unread.filter(|_| !snap.sockets().iter().any(|s| s.proto == p)) {
+            let line = format!("sockscope: {name}: {}", f.detail);
+            out.push(escape(&line).into_owned());
+        }
+    }
+    // Read only where they are asked for; who asks for all there is, or takes what a form has, asks for none in particular.
+    let chosen = list.chosen && list.columns.len() < list.table.columns.len();
+    let looked_at = list.looked_at();
+    let asked = chosen || looked_at.iter().any(|c| c.needs.proc_ctx || c.needs.sock_ctx || c.needs.bpf);
+    for f in snap.sample.faults.iter().filter(|f| asked && [CONTEXTS, BPF_MAPS].contains(&&*f.subject)) {
+        out.push(format!("sockscope: {}: {}", f.subject, f.detail));
+    }
+    // So with forwards that could not be looked for; other refusals are told by notes().
+    for f in forwards::unread(snap).filter(|f| f.kind == FaultKind::NotPermitted) {
+        let line = format!("sockscope: {}: {}, {}", f.subject, f.kind.name(), f.detail);
+        out.push(escape(&line).into_owned());
+    }
+    out
+}
+
+/// The namespaces that were not entered, where one was asked for and nothing was found. A person is told of them always.
+fn closed_namespaces(plan: &Plan, list: &ListPlan, snap: &Snapshot) -> Vec<String> {
+    let named = matches!(plan.netns, Netns::Named(_))
+        || list.filter.columns().iter().any(|c| ["netns", "target_netns"].contains(&c.name));
+    let faults = snap.sample.faults.iter().filter(|f| named && f.kind == FaultKind::Namespace);
+    let line = |f: &Fault| format!("sockscope: {} {}: {}", f.subject, f.kind.name(), f.detail);
+    faults.map(|f| escape(&line(f)).into_owned()).collect()
+}
+
+/// What is not in the rows and why. A person is told all of it; a script what it cannot expect: that something was not
+/// understood or could not be read.
+fn notes(snap: &Snapshot, person: bool) -> Vec<String> {
+    let mut out = Vec::new();
+    if person {
+        out.extend(hidden(snap).into_iter().map(|h| escape(&h.said).into_owned()));
+    }
+    let told = |f: &&Fault| match f.kind {
+        FaultKind::Malformed | FaultKind::Failed => true,
+        // Descriptors that are hidden are told above, by what they hide.
+        FaultKind::NotPermitted => person && !f.detail.is_empty(),
+        FaultKind::Namespace => false,
+        kind => person && kind.hides_something(),
+    };
+    let prefix = if person { "" } else { "sockscope: " };
+    for f in snap.sample.faults.iter().filter(told) {
+        let detail = if f.detail.is_empty() { String::new() } else { format!(": {}", f.detail) };
+        out.push(
+            escape(&format!("{prefix}{}: {} ({}){detail}", f.subject, f.kind.name(), f.count)).into_owned(),
+        );
+    }
+    out
+}
+
+/// Columns and lines of the terminal.
+pub(super) fn terminal_size() -> Option<(u16, u16)> {
+    crossterm::terminal::size().ok().filter(|(w, h)| *w > 0 && *h > 0)
+}

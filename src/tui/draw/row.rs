@@ -1,0 +1,239 @@
+//! One row of the table: each cell as its column wants it.
+
+use super::table::Slot;
+use crate::format::{Align, Column, Kind, Value};
+use crate::format::{Style as Format, cell, shorten_middle, thousands as count};
+use crate::model::{HostName, Missing, Snapshot, State, StateCounts};
+use crate::tui::app::App;
+use crate::tui::canvas::{Pen, width};
+use crate::tui::theme::Theme;
+use crate::tui::view_state;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+/// One row.
+pub(crate) fn row(
+    app: &App,
+    snap: &Snapshot,
+    pen: &mut Pen<'_>,
+    area: Rect,
+    row: usize,
+    slots: &[Slot],
+    form: Format,
+) {
+    let theme = app.theme;
+    let y = area.y;
+    let sockets = app.sheet().kind == view_state::Kind::Sockets;
+    let gone = sockets && row >= snap.live;
+    let new = sockets && !gone && is_new(snap, row);
+    if app.sheet().is_marked(snap, row) {
+        pen.put(area.x + 1, y, 1, app.glyphs.mark, theme.accent);
+    } else if gone {
+        pen.put(area.x + 1, y, 1, app.glyphs.gone, theme.faint);
+    } else if new {
+        pen.put(area.x + 1, y, 1, app.glyphs.new, theme.good);
+        pen.line(area, theme.fresh);
+    }
+    for s in slots {
+        let value = s.column.value(snap, row);
+        if s.bar > 0 {
+            gauge(app, snap, pen, s, row, y, form);
+            continue;
+        }
+        if let Value::States(c) = &value {
+            states(app, pen, s, y, c);
+            continue;
+        }
+        let named = if app.names { host(snap, &value, s.column.name) } else { None };
+        let text = match named {
+            Some(name) => std::borrow::Cow::Owned(name),
+            None => cell(&value, s.column.kind, &form),
+        };
+        let style = if gone { theme.gone } else { cell_style(&theme, s.column, &value) };
+        if s.column.align == Align::Right {
+            pen.put_right(s.x + s.width, y, s.width, &text, style);
+        } else if s.column.kind == Kind::Endpoint && width(&text) > s.width {
+            let text = shorten_middle(&text, usize::from(s.width), &form);
+            pen.put(s.x, y, s.width, &text, style);
+        } else if s.column.name == "owner" && !gone {
+            owner(pen, s, y, &text, style, theme.dim);
+        } else {
+            pen.put(s.x, y, s.width, &text, style);
+        }
+    }
+}
+
+/// The name of a far end, where the resolver has told one.
+fn host(snap: &Snapshot, value: &Value<'_>, column: &str) -> Option<String> {
+    if !matches!(column, "remote" | "remote_addr" | "addr") {
+        return None;
+    }
+    let (addr, port) = match value {
+        Value::Endpoint(e) => (&e.addr, Some(e.port)),
+        Value::Addr(a) => (a, None),
+        _ => return None,
+    };
+    match snap.sample.hosts.get(addr) {
+        HostName::Name(name) => Some(port.map_or_else(|| name.to_string(), |p| format!("{name}:{p}"))),
+        HostName::None | HostName::Unknown => None,
+    }
+}
+
+/// A process: its name, and its pid less loud. Where both do not fit the name is cut.
+pub(crate) fn owner(pen: &mut Pen<'_>, s: &Slot, y: u16, text: &str, style: Style, dim: Style) {
+    let text = crate::model::text::escape(text);
+    let (name, pid) = text.split_at(name_end(&text));
+    let room = if width(&text) <= s.width { s.width } else { s.width.saturating_sub(width(pid)) };
+    let x = pen.put(s.x, y, room, name, style);
+    pen.put(x, y, (s.x + s.width).saturating_sub(x), pid, dim);
+}
+
+/// Where in `nginx 812 +4` the name ends: names have blanks too.
+fn name_end(text: &str) -> usize {
+    let mut end = text.len();
+    while let Some((head, tail)) = text[..end].rsplit_once(' ') {
+        let digits = tail.strip_prefix('+').unwrap_or(tail);
+        if head.is_empty() || digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            break;
+        }
+        end = head.len();
+        if digits.len() == tail.len() {
+            break;
+        }
+    }
+    end
+}
+
+/// Seen first at this poll or the one before; not what was there when this program began.
+fn is_new(snap: &Snapshot, row: usize) -> bool {
+    let Some(f) = snap.facts.get(row).filter(|f| !f.older) else { return false };
+    let n = snap.history.len();
+    let since = snap.history.get(n.saturating_sub(2)).map_or(u64::MAX, |(at, _)| at.boot_ns);
+    f.first_seen_ns >= since
+}
+
+fn cell_style(theme: &Theme, c: &Column, v: &Value<'_>) -> Style {
+    match v {
+        Value::Missing(Missing::NotPermitted) => theme.warn,
+        Value::Missing(_) => theme.faint,
+        Value::State(s) => theme.state(*s),
+        _ => match c.name {
+            "level" => match v {
+                Value::Text(t) if t == "critical" => theme.bad,
+                Value::Text(t) if t == "warning" => theme.warn,
+                _ => theme.dim,
+            },
+            "finding" => match v {
+                Value::Text(t) if t.starts_with("dead") => theme.bad,
+                _ => theme.warn,
+            },
+            "by" => theme.accent,
+            // Of several namespaces one's own is the one that says nothing.
+            "netns" => match v {
+                Value::Text(t) if t == "host" => theme.faint,
+                _ => theme.text,
+            },
+            "drops_new" if v.number() > Some(0.0) => theme.bad,
+            "fds_pct" | "accept_pct" | "pct" => v.number().map_or(theme.text, |n| theme.pressure(n / 100.0)),
+            "owner" | "comm" if matches!(v, Value::Text(t) if t.starts_with("was ")) => theme.dim,
+            "comm" => theme.strong,
+            "proto" | "cmdline" | "user" | "service" | "age_s" | "fds_hard" | "set_by" | "title" | "how"
+            | "advice" => theme.dim,
+            "exposure" | "scope" => match v {
+                Value::Text(t) if t == "any" || t == "public" => theme.warn,
+                _ => theme.dim,
+            },
+            _ if c.align == Align::Right && v.number() == Some(0.0) => theme.faint,
+            _ => theme.text,
+        },
+    }
+}
+
+/// What says beside the colour how near to a limit a share is.
+const fn mark(app: &App, share: f64) -> &'static str {
+    if share >= 0.9 {
+        app.glyphs.alarm
+    } else if share >= 0.75 {
+        app.glyphs.notice
+    } else {
+        ""
+    }
+}
+
+/// What stands beside a gauge.
+fn gauge_text(snap: &Snapshot, c: &Column, row: usize, form: Format) -> String {
+    match snap.ports.get(row).filter(|_| c.name == "accept_pct") {
+        Some(p) => format!("{}/{}", count(p.recv_q), count(p.backlog)),
+        None => cell(&c.value(snap, row), Kind::Percent, &form).into_owned(),
+    }
+}
+
+/// How wide a cell would like to be on this screen.
+pub(crate) fn natural(snap: &Snapshot, c: &Column, row: usize, form: Format) -> u16 {
+    match c.value(snap, row) {
+        Value::States(n) => {
+            let one = |(s, n)| width(short(s)) + 1 + width(&count(u64::from(n)));
+            n.present().map(|p| one(p) + 2).sum::<u16>().saturating_sub(2)
+        }
+        // With the mark of what is nearly full.
+        _ if c.name == "accept_pct" => 1 + width(&gauge_text(snap, c, row, form)),
+        v => width(&cell(&v, c.kind, &form)),
+    }
+}
+
+/// A share as a bar with its number: for an accept queue, how many of how many.
+fn gauge(app: &App, snap: &Snapshot, pen: &mut Pen<'_>, s: &Slot, row: usize, y: u16, form: Format) {
+    let theme = app.theme;
+    let number = s.width - s.bar;
+    let v = s.column.value(snap, row);
+    let Some(pct) = v.number() else {
+        pen.put_right(s.x + s.width, y, s.width, "-", theme.faint);
+        return;
+    };
+    let share = pct / 100.0;
+    let mut style = theme.pressure(share);
+    let text = format!("{}{}", mark(app, share), gauge_text(snap, s.column, row, form));
+    if share == 0.0 {
+        style = theme.faint;
+    }
+    let w = width(&text);
+    // A pair of numbers longer than all before takes of the bar's room until the column has grown.
+    let bar = s.bar.min(s.width.saturating_sub(w.max(number) + 1)).max(2);
+    pen.gauge(s.x, y, bar, share, style, theme.track);
+    pen.put_right(s.x + s.width, y, s.width - bar, &text, style);
+}
+
+/// Counts by state, each in its colour: `LISTEN 2  ESTAB 40`.
+fn states(app: &App, pen: &mut Pen<'_>, slot: &Slot, y: u16, c: &StateCounts) {
+    let (mut x, end) = (slot.x, slot.x + slot.width);
+    if c.total() == 0 {
+        pen.put(x, y, slot.width, "-", app.theme.faint);
+    }
+    let mut present: Vec<_> = c.present().collect();
+    // What needs a look comes first, then the most.
+    present.sort_by_key(|(st, n)| (*st != State::CloseWait, std::cmp::Reverse(*n)));
+    for (state, n) in present {
+        let name = short(state);
+        let text = count(u64::from(n));
+        let w = width(name) + 1 + width(&text);
+        if x + w > end {
+            pen.put(x.min(end - 1), y, 1, app.glyphs.cut, app.theme.faint);
+            break;
+        }
+        x = pen.put(x, y, end - x, name, app.theme.state(state));
+        x = pen.put(x + 1, y, end - x, &text, app.theme.text) + 2;
+    }
+}
+
+const fn short(s: State) -> &'static str {
+    match s {
+        State::Established => "ESTAB",
+        State::SynSent => "SYN_S",
+        State::SynRecv => "SYN_R",
+        State::FinWait1 => "FIN1",
+        State::FinWait2 => "FIN2",
+        State::TimeWait => "TIME_W",
+        State::CloseWait => "CLOSE_W",
+        other => other.name(),
+    }
+}
