@@ -73,8 +73,8 @@ topics! {
         "remote_port", "addr", "direction", "service", "scope", "exposure"];
     "stream-and-datagram" ["stream", "datagram", "tcp", "udp"] ["connections"];
     "connection" ["flow", "handshake", "three-way-handshake", "both-sides"] [];
-    "server-life" ["server", "accept"] ["clients", "hosts", "listening", "owner", "owners", "process", "processes", "pid"];
-    "client-life" ["client", "connect"] ["ports", "auto_port"];
+    "server-lifecycle" ["server-life", "server", "accept"] ["clients", "hosts", "listening", "owner", "owners", "process", "processes", "pid"];
+    "client-lifecycle" ["client-life", "client", "connect"] ["ports", "auto_port"];
     "backlog" ["accept-queue", "accept_queue", "queue"] ["accept_q", "backlog", "accept_pct"];
     "recv_q" ["receive-queue", "recvq"] ["recv_q"];
     "send_q" ["send-queue", "sendq"] ["send_q"];
@@ -165,7 +165,7 @@ fn named(word: &str, lang: Lang) -> Option<String> {
     // Where to read on stays last.
     let (see, titles) = match lang {
         Lang::En => ("\n## See also", ["As a column", "As a finding"]),
-        Lang::Ko => ("\n## 함께 보기", ["열로서", "발견으로서"]),
+        Lang::Ko => ("\n## 함께 보기", ["열", "진단 항목"]),
     };
     let (text, see) = text.split_at(text.find(see).unwrap_or(text.len()));
     let mut out = text.trim_end().to_owned();

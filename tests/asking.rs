@@ -177,7 +177,7 @@ fn a_cell_filters() {
 fn everything_is_explained() {
     let mut s = Screen::new().press("e");
     assert!(s.show().contains("explain") && s.show().contains("LISTEN"), "{}", s.show());
-    assert!(!s.press("<esc>").show().contains("How a socket comes to it"));
+    assert!(!s.press("<esc>").show().contains("How a socket gets here"));
     let mut s = Screen::new().press("j.....e");
     assert!(s.show().contains("Receive queue") || s.show().contains("receive queue"), "{}", s.show());
     let options = Options { lang: Lang::Ko, ..Options::default() };
