@@ -16,7 +16,7 @@ mod tipc;
 mod unsupported;
 
 use super::cgroups::Cgroups;
-use super::netlink::socket::Conversation;
+use super::netlink::socket::NetlinkSocket;
 use super::netns::{self, Refusal, Spaces};
 use super::procs::Procs;
 use super::sock_diag::dump_table::Reading;
@@ -109,7 +109,7 @@ const LINKS_NS: u64 = 10_000_000_000;
 
 /// The netlink backend.
 pub struct NetlinkSource {
-    talk: Conversation,
+    talk: NetlinkSocket,
     procs: Procs,
     cgroups: Cgroups,
     host: Arc<str>,
@@ -134,7 +134,7 @@ impl NetlinkSource {
     /// Opens a conversation with the kernel and asks one small question, so that a kernel without `inet_diag` is
     /// found out here. `why` is said beside the backend's name.
     pub fn new(why: String) -> Result<Self, CollectError> {
-        let mut talk = Conversation::open(Some(SOCK_DIAG))
+        let mut talk = NetlinkSocket::open(Some(SOCK_DIAG))
             .map_err(|e| CollectError::io("open", "a sock_diag netlink socket", e))?;
         // TCP sockets in no state at all: the kernel need not go through its table for that.
         let ask = crate::collect::netlink::wire::Request::inet(AF_INET, 6, 0, 0);
@@ -210,7 +210,7 @@ impl NetlinkSource {
         for number in numbers {
             let Some(space) = self.spaces.get(*number) else { continue };
             let entered = space.enter().and_then(|()| {
-                Conversation::open(Some(SOCK_DIAG)).map_err(|e| {
+                NetlinkSocket::open(Some(SOCK_DIAG)).map_err(|e| {
                     Refusal::Refused(rustix::io::Errno::from_io_error(&e).unwrap_or(rustix::io::Errno::IO))
                 })
             });
@@ -381,7 +381,7 @@ fn table_of(s: &Socket) -> io::Result<(u8, u16)> {
 /// Ends a socket that a dump told.
 pub(crate) fn destroy(s: &Socket) -> io::Result<()> {
     let (family, protocol) = table_of(s)?;
-    let mut talk = Conversation::open(Some(SOCK_DIAG))?;
+    let mut talk = NetlinkSocket::open(Some(SOCK_DIAG))?;
     talk.order(&crate::collect::netlink::wire::Request::destroy(family, protocol, family == AF_INET, s))
 }
 
@@ -399,7 +399,7 @@ pub(crate) fn maps_of(s: &Socket) -> io::Result<Vec<(u32, u32)>> {
     ask.bpf_maps();
     let info = BackendInfo { backend: Backend::Netlink, why: String::new() };
     let mut sample = Sample::empty(stamp(), "".into(), Arc::new(info), Wants::default());
-    let mut talk = Conversation::open(Some(SOCK_DIAG))?;
+    let mut talk = NetlinkSocket::open(Some(SOCK_DIAG))?;
     let done = talk.dump(&ask, |message| inet::decode(message, s.proto, &mut sample));
     done.map_err(|e| match e {
         crate::collect::netlink::socket::DumpError::Io(e) => e,

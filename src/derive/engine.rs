@@ -137,7 +137,7 @@ impl Engine {
             }
         }
         let mut rates = rates(&sample, last, &pairs.was);
-        let recent = counter_window::marks(&sample, last, &pairs.was);
+        let counters = counter_window::histories(&sample, last, &pairs.was);
 
         for (f, r) in facts.iter_mut().zip(&rates) {
             f.activity.rotate_left(1);
@@ -201,7 +201,7 @@ impl Engine {
             live,
             facts,
             rates,
-            recent,
+            counters,
             ends,
             former,
             sockets_of,

@@ -5,7 +5,7 @@ use super::ports::{any_comm, any_pid};
 use super::processes::info;
 use crate::diagnose::route;
 use crate::format::{Column, Kind, Needs, Value};
-use crate::model::{By, Container, Fault, Forward, Missing, Snapshot};
+use crate::model::{Container, Fault, Forward, ForwardKind, Missing, Snapshot};
 
 const NAT: Needs = Needs::NAT;
 
@@ -66,7 +66,7 @@ fn servers(snap: &Snapshot, row: usize) -> Vec<u32> {
     // systemd holds it for another, and answers by itself where there is none yet.
     let holds = |p: &u32| {
         let mut steps = at(snap, row).steps.iter();
-        steps.any(|s| s.by == By::SocketActivation && s.process == Some(*p))
+        steps.any(|s| s.by == ForwardKind::SocketActivation && s.process == Some(*p))
     };
     if out.iter().any(|p| !holds(p)) {
         out.retain(|p| !holds(p));
@@ -95,7 +95,7 @@ fn programs(snap: &Snapshot, row: usize) -> Vec<u32> {
 /// What is wrong with it, in a word.
 pub fn finding(snap: &Snapshot, row: usize) -> Option<&'static str> {
     let f = at(snap, row);
-    match f.behind {
+    match f.shadowed_by {
         Some(_) => Some("shadowed"),
         None => (f.listens == Some(false)).then_some("dead"),
     }

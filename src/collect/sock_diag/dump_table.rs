@@ -1,7 +1,7 @@
 //! One table, dumped once more while it changes, and its rows.
 
 use super::{AF_INET, Ask, DumpTable, HERE, decode, request, unsupported};
-use crate::collect::netlink::socket::{Conversation, DumpError};
+use crate::collect::netlink::socket::{DumpError, NetlinkSocket};
 use crate::collect::synthetic_id::Identities;
 use crate::model::fault::BPF_MAPS;
 use crate::model::{Family, FaultKind, Sample, Wants};
@@ -27,7 +27,7 @@ pub(crate) struct Reading<'a> {
 
 /// Reads it into the sample. A program that the kernel does not know is left out, and a table that it has not is a fault,
 /// unless `strict`: then `false` is the answer and nothing is read.
-pub(crate) fn read(what: &Reading<'_>, talk: &mut Conversation, strict: bool, sample: &mut Sample) -> bool {
+pub(crate) fn read(what: &Reading<'_>, talk: &mut NetlinkSocket, strict: bool, sample: &mut Sample) -> bool {
     let table = what.table;
     let mut filtered = what.program.is_some();
     let mut maps = sample.wants.bpf && matches!(table.ask, Ask::Tcp | Ask::Inet(..));

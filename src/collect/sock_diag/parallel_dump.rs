@@ -9,7 +9,7 @@
 
 use super::dump_table::{self, Reading};
 use super::{Ask, DumpTable, HERE};
-use crate::collect::netlink::socket::Conversation;
+use crate::collect::netlink::socket::NetlinkSocket;
 use crate::model::{Prefilter, Proto, Sample, Side, Socket};
 use rustix::net::netlink::SOCK_DIAG;
 use std::path::Path;
@@ -65,7 +65,7 @@ pub(crate) fn of(filter: Option<&Prefilter>) -> [Prefilter; 2] {
 pub(crate) fn read(
     whole: &Reading<'_>,
     programs: [Option<Vec<u8>>; 2],
-    talk: &mut Conversation,
+    talk: &mut NetlinkSocket,
     sample: &mut Sample,
 ) -> bool {
     // Without a program it would be the whole.
@@ -73,7 +73,7 @@ pub(crate) fn read(
         return false;
     }
     let [one, other] = programs.map(|program| Reading { program, ..whole.clone() });
-    let Ok(mut second) = Conversation::open(Some(SOCK_DIAG)) else { return false };
+    let Ok(mut second) = NetlinkSocket::open(Some(SOCK_DIAG)) else { return false };
     let (host, backend) = (sample.host.clone(), sample.backend.clone());
     let mut beside = Sample::empty(sample.at, host, backend, sample.wants.clone());
     let more = (sample.sockets.capacity() - sample.sockets.len()) / 2;
