@@ -19,7 +19,7 @@ use super::cgroups::Cgroups;
 use super::netlink::socket::NetlinkSocket;
 use super::netns::{self, Refusal, Spaces};
 use super::procs::Procs;
-use super::sock_diag::dump_table::Reading;
+use super::sock_diag::dump_table::TableDump;
 use super::synthetic_id::Identities;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
@@ -272,7 +272,7 @@ impl NetlinkSource {
         if !sample.wants.protos.has(table.proto) {
             return true;
         }
-        let before = dump_table::Mark::of(sample);
+        let before = dump_table::SampleLen::new(sample);
         let begin = sample.sockets.len();
         let mut states = sample.wants.states;
         if let Ask::Proc(file, family) = table.ask {
@@ -296,7 +296,7 @@ impl NetlinkSource {
             states = states.and(serving.not());
         }
         if !self.dump(table, mask(table, states), filter.as_ref(), strict, sample) {
-            before.back(sample);
+            before.truncate(sample);
             return false;
         }
         if sample.wants.auto_port {
@@ -335,7 +335,7 @@ impl NetlinkSource {
     }
 
     /// Dumps one table in these states, as far as the kernel can leave out what is not wanted: where it is long in parts
-    /// beside each other. `strict` as in [`dump_table::read`].
+    /// beside each other. `strict` as in [`dump_table::dump_table`].
     fn dump(
         &mut self,
         table: &DumpTable,
@@ -348,23 +348,24 @@ impl NetlinkSource {
             return true;
         }
         let machine = bytecode::Machine(&self.interfaces);
-        let of = |p: Option<&Prefilter>| p.and_then(|p| bytecode::compile(p, &machine));
+        let program = |p: Option<&Prefilter>| p.and_then(|p| bytecode::compile(p, &machine));
         let space =
             self.spaces.get(self.number).filter(|_| self.number > 0).map(|s| s.namespace.name.as_str());
-        let whole = Reading { table, states, program: of(filter), interfaces: &self.interfaces, space };
-        let sockets = if table.proto == Proto::Tcp { parallel_dump::length(table) } else { 0 };
+        let whole =
+            TableDump { table, states, program: program(filter), interfaces: &self.interfaces, space };
+        let sockets = if table.proto == Proto::Tcp { parallel_dump::socket_count(table) } else { 0 };
         let to_the_end = sample.wants.at_most.is_none();
         if to_the_end && filter.is_none() && states == mask(table, StateSet::ALL) {
             // Room at once: what grows while it is filled is copied over and over.
             sample.sockets.reserve_exact(usize::try_from(sockets).unwrap_or(0));
         }
-        if to_the_end && parallel_dump::pays(table, sockets, self.procs.busy()) {
-            let both = parallel_dump::of(filter).map(|p| of(Some(&p)));
-            if parallel_dump::read(&whole, both, &mut self.talk, sample) {
+        if to_the_end && parallel_dump::worth_splitting(table, sockets, self.procs.busy()) {
+            let both = parallel_dump::port_partition(filter).map(|p| program(Some(&p)));
+            if parallel_dump::dump_parallel(&whole, both, &mut self.talk, sample) {
                 return true;
             }
         }
-        dump_table::read(&whole, &mut self.talk, strict, sample)
+        dump_table::dump_table(&whole, &mut self.talk, strict, sample)
     }
 }
 

@@ -35,14 +35,14 @@ pub(super) struct Context<'a> {
 
 /// Works it out.
 pub(super) fn collect(c: &Context<'_>, nat: &Nat) -> Forwards {
-    let mut rows: Vec<Forward> = nat.rules.iter().map(of_rule).collect();
-    programs(c, nat, &mut rows);
-    rows = merged(rows);
+    let mut rows: Vec<Forward> = nat.rules.iter().map(rule_forward).collect();
+    detect_proxies(c, nat, &mut rows);
+    rows = dedup_forwards(rows);
     published::add(c, nat, &mut rows);
     rows.sort_by_key(|f| (f.netns, f.host.port, f.proto, f.host.addr));
-    let here: FxHashMap<Addr, u16> = homes(nat);
+    let here: FxHashMap<Addr, u16> = unique_addresses(nat);
     for f in &mut rows {
-        aim(c, f, &here);
+        resolve_target(c, f, &here);
     }
     chain::sent_on(&mut rows);
     chain::not_told(c.sample, &mut rows);
@@ -51,7 +51,7 @@ pub(super) fn collect(c: &Context<'_>, nat: &Nat) -> Forwards {
     let untold: Vec<bool> = rows.iter().map(|f| f.target.is_none()).collect();
     let pairs = pairs(c, &mut rows);
     for (f, _) in rows.iter_mut().zip(untold).filter(|(_, untold)| *untold) {
-        aim(c, f, &here);
+        resolve_target(c, f, &here);
     }
     for f in &mut rows {
         if f.sockets.is_empty() && !c.rates.is_empty() {
@@ -95,7 +95,7 @@ fn empty(netns: u16, proto: Option<Proto>, host: Endpoint, step: Step) -> Forwar
     }
 }
 
-fn of_rule(r: &NatRule) -> Forward {
+fn rule_forward(r: &NatRule) -> Forward {
     let any = if r.family == Some(crate::model::Family::Inet6) { Addr::ANY6 } else { Addr::ANY4 };
     let (first, last) = r.ports.unwrap_or((0, 0));
     let host = Endpoint::new(r.to.map_or(any, |(a, _)| a), first);
@@ -133,7 +133,7 @@ fn last_target(r: &NatRule, port: u16) -> Option<Endpoint> {
 }
 
 /// What programs forward: by their command lines, and what systemd listens to for others.
-fn programs(c: &Context<'_>, nat: &Nat, out: &mut Vec<Forward>) {
+fn detect_proxies(c: &Context<'_>, nat: &Nat, out: &mut Vec<Forward>) {
     let sample = c.sample;
     for (i, p) in sample.processes.iter().enumerate() {
         let step =
@@ -260,7 +260,7 @@ fn address_in(nat: &Nat, netns: u16, host: Addr) -> Addr {
 }
 
 /// One row for what is the same forward by several ways: Docker's rule and Docker's proxy.
-fn merged(all: Vec<Forward>) -> Vec<Forward> {
+fn dedup_forwards(all: Vec<Forward>) -> Vec<Forward> {
     let mut out: Vec<Forward> = Vec::new();
     for f in all {
         let same = |o: &&mut Forward| {
@@ -288,7 +288,7 @@ fn merged(all: Vec<Forward>) -> Vec<Forward> {
 }
 
 /// The namespace of each address that only one has.
-fn homes(nat: &Nat) -> FxHashMap<Addr, u16> {
+fn unique_addresses(nat: &Nat) -> FxHashMap<Addr, u16> {
     let mut out: FxHashMap<Addr, u16> = FxHashMap::default();
     let mut twice = FxHashSet::default();
     for (netns, addr) in &nat.addresses {
@@ -301,7 +301,7 @@ fn homes(nat: &Nat) -> FxHashMap<Addr, u16> {
 }
 
 /// Finds who serves the target.
-fn aim(c: &Context<'_>, f: &mut Forward, here: &FxHashMap<Addr, u16>) {
+fn resolve_target(c: &Context<'_>, f: &mut Forward, here: &FxHashMap<Addr, u16>) {
     let Some(target) = f.target else { return };
     // What is asked for at the far end of ssh is reached from there.
     if f.steps.iter().any(|s| s.by == ForwardKind::Ssh) {
