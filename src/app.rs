@@ -1,7 +1,7 @@
 //! Ties everything together: from arguments to an exit code.
 
-mod act;
-mod alarm;
+mod action;
+mod alert_hooks;
 mod arranger;
 mod check;
 mod completion;
@@ -14,7 +14,7 @@ mod man;
 mod poller;
 mod reader;
 mod reference;
-mod resolver;
+mod reverse_dns;
 mod screenshot;
 mod settings;
 mod state_files;
@@ -84,7 +84,7 @@ impl RunError {
 
 /// The whole program: 0 fine, 1 nothing matched, 2 wrong use or failure; a closed pipe is fine.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    malloc_tuning::give_back_large();
+    malloc_tuning::set_mmap_threshold();
     let args: Vec<OsString> = args.into_iter().collect();
     if completion::answer(&args) {
         return ExitCode::SUCCESS;

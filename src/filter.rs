@@ -23,11 +23,11 @@ mod language;
 mod number;
 pub(crate) mod operand;
 mod parse;
-mod push;
-mod states;
+mod pushdown;
+mod state_sets;
 #[cfg(test)]
 mod tests;
-mod text;
+mod text_match;
 
 use crate::format::{Column, Kind, Needs};
 use crate::model::{Prefilter, ProtoSet, Services, Snapshot, State, StateSet};
@@ -220,7 +220,7 @@ impl Filter {
             match e {
                 Expr::And(all) | Expr::Or(all) => all.iter().fold(ProtoSet::NONE, |s, e| s.or(of(e))),
                 Expr::Term(Term { field: Field::Column(c), .. }) if matches!(c.name, "proto" | "family") => {
-                    push::bounds(e).protos
+                    pushdown::bounds(e).protos
                 }
                 _ => ProtoSet::NONE,
             }
@@ -234,7 +234,7 @@ impl Filter {
     /// What the reading of sockets may leave out. Of other tables than that of sockets, nothing.
     pub fn pushdown(&self) -> Pushdown {
         match &self.expr {
-            Some(e) if self.table.name == "list" => push::bounds(e),
+            Some(e) if self.table.name == "list" => pushdown::bounds(e),
             _ => Pushdown { states: StateSet::ALL, protos: ProtoSet::ALL, prefilter: None },
         }
     }

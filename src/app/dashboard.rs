@@ -3,9 +3,9 @@
 use super::arranger::Arranger;
 use super::environment::Words;
 use super::poller::{News, Poller};
-use super::resolver::Resolver;
+use super::reverse_dns::Resolver;
 use super::state_files::Saved;
-use super::{Ending, RunError, act, alarm, environment, export_file, state_files, themes};
+use super::{Ending, RunError, action, alert_hooks, environment, export_file, state_files, themes};
 use crate::cli::Plan;
 use crate::cli::args::ColorArg;
 use crate::cli::plan::ListPlan;
@@ -103,7 +103,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
                 let _ = terminal::suspend();
             }
             Effect::Act(act) => {
-                let said = act::carry_out(&act);
+                let said = action::carry_out(&act);
                 poller.refresh();
                 let _ = back.send(Event::Said(said));
             }
@@ -122,7 +122,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
                 }
             }
             Effect::Alerted(json, text) => {
-                if let Err(why) = alarm::raise(&plan.alerts, &json, &text) {
+                if let Err(why) = alert_hooks::raise(&plan.alerts, &json, &text) {
                     let _ = back.send(Event::Said(why));
                 }
             }

@@ -2,7 +2,7 @@
 
 use super::environment::Words;
 use super::reader::Reader;
-use super::{Ending, RunError, resolver, watch};
+use super::{Ending, RunError, reverse_dns, watch};
 use crate::cli::Plan;
 use crate::cli::args::ColorArg;
 use crate::cli::plan::{ListPlan, Wait};
@@ -78,7 +78,7 @@ fn ask_names(list: &ListPlan, snap: &Snapshot, rows: &[u32]) -> usize {
     let addrs = rows.iter().filter_map(far).filter(|a| !a.is_any());
     let unknown = |a: &Addr| snap.sample.hosts.get(a) == HostName::Unknown;
     let addrs: BTreeSet<_> = addrs.filter(unknown).collect();
-    resolver::resolve(addrs.iter().copied().collect(), &snap.sample.hosts, RESOLVE_WITHIN);
+    reverse_dns::resolve(addrs.iter().copied().collect(), &snap.sample.hosts, RESOLVE_WITHIN);
     addrs.into_iter().filter(unknown).count()
 }
 

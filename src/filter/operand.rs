@@ -3,7 +3,7 @@
 use super::ast::{Field, Operand};
 use super::number::{self, Number};
 use super::parse::{Parser, Raw, error_at, shown, unknown_state};
-use super::{FilterError, Problem, states};
+use super::{FilterError, Problem, state_sets};
 use crate::format::{Column, Kind, did_you_mean};
 use crate::model::{Addr, Family, Proto, Scope, Services, StateSet};
 use regex::{Regex, RegexBuilder};
@@ -250,7 +250,7 @@ fn one(p: &Parser<'_>, field: Field, mut raw: Raw) -> Result<Operand, FilterErro
         return Ok(Operand::Missing);
     }
     match kind {
-        Kind::State | Kind::States => match states::parse(&raw.text) {
+        Kind::State | Kind::States => match state_sets::parse(&raw.text) {
             Some(set) => Ok(Operand::States(set)),
             None => Err(unknown_state(&raw.text, raw.span)),
         },

@@ -18,12 +18,12 @@
 //! `ss` itself gives `and`, `or` and juxtaposition the same rank and reads from the left; here `not` binds before `and`
 //! and `and` before `or`, as everywhere else. That is the one difference, and it is on purpose.
 
+mod lex;
 mod ss;
-mod token;
 
 use super::ast::{Cmp, Expr, Field, Op, Operand, Term, Test};
 use super::number::Number;
-use super::{FilterError, Names, Problem, operand, states};
+use super::{FilterError, Names, Problem, operand, state_sets};
 use crate::format::did_you_mean::same_word;
 use crate::format::{Kind, did_you_mean};
 use crate::model::text::escape;
@@ -693,7 +693,7 @@ pub(crate) fn error_at(
 
 /// That there is no such state, and the nearest.
 pub(crate) fn unknown_state(name: &str, span: Range<usize>) -> FilterError {
-    let near = did_you_mean::nearest(name, states::words());
+    let near = did_you_mean::nearest(name, state_sets::words());
     let hint = near.map_or_else(
         || "states are listen, established, close-wait, time-wait and so on".to_owned(),
         |n| format!("did you mean {}?", n.to_ascii_lowercase().replace('_', "-")),

@@ -5,7 +5,7 @@ use super::{
     word_operator,
 };
 use crate::filter::ast::{Expr, Field, Op, Operand, Term, Test};
-use crate::filter::{Problem, operand, states};
+use crate::filter::{Problem, operand, state_sets};
 use crate::model::{Family, StateSet};
 
 impl Parser<'_> {
@@ -42,7 +42,7 @@ impl Parser<'_> {
                 self.at = start;
                 break;
             }
-            let Some(states) = states::parse_ss(name) else {
+            let Some(states) = state_sets::parse_ss(name) else {
                 return Err(unknown_state(name, at..at + name_len));
             };
             self.at = at + name_len;
@@ -58,7 +58,7 @@ impl Parser<'_> {
             let test = Test::List(op, vec![Operand::States(s)]);
             Expr::Term(Term { field: Field::Column(column), test })
         };
-        let named = states::GROUPS.iter().any(|(_, s)| s() == set);
+        let named = state_sets::GROUPS.iter().any(|(_, s)| s() == set);
         // `exclude time-wait` reads better as what it leaves out.
         let out = set.not();
         Ok(Some(if set.is_empty() {
