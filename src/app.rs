@@ -2,7 +2,6 @@
 
 mod action;
 mod alert_hooks;
-mod arranger;
 mod check;
 mod completion;
 mod dashboard;
@@ -20,6 +19,7 @@ mod settings;
 mod state_files;
 mod themes;
 mod watch;
+mod worker;
 
 use crate::cli::args::Command;
 use crate::cli::plan::What;
