@@ -8,6 +8,7 @@ mod dashboard;
 mod environment;
 mod export_file;
 mod list;
+mod listing;
 mod malloc_tuning;
 mod man;
 mod poller;

@@ -24,6 +24,7 @@ mod number;
 pub(crate) mod operand;
 mod parse;
 mod pushdown;
+mod raw_value;
 mod state_sets;
 #[cfg(test)]
 mod tests;
