@@ -7,7 +7,7 @@ use crate::cli::Plan;
 use crate::cli::args::ColorArg;
 use crate::cli::plan::{ListPlan, Wait};
 use crate::diagnose::visibility::hidden;
-use crate::format::{Style, thousands};
+use crate::format::{Role, Style, thousands};
 use crate::model::fault::{BPF_MAPS, CONTEXTS};
 use crate::model::text::escape;
 use crate::model::{Addr, Fault, FaultKind, HostName, Netns, Proto, ProtoSet, Snapshot, Wants};
@@ -57,13 +57,13 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
 /// Asks for the names of the far addresses of these rows, where they are asked for and shown; those that do not come in time
 /// stay addresses. How many did not.
 pub(super) fn name_hosts(list: &ListPlan, snap: &Snapshot, rows: &[u32]) -> usize {
-    let shown = list.resolve && list.columns.iter().any(|c| c.name == "remote_host");
+    let shown = list.resolve && list.columns.iter().any(|c| c.is(Role::RemoteHost));
     if shown { ask_names(list, snap, rows) } else { 0 }
 }
 
 /// The same for every row, where rows are chosen or sorted by those names.
 pub(super) fn name_all_hosts(list: &ListPlan, snap: &Snapshot) -> usize {
-    if list.looked_at().iter().any(|c| c.name == "remote_host") {
+    if list.looked_at().iter().any(|c| c.is(Role::RemoteHost)) {
         ask_names(list, snap, &(0..(list.table.len)(snap) as u32).collect::<Vec<_>>())
     } else {
         0
@@ -71,11 +71,8 @@ pub(super) fn name_all_hosts(list: &ListPlan, snap: &Snapshot) -> usize {
 }
 
 fn ask_names(list: &ListPlan, snap: &Snapshot, rows: &[u32]) -> usize {
-    let far = |r: &u32| match list.table.name {
-        "peers" => snap.peers.get(*r as usize).map(|p| p.addr),
-        _ => Some(snap.socket(*r as usize).remote.addr),
-    };
-    let addrs = rows.iter().filter_map(far).filter(|a| !a.is_any());
+    let remote = |r: &u32| (list.table.remote_of)(snap, *r as usize);
+    let addrs = rows.iter().filter_map(remote).filter(|a| !a.is_any());
     let unknown = |a: &Addr| snap.sample.hosts.get(a) == HostName::Unknown;
     let addrs: BTreeSet<_> = addrs.filter(unknown).collect();
     resolver::resolve(addrs.iter().copied().collect(), &snap.sample.hosts, RESOLVE_WITHIN);
@@ -203,7 +200,7 @@ pub(super) fn write(
 /// to scripts too, since no row may mean that there is none or no answer.
 fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
     // A family names many protocols without asking for any one of them.
-    let named = list.filter.columns().iter().any(|c| c.name == "proto");
+    let named = list.filter.columns().iter().any(|c| c.is(Role::Proto));
     let asked = if named { list.filter.protos() } else { ProtoSet::NONE };
     let mut out: Vec<String> = Vec::new();
     for (p, name) in Proto::ALL.into_iter().filter(|(p, _)| asked.has(*p)) {
