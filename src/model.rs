@@ -45,7 +45,7 @@ pub use nat::{By, Flow, Forward, Forwards, Nat, NatRule};
 pub use netns::Netns;
 pub use process::{FdKind, FdKinds, FdPlace, FdUsage, Owner, ProcInfo, Process};
 pub use proto::{Family, Proto};
-pub use sample::{Backend, BackendInfo, Namespace, OwnersBy, Sample, Stamp, Vantage};
+pub use sample::{Backend, BackendInfo, Namespace, OwnersBy, Privileges, Sample, Stamp};
 pub use services::Services;
 pub use snapshot::Snapshot;
 pub use socket::{Socket, SocketId, Timer, TimerKind};

@@ -6,7 +6,7 @@ use super::{Ending, RunError, watch};
 use crate::cli::Plan;
 use crate::cli::plan::{ListPlan, Wait};
 use crate::diagnose::visibility::hidden;
-use crate::format::thousands;
+use crate::format::{Role, thousands};
 use crate::model::fault::{BPF_MAPS, CONTEXTS};
 use crate::model::text::escape;
 use crate::model::{Fault, FaultKind, Netns, Proto, ProtoSet, Snapshot};
@@ -90,7 +90,7 @@ fn print(plan: &Plan, list: &ListPlan, snap: &Snapshot, rows: &Arranged) -> Resu
 /// to scripts too, since no row may mean that there is none or no answer.
 fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
     // A family names many protocols without asking for any one of them.
-    let named = list.filter.columns().iter().any(|c| c.name == "proto");
+    let named = list.filter.columns().iter().any(|c| c.is(Role::Proto));
     let asked = if named { list.filter.protos() } else { ProtoSet::NONE };
     let mut out: Vec<String> = Vec::new();
     for (p, name) in Proto::ALL.into_iter().filter(|(p, _)| asked.has(*p)) {

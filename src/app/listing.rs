@@ -5,7 +5,7 @@ use super::{Ending, RunError, reverse_dns};
 use crate::cli::Plan;
 use crate::cli::args::ColorArg;
 use crate::cli::plan::ListPlan;
-use crate::format::Style;
+use crate::format::{Role, Style};
 use crate::model::{Addr, HostName, ProtoSet, Snapshot, Wants};
 use crate::output::{self, Format, Grid, Listing, Rows};
 use crate::table::with_namespaces;
@@ -23,13 +23,13 @@ pub(super) const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
 /// Asks for the names of the far addresses of these rows, where they are asked for and shown; those that do not come in time
 /// stay addresses. How many did not.
 pub(super) fn name_hosts(list: &ListPlan, snap: &Snapshot, rows: &[u32]) -> usize {
-    let shown = list.resolve && list.columns.iter().any(|c| c.name == "remote_host");
+    let shown = list.resolve && list.columns.iter().any(|c| c.is(Role::RemoteHost));
     if shown { ask_names(list, snap, rows) } else { 0 }
 }
 
 /// The same for every row, where rows are chosen or sorted by those names.
 pub(super) fn name_all_hosts(list: &ListPlan, snap: &Snapshot) -> usize {
-    if list.looked_at().iter().any(|c| c.name == "remote_host") {
+    if list.looked_at().iter().any(|c| c.is(Role::RemoteHost)) {
         ask_names(list, snap, &(0..(list.table.len)(snap) as u32).collect::<Vec<_>>())
     } else {
         0
@@ -37,11 +37,8 @@ pub(super) fn name_all_hosts(list: &ListPlan, snap: &Snapshot) -> usize {
 }
 
 fn ask_names(list: &ListPlan, snap: &Snapshot, rows: &[u32]) -> usize {
-    let far = |r: &u32| match list.table.name {
-        "peers" => snap.peers.get(*r as usize).map(|p| p.addr),
-        _ => Some(snap.socket(*r as usize).remote.addr),
-    };
-    let addrs = rows.iter().filter_map(far).filter(|a| !a.is_any());
+    let remote = |r: &u32| (list.table.remote_of)(snap, *r as usize);
+    let addrs = rows.iter().filter_map(remote).filter(|a| !a.is_any());
     let unknown = |a: &Addr| snap.sample.hosts.get(a) == HostName::Unknown;
     let addrs: BTreeSet<_> = addrs.filter(unknown).collect();
     reverse_dns::resolve(addrs.iter().copied().collect(), &snap.sample.hosts, RESOLVE_WITHIN);

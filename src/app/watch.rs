@@ -103,12 +103,11 @@ impl Events {
                 }
             }
             Some((old, matched)) => {
-                let all = |s: &Snapshot, live: usize| -> FxHashMap<Identity, u32> {
-                    let n = (list.table.len)(s).min(live);
+                let all = |s: &Snapshot| -> FxHashMap<Identity, u32> {
+                    let n = (list.table.live)(s);
                     (0..n as u32).filter_map(|r| Some((identity(s, r)?, r))).collect()
                 };
-                let live = |s: &Snapshot| if list.table.name == "list" { s.live } else { usize::MAX };
-                let (there, was) = (all(&snap, live(&snap)), all(old, live(old)));
+                let (there, was) = (all(&snap), all(old));
                 for (id, r) in matched.iter().filter(|(id, _)| !now.contains_key(id)) {
                     match there.get(id) {
                         Some(after) => tell(Event::Changed, *id, Some((old, *r)), Some((&snap, *after)))?,
@@ -134,5 +133,5 @@ impl Events {
 
 /// Whether a row has come to another state. Other tables have no states: their rows come and go.
 fn differs(list: &ListPlan, old: &Snapshot, before: u32, new: &Snapshot, after: u32) -> bool {
-    list.table.name == "list" && old.socket(before as usize).state != new.socket(after as usize).state
+    list.table.is_sockets() && old.socket(before as usize).state != new.socket(after as usize).state
 }

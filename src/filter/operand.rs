@@ -4,8 +4,8 @@ use super::ast::{Field, Operand};
 use super::number::{self, Number};
 use super::raw_value::{RawValue, error_at, shown, unknown_state};
 use super::{FilterError, Problem, state_sets};
-use crate::format::{Column, Kind, did_you_mean};
-use crate::model::{Addr, Family, Proto, Scope, Services, StateSet};
+use crate::format::{Kind, Role, did_you_mean};
+use crate::model::{Addr, Services, StateSet};
 use crate::table::Table;
 use regex::{Regex, RegexBuilder};
 use std::ops::Range;
@@ -18,7 +18,6 @@ pub(crate) const TWINS: &[(&str, &str)] = &[
     ("backlog", "accept_pct"),
 ];
 
-const DIRECTIONS: &[&str] = &["in", "out"];
 /// Other words for a direction.
 const DIRECTION_WORDS: &[(&str, &str)] = &[
     ("accepted", "in"),
@@ -28,28 +27,6 @@ const DIRECTION_WORDS: &[(&str, &str)] = &[
     ("outgoing", "out"),
     ("outbound", "out"),
 ];
-const TIMERS: &[&str] = &["on", "keepalive", "timewait", "persist", "unknown"];
-const SHUTDOWNS: &[&str] = &["neither", "receive", "send", "both"];
-
-/// Every value a column of fixed words can have.
-pub(crate) fn fixed_values(column: &Column) -> Option<Vec<&'static str>> {
-    Some(match column.name {
-        "proto" => Proto::ALL.iter().map(|(_, n)| *n).collect(),
-        "family" => Family::ALL.iter().map(|(_, n)| *n).collect(),
-        "scope" | "remote_scope" | "exposure" => Scope::ALL.iter().map(|s| s.name()).collect(),
-        "direction" => DIRECTIONS.to_vec(),
-        "timer" => TIMERS.to_vec(),
-        "shutdown" => SHUTDOWNS.to_vec(),
-        _ => return None,
-    })
-}
-
-/// Whether `:` means the whole text: names of which one may be a part of another (`tcp` of `mptcp`).
-pub(crate) fn is_whole(column: &Column) -> bool {
-    fixed_values(column).is_some()
-        || matches!(column.name, "user" | "iface" | "netns" | "congestion" | "service")
-}
-
 /// A value to show in a hint.
 pub(crate) fn example(field: Field) -> Option<&'static str> {
     Some(match field {
@@ -66,12 +43,12 @@ pub(crate) fn example(field: Field) -> Option<&'static str> {
             Kind::Bool => "yes",
             Kind::Hex => "0x1",
             Kind::Count | Kind::Amount | Kind::Id | Kind::PerSec | Kind::PerMin | Kind::Trend => "10",
-            Kind::Text | Kind::List => match c.name {
-                "proto" => "tcp",
-                "family" => "inet6",
-                "process" | "owner" | "owners" | "comm" | "processes" => "nginx",
-                "user" => "root",
-                "iface" => "eth0",
+            Kind::Text | Kind::List => match c.role? {
+                Role::Proto => "tcp",
+                Role::Family => "inet6",
+                Role::Process | Role::Owner | Role::Owners => "nginx",
+                Role::User => "root",
+                Role::Iface => "eth0",
                 _ => return None,
             },
         },
@@ -250,14 +227,14 @@ pub(crate) fn all(
 
 fn one(services: &Services, field: Field, mut raw: RawValue) -> Result<Operand, FilterError> {
     let kind = field.kind();
-    if matches!(field, Field::Column(c) if c.name == "direction")
+    if matches!(field, Field::Column(c) if c.is(Role::Direction))
         && let Some((_, same)) = DIRECTION_WORDS.iter().find(|(w, _)| raw.text.eq_ignore_ascii_case(w))
     {
         (*same).clone_into(&mut raw.text);
     }
     let stateful = matches!(kind, Kind::State | Kind::States);
     let fixed = match field {
-        Field::Column(c) => fixed_values(c),
+        Field::Column(c) => c.values.map(|all| all()),
         _ => None,
     };
     let is_none = !raw.quoted && (raw.text.eq_ignore_ascii_case("none") || raw.text == "-");

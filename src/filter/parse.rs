@@ -26,7 +26,7 @@ use super::number::Number;
 use super::raw_value::{RawValue, error_at, shown};
 use super::{FilterError, Names, Problem, operand};
 use crate::format::did_you_mean::same_word;
-use crate::format::{Kind, did_you_mean};
+use crate::format::{Kind, TextMatch, did_you_mean};
 use crate::model::text::escape;
 use crate::model::{Addr, Family, Services};
 use crate::table::{Table, error};
@@ -350,7 +350,7 @@ impl<'a> Parser<'a> {
         if self.rest().starts_with("::") {
             return self.word();
         }
-        let field = if self.table.name == "list" {
+        let field = if self.table.is_sockets() {
             Field::EitherPort
         } else {
             match self.table.columns.iter().find(|c| c.kind == Kind::Port) {
@@ -423,7 +423,7 @@ impl<'a> Parser<'a> {
 
     /// The field that a bare network is about.
     fn end_field(&self) -> Option<Field> {
-        if self.table.name == "list" {
+        if self.table.is_sockets() {
             return Some(Field::EitherEnd);
         }
         self.table.columns.iter().find(|c| matches!(c.kind, Kind::Endpoint | Kind::Addr)).map(Field::Column)
@@ -440,7 +440,7 @@ impl<'a> Parser<'a> {
         if operator(after).is_some() {
             if let Some(family) = family_prefix(name)
                 && after.starts_with(':')
-                && self.table.name == "list"
+                && self.table.is_sockets()
             {
                 let raw = self.host_token()?;
                 return self.ss_host(Field::EitherEnd, Some(family), &raw, Op::Has, len + 1);
@@ -460,12 +460,12 @@ impl<'a> Parser<'a> {
         if let Some(states) = self.state_run()? {
             return Ok(states);
         }
-        if name.eq_ignore_ascii_case("autobound") && self.table.name == "list" {
+        if name.eq_ignore_ascii_case("autobound") && self.table.is_sockets() {
             self.at += len;
             return Ok(Expr::AutoBound);
         }
         if let Some(text) = super::ast::of_family(name)
-            && self.table.name == "list"
+            && self.table.is_sockets()
             && let Ok(Some(e)) = nested(text, self.table, self.names, self.depth + 1)
         {
             self.at += len;
@@ -501,7 +501,7 @@ impl<'a> Parser<'a> {
 
     /// The field of that name.
     fn known(&self, name: &str) -> Option<Field> {
-        if self.table.name == "list" {
+        if self.table.is_sockets() {
             if same_word(name, "port") {
                 return Some(Field::EitherPort);
             }
@@ -565,7 +565,7 @@ impl<'a> Parser<'a> {
     fn list(&mut self, field: Field, op: Op, values: Vec<RawValue>) -> Parsed<Expr> {
         let (field, operands) = self.operands(field, values)?;
         let free = operands.iter().any(|o| matches!(o, Operand::Text(_) | Operand::Glob(_)));
-        let whole = matches!(field, Field::Column(c) if operand::is_whole(c));
+        let whole = matches!(field, Field::Column(c) if c.text_match != TextMatch::Part);
         // Only for free text does it matter whether the whole is meant.
         let op = if op == Op::Is && (!free || whole) { Op::Has } else { op };
         Ok(Expr::Term(Term { field, test: Test::List(op, operands) }))
