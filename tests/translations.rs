@@ -55,7 +55,8 @@ fn registries() -> BTreeSet<String> {
 #[test]
 fn every_text_has_a_translation() {
     let texts: BTreeSet<String> = literals().into_iter().chain(registries()).collect();
-    let missing: Vec<&String> = texts.iter().filter(|t| !t.is_empty() && !catalogue().contains_key(*t)).collect();
+    let missing: Vec<&String> =
+        texts.iter().filter(|t| !t.is_empty() && !catalogue().contains_key(*t)).collect();
     assert!(missing.is_empty(), "{} without a translation: {missing:#?}", missing.len());
     let unused: Vec<&String> = catalogue().keys().filter(|k| !texts.contains(*k)).collect();
     assert!(unused.is_empty(), "{} translations of no text: {unused:#?}", unused.len());
