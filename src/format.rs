@@ -6,7 +6,7 @@ pub mod did_you_mean;
 mod tcp_field;
 pub mod value;
 
-pub use column::{Align, Column, Get, Kind, Needs, Width};
+pub use column::{Align, Column, Gauge, Get, Kind, Needs, Role, TextMatch, Tone, Width};
 pub use value::Value;
 
 use crate::model::addr::push_number;

@@ -4,7 +4,7 @@
 //! not whom it is connected to.
 
 use super::procs::users::Users;
-use super::synthetic_id::Identities;
+use super::synthetic_id::SyntheticIds;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
     Addr, Backend, BackendInfo, Endpoint, Family, FaultKind, FdUsage, Missing, Namespace, Owner, ProcInfo,
@@ -173,7 +173,7 @@ impl Source for PortableSource {
         // After the sockets, so that their holders are in it.
         let rows =
             if wants.processes || wants.owners { self.processes(&mut sample) } else { FxHashMap::default() };
-        let mut ids = Identities::default();
+        let mut ids = SyntheticIds::default();
         let mut owners = Vec::new();
         for row in found {
             let info = match row {
@@ -184,7 +184,7 @@ impl Source for PortableSource {
                 }
             };
             let mut s = socket(&info);
-            if !ids.give(&mut s)
+            if !ids.assign(&mut s)
                 || !wants.protos.has(s.proto)
                 || !(wants.states.has(s.state) || wants.listeners && s.serves())
             {

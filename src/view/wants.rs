@@ -21,19 +21,9 @@ pub fn wants(
     let mut needs = columns.iter().fold(filter.needs(), |n, c| n.or(c.needs));
     needs = sort.iter().fold(needs, |n, k| n.or(k.column.needs));
     // Those that the filter names are read beside the usual ones.
-    let mut out = of(needs, protos.or(filter.protos()));
-    if table.name == "limits" {
-        out = of(needs.or(Needs::LIMITS), protos);
-    }
-    if table.name == "forwards" {
-        out = of(needs.or(Needs::NAT), protos);
-    }
-    if table.name == "processes" {
-        out.processes = true;
-        out.owners = true;
-    }
+    let mut out = of(needs.or(table.always_needs), protos.or(filter.protos()));
     // A far end can be one that the filter leaves out.
-    if narrow && table.name == "list" && !out.ends {
+    if narrow && table.is_sockets() && !out.ends {
         let push = filter.pushdown();
         out.states = push.states;
         out.protos = out.protos.and(push.protos);
