@@ -30,7 +30,7 @@ mod tests;
 mod text;
 
 use crate::format::{Column, Kind, Needs};
-use crate::model::{Prefilter, ProtoSet, Services, Snapshot, State, StateSet};
+use crate::model::{Prefilter, ProtoSet, Reads, Services, Snapshot, State, StateSet};
 use crate::table::Table;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -180,14 +180,18 @@ impl Filter {
     pub fn needs(&self) -> Needs {
         fn of(e: &Expr, table: &'static Table) -> Needs {
             match e {
-                Expr::And(all) | Expr::Or(all) => all.iter().fold(Needs::NONE, |n, e| n.or(of(e, table))),
+                Expr::And(all) | Expr::Or(all) => all.iter().fold(Needs::NONE, |n, e| n | of(e, table)),
                 Expr::Not(e) => of(e, table),
                 Expr::Word(_) => {
-                    table.words.iter().filter_map(|w| table.column(w)).fold(Needs::NONE, |n, c| n.or(c.needs))
+                    table.words.iter().filter_map(|w| table.column(w)).fold(Needs::NONE, |n, c| n | c.needs)
                 }
                 // Only who asks for what passes through gets it: it is nobody's socket.
-                Expr::Term(Term { field: Field::Column(c), test }) if c.kind == Kind::State => {
-                    Needs { forwarded: table.name == "list" && test.names_state(State::Forwarded), ..c.needs }
+                Expr::Term(Term { field: Field::Column(c), test })
+                    if c.kind == Kind::State
+                        && table.name == "list"
+                        && test.names_state(State::Forwarded) =>
+                {
+                    c.needs | Needs::reads(Reads::FORWARDED)
                 }
                 Expr::Term(Term { field: Field::Column(c), .. }) => c.needs,
                 Expr::Term(_) => Needs::NONE,
@@ -218,16 +222,16 @@ impl Filter {
     pub fn protos(&self) -> ProtoSet {
         fn of(e: &Expr) -> ProtoSet {
             match e {
-                Expr::And(all) | Expr::Or(all) => all.iter().fold(ProtoSet::NONE, |s, e| s.or(of(e))),
+                Expr::And(all) | Expr::Or(all) => all.iter().fold(ProtoSet::empty(), |s, e| s | of(e)),
                 Expr::Term(Term { field: Field::Column(c), .. }) if matches!(c.name, "proto" | "family") => {
                     push::bounds(e).protos
                 }
-                _ => ProtoSet::NONE,
+                _ => ProtoSet::empty(),
             }
         }
         match &self.expr {
             Some(e) if self.table.name == "list" => of(e),
-            _ => ProtoSet::NONE,
+            _ => ProtoSet::empty(),
         }
     }
 

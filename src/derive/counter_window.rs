@@ -14,7 +14,7 @@ fn words() -> u64 {
 /// The marks of the sample's rows, where what they are made of was asked for; else none.
 pub(super) fn marks(sample: &Sample, last: Option<&Snapshot>, was: &[u32]) -> Vec<Marks> {
     let words = words();
-    if !sample.wants.attrs.has(crate::model::AttrSet::INFO) || sample.wants.info_words & words != words {
+    if !sample.wants.attrs(crate::model::AttrSet::INFO) || sample.wants.needs.info_words & words != words {
         return Vec::new();
     }
     let now = sample.at.boot_ns;

@@ -5,7 +5,7 @@ use super::processes::info;
 use super::units::{self, unit_column};
 use crate::format::{Column, Kind, Needs, Value};
 use crate::model::snapshot::Port;
-use crate::model::{AttrSet, Backend, Missing, Proto, Snapshot, State};
+use crate::model::{AttrSet, Backend, Missing, Proto, Reads, Snapshot, State};
 
 const RATES: Needs = Needs::RATES;
 
@@ -15,7 +15,11 @@ fn at(snap: &Snapshot, row: usize) -> &Port {
 
 fn why_no_owner(snap: &Snapshot, p: &Port) -> Missing {
     let known = p.sockets.first().and_then(|r| snap.facts.get(*r as usize)).and_then(|f| f.owner_missing);
-    known.unwrap_or(if snap.sample.wants.owners { Missing::NoVisibleProcess } else { Missing::NotRead })
+    known.unwrap_or(if snap.sample.wants.reads(Reads::OWNERS) {
+        Missing::NoVisibleProcess
+    } else {
+        Missing::NotRead
+    })
 }
 
 /// The names and pids of processes: `nginx 812 +4`.

@@ -6,7 +6,7 @@ use super::units::{self, unit_column};
 use super::{contexts, threads};
 use crate::diagnose::fd_leak;
 use crate::format::{Column, Kind, Needs, Value};
-use crate::model::{FdKind, FdUsage, FullIn, Missing, ProcInfo, Snapshot, State};
+use crate::model::{FdKind, FdUsage, FullIn, Missing, ProcInfo, Reads, Snapshot, State};
 
 pub(crate) fn info(snap: &Snapshot, row: usize) -> &ProcInfo {
     &snap.sample.processes[row].info
@@ -32,7 +32,7 @@ fn opt<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
 }
 
 fn kind(snap: &Snapshot, row: usize, k: FdKind) -> Value<'_> {
-    let usual = if snap.sample.wants.fd_kinds { Missing::Pending } else { Missing::NotRead };
+    let usual = if snap.sample.wants.reads(Reads::FD_KINDS) { Missing::Pending } else { Missing::NotRead };
     let why = snap.sample.processes[row].fds_hidden.unwrap_or(usual);
     fds(snap, row, |u| Value::from_opt(u.kinds.map(|x| x.get(k)), why))
 }
@@ -88,7 +88,7 @@ fn sockets(snap: &Snapshot, row: usize) -> Value<'_> {
     // Where its descriptors are hidden, none found says nothing.
     match snap.sample.processes[row].fds_hidden {
         Some(why) if n == 0 => Value::Missing(why),
-        None if !snap.sample.wants.owners => Value::Missing(Missing::NotRead),
+        None if !snap.sample.wants.reads(Reads::OWNERS) => Value::Missing(Missing::NotRead),
         _ => Value::Uint(n),
     }
 }

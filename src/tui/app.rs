@@ -18,7 +18,7 @@ use crate::filter::{Names, Saved};
 use crate::format::Column;
 use crate::model::text::without_number;
 use crate::model::wants::ProtoSet;
-use crate::model::{Addr, Services, Snapshot, State, Wants};
+use crate::model::{Addr, AttrSet, Needs, Reads, Services, Snapshot, State, Wants};
 use crate::table::limits::{alert_json, finding};
 use crate::view::Line;
 use crate::view::preset::{Presets, Session};
@@ -359,19 +359,15 @@ impl App {
             false,
         );
         // The strip counts every state, and names who is nearest to a limit.
-        w.owners = true;
-        w.processes = true;
-        // Alerts are told everywhere.
-        w.limits = true;
+        w.needs |= Needs::OWNERS;
+        // Alerts are shown in every view.
+        w.needs |= Needs::reads(Reads::LIMITS);
         if self.details {
             match sheet.kind {
                 Kind::Sockets => {
-                    w.attrs = crate::model::AttrSet::ALL;
-                    w.info_words = u64::MAX;
-                    w.ends = true;
-                    w.nat = true;
+                    w.needs |= Needs::NAT | Needs::attrs(AttrSet::ALL) | Needs::info(u64::MAX);
                 }
-                Kind::Processes => w.fd_kinds = true,
+                Kind::Processes => w.needs |= Needs::FD_KINDS,
                 Kind::Ports | Kind::Peers | Kind::Limits | Kind::Forwards => {}
             }
         }
