@@ -23,13 +23,14 @@ mod language;
 mod number;
 pub(crate) mod operand;
 mod parse;
-mod push;
-mod states;
+mod pushdown;
+mod raw_value;
+mod state_sets;
 #[cfg(test)]
 mod tests;
-mod text;
+mod text_match;
 
-use crate::format::{Column, Kind, Needs};
+use crate::format::{Column, Kind, Needs, Role};
 use crate::model::{Prefilter, ProtoSet, Reads, Services, Snapshot, State, StateSet};
 use crate::table::Table;
 use std::collections::BTreeMap;
@@ -170,7 +171,7 @@ impl Filter {
     /// The filter made ready for one snapshot.
     pub fn over<'a>(&'a self, snap: &'a Snapshot) -> Matcher<'a> {
         let prepared = match &self.node {
-            Some(n) if self.table.name == "list" => Some(eval::Prepared::new(n, self.slots, snap)),
+            Some(n) if self.table.is_sockets() => Some(eval::Prepared::new(n, self.slots, snap)),
             _ => None,
         };
         Matcher { node: self.node.as_deref(), snap, prepared }
@@ -187,9 +188,7 @@ impl Filter {
                 }
                 // Only who asks for what passes through gets it: it is nobody's socket.
                 Expr::Term(Term { field: Field::Column(c), test })
-                    if c.kind == Kind::State
-                        && table.name == "list"
-                        && test.names_state(State::Forwarded) =>
+                    if c.kind == Kind::State && table.is_sockets() && test.names_state(State::Forwarded) =>
                 {
                     c.needs | Needs::reads(Reads::FORWARDED)
                 }
@@ -223,14 +222,16 @@ impl Filter {
         fn of(e: &Expr) -> ProtoSet {
             match e {
                 Expr::And(all) | Expr::Or(all) => all.iter().fold(ProtoSet::empty(), |s, e| s | of(e)),
-                Expr::Term(Term { field: Field::Column(c), .. }) if matches!(c.name, "proto" | "family") => {
-                    push::bounds(e).protos
+                Expr::Term(Term { field: Field::Column(c), .. })
+                    if matches!(c.role, Some(Role::Proto | Role::Family)) =>
+                {
+                    pushdown::bounds(e).protos
                 }
                 _ => ProtoSet::empty(),
             }
         }
         match &self.expr {
-            Some(e) if self.table.name == "list" => of(e),
+            Some(e) if self.table.is_sockets() => of(e),
             _ => ProtoSet::empty(),
         }
     }
@@ -238,7 +239,7 @@ impl Filter {
     /// What the reading of sockets may leave out. Of other tables than that of sockets, nothing.
     pub fn pushdown(&self) -> Pushdown {
         match &self.expr {
-            Some(e) if self.table.name == "list" => push::bounds(e),
+            Some(e) if self.table.is_sockets() => pushdown::bounds(e),
             _ => Pushdown { states: StateSet::ALL, protos: ProtoSet::ALL, prefilter: None },
         }
     }
@@ -252,7 +253,7 @@ impl PartialEq for Filter {
 
 impl fmt::Debug for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Filter({}: {self})", self.table.name)
+        write!(f, "Filter({:?}: {self})", self.table.id)
     }
 }
 

@@ -7,7 +7,7 @@ mod tcp_field;
 pub mod value;
 
 pub use crate::model::Needs;
-pub use column::{Align, Column, Get, Kind, Width};
+pub use column::{Align, Column, Gauge, Get, Kind, Role, TextMatch, Tone, Width};
 pub use value::Value;
 
 use crate::model::addr::push_number;

@@ -203,9 +203,9 @@ fn a_socket_told_twice_is_one() {
     // Identities nobody said can be the same by accident; both sockets stay.
     for s in &mut all {
         for _ in 0..3 {
-            let mut made_up = s.sockets[0];
-            made_up.id.cookie = SocketId::MADE_UP | 5;
-            s.sockets.push(made_up);
+            let mut synthetic = s.sockets[0];
+            synthetic.id.cookie = SocketId::SYNTHETIC | 5;
+            s.sockets.push(synthetic);
         }
     }
     let s = derive(all);

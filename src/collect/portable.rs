@@ -4,7 +4,7 @@
 //! not whom it is connected to.
 
 use super::procs::users::Users;
-use super::synthetic_id::Identities;
+use super::synthetic_id::SyntheticIds;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
     Addr, Backend, BackendInfo, Endpoint, Family, FaultKind, FdUsage, Missing, Namespace, Owner, ProcInfo,
@@ -176,7 +176,7 @@ impl Source for PortableSource {
         } else {
             FxHashMap::default()
         };
-        let mut ids = Identities::default();
+        let mut ids = SyntheticIds::default();
         let mut owners = Vec::new();
         for row in found {
             let info = match row {
@@ -187,7 +187,7 @@ impl Source for PortableSource {
                 }
             };
             let mut s = socket(&info);
-            if !ids.give(&mut s)
+            if !ids.assign(&mut s)
                 || !wants.protos.has(s.proto)
                 || !(wants.states.has(s.state) || wants.reads(Reads::LISTENERS) && s.serves())
             {

@@ -10,7 +10,7 @@ mod tests;
 
 use super::netns::Spaces;
 use super::procs::Procs;
-use super::synthetic_id::Identities;
+use super::synthetic_id::SyntheticIds;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
     Backend, BackendInfo, Family, FaultKind, Faults, Namespace, Netns, OwnersBy, Proto, Reads, Sample, Stamp,
@@ -121,7 +121,7 @@ impl ProcSource {
 pub(crate) fn read_table(
     root: &Path,
     table: (&str, Proto, Family),
-    ids: &mut Identities,
+    ids: &mut SyntheticIds,
     sample: &mut Sample,
 ) {
     let (name, proto, family) = table;
@@ -167,7 +167,7 @@ pub(crate) fn read_table(
         }
         match line::socket(&raw, proto, family) {
             Ok(mut s) => {
-                if ids.give(&mut s) && states.has(s.state) {
+                if ids.assign(&mut s) && states.has(s.state) {
                     let more = line::attributes(&raw, proto, s.state);
                     sample.push_attrs(&mut s, &more);
                     sample.sockets.push(s);
@@ -195,7 +195,7 @@ pub(crate) fn read_of(pid: u32, number: u16, sample: &mut Sample) -> bool {
 
 /// Reads every table that is wanted below this root, which is of the namespace of this number.
 fn read_tables(root: &Path, number: u16, sample: &mut Sample) {
-    let mut ids = Identities::default();
+    let mut ids = SyntheticIds::default();
     let (begin, protos) = (sample.sockets.len(), sample.wants.protos);
     for table in TABLES.into_iter().filter(|(_, p, _)| protos.has(*p)) {
         read_table(root, table, &mut ids, sample);

@@ -31,7 +31,9 @@ use super::counters::Reader;
 use super::procs::bpf_owners::Finder;
 use super::procs::fd_scan::{Buffers, Found};
 use super::procs::socket_refs::Held;
-use crate::model::{FaultKind, FdPlace, FdUsage, Missing, Owner, ProcInfo, Process, Reads, Sample, Vantage};
+use crate::model::{
+    FaultKind, FdPlace, FdUsage, Missing, Owner, Privileges, ProcInfo, Process, Reads, Sample,
+};
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, openat, statat};
@@ -50,7 +52,7 @@ pub struct Procs {
     /// The live `/proc` of this machine, not a captured tree.
     live: bool,
     /// From where it looks.
-    vantage: Vantage,
+    privileges: Privileges,
     /// Clock ticks a second.
     hz: u64,
     /// Whether `st_size` of `fd` counts descriptors; found out at the first process that can be walked.
@@ -122,7 +124,7 @@ impl Procs {
         Self {
             root: root.to_owned(),
             live,
-            vantage: if live { privileges::here() } else { Vantage::default() },
+            privileges: if live { privileges::here() } else { Privileges::default() },
             hz: rustix::param::clock_ticks_per_second(),
             counted_by_stat: live
                 && statat(CWD, "/proc/self/fd", AtFlags::empty()).is_ok_and(|s| s.st_size > 0),
@@ -158,7 +160,7 @@ impl Procs {
     /// sample's wants ask for them.
     pub fn read(&mut self, sample: &mut Sample) {
         system::read(&self.root, &mut sample.system);
-        sample.vantage = self.vantage;
+        sample.privileges = self.privileges;
         let wants = sample.wants.clone();
         if wants.reads_any(Reads::PROCESSES | Reads::OWNERS | Reads::FD_KINDS) {
             self.refresh(sample);

@@ -20,7 +20,7 @@ use super::netlink::socket::Conversation;
 use super::netns::{self, Refusal, Spaces};
 use super::procs::Procs;
 use super::sock_diag::dump_table::Reading;
-use super::synthetic_id::Identities;
+use super::synthetic_id::SyntheticIds;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
     AttrSet, Backend, BackendInfo, Family, FaultKind, Netns, OwnersBy, Prefilter, Proto, Reads, Sample,
@@ -276,7 +276,7 @@ impl NetlinkSource {
         let begin = sample.sockets.len();
         let mut states = sample.wants.states;
         if let Ask::Proc(file, family) = table.ask {
-            let (file, ids) = ((file, table.proto, family), &mut Identities::default());
+            let (file, ids) = ((file, table.proto, family), &mut SyntheticIds::default());
             super::proc_net::read_table(Path::new(HERE), file, ids, sample);
             return true;
         }

@@ -1,4 +1,4 @@
-//! Identities for sources that have no cookies.
+//! SyntheticIds for sources that have no cookies.
 
 use crate::model::{Socket, SocketId};
 use rustc_hash::FxHashSet;
@@ -7,11 +7,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Gives each socket of one sample an identity of its own, the same in every sample while it lives.
 #[derive(Debug, Default)]
-pub(crate) struct Identities(FxHashSet<u64>);
+pub(crate) struct SyntheticIds(FxHashSet<u64>);
 
-impl Identities {
+impl SyntheticIds {
     /// Sets the socket's identity. `false`: this very socket came before, because its table moved on while it was read.
-    pub(crate) fn give(&mut self, s: &mut Socket) -> bool {
+    pub(crate) fn assign(&mut self, s: &mut Socket) -> bool {
         s.id.cookie = cookie(s, false);
         if self.0.insert(s.id.cookie) {
             return true;
@@ -29,7 +29,7 @@ fn cookie(s: &Socket, exactly: bool) -> u64 {
     if exactly || s.remote.is_none() {
         (s.family, s.inode).hash(&mut h);
     }
-    h.finish() | SocketId::MADE_UP
+    h.finish() | SocketId::SYNTHETIC
 }
 
 #[cfg(test)]
@@ -51,23 +51,23 @@ mod tests {
 
     #[test]
     fn one_socket_one_identity() {
-        let mut ids = Identities::default();
+        let mut ids = SyntheticIds::default();
         let mut listeners = [socket(State::Listen, 7, 0), socket(State::Listen, 8, 0)];
-        assert!(listeners.iter_mut().all(|s| ids.give(s)), "two that share a port are two");
+        assert!(listeners.iter_mut().all(|s| ids.assign(s)), "two that share a port are two");
         assert_ne!(listeners[0].id, listeners[1].id);
         let mut alike = [socket(State::Established, 9, 5), socket(State::Established, 10, 5)];
-        assert!(alike.iter_mut().all(|s| ids.give(s)), "so are two with the same ends");
-        assert!(!ids.give(&mut alike[1]) && !ids.give(&mut listeners[0]), "but none is itself twice");
+        assert!(alike.iter_mut().all(|s| ids.assign(s)), "so are two with the same ends");
+        assert!(!ids.assign(&mut alike[1]) && !ids.assign(&mut listeners[0]), "but none is itself twice");
         assert!(alike.iter().chain(&listeners).all(|s| s.id.kernel_cookie().is_none()));
     }
 
     #[test]
     fn a_connection_keeps_its_identity_through_its_states() {
         let (mut a, mut b) = (socket(State::Established, 9, 5), socket(State::TimeWait, 0, 5));
-        assert!(Identities::default().give(&mut a) && Identities::default().give(&mut b));
+        assert!(SyntheticIds::default().assign(&mut a) && SyntheticIds::default().assign(&mut b));
         assert_eq!(a.id, b.id);
         let mut other = socket(State::TimeWait, 0, 6);
-        assert!(Identities::default().give(&mut other));
+        assert!(SyntheticIds::default().assign(&mut other));
         assert_ne!(a.id, other.id);
     }
 }

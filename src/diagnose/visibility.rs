@@ -25,7 +25,7 @@ pub struct Hidden {
 /// What a snapshot could not see for want of privilege or because it is elsewhere, the most important first. What is
 /// hidden by the nature of things (a `TIME_WAIT` socket has no owner) is not told.
 pub fn hidden(snap: &Snapshot) -> Vec<Hidden> {
-    let v = snap.sample.vantage;
+    let v = snap.sample.privileges;
     let mut out = Vec::new();
     let mut put = |said: String, advice| out.push(Hidden { said, advice });
     for (why, n) in &snap.hidden {
@@ -68,32 +68,32 @@ pub fn hidden(snap: &Snapshot) -> Vec<Hidden> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Vantage;
+    use crate::model::Privileges;
     use crate::testing::snapshot;
 
-    fn said(v: Vantage, hidden_by: Missing) -> Vec<String> {
+    fn said(v: Privileges, hidden_by: Missing) -> Vec<String> {
         let mut snap = snapshot(vec![], vec![], &[]);
         snap.hidden = vec![(hidden_by, 1200)];
-        snap.sample.vantage = v;
+        snap.sample.privileges = v;
         snap.sample.faults.add(FaultKind::Namespace, "network namespaces", "web: not permitted");
         hidden(&snap).into_iter().map(|h| h.said).collect()
     }
 
     #[test]
     fn the_reason_and_what_helps_follow_from_where_one_looks() {
-        let user = Vantage::default();
-        let root = Vantage { root: true, ..user };
+        let user = Privileges::default();
+        let root = Privileges { root: true, ..user };
         let other = "network namespaces not entered: web: not permitted";
         for (v, why, want) in [
             (user, Missing::NotPermitted, "owners of 1,200 sockets hidden: no privilege; sudo shows them"),
             (root, Missing::NotPermitted, "owners of 1,200 sockets hidden: root without CAP_SYS_PTRACE"),
             (
-                Vantage { hidepid: true, ..user },
+                Privileges { hidepid: true, ..user },
                 Missing::NoVisibleProcess,
                 "owners of 1,200 sockets hidden: /proc has hidepid; sudo shows them",
             ),
             (
-                Vantage { nested: true, ..root },
+                Privileges { nested: true, ..root },
                 Missing::NoVisibleProcess,
                 "owners of 1,200 sockets in another pid namespace",
             ),

@@ -119,6 +119,111 @@ pub enum Get {
     Tcp(&'static TcpField),
 }
 
+/// Part a column plays in its table, for code that needs that part and not a name; at most one column of a table has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Transport protocol.
+    Proto,
+    /// Address family.
+    Family,
+    /// Socket state.
+    State,
+    /// Local endpoint.
+    Local,
+    /// Local address.
+    LocalAddr,
+    /// Local port.
+    LocalPort,
+    /// Remote endpoint.
+    Remote,
+    /// Remote address.
+    RemoteAddr,
+    /// Remote port.
+    RemotePort,
+    /// DNS name of the remote address.
+    RemoteHost,
+    /// Process with its pid: `nginx 812 +4`.
+    Owner,
+    /// List of all processes.
+    Owners,
+    /// Command name of a process.
+    Process,
+    /// User name.
+    User,
+    /// Service name of a port.
+    Service,
+    /// Network namespace.
+    Netns,
+    /// Interface.
+    Iface,
+    /// Control group.
+    Cgroup,
+    /// Firewall mark.
+    Mark,
+    /// Direction of a connection.
+    Direction,
+    /// Receive queue.
+    RecvQ,
+    /// Send queue.
+    SendQ,
+    /// Bytes received a second.
+    Rx,
+    /// Bytes sent a second.
+    Tx,
+    /// Age.
+    Age,
+}
+
+/// Emphasis of a cell; the theme decides its colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Normal text.
+    Plain,
+    /// The name of the row.
+    Strong,
+    /// Secondary text.
+    Dim,
+    /// Carries no information in this row.
+    Faint,
+    /// Highlighted without being a problem.
+    Accent,
+    /// Needs attention.
+    Warning,
+    /// A problem now.
+    Critical,
+}
+
+/// Reads the tone of a row's cell.
+pub type ToneFn = fn(&Snapshot, usize) -> Tone;
+
+/// Reads an amount of a row and its limit.
+pub type AmountsFn = fn(&Snapshot, usize) -> (u64, u64);
+
+/// How a percentage is drawn as a bar. All functions take a row of the column's own table.
+#[derive(Clone, Copy, Debug)]
+pub struct Gauge {
+    /// Amount and limit, shown instead of the percentage.
+    pub amounts: Option<AmountsFn>,
+    /// The row of the table of limits that the gauge shows.
+    pub limit: fn(&Snapshot, usize) -> Option<usize>,
+}
+
+impl Gauge {
+    /// A bar with its percentage, of no limit that has a row.
+    pub const PERCENT: Self = Self { amounts: None, limit: |_, _| None };
+}
+
+/// How a filter compares text with `:`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextMatch {
+    /// Any part of the text, ignoring case.
+    Part,
+    /// The whole text, ignoring case.
+    Whole,
+    /// The whole text, case and all.
+    Exact,
+}
+
 /// One column of one table: the one place where all is said about it.
 #[derive(Clone, Copy)]
 pub struct Column {
@@ -144,6 +249,18 @@ pub struct Column {
     pub get: Get,
     /// All values of a row, where it can have several (owners): a filter matches when any does.
     pub any: Option<AnyFn>,
+    /// Its part in the table.
+    pub role: Option<Role>,
+    /// Emphasis of a cell; `None`: plain, zeros faint.
+    pub tone: Option<ToneFn>,
+    /// How it is drawn as a bar.
+    pub gauge: Option<Gauge>,
+    /// Every value it can have, where these are few and known.
+    pub values: Option<fn() -> Vec<&'static str>>,
+    /// How a filter compares its text.
+    pub text_match: TextMatch,
+    /// The column of the table of processes with the same value for each owner of the row.
+    pub process_column: Option<&'static str>,
 }
 
 impl std::fmt::Debug for Column {
@@ -176,7 +293,55 @@ impl Column {
             needs: Needs::NONE,
             get: Get::Fn(get),
             any: None,
+            role: None,
+            tone: None,
+            gauge: None,
+            values: None,
+            text_match: TextMatch::Part,
+            process_column: None,
         }
+    }
+
+    /// Sets its part in the table.
+    pub(crate) const fn role(mut self, role: Role) -> Self {
+        self.role = Some(role);
+        self
+    }
+
+    /// Sets the emphasis of its cells.
+    pub(crate) const fn tone(mut self, tone: ToneFn) -> Self {
+        self.tone = Some(tone);
+        self
+    }
+
+    /// Secondary in every row.
+    pub(crate) const fn dim(self) -> Self {
+        self.tone(|_, _| Tone::Dim)
+    }
+
+    /// Drawn as a bar.
+    pub(crate) const fn gauge(mut self, gauge: Gauge) -> Self {
+        self.gauge = Some(gauge);
+        self
+    }
+
+    /// Sets every value it can have; a filter compares them whole.
+    pub(crate) const fn values(mut self, values: fn() -> Vec<&'static str>) -> Self {
+        self.values = Some(values);
+        self.text_match = TextMatch::Whole;
+        self
+    }
+
+    /// Sets how a filter compares its text.
+    pub(crate) const fn text_match(mut self, text_match: TextMatch) -> Self {
+        self.text_match = text_match;
+        self
+    }
+
+    /// Names the column of the table of processes with the same value for each owner of the row.
+    pub(crate) const fn process_column(mut self, name: &'static str) -> Self {
+        self.process_column = Some(name);
+        self
     }
 
     /// With other words for it.
@@ -219,6 +384,16 @@ impl Column {
             Some(f) => f(snap, row, test),
             None => test(&self.value(snap, row)),
         }
+    }
+
+    /// Whether it plays this part.
+    pub fn is(&self, role: Role) -> bool {
+        self.role == Some(role)
+    }
+
+    /// Whether its gauge shows an amount and its limit instead of a percentage.
+    pub fn shows_amounts(&self) -> bool {
+        self.gauge.is_some_and(|g| g.amounts.is_some())
     }
 
     /// Whether this word names it: its name or an alias, in any case, `-` and `_` alike.

@@ -118,7 +118,7 @@ impl Flow {
 
     /// The identity of the row of state `FORWARDED` that stands for it.
     pub const fn row_id(&self) -> SocketId {
-        SocketId { netns: self.netns, cookie: SocketId::MADE_UP | self.id as u64 }
+        SocketId { netns: self.netns, cookie: SocketId::SYNTHETIC | self.id as u64 }
     }
 
     /// What the kernel takes its state to be, as `conntrack(8)` says it.

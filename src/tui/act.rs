@@ -55,7 +55,7 @@ fn line_of(snap: &Snapshot, row: usize) -> String {
 pub(crate) fn offers(app: &App) -> Vec<Offer> {
     let Some(snap) = &app.snapshot else { return vec![] };
     let sheet = app.sheet();
-    let sockets = sheet.view.table.name == "list";
+    let sockets = sheet.view.table.is_sockets();
     let mut out = Vec::new();
     let row = match sheet.lines.get(sheet.cursor) {
         Some(Line::Row(r)) => Some(*r as usize),
@@ -224,14 +224,8 @@ pub(crate) fn raise(app: &App) -> Result<Act, String> {
         return Err("read-only: nothing is changed".to_owned());
     }
     let row = app.sheet().row().ok_or("select a process first")?;
-    let p = match app.sheet().view.table.name {
-        "processes" => Some(row),
-        "list" => snap.owners(row).first().map(|o| o.process as usize),
-        "limits" => snap.limits[row].process.map(|p| p as usize),
-        "ports" => snap.ports[row].processes.first().map(|p| *p as usize),
-        _ => None,
-    };
-    let p = p.and_then(|p| snap.sample.processes.get(p)).ok_or("there is no process here")?;
+    let p = (app.sheet().view.table.process_of)(snap, row);
+    let p = p.and_then(|p| snap.sample.processes.get(p as usize)).ok_or("there is no process here")?;
     let (soft, hard) = match &p.fds {
         Ok(u) => u.soft.zip(u.hard).ok_or("its limits are not known")?,
         Err(why) => return Err(format!("its limits are not known: {why}")),
@@ -249,12 +243,7 @@ pub(crate) fn raise(app: &App) -> Result<Act, String> {
 /// The processes of the row: those that hold it, or the one it is.
 fn holders(app: &App, snap: &Snapshot, row: usize) -> Vec<Arc<ProcInfo>> {
     let of = |i: u32| snap.sample.processes.get(i as usize).map(|p| Arc::clone(&p.info));
-    let mut all: Vec<u32> = match app.sheet().view.table.name {
-        "list" => snap.owners(row).iter().map(|o| o.process).collect(),
-        "processes" => vec![row as u32],
-        "ports" => snap.ports.get(row).map_or_else(Vec::new, |p| p.processes.clone()),
-        _ => vec![],
-    };
+    let mut all = (app.sheet().view.table.owners)(snap, row);
     all.dedup();
     all.into_iter().take(4).filter_map(of).collect()
 }

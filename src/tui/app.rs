@@ -11,7 +11,7 @@ use super::nav_history::Past;
 use super::socket_history::Track;
 pub use super::theme::Color;
 use super::theme::{ASCII, Glyphs, Palette, Theme, UNICODE, contrast};
-use super::view_state::{Kind, Sheet};
+use super::view_state::Sheet;
 use super::{Action, Effect, Event, Signal, input, update};
 use crate::explain::Lang;
 use crate::filter::{Names, Saved};
@@ -20,6 +20,7 @@ use crate::model::text::without_number;
 use crate::model::wants::ProtoSet;
 use crate::model::{Addr, AttrSet, Needs, Reads, Services, Snapshot, State, Wants};
 use crate::table::limits::{alert_json, finding};
+use crate::table::{TABLES, TableId};
 use crate::view::Line;
 use crate::view::preset::{Presets, Session};
 use crate::view::wants::wants;
@@ -238,7 +239,7 @@ pub struct App {
 impl App {
     /// A dashboard that has seen nothing yet.
     pub fn new(options: Options) -> Self {
-        let mut sheets = Kind::ALL.map(Sheet::new);
+        let mut sheets = TABLES.map(Sheet::new);
         for (name, columns) in &options.columns {
             if let Some(sheet) = sheets.iter_mut().find(|s| s.view.table.name == name) {
                 sheet.pick(Some(columns.clone()));
@@ -363,12 +364,12 @@ impl App {
         // Alerts are shown in every view.
         w.needs |= Needs::reads(Reads::LIMITS);
         if self.details {
-            match sheet.kind {
-                Kind::Sockets => {
+            match sheet.id() {
+                TableId::Sockets => {
                     w.needs |= Needs::NAT | Needs::attrs(AttrSet::ALL) | Needs::info(u64::MAX);
                 }
-                Kind::Processes => w.needs |= Needs::FD_KINDS,
-                Kind::Ports | Kind::Peers | Kind::Limits | Kind::Forwards => {}
+                TableId::Processes => w.needs |= Needs::FD_KINDS,
+                TableId::Ports | TableId::Peers | TableId::Limits | TableId::Forwards => {}
             }
         }
         w
@@ -535,26 +536,14 @@ impl App {
         let sheet = &self.sheets[self.active];
         let Some(row) = sheet.row() else { return };
         let (mut socket, mut inet) = (None, None);
-        let holder = match sheet.kind {
-            Kind::Sockets => {
-                self.track.follow(snap, row);
-                let owner = snap.owners(row).first();
-                socket = owner.and_then(|o| Some((o.fd()?, o.inode)));
-                inet = Closer::inet(snap, row);
-                owner.map(|o| snap.process(o))
-            }
-            Kind::Processes => snap.sample.processes.get(row),
-            Kind::Limits => {
-                let p = snap.limits.get(row).and_then(|l| l.process);
-                p.and_then(|p| snap.sample.processes.get(p as usize))
-            }
-            Kind::Forwards => {
-                let row = snap.forward_rows().get(row).and_then(|f| f.target_row);
-                row.and_then(|r| snap.owners(r as usize).first()).map(|o| snap.process(o))
-            }
-            Kind::Ports | Kind::Peers => None,
-        };
-        let Some(p) = holder.filter(|_| self.details) else { return };
+        let table = sheet.view.table;
+        if table.is_sockets() {
+            self.track.follow(snap, row);
+            socket = snap.owners(row).first().and_then(|o| Some((o.fd()?, o.inode)));
+            inet = Closer::inet(snap, row);
+        }
+        let process = (table.process_of)(snap, row).and_then(|p| snap.sample.processes.get(p as usize));
+        let Some(p) = process.filter(|_| self.details) else { return };
         let closer = Closer { process: Arc::clone(&p.info), socket, inet };
         if self.closer.as_ref().is_none_or(|(known, _)| *known != closer) {
             self.closer = Some((closer.clone(), None));
@@ -570,10 +559,9 @@ impl App {
         let sheet = &self.sheets[self.active];
         let mut ask = Vec::new();
         for line in sheet.lines.iter().skip(sheet.top).take(height) {
-            let addr = match (line, sheet.kind) {
-                (Line::Row(r), Kind::Sockets) => Some(snap.socket(*r as usize).remote.addr),
-                (Line::Row(r), Kind::Peers) => snap.peers.get(*r as usize).map(|p| p.addr),
-                _ => None,
+            let addr = match line {
+                Line::Row(r) => (sheet.view.table.remote_of)(snap, *r as usize),
+                Line::Group(_) => None,
             };
             ask.extend(addr.filter(|a| !a.is_any() && self.asked.insert(*a)));
         }
@@ -618,12 +606,12 @@ impl App {
 
     /// Takes over what was arranged elsewhere, if it is still of use.
     fn arranged(&mut self, answer: Answer) {
-        let Answer { kind, view, snap, done } = answer;
+        let Answer { view, snap, done } = answer;
         let shown = self.snapshot.as_ref().map_or(0, |s| s.seq);
         let comes = snap.seq > shown && self.coming.as_ref().is_some_and(|c| c.seq >= snap.seq);
         let sheet = self.sheet();
-        if sheet.kind != kind || sheet.view.group != view.group || !(snap.seq == shown || comes) {
-            for sheet in self.sheets.iter_mut().filter(|s| s.kind == kind) {
+        if sheet.view.table != view.table || sheet.view.group != view.group || !(snap.seq == shown || comes) {
+            for sheet in self.sheets.iter_mut().filter(|s| s.view.table == view.table) {
                 sheet.forget_if(snap.seq, &view);
             }
             return;

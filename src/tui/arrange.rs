@@ -3,7 +3,7 @@
 //! A key is answered at once, over what is on the screen; the rows follow when they are arranged. A new snapshot
 //! takes the place of the old one together with its rows, so that lines and rows always belong to each other.
 
-use super::view_state::{Brief, Kind};
+use super::view_state::Brief;
 use crate::model::Snapshot;
 use crate::model::snapshot::Direction;
 use crate::view::group::GroupBy;
@@ -23,7 +23,6 @@ pub(crate) struct Order {
 /// What is to be arranged.
 #[derive(Clone, Debug)]
 pub struct Job {
-    pub(crate) kind: Kind,
     pub(crate) view: View,
     pub(crate) snap: Arc<Snapshot>,
     /// Orders known of this snapshot.
@@ -33,14 +32,13 @@ pub struct Job {
 impl PartialEq for Job {
     /// The same question over the same snapshot.
     fn eq(&self, o: &Self) -> bool {
-        self.kind == o.kind && self.view == o.view && self.snap.seq == o.snap.seq
+        self.view == o.view && self.snap.seq == o.snap.seq
     }
 }
 
 /// How it is arranged.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    pub(crate) kind: Kind,
     pub(crate) view: View,
     pub(crate) snap: Arc<Snapshot>,
     pub(crate) done: Done,
@@ -58,13 +56,13 @@ pub(crate) struct Done {
 impl Job {
     /// Does it. Takes as long as there are rows.
     pub fn work(self) -> Answer {
-        let done = arrange(self.kind, &self.view, &self.snap, &self.orders);
-        Answer { kind: self.kind, view: self.view, snap: self.snap, done }
+        let done = arrange(&self.view, &self.snap, &self.orders);
+        Answer { view: self.view, snap: self.snap, done }
     }
 }
 
 /// Arranges the snapshot's rows as asked.
-pub(crate) fn arrange(kind: Kind, view: &View, snap: &Snapshot, orders: &[Order]) -> Done {
+pub(crate) fn arrange(view: &View, snap: &Snapshot, orders: &[Order]) -> Done {
     let keys = view.keys();
     let known = orders.iter().find(|o| o.seq == snap.seq && o.keys == keys);
     let mut order = None;
@@ -79,7 +77,7 @@ pub(crate) fn arrange(kind: Kind, view: &View, snap: &Snapshot, orders: &[Order]
         }
         None => view.arrange(snap),
     };
-    let briefs = if kind == Kind::Sockets { briefs(view, &arranged, snap) } else { Vec::new() };
+    let briefs = if view.table.is_sockets() { briefs(view, &arranged, snap) } else { Vec::new() };
     Done { arranged, briefs, order }
 }
 

@@ -11,12 +11,11 @@ mod route;
 use super::app::App;
 use super::canvas::{Pen, width};
 use super::draw::format as style_of;
-use super::view_state::Kind as View;
 use crate::diagnose::finding::findings;
 use crate::format::{Column, Kind, Value};
 use crate::format::{Style as Format, age, cell};
 use crate::model::{Missing, ProcInfo, Snapshot};
-use crate::table::PROCESSES;
+use crate::table::{PROCESSES, TableId};
 use crate::view::Line;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -97,15 +96,15 @@ fn lines(app: &App, pane: u16) -> Vec<Pieces> {
         Some(Line::Group(g)) => b.group(*g as usize),
         Some(Line::Row(r)) => {
             let r = *r as usize;
-            match sheet.kind {
-                View::Sockets => b.socket(r),
-                View::Ports => b.port(r),
-                View::Processes => b.process(r),
-                View::Peers => b.peer(r),
-                View::Limits => b.limit(r),
-                View::Forwards => b.forward(r),
+            match sheet.id() {
+                TableId::Sockets => b.socket(r),
+                TableId::Ports => b.port(r),
+                TableId::Processes => b.process(r),
+                TableId::Peers => b.peer(r),
+                TableId::Limits => b.limit(r),
+                TableId::Forwards => b.forward(r),
             }
-            if sheet.kind == View::Sockets {
+            if sheet.view.table.is_sockets() {
                 b.way(r);
                 b.other_end(r);
                 b.multipath(r);

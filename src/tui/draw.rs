@@ -185,7 +185,7 @@ pub(crate) fn word(app: &App, c: &Command) -> &'static str {
     match (c.action, sheet.lines.get(sheet.cursor)) {
         (Action::Enter, Some(Line::Group(g))) if sheet.is_group_closed(*g) => "open",
         (Action::Enter, Some(Line::Group(_))) => "close",
-        (Action::Group(_), _) if sheet.kind.groupings().len() < 2 => "",
+        (Action::Group(_), _) if sheet.view.table.groupings.len() < 2 => "",
         (Action::Pause, _) if app.paused => "go on",
         // On a row Enter says it.
         (Action::Enter, Some(Line::Row(_))) | (Action::Back, None | Some(Line::Group(_))) if app.details => {

@@ -5,13 +5,11 @@ use super::command::COMMANDS;
 use super::event::{Action, Effect};
 use super::layout::Layout;
 use super::update::{choose_state, update};
-use super::view_state::Kind;
 use super::{
     details,
     draw::{header, table},
 };
-use crate::model::limit::{Ceiling, Subject};
-use crate::model::{Snapshot, State};
+use crate::model::State;
 use ratatui::layout::{Position, Rect};
 
 /// The states of the strip: all that occurred in the polls remembered, with the most there were.
@@ -153,7 +151,7 @@ fn row(app: &mut App, body: Rect, x: u16, y: u16) {
     sheet.select(&snap, line);
     sheet.cell = cell;
     let turned = sheet.toggle(&snap);
-    let limit = sheet.row().filter(|_| gauge).and_then(|r| limit_of(sheet.kind, &snap, r));
+    let limit = sheet.row().and_then(|r| (gauge?.limit)(&snap, r));
     app.details_top = 0;
     if turned || !again {
         return;
@@ -161,23 +159,6 @@ fn row(app: &mut App, body: Rect, x: u16, y: u16) {
     match limit {
         Some(limit) => super::update::to_limit(app, limit),
         None => app.details = !app.details,
-    }
-}
-
-/// The limit that the gauge of a row is of.
-fn limit_of(kind: Kind, snap: &Snapshot, row: usize) -> Option<usize> {
-    match kind {
-        Kind::Processes => {
-            snap.limits.iter().position(|l| l.ceiling == Ceiling::Fds && l.process == Some(row as u32))
-        }
-        Kind::Ports => {
-            let p = snap.ports.get(row)?;
-            let of = Subject::Listener(p.proto, p.local, p.iface);
-            snap.limits
-                .iter()
-                .position(|l| l.ceiling == Ceiling::Accept && l.netns == p.netns && l.subject == of)
-        }
-        Kind::Sockets | Kind::Peers | Kind::Limits | Kind::Forwards => None,
     }
 }
 

@@ -23,7 +23,7 @@ impl Sheet {
         Preset {
             table: Some(self.view.table.noun.to_owned()),
             filter: if self.error.is_none() { self.text.trim().to_owned() } else { String::new() },
-            group_by: (self.kind.groupings().len() > 1)
+            group_by: (self.view.table.groupings.len() > 1)
                 .then(|| self.grouping_name().unwrap_or(FLAT).to_owned()),
             sort: keys(&self.view.sort).filter(|_| self.view.sort != sort::default(self.view.table)),
             columns: self.is_picked().then(|| all.iter().map(|c| c.name).collect::<Vec<_>>().join(",")),
@@ -34,7 +34,7 @@ impl Sheet {
     pub(crate) fn apply(&mut self, p: &Preset, names: Names<'_>) {
         self.set_filter(p.filter.clone(), names);
         let group = p.group_by.as_deref();
-        let found = self.kind.groupings().iter().position(|g| match g {
+        let found = self.view.table.groupings.iter().position(|g| match g.name {
             Some(name) => group == Some(name),
             None => group == Some(FLAT),
         });

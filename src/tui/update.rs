@@ -4,14 +4,13 @@ use super::act::{Act, offers};
 use super::app::{App, Naming, Over};
 use super::completion_menu::Menu;
 use super::event::{Action, Edit, Effect, FoldTo, Motion};
-use super::view_state::Kind;
 use super::{input, mouse, palette};
 use crate::explain::explain;
 use crate::filter::complete::complete;
 use crate::filter::from_cell::{both, filter_of};
 use crate::model::State;
 use crate::model::limit::{Ceiling, Limit};
-use crate::table::TABLES;
+use crate::table::{TABLES, TableId};
 use crate::view::Line;
 use crate::view::group::Group;
 use std::sync::Arc;
@@ -82,7 +81,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::ByCell(same) => by_cell(app, same),
         Action::Group(by) => {
             let sheet = app.sheet_mut();
-            let n = sheet.kind.groupings().len() as isize;
+            let n = sheet.view.table.groupings.len() as isize;
             let next = (sheet.grouping as isize + isize::from(by)).rem_euclid(n) as usize;
             if next != sheet.grouping {
                 sheet.set_grouping(next);
@@ -336,7 +335,7 @@ fn by_cell(app: &mut App, same: bool) {
 fn other_end(app: &mut App) {
     let Some(snap) = app.snapshot.clone() else { return };
     let sheet = app.sheet();
-    let here = sheet.row().filter(|_| sheet.view.table.name == "list");
+    let here = sheet.row().filter(|_| sheet.view.table.is_sockets());
     let Some(row) = here else { return };
     let said = match snap.other_end(row) {
         Some(other) => {
@@ -363,16 +362,12 @@ fn explain_here(app: &mut App) {
     let line = sheet.lines.get(sheet.cursor);
     let state = match (line, &app.snapshot) {
         (Some(Line::Group(g)), _) => sheet.arranged.groups.get(*g as usize).and_then(Group::state),
-        (Some(Line::Row(r)), Some(snap)) if sheet.view.table.name == "list" => {
+        (Some(Line::Row(r)), Some(snap)) if sheet.view.table.is_sockets() => {
             Some(snap.socket(*r as usize).state)
         }
         _ => None,
     };
-    let usual = match sheet.view.table.name {
-        "ports" => "backlog",
-        "processes" | "limits" => "limits",
-        _ => "socket",
-    };
+    let usual = sheet.view.table.topic;
     let word = match (sheet.cell, state) {
         (Some("state") | None, Some(s)) => s.name(),
         (Some(cell), _) => cell,
@@ -559,14 +554,14 @@ pub(crate) fn to_worst(app: &mut App) {
     };
     match limit {
         Some(limit) => to_limit(app, limit),
-        None => app.active = Kind::Limits as usize,
+        None => app.active = TableId::Limits as usize,
     }
 }
 
 /// Goes to a limit, by its row.
 pub(crate) fn to_limit(app: &mut App, row: usize) {
     let Some(snap) = app.snapshot.clone() else { return };
-    app.active = Kind::Limits as usize;
+    app.active = TableId::Limits as usize;
     app.details_top = 0;
     app.sheet_mut().arrange(&snap);
     if !app.sheet_mut().reveal(&snap, row) {

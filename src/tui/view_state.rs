@@ -3,73 +3,14 @@
 use super::arrange::{self, Done, Job, Order};
 use crate::filter::{Filter, FilterError, Names};
 use crate::format::Style as Format;
-use crate::format::{Align, Column};
+use crate::format::{Align, Column, Role};
 use crate::model::Snapshot;
-use crate::table::{FORWARDS, LIMITS, PEERS, PORTS, PROCESSES, SOCKETS};
-use crate::table::{Identity, Table};
-use crate::table::{place_of_netns, several_namespaces};
+use crate::table::{Grouping, Identity, Table, TableId, several_namespaces};
 use crate::view::group::GroupBy;
 use crate::view::sort::{self, SortKey, largest_first};
 use crate::view::{Arranged, Line, View};
 use rustc_hash::FxHashSet;
 use std::sync::Arc;
-
-/// The views, in the order of their tabs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Sockets,
-    Ports,
-    Processes,
-    Peers,
-    Limits,
-    Forwards,
-}
-
-impl Kind {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Sockets, Self::Ports, Self::Processes, Self::Peers, Self::Limits, Self::Forwards];
-
-    pub(crate) fn table(self) -> &'static Table {
-        match self {
-            Self::Sockets => &SOCKETS,
-            Self::Ports => &PORTS,
-            Self::Processes => &PROCESSES,
-            Self::Peers => &PEERS,
-            Self::Limits => &LIMITS,
-            Self::Forwards => &FORWARDS,
-        }
-    }
-
-    /// Columns that a wide screen has beside the table's usual ones, and those that stand in another one's cell there.
-    const fn on_screen(self) -> (&'static [&'static str], &'static [&'static str]) {
-        match self {
-            Self::Sockets => (&["activity", "direction", "user", "service", "unit", "cmdline"], &[]),
-            // The gauge says both.
-            Self::Ports => (&["user"], &["accept_q", "backlog"]),
-            Self::Processes => (&["fds_hard", "unit"], &[]),
-            Self::Peers | Self::Forwards => (&[], &[]),
-            Self::Limits => (&["title"], &[]),
-        }
-    }
-
-    /// The groupings `g` goes through; the first is what the view starts with.
-    pub(crate) const fn groupings(self) -> &'static [Option<&'static str>] {
-        match self {
-            Self::Sockets => &[Some("state"), Some("local"), Some("remote"), Some("process"), None],
-            Self::Ports | Self::Processes | Self::Peers | Self::Limits | Self::Forwards => &[None],
-        }
-    }
-
-    /// What a grouping is called on screen.
-    pub(crate) fn grouping_title(name: Option<&str>) -> &str {
-        match name {
-            None => "flat",
-            Some("local") => "local endpoint",
-            Some("remote") => "remote address",
-            Some(other) => other,
-        }
-    }
-}
 
 /// Who a line is, across refreshes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +33,6 @@ pub(crate) struct Brief {
 /// One view.
 #[derive(Debug)]
 pub(crate) struct Sheet {
-    pub(crate) kind: Kind,
     /// What is asked; its filter is the last good one.
     pub(crate) view: View,
     /// Index in the groupings.
@@ -141,10 +81,8 @@ pub(crate) struct Sheet {
 }
 
 impl Sheet {
-    pub(crate) fn new(kind: Kind) -> Self {
-        let table = kind.table();
+    pub(crate) fn new(table: &'static Table) -> Self {
         let mut sheet = Self {
-            kind,
             view: View {
                 table,
                 filter: Filter::everything(table),
@@ -180,8 +118,18 @@ impl Sheet {
         sheet
     }
 
+    /// The table it shows.
+    pub(crate) const fn id(&self) -> TableId {
+        self.view.table.id
+    }
+
+    /// The grouping in force.
+    pub(crate) fn grouping_now(&self) -> Grouping {
+        self.view.table.groupings.get(self.grouping).copied().unwrap_or(Grouping::FLAT)
+    }
+
     pub(crate) fn grouping_name(&self) -> Option<&'static str> {
-        self.kind.groupings().get(self.grouping).copied().flatten()
+        self.grouping_now().name
     }
 
     pub(crate) fn set_grouping(&mut self, index: usize) {
@@ -218,18 +166,17 @@ impl Sheet {
 
     fn usual(&self) -> impl Iterator<Item = &'static Column> + use<> {
         let table = self.view.table;
-        let (more, less) = self.kind.on_screen();
-        let places = table.column("netns").filter(|_| self.several);
-        let names = table.defaults.iter().filter(|n| !less.contains(n)).chain(more);
+        let places = table.with_role(Role::Netns).filter(|_| self.several);
+        let names = table.defaults.iter().filter(|n| !table.in_gauge.contains(n)).chain(table.wide_columns);
         names.filter_map(move |n| table.column(n)).flat_map(move |c| {
-            let after = places.filter(|_| Some(c.name) == place_of_netns(table.name));
+            let after = places.filter(|_| Some(c.name) == table.netns_after);
             std::iter::once(c).chain(after)
         })
     }
 
     /// Whether a column is there on every screen that has room, and not only on a wide one.
     pub(crate) fn is_usual(&self, column: &Column) -> bool {
-        self.picked.is_some() || column.name == "netns" || self.view.table.defaults.contains(&column.name)
+        self.picked.is_some() || column.is(Role::Netns) || self.view.table.defaults.contains(&column.name)
     }
 
     /// Shows these columns; `None`: the usual ones.
@@ -308,7 +255,7 @@ impl Sheet {
 
     /// Looks at the lines in sight for texts that are wider than those before.
     pub(crate) fn measure(&mut self, snap: &Snapshot, height: usize, form: Format) {
-        let measured = |c: &&Column| c.align == Align::Left || c.name == "accept_pct";
+        let measured = |c: &&Column| c.align == Align::Left || c.shows_amounts();
         let columns: Vec<_> = self.columns().filter(measured).collect();
         let mut naturals = std::mem::take(&mut self.naturals);
         for line in self.lines.iter().skip(self.top).take(height) {
@@ -326,7 +273,7 @@ impl Sheet {
 
     /// Arranges the snapshot's rows as asked, here and now.
     pub(crate) fn arrange(&mut self, snap: &Snapshot) {
-        let done = arrange::arrange(self.kind, &self.view, snap, &self.orders);
+        let done = arrange::arrange(&self.view, snap, &self.orders);
         self.take(done, snap);
         self.stale = false;
     }
@@ -338,12 +285,7 @@ impl Sheet {
         }
         self.asked = Some((snap.seq, self.view.clone()));
         self.orders.retain(|o| o.seq == snap.seq);
-        Some(Job {
-            kind: self.kind,
-            view: self.view.clone(),
-            snap: Arc::clone(snap),
-            orders: self.orders.clone(),
-        })
+        Some(Job { view: self.view.clone(), snap: Arc::clone(snap), orders: self.orders.clone() })
     }
 
     /// What was asked for may not come.
@@ -363,9 +305,9 @@ impl Sheet {
         self.orders.retain(|o| o.seq == snap.seq);
         self.orders.extend(done.order);
         self.arranged = done.arranged;
-        self.shown = match self.kind {
-            Kind::Sockets => self.arranged.rows.iter().filter(|r| (**r as usize) < snap.live).count(),
-            _ => self.arranged.rows.len(),
+        self.shown = {
+            let live = (self.view.table.live)(snap);
+            self.arranged.rows.iter().filter(|r| (**r as usize) < live).count()
         };
         self.briefs = done.briefs;
         self.seq = snap.seq;

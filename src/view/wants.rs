@@ -3,7 +3,7 @@
 use super::sort::SortKey;
 use crate::filter::Filter;
 use crate::format::Column;
-use crate::model::{Needs, ProtoSet, Reads, Wants};
+use crate::model::{ProtoSet, Reads, Wants};
 use crate::table::Table;
 
 /// Request for showing these columns of these rows in this order.
@@ -20,17 +20,10 @@ pub fn wants(
 ) -> Wants {
     let mut needs = columns.iter().fold(filter.needs(), |n, c| n | c.needs);
     needs = sort.iter().fold(needs, |n, k| n | k.column.needs);
-    needs |= match table.name {
-        "limits" => Needs::LIMITS,
-        "forwards" => Needs::NAT,
-        "processes" => Needs::OWNERS,
-        _ => Needs::NONE,
-    };
     // Protocols that the filter names are read in addition to the usual ones.
-    let named = if matches!(table.name, "limits" | "forwards") { ProtoSet::empty() } else { filter.protos() };
-    let mut out = Wants::new(needs, protos | named);
+    let mut out = Wants::new(needs | table.always_needs, protos | filter.protos());
     // A local peer can be a socket that the filter excludes.
-    if narrow && table.name == "list" && !out.reads(Reads::LOCAL_PEERS) {
+    if narrow && table.is_sockets() && !out.reads(Reads::LOCAL_PEERS) {
         let push = filter.pushdown();
         out.states = push.states;
         out.protos &= push.protos;

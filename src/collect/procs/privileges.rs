@@ -1,17 +1,21 @@
 //! From where this program looks: user, pid namespace, and how `/proc` is mounted.
 
-use crate::model::Vantage;
+use crate::model::Privileges;
 use std::fs;
 
 /// Inode of the first pid namespace (`PROC_PID_INIT_INO` of `include/linux/proc_ns.h`).
 const FIRST: &str = "pid:[4026531836]";
 
 /// Where we are. What cannot be told is taken as the usual.
-pub(crate) fn here() -> Vantage {
+pub(crate) fn here() -> Privileges {
     let root = rustix::process::geteuid().is_root();
     let space = fs::read_link("/proc/self/ns/pid").ok();
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    Vantage { root, nested: space.is_some_and(|s| s.as_os_str() != FIRST), hidepid: !root && hides(&mounts) }
+    Privileges {
+        root,
+        nested: space.is_some_and(|s| s.as_os_str() != FIRST),
+        hidepid: !root && hides(&mounts),
+    }
 }
 
 /// Whether `/proc` hides the processes of others, by `mountinfo` (`proc_pid_mountinfo(5)`): the options of the file system

@@ -2,7 +2,7 @@
 
 use super::{AF_INET, Ask, DumpTable, HERE, decode, request, unsupported};
 use crate::collect::netlink::socket::{Conversation, DumpError};
-use crate::collect::synthetic_id::Identities;
+use crate::collect::synthetic_id::SyntheticIds;
 use crate::model::fault::BPF_MAPS;
 use crate::model::{Family, FaultKind, Reads, Sample, Wants};
 use rustc_hash::FxHashSet;
@@ -83,7 +83,7 @@ pub(crate) fn read(what: &Reading<'_>, talk: &mut Conversation, strict: bool, sa
                 if let (true, Ask::Inet(family, _, Some(file))) = (e.is_unsupported(), table.ask) {
                     let family = if family == AF_INET { Family::Inet } else { Family::Inet6 };
                     let table = (file, table.proto, family);
-                    let ids = &mut Identities::default();
+                    let ids = &mut SyntheticIds::default();
                     crate::collect::proc_net::read_table(Path::new(HERE), table, ids, sample);
                     return true;
                 }

@@ -44,7 +44,7 @@ pub(crate) fn decode(message: &[u8], proto: Proto, sample: &mut Sample) -> Resul
         // Its endpoint has that cookie, and so have the others of the same endpoint.
         let mut hash = FxHasher::default();
         (cookie, m.id.dst, m.id.dport).hash(&mut hash);
-        cookie = hash.finish() | SocketId::MADE_UP;
+        cookie = hash.finish() | SocketId::SYNTHETIC;
     }
     sample.sockets.push(Socket {
         id: SocketId { netns: 0, cookie },

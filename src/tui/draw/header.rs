@@ -3,10 +3,10 @@
 use super::format as style_of;
 use crate::format::{age, percent, shorten, thousands as count};
 use crate::model::State;
+use crate::table::Grouping;
 use crate::tui::app::{App, Over};
 use crate::tui::canvas::{Pen, width};
 use crate::tui::layout::Layout;
-use crate::tui::view_state::Kind;
 use crate::tui::{mouse, update};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Modifier;
@@ -278,17 +278,14 @@ fn aside(app: &App) -> String {
     let sheet = app.sheet();
     let Some(snap) = &app.snapshot else { return String::new() };
     if sheet.text.is_empty() {
-        return match sheet.grouping_name() {
-            _ if sheet.kind.groupings().len() < 2 => String::new(),
-            None => "not grouped".to_owned(),
-            by => format!("by {}", Kind::grouping_title(by)),
+        return match sheet.grouping_now() {
+            _ if sheet.view.table.groupings.len() < 2 => String::new(),
+            Grouping { name: None, .. } => "not grouped".to_owned(),
+            by => format!("by {}", by.title),
         };
     }
     // Those just closed are on the screen and do not count.
-    let total = match sheet.kind {
-        Kind::Sockets => snap.live,
-        _ => (sheet.view.table.len)(snap),
-    };
+    let total = (sheet.view.table.live)(snap);
     format!("{} of {}", count(sheet.shown as u64), count(total as u64))
 }
 

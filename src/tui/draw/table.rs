@@ -4,14 +4,13 @@ use super::format as style_of;
 use super::row::{owner, row};
 use crate::format::column_layout::{Wish, fit};
 use crate::format::thousands as count;
-use crate::format::{Align, Column, Kind, Value, Width};
+use crate::format::{Align, Column, Gauge, Kind, Role, Value, Width};
 use crate::format::{Style as Format, cell};
 use crate::model::{Snapshot, State};
-use crate::table::forwards;
 use crate::tui::app::App;
 use crate::tui::canvas::{Pen, width};
 use crate::tui::theme::Theme;
-use crate::tui::view_state::{self, Brief, Sheet};
+use crate::tui::view_state::{Brief, Sheet};
 use crate::view::Line;
 use crate::view::group::Group;
 use ratatui::buffer::Cell;
@@ -43,7 +42,7 @@ pub(crate) struct Slot {
 
 /// What the gauge of a column is about: the limit it is a share of is a column of its own.
 fn has_bar(c: &Column) -> bool {
-    matches!(c.name, "accept_pct" | "fds_pct" | "pct")
+    c.gauge.is_some()
 }
 
 /// The columns that fit, in their places.
@@ -58,7 +57,7 @@ pub(crate) fn slots(app: &App, area: Rect) -> Vec<Slot> {
         .map(|column| Wish {
             column,
             natural: match column.align {
-                Align::Right if column.name != "accept_pct" => column.width.normal,
+                Align::Right if !column.shows_amounts() => column.width.normal,
                 _ => sheet.natural(column),
             },
         })
@@ -106,9 +105,9 @@ pub(crate) fn column_at(app: &App, area: Rect, x: u16) -> Option<&'static Column
     slots(app, area).iter().find(|s| x + 1 >= s.x && x < s.x + s.width + 1).map(|s| s.column)
 }
 
-/// Whether a gauge is there.
-pub(crate) fn gauge_at(app: &App, area: Rect, x: u16) -> bool {
-    slots(app, area).iter().any(|s| s.bar > 0 && x >= s.x && x < s.x + s.width)
+/// The gauge that is there.
+pub(crate) fn gauge_at(app: &App, area: Rect, x: u16) -> Option<Gauge> {
+    slots(app, area).iter().find(|s| s.bar > 0 && x >= s.x && x < s.x + s.width)?.column.gauge
 }
 
 /// Column titles.
@@ -232,10 +231,7 @@ fn thumb(app: &App, pen: &mut Pen<'_>, area: Rect, sheet: &Sheet) {
 fn empty(app: &App, snap: &Snapshot, pen: &mut Pen<'_>, area: Rect) {
     let sheet = app.sheet();
     // Those just closed do not count, as beside the filter.
-    let total = match sheet.kind {
-        view_state::Kind::Sockets => snap.live,
-        _ => (sheet.view.table.len)(snap),
-    } as u64;
+    let total = (sheet.view.table.live)(snap) as u64;
     let noun = sheet.view.table.noun;
     let text = if total == 0 {
         format!("no {noun}")
@@ -244,11 +240,11 @@ fn empty(app: &App, snap: &Snapshot, pen: &mut Pen<'_>, area: Rect) {
     };
     let room = area.width.saturating_sub(INDENT + 1);
     pen.put(area.x + INDENT, area.y, room, &text, app.theme.dim);
-    if sheet.kind != view_state::Kind::Forwards || total > 0 {
+    if total > 0 {
         return;
     }
     // What could not be read may be why.
-    for (y, f) in (area.y + 1..area.bottom()).zip(forwards::unread(snap)) {
+    for (y, f) in (area.y + 1..area.bottom()).zip((sheet.view.table.unread)(snap)) {
         let line = format!("{}: {}, {}", f.subject, f.kind.name(), f.detail);
         let line = crate::model::text::escape(line.trim_end_matches(", "));
         pen.put(area.x + INDENT, y, room, &line, app.theme.warn);
@@ -279,16 +275,16 @@ fn group(
     let brief = sheet.briefs.get(index as usize).copied().unwrap_or_default();
     let holder = brief.process.filter(|_| sheet.grouping_name() != Some("process"));
     for s in slots.iter().rev() {
-        let text = match s.column.name {
-            "recv_q" if totals && g.recv_q > 0 => {
+        let text = match s.column.role {
+            Some(Role::RecvQ) if totals && g.recv_q > 0 => {
                 cell(&Value::Uint(g.recv_q), Kind::Bytes, &form).into_owned()
             }
-            "send_q" if totals && g.send_q > 0 => {
+            Some(Role::SendQ) if totals && g.send_q > 0 => {
                 cell(&Value::Uint(g.send_q), Kind::Bytes, &form).into_owned()
             }
-            "rx" if totals => rate(g.rx, form),
-            "tx" if totals => rate(g.tx, form),
-            "owner" => {
+            Some(Role::Rx) if totals => rate(g.rx, form),
+            Some(Role::Tx) if totals => rate(g.tx, form),
+            Some(Role::Owner) => {
                 match holder.and_then(|(p, more)| Some((snap.sample.processes.get(p as usize)?, more))) {
                     Some((p, more)) => {
                         let others = if more > 0 { format!(" +{more}") } else { String::new() };
@@ -339,7 +335,7 @@ fn rate(r: Option<f64>, form: Format) -> String {
 
 /// How many, from where: `1,180 clients from 212 hosts`.
 fn facts(g: &Group, brief: Brief, sheet: &Sheet, state: Option<State>) -> String {
-    let live = if sheet.kind == view_state::Kind::Sockets { brief.live } else { g.len };
+    let live = if sheet.view.table.is_sockets() { brief.live } else { g.len };
     let n = count(u64::from(live));
     if state.is_some() {
         return n;
@@ -347,7 +343,7 @@ fn facts(g: &Group, brief: Brief, sheet: &Sheet, state: Option<State>) -> String
     let plural = |n: u32, one: &str, many: &str| {
         format!("{} {}", count(u64::from(n)), if n == 1 { one } else { many })
     };
-    if sheet.kind != view_state::Kind::Sockets {
+    if !sheet.view.table.is_sockets() {
         return n;
     }
     let served = g.states.get(State::Listen) + g.states.get(State::Unconn);

@@ -6,7 +6,7 @@
 use super::ast::{Expr, Field, Op, Operand, Term, Test};
 use super::eval::{Ends, ends, ranges};
 use super::{Pushdown, operand};
-use crate::format::{Kind, Value};
+use crate::format::{Kind, Role, Value};
 use crate::model::{Addr, Family, Prefilter, Proto, ProtoSet, Side, StateSet};
 
 /// A condition with more parts than this is left to this program.
@@ -82,23 +82,23 @@ fn ip_protos() -> ProtoSet {
 fn term(t: &Term, yes: bool) -> Pushdown {
     let differs = matches!(t.test, Test::List(Op::Differs, _) | Test::Regex(true, _));
     let yes = yes != differs;
-    let name = match t.field {
-        Field::Column(c) => c.name,
-        _ => "",
+    let role = match t.field {
+        Field::Column(c) => c.role,
+        _ => None,
     };
-    match (name, &t.test) {
-        ("state", Test::List(_, operands)) => {
+    match (role, &t.test) {
+        (Some(Role::State), Test::List(_, operands)) => {
             let set = operand::state_set(operands);
             Pushdown { states: if yes { set } else { !set }, ..ALL }
         }
-        ("proto", Test::List(_, operands)) => {
+        (Some(Role::Proto), Test::List(_, operands)) => {
             let has = |n: &str| operands.iter().any(|o| says(o, n));
             let set =
                 Proto::ALL.iter().filter(|(_, n)| has(n)).fold(ProtoSet::empty(), |s, (p, _)| s.with(*p));
             Pushdown { protos: if yes { set } else { !set }, ..ALL }
         }
-        ("family", Test::List(_, operands)) => family(operands, yes),
-        ("iface", Test::List(_, operands)) => {
+        (Some(Role::Family), Test::List(_, operands)) => family(operands, yes),
+        (Some(Role::Iface), Test::List(_, operands)) => {
             let names: Option<Vec<Prefilter>> = operands
                 .iter()
                 .map(|o| match o {
@@ -114,7 +114,7 @@ fn term(t: &Term, yes: bool) -> Pushdown {
             }
         }
         // One cgroup by its path, not those whose path has a part.
-        ("cgroup", Test::List(Op::Is, operands)) if yes => {
+        (Some(Role::Cgroup), Test::List(Op::Is, operands)) if yes => {
             let paths: Option<Vec<Prefilter>> = operands
                 .iter()
                 .map(|o| match o {
@@ -124,7 +124,7 @@ fn term(t: &Term, yes: bool) -> Pushdown {
                 .collect();
             Pushdown { protos: ip_protos(), prefilter: paths.map(any), ..ALL }
         }
-        ("mark", Test::List(_, operands)) if yes => {
+        (Some(Role::Mark), Test::List(_, operands)) if yes => {
             let marks: Option<Vec<Prefilter>> = operands.iter().map(mark).collect();
             Pushdown { protos: ip_protos(), prefilter: marks.map(any), ..ALL }
         }
@@ -144,7 +144,7 @@ fn term(t: &Term, yes: bool) -> Pushdown {
 fn says(o: &Operand, word: &str) -> bool {
     match o {
         Operand::Text(s) => s.eq_ignore_ascii_case(word),
-        Operand::Glob(g) => super::text::glob(g, word),
+        Operand::Glob(g) => super::text_match::glob(g, word),
         _ => false,
     }
 }
