@@ -1,14 +1,14 @@
 //! The thread that filters, sorts and groups where there are many rows. The newest job is done next; those before it that were
 //! not begun are dropped.
 
-use crate::tui::arrange::{Answer, Job};
+use crate::tui::arrange::{ArrangeJob, ArrangeResult};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// What was asked last and is not begun.
 #[derive(Debug, Default)]
 struct Slot {
-    job: Mutex<Option<Box<Job>>>,
+    job: Mutex<Option<Box<ArrangeJob>>>,
     filled: Condvar,
 }
 
@@ -19,7 +19,7 @@ pub(super) struct Arranger(Arc<Slot>);
 impl Arranger {
     /// Starts it. `tell` gets each answer, or `None` when it failed by a fault of this program; it says whether to go on.
     pub(super) fn start(
-        mut tell: impl FnMut(Option<Box<Answer>>) -> bool + Send + 'static,
+        mut tell: impl FnMut(Option<Box<ArrangeResult>>) -> bool + Send + 'static,
     ) -> std::io::Result<Self> {
         let slot = Arc::new(Slot::default());
         let inner = Arc::clone(&slot);
@@ -44,7 +44,7 @@ impl Arranger {
     }
 
     /// Asks for this next.
-    pub(super) fn ask(&self, job: Box<Job>) {
+    pub(super) fn ask(&self, job: Box<ArrangeJob>) {
         *self.0.job.lock().unwrap_or_else(PoisonError::into_inner) = Some(job);
         self.0.filled.notify_one();
     }

@@ -12,7 +12,7 @@ use crate::cli::plan::ListPlan;
 use crate::collect::Engines;
 use crate::model::{Hosts, Missing, Netns, Wants};
 use crate::tui::app::Color;
-use crate::tui::event::{Closer, Effect, Event, Latest, Seen, Signal};
+use crate::tui::event::{Effect, Event, Latest, ProbeRequest, ProbeResult, Signal};
 use crate::tui::keymap::Keymap;
 use crate::tui::terminal::backend::Frugal;
 use crate::tui::{App, Options, run_loop, terminal};
@@ -61,7 +61,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
                     }
                     Event::Fresh(latest.clone())
                 }
-                News::Paced(real) => Event::Paced(real),
+                News::Paced(real) => Event::EffectiveInterval(real),
                 News::Failed(why) => Event::Failed(why),
                 News::Broken(why) => {
                     let _ = failed.send(why);
@@ -105,13 +105,13 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
             Effect::Act(act) => {
                 let said = act::carry_out(&act);
                 poller.refresh();
-                let _ = back.send(Event::Said(said));
+                let _ = back.send(Event::Status(said));
             }
             Effect::Resolve(addrs) => {
                 if resolver.is_none() {
                     let back = back.clone();
                     resolver = Resolver::start(&hosts, move || {
-                        let _ = back.send(Event::Named);
+                        let _ = back.send(Event::HostNames);
                     })
                     .ok();
                 }
@@ -121,16 +121,16 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
                     }
                 }
             }
-            Effect::Alerted(json, text) => {
+            Effect::NotifyAlert(json, text) => {
                 if let Err(why) = alarm::raise(&plan.alerts, &json, &text) {
-                    let _ = back.send(Event::Said(why));
+                    let _ = back.send(Event::Status(why));
                 }
             }
-            Effect::Look(closer) => {
+            Effect::Probe(closer) => {
                 let _ = looker.send(closer);
             }
             Effect::Write(what) => {
-                let _ = back.send(Event::Said(export_file::write(plan, &what)));
+                let _ = back.send(Event::Status(export_file::write(plan, &what)));
             }
             Effect::Remember(filter) => {
                 // A history that cannot be kept is no reason to disturb anybody.
@@ -138,11 +138,11 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
             }
             Effect::Save { name, filter } => {
                 let said = save(config.as_deref(), &format!("@{name}"), &name, &Saved::Filter(&filter));
-                let _ = back.send(Event::Said(said));
+                let _ = back.send(Event::Status(said));
             }
             Effect::SaveView { name, view } => {
                 let said = save(config.as_deref(), &format!("view {name}"), &name, &Saved::View(&view));
-                let _ = back.send(Event::Said(said));
+                let _ = back.send(Event::Status(said));
             }
             Effect::Redraw | Effect::Quit => {}
         })
@@ -178,7 +178,7 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Opt
             _ => Some("other network namespaces are not read (--netns)"),
         },
         filter: list.filter_text.clone(),
-        said: Some(plan.notes.join("; ")).filter(|s| !s.is_empty()),
+        status_message: Some(plan.notes.join("; ")).filter(|s| !s.is_empty()),
         view: plan.start.clone(),
         protos: crate::model::wants::ProtoSet::TCP_UDP,
         color: palette.as_ref().map_or(depth, |p| depth.least(p.most)),
@@ -202,7 +202,7 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Opt
         keymap,
         // How it was left is written down at every end.
         first: environment::session_file().is_some_and(|file| !file.exists()),
-        apart: Some(APART),
+        background_above: Some(APART),
     })
 }
 
@@ -212,8 +212,8 @@ pub(super) const fn is_here(plan: &Plan) -> bool {
 }
 
 /// The thread that looks closer: on a machine with many sockets the kernel takes its time for one of them too.
-fn looker(here: bool, tell: Sender<Event>) -> io::Result<Sender<Closer>> {
-    let (ask, asked) = mpsc::channel::<Closer>();
+fn looker(here: bool, tell: Sender<Event>) -> io::Result<Sender<ProbeRequest>> {
+    let (ask, asked) = mpsc::channel::<ProbeRequest>();
     std::thread::Builder::new().name("look".into()).spawn(move || {
         while let Ok(mut closer) = asked.recv() {
             // The cursor went on meanwhile.
@@ -229,18 +229,18 @@ fn looker(here: bool, tell: Sender<Event>) -> io::Result<Sender<Closer>> {
 }
 
 /// Looks closer at a process. What is not of this machine works nowhere here.
-pub(super) fn look(here: bool, closer: Closer) -> Event {
+pub(super) fn look(here: bool, closer: ProbeRequest) -> Event {
     if !here {
         let untold = || Err(Missing::NotReported);
         let cwd = Err("it is not of this machine".to_owned());
-        let seen = Seen {
+        let seen = ProbeResult {
             cwd,
             proc_ctx: untold(),
             sock_ctx: untold(),
             tids: vec![],
             bpf_maps: Err(Missing::NotReported),
         };
-        return Event::Looked(closer, Box::new(seen));
+        return Event::Probed(closer, Box::new(seen));
     }
     let (proc_ctx, sock_ctx) = crate::actions::contexts(&closer.process, closer.socket);
     let cwd = crate::actions::working_directory(&closer.process).map_err(|e| e.to_string());
@@ -249,7 +249,7 @@ pub(super) fn look(here: bool, closer: Closer) -> Event {
         Some((socket, netns)) => crate::actions::bpf_maps(socket, *netns),
         None => Err(Missing::NotApplicable),
     };
-    Event::Looked(closer, Box::new(Seen { cwd, proc_ctx, sock_ctx, tids, bpf_maps }))
+    Event::Probed(closer, Box::new(ProbeResult { cwd, proc_ctx, sock_ctx, tids, bpf_maps }))
 }
 
 /// Saves something in the configuration file; a word on how that went.
