@@ -23,11 +23,12 @@ mod language;
 mod number;
 pub(crate) mod operand;
 mod parse;
-mod push;
-mod states;
+mod pushdown;
+mod raw_value;
+mod state_sets;
 #[cfg(test)]
 mod tests;
-mod text;
+mod text_match;
 
 use crate::format::{Column, Kind, Needs, Role};
 use crate::model::{Prefilter, ProtoSet, Services, Snapshot, State, StateSet};
@@ -222,7 +223,7 @@ impl Filter {
                 Expr::Term(Term { field: Field::Column(c), .. })
                     if matches!(c.role, Some(Role::Proto | Role::Family)) =>
                 {
-                    push::bounds(e).protos
+                    pushdown::bounds(e).protos
                 }
                 _ => ProtoSet::NONE,
             }
@@ -236,7 +237,7 @@ impl Filter {
     /// What the reading of sockets may leave out. Of other tables than that of sockets, nothing.
     pub fn pushdown(&self) -> Pushdown {
         match &self.expr {
-            Some(e) if self.table.is_sockets() => push::bounds(e),
+            Some(e) if self.table.is_sockets() => pushdown::bounds(e),
             _ => Pushdown { states: StateSet::ALL, protos: ProtoSet::ALL, prefilter: None },
         }
     }

@@ -14,6 +14,7 @@ pub mod context;
 pub mod counter_window;
 pub mod fault;
 pub mod hosts;
+pub mod lang;
 pub mod limit;
 pub mod names;
 pub mod nat;

@@ -1,6 +1,6 @@
 //! Writes what is on the screen to a file of its own, in the directory the program was started in.
 
-use super::{environment, list, state_files};
+use super::{environment, listing, state_files};
 use crate::cli::Plan;
 use crate::format::thousands;
 use crate::output::{self, Format, Listing, Rows};
@@ -43,7 +43,7 @@ fn write_in(
         Export::Rows(form, shown) => {
             let grid = Rows { snap: &shown.snap, columns: &shown.columns, rows: &shown.rows };
             let form = Format::ALL.iter().find(|(_, n)| n == form).map_or(Format::Table, |(f, _)| *f);
-            let style = list::style(plan, &environment::Words::read());
+            let style = listing::style(plan, &environment::Words::read());
             let listing = Listing { grid: &grid, header: true, style: &style, width: None, color: false };
             output::write(&mut out, form, &listing).map(|()| Some(shown.rows.len()))
         }

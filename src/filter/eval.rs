@@ -7,7 +7,7 @@
 use super::ast::{Cmp, Expr, Field, Op, Operand, Term, Test};
 use super::number::Number;
 use super::operand;
-use super::text::{Buf, Needle, glob};
+use super::text_match::{Buf, Needle, glob};
 use crate::format::{self, Column, Kind, Role, TextMatch, Value};
 use crate::model::{Addr, Endpoint, Family, Proto, ProtoSet, Snapshot, Socket, State, StateSet};
 use crate::table::Table;

@@ -18,12 +18,13 @@
 //! `ss` itself gives `and`, `or` and juxtaposition the same rank and reads from the left; here `not` binds before `and`
 //! and `and` before `or`, as everywhere else. That is the one difference, and it is on purpose.
 
+mod lex;
 mod ss;
-mod token;
 
 use super::ast::{Cmp, Expr, Field, Op, Operand, Term, Test};
 use super::number::Number;
-use super::{FilterError, Names, Problem, operand, states};
+use super::raw_value::{RawValue, error_at, shown};
+use super::{FilterError, Names, Problem, operand};
 use crate::format::did_you_mean::same_word;
 use crate::format::{Kind, TextMatch, did_you_mean};
 use crate::model::text::escape;
@@ -85,18 +86,6 @@ pub(crate) struct Parser<'a> {
     pub(crate) table: &'static Table,
     pub(crate) services: &'a Services,
     names: Names<'a>,
-}
-
-/// One value as written.
-pub(crate) struct Raw {
-    /// With quotes and backslashes resolved.
-    pub(crate) text: String,
-    /// Where it stands.
-    pub(crate) span: Range<usize>,
-    /// In quotes: text and nothing else.
-    pub(crate) quoted: bool,
-    /// Has `*` or `?` that no quote or backslash protects.
-    pub(crate) wild: bool,
 }
 
 type Parsed<T> = Result<T, FilterError>;
@@ -573,7 +562,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn list(&mut self, field: Field, op: Op, values: Vec<Raw>) -> Parsed<Expr> {
+    fn list(&mut self, field: Field, op: Op, values: Vec<RawValue>) -> Parsed<Expr> {
         let (field, operands) = self.operands(field, values)?;
         let free = operands.iter().any(|o| matches!(o, Operand::Text(_) | Operand::Glob(_)));
         let whole = matches!(field, Field::Column(c) if c.text_match != TextMatch::Part);
@@ -582,23 +571,10 @@ impl<'a> Parser<'a> {
         Ok(Expr::Term(Term { field, test: Test::List(op, operands) }))
     }
 
-    fn compare(&self, field: Field, cmp: Cmp, raw: &Raw) -> Parsed<Expr> {
-        let field = self.twin(field, &raw.text);
+    fn compare(&self, field: Field, cmp: Cmp, raw: &RawValue) -> Parsed<Expr> {
+        let field = operand::share_twin(self.table, field, &raw.text);
         let n = self.number(field, raw)?;
         Ok(Expr::Term(Term { field, test: Test::Compare(cmp, n) }))
-    }
-
-    /// `fds>80%` asks about `fds_pct`.
-    pub(crate) fn twin(&self, field: Field, text: &str) -> Field {
-        if let Field::Column(c) = field
-            && text.ends_with('%')
-            && c.kind != Kind::Percent
-            && let Some((_, pct)) = operand::TWINS.iter().find(|(name, _)| *name == c.name)
-            && let Some(column) = self.table.column(pct)
-        {
-            return Field::Column(column);
-        }
-        field
     }
 }
 
@@ -681,40 +657,13 @@ fn looks_like_ipv6(text: &str) -> bool {
         && (addr.parse::<Addr>().is_ok() || addr.contains("::") || addr.matches(':').count() >= 3)
 }
 
-/// What is wrong, and where.
-pub(crate) fn error_at(
-    kind: Problem,
-    span: Range<usize>,
-    message: impl Into<String>,
-    hint: Option<String>,
-) -> FilterError {
-    FilterError { kind, span, message: message.into(), hint }
-}
-
-/// That there is no such state, and the nearest.
-pub(crate) fn unknown_state(name: &str, span: Range<usize>) -> FilterError {
-    let near = did_you_mean::nearest(name, states::words());
-    let hint = near.map_or_else(
-        || "states are listen, established, close-wait, time-wait and so on".to_owned(),
-        |n| format!("did you mean {}?", n.to_ascii_lowercase().replace('_', "-")),
-    );
-    error_at(Problem::BadValue, span, format!("there is no state {}", shown(name)), Some(hint))
-}
-
-/// Text for a message: escaped, at most 40 characters of it.
-pub(crate) fn shown(s: &str) -> String {
-    let cut: String = s.chars().take(40).collect();
-    let dots = if cut.len() < s.len() { "…" } else { "" };
-    format!("\"{}{dots}\"", escape(&cut))
-}
-
 impl Parser<'_> {
     /// A value as a number in the field's unit.
-    pub(crate) fn number(&self, field: Field, raw: &Raw) -> Parsed<Number> {
-        operand::number(self, field, raw)
+    pub(crate) fn number(&self, field: Field, raw: &RawValue) -> Parsed<Number> {
+        operand::number(self.services, field, raw)
     }
 
-    fn operands(&self, field: Field, values: Vec<Raw>) -> Parsed<(Field, Vec<Operand>)> {
-        operand::all(self, field, values)
+    fn operands(&self, field: Field, values: Vec<RawValue>) -> Parsed<(Field, Vec<Operand>)> {
+        operand::all(self.table, self.services, field, values)
     }
 }

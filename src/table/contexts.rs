@@ -1,6 +1,6 @@
 //! The columns of security contexts.
 
-use super::sockets::{each, first, na};
+use super::cell::{each, first, na};
 use crate::format::{Column, Kind, Needs, Value};
 use crate::model::{Missing, Snapshot};
 

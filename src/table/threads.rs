@@ -1,6 +1,6 @@
 //! The columns of threads.
 
-use super::sockets::{each, first};
+use super::cell::{each, first};
 use crate::format::{Column, Kind, Needs, Value};
 use crate::model::{Missing, Snapshot};
 

@@ -4,26 +4,13 @@ use super::act::Act;
 use super::arrange::{ArrangeJob, ArrangeResult};
 use super::export::Export;
 use crate::model::{Addr, Missing, ProcInfo, Snapshot, Socket, State, Wants};
+use crate::sync::Mailbox;
 use crate::view::preset::Preset;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-/// A place for one snapshot in which a newer one replaces one that nobody has taken: a terminal that stands still
-/// holds up nothing and costs no memory.
-#[derive(Clone, Debug, Default)]
-pub struct Latest(Arc<Mutex<Option<Arc<Snapshot>>>>);
-
-impl Latest {
-    /// Puts a snapshot in; whether the place was empty, so that somebody must be told.
-    pub fn put(&self, snapshot: Arc<Snapshot>) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(snapshot).is_none()
-    }
-
-    /// Takes the snapshot out.
-    pub fn take(&self) -> Option<Arc<Snapshot>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
+/// The mailbox that carries snapshots to the dashboard: a terminal that does not keep up only misses the older ones.
+pub type Latest = Mailbox<Arc<Snapshot>>;
 
 impl From<Arc<Snapshot>> for Event {
     fn from(snapshot: Arc<Snapshot>) -> Self {

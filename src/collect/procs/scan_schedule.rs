@@ -5,10 +5,10 @@ use super::fd_scan::{self, Buffers, Found, walk};
 use super::{Procs, directory, info};
 use crate::collect::stamp;
 use crate::model::{FaultKind, Sample};
+use crate::sync::{cores, par_map_with};
 use rustc_hash::FxHashSet;
 use rustix::io::Errno;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Time a poll may spend on reading processes again that show no sign of change, nanoseconds.
 const BUDGET_NS: u64 = 10_000_000;
@@ -92,36 +92,14 @@ impl Procs {
             Some((pid, walk(dir, bufs, &mut found).map(|()| found)))
         };
         let fds = |pid: &u32| known.get(pid).and_then(|k| k.open.ok()).unwrap_or(0);
-        let cores = std::thread::available_parallelism().map_or(1, |n| n.get().min(8)).min(pids.len());
-        if cores < 2 || pids.iter().map(fds).sum::<u32>() < MANY_FDS {
+        if cores().min(pids.len()) < 2 || pids.iter().map(fds).sum::<u32>() < MANY_FDS {
             return pids.iter().filter_map(|pid| one(*pid, &mut self.bufs)).collect();
         }
         // The largest first, each to whoever is free.
         let mut order = pids.to_vec();
         order.sort_unstable_by_key(|pid| std::cmp::Reverse(fds(pid)));
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let mut bufs = Buffers::default();
-            let mut all = Vec::new();
-            while let Some(pid) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                all.extend(one(*pid, &mut bufs));
-            }
-            all
-        };
-        std::thread::scope(|scope| {
-            let thread = || std::thread::Builder::new().name("walk".into());
-            let others: Vec<_> = (1..cores).filter_map(|_| thread().spawn_scoped(scope, work).ok()).collect();
-            // Here too, and all of it where no other thread could be started.
-            let mut all = work();
-            for other in others {
-                match other.join() {
-                    Ok(more) => all.extend(more),
-                    // Told by whoever watches this thread.
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
-            }
-            all
-        })
+        let scan = |bufs: &mut Buffers, i: usize| one(order[i], bufs);
+        par_map_with("fd-scan", order.len(), Buffers::default, scan).into_iter().flatten().collect()
     }
 
     /// Walks again those that hold, as far as known, a socket that was just found elsewhere, and do not any more.

@@ -143,7 +143,7 @@ fn term(t: &Term, yes: bool) -> Pushdown {
 fn says(o: &Operand, word: &str) -> bool {
     match o {
         Operand::Text(s) => s.eq_ignore_ascii_case(word),
-        Operand::Glob(g) => super::text::glob(g, word),
+        Operand::Glob(g) => super::text_match::glob(g, word),
         _ => false,
     }
 }

@@ -1,9 +1,9 @@
 //! The columns of BPF: the filter of a packet socket, the maps that keep something beside an IP one.
 
-use super::sockets::na;
 use crate::format::{Column, Kind, Needs, Value};
 use crate::model::fault::BPF_MAPS;
 use crate::model::{AttrSet, Missing, Proto, Snapshot, bpf};
+use crate::table::cell::na;
 
 /// Why a socket that can have it has none in what was read.
 fn none<'a>(snap: &Snapshot, row: usize, read: bool) -> Value<'a> {
@@ -77,3 +77,6 @@ pub(crate) const MAPS: Column = Column::new(
 )
 .needs(Needs::BPF)
 .wide(8, 24, 60);
+
+/// The columns.
+pub(super) const COLUMNS: &[Column] = &[FILTER, MAPS];
