@@ -3,8 +3,8 @@
 // A test that cannot go on stops there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "engine/lately.rs"]
-mod lately;
+#[path = "engine/between_polls.rs"]
+mod between_polls;
 
 use proptest::prelude::*;
 use sockscope::collect::Source;

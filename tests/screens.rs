@@ -622,7 +622,7 @@ fn what_is_told_of_one_socket_is_not_asked_of_all() {
 
 /// An app whose rows are arranged elsewhere; `soon`: answered at once, else when nothing more comes.
 fn apart(keys: &str, soon: bool) -> Screen {
-    let options = Options { apart: Some(1), ..Options::default() };
+    let options = Options { background_above: Some(1), ..Options::default() };
     let size = Size { width: 120, height: 40 };
     let mut s = Screen { app: App::new(options), terminal: terminal(size.width, size.height) };
     s.app.resize(size);
@@ -646,7 +646,7 @@ fn apart(keys: &str, soon: bool) -> Screen {
     s
 }
 
-fn answer(s: &mut Screen, waiting: &mut Vec<sockscope::tui::arrange::Job>) {
+fn answer(s: &mut Screen, waiting: &mut Vec<sockscope::tui::arrange::ArrangeJob>) {
     while let Some(job) = waiting.pop() {
         // Only the newest is done; those before it are dropped.
         waiting.clear();
@@ -662,7 +662,7 @@ fn answer(s: &mut Screen, waiting: &mut Vec<sockscope::tui::arrange::Job>) {
 fn the_header_says_how_often_it_is_polled() {
     for (ms, says) in [(900, "live 1s"), (2300, "live 2.3s"), (8000, "live 8s")] {
         let mut s = Screen::new(120, 40);
-        s.app.handle(Event::Paced(Duration::from_millis(ms)));
+        s.app.handle(Event::EffectiveInterval(Duration::from_millis(ms)));
         let first = s.show().lines().next().unwrap().to_owned();
         assert!(first.contains(says), "{first}");
     }

@@ -16,10 +16,10 @@ mod tipc;
 mod unsupported;
 
 use super::cgroups::Cgroups;
-use super::netlink::socket::Conversation;
+use super::netlink::socket::NetlinkSocket;
 use super::netns::{self, Refusal, Spaces};
 use super::procs::Procs;
-use super::sock_diag::dump_table::Reading;
+use super::sock_diag::dump_table::TableDump;
 use super::synthetic_id::SyntheticIds;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
@@ -109,7 +109,7 @@ const LINKS_NS: u64 = 10_000_000_000;
 
 /// The netlink backend.
 pub struct NetlinkSource {
-    talk: Conversation,
+    talk: NetlinkSocket,
     procs: Procs,
     cgroups: Cgroups,
     host: Arc<str>,
@@ -134,7 +134,7 @@ impl NetlinkSource {
     /// Opens a conversation with the kernel and asks one small question, so that a kernel without `inet_diag` is
     /// found out here. `why` is said beside the backend's name.
     pub fn new(why: String) -> Result<Self, CollectError> {
-        let mut talk = Conversation::open(Some(SOCK_DIAG))
+        let mut talk = NetlinkSocket::open(Some(SOCK_DIAG))
             .map_err(|e| CollectError::io("open", "a sock_diag netlink socket", e))?;
         // TCP sockets in no state at all: the kernel need not go through its table for that.
         let ask = crate::collect::netlink::wire::Request::inet(AF_INET, 6, 0, 0);
@@ -210,7 +210,7 @@ impl NetlinkSource {
         for number in numbers {
             let Some(space) = self.spaces.get(*number) else { continue };
             let entered = space.enter().and_then(|()| {
-                Conversation::open(Some(SOCK_DIAG)).map_err(|e| {
+                NetlinkSocket::open(Some(SOCK_DIAG)).map_err(|e| {
                     Refusal::Refused(rustix::io::Errno::from_io_error(&e).unwrap_or(rustix::io::Errno::IO))
                 })
             });
@@ -272,7 +272,7 @@ impl NetlinkSource {
         if !sample.wants.protos.has(table.proto) {
             return true;
         }
-        let before = dump_table::Mark::of(sample);
+        let before = dump_table::SampleLen::new(sample);
         let begin = sample.sockets.len();
         let mut states = sample.wants.states;
         if let Ask::Proc(file, family) = table.ask {
@@ -296,7 +296,7 @@ impl NetlinkSource {
             states &= !serving;
         }
         if !self.dump(table, mask(table, states), filter.as_ref(), strict, sample) {
-            before.back(sample);
+            before.truncate(sample);
             return false;
         }
         if sample.wants.reads(Reads::AUTO_PORT) {
@@ -331,7 +331,7 @@ impl NetlinkSource {
     }
 
     /// Dumps one table in these states, as far as the kernel can leave out what is not wanted: where it is long in parts
-    /// beside each other. `strict` as in [`dump_table::read`].
+    /// beside each other. `strict` as in [`dump_table::dump_table`].
     fn dump(
         &mut self,
         table: &DumpTable,
@@ -344,23 +344,24 @@ impl NetlinkSource {
             return true;
         }
         let machine = bytecode::Machine(&self.interfaces);
-        let of = |p: Option<&Prefilter>| p.and_then(|p| bytecode::compile(p, &machine));
+        let program = |p: Option<&Prefilter>| p.and_then(|p| bytecode::compile(p, &machine));
         let space =
             self.spaces.get(self.number).filter(|_| self.number > 0).map(|s| s.namespace.name.as_str());
-        let whole = Reading { table, states, program: of(filter), interfaces: &self.interfaces, space };
-        let sockets = if table.proto == Proto::Tcp { parallel_dump::length(table) } else { 0 };
+        let whole =
+            TableDump { table, states, program: program(filter), interfaces: &self.interfaces, space };
+        let sockets = if table.proto == Proto::Tcp { parallel_dump::socket_count(table) } else { 0 };
         let to_the_end = sample.wants.at_most.is_none();
         if to_the_end && filter.is_none() && states == mask(table, StateSet::ALL) {
             // Room at once: what grows while it is filled is copied over and over.
             sample.sockets.reserve_exact(usize::try_from(sockets).unwrap_or(0));
         }
-        if to_the_end && parallel_dump::pays(table, sockets, self.procs.busy()) {
-            let both = parallel_dump::of(filter).map(|p| of(Some(&p)));
-            if parallel_dump::read(&whole, both, &mut self.talk, sample) {
+        if to_the_end && parallel_dump::worth_splitting(table, sockets, self.procs.busy()) {
+            let both = parallel_dump::port_partition(filter).map(|p| program(Some(&p)));
+            if parallel_dump::dump_parallel(&whole, both, &mut self.talk, sample) {
                 return true;
             }
         }
-        dump_table::read(&whole, &mut self.talk, strict, sample)
+        dump_table::dump_table(&whole, &mut self.talk, strict, sample)
     }
 }
 
@@ -377,7 +378,7 @@ fn table_of(s: &Socket) -> io::Result<(u8, u16)> {
 /// Ends a socket that a dump told.
 pub(crate) fn destroy(s: &Socket) -> io::Result<()> {
     let (family, protocol) = table_of(s)?;
-    let mut talk = Conversation::open(Some(SOCK_DIAG))?;
+    let mut talk = NetlinkSocket::open(Some(SOCK_DIAG))?;
     talk.order(&crate::collect::netlink::wire::Request::destroy(family, protocol, family == AF_INET, s))
 }
 
@@ -395,7 +396,7 @@ pub(crate) fn maps_of(s: &Socket) -> io::Result<Vec<(u32, u32)>> {
     ask.bpf_maps();
     let info = BackendInfo { backend: Backend::Netlink, why: String::new() };
     let mut sample = Sample::empty(stamp(), "".into(), Arc::new(info), Wants::default());
-    let mut talk = Conversation::open(Some(SOCK_DIAG))?;
+    let mut talk = NetlinkSocket::open(Some(SOCK_DIAG))?;
     let done = talk.dump(&ask, |message| inet::decode(message, s.proto, &mut sample));
     done.map_err(|e| match e {
         crate::collect::netlink::socket::DumpError::Io(e) => e,
