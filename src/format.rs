@@ -10,7 +10,8 @@ pub mod text;
 pub mod value;
 pub mod width;
 
-pub use column::{Align, Column, Gauge, Get, Kind, Needs, Role, TextMatch, Tone, Width};
+pub use crate::model::Needs;
+pub use column::{Align, Column, Gauge, Get, Kind, Role, TextMatch, Tone, Width};
 pub use duration::{age, duration};
 pub use number::{amount, bytes, percent, thousands};
 pub use text::{cell, exact, push_cell};

@@ -4,7 +4,7 @@ use super::cell::{any_comm, any_pid, holders, info, na, netns_tone, protos};
 use super::{Grouping, Table, TableId};
 use crate::diagnose::route;
 use crate::format::{Column, Kind, Needs, Role, TextMatch, Tone, Value};
-use crate::model::{By, Container, Fault, Forward, Missing, Snapshot};
+use crate::model::{Container, Fault, Forward, ForwardKind, Missing, Snapshot};
 
 const NAT: Needs = Needs::NAT;
 
@@ -61,7 +61,7 @@ fn servers(snap: &Snapshot, row: usize) -> Vec<u32> {
     // systemd holds it for another, and answers by itself where there is none yet.
     let holds = |p: &u32| {
         let mut steps = at(snap, row).steps.iter();
-        steps.any(|s| s.by == By::SocketActivation && s.process == Some(*p))
+        steps.any(|s| s.by == ForwardKind::SocketActivation && s.process == Some(*p))
     };
     if out.iter().any(|p| !holds(p)) {
         out.retain(|p| !holds(p));
@@ -90,7 +90,7 @@ fn programs(snap: &Snapshot, row: usize) -> Vec<u32> {
 /// What is wrong with it, in a word.
 pub fn finding(snap: &Snapshot, row: usize) -> Option<&'static str> {
     let f = at(snap, row);
-    match f.behind {
+    match f.shadowed_by {
         Some(_) => Some("shadowed"),
         None => (f.listens == Some(false)).then_some("dead"),
     }
@@ -154,7 +154,7 @@ static COLUMNS: &[Column] = &[
         "Where it was learnt: the rule's place (family, table, chain, handle), the program's command line, what the engine says.").dim()
         .called(&["learnt", "rule"]).needs(NAT).wide(10, 24, 80),
     Column::new("finding", "FINDING", Kind::Text, 3, |s, r| Value::from_opt(finding(s, r).map(Value::text), Missing::NotApplicable),
-        "What is wrong with it: a forward to where nothing listens is dead; one whose connections a rule before it takes is shadowed.").tone(|s, r| if at(s, r).behind.is_none() { Tone::Critical } else { Tone::Warning }).called(&["findings"]).needs(NAT).wide(7, 8, 50),
+        "What is wrong with it: a forward to where nothing listens is dead; one whose connections a rule before it takes is shadowed.").tone(|s, r| if at(s, r).shadowed_by.is_none() { Tone::Critical } else { Tone::Warning }).called(&["findings"]).needs(NAT).wide(7, 8, 50),
     Column::new("iface", "IFACE", Kind::Text, 31, |s, r| Value::from_opt(at(s, r).iface.as_deref().map(Value::text), Missing::NotApplicable),
         "The interface it must come in by; with ! before it, must not.").role(Role::Iface).text_match(TextMatch::Exact).called(&["dev", "interface"]).needs(NAT),
     Column::new("netns", "NETNS", Kind::Text, 32, |s, r| space(s, Some(at(s, r).netns)),
