@@ -7,7 +7,7 @@ use crate::explain::Lang;
 use crate::filter::{Filter, Names, Saved};
 use crate::format::did_you_mean;
 use crate::format::{Column, Role};
-use crate::model::{AlertRules, AttrSet, Backend, Netns, OwnersBy, Services};
+use crate::model::{AlertRules, AttrSet, Backend, Netns, OwnersBy, Reads, Services};
 use crate::output::Format;
 use crate::table;
 use crate::table::Table;
@@ -472,8 +472,10 @@ fn usual(table: &'static Table, format: Format) -> Vec<&'static Column> {
             table.default_columns().into_iter().filter(now).collect()
         }
         Format::Json | Format::Ndjson => {
-            let cheap =
-                |c: &&Column| c.needs.attrs == AttrSet::NONE && (table.always_needs.nat || !c.needs.nat);
+            let cheap = |c: &&Column| {
+                c.needs.attrs == AttrSet::NONE
+                    && (table.always_needs.reads.contains(Reads::NAT) || !c.needs.reads.contains(Reads::NAT))
+            };
             table.columns.iter().filter(cheap).collect()
         }
     }

@@ -7,8 +7,15 @@ mod iptables_legacy;
 mod nft_ruleset;
 mod nfta;
 
+<<<<<<< HEAD
 use super::netlink::socket::{DumpError, NetlinkSocket};
 use crate::model::{FaultKind, Sample};
+=======
+use super::netlink::socket::{DumpError, Malformed, NetlinkSocket};
+use crate::model::attr::AttrIter;
+use crate::model::{Addr, Attrs, Endpoint, Family, FaultKind, Proto, Reads, Sample, Scope, Socket, State};
+use rustc_hash::FxHashSet;
+>>>>>>> main
 use rustix::net::netlink::NETFILTER;
 use std::path::Path;
 
@@ -64,6 +71,7 @@ fn read_nft(socket: &mut NetlinkSocket, netns: u16, sample: &mut Sample) -> Opti
             None
         }
     }
+<<<<<<< HEAD
 }
 
 /// Tracked connections; from `/proc/net/nf_conntrack` if `ctnetlink` is not available.
@@ -85,6 +93,13 @@ fn read_flows(socket: &mut NetlinkSocket, netns: u16, sample: &mut Sample) {
         sample.faults.add_many(FaultKind::Malformed, FLOWS, "", malformed);
         sample.flows.extend(flows);
         return;
+=======
+    nat.addresses
+        .extend(super::netlink::links::addresses(&mut sample.faults).into_iter().map(|a| (number, a)));
+    sample.nat = Some(nat);
+    if sample.wants.reads(Reads::FORWARDED) {
+        forwarded(number, before, sample);
+>>>>>>> main
     }
     // Their number is readable without privilege.
     let count = std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count");
