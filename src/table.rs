@@ -169,7 +169,7 @@ impl Table {
 /// Whether it must be said of which network namespace the sockets are: not all are of number 0, this program's own. The
 /// kernel sends only what a filter leaves, so port 80 of a container alone must not look like port 80 of this machine.
 pub fn several_namespaces(snap: &Snapshot) -> bool {
-    snap.sample.sockets.iter().any(|s| s.id.netns != 0)
+    snap.sockets().any(|s| s.id.netns != 0)
 }
 
 /// With the column of the network namespace where the sockets are of several.

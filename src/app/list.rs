@@ -97,7 +97,7 @@ fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
         let about = |subject: &str| subject.split(' ').next() == Some(name);
         let mut faults = snap.sample.faults.iter();
         let unread = faults.find(|f| f.kind == FaultKind::Unsupported && about(&f.subject));
-        if let Some(f) = unread.filter(|_| !snap.sockets().iter().any(|s| s.proto == p)) {
+        if let Some(f) = unread.filter(|_| !snap.sockets().any(|s| s.proto == p)) {
             let line = format!("sockscope: {name}: {}", f.detail);
             out.push(escape(&line).into_owned());
         }
@@ -142,7 +142,7 @@ fn notes(snap: &Snapshot, person: bool) -> Vec<String> {
         kind => person && kind.hides_something(),
     };
     let prefix = if person { "" } else { "sockscope: " };
-    for f in snap.sample.faults.iter().filter(told) {
+    for f in snap.faults().filter(told) {
         let detail = if f.detail.is_empty() { String::new() } else { format!(": {}", f.detail) };
         out.push(
             escape(&format!("{prefix}{}: {} ({}){detail}", f.subject, f.kind.name(), f.count)).into_owned(),

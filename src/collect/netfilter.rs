@@ -7,15 +7,8 @@ mod iptables_legacy;
 mod nft_ruleset;
 mod nfta;
 
-<<<<<<< HEAD
 use super::netlink::socket::{DumpError, NetlinkSocket};
-use crate::model::{FaultKind, Sample};
-=======
-use super::netlink::socket::{DumpError, Malformed, NetlinkSocket};
-use crate::model::attr::AttrIter;
-use crate::model::{Addr, Attrs, Endpoint, Family, FaultKind, Proto, Reads, Sample, Scope, Socket, State};
-use rustc_hash::FxHashSet;
->>>>>>> main
+use crate::model::{FaultKind, Sample, nft};
 use rustix::net::netlink::NETFILTER;
 use std::path::Path;
 
@@ -52,7 +45,7 @@ pub(crate) fn read(netns: u16, sample: &mut Sample) {
 }
 
 /// The `nf_tables` ruleset; read once more if it changed during the dump.
-fn read_nft(socket: &mut NetlinkSocket, netns: u16, sample: &mut Sample) -> Option<crate::model::nft::Ruleset> {
+fn read_nft(socket: &mut NetlinkSocket, netns: u16, sample: &mut Sample) -> Option<nft::Ruleset> {
     let mut read = nft_ruleset::read(socket, netns);
     if read.as_ref().is_ok_and(|d| d.interrupted) {
         sample.faults.add(FaultKind::Interrupted, RULES, "");
@@ -71,7 +64,6 @@ fn read_nft(socket: &mut NetlinkSocket, netns: u16, sample: &mut Sample) -> Opti
             None
         }
     }
-<<<<<<< HEAD
 }
 
 /// Tracked connections; from `/proc/net/nf_conntrack` if `ctnetlink` is not available.
@@ -93,13 +85,6 @@ fn read_flows(socket: &mut NetlinkSocket, netns: u16, sample: &mut Sample) {
         sample.faults.add_many(FaultKind::Malformed, FLOWS, "", malformed);
         sample.flows.extend(flows);
         return;
-=======
-    nat.addresses
-        .extend(super::netlink::links::addresses(&mut sample.faults).into_iter().map(|a| (number, a)));
-    sample.nat = Some(nat);
-    if sample.wants.reads(Reads::FORWARDED) {
-        forwarded(number, before, sample);
->>>>>>> main
     }
     // Their number is readable without privilege.
     let count = std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count");

@@ -186,8 +186,8 @@ pub(crate) fn read_of(pid: u32, number: u16, sample: &mut Sample) -> bool {
     let there = root.join("net/tcp").exists();
     if there {
         read_tables(&root, number, sample);
-        if let (true, Some(nat)) = (sample.wants.reads(Reads::NAT), &mut sample.nat) {
-            nat.addresses.extend(addresses::read(&root).into_iter().map(|a| (number, a)));
+        if sample.wants.reads(Reads::NAT) && sample.netfilter.is_some() {
+            sample.addresses.extend(addresses::read(&root).into_iter().map(|a| (number, a)));
         }
     }
     there

@@ -12,7 +12,7 @@ mod tests;
 pub use super::scenario::parse::SceneError;
 pub use super::scenario::play::ScriptSource;
 
-use crate::model::{Addr, Container, Endpoint, Family, NatRule, Proto, State, SystemLimits};
+use crate::model::{Addr, Container, Endpoint, Family, Proto, State, SystemLimits, nft};
 use std::collections::BTreeMap;
 
 /// The scenes that come with the program: their names and texts.
@@ -46,8 +46,8 @@ pub struct Scene {
     pub namespaces: Vec<String>,
     /// What container engines say.
     pub containers: Vec<Container>,
-    /// What is forwarded by rules; the connections that are tracked follow from the sockets ([`Line::via`]).
-    pub rules: Vec<NatRule>,
+    /// DNAT rules; tracked connections follow from the sockets ([`Line::via`]).
+    pub ruleset: nft::Ruleset,
     /// Addresses of the interfaces of the namespaces.
     pub addresses: Vec<(u16, Addr)>,
 }
@@ -65,7 +65,7 @@ impl Default for Scene {
             sockets: Vec::new(),
             namespaces: vec!["host".to_owned()],
             containers: Vec::new(),
-            rules: Vec::new(),
+            ruleset: nft::Ruleset::default(),
             addresses: Vec::new(),
         }
     }

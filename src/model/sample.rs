@@ -5,8 +5,8 @@ pub mod nft;
 pub mod xtables;
 
 use super::{
-    Addr, Attrs, Container, Contexts, Counters, Faults, Hosts, Owner, Process, Services, Socket, SystemLimits,
-    TcpInfo, Wants,
+    Addr, Attrs, Container, Contexts, Counters, Faults, Hosts, Owner, Process, Services, Socket,
+    SystemLimits, TcpInfo, Wants,
 };
 pub use flow::Flow;
 use serde::{Deserialize, Serialize};

@@ -130,7 +130,7 @@ fn over_time(quiet: &TcpListener, good: &mut TcpStream, good_far: &mut TcpStream
         good_far.read_exact(&mut [0; 1000]).map_err(|e| e.to_string())?;
         let snap = engine.step(sample);
         let said = |at: &dyn Fn(&Socket) -> bool| -> Vec<(&str, String)> {
-            let row = snap.sockets().iter().position(at);
+            let row = snap.sockets().position(at);
             row.map_or_else(Vec::new, |r| findings(&snap, r).map(|(f, seen)| (f.name, seen)).collect())
         };
         let far = deaf_far.local_addr().map_err(|e| e.to_string())?.to_string();

@@ -1,6 +1,7 @@
 //! Tracked connections: a dump of `ctnetlink`, or `/proc/net/nf_conntrack` without the privilege for it.
 
 use super::attrs::{addr, iter, message, nested, number};
+#[allow(clippy::wildcard_imports, reason = "constants of the kernel headers, all prefixed")]
 use super::cta::*;
 use crate::collect::netlink::socket::{DumpError, Malformed, NetlinkSocket};
 use crate::collect::netlink::wire::Request;
@@ -184,8 +185,16 @@ mod tests {
     #[test]
     fn ctnetlink_message_is_decoded() {
         let mut m = vec![2, 0, 0, 0];
-        push(&mut m, CTA_TUPLE_ORIG | NLA_F_NESTED, &tuple_bytes([203, 0, 113, 5], [10, 0, 0, 1], 6, 50000, 8080));
-        push(&mut m, CTA_TUPLE_REPLY | NLA_F_NESTED, &tuple_bytes([172, 17, 0, 2], [203, 0, 113, 5], 6, 80, 50000));
+        push(
+            &mut m,
+            CTA_TUPLE_ORIG | NLA_F_NESTED,
+            &tuple_bytes([203, 0, 113, 5], [10, 0, 0, 1], 6, 50000, 8080),
+        );
+        push(
+            &mut m,
+            CTA_TUPLE_REPLY | NLA_F_NESTED,
+            &tuple_bytes([172, 17, 0, 2], [203, 0, 113, 5], 6, 80, 50000),
+        );
         push(&mut m, CTA_STATUS, &0x2eu32.to_be_bytes());
         push(&mut m, CTA_TIMEOUT, &431_999u32.to_be_bytes());
         push(&mut m, CTA_ID, &77u32.to_be_bytes());

@@ -4,6 +4,7 @@
 //! translate a destination. iptables-nft uses the same tables, with expressions of xtables.
 
 use super::attrs::{be32, bytes, iter, message, nested, number, string};
+#[allow(clippy::wildcard_imports, reason = "constants of the kernel headers, all prefixed")]
 use super::nfta::*;
 use crate::collect::netlink::socket::{Done, DumpError, Malformed, NetlinkSocket};
 use crate::collect::netlink::wire::Request;
@@ -43,7 +44,8 @@ pub(super) fn read(socket: &mut NetlinkSocket, netns: u16) -> Result<Dump, DumpE
     let mut tables = Tables::default();
     let done = socket.dump(&request(NFT_MSG_GETCHAIN), |m| {
         let (key, chain) = decode_chain(m)?;
-        *tables.chain(key, &chain.name) = chain;
+        let name = chain.name.clone();
+        *tables.chain(key, &name) = chain;
         Ok(())
     })?;
     dump.count(done);
@@ -292,13 +294,16 @@ mod tests {
 
     fn nest(parts: &[(u16, &[u8])]) -> Vec<u8> {
         let mut out = Vec::new();
-        parts.iter().for_each(|(kind, bytes)| push(&mut out, *kind, bytes));
+        for (kind, bytes) in parts {
+            push(&mut out, *kind, bytes);
+        }
         out
     }
 
     #[test]
     fn rule_keeps_known_and_unknown_expressions() {
-        let meta = nest(&[(NFTA_META_DREG, &1u32.to_be_bytes()), (NFTA_META_KEY, &NFT_META_MARK.to_be_bytes())]);
+        let meta =
+            nest(&[(NFTA_META_DREG, &1u32.to_be_bytes()), (NFTA_META_KEY, &NFT_META_MARK.to_be_bytes())]);
         let meta = nest(&[(NFTA_EXPR_NAME, b"meta\0"), (NFTA_EXPR_DATA, &meta)]);
         let other = nest(&[(NFTA_EXPR_NAME, b"counter\0"), (NFTA_EXPR_DATA, &[1, 2, 3, 4])]);
         let list = nest(&[(NFTA_LIST_ELEM, &meta), (NFTA_LIST_ELEM, &other)]);

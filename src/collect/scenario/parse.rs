@@ -20,7 +20,7 @@
 //! Text in quotes knows `\n \t \r \e \\ \" \xNN \u{N}`, and `"text"*N` repeats it.
 
 use super::{Actor, Course, Holder, Line, Scene};
-use crate::model::{Container, ContainerEngine, Endpoint, Family, NatRule, Proto, State, text};
+use crate::model::{Container, ContainerEngine, Endpoint, Family, Proto, State, nft, text};
 
 /// What is wrong with a scene's text, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -108,21 +108,8 @@ impl Scene {
                     Proto::parse(arg(0)?).ok_or_else(|| format!("no protocol `{}`", rest[0].plain))?;
                 let port: u16 = number(arg(1)?.trim_start_matches(':'))?;
                 let target = endpoint(arg(2)?)?;
-                let mut rule = NatRule {
-                    netns: 0,
-                    family: Some(Family::Inet),
-                    proto: Some(proto),
-                    to: None,
-                    ports: Some((port, port)),
-                    iface: None,
-                    target: Some(target.addr),
-                    target_ports: Some((target.port, target.port)),
-                    target_last: None,
-                    shadowed_by: None,
-                    partial: false,
-                    conditions: Vec::new(),
-                    location: String::new(),
-                };
+                let location = format!("ip nat PREROUTING handle {port}");
+                let mut rule = nft::DnatRule { location, iface: None, proto, port, target };
                 for w in &rest[3..] {
                     match w.plain.as_str() {
                         "iface" => rule.iface = Some(w.value()?.to_owned()),
@@ -130,7 +117,9 @@ impl Scene {
                         other => return Err(format!("forward: nothing is called `{other}`")),
                     }
                 }
-                self.rules.push(rule);
+                self.ruleset.add_dnat(&rule).ok_or_else(|| {
+                    format!("forward: invalid place or protocol: {proto:?} `{}`", rule.location)
+                })?;
             }
             word => {
                 let proto =

@@ -7,8 +7,8 @@ use crate::model::tcp_info::TCP_FIELDS;
 use crate::model::wants::{Prefilter, Side};
 use crate::model::{
     Addr, AttrSet, Backend, BackendInfo, Endpoint, Family, FaultKind, FdKind, FdKinds, FdUsage, Flow,
-    Missing, Namespace, Nat, Owner, ProcInfo, Process, Proto, Reads, Sample, Socket, SocketId, Stamp, State,
-    Timer, TimerKind, Wants,
+    Missing, Namespace, Netfilter, Owner, ProcInfo, Process, Proto, Reads, Sample, Socket, SocketId, Stamp,
+    State, Timer, TimerKind, Wants,
 };
 use std::sync::Arc;
 
@@ -68,11 +68,11 @@ impl Source for ScriptSource {
         sample.namespaces = Arc::clone(&self.namespaces);
         sample.system = self.scene.system;
         sample.containers = self.scene.containers.as_slice().into();
-        sample.nat = wants.reads(Reads::NAT).then(|| Nat {
-            rules: self.scene.rules.clone(),
-            flows: Vec::new(),
-            addresses: self.scene.addresses.clone(),
-        });
+        if wants.reads(Reads::NAT) {
+            sample.netfilter =
+                Some(Netfilter { nft: vec![self.scene.ruleset.clone()], iptables: Vec::new() });
+            sample.addresses.clone_from(&self.scene.addresses);
+        }
         let mut poll = Poll {
             scene: &self.scene,
             at: played % polls,
@@ -210,8 +210,8 @@ impl Poll<'_> {
             if s.inode != 0 && self.sample.wants.reads(Reads::OWNERS) {
                 self.hold(line, copy, s.inode);
             }
-            if let (Some(asked), Some(nat)) = (line.via, &mut self.sample.nat) {
-                nat.flows.push(flow(&s, asked, number, line, ticks));
+            if let Some(asked) = line.via.filter(|_| self.sample.wants.reads(Reads::NAT)) {
+                self.sample.flows.push(flow(&s, asked, number, line, ticks));
             }
             self.sample.sockets.push(s);
         }

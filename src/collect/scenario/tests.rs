@@ -138,16 +138,16 @@ fn what_came_through_a_forward_is_tracked() {
     let names: Vec<_> = asked.namespaces.iter().map(|n| n.name.as_str()).collect();
     assert_eq!(names, ["host", "shop"]);
     assert!(asked.sockets.iter().all(|s| s.id.netns == 1));
-    let nat = asked.nat.unwrap();
-    assert_eq!((nat.rules.len(), nat.flows.len(), nat.addresses.len()), (1, 3, 2));
-    let f = &nat.flows[0];
+    let netfilter = asked.netfilter.unwrap();
+    assert_eq!((netfilter.nft.len(), asked.flows.len(), asked.addresses.len()), (1, 3, 2));
+    let f = &asked.flows[0];
     assert!(f.is_redirected() && !f.is_masqueraded() && f.state() == "ESTABLISHED");
     assert_eq!(
         (f.orig.1.to_string(), f.reply.0.to_string()),
         ("10.0.0.4:3000".into(), "172.17.0.2:80".into())
     );
     assert_eq!(asked.containers[0].name.as_deref(), Some("shop"));
-    assert!(source.sample(&all()).unwrap().nat.is_none(), "not asked for");
+    assert!(source.sample(&all()).unwrap().netfilter.is_none(), "not asked for");
     for (line, said) in [
         ("tcp LISTEN 1.2.3.4:1 ns=nowhere", "no namespace `nowhere`"),
         ("address here", "`here` is no address"),

@@ -6,7 +6,10 @@ mod tests;
 use super::match_state::MatchState;
 use super::registers::addr;
 use super::{Evaluation, MAX_DEPTH, MAX_RULES, MAX_STEPS, xt};
-use crate::model::xtables::*;
+use crate::model::xtables::{
+    Entry, HOOK_CHAINS, IPT_INV_DSTIP, IPT_INV_SRCIP, IPT_INV_VIA_IN, Table, XT_ERROR_TARGET, XT_INV_PROTO,
+    XT_STANDARD_TARGET,
+};
 use crate::model::{Family, text};
 use rustc_hash::FxHashMap;
 
@@ -53,7 +56,8 @@ impl Evaluator<'_> {
                 XT_STANDARD_TARGET => {
                     let verdict = e.target.info.first_chunk().map(|b| i32::from_ne_bytes(*b));
                     // Negative: a verdict. The next entry: a rule without target.
-                    let jump = verdict.and_then(|v| u32::try_from(v).ok()).filter(|to| *to != e.offset + e.len);
+                    let jump =
+                        verdict.and_then(|v| u32::try_from(v).ok()).filter(|to| *to != e.offset + e.len);
                     if let Some((to, name)) = jump.and_then(|to| Some((to, self.chains.get(&to).cloned()?))) {
                         self.chain(&name, to, None, &state, depth + 1);
                     }

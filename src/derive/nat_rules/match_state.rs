@@ -142,7 +142,8 @@ impl Constraint {
                     let next = regs.get(i + 1);
                     let v6 = next == Some(RegValue::PacketField(PacketField::Destination, 4));
                     let len = if v6 { 16 } else { 4 };
-                    if let (Some(low), Some(high)) = (a.get(..len).and_then(addr), b.get(..len).and_then(addr))
+                    if let (Some(low), Some(high)) =
+                        (a.get(..len).and_then(addr), b.get(..len).and_then(addr))
                     {
                         out.dest = Some((low, common_prefix(&low, &high)));
                     }

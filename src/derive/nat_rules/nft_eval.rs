@@ -6,7 +6,11 @@ use super::registers::{PacketField, RegValue, Registers, be16, index};
 use super::set_ranges::ranges;
 use super::xt::{self, NewDestination};
 use super::{Evaluation, MAX_DEPTH, MAX_RULES, MAX_STEPS};
-use crate::model::nft::*;
+use crate::model::nft::{
+    Chain, Data, Element, Expr, NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6, NFT_CMP_EQ, NFT_CMP_GT,
+    NFT_CMP_GTE, NFT_CMP_LT, NFT_CMP_LTE, NFT_CMP_NEQ, NFT_LOOKUP_F_INV, NFT_META_IIF, NFT_META_IIFNAME,
+    NFT_META_L4PROTO, NFT_META_MARK, NFT_META_NFPROTO, NFT_NAT_DNAT, NFT_RANGE_EQ, Ruleset, Set, Table,
+};
 use crate::model::{Family, NatRule, text};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
@@ -159,7 +163,15 @@ impl Evaluator<'_> {
                         self.add(at, &state, |_| sent);
                     }
                 }
-                Expr::Nat { kind: Some(NFT_NAT_DNAT), family, addr_min, addr_max, proto_min, proto_max, .. } => {
+                Expr::Nat {
+                    kind: Some(NFT_NAT_DNAT),
+                    family,
+                    addr_min,
+                    addr_max,
+                    proto_min,
+                    proto_max,
+                    ..
+                } => {
                     let len = if *family == Some(u32::from(NFPROTO_IPV6)) { 16 } else { 4 };
                     let [addr_min, addr_max, proto_min, proto_max] =
                         [addr_min, addr_max, proto_min, proto_max].map(|r| r.and_then(index));
@@ -199,7 +211,13 @@ impl Evaluator<'_> {
     }
 
     /// A comparison of a field with a value.
-    fn compare(&self, state: &mut MatchState, held: Option<PacketField>, op: Option<u32>, value: Option<&[u8]>) {
+    fn compare(
+        &self,
+        state: &mut MatchState,
+        held: Option<PacketField>,
+        op: Option<u32>,
+        value: Option<&[u8]>,
+    ) {
         let (Some(field), Some(op), Some(v)) = (held, op, value) else {
             state.condition_on(held);
             return;
@@ -272,7 +290,8 @@ impl Evaluator<'_> {
             let same = |r: &NatRule| {
                 r.location == rule.location && NatRule { shadowed_by: None, ..r.clone() } == rule
             };
-            let known = if self.reached.len() < MAX_RULES { self.out.rules.iter().position(same) } else { None };
+            let known =
+                if self.reached.len() < MAX_RULES { self.out.rules.iter().position(same) } else { None };
             match known {
                 // Shadowed at only one of two hooks is not shadowed.
                 Some(i) => {
@@ -385,7 +404,12 @@ fn apply_mask(
 }
 
 /// First and last port; the last is the first if no register is named for it.
-fn port_range(regs: &Registers, min: Option<usize>, max: Option<usize>, map_value: &[u8]) -> Option<(u16, u16)> {
+fn port_range(
+    regs: &Registers,
+    min: Option<usize>,
+    max: Option<usize>,
+    map_value: &[u8],
+) -> Option<(u16, u16)> {
     regs.port(min, map_value).zip(regs.port(max.or(min), map_value))
 }
 

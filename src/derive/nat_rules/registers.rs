@@ -1,7 +1,8 @@
 //! Registers of `nf_tables` during evaluation: the source of a value instead of the value, since there is no packet.
 
 use crate::model::nft::{
-    NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG_1, NFT_REG_4, NFT_REG32_00, NFT_REG32_15,
+    NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG_1, NFT_REG_4, NFT_REG32_00,
+    NFT_REG32_15,
 };
 use crate::model::{Addr, Family};
 

@@ -2,7 +2,9 @@
 //! (`include/uapi/linux/netfilter/xt_tcpudp.h`, `xt_multiport.h`, `nf_nat.h`).
 
 use crate::model::Addr;
-use crate::model::xtables::*;
+use crate::model::xtables::{
+    NF_NAT_RANGE_MAP_IPS, NF_NAT_RANGE_PROTO_SPECIFIED, XT_MULTI_PORTS, XT_MULTIPORT_SOURCE, XT_TCP_INV_DSTPT,
+};
 
 /// First and last port.
 pub(super) type PortRange = (u16, u16);
@@ -66,7 +68,11 @@ pub(super) fn target(name: &str, info: &[u8], v6: bool) -> Option<NewDestination
     Some(NewDestination {
         addr: mapped.then_some(addr),
         last_addr: (mapped && last > addr).then_some(last),
-        ports: if flags & NF_NAT_RANGE_PROTO_SPECIFIED != 0 { Some((net16(info, ports)?, net16(info, ports + 2)?)) } else { None },
+        ports: if flags & NF_NAT_RANGE_PROTO_SPECIFIED != 0 {
+            Some((net16(info, ports)?, net16(info, ports + 2)?))
+        } else {
+            None
+        },
     })
 }
 
@@ -114,7 +120,11 @@ mod tests {
         let sent = NewDestination { addr: Some(web), last_addr: None, ports: Some((80, 80)) };
         assert_eq!(target("DNAT", &range, false), Some(sent));
         range[20..24].copy_from_slice(&[172, 17, 0, 5]);
-        assert_eq!(target("DNAT", &range, false), Some(NewDestination { last_addr: Some(last), ..sent }), "one of four");
+        assert_eq!(
+            target("DNAT", &range, false),
+            Some(NewDestination { last_addr: Some(last), ..sent }),
+            "one of four"
+        );
         let mut old = [0u8; 20];
         (old[0], old[4]) = (1, 2);
         old[16..20].copy_from_slice(&[0x1f, 0x90, 0x1f, 0x90]);

@@ -206,7 +206,7 @@ expressions! {
     Exthdr EXTHDR { dreg: u32 = "DREG", kind: u32 = "TYPE", offset: u32 = "OFFSET", len: u32 = "LEN" }
     /// Operating system fingerprint.
     Osf OSF { dreg: u32 = "DREG" }
-    /// IPsec state.
+    /// `IPsec` state.
     Xfrm XFRM { dreg: u32 = "DREG", key: u32 = "KEY" }
     /// Tunnel metadata.
     Tunnel TUNNEL { key: u32 = "KEY", dreg: u32 = "DREG" }

@@ -13,7 +13,7 @@ pub(crate) fn of_ip<'a, T: Into<Value<'a>>>(snap: &Snapshot, row: usize, v: Opti
 
 /// The name of an end that has no IP address.
 pub(crate) fn end_name(snap: &Snapshot, index: u32) -> Option<&str> {
-    if index == 0 { None } else { snap.sample.names.get(index as usize).map(AsRef::as_ref) }
+    if index == 0 { None } else { snap.name(index) }
 }
 
 /// Why a socket of this family and protocol lacks an attribute that was not in what the kernel sent.

@@ -63,7 +63,13 @@ fn error(name: &str) -> Vec<u8> {
 
 /// A rule with a match, and the end of the table.
 fn raw() -> Vec<u8> {
-    let rule = entry(([203, 0, 113, 0], 24), ("eth+", 3), 6, IPT_INV_VIA_IN, &[tcp(8080), dnat([172, 17, 0, 2], 80)]);
+    let rule = entry(
+        ([203, 0, 113, 0], 24),
+        ("eth+", 3),
+        6,
+        IPT_INV_VIA_IN,
+        &[tcp(8080), dnat([172, 17, 0, 2], 80)],
+    );
     let policy = entry(ANY, ("", 0), 0, 0, &[verdict(-2)]);
     [rule, policy, error("ERROR")].concat()
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::xtables::{Extension, Hook};
 
 fn extension(name: &str, info: &[u8]) -> Extension {
     Extension { name: name.into(), revision: 0, info: info.into() }

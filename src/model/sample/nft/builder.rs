@@ -1,8 +1,9 @@
 //! DNAT rules as nft(8) writes them, for demo data and tests.
 
 use super::{
-    Chain, Data, Expr, Hook, NF_INET_PRE_ROUTING, NFPROTO_IPV4, NFPROTO_IPV6, NFT_CMP_EQ, NFT_CMP_NEQ, NFT_JUMP,
-    NFT_META_IIFNAME, NFT_META_L4PROTO, NFT_NAT_DNAT, NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG_1, Rule, Ruleset, Table,
+    Chain, Data, Expr, Hook, NF_INET_PRE_ROUTING, NFPROTO_IPV4, NFPROTO_IPV6, NFT_CMP_EQ, NFT_CMP_NEQ,
+    NFT_JUMP, NFT_META_IIFNAME, NFT_META_L4PROTO, NFT_NAT_DNAT, NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG_1,
+    Rule, Ruleset, Table,
 };
 use crate::model::{Endpoint, Proto};
 
@@ -79,7 +80,8 @@ impl DnatRule {
         let meta = |key| Expr::Meta { dreg: Some(NFT_REG_1), key: Some(key), sreg: None };
         let mut out = Vec::new();
         if let Some(iface) = &self.iface {
-            let (op, name) = iface.strip_prefix('!').map_or((NFT_CMP_EQ, iface.as_str()), |n| (NFT_CMP_NEQ, n));
+            let (op, name) =
+                iface.strip_prefix('!').map_or((NFT_CMP_EQ, iface.as_str()), |n| (NFT_CMP_NEQ, n));
             let mut name = name.as_bytes().to_vec();
             name.resize(16, 0);
             out.extend([meta(NFT_META_IIFNAME), cmp(op, &name)]);
