@@ -13,13 +13,14 @@ pub use super::theme::Color;
 use super::theme::{ASCII, Glyphs, Palette, Theme, UNICODE, contrast};
 use super::view_state::ViewState;
 use super::{Action, Effect, Event, Signal, input, update};
+use crate::diagnose::finding::limit_diagnosis;
+use crate::diagnose::limit::alert_json;
 use crate::explain::Lang;
 use crate::filter::{Names, Saved};
 use crate::format::Column;
 use crate::model::text::without_number;
 use crate::model::wants::ProtoSet;
 use crate::model::{Addr, AttrSet, Needs, Reads, Services, Snapshot, State, Wants};
-use crate::table::limits::{alert_json, finding};
 use crate::table::{TABLES, TableId};
 use crate::view::Line;
 use crate::view::preset::{Presets, Session};
@@ -529,7 +530,10 @@ impl App {
         let Some(snap) = newest.filter(|s| s.seq != self.alarmed) else { return vec![] };
         let new = snap.alerts.iter().filter(|a| a.new).map(|a| {
             let row = a.limit as usize;
-            Effect::NotifyAlert(alert_json(snap, row), finding(snap, row).unwrap_or_default())
+            Effect::NotifyAlert(
+                alert_json(snap, row),
+                limit_diagnosis(snap, row).map(|d| d.evidence).unwrap_or_default(),
+            )
         });
         let new = new.collect();
         self.alarmed = snap.seq;

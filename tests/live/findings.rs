@@ -5,7 +5,7 @@ use super::world::{World, listen};
 use sockscope::collect::Source;
 use sockscope::collect::sock_diag::NetlinkSource;
 use sockscope::derive::Engine;
-use sockscope::diagnose::finding::findings;
+use sockscope::diagnose::finding::socket_diagnoses;
 use sockscope::format::Needs;
 use sockscope::model::{ProtoSet, Socket, State, Wants};
 use std::io::{Read, Write};
@@ -90,11 +90,7 @@ pub(crate) fn under_trouble() -> Result<(), String> {
     is("its far end", &far_of(&good)?, &[""])?;
     is("a listener that accepts", &listener_of(7911)?, &[""])?;
     is("what is not read", &far_of(&writer)?, &["not-reading"])?;
-    is(
-        "who writes to it",
-        &near_of(&writer)?,
-        &["far-end-not-reading", "far-end-not-reading,receiver-limited"],
-    )?;
+    is("who writes to it", &near_of(&writer)?, &["peer-not-reading", "peer-not-reading,receiver-limited"])?;
     is("a listener that does not accept", &listener_of(7912)?, &["accept-queue-full"])?;
     let asking = told("tcp state:syn-sent rport:7912")?;
     check(!asking.is_empty() && asking.iter().all(|(_, f)| f == "no-answer-to-connect"), || {
@@ -131,7 +127,9 @@ fn over_time(quiet: &TcpListener, good: &mut TcpStream, good_far: &mut TcpStream
         let snap = engine.step(sample);
         let said = |at: &dyn Fn(&Socket) -> bool| -> Vec<(&str, String)> {
             let row = snap.sockets().iter().position(at);
-            row.map_or_else(Vec::new, |r| findings(&snap, r).map(|(f, seen)| (f.name, seen)).collect())
+            row.map_or_else(Vec::new, |r| {
+                socket_diagnoses(&snap, r).map(|d| (d.finding.name, d.evidence)).collect()
+            })
         };
         let far = deaf_far.local_addr().map_err(|e| e.to_string())?.to_string();
         let near = local(&little).to_string();

@@ -4,9 +4,9 @@ use super::compare::check;
 use sockscope::collect::Source;
 use sockscope::collect::sock_diag::NetlinkSource;
 use sockscope::derive::Engine;
+use sockscope::diagnose::finding::limit_diagnosis;
 use sockscope::model::limit::{Ceiling, Level, Limit, Subject};
 use sockscope::model::{AttrSet, Reads, Snapshot, Wants};
-use sockscope::table::limits::finding;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::{Deref, DerefMut};
 use std::process::{Child, Command, Stdio};
@@ -93,12 +93,12 @@ pub(crate) fn leak_and_breath() -> Result<(), String> {
             if let Some(f) = l.full_in {
                 said.push((now, now + f.likely));
             }
-            if l.level > Level::Fine {
+            if l.level > Level::Ok {
                 alerted.get_or_insert(now);
             }
         }
         if let Some(l) = find(&snap, of_process(breath.id()))
-            && l.level > Level::Fine
+            && l.level > Level::Ok
         {
             breath_alerts.push((now, l.used, l.full_in));
         }
@@ -200,7 +200,7 @@ pub(crate) fn ports() -> Result<(), String> {
     let row = snap.limits.iter().position(to).ok_or("no row")?;
     let l = &snap.limits[row];
     check((l.used, l.max, l.level) == (20, Some(20), Level::Critical), || format!("{l:?}"))?;
-    let text = finding(&snap, row).unwrap_or_default();
+    let text = limit_diagnosis(&snap, row).map(|d| d.evidence).unwrap_or_default();
     check(text.contains("127.0.0.1 to 127.0.0.1:7931") && text.contains("100%"), || text.clone())
 }
 
@@ -305,7 +305,7 @@ pub(crate) fn left_open() -> Result<(), String> {
         let snap = watch.poll();
         let row = snap.limits.iter().position(is);
         if let Some(row) = row.filter(|r| snap.limits[*r].level == Level::Warning) {
-            let text = finding(&snap, row).unwrap_or_default();
+            let text = limit_diagnosis(&snap, row).map(|d| d.evidence).unwrap_or_default();
             let fds: Vec<u32> = fds_of(server.id(), "socket:");
             // The first is the listener's.
             let named = fds.get(1).is_some_and(|fd| text.contains(&format!("(fd {fd}, ")));

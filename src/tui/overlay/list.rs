@@ -1,10 +1,10 @@
 //! The lists that lie over the table: columns to sort by, columns to show, cells to filter by, saved filters.
 
+use crate::diagnose::finding::limit_diagnosis;
 use crate::diagnose::remedy;
 use crate::format::Value;
 use crate::format::cell;
 use crate::model::Level;
-use crate::table::limits::finding;
 use crate::tui::act::offers;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width};
@@ -65,8 +65,10 @@ fn open(app: &App) -> Option<(&'static str, usize, Vec<Entry>)> {
             let all = snap.alerts.iter().map(|a| Entry {
                 mark: if a.level == Level::Critical { app.glyphs.alarm } else { app.glyphs.dot },
                 name: snap.limits[a.limit as usize].ceiling.info().name.to_owned(),
-                text: crate::model::text::escape(&finding(snap, a.limit as usize).unwrap_or_default())
-                    .into_owned(),
+                text: crate::model::text::escape(
+                    &limit_diagnosis(snap, a.limit as usize).map(|d| d.evidence).unwrap_or_default(),
+                )
+                .into_owned(),
             });
             ("alerts", *at, all.collect())
         }
