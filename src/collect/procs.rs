@@ -12,11 +12,17 @@
 //! A process is held by an open directory, so a pid that is used again cannot be mistaken for it; where that would
 //! take too many descriptors of our own, its start time is compared instead.
 
+// The same condition as that of `aya` in Cargo.toml.
+#[cfg(all(target_pointer_width = "64", target_endian = "little"))]
 mod bpf;
 pub(super) mod context;
 mod follow;
 mod held;
 mod info;
+#[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]
+mod no_bpf;
+#[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]
+use no_bpf as bpf;
 mod owners;
 mod search;
 mod system;
