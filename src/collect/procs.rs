@@ -12,12 +12,18 @@
 //! A process is held by an open directory, so a pid that is used again cannot be mistaken for it; where that would
 //! take too many descriptors of our own, its start time is compared instead.
 
+// The same condition as that of `aya` in Cargo.toml.
+#[cfg(all(target_pointer_width = "64", target_endian = "little"))]
 mod bpf;
 mod bpf_owners;
 pub(crate) mod context;
 mod fd_rescan;
 mod fd_scan;
 mod info;
+#[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]
+mod no_bpf;
+#[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]
+use no_bpf as bpf;
 mod privileges;
 mod scan_schedule;
 mod socket_refs;
