@@ -1,7 +1,7 @@
 //! Stands in for `bpf` on architectures for which the BPF program is not built: it is an object for 64-bit little-endian
 //! machines, and its loader (`aya`) has no bindings for 32-bit x86. Owners are found by scanning `/proc` there.
 
-use super::walk::Found;
+use super::fd_scan::Found;
 use std::convert::Infallible;
 
 /// A process and its open descriptors.
