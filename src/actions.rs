@@ -69,7 +69,7 @@ impl Target {
             Ok(found) => found,
             Err(e) => return Err(Self::failed(subject, "find", e)),
         };
-        if procs::start_of(process.pid) != Some(process.start_ns) {
+        if procs::start_time_ns(process.pid) != Some(process.start_ns) {
             return Err(ActError::Other { subject });
         }
         Ok(Self { pid, held, subject })
@@ -112,7 +112,7 @@ pub fn raise(process: &ProcInfo, (soft, hard): (u64, u64)) -> Result<(), ActErro
 pub fn working_directory(process: &ProcInfo) -> Result<String, ActError> {
     let subject = format!("/proc/{}/cwd", process.pid);
     let read = std::fs::read_link(&subject);
-    if procs::start_of(process.pid) != Some(process.start_ns) {
+    if procs::start_time_ns(process.pid) != Some(process.start_ns) {
         return Err(ActError::Other { subject });
     }
     let path = read.map_err(|source| ActError::Io { what: "read", subject, source })?;
@@ -125,8 +125,8 @@ pub fn contexts(
     process: &ProcInfo,
     socket: Option<(u32, u64)>,
 ) -> (Result<String, Missing>, Result<String, Missing>) {
-    let told = procs::context::now(process.pid, socket);
-    if procs::start_of(process.pid) == Some(process.start_ns) {
+    let told = procs::context::read_one(process.pid, socket);
+    if procs::start_time_ns(process.pid) == Some(process.start_ns) {
         told
     } else {
         (Err(Missing::Gone), Err(Missing::Gone))
@@ -135,8 +135,8 @@ pub fn contexts(
 
 /// The ids of the threads of this process and no other; none where it is gone.
 pub fn threads(process: &ProcInfo) -> Vec<u32> {
-    let told = procs::threads::now(process.pid);
-    if procs::start_of(process.pid) == Some(process.start_ns) { told } else { vec![] }
+    let told = procs::threads::read_one(process.pid);
+    if procs::start_time_ns(process.pid) == Some(process.start_ns) { told } else { vec![] }
 }
 
 /// The BPF maps that keep something beside one IP socket (`sk_storage`): the id of each and the bytes it keeps. Needs `CAP_BPF`
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn only_the_process_that_was_meant() {
         let mut child = Command::new("sleep").arg("60").stdout(Stdio::piped()).spawn().unwrap();
-        let start = procs::start_of(child.id()).unwrap();
+        let start = procs::start_time_ns(child.id()).unwrap();
         let term = SIGNALS[0];
         let e = signal(&info(child.id(), start + 1), term).unwrap_err();
         assert!(matches!(e, ActError::Other { .. }), "{e}");
