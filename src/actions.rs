@@ -4,7 +4,7 @@
 use crate::collect::procs;
 use crate::collect::sock_diag;
 use crate::model::signal::Sig;
-use crate::model::{Missing, Namespace, ProcInfo, Socket};
+use crate::model::{Namespace, ProcInfo, Socket};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, pidfd_open, pidfd_send_signal, prlimit};
@@ -106,51 +106,6 @@ pub fn raise(process: &ProcInfo, (soft, hard): (u64, u64)) -> Result<(), ActErro
     prlimit(Some(target.pid), Resource::Nofile, new)
         .map_err(|e| Target::failed(target.subject, "raise the limit of", e))
         .map(|_| ())
-}
-
-/// The working directory of this process and no other (`/proc/PID/cwd`).
-pub fn working_directory(process: &ProcInfo) -> Result<String, ActError> {
-    let subject = format!("/proc/{}/cwd", process.pid);
-    let read = std::fs::read_link(&subject);
-    if procs::start_time_ns(process.pid) != Some(process.start_ns) {
-        return Err(ActError::Other { subject });
-    }
-    let path = read.map_err(|source| ActError::Io { what: "read", subject, source })?;
-    Ok(crate::model::text::from_bytes(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str())).into_owned())
-}
-
-/// The security contexts of this process and no other, and of a socket that it holds: a descriptor, and the inode behind
-/// it.
-pub fn contexts(
-    process: &ProcInfo,
-    socket: Option<(u32, u64)>,
-) -> (Result<String, Missing>, Result<String, Missing>) {
-    let told = procs::context::read_one(process.pid, socket);
-    if procs::start_time_ns(process.pid) == Some(process.start_ns) {
-        told
-    } else {
-        (Err(Missing::Gone), Err(Missing::Gone))
-    }
-}
-
-/// The ids of the threads of this process and no other; none where it is gone.
-pub fn threads(process: &ProcInfo) -> Vec<u32> {
-    let told = procs::threads::read_one(process.pid);
-    if procs::start_time_ns(process.pid) == Some(process.start_ns) { told } else { vec![] }
-}
-
-/// The BPF maps that keep something beside one IP socket (`sk_storage`): the id of each and the bytes it keeps. Needs `CAP_BPF`
-/// outside of user namespaces. `netns` is the inode of its network namespace, where that is not this one.
-pub fn bpf_maps(socket: &Socket, netns: Option<u64>) -> Result<Vec<(u32, u32)>, Missing> {
-    let read = match netns {
-        Some(inode) => crate::collect::netns::inside(inode, || sock_diag::maps_of(socket)),
-        None => sock_diag::maps_of(socket),
-    };
-    read.map_err(|e| match e.kind() {
-        io::ErrorKind::PermissionDenied => Missing::NotPermitted,
-        io::ErrorKind::NotFound => Missing::Gone,
-        _ => Missing::NotReported,
-    })
 }
 
 /// Ends one socket (`SOCK_DESTROY`, `sock_diag(7))`: its program gets `ECONNABORTED`, its far end a reset. Needs

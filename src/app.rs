@@ -1,25 +1,26 @@
 //! Ties everything together: from arguments to an exit code.
 
-mod act;
-mod alarm;
-mod arranger;
+mod action;
+mod alert_hooks;
 mod check;
 mod completion;
 mod dashboard;
 mod environment;
 mod export_file;
 mod list;
+mod listing;
 mod malloc_tuning;
 mod man;
 mod poller;
 mod reader;
 mod reference;
-mod resolver;
+mod reverse_dns;
 mod screenshot;
 mod settings;
 mod state_files;
 mod themes;
 mod watch;
+mod worker;
 
 use crate::cli::args::Command;
 use crate::cli::plan::What;
@@ -84,7 +85,7 @@ impl RunError {
 
 /// The whole program: 0 fine, 1 nothing matched, 2 wrong use or failure; a closed pipe is fine.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    malloc_tuning::give_back_large();
+    malloc_tuning::set_mmap_threshold();
     let args: Vec<OsString> = args.into_iter().collect();
     if completion::answer(&args) {
         return ExitCode::SUCCESS;

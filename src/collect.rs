@@ -10,6 +10,7 @@ pub(crate) mod netfilter;
 mod netlink;
 pub(crate) mod netns;
 pub mod portable;
+pub mod probe;
 pub mod proc_net;
 pub mod procs;
 pub mod scenario;

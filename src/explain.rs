@@ -4,24 +4,8 @@ use crate::diagnose::finding::FINDINGS;
 use crate::format::did_you_mean;
 use crate::format::did_you_mean::same_word;
 use crate::model::State;
+pub use crate::model::lang::Lang;
 use crate::table::Table;
-
-/// A language that topics are written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Lang {
-    /// English.
-    #[default]
-    En,
-    /// Korean.
-    Ko,
-}
-
-impl Lang {
-    /// From a locale's name or a language code: `ko_KR.UTF-8`, `ko`.
-    pub fn of_locale(locale: &str) -> Self {
-        if locale.to_ascii_lowercase().starts_with("ko") { Self::Ko } else { Self::En }
-    }
-}
 
 /// One topic.
 #[derive(Debug)]

@@ -23,14 +23,15 @@ mod language;
 mod number;
 pub(crate) mod operand;
 mod parse;
-mod push;
-mod states;
+mod pushdown;
+mod raw_value;
+mod state_sets;
 #[cfg(test)]
 mod tests;
-mod text;
+mod text_match;
 
-use crate::format::{Column, Kind, Needs};
-use crate::model::{Prefilter, ProtoSet, Services, Snapshot, State, StateSet};
+use crate::format::{Column, Kind, Needs, Role};
+use crate::model::{Prefilter, ProtoSet, Reads, Services, Snapshot, State, StateSet};
 use crate::table::Table;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -170,7 +171,7 @@ impl Filter {
     /// The filter made ready for one snapshot.
     pub fn over<'a>(&'a self, snap: &'a Snapshot) -> Matcher<'a> {
         let prepared = match &self.node {
-            Some(n) if self.table.name == "list" => Some(eval::Prepared::new(n, self.slots, snap)),
+            Some(n) if self.table.is_sockets() => Some(eval::Prepared::new(n, self.slots, snap)),
             _ => None,
         };
         Matcher { node: self.node.as_deref(), snap, prepared }
@@ -180,14 +181,16 @@ impl Filter {
     pub fn needs(&self) -> Needs {
         fn of(e: &Expr, table: &'static Table) -> Needs {
             match e {
-                Expr::And(all) | Expr::Or(all) => all.iter().fold(Needs::NONE, |n, e| n.or(of(e, table))),
+                Expr::And(all) | Expr::Or(all) => all.iter().fold(Needs::NONE, |n, e| n | of(e, table)),
                 Expr::Not(e) => of(e, table),
                 Expr::Word(_) => {
-                    table.words.iter().filter_map(|w| table.column(w)).fold(Needs::NONE, |n, c| n.or(c.needs))
+                    table.words.iter().filter_map(|w| table.column(w)).fold(Needs::NONE, |n, c| n | c.needs)
                 }
                 // Only who asks for what passes through gets it: it is nobody's socket.
-                Expr::Term(Term { field: Field::Column(c), test }) if c.kind == Kind::State => {
-                    Needs { forwarded: table.name == "list" && test.names_state(State::Forwarded), ..c.needs }
+                Expr::Term(Term { field: Field::Column(c), test })
+                    if c.kind == Kind::State && table.is_sockets() && test.names_state(State::Forwarded) =>
+                {
+                    c.needs | Needs::reads(Reads::FORWARDED)
                 }
                 Expr::Term(Term { field: Field::Column(c), .. }) => c.needs,
                 Expr::Term(_) => Needs::NONE,
@@ -218,23 +221,25 @@ impl Filter {
     pub fn protos(&self) -> ProtoSet {
         fn of(e: &Expr) -> ProtoSet {
             match e {
-                Expr::And(all) | Expr::Or(all) => all.iter().fold(ProtoSet::NONE, |s, e| s.or(of(e))),
-                Expr::Term(Term { field: Field::Column(c), .. }) if matches!(c.name, "proto" | "family") => {
-                    push::bounds(e).protos
+                Expr::And(all) | Expr::Or(all) => all.iter().fold(ProtoSet::empty(), |s, e| s | of(e)),
+                Expr::Term(Term { field: Field::Column(c), .. })
+                    if matches!(c.role, Some(Role::Proto | Role::Family)) =>
+                {
+                    pushdown::bounds(e).protos
                 }
-                _ => ProtoSet::NONE,
+                _ => ProtoSet::empty(),
             }
         }
         match &self.expr {
-            Some(e) if self.table.name == "list" => of(e),
-            _ => ProtoSet::NONE,
+            Some(e) if self.table.is_sockets() => of(e),
+            _ => ProtoSet::empty(),
         }
     }
 
     /// What the reading of sockets may leave out. Of other tables than that of sockets, nothing.
     pub fn pushdown(&self) -> Pushdown {
         match &self.expr {
-            Some(e) if self.table.name == "list" => push::bounds(e),
+            Some(e) if self.table.is_sockets() => pushdown::bounds(e),
             _ => Pushdown { states: StateSet::ALL, protos: ProtoSet::ALL, prefilter: None },
         }
     }
@@ -248,7 +253,7 @@ impl PartialEq for Filter {
 
 impl fmt::Debug for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Filter({}: {self})", self.table.name)
+        write!(f, "Filter({:?}: {self})", self.table.id)
     }
 }
 

@@ -6,7 +6,8 @@ pub mod did_you_mean;
 mod tcp_field;
 pub mod value;
 
-pub use column::{Align, Column, Get, Kind, Needs, Width};
+pub use crate::model::Needs;
+pub use column::{Align, Column, Gauge, Get, Kind, Role, TextMatch, Tone, Width};
 pub use value::Value;
 
 use crate::model::addr::push_number;

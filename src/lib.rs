@@ -72,6 +72,7 @@ pub mod filter;
 pub mod format;
 pub mod model;
 pub mod output;
+pub mod sync;
 pub mod table;
 #[cfg(test)]
 pub(crate) mod testing;

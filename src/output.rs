@@ -5,7 +5,6 @@
 
 pub mod csv;
 pub mod json;
-mod par_blocks;
 pub mod table;
 
 use crate::format::Style;
@@ -13,6 +12,9 @@ use crate::format::{Column, Value};
 use crate::model::Snapshot;
 use crate::view::summary::Summary;
 use std::io::{self, Write};
+
+/// Rows formatted as one piece of work: a few milliseconds on one core.
+const BLOCK: usize = 8192;
 
 /// In which form rows are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,25 +1,21 @@
 //! The tables: each a list of columns over the rows of a snapshot.
 
-pub(crate) mod age;
-mod bpf;
+mod cell;
 mod contexts;
 pub mod error;
 pub mod forwards;
 pub mod identity;
-mod kinds;
 pub mod limits;
 mod peers;
 mod ports;
 pub mod processes;
 mod sockets;
-mod tcp;
 mod threads;
 mod units;
 
-use crate::format::Column;
-use crate::model::Snapshot;
+use crate::format::{Column, Needs, Role};
+use crate::model::{Addr, Fault, Snapshot};
 
-pub use bpf::list as bpf_maps;
 pub use error::{QueryError, columns};
 pub use forwards::FORWARDS;
 pub use identity::Identity;
@@ -28,10 +24,56 @@ pub use peers::PEERS;
 pub use ports::PORTS;
 pub use processes::PROCESSES;
 pub use sockets::SOCKETS;
+pub use sockets::bpf::list as bpf_maps;
 pub(crate) use sockets::end_name;
 
 /// Every table, in the order of the screen.
 pub static TABLES: [&Table; 6] = [&SOCKETS, &PORTS, &PROCESSES, &PEERS, &LIMITS, &FORWARDS];
+
+/// Identifier of a table; also of the view that shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TableId {
+    /// [`SOCKETS`].
+    Sockets,
+    /// [`PORTS`].
+    Ports,
+    /// [`PROCESSES`].
+    Processes,
+    /// [`PEERS`].
+    Peers,
+    /// [`LIMITS`].
+    Limits,
+    /// [`FORWARDS`].
+    Forwards,
+}
+
+impl TableId {
+    /// The table.
+    pub const fn table(self) -> &'static Table {
+        match self {
+            Self::Sockets => &SOCKETS,
+            Self::Ports => &PORTS,
+            Self::Processes => &PROCESSES,
+            Self::Peers => &PEERS,
+            Self::Limits => &LIMITS,
+            Self::Forwards => &FORWARDS,
+        }
+    }
+}
+
+/// A grouping that a view offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grouping {
+    /// The word for it: `--group-by`; `None` without groups.
+    pub name: Option<&'static str>,
+    /// Its title on screen.
+    pub title: &'static str,
+}
+
+impl Grouping {
+    /// Without groups.
+    pub const FLAT: Self = Self { name: None, title: "flat" };
+}
 
 /// The table of that name; `sockets` is `list`.
 pub fn table(name: &str) -> Option<&'static Table> {
@@ -40,6 +82,8 @@ pub fn table(name: &str) -> Option<&'static Table> {
 
 /// One table.
 pub struct Table {
+    /// Its identifier.
+    pub id: TableId,
     /// Its name: the command that prints it (`list` for sockets), the view that shows it.
     pub name: &'static str,
     /// Its title on screen.
@@ -52,14 +96,36 @@ pub struct Table {
     pub columns: &'static [Column],
     /// Columns shown when nobody chose, in order.
     pub defaults: &'static [&'static str],
+    /// Columns that a wide screen shows after the default ones.
+    pub wide_columns: &'static [&'static str],
+    /// Default columns whose values a gauge on screen shows instead.
+    pub in_gauge: &'static [&'static str],
+    /// The column after which the network namespace is shown where rows are of several.
+    pub netns_after: Option<&'static str>,
     /// Columns that a bare word of a filter looks into.
     pub words: &'static [&'static str],
     /// Columns it sorts by when nobody chose: name, and whether descending.
     pub order: &'static [(&'static str, bool)],
+    /// Groupings that the view offers, the initial one first.
+    pub groupings: &'static [Grouping],
+    /// Needed whatever the columns.
+    pub always_needs: Needs,
+    /// The topic that explains the table.
+    pub topic: &'static str,
     /// How many rows a snapshot has. For sockets with those just closed.
     pub len: fn(&Snapshot) -> usize,
-    /// Who a row is, across polls.
+    /// How many rows a snapshot has without sockets that have just closed.
+    pub live: fn(&Snapshot) -> usize,
+    /// Identity of a row across polls.
     pub identity: fn(&Snapshot, usize) -> Option<Identity>,
+    /// Processes that hold what the row stands for, by index; signals go to them.
+    pub owners: fn(&Snapshot, usize) -> Vec<u32>,
+    /// The process that the row is mainly about, by index.
+    pub process_of: fn(&Snapshot, usize) -> Option<u32>,
+    /// The remote address of a row.
+    pub remote_of: fn(&Snapshot, usize) -> Option<Addr>,
+    /// Read errors that may be the reason for missing rows.
+    pub unread: fn(&Snapshot) -> Vec<&Fault>,
 }
 
 impl std::fmt::Debug for Table {
@@ -70,9 +136,9 @@ impl std::fmt::Debug for Table {
 }
 
 impl PartialEq for Table {
-    /// Tables are what they are called: there is one of each.
+    /// There is one table of each identifier.
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
+        self.id == other.id
     }
 }
 
@@ -82,6 +148,16 @@ impl Table {
     /// The columns shown when nobody chose.
     pub fn default_columns(&self) -> Vec<&'static Column> {
         self.defaults.iter().filter_map(|name| self.column(name)).collect()
+    }
+
+    /// The column that plays this part.
+    pub fn with_role(&self, role: Role) -> Option<&'static Column> {
+        self.columns.iter().find(|c| c.is(role))
+    }
+
+    /// Whether its rows are sockets, which a filter can test without formatting cells.
+    pub const fn is_sockets(&self) -> bool {
+        matches!(self.id, TableId::Sockets)
     }
 
     /// The column of that name or alias.
@@ -96,16 +172,6 @@ pub fn several_namespaces(snap: &Snapshot) -> bool {
     snap.sample.sockets.iter().any(|s| s.id.netns != 0)
 }
 
-/// The column after which that of the network namespace stands where there are several.
-pub fn place_of_netns(table: &str) -> Option<&'static str> {
-    match table {
-        "list" => Some("remote"),
-        "ports" => Some("local"),
-        "limits" => Some("subject"),
-        _ => None,
-    }
-}
-
 /// With the column of the network namespace where the sockets are of several.
 pub fn with_namespaces(
     table: &'static Table,
@@ -114,7 +180,7 @@ pub fn with_namespaces(
 ) -> Vec<&'static Column> {
     let mut out = columns.to_vec();
     if let (Some(place), Some(netns), true) =
-        (place_of_netns(table.name), table.column("netns"), several_namespaces(snap))
+        (table.netns_after, table.with_role(Role::Netns), several_namespaces(snap))
         && !out.contains(&netns)
     {
         let at = out.iter().position(|c| c.name == place).map_or(out.len(), |i| i + 1);
@@ -171,7 +237,10 @@ mod tests {
     fn what_a_table_names_is_there() {
         for t in TABLES {
             assert!(std::ptr::eq(table(t.name).unwrap(), t));
-            for name in t.defaults.iter().chain(t.words).chain(t.order.iter().map(|(n, _)| n)) {
+            assert!(std::ptr::eq(t.id.table(), t));
+            assert!(std::ptr::eq(TABLES[t.id as usize], t));
+            let more = t.wide_columns.iter().chain(t.in_gauge).chain(&t.netns_after);
+            for name in t.defaults.iter().chain(more).chain(t.words).chain(t.order.iter().map(|(n, _)| n)) {
                 assert!(t.columns.iter().any(|c| c.name == *name), "{}: {name}", t.name);
             }
         }
@@ -188,6 +257,17 @@ mod tests {
         ] {
             for key in keys.split_whitespace() {
                 assert!(t.columns.iter().any(|c| c.name == key), "{}: {key}", t.name);
+            }
+        }
+    }
+
+    #[test]
+    fn role_names_one_column_of_a_table() {
+        for t in TABLES {
+            for c in t.columns {
+                let role = c.role.map(|r| t.columns.iter().filter(|c| c.is(r)).count());
+                assert!(role.is_none_or(|n| n == 1), "{}.{}", t.name, c.name);
+                assert!(c.process_column.is_none_or(|n| PROCESSES.column(n).is_some()), "{}", c.name);
             }
         }
     }

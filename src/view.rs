@@ -7,6 +7,7 @@ pub mod summary;
 pub mod wants;
 
 use crate::filter::Filter;
+use crate::format::Role;
 use crate::model::Snapshot;
 use crate::table::Table;
 use group::{Group, GroupBy};
@@ -70,15 +71,14 @@ impl View {
     pub fn keys(&self) -> Vec<SortKey> {
         let order = self.order();
         match (self.group, order.split_first()) {
-            (Some(GroupBy::State), Some((first, rest))) if first.column.name == "state" => rest.to_vec(),
+            (Some(GroupBy::State), Some((first, rest))) if first.column.is(Role::State) => rest.to_vec(),
             _ => order.into_owned(),
         }
     }
 
     /// How many rows there are before filtering.
     fn total(&self, snap: &Snapshot) -> usize {
-        let total = (self.table.len)(snap);
-        if self.table.name == "list" && !self.closed { snap.live.min(total) } else { total }
+        if self.closed { (self.table.len)(snap) } else { (self.table.live)(snap) }
     }
 
     fn grouped(&self, snap: &Snapshot, mut rows: Vec<u32>) -> Arranged {

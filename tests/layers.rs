@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 
 /// Each module and those it may name.
 const LAYERS: &[(&str, &[&str])] = &[
+    ("sync", &[]),
     ("model", &[]),
     ("testing", &["model"]),
-    ("collect", &["model"]),
+    ("collect", &["model", "sync"]),
     ("actions", &["model", "collect"]),
     ("format", &["model"]),
     ("derive", &["model"]),
@@ -21,14 +22,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("explain", &["model", "format", "diagnose", "table"]),
     ("filter", &["model", "format", "diagnose", "table"]),
     ("view", &["model", "format", "diagnose", "table", "filter"]),
-    ("output", &["model", "format", "table", "view"]),
-    ("tui", &["model", "format", "diagnose", "table", "explain", "filter", "view"]),
+    ("output", &["model", "sync", "format", "table", "view"]),
+    ("tui", &["model", "sync", "format", "diagnose", "table", "explain", "filter", "view"]),
     ("cli", &["model", "format", "diagnose", "table", "explain", "filter", "view", "output"]),
     (
         "app",
         &[
-            "model", "collect", "actions", "derive", "format", "diagnose", "table", "explain", "filter",
-            "view", "output", "tui", "cli",
+            "model", "sync", "collect", "actions", "derive", "format", "diagnose", "table", "explain",
+            "filter", "view", "output", "tui", "cli",
         ],
     ),
 ];

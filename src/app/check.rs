@@ -1,7 +1,7 @@
 //! `sockscope check`: what is about to run out, in a line for cron and monitoring (the plugin interface of Nagios).
 
 use super::reader::Reader;
-use super::{Ending, RunError, list};
+use super::{Ending, RunError, listing};
 use crate::cli::Plan;
 use crate::cli::check::CheckPlan;
 use crate::diagnose::fd_leak;
@@ -37,7 +37,7 @@ pub(super) fn run(plan: &Plan, check: &CheckPlan) -> Result<Ending, RunError> {
 }
 
 fn judge(plan: &Plan, check: &CheckPlan) -> Result<(u8, String), RunError> {
-    let wants = list::wanted(&check.list);
+    let wants = listing::wanted(&check.list);
     let mut reader = Reader::open(plan, wants)?.alerting(check.rules.clone());
     let mut snap = reader.poll()?;
     if let Some(during) = check.during {
@@ -48,7 +48,7 @@ fn judge(plan: &Plan, check: &CheckPlan) -> Result<(u8, String), RunError> {
             snap = reader.poll()?;
         }
     }
-    let rows = list::view(&check.list).arrange(&snap).rows;
+    let rows = listing::view(&check.list).arrange(&snap).rows;
     let wanted = |r: &usize| check.only.is_empty() || check.only.contains(&snap.limits[*r].ceiling);
     let mut rows: Vec<usize> = rows.into_iter().map(|r| r as usize).filter(wanted).collect();
     rows.sort_by_key(|r| std::cmp::Reverse(snap.limits[*r].level));

@@ -1,24 +1,26 @@
 //! The dashboard's threads: collecting, keys, signals; the calling thread draws.
 
-use super::arranger::Arranger;
 use super::environment::Words;
 use super::poller::{News, Poller};
-use super::resolver::Resolver;
+use super::reverse_dns::Resolver;
 use super::state_files::Saved;
-use super::{Ending, RunError, act, alarm, environment, export_file, state_files, themes};
+use super::worker::Worker;
+use super::{Ending, RunError, action, alert_hooks, environment, export_file, state_files, themes};
 use crate::cli::Plan;
 use crate::cli::args::ColorArg;
 use crate::cli::plan::ListPlan;
-use crate::collect::Engines;
+use crate::collect::{Engines, probe};
 use crate::model::{Hosts, Missing, Netns, Wants};
 use crate::tui::app::Color;
-use crate::tui::event::{Closer, Effect, Event, Latest, Seen, Signal};
+use crate::tui::arrange::ArrangeJob;
+use crate::tui::event::{Effect, Event, Latest, ProbeRequest, ProbeResult, Signal};
 use crate::tui::keymap::Keymap;
 use crate::tui::terminal::backend::Frugal;
 use crate::tui::{App, Options, run_loop, terminal};
 use ratatui::Terminal;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use std::io::{self, BufWriter};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
@@ -61,7 +63,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
                     }
                     Event::Fresh(latest.clone())
                 }
-                News::Paced(real) => Event::Paced(real),
+                News::Paced(real) => Event::EffectiveInterval(real),
                 News::Failed(why) => Event::Failed(why),
                 News::Broken(why) => {
                     let _ = failed.send(why);
@@ -72,20 +74,9 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
         },
     )
     .map_err(broken("start the collecting thread"))?;
-    let (back, fault) = (tell.clone(), broke);
-    let arranger = Arranger::start(move |answer| {
-        let event = answer.map_or_else(
-            || {
-                let _ = fault.send("the arranging thread failed".to_owned());
-                Event::InputClosed
-            },
-            Event::Arranged,
-        );
-        back.send(event).is_ok()
-    })
-    .map_err(broken("start the arranging thread"))?;
+    let arranger = start_arranger(tell.clone(), broke).map_err(broken("start the arranging thread"))?;
     let (history, back) = (environment::history_file(), tell.clone());
-    let looker = looker(is_here(plan), tell.clone()).map_err(broken("start the looking thread"))?;
+    let prober = start_prober(is_here(plan), tell.clone()).map_err(broken("start the probing thread"))?;
     let config = plan.config_file.clone().or_else(environment::config_file);
     let guard = terminal::Guard::enter().map_err(broken("set up the terminal"))?;
     terminal::read_input(tell, ask).map_err(broken("read the terminal"))?;
@@ -93,7 +84,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
     let ended = Terminal::new(screen).and_then(|mut screen| {
         run_loop(&mut screen, &events, &mut app, &mut |effect| match effect {
             Effect::Wants(w) => poller.set_wants(w),
-            Effect::Arrange(job) => arranger.ask(job),
+            Effect::Arrange(job) => arranger.submit(job),
             Effect::Interval(i) => poller.set_interval(i),
             Effect::Refresh => poller.refresh(),
             Effect::Mouse(taken) => {
@@ -103,15 +94,15 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
                 let _ = terminal::suspend();
             }
             Effect::Act(act) => {
-                let said = act::carry_out(&act);
+                let said = action::carry_out(&act);
                 poller.refresh();
-                let _ = back.send(Event::Said(said));
+                let _ = back.send(Event::Status(said));
             }
             Effect::Resolve(addrs) => {
                 if resolver.is_none() {
                     let back = back.clone();
                     resolver = Resolver::start(&hosts, move || {
-                        let _ = back.send(Event::Named);
+                        let _ = back.send(Event::HostNames);
                     })
                     .ok();
                 }
@@ -121,16 +112,14 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
                     }
                 }
             }
-            Effect::Alerted(json, text) => {
-                if let Err(why) = alarm::raise(&plan.alerts, &json, &text) {
-                    let _ = back.send(Event::Said(why));
+            Effect::NotifyAlert(json, text) => {
+                if let Err(why) = alert_hooks::raise(&plan.alerts, &json, &text) {
+                    let _ = back.send(Event::Status(why));
                 }
             }
-            Effect::Look(closer) => {
-                let _ = looker.send(closer);
-            }
+            Effect::Probe(closer) => prober.submit(closer),
             Effect::Write(what) => {
-                let _ = back.send(Event::Said(export_file::write(plan, &what)));
+                let _ = back.send(Event::Status(export_file::write(plan, &what)));
             }
             Effect::Remember(filter) => {
                 // A history that cannot be kept is no reason to disturb anybody.
@@ -138,11 +127,11 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
             }
             Effect::Save { name, filter } => {
                 let said = save(config.as_deref(), &format!("@{name}"), &name, &Saved::Filter(&filter));
-                let _ = back.send(Event::Said(said));
+                let _ = back.send(Event::Status(said));
             }
             Effect::SaveView { name, view } => {
                 let said = save(config.as_deref(), &format!("view {name}"), &name, &Saved::View(&view));
-                let _ = back.send(Event::Said(said));
+                let _ = back.send(Event::Status(said));
             }
             Effect::Redraw | Effect::Quit => {}
         })
@@ -178,7 +167,7 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Opt
             _ => Some("other network namespaces are not read (--netns)"),
         },
         filter: list.filter_text.clone(),
-        said: Some(plan.notes.join("; ")).filter(|s| !s.is_empty()),
+        status_message: Some(plan.notes.join("; ")).filter(|s| !s.is_empty()),
         view: plan.start.clone(),
         protos: crate::model::wants::ProtoSet::TCP_UDP,
         color: palette.as_ref().map_or(depth, |p| depth.least(p.most)),
@@ -202,7 +191,7 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Opt
         keymap,
         // How it was left is written down at every end.
         first: environment::session_file().is_some_and(|file| !file.exists()),
-        apart: Some(APART),
+        background_above: Some(APART),
     })
 }
 
@@ -211,45 +200,48 @@ pub(super) const fn is_here(plan: &Plan) -> bool {
     plan.demo.is_none() && plan.proc_root.is_none()
 }
 
-/// The thread that looks closer: on a machine with many sockets the kernel takes its time for one of them too.
-fn looker(here: bool, tell: Sender<Event>) -> io::Result<Sender<Closer>> {
-    let (ask, asked) = mpsc::channel::<Closer>();
-    std::thread::Builder::new().name("look".into()).spawn(move || {
-        while let Ok(mut closer) = asked.recv() {
-            // The cursor went on meanwhile.
-            while let Ok(newer) = asked.try_recv() {
-                closer = newer;
-            }
-            if tell.send(look(here, closer)).is_err() {
-                return;
-            }
-        }
-    })?;
-    Ok(ask)
+/// Starts the thread that filters, sorts and groups large tables. If it panics the dashboard ends with the reason.
+fn start_arranger(events: Sender<Event>, failure: Sender<String>) -> io::Result<Worker<Box<ArrangeJob>>> {
+    Worker::start("arranger", move |job: Box<ArrangeJob>| {
+        let arranged = catch_unwind(AssertUnwindSafe(|| Box::new(job.work()))).ok();
+        let failed = arranged.is_none();
+        let event = arranged.map_or_else(
+            || {
+                let _ = failure.send("the arranging thread failed".to_owned());
+                Event::InputClosed
+            },
+            Event::Arranged,
+        );
+        events.send(event).is_ok() && !failed
+    })
 }
 
-/// Looks closer at a process. What is not of this machine works nowhere here.
-pub(super) fn look(here: bool, closer: Closer) -> Event {
+/// Starts the thread that reads what only the details show: with many sockets even one lookup can take the kernel a while.
+fn start_prober(here: bool, events: Sender<Event>) -> io::Result<Worker<ProbeRequest>> {
+    Worker::start("probe", move |request| events.send(look(here, request)).is_ok())
+}
+
+/// Reads what the details show of one process; nothing where the data is not of this machine.
+pub(super) fn look(here: bool, closer: ProbeRequest) -> Event {
     if !here {
-        let untold = || Err(Missing::NotReported);
-        let cwd = Err("it is not of this machine".to_owned());
-        let seen = Seen {
-            cwd,
-            proc_ctx: untold(),
-            sock_ctx: untold(),
+        let unknown = || Err(Missing::NotReported);
+        let seen = ProbeResult {
+            cwd: Err("it is not of this machine".to_owned()),
+            proc_ctx: unknown(),
+            sock_ctx: unknown(),
             tids: vec![],
             bpf_maps: Err(Missing::NotReported),
         };
-        return Event::Looked(closer, Box::new(seen));
+        return Event::Probed(closer, Box::new(seen));
     }
-    let (proc_ctx, sock_ctx) = crate::actions::contexts(&closer.process, closer.socket);
-    let cwd = crate::actions::working_directory(&closer.process).map_err(|e| e.to_string());
-    let tids = crate::actions::threads(&closer.process);
+    let (proc_ctx, sock_ctx) = probe::contexts(&closer.process, closer.socket);
+    let cwd = probe::working_directory(&closer.process).map_err(|e| e.to_string());
+    let tids = probe::threads(&closer.process);
     let bpf_maps = match closer.inet.as_deref() {
-        Some((socket, netns)) => crate::actions::bpf_maps(socket, *netns),
+        Some((socket, netns)) => probe::bpf_maps(socket, *netns),
         None => Err(Missing::NotApplicable),
     };
-    Event::Looked(closer, Box::new(Seen { cwd, proc_ctx, sock_ctx, tids, bpf_maps }))
+    Event::Probed(closer, Box::new(ProbeResult { cwd, proc_ctx, sock_ctx, tids, bpf_maps }))
 }
 
 /// Saves something in the configuration file; a word on how that went.

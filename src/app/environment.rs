@@ -35,7 +35,7 @@ pub(super) fn session_file() -> Option<PathBuf> {
 
 /// The language of the locale.
 pub(super) fn lang() -> Lang {
-    Words::read().locale.as_deref().map_or(Lang::En, Lang::of_locale)
+    Words::read().locale.as_deref().map_or(Lang::En, Lang::from_locale)
 }
 
 /// The words of the environment that count.

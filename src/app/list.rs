@@ -1,31 +1,23 @@
 //! One shot: read, derive, arrange, print. Also: wait until something matches.
 
-use super::environment::Words;
+use super::listing::{RESOLVE_WITHIN, name_all_hosts, name_hosts, view, wanted, write};
 use super::reader::Reader;
-use super::{Ending, RunError, resolver, watch};
+use super::{Ending, RunError, watch};
 use crate::cli::Plan;
-use crate::cli::args::ColorArg;
 use crate::cli::plan::{ListPlan, Wait};
 use crate::diagnose::visibility::hidden;
-use crate::format::{Style, thousands};
+use crate::format::{Role, thousands};
 use crate::model::fault::{BPF_MAPS, CONTEXTS};
 use crate::model::text::escape;
-use crate::model::{Addr, Fault, FaultKind, HostName, Netns, Proto, ProtoSet, Snapshot, Wants};
-use crate::output::{self, Format, Grid, Listing, Rows};
-use crate::table::{forwards, with_namespaces};
-use crate::tui::app::Color;
-use crate::view::summary::Summary;
-use crate::view::wants::wants;
-use crate::view::{Arranged, View};
-use std::collections::BTreeSet;
+use crate::model::{Fault, FaultKind, Netns, Proto, ProtoSet, Reads, Snapshot};
+use crate::output::Format;
+use crate::table::forwards;
+use crate::view::Arranged;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 /// Time between two polls while waiting, when nobody said.
 const WAIT_INTERVAL: Duration = Duration::from_millis(200);
-
-/// How long names of addresses are waited for.
-const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Reads and prints as planned.
 pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
@@ -54,58 +46,6 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
     Ok(ending)
 }
 
-/// Asks for the names of the far addresses of these rows, where they are asked for and shown; those that do not come in time
-/// stay addresses. How many did not.
-pub(super) fn name_hosts(list: &ListPlan, snap: &Snapshot, rows: &[u32]) -> usize {
-    let shown = list.resolve && list.columns.iter().any(|c| c.name == "remote_host");
-    if shown { ask_names(list, snap, rows) } else { 0 }
-}
-
-/// The same for every row, where rows are chosen or sorted by those names.
-pub(super) fn name_all_hosts(list: &ListPlan, snap: &Snapshot) -> usize {
-    if list.looked_at().iter().any(|c| c.name == "remote_host") {
-        ask_names(list, snap, &(0..(list.table.len)(snap) as u32).collect::<Vec<_>>())
-    } else {
-        0
-    }
-}
-
-fn ask_names(list: &ListPlan, snap: &Snapshot, rows: &[u32]) -> usize {
-    let far = |r: &u32| match list.table.name {
-        "peers" => snap.peers.get(*r as usize).map(|p| p.addr),
-        _ => Some(snap.socket(*r as usize).remote.addr),
-    };
-    let addrs = rows.iter().filter_map(far).filter(|a| !a.is_any());
-    let unknown = |a: &Addr| snap.sample.hosts.get(a) == HostName::Unknown;
-    let addrs: BTreeSet<_> = addrs.filter(unknown).collect();
-    resolver::resolve(addrs.iter().copied().collect(), &snap.sample.hosts, RESOLVE_WITHIN);
-    addrs.into_iter().filter(unknown).count()
-}
-
-/// What must be read for a listing.
-pub(super) fn wanted(list: &ListPlan) -> Wants {
-    let mut out = wants(list.table, &list.columns, &list.filter, &list.sort, ProtoSet::TCP_UDP, true);
-    let extra: Vec<_> = list.group.iter().filter_map(|g| g.column(list.table)).collect();
-    let wait = list.wait.iter().map(|w| &w.filter);
-    for more in std::iter::once(wants(list.table, &extra, &list.filter, &[], ProtoSet::TCP_UDP, true))
-        .chain(wait.map(|f| wants(list.table, &[], f, &[], ProtoSet::TCP_UDP, false)))
-    {
-        out.also(&more);
-    }
-    out
-}
-
-/// The question of a listing.
-pub(super) fn view(list: &ListPlan) -> View {
-    View {
-        table: list.table,
-        filter: list.filter.clone(),
-        sort: list.sort.clone(),
-        group: list.group,
-        closed: false,
-    }
-}
-
 /// Polls until a row matches, then prints those that do.
 fn until(plan: &Plan, list: &ListPlan, wait: &Wait, reader: &mut Reader) -> Result<Ending, RunError> {
     let began = Instant::now();
@@ -131,11 +71,6 @@ fn until(plan: &Plan, list: &ListPlan, wait: &Wait, reader: &mut Reader) -> Resu
     }
 }
 
-/// How cells look on this output.
-pub(super) fn style(plan: &Plan, words: &Words) -> Style {
-    Style { numeric: plan.numeric, ascii: io::stdout().is_terminal() && !words.utf8() }
-}
-
 /// Prints what is arranged.
 fn print(plan: &Plan, list: &ListPlan, snap: &Snapshot, rows: &Arranged) -> Result<Ending, RunError> {
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
@@ -151,60 +86,12 @@ fn print(plan: &Plan, list: &ListPlan, snap: &Snapshot, rows: &Arranged) -> Resu
     Ok(ending)
 }
 
-/// Writes what is arranged: rows, one line a group, or their number; at most `height` rows.
-pub(super) fn write(
-    out: &mut dyn Write,
-    plan: &Plan,
-    list: &ListPlan,
-    snap: &Snapshot,
-    arranged: &Arranged,
-    height: Option<usize>,
-) -> Result<Ending, RunError> {
-    let terminal = io::stdout().is_terminal();
-    let words = Words::read();
-    let most = [list.top, height].into_iter().flatten().min().unwrap_or(usize::MAX);
-    let mut columns = list.columns.clone();
-    if !list.chosen && list.format == Format::Table {
-        columns = with_namespaces(list.table, &columns, snap);
-    }
-    let summary;
-    let each;
-    let grid: &dyn Grid = if let Some(by) = list.group {
-        let mut s = Summary::new(snap, list.table, arranged, by, &columns, &list.sort);
-        s.rows.truncate(most);
-        summary = s;
-        &summary
-    } else {
-        let rows = &arranged.rows[..arranged.rows.len().min(most)];
-        each = Rows { snap, columns: &columns, rows };
-        &each
-    };
-    let ending = if grid.is_empty() { Ending::Nothing } else { Ending::Fine };
-    if list.count {
-        writeln!(out, "{}", grid.len()).map_err(RunError::stdout)?;
-        return Ok(ending);
-    }
-    let listing = Listing {
-        grid,
-        header: list.header,
-        style: &style(plan, &words),
-        width: if terminal { terminal_size().map(|s| s.0) } else { None },
-        color: match plan.color {
-            ColorArg::Always => true,
-            ColorArg::Never => false,
-            ColorArg::Auto => terminal && words.colors() != Color::None,
-        },
-    };
-    output::write(out, list.format, &listing).map_err(RunError::stdout)?;
-    Ok(ending)
-}
-
 /// What was asked for and this kernel does not tell, or not to us, and why: protocols that the filter names, forwards. Said
 /// to scripts too, since no row may mean that there is none or no answer.
 fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
     // A family names many protocols without asking for any one of them.
-    let named = list.filter.columns().iter().any(|c| c.name == "proto");
-    let asked = if named { list.filter.protos() } else { ProtoSet::NONE };
+    let named = list.filter.columns().iter().any(|c| c.is(Role::Proto));
+    let asked = if named { list.filter.protos() } else { ProtoSet::empty() };
     let mut out: Vec<String> = Vec::new();
     for (p, name) in Proto::ALL.into_iter().filter(|(p, _)| asked.has(*p)) {
         let about = |subject: &str| subject.split(' ').next() == Some(name);
@@ -218,7 +105,8 @@ fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
     // Read only where they are asked for; who asks for all there is, or takes what a form has, asks for none in particular.
     let chosen = list.chosen && list.columns.len() < list.table.columns.len();
     let looked_at = list.looked_at();
-    let asked = chosen || looked_at.iter().any(|c| c.needs.proc_ctx || c.needs.sock_ctx || c.needs.bpf);
+    let asked = chosen
+        || looked_at.iter().any(|c| c.needs.reads.intersects(Reads::PROC_CTX | Reads::SOCK_CTX | Reads::BPF));
     for f in snap.sample.faults.iter().filter(|f| asked && [CONTEXTS, BPF_MAPS].contains(&&*f.subject)) {
         out.push(format!("sockscope: {}: {}", f.subject, f.detail));
     }
@@ -261,9 +149,4 @@ fn notes(snap: &Snapshot, person: bool) -> Vec<String> {
         );
     }
     out
-}
-
-/// Columns and lines of the terminal.
-pub(super) fn terminal_size() -> Option<(u16, u16)> {
-    crossterm::terminal::size().ok().filter(|(w, h)| *w > 0 && *h > 0)
 }

@@ -10,7 +10,7 @@ const LARGE: i32 = 256 * 1024;
 /// them (mallopt(3), `M_MMAP_THRESHOLD`), and threads that hand snapshots to each other come to hold several times what
 /// they use: 130 MB where 58 are in use, with 100,000 sockets. A threshold that is said stays as it is.
 #[expect(unsafe_code, reason = "no crate says mallopt(3) without")]
-pub(super) fn give_back_large() {
+pub(super) fn set_mmap_threshold() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: two integers go in, no memory of ours is touched, and no other thread runs yet.
     unsafe {

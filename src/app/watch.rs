@@ -1,7 +1,7 @@
 //! `--watch`: the same question again and again; a table is drawn anew, NDJSON tells what changed.
 
 use super::reader::Reader;
-use super::{Ending, RunError, list};
+use super::{Ending, RunError, listing};
 use crate::cli::Plan;
 use crate::cli::plan::ListPlan;
 use crate::model::{Snapshot, StateSet};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// Runs until it is ended, or its reader goes.
 pub(super) fn run(plan: &Plan, list: &ListPlan, every: Duration) -> Result<Ending, RunError> {
-    let mut wants = list::wanted(list);
+    let mut wants = listing::wanted(list);
     // A row that leaves the states asked for has changed, not closed.
     wants.states = StateSet::ALL;
     let mut reader = Reader::open(plan, wants)?;
@@ -49,14 +49,14 @@ fn redraw(
     let mut height = None;
     if io::stdout().is_terminal() {
         page.extend_from_slice(b"\x1b[H\x1b[2J");
-        height = list::terminal_size().map(|(_, h)| usize::from(h).saturating_sub(2).max(1));
+        height = listing::terminal_size().map(|(_, h)| usize::from(h).saturating_sub(2).max(1));
     } else if !first && !list.count {
         page.push(b'\n');
     }
-    let _ = list::name_all_hosts(list, snap);
-    let rows = list::view(list).arrange(snap);
-    list::name_hosts(list, snap, &rows.rows);
-    list::write(&mut page, plan, list, snap, &rows, height)?;
+    let _ = listing::name_all_hosts(list, snap);
+    let rows = listing::view(list).arrange(snap);
+    listing::name_hosts(list, snap, &rows.rows);
+    listing::write(&mut page, plan, list, snap, &rows, height)?;
     out.write_all(&page).map_err(RunError::stdout)
 }
 
@@ -69,9 +69,9 @@ struct Events {
 impl Events {
     /// Writes an object for each row that came, went or changed; at the first poll, for each that is there.
     fn tell(&mut self, out: &mut dyn Write, list: &ListPlan, snap: Arc<Snapshot>) -> io::Result<()> {
-        list::name_all_hosts(list, &snap);
-        let rows = list::view(list).arrange(&snap).rows;
-        list::name_hosts(list, &snap, &rows);
+        listing::name_all_hosts(list, &snap);
+        let rows = listing::view(list).arrange(&snap).rows;
+        listing::name_hosts(list, &snap, &rows);
         let identity = |s: &Snapshot, r: u32| (list.table.identity)(s, r as usize);
         let now: FxHashMap<Identity, u32> =
             rows.iter().filter_map(|r| Some((identity(&snap, *r)?, *r))).collect();
@@ -103,12 +103,11 @@ impl Events {
                 }
             }
             Some((old, matched)) => {
-                let all = |s: &Snapshot, live: usize| -> FxHashMap<Identity, u32> {
-                    let n = (list.table.len)(s).min(live);
+                let all = |s: &Snapshot| -> FxHashMap<Identity, u32> {
+                    let n = (list.table.live)(s);
                     (0..n as u32).filter_map(|r| Some((identity(s, r)?, r))).collect()
                 };
-                let live = |s: &Snapshot| if list.table.name == "list" { s.live } else { usize::MAX };
-                let (there, was) = (all(&snap, live(&snap)), all(old, live(old)));
+                let (there, was) = (all(&snap), all(old));
                 for (id, r) in matched.iter().filter(|(id, _)| !now.contains_key(id)) {
                     match there.get(id) {
                         Some(after) => tell(Event::Changed, *id, Some((old, *r)), Some((&snap, *after)))?,
@@ -134,5 +133,5 @@ impl Events {
 
 /// Whether a row has come to another state. Other tables have no states: their rows come and go.
 fn differs(list: &ListPlan, old: &Snapshot, before: u32, new: &Snapshot, after: u32) -> bool {
-    list.table.name == "list" && old.socket(before as usize).state != new.socket(after as usize).state
+    list.table.is_sockets() && old.socket(before as usize).state != new.socket(after as usize).state
 }

@@ -5,9 +5,9 @@ use super::check::{self, CheckPlan};
 use super::config::{Alerts, Config};
 use crate::explain::Lang;
 use crate::filter::{Filter, Names, Saved};
-use crate::format::Column;
 use crate::format::did_you_mean;
-use crate::model::{AlertRules, AttrSet, Backend, Netns, OwnersBy, Services};
+use crate::format::{Column, Role};
+use crate::model::{AlertRules, AttrSet, Backend, Netns, OwnersBy, Reads, Services};
 use crate::output::Format;
 use crate::table;
 use crate::table::Table;
@@ -377,8 +377,7 @@ impl ListPlan {
         let resolve = l.resolve || known.config.resolve;
         let columns = if resolve { with_names(table, columns) } else { columns };
         // "all" and JSON have the column too; only its name asks for it.
-        let named =
-            |w: &str| table.column(w.trim_start_matches('+')).is_some_and(|c| c.name == "remote_host");
+        let named = |w: &str| table.column(w.trim_start_matches('+')).is_some_and(|c| c.is(Role::RemoteHost));
         let resolve = resolve || l.columns.iter().any(|text| text.split(',').any(|w| named(w.trim())));
         let watch = match &l.watch {
             None => None,
@@ -469,12 +468,14 @@ fn usual(table: &'static Table, format: Format) -> Vec<&'static Column> {
         Format::Table | Format::Csv => {
             // One reading knows no age and no rate.
             let now =
-                |c: &&Column| c.needs.attrs == AttrSet::NONE && c.name != "age_s" && !c.kind.is_over_time();
+                |c: &&Column| c.needs.attrs == AttrSet::NONE && !c.is(Role::Age) && !c.kind.is_over_time();
             table.default_columns().into_iter().filter(now).collect()
         }
         Format::Json | Format::Ndjson => {
-            let cheap =
-                |c: &&Column| c.needs.attrs == AttrSet::NONE && (table.name == "forwards" || !c.needs.nat);
+            let cheap = |c: &&Column| {
+                c.needs.attrs == AttrSet::NONE
+                    && (table.always_needs.reads.contains(Reads::NAT) || !c.needs.reads.contains(Reads::NAT))
+            };
             table.columns.iter().filter(cheap).collect()
         }
     }
@@ -527,7 +528,7 @@ mod tests {
     #[test]
     fn names_are_looked_up_only_where_asked_for() {
         let asks = |args: &[&str]| match plan(args).unwrap().what {
-            What::List(l) => (l.resolve, l.columns.iter().any(|c| c.name == "remote_host")),
+            What::List(l) => (l.resolve, l.columns.iter().any(|c| c.is(Role::RemoteHost))),
             other => panic!("{other:?}"),
         };
         // JSON has the key, and `all` the column; both would otherwise ask a resolver about every far end.

@@ -75,7 +75,9 @@ use super::procs::bpf_owners::BpfOwners;
 use super::procs::fd_count::FdCounter;
 use super::procs::scan_schedule::FdScanner;
 use super::procs::table::{ProcEntry, ProcessTable};
-use crate::model::{FaultKind, FdUsage, Missing, Owner, OwnersBy, Privileges, ProcInfo, Process, Sample};
+use crate::model::{
+    FaultKind, FdUsage, Missing, Owner, OwnersBy, Privileges, ProcInfo, Process, Reads, Sample,
+};
 use std::path::Path;
 use std::sync::Arc;
 use users::Users;
@@ -147,12 +149,12 @@ impl Procs {
         system::read(self.table.root(), &mut sample.system);
         sample.privileges = self.privileges;
         let wants = sample.wants.clone();
-        let read_fds = wants.owners || wants.fd_kinds;
-        if wants.processes || read_fds {
+        let read_fds = wants.reads_any(Reads::OWNERS | Reads::FD_KINDS);
+        if wants.reads(Reads::PROCESSES) || read_fds {
             self.table.refresh(&mut sample.faults);
             if read_fds {
                 self.find_owners(sample);
-                if wants.limits {
+                if wants.reads(Reads::LIMITS) {
                     self.scanner.sample_fd_targets(&mut self.table);
                 }
             }
@@ -160,7 +162,7 @@ impl Procs {
             context::fill(&self.table, sample);
             threads::fill(&self.table, sample);
         }
-        if wants.limits {
+        if wants.reads(Reads::LIMITS) {
             sample.counters = Some(self.counters.read(sample, self.table.is_live()));
         }
         self.users.fill(sample);
@@ -181,7 +183,7 @@ impl Procs {
 
     /// Writes processes and owners into the sample.
     fn publish(&mut self, sample: &mut Sample) {
-        let dirty = sample.wants.owners && self.table.take_owners_dirty();
+        let dirty = sample.wants.reads(Reads::OWNERS) && self.table.take_owners_dirty();
         let mut all: Vec<(u32, &Arc<ProcInfo>, &ProcEntry)> =
             self.table.entries().iter().filter_map(|(pid, e)| Some((*pid, e.info.as_ref()?, e))).collect();
         all.sort_unstable_by_key(|(pid, ..)| *pid);
@@ -214,7 +216,7 @@ impl Procs {
             }
         }
         sample.faults.add_many(FaultKind::NotPermitted, "descriptors of processes", "", denied);
-        if sample.wants.owners {
+        if sample.wants.reads(Reads::OWNERS) {
             if dirty {
                 // Sorted runs, one per process: the stable sort merges them.
                 owners.sort();

@@ -4,7 +4,7 @@ mod legs;
 
 use super::route::legs::Next;
 use crate::format::{age, bytes, endpoint};
-use crate::model::{Addr, By, Endpoint, Flow, Forward, Snapshot, State};
+use crate::model::{Addr, Endpoint, Flow, Forward, ForwardKind, Snapshot, State};
 
 /// What stands at one place of the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,7 +173,7 @@ pub fn of_socket(snap: &Snapshot, row: usize) -> Vec<Step> {
                     Some(to) => both(&holder(snap, r), &holder(snap, *to)),
                     None => holder(snap, r),
                 };
-                out.push(step(Place::By, by.map_or("a program", By::name), fds, certain));
+                out.push(step(Place::By, by.map_or("a program", ForwardKind::name), fds, certain));
             }
             (Next::Unpaired(f), Some((r, s))) => {
                 out.push(step(Place::Host, endpoint(&s.local), space(snap, s.id.netns), certain));
@@ -241,7 +241,7 @@ fn going_to(snap: &Snapshot, f: &Forward, out: &mut Vec<Step>) {
         out.push(step(Place::Target, "not told", "no address is told, see what forwards it", false));
         return;
     };
-    let far = f.steps.iter().any(|s| s.by == By::Ssh);
+    let far = f.steps.iter().any(|s| s.by == ForwardKind::Ssh);
     let place = match f.target_netns {
         Some(n) => space(snap, n),
         None if far => "as the far machine reaches it".to_owned(),

@@ -264,10 +264,10 @@ fn operand(f: &mut fmt::Formatter<'_>, o: &Operand, kind: Kind) -> fmt::Result {
             }
         }
         Operand::States(set) => {
-            if let Some((name, _)) = super::states::GROUPS.iter().find(|(_, s)| s() == *set) {
+            if let Some((name, _)) = super::state_sets::GROUPS.iter().find(|(_, s)| s() == *set) {
                 return f.write_str(name);
             }
-            for (i, s) in set.iter().enumerate() {
+            for (i, s) in set.states().enumerate() {
                 if i > 0 {
                     f.write_char(',')?;
                 }

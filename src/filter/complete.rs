@@ -1,8 +1,8 @@
 //! What can be typed next in a filter.
 
-use super::{Saved, operand::fixed_values, quote};
+use super::{Saved, quote};
 use crate::format::did_you_mean::same_word;
-use crate::format::{Column, Kind};
+use crate::format::{Column, Kind, Role};
 use crate::model::{Missing, Snapshot, State};
 use crate::table::PROCESSES;
 use crate::table::Table;
@@ -114,10 +114,10 @@ enum Known {
 }
 
 fn named(table: &'static Table, word: &str) -> Option<Known> {
-    if table.name == "list" && same_word(word, "port") {
+    if table.is_sockets() && same_word(word, "port") {
         return Some(Known::Port);
     }
-    if table.name == "list" && same_word(word, "addr") {
+    if table.is_sockets() && same_word(word, "addr") {
         return Some(Known::Addr);
     }
     table.column(word).map(Known::Column)
@@ -156,7 +156,7 @@ fn fields(table: &'static Table) -> Vec<Item> {
     let others = table.columns.iter().filter(|c| !shown.contains(c));
     let mut columns: Vec<&Column> = shown.clone();
     columns.extend(others);
-    if table.name == "list" {
+    if table.is_sockets() {
         out.push(item("port:".to_owned(), "The port of either end."));
         out.push(item("addr:".to_owned(), "The address of either end."));
     }
@@ -175,7 +175,7 @@ fn fields(table: &'static Table) -> Vec<Item> {
     ] {
         out.push(item(word.to_owned(), help));
     }
-    if table.name == "list" {
+    if table.is_sockets() {
         out.push(item("autobound".to_owned(), "The kernel chose the local port."));
     }
     out
@@ -192,12 +192,12 @@ fn values(field: Known, table: &'static Table, snap: Option<&Snapshot>) -> Vec<I
         Kind::Bool => ["yes", "no"].map(|s| Item { text: s.to_owned(), help: String::new() }).to_vec(),
         Kind::Port => ports(snap),
         Kind::Text | Kind::List | Kind::Addr | Kind::Endpoint | Kind::Id | Kind::Hex => {
-            match fixed_values(column) {
+            match column.values.map(|all| all()) {
                 Some(fixed) => {
                     fixed.into_iter().map(|s| Item { text: s.to_owned(), help: String::new() }).collect()
                 }
                 // Every process there is, also one without a socket.
-                None if column.name == "process" => seen(&PROCESSES, &["comm"], snap),
+                None if column.is(Role::Process) => seen(&PROCESSES, &["comm"], snap),
                 None => seen(table, &[column.name], snap),
             }
         }

@@ -7,8 +7,8 @@
 use super::ast::{Cmp, Expr, Field, Op, Operand, Term, Test};
 use super::number::Number;
 use super::operand;
-use super::text::{Buf, Needle, glob};
-use crate::format::{self, Column, Kind, Value};
+use super::text_match::{Buf, Needle, glob};
+use crate::format::{self, Column, Kind, Role, TextMatch, Value};
 use crate::model::{Addr, Endpoint, Family, Proto, ProtoSet, Snapshot, Socket, State, StateSet};
 use crate::table::Table;
 use crate::table::{PROCESSES, end_name};
@@ -132,9 +132,11 @@ fn word(text: &str, table: &'static Table, slots: &mut usize) -> Word {
     let exact = State::parse(text);
     let states = State::all()
         .filter(|s| exact == Some(*s) || state.is_in(s.name()))
-        .fold(StateSet::NONE, StateSet::with);
-    let protos =
-        Proto::ALL.iter().filter(|(_, n)| needle.is_in(n)).fold(ProtoSet::NONE, |set, (p, _)| set.with(*p));
+        .fold(StateSet::empty(), StateSet::with);
+    let protos = Proto::ALL
+        .iter()
+        .filter(|(_, n)| needle.is_in(n))
+        .fold(ProtoSet::empty(), |set, (p, _)| set.with(*p));
     *slots += 1;
     Word {
         states,
@@ -149,17 +151,17 @@ fn word(text: &str, table: &'static Table, slots: &mut usize) -> Word {
 }
 
 fn term(t: &Term, table: &'static Table, slots: &mut usize) -> Node {
-    let sockets = table.name == "list";
+    let sockets = table.is_sockets();
     let (test, not) = value_test(t);
     let node = match (t.field, &test) {
-        (Field::Column(c), ValueTest::Any(_)) if sockets && c.name == "state" => match &t.test {
+        (Field::Column(c), ValueTest::Any(_)) if sockets && c.is(Role::State) => match &t.test {
             Test::List(_, operands) => Node::States(operand::state_set(operands)),
             _ => Node::Column(c, test),
         },
-        (Field::Column(c), ValueTest::Any(patterns)) if sockets && c.name == "proto" => {
+        (Field::Column(c), ValueTest::Any(patterns)) if sockets && c.is(Role::Proto) => {
             let value = |name: &'static str| patterns.iter().any(|p| p.matches(&Value::text(name)));
             Node::Protos(
-                Proto::ALL.iter().filter(|(_, n)| value(n)).fold(ProtoSet::NONE, |s, (p, _)| s.with(*p)),
+                Proto::ALL.iter().filter(|(_, n)| value(n)).fold(ProtoSet::empty(), |s, (p, _)| s.with(*p)),
             )
         }
         (field, _) if sockets && ends(field, Kind::Port).is_some() => {
@@ -199,9 +201,13 @@ fn column_or_both(field: Field, test: ValueTest, table: &'static Table) -> Node 
 pub(crate) fn ends(field: Field, kind: Kind) -> Option<Ends> {
     match (field, kind) {
         (Field::EitherPort, Kind::Port) | (Field::EitherEnd, Kind::Endpoint) => Some(Ends::Either),
-        (Field::Column(c), _) => match (c.name, kind) {
-            ("local_port", Kind::Port) | ("local" | "local_addr", Kind::Endpoint) => Some(Ends::Local),
-            ("remote_port", Kind::Port) | ("remote" | "remote_addr", Kind::Endpoint) => Some(Ends::Remote),
+        (Field::Column(c), _) => match (c.role?, kind) {
+            (Role::LocalPort, Kind::Port) | (Role::Local | Role::LocalAddr, Kind::Endpoint) => {
+                Some(Ends::Local)
+            }
+            (Role::RemotePort, Kind::Port) | (Role::Remote | Role::RemoteAddr, Kind::Endpoint) => {
+                Some(Ends::Remote)
+            }
             _ => None,
         },
         _ => None,
@@ -237,12 +243,7 @@ pub(crate) fn ranges(test: &Test) -> Option<Vec<(u16, u16)>> {
 
 /// The column of the table of processes that says the same of a process as this one of its sockets.
 fn process_twin(c: &Column) -> Option<&'static Column> {
-    let name = match c.name {
-        "process" | "owner" | "owners" => "comm",
-        "pid" | "cmdline" | "fds_open" | "fds_soft" | "fds_pct" => c.name,
-        _ => return None,
-    };
-    PROCESSES.column(name)
+    PROCESSES.column(c.process_column?)
 }
 
 /// A test, and whether its answer is to be turned round.
@@ -253,9 +254,10 @@ fn value_test(t: &Term) -> (ValueTest, bool) {
                 Field::Column(c) => Some(c),
                 _ => None,
             };
-            let whole = *op != Op::Has || column.is_some_and(operand::is_whole);
+            let text_match = column.map_or(TextMatch::Part, |c| c.text_match);
+            let whole = *op != Op::Has || text_match != TextMatch::Part;
             // The names of interfaces are told apart by case, and the kernel is asked for them as they are.
-            let exact = column.is_some_and(|c| c.name == "iface");
+            let exact = text_match == TextMatch::Exact;
             let patterns = operands
                 .iter()
                 .map(|o| match o {
@@ -551,7 +553,7 @@ fn word_in(w: &Word, c: &'static Column, snap: &Snapshot, row: usize) -> bool {
     thread_local! {
         static TEXT: RefCell<String> = const { RefCell::new(String::new()) };
     }
-    if w.digits && matches!(c.name, "user" | "service") {
+    if w.digits && matches!(c.role, Some(Role::User | Role::Service)) {
         return false;
     }
     if c.kind == Kind::Endpoint && !w.in_endpoint {
@@ -560,7 +562,7 @@ fn word_in(w: &Word, c: &'static Column, snap: &Snapshot, row: usize) -> bool {
     }
     // The far end of a socket without one is shown as nothing, but is `*` as text.
     c.any_value(snap, row, &mut |v| match v {
-        Value::Missing(_) => c.name == "remote" && is_ip(snap.socket(row)) && w.needle.is_in("*"),
+        Value::Missing(_) => c.is(Role::Remote) && is_ip(snap.socket(row)) && w.needle.is_in("*"),
         Value::State(s) => w.states.has(*s) || w.state.is_in(s.name()),
         Value::Uint(n) if c.kind == Kind::Id => {
             w.digits

@@ -1,7 +1,7 @@
 //! A filter for what one cell says.
 
 use super::{Expr, Filter, quote};
-use crate::format::{Column, Value};
+use crate::format::{Column, Role, Value};
 use crate::model::{Endpoint, Snapshot};
 use crate::table::Table;
 
@@ -13,8 +13,8 @@ pub fn filter_of(
     row: usize,
 ) -> Option<String> {
     // The owner's cell holds a name and a number; all processes of that name are meant.
-    let column = match column.name {
-        "owner" => table.column("process").unwrap_or(column),
+    let column = match column.role {
+        Some(Role::Owner) => table.with_role(Role::Process).unwrap_or(column),
         _ => column,
     };
     let name = column.name;

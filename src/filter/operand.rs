@@ -2,10 +2,11 @@
 
 use super::ast::{Field, Operand};
 use super::number::{self, Number};
-use super::parse::{Parser, Raw, error_at, shown, unknown_state};
-use super::{FilterError, Problem, states};
-use crate::format::{Column, Kind, did_you_mean};
-use crate::model::{Addr, Family, Proto, Scope, Services, StateSet};
+use super::raw_value::{RawValue, error_at, shown, unknown_state};
+use super::{FilterError, Problem, state_sets};
+use crate::format::{Kind, Role, did_you_mean};
+use crate::model::{Addr, Services, StateSet};
+use crate::table::Table;
 use regex::{Regex, RegexBuilder};
 use std::ops::Range;
 
@@ -17,7 +18,6 @@ pub(crate) const TWINS: &[(&str, &str)] = &[
     ("backlog", "accept_pct"),
 ];
 
-const DIRECTIONS: &[&str] = &["in", "out"];
 /// Other words for a direction.
 const DIRECTION_WORDS: &[(&str, &str)] = &[
     ("accepted", "in"),
@@ -27,28 +27,6 @@ const DIRECTION_WORDS: &[(&str, &str)] = &[
     ("outgoing", "out"),
     ("outbound", "out"),
 ];
-const TIMERS: &[&str] = &["on", "keepalive", "timewait", "persist", "unknown"];
-const SHUTDOWNS: &[&str] = &["neither", "receive", "send", "both"];
-
-/// Every value a column of fixed words can have.
-pub(crate) fn fixed_values(column: &Column) -> Option<Vec<&'static str>> {
-    Some(match column.name {
-        "proto" => Proto::ALL.iter().map(|(_, n)| *n).collect(),
-        "family" => Family::ALL.iter().map(|(_, n)| *n).collect(),
-        "scope" | "remote_scope" | "exposure" => Scope::ALL.iter().map(|s| s.name()).collect(),
-        "direction" => DIRECTIONS.to_vec(),
-        "timer" => TIMERS.to_vec(),
-        "shutdown" => SHUTDOWNS.to_vec(),
-        _ => return None,
-    })
-}
-
-/// Whether `:` means the whole text: names of which one may be a part of another (`tcp` of `mptcp`).
-pub(crate) fn is_whole(column: &Column) -> bool {
-    fixed_values(column).is_some()
-        || matches!(column.name, "user" | "iface" | "netns" | "congestion" | "service")
-}
-
 /// A value to show in a hint.
 pub(crate) fn example(field: Field) -> Option<&'static str> {
     Some(match field {
@@ -65,12 +43,12 @@ pub(crate) fn example(field: Field) -> Option<&'static str> {
             Kind::Bool => "yes",
             Kind::Hex => "0x1",
             Kind::Count | Kind::Amount | Kind::Id | Kind::PerSec | Kind::PerMin | Kind::Trend => "10",
-            Kind::Text | Kind::List => match c.name {
-                "proto" => "tcp",
-                "family" => "inet6",
-                "process" | "owner" | "owners" | "comm" | "processes" => "nginx",
-                "user" => "root",
-                "iface" => "eth0",
+            Kind::Text | Kind::List => match c.role? {
+                Role::Proto => "tcp",
+                Role::Family => "inet6",
+                Role::Process | Role::Owner | Role::Owners => "nginx",
+                Role::User => "root",
+                Role::Iface => "eth0",
                 _ => return None,
             },
         },
@@ -210,22 +188,36 @@ fn short_v4(text: &str) -> Option<Addr> {
     Some(Addr::v4(out))
 }
 
+/// The field of shares for a value with a percent sign: `fds>80%` tests `fds_pct`.
+pub(crate) fn share_twin(table: &'static Table, field: Field, text: &str) -> Field {
+    if let Field::Column(c) = field
+        && text.ends_with('%')
+        && c.kind != Kind::Percent
+        && let Some((_, pct)) = TWINS.iter().find(|(name, _)| *name == c.name)
+        && let Some(column) = table.column(pct)
+    {
+        return Field::Column(column);
+    }
+    field
+}
+
 /// The operands of a list, and the field they turn out to be about.
 pub(crate) fn all(
-    p: &Parser<'_>,
+    table: &'static Table,
+    services: &Services,
     field: Field,
-    values: Vec<Raw>,
+    values: Vec<RawValue>,
 ) -> Result<(Field, Vec<Operand>), FilterError> {
     let field = if values.iter().all(|v| !v.quoted && v.text.ends_with('%')) {
-        values.first().map_or(field, |v| p.twin(field, &v.text))
+        values.first().map_or(field, |v| share_twin(table, field, &v.text))
     } else {
         field
     };
     let mut out: Vec<Operand> = Vec::with_capacity(values.len());
     for raw in values {
-        let o = one(p, field, raw)?;
+        let o = one(services, field, raw)?;
         if let (Operand::States(new), Some(Operand::States(have))) = (&o, out.last_mut()) {
-            *have = have.or(*new);
+            *have |= *new;
         } else if !out.contains(&o) {
             out.push(o);
         }
@@ -233,16 +225,16 @@ pub(crate) fn all(
     Ok((field, out))
 }
 
-fn one(p: &Parser<'_>, field: Field, mut raw: Raw) -> Result<Operand, FilterError> {
+fn one(services: &Services, field: Field, mut raw: RawValue) -> Result<Operand, FilterError> {
     let kind = field.kind();
-    if matches!(field, Field::Column(c) if c.name == "direction")
+    if matches!(field, Field::Column(c) if c.is(Role::Direction))
         && let Some((_, same)) = DIRECTION_WORDS.iter().find(|(w, _)| raw.text.eq_ignore_ascii_case(w))
     {
         (*same).clone_into(&mut raw.text);
     }
     let stateful = matches!(kind, Kind::State | Kind::States);
     let fixed = match field {
-        Field::Column(c) => fixed_values(c),
+        Field::Column(c) => c.values.map(|all| all()),
         _ => None,
     };
     let is_none = !raw.quoted && (raw.text.eq_ignore_ascii_case("none") || raw.text == "-");
@@ -250,7 +242,7 @@ fn one(p: &Parser<'_>, field: Field, mut raw: Raw) -> Result<Operand, FilterErro
         return Ok(Operand::Missing);
     }
     match kind {
-        Kind::State | Kind::States => match states::parse(&raw.text) {
+        Kind::State | Kind::States => match state_sets::parse(&raw.text) {
             Some(set) => Ok(Operand::States(set)),
             None => Err(unknown_state(&raw.text, raw.span)),
         },
@@ -266,7 +258,7 @@ fn one(p: &Parser<'_>, field: Field, mut raw: Raw) -> Result<Operand, FilterErro
         },
         Kind::Endpoint | Kind::Addr => {
             if !raw.quoted {
-                if let Some(h) = host(&raw.text, p.services) {
+                if let Some(h) = host(&raw.text, services) {
                     return Ok(h);
                 }
                 if let Some(why) = nearly_a_network(&raw.text) {
@@ -292,7 +284,7 @@ fn one(p: &Parser<'_>, field: Field, mut raw: Raw) -> Result<Operand, FilterErro
             }
             Ok(free(raw))
         }
-        _ => numeric(p, field, &raw),
+        _ => numeric(services, field, &raw),
     }
 }
 
@@ -304,11 +296,11 @@ fn nearly_a_network(text: &str) -> Option<String> {
     Some(format!("{} is no prefix length; it is 0 to {most}", shown(len)))
 }
 
-fn free(raw: Raw) -> Operand {
+fn free(raw: RawValue) -> Operand {
     if raw.wild && !raw.quoted { Operand::Glob(raw.text) } else { Operand::Text(raw.text) }
 }
 
-fn numeric(p: &Parser<'_>, field: Field, raw: &Raw) -> Result<Operand, FilterError> {
+fn numeric(services: &Services, field: Field, raw: &RawValue) -> Result<Operand, FilterError> {
     let kind = field.kind();
     if kind == Kind::Hex
         && let Some((v, m)) = raw.text.split_once('/')
@@ -325,10 +317,10 @@ fn numeric(p: &Parser<'_>, field: Field, raw: &Raw) -> Result<Operand, FilterErr
         return Ok(Operand::Mask(whole(v, raw.span.clone())?, whole(m, raw.span.clone())?));
     }
     // A range; a service's name may have a `-` itself, a number may begin with one.
-    if service(p, kind, &raw.text).is_none()
+    if service(services, kind, &raw.text).is_none()
         && let Some(at) = raw.text.get(1..).and_then(|t| t.find('-')).map(|i| i + 1)
     {
-        let part = |text: &str, from: usize| Raw {
+        let part = |text: &str, from: usize| RawValue {
             text: text.to_owned(),
             span: (raw.span.start + from).min(raw.span.end)
                 ..(raw.span.start + from + text.len()).min(raw.span.end),
@@ -337,18 +329,18 @@ fn numeric(p: &Parser<'_>, field: Field, raw: &Raw) -> Result<Operand, FilterErr
         };
         let low = part(&raw.text[..at], 0);
         let high = part(&raw.text[at + 1..], at + 1);
-        let a = match number(p, field, &low) {
+        let a = match number(services, field, &low) {
             Ok(a) => a,
             // `http-ltt`: the whole is what is unknown.
             Err(_) if kind == Kind::Port && !low.text.bytes().all(|b| b.is_ascii_digit()) => {
-                return number(p, field, raw).map(Operand::Number);
+                return number(services, field, raw).map(Operand::Number);
             }
             Err(e) => return Err(e),
         };
         if high.text.is_empty() {
             return Ok(Operand::Range(a, None));
         }
-        let b = number(p, field, &high)?;
+        let b = number(services, field, &high)?;
         if a.f64() > b.f64() {
             let hint = format!("write {}-{}", high.text, low.text);
             return Err(error_at(
@@ -360,15 +352,15 @@ fn numeric(p: &Parser<'_>, field: Field, raw: &Raw) -> Result<Operand, FilterErr
         }
         return Ok(Operand::Range(a, Some(b)));
     }
-    number(p, field, raw).map(Operand::Number)
+    number(services, field, raw).map(Operand::Number)
 }
 
-fn service(p: &Parser<'_>, kind: Kind, text: &str) -> Option<u16> {
-    if kind == Kind::Port { p.services.port(text.trim_start_matches(':')) } else { None }
+fn service(services: &Services, kind: Kind, text: &str) -> Option<u16> {
+    if kind == Kind::Port { services.port(text.trim_start_matches(':')) } else { None }
 }
 
 /// One number in the unit of a field; of a port also a service's name.
-pub(crate) fn number(p: &Parser<'_>, field: Field, raw: &Raw) -> Result<Number, FilterError> {
+pub(crate) fn number(services: &Services, field: Field, raw: &RawValue) -> Result<Number, FilterError> {
     let kind = field.kind();
     let bad = |message: String, hint: String| {
         Err(error_at(Problem::BadValue, raw.span.clone(), message, Some(hint)))
@@ -376,7 +368,7 @@ pub(crate) fn number(p: &Parser<'_>, field: Field, raw: &Raw) -> Result<Number, 
     match kind {
         Kind::Port => {
             let text = raw.text.trim_start_matches(':');
-            if let Some(port) = service(p, kind, text) {
+            if let Some(port) = service(services, kind, text) {
                 return Ok(Number::Whole(u64::from(port)));
             }
             if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
@@ -385,7 +377,7 @@ pub(crate) fn number(p: &Parser<'_>, field: Field, raw: &Raw) -> Result<Number, 
                     Err(_) => bad(format!("{} is no port", shown(text)), "ports are 0 to 65535".to_owned()),
                 };
             }
-            let hint = did_you_mean::nearest(text, p.services.names()).map_or_else(
+            let hint = did_you_mean::nearest(text, services.names()).map_or_else(
                 || "write a number or a name from /etc/services".to_owned(),
                 |n| format!("did you mean {n}?"),
             );
@@ -410,8 +402,8 @@ pub(crate) fn number(p: &Parser<'_>, field: Field, raw: &Raw) -> Result<Number, 
 
 /// The states an operand list names.
 pub(crate) fn state_set(operands: &[Operand]) -> StateSet {
-    operands.iter().fold(StateSet::NONE, |s, o| match o {
-        Operand::States(x) => s.or(*x),
+    operands.iter().fold(StateSet::empty(), |s, o| match o {
+        Operand::States(x) => s | *x,
         _ => s,
     })
 }

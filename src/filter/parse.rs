@@ -18,14 +18,15 @@
 //! `ss` itself gives `and`, `or` and juxtaposition the same rank and reads from the left; here `not` binds before `and`
 //! and `and` before `or`, as everywhere else. That is the one difference, and it is on purpose.
 
+mod lex;
 mod ss;
-mod token;
 
 use super::ast::{Cmp, Expr, Field, Op, Operand, Term, Test};
 use super::number::Number;
-use super::{FilterError, Names, Problem, operand, states};
+use super::raw_value::{RawValue, error_at, shown};
+use super::{FilterError, Names, Problem, operand};
 use crate::format::did_you_mean::same_word;
-use crate::format::{Kind, did_you_mean};
+use crate::format::{Kind, TextMatch, did_you_mean};
 use crate::model::text::escape;
 use crate::model::{Addr, Family, Services};
 use crate::table::{Table, error};
@@ -85,18 +86,6 @@ pub(crate) struct Parser<'a> {
     pub(crate) table: &'static Table,
     pub(crate) services: &'a Services,
     names: Names<'a>,
-}
-
-/// One value as written.
-pub(crate) struct Raw {
-    /// With quotes and backslashes resolved.
-    pub(crate) text: String,
-    /// Where it stands.
-    pub(crate) span: Range<usize>,
-    /// In quotes: text and nothing else.
-    pub(crate) quoted: bool,
-    /// Has `*` or `?` that no quote or backslash protects.
-    pub(crate) wild: bool,
 }
 
 type Parsed<T> = Result<T, FilterError>;
@@ -361,7 +350,7 @@ impl<'a> Parser<'a> {
         if self.rest().starts_with("::") {
             return self.word();
         }
-        let field = if self.table.name == "list" {
+        let field = if self.table.is_sockets() {
             Field::EitherPort
         } else {
             match self.table.columns.iter().find(|c| c.kind == Kind::Port) {
@@ -434,7 +423,7 @@ impl<'a> Parser<'a> {
 
     /// The field that a bare network is about.
     fn end_field(&self) -> Option<Field> {
-        if self.table.name == "list" {
+        if self.table.is_sockets() {
             return Some(Field::EitherEnd);
         }
         self.table.columns.iter().find(|c| matches!(c.kind, Kind::Endpoint | Kind::Addr)).map(Field::Column)
@@ -451,7 +440,7 @@ impl<'a> Parser<'a> {
         if operator(after).is_some() {
             if let Some(family) = family_prefix(name)
                 && after.starts_with(':')
-                && self.table.name == "list"
+                && self.table.is_sockets()
             {
                 let raw = self.host_token()?;
                 return self.ss_host(Field::EitherEnd, Some(family), &raw, Op::Has, len + 1);
@@ -471,12 +460,12 @@ impl<'a> Parser<'a> {
         if let Some(states) = self.state_run()? {
             return Ok(states);
         }
-        if name.eq_ignore_ascii_case("autobound") && self.table.name == "list" {
+        if name.eq_ignore_ascii_case("autobound") && self.table.is_sockets() {
             self.at += len;
             return Ok(Expr::AutoBound);
         }
         if let Some(text) = super::ast::of_family(name)
-            && self.table.name == "list"
+            && self.table.is_sockets()
             && let Ok(Some(e)) = nested(text, self.table, self.names, self.depth + 1)
         {
             self.at += len;
@@ -512,7 +501,7 @@ impl<'a> Parser<'a> {
 
     /// The field of that name.
     fn known(&self, name: &str) -> Option<Field> {
-        if self.table.name == "list" {
+        if self.table.is_sockets() {
             if same_word(name, "port") {
                 return Some(Field::EitherPort);
             }
@@ -573,32 +562,19 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn list(&mut self, field: Field, op: Op, values: Vec<Raw>) -> Parsed<Expr> {
+    fn list(&mut self, field: Field, op: Op, values: Vec<RawValue>) -> Parsed<Expr> {
         let (field, operands) = self.operands(field, values)?;
         let free = operands.iter().any(|o| matches!(o, Operand::Text(_) | Operand::Glob(_)));
-        let whole = matches!(field, Field::Column(c) if operand::is_whole(c));
+        let whole = matches!(field, Field::Column(c) if c.text_match != TextMatch::Part);
         // Only for free text does it matter whether the whole is meant.
         let op = if op == Op::Is && (!free || whole) { Op::Has } else { op };
         Ok(Expr::Term(Term { field, test: Test::List(op, operands) }))
     }
 
-    fn compare(&self, field: Field, cmp: Cmp, raw: &Raw) -> Parsed<Expr> {
-        let field = self.twin(field, &raw.text);
+    fn compare(&self, field: Field, cmp: Cmp, raw: &RawValue) -> Parsed<Expr> {
+        let field = operand::share_twin(self.table, field, &raw.text);
         let n = self.number(field, raw)?;
         Ok(Expr::Term(Term { field, test: Test::Compare(cmp, n) }))
-    }
-
-    /// `fds>80%` asks about `fds_pct`.
-    pub(crate) fn twin(&self, field: Field, text: &str) -> Field {
-        if let Field::Column(c) = field
-            && text.ends_with('%')
-            && c.kind != Kind::Percent
-            && let Some((_, pct)) = operand::TWINS.iter().find(|(name, _)| *name == c.name)
-            && let Some(column) = self.table.column(pct)
-        {
-            return Field::Column(column);
-        }
-        field
     }
 }
 
@@ -681,40 +657,13 @@ fn looks_like_ipv6(text: &str) -> bool {
         && (addr.parse::<Addr>().is_ok() || addr.contains("::") || addr.matches(':').count() >= 3)
 }
 
-/// What is wrong, and where.
-pub(crate) fn error_at(
-    kind: Problem,
-    span: Range<usize>,
-    message: impl Into<String>,
-    hint: Option<String>,
-) -> FilterError {
-    FilterError { kind, span, message: message.into(), hint }
-}
-
-/// That there is no such state, and the nearest.
-pub(crate) fn unknown_state(name: &str, span: Range<usize>) -> FilterError {
-    let near = did_you_mean::nearest(name, states::words());
-    let hint = near.map_or_else(
-        || "states are listen, established, close-wait, time-wait and so on".to_owned(),
-        |n| format!("did you mean {}?", n.to_ascii_lowercase().replace('_', "-")),
-    );
-    error_at(Problem::BadValue, span, format!("there is no state {}", shown(name)), Some(hint))
-}
-
-/// Text for a message: escaped, at most 40 characters of it.
-pub(crate) fn shown(s: &str) -> String {
-    let cut: String = s.chars().take(40).collect();
-    let dots = if cut.len() < s.len() { "…" } else { "" };
-    format!("\"{}{dots}\"", escape(&cut))
-}
-
 impl Parser<'_> {
     /// A value as a number in the field's unit.
-    pub(crate) fn number(&self, field: Field, raw: &Raw) -> Parsed<Number> {
-        operand::number(self, field, raw)
+    pub(crate) fn number(&self, field: Field, raw: &RawValue) -> Parsed<Number> {
+        operand::number(self.services, field, raw)
     }
 
-    fn operands(&self, field: Field, values: Vec<Raw>) -> Parsed<(Field, Vec<Operand>)> {
-        operand::all(self, field, values)
+    fn operands(&self, field: Field, values: Vec<RawValue>) -> Parsed<(Field, Vec<Operand>)> {
+        operand::all(self.table, self.services, field, values)
     }
 }

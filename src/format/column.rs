@@ -2,7 +2,7 @@
 
 use super::Value;
 use super::did_you_mean::same_word;
-use crate::model::{AttrSet, Snapshot, tcp_info::TcpField};
+use crate::model::{Needs, Snapshot, tcp_info::TcpField};
 
 /// What a column's values are and in which unit; decides how they are shown and what a filter may compare them with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,127 +104,6 @@ pub struct Width {
     pub max: u16,
 }
 
-/// What must have been read for a column to have values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Needs {
-    /// Kernel attributes.
-    pub attrs: AttrSet,
-    /// Words of `tcp_info`, see [`TcpField::word`].
-    pub info_words: u64,
-    /// Owners of sockets.
-    pub owners: bool,
-    /// Descriptors by kind.
-    pub fd_kinds: bool,
-    /// Every serving socket.
-    pub listeners: bool,
-    /// Who chose the local port.
-    pub auto_port: bool,
-    /// Names of control groups.
-    pub cgroups: bool,
-    /// What the kernel counts beside the sockets.
-    pub limits: bool,
-    /// Far ends on this machine: then nothing may be left out.
-    pub ends: bool,
-    /// What is forwarded.
-    pub nat: bool,
-    /// Connections that only pass through.
-    pub forwarded: bool,
-    /// Security contexts of processes.
-    pub proc_ctx: bool,
-    /// Security contexts of sockets.
-    pub sock_ctx: bool,
-    /// Filters and BPF maps of sockets.
-    pub bpf: bool,
-    /// Threads of processes.
-    pub tids: bool,
-}
-
-impl Needs {
-    /// Nothing but the socket's fixed part.
-    pub const NONE: Self = Self {
-        attrs: AttrSet::NONE,
-        info_words: 0,
-        owners: false,
-        fd_kinds: false,
-        listeners: false,
-        auto_port: false,
-        cgroups: false,
-        limits: false,
-        ends: false,
-        nat: false,
-        forwarded: false,
-        proc_ctx: false,
-        sock_ctx: false,
-        bpf: false,
-        tids: false,
-    };
-    /// Owners.
-    pub const OWNERS: Self = Self { owners: true, ..Self::NONE };
-    /// Descriptors by kind.
-    pub const FD_KINDS: Self = Self { owners: true, fd_kinds: true, ..Self::NONE };
-    /// Every serving socket.
-    pub const LISTENERS: Self = Self { listeners: true, ..Self::NONE };
-    /// Who chose the local port.
-    pub const AUTO_PORT: Self = Self { auto_port: true, ..Self::NONE };
-    /// Names of control groups, of sockets and of the processes that hold them.
-    pub const CGROUPS: Self = Self { cgroups: true, owners: true, ..Self::NONE };
-
-    /// Security contexts of those who hold sockets, and of the sockets.
-    pub const PROC_CTX: Self = Self { proc_ctx: true, owners: true, ..Self::NONE };
-    /// See [`Self::PROC_CTX`].
-    pub const SOCK_CTX: Self = Self { sock_ctx: true, owners: true, ..Self::NONE };
-    /// Threads of those who hold sockets.
-    pub const TIDS: Self = Self { tids: true, owners: true, ..Self::NONE };
-    /// Filters and BPF maps.
-    pub const BPF: Self = Self { bpf: true, ..Self::NONE };
-
-    /// Far ends, with who holds them.
-    pub const ENDS: Self = Self { ends: true, owners: true, ..Self::NONE };
-    /// What is forwarded, with who holds the ends of it.
-    pub const NAT: Self = Self { nat: true, ends: true, owners: true, ..Self::NONE };
-    /// What is about to run out: of sockets, of who holds them, and of the kernel's own tables.
-    pub const LIMITS: Self =
-        Self { limits: true, owners: true, fd_kinds: true, attrs: AttrSet::SKMEM, ..Self::NONE };
-    /// What findings look at.
-    pub const FINDINGS: Self =
-        Self { attrs: AttrSet::INFO.or(AttrSet::SKMEM), info_words: u64::MAX, owners: true, ..Self::NONE };
-
-    /// These attributes.
-    pub const fn attrs(attrs: AttrSet) -> Self {
-        Self { attrs, ..Self::NONE }
-    }
-
-    /// These words of `tcp_info`.
-    pub const fn info(words: u64) -> Self {
-        Self { attrs: AttrSet::INFO, info_words: words, ..Self::NONE }
-    }
-
-    /// The counters that rates are made of: `tcpi_total_retrans`, `tcpi_bytes_acked`, `tcpi_bytes_received`.
-    pub const RATES: Self = Self::info(1 << (100 / 8) | 1 << (120 / 8) | 1 << (128 / 8));
-
-    /// What either needs.
-    #[must_use]
-    pub const fn or(self, o: Self) -> Self {
-        Self {
-            attrs: self.attrs.or(o.attrs),
-            info_words: self.info_words | o.info_words,
-            owners: self.owners || o.owners,
-            fd_kinds: self.fd_kinds || o.fd_kinds,
-            listeners: self.listeners || o.listeners,
-            auto_port: self.auto_port || o.auto_port,
-            cgroups: self.cgroups || o.cgroups,
-            limits: self.limits || o.limits,
-            ends: self.ends || o.ends,
-            nat: self.nat || o.nat,
-            forwarded: self.forwarded || o.forwarded,
-            proc_ctx: self.proc_ctx || o.proc_ctx,
-            sock_ctx: self.sock_ctx || o.sock_ctx,
-            bpf: self.bpf || o.bpf,
-            tids: self.tids || o.tids,
-        }
-    }
-}
-
 /// Reads a row's value.
 pub type GetFn = for<'a> fn(&'a Snapshot, usize) -> Value<'a>;
 
@@ -238,6 +117,111 @@ pub enum Get {
     Fn(GetFn),
     /// A field of `tcp_info` of a socket row.
     Tcp(&'static TcpField),
+}
+
+/// Part a column plays in its table, for code that needs that part and not a name; at most one column of a table has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Transport protocol.
+    Proto,
+    /// Address family.
+    Family,
+    /// Socket state.
+    State,
+    /// Local endpoint.
+    Local,
+    /// Local address.
+    LocalAddr,
+    /// Local port.
+    LocalPort,
+    /// Remote endpoint.
+    Remote,
+    /// Remote address.
+    RemoteAddr,
+    /// Remote port.
+    RemotePort,
+    /// DNS name of the remote address.
+    RemoteHost,
+    /// Process with its pid: `nginx 812 +4`.
+    Owner,
+    /// List of all processes.
+    Owners,
+    /// Command name of a process.
+    Process,
+    /// User name.
+    User,
+    /// Service name of a port.
+    Service,
+    /// Network namespace.
+    Netns,
+    /// Interface.
+    Iface,
+    /// Control group.
+    Cgroup,
+    /// Firewall mark.
+    Mark,
+    /// Direction of a connection.
+    Direction,
+    /// Receive queue.
+    RecvQ,
+    /// Send queue.
+    SendQ,
+    /// Bytes received a second.
+    Rx,
+    /// Bytes sent a second.
+    Tx,
+    /// Age.
+    Age,
+}
+
+/// Emphasis of a cell; the theme decides its colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Normal text.
+    Plain,
+    /// The name of the row.
+    Strong,
+    /// Secondary text.
+    Dim,
+    /// Carries no information in this row.
+    Faint,
+    /// Highlighted without being a problem.
+    Accent,
+    /// Needs attention.
+    Warning,
+    /// A problem now.
+    Critical,
+}
+
+/// Reads the tone of a row's cell.
+pub type ToneFn = fn(&Snapshot, usize) -> Tone;
+
+/// Reads an amount of a row and its limit.
+pub type AmountsFn = fn(&Snapshot, usize) -> (u64, u64);
+
+/// How a percentage is drawn as a bar. All functions take a row of the column's own table.
+#[derive(Clone, Copy, Debug)]
+pub struct Gauge {
+    /// Amount and limit, shown instead of the percentage.
+    pub amounts: Option<AmountsFn>,
+    /// The row of the table of limits that the gauge shows.
+    pub limit: fn(&Snapshot, usize) -> Option<usize>,
+}
+
+impl Gauge {
+    /// A bar with its percentage, of no limit that has a row.
+    pub const PERCENT: Self = Self { amounts: None, limit: |_, _| None };
+}
+
+/// How a filter compares text with `:`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextMatch {
+    /// Any part of the text, ignoring case.
+    Part,
+    /// The whole text, ignoring case.
+    Whole,
+    /// The whole text, case and all.
+    Exact,
 }
 
 /// One column of one table: the one place where all is said about it.
@@ -265,6 +249,18 @@ pub struct Column {
     pub get: Get,
     /// All values of a row, where it can have several (owners): a filter matches when any does.
     pub any: Option<AnyFn>,
+    /// Its part in the table.
+    pub role: Option<Role>,
+    /// Emphasis of a cell; `None`: plain, zeros faint.
+    pub tone: Option<ToneFn>,
+    /// How it is drawn as a bar.
+    pub gauge: Option<Gauge>,
+    /// Every value it can have, where these are few and known.
+    pub values: Option<fn() -> Vec<&'static str>>,
+    /// How a filter compares its text.
+    pub text_match: TextMatch,
+    /// The column of the table of processes with the same value for each owner of the row.
+    pub process_column: Option<&'static str>,
 }
 
 impl std::fmt::Debug for Column {
@@ -297,7 +293,55 @@ impl Column {
             needs: Needs::NONE,
             get: Get::Fn(get),
             any: None,
+            role: None,
+            tone: None,
+            gauge: None,
+            values: None,
+            text_match: TextMatch::Part,
+            process_column: None,
         }
+    }
+
+    /// Sets its part in the table.
+    pub(crate) const fn role(mut self, role: Role) -> Self {
+        self.role = Some(role);
+        self
+    }
+
+    /// Sets the emphasis of its cells.
+    pub(crate) const fn tone(mut self, tone: ToneFn) -> Self {
+        self.tone = Some(tone);
+        self
+    }
+
+    /// Secondary in every row.
+    pub(crate) const fn dim(self) -> Self {
+        self.tone(|_, _| Tone::Dim)
+    }
+
+    /// Drawn as a bar.
+    pub(crate) const fn gauge(mut self, gauge: Gauge) -> Self {
+        self.gauge = Some(gauge);
+        self
+    }
+
+    /// Sets every value it can have; a filter compares them whole.
+    pub(crate) const fn values(mut self, values: fn() -> Vec<&'static str>) -> Self {
+        self.values = Some(values);
+        self.text_match = TextMatch::Whole;
+        self
+    }
+
+    /// Sets how a filter compares its text.
+    pub(crate) const fn text_match(mut self, text_match: TextMatch) -> Self {
+        self.text_match = text_match;
+        self
+    }
+
+    /// Names the column of the table of processes with the same value for each owner of the row.
+    pub(crate) const fn process_column(mut self, name: &'static str) -> Self {
+        self.process_column = Some(name);
+        self
     }
 
     /// With other words for it.
@@ -340,6 +384,16 @@ impl Column {
             Some(f) => f(snap, row, test),
             None => test(&self.value(snap, row)),
         }
+    }
+
+    /// Whether it plays this part.
+    pub fn is(&self, role: Role) -> bool {
+        self.role == Some(role)
+    }
+
+    /// Whether its gauge shows an amount and its limit instead of a percentage.
+    pub fn shows_amounts(&self) -> bool {
+        self.gauge.is_some_and(|g| g.amounts.is_some())
     }
 
     /// Whether this word names it: its name or an alias, in any case, `-` and `_` alike.

@@ -102,22 +102,11 @@ pub fn fit(wishes: &[Wish], total: u16, gap: u16) -> Vec<Option<u16>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::{Get, Needs, Value};
+    use crate::format::Value;
 
     const fn col(name: &'static str, min: u16, normal: u16, max: u16, drop: u8) -> Column {
-        Column {
-            name,
-            aliases: &[],
-            title: name,
-            help: "",
-            kind: Kind::Text,
-            align: Align::Left,
-            width: Width { min, normal, max },
-            drop,
-            needs: Needs::NONE,
-            get: Get::Fn(|_, _| Value::Bool(true)),
-            any: None,
-        }
+        let column = Column::new(name, name, Kind::Text, drop, |_, _| Value::Bool(true), "");
+        Column { width: Width { min, normal, max }, ..column }
     }
     static A: Column = col("a", 4, 6, 20, 0);
     static B: Column = col("b", 4, 6, 6, 9);

@@ -1,11 +1,10 @@
 //! The columns of the table of peers: remote addresses.
 
-use super::Table;
-use super::ports::{any_comm, any_pid, holders, list};
-use super::processes::info;
-use crate::format::{Column, Kind, Needs, Value};
+use super::cell::{any_comm, any_pid, holders, host, info, list, scope_tone, scopes};
+use super::{Grouping, Table, TableId};
+use crate::format::{Column, Kind, Needs, Role, Value};
 use crate::model::snapshot::Peer;
-use crate::model::{Container, Missing, Snapshot};
+use crate::model::{Container, Missing, Reads, Snapshot};
 
 const RATES: Needs = Needs::RATES;
 
@@ -14,7 +13,7 @@ fn at(snap: &Snapshot, row: usize) -> &Peer {
 }
 
 fn why(snap: &Snapshot) -> Missing {
-    if snap.sample.wants.owners { Missing::NoVisibleProcess } else { Missing::NotRead }
+    if snap.sample.wants.reads(Reads::OWNERS) { Missing::NoVisibleProcess } else { Missing::NotRead }
 }
 
 fn comm_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
@@ -34,6 +33,7 @@ fn container(snap: &Snapshot, row: usize) -> Value<'_> {
 
 static COLUMNS: &[Column] = &[
     Column::new("addr", "ADDRESS", Kind::Addr, 0, |s, r| Value::Addr(at(s, r).addr), "The remote address.")
+        .role(Role::RemoteAddr)
         .called(&["address", "remote", "remote_addr", "host", "peer", "dst"])
         .wide(12, 21, 39),
     Column::new(
@@ -41,9 +41,10 @@ static COLUMNS: &[Column] = &[
         "NAME",
         Kind::Text,
         42,
-        |s, r| super::sockets::host(s, Value::Addr(at(s, r).addr)),
+        |s, r| host(s, Value::Addr(at(s, r).addr)),
         "Its name, as the system's resolver tells it (--resolve, n in the dashboard).",
     )
+    .role(Role::RemoteHost)
     .called(&["name"])
     .wide(10, 24, 47),
     Column::new(
@@ -64,6 +65,8 @@ static COLUMNS: &[Column] = &[
         |s, r| Value::text(at(s, r).scope.name()),
         "How far the address reaches: loopback, link-local, private, multicast, public.",
     )
+    .tone(|s, r| scope_tone(at(s, r).addr.scope()))
+    .values(scopes)
     .called(&["remote_scope"])
     .wide(6, 10, 10),
     Column::new(
@@ -102,6 +105,7 @@ static COLUMNS: &[Column] = &[
         |s, r| holders(s, s.processes_with(at(s, r)), why(s)),
         "The process that talks with it, and how many more do.",
     )
+    .role(Role::Owner)
     .called(&["held_by"])
     .wide(8, 16, 32)
     .needs(Needs::OWNERS)
@@ -118,6 +122,7 @@ static COLUMNS: &[Column] = &[
         },
         "Command name of the first process that talks with it. A filter looks at all of them.",
     )
+    .role(Role::Process)
     .called(&["proc", "comm", "program"])
     .wide(6, 15, 24)
     .needs(Needs::OWNERS)
@@ -144,6 +149,7 @@ static COLUMNS: &[Column] = &[
         |s, r| list(s, s.processes_with(at(s, r))),
         "Every process that talks with it.",
     )
+    .role(Role::Owners)
     .needs(Needs::OWNERS)
     .wide(8, 24, 60)
     .any(comm_any),
@@ -155,6 +161,7 @@ static COLUMNS: &[Column] = &[
         |s, r| Value::from_opt(at(s, r).rx, Missing::Pending),
         "Bytes received from it a second.",
     )
+    .role(Role::Rx)
     .called(&["rx_per_s"])
     .needs(RATES),
     Column::new(
@@ -165,6 +172,7 @@ static COLUMNS: &[Column] = &[
         |s, r| Value::from_opt(at(s, r).tx, Missing::Pending),
         "Bytes sent to it a second.",
     )
+    .role(Role::Tx)
     .called(&["tx_per_s"])
     .needs(RATES),
     Column::new(
@@ -183,20 +191,34 @@ static COLUMNS: &[Column] = &[
         },
         "Since it was first seen; at least that for one older than this program.",
     )
+    .role(Role::Age)
+    .dim()
     .called(&["age"])
     .wide(4, 5, 8),
 ];
 
 /// One row a remote address.
 pub static PEERS: Table = Table {
+    id: TableId::Peers,
     name: "peers",
     title: "Peers",
     noun: "peers",
     help: "Every remote address with its connections and rates.",
     columns: COLUMNS,
     defaults: &["addr", "scope", "connections", "ports", "owner", "rx", "tx", "sockets_by_state", "age_s"],
+    wide_columns: &[],
+    in_gauge: &[],
+    netns_after: None,
     words: &["addr", "scope", "process", "pid", "container"],
     order: &[("connections", true), ("addr", false)],
+    groupings: &[Grouping::FLAT],
+    always_needs: Needs::NONE,
+    topic: "socket",
     len: |s| s.peers.len(),
+    live: |s| s.peers.len(),
     identity: crate::table::identity::peer,
+    owners: |_, _| Vec::new(),
+    process_of: |_, _| None,
+    remote_of: |s, r| s.peers.get(r).map(|p| p.addr),
+    unread: |_| Vec::new(),
 };

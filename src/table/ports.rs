@@ -1,11 +1,14 @@
 //! The columns of the table of ports: served endpoints.
 
-use super::Table;
-use super::processes::info;
+use super::cell::{
+    accept_limit as listener_limit, any_comm, any_pid, holders, info, list, na, netns_tone, protos,
+    scope_tone, scopes, user_value,
+};
 use super::units::{self, unit_column};
-use crate::format::{Column, Kind, Needs, Value};
+use super::{Grouping, Table, TableId};
+use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Value};
 use crate::model::snapshot::Port;
-use crate::model::{AttrSet, Backend, Missing, Proto, Snapshot, State};
+use crate::model::{AttrSet, Backend, Missing, Proto, Reads, Snapshot, State};
 
 const RATES: Needs = Needs::RATES;
 
@@ -15,57 +18,11 @@ fn at(snap: &Snapshot, row: usize) -> &Port {
 
 fn why_no_owner(snap: &Snapshot, p: &Port) -> Missing {
     let known = p.sockets.first().and_then(|r| snap.facts.get(*r as usize)).and_then(|f| f.owner_missing);
-    known.unwrap_or(if snap.sample.wants.owners { Missing::NoVisibleProcess } else { Missing::NotRead })
-}
-
-/// The names and pids of processes: `nginx 812 +4`.
-pub(crate) fn holders<'a>(snap: &Snapshot, of: &[u32], why: Missing) -> Value<'a> {
-    match of {
-        [] => Value::Missing(why),
-        [p, rest @ ..] => {
-            let i = info(snap, *p as usize);
-            Value::from(match rest.len() {
-                0 => format!("{} {}", i.name(), i.pid),
-                n => format!("{} {} +{n}", i.name(), i.pid),
-            })
-        }
-    }
-}
-
-/// Processes as records of pid and comm.
-pub(crate) fn list<'a>(snap: &'a Snapshot, of: &[u32]) -> Value<'a> {
-    Value::List(
-        of.iter()
-            .map(|p| {
-                let i = info(snap, *p as usize);
-                Value::Record(vec![("pid", Value::from(i.pid)), ("comm", Value::text(&i.comm))])
-            })
-            .collect(),
-    )
-}
-
-pub(crate) fn any_comm(
-    snap: &Snapshot,
-    of: &[u32],
-    why: Missing,
-    test: &mut dyn FnMut(&Value<'_>) -> bool,
-) -> bool {
-    if of.is_empty() {
-        return test(&Value::Missing(why));
-    }
-    of.iter().any(|p| test(&Value::text(&info(snap, *p as usize).comm)))
-}
-
-pub(crate) fn any_pid(
-    snap: &Snapshot,
-    of: &[u32],
-    why: Missing,
-    test: &mut dyn FnMut(&Value<'_>) -> bool,
-) -> bool {
-    if of.is_empty() {
-        return test(&Value::Missing(why));
-    }
-    of.iter().any(|p| test(&Value::from(info(snap, *p as usize).pid)))
+    known.unwrap_or(if snap.sample.wants.reads(Reads::OWNERS) {
+        Missing::NoVisibleProcess
+    } else {
+        Missing::NotRead
+    })
 }
 
 fn comm_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
@@ -86,16 +43,18 @@ fn queue<'a>(snap: &Snapshot, n: u64, told: fn(Backend) -> bool) -> Value<'a> {
     if told(snap.sample.backend.backend) { Value::from(n) } else { Value::Missing(Missing::NotReported) }
 }
 
-fn na<'a>() -> Value<'a> {
-    Value::Missing(Missing::NotApplicable)
-}
-
 fn service(snap: &Snapshot, row: usize) -> Value<'_> {
     let p = at(snap, row);
     if matches!(p.proto, Proto::Raw | Proto::Icmp) {
         return na();
     }
     Value::from_opt(snap.sample.services.name(p.local.port, p.proto == Proto::Udp), Missing::NotApplicable)
+}
+
+/// The accept queue of the endpoint.
+fn accept_limit(snap: &Snapshot, row: usize) -> Option<usize> {
+    let p = snap.ports.get(row)?;
+    listener_limit(snap, p.netns, p.proto, p.local, p.iface)
 }
 
 static COLUMNS: &[Column] = &[
@@ -107,6 +66,9 @@ static COLUMNS: &[Column] = &[
         |s, r| Value::text(at(s, r).proto.name()),
         "Transport protocol.",
     )
+    .role(Role::Proto)
+    .dim()
+    .values(protos)
     .called(&["protocol", "netid"])
     .wide(3, 5, 8),
     Column::new(
@@ -147,6 +109,9 @@ static COLUMNS: &[Column] = &[
     )
     .called(&["port", "lport", "sport"]),
     Column::new("service", "SERVICE", Kind::Text, 12, service, "Name of the port, from /etc/services.")
+        .role(Role::Service)
+        .dim()
+        .text_match(TextMatch::Whole)
         .wide(4, 9, 16),
     Column::new(
         "owner",
@@ -156,6 +121,7 @@ static COLUMNS: &[Column] = &[
         |s, r| holders(s, &at(s, r).processes, why_no_owner(s, at(s, r))),
         "The process that serves it, and how many more hold it.",
     )
+    .role(Role::Owner)
     .called(&["held_by"])
     .wide(8, 16, 32)
     .needs(Needs::OWNERS)
@@ -173,6 +139,7 @@ static COLUMNS: &[Column] = &[
         },
         "Command name of the first process that holds it. A filter looks at all of them.",
     )
+    .role(Role::Process)
     .called(&["proc", "comm", "program"])
     .wide(6, 15, 24)
     .needs(Needs::OWNERS)
@@ -200,6 +167,7 @@ static COLUMNS: &[Column] = &[
         |s, r| list(s, &at(s, r).processes),
         "Every process that holds it.",
     )
+    .role(Role::Owners)
     .needs(Needs::OWNERS)
     .wide(8, 24, 60)
     .any(comm_any),
@@ -213,10 +181,13 @@ static COLUMNS: &[Column] = &[
                 .sockets
                 .first()
                 .and_then(|k| s.sockets().get(*k as usize))
-                .map_or(Value::Missing(Missing::Gone), |k| super::sockets::user_value(s, k.uid))
+                .map_or(Value::Missing(Missing::Gone), |k| user_value(s, k.uid))
         },
         "User that owns the socket.",
     )
+    .role(Role::User)
+    .dim()
+    .text_match(TextMatch::Whole)
     .wide(4, 8, 16),
     Column::new(
         "accept_q",
@@ -252,6 +223,7 @@ static COLUMNS: &[Column] = &[
         },
         "How full the accept queue is.",
     )
+    .gauge(Gauge { amounts: Some(|s, r| (at(s, r).recv_q, at(s, r).backlog)), limit: accept_limit })
     .called(&["queue_pct"])
     .wide(4, 6, 14),
     Column::new(
@@ -262,6 +234,7 @@ static COLUMNS: &[Column] = &[
         |s, r| if listens(at(s, r)) { na() } else { queue(s, at(s, r).recv_q, Backend::tells_queues) },
         "Bytes received and not read, of a datagram socket.",
     )
+    .role(Role::RecvQ)
     .called(&["recvq"]),
     Column::new(
         "clients",
@@ -299,6 +272,7 @@ static COLUMNS: &[Column] = &[
         |s, r| Value::from_opt(at(s, r).rx, Missing::Pending),
         "Bytes received a second by its connections.",
     )
+    .role(Role::Rx)
     .called(&["rx_per_s"])
     .needs(RATES),
     Column::new(
@@ -309,6 +283,7 @@ static COLUMNS: &[Column] = &[
         |s, r| Value::from_opt(at(s, r).tx, Missing::Pending),
         "Bytes sent a second by its connections.",
     )
+    .role(Role::Tx)
     .called(&["tx_per_s"])
     .needs(RATES),
     Column::new(
@@ -328,6 +303,8 @@ static COLUMNS: &[Column] = &[
         |s, r| Value::text(at(s, r).scope.name()),
         "Who can reach it: loopback, link-local, private, public; any for every address of the machine.",
     )
+    .tone(|s, r| scope_tone(at(s, r).scope))
+    .values(scopes)
     .called(&["scope"])
     .wide(6, 10, 10),
     Column::new(
@@ -349,6 +326,8 @@ static COLUMNS: &[Column] = &[
         },
         "Interface it is bound to.",
     )
+    .role(Role::Iface)
+    .text_match(TextMatch::Exact)
     .called(&["dev", "device"])
     .wide(4, 8, 15),
     unit_column!(units::UNIT, units::of_port),
@@ -372,12 +351,16 @@ static COLUMNS: &[Column] = &[
         },
         "Network namespace.",
     )
+    .role(Role::Netns)
+    .tone(|s, r| netns_tone(at(s, r).netns))
+    .text_match(TextMatch::Whole)
     .called(&["ns", "namespace"])
     .wide(4, 10, 24),
 ];
 
 /// One row a served endpoint.
 pub static PORTS: Table = Table {
+    id: TableId::Ports,
     name: "ports",
     title: "Ports",
     noun: "ports",
@@ -398,8 +381,19 @@ pub static PORTS: Table = Table {
         "exposure",
         "sockets_by_state",
     ],
+    wide_columns: &["user"],
+    in_gauge: &["accept_q", "backlog"],
+    netns_after: Some("local"),
     words: &["proto", "local", "service", "process", "pid", "user", "exposure", "container"],
     order: &[("local_port", false), ("proto", false), ("local_addr", false)],
+    groupings: &[Grouping::FLAT],
+    always_needs: Needs::NONE,
+    topic: "backlog",
     len: |s| s.ports.len(),
+    live: |s| s.ports.len(),
     identity: crate::table::identity::port,
+    owners: |s, r| s.ports.get(r).map_or_else(Vec::new, |p| p.processes.clone()),
+    process_of: |s, r| s.ports.get(r)?.processes.first().copied(),
+    remote_of: |_, _| None,
+    unread: |_| Vec::new(),
 };

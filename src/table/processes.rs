@@ -1,38 +1,19 @@
 //! The columns of the table of processes.
 
-use super::Table;
-use super::sockets::user_value;
+use super::cell::{cgroup, cmdline, fd_limit, info, opt, user_value};
 use super::units::{self, unit_column};
+use super::{Grouping, Table, TableId};
 use super::{contexts, threads};
 use crate::diagnose::fd_leak;
-use crate::format::{Column, Kind, Needs, Value};
-use crate::model::{FdKind, FdUsage, FullIn, Missing, ProcInfo, Snapshot, State};
-
-pub(crate) fn info(snap: &Snapshot, row: usize) -> &ProcInfo {
-    &snap.sample.processes[row].info
-}
-
-pub(crate) fn cmdline(snap: &Snapshot, row: usize) -> Value<'_> {
-    match &*info(snap, row).cmdline {
-        "" => Value::Missing(Missing::NotApplicable),
-        s => Value::text(s),
-    }
-}
-
-pub(crate) fn cgroup(snap: &Snapshot, row: usize) -> Value<'_> {
-    Value::from_opt(info(snap, row).cgroup.as_deref(), Missing::NotReported)
-}
+use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Tone, Value};
+use crate::model::{FdKind, FdUsage, FullIn, Missing, Reads, Snapshot, State};
 
 fn fds<'a>(snap: &'a Snapshot, row: usize, get: impl FnOnce(&FdUsage) -> Value<'a>) -> Value<'a> {
     snap.fds(row).map_or_else(Value::Missing, get)
 }
 
-fn opt<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
-    Value::from_opt(v, Missing::NotReported)
-}
-
 fn kind(snap: &Snapshot, row: usize, k: FdKind) -> Value<'_> {
-    let usual = if snap.sample.wants.fd_kinds { Missing::Pending } else { Missing::NotRead };
+    let usual = if snap.sample.wants.reads(Reads::FD_KINDS) { Missing::Pending } else { Missing::NotRead };
     let why = snap.sample.processes[row].fds_hidden.unwrap_or(usual);
     fds(snap, row, |u| Value::from_opt(u.kinds.map(|x| x.get(k)), why))
 }
@@ -88,7 +69,7 @@ fn sockets(snap: &Snapshot, row: usize) -> Value<'_> {
     // Where its descriptors are hidden, none found says nothing.
     match snap.sample.processes[row].fds_hidden {
         Some(why) if n == 0 => Value::Missing(why),
-        None if !snap.sample.wants.owners => Value::Missing(Missing::NotRead),
+        None if !snap.sample.wants.reads(Reads::OWNERS) => Value::Missing(Missing::NotRead),
         _ => Value::Uint(n),
     }
 }
@@ -130,7 +111,7 @@ macro_rules! kind_column {
 
 static COLUMNS: &[Column] = &[
     Column::new("pid", "PID", Kind::Id, 1, |s, r| Value::from(info(s, r).pid), "Process id."),
-    Column::new("comm", "COMMAND", Kind::Text, 0, |s, r| Value::text(&info(s, r).comm), "Command name.")
+    Column::new("comm", "COMMAND", Kind::Text, 0, |s, r| Value::text(&info(s, r).comm), "Command name.").role(Role::Process).tone(|_, _| Tone::Strong)
         .called(&["process", "proc", "program", "name"])
         .wide(6, 16, 24),
     Column::new(
@@ -140,7 +121,7 @@ static COLUMNS: &[Column] = &[
         10,
         |s, r| user_value(s, info(s, r).uid),
         "Name of the effective user; the number where the user has no name.",
-    )
+    ).role(Role::User).dim().text_match(TextMatch::Whole)
     .wide(4, 8, 16),
     Column::new(
         "fds_open",
@@ -168,7 +149,7 @@ static COLUMNS: &[Column] = &[
         20,
         |s, r| fds(s, r, |u| limit(u.hard)),
         "Hard limit of descriptors: as far as the process may raise the soft one.",
-    )
+    ).dim()
     .called(&["hard"]),
     Column::new(
         "fds_pct",
@@ -177,7 +158,7 @@ static COLUMNS: &[Column] = &[
         3,
         |s, r| fds(s, r, |u| opt(u.share().map(|x| x * 100.0))),
         "Open descriptors as a share of the soft limit.",
-    ),
+    ).gauge(Gauge { amounts: None, limit: |s, r| fd_limit(s, r as u32) }),
     Column::new(
         "fds_left",
         "LEFT",
@@ -294,7 +275,7 @@ static COLUMNS: &[Column] = &[
         14,
         |s, r| Value::from_opt(s.processes[r].rx, Missing::Pending),
         "Bytes received a second by its sockets.",
-    )
+    ).role(Role::Rx)
     .called(&["rx_per_s"])
     .needs(Needs::OWNERS.or(Needs::RATES)),
     Column::new(
@@ -304,7 +285,7 @@ static COLUMNS: &[Column] = &[
         15,
         |s, r| Value::from_opt(s.processes[r].tx, Missing::Pending),
         "Bytes sent a second by its sockets.",
-    )
+    ).role(Role::Tx)
     .called(&["tx_per_s"])
     .needs(Needs::OWNERS.or(Needs::RATES)),
     Column::new(
@@ -317,7 +298,7 @@ static COLUMNS: &[Column] = &[
             start => Value::from(s.sample.at.boot_ns.saturating_sub(start) as f64 / 1e9),
         },
         "Since the process started.",
-    )
+    ).role(Role::Age).dim()
     .called(&["age"])
     .wide(4, 5, 8),
     Column::new(
@@ -346,13 +327,14 @@ static COLUMNS: &[Column] = &[
     threads::OF_PROCESS,
     contexts::OF_PROCESS,
     Column::new("cgroup", "CGROUP", Kind::Text, 44, cgroup, "Control group (v2).").wide(12, 30, 80),
-    Column::new("cmdline", "COMMAND LINE", Kind::Text, 17, cmdline, "Command line with its arguments.")
+    Column::new("cmdline", "COMMAND LINE", Kind::Text, 17, cmdline, "Command line with its arguments.").dim()
         .called(&["command", "cmd", "args"])
         .wide(12, 30, 200),
 ];
 
 /// One row a process.
 pub static PROCESSES: Table = Table {
+    id: TableId::Processes,
     name: "processes",
     title: "Processes",
     noun: "processes",
@@ -373,8 +355,19 @@ pub static PROCESSES: Table = Table {
         "tx",
         "cmdline",
     ],
+    wide_columns: &["fds_hard", "unit"],
+    in_gauge: &[],
+    netns_after: None,
     words: &["comm", "pid", "user", "cmdline", "unit", "container"],
     order: &[("fds_pct", true), ("fds_open", true), ("pid", false)],
+    groupings: &[Grouping::FLAT],
+    always_needs: Needs::OWNERS,
+    topic: "limits",
     len: |s| s.sample.processes.len(),
+    live: |s| s.sample.processes.len(),
     identity: crate::table::identity::process,
+    owners: |_, r| vec![r as u32],
+    process_of: |_, r| Some(r as u32),
+    remote_of: |_, _| None,
+    unread: |_| Vec::new(),
 };

@@ -1,75 +1,16 @@
 //! One view: its table, what it is asked, what came out, and where one stands in it.
 
-use super::arrange::{self, Done, Job, Order};
+use super::arrange::{self, ArrangeJob, ArrangeOutput, Order};
 use crate::filter::{Filter, FilterError, Names};
 use crate::format::Style as Format;
-use crate::format::{Align, Column};
+use crate::format::{Align, Column, Role};
 use crate::model::Snapshot;
-use crate::table::{FORWARDS, LIMITS, PEERS, PORTS, PROCESSES, SOCKETS};
-use crate::table::{Identity, Table};
-use crate::table::{place_of_netns, several_namespaces};
+use crate::table::{Grouping, Identity, Table, TableId, several_namespaces};
 use crate::view::group::GroupBy;
 use crate::view::sort::{self, SortKey, largest_first};
 use crate::view::{Arranged, Line, View};
 use rustc_hash::FxHashSet;
 use std::sync::Arc;
-
-/// The views, in the order of their tabs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Sockets,
-    Ports,
-    Processes,
-    Peers,
-    Limits,
-    Forwards,
-}
-
-impl Kind {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Sockets, Self::Ports, Self::Processes, Self::Peers, Self::Limits, Self::Forwards];
-
-    pub(crate) fn table(self) -> &'static Table {
-        match self {
-            Self::Sockets => &SOCKETS,
-            Self::Ports => &PORTS,
-            Self::Processes => &PROCESSES,
-            Self::Peers => &PEERS,
-            Self::Limits => &LIMITS,
-            Self::Forwards => &FORWARDS,
-        }
-    }
-
-    /// Columns that a wide screen has beside the table's usual ones, and those that stand in another one's cell there.
-    const fn on_screen(self) -> (&'static [&'static str], &'static [&'static str]) {
-        match self {
-            Self::Sockets => (&["activity", "direction", "user", "service", "unit", "cmdline"], &[]),
-            // The gauge says both.
-            Self::Ports => (&["user"], &["accept_q", "backlog"]),
-            Self::Processes => (&["fds_hard", "unit"], &[]),
-            Self::Peers | Self::Forwards => (&[], &[]),
-            Self::Limits => (&["title"], &[]),
-        }
-    }
-
-    /// The groupings `g` goes through; the first is what the view starts with.
-    pub(crate) const fn groupings(self) -> &'static [Option<&'static str>] {
-        match self {
-            Self::Sockets => &[Some("state"), Some("local"), Some("remote"), Some("process"), None],
-            Self::Ports | Self::Processes | Self::Peers | Self::Limits | Self::Forwards => &[None],
-        }
-    }
-
-    /// What a grouping is called on screen.
-    pub(crate) fn grouping_title(name: Option<&str>) -> &str {
-        match name {
-            None => "flat",
-            Some("local") => "local endpoint",
-            Some("remote") => "remote address",
-            Some(other) => other,
-        }
-    }
-}
 
 /// Who a line is, across refreshes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +21,7 @@ pub(crate) enum Key {
 
 /// What a group's line says beside what the query says of it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Brief {
+pub(crate) struct GroupSummary {
     /// Rows that are not just closed.
     pub(crate) live: u32,
     /// The first process that holds one of its sockets, and how many more do.
@@ -91,8 +32,7 @@ pub(crate) struct Brief {
 
 /// One view.
 #[derive(Debug)]
-pub(crate) struct Sheet {
-    pub(crate) kind: Kind,
+pub(crate) struct ViewState {
     /// What is asked; its filter is the last good one.
     pub(crate) view: View,
     /// Index in the groupings.
@@ -105,10 +45,10 @@ pub(crate) struct Sheet {
     /// How many of its rows are not just closed.
     pub(crate) shown: usize,
     /// Beside each group; of sockets only.
-    pub(crate) briefs: Vec<Brief>,
+    pub(crate) group_summaries: Vec<GroupSummary>,
     pub(crate) lines: Vec<Line>,
     /// Groups whose fold is not the usual one.
-    turned: FxHashSet<u64>,
+    fold_overrides: FxHashSet<u64>,
     /// All groups closed by one key.
     all_closed: bool,
     pub(crate) selected: Option<Key>,
@@ -127,9 +67,9 @@ pub(crate) struct Sheet {
     /// The row that was marked last.
     anchor: Option<Identity>,
     /// The column of the cell that was gone to, by name.
-    pub(crate) cell: Option<&'static str>,
+    pub(crate) selected_column: Option<&'static str>,
     /// Widest text seen in each column, by name: a column of text grows and never shrinks, so nothing moves to and fro.
-    naturals: Vec<(&'static str, u16)>,
+    content_widths: Vec<(&'static str, u16)>,
     /// Whether it must be arranged anew before it is shown.
     pub(crate) stale: bool,
     /// Rows in order, for filtering the same snapshot again.
@@ -140,11 +80,9 @@ pub(crate) struct Sheet {
     asked: Option<(u64, View)>,
 }
 
-impl Sheet {
-    pub(crate) fn new(kind: Kind) -> Self {
-        let table = kind.table();
-        let mut sheet = Self {
-            kind,
+impl ViewState {
+    pub(crate) fn new(table: &'static Table) -> Self {
+        let mut view_state = Self {
             view: View {
                 table,
                 filter: Filter::everything(table),
@@ -157,9 +95,9 @@ impl Sheet {
             error: None,
             arranged: Arranged::default(),
             shown: 0,
-            briefs: Vec::new(),
+            group_summaries: Vec::new(),
             lines: Vec::new(),
-            turned: FxHashSet::default(),
+            fold_overrides: FxHashSet::default(),
             all_closed: false,
             selected: None,
             cursor: 0,
@@ -169,25 +107,35 @@ impl Sheet {
             picked: None,
             marks: FxHashSet::default(),
             anchor: None,
-            cell: None,
-            naturals: Vec::new(),
+            selected_column: None,
+            content_widths: Vec::new(),
             stale: true,
             orders: Vec::new(),
             seq: 0,
             asked: None,
         };
-        sheet.set_grouping(0);
-        sheet
+        view_state.set_grouping(0);
+        view_state
+    }
+
+    /// The table it shows.
+    pub(crate) const fn id(&self) -> TableId {
+        self.view.table.id
+    }
+
+    /// The grouping in force.
+    pub(crate) fn grouping_now(&self) -> Grouping {
+        self.view.table.groupings.get(self.grouping).copied().unwrap_or(Grouping::FLAT)
     }
 
     pub(crate) fn grouping_name(&self) -> Option<&'static str> {
-        self.kind.groupings().get(self.grouping).copied().flatten()
+        self.grouping_now().name
     }
 
     pub(crate) fn set_grouping(&mut self, index: usize) {
         self.grouping = index;
         self.view.group = self.grouping_name().and_then(|n| GroupBy::parse(n, self.view.table).ok());
-        self.turned.clear();
+        self.fold_overrides.clear();
         self.all_closed = false;
         self.stale = true;
     }
@@ -218,18 +166,17 @@ impl Sheet {
 
     fn usual(&self) -> impl Iterator<Item = &'static Column> + use<> {
         let table = self.view.table;
-        let (more, less) = self.kind.on_screen();
-        let places = table.column("netns").filter(|_| self.several);
-        let names = table.defaults.iter().filter(|n| !less.contains(n)).chain(more);
+        let places = table.with_role(Role::Netns).filter(|_| self.several);
+        let names = table.defaults.iter().filter(|n| !table.in_gauge.contains(n)).chain(table.wide_columns);
         names.filter_map(move |n| table.column(n)).flat_map(move |c| {
-            let after = places.filter(|_| Some(c.name) == place_of_netns(table.name));
+            let after = places.filter(|_| Some(c.name) == table.netns_after);
             std::iter::once(c).chain(after)
         })
     }
 
     /// Whether a column is there on every screen that has room, and not only on a wide one.
     pub(crate) fn is_usual(&self, column: &Column) -> bool {
-        self.picked.is_some() || column.name == "netns" || self.view.table.defaults.contains(&column.name)
+        self.picked.is_some() || column.is(Role::Netns) || self.view.table.defaults.contains(&column.name)
     }
 
     /// Shows these columns; `None`: the usual ones.
@@ -301,49 +248,44 @@ impl Sheet {
     }
 
     /// How wide a column of text would like to be.
-    pub(crate) fn natural(&self, column: &Column) -> u16 {
-        let seen = self.naturals.iter().find(|(n, _)| *n == column.name).map_or(0, |(_, w)| *w);
+    pub(crate) fn content_width(&self, column: &Column) -> u16 {
+        let seen = self.content_widths.iter().find(|(n, _)| *n == column.name).map_or(0, |(_, w)| *w);
         seen.max(column.title.len() as u16).max(column.width.min)
     }
 
     /// Looks at the lines in sight for texts that are wider than those before.
     pub(crate) fn measure(&mut self, snap: &Snapshot, height: usize, form: Format) {
-        let measured = |c: &&Column| c.align == Align::Left || c.name == "accept_pct";
+        let measured = |c: &&Column| c.align == Align::Left || c.shows_amounts();
         let columns: Vec<_> = self.columns().filter(measured).collect();
-        let mut naturals = std::mem::take(&mut self.naturals);
+        let mut content_widths = std::mem::take(&mut self.content_widths);
         for line in self.lines.iter().skip(self.top).take(height) {
             let Line::Row(r) = line else { continue };
             for c in &columns {
-                let w = super::draw::row::natural(snap, c, *r as usize, form);
-                match naturals.iter_mut().find(|(n, _)| *n == c.name) {
+                let w = super::draw::row::content_width(snap, c, *r as usize, form);
+                match content_widths.iter_mut().find(|(n, _)| *n == c.name) {
                     Some((_, seen)) => *seen = w.max(*seen),
-                    None => naturals.push((c.name, w)),
+                    None => content_widths.push((c.name, w)),
                 }
             }
         }
-        self.naturals = naturals;
+        self.content_widths = content_widths;
     }
 
     /// Arranges the snapshot's rows as asked, here and now.
     pub(crate) fn arrange(&mut self, snap: &Snapshot) {
-        let done = arrange::arrange(self.kind, &self.view, snap, &self.orders);
+        let done = arrange::arrange(&self.view, snap, &self.orders);
         self.take(done, snap);
         self.stale = false;
     }
 
     /// What is to be arranged elsewhere; `None` where that was asked for already.
-    pub(crate) fn job(&mut self, snap: &Arc<Snapshot>) -> Option<Job> {
+    pub(crate) fn job(&mut self, snap: &Arc<Snapshot>) -> Option<ArrangeJob> {
         if self.asked.as_ref().is_some_and(|(seq, view)| *seq == snap.seq && *view == self.view) {
             return None;
         }
         self.asked = Some((snap.seq, self.view.clone()));
         self.orders.retain(|o| o.seq == snap.seq);
-        Some(Job {
-            kind: self.kind,
-            view: self.view.clone(),
-            snap: Arc::clone(snap),
-            orders: self.orders.clone(),
-        })
+        Some(ArrangeJob { view: self.view.clone(), snap: Arc::clone(snap), orders: self.orders.clone() })
     }
 
     /// What was asked for may not come.
@@ -359,18 +301,18 @@ impl Sheet {
     }
 
     /// Takes over what was arranged of this snapshot.
-    pub(crate) fn take(&mut self, done: Done, snap: &Snapshot) {
+    pub(crate) fn take(&mut self, done: ArrangeOutput, snap: &Snapshot) {
         self.orders.retain(|o| o.seq == snap.seq);
         self.orders.extend(done.order);
         self.arranged = done.arranged;
-        self.shown = match self.kind {
-            Kind::Sockets => self.arranged.rows.iter().filter(|r| (**r as usize) < snap.live).count(),
-            _ => self.arranged.rows.len(),
+        self.shown = {
+            let live = (self.view.table.live)(snap);
+            self.arranged.rows.iter().filter(|r| (**r as usize) < live).count()
         };
-        self.briefs = done.briefs;
+        self.group_summaries = done.group_summaries;
         self.seq = snap.seq;
         self.several = self.several || several_namespaces(snap);
-        self.lay_out(snap);
+        self.rebuild_lines(snap);
     }
 
     /// Whether its lines are those of this snapshot.
@@ -382,15 +324,15 @@ impl Sheet {
     pub(crate) fn clear(&mut self) {
         self.arranged = Arranged::default();
         self.shown = 0;
-        self.briefs.clear();
+        self.group_summaries.clear();
         self.lines.clear();
     }
 
     /// Whether a group is closed: in the view by state the states are open and the endpoints in them closed, in
-    /// others all are closed, and each can be turned.
+    /// others all are closed, and each can be fold_overrides.
     fn is_closed(&self, id: u64, depth: u8) -> bool {
         let usual = self.all_closed || depth > 0 || self.grouping_name() != Some("state");
-        usual != self.turned.contains(&id)
+        usual != self.fold_overrides.contains(&id)
     }
 
     pub(crate) fn is_group_closed(&self, group: u32) -> bool {
@@ -399,7 +341,7 @@ impl Sheet {
     }
 
     /// Makes the lines of what is arranged; selection and scroll go where their row went.
-    fn lay_out(&mut self, snap: &Snapshot) {
+    fn rebuild_lines(&mut self, snap: &Snapshot) {
         self.lines = self.arranged.lines(&|id, depth| self.is_closed(id, depth));
         if self.view.group == Some(GroupBy::Local) {
             // An endpoint with one socket needs no head.
@@ -534,11 +476,11 @@ impl Sheet {
     pub(crate) fn toggle(&mut self, snap: &Snapshot) -> bool {
         let Some(Line::Group(g)) = self.lines.get(self.cursor) else { return false };
         let id = self.arranged.groups[*g as usize].id;
-        if !self.turned.remove(&id) {
-            self.turned.insert(id);
+        if !self.fold_overrides.remove(&id) {
+            self.fold_overrides.insert(id);
         }
         self.chosen = true;
-        self.lay_out(snap);
+        self.rebuild_lines(snap);
         true
     }
 
@@ -625,11 +567,11 @@ impl Sheet {
             .map(|g| g.id)
             .collect();
         for id in closed {
-            if !self.turned.remove(&id) {
-                self.turned.insert(id);
+            if !self.fold_overrides.remove(&id) {
+                self.fold_overrides.insert(id);
             }
         }
-        self.lay_out(snap);
+        self.rebuild_lines(snap);
         match self.lines.iter().position(|l| *l == Line::Row(row as u32)) {
             Some(line) => {
                 self.select(snap, line);
@@ -670,12 +612,12 @@ impl Sheet {
         let usual = self.grouping_name() == Some("state");
         if usual {
             self.all_closed = !self.all_closed;
-            self.turned.clear();
-        } else if self.turned.is_empty() {
-            self.turned = self.arranged.groups.iter().map(|g| g.id).collect();
+            self.fold_overrides.clear();
+        } else if self.fold_overrides.is_empty() {
+            self.fold_overrides = self.arranged.groups.iter().map(|g| g.id).collect();
         } else {
-            self.turned.clear();
+            self.fold_overrides.clear();
         }
-        self.lay_out(snap);
+        self.rebuild_lines(snap);
     }
 }

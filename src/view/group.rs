@@ -2,7 +2,7 @@
 
 use super::View;
 use super::sort::SortKey;
-use crate::format::{self, Column, Kind, Value};
+use crate::format::{self, Column, Kind, Role, Value};
 use crate::model::snapshot::Direction;
 use crate::model::{Addr, Endpoint, Family, Missing, Proto, Snapshot, State, StateCounts};
 use crate::table::{QueryError, Table, error};
@@ -34,7 +34,7 @@ pub enum GroupBy {
 impl GroupBy {
     /// From a word: `state`, `local`, `remote`, `process` or the name of a column.
     pub fn parse(word: &str, table: &'static Table) -> Result<Self, QueryError> {
-        if table.name == "list" {
+        if table.is_sockets() {
             for (name, by) in [
                 ("state", Self::State),
                 ("local", Self::Local),
@@ -292,12 +292,12 @@ impl Sort {
         let none = |k: &Key| matches!(k, Key::None(_));
         let turn = |o: Ordering, descending: bool| if descending { o.reverse() } else { o };
         let own = match (self.chosen, self.first) {
-            (true, Some(k)) => match k.column.name {
-                "rx" => float(a.rx, b.rx, k.descending),
-                "tx" => float(a.tx, b.tx, k.descending),
-                "recv_q" => turn(a.recv_q.cmp(&b.recv_q), k.descending),
-                "send_q" => turn(a.send_q.cmp(&b.send_q), k.descending),
-                name if name == self.by.name() => turn(by_key(), k.descending),
+            (true, Some(k)) => match k.column.role {
+                Some(Role::Rx) => float(a.rx, b.rx, k.descending),
+                Some(Role::Tx) => float(a.tx, b.tx, k.descending),
+                Some(Role::RecvQ) => turn(a.recv_q.cmp(&b.recv_q), k.descending),
+                Some(Role::SendQ) => turn(a.send_q.cmp(&b.send_q), k.descending),
+                _ if k.column.name == self.by.name() => turn(by_key(), k.descending),
                 // As their first rows stand: the rows came in order, and `sort_by` is stable.
                 _ => return none(&a.key).cmp(&none(&b.key)),
             },
@@ -383,7 +383,7 @@ impl Around<'_> {
     /// A group of these rows.
     fn sum(&self, key: Key, of: &[u32], depth: u8, outer: u64) -> Group {
         let mut hasher = FxHasher::default();
-        (self.view.table.name, self.by.name(), depth, outer).hash(&mut hasher);
+        (self.view.table.id, self.by.name(), depth, outer).hash(&mut hasher);
         match &key {
             Key::Process(p) => {
                 let i = &self.snap.sample.processes[*p as usize].info;
@@ -408,17 +408,17 @@ impl Around<'_> {
             },
             key,
         };
-        if self.view.table.name == "list" {
+        if self.view.table.is_sockets() {
             self.sum_sockets(&mut out, of);
             return out;
         }
-        let number = |name: &str, r: u32| {
-            let column = self.view.table.column(name).filter(|c| c.kind == Kind::BytesPerSec);
+        let number = |role: Role, r: u32| {
+            let column = self.view.table.with_role(role).filter(|c| c.kind == Kind::BytesPerSec);
             column.and_then(|c| c.value(self.snap, r as usize).number())
         };
         for r in of {
-            out.rx = add(out.rx, number("rx", *r));
-            out.tx = add(out.tx, number("tx", *r));
+            out.rx = add(out.rx, number(Role::Rx, *r));
+            out.tx = add(out.tx, number(Role::Tx, *r));
         }
         out
     }

@@ -69,7 +69,7 @@ impl<'a> Summary<'a> {
         sort: &[SortKey],
     ) -> Self {
         let heads = heads(table, by);
-        let sockets = table.name == "list";
+        let sockets = table.is_sockets();
         let summed: Vec<&'static Column> =
             columns.iter().copied().filter(|c| sums(c) && !heads.contains(c) && *c != &COUNT).collect();
         let mut out = heads.clone();

@@ -7,7 +7,7 @@
 use super::bpf::Loader;
 use super::scan_schedule::scan_time;
 use super::table::{ProcEntry, ProcessTable};
-use crate::model::{FaultKind, OwnersBy, Sample};
+use crate::model::{FaultKind, OwnersBy, Reads, Sample};
 use rustix::thread::{CapabilitySet, capabilities};
 
 /// Costs in nanoseconds: per descriptor and per process of a scan; per descriptor and per process of a bpf read, and per
@@ -66,7 +66,7 @@ impl BpfOwners {
 
     /// Starts loading the program in the background, if this sample is likely to need it.
     pub(crate) fn prepare(&mut self, sample: &Sample) {
-        let wanted = sample.wants.owners || sample.wants.fd_kinds;
+        let wanted = sample.wants.reads_any(Reads::OWNERS | Reads::FD_KINDS);
         if wanted && !self.is_disabled() && (self.requested.is_some() || has_many_files()) {
             self.loader.begin();
         }

@@ -6,7 +6,7 @@ use super::info;
 use super::proc_dir::ProcDir;
 use super::table::ProcessTable;
 use crate::model::fault::CONTEXTS;
-use crate::model::{FaultKind, Label, Missing, Sample, text};
+use crate::model::{FaultKind, Label, Missing, Reads, Sample, text};
 use rustc_hash::FxHashSet;
 use rustix::fd::AsFd;
 use rustix::fs::{AtFlags, getxattr, statat};
@@ -38,7 +38,7 @@ impl Interned {
 /// Reads the contexts that the sample's wants ask for: those of its processes, and those of its sockets with an owner.
 pub(crate) fn fill(table: &ProcessTable, sample: &mut Sample) {
     let mut interned = Interned::default();
-    if sample.wants.proc_ctx {
+    if sample.wants.reads(Reads::PROC_CTX) {
         let mut buf = Vec::new();
         let mut labels = Vec::with_capacity(sample.processes.len());
         for p in &sample.processes {
@@ -50,7 +50,7 @@ pub(crate) fn fill(table: &ProcessTable, sample: &mut Sample) {
         }
         sample.contexts.processes = labels;
     }
-    if sample.wants.sock_ctx {
+    if sample.wants.reads(Reads::SOCK_CTX) {
         sample.contexts.sockets = socket_labels(table.root(), sample, SELINUX, &mut interned);
     }
     let is_unlabelled = |l: &Label| *l == Err(Missing::NoLabels);
@@ -205,7 +205,7 @@ mod tests {
         add_process(dir.path(), 10, None, &[]);
         add_process(dir.path(), 11, Some(b"evil\xff\n"), &[]);
         let mut procs = Procs::new(dir.path());
-        let mut s = sample(Wants { proc_ctx: true, ..Wants::default() }, &[]);
+        let mut s = sample(Wants::default().with(Reads::PROC_CTX), &[]);
         procs.read(&mut s);
         let labels: Vec<_> = s.contexts.processes.iter().map(|l| l.as_deref().map_err(|m| *m)).collect();
         // In the order of the pids.
@@ -237,7 +237,7 @@ mod tests {
         set_label(501, b"b\n");
         set_label(502, b"b\0");
         let mut procs = Procs::new(dir.path());
-        let wants = Wants { sock_ctx: true, ..Wants::default() };
+        let wants = Wants::default().with(Reads::SOCK_CTX);
         let mut s = sample(wants, &[500, 501, 502, 999, 0]);
         procs.read(&mut s);
         let got = socket_labels(dir.path(), &s, "user.label", &mut Interned::default()).unwrap();

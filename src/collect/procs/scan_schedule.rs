@@ -8,11 +8,11 @@ use super::fd_targets;
 use super::proc_dir::ProcDir;
 use super::table::{ProcEntry, ProcessTable};
 use crate::collect::stamp;
-use crate::model::{FaultKind, Sample};
+use crate::model::{FaultKind, Reads, Sample};
+use crate::sync::{cores, par_map_with};
 use rustc_hash::FxHashSet;
 use rustix::io::Errno;
 use std::cmp::Reverse;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Time a poll may spend on scanning processes without a sign of change, nanoseconds.
 const ROUND_ROBIN_NS: u64 = 10_000_000;
@@ -125,35 +125,14 @@ impl FdScanner {
             Some((pid, fd_scan::scan(dir, bufs)))
         };
         let fd_count = |pid: &u32| table.get(*pid).and_then(|e| e.fd_count.ok()).unwrap_or(0);
-        let cores = std::thread::available_parallelism().map_or(1, |n| n.get().min(8)).min(pids.len());
-        if cores < 2 || pids.iter().map(fd_count).sum::<u32>() < PARALLEL_FDS {
+        if cores().min(pids.len()) < 2 || pids.iter().map(fd_count).sum::<u32>() < PARALLEL_FDS {
             return pids.iter().filter_map(|pid| scan(*pid, &mut self.bufs)).collect();
         }
         // The largest first, each on the next idle core.
         let mut order = pids.to_vec();
         order.sort_unstable_by_key(|pid| Reverse(fd_count(pid)));
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let mut bufs = Buffers::default();
-            let mut all = Vec::new();
-            while let Some(pid) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                all.extend(scan(*pid, &mut bufs));
-            }
-            all
-        };
-        std::thread::scope(|scope| {
-            let thread = || std::thread::Builder::new().name("fd-scan".into());
-            let others: Vec<_> = (1..cores).filter_map(|_| thread().spawn_scoped(scope, work).ok()).collect();
-            // On this thread too, which does everything if no other could be started.
-            let mut all = work();
-            for other in others {
-                match other.join() {
-                    Ok(more) => all.extend(more),
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
-            }
-            all
-        })
+        let scan_nth = |bufs: &mut Buffers, i: usize| scan(order[i], bufs);
+        par_map_with("fd-scan", order.len(), Buffers::default, scan_nth).into_iter().flatten().collect()
     }
 
     /// Scans again the processes, except `skip`, that were known to refer to one of the `moved` sockets and do not any
@@ -206,7 +185,7 @@ impl FdScanner {
         bpf: &mut BpfOwners,
         sample: &mut Sample,
     ) {
-        if !sample.wants.owners {
+        if !sample.wants.reads(Reads::OWNERS) {
             return;
         }
         let is_unowned = |inode: &u64| {

@@ -4,7 +4,7 @@
 use super::fd_scan;
 use super::proc_dir::ProcDir;
 use super::table::ProcessTable;
-use crate::model::Sample;
+use crate::model::{Reads, Sample};
 use rustix::fd::AsFd;
 use rustix::fs::{Mode, OFlags, RawDir, openat};
 use std::mem::MaybeUninit;
@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// Fills in the threads of the sample's processes, if they are wanted.
 pub(crate) fn fill(table: &ProcessTable, sample: &mut Sample) {
-    if !sample.wants.tids {
+    if !sample.wants.reads(Reads::THREADS) {
         return;
     }
     let process_tids = |pid: u32| table.dir(pid).map(tids).unwrap_or_default();
@@ -42,13 +42,13 @@ fn tids(process: impl AsFd) -> Vec<u32> {
 mod tests {
     use super::super::Procs;
     use super::*;
-    use crate::model::{Backend, BackendInfo, Wants};
+    use crate::model::{Backend, BackendInfo, Reads, Wants};
     use std::sync::Arc;
 
     #[test]
     fn threads_are_listed_only_if_wanted() {
         let info = Arc::new(BackendInfo { backend: Backend::Netlink, why: String::new() });
-        let wants = Wants { tids: true, ..Wants::default() };
+        let wants = Wants::default().with(Reads::THREADS);
         let mut s = Sample::empty(crate::collect::stamp(), "h".into(), info, wants);
         let mut procs = Procs::new(Path::new("/proc"));
         procs.read(&mut s);

@@ -1,11 +1,9 @@
 //! What only `ss` writes: its words before a blank, and its way to write the end of a socket.
 
-use super::{
-    Operator, Parsed, Parser, Raw, all_of, error_at, family_prefix, operator, shown, unknown_state,
-    word_operator,
-};
+use super::{Operator, Parsed, Parser, all_of, family_prefix, operator, word_operator};
 use crate::filter::ast::{Expr, Field, Op, Operand, Term, Test};
-use crate::filter::{Problem, operand, states};
+use crate::filter::raw_value::{RawValue, error_at, shown, unknown_state};
+use crate::filter::{Problem, operand, state_sets};
 use crate::model::{Family, StateSet};
 
 impl Parser<'_> {
@@ -42,14 +40,14 @@ impl Parser<'_> {
                 self.at = start;
                 break;
             }
-            let Some(states) = states::parse_ss(name) else {
+            let Some(states) = state_sets::parse_ss(name) else {
                 return Err(unknown_state(name, at..at + name_len));
             };
             self.at = at + name_len;
             set = Some(match (set, exclude) {
                 (None, false) => states,
-                (Some(s), false) => s.or(states),
-                (s, true) => s.unwrap_or(StateSet::ALL).and(states.not()),
+                (Some(s), false) => s | states,
+                (s, true) => s.unwrap_or(StateSet::ALL) & !states,
             });
         }
         let Some(set) = set else { return Ok(None) };
@@ -58,12 +56,12 @@ impl Parser<'_> {
             let test = Test::List(op, vec![Operand::States(s)]);
             Expr::Term(Term { field: Field::Column(column), test })
         };
-        let named = states::GROUPS.iter().any(|(_, s)| s() == set);
+        let named = state_sets::GROUPS.iter().any(|(_, s)| s() == set);
         // `exclude time-wait` reads better as what it leaves out.
-        let out = set.not();
+        let out = !set;
         Ok(Some(if set.is_empty() {
             Expr::Not(Box::new(term(Op::Has, StateSet::ALL)))
-        } else if !named && out.iter().count() < set.iter().count() {
+        } else if !named && out.states().count() < set.states().count() {
             term(Op::Differs, out)
         } else {
             term(Op::Has, set)
@@ -98,7 +96,7 @@ impl Parser<'_> {
         match (name.to_ascii_lowercase().as_str(), op) {
             ("sport" | "dport", Operator::Compare(cmp)) => {
                 let (_, port) = Self::ss_port(&raw);
-                self.compare(field, cmp, &Raw { text: port, ..raw })
+                self.compare(field, cmp, &RawValue { text: port, ..raw })
             }
             ("sport" | "dport", _) => {
                 let (host, port) = Self::ss_port(&raw);
@@ -107,7 +105,7 @@ impl Parser<'_> {
                     let field = self.field(end, at..at)?;
                     return self.ss_host(field, None, &raw, list_op, 0);
                 }
-                self.list(field, list_op, vec![Raw { text: port, ..raw }])
+                self.list(field, list_op, vec![RawValue { text: port, ..raw }])
             }
             ("src" | "dst", Operator::Compare(_)) => {
                 let hint = Some(format!(
@@ -127,19 +125,20 @@ impl Parser<'_> {
             }
             ("cgroup", Operator::Has | Operator::Is) => {
                 let text = cgroup_path(&raw.text);
-                self.list(field, Op::Is, vec![Raw { text, quoted: true, ..raw }])
+                self.list(field, Op::Is, vec![RawValue { text, quoted: true, ..raw }])
             }
             (_, Operator::Compare(cmp)) => self.compare(field, cmp, &raw),
             _ => {
                 let free = name.eq_ignore_ascii_case("cgroup") || name.eq_ignore_ascii_case("dev");
-                let raw = if free { Raw { text: cgroup_path(&raw.text), quoted: true, ..raw } } else { raw };
+                let raw =
+                    if free { RawValue { text: cgroup_path(&raw.text), quoted: true, ..raw } } else { raw };
                 self.list(field, list_op, vec![raw])
             }
         }
     }
 
     /// A port of `ss`: `:22`, `22`, `:ssh`, `*:22`. With an address before it, it is an endpoint.
-    fn ss_port(raw: &Raw) -> (bool, String) {
+    fn ss_port(raw: &RawValue) -> (bool, String) {
         let text = family_prefix(raw.text.split(':').next().unwrap_or(""))
             .map_or(raw.text.as_str(), |_| raw.text.split_once(':').map_or("", |(_, rest)| rest));
         match text.rsplit_once(':') {
@@ -149,7 +148,7 @@ impl Parser<'_> {
         }
     }
 
-    pub(crate) fn host_token(&mut self) -> Parsed<Raw> {
+    pub(crate) fn host_token(&mut self) -> Parsed<RawValue> {
         self.raw(|c| matches!(c, '(' | ')' | '|' | '&'))
     }
 
@@ -158,7 +157,7 @@ impl Parser<'_> {
         &mut self,
         field: Field,
         family: Option<Family>,
-        raw: &Raw,
+        raw: &RawValue,
         op: Op,
         skip: usize,
     ) -> Parsed<Expr> {

@@ -29,7 +29,7 @@ impl Builder<'_> {
         };
         self.text(&clients, self.app.theme.dim);
         if let Some(wrong) = finding(self.snap, row) {
-            let (why, what) = if f.behind.is_some() {
+            let (why, what) = if f.shadowed_by.is_some() {
                 (
                     "a rule before it",
                     "Clients go where the rule before it sends them. Take one of the two away, or put them the other way round.",

@@ -6,7 +6,7 @@
 use super::ast::{Expr, Field, Op, Operand, Term, Test};
 use super::eval::{Ends, ends, ranges};
 use super::{Pushdown, operand};
-use crate::format::{Kind, Value};
+use crate::format::{Kind, Role, Value};
 use crate::model::{Addr, Family, Prefilter, Proto, ProtoSet, Side, StateSet};
 
 /// A condition with more parts than this is left to this program.
@@ -60,7 +60,7 @@ fn meet(a: Pushdown, b: Pushdown) -> Pushdown {
         (Some(x), Some(y)) => Some(Prefilter::And(vec![x, y])),
         (x, y) => x.or(y),
     };
-    Pushdown { states: a.states.and(b.states), protos: a.protos.and(b.protos), prefilter }
+    Pushdown { states: a.states & b.states, protos: a.protos & b.protos, prefilter }
 }
 
 fn join(a: Pushdown, b: Pushdown) -> Pushdown {
@@ -72,32 +72,33 @@ fn join(a: Pushdown, b: Pushdown) -> Pushdown {
         (Some(x), Some(y)) => Some(Prefilter::Or(vec![x, y])),
         _ => None,
     };
-    Pushdown { states: a.states.or(b.states), protos: a.protos.or(b.protos), prefilter }
+    Pushdown { states: a.states | b.states, protos: a.protos | b.protos, prefilter }
 }
 
 fn ip_protos() -> ProtoSet {
-    Proto::ALL.iter().filter(|(p, _)| p.is_inet()).fold(ProtoSet::NONE, |s, (p, _)| s.with(*p))
+    Proto::ALL.iter().filter(|(p, _)| p.is_inet()).fold(ProtoSet::empty(), |s, (p, _)| s.with(*p))
 }
 
 fn term(t: &Term, yes: bool) -> Pushdown {
     let differs = matches!(t.test, Test::List(Op::Differs, _) | Test::Regex(true, _));
     let yes = yes != differs;
-    let name = match t.field {
-        Field::Column(c) => c.name,
-        _ => "",
+    let role = match t.field {
+        Field::Column(c) => c.role,
+        _ => None,
     };
-    match (name, &t.test) {
-        ("state", Test::List(_, operands)) => {
+    match (role, &t.test) {
+        (Some(Role::State), Test::List(_, operands)) => {
             let set = operand::state_set(operands);
-            Pushdown { states: if yes { set } else { set.not() }, ..ALL }
+            Pushdown { states: if yes { set } else { !set }, ..ALL }
         }
-        ("proto", Test::List(_, operands)) => {
+        (Some(Role::Proto), Test::List(_, operands)) => {
             let has = |n: &str| operands.iter().any(|o| says(o, n));
-            let set = Proto::ALL.iter().filter(|(_, n)| has(n)).fold(ProtoSet::NONE, |s, (p, _)| s.with(*p));
-            Pushdown { protos: if yes { set } else { set.not() }, ..ALL }
+            let set =
+                Proto::ALL.iter().filter(|(_, n)| has(n)).fold(ProtoSet::empty(), |s, (p, _)| s.with(*p));
+            Pushdown { protos: if yes { set } else { !set }, ..ALL }
         }
-        ("family", Test::List(_, operands)) => family(operands, yes),
-        ("iface", Test::List(_, operands)) => {
+        (Some(Role::Family), Test::List(_, operands)) => family(operands, yes),
+        (Some(Role::Iface), Test::List(_, operands)) => {
             let names: Option<Vec<Prefilter>> = operands
                 .iter()
                 .map(|o| match o {
@@ -113,7 +114,7 @@ fn term(t: &Term, yes: bool) -> Pushdown {
             }
         }
         // One cgroup by its path, not those whose path has a part.
-        ("cgroup", Test::List(Op::Is, operands)) if yes => {
+        (Some(Role::Cgroup), Test::List(Op::Is, operands)) if yes => {
             let paths: Option<Vec<Prefilter>> = operands
                 .iter()
                 .map(|o| match o {
@@ -123,7 +124,7 @@ fn term(t: &Term, yes: bool) -> Pushdown {
                 .collect();
             Pushdown { protos: ip_protos(), prefilter: paths.map(any), ..ALL }
         }
-        ("mark", Test::List(_, operands)) if yes => {
+        (Some(Role::Mark), Test::List(_, operands)) if yes => {
             let marks: Option<Vec<Prefilter>> = operands.iter().map(mark).collect();
             Pushdown { protos: ip_protos(), prefilter: marks.map(any), ..ALL }
         }
@@ -143,22 +144,22 @@ fn term(t: &Term, yes: bool) -> Pushdown {
 fn says(o: &Operand, word: &str) -> bool {
     match o {
         Operand::Text(s) => s.eq_ignore_ascii_case(word),
-        Operand::Glob(g) => super::text::glob(g, word),
+        Operand::Glob(g) => super::text_match::glob(g, word),
         _ => false,
     }
 }
 
 fn family(operands: &[Operand], yes: bool) -> Pushdown {
-    let mut protos = ProtoSet::NONE;
+    let mut protos = ProtoSet::empty();
     for (f, name) in Family::ALL {
         if operands.iter().any(|o| says(o, name)) != yes {
             continue;
         }
-        protos = protos.or(match f {
+        protos |= match f {
             Family::Inet | Family::Inet6 => ip_protos(),
             // The other families are their own protocol.
-            _ => Proto::parse(name).map_or(ProtoSet::ALL, |p| ProtoSet::NONE.with(p)),
-        });
+            _ => Proto::parse(name).map_or(ProtoSet::ALL, |p| ProtoSet::empty().with(p)),
+        };
     }
     Pushdown { protos, ..ALL }
 }

@@ -1,6 +1,7 @@
 //! The columns of `tcp_info`: one for each field of [`TCP_FIELDS`], in its order.
 
-use crate::format::{Align, Column, Get, Kind, Needs, Width};
+use crate::format::{Align, Column, Get, Kind, Needs, Value, Width};
+use crate::model::Missing;
 use crate::model::tcp_info::{TCP_FIELDS, TcpField, TcpUnit};
 
 /// How many there are.
@@ -91,17 +92,12 @@ const fn column(
     let title = words.1.len() as u16;
     let normal = if title > 7 { title } else { 7 };
     Column {
-        name: words.0,
         aliases: words.2,
-        title: words.1,
-        help: field.help,
-        kind,
         align: Align::Right,
         width: Width { min: 5, normal, max: 20 },
-        drop: 50,
         needs: Needs::info(field.word()),
         get: Get::Tcp(field),
-        any: None,
+        ..Column::new(words.0, words.1, kind, 50, |_, _| Value::Missing(Missing::NotReported), field.help)
     }
 }
 

@@ -1,13 +1,14 @@
 //! Values as they are written: bare, quoted, or a pattern.
 
-use super::{Parsed, Parser, Raw, error_at};
+use super::{Parsed, Parser};
 use crate::filter::Problem;
 use crate::filter::ast::Field;
 use crate::filter::operand;
+use crate::filter::raw_value::{RawValue, error_at};
 
 impl Parser<'_> {
     /// The values after an operator.
-    pub(crate) fn values(&mut self, field: Field, op: &str) -> Parsed<Vec<Raw>> {
+    pub(crate) fn values(&mut self, field: Field, op: &str) -> Parsed<Vec<RawValue>> {
         let mut out = Vec::new();
         loop {
             out.push(self.one_value(field, op)?);
@@ -19,7 +20,7 @@ impl Parser<'_> {
         }
     }
 
-    pub(crate) fn one_value(&mut self, field: Field, op: &str) -> Parsed<Raw> {
+    pub(crate) fn one_value(&mut self, field: Field, op: &str) -> Parsed<RawValue> {
         let start = self.at;
         let raw = match self.peek() {
             Some('"' | '\'') => self.quoted()?,
@@ -34,7 +35,7 @@ impl Parser<'_> {
     }
 
     /// Text up to a blank or one of these; `\x` is x.
-    pub(crate) fn raw(&mut self, stop: fn(char) -> bool) -> Parsed<Raw> {
+    pub(crate) fn raw(&mut self, stop: fn(char) -> bool) -> Parsed<RawValue> {
         let start = self.at;
         let mut text = String::new();
         let mut wild = false;
@@ -55,7 +56,7 @@ impl Parser<'_> {
             text.push(c);
             self.at += c.len_utf8();
         }
-        Ok(Raw { text, span: start..self.at, quoted: false, wild })
+        Ok(RawValue { text, span: start..self.at, quoted: false, wild })
     }
 
     /// Whether a `\)` here closes a parenthesis that is open.
@@ -100,7 +101,7 @@ impl Parser<'_> {
     }
 
     /// Text in quotes.
-    pub(crate) fn quoted(&mut self) -> Parsed<Raw> {
+    pub(crate) fn quoted(&mut self) -> Parsed<RawValue> {
         let start = self.at;
         let Some(quote) = self.peek() else {
             return Err(error_at(Problem::Incomplete, start..start, "text is missing here", None));
@@ -120,7 +121,7 @@ impl Parser<'_> {
                 }
                 Some(c) if c == quote => {
                     self.at += 1;
-                    return Ok(Raw { text, span: start..self.at, quoted: true, wild: false });
+                    return Ok(RawValue { text, span: start..self.at, quoted: true, wild: false });
                 }
                 Some('\\') => self.escape(&mut text)?,
                 Some(c) => {
@@ -132,7 +133,7 @@ impl Parser<'_> {
     }
 
     /// A regular expression: in quotes, or up to a blank or a `)` that closes nothing in it. Backslashes are its own.
-    pub(crate) fn pattern(&mut self, field: Field, op: &str) -> Parsed<Raw> {
+    pub(crate) fn pattern(&mut self, field: Field, op: &str) -> Parsed<RawValue> {
         let start = self.at;
         if matches!(self.peek(), Some('"' | '\'')) {
             return self.quoted();
@@ -172,6 +173,6 @@ impl Parser<'_> {
                 Some("as in process~^ng".to_owned()),
             ));
         }
-        Ok(Raw { text, span: start..self.at, quoted: false, wild: false })
+        Ok(RawValue { text, span: start..self.at, quoted: false, wild: false })
     }
 }
