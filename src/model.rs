@@ -42,7 +42,7 @@ pub use hosts::{HostName, Hosts};
 pub use limit::{
     Alert, AlertRules, Ceiling, Counters, FullIn, Level, Limit, NetCounters, Subject, SystemLimits,
 };
-pub use nat::{By, Flow, Forward, Forwards, Nat, NatRule};
+pub use nat::{Flow, Forward, ForwardKind, Forwards, Nat, NatRule};
 pub use netns::Netns;
 pub use process::{FdKind, FdKinds, FdPlace, FdUsage, Owner, ProcInfo, Process};
 pub use proto::{Family, Proto};
@@ -53,4 +53,4 @@ pub use socket::{Socket, SocketId, Timer, TimerKind};
 pub use state::{State, StateCounts, StateSet};
 pub use tcp_info::TcpInfo;
 pub use unit::Unit;
-pub use wants::{AttrSet, Prefilter, ProtoSet, Side, Wants};
+pub use wants::{AttrSet, Needs, Prefilter, ProtoSet, Reads, Side, Wants};

@@ -1,26 +1,21 @@
 //! The tables: each a list of columns over the rows of a snapshot.
 
-pub(crate) mod age;
-mod bpf;
 mod cell;
 mod contexts;
 pub mod error;
 pub mod forwards;
 pub mod identity;
-mod kinds;
 pub mod limits;
 mod peers;
 mod ports;
 pub mod processes;
 mod sockets;
-mod tcp;
 mod threads;
 mod units;
 
 use crate::format::{Column, Needs, Role};
 use crate::model::{Addr, Fault, Snapshot};
 
-pub use bpf::list as bpf_maps;
 pub use error::{QueryError, columns};
 pub use forwards::FORWARDS;
 pub use identity::Identity;
@@ -29,6 +24,7 @@ pub use peers::PEERS;
 pub use ports::PORTS;
 pub use processes::PROCESSES;
 pub use sockets::SOCKETS;
+pub use sockets::bpf::list as bpf_maps;
 pub(crate) use sockets::end_name;
 
 /// Every table, in the order of the screen.

@@ -126,7 +126,7 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
         live,
         facts,
         rates,
-        recent: Vec::new(),
+        counters: Vec::new(),
         ends: Vec::new(),
         former: Vec::new(),
         limits: Vec::new(),

@@ -206,7 +206,9 @@ fn nothing_is_done_without_a_question() {
         assert!(!s.effects.iter().any(|e| matches!(e, Effect::Act(_))), "{key}");
     }
     let s = s.press("y");
-    let Some(Effect::Act(Act::End(sockets, _))) = s.effects.first() else { panic!("{:?}", s.effects) };
+    let Some(Effect::Act(Act::CloseSockets(sockets, _))) = s.effects.first() else {
+        panic!("{:?}", s.effects)
+    };
     assert_eq!(sockets.len(), 1);
     let mut s = Screen::new().press("jKj<enter>");
     assert!(
@@ -225,7 +227,9 @@ fn nothing_is_done_without_a_question() {
     let mut s = s.press("<enter>");
     assert!(s.show().contains("end these 42 sockets?"), "{}", s.show());
     let s = s.press("y");
-    let Some(Effect::Act(Act::End(sockets, _))) = s.effects.last() else { panic!("{:?}", s.effects) };
+    let Some(Effect::Act(Act::CloseSockets(sockets, _))) = s.effects.last() else {
+        panic!("{:?}", s.effects)
+    };
     assert!(sockets.len() == 42 && sockets.iter().all(|s| s.state == State::Established));
     // A whole filter lists what it would hit.
     let mut s = Screen::new().press("/state:close-wait<enter>K");
@@ -244,7 +248,9 @@ fn nothing_is_done_without_a_question() {
     assert!(s.show().contains("10-42 of 42"), "{}", s.show());
     assert!(!s.effects.iter().any(|e| matches!(e, Effect::Act(_))), "{:?}", s.effects);
     let s = s.press("y");
-    let Some(Effect::Act(Act::End(sockets, _))) = s.effects.last() else { panic!("{:?}", s.effects) };
+    let Some(Effect::Act(Act::CloseSockets(sockets, _))) = s.effects.last() else {
+        panic!("{:?}", s.effects)
+    };
     assert_eq!(sockets.len(), 42);
     // Of processes too, each once.
     let mut s = Screen::new().press("3/nginx<enter>K");
@@ -289,8 +295,10 @@ fn marked_rows_are_what_is_acted_on() {
     let mut s = s.press("K");
     assert!(s.show().contains("end 2 marked") && s.show().contains("SIGTERM marked"), "{}", s.show());
     let s = s.press("<enter>y");
-    let ended =
-        s.effects.iter().find_map(|e| if let Effect::Act(Act::End(x, _)) = e { Some(x) } else { None });
+    let ended = s
+        .effects
+        .iter()
+        .find_map(|e| if let Effect::Act(Act::CloseSockets(x, _)) = e { Some(x) } else { None });
     let Some(sockets) = ended else { panic!("{:?}", s.effects) };
     assert_eq!(sockets.len(), 2);
     // A mark is taken away as it was set, and a group's stands for its rows.

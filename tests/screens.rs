@@ -13,7 +13,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Size;
 use sockscope::model::fault::BPF_MAPS;
-use sockscope::model::{FaultKind, Snapshot, State};
+use sockscope::model::{FaultKind, Reads, Snapshot, State};
 use sockscope::tui::{App, Color, Effect, Event, Latest, Options, draw, key_script, run_loop};
 use std::sync::{Arc, LazyLock, mpsc};
 use std::time::Duration;
@@ -589,7 +589,7 @@ fn everything_counts_every_state_whatever_is_filtered() {
         s.app.handle(Event::Input(e));
     }
     let w = s.app.wants();
-    assert!(w.owners && w.prefilter.is_none() && State::all().all(|x| w.states.has(x)));
+    assert!(w.reads(Reads::OWNERS) && w.prefilter.is_none() && State::all().all(|x| w.states.has(x)));
 }
 
 #[test]
@@ -611,12 +611,18 @@ fn long_details_are_scrolled_by_halves() {
 fn what_is_told_of_one_socket_is_not_asked_of_all() {
     let w = Screen::new(120, 36).press("<down><enter>").app.wants();
     // The kernel would copy out whatever BPF programs keep beside every socket, at every poll.
-    assert!(w.nat && !w.bpf && !w.proc_ctx && !w.sock_ctx && !w.tids);
+    assert!(
+        w.reads(Reads::NAT)
+            && !w.reads(Reads::BPF)
+            && !w.reads(Reads::PROC_CTX)
+            && !w.reads(Reads::SOCK_CTX)
+            && !w.reads(Reads::THREADS)
+    );
 }
 
 /// An app whose rows are arranged elsewhere; `soon`: answered at once, else when nothing more comes.
 fn apart(keys: &str, soon: bool) -> Screen {
-    let options = Options { apart: Some(1), ..Options::default() };
+    let options = Options { background_above: Some(1), ..Options::default() };
     let size = Size { width: 120, height: 40 };
     let mut s = Screen { app: App::new(options), terminal: terminal(size.width, size.height) };
     s.app.resize(size);
@@ -640,7 +646,7 @@ fn apart(keys: &str, soon: bool) -> Screen {
     s
 }
 
-fn answer(s: &mut Screen, waiting: &mut Vec<sockscope::tui::arrange::Job>) {
+fn answer(s: &mut Screen, waiting: &mut Vec<sockscope::tui::arrange::ArrangeJob>) {
     while let Some(job) = waiting.pop() {
         // Only the newest is done; those before it are dropped.
         waiting.clear();
@@ -656,7 +662,7 @@ fn answer(s: &mut Screen, waiting: &mut Vec<sockscope::tui::arrange::Job>) {
 fn the_header_says_how_often_it_is_polled() {
     for (ms, says) in [(900, "live 1s"), (2300, "live 2.3s"), (8000, "live 8s")] {
         let mut s = Screen::new(120, 40);
-        s.app.handle(Event::Paced(Duration::from_millis(ms)));
+        s.app.handle(Event::EffectiveInterval(Duration::from_millis(ms)));
         let first = s.show().lines().next().unwrap().to_owned();
         assert!(first.contains(says), "{first}");
     }

@@ -24,7 +24,7 @@ pub(super) fn carry_out(act: &Act) -> String {
                 }
             }
         }
-        Act::End(sockets, namespaces) => {
+        Act::CloseSockets(sockets, namespaces) => {
             let failed: Vec<String> =
                 sockets.iter().filter_map(|s| Some(end(s, namespaces).err()?.to_string())).collect();
             let done = sockets.len() - failed.len();
@@ -34,7 +34,7 @@ pub(super) fn carry_out(act: &Act) -> String {
                 Some(why) => format!("{done} of {} ended; {why}", sockets.len()),
             }
         }
-        Act::Raise(process, _, new) => match raise(process, *new) {
+        Act::RaiseFdLimit(process, _, new) => match raise(process, *new) {
             Ok(()) => format!(
                 "{} {} may have {} descriptors open now",
                 crate::model::text::escape(&process.name()),

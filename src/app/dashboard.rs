@@ -12,8 +12,8 @@ use crate::cli::settings::value::ColorArg;
 use crate::collect::{Engines, probe};
 use crate::model::{Hosts, Missing, Netns, Wants};
 use crate::tui::app::Color;
-use crate::tui::arrange::Job;
-use crate::tui::event::{Closer, Effect, Event, Latest, Seen, Signal};
+use crate::tui::arrange::ArrangeJob;
+use crate::tui::event::{Effect, Event, Latest, ProbeRequest, ProbeResult, Signal};
 use crate::tui::keymap::Keymap;
 use crate::tui::terminal::backend::Frugal;
 use crate::tui::{App, Options, run_loop, terminal};
@@ -63,7 +63,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
                     }
                     Event::Fresh(latest.clone())
                 }
-                News::Paced(real) => Event::Paced(real),
+                News::Paced(real) => Event::EffectiveInterval(real),
                 News::Failed(why) => Event::Failed(why),
                 News::Broken(why) => {
                     let _ = failed.send(why);
@@ -96,13 +96,13 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
             Effect::Act(act) => {
                 let said = action::carry_out(&act);
                 poller.refresh();
-                let _ = back.send(Event::Said(said));
+                let _ = back.send(Event::Status(said));
             }
             Effect::Resolve(addrs) => {
                 if resolver.is_none() {
                     let back = back.clone();
                     resolver = Resolver::start(&hosts, move || {
-                        let _ = back.send(Event::Named);
+                        let _ = back.send(Event::HostNames);
                     })
                     .ok();
                 }
@@ -112,14 +112,14 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
                     }
                 }
             }
-            Effect::Alerted(json, text) => {
+            Effect::NotifyAlert(json, text) => {
                 if let Err(why) = alert_hooks::raise(&plan.settings.alerts, &json, &text) {
-                    let _ = back.send(Event::Said(why));
+                    let _ = back.send(Event::Status(why));
                 }
             }
-            Effect::Look(closer) => prober.submit(closer),
+            Effect::Probe(closer) => prober.submit(closer),
             Effect::Write(what) => {
-                let _ = back.send(Event::Said(export_file::write(plan, &what)));
+                let _ = back.send(Event::Status(export_file::write(plan, &what)));
             }
             Effect::Remember(filter) => {
                 // A history that cannot be kept is no reason to disturb anybody.
@@ -127,11 +127,11 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
             }
             Effect::Save { name, filter } => {
                 let said = save(config.as_deref(), &format!("@{name}"), &name, &Saved::Filter(&filter));
-                let _ = back.send(Event::Said(said));
+                let _ = back.send(Event::Status(said));
             }
             Effect::SaveView { name, view } => {
                 let said = save(config.as_deref(), &format!("view {name}"), &name, &Saved::View(&view));
-                let _ = back.send(Event::Said(said));
+                let _ = back.send(Event::Status(said));
             }
             Effect::Redraw | Effect::Quit => {}
         })
@@ -168,7 +168,7 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Opt
             _ => Some("other network namespaces are not read (--netns)"),
         },
         filter: list.filter_text.clone(),
-        said: Some(plan.notes.join("; ")).filter(|s| !s.is_empty()),
+        status_message: Some(plan.notes.join("; ")).filter(|s| !s.is_empty()),
         view: plan.settings.view.clone().set().map(|view| view.0),
         protos: crate::model::wants::ProtoSet::TCP_UDP,
         color: palette.as_ref().map_or(depth, |p| depth.least(p.most)),
@@ -197,7 +197,7 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Opt
         keymap,
         // How it was left is written down at every end.
         first: environment::session_file().is_some_and(|file| !file.exists()),
-        apart: Some(APART),
+        background_above: Some(APART),
     })
 }
 
@@ -207,8 +207,8 @@ pub(super) const fn is_here(plan: &Plan) -> bool {
 }
 
 /// Starts the thread that filters, sorts and groups large tables. If it panics the dashboard ends with the reason.
-fn start_arranger(events: Sender<Event>, failure: Sender<String>) -> io::Result<Worker<Box<Job>>> {
-    Worker::start("arranger", move |job: Box<Job>| {
+fn start_arranger(events: Sender<Event>, failure: Sender<String>) -> io::Result<Worker<Box<ArrangeJob>>> {
+    Worker::start("arranger", move |job: Box<ArrangeJob>| {
         let arranged = catch_unwind(AssertUnwindSafe(|| Box::new(job.work()))).ok();
         let failed = arranged.is_none();
         let event = arranged.map_or_else(
@@ -223,22 +223,22 @@ fn start_arranger(events: Sender<Event>, failure: Sender<String>) -> io::Result<
 }
 
 /// Starts the thread that reads what only the details show: with many sockets even one lookup can take the kernel a while.
-fn start_prober(here: bool, events: Sender<Event>) -> io::Result<Worker<Closer>> {
+fn start_prober(here: bool, events: Sender<Event>) -> io::Result<Worker<ProbeRequest>> {
     Worker::start("probe", move |request| events.send(look(here, request)).is_ok())
 }
 
 /// Reads what the details show of one process; nothing where the data is not of this machine.
-pub(super) fn look(here: bool, closer: Closer) -> Event {
+pub(super) fn look(here: bool, closer: ProbeRequest) -> Event {
     if !here {
         let unknown = || Err(Missing::NotReported);
-        let seen = Seen {
+        let seen = ProbeResult {
             cwd: Err("it is not of this machine".to_owned()),
             proc_ctx: unknown(),
             sock_ctx: unknown(),
             tids: vec![],
             bpf_maps: Err(Missing::NotReported),
         };
-        return Event::Looked(closer, Box::new(seen));
+        return Event::Probed(closer, Box::new(seen));
     }
     let (proc_ctx, sock_ctx) = probe::contexts(&closer.process, closer.socket);
     let cwd = probe::working_directory(&closer.process).map_err(|e| e.to_string());
@@ -247,7 +247,7 @@ pub(super) fn look(here: bool, closer: Closer) -> Event {
         Some((socket, netns)) => probe::bpf_maps(socket, *netns),
         None => Err(Missing::NotApplicable),
     };
-    Event::Looked(closer, Box::new(Seen { cwd, proc_ctx, sock_ctx, tids, bpf_maps }))
+    Event::Probed(closer, Box::new(ProbeResult { cwd, proc_ctx, sock_ctx, tids, bpf_maps }))
 }
 
 /// Saves something in the configuration file; a word on how that went.

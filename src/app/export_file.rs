@@ -4,13 +4,13 @@ use super::{environment, listing, state_files};
 use crate::cli::Plan;
 use crate::format::thousands;
 use crate::output::{self, Format, Listing, Rows};
-use crate::tui::export::Takeaway;
+use crate::tui::export::Export;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Writes it; a word on how that went.
-pub(super) fn write(plan: &Plan, what: &Takeaway) -> String {
+pub(super) fn write(plan: &Plan, what: &Export) -> String {
     let now = SystemTime::now();
     match write_in(Path::new("."), now, plan, what) {
         Ok((file, Some(rows))) => format!("{} rows written to {}", thousands(rows as u64), file.display()),
@@ -30,17 +30,17 @@ fn write_in(
     dir: &Path,
     now: SystemTime,
     plan: &Plan,
-    what: &Takeaway,
+    what: &Export,
 ) -> Result<(PathBuf, Option<usize>), (PathBuf, io::Error)> {
     let ending = match what {
-        Takeaway::Rows("table", _) => "txt",
-        Takeaway::Rows(form, _) => form,
-        Takeaway::Text(ending, _) => ending,
+        Export::Rows("table", _) => "txt",
+        Export::Rows(form, _) => form,
+        Export::Text(ending, _) => ending,
     };
     let file = dir.join(name(now, ending));
     let written = state_files::write_new(&file, |mut out| match what {
-        Takeaway::Text(_, text) => out.write_all(text.as_bytes()).map(|()| None),
-        Takeaway::Rows(form, shown) => {
+        Export::Text(_, text) => out.write_all(text.as_bytes()).map(|()| None),
+        Export::Rows(form, shown) => {
             let grid = Rows { snap: &shown.snap, columns: &shown.columns, rows: &shown.rows };
             let form = Format::ALL.iter().find(|(_, n)| n == form).map_or(Format::Table, |(f, _)| *f);
             let style = listing::style(plan, &environment::Words::read());
@@ -63,7 +63,7 @@ mod tests {
     use crate::derive::Engine;
     use crate::model::{Services, Wants};
     use crate::table::SOCKETS;
-    use crate::tui::export::Shown;
+    use crate::tui::export::ExportRows;
     use clap::Parser;
 
     #[test]
@@ -73,12 +73,12 @@ mod tests {
         let mut source = ScriptSource::new(Scene::named("hostile").unwrap());
         let snap = Engine::new().step(source.sample(&Wants::default()).unwrap());
         let rows: Vec<u32> = (0..snap.live as u32).collect();
-        let shown = Shown { columns: SOCKETS.default_columns(), rows, snap };
+        let shown = ExportRows { columns: SOCKETS.default_columns(), rows, snap };
         let dir = tempfile::tempdir().unwrap();
         let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_hours(500_000);
         let all = shown.rows.len();
         for (form, ending) in [("table", "txt"), ("csv", "csv"), ("json", "json"), ("ndjson", "ndjson")] {
-            let what = Takeaway::Rows(form, shown.clone());
+            let what = Export::Rows(form, shown.clone());
             let (file, rows) = write_in(dir.path(), at, &plan, &what).unwrap();
             assert_eq!(file, dir.path().join(format!("sockscope-20270115T080000Z.{ending}")));
             assert_eq!(rows, Some(all));

@@ -9,7 +9,7 @@ use crate::diagnose::visibility::hidden;
 use crate::format::{Role, thousands};
 use crate::model::fault::{BPF_MAPS, CONTEXTS};
 use crate::model::text::escape;
-use crate::model::{Fault, FaultKind, Netns, Proto, ProtoSet, Snapshot};
+use crate::model::{Fault, FaultKind, Netns, Proto, ProtoSet, Reads, Snapshot};
 use crate::output::Format;
 use crate::table::forwards;
 use crate::view::Arranged;
@@ -91,7 +91,7 @@ fn print(plan: &Plan, list: &ListPlan, snap: &Snapshot, rows: &Arranged) -> Resu
 fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
     // A family names many protocols without asking for any one of them.
     let named = list.filter.columns().iter().any(|c| c.is(Role::Proto));
-    let asked = if named { list.filter.protos() } else { ProtoSet::NONE };
+    let asked = if named { list.filter.protos() } else { ProtoSet::empty() };
     let mut out: Vec<String> = Vec::new();
     for (p, name) in Proto::ALL.into_iter().filter(|(p, _)| asked.has(*p)) {
         let about = |subject: &str| subject.split(' ').next() == Some(name);
@@ -105,7 +105,8 @@ fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
     // Read only where they are asked for; who asks for all there is, or takes what a form has, asks for none in particular.
     let chosen = list.chosen && list.columns.len() < list.table.columns.len();
     let looked_at = list.compared_columns();
-    let asked = chosen || looked_at.iter().any(|c| c.needs.proc_ctx || c.needs.sock_ctx || c.needs.bpf);
+    let asked = chosen
+        || looked_at.iter().any(|c| c.needs.reads.intersects(Reads::PROC_CTX | Reads::SOCK_CTX | Reads::BPF));
     for f in snap.sample.faults.iter().filter(|f| asked && [CONTEXTS, BPF_MAPS].contains(&&*f.subject)) {
         out.push(format!("sockscope: {}: {}", f.subject, f.detail));
     }

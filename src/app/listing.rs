@@ -53,7 +53,7 @@ pub(super) fn wanted(list: &ListPlan) -> Wants {
     for more in std::iter::once(wants(list.table, &extra, &list.filter, &[], ProtoSet::TCP_UDP, true))
         .chain(wait.map(|f| wants(list.table, &[], f, &[], ProtoSet::TCP_UDP, false)))
     {
-        out.also(&more);
+        out.needs |= more.needs;
     }
     out
 }

@@ -51,7 +51,7 @@ pub(super) fn run(plan: &Plan, shot: &ScreenshotPlan) -> Result<Ending, RunError
         ScreenForm::Text => Form::Text,
         ScreenForm::Svg => Form::Svg,
     };
-    print(&screenshot::screen(&camera.app, form))
+    print(&screenshot::render(&camera.app, form))
 }
 
 /// A dashboard that nobody sits before.
@@ -69,7 +69,9 @@ impl Camera<'_> {
             for effect in self.app.handle(event) {
                 match effect {
                     Effect::Wants(w) => self.wants = w,
-                    Effect::Look(closer) => told.push(dashboard::look(dashboard::is_here(self.plan), closer)),
+                    Effect::Probe(closer) => {
+                        told.push(dashboard::look(dashboard::is_here(self.plan), closer))
+                    }
                     Effect::Arrange(job) => told.push(Event::Arranged(Box::new(job.work()))),
                     _ => {}
                 }

@@ -6,7 +6,7 @@ use super::settings::Settings;
 use super::settings::value::{TableKey, flag_duration};
 use crate::filter::{Filter, Names};
 use crate::format::{Column, Role};
-use crate::model::{AttrSet, Services};
+use crate::model::{AttrSet, Reads, Services};
 use crate::output::Format;
 use crate::table::{self, Table};
 use crate::view::group::GroupBy;
@@ -173,8 +173,10 @@ fn default_columns(table: &'static Table, format: Format) -> Vec<&'static Column
             table.default_columns().into_iter().filter(now).collect()
         }
         Format::Json | Format::Ndjson => {
-            let cheap =
-                |c: &&Column| c.needs.attrs == AttrSet::NONE && (table.always_needs.nat || !c.needs.nat);
+            let cheap = |c: &&Column| {
+                c.needs.attrs == AttrSet::NONE
+                    && (table.always_needs.reads.contains(Reads::NAT) || !c.needs.reads.contains(Reads::NAT))
+            };
             table.columns.iter().filter(cheap).collect()
         }
     }

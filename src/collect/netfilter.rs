@@ -6,9 +6,9 @@ mod nft_eval;
 mod nft_ruleset;
 mod xt;
 
-use super::netlink::socket::{Conversation, DumpError, Malformed};
+use super::netlink::socket::{DumpError, Malformed, NetlinkSocket};
 use crate::model::attr::AttrIter;
-use crate::model::{Addr, Attrs, Endpoint, Family, FaultKind, Proto, Sample, Scope, Socket, State};
+use crate::model::{Addr, Attrs, Endpoint, Family, FaultKind, Proto, Reads, Sample, Scope, Socket, State};
 use rustc_hash::FxHashSet;
 use rustix::net::netlink::NETFILTER;
 use std::collections::BTreeMap;
@@ -71,7 +71,7 @@ fn proto(number: u8) -> Option<Proto> {
 /// Reads what the namespace of the calling thread forwards, of this number.
 pub(crate) fn read(number: u16, interfaces: &BTreeMap<u32, String>, sample: &mut Sample) {
     let mut nat = sample.nat.take().unwrap_or_default();
-    let talk = Conversation::open(Some(NETFILTER));
+    let talk = NetlinkSocket::open(Some(NETFILTER));
     let mut talk = match talk {
         Ok(talk) => talk,
         Err(e) => {
@@ -134,7 +134,7 @@ pub(crate) fn read(number: u16, interfaces: &BTreeMap<u32, String>, sample: &mut
     nat.addresses
         .extend(super::netlink::links::addresses(&mut sample.faults).into_iter().map(|a| (number, a)));
     sample.nat = Some(nat);
-    if sample.wants.forwarded {
+    if sample.wants.reads(Reads::FORWARDED) {
         forwarded(number, before, sample);
     }
 }

@@ -31,7 +31,9 @@ use super::counters::Reader;
 use super::procs::bpf_owners::Finder;
 use super::procs::fd_scan::{Buffers, Found};
 use super::procs::socket_refs::Held;
-use crate::model::{FaultKind, FdPlace, FdUsage, Missing, Owner, Privileges, ProcInfo, Process, Sample};
+use crate::model::{
+    FaultKind, FdPlace, FdUsage, Missing, Owner, Privileges, ProcInfo, Process, Reads, Sample,
+};
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, openat, statat};
@@ -160,9 +162,9 @@ impl Procs {
         system::read(&self.root, &mut sample.system);
         sample.privileges = self.privileges;
         let wants = sample.wants.clone();
-        if wants.processes || wants.owners || wants.fd_kinds {
+        if wants.reads_any(Reads::PROCESSES | Reads::OWNERS | Reads::FD_KINDS) {
             self.refresh(sample);
-            if wants.owners || wants.fd_kinds {
+            if wants.reads_any(Reads::OWNERS | Reads::FD_KINDS) {
                 let fresh = self.adopt_first(sample);
                 self.follow(sample);
                 self.walk_changed(sample);
@@ -172,14 +174,14 @@ impl Procs {
                 }
                 self.tell_finder(sample);
             }
-            if wants.limits && (wants.owners || wants.fd_kinds) {
+            if wants.reads(Reads::LIMITS) && (wants.reads_any(Reads::OWNERS | Reads::FD_KINDS)) {
                 self.look_after();
             }
             self.publish(sample);
             self.label(sample);
             self.threads(sample);
         }
-        if wants.limits {
+        if wants.reads(Reads::LIMITS) {
             sample.counters = Some(self.counters.read(sample, self.live));
         }
         self.users.fill(sample);
@@ -335,7 +337,7 @@ impl Procs {
         let mut pids: Vec<u32> =
             self.known.iter().filter(|(_, k)| k.info.is_some()).map(|(pid, _)| *pid).collect();
         pids.sort_unstable();
-        let changed = sample.wants.owners && self.held.take_changed();
+        let changed = sample.wants.reads(Reads::OWNERS) && self.held.take_changed();
         let mut owners = Vec::with_capacity(if changed { self.owners.len() + 64 } else { 0 });
         let mut refused = 0;
         for (index, pid) in pids.iter().enumerate() {
@@ -367,7 +369,7 @@ impl Procs {
             }
         }
         sample.faults.add_many(FaultKind::NotPermitted, "descriptors of processes", "", refused);
-        if sample.wants.owners {
+        if sample.wants.reads(Reads::OWNERS) {
             if changed {
                 // Runs in order, process by process: merged, not sorted anew.
                 owners.sort();

@@ -16,15 +16,15 @@ mod tipc;
 mod unsupported;
 
 use super::cgroups::Cgroups;
-use super::netlink::socket::Conversation;
+use super::netlink::socket::NetlinkSocket;
 use super::netns::{self, Refusal, Spaces};
 use super::procs::Procs;
-use super::sock_diag::dump_table::Reading;
+use super::sock_diag::dump_table::TableDump;
 use super::synthetic_id::SyntheticIds;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
-    AttrSet, Backend, BackendInfo, Family, FaultKind, Netns, OwnersBy, Prefilter, Proto, Sample, Socket,
-    State, StateSet, Wants,
+    AttrSet, Backend, BackendInfo, Family, FaultKind, Netns, OwnersBy, Prefilter, Proto, Reads, Sample,
+    Socket, State, StateSet, Wants,
 };
 use rustc_hash::FxHashSet;
 use rustix::net::netlink::SOCK_DIAG;
@@ -109,7 +109,7 @@ const LINKS_NS: u64 = 10_000_000_000;
 
 /// The netlink backend.
 pub struct NetlinkSource {
-    talk: Conversation,
+    talk: NetlinkSocket,
     procs: Procs,
     cgroups: Cgroups,
     host: Arc<str>,
@@ -134,7 +134,7 @@ impl NetlinkSource {
     /// Opens a conversation with the kernel and asks one small question, so that a kernel without `inet_diag` is
     /// found out here. `why` is said beside the backend's name.
     pub fn new(why: String) -> Result<Self, CollectError> {
-        let mut talk = Conversation::open(Some(SOCK_DIAG))
+        let mut talk = NetlinkSocket::open(Some(SOCK_DIAG))
             .map_err(|e| CollectError::io("open", "a sock_diag netlink socket", e))?;
         // TCP sockets in no state at all: the kernel need not go through its table for that.
         let ask = crate::collect::netlink::wire::Request::inet(AF_INET, 6, 0, 0);
@@ -195,10 +195,10 @@ impl NetlinkSource {
         for s in &mut sample.sockets[begin..] {
             s.id.netns = number;
         }
-        if sample.wants.nat {
+        if sample.wants.reads(Reads::NAT) {
             super::netfilter::read(number, &self.interfaces, sample);
         }
-        if sample.wants.limits {
+        if sample.wants.reads(Reads::LIMITS) {
             let net = super::counters::Reader::new(Path::new("/proc")).net(number);
             sample.counters.get_or_insert_default().nets.push(net);
         }
@@ -210,7 +210,7 @@ impl NetlinkSource {
         for number in numbers {
             let Some(space) = self.spaces.get(*number) else { continue };
             let entered = space.enter().and_then(|()| {
-                Conversation::open(Some(SOCK_DIAG)).map_err(|e| {
+                NetlinkSocket::open(Some(SOCK_DIAG)).map_err(|e| {
                     Refusal::Refused(rustix::io::Errno::from_io_error(&e).unwrap_or(rustix::io::Errno::IO))
                 })
             });
@@ -261,7 +261,7 @@ impl NetlinkSource {
             }
         }
         sample.namespaces = self.spaces.tell();
-        if sample.wants.nat {
+        if sample.wants.reads(Reads::NAT) {
             sample.elsewhere = self.spaces.elsewhere();
         }
     }
@@ -272,7 +272,7 @@ impl NetlinkSource {
         if !sample.wants.protos.has(table.proto) {
             return true;
         }
-        let before = dump_table::Mark::of(sample);
+        let before = dump_table::SampleLen::new(sample);
         let begin = sample.sockets.len();
         let mut states = sample.wants.states;
         if let Ask::Proc(file, family) = table.ask {
@@ -288,23 +288,19 @@ impl NetlinkSource {
             return true;
         }
         let filter = sample.wants.prefilter.clone();
-        if sample.wants.listeners && (filter.is_some() || states != StateSet::ALL) {
-            let serving = StateSet::of(&[State::Listen, State::Unconn]);
+        if sample.wants.reads(Reads::LISTENERS) && (filter.is_some() || states != StateSet::ALL) {
+            let serving = StateSet::only(&[State::Listen, State::Unconn]);
             if !self.dump(table, mask(table, serving), None, strict, sample) {
                 return false;
             }
-            states = states.and(serving.not());
+            states &= !serving;
         }
         if !self.dump(table, mask(table, states), filter.as_ref(), strict, sample) {
-            before.back(sample);
+            before.truncate(sample);
             return false;
         }
-        if sample.wants.auto_port {
-            let ask = request(
-                table,
-                mask(table, StateSet::ALL),
-                &Wants { attrs: AttrSet::NONE, ..Wants::default() },
-            );
+        if sample.wants.reads(Reads::AUTO_PORT) {
+            let ask = request(table, mask(table, StateSet::ALL), &Wants::default().with_attrs(AttrSet::NONE));
             self.ask_ports(ask, begin, sample);
         }
         true
@@ -335,7 +331,7 @@ impl NetlinkSource {
     }
 
     /// Dumps one table in these states, as far as the kernel can leave out what is not wanted: where it is long in parts
-    /// beside each other. `strict` as in [`dump_table::read`].
+    /// beside each other. `strict` as in [`dump_table::dump_table`].
     fn dump(
         &mut self,
         table: &DumpTable,
@@ -348,23 +344,24 @@ impl NetlinkSource {
             return true;
         }
         let machine = bytecode::Machine(&self.interfaces);
-        let of = |p: Option<&Prefilter>| p.and_then(|p| bytecode::compile(p, &machine));
+        let program = |p: Option<&Prefilter>| p.and_then(|p| bytecode::compile(p, &machine));
         let space =
             self.spaces.get(self.number).filter(|_| self.number > 0).map(|s| s.namespace.name.as_str());
-        let whole = Reading { table, states, program: of(filter), interfaces: &self.interfaces, space };
-        let sockets = if table.proto == Proto::Tcp { parallel_dump::length(table) } else { 0 };
+        let whole =
+            TableDump { table, states, program: program(filter), interfaces: &self.interfaces, space };
+        let sockets = if table.proto == Proto::Tcp { parallel_dump::socket_count(table) } else { 0 };
         let to_the_end = sample.wants.at_most.is_none();
         if to_the_end && filter.is_none() && states == mask(table, StateSet::ALL) {
             // Room at once: what grows while it is filled is copied over and over.
             sample.sockets.reserve_exact(usize::try_from(sockets).unwrap_or(0));
         }
-        if to_the_end && parallel_dump::pays(table, sockets, self.procs.busy()) {
-            let both = parallel_dump::of(filter).map(|p| of(Some(&p)));
-            if parallel_dump::read(&whole, both, &mut self.talk, sample) {
+        if to_the_end && parallel_dump::worth_splitting(table, sockets, self.procs.busy()) {
+            let both = parallel_dump::port_partition(filter).map(|p| program(Some(&p)));
+            if parallel_dump::dump_parallel(&whole, both, &mut self.talk, sample) {
                 return true;
             }
         }
-        dump_table::read(&whole, &mut self.talk, strict, sample)
+        dump_table::dump_table(&whole, &mut self.talk, strict, sample)
     }
 }
 
@@ -381,7 +378,7 @@ fn table_of(s: &Socket) -> io::Result<(u8, u16)> {
 /// Ends a socket that a dump told.
 pub(crate) fn destroy(s: &Socket) -> io::Result<()> {
     let (family, protocol) = table_of(s)?;
-    let mut talk = Conversation::open(Some(SOCK_DIAG))?;
+    let mut talk = NetlinkSocket::open(Some(SOCK_DIAG))?;
     talk.order(&crate::collect::netlink::wire::Request::destroy(family, protocol, family == AF_INET, s))
 }
 
@@ -399,7 +396,7 @@ pub(crate) fn maps_of(s: &Socket) -> io::Result<Vec<(u32, u32)>> {
     ask.bpf_maps();
     let info = BackendInfo { backend: Backend::Netlink, why: String::new() };
     let mut sample = Sample::empty(stamp(), "".into(), Arc::new(info), Wants::default());
-    let mut talk = Conversation::open(Some(SOCK_DIAG))?;
+    let mut talk = NetlinkSocket::open(Some(SOCK_DIAG))?;
     let done = talk.dump(&ask, |message| inet::decode(message, s.proto, &mut sample));
     done.map_err(|e| match e {
         crate::collect::netlink::socket::DumpError::Io(e) => e,
@@ -423,16 +420,16 @@ fn mask(table: &DumpTable, states: StateSet) -> u32 {
 
 fn request(table: &DumpTable, states: u32, wants: &Wants) -> crate::collect::netlink::wire::Request {
     match table.ask {
-        Ask::Tcp => crate::collect::netlink::wire::Request::tcp(wants.attrs.0, states),
+        Ask::Tcp => crate::collect::netlink::wire::Request::tcp(wants.needs.attrs.bits(), states),
         Ask::Inet(family, protocol, _) => {
-            crate::collect::netlink::wire::Request::inet(family, protocol, wants.attrs.0, states)
+            crate::collect::netlink::wire::Request::inet(family, protocol, wants.needs.attrs.bits(), states)
         }
         Ask::Unix => crate::collect::netlink::wire::Request::unix(states),
         Ask::Netlink => crate::collect::netlink::wire::Request::netlink(),
         // There are few of them: who asks for all that there is gets their filters too.
-        Ask::Packet => {
-            crate::collect::netlink::wire::Request::packet(wants.bpf || wants.attrs == AttrSet::ALL)
-        }
+        Ask::Packet => crate::collect::netlink::wire::Request::packet(
+            wants.reads(Reads::BPF) || wants.needs.attrs == AttrSet::ALL,
+        ),
         Ask::Xdp => crate::collect::netlink::wire::Request::xdp(),
         Ask::Tipc => crate::collect::netlink::wire::Request::tipc(states),
         Ask::Vsock | Ask::Proc(..) => crate::collect::netlink::wire::Request::vsock(states),
@@ -467,7 +464,7 @@ impl Source for NetlinkSource {
         self.read_namespaces(&mut sample);
         (self.sockets, self.attrs, self.infos) =
             (sample.sockets.len(), sample.attrs.len(), sample.infos.len());
-        if sample.wants.cgroups {
+        if sample.wants.reads(Reads::CGROUPS) {
             self.cgroups.fill(&mut sample);
         }
         self.procs.read(&mut sample);

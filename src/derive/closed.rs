@@ -16,7 +16,7 @@ const MEMORY_NS: u64 = 60_000_000_000;
 
 /// What is remembered of a socket that the present polls do not read.
 #[derive(Clone, Debug)]
-pub(super) struct Away {
+pub(super) struct UnseenSocket {
     pub facts: SocketFacts,
     pub state: State,
     pub former: Option<Former>,
@@ -24,7 +24,7 @@ pub(super) struct Away {
 }
 
 /// Sockets out of sight, by identity.
-pub(super) type AwayMap = FxHashMap<SocketId, Away>;
+pub(super) type UnseenSockets = FxHashMap<SocketId, UnseenSocket>;
 
 /// The rows of `b` that are not here: those that can be proved closed are counted and shown behind the live ones for a
 /// moment; of the others is remembered what they were. Returns how many closed since `b`.
@@ -33,8 +33,8 @@ pub(super) fn sort_out(
     b: &Snapshot,
     scopes: (&Scope, &Scope),
     pairs: &Pairs,
-    quiet: &[(u32, Former)],
-    away: &mut AwayMap,
+    carried_owners: &[(u32, Former)],
+    unseen: &mut UnseenSockets,
     sample: &mut Sample,
     facts: &mut Vec<SocketFacts>,
     former: &mut Vec<(u32, Former)>,
@@ -42,7 +42,7 @@ pub(super) fn sort_out(
     let (before, now_scope) = scopes;
     let now = sample.at.boot_ns;
     let moved = renumbered(&b.sample.namespaces, &sample.namespaces);
-    away.retain(|_, a| now.saturating_sub(a.since_ns) < MEMORY_NS);
+    unseen.retain(|_, a| now.saturating_sub(a.since_ns) < MEMORY_NS);
     let room = sample.sockets.len() + LINGER_MAX;
     let mut closed = 0;
     for row in (0..b.sockets().len()).filter(|r| !pairs.here[*r]) {
@@ -54,9 +54,14 @@ pub(super) fn sort_out(
             continue;
         };
         if fresh && !now_scope.proves_closed(before, s.proto, s.state) {
-            away.insert(
+            unseen.insert(
                 id,
-                Away { facts: *f, state: s.state, former: former_of(b, row, quiet), since_ns: now },
+                UnseenSocket {
+                    facts: *f,
+                    state: s.state,
+                    former: former_of(b, row, carried_owners),
+                    since_ns: now,
+                },
             );
             continue;
         }
@@ -67,7 +72,7 @@ pub(super) fn sort_out(
             continue;
         }
         let new_row = sample.sockets.len() as u32;
-        if let Some(last) = former_of(b, row, quiet) {
+        if let Some(last) = former_of(b, row, carried_owners) {
             former.push((new_row, last));
         }
         let mut s = Socket { id, attr_at: 0, attr_len: 0, info_at: Socket::NO_INFO, ..*s };

@@ -1,48 +1,48 @@
-//! How TCP connections did lately: what their counters grew by, not since they began but over half a minute to a minute.
+//! Recent deltas of TCP counters: over the last 30 to 60 seconds instead of since the connection was opened.
 
 use super::identity::NONE;
-use crate::model::counter_window::{Mark, Marks, WINDOW_NS};
+use crate::model::counter_window::{CounterHistory, CounterSnapshot, WINDOW_NS};
 use crate::model::tcp_info::{TCP_FIELDS, TcpField};
 use crate::model::{Proto, Sample, Snapshot};
 
-/// The words of `tcp_info` that a mark is made of.
+/// The words of `tcp_info` that hold the fields of a [`CounterSnapshot`].
 fn words() -> u64 {
-    let of = |name: &&str| TCP_FIELDS.iter().find(|f| f.name == *name).map_or(0, TcpField::word);
-    Mark::FIELDS.iter().map(of).fold(0, |all, w| all | w)
+    let word = |name: &&str| TCP_FIELDS.iter().find(|f| f.name == *name).map_or(0, TcpField::word);
+    CounterSnapshot::FIELDS.iter().map(word).fold(0, |all, w| all | w)
 }
 
-/// The marks of the sample's rows, where what they are made of was asked for; else none.
-pub(super) fn marks(sample: &Sample, last: Option<&Snapshot>, was: &[u32]) -> Vec<Marks> {
+/// Counter histories of the sample's sockets; empty if the sample does not have the fields they consist of.
+pub(super) fn histories(sample: &Sample, last: Option<&Snapshot>, was: &[u32]) -> Vec<CounterHistory> {
     let words = words();
-    if !sample.wants.attrs.has(crate::model::AttrSet::INFO) || sample.wants.info_words & words != words {
+    if !sample.wants.attrs(crate::model::AttrSet::INFO) || sample.wants.needs.info_words & words != words {
         return Vec::new();
     }
     let now = sample.at.boot_ns;
-    let one = |(s, was): (&crate::model::Socket, &u32)| {
-        let mark = match s.proto {
-            Proto::Tcp => sample.attrs_of(s).tcp_info().and_then(|t| Mark::of(now, &t)),
+    let history = |(s, was): (&crate::model::Socket, &u32)| {
+        let read = match s.proto {
+            Proto::Tcp => sample.attrs_of(s).tcp_info().and_then(|t| CounterSnapshot::new(now, &t)),
             _ => None,
         };
-        let old = last.filter(|_| *was != NONE).and_then(|b| b.recent.get(*was as usize)).copied();
-        next(old.unwrap_or_default(), mark, now)
+        let old = last.filter(|_| *was != NONE).and_then(|b| b.counters.get(*was as usize)).copied();
+        next(old.unwrap_or_default(), read, now)
     };
-    sample.sockets.iter().zip(was).map(one).collect()
+    sample.sockets.iter().zip(was).map(history).collect()
 }
 
-/// The marks after one more reading.
-fn next(old: Marks, mark: Option<Mark>, now: u64) -> Marks {
-    let (Some(mark), older, newer) = (mark, old.older, old.newer) else { return Marks::default() };
+/// The history after one more reading.
+fn next(old: CounterHistory, new: Option<CounterSnapshot>, now: u64) -> CounterHistory {
+    let (Some(new), older, newer) = (new, old.older, old.newer) else { return CounterHistory::default() };
     match (older, newer) {
-        // A counter that went back is another connection's.
-        (Some(older), _) if !mark.follows(&older) => Marks { older: Some(mark), newer: Some(mark) },
+        // A counter that decreased belongs to another connection.
+        (Some(older), _) if !new.follows(&older) => CounterHistory { older: Some(new), newer: Some(new) },
         (Some(older), Some(newer)) => {
             if now.saturating_sub(newer.at_ns) >= WINDOW_NS {
-                Marks { older: Some(newer), newer: Some(mark) }
+                CounterHistory { older: Some(newer), newer: Some(new) }
             } else {
-                Marks { older: Some(older), newer: Some(newer) }
+                CounterHistory { older: Some(older), newer: Some(newer) }
             }
         }
-        _ => Marks { older: Some(mark), newer: Some(mark) },
+        _ => CounterHistory { older: Some(new), newer: Some(new) },
     }
 }
 
@@ -50,16 +50,16 @@ fn next(old: Marks, mark: Option<Mark>, now: u64) -> Marks {
 mod tests {
     use super::*;
 
-    fn mark(secs: u64, sent: u32) -> Mark {
-        Mark { at_ns: secs * 1_000_000_000, sent, ..Mark::default() }
+    fn snapshot(secs: u64, sent: u32) -> CounterSnapshot {
+        CounterSnapshot { at_ns: secs * 1_000_000_000, sent, ..CounterSnapshot::default() }
     }
 
     #[test]
-    fn the_window_is_half_a_minute_to_a_minute() {
-        let mut m = Marks::default();
+    fn window_spans_30_to_60_seconds() {
+        let mut m = CounterHistory::default();
         let mut spans = Vec::new();
         for secs in 0..200 {
-            let now = mark(secs, secs as u32);
+            let now = snapshot(secs, secs as u32);
             m = next(m, Some(now), now.at_ns);
             spans.push(secs - m.older.unwrap().at_ns / 1_000_000_000);
         }
@@ -68,11 +68,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_or_went_back_begins_anew() {
-        let m = next(Marks::default(), Some(mark(1, 50)), 1_000_000_000);
-        let again = next(m, Some(mark(2, 3)), 2_000_000_000);
+    fn decreased_or_missing_counters_restart_the_window() {
+        let m = next(CounterHistory::default(), Some(snapshot(1, 50)), 1_000_000_000);
+        let again = next(m, Some(snapshot(2, 3)), 2_000_000_000);
         assert_eq!(again.older.unwrap().sent, 3);
-        assert_eq!(next(m, None, 2_000_000_000), Marks::default());
+        assert_eq!(next(m, None, 2_000_000_000), CounterHistory::default());
         assert_ne!(words(), 0);
     }
 }

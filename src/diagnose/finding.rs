@@ -3,7 +3,7 @@
 
 use super::in_state;
 use crate::format::{age, thousands};
-use crate::model::counter_window::Mark;
+use crate::model::counter_window::CounterSnapshot;
 use crate::model::{Missing, Proto, Snapshot, Socket, State, TimerKind};
 
 /// One rule.
@@ -88,20 +88,25 @@ fn who(snap: &Snapshot, row: usize) -> String {
 
 /// What was counted lately, and in words when: over the last half to whole minute where that is enough to go by, else, while
 /// it was not watched for long (as by a single reading), since the connection began.
-fn counted(snap: &Snapshot, row: usize, enough: fn(&Mark) -> bool) -> Option<(Mark, String)> {
-    let lately = snap.lately(row);
+fn counted(
+    snap: &Snapshot,
+    row: usize,
+    enough: fn(&CounterSnapshot) -> bool,
+) -> Option<(CounterSnapshot, String)> {
+    let lately = snap.recent_delta(row);
     let secs = lately.map_or(0.0, |m| m.at_ns as f64 / 1e9);
     match lately {
         Some(m) if enough(&m) => Some((m, format!("in the last {}", age(secs)))),
         _ if secs < WATCHED_S => {
-            let ever = Mark::of(snap.sample.at.boot_ns, &snap.attrs(row).tcp_info()?).filter(enough)?;
+            let ever =
+                CounterSnapshot::new(snap.sample.at.boot_ns, &snap.attrs(row).tcp_info()?).filter(enough)?;
             Some((ever, "since it began".to_owned()))
         }
         _ => None,
     }
 }
 
-fn limited(snap: &Snapshot, row: usize, what: &str, by: fn(&Mark) -> u32) -> Option<String> {
+fn limited(snap: &Snapshot, row: usize, what: &str, by: fn(&CounterSnapshot) -> u32) -> Option<String> {
     let (m, when) = counted(snap, row, |m| m.busy_ms > BUSY_MS)?;
     let share = f64::from(by(&m)) / f64::from(m.busy_ms);
     (share >= LIMITED).then(|| format!("{:.0} % of its busy time {when} it waited for {what}", share * 100.0))
@@ -225,7 +230,7 @@ pub const FINDINGS: &[Finding] = &[
         topic: "retransmission",
         test: |snap, row| {
             let (m, when) = counted(snap, row, |m| m.sent >= ENOUGH)?;
-            let share = f64::from(m.again) / f64::from(m.sent);
+            let share = f64::from(m.retransmitted) / f64::from(m.sent);
             let now = snap.rates(row).retrans.filter(|n| *n > 0.0);
             let now = now.map_or_else(String::new, |n| format!(", {n:.1} a second now"));
             (share >= LOSS)

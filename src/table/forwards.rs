@@ -1,21 +1,15 @@
 //! The columns of the table of forwards.
 
-use super::cell::{netns_tone, protos};
-use super::ports::{any_comm, any_pid};
-use super::processes::info;
+use super::cell::{any_comm, any_pid, holders, info, na, netns_tone, protos};
 use super::{Grouping, Table, TableId};
 use crate::diagnose::route;
 use crate::format::{Column, Kind, Needs, Role, TextMatch, Tone, Value};
-use crate::model::{By, Container, Fault, Forward, Missing, Snapshot};
+use crate::model::{Container, Fault, Forward, ForwardKind, Missing, Snapshot};
 
 const NAT: Needs = Needs::NAT;
 
 fn at(snap: &Snapshot, row: usize) -> &Forward {
     &snap.forward_rows()[row]
-}
-
-fn na<'a>() -> Value<'a> {
-    Value::Missing(Missing::NotApplicable)
 }
 
 fn space(snap: &Snapshot, netns: Option<u16>) -> Value<'_> {
@@ -67,7 +61,7 @@ fn servers(snap: &Snapshot, row: usize) -> Vec<u32> {
     // systemd holds it for another, and answers by itself where there is none yet.
     let holds = |p: &u32| {
         let mut steps = at(snap, row).steps.iter();
-        steps.any(|s| s.by == By::SocketActivation && s.process == Some(*p))
+        steps.any(|s| s.by == ForwardKind::SocketActivation && s.process == Some(*p))
     };
     if out.iter().any(|p| !holds(p)) {
         out.retain(|p| !holds(p));
@@ -85,7 +79,7 @@ fn why(snap: &Snapshot, row: usize) -> Missing {
 
 fn process(snap: &Snapshot, row: usize) -> Value<'_> {
     let of = servers(snap, row);
-    super::ports::holders(snap, &of, why(snap, row))
+    holders(snap, &of, why(snap, row))
 }
 
 /// The programs that forward.
@@ -96,14 +90,10 @@ fn programs(snap: &Snapshot, row: usize) -> Vec<u32> {
 /// What is wrong with it, in a word.
 pub fn finding(snap: &Snapshot, row: usize) -> Option<&'static str> {
     let f = at(snap, row);
-    match f.behind {
+    match f.shadowed_by {
         Some(_) => Some("shadowed"),
         None => (f.listens == Some(false)).then_some("dead"),
     }
-}
-
-fn opt<'a, T: Into<Value<'a>>>(v: Option<T>, why: Missing) -> Value<'a> {
-    Value::from_opt(v, why)
 }
 
 #[rustfmt::skip]
@@ -122,11 +112,11 @@ static COLUMNS: &[Column] = &[
         "What sends it on: a rule (dnat, redirect) or a program (docker-proxy, rootlessport, socat, ssh …); engine: only its engine tells.").tone(|_, _| Tone::Accent)
         .called(&["via", "kind"]).needs(NAT).wide(6, 19, 30)
         .any(|s, r, t| at(s, r).steps.iter().any(|x| t(&Value::text(x.by.name())))),
-    Column::new("target", "TARGET", Kind::Endpoint, 0, |s, r| opt(at(s, r).target.map(Value::Endpoint), Missing::NotReported),
+    Column::new("target", "TARGET", Kind::Endpoint, 0, |s, r| Value::from_opt(at(s, r).target.map(Value::Endpoint), Missing::NotReported),
         "Where it goes; where a rule chooses between several, the first.").called(&["remote", "to"]).needs(NAT).wide(12, 20, 47),
-    Column::new("target_addr", "TARGET ADDRESS", Kind::Addr, 42, |s, r| opt(at(s, r).target.map(|t| Value::Addr(t.addr)), Missing::NotReported),
+    Column::new("target_addr", "TARGET ADDRESS", Kind::Addr, 42, |s, r| Value::from_opt(at(s, r).target.map(|t| Value::Addr(t.addr)), Missing::NotReported),
         "The address it goes to.").called(&["remote_addr", "addr"]).needs(NAT),
-    Column::new("target_port", "TARGET PORT", Kind::Port, 43, |s, r| opt(at(s, r).target.map(|t| u64::from(t.port)), Missing::NotReported),
+    Column::new("target_port", "TARGET PORT", Kind::Port, 43, |s, r| Value::from_opt(at(s, r).target.map(|t| u64::from(t.port)), Missing::NotReported),
         "The port it goes to.").called(&["remote_port", "rport"]).needs(NAT).wide(5, 11, 15),
     Column::new("target_netns", "IN", Kind::Text, 4, |s, r| space(s, at(s, r).target_netns),
         "The network namespace that has the target's address: a container, as it is called.")
@@ -139,33 +129,33 @@ static COLUMNS: &[Column] = &[
         "Process id of the first that serves the target.").needs(NAT)
         .any(|s, r, t| any_pid(s, &servers(s, r), why(s, r), t)),
     Column::new("container", "CONTAINER", Kind::Text, 34,
-        |s, r| opt(container(s, r).map(|c| Value::text(c.label())), Missing::NotApplicable),
+        |s, r| Value::from_opt(container(s, r).map(|c| Value::text(c.label())), Missing::NotApplicable),
         "The container that the target is in: its name where the engine tells it, else the short id.")
         .called(&["ctr"]).needs(NAT.or(Needs::CGROUPS)).wide(9, 14, 32)
         .any(|s, r, t| match container(s, r) {
             Some(c) => t(&Value::text(c.label())) || t(&Value::text(&c.id)),
             None => t(&na()),
         }),
-    Column::new("listens", "LISTENS", Kind::Bool, 3, |s, r| opt(at(s, r).listens, Missing::NotReported),
+    Column::new("listens", "LISTENS", Kind::Bool, 3, |s, r| Value::from_opt(at(s, r).listens, Missing::NotReported),
         "Whether something serves the target; missing where that cannot be seen from here.").needs(NAT).wide(3, 7, 7),
     Column::new("clients", "CLIENTS", Kind::Count, 2, |s, r| Value::from(at(s, r).clients),
         "Connections that come through now.").called(&["connections", "conns"]).needs(NAT),
-    Column::new("rx", "RX/s", Kind::BytesPerSec, 4, |s, r| opt(at(s, r).rx, Missing::Pending),
+    Column::new("rx", "RX/s", Kind::BytesPerSec, 4, |s, r| Value::from_opt(at(s, r).rx, Missing::Pending),
         "Bytes towards the target a second, over its TCP connections that can be seen.").role(Role::Rx)
         .called(&["rx_per_s"]).needs(NAT.or(Needs::RATES)),
-    Column::new("tx", "TX/s", Kind::BytesPerSec, 4, |s, r| opt(at(s, r).tx, Missing::Pending),
+    Column::new("tx", "TX/s", Kind::BytesPerSec, 4, |s, r| Value::from_opt(at(s, r).tx, Missing::Pending),
         "Bytes from the target a second, over its TCP connections that can be seen.").role(Role::Tx)
         .called(&["tx_per_s"]).needs(NAT.or(Needs::RATES)),
     Column::new("proxy", "PROXY", Kind::Text, 30,
-        |s, r| super::ports::holders(s, &programs(s, r), Missing::NotApplicable),
+        |s, r| holders(s, &programs(s, r), Missing::NotApplicable),
         "The program that forwards it; a rule of the kernel has none.").needs(NAT).wide(8, 18, 30)
         .any(|s, r, t| any_comm(s, &programs(s, r), Missing::NotApplicable, t)),
     Column::new("how", "HOW", Kind::Text, 6, how,
         "Where it was learnt: the rule's place (family, table, chain, handle), the program's command line, what the engine says.").dim()
         .called(&["learnt", "rule"]).needs(NAT).wide(10, 24, 80),
-    Column::new("finding", "FINDING", Kind::Text, 3, |s, r| opt(finding(s, r).map(Value::text), Missing::NotApplicable),
-        "What is wrong with it: a forward to where nothing listens is dead; one whose connections a rule before it takes is shadowed.").tone(|s, r| if at(s, r).behind.is_none() { Tone::Critical } else { Tone::Warning }).called(&["findings"]).needs(NAT).wide(7, 8, 50),
-    Column::new("iface", "IFACE", Kind::Text, 31, |s, r| opt(at(s, r).iface.as_deref().map(Value::text), Missing::NotApplicable),
+    Column::new("finding", "FINDING", Kind::Text, 3, |s, r| Value::from_opt(finding(s, r).map(Value::text), Missing::NotApplicable),
+        "What is wrong with it: a forward to where nothing listens is dead; one whose connections a rule before it takes is shadowed.").tone(|s, r| if at(s, r).shadowed_by.is_none() { Tone::Critical } else { Tone::Warning }).called(&["findings"]).needs(NAT).wide(7, 8, 50),
+    Column::new("iface", "IFACE", Kind::Text, 31, |s, r| Value::from_opt(at(s, r).iface.as_deref().map(Value::text), Missing::NotApplicable),
         "The interface it must come in by; with ! before it, must not.").role(Role::Iface).text_match(TextMatch::Exact).called(&["dev", "interface"]).needs(NAT),
     Column::new("netns", "NETNS", Kind::Text, 32, |s, r| space(s, Some(at(s, r).netns)),
         "The network namespace whose endpoint it is.").role(Role::Netns).tone(|s, r| netns_tone(at(s, r).netns)).text_match(TextMatch::Whole).called(&["ns", "namespace"]).needs(NAT).wide(6, 12, 30),

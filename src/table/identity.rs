@@ -1,6 +1,6 @@
 //! Who a row is, from poll to poll. Selection, history and events follow it, never a row number.
 
-use crate::model::{Addr, By, Ceiling, Endpoint, Proto, Snapshot, SocketId};
+use crate::model::{Addr, Ceiling, Endpoint, ForwardKind, Proto, Snapshot, SocketId};
 
 /// The identity of one row of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,7 +14,7 @@ pub enum Identity {
     /// A remote address.
     Peer(Addr),
     /// A forward: namespace index, protocol, endpoint, by what, and where to.
-    Forward(u16, Option<Proto>, Endpoint, By, Option<Endpoint>),
+    Forward(u16, Option<Proto>, Endpoint, ForwardKind, Option<Endpoint>),
     /// A ceiling: its kind, namespace index, and whom it holds for (hashed).
     Limit(Ceiling, u16, u64),
 }

@@ -1,20 +1,16 @@
 //! The columns of the table of limits.
 
-use super::cell::netns_tone;
+use super::cell::{na, netns_tone, opt_na};
 use super::{Grouping, Identity, Table, TableId};
 use crate::diagnose::fd_leak::{self, Suspect};
 use crate::diagnose::remedy;
 use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Tone, Value};
-use crate::format::{age, endpoint, thousands};
+use crate::format::{age, thousands};
 use crate::model::limit::{Alert, Ceiling, Level, Limit, Subject};
 use crate::model::{FdKind, Missing, ProcInfo, Snapshot};
 
 fn at(snap: &Snapshot, row: usize) -> &Limit {
     &snap.limits[row]
-}
-
-fn na<'a>() -> Value<'a> {
-    Value::Missing(Missing::NotApplicable)
 }
 
 fn process(snap: &Snapshot, row: usize) -> Option<&ProcInfo> {
@@ -45,8 +41,8 @@ pub(crate) fn subject(snap: &Snapshot, row: usize) -> String {
         Subject::Process(pid, _) => {
             process(snap, row).map_or_else(|| pid.to_string(), |p| format!("{} {pid}", p.name()))
         }
-        Subject::Listener(proto, local, _) => format!("{} {}", proto.name(), endpoint(local)),
-        Subject::Route(from, to) => format!("{from} to {}", endpoint(to)),
+        Subject::Listener(proto, local, _) => format!("{} {local}", proto.name()),
+        Subject::Route(from, to) => format!("{from} to {to}"),
         Subject::User(uid) => snap.user(*uid).map_or_else(|| format!("user {uid}"), |u| format!("user {u}")),
         Subject::Cgroup(path) => path.to_string(),
     }
@@ -149,10 +145,6 @@ fn secs<'a>(snap: &Snapshot, row: usize, get: fn(&crate::model::FullIn) -> f64) 
     }
 }
 
-fn opt<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
-    Value::from_opt(v, Missing::NotApplicable)
-}
-
 #[rustfmt::skip]
 static COLUMNS: &[Column] = &[
     Column::new("limit", "LIMIT", Kind::Text, 0, |s, r| Value::text(at(s, r).ceiling.info().name),
@@ -165,12 +157,12 @@ static COLUMNS: &[Column] = &[
         .called(&["whose", "of"]).wide(12, 16, 60),
     Column::new("used", "USED", Kind::Amount, 2, |s, r| Value::from(at(s, r).used), "How much is taken.")
         .called(&["taken"]),
-    Column::new("max", "LIMIT AT", Kind::Amount, 3, |s, r| opt(at(s, r).max),
+    Column::new("max", "LIMIT AT", Kind::Amount, 3, |s, r| opt_na(at(s, r).max),
         "How much there is; a counter of losses has none.").called(&["of_max", "size"]),
-    Column::new("pct", "%", Kind::Percent, 1, |s, r| opt(at(s, r).share().map(|x| x * 100.0)),
+    Column::new("pct", "%", Kind::Percent, 1, |s, r| opt_na(at(s, r).share().map(|x| x * 100.0)),
         "The share that is taken.").gauge(Gauge::PERCENT).called(&["percent", "full"]),
     Column::new("left", "LEFT", Kind::Amount, 30,
-        |s, r| opt(at(s, r).max.map(|m| m.saturating_sub(at(s, r).used))), "How much is left."),
+        |s, r| opt_na(at(s, r).max.map(|m| m.saturating_sub(at(s, r).used))), "How much is left."),
     Column::new("per_min", "/MIN", Kind::PerMin, 5, |s, r| Value::from_opt(at(s, r).per_min, Missing::Pending),
         "Change a minute: the median of the slopes between all readings (Theil and Sen)."),
     Column::new("full_in_s", "FULL IN", Kind::Secs, 4, |s, r| secs(s, r, |f| f.likely),
@@ -179,10 +171,10 @@ static COLUMNS: &[Column] = &[
         "When it is full at the earliest: by the upper quartile of the slopes."),
     Column::new("full_in_high_s", "AT LATEST", Kind::Secs, 32, |s, r| secs(s, r, |f| f.high),
         "When it is full at the latest: by the lower quartile of the slopes."),
-    Column::new("drops", "LOST", Kind::Count, 6, |s, r| opt(at(s, r).drops),
+    Column::new("drops", "LOST", Kind::Count, 6, |s, r| opt_na(at(s, r).drops),
         "What was lost so far because it was full: connections of a listener, datagrams, messages.")
         .called(&["overflows", "losses"]).needs(Needs::LIMITS),
-    Column::new("drops_new", "LOST NOW", Kind::Count, 7, |s, r| opt(at(s, r).drops_new),
+    Column::new("drops_new", "LOST NOW", Kind::Count, 7, |s, r| opt_na(at(s, r).drops_new),
         "Lost since the poll before.").tone(|s, r| if at(s, r).drops_new > Some(0) { Tone::Critical } else { Tone::Faint }).needs(Needs::LIMITS),
     Column::new("level", "LEVEL", Kind::Text, 8, |s, r| Value::text(at(s, r).level.name()),
         "How bad it is: fine, warning, critical.").tone(|s, r| match at(s, r).level {
@@ -192,21 +184,21 @@ static COLUMNS: &[Column] = &[
         }).wide(5, 8, 8),
     Column::new("severity", "RANK", Kind::Count, 49, |s, r| Value::from(at(s, r).level as u64),
         "How bad it is as a number, for sorting: 0 fine, 1 warning, 2 critical."),
-    Column::new("finding", "FINDING", Kind::Text, 35, |s, r| opt(finding(s, r)),
+    Column::new("finding", "FINDING", Kind::Text, 35, |s, r| opt_na(finding(s, r)),
         "What is wrong, in a sentence.").tone(|_, _| Tone::Warning).wide(10, 40, 100),
     Column::new("set_by", "SET BY", Kind::Text, 15, |s, r| Value::text(at(s, r).ceiling.info().set_by),
         "Where the ceiling is set.").dim().wide(12, 30, 80),
     Column::new("advice", "ADVICE", Kind::Text, 36, |s, r| Value::text(at(s, r).ceiling.info().help),
         "What happens when it is full, and what to do.").dim().wide(12, 40, 130),
     Column::new("do", "WHAT TO DO", Kind::Text, 38,
-        |s, r| opt(Some(remedy::steps(s, r)).filter(|all| !all.is_empty()).map(|all| {
+        |s, r| opt_na(Some(remedy::steps(s, r)).filter(|all| !all.is_empty()).map(|all| {
             all.iter().map(|l| l.trim()).collect::<Vec<_>>().join("; ")
         })),
         "The next steps, with the line to write where the limit is set for good.")
         .called(&["remedy", "steps"]).wide(12, 40, 160),
-    Column::new("comm", "COMMAND", Kind::Text, 33, |s, r| opt(process(s, r).map(|p| &*p.comm)),
+    Column::new("comm", "COMMAND", Kind::Text, 33, |s, r| opt_na(process(s, r).map(|p| &*p.comm)),
         "The process, where one can be named.").role(Role::Process).tone(|_, _| Tone::Strong).called(&["process", "proc"]).wide(6, 16, 24),
-    Column::new("pid", "PID", Kind::Id, 34, |s, r| opt(process(s, r).map(|p| p.pid)), "Its process id."),
+    Column::new("pid", "PID", Kind::Id, 34, |s, r| opt_na(process(s, r).map(|p| p.pid)), "Its process id."),
     Column::new("netns", "NETNS", Kind::Text, 37, netns, "Network namespace, where it holds for one.").role(Role::Netns).tone(|s, r| netns_tone(at(s, r).netns)).text_match(TextMatch::Whole)
         .called(&["ns", "namespace"]).wide(4, 10, 24),
 ];

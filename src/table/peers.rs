@@ -1,12 +1,10 @@
 //! The columns of the table of peers: remote addresses.
 
-use super::cell::{scope_tone, scopes};
-use super::ports::{any_comm, any_pid, holders, list};
-use super::processes::info;
+use super::cell::{any_comm, any_pid, holders, host, info, list, scope_tone, scopes};
 use super::{Grouping, Table, TableId};
 use crate::format::{Column, Kind, Needs, Role, Value};
 use crate::model::snapshot::Peer;
-use crate::model::{Container, Missing, Snapshot};
+use crate::model::{Container, Missing, Reads, Snapshot};
 
 const RATES: Needs = Needs::RATES;
 
@@ -15,7 +13,7 @@ fn at(snap: &Snapshot, row: usize) -> &Peer {
 }
 
 fn why(snap: &Snapshot) -> Missing {
-    if snap.sample.wants.owners { Missing::NoVisibleProcess } else { Missing::NotRead }
+    if snap.sample.wants.reads(Reads::OWNERS) { Missing::NoVisibleProcess } else { Missing::NotRead }
 }
 
 fn comm_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
@@ -43,7 +41,7 @@ static COLUMNS: &[Column] = &[
         "NAME",
         Kind::Text,
         42,
-        |s, r| super::sockets::host(s, Value::Addr(at(s, r).addr)),
+        |s, r| host(s, Value::Addr(at(s, r).addr)),
         "Its name, as the system's resolver tells it (--resolve, n in the dashboard).",
     )
     .role(Role::RemoteHost)

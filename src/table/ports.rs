@@ -1,12 +1,14 @@
 //! The columns of the table of ports: served endpoints.
 
-use super::cell::{accept_limit as listener_limit, netns_tone, protos, scope_tone, scopes};
-use super::processes::info;
+use super::cell::{
+    accept_limit as listener_limit, any_comm, any_pid, holders, info, list, na, netns_tone, protos,
+    scope_tone, scopes, user_value,
+};
 use super::units::{self, unit_column};
 use super::{Grouping, Table, TableId};
 use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Value};
 use crate::model::snapshot::Port;
-use crate::model::{AttrSet, Backend, Missing, Proto, Snapshot, State};
+use crate::model::{AttrSet, Backend, Missing, Proto, Reads, Snapshot, State};
 
 const RATES: Needs = Needs::RATES;
 
@@ -16,57 +18,11 @@ fn at(snap: &Snapshot, row: usize) -> &Port {
 
 fn why_no_owner(snap: &Snapshot, p: &Port) -> Missing {
     let known = p.sockets.first().and_then(|r| snap.facts.get(*r as usize)).and_then(|f| f.owner_missing);
-    known.unwrap_or(if snap.sample.wants.owners { Missing::NoVisibleProcess } else { Missing::NotRead })
-}
-
-/// The names and pids of processes: `nginx 812 +4`.
-pub(crate) fn holders<'a>(snap: &Snapshot, of: &[u32], why: Missing) -> Value<'a> {
-    match of {
-        [] => Value::Missing(why),
-        [p, rest @ ..] => {
-            let i = info(snap, *p as usize);
-            Value::from(match rest.len() {
-                0 => format!("{} {}", i.name(), i.pid),
-                n => format!("{} {} +{n}", i.name(), i.pid),
-            })
-        }
-    }
-}
-
-/// Processes as records of pid and comm.
-pub(crate) fn list<'a>(snap: &'a Snapshot, of: &[u32]) -> Value<'a> {
-    Value::List(
-        of.iter()
-            .map(|p| {
-                let i = info(snap, *p as usize);
-                Value::Record(vec![("pid", Value::from(i.pid)), ("comm", Value::text(&i.comm))])
-            })
-            .collect(),
-    )
-}
-
-pub(crate) fn any_comm(
-    snap: &Snapshot,
-    of: &[u32],
-    why: Missing,
-    test: &mut dyn FnMut(&Value<'_>) -> bool,
-) -> bool {
-    if of.is_empty() {
-        return test(&Value::Missing(why));
-    }
-    of.iter().any(|p| test(&Value::text(&info(snap, *p as usize).comm)))
-}
-
-pub(crate) fn any_pid(
-    snap: &Snapshot,
-    of: &[u32],
-    why: Missing,
-    test: &mut dyn FnMut(&Value<'_>) -> bool,
-) -> bool {
-    if of.is_empty() {
-        return test(&Value::Missing(why));
-    }
-    of.iter().any(|p| test(&Value::from(info(snap, *p as usize).pid)))
+    known.unwrap_or(if snap.sample.wants.reads(Reads::OWNERS) {
+        Missing::NoVisibleProcess
+    } else {
+        Missing::NotRead
+    })
 }
 
 fn comm_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
@@ -85,10 +41,6 @@ fn states_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> b
 /// Sum of a queue over the sockets of an endpoint, as far as the backend tells it.
 fn queue<'a>(snap: &Snapshot, n: u64, told: fn(Backend) -> bool) -> Value<'a> {
     if told(snap.sample.backend.backend) { Value::from(n) } else { Value::Missing(Missing::NotReported) }
-}
-
-fn na<'a>() -> Value<'a> {
-    Value::Missing(Missing::NotApplicable)
 }
 
 fn service(snap: &Snapshot, row: usize) -> Value<'_> {
@@ -229,7 +181,7 @@ static COLUMNS: &[Column] = &[
                 .sockets
                 .first()
                 .and_then(|k| s.sockets().get(*k as usize))
-                .map_or(Value::Missing(Missing::Gone), |k| super::sockets::user_value(s, k.uid))
+                .map_or(Value::Missing(Missing::Gone), |k| user_value(s, k.uid))
         },
         "User that owns the socket.",
     )

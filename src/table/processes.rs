@@ -1,39 +1,19 @@
 //! The columns of the table of processes.
 
-use super::cell::fd_limit;
-use super::sockets::user_value;
+use super::cell::{cgroup, cmdline, fd_limit, info, opt, user_value};
 use super::units::{self, unit_column};
 use super::{Grouping, Table, TableId};
 use super::{contexts, threads};
 use crate::diagnose::fd_leak;
 use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Tone, Value};
-use crate::model::{FdKind, FdUsage, FullIn, Missing, ProcInfo, Snapshot, State};
-
-pub(crate) fn info(snap: &Snapshot, row: usize) -> &ProcInfo {
-    &snap.sample.processes[row].info
-}
-
-pub(crate) fn cmdline(snap: &Snapshot, row: usize) -> Value<'_> {
-    match &*info(snap, row).cmdline {
-        "" => Value::Missing(Missing::NotApplicable),
-        s => Value::text(s),
-    }
-}
-
-pub(crate) fn cgroup(snap: &Snapshot, row: usize) -> Value<'_> {
-    Value::from_opt(info(snap, row).cgroup.as_deref(), Missing::NotReported)
-}
+use crate::model::{FdKind, FdUsage, FullIn, Missing, Reads, Snapshot, State};
 
 fn fds<'a>(snap: &'a Snapshot, row: usize, get: impl FnOnce(&FdUsage) -> Value<'a>) -> Value<'a> {
     snap.fds(row).map_or_else(Value::Missing, get)
 }
 
-fn opt<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
-    Value::from_opt(v, Missing::NotReported)
-}
-
 fn kind(snap: &Snapshot, row: usize, k: FdKind) -> Value<'_> {
-    let usual = if snap.sample.wants.fd_kinds { Missing::Pending } else { Missing::NotRead };
+    let usual = if snap.sample.wants.reads(Reads::FD_KINDS) { Missing::Pending } else { Missing::NotRead };
     let why = snap.sample.processes[row].fds_hidden.unwrap_or(usual);
     fds(snap, row, |u| Value::from_opt(u.kinds.map(|x| x.get(k)), why))
 }
@@ -89,7 +69,7 @@ fn sockets(snap: &Snapshot, row: usize) -> Value<'_> {
     // Where its descriptors are hidden, none found says nothing.
     match snap.sample.processes[row].fds_hidden {
         Some(why) if n == 0 => Value::Missing(why),
-        None if !snap.sample.wants.owners => Value::Missing(Missing::NotRead),
+        None if !snap.sample.wants.reads(Reads::OWNERS) => Value::Missing(Missing::NotRead),
         _ => Value::Uint(n),
     }
 }

@@ -1,21 +1,35 @@
 //! The columns of the table of sockets.
 
+mod age;
+pub(super) mod bpf;
 mod cells;
+mod congestion;
+mod family;
+mod mptcp;
+mod netlink;
+mod packet;
+mod sctp;
+mod tcp;
+mod tcp_info;
+mod tipc;
+mod ulp;
+mod unix;
+mod xdp;
 
-use super::age::{self, bytes};
-use super::cell::{
-    accept_limit as listener_limit, families, fd_limit, netns_tone, protos, scope_tone, scopes,
+use self::age::bytes;
+pub(crate) use self::cells::end_name;
+use self::cells::{
+    absent, activity, cgroup, cmdline, comm, comm_any, fds_open, fds_pct, fds_soft, finding, is_ip, kind,
+    limited, local, local_addr, not_tcp, of_ip, owner, owners, peer_process, pid, pid_any, port, processes,
+    queue, rate, remote, remote_addr, send_q, service, skmem, sockopt, timer, uid,
 };
-pub(crate) use super::sockets::cells::end_name;
-pub(crate) use super::sockets::cells::{absent, each, first, host, na, opt, user_value};
-use super::sockets::cells::{
-    activity, cgroup, cmdline, comm, comm_any, fds_open, fds_pct, fds_soft, finding, is_ip, kind, limited,
-    local, local_addr, no_owner, not_tcp, of_ip, opt_na, owner, owners, peer_process, pid, pid_any, port,
-    processes, queue, rate, remote, remote_addr, send_q, service, skmem, sockopt, timer, uid,
+use super::cell::{
+    accept_limit as listener_limit, each, families, fd_limit, first, host, na, netns_tone, no_owner, opt,
+    opt_na, protos, scope_tone, scopes, user_value,
 };
 use super::units::{self, unit_column};
 use super::{Grouping, Table, TableId};
-use super::{contexts, kinds, tcp, threads};
+use super::{contexts, threads};
 use crate::diagnose::finding::findings;
 use crate::diagnose::route;
 use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Tone, Value};
@@ -267,7 +281,7 @@ const BEFORE: &[Column] = &[
         .needs(Needs::attrs(AttrSet::TCLASS)),
     Column::new("peer_process", "PEER PROCESS", Kind::Text, 31, peer_process,
         "The process at the far end, where that is on this machine.")
-        .called(&["other_process"]).needs(Needs::ENDS).wide(8, 14, 24)
+        .called(&["other_process"]).needs(Needs::LOCAL_PEERS).wide(8, 14, 24)
         .any(|s, r, t| match s.other_end(r).map(|o| s.owners(o)) {
             Some(owners) if !owners.is_empty() => {
                 owners.iter().any(|w| t(&Value::text(&s.process(w).info.comm))) || t(&peer_process(s, r))
@@ -379,26 +393,46 @@ const BEFORE: &[Column] = &[
         "Whether the socket is gone and shown for a moment longer."),
 ];
 
-const COUNT: usize = BEFORE.len() + kinds::COLUMNS.len() + tcp::COUNT;
+/// All columns, in the order of the reference.
+const PARTS: [&[Column]; 13] = [
+    BEFORE,
+    unix::COLUMNS,
+    netlink::COLUMNS,
+    packet::COLUMNS,
+    bpf::COLUMNS,
+    xdp::COLUMNS,
+    tcp::COLUMNS,
+    tipc::COLUMNS,
+    mptcp::COLUMNS,
+    ulp::COLUMNS,
+    congestion::COLUMNS,
+    sctp::COLUMNS,
+    &tcp_info::COLUMNS,
+];
+
+const COUNT: usize = {
+    let (mut n, mut part) = (0, 0);
+    while part < PARTS.len() {
+        n += PARTS[part].len();
+        part += 1;
+    }
+    n
+};
 
 static COLUMNS: [Column; COUNT] = {
     let mut out = [BEFORE[0]; COUNT];
-    let (own, special) = (BEFORE.len(), kinds::COLUMNS.len());
-    let mut i = 0;
-    while i < COUNT {
-        out[i] = if i < own {
-            BEFORE[i]
-        } else if i < own + special {
-            kinds::COLUMNS[i - own]
-        } else {
-            tcp::COLUMNS[i - own - special]
-        };
-        i += 1;
+    let (mut n, mut part) = (0, 0);
+    while part < PARTS.len() {
+        let mut i = 0;
+        while i < PARTS[part].len() {
+            out[n] = PARTS[part][i];
+            n += 1;
+            i += 1;
+        }
+        part += 1;
     }
     out
 };
-
-static ALL: [Column; COUNT] = COLUMNS;
 
 /// One row a socket.
 pub static SOCKETS: Table = Table {
@@ -407,7 +441,7 @@ pub static SOCKETS: Table = Table {
     title: "Sockets",
     noun: "sockets",
     help: "Every socket with the process that holds it.",
-    columns: &ALL,
+    columns: &COLUMNS,
     defaults: &[
         "proto", "state", "local", "remote", "owner", "recv_q", "send_q", "rx", "tx", "rtt_us", "age_s",
     ],

@@ -15,9 +15,9 @@ pub enum Act {
     /// Send these processes a signal.
     Signal(Vec<Arc<ProcInfo>>, Sig),
     /// End these sockets, of these network namespaces.
-    End(Vec<Socket>, Arc<[Namespace]>),
+    CloseSockets(Vec<Socket>, Arc<[Namespace]>),
     /// Set the soft limit of this process's descriptors (`RLIMIT_NOFILE`): from, to.
-    Raise(Arc<ProcInfo>, (u64, u64), (u64, u64)),
+    RaiseFdLimit(Arc<ProcInfo>, (u64, u64), (u64, u64)),
     /// Put this text on the clipboard.
     Copy(String),
 }
@@ -54,10 +54,10 @@ fn line_of(snap: &Snapshot, row: usize) -> String {
 /// Everything that is offered here.
 pub(crate) fn offers(app: &App) -> Vec<Offer> {
     let Some(snap) = &app.snapshot else { return vec![] };
-    let sheet = app.sheet();
-    let sockets = sheet.view.table.is_sockets();
+    let view_state = app.view_state();
+    let sockets = view_state.view.table.is_sockets();
     let mut out = Vec::new();
-    let row = match sheet.lines.get(sheet.cursor) {
+    let row = match view_state.lines.get(view_state.cursor) {
         Some(Line::Row(r)) => Some(*r as usize),
         _ => None,
     };
@@ -77,8 +77,8 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
             }
         }
     }
-    if let Ok(act @ Act::Raise(_, _, new)) = &raise(app)
-        && let Act::Raise(p, ..) = act
+    if let Ok(act @ Act::RaiseFdLimit(_, _, new)) = &raise(app)
+        && let Act::RaiseFdLimit(p, ..) = act
     {
         let who = crate::model::text::escape(&p.name()).into_owned();
         out.push(offer("raise fd limit", format!("{who} {}: to {}", p.pid, thousands(new.0)), act.clone()));
@@ -87,9 +87,9 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
         out.extend(of_filter(app, snap, sockets));
     }
     if let Some(row) = row {
-        let cells: Vec<String> = sheet.columns().map(|c| exact(&c.value(snap, row))).collect();
+        let cells: Vec<String> = view_state.columns().map(|c| exact(&c.value(snap, row))).collect();
         out.push(offer("copy the row", cells.join(" "), Act::Copy(cells.join("\t"))));
-        if let Some(c) = sheet.cell.and_then(|name| sheet.view.table.column(name)) {
+        if let Some(c) = view_state.selected_column.and_then(|name| view_state.view.table.column(name)) {
             let text = exact(&c.value(snap, row));
             out.push(offer(format!("copy {}", c.name), text.clone(), Act::Copy(text)));
         }
@@ -117,26 +117,26 @@ fn ss_filter(snap: &Snapshot, s: &Socket) -> String {
 }
 
 fn end(snap: &Snapshot, sockets: Vec<Socket>) -> Act {
-    Act::End(sockets, Arc::clone(&snap.sample.namespaces))
+    Act::CloseSockets(sockets, Arc::clone(&snap.sample.namespaces))
 }
 
 /// What is offered for all rows of the group at the cursor. A group within one has its own rows alone.
 fn of_group(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
-    let sheet = app.sheet();
-    let Some(Line::Group(i)) = sheet.lines.get(sheet.cursor) else { return vec![] };
-    let Some(g) = sheet.arranged.groups.get(*i as usize) else { return vec![] };
+    let view_state = app.view_state();
+    let Some(Line::Group(i)) = view_state.lines.get(view_state.cursor) else { return vec![] };
+    let Some(g) = view_state.arranged.groups.get(*i as usize) else { return vec![] };
     let (from, to) = (g.start as usize, (g.start + g.len) as usize);
     let rows: Vec<usize> =
-        sheet.arranged.rows.get(from..to).unwrap_or_default().iter().map(|r| *r as usize).collect();
+        view_state.arranged.rows.get(from..to).unwrap_or_default().iter().map(|r| *r as usize).collect();
     let title = crate::model::text::escape(&g.title(snap)).into_owned();
     of_rows(app, snap, sockets, &rows, ("of group", &title), 1)
 }
 
 /// What is offered for all rows that the filter lets through. All of a machine is never meant; a filter is.
 fn of_filter(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
-    let sheet = app.sheet();
-    let (filter, rows) = (sheet.text.trim(), &sheet.arranged.rows);
-    if filter.is_empty() || sheet.error.is_some() || rows.len() < 2 {
+    let view_state = app.view_state();
+    let (filter, rows) = (view_state.text.trim(), &view_state.arranged.rows);
+    if filter.is_empty() || view_state.error.is_some() || rows.len() < 2 {
         return vec![];
     }
     let rows: Vec<usize> = rows.iter().map(|r| *r as usize).collect();
@@ -156,7 +156,7 @@ fn of_rows(
     if rows.len() > MOST {
         return out;
     }
-    // The same words for both would not tell them apart.
+    // The same words for both would not tell them background_above.
     let all = if how == "of group" { "these" } else { "all" };
     if sockets {
         let live = ending(snap, rows);
@@ -198,7 +198,7 @@ fn processes_of(app: &App, snap: &Snapshot, rows: &[usize]) -> Vec<Arc<ProcInfo>
 
 /// What is offered for the rows that are marked.
 fn of_marked(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
-    let rows = app.sheet().marked(snap);
+    let rows = app.view_state().marked(snap);
     let mut out = Vec::new();
     if sockets && !rows.is_empty() && rows.len() <= MOST {
         let live = ending(snap, &rows);
@@ -223,8 +223,8 @@ pub(crate) fn raise(app: &App) -> Result<Act, String> {
     if app.options.read_only {
         return Err("read-only: nothing is changed".to_owned());
     }
-    let row = app.sheet().row().ok_or("select a process first")?;
-    let p = (app.sheet().view.table.process_of)(snap, row);
+    let row = app.view_state().row().ok_or("select a process first")?;
+    let p = (app.view_state().view.table.process_of)(snap, row);
     let p = p.and_then(|p| snap.sample.processes.get(p as usize)).ok_or("there is no process here")?;
     let (soft, hard) = match &p.fds {
         Ok(u) => u.soft.zip(u.hard).ok_or("its limits are not known")?,
@@ -237,13 +237,13 @@ pub(crate) fn raise(app: &App) -> Result<Act, String> {
     if new.0 <= soft {
         return Err("it has no limit to raise, or has what fs.nr_open allows".to_owned());
     }
-    Ok(Act::Raise(Arc::clone(&p.info), (soft, hard), new))
+    Ok(Act::RaiseFdLimit(Arc::clone(&p.info), (soft, hard), new))
 }
 
 /// The processes of the row: those that hold it, or the one it is.
 fn holders(app: &App, snap: &Snapshot, row: usize) -> Vec<Arc<ProcInfo>> {
     let of = |i: u32| snap.sample.processes.get(i as usize).map(|p| Arc::clone(&p.info));
-    let mut all = (app.sheet().view.table.owners)(snap, row);
+    let mut all = (app.view_state().view.table.owners)(snap, row);
     all.dedup();
     all.into_iter().take(4).filter_map(of).collect()
 }
@@ -283,7 +283,7 @@ pub(crate) fn question(app: &App, act: &Act) -> (String, Vec<String>) {
             }
             (title, lines)
         }
-        Act::End(sockets, _) => {
+        Act::CloseSockets(sockets, _) => {
             let title = match sockets.as_slice() {
                 [s] => format!("end this socket? {}", outcome(s)),
                 all => {
@@ -304,7 +304,7 @@ pub(crate) fn question(app: &App, act: &Act) -> (String, Vec<String>) {
             };
             (title, sockets.iter().map(line).collect())
         }
-        Act::Raise(p, old, new) => {
+        Act::RaiseFdLimit(p, old, new) => {
             let who = crate::model::text::escape(&p.name()).into_owned();
             let of = |n: u64| if n == u64::MAX { "unlimited".to_owned() } else { thousands(n) };
             let mut lines = vec![

@@ -1,24 +1,24 @@
 //! The state of the dashboard, and the way of an event into it.
 
 use super::act::Act;
-use super::arrange::Answer;
-use super::command::Place;
+use super::arrange::ArrangeResult;
+use super::command::Focus;
 use super::completion_menu::{History, Menu};
-use super::event::{Closer, Seen};
+use super::event::{ProbeRequest, ProbeResult};
 use super::keymap::Keymap;
 use super::layout::{Layout, Shape};
-use super::nav_history::Past;
-use super::socket_history::Track;
+use super::nav_history::NavHistory;
+use super::socket_history::SocketHistory;
 pub use super::theme::Color;
 use super::theme::{ASCII, Glyphs, Palette, Theme, UNICODE, contrast};
-use super::view_state::Sheet;
+use super::view_state::ViewState;
 use super::{Action, Effect, Event, Signal, input, update};
 use crate::explain::Lang;
 use crate::filter::{Names, Saved};
 use crate::format::Column;
 use crate::model::text::without_number;
 use crate::model::wants::ProtoSet;
-use crate::model::{Addr, Services, Snapshot, State, Wants};
+use crate::model::{Addr, AttrSet, Needs, Reads, Services, Snapshot, State, Wants};
 use crate::table::limits::{alert_json, finding};
 use crate::table::{TABLES, TableId};
 use crate::view::Line;
@@ -40,7 +40,7 @@ pub struct Options {
     /// Filter text of the first view.
     pub filter: String,
     /// A word to begin with.
-    pub said: Option<String>,
+    pub status_message: Option<String>,
     /// The table or the view to start with.
     pub view: Option<String>,
     /// Views by name.
@@ -76,7 +76,7 @@ pub struct Options {
     /// It is started for the first time: the keys that matter are shown.
     pub first: bool,
     /// From so many rows on they are arranged elsewhere ([`Effect::Arrange`]); `None`: never.
-    pub apart: Option<usize>,
+    pub background_above: Option<usize>,
 }
 
 impl Default for Options {
@@ -85,7 +85,7 @@ impl Default for Options {
             interval: Duration::from_secs(1),
             only: None,
             filter: String::new(),
-            said: None,
+            status_message: None,
             view: None,
             views: Presets::new(),
             session: None,
@@ -103,7 +103,7 @@ impl Default for Options {
             columns: Vec::new(),
             keymap: Keymap::default(),
             first: false,
-            apart: None,
+            background_above: None,
         }
     }
 }
@@ -117,7 +117,7 @@ impl Options {
 
 /// What gets a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Naming {
+pub(crate) enum NamePrompt {
     /// The filter in the bar.
     Filter,
     /// The whole view.
@@ -126,11 +126,11 @@ pub(crate) enum Naming {
 
 /// What lies over the table, or has the keys instead of it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Over {
+pub(crate) enum Overlay {
     /// The filter is typed: how it stood before, the cursor in bytes, and what can be typed there.
     Filter { before: String, cursor: usize, menu: Menu },
     /// The name to save the filter or the view under is typed.
-    Name { text: String, cursor: usize, naming: Naming },
+    Name { text: String, cursor: usize, prompt: NamePrompt },
     /// One moves in the state strip.
     States(State),
     /// The columns to sort by; the line one stands at.
@@ -157,7 +157,7 @@ pub(crate) enum Over {
     Palette { text: String, cursor: usize, at: usize },
 }
 
-impl Over {
+impl Overlay {
     /// The line one stands at, where it is a list to choose from and nothing is typed.
     pub(crate) const fn line(&mut self) -> Option<&mut usize> {
         match self {
@@ -196,24 +196,24 @@ pub struct App {
     pub(crate) snapshot: Option<Arc<Snapshot>>,
     /// While paused the newest that is not, and how many came.
     pub(crate) paused: bool,
-    pub(crate) newer: Option<Arc<Snapshot>>,
+    pub(crate) paused_latest: Option<Arc<Snapshot>>,
     /// One that is shown as soon as its rows are arranged.
-    pub(crate) coming: Option<Arc<Snapshot>>,
+    pub(crate) pending: Option<Arc<Snapshot>>,
     pub(crate) missed: u32,
     pub(crate) interval: Duration,
     /// Time between polls as it is, where that is longer than was asked for.
-    pub(crate) pace: Duration,
+    pub(crate) effective_interval: Duration,
     pub(crate) failed: Option<String>,
-    pub(crate) sheets: [Sheet; 6],
+    pub(crate) view_states: [ViewState; 6],
     pub(crate) active: usize,
-    pub(crate) over: Option<Over>,
+    pub(crate) overlay: Option<Overlay>,
     pub(crate) details: bool,
     pub(crate) details_top: usize,
     /// The process nearest to its limit: row and share.
     pub(crate) worst: Option<(usize, f64)>,
     pub(crate) history: History,
     /// A word on what was just done; goes with the next key.
-    pub(crate) said: Option<String>,
+    pub(crate) status_message: Option<String>,
     /// Far addresses are shown by name.
     pub(crate) names: bool,
     /// The snapshot whose alerts were told.
@@ -221,17 +221,17 @@ pub struct App {
     /// Addresses that the resolver was asked for.
     asked: FxHashSet<Addr>,
     /// How the selected socket developed.
-    pub(crate) track: Track,
-    /// What the details look closer at, and what the runner found.
-    pub(crate) closer: Option<(Closer, Option<Seen>)>,
+    pub(crate) socket_history: SocketHistory,
+    /// What the details look request at, and what the runner found.
+    pub(crate) detail_probe: Option<(ProbeRequest, Option<ProbeResult>)>,
     wanted: Option<Wants>,
-    pub(crate) past: Past,
+    pub(crate) nav_history: NavHistory,
     /// Shares of the screen that the details take beside and below the table, percent; `None`: the usual.
     pub(crate) pane: (Option<u16>, Option<u16>),
     /// The border of the details is held by the mouse.
     pub(crate) dragging: bool,
     /// The mouse is left to the terminal.
-    pub(crate) unmoused: bool,
+    pub(crate) mouse_released: bool,
     /// The keys that matter are shown until one is pressed.
     pub(crate) greeting: bool,
 }
@@ -239,10 +239,10 @@ pub struct App {
 impl App {
     /// A dashboard that has seen nothing yet.
     pub fn new(options: Options) -> Self {
-        let mut sheets = TABLES.map(Sheet::new);
+        let mut view_states = TABLES.map(ViewState::new);
         for (name, columns) in &options.columns {
-            if let Some(sheet) = sheets.iter_mut().find(|s| s.view.table.name == name) {
-                sheet.pick(Some(columns.clone()));
+            if let Some(view_state) = view_states.iter_mut().find(|s| s.view.table.name == name) {
+                view_state.pick(Some(columns.clone()));
             }
         }
         let mut app = Self {
@@ -251,38 +251,38 @@ impl App {
             area: Rect::default(),
             snapshot: None,
             paused: false,
-            newer: None,
-            coming: None,
+            paused_latest: None,
+            pending: None,
             missed: 0,
             interval: options.interval,
-            pace: Duration::ZERO,
+            effective_interval: Duration::ZERO,
             failed: None,
-            sheets,
+            view_states,
             active: 0,
-            over: None,
+            overlay: None,
             details: false,
             details_top: 0,
             worst: None,
             names: options.names,
             alarmed: 0,
             asked: FxHashSet::default(),
-            track: Track::default(),
-            closer: None,
+            socket_history: SocketHistory::default(),
+            detail_probe: None,
             wanted: None,
             history: History::new(options.history.clone()),
-            said: None,
-            past: Past::new(Vec::new(), 0),
+            status_message: None,
+            nav_history: NavHistory::new(Vec::new(), 0),
             pane: (None, None),
             dragging: false,
-            unmoused: false,
+            mouse_released: false,
             greeting: options.first,
             options,
         };
-        app.said = app.options.said.as_deref().map(|s| without_number(s).into_owned());
+        app.status_message = app.options.status_message.as_deref().map(|s| without_number(s).into_owned());
         if let Some(p) = &app.options.palette
             && let Some(first) = p.faults().first()
         {
-            app.said = Some(format!("theme {}: {first}", p.name));
+            app.status_message = Some(format!("theme {}: {first}", p.name));
         }
         if let Some(session) = app.options.session.take() {
             app.resume(&session);
@@ -293,39 +293,44 @@ impl App {
         if !app.options.filter.is_empty() {
             app.set_filter(app.options.filter.clone());
         }
-        app.past = Past::new(app.sheets.iter().map(Sheet::preset).collect(), app.active);
+        app.nav_history =
+            NavHistory::new(app.view_states.iter().map(ViewState::preset).collect(), app.active);
         app
     }
 
-    pub(crate) fn sheet(&self) -> &Sheet {
-        &self.sheets[self.active]
+    pub(crate) fn view_state(&self) -> &ViewState {
+        &self.view_states[self.active]
     }
 
-    pub(crate) fn sheet_mut(&mut self) -> &mut Sheet {
-        &mut self.sheets[self.active]
+    pub(crate) fn view_state_mut(&mut self) -> &mut ViewState {
+        &mut self.view_states[self.active]
     }
 
     /// Takes a text as the filter of the view shown.
     pub(crate) fn set_filter(&mut self, text: String) {
-        self.sheets[self.active].set_filter(text, self.options.names());
+        self.view_states[self.active].set_filter(text, self.options.names());
     }
 
     /// Where keys go.
-    pub(crate) fn place(&self) -> Place {
-        match self.over {
-            None => Place::Table,
-            Some(Over::Filter { .. }) => Place::Filter,
-            Some(Over::States(_)) => Place::States,
-            Some(Over::Sort(_)) => Place::Sort,
-            Some(Over::Columns(_)) => Place::Columns,
-            Some(Over::Cells(_) | Over::Saved(_) | Over::Act(_) | Over::Alerts(_) | Over::Write(_)) => {
-                Place::Pick
-            }
-            Some(Over::Confirm(..)) => Place::Confirm,
-            Some(Over::Name { .. }) => Place::Name,
-            Some(Over::Help { typing: Some(_), .. }) => Place::Find,
-            Some(Over::Help { .. } | Over::Explain { .. }) => Place::Help,
-            Some(Over::Palette { .. }) => Place::Palette,
+    pub(crate) fn focus(&self) -> Focus {
+        match self.overlay {
+            None => Focus::Table,
+            Some(Overlay::Filter { .. }) => Focus::Filter,
+            Some(Overlay::States(_)) => Focus::States,
+            Some(Overlay::Sort(_)) => Focus::Sort,
+            Some(Overlay::Columns(_)) => Focus::Columns,
+            Some(
+                Overlay::Cells(_)
+                | Overlay::Saved(_)
+                | Overlay::Act(_)
+                | Overlay::Alerts(_)
+                | Overlay::Write(_),
+            ) => Focus::Pick,
+            Some(Overlay::Confirm(..)) => Focus::Confirm,
+            Some(Overlay::Name { .. }) => Focus::Name,
+            Some(Overlay::Help { typing: Some(_), .. }) => Focus::Find,
+            Some(Overlay::Help { .. } | Overlay::Explain { .. }) => Focus::Help,
+            Some(Overlay::Palette { .. }) => Focus::Palette,
         }
     }
 
@@ -335,12 +340,12 @@ impl App {
     }
 
     pub(crate) fn layout_in(&self, area: Rect) -> Layout {
-        let sheet = self.sheet();
+        let view_state = self.view_state();
         Layout::new(
             area,
             Shape {
-                filter: matches!(self.place(), Place::Filter | Place::Name) || !sheet.text.is_empty(),
-                error: sheet.error.is_some(),
+                filter: matches!(self.focus(), Focus::Filter | Focus::Name) || !view_state.text.is_empty(),
+                error: view_state.error.is_some(),
                 details: self.details,
                 pane: self.pane,
             },
@@ -349,30 +354,26 @@ impl App {
 
     /// What to read for what is shown now; for who starts the poller before the loop runs.
     pub fn wants(&self) -> Wants {
-        let sheet = self.sheet();
-        let columns: Vec<_> = sheet.columns().collect();
+        let view_state = self.view_state();
+        let columns: Vec<_> = view_state.columns().collect();
         let mut w = wants(
-            sheet.view.table,
+            view_state.view.table,
             &columns,
-            &sheet.view.filter,
-            &sheet.view.sort,
+            &view_state.view.filter,
+            &view_state.view.sort,
             self.options.protos,
             false,
         );
         // The strip counts every state, and names who is nearest to a limit.
-        w.owners = true;
-        w.processes = true;
-        // Alerts are told everywhere.
-        w.limits = true;
+        w.needs |= Needs::OWNERS;
+        // Alerts are shown in every view.
+        w.needs |= Needs::reads(Reads::LIMITS);
         if self.details {
-            match sheet.id() {
+            match view_state.id() {
                 TableId::Sockets => {
-                    w.attrs = crate::model::AttrSet::ALL;
-                    w.info_words = u64::MAX;
-                    w.ends = true;
-                    w.nat = true;
+                    w.needs |= Needs::NAT | Needs::attrs(AttrSet::ALL) | Needs::info(u64::MAX);
                 }
-                TableId::Processes => w.fd_kinds = true,
+                TableId::Processes => w.needs |= Needs::FD_KINDS,
                 TableId::Ports | TableId::Peers | TableId::Limits | TableId::Forwards => {}
             }
         }
@@ -382,7 +383,7 @@ impl App {
     /// The effects it starts with.
     pub(crate) fn start(&mut self) -> Vec<Effect> {
         let mut effects = Vec::new();
-        self.settle(&mut effects);
+        self.after_event(&mut effects);
         effects
     }
 
@@ -399,7 +400,7 @@ impl App {
 
     pub(crate) fn keep_in_sight(&mut self) {
         let height = usize::from(self.layout().body.height);
-        self.sheet_mut().show_cursor(height);
+        self.view_state_mut().show_cursor(height);
     }
 
     /// Takes one event in.
@@ -411,7 +412,7 @@ impl App {
                     self.failed = None;
                     if self.paused && self.snapshot.is_some() {
                         self.missed += 1;
-                        self.newer = Some(s);
+                        self.paused_latest = Some(s);
                     } else {
                         self.show(s);
                     }
@@ -422,9 +423,9 @@ impl App {
                 self.failed = Some(without_number(&why).into_owned());
                 vec![]
             }
-            Event::Looked(closer, seen) => {
+            Event::Probed(request, seen) => {
                 // Only the last that was asked for is waited for.
-                if let Some(c) = self.closer.as_mut().filter(|c| c.0 == closer) {
+                if let Some(c) = self.detail_probe.as_mut().filter(|c| c.0 == request) {
                     c.1 = Some(*seen);
                 }
                 vec![]
@@ -433,52 +434,52 @@ impl App {
                 self.arranged(*answer);
                 vec![]
             }
-            Event::Paced(real) => {
-                self.pace = real;
+            Event::EffectiveInterval(real) => {
+                self.effective_interval = real;
                 vec![]
             }
-            Event::Named => vec![],
+            Event::HostNames => vec![],
             Event::Background(rgb) => {
                 self.theme = theme(&self.options, Some(rgb));
                 vec![]
             }
-            Event::Said(what) => {
-                self.said = Some(without_number(&what).into_owned());
+            Event::Status(what) => {
+                self.status_message = Some(without_number(&what).into_owned());
                 vec![]
             }
             Event::Signal(Signal::Continue) => vec![Effect::Redraw],
             Event::Signal(Signal::Stop) => vec![Effect::Suspend],
             Event::Signal(_) | Event::InputClosed => vec![Effect::Quit],
         };
-        self.settle(&mut effects);
+        self.after_event(&mut effects);
         effects
     }
 
     fn input(&mut self, input: Input) -> Vec<Effect> {
         match input {
             Input::Key(k) if k.kind != KeyEventKind::Release => {
-                self.said = None;
+                self.status_message = None;
                 self.greeting = false;
-                match self.options.keymap.action(&k, self.place()) {
+                match self.options.keymap.action(&k, self.focus()) {
                     Some(action) => update(self, action),
                     None => vec![],
                 }
             }
             Input::Mouse(m) => match m.kind {
-                MouseEventKind::Drag(MouseButton::Left) => update(self, Action::Drag(m.column, m.row)),
-                MouseEventKind::Up(MouseButton::Left) => update(self, Action::Drop),
+                MouseEventKind::Drag(MouseButton::Left) => update(self, Action::MouseDrag(m.column, m.row)),
+                MouseEventKind::Up(MouseButton::Left) => update(self, Action::MouseUp),
                 MouseEventKind::Down(MouseButton::Left) => update(self, Action::Click(m.column, m.row)),
                 MouseEventKind::ScrollDown => update(self, Action::Wheel(m.column, m.row, 1)),
                 MouseEventKind::ScrollUp => update(self, Action::Wheel(m.column, m.row, -1)),
                 _ => vec![],
             },
             Input::Paste(text) => {
-                if self.place() != Place::Filter {
+                if self.focus() != Focus::Filter {
                     update(self, Action::Filter);
                 }
-                if let Some(Over::Filter { cursor, menu, .. }) = &mut self.over {
+                if let Some(Overlay::Filter { cursor, menu, .. }) = &mut self.overlay {
                     *menu = Menu::default();
-                    let mut line = self.sheets[self.active].text.clone();
+                    let mut line = self.view_states[self.active].text.clone();
                     input::paste(&mut line, cursor, &text);
                     self.set_filter(line);
                 }
@@ -495,12 +496,12 @@ impl App {
     /// Puts a snapshot on the screen.
     pub(crate) fn show(&mut self, s: Arc<Snapshot>) {
         self.missed = 0;
-        self.newer = None;
+        self.paused_latest = None;
         if self.is_long(&s) {
-            self.coming = Some(s);
-            let sheet = self.sheet_mut();
-            sheet.stale = true;
-            sheet.forget();
+            self.pending = Some(s);
+            let view_state = self.view_state_mut();
+            view_state.stale = true;
+            view_state.forget();
             return;
         }
         self.put(s);
@@ -508,27 +509,27 @@ impl App {
 
     /// Whether the rows shown are so many that they are arranged elsewhere.
     fn is_long(&self, s: &Snapshot) -> bool {
-        self.options.apart.is_some_and(|n| (self.sheet().view.table.len)(s) >= n)
+        self.options.background_above.is_some_and(|n| (self.view_state().view.table.len)(s) >= n)
     }
 
     fn put(&mut self, s: Arc<Snapshot>) {
-        self.coming = None;
+        self.pending = None;
         self.worst = (0..s.sample.processes.len())
             .filter_map(|p| Some((p, s.fds(p).ok()?.share()?)))
             .max_by(|a, b| a.1.total_cmp(&b.1));
         self.snapshot = Some(s);
-        for sheet in &mut self.sheets {
-            sheet.stale = true;
+        for view_state in &mut self.view_states {
+            view_state.stale = true;
         }
     }
 
     /// What is to be done outside about the alerts that are new in what came.
     fn new_alerts(&mut self) -> Vec<Effect> {
-        let newest = self.newer.as_ref().or(self.coming.as_ref()).or(self.snapshot.as_ref());
+        let newest = self.paused_latest.as_ref().or(self.pending.as_ref()).or(self.snapshot.as_ref());
         let Some(snap) = newest.filter(|s| s.seq != self.alarmed) else { return vec![] };
         let new = snap.alerts.iter().filter(|a| a.new).map(|a| {
             let row = a.limit as usize;
-            Effect::Alerted(alert_json(snap, row), finding(snap, row).unwrap_or_default())
+            Effect::NotifyAlert(alert_json(snap, row), finding(snap, row).unwrap_or_default())
         });
         let new = new.collect();
         self.alarmed = snap.seq;
@@ -536,22 +537,22 @@ impl App {
     }
 
     /// Follows the selected socket, and asks for what is read of one only: where its process works, their contexts.
-    fn look_closer(&mut self, snap: &Snapshot, effects: &mut Vec<Effect>) {
-        let sheet = &self.sheets[self.active];
-        let Some(row) = sheet.row() else { return };
+    fn request_probe(&mut self, snap: &Snapshot, effects: &mut Vec<Effect>) {
+        let view_state = &self.view_states[self.active];
+        let Some(row) = view_state.row() else { return };
         let (mut socket, mut inet) = (None, None);
-        let table = sheet.view.table;
+        let table = view_state.view.table;
         if table.is_sockets() {
-            self.track.follow(snap, row);
+            self.socket_history.follow(snap, row);
             socket = snap.owners(row).first().and_then(|o| Some((o.fd()?, o.inode)));
-            inet = Closer::inet(snap, row);
+            inet = ProbeRequest::inet(snap, row);
         }
         let process = (table.process_of)(snap, row).and_then(|p| snap.sample.processes.get(p as usize));
         let Some(p) = process.filter(|_| self.details) else { return };
-        let closer = Closer { process: Arc::clone(&p.info), socket, inet };
-        if self.closer.as_ref().is_none_or(|(known, _)| *known != closer) {
-            self.closer = Some((closer.clone(), None));
-            effects.push(Effect::Look(closer));
+        let request = ProbeRequest { process: Arc::clone(&p.info), socket, inet };
+        if self.detail_probe.as_ref().is_none_or(|(known, _)| *known != request) {
+            self.detail_probe = Some((request.clone(), None));
+            effects.push(Effect::Probe(request));
         }
     }
 
@@ -560,11 +561,11 @@ impl App {
         if !self.names {
             return;
         }
-        let sheet = &self.sheets[self.active];
+        let view_state = &self.view_states[self.active];
         let mut ask = Vec::new();
-        for line in sheet.lines.iter().skip(sheet.top).take(height) {
+        for line in view_state.lines.iter().skip(view_state.top).take(height) {
             let addr = match line {
-                Line::Row(r) => (sheet.view.table.remote_of)(snap, *r as usize),
+                Line::Row(r) => (view_state.view.table.remote_of)(snap, *r as usize),
                 Line::Group(_) => None,
             };
             ask.extend(addr.filter(|a| !a.is_any() && self.asked.insert(*a)));
@@ -576,70 +577,73 @@ impl App {
 
     /// Arranges what is stale, or asks for it where that takes long.
     fn arrange(&mut self, effects: &mut Vec<Effect>) {
-        if let Some(coming) = self.coming.clone() {
-            if self.is_long(&coming) {
-                self.ask(&coming, effects);
+        if let Some(pending) = self.pending.clone() {
+            if self.is_long(&pending) {
+                self.ask(&pending, effects);
             } else {
                 // Another table is shown meanwhile, a short one.
-                self.put(coming);
+                self.put(pending);
             }
         }
-        let Some(snap) = self.snapshot.clone().filter(|_| self.sheet().stale) else { return };
+        let Some(snap) = self.snapshot.clone().filter(|_| self.view_state().stale) else { return };
         if !self.is_long(&snap) {
-            self.sheet_mut().arrange(&snap);
+            self.view_state_mut().arrange(&snap);
             return;
         }
-        let here = self.sheet().is_of(&snap);
-        if self.coming.is_none() {
+        let here = self.view_state().is_of(&snap);
+        if self.pending.is_none() {
             self.ask(&snap, effects);
         }
         if !here {
-            self.sheet_mut().clear();
+            self.view_state_mut().clear();
         }
     }
 
     fn ask(&mut self, snap: &Arc<Snapshot>, effects: &mut Vec<Effect>) {
         let active = self.active;
-        let Some(job) = self.sheets[active].job(snap) else { return };
+        let Some(job) = self.view_states[active].job(snap) else { return };
         effects.push(Effect::Arrange(Box::new(job)));
         // The newest is done next, and others may be dropped.
-        for (_, sheet) in self.sheets.iter_mut().enumerate().filter(|(i, _)| *i != active) {
-            sheet.forget();
+        for (_, view_state) in self.view_states.iter_mut().enumerate().filter(|(i, _)| *i != active) {
+            view_state.forget();
         }
     }
 
     /// Takes over what was arranged elsewhere, if it is still of use.
-    fn arranged(&mut self, answer: Answer) {
-        let Answer { view, snap, done } = answer;
+    fn arranged(&mut self, answer: ArrangeResult) {
+        let ArrangeResult { view, snap, done } = answer;
         let shown = self.snapshot.as_ref().map_or(0, |s| s.seq);
-        let comes = snap.seq > shown && self.coming.as_ref().is_some_and(|c| c.seq >= snap.seq);
-        let sheet = self.sheet();
-        if sheet.view.table != view.table || sheet.view.group != view.group || !(snap.seq == shown || comes) {
-            for sheet in self.sheets.iter_mut().filter(|s| s.view.table == view.table) {
-                sheet.forget_if(snap.seq, &view);
+        let comes = snap.seq > shown && self.pending.as_ref().is_some_and(|c| c.seq >= snap.seq);
+        let view_state = self.view_state();
+        if view_state.view.table != view.table
+            || view_state.view.group != view.group
+            || !(snap.seq == shown || comes)
+        {
+            for view_state in self.view_states.iter_mut().filter(|s| s.view.table == view.table) {
+                view_state.forget_if(snap.seq, &view);
             }
             return;
         }
         if snap.seq != shown {
-            let later = self.coming.take().filter(|c| c.seq > snap.seq);
+            let later = self.pending.take().filter(|c| c.seq > snap.seq);
             self.put(Arc::clone(&snap));
-            self.coming = later;
+            self.pending = later;
         }
-        let sheet = self.sheet_mut();
-        sheet.take(done, &snap);
-        sheet.stale = sheet.view != view;
+        let view_state = self.view_state_mut();
+        view_state.take(done, &snap);
+        view_state.stale = view_state.view != view;
     }
 
     /// After every event: what is shown is arranged, the selection is in sight, and what must be read is asked for.
-    fn settle(&mut self, effects: &mut Vec<Effect>) {
+    fn after_event(&mut self, effects: &mut Vec<Effect>) {
         self.arrange(effects);
-        self.note();
+        self.record_history();
         self.keep_in_sight();
         if let Some(snap) = self.snapshot.clone() {
             let height = usize::from(self.layout().body.height);
             let form = super::draw::format(self);
-            self.sheet_mut().measure(&snap, height, form);
-            self.look_closer(&snap, effects);
+            self.view_state_mut().measure(&snap, height, form);
+            self.request_probe(&snap, effects);
             self.ask_names(&snap, height, effects);
         }
         let wants = self.wants();

@@ -3,7 +3,7 @@
 //! A key is answered at once, over what is on the screen; the rows follow when they are arranged. A new snapshot
 //! takes the place of the old one together with its rows, so that lines and rows always belong to each other.
 
-use super::view_state::Brief;
+use super::view_state::GroupSummary;
 use crate::model::Snapshot;
 use crate::model::snapshot::Direction;
 use crate::view::group::GroupBy;
@@ -22,14 +22,14 @@ pub(crate) struct Order {
 
 /// What is to be arranged.
 #[derive(Clone, Debug)]
-pub struct Job {
+pub struct ArrangeJob {
     pub(crate) view: View,
     pub(crate) snap: Arc<Snapshot>,
     /// Orders known of this snapshot.
     pub(crate) orders: Vec<Order>,
 }
 
-impl PartialEq for Job {
+impl PartialEq for ArrangeJob {
     /// The same question over the same snapshot.
     fn eq(&self, o: &Self) -> bool {
         self.view == o.view && self.snap.seq == o.snap.seq
@@ -38,31 +38,31 @@ impl PartialEq for Job {
 
 /// How it is arranged.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct ArrangeResult {
     pub(crate) view: View,
     pub(crate) snap: Arc<Snapshot>,
-    pub(crate) done: Done,
+    pub(crate) done: ArrangeOutput,
 }
 
 /// What arranging makes.
 #[derive(Clone, Debug)]
-pub(crate) struct Done {
+pub(crate) struct ArrangeOutput {
     pub(crate) arranged: Arranged,
-    pub(crate) briefs: Vec<Brief>,
+    pub(crate) group_summaries: Vec<GroupSummary>,
     /// An order that was not known.
     pub(crate) order: Option<Order>,
 }
 
-impl Job {
+impl ArrangeJob {
     /// Does it. Takes as long as there are rows.
-    pub fn work(self) -> Answer {
+    pub fn work(self) -> ArrangeResult {
         let done = arrange(&self.view, &self.snap, &self.orders);
-        Answer { view: self.view, snap: self.snap, done }
+        ArrangeResult { view: self.view, snap: self.snap, done }
     }
 }
 
 /// Arranges the snapshot's rows as asked.
-pub(crate) fn arrange(view: &View, snap: &Snapshot, orders: &[Order]) -> Done {
+pub(crate) fn arrange(view: &View, snap: &Snapshot, orders: &[Order]) -> ArrangeOutput {
     let keys = view.keys();
     let known = orders.iter().find(|o| o.seq == snap.seq && o.keys == keys);
     let mut order = None;
@@ -77,14 +77,15 @@ pub(crate) fn arrange(view: &View, snap: &Snapshot, orders: &[Order]) -> Done {
         }
         None => view.arrange(snap),
     };
-    let briefs = if view.table.is_sockets() { briefs(view, &arranged, snap) } else { Vec::new() };
-    Done { arranged, briefs, order }
+    let group_summaries =
+        if view.table.is_sockets() { group_summaries(view, &arranged, snap) } else { Vec::new() };
+    ArrangeOutput { arranged, group_summaries, order }
 }
 
 /// Sums up the groups of sockets.
-fn briefs(view: &View, arranged: &Arranged, snap: &Snapshot) -> Vec<Brief> {
+fn group_summaries(view: &View, arranged: &Arranged, snap: &Snapshot) -> Vec<GroupSummary> {
     let mut processes = FxHashSet::default();
-    let brief = |g: &crate::view::group::Group| {
+    let summary = |g: &crate::view::group::Group| {
         let rows = &arranged.rows[g.start as usize..(g.start + g.len) as usize];
         let live = rows.iter().filter(|r| (**r as usize) < snap.live).count() as u32;
         processes.clear();
@@ -103,7 +104,7 @@ fn briefs(view: &View, arranged: &Arranged, snap: &Snapshot) -> Vec<Brief> {
         }
         let inbound = rows.first().is_some_and(|r| snap.facts[*r as usize].direction == Direction::In);
         let process = first.map(|p| (p, processes.len() as u32 - 1));
-        Brief { live, process, inbound }
+        GroupSummary { live, process, inbound }
     };
-    arranged.groups.iter().map(brief).collect()
+    arranged.groups.iter().map(summary).collect()
 }

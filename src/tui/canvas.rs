@@ -14,12 +14,12 @@ pub(crate) fn width(s: &str) -> u16 {
 }
 
 /// A buffer with what one draws on it with.
-pub(crate) struct Pen<'a> {
+pub(crate) struct Canvas<'a> {
     pub(crate) buf: &'a mut Buffer,
     pub(crate) glyphs: &'a Glyphs,
 }
 
-impl Pen<'_> {
+impl Canvas<'_> {
     /// Writes text in at most `max` columns from `x`, cut with a mark where it is longer; the column after it.
     /// Nothing hostile gets through, and nothing outside the buffer is touched.
     pub(crate) fn put(&mut self, x: u16, y: u16, max: u16, text: &str, style: Style) -> u16 {

@@ -7,7 +7,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 /// Where keys go: what has the focus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Focus {
     /// The table.
     Table,
     /// The filter while it is typed.
@@ -32,7 +32,7 @@ pub enum Place {
     Find,
 }
 
-impl Place {
+impl Focus {
     /// All of them.
     pub const ALL: [Self; 11] = [
         Self::Table,
@@ -65,7 +65,7 @@ pub struct Command {
     pub name: &'static str,
     /// Its keys: `q`, `ctrl-d`, `pgdn`; the first is the one to show.
     pub keys: &'static [&'static str],
-    /// Where it applies: bits of [`Place`].
+    /// Where it applies: bits of [`Focus`].
     places: u16,
     /// Heading in the help.
     pub section: &'static str,
@@ -81,28 +81,28 @@ pub struct Command {
 
 impl Command {
     /// Whether it applies there.
-    pub const fn applies(&self, place: Place) -> bool {
-        self.places & place.bit() != 0
+    pub const fn applies(&self, focus: Focus) -> bool {
+        self.places & focus.bit() != 0
     }
 
-    /// Whether both apply in some place.
+    /// Whether both apply in some focus.
     pub const fn meets(&self, other: &Self) -> bool {
         self.places & other.places != 0
     }
 }
 
-const T: u16 = Place::Table.bit();
-const F: u16 = Place::Filter.bit();
-const P: u16 = Place::States.bit();
-const S: u16 = Place::Sort.bit();
-const H: u16 = Place::Help.bit();
-const C: u16 = Place::Columns.bit();
-const K: u16 = Place::Pick.bit();
-const N: u16 = Place::Name.bit();
+const T: u16 = Focus::Table.bit();
+const F: u16 = Focus::Filter.bit();
+const P: u16 = Focus::States.bit();
+const S: u16 = Focus::Sort.bit();
+const H: u16 = Focus::Help.bit();
+const C: u16 = Focus::Columns.bit();
+const K: u16 = Focus::Pick.bit();
+const N: u16 = Focus::Name.bit();
 const LISTS: u16 = T | S | H | C | K;
-const Y: u16 = Place::Confirm.bit();
-const A: u16 = Place::Palette.bit();
-const W: u16 = Place::Find.bit();
+const Y: u16 = Focus::Confirm.bit();
+const A: u16 = Focus::Palette.bit();
+const W: u16 = Focus::Find.bit();
 const LINES: u16 = F | N | A | W;
 const ALL: u16 = T | F | P | S | H | C | K | N | Y | A | W;
 
@@ -118,8 +118,8 @@ macro_rules! commands {
 
 commands! {
     "Find" {
-        "filter" ["/"] T | P, "filter" 2, Action::Filter, "Filter live as you type: nginx  :443  state:close-wait  fds>80%";
-        "filter-keep" ["enter"] F, "keep" 1, Action::Keep, "Keep the filter and go back to the table";
+        "filter" ["/"] T | P, "filter" 2, Action::Filter, "Filter live as you type: nginx, :443, state:close-wait, fds>80%";
+        "filter-keep" ["enter"] F, "keep" 1, Action::AcceptFilter, "Keep the filter and go back to the table";
         "filter-cancel" ["esc"] LINES, "cancel" 2, Action::Back, "Put back what stood there before";
         "palette" [":", "ctrl-p"] T | P, "find" 7, Action::Palette, "Find any command, view, column, saved filter or theme by a few letters";
         "palette-choose" ["enter"] A, "do it" 1, Action::Enter, "Do what the line says";
@@ -127,51 +127,51 @@ commands! {
         "palette-up" ["up", "ctrl-p", "shift-tab"] A, "" 0, Action::Go(Motion::Lines(-1)), "The line before";
         "undo" ["u"] T, "undo" 14, Action::Undo(false), "Undo the last change of filter, groups, order or columns";
         "redo" ["U", "ctrl-r"] T, "" 0, Action::Undo(true), "Do it again";
-        "filter-clear" ["x"] T, "" 0, Action::Unfilter, "Drop the filter";
+        "filter-clear" ["x"] T, "" 0, Action::ClearFilter, "Drop the filter";
         "complete" ["tab"] F, "complete" 3, Action::Complete(1), "Complete the word at the cursor; again: the next that fits";
         "complete-back" ["shift-tab"] F, "" 0, Action::Complete(-1), "The completion before";
-        "history-back" ["up", "ctrl-p"] F, "history" 5, Action::Past(-1), "The filter typed before";
-        "history-forward" ["down", "ctrl-n"] F, "" 0, Action::Past(1), "The filter typed after";
+        "history-back" ["up", "ctrl-p"] F, "history" 5, Action::FilterHistory(-1), "The filter typed before";
+        "history-forward" ["down", "ctrl-n"] F, "" 0, Action::FilterHistory(1), "The filter typed after";
         "save" ["ctrl-s"] F, "save" 6, Action::SaveAs, "Save the filter under a name; @name uses it";
         "save-name" ["enter"] N, "save" 1, Action::Enter, "Save under this name";
-        "saved" ["@"] T, "" 0, Action::Saved, "Choose a saved filter or view";
+        "saved" ["@"] T, "" 0, Action::SavedList, "Choose a saved filter or view";
         "save-view" ["V"] T, "" 0, Action::SaveView, "Save the whole view under a name: filter, groups, order, columns";
-        "by-cell" ["f"] T, "" 0, Action::ByCell(true), "Filter by the cell at the cursor: only rows that say the same";
-        "not-by-cell" ["F"] T, "" 0, Action::ByCell(false), "Filter by the cell: without the rows that say the same";
+        "by-cell" ["f"] T, "" 0, Action::FilterByCell(true), "Filter by the cell at the cursor: only rows that say the same";
+        "not-by-cell" ["F"] T, "" 0, Action::FilterByCell(false), "Filter by the cell: without the rows that say the same";
         "group" ["g"] T, "group" 3, Action::Group(1), "Group by state, local endpoint, remote address, process, not at all";
         "group-back" ["G"] T, "" 0, Action::Group(-1), "The grouping before";
-        "sort" ["s"] T, "sort" 4, Action::Sort, "Choose the column to sort by; a click on a column's title does too";
+        "sort" ["s"] T, "sort" 4, Action::SortList, "Choose the column to sort by; a click on a column's title does too";
         "reverse" ["S"] T | S, "reverse" 12, Action::Reverse, "Turn the order round";
-        "columns" ["c"] T, "columns" 11, Action::Columns, "Choose the columns: show, hide, move, reset";
+        "columns" ["c"] T, "columns" 11, Action::ColumnList, "Choose the columns: show, hide, move, reset";
         "columns-turn" ["space", "enter"] C, "show or hide" 1, Action::Enter, "Show or hide the column";
         "columns-up" ["K", "shift-up"] C, "up" 2, Action::MoveColumn(-1), "Move the column to the left";
         "columns-down" ["J", "shift-down"] C, "down" 3, Action::MoveColumn(1), "Move the column to the right";
         "columns-reset" ["r"] C, "reset" 4, Action::ResetColumns, "Show the usual columns again";
         "choose" ["enter", "space"] K, "choose" 1, Action::Enter, "Take this line";
-        "states" ["t"] T, "states" 9, Action::States, "Move in the state strip and filter to a state; a click there does too";
+        "states" ["t"] T, "states" 9, Action::FocusStates, "Move in the state strip and filter to a state; a click there does too";
     }
     "Look" {
         "details" ["enter"] T, "details" 1, Action::Enter, "Everything known of the selected row; on a group, open or close it";
-        "other-end" ["o"] T, "" 0, Action::OtherEnd, "To the other end of the connection, where that is on this machine";
-        "pane-larger" ["("] T, "" 0, Action::Pane(1), "Make the details larger; dragging their border does too";
-        "pane-smaller" [")"] T, "" 0, Action::Pane(-1), "Make the details smaller";
-        "details-down" ["]"] T, "" 0, Action::DetailsHalf(1), "Scroll the details half their height down";
-        "details-up" ["["] T, "" 0, Action::DetailsHalf(-1), "Scroll the details half their height up";
-        "details-lines-down" ["shift-down"] T, "" 0, Action::Details(3), "Scroll the details a few lines down";
-        "details-lines-up" ["shift-up"] T, "" 0, Action::Details(-3), "Scroll the details a few lines up";
+        "other-end" ["o"] T, "" 0, Action::GoToPeer, "To the other end of the connection, where that is on this machine";
+        "pane-larger" ["("] T, "" 0, Action::ResizeDetails(1), "Make the details larger; dragging their border does too";
+        "pane-smaller" [")"] T, "" 0, Action::ResizeDetails(-1), "Make the details smaller";
+        "details-down" ["]"] T, "" 0, Action::ScrollDetailsHalf(1), "Scroll the details half their height down";
+        "details-up" ["["] T, "" 0, Action::ScrollDetailsHalf(-1), "Scroll the details half their height up";
+        "details-lines-down" ["shift-down"] T, "" 0, Action::ScrollDetails(3), "Scroll the details a few lines down";
+        "details-lines-up" ["shift-up"] T, "" 0, Action::ScrollDetails(-3), "Scroll the details a few lines up";
         "explain" ["e"] T, "explain" 8, Action::Explain, "What the cell, the state or the field at the cursor is, and what to do about it";
         "sockets" ["1"] T | P, "" 0, Action::View(0), "Sockets";
         "ports" ["2"] T | P, "" 0, Action::View(1), "Ports: served endpoints, their accept queues and clients";
         "processes" ["3"] T | P, "" 0, Action::View(2), "Processes: descriptors against limits, sockets by state";
         "peers" ["4"] T | P, "" 0, Action::View(3), "Peers: remote addresses";
-        "names" ["n"] T, "" 0, Action::Names, "Names instead of far addresses (reverse DNS), and back";
+        "names" ["n"] T, "" 0, Action::ToggleNames, "Names instead of far addresses (reverse DNS), and back";
         "limits" ["5"] T | P, "" 0, Action::View(4), "Limits: every ceiling, how full, how fast it fills, when it is full";
         "forwards" ["6"] T | P, "" 0, Action::View(5), "Forwarding: host endpoint, rule or proxy, target, who answers there";
-        "alerts" ["!"] T | P, "" 0, Action::Alerts, "What is about to run out; Enter goes there";
-        "visit-back" ["alt-left", "ctrl-o"] T, "" 0, Action::Visit(-1), "Back to the place before: another view, the near end";
-        "visit-forward" ["alt-right"] T, "" 0, Action::Visit(1), "Forward again";
-        "next-view" ["tab"] T | P, "view" 7, Action::Turn(1), "The next view";
-        "previous-view" ["shift-tab"] T | P, "" 0, Action::Turn(-1), "The view before";
+        "alerts" ["!"] T | P, "" 0, Action::AlertList, "What is about to run out; Enter goes there";
+        "visit-back" ["alt-left", "ctrl-o"] T, "" 0, Action::Navigate(-1), "Back to the place before: another view, the near end";
+        "visit-forward" ["alt-right"] T, "" 0, Action::Navigate(1), "Forward again";
+        "next-view" ["tab"] T | P, "view" 7, Action::CycleView(1), "The next view";
+        "previous-view" ["shift-tab"] T | P, "" 0, Action::CycleView(-1), "The view before";
     }
     "Move" {
         "down" ["down", "j"] LISTS | Y, "" 0, Action::Go(Motion::Lines(1)), "One line down";
@@ -184,8 +184,8 @@ commands! {
         "bottom" ["end", ">"] LISTS | Y, "" 0, Action::Go(Motion::Bottom), "To the last line";
         "next-group" ["}"] T, "" 0, Action::Go(Motion::Group(1)), "To the next group";
         "previous-group" ["{"] T, "" 0, Action::Go(Motion::Group(-1)), "To the group before";
-        "cell-right" [".", "shift-right"] T, "" 0, Action::Cell(1), "To the next cell of the row";
-        "cell-left" [",", "shift-left"] T, "" 0, Action::Cell(-1), "To the cell before";
+        "cell-right" [".", "shift-right"] T, "" 0, Action::MoveCell(1), "To the next cell of the row";
+        "cell-left" [",", "shift-left"] T, "" 0, Action::MoveCell(-1), "To the cell before";
         "open" ["right", "l"] T, "" 0, Action::Fold(FoldTo::Open), "Open the group";
         "close" ["left", "h"] T, "" 0, Action::Fold(FoldTo::Closed), "Close the group, or go to the one around this row";
         "fold-all" ["z"] T, "" 0, Action::Fold(FoldTo::All), "Close every group, or open them all again";
@@ -196,16 +196,16 @@ commands! {
     }
     "Run" {
         "pause" ["space"] T, "pause" 6, Action::Pause, "Freeze what is on the screen while the world goes on; the header counts what changed";
-        "faster" ["+", "="] T, "" 0, Action::Pace(-1), "Poll more often";
-        "slower" ["-"] T, "" 0, Action::Pace(1), "Poll less often";
+        "faster" ["+", "="] T, "" 0, Action::ChangeInterval(-1), "Poll more often";
+        "slower" ["-"] T, "" 0, Action::ChangeInterval(1), "Poll less often";
         "refresh" ["r"] T, "" 0, Action::Refresh, "Poll now";
         "mark" ["m"] T, "mark" 13, Action::Mark, "Mark the row, or take its mark away; K acts on all that are marked";
         "mark-all" ["M"] T, "" 0, Action::MarkAll, "Mark every row that the filter lets through, or take all marks away";
         "mark-range" ["v"] T, "" 0, Action::MarkRange, "Mark all from the last mark to here";
-        "mouse" ["y"] T, "" 0, Action::Mouse, "Leave the mouse to the terminal, so that its own selection works, and back";
-        "act" ["K"] T, "act" 9, Action::Act, "End a socket or those of a group, signal, copy; nothing is done without a question";
-        "write" ["w"] T, "" 0, Action::Write, "Write the rows (or those marked) or the screen to a file: table, CSV, JSON, SVG";
-        "raise" ["L"] T, "" 0, Action::Raise, "Raise the descriptor limit of the process at the cursor";
+        "mouse" ["y"] T, "" 0, Action::ToggleMouse, "Leave the mouse to the terminal, so that its own selection works, and back";
+        "act" ["K"] T, "act" 9, Action::ActionList, "End a socket or those of a group, signal, copy; nothing is done without a question";
+        "write" ["w"] T, "" 0, Action::ExportList, "Write the rows (or those marked) or the screen to a file: table, CSV, JSON, SVG";
+        "raise" ["L"] T, "" 0, Action::RaiseFdLimit, "Raise the descriptor limit of the process at the cursor";
         "confirm" ["y"] Y, "do it" 1, Action::Confirm, "Do what is asked";
         "redraw" ["ctrl-l"] ALL, "" 0, Action::Redraw, "Draw the screen anew";
         "help" ["?", "f1"] T | P | S, "help" 5, Action::Help, "This help";
@@ -324,11 +324,11 @@ mod tests {
 
     #[test]
     fn no_key_means_two_things_in_one_place() {
-        for place in Place::ALL {
+        for focus in Focus::ALL {
             let mut seen = Vec::new();
-            for c in COMMANDS.iter().filter(|c| c.applies(place)) {
+            for c in COMMANDS.iter().filter(|c| c.applies(focus)) {
                 for k in c.keys {
-                    assert!(!seen.contains(k), "{k} twice in {place:?}, again for {}", c.name);
+                    assert!(!seen.contains(k), "{k} twice in {focus:?}, again for {}", c.name);
                     seen.push(k);
                 }
             }

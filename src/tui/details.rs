@@ -9,11 +9,11 @@ mod plots;
 mod route;
 
 use super::app::App;
-use super::canvas::{Pen, width};
+use super::canvas::{Canvas, width};
 use super::draw::format as style_of;
 use crate::diagnose::finding::findings;
 use crate::format::{Column, Kind, Value};
-use crate::format::{Style as Format, age, cell};
+use crate::format::{Style as Format, age, cell, wrap};
 use crate::model::{Missing, ProcInfo, Snapshot};
 use crate::table::{PROCESSES, TableId};
 use crate::view::Line;
@@ -43,17 +43,17 @@ pub(crate) fn height(app: &App) -> usize {
 }
 
 /// The pane.
-pub(crate) fn pane(app: &App, pen: &mut Pen<'_>, area: Rect, beside: bool) {
+pub(crate) fn pane(app: &App, canvas: &mut Canvas<'_>, area: Rect, beside: bool) {
     let theme = app.theme;
     let mut inner = area;
     if beside {
         for y in area.top()..area.bottom() {
-            pen.put(area.x, y, 1, app.glyphs.vertical, theme.faint);
+            canvas.put(area.x, y, 1, app.glyphs.vertical, theme.faint);
         }
         inner.x += 2;
         inner.width = inner.width.saturating_sub(3);
     } else {
-        pen.rule(area.x, area.y, area.width, theme.faint);
+        canvas.rule(area.x, area.y, area.width, theme.faint);
         inner.y += 1;
         inner.height = inner.height.saturating_sub(1);
         inner.x += 1;
@@ -69,14 +69,14 @@ pub(crate) fn pane(app: &App, pen: &mut Pen<'_>, area: Rect, beside: bool) {
     for (y, line) in (inner.top()..inner.bottom()).zip(all.iter().skip(top)) {
         let mut x = inner.x;
         for (text, style) in line {
-            x = pen.put(x, y, inner.right().saturating_sub(x), text, *style);
+            x = canvas.put(x, y, inner.right().saturating_sub(x), text, *style);
         }
     }
     if most > 0 {
         let label =
             format!(" {}-{} of {}  [ ] ", top + 1, all.len().min(top + usize::from(inner.height)), all.len());
         let y = if beside { area.bottom() - 1 } else { area.y };
-        pen.put_right(area.right().saturating_sub(1), y, area.width, &label, theme.faint);
+        canvas.put_right(area.right().saturating_sub(1), y, area.width, &label, theme.faint);
     }
 }
 
@@ -90,13 +90,13 @@ fn lines(app: &App, pane: u16) -> Vec<Pieces> {
         compact: !app.layout().beside,
         out: Vec::new(),
     };
-    let sheet = app.sheet();
-    match sheet.lines.get(sheet.cursor) {
+    let view_state = app.view_state();
+    match view_state.lines.get(view_state.cursor) {
         None => b.text("nothing selected", app.theme.dim),
         Some(Line::Group(g)) => b.group(*g as usize),
         Some(Line::Row(r)) => {
             let r = *r as usize;
-            match sheet.id() {
+            match view_state.id() {
                 TableId::Sockets => b.socket(r),
                 TableId::Ports => b.port(r),
                 TableId::Processes => b.process(r),
@@ -104,7 +104,7 @@ fn lines(app: &App, pane: u16) -> Vec<Pieces> {
                 TableId::Limits => b.limit(r),
                 TableId::Forwards => b.forward(r),
             }
-            if sheet.view.table.is_sockets() {
+            if view_state.view.table.is_sockets() {
                 b.way(r);
                 b.other_end(r);
                 b.multipath(r);
@@ -161,7 +161,7 @@ impl Builder<'_> {
         let theme = self.app.theme;
         let (snap, app) = (self.snap, self.app);
         let s = snap.socket(row);
-        let table = app.sheet().view.table;
+        let table = app.view_state().view.table;
         let named = |n: &str| table.column(n).map_or_else(String::new, |c| self.value(c, row));
         let (local, remote) = (named("local"), named("remote"));
         let title = if remote == "-" {
@@ -233,8 +233,8 @@ impl Builder<'_> {
         let Some(p) = self.snap.sample.processes.get(process as usize).map(|p| p.info.clone()) else {
             return;
         };
-        if let Some((closer, Some(seen))) = &self.app.closer
-            && (closer.process.pid, closer.process.start_ns) == (p.pid, p.start_ns)
+        if let Some((request, Some(seen))) = &self.app.detail_probe
+            && (request.process.pid, request.process.start_ns) == (p.pid, p.start_ns)
         {
             match &seen.cwd {
                 Ok(dir) => self.row("works in", dir),
@@ -330,22 +330,4 @@ fn parents(snap: &Snapshot, of: &Arc<ProcInfo>) -> Vec<Arc<ProcInfo>> {
 
 fn pad(s: &str, w: usize) -> String {
     format!("{s:<w$} ")
-}
-
-/// Words in lines of at most `width` columns; a longer word stands alone and is cut where it is drawn.
-pub(crate) fn wrap(text: &str, width_: usize) -> Vec<String> {
-    let mut out = Vec::new();
-    let mut line = String::new();
-    // A command line of megabytes is not read to its end here.
-    for word in text.split_whitespace().take(400) {
-        if !line.is_empty() && usize::from(width(&line)) + 1 + usize::from(width(word)) > width_.max(8) {
-            out.push(std::mem::take(&mut line));
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    out.push(line);
-    out
 }

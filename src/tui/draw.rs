@@ -5,8 +5,8 @@ pub(crate) mod row;
 pub(crate) mod table;
 
 use super::App;
-use super::canvas::{Pen, width};
-use super::command::{Command, Place, key_label};
+use super::canvas::{Canvas, width};
+use super::command::{Command, Focus, key_label};
 use super::details;
 use super::event::Action;
 use super::layout::LEAST;
@@ -22,37 +22,37 @@ use ratatui::layout::Rect;
 /// Draws the dashboard.
 pub fn draw(app: &App, frame: &mut Frame<'_>) {
     let l = app.layout_in(frame.area());
-    let mut pen = Pen { buf: frame.buffer_mut(), glyphs: &app.glyphs };
-    pen.line(l.all, app.theme.ground);
+    let mut canvas = Canvas { buf: frame.buffer_mut(), glyphs: &app.glyphs };
+    canvas.line(l.all, app.theme.ground);
     if l.tiny {
         let said = format!("too small: {}x{}, at least {}x{}", l.all.width, l.all.height, LEAST.0, LEAST.1);
         let text = if usize::from(l.all.width) < said.len() { "too small" } else { &said };
-        pen.put(l.all.x, l.all.y, l.all.width, text, app.theme.text);
+        canvas.put(l.all.x, l.all.y, l.all.width, text, app.theme.text);
         return;
     }
-    header::header(app, &mut pen, l.header);
-    header::strip(app, &mut pen, l.strip);
-    let mut cursor = header::filter(app, &mut pen, l.filter);
-    header::worst(app, &mut pen, &l);
-    header::error(app, &mut pen, l.error);
-    table::head(app, &mut pen, l.head);
-    table::body(app, &mut pen, l.body);
+    header::header(app, &mut canvas, l.header);
+    header::strip(app, &mut canvas, l.strip);
+    let mut cursor = header::filter(app, &mut canvas, l.filter);
+    header::worst(app, &mut canvas, &l);
+    header::error(app, &mut canvas, l.error);
+    table::head(app, &mut canvas, l.head);
+    table::body(app, &mut canvas, l.body);
     if l.details.area() > 0 {
-        details::pane(app, &mut pen, l.details, l.beside);
+        details::pane(app, &mut canvas, l.details, l.beside);
     }
-    status(app, &mut pen, l.status);
-    keys(app, &mut pen, l.keys);
-    match app.place() {
-        Place::Help | Place::Find => {
-            cursor = help::overlay(app, &mut pen, l.all);
-            explain::overlay(app, &mut pen, l.all);
+    status(app, &mut canvas, l.status);
+    keys(app, &mut canvas, l.keys);
+    match app.focus() {
+        Focus::Help | Focus::Find => {
+            cursor = help::overlay(app, &mut canvas, l.all);
+            explain::overlay(app, &mut canvas, l.all);
         }
-        Place::Palette => cursor = palette::overlay(app, &mut pen, l.all),
-        Place::Sort | Place::Columns | Place::Pick => list::overlay(app, &mut pen, l.all),
-        Place::Confirm => confirm::overlay(app, &mut pen, l.all),
-        Place::Filter => list::menu(app, &mut pen, l.filter, l.all),
-        Place::Table => greeting::card(app, &mut pen, l.body),
-        Place::States | Place::Name => {}
+        Focus::Palette => cursor = palette::overlay(app, &mut canvas, l.all),
+        Focus::Sort | Focus::Columns | Focus::Pick => list::overlay(app, &mut canvas, l.all),
+        Focus::Confirm => confirm::overlay(app, &mut canvas, l.all),
+        Focus::Filter => list::menu(app, &mut canvas, l.filter, l.all),
+        Focus::Table => greeting::card(app, &mut canvas, l.body),
+        Focus::States | Focus::Name => {}
     }
     if let Some(at) = cursor {
         frame.set_cursor_position(at);
@@ -65,26 +65,26 @@ pub(crate) fn format(app: &App) -> Format {
 }
 
 /// An empty box with a title, what lies under it erased; the room inside.
-pub(crate) fn window(app: &App, pen: &mut Pen<'_>, all: Rect, w: u16, h: u16, title: &str) -> Rect {
+pub(crate) fn window(app: &App, canvas: &mut Canvas<'_>, all: Rect, w: u16, h: u16, title: &str) -> Rect {
     let w = w.min(all.width);
     let h = h.min(all.height);
     let r = Rect::new(all.x + (all.width - w) / 2, all.y + (all.height - h) / 2, w, h);
     for y in r.top()..r.bottom() {
         for x in r.left()..r.right() {
-            if let Some(cell) = pen.buf.cell_mut((x, y)) {
+            if let Some(cell) = canvas.buf.cell_mut((x, y)) {
                 cell.reset();
             }
         }
     }
-    pen.line(r, app.theme.ground.patch(app.theme.window));
-    pen.line(Rect { height: 1.min(r.height), ..r }, app.theme.band);
-    pen.put(r.x + 1, r.y, w.saturating_sub(2), title, app.theme.tab);
+    canvas.line(r, app.theme.ground.patch(app.theme.window));
+    canvas.line(Rect { height: 1.min(r.height), ..r }, app.theme.band);
+    canvas.put(r.x + 1, r.y, w.saturating_sub(2), title, app.theme.tab);
     let aside = u16::from(w > 2);
     Rect::new(r.x + aside, r.y + 1.min(h), w - 2 * aside, h.saturating_sub(1))
 }
 
 /// What is wrong or hidden, and where all this comes from.
-fn status(app: &App, pen: &mut Pen<'_>, area: Rect) {
+fn status(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     if area.height == 0 {
         return;
     }
@@ -93,7 +93,7 @@ fn status(app: &App, pen: &mut Pen<'_>, area: Rect) {
     let (x0, y) = (area.x + 1, area.y);
     let Some(snap) = &app.snapshot else {
         if let Some(why) = &app.failed {
-            pen.put(x0, y, right.saturating_sub(x0), why, theme.bad);
+            canvas.put(x0, y, right.saturating_sub(x0), why, theme.bad);
         }
         return;
     };
@@ -123,24 +123,24 @@ fn status(app: &App, pen: &mut Pen<'_>, area: Rect) {
         parts.push((format!("{}: {}{times}{detail}", f.subject, f.kind.name()), style));
     }
     parts.extend(app.options.only.map(|only| (only.to_owned(), theme.dim)));
-    if let Some(said) = &app.said {
+    if let Some(said) = &app.status_message {
         parts.insert(0, (said.clone(), theme.accent));
     }
     let needed: u16 = parts.iter().map(|(s, _)| width(s) + 3).sum();
     if x0 + needed + width(&source) + 2 <= right || parts.is_empty() {
-        right = pen.put_right(right, y, right.saturating_sub(x0), &source, theme.faint).saturating_sub(2);
+        right = canvas.put_right(right, y, right.saturating_sub(x0), &source, theme.faint).saturating_sub(2);
     }
     let mut x = x0;
     for (i, (text, style)) in parts.iter().enumerate() {
         if i > 0 {
-            x = pen.put(x, y, right.saturating_sub(x), &format!(" {} ", app.glyphs.dot), theme.faint);
+            x = canvas.put(x, y, right.saturating_sub(x), &format!(" {} ", app.glyphs.dot), theme.faint);
         }
-        x = pen.put(x, y, right.saturating_sub(x), text, *style);
+        x = canvas.put(x, y, right.saturating_sub(x), text, *style);
     }
 }
 
 /// A key of the bar in its place.
-pub(crate) struct Spot {
+pub(crate) struct KeySlot {
     /// Index in the command list.
     command: usize,
     x: u16,
@@ -149,8 +149,8 @@ pub(crate) struct Spot {
 }
 
 /// The keys of the bar in their places. As many as fit, the most useful kept; quit stands on the right.
-pub(crate) fn key_places(app: &App, area: Rect) -> Vec<Spot> {
-    let place = app.place();
+pub(crate) fn key_places(app: &App, area: Rect) -> Vec<KeySlot> {
+    let place = app.focus();
     let map = &app.options.keymap;
     let applies = |(i, (c, keys)): (usize, (&'static Command, &[String]))| {
         let word = if c.applies(place) { word(app, c) } else { "" };
@@ -165,11 +165,11 @@ pub(crate) fn key_places(app: &App, area: Rect) -> Vec<Spot> {
         if rank == 0 {
             if x + w <= end {
                 end -= w;
-                out.push(Spot { command: i, x: end, width: w, word });
+                out.push(KeySlot { command: i, x: end, width: w, word });
                 end = end.saturating_sub(2);
             }
         } else if x + w <= end {
-            out.push(Spot { command: i, x, width: w, word });
+            out.push(KeySlot { command: i, x, width: w, word });
             x += w + 3;
         }
     }
@@ -178,22 +178,22 @@ pub(crate) fn key_places(app: &App, area: Rect) -> Vec<Spot> {
 
 /// What a command does here and now, in a word; nothing where it does nothing.
 pub(crate) fn word(app: &App, c: &Command) -> &'static str {
-    if app.place() != Place::Table {
+    if app.focus() != Focus::Table {
         return c.bar;
     }
-    let sheet = app.sheet();
-    match (c.action, sheet.lines.get(sheet.cursor)) {
-        (Action::Enter, Some(Line::Group(g))) if sheet.is_group_closed(*g) => "open",
+    let view_state = app.view_state();
+    match (c.action, view_state.lines.get(view_state.cursor)) {
+        (Action::Enter, Some(Line::Group(g))) if view_state.is_group_closed(*g) => "open",
         (Action::Enter, Some(Line::Group(_))) => "close",
-        (Action::Group(_), _) if sheet.view.table.groupings.len() < 2 => "",
+        (Action::Group(_), _) if view_state.view.table.groupings.len() < 2 => "",
         (Action::Pause, _) if app.paused => "go on",
         // On a row Enter says it.
         (Action::Enter, Some(Line::Row(_))) | (Action::Back, None | Some(Line::Group(_))) if app.details => {
             "close details"
         }
         (Action::Back, _) if app.details => "",
-        (Action::Back, _) if !sheet.marks.is_empty() => "unmark",
-        (Action::Back, _) if !sheet.text.is_empty() => "drop filter",
+        (Action::Back, _) if !view_state.marks.is_empty() => "unmark",
+        (Action::Back, _) if !view_state.text.is_empty() => "drop filter",
         (Action::Enter, None) | (Action::Back, _) => "",
         _ => c.bar,
     }
@@ -205,15 +205,15 @@ pub(crate) fn key_at(app: &App, area: Rect, x: u16) -> Option<usize> {
 }
 
 /// The keys that matter here.
-fn keys(app: &App, pen: &mut Pen<'_>, area: Rect) {
+fn keys(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     if area.height == 0 {
         return;
     }
     let theme = app.theme;
-    pen.line(area, theme.band);
+    canvas.line(area, theme.band);
     for s in key_places(app, area) {
         let label = key_label(&app.options.keymap.of(s.command)[0], app.glyphs.ascii);
-        let after = pen.put(s.x, area.y, s.width, &label, theme.key.patch(theme.on_band));
-        pen.put(after + 1, area.y, s.width, s.word, theme.band);
+        let after = canvas.put(s.x, area.y, s.width, &label, theme.key.patch(theme.on_band));
+        canvas.put(after + 1, area.y, s.width, s.word, theme.band);
     }
 }

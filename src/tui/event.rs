@@ -1,8 +1,8 @@
 //! What comes in, what is to be done, and what goes out.
 
 use super::act::Act;
-use super::arrange::{Answer, Job};
-use super::export::Takeaway;
+use super::arrange::{ArrangeJob, ArrangeResult};
+use super::export::Export;
 use crate::model::{Addr, Missing, ProcInfo, Snapshot, Socket, State, Wants};
 use crate::sync::Mailbox;
 use crate::view::preset::Preset;
@@ -22,7 +22,7 @@ impl From<Arc<Snapshot>> for Event {
 
 /// The process of the details, and the socket by which one came to it: what is read of one and not of all.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Closer {
+pub struct ProbeRequest {
     /// The process.
     pub process: Arc<ProcInfo>,
     /// A descriptor of it and the inode of the socket behind that.
@@ -32,7 +32,7 @@ pub struct Closer {
     pub inet: Option<Box<(Socket, Option<u64>)>>,
 }
 
-impl Closer {
+impl ProbeRequest {
     /// The socket of this row as [`Self::inet`] has it.
     pub fn inet(snap: &Snapshot, row: usize) -> Option<Box<(Socket, Option<u64>)>> {
         let s = snap.socket(row);
@@ -44,9 +44,9 @@ impl Closer {
     }
 }
 
-/// What a closer look shows.
+/// What a request look shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct ProbeResult {
     /// The working directory (`/proc/PID/cwd`), or why that is not known.
     pub cwd: Result<String, String>,
     /// The security context of the process.
@@ -67,15 +67,15 @@ pub enum Event {
     /// A newer snapshot lies here, unless it was taken already.
     Fresh(Latest),
     /// A word on how an effect went.
-    Said(String),
-    /// What a closer look showed.
-    Looked(Closer, Box<Seen>),
+    Status(String),
+    /// What a request look showed.
+    Probed(ProbeRequest, Box<ProbeResult>),
     /// What was asked for by [`Effect::Arrange`].
-    Arranged(Box<Answer>),
+    Arranged(Box<ArrangeResult>),
     /// Polls come this often by now: each would take more than its share otherwise.
-    Paced(Duration),
+    EffectiveInterval(Duration),
     /// The resolver has told another name.
-    Named,
+    HostNames,
     /// The terminal says its background: red, green and blue, eight bits each.
     Background(u32),
     /// A poll failed; the line says what was tried and why it failed.
@@ -109,7 +109,7 @@ pub enum Effect {
     /// Poll this often from now on.
     Interval(Duration),
     /// Do this on another thread, and give the answer back.
-    Arrange(Box<Job>),
+    Arrange(Box<ArrangeJob>),
     /// Poll at once.
     Refresh,
     /// Take the mouse, or leave it to the terminal.
@@ -122,9 +122,9 @@ pub enum Effect {
     /// Ask the resolver for the names of these; it puts them where the snapshots find them.
     Resolve(Vec<Addr>),
     /// An alert was raised or got worse: as JSON, and in a sentence.
-    Alerted(String, String),
-    /// Look closer at this process and its socket.
-    Look(Closer),
+    NotifyAlert(String, String),
+    /// Look request at this process and its socket.
+    Probe(ProbeRequest),
     /// Remember this filter for the next run.
     Remember(String),
     /// Save a filter under a name.
@@ -142,7 +142,7 @@ pub enum Effect {
         view: Preset,
     },
     /// Write this to a file.
-    Write(Takeaway),
+    Write(Export),
     /// Clear the terminal and draw all of it again.
     Redraw,
     /// End.
@@ -163,7 +163,7 @@ pub enum Action {
     /// Show the view of this number, from 0.
     View(u8),
     /// Show the next view, or the one before.
-    Turn(i8),
+    CycleView(i8),
     /// Move the selection, or in an overlay its own.
     Go(Motion),
     /// Open or close the group at the selection.
@@ -171,19 +171,19 @@ pub enum Action {
     /// What Enter does here: unfold, details, choose.
     Enter,
     /// Scroll the details.
-    Details(i16),
+    ScrollDetails(i16),
     /// Scroll the details by so many halves of what is seen of them.
-    DetailsHalf(i8),
+    ScrollDetailsHalf(i8),
     /// Begin to edit the filter.
     Filter,
     /// Drop the filter.
-    Unfilter,
+    ClearFilter,
     /// Edit the filter's text.
     Edit(Edit),
     /// Keep the filter as typed.
-    Keep,
+    AcceptFilter,
     /// The filter typed before, or after.
-    Past(i8),
+    FilterHistory(i8),
     /// The next thing that can be typed at the cursor, or the one before.
     Complete(i8),
     /// Ask for a name to save the filter under.
@@ -191,27 +191,27 @@ pub enum Action {
     /// Ask for a name to save the whole view under.
     SaveView,
     /// Open the list of saved filters and views.
-    Saved,
+    SavedList,
     /// Open the list of columns.
-    Columns,
+    ColumnList,
     /// Move a column of that list.
     MoveColumn(i8),
     /// Show the usual columns again.
     ResetColumns,
     /// Go to the next cell of the row, or the one before.
-    Cell(i8),
+    MoveCell(i8),
     /// Filter by the cell: only rows that say the same, or none of them.
-    ByCell(bool),
+    FilterByCell(bool),
     /// The next grouping, or the one before.
     Group(i8),
     /// Open the list of columns to sort by.
-    Sort,
+    SortList,
     /// Turn the order round.
     Reverse,
     /// Stop and go on.
     Pause,
     /// A shorter interval (-1) or a longer one.
-    Pace(i8),
+    ChangeInterval(i8),
     /// Poll now.
     Refresh,
     /// Open the help.
@@ -223,41 +223,41 @@ pub enum Action {
     /// What was asked before, or again what was asked after.
     Undo(bool),
     /// To the place before, or the one after.
-    Visit(i8),
+    Navigate(i8),
     /// Mark all from the last mark to here.
     MarkRange,
     /// Take the mouse, or leave it to the terminal.
-    Mouse,
+    ToggleMouse,
     /// Make the details larger or smaller.
-    Pane(i8),
+    ResizeDetails(i8),
     /// Say what the cell, or the state of the row, is.
     Explain,
     /// Go to the far end of the connection.
-    OtherEnd,
+    GoToPeer,
     /// Show names instead of far addresses, or addresses again.
-    Names,
+    ToggleNames,
     /// Mark the row, or take its mark away.
     Mark,
     /// Mark every row that is shown, or take all marks away.
     MarkAll,
     /// Open the list of alerts.
-    Alerts,
+    AlertList,
     /// Raise the limit of a process's descriptors.
-    Raise,
+    RaiseFdLimit,
     /// Open the list of what can be written to a file.
-    Write,
+    ExportList,
     /// Open the list of what can be done.
-    Act,
+    ActionList,
     /// Do what was asked.
     Confirm,
     /// Move in the state strip.
-    States,
+    FocusStates,
     /// A click on this cell.
     Click(u16, u16),
     /// The mouse is moved with its button down.
-    Drag(u16, u16),
+    MouseDrag(u16, u16),
     /// The button is let go.
-    Drop,
+    MouseUp,
     /// The wheel over this cell: rows down, negative up.
     Wheel(u16, u16, i8),
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// The rows that are shown, or those that are marked.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub struct ExportRows {
     /// Where their values come from.
     pub snap: Arc<Snapshot>,
     /// The columns, in order.
@@ -17,7 +17,7 @@ pub struct Shown {
     pub rows: Vec<u32>,
 }
 
-impl PartialEq for Shown {
+impl PartialEq for ExportRows {
     /// The same rows of the same snapshot.
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.snap, &other.snap) && self.columns == other.columns && self.rows == other.rows
@@ -26,9 +26,9 @@ impl PartialEq for Shown {
 
 /// What is to be written.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Takeaway {
+pub enum Export {
     /// Rows, in the form of this name: `table`, `json`, `ndjson`, `csv`.
-    Rows(&'static str, Shown),
+    Rows(&'static str, ExportRows),
     /// A text, with the ending of the file's name.
     Text(&'static str, String),
 }
@@ -47,15 +47,15 @@ pub(crate) fn forms() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// What is to be written for a line of [`forms`]; `None` where nothing was read yet.
-pub(crate) fn take(app: &App, at: usize) -> Option<Takeaway> {
+pub(crate) fn take(app: &App, at: usize) -> Option<Export> {
     if let Some((_, name, _)) = at.checked_sub(ROWS.len()).and_then(|i| Form::ALL.get(i)) {
         let form = Form::ALL.iter().find(|(_, n, _)| n == name)?.0;
-        return Some(Takeaway::Text(name, screenshot::screen(app, form)));
+        return Some(Export::Text(name, screenshot::render(app, form)));
     }
     let (form, _) = ROWS.get(at)?;
     let snap = Arc::clone(app.snapshot.as_ref()?);
-    let sheet = app.sheet();
-    let marked: Vec<u32> = sheet.marked(&snap).into_iter().map(|r| r as u32).collect();
-    let rows = if marked.is_empty() { sheet.arranged.rows.clone() } else { marked };
-    Some(Takeaway::Rows(form, Shown { columns: sheet.columns().collect(), rows, snap }))
+    let view_state = app.view_state();
+    let marked: Vec<u32> = view_state.marked(&snap).into_iter().map(|r| r as u32).collect();
+    let rows = if marked.is_empty() { view_state.arranged.rows.clone() } else { marked };
+    Some(Export::Rows(form, ExportRows { columns: view_state.columns().collect(), rows, snap }))
 }

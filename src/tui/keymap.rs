@@ -1,6 +1,6 @@
-//! Which keys mean which command: those of the list, and what the user put in their place.
+//! Which keys mean which command: those of the list, and what the user put in their focus.
 
-use super::command::{COMMANDS, Command, Place, key_name};
+use super::command::{COMMANDS, Command, Focus, key_name};
 use super::event::{Action, Edit};
 use super::key_script;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -15,7 +15,7 @@ pub enum KeymapError {
     /// That is no key.
     #[error("{0:?} is no key: write it like q, ctrl-d, shift-up, pgdn or f1")]
     NoKey(String),
-    /// Two commands want one key in one place.
+    /// Two commands want one key in one focus.
     #[error("{0:?} is asked for by {1} and by {2}, which apply in one place")]
     Twice(String, &'static str, &'static str),
 }
@@ -23,7 +23,7 @@ pub enum KeymapError {
 /// The keys of every command.
 ///
 /// A command that is given keys has these and no other. A key that it takes is taken from the command of the list that
-/// has it in the same place.
+/// has it in the same focus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keymap {
     /// Beside each of [`COMMANDS`].
@@ -88,13 +88,13 @@ impl Keymap {
     }
 
     /// What a key does there.
-    pub fn action(&self, key: &KeyEvent, place: Place) -> Option<Action> {
+    pub fn action(&self, key: &KeyEvent, focus: Focus) -> Option<Action> {
         let name = key_name(key)?;
-        let found = self.commands().find(|(c, keys)| c.applies(place) && keys.contains(&name));
+        let found = self.commands().find(|(c, keys)| c.applies(focus) && keys.contains(&name));
         match (found, key.code) {
             (Some((c, _)), _) => Some(c.action),
             (None, KeyCode::Char(c))
-                if place.is_text()
+                if focus.is_text()
                     && !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) =>
             {
                 Some(Action::Edit(Edit::Insert(c)))
@@ -113,35 +113,35 @@ mod tests {
         Keymap::new(&list.iter().map(|(n, w)| ((*n).to_owned(), own(w))).collect())
     }
 
-    fn act(map: &Keymap, key: &str, place: Place) -> Option<Action> {
-        map.action(&key_script::key(key), place)
+    fn act(map: &Keymap, key: &str, focus: Focus) -> Option<Action> {
+        map.action(&key_script::key(key), focus)
     }
 
     #[test]
     fn keys_of_the_list() {
         let map = Keymap::default();
-        for place in Place::ALL {
-            assert_eq!(act(&map, "ctrl-c", place), Some(Action::Quit), "{place:?}");
+        for focus in Focus::ALL {
+            assert_eq!(act(&map, "ctrl-c", focus), Some(Action::Quit), "{focus:?}");
         }
-        assert_eq!(act(&map, "q", Place::Filter), Some(Action::Edit(Edit::Insert('q'))));
-        assert_eq!(act(&map, "q", Place::Help), Some(Action::Back));
+        assert_eq!(act(&map, "q", Focus::Filter), Some(Action::Edit(Edit::Insert('q'))));
+        assert_eq!(act(&map, "q", Focus::Help), Some(Action::Back));
         assert_eq!(Keymap::new(&BTreeMap::new()), Ok(map));
     }
 
     #[test]
     fn a_key_that_is_taken_is_gone_where_it_was() {
         let map = changed(&[("quit", &["Q", "F10"]), ("details", &["i"]), ("group", &["q"])]).unwrap();
-        assert_eq!(act(&map, "Q", Place::Table), Some(Action::Quit));
-        assert_eq!(act(&map, "f10", Place::Table), Some(Action::Quit));
-        assert_eq!(act(&map, "q", Place::Table), Some(Action::Group(1)), "taken");
-        assert_eq!(act(&map, "g", Place::Table), None, "given up");
-        assert_eq!(act(&map, "q", Place::Help), Some(Action::Back), "another place");
+        assert_eq!(act(&map, "Q", Focus::Table), Some(Action::Quit));
+        assert_eq!(act(&map, "f10", Focus::Table), Some(Action::Quit));
+        assert_eq!(act(&map, "q", Focus::Table), Some(Action::Group(1)), "taken");
+        assert_eq!(act(&map, "g", Focus::Table), None, "given up");
+        assert_eq!(act(&map, "q", Focus::Help), Some(Action::Back), "another place");
         // `refresh` is asked for nothing and has nothing.
         let none = changed(&[("refresh", &[])]).unwrap();
-        assert_eq!(act(&none, "r", Place::Table), None);
+        assert_eq!(act(&none, "r", Focus::Table), None);
         // From a command of the list the key is taken.
         let taken = changed(&[("refresh", &["s"])]).unwrap();
-        assert_eq!(act(&taken, "s", Place::Table), Some(Action::Refresh));
+        assert_eq!(act(&taken, "s", Focus::Table), Some(Action::Refresh));
         assert!(taken.commands().any(|(c, keys)| c.name == "sort" && keys.is_empty()));
     }
 

@@ -1,6 +1,6 @@
 //! What lies under the mouse: the same layout as is drawn, asked the other way round.
 
-use super::app::{App, Over};
+use super::app::{App, Overlay};
 use super::command::COMMANDS;
 use super::event::{Action, Effect};
 use super::layout::Layout;
@@ -31,29 +31,29 @@ fn within(r: Rect, x: u16, y: u16) -> bool {
 /// A click.
 pub(crate) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
     let l = app.layout();
-    if app.over.as_mut().and_then(Over::line).is_some() {
+    if app.overlay.as_mut().and_then(Overlay::line).is_some() {
         // A click beside what is open closes it; in the list it chooses.
         if let Some(i) = super::overlay::list::line_at(app, l.all, x, y)
-            && let Some(at) = app.over.as_mut().and_then(Over::line)
+            && let Some(at) = app.overlay.as_mut().and_then(Overlay::line)
         {
             *at = i;
             return update(app, Action::Enter);
         }
-        app.over = None;
+        app.overlay = None;
         return vec![];
     }
-    match app.over {
-        Some(Over::Help { .. } | Over::Explain { .. }) => {
-            app.over = None;
+    match app.overlay {
+        Some(Overlay::Help { .. } | Overlay::Explain { .. }) => {
+            app.overlay = None;
             return vec![];
         }
-        Some(Over::Palette { .. }) => {
+        Some(Overlay::Palette { .. }) => {
             let line = super::overlay::palette::line_at(app, l.all, x, y);
-            if let (Some(i), Some(Over::Palette { at, .. })) = (line, &mut app.over) {
+            if let (Some(i), Some(Overlay::Palette { at, .. })) = (line, &mut app.overlay) {
                 *at = i;
                 return update(app, Action::Enter);
             }
-            app.over = None;
+            app.overlay = None;
             return vec![];
         }
         _ => {}
@@ -61,7 +61,7 @@ pub(crate) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
     if on_border(&l, x, y) {
         app.dragging = true;
     } else if header::worst_place(app, &l).is_some_and(|r| within(r, x, y)) {
-        app.over = None;
+        app.overlay = None;
         super::update::to_worst(app);
     } else if within(l.header, x, y) {
         if let Some((i, ..)) =
@@ -75,7 +75,7 @@ pub(crate) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
     } else if within(l.strip, x, y) {
         let found = header::places(app, l.strip).into_iter().find(|s| x >= s.x && x < s.x + s.width);
         if let Some(spot) = found {
-            app.over = None;
+            app.overlay = None;
             choose_state(app, spot.state);
         }
     } else if within(l.filter, x, y) {
@@ -83,12 +83,12 @@ pub(crate) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
     } else if within(l.head, x, y) {
         let column = table::column_at(app, l.head, x);
         if let Some(c) = column {
-            app.sheet_mut().sort_by(c);
+            app.view_state_mut().sort_by(c);
         }
     } else if within(l.body, x, y) {
         row(app, l.body, x, y);
     } else if within(l.keys, x, y) {
-        let place = app.place();
+        let place = app.focus();
         if let Some(i) = super::draw::key_at(app, l.keys, x) {
             let action = COMMANDS[i].action;
             debug_assert!(COMMANDS[i].applies(place));
@@ -137,21 +137,21 @@ pub(crate) fn pane(app: &mut App, by: i8) {
 /// goes to the limit that the gauge is of.
 fn row(app: &mut App, body: Rect, x: u16, y: u16) {
     let Some(snap) = app.snapshot.clone() else { return };
-    if !matches!(app.over, Some(Over::Filter { .. })) {
-        app.over = None;
+    if !matches!(app.overlay, Some(Overlay::Filter { .. })) {
+        app.overlay = None;
     }
     let cell = table::column_at(app, body, x).map(|c| c.name);
     let gauge = table::gauge_at(app, body, x);
-    let sheet = app.sheet_mut();
-    let line = sheet.top + usize::from(y - body.y);
-    if line >= sheet.lines.len() {
+    let view_state = app.view_state_mut();
+    let line = view_state.top + usize::from(y - body.y);
+    if line >= view_state.lines.len() {
         return;
     }
-    let again = sheet.cursor == line && sheet.row().is_some();
-    sheet.select(&snap, line);
-    sheet.cell = cell;
-    let turned = sheet.toggle(&snap);
-    let limit = sheet.row().and_then(|r| (gauge?.limit)(&snap, r));
+    let again = view_state.cursor == line && view_state.row().is_some();
+    view_state.select(&snap, line);
+    view_state.selected_column = cell;
+    let turned = view_state.toggle(&snap);
+    let limit = view_state.row().and_then(|r| (gauge?.limit)(&snap, r));
     app.details_top = 0;
     if turned || !again {
         return;
@@ -167,7 +167,8 @@ pub(crate) fn wheel(app: &mut App, x: u16, y: u16, by: i8) {
     let l = app.layout();
     let by = isize::from(by) * 3;
     // What lies over the table has the wheel; what is typed below it leaves it to the table.
-    if !matches!(app.over, None | Some(Over::Filter { .. } | Over::Name { .. } | Over::States(_))) {
+    if !matches!(app.overlay, None | Some(Overlay::Filter { .. } | Overlay::Name { .. } | Overlay::States(_)))
+    {
         update(app, Action::Go(super::event::Motion::Lines(by.signum() as i16 * 2)));
         return;
     }
@@ -176,6 +177,6 @@ pub(crate) fn wheel(app: &mut App, x: u16, y: u16, by: i8) {
         app.details_top = app.details_top.saturating_add_signed(by).min(most);
     } else if let Some(snap) = app.snapshot.clone() {
         let height = usize::from(l.body.height);
-        app.sheet_mut().scroll(&snap, by, height);
+        app.view_state_mut().scroll(&snap, by, height);
     }
 }

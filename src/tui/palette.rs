@@ -1,7 +1,7 @@
 //! Everything that can be asked for, found by a few letters: commands, views, columns, saved filters, themes.
 
-use super::app::{App, Over};
-use super::command::{COMMANDS, Place, key_label};
+use super::app::{App, Overlay};
+use super::command::{COMMANDS, Focus, key_label};
 use super::event::Effect;
 use super::theme::palette::PALETTES;
 use super::theme::{Color, Theme};
@@ -42,7 +42,7 @@ fn all(app: &App) -> Vec<Found> {
     let mut out = Vec::new();
     for (i, (c, keys)) in app.options.keymap.commands().enumerate() {
         // What only moves is not looked for, and the palette is open.
-        if c.applies(Place::Table) && c.section != "Move" && c.name != "palette" {
+        if c.applies(Focus::Table) && c.section != "Move" && c.name != "palette" {
             let key = keys.first().map_or(String::new(), |k| key_label(k, app.glyphs.ascii).into_owned());
             let (name, text) = (c.name.replace('-', " "), c.help.to_owned());
             out.push(Found { target: Target::Command(i), name, text, key });
@@ -53,11 +53,11 @@ fn all(app: &App) -> Vec<Found> {
     for (name, text) in preset::saved(&app.options) {
         out.push(bare(Target::Saved(name.clone()), name, &text));
     }
-    for (column, shown) in app.sheet().choices() {
+    for (column, shown) in app.view_state().choices() {
         let word = if shown { "hide" } else { "show" };
         out.push(bare(Target::Turn(column), format!("{word} {}", column.name), column.help));
     }
-    for column in app.sheet().view.table.columns {
+    for column in app.view_state().view.table.columns {
         out.push(bare(Target::Sort(column), format!("sort by {}", column.name), column.help));
     }
     for (i, p) in PALETTES.iter().enumerate() {
@@ -91,15 +91,15 @@ pub(crate) fn found(app: &App, letters: &str) -> Vec<Found> {
 
 /// Does what the line says.
 pub(crate) fn choose(app: &mut App) -> Vec<Effect> {
-    let Some(Over::Palette { text, at, .. }) = app.over.take() else { return vec![] };
+    let Some(Overlay::Palette { text, at, .. }) = app.overlay.take() else { return vec![] };
     let Some(f) = found(app, &text).into_iter().nth(at) else { return vec![] };
     match f.target {
         Target::Command(i) => return update(app, COMMANDS[i].action),
-        Target::Sort(column) => app.sheet_mut().sort_by(column),
+        Target::Sort(column) => app.view_state_mut().sort_by(column),
         Target::Turn(column) => {
-            let at = app.sheet().choices().iter().position(|(c, _)| *c == column);
+            let at = app.view_state().choices().iter().position(|(c, _)| *c == column);
             if let Some(at) = at {
-                app.sheet_mut().turn_column(at);
+                app.view_state_mut().turn_column(at);
             }
         }
         Target::Saved(name) if name.starts_with('@') => app.set_filter(name),
@@ -115,17 +115,17 @@ pub(crate) fn choose(app: &mut App) -> Vec<Effect> {
 
 /// The line after, or before.
 pub(crate) fn go(app: &mut App, by: isize) {
-    let Some(Over::Palette { text, at, .. }) = &app.over else { return };
+    let Some(Overlay::Palette { text, at, .. }) = &app.overlay else { return };
     let n = found(app, text).len();
     let to = at.saturating_add_signed(by).min(n.saturating_sub(1));
-    if let Some(Over::Palette { at, .. }) = &mut app.over {
+    if let Some(Overlay::Palette { at, .. }) = &mut app.overlay {
         *at = to;
     }
 }
 
 /// Opens it.
 pub(crate) fn open(app: &mut App) {
-    app.over = Some(Over::Palette { text: String::new(), cursor: 0, at: 0 });
+    app.overlay = Some(Overlay::Palette { text: String::new(), cursor: 0, at: 0 });
 }
 
 #[cfg(test)]
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn every_command_of_the_table_is_there_but_what_moves() {
         let all = all(&App::new(Options::default()));
-        for (i, c) in COMMANDS.iter().enumerate().filter(|(_, c)| c.applies(Place::Table)) {
+        for (i, c) in COMMANDS.iter().enumerate().filter(|(_, c)| c.applies(Focus::Table)) {
             let there = all.iter().any(|f| f.target == Target::Command(i));
             assert_eq!(there, c.section != "Move" && c.action != Action::Palette, "{}", c.name);
         }

@@ -1,7 +1,7 @@
 //! Views as text: opened by name, saved under one, kept from run to run.
 
 use super::app::{App, Options};
-use super::view_state::Sheet;
+use super::view_state::ViewState;
 use crate::filter::Names;
 use crate::format::Column;
 use crate::table::{self, columns};
@@ -13,7 +13,7 @@ fn keys(sort: &[SortKey]) -> Option<String> {
     (!sort.is_empty()).then(|| sort.iter().map(one).collect::<Vec<_>>().join(","))
 }
 
-impl Sheet {
+impl ViewState {
     /// What is asked of this view now, as text.
     pub(crate) fn preset(&self) -> Preset {
         let all: Vec<&Column> = self.columns().collect();
@@ -48,15 +48,16 @@ impl App {
     pub(crate) fn open_view(&mut self, name: &str) -> bool {
         let preset = self.options.views.get(name).cloned();
         let word = preset.as_ref().map_or(name, |p| p.table.as_deref().unwrap_or("sockets"));
-        let Some(at) = table::table(word).and_then(|t| self.sheets.iter().position(|s| s.view.table == t))
+        let Some(at) =
+            table::table(word).and_then(|t| self.view_states.iter().position(|s| s.view.table == t))
         else {
             return false;
         };
         self.active = at;
-        self.over = None;
+        self.overlay = None;
         self.details_top = 0;
         if let Some(p) = preset {
-            self.sheets[at].apply(&p, self.options.names());
+            self.view_states[at].apply(&p, self.options.names());
         }
         true
     }
@@ -64,8 +65,8 @@ impl App {
     /// As it was left.
     pub(crate) fn resume(&mut self, session: &Session) {
         for (name, p) in &session.views {
-            if let Some(sheet) = self.sheets.iter_mut().find(|s| s.view.table.noun == name) {
-                sheet.apply(p, self.options.names());
+            if let Some(view_state) = self.view_states.iter_mut().find(|s| s.view.table.noun == name) {
+                view_state.apply(p, self.options.names());
             }
         }
         self.open_view(&session.view);
@@ -74,8 +75,8 @@ impl App {
     /// How it stands, to go on from there another time.
     pub fn session(&self) -> Session {
         Session {
-            view: self.sheet().view.table.noun.to_owned(),
-            views: self.sheets.iter().map(|s| (s.view.table.noun.to_owned(), s.preset())).collect(),
+            view: self.view_state().view.table.noun.to_owned(),
+            views: self.view_states.iter().map(|s| (s.view.table.noun.to_owned(), s.preset())).collect(),
         }
     }
 }
@@ -107,11 +108,14 @@ mod tests {
     #[test]
     fn a_view_is_what_was_saved_of_it() {
         let a = app(None, Some("web"));
-        let p = a.sheet().preset();
+        let p = a.view_state().preset();
         assert_eq!(Some(&p), a.options.views.get("web"));
-        assert_eq!(a.sheet().columns().map(|c| c.name).collect::<Vec<_>>(), ["proto", "local", "remote"]);
-        assert_eq!(app(None, Some("processes")).sheet().view.table.noun, "processes");
-        assert_eq!(app(None, None).sheet().view.table.noun, "sockets");
+        assert_eq!(
+            a.view_state().columns().map(|c| c.name).collect::<Vec<_>>(),
+            ["proto", "local", "remote"]
+        );
+        assert_eq!(app(None, Some("processes")).view_state().view.table.noun, "processes");
+        assert_eq!(app(None, None).view_state().view.table.noun, "sockets");
     }
 
     #[test]
@@ -122,8 +126,8 @@ mod tests {
         let text = serde_json::to_string(&left).unwrap();
         let again = app(Some(serde_json::from_str(&text).unwrap()), None);
         assert_eq!(again.session(), left);
-        assert_eq!(again.sheet().view.table.noun, "ports");
-        assert_eq!(again.sheets[0].text, "port:443");
+        assert_eq!(again.view_state().view.table.noun, "ports");
+        assert_eq!(again.view_states[0].text, "port:443");
         // What a later version says of tables that this one has not is passed over.
         let strange = Session { view: "x".into(), views: Presets::from([("y".into(), Preset::default())]) };
         assert_eq!(app(Some(strange), None).session(), app(None, None).session());

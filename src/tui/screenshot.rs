@@ -25,7 +25,7 @@ impl Form {
 }
 
 /// What the dashboard shows now.
-pub fn screen(app: &App, form: Form) -> String {
+pub fn render(app: &App, form: Form) -> String {
     let Size { width, height } = app.size();
     // Drawing into memory cannot fail.
     let Ok(mut terminal) = Terminal::new(TestBackend::new(width, height));

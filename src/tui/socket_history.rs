@@ -12,7 +12,7 @@ const KEEP: usize = 300;
 
 /// Readings of one socket, oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Track {
+pub(crate) struct SocketHistory {
     id: Option<SocketId>,
     seq: u64,
     /// Nanoseconds after boot of the first and the last reading.
@@ -23,7 +23,7 @@ pub(crate) struct Track {
     pub(crate) values: [Vec<Option<f64>>; FOLLOWED.len()],
 }
 
-impl Track {
+impl SocketHistory {
     /// Takes one reading of this row, once a snapshot; another socket begins anew.
     pub(crate) fn follow(&mut self, snap: &Snapshot, row: usize) {
         let id = snap.socket(row).id;
@@ -75,8 +75,8 @@ mod tests {
         let rows = ["10.0.0.9:1", "10.0.0.9:2"]
             .map(|far| row(Proto::Tcp, State::Established, "10.0.0.4:443", far, &[]));
         let mut snap = snapshot(rows.into(), vec![], &[]);
-        let mut t = Track::default();
-        let depth = |t: &Track| t.values[7].len();
+        let mut t = SocketHistory::default();
+        let depth = |t: &SocketHistory| t.values[7].len();
         for seq in [1, 1, 2] {
             snap.seq = seq;
             t.follow(&snap, 0);

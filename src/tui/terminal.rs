@@ -4,7 +4,7 @@ pub mod backend;
 pub(crate) mod background_query;
 
 use super::Event;
-use super::terminal::background_query::{Answer, Heard, QUESTION};
+use super::terminal::background_query::{BackgroundQuery, Outcome, QUESTION};
 use crossterm::event::{
     DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
 };
@@ -95,7 +95,7 @@ const HOLD: Duration = Duration::from_millis(100);
 /// the answer is an event, whenever it comes.
 pub fn read_input(events: Sender<Event>, ask: bool) -> io::Result<()> {
     let watcher = events.clone();
-    let mut answer = if ask { Answer::default() } else { Answer::none() };
+    let mut query = if ask { BackgroundQuery::default() } else { BackgroundQuery::disabled() };
     if ask {
         let mut out = io::stdout();
         out.write_all(QUESTION)?;
@@ -103,10 +103,10 @@ pub fn read_input(events: Sender<Event>, ask: bool) -> io::Result<()> {
     }
     std::thread::Builder::new().name("input".into()).spawn(move || {
         loop {
-            let more = !answer.is_holding() || !matches!(crossterm::event::poll(HOLD), Ok(false));
-            let heard = if more {
+            let more = !query.is_holding() || !matches!(crossterm::event::poll(HOLD), Ok(false));
+            let outcome = if more {
                 match crossterm::event::read() {
-                    Ok(event) => answer.hear(event),
+                    Ok(event) => query.feed(event),
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                     Err(_) => {
                         let _ = events.send(Event::InputClosed);
@@ -114,12 +114,12 @@ pub fn read_input(events: Sender<Event>, ask: bool) -> io::Result<()> {
                     }
                 }
             } else {
-                Heard::Keys(answer.give_up())
+                Outcome::Keys(query.release())
             };
-            let sent = match heard {
-                Heard::Keys(all) => all.into_iter().try_for_each(|e| events.send(Event::Input(e))),
-                Heard::Held => Ok(()),
-                Heard::Background(rgb) => events.send(Event::Background(rgb)),
+            let sent = match outcome {
+                Outcome::Keys(all) => all.into_iter().try_for_each(|e| events.send(Event::Input(e))),
+                Outcome::Held => Ok(()),
+                Outcome::Background(rgb) => events.send(Event::Background(rgb)),
             };
             if sent.is_err() {
                 return;

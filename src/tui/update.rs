@@ -1,7 +1,7 @@
 //! What each action does.
 
 use super::act::{Act, offers};
-use super::app::{App, Naming, Over};
+use super::app::{App, NamePrompt, Overlay};
 use super::completion_menu::Menu;
 use super::event::{Action, Edit, Effect, FoldTo, Motion};
 use super::{input, mouse, palette};
@@ -26,25 +26,25 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Suspend => return vec![Effect::Suspend],
         Action::Redraw => return vec![Effect::Redraw],
         Action::Refresh => return vec![Effect::Refresh],
-        Action::Pace(by) => return pace(app, by),
+        Action::ChangeInterval(by) => return pace(app, by),
         Action::Back => back(app),
         Action::View(n) => {
-            if usize::from(n) < app.sheets.len() {
+            if usize::from(n) < app.view_states.len() {
                 to_view(app, usize::from(n));
             }
         }
-        Action::Turn(by) => {
-            let n = app.sheets.len() as isize;
+        Action::CycleView(by) => {
+            let n = app.view_states.len() as isize;
             to_view(app, (app.active as isize + isize::from(by)).rem_euclid(n) as usize);
         }
         Action::Go(motion) => go(app, motion),
         Action::Fold(to) => fold(app, to),
         Action::Enter => return enter(app),
-        Action::Details(_) | Action::DetailsHalf(_) => {
+        Action::ScrollDetails(_) | Action::ScrollDetailsHalf(_) => {
             let half = (app.layout().details.height / 2).max(1) as i16;
             let by = match action {
-                Action::Details(by) => by,
-                Action::DetailsHalf(n) => half.saturating_mul(i16::from(n)),
+                Action::ScrollDetails(by) => by,
+                Action::ScrollDetailsHalf(n) => half.saturating_mul(i16::from(n)),
                 _ => 0,
             };
             app.details_top = app.details_top.saturating_add_signed(isize::from(by));
@@ -52,129 +52,130 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
             app.details_top = app.details_top.min(most);
         }
         Action::Filter => {
-            let before = app.sheet().text.clone();
+            let before = app.view_state().text.clone();
             let cursor = before.len();
-            app.over = Some(Over::Filter { before, cursor, menu: Menu::default() });
+            app.overlay = Some(Overlay::Filter { before, cursor, menu: Menu::default() });
         }
-        Action::Unfilter => app.set_filter(String::new()),
+        Action::ClearFilter => app.set_filter(String::new()),
         Action::Edit(e) => edit(app, e),
-        Action::Keep => return keep(app),
-        Action::Past(by) => past(app, by),
+        Action::AcceptFilter => return keep(app),
+        Action::FilterHistory(by) => past(app, by),
         Action::Complete(by) => complete_at(app, by),
         Action::SaveAs => {
-            if app.sheet().error.is_none() && !app.sheet().text.trim().is_empty() {
-                app.over = Some(Over::Name { text: String::new(), cursor: 0, naming: Naming::Filter });
+            if app.view_state().error.is_none() && !app.view_state().text.trim().is_empty() {
+                app.overlay =
+                    Some(Overlay::Name { text: String::new(), cursor: 0, prompt: NamePrompt::Filter });
             }
         }
         Action::SaveView => {
-            app.over = Some(Over::Name { text: String::new(), cursor: 0, naming: Naming::View });
+            app.overlay = Some(Overlay::Name { text: String::new(), cursor: 0, prompt: NamePrompt::View });
         }
-        Action::Saved => app.over = Some(Over::Saved(0)),
-        Action::Columns => app.over = Some(Over::Columns(0)),
+        Action::SavedList => app.overlay = Some(Overlay::Saved(0)),
+        Action::ColumnList => app.overlay = Some(Overlay::Columns(0)),
         Action::MoveColumn(by) => {
-            if let Some(Over::Columns(at)) = app.over {
-                app.over = Some(Over::Columns(app.sheet_mut().move_column(at, by)));
+            if let Some(Overlay::Columns(at)) = app.overlay {
+                app.overlay = Some(Overlay::Columns(app.view_state_mut().move_column(at, by)));
             }
         }
-        Action::ResetColumns => app.sheet_mut().pick(None),
-        Action::Cell(by) => to_cell(app, by),
-        Action::ByCell(same) => by_cell(app, same),
+        Action::ResetColumns => app.view_state_mut().pick(None),
+        Action::MoveCell(by) => to_cell(app, by),
+        Action::FilterByCell(same) => by_cell(app, same),
         Action::Group(by) => {
-            let sheet = app.sheet_mut();
-            let n = sheet.view.table.groupings.len() as isize;
-            let next = (sheet.grouping as isize + isize::from(by)).rem_euclid(n) as usize;
-            if next != sheet.grouping {
-                sheet.set_grouping(next);
+            let view_state = app.view_state_mut();
+            let n = view_state.view.table.groupings.len() as isize;
+            let next = (view_state.grouping as isize + isize::from(by)).rem_euclid(n) as usize;
+            if next != view_state.grouping {
+                view_state.set_grouping(next);
             }
         }
-        Action::Sort => {
+        Action::SortList => {
             let at = app
-                .sheet()
+                .view_state()
                 .view
                 .sort
                 .first()
-                .and_then(|k| app.sheet().columns().position(|c| c.name == k.column.name));
-            app.over = Some(Over::Sort(at.unwrap_or(0)));
+                .and_then(|k| app.view_state().columns().position(|c| c.name == k.column.name));
+            app.overlay = Some(Overlay::Sort(at.unwrap_or(0)));
         }
-        Action::Reverse => app.sheet_mut().reverse(),
+        Action::Reverse => app.view_state_mut().reverse(),
         Action::Pause => {
             app.paused = !app.paused;
             if !app.paused
-                && let Some(s) = app.newer.take()
+                && let Some(s) = app.paused_latest.take()
             {
                 app.show(s);
             }
             app.missed = 0;
             if app.paused && app.snapshot.is_some() {
                 // What is not on the screen yet is not put there now.
-                app.newer = app.coming.take();
-                app.missed = u32::from(app.newer.is_some());
+                app.paused_latest = app.pending.take();
+                app.missed = u32::from(app.paused_latest.is_some());
             }
         }
-        Action::Help => app.over = Some(Over::Help { top: 0, find: String::new(), typing: None }),
+        Action::Help => app.overlay = Some(Overlay::Help { top: 0, find: String::new(), typing: None }),
         Action::Find => {
-            if let Some(Over::Help { find, typing, top }) = &mut app.over {
+            if let Some(Overlay::Help { find, typing, top }) = &mut app.overlay {
                 (*typing, *top) = (Some(find.len()), 0);
             }
         }
         Action::Palette => palette::open(app),
         Action::Undo(again) => app.undo(again),
-        Action::Visit(by) => app.visit(isize::from(by)),
+        Action::Navigate(by) => app.visit(isize::from(by)),
         Action::MarkRange => {
             if let Some(snap) = app.snapshot.clone() {
-                app.sheet_mut().mark_range(&snap);
-                app.said = Some(format!("{} marked; K acts on them", app.sheet().marks.len()));
+                app.view_state_mut().mark_range(&snap);
+                app.status_message = Some(format!("{} marked; K acts on them", app.view_state().marks.len()));
             }
         }
-        Action::Mouse => {
-            app.unmoused = !app.unmoused;
-            let how = if app.unmoused {
+        Action::ToggleMouse => {
+            app.mouse_released = !app.mouse_released;
+            let how = if app.mouse_released {
                 "the mouse is the terminal's: select and copy; y takes it back"
             } else {
                 "the mouse works here again"
             };
-            app.said = Some(how.to_owned());
-            return vec![Effect::Mouse(!app.unmoused)];
+            app.status_message = Some(how.to_owned());
+            return vec![Effect::Mouse(!app.mouse_released)];
         }
-        Action::Pane(by) => mouse::pane(app, by),
-        Action::Drag(x, y) => mouse::drag(app, x, y),
-        Action::Drop => app.dragging = false,
+        Action::ResizeDetails(by) => mouse::pane(app, by),
+        Action::MouseDrag(x, y) => mouse::drag(app, x, y),
+        Action::MouseUp => app.dragging = false,
         Action::Explain => explain_here(app),
-        Action::OtherEnd => other_end(app),
-        Action::Alerts => app.over = Some(Over::Alerts(0)),
-        Action::Raise => match super::act::raise(app) {
-            Ok(act) => app.over = Some(Over::Confirm(act, 0)),
-            Err(why) => app.said = Some(why),
+        Action::GoToPeer => other_end(app),
+        Action::AlertList => app.overlay = Some(Overlay::Alerts(0)),
+        Action::RaiseFdLimit => match super::act::raise(app) {
+            Ok(act) => app.overlay = Some(Overlay::Confirm(act, 0)),
+            Err(why) => app.status_message = Some(why),
         },
-        Action::Write => app.over = Some(Over::Write(0)),
-        Action::Act => app.over = Some(Over::Act(0)),
-        Action::Names => {
+        Action::ExportList => app.overlay = Some(Overlay::Write(0)),
+        Action::ActionList => app.overlay = Some(Overlay::Act(0)),
+        Action::ToggleNames => {
             app.names = !app.names;
             let how =
                 if app.names { "names of far addresses, as the resolver tells them" } else { "addresses" };
-            app.said = Some(how.to_owned());
+            app.status_message = Some(how.to_owned());
         }
         Action::Mark | Action::MarkAll => {
             if let Some(snap) = app.snapshot.clone() {
-                let sheet = app.sheet_mut();
+                let view_state = app.view_state_mut();
                 if action == Action::Mark {
-                    sheet.mark(&snap);
+                    view_state.mark(&snap);
                 } else {
-                    sheet.mark_all(&snap);
+                    view_state.mark_all(&snap);
                 }
-                let n = sheet.marks.len();
-                app.said = Some(format!("{n} marked; K acts on them"));
+                let n = view_state.marks.len();
+                app.status_message = Some(format!("{n} marked; K acts on them"));
             }
         }
         Action::Confirm => {
-            if let Some(Over::Confirm(act, _)) = app.over.take() {
+            if let Some(Overlay::Confirm(act, _)) = app.overlay.take() {
                 return vec![Effect::Act(act)];
             }
         }
 
-        Action::States => {
+        Action::FocusStates => {
             if let Some((first, _)) = mouse::strip_states(app).first() {
-                app.over = Some(Over::States(filtered_state(app).unwrap_or(*first)));
+                app.overlay = Some(Overlay::States(filtered_state(app).unwrap_or(*first)));
             }
         }
         Action::Click(x, y) => return mouse::click(app, x, y),
@@ -185,13 +186,13 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
 
 /// Goes to a view. Each has a filter of its own; where one stays behind, that is said.
 fn to_view(app: &mut App, to: usize) {
-    let from = app.sheet();
+    let from = app.view_state();
     let left = (to != app.active && !from.text.trim().is_empty()).then_some(from.view.table.title);
     app.active = to;
-    app.over = None;
+    app.overlay = None;
     app.details_top = 0;
-    if let Some(title) = left.filter(|_| app.sheet().text.trim().is_empty()) {
-        app.said = Some(format!("no filter here; that of {title} stays there"));
+    if let Some(title) = left.filter(|_| app.view_state().text.trim().is_empty()) {
+        app.status_message = Some(format!("no filter here; that of {title} stays there"));
     }
 }
 
@@ -208,44 +209,45 @@ fn pace(app: &mut App, by: i8) -> Vec<Effect> {
 }
 
 fn back(app: &mut App) {
-    match app.over.take() {
-        Some(Over::Filter { before, .. }) => {
+    match app.overlay.take() {
+        Some(Overlay::Filter { before, .. }) => {
             app.history.leave();
             app.set_filter(before);
         }
         // Back to the filter that was to be saved.
-        Some(Over::Name { naming: Naming::Filter, .. }) => {
-            let text = app.sheet().text.clone();
-            app.over = Some(Over::Filter { before: text.clone(), cursor: text.len(), menu: Menu::default() });
+        Some(Overlay::Name { prompt: NamePrompt::Filter, .. }) => {
+            let text = app.view_state().text.clone();
+            app.overlay =
+                Some(Overlay::Filter { before: text.clone(), cursor: text.len(), menu: Menu::default() });
         }
         // From what was found to all of the help.
-        Some(Over::Help { find, typing, .. }) if typing.is_some() || !find.is_empty() => {
-            app.over = Some(Over::Help { top: 0, find: String::new(), typing: None });
+        Some(Overlay::Help { find, typing, .. }) if typing.is_some() || !find.is_empty() => {
+            app.overlay = Some(Overlay::Help { top: 0, find: String::new(), typing: None });
         }
         None if app.details => app.details = false,
-        None if !app.sheet().marks.is_empty() => app.sheet_mut().marks.clear(),
-        None if !app.sheet().text.is_empty() => app.set_filter(String::new()),
+        None if !app.view_state().marks.is_empty() => app.view_state_mut().marks.clear(),
+        None if !app.view_state().text.is_empty() => app.set_filter(String::new()),
         Some(_) | None => {}
     }
 }
 
 fn edit(app: &mut App, e: Edit) {
-    match &mut app.over {
-        Some(Over::Name { text, cursor, .. }) => input::edit(text, cursor, e),
-        Some(Over::Palette { text, cursor, at }) => {
+    match &mut app.overlay {
+        Some(Overlay::Name { text, cursor, .. }) => input::edit(text, cursor, e),
+        Some(Overlay::Palette { text, cursor, at }) => {
             input::edit(text, cursor, e);
             *at = 0;
         }
-        Some(Over::Help { find, typing: Some(cursor), top }) => {
+        Some(Overlay::Help { find, typing: Some(cursor), top }) => {
             input::edit(find, cursor, e);
             *top = 0;
         }
-        Some(Over::Filter { cursor, menu, .. }) => {
+        Some(Overlay::Filter { cursor, menu, .. }) => {
             *menu = Menu::default();
             app.history.leave();
-            let mut text = app.sheets[app.active].text.clone();
+            let mut text = app.view_states[app.active].text.clone();
             input::edit(&mut text, cursor, e);
-            if text != app.sheet().text {
+            if text != app.view_state().text {
                 app.set_filter(text);
             }
         }
@@ -255,19 +257,19 @@ fn edit(app: &mut App, e: Edit) {
 
 /// Ends typing and keeps the filter, unless there is something wrong with it.
 fn keep(app: &mut App) -> Vec<Effect> {
-    if app.sheet().error.is_some() {
+    if app.view_state().error.is_some() {
         return vec![];
     }
-    app.over = None;
-    let text = app.sheet().text.clone();
+    app.overlay = None;
+    let text = app.view_state().text.clone();
     if app.history.push(&text) { vec![Effect::Remember(text.trim().to_owned())] } else { vec![] }
 }
 
 /// The filter typed before, or after.
 fn past(app: &mut App, by: i8) {
-    let now = app.sheet().text.clone();
+    let now = app.view_state().text.clone();
     let Some(text) = app.history.turn(&now, by) else { return };
-    if let Some(Over::Filter { cursor, menu, .. }) = &mut app.over {
+    if let Some(Overlay::Filter { cursor, menu, .. }) = &mut app.overlay {
         *menu = Menu::default();
         *cursor = text.len();
         app.set_filter(text);
@@ -277,9 +279,9 @@ fn past(app: &mut App, by: i8) {
 /// Opens the menu at the cursor and takes its first item, or the next.
 fn complete_at(app: &mut App, by: i8) {
     let snapshot = app.snapshot.clone();
-    let sheet = &app.sheets[app.active];
-    let (table, mut text) = (sheet.view.table, sheet.text.clone());
-    let Some(Over::Filter { cursor, menu, .. }) = &mut app.over else { return };
+    let view_state = &app.view_states[app.active];
+    let (table, mut text) = (view_state.view.table, view_state.text.clone());
+    let Some(Overlay::Filter { cursor, menu, .. }) = &mut app.overlay else { return };
     if menu.at.is_none() {
         menu.found = complete(&text, *cursor, table, snapshot.as_deref(), &app.options.saved);
     }
@@ -297,50 +299,52 @@ fn complete_at(app: &mut App, by: i8) {
 /// Goes to the cell beside.
 fn to_cell(app: &mut App, by: i8) {
     let slots = super::draw::table::slots(app, app.layout().body);
-    let now = slots.iter().position(|s| Some(s.column.name) == app.sheet().cell);
+    let now = slots.iter().position(|s| Some(s.column.name) == app.view_state().selected_column);
     let next = match now {
         None if by > 0 => 0,
         None => slots.len().saturating_sub(1),
         Some(i) => i.saturating_add_signed(isize::from(by)).min(slots.len().saturating_sub(1)),
     };
-    app.sheet_mut().cell = slots.get(next).map(|s| s.column.name);
+    app.view_state_mut().selected_column = slots.get(next).map(|s| s.column.name);
 }
 
 /// Filters by the cell that was gone to; where none was, by one to choose; on a group, by what it has in common.
 fn by_cell(app: &mut App, same: bool) {
     let Some(snap) = app.snapshot.clone() else { return };
-    let sheet = app.sheet();
-    let more = match sheet.lines.get(sheet.cursor) {
+    let view_state = app.view_state();
+    let more = match view_state.lines.get(view_state.cursor) {
         Some(Line::Group(g)) => {
-            let group = sheet.view.group.zip(sheet.arranged.groups.get(*g as usize));
+            let group = view_state.view.group.zip(view_state.arranged.groups.get(*g as usize));
             group.and_then(|(by, g)| g.filter(by, &snap)).map(|f| (f, true))
         }
-        Some(Line::Row(r)) => match sheet.cell.and_then(|name| sheet.view.table.column(name)) {
-            Some(c) => filter_of(sheet.view.table, c, &snap, *r as usize).map(|f| (f, false)),
-            None if same => {
-                app.over = Some(Over::Cells(0));
-                return;
+        Some(Line::Row(r)) => {
+            match view_state.selected_column.and_then(|name| view_state.view.table.column(name)) {
+                Some(c) => filter_of(view_state.view.table, c, &snap, *r as usize).map(|f| (f, false)),
+                None if same => {
+                    app.overlay = Some(Overlay::Cells(0));
+                    return;
+                }
+                None => None,
             }
-            None => None,
-        },
+        }
         None => None,
     };
     match more {
         Some((more, several)) => add_filter(app, &more, same, several),
-        None => app.said = Some("go to a cell first: , and . or a click".to_owned()),
+        None => app.status_message = Some("go to a cell first: , and . or a click".to_owned()),
     }
 }
 
 /// Goes to the far end of the selected connection.
 fn other_end(app: &mut App) {
     let Some(snap) = app.snapshot.clone() else { return };
-    let sheet = app.sheet();
-    let here = sheet.row().filter(|_| sheet.view.table.is_sockets());
+    let view_state = app.view_state();
+    let here = view_state.row().filter(|_| view_state.view.table.is_sockets());
     let Some(row) = here else { return };
     let said = match snap.other_end(row) {
         Some(other) => {
             app.leave();
-            if app.sheet_mut().reveal(&snap, other) {
+            if app.view_state_mut().reveal(&snap, other) {
                 None
             } else {
                 Some("the other end does not match the filter")
@@ -353,29 +357,29 @@ fn other_end(app: &mut App) {
         }
         None => Some("the other end is not on this machine"),
     };
-    app.said = said.map(str::to_owned);
+    app.status_message = said.map(str::to_owned);
 }
 
 /// Says what the cell that was gone to is; else the state of the row or group; else what the table is about.
 fn explain_here(app: &mut App) {
-    let sheet = app.sheet();
-    let line = sheet.lines.get(sheet.cursor);
+    let view_state = app.view_state();
+    let line = view_state.lines.get(view_state.cursor);
     let state = match (line, &app.snapshot) {
-        (Some(Line::Group(g)), _) => sheet.arranged.groups.get(*g as usize).and_then(Group::state),
-        (Some(Line::Row(r)), Some(snap)) if sheet.view.table.is_sockets() => {
+        (Some(Line::Group(g)), _) => view_state.arranged.groups.get(*g as usize).and_then(Group::state),
+        (Some(Line::Row(r)), Some(snap)) if view_state.view.table.is_sockets() => {
             Some(snap.socket(*r as usize).state)
         }
         _ => None,
     };
-    let usual = sheet.view.table.topic;
-    let word = match (sheet.cell, state) {
+    let usual = view_state.view.table.topic;
+    let word = match (view_state.selected_column, state) {
         (Some("state") | None, Some(s)) => s.name(),
         (Some(cell), _) => cell,
         (None, None) => usual,
     };
     match explain(word, app.options.lang, &TABLES) {
-        Ok(text) => app.over = Some(Over::Explain { text, top: 0 }),
-        Err(why) => app.said = Some(why),
+        Ok(text) => app.overlay = Some(Overlay::Explain { text, top: 0 }),
+        Err(why) => app.status_message = Some(why),
     }
 }
 
@@ -386,9 +390,9 @@ fn add_filter(app: &mut App, more: &str, same: bool, several: bool) {
         (false, false) => format!("not {more}"),
         (false, true) => format!("not ({more})"),
     };
-    let sheet = app.sheet();
-    let text = if sheet.error.is_some() { String::new() } else { sheet.text.clone() };
-    let text = both(&text, &more, &sheet.view.filter);
+    let view_state = app.view_state();
+    let text = if view_state.error.is_some() { String::new() } else { view_state.text.clone() };
+    let text = both(&text, &more, &view_state.view.filter);
     app.set_filter(text);
 }
 
@@ -403,58 +407,58 @@ fn go(app: &mut App, motion: Motion) {
         Motion::Group(_) => 0,
     };
     let moved = |at: usize, n: usize| at.saturating_add_signed(by).min(n.saturating_sub(1));
-    if app.over.as_mut().and_then(Over::line).is_some() {
+    if app.overlay.as_mut().and_then(Overlay::line).is_some() {
         let n = super::overlay::list::len(app);
-        if let Some(at) = app.over.as_mut().and_then(Over::line) {
+        if let Some(at) = app.overlay.as_mut().and_then(Overlay::line) {
             *at = moved(*at, n);
         }
         return;
     }
-    match &mut app.over {
-        Some(Over::Help { top, .. }) => {
+    match &mut app.overlay {
+        Some(Overlay::Help { top, .. }) => {
             let to = moved(*top, usize::MAX);
             let most = super::overlay::help::furthest(app);
-            if let Some(Over::Help { top, .. }) = &mut app.over {
+            if let Some(Overlay::Help { top, .. }) = &mut app.overlay {
                 *top = to.min(most);
             }
             return;
         }
-        Some(Over::Confirm(_, top)) => {
+        Some(Overlay::Confirm(_, top)) => {
             let to = moved(*top, usize::MAX);
             let most = super::overlay::confirm::furthest(app);
-            if let Some(Over::Confirm(_, top)) = &mut app.over {
+            if let Some(Overlay::Confirm(_, top)) = &mut app.overlay {
                 *top = to.min(most);
             }
             return;
         }
-        Some(Over::Palette { .. }) => return palette::go(app, by),
-        Some(Over::Explain { top, .. }) => {
+        Some(Overlay::Palette { .. }) => return palette::go(app, by),
+        Some(Overlay::Explain { top, .. }) => {
             let to = moved(*top, usize::MAX);
             let most = super::overlay::explain::furthest(app);
-            if let Some(Over::Explain { top, .. }) = &mut app.over {
+            if let Some(Overlay::Explain { top, .. }) = &mut app.overlay {
                 *top = to.min(most);
             }
             return;
         }
-        Some(Over::States(s)) => {
+        Some(Overlay::States(s)) => {
             let now = *s;
             let states = mouse::strip_states(app);
             let at = states.iter().position(|(s, _)| *s == now).unwrap_or(0);
             if let Some((s, _)) = states.get(moved(at, states.len())) {
-                app.over = Some(Over::States(*s));
+                app.overlay = Some(Overlay::States(*s));
             }
             return;
         }
         _ => {}
     }
     let Some(snap) = app.snapshot.clone() else { return };
-    let sheet = app.sheet_mut();
+    let view_state = app.view_state_mut();
     match motion {
-        Motion::Top => sheet.go_top(&snap),
-        Motion::Group(by) => sheet.go_group(&snap, by),
+        Motion::Top => view_state.go_top(&snap),
+        Motion::Group(by) => view_state.go_group(&snap, by),
         _ => {
-            let to = sheet.cursor.saturating_add_signed(by);
-            sheet.select(&snap, to);
+            let to = view_state.cursor.saturating_add_signed(by);
+            view_state.select(&snap, to);
         }
     }
     app.details_top = 0;
@@ -462,28 +466,30 @@ fn go(app: &mut App, motion: Motion) {
 
 fn fold(app: &mut App, to: FoldTo) {
     let Some(snap) = app.snapshot.clone() else { return };
-    let sheet = app.sheet_mut();
+    let view_state = app.view_state_mut();
     match to {
-        FoldTo::Open => sheet.open(&snap),
-        FoldTo::Closed => sheet.close(&snap),
-        FoldTo::All => sheet.fold_all(&snap),
+        FoldTo::Open => view_state.open(&snap),
+        FoldTo::Closed => view_state.close(&snap),
+        FoldTo::All => view_state.fold_all(&snap),
     }
 }
 
 fn enter(app: &mut App) -> Vec<Effect> {
-    match app.over {
-        Some(Over::Columns(at)) => app.over = Some(Over::Columns(app.sheet_mut().turn_column(at))),
-        Some(Over::Cells(at)) => {
-            app.over = None;
-            let sheet = app.sheet();
-            let cell = sheet.columns().nth(at).zip(sheet.row()).zip(app.snapshot.as_ref());
-            let more = cell.and_then(|((c, row), snap)| filter_of(sheet.view.table, c, snap, row));
+    match app.overlay {
+        Some(Overlay::Columns(at)) => {
+            app.overlay = Some(Overlay::Columns(app.view_state_mut().turn_column(at)))
+        }
+        Some(Overlay::Cells(at)) => {
+            app.overlay = None;
+            let view_state = app.view_state();
+            let cell = view_state.columns().nth(at).zip(view_state.row()).zip(app.snapshot.as_ref());
+            let more = cell.and_then(|((c, row), snap)| filter_of(view_state.view.table, c, snap, row));
             if let Some(more) = more {
                 add_filter(app, &more, true, false);
             }
         }
-        Some(Over::Saved(at)) => {
-            app.over = None;
+        Some(Overlay::Saved(at)) => {
+            app.overlay = None;
             let chosen = super::preset::saved(&app.options).into_iter().nth(at);
             match chosen {
                 Some((name, _)) if name.starts_with('@') => app.set_filter(name),
@@ -491,41 +497,41 @@ fn enter(app: &mut App) -> Vec<Effect> {
                 None => {}
             }
         }
-        Some(Over::Alerts(at)) => {
-            app.over = None;
+        Some(Overlay::Alerts(at)) => {
+            app.overlay = None;
             to_alert(app, at);
         }
-        Some(Over::Write(at)) => {
-            app.over = None;
+        Some(Overlay::Write(at)) => {
+            app.overlay = None;
             return super::export::take(app, at).map(Effect::Write).into_iter().collect();
         }
-        Some(Over::Act(at)) => {
-            app.over = None;
+        Some(Overlay::Act(at)) => {
+            app.overlay = None;
             match offers(app).into_iter().nth(at).map(|o| o.act) {
                 // Nothing is lost by a copy.
                 Some(act @ Act::Copy(_)) => return vec![Effect::Act(act)],
-                Some(act) => app.over = Some(Over::Confirm(act, 0)),
+                Some(act) => app.overlay = Some(Overlay::Confirm(act, 0)),
                 None => {}
             }
         }
-        Some(Over::Name { .. }) => return save(app),
-        Some(Over::Sort(at)) => {
-            let column = app.sheet().columns().nth(at);
+        Some(Overlay::Name { .. }) => return save(app),
+        Some(Overlay::Sort(at)) => {
+            let column = app.view_state().columns().nth(at);
             if let Some(c) = column {
-                app.sheet_mut().sort_by(c);
+                app.view_state_mut().sort_by(c);
             }
-            app.over = None;
+            app.overlay = None;
         }
-        Some(Over::States(s)) => {
-            app.over = None;
+        Some(Overlay::States(s)) => {
+            app.overlay = None;
             choose_state(app, s);
         }
-        Some(Over::Palette { .. }) => return palette::choose(app),
-        Some(Over::Help { ref mut typing, .. }) => *typing = None,
-        Some(Over::Filter { .. } | Over::Explain { .. } | Over::Confirm(..)) => {}
+        Some(Overlay::Palette { .. }) => return palette::choose(app),
+        Some(Overlay::Help { ref mut typing, .. }) => *typing = None,
+        Some(Overlay::Filter { .. } | Overlay::Explain { .. } | Overlay::Confirm(..)) => {}
         None => {
             let Some(snap) = app.snapshot.clone() else { return vec![] };
-            if !app.sheet_mut().toggle(&snap) {
+            if !app.view_state_mut().toggle(&snap) {
                 app.details = !app.details;
                 app.details_top = 0;
             }
@@ -563,34 +569,34 @@ pub(crate) fn to_limit(app: &mut App, row: usize) {
     let Some(snap) = app.snapshot.clone() else { return };
     app.active = TableId::Limits as usize;
     app.details_top = 0;
-    app.sheet_mut().arrange(&snap);
-    if !app.sheet_mut().reveal(&snap, row) {
-        app.said = Some("it does not match the filter".to_owned());
+    app.view_state_mut().arrange(&snap);
+    if !app.view_state_mut().reveal(&snap, row) {
+        app.status_message = Some("it does not match the filter".to_owned());
     }
 }
 
 /// Saves the filter in the bar, or the view, under the name that was typed.
 fn save(app: &mut App) -> Vec<Effect> {
-    let Some(Over::Name { text, naming, .. }) = &app.over else { return vec![] };
-    let (name, naming) = (text.trim().trim_start_matches('@').to_owned(), *naming);
+    let Some(Overlay::Name { text, prompt, .. }) = &app.overlay else { return vec![] };
+    let (name, prompt) = (text.trim().trim_start_matches('@').to_owned(), *prompt);
     if !crate::filter::is_name(&name) {
-        app.said = Some("a name is one word of letters, digits, - _ and .".to_owned());
+        app.status_message = Some("a name is one word of letters, digits, - _ and .".to_owned());
         return vec![];
     }
-    app.over = None;
-    match naming {
-        Naming::Filter => {
-            let filter = app.sheet().text.trim().to_owned();
+    app.overlay = None;
+    match prompt {
+        NamePrompt::Filter => {
+            let filter = app.view_state().text.trim().to_owned();
             app.options.saved.insert(name.clone(), filter.clone());
             vec![Effect::Save { name, filter }]
         }
         // The tables have their names, and keep them.
-        Naming::View if crate::table::table(&name).is_some() => {
-            app.said = Some(format!("{name} is a table's name"));
+        NamePrompt::View if crate::table::table(&name).is_some() => {
+            app.status_message = Some(format!("{name} is a table's name"));
             vec![]
         }
-        Naming::View => {
-            let view = app.sheet().preset();
+        NamePrompt::View => {
+            let view = app.view_state().preset();
             app.options.views.insert(name.clone(), view.clone());
             vec![Effect::SaveView { name, view }]
         }
@@ -599,7 +605,7 @@ fn save(app: &mut App) -> Vec<Effect> {
 
 /// The state that the filter of the view of sockets asks for and nothing else.
 pub(crate) fn filtered_state(app: &App) -> Option<State> {
-    State::parse(app.sheets[0].text.trim().strip_prefix("state:")?)
+    State::parse(app.view_states[0].text.trim().strip_prefix("state:")?)
 }
 
 /// Filters the view of sockets to a state, or back to all when it is filtered to it.

@@ -1,6 +1,6 @@
 //! One view: its table, what it is asked, what came out, and where one stands in it.
 
-use super::arrange::{self, Done, Job, Order};
+use super::arrange::{self, ArrangeJob, ArrangeOutput, Order};
 use crate::filter::{Filter, FilterError, Names};
 use crate::format::Style as Format;
 use crate::format::{Align, Column, Role};
@@ -21,7 +21,7 @@ pub(crate) enum Key {
 
 /// What a group's line says beside what the query says of it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Brief {
+pub(crate) struct GroupSummary {
     /// Rows that are not just closed.
     pub(crate) live: u32,
     /// The first process that holds one of its sockets, and how many more do.
@@ -32,7 +32,7 @@ pub(crate) struct Brief {
 
 /// One view.
 #[derive(Debug)]
-pub(crate) struct Sheet {
+pub(crate) struct ViewState {
     /// What is asked; its filter is the last good one.
     pub(crate) view: View,
     /// Index in the groupings.
@@ -45,10 +45,10 @@ pub(crate) struct Sheet {
     /// How many of its rows are not just closed.
     pub(crate) shown: usize,
     /// Beside each group; of sockets only.
-    pub(crate) briefs: Vec<Brief>,
+    pub(crate) group_summaries: Vec<GroupSummary>,
     pub(crate) lines: Vec<Line>,
     /// Groups whose fold is not the usual one.
-    turned: FxHashSet<u64>,
+    fold_overrides: FxHashSet<u64>,
     /// All groups closed by one key.
     all_closed: bool,
     pub(crate) selected: Option<Key>,
@@ -67,9 +67,9 @@ pub(crate) struct Sheet {
     /// The row that was marked last.
     anchor: Option<Identity>,
     /// The column of the cell that was gone to, by name.
-    pub(crate) cell: Option<&'static str>,
+    pub(crate) selected_column: Option<&'static str>,
     /// Widest text seen in each column, by name: a column of text grows and never shrinks, so nothing moves to and fro.
-    naturals: Vec<(&'static str, u16)>,
+    content_widths: Vec<(&'static str, u16)>,
     /// Whether it must be arranged anew before it is shown.
     pub(crate) stale: bool,
     /// Rows in order, for filtering the same snapshot again.
@@ -80,9 +80,9 @@ pub(crate) struct Sheet {
     asked: Option<(u64, View)>,
 }
 
-impl Sheet {
+impl ViewState {
     pub(crate) fn new(table: &'static Table) -> Self {
-        let mut sheet = Self {
+        let mut view_state = Self {
             view: View {
                 table,
                 filter: Filter::everything(table),
@@ -95,9 +95,9 @@ impl Sheet {
             error: None,
             arranged: Arranged::default(),
             shown: 0,
-            briefs: Vec::new(),
+            group_summaries: Vec::new(),
             lines: Vec::new(),
-            turned: FxHashSet::default(),
+            fold_overrides: FxHashSet::default(),
             all_closed: false,
             selected: None,
             cursor: 0,
@@ -107,15 +107,15 @@ impl Sheet {
             picked: None,
             marks: FxHashSet::default(),
             anchor: None,
-            cell: None,
-            naturals: Vec::new(),
+            selected_column: None,
+            content_widths: Vec::new(),
             stale: true,
             orders: Vec::new(),
             seq: 0,
             asked: None,
         };
-        sheet.set_grouping(0);
-        sheet
+        view_state.set_grouping(0);
+        view_state
     }
 
     /// The table it shows.
@@ -135,7 +135,7 @@ impl Sheet {
     pub(crate) fn set_grouping(&mut self, index: usize) {
         self.grouping = index;
         self.view.group = self.grouping_name().and_then(|n| GroupBy::parse(n, self.view.table).ok());
-        self.turned.clear();
+        self.fold_overrides.clear();
         self.all_closed = false;
         self.stale = true;
     }
@@ -248,8 +248,8 @@ impl Sheet {
     }
 
     /// How wide a column of text would like to be.
-    pub(crate) fn natural(&self, column: &Column) -> u16 {
-        let seen = self.naturals.iter().find(|(n, _)| *n == column.name).map_or(0, |(_, w)| *w);
+    pub(crate) fn content_width(&self, column: &Column) -> u16 {
+        let seen = self.content_widths.iter().find(|(n, _)| *n == column.name).map_or(0, |(_, w)| *w);
         seen.max(column.title.len() as u16).max(column.width.min)
     }
 
@@ -257,18 +257,18 @@ impl Sheet {
     pub(crate) fn measure(&mut self, snap: &Snapshot, height: usize, form: Format) {
         let measured = |c: &&Column| c.align == Align::Left || c.shows_amounts();
         let columns: Vec<_> = self.columns().filter(measured).collect();
-        let mut naturals = std::mem::take(&mut self.naturals);
+        let mut content_widths = std::mem::take(&mut self.content_widths);
         for line in self.lines.iter().skip(self.top).take(height) {
             let Line::Row(r) = line else { continue };
             for c in &columns {
-                let w = super::draw::row::natural(snap, c, *r as usize, form);
-                match naturals.iter_mut().find(|(n, _)| *n == c.name) {
+                let w = super::draw::row::content_width(snap, c, *r as usize, form);
+                match content_widths.iter_mut().find(|(n, _)| *n == c.name) {
                     Some((_, seen)) => *seen = w.max(*seen),
-                    None => naturals.push((c.name, w)),
+                    None => content_widths.push((c.name, w)),
                 }
             }
         }
-        self.naturals = naturals;
+        self.content_widths = content_widths;
     }
 
     /// Arranges the snapshot's rows as asked, here and now.
@@ -279,13 +279,13 @@ impl Sheet {
     }
 
     /// What is to be arranged elsewhere; `None` where that was asked for already.
-    pub(crate) fn job(&mut self, snap: &Arc<Snapshot>) -> Option<Job> {
+    pub(crate) fn job(&mut self, snap: &Arc<Snapshot>) -> Option<ArrangeJob> {
         if self.asked.as_ref().is_some_and(|(seq, view)| *seq == snap.seq && *view == self.view) {
             return None;
         }
         self.asked = Some((snap.seq, self.view.clone()));
         self.orders.retain(|o| o.seq == snap.seq);
-        Some(Job { view: self.view.clone(), snap: Arc::clone(snap), orders: self.orders.clone() })
+        Some(ArrangeJob { view: self.view.clone(), snap: Arc::clone(snap), orders: self.orders.clone() })
     }
 
     /// What was asked for may not come.
@@ -301,7 +301,7 @@ impl Sheet {
     }
 
     /// Takes over what was arranged of this snapshot.
-    pub(crate) fn take(&mut self, done: Done, snap: &Snapshot) {
+    pub(crate) fn take(&mut self, done: ArrangeOutput, snap: &Snapshot) {
         self.orders.retain(|o| o.seq == snap.seq);
         self.orders.extend(done.order);
         self.arranged = done.arranged;
@@ -309,10 +309,10 @@ impl Sheet {
             let live = (self.view.table.live)(snap);
             self.arranged.rows.iter().filter(|r| (**r as usize) < live).count()
         };
-        self.briefs = done.briefs;
+        self.group_summaries = done.group_summaries;
         self.seq = snap.seq;
         self.several = self.several || several_namespaces(snap);
-        self.lay_out(snap);
+        self.rebuild_lines(snap);
     }
 
     /// Whether its lines are those of this snapshot.
@@ -324,15 +324,15 @@ impl Sheet {
     pub(crate) fn clear(&mut self) {
         self.arranged = Arranged::default();
         self.shown = 0;
-        self.briefs.clear();
+        self.group_summaries.clear();
         self.lines.clear();
     }
 
     /// Whether a group is closed: in the view by state the states are open and the endpoints in them closed, in
-    /// others all are closed, and each can be turned.
+    /// others all are closed, and each can be fold_overrides.
     fn is_closed(&self, id: u64, depth: u8) -> bool {
         let usual = self.all_closed || depth > 0 || self.grouping_name() != Some("state");
-        usual != self.turned.contains(&id)
+        usual != self.fold_overrides.contains(&id)
     }
 
     pub(crate) fn is_group_closed(&self, group: u32) -> bool {
@@ -341,7 +341,7 @@ impl Sheet {
     }
 
     /// Makes the lines of what is arranged; selection and scroll go where their row went.
-    fn lay_out(&mut self, snap: &Snapshot) {
+    fn rebuild_lines(&mut self, snap: &Snapshot) {
         self.lines = self.arranged.lines(&|id, depth| self.is_closed(id, depth));
         if self.view.group == Some(GroupBy::Local) {
             // An endpoint with one socket needs no head.
@@ -476,11 +476,11 @@ impl Sheet {
     pub(crate) fn toggle(&mut self, snap: &Snapshot) -> bool {
         let Some(Line::Group(g)) = self.lines.get(self.cursor) else { return false };
         let id = self.arranged.groups[*g as usize].id;
-        if !self.turned.remove(&id) {
-            self.turned.insert(id);
+        if !self.fold_overrides.remove(&id) {
+            self.fold_overrides.insert(id);
         }
         self.chosen = true;
-        self.lay_out(snap);
+        self.rebuild_lines(snap);
         true
     }
 
@@ -567,11 +567,11 @@ impl Sheet {
             .map(|g| g.id)
             .collect();
         for id in closed {
-            if !self.turned.remove(&id) {
-                self.turned.insert(id);
+            if !self.fold_overrides.remove(&id) {
+                self.fold_overrides.insert(id);
             }
         }
-        self.lay_out(snap);
+        self.rebuild_lines(snap);
         match self.lines.iter().position(|l| *l == Line::Row(row as u32)) {
             Some(line) => {
                 self.select(snap, line);
@@ -612,12 +612,12 @@ impl Sheet {
         let usual = self.grouping_name() == Some("state");
         if usual {
             self.all_closed = !self.all_closed;
-            self.turned.clear();
-        } else if self.turned.is_empty() {
-            self.turned = self.arranged.groups.iter().map(|g| g.id).collect();
+            self.fold_overrides.clear();
+        } else if self.fold_overrides.is_empty() {
+            self.fold_overrides = self.arranged.groups.iter().map(|g| g.id).collect();
         } else {
-            self.turned.clear();
+            self.fold_overrides.clear();
         }
-        self.lay_out(snap);
+        self.rebuild_lines(snap);
     }
 }

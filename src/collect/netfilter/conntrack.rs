@@ -1,7 +1,7 @@
 //! Tracked connections: a dump of `ctnetlink`, or the file where that is refused.
 
 use super::{addr, be32, each, endpoint, nested, number, open, proto};
-use crate::collect::netlink::socket::{Conversation, DumpError, Malformed};
+use crate::collect::netlink::socket::{DumpError, Malformed, NetlinkSocket};
 use crate::collect::netlink::wire::Request;
 use crate::model::{Endpoint, Flow, Proto};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,7 +13,7 @@ const GET: u8 = 1;
 /// Adds every tracked connection of TCP and its like, up to this many; how many messages made no sense, and whether there
 /// were more.
 pub(crate) fn read(
-    talk: &mut Conversation,
+    talk: &mut NetlinkSocket,
     netns: u16,
     most: usize,
     out: &mut Vec<Flow>,

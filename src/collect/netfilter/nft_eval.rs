@@ -366,20 +366,21 @@ impl Run<'_> {
     /// Notes one, once, and the rule before it that takes all it is for.
     fn note(&mut self, rule: NatRule) {
         let before = self.reached.iter().map(|i| &self.out[*i]);
-        let behind = before.into_iter().find(|r| r.takes_all_of(&rule)).map(|r| r.place.clone());
-        let same = |r: &NatRule| NatRule { behind: None, ..r.clone() } == rule;
-        let known = self.reached.len() < MOST && self.out.iter().any(|r| r.place == rule.place && same(r));
+        let shadowed_by = before.into_iter().find(|r| r.takes_all_of(&rule)).map(|r| r.location.clone());
+        let same = |r: &NatRule| NatRule { shadowed_by: None, ..r.clone() } == rule;
+        let known =
+            self.reached.len() < MOST && self.out.iter().any(|r| r.location == rule.location && same(r));
         let i = if known { self.out.iter().position(same) } else { None };
         match i {
             // What only one of two hooks comes to is reached.
             Some(i) => {
-                self.out[i].behind = self.out[i].behind.take().and(behind);
+                self.out[i].shadowed_by = self.out[i].shadowed_by.take().and(shadowed_by);
                 self.reached.push(i);
             }
             None if self.out.len() >= MOST => self.cut = true,
             None => {
                 self.reached.push(self.out.len());
-                self.out.push(NatRule { behind, ..rule });
+                self.out.push(NatRule { shadowed_by, ..rule });
             }
         }
     }
@@ -425,10 +426,10 @@ impl Way {
                 target,
                 target_ports: sent.ports,
                 target_last: sent.last,
-                behind: None,
+                shadowed_by: None,
                 partial: self.partial,
                 conditions: self.conditions.clone(),
-                place: place.to_owned(),
+                location: place.to_owned(),
             }
         };
         (0..some(self.to.len()) * some(self.ports.len())).map(one).collect()

@@ -5,7 +5,7 @@
 
 use super::nft_eval::{self, Table};
 use super::{be32, each, nested, open, text};
-use crate::collect::netlink::socket::{Conversation, DumpError, Malformed};
+use crate::collect::netlink::socket::{DumpError, Malformed, NetlinkSocket};
 use crate::collect::netlink::wire::Request;
 use crate::model::NatRule;
 use rustc_hash::FxHashMap;
@@ -82,7 +82,7 @@ pub(crate) struct Found {
 
 /// Reads the tables of the namespace that the conversation is in.
 pub(crate) fn read(
-    talk: &mut Conversation,
+    talk: &mut NetlinkSocket,
     netns: u16,
     interfaces: &BTreeMap<u32, String>,
 ) -> Result<Found, DumpError> {

@@ -1,6 +1,6 @@
 //! The interfaces of a network namespace.
 
-use super::socket::{Conversation, DumpError, Malformed};
+use super::socket::{DumpError, Malformed, NetlinkSocket};
 use super::wire::Request;
 use crate::model::attr::read_u32;
 use crate::model::{Addr, Attrs, Family, FaultKind, Faults, Proto, text};
@@ -27,7 +27,7 @@ pub(crate) fn interfaces(faults: &mut Faults) -> BTreeMap<u32, String> {
         out.insert(index, text::from_bytes(&name[..end]).into_owned());
         Ok(())
     };
-    let asked = Conversation::open(None)
+    let asked = NetlinkSocket::open(None)
         .map_err(DumpError::from)
         .and_then(|mut talk| talk.dump(&Request::links(), &mut take));
     if let Err(e) = asked {
@@ -57,7 +57,7 @@ pub(crate) fn addresses(faults: &mut Faults) -> Vec<Addr> {
         }
         Ok(())
     };
-    let asked = Conversation::open(None)
+    let asked = NetlinkSocket::open(None)
         .map_err(DumpError::from)
         .and_then(|mut talk| talk.dump(&Request::addresses(), &mut take));
     if let Err(e) = asked {

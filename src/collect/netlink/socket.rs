@@ -65,14 +65,14 @@ impl DumpError {
 pub(crate) struct Malformed;
 
 /// A netlink socket with its receive buffer.
-pub(crate) struct Conversation {
+pub(crate) struct NetlinkSocket {
     socket: OwnedFd,
     buffer: Vec<u8>,
     seq: u32,
     protocol: Option<Protocol>,
 }
 
-impl Conversation {
+impl NetlinkSocket {
     /// Opens one in the network namespace of the calling thread; `None` is `NETLINK_ROUTE`.
     pub(crate) fn open(protocol: Option<Protocol>) -> io::Result<Self> {
         let socket =

@@ -8,7 +8,7 @@ use super::bpf::{Loader, Told};
 use super::fd_scan::Found;
 use super::info::ticks_to_ns;
 use super::{Known, Procs};
-use crate::model::{FaultKind, OwnersBy, Sample};
+use crate::model::{FaultKind, OwnersBy, Reads, Sample};
 use rustix::thread::{CapabilitySet, capabilities};
 
 /// What a step costs, nanoseconds: one descriptor and one process of a walk; one descriptor and one process of the
@@ -72,7 +72,7 @@ impl Procs {
 
     /// Before the sockets are read: gets ready, beside that, what will be needed after it.
     pub fn prepare(&mut self, sample: &Sample) {
-        let wanted = sample.wants.owners || sample.wants.fd_kinds;
+        let wanted = sample.wants.reads_any(Reads::OWNERS | Reads::FD_KINDS);
         if wanted && !self.finder.forbidden() && (self.finder.asked.is_some() || many_files()) {
             self.finder.loader.begin();
         }

@@ -3,7 +3,7 @@
 
 use super::{Procs, directory, fd_scan, info};
 use crate::model::fault::CONTEXTS;
-use crate::model::{FaultKind, Label, Missing, Sample, text};
+use crate::model::{FaultKind, Label, Missing, Reads, Sample, text};
 use rustc_hash::FxHashSet;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, getxattr, statat};
@@ -36,7 +36,7 @@ impl Procs {
     /// Fills in the contexts that the sample's wants ask for: of its processes, and of its sockets that they hold.
     pub(crate) fn label(&mut self, sample: &mut Sample) {
         let mut shared = Shared::default();
-        if sample.wants.proc_ctx {
+        if sample.wants.reads(Reads::PROC_CTX) {
             let mut all = Vec::with_capacity(sample.processes.len());
             for p in &sample.processes {
                 let mut opened = None;
@@ -49,7 +49,7 @@ impl Procs {
             }
             sample.contexts.processes = all;
         }
-        if sample.wants.sock_ctx {
+        if sample.wants.reads(Reads::SOCK_CTX) {
             sample.contexts.sockets = self.label_sockets(sample, SELINUX, &mut shared);
         }
         let none = |l: &Label| *l == Err(Missing::NoLabels);
@@ -206,7 +206,7 @@ mod tests {
         put(dir.path(), 10, None, &[]);
         put(dir.path(), 11, Some(b"evil\xff\n"), &[]);
         let mut procs = Procs::new(dir.path());
-        let mut s = sample(Wants { proc_ctx: true, ..Wants::default() }, &[]);
+        let mut s = sample(Wants::default().with(Reads::PROC_CTX), &[]);
         procs.read(&mut s);
         let said: Vec<_> = s.contexts.processes.iter().map(|l| l.as_deref().map_err(|m| *m)).collect();
         // In the order of the pids.
@@ -238,7 +238,7 @@ mod tests {
         mark(501, b"b\n");
         mark(502, b"b\0");
         let mut procs = Procs::new(dir.path());
-        let wants = Wants { sock_ctx: true, ..Wants::default() };
+        let wants = Wants::default().with(Reads::SOCK_CTX);
         let mut s = sample(wants, &[500, 501, 502, 999, 0]);
         procs.read(&mut s);
         let got = procs.label_sockets(&s, "user.label", &mut Shared::default()).unwrap();

@@ -4,7 +4,7 @@
 use super::fd_scan::{self, Buffers, Found, walk};
 use super::{Procs, directory, info};
 use crate::collect::stamp;
-use crate::model::{FaultKind, Sample};
+use crate::model::{FaultKind, Reads, Sample};
 use crate::sync::{cores, par_map_with};
 use rustc_hash::FxHashSet;
 use rustix::io::Errno;
@@ -199,7 +199,7 @@ impl Procs {
     /// On a busy machine there is always one that was closed before anybody looked. So where all take long they are not
     /// walked for it at every poll: until then its owner is not known, and the sample says so.
     pub(crate) fn find_unowned(&mut self, sample: &mut Sample) {
-        if !sample.wants.owners {
+        if !sample.wants.reads(Reads::OWNERS) {
             return;
         }
         let unowned = |p: &Self, inode: &u64| *inode != 0 && !p.held.has(*inode) && !p.lost.contains(inode);

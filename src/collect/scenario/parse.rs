@@ -118,15 +118,15 @@ impl Scene {
                     target: Some(target.addr),
                     target_ports: Some((target.port, target.port)),
                     target_last: None,
-                    behind: None,
+                    shadowed_by: None,
                     partial: false,
                     conditions: Vec::new(),
-                    place: String::new(),
+                    location: String::new(),
                 };
                 for w in &rest[3..] {
                     match w.plain.as_str() {
                         "iface" => rule.iface = Some(w.value()?.to_owned()),
-                        "place" => w.value()?.clone_into(&mut rule.place),
+                        "place" => w.value()?.clone_into(&mut rule.location),
                         other => return Err(format!("forward: nothing is called `{other}`")),
                     }
                 }

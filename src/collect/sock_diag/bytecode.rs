@@ -217,7 +217,8 @@ mod tests {
 
     #[test]
     fn every_socket_is_in_one_half() {
-        let halves = crate::collect::sock_diag::parallel_dump::of(None).map(|p| compile(&p, &Here).unwrap());
+        let halves = crate::collect::sock_diag::parallel_dump::port_partition(None)
+            .map(|p| compile(&p, &Here).unwrap());
         let ports = [0, 1, 80, 32_767, 32_768, 46_883, 46_884, 60_999, 65_535];
         let mut count = [0; 2];
         for local in ports {

@@ -1,10 +1,10 @@
 //! One table, dumped once more while it changes, and its rows.
 
 use super::{AF_INET, Ask, DumpTable, HERE, decode, request, unsupported};
-use crate::collect::netlink::socket::{Conversation, DumpError};
+use crate::collect::netlink::socket::{DumpError, NetlinkSocket};
 use crate::collect::synthetic_id::SyntheticIds;
 use crate::model::fault::BPF_MAPS;
-use crate::model::{Family, FaultKind, Sample, Wants};
+use crate::model::{Family, FaultKind, Reads, Sample, Wants};
 use rustc_hash::FxHashSet;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ const RETRIES: u32 = 2;
 
 /// What is to be read of a table.
 #[derive(Clone)]
-pub(crate) struct Reading<'a> {
+pub(crate) struct TableDump<'a> {
     pub(crate) table: &'a DumpTable,
     /// As the table numbers them.
     pub(crate) states: u32,
@@ -27,11 +27,16 @@ pub(crate) struct Reading<'a> {
 
 /// Reads it into the sample. A program that the kernel does not know is left out, and a table that it has not is a fault,
 /// unless `strict`: then `false` is the answer and nothing is read.
-pub(crate) fn read(what: &Reading<'_>, talk: &mut Conversation, strict: bool, sample: &mut Sample) -> bool {
+pub(crate) fn dump_table(
+    what: &TableDump<'_>,
+    talk: &mut NetlinkSocket,
+    strict: bool,
+    sample: &mut Sample,
+) -> bool {
     let table = what.table;
     let mut filtered = what.program.is_some();
-    let mut maps = sample.wants.bpf && matches!(table.ask, Ask::Tcp | Ask::Inet(..));
-    let put = |filtered: bool, maps: bool, wants: &Wants| {
+    let mut maps = sample.wants.reads(Reads::BPF) && matches!(table.ask, Ask::Tcp | Ask::Inet(..));
+    let build = |filtered: bool, maps: bool, wants: &Wants| {
         let mut ask = request(table, what.states, wants);
         if let Some(program) = what.program.as_ref().filter(|_| filtered) {
             ask.filter(program);
@@ -41,10 +46,10 @@ pub(crate) fn read(what: &Reading<'_>, talk: &mut Conversation, strict: bool, sa
         }
         ask
     };
-    let mut ask = put(filtered, maps, &sample.wants);
-    let before = Mark::of(sample);
+    let mut ask = build(filtered, maps, &sample.wants);
+    let before = SampleLen::new(sample);
     for attempt in 0..=RETRIES {
-        before.back(sample);
+        before.truncate(sample);
         let last = attempt == RETRIES;
         match talk
             .dump_some(&ask, sample.wants.at_most, |message| decode(table, message, what.interfaces, sample))
@@ -63,7 +68,7 @@ pub(crate) fn read(what: &Reading<'_>, talk: &mut Conversation, strict: bool, sa
             Err(DumpError::Lost) if !last => {}
             Err(e) if maps && e.is_not_permitted() => {
                 maps = false;
-                ask = put(filtered, maps, &sample.wants);
+                ask = build(filtered, maps, &sample.wants);
                 sample.faults.add(
                     FaultKind::NotUsed,
                     BPF_MAPS,
@@ -71,13 +76,13 @@ pub(crate) fn read(what: &Reading<'_>, talk: &mut Conversation, strict: bool, sa
                 );
             }
             Err(e) if strict && (e.is_refused() || e.is_unsupported()) => {
-                before.back(sample);
+                before.truncate(sample);
                 return false;
             }
             // A kernel that does not know an operation, or a mark without the capability: read it all then.
             Err(e) if filtered && e.is_refused() => {
                 filtered = false;
-                ask = put(filtered, maps, &sample.wants);
+                ask = build(filtered, maps, &sample.wants);
             }
             Err(e) => {
                 if let (true, Ask::Inet(family, _, Some(file))) = (e.is_unsupported(), table.ask) {
@@ -121,20 +126,20 @@ pub(crate) fn read(what: &Reading<'_>, talk: &mut Conversation, strict: bool, sa
 }
 
 /// How far a sample was filled.
-pub(crate) struct Mark {
+pub(crate) struct SampleLen {
     sockets: usize,
     attrs: usize,
     infos: usize,
     names: usize,
 }
 
-impl Mark {
-    pub(crate) fn of(s: &Sample) -> Self {
+impl SampleLen {
+    pub(crate) fn new(s: &Sample) -> Self {
         Self { sockets: s.sockets.len(), attrs: s.attrs.len(), infos: s.infos.len(), names: s.names.len() }
     }
 
     /// Takes out what was added since.
-    pub(crate) fn back(&self, s: &mut Sample) {
+    pub(crate) fn truncate(&self, s: &mut Sample) {
         s.sockets.truncate(self.sockets);
         s.attrs.truncate(self.attrs);
         s.infos.truncate(self.infos);

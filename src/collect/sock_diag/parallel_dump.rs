@@ -7,31 +7,31 @@
 //! kernel goes over all connected ones for that as well (`tcp_diag_dump`). Nor can one half have those without a far
 //! port: a socket that was bound and then reset by its peer keeps it.
 
-use super::dump_table::{self, Reading};
+use super::dump_table::{self, TableDump};
 use super::{Ask, DumpTable, HERE};
-use crate::collect::netlink::socket::Conversation;
+use crate::collect::netlink::socket::NetlinkSocket;
 use crate::model::{Prefilter, Proto, Sample, Side, Socket};
 use rustix::net::netlink::SOCK_DIAG;
 use std::path::Path;
 use std::thread;
 
 /// Sockets of a table from which on it is read in halves.
-const LONG: u64 = 16_384;
+const SPLIT_THRESHOLD: u64 = 16_384;
 
 /// Where the local ports that the kernel chooses begin (`ip_local_port_range`), and their middle. Elsewhere the halves are
 /// of different size, and nothing else.
-const CHOSEN: u16 = 32_768;
-const MIDDLE: u16 = 46_884;
+const EPHEMERAL_FIRST: u16 = 32_768;
+const EPHEMERAL_MIDDLE: u16 = 46_884;
 
 /// Whether to read a table of so many sockets in halves: it is long, and there is a core to spare. `busy`: another one is
 /// taken.
-pub(crate) fn pays(table: &DumpTable, sockets: u64, busy: bool) -> bool {
+pub(crate) fn worth_splitting(table: &DumpTable, sockets: u64, busy: bool) -> bool {
     let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    table.proto == Proto::Tcp && sockets >= LONG && cores >= 2 + usize::from(busy)
+    table.proto == Proto::Tcp && sockets >= SPLIT_THRESHOLD && cores >= 2 + usize::from(busy)
 }
 
 /// About how many sockets a table has in the namespace of the calling thread; only for TCP.
-pub(crate) fn length(table: &DumpTable) -> u64 {
+pub(crate) fn socket_count(table: &DumpTable) -> u64 {
     let of = |file, line| {
         let text = std::fs::read_to_string(Path::new(HERE).join(file)).unwrap_or_default();
         let words = text.lines().find_map(|l| l.strip_prefix(line)).unwrap_or_default();
@@ -50,45 +50,48 @@ pub(crate) fn length(table: &DumpTable) -> u64 {
 }
 
 /// What both halves filter by, beside what else is filtered.
-pub(crate) fn of(filter: Option<&Prefilter>) -> [Prefilter; 2] {
+pub(crate) fn port_partition(filter: Option<&Prefilter>) -> [Prefilter; 2] {
     let from = |side, low| Prefilter::Ports { side, low, high: u16::MAX };
     // By the end whose port was chosen by a kernel; between two such, by the local one.
     let one = Prefilter::Or(vec![
-        from(Side::Local, MIDDLE),
-        Prefilter::And(vec![Prefilter::Not(Box::new(from(Side::Local, CHOSEN))), from(Side::Remote, MIDDLE)]),
+        from(Side::Local, EPHEMERAL_MIDDLE),
+        Prefilter::And(vec![
+            Prefilter::Not(Box::new(from(Side::Local, EPHEMERAL_FIRST))),
+            from(Side::Remote, EPHEMERAL_MIDDLE),
+        ]),
     ]);
     let other = Prefilter::Not(Box::new(one.clone()));
     [one, other].map(|half| Prefilter::And(filter.cloned().into_iter().chain([half]).collect()))
 }
 
 /// Reads both at once, by these programs. `false`: that could not be, and nothing was read.
-pub(crate) fn read(
-    whole: &Reading<'_>,
+pub(crate) fn dump_parallel(
+    whole: &TableDump<'_>,
     programs: [Option<Vec<u8>>; 2],
-    talk: &mut Conversation,
+    talk: &mut NetlinkSocket,
     sample: &mut Sample,
 ) -> bool {
     // Without a program it would be the whole.
     if programs.iter().any(Option::is_none) {
         return false;
     }
-    let [one, other] = programs.map(|program| Reading { program, ..whole.clone() });
-    let Ok(mut second) = Conversation::open(Some(SOCK_DIAG)) else { return false };
+    let [one, other] = programs.map(|program| TableDump { program, ..whole.clone() });
+    let Ok(mut second) = NetlinkSocket::open(Some(SOCK_DIAG)) else { return false };
     let (host, backend) = (sample.host.clone(), sample.backend.clone());
     let mut beside = Sample::empty(sample.at, host, backend, sample.wants.clone());
     let more = (sample.sockets.capacity() - sample.sockets.len()) / 2;
     beside.sockets.reserve_exact(more);
     beside.infos.reserve_exact((sample.infos.capacity() - sample.infos.len()) / 2);
-    let before = dump_table::Mark::of(sample);
+    let before = dump_table::SampleLen::new(sample);
     let whole = thread::scope(|scope| {
         let filled = &mut beside;
         let thread = thread::Builder::new().name("half a dump".into());
         let Ok(thread) =
-            thread.spawn_scoped(scope, move || dump_table::read(&other, &mut second, true, filled))
+            thread.spawn_scoped(scope, move || dump_table::dump_table(&other, &mut second, true, filled))
         else {
             return false;
         };
-        let one = dump_table::read(&one, talk, true, sample);
+        let one = dump_table::dump_table(&one, talk, true, sample);
         match thread.join() {
             Ok(other) => one && other,
             // Told by whoever watches this thread.
@@ -96,7 +99,7 @@ pub(crate) fn read(
         }
     });
     if !whole || !append(sample, beside) {
-        before.back(sample);
+        before.truncate(sample);
         return false;
     }
     true

@@ -2,7 +2,7 @@
 
 use super::{Context, address_in, empty};
 use crate::model::nat::Step;
-use crate::model::{Addr, By, Container, Endpoint, Forward, Nat, Published};
+use crate::model::{Addr, Container, Endpoint, Forward, ForwardKind, Nat, Published};
 use rustc_hash::FxHashMap;
 
 /// Puts what the engines say to the rows that agree with it, and adds a row for what none shows.
@@ -20,7 +20,7 @@ pub(super) fn add(c: &Context<'_>, nat: &Nat, rows: &mut Vec<Forward>) {
         for p in &k.ports {
             let step = || {
                 let how = format!("{}: {} {p}", k.engine.name(), k.label());
-                Step { by: By::Engine, how, process: None, listener: None }
+                Step { by: ForwardKind::Engine, how, process: None, listener: None }
             };
             let target = || {
                 let fits = k.addrs.iter().find(|a| a.is_v4() == p.host.addr.is_v4() && !a.is_any());
@@ -33,7 +33,7 @@ pub(super) fn add(c: &Context<'_>, nat: &Nat, rows: &mut Vec<Forward>) {
                 f.container = Some(i as u32);
                 f.target = f.target.or_else(target);
                 f.target_netns = f.target_netns.or(home);
-                if f.steps.iter().all(|s| s.by != By::Engine) {
+                if f.steps.iter().all(|s| s.by != ForwardKind::Engine) {
                     f.steps.push(step());
                 }
             }

@@ -2,7 +2,7 @@
 
 use super::MOST_LEGS;
 use crate::model::snapshot::Direction;
-use crate::model::{By, Endpoint, Flow, Forward, Scope, Snapshot, Socket, State};
+use crate::model::{Endpoint, Flow, Forward, ForwardKind, Scope, Snapshot, Socket, State};
 
 /// One leg.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(crate) enum Next<'a> {
     /// It ends here.
     End,
     /// A program with a connection of its own, at this row; `None` where it speaks by packets.
-    Proxy { by: Option<By>, to: Option<usize>, certain: bool },
+    Proxy { by: Option<ForwardKind>, to: Option<usize>, certain: bool },
     /// A program of which it is not known by which of its connections.
     Unpaired(&'a Forward),
 }
@@ -153,7 +153,7 @@ fn accepting(snap: &Snapshot, row: usize) -> Option<&Forward> {
 /// The forward by whose rule a connection was sent on: of several that take it, the one that says most of what it is for.
 pub(crate) fn forward_of_flow<'a>(snap: &'a Snapshot, flow: &Flow) -> Option<&'a Forward> {
     let of_rule =
-        |f: &&Forward| f.steps.iter().any(|s| s.by.is_rule()) && f.behind.is_none() && f.takes(flow);
+        |f: &&Forward| f.steps.iter().any(|s| s.by.is_rule()) && f.shadowed_by.is_none() && f.takes(flow);
     let says = |f: &&Forward| {
         (f.host.port != 0, f.last_port <= f.host.port, f.host.addr == flow.orig.1.addr, f.proto.is_some())
     };

@@ -3,26 +3,12 @@
 use crate::diagnose::finding::findings;
 use crate::format::Value;
 use crate::model::snapshot::Direction;
-use crate::model::{
-    AttrSet, Backend, Family, HostName, Missing, Owner, Proto, SkMem, Snapshot, Socket, State,
-};
-use crate::table::kinds;
-
-pub(crate) fn opt<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
-    Value::from_opt(v, Missing::NotReported)
-}
+use crate::model::{AttrSet, Backend, Family, Missing, Proto, Reads, SkMem, Snapshot, Socket, State};
+use crate::table::cell::{first, na, no_owner, opt, opt_na};
 
 /// What only sockets of IP have.
 pub(crate) fn of_ip<'a, T: Into<Value<'a>>>(snap: &Snapshot, row: usize, v: Option<T>) -> Value<'a> {
     if is_ip(snap.socket(row)) { opt(v) } else { na() }
-}
-
-pub(crate) fn opt_na<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
-    Value::from_opt(v, Missing::NotApplicable)
-}
-
-pub(crate) fn na<'a>() -> Value<'a> {
-    Value::Missing(Missing::NotApplicable)
 }
 
 /// The name of an end that has no IP address.
@@ -34,12 +20,22 @@ pub(crate) fn end_name(snap: &Snapshot, index: u32) -> Option<&str> {
 pub(crate) fn absent(snap: &Snapshot, row: usize, wanted: AttrSet) -> Missing {
     if row >= snap.live {
         Missing::Gone
-    } else if !kinds::can_have(snap.socket(row), wanted) {
+    } else if !can_have(snap.socket(row), wanted) {
         Missing::NotApplicable
-    } else if snap.sample.wants.attrs.has(wanted) {
+    } else if snap.sample.wants.attrs(wanted) {
         Missing::NotReported
     } else {
         Missing::NotRead
+    }
+}
+
+/// Whether the kernel attaches this to sockets of that kind at all.
+pub(crate) fn can_have(s: &Socket, wanted: AttrSet) -> bool {
+    match wanted {
+        AttrSet::NONE | AttrSet::SKMEM => true,
+        AttrSet::SHUTDOWN => s.proto.is_inet() || matches!(s.proto, Proto::Unix | Proto::Vsock),
+        AttrSet::CONG | AttrSet::INFO | AttrSet::VEGAS => s.proto.has_tcp_states(),
+        _ => s.proto.is_inet(),
     }
 }
 
@@ -94,38 +90,6 @@ pub(crate) fn uid(snap: &Snapshot, row: usize) -> Result<u32, Missing> {
     }
 }
 
-/// A user's name, or the number where it has none.
-pub(crate) fn user_value(snap: &Snapshot, uid: u32) -> Value<'_> {
-    snap.user(uid).map_or_else(|| Value::from(uid.to_string()), Value::text)
-}
-
-pub(crate) fn no_owner<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
-    let why = if snap.sample.wants.owners { Missing::NoVisibleProcess } else { Missing::NotRead };
-    Value::Missing(snap.facts[row].owner_missing.unwrap_or(why))
-}
-
-/// What the first owner says, or why there is none.
-pub(crate) fn first<'a>(
-    snap: &'a Snapshot,
-    row: usize,
-    get: impl FnOnce(&'a Owner) -> Value<'a>,
-) -> Value<'a> {
-    snap.owners(row).first().map_or_else(|| no_owner(snap, row), get)
-}
-
-pub(crate) fn each(
-    snap: &Snapshot,
-    row: usize,
-    test: &mut dyn FnMut(&Value<'_>) -> bool,
-    get: for<'a> fn(&'a Snapshot, usize) -> Value<'a>,
-) -> bool {
-    let owners = snap.owners(row);
-    if owners.is_empty() {
-        return test(&no_owner(snap, row));
-    }
-    owners.iter().any(|o| test(&get(snap, o.process as usize)))
-}
-
 pub(crate) fn comm(snap: &Snapshot, row: usize) -> Value<'_> {
     match snap.owners(row).first() {
         Some(o) => Value::text(&snap.process(o).info.comm),
@@ -177,7 +141,7 @@ pub(crate) fn owner(snap: &Snapshot, row: usize) -> Value<'_> {
 
 pub(crate) fn owners(snap: &Snapshot, row: usize) -> Value<'_> {
     let owners = snap.owners(row);
-    if owners.is_empty() && !snap.sample.wants.owners {
+    if owners.is_empty() && !snap.sample.wants.reads(Reads::OWNERS) {
         return Value::Missing(Missing::NotRead);
     }
     Value::List(
@@ -213,16 +177,6 @@ pub(crate) fn not_tcp(snap: &Snapshot, row: usize) -> Missing {
     match snap.socket(row).proto {
         Proto::Tcp if snap.attrs(row).tcp_info().is_none() => absent(snap, row, AttrSet::INFO),
         _ => Missing::NotApplicable,
-    }
-}
-
-/// The name of an address, as far as the resolver has told.
-pub(crate) fn host<'a>(snap: &Snapshot, addr: Value<'a>) -> Value<'a> {
-    let Value::Addr(a) = addr else { return addr };
-    match snap.sample.hosts.get(&a) {
-        HostName::Name(name) => Value::from(name.to_string()),
-        HostName::None => na(),
-        HostName::Unknown => Value::Missing(Missing::NotRead),
     }
 }
 
@@ -276,7 +230,7 @@ pub(crate) fn rate<'a>(snap: &Snapshot, row: usize, r: Option<f32>) -> Value<'a>
         Some(r) => Value::from(r),
         None if !s.proto.has_tcp_states() || matches!(s.state, State::Listen | State::TimeWait) => na(),
         None if row >= snap.live => Value::Missing(Missing::Gone),
-        None if !snap.sample.wants.attrs.has(AttrSet::INFO) => Value::Missing(Missing::NotRead),
+        None if !snap.sample.wants.attrs(AttrSet::INFO) => Value::Missing(Missing::NotRead),
         None if snap.attrs(row).transfer().is_none() => Value::Missing(Missing::NotReported),
         None => Value::Missing(Missing::Pending),
     }
@@ -328,12 +282,12 @@ pub(crate) fn fds_pct(snap: &Snapshot, process: usize) -> Value<'_> {
     fd(snap, process, |u| opt(u.share().map(|s| s * 100.0)))
 }
 pub(crate) fn cmdline(snap: &Snapshot, process: usize) -> Value<'_> {
-    crate::table::processes::cmdline(snap, process)
+    crate::table::cell::cmdline(snap, process)
 }
 /// The socket's own; of a kernel that does not tell, that of the first process that holds it.
 pub(crate) fn cgroup(snap: &Snapshot, row: usize) -> Value<'_> {
     match snap.attrs(row).cgroup_id() {
         Some(id) => opt(snap.sample.cgroups.get(&id).map(AsRef::as_ref)),
-        None => first(snap, row, |o| crate::table::processes::cgroup(snap, o.process as usize)),
+        None => first(snap, row, |o| crate::table::cell::cgroup(snap, o.process as usize)),
     }
 }

@@ -40,11 +40,16 @@ impl Builder<'_> {
         else {
             return;
         };
-        let since = self.app.track.busy_since(busy, receiver, buffer).and_then(|(b, r, s)| Busy::of(b, r, s));
+        let since = self
+            .app
+            .socket_history
+            .busy_since(busy, receiver, buffer)
+            .and_then(|(b, r, s)| Busy::of(b, r, s));
         let Some(whole) = Busy::of(busy, receiver, buffer) else { return };
         let app = t.app_limited();
         self.section("what holds its sending back");
-        let watched = self.app.track.span.1.saturating_sub(self.app.track.span.0) as f64 / 1e9;
+        let watched =
+            self.app.socket_history.span.1.saturating_sub(self.app.socket_history.span.0) as f64 / 1e9;
         let spans = [("ever", Some(whole), 0.0), ("selected", since, watched)];
         for (name, b, of) in spans.into_iter().filter_map(|(n, b, of)| Some((n, b?, of))) {
             let parts = [

@@ -32,7 +32,7 @@ impl Builder<'_> {
             "owner_missing",
         ];
         let theme = self.app.theme;
-        let table = self.app.sheet().view.table;
+        let table = self.app.view_state().view.table;
         let mut kernel = false;
         // A line with room for one more.
         let mut open = false;
@@ -83,7 +83,7 @@ impl Builder<'_> {
             }
             open = false;
             let line = vec![(pad(c.name, name), theme.dim), (format!("{text}  "), style)];
-            self.said(line, name + 1 + usize::from(width(&text)) + 2, c.help);
+            self.with_help(line, name + 1 + usize::from(width(&text)) + 2, c.help);
         }
         for (why, names) in missing {
             self.out.push(vec![]);
@@ -95,18 +95,20 @@ impl Builder<'_> {
     /// What was read of this row alone: its columns need not be read of all the others.
     fn seen(&self, c: &Column) -> Option<Value<'static>> {
         let of = |label: &Result<String, Missing>| label.clone().map_or_else(Value::Missing, Value::from);
-        match (c.name, &self.app.closer) {
+        match (c.name, &self.app.detail_probe) {
             ("proc_ctx", Some((_, Some(seen)))) => Some(of(&seen.proc_ctx)),
             ("sock_ctx", Some((_, Some(seen)))) => Some(of(&seen.sock_ctx)),
             ("tids", Some((_, Some(seen)))) if !seen.tids.is_empty() => {
                 Some(Value::List(seen.tids.iter().copied().map(Value::from).collect()))
             }
             // A socket has none as a rule; that is not worth a line.
-            ("bpf_maps", Some((closer, Some(seen)))) if closer.inet.is_some() => Some(match &seen.bpf_maps {
-                Err(why) => Value::Missing(*why),
-                Ok(all) if all.is_empty() => Value::Missing(Missing::NotApplicable),
-                Ok(all) => crate::table::bpf_maps(all.iter().copied()),
-            }),
+            ("bpf_maps", Some((request, Some(seen)))) if request.inet.is_some() => {
+                Some(match &seen.bpf_maps {
+                    Err(why) => Value::Missing(*why),
+                    Ok(all) if all.is_empty() => Value::Missing(Missing::NotApplicable),
+                    Ok(all) => crate::table::bpf_maps(all.iter().copied()),
+                })
+            }
             ("bpf_maps", Some((_, None))) => Some(Value::Missing(Missing::NotApplicable)),
             // Not there yet, or not at all.
             ("tids", Some(_)) | ("proc_ctx" | "sock_ctx", Some((_, None))) => {
@@ -117,7 +119,7 @@ impl Builder<'_> {
     }
 
     /// A name and a value, and where the pane is no low one what it means: beside it, or below in as many lines as it takes.
-    fn said(&mut self, mut line: Pieces, used: usize, help: &str) {
+    fn with_help(&mut self, mut line: Pieces, used: usize, help: &str) {
         /// Where the sentences beside values begin, and columns below which there is no room for any.
         const AT: usize = 32;
         const NARROW: usize = 40;
@@ -136,7 +138,7 @@ impl Builder<'_> {
         // A long sentence stands below its value.
         self.out.push(line);
         let at = if self.width >= 2 * NARROW { AT } else { 4 };
-        for part in super::wrap(help, self.width.saturating_sub(at)) {
+        for part in crate::format::wrap(help, self.width.saturating_sub(at)) {
             self.out.push(vec![(" ".repeat(at), faint), (part, faint)]);
         }
     }
@@ -165,7 +167,7 @@ impl Builder<'_> {
             let label = format!("  {field}");
             let used = name.max(label.len()) + 1 + usize::from(width(&text)) + 2;
             let line = vec![(pad(&label, name), theme.dim), (format!("{text}  "), style)];
-            self.said(line, used, f.map_or("", |f| f.help));
+            self.with_help(line, used, f.map_or("", |f| f.help));
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::format::thousands as count;
 impl Builder<'_> {
     pub(crate) fn group(&mut self, index: usize) {
         let theme = self.app.theme;
-        let g = &self.app.sheet().arranged.groups[index];
+        let g = &self.app.view_state().arranged.groups[index];
         self.title(&g.title(self.snap));
         if let Some(note) = g.note {
             self.text(note, theme.dim);

@@ -15,11 +15,11 @@ impl Builder<'_> {
     /// A plot of everything that was not always zero.
     pub(crate) fn plots(&mut self) {
         let app = self.app;
-        let track = &app.track;
+        let track = &app.socket_history;
         let room = self.width.saturating_sub(self.label() + 1 + FIGURES);
         let moved = |v: &Vec<Option<f64>>| v.len() > 1 && v.iter().any(|x| x.is_some_and(|x| x > 0.0));
         // Of a listener the kernel keeps these too, and they mean nothing.
-        let listens = app.sheet().row().is_some_and(|r| self.snap.socket(r).is_listener());
+        let listens = app.view_state().row().is_some_and(|r| self.snap.socket(r).is_listener());
         let told = |name: &str| !listens || name == "recv_q";
         let shown: Vec<_> = FOLLOWED.iter().zip(&track.values).filter(|(n, v)| moved(v) && told(n)).collect();
         if room < 10 || shown.is_empty() {

@@ -4,8 +4,8 @@ use super::format as style_of;
 use crate::format::{age, percent, shorten, thousands as count};
 use crate::model::State;
 use crate::table::Grouping;
-use crate::tui::app::{App, Over};
-use crate::tui::canvas::{Pen, width};
+use crate::tui::app::{App, Overlay};
+use crate::tui::canvas::{Canvas, width};
 use crate::tui::layout::Layout;
 use crate::tui::{mouse, update};
 use ratatui::layout::{Position, Rect};
@@ -17,7 +17,7 @@ pub(crate) fn tabs(app: &App, area: Rect) -> Vec<(usize, u16, u16)> {
     let named = area.width >= 100 + host;
     let mut x = area.x + 1 + if area.width >= 100 { 11 } else { 0 } + if named { host } else { 0 };
     let mut out = Vec::new();
-    for (i, s) in app.sheets.iter().enumerate() {
+    for (i, s) in app.view_states.iter().enumerate() {
         let w = 3 + width(s.view.table.title);
         let w = if area.width >= 56 {
             w + 1
@@ -36,52 +36,52 @@ pub(crate) fn tabs(app: &App, area: Rect) -> Vec<(usize, u16, u16)> {
 }
 
 /// Name, host, tabs, what runs.
-pub(crate) fn header(app: &App, pen: &mut Pen<'_>, area: Rect) {
+pub(crate) fn header(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     let theme = app.theme;
     let on = theme.on_band;
-    pen.line(area, theme.band);
+    canvas.line(area, theme.band);
     let y = area.y;
     let tabs = tabs(app, area);
     let first = tabs.first().map_or(area.x, |t| t.1);
     let mut x = area.x + 1;
     if first > x {
-        x = pen.put(x, y, first.saturating_sub(x), "sockscope", theme.band.patch(theme.strong));
+        x = canvas.put(x, y, first.saturating_sub(x), "sockscope", theme.band.patch(theme.strong));
     }
     if let Some(s) = &app.snapshot
         && first > x + 3
     {
-        pen.put(x + 2, y, first - x - 3, &s.sample.host, theme.band);
+        canvas.put(x + 2, y, first - x - 3, &s.sample.host, theme.band);
     }
     let mut end = first;
     for (i, x, w) in tabs {
-        let title = app.sheets[i].view.table.title;
+        let title = app.view_states[i].view.table.title;
         let style = if i == app.active { theme.tab } else { theme.band };
         let number = (i + 1).to_string();
-        pen.put(x, y, w, &number, if i == app.active { theme.tab } else { theme.faint.patch(on) });
+        canvas.put(x, y, w, &number, if i == app.active { theme.tab } else { theme.faint.patch(on) });
         if w > 2 {
-            pen.put(x + 2, y, w - 2, title, style);
+            canvas.put(x + 2, y, w - 2, title, style);
             if i == app.active {
-                pen.line(Rect::new(x, y, (2 + width(title)).min(w), 1), theme.tab);
+                canvas.line(Rect::new(x, y, (2 + width(title)).min(w), 1), theme.tab);
             }
             // A filter is its view's own: the tab says where one holds.
-            if !app.sheets[i].text.trim().is_empty() && w > 2 + width(title) {
-                pen.put(x + 2 + width(title), y, 1, "/", theme.accent.patch(on));
+            if !app.view_states[i].text.trim().is_empty() && w > 2 + width(title) {
+                canvas.put(x + 2 + width(title), y, 1, "/", theme.accent.patch(on));
             }
         }
         end = x + w;
     }
     // From the right, the most important first, each only where it fits.
     let mut right = area.right().saturating_sub(1);
-    let mut put = |pen: &mut Pen<'_>, text: &str, style| {
+    let mut put = |canvas: &mut Canvas<'_>, text: &str, style| {
         let w = width(text);
         if right > end + w {
-            pen.put(right - w, y, w, text, style);
+            canvas.put(right - w, y, w, text, style);
             right = right.saturating_sub(w + 2);
             return true;
         }
         false
     };
-    let pace = match app.interval.max(app.pace).as_millis() {
+    let pace = match app.interval.max(app.effective_interval).as_millis() {
         ms if ms % 1000 == 0 => format!("{}s", ms / 1000),
         ms if ms > 1000 => format!("{}.{}s", ms / 1000, ms % 1000 / 100),
         ms => format!("{ms}ms"),
@@ -97,7 +97,7 @@ pub(crate) fn header(app: &App, pen: &mut Pen<'_>, area: Rect) {
         (format!("{} live {pace}", app.glyphs.live), theme.good.patch(on))
     };
     let Some(s) = &app.snapshot else {
-        put(pen, if app.failed.is_some() { "failing" } else { "reading" }, theme.band);
+        put(canvas, if app.failed.is_some() { "failing" } else { "reading" }, theme.band);
         return;
     };
     let took = match s.sample.took_us {
@@ -107,19 +107,21 @@ pub(crate) fn header(app: &App, pen: &mut Pen<'_>, area: Rect) {
     let took = if app.glyphs.ascii { took.replace('µ', "u") } else { took };
     let wide = area.right().saturating_sub(end) >= 46;
     if wide {
-        put(pen, &took, theme.band);
-        put(pen, &format!("{:>6} sockets", count(s.live as u64)), theme.band.patch(theme.strong));
+        put(canvas, &took, theme.band);
+        put(canvas, &format!("{:>6} sockets", count(s.live as u64)), theme.band.patch(theme.strong));
     }
     // Narrower without the word, that the mark says too.
     let (mark, rest) = state.0.split_once(' ').unwrap_or((&state.0, ""));
     let rest = rest.split_once(' ').map_or("", |(_, rest)| rest.trim_end_matches(" since"));
     let short = format!("{mark} {rest}");
-    let _ = put(pen, &state.0, state.1) || put(pen, short.trim_end(), state.1) || put(pen, mark, state.1);
+    let _ = put(canvas, &state.0, state.1)
+        || put(canvas, short.trim_end(), state.1)
+        || put(canvas, mark, state.1);
 }
 
 /// What changed while the screen is held: `+12 -3 since`.
 fn since(app: &App) -> String {
-    let (Some(held), Some(newest)) = (&app.snapshot, &app.newer) else { return String::new() };
+    let (Some(held), Some(newest)) = (&app.snapshot, &app.paused_latest) else { return String::new() };
     let from = held.sample.at.boot_ns;
     let opened = newest.facts[..newest.live].iter().filter(|f| f.first_seen_ns > from).count();
     let closed = (held.live + opened).saturating_sub(newest.live);
@@ -128,7 +130,7 @@ fn since(app: &App) -> String {
 
 /// One state's place in the strip.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Spot {
+pub(crate) struct StripSlot {
     pub(crate) state: State,
     pub(crate) x: u16,
     pub(crate) width: u16,
@@ -170,14 +172,14 @@ const TRENDS: [State; 10] = [
 
 /// Where each state stands in the strip. Widths are those of the greatest counts remembered, so nothing moves when a
 /// count does; trends get what room is left, the most telling first.
-pub(crate) fn places(app: &App, area: Rect) -> Vec<Spot> {
+pub(crate) fn places(app: &App, area: Rect) -> Vec<StripSlot> {
     let Some(snap) = &app.snapshot else { return vec![] };
-    let mut spots: Vec<Spot> = mouse::strip_states(app)
+    let mut spots: Vec<StripSlot> = mouse::strip_states(app)
         .into_iter()
         .map(|(state, most)| {
             let digits = width(&count(u64::from(most)));
             let mark = u16::from(state == State::CloseWait) * 2;
-            Spot { state, x: 0, width: width(state.name()) + 1 + digits + mark, digits, trend: 0 }
+            StripSlot { state, x: 0, width: width(state.name()) + 1 + digits + mark, digits, trend: 0 }
         })
         .collect();
     let fixed: u16 = spots.iter().map(|s| s.width + 2).sum();
@@ -199,8 +201,8 @@ pub(crate) fn places(app: &App, area: Rect) -> Vec<Spot> {
         }
     }
     // What has no room goes, the least telling first; never the one that the cursor is on.
-    let at = match app.over {
-        Some(Over::States(s)) => Some(s),
+    let at = match app.overlay {
+        Some(Overlay::States(s)) => Some(s),
         _ => None,
     };
     while spots.iter().map(|s| s.width + 2).sum::<u16>() > area.width {
@@ -275,18 +277,18 @@ pub(crate) fn worst_place(app: &App, l: &Layout) -> Option<Rect> {
 
 /// How much the filter lets through, or how the rows are grouped.
 fn aside(app: &App) -> String {
-    let sheet = app.sheet();
+    let view_state = app.view_state();
     let Some(snap) = &app.snapshot else { return String::new() };
-    if sheet.text.is_empty() {
-        return match sheet.grouping_now() {
-            _ if sheet.view.table.groupings.len() < 2 => String::new(),
+    if view_state.text.is_empty() {
+        return match view_state.grouping_now() {
+            _ if view_state.view.table.groupings.len() < 2 => String::new(),
             Grouping { name: None, .. } => "not grouped".to_owned(),
             by => format!("by {}", by.title),
         };
     }
     // Those just closed are on the screen and do not count.
-    let total = (sheet.view.table.live)(snap);
-    format!("{} of {}", count(sheet.shown as u64), count(total as u64))
+    let total = (view_state.view.table.live)(snap);
+    format!("{} of {}", count(view_state.shown as u64), count(total as u64))
 }
 
 /// The column before what stands aside of the filter.
@@ -300,13 +302,13 @@ fn aside_from(app: &App, area: Rect) -> u16 {
 }
 
 /// Counts by state with their trends; on the right who is nearest to the limit of its descriptors.
-pub(crate) fn strip(app: &App, pen: &mut Pen<'_>, area: Rect) {
+pub(crate) fn strip(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     let Some(snap) = app.snapshot.as_ref().filter(|_| area.height > 0) else { return };
     let theme = app.theme;
     let y = area.y;
     let chosen = update::filtered_state(app);
-    let at = match app.over {
-        Some(Over::States(s)) => Some(s),
+    let at = match app.overlay {
+        Some(Overlay::States(s)) => Some(s),
         _ => None,
     };
     let mut values = Vec::with_capacity(snap.history.len());
@@ -316,8 +318,8 @@ pub(crate) fn strip(app: &App, pen: &mut Pen<'_>, area: Rect) {
         values.extend(snap.history.iter().map(|(_, c)| c.get(s)));
         let n = snap.states.get(s);
         let style = if n == 0 { theme.faint } else { theme.state(s) };
-        let mut x = pen.put(spot.x, y, spot.width, s.name(), style) + 1 + spot.digits;
-        pen.put_right(
+        let mut x = canvas.put(spot.x, y, spot.width, s.name(), style) + 1 + spot.digits;
+        canvas.put_right(
             x,
             y,
             spot.digits,
@@ -326,95 +328,95 @@ pub(crate) fn strip(app: &App, pen: &mut Pen<'_>, area: Rect) {
         );
         if spot.trend > 0 {
             let flat = values.iter().all(|v| Some(v) == values.first());
-            pen.trend(x + 1, y, spot.trend, &values, if flat { theme.faint } else { style });
+            canvas.trend(x + 1, y, spot.trend, &values, if flat { theme.faint } else { style });
             x += 1 + spot.trend;
         }
         if s == State::CloseWait && rises(&values) {
-            pen.put(x + 1, y, 1, app.glyphs.up, theme.bad);
+            canvas.put(x + 1, y, 1, app.glyphs.up, theme.bad);
         }
         if at == Some(s) {
-            pen.line(Rect::new(spot.x, y, spot.width, 1), theme.select);
+            canvas.line(Rect::new(spot.x, y, spot.width, 1), theme.select);
         } else if chosen == Some(s) {
-            pen.line(Rect::new(spot.x, y, spot.width, 1), theme.text.add_modifier(Modifier::UNDERLINED));
+            canvas.line(Rect::new(spot.x, y, spot.width, 1), theme.text.add_modifier(Modifier::UNDERLINED));
         }
     }
 }
 
 /// Who is nearest to a limit.
-pub(crate) fn worst(app: &App, pen: &mut Pen<'_>, l: &Layout) {
+pub(crate) fn worst(app: &App, canvas: &mut Canvas<'_>, l: &Layout) {
     if let (Some((text, share)), Some(r)) = (worst_text(app), worst_place(app, l)) {
         let style = if share >= 0.75 { app.theme.pressure(share) } else { app.theme.dim };
-        pen.put(r.x, r.y, r.width, &text, style);
+        canvas.put(r.x, r.y, r.width, &text, style);
     }
 }
 
 /// The filter with how much it lets through; where the cursor stands while it is typed.
-pub(crate) fn filter(app: &App, pen: &mut Pen<'_>, area: Rect) -> Option<Position> {
+pub(crate) fn filter(app: &App, canvas: &mut Canvas<'_>, area: Rect) -> Option<Position> {
     if area.height == 0 {
         return None;
     }
     let theme = app.theme;
-    let sheet = app.sheet();
+    let view_state = app.view_state();
     let y = area.y;
     let mut right = aside_from(app, area);
     if area.width >= 36 {
-        pen.put_right(area.right().saturating_sub(1), y, area.width, &aside(app), theme.dim);
+        canvas.put_right(area.right().saturating_sub(1), y, area.width, &aside(app), theme.dim);
     }
     // What has no room in the strip and needs a look stands here.
     if let Some(r) = worst_place(app, &app.layout_in(app.area)).filter(|r| r.y == y) {
         right = r.x.saturating_sub(2);
     }
-    if let Some(Over::Name { text, cursor, .. }) = &app.over {
+    if let Some(Overlay::Name { text, cursor, .. }) = &app.overlay {
         let ask = "save as ";
-        let x = pen.put(area.x + 1, y, right, ask, theme.accent);
-        pen.put(x, y, right.saturating_sub(x), text, theme.strong);
+        let x = canvas.put(area.x + 1, y, right, ask, theme.accent);
+        canvas.put(x, y, right.saturating_sub(x), text, theme.strong);
         let before = text.get(..*cursor).map_or(0, width);
         return Some(Position::new((x + before).min(area.right().saturating_sub(1)), y));
     }
-    let typing = match &app.over {
-        Some(Over::Filter { cursor, .. }) => Some(*cursor),
+    let typing = match &app.overlay {
+        Some(Overlay::Filter { cursor, .. }) => Some(*cursor),
         _ => None,
     };
     let x = area.x + 1;
-    let live = typing.is_some() || !sheet.text.is_empty();
-    pen.put(x, y, 1, "/", if live { theme.accent } else { theme.faint });
+    let live = typing.is_some() || !view_state.text.is_empty();
+    canvas.put(x, y, 1, "/", if live { theme.accent } else { theme.faint });
     let (x, room) = (x + 2, right.saturating_sub(x + 2));
-    if sheet.text.is_empty() {
+    if view_state.text.is_empty() {
         // Whole examples, as many as there is room for.
         let mut at = x;
         for example in ["nginx", ":443", "state:close-wait", "fds>80%"] {
             if at + width(example) > x + room {
                 break;
             }
-            at = pen.put(at, y, width(example), example, theme.faint) + 3;
+            at = canvas.put(at, y, width(example), example, theme.faint) + 3;
         }
         return typing.map(|_| Position::new(x.min(area.right().saturating_sub(1)), y));
     }
     let skip = shift(app, room);
-    let style = if sheet.error.is_some() {
+    let style = if view_state.error.is_some() {
         theme.warn
     } else if typing.is_some() {
         theme.strong
     } else {
         theme.accent
     };
-    pen.put(x, y, room, &sheet.text[skip..], style);
-    if let Some(e) = &sheet.error {
-        let at = |byte: usize| sheet.text.get(skip..byte.min(sheet.text.len())).map_or(0, width);
+    canvas.put(x, y, room, &view_state.text[skip..], style);
+    if let Some(e) = &view_state.error {
+        let at = |byte: usize| view_state.text.get(skip..byte.min(view_state.text.len())).map_or(0, width);
         let (from, to) = (at(e.span.start).min(room), at(e.span.end).min(room));
         let bad = theme.bad.add_modifier(Modifier::UNDERLINED);
-        pen.line(Rect::new(x + from, y, to.saturating_sub(from), 1), bad);
+        canvas.line(Rect::new(x + from, y, to.saturating_sub(from), 1), bad);
     }
     typing.map(|c| {
-        let before = sheet.text.get(skip..c).map_or(0, width);
+        let before = view_state.text.get(skip..c).map_or(0, width);
         Position::new((x + before).min(area.right().saturating_sub(1)), y)
     })
 }
 
 /// How many bytes of the filter are scrolled out on the left, so that the cursor is seen.
 fn shift(app: &App, room: u16) -> usize {
-    let text = &app.sheet().text;
-    let Some(Over::Filter { cursor, .. }) = &app.over else { return 0 };
+    let text = &app.view_state().text;
+    let Some(Overlay::Filter { cursor, .. }) = &app.overlay else { return 0 };
     let cursor = (*cursor).min(text.len());
     let mut skip = 0;
     while text.get(skip..cursor).is_some_and(|t| width(t) + 1 > room.max(1)) {
@@ -424,31 +426,31 @@ fn shift(app: &App, room: u16) -> usize {
 }
 
 /// What is wrong with the filter, under its place.
-pub(crate) fn error(app: &App, pen: &mut Pen<'_>, area: Rect) {
-    let sheet = app.sheet();
-    let Some(e) = sheet.error.as_ref().filter(|_| area.height > 0) else { return };
+pub(crate) fn error(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
+    let view_state = app.view_state();
+    let Some(e) = view_state.error.as_ref().filter(|_| area.height > 0) else { return };
     let theme = app.theme;
     let skip = shift(app, area.width.saturating_sub(4));
-    let at = |byte: usize| sheet.text.get(skip..byte.min(sheet.text.len())).map_or(0, width);
+    let at = |byte: usize| view_state.text.get(skip..byte.min(view_state.text.len())).map_or(0, width);
     let (from, to) = (at(e.span.start), at(e.span.end));
     let end = area.right().saturating_sub(1);
     let x = (area.x + 3 + from).min(end.saturating_sub(1));
     let marks = "^".repeat(usize::from((to.saturating_sub(from)).max(1)));
-    let after = pen.put(x, area.y, end.saturating_sub(x), &marks, theme.bad);
+    let after = canvas.put(x, area.y, end.saturating_sub(x), &marks, theme.bad);
     // With the hint where it fits, right of the marks or left of them; without room for either over them, since the
     // words matter more and the place is marked in the filter itself.
     let full = e.hint.as_ref().map(|h| format!("{}; {h}", e.message));
     for text in full.iter().chain([&e.message]) {
         let w = width(text);
         if after + 1 + w <= end {
-            pen.put(after + 1, area.y, w, text, theme.warn);
+            canvas.put(after + 1, area.y, w, text, theme.warn);
             return;
         }
         if x > area.x + w + 2 {
-            pen.put(x - w - 1, area.y, w, text, theme.warn);
+            canvas.put(x - w - 1, area.y, w, text, theme.warn);
             return;
         }
     }
     let x = if from < 8 { after + 1 } else { area.x + 1 };
-    pen.put(x, area.y, end.saturating_sub(x), &e.message, theme.warn);
+    canvas.put(x, area.y, end.saturating_sub(x), &e.message, theme.warn);
 }

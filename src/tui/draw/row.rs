@@ -5,7 +5,7 @@ use crate::format::{Align, Column, Kind, Role, Tone, Value};
 use crate::format::{Style as Format, cell, shorten_middle, thousands as count};
 use crate::model::{HostName, Missing, Snapshot, State, StateCounts};
 use crate::tui::app::App;
-use crate::tui::canvas::{Pen, width};
+use crate::tui::canvas::{Canvas, width};
 use crate::tui::theme::Theme;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -14,7 +14,7 @@ use ratatui::style::Style;
 pub(crate) fn row(
     app: &App,
     snap: &Snapshot,
-    pen: &mut Pen<'_>,
+    canvas: &mut Canvas<'_>,
     area: Rect,
     row: usize,
     slots: &[Slot],
@@ -22,25 +22,25 @@ pub(crate) fn row(
 ) {
     let theme = app.theme;
     let y = area.y;
-    let sockets = app.sheet().view.table.is_sockets();
+    let sockets = app.view_state().view.table.is_sockets();
     let gone = sockets && row >= snap.live;
     let new = sockets && !gone && is_new(snap, row);
-    if app.sheet().is_marked(snap, row) {
-        pen.put(area.x + 1, y, 1, app.glyphs.mark, theme.accent);
+    if app.view_state().is_marked(snap, row) {
+        canvas.put(area.x + 1, y, 1, app.glyphs.mark, theme.accent);
     } else if gone {
-        pen.put(area.x + 1, y, 1, app.glyphs.gone, theme.faint);
+        canvas.put(area.x + 1, y, 1, app.glyphs.gone, theme.faint);
     } else if new {
-        pen.put(area.x + 1, y, 1, app.glyphs.new, theme.good);
-        pen.line(area, theme.fresh);
+        canvas.put(area.x + 1, y, 1, app.glyphs.new, theme.good);
+        canvas.line(area, theme.fresh);
     }
     for s in slots {
         let value = s.column.value(snap, row);
         if s.bar > 0 {
-            gauge(app, snap, pen, s, row, y, form);
+            gauge(app, snap, canvas, s, row, y, form);
             continue;
         }
         if let Value::States(c) = &value {
-            states(app, pen, s, y, c);
+            states(app, canvas, s, y, c);
             continue;
         }
         let named = if app.names { host(snap, &value, s.column) } else { None };
@@ -50,14 +50,14 @@ pub(crate) fn row(
         };
         let style = if gone { theme.gone } else { cell_style(&theme, snap, row, s.column, &value) };
         if s.column.align == Align::Right {
-            pen.put_right(s.x + s.width, y, s.width, &text, style);
+            canvas.put_right(s.x + s.width, y, s.width, &text, style);
         } else if s.column.kind == Kind::Endpoint && width(&text) > s.width {
             let text = shorten_middle(&text, usize::from(s.width), &form);
-            pen.put(s.x, y, s.width, &text, style);
+            canvas.put(s.x, y, s.width, &text, style);
         } else if s.column.is(Role::Owner) && !gone {
-            owner(pen, s, y, &text, style, theme.dim);
+            owner(canvas, s, y, &text, style, theme.dim);
         } else {
-            pen.put(s.x, y, s.width, &text, style);
+            canvas.put(s.x, y, s.width, &text, style);
         }
     }
 }
@@ -79,12 +79,12 @@ fn host(snap: &Snapshot, value: &Value<'_>, column: &Column) -> Option<String> {
 }
 
 /// A process: its name, and its pid less loud. Where both do not fit the name is cut.
-pub(crate) fn owner(pen: &mut Pen<'_>, s: &Slot, y: u16, text: &str, style: Style, dim: Style) {
+pub(crate) fn owner(canvas: &mut Canvas<'_>, s: &Slot, y: u16, text: &str, style: Style, dim: Style) {
     let text = crate::model::text::escape(text);
     let (name, pid) = text.split_at(name_end(&text));
     let room = if width(&text) <= s.width { s.width } else { s.width.saturating_sub(width(pid)) };
-    let x = pen.put(s.x, y, room, name, style);
-    pen.put(x, y, (s.x + s.width).saturating_sub(x), pid, dim);
+    let x = canvas.put(s.x, y, room, name, style);
+    canvas.put(x, y, (s.x + s.width).saturating_sub(x), pid, dim);
 }
 
 /// Where in `nginx 812 +4` the name ends: names have blanks too.
@@ -103,7 +103,7 @@ fn name_end(text: &str) -> usize {
     end
 }
 
-/// Seen first at this poll or the one before; not what was there when this program began.
+/// ProbeResult first at this poll or the one before; not what was there when this program began.
 fn is_new(snap: &Snapshot, row: usize) -> bool {
     let Some(f) = snap.facts.get(row).filter(|f| !f.older) else { return false };
     let n = snap.history.len();
@@ -160,7 +160,7 @@ fn gauge_text(snap: &Snapshot, c: &Column, row: usize, form: Format) -> String {
 }
 
 /// How wide a cell would like to be on this screen.
-pub(crate) fn natural(snap: &Snapshot, c: &Column, row: usize, form: Format) -> u16 {
+pub(crate) fn content_width(snap: &Snapshot, c: &Column, row: usize, form: Format) -> u16 {
     match c.value(snap, row) {
         Value::States(n) => {
             let one = |(s, n)| width(short(s)) + 1 + width(&count(u64::from(n)));
@@ -173,12 +173,12 @@ pub(crate) fn natural(snap: &Snapshot, c: &Column, row: usize, form: Format) -> 
 }
 
 /// A share as a bar with its number: for an accept queue, how many of how many.
-fn gauge(app: &App, snap: &Snapshot, pen: &mut Pen<'_>, s: &Slot, row: usize, y: u16, form: Format) {
+fn gauge(app: &App, snap: &Snapshot, canvas: &mut Canvas<'_>, s: &Slot, row: usize, y: u16, form: Format) {
     let theme = app.theme;
     let number = s.width - s.bar;
     let v = s.column.value(snap, row);
     let Some(pct) = v.number() else {
-        pen.put_right(s.x + s.width, y, s.width, "-", theme.faint);
+        canvas.put_right(s.x + s.width, y, s.width, "-", theme.faint);
         return;
     };
     let share = pct / 100.0;
@@ -190,15 +190,15 @@ fn gauge(app: &App, snap: &Snapshot, pen: &mut Pen<'_>, s: &Slot, row: usize, y:
     let w = width(&text);
     // A pair of numbers longer than all before takes of the bar's room until the column has grown.
     let bar = s.bar.min(s.width.saturating_sub(w.max(number) + 1)).max(2);
-    pen.gauge(s.x, y, bar, share, style, theme.track);
-    pen.put_right(s.x + s.width, y, s.width - bar, &text, style);
+    canvas.gauge(s.x, y, bar, share, style, theme.track);
+    canvas.put_right(s.x + s.width, y, s.width - bar, &text, style);
 }
 
 /// Counts by state, each in its colour: `LISTEN 2  ESTAB 40`.
-fn states(app: &App, pen: &mut Pen<'_>, slot: &Slot, y: u16, c: &StateCounts) {
+fn states(app: &App, canvas: &mut Canvas<'_>, slot: &Slot, y: u16, c: &StateCounts) {
     let (mut x, end) = (slot.x, slot.x + slot.width);
     if c.total() == 0 {
-        pen.put(x, y, slot.width, "-", app.theme.faint);
+        canvas.put(x, y, slot.width, "-", app.theme.faint);
     }
     let mut present: Vec<_> = c.present().collect();
     // What needs a look comes first, then the most.
@@ -208,11 +208,11 @@ fn states(app: &App, pen: &mut Pen<'_>, slot: &Slot, y: u16, c: &StateCounts) {
         let text = count(u64::from(n));
         let w = width(name) + 1 + width(&text);
         if x + w > end {
-            pen.put(x.min(end - 1), y, 1, app.glyphs.cut, app.theme.faint);
+            canvas.put(x.min(end - 1), y, 1, app.glyphs.cut, app.theme.faint);
             break;
         }
-        x = pen.put(x, y, end - x, name, app.theme.state(state));
-        x = pen.put(x + 1, y, end - x, &text, app.theme.text) + 2;
+        x = canvas.put(x, y, end - x, name, app.theme.state(state));
+        x = canvas.put(x + 1, y, end - x, &text, app.theme.text) + 2;
     }
 }
 

@@ -8,9 +8,9 @@ use crate::format::{Align, Column, Gauge, Kind, Role, Value, Width};
 use crate::format::{Style as Format, cell};
 use crate::model::{Snapshot, State};
 use crate::tui::app::App;
-use crate::tui::canvas::{Pen, width};
+use crate::tui::canvas::{Canvas, width};
 use crate::tui::theme::Theme;
-use crate::tui::view_state::{Brief, Sheet};
+use crate::tui::view_state::{GroupSummary, ViewState};
 use crate::view::Line;
 use crate::view::group::Group;
 use ratatui::buffer::Cell;
@@ -50,22 +50,22 @@ fn has_bar(c: &Column) -> bool {
 /// A column goes before its neighbours become unreadable: what stays has at least its usual width (numbers) or that of
 /// what is in it (text). Only the last few are squeezed below that.
 pub(crate) fn slots(app: &App, area: Rect) -> Vec<Slot> {
-    let sheet = app.sheet();
+    let view_state = app.view_state();
     let total = area.width.saturating_sub(INDENT + 1);
-    let mut wishes: Vec<Wish> = sheet
+    let mut wishes: Vec<Wish> = view_state
         .columns()
         .map(|column| Wish {
             column,
             natural: match column.align {
                 Align::Right if !column.shows_amounts() => column.width.normal,
-                _ => sheet.natural(column),
+                _ => view_state.content_width(column),
             },
         })
         .collect();
     let bar = bar_of(total);
     let bars = |w: &[Wish]| w.iter().filter(|w| has_bar(w.column)).count() as u16 * bar;
     // What only a wide screen has goes first, until every address is whole; then as the columns say.
-    let mut extra = wishes.iter().any(|w| !sheet.is_usual(w.column));
+    let mut extra = wishes.iter().any(|w| !view_state.is_usual(w.column));
     loop {
         let most = |w: &Wish| {
             let Width { min, normal, max } = w.column.width;
@@ -73,7 +73,7 @@ pub(crate) fn slots(app: &App, area: Rect) -> Vec<Slot> {
             w.natural.clamp(min, if whole { max } else { normal }.max(min))
         };
         let need: u16 = wishes.iter().map(|w| most(w) + GAP).sum::<u16>().saturating_sub(GAP) + bars(&wishes);
-        let rank = |i: usize| (!sheet.is_usual(wishes[i].column), wishes[i].column.drop, i);
+        let rank = |i: usize| (!view_state.is_usual(wishes[i].column), wishes[i].column.drop, i);
         let victim =
             (0..wishes.len()).filter(|i| rank(*i).0 || wishes[*i].column.drop > 3).max_by_key(|i| rank(*i));
         if extra && need > total && victim.is_none_or(|i| !rank(i).0) {
@@ -111,13 +111,13 @@ pub(crate) fn gauge_at(app: &App, area: Rect, x: u16) -> Option<Gauge> {
 }
 
 /// Column titles.
-pub(crate) fn head(app: &App, pen: &mut Pen<'_>, area: Rect) {
+pub(crate) fn head(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     if area.height == 0 {
         return;
     }
     let theme = app.theme;
-    pen.line(area, theme.head);
-    let sorted = app.sheet().view.sort.first();
+    canvas.line(area, theme.head);
+    let sorted = app.view_state().view.sort.first();
     for s in slots(app, area) {
         let by = sorted.filter(|k| k.column.name == s.column.name);
         let arrow = by.map(|k| if k.descending { app.glyphs.descending } else { app.glyphs.ascending });
@@ -125,70 +125,70 @@ pub(crate) fn head(app: &App, pen: &mut Pen<'_>, area: Rect) {
         let title = s.column.title;
         if s.column.align == Align::Right {
             // The mark stands in the gap, so that title and numbers keep their edge.
-            let x = pen.put_right(s.x + s.width, area.y, s.width, title, style);
+            let x = canvas.put_right(s.x + s.width, area.y, s.width, title, style);
             if let Some(a) = arrow {
-                pen.put(x.saturating_sub(1), area.y, 1, a, style);
+                canvas.put(x.saturating_sub(1), area.y, 1, a, style);
             }
         } else {
-            let end = pen.put(s.x, area.y, s.width, title, style);
+            let end = canvas.put(s.x, area.y, s.width, title, style);
             if let Some(a) = arrow {
-                pen.put(end, area.y, 1, a, style);
+                canvas.put(end, area.y, 1, a, style);
             }
         }
     }
 }
 
 /// The lines in sight.
-pub(crate) fn body(app: &App, pen: &mut Pen<'_>, area: Rect) {
+pub(crate) fn body(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     let theme = app.theme;
     let Some(snap) = &app.snapshot else {
         let text = if app.failed.is_some() { "nothing could be read" } else { "reading sockets" };
-        pen.put(area.x + INDENT, area.y, area.width.saturating_sub(INDENT), text, theme.dim);
+        canvas.put(area.x + INDENT, area.y, area.width.saturating_sub(INDENT), text, theme.dim);
         return;
     };
-    let sheet = app.sheet();
-    if sheet.lines.is_empty() {
-        empty(app, snap, pen, area);
+    let view_state = app.view_state();
+    if view_state.lines.is_empty() {
+        empty(app, snap, canvas, area);
         return;
     }
     let slots = slots(app, area);
     let form = style_of(app);
-    let mut nested = sheet.nested_until(sheet.top);
-    let shown = sheet.lines.iter().enumerate().skip(sheet.top).take(usize::from(area.height));
+    let mut nested = view_state.nested_until(view_state.top);
+    let shown = view_state.lines.iter().enumerate().skip(view_state.top).take(usize::from(area.height));
     for (y, (i, line)) in (area.y..).zip(shown) {
         let place = Rect::new(area.x, y, area.width, 1);
-        let selected = i == sheet.cursor;
+        let selected = i == view_state.cursor;
         match *line {
             Line::Group(g) => {
-                nested = sheet.nested_end(i, g);
-                group(app, snap, pen, place, g, &slots, form);
+                nested = view_state.nested_end(i, g);
+                group(app, snap, canvas, place, g, &slots, form);
             }
             Line::Row(r) => {
-                row(app, snap, pen, place, r as usize, &slots, form);
+                row(app, snap, canvas, place, r as usize, &slots, form);
                 if i < nested {
-                    pen.put(area.x + 2, y, 1, app.glyphs.nested, theme.faint);
+                    canvas.put(area.x + 2, y, 1, app.glyphs.nested, theme.faint);
                 }
             }
         }
         if selected {
-            let keep = pen.buf.cell((place.x + 1, y)).map(|c| c.symbol().to_owned());
-            select(&theme, pen, place);
+            let keep = canvas.buf.cell((place.x + 1, y)).map(|c| c.symbol().to_owned());
+            select(&theme, canvas, place);
             if keep.as_deref() == Some(" ") || place.width > 1 {
-                pen.put(place.x, y, 1, app.glyphs.edge, theme.accent);
+                canvas.put(place.x, y, 1, app.glyphs.edge, theme.accent);
             }
-            let cell = slots.iter().find(|s| Some(s.column.name) == sheet.cell);
+            let cell = slots.iter().find(|s| Some(s.column.name) == view_state.selected_column);
             if let (Some(s), Line::Row(_)) = (cell, line) {
-                pen.line(Rect::new(s.x, y, s.width, 1), theme.cell);
+                canvas.line(Rect::new(s.x, y, s.width, 1), theme.cell);
             }
         }
     }
-    thumb(app, pen, area, sheet);
+    thumb(app, canvas, area, view_state);
 }
 
 /// Marks a line as the selected one. Quiet text becomes plain on it; what has a meaning by its colour keeps it.
-fn select(theme: &Theme, pen: &mut Pen<'_>, place: Rect) {
+fn select(theme: &Theme, canvas: &mut Canvas<'_>, place: Rect) {
     for x in place.x..place.right() {
-        if let Some(cell) = pen.buf.cell_mut((x, place.y)) {
+        if let Some(cell) = canvas.buf.cell_mut((x, place.y)) {
             select_cell(theme, cell);
         }
     }
@@ -215,39 +215,39 @@ fn select_cell(theme: &Theme, cell: &mut Cell) {
 }
 
 /// Where in a long list one is.
-fn thumb(app: &App, pen: &mut Pen<'_>, area: Rect, sheet: &Sheet) {
-    let (h, n) = (usize::from(area.height), sheet.lines.len());
+fn thumb(app: &App, canvas: &mut Canvas<'_>, area: Rect, view_state: &ViewState) {
+    let (h, n) = (usize::from(area.height), view_state.lines.len());
     if n <= h || h < 3 {
         return;
     }
     let size = (h * h / n).clamp(1, h);
-    let at = sheet.top * (h - size) / (n - h).max(1);
+    let at = view_state.top * (h - size) / (n - h).max(1);
     for i in at..(at + size).min(h) {
-        pen.put(area.right() - 1, area.y + i as u16, 1, app.glyphs.thumb, app.theme.faint);
+        canvas.put(area.right() - 1, area.y + i as u16, 1, app.glyphs.thumb, app.theme.faint);
     }
 }
 
 /// Why there is nothing.
-fn empty(app: &App, snap: &Snapshot, pen: &mut Pen<'_>, area: Rect) {
-    let sheet = app.sheet();
+fn empty(app: &App, snap: &Snapshot, canvas: &mut Canvas<'_>, area: Rect) {
+    let view_state = app.view_state();
     // Those just closed do not count, as beside the filter.
-    let total = (sheet.view.table.live)(snap) as u64;
-    let noun = sheet.view.table.noun;
+    let total = (view_state.view.table.live)(snap) as u64;
+    let noun = view_state.view.table.noun;
     let text = if total == 0 {
         format!("no {noun}")
     } else {
         format!("none of {} {noun} matches; Esc drops the filter", count(total))
     };
     let room = area.width.saturating_sub(INDENT + 1);
-    pen.put(area.x + INDENT, area.y, room, &text, app.theme.dim);
+    canvas.put(area.x + INDENT, area.y, room, &text, app.theme.dim);
     if total > 0 {
         return;
     }
     // What could not be read may be why.
-    for (y, f) in (area.y + 1..area.bottom()).zip((sheet.view.table.unread)(snap)) {
+    for (y, f) in (area.y + 1..area.bottom()).zip((view_state.view.table.unread)(snap)) {
         let line = format!("{}: {}, {}", f.subject, f.kind.name(), f.detail);
         let line = crate::model::text::escape(line.trim_end_matches(", "));
-        pen.put(area.x + INDENT, y, room, &line, app.theme.warn);
+        canvas.put(area.x + INDENT, y, room, &line, app.theme.warn);
     }
 }
 
@@ -255,25 +255,25 @@ fn empty(app: &App, snap: &Snapshot, pen: &mut Pen<'_>, area: Rect) {
 fn group(
     app: &App,
     snap: &Snapshot,
-    pen: &mut Pen<'_>,
+    canvas: &mut Canvas<'_>,
     area: Rect,
     index: u32,
     slots: &[Slot],
     form: Format,
 ) {
     let theme = app.theme;
-    let sheet = app.sheet();
-    let g = &sheet.arranged.groups[index as usize];
-    let closed = sheet.is_group_closed(index);
+    let view_state = app.view_state();
+    let g = &view_state.arranged.groups[index as usize];
+    let closed = view_state.is_group_closed(index);
     let y = area.y;
     let mut x = area.x + 1 + u16::from(g.depth) * 2;
-    x = pen.put(x, y, 2, if closed { app.glyphs.closed } else { app.glyphs.open }, theme.dim) + 1;
-    let state = g.state().filter(|_| sheet.grouping_name() == Some("state") && g.depth == 0);
+    x = canvas.put(x, y, 2, if closed { app.glyphs.closed } else { app.glyphs.open }, theme.dim) + 1;
+    let state = g.state().filter(|_| view_state.grouping_name() == Some("state") && g.depth == 0);
     // Totals and the owner have places of their own; the words get what is before them.
     let totals = g.depth > 0 || state.is_none();
     let mut end = area.right().saturating_sub(1);
-    let brief = sheet.briefs.get(index as usize).copied().unwrap_or_default();
-    let holder = brief.process.filter(|_| sheet.grouping_name() != Some("process"));
+    let summary = view_state.group_summaries.get(index as usize).copied().unwrap_or_default();
+    let holder = summary.process.filter(|_| view_state.grouping_name() != Some("process"));
     for s in slots.iter().rev() {
         let text = match s.column.role {
             Some(Role::RecvQ) if totals && g.recv_q > 0 => {
@@ -299,10 +299,10 @@ fn group(
             continue;
         }
         if s.column.align == Align::Right {
-            let from = pen.put_right(s.x + s.width, y, s.width, &text, theme.text);
+            let from = canvas.put_right(s.x + s.width, y, s.width, &text, theme.text);
             end = end.min(from);
         } else {
-            owner(pen, s, y, &text, theme.text, theme.dim);
+            owner(canvas, s, y, &text, theme.text, theme.dim);
             end = end.min(s.x);
         }
     }
@@ -311,18 +311,18 @@ fn group(
         Some(s) => theme.state(s).patch(theme.strong),
         None => theme.strong,
     };
-    x = pen.put(x, y, room(x), &g.title(snap), title_style);
-    let mut words = facts(g, brief, sheet, state);
+    x = canvas.put(x, y, room(x), &g.title(snap), title_style);
+    let mut words = facts(g, summary, view_state, state);
     if width(&words) > room(x + 2)
         && let Some((short, _)) = words.split_once(" from ").or_else(|| words.split_once(" to "))
     {
         words.truncate(short.len());
     }
-    x = pen.put(x + 2, y, room(x + 2), &words, if state.is_some() { theme.strong } else { theme.dim });
+    x = canvas.put(x + 2, y, room(x + 2), &words, if state.is_some() { theme.strong } else { theme.dim });
     if let Some(note) = g.note
         && room(x + 2) > 8
     {
-        pen.put(x + 2, y, room(x + 2), note, theme.dim);
+        canvas.put(x + 2, y, room(x + 2), note, theme.dim);
     }
 }
 
@@ -334,8 +334,8 @@ fn rate(r: Option<f64>, form: Format) -> String {
 }
 
 /// How many, from where: `1,180 clients from 212 hosts`.
-fn facts(g: &Group, brief: Brief, sheet: &Sheet, state: Option<State>) -> String {
-    let live = if sheet.view.table.is_sockets() { brief.live } else { g.len };
+fn facts(g: &Group, summary: GroupSummary, view_state: &ViewState, state: Option<State>) -> String {
+    let live = if view_state.view.table.is_sockets() { summary.live } else { g.len };
     let n = count(u64::from(live));
     if state.is_some() {
         return n;
@@ -343,18 +343,18 @@ fn facts(g: &Group, brief: Brief, sheet: &Sheet, state: Option<State>) -> String
     let plural = |n: u32, one: &str, many: &str| {
         format!("{} {}", count(u64::from(n)), if n == 1 { one } else { many })
     };
-    if !sheet.view.table.is_sockets() {
+    if !view_state.view.table.is_sockets() {
         return n;
     }
     let served = g.states.get(State::Listen) + g.states.get(State::Unconn);
     let connections = live.saturating_sub(served);
-    match sheet.grouping_name() {
+    match view_state.grouping_name() {
         Some("state" | "local") if connections > 0 && g.hosts > 0 => {
             if matches!(g.key, crate::view::group::Key::To(..)) {
                 return plural(connections, "connection", "connections");
             }
             let hosts = plural(g.hosts, "host", "hosts");
-            if brief.inbound || served > 0 {
+            if summary.inbound || served > 0 {
                 format!("{} from {hosts}", plural(connections, "client", "clients"))
             } else {
                 format!("{} to {hosts}", plural(connections, "connection", "connections"))

@@ -1,7 +1,7 @@
 //! A topic over the table: what the cell, the state or the row is.
 
-use crate::tui::app::{App, Over};
-use crate::tui::canvas::{Pen, width};
+use crate::tui::app::{App, Overlay};
+use crate::tui::canvas::{Canvas, width};
 use crate::tui::draw::window;
 use ratatui::layout::Rect;
 
@@ -54,22 +54,22 @@ fn size(all: Rect) -> (u16, u16) {
 
 /// The line that may be scrolled to at most.
 pub(crate) fn furthest(app: &App) -> usize {
-    let Some(Over::Explain { text, .. }) = &app.over else { return 0 };
+    let Some(Overlay::Explain { text, .. }) = &app.overlay else { return 0 };
     let (w, h) = size(app.area);
     lines(text, usize::from(w.saturating_sub(4))).len().saturating_sub(usize::from(h.saturating_sub(1)))
 }
 
 /// The topic over everything.
-pub(crate) fn overlay(app: &App, pen: &mut Pen<'_>, all: Rect) {
-    let Some(Over::Explain { text, top }) = &app.over else { return };
+pub(crate) fn overlay(app: &App, canvas: &mut Canvas<'_>, all: Rect) {
+    let Some(Overlay::Explain { text, top }) = &app.overlay else { return };
     let theme = app.theme;
     let (w, h) = size(all);
     let all_lines = lines(text, usize::from(w.saturating_sub(4)));
     let h = h.min(all_lines.len() as u16 + 1);
-    let r = window(app, pen, all, w, h, "explain   Esc closes, arrows scroll");
+    let r = window(app, canvas, all, w, h, "explain   Esc closes, arrows scroll");
     for (y, (line, title)) in (r.top()..r.bottom()).zip(all_lines.iter().skip(*top)) {
         let style = if *title { theme.accent } else { theme.text };
-        pen.put(r.x + 1, y, r.width.saturating_sub(1), line.trim_end(), style);
+        canvas.put(r.x + 1, y, r.width.saturating_sub(1), line.trim_end(), style);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The three keys to begin with, until one is pressed.
 
 use crate::tui::app::App;
-use crate::tui::canvas::{Pen, width};
+use crate::tui::canvas::{Canvas, width};
 use crate::tui::command::{COMMANDS, key_label};
 use crate::tui::draw::window;
 use ratatui::layout::Rect;
@@ -14,19 +14,19 @@ const THREE: [(&str, &str); 3] = [
 ];
 
 /// The card, at the lower edge of the table.
-pub(crate) fn card(app: &App, pen: &mut Pen<'_>, body: Rect) {
+pub(crate) fn card(app: &App, canvas: &mut Canvas<'_>, body: Rect) {
     let high = THREE.len() as u16 + 1;
     if !app.greeting || body.height < high + 3 || body.width < 40 {
         return;
     }
     let wide = 68.min(body.width);
     let area = Rect::new(body.x, body.bottom() - high - 1, body.width, high);
-    let r = window(app, pen, area, wide, high, "three keys to begin with");
+    let r = window(app, canvas, area, wide, high, "three keys to begin with");
     for (y, (name, text)) in (r.y..).zip(THREE) {
         let Some(i) = COMMANDS.iter().position(|c| c.name == name) else { continue };
         let Some(key) = app.options.keymap.of(i).first() else { continue };
         let label = key_label(key, app.glyphs.ascii);
-        pen.put(r.x + 1, y, 6, &label, app.theme.key);
-        pen.put(r.x + 2 + width(&label).max(5), y, r.width.saturating_sub(8), text, app.theme.text);
+        canvas.put(r.x + 1, y, 6, &label, app.theme.key);
+        canvas.put(r.x + 2 + width(&label).max(5), y, r.width.saturating_sub(8), text, app.theme.text);
     }
 }

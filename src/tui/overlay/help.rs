@@ -2,9 +2,10 @@
 
 use crate::diagnose::visibility::{MAY_LOOK, hidden};
 use crate::filter::LANGUAGE;
-use crate::tui::app::{App, Over};
-use crate::tui::canvas::{Pen, width as wide_of};
-use crate::tui::command::{Command, Place, key_label};
+use crate::format::wrap;
+use crate::tui::app::{App, Overlay};
+use crate::tui::canvas::{Canvas, width as wide_of};
+use crate::tui::command::{Command, Focus, key_label};
 use crate::tui::draw::window;
 use ratatui::layout::{Position, Rect};
 
@@ -42,19 +43,19 @@ const MOUSE: &[(&str, &str)] = &[
 ];
 
 /// What a place is called over the keys that hold only there.
-const fn heading(place: Place) -> &'static str {
+const fn heading(place: Focus) -> &'static str {
     match place {
-        Place::Table => "Table",
-        Place::Filter => "While a filter is typed",
-        Place::States => "In the strip of states",
-        Place::Sort => "In the list to sort by",
-        Place::Help => "In this help",
-        Place::Columns => "In the list of columns",
-        Place::Pick => "In a list",
-        Place::Name => "While a name is typed",
-        Place::Confirm => "At a question",
-        Place::Palette => "In the palette",
-        Place::Find => "While the help is searched",
+        Focus::Table => "Table",
+        Focus::Filter => "While a filter is typed",
+        Focus::States => "In the strip of states",
+        Focus::Sort => "In the list to sort by",
+        Focus::Help => "In this help",
+        Focus::Columns => "In the list of columns",
+        Focus::Pick => "In a list",
+        Focus::Name => "While a name is typed",
+        Focus::Confirm => "At a question",
+        Focus::Palette => "In the palette",
+        Focus::Find => "While the help is searched",
     }
 }
 
@@ -65,22 +66,6 @@ const fn keys_in(width: usize) -> usize {
 
 const fn examples_in(width: usize) -> usize {
     if width / 2 < 28 { width / 2 } else { 28 }
-}
-
-/// Words in lines of this width.
-fn wrap(words: &str, width: usize) -> Vec<String> {
-    let (mut out, mut line) = (Vec::new(), String::new());
-    for w in words.split(' ') {
-        if !line.is_empty() && line.len() + 1 + w.len() > width.max(10) {
-            out.push(std::mem::take(&mut line));
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(w);
-    }
-    out.push(line);
-    out
 }
 
 fn sections(app: &App, width: usize) -> Vec<Section> {
@@ -113,15 +98,15 @@ fn sections(app: &App, width: usize) -> Vec<Section> {
         put("Hidden now".to_owned(), lines.into_iter().map(Row::Text).collect());
     }
     // What the table knows; then what holds only elsewhere, under the name of the place.
-    for (c, keys) in app.options.keymap.commands().filter(|(c, _)| c.applies(Place::Table)) {
+    for (c, keys) in app.options.keymap.commands().filter(|(c, _)| c.applies(Focus::Table)) {
         put(c.section.to_owned(), key(c, keys));
     }
     for (place, meaning) in MOUSE {
         put("Mouse".to_owned(), form(place, meaning));
     }
-    for place in Place::ALL {
-        let first = |c: &Command| Place::ALL.into_iter().find(|p| c.applies(*p)) == Some(place);
-        let only_here = |c: &Command| !c.applies(Place::Table) && first(c);
+    for place in Focus::ALL {
+        let first = |c: &Command| Focus::ALL.into_iter().find(|p| c.applies(*p)) == Some(place);
+        let only_here = |c: &Command| !c.applies(Focus::Table) && first(c);
         for (c, keys) in app.options.keymap.commands().filter(|(c, _)| only_here(c)) {
             put(heading(place).to_owned(), key(c, keys));
         }
@@ -150,8 +135,8 @@ fn sections(app: &App, width: usize) -> Vec<Section> {
 /// The parts that have these words in them, each under its title; a section whole where its title has them; all where
 /// there are none.
 fn shown(app: &App, width: usize) -> Vec<Row> {
-    let find = match &app.over {
-        Some(Over::Help { find, .. }) => find.trim().to_lowercase(),
+    let find = match &app.overlay {
+        Some(Overlay::Help { find, .. }) => find.trim().to_lowercase(),
         _ => String::new(),
     };
     let has = |text: &str| text.to_lowercase().contains(&find);
@@ -196,8 +181,8 @@ pub(crate) fn furthest(app: &App) -> usize {
 }
 
 /// The help over everything; where the cursor stands while what to find is typed.
-pub(crate) fn overlay(app: &App, pen: &mut Pen<'_>, all: Rect) -> Option<Position> {
-    let Some(Over::Help { top, find, typing }) = &app.over else { return None };
+pub(crate) fn overlay(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<Position> {
+    let Some(Overlay::Help { top, find, typing }) = &app.overlay else { return None };
     let (top, theme) = (*top, app.theme);
     let (w, h) = size(all);
     let title = if typing.is_some() || !find.is_empty() {
@@ -205,7 +190,7 @@ pub(crate) fn overlay(app: &App, pen: &mut Pen<'_>, all: Rect) -> Option<Positio
     } else {
         "help   / finds, Esc closes, arrows scroll".to_owned()
     };
-    let r = window(app, pen, all, w, h, &title);
+    let r = window(app, canvas, all, w, h, &title);
     let cursor = typing.map(|c| {
         let x = r.x + 9 + find.get(..c).map_or(0, wide_of);
         Position::new(x.min(r.right().saturating_sub(1)), r.y.saturating_sub(1))
@@ -217,19 +202,19 @@ pub(crate) fn overlay(app: &App, pen: &mut Pen<'_>, all: Rect) -> Option<Positio
         match line {
             Row::Blank => {}
             Row::Title(t) => {
-                pen.put(r.x, y, r.width, t, theme.accent);
+                canvas.put(r.x, y, r.width, t, theme.accent);
             }
             Row::Key(k, help) => {
-                pen.put(r.x + 1, y, keys.saturating_sub(1), k, theme.strong);
-                pen.put(r.x + 1 + keys, y, r.width.saturating_sub(keys + 1), help, theme.dim);
+                canvas.put(r.x + 1, y, keys.saturating_sub(1), k, theme.strong);
+                canvas.put(r.x + 1 + keys, y, r.width.saturating_sub(keys + 1), help, theme.dim);
             }
             Row::Form(example, meaning) => {
                 let room = if meaning.is_empty() { r.width } else { examples };
-                pen.put(r.x + 1, y, room.saturating_sub(1), example, theme.strong);
-                pen.put(r.x + 1 + examples, y, r.width.saturating_sub(examples + 1), meaning, theme.dim);
+                canvas.put(r.x + 1, y, room.saturating_sub(1), example, theme.strong);
+                canvas.put(r.x + 1 + examples, y, r.width.saturating_sub(examples + 1), meaning, theme.dim);
             }
             Row::Text(t) => {
-                pen.put(r.x + 1, y, r.width.saturating_sub(1), t, theme.text);
+                canvas.put(r.x + 1, y, r.width.saturating_sub(1), t, theme.text);
             }
         }
     }

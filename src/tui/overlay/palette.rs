@@ -1,7 +1,7 @@
 //! The palette over the table: a line to type in, and what it finds.
 
-use crate::tui::app::{App, Over};
-use crate::tui::canvas::{Pen, width};
+use crate::tui::app::{App, Overlay};
+use crate::tui::canvas::{Canvas, width};
 use crate::tui::draw::window;
 use crate::tui::palette::found;
 use ratatui::layout::{Position, Rect};
@@ -23,33 +23,33 @@ fn top(at: usize, height: u16) -> usize {
 }
 
 /// The palette; where its cursor stands.
-pub(crate) fn overlay(app: &App, pen: &mut Pen<'_>, all: Rect) -> Option<Position> {
-    let Some(Over::Palette { text, cursor, at }) = &app.over else { return None };
+pub(crate) fn overlay(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<Position> {
+    let Some(Overlay::Palette { text, cursor, at }) = &app.overlay else { return None };
     let theme = app.theme;
     let lines = found(app, text);
     let r = place(all);
-    let r = window(app, pen, r, r.width, r.height, "");
+    let r = window(app, canvas, r, r.width, r.height, "");
     let (x, y) = (r.x + 1, r.y.saturating_sub(1));
-    pen.put(x, y, 1, ":", theme.tab);
+    canvas.put(x, y, 1, ":", theme.tab);
     if text.is_empty() {
         let hint = "a few letters of a command, view, column, saved filter or theme";
-        pen.put(x + 2, y, r.width.saturating_sub(3), hint, theme.band);
+        canvas.put(x + 2, y, r.width.saturating_sub(3), hint, theme.band);
     } else {
-        pen.put(x + 2, y, r.width.saturating_sub(3), text, theme.window.patch(theme.strong));
+        canvas.put(x + 2, y, r.width.saturating_sub(3), text, theme.window.patch(theme.strong));
     }
     if lines.is_empty() {
-        pen.put(x + 2, r.y, r.width.saturating_sub(3), "nothing of that name", theme.dim);
+        canvas.put(x + 2, r.y, r.width.saturating_sub(3), "nothing of that name", theme.dim);
     }
     let names = lines.iter().map(|f| width(&f.name)).max().unwrap_or(0).clamp(12, 26);
     for (y, (i, f)) in (r.top()..r.bottom()).zip(lines.iter().enumerate().skip(top(*at, r.height))) {
         let keys = if f.key.is_empty() { 0 } else { width(&f.key) + 2 };
-        pen.put(x + 2, y, names.min(r.width.saturating_sub(3)), &f.name, theme.strong);
+        canvas.put(x + 2, y, names.min(r.width.saturating_sub(3)), &f.name, theme.strong);
         let from = x + 4 + names;
-        pen.put(from, y, r.right().saturating_sub(from + 1 + keys), &f.text, theme.dim);
-        pen.put_right(r.right().saturating_sub(1), y, keys, &f.key, theme.key);
+        canvas.put(from, y, r.right().saturating_sub(from + 1 + keys), &f.text, theme.dim);
+        canvas.put_right(r.right().saturating_sub(1), y, keys, &f.key, theme.key);
         if i == *at {
-            pen.line(Rect::new(r.x, y, r.width, 1), theme.select);
-            pen.put(r.x, y, 1, app.glyphs.edge, theme.accent);
+            canvas.line(Rect::new(r.x, y, r.width, 1), theme.select);
+            canvas.put(r.x, y, 1, app.glyphs.edge, theme.accent);
         }
     }
     let before = text.get(..*cursor).map_or(0, width);
@@ -58,7 +58,7 @@ pub(crate) fn overlay(app: &App, pen: &mut Pen<'_>, all: Rect) -> Option<Positio
 
 /// The line at a cell of the screen.
 pub(crate) fn line_at(app: &App, all: Rect, x: u16, y: u16) -> Option<usize> {
-    let Some(Over::Palette { text, at, .. }) = &app.over else { return None };
+    let Some(Overlay::Palette { text, at, .. }) = &app.overlay else { return None };
     let r = place(all);
     if x < r.x || x >= r.right() || y <= r.y || y >= r.bottom() {
         return None;

@@ -25,7 +25,7 @@ pub struct Frugal<W: Write> {
 }
 
 impl<W: Write> Frugal<W> {
-    /// Over a terminal; with or without `marks` around a frame.
+    /// Overlay a terminal; with or without `marks` around a frame.
     pub const fn new(out: W, marks: bool) -> Self {
         Self { inner: CrosstermBackend::new(out), marks, open: false, cursor: None, at: None }
     }

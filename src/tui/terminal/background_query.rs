@@ -14,9 +14,9 @@ const HEAD: &str = "11;rgb";
 /// An answer is no longer.
 const MOST: usize = 40;
 
-/// Watches the keys for the answer.
+/// Watches the keys for the query.
 #[derive(Debug, Default)]
-pub(crate) struct Answer {
+pub(crate) struct BackgroundQuery {
     /// What may be the answer, as it came.
     held: Vec<Event>,
     text: String,
@@ -25,18 +25,18 @@ pub(crate) struct Answer {
 
 /// What became of an event.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Heard {
+pub(crate) enum Outcome {
     /// These are what the user did, in this order; most often the one.
     Keys(Vec<Event>),
-    /// It may belong to the answer.
+    /// It may belong to the query.
     Held,
     /// The answer: red, green and blue.
     Background(u32),
 }
 
-impl Answer {
+impl BackgroundQuery {
     /// Nothing was asked.
-    pub(crate) fn none() -> Self {
+    pub(crate) fn disabled() -> Self {
         Self { done: true, ..Self::default() }
     }
 
@@ -45,16 +45,16 @@ impl Answer {
         !self.held.is_empty()
     }
 
-    /// Gives back what was held: it was no answer.
-    pub(crate) fn give_up(&mut self) -> Vec<Event> {
+    /// Gives back what was held: it was no query.
+    pub(crate) fn release(&mut self) -> Vec<Event> {
         self.text.clear();
         std::mem::take(&mut self.held)
     }
 
     /// Takes the next event in.
-    pub(crate) fn hear(&mut self, event: Event) -> Heard {
+    pub(crate) fn feed(&mut self, event: Event) -> Outcome {
         if self.done {
-            return Heard::Keys(vec![event]);
+            return Outcome::Keys(vec![event]);
         }
         let key = match &event {
             Event::Key(KeyEvent { code: KeyCode::Char(c), modifiers, kind: KeyEventKind::Press, .. }) => {
@@ -64,36 +64,36 @@ impl Answer {
         };
         let begins = key == Some((']', KeyModifiers::ALT));
         match key {
-            _ if self.held.is_empty() && !begins => Heard::Keys(vec![event]),
+            _ if self.held.is_empty() && !begins => Outcome::Keys(vec![event]),
             Some((']', KeyModifiers::ALT)) if self.held.is_empty() => {
                 self.held.push(event);
-                Heard::Held
+                Outcome::Held
             }
             Some(('g', KeyModifiers::CONTROL) | ('\\', KeyModifiers::ALT)) => match color(&self.text) {
                 Some(rgb) => {
                     self.done = true;
-                    self.give_up();
-                    Heard::Background(rgb)
+                    self.release();
+                    Outcome::Background(rgb)
                 }
-                None => self.no_answer(event),
+                None => self.not_a_reply(event),
             },
             // A capital comes with its shift.
-            Some((c, m)) if (m - KeyModifiers::SHIFT).is_empty() && self.goes_on(c) => {
+            Some((c, m)) if (m - KeyModifiers::SHIFT).is_empty() && self.continues(c) => {
                 self.text.push(c);
                 self.held.push(event);
-                Heard::Held
+                Outcome::Held
             }
-            _ => self.no_answer(event),
+            _ => self.not_a_reply(event),
         }
     }
 
-    fn no_answer(&mut self, event: Event) -> Heard {
-        let mut all = self.give_up();
+    fn not_a_reply(&mut self, event: Event) -> Outcome {
+        let mut all = self.release();
         all.push(event);
-        Heard::Keys(all)
+        Outcome::Keys(all)
     }
 
-    fn goes_on(&self, c: char) -> bool {
+    fn continues(&self, c: char) -> bool {
         match HEAD.chars().nth(self.text.len()) {
             Some(want) => c == want,
             None => self.text.len() < MOST && (c.is_ascii_hexdigit() || matches!(c, ':' | '/' | 'a')),
@@ -118,16 +118,16 @@ mod tests {
     use crate::tui::key_script::{key, keys};
 
     fn told(all: Vec<Event>) -> (Vec<Event>, Option<u32>) {
-        let mut answer = Answer::default();
+        let mut query = BackgroundQuery::default();
         let (mut out, mut rgb) = (Vec::new(), None);
         for e in all {
-            match answer.hear(e) {
-                Heard::Keys(k) => out.extend(k),
-                Heard::Held => {}
-                Heard::Background(c) => rgb = Some(c),
+            match query.feed(e) {
+                Outcome::Keys(k) => out.extend(k),
+                Outcome::Held => {}
+                Outcome::Background(c) => rgb = Some(c),
             }
         }
-        out.extend(answer.give_up());
+        out.extend(query.release());
         (out, rgb)
     }
 
@@ -153,7 +153,7 @@ mod tests {
             let expected = if want.is_some() { keys("/aj<enter>") } else { all };
             assert_eq!(left, expected, "{script}");
         }
-        let mut none = Answer::none();
-        assert_eq!(none.hear(Event::Key(key("alt-]"))), Heard::Keys(vec![Event::Key(key("alt-]"))]));
+        let mut none = BackgroundQuery::disabled();
+        assert_eq!(none.feed(Event::Key(key("alt-]"))), Outcome::Keys(vec![Event::Key(key("alt-]"))]));
     }
 }

@@ -97,7 +97,7 @@ fn a_table_as_the_kernel_hands_it_out() {
             let (target, port) = (r.target.unwrap(), r.target_ports.unwrap().0);
             let iface = r.iface.as_deref().unwrap_or("-");
             let (proto, more) = (r.proto.unwrap().name(), r.conditions.join(" "));
-            format!("{proto} {to} {} {iface} {target}:{port} [{more}] {}", r.ports.unwrap().0, r.place)
+            format!("{proto} {to} {} {iface} {target}:{port} [{more}] {}", r.ports.unwrap().0, r.location)
         })
         .collect();
     assert_eq!(

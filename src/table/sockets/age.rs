@@ -1,9 +1,9 @@
 //! How old a socket is, how long it has been in its state, and from where that is known.
 
-use super::sockets::opt;
 use crate::diagnose::in_state;
 use crate::format::{Needs, Value};
 use crate::model::{Missing, Snapshot, State};
+use crate::table::cell::opt;
 
 /// The words of `tcp_info` that these of its bytes lie in.
 pub(crate) const fn bytes(offsets: &[usize]) -> u64 {

@@ -1,9 +1,9 @@
 //! The columns of BPF: the filter of a packet socket, the maps that keep something beside an IP one.
 
-use super::sockets::na;
 use crate::format::{Column, Kind, Needs, Value};
 use crate::model::fault::BPF_MAPS;
-use crate::model::{AttrSet, Missing, Proto, Snapshot, bpf};
+use crate::model::{AttrSet, Missing, Proto, Reads, Snapshot, bpf};
+use crate::table::cell::na;
 
 /// Why a socket that can have it has none in what was read.
 fn none<'a>(snap: &Snapshot, row: usize, read: bool) -> Value<'a> {
@@ -19,7 +19,11 @@ fn filter<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
         return na();
     }
     match snap.attrs(row).packet_filter() {
-        None => none(snap, row, snap.sample.wants.bpf || snap.sample.wants.attrs == AttrSet::ALL),
+        None => none(
+            snap,
+            row,
+            snap.sample.wants.reads(Reads::BPF) || snap.sample.wants.needs.attrs == AttrSet::ALL,
+        ),
         Some([]) => Value::Missing(Missing::NotPermitted),
         Some(raw) => {
             let all: Vec<_> = bpf::program(raw).collect();
@@ -42,7 +46,7 @@ fn maps<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
         None if snap.sample.faults.iter().any(|f| f.subject == BPF_MAPS) => {
             Value::Missing(Missing::NotPermitted)
         }
-        None => none(snap, row, snap.sample.wants.bpf),
+        None => none(snap, row, snap.sample.wants.reads(Reads::BPF)),
         Some(all) => list(all),
     }
 }
@@ -77,3 +81,6 @@ pub(crate) const MAPS: Column = Column::new(
 )
 .needs(Needs::BPF)
 .wide(8, 24, 60);
+
+/// The columns.
+pub(super) const COLUMNS: &[Column] = &[FILTER, MAPS];
