@@ -3,13 +3,26 @@
 // A test that cannot go on stops there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+// Each test program uses its part of it.
+#[allow(dead_code)]
+#[path = "isolation/namespaces.rs"]
+mod namespaces;
+
+use namespaces::isolated;
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Output, Stdio};
 
+/// The program without the settings of whoever runs the tests.
+fn sockscope() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sockscope"));
+    command.env("XDG_CONFIG_HOME", "/nonexistent").stdin(Stdio::null());
+    command
+}
+
 fn run(args: &[&OsStr]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sockscope")).args(args).stdin(Stdio::null()).output().unwrap()
+    sockscope().args(args).output().unwrap()
 }
 
 fn words(args: &[&str]) -> Output {
@@ -81,14 +94,16 @@ fn bytes_that_are_no_text_are_refused() {
 
 #[test]
 fn nothing_found_is_exit_code_1() {
-    let out = words(&["list", "pid:4294967295"]);
-    assert_eq!(out.status.code(), Some(1));
-    let out = words(&["list", "pid:4294967295", "--count"]);
-    assert_eq!((out.status.code(), &out.stdout[..]), (Some(1), &b"0\n"[..]));
-    let out = words(&["list", "pid:4294967295", "--format", "json"]);
-    assert_eq!((out.status.code(), &out.stdout[..]), (Some(1), &b"[]\n"[..]));
-    let out = words(&["list", "--wait-for", "pid:4294967295", "--timeout", "300ms"]);
-    assert_eq!(out.status.code(), Some(1));
+    isolated(|| {
+        let out = words(&["list", "pid:4294967295"]);
+        assert_eq!(out.status.code(), Some(1));
+        let out = words(&["list", "pid:4294967295", "--count"]);
+        assert_eq!((out.status.code(), &out.stdout[..]), (Some(1), &b"0\n"[..]));
+        let out = words(&["list", "pid:4294967295", "--format", "json"]);
+        assert_eq!((out.status.code(), &out.stdout[..]), (Some(1), &b"[]\n"[..]));
+        let out = words(&["list", "--wait-for", "pid:4294967295", "--timeout", "300ms"]);
+        assert_eq!(out.status.code(), Some(1));
+    });
 }
 
 /// A rate is known from the second poll on, also where only the filter asks for it.
@@ -135,44 +150,40 @@ fn topics_are_explained_in_both_languages() {
     assert!(text(&["explain", "close-wait", "--lang", "ko"]).contains("디스크립터"));
     assert!(text(&["explain", "accept-queue", "--lang", "en"]).contains("somaxconn"));
     assert!(text(&["explain", "--lang", "en"]).lines().count() > 25);
-    let by_locale = Command::new(env!("CARGO_BIN_EXE_sockscope"))
-        .args(["explain", "listen"])
-        .env("LC_ALL", "ko_KR.UTF-8")
-        .output()
-        .unwrap();
+    let by_locale = sockscope().args(["explain", "listen"]).env("LC_ALL", "ko_KR.UTF-8").output().unwrap();
     assert!(String::from_utf8(by_locale.stdout).unwrap().chars().any(|c| ('가'..='힣').contains(&c)));
 }
 
 #[test]
-fn a_closed_pipe_is_fine() {
-    for args in
-        [&["list", "--columns", "all"][..], &["processes", "--format", "json"], &["list", "--watch=100ms"]]
-    {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sockscope"))
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut first = [0];
-        let mut out = child.stdout.take().unwrap();
-        out.read_exact(&mut first).unwrap();
-        drop(out);
-        let out = child.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&out.stderr).into_owned();
-        assert_eq!((out.status.code(), said.as_str()), (Some(0), ""), "{args:?}");
-    }
+fn closed_pipe_is_exit_code_0() {
+    isolated(|| {
+        // Rows for more than a pipe holds.
+        let _held: Vec<_> = (0..200).map(|_| std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        for args in [
+            &["list", "--columns", "all"][..],
+            &["list", "--columns", "all", "--format", "json"],
+            &["list", "--watch=100ms"],
+        ] {
+            let mut child =
+                sockscope().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let mut first = [0];
+            let mut out = child.stdout.take().unwrap();
+            out.read_exact(&mut first).unwrap();
+            drop(out);
+            let out = child.wait_with_output().unwrap();
+            let said = String::from_utf8_lossy(&out.stderr).into_owned();
+            assert_eq!((out.status.code(), said.as_str()), (Some(0), ""), "{args:?}");
+        }
+    });
 }
 
 #[test]
-fn a_full_disk_is_said() {
-    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-    let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
-        .args(["processes", "--format", "csv"])
-        .stdout(full)
-        .output()
-        .unwrap();
-    refused(&out, "/dev/full", "write standard output: No space left");
+fn full_disk_is_reported() {
+    isolated(|| {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let out = sockscope().args(["processes", "--format", "csv"]).stdout(full).output().unwrap();
+        refused(&out, "/dev/full", "write standard output: No space left");
+    });
 }
 
 #[test]
@@ -212,25 +223,30 @@ fn the_configuration_file_is_written_once_and_looked_through() {
 }
 
 #[test]
-fn a_screen_without_a_terminal_and_a_machine_without_a_kernel() {
-    let text = |args: &[&str]| {
-        let out = words(args);
-        assert_eq!(out.status.code(), Some(0), "{args:?} {}", String::from_utf8_lossy(&out.stderr));
-        String::from_utf8(out.stdout).unwrap()
-    };
-    let shot = ["--demo", "screenshot", "--size", "90x20", "--keys", "3<enter>"];
-    let screen = text(&shot);
-    assert_eq!(screen.lines().count(), 20);
-    assert!(screen.lines().all(|l| l.chars().count() <= 90), "{screen}");
-    assert!(screen.contains("legacy-gw") && screen.contains("907 of 1,024"), "{screen}");
-    assert_eq!(screen, text(&shot), "a scene is the same every time");
-    let svg = text(&["--demo", "screenshot", "-f", "svg", "nginx"]);
-    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains(">ESTABLISHED<"), "{svg}");
-    let rows: serde_json::Value =
-        serde_json::from_str(&text(&["--demo", "list", "state:listen", "-f", "json"])).unwrap();
-    assert!(rows.as_array().unwrap().len() > 10);
-    // A live machine has a screen too.
-    assert!(text(&["screenshot", "--polls", "1", "--size", "100x10"]).contains("sockscope"));
+fn screenshot_needs_no_terminal_and_a_scene_no_kernel() {
+    isolated(|| {
+        let text = |args: &[&str]| {
+            let out = words(args);
+            assert_eq!(out.status.code(), Some(0), "{args:?} {}", String::from_utf8_lossy(&out.stderr));
+            String::from_utf8(out.stdout).unwrap()
+        };
+        let shot = ["--demo", "screenshot", "--size", "90x20", "--keys", "3<enter>"];
+        let screen = text(&shot);
+        assert_eq!(screen.lines().count(), 20);
+        assert!(screen.lines().all(|l| l.chars().count() <= 90), "{screen}");
+        assert!(screen.contains("legacy-gw") && screen.contains("907 of 1,024"), "{screen}");
+        assert_eq!(screen, text(&shot), "a scene is the same every time");
+        let svg = text(&["--demo", "screenshot", "-f", "svg", "nginx"]);
+        assert!(
+            svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains(">ESTABLISHED<"),
+            "{svg}"
+        );
+        let rows: serde_json::Value =
+            serde_json::from_str(&text(&["--demo", "list", "state:listen", "-f", "json"])).unwrap();
+        assert!(rows.as_array().unwrap().len() > 10);
+        // A live machine has a screen too.
+        assert!(text(&["screenshot", "--polls", "1", "--size", "100x10"]).contains("sockscope"));
+    });
 }
 
 #[test]
@@ -252,33 +268,33 @@ fn a_command_that_is_mistyped_is_a_filter_and_that_is_said() {
 }
 
 #[test]
-fn a_configuration_file_that_is_closed_to_us_is_said_and_keeps_nobody_out() {
+fn unreadable_configuration_is_reported_and_ignored() {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
-    if !rustix::process::geteuid().is_root() {
-        // Only root can become a user to whom its file is closed.
-        return;
-    }
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("sockscope/config.toml");
     std::fs::create_dir(home.path().join("sockscope")).unwrap();
     std::fs::write(&file, "numeric = true\n").unwrap();
-    // The program where that user can reach it.
+    // The program where another user can reach it.
     let program = home.path().join("sockscope/program");
     std::fs::copy(env!("CARGO_BIN_EXE_sockscope"), &program).unwrap();
-    for (path, mode) in [(home.path(), 0o755), (file.as_path(), 0o600), (program.as_path(), 0o755)] {
+    // No permission stops root, who becomes another user instead.
+    let root = rustix::process::geteuid().is_root();
+    let closed = if root { 0o600 } else { 0 };
+    for (path, mode) in [(home.path(), 0o755), (file.as_path(), closed), (program.as_path(), 0o755)] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
-    let list = |uid: u32| {
+    let list = || {
         let mut c = Command::new(&program);
         c.args(["list", "--demo", "port:22"]).env("XDG_CONFIG_HOME", home.path()).stdin(Stdio::null());
-        c.uid(uid).output().unwrap()
+        c
     };
-    let out = list(65_534);
+    let out = if root { list().uid(65_534).output().unwrap() } else { list().output().unwrap() };
     let said = String::from_utf8(out.stderr).unwrap();
     let want =
         format!("sockscope: read {}: Permission denied; everything is as without it\n", file.display());
     assert_eq!((out.status.code(), said), (Some(0), want));
     assert!(!out.stdout.is_empty());
-    assert!(list(0).stderr.is_empty());
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(list().output().unwrap().stderr.is_empty());
 }

@@ -1,6 +1,7 @@
 //! Podman of an ordinary user, with an image and files of the test's own.
 
-use super::world::{Program, check, rows, rows_of, run, sh, sockscope, until};
+use super::world::{Program, check, rows, rows_of, run, sh, sockscope};
+use crate::wait::until;
 use std::process::Command;
 
 /// An ordinary user with subordinate ids, made in this world alone, whose files are below `/run`, and the image `box`.
@@ -66,7 +67,7 @@ impl Drop for Podman {
 
 /// A container of an ordinary user is named, with its namespace, though no service of Podman runs that could be asked, and
 /// on a machine where an ordinary user may make no control group.
-pub(crate) fn rootless(podman: &Podman) -> Result<(), String> {
+pub(crate) fn rootless_container_is_named(podman: &Podman) -> Result<(), String> {
     let command = ["localhost/box", "/bin/busybox", "httpd", "-f", "-p", "80"];
     let id = podman.ask(&[&["run", "-d", "--name", "site", "-p", "8081:80"], &command[..]].concat())?;
     let pid: u32 =
@@ -92,7 +93,7 @@ pub(crate) fn rootless(podman: &Podman) -> Result<(), String> {
 
 /// The published port of an ordinary user: what forwards it, where to, and who answers, as root and as the user himself
 /// see it. By rootlessport, and by slirp4netns alone.
-pub(crate) fn published(podman: &Podman) -> Result<(), String> {
+pub(crate) fn rootless_published_port_has_forwarder_and_target(podman: &Podman) -> Result<(), String> {
     const COLUMNS: &str = "host,by,target,target_netns,container,process,pid,how,clients,listens";
     let _service = podman.service()?;
     let own = || podman.user(env!("CARGO_BIN_EXE_sockscope"));
@@ -108,7 +109,7 @@ pub(crate) fn published(podman: &Podman) -> Result<(), String> {
         let id = podman.ask(&["inspect", "-f", "{{.Id}}", name])?;
         let told = podman.ask(&["port", name])?;
         check(told.lines().any(|l| l == "80/tcp -> 0.0.0.0:8081"), || told.clone())?;
-        let script = "use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1:8081') or die; sleep 60";
+        let script = "use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1:8081') or die; sleep 600";
         let _client = Program::start(Command::new("perl").args(["-e", script]))?;
         for who in ["root", "scope"] {
             let mut last = Vec::new();
@@ -160,7 +161,7 @@ pub(crate) fn published(podman: &Podman) -> Result<(), String> {
 }
 
 /// `pasta` by itself, as later versions of Podman use it: which port goes where its command line says.
-pub(crate) fn pasta(podman: &Podman) -> Result<(), String> {
+pub(crate) fn port_forwarded_by_pasta_has_target_and_client(podman: &Podman) -> Result<(), String> {
     let outside = super::world::Outside::new()?;
     // It takes the address and the routes of the interface that leads out.
     sh("ip route add default via 203.0.113.5")?;
@@ -180,7 +181,7 @@ pub(crate) fn pasta(podman: &Podman) -> Result<(), String> {
     check(served.starts_with("busybox ") && row["target_netns"] == served.as_str(), || row.to_string())?;
     // Over the loopback interface it makes one socket inside for each that it accepted.
     let script =
-        "use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1:8090') or die; sleep 60";
+        "use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1:8090') or die; sleep 600";
     let _client = Program::start(Command::new("perl").args(["-e", script]))?;
     until("the client behind pasta", || {
         let known = rows(&["list", "state:established", "lport:80", "-c", "client,asked_for"]).ok()?;
