@@ -286,6 +286,10 @@ impl Procs {
                     Err(Errno::ACCESS | Errno::PERM) => {
                         k.seen = self.poll;
                         k.open = Err(Missing::NotPermitted);
+                        // It has ended and waits to be reaped, or became another user: what it held is not known any more.
+                        if !k.told {
+                            self.held.replace(&mut k.found, Found::default());
+                        }
                         return Ok(());
                     }
                     // Gone, and perhaps another one has its number.
