@@ -58,7 +58,8 @@ pub(crate) fn enter(scope: Scope) -> Command {
         sudo
     };
     if scope == Scope::User {
-        command.args(["--user", "--map-root-user"]);
+        // Its root is known before there is a network namespace, whose files in /proc are that root's.
+        command.args(["--user", "--map-root-user", "--", "unshare"]);
     }
     if scope != Scope::RootHostPids {
         command.args(["--pid", "--fork", "--kill-child", "--mount-proc"]);
@@ -76,11 +77,11 @@ pub(crate) fn enter(scope: Scope) -> Command {
 pub(crate) fn refused(scope: Scope) -> Option<String> {
     static ANSWERS: [OnceLock<Option<String>>; 3] = [const { OnceLock::new() }; 3];
     let ask = || {
-        let out = enter(scope).arg("true").output();
-        let why = match out {
+        let mut command = enter(scope);
+        let why = match command.arg("true").output() {
             Ok(out) if out.status.success() => return None,
             Ok(out) => String::from_utf8_lossy(&out.stderr).trim().to_owned(),
-            Err(e) => format!("unshare: {e}"),
+            Err(e) => format!("{}: {e}", command.get_program().display()),
         };
         let rights = match scope {
             Scope::User => "user namespaces (or root)",
