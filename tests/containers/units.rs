@@ -2,7 +2,7 @@
 
 use super::docker::Docker;
 use super::world::{Outside, Program, check, rows, rows_of, run, sh, sockscope};
-use crate::wait::until;
+use crate::wait::{until, until_ok};
 use std::process::Command;
 
 /// A container's listener and the connection of a client from outside are seen in its namespace, with its process, under
@@ -168,6 +168,7 @@ pub(crate) fn hidden_process_has_its_unit(_: &Docker) -> Result<(), String> {
 /// A container that stops while it is watched goes, its namespace with it, without a word of trouble.
 pub(crate) fn container_that_stops_while_watched_is_gone(docker: &Docker) -> Result<(), String> {
     let web = docker.run("brief", &[], "httpd -f -p 80")?;
+    until("the listener", || rows(&["list", "ns:brief", "state:listen"]).ok().filter(|r| r.len() == 1))?;
     let log = "/run/watch.ndjson";
     let out = std::fs::File::create(log).map_err(|e| e.to_string())?;
     let watch = sockscope()
@@ -210,15 +211,16 @@ pub(crate) fn namespace_made_in_a_container_is_its_own(docker: &Docker) -> Resul
                  my $l = IO::Socket::INET->new(Listen => 5, LocalAddr => \"127.0.0.1:80\") or die; sleep 600'";
     let args = ["-t", &pid, "-n", "unshare", "--net", "sh", "-c", inner];
     let program = Program::start(Command::new("nsenter").args(args))?;
-    let found = until("two listeners", || {
-        let all = rows(&["list", "state:listen", "lport:80", "-c", "+pid,netns,container"]).ok()?;
-        (all.len() == 2).then_some(all)
-    })?;
-    let by = |pid: u32| found.iter().find(|r| r["pid"] == pid).ok_or_else(|| format!("{pid}: {found:?}"));
-    check(by(web.pid)?["netns"] == "outer", || format!("{found:?}"))?;
-    let inner = by(program.0.id())?;
-    check(inner["netns"] == format!("perl {}", program.0.id()) && inner["container"].is_null(), || {
-        inner.to_string()
+    until_ok(|| {
+        let found = rows(&["list", "state:listen", "lport:80", "-c", "+pid,netns,container"])?;
+        check(found.len() == 2, || format!("{found:?}"))?;
+        let by = |pid: u32| found.iter().find(|r| r["pid"] == pid).ok_or_else(|| format!("{pid}: {found:?}"));
+        check(by(web.pid)?["netns"] == "outer", || format!("{found:?}"))?;
+        let inner = by(program.0.id())?;
+        // It is a shell until it listens.
+        check(inner["netns"] == format!("perl {}", program.0.id()) && inner["container"].is_null(), || {
+            inner.to_string()
+        })
     })
 }
 
@@ -230,8 +232,11 @@ pub(crate) fn mounted_namespaces_have_their_names(docker: &Docker) -> Result<(),
     sh("ip netns add empty && ip -n empty link set lo up")?;
     let limits = rows(&["list", "--netns", "empty", "--count"]).err().unwrap_or_default();
     check(!limits.contains("no network namespace"), || limits)?;
-    let listener = rows(&["list", "state:listen", "lport:80", "-c", "netns,pid"])?;
-    let right = listener.len() == 1 && listener[0]["netns"] == "web" && listener[0]["pid"] == web.pid;
+    until_ok(|| {
+        let listener = rows(&["list", "state:listen", "lport:80", "-c", "netns,pid"])?;
+        let right = listener.len() == 1 && listener[0]["netns"] == "web" && listener[0]["pid"] == web.pid;
+        check(right, || format!("{listener:?}"))
+    })?;
     // Mounted twice, it is found by either name.
     sh("ip netns add twice && touch /run/netns/again && mount --bind /run/netns/twice /run/netns/again")?;
     let _server = Program::start(
@@ -241,6 +246,5 @@ pub(crate) fn mounted_namespaces_have_their_names(docker: &Docker) -> Result<(),
         until(name, || rows(&["list", "--netns", name, "lport:81"]).ok().filter(|r| r.len() == 1))?;
     }
     sh("umount /run/netns/again && rm /run/netns/again && ip netns del twice")?;
-    sh("ip netns del empty")?;
-    check(right, || format!("{listener:?}"))
+    sh("ip netns del empty").map(|_| ())
 }
