@@ -65,7 +65,7 @@ pub(crate) fn namespaces_that_come_and_go_are_no_faults() -> Result<(), String> 
         let wants = Wants::default();
         let (mut polls, mut seen) = (0, BTreeSet::new());
         let end = Instant::now() + PATIENCE;
-        while polls < 50 || seen.len() < 20 {
+        while polls < 50 || seen.len() < 10 {
             check(Instant::now() < end, || format!("only {} namespaces in {polls} polls", seen.len()))?;
             polls += 1;
             let sample = source.sample(&wants).map_err(|e| e.to_string())?;
