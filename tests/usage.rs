@@ -7,12 +7,16 @@
 #[allow(dead_code)]
 #[path = "isolation/namespaces.rs"]
 mod namespaces;
+#[allow(dead_code)]
+#[path = "isolation/wait.rs"]
+mod wait;
 
 use namespaces::isolated;
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Output, Stdio};
+use wait::until;
 
 /// The program without the settings of whoever runs the tests.
 fn sockscope() -> Command {
@@ -289,12 +293,24 @@ fn unreadable_configuration_is_reported_and_ignored() {
         c.args(["list", "--demo", "port:22"]).env("XDG_CONFIG_HOME", home.path()).stdin(Stdio::null());
         c
     };
-    let out = if root { list().uid(65_534).output().unwrap() } else { list().output().unwrap() };
+    // Another test that starts a program just now holds what is written here open for a moment.
+    let run = |mut command: Command| {
+        let run = || match command.output() {
+            Err(e) if e.kind() == std::io::ErrorKind::ExecutableFileBusy => None,
+            other => Some(other.unwrap()),
+        };
+        until("the program to be closed", run).unwrap()
+    };
+    let mut first = list();
+    if root {
+        first.uid(65_534);
+    }
+    let out = run(first);
     let said = String::from_utf8(out.stderr).unwrap();
     let want =
         format!("sockscope: read {}: Permission denied; everything is as without it\n", file.display());
     assert_eq!((out.status.code(), said), (Some(0), want));
     assert!(!out.stdout.is_empty());
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-    assert!(list().output().unwrap().stderr.is_empty());
+    assert!(run(list()).stderr.is_empty());
 }
