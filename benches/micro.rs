@@ -9,15 +9,15 @@ use clock::Times;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use sockscope::collect::Source;
-use sockscope::collect::script::{Scene, ScriptSource};
+use sockscope::collect::scenario::{Scene, ScriptSource};
 use sockscope::derive::Engine;
+use sockscope::filter::Filter;
 use sockscope::model::{AttrSet, ProtoSet, Snapshot, Wants};
-use sockscope::query::filter::Filter;
-use sockscope::query::group::GroupBy;
-use sockscope::query::order::SortKey;
-use sockscope::query::table::SOCKETS;
-use sockscope::query::view::View;
-use sockscope::ui::{App, Event, Options, draw, script};
+use sockscope::table::SOCKETS;
+use sockscope::tui::{App, Event, Options, draw, key_script};
+use sockscope::view::View;
+use sockscope::view::group::GroupBy;
+use sockscope::view::sort::SortKey;
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ fn scene(sockets: usize) -> Scene {
 fn main() {
     let n = 100_000;
     let mut source = ScriptSource::new(scene(n));
-    let wants = Wants { attrs: AttrSet::INFO, protos: ProtoSet::TCP_UDP, ..Wants::default() };
+    let wants = Wants { protos: ProtoSet::TCP_UDP, ..Wants::default() }.with_attrs(AttrSet::INFO);
     let mut engine = Engine::new();
     engine.step(source.sample(&wants).unwrap());
     let snap: Arc<Snapshot> = engine.step(source.sample(&wants).unwrap());
@@ -132,7 +132,7 @@ fn main() {
         "3",
         "1",
     ] {
-        let events = script::keys(keys);
+        let events = key_script::keys(keys);
         let mut all = Vec::new();
         for _ in 0..10 {
             for event in &events {
@@ -146,7 +146,7 @@ fn main() {
     }
     println!("\na frame alone, 200x60");
     for keys in ["", "gggg", ":", "<esc>", "3", "1"] {
-        for event in script::keys(keys) {
+        for event in key_script::keys(keys) {
             app.handle(Event::Input(event));
         }
         Times::measure(50, || {

@@ -3,21 +3,23 @@
 //! A [`Source`] makes [`Sample`]s. What is partly unreadable is in the sample as a counted fault; an error is only
 //! what leaves nothing to show.
 
-pub mod act;
 mod cgroups;
+mod containers;
 mod counters;
-mod engines;
-mod made_up;
-pub mod netlink;
-mod netns;
+pub(crate) mod netfilter;
+mod netlink;
+pub(crate) mod netns;
 pub mod portable;
-pub mod proc;
+pub mod probe;
+pub mod proc_net;
 pub mod procs;
-pub mod script;
+pub mod scenario;
+pub mod sock_diag;
+mod synthetic_id;
 
 use crate::model::{Netns, OwnersBy, Sample, Services, Stamp, Wants};
-pub use engines::Engines;
-use engines::{Asked, Named};
+pub use containers::Engines;
+use containers::{Asked, Named};
 use netns::Spaces;
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::Cell;
@@ -30,7 +32,7 @@ use std::sync::Arc;
 pub enum Choice {
     /// The best that answers.
     Auto,
-    /// [`netlink`].
+    /// [`sock_diag`].
     Netlink,
     /// `/proc/net`.
     Proc,
@@ -51,14 +53,14 @@ pub fn open(
     let live = Path::new("/proc");
     let asked = || "asked for".to_owned();
     if let Some(root) = proc_root.filter(|root| *root != live) {
-        return Ok(Box::new(proc::ProcSource::new(root, "a captured tree".to_owned())?));
+        return Ok(Box::new(proc_net::ProcSource::new(root, "a captured tree".to_owned())?));
     }
     let asked_of = Asked::start(engines);
     // Whether there is such a namespace does not depend on who reads it.
     let spaces = Cell::new(netns::open(netns, asked_of.clone())?);
     let spaces = || spaces.replace(Spaces::new(Netns::Here));
-    let netlink = |why| Ok(netlink::NetlinkSource::new(why)?.over(spaces()).owners_by(owners));
-    let proc = |why| Ok(proc::ProcSource::new(live, why)?.over(spaces()).owners_by(owners));
+    let netlink = |why| Ok(sock_diag::NetlinkSource::new(why)?.over(spaces()).owners_by(owners));
+    let proc = |why| Ok(proc_net::ProcSource::new(live, why)?.over(spaces()).owners_by(owners));
     let source: Box<dyn Source> = match choice {
         _ if proc_root.is_some() => Box::new(proc(asked())?),
         Choice::Netlink => Box::new(netlink(asked())?),

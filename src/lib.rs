@@ -3,7 +3,7 @@
 //! # Architecture
 //!
 //! ```text
-//! kernel -> collect::Source -> Sample -> derive::Engine::step -> Arc<Snapshot> -> ui | output | check
+//! kernel -> collect::Source -> Sample -> derive::Engine::step -> Arc<Snapshot> -> tui | output | check
 //!             netlink            raw        joins, rates,          immutable         App -> draw
 //!             proc               with its   groups, limits,        shared            list, json, csv
 //!             portable           faults     forwards               by Arc            exit status
@@ -11,36 +11,36 @@
 //! ```
 //!
 //! One direction: nothing later writes to anything earlier. [`model`] holds the nouns, [`collect`] reads the machine,
-//! [`mod@derive`] computes, [`query`] asks, [`output`] prints, [`ui`] is the dashboard, [`cli`] the command
-//! line and [`run`] ties them together. `tests/layers.rs` holds every module to what it may use: the dashboard can name
+//! [`mod@derive`] computes, [`table`], [`filter`] and [`view`] ask, [`output`] prints, [`tui`] is the dashboard, [`cli`] the command
+//! line and [`app`] ties them together. `tests/layers.rs` holds every module to what it may use: the dashboard can name
 //! neither [`collect`] nor [`mod@derive`], so a live machine, a captured `/proc` and a scene are the same to it.
 //!
-//! - **What is wanted is said first.** Every column says what it needs ([`query::Needs`]); the columns shown, the filter and the
+//! - **What is wanted is said first.** Every column says what it needs ([`format::Needs`]); the columns shown, the filter and the
 //!   order make one [`model::Wants`], and a [`collect::Source`] reads that and no more.
 //! - **Raw before derived.** A [`model::Sample`] is what the kernel said, with what could not be read ([`model::Faults`]) and its
 //!   time. [`derive::Engine::step`] is the only place where two samples meet, and it is pure.
-//! - **Identity is the kernel's**: network namespace and cookie, pid and start time ([`query::Identity`]). Selection, marks, rates
+//! - **Identity is the kernel's**: network namespace and cookie, pid and start time ([`table::Identity`]). Selection, marks, rates
 //!   and former owners follow it.
-//! - **Threads**: one polls, one reads keys, one draws ([`ui::run_loop`] blocks in one `recv`); namespaces are entered by threads
+//! - **Threads**: one polls, one reads keys, one draws ([`tui::run_loop`] blocks in one `recv`); namespaces are entered by threads
 //!   that end with it; names, containers and large sorts have their own. The one that draws waits for none of them.
-//! - **A list exists once**, and tests stand over it: [`query::TABLES`] (columns), [`ui::command::COMMANDS`] (keys, help, palette),
-//!   [`model::state::STATES`], [`query::finding::FINDINGS`], [`query::explain::TOPICS`], [`cli::setting::SETTINGS`],
-//!   [`query::filter::LANGUAGE`], [`model::limit::CEILINGS`]. Help, manual, reference, completion and the commented configuration
+//! - **A list exists once**, and tests stand over it: [`table::TABLES`] (columns), [`tui::command::COMMANDS`] (keys, help, palette),
+//!   [`model::state::STATES`], [`diagnose::finding::FINDINGS`], [`explain::TOPICS`], [`cli::setting::SETTINGS`],
+//!   [`filter::LANGUAGE`], [`model::limit::CEILINGS`]. Help, manual, reference, completion and the commented configuration
 //!   file are made of them.
 //!
 //! # How to add something
 //!
 //! Each is the list of files that one such change touched, generated ones (`assets/reference.md`, snapshots) aside.
 //!
-//! - **A column**: one entry in a table under `src/query/table/`, and what it means in `assets/explain/{en,ko}/`, which a test asks
-//!   for. `accept_pct` of sockets touched `src/query/table/sockets.rs` alone: its text was there for ports. Sorting, filtering,
+//! - **A column**: one entry in a table under `src/table/`, and what it means in `assets/explain/{en,ko}/`, which a test asks
+//!   for. `accept_pct` of sockets touched `src/table/sockets.rs` alone: its text was there for ports. Sorting, filtering,
 //!   `--columns`, JSON, CSV, the chooser, completion, manual and reference followed.
-//! - **A command** of the dashboard: one line in `src/ui/command.rs`, an `Action`, what it does in `src/ui/update.rs`. `V` (save the
-//!   view) touched these, `src/ui/event.rs`, and where the view is written. Key bar, help, palette, `[keys]` followed.
-//! - **A view**: a table with its rows, an entry in `src/ui/sheet.rs`, a subcommand in `src/cli/{args,plan}.rs`, its details in
-//!   `src/ui/draw/details/`. Forwarding touched these, its own `src/derive/forwards.rs` and `src/collect/netlink/nat.rs`, and one
+//! - **A command** of the dashboard: one line in `src/tui/command.rs`, an `Action`, what it does in `src/tui/update.rs`. `V` (save the
+//!   view) touched these, `src/tui/event.rs`, and where the view is written. Key bar, help, palette, `[keys]` followed.
+//! - **A view**: a table with its rows, an entry in `src/tui/view_state.rs`, a subcommand in `src/cli/{args,plan}.rs`, its details in
+//!   `src/tui/details/`. Forwarding touched these, its own `src/derive/forwards.rs` and `src/collect/netfilter.rs`, and one
 //!   arm each where a match over identities or kinds of views asks for it; the compiler names them.
-//! - **A finding**: one entry in `src/query/finding.rs` and its text in both languages. Column, filter, details, reference and
+//! - **A finding**: one entry in `src/diagnose/finding.rs` and its text in both languages. Column, filter, details, reference and
 //!   `explain` followed when `not-accepting` came.
 //! - **A backend**: a [`collect::Source`] and its name in `src/collect.rs`. The scenes of `--demo` are one; nothing after it knows.
 //! - **A setting**: a field of `src/cli/config.rs` and its line in `src/cli/setting.rs`; a test names either without the other.
@@ -61,11 +61,20 @@
 //!   goes over its one table once. Where that is refused each family is asked for.
 //! - `<` and `>` go to the ends of a list, since `g` and `G` group.
 
+pub mod actions;
+pub mod app;
 pub mod cli;
 pub mod collect;
 pub mod derive;
+pub mod diagnose;
+pub mod explain;
+pub mod filter;
+pub mod format;
 pub mod model;
 pub mod output;
-pub mod query;
-pub mod run;
-pub mod ui;
+pub mod sync;
+pub mod table;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod tui;
+pub mod view;

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    sockscope::run::main(std::env::args_os())
+    sockscope::app::main(std::env::args_os())
 }

@@ -5,14 +5,16 @@
 
 pub mod csv;
 pub mod json;
-mod spread;
 pub mod table;
 
+use crate::format::Style;
+use crate::format::{Column, Value};
 use crate::model::Snapshot;
-use crate::query::format::Style;
-use crate::query::summary::Summary;
-use crate::query::{Column, Value};
+use crate::view::summary::Summary;
 use std::io::{self, Write};
+
+/// Rows formatted as one piece of work: a few milliseconds on one core.
+const BLOCK: usize = 8192;
 
 /// In which form rows are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

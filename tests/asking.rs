@@ -12,13 +12,13 @@ use crossterm::event::Event as Input;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Size;
+use sockscope::explain::Lang;
+use sockscope::filter::Saved;
+use sockscope::format::Column;
 use sockscope::model::State;
-use sockscope::query::Column;
-use sockscope::query::explain::Lang;
-use sockscope::query::filter::Saved;
-use sockscope::query::table::SOCKETS;
-use sockscope::ui::act::Act;
-use sockscope::ui::{App, Effect, Event, Options, draw, script};
+use sockscope::table::SOCKETS;
+use sockscope::tui::act::Act;
+use sockscope::tui::{App, Effect, Event, Options, draw, key_script};
 use std::sync::Arc;
 
 struct Screen {
@@ -47,7 +47,7 @@ impl Screen {
 
     /// Types a key script; what was asked for outside is kept.
     fn press(mut self, keys: &str) -> Self {
-        for e in script::keys(keys) {
+        for e in key_script::keys(keys) {
             let made = self.app.handle(Event::Input(e));
             self.effects.extend(made.into_iter().filter(|e| !matches!(e, Effect::Wants(_))));
         }
@@ -177,7 +177,7 @@ fn a_cell_filters() {
 fn everything_is_explained() {
     let mut s = Screen::new().press("e");
     assert!(s.show().contains("explain") && s.show().contains("LISTEN"), "{}", s.show());
-    assert!(!s.press("<esc>").show().contains("How a socket comes to it"));
+    assert!(!s.press("<esc>").show().contains("How a socket gets here"));
     let mut s = Screen::new().press("j.....e");
     assert!(s.show().contains("Receive queue") || s.show().contains("receive queue"), "{}", s.show());
     let options = Options { lang: Lang::Ko, ..Options::default() };
@@ -206,7 +206,9 @@ fn nothing_is_done_without_a_question() {
         assert!(!s.effects.iter().any(|e| matches!(e, Effect::Act(_))), "{key}");
     }
     let s = s.press("y");
-    let Some(Effect::Act(Act::End(sockets, _))) = s.effects.first() else { panic!("{:?}", s.effects) };
+    let Some(Effect::Act(Act::CloseSockets(sockets, _))) = s.effects.first() else {
+        panic!("{:?}", s.effects)
+    };
     assert_eq!(sockets.len(), 1);
     let mut s = Screen::new().press("jKj<enter>");
     assert!(
@@ -225,7 +227,9 @@ fn nothing_is_done_without_a_question() {
     let mut s = s.press("<enter>");
     assert!(s.show().contains("end these 42 sockets?"), "{}", s.show());
     let s = s.press("y");
-    let Some(Effect::Act(Act::End(sockets, _))) = s.effects.last() else { panic!("{:?}", s.effects) };
+    let Some(Effect::Act(Act::CloseSockets(sockets, _))) = s.effects.last() else {
+        panic!("{:?}", s.effects)
+    };
     assert!(sockets.len() == 42 && sockets.iter().all(|s| s.state == State::Established));
     // A whole filter lists what it would hit.
     let mut s = Screen::new().press("/state:close-wait<enter>K");
@@ -244,7 +248,9 @@ fn nothing_is_done_without_a_question() {
     assert!(s.show().contains("10-42 of 42"), "{}", s.show());
     assert!(!s.effects.iter().any(|e| matches!(e, Effect::Act(_))), "{:?}", s.effects);
     let s = s.press("y");
-    let Some(Effect::Act(Act::End(sockets, _))) = s.effects.last() else { panic!("{:?}", s.effects) };
+    let Some(Effect::Act(Act::CloseSockets(sockets, _))) = s.effects.last() else {
+        panic!("{:?}", s.effects)
+    };
     assert_eq!(sockets.len(), 42);
     // Of processes too, each once.
     let mut s = Screen::new().press("3/nginx<enter>K");
@@ -272,11 +278,11 @@ fn read_only_offers_no_harm() {
 
 #[test]
 fn every_key_in_every_new_place_is_safe() {
-    let all: Vec<&str> = sockscope::ui::command::COMMANDS.iter().flat_map(|c| c.keys).copied().collect();
+    let all: Vec<&str> = sockscope::tui::command::COMMANDS.iter().flat_map(|c| c.keys).copied().collect();
     for place in ["c", "@", "jf", "e", "jK", "jK<enter>", "/a<tab>", "/:443<ctrl-s>"] {
         let mut s = Screen::new().press(place);
         for key in &all {
-            s.app.handle(Event::Input(Input::Key(script::key(key))));
+            s.app.handle(Event::Input(Input::Key(key_script::key(key))));
             s.show();
         }
     }
@@ -289,8 +295,10 @@ fn marked_rows_are_what_is_acted_on() {
     let mut s = s.press("K");
     assert!(s.show().contains("end 2 marked") && s.show().contains("SIGTERM marked"), "{}", s.show());
     let s = s.press("<enter>y");
-    let ended =
-        s.effects.iter().find_map(|e| if let Effect::Act(Act::End(x, _)) = e { Some(x) } else { None });
+    let ended = s
+        .effects
+        .iter()
+        .find_map(|e| if let Effect::Act(Act::CloseSockets(x, _)) = e { Some(x) } else { None });
     let Some(sockets) = ended else { panic!("{:?}", s.effects) };
     assert_eq!(sockets.len(), 2);
     // A mark is taken away as it was set, and a group's stands for its rows.

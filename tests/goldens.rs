@@ -5,16 +5,16 @@
 
 use insta::assert_snapshot;
 use sockscope::collect::Source;
-use sockscope::collect::script::{Scene, ScriptSource};
+use sockscope::collect::scenario::{Scene, ScriptSource};
 use sockscope::derive::Engine;
+use sockscope::filter::Filter;
+use sockscope::format::Style;
 use sockscope::model::{Snapshot, Wants};
 use sockscope::output::{Format, Grid, Listing, Rows, write};
-use sockscope::query::filter::Filter;
-use sockscope::query::format::Style;
-use sockscope::query::group::GroupBy;
-use sockscope::query::summary::Summary;
-use sockscope::query::view::View;
-use sockscope::query::{Table, columns, table};
+use sockscope::table::{self, Table, columns};
+use sockscope::view::View;
+use sockscope::view::group::GroupBy;
+use sockscope::view::summary::Summary;
 use std::sync::Arc;
 use unicode_width::UnicodeWidthStr;
 
@@ -61,7 +61,7 @@ const SOCKETS: &str = "proto,state,local,remote,process,pid,user,recv_q,send_q";
 
 #[test]
 fn tables_fit_the_width() {
-    let t = table("list").unwrap();
+    let t = table::table("list").unwrap();
     for width in [200, 120, 80, 60, 40, 20] {
         let got = print(t, SOCKETS, "", Format::Table, Some(width));
         for line in got.lines() {
@@ -74,7 +74,7 @@ fn tables_fit_the_width() {
 
 #[test]
 fn an_address_is_never_cut_without_a_mark() {
-    let t = table("list").unwrap();
+    let t = table::table("list").unwrap();
     let whole = ["2001:db8:1234:5678:9abc:def0:1234:5678", "2606:4700:4700:1111:2222:3333:4444:5555"];
     for width in 20..160 {
         for line in print(t, "local,remote,process", "", Format::Table, Some(width)).lines().skip(1) {
@@ -87,7 +87,7 @@ fn an_address_is_never_cut_without_a_mark() {
 
 #[test]
 fn every_form() {
-    let t = table("list").unwrap();
+    let t = table::table("list").unwrap();
     for (name, format) in [("json", Format::Json), ("ndjson", Format::Ndjson), ("csv", Format::Csv)] {
         assert_snapshot!(name, print(t, SOCKETS, "not state:close-wait", format, None));
     }
@@ -107,7 +107,7 @@ fn the_other_tables() {
         ("processes", "pid,comm,user,fds_open,fds_soft,fds_hard,fds_pct,fds_sockets"),
         ("peers", "addr,scope,connections,ports"),
     ] {
-        let t = table(name).unwrap();
+        let t = table::table(name).unwrap();
         let cols: Vec<&str> = cols.split(',').filter(|c| t.column(c).is_some()).collect();
         assert_snapshot!(name, print(t, &cols.join(","), "", Format::Table, Some(100)));
     }
@@ -115,7 +115,7 @@ fn the_other_tables() {
 
 #[test]
 fn groups_are_rows() {
-    let t = table("list").unwrap();
+    let t = table::table("list").unwrap();
     let snap = machine();
     for by in ["state", "process", "remote", "user"] {
         let group = GroupBy::parse(by, t).unwrap();

@@ -9,10 +9,10 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Size;
 use sockscope::collect::Source;
-use sockscope::collect::script::{Scene, ScriptSource};
+use sockscope::collect::scenario::{Scene, ScriptSource};
 use sockscope::derive::Engine;
-use sockscope::model::{Sample, Vantage, Wants};
-use sockscope::ui::{App, Effect, Event, Options, draw, script};
+use sockscope::model::{Privileges, Sample, Wants};
+use sockscope::tui::{App, Effect, Event, Options, draw, key_script};
 
 /// The dashboard, and the scene that is polled as it asks.
 struct Hands {
@@ -21,15 +21,15 @@ struct Hands {
     source: ScriptSource,
     engine: Engine,
     wants: Wants,
-    vantage: Vantage,
+    privileges: Privileges,
 }
 
 impl Hands {
     fn new(width: u16, height: u16) -> Self {
-        Self::over(Scene::named("busy-web").unwrap(), (width, height), Vantage::default())
+        Self::over(Scene::named("busy-web").unwrap(), (width, height), Privileges::default())
     }
 
-    fn over(scene: Scene, (width, height): (u16, u16), vantage: Vantage) -> Self {
+    fn over(scene: Scene, (width, height): (u16, u16), privileges: Privileges) -> Self {
         let app = App::new(Options::default());
         let mut out = Self {
             wants: app.wants(),
@@ -37,7 +37,7 @@ impl Hands {
             terminal: Terminal::new(TestBackend::new(width, height)).unwrap(),
             source: ScriptSource::new(scene),
             engine: Engine::new(),
-            vantage,
+            privileges,
         };
         out.app.resize(Size { width, height });
         out.polls(6)
@@ -54,7 +54,7 @@ impl Hands {
     fn polls(mut self, n: u32) -> Self {
         for _ in 0..n {
             let mut sample: Sample = self.source.sample(&self.wants).unwrap();
-            sample.vantage = self.vantage;
+            sample.privileges = self.privileges;
             let snap = self.engine.step(sample);
             self.tell(Event::from(snap));
         }
@@ -62,7 +62,7 @@ impl Hands {
     }
 
     fn press(mut self, keys: &str) -> Self {
-        for e in script::keys(keys) {
+        for e in key_script::keys(keys) {
             self.tell(Event::Input(e));
         }
         self
@@ -195,18 +195,18 @@ fn the_help_finds_whole_paragraphs_under_their_titles() {
 fn the_status_says_why_owners_are_missing_and_what_helps() {
     // A socket that no process to be seen holds.
     let scene = || Scene::parse("process 7 a\ntcp LISTEN 10.0.0.1:99 detached\n").unwrap();
-    let with = |vantage, keys: &str| Hands::over(scene(), (120, 36), vantage).press(keys).text();
-    let user = Vantage::default();
+    let with = |privileges, keys: &str| Hands::over(scene(), (120, 36), privileges).press(keys).text();
+    let user = Privileges::default();
     let s = with(user, "");
     assert!(!s.contains("hidden") && !s.contains("pid namespace"), "the kernel may hold it: {s}");
-    let s = with(Vantage { nested: true, ..user }, "");
+    let s = with(Privileges { nested: true, ..user }, "");
     assert!(s.contains("owners of 1 socket in another pid namespace (? tells more)"), "{s}");
-    let s = with(Vantage { hidepid: true, ..user }, "");
+    let s = with(Privileges { hidepid: true, ..user }, "");
     assert!(s.contains("hidden: /proc has hidepid; sudo shows them (? tells more)"), "{s}");
     // The help says it first, and what to do at its end.
-    let s = with(Vantage { nested: true, ..user }, "?");
+    let s = with(Privileges { nested: true, ..user }, "?");
     assert!(s.contains("Hidden now") && s.contains("(see the end)"), "{s}");
-    let s = with(Vantage { nested: true, ..user }, "?<end>");
+    let s = with(Privileges { nested: true, ..user }, "?<end>");
     assert!(s.contains("--pid=host"), "{s}");
     assert!(!with(user, "?").contains("Hidden now"));
 }
@@ -266,7 +266,7 @@ fn ages_of_what_was_there_before_are_at_least_and_names_of_blanks_are_seen() {
         tcp ESTABLISHED 10.0.0.1:83 10.0.0.2:5001 own=9:4 rx=90\n\
         tcp ESTABLISHED 10.0.0.1:83 10.0.0.2:5002 own=9:5 from=3 rx=90\n";
     let mut s =
-        Hands::over(Scene::parse(scene).unwrap(), (120, 24), Vantage::default()).press("gggg").polls(1);
+        Hands::over(Scene::parse(scene).unwrap(), (120, 24), Privileges::default()).press("gggg").polls(1);
     let text = s.text();
     let line =
         |what: &str| text.lines().find(|l| l.contains(what)).unwrap_or_else(|| panic!("{text}")).to_owned();

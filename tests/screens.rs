@@ -13,8 +13,8 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Size;
 use sockscope::model::fault::BPF_MAPS;
-use sockscope::model::{FaultKind, Snapshot, State};
-use sockscope::ui::{App, Color, Effect, Event, Latest, Options, draw, run_loop, script};
+use sockscope::model::{FaultKind, Reads, Snapshot, State};
+use sockscope::tui::{App, Color, Effect, Event, Latest, Options, draw, key_script, run_loop};
 use std::sync::{Arc, LazyLock, mpsc};
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ impl Screen {
 
     /// Types a key script.
     fn press(mut self, keys: &str) -> Self {
-        for e in script::keys(keys) {
+        for e in key_script::keys(keys) {
             self.app.handle(Event::Input(e));
         }
         self
@@ -262,12 +262,12 @@ fn down_to_one_cell_and_back_in_every_place() {
 
 #[test]
 fn every_key_in_every_place_is_safe_without_and_with_data() {
-    let all: Vec<&str> = sockscope::ui::command::COMMANDS.iter().flat_map(|c| c.keys).copied().collect();
+    let all: Vec<&str> = sockscope::tui::command::COMMANDS.iter().flat_map(|c| c.keys).copied().collect();
     for place in ["", "/", "t", "s", "?", "?/", ":", "2", "3", "4", "<end><enter>"] {
         let mut full = Screen::new(80, 24).press(place);
         let mut bare = Screen { app: App::new(Options::default()), terminal: terminal(80, 24) }.press(place);
         for key in &all {
-            let e = Input::Key(script::key(key));
+            let e = Input::Key(key_script::key(key));
             full.app.handle(Event::Input(e.clone()));
             bare.app.handle(Event::Input(e));
             full = full.text().0;
@@ -420,7 +420,7 @@ fn the_first_start_shows_three_keys_until_one_is_pressed() {
 #[test]
 fn the_mouse_can_be_left_to_the_terminal() {
     let mut s = Screen::new(80, 24);
-    let press = |s: &mut Screen| s.app.handle(Event::Input(Input::Key(script::key("y"))));
+    let press = |s: &mut Screen| s.app.handle(Event::Input(Input::Key(key_script::key("y"))));
     assert!(press(&mut s).contains(&Effect::Mouse(false)));
     assert!(press(&mut s).contains(&Effect::Mouse(true)));
 }
@@ -477,7 +477,7 @@ fn looks(s: &mut Screen) -> String {
 
 #[test]
 fn every_theme_at_every_width_says_the_same_and_looks_as_it_should() {
-    use sockscope::ui::theme::palette::PALETTES;
+    use sockscope::tui::theme::palette::PALETTES;
     for p in PALETTES {
         for (w, h) in [(60, 15), (80, 24), (120, 36), (160, 45), (200, 60)] {
             for keys in ["", "3<enter>"] {
@@ -500,7 +500,7 @@ fn the_theme_follows_the_background_of_the_terminal() {
     light.app.handle(Event::Background(0x00ff_ffff));
     assert_ne!(looks(&mut dark), looks(&mut light));
     // One that was asked for stays, and brings its own ground where the terminal's is another.
-    let palette = sockscope::ui::theme::Palette::named("dark").cloned();
+    let palette = sockscope::tui::theme::Palette::named("dark").cloned();
     let mut asked = Screen::with(80, 16, Options { palette, ..Options::default() });
     asked.app.handle(Event::Background(0x0010_1010));
     assert_eq!(looks(&mut asked), looks(&mut dark));
@@ -548,9 +548,9 @@ fn what_only_the_details_asked_for_is_said_there_and_not_below() {
 fn the_loop_ends_with_its_input_and_coalesces_snapshots() {
     for last in [
         Event::InputClosed,
-        Event::Signal(sockscope::ui::Signal::Terminate),
-        Event::Input(Input::Key(script::key("q"))),
-        Event::Input(Input::Key(script::key("ctrl-c"))),
+        Event::Signal(sockscope::tui::Signal::Terminate),
+        Event::Input(Input::Key(key_script::key("q"))),
+        Event::Input(Input::Key(key_script::key("ctrl-c"))),
     ] {
         let (tx, rx) = mpsc::channel();
         let latest = Latest::default();
@@ -559,7 +559,7 @@ fn the_loop_ends_with_its_input_and_coalesces_snapshots() {
                 tx.send(Event::Fresh(latest.clone())).unwrap();
             }
         }
-        for e in script::keys("++r") {
+        for e in key_script::keys("++r") {
             tx.send(Event::Input(e)).unwrap();
         }
         tx.send(last).unwrap();
@@ -585,11 +585,11 @@ fn the_loop_ends_with_its_input_and_coalesces_snapshots() {
 #[test]
 fn everything_counts_every_state_whatever_is_filtered() {
     let mut s = Screen::new(120, 36);
-    for e in script::keys("/state:close-wait") {
+    for e in key_script::keys("/state:close-wait") {
         s.app.handle(Event::Input(e));
     }
     let w = s.app.wants();
-    assert!(w.owners && w.prefilter.is_none() && State::all().all(|x| w.states.has(x)));
+    assert!(w.reads(Reads::OWNERS) && w.prefilter.is_none() && State::all().all(|x| w.states.has(x)));
 }
 
 #[test]
@@ -611,18 +611,24 @@ fn long_details_are_scrolled_by_halves() {
 fn what_is_told_of_one_socket_is_not_asked_of_all() {
     let w = Screen::new(120, 36).press("<down><enter>").app.wants();
     // The kernel would copy out whatever BPF programs keep beside every socket, at every poll.
-    assert!(w.nat && !w.bpf && !w.proc_ctx && !w.sock_ctx && !w.tids);
+    assert!(
+        w.reads(Reads::NAT)
+            && !w.reads(Reads::BPF)
+            && !w.reads(Reads::PROC_CTX)
+            && !w.reads(Reads::SOCK_CTX)
+            && !w.reads(Reads::THREADS)
+    );
 }
 
 /// An app whose rows are arranged elsewhere; `soon`: answered at once, else when nothing more comes.
 fn apart(keys: &str, soon: bool) -> Screen {
-    let options = Options { apart: Some(1), ..Options::default() };
+    let options = Options { background_above: Some(1), ..Options::default() };
     let size = Size { width: 120, height: 40 };
     let mut s = Screen { app: App::new(options), terminal: terminal(size.width, size.height) };
     s.app.resize(size);
     let mut waiting = Vec::new();
     let fresh: Vec<Event> = POLLS.iter().map(|p| Event::from(Arc::clone(p))).collect();
-    let typed: Vec<Event> = script::keys(keys).into_iter().map(Event::Input).collect();
+    let typed: Vec<Event> = key_script::keys(keys).into_iter().map(Event::Input).collect();
     let last = fresh.len() - 1;
     for (i, event) in fresh.into_iter().chain(typed).enumerate() {
         for effect in s.app.handle(event) {
@@ -640,7 +646,7 @@ fn apart(keys: &str, soon: bool) -> Screen {
     s
 }
 
-fn answer(s: &mut Screen, waiting: &mut Vec<sockscope::ui::arrange::Job>) {
+fn answer(s: &mut Screen, waiting: &mut Vec<sockscope::tui::arrange::ArrangeJob>) {
     while let Some(job) = waiting.pop() {
         // Only the newest is done; those before it are dropped.
         waiting.clear();
@@ -656,7 +662,7 @@ fn answer(s: &mut Screen, waiting: &mut Vec<sockscope::ui::arrange::Job>) {
 fn the_header_says_how_often_it_is_polled() {
     for (ms, says) in [(900, "live 1s"), (2300, "live 2.3s"), (8000, "live 8s")] {
         let mut s = Screen::new(120, 40);
-        s.app.handle(Event::Paced(Duration::from_millis(ms)));
+        s.app.handle(Event::EffectiveInterval(Duration::from_millis(ms)));
         let first = s.show().lines().next().unwrap().to_owned();
         assert!(first.contains(says), "{first}");
     }

@@ -25,7 +25,7 @@ fn the_reference_page_is_up_to_date() {
         kept.as_bytes() == out.stdout,
         "assets/reference.md is stale: cargo run -- reference > assets/reference.md"
     );
-    for column in sockscope::query::TABLES.iter().flat_map(|t| t.columns) {
+    for column in sockscope::table::TABLES.iter().flat_map(|t| t.columns) {
         assert!(kept.contains(&format!("`{}`", column.name)), "{}", column.name);
     }
 }

@@ -4,10 +4,10 @@
 // A test that cannot go on stops there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use sockscope::explain::{Lang, explain};
 use sockscope::model::limit::CEILINGS;
-use sockscope::model::structure;
-use sockscope::query::explain::{Lang, explain};
-use sockscope::query::table::{SOCKETS, TABLES};
+use sockscope::model::struct_layout;
+use sockscope::table::{SOCKETS, TABLES};
 
 /// The names of `ss` and, behind the arrow where it has another name here, ours: a column, or a column and a part of it.
 /// What stands in brackets is the option that makes `ss` print it.
@@ -134,7 +134,9 @@ fn every_field_of_ss_is_a_column_or_part_of_one() {
         let (column, part) = ours.split_once('.').map_or((ours, None), |(c, p)| (c, Some(p)));
         let known = SOCKETS.column(column).is_some_and(|c| match part {
             None => true,
-            Some(part) => structure::named(c.name).is_some_and(|s| s.fields.iter().any(|f| f.name == part)),
+            Some(part) => {
+                struct_layout::named(c.name).is_some_and(|s| s.fields.iter().any(|f| f.name == part))
+            }
         });
         if !known {
             missing.push(format!("ss {option}: {theirs} ({ours})"));

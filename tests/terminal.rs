@@ -97,7 +97,7 @@ const PANICS: &str = "SOCKSCOPE_TEST_PANICS";
 #[test]
 fn panic_restores_the_terminal() {
     if std::env::var_os(PANICS).is_some() {
-        let _guard = sockscope::ui::terminal::Guard::enter().unwrap();
+        let _guard = sockscope::tui::terminal::Guard::enter().unwrap();
         panic!("on purpose");
     }
     let me = std::env::current_exe().unwrap();

@@ -16,11 +16,11 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Size;
 use sockscope::collect::Source;
-use sockscope::collect::script::{Scene, ScriptSource};
+use sockscope::collect::scenario::{Scene, ScriptSource};
 use sockscope::derive::Engine;
 use sockscope::model::Wants;
 use sockscope::model::text::escape;
-use sockscope::ui::{App, Effect, Event, Options, draw, script};
+use sockscope::tui::{App, Effect, Event, Options, draw, key_script};
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 use unicode_width::UnicodeWidthStr;
@@ -83,7 +83,7 @@ fn shot(names: &[String], size: (u16, u16), keys: &str) -> Buffer {
             }
         }
     };
-    for e in script::keys(keys) {
+    for e in key_script::keys(keys) {
         tell(&mut app, &mut wants, Event::Input(e));
     }
     for _ in 0..3 {

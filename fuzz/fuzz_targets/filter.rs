@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sockscope::query::filter::Filter;
-use sockscope::query::table::TABLES;
+use sockscope::filter::Filter;
+use sockscope::table::TABLES;
 
 fuzz_target!(|text: &str| {
     for table in TABLES {

@@ -124,7 +124,7 @@ pub struct Screenshot {
     pub format: ScreenForm,
 }
 
-/// The forms of a screen, those of [`crate::ui::still::Form`].
+/// The forms of a screen, those of [`crate::tui::screenshot::Form`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum ScreenForm {
     /// Its characters

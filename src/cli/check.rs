@@ -3,9 +3,9 @@
 use super::args::{Check, FormatArg};
 use super::config::{Alerts, Shares};
 use super::plan::{ListPlan, UsageError, time};
+use crate::format::did_you_mean::nearest;
 use crate::model::limit::CEILINGS;
 use crate::model::{AlertRules, Ceiling};
-use crate::query::suggest::nearest;
 use std::time::Duration;
 
 /// A check, checked.

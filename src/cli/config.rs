@@ -1,8 +1,8 @@
 //! The configuration file (TOML): what one would else type each time, filters by name, columns by table.
 
 use super::plan::UsageError;
-use crate::query::filter::Saved;
-use crate::query::preset::{Preset, Presets};
+use crate::filter::Saved;
+use crate::view::preset::{Preset, Presets};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io;

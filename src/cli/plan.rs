@@ -3,15 +3,18 @@
 use super::args::{Args, BackendArg, ColorArg, Command, ConfigArgs, FormatArg, List, OwnersArg, ScreenForm};
 use super::check::{self, CheckPlan};
 use super::config::{Alerts, Config};
-use crate::model::{AlertRules, AttrSet, Backend, Netns, OwnersBy, Services};
+use crate::explain::Lang;
+use crate::filter::{Filter, Names, Saved};
+use crate::format::did_you_mean;
+use crate::format::{Column, Role};
+use crate::model::{AlertRules, AttrSet, Backend, Netns, OwnersBy, Reads, Services};
 use crate::output::Format;
-use crate::query::explain::Lang;
-use crate::query::filter::{Filter, Names, Saved};
-use crate::query::group::GroupBy;
-use crate::query::order::{self, SortKey};
-use crate::query::preset::Presets;
-use crate::query::table::{FORWARDS, LIMITS, PEERS, PORTS, PROCESSES, SOCKETS};
-use crate::query::{self, Column, Table};
+use crate::table;
+use crate::table::Table;
+use crate::table::{FORWARDS, LIMITS, PEERS, PORTS, PROCESSES, SOCKETS};
+use crate::view::group::GroupBy;
+use crate::view::preset::Presets;
+use crate::view::sort::{self, SortKey};
 use clap::{CommandFactory, ValueEnum};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -183,7 +186,7 @@ impl Known<'_> {
     fn columns(self, table: &'static Table) -> Result<Option<Vec<&'static Column>>, UsageError> {
         let chosen = self.config.columns.get(table.name).or_else(|| self.config.columns.get(table.noun));
         match chosen {
-            Some(text) => query::columns(text, table)
+            Some(text) => table::columns(text, table)
                 .map(Some)
                 .map_err(|e| UsageError(format!("columns of the configuration file: {e}"))),
             None => Ok(None),
@@ -262,17 +265,17 @@ impl Plan {
         };
         let start = args.start.view.or_else(|| config.view.clone());
         if let Some(name) = start.as_deref()
-            && query::table(name).is_none()
+            && table::table(name).is_none()
             && !config.views.contains_key(name)
         {
-            let known = query::TABLES.iter().map(|t| t.noun).chain(config.views.keys().map(String::as_str));
-            let near = query::suggest::nearest(name, known)
+            let known = table::TABLES.iter().map(|t| t.noun).chain(config.views.keys().map(String::as_str));
+            let near = did_you_mean::nearest(name, known)
                 .map_or(String::new(), |n| format!(", did you mean {n:?}?"));
             return Err(UsageError(format!("--view: no table or view {name:?}{near}")));
         }
         let mut columns = Vec::new();
         for name in config.columns.keys() {
-            let Some(table) = query::table(name) else {
+            let Some(table) = table::table(name) else {
                 return Err(UsageError(format!("columns of the configuration file: no table {name:?}")));
             };
             if let Some(c) = known.columns(table)? {
@@ -330,7 +333,7 @@ impl Plan {
 /// What is said where the first word of a filter is nearly a command.
 fn taken_as_filter(word: &str) -> Option<String> {
     let commands = Args::command();
-    let near = query::suggest::nearest(word, commands.get_subcommands().map(clap::Command::get_name))?;
+    let near = did_you_mean::nearest(word, commands.get_subcommands().map(clap::Command::get_name))?;
     Some(format!("{word:?} taken as a filter; did you mean the command {near:?}?"))
 }
 
@@ -354,8 +357,8 @@ impl ListPlan {
         let filter_text = l.filter.join(" ");
         let filter = parse("filter", &filter_text, table, known)?;
         let sort = match &l.sort {
-            Some(text) => order::parse(text, table).map_err(|e| UsageError(format!("--sort: {e}")))?,
-            None => order::default(table),
+            Some(text) => sort::parse(text, table).map_err(|e| UsageError(format!("--sort: {e}")))?,
+            None => sort::default(table),
         };
         let group = match &l.group_by {
             Some(text) => {
@@ -365,7 +368,7 @@ impl ListPlan {
         };
         let chosen = l.columns.is_some() || known.columns(table)?.is_some();
         let columns = match &l.columns {
-            Some(text) => query::columns(text, table).map_err(|e| UsageError(format!("--columns: {e}")))?,
+            Some(text) => table::columns(text, table).map_err(|e| UsageError(format!("--columns: {e}")))?,
             None => match known.columns(table)? {
                 Some(chosen) if matches!(format, Format::Table | Format::Csv) => chosen,
                 _ => usual(table, format),
@@ -374,8 +377,7 @@ impl ListPlan {
         let resolve = l.resolve || known.config.resolve;
         let columns = if resolve { with_names(table, columns) } else { columns };
         // "all" and JSON have the column too; only its name asks for it.
-        let named =
-            |w: &str| table.column(w.trim_start_matches('+')).is_some_and(|c| c.name == "remote_host");
+        let named = |w: &str| table.column(w.trim_start_matches('+')).is_some_and(|c| c.is(Role::RemoteHost));
         let resolve = resolve || l.columns.iter().any(|text| text.split(',').any(|w| named(w.trim())));
         let watch = match &l.watch {
             None => None,
@@ -466,12 +468,14 @@ fn usual(table: &'static Table, format: Format) -> Vec<&'static Column> {
         Format::Table | Format::Csv => {
             // One reading knows no age and no rate.
             let now =
-                |c: &&Column| c.needs.attrs == AttrSet::NONE && c.name != "age_s" && !c.kind.is_over_time();
+                |c: &&Column| c.needs.attrs == AttrSet::NONE && !c.is(Role::Age) && !c.kind.is_over_time();
             table.default_columns().into_iter().filter(now).collect()
         }
         Format::Json | Format::Ndjson => {
-            let cheap =
-                |c: &&Column| c.needs.attrs == AttrSet::NONE && (table.name == "forwards" || !c.needs.nat);
+            let cheap = |c: &&Column| {
+                c.needs.attrs == AttrSet::NONE
+                    && (table.always_needs.reads.contains(Reads::NAT) || !c.needs.reads.contains(Reads::NAT))
+            };
             table.columns.iter().filter(cheap).collect()
         }
     }
@@ -524,7 +528,7 @@ mod tests {
     #[test]
     fn names_are_looked_up_only_where_asked_for() {
         let asks = |args: &[&str]| match plan(args).unwrap().what {
-            What::List(l) => (l.resolve, l.columns.iter().any(|c| c.name == "remote_host")),
+            What::List(l) => (l.resolve, l.columns.iter().any(|c| c.is(Role::RemoteHost))),
             other => panic!("{other:?}"),
         };
         // JSON has the key, and `all` the column; both would otherwise ask a resolver about every far end.

@@ -2,12 +2,14 @@
 
 use super::config::Config;
 use super::plan::{UsageError, time};
+use crate::filter::{Filter, Names, Saved};
+use crate::format::did_you_mean::nearest;
 use crate::model::Services;
 use crate::model::limit::CEILINGS;
-use crate::query::filter::{Filter, Names, Saved};
-use crate::query::group::GroupBy;
-use crate::query::suggest::nearest;
-use crate::query::{self, TABLES, Table, order};
+use crate::table;
+use crate::table::{TABLES, Table};
+use crate::view::group::GroupBy;
+use crate::view::sort;
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::Path;
@@ -324,8 +326,8 @@ impl Walk<'_> {
             Takes::Word(words) if words.contains(&text) => Ok(()),
             Takes::Word(words) => Err(format!("{key}: {text:?} is not one of {}", words.join(", "))),
             Takes::Table => table_of(text).map(drop).ok_or_else(|| said(&no_table(text))),
-            Takes::Columns => query::columns(text, table()?).map(drop).map_err(|e| said(&e)),
-            Takes::Sort => order::parse(text, table()?).map(drop).map_err(|e| said(&e)),
+            Takes::Columns => table::columns(text, table()?).map(drop).map_err(|e| said(&e)),
+            Takes::Sort => sort::parse(text, table()?).map(drop).map_err(|e| said(&e)),
             Takes::Group => GroupBy::parse(text, table()?).map(drop).map_err(|e| said(&e)),
             Takes::Filter => {
                 let names = Names { services: self.outside.services, saved: &self.saved };
@@ -352,7 +354,7 @@ fn depth(s: &Setting) -> usize {
 }
 
 fn table_of(name: &str) -> Option<&'static Table> {
-    query::table(name)
+    table::table(name)
 }
 
 fn no_table(name: &str) -> String {

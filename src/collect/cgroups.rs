@@ -16,7 +16,7 @@ use std::sync::Arc;
 const MOST: usize = 50_000;
 
 /// Where version 2 is mounted: the first mount of that type (`/proc/self/mountinfo`, proc(5)).
-pub(super) fn root() -> Option<PathBuf> {
+pub(crate) fn root() -> Option<PathBuf> {
     let mounts = fs::read("/proc/self/mountinfo").ok()?;
     mount_of(&mounts, b"cgroup2")
 }
@@ -53,7 +53,7 @@ fn unescaped(raw: &[u8]) -> Vec<u8> {
 }
 
 /// The id of the cgroup at this path below the root.
-pub(super) fn id(path: &str) -> Option<u64> {
+pub(crate) fn id(path: &str) -> Option<u64> {
     let below = path.trim_start_matches('/');
     if below.split('/').any(|part| part == "..") {
         return None;
@@ -63,7 +63,7 @@ pub(super) fn id(path: &str) -> Option<u64> {
 
 /// What is known of the tree.
 #[derive(Debug, Default)]
-pub(super) struct Cgroups {
+pub(crate) struct Cgroups {
     root: Option<PathBuf>,
     paths: FxHashMap<u64, Box<str>>,
     /// Ids that a walk did not find: removed, or of another namespace.
@@ -73,7 +73,7 @@ pub(super) struct Cgroups {
 
 impl Cgroups {
     /// Names the cgroups of the sample's sockets.
-    pub(super) fn fill(&mut self, sample: &mut Sample) {
+    pub(crate) fn fill(&mut self, sample: &mut Sample) {
         let mut ids: FxHashSet<u64> = FxHashSet::default();
         ids.extend(sample.sockets.iter().filter_map(|s| sample.attrs_of(s).cgroup_id()));
         if ids.iter().any(|id| !self.paths.contains_key(id) && !self.unknown.contains(id)) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Reads them below one `/proc`.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     root: PathBuf,
     page: u64,
     /// What is read once in several polls: the poll, and what it was.
@@ -22,7 +22,7 @@ const GROUPS: usize = 500;
 
 impl Reader {
     /// Below this root.
-    pub(super) fn new(root: &Path) -> Self {
+    pub(crate) fn new(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
             page: rustix::param::page_size() as u64,
@@ -33,7 +33,7 @@ impl Reader {
     }
 
     /// All of it, for the processes of the sample, beside what namespaces were counted while they were read.
-    pub(super) fn read(&mut self, sample: &Sample, live: bool) -> Counters {
+    pub(crate) fn read(&mut self, sample: &Sample, live: bool) -> Counters {
         if live && self.polls.is_multiple_of(SELDOM) {
             self.watches = self.watches_of(&sample.processes);
             let paths: BTreeSet<&str> =
@@ -73,7 +73,7 @@ impl Reader {
     }
 
     /// The system's, without those of namespaces.
-    pub(super) fn system(&self) -> Counters {
+    pub(crate) fn system(&self) -> Counters {
         let threads = self
             .text("loadavg")
             .and_then(|t| t.split_ascii_whitespace().nth(3)?.rsplit_once('/')?.1.parse().ok());
@@ -88,7 +88,7 @@ impl Reader {
     }
 
     /// Those of the namespace this thread is in.
-    pub(super) fn net(&self, netns: u16) -> NetCounters {
+    pub(crate) fn net(&self, netns: u16) -> NetCounters {
         // `/proc/net` is that of the process; a thread may be elsewhere.
         let dir = if self.root.join("thread-self/net").is_dir() { "thread-self/net" } else { "net" };
         let file = |name: &str| self.text(&format!("{dir}/{name}")).unwrap_or_default();
@@ -138,14 +138,14 @@ impl Reader {
     }
 
     /// How many processes and threads a control group (v2) has and may have; `None` where there is no limit.
-    pub(super) fn cgroup_pids(path: &str) -> Option<(u64, u64)> {
+    pub(crate) fn cgroup_pids(path: &str) -> Option<(u64, u64)> {
         let read = |name: &str| std::fs::read_to_string(format!("/sys/fs/cgroup{path}/{name}")).ok();
         let max = read("pids.max")?.trim().parse().ok()?;
         Some((read("pids.current")?.trim().parse().ok()?, max))
     }
 
     /// inotify watches of a process: the `inotify` lines of its `fdinfo`. `None` where it cannot be read.
-    pub(super) fn inotify_watches(&self, pid: u32) -> Option<u64> {
+    pub(crate) fn inotify_watches(&self, pid: u32) -> Option<u64> {
         let proc = self.root.join(pid.to_string());
         let mut n = 0;
         for entry in std::fs::read_dir(proc.join("fd")).ok()?.flatten() {

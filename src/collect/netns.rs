@@ -8,11 +8,13 @@
 //! to another one for minutes after it went.
 
 mod name;
+#[cfg(test)]
+mod tests;
 
 use name::Mounted;
 
 use super::CollectError;
-use super::engines::Asked;
+use super::containers::Asked;
 use crate::model::{Container, FaultKind, Faults, Namespace, Netns, ProcInfo};
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fd::{AsFd, OwnedFd};
@@ -56,11 +58,11 @@ struct Member {
 
 /// One namespace.
 #[derive(Debug)]
-pub(super) struct Space {
+pub(crate) struct Space {
     /// What the samples say of it.
-    pub(super) namespace: Namespace,
+    pub(crate) namespace: Namespace,
     /// When its interfaces were read, nanoseconds after boot; 0: never.
-    pub(super) interfaces_ns: u64,
+    pub(crate) interfaces_ns: u64,
     /// Where `ip netns` or an engine mounted it.
     file: Option<Mounted>,
     /// Its oldest processes, oldest first.
@@ -73,7 +75,7 @@ pub(super) struct Space {
 }
 
 /// Looks for the namespaces that are asked for; an error where there is none of that name.
-pub(super) fn open(which: Netns, asked: Asked) -> Result<Spaces, CollectError> {
+pub(crate) fn open(which: Netns, asked: Asked) -> Result<Spaces, CollectError> {
     let mut out = Spaces::new(which);
     out.asked = asked;
     let look = |out: &mut Spaces| out.refresh(super::stamp().boot_ns, &mut Faults::default());
@@ -92,7 +94,7 @@ pub(super) fn open(which: Netns, asked: Asked) -> Result<Spaces, CollectError> {
 }
 
 /// Does something in the network namespace of this inode: a thread enters it, and ends with it.
-pub(super) fn inside<T: Send>(inode: u64, f: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+pub(crate) fn inside<T: Send>(inode: u64, f: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     let mut spaces = Spaces::new(Netns::All);
     spaces.refresh(super::stamp().boot_ns, &mut Faults::default());
     let space = spaces.at.get(&inode).and_then(|i| spaces.known.get(usize::from(*i)));
@@ -110,7 +112,7 @@ pub(super) fn inside<T: Send>(inode: u64, f: impl FnOnce() -> io::Result<T> + Se
 
 /// Why a namespace was not entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// It went since it was found.
     Gone,
     /// The system refused.
@@ -119,7 +121,7 @@ pub(super) enum Refusal {
 
 /// Finds the namespaces and keeps their numbers.
 #[derive(Debug)]
-pub(super) struct Spaces {
+pub(crate) struct Spaces {
     which: Netns,
     members: FxHashMap<u32, Member>,
     known: Vec<Space>,
@@ -133,7 +135,7 @@ pub(super) struct Spaces {
 
 impl Spaces {
     /// Of which namespaces are asked for.
-    pub(super) fn new(which: Netns) -> Self {
+    pub(crate) fn new(which: Netns) -> Self {
         Self {
             which,
             members: FxHashMap::default(),
@@ -147,7 +149,7 @@ impl Spaces {
     }
 
     /// Brings the list up to date; number 0 is always that of the calling thread.
-    pub(super) fn refresh(&mut self, now: u64, faults: &mut Faults) {
+    pub(crate) fn refresh(&mut self, now: u64, faults: &mut Faults) {
         self.poll += 1;
         let (own, dev) = stat("/proc/thread-self/ns/net").unwrap_or((0, 0));
         // Not told apart where the first process cannot be looked at: then ours is taken for the machine's.
@@ -320,7 +322,7 @@ impl Spaces {
     }
 
     /// The numbers of those to be read, the own one first.
-    pub(super) fn wanted(&self) -> Vec<u16> {
+    pub(crate) fn wanted(&self) -> Vec<u16> {
         let there = |s: &Space| s.gone_ns == 0;
         // One that is mounted twice is called by one of its names; it is meant by either.
         let file = match &self.which {
@@ -333,22 +335,22 @@ impl Spaces {
     }
 
     /// One of them.
-    pub(super) fn get(&self, number: u16) -> Option<&Space> {
+    pub(crate) fn get(&self, number: u16) -> Option<&Space> {
         self.known.get(usize::from(number))
     }
 
     /// One of them.
-    pub(super) fn get_mut(&mut self, number: u16) -> Option<&mut Space> {
+    pub(crate) fn get_mut(&mut self, number: u16) -> Option<&mut Space> {
         self.known.get_mut(usize::from(number))
     }
 
     /// Their names.
-    pub(super) fn names(&self) -> Vec<&str> {
+    pub(crate) fn names(&self) -> Vec<&str> {
         self.known.iter().filter(|s| s.gone_ns == 0).map(|s| s.namespace.name.as_str()).collect()
     }
 
     /// The processes that are in another than number 0, sorted by pid, with the number.
-    pub(super) fn elsewhere(&self) -> Arc<[(u32, u16)]> {
+    pub(crate) fn elsewhere(&self) -> Arc<[(u32, u16)]> {
         let number = |(pid, m): (&u32, &Member)| Some((*pid, *self.at.get(&m.inode)?));
         let mut out: Vec<(u32, u16)> = self.members.iter().filter_map(number).filter(|p| p.1 != 0).collect();
         out.sort_unstable();
@@ -356,7 +358,7 @@ impl Spaces {
     }
 
     /// What a sample says of them.
-    pub(super) fn tell(&mut self) -> Arc<[Namespace]> {
+    pub(crate) fn tell(&mut self) -> Arc<[Namespace]> {
         let same = self.told.len() == self.known.len()
             && self.told.iter().zip(&self.known).all(|(a, b)| *a == b.namespace);
         if !same {
@@ -380,13 +382,13 @@ impl Space {
     }
 
     /// A process in it.
-    pub(super) fn pid(&self) -> Option<u32> {
+    pub(crate) fn pid(&self) -> Option<u32> {
         self.pids.first().copied()
     }
 
     /// Moves the calling thread into it, for as long as the thread lives. A process on the way may have gone elsewhere,
     /// so what was opened is compared with what was found.
-    pub(super) fn enter(&self) -> Result<(), Refusal> {
+    pub(crate) fn enter(&self) -> Result<(), Refusal> {
         let paths = self.pids.iter().map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
         let mut why = Refusal::Gone;
         for path in self.file.iter().map(|f| f.path.clone()).chain(paths) {
@@ -407,7 +409,7 @@ fn enter(fd: &OwnedFd) -> Result<(), Errno> {
 }
 
 /// Counts the namespaces that were not entered: those that went, and those that are closed to us, by name.
-pub(super) fn report(refused: &[(String, Refusal)], faults: &mut Faults) {
+pub(crate) fn report(refused: &[(String, Refusal)], faults: &mut Faults) {
     let gone = refused.iter().filter(|(_, r)| *r == Refusal::Gone);
     faults.add_many(FaultKind::Vanished, "network namespaces", "", gone.count() as u32);
     let names: Vec<(&str, Errno)> = refused
@@ -431,6 +433,3 @@ pub(super) fn report(refused: &[(String, Refusal)], faults: &mut Faults) {
 fn stat(path: &str) -> Option<(u64, u64)> {
     statat(CWD, path, AtFlags::empty()).ok().map(|s| (s.st_ino, s.st_dev))
 }
-
-#[cfg(test)]
-mod tests;

@@ -13,24 +13,27 @@
 //! take too many descriptors of our own, its start time is compared instead.
 
 mod bpf;
-pub(super) mod context;
-mod follow;
-mod held;
+mod bpf_owners;
+pub(crate) mod context;
+mod fd_rescan;
+mod fd_scan;
 mod info;
-mod owners;
-mod search;
+mod privileges;
+mod scan_schedule;
+mod socket_refs;
 mod system;
 #[cfg(test)]
 mod tests;
-pub(super) mod threads;
-pub(super) mod users;
-mod vantage;
-mod walk;
+pub(crate) mod threads;
+pub(crate) mod users;
 
 use super::counters::Reader;
-use crate::model::{FaultKind, FdPlace, FdUsage, Missing, Owner, ProcInfo, Process, Sample, Vantage};
-use held::Held;
-use owners::Finder;
+use super::procs::bpf_owners::Finder;
+use super::procs::fd_scan::{Buffers, Found};
+use super::procs::socket_refs::Held;
+use crate::model::{
+    FaultKind, FdPlace, FdUsage, Missing, Owner, Privileges, ProcInfo, Process, Reads, Sample,
+};
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, openat, statat};
@@ -40,7 +43,6 @@ use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use users::Users;
-use walk::{Buffers, Found};
 
 /// Descriptors a poll may count one by one where the kernel does not (before Linux 6.2): about 10 ms of work.
 const COUNTED: u32 = 10_000;
@@ -50,7 +52,7 @@ pub struct Procs {
     /// The live `/proc` of this machine, not a captured tree.
     live: bool,
     /// From where it looks.
-    vantage: Vantage,
+    privileges: Privileges,
     /// Clock ticks a second.
     hz: u64,
     /// Whether `st_size` of `fd` counts descriptors; found out at the first process that can be walked.
@@ -73,7 +75,7 @@ pub struct Procs {
     there: FxHashSet<u64>,
     /// When all processes were walked for a socket that nobody was known to hold, and how long that took, nanoseconds.
     searched: (u64, u64),
-    credit: search::Credit,
+    credit: scan_schedule::Credit,
     finder: Finder,
 }
 
@@ -122,7 +124,7 @@ impl Procs {
         Self {
             root: root.to_owned(),
             live,
-            vantage: if live { vantage::here() } else { Vantage::default() },
+            privileges: if live { privileges::here() } else { Privileges::default() },
             hz: rustix::param::clock_ticks_per_second(),
             counted_by_stat: live
                 && statat(CWD, "/proc/self/fd", AtFlags::empty()).is_ok_and(|s| s.st_size > 0),
@@ -140,7 +142,7 @@ impl Procs {
             held: Held::default(),
             there: FxHashSet::default(),
             searched: (0, 0),
-            credit: search::Credit::default(),
+            credit: scan_schedule::Credit::default(),
             finder: Finder::new(live),
         }
     }
@@ -158,11 +160,11 @@ impl Procs {
     /// sample's wants ask for them.
     pub fn read(&mut self, sample: &mut Sample) {
         system::read(&self.root, &mut sample.system);
-        sample.vantage = self.vantage;
+        sample.privileges = self.privileges;
         let wants = sample.wants.clone();
-        if wants.processes || wants.owners || wants.fd_kinds {
+        if wants.reads_any(Reads::PROCESSES | Reads::OWNERS | Reads::FD_KINDS) {
             self.refresh(sample);
-            if wants.owners || wants.fd_kinds {
+            if wants.reads_any(Reads::OWNERS | Reads::FD_KINDS) {
                 let fresh = self.adopt_first(sample);
                 self.follow(sample);
                 self.walk_changed(sample);
@@ -172,14 +174,14 @@ impl Procs {
                 }
                 self.tell_finder(sample);
             }
-            if wants.limits && (wants.owners || wants.fd_kinds) {
+            if wants.reads(Reads::LIMITS) && (wants.reads_any(Reads::OWNERS | Reads::FD_KINDS)) {
                 self.look_after();
             }
             self.publish(sample);
             self.label(sample);
             self.threads(sample);
         }
-        if wants.limits {
+        if wants.reads(Reads::LIMITS) {
             sample.counters = Some(self.counters.read(sample, self.live));
         }
         self.users.fill(sample);
@@ -205,7 +207,7 @@ impl Procs {
         let mut dir = RawDir::new(&root, &mut entries);
         while let Some(entry) = dir.next() {
             match entry {
-                Ok(entry) => pids.extend(walk::number(entry.file_name().to_bytes())),
+                Ok(entry) => pids.extend(fd_scan::number(entry.file_name().to_bytes())),
                 Err(e) => {
                     sample.faults.add(FaultKind::Failed, "list of processes", e.to_string());
                     break;
@@ -339,7 +341,7 @@ impl Procs {
         let mut pids: Vec<u32> =
             self.known.iter().filter(|(_, k)| k.info.is_some()).map(|(pid, _)| *pid).collect();
         pids.sort_unstable();
-        let changed = sample.wants.owners && self.held.take_changed();
+        let changed = sample.wants.reads(Reads::OWNERS) && self.held.take_changed();
         let mut owners = Vec::with_capacity(if changed { self.owners.len() + 64 } else { 0 });
         let mut refused = 0;
         for (index, pid) in pids.iter().enumerate() {
@@ -371,7 +373,7 @@ impl Procs {
             }
         }
         sample.faults.add_many(FaultKind::NotPermitted, "descriptors of processes", "", refused);
-        if sample.wants.owners {
+        if sample.wants.reads(Reads::OWNERS) {
             if changed {
                 // Runs in order, process by process: merged, not sorted anew.
                 owners.sort();
@@ -403,7 +405,7 @@ impl Known {
 }
 
 /// When a process of this machine started, nanoseconds after boot.
-pub(super) fn start_of(pid: u32) -> Option<u64> {
+pub(crate) fn start_of(pid: u32) -> Option<u64> {
     let root = openat(CWD, "/proc", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut buf = Vec::new();
     info::slurp(&open_process(&root, pid).ok()?, "stat", &mut buf, 4096).ok()?;
@@ -412,7 +414,7 @@ pub(super) fn start_of(pid: u32) -> Option<u64> {
 }
 
 /// Who a process of this machine is; `None` when it is gone, or a thread of the kernel.
-pub(super) fn who(pid: u32) -> Option<ProcInfo> {
+pub(crate) fn who(pid: u32) -> Option<ProcInfo> {
     let root = openat(CWD, "/proc", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let hz = rustix::param::clock_ticks_per_second();
     info::read(open_process(&root, pid).ok()?, pid, hz, &mut Vec::new()).ok()?
@@ -455,7 +457,7 @@ fn count(dir: &OwnedFd, by_stat: bool, left: &mut u32) -> Result<Option<u32>, Er
     let mut dir = RawDir::new(&fd, &mut entries);
     let mut n = 0;
     while let Some(entry) = dir.next() {
-        n += u32::from(walk::number(entry?.file_name().to_bytes()).is_some());
+        n += u32::from(fd_scan::number(entry?.file_name().to_bytes()).is_some());
     }
     *left = left.saturating_sub(n.max(1));
     Ok(Some(n))

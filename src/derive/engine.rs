@@ -1,11 +1,11 @@
 //! One step: a sample in, a snapshot out.
 
-use super::gone::{self, AwayMap};
+use super::closed::{self, UnseenSockets};
+use super::coverage::Scope;
 use super::identity::{self, NONE};
-use super::scope::Scope;
-use super::{ends, forwards, limits, owners, peers, ports, processes, recent, units};
+use super::{counter_window, forwards, limits, local_peer, owners, peers, ports, processes, units};
 use crate::model::snapshot::{Direction, Former, Rates, SocketFacts};
-use crate::model::{AlertRules, AttrSet, Missing, Sample, Snapshot, Socket, Stamp, StateCounts};
+use crate::model::{AlertRules, AttrSet, Missing, Reads, Sample, Snapshot, Socket, Stamp, StateCounts};
 use std::sync::Arc;
 
 /// Polls whose counts by state are kept.
@@ -18,9 +18,9 @@ pub struct Engine {
     owners_follow: bool,
     owners_seen: bool,
     before: Option<Before>,
-    away: AwayMap,
+    unseen: UnseenSockets,
     history: Arc<Vec<(Stamp, StateCounts)>>,
-    people: processes::Memory,
+    process_history: processes::Memory,
     units: units::Memory,
     peers: peers::Seen,
     limits: limits::Memory,
@@ -32,7 +32,7 @@ struct Before {
     snap: Arc<Snapshot>,
     scope: Scope,
     /// Last known owners of its rows where it did not read owners, sorted by row.
-    quiet: Vec<(u32, Former)>,
+    carried_owners: Vec<(u32, Former)>,
 }
 
 impl Engine {
@@ -71,7 +71,7 @@ impl Engine {
             };
         }
         self.seq += 1;
-        self.owners_seen |= sample.wants.owners;
+        self.owners_seen |= sample.wants.reads(Reads::OWNERS);
         let scope = Scope::of(&sample);
         let before = self.before.take();
         let last = before.as_ref().map(|b| &*b.snap);
@@ -109,12 +109,12 @@ impl Engine {
             let mut last_owner = None;
             facts.push(if let Some((b, r)) = old {
                 if missing.is_some() {
-                    last_owner = former_of(&b.snap, r, &b.quiet);
+                    last_owner = former_of(&b.snap, r, &b.carried_owners);
                 }
                 let old = b.snap.socket(r);
                 let emptied = s.recv_q > 0 && read_meanwhile(&sample, s, &b.snap, r);
                 aged(&b.snap.facts[r], old.state == s.state, emptied)
-            } else if let Some(a) = self.away.remove(&s.id) {
+            } else if let Some(a) = self.unseen.remove(&s.id) {
                 last_owner = a.former;
                 aged(&a.facts, a.state == s.state, true)
             } else {
@@ -137,7 +137,7 @@ impl Engine {
             }
         }
         let mut rates = rates(&sample, last, &pairs.was);
-        let recent = recent::marks(&sample, last, &pairs.was);
+        let counters = counter_window::histories(&sample, last, &pairs.was);
 
         for (f, r) in facts.iter_mut().zip(&rates) {
             f.activity.rotate_left(1);
@@ -146,10 +146,10 @@ impl Engine {
         let mut peers = self.peers.number(&sample);
         let ports = ports::collect(&sample, &mut facts, &rates, &peers, &scope);
         self.peers.collect(&mut peers, &sample, &facts, &rates);
-        let (mut processes, sockets_of) = self.people.collect(&sample, &facts, &rates);
+        let (mut processes, sockets_of) = self.process_history.collect(&sample, &facts, &rates);
         let (units, unit_of_cgroup) = self.units.collect(&sample, &mut processes);
 
-        let (limits, alerts) = if sample.wants.limits {
+        let (limits, alerts) = if sample.wants.reads(Reads::LIMITS) {
             let context =
                 limits::Context { sample: &sample, facts: &facts, processes: &processes, ports: &ports };
             self.limits.collect(&context, &self.rules)
@@ -160,16 +160,17 @@ impl Engine {
         // Owners that nobody looked for are not lost.
         let unread =
             |row: u32| matches!(facts[row as usize].owner_missing, Some(Missing::NotRead | Missing::Pending));
-        let (quiet, mut former): (Vec<_>, Vec<_>) = former.into_iter().partition(|(row, _)| unread(*row));
+        let (carried_owners, mut former): (Vec<_>, Vec<_>) =
+            former.into_iter().partition(|(row, _)| unread(*row));
         let mut closed = 0;
         if let Some(b) = &before {
             let scopes = (&b.scope, &scope);
-            closed = gone::sort_out(
+            closed = closed::sort_out(
                 &b.snap,
                 scopes,
                 &pairs,
-                &b.quiet,
-                &mut self.away,
+                &b.carried_owners,
+                &mut self.unseen,
                 &mut sample,
                 &mut facts,
                 &mut former,
@@ -181,7 +182,8 @@ impl Engine {
 
         self.remember(sample.at, states, before.as_ref().is_some_and(|b| b.scope.asks_like(&scope)));
         let hidden = Missing::ALL.into_iter().zip(by_reason).filter(|(_, n)| *n > 0).collect();
-        let ends = if sample.wants.ends { ends::join(&sample) } else { Vec::new() };
+        let ends =
+            if sample.wants.reads(Reads::LOCAL_PEERS) { local_peer::join(&sample) } else { Vec::new() };
         let forwards = sample.nat.as_ref().map(|nat| {
             let context = forwards::Context {
                 sample: &sample,
@@ -201,7 +203,7 @@ impl Engine {
             live,
             facts,
             rates,
-            recent,
+            counters,
             ends,
             former,
             sockets_of,
@@ -221,7 +223,7 @@ impl Engine {
             opened,
             closed,
         });
-        self.before = Some(Before { snap: Arc::clone(&snap), scope, quiet });
+        self.before = Some(Before { snap: Arc::clone(&snap), scope, carried_owners });
         snap
     }
 
@@ -256,8 +258,8 @@ fn level(rate: f32) -> u8 {
     (u64::BITS - (rate as u64).leading_zeros()) as u8
 }
 
-/// Who held a row of an earlier snapshot last. `quiet` is what was known beside it.
-pub(super) fn former_of(b: &Snapshot, row: usize, quiet: &[(u32, Former)]) -> Option<Former> {
+/// Who held a row of an earlier snapshot last. `carried_owners` is what was known beside it.
+pub(super) fn former_of(b: &Snapshot, row: usize, carried_owners: &[(u32, Former)]) -> Option<Former> {
     if let Some(o) = b.owners(row).first() {
         let info = &b.process(o).info;
         return Some(Former { pid: info.pid, comm: Arc::from(&*info.comm), fd: o.fd });
@@ -266,16 +268,16 @@ pub(super) fn former_of(b: &Snapshot, row: usize, quiet: &[(u32, Former)]) -> Op
         let i = list.binary_search_by_key(&(row as u32), |(r, _)| *r).ok()?;
         Some(list[i].1.clone())
     };
-    known(&b.former).or_else(|| known(quiet))
+    known(&b.former).or_else(|| known(carried_owners))
 }
 
 /// Speeds of the live sockets since the snapshot before; nothing when `tcp_info` was not read.
 fn rates(sample: &Sample, last: Option<&Snapshot>, was: &[u32]) -> Vec<Rates> {
-    if !sample.wants.attrs.has(AttrSet::INFO) {
+    if !sample.wants.attrs(AttrSet::INFO) {
         return Vec::new();
     }
     let dt = last.map_or(0.0, |b| sample.at.secs_since(b.sample.at));
-    let Some(b) = last.filter(|b| dt > 0.0 && b.sample.wants.attrs.has(AttrSet::INFO)) else {
+    let Some(b) = last.filter(|b| dt > 0.0 && b.sample.wants.attrs(AttrSet::INFO)) else {
         return vec![Rates::default(); sample.sockets.len()];
     };
     sample

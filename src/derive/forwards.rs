@@ -7,7 +7,8 @@ mod published;
 use crate::model::nat::{Pair, Step};
 use crate::model::snapshot::{Direction, Port, ProcessFacts, Rates, SocketFacts};
 use crate::model::{
-    Addr, By, Endpoint, Flow, Forward, Forwards, Nat, NatRule, Proto, Sample, Scope, Socket, State, Unit,
+    Addr, Endpoint, Flow, Forward, ForwardKind, Forwards, Nat, NatRule, Proto, Sample, Scope, Socket, State,
+    Unit,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -34,14 +35,14 @@ pub(super) struct Context<'a> {
 
 /// Works it out.
 pub(super) fn collect(c: &Context<'_>, nat: &Nat) -> Forwards {
-    let mut rows: Vec<Forward> = nat.rules.iter().map(of_rule).collect();
-    programs(c, nat, &mut rows);
-    rows = merged(rows);
+    let mut rows: Vec<Forward> = nat.rules.iter().map(rule_forward).collect();
+    detect_proxies(c, nat, &mut rows);
+    rows = dedup_forwards(rows);
     published::add(c, nat, &mut rows);
     rows.sort_by_key(|f| (f.netns, f.host.port, f.proto, f.host.addr));
-    let here: FxHashMap<Addr, u16> = homes(nat);
+    let here: FxHashMap<Addr, u16> = unique_addresses(nat);
     for f in &mut rows {
-        aim(c, f, &here);
+        resolve_target(c, f, &here);
     }
     chain::sent_on(&mut rows);
     chain::not_told(c.sample, &mut rows);
@@ -50,7 +51,7 @@ pub(super) fn collect(c: &Context<'_>, nat: &Nat) -> Forwards {
     let untold: Vec<bool> = rows.iter().map(|f| f.target.is_none()).collect();
     let pairs = pairs(c, &mut rows);
     for (f, _) in rows.iter_mut().zip(untold).filter(|(_, untold)| *untold) {
-        aim(c, f, &here);
+        resolve_target(c, f, &here);
     }
     for f in &mut rows {
         if f.sockets.is_empty() && !c.rates.is_empty() {
@@ -82,7 +83,7 @@ fn empty(netns: u16, proto: Option<Proto>, host: Endpoint, step: Step) -> Forwar
         steps: vec![step],
         target: None,
         target_last: None,
-        behind: None,
+        shadowed_by: None,
         container: None,
         target_netns: None,
         target_row: None,
@@ -94,17 +95,17 @@ fn empty(netns: u16, proto: Option<Proto>, host: Endpoint, step: Step) -> Forwar
     }
 }
 
-fn of_rule(r: &NatRule) -> Forward {
+fn rule_forward(r: &NatRule) -> Forward {
     let any = if r.family == Some(crate::model::Family::Inet6) { Addr::ANY6 } else { Addr::ANY4 };
     let (first, last) = r.ports.unwrap_or((0, 0));
     let host = Endpoint::new(r.to.map_or(any, |(a, _)| a), first);
-    let by = if r.target.is_some() { By::Dnat } else { By::Redirect };
+    let by = if r.target.is_some() { ForwardKind::Dnat } else { ForwardKind::Redirect };
     let how = match (r.partial, r.conditions.is_empty()) {
-        (false, _) => r.place.clone(),
-        (true, true) => format!("{}, under more conditions", r.place),
-        (true, false) => format!("{}, under more conditions: {}", r.place, r.conditions.join(", ")),
+        (false, _) => r.location.clone(),
+        (true, true) => format!("{}, under more conditions", r.location),
+        (true, false) => format!("{}, under more conditions: {}", r.location, r.conditions.join(", ")),
     };
-    let how = match &r.behind {
+    let how = match &r.shadowed_by {
         Some(place) => format!("{how}, never reached: {place} takes it"),
         None => how,
     };
@@ -118,7 +119,7 @@ fn of_rule(r: &NatRule) -> Forward {
         iface: r.iface.clone(),
         target: Some(Endpoint::new(r.target.unwrap_or(any), port)),
         target_last: last_target(r, port),
-        behind: r.behind.clone(),
+        shadowed_by: r.shadowed_by.clone(),
         ..empty(r.netns, r.proto, host, step)
     }
 }
@@ -132,7 +133,7 @@ fn last_target(r: &NatRule, port: u16) -> Option<Endpoint> {
 }
 
 /// What programs forward: by their command lines, and what systemd listens to for others.
-fn programs(c: &Context<'_>, nat: &Nat, out: &mut Vec<Forward>) {
+fn detect_proxies(c: &Context<'_>, nat: &Nat, out: &mut Vec<Forward>) {
     let sample = c.sample;
     for (i, p) in sample.processes.iter().enumerate() {
         let step =
@@ -157,7 +158,7 @@ fn programs(c: &Context<'_>, nat: &Nat, out: &mut Vec<Forward>) {
                 let socket = &sample.sockets[*row as usize];
                 found = true;
                 // It listens inside too, for what goes the other way.
-                if s.by == By::Pasta && socket.id.netns != sample.netns_of(p.info.pid) {
+                if s.by == ForwardKind::Pasta && socket.id.netns != sample.netns_of(p.info.pid) {
                     continue;
                 }
                 let f = empty(socket.id.netns, Some(s.proto), socket.local, step(s.by, Some(*row)));
@@ -199,7 +200,7 @@ fn activated(c: &Context<'_>, out: &mut Vec<Forward>) {
     for (i, p) in sample.processes.iter().enumerate().filter(|(_, p)| &*p.info.comm == "systemd") {
         for row in serving(c, i) {
             let s = &sample.sockets[row as usize];
-            let (by, how) = (By::SocketActivation, p.info.cmdline.to_string());
+            let (by, how) = (ForwardKind::SocketActivation, p.info.cmdline.to_string());
             let step = Step { by, how, process: Some(i as u32), listener: Some(row) };
             // The one it hands it to may be a proxy.
             match out.iter_mut().find(|f| f.steps.iter().any(|s| s.listener == Some(row))) {
@@ -228,7 +229,13 @@ fn serving(c: &Context<'_>, process: usize) -> Vec<u32> {
 /// itself where it listens in another, of its child, or of the process that it was told.
 fn into_netns(c: &Context<'_>, nat: &Nat, program: usize, said: &proxy::Said, f: Forward) -> Forward {
     if said.target.is_some()
-        || !matches!(said.by, By::Rootlessport | By::Rootlesskit | By::Slirp4netns | By::Pasta)
+        || !matches!(
+            said.by,
+            ForwardKind::Rootlessport
+                | ForwardKind::Rootlesskit
+                | ForwardKind::Slirp4netns
+                | ForwardKind::Pasta
+        )
     {
         return f;
     }
@@ -253,7 +260,7 @@ fn address_in(nat: &Nat, netns: u16, host: Addr) -> Addr {
 }
 
 /// One row for what is the same forward by several ways: Docker's rule and Docker's proxy.
-fn merged(all: Vec<Forward>) -> Vec<Forward> {
+fn dedup_forwards(all: Vec<Forward>) -> Vec<Forward> {
     let mut out: Vec<Forward> = Vec::new();
     for f in all {
         let same = |o: &&mut Forward| {
@@ -264,10 +271,10 @@ fn merged(all: Vec<Forward>) -> Vec<Forward> {
         match out.iter_mut().find(same) {
             Some(o) => {
                 // What a rule does not come to another one, or a program, may.
-                let instead = o.behind.is_some() && f.behind.is_none();
+                let instead = o.shadowed_by.is_some() && f.shadowed_by.is_none();
                 if instead {
                     o.steps.retain(|s| f.steps.iter().all(|k| k.by != s.by));
-                    o.behind = None;
+                    o.shadowed_by = None;
                 }
                 let new: Vec<Step> =
                     f.steps.into_iter().filter(|s| !o.steps.iter().any(|k| k.by == s.by)).collect();
@@ -281,7 +288,7 @@ fn merged(all: Vec<Forward>) -> Vec<Forward> {
 }
 
 /// The namespace of each address that only one has.
-fn homes(nat: &Nat) -> FxHashMap<Addr, u16> {
+fn unique_addresses(nat: &Nat) -> FxHashMap<Addr, u16> {
     let mut out: FxHashMap<Addr, u16> = FxHashMap::default();
     let mut twice = FxHashSet::default();
     for (netns, addr) in &nat.addresses {
@@ -294,10 +301,10 @@ fn homes(nat: &Nat) -> FxHashMap<Addr, u16> {
 }
 
 /// Finds who serves the target.
-fn aim(c: &Context<'_>, f: &mut Forward, here: &FxHashMap<Addr, u16>) {
+fn resolve_target(c: &Context<'_>, f: &mut Forward, here: &FxHashMap<Addr, u16>) {
     let Some(target) = f.target else { return };
     // What is asked for at the far end of ssh is reached from there.
-    if f.steps.iter().any(|s| s.by == By::Ssh) {
+    if f.steps.iter().any(|s| s.by == ForwardKind::Ssh) {
         return;
     }
     let own = target.addr.is_any() || target.addr.scope() == Scope::Loopback;
@@ -364,8 +371,10 @@ fn flows(c: &Context<'_>, nat: &Nat, rows: &mut [Forward]) -> (Indices, Indices)
     }
     let mut by_port: FxHashMap<(u16, u16), Vec<usize>> = FxHashMap::default();
     let mut wide = Vec::new();
-    for (i, f) in
-        rows.iter().enumerate().filter(|(_, f)| f.ways().any(|s| s.by.is_rule() || s.by == By::Engine))
+    for (i, f) in rows
+        .iter()
+        .enumerate()
+        .filter(|(_, f)| f.ways().any(|s| s.by.is_rule() || s.by == ForwardKind::Engine))
     {
         if f.host.port == 0 || f.last_port.saturating_sub(f.host.port) > WIDE {
             wide.push(i);
@@ -414,7 +423,9 @@ fn pairs(c: &Context<'_>, rows: &mut [Forward]) -> Vec<Pair> {
     let sample = c.sample;
     let mut out = Vec::new();
     for f in rows.iter_mut() {
-        let proxy = |s: &&Step| !s.by.is_rule() && !matches!(s.by, By::SocketActivation | By::Engine);
+        let proxy = |s: &&Step| {
+            !s.by.is_rule() && !matches!(s.by, ForwardKind::SocketActivation | ForwardKind::Engine)
+        };
         let Some(by) = f.steps.iter().find(proxy) else { continue };
         // It listens no more once it has its single client, and nothing tells then who began the connection.
         let single = by.listener.is_none();
@@ -464,7 +475,7 @@ fn pairs(c: &Context<'_>, rows: &mut [Forward]) -> Vec<Pair> {
             outs.sort_by_key(fd);
             f.clients += ins.len() as u32;
             f.sockets.extend(&ins);
-            if matches!(by, By::Slirp4netns | By::Pasta) {
+            if matches!(by, ForwardKind::Slirp4netns | ForwardKind::Pasta) {
                 ins.retain(|row| {
                     let found = direct(c, f, *row, inside);
                     let pair = |to| Pair { accepted: *row, connected: to, direct: true, certain: false };
@@ -473,7 +484,7 @@ fn pairs(c: &Context<'_>, rows: &mut [Forward]) -> Vec<Pair> {
                 });
             }
             // All that comes through goes by the one connection to the far machine.
-            if by == By::Ssh {
+            if by == ForwardKind::Ssh {
                 continue;
             }
             let certain = ins.len() == 1 && outs.len() == 1;
@@ -514,6 +525,7 @@ fn direct(c: &Context<'_>, f: &Forward, accepted: u32, inside: Option<u16>) -> O
 mod tests {
     use super::*;
     use crate::derive::Engine;
+    use crate::model::Reads;
     use crate::model::{
         Backend, BackendInfo, Family, Namespace, Owner, ProcInfo, Process, SocketId, Stamp, Wants,
     };
@@ -526,7 +538,7 @@ mod tests {
 
     pub(super) fn machine() -> Sample {
         let info = Arc::new(BackendInfo { backend: Backend::Script, why: String::new() });
-        let wants = Wants { nat: true, ends: true, ..Wants::default() };
+        let wants = Wants::default().with(Reads::NAT | Reads::LOCAL_PEERS);
         let at = Stamp { boot_ns: 1_000_000_000, unix_ns: 0 };
         let mut sample = Sample::empty(at, "x".into(), info, wants);
         let space = |inode, name: &str| Namespace {
@@ -599,10 +611,10 @@ mod tests {
             target: target.parse().ok(),
             target_ports: Some((port, port)),
             target_last: None,
-            behind: None,
+            shadowed_by: None,
             partial: false,
             conditions: Vec::new(),
-            place: "ip nat DOCKER handle 7".into(),
+            location: "ip nat DOCKER handle 7".into(),
         };
         sample.nat = Some(Nat {
             rules: vec![
@@ -657,7 +669,7 @@ mod tests {
         assert_eq!(snap.proxied(4), Some((3, true)));
         assert_eq!(snap.proxied(3), Some((4, true)));
         assert_eq!(snap.proxied(2), None);
-        let client = |row| crate::query::path::client(&snap, row).map(|(e, _)| e);
+        let client = |row| crate::diagnose::route::client(&snap, row).map(|(e, _)| e);
         assert_eq!(client(5), Some(end("127.0.0.1:41000")));
         assert_eq!((client(3), client(4)), (None, None), "they are on the client's side");
     }
@@ -681,7 +693,7 @@ mod tests {
         let served = |snap: &crate::model::Snapshot| {
             let rows = &snap.forwards.as_ref().unwrap().rows;
             let row = rows.iter().position(|f| f.host.port == 6000).unwrap();
-            let column = crate::query::table("forwards").and_then(|t| t.column("pid")).unwrap();
+            let column = crate::table::table("forwards").and_then(|t| t.column("pid")).unwrap();
             let by: Vec<_> = rows[row].ways().map(|s| s.by.name()).collect();
             (by, rows[row].listens, column.value(snap, row).number())
         };

@@ -56,7 +56,7 @@ pub(super) fn pair(before: Option<&Snapshot>, sample: &mut Sample) -> Pairs {
             }
             // Made up from what two sockets have in common: told apart by the order they come in.
             while !taken.insert(*id) {
-                id.cookie = id.cookie.wrapping_add(1) | SocketId::MADE_UP;
+                id.cookie = id.cookie.wrapping_add(1) | SocketId::SYNTHETIC;
             }
         }
         if let Some(old) = pool.get(id) {

@@ -1,8 +1,8 @@
 //! One row a served endpoint, and which end began each connection.
 
+use super::coverage::Scope;
 use super::direction::Served;
 use super::peers::{NONE, Peers, add};
-use super::scope::Scope;
 use crate::model::snapshot::{Direction, Port, Rates, SocketFacts};
 use crate::model::{Endpoint, Proto, Sample, Socket, State, StateCounts};
 

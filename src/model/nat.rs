@@ -32,9 +32,9 @@ pub struct NatRule {
     pub conditions: Vec<Box<str>>,
     /// Where the rule before it stands that takes all that this one is for, so that it is never reached.
     #[serde(default)]
-    pub behind: Option<String>,
+    pub shadowed_by: Option<String>,
     /// Where it stands: `ip nat DOCKER handle 7`; of iptables-legacy `iptables-legacy nat DOCKER rule 2`.
-    pub place: String,
+    pub location: String,
 }
 
 impl NatRule {
@@ -45,7 +45,7 @@ impl NatRule {
             mine.is_none_or(|m| other.is_some_and(|o| holds(m, o)))
         }
         !self.partial
-            && self.place != other.place
+            && self.location != other.location
             && any_or(self.family, other.family, |m, o| m == o)
             && any_or(self.proto, other.proto, |m, o| m == o)
             && any_or(self.to, other.to, |m, o| m.1 <= o.1 && o.0.in_prefix(&m.0, m.1))
@@ -118,7 +118,7 @@ impl Flow {
 
     /// The identity of the row of state `FORWARDED` that stands for it.
     pub const fn row_id(&self) -> SocketId {
-        SocketId { netns: self.netns, cookie: SocketId::MADE_UP | self.id as u64 }
+        SocketId { netns: self.netns, cookie: SocketId::SYNTHETIC | self.id as u64 }
     }
 
     /// What the kernel takes its state to be, as `conntrack(8)` says it.
@@ -146,7 +146,7 @@ pub struct Nat {
 /// By what something is forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum By {
+pub enum ForwardKind {
     /// A rule that changes the destination.
     Dnat,
     /// A rule that sends it to this machine itself.
@@ -175,7 +175,7 @@ pub enum By {
     Engine,
 }
 
-impl By {
+impl ForwardKind {
     /// All with their names.
     pub const ALL: [(Self, &'static str); 13] = [
         (Self::Dnat, "dnat"),
@@ -204,11 +204,11 @@ impl By {
     }
 }
 
-/// One way by which it is forwarded, and where that was learnt; or what an engine says of it ([`By::Engine`]).
+/// One way by which it is forwarded, and where that was learnt; or what an engine says of it ([`ForwardKind::Engine`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// By what.
-    pub by: By,
+    pub by: ForwardKind,
     /// The rule's place, the program's command line, or what the engine says.
     pub how: String,
     /// The program that does it: index in [`super::Sample::processes`].
@@ -253,7 +253,7 @@ pub struct Forward {
     /// The last address and port, where a rule chooses between several.
     pub target_last: Option<Endpoint>,
     /// Where the rule stands that takes all that this one is for, before it.
-    pub behind: Option<String>,
+    pub shadowed_by: Option<String>,
     /// The container whose published port it is, as its engine says: index in [`super::Sample::containers`].
     pub container: Option<u32>,
     /// The namespace that has the target's address.
@@ -301,8 +301,8 @@ impl Forward {
 
     /// By what, without what the engine says where a rule or a program is known.
     pub fn ways(&self) -> impl Iterator<Item = &Step> {
-        let alone = self.steps.iter().all(|s| s.by == By::Engine);
-        self.steps.iter().filter(move |s| alone || s.by != By::Engine)
+        let alone = self.steps.iter().all(|s| s.by == ForwardKind::Engine);
+        self.steps.iter().filter(move |s| alone || s.by != ForwardKind::Engine)
     }
 }
 
@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     fn names_are_in_the_order_of_the_enum() {
-        for (i, (by, name)) in By::ALL.iter().enumerate() {
+        for (i, (by, name)) in ForwardKind::ALL.iter().enumerate() {
             assert_eq!(*by as usize, i);
             assert_eq!(serde_json::to_value(by).unwrap(), *name);
         }

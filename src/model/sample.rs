@@ -103,14 +103,14 @@ pub struct Namespace {
     pub interfaces: BTreeMap<u32, String>,
 }
 
-/// From where a poll looks at the machine: why processes may be out of its sight.
+/// Privileges the sample was taken with: why processes may be missing from it or refuse to be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Vantage {
-    /// As root; what is refused then needs a capability that root does not have here.
+pub struct Privileges {
+    /// Effective uid 0. A read refused to root needs a capability that this root lacks.
     pub root: bool,
-    /// From a pid namespace below the first one, as in a container: processes outside of it are not seen.
+    /// In a nested pid namespace, as in a container: processes outside it are invisible.
     pub nested: bool,
-    /// `/proc` is mounted so that processes of other users do not appear in it (`hidepid=invisible`), and we are not root.
+    /// `/proc` hides other users' processes (`hidepid=invisible`) and this process is not root.
     pub hidepid: bool,
 }
 
@@ -172,7 +172,7 @@ pub struct Sample {
     pub system: SystemLimits,
     /// From where it was read.
     #[serde(default)]
-    pub vantage: Vantage,
+    pub privileges: Privileges,
     /// What the kernel counts beside the sockets; `None` where that was not asked for.
     #[serde(default)]
     pub counters: Option<Counters>,
@@ -218,7 +218,7 @@ impl Sample {
             contexts: Contexts::default(),
             tids: Vec::new(),
             system: SystemLimits::default(),
-            vantage: Vantage::default(),
+            privileges: Privileges::default(),
             counters: None,
             nat: None,
             services: known_services(),

@@ -1,7 +1,7 @@
 //! Rows ready to show: what the deriving layer made of the samples so far.
 
+use super::counter_window::{CounterHistory, CounterSnapshot};
 use super::nat::Pair;
-use super::recent::{Mark, Marks};
 use super::{
     Addr, Alert, Attrs, Container, Endpoint, FdKind, FdUsage, Flow, Forward, Forwards, FullIn, Limit,
     Missing, Owner, Process, Proto, Sample, Scope, Socket, SocketId, Stamp, State, StateCounts, SystemLimits,
@@ -25,8 +25,8 @@ pub struct Snapshot {
     pub facts: Vec<SocketFacts>,
     /// Beside each socket: rates; empty when `tcp_info` was not read.
     pub rates: Vec<Rates>,
-    /// Beside each live socket: its counters at earlier polls; empty when what they count was not read.
-    pub recent: Vec<Marks>,
+    /// Counters of each live socket at earlier polls; empty if those fields of `tcp_info` were not read.
+    pub counters: Vec<CounterHistory>,
     /// Beside each socket the row of its far end on this machine, `u32::MAX` where that is elsewhere; empty when it was
     /// not asked for.
     pub ends: Vec<u32>,
@@ -320,10 +320,10 @@ impl Snapshot {
     pub fn rates(&self, row: usize) -> Rates {
         self.rates.get(row).copied().unwrap_or_default()
     }
-    /// What a connection's counters grew by lately, with over how long in place of the moment; `None` at the first reading.
-    pub fn lately(&self, row: usize) -> Option<Mark> {
-        let old = self.recent.get(row)?.older?;
-        let now = Mark::of(self.sample.at.boot_ns, &self.attrs(row).tcp_info()?)?;
+    /// Recent increase of a connection's counters, with the length of the window as `at_ns`; `None` at the first reading.
+    pub fn recent_delta(&self, row: usize) -> Option<CounterSnapshot> {
+        let old = self.counters.get(row)?.older?;
+        let now = CounterSnapshot::new(self.sample.at.boot_ns, &self.attrs(row).tcp_info()?)?;
         (now.at_ns > old.at_ns).then(|| now.since(&old))
     }
     /// Rows of the sockets of a process.

@@ -7,22 +7,22 @@ use serde::{Deserialize, Serialize};
 ///
 /// `cookie` is unique in its network namespace for the life of the machine, and a `TIME_WAIT` socket keeps the one of
 /// the connection it was. Where a source has no cookies (`/proc/net/*`), the source puts a hash of what it
-/// knows there, with [`SocketId::MADE_UP`] set.
+/// knows there, with [`SocketId::SYNTHETIC`] set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SocketId {
     /// The network namespace: an index of [`super::Sample::namespaces`].
     pub netns: u16,
-    /// `inet_diag_sockid.idiag_cookie`, or a hash with [`SocketId::MADE_UP`] set.
+    /// `inet_diag_sockid.idiag_cookie`, or a hash with [`SocketId::SYNTHETIC`] set.
     pub cookie: u64,
 }
 
 impl SocketId {
     /// Set in [`SocketId::cookie`] when no kernel said it.
-    pub const MADE_UP: u64 = 1 << 63;
+    pub const SYNTHETIC: u64 = 1 << 63;
 
     /// The cookie, where the kernel gave one.
     pub const fn kernel_cookie(&self) -> Option<u64> {
-        if self.cookie & Self::MADE_UP == 0 { Some(self.cookie) } else { None }
+        if self.cookie & Self::SYNTHETIC == 0 { Some(self.cookie) } else { None }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `struct tcp_info`, field by field (`include/uapi/linux/tcp.h`).
 
 use super::attr::{read_u32, read_u64};
-pub use super::structure::{Field as TcpField, Unit as TcpUnit};
+pub use super::struct_layout::{Field as TcpField, Unit as TcpUnit};
 
 impl TcpField {
     /// The word of the structure that it lies in, as a bit.

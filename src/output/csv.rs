@@ -1,8 +1,8 @@
 //! Comma-separated values (RFC 4180): header of column names, exact numbers, an empty field for what is missing.
 
 use super::Listing;
-use crate::query::Value;
-use crate::query::format::exact;
+use crate::format::Value;
+use crate::format::exact;
 use std::io::{self, Write};
 
 /// Writes the rows.

@@ -1,11 +1,12 @@
 //! JSON (RFC 8259): valid for any name, numbers as numbers, missing as `null`.
 
-use super::spread::{BLOCK, cores, spread};
-use super::{Event, Grid, Listing};
+use super::{BLOCK, Event, Grid, Listing};
+use crate::format::Value;
 use crate::model::addr::push_number;
 use crate::model::text::is_hostile;
 use crate::model::{Snapshot, Stamp};
-use crate::query::{Identity, Value};
+use crate::sync::{cores, par_map};
+use crate::table::Identity;
 use std::io::{self, Write};
 
 /// One array of objects, an object a line.
@@ -29,7 +30,7 @@ fn write_objects(out: &mut dyn Write, list: &Listing<'_>, before: &str, between:
     let (blocks, mut first) = (n.div_ceil(block), 0);
     while first < blocks {
         let now = (blocks - first).min(cores());
-        let texts = spread(now, |i| {
+        let texts = par_map(now, |i| {
             let begin = (first + i) * block;
             let mut buf = String::new();
             for row in begin..(begin + block).min(n) {

@@ -1,10 +1,10 @@
 //! Aligned columns for people: fitted to a terminal's width, as wide as the content when piped; never wrapped.
 
-use super::Listing;
-use super::spread::{BLOCK, cores, spread};
-use crate::query::fit::{Wish, fit};
-use crate::query::format::{push_cell, shorten, shorten_middle, width};
-use crate::query::{Align, Column, Kind};
+use super::{BLOCK, Listing};
+use crate::format::column_layout::{Wish, fit};
+use crate::format::{Align, Column, Kind};
+use crate::format::{push_cell, shorten, shorten_middle, width};
+use crate::sync::{cores, par_map};
 use std::io::{self, Write};
 use std::ops::Range;
 
@@ -71,7 +71,7 @@ pub fn write(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
     if columns.is_empty() {
         return Ok(());
     }
-    let blocks = spread(list.grid.len().div_ceil(BLOCK), |i| {
+    let blocks = par_map(list.grid.len().div_ceil(BLOCK), |i| {
         Cells::of(i * BLOCK..((i + 1) * BLOCK).min(list.grid.len()), list)
     });
     let title = |c: &&Column| if list.header { width(c.title) as u16 } else { 0 };
@@ -105,7 +105,7 @@ pub fn write(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
     }
     // A few at a time, so that the lines of all rows are never there at once.
     for some in blocks.chunks(cores()) {
-        for lines in spread(some.len(), |i| some[i].lines(&widths, list)) {
+        for lines in par_map(some.len(), |i| some[i].lines(&widths, list)) {
             out.write_all(lines.as_bytes())?;
         }
     }
@@ -133,7 +133,7 @@ fn put(
             Kind::Endpoint | Kind::Addr => shorten_middle(text, usize::from(width), list.style),
             _ => shorten(text, usize::from(width), list.style),
         };
-        (short.as_ref(), crate::query::format::width(&short) as u16)
+        (short.as_ref(), crate::format::width(&short) as u16)
     } else {
         (text, natural)
     };

@@ -2,9 +2,9 @@
 
 use super::compare::check;
 use super::world::{World, listen};
+use sockscope::actions::end;
 use sockscope::collect::Source;
-use sockscope::collect::act::end;
-use sockscope::collect::netlink::NetlinkSource;
+use sockscope::collect::sock_diag::NetlinkSource;
 use sockscope::model::{Socket, State, Wants};
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -5,11 +5,11 @@ use super::compare::check;
 use super::rows;
 use super::world::{World, addr, listen};
 use sockscope::collect::Source;
-use sockscope::collect::netlink::NetlinkSource;
+use sockscope::collect::sock_diag::NetlinkSource;
 use sockscope::derive::Engine;
-use sockscope::model::{StateSet, Wants};
-use sockscope::query::filter::Filter;
-use sockscope::query::table::SOCKETS;
+use sockscope::filter::Filter;
+use sockscope::model::{Reads, StateSet, Wants};
+use sockscope::table::SOCKETS;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -238,7 +238,7 @@ pub(crate) fn filter_in_the_kernel_loses_no_row() -> Result<(), String> {
         (x % n as u64) as usize
     };
     let mut source = NetlinkSource::new("asked for".into()).map_err(|e| e.to_string())?;
-    let mut wants = Wants { owners: false, processes: false, ..Wants::default() };
+    let mut wants = Wants::default().without(Reads::OWNERS | Reads::PROCESSES);
     let (mut pushed, mut saved) = (0, 0usize);
     let began = Instant::now();
     for round in 0..4000 {

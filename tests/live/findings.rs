@@ -5,11 +5,11 @@ use super::world::{World, addr, listen};
 use crate::wait::{PATIENCE, until_ok};
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 use sockscope::collect::Source;
-use sockscope::collect::netlink::NetlinkSource;
+use sockscope::collect::sock_diag::NetlinkSource;
 use sockscope::derive::Engine;
-use sockscope::model::{ProtoSet, Socket, State};
-use sockscope::query::finding::findings;
-use sockscope::query::{Needs, wants};
+use sockscope::diagnose::finding::findings;
+use sockscope::format::Needs;
+use sockscope::model::{ProtoSet, Socket, State, Wants};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -145,7 +145,7 @@ fn over_time(quiet: &TcpListener, good: &mut TcpStream, good_far: &mut TcpStream
     let _waits = TcpStream::connect("127.0.0.1:7913").map_err(|e| e.to_string())?;
     let mut source = NetlinkSource::new("asked for".into()).map_err(|e| e.to_string())?;
     let mut engine = Engine::new();
-    let wants = wants::of(Needs::FINDINGS, ProtoSet::TCP_UDP);
+    let wants = Wants::new(Needs::FINDINGS, ProtoSet::TCP_UDP);
     loop {
         good.write_all(&[1; 1000]).map_err(|e| e.to_string())?;
         // Now and then something waits for a moment, and is read.

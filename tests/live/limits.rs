@@ -4,11 +4,11 @@ use super::compare::check;
 use crate::cases;
 use crate::wait::{PATIENCE, until, until_ok};
 use sockscope::collect::Source;
-use sockscope::collect::netlink::NetlinkSource;
+use sockscope::collect::sock_diag::NetlinkSource;
 use sockscope::derive::Engine;
 use sockscope::model::limit::{Ceiling, Level, Limit, Subject};
-use sockscope::model::{AttrSet, Snapshot, Wants};
-use sockscope::query::table::limits::finding;
+use sockscope::model::{AttrSet, Reads, Snapshot, Wants};
+use sockscope::table::limits::finding;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::{Deref, DerefMut};
@@ -25,7 +25,7 @@ struct Watch {
 impl Watch {
     fn new() -> Self {
         let source = NetlinkSource::new("asked for".into()).unwrap();
-        let wants = Wants { limits: true, fd_kinds: true, attrs: AttrSet::SKMEM, ..Wants::default() };
+        let wants = Wants::default().with(Reads::LIMITS | Reads::FD_KINDS).with_attrs(AttrSet::SKMEM);
         Self { source, engine: Engine::new(), wants }
     }
 
@@ -251,7 +251,7 @@ pub(crate) fn process_at_its_fd_limit_goes_on_when_the_limit_is_raised() -> Resu
     })?;
     check(!done.exists(), || "it was not held up".to_owned())?;
     let hard = process.fds.ok().and_then(|u| u.hard).unwrap();
-    sockscope::collect::act::raise(&process.info, (200, hard)).map_err(|e| e.to_string())?;
+    sockscope::actions::raise(&process.info, (200, hard)).map_err(|e| e.to_string())?;
     until("the process to go on", || done.exists().then_some(()))?;
     let snap = watch.poll();
     let l = find(&snap, of_process(child.id())).ok_or("no row")?;
@@ -351,7 +351,7 @@ pub(crate) fn process_near_its_fd_limit_has_its_fds_grouped_by_target() -> Resul
     until_ok(|| {
         let snap = watch.poll();
         let p = snap.sample.processes.iter().position(|p| p.info.pid == leak.id());
-        let found = p.map_or_else(Vec::new, |p| sockscope::query::leak::suspects(&snap, p));
+        let found = p.map_or_else(Vec::new, |p| sockscope::diagnose::fd_leak::suspects(&snap, p));
         if let Some(s) = found.iter().find(|s| s.what.contains("/etc/passwd") && s.count == 40) {
             let fds = fds_of(leak.id(), "/etc/passwd");
             check(fds.starts_with(&s.fds) && !s.fds.is_empty(), || format!("{fds:?}: {s:?}"))?;

@@ -5,7 +5,7 @@ use super::holders::{Holders, Span};
 use crate::cases;
 use crate::wait::{PATIENCE, until};
 use sockscope::collect::{Choice, Engines, Source, open};
-use sockscope::model::{FaultKind, Netns, OwnersBy, Sample, Wants};
+use sockscope::model::{FaultKind, Netns, OwnersBy, Reads, Sample, Wants};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ fn source(by: Option<OwnersBy>) -> Result<Box<dyn Source>, String> {
 }
 
 fn read(source: &mut dyn Source) -> Result<Sample, String> {
-    let wants = Wants { fd_kinds: true, ..Wants::default() };
+    let wants = Wants::default().with(Reads::FD_KINDS);
     source.sample(&wants).map_err(|e| e.to_string())
 }
 
@@ -109,7 +109,7 @@ pub(crate) fn bpf_owners_in_a_pid_namespace_match_proc() -> Result<(), String> {
         format!("numbers of another namespace: {:?}", holders.pids)
     })?;
     // The first reading at once is made beside the dumps, so from before the poll; whom it leaves out is walked after.
-    let wants = Wants { owners: false, fd_kinds: true, ..Wants::default() };
+    let wants = Wants::default().with(Reads::FD_KINDS).without(Reads::OWNERS);
     let s = source(Some(OwnersBy::BpfIter))?.sample(&wants).map_err(|e| e.to_string())?;
     let mut told = s.processes.iter().filter(|p| holders.pids.contains(&p.info.pid)).peekable();
     check(told.peek().is_some(), || "no holder is seen".to_owned())?;

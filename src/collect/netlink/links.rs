@@ -1,6 +1,6 @@
 //! The interfaces of a network namespace.
 
-use super::dump::{Conversation, DumpError, Malformed};
+use super::socket::{DumpError, Malformed, NetlinkSocket};
 use super::wire::Request;
 use crate::model::attr::read_u32;
 use crate::model::{Addr, Attrs, Family, FaultKind, Faults, Proto, text};
@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 const IFLA_IFNAME: u16 = 3;
 
 /// The name of an interface; its number where it has none.
-pub(super) fn name_of(interfaces: &BTreeMap<u32, String>, index: u32) -> String {
+pub(crate) fn name_of(interfaces: &BTreeMap<u32, String>, index: u32) -> String {
     interfaces.get(&index).cloned().unwrap_or_else(|| format!("if{index}"))
 }
 
 /// Interface names by index, asked of the kernel for the namespace this thread is in (rtnetlink(7)); `/sys/class/net`
 /// would show those of the namespace it was mounted in.
-pub(super) fn interfaces(faults: &mut Faults) -> BTreeMap<u32, String> {
+pub(crate) fn interfaces(faults: &mut Faults) -> BTreeMap<u32, String> {
     let mut out = BTreeMap::new();
     let mut take = |message: &[u8]| {
         let index = read_u32(message, 4).ok_or(Malformed)?;
@@ -27,7 +27,7 @@ pub(super) fn interfaces(faults: &mut Faults) -> BTreeMap<u32, String> {
         out.insert(index, text::from_bytes(&name[..end]).into_owned());
         Ok(())
     };
-    let asked = Conversation::open(None)
+    let asked = NetlinkSocket::open(None)
         .map_err(DumpError::from)
         .and_then(|mut talk| talk.dump(&Request::links(), &mut take));
     if let Err(e) = asked {
@@ -41,7 +41,7 @@ const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 
 /// Addresses of the interfaces of the namespace this thread is in, without those of loopback.
-pub(super) fn addresses(faults: &mut Faults) -> Vec<Addr> {
+pub(crate) fn addresses(faults: &mut Faults) -> Vec<Addr> {
     let mut out = Vec::new();
     let mut take = |message: &[u8]| {
         let attrs = Attrs::new(message.get(8..).ok_or(Malformed)?, Family::Inet, Proto::Tcp);
@@ -57,7 +57,7 @@ pub(super) fn addresses(faults: &mut Faults) -> Vec<Addr> {
         }
         Ok(())
     };
-    let asked = Conversation::open(None)
+    let asked = NetlinkSocket::open(None)
         .map_err(DumpError::from)
         .and_then(|mut talk| talk.dump(&Request::addresses(), &mut take));
     if let Err(e) = asked {

@@ -4,10 +4,10 @@ use crate::model::{Endpoint, Socket, attr};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `NLMSG_NOOP`, `NLMSG_ERROR`, `NLMSG_DONE`, `NLMSG_OVERRUN`.
-pub(super) const NOOP: u16 = 1;
-pub(super) const ERROR: u16 = 2;
-pub(super) const DONE: u16 = 3;
-pub(super) const OVERRUN: u16 = 4;
+pub(crate) const NOOP: u16 = 1;
+pub(crate) const ERROR: u16 = 2;
+pub(crate) const DONE: u16 = 3;
+pub(crate) const OVERRUN: u16 = 4;
 /// `SOCK_DIAG_BY_FAMILY`.
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 /// `TCPDIAG_GETSOCK`.
@@ -29,29 +29,29 @@ const RTM_GETLINK: u16 = 18;
 /// `NLM_F_REQUEST | NLM_F_DUMP`.
 const REQUEST_DUMP: u16 = 0x301;
 /// `NLM_F_DUMP_INTR`: the table changed while it was dumped.
-pub(super) const DUMP_INTR: u16 = 0x10;
+pub(crate) const DUMP_INTR: u16 = 0x10;
 
 /// `struct nlmsghdr`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
-pub(super) struct Header {
-    pub(super) len: u32,
-    pub(super) kind: u16,
-    pub(super) flags: u16,
-    pub(super) seq: u32,
-    pub(super) pid: u32,
+pub(crate) struct Header {
+    pub(crate) len: u32,
+    pub(crate) kind: u16,
+    pub(crate) flags: u16,
+    pub(crate) seq: u32,
+    pub(crate) pid: u32,
 }
 
 /// `struct inet_diag_sockid`: ports and addresses in network order.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
-pub(super) struct SockId {
-    pub(super) sport: [u8; 2],
-    pub(super) dport: [u8; 2],
-    pub(super) src: [u8; 16],
-    pub(super) dst: [u8; 16],
-    pub(super) iface: u32,
-    pub(super) cookie: [u32; 2],
+pub(crate) struct SockId {
+    pub(crate) sport: [u8; 2],
+    pub(crate) dport: [u8; 2],
+    pub(crate) src: [u8; 16],
+    pub(crate) dst: [u8; 16],
+    pub(crate) iface: u32,
+    pub(crate) cookie: [u32; 2],
 }
 
 /// Any socket; no cookie (`INET_DIAG_NOCOOKIE`).
@@ -86,29 +86,29 @@ struct TcpReq {
 /// `struct inet_diag_msg`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
-pub(super) struct InetMsg {
-    pub(super) family: u8,
-    pub(super) state: u8,
-    pub(super) timer: u8,
-    pub(super) retrans: u8,
-    pub(super) id: SockId,
-    pub(super) expires: u32,
-    pub(super) rqueue: u32,
-    pub(super) wqueue: u32,
-    pub(super) uid: u32,
-    pub(super) inode: u32,
+pub(crate) struct InetMsg {
+    pub(crate) family: u8,
+    pub(crate) state: u8,
+    pub(crate) timer: u8,
+    pub(crate) retrans: u8,
+    pub(crate) id: SockId,
+    pub(crate) expires: u32,
+    pub(crate) rqueue: u32,
+    pub(crate) wqueue: u32,
+    pub(crate) uid: u32,
+    pub(crate) inode: u32,
 }
 
 /// A dump request, ready but for its sequence number.
 #[derive(Debug)]
-pub(super) struct Request {
+pub(crate) struct Request {
     bytes: Vec<u8>,
 }
 
 impl Request {
     /// For a table of `inet_diag`: address family, `IPPROTO_*`, attribute bits, state bits. A protocol beyond one
     /// byte stands in an attribute of its own.
-    pub(super) fn inet(family: u8, protocol: u16, ext: u8, states: u32) -> Self {
+    pub(crate) fn inet(family: u8, protocol: u16, ext: u8, states: u32) -> Self {
         let id = ANY;
         let short = protocol as u8;
         let body = InetReq { family, protocol: short, ext, pad: 0, states, id };
@@ -121,7 +121,7 @@ impl Request {
 
     /// For the sockets of such a table between these ports alone: the kernel passes over the others with a glance
     /// (`inet_diag_dump_icsk`, `udp_dump`), 0 is any.
-    pub(super) fn between(family: u8, protocol: u16, states: u32, local: u16, remote: u16) -> Self {
+    pub(crate) fn between(family: u8, protocol: u16, states: u32, local: u16, remote: u16) -> Self {
         let mut out = Self::inet(family, protocol, 0, states);
         let at = size_of::<Header>() + std::mem::offset_of!(InetReq, id);
         let ports = [local.to_be_bytes(), remote.to_be_bytes()].concat();
@@ -131,13 +131,13 @@ impl Request {
 
     /// For the TCP sockets of IPv4 and IPv6 together: attribute bits, state bits. The old form of the request is the only
     /// one that takes no family (`inet_diag_dump_compat`), and the kernel goes through its one table once for both.
-    pub(super) fn tcp(ext: u8, states: u32) -> Self {
+    pub(crate) fn tcp(ext: u8, states: u32) -> Self {
         let body = TcpReq { family: 0, src_len: 0, dst_len: 0, ext, id: ANY, states, dbs: 0 };
         Self::new(TCPDIAG_GETSOCK, body.as_bytes())
     }
 
     /// An order to end this socket (`SOCK_DESTROY`): both ends, interface and cookie must be its own.
-    pub(super) fn destroy(family: u8, protocol: u16, v4: bool, s: &Socket) -> Self {
+    pub(crate) fn destroy(family: u8, protocol: u16, v4: bool, s: &Socket) -> Self {
         let addr = |e: &Endpoint| {
             let mut out = [0; 16];
             let all = e.addr.octets();
@@ -167,22 +167,22 @@ impl Request {
     }
 
     /// For every interface: `RTM_GETLINK` with an empty `struct ifinfomsg`.
-    pub(super) fn links() -> Self {
+    pub(crate) fn links() -> Self {
         Self::new(RTM_GETLINK, &[0; 16])
     }
 
     /// For every address of an interface: `RTM_GETADDR` with an empty `struct ifaddrmsg`.
-    pub(super) fn addresses() -> Self {
+    pub(crate) fn addresses() -> Self {
         Self::new(RTM_GETADDR, &[0; 8])
     }
 
     /// For everything of one kind in a subsystem of netfilter (`struct nfgenmsg`).
-    pub(super) fn netfilter(subsystem: u8, message: u8, family: u8) -> Self {
+    pub(crate) fn netfilter(subsystem: u8, message: u8, family: u8) -> Self {
         Self::new(u16::from(subsystem) << 8 | u16::from(message), &[family, 0, 0, 0])
     }
 
     /// Adds a text, with the zero byte at its end.
-    pub(super) fn text_attribute(&mut self, number: u16, text: &str) {
+    pub(crate) fn text_attribute(&mut self, number: u16, text: &str) {
         self.attribute(number, &[text.as_bytes(), &[0]].concat());
     }
 
@@ -193,44 +193,44 @@ impl Request {
     }
 
     /// Adds a program for the kernel to filter with (`INET_DIAG_REQ_BYTECODE`).
-    pub(super) fn filter(&mut self, program: &[u8]) {
+    pub(crate) fn filter(&mut self, program: &[u8]) {
         self.attribute(REQ_BYTECODE, program);
     }
 
     /// Asks for the BPF maps that keep something beside each socket, whichever they are: a list of maps would choose.
-    pub(super) fn bpf_maps(&mut self) {
+    pub(crate) fn bpf_maps(&mut self) {
         self.attribute(REQ_SK_BPF_STORAGES, &[]);
     }
 
     /// For every UNIX socket (`struct unix_diag_req`) in these states: name, file, peer, waiting connections, queues,
     /// memory, user.
-    pub(super) fn unix(states: u32) -> Self {
+    pub(crate) fn unix(states: u32) -> Self {
         Self::family(1, 0, Some(states), 1 | 2 | 4 | 8 | 16 | 32 | 64)
     }
 
     /// For every netlink socket (`struct netlink_diag_req`): memory, groups and flags.
-    pub(super) fn netlink() -> Self {
+    pub(crate) fn netlink() -> Self {
         Self::family(16, u8::MAX, None, 1 | 2 | 8)
     }
 
     /// For every XDP socket (`struct xdp_diag_req`): all there is.
-    pub(super) fn xdp() -> Self {
+    pub(crate) fn xdp() -> Self {
         Self::family(44, 0, None, 1 | 2 | 4 | 8 | 16)
     }
 
     /// For every TIPC socket (`struct tipc_sock_diag_req`) in these states.
-    pub(super) fn tipc(states: u32) -> Self {
+    pub(crate) fn tipc(states: u32) -> Self {
         let head = u32::from_ne_bytes([30, 0, 0, 0]).to_ne_bytes();
         Self::new(SOCK_DIAG_BY_FAMILY, &[head, states.to_ne_bytes()].concat())
     }
 
     /// For every packet socket (`struct packet_diag_req`): all but its multicast list, with its filter where wanted.
-    pub(super) fn packet(filter: bool) -> Self {
+    pub(crate) fn packet(filter: bool) -> Self {
         Self::family(17, 0, None, 1 | 4 | 8 | 16 | if filter { 32 } else { 0 })
     }
 
     /// For every vsock socket (`struct vsock_diag_req`) in these states.
-    pub(super) fn vsock(states: u32) -> Self {
+    pub(crate) fn vsock(states: u32) -> Self {
         Self::family(40, 0, Some(states), 0)
     }
 
@@ -250,7 +250,7 @@ impl Request {
     }
 
     /// The bytes to send under this sequence number.
-    pub(super) fn numbered(&self, seq: u32) -> Vec<u8> {
+    pub(crate) fn numbered(&self, seq: u32) -> Vec<u8> {
         let mut out = self.bytes.clone();
         out[8..12].copy_from_slice(&seq.to_ne_bytes());
         out

@@ -11,18 +11,18 @@ const MOUNTED: [&str; 2] = ["/run/netns", "/run/docker/netns"];
 
 /// Where a namespace is mounted.
 #[derive(Clone, Debug)]
-pub(super) struct Mounted {
-    pub(super) path: PathBuf,
+pub(crate) struct Mounted {
+    pub(crate) path: PathBuf,
     /// When the kernel made the file that the mount holds, seconds and nanoseconds: another one of the same inode has
     /// another time.
-    pub(super) made: (i64, i64),
+    pub(crate) made: (i64, i64),
     /// Whether the file has a name that somebody gave: engines call theirs by numbers.
-    pub(super) by_hand: bool,
+    pub(crate) by_hand: bool,
 }
 
 /// The namespaces that are mounted, by inode. `dev` is the device of namespace files; a file that is not mounted over yet
 /// has another.
-pub(super) fn named(dev: u64) -> BTreeMap<u64, Mounted> {
+pub(crate) fn named(dev: u64) -> BTreeMap<u64, Mounted> {
     let mut out = BTreeMap::new();
     for dir in MOUNTED {
         for path in std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path()) {
@@ -38,7 +38,7 @@ pub(super) fn named(dev: u64) -> BTreeMap<u64, Mounted> {
 }
 
 /// The inode of what `ip netns` calls so.
-pub(super) fn inode_of(name: &str) -> Option<u64> {
+pub(crate) fn inode_of(name: &str) -> Option<u64> {
     let is_file = !name.is_empty() && !name.contains('/') && !name.starts_with('.');
     let found = std::fs::metadata(Path::new(MOUNTED[0]).join(name)).ok().filter(|_| is_file);
     found.map(|m| m.ino())
@@ -51,7 +51,7 @@ fn is_number(file: &str) -> bool {
 }
 
 /// The name of such a file.
-pub(super) fn of_file(path: &Path) -> String {
+pub(crate) fn of_file(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |n| text::from_bytes(n.as_bytes()).into_owned())
 }
 
@@ -61,7 +61,7 @@ const DEEP: usize = 16;
 /// Called after the processes in it, of which these are the oldest, oldest first: after the container that one of them is
 /// part of, since an engine's own helpers (`rootlessport`, `pasta`) come in before it; else after the oldest alone. `told` is what
 /// the engines say of their containers; `who` tells who a process is.
-pub(super) fn of_processes(
+pub(crate) fn of_processes(
     pids: &[u32],
     told: &[Container],
     who: impl Fn(u32) -> Option<ProcInfo>,

@@ -13,9 +13,9 @@
 //! 6.8) is missing, which was tried on 6.18; queues, timers and `tcp_info` would have to be worked out here from fields
 //! that change their names and places, where `inet_diag` works them out in the kernel; and no filter is pushed down.
 
-mod slim;
+mod btf_subset;
 
-use super::walk::Found;
+use super::fd_scan::Found;
 use crate::model::FdKind;
 use aya::programs::Iter;
 use aya::{Btf, Ebpf, EbpfLoader, Endianness};
@@ -55,11 +55,11 @@ struct Record {
 
 /// A process and what it has open.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Told {
-    pub(super) pid: u32,
+pub(crate) struct Told {
+    pub(crate) pid: u32,
     /// When it started, nanoseconds after boot.
-    pub(super) start_ns: u64,
-    pub(super) found: Found,
+    pub(crate) start_ns: u64,
+    pub(crate) found: Found,
 }
 
 /// Adds records to the processes they are of, which come one after the other.
@@ -82,7 +82,7 @@ fn collect(records: &[Record], all: &mut Vec<Told>) {
 const AT_ONCE: usize = 1024;
 
 /// The program, loaded.
-pub(super) struct Program(Ebpf);
+pub(crate) struct Program(Ebpf);
 
 impl Program {
     /// Loads it; else why not, in a few words.
@@ -90,7 +90,7 @@ impl Program {
         let path = "/sys/kernel/btf/vmlinux";
         let whole = std::fs::read(path).map_err(|e| format!("this kernel tells no BTF: {path}: {e}"))?;
         let function = format!("bpf_iter_{TARGET}");
-        let part = slim::slim(&whole, &TYPES, &[&function]);
+        let part = btf_subset::slim(&whole, &TYPES, &[&function]);
         let btf = Btf::parse(part.as_deref().unwrap_or(&whole), Endianness::default())
             .map_err(|e| reason("BTF", &e))?;
         drop(whole);
@@ -101,7 +101,7 @@ impl Program {
     }
 
     /// Every process with its descriptors.
-    pub(super) fn read(&mut self) -> Result<Vec<Told>, String> {
+    pub(crate) fn read(&mut self) -> Result<Vec<Told>, String> {
         let mut file = self.run()?;
         let mut records = vec![Record::new_zeroed(); AT_ONCE];
         let mut all: Vec<Told> = Vec::new();
@@ -178,7 +178,7 @@ fn numbers_agree() -> Result<(), String> {
 
 /// The program, before, while and after it is loaded.
 #[derive(Default)]
-pub(super) enum Loader {
+pub(crate) enum Loader {
     /// Nobody needed it yet.
     #[default]
     Idle,
@@ -192,7 +192,7 @@ pub(super) enum Loader {
 
 impl Loader {
     /// Begins to load it and to read with it, on a thread of its own.
-    pub(super) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         if !matches!(self, Self::Idle) {
             return;
         }
@@ -212,7 +212,7 @@ impl Loader {
     }
 
     /// The reading that was made while it was loaded; `None` when that was taken or there is none.
-    pub(super) fn first(&mut self) -> Option<Vec<Told>> {
+    pub(crate) fn first(&mut self) -> Option<Vec<Told>> {
         if !matches!(self, Self::Loading(_)) {
             return None;
         }
@@ -234,7 +234,7 @@ impl Loader {
     }
 
     /// A reading, loading the program first where it is not; `None` and refused from then on where that fails.
-    pub(super) fn read(&mut self) -> Option<Vec<Told>> {
+    pub(crate) fn read(&mut self) -> Option<Vec<Told>> {
         self.begin();
         if let Self::Loading(_) = self {
             return self.first();

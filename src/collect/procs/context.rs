@@ -1,9 +1,9 @@
 //! Security contexts: of processes from `/proc/PID/attr/current`, of sockets from the extended attribute of their inode,
 //! which is reached through any descriptor that refers to it (`/proc/PID/fd/N`), as `ss -Z` and `ss -z` do.
 
-use super::{Procs, directory, info, walk};
+use super::{Procs, directory, fd_scan, info};
 use crate::model::fault::CONTEXTS;
-use crate::model::{FaultKind, Label, Missing, Sample, text};
+use crate::model::{FaultKind, Label, Missing, Reads, Sample, text};
 use rustc_hash::FxHashSet;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, getxattr, statat};
@@ -34,9 +34,9 @@ impl Shared {
 
 impl Procs {
     /// Fills in the contexts that the sample's wants ask for: of its processes, and of its sockets that they hold.
-    pub(super) fn label(&mut self, sample: &mut Sample) {
+    pub(crate) fn label(&mut self, sample: &mut Sample) {
         let mut shared = Shared::default();
-        if sample.wants.proc_ctx {
+        if sample.wants.reads(Reads::PROC_CTX) {
             let mut all = Vec::with_capacity(sample.processes.len());
             for p in &sample.processes {
                 let mut opened = None;
@@ -49,7 +49,7 @@ impl Procs {
             }
             sample.contexts.processes = all;
         }
-        if sample.wants.sock_ctx {
+        if sample.wants.reads(Reads::SOCK_CTX) {
             sample.contexts.sockets = self.label_sockets(sample, SELINUX, &mut shared);
         }
         let none = |l: &Label| *l == Err(Missing::NoLabels);
@@ -96,7 +96,7 @@ impl Procs {
 }
 
 /// The labels of one process and of a socket it holds by this descriptor, read now.
-pub(in crate::collect) fn now(
+pub(crate) fn now(
     pid: u32,
     socket: Option<(u32, u64)>,
 ) -> (Result<String, Missing>, Result<String, Missing>) {
@@ -106,7 +106,7 @@ pub(in crate::collect) fn now(
         Some(dir) => of_process(dir, true, &mut Vec::new()),
         None => Err(Missing::Gone),
     };
-    let of = |(fd, inode)| of_descriptor(root, pid, fd, inode, SELINUX, &mut walk::Buffers::default());
+    let of = |(fd, inode)| of_descriptor(root, pid, fd, inode, SELINUX, &mut fd_scan::Buffers::default());
     (process, socket.map_or(Err(Missing::NotApplicable), of))
 }
 
@@ -130,7 +130,7 @@ fn of_descriptor(
     fd: u32,
     inode: u64,
     attribute: &str,
-    bufs: &mut walk::Buffers,
+    bufs: &mut fd_scan::Buffers,
 ) -> Result<String, Missing> {
     let path = root.join(format!("{pid}/fd/{fd}"));
     let mut raw = [0; LONGEST];
@@ -138,7 +138,8 @@ fn of_descriptor(
     let n = read.map_err(|e| if e == Errno::NOENT { Missing::Gone } else { why(e) })?;
     // It may be another one by now.
     let mut opened = None;
-    let same = directory(root, pid, None, &mut opened).is_some_and(|d| walk::still_holds(d, fd, inode, bufs));
+    let same =
+        directory(root, pid, None, &mut opened).is_some_and(|d| fd_scan::still_holds(d, fd, inode, bufs));
     if same { label(&raw[..n]) } else { Err(Missing::Gone) }
 }
 
@@ -205,7 +206,7 @@ mod tests {
         put(dir.path(), 10, None, &[]);
         put(dir.path(), 11, Some(b"evil\xff\n"), &[]);
         let mut procs = Procs::new(dir.path());
-        let mut s = sample(Wants { proc_ctx: true, ..Wants::default() }, &[]);
+        let mut s = sample(Wants::default().with(Reads::PROC_CTX), &[]);
         procs.read(&mut s);
         let said: Vec<_> = s.contexts.processes.iter().map(|l| l.as_deref().map_err(|m| *m)).collect();
         // In the order of the pids.
@@ -237,14 +238,14 @@ mod tests {
         mark(501, b"b\n");
         mark(502, b"b\0");
         let mut procs = Procs::new(dir.path());
-        let wants = Wants { sock_ctx: true, ..Wants::default() };
+        let wants = Wants::default().with(Reads::SOCK_CTX);
         let mut s = sample(wants, &[500, 501, 502, 999, 0]);
         procs.read(&mut s);
         let got = procs.label_sockets(&s, "user.label", &mut Shared::default()).unwrap();
         let said: Vec<_> = got.iter().map(|(i, l)| (*i, l.as_deref().unwrap())).collect();
         assert_eq!(said, [(500, "system_u:object_r:http_port_t:s0"), (501, "b"), (502, "b")]);
         // A descriptor that leads elsewhere by now does not lend its label.
-        let other = of_descriptor(dir.path(), 7, 3, 501, "user.label", &mut walk::Buffers::default());
+        let other = of_descriptor(dir.path(), 7, 3, 501, "user.label", &mut fd_scan::Buffers::default());
         assert_eq!(other, Err(Missing::Gone));
         // Nothing is labelled by SELinux there: one answer is enough.
         assert_eq!(s.contexts.sockets, Err(Missing::NoLabels));

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 const CMDLINE_MAX: usize = 4096;
 
 /// Reads a small file below an open directory into `buf`, at most `max` bytes.
-pub(super) fn slurp(dir: impl AsFd, name: &str, buf: &mut Vec<u8>, max: usize) -> Result<(), Errno> {
+pub(crate) fn slurp(dir: impl AsFd, name: &str, buf: &mut Vec<u8>, max: usize) -> Result<(), Errno> {
     let file = openat(dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     read_to_end(&file, buf, max)
 }
@@ -31,25 +31,25 @@ fn read_to_end(file: &OwnedFd, buf: &mut Vec<u8>, max: usize) -> Result<(), Errn
 
 /// What of `/proc/PID/stat` is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stat<'a> {
-    pub(super) comm: &'a [u8],
-    pub(super) ppid: u32,
+pub(crate) struct Stat<'a> {
+    pub(crate) comm: &'a [u8],
+    pub(crate) ppid: u32,
     /// Field 22, clock ticks after boot.
-    pub(super) start_ticks: u64,
+    pub(crate) start_ticks: u64,
     /// Field 9: `PF_KTHREAD` is 0x200000.
-    pub(super) flags: u32,
+    pub(crate) flags: u32,
 }
 
 impl Stat<'_> {
     /// Whether this is a thread of the kernel: it has no descriptors.
-    pub(super) const fn is_kernel(&self) -> bool {
+    pub(crate) const fn is_kernel(&self) -> bool {
         self.flags & 0x0020_0000 != 0
     }
 }
 
 /// Parses `/proc/PID/stat`: `pid (comm) state ppid …`. The command name may hold blanks, brackets and newlines, so
 /// it ends at the last closing bracket.
-pub(super) fn stat(b: &[u8]) -> Option<Stat<'_>> {
+pub(crate) fn stat(b: &[u8]) -> Option<Stat<'_>> {
     let open = b.iter().position(|c| *c == b'(')?;
     let close = b.iter().rposition(|c| *c == b')')?;
     let comm = b.get(open + 1..close)?;
@@ -63,13 +63,13 @@ pub(super) fn stat(b: &[u8]) -> Option<Stat<'_>> {
 }
 
 /// The effective user id of `/proc/PID/status`: second number of `Uid:`.
-pub(super) fn euid(status: &[u8]) -> Option<u32> {
+pub(crate) fn euid(status: &[u8]) -> Option<u32> {
     let line = status.split(|c| *c == b'\n').find_map(|l| l.strip_prefix(b"Uid:"))?;
     std::str::from_utf8(line).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// Soft and hard limit of the line `Max open files` in `/proc/PID/limits`; `unlimited` is `u64::MAX`.
-pub(super) fn nofile(limits: &[u8]) -> Option<(u64, u64)> {
+pub(crate) fn nofile(limits: &[u8]) -> Option<(u64, u64)> {
     let line = limits.split(|c| *c == b'\n').find_map(|l| l.strip_prefix(b"Max open files"))?;
     let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
     let mut number = || match words.next()? {
@@ -81,7 +81,7 @@ pub(super) fn nofile(limits: &[u8]) -> Option<(u64, u64)> {
 
 /// The path of `/proc/PID/cgroup`: of version 2 (`0::PATH`), else of the hierarchy of systemd. Where neither says anything
 /// (version 1 on a machine without systemd), that of a controller whose path is a container's.
-pub(super) fn cgroup(b: &[u8]) -> Option<&[u8]> {
+pub(crate) fn cgroup(b: &[u8]) -> Option<&[u8]> {
     // HIERARCHY:CONTROLLERS:PATH (cgroups(7)).
     let split = |l: &'_ [u8]| {
         let first = l.iter().position(|c| *c == b':')?;
@@ -103,14 +103,14 @@ pub(super) fn cgroup(b: &[u8]) -> Option<&[u8]> {
 }
 
 /// A command line: arguments end with NUL in `/proc/PID/cmdline`, here blanks are between them.
-pub(super) fn cmdline(b: &[u8]) -> Box<str> {
+pub(crate) fn cmdline(b: &[u8]) -> Box<str> {
     let end = b.iter().rposition(|c| *c != 0).map_or(0, |i| i + 1);
     let line: Vec<u8> = b[..end].iter().map(|c| if *c == 0 { b' ' } else { *c }).collect();
     text::from_bytes(&line).into()
 }
 
 /// Reads all that is kept of a process. `None` for a thread of the kernel.
-pub(super) fn read(dir: impl AsFd, pid: u32, hz: u64, buf: &mut Vec<u8>) -> Result<Option<ProcInfo>, Errno> {
+pub(crate) fn read(dir: impl AsFd, pid: u32, hz: u64, buf: &mut Vec<u8>) -> Result<Option<ProcInfo>, Errno> {
     let dir = dir.as_fd();
     slurp(dir, "stat", buf, 4096)?;
     let s = stat(buf).ok_or(Errno::ILSEQ)?;
@@ -139,7 +139,7 @@ pub(super) fn read(dir: impl AsFd, pid: u32, hz: u64, buf: &mut Vec<u8>) -> Resu
 }
 
 /// Clock ticks to nanoseconds.
-pub(super) fn ticks_to_ns(ticks: u64, hz: u64) -> u64 {
+pub(crate) fn ticks_to_ns(ticks: u64, hz: u64) -> u64 {
     (u128::from(ticks) * 1_000_000_000 / u128::from(hz.max(1))) as u64
 }
 

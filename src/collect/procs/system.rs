@@ -4,7 +4,7 @@ use crate::model::SystemLimits;
 use std::path::Path;
 
 /// Reads them; what cannot be read stays missing.
-pub(super) fn read(root: &Path, out: &mut SystemLimits) {
+pub(crate) fn read(root: &Path, out: &mut SystemLimits) {
     let word = |path: &str, n: usize| -> Option<u64> {
         let text = std::fs::read_to_string(root.join(path)).ok()?;
         text.split_ascii_whitespace().nth(n)?.parse().ok()

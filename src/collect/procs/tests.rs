@@ -1,7 +1,7 @@
 //! Counting where the kernel does not: in turn, and with the age of each figure.
 
 use super::*;
-use crate::model::{Backend, BackendInfo, Stamp, Wants};
+use crate::model::{Backend, BackendInfo, Reads, Stamp, Wants};
 use std::fs;
 use std::os::unix::fs::symlink;
 
@@ -22,7 +22,7 @@ fn put(root: &Path, pid: u32, fds: u32) {
 /// What one poll says of each process: how many, and when that was counted.
 fn poll(procs: &mut Procs) -> Vec<(Result<u32, Missing>, u64)> {
     let info = Arc::new(BackendInfo { backend: Backend::Proc, why: String::new() });
-    let wants = Wants { owners: false, fd_kinds: false, processes: true, ..Wants::default() };
+    let wants = Wants::default().with(Reads::PROCESSES).without(Reads::OWNERS | Reads::FD_KINDS);
     let mut s = Sample::empty(crate::collect::stamp(), "h".into(), info, wants);
     procs.read(&mut s);
     let one = |p: &Process| {

@@ -1,6 +1,7 @@
 //! Which threads processes have (`/proc/PID/task`): they share its descriptors, unless they were made not to (clone(2)).
 
-use super::{Procs, directory, walk};
+use super::{Procs, directory, fd_scan};
+use crate::model::Reads;
 use crate::model::Sample;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, RawDir, openat};
@@ -9,8 +10,8 @@ use std::path::Path;
 
 impl Procs {
     /// Fills in the threads of the sample's processes, where they are wanted.
-    pub(super) fn threads(&self, sample: &mut Sample) {
-        if !sample.wants.tids {
+    pub(crate) fn threads(&self, sample: &mut Sample) {
+        if !sample.wants.reads(Reads::THREADS) {
             return;
         }
         let of = |pid: u32| {
@@ -23,7 +24,7 @@ impl Procs {
 }
 
 /// The threads of one process, read now.
-pub(in crate::collect) fn now(pid: u32) -> Vec<u32> {
+pub(crate) fn now(pid: u32) -> Vec<u32> {
     let mut opened = None;
     directory(Path::new("/proc"), pid, None, &mut opened).map(tids).unwrap_or_default()
 }
@@ -36,7 +37,7 @@ fn tids(process: &OwnedFd) -> Vec<u32> {
     let mut dir = RawDir::new(&task, &mut entries);
     let mut all = Vec::new();
     while let Some(Ok(entry)) = dir.next() {
-        all.extend(walk::number(entry.file_name().to_bytes()));
+        all.extend(fd_scan::number(entry.file_name().to_bytes()));
     }
     all.sort_unstable();
     all
@@ -45,13 +46,13 @@ fn tids(process: &OwnedFd) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Backend, BackendInfo, Wants};
+    use crate::model::{Backend, BackendInfo, Reads, Wants};
     use std::sync::Arc;
 
     #[test]
     fn this_process_has_this_thread() {
         let info = Arc::new(BackendInfo { backend: Backend::Netlink, why: String::new() });
-        let wants = Wants { tids: true, ..Wants::default() };
+        let wants = Wants::default().with(Reads::THREADS);
         let mut s = Sample::empty(crate::collect::stamp(), "h".into(), info, wants);
         let mut procs = Procs::new(Path::new("/proc"));
         procs.read(&mut s);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// User names that were asked for, with those that have none.
 #[derive(Debug)]
-pub(in crate::collect) struct Users {
+pub(crate) struct Users {
     live: bool,
     known: BTreeMap<u32, Option<Box<str>>>,
     shared: Arc<BTreeMap<u32, Box<str>>>,
@@ -15,12 +15,12 @@ pub(in crate::collect) struct Users {
 
 impl Users {
     /// `live`: ask this machine's name service. A captured tree has no users but numbers.
-    pub(in crate::collect) fn new(live: bool) -> Self {
+    pub(crate) fn new(live: bool) -> Self {
         Self { live, known: BTreeMap::new(), shared: Arc::default() }
     }
 
     /// Gives the sample the names of every user that occurs in it.
-    pub(in crate::collect) fn fill(&mut self, sample: &mut Sample) {
+    pub(crate) fn fill(&mut self, sample: &mut Sample) {
         if !self.live {
             return;
         }

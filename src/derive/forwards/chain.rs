@@ -75,9 +75,9 @@ pub(super) fn earlier(nat: &Nat) -> Indices {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::machine;
     use super::*;
     use crate::derive::Engine;
+    use crate::derive::forwards::tests::machine;
     use std::sync::Arc;
 
     #[test]

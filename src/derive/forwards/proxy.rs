@@ -1,11 +1,11 @@
 //! Programs that forward by themselves, known by their command lines.
 
-use crate::model::{Addr, By, Endpoint, Proto};
+use crate::model::{Addr, Endpoint, ForwardKind, Proto};
 
 /// What a command line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Said {
-    pub(super) by: By,
+    pub(super) by: ForwardKind,
     pub(super) proto: Proto,
     /// Where it listens, where it says so; the address may be any.
     pub(super) host: Option<Endpoint>,
@@ -16,7 +16,7 @@ pub(super) struct Said {
 }
 
 impl Said {
-    const fn new(by: By, proto: Proto, host: Option<Endpoint>, target: Option<Endpoint>) -> Self {
+    const fn new(by: ForwardKind, proto: Proto, host: Option<Endpoint>, target: Option<Endpoint>) -> Self {
         Self { by, proto, host, target, inside: None }
     }
 }
@@ -31,15 +31,15 @@ pub(super) fn of(comm: &str, cmdline: &str) -> Vec<Said> {
         ("docker-proxy", _) => docker(&words).into_iter().collect(),
         ("socat" | "socat1", _) => socat(&words).into_iter().collect(),
         ("ssh", _) => ssh(&words),
-        ("sshd" | "sshd-session", _) if serves_a_user(&words) => one(By::Ssh, None, None),
+        ("sshd" | "sshd-session", _) if serves_a_user(&words) => one(ForwardKind::Ssh, None, None),
         ("systemd-socket-proxyd", _) | (_, "systemd-socket-") => {
-            one(By::SystemdProxy, None, words[1..].iter().rev().find_map(|w| endpoint(w)))
+            one(ForwardKind::SystemdProxy, None, words[1..].iter().rev().find_map(|w| endpoint(w)))
         }
-        ("rootlesskit", _) => either(By::Rootlesskit, None),
-        ("rootlessport", _) => either(By::Rootlessport, None),
-        ("slirp4netns", _) => either(By::Slirp4netns, None),
+        ("rootlesskit", _) => either(ForwardKind::Rootlesskit, None),
+        ("rootlessport", _) => either(ForwardKind::Rootlessport, None),
+        ("slirp4netns", _) => either(ForwardKind::Slirp4netns, None),
         ("pasta" | "passt" | "pasta.avx2" | "passt.avx2", _) => pasta(&words),
-        ("kubectl", _) if words.get(1) == Some(&"port-forward") => one(By::Kubectl, None, None),
+        ("kubectl", _) if words.get(1) == Some(&"port-forward") => one(ForwardKind::Kubectl, None, None),
         _ => Vec::new(),
     }
 }
@@ -52,7 +52,7 @@ fn serves_a_user(words: &[&str]) -> bool {
 }
 
 /// What does not say which protocol: whatever it listens to, of both.
-fn either(by: By, inside: Option<u16>) -> Vec<Said> {
+fn either(by: ForwardKind, inside: Option<u16>) -> Vec<Said> {
     [Proto::Tcp, Proto::Udp].map(|proto| Said { inside, ..Said::new(by, proto, None, None) }).into()
 }
 
@@ -91,11 +91,11 @@ fn pasta(words: &[&str]) -> Vec<Said> {
             for port in first..=last.min(first.saturating_add(super::WIDE)) {
                 let host = Some(Endpoint::new(addr, port));
                 let inside = Some(begin.saturating_add(port - first));
-                out.push(Said { inside, ..Said::new(By::Pasta, proto, host, None) });
+                out.push(Said { inside, ..Said::new(ForwardKind::Pasta, proto, host, None) });
             }
         }
     }
-    out.extend(either(By::Pasta, Some(0)));
+    out.extend(either(ForwardKind::Pasta, Some(0)));
     out
 }
 
@@ -135,12 +135,12 @@ fn docker(words: &[&str]) -> Option<Said> {
     let host = end("host-ip", "host-port");
     let target = end("container-ip", "container-port");
     target?;
-    Some(Said::new(By::DockerProxy, proto, host, target))
+    Some(Said::new(ForwardKind::DockerProxy, proto, host, target))
 }
 
 /// `TCP-LISTEN:8080,fork,bind=… TCP:10.0.0.2:80`; the two may stand the other way round.
 fn socat(words: &[&str]) -> Option<Said> {
-    let mut said = Said::new(By::Socat, Proto::Tcp, None, None);
+    let mut said = Said::new(ForwardKind::Socat, Proto::Tcp, None, None);
     for word in words.get(1..)? {
         let Some((kind, rest)) = word.split_once(':') else { continue };
         let kind = kind.to_ascii_uppercase();
@@ -181,7 +181,7 @@ fn ssh(words: &[&str]) -> Vec<Said> {
         let said = |bind: Option<&str>, port: &str, target| {
             let addr = bind.map_or(Some(Addr::v4([127, 0, 0, 1])), address)?;
             let host = Endpoint::new(addr, port.parse().ok()?);
-            Some(Said::new(By::Ssh, Proto::Tcp, Some(host), target))
+            Some(Said::new(ForwardKind::Ssh, Proto::Tcp, Some(host), target))
         };
         let to = |host: &str, port: &str| Some(Endpoint::new(address(host)?, port.parse().ok()?));
         out.extend(match (flag, parts.as_slice()) {
@@ -193,7 +193,7 @@ fn ssh(words: &[&str]) -> Vec<Said> {
             _ => None,
         });
     }
-    out.push(Said::new(By::Ssh, Proto::Tcp, None, None));
+    out.push(Said::new(ForwardKind::Ssh, Proto::Tcp, None, None));
     out
 }
 

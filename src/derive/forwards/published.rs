@@ -2,7 +2,7 @@
 
 use super::{Context, address_in, empty};
 use crate::model::nat::Step;
-use crate::model::{Addr, By, Container, Endpoint, Forward, Nat, Published};
+use crate::model::{Addr, Container, Endpoint, Forward, ForwardKind, Nat, Published};
 use rustc_hash::FxHashMap;
 
 /// Puts what the engines say to the rows that agree with it, and adds a row for what none shows.
@@ -20,7 +20,7 @@ pub(super) fn add(c: &Context<'_>, nat: &Nat, rows: &mut Vec<Forward>) {
         for p in &k.ports {
             let step = || {
                 let how = format!("{}: {} {p}", k.engine.name(), k.label());
-                Step { by: By::Engine, how, process: None, listener: None }
+                Step { by: ForwardKind::Engine, how, process: None, listener: None }
             };
             let target = || {
                 let fits = k.addrs.iter().find(|a| a.is_v4() == p.host.addr.is_v4() && !a.is_any());
@@ -33,7 +33,7 @@ pub(super) fn add(c: &Context<'_>, nat: &Nat, rows: &mut Vec<Forward>) {
                 f.container = Some(i as u32);
                 f.target = f.target.or_else(target);
                 f.target_netns = f.target_netns.or(home);
-                if f.steps.iter().all(|s| s.by != By::Engine) {
+                if f.steps.iter().all(|s| s.by != ForwardKind::Engine) {
                     f.steps.push(step());
                 }
             }
@@ -76,8 +76,8 @@ fn agrees(f: &Forward, p: &Published, k: &Container, home: Option<u16>) -> bool 
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{end, machine};
     use crate::derive::Engine;
+    use crate::derive::forwards::tests::{end, machine};
     use crate::model::{
         Container, ContainerEngine, Forward, Owner, Proto, Published, Sample, Snapshot, State,
     };
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!((by(web), how(web)), (vec!["rootlessport"], vec!["podman: web 0.0.0.0:8080->80/tcp"]));
         assert_eq!((web.target, web.target_netns), (Some(end("10.0.2.100:80")), Some(1)));
         assert_eq!((web.target_row, web.clients), (Some(1), 1));
-        let client = crate::query::path::client(&snap, 5).map(|(e, _)| e);
+        let client = crate::diagnose::route::client(&snap, 5).map(|(e, _)| e);
         assert_eq!(client, Some(end("127.0.0.1:41000")));
     }
 
@@ -189,9 +189,9 @@ mod tests {
         let snap = Engine::new().step(sample.clone());
         let accepted = 3;
         assert_eq!(snap.accepted_for(4), Some((accepted, false)));
-        assert_eq!(crate::query::path::client(&snap, 4), Some((end("127.0.0.1:41000"), false)));
-        assert_eq!(crate::query::path::asked_for(&snap, 4), Some(end("127.0.0.1:8080")));
-        let way = crate::query::path::of_socket(&snap, 4);
+        assert_eq!(crate::diagnose::route::client(&snap, 4), Some((end("127.0.0.1:41000"), false)));
+        assert_eq!(crate::diagnose::route::asked_for(&snap, 4), Some(end("127.0.0.1:8080")));
+        let way = crate::diagnose::route::of_socket(&snap, 4);
         let told: Vec<(&str, bool)> = way.iter().map(|s| (s.what.as_str(), s.certain)).collect();
         let want = [
             ("127.0.0.1:41000", true),
@@ -201,7 +201,7 @@ mod tests {
             ("nginx 10 fd 8", false),
         ];
         assert_eq!(told, want);
-        assert_eq!(crate::query::path::of_socket(&snap, accepted), way, "the same from either end");
+        assert_eq!(crate::diagnose::route::of_socket(&snap, accepted), way, "the same from either end");
         // Two with that port: not known which.
         let mut other = sample.sockets[4];
         (other.id.cookie, other.inode, other.remote) = (11, 11, end("10.0.2.3:41000"));
@@ -227,9 +227,9 @@ mod tests {
         assert_eq!((row(&snap, 8080).target, row(&snap, 8080).target_netns), (None, Some(1)));
         // Whose container it is tells a process in there.
         let of = |snap: &Snapshot| {
-            let column = crate::query::table("forwards").and_then(|t| t.column("container")).unwrap();
+            let column = crate::table::table("forwards").and_then(|t| t.column("container")).unwrap();
             match column.value(snap, 0) {
-                crate::query::Value::Text(t) => Some(t.into_owned()),
+                crate::format::Value::Text(t) => Some(t.into_owned()),
                 _ => None,
             }
         };

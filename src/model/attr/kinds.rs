@@ -1,7 +1,7 @@
 //! What only some kinds of sockets have: UNIX, netlink and packet sockets, MPTCP, TLS, congestion algorithms.
 
 use super::{AttrIter, Attrs, inet, netlink, packet, read_u32, read_u64, unix, xdp};
-use crate::model::structure::Structure;
+use crate::model::struct_layout::Structure;
 use crate::model::{Addr, Family, Proto};
 
 /// What a socket has moved since its start.
@@ -122,7 +122,7 @@ impl<'a> Attrs<'a> {
         if self.proto != Proto::Mptcp {
             return None;
         }
-        // Offsets as in [`crate::model::structure::MPTCP`].
+        // Offsets as in [`crate::model::struct_layout::MPTCP`].
         let raw = self.get(inet::INFO)?;
         Some(Transfer {
             received: read_u64(raw, 64),
@@ -329,9 +329,9 @@ fn part(nested: &[u8], number: u16) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::push;
     use super::*;
-    use crate::model::structure::{DCTCP, MPTCP, SCTP, VEGAS};
+    use crate::model::attr::push;
+    use crate::model::struct_layout::{DCTCP, MPTCP, SCTP, VEGAS};
 
     #[test]
     fn one_number_is_another_structure_for_another_protocol() {

@@ -1,0 +1,106 @@
+//! Completion in a shell: the shell's script calls this program back with the words typed so far.
+
+use crate::cli::Args;
+use crate::collect::{Choice, Engines, Source, open};
+use crate::derive::Engine;
+use crate::filter::Saved;
+use crate::filter::complete::complete;
+use crate::format::Column;
+use crate::model::{Netns, ProtoSet, Reads, Snapshot, State, StateSet, Wants};
+use crate::table::Table;
+use crate::table::{SOCKETS, TABLES};
+use crate::view::group::GroupBy;
+use clap::{Command, CommandFactory};
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use clap_complete::env::Shells;
+use clap_complete::{CompleteEnv, Shell};
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::sync::Arc;
+
+/// What bash runs; the other shells split words as filters do, and take the script of the completion engine.
+const BASH: &str = include_str!("../../assets/completions/sockscope.bash");
+
+/// Answers a shell that asks for completions; whether one did.
+pub(super) fn answer(args: &[OsString]) -> bool {
+    CompleteEnv::with_factory(command).try_complete(args.to_vec(), None).unwrap_or(true)
+}
+
+/// The script that a shell loads.
+pub(super) fn script(shell: Shell) -> io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    if shell == Shell::Bash {
+        out.extend_from_slice(BASH.as_bytes());
+    } else if let Some(completer) = Shells::builtins().completer(&shell.to_string()) {
+        completer.write_registration("COMPLETE", "sockscope", "sockscope", "sockscope", &mut out)?;
+    }
+    Ok(out)
+}
+
+/// The command line with what can stand for its values.
+fn command() -> Command {
+    let mut out = with_values(Args::command(), &SOCKETS);
+    for table in TABLES {
+        out = out.mut_subcommand(table.name, |c| with_values(c, table));
+    }
+    out
+}
+
+fn with_values(command: Command, table: &'static Table) -> Command {
+    let columns = move |typed: &OsStr| of_list(typed, &|c| Some((c.name.to_owned(), c.help)), table);
+    let sort = move |typed: &OsStr| of_list(typed, &|c| Some((c.name.to_owned(), c.help)), table);
+    let group = move |typed: &OsStr| {
+        let typed = typed.to_string_lossy();
+        let special = ["state", "local", "remote", "process"].into_iter();
+        let special = special.filter(|w| GroupBy::parse(w, table).is_ok()).map(|w| (w, "one row a group"));
+        let all = special.chain(table.columns.iter().map(|c| (c.name, c.help)));
+        all.filter(|(name, _)| name.starts_with(typed.as_ref()))
+            .map(|(name, help)| CompletionCandidate::new(name).help(Some(help.to_owned().into())))
+            .collect()
+    };
+    let filter = move |typed: &OsStr| filter(typed, table);
+    command
+        .mut_arg("columns", |a| a.add(ArgValueCompleter::new(columns)))
+        .mut_arg("sort", |a| a.add(ArgValueCompleter::new(sort)))
+        .mut_arg("group_by", |a| a.add(ArgValueCompleter::new(group)))
+        .mut_arg("wait_for", |a| a.add(ArgValueCompleter::new(filter)))
+        .mut_arg("filter", |a| a.add(ArgValueCompleter::new(filter)))
+}
+
+type Word = dyn Fn(&'static Column) -> Option<(String, &'static str)>;
+
+/// The last word of a list with commas.
+fn of_list(typed: &OsStr, word: &Word, table: &'static Table) -> Vec<CompletionCandidate> {
+    let typed = typed.to_string_lossy();
+    let at = typed.rfind([',', '+']).map_or(0, |i| i + 1);
+    let (before, last) = typed.split_at(at);
+    let all = table.columns.iter().filter_map(word).filter(|(name, _)| name.starts_with(last));
+    all.map(|(name, help)| {
+        CompletionCandidate::new(format!("{before}{name}")).help(Some(help.to_owned().into()))
+    })
+    .collect()
+}
+
+/// A word of a filter, with the names there are on this machine now.
+fn filter(typed: &OsStr, table: &'static Table) -> Vec<CompletionCandidate> {
+    let Some(typed) = typed.to_str() else { return vec![] };
+    let snap = machine();
+    let found = complete(typed, typed.len(), table, snap.as_deref(), &Saved::new());
+    let before = &typed[..found.span.start];
+    found
+        .items
+        .into_iter()
+        .map(|i| {
+            let help = crate::model::text::escape(&i.help).into_owned();
+            CompletionCandidate::new(format!("{before}{}", i.text)).help(Some(help.into()))
+        })
+        .collect()
+}
+
+/// What serves, and the processes: what completes most, and is quickly read.
+fn machine() -> Option<Arc<Snapshot>> {
+    let mut source: Box<dyn Source> = open(Choice::Auto, None, Netns::Here, None, Engines::Now).ok()?;
+    let states = StateSet::only(&[State::Listen, State::Unconn]);
+    let wants = Wants { states, protos: ProtoSet::TCP_UDP, ..Wants::default() }.without(Reads::OWNERS);
+    Some(Engine::new().step(source.sample(&wants).ok()?))
+}

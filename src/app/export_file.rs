@@ -1,0 +1,99 @@
+//! Writes what is on the screen to a file of its own, in the directory the program was started in.
+
+use super::{environment, listing, state_files};
+use crate::cli::Plan;
+use crate::format::thousands;
+use crate::output::{self, Format, Listing, Rows};
+use crate::tui::export::Export;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Writes it; a word on how that went.
+pub(super) fn write(plan: &Plan, what: &Export) -> String {
+    let now = SystemTime::now();
+    match write_in(Path::new("."), now, plan, what) {
+        Ok((file, Some(rows))) => format!("{} rows written to {}", thousands(rows as u64), file.display()),
+        Ok((file, None)) => format!("written to {}", file.display()),
+        Err((file, e)) => format!("not written to {}: {e}", file.display()),
+    }
+}
+
+/// A name that sorts by time and says what it is: `sockscope-20261124T221503Z.csv`.
+fn name(now: SystemTime, ending: &str) -> String {
+    let stamp: String =
+        humantime::format_rfc3339_seconds(now).to_string().chars().filter(|c| !"-:".contains(*c)).collect();
+    format!("sockscope-{stamp}.{ending}")
+}
+
+fn write_in(
+    dir: &Path,
+    now: SystemTime,
+    plan: &Plan,
+    what: &Export,
+) -> Result<(PathBuf, Option<usize>), (PathBuf, io::Error)> {
+    let ending = match what {
+        Export::Rows("table", _) => "txt",
+        Export::Rows(form, _) => form,
+        Export::Text(ending, _) => ending,
+    };
+    let file = dir.join(name(now, ending));
+    let written = state_files::write_new(&file, |mut out| match what {
+        Export::Text(_, text) => out.write_all(text.as_bytes()).map(|()| None),
+        Export::Rows(form, shown) => {
+            let grid = Rows { snap: &shown.snap, columns: &shown.columns, rows: &shown.rows };
+            let form = Format::ALL.iter().find(|(_, n)| n == form).map_or(Format::Table, |(f, _)| *f);
+            let style = listing::style(plan, &environment::Words::read());
+            let listing = Listing { grid: &grid, header: true, style: &style, width: None, color: false };
+            output::write(&mut out, form, &listing).map(|()| Some(shown.rows.len()))
+        }
+    });
+    match written {
+        Ok(rows) => Ok((file, rows)),
+        Err(e) => Err((file, e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Args, Config};
+    use crate::collect::Source;
+    use crate::collect::scenario::{Scene, ScriptSource};
+    use crate::derive::Engine;
+    use crate::model::{Services, Wants};
+    use crate::table::SOCKETS;
+    use crate::tui::export::ExportRows;
+    use clap::Parser;
+
+    #[test]
+    fn a_file_each_and_never_over_another() {
+        let plan =
+            Plan::new(Args::parse_from(["sockscope"]), Services::well_known(), Config::default()).unwrap();
+        let mut source = ScriptSource::new(Scene::named("hostile").unwrap());
+        let snap = Engine::new().step(source.sample(&Wants::default()).unwrap());
+        let rows: Vec<u32> = (0..snap.live as u32).collect();
+        let shown = ExportRows { columns: SOCKETS.default_columns(), rows, snap };
+        let dir = tempfile::tempdir().unwrap();
+        let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_hours(500_000);
+        let all = shown.rows.len();
+        for (form, ending) in [("table", "txt"), ("csv", "csv"), ("json", "json"), ("ndjson", "ndjson")] {
+            let what = Export::Rows(form, shown.clone());
+            let (file, rows) = write_in(dir.path(), at, &plan, &what).unwrap();
+            assert_eq!(file, dir.path().join(format!("sockscope-20270115T080000Z.{ending}")));
+            assert_eq!(rows, Some(all));
+            let text = std::fs::read_to_string(&file).unwrap();
+            let lines = if form == "json" { 1 } else { all };
+            assert!(text.lines().count() >= lines && !text.contains('\x1b'), "{text}");
+            assert_eq!(
+                write_in(dir.path(), at, &plan, &what).unwrap_err().1.kind(),
+                io::ErrorKind::AlreadyExists
+            );
+        }
+        let json: serde_json::Value = serde_json::from_slice(
+            &std::fs::read(dir.path().join("sockscope-20270115T080000Z.json")).unwrap(),
+        )
+        .unwrap();
+        assert_eq!(json.as_array().unwrap().len(), all);
+    }
+}

@@ -1,0 +1,76 @@
+//! The manual page, made from the definitions: commands, flags, the filter language, columns, keys.
+
+use crate::cli::Args;
+use crate::cli::setting::SETTINGS;
+use crate::filter::LANGUAGE;
+use crate::table::TABLES;
+use crate::tui::command::{COMMANDS, key_label};
+use clap::CommandFactory;
+use std::io::{self, Write};
+
+/// Text that roff takes as it is.
+fn plain(text: &str) -> String {
+    let text = text.replace('\\', "\\e").replace('-', "\\-");
+    if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
+}
+
+fn item(out: &mut Vec<u8>, name: &str, text: &str) -> io::Result<()> {
+    writeln!(out, ".TP\n\\fB{}\\fR\n{}", plain(name), plain(text))
+}
+
+/// The whole page, in roff.
+pub(super) fn page() -> io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut command = Args::command();
+    command.build();
+    let man = clap_mangen::Man::new(command.clone());
+    man.render_title(&mut out)?;
+    man.render_name_section(&mut out)?;
+    man.render_synopsis_section(&mut out)?;
+    man.render_description_section(&mut out)?;
+    man.render_options_section(&mut out)?;
+    writeln!(out, ".SH COMMANDS")?;
+    for sub in command.get_subcommands() {
+        let about = sub.get_about().map(ToString::to_string).unwrap_or_default();
+        item(&mut out, &format!("sockscope {}", sub.get_name()), &about)?;
+    }
+    writeln!(out, ".SH FILTER LANGUAGE")?;
+    for (section, rows) in LANGUAGE {
+        writeln!(out, ".SS {}", plain(section))?;
+        for (example, meaning) in *rows {
+            item(&mut out, example, meaning)?;
+        }
+    }
+    writeln!(out, ".SH KEYS")?;
+    for c in COMMANDS {
+        let keys: Vec<_> = c.keys.iter().map(|k| key_label(k, true)).collect();
+        item(&mut out, &keys.join(", "), c.help)?;
+    }
+    for table in TABLES {
+        writeln!(out, ".SH COLUMNS OF {}\n{}", plain(&table.noun.to_uppercase()), plain(table.help))?;
+        for c in table.columns {
+            item(&mut out, c.name, c.help)?;
+        }
+    }
+    writeln!(out, ".SH SETTINGS")?;
+    for s in SETTINGS {
+        item(&mut out, s.key, &format!("{} As usual, or for example: {}", s.help, s.usual))?;
+    }
+    writeln!(out, ".SH FILES")?;
+    item(
+        &mut out,
+        "~/.config/sockscope/config.toml",
+        "Settings, see above; sockscope config \u{2d}\u{2d}init writes one.",
+    )?;
+    item(&mut out, "~/.local/state/sockscope/history", "Filters typed before.")?;
+    item(&mut out, "~/.local/state/sockscope/session.json", "How the dashboard was left, for --resume.")?;
+    writeln!(out, ".SH EXIT STATUS")?;
+    for (code, meaning) in [
+        ("0", "Fine; also when the reader of a pipe has gone."),
+        ("1", "Nothing matched, or the wait timed out."),
+        ("2", "Wrong use or failure: one line says what was tried, on what, and why."),
+    ] {
+        item(&mut out, code, meaning)?;
+    }
+    Ok(out)
+}

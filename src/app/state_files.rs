@@ -1,0 +1,123 @@
+//! The files that the dashboard writes: filters typed before, what is saved under a name, how it was left.
+
+use crate::cli::config::{with_filter, with_view};
+use crate::view::preset::{Preset, Session};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+/// Lines of the history that are read.
+const MOST: usize = 200;
+
+/// Filters typed before, oldest first. One that cannot be read is empty: it is no reason not to start.
+pub(super) fn history(file: Option<&Path>) -> Vec<String> {
+    let text = file.and_then(|f| fs::read_to_string(f).ok()).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(MOST)..].iter().map(|l| (*l).to_owned()).collect()
+}
+
+/// Adds a filter to the history, for this user's eyes only.
+pub(super) fn remember(file: &Path, filter: &str) -> io::Result<()> {
+    if let Some(dir) = file.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    let mut out = File::options().append(true).create(true).mode(0o600).open(file)?;
+    out.write_all(format!("{filter}\n").as_bytes())
+}
+
+/// What is saved under a name.
+pub(super) enum Saved<'a> {
+    Filter(&'a str),
+    View(&'a Preset),
+}
+
+/// Saves something in the configuration file; what else stands there stays.
+pub(super) fn save(file: &Path, name: &str, what: &Saved<'_>) -> Result<(), String> {
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(e) => return Err(e.to_string()),
+    };
+    let text = match what {
+        Saved::Filter(filter) => with_filter(&text, name, filter),
+        Saved::View(view) => with_view(&text, name, view),
+    };
+    replace(file, &text.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
+}
+
+/// Writes a whole file: beside it first, so that a full disk costs nothing that was there. For this user's eyes only
+/// where it is new.
+fn replace(file: &Path, text: &str) -> io::Result<()> {
+    if let Some(dir) = file.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(".new");
+    let mode = fs::metadata(file).map_or(0o600, |m| m.permissions().mode());
+    let mut out = File::options().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
+    let done = out.write_all(text.as_bytes()).and_then(|()| fs::rename(&beside, file));
+    if done.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    done
+}
+
+/// Writes a file that is not there yet: never over another one, nor through a link that somebody laid there. Of one that
+/// could not be written whole nothing is left.
+pub(super) fn write_new<T>(
+    file: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut out = BufWriter::new(File::options().write(true).create_new(true).open(file)?);
+    let done = write(&mut out).and_then(|t| out.flush().map(|()| t));
+    if done.is_err() {
+        let _ = fs::remove_file(file);
+    }
+    done
+}
+
+/// How the dashboard was left; `None` where that cannot be read: it is no reason not to start.
+pub(super) fn session(file: Option<&Path>) -> Option<Session> {
+    serde_json::from_str(&fs::read_to_string(file?).ok()?).ok()
+}
+
+/// Keeps how the dashboard was left.
+pub(super) fn keep_session(file: &Path, session: &Session) -> io::Result<()> {
+    replace(file, &serde_json::to_string_pretty(session)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a/history");
+        assert!(history(Some(&file)).is_empty() && history(None).is_empty());
+        for i in 0..250 {
+            remember(&file, &format!("port:{i}")).unwrap();
+        }
+        let all = history(Some(&file));
+        assert_eq!((all.len(), all[0].as_str(), all[199].as_str()), (200, "port:50", "port:249"));
+        let config = dir.path().join("b/config.toml");
+        save(&config, "leak", &Saved::Filter("state:close-wait")).unwrap();
+        save(&config, "web", &Saved::Filter("port:443")).unwrap();
+        let text = fs::read_to_string(&config).unwrap();
+        assert_eq!(text, "[filters]\nleak = \"state:close-wait\"\nweb = \"port:443\"\n");
+        assert!(save(Path::new("/dev/null/x"), "a", &Saved::Filter("b")).is_err());
+        let new = dir.path().join("new");
+        let full = |_: &mut dyn Write| Err::<(), _>(io::Error::from(io::ErrorKind::StorageFull));
+        assert!(write_new(&new, full).is_err() && !new.exists(), "nothing is left");
+        write_new(&new, |out| out.write_all(b"x")).unwrap();
+        assert_eq!(write_new(&new, full).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&new).unwrap(), b"x", "what was there stays");
+        let state = dir.path().join("c/session.json");
+        assert_eq!(session(Some(&state)), None);
+        let left = Session { view: "ports".into(), ..Session::default() };
+        keep_session(&state, &left).unwrap();
+        assert_eq!(session(Some(&state)), Some(left));
+        assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,70 @@
+//! Themes by name: those of the program, and files of the user's own.
+
+use super::environment;
+use crate::cli::UsageError;
+use crate::format::did_you_mean;
+use crate::tui::theme::Palette;
+use crate::tui::theme::palette::PALETTES;
+use std::io;
+use std::path::PathBuf;
+
+/// The word for the one that suits the terminal.
+const AUTO: &str = "auto";
+
+/// The theme of that name, or of that file where it has a `/`; `None`: the one that suits the terminal.
+pub(super) fn named(name: Option<&str>) -> Result<Option<Palette>, UsageError> {
+    let Some(name) = name.filter(|n| *n != AUTO) else { return Ok(None) };
+    if let Some(p) = Palette::named(name) {
+        return Ok(Some(p.clone()));
+    }
+    let file = if name.contains('/') { Some(PathBuf::from(name)) } else { environment::theme_file(name) };
+    let text = file.as_ref().map(std::fs::read_to_string);
+    let (Some(file), Some(text)) = (&file, text) else { return Err(unknown(name)) };
+    let wrong = |e: String| UsageError(format!("theme {}: {e}", file.display()));
+    match text {
+        Ok(text) => Palette::parse(name.rsplit('/').next().unwrap_or(name), &text).map(Some).map_err(wrong),
+        Err(e) if e.kind() == io::ErrorKind::NotFound && !name.contains('/') => Err(unknown(name)),
+        Err(e) => Err(wrong(e.to_string())),
+    }
+}
+
+/// What is wrong with setting a theme of that name: that there is none, or that it cannot be read well.
+pub(super) fn check(name: &str) -> Result<(), String> {
+    let Some(palette) = named(Some(name)).map_err(|e| e.0)? else { return Ok(()) };
+    match palette.faults().first() {
+        None => Ok(()),
+        Some(first) => Err(format!("theme {name}: {first}")),
+    }
+}
+
+fn unknown(name: &str) -> UsageError {
+    let all: Vec<&str> = std::iter::once(AUTO).chain(PALETTES.iter().map(|p| p.name.as_ref())).collect();
+    let near = did_you_mean::nearest(name, all.iter().copied());
+    let near = near.map_or(String::new(), |n| format!(", did you mean {n:?}?"));
+    UsageError(format!(
+        "no theme {name:?}{near} (there are {}, files in themes/ beside the usual config.toml, and any file by its path)",
+        all.join(", ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_name_and_by_file() {
+        assert_eq!(named(None), Ok(None));
+        assert_eq!(named(Some("auto")), Ok(None));
+        assert_eq!(named(Some("light")).unwrap().unwrap().name, "light");
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("mine.toml");
+        std::fs::write(&file, "like = \"dark\"\nfaint = \"#222222\"\n").unwrap();
+        let path = file.to_str().unwrap();
+        assert_eq!(named(Some(path)).unwrap().unwrap().name, "mine.toml");
+        assert!(check(path).unwrap_err().contains("faint on ground has a contrast of 1."));
+        assert!(named(Some("./no/such")).unwrap_err().0.starts_with("theme ./no/such: "));
+        assert!(
+            named(Some("ligth")).unwrap_err().0.starts_with("no theme \"ligth\", did you mean \"light\"?")
+        );
+    }
+}

@@ -1,0 +1,137 @@
+//! `--watch`: the same question again and again; a table is drawn anew, NDJSON tells what changed.
+
+use super::reader::Reader;
+use super::{Ending, RunError, listing};
+use crate::cli::Plan;
+use crate::cli::plan::ListPlan;
+use crate::model::{Snapshot, StateSet};
+use crate::output::{Event, Format, Rows, json};
+use crate::table::Identity;
+use rustc_hash::FxHashMap;
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Runs until it is ended, or its reader goes.
+pub(super) fn run(plan: &Plan, list: &ListPlan, every: Duration) -> Result<Ending, RunError> {
+    let mut wants = listing::wanted(list);
+    // A row that leaves the states asked for has changed, not closed.
+    wants.states = StateSet::ALL;
+    let mut reader = Reader::open(plan, wants)?;
+    let mut events = Events::default();
+    let mut first = true;
+    loop {
+        let began = Instant::now();
+        let snap = reader.poll()?;
+        let mut out = io::stdout().lock();
+        let written = if list.format == Format::Ndjson {
+            events.tell(&mut out, list, snap).map_err(RunError::stdout)
+        } else {
+            redraw(&mut out, plan, list, &snap, first)
+        };
+        written?;
+        out.flush().map_err(RunError::stdout)?;
+        drop(out);
+        first = false;
+        std::thread::sleep(every.saturating_sub(began.elapsed()));
+    }
+}
+
+/// On a terminal the table replaces the one before, cut to the screen; elsewhere an empty line is between them.
+fn redraw(
+    out: &mut dyn Write,
+    plan: &Plan,
+    list: &ListPlan,
+    snap: &Snapshot,
+    first: bool,
+) -> Result<(), RunError> {
+    let mut page = Vec::new();
+    let mut height = None;
+    if io::stdout().is_terminal() {
+        page.extend_from_slice(b"\x1b[H\x1b[2J");
+        height = listing::terminal_size().map(|(_, h)| usize::from(h).saturating_sub(2).max(1));
+    } else if !first && !list.count {
+        page.push(b'\n');
+    }
+    let _ = listing::name_all_hosts(list, snap);
+    let rows = listing::view(list).arrange(snap);
+    listing::name_hosts(list, snap, &rows.rows);
+    listing::write(&mut page, plan, list, snap, &rows, height)?;
+    out.write_all(&page).map_err(RunError::stdout)
+}
+
+/// What was there at the poll before.
+#[derive(Default)]
+struct Events {
+    before: Option<(Arc<Snapshot>, FxHashMap<Identity, u32>)>,
+}
+
+impl Events {
+    /// Writes an object for each row that came, went or changed; at the first poll, for each that is there.
+    fn tell(&mut self, out: &mut dyn Write, list: &ListPlan, snap: Arc<Snapshot>) -> io::Result<()> {
+        listing::name_all_hosts(list, &snap);
+        let rows = listing::view(list).arrange(&snap).rows;
+        listing::name_hosts(list, &snap, &rows);
+        let identity = |s: &Snapshot, r: u32| (list.table.identity)(s, r as usize);
+        let now: FxHashMap<Identity, u32> =
+            rows.iter().filter_map(|r| Some((identity(&snap, *r)?, *r))).collect();
+        let mut buf = String::new();
+        let mut tell =
+            |what: Event, id: Identity, before: Option<(&Snapshot, u32)>, after: Option<(&Snapshot, u32)>| {
+                let row = |x: Option<(&Snapshot, u32)>, buf: &mut String| match x {
+                    Some((snap, r)) => {
+                        json::object(buf, &Rows { snap, columns: &list.columns, rows: &[r] }, 0);
+                    }
+                    None => buf.push_str("null"),
+                };
+                buf.clear();
+                let shown = after.or(before);
+                json::event_head(&mut buf, what, snap.sample.at, &id, shown.map(|s| s.0));
+                buf.push_str(",\"before\":");
+                row(before, &mut buf);
+                buf.push_str(",\"after\":");
+                row(after, &mut buf);
+                buf.push_str("}\n");
+                out.write_all(buf.as_bytes())
+            };
+        match &self.before {
+            None => {
+                for r in &rows {
+                    if let Some(id) = identity(&snap, *r) {
+                        tell(Event::Present, id, None, Some((&snap, *r)))?;
+                    }
+                }
+            }
+            Some((old, matched)) => {
+                let all = |s: &Snapshot| -> FxHashMap<Identity, u32> {
+                    let n = (list.table.live)(s);
+                    (0..n as u32).filter_map(|r| Some((identity(s, r)?, r))).collect()
+                };
+                let (there, was) = (all(&snap), all(old));
+                for (id, r) in matched.iter().filter(|(id, _)| !now.contains_key(id)) {
+                    match there.get(id) {
+                        Some(after) => tell(Event::Changed, *id, Some((old, *r)), Some((&snap, *after)))?,
+                        None => tell(Event::Closed, *id, Some((old, *r)), None)?,
+                    }
+                }
+                for r in &rows {
+                    let Some(id) = identity(&snap, *r) else { continue };
+                    match (matched.get(&id), was.get(&id)) {
+                        (Some(b), _) if !differs(list, old, *b, &snap, *r) => {}
+                        (Some(b), _) | (None, Some(b)) => {
+                            tell(Event::Changed, id, Some((old, *b)), Some((&snap, *r)))?;
+                        }
+                        (None, None) => tell(Event::Opened, id, None, Some((&snap, *r)))?,
+                    }
+                }
+            }
+        }
+        self.before = Some((snap, now));
+        Ok(())
+    }
+}
+
+/// Whether a row has come to another state. Other tables have no states: their rows come and go.
+fn differs(list: &ListPlan, old: &Snapshot, before: u32, new: &Snapshot, after: u32) -> bool {
+    list.table.is_sockets() && old.socket(before as usize).state != new.socket(after as usize).state
+}

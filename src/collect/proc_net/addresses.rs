@@ -1,0 +1,58 @@
+//! The addresses of a network namespace as its tables in `/proc` tell them: what is there for who may not enter it.
+
+use crate::model::{Addr, Scope};
+use std::path::Path;
+
+/// Addresses of the interfaces, without those of loopback, from `net/fib_trie` and `net/if_inet6` below this directory.
+pub(crate) fn read(root: &Path) -> Vec<Addr> {
+    let text = |file: &str| std::fs::read_to_string(root.join("net").join(file)).unwrap_or_default();
+    let mut out = of_trie(&text("fib_trie"));
+    out.extend(of_inet6(&text("if_inet6")));
+    out.retain(|a| a.scope() != Scope::Loopback);
+    out
+}
+
+/// `|-- 10.0.2.100` and below it `/32 host LOCAL` (`net/ipv4/fib_trie.c`, `fib_trie_seq_show`); each is in two tables.
+fn of_trie(text: &str) -> Vec<Addr> {
+    let mut out: Vec<Addr> = Vec::new();
+    let mut leaf = None;
+    for line in text.lines().map(str::trim_start) {
+        if let Some(addr) = line.strip_prefix("|-- ") {
+            leaf = addr.trim_end().parse().ok();
+        } else if line.starts_with("/32 host LOCAL") {
+            out.extend(leaf.filter(|a| !out.contains(a)));
+        }
+    }
+    out
+}
+
+/// `fe80000000000000e04b8cfffe7a2ac9 02 40 20 80 tap0` (`net/ipv6/addrconf.c`, `if6_seq_show`).
+fn of_inet6(text: &str) -> Vec<Addr> {
+    let addr = |line: &str| {
+        let digits = line.split_ascii_whitespace().next().filter(|w| w.len() == 32)?;
+        Some(Addr::v6(u128::from_str_radix(digits, 16).ok()?.to_be_bytes()))
+    };
+    text.lines().filter_map(addr).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_files() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("net")).unwrap();
+        let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\nLocal:\n\
+            \x20 |-- 10.0.2.0\n        /24 link UNICAST\n     |-- 10.0.2.100\n        /32 host LOCAL\n\
+            \x20    |-- 10.0.2.255\n        /32 link BROADCAST\n     |-- 127.0.0.1\n        /32 host LOCAL\n\
+            \x20    |-- 10.0.2.100\n        /32 host LOCAL\n     |-- nonsense\n        /32 host LOCAL\n";
+        std::fs::write(dir.path().join("net/fib_trie"), trie).unwrap();
+        let inet6 = "00000000000000000000000000000001 01 80 10 80       lo\n\
+            fd00000000000000e04b8cfffe7a2ac9 02 40 00 00     tap0\nshort 1\n";
+        std::fs::write(dir.path().join("net/if_inet6"), inet6).unwrap();
+        let want: Vec<Addr> = ["10.0.2.100", "fd00::e04b:8cff:fe7a:2ac9"].map(|a| a.parse().unwrap()).into();
+        assert_eq!(read(dir.path()), want);
+        assert_eq!(read(Path::new("/nowhere")), []);
+    }
+}

@@ -1,0 +1,250 @@
+//! Captured trees: what is there, what is missing, what makes no sense.
+
+use super::*;
+use crate::collect::{Choice, Engines, open};
+use crate::model::{ProtoSet, Reads, Wants};
+use proptest::prelude::*;
+use rustc_hash::FxHashSet;
+use std::os::unix::fs::symlink;
+
+const HEAD: &str =
+    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+
+fn tree() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let p = dir.path();
+    fs::create_dir_all(p.join("net")).unwrap();
+    fs::create_dir_all(p.join("812/fd")).unwrap();
+    fs::create_dir_all(p.join("sys/kernel")).unwrap();
+    fs::write(p.join("sys/kernel/hostname"), "web-1\n").unwrap();
+    let tcp = "   0: 00000000:01BB 00000000:0000 0A 00000000:00000003 00:00000000 00000000    33        0 500 1\n\
+               1: 0400000A:01BB 057100CB:C350 01 00000000:00000000 00:00000000 00000000    33        0 501 1\n\
+               2: 0400000A:A0F6 0900000A:1538 06 00000000:00000000 03:00000100 00000000     0        0 0 3\n";
+    fs::write(p.join("net/tcp"), format!("{HEAD}{tcp}")).unwrap();
+    let v6 = "   0: 00000000000000000000000000000000:0016 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 502 1\n";
+    fs::write(p.join("net/tcp6"), format!("{HEAD}{v6}")).unwrap();
+    let udp = "  10: 00000000:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000 101 0 503 2 0 0\n";
+    fs::write(p.join("net/udp"), format!("{HEAD}{udp}")).unwrap();
+    let stat = "812 (nginx) S 1 812 812 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1";
+    fs::write(p.join("812/stat"), stat).unwrap();
+    fs::write(p.join("812/status"), "Name:\tnginx\nUid:\t33\t33\t33\t33\n").unwrap();
+    fs::write(p.join("812/cmdline"), "nginx: worker process\0").unwrap();
+    fs::write(
+        p.join("812/limits"),
+        "Max open files            1024                 4096                 files\n",
+    )
+    .unwrap();
+    fs::write(p.join("812/cgroup"), "0::/system.slice/nginx.service\n").unwrap();
+    for (fd, to) in
+        [("0", "/dev/null"), ("6", "socket:[500]"), ("7", "socket:[501]"), ("8", "anon_inode:[eventpoll]")]
+    {
+        symlink(to, p.join("812/fd").join(fd)).unwrap();
+    }
+    dir
+}
+
+fn read(root: &Path) -> Sample {
+    open(Choice::Auto, Some(root), Netns::All, None, Engines::Off).unwrap().sample(&Wants::default()).unwrap()
+}
+
+#[test]
+fn a_captured_tree_is_a_machine() {
+    let dir = tree();
+    let s = read(dir.path());
+    assert_eq!((&*s.host, s.backend.backend), ("web-1", Backend::Proc));
+    let rows: Vec<String> = s
+        .sockets
+        .iter()
+        .map(|x| format!("{} {} {} {}", x.proto.name(), x.state.name(), x.local, x.remote.port))
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            "tcp LISTEN 0.0.0.0:443 0",
+            "tcp ESTABLISHED 10.0.0.4:443 50000",
+            "tcp TIME_WAIT 10.0.0.4:41206 5432",
+            "tcp LISTEN [::]:22 0",
+            "udp UNCONN 0.0.0.0:53 0"
+        ]
+    );
+    let owners: Vec<(u64, u32)> = s.owners.iter().map(|o| (o.inode, o.fd)).collect();
+    assert_eq!(owners, [(500, 6), (501, 7)]);
+    let p = &s.processes[0];
+    assert_eq!((p.info.pid, &*p.info.comm, p.info.uid), (812, "nginx", 33));
+    let fds = p.fds.unwrap();
+    assert_eq!((fds.open, fds.soft, fds.hard), (4, Some(1024), Some(4096)));
+    assert_eq!(s.faults.count(FaultKind::Unsupported), 1, "udp6 is not there");
+    assert_eq!(s.faults.count(FaultKind::Malformed), 0);
+}
+
+#[test]
+fn garbage_is_counted_and_the_rest_is_read() {
+    let dir = tree();
+    let tcp = dir.path().join("net/tcp");
+    let mut text = fs::read(&tcp).unwrap();
+    text.extend_from_slice(b"what is this\n\xff\xfe\n");
+    text.extend_from_slice("x".repeat(5000).as_bytes());
+    text.extend_from_slice(b"\n   9: 0100007F:0001 00000000:0000 0A 00000000:0000");
+    fs::write(&tcp, text).unwrap();
+    let s = read(dir.path());
+    assert_eq!(s.sockets.iter().filter(|x| x.proto == Proto::Tcp).count(), 4);
+    let faults: Vec<_> = s.faults.iter().filter(|f| f.kind == FaultKind::Malformed).collect();
+    assert_eq!(faults.len(), 1);
+    assert_eq!(
+        (&*faults[0].subject, faults[0].count, &*faults[0].detail),
+        ("/proc/net/tcp lines", 4, "first at line 5")
+    );
+}
+
+#[test]
+fn a_long_line_is_one_line() {
+    let dir = tree();
+    let row = "0: 0100007F:0001 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 9 1";
+    // Whole rows inside a line without an end, at every place a buffer could be cut.
+    let long = format!("{row} ").repeat(4000);
+    fs::write(dir.path().join("net/tcp"), format!("{HEAD}{long}\n{row}\n{long}")).unwrap();
+    let s = read(dir.path());
+    assert_eq!(s.sockets.iter().filter(|x| x.inode == 9).count(), 1);
+    assert_eq!(s.faults.count(FaultKind::Malformed), 2);
+}
+
+#[test]
+fn titles_may_be_missing() {
+    let dir = tree();
+    let tcp = dir.path().join("net/tcp");
+    let text = fs::read_to_string(&tcp).unwrap();
+    fs::write(&tcp, text.strip_prefix(HEAD).unwrap()).unwrap();
+    assert_eq!(read(dir.path()).sockets.len(), 5);
+}
+
+#[test]
+fn only_what_is_wanted_is_there() {
+    let dir = tree();
+    let mut source = open(Choice::Auto, Some(dir.path()), Netns::All, None, Engines::Off).unwrap();
+    let mut rows = |wants: Wants| -> Vec<_> {
+        let s = source.sample(&wants).unwrap();
+        s.sockets.iter().map(|x| (x.proto.name(), x.state, x.local.port)).collect()
+    };
+    let states = StateSet::only(&[State::TimeWait]);
+    assert_eq!(rows(Wants { states, ..Wants::default() }), [("tcp", State::TimeWait, 41206)]);
+    let protos = ProtoSet::empty().with(Proto::Udp);
+    assert_eq!(rows(Wants { protos, ..Wants::default() }), [("udp", State::Unconn, 53)]);
+    let with = rows(Wants { states, ..Wants::default() }.with(Reads::LISTENERS));
+    assert_eq!(with.iter().map(|x| x.2).collect::<Vec<_>>(), [443, 41206, 22, 53]);
+}
+
+#[test]
+fn identities_last_from_poll_to_poll() {
+    let dir = tree();
+    let mut source = open(Choice::Auto, Some(dir.path()), Netns::All, None, Engines::Off).unwrap();
+    let mut ids = || -> Vec<_> {
+        source.sample(&Wants::default()).unwrap().sockets.iter().map(|x| (x.local, x.id)).collect()
+    };
+    let first = ids();
+    assert_eq!(first, ids());
+    // The kernel moves on: one row goes, the others have other numbers.
+    let tcp = dir.path().join("net/tcp");
+    let text = fs::read_to_string(&tcp).unwrap().replace("   1: ", "   0: ");
+    let without: Vec<&str> = text.lines().filter(|l| !l.contains(" 0A ")).collect();
+    fs::write(&tcp, without.join("\n")).unwrap();
+    assert_eq!(ids(), first[1..]);
+}
+
+#[test]
+fn a_table_that_fails_does_not_take_the_others_along() {
+    let dir = tree();
+    let udp = dir.path().join("net/udp");
+    fs::remove_file(&udp).unwrap();
+    fs::create_dir(&udp).unwrap();
+    let s = read(dir.path());
+    assert_eq!(s.sockets.len(), 4);
+    assert_eq!(
+        s.faults.iter().filter(|f| f.kind == FaultKind::Failed).map(|f| &*f.subject).collect::<Vec<_>>(),
+        ["/proc/net/udp"]
+    );
+}
+
+#[test]
+fn a_tree_without_a_name_has_that_of_its_directory() {
+    let dir = tree();
+    fs::remove_file(dir.path().join("sys/kernel/hostname")).unwrap();
+    assert_eq!(&*read(dir.path()).host, dir.path().to_str().unwrap());
+}
+
+#[test]
+fn processes_are_as_old_as_when_they_were_captured() {
+    let dir = tree();
+    fs::write(dir.path().join("uptime"), "100.50 380.00\n").unwrap();
+    let s = read(dir.path());
+    let age = s.at.boot_ns - s.processes[0].info.start_ns;
+    let captured = 100_500_000_000 - 42_420_000_000;
+    assert!((captured..captured + 60_000_000_000).contains(&age), "{age}");
+    assert!(s.took_us < 60_000_000, "{}", s.took_us);
+}
+
+#[test]
+fn the_live_one_shows_our_own_socket_with_its_owner() {
+    let l = std::net::TcpListener::bind("[::1]:0").unwrap();
+    let at = l.local_addr().unwrap().to_string();
+    let s =
+        open(Choice::Proc, None, Netns::Here, None, Engines::Off).unwrap().sample(&Wants::default()).unwrap();
+    let row = s.sockets.iter().find(|x| x.local.to_string() == at && x.state == State::Listen).unwrap();
+    let owner = s.owners.iter().find(|o| o.inode == row.inode).unwrap();
+    assert_eq!(s.processes[owner.process as usize].info.pid, std::process::id());
+    assert_eq!(owner.fd as i32, std::os::fd::AsRawFd::as_raw_fd(&l));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #[test]
+    fn every_line_is_a_socket_or_counted(
+        lines in proptest::collection::vec(
+            prop_oneof![
+                proptest::collection::vec(any::<u8>().prop_map(|b| if b == b'\n' { b' ' } else { b }), 0..3000),
+                (any::<u32>(), any::<u16>(), 0u8..16).prop_map(|(a, p, st)| format!(
+                    "7: 0100007F:1F90 {a:08X}:{p:04X} {st:02X} 0:0 00:0 0 0 0 {} 1", u64::from(a) + 1
+                ).into_bytes()),
+            ],
+            0..40,
+        ),
+    ) {
+        let dir = tree();
+        let mut text = HEAD.as_bytes().to_vec();
+        for l in &lines {
+            text.extend_from_slice(l);
+            text.push(b'\n');
+        }
+        fs::write(dir.path().join("net/tcp"), &text).unwrap();
+        let s = read(dir.path());
+        let told = s.sockets.iter().filter(|x| x.proto == Proto::Tcp && x.family == Family::Inet).count();
+        prop_assert_eq!(told + s.faults.count(FaultKind::Malformed) as usize, lines.len());
+    }
+}
+
+#[test]
+fn ten_thousand_rows_have_ten_thousand_identities() {
+    let dir = tree();
+    let mut text = HEAD.to_owned();
+    for i in 0..10_000u32 {
+        let (port, inode) = (1024 + i % 50, if i % 3 == 0 { 0 } else { i });
+        text += &format!("{i}: 0100007F:{port:04X} {i:08X}:1F90 06 00000000:00000000 00:0 0 0 0 {inode} 1\n");
+    }
+    fs::write(dir.path().join("net/tcp"), text).unwrap();
+    let s = read(dir.path());
+    let ids: FxHashSet<_> = s.sockets.iter().map(|x| x.id).collect();
+    assert_eq!((s.sockets.len(), ids.len()), (10_002, 10_002));
+}
+
+#[test]
+fn what_cannot_be_read_is_said() {
+    let gone = open(Choice::Auto, Some(Path::new("/no/such/tree")), Netns::All, None, Engines::Off)
+        .err()
+        .map(|e| e.to_string());
+    assert!(gone.as_deref().is_some_and(|e| e.starts_with("read /no/such/tree: ")), "{gone:?}");
+    let empty = tempfile::tempdir().unwrap();
+    let e = open(Choice::Proc, Some(empty.path()), Netns::All, None, Engines::Off)
+        .err()
+        .map(|e| e.to_string())
+        .unwrap();
+    assert!(e.starts_with("open ") && e.contains("net/tcp") && !e.contains('\n'), "{e}");
+}

@@ -1,0 +1,409 @@
+//! What a value means for a field.
+
+use super::ast::{Field, Operand};
+use super::number::{self, Number};
+use super::raw_value::{RawValue, error_at, shown, unknown_state};
+use super::{FilterError, Problem, state_sets};
+use crate::format::{Kind, Role, did_you_mean};
+use crate::model::{Addr, Services, StateSet};
+use crate::table::Table;
+use regex::{Regex, RegexBuilder};
+use std::ops::Range;
+
+/// Columns with a share beside them, for `fds>80%`.
+pub(crate) const TWINS: &[(&str, &str)] = &[
+    ("fds_open", "fds_pct"),
+    ("fds_soft", "fds_pct"),
+    ("accept_q", "accept_pct"),
+    ("backlog", "accept_pct"),
+];
+
+/// Other words for a direction.
+const DIRECTION_WORDS: &[(&str, &str)] = &[
+    ("accepted", "in"),
+    ("incoming", "in"),
+    ("inbound", "in"),
+    ("connected", "out"),
+    ("outgoing", "out"),
+    ("outbound", "out"),
+];
+/// A value to show in a hint.
+pub(crate) fn example(field: Field) -> Option<&'static str> {
+    Some(match field {
+        Field::EitherEnd => "10.0.0.0/8",
+        Field::EitherPort => "443",
+        Field::Column(c) => match c.kind {
+            Kind::Bytes | Kind::BytesPerSec => "64k",
+            Kind::Micros | Kind::Millis => "50ms",
+            Kind::Secs => "10s",
+            Kind::Percent => "80%",
+            Kind::Port => "443",
+            Kind::Addr | Kind::Endpoint => "10.0.0.0/8",
+            Kind::State | Kind::States => "close-wait",
+            Kind::Bool => "yes",
+            Kind::Hex => "0x1",
+            Kind::Count | Kind::Amount | Kind::Id | Kind::PerSec | Kind::PerMin | Kind::Trend => "10",
+            Kind::Text | Kind::List => match c.role? {
+                Role::Proto => "tcp",
+                Role::Family => "inet6",
+                Role::Process | Role::Owner | Role::Owners => "nginx",
+                Role::User => "root",
+                Role::Iface => "eth0",
+                _ => return None,
+            },
+        },
+    })
+}
+
+/// A compiled regular expression, or why not.
+pub(crate) fn regex(pattern: &str) -> Result<Regex, String> {
+    if pattern.len() > 1000 {
+        return Err("this pattern is longer than 1000 bytes".to_owned());
+    }
+    RegexBuilder::new(pattern).size_limit(1 << 20).dfa_size_limit(1 << 20).nest_limit(50).build().map_err(
+        |e| match e {
+            regex::Error::CompiledTooBig(_) => "this pattern takes too much memory".to_owned(),
+            e => {
+                let text = e.to_string();
+                let last = text.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
+                format!("this is no regular expression: {last}")
+            }
+        },
+    )
+}
+
+/// `10.0.0.1`, `10.0.0.0/8`, `10/8`, `10.0.0.1:443`, `[::1]:443`, `fe80::/10`, `*:443`, `:443`, `localhost`. `None` for
+/// anything else.
+pub(crate) fn host(text: &str, services: &Services) -> Option<Operand> {
+    if text == "*" {
+        return Some(Operand::Host(None, None));
+    }
+    if let Some(rest) = text.strip_prefix('[') {
+        let (inner, after) = rest.split_once(']')?;
+        let (inner, inner_len) = split_len(inner)?;
+        let addr: Addr = if inner.contains(':') { inner.parse().ok()? } else { return None };
+        let (len, port) = match after.strip_prefix('/') {
+            Some(t) => {
+                let (len, port) = t.split_once(':').map_or((t, None), |(l, p)| (l, Some(p)));
+                (Some(len.parse::<u8>().ok()?), port)
+            }
+            None if after.is_empty() => (None, None),
+            None => (None, Some(after.strip_prefix(':')?)),
+        };
+        return with_port(prefix(addr, inner, len.or(inner_len))?, port, services);
+    }
+    // A bare IPv6 address has no port: its last part would be one.
+    if text.matches(':').count() >= 2 {
+        let (addr, len) = split_len(text)?;
+        return Some(Operand::Host(Some(prefix(addr.parse().ok()?, addr, len)?), None));
+    }
+    let (addr, port) = text.split_once(':').map_or((text, None), |(a, p)| (a, Some(p)));
+    if addr.is_empty() || addr == "*" {
+        return match port? {
+            "" | "*" => Some(Operand::Host(None, None)),
+            p => Some(Operand::Host(None, Some(ports(p, services)?))),
+        };
+    }
+    let (word, len) = split_len(addr)?;
+    let parsed: Addr = if word.eq_ignore_ascii_case("localhost") {
+        Addr::v4([127, 0, 0, 1])
+    } else if len.is_some() {
+        short_v4(word)?
+    } else {
+        word.parse().ok()?
+    };
+    with_port(prefix(parsed, word, len)?, port, services)
+}
+
+/// As `ss` reads it: also `10.0`, which is 10.0.0.0.
+pub(crate) fn ss_host(text: &str, services: &Services) -> Option<Operand> {
+    host(text, services).or_else(|| {
+        let (addr, port) = text.split_once(':').map_or((text, None), |(a, p)| (a, Some(p)));
+        with_port((short_v4(addr)?, 32), port, services)
+    })
+}
+
+fn with_port(addr: (Addr, u8), port: Option<&str>, services: &Services) -> Option<Operand> {
+    let port = match port {
+        None | Some("" | "*") => None,
+        Some(p) => Some(ports(p, services)?),
+    };
+    Some(Operand::Host(Some(addr), port))
+}
+
+/// A port, a range or a service.
+fn ports(text: &str, services: &Services) -> Option<(u16, u16)> {
+    let one = |t: &str| {
+        if t.bytes().all(|b| b.is_ascii_digit()) { t.parse::<u16>().ok() } else { services.port(t) }
+    };
+    if let Some(p) = one(text) {
+        return Some((p, p));
+    }
+    let (a, b) = text.split_once('-')?;
+    let (a, b) = (one(a)?, if b.is_empty() { u16::MAX } else { one(b)? });
+    (a <= b).then_some((a, b))
+}
+
+fn split_len(text: &str) -> Option<(&str, Option<u8>)> {
+    match text.split_once('/') {
+        None => Some((text, None)),
+        Some((a, l)) if l.bytes().all(|b| b.is_ascii_digit()) => Some((a, Some(l.parse().ok()?))),
+        Some(_) => None,
+    }
+}
+
+/// The prefix, its length counted as the address is written, and its bits behind the length cleared.
+fn prefix(addr: Addr, written: &str, len: Option<u8>) -> Option<(Addr, u8)> {
+    let Some(len) = len else { return Some((addr, super::ast::full(&addr))) };
+    let len = match (addr.is_v4(), written.contains(':')) {
+        (true, false) if len <= 32 => len,
+        // `::ffff:10.0.0.0/104` is `10.0.0.0/8`.
+        (true, true) if (96..=128).contains(&len) => len - 96,
+        (false, _) if len <= 128 => len,
+        _ => return None,
+    };
+    let bits = usize::from(len) + if addr.is_v4() { 96 } else { 0 };
+    let mut b = *addr.octets();
+    for (i, x) in b.iter_mut().enumerate() {
+        let keep = bits.saturating_sub(i * 8).min(8);
+        *x &= !(0xffu16 >> keep) as u8;
+    }
+    let cleared = Addr::v6(b);
+    // Clearing `::ffff:…/90` would leave IPv4; such a length was refused above.
+    Some((cleared, len))
+}
+
+/// Up to four numbers with dots; those left out are 0.
+fn short_v4(text: &str) -> Option<Addr> {
+    if let Ok(a) = text.parse::<Addr>() {
+        return Some(a);
+    }
+    let mut out = [0u8; 4];
+    for (n, part) in text.split('.').enumerate() {
+        if part.is_empty() || !part.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        *out.get_mut(n)? = part.parse().ok()?;
+    }
+    Some(Addr::v4(out))
+}
+
+/// The field of shares for a value with a percent sign: `fds>80%` tests `fds_pct`.
+pub(crate) fn share_twin(table: &'static Table, field: Field, text: &str) -> Field {
+    if let Field::Column(c) = field
+        && text.ends_with('%')
+        && c.kind != Kind::Percent
+        && let Some((_, pct)) = TWINS.iter().find(|(name, _)| *name == c.name)
+        && let Some(column) = table.column(pct)
+    {
+        return Field::Column(column);
+    }
+    field
+}
+
+/// The operands of a list, and the field they turn out to be about.
+pub(crate) fn all(
+    table: &'static Table,
+    services: &Services,
+    field: Field,
+    values: Vec<RawValue>,
+) -> Result<(Field, Vec<Operand>), FilterError> {
+    let field = if values.iter().all(|v| !v.quoted && v.text.ends_with('%')) {
+        values.first().map_or(field, |v| share_twin(table, field, &v.text))
+    } else {
+        field
+    };
+    let mut out: Vec<Operand> = Vec::with_capacity(values.len());
+    for raw in values {
+        let o = one(services, field, raw)?;
+        if let (Operand::States(new), Some(Operand::States(have))) = (&o, out.last_mut()) {
+            *have |= *new;
+        } else if !out.contains(&o) {
+            out.push(o);
+        }
+    }
+    Ok((field, out))
+}
+
+fn one(services: &Services, field: Field, mut raw: RawValue) -> Result<Operand, FilterError> {
+    let kind = field.kind();
+    if matches!(field, Field::Column(c) if c.is(Role::Direction))
+        && let Some((_, same)) = DIRECTION_WORDS.iter().find(|(w, _)| raw.text.eq_ignore_ascii_case(w))
+    {
+        (*same).clone_into(&mut raw.text);
+    }
+    let stateful = matches!(kind, Kind::State | Kind::States);
+    let fixed = match field {
+        Field::Column(c) => c.values.map(|all| all()),
+        _ => None,
+    };
+    let is_none = !raw.quoted && (raw.text.eq_ignore_ascii_case("none") || raw.text == "-");
+    if is_none && !stateful && !fixed.as_ref().is_some_and(|f| f.contains(&"none")) {
+        return Ok(Operand::Missing);
+    }
+    match kind {
+        Kind::State | Kind::States => match state_sets::parse(&raw.text) {
+            Some(set) => Ok(Operand::States(set)),
+            None => Err(unknown_state(&raw.text, raw.span)),
+        },
+        Kind::Bool => match raw.text.to_ascii_lowercase().as_str() {
+            "yes" | "true" | "on" | "1" => Ok(Operand::Bool(true)),
+            "no" | "false" | "off" | "0" => Ok(Operand::Bool(false)),
+            _ => Err(error_at(
+                Problem::BadValue,
+                raw.span,
+                format!("{} is neither yes nor no", shown(&raw.text)),
+                None,
+            )),
+        },
+        Kind::Endpoint | Kind::Addr => {
+            if !raw.quoted {
+                if let Some(h) = host(&raw.text, services) {
+                    return Ok(h);
+                }
+                if let Some(why) = nearly_a_network(&raw.text) {
+                    return Err(error_at(
+                        Problem::BadValue,
+                        raw.span,
+                        why,
+                        Some("as in 10.0.0.0/8 or fe80::/10".to_owned()),
+                    ));
+                }
+            }
+            Ok(free(raw))
+        }
+        Kind::Text | Kind::List => {
+            if let (Some(fixed), false) = (&fixed, raw.wild)
+                && !fixed.iter().any(|f| f.eq_ignore_ascii_case(&raw.text))
+            {
+                let near = did_you_mean::nearest(&raw.text, fixed.iter().copied());
+                let hint = near
+                    .map_or_else(|| format!("one of {}", fixed.join(", ")), |n| format!("did you mean {n}?"));
+                let message = format!("{} is no {}", shown(&raw.text), field.name().replace('_', " "));
+                return Err(error_at(Problem::BadValue, raw.span, message, Some(hint)));
+            }
+            Ok(free(raw))
+        }
+        _ => numeric(services, field, &raw),
+    }
+}
+
+/// What looks like a network but is none.
+fn nearly_a_network(text: &str) -> Option<String> {
+    let (addr, len) = text.rsplit_once('/')?;
+    let addr: Addr = addr.trim_matches(['[', ']']).parse().ok()?;
+    let most = super::ast::full(&addr);
+    Some(format!("{} is no prefix length; it is 0 to {most}", shown(len)))
+}
+
+fn free(raw: RawValue) -> Operand {
+    if raw.wild && !raw.quoted { Operand::Glob(raw.text) } else { Operand::Text(raw.text) }
+}
+
+fn numeric(services: &Services, field: Field, raw: &RawValue) -> Result<Operand, FilterError> {
+    let kind = field.kind();
+    if kind == Kind::Hex
+        && let Some((v, m)) = raw.text.split_once('/')
+    {
+        let whole = |t: &str, at: Range<usize>| match Number::parse(t, kind) {
+            Some(Number::Whole(n)) => Ok(n),
+            _ => Err(error_at(
+                Problem::BadValue,
+                at,
+                format!("{} is no number", shown(t)),
+                Some("as in 0x1/0xff".to_owned()),
+            )),
+        };
+        return Ok(Operand::Mask(whole(v, raw.span.clone())?, whole(m, raw.span.clone())?));
+    }
+    // A range; a service's name may have a `-` itself, a number may begin with one.
+    if service(services, kind, &raw.text).is_none()
+        && let Some(at) = raw.text.get(1..).and_then(|t| t.find('-')).map(|i| i + 1)
+    {
+        let part = |text: &str, from: usize| RawValue {
+            text: text.to_owned(),
+            span: (raw.span.start + from).min(raw.span.end)
+                ..(raw.span.start + from + text.len()).min(raw.span.end),
+            quoted: false,
+            wild: false,
+        };
+        let low = part(&raw.text[..at], 0);
+        let high = part(&raw.text[at + 1..], at + 1);
+        let a = match number(services, field, &low) {
+            Ok(a) => a,
+            // `http-ltt`: the whole is what is unknown.
+            Err(_) if kind == Kind::Port && !low.text.bytes().all(|b| b.is_ascii_digit()) => {
+                return number(services, field, raw).map(Operand::Number);
+            }
+            Err(e) => return Err(e),
+        };
+        if high.text.is_empty() {
+            return Ok(Operand::Range(a, None));
+        }
+        let b = number(services, field, &high)?;
+        if a.f64() > b.f64() {
+            let hint = format!("write {}-{}", high.text, low.text);
+            return Err(error_at(
+                Problem::BadValue,
+                raw.span.clone(),
+                "this range ends before it begins",
+                Some(hint),
+            ));
+        }
+        return Ok(Operand::Range(a, Some(b)));
+    }
+    number(services, field, raw).map(Operand::Number)
+}
+
+fn service(services: &Services, kind: Kind, text: &str) -> Option<u16> {
+    if kind == Kind::Port { services.port(text.trim_start_matches(':')) } else { None }
+}
+
+/// One number in the unit of a field; of a port also a service's name.
+pub(crate) fn number(services: &Services, field: Field, raw: &RawValue) -> Result<Number, FilterError> {
+    let kind = field.kind();
+    let bad = |message: String, hint: String| {
+        Err(error_at(Problem::BadValue, raw.span.clone(), message, Some(hint)))
+    };
+    match kind {
+        Kind::Port => {
+            let text = raw.text.trim_start_matches(':');
+            if let Some(port) = service(services, kind, text) {
+                return Ok(Number::Whole(u64::from(port)));
+            }
+            if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+                return match text.parse::<u16>() {
+                    Ok(n) => Ok(Number::Whole(u64::from(n))),
+                    Err(_) => bad(format!("{} is no port", shown(text)), "ports are 0 to 65535".to_owned()),
+                };
+            }
+            let hint = did_you_mean::nearest(text, services.names()).map_or_else(
+                || "write a number or a name from /etc/services".to_owned(),
+                |n| format!("did you mean {n}?"),
+            );
+            bad(format!("no service is called {}", shown(text)), hint)
+        }
+        Kind::State | Kind::States | Kind::Text | Kind::List | Kind::Addr | Kind::Endpoint | Kind::Bool => {
+            let hint = match kind {
+                Kind::Endpoint | Kind::Addr => "to compare ports write local_port or remote_port".to_owned(),
+                _ => format!("write {}:{}", field.name(), example(field).unwrap_or("VALUE")),
+            };
+            bad(format!("{} has no order", field.name()), hint)
+        }
+        _ => match Number::parse(&raw.text, kind) {
+            Some(n) => Ok(n),
+            None => bad(
+                format!("{} is no value for {}", shown(&raw.text), field.name()),
+                number::advice(kind).to_owned(),
+            ),
+        },
+    }
+}
+
+/// The states an operand list names.
+pub(crate) fn state_set(operands: &[Operand]) -> StateSet {
+    operands.iter().fold(StateSet::empty(), |s, o| match o {
+        Operand::States(x) => s | *x,
+        _ => s,
+    })
+}

@@ -1,0 +1,669 @@
+//! From text to tree.
+//!
+//! The grammar, loosest first:
+//!
+//! ```text
+//! filter  = [ states ] [ or ]                states at the front hold for all that follows, as with ss
+//! or      = and { ("or" | "|" | "||") and }
+//! and     = not { ["and" | "&" | "&&"] not }
+//! not     = { "not" | "!" } primary
+//! primary = "(" or ")" | field OP values | ss | ":" ports | "@" NAME | word | "quoted word"
+//! OP      = : = == != < <= > >= ~ !~         also eq ne gt lt ge le between blanks
+//! values  = value { "," value }
+//! ss      = states | (src|dst) [OP] HOST | (sport|dport) [OP] PORT | (dev|fwmark|cgroup) [OP] value | autobound
+//!         | (inet|inet6|unix|link|netlink|vsock) ":" HOST
+//! states  = { ("state" | "exclude") NAME }   several `state` add up, `exclude` takes away
+//! ```
+//!
+//! `ss` itself gives `and`, `or` and juxtaposition the same rank and reads from the left; here `not` binds before `and`
+//! and `and` before `or`, as everywhere else. That is the one difference, and it is on purpose.
+
+mod lex;
+mod ss;
+
+use super::ast::{Cmp, Expr, Field, Op, Operand, Term, Test};
+use super::number::Number;
+use super::raw_value::{RawValue, error_at, shown};
+use super::{FilterError, Names, Problem, operand};
+use crate::format::did_you_mean::same_word;
+use crate::format::{Kind, TextMatch, did_you_mean};
+use crate::model::text::escape;
+use crate::model::{Addr, Family, Services};
+use crate::table::{Table, error};
+use std::ops::Range;
+
+/// A filter longer than this is no filter.
+const MAX_TEXT: usize = 64 * 1024;
+/// Parentheses and `not` within each other.
+const MAX_DEPTH: usize = 100;
+
+/// The tree of a text; `None` for a text that asks nothing.
+pub(crate) fn parse(
+    text: &str,
+    table: &'static Table,
+    names: Names<'_>,
+) -> Result<Option<Expr>, FilterError> {
+    nested(text, table, names, 0)
+}
+
+/// The tree of a text that stands so deep within others.
+fn nested(
+    text: &str,
+    table: &'static Table,
+    names: Names<'_>,
+    depth: usize,
+) -> Result<Option<Expr>, FilterError> {
+    if text.len() > MAX_TEXT {
+        return Err(FilterError {
+            kind: Problem::TooLong,
+            span: MAX_TEXT..text.len(),
+            message: format!("the filter is longer than {} KB", MAX_TEXT / 1024),
+            hint: None,
+        });
+    }
+    let mut p = Parser { text, at: 0, end: text.len(), depth, table, services: names.services, names };
+    p.blanks();
+    if p.at == p.end {
+        return Ok(None);
+    }
+    let e = p.front()?;
+    p.blanks();
+    if p.at < p.end {
+        let at = p.at;
+        return Err(match p.peek() {
+            Some(')') => error_at(Problem::Parenthesis, at..at + 1, "this ) closes nothing", None),
+            _ => error_at(Problem::Unexpected, at..p.end, "this is not understood here", None),
+        });
+    }
+    Ok(Some(e))
+}
+
+pub(crate) struct Parser<'a> {
+    text: &'a str,
+    at: usize,
+    end: usize,
+    depth: usize,
+    pub(crate) table: &'static Table,
+    pub(crate) services: &'a Services,
+    names: Names<'a>,
+}
+
+type Parsed<T> = Result<T, FilterError>;
+
+/// `and` of parts, flat.
+fn all_of(parts: Vec<Expr>) -> Expr {
+    flat(parts, Expr::And, |part| match part {
+        Expr::And(inner) => Ok(inner),
+        other => Err(other),
+    })
+}
+
+/// `or` of parts, flat.
+fn any_of(parts: Vec<Expr>) -> Expr {
+    flat(parts, Expr::Or, |part| match part {
+        Expr::Or(inner) => Ok(inner),
+        other => Err(other),
+    })
+}
+
+/// Parts put together; one alone stays what it is, and what is put together in the same way already is taken apart.
+fn flat(
+    mut parts: Vec<Expr>,
+    together: fn(Vec<Expr>) -> Expr,
+    apart: fn(Expr) -> Result<Vec<Expr>, Expr>,
+) -> Expr {
+    if parts.len() == 1
+        && let Some(one) = parts.pop()
+    {
+        return one;
+    }
+    let mut all = Vec::with_capacity(parts.len());
+    for p in parts {
+        match apart(p) {
+            Ok(inner) => all.extend(inner),
+            Err(one) => all.push(one),
+        }
+    }
+    together(all)
+}
+
+impl<'a> Parser<'a> {
+    fn rest(&self) -> &'a str {
+        &self.text[self.at..self.end]
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn blanks(&mut self) {
+        let rest = self.rest();
+        self.at += rest.len() - rest.trim_start().len();
+    }
+
+    /// The text at a span, safe and short enough for a message.
+    pub(crate) fn shown(&self, span: Range<usize>) -> String {
+        shown(&self.text[span])
+    }
+
+    fn deeper(&mut self, at: usize) -> Parsed<()> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            let message = format!("more than {MAX_DEPTH} parentheses and nots within each other");
+            return Err(error_at(Problem::TooDeep, at..at + 1, message, None));
+        }
+        Ok(())
+    }
+
+    /// A whole filter: states at its front hold for all of it.
+    fn front(&mut self) -> Parsed<Expr> {
+        let start = self.at;
+        if let Some(states) = self.state_run()? {
+            self.blanks();
+            if self.at == self.end {
+                return Ok(states);
+            }
+            if self.connective().is_none() && self.peek() != Some(')') {
+                let rest = self.or()?;
+                return Ok(all_of(vec![states, rest]));
+            }
+            self.at = start;
+        }
+        self.or()
+    }
+
+    fn or(&mut self) -> Parsed<Expr> {
+        let mut parts = vec![self.and()?];
+        while self.take_connective(Connective::Or) {
+            parts.push(self.and()?);
+        }
+        Ok(any_of(parts))
+    }
+
+    fn and(&mut self) -> Parsed<Expr> {
+        let mut parts = vec![self.not()?];
+        loop {
+            if self.take_connective(Connective::And) {
+                parts.push(self.not()?);
+                continue;
+            }
+            self.blanks();
+            if self.at == self.end
+                || self.rest().starts_with(')')
+                || self.rest().starts_with("\\)")
+                || self.connective().is_some()
+            {
+                break;
+            }
+            parts.push(self.not()?);
+        }
+        Ok(all_of(parts))
+    }
+
+    fn not(&mut self) -> Parsed<Expr> {
+        self.blanks();
+        let at = self.at;
+        let rest = self.rest();
+        let skip = if rest.starts_with("\\!") {
+            2
+        } else if rest.starts_with('!') && !rest[1..].starts_with(['=', '~']) {
+            1
+        } else if self.word_here("not") {
+            3
+        } else {
+            return self.primary();
+        };
+        self.at += skip;
+        self.deeper(at)?;
+        let inner = self.not()?;
+        self.depth -= 1;
+        Ok(Expr::Not(Box::new(inner)))
+    }
+
+    /// Whether this keyword stands here as a whole word.
+    fn word_here(&self, word: &str) -> bool {
+        let rest = self.rest();
+        rest.get(..word.len()).is_some_and(|w| w.eq_ignore_ascii_case(word))
+            && rest[word.len()..]
+                .chars()
+                .next()
+                .is_none_or(|c| c.is_whitespace() || matches!(c, '(' | ')' | '\\' | '"' | '\'' | '!'))
+    }
+
+    /// The connective that stands here, and its length.
+    fn connective(&self) -> Option<(Connective, usize)> {
+        let rest = self.rest();
+        for (text, c) in
+            [("||", Connective::Or), ("|", Connective::Or), ("&&", Connective::And), ("&", Connective::And)]
+        {
+            if rest.starts_with(text) {
+                return Some((c, text.len()));
+            }
+        }
+        for (text, c) in [("\\|", Connective::Or), ("\\&", Connective::And)] {
+            if rest.starts_with(text) {
+                return Some((c, 2));
+            }
+        }
+        for (word, c) in [("or", Connective::Or), ("and", Connective::And)] {
+            if self.word_here(word) {
+                return Some((c, word.len()));
+            }
+        }
+        None
+    }
+
+    fn take_connective(&mut self, wanted: Connective) -> bool {
+        self.blanks();
+        match self.connective() {
+            Some((c, len)) if c == wanted => {
+                self.at += len;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn primary(&mut self) -> Parsed<Expr> {
+        self.blanks();
+        let at = self.at;
+        let Some(c) = self.peek() else {
+            return Err(error_at(Problem::Incomplete, at..at, "something is missing at the end", None));
+        };
+        if let Some((_, len)) = self.connective() {
+            let message = format!("something is missing before {}", self.shown(at..at + len));
+            return Err(error_at(Problem::Incomplete, at..at + len, message, None));
+        }
+        match c {
+            '(' => self.parenthesis(1),
+            '\\' if self.rest().starts_with("\\(") => self.parenthesis(2),
+            ')' => Err(error_at(Problem::Incomplete, at..at + 1, "something is missing before this )", None)),
+            '\'' | '"' => self.quoted_primary(c),
+            ':' => self.colon(),
+            '@' => self.saved(),
+            '=' | '<' | '>' | '~' | '!' | ',' => {
+                let message = format!("a field's name is missing before {c}");
+                Err(error_at(
+                    Problem::Incomplete,
+                    at..at + 1,
+                    message,
+                    Some("as in state:listen or rx>1M".to_owned()),
+                ))
+            }
+            c if c.is_ascii_alphabetic() || c == '_' => self.name(),
+            _ => self.word(),
+        }
+    }
+
+    fn parenthesis(&mut self, len: usize) -> Parsed<Expr> {
+        let open = self.at;
+        self.deeper(open)?;
+        self.at += len;
+        let inner = self.or()?;
+        self.blanks();
+        let close = if self.rest().starts_with("\\)") { 2 } else { 1 };
+        if self.rest().starts_with([')', '\\']) {
+            self.at += close;
+            self.depth -= 1;
+            return Ok(inner);
+        }
+        Err(error_at(
+            Problem::Parenthesis,
+            open..open + len,
+            "this \"(\" is never closed",
+            Some("add \")\"".to_owned()),
+        ))
+    }
+
+    /// Text in quotes is a word; in single quotes around parentheses, as left over from a shell, an expression.
+    fn quoted_primary(&mut self, quote: char) -> Parsed<Expr> {
+        let open = self.at;
+        if quote == '\''
+            && self.rest()[1..].trim_start().starts_with('(')
+            && let Some(len) = self.rest()[1..].find('\'')
+        {
+            let outer = self.end;
+            self.deeper(open)?;
+            self.at += 1;
+            self.end = open + 1 + len;
+            let inner = self.or()?;
+            self.blanks();
+            if self.at < self.end {
+                return Err(error_at(
+                    Problem::Parenthesis,
+                    self.at..self.at + 1,
+                    "this closes nothing",
+                    None,
+                ));
+            }
+            self.at = self.end + 1;
+            self.end = outer;
+            self.depth -= 1;
+            return Ok(inner);
+        }
+        let raw = self.quoted()?;
+        Ok(Expr::Word(raw.text))
+    }
+
+    /// `:443`, `:ssh`, `:8000-8999`: a port of either end. `::1` is an address.
+    fn colon(&mut self) -> Parsed<Expr> {
+        if self.rest().starts_with("::") {
+            return self.word();
+        }
+        let field = if self.table.is_sockets() {
+            Field::EitherPort
+        } else {
+            match self.table.columns.iter().find(|c| c.kind == Kind::Port) {
+                Some(c) => Field::Column(c),
+                None => return self.word(),
+            }
+        };
+        self.at += 1;
+        let values = self.values(field, ":")?;
+        self.list(field, Op::Has, values)
+    }
+
+    /// The saved filter of a name.
+    fn saved(&mut self) -> Parsed<Expr> {
+        let start = self.at;
+        let raw = self.raw(|c| matches!(c, '(' | ')' | '|' | '&'))?;
+        let name = raw.text.trim_start_matches('@');
+        let wrong = |kind, message: String, hint| Err(error_at(kind, start..raw.span.end, message, hint));
+        let Some(text) = self.names.saved.get(name) else {
+            let near = did_you_mean::nearest(name, self.names.saved.keys().map(String::as_str));
+            let hint = near.map_or_else(
+                || "to search for text with an @ put it in quotes".to_owned(),
+                |n| format!("did you mean @{}?", escape(n)),
+            );
+            return wrong(
+                Problem::UnknownField,
+                format!("no filter is saved as {}", shown(name)),
+                Some(hint),
+            );
+        };
+        // Each level counts for many parentheses: filters that name each other end soon.
+        let inner = if self.depth + 20 > MAX_DEPTH {
+            return wrong(Problem::TooDeep, "saved filters name each other too deeply".to_owned(), None);
+        } else {
+            nested(text, self.table, self.names, self.depth + 20)
+        };
+        match inner {
+            Ok(Some(e)) => Ok(e),
+            Ok(None) => {
+                wrong(Problem::Incomplete, format!("the filter saved as {} is empty", shown(name)), None)
+            }
+            Err(e) => wrong(e.kind, format!("in the filter saved as {}: {}", shown(name), e.message), e.hint),
+        }
+    }
+
+    /// A word that cannot be a field: an address, a path, anything.
+    fn word(&mut self) -> Parsed<Expr> {
+        let start = self.at;
+        // What begins as a field of another script, as `상태:listen`, is a field that is not there, not a word.
+        let rest = self.rest();
+        let len = rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-'))).unwrap_or(rest.len());
+        if rest.starts_with(|c: char| c.is_alphabetic() && !c.is_ascii()) && operator(&rest[len..]).is_some()
+        {
+            self.field(&rest[..len], start..start + len)?;
+        }
+        let raw = self.raw(|c| matches!(c, '(' | ')' | '|' | '&'))?;
+        if raw.text.is_empty() {
+            let end = start + self.peek().map_or(0, char::len_utf8);
+            return Err(error_at(Problem::Unexpected, start..end, "this is not understood here", None));
+        }
+        let host = operand::host(&raw.text, self.services);
+        if let (Some(Operand::Host(Some((addr, len)), port)), Some(field)) = (host, self.end_field())
+            && raw.text.contains('/')
+        {
+            let test = Test::List(Op::Has, vec![Operand::Host(Some((addr, len)), port)]);
+            return Ok(Expr::Term(Term { field, test }));
+        }
+        Ok(Expr::Word(raw.text))
+    }
+
+    /// The field that a bare network is about.
+    fn end_field(&self) -> Option<Field> {
+        if self.table.is_sockets() {
+            return Some(Field::EitherEnd);
+        }
+        self.table.columns.iter().find(|c| matches!(c.kind, Kind::Endpoint | Kind::Addr)).map(Field::Column)
+    }
+
+    /// What begins with a letter: a field, a keyword or a word.
+    fn name(&mut self) -> Parsed<Expr> {
+        let start = self.at;
+        let rest = self.rest();
+        let len =
+            rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))).unwrap_or(rest.len());
+        let name = &rest[..len];
+        let after = &rest[len..];
+        if operator(after).is_some() {
+            if let Some(family) = family_prefix(name)
+                && after.starts_with(':')
+                && self.table.is_sockets()
+            {
+                let raw = self.host_token()?;
+                return self.ss_host(Field::EitherEnd, Some(family), &raw, Op::Has, len + 1);
+            }
+            if looks_like_ipv6(rest) {
+                return self.word();
+            }
+            let field = self.field(name, start..start + len)?;
+            self.at += len;
+            return self.field_test(field);
+        }
+        if !after.is_empty()
+            && !after.starts_with(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | '|' | '&' | '\\'))
+        {
+            return self.word();
+        }
+        if let Some(states) = self.state_run()? {
+            return Ok(states);
+        }
+        if name.eq_ignore_ascii_case("autobound") && self.table.is_sockets() {
+            self.at += len;
+            return Ok(Expr::AutoBound);
+        }
+        if let Some(text) = super::ast::of_family(name)
+            && self.table.is_sockets()
+            && let Ok(Some(e)) = nested(text, self.table, self.names, self.depth + 1)
+        {
+            self.at += len;
+            return Ok(e);
+        }
+        let ss = ["src", "dst", "sport", "dport", "dev", "fwmark", "cgroup"]
+            .iter()
+            .any(|w| name.eq_ignore_ascii_case(w));
+        let Some(field) = self.known(name) else { return self.word() };
+        // A field, then an operator or, for the words of ss, its value after a blank.
+        self.at += len;
+        self.blanks();
+        let spaced = self.rest();
+        if let Some((_, op_len)) = operator(spaced).filter(|_| !spaced.starts_with(':'))
+            && !spaced[op_len..].trim_start().is_empty()
+        {
+            return if ss { self.ss_term(name, field) } else { self.field_test(field) };
+        }
+        if word_operator(spaced).is_some() {
+            return if ss { self.ss_term(name, field) } else { self.field_test(field) };
+        }
+        let value_follows = !spaced.is_empty()
+            && self.connective().is_none()
+            && !self.word_here("not")
+            && !spaced.starts_with(['(', ')', '!']);
+        if ss && value_follows {
+            return self.ss_term(name, field);
+        }
+        self.at = start;
+        self.at += len;
+        Ok(Expr::Word(name.to_owned()))
+    }
+
+    /// The field of that name.
+    fn known(&self, name: &str) -> Option<Field> {
+        if self.table.is_sockets() {
+            if same_word(name, "port") {
+                return Some(Field::EitherPort);
+            }
+            if same_word(name, "addr") || same_word(name, "address") {
+                return Some(Field::EitherEnd);
+            }
+        }
+        self.table.column(name).map(Field::Column)
+    }
+
+    fn field(&self, name: &str, span: Range<usize>) -> Parsed<Field> {
+        self.known(name).ok_or_else(|| {
+            let near = did_you_mean::nearest(name, error::names(self.table).chain(["port", "addr"]));
+            let hint = match near {
+                Some(n) => format!("did you mean {n}?"),
+                None => "to search for text with such a character, put it in quotes".to_owned(),
+            };
+            let message = format!("{} have no field {}", self.table.noun, self.shown(span.clone()));
+            error_at(Problem::UnknownField, span, message, Some(hint))
+        })
+    }
+
+    /// What follows a field's name: an operator and its values.
+    fn field_test(&mut self, field: Field) -> Parsed<Expr> {
+        let op_at = self.at;
+        let Some((op, len)) = operator(self.rest()).or_else(|| word_operator(self.rest())) else {
+            return Err(error_at(Problem::Unexpected, op_at..op_at, "an operator is missing here", None));
+        };
+        self.at += len;
+        let op_text = self.text[op_at..op_at + len].to_owned();
+        // After a colon the value follows at once, so that `rx: nginx` while typing is not `rx:nginx`.
+        if op != Operator::Has {
+            self.blanks();
+        }
+        match op {
+            Operator::Has => {
+                let values = self.values(field, &op_text)?;
+                self.list(field, Op::Has, values)
+            }
+            Operator::Is => {
+                let values = self.values(field, &op_text)?;
+                self.list(field, Op::Is, values)
+            }
+            Operator::Differs => {
+                let values = self.values(field, &op_text)?;
+                self.list(field, Op::Differs, values)
+            }
+            Operator::Compare(cmp) => {
+                let raw = self.one_value(field, &op_text)?;
+                self.compare(field, cmp, &raw)
+            }
+            Operator::Regex(not) => {
+                let raw = self.pattern(field, &op_text)?;
+                operand::regex(&raw.text)
+                    .map_err(|why| error_at(Problem::BadPattern, raw.span.clone(), why, None))?;
+                Ok(Expr::Term(Term { field, test: Test::Regex(not, raw.text) }))
+            }
+        }
+    }
+
+    fn list(&mut self, field: Field, op: Op, values: Vec<RawValue>) -> Parsed<Expr> {
+        let (field, operands) = self.operands(field, values)?;
+        let free = operands.iter().any(|o| matches!(o, Operand::Text(_) | Operand::Glob(_)));
+        let whole = matches!(field, Field::Column(c) if c.text_match != TextMatch::Part);
+        // Only for free text does it matter whether the whole is meant.
+        let op = if op == Op::Is && (!free || whole) { Op::Has } else { op };
+        Ok(Expr::Term(Term { field, test: Test::List(op, operands) }))
+    }
+
+    fn compare(&self, field: Field, cmp: Cmp, raw: &RawValue) -> Parsed<Expr> {
+        let field = operand::share_twin(self.table, field, &raw.text);
+        let n = self.number(field, raw)?;
+        Ok(Expr::Term(Term { field, test: Test::Compare(cmp, n) }))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Connective {
+    And,
+    Or,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    Has,
+    Is,
+    Differs,
+    Compare(Cmp),
+    Regex(bool),
+}
+
+/// The operator a text begins with, and its length.
+fn operator(text: &str) -> Option<(Operator, usize)> {
+    const ALL: [(&str, Operator); 10] = [
+        ("!=", Operator::Differs),
+        ("!~", Operator::Regex(true)),
+        ("==", Operator::Is),
+        ("<=", Operator::Compare(Cmp::AtMost)),
+        (">=", Operator::Compare(Cmp::AtLeast)),
+        (":", Operator::Has),
+        ("=", Operator::Is),
+        ("<", Operator::Compare(Cmp::Less)),
+        (">", Operator::Compare(Cmp::More)),
+        ("~", Operator::Regex(false)),
+    ];
+    // A shell's `\<` and `\>`.
+    if let Some(rest) = text.strip_prefix('\\')
+        && rest.starts_with(['<', '>', '!'])
+    {
+        return operator(rest).map(|(op, len)| (op, len + 1));
+    }
+    ALL.iter().find(|(t, _)| text.starts_with(t)).map(|(t, op)| (*op, t.len()))
+}
+
+/// The same for the operators of `ss` that are words; a value must follow.
+fn word_operator(text: &str) -> Option<(Operator, usize)> {
+    const ALL: [(&str, Operator); 9] = [
+        ("eq", Operator::Is),
+        ("ne", Operator::Differs),
+        ("neq", Operator::Differs),
+        ("gt", Operator::Compare(Cmp::More)),
+        ("lt", Operator::Compare(Cmp::Less)),
+        ("ge", Operator::Compare(Cmp::AtLeast)),
+        ("geq", Operator::Compare(Cmp::AtLeast)),
+        ("le", Operator::Compare(Cmp::AtMost)),
+        ("leq", Operator::Compare(Cmp::AtMost)),
+    ];
+    let len = text.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (word, rest) = text.split_at(len);
+    let follows = rest.starts_with(char::is_whitespace) && !rest.trim_start().is_empty();
+    ALL.iter().find(|(t, _)| follows && t.eq_ignore_ascii_case(word)).map(|(_, op)| (*op, len))
+}
+
+fn family_prefix(name: &str) -> Option<Family> {
+    if name.eq_ignore_ascii_case("link") {
+        return Some(Family::Packet);
+    }
+    Family::parse(name).filter(|f| {
+        matches!(
+            f,
+            Family::Inet | Family::Inet6 | Family::Unix | Family::Netlink | Family::Vsock | Family::Packet
+        )
+    })
+}
+
+/// Whether the text up to a blank is an IPv6 address, whole or on its way to be one.
+fn looks_like_ipv6(text: &str) -> bool {
+    let token =
+        text.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | '|' | '&')).next().unwrap_or("");
+    let addr = token.split('/').next().unwrap_or("");
+    addr.matches(':').count() >= 2
+        && addr.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'))
+        && (addr.parse::<Addr>().is_ok() || addr.contains("::") || addr.matches(':').count() >= 3)
+}
+
+impl Parser<'_> {
+    /// A value as a number in the field's unit.
+    pub(crate) fn number(&self, field: Field, raw: &RawValue) -> Parsed<Number> {
+        operand::number(self.services, field, raw)
+    }
+
+    fn operands(&self, field: Field, values: Vec<RawValue>) -> Parsed<(Field, Vec<Operand>)> {
+        operand::all(self.table, self.services, field, values)
+    }
+}

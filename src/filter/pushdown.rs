@@ -1,0 +1,244 @@
+//! What of a filter the reading of sockets may use.
+//!
+//! For every tree two things are known: what its rows have in common, and what the rows that do not match have in
+//! common. Both are supersets, so `not` only swaps them, `and` meets and `or` joins.
+
+use super::ast::{Expr, Field, Op, Operand, Term, Test};
+use super::eval::{Ends, ends, ranges};
+use super::{Pushdown, operand};
+use crate::format::{Kind, Role, Value};
+use crate::model::{Addr, Family, Prefilter, Proto, ProtoSet, Side, StateSet};
+
+/// A condition with more parts than this is left to this program.
+const MAX_PARTS: usize = 400;
+
+/// Everything.
+const ALL: Pushdown = Pushdown { states: StateSet::ALL, protos: ProtoSet::ALL, prefilter: None };
+
+/// The bounds of a tree over sockets.
+pub(crate) fn bounds(e: &Expr) -> Pushdown {
+    let mut out = rows(e, true);
+    if out.prefilter.as_ref().is_some_and(|p| parts(p) > MAX_PARTS) {
+        out.prefilter = None;
+    }
+    out
+}
+
+fn parts(p: &Prefilter) -> usize {
+    match p {
+        Prefilter::And(all) | Prefilter::Or(all) => 1 + all.iter().map(parts).sum::<usize>(),
+        Prefilter::Not(p) => 1 + parts(p),
+        _ => 1,
+    }
+}
+
+/// What the rows have in common for which the tree says `yes`.
+fn rows(e: &Expr, yes: bool) -> Pushdown {
+    match (e, yes) {
+        (Expr::And(all), true) | (Expr::Or(all), false) => {
+            all.iter().map(|e| rows(e, yes)).reduce(meet).unwrap_or(ALL)
+        }
+        (Expr::And(all), false) | (Expr::Or(all), true) => {
+            all.iter().map(|e| rows(e, yes)).reduce(join).unwrap_or(ALL)
+        }
+        (Expr::Not(e), yes) => rows(e, !yes),
+        // Of the two things it means (see `eval::ready`) the kernel tests one.
+        (Expr::AutoBound, true) => {
+            Pushdown { protos: ip_protos(), prefilter: Some(Prefilter::AutoBound), ..ALL }
+        }
+        (Expr::AutoBound, false) | (Expr::Word(_), _) => ALL,
+        (Expr::Term(t), yes) => term(t, yes),
+    }
+}
+
+fn meet(a: Pushdown, b: Pushdown) -> Pushdown {
+    let prefilter = match (a.prefilter, b.prefilter) {
+        (Some(Prefilter::And(mut x)), Some(y)) => {
+            x.push(y);
+            Some(Prefilter::And(x))
+        }
+        (Some(x), Some(y)) => Some(Prefilter::And(vec![x, y])),
+        (x, y) => x.or(y),
+    };
+    Pushdown { states: a.states & b.states, protos: a.protos & b.protos, prefilter }
+}
+
+fn join(a: Pushdown, b: Pushdown) -> Pushdown {
+    let prefilter = match (a.prefilter, b.prefilter) {
+        (Some(Prefilter::Or(mut x)), Some(y)) => {
+            x.push(y);
+            Some(Prefilter::Or(x))
+        }
+        (Some(x), Some(y)) => Some(Prefilter::Or(vec![x, y])),
+        _ => None,
+    };
+    Pushdown { states: a.states | b.states, protos: a.protos | b.protos, prefilter }
+}
+
+fn ip_protos() -> ProtoSet {
+    Proto::ALL.iter().filter(|(p, _)| p.is_inet()).fold(ProtoSet::empty(), |s, (p, _)| s.with(*p))
+}
+
+fn term(t: &Term, yes: bool) -> Pushdown {
+    let differs = matches!(t.test, Test::List(Op::Differs, _) | Test::Regex(true, _));
+    let yes = yes != differs;
+    let role = match t.field {
+        Field::Column(c) => c.role,
+        _ => None,
+    };
+    match (role, &t.test) {
+        (Some(Role::State), Test::List(_, operands)) => {
+            let set = operand::state_set(operands);
+            Pushdown { states: if yes { set } else { !set }, ..ALL }
+        }
+        (Some(Role::Proto), Test::List(_, operands)) => {
+            let has = |n: &str| operands.iter().any(|o| says(o, n));
+            let set =
+                Proto::ALL.iter().filter(|(_, n)| has(n)).fold(ProtoSet::empty(), |s, (p, _)| s.with(*p));
+            Pushdown { protos: if yes { set } else { !set }, ..ALL }
+        }
+        (Some(Role::Family), Test::List(_, operands)) => family(operands, yes),
+        (Some(Role::Iface), Test::List(_, operands)) => {
+            let names: Option<Vec<Prefilter>> = operands
+                .iter()
+                .map(|o| match o {
+                    Operand::Text(s) => Some(Prefilter::Iface(s.clone())),
+                    _ => None,
+                })
+                .collect();
+            // A device's name means something only where there are devices; a socket bound to one without a name is
+            // shown under another, so the opposite is not asked of the kernel.
+            match names {
+                Some(names) if yes => Pushdown { prefilter: Some(any(names)), ..ALL },
+                _ => ALL,
+            }
+        }
+        // One cgroup by its path, not those whose path has a part.
+        (Some(Role::Cgroup), Test::List(Op::Is, operands)) if yes => {
+            let paths: Option<Vec<Prefilter>> = operands
+                .iter()
+                .map(|o| match o {
+                    Operand::Text(s) if s.starts_with('/') => Some(Prefilter::Cgroup(s.clone())),
+                    _ => None,
+                })
+                .collect();
+            Pushdown { protos: ip_protos(), prefilter: paths.map(any), ..ALL }
+        }
+        (Some(Role::Mark), Test::List(_, operands)) if yes => {
+            let marks: Option<Vec<Prefilter>> = operands.iter().map(mark).collect();
+            Pushdown { protos: ip_protos(), prefilter: marks.map(any), ..ALL }
+        }
+        _ => {
+            if let Some(which) = ends(t.field, Kind::Port) {
+                return ports(which, &t.test, yes);
+            }
+            if let (Some(which), Test::List(_, operands)) = (ends(t.field, Kind::Endpoint), &t.test) {
+                return hosts(which, operands, yes);
+            }
+            ALL
+        }
+    }
+}
+
+/// Whether an operand of a column of fixed words means this word.
+fn says(o: &Operand, word: &str) -> bool {
+    match o {
+        Operand::Text(s) => s.eq_ignore_ascii_case(word),
+        Operand::Glob(g) => super::text_match::glob(g, word),
+        _ => false,
+    }
+}
+
+fn family(operands: &[Operand], yes: bool) -> Pushdown {
+    let mut protos = ProtoSet::empty();
+    for (f, name) in Family::ALL {
+        if operands.iter().any(|o| says(o, name)) != yes {
+            continue;
+        }
+        protos |= match f {
+            Family::Inet | Family::Inet6 => ip_protos(),
+            // The other families are their own protocol.
+            _ => Proto::parse(name).map_or(ProtoSet::ALL, |p| ProtoSet::empty().with(p)),
+        };
+    }
+    Pushdown { protos, ..ALL }
+}
+
+fn any(mut of: Vec<Prefilter>) -> Prefilter {
+    if of.len() == 1
+        && let Some(one) = of.pop()
+    {
+        one
+    } else {
+        Prefilter::Or(of)
+    }
+}
+
+fn mark(o: &Operand) -> Option<Prefilter> {
+    match o {
+        Operand::Number(n) => {
+            let Value::Uint(value) = Value::Uint(n.f64() as u64) else { return None };
+            Some(Prefilter::Mark { value: u32::try_from(value).ok()?, mask: u32::MAX })
+        }
+        Operand::Mask(v, m) => Some(Prefilter::Mark { value: u32::try_from(*v).ok()?, mask: *m as u32 }),
+        _ => None,
+    }
+}
+
+fn sides(which: Ends) -> &'static [Side] {
+    match which {
+        Ends::Local => &[Side::Local],
+        Ends::Remote => &[Side::Remote],
+        Ends::Either => &[Side::Local, Side::Remote],
+    }
+}
+
+fn ports(which: Ends, test: &Test, yes: bool) -> Pushdown {
+    let Some(ranges) = ranges(test) else { return ALL };
+    let mut of = Vec::new();
+    for (low, high) in ranges {
+        of.extend(sides(which).iter().map(|side| Prefilter::Ports { side: *side, low, high }));
+    }
+    said(any(of), yes)
+}
+
+/// A condition that only IP sockets meet, or its opposite.
+fn said(p: Prefilter, yes: bool) -> Pushdown {
+    if yes {
+        Pushdown { protos: ip_protos(), prefilter: Some(p), ..ALL }
+    } else {
+        Pushdown { prefilter: Some(Prefilter::Not(Box::new(p))), ..ALL }
+    }
+}
+
+fn hosts(which: Ends, operands: &[Operand], yes: bool) -> Pushdown {
+    let mut of = Vec::new();
+    for o in operands {
+        let Operand::Host(addr, port) = o else { return ALL };
+        if addr.is_none() && port.is_none() {
+            // Any end at all, of any family.
+            return ALL;
+        }
+        // The kernel counts an IPv4-mapped address among the IPv6 ones, this program does not.
+        if !yes && addr.is_some_and(|(net, len)| !net.is_v4() && len < 96 && covers_mapped(&net, len)) {
+            return ALL;
+        }
+        for side in sides(which) {
+            let mut both = Vec::new();
+            if let Some((addr, len)) = addr {
+                both.push(Prefilter::Prefix { side: *side, addr: *addr, len: *len });
+            }
+            if let Some((low, high)) = port {
+                both.push(Prefilter::Ports { side: *side, low: *low, high: *high });
+            }
+            of.push(if both.len() == 1 { both.remove(0) } else { Prefilter::And(both) });
+        }
+    }
+    said(any(of), yes)
+}
+
+/// Whether the first `len` bits are those of `::ffff:0:0`.
+fn covers_mapped(net: &Addr, len: u8) -> bool {
+    let (a, b) = (u128::from_be_bytes(*net.octets()), u128::from_be_bytes(*Addr::ANY4.octets()));
+    len == 0 || (a ^ b) >> (128 - u32::from(len)) == 0
+}

@@ -1,0 +1,157 @@
+//! Which columns fit a width, and how wide each becomes.
+
+use super::{Align, Column, Kind, Width};
+
+/// One column that would like a place.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish {
+    /// The column.
+    pub column: &'static Column,
+    /// As wide as its title and its widest cell; screens that must not jitter pass [`super::Width::normal`].
+    pub natural: u16,
+}
+
+/// Numbers from this rank on go before an address is cut.
+const BEFORE_ADDRESSES: u8 = 4;
+
+/// A column's least width: of long text, names and endpoints something may be cut; of a number or a short word nothing.
+fn least(w: &Wish) -> u16 {
+    let Width { min, normal, .. } = w.column.width;
+    let long = match w.column.kind {
+        Kind::Endpoint | Kind::Addr | Kind::List | Kind::States => true,
+        Kind::Text => normal > 8,
+        _ => false,
+    };
+    (if long { min } else { normal.max(min) }).min(w.natural.max(1))
+}
+
+/// The least, but of an address as much as it usually takes.
+fn readable(w: &Wish) -> u16 {
+    if is_address(w) { usual(w).max(1) } else { least(w) }
+}
+
+const fn is_address(w: &Wish) -> bool {
+    matches!(w.column.kind, Kind::Endpoint | Kind::Addr)
+}
+
+/// What it takes where there is room.
+fn usual(w: &Wish) -> u16 {
+    w.column.width.normal.min(w.natural)
+}
+
+/// What it takes at most.
+fn most(w: &Wish) -> u16 {
+    w.column.width.max.min(w.natural)
+}
+
+/// The width of each column in `total` screen columns with `gap` between neighbours; `None`: dropped.
+///
+/// First the columns with the highest [`Column::drop`] go, the last of equals first, until the rest fit at their least
+/// widths; the one with the lowest always stays. An address with its port is whole, up to its normal width, before a
+/// number that could go has a place. Then every column grows to its normal width, addresses first and all in step, and
+/// what is left goes to those whose content is longer, up to their greatest width: first to addresses, and always to the narrowest, so that
+/// one that lacks little has it before a long text has all.
+pub fn fit(wishes: &[Wish], total: u16, gap: u16) -> Vec<Option<u16>> {
+    type Least = fn(&Wish) -> u16;
+    type MayGo = fn(&Wish) -> bool;
+    // The one that stays to the last.
+    let last = (0..wishes.len()).min_by_key(|i| (wishes[*i].column.drop, *i)).unwrap_or(0);
+    let mut kept: Vec<bool> = vec![true; wishes.len()];
+    let need = |kept: &[bool], least: fn(&Wish) -> u16| -> u32 {
+        let n = kept.iter().filter(|k| **k).count() as u32;
+        let cells: u32 = wishes.iter().zip(kept).filter(|(_, k)| **k).map(|(w, _)| u32::from(least(w))).sum();
+        cells + n.saturating_sub(1) * u32::from(gap)
+    };
+    let gives_way: MayGo = |w| w.column.align == Align::Right && w.column.drop >= BEFORE_ADDRESSES;
+    let rounds: [(Least, MayGo); 2] = [(readable, gives_way), (least, |_| true)];
+    for (least, may_go) in rounds {
+        while need(&kept, least) > u32::from(total) {
+            let victim = (0..wishes.len())
+                .filter(|i| kept[*i] && *i != last && may_go(&wishes[*i]))
+                .max_by_key(|i| (wishes[*i].column.drop, *i));
+            match victim {
+                Some(i) => kept[i] = false,
+                None => break,
+            }
+        }
+    }
+    let mut widths: Vec<Option<u16>> =
+        wishes.iter().zip(&kept).map(|(w, k)| k.then(|| least(w).min(total))).collect();
+    let mut left = u32::from(total).saturating_sub(need(&kept, least)) as u16;
+    // A column at a time.
+    while left > 0 {
+        let next = |i: &usize| -> Option<(u8, u32)> {
+            let (w, now) = (&wishes[*i], widths[*i]?);
+            let address = is_address(w);
+            if now < usual(w) {
+                // To the one furthest from it, so that all are cut alike.
+                Some((u8::from(!address), u32::from(now) * 1000 / u32::from(usual(w))))
+            } else if now < most(w) {
+                Some((2 + u8::from(!address), u32::from(now)))
+            } else {
+                None
+            }
+        };
+        let Some((_, i)) = (0..wishes.len()).filter_map(|i| Some((next(&i)?, i))).min() else { break };
+        widths[i] = widths[i].map(|w| w + 1);
+        left -= 1;
+    }
+    widths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Value;
+
+    const fn col(name: &'static str, min: u16, normal: u16, max: u16, drop: u8) -> Column {
+        let column = Column::new(name, name, Kind::Text, drop, |_, _| Value::Bool(true), "");
+        Column { width: Width { min, normal, max }, ..column }
+    }
+    static A: Column = col("a", 4, 6, 20, 0);
+    static B: Column = col("b", 4, 6, 6, 9);
+    static C: Column = col("c", 4, 6, 10, 5);
+
+    fn widths(naturals: [u16; 3], total: u16) -> Vec<Option<u16>> {
+        let wishes: Vec<_> = [&A, &B, &C]
+            .into_iter()
+            .zip(naturals)
+            .map(|(column, natural)| Wish { column, natural })
+            .collect();
+        fit(&wishes, total, 1)
+    }
+
+    #[test]
+    fn addresses_come_first_and_what_lacks_little_is_served_before_long_text() {
+        static ADDR: Column = Column { kind: Kind::Endpoint, ..col("addr", 12, 21, 47, 0) };
+        static QUEUE: Column = Column { kind: Kind::Bytes, align: Align::Right, ..col("queue", 4, 6, 8, 10) };
+        static OWNER: Column = col("owner", 8, 16, 32, 0);
+        static LINE: Column = col("line", 10, 20, 200, 9);
+        let wish = |column, natural| Wish { column, natural };
+        let w = |wishes: &[Wish], total| fit(wishes, total, 2);
+        let rows = [wish(&ADDR, 14), wish(&ADDR, 21), wish(&OWNER, 30), wish(&QUEUE, 6)];
+        // 14 + 21 + 8 + 6 and three gaps: all fit, and what is left is the owner's.
+        assert_eq!(w(&rows, 55), [Some(14), Some(21), Some(8), Some(6)]);
+        assert_eq!(w(&rows, 60), [Some(14), Some(21), Some(13), Some(6)]);
+        // One column less, and the number goes instead of the port.
+        assert_eq!(w(&rows, 54), [Some(14), Some(21), Some(15), None]);
+        assert_eq!(w(&rows, 40), [Some(12), Some(16), Some(8), None], "then all are cut");
+        // The owner lacks three columns and has them, whatever the long text would take.
+        assert_eq!(w(&[wish(&OWNER, 19), wish(&LINE, 150)], 60), [Some(19), Some(39)]);
+    }
+
+    #[test]
+    fn drops_grows_and_never_exceeds() {
+        assert_eq!(widths([30, 30, 30], 80), [Some(20), Some(6), Some(10)]);
+        assert_eq!(widths([30, 30, 30], 20), [Some(6), Some(6), Some(6)]);
+        assert_eq!(widths([30, 30, 30], 13), [Some(6), None, Some(6)]);
+        assert_eq!(widths([30, 30, 30], 5), [Some(5), None, None]);
+        assert_eq!(widths([30, 30, 30], 0), [Some(0), None, None]);
+        assert_eq!(widths([2, 2, 2], 80), [Some(2), Some(2), Some(2)], "no wider than the content");
+        for total in 0..90 {
+            let w = widths([30, 5, 9], total);
+            let n = w.iter().flatten().count() as u16;
+            assert!(w.iter().flatten().sum::<u16>() + n.saturating_sub(1) <= total.max(1), "{total}: {w:?}");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Value of one `tcp_info` field of a socket row.
+
+use super::Value;
+use crate::model::struct_layout::MPTCP;
+use crate::model::{AttrSet, Missing, Proto, Snapshot, State, tcp_info::TcpField};
+
+/// A field of `tcp_info` of a socket row.
+pub(crate) fn tcp_field_value<'a>(snap: &'a Snapshot, row: usize, field: &TcpField) -> Value<'a> {
+    let s = snap.socket(row);
+    // MPTCP has its own counters under the same names (struct mptcp_info).
+    if s.proto == Proto::Mptcp && snap.sample.wants.attrs(AttrSet::INFO) && row < snap.live {
+        let name = if field.name == "total_retrans" { "retransmits" } else { field.name };
+        return Value::from_opt(snap.attrs(row).field(&MPTCP, name), Missing::NotApplicable);
+    }
+    match snap.attrs(row).tcp_info() {
+        // 0 means that no RTT was measured yet.
+        Some(info) if field.name == "rtt_us" && info.field(field) == Some(0) => {
+            Value::Missing(Missing::NotApplicable)
+        }
+        // "No limit" and "no threshold yet" are all ones or INT_MAX in the kernel, not values.
+        Some(info)
+            if (field.name.ends_with("pacing_rate") && info.field(field) == Some(u64::MAX))
+                || (field.name == "snd_ssthresh" && info.field(field) >= Some(0x7fff_ffff)) =>
+        {
+            Value::Missing(Missing::NotApplicable)
+        }
+        Some(info) => {
+            let kept = snap.sample.wants.needs.info_words & field.word() != 0;
+            let why = if kept { Missing::NotReported } else { Missing::NotRead };
+            Value::from_opt(info.field(field), why)
+        }
+        None if !matches!(s.proto, Proto::Tcp | Proto::Mptcp) || s.state == State::TimeWait => {
+            Value::Missing(Missing::NotApplicable)
+        }
+        // `/proc/net/tcp` has a few of these fields.
+        None => Value::from_opt(snap.attrs(row).proc_tcp(field.name), Missing::NotRead),
+    }
+}

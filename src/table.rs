@@ -1,0 +1,299 @@
+//! The tables: each a list of columns over the rows of a snapshot.
+
+mod cell;
+mod contexts;
+pub mod error;
+pub mod forwards;
+pub mod identity;
+pub mod limits;
+mod peers;
+mod ports;
+pub mod processes;
+mod sockets;
+mod threads;
+mod units;
+
+use crate::format::{Column, Needs, Role};
+use crate::model::{Addr, Fault, Snapshot};
+
+pub use error::{QueryError, columns};
+pub use forwards::FORWARDS;
+pub use identity::Identity;
+pub use limits::LIMITS;
+pub use peers::PEERS;
+pub use ports::PORTS;
+pub use processes::PROCESSES;
+pub use sockets::SOCKETS;
+pub use sockets::bpf::list as bpf_maps;
+pub(crate) use sockets::end_name;
+
+/// Every table, in the order of the screen.
+pub static TABLES: [&Table; 6] = [&SOCKETS, &PORTS, &PROCESSES, &PEERS, &LIMITS, &FORWARDS];
+
+/// Identifier of a table; also of the view that shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TableId {
+    /// [`SOCKETS`].
+    Sockets,
+    /// [`PORTS`].
+    Ports,
+    /// [`PROCESSES`].
+    Processes,
+    /// [`PEERS`].
+    Peers,
+    /// [`LIMITS`].
+    Limits,
+    /// [`FORWARDS`].
+    Forwards,
+}
+
+impl TableId {
+    /// The table.
+    pub const fn table(self) -> &'static Table {
+        match self {
+            Self::Sockets => &SOCKETS,
+            Self::Ports => &PORTS,
+            Self::Processes => &PROCESSES,
+            Self::Peers => &PEERS,
+            Self::Limits => &LIMITS,
+            Self::Forwards => &FORWARDS,
+        }
+    }
+}
+
+/// A grouping that a view offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grouping {
+    /// The word for it: `--group-by`; `None` without groups.
+    pub name: Option<&'static str>,
+    /// Its title on screen.
+    pub title: &'static str,
+}
+
+impl Grouping {
+    /// Without groups.
+    pub const FLAT: Self = Self { name: None, title: "flat" };
+}
+
+/// The table of that name; `sockets` is `list`.
+pub fn table(name: &str) -> Option<&'static Table> {
+    TABLES.into_iter().find(|t| t.name == name || t.noun == name)
+}
+
+/// One table.
+pub struct Table {
+    /// Its identifier.
+    pub id: TableId,
+    /// Its name: the command that prints it (`list` for sockets), the view that shows it.
+    pub name: &'static str,
+    /// Its title on screen.
+    pub title: &'static str,
+    /// What one row is, in the plural: `1,204 sockets`.
+    pub noun: &'static str,
+    /// One sentence on what it shows.
+    pub help: &'static str,
+    /// Every column, in the order of the reference.
+    pub columns: &'static [Column],
+    /// Columns shown when nobody chose, in order.
+    pub defaults: &'static [&'static str],
+    /// Columns that a wide screen shows after the default ones.
+    pub wide_columns: &'static [&'static str],
+    /// Default columns whose values a gauge on screen shows instead.
+    pub in_gauge: &'static [&'static str],
+    /// The column after which the network namespace is shown where rows are of several.
+    pub netns_after: Option<&'static str>,
+    /// Columns that a bare word of a filter looks into.
+    pub words: &'static [&'static str],
+    /// Columns it sorts by when nobody chose: name, and whether descending.
+    pub order: &'static [(&'static str, bool)],
+    /// Groupings that the view offers, the initial one first.
+    pub groupings: &'static [Grouping],
+    /// Needed whatever the columns.
+    pub always_needs: Needs,
+    /// The topic that explains the table.
+    pub topic: &'static str,
+    /// How many rows a snapshot has. For sockets with those just closed.
+    pub len: fn(&Snapshot) -> usize,
+    /// How many rows a snapshot has without sockets that have just closed.
+    pub live: fn(&Snapshot) -> usize,
+    /// Identity of a row across polls.
+    pub identity: fn(&Snapshot, usize) -> Option<Identity>,
+    /// Processes that hold what the row stands for, by index; signals go to them.
+    pub owners: fn(&Snapshot, usize) -> Vec<u32>,
+    /// The process that the row is mainly about, by index.
+    pub process_of: fn(&Snapshot, usize) -> Option<u32>,
+    /// The remote address of a row.
+    pub remote_of: fn(&Snapshot, usize) -> Option<Addr>,
+    /// Read errors that may be the reason for missing rows.
+    pub unread: fn(&Snapshot) -> Vec<&Fault>,
+}
+
+impl std::fmt::Debug for Table {
+    /// Its name: the registry behind it is long.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Table({})", self.name)
+    }
+}
+
+impl PartialEq for Table {
+    /// There is one table of each identifier.
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Table {}
+
+impl Table {
+    /// The columns shown when nobody chose.
+    pub fn default_columns(&self) -> Vec<&'static Column> {
+        self.defaults.iter().filter_map(|name| self.column(name)).collect()
+    }
+
+    /// The column that plays this part.
+    pub fn with_role(&self, role: Role) -> Option<&'static Column> {
+        self.columns.iter().find(|c| c.is(role))
+    }
+
+    /// Whether its rows are sockets, which a filter can test without formatting cells.
+    pub const fn is_sockets(&self) -> bool {
+        matches!(self.id, TableId::Sockets)
+    }
+
+    /// The column of that name or alias.
+    pub fn column(&self, word: &str) -> Option<&'static Column> {
+        self.columns.iter().find(|c| c.is_called(word))
+    }
+}
+
+/// Whether it must be said of which network namespace the sockets are: not all are of number 0, this program's own. The
+/// kernel sends only what a filter leaves, so port 80 of a container alone must not look like port 80 of this machine.
+pub fn several_namespaces(snap: &Snapshot) -> bool {
+    snap.sample.sockets.iter().any(|s| s.id.netns != 0)
+}
+
+/// With the column of the network namespace where the sockets are of several.
+pub fn with_namespaces(
+    table: &'static Table,
+    columns: &[&'static Column],
+    snap: &Snapshot,
+) -> Vec<&'static Column> {
+    let mut out = columns.to_vec();
+    if let (Some(place), Some(netns), true) =
+        (table.netns_after, table.with_role(Role::Netns), several_namespaces(snap))
+        && !out.contains(&netns)
+    {
+        let at = out.iter().position(|c| c.name == place).map_or(out.len(), |i| i + 1);
+        out.insert(at, netns);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::text::is_hostile;
+    use crate::testing::machine;
+    use std::collections::HashMap;
+
+    #[test]
+    fn a_word_names_one_column() {
+        for table in TABLES {
+            let mut seen: HashMap<String, &str> = HashMap::new();
+            for c in table.columns {
+                for word in std::iter::once(c.name).chain(c.aliases.iter().copied()) {
+                    let folded = word.to_ascii_lowercase().replace('-', "_");
+                    assert_eq!(folded, word, "{}: words are written with _ in lower case", table.name);
+                    assert_eq!(seen.insert(folded, c.name), None, "{}: {word} of {}", table.name, c.name);
+                    assert!(word.starts_with(|c: char| c.is_ascii_lowercase()), "{word}");
+                }
+            }
+            let mut titles: Vec<_> = table.columns.iter().map(|c| c.title).collect();
+            titles.sort_unstable();
+            assert!(titles.windows(2).all(|w| w[0] != w[1]), "{}: {titles:?}", table.name);
+        }
+    }
+
+    #[test]
+    fn every_column_is_told_about() {
+        for table in TABLES {
+            assert!(table.help.ends_with('.'));
+            for c in table.columns {
+                assert!(c.help.ends_with('.') && c.help.len() > 5, "{}.{}: {}", table.name, c.name, c.help);
+                assert!(!c.title.is_empty() && !c.help.chars().any(is_hostile), "{}", c.name);
+                let w = c.width;
+                assert!(
+                    w.min > 0 && w.min <= w.normal && w.normal <= w.max,
+                    "{}.{}: {w:?}",
+                    table.name,
+                    c.name
+                );
+                assert!(usize::from(w.normal) >= c.title.len(), "{}.{}: {w:?}", table.name, c.name);
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_table_names_is_there() {
+        for t in TABLES {
+            assert!(std::ptr::eq(table(t.name).unwrap(), t));
+            assert!(std::ptr::eq(t.id.table(), t));
+            assert!(std::ptr::eq(TABLES[t.id as usize], t));
+            let more = t.wide_columns.iter().chain(t.in_gauge).chain(&t.netns_after);
+            for name in t.defaults.iter().chain(more).chain(t.words).chain(t.order.iter().map(|(n, _)| n)) {
+                assert!(t.columns.iter().any(|c| c.name == *name), "{}: {name}", t.name);
+            }
+        }
+        for (t, keys) in [
+            (
+                &SOCKETS,
+                "proto family state local_addr local_port remote_addr remote_port recv_q send_q uid user inode \
+                cookie netns iface owners owner_missing process pid",
+            ),
+            (
+                &PROCESSES,
+                "pid comm cmdline user fds_open fds_soft fds_hard fds_pct fds_sockets sockets_by_state",
+            ),
+        ] {
+            for key in keys.split_whitespace() {
+                assert!(t.columns.iter().any(|c| c.name == key), "{}: {key}", t.name);
+            }
+        }
+    }
+
+    #[test]
+    fn role_names_one_column_of_a_table() {
+        for t in TABLES {
+            for c in t.columns {
+                let role = c.role.map(|r| t.columns.iter().filter(|c| c.is(r)).count());
+                assert!(role.is_none_or(|n| n == 1), "{}.{}", t.name, c.name);
+                assert!(c.process_column.is_none_or(|n| PROCESSES.column(n).is_some()), "{}", c.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_port_of_another_namespace_alone_is_told_as_such() {
+        let with = |snap: &Snapshot| with_namespaces(&SOCKETS, &[], snap).iter().any(|c| c.name == "netns");
+        let mut snap = machine();
+        snap.sample.sockets.truncate(1);
+        assert!(!with(&snap));
+        snap.sample.sockets[0].id.netns = 1;
+        assert!(with(&snap));
+    }
+
+    #[test]
+    fn every_cell_can_be_read() {
+        let snap = machine();
+        for t in TABLES {
+            for c in t.columns {
+                for row in 0..(t.len)(&snap) {
+                    let v = c.value(&snap, row);
+                    let shown = crate::format::cell(&v, c.kind, &crate::format::Style::default());
+                    assert!(!shown.is_empty(), "{}.{} {row}", t.name, c.name);
+                    c.any_value(&snap, row, &mut |_| false);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What can be wrong with a question.
+
+use super::Table;
+use crate::format::did_you_mean;
+use crate::model::text::escape;
+
+/// Why a list of columns, a sort order or a grouping could not be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    /// No column of that name.
+    #[error("no column \"{}\" in the table of {table}{}", escape(word), meant(*nearest))]
+    UnknownColumn {
+        /// What was written.
+        word: String,
+        /// The table.
+        table: &'static str,
+        /// The nearest one there is.
+        nearest: Option<&'static str>,
+    },
+    /// A direction that is neither up nor down.
+    #[error("\"{}\" is no direction: write {column}:asc or {column}:desc", escape(word))]
+    Direction {
+        /// What was written.
+        word: String,
+        /// For which column.
+        column: &'static str,
+    },
+    /// Nothing was written where a column's name belongs.
+    #[error("a column's name is missing between the commas")]
+    Empty,
+}
+
+fn meant(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |n| format!("; did you mean \"{n}\"?"))
+}
+
+/// The column of that name, or an error that names the nearest.
+pub(crate) fn column(
+    word: &str,
+    table: &'static Table,
+) -> Result<&'static crate::format::Column, QueryError> {
+    if word.is_empty() {
+        return Err(QueryError::Empty);
+    }
+    table.column(word).ok_or_else(|| QueryError::UnknownColumn {
+        word: word.chars().take(60).collect(),
+        table: table.noun,
+        nearest: did_you_mean::nearest(word, names(table)),
+    })
+}
+
+/// Every name and alias of a table's columns.
+pub(crate) fn names(table: &'static Table) -> impl Iterator<Item = &'static str> {
+    table.columns.iter().flat_map(|c| std::iter::once(c.name).chain(c.aliases.iter().copied()))
+}
+
+/// The columns named in a list with commas: `proto,local,rx`. `+rx` adds to the usual ones, `-rx` takes away from
+/// them, `all` is every column.
+pub fn columns(text: &str, table: &'static Table) -> Result<Vec<&'static crate::format::Column>, QueryError> {
+    let words: Vec<&str> = text.split(',').map(str::trim).collect();
+    let relative = words.iter().all(|w| w.starts_with(['+', '-']));
+    let mut out = if relative { table.default_columns() } else { Vec::new() };
+    for word in words {
+        if word.eq_ignore_ascii_case("all") {
+            out.extend(table.columns.iter());
+            continue;
+        }
+        let minus = relative && word.starts_with('-');
+        let c = column(word.trim_start_matches(['+', '-']), table)?;
+        if minus {
+            out.retain(|x| x.name != c.name);
+        } else if !out.iter().any(|x| x.name == c.name) {
+            out.push(c);
+        }
+    }
+    Ok(out)
+}

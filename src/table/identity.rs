@@ -1,0 +1,48 @@
+//! Who a row is, from poll to poll. Selection, history and events follow it, never a row number.
+
+use crate::model::{Addr, Ceiling, Endpoint, ForwardKind, Proto, Snapshot, SocketId};
+
+/// The identity of one row of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Identity {
+    /// A socket: its namespace and cookie.
+    Socket(SocketId),
+    /// A served endpoint: namespace index, protocol, endpoint, index of the interface it is bound to.
+    Port(u16, Proto, Endpoint, u32),
+    /// A process: pid and start, nanoseconds after boot.
+    Process(u32, u64),
+    /// A remote address.
+    Peer(Addr),
+    /// A forward: namespace index, protocol, endpoint, by what, and where to.
+    Forward(u16, Option<Proto>, Endpoint, ForwardKind, Option<Endpoint>),
+    /// A ceiling: its kind, namespace index, and whom it holds for (hashed).
+    Limit(Ceiling, u16, u64),
+}
+
+/// Of a row of the table of sockets.
+pub(crate) fn socket(snap: &Snapshot, row: usize) -> Option<Identity> {
+    Some(Identity::Socket(snap.sample.sockets.get(row)?.id))
+}
+
+/// Of a row of the table of ports.
+pub(crate) fn port(snap: &Snapshot, row: usize) -> Option<Identity> {
+    let p = snap.ports.get(row)?;
+    Some(Identity::Port(p.netns, p.proto, p.local, p.iface))
+}
+
+/// Of a row of the table of processes.
+pub(crate) fn process(snap: &Snapshot, row: usize) -> Option<Identity> {
+    let p = &snap.sample.processes.get(row)?.info;
+    Some(Identity::Process(p.pid, p.start_ns))
+}
+
+/// Of a row of the table of forwards.
+pub(crate) fn forward(snap: &Snapshot, row: usize) -> Option<Identity> {
+    let f = snap.forward_rows().get(row)?;
+    Some(Identity::Forward(f.netns, f.proto, f.host, f.steps.first()?.by, f.target))
+}
+
+/// Of a row of the table of peers.
+pub(crate) fn peer(snap: &Snapshot, row: usize) -> Option<Identity> {
+    Some(Identity::Peer(snap.peers.get(row)?.addr))
+}

@@ -1,0 +1,399 @@
+//! The columns of the table of ports: served endpoints.
+
+use super::cell::{
+    accept_limit as listener_limit, any_comm, any_pid, holders, info, list, na, netns_tone, protos,
+    scope_tone, scopes, user_value,
+};
+use super::units::{self, unit_column};
+use super::{Grouping, Table, TableId};
+use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Value};
+use crate::model::snapshot::Port;
+use crate::model::{AttrSet, Backend, Missing, Proto, Reads, Snapshot, State};
+
+const RATES: Needs = Needs::RATES;
+
+fn at(snap: &Snapshot, row: usize) -> &Port {
+    &snap.ports[row]
+}
+
+fn why_no_owner(snap: &Snapshot, p: &Port) -> Missing {
+    let known = p.sockets.first().and_then(|r| snap.facts.get(*r as usize)).and_then(|f| f.owner_missing);
+    known.unwrap_or(if snap.sample.wants.reads(Reads::OWNERS) {
+        Missing::NoVisibleProcess
+    } else {
+        Missing::NotRead
+    })
+}
+
+fn comm_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
+    let p = at(snap, row);
+    any_comm(snap, &p.processes, why_no_owner(snap, p), test)
+}
+
+fn listens(p: &Port) -> bool {
+    p.state == State::Listen
+}
+
+fn states_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
+    at(snap, row).states.present().any(|(s, _)| test(&Value::State(s)))
+}
+
+/// Sum of a queue over the sockets of an endpoint, as far as the backend tells it.
+fn queue<'a>(snap: &Snapshot, n: u64, told: fn(Backend) -> bool) -> Value<'a> {
+    if told(snap.sample.backend.backend) { Value::from(n) } else { Value::Missing(Missing::NotReported) }
+}
+
+fn service(snap: &Snapshot, row: usize) -> Value<'_> {
+    let p = at(snap, row);
+    if matches!(p.proto, Proto::Raw | Proto::Icmp) {
+        return na();
+    }
+    Value::from_opt(snap.sample.services.name(p.local.port, p.proto == Proto::Udp), Missing::NotApplicable)
+}
+
+/// The accept queue of the endpoint.
+fn accept_limit(snap: &Snapshot, row: usize) -> Option<usize> {
+    let p = snap.ports.get(row)?;
+    listener_limit(snap, p.netns, p.proto, p.local, p.iface)
+}
+
+static COLUMNS: &[Column] = &[
+    Column::new(
+        "proto",
+        "PROTO",
+        Kind::Text,
+        1,
+        |s, r| Value::text(at(s, r).proto.name()),
+        "Transport protocol.",
+    )
+    .role(Role::Proto)
+    .dim()
+    .values(protos)
+    .called(&["protocol", "netid"])
+    .wide(3, 5, 8),
+    Column::new(
+        "state",
+        "STATE",
+        Kind::State,
+        20,
+        |s, r| Value::State(at(s, r).state),
+        "LISTEN, or UNCONN for a datagram socket.",
+    )
+    .called(&["st"]),
+    Column::new(
+        "local",
+        "ENDPOINT",
+        Kind::Endpoint,
+        0,
+        |s, r| Value::Endpoint(at(s, r).local),
+        "The served endpoint: address and port.",
+    )
+    .called(&["endpoint", "src", "listen"])
+    .wide(12, 21, 47),
+    Column::new(
+        "local_addr",
+        "ADDR",
+        Kind::Addr,
+        40,
+        |s, r| Value::Addr(at(s, r).local.addr),
+        "The served address.",
+    )
+    .called(&["addr", "address"]),
+    Column::new(
+        "local_port",
+        "PORT",
+        Kind::Port,
+        40,
+        |s, r| Value::from(at(s, r).local.port),
+        "The served port.",
+    )
+    .called(&["port", "lport", "sport"]),
+    Column::new("service", "SERVICE", Kind::Text, 12, service, "Name of the port, from /etc/services.")
+        .role(Role::Service)
+        .dim()
+        .text_match(TextMatch::Whole)
+        .wide(4, 9, 16),
+    Column::new(
+        "owner",
+        "PROCESS",
+        Kind::Text,
+        0,
+        |s, r| holders(s, &at(s, r).processes, why_no_owner(s, at(s, r))),
+        "The process that serves it, and how many more hold it.",
+    )
+    .role(Role::Owner)
+    .called(&["held_by"])
+    .wide(8, 16, 32)
+    .needs(Needs::OWNERS)
+    .any(comm_any),
+    Column::new(
+        "process",
+        "COMMAND",
+        Kind::Text,
+        41,
+        |s, r| {
+            at(s, r).processes.first().map_or_else(
+                || Value::Missing(why_no_owner(s, at(s, r))),
+                |p| Value::text(&info(s, *p as usize).comm),
+            )
+        },
+        "Command name of the first process that holds it. A filter looks at all of them.",
+    )
+    .role(Role::Process)
+    .called(&["proc", "comm", "program"])
+    .wide(6, 15, 24)
+    .needs(Needs::OWNERS)
+    .any(comm_any),
+    Column::new(
+        "pid",
+        "PID",
+        Kind::Id,
+        41,
+        |s, r| {
+            at(s, r).processes.first().map_or_else(
+                || Value::Missing(why_no_owner(s, at(s, r))),
+                |p| Value::from(info(s, *p as usize).pid),
+            )
+        },
+        "Process id of the first process that holds it. A filter looks at all of them.",
+    )
+    .needs(Needs::OWNERS)
+    .any(|s, r, t| any_pid(s, &at(s, r).processes, why_no_owner(s, at(s, r)), t)),
+    Column::new(
+        "processes",
+        "PROCESSES",
+        Kind::List,
+        43,
+        |s, r| list(s, &at(s, r).processes),
+        "Every process that holds it.",
+    )
+    .role(Role::Owners)
+    .needs(Needs::OWNERS)
+    .wide(8, 24, 60)
+    .any(comm_any),
+    Column::new(
+        "user",
+        "USER",
+        Kind::Text,
+        30,
+        |s, r| {
+            at(s, r)
+                .sockets
+                .first()
+                .and_then(|k| s.sockets().get(*k as usize))
+                .map_or(Value::Missing(Missing::Gone), |k| user_value(s, k.uid))
+        },
+        "User that owns the socket.",
+    )
+    .role(Role::User)
+    .dim()
+    .text_match(TextMatch::Whole)
+    .wide(4, 8, 16),
+    Column::new(
+        "accept_q",
+        "QUEUE",
+        Kind::Count,
+        3,
+        |s, r| if listens(at(s, r)) { queue(s, at(s, r).recv_q, Backend::tells_queues) } else { na() },
+        "Connections waiting to be accepted.",
+    )
+    .called(&["queue"]),
+    Column::new(
+        "backlog",
+        "BACKLOG",
+        Kind::Count,
+        4,
+        |s, r| if listens(at(s, r)) { queue(s, at(s, r).backlog, Backend::tells_backlogs) } else { na() },
+        "How many may wait: the limit of the accept queue.",
+    ),
+    Column::new(
+        "accept_pct",
+        "QUEUE%",
+        Kind::Percent,
+        3,
+        |s, r| {
+            let p = at(s, r);
+            if listens(p) && !s.sample.backend.backend.tells_backlogs() {
+                Value::Missing(Missing::NotReported)
+            } else if listens(p) && p.backlog > 0 {
+                Value::from(p.recv_q as f64 * 100.0 / p.backlog as f64)
+            } else {
+                na()
+            }
+        },
+        "How full the accept queue is.",
+    )
+    .gauge(Gauge { amounts: Some(|s, r| (at(s, r).recv_q, at(s, r).backlog)), limit: accept_limit })
+    .called(&["queue_pct"])
+    .wide(4, 6, 14),
+    Column::new(
+        "recv_q",
+        "RECV-Q",
+        Kind::Bytes,
+        42,
+        |s, r| if listens(at(s, r)) { na() } else { queue(s, at(s, r).recv_q, Backend::tells_queues) },
+        "Bytes received and not read, of a datagram socket.",
+    )
+    .role(Role::RecvQ)
+    .called(&["recvq"]),
+    Column::new(
+        "clients",
+        "CLIENTS",
+        Kind::Count,
+        5,
+        |s, r| Value::from(at(s, r).clients.len() as u64),
+        "Live connections to it.",
+    )
+    .called(&["connections", "conns"]),
+    Column::new(
+        "hosts",
+        "HOSTS",
+        Kind::Count,
+        6,
+        |s, r| Value::from(at(s, r).hosts),
+        "Different addresses they come from.",
+    ),
+    Column::new(
+        "sockets_by_state",
+        "STATES",
+        Kind::States,
+        13,
+        |s, r| Value::States(at(s, r).states),
+        "Its connections, by state.",
+    )
+    .called(&["states"])
+    .wide(8, 24, 60)
+    .any(states_any),
+    Column::new(
+        "rx",
+        "RX/s",
+        Kind::BytesPerSec,
+        10,
+        |s, r| Value::from_opt(at(s, r).rx, Missing::Pending),
+        "Bytes received a second by its connections.",
+    )
+    .role(Role::Rx)
+    .called(&["rx_per_s"])
+    .needs(RATES),
+    Column::new(
+        "tx",
+        "TX/s",
+        Kind::BytesPerSec,
+        11,
+        |s, r| Value::from_opt(at(s, r).tx, Missing::Pending),
+        "Bytes sent a second by its connections.",
+    )
+    .role(Role::Tx)
+    .called(&["tx_per_s"])
+    .needs(RATES),
+    Column::new(
+        "drops",
+        "DROPS",
+        Kind::Count,
+        14,
+        |s, r| Value::from_opt(at(s, r).drops, Missing::NotReported),
+        "Packets dropped by its sockets because the receive buffer was full.",
+    )
+    .needs(Needs::attrs(AttrSet::SKMEM)),
+    Column::new(
+        "exposure",
+        "EXPOSURE",
+        Kind::Text,
+        7,
+        |s, r| Value::text(at(s, r).scope.name()),
+        "Who can reach it: loopback, link-local, private, public; any for every address of the machine.",
+    )
+    .tone(|s, r| scope_tone(at(s, r).scope))
+    .values(scopes)
+    .called(&["scope"])
+    .wide(6, 10, 10),
+    Column::new(
+        "sockets",
+        "SOCKETS",
+        Kind::Count,
+        31,
+        |s, r| Value::from(at(s, r).sockets.len() as u64),
+        "How many sockets serve it.",
+    ),
+    Column::new(
+        "iface",
+        "IFACE",
+        Kind::Text,
+        32,
+        |s, r| match at(s, r).iface {
+            0 => na(),
+            i => s.iface(at(s, r).netns, i).map_or_else(|| Value::from(format!("if{i}")), Value::text),
+        },
+        "Interface it is bound to.",
+    )
+    .role(Role::Iface)
+    .text_match(TextMatch::Exact)
+    .called(&["dev", "device"])
+    .wide(4, 8, 15),
+    unit_column!(units::UNIT, units::of_port),
+    unit_column!(units::SLICE, units::of_port),
+    unit_column!(units::CONTAINER, units::of_port),
+    unit_column!(units::CONTAINER_ID, units::of_port),
+    unit_column!(units::ENGINE, units::of_port),
+    unit_column!(units::IMAGE, units::of_port),
+    unit_column!(units::POD, units::of_port),
+    unit_column!(units::PUBLISHED, units::of_port),
+    Column::new(
+        "netns",
+        "NETNS",
+        Kind::Text,
+        33,
+        |s, r| {
+            s.sample
+                .namespaces
+                .get(usize::from(at(s, r).netns))
+                .map_or(Value::Missing(Missing::NotReported), |n| Value::text(&n.name))
+        },
+        "Network namespace.",
+    )
+    .role(Role::Netns)
+    .tone(|s, r| netns_tone(at(s, r).netns))
+    .text_match(TextMatch::Whole)
+    .called(&["ns", "namespace"])
+    .wide(4, 10, 24),
+];
+
+/// One row a served endpoint.
+pub static PORTS: Table = Table {
+    id: TableId::Ports,
+    name: "ports",
+    title: "Ports",
+    noun: "ports",
+    help: "Every served endpoint with its accept queue, clients and processes.",
+    columns: COLUMNS,
+    defaults: &[
+        "proto",
+        "local",
+        "service",
+        "owner",
+        "accept_q",
+        "backlog",
+        "accept_pct",
+        "clients",
+        "hosts",
+        "rx",
+        "tx",
+        "exposure",
+        "sockets_by_state",
+    ],
+    wide_columns: &["user"],
+    in_gauge: &["accept_q", "backlog"],
+    netns_after: Some("local"),
+    words: &["proto", "local", "service", "process", "pid", "user", "exposure", "container"],
+    order: &[("local_port", false), ("proto", false), ("local_addr", false)],
+    groupings: &[Grouping::FLAT],
+    always_needs: Needs::NONE,
+    topic: "backlog",
+    len: |s| s.ports.len(),
+    live: |s| s.ports.len(),
+    identity: crate::table::identity::port,
+    owners: |s, r| s.ports.get(r).map_or_else(Vec::new, |p| p.processes.clone()),
+    process_of: |s, r| s.ports.get(r)?.processes.first().copied(),
+    remote_of: |_, _| None,
+    unread: |_| Vec::new(),
+};

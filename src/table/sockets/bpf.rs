@@ -1,0 +1,86 @@
+//! The columns of BPF: the filter of a packet socket, the maps that keep something beside an IP one.
+
+use crate::format::{Column, Kind, Needs, Value};
+use crate::model::fault::BPF_MAPS;
+use crate::model::{AttrSet, Missing, Proto, Reads, Snapshot, bpf};
+use crate::table::cell::na;
+
+/// Why a socket that can have it has none in what was read.
+fn none<'a>(snap: &Snapshot, row: usize, read: bool) -> Value<'a> {
+    Value::Missing(match () {
+        () if row >= snap.live => Missing::Gone,
+        () if !read => Missing::NotRead,
+        () => Missing::NotApplicable,
+    })
+}
+
+fn filter<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    if snap.socket(row).proto != Proto::Packet {
+        return na();
+    }
+    match snap.attrs(row).packet_filter() {
+        None => none(
+            snap,
+            row,
+            snap.sample.wants.reads(Reads::BPF) || snap.sample.wants.needs.attrs == AttrSet::ALL,
+        ),
+        Some([]) => Value::Missing(Missing::NotPermitted),
+        Some(raw) => {
+            let all: Vec<_> = bpf::program(raw).collect();
+            let numbers: Vec<String> = all.iter().map(ToString::to_string).collect();
+            let lines = all.iter().enumerate().map(|(i, one)| Value::from(format!("{i} {}", one.text(i))));
+            Value::Record(vec![
+                ("instructions", Value::from(all.len() as u64)),
+                ("program", Value::List(lines.collect())),
+                ("numbers", Value::from(numbers.join(", "))),
+            ])
+        }
+    }
+}
+
+fn maps<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    if !snap.socket(row).proto.is_inet() {
+        return na();
+    }
+    match snap.attrs(row).bpf_maps() {
+        None if snap.sample.faults.iter().any(|f| f.subject == BPF_MAPS) => {
+            Value::Missing(Missing::NotPermitted)
+        }
+        None => none(snap, row, snap.sample.wants.reads(Reads::BPF)),
+        Some(all) => list(all),
+    }
+}
+
+/// Maps by their ids, with the bytes they keep, as a value.
+pub fn list<'a>(all: impl Iterator<Item = (u32, u32)>) -> Value<'a> {
+    let one =
+        |(id, size)| Value::Record(vec![("map_id", Value::from(id)), ("value_bytes", Value::from(size))]);
+    Value::List(all.map(one).collect())
+}
+
+/// The filter of a packet socket.
+pub(crate) const FILTER: Column = Column::new(
+    "bpf_filter",
+    "BPF FILTER",
+    Kind::List,
+    71,
+    filter,
+    "Classic BPF program that a packet socket filters with: how many instructions, each in words, and as ss -b prints them.",
+)
+.needs(Needs::BPF)
+.wide(8, 24, 80);
+
+/// The maps of an IP socket.
+pub(crate) const MAPS: Column = Column::new(
+    "bpf_maps",
+    "BPF MAPS",
+    Kind::List,
+    71,
+    maps,
+    "BPF maps that keep something beside the socket (sk_storage): the id of each, and the bytes it keeps.",
+)
+.needs(Needs::BPF)
+.wide(8, 24, 60);
+
+/// The columns.
+pub(super) const COLUMNS: &[Column] = &[FILTER, MAPS];

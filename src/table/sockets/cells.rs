@@ -1,0 +1,293 @@
+//! What the cells of the table of sockets hold.
+
+use crate::diagnose::finding::findings;
+use crate::format::Value;
+use crate::model::snapshot::Direction;
+use crate::model::{AttrSet, Backend, Family, Missing, Proto, Reads, SkMem, Snapshot, Socket, State};
+use crate::table::cell::{first, na, no_owner, opt, opt_na};
+
+/// What only sockets of IP have.
+pub(crate) fn of_ip<'a, T: Into<Value<'a>>>(snap: &Snapshot, row: usize, v: Option<T>) -> Value<'a> {
+    if is_ip(snap.socket(row)) { opt(v) } else { na() }
+}
+
+/// The name of an end that has no IP address.
+pub(crate) fn end_name(snap: &Snapshot, index: u32) -> Option<&str> {
+    if index == 0 { None } else { snap.sample.names.get(index as usize).map(AsRef::as_ref) }
+}
+
+/// Why a socket of this family and protocol lacks an attribute that was not in what the kernel sent.
+pub(crate) fn absent(snap: &Snapshot, row: usize, wanted: AttrSet) -> Missing {
+    if row >= snap.live {
+        Missing::Gone
+    } else if !can_have(snap.socket(row), wanted) {
+        Missing::NotApplicable
+    } else if snap.sample.wants.attrs(wanted) {
+        Missing::NotReported
+    } else {
+        Missing::NotRead
+    }
+}
+
+/// Whether the kernel attaches this to sockets of that kind at all.
+pub(crate) fn can_have(s: &Socket, wanted: AttrSet) -> bool {
+    match wanted {
+        AttrSet::NONE | AttrSet::SKMEM => true,
+        AttrSet::SHUTDOWN => s.proto.is_inet() || matches!(s.proto, Proto::Unix | Proto::Vsock),
+        AttrSet::CONG | AttrSet::INFO | AttrSet::VEGAS => s.proto.has_tcp_states(),
+        _ => s.proto.is_inet(),
+    }
+}
+
+pub(crate) fn is_ip(s: &Socket) -> bool {
+    matches!(s.family, Family::Inet | Family::Inet6)
+}
+
+pub(crate) fn local(snap: &Snapshot, row: usize) -> Value<'_> {
+    let s = snap.socket(row);
+    if is_ip(s) {
+        Value::Endpoint(s.local)
+    } else {
+        Value::from_opt(end_name(snap, s.local_name), Missing::NotApplicable)
+    }
+}
+
+pub(crate) fn remote(snap: &Snapshot, row: usize) -> Value<'_> {
+    let s = snap.socket(row);
+    if !is_ip(s) {
+        Value::from_opt(end_name(snap, s.remote_name), Missing::NotApplicable)
+    } else if s.remote.is_none() {
+        na()
+    } else {
+        Value::Endpoint(s.remote)
+    }
+}
+
+pub(crate) fn local_addr(snap: &Snapshot, row: usize) -> Value<'_> {
+    let s = snap.socket(row);
+    if is_ip(s) { Value::Addr(s.local.addr) } else { local(snap, row) }
+}
+
+pub(crate) fn remote_addr(snap: &Snapshot, row: usize) -> Value<'_> {
+    match remote(snap, row) {
+        Value::Endpoint(e) => Value::Addr(e.addr),
+        other => other,
+    }
+}
+
+pub(crate) fn port<'a>(s: &Socket, port: u16) -> Value<'a> {
+    if is_ip(s) && port != 0 { Value::from(port) } else { na() }
+}
+
+pub(crate) fn uid(snap: &Snapshot, row: usize) -> Result<u32, Missing> {
+    let s = snap.socket(row);
+    match s.state {
+        // The kernel has no owner for these and says 0.
+        State::TimeWait => Err(Missing::TimeWait),
+        State::SynRecv => Err(Missing::Handshake),
+        _ if s.inode == 0 && s.uid == 0 && is_ip(s) && row < snap.live => Err(Missing::Orphan),
+        _ => Ok(s.uid),
+    }
+}
+
+pub(crate) fn comm(snap: &Snapshot, row: usize) -> Value<'_> {
+    match snap.owners(row).first() {
+        Some(o) => Value::text(&snap.process(o).info.comm),
+        None => snap.former(row).map_or_else(|| no_owner(snap, row), |f| Value::text(&f.comm)),
+    }
+}
+
+pub(crate) fn comm_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
+    let owners = snap.owners(row);
+    if owners.is_empty() {
+        return test(&comm(snap, row));
+    }
+    owners.iter().any(|o| test(&Value::text(&snap.process(o).info.comm)))
+}
+
+pub(crate) fn pid(snap: &Snapshot, row: usize) -> Value<'_> {
+    match snap.owners(row).first() {
+        Some(o) => Value::from(snap.process(o).info.pid),
+        None => snap.former(row).map_or_else(|| no_owner(snap, row), |f| Value::from(f.pid)),
+    }
+}
+
+pub(crate) fn pid_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
+    let owners = snap.owners(row);
+    if owners.is_empty() {
+        return test(&pid(snap, row));
+    }
+    owners.iter().any(|o| test(&Value::from(snap.process(o).info.pid)))
+}
+
+/// How many different processes hold it; its owners are sorted by process.
+pub(crate) fn processes(snap: &Snapshot, row: usize) -> usize {
+    let owners = snap.owners(row);
+    owners.iter().enumerate().filter(|(i, o)| *i == 0 || owners[i - 1].process != o.process).count()
+}
+
+pub(crate) fn owner(snap: &Snapshot, row: usize) -> Value<'_> {
+    let Some(o) = snap.owners(row).first() else {
+        return snap
+            .former(row)
+            .map_or_else(|| no_owner(snap, row), |f| Value::from(format!("was {} {}", f.comm, f.pid)));
+    };
+    let p = &snap.process(o).info;
+    Value::from(match processes(snap, row) {
+        0 | 1 => format!("{} {}", p.name(), p.pid),
+        n => format!("{} {} +{}", p.name(), p.pid, n - 1),
+    })
+}
+
+pub(crate) fn owners(snap: &Snapshot, row: usize) -> Value<'_> {
+    let owners = snap.owners(row);
+    if owners.is_empty() && !snap.sample.wants.reads(Reads::OWNERS) {
+        return Value::Missing(Missing::NotRead);
+    }
+    Value::List(
+        owners
+            .iter()
+            .map(|o| {
+                let p = &snap.process(o).info;
+                Value::Record(vec![
+                    ("pid", Value::from(p.pid)),
+                    ("fd", opt(o.fd())),
+                    ("comm", Value::text(&p.comm)),
+                ])
+            })
+            .collect(),
+    )
+}
+
+/// A share of the busy time, in percent.
+pub(crate) fn limited<'a>(
+    snap: &'a Snapshot,
+    row: usize,
+    part: fn(&crate::model::TcpInfo<'a>) -> Option<u64>,
+) -> Value<'a> {
+    let share = snap.attrs(row).tcp_info().and_then(|t| {
+        let busy = t.busy_time_us().filter(|us| *us > 0)?;
+        Some(part(&t)? as f64 * 100.0 / busy as f64)
+    });
+    Value::from_opt(share, not_tcp(snap, row))
+}
+
+/// Why a figure made of `tcp_info` is not there.
+pub(crate) fn not_tcp(snap: &Snapshot, row: usize) -> Missing {
+    match snap.socket(row).proto {
+        Proto::Tcp if snap.attrs(row).tcp_info().is_none() => absent(snap, row, AttrSet::INFO),
+        _ => Missing::NotApplicable,
+    }
+}
+
+pub(crate) fn activity<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    match rate(snap, row, snap.rates(row).rx) {
+        Value::Missing(why) if why != Missing::Gone => Value::Missing(why),
+        _ => Value::Levels(snap.facts[row].activity),
+    }
+}
+
+/// The type, where the kernel tells it or the protocol has only one.
+pub(crate) fn kind(snap: &Snapshot, row: usize) -> Value<'_> {
+    match (snap.attrs(row).kind(), snap.socket(row).proto) {
+        (Some(1), _) | (None, Proto::Tcp | Proto::Mptcp) => Value::text("stream"),
+        (Some(2), _) | (None, Proto::Udp | Proto::UdpLite | Proto::Icmp) => Value::text("dgram"),
+        (Some(3), _) | (None, Proto::Raw) => Value::text("raw"),
+        (Some(5), _) => Value::text("seqpacket"),
+        (Some(n), _) => Value::from(n.to_string()),
+        (None, _) => opt(None::<u32>),
+    }
+}
+
+pub(crate) fn peer_process(snap: &Snapshot, row: usize) -> Value<'_> {
+    let Some(other) = snap.other_end(row) else { return na() };
+    match snap.owners(other).first() {
+        Some(o) => Value::from(format!("{} {}", snap.process(o).info.name(), snap.process(o).info.pid)),
+        None => Value::Missing(snap.facts[other].owner_missing.unwrap_or(Missing::NoVisibleProcess)),
+    }
+}
+
+pub(crate) fn finding(snap: &Snapshot, row: usize) -> Value<'_> {
+    let names: Vec<&str> = findings(snap, row).map(|(f, _)| f.name).collect();
+    if names.is_empty() { na() } else { Value::from(names.join(",")) }
+}
+
+/// A queue, as far as the backend tells it.
+pub(crate) fn queue<'a>(snap: &Snapshot, n: u32, told: fn(Backend) -> bool) -> Value<'a> {
+    if told(snap.sample.backend.backend) { Value::from(n) } else { Value::Missing(Missing::NotReported) }
+}
+
+pub(crate) fn send_q<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    let s = snap.socket(row);
+    queue(snap, s.send_q, if s.is_listener() { Backend::tells_backlogs } else { Backend::tells_queues })
+}
+
+pub(crate) fn rate<'a>(snap: &Snapshot, row: usize, r: Option<f32>) -> Value<'a> {
+    let s = snap.socket(row);
+    match r {
+        // The kernel counts nothing there.
+        Some(_) if s.state == State::Listen => na(),
+        Some(r) => Value::from(r),
+        None if !s.proto.has_tcp_states() || matches!(s.state, State::Listen | State::TimeWait) => na(),
+        None if row >= snap.live => Value::Missing(Missing::Gone),
+        None if !snap.sample.wants.attrs(AttrSet::INFO) => Value::Missing(Missing::NotRead),
+        None if snap.attrs(row).transfer().is_none() => Value::Missing(Missing::NotReported),
+        None => Value::Missing(Missing::Pending),
+    }
+}
+
+pub(crate) fn skmem<'a>(snap: &'a Snapshot, row: usize, get: fn(&SkMem<'a>) -> Option<u32>) -> Value<'a> {
+    let v = snap.attrs(row).skmem().and_then(|m| get(&m));
+    Value::from_opt(v, absent(snap, row, AttrSet::SKMEM))
+}
+
+pub(crate) fn service(snap: &Snapshot, row: usize) -> Value<'_> {
+    let s = snap.socket(row);
+    if s.proto == Proto::Raw {
+        return opt_na(snap.sample.services.protocol(s.local.port));
+    }
+    if !is_ip(s) || s.proto == Proto::Icmp {
+        return na();
+    }
+    let name = |port| snap.sample.services.name(port, s.proto == Proto::Udp);
+    let served = s.serves() || snap.facts[row].direction == Direction::In;
+    let (a, b) = if served { (s.local.port, 0) } else { (s.remote.port, s.local.port) };
+    Value::from_opt(name(a).or_else(|| name(b)), Missing::NotApplicable)
+}
+
+pub(crate) fn timer<'a>(snap: &Snapshot, row: usize, get: fn(&Socket) -> Value<'a>) -> Value<'a> {
+    let s = snap.socket(row);
+    match s.proto.has_tcp_states() {
+        true if !snap.sample.backend.backend.tells_queues() => Value::Missing(Missing::NotReported),
+        true => get(s),
+        false => na(),
+    }
+}
+
+pub(crate) fn sockopt<'a>(snap: &Snapshot, row: usize, bit: u8) -> Value<'a> {
+    of_ip(snap, row, snap.attrs(row).sockopt().map(|b| b >> bit & 1 != 0))
+}
+
+fn fd<'a>(snap: &'a Snapshot, process: usize, get: fn(&crate::model::FdUsage) -> Value<'a>) -> Value<'a> {
+    snap.fds(process).map_or_else(Value::Missing, get)
+}
+
+pub(crate) fn fds_open(snap: &Snapshot, process: usize) -> Value<'_> {
+    fd(snap, process, |u| Value::from(u.open))
+}
+pub(crate) fn fds_soft(snap: &Snapshot, process: usize) -> Value<'_> {
+    fd(snap, process, |u| opt(u.soft))
+}
+pub(crate) fn fds_pct(snap: &Snapshot, process: usize) -> Value<'_> {
+    fd(snap, process, |u| opt(u.share().map(|s| s * 100.0)))
+}
+pub(crate) fn cmdline(snap: &Snapshot, process: usize) -> Value<'_> {
+    crate::table::cell::cmdline(snap, process)
+}
+/// The socket's own; of a kernel that does not tell, that of the first process that holds it.
+pub(crate) fn cgroup(snap: &Snapshot, row: usize) -> Value<'_> {
+    match snap.attrs(row).cgroup_id() {
+        Some(id) => opt(snap.sample.cgroups.get(&id).map(AsRef::as_ref)),
+        None => first(snap, row, |o| crate::table::cell::cgroup(snap, o.process as usize)),
+    }
+}

@@ -1,0 +1,49 @@
+//! Columns of netlink sockets.
+
+use super::family::bits;
+use crate::format::{Column, Kind, Value};
+use crate::model::{Missing, Proto, Snapshot, names};
+use crate::table::cell::na;
+
+fn group_names<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    let a = snap.attrs(row);
+    let Some(groups) = a.netlink_group_numbers() else { return na() };
+    let protocol = a.protocol().unwrap_or(u16::MAX);
+    let names: Vec<String> = groups.map(|g| names::netlink_group(protocol, g)).collect();
+    if names.is_empty() { na() } else { Value::from(names.join(",")) }
+}
+
+/// The protocol of a socket whose family has several: netlink and packet.
+fn link_protocol<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    let name: fn(u16) -> String = match snap.socket(row).proto {
+        Proto::Netlink => names::netlink_protocol,
+        Proto::Packet => names::ether,
+        _ => return na(),
+    };
+    Value::from_opt(snap.attrs(row).protocol().map(name), Missing::NotReported)
+}
+
+/// The columns.
+#[rustfmt::skip]
+pub(super) const COLUMNS: &[Column] = &[
+    Column::new("link_protocol", "LINK PROTO", Kind::Text, 63, link_protocol,
+        "Protocol of a netlink socket (rtnl, genl, uevent), or what a packet socket listens to (ip, arp, * for all).")
+        .called(&["netlink_protocol", "ether_type"]).wide(4, 10, 12),
+    Column::new("port_id", "PORT ID", Kind::Id, 63,
+        |s, r| s.attrs(r).port_id().map_or_else(na, Value::from),
+        "Address of a netlink socket: usually the pid of who made it; 0 for the kernel.")
+        .called(&["portid"]).wide(4, 8, 12),
+    Column::new("groups", "GROUPS", Kind::Hex, 63,
+        |s, r| s.attrs(r).netlink_groups().map_or_else(na, Value::from),
+        "Multicast groups that a netlink socket has joined, one bit each: the first 64."),
+    Column::new("group_names", "GROUP NAMES", Kind::Text, 63, group_names,
+        "The same by name (link, ipv4-route), all of them; by number where they have no fixed name.")
+        .wide(8, 20, 60),
+    Column::new("netlink_flags", "NL FLAGS", Kind::Text, 63,
+        |s, r| s.attrs(r).netlink_flags().map_or_else(na, |f| {
+            bits(f, &["cb-running", "pktinfo", "broadcast-error", "no-enobufs", "listen-all-nsid", "cap-ack", "ext-ack",
+                "strict-chk"])
+        }),
+        "Flags of a netlink socket, such as cb-running: a dump to it is under way.")
+        .wide(6, 12, 40),
+];

@@ -1,0 +1,36 @@
+//! Columns of XDP sockets.
+
+use super::family::{record, structure_column};
+use crate::format::{Column, Kind, Needs, Value};
+use crate::model::attr::xdp;
+use crate::model::struct_layout::{UMEM, XDP_STATS};
+use crate::model::{AttrSet, Proto, Snapshot};
+use crate::table::cell::na;
+
+fn xdp_rings<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    if snap.socket(row).proto != Proto::Xdp {
+        return na();
+    }
+    let a = snap.attrs(row);
+    let rings = [
+        ("rx", xdp::RX_RING),
+        ("tx", xdp::TX_RING),
+        ("fill", xdp::FILL_RING),
+        ("completion", xdp::COMPLETION_RING),
+    ];
+    Value::Record(
+        rings.into_iter().filter_map(|(name, n)| Some((name, Value::from(a.xdp_ring(n)?)))).collect(),
+    )
+}
+
+/// The columns.
+#[rustfmt::skip]
+pub(super) const COLUMNS: &[Column] = &[
+    Column::new("xdp_rings", "XDP RINGS", Kind::List, 71, xdp_rings,
+        "Entries of the rings of an XDP socket: rx, tx, fill, completion.")
+        .wide(8, 24, 60),
+    structure_column!("xdp_umem", "XDP UMEM", UMEM, NONE, Needs::NONE,
+        "Memory of an XDP socket that its packets lie in."),
+    structure_column!("xdp_stats", "XDP STATS", XDP_STATS, NONE, Needs::NONE,
+        "What an XDP socket counted: dropped and wrong packets, empty and full rings."),
+];

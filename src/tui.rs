@@ -1,0 +1,86 @@
+//! The dashboard: an [`App`] that events change and a frame is drawn from.
+//!
+//! ```text
+//! event -> commands::action_of -> Action -> update(&mut App) -> [Effect] -> the runner
+//!                                             App -> draw -> Frame
+//! ```
+//!
+//! It knows snapshots and queries and nothing of where they come from, so a live machine, a recording and a scene of
+//! a test look the same to it. It reads no clock and no environment: time comes in with the snapshots, all else in
+//! [`Options`].
+
+pub mod act;
+pub mod app;
+pub mod arrange;
+mod canvas;
+pub mod command;
+mod completion_menu;
+pub(crate) mod details;
+pub mod draw;
+pub mod event;
+pub mod export;
+mod input;
+pub mod key_script;
+pub mod keymap;
+pub mod layout;
+mod mouse;
+mod nav_history;
+pub mod overlay;
+mod palette;
+mod preset;
+pub mod screenshot;
+mod socket_history;
+pub mod terminal;
+pub mod theme;
+mod update;
+mod view_state;
+
+pub use app::{App, Options};
+pub use draw::draw;
+pub use event::{Action, Effect, Event, Latest, Signal};
+pub use theme::Color;
+pub use update::update;
+
+use ratatui::Terminal;
+use ratatui::backend::Backend;
+use std::sync::mpsc::Receiver;
+
+/// Runs the dashboard until it is quit, its input ends or a signal says so.
+///
+/// It blocks for an event, takes all that are waiting, applies them, carries out
+/// the effects by `apply`, and draws once. Nothing is drawn without an event.
+pub fn run_loop<B: Backend>(
+    terminal: &mut Terminal<B>,
+    events: &Receiver<Event>,
+    app: &mut App,
+    apply: &mut dyn FnMut(Effect),
+) -> Result<(), B::Error> {
+    app.resize(terminal.size()?);
+    for effect in app.start() {
+        apply(effect);
+    }
+    terminal.draw(|f| draw(app, f))?;
+    let mut batch = Vec::new();
+    while let Ok(first) = events.recv() {
+        batch.push(first);
+        batch.extend(events.try_iter());
+        for event in batch.drain(..) {
+            for effect in app.handle(event) {
+                match effect {
+                    Effect::Quit => {
+                        apply(Effect::Quit);
+                        return Ok(());
+                    }
+                    Effect::Suspend => {
+                        apply(Effect::Suspend);
+                        terminal.clear()?;
+                    }
+                    Effect::Redraw => terminal.clear()?,
+                    other => apply(other),
+                }
+            }
+        }
+        terminal.draw(|f| draw(app, f))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! Writing into the frame's buffer: text cut to its place, gauges, trends.
+
+use super::theme::Glyphs;
+use crate::model::text::escape;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+/// How many columns a text takes.
+pub(crate) fn width(s: &str) -> u16 {
+    if s.is_ascii() { s.len() as u16 } else { s.width().min(usize::from(u16::MAX)) as u16 }
+}
+
+/// A buffer with what one draws on it with.
+pub(crate) struct Canvas<'a> {
+    pub(crate) buf: &'a mut Buffer,
+    pub(crate) glyphs: &'a Glyphs,
+}
+
+impl Canvas<'_> {
+    /// Writes text in at most `max` columns from `x`, cut with a mark where it is longer; the column after it.
+    /// Nothing hostile gets through, and nothing outside the buffer is touched.
+    pub(crate) fn put(&mut self, x: u16, y: u16, max: u16, text: &str, style: Style) -> u16 {
+        let area = self.buf.area;
+        if y >= area.bottom() || x >= area.right() || max == 0 {
+            return x;
+        }
+        let max = max.min(area.right() - x);
+        let text = escape(text);
+        let w = width(&text);
+        if w <= max {
+            return self.raw(x, y, max, &text, style);
+        }
+        self.raw(x, y, max - 1, &text, style);
+        // A wide character that does not fit leaves a gap before the mark, which stands at the end in any case: what
+        // follows does not move.
+        self.raw(x + max - 1, y, 1, self.glyphs.cut, style)
+    }
+
+    fn raw(&mut self, x: u16, y: u16, max: u16, text: &str, style: Style) -> u16 {
+        if self.glyphs.ascii && !text.is_ascii() {
+            let plain: String = text.graphemes(true).map(|g| if g.is_ascii() { g } else { "?" }).collect();
+            return self.buf.set_stringn(x, y, plain, usize::from(max), style).0;
+        }
+        self.buf.set_stringn(x, y, text, usize::from(max), style).0
+    }
+
+    /// Writes text so that it ends before column `end`, in at most `max` columns; the column it begins at.
+    pub(crate) fn put_right(&mut self, end: u16, y: u16, max: u16, text: &str, style: Style) -> u16 {
+        let w = width(&escape(text)).min(max);
+        let x = end.saturating_sub(w);
+        self.put(x, y, end - x, text, style);
+        x
+    }
+
+    /// Styles a whole line.
+    pub(crate) fn line(&mut self, area: Rect, style: Style) {
+        self.buf.set_style(area.intersection(self.buf.area), style);
+    }
+
+    /// A horizontal rule.
+    pub(crate) fn rule(&mut self, x: u16, y: u16, w: u16, style: Style) {
+        for i in x..x.saturating_add(w) {
+            self.put(i, y, 1, self.glyphs.horizontal, style);
+        }
+    }
+
+    /// A bar of `w` columns on its track, full to `share`; anything above nothing shows at least its thinnest part.
+    pub(crate) fn gauge(&mut self, x: u16, y: u16, w: u16, share: f64, style: Style, track: Style) {
+        let steps = self.glyphs.parts.len() as u32 + 1;
+        let total = u32::from(w) * steps;
+        let mut fill = (share.clamp(0.0, 1.0) * f64::from(total)).round() as u32;
+        if share > 0.0 {
+            fill = fill.max(1);
+        }
+        if share < 1.0 {
+            fill = fill.min(total.saturating_sub(1));
+        }
+        for i in 0..w {
+            let here = fill.saturating_sub(u32::from(i) * steps).min(steps);
+            // Where colours make the track, its cells are empty.
+            let empty = if track.bg.is_some() { " " } else { self.glyphs.empty };
+            let (glyph, style) = match here {
+                0 => (empty, track),
+                n if n == steps => (self.glyphs.full, style),
+                n => (self.glyphs.parts[n as usize - 1], track.patch(style)),
+            };
+            self.put(x + i, y, 1, glyph, style);
+        }
+    }
+
+    /// The trend of the last `w` values; the lowest level is the least among them, and a flat line is low.
+    pub(crate) fn trend(&mut self, x: u16, y: u16, w: u16, values: &[u32], style: Style) {
+        let values = &values[values.len().saturating_sub(usize::from(w))..];
+        let (Some(low), Some(high)) = (values.iter().min(), values.iter().max()) else { return };
+        let top = self.glyphs.levels.len() as u32 - 1;
+        for (i, v) in values.iter().enumerate() {
+            // A change of one in a thousand is not a mountain: the span is at least an eighth of the highest.
+            let span = (high - low).max(high / 8).max(1);
+            let level = ((v - low) * top).div_ceil(span).min(top);
+            self.put(x + i as u16, y, 1, self.glyphs.levels[level as usize], style);
+        }
+    }
+}

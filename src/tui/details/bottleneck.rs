@@ -1,0 +1,167 @@
+//! What holds a connection back, and the connections that belong together as one of MPTCP.
+
+use super::{Builder, Pieces};
+use crate::format::cell;
+use crate::format::{Kind, Value};
+use crate::model::{Proto, Snapshot};
+
+/// Where the time went in which there was something to send, in shares of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Busy {
+    secs: f64,
+    receiver: f64,
+    send_buffer: f64,
+}
+
+impl Busy {
+    /// Of cumulated microseconds; `None` where nothing was ever sent.
+    fn of(busy: u64, receiver: u64, send_buffer: u64) -> Option<Self> {
+        if busy == 0 {
+            return None;
+        }
+        let share = |us: u64| (us as f64 / busy as f64).min(1.0);
+        Some(Self { secs: busy as f64 / 1e6, receiver: share(receiver), send_buffer: share(send_buffer) })
+    }
+
+    /// What is left: the congestion window, the path, and how fast acknowledgements come.
+    fn network(&self) -> f64 {
+        (1.0 - self.receiver - self.send_buffer).max(0.0)
+    }
+}
+
+impl Builder<'_> {
+    /// A bar of what held it back: the far end's window, its own send buffer, the network; and the program.
+    pub(crate) fn held_back(&mut self, row: usize) {
+        let theme = self.app.theme;
+        let attrs = self.snap.attrs(row);
+        let Some(t) = attrs.tcp_info() else { return };
+        let (Some(busy), Some(receiver), Some(buffer)) =
+            (t.busy_time_us(), t.rwnd_limited_us(), t.sndbuf_limited_us())
+        else {
+            return;
+        };
+        let since = self
+            .app
+            .socket_history
+            .busy_since(busy, receiver, buffer)
+            .and_then(|(b, r, s)| Busy::of(b, r, s));
+        let Some(whole) = Busy::of(busy, receiver, buffer) else { return };
+        let app = t.app_limited();
+        self.section("what holds its sending back");
+        let watched =
+            self.app.socket_history.span.1.saturating_sub(self.app.socket_history.span.0) as f64 / 1e9;
+        let spans = [("ever", Some(whole), 0.0), ("selected", since, watched)];
+        for (name, b, of) in spans.into_iter().filter_map(|(n, b, of)| Some((n, b?, of))) {
+            let parts = [
+                (b.receiver, "far end's window", theme.bad),
+                (b.send_buffer, "send buffer", theme.warn),
+                (b.network(), "network", theme.accent),
+            ];
+            let mut line: Pieces = vec![(super::pad(name, self.label()), theme.dim)];
+            for (n, (share, _, style)) in parts.iter().enumerate() {
+                let cells = (share * 20.0).round() as usize;
+                // Told apart without colour too.
+                line.push((self.app.glyphs.bar[n].repeat(cells), *style));
+            }
+            let took = Value::Uint((b.secs * 1e6) as u64);
+            let took = cell(&took, Kind::Micros, &self.form).into_owned();
+            line.push((format!(" {took} with data to send"), theme.text));
+            self.out.push(line);
+            let mut said: Vec<String> = parts
+                .iter()
+                .filter(|(share, ..)| *share >= 0.005)
+                .map(|(share, what, _)| format!("{what} {:.0} %", share * 100.0))
+                .collect();
+            if of > b.secs {
+                said.push(format!("nothing to send {:.0} % of the time", (1.0 - b.secs / of) * 100.0));
+            }
+            self.row("", &said.join(", "));
+        }
+        if app == Some(true) {
+            self.text("its program had less to send than the path carries (app_limited)", theme.dim);
+        }
+    }
+
+    /// The connections that belong together as one of MPTCP: it and its subflows.
+    pub(crate) fn multipath(&mut self, row: usize) {
+        let found = together(self.snap, row);
+        let multi = self.snap.socket(row).proto == Proto::Mptcp;
+        if found.is_empty() && !multi {
+            return;
+        }
+        let theme = self.app.theme;
+        self.section(if multi { "its subflows" } else { "its MPTCP connection and the other subflows" });
+        if found.is_empty() {
+            self.text("TCP sockets are not read under this filter: add or proto:tcp", theme.dim);
+        }
+        for other in found.into_iter().take(16) {
+            let s = self.snap.socket(other);
+            let ends = format!("{} {} {} {}", s.proto.name(), s.local, self.app.glyphs.arrow, s.remote);
+            let mut line: Pieces =
+                vec![(ends, theme.text), (format!("  {}", s.state.name()), theme.state(s.state))];
+            let rates = self.snap.rates(other);
+            if let (Some(rx), Some(tx)) = (rates.rx, rates.tx) {
+                line.push((format!("  {rx:.0} B/s in, {tx:.0} B/s out"), theme.dim));
+            }
+            if let Some(letters) = self.snap.attrs(other).subflow().and_then(|f| f.letters()) {
+                line.push((format!("  {letters}"), theme.faint));
+            }
+            self.out.push(line);
+        }
+    }
+}
+
+/// The other rows with the same MPTCP token in the same network namespace.
+fn together(snap: &Snapshot, row: usize) -> Vec<usize> {
+    let Some(token) = snap.attrs(row).mptcp_token() else { return vec![] };
+    let netns = snap.socket(row).id.netns;
+    let same = |r: &usize| {
+        *r != row && snap.socket(*r).id.netns == netns && snap.attrs(*r).mptcp_token() == Some(token)
+    };
+    (0..snap.live).filter(same).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::State;
+    use crate::model::attr::{self, inet};
+    use crate::testing::{row, snapshot};
+
+    #[test]
+    fn shares() {
+        assert_eq!(Busy::of(0, 0, 0), None);
+        let b = Busy::of(10_000_000, 8_000_000, 500_000).unwrap();
+        assert!((b.receiver - 0.8).abs() < 1e-9 && (b.network() - 0.15).abs() < 1e-9);
+        assert!((b.secs - 10.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_connection_finds_its_subflows() {
+        let nest = |number: u16, inner: &[u8]| {
+            let mut out = Vec::new();
+            attr::push(&mut out, number, inner);
+            out
+        };
+        let sub = |token: u32| nest(inet::ULP_INFO, &nest(3, &nest(2, &token.to_ne_bytes())));
+        let whole = |token: u32| {
+            let mut info = [0u8; 96];
+            info[12..16].copy_from_slice(&token.to_ne_bytes());
+            nest(inet::INFO, &info)
+        };
+        let raws = [whole(7), sub(7), sub(8), sub(7), whole(9)];
+        let rows = raws.iter().enumerate().map(|(i, _)| {
+            let proto = if matches!(i, 0 | 4) { Proto::Mptcp } else { Proto::Tcp };
+            row(proto, State::Established, "10.0.0.4:443", "10.0.0.9:5000", &[])
+        });
+        let mut snap = snapshot(rows.collect(), vec![], &[]);
+        for (i, raw) in raws.iter().enumerate() {
+            let mut s = *snap.socket(i);
+            snap.sample.push_attrs(&mut s, raw);
+            snap.sample.sockets[i] = s;
+        }
+        assert_eq!(together(&snap, 0), [1, 3]);
+        assert_eq!(together(&snap, 1), [0, 3]);
+        assert!(together(&snap, 2).is_empty() && together(&snap, 4).is_empty());
+    }
+}

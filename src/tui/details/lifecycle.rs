@@ -1,0 +1,267 @@
+//! The life of a socket as a path, the present place lit.
+
+use super::{Builder, Pieces, pad};
+use crate::model::snapshot::Direction;
+use crate::model::{Missing, Proto, Socket, State};
+
+/// A path: its steps in order, a step that is a state as that state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// A call of the program.
+    Call(&'static str),
+    /// A state of the kernel's.
+    In(State),
+}
+
+use Step::{Call, In};
+
+/// Calls of a server's program; of one that was accepted they began at its listener.
+const SERVER: &[&str] = &["socket", "bind", "listen", "accept", "read / write", "close"];
+/// Calls of a client's program.
+const CLIENT: &[&str] = &["socket", "connect", "read / write", "close"];
+/// Two UNIX sockets made at once.
+const PAIR: &[&str] = &["socketpair", "read / write", "close"];
+/// A datagram socket that serves, and one with a fixed peer.
+const DATAGRAM_SERVER: &[&str] = &["socket", "bind", "recvfrom / sendto", "close"];
+const DATAGRAM_CLIENT: &[&str] = &["socket", "connect", "send / recv", "close"];
+
+/// The start of a connection that was accepted, and of one that was made here.
+const LISTENING: &[Step] = &[In(State::Closed), In(State::Listen)];
+const ACCEPTED: &[Step] = &[In(State::Listen), In(State::SynRecv), In(State::Established)];
+const CONNECTED: &[Step] = &[In(State::Closed), In(State::SynSent), In(State::Established)];
+/// The three ends of a connection: closed here first, there first, at once.
+const CLOSED_HERE: &[Step] =
+    &[Call("close"), In(State::FinWait1), In(State::FinWait2), In(State::TimeWait), In(State::Closed)];
+const CLOSED_THERE: &[Step] = &[In(State::CloseWait), Call("close"), In(State::LastAck), In(State::Closed)];
+const CLOSED_AT_ONCE: &[Step] =
+    &[Call("close"), In(State::FinWait1), In(State::Closing), In(State::TimeWait), In(State::Closed)];
+
+/// What of a UNIX socket tells which calls made it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Unix {
+    /// Made with `SOCK_DGRAM`.
+    datagram: bool,
+    /// Connected, and to a socket that a program holds: one that waits to be accepted has no inode yet.
+    peer: bool,
+}
+
+/// What the program of a UNIX socket called, and which of these calls it is at. One that datagrams are sent to by connected
+/// ones is `ESTABLISHED` too, without a peer of its own.
+fn unix_calls(s: &Socket, unix: Unix) -> (&'static [&'static str], usize) {
+    match (unix.datagram, s.local_name, s.remote_name) {
+        (_, 0, 0) if unix.peer => (PAIR, 1),
+        (true, _, _) if unix.peer => (DATAGRAM_CLIENT, 2),
+        (true, 0, _) => (DATAGRAM_SERVER, 0),
+        (true, ..) => (DATAGRAM_SERVER, 2),
+        (false, 0, _) => (CLIENT, 2),
+        (false, ..) => (SERVER, 4),
+    }
+}
+
+/// What its program called, and which of these calls it is at.
+fn calls(s: &Socket, direction: Direction, accepted: bool, unix: Unix) -> (&'static [&'static str], usize) {
+    let stream = s.proto.has_tcp_states() || s.proto == Proto::Unix;
+    if s.state == State::Listen {
+        return (SERVER, 3);
+    }
+    if !stream {
+        return match s.state {
+            State::Established => (DATAGRAM_CLIENT, 2),
+            _ if s.local.port == 0 => (DATAGRAM_SERVER, 0),
+            _ => (DATAGRAM_SERVER, 2),
+        };
+    }
+    if s.proto == Proto::Unix && (s.state == State::Established || unix.datagram) {
+        return unix_calls(s, unix);
+    }
+    let server = direction == Direction::In || s.state == State::SynRecv;
+    match s.state {
+        State::Closed | State::Unconn => (CLIENT, 0),
+        State::SynSent => (CLIENT, 1),
+        // The kernel answers before the program accepts.
+        State::SynRecv => (SERVER, 2),
+        State::Established | State::CloseWait if server && !accepted => (SERVER, 2),
+        State::Established | State::CloseWait => {
+            if server {
+                (SERVER, 4)
+            } else {
+                (CLIENT, 2)
+            }
+        }
+        _ if server => (SERVER, 5),
+        _ => (CLIENT, 3),
+    }
+}
+
+/// The paths that are shown for a socket: a title, its steps.
+fn paths(proto: Proto, state: State, direction: Direction) -> Vec<(&'static str, &'static [Step])> {
+    // It is no socket, and was never opened here.
+    if state == State::Forwarded {
+        return vec![];
+    }
+    if !proto.has_tcp_states() {
+        return vec![];
+    }
+    if state == State::Listen {
+        return vec![("its state", LISTENING)];
+    }
+    let start = match direction {
+        Direction::In => ACCEPTED,
+        Direction::None if state == State::SynRecv => ACCEPTED,
+        Direction::Out | Direction::None => CONNECTED,
+    };
+    let mut out = vec![("its state", start)];
+    match state {
+        State::FinWait1 | State::FinWait2 | State::TimeWait => out.push(("closed here first", CLOSED_HERE)),
+        State::CloseWait | State::LastAck => out.push(("closed there first", CLOSED_THERE)),
+        State::Closing => out.push(("closed at once", CLOSED_AT_ONCE)),
+        _ => {
+            out.push(("if closed here", CLOSED_HERE));
+            out.push(("if closed there", CLOSED_THERE));
+        }
+    }
+    out
+}
+
+impl Builder<'_> {
+    /// Where the socket stands, what it went through, what may come.
+    pub(crate) fn life(&mut self, row: usize) {
+        let s = *self.snap.socket(row);
+        let direction = self.snap.facts[row].direction;
+        let (state, proto) = (s.state, s.proto);
+        if !matches!(
+            proto,
+            Proto::Tcp | Proto::Mptcp | Proto::Udp | Proto::UdpLite | Proto::Sctp | Proto::Unix
+        ) || row >= self.snap.live
+        {
+            return;
+        }
+        self.section("its life");
+        let accepted = self.snap.facts[row].owner_missing != Some(Missing::AcceptQueue);
+        let attrs = self.snap.attrs(row);
+        let peer = attrs.unix_peer().is_some_and(|inode| inode != 0);
+        let unix = Unix { datagram: attrs.kind() == Some(2), peer };
+        let (all, at) = calls(&s, direction, accepted, unix);
+        let steps: Vec<Step> = all.iter().map(|c| Call(c)).collect();
+        self.path("its program", &steps, Some(at), &|n| n <= at);
+        let all = paths(proto, state, direction);
+        let here = all.iter().position(|(_, steps)| steps.contains(&In(state)));
+        for (i, (title, steps)) in all.into_iter().enumerate() {
+            let at = steps.iter().position(|x| *x == In(state));
+            let walked = |n: usize| match (here, at) {
+                (Some(h), _) if i < h => true,
+                (Some(h), Some(at)) if i == h => n <= at,
+                _ => false,
+            };
+            self.path(title, steps, at.filter(|_| here == Some(i)), &walked);
+        }
+    }
+
+    fn path(&mut self, title: &str, steps: &[Step], at: Option<usize>, walked: &dyn Fn(usize) -> bool) {
+        let theme = self.app.theme;
+        let arrow = self.app.glyphs.arrow;
+        let label = self.label();
+        let mut line: Pieces = vec![(pad(title, label), theme.dim)];
+        let mut used = label + 1;
+        for (n, step) in steps.iter().enumerate() {
+            let (word, style) = match step {
+                Call(c) if at == Some(n) => (*c, theme.strong),
+                Call(c) => (*c, if walked(n) { theme.text } else { theme.faint }),
+                In(s) if at == Some(n) => (s.name(), theme.state(*s).patch(theme.strong)),
+                In(s) => (s.name(), if walked(n) { theme.state(*s) } else { theme.faint }),
+            };
+            // Without colour the place is to be seen too.
+            let word = if at == Some(n) { format!("[{word}]") } else { word.to_owned() };
+            let need = word.len() + if n > 0 { 3 } else { 0 };
+            if used + need > self.width && n > 0 {
+                self.out.push(std::mem::take(&mut line));
+                line.push((pad("", label), theme.faint));
+                used = label + 1;
+            }
+            if n > 0 {
+                let blank = if line.len() > 1 { " " } else { "" };
+                line.push((format!("{blank}{arrow} "), theme.faint));
+            }
+            line.push((word, style));
+            used += need;
+        }
+        self.out.push(line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Family, SocketId};
+    use Direction::{In as Came, None as Neither, Out};
+
+    #[test]
+    fn every_state_of_tcp_has_its_place() {
+        for state in State::all().filter(|s| !matches!(s, State::Unconn | State::Forwarded)) {
+            for d in [Came, Out, Neither] {
+                let all = paths(Proto::Tcp, state, d);
+                let there = all.iter().any(|(_, steps)| steps.contains(&In(state)));
+                let of_other = matches!((state, d), (State::SynRecv, Out) | (State::SynSent, Came));
+                assert!(there || of_other, "{} {d:?}", state.name());
+            }
+        }
+        assert!(paths(Proto::Udp, State::Unconn, Neither).is_empty());
+    }
+
+    #[test]
+    fn how_a_unix_socket_came_to_be() {
+        let at = |state, names: (u32, u32), datagram, peer| {
+            let mut s = Socket::new(SocketId { netns: 0, cookie: 1 }, Family::Unix, Proto::Unix, state);
+            (s.local_name, s.remote_name) = names;
+            let (all, at) = calls(&s, Neither, true, Unix { datagram, peer });
+            (all, all[at])
+        };
+        let open = State::Established;
+        assert_eq!(at(open, (1, 0), false, true), (SERVER, "read / write"));
+        assert_eq!(at(open, (0, 1), false, true), (CLIENT, "read / write"));
+        assert_eq!(at(open, (0, 0), false, true), (PAIR, "read / write"));
+        assert_eq!(at(open, (0, 0), false, false), (CLIENT, "read / write"), "it waits to be accepted");
+        // Datagrams are neither listened for nor accepted.
+        assert_eq!(at(open, (1, 0), true, false), (DATAGRAM_SERVER, "recvfrom / sendto"));
+        assert_eq!(at(State::Unconn, (1, 0), true, false), (DATAGRAM_SERVER, "recvfrom / sendto"));
+        assert_eq!(at(State::Unconn, (0, 0), true, false), (DATAGRAM_SERVER, "socket"));
+        assert_eq!(at(open, (0, 1), true, true), (DATAGRAM_CLIENT, "send / recv"));
+        assert_eq!(at(open, (0, 0), true, true), (PAIR, "read / write"));
+    }
+
+    #[test]
+    fn where_its_program_is() {
+        let at = |proto, state, direction, accepted| {
+            let mut s = Socket::new(SocketId { netns: 0, cookie: 1 }, Family::Inet, proto, state);
+            s.local.port = 80;
+            let (all, at) = calls(&s, direction, accepted, Unix { datagram: false, peer: true });
+            (all[0], all[at])
+        };
+        for (proto, state, direction, accepted, want) in [
+            (Proto::Tcp, State::Listen, Neither, true, ("socket", "accept")),
+            (Proto::Tcp, State::SynRecv, Came, true, ("socket", "listen")),
+            (Proto::Tcp, State::Established, Came, false, ("socket", "listen")),
+            (Proto::Tcp, State::Established, Came, true, ("socket", "read / write")),
+            (Proto::Tcp, State::SynSent, Out, true, ("socket", "connect")),
+            // The far end has closed, this program has not called close.
+            (Proto::Tcp, State::CloseWait, Out, true, ("socket", "read / write")),
+            (Proto::Tcp, State::TimeWait, Neither, true, ("socket", "close")),
+            (Proto::Udp, State::Unconn, Neither, true, ("socket", "recvfrom / sendto")),
+            (Proto::Udp, State::Established, Neither, true, ("socket", "send / recv")),
+            (Proto::Unix, State::Established, Neither, true, ("socketpair", "read / write")),
+        ] {
+            assert_eq!(at(proto, state, direction, accepted), want, "{proto:?} {state:?} {direction:?}");
+        }
+        for state in State::all() {
+            for direction in [Came, Out, Neither] {
+                let (all, at) = calls(
+                    &Socket::new(SocketId { netns: 0, cookie: 1 }, Family::Inet, Proto::Tcp, state),
+                    direction,
+                    true,
+                    Unix::default(),
+                );
+                assert!(at < all.len(), "{state:?} {direction:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! The table: titles, groups, rows.
+
+use super::format as style_of;
+use super::row::{owner, row};
+use crate::format::column_layout::{Wish, fit};
+use crate::format::thousands as count;
+use crate::format::{Align, Column, Gauge, Kind, Role, Value, Width};
+use crate::format::{Style as Format, cell};
+use crate::model::{Snapshot, State};
+use crate::tui::app::App;
+use crate::tui::canvas::{Canvas, width};
+use crate::tui::theme::Theme;
+use crate::tui::view_state::{GroupSummary, ViewState};
+use crate::view::Line;
+use crate::view::group::Group;
+use ratatui::buffer::Cell;
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Modifier};
+
+/// Columns left of the first cell: the edge, and the mark of a group.
+const INDENT: u16 = 3;
+/// Between two columns.
+const GAP: u16 = 2;
+/// What a gauge takes beside its number, with the gap, on screens of this width.
+const fn bar_of(total: u16) -> u16 {
+    match total {
+        0..50 => 0,
+        50..100 => 6,
+        _ => 9,
+    }
+}
+
+/// One column in its place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
+    pub(crate) column: &'static Column,
+    pub(crate) x: u16,
+    pub(crate) width: u16,
+    /// How much of the width is a gauge.
+    pub(crate) bar: u16,
+}
+
+/// What the gauge of a column is about: the limit it is a share of is a column of its own.
+fn has_bar(c: &Column) -> bool {
+    c.gauge.is_some()
+}
+
+/// The columns that fit, in their places.
+///
+/// A column goes before its neighbours become unreadable: what stays has at least its usual width (numbers) or that of
+/// what is in it (text). Only the last few are squeezed below that.
+pub(crate) fn slots(app: &App, area: Rect) -> Vec<Slot> {
+    let view_state = app.view_state();
+    let total = area.width.saturating_sub(INDENT + 1);
+    let mut wishes: Vec<Wish> = view_state
+        .columns()
+        .map(|column| Wish {
+            column,
+            natural: match column.align {
+                Align::Right if !column.shows_amounts() => column.width.normal,
+                _ => view_state.content_width(column),
+            },
+        })
+        .collect();
+    let bar = bar_of(total);
+    let bars = |w: &[Wish]| w.iter().filter(|w| has_bar(w.column)).count() as u16 * bar;
+    // What only a wide screen has goes first, until every address is whole; then as the columns say.
+    let mut extra = wishes.iter().any(|w| !view_state.is_usual(w.column));
+    loop {
+        let most = |w: &Wish| {
+            let Width { min, normal, max } = w.column.width;
+            let whole = extra && matches!(w.column.kind, Kind::Endpoint | Kind::Addr);
+            w.natural.clamp(min, if whole { max } else { normal }.max(min))
+        };
+        let need: u16 = wishes.iter().map(|w| most(w) + GAP).sum::<u16>().saturating_sub(GAP) + bars(&wishes);
+        let rank = |i: usize| (!view_state.is_usual(wishes[i].column), wishes[i].column.drop, i);
+        let victim =
+            (0..wishes.len()).filter(|i| rank(*i).0 || wishes[*i].column.drop > 3).max_by_key(|i| rank(*i));
+        if extra && need > total && victim.is_none_or(|i| !rank(i).0) {
+            extra = false;
+            continue;
+        }
+        match victim {
+            Some(i) if need > total => {
+                wishes.remove(i);
+            }
+            _ => break,
+        }
+    }
+    let gap = if total < 50 { 1 } else { GAP };
+    let total = total.saturating_sub(bars(&wishes));
+    let mut x = area.x + INDENT;
+    let mut out = Vec::new();
+    for (w, width) in wishes.iter().zip(fit(&wishes, total, gap)) {
+        let Some(width) = width else { continue };
+        let bar = if has_bar(w.column) { bar } else { 0 };
+        out.push(Slot { column: w.column, x, width: width + bar, bar });
+        x += width + bar + gap;
+    }
+    out
+}
+
+/// The column whose title is there.
+pub(crate) fn column_at(app: &App, area: Rect, x: u16) -> Option<&'static Column> {
+    slots(app, area).iter().find(|s| x + 1 >= s.x && x < s.x + s.width + 1).map(|s| s.column)
+}
+
+/// The gauge that is there.
+pub(crate) fn gauge_at(app: &App, area: Rect, x: u16) -> Option<Gauge> {
+    slots(app, area).iter().find(|s| s.bar > 0 && x >= s.x && x < s.x + s.width)?.column.gauge
+}
+
+/// Column titles.
+pub(crate) fn head(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
+    if area.height == 0 {
+        return;
+    }
+    let theme = app.theme;
+    canvas.line(area, theme.head);
+    let sorted = app.view_state().view.sort.first();
+    for s in slots(app, area) {
+        let by = sorted.filter(|k| k.column.name == s.column.name);
+        let arrow = by.map(|k| if k.descending { app.glyphs.descending } else { app.glyphs.ascending });
+        let style = if by.is_some() { theme.sorted } else { theme.head };
+        let title = s.column.title;
+        if s.column.align == Align::Right {
+            // The mark stands in the gap, so that title and numbers keep their edge.
+            let x = canvas.put_right(s.x + s.width, area.y, s.width, title, style);
+            if let Some(a) = arrow {
+                canvas.put(x.saturating_sub(1), area.y, 1, a, style);
+            }
+        } else {
+            let end = canvas.put(s.x, area.y, s.width, title, style);
+            if let Some(a) = arrow {
+                canvas.put(end, area.y, 1, a, style);
+            }
+        }
+    }
+}
+
+/// The lines in sight.
+pub(crate) fn body(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
+    let theme = app.theme;
+    let Some(snap) = &app.snapshot else {
+        let text = if app.failed.is_some() { "nothing could be read" } else { "reading sockets" };
+        canvas.put(area.x + INDENT, area.y, area.width.saturating_sub(INDENT), text, theme.dim);
+        return;
+    };
+    let view_state = app.view_state();
+    if view_state.lines.is_empty() {
+        empty(app, snap, canvas, area);
+        return;
+    }
+    let slots = slots(app, area);
+    let form = style_of(app);
+    let mut nested = view_state.nested_until(view_state.top);
+    let shown = view_state.lines.iter().enumerate().skip(view_state.top).take(usize::from(area.height));
+    for (y, (i, line)) in (area.y..).zip(shown) {
+        let place = Rect::new(area.x, y, area.width, 1);
+        let selected = i == view_state.cursor;
+        match *line {
+            Line::Group(g) => {
+                nested = view_state.nested_end(i, g);
+                group(app, snap, canvas, place, g, &slots, form);
+            }
+            Line::Row(r) => {
+                row(app, snap, canvas, place, r as usize, &slots, form);
+                if i < nested {
+                    canvas.put(area.x + 2, y, 1, app.glyphs.nested, theme.faint);
+                }
+            }
+        }
+        if selected {
+            let keep = canvas.buf.cell((place.x + 1, y)).map(|c| c.symbol().to_owned());
+            select(&theme, canvas, place);
+            if keep.as_deref() == Some(" ") || place.width > 1 {
+                canvas.put(place.x, y, 1, app.glyphs.edge, theme.accent);
+            }
+            let cell = slots.iter().find(|s| Some(s.column.name) == view_state.selected_column);
+            if let (Some(s), Line::Row(_)) = (cell, line) {
+                canvas.line(Rect::new(s.x, y, s.width, 1), theme.cell);
+            }
+        }
+    }
+    thumb(app, canvas, area, view_state);
+}
+
+/// Marks a line as the selected one. Quiet text becomes plain on it; what has a meaning by its colour keeps it.
+fn select(theme: &Theme, canvas: &mut Canvas<'_>, place: Rect) {
+    for x in place.x..place.right() {
+        if let Some(cell) = canvas.buf.cell_mut((x, place.y)) {
+            select_cell(theme, cell);
+        }
+    }
+}
+
+fn select_cell(theme: &Theme, cell: &mut Cell) {
+    let quiet = [theme.dim.fg, theme.faint.fg, theme.text.fg, Some(Color::Reset)];
+    let (fg, bg) = (cell.fg, cell.bg);
+    if theme.select.add_modifier.contains(Modifier::REVERSED) {
+        // Reversed, a colour would be a patch of ground, and what is dim a grey one.
+        cell.set_fg(Color::Reset).set_bg(Color::Reset);
+        cell.modifier.remove(Modifier::DIM);
+        cell.set_style(theme.select);
+        return;
+    }
+    cell.set_style(theme.select);
+    // A gauge keeps its track.
+    if theme.track.bg == Some(bg) {
+        cell.set_bg(bg);
+    }
+    if theme.select_keeps && !quiet.contains(&Some(fg)) {
+        cell.set_fg(fg);
+    }
+}
+
+/// Where in a long list one is.
+fn thumb(app: &App, canvas: &mut Canvas<'_>, area: Rect, view_state: &ViewState) {
+    let (h, n) = (usize::from(area.height), view_state.lines.len());
+    if n <= h || h < 3 {
+        return;
+    }
+    let size = (h * h / n).clamp(1, h);
+    let at = view_state.top * (h - size) / (n - h).max(1);
+    for i in at..(at + size).min(h) {
+        canvas.put(area.right() - 1, area.y + i as u16, 1, app.glyphs.thumb, app.theme.faint);
+    }
+}
+
+/// Why there is nothing.
+fn empty(app: &App, snap: &Snapshot, canvas: &mut Canvas<'_>, area: Rect) {
+    let view_state = app.view_state();
+    // Those just closed do not count, as beside the filter.
+    let total = (view_state.view.table.live)(snap) as u64;
+    let noun = view_state.view.table.noun;
+    let text = if total == 0 {
+        format!("no {noun}")
+    } else {
+        format!("none of {} {noun} matches; Esc drops the filter", count(total))
+    };
+    let room = area.width.saturating_sub(INDENT + 1);
+    canvas.put(area.x + INDENT, area.y, room, &text, app.theme.dim);
+    if total > 0 {
+        return;
+    }
+    // What could not be read may be why.
+    for (y, f) in (area.y + 1..area.bottom()).zip((view_state.view.table.unread)(snap)) {
+        let line = format!("{}: {}, {}", f.subject, f.kind.name(), f.detail);
+        let line = crate::model::text::escape(line.trim_end_matches(", "));
+        canvas.put(area.x + INDENT, y, room, &line, app.theme.warn);
+    }
+}
+
+/// The head of a group: what it is, how many, what it means; and its totals under their columns.
+fn group(
+    app: &App,
+    snap: &Snapshot,
+    canvas: &mut Canvas<'_>,
+    area: Rect,
+    index: u32,
+    slots: &[Slot],
+    form: Format,
+) {
+    let theme = app.theme;
+    let view_state = app.view_state();
+    let g = &view_state.arranged.groups[index as usize];
+    let closed = view_state.is_group_closed(index);
+    let y = area.y;
+    let mut x = area.x + 1 + u16::from(g.depth) * 2;
+    x = canvas.put(x, y, 2, if closed { app.glyphs.closed } else { app.glyphs.open }, theme.dim) + 1;
+    let state = g.state().filter(|_| view_state.grouping_name() == Some("state") && g.depth == 0);
+    // Totals and the owner have places of their own; the words get what is before them.
+    let totals = g.depth > 0 || state.is_none();
+    let mut end = area.right().saturating_sub(1);
+    let summary = view_state.group_summaries.get(index as usize).copied().unwrap_or_default();
+    let holder = summary.process.filter(|_| view_state.grouping_name() != Some("process"));
+    for s in slots.iter().rev() {
+        let text = match s.column.role {
+            Some(Role::RecvQ) if totals && g.recv_q > 0 => {
+                cell(&Value::Uint(g.recv_q), Kind::Bytes, &form).into_owned()
+            }
+            Some(Role::SendQ) if totals && g.send_q > 0 => {
+                cell(&Value::Uint(g.send_q), Kind::Bytes, &form).into_owned()
+            }
+            Some(Role::Rx) if totals => rate(g.rx, form),
+            Some(Role::Tx) if totals => rate(g.tx, form),
+            Some(Role::Owner) => {
+                match holder.and_then(|(p, more)| Some((snap.sample.processes.get(p as usize)?, more))) {
+                    Some((p, more)) => {
+                        let others = if more > 0 { format!(" +{more}") } else { String::new() };
+                        format!("{} {}{others}", p.info.name(), p.info.pid)
+                    }
+                    None => continue,
+                }
+            }
+            _ => continue,
+        };
+        if text.is_empty() {
+            continue;
+        }
+        if s.column.align == Align::Right {
+            let from = canvas.put_right(s.x + s.width, y, s.width, &text, theme.text);
+            end = end.min(from);
+        } else {
+            owner(canvas, s, y, &text, theme.text, theme.dim);
+            end = end.min(s.x);
+        }
+    }
+    let room = |x: u16| end.saturating_sub(x + 1);
+    let title_style = match state {
+        Some(s) => theme.state(s).patch(theme.strong),
+        None => theme.strong,
+    };
+    x = canvas.put(x, y, room(x), &g.title(snap), title_style);
+    let mut words = facts(g, summary, view_state, state);
+    if width(&words) > room(x + 2)
+        && let Some((short, _)) = words.split_once(" from ").or_else(|| words.split_once(" to "))
+    {
+        words.truncate(short.len());
+    }
+    x = canvas.put(x + 2, y, room(x + 2), &words, if state.is_some() { theme.strong } else { theme.dim });
+    if let Some(note) = g.note
+        && room(x + 2) > 8
+    {
+        canvas.put(x + 2, y, room(x + 2), note, theme.dim);
+    }
+}
+
+fn rate(r: Option<f64>, form: Format) -> String {
+    match r {
+        Some(r) if r >= 0.5 => cell(&Value::Float(r), Kind::BytesPerSec, &form).into_owned(),
+        _ => String::new(),
+    }
+}
+
+/// How many, from where: `1,180 clients from 212 hosts`.
+fn facts(g: &Group, summary: GroupSummary, view_state: &ViewState, state: Option<State>) -> String {
+    let live = if view_state.view.table.is_sockets() { summary.live } else { g.len };
+    let n = count(u64::from(live));
+    if state.is_some() {
+        return n;
+    }
+    let plural = |n: u32, one: &str, many: &str| {
+        format!("{} {}", count(u64::from(n)), if n == 1 { one } else { many })
+    };
+    if !view_state.view.table.is_sockets() {
+        return n;
+    }
+    let served = g.states.get(State::Listen) + g.states.get(State::Unconn);
+    let connections = live.saturating_sub(served);
+    match view_state.grouping_name() {
+        Some("state" | "local") if connections > 0 && g.hosts > 0 => {
+            if matches!(g.key, crate::view::group::Key::To(..)) {
+                return plural(connections, "connection", "connections");
+            }
+            let hosts = plural(g.hosts, "host", "hosts");
+            if summary.inbound || served > 0 {
+                format!("{} from {hosts}", plural(connections, "client", "clients"))
+            } else {
+                format!("{} to {hosts}", plural(connections, "connection", "connections"))
+            }
+        }
+        Some("remote") => plural(live, "connection", "connections"),
+        _ => {
+            let states: Vec<String> = g
+                .states
+                .present()
+                .take(4)
+                .map(|(s, n)| format!("{} {}", count(u64::from(n)), s.name()))
+                .collect();
+            if states.is_empty() { n } else { states.join(", ") }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::theme::{Color as Depth, Palette};
+    use ratatui::style::Style;
+
+    #[test]
+    fn a_reversed_line_is_of_one_piece() {
+        for depth in [Depth::Basic, Depth::None] {
+            let theme = Theme::new(Palette::for_ground(None), depth, false);
+            let of = |style: Style| {
+                let mut cell = Cell::default();
+                cell.set_style(style);
+                select_cell(&theme, &mut cell);
+                (cell.fg, cell.bg, cell.modifier - Modifier::BOLD)
+            };
+            for style in [theme.text, theme.dim, theme.faint, theme.warn, theme.bad, theme.track] {
+                assert_eq!(
+                    of(style),
+                    (Color::Reset, Color::Reset, Modifier::REVERSED),
+                    "{depth:?} {style:?}"
+                );
+            }
+        }
+    }
+}

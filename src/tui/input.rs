@@ -1,0 +1,91 @@
+//! A line of text being edited.
+
+use super::event::Edit;
+use crate::model::text::is_hostile;
+use unicode_segmentation::UnicodeSegmentation;
+
+/// Longest text; more is no filter anybody types.
+const MAX: usize = 4096;
+
+/// Applies one edit to a text and its cursor, a byte offset at a character's start. What a user sees as one
+/// character moves and goes as one.
+pub(crate) fn edit(text: &mut String, cursor: &mut usize, edit: Edit) {
+    let mut at = (*cursor).min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    let before = || text[..at].graphemes(true).next_back().map_or(0, str::len);
+    let after = || text[at..].graphemes(true).next().map_or(0, str::len);
+    match edit {
+        Edit::Insert(c) => {
+            if !is_hostile(c) && text.len() < MAX {
+                text.insert(at, c);
+                at += c.len_utf8();
+            }
+        }
+        Edit::Backspace => {
+            let n = before();
+            text.drain(at - n..at);
+            at -= n;
+        }
+        Edit::Delete => {
+            let n = after();
+            text.drain(at..at + n);
+        }
+        Edit::DeleteWord => {
+            let kept = text[..at].trim_end();
+            let start = kept
+                .rfind(char::is_whitespace)
+                .map_or(0, |i| i + kept[i..].chars().next().map_or(1, char::len_utf8));
+            text.drain(start..at);
+            at = start;
+        }
+        Edit::DeleteToStart => {
+            text.drain(..at);
+            at = 0;
+        }
+        Edit::Left => at -= before(),
+        Edit::Right => at += after(),
+        Edit::Start => at = 0,
+        Edit::End => at = text.len(),
+    }
+    *cursor = at;
+}
+
+/// Pasted text as one line of a filter: line ends and tabs are blanks, what is hostile is left out.
+pub(crate) fn paste(text: &mut String, cursor: &mut usize, pasted: &str) {
+    let line = pasted.trim_matches(['\n', '\r']);
+    for c in line.chars() {
+        let c = if matches!(c, '\n' | '\r' | '\t') { ' ' } else { c };
+        edit(text, cursor, Edit::Insert(c));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edits() {
+        let (mut t, mut c) = (String::new(), 0);
+        paste(&mut t, &mut c, "state:close-wait\tnginx\x1b[31m\n");
+        assert_eq!(t, "state:close-wait nginx[31m");
+        edit(&mut t, &mut c, Edit::DeleteWord);
+        assert_eq!((t.as_str(), c), ("state:close-wait ", 17));
+        edit(&mut t, &mut c, Edit::DeleteWord);
+        assert_eq!((t.as_str(), c), ("", 0));
+        for ch in "한e\u{301}x".chars() {
+            edit(&mut t, &mut c, Edit::Insert(ch));
+        }
+        edit(&mut t, &mut c, Edit::Left);
+        edit(&mut t, &mut c, Edit::Backspace);
+        assert_eq!(t, "한x", "an accent goes with its letter");
+        edit(&mut t, &mut c, Edit::Start);
+        edit(&mut t, &mut c, Edit::Delete);
+        assert_eq!((t.as_str(), c), ("x", 0));
+        for e in [Edit::Left, Edit::Backspace, Edit::DeleteToStart, Edit::End, Edit::Right, Edit::Delete] {
+            edit(&mut t, &mut c, e);
+        }
+        assert_eq!((t.as_str(), c), ("x", 1));
+    }
+}

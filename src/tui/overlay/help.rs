@@ -1,0 +1,237 @@
+//! The help, made from the command list.
+
+use crate::diagnose::visibility::{MAY_LOOK, hidden};
+use crate::filter::LANGUAGE;
+use crate::tui::app::{App, Overlay};
+use crate::tui::canvas::{Canvas, width as wide_of};
+use crate::tui::command::{Command, Focus, key_label};
+use crate::tui::draw::window;
+use ratatui::layout::{Position, Rect};
+
+/// One line of the help.
+enum Row {
+    Blank,
+    Title(String),
+    /// Keys, and what they do.
+    Key(String, String),
+    /// An example, and what it means.
+    Form(&'static str, String),
+    Text(String),
+}
+
+/// What stands under one title: keys, examples and paragraphs, each of one line or several.
+struct Section {
+    title: String,
+    parts: Vec<Vec<Row>>,
+}
+
+/// What the mouse does, by where it is.
+const MOUSE: &[(&str, &str)] = &[
+    ("a tab", "Its view"),
+    ("a state", "Only sockets in it; once more: all"),
+    ("what is nearest to full", "Its limit, in the view of limits; it stands on the right above the table"),
+    ("live", "Pause, and go on"),
+    ("the filter", "Type it; text that is pasted goes there too"),
+    ("a column's title", "Sort by it; once more turns the order round"),
+    ("a group", "Open or close it"),
+    ("a row", "Select it, and the cell; once more: the details"),
+    ("a gauge", "Select its row; once more: its limit"),
+    ("the border of the details", "Drag it"),
+    ("the wheel", "Scroll what is under it"),
+    ("the key bar", "What the key does"),
+];
+
+/// What a place is called over the keys that hold only there.
+const fn heading(place: Focus) -> &'static str {
+    match place {
+        Focus::Table => "Table",
+        Focus::Filter => "While a filter is typed",
+        Focus::States => "In the strip of states",
+        Focus::Sort => "In the list to sort by",
+        Focus::Help => "In this help",
+        Focus::Columns => "In the list of columns",
+        Focus::Pick => "In a list",
+        Focus::Name => "While a name is typed",
+        Focus::Confirm => "At a question",
+        Focus::Palette => "In the palette",
+        Focus::Find => "While the help is searched",
+    }
+}
+
+/// Columns that keys take, and those that examples take, of a window of this width.
+const fn keys_in(width: usize) -> usize {
+    if width / 3 < 16 { width / 3 } else { 16 }
+}
+
+const fn examples_in(width: usize) -> usize {
+    if width / 2 < 28 { width / 2 } else { 28 }
+}
+
+/// Words in lines of this width.
+fn wrap(words: &str, width: usize) -> Vec<String> {
+    let (mut out, mut line) = (Vec::new(), String::new());
+    for w in words.split(' ') {
+        if !line.is_empty() && line.len() + 1 + w.len() > width.max(10) {
+            out.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(w);
+    }
+    out.push(line);
+    out
+}
+
+fn sections(app: &App, width: usize) -> Vec<Section> {
+    let mut out: Vec<Section> = Vec::new();
+    let mut put = |title: String, part: Vec<Row>| match out.iter_mut().find(|s| s.title == title) {
+        Some(s) => s.parts.push(part),
+        None => out.push(Section { title, parts: vec![part] }),
+    };
+    let key = |c: &Command, keys: &[String]| {
+        let keys: Vec<_> = keys.iter().map(|k| key_label(k, app.glyphs.ascii)).collect();
+        let mut keys = Some(keys.join(" "));
+        let lines = wrap(c.help, width.saturating_sub(keys_in(width) + 1));
+        lines.into_iter().map(|l| Row::Key(keys.take().unwrap_or_default(), l)).collect()
+    };
+    let form = |example: &'static str, meaning: &str| {
+        let mut part = Vec::new();
+        let mut example = Some(example);
+        // A long one has a line of its own.
+        if let Some(long) = example.take_if(|e| e.len() + 2 > examples_in(width)) {
+            part.push(Row::Form(long, String::new()));
+        }
+        let lines = wrap(meaning, width.saturating_sub(examples_in(width) + 1));
+        part.extend(lines.into_iter().map(|l| Row::Form(example.take().unwrap_or_default(), l)));
+        part
+    };
+    // In short where it is looked for first, and at the end what to do.
+    let now: Vec<_> = app.snapshot.iter().flat_map(|s| hidden(s)).collect();
+    for h in &now {
+        let lines = wrap(&format!("{} (see the end)", h.said), width);
+        put("Hidden now".to_owned(), lines.into_iter().map(Row::Text).collect());
+    }
+    // What the table knows; then what holds only elsewhere, under the name of the place.
+    for (c, keys) in app.options.keymap.commands().filter(|(c, _)| c.applies(Focus::Table)) {
+        put(c.section.to_owned(), key(c, keys));
+    }
+    for (place, meaning) in MOUSE {
+        put("Mouse".to_owned(), form(place, meaning));
+    }
+    for place in Focus::ALL {
+        let first = |c: &Command| Focus::ALL.into_iter().find(|p| c.applies(*p)) == Some(place);
+        let only_here = |c: &Command| !c.applies(Focus::Table) && first(c);
+        for (c, keys) in app.options.keymap.commands().filter(|(c, _)| only_here(c)) {
+            put(heading(place).to_owned(), key(c, keys));
+        }
+    }
+    for (section, forms) in LANGUAGE {
+        for (example, meaning) in *forms {
+            put(format!("Filter: {}", section.to_lowercase()), form(example, meaning));
+        }
+    }
+    let now = now.into_iter().map(|h| format!("Now: {}. {}", h.said, h.advice));
+    for advice in now.chain([MAY_LOOK.to_owned()]) {
+        let mut part = Vec::new();
+        for line in advice.lines() {
+            // A line to be written as it stands is not broken.
+            if line.starts_with(' ') {
+                part.push(Row::Text(line.to_owned()));
+            } else {
+                part.extend(wrap(line, width).into_iter().map(Row::Text));
+            }
+        }
+        put("What is hidden".to_owned(), part);
+    }
+    out
+}
+
+/// The parts that have these words in them, each under its title; a section whole where its title has them; all where
+/// there are none.
+fn shown(app: &App, width: usize) -> Vec<Row> {
+    let find = match &app.overlay {
+        Some(Overlay::Help { find, .. }) => find.trim().to_lowercase(),
+        _ => String::new(),
+    };
+    let has = |text: &str| text.to_lowercase().contains(&find);
+    // A paragraph is found whole, also by words that a line ends between.
+    let fits = |part: &[Row]| {
+        let all = part.iter().map(|row| match row {
+            Row::Blank => String::new(),
+            Row::Title(t) | Row::Text(t) => t.clone(),
+            Row::Key(k, help) => format!("{k} {help}"),
+            Row::Form(example, meaning) => format!("{example} {meaning}"),
+        });
+        has(&all.collect::<Vec<_>>().join(" "))
+    };
+    let mut out = Vec::new();
+    for mut section in sections(app, width) {
+        if !has(&section.title) {
+            section.parts.retain(|p| fits(p));
+        }
+        if section.parts.is_empty() {
+            continue;
+        }
+        if !out.is_empty() {
+            out.push(Row::Blank);
+        }
+        out.push(Row::Title(section.title));
+        out.extend(section.parts.into_iter().flatten());
+    }
+    if out.is_empty() {
+        out.push(Row::Text("nothing in the help has that; : finds commands by a few letters".to_owned()));
+    }
+    out
+}
+
+fn size(all: Rect) -> (u16, u16) {
+    (if all.width < 110 { all.width } else { 100 }, all.height)
+}
+
+/// The line that may be scrolled to at most.
+pub(crate) fn furthest(app: &App) -> usize {
+    let (w, h) = size(app.area);
+    shown(app, usize::from(w.saturating_sub(4))).len().saturating_sub(usize::from(h.saturating_sub(1)))
+}
+
+/// The help over everything; where the cursor stands while what to find is typed.
+pub(crate) fn overlay(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<Position> {
+    let Some(Overlay::Help { top, find, typing }) = &app.overlay else { return None };
+    let (top, theme) = (*top, app.theme);
+    let (w, h) = size(all);
+    let title = if typing.is_some() || !find.is_empty() {
+        format!("help   / {find}")
+    } else {
+        "help   / finds, Esc closes, arrows scroll".to_owned()
+    };
+    let r = window(app, canvas, all, w, h, &title);
+    let cursor = typing.map(|c| {
+        let x = r.x + 9 + find.get(..c).map_or(0, wide_of);
+        Position::new(x.min(r.right().saturating_sub(1)), r.y.saturating_sub(1))
+    });
+    let inside = usize::from(r.width.saturating_sub(2));
+    let (keys, examples) = (keys_in(inside) as u16, examples_in(inside) as u16);
+    let all_rows = shown(app, inside);
+    for (y, line) in (r.top()..r.bottom()).zip(all_rows.iter().skip(top)) {
+        match line {
+            Row::Blank => {}
+            Row::Title(t) => {
+                canvas.put(r.x, y, r.width, t, theme.accent);
+            }
+            Row::Key(k, help) => {
+                canvas.put(r.x + 1, y, keys.saturating_sub(1), k, theme.strong);
+                canvas.put(r.x + 1 + keys, y, r.width.saturating_sub(keys + 1), help, theme.dim);
+            }
+            Row::Form(example, meaning) => {
+                let room = if meaning.is_empty() { r.width } else { examples };
+                canvas.put(r.x + 1, y, room.saturating_sub(1), example, theme.strong);
+                canvas.put(r.x + 1 + examples, y, r.width.saturating_sub(examples + 1), meaning, theme.dim);
+            }
+            Row::Text(t) => {
+                canvas.put(r.x + 1, y, r.width.saturating_sub(1), t, theme.text);
+            }
+        }
+    }
+    cursor
+}

@@ -1,0 +1,231 @@
+//! The screen as it stands, to be taken away: as text, or as a picture.
+
+use super::theme::contrast;
+use super::{App, draw};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::layout::Size;
+use ratatui::style::{Color, Modifier};
+use std::fmt::Write as _;
+
+/// In which form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Its characters.
+    Text,
+    /// A picture (SVG 1.1).
+    Svg,
+}
+
+impl Form {
+    /// All of them: the ending of a file's name, and what it is.
+    pub const ALL: [(Self, &'static str, &'static str); 2] =
+        [(Self::Text, "txt", "the screen as text"), (Self::Svg, "svg", "the screen as a picture (SVG)")];
+}
+
+/// What the dashboard shows now.
+pub fn render(app: &App, form: Form) -> String {
+    let Size { width, height } = app.size();
+    // Drawing into memory cannot fail.
+    let Ok(mut terminal) = Terminal::new(TestBackend::new(width, height));
+    let Ok(_) = terminal.draw(|f| draw(app, f));
+    let buffer = terminal.backend().buffer();
+    match form {
+        Form::Text => text(buffer),
+        Form::Svg => svg(buffer, app.theme.ground.bg.and_then(rgb).unwrap_or(GROUND.0)),
+    }
+}
+
+/// The characters, without the blanks at the ends of lines.
+fn text(buffer: &Buffer) -> String {
+    let width = usize::from(buffer.area.width).max(1);
+    let mut out = String::new();
+    for line in buffer.content.chunks(width) {
+        let mut row = String::new();
+        let mut skip = 0;
+        for cell in line {
+            if skip == 0 {
+                row.push_str(cell.symbol());
+                skip = super::canvas::width(cell.symbol()).max(1);
+            }
+            skip -= 1;
+        }
+        out.push_str(row.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// One cell of the picture, pixels.
+const CELL: (f32, f32) = (8.43, 18.0);
+/// Around all of it.
+const EDGE: f32 = 12.0;
+/// The terminal's own background and foreground.
+const GROUND: (u32, u32) = (0x0010_1114, 0x00d0_d4db);
+/// The sixteen colours, as xterm has them.
+const SIXTEEN: [u32; 16] = [
+    0x0000_0000,
+    0x00cd_3131,
+    0x000d_bc79,
+    0x00e5_e510,
+    0x0024_72c8,
+    0x00bc_3fbc,
+    0x0011_a8cd,
+    0x00cc_cccc,
+    0x0066_6666,
+    0x00f1_4c4c,
+    0x0023_d18b,
+    0x00f5_f543,
+    0x003b_8eea,
+    0x00d6_70d6,
+    0x0029_b8db,
+    0x00ff_ffff,
+];
+
+/// A colour as red, green and blue; `None` for the terminal's own.
+fn rgb(c: Color) -> Option<u32> {
+    Some(match c {
+        Color::Reset => return None,
+        Color::Rgb(r, g, b) => u32::from(r) << 16 | u32::from(g) << 8 | u32::from(b),
+        Color::Indexed(i) => indexed(i),
+        Color::Black => SIXTEEN[0],
+        Color::Red => SIXTEEN[1],
+        Color::Green => SIXTEEN[2],
+        Color::Yellow => SIXTEEN[3],
+        Color::Blue => SIXTEEN[4],
+        Color::Magenta => SIXTEEN[5],
+        Color::Cyan => SIXTEEN[6],
+        Color::Gray => SIXTEEN[7],
+        Color::DarkGray => SIXTEEN[8],
+        Color::LightRed => SIXTEEN[9],
+        Color::LightGreen => SIXTEEN[10],
+        Color::LightYellow => SIXTEEN[11],
+        Color::LightBlue => SIXTEEN[12],
+        Color::LightMagenta => SIXTEEN[13],
+        Color::LightCyan => SIXTEEN[14],
+        Color::White => SIXTEEN[15],
+    })
+}
+
+/// One of the 256 of xterm.
+fn indexed(i: u8) -> u32 {
+    match i {
+        0..16 => SIXTEEN[usize::from(i)],
+        _ => contrast::of_index(i),
+    }
+}
+
+/// How a run of cells looks.
+#[derive(PartialEq)]
+struct Look {
+    fg: u32,
+    bg: Option<u32>,
+    bold: bool,
+    dim: bool,
+    under: bool,
+}
+
+impl Look {
+    fn of(cell: &Cell) -> Self {
+        let (mut fg, mut bg) = (rgb(cell.fg), rgb(cell.bg));
+        if cell.modifier.contains(Modifier::REVERSED) {
+            (fg, bg) = (Some(bg.unwrap_or(GROUND.0)), Some(fg.unwrap_or(GROUND.1)));
+        }
+        Self {
+            fg: fg.unwrap_or(GROUND.1),
+            bg,
+            bold: cell.modifier.contains(Modifier::BOLD),
+            dim: cell.modifier.contains(Modifier::DIM),
+            under: cell.modifier.contains(Modifier::UNDERLINED),
+        }
+    }
+}
+
+/// A rectangle for each run of a background, a text for each run of a look.
+fn svg(buffer: &Buffer, ground: u32) -> String {
+    let (cols, rows) = (buffer.area.width, buffer.area.height);
+    let (w, h) = (f32::from(cols) * CELL.0 + 2.0 * EDGE, f32::from(rows) * CELL.1 + 2.0 * EDGE);
+    // Writing to a String cannot fail.
+    let mut out = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {w:.0} {h:.0}\" width=\"{w:.0}\" height=\"{h:.0}\">\n\
+         <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"#{ground:06x}\"/>\n\
+         <g font-family=\"'JetBrains Mono','DejaVu Sans Mono',Menlo,Consolas,monospace\" font-size=\"14\" \
+         xml:space=\"preserve\">\n"
+    );
+    for row in 0..rows {
+        let y = EDGE + f32::from(row) * CELL.1;
+        let mut col = 0;
+        while col < cols {
+            let look = Look::of(&buffer[(col, row)]);
+            let from = col;
+            let mut text = String::new();
+            while col < cols && Look::of(&buffer[(col, row)]) == look {
+                let symbol = buffer[(col, row)].symbol();
+                text.push_str(symbol);
+                col += super::canvas::width(symbol).max(1);
+            }
+            run(&mut out, &look, &text, from, col - from, y);
+        }
+    }
+    out.push_str("</g>\n</svg>\n");
+    out
+}
+
+fn run(out: &mut String, look: &Look, text: &str, from: u16, cells: u16, y: f32) {
+    if let Some(bg) = look.bg {
+        let (x, wide) = (EDGE + f32::from(from) * CELL.0, f32::from(cells) * CELL.0);
+        let _ = writeln!(
+            out,
+            "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{wide:.1}\" height=\"{:.1}\" fill=\"#{bg:06x}\"/>",
+            CELL.1
+        );
+    }
+    let shown = text.trim();
+    if shown.is_empty() {
+        return;
+    }
+    let lead = text.len() - text.trim_start().len();
+    let x = EDGE + (f32::from(from) + lead as f32) * CELL.0;
+    let wide = f32::from(super::canvas::width(shown)) * CELL.0;
+    let _ = write!(
+        out,
+        "<text x=\"{x:.1}\" y=\"{:.1}\" textLength=\"{wide:.1}\" lengthAdjust=\"spacingAndGlyphs\" fill=\"#{:06x}\"",
+        y + 13.5,
+        look.fg
+    );
+    for (is, what) in [
+        (look.bold, " font-weight=\"bold\""),
+        (look.dim, " opacity=\"0.7\""),
+        (look.under, " text-decoration=\"underline\""),
+    ] {
+        out.push_str(if is { what } else { "" });
+    }
+    let safe = shown.replace('&', "&amp;").replace('<', "&lt;");
+    let _ = writeln!(out, ">{safe}</text>");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratatui::layout::Rect;
+    use ratatui::style::Style;
+
+    #[test]
+    fn characters_and_looks_are_kept() {
+        let mut b = Buffer::empty(Rect::new(0, 0, 12, 2));
+        b.set_string(0, 0, "한국 <a&b>", Style::new().fg(Color::Indexed(196)));
+        b.set_string(2, 1, "x", Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD));
+        assert_eq!(text(&b), "한국 <a&b>\n  x\n");
+        let svg = svg(&b, GROUND.0);
+        assert!(svg.contains(" fill=\"#ff0000\">한국 &lt;a&amp;b></text>"), "{svg}");
+        assert!(svg.contains("textLength=\"84.3\""), "two cells for each wide one: {svg}");
+        assert!(
+            svg.contains("fill=\"#d0d4db\"/>") && svg.contains("fill=\"#101114\" font-weight=\"bold\">x<")
+        );
+        assert_eq!(
+            (indexed(1), indexed(16), indexed(231), indexed(255)),
+            (0x00cd_3131, 0, 0x00ff_ffff, 0x00ee_eeee)
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! The one place that changes the terminal's mode and changes it back.
+
+pub mod backend;
+pub(crate) mod background_query;
+
+use super::Event;
+use super::terminal::background_query::{BackgroundQuery, Outcome, QUESTION};
+use crossterm::event::{
+    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
+};
+use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use crossterm::{cursor, execute};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Signal as Sig, getpid, kill_process};
+use std::io::{self, Write};
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+/// Whether the terminal is in our mode now.
+static ENTERED: AtomicBool = AtomicBool::new(false);
+static HOOK: Once = Once::new();
+
+/// While it lives the terminal is the dashboard's: raw mode, alternate screen, mouse and bracketed paste.
+///
+/// Dropping it gives the terminal back, and so does a panic, before its message is printed.
+#[derive(Debug)]
+pub struct Guard(());
+
+impl Guard {
+    /// Takes the terminal.
+    pub fn enter() -> io::Result<Self> {
+        HOOK.call_once(|| {
+            let before = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |info| {
+                leave();
+                before(info);
+            }));
+        });
+        // Made first: what was done before an error is undone by its drop.
+        let guard = Self(());
+        take()?;
+        Ok(guard)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        leave();
+    }
+}
+
+fn take() -> io::Result<()> {
+    ENTERED.store(true, Ordering::SeqCst);
+    enable_raw_mode()?;
+    execute!(io::stdout(), EnterAlternateScreen, EnableMouseCapture, EnableBracketedPaste, cursor::Hide)
+}
+
+/// Gives the terminal back. Does nothing when that has been done; every step is tried whatever the others say, since
+/// a terminal that is gone is no reason to leave another half of it changed.
+pub fn leave() {
+    if !ENTERED.swap(false, Ordering::SeqCst) {
+        return;
+    }
+    let mut out = io::stdout();
+    let _ = execute!(out, DisableBracketedPaste, DisableMouseCapture);
+    let _ = execute!(out, LeaveAlternateScreen, cursor::Show);
+    let _ = out.flush();
+    let _ = disable_raw_mode();
+}
+
+/// Gives the terminal back, stops this process as Ctrl-Z does elsewhere, and takes the terminal again when it
+/// goes on.
+pub fn suspend() -> io::Result<()> {
+    leave();
+    kill_process(getpid(), Sig::STOP)?;
+    take()
+}
+
+/// Takes the mouse, or leaves it to the terminal, so that its own selection works.
+pub fn mouse(taken: bool) -> io::Result<()> {
+    if taken {
+        execute!(io::stdout(), EnableMouseCapture)
+    } else {
+        execute!(io::stdout(), DisableMouseCapture)
+    }
+}
+
+/// How long what looks like the beginning of an answer is held when nothing follows.
+const HOLD: Duration = Duration::from_millis(100);
+
+/// Starts the threads that read the terminal: one for what is typed, one that notices when the terminal is gone.
+/// They end with the process, or when nobody listens any more. With `ask` the terminal is asked for its background;
+/// the answer is an event, whenever it comes.
+pub fn read_input(events: Sender<Event>, ask: bool) -> io::Result<()> {
+    let watcher = events.clone();
+    let mut query = if ask { BackgroundQuery::default() } else { BackgroundQuery::disabled() };
+    if ask {
+        let mut out = io::stdout();
+        out.write_all(QUESTION)?;
+        out.flush()?;
+    }
+    std::thread::Builder::new().name("input".into()).spawn(move || {
+        loop {
+            let more = !query.is_holding() || !matches!(crossterm::event::poll(HOLD), Ok(false));
+            let outcome = if more {
+                match crossterm::event::read() {
+                    Ok(event) => query.feed(event),
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(_) => {
+                        let _ = events.send(Event::InputClosed);
+                        return;
+                    }
+                }
+            } else {
+                Outcome::Keys(query.release())
+            };
+            let sent = match outcome {
+                Outcome::Keys(all) => all.into_iter().try_for_each(|e| events.send(Event::Input(e))),
+                Outcome::Held => Ok(()),
+                Outcome::Background(rgb) => events.send(Event::Background(rgb)),
+            };
+            if sent.is_err() {
+                return;
+            }
+        }
+    })?;
+    std::thread::Builder::new().name("hangup".into()).spawn(move || {
+        // Asked for nothing, poll answers only when the far side of the terminal is closed.
+        let stdout = io::stdout();
+        loop {
+            let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+            match poll(&mut fds, None) {
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return,
+                Ok(_) => {
+                    let _ = watcher.send(Event::InputClosed);
+                    return;
+                }
+            }
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! What is written to the terminal: a frame at a time, and nothing where nothing changed.
+
+use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
+use ratatui::buffer::Cell;
+use ratatui::layout::{Position, Size};
+use std::io::{self, Write};
+
+/// Shows nothing until the end of the frame (DEC private mode 2026; a terminal that has it not passes over it).
+const BEGIN: &[u8] = b"\x1b[?2026h";
+const END: &[u8] = b"\x1b[?2026l";
+
+/// The terminal, told only what is new to it.
+///
+/// A frame that changes something goes out between the marks of a synchronised update, so that no half of it is seen;
+/// one that changes nothing is no byte.
+#[derive(Debug)]
+pub struct Frugal<W: Write> {
+    inner: CrosstermBackend<W>,
+    /// Whether the terminal is told where a frame begins and ends.
+    marks: bool,
+    open: bool,
+    /// Whether the cursor is seen, and where; `None`: not known.
+    cursor: Option<bool>,
+    at: Option<Position>,
+}
+
+impl<W: Write> Frugal<W> {
+    /// Overlay a terminal; with or without `marks` around a frame.
+    pub const fn new(out: W, marks: bool) -> Self {
+        Self { inner: CrosstermBackend::new(out), marks, open: false, cursor: None, at: None }
+    }
+
+    fn begin(&mut self) -> io::Result<()> {
+        if self.marks && !self.open {
+            self.open = true;
+            self.inner.write_all(BEGIN)?;
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write> Backend for Frugal<W> {
+    type Error = io::Error;
+
+    fn draw<'a, I>(&mut self, content: I) -> io::Result<()>
+    where
+        I: Iterator<Item = (u16, u16, &'a Cell)>,
+    {
+        let mut content = content.peekable();
+        if content.peek().is_none() {
+            return Ok(());
+        }
+        self.begin()?;
+        // Writing moves the cursor, and it is not to be seen on the way.
+        self.at = None;
+        self.inner.draw(content)
+    }
+
+    fn hide_cursor(&mut self) -> io::Result<()> {
+        if self.cursor.replace(false) == Some(false) { Ok(()) } else { self.inner.hide_cursor() }
+    }
+
+    fn show_cursor(&mut self) -> io::Result<()> {
+        if self.cursor.replace(true) == Some(true) { Ok(()) } else { self.inner.show_cursor() }
+    }
+
+    fn get_cursor_position(&mut self) -> io::Result<Position> {
+        // Never asked of the terminal: the answer comes as typed, where another thread waits for keys, and not every
+        // terminal gives one. Each frame says where the cursor is to be.
+        Ok(self.at.unwrap_or_default())
+    }
+
+    fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> io::Result<()> {
+        let position = position.into();
+        if self.at.replace(position) == Some(position) {
+            return Ok(());
+        }
+        self.inner.set_cursor_position(position)
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        self.clear_region(ClearType::All)
+    }
+
+    fn clear_region(&mut self, what: ClearType) -> io::Result<()> {
+        // Another program may have had the terminal.
+        (self.cursor, self.at) = (None, None);
+        self.begin()?;
+        self.inner.clear_region(what)
+    }
+
+    fn append_lines(&mut self, n: u16) -> io::Result<()> {
+        self.inner.append_lines(n)
+    }
+
+    fn size(&self) -> io::Result<Size> {
+        self.inner.size()
+    }
+
+    fn window_size(&mut self) -> io::Result<WindowSize> {
+        self.inner.window_size()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.open) {
+            self.inner.write_all(END)?;
+        }
+        Backend::flush(&mut self.inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratatui::buffer::Buffer;
+    use ratatui::layout::Rect;
+    use ratatui::style::Style;
+
+    /// What was written, still seen from here.
+    #[derive(Clone, Default)]
+    struct Wire(std::rc::Rc<std::cell::RefCell<Vec<u8>>>);
+
+    impl Wire {
+        fn len(&self) -> usize {
+            self.0.borrow().len()
+        }
+    }
+
+    impl Write for Wire {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What a change from one buffer to the other is, in bytes.
+    fn sent(out: &mut Frugal<Wire>, wire: &Wire, from: &Buffer, to: &Buffer) -> String {
+        let before = wire.len();
+        out.draw(from.diff(to).into_iter()).unwrap();
+        out.hide_cursor().unwrap();
+        Backend::flush(out).unwrap();
+        String::from_utf8(wire.0.borrow()[before..].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn only_changes_are_sent_and_each_frame_at_once() {
+        let empty = Buffer::empty(Rect::new(0, 0, 40, 3));
+        let mut full = empty.clone();
+        full.set_string(0, 0, "hello", Style::new());
+        let wire = Wire::default();
+        let mut out = Frugal::new(wire.clone(), true);
+        let first = sent(&mut out, &wire, &empty, &full);
+        assert!(
+            first.starts_with("\x1b[?2026h\x1b[1;1Hhello") && first.ends_with("\x1b[?2026l"),
+            "{first:?}"
+        );
+        assert_eq!(sent(&mut out, &wire, &full, &full), "");
+        let mut one = full.clone();
+        one.set_string(4, 0, "!", Style::new());
+        let change = sent(&mut out, &wire, &full, &one);
+        assert!(change.contains("\x1b[1;5H!") && !change.contains("hell") && change.len() < 60, "{change:?}");
+        let mut bare = Frugal::new(wire.clone(), false);
+        assert!(!sent(&mut bare, &wire, &empty, &full).contains("2026"));
+        // The cursor is told once, where it changes.
+        out.show_cursor().unwrap();
+        out.set_cursor_position((3, 2)).unwrap();
+        let before = wire.len();
+        out.show_cursor().unwrap();
+        out.set_cursor_position((3, 2)).unwrap();
+        assert_eq!(wire.len(), before);
+        // After another program had the terminal nothing of it is known.
+        out.clear().unwrap();
+        out.set_cursor_position((3, 2)).unwrap();
+        assert!(wire.0.borrow().ends_with(b"\x1b[3;4H"));
+    }
+}

@@ -1,0 +1,292 @@
+//! The colours of every theme, as data; and those of a user's own, from TOML.
+
+use super::Color;
+use super::contrast::{faults, is_dark, nearest};
+use ratatui::style::Color as C;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+macro_rules! tones {
+    ($($tone:ident $name:literal $help:literal)*) => {
+        /// What a colour is for.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Tone { $(#[doc = $help] $tone,)* }
+
+        impl Tone {
+            /// All of them, in the order of a palette.
+            pub const ALL: &[Self] = &[$(Self::$tone,)*];
+
+            /// Its name in a file.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$tone => $name,)* }
+            }
+
+            /// What it is for.
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$tone => $help,)* }
+            }
+        }
+    };
+}
+
+tones! {
+    Ground "ground" "What everything stands on."
+    Ink "ink" "Plain text."
+    Soft "soft" "Text that matters less: units, notes."
+    Faint "faint" "Less still: rules, zeros, what is missing."
+    Surface "surface" "The ground of bands and windows."
+    Lifted "lifted" "The ground of the selected line."
+    New "new" "The ground of a row that is new."
+    Accent "accent" "Keys, the active tab, what is being edited."
+    Good "good" "All is well; connected."
+    Warn "warn" "From three quarters of a limit; half closed by the far end."
+    Bad "bad" "From nine tenths of a limit; lost."
+    Serve "serve" "It serves."
+    Opening "opening" "Being set up."
+    Closing "closing" "On the way out."
+}
+
+/// How many there are.
+const N: usize = Tone::ALL.len();
+
+/// A theme's colours.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Palette {
+    /// Its name.
+    pub name: Cow<'static, str>,
+    /// What it is good for.
+    pub help: Cow<'static, str>,
+    /// Red, green and blue of each [`Tone`], in their order.
+    tones: [u32; N],
+    /// Their places among the sixteen colours; `None`: the terminal's own.
+    sixteen: [Option<u8>; N],
+    /// It has no more colours than this.
+    pub most: Color,
+    /// Contrast as for 1.4.6 of WCAG is meant.
+    pub high: bool,
+}
+
+/// Of a dark ground. Neither blue nor dark grey can be read on every black.
+const DARK_16: [Option<u8>; N] = [
+    None,
+    None,
+    Some(7),
+    Some(8),
+    None,
+    None,
+    None,
+    Some(14),
+    Some(10),
+    Some(11),
+    Some(13),
+    Some(14),
+    Some(6),
+    Some(7),
+];
+/// Of a light one. Neither green nor cyan nor yellow can be read on white.
+const LIGHT_16: [Option<u8>; N] = [
+    None,
+    None,
+    Some(8),
+    Some(8),
+    None,
+    None,
+    None,
+    Some(4),
+    None,
+    Some(3),
+    Some(1),
+    Some(4),
+    Some(5),
+    Some(8),
+];
+
+const fn palette(
+    name: &'static str,
+    help: &'static str,
+    sixteen: [Option<u8>; N],
+    most: Color,
+    high: bool,
+    tones: [u32; N],
+) -> Palette {
+    Palette { name: Cow::Borrowed(name), help: Cow::Borrowed(help), tones, sixteen, most, high }
+}
+
+/// Every theme that comes with the program; the first two are those to choose from by the terminal's background.
+///
+/// In the order of [`Tone`]: ground ink soft faint, surface lifted new, accent good warn bad, serve opening closing.
+#[rustfmt::skip]
+pub static PALETTES: &[Palette] = &[
+    palette("dark", "for a dark background", DARK_16, Color::True, false, [
+        0x0010_1114, 0x00e3_e7ee, 0x0093_9bab, 0x006b_7382, 0x001c_2129, 0x002b_3544, 0x0017_2c22,
+        0x0056_b6f0, 0x0077_c488, 0x00e5_b567, 0x00f4_7c83, 0x0086_abf8, 0x0055_c8c4, 0x00b0_a4d6]),
+    palette("light", "for a light background", LIGHT_16, Color::True, false, [
+        0x00fb_fbfa, 0x0020_242b, 0x0056_5e6b, 0x0074_7c88, 0x00ee_f0f3, 0x00d5_e3f7, 0x00df_f3e2,
+        0x0007_58b0, 0x001a_6334, 0x0070_4600, 0x00ad_1a2d, 0x002c_3ba6, 0x0000_606e, 0x0064_2f86]),
+    palette("high-contrast", "as much contrast as there is", DARK_16, Color::True, true, [
+        0x0000_0000, 0x00ff_ffff, 0x00e2_e2e2, 0x00b4_b4b4, 0x001c_1c1c, 0x0000_2f6c, 0x0000_3314,
+        0x005f_d7ff, 0x007d_ff8a, 0x00ff_e14d, 0x00ff_b0a8, 0x00b4_cdff, 0x0066_fff0, 0x00e4_c8ff]),
+    palette("color-blind", "told apart by every eye, on a dark background", DARK_16, Color::True, false, [
+        0x0010_1114, 0x00e3_e7ee, 0x0093_9bab, 0x006b_7382, 0x001c_2129, 0x002b_3544, 0x0012_2a3a,
+        0x0056_b4e9, 0x0064_b0f2, 0x00f0_e442, 0x00ff_8a3c, 0x00b9_c7e8, 0x0043_cfae, 0x00d8_9bc2]),
+    palette("color-blind-light", "the same on a light background", LIGHT_16, Color::True, false, [
+        0x00fb_fbfa, 0x0020_242b, 0x0056_5e6b, 0x0074_7c88, 0x00ee_f0f3, 0x00d5_e3f7, 0x00dc_ecfa,
+        0x0000_5a94, 0x0000_5fae, 0x006b_4e00, 0x00b0_0060, 0x003d_4a6b, 0x0000_634d, 0x0084_2f68]),
+    palette("16", "the terminal's own sixteen colours", DARK_16, Color::Basic, false, [0; N]),
+    palette("mono", "no colour: bold, underlined, reversed", DARK_16, Color::None, false, [0; N]),
+];
+
+/// The sixteen colours as the console of Linux has them (`drivers/tty/vt/vt.c`).
+#[cfg(test)]
+pub(crate) const SIXTEEN_VGA: [u32; 16] = [
+    0x0000_0000,
+    0x00aa_0000,
+    0x0000_aa00,
+    0x00aa_5500,
+    0x0000_00aa,
+    0x00aa_00aa,
+    0x0000_aaaa,
+    0x00aa_aaaa,
+    0x0055_5555,
+    0x00ff_5555,
+    0x0055_ff55,
+    0x00ff_ff55,
+    0x0055_55ff,
+    0x00ff_55ff,
+    0x0055_ffff,
+    0x00ff_ffff,
+];
+
+const SIXTEEN: [C; 16] = [
+    C::Black,
+    C::Red,
+    C::Green,
+    C::Yellow,
+    C::Blue,
+    C::Magenta,
+    C::Cyan,
+    C::Gray,
+    C::DarkGray,
+    C::LightRed,
+    C::LightGreen,
+    C::LightYellow,
+    C::LightBlue,
+    C::LightMagenta,
+    C::LightCyan,
+    C::White,
+];
+
+impl Palette {
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        PALETTES.iter().find(|p| p.name == name)
+    }
+
+    /// The one for a background, `None` for one that is not known.
+    pub fn for_ground(ground: Option<u32>) -> &'static Self {
+        &PALETTES[usize::from(ground.is_some_and(|g| !is_dark(g)))]
+    }
+
+    /// Red, green and blue.
+    pub const fn rgb(&self, t: Tone) -> u32 {
+        self.tones[t as usize]
+    }
+
+    /// Which of the sixteen colours.
+    pub fn sixteenth(&self, t: Tone) -> Option<usize> {
+        self.sixteen[t as usize].map(usize::from)
+    }
+
+    /// In this depth.
+    pub fn at(&self, t: Tone, depth: Color) -> C {
+        let rgb = self.rgb(t);
+        match depth {
+            Color::True => C::Rgb((rgb >> 16) as u8, (rgb >> 8) as u8, rgb as u8),
+            Color::Indexed => C::Indexed(nearest(rgb)),
+            Color::Basic => self.sixteenth(t).map_or(C::Reset, |i| SIXTEEN[i]),
+            Color::None => C::Reset,
+        }
+    }
+
+    /// Whether it stands on a dark ground.
+    pub fn is_dark(&self) -> bool {
+        is_dark(self.rgb(Tone::Ground))
+    }
+
+    /// One of a user's own: the name of another one to begin with (`like = "light"`, else `dark`), and colours by name
+    /// (`accent = "#56b6f0"`).
+    pub fn parse(name: &str, text: &str) -> Result<Self, String> {
+        let words: BTreeMap<String, toml::Value> = toml::from_str(text).map_err(|e| {
+            let line = e.span().map_or(1, |s| text[..s.start.min(text.len())].matches('\n').count() + 1);
+            format!("line {line}: {}", e.message().replace('\n', " "))
+        })?;
+        let word = |key: &str| match words.get(key) {
+            None => Ok(None),
+            Some(toml::Value::String(s)) => Ok(Some(s.as_str())),
+            Some(_) => Err(format!("{key} is a text, in quotes")),
+        };
+        let like = word("like")?.unwrap_or("dark");
+        let base = Self::named(like).filter(|p| p.most < Color::Basic);
+        let mut p = base.cloned().ok_or_else(|| format!("like: there is no theme {like:?} to begin with"))?;
+        p.name = Cow::Owned(name.to_owned());
+        p.help = Cow::Owned(format!("{name}, like {like}"));
+        for key in words.keys().filter(|k| *k != "like") {
+            let Some(t) = Tone::ALL.iter().find(|t| t.name() == key) else {
+                let near = crate::format::did_you_mean::nearest(
+                    key,
+                    Tone::ALL.iter().map(|t| t.name()).chain(["like"]),
+                );
+                let hint = near.map_or(String::new(), |n| format!(", did you mean {n:?}?"));
+                return Err(format!("no colour {key:?}{hint}"));
+            };
+            p.tones[*t as usize] = word(key)?
+                .and_then(|w| w.strip_prefix('#').filter(|w| w.len() == 6))
+                .and_then(|w| u32::from_str_radix(w, 16).ok())
+                .ok_or_else(|| format!("{key}: a colour is written like \"#56b6f0\""))?;
+        }
+        Ok(p)
+    }
+
+    /// What cannot be read well.
+    pub fn faults(&self) -> Vec<String> {
+        if self.most < Color::Basic { faults(self, Color::True) } else { vec![] }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ones_own() {
+        let p = Palette::parse("mine", "like = \"light\"\naccent = \"#0000ff\"\n").unwrap();
+        assert_eq!(
+            (p.rgb(Tone::Accent), p.rgb(Tone::Ink), p.is_dark()),
+            (0xff, PALETTES[1].rgb(Tone::Ink), false)
+        );
+        assert_eq!(p.faults(), [""; 0]);
+        let bad = Palette::parse("mine", "faint = \"#111111\"").unwrap().faults();
+        assert!(bad.iter().any(|f| f.starts_with("faint on ground has a contrast of 1.0")), "{bad:?}");
+        for (text, said) in [
+            ("acent = \"#000000\"", "no colour \"acent\", did you mean \"accent\"?"),
+            ("ink = \"red\"", "ink: a colour is written like \"#56b6f0\""),
+            ("ink = 3", "ink is a text, in quotes"),
+            ("like = \"mono\"", "like: there is no theme \"mono\" to begin with"),
+            ("ink = \"#00000\"", "ink: a colour is written like \"#56b6f0\""),
+        ] {
+            assert_eq!(Palette::parse("mine", text).unwrap_err(), said);
+        }
+        assert!(Palette::parse("mine", "\n[").unwrap_err().starts_with("line 2: "));
+    }
+
+    #[test]
+    fn names_are_words_and_no_two_alike() {
+        for (i, p) in PALETTES.iter().enumerate() {
+            assert!(PALETTES[..i].iter().all(|o| o.name != p.name) && !p.help.is_empty(), "{}", p.name);
+        }
+        assert!(PALETTES[0].is_dark() && !PALETTES[1].is_dark());
+        assert_eq!(Palette::for_ground(Some(0x00ff_ffff)).name, "light");
+        assert_eq!(Palette::for_ground(Some(0x0020_2020)).name, "dark");
+        assert_eq!(Palette::for_ground(None).name, "dark");
+    }
+}

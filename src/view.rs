@@ -1,0 +1,274 @@
+//! What a screen or a list shows: which rows, in which order, in which groups.
+
+pub mod group;
+pub mod preset;
+pub mod sort;
+pub mod summary;
+pub mod wants;
+
+use crate::filter::Filter;
+use crate::format::Role;
+use crate::model::Snapshot;
+use crate::table::Table;
+use group::{Group, GroupBy};
+use sort::SortKey;
+use std::borrow::Cow;
+
+/// A question over one table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct View {
+    /// The table.
+    pub table: &'static Table,
+    /// Which rows.
+    pub filter: Filter,
+    /// In which order; empty: the table's own.
+    pub sort: Vec<SortKey>,
+    /// In which groups.
+    pub group: Option<GroupBy>,
+    /// Whether sockets that closed a moment ago are there too.
+    pub closed: bool,
+}
+
+impl View {
+    /// Every row of a table in its own order, without groups.
+    pub fn new(table: &'static Table) -> Self {
+        Self { table, filter: Filter::everything(table), sort: Vec::new(), group: None, closed: false }
+    }
+
+    /// The sort order in force.
+    pub fn order(&self) -> Cow<'_, [SortKey]> {
+        if self.sort.is_empty() { Cow::Owned(sort::default(self.table)) } else { Cow::Borrowed(&self.sort) }
+    }
+
+    /// The answer for one snapshot.
+    pub fn arrange(&self, snap: &Snapshot) -> Arranged {
+        let total = self.total(snap);
+        let matcher = self.filter.over(snap);
+        let mut rows: Vec<u32> = (0..total as u32).filter(|r| matcher.matches(*r as usize)).collect();
+        sort::sort(&mut rows, snap, &self.keys());
+        self.grouped(snap, rows)
+    }
+
+    /// The answer, from rows that are in order already: all there are, as [`View::sorted`] gives them.
+    pub fn arrange_sorted(&self, snap: &Snapshot, sorted: &[u32]) -> Arranged {
+        let rows = if self.filter.is_everything() {
+            sorted.to_vec()
+        } else {
+            let matcher = self.filter.over(snap);
+            sorted.iter().copied().filter(|r| matcher.matches(*r as usize)).collect()
+        };
+        self.grouped(snap, rows)
+    }
+
+    /// Every row of the table in order, whatever the filter. The same for all views with equal [`View::keys`].
+    pub fn sorted(&self, snap: &Snapshot) -> Vec<u32> {
+        let mut rows: Vec<u32> = (0..self.total(snap) as u32).collect();
+        sort::sort(&mut rows, snap, &self.keys());
+        rows
+    }
+
+    /// What rows are sorted by. Groups by state put the states in order themselves.
+    pub fn keys(&self) -> Vec<SortKey> {
+        let order = self.order();
+        match (self.group, order.split_first()) {
+            (Some(GroupBy::State), Some((first, rest))) if first.column.is(Role::State) => rest.to_vec(),
+            _ => order.into_owned(),
+        }
+    }
+
+    /// How many rows there are before filtering.
+    fn total(&self, snap: &Snapshot) -> usize {
+        if self.closed { (self.table.len)(snap) } else { (self.table.live)(snap) }
+    }
+
+    fn grouped(&self, snap: &Snapshot, mut rows: Vec<u32>) -> Arranged {
+        let groups = match self.group {
+            Some(by) => group::arrange(&mut rows, snap, self, by),
+            None => Vec::new(),
+        };
+        Arranged { rows, groups, total: self.total(snap) }
+    }
+}
+
+/// The answer to a question over one snapshot.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Arranged {
+    /// Row numbers in order, group after group.
+    pub rows: Vec<u32>,
+    /// The groups, each before those within it; empty without grouping.
+    pub groups: Vec<Group>,
+    /// How many rows there were before filtering.
+    pub total: usize,
+}
+
+/// One line of a list with groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// The head of a group: its index in [`Arranged::groups`].
+    Group(u32),
+    /// A row: its number in the snapshot.
+    Row(u32),
+}
+
+impl Arranged {
+    /// The lines to show. Of a folded group only the head is there.
+    pub fn lines(&self, folded: &dyn Fn(u64, u8) -> bool) -> Vec<Line> {
+        let mut out = Vec::with_capacity(self.rows.len() + self.groups.len());
+        let mut at = 0usize;
+        let mut i = 0;
+        while i < self.groups.len() {
+            let g = &self.groups[i];
+            let (start, end) = (g.start as usize, (g.start + g.len) as usize);
+            // Rows of the group around it that stand before this one.
+            out.extend(self.rows[at.min(start)..start].iter().map(|r| Line::Row(*r)));
+            out.push(Line::Group(i as u32));
+            at = start;
+            i += 1;
+            if folded(g.id, g.depth) {
+                at = end;
+                while self.groups.get(i).is_some_and(|inner| inner.depth > g.depth) {
+                    i += 1;
+                }
+            }
+        }
+        out.extend(self.rows[at.min(self.rows.len())..].iter().map(|r| Line::Row(*r)));
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::snapshot::Direction;
+    use crate::model::{Proto, State};
+    use crate::table::SOCKETS;
+    use crate::testing::{machine, many, process, row, snapshot};
+
+    fn view(filter: &str, group: Option<&str>) -> View {
+        View {
+            filter: Filter::parse(filter, &SOCKETS).unwrap(),
+            group: group.map(|g| GroupBy::parse(g, &SOCKETS).unwrap()),
+            ..View::new(&SOCKETS)
+        }
+    }
+
+    /// What holds for every answer.
+    fn sound(a: &Arranged) {
+        let mut rows = a.rows.clone();
+        rows.sort_unstable();
+        rows.dedup();
+        assert_eq!(rows.len(), a.rows.len(), "no row twice");
+        let top: Vec<&Group> = a.groups.iter().filter(|g| g.depth == 0).collect();
+        if !a.groups.is_empty() {
+            assert_eq!(top.iter().map(|g| g.len as usize).sum::<usize>(), a.rows.len());
+        }
+        let mut at = 0;
+        for g in &top {
+            assert_eq!(g.start, at, "{:?}", g.key);
+            at += g.len;
+        }
+        let mut ids: Vec<u64> = a.groups.iter().map(|g| g.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), a.groups.len(), "every group has an identity of its own");
+        let open = a.lines(&|_, _| false);
+        assert_eq!(open.len(), a.rows.len() + a.groups.len());
+        assert_eq!(a.lines(&|_, d| d == 0).len(), if top.is_empty() { a.rows.len() } else { top.len() });
+        // The rows of the open list are the rows, in order.
+        let rows: Vec<u32> = open
+            .iter()
+            .filter_map(|l| match l {
+                Line::Row(r) => Some(*r),
+                Line::Group(_) => None,
+            })
+            .collect();
+        assert_eq!(rows, a.rows);
+    }
+
+    #[test]
+    fn rows_are_filtered_and_in_order() {
+        let snap = machine();
+        let a = view("proto:tcp", None).arrange(&snap);
+        sound(&a);
+        assert_eq!((a.total, a.rows.len()), (15, 11));
+        assert_eq!(&a.rows[..2], &[1, 0], "listeners first, by address");
+    }
+
+    #[test]
+    fn groups_hold_what_their_filter_lets_through() {
+        let snap = many(3000);
+        for by in ["state", "local", "remote", "process", "user", "scope", "recv_q", "remote_port"] {
+            let v = view("not state:closed", Some(by));
+            let a = v.arrange(&snap);
+            sound(&a);
+            for g in a.groups.iter().filter(|g| g.depth == 0).take(40) {
+                let Some(filter) = g.filter(v.group.unwrap(), &snap) else { continue };
+                let f = Filter::parse(&filter, &SOCKETS).unwrap_or_else(|e| panic!("{filter}: {e}"));
+                let mut want: Vec<u32> = a.rows[g.start as usize..(g.start + g.len) as usize].to_vec();
+                want.sort_unstable();
+                let m = f.over(&snap);
+                let mut got: Vec<u32> = a.rows.iter().copied().filter(|r| m.matches(*r as usize)).collect();
+                got.sort_unstable();
+                // An endpoint's group tells wildcard addresses of both families apart, as the filter does.
+                assert_eq!(got, want, "{by} {}: {filter}", g.title(&snap));
+            }
+        }
+    }
+
+    #[test]
+    fn clients_of_one_endpoint_stand_together() {
+        let mut rows = vec![row(Proto::Tcp, State::Listen, "0.0.0.0:443", "*", &[0])];
+        for i in 0..6 {
+            let mut r = row(
+                Proto::Tcp,
+                State::Established,
+                "10.0.0.4:443",
+                &format!("203.0.113.{}:{}", i / 2, 5000 + i),
+                &[0],
+            );
+            r.direction = Direction::In;
+            r.rates.rx = Some(10.0);
+            rows.push(r);
+        }
+        rows.push(row(Proto::Tcp, State::Established, "10.0.0.4:40000", "10.0.0.9:5432", &[0]));
+        let mut snap = snapshot(rows, vec![process(1, "nginx", 0, 1, 10)], &[]);
+        let local = snap.socket(0).local;
+        snap.ports.push(crate::model::snapshot::Port {
+            netns: 0,
+            proto: Proto::Tcp,
+            state: State::Listen,
+            local,
+            iface: 0,
+            sockets: vec![0],
+            clients: vec![1, 2, 3, 4, 5, 6],
+            hosts: 3,
+            states: crate::model::StateCounts::default(),
+            recv_q: 0,
+            backlog: 10,
+            drops: None,
+            processes: vec![0],
+            scope: local.addr.scope(),
+            rx: None,
+            tx: None,
+        });
+        let a = view("", Some("state")).arrange(&snap);
+        sound(&a);
+        let heads: Vec<(u8, String, u32, u32)> =
+            a.groups.iter().map(|g| (g.depth, g.title(&snap), g.len, g.hosts)).collect();
+        let named = |d, t: &str, n, h| (d, t.to_owned(), n, h);
+        assert_eq!(
+            heads,
+            [named(0, "LISTEN", 1, 0), named(0, "ESTABLISHED", 7, 4), named(1, "0.0.0.0:443", 6, 3)]
+        );
+        assert_eq!(a.groups[2].rx, Some(60.0));
+        assert!(a.groups[1].note.is_some());
+        let lines = a.lines(&|_, depth| depth == 1);
+        assert_eq!(
+            lines,
+            [Line::Group(0), Line::Row(0), Line::Group(1), Line::Group(2), Line::Row(7)],
+            "the folded clients are one line"
+        );
+        let again = view("", Some("state")).arrange(&snap);
+        assert_eq!(a.groups[2].id, again.groups[2].id);
+    }
+}

@@ -1,0 +1,509 @@
+//! Groups of rows.
+
+use super::View;
+use super::sort::SortKey;
+use crate::format::{self, Column, Kind, Role, Value};
+use crate::model::snapshot::Direction;
+use crate::model::{Addr, Endpoint, Family, Missing, Proto, Snapshot, State, StateCounts};
+use crate::table::{QueryError, Table, error};
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
+use std::cmp::Ordering;
+use std::collections::hash_map::Entry;
+use std::hash::{Hash, Hasher};
+
+/// A served endpoint with more connections than this in one state has a group of its own there.
+const HANDFUL: usize = 3;
+/// A remote endpoint with more: one would see the connections of a pool each by itself.
+const POOL: usize = 8;
+
+/// By what rows are grouped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupBy {
+    /// By state and, inside a state, by the endpoint that serves, here or there.
+    State,
+    /// By local endpoint.
+    Local,
+    /// By remote address.
+    Remote,
+    /// By owning process.
+    Process,
+    /// By what a column says.
+    Column(&'static Column),
+}
+
+impl GroupBy {
+    /// From a word: `state`, `local`, `remote`, `process` or the name of a column.
+    pub fn parse(word: &str, table: &'static Table) -> Result<Self, QueryError> {
+        if table.is_sockets() {
+            for (name, by) in [
+                ("state", Self::State),
+                ("local", Self::Local),
+                ("remote", Self::Remote),
+                ("process", Self::Process),
+            ] {
+                if word.eq_ignore_ascii_case(name) {
+                    return Ok(by);
+                }
+            }
+        }
+        error::column(word, table).map(Self::Column)
+    }
+
+    /// The column that says the same, for what must be read.
+    pub fn column(&self, table: &'static Table) -> Option<&'static Column> {
+        match self {
+            Self::Column(c) => Some(c),
+            by => table.column(by.name()),
+        }
+    }
+
+    /// The word for it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::State => "state",
+            Self::Local => "local",
+            Self::Remote => "remote",
+            Self::Process => "process",
+            Self::Column(c) => c.name,
+        }
+    }
+}
+
+/// One group of rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// Its identity from poll to poll: a hash of what it is grouped by.
+    pub id: u64,
+    /// 0 for a group, 1 for a group within one.
+    pub depth: u8,
+    /// What its rows have in common.
+    pub key: Key,
+    /// Where its rows begin in [`super::Arranged::rows`].
+    pub start: u32,
+    /// How many they are.
+    pub len: u32,
+    /// Its rows by state; of sockets only.
+    pub states: StateCounts,
+    /// Bytes received and not read, listeners apart.
+    pub recv_q: u64,
+    /// Bytes not acknowledged, listeners apart.
+    pub send_q: u64,
+    /// Bytes received a second.
+    pub rx: Option<f64>,
+    /// Bytes sent a second.
+    pub tx: Option<f64>,
+    /// Different remote addresses.
+    pub hosts: u32,
+    /// A line on what it means.
+    pub note: Option<&'static str>,
+}
+
+/// What the rows of one group have in common.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// A state.
+    State(State),
+    /// A local endpoint.
+    Local(Proto, Endpoint),
+    /// The endpoint by which connections came in.
+    Served(Proto, Endpoint),
+    /// The remote endpoint that connections of this machine go to.
+    To(Proto, Endpoint),
+    /// A remote address, or what an address column says.
+    Addr(Addr),
+    /// A process: its row in the snapshot that the group was made from.
+    Process(u32),
+    /// What a column says.
+    Text(String),
+    /// Nothing there, and why; last.
+    None(String),
+}
+
+/// Puts rows that are in order into groups: reorders them and tells the groups.
+pub(crate) fn arrange(rows: &mut Vec<u32>, snap: &Snapshot, view: &View, by: GroupBy) -> Vec<Group> {
+    let order = view.order();
+    let around = Around {
+        snap,
+        view,
+        by,
+        sort: Sort { first: order.first().copied(), chosen: !view.sort.is_empty(), by },
+        listeners: Listeners::new(snap),
+    };
+    let buckets = if by == GroupBy::State {
+        Buckets::new(rows, |r| snap.socket(r).state).map(Key::State)
+    } else {
+        Buckets::new(rows, |r| key(snap, view, by, r))
+    };
+    let mut summed: Vec<(Group, &[u32])> =
+        buckets.iter().map(|(k, of)| (around.sum(k.clone(), of, 0, 0), of)).collect();
+    // Their numbers are sorted: a group is large, and there can be as many as rows.
+    let mut order: Vec<u32> = (0..summed.len() as u32).collect();
+    order.sort_by(|a, b| around.sort.compare(&summed[*a as usize].0, &summed[*b as usize].0));
+    let mut summed: Vec<Option<(Group, &[u32])>> = summed.drain(..).map(Some).collect();
+    let mut groups = Vec::with_capacity(summed.len());
+    rows.clear();
+    for i in order {
+        let Some((mut group, of)) = summed[i as usize].take() else { continue };
+        group.start = rows.len() as u32;
+        let (id, nested) =
+            (group.id, by == GroupBy::State && !matches!(group.key, Key::State(State::Listen)));
+        groups.push(group);
+        if nested {
+            around.nest(rows, &mut groups, of, id);
+        } else {
+            rows.extend(of);
+        }
+    }
+    groups
+}
+
+/// Rows by key: keys in the order in which they first occur, rows within as they were.
+struct Buckets<K> {
+    keys: Vec<K>,
+    starts: Vec<u32>,
+    rows: Vec<u32>,
+}
+
+impl<K: Hash + Eq + Clone> Buckets<K> {
+    fn new(rows: &[u32], key: impl Fn(usize) -> K) -> Self {
+        let mut index: FxHashMap<K, u32> = FxHashMap::default();
+        let mut keys = Vec::new();
+        let of: Vec<u32> = rows
+            .iter()
+            .map(|r| match index.entry(key(*r as usize)) {
+                Entry::Occupied(e) => *e.get(),
+                Entry::Vacant(e) => {
+                    keys.push(e.key().clone());
+                    *e.insert(keys.len() as u32 - 1)
+                }
+            })
+            .collect();
+        let (starts, rows) = place(rows, &of, keys.len());
+        Self { keys, starts, rows }
+    }
+
+    fn map<T>(self, f: impl Fn(K) -> T) -> Buckets<T> {
+        Buckets { keys: self.keys.into_iter().map(f).collect(), starts: self.starts, rows: self.rows }
+    }
+}
+
+impl<K> Buckets<K> {
+    fn iter(&self) -> impl Iterator<Item = (&K, &[u32])> {
+        self.keys
+            .iter()
+            .zip(self.starts.windows(2))
+            .map(|(k, w)| (k, &self.rows[w[0] as usize..w[1] as usize]))
+    }
+}
+
+/// Rows in the order of their buckets, and where each bucket begins; one more at the end.
+fn place(rows: &[u32], of: &[u32], buckets: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut starts = vec![0u32; buckets + 1];
+    for b in of {
+        starts[*b as usize + 1] += 1;
+    }
+    for i in 1..starts.len() {
+        starts[i] += starts[i - 1];
+    }
+    let mut next = starts.clone();
+    let mut out = vec![0u32; rows.len()];
+    for (r, b) in rows.iter().zip(of) {
+        out[next[*b as usize] as usize] = *r;
+        next[*b as usize] += 1;
+    }
+    (starts, out)
+}
+
+/// The endpoints that are served.
+struct Listeners(FxHashSet<(Proto, Endpoint)>);
+
+impl Listeners {
+    fn new(snap: &Snapshot) -> Self {
+        Self(snap.ports.iter().map(|p| (p.proto, p.local)).collect())
+    }
+
+    /// The endpoint that took a connection in: the same address, else the wildcard.
+    fn of(&self, proto: Proto, local: Endpoint) -> Endpoint {
+        let any = |a| Endpoint::new(a, local.port);
+        let like = if local.addr.is_v4() { [Addr::ANY4, Addr::ANY6] } else { [Addr::ANY6, Addr::ANY4] };
+        [local, any(like[0]), any(like[1])]
+            .into_iter()
+            .find(|e| self.0.contains(&(proto, *e)))
+            .unwrap_or(local)
+    }
+}
+
+fn is_ip(f: Family) -> bool {
+    matches!(f, Family::Inet | Family::Inet6)
+}
+
+fn key(snap: &Snapshot, view: &View, by: GroupBy, row: usize) -> Key {
+    let by_column = |name: &str| {
+        let column = view.table.column(name);
+        column.map_or_else(|| Key::None(String::new()), |c| column_key(c, snap, row))
+    };
+    match by {
+        GroupBy::State => Key::State(snap.socket(row).state),
+        GroupBy::Local => {
+            let s = snap.socket(row);
+            if is_ip(s.family) { Key::Local(s.proto, s.local) } else { by_column("local") }
+        }
+        GroupBy::Remote => {
+            let s = snap.socket(row);
+            let peer = is_ip(s.family) && !s.remote.is_none();
+            if peer { Key::Addr(s.remote.addr) } else { Key::None("no peer".to_owned()) }
+        }
+        GroupBy::Process => match snap.owners(row).first() {
+            Some(o) => Key::Process(o.process),
+            None => match snap.former(row) {
+                Some(f) => Key::None(format!("was {} {}", f.comm, f.pid)),
+                None => {
+                    Key::None(snap.facts[row].owner_missing.map_or("no process", Missing::reason).to_owned())
+                }
+            },
+        },
+        GroupBy::Column(c) => column_key(c, snap, row),
+    }
+}
+
+fn column_key(c: &Column, snap: &Snapshot, row: usize) -> Key {
+    match c.value(snap, row) {
+        Value::Missing(m) => Key::None(m.reason().to_owned()),
+        Value::State(s) => Key::State(s),
+        Value::Addr(a) => Key::Addr(a),
+        v => Key::Text(format::exact(&v)),
+    }
+}
+
+/// How groups are ordered.
+#[derive(Clone, Copy)]
+struct Sort {
+    first: Option<SortKey>,
+    chosen: bool,
+    by: GroupBy,
+}
+
+impl Sort {
+    fn compare(&self, a: &Group, b: &Group) -> Ordering {
+        let by_key = || a.key.cmp(&b.key);
+        if self.by == GroupBy::State {
+            return by_key();
+        }
+        let none = |k: &Key| matches!(k, Key::None(_));
+        let turn = |o: Ordering, descending: bool| if descending { o.reverse() } else { o };
+        let own = match (self.chosen, self.first) {
+            (true, Some(k)) => match k.column.role {
+                Some(Role::Rx) => float(a.rx, b.rx, k.descending),
+                Some(Role::Tx) => float(a.tx, b.tx, k.descending),
+                Some(Role::RecvQ) => turn(a.recv_q.cmp(&b.recv_q), k.descending),
+                Some(Role::SendQ) => turn(a.send_q.cmp(&b.send_q), k.descending),
+                _ if k.column.name == self.by.name() => turn(by_key(), k.descending),
+                // As their first rows stand: the rows came in order, and `sort_by` is stable.
+                _ => return none(&a.key).cmp(&none(&b.key)),
+            },
+            _ => b.len.cmp(&a.len),
+        };
+        none(&a.key).cmp(&none(&b.key)).then(own).then_with(by_key)
+    }
+}
+
+fn float(a: Option<f64>, b: Option<f64>, descending: bool) -> Ordering {
+    match (a, b) {
+        (Some(a), Some(b)) => {
+            if descending {
+                b.total_cmp(&a)
+            } else {
+                a.total_cmp(&b)
+            }
+        }
+        (a, b) => b.is_some().cmp(&a.is_some()),
+    }
+}
+
+/// What grouping looks at.
+struct Around<'a> {
+    snap: &'a Snapshot,
+    view: &'a View,
+    by: GroupBy,
+    sort: Sort,
+    listeners: Listeners,
+}
+
+impl Around<'_> {
+    /// Within a state: the connections of each endpoint that has more than a handful, served here or connected to;
+    /// the others after them, so that every group is one range.
+    fn nest(&self, rows: &mut Vec<u32>, groups: &mut Vec<Group>, of: &[u32], outer: u64) {
+        const ALONE: u32 = 0;
+        let mut keys: Vec<Key> = vec![Key::None(String::new())];
+        let mut by_listener: FxHashMap<(Proto, Endpoint), u32> = FxHashMap::default();
+        let mut by_local: FxHashMap<(Proto, Endpoint), u32> = FxHashMap::default();
+        let mut by_remote: FxHashMap<(Proto, Endpoint), u32> = FxHashMap::default();
+        let mut bucket: Vec<u32> = of
+            .iter()
+            .map(|r| {
+                let s = self.snap.socket(*r as usize);
+                let mut add = |key| {
+                    keys.push(key);
+                    keys.len() as u32 - 1
+                };
+                match self.snap.facts[*r as usize].direction {
+                    Direction::None => ALONE,
+                    Direction::In => *by_local.entry((s.proto, s.local)).or_insert_with(|| {
+                        let at = self.listeners.of(s.proto, s.local);
+                        *by_listener.entry((s.proto, at)).or_insert_with(|| add(Key::Served(s.proto, at)))
+                    }),
+                    Direction::Out => *by_remote
+                        .entry((s.proto, s.remote))
+                        .or_insert_with(|| add(Key::To(s.proto, s.remote))),
+                }
+            })
+            .collect();
+        let mut count = vec![0usize; keys.len()];
+        for b in &bucket {
+            count[*b as usize] += 1;
+        }
+        let enough = |i: usize| count[i] > if matches!(keys[i], Key::To(..)) { POOL } else { HANDFUL };
+        bucket.iter_mut().filter(|b| !enough(**b as usize)).for_each(|b| *b = ALONE);
+        let (starts, placed) = place(of, &bucket, keys.len());
+        let range = |i: usize| &placed[starts[i] as usize..starts[i + 1] as usize];
+        let mut summed: Vec<(Group, &[u32])> = (1..keys.len())
+            .filter(|i| enough(*i))
+            .map(|i| (self.sum(keys[i].clone(), range(i), 1, outer), range(i)))
+            .collect();
+        let sort = Sort { by: GroupBy::Local, ..self.sort };
+        summed.sort_by(|a, b| sort.compare(&a.0, &b.0));
+        for (mut group, of) in summed {
+            group.start = rows.len() as u32;
+            groups.push(group);
+            rows.extend(of);
+        }
+        rows.extend(range(0));
+    }
+
+    /// A group of these rows.
+    fn sum(&self, key: Key, of: &[u32], depth: u8, outer: u64) -> Group {
+        let mut hasher = FxHasher::default();
+        (self.view.table.id, self.by.name(), depth, outer).hash(&mut hasher);
+        match &key {
+            Key::Process(p) => {
+                let i = &self.snap.sample.processes[*p as usize].info;
+                (i.pid, i.start_ns).hash(&mut hasher);
+            }
+            key => key.hash(&mut hasher),
+        }
+        let mut out = Group {
+            id: hasher.finish(),
+            depth,
+            start: 0,
+            len: of.len() as u32,
+            states: StateCounts::default(),
+            recv_q: 0,
+            send_q: 0,
+            rx: None,
+            tx: None,
+            hosts: 0,
+            note: match &key {
+                Key::State(s) => Some(s.info().meaning),
+                _ => None,
+            },
+            key,
+        };
+        if self.view.table.is_sockets() {
+            self.sum_sockets(&mut out, of);
+            return out;
+        }
+        let number = |role: Role, r: u32| {
+            let column = self.view.table.with_role(role).filter(|c| c.kind == Kind::BytesPerSec);
+            column.and_then(|c| c.value(self.snap, r as usize).number())
+        };
+        for r in of {
+            out.rx = add(out.rx, number(Role::Rx, *r));
+            out.tx = add(out.tx, number(Role::Tx, *r));
+        }
+        out
+    }
+
+    fn sum_sockets(&self, out: &mut Group, of: &[u32]) {
+        // Few are sorted, many are hashed.
+        let few = of.len() <= 32;
+        let mut seen: Vec<u128> = Vec::with_capacity(if few { of.len() } else { 0 });
+        let mut hosts: FxHashSet<u128> = FxHashSet::default();
+        for r in of {
+            let s = self.snap.socket(*r as usize);
+            out.states.add(s.state);
+            if !s.is_listener() {
+                out.recv_q += u64::from(s.recv_q);
+                out.send_q += u64::from(s.send_q);
+            }
+            let rates = self.snap.rates(*r as usize);
+            out.rx = add(out.rx, rates.rx.map(f64::from));
+            out.tx = add(out.tx, rates.tx.map(f64::from));
+            if is_ip(s.family) && !s.remote.is_none() {
+                let addr = u128::from_be_bytes(*s.remote.addr.octets());
+                if few {
+                    seen.push(addr);
+                } else {
+                    hosts.insert(addr);
+                }
+            }
+        }
+        seen.sort_unstable();
+        seen.dedup();
+        out.hosts = (seen.len() + hosts.len()) as u32;
+    }
+}
+
+fn add(sum: Option<f64>, one: Option<f64>) -> Option<f64> {
+    match (sum, one) {
+        (Some(a), Some(b)) => Some(a + b),
+        (a, b) => a.or(b),
+    }
+}
+
+impl Group {
+    /// What it is called: `CLOSE_WAIT`, `0.0.0.0:443`. Raw: whoever shows it escapes it.
+    pub fn title(&self, snap: &Snapshot) -> String {
+        match &self.key {
+            Key::State(s) => s.name().to_owned(),
+            Key::Local(_, e) | Key::Served(_, e) => e.to_string(),
+            Key::To(_, e) => format!("to {e}"),
+            Key::Addr(a) => a.to_string(),
+            Key::Process(p) => snap
+                .sample
+                .processes
+                .get(*p as usize)
+                .map_or_else(String::new, |p| format!("{} {}", p.info.name(), p.info.pid)),
+            Key::Text(s) | Key::None(s) => s.clone(),
+        }
+    }
+
+    /// The state that its rows have in common, where that is what they are grouped by.
+    pub const fn state(&self) -> Option<State> {
+        match &self.key {
+            Key::State(s) => Some(*s),
+            _ => None,
+        }
+    }
+
+    /// A filter that lets through just its rows, within the group around it, where there is one: `state:close-wait`.
+    pub fn filter(&self, by: GroupBy, snap: &Snapshot) -> Option<String> {
+        let end = |e: &Endpoint| {
+            if e.addr.is_v4() { format!("{}:{}", e.addr, e.port) } else { format!("[{}]:{}", e.addr, e.port) }
+        };
+        Some(match &self.key {
+            Key::State(s) => format!("{}:{}", by.name(), s.name().to_ascii_lowercase().replace('_', "-")),
+            Key::Served(proto, e) if e.addr.is_any() => {
+                format!("proto:{} local_port:{} direction:in", proto.name(), e.port)
+            }
+            Key::Local(proto, e) | Key::Served(proto, e) => {
+                format!("proto:{} local:{}", proto.name(), end(e))
+            }
+            Key::To(proto, e) => format!("proto:{} remote:{} direction:out", proto.name(), end(e)),
+            Key::Addr(a) => format!("{}:{a}", by.name()),
+            Key::Process(p) => format!("pid:{}", snap.sample.processes.get(*p as usize)?.info.pid),
+            Key::Text(s) => format!("{}={}", by.name(), crate::filter::quote(s)),
+            // `none` would let through what is missing for other reasons too.
+            Key::None(_) => return None,
+        })
+    }
+}

@@ -1,0 +1,321 @@
+//! Sorting rows.
+
+use crate::format::{Column, Value};
+use crate::model::{Addr, Endpoint, Snapshot};
+use crate::table::{QueryError, Table, error};
+use std::cmp::Ordering;
+
+/// One level of a sort order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SortKey {
+    /// By which column.
+    pub column: &'static Column,
+    /// Largest first. What is missing is last either way.
+    pub descending: bool,
+}
+
+/// An order from text: `rx:desc,pid`. A direction is `asc` or `desc`; `-rx` is `rx:desc`. Without one,
+/// rates, queues, counts and shares go largest first, all else smallest first.
+pub fn parse(text: &str, table: &'static Table) -> Result<Vec<SortKey>, QueryError> {
+    let mut out: Vec<SortKey> = Vec::new();
+    for part in text.split(',') {
+        let part = part.trim();
+        let (word, direction) = match part.split_once(':') {
+            Some((w, d)) => (w.trim(), Some(d.trim())),
+            None => match part.strip_prefix('-') {
+                Some(w) => (w, Some("desc")),
+                None => (part, None),
+            },
+        };
+        let column = error::column(word, table)?;
+        let descending = match direction {
+            None => largest_first(column),
+            Some(d) if ["asc", "ascending", "up"].iter().any(|w| w.eq_ignore_ascii_case(d)) => false,
+            Some(d) if ["desc", "descending", "down"].iter().any(|w| w.eq_ignore_ascii_case(d)) => true,
+            Some(d) => {
+                let word = d.chars().take(60).collect();
+                return Err(QueryError::Direction { word, column: column.name });
+            }
+        };
+        if !out.iter().any(|k| k.column == column) {
+            out.push(SortKey { column, descending });
+        }
+    }
+    Ok(out)
+}
+
+/// The order a table has when nobody chose.
+pub fn default(table: &'static Table) -> Vec<SortKey> {
+    table
+        .order
+        .iter()
+        .filter_map(|(name, descending)| {
+            Some(SortKey { column: table.column(name)?, descending: *descending })
+        })
+        .collect()
+}
+
+/// Whether a person who sorts by this column wants the largest first.
+pub fn largest_first(column: &Column) -> bool {
+    use crate::format::Kind;
+    matches!(
+        column.kind,
+        Kind::Count
+            | Kind::Amount
+            | Kind::Bytes
+            | Kind::BytesPerSec
+            | Kind::PerSec
+            | Kind::PerMin
+            | Kind::Percent
+            | Kind::Micros
+            | Kind::Millis
+            | Kind::Secs
+            | Kind::States
+    )
+}
+
+/// Sorts row numbers in place. Stable: rows that are equal by every key stay as they were.
+///
+/// Values are read once a row and key, as plain integers where that can be; a later key is read only for rows that the
+/// keys before it leave equal.
+pub fn sort(rows: &mut [u32], snap: &Snapshot, keys: &[SortKey]) {
+    let Some((key, rest)) = keys.split_first() else { return };
+    if rows.len() < 2 {
+        return;
+    }
+    let turn = key.descending;
+    match read(rows, snap, key.column) {
+        Keys::Numbers(mut of) => {
+            if turn {
+                of.iter_mut().filter(|k| !k.0).for_each(|k| k.1 = !k.1);
+            }
+            let index = by_integers(of.iter().copied());
+            place(&index, |a, b| of[a as usize] == of[b as usize], rows, snap, rest);
+        }
+        Keys::Ends(of) => {
+            // An IPv4 endpoint fits into the head whole; an IPv6 one is decided by it nearly always.
+            let head = |e: &Option<Endpoint>| match e {
+                Some(e) if turn => (false, !end_head(e)),
+                Some(e) => (false, end_head(e)),
+                None => (true, 0),
+            };
+            let mut index = by_integers(of.iter().map(head));
+            let end = |i: u32| &of[i as usize];
+            let long = |i: u32| end(i).is_some_and(|e| !e.addr.is_v4());
+            for run in index.chunk_by_mut(|a, b| head(end(*a)) == head(end(*b))) {
+                if run.len() > 1 && long(run[0]) {
+                    run.sort_by(|a, b| if turn { end(*b).cmp(end(*a)) } else { end(*a).cmp(end(*b)) });
+                }
+            }
+            place(&index, |a, b| of[a as usize] == of[b as usize], rows, snap, rest);
+        }
+        Keys::Texts(of) => {
+            let compare = |a: &Value<'_>, b: &Value<'_>| compare(a, b, turn);
+            // Sixteen letters decide nearly always, without a look at the text itself.
+            let mut index: Vec<(bool, (u64, u64), u32)> = of
+                .iter()
+                .zip(0..)
+                .map(|(v, i)| match v {
+                    Value::Text(s) if turn => (false, (!head(s, 0), !head(s, 8)), i),
+                    Value::Text(s) => (false, (head(s, 0), head(s, 8)), i),
+                    _ => (true, (0, 0), i),
+                })
+                .collect();
+            index.sort_by(|a, b| {
+                (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| compare(&of[a.2 as usize], &of[b.2 as usize]))
+            });
+            let index: Vec<u32> = index.into_iter().map(|(_, _, i)| i).collect();
+            let equal = |a: u32, b: u32| compare(&of[a as usize], &of[b as usize]).is_eq();
+            place(&index, equal, rows, snap, rest);
+        }
+        Keys::Values(of) => {
+            let mut index: Vec<u32> = (0..rows.len() as u32).collect();
+            index.sort_by(|a, b| compare(&of[*a as usize], &of[*b as usize], turn));
+            let equal = |a: u32, b: u32| compare(&of[a as usize], &of[b as usize], turn).is_eq();
+            place(&index, equal, rows, snap, rest);
+        }
+    }
+}
+
+/// One key of all rows. The flag says that the value is missing.
+enum Keys<'a> {
+    Numbers(Vec<(bool, u64)>),
+    Ends(Vec<Option<Endpoint>>),
+    Texts(Vec<Value<'a>>),
+    Values(Vec<Value<'a>>),
+}
+
+fn read<'a>(rows: &[u32], snap: &'a Snapshot, column: &Column) -> Keys<'a> {
+    let each = || rows.iter().map(|r| column.value(snap, *r as usize));
+    // Most columns hold values of one kind: what the first one is, they are tried as, without keeping any.
+    match each().find(|v| !v.is_missing()) {
+        None | Some(Value::Uint(_) | Value::Bool(_) | Value::State(_) | Value::States(_)) => {
+            let number = |v: Value<'_>| match v {
+                Value::Uint(n) => Some((false, n)),
+                Value::Bool(b) => Some((false, u64::from(b))),
+                Value::State(s) => Some((false, s as u64)),
+                Value::States(c) => Some((false, u64::from(c.total()))),
+                Value::Missing(_) => Some((true, 0)),
+                _ => None,
+            };
+            if let Some(numbers) = each().map(number).collect() {
+                return Keys::Numbers(numbers);
+            }
+        }
+        Some(Value::Addr(_) | Value::Endpoint(_)) => {
+            let end = |v: Value<'_>| match v {
+                Value::Addr(a) => Some(Some(Endpoint::new(a, 0))),
+                Value::Endpoint(e) => Some(Some(e)),
+                Value::Missing(_) => Some(None),
+                _ => None,
+            };
+            if let Some(ends) = each().map(end).collect() {
+                return Keys::Ends(ends);
+            }
+        }
+        Some(_) => {}
+    }
+    let values: Vec<Value<'a>> = each().collect();
+    let all = |is: fn(&Value<'_>) -> bool| values.iter().all(|v| v.is_missing() || is(v));
+    if all(|v| matches!(v, Value::Uint(_) | Value::Float(_) | Value::AtLeast(_))) {
+        return Keys::Numbers(
+            values.iter().map(|v| v.number().map_or((true, 0), |n| (false, ordered(n)))).collect(),
+        );
+    }
+    if all(|v| matches!(v, Value::Text(_))) { Keys::Texts(values) } else { Keys::Values(values) }
+}
+
+/// Bits that are ordered as the numbers are.
+fn ordered(n: f64) -> u64 {
+    let bits = (n + 0.0).to_bits();
+    if bits >> 63 == 0 { bits | 1 << 63 } else { !bits }
+}
+
+/// Part of an endpoint, ordered as endpoints are as far as it goes.
+fn end_head(e: &Endpoint) -> u64 {
+    let bits = u128::from_be_bytes(*e.addr.octets());
+    if e.addr.is_v4() {
+        return 1 << 62 | (bits as u32 as u64) << 16 | u64::from(e.port);
+    }
+    let below = e.addr < Addr::ANY4;
+    if below { (bits >> 66) as u64 } else { 2 << 62 | (bits >> 66) as u64 }
+}
+
+/// Eight bytes from there on, ordered as the texts are as far as they go.
+fn head(s: &str, from: usize) -> u64 {
+    let rest = s.as_bytes().get(from..).unwrap_or(&[]);
+    let mut b = [0u8; 8];
+    let n = rest.len().min(8);
+    b[..n].copy_from_slice(&rest[..n]);
+    u64::from_be_bytes(b)
+}
+
+/// The places of these keys in order, the missing ones last. One integer holds a key and its place: nothing sorts faster,
+/// and as every one is different, equals stay as they were.
+fn by_integers(of: impl Iterator<Item = (bool, u64)>) -> Vec<u32> {
+    let whole = |(i, (missing, key)): (usize, (bool, u64))| {
+        u128::from(missing) << 96 | u128::from(key) << 32 | i as u128
+    };
+    let mut all: Vec<u128> = of.enumerate().map(whole).collect();
+    all.sort_unstable();
+    all.into_iter().map(|k| k as u32).collect()
+}
+
+/// Puts rows in the order of the index and sorts runs of equals by the other keys.
+fn place(
+    index: &[u32],
+    equal: impl Fn(u32, u32) -> bool,
+    rows: &mut [u32],
+    snap: &Snapshot,
+    rest: &[SortKey],
+) {
+    let sorted: Vec<u32> = index.iter().map(|i| rows[*i as usize]).collect();
+    rows.copy_from_slice(&sorted);
+    runs(rows, |a, b| equal(index[a], index[b]), snap, rest);
+}
+
+fn runs(rows: &mut [u32], equal: impl Fn(usize, usize) -> bool, snap: &Snapshot, rest: &[SortKey]) {
+    if rest.is_empty() {
+        return;
+    }
+    let mut start = 0;
+    for i in 1..=rows.len() {
+        if i == rows.len() || !equal(start, i) {
+            sort(&mut rows[start..i], snap, rest);
+            start = i;
+        }
+    }
+}
+
+fn compare(a: &Value<'_>, b: &Value<'_>, descending: bool) -> Ordering {
+    match (a.is_missing(), b.is_missing()) {
+        (true, true) => Ordering::Equal,
+        (true, false) => Ordering::Greater,
+        (false, true) => Ordering::Less,
+        (false, false) if descending => b.order(a),
+        (false, false) => a.order(b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::SOCKETS;
+    use crate::testing::{machine, many};
+
+    #[test]
+    fn an_order_from_text() {
+        let get = |t: &str| {
+            parse(t, &SOCKETS).map(|k| k.iter().map(|k| (k.column.name, k.descending)).collect::<Vec<_>>())
+        };
+        assert_eq!(get("rx:desc,pid"), Ok(vec![("rx", true), ("pid", false)]));
+        assert_eq!(get("rx"), Ok(vec![("rx", true)]), "rates: largest first");
+        assert_eq!(get("rx:asc,-pid"), Ok(vec![("rx", false), ("pid", true)]));
+        assert_eq!(get("age"), Ok(vec![("age_s", true)]));
+        assert!(get("bogus").is_err() && get("rx:sideways").is_err() && get("").is_err());
+        assert_eq!(
+            get("lcoal").unwrap_err().to_string(),
+            "no column \"lcoal\" in the table of sockets; did you mean \"local\"?"
+        );
+    }
+
+    #[test]
+    fn missing_is_last_both_ways() {
+        let snap = machine();
+        for column in SOCKETS.columns {
+            for descending in [false, true] {
+                let mut rows: Vec<u32> = (0..snap.live as u32).collect();
+                sort(&mut rows, &snap, &[SortKey { column, descending }]);
+                let missing: Vec<bool> =
+                    rows.iter().map(|r| column.value(&snap, *r as usize).is_missing()).collect();
+                assert!(missing.is_sorted(), "{} {descending}: {missing:?}", column.name);
+            }
+        }
+    }
+
+    #[test]
+    fn is_what_a_plain_stable_sort_makes() {
+        let snap = many(700);
+        let second = SOCKETS.column("recv_q").unwrap();
+        for column in SOCKETS.columns {
+            for descending in [false, true] {
+                let keys =
+                    [SortKey { column, descending }, SortKey { column: second, descending: !descending }];
+                for keys in [&keys[..1], &keys[..]] {
+                    let mut got: Vec<u32> = (0..snap.live as u32).rev().collect();
+                    let mut want = got.clone();
+                    sort(&mut got, &snap, keys);
+                    want.sort_by(|a, b| {
+                        keys.iter().fold(Ordering::Equal, |o, k| {
+                            o.then_with(|| {
+                                let value = |r: &u32| k.column.value(&snap, *r as usize);
+                                compare(&value(a), &value(b), k.descending)
+                            })
+                        })
+                    });
+                    assert_eq!(got, want, "{} {descending}", column.name);
+                }
+            }
+        }
+    }
+}

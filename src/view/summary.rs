@@ -1,0 +1,181 @@
+//! One row a group: what `--group-by` prints.
+
+use super::Arranged;
+use super::group::{Group, GroupBy};
+use super::sort::SortKey;
+use crate::format::{Column, Kind, Value};
+use crate::model::{Missing, Snapshot};
+use crate::table::Table;
+use std::cmp::Ordering;
+
+/// How many rows a group has.
+static COUNT: Column = Column::new(
+    "count",
+    "COUNT",
+    Kind::Count,
+    1,
+    |_, _| Value::Missing(Missing::NotApplicable),
+    "Rows in the group.",
+);
+
+/// How many remote addresses the sockets of a group have.
+static HOSTS: Column = Column::new(
+    "hosts",
+    "HOSTS",
+    Kind::Count,
+    3,
+    |_, _| Value::Missing(Missing::NotApplicable),
+    "Different remote addresses in the group.",
+);
+
+/// Groups as rows: what they are grouped by, how many they are, and sums.
+#[derive(Debug)]
+pub struct Summary<'a> {
+    /// Titles, kinds and widths of what is in the rows.
+    pub columns: Vec<&'static Column>,
+    /// A row a group, a value a column.
+    pub rows: Vec<Vec<Value<'a>>>,
+}
+
+/// Whether the values of several rows of this column make sense added up.
+pub const fn sums(c: &Column) -> bool {
+    matches!(
+        c.kind,
+        Kind::Count | Kind::Amount | Kind::Bytes | Kind::BytesPerSec | Kind::PerSec | Kind::PerMin
+    )
+}
+
+/// The columns that say what a group has in common.
+fn heads(table: &'static Table, by: GroupBy) -> Vec<&'static Column> {
+    let names: &[&str] = match by {
+        GroupBy::State => &["state"],
+        GroupBy::Local => &["proto", "local"],
+        GroupBy::Remote => &["remote_addr"],
+        GroupBy::Process => &["process", "pid"],
+        GroupBy::Column(c) => return vec![c],
+    };
+    names.iter().filter_map(|n| table.column(n)).collect()
+}
+
+impl<'a> Summary<'a> {
+    /// Sums up the outermost groups of an arranged view: the sums are those of `columns` that can be added up, and
+    /// the groups are ordered by the sum that `sort` names first, where it is one of them.
+    pub fn new(
+        snap: &'a Snapshot,
+        table: &'static Table,
+        arranged: &Arranged,
+        by: GroupBy,
+        columns: &[&'static Column],
+        sort: &[SortKey],
+    ) -> Self {
+        let heads = heads(table, by);
+        let sockets = table.is_sockets();
+        let summed: Vec<&'static Column> =
+            columns.iter().copied().filter(|c| sums(c) && !heads.contains(c) && *c != &COUNT).collect();
+        let mut out = heads.clone();
+        out.push(&COUNT);
+        if sockets && by != GroupBy::Remote {
+            out.push(&HOSTS);
+        }
+        out.extend(&summed);
+        let mut rows: Vec<Vec<Value<'a>>> = Vec::new();
+        for g in arranged.groups.iter().filter(|g| g.depth == 0) {
+            let of = &arranged.rows[g.start as usize..(g.start + g.len) as usize];
+            let Some(first) = of.first().map(|r| *r as usize) else { continue };
+            let mut row: Vec<Value<'a>> = heads.iter().map(|c| c.value(snap, first)).collect();
+            row.push(Value::from(g.len));
+            if sockets && by != GroupBy::Remote {
+                row.push(Value::from(g.hosts));
+            }
+            row.extend(summed.iter().map(|c| sum(snap, c, of, g, sockets)));
+            rows.push(row);
+        }
+        let key = sort.first().and_then(|k| {
+            let at = out.iter().position(|c| *c == k.column)?;
+            summed.contains(&k.column).then_some((at, k.descending))
+        });
+        if let Some((at, descending)) = key {
+            rows.sort_by(|a, b| by_number(&a[at], &b[at], descending));
+        }
+        Self { columns: out, rows }
+    }
+}
+
+/// What is missing is last either way.
+fn by_number(a: &Value<'_>, b: &Value<'_>, descending: bool) -> Ordering {
+    match (a.number(), b.number()) {
+        (Some(a), Some(b)) if descending => b.total_cmp(&a),
+        (Some(a), Some(b)) => a.total_cmp(&b),
+        (a, b) => b.is_some().cmp(&a.is_some()),
+    }
+}
+
+/// The sum over the rows that have the value. The queues of listeners count connections and their limit, not
+/// bytes: they are added up only among themselves.
+fn sum<'a>(snap: &Snapshot, c: &'static Column, of: &[u32], g: &Group, sockets: bool) -> Value<'a> {
+    let queue = sockets && matches!(c.name, "recv_q" | "send_q");
+    let only_listeners = g.states.get(crate::model::State::Listen) == g.len;
+    let (mut whole, mut float, mut any, mut is_float) = (0u64, 0f64, false, false);
+    for r in of {
+        let r = *r as usize;
+        if queue && !only_listeners && snap.socket(r).is_listener() {
+            continue;
+        }
+        match c.value(snap, r) {
+            Value::Uint(n) => {
+                whole = whole.saturating_add(n);
+                any = true;
+            }
+            Value::Float(n) | Value::AtLeast(n) => {
+                float += n;
+                any = true;
+                is_float = true;
+            }
+            _ => {}
+        }
+    }
+    match (any, is_float) {
+        (false, _) => Value::Missing(Missing::NotApplicable),
+        (true, false) => Value::Uint(whole),
+        (true, true) => Value::from(float + whole as f64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::exact;
+    use crate::table::columns;
+    use crate::table::{PROCESSES, SOCKETS};
+    use crate::testing::machine;
+    use crate::view::View;
+    use crate::view::sort;
+
+    fn lines(table: &'static Table, by: &str, cols: &str, sort: Option<&str>) -> Vec<String> {
+        let snap = machine();
+        let by = GroupBy::parse(by, table).unwrap();
+        let sort = sort.map_or_else(Vec::new, |s| sort::parse(s, table).unwrap());
+        let view = View { group: Some(by), sort: sort.clone(), ..View::new(table) };
+        let s = Summary::new(&snap, table, &view.arrange(&snap), by, &columns(cols, table).unwrap(), &sort);
+        let head: Vec<&str> = s.columns.iter().map(|c| c.name).collect();
+        let mut out = vec![head.join(",")];
+        out.extend(s.rows.iter().map(|r| r.iter().map(exact).collect::<Vec<_>>().join(",")));
+        out
+    }
+
+    #[test]
+    fn groups_are_rows_with_sums() {
+        let by_state = lines(&SOCKETS, "state", "recv_q,local", None);
+        assert_eq!(by_state[0], "state,count,hosts,recv_q", "what cannot be added up is left out");
+        let total: u64 =
+            by_state[1..].iter().map(|l| l.split(',').nth(1).unwrap().parse::<u64>().unwrap()).sum();
+        assert_eq!(total, machine().live as u64);
+        let by_process = lines(&SOCKETS, "process", "recv_q", None);
+        assert!(by_process[0].starts_with("process,pid,count"), "{by_process:?}");
+        let by_user = lines(&PROCESSES, "user", "fds_open", Some("fds_open:desc"));
+        assert_eq!(by_user[0], "user,count,fds_open");
+        let sums: Vec<u64> =
+            by_user[1..].iter().filter_map(|l| l.rsplit(',').next().unwrap().parse().ok()).collect();
+        assert!(!sums.is_empty() && sums.is_sorted_by(|a, b| a >= b), "{by_user:?}");
+    }
+}

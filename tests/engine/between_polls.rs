@@ -1,0 +1,118 @@
+//! What only the difference between polls tells: how a connection does lately, and whether the same client still waits.
+
+use super::{everything, samples};
+use sockscope::derive::Engine;
+use sockscope::diagnose::finding::findings;
+use sockscope::model::attr::{self, inet, unix};
+use sockscope::model::{Family, Proto, Sample, Socket};
+
+/// The only socket of a small machine, so many seconds on, with these attributes.
+fn at(secs: u64, scene: &str, change: impl FnOnce(&mut Socket), attrs: &[(u16, Vec<u8>)]) -> Sample {
+    let mut s = samples(scene, 1, &everything()).remove(0);
+    s.at.boot_ns += secs * 1_000_000_000;
+    let mut raw = Vec::new();
+    for (number, payload) in attrs {
+        attr::push(&mut raw, *number, payload);
+    }
+    let mut k = s.sockets[0];
+    k.info_at = Socket::NO_INFO;
+    s.push_attrs(&mut k, &raw);
+    change(&mut k);
+    s.sockets[0] = k;
+    s
+}
+
+/// What a connection has counted: data segments, those sent again; milliseconds busy, held back by the far end's window.
+#[derive(Clone, Copy, Default)]
+struct Counted {
+    sent: u32,
+    again: u32,
+    busy_ms: u64,
+    rwnd_ms: u64,
+}
+
+fn connection(secs: u64, c: Counted) -> Sample {
+    let mut info = vec![0; 232];
+    info[100..104].copy_from_slice(&c.again.to_ne_bytes());
+    info[156..160].copy_from_slice(&c.sent.to_ne_bytes());
+    info[168..176].copy_from_slice(&(c.busy_ms * 1000).to_ne_bytes());
+    info[176..184].copy_from_slice(&(c.rwnd_ms * 1000).to_ne_bytes());
+    at(secs, "tcp ESTABLISHED 10.0.0.1:80 10.0.0.2:5001", |_| {}, &[(inet::INFO, info)])
+}
+
+/// The findings after each poll, at these seconds.
+fn after(polls: impl Iterator<Item = Sample>) -> Vec<Vec<String>> {
+    let mut engine = Engine::new();
+    let one = |s| {
+        let snap = engine.step(s);
+        findings(&snap, 0).map(|(f, seen)| format!("{}: {seen}", f.name)).collect()
+    };
+    polls.map(one).collect()
+}
+
+fn connections(polls: &[(u64, Counted)]) -> Vec<Vec<String>> {
+    after(polls.iter().map(|(secs, c)| connection(*secs, *c)))
+}
+
+#[test]
+fn loss_is_that_of_late() {
+    let c = |sent, again| Counted { sent, again, ..Counted::default() };
+    // One reading has the whole life to go by.
+    let ever = "loss: 5.0 % of its segments since it began were sent again";
+    assert_eq!(connections(&[(0, c(1000, 50))]), [[ever]]);
+    // Long ago is long ago.
+    let healed = connections(&[(0, c(1000, 500)), (2, c(1200, 500)), (40, c(5000, 500))]);
+    assert_eq!(healed[0].len(), 1);
+    assert!(healed[1].is_empty() && healed[2].is_empty(), "{healed:?}");
+    // What begins now is not lost in a long good life.
+    let begins = connections(&[(0, c(1_000_000, 10)), (10, c(1_000_400, 30)), (20, c(1_000_800, 50))]);
+    assert!(begins[0].is_empty());
+    assert_eq!(begins[1], ["loss: 5.0 % of its segments in the last 10s were sent again, 2.0 a second now"]);
+    assert_eq!(begins[2], ["loss: 5.0 % of its segments in the last 20s were sent again, 2.0 a second now"]);
+    // A minute later it is over.
+    let over: Vec<_> = (0..12).map(|n| (n * 10, c(1000 + n as u32 * 100, 100))).collect();
+    let over = connections(&over);
+    assert!(!over[0].is_empty() && over[11].is_empty());
+    // One that sends nothing any more is not accused of what it did before, once it was watched for a while.
+    let idle = connections(&[(0, c(1000, 50)), (5, c(1000, 50)), (15, c(1000, 50))]);
+    assert_eq!(idle, [vec![ever], vec![ever], vec![]]);
+}
+
+#[test]
+fn what_holds_it_back_is_that_of_late() {
+    let c = |busy_ms, rwnd_ms| Counted { busy_ms, rwnd_ms, ..Counted::default() };
+    let ever = "receiver-limited: 90 % of its busy time since it began it waited for the far end's window";
+    assert_eq!(connections(&[(0, c(10_000, 9000))]), [[ever]]);
+    let healed = connections(&[(0, c(10_000, 9000)), (20, c(30_000, 9100))]);
+    assert!(healed[1].is_empty(), "{healed:?}");
+    let begins = connections(&[(0, c(500_000, 0)), (20, c(520_000, 16_000))]);
+    let lately = "receiver-limited: 80 % of its busy time in the last 20s it waited for the far end's window";
+    assert_eq!(begins, [vec![], vec![lately]]);
+    // Half a second of sending says nothing.
+    assert!(connections(&[(0, c(500_000, 0)), (20, c(500_500, 500))])[1].is_empty());
+}
+
+/// A UNIX listener with these clients waiting, by inode.
+fn listener(secs: u64, waiting: &[u32]) -> Sample {
+    let icons: Vec<u8> = waiting.iter().flat_map(|n| n.to_ne_bytes()).collect();
+    let unix_one = |k: &mut Socket| {
+        (k.family, k.proto) = (Family::Unix, Proto::Unix);
+        (k.recv_q, k.send_q) = (waiting.len() as u32, 128);
+    };
+    at(secs, "tcp LISTEN 10.0.0.1:80", unix_one, &[(unix::ICONS, icons)])
+}
+
+#[test]
+fn a_busy_unix_listener_is_not_a_deaf_one() {
+    // Always one in the queue, and never the same.
+    let busy = after((0..30).map(|n| listener(n, &[100 + n as u32])));
+    assert!(busy.iter().all(Vec::is_empty), "{busy:?}");
+    // The same in front, whoever comes behind.
+    let deaf = after((0..30).map(|n| listener(n, &[100, 200][..if n < 29 { 1 } else { 2 }])));
+    assert!(deaf[5].is_empty());
+    assert_eq!(deaf[28], ["not-accepting: 1 client has waited at least 28s to be accepted by its program"]);
+    assert_eq!(deaf[29], ["not-accepting: 2 clients have waited at least 29s to be accepted by its program"]);
+    // It wakes up.
+    let woken = after((0..30).map(|n| listener(n, &[if n < 20 { 7 } else { 8 }])));
+    assert!(woken[19].len() == 1 && woken[20].is_empty() && woken[29].is_empty());
+}
