@@ -218,7 +218,7 @@ mod tests {
     fn our_own_listener_is_there() {
         let l = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let at = l.local_addr().unwrap().to_string();
-        let mut source = PortableSource::new("asked for".into()).unwrap();
+        let mut source = PortableSource::new("requested".into()).unwrap();
         let mut ids = Vec::new();
         for _ in 0..2 {
             let s = source.sample(&Wants::default()).unwrap();
@@ -247,7 +247,7 @@ mod tests {
             ..Wants::default()
         }
         .without(Reads::OWNERS | Reads::PROCESSES);
-        let s = PortableSource::new("asked for".into()).unwrap().sample(&wants).unwrap();
+        let s = PortableSource::new("requested".into()).unwrap().sample(&wants).unwrap();
         assert!(s.sockets.iter().all(|s| s.proto == Proto::Udp && s.state == State::Unconn));
         let row = s.sockets.iter().find(|s| s.local.to_string() == at).unwrap();
         assert_eq!((row.family, row.remote), (Family::Inet6, Endpoint::new(Addr::ANY6, 0)));

@@ -100,7 +100,7 @@ pub(crate) fn ordinary_user_sees_ids_and_what_is_missing(docker: &Docker) -> Res
         run(Command::new("script").args(["-qec", &command, "/dev/null"]))
     };
     let said = told("processes -c container")?;
-    check(said.contains("names of containers") && said.contains("docker.sock"), || said.clone())?;
+    check(said.contains("container names") && said.contains("docker.sock"), || said.clone())?;
     // Its namespace is named beside the reason why it was not entered.
     let said = told("list")?;
     check(said.contains("network namespaces") && said.contains(&web.id[..12]), || said.clone())?;
