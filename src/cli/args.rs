@@ -124,7 +124,7 @@ pub struct Screenshot {
     pub format: ScreenForm,
 }
 
-/// The forms of a screen, those of [`crate::tui::screenshot::Form`].
+/// The forms of a screen, those of [`crate::tui::export::Form`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum ScreenForm {
     /// Its characters
