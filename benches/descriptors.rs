@@ -5,7 +5,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use sockscope::collect::procs::Procs;
-use sockscope::model::{Backend, BackendInfo, Sample, Stamp, Wants};
+use sockscope::model::{Backend, BackendInfo, Reads, Sample, Stamp, Wants};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -40,7 +40,7 @@ fn main() {
     let mut holders: Vec<Child> = (0..PROCESSES).map(|_| holder()).collect();
     std::thread::sleep(Duration::from_secs(5));
     let why = Arc::new(BackendInfo { backend: Backend::Netlink, why: String::new() });
-    let wants = Wants { processes: true, owners: false, fd_kinds: false, ..Wants::default() };
+    let wants = Wants::default().with(Reads::PROCESSES).without(Reads::OWNERS | Reads::FD_KINDS);
     let read = |procs: &mut Procs| {
         let mut s = Sample::empty(Stamp::default(), "h".into(), Arc::clone(&why), wants.clone());
         let began = Instant::now();

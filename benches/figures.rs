@@ -29,7 +29,7 @@ use sockscope::collect::Source;
 use sockscope::collect::sock_diag::NetlinkSource;
 use sockscope::derive::Engine;
 use sockscope::format::Needs;
-use sockscope::model::{AttrSet, Snapshot, Wants};
+use sockscope::model::{AttrSet, Reads, Snapshot, Wants};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -222,13 +222,13 @@ fn lists(n: usize) {
 
 /// Reading every attribute there is of every socket, beside a loop that receives the same dump and throws it away.
 fn attributes(n: usize) {
-    let wants = Wants { owners: false, processes: false, attrs: AttrSet::ALL, ..Wants::default() };
+    let wants = Wants::default().without(Reads::OWNERS | Reads::PROCESSES).with_attrs(AttrSet::ALL);
     let mut source = NetlinkSource::new("asked for".into()).unwrap();
     let (mut ours, mut theirs, mut ratios) = (vec![], vec![], vec![]);
     let rounds = if n > 10_000 { 15 } else { 60 };
     for round in 0..rounds + 2 {
         let began = Instant::now();
-        bare::dump(AttrSet::ALL.0);
+        bare::dump(AttrSet::ALL.bits());
         let dump = began.elapsed();
         let began = Instant::now();
         let sample = source.sample(&wants).unwrap();
@@ -251,9 +251,10 @@ fn attributes(n: usize) {
 
 /// Polls as the dashboard makes them, one after the other, and the kernel's part of each beside it.
 fn polls(n: usize, what: &str) {
-    let plain = Wants { owners: false, processes: false, ..Wants::default() };
-    let owners = Wants { owners: true, processes: true, ..plain.clone() };
-    let info = Wants { attrs: AttrSet::INFO, info_words: Needs::RATES.info_words | 1 << 8, ..owners.clone() };
+    let plain = Wants::default().without(Reads::OWNERS | Reads::PROCESSES);
+    let owners = plain.clone().with(Reads::OWNERS | Reads::PROCESSES);
+    let needs = Needs { info_words: 0, ..owners.needs } | Needs::RATES | Needs::info(1 << 8);
+    let info = Wants { needs, ..owners.clone() };
     println!(
         "\n| poll, {what} | time | CPU | bare dump | ratio | decode + join + derive |\n|---|---|---|---|---|---|"
     );
@@ -323,7 +324,7 @@ fn used() -> Used {
     Used(ms(u.user_time()), ms(u.system_time()))
 }
 
-const WAIT: Duration = Duration::from_mins(1);
+const WAIT: Duration = Duration::from_secs(60);
 
 /// The line of the selection.
 fn selected(text: &str) -> Option<usize> {

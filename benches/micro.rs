@@ -60,7 +60,7 @@ fn scene(sockets: usize) -> Scene {
 fn main() {
     let n = 100_000;
     let mut source = ScriptSource::new(scene(n));
-    let wants = Wants { attrs: AttrSet::INFO, protos: ProtoSet::TCP_UDP, ..Wants::default() };
+    let wants = Wants { protos: ProtoSet::TCP_UDP, ..Wants::default() }.with_attrs(AttrSet::INFO);
     let mut engine = Engine::new();
     engine.step(source.sample(&wants).unwrap());
     let snap: Arc<Snapshot> = engine.step(source.sample(&wants).unwrap());

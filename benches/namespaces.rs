@@ -16,7 +16,7 @@ mod bare;
 use rustix::fd::AsFd;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use sockscope::collect::{Choice, Engines, open};
-use sockscope::model::{Netns, Wants};
+use sockscope::model::{Netns, Reads, Wants};
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -79,7 +79,7 @@ fn measure(namespaces: usize, sockets: usize) {
         })
         .collect();
     let mut source = open(Choice::Netlink, None, Netns::All, None, Engines::Off).unwrap();
-    let dumps_only = Wants { owners: false, processes: false, ..Wants::default() };
+    let dumps_only = Wants::default().without(Reads::OWNERS | Reads::PROCESSES);
     let (mut kernel, mut dumps, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     let mut found = (0, 0);
     for _ in 0..ROUNDS {

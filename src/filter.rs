@@ -31,7 +31,7 @@ mod tests;
 mod text_match;
 
 use crate::format::{Column, Kind, Needs, Role};
-use crate::model::{Prefilter, ProtoSet, Services, Snapshot, State, StateSet};
+use crate::model::{Prefilter, ProtoSet, Reads, Services, Snapshot, State, StateSet};
 use crate::table::Table;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -181,14 +181,16 @@ impl Filter {
     pub fn needs(&self) -> Needs {
         fn of(e: &Expr, table: &'static Table) -> Needs {
             match e {
-                Expr::And(all) | Expr::Or(all) => all.iter().fold(Needs::NONE, |n, e| n.or(of(e, table))),
+                Expr::And(all) | Expr::Or(all) => all.iter().fold(Needs::NONE, |n, e| n | of(e, table)),
                 Expr::Not(e) => of(e, table),
                 Expr::Word(_) => {
-                    table.words.iter().filter_map(|w| table.column(w)).fold(Needs::NONE, |n, c| n.or(c.needs))
+                    table.words.iter().filter_map(|w| table.column(w)).fold(Needs::NONE, |n, c| n | c.needs)
                 }
                 // Only who asks for what passes through gets it: it is nobody's socket.
-                Expr::Term(Term { field: Field::Column(c), test }) if c.kind == Kind::State => {
-                    Needs { forwarded: table.is_sockets() && test.names_state(State::Forwarded), ..c.needs }
+                Expr::Term(Term { field: Field::Column(c), test })
+                    if c.kind == Kind::State && table.is_sockets() && test.names_state(State::Forwarded) =>
+                {
+                    c.needs | Needs::reads(Reads::FORWARDED)
                 }
                 Expr::Term(Term { field: Field::Column(c), .. }) => c.needs,
                 Expr::Term(_) => Needs::NONE,
@@ -219,18 +221,18 @@ impl Filter {
     pub fn protos(&self) -> ProtoSet {
         fn of(e: &Expr) -> ProtoSet {
             match e {
-                Expr::And(all) | Expr::Or(all) => all.iter().fold(ProtoSet::NONE, |s, e| s.or(of(e))),
+                Expr::And(all) | Expr::Or(all) => all.iter().fold(ProtoSet::empty(), |s, e| s | of(e)),
                 Expr::Term(Term { field: Field::Column(c), .. })
                     if matches!(c.role, Some(Role::Proto | Role::Family)) =>
                 {
                     pushdown::bounds(e).protos
                 }
-                _ => ProtoSet::NONE,
+                _ => ProtoSet::empty(),
             }
         }
         match &self.expr {
             Some(e) if self.table.is_sockets() => of(e),
-            _ => ProtoSet::NONE,
+            _ => ProtoSet::empty(),
         }
     }
 

@@ -53,4 +53,4 @@ pub use socket::{Socket, SocketId, Timer, TimerKind};
 pub use state::{State, StateCounts, StateSet};
 pub use tcp_info::TcpInfo;
 pub use unit::Unit;
-pub use wants::{AttrSet, Prefilter, ProtoSet, Side, Wants};
+pub use wants::{AttrSet, Needs, Prefilter, ProtoSet, Reads, Side, Wants};

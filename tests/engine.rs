@@ -13,14 +13,14 @@ use sockscope::derive::Engine;
 use sockscope::model::snapshot::Direction;
 use sockscope::model::wants::{Prefilter, ProtoSet, Side};
 use sockscope::model::{
-    Addr, AttrSet, FaultKind, Missing, Namespace, Proto, Sample, Snapshot, SocketId, Stamp, State, StateSet,
-    Wants,
+    Addr, AttrSet, FaultKind, Missing, Namespace, Proto, Reads, Sample, Snapshot, SocketId, Stamp, State,
+    StateSet, Wants,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 fn everything() -> Wants {
-    Wants { attrs: AttrSet::ALL, ..Wants::default() }
+    Wants::default().with_attrs(AttrSet::ALL)
 }
 
 /// The samples of a scene's first polls.
@@ -105,7 +105,7 @@ fn owners_and_why_there_are_none() {
 #[test]
 fn owners_not_read_yet_and_not_read_at_all() {
     let scene = "process 7 a\ntcp LISTEN 10.0.0.1:80 own=7:3\ntcp TIME_WAIT 10.0.0.1:80 10.0.0.2:5001";
-    let quick = Wants { owners: false, ..everything() };
+    let quick = everything().without(Reads::OWNERS);
     let mut source = ScriptSource::new(Scene::parse(scene).unwrap());
     let mut waits = Engine::new().owners_follow();
     let why = |s: &Snapshot| s.facts[0].owner_missing;
@@ -143,7 +143,7 @@ fn last_owners_are_remembered() {
     let mut source = ScriptSource::new(Scene::parse(scene).unwrap());
     let mut engine = Engine::new();
     engine.step(source.sample(&everything()).unwrap());
-    engine.step(source.sample(&Wants { owners: false, ..everything() }).unwrap());
+    engine.step(source.sample(&everything().without(Reads::OWNERS)).unwrap());
     let third = engine.step(source.sample(&everything()).unwrap());
     assert_eq!(third.former(row(&third, 5001)).map(|f| f.pid), Some(7));
 }
@@ -231,7 +231,7 @@ fn rates_follow_the_counters() {
     assert_eq!(s[2].peers[0].tx, Some(4000.0));
     assert_eq!(s[0].processes[0].rx, None, "missing is not zero");
 
-    let quick = Wants { attrs: AttrSet::NONE, ..everything() };
+    let quick = everything().with_attrs(AttrSet::NONE);
     assert!(derive(samples(scene, 2, &quick))[1].rates.is_empty());
 
     // Counters that go back, and no time at all between two polls: no rate.
@@ -290,7 +290,7 @@ fn who_began() {
 #[test]
 fn who_began_is_not_guessed_from_half_the_sockets() {
     let scene = "tcp LISTEN 0.0.0.0:80 life=2\ntcp ESTABLISHED 10.0.0.1:80 1.2.3.4:5000";
-    let some = Wants { states: StateSet::of(&[State::Established]), ..everything() };
+    let some = Wants { states: StateSet::only(&[State::Established]), ..everything() };
     let s = derive(samples(scene, 1, &some));
     assert_eq!(s[0].facts[0].direction, Direction::None, "no listener could be seen");
     let s = run(scene, 4);
@@ -372,7 +372,7 @@ fn a_pid_given_out_again_is_another_process() {
     let mut source = ScriptSource::new(Scene::parse("process 7 a fds=5").unwrap());
     let mut engine = Engine::new();
     engine.step(source.sample(&everything()).unwrap());
-    engine.step(source.sample(&Wants { owners: false, processes: false, ..everything() }).unwrap());
+    engine.step(source.sample(&everything().without(Reads::OWNERS | Reads::PROCESSES)).unwrap());
     assert_eq!(engine.step(source.sample(&everything()).unwrap()).processes[0].fd_history.len(), 2);
 }
 
@@ -409,8 +409,8 @@ fn other_questions_open_and_close_nothing() {
         tcp ESTABLISHED 10.0.0.1:80 1.2.3.4:5004 life=1\n\
         tcp ESTABLISHED 10.0.0.1:80 1.2.3.4:5005 from=1";
     let narrow = [
-        Wants { protos: ProtoSet::NONE.with(Proto::Tcp), ..everything() },
-        Wants { states: StateSet::of(&[State::Listen, State::Unconn]), ..everything() },
+        Wants { protos: ProtoSet::empty().with(Proto::Tcp), ..everything() },
+        Wants { states: StateSet::only(&[State::Listen, State::Unconn]), ..everything() },
         Wants { prefilter: Some(Prefilter::Ports { side: Side::Local, low: 80, high: 80 }), ..everything() },
     ];
     for (i, few) in narrow.into_iter().enumerate() {
@@ -647,9 +647,9 @@ proptest! {
         let mut live = None;
         for m in mix {
             let wants = match m {
-                0 => Wants { owners: false, processes: false, ..everything() },
-                1 => Wants { attrs: AttrSet::NONE, ..everything() },
-                2 => Wants { states: StateSet::of(&[State::Established, State::Listen]), ..everything() },
+                0 => everything().without(Reads::OWNERS | Reads::PROCESSES),
+                1 => everything().with_attrs(AttrSet::NONE),
+                2 => Wants { states: StateSet::only(&[State::Established, State::Listen]), ..everything() },
                 _ => everything(),
             };
             let mut sample = source.sample(&wants).unwrap();

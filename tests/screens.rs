@@ -13,7 +13,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Size;
 use sockscope::model::fault::BPF_MAPS;
-use sockscope::model::{FaultKind, Snapshot, State};
+use sockscope::model::{FaultKind, Reads, Snapshot, State};
 use sockscope::tui::{App, Color, Effect, Event, Latest, Options, draw, key_script, run_loop};
 use std::sync::{Arc, LazyLock, mpsc};
 use std::time::Duration;
@@ -589,7 +589,7 @@ fn everything_counts_every_state_whatever_is_filtered() {
         s.app.handle(Event::Input(e));
     }
     let w = s.app.wants();
-    assert!(w.owners && w.prefilter.is_none() && State::all().all(|x| w.states.has(x)));
+    assert!(w.reads(Reads::OWNERS) && w.prefilter.is_none() && State::all().all(|x| w.states.has(x)));
 }
 
 #[test]
@@ -611,7 +611,13 @@ fn long_details_are_scrolled_by_halves() {
 fn what_is_told_of_one_socket_is_not_asked_of_all() {
     let w = Screen::new(120, 36).press("<down><enter>").app.wants();
     // The kernel would copy out whatever BPF programs keep beside every socket, at every poll.
-    assert!(w.nat && !w.bpf && !w.proc_ctx && !w.sock_ctx && !w.tids);
+    assert!(
+        w.reads(Reads::NAT)
+            && !w.reads(Reads::BPF)
+            && !w.reads(Reads::PROC_CTX)
+            && !w.reads(Reads::SOCK_CTX)
+            && !w.reads(Reads::THREADS)
+    );
 }
 
 /// An app whose rows are arranged elsewhere; `soon`: answered at once, else when nothing more comes.

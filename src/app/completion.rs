@@ -6,7 +6,7 @@ use crate::derive::Engine;
 use crate::filter::Saved;
 use crate::filter::complete::complete;
 use crate::format::Column;
-use crate::model::{Netns, ProtoSet, Snapshot, State, StateSet, Wants};
+use crate::model::{Netns, ProtoSet, Reads, Snapshot, State, StateSet, Wants};
 use crate::table::Table;
 use crate::table::{SOCKETS, TABLES};
 use crate::view::group::GroupBy;
@@ -100,7 +100,7 @@ fn filter(typed: &OsStr, table: &'static Table) -> Vec<CompletionCandidate> {
 /// What serves, and the processes: what completes most, and is quickly read.
 fn machine() -> Option<Arc<Snapshot>> {
     let mut source: Box<dyn Source> = open(Choice::Auto, None, Netns::Here, None, Engines::Now).ok()?;
-    let states = StateSet::of(&[State::Listen, State::Unconn]);
-    let wants = Wants { states, protos: ProtoSet::TCP_UDP, owners: false, ..Wants::default() };
+    let states = StateSet::only(&[State::Listen, State::Unconn]);
+    let wants = Wants { states, protos: ProtoSet::TCP_UDP, ..Wants::default() }.without(Reads::OWNERS);
     Some(Engine::new().step(source.sample(&wants).ok()?))
 }

@@ -4,7 +4,7 @@
 
 use crate::collect::Source;
 use crate::derive::Engine;
-use crate::model::{AlertRules, AttrSet, Hosts, Services, Snapshot, Wants};
+use crate::model::{AlertRules, AttrSet, Hosts, Reads, Services, Snapshot, Wants};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -156,7 +156,7 @@ fn poll(
                     _ => break,
                 }
             }
-            c.now = first && c.wants.owners;
+            c.now = first && c.wants.reads(Reads::OWNERS);
             c.wants.clone()
         };
         started = Some(Instant::now());
@@ -164,9 +164,9 @@ fn poll(
         if first {
             first = false;
             yielding = true;
-            wants.owners = false;
+            wants = wants.without(Reads::OWNERS);
             // What is quickest to read comes first.
-            wants.attrs = AttrSet::NONE;
+            wants.needs.attrs = AttrSet::NONE;
             wants.at_most = Some(FIRST_SOCKETS);
         }
         let news = match source.sample(&wants) {

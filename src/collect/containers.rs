@@ -10,7 +10,7 @@ mod http;
 mod tests;
 
 use super::{CollectError, Source};
-use crate::model::{Container, ContainerEngine, FaultKind, Process, Sample, Unit, Wants};
+use crate::model::{Container, ContainerEngine, FaultKind, Process, Reads, Sample, Unit, Wants};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -256,8 +256,8 @@ impl Named {
             }
         }
         // What is told of one that went is not kept until the answer is old.
-        ask |= sample.wants.processes && self.there.iter().any(|id| !there.contains(&**id));
-        if sample.wants.processes {
+        ask |= sample.wants.reads(Reads::PROCESSES) && self.there.iter().any(|id| !there.contains(&**id));
+        if sample.wants.reads(Reads::PROCESSES) {
             self.there = there.iter().map(|id| (*id).into()).collect();
         }
         if ask || (api > 0 || !there.is_empty()) && self.last.elapsed() > AGE {

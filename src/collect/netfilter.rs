@@ -8,7 +8,7 @@ mod xt;
 
 use super::netlink::socket::{DumpError, Malformed, NetlinkSocket};
 use crate::model::attr::AttrIter;
-use crate::model::{Addr, Attrs, Endpoint, Family, FaultKind, Proto, Sample, Scope, Socket, State};
+use crate::model::{Addr, Attrs, Endpoint, Family, FaultKind, Proto, Reads, Sample, Scope, Socket, State};
 use rustc_hash::FxHashSet;
 use rustix::net::netlink::NETFILTER;
 use std::collections::BTreeMap;
@@ -134,7 +134,7 @@ pub(crate) fn read(number: u16, interfaces: &BTreeMap<u32, String>, sample: &mut
     nat.addresses
         .extend(super::netlink::links::addresses(&mut sample.faults).into_iter().map(|a| (number, a)));
     sample.nat = Some(nat);
-    if sample.wants.forwarded {
+    if sample.wants.reads(Reads::FORWARDED) {
         forwarded(number, before, sample);
     }
 }

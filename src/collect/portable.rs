@@ -8,7 +8,7 @@ use super::synthetic_id::SyntheticIds;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
     Addr, Backend, BackendInfo, Endpoint, Family, FaultKind, FdUsage, Missing, Namespace, Owner, ProcInfo,
-    Process, Proto, Sample, Socket, SocketId, State, Wants, text,
+    Process, Proto, Reads, Sample, Socket, SocketId, State, Wants, text,
 };
 use netstat2::{AddressFamilyFlags, ProtocolFlags, ProtocolSocketInfo, SocketInfo, TcpState};
 use rustc_hash::FxHashMap;
@@ -34,13 +34,13 @@ impl PortableSource {
     /// `why` is said beside the backend's name.
     pub fn new(why: String) -> Result<Self, CollectError> {
         sockets(false)?;
-        let no_processes = |e: sysinfo::Error| CollectError::Unavailable {
-            backend: "portable",
-            why: format!("processes: {e}"),
-        };
+        if !sysinfo::IS_SUPPORTED_SYSTEM {
+            let why = "processes: not supported on this system".to_owned();
+            return Err(CollectError::Unavailable { backend: "portable", why });
+        }
         Ok(Self {
-            system: System::new().map_err(no_processes)?,
-            boot_secs: System::boot_time().map_err(no_processes)?,
+            system: System::new(),
+            boot_secs: System::boot_time(),
             host: host(),
             info: Arc::new(BackendInfo { backend: Backend::Portable, why }),
             namespaces: Arc::from([Namespace { inode: 0, name: "host".into(), interfaces: BTreeMap::new() }]),
@@ -66,7 +66,7 @@ impl PortableSource {
         let mut rows = FxHashMap::default();
         for p in all {
             let cmd: Vec<_> = p.cmd().iter().map(|a| text::from_bytes(a.as_bytes())).collect();
-            let fds = if sample.wants.processes { usage(p) } else { Err(Missing::NotRead) };
+            let fds = if sample.wants.reads(Reads::PROCESSES) { usage(p) } else { Err(Missing::NotRead) };
             rows.insert(p.pid().as_u32(), sample.processes.len() as u32);
             sample.processes.push(Process {
                 info: Arc::new(ProcInfo {
@@ -164,15 +164,18 @@ impl Source for PortableSource {
         sample.wants.prefilter = None;
         sample.namespaces = Arc::clone(&self.namespaces);
         // Looking for the holders of sockets panics where there is no /proc.
-        let mut with_pids = wants.owners;
+        let mut with_pids = wants.reads(Reads::OWNERS);
         if let Err(e) = std::fs::read_dir("/proc") {
             with_pids = false;
             sample.faults.add(FaultKind::Failed, "list of processes", e.to_string());
         }
         let found = sockets(with_pids)?;
         // After the sockets, so that their holders are in it.
-        let rows =
-            if wants.processes || wants.owners { self.processes(&mut sample) } else { FxHashMap::default() };
+        let rows = if wants.reads_any(Reads::PROCESSES | Reads::OWNERS) {
+            self.processes(&mut sample)
+        } else {
+            FxHashMap::default()
+        };
         let mut ids = SyntheticIds::default();
         let mut owners = Vec::new();
         for row in found {
@@ -186,7 +189,7 @@ impl Source for PortableSource {
             let mut s = socket(&info);
             if !ids.assign(&mut s)
                 || !wants.protos.has(s.proto)
-                || !(wants.states.has(s.state) || wants.listeners && s.serves())
+                || !(wants.states.has(s.state) || wants.reads(Reads::LISTENERS) && s.serves())
             {
                 continue;
             }
@@ -195,7 +198,7 @@ impl Source for PortableSource {
             }
             sample.sockets.push(s);
         }
-        if wants.owners {
+        if wants.reads(Reads::OWNERS) {
             owners.sort_unstable();
             owners.dedup();
             sample.owners = owners.into();
@@ -238,12 +241,11 @@ mod tests {
         let udp = std::net::UdpSocket::bind("[::1]:0").unwrap();
         let port = udp.local_addr().unwrap().port();
         let wants = Wants {
-            protos: ProtoSet::NONE.with(Proto::Udp),
-            states: StateSet::of(&[State::Unconn]),
-            owners: false,
-            processes: false,
+            protos: ProtoSet::empty().with(Proto::Udp),
+            states: StateSet::only(&[State::Unconn]),
             ..Wants::default()
-        };
+        }
+        .without(Reads::OWNERS | Reads::PROCESSES);
         let s = PortableSource::new("asked for".into()).unwrap().sample(&wants).unwrap();
         assert!(s.sockets.iter().all(|s| s.proto == Proto::Udp && s.state == State::Unconn));
         let row = s.sockets.iter().find(|s| s.local.port == port).unwrap();

@@ -13,8 +13,8 @@ use super::procs::Procs;
 use super::synthetic_id::SyntheticIds;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
-    Backend, BackendInfo, Family, FaultKind, Faults, Namespace, Netns, OwnersBy, Proto, Sample, Stamp, State,
-    StateSet, Wants, text,
+    Backend, BackendInfo, Family, FaultKind, Faults, Namespace, Netns, OwnersBy, Proto, Reads, Sample, Stamp,
+    State, StateSet, Wants, text,
 };
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -77,7 +77,7 @@ impl ProcSource {
 
     /// Finds owners this way; `None`: the one that costs less.
     pub(crate) fn owners_by(mut self, way: Option<OwnersBy>) -> Self {
-        self.procs = self.procs.by(way);
+        self.procs = self.procs.owners_by(way);
         self
     }
 
@@ -111,7 +111,7 @@ impl ProcSource {
             }
         }
         sample.namespaces = self.spaces.tell();
-        if sample.wants.nat {
+        if sample.wants.reads(Reads::NAT) {
             sample.elsewhere = self.spaces.elsewhere();
         }
     }
@@ -144,8 +144,12 @@ pub(crate) fn read_table(
         Err(e) => return failed(&e, &mut sample.faults),
     };
     // Who began a connection is told by the listeners.
-    let serving = StateSet::of(&[State::Listen, State::Unconn]);
-    let states = if sample.wants.listeners { sample.wants.states.or(serving) } else { sample.wants.states };
+    let serving = StateSet::only(&[State::Listen, State::Unconn]);
+    let states = if sample.wants.reads(Reads::LISTENERS) {
+        sample.wants.states | serving
+    } else {
+        sample.wants.states
+    };
     let subject = format!("/proc/net/{name} lines");
     let mut lines = BufReader::with_capacity(1 << 16, file);
     let mut raw = Vec::new();
@@ -182,7 +186,7 @@ pub(crate) fn read_of(pid: u32, number: u16, sample: &mut Sample) -> bool {
     let there = root.join("net/tcp").exists();
     if there {
         read_tables(&root, number, sample);
-        if let (true, Some(nat)) = (sample.wants.nat, &mut sample.nat) {
+        if let (true, Some(nat)) = (sample.wants.reads(Reads::NAT), &mut sample.nat) {
             nat.addresses.extend(addresses::read(&root).into_iter().map(|a| (number, a)));
         }
     }

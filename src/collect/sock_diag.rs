@@ -23,8 +23,8 @@ use super::sock_diag::dump_table::TableDump;
 use super::synthetic_id::SyntheticIds;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
-    AttrSet, Backend, BackendInfo, Family, FaultKind, Netns, OwnersBy, Prefilter, Proto, Sample, Socket,
-    State, StateSet, Wants,
+    AttrSet, Backend, BackendInfo, Family, FaultKind, Netns, OwnersBy, Prefilter, Proto, Reads, Sample,
+    Socket, State, StateSet, Wants,
 };
 use rustc_hash::FxHashSet;
 use rustix::net::netlink::SOCK_DIAG;
@@ -159,7 +159,7 @@ impl NetlinkSource {
 
     /// Finds owners this way; `None`: the one that costs less.
     pub(crate) fn owners_by(mut self, way: Option<OwnersBy>) -> Self {
-        self.procs = self.procs.by(way);
+        self.procs = self.procs.owners_by(way);
         self
     }
 
@@ -195,10 +195,10 @@ impl NetlinkSource {
         for s in &mut sample.sockets[begin..] {
             s.id.netns = number;
         }
-        if sample.wants.nat {
+        if sample.wants.reads(Reads::NAT) {
             super::netfilter::read(number, &self.interfaces, sample);
         }
-        if sample.wants.limits {
+        if sample.wants.reads(Reads::LIMITS) {
             let net = super::counters::Reader::new(Path::new("/proc")).net(number);
             sample.counters.get_or_insert_default().nets.push(net);
         }
@@ -261,7 +261,7 @@ impl NetlinkSource {
             }
         }
         sample.namespaces = self.spaces.tell();
-        if sample.wants.nat {
+        if sample.wants.reads(Reads::NAT) {
             sample.elsewhere = self.spaces.elsewhere();
         }
     }
@@ -288,23 +288,19 @@ impl NetlinkSource {
             return true;
         }
         let filter = sample.wants.prefilter.clone();
-        if sample.wants.listeners && (filter.is_some() || states != StateSet::ALL) {
-            let serving = StateSet::of(&[State::Listen, State::Unconn]);
+        if sample.wants.reads(Reads::LISTENERS) && (filter.is_some() || states != StateSet::ALL) {
+            let serving = StateSet::only(&[State::Listen, State::Unconn]);
             if !self.dump(table, mask(table, serving), None, strict, sample) {
                 return false;
             }
-            states = states.and(serving.not());
+            states &= !serving;
         }
         if !self.dump(table, mask(table, states), filter.as_ref(), strict, sample) {
             before.truncate(sample);
             return false;
         }
-        if sample.wants.auto_port {
-            let ask = request(
-                table,
-                mask(table, StateSet::ALL),
-                &Wants { attrs: AttrSet::NONE, ..Wants::default() },
-            );
+        if sample.wants.reads(Reads::AUTO_PORT) {
+            let ask = request(table, mask(table, StateSet::ALL), &Wants::default().with_attrs(AttrSet::NONE));
             self.ask_ports(ask, begin, sample);
         }
         true
@@ -359,7 +355,7 @@ impl NetlinkSource {
             // Room at once: what grows while it is filled is copied over and over.
             sample.sockets.reserve_exact(usize::try_from(sockets).unwrap_or(0));
         }
-        if to_the_end && parallel_dump::worth_splitting(table, sockets, self.procs.busy()) {
+        if to_the_end && parallel_dump::worth_splitting(table, sockets, self.procs.is_preparing()) {
             let both = parallel_dump::port_partition(filter).map(|p| program(Some(&p)));
             if parallel_dump::dump_parallel(&whole, both, &mut self.talk, sample) {
                 return true;
@@ -424,16 +420,16 @@ fn mask(table: &DumpTable, states: StateSet) -> u32 {
 
 fn request(table: &DumpTable, states: u32, wants: &Wants) -> crate::collect::netlink::wire::Request {
     match table.ask {
-        Ask::Tcp => crate::collect::netlink::wire::Request::tcp(wants.attrs.0, states),
+        Ask::Tcp => crate::collect::netlink::wire::Request::tcp(wants.needs.attrs.bits(), states),
         Ask::Inet(family, protocol, _) => {
-            crate::collect::netlink::wire::Request::inet(family, protocol, wants.attrs.0, states)
+            crate::collect::netlink::wire::Request::inet(family, protocol, wants.needs.attrs.bits(), states)
         }
         Ask::Unix => crate::collect::netlink::wire::Request::unix(states),
         Ask::Netlink => crate::collect::netlink::wire::Request::netlink(),
         // There are few of them: who asks for all that there is gets their filters too.
-        Ask::Packet => {
-            crate::collect::netlink::wire::Request::packet(wants.bpf || wants.attrs == AttrSet::ALL)
-        }
+        Ask::Packet => crate::collect::netlink::wire::Request::packet(
+            wants.reads(Reads::BPF) || wants.needs.attrs == AttrSet::ALL,
+        ),
         Ask::Xdp => crate::collect::netlink::wire::Request::xdp(),
         Ask::Tipc => crate::collect::netlink::wire::Request::tipc(states),
         Ask::Vsock | Ask::Proc(..) => crate::collect::netlink::wire::Request::vsock(states),
@@ -468,7 +464,7 @@ impl Source for NetlinkSource {
         self.read_namespaces(&mut sample);
         (self.sockets, self.attrs, self.infos) =
             (sample.sockets.len(), sample.attrs.len(), sample.infos.len());
-        if sample.wants.cgroups {
+        if sample.wants.reads(Reads::CGROUPS) {
             self.cgroups.fill(&mut sample);
         }
         self.procs.read(&mut sample);

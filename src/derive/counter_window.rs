@@ -14,7 +14,7 @@ fn words() -> u64 {
 /// Counter histories of the sample's sockets; empty if the sample does not have the fields they consist of.
 pub(super) fn histories(sample: &Sample, last: Option<&Snapshot>, was: &[u32]) -> Vec<CounterHistory> {
     let words = words();
-    if !sample.wants.attrs.has(crate::model::AttrSet::INFO) || sample.wants.info_words & words != words {
+    if !sample.wants.attrs(crate::model::AttrSet::INFO) || sample.wants.needs.info_words & words != words {
         return Vec::new();
     }
     let now = sample.at.boot_ns;

@@ -1,7 +1,7 @@
 //! What a poll could have shown, so that what it did not show is told from what is gone.
 
 use crate::model::wants::{Prefilter, ProtoSet};
-use crate::model::{FaultKind, Faults, Proto, Sample, State, StateSet};
+use crate::model::{FaultKind, Faults, Proto, Reads, Sample, State, StateSet};
 
 /// The part of the machine that a poll read.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +26,7 @@ impl Scope {
             protos: w.protos,
             states: w.states,
             prefilter: w.prefilter.clone(),
-            listeners: w.listeners,
+            listeners: w.reads(Reads::LISTENERS),
             torn,
             unread,
         }
@@ -97,7 +97,7 @@ fn gaps(faults: &Faults) -> (bool, Vec<String>) {
 }
 
 fn within(a: StateSet, b: StateSet) -> bool {
-    a.and(b) == a
+    b.contains(a)
 }
 
 /// The states a socket can come to from this one, itself included; `CLOSED` counts as gone.
@@ -106,23 +106,23 @@ fn later(s: State) -> StateSet {
         CloseWait, Closed, Closing, Established, FinWait1, FinWait2, Forwarded, LastAck, Listen, SynRecv,
         SynSent, TimeWait, Unconn,
     };
-    let open = StateSet::of(&[Established, FinWait1, FinWait2, CloseWait, LastAck, Closing, TimeWait]);
+    let open = StateSet::only(&[Established, FinWait1, FinWait2, CloseWait, LastAck, Closing, TimeWait]);
     match s {
-        Listen | LastAck | TimeWait | Forwarded => StateSet::of(&[s]),
+        Listen | LastAck | TimeWait | Forwarded => StateSet::only(&[s]),
         SynSent | SynRecv => open.with(s),
         // A datagram socket can be let loose from its peer.
         Established => open.with(Unconn),
-        FinWait1 => StateSet::of(&[FinWait1, FinWait2, Closing, TimeWait]),
-        FinWait2 => StateSet::of(&[FinWait2, TimeWait]),
-        CloseWait => StateSet::of(&[CloseWait, LastAck]),
-        Closing => StateSet::of(&[Closing, TimeWait]),
+        FinWait1 => StateSet::only(&[FinWait1, FinWait2, Closing, TimeWait]),
+        FinWait2 => StateSet::only(&[FinWait2, TimeWait]),
+        CloseWait => StateSet::only(&[CloseWait, LastAck]),
+        Closing => StateSet::only(&[Closing, TimeWait]),
         Closed => open.with(Closed).with(Listen).with(SynSent),
-        Unconn => StateSet::of(&[Unconn, Established]),
+        Unconn => StateSet::only(&[Unconn, Established]),
     }
 }
 
 /// The states a socket can have come from, handshakes aside, itself included.
 fn earlier(s: State) -> StateSet {
-    let brief = StateSet::of(&[State::SynSent, State::SynRecv, State::Closed]);
-    brief.not().iter().filter(|from| later(*from).has(s)).fold(StateSet::NONE.with(s), StateSet::with)
+    let brief = StateSet::only(&[State::SynSent, State::SynRecv, State::Closed]);
+    (!brief).states().filter(|from| later(*from).has(s)).fold(StateSet::empty().with(s), StateSet::with)
 }

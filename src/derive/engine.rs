@@ -5,7 +5,7 @@ use super::coverage::Scope;
 use super::identity::{self, NONE};
 use super::{counter_window, forwards, limits, local_peer, owners, peers, ports, processes, units};
 use crate::model::snapshot::{Direction, Former, Rates, SocketFacts};
-use crate::model::{AlertRules, AttrSet, Missing, Sample, Snapshot, Socket, Stamp, StateCounts};
+use crate::model::{AlertRules, AttrSet, Missing, Reads, Sample, Snapshot, Socket, Stamp, StateCounts};
 use std::sync::Arc;
 
 /// Polls whose counts by state are kept.
@@ -71,7 +71,7 @@ impl Engine {
             };
         }
         self.seq += 1;
-        self.owners_seen |= sample.wants.owners;
+        self.owners_seen |= sample.wants.reads(Reads::OWNERS);
         let scope = Scope::of(&sample);
         let before = self.before.take();
         let last = before.as_ref().map(|b| &*b.snap);
@@ -149,7 +149,7 @@ impl Engine {
         let (mut processes, sockets_of) = self.process_history.collect(&sample, &facts, &rates);
         let (units, unit_of_cgroup) = self.units.collect(&sample, &mut processes);
 
-        let (limits, alerts) = if sample.wants.limits {
+        let (limits, alerts) = if sample.wants.reads(Reads::LIMITS) {
             let context =
                 limits::Context { sample: &sample, facts: &facts, processes: &processes, ports: &ports };
             self.limits.collect(&context, &self.rules)
@@ -182,7 +182,8 @@ impl Engine {
 
         self.remember(sample.at, states, before.as_ref().is_some_and(|b| b.scope.asks_like(&scope)));
         let hidden = Missing::ALL.into_iter().zip(by_reason).filter(|(_, n)| *n > 0).collect();
-        let ends = if sample.wants.ends { local_peer::join(&sample) } else { Vec::new() };
+        let ends =
+            if sample.wants.reads(Reads::LOCAL_PEERS) { local_peer::join(&sample) } else { Vec::new() };
         let forwards = sample.nat.as_ref().map(|nat| {
             let context = forwards::Context {
                 sample: &sample,
@@ -272,11 +273,11 @@ pub(super) fn former_of(b: &Snapshot, row: usize, carried_owners: &[(u32, Former
 
 /// Speeds of the live sockets since the snapshot before; nothing when `tcp_info` was not read.
 fn rates(sample: &Sample, last: Option<&Snapshot>, was: &[u32]) -> Vec<Rates> {
-    if !sample.wants.attrs.has(AttrSet::INFO) {
+    if !sample.wants.attrs(AttrSet::INFO) {
         return Vec::new();
     }
     let dt = last.map_or(0.0, |b| sample.at.secs_since(b.sample.at));
-    let Some(b) = last.filter(|b| dt > 0.0 && b.sample.wants.attrs.has(AttrSet::INFO)) else {
+    let Some(b) = last.filter(|b| dt > 0.0 && b.sample.wants.attrs(AttrSet::INFO)) else {
         return vec![Rates::default(); sample.sockets.len()];
     };
     sample

@@ -525,6 +525,7 @@ fn direct(c: &Context<'_>, f: &Forward, accepted: u32, inside: Option<u16>) -> O
 mod tests {
     use super::*;
     use crate::derive::Engine;
+    use crate::model::Reads;
     use crate::model::{
         Backend, BackendInfo, Family, Namespace, Owner, ProcInfo, Process, SocketId, Stamp, Wants,
     };
@@ -537,7 +538,7 @@ mod tests {
 
     pub(super) fn machine() -> Sample {
         let info = Arc::new(BackendInfo { backend: Backend::Script, why: String::new() });
-        let wants = Wants { nat: true, ends: true, ..Wants::default() };
+        let wants = Wants::default().with(Reads::NAT | Reads::LOCAL_PEERS);
         let at = Stamp { boot_ns: 1_000_000_000, unix_ns: 0 };
         let mut sample = Sample::empty(at, "x".into(), info, wants);
         let space = |inode, name: &str| Namespace {

@@ -4,7 +4,7 @@ use super::alerts::Alerts;
 use super::trend::{self, Series};
 use crate::model::limit::{Alert, AlertRules, Ceiling, FullIn, Level, Limit, NetCounters, Subject};
 use crate::model::snapshot::{Direction, Port, ProcessFacts, SocketFacts};
-use crate::model::{Addr, Endpoint, FdKind, Proto, Sample, State};
+use crate::model::{Addr, Endpoint, FdKind, Proto, Reads, Sample, State};
 use rustc_hash::FxHashMap;
 
 /// Processes that have a row where only alerts are asked for: those nearest to their limit.
@@ -124,7 +124,7 @@ fn processes(c: &Context<'_>, out: &mut Vec<Limit>) {
         .collect();
     all.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
     // Who asks for limits may ask for any process; others for the worst.
-    let most = if c.sample.wants.fd_kinds { usize::MAX } else { PROCESSES };
+    let most = if c.sample.wants.reads(Reads::FD_KINDS) { usize::MAX } else { PROCESSES };
     for (_, i) in all.into_iter().take(most) {
         let p = &c.sample.processes[i];
         let Ok(u) = &p.fds else { continue };

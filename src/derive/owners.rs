@@ -1,6 +1,6 @@
 //! Which processes hold which sockets, and why nobody is known to.
 
-use crate::model::{FaultKind, Missing, Owner, Process, Sample, Socket, State};
+use crate::model::{FaultKind, Missing, Owner, Process, Reads, Sample, Socket, State};
 
 /// Finds the owners of sockets in the list sorted by inode. The kernel counts inodes upwards, so that where one stands can
 /// nearly be told from its number: the list is cut into twice as many spans of numbers as it has owners.
@@ -66,7 +66,7 @@ impl Excuse {
     pub(super) fn new(sample: &Sample, pending: bool) -> Self {
         let refused = |p: &Process| p.fds_hidden == Some(Missing::NotPermitted);
         Self {
-            read: sample.wants.owners,
+            read: sample.wants.reads(Reads::OWNERS),
             pending,
             deferred: sample.faults.count(FaultKind::Deferred) > 0,
             refused: sample.processes.iter().any(refused),

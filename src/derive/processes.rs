@@ -3,7 +3,7 @@
 use super::peers::add;
 use super::trend::{self, Series};
 use crate::model::snapshot::{ProcessFacts, Rates, SocketFacts};
-use crate::model::{FdKind, FdKinds, Process, Sample, State};
+use crate::model::{FdKind, FdKinds, Process, Reads, Sample, State};
 use rustc_hash::FxHashMap;
 
 /// What is remembered of processes, by pid and start: a pid alone is given out again.
@@ -38,13 +38,13 @@ impl Memory {
         let mut out: Vec<ProcessFacts> =
             sample.processes.iter().map(|p| self.meet(p, sample.at.boot_ns)).collect();
         // A poll that did not ask for processes says nothing of who is gone.
-        if sample.wants.processes && self.known.len() > out.len() {
+        if sample.wants.reads(Reads::PROCESSES) && self.known.len() > out.len() {
             let poll = self.poll;
             self.known.retain(|_, k| k.poll == poll);
         }
         let rows = share_out(sample, facts, rates, &mut out);
         // A poll that did not look for owners or for that state says nothing of how many there are.
-        if sample.wants.owners && sample.wants.states.has(State::CloseWait) {
+        if sample.wants.reads(Reads::OWNERS) && sample.wants.states.has(State::CloseWait) {
             for (p, facts) in sample.processes.iter().zip(&mut out) {
                 self.left_open(p, sample.at.boot_ns, facts);
             }

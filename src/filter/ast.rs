@@ -267,7 +267,7 @@ fn operand(f: &mut fmt::Formatter<'_>, o: &Operand, kind: Kind) -> fmt::Result {
             if let Some((name, _)) = super::state_sets::GROUPS.iter().find(|(_, s)| s() == *set) {
                 return f.write_str(name);
             }
-            for (i, s) in set.iter().enumerate() {
+            for (i, s) in set.states().enumerate() {
                 if i > 0 {
                     f.write_char(',')?;
                 }

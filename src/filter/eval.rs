@@ -132,9 +132,11 @@ fn word(text: &str, table: &'static Table, slots: &mut usize) -> Word {
     let exact = State::parse(text);
     let states = State::all()
         .filter(|s| exact == Some(*s) || state.is_in(s.name()))
-        .fold(StateSet::NONE, StateSet::with);
-    let protos =
-        Proto::ALL.iter().filter(|(_, n)| needle.is_in(n)).fold(ProtoSet::NONE, |set, (p, _)| set.with(*p));
+        .fold(StateSet::empty(), StateSet::with);
+    let protos = Proto::ALL
+        .iter()
+        .filter(|(_, n)| needle.is_in(n))
+        .fold(ProtoSet::empty(), |set, (p, _)| set.with(*p));
     *slots += 1;
     Word {
         states,
@@ -159,7 +161,7 @@ fn term(t: &Term, table: &'static Table, slots: &mut usize) -> Node {
         (Field::Column(c), ValueTest::Any(patterns)) if sockets && c.is(Role::Proto) => {
             let value = |name: &'static str| patterns.iter().any(|p| p.matches(&Value::text(name)));
             Node::Protos(
-                Proto::ALL.iter().filter(|(_, n)| value(n)).fold(ProtoSet::NONE, |s, (p, _)| s.with(*p)),
+                Proto::ALL.iter().filter(|(_, n)| value(n)).fold(ProtoSet::empty(), |s, (p, _)| s.with(*p)),
             )
         }
         (field, _) if sockets && ends(field, Kind::Port).is_some() => {

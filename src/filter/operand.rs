@@ -217,7 +217,7 @@ pub(crate) fn all(
     for raw in values {
         let o = one(services, field, raw)?;
         if let (Operand::States(new), Some(Operand::States(have))) = (&o, out.last_mut()) {
-            *have = have.or(*new);
+            *have |= *new;
         } else if !out.contains(&o) {
             out.push(o);
         }
@@ -402,8 +402,8 @@ pub(crate) fn number(services: &Services, field: Field, raw: &RawValue) -> Resul
 
 /// The states an operand list names.
 pub(crate) fn state_set(operands: &[Operand]) -> StateSet {
-    operands.iter().fold(StateSet::NONE, |s, o| match o {
-        Operand::States(x) => s.or(*x),
+    operands.iter().fold(StateSet::empty(), |s, o| match o {
+        Operand::States(x) => s | *x,
         _ => s,
     })
 }

@@ -60,7 +60,7 @@ fn meet(a: Pushdown, b: Pushdown) -> Pushdown {
         (Some(x), Some(y)) => Some(Prefilter::And(vec![x, y])),
         (x, y) => x.or(y),
     };
-    Pushdown { states: a.states.and(b.states), protos: a.protos.and(b.protos), prefilter }
+    Pushdown { states: a.states & b.states, protos: a.protos & b.protos, prefilter }
 }
 
 fn join(a: Pushdown, b: Pushdown) -> Pushdown {
@@ -72,11 +72,11 @@ fn join(a: Pushdown, b: Pushdown) -> Pushdown {
         (Some(x), Some(y)) => Some(Prefilter::Or(vec![x, y])),
         _ => None,
     };
-    Pushdown { states: a.states.or(b.states), protos: a.protos.or(b.protos), prefilter }
+    Pushdown { states: a.states | b.states, protos: a.protos | b.protos, prefilter }
 }
 
 fn ip_protos() -> ProtoSet {
-    Proto::ALL.iter().filter(|(p, _)| p.is_inet()).fold(ProtoSet::NONE, |s, (p, _)| s.with(*p))
+    Proto::ALL.iter().filter(|(p, _)| p.is_inet()).fold(ProtoSet::empty(), |s, (p, _)| s.with(*p))
 }
 
 fn term(t: &Term, yes: bool) -> Pushdown {
@@ -89,12 +89,13 @@ fn term(t: &Term, yes: bool) -> Pushdown {
     match (role, &t.test) {
         (Some(Role::State), Test::List(_, operands)) => {
             let set = operand::state_set(operands);
-            Pushdown { states: if yes { set } else { set.not() }, ..ALL }
+            Pushdown { states: if yes { set } else { !set }, ..ALL }
         }
         (Some(Role::Proto), Test::List(_, operands)) => {
             let has = |n: &str| operands.iter().any(|o| says(o, n));
-            let set = Proto::ALL.iter().filter(|(_, n)| has(n)).fold(ProtoSet::NONE, |s, (p, _)| s.with(*p));
-            Pushdown { protos: if yes { set } else { set.not() }, ..ALL }
+            let set =
+                Proto::ALL.iter().filter(|(_, n)| has(n)).fold(ProtoSet::empty(), |s, (p, _)| s.with(*p));
+            Pushdown { protos: if yes { set } else { !set }, ..ALL }
         }
         (Some(Role::Family), Test::List(_, operands)) => family(operands, yes),
         (Some(Role::Iface), Test::List(_, operands)) => {
@@ -149,16 +150,16 @@ fn says(o: &Operand, word: &str) -> bool {
 }
 
 fn family(operands: &[Operand], yes: bool) -> Pushdown {
-    let mut protos = ProtoSet::NONE;
+    let mut protos = ProtoSet::empty();
     for (f, name) in Family::ALL {
         if operands.iter().any(|o| says(o, name)) != yes {
             continue;
         }
-        protos = protos.or(match f {
+        protos |= match f {
             Family::Inet | Family::Inet6 => ip_protos(),
             // The other families are their own protocol.
-            _ => Proto::parse(name).map_or(ProtoSet::ALL, |p| ProtoSet::NONE.with(p)),
-        });
+            _ => Proto::parse(name).map_or(ProtoSet::ALL, |p| ProtoSet::empty().with(p)),
+        };
     }
     Pushdown { protos, ..ALL }
 }

@@ -10,13 +10,13 @@ pub(crate) const GROUPS: [Named; 5] = [
     ("all", || StateSet::ALL),
     ("connected", || without(&[State::Listen, State::Closed, State::Unconn])),
     ("synchronized", || without(&[State::Listen, State::Closed, State::Unconn, State::SynSent])),
-    ("bucket", || StateSet::of(&[State::SynRecv, State::TimeWait])),
+    ("bucket", || StateSet::only(&[State::SynRecv, State::TimeWait])),
     ("big", || without(&[State::SynRecv, State::TimeWait])),
 ];
 
 /// What only passes through is no socket that `ss` would know.
 fn without(states: &[State]) -> StateSet {
-    StateSet::of(states).with(State::Forwarded).not()
+    !StateSet::only(states).with(State::Forwarded)
 }
 
 /// The states a word means: a state in any spelling, or a group.
@@ -24,12 +24,12 @@ pub(crate) fn parse(word: &str) -> Option<StateSet> {
     if let Some((_, set)) = GROUPS.iter().find(|(n, _)| n.eq_ignore_ascii_case(word)) {
         return Some(set());
     }
-    State::parse(word).map(|s| StateSet::of(&[s]))
+    State::parse(word).map(|s| StateSet::only(&[s]))
 }
 
 /// The states the word means to `ss`, to which a datagram socket without a peer is closed.
 pub(crate) fn parse_ss(word: &str) -> Option<StateSet> {
-    let closed = StateSet::of(&[State::Closed, State::Unconn]);
+    let closed = StateSet::only(&[State::Closed, State::Unconn]);
     if ["closed", "close", "unconnected"].iter().any(|w| w.eq_ignore_ascii_case(word)) {
         return Some(closed);
     }

@@ -2,7 +2,7 @@
 
 use super::Value;
 use super::did_you_mean::same_word;
-use crate::model::{AttrSet, Snapshot, tcp_info::TcpField};
+use crate::model::{Needs, Snapshot, tcp_info::TcpField};
 
 /// What a column's values are and in which unit; decides how they are shown and what a filter may compare them with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,127 +102,6 @@ pub struct Width {
     pub normal: u16,
     /// It may grow to this where the content is longer and room is left.
     pub max: u16,
-}
-
-/// What must have been read for a column to have values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Needs {
-    /// Kernel attributes.
-    pub attrs: AttrSet,
-    /// Words of `tcp_info`, see [`TcpField::word`].
-    pub info_words: u64,
-    /// Owners of sockets.
-    pub owners: bool,
-    /// Descriptors by kind.
-    pub fd_kinds: bool,
-    /// Every serving socket.
-    pub listeners: bool,
-    /// Who chose the local port.
-    pub auto_port: bool,
-    /// Names of control groups.
-    pub cgroups: bool,
-    /// What the kernel counts beside the sockets.
-    pub limits: bool,
-    /// Far ends on this machine: then nothing may be left out.
-    pub ends: bool,
-    /// What is forwarded.
-    pub nat: bool,
-    /// Connections that only pass through.
-    pub forwarded: bool,
-    /// Security contexts of processes.
-    pub proc_ctx: bool,
-    /// Security contexts of sockets.
-    pub sock_ctx: bool,
-    /// Filters and BPF maps of sockets.
-    pub bpf: bool,
-    /// Threads of processes.
-    pub tids: bool,
-}
-
-impl Needs {
-    /// Nothing but the socket's fixed part.
-    pub const NONE: Self = Self {
-        attrs: AttrSet::NONE,
-        info_words: 0,
-        owners: false,
-        fd_kinds: false,
-        listeners: false,
-        auto_port: false,
-        cgroups: false,
-        limits: false,
-        ends: false,
-        nat: false,
-        forwarded: false,
-        proc_ctx: false,
-        sock_ctx: false,
-        bpf: false,
-        tids: false,
-    };
-    /// Owners.
-    pub const OWNERS: Self = Self { owners: true, ..Self::NONE };
-    /// Descriptors by kind.
-    pub const FD_KINDS: Self = Self { owners: true, fd_kinds: true, ..Self::NONE };
-    /// Every serving socket.
-    pub const LISTENERS: Self = Self { listeners: true, ..Self::NONE };
-    /// Who chose the local port.
-    pub const AUTO_PORT: Self = Self { auto_port: true, ..Self::NONE };
-    /// Names of control groups, of sockets and of the processes that hold them.
-    pub const CGROUPS: Self = Self { cgroups: true, owners: true, ..Self::NONE };
-
-    /// Security contexts of those who hold sockets, and of the sockets.
-    pub const PROC_CTX: Self = Self { proc_ctx: true, owners: true, ..Self::NONE };
-    /// See [`Self::PROC_CTX`].
-    pub const SOCK_CTX: Self = Self { sock_ctx: true, owners: true, ..Self::NONE };
-    /// Threads of those who hold sockets.
-    pub const TIDS: Self = Self { tids: true, owners: true, ..Self::NONE };
-    /// Filters and BPF maps.
-    pub const BPF: Self = Self { bpf: true, ..Self::NONE };
-
-    /// Far ends, with who holds them.
-    pub const ENDS: Self = Self { ends: true, owners: true, ..Self::NONE };
-    /// What is forwarded, with who holds the ends of it.
-    pub const NAT: Self = Self { nat: true, ends: true, owners: true, ..Self::NONE };
-    /// What is about to run out: of sockets, of who holds them, and of the kernel's own tables.
-    pub const LIMITS: Self =
-        Self { limits: true, owners: true, fd_kinds: true, attrs: AttrSet::SKMEM, ..Self::NONE };
-    /// What findings look at.
-    pub const FINDINGS: Self =
-        Self { attrs: AttrSet::INFO.or(AttrSet::SKMEM), info_words: u64::MAX, owners: true, ..Self::NONE };
-
-    /// These attributes.
-    pub const fn attrs(attrs: AttrSet) -> Self {
-        Self { attrs, ..Self::NONE }
-    }
-
-    /// These words of `tcp_info`.
-    pub const fn info(words: u64) -> Self {
-        Self { attrs: AttrSet::INFO, info_words: words, ..Self::NONE }
-    }
-
-    /// The counters that rates are made of: `tcpi_total_retrans`, `tcpi_bytes_acked`, `tcpi_bytes_received`.
-    pub const RATES: Self = Self::info(1 << (100 / 8) | 1 << (120 / 8) | 1 << (128 / 8));
-
-    /// What either needs.
-    #[must_use]
-    pub const fn or(self, o: Self) -> Self {
-        Self {
-            attrs: self.attrs.or(o.attrs),
-            info_words: self.info_words | o.info_words,
-            owners: self.owners || o.owners,
-            fd_kinds: self.fd_kinds || o.fd_kinds,
-            listeners: self.listeners || o.listeners,
-            auto_port: self.auto_port || o.auto_port,
-            cgroups: self.cgroups || o.cgroups,
-            limits: self.limits || o.limits,
-            ends: self.ends || o.ends,
-            nat: self.nat || o.nat,
-            forwarded: self.forwarded || o.forwarded,
-            proc_ctx: self.proc_ctx || o.proc_ctx,
-            sock_ctx: self.sock_ctx || o.sock_ctx,
-            bpf: self.bpf || o.bpf,
-            tids: self.tids || o.tids,
-        }
-    }
 }
 
 /// Reads a row's value.

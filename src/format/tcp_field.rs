@@ -8,7 +8,7 @@ use crate::model::{AttrSet, Missing, Proto, Snapshot, State, tcp_info::TcpField}
 pub(crate) fn tcp_field_value<'a>(snap: &'a Snapshot, row: usize, field: &TcpField) -> Value<'a> {
     let s = snap.socket(row);
     // MPTCP has its own counters under the same names (struct mptcp_info).
-    if s.proto == Proto::Mptcp && snap.sample.wants.attrs.has(AttrSet::INFO) && row < snap.live {
+    if s.proto == Proto::Mptcp && snap.sample.wants.attrs(AttrSet::INFO) && row < snap.live {
         let name = if field.name == "total_retrans" { "retransmits" } else { field.name };
         return Value::from_opt(snap.attrs(row).field(&MPTCP, name), Missing::NotApplicable);
     }
@@ -25,7 +25,7 @@ pub(crate) fn tcp_field_value<'a>(snap: &'a Snapshot, row: usize, field: &TcpFie
             Value::Missing(Missing::NotApplicable)
         }
         Some(info) => {
-            let kept = snap.sample.wants.info_words & field.word() != 0;
+            let kept = snap.sample.wants.needs.info_words & field.word() != 0;
             let why = if kept { Missing::NotReported } else { Missing::NotRead };
             Value::from_opt(info.field(field), why)
         }

@@ -1,5 +1,6 @@
 //! Socket states, their names and their sets.
 
+use bitflags::bitflags;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -224,56 +225,39 @@ impl fmt::Display for State {
     }
 }
 
-/// A set of states.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-pub struct StateSet(u16);
+bitflags! {
+    /// Set of states, one bit per [`State`].
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+    #[serde(transparent)]
+    pub struct StateSet: u16 {
+        /// Every state.
+        const ALL = (1 << STATES.len()) - 1;
+    }
+}
 
 impl StateSet {
-    /// No state.
-    pub const NONE: Self = Self(0);
-    /// Every state.
-    pub const ALL: Self = Self((1 << STATES.len()) - 1);
-
-    /// Just these.
-    pub fn of(states: &[State]) -> Self {
-        states.iter().fold(Self::NONE, |s, x| s.with(*x))
+    /// Exactly these states.
+    pub fn only(states: &[State]) -> Self {
+        states.iter().fold(Self::empty(), |s, x| s.with(*x))
     }
-    /// With one more.
+    /// Adds one state.
     #[must_use]
     pub const fn with(self, s: State) -> Self {
-        Self(self.0 | 1 << s as u8)
+        Self::from_bits_retain(self.bits() | 1 << s as u8)
     }
-    /// Whether it holds this one.
+    /// Membership of one state.
     pub const fn has(self, s: State) -> bool {
-        self.0 & 1 << s as u8 != 0
+        self.bits() & 1 << s as u8 != 0
     }
-    /// In either.
-    #[must_use]
-    pub const fn or(self, o: Self) -> Self {
-        Self(self.0 | o.0)
-    }
-    /// In both.
-    #[must_use]
-    pub const fn and(self, o: Self) -> Self {
-        Self(self.0 & o.0)
-    }
-    /// In neither this one.
-    #[must_use]
-    pub const fn not(self) -> Self {
-        Self(!self.0 & Self::ALL.0)
-    }
-    /// Whether there is nothing in it.
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-    /// Its members in display order.
-    pub fn iter(self) -> impl Iterator<Item = State> {
+    /// Member states in display order.
+    pub fn states(self) -> impl Iterator<Item = State> {
         State::all().filter(move |s| self.has(*s))
     }
     /// The bit mask of kernel state numbers that a dump of a protocol with TCP's states asks for
     /// (`inet_diag_req_v2.idiag_states`, bit *n* for state *n*).
     pub fn kernel_tcp_mask(self) -> u32 {
-        let mut m = self.iter().filter(|s| s.info().kernel != 0).fold(0u32, |m, s| m | 1 << s.info().kernel);
+        let mut m =
+            self.states().filter(|s| s.info().kernel != 0).fold(0u32, |m, s| m | 1 << s.info().kernel);
         if self.has(State::SynRecv) {
             m |= 1 << 12;
         }
@@ -290,7 +274,7 @@ impl StateSet {
 
 impl fmt::Debug for StateSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.iter().map(State::name)).finish()
+        f.debug_set().entries(self.states().map(State::name)).finish()
     }
 }
 
@@ -365,7 +349,7 @@ mod tests {
         for n in 1..=11 {
             let s = State::from_kernel_tcp(n).unwrap();
             assert_eq!(s.info().kernel, n);
-            assert!(StateSet::of(&[s]).kernel_tcp_mask() & 1 << n != 0);
+            assert!(StateSet::only(&[s]).kernel_tcp_mask() & 1 << n != 0);
         }
         assert_eq!(State::from_kernel_tcp(0), None);
         assert_eq!(State::from_kernel_tcp(14), None);
@@ -375,10 +359,10 @@ mod tests {
 
     #[test]
     fn sets() {
-        let s = StateSet::of(&[State::Listen, State::TimeWait]);
+        let s = StateSet::only(&[State::Listen, State::TimeWait]);
         assert!(s.has(State::Listen) && !s.has(State::CloseWait));
-        assert_eq!(s.not().and(s), StateSet::NONE);
-        assert_eq!(s.not().or(s), StateSet::ALL);
-        assert_eq!(s.iter().count(), 2);
+        assert_eq!(!s & s, StateSet::empty());
+        assert_eq!(!s | s, StateSet::ALL);
+        assert_eq!(s.states().count(), 2);
     }
 }

@@ -1,82 +1,202 @@
-//! What a poll is asked to read. Cost follows use: what no column, filter or sort needs is not read.
+//! Request of a poll: which rows to read, and what of each. Cost follows use: what no column, filter or sort needs is not
+//! read.
 
 use super::{Addr, Proto, StateSet};
+use bitflags::bitflags;
 use serde::{Deserialize, Serialize};
+use std::ops::{BitOr, BitOrAssign};
 
-/// Optional kernel attributes, the bits of `inet_diag_req_v2.idiag_ext` (bit *n*−1 asks for attribute *n*).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-pub struct AttrSet(pub u8);
-
-impl AttrSet {
-    /// Nothing optional.
-    pub const NONE: Self = Self(0);
-    /// `tcp_info`.
-    pub const INFO: Self = Self(1 << 1);
-    /// The congestion algorithm's name.
-    pub const CONG: Self = Self(1 << 3);
-    /// Type of service.
-    pub const TOS: Self = Self(1 << 4);
-    /// Traffic class; also class id.
-    pub const TCLASS: Self = Self(1 << 5);
-    /// Socket memory and drops.
-    pub const SKMEM: Self = Self(1 << 6);
-    /// Which halves are shut down.
-    pub const SHUTDOWN: Self = Self(1 << 7);
-    /// Vegas, DCTCP or BBR figures.
-    pub const VEGAS: Self = Self(1 << 2);
-    /// All that there are.
-    pub const ALL: Self = Self(0xfe);
-
-    /// In either.
-    #[must_use]
-    pub const fn or(self, o: Self) -> Self {
-        Self(self.0 | o.0)
-    }
-    /// Whether it holds all of `o`.
-    pub const fn has(self, o: Self) -> bool {
-        self.0 & o.0 == o.0
+bitflags! {
+    /// Optional kernel attributes, the bits of `inet_diag_req_v2.idiag_ext` (bit *n*−1 asks for attribute *n*).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+    #[serde(transparent)]
+    pub struct AttrSet: u8 {
+        /// `INET_DIAG_INFO`: `tcp_info`.
+        const INFO = 1 << 1;
+        /// `INET_DIAG_VEGASINFO`: Vegas, DCTCP or BBR parameters.
+        const VEGAS = 1 << 2;
+        /// `INET_DIAG_CONG`: name of the congestion control algorithm.
+        const CONG = 1 << 3;
+        /// `INET_DIAG_TOS`: type of service.
+        const TOS = 1 << 4;
+        /// `INET_DIAG_TCLASS`: traffic class; also asks for the class id.
+        const TCLASS = 1 << 5;
+        /// `INET_DIAG_SKMEMINFO`: socket memory and drops.
+        const SKMEM = 1 << 6;
+        /// `INET_DIAG_SHUTDOWN`: directions that are shut down.
+        const SHUTDOWN = 1 << 7;
     }
 }
 
-/// A set of protocols.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct ProtoSet(u16);
+impl AttrSet {
+    /// No optional attribute.
+    pub const NONE: Self = Self::empty();
+    /// Every optional attribute.
+    pub const ALL: Self = Self::all();
+}
+
+bitflags! {
+    /// Set of protocols, one bit per [`Proto`].
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+    #[serde(transparent)]
+    pub struct ProtoSet: u16 {
+        /// TCP and UDP.
+        const TCP_UDP = 1 << Proto::Tcp as u8 | 1 << Proto::Udp as u8;
+        /// Every protocol.
+        const ALL = (1 << Proto::ALL.len()) - 1;
+    }
+}
 
 impl ProtoSet {
-    /// None.
-    pub const NONE: Self = Self(0);
-    /// TCP and UDP.
-    pub const TCP_UDP: Self = Self(1 << Proto::Tcp as u8 | 1 << Proto::Udp as u8);
-    /// Every protocol.
-    pub const ALL: Self = Self((1 << Proto::ALL.len()) - 1);
-
-    /// With one more.
+    /// Adds one protocol.
     #[must_use]
     pub const fn with(self, p: Proto) -> Self {
-        Self(self.0 | 1 << p as u8)
+        Self::from_bits_retain(self.bits() | 1 << p as u8)
     }
-    /// Whether it holds this one.
+
+    /// Membership of one protocol.
     pub const fn has(self, p: Proto) -> bool {
-        self.0 & 1 << p as u8 != 0
+        self.bits() & 1 << p as u8 != 0
     }
-    /// In either.
+}
+
+bitflags! {
+    /// Optional readings of a poll: one bit per thing that costs extra and that not every question needs.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+    #[serde(transparent)]
+    pub struct Reads: u32 {
+        /// Processes that hold the sockets.
+        const OWNERS = 1;
+        /// Processes with their descriptor counts and limits.
+        const PROCESSES = 1 << 1;
+        /// Descriptors of every process by kind: a scan of all of `/proc/PID/fd`.
+        const FD_KINDS = 1 << 2;
+        /// Every listening socket, whatever the states and the prefilter of the request exclude: the direction of a
+        /// connection follows from the listeners.
+        const LISTENERS = 1 << 3;
+        /// For each socket, if the kernel chose its local port.
+        const AUTO_PORT = 1 << 4;
+        /// Names of the sockets' cgroups.
+        const CGROUPS = 1 << 5;
+        /// Kernel counters and limits beside the sockets, for the resource limits and alerts.
+        const LIMITS = 1 << 6;
+        /// Peers on this machine; the peer can be a socket that the filter excludes, so nothing is left out.
+        const LOCAL_PEERS = 1 << 7;
+        /// Port forwards and connection tracking.
+        const NAT = 1 << 8;
+        /// Forwarded connections as rows of their own.
+        const FORWARDED = 1 << 9;
+        /// Security contexts of processes.
+        const PROC_CTX = 1 << 10;
+        /// Security contexts of sockets.
+        const SOCK_CTX = 1 << 11;
+        /// Threads of processes.
+        const THREADS = 1 << 12;
+        /// Filters of packet sockets and BPF maps of IP sockets.
+        const BPF = 1 << 13;
+    }
+}
+
+impl Reads {
+    /// Adds what these cannot be read without: owners and descriptors come with their processes, forwarded connections
+    /// with connection tracking.
+    #[must_use]
+    const fn with_implied(self) -> Self {
+        let mut out = self;
+        if self.intersects(Self::OWNERS.union(Self::FD_KINDS)) {
+            out = out.union(Self::PROCESSES);
+        }
+        if self.intersects(Self::FORWARDED) {
+            out = out.union(Self::NAT);
+        }
+        out
+    }
+}
+
+/// Requirements of a column, a filter or a whole view: everything that is read of a row beyond its fixed part.
+/// They are merged with `|`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct Needs {
+    /// Optional readings.
+    pub reads: Reads,
+    /// Optional kernel attributes of sockets.
+    pub attrs: AttrSet,
+    /// Words of `tcp_info` to keep, see [`super::tcp_info::TcpField::word`]: bit n stands for bytes 8n to 8n + 7.
+    pub info_words: u64,
+}
+
+impl Needs {
+    /// Only the fixed part.
+    pub const NONE: Self = Self { reads: Reads::empty(), attrs: AttrSet::NONE, info_words: 0 };
+    /// Owners of sockets.
+    pub const OWNERS: Self = Self::reads(Reads::OWNERS);
+    /// Descriptors by kind, and the owners of those that are sockets.
+    pub const FD_KINDS: Self = Self::reads(Reads::OWNERS.union(Reads::FD_KINDS));
+    /// Every listening socket.
+    pub const LISTENERS: Self = Self::reads(Reads::LISTENERS);
+    /// Local ports chosen by the kernel.
+    pub const AUTO_PORT: Self = Self::reads(Reads::AUTO_PORT);
+    /// Cgroup names of sockets and of their owners.
+    pub const CGROUPS: Self = Self::reads(Reads::CGROUPS.union(Reads::OWNERS));
+    /// Security contexts of the owners.
+    pub const PROC_CTX: Self = Self::reads(Reads::PROC_CTX.union(Reads::OWNERS));
+    /// Security contexts of sockets, read through their owners.
+    pub const SOCK_CTX: Self = Self::reads(Reads::SOCK_CTX.union(Reads::OWNERS));
+    /// Threads of the owners.
+    pub const THREADS: Self = Self::reads(Reads::THREADS.union(Reads::OWNERS));
+    /// Socket filters and BPF maps.
+    pub const BPF: Self = Self::reads(Reads::BPF);
+    /// Peers on this machine and their owners.
+    pub const LOCAL_PEERS: Self = Self::reads(Reads::LOCAL_PEERS.union(Reads::OWNERS));
+    /// Port forwards with the sockets and owners at either end.
+    pub const NAT: Self = Self::reads(Reads::NAT.union(Reads::LOCAL_PEERS).union(Reads::OWNERS));
+    /// Resource limits of sockets, of their owners and of the kernel's tables.
+    pub const LIMITS: Self = Self {
+        attrs: AttrSet::SKMEM,
+        ..Self::reads(Reads::LIMITS.union(Reads::OWNERS).union(Reads::FD_KINDS))
+    };
+    /// Input of the findings.
+    pub const FINDINGS: Self = Self::OWNERS.or(Self::attrs(AttrSet::SKMEM)).or(Self::info(u64::MAX));
+    /// Counters from which rates are computed: `tcpi_total_retrans`, `tcpi_bytes_acked`, `tcpi_bytes_received`.
+    pub const RATES: Self = Self::info(1 << (100 / 8) | 1 << (120 / 8) | 1 << (128 / 8));
+
+    /// Optional readings, with those they imply.
+    pub const fn reads(reads: Reads) -> Self {
+        Self { reads: reads.with_implied(), ..Self::NONE }
+    }
+
+    /// Kernel attributes alone.
+    pub const fn attrs(attrs: AttrSet) -> Self {
+        Self { attrs, ..Self::NONE }
+    }
+
+    /// Words of `tcp_info`.
+    pub const fn info(words: u64) -> Self {
+        Self { attrs: AttrSet::INFO, info_words: words, ..Self::NONE }
+    }
+
+    /// Union, in a `const`; elsewhere `|` reads better.
     #[must_use]
     pub const fn or(self, o: Self) -> Self {
-        Self(self.0 | o.0)
+        Self {
+            reads: self.reads.union(o.reads),
+            attrs: self.attrs.union(o.attrs),
+            info_words: self.info_words | o.info_words,
+        }
     }
-    /// In both.
-    #[must_use]
-    pub const fn and(self, o: Self) -> Self {
-        Self(self.0 & o.0)
+}
+
+impl BitOr for Needs {
+    type Output = Self;
+
+    fn bitor(self, o: Self) -> Self {
+        self.or(o)
     }
-    /// All but these.
-    #[must_use]
-    pub const fn not(self) -> Self {
-        Self(!self.0 & Self::ALL.0)
-    }
-    /// Whether there is nothing in it.
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
+}
+
+impl BitOrAssign for Needs {
+    fn bitor_assign(&mut self, o: Self) {
+        *self = self.or(o);
     }
 }
 
@@ -134,139 +254,69 @@ pub enum Prefilter {
     AutoBound,
 }
 
-/// What to read.
+/// Request of one poll: the rows to read, and what to read of each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wants {
-    /// Which protocols.
+    /// Protocols to read.
     pub protos: ProtoSet,
-    /// Which states.
+    /// States to read.
     pub states: StateSet,
-    /// Which optional attributes.
-    pub attrs: AttrSet,
-    /// Which words of `tcp_info` to keep of each socket, the others no column asks for: bit n stands for the bytes
-    /// 8n to 8n + 7.
-    #[serde(default = "all_of_it")]
-    pub info_words: u64,
-    /// Whether to find the processes that hold the sockets.
-    pub owners: bool,
-    /// Whether to read the processes and their descriptor counts and limits at all.
-    pub processes: bool,
-    /// Whether to split every process's descriptors by kind (a walk over all of them).
-    pub fd_kinds: bool,
-    /// What the kernel may leave out.
+    /// Condition for the kernel; it may leave out the rows that fail it.
     pub prefilter: Option<Prefilter>,
-    /// Whether to read every serving socket, whatever `states` and `prefilter` leave out: who began a connection is
-    /// told by the listeners.
-    #[serde(default)]
-    pub listeners: bool,
-    /// Whether to ask the kernel, of each socket, if it chose the local port.
-    #[serde(default)]
-    pub auto_port: bool,
-    /// Whether to name the control groups of sockets.
-    #[serde(default)]
-    pub cgroups: bool,
-    /// Whether to read what the kernel counts beside the sockets, and to work out what is about to run out.
-    #[serde(default)]
-    pub limits: bool,
-    /// Whether to look for the far ends that are on this machine.
-    #[serde(default)]
-    pub ends: bool,
-    /// Of a long table about so many sockets are enough for now ([`super::FaultKind::Deferred`] tells that there are more).
+    /// Number of sockets of a long table that is enough for now ([`super::FaultKind::Deferred`] reports the rest).
     #[serde(default)]
     pub at_most: Option<u32>,
-    /// Whether to read what is forwarded, and the connections that are tracked.
-    #[serde(default)]
-    pub nat: bool,
-    /// Whether connections that only pass through are rows too.
-    #[serde(default)]
-    pub forwarded: bool,
-    /// Whether to read the security contexts of processes.
-    #[serde(default)]
-    pub proc_ctx: bool,
-    /// Whether to read the security contexts of sockets.
-    #[serde(default)]
-    pub sock_ctx: bool,
-    /// Whether to read which threads processes have.
-    #[serde(default)]
-    pub tids: bool,
-    /// Whether to read the filters of packet sockets and the BPF maps of IP ones.
-    #[serde(default)]
-    pub bpf: bool,
-}
-
-const fn all_of_it() -> u64 {
-    u64::MAX
+    /// Everything read beyond the fixed part of a row.
+    pub needs: Needs,
 }
 
 impl Wants {
-    /// Reads of each row also what `more` asks for; which rows are read stays as it is.
-    pub fn also(&mut self, more: &Self) {
-        // Every field by name, so that a new one is not forgotten here.
-        let Self {
-            protos: _,
-            states: _,
-            prefilter: _,
-            at_most: _,
-            attrs,
-            info_words,
-            owners,
-            processes,
-            fd_kinds,
-            listeners,
-            auto_port,
-            cgroups,
-            limits,
-            ends,
-            nat,
-            forwarded,
-            proc_ctx,
-            sock_ctx,
-            tids,
-            bpf,
-        } = more;
-        self.attrs = self.attrs.or(*attrs);
-        self.info_words |= info_words;
-        self.owners |= owners;
-        self.processes |= processes;
-        self.fd_kinds |= fd_kinds;
-        self.listeners |= listeners;
-        self.auto_port |= auto_port;
-        self.cgroups |= cgroups;
-        self.limits |= limits;
-        self.ends |= ends;
-        self.nat |= nat;
-        self.forwarded |= forwarded;
-        self.proc_ctx |= proc_ctx;
-        self.sock_ctx |= sock_ctx;
-        self.tids |= tids;
-        self.bpf |= bpf;
+    /// Request for every state of these protocols.
+    pub const fn new(needs: Needs, protos: ProtoSet) -> Self {
+        Self { protos, states: StateSet::ALL, prefilter: None, at_most: None, needs }
+    }
+
+    /// True if all of these are read.
+    pub const fn reads(&self, reads: Reads) -> bool {
+        self.needs.reads.contains(reads)
+    }
+
+    /// True if any of these is read.
+    pub const fn reads_any(&self, reads: Reads) -> bool {
+        self.needs.reads.intersects(reads)
+    }
+
+    /// True if all of these kernel attributes are read.
+    pub const fn attrs(&self, attrs: AttrSet) -> bool {
+        self.needs.attrs.contains(attrs)
+    }
+
+    /// Adds optional readings.
+    #[must_use]
+    pub const fn with(mut self, reads: Reads) -> Self {
+        self.needs.reads = self.needs.reads.union(reads);
+        self
+    }
+
+    /// Removes optional readings.
+    #[must_use]
+    pub const fn without(mut self, reads: Reads) -> Self {
+        self.needs.reads = self.needs.reads.difference(reads);
+        self
+    }
+
+    /// Replaces the kernel attributes.
+    #[must_use]
+    pub const fn with_attrs(mut self, attrs: AttrSet) -> Self {
+        self.needs.attrs = attrs;
+        self
     }
 }
 
 impl Default for Wants {
-    /// All TCP and UDP sockets with their owners, no optional attribute.
+    /// All TCP and UDP sockets with their owners, without optional attributes; `tcp_info`, where attributes are added,
+    /// is kept whole.
     fn default() -> Self {
-        Self {
-            protos: ProtoSet::TCP_UDP,
-            states: StateSet::ALL,
-            attrs: AttrSet::NONE,
-            info_words: all_of_it(),
-            owners: true,
-            processes: true,
-            fd_kinds: false,
-            prefilter: None,
-            listeners: false,
-            auto_port: false,
-            cgroups: false,
-            limits: false,
-            ends: false,
-            at_most: None,
-            nat: false,
-            forwarded: false,
-            proc_ctx: false,
-            sock_ctx: false,
-            bpf: false,
-            tids: false,
-        }
+        Self::new(Needs { info_words: u64::MAX, ..Needs::OWNERS }, ProtoSet::TCP_UDP)
     }
 }

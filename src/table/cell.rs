@@ -2,7 +2,7 @@
 
 use crate::format::{Tone, Value};
 use crate::model::limit::{Ceiling, Subject};
-use crate::model::{Endpoint, Family, HostName, Missing, Owner, ProcInfo, Proto, Scope, Snapshot};
+use crate::model::{Endpoint, Family, HostName, Missing, Owner, ProcInfo, Proto, Reads, Scope, Snapshot};
 
 /// Names of the protocols.
 pub(super) fn protos() -> Vec<&'static str> {
@@ -67,7 +67,8 @@ pub(crate) fn user_value(snap: &Snapshot, uid: u32) -> Value<'_> {
 }
 
 pub(crate) fn no_owner<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
-    let why = if snap.sample.wants.owners { Missing::NoVisibleProcess } else { Missing::NotRead };
+    let why =
+        if snap.sample.wants.reads(Reads::OWNERS) { Missing::NoVisibleProcess } else { Missing::NotRead };
     Value::Missing(snap.facts[row].owner_missing.unwrap_or(why))
 }
 

@@ -2,14 +2,14 @@
 
 use super::cell::{each, first, na};
 use crate::format::{Column, Kind, Needs, Value};
-use crate::model::{Missing, Snapshot};
+use crate::model::{Missing, Reads, Snapshot};
 
 /// The label of a process.
 fn of_process(snap: &Snapshot, process: usize) -> Value<'_> {
     match snap.sample.contexts.processes.get(process) {
         Some(Ok(label)) => Value::text(label),
         Some(Err(why)) => Value::Missing(*why),
-        None if snap.sample.wants.proc_ctx => Value::Missing(Missing::NotReported),
+        None if snap.sample.wants.reads(Reads::PROC_CTX) => Value::Missing(Missing::NotReported),
         None => Value::Missing(Missing::NotRead),
     }
 }
@@ -17,7 +17,7 @@ fn of_process(snap: &Snapshot, process: usize) -> Value<'_> {
 /// The label of a socket.
 fn of_socket(snap: &Snapshot, row: usize) -> Value<'_> {
     let told = match &snap.sample.contexts.sockets {
-        Err(Missing::NotRead) if snap.sample.wants.sock_ctx => Err(Missing::NotReported),
+        Err(Missing::NotRead) if snap.sample.wants.reads(Reads::SOCK_CTX) => Err(Missing::NotReported),
         Err(why) => Err(*why),
         Ok(all) => Ok(all.get(&snap.socket(row).inode)),
     };

@@ -4,7 +4,7 @@ use super::cell::{any_comm, any_pid, holders, host, info, list, scope_tone, scop
 use super::{Grouping, Table, TableId};
 use crate::format::{Column, Kind, Needs, Role, Value};
 use crate::model::snapshot::Peer;
-use crate::model::{Container, Missing, Snapshot};
+use crate::model::{Container, Missing, Reads, Snapshot};
 
 const RATES: Needs = Needs::RATES;
 
@@ -13,7 +13,7 @@ fn at(snap: &Snapshot, row: usize) -> &Peer {
 }
 
 fn why(snap: &Snapshot) -> Missing {
-    if snap.sample.wants.owners { Missing::NoVisibleProcess } else { Missing::NotRead }
+    if snap.sample.wants.reads(Reads::OWNERS) { Missing::NoVisibleProcess } else { Missing::NotRead }
 }
 
 fn comm_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {

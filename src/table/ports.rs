@@ -8,7 +8,7 @@ use super::units::{self, unit_column};
 use super::{Grouping, Table, TableId};
 use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Value};
 use crate::model::snapshot::Port;
-use crate::model::{AttrSet, Backend, Missing, Proto, Snapshot, State};
+use crate::model::{AttrSet, Backend, Missing, Proto, Reads, Snapshot, State};
 
 const RATES: Needs = Needs::RATES;
 
@@ -18,7 +18,11 @@ fn at(snap: &Snapshot, row: usize) -> &Port {
 
 fn why_no_owner(snap: &Snapshot, p: &Port) -> Missing {
     let known = p.sockets.first().and_then(|r| snap.facts.get(*r as usize)).and_then(|f| f.owner_missing);
-    known.unwrap_or(if snap.sample.wants.owners { Missing::NoVisibleProcess } else { Missing::NotRead })
+    known.unwrap_or(if snap.sample.wants.reads(Reads::OWNERS) {
+        Missing::NoVisibleProcess
+    } else {
+        Missing::NotRead
+    })
 }
 
 fn comm_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {

@@ -6,14 +6,14 @@ use super::{Grouping, Table, TableId};
 use super::{contexts, threads};
 use crate::diagnose::fd_leak;
 use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Tone, Value};
-use crate::model::{FdKind, FdUsage, FullIn, Missing, Snapshot, State};
+use crate::model::{FdKind, FdUsage, FullIn, Missing, Reads, Snapshot, State};
 
 fn fds<'a>(snap: &'a Snapshot, row: usize, get: impl FnOnce(&FdUsage) -> Value<'a>) -> Value<'a> {
     snap.fds(row).map_or_else(Value::Missing, get)
 }
 
 fn kind(snap: &Snapshot, row: usize, k: FdKind) -> Value<'_> {
-    let usual = if snap.sample.wants.fd_kinds { Missing::Pending } else { Missing::NotRead };
+    let usual = if snap.sample.wants.reads(Reads::FD_KINDS) { Missing::Pending } else { Missing::NotRead };
     let why = snap.sample.processes[row].fds_hidden.unwrap_or(usual);
     fds(snap, row, |u| Value::from_opt(u.kinds.map(|x| x.get(k)), why))
 }
@@ -69,7 +69,7 @@ fn sockets(snap: &Snapshot, row: usize) -> Value<'_> {
     // Where its descriptors are hidden, none found says nothing.
     match snap.sample.processes[row].fds_hidden {
         Some(why) if n == 0 => Value::Missing(why),
-        None if !snap.sample.wants.owners => Value::Missing(Missing::NotRead),
+        None if !snap.sample.wants.reads(Reads::OWNERS) => Value::Missing(Missing::NotRead),
         _ => Value::Uint(n),
     }
 }

@@ -281,7 +281,7 @@ const BEFORE: &[Column] = &[
         .needs(Needs::attrs(AttrSet::TCLASS)),
     Column::new("peer_process", "PEER PROCESS", Kind::Text, 31, peer_process,
         "The process at the far end, where that is on this machine.")
-        .called(&["other_process"]).needs(Needs::ENDS).wide(8, 14, 24)
+        .called(&["other_process"]).needs(Needs::LOCAL_PEERS).wide(8, 14, 24)
         .any(|s, r, t| match s.other_end(r).map(|o| s.owners(o)) {
             Some(owners) if !owners.is_empty() => {
                 owners.iter().any(|w| t(&Value::text(&s.process(w).info.comm))) || t(&peer_process(s, r))

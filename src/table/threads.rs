@@ -2,14 +2,14 @@
 
 use super::cell::{each, first};
 use crate::format::{Column, Kind, Needs, Value};
-use crate::model::{Missing, Snapshot};
+use crate::model::{Missing, Reads, Snapshot};
 
 /// The threads of a process, or why they are not known.
 fn known(snap: &Snapshot, process: usize) -> Result<&[u32], Missing> {
     match snap.sample.tids.get(process).map(Vec::as_slice) {
         Some([]) => Err(Missing::NotReported),
         Some(all) => Ok(all),
-        None if snap.sample.wants.tids => Err(Missing::NotReported),
+        None if snap.sample.wants.reads(Reads::THREADS) => Err(Missing::NotReported),
         None => Err(Missing::NotRead),
     }
 }
@@ -36,7 +36,7 @@ pub(crate) const OF_OWNER: Column = Column::new(
     "Ids of the threads of the process that holds the socket: each can use its descriptors. A filter looks at all of them.",
 )
 .called(&["tid"])
-.needs(Needs::TIDS)
+.needs(Needs::THREADS)
 .wide(8, 24, 60)
 .any(|s, r, t| match s.owners(r) {
     [] => each(s, r, t, tids),
@@ -53,6 +53,6 @@ pub(crate) const OF_PROCESS: Column = Column::new(
     "Ids of the threads of the process, from /proc/PID/task.",
 )
 .called(&["tid", "threads"])
-.needs(Needs::TIDS)
+.needs(Needs::THREADS)
 .wide(8, 24, 60)
 .any(any);

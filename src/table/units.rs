@@ -1,7 +1,7 @@
 //! The columns of unit, slice, container and pod, the same in every table that has them.
 
 use crate::format::{Column, Kind, Needs, Value};
-use crate::model::{Container, Missing, Snapshot, Unit};
+use crate::model::{Container, Missing, Reads, Snapshot, Unit};
 
 /// The units of a row: the one that is shown first, and the others that a filter looks at. Called with each until one call
 /// says `true`.
@@ -138,7 +138,7 @@ pub(crate) fn value<'a>(spec: &Spec, snap: &'a Snapshot, row: usize, units: Unit
         true
     });
     let Some(u) = first else {
-        let read = snap.sample.wants.cgroups || snap.sample.wants.processes;
+        let read = snap.sample.wants.reads_any(Reads::CGROUPS | Reads::PROCESSES);
         return Value::Missing(if read { Missing::NotReported } else { Missing::NotRead });
     };
     of_unit(spec.part, u)

@@ -16,7 +16,7 @@ use super::theme::{ASCII, Glyphs, Palette, Theme, UNICODE, contrast};
 use super::view_state::ViewState;
 use crate::filter::from_cell::both;
 use crate::model::text::without_number;
-use crate::model::{Addr, Snapshot, State, Wants};
+use crate::model::{Addr, AttrSet, Needs, Reads, Snapshot, State, Wants};
 use crate::table::{TABLES, TableId};
 use crate::view::wants::wants;
 use ratatui::layout::{Rect, Size};
@@ -229,19 +229,15 @@ impl App {
             false,
         );
         // The strip counts every state, and names who is nearest to a limit.
-        w.owners = true;
-        w.processes = true;
-        // Alerts are told everywhere.
-        w.limits = true;
+        w.needs |= Needs::OWNERS;
+        // Alerts are shown in every view.
+        w.needs |= Needs::reads(Reads::LIMITS);
         if self.details {
             match view_state.id() {
                 TableId::Sockets => {
-                    w.attrs = crate::model::AttrSet::ALL;
-                    w.info_words = u64::MAX;
-                    w.ends = true;
-                    w.nat = true;
+                    w.needs |= Needs::NAT | Needs::attrs(AttrSet::ALL) | Needs::info(u64::MAX);
                 }
-                TableId::Processes => w.fd_kinds = true,
+                TableId::Processes => w.needs |= Needs::FD_KINDS,
                 TableId::Ports | TableId::Peers | TableId::Limits | TableId::Forwards => {}
             }
         }

@@ -309,7 +309,7 @@ impl ViewState {
     }
 
     /// Whether a group is closed: in the view by state the states are open and the endpoints in them closed, in
-    /// others all are closed, and each can be fold_overrides.
+    /// others all are closed, and each can be overridden.
     fn is_closed(&self, id: u64, depth: u8) -> bool {
         let usual = self.all_closed || depth > 0 || self.grouping_name() != Some("state");
         usual != self.fold_overrides.contains(&id)

@@ -1,12 +1,12 @@
-//! What must be read to answer a question.
+//! Request for the poll that answers a question.
 
 use super::sort::SortKey;
 use crate::filter::Filter;
-use crate::format::{Column, Needs};
-use crate::model::{AttrSet, ProtoSet, StateSet, Wants};
+use crate::format::Column;
+use crate::model::{ProtoSet, Reads, Wants};
 use crate::table::Table;
 
-/// What must be read to show these columns of these rows in this order.
+/// Request for showing these columns of these rows in this order.
 ///
 /// The filter's own states, protocols and prefilter narrow what is read only for the table of sockets, and only
 /// when `narrow` is set: a list printed once. A dashboard counts every socket, whatever it shows.
@@ -18,42 +18,16 @@ pub fn wants(
     protos: ProtoSet,
     narrow: bool,
 ) -> Wants {
-    let mut needs = columns.iter().fold(filter.needs(), |n, c| n.or(c.needs));
-    needs = sort.iter().fold(needs, |n, k| n.or(k.column.needs));
-    // Those that the filter names are read beside the usual ones.
-    let mut out = of(needs.or(table.always_needs), protos.or(filter.protos()));
-    // A far end can be one that the filter leaves out.
-    if narrow && table.is_sockets() && !out.ends {
+    let mut needs = columns.iter().fold(filter.needs(), |n, c| n | c.needs);
+    needs = sort.iter().fold(needs, |n, k| n | k.column.needs);
+    // Protocols that the filter names are read in addition to the usual ones.
+    let mut out = Wants::new(needs | table.always_needs, protos | filter.protos());
+    // A local peer can be a socket that the filter excludes.
+    if narrow && table.is_sockets() && !out.reads(Reads::LOCAL_PEERS) {
         let push = filter.pushdown();
         out.states = push.states;
-        out.protos = out.protos.and(push.protos);
+        out.protos &= push.protos;
         out.prefilter = push.prefilter;
     }
     out
-}
-
-/// What these needs mean for a poll.
-pub fn of(needs: Needs, protos: ProtoSet) -> Wants {
-    Wants {
-        protos,
-        states: StateSet::ALL,
-        attrs: AttrSet::NONE.or(needs.attrs),
-        info_words: needs.info_words,
-        owners: needs.owners,
-        processes: needs.owners || needs.fd_kinds,
-        fd_kinds: needs.fd_kinds,
-        prefilter: None,
-        listeners: needs.listeners,
-        auto_port: needs.auto_port,
-        cgroups: needs.cgroups,
-        limits: needs.limits,
-        ends: needs.ends,
-        at_most: None,
-        nat: needs.nat || needs.forwarded,
-        forwarded: needs.forwarded,
-        proc_ctx: needs.proc_ctx,
-        sock_ctx: needs.sock_ctx,
-        bpf: needs.bpf,
-        tids: needs.tids,
-    }
 }

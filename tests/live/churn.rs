@@ -9,7 +9,7 @@ use rustix::net::{
 use rustix::process::{Pid, Signal, kill_process};
 use sockscope::collect::Source;
 use sockscope::collect::sock_diag::NetlinkSource;
-use sockscope::model::{Sample, Wants};
+use sockscope::model::{Reads, Sample, Wants};
 use std::collections::BTreeSet;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -273,7 +273,7 @@ pub(crate) fn a_first_part() -> Result<(), String> {
     let mut source = NetlinkSource::new("asked for".into()).map_err(|e| e.to_string())?;
     let mut engine = sockscope::derive::Engine::new();
     let mut poll = |at_most| {
-        let wants = Wants { owners: false, processes: false, at_most, ..Wants::default() };
+        let wants = Wants { at_most, ..Wants::default() }.without(Reads::OWNERS | Reads::PROCESSES);
         source.sample(&wants).map(|s| engine.step(s)).map_err(|e| e.to_string())
     };
     let (part, whole, again) = (poll(Some(100))?, poll(None)?, poll(None)?);

@@ -8,7 +8,7 @@ use sockscope::collect::Source;
 use sockscope::collect::sock_diag::NetlinkSource;
 use sockscope::derive::Engine;
 use sockscope::filter::Filter;
-use sockscope::model::{StateSet, Wants};
+use sockscope::model::{Reads, StateSet, Wants};
 use sockscope::table::SOCKETS;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -219,7 +219,7 @@ pub(crate) fn filtering_in_the_kernel_loses_nothing() -> Result<(), String> {
         (x % n as u64) as usize
     };
     let mut source = NetlinkSource::new("asked for".into()).map_err(|e| e.to_string())?;
-    let mut wants = Wants { owners: false, processes: false, ..Wants::default() };
+    let mut wants = Wants::default().without(Reads::OWNERS | Reads::PROCESSES);
     let (mut pushed, mut saved) = (0, 0usize);
     for round in 0..4000 {
         let text = expression(&mut random, 3);

@@ -7,9 +7,8 @@ use serde_json::{Map, Value};
 use sockscope::collect::Source;
 use sockscope::collect::sock_diag::NetlinkSource;
 use sockscope::derive::Engine;
-use sockscope::model::{AttrSet, ProtoSet, Snapshot, Wants};
+use sockscope::model::{AttrSet, ProtoSet, Reads, Snapshot, Wants};
 use sockscope::table::SOCKETS;
-use sockscope::view::wants;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
@@ -495,20 +494,9 @@ fn unix() -> Result<(), String> {
 /// What a column asks for is all that it needs: read alone it has a value wherever it has one when everything is read.
 fn alone() -> Result<(), String> {
     let mut source = NetlinkSource::new("asked for".into()).map_err(|e| e.to_string())?;
-    let everything = Wants {
-        protos: ProtoSet::ALL,
-        attrs: AttrSet::ALL,
-        fd_kinds: true,
-        listeners: true,
-        auto_port: true,
-        cgroups: true,
-        ends: true,
-        proc_ctx: true,
-        sock_ctx: true,
-        bpf: true,
-        tids: true,
-        ..Wants::default()
-    };
+    let apart = Reads::LIMITS | Reads::NAT | Reads::FORWARDED;
+    let everything =
+        Wants { protos: ProtoSet::ALL, ..Wants::default() }.with(!apart).with_attrs(AttrSet::ALL);
     let mut read = |w: &Wants| -> Result<Arc<Snapshot>, String> {
         Ok(Engine::new().step(source.sample(w).map_err(|e| e.to_string())?))
     };
@@ -516,7 +504,7 @@ fn alone() -> Result<(), String> {
     let place = |snap: &Snapshot, row: usize| snap.find(all.socket(row).id);
     let mut compared = 0;
     for c in SOCKETS.columns.iter().filter(|c| !c.kind.is_over_time()) {
-        let only = read(&wants::of(c.needs, ProtoSet::ALL))?;
+        let only = read(&Wants::new(c.needs, ProtoSet::ALL))?;
         for row in 0..all.live {
             let Some(there) = place(&only, row) else { continue };
             let (whole, part) = (c.value(&all, row), c.value(&only, there));

@@ -7,8 +7,7 @@ use sockscope::collect::sock_diag::NetlinkSource;
 use sockscope::derive::Engine;
 use sockscope::diagnose::finding::findings;
 use sockscope::format::Needs;
-use sockscope::model::{ProtoSet, Socket, State};
-use sockscope::view::wants;
+use sockscope::model::{ProtoSet, Socket, State, Wants};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
@@ -123,7 +122,7 @@ fn over_time(quiet: &TcpListener, good: &mut TcpStream, good_far: &mut TcpStream
     let _waits = TcpStream::connect("127.0.0.1:7913").map_err(|e| e.to_string())?;
     let mut source = NetlinkSource::new("asked for".into()).map_err(|e| e.to_string())?;
     let mut engine = Engine::new();
-    let wants = wants::of(Needs::FINDINGS, ProtoSet::TCP_UDP);
+    let wants = Wants::new(Needs::FINDINGS, ProtoSet::TCP_UDP);
     for poll in 0..12 {
         good.write_all(&[1; 1000]).map_err(|e| e.to_string())?;
         // Now and then something waits for a moment, and is read.

@@ -5,7 +5,7 @@ use sockscope::collect::Source;
 use sockscope::collect::sock_diag::NetlinkSource;
 use sockscope::derive::Engine;
 use sockscope::model::limit::{Ceiling, Level, Limit, Subject};
-use sockscope::model::{AttrSet, Snapshot, Wants};
+use sockscope::model::{AttrSet, Reads, Snapshot, Wants};
 use sockscope::table::limits::finding;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::{Deref, DerefMut};
@@ -22,7 +22,7 @@ struct Watch {
 impl Watch {
     fn new() -> Self {
         let source = NetlinkSource::new("asked for".into()).unwrap();
-        let wants = Wants { limits: true, fd_kinds: true, attrs: AttrSet::SKMEM, ..Wants::default() };
+        let wants = Wants::default().with(Reads::LIMITS | Reads::FD_KINDS).with_attrs(AttrSet::SKMEM);
         Self { source, engine: Engine::new(), wants }
     }
 

@@ -3,7 +3,7 @@
 use super::compare::check;
 use super::holders::{Holders, Span};
 use sockscope::collect::{Choice, Engines, Source, open};
-use sockscope::model::{FaultKind, Netns, OwnersBy, Sample, Wants};
+use sockscope::model::{FaultKind, Netns, OwnersBy, Reads, Sample, Wants};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ fn source(by: Option<OwnersBy>) -> Result<Box<dyn Source>, String> {
 }
 
 fn read(source: &mut dyn Source) -> Result<Sample, String> {
-    let wants = Wants { fd_kinds: true, ..Wants::default() };
+    let wants = Wants::default().with(Reads::FD_KINDS);
     source.sample(&wants).map_err(|e| e.to_string())
 }
 
@@ -113,7 +113,7 @@ pub(crate) fn inside_a_pid_namespace() -> Result<(), String> {
         format!("numbers of another namespace: {:?}", holders.pids)
     })?;
     // The first reading at once is made beside the dumps, so from before the poll; whom it leaves out is walked after.
-    let wants = Wants { owners: false, fd_kinds: true, ..Wants::default() };
+    let wants = Wants::default().with(Reads::FD_KINDS).without(Reads::OWNERS);
     let s = source(Some(OwnersBy::BpfIter))?.sample(&wants).map_err(|e| e.to_string())?;
     let mut told = s.processes.iter().filter(|p| holders.pids.contains(&p.info.pid)).peekable();
     check(told.peek().is_some(), || "no holder is seen".to_owned())?;
@@ -135,7 +135,7 @@ pub(crate) fn inside_with_another_proc() -> Result<(), String> {
 
 /// Who may not load it gets what the walk finds: silently, or with the reason where the iterator was asked for.
 pub(crate) fn refused() -> Result<(), String> {
-    falls_back(&["first user namespace", "CAP_BPF"])
+    falls_back(&["initial user namespace", "CAP_BPF"])
 }
 
 fn falls_back(reasons: &[&str]) -> Result<(), String> {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Addr, Endpoint, Proto, Published};
+use crate::model::{Addr, Endpoint, Proto, Published, Reads, Wants};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 
@@ -120,7 +120,7 @@ fn asked_again_when_a_container_comes_or_goes() {
     asked.lock().told = Arc::from([Container::new(ContainerEngine::Docker, &id("a"))]);
     let mut named = Named::new(Box::new(Nothing), asked.clone());
     let mut poll = |all: &[(&str, String, String)]| {
-        let wants = Wants { processes: true, ..Wants::default() };
+        let wants = Wants::default().with(Reads::PROCESSES);
         let mut sample = Nothing.sample(&wants).unwrap();
         let process = |(comm, cmdline, cgroup): &(&str, String, String)| Process {
             info: Arc::new(crate::model::ProcInfo {

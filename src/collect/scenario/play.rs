@@ -7,8 +7,8 @@ use crate::model::tcp_info::TCP_FIELDS;
 use crate::model::wants::{Prefilter, Side};
 use crate::model::{
     Addr, AttrSet, Backend, BackendInfo, Endpoint, Family, FaultKind, FdKind, FdKinds, FdUsage, Flow,
-    Missing, Namespace, Nat, Owner, ProcInfo, Process, Proto, Sample, Socket, SocketId, Stamp, State, Timer,
-    TimerKind, Wants,
+    Missing, Namespace, Nat, Owner, ProcInfo, Process, Proto, Reads, Sample, Socket, SocketId, Stamp, State,
+    Timer, TimerKind, Wants,
 };
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ impl Source for ScriptSource {
         sample.namespaces = Arc::clone(&self.namespaces);
         sample.system = self.scene.system;
         sample.containers = self.scene.containers.as_slice().into();
-        sample.nat = wants.nat.then(|| Nat {
+        sample.nat = wants.reads(Reads::NAT).then(|| Nat {
             rules: self.scene.rules.clone(),
             flows: Vec::new(),
             addresses: self.scene.addresses.clone(),
@@ -205,9 +205,9 @@ impl Poll<'_> {
             }
             // A lasting one counts on from round to round, so no counter ever goes back.
             let ticks = if lasting { self.played } else { age };
-            let raw = attrs(line, &s, self.sample.wants.attrs, ticks, number);
+            let raw = attrs(line, &s, self.sample.wants.needs.attrs, ticks, number);
             self.sample.push_attrs(&mut s, &raw);
-            if s.inode != 0 && self.sample.wants.owners {
+            if s.inode != 0 && self.sample.wants.reads(Reads::OWNERS) {
                 self.hold(line, copy, s.inode);
             }
             if let (Some(asked), Some(nat)) = (line.via, &mut self.sample.nat) {
@@ -237,7 +237,7 @@ impl Poll<'_> {
 
     fn done(mut self) -> Sample {
         self.owners.sort_unstable();
-        if self.sample.wants.fd_kinds {
+        if self.sample.wants.reads(Reads::FD_KINDS) {
             let mut held = vec![0u32; self.sample.processes.len()];
             for o in &self.owners {
                 held[o.process as usize] += 1;
@@ -251,7 +251,7 @@ impl Poll<'_> {
                 }
             }
         }
-        if !self.sample.wants.processes && !self.sample.wants.owners {
+        if !self.sample.wants.reads(Reads::PROCESSES) && !self.sample.wants.reads(Reads::OWNERS) {
             self.sample.processes.clear();
         }
         let uids =
@@ -323,26 +323,26 @@ fn attrs(line: &Line, s: &Socket, wants: AttrSet, ticks: u32, seed: u64) -> Vec<
         return out;
     }
     push(&mut out, inet::SHUTDOWN, &[u8::from(s.state == State::CloseWait)]);
-    if wants.has(AttrSet::TOS) {
+    if wants.contains(AttrSet::TOS) {
         push(&mut out, inet::TOS, &[0]);
     }
     if s.family == Family::Inet6 {
-        if wants.has(AttrSet::TCLASS) {
+        if wants.contains(AttrSet::TCLASS) {
             push(&mut out, inet::TCLASS, &[0]);
         }
         if matches!(s.state, State::Listen | State::Closed | State::Unconn) {
             push(&mut out, inet::SKV6ONLY, &[u8::from(line.v6only)]);
         }
     }
-    if wants.has(AttrSet::SKMEM) {
+    if wants.contains(AttrSet::SKMEM) {
         let drops = line.drops.at(ticks, seed).max(0.0) as u32;
         let mem = [s.recv_q, 131_072, 0, 16_384, 0, s.send_q, 0, 0, drops];
         push(&mut out, inet::SKMEMINFO, &mem.map(u32::to_ne_bytes).concat());
     }
-    if s.proto == Proto::Tcp && wants.has(AttrSet::INFO) {
+    if s.proto == Proto::Tcp && wants.contains(AttrSet::INFO) {
         push(&mut out, inet::INFO, &tcp_info(line, s, ticks, seed));
     }
-    if s.proto == Proto::Tcp && wants.has(AttrSet::CONG) {
+    if s.proto == Proto::Tcp && wants.contains(AttrSet::CONG) {
         push(&mut out, inet::CONG, b"cubic\0");
     }
     out

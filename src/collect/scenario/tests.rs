@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::collect::Source;
-use crate::model::{AttrSet, Missing, Sample, StateSet, Wants};
+use crate::model::{AttrSet, Missing, Reads, Sample, StateSet, Wants};
 
 fn all() -> Wants {
-    Wants { attrs: AttrSet::ALL, fd_kinds: true, ..Wants::default() }
+    Wants::default().with(Reads::FD_KINDS).with_attrs(AttrSet::ALL)
 }
 
 fn play(scene: &str, polls: usize) -> Vec<Sample> {
@@ -21,7 +21,7 @@ fn every_scene_plays_two_rounds() {
         let mut source = ScriptSource::new(scene);
         for k in 0..2 * polls {
             let attrs = if k % 20 == 0 { AttrSet::ALL } else { AttrSet::NONE };
-            let s = source.sample(&Wants { attrs, ..all() }).unwrap();
+            let s = source.sample(&all().with_attrs(attrs)).unwrap();
             assert!(s.owners.is_sorted() && s.processes.is_sorted_by_key(|p| p.info.pid), "{name}");
             let mut ids: Vec<_> = s.sockets.iter().map(|s| s.id).collect();
             ids.sort_unstable();
@@ -81,8 +81,8 @@ fn a_line_is_what_it_says() {
 fn what_is_not_wanted_is_not_there() {
     let scene = Scene::named("small").unwrap();
     let mut s = ScriptSource::new(scene);
-    let wants =
-        Wants { states: StateSet::of(&[State::Listen]), owners: false, processes: false, ..Wants::default() };
+    let wants = Wants { states: StateSet::only(&[State::Listen]), ..Wants::default() }
+        .without(Reads::OWNERS | Reads::PROCESSES);
     let s = s.sample(&wants).unwrap();
     assert!(s.sockets.iter().all(|s| s.state == State::Listen) && s.sockets.len() == 5);
     assert!(s.owners.is_empty() && s.processes.is_empty());
@@ -134,7 +134,7 @@ fn what_came_through_a_forward_is_tracked() {
          tcp ESTABLISHED 172.17.0.2:80 198.51.100.8:40000 own=7:4 ns=shop via=10.0.0.4:3000 x=3\n"
     );
     let mut source = ScriptSource::new(Scene::parse(&scene).unwrap());
-    let asked = source.sample(&Wants { nat: true, ..all() }).unwrap();
+    let asked = source.sample(&all().with(Reads::NAT)).unwrap();
     let names: Vec<_> = asked.namespaces.iter().map(|n| n.name.as_str()).collect();
     assert_eq!(names, ["host", "shop"]);
     assert!(asked.sockets.iter().all(|s| s.id.netns == 1));

@@ -4,7 +4,7 @@ use super::{AF_INET, Ask, DumpTable, HERE, decode, request, unsupported};
 use crate::collect::netlink::socket::{DumpError, NetlinkSocket};
 use crate::collect::synthetic_id::SyntheticIds;
 use crate::model::fault::BPF_MAPS;
-use crate::model::{Family, FaultKind, Sample, Wants};
+use crate::model::{Family, FaultKind, Reads, Sample, Wants};
 use rustc_hash::FxHashSet;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -35,7 +35,7 @@ pub(crate) fn dump_table(
 ) -> bool {
     let table = what.table;
     let mut filtered = what.program.is_some();
-    let mut maps = sample.wants.bpf && matches!(table.ask, Ask::Tcp | Ask::Inet(..));
+    let mut maps = sample.wants.reads(Reads::BPF) && matches!(table.ask, Ask::Tcp | Ask::Inet(..));
     let build = |filtered: bool, maps: bool, wants: &Wants| {
         let mut ask = request(table, what.states, wants);
         if let Some(program) = what.program.as_ref().filter(|_| filtered) {

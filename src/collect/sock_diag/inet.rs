@@ -145,7 +145,7 @@ fn keep(
 /// stays among the attributes as it came. A kernel's structures have one length, and whole words since Linux 5.5.
 fn keep_info(payload: &[u8], sample: &mut Sample) -> Option<Result<u32, Malformed>> {
     let there = 1u64.checked_shl(payload.len() as u32 / 8).map_or(u64::MAX, |end| end - 1);
-    let words = sample.wants.info_words & there;
+    let words = sample.wants.needs.info_words & there;
     if sample.infos.is_empty() {
         sample.info_words = words;
     }

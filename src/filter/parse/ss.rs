@@ -46,8 +46,8 @@ impl Parser<'_> {
             self.at = at + name_len;
             set = Some(match (set, exclude) {
                 (None, false) => states,
-                (Some(s), false) => s.or(states),
-                (s, true) => s.unwrap_or(StateSet::ALL).and(states.not()),
+                (Some(s), false) => s | states,
+                (s, true) => s.unwrap_or(StateSet::ALL) & !states,
             });
         }
         let Some(set) = set else { return Ok(None) };
@@ -58,10 +58,10 @@ impl Parser<'_> {
         };
         let named = state_sets::GROUPS.iter().any(|(_, s)| s() == set);
         // `exclude time-wait` reads better as what it leaves out.
-        let out = set.not();
+        let out = !set;
         Ok(Some(if set.is_empty() {
             Expr::Not(Box::new(term(Op::Has, StateSet::ALL)))
-        } else if !named && out.iter().count() < set.iter().count() {
+        } else if !named && out.states().count() < set.states().count() {
             term(Op::Differs, out)
         } else {
             term(Op::Has, set)

@@ -2,7 +2,7 @@
 
 use crate::format::{Column, Kind, Needs, Value};
 use crate::model::fault::BPF_MAPS;
-use crate::model::{AttrSet, Missing, Proto, Snapshot, bpf};
+use crate::model::{AttrSet, Missing, Proto, Reads, Snapshot, bpf};
 use crate::table::cell::na;
 
 /// Why a socket that can have it has none in what was read.
@@ -19,7 +19,11 @@ fn filter<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
         return na();
     }
     match snap.attrs(row).packet_filter() {
-        None => none(snap, row, snap.sample.wants.bpf || snap.sample.wants.attrs == AttrSet::ALL),
+        None => none(
+            snap,
+            row,
+            snap.sample.wants.reads(Reads::BPF) || snap.sample.wants.needs.attrs == AttrSet::ALL,
+        ),
         Some([]) => Value::Missing(Missing::NotPermitted),
         Some(raw) => {
             let all: Vec<_> = bpf::program(raw).collect();
@@ -42,7 +46,7 @@ fn maps<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
         None if snap.sample.faults.iter().any(|f| f.subject == BPF_MAPS) => {
             Value::Missing(Missing::NotPermitted)
         }
-        None => none(snap, row, snap.sample.wants.bpf),
+        None => none(snap, row, snap.sample.wants.reads(Reads::BPF)),
         Some(all) => list(all),
     }
 }

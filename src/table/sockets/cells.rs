@@ -3,7 +3,7 @@
 use crate::diagnose::finding::findings;
 use crate::format::Value;
 use crate::model::snapshot::Direction;
-use crate::model::{AttrSet, Backend, Family, Missing, Proto, SkMem, Snapshot, Socket, State};
+use crate::model::{AttrSet, Backend, Family, Missing, Proto, Reads, SkMem, Snapshot, Socket, State};
 use crate::table::cell::{first, na, no_owner, opt, opt_na};
 
 /// What only sockets of IP have.
@@ -22,7 +22,7 @@ pub(crate) fn absent(snap: &Snapshot, row: usize, wanted: AttrSet) -> Missing {
         Missing::Gone
     } else if !can_have(snap.socket(row), wanted) {
         Missing::NotApplicable
-    } else if snap.sample.wants.attrs.has(wanted) {
+    } else if snap.sample.wants.attrs(wanted) {
         Missing::NotReported
     } else {
         Missing::NotRead
@@ -141,7 +141,7 @@ pub(crate) fn owner(snap: &Snapshot, row: usize) -> Value<'_> {
 
 pub(crate) fn owners(snap: &Snapshot, row: usize) -> Value<'_> {
     let owners = snap.owners(row);
-    if owners.is_empty() && !snap.sample.wants.owners {
+    if owners.is_empty() && !snap.sample.wants.reads(Reads::OWNERS) {
         return Value::Missing(Missing::NotRead);
     }
     Value::List(
@@ -230,7 +230,7 @@ pub(crate) fn rate<'a>(snap: &Snapshot, row: usize, r: Option<f32>) -> Value<'a>
         Some(r) => Value::from(r),
         None if !s.proto.has_tcp_states() || matches!(s.state, State::Listen | State::TimeWait) => na(),
         None if row >= snap.live => Value::Missing(Missing::Gone),
-        None if !snap.sample.wants.attrs.has(AttrSet::INFO) => Value::Missing(Missing::NotRead),
+        None if !snap.sample.wants.attrs(AttrSet::INFO) => Value::Missing(Missing::NotRead),
         None if snap.attrs(row).transfer().is_none() => Value::Missing(Missing::NotReported),
         None => Value::Missing(Missing::Pending),
     }

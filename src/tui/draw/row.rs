@@ -104,7 +104,7 @@ fn name_end(text: &str) -> usize {
     end
 }
 
-/// ProbeResult first at this poll or the one before; not what was there when this program began.
+/// Seen first at this poll or the one before; not what was there when this program began.
 fn is_new(snap: &Snapshot, row: usize) -> bool {
     let Some(f) = snap.facts.get(row).filter(|f| !f.older) else { return false };
     let n = snap.history.len();

@@ -2,12 +2,12 @@
 
 use super::list::{Entry, List};
 use crate::diagnose::remedy;
+use crate::format::wrap;
 use crate::model::Level;
 use crate::model::text::escape;
 use crate::table::limits::finding;
 use crate::tui::app::App;
 use crate::tui::canvas::Canvas;
-use crate::tui::details::wrap;
 use crate::tui::navigate;
 use ratatui::layout::Rect;
 
