@@ -10,7 +10,9 @@ mod http;
 mod tests;
 
 use super::{CollectError, Source};
-use crate::model::{Container, ContainerEngine, FaultKind, Process, Reads, Sample, Unit, Wants};
+use crate::model::{
+    Container, ContainerEngine, FaultKind, FaultSubject, Process, Reads, Sample, Unit, Wants,
+};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,9 +29,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 const TRIES: u8 = 3;
 /// Most paths of control groups that are remembered.
 const PATHS: usize = 16_384;
-/// What a fault is about.
-const SUBJECT: &str = "names of containers";
-
 /// Whether the engines are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engines {
@@ -268,7 +267,7 @@ impl Named {
             for (socket, kind, why) in &self.asked.lock().refused {
                 let denied = *kind == io::ErrorKind::PermissionDenied;
                 let kind = if denied { FaultKind::NotPermitted } else { FaultKind::Failed };
-                sample.faults.add(kind, SUBJECT, format!("{}: {why}", socket.display()));
+                sample.faults.add(kind, FaultSubject::Containers, format!("{}: {why}", socket.display()));
             }
         }
         if *self.told != *known {

@@ -15,7 +15,7 @@ use name::Mounted;
 
 use super::CollectError;
 use super::containers::Asked;
-use crate::model::{Container, FaultKind, Faults, Namespace, Netns, ProcInfo};
+use crate::model::{Container, FaultKind, FaultSubject, Faults, Namespace, Netns, ProcInfo};
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, fstat, openat, statat};
@@ -241,7 +241,7 @@ impl Spaces {
         let root = openat(CWD, "/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let root = match root {
             Ok(root) => root,
-            Err(e) => return faults.add(FaultKind::Namespace, "network namespaces", e.to_string()),
+            Err(e) => return faults.add(FaultKind::Namespace, FaultSubject::Namespaces, e.to_string()),
         };
         // Of other users' processes only the tables can be looked at; they are files of their namespace.
         let tables = stat("/proc/thread-self/net/dev").map_or(0, |s| s.0);
@@ -304,7 +304,7 @@ impl Spaces {
         let old = |s: &Space| s.gone_ns != 0 && now.saturating_sub(s.gone_ns) > KEPT_NS;
         let i = self.known.iter().position(old).unwrap_or(self.known.len());
         let Ok(number) = u16::try_from(i) else {
-            faults.add(FaultKind::Namespace, "network namespaces", "too many came and went");
+            faults.add(FaultKind::Namespace, FaultSubject::Namespaces, "too many came and went");
             return None;
         };
         let fresh = Space::new(inode, "");
@@ -411,7 +411,7 @@ fn enter(fd: &OwnedFd) -> Result<(), Errno> {
 /// Counts the namespaces that were not entered: those that went, and those that are closed to us, by name.
 pub(crate) fn report(refused: &[(String, Refusal)], faults: &mut Faults) {
     let gone = refused.iter().filter(|(_, r)| *r == Refusal::Gone);
-    faults.add_many(FaultKind::Vanished, "network namespaces", "", gone.count() as u32);
+    faults.add_many(FaultKind::Vanished, FaultSubject::Namespaces, "", gone.count() as u32);
     let names: Vec<(&str, Errno)> = refused
         .iter()
         .filter_map(|(n, r)| if let Refusal::Refused(e) = r { Some((n.as_str(), *e)) } else { None })
@@ -427,7 +427,7 @@ pub(crate) fn report(refused: &[(String, Refusal)], faults: &mut Faults) {
         said.push(&more);
     }
     let detail = format!("{}: {why}", said.join(", "));
-    faults.add_many(FaultKind::Namespace, "network namespaces", detail, names.len() as u32);
+    faults.add_many(FaultKind::Namespace, FaultSubject::Namespaces, detail, names.len() as u32);
 }
 
 fn stat(path: &str) -> Option<(u64, u64)> {

@@ -32,7 +32,7 @@ use super::procs::bpf_owners::Finder;
 use super::procs::fd_scan::{Buffers, Found};
 use super::procs::socket_refs::Held;
 use crate::model::{
-    FaultKind, FdPlace, FdUsage, Missing, Owner, Privileges, ProcInfo, Process, Reads, Sample,
+    FaultKind, FaultSubject, FdPlace, FdUsage, Missing, Owner, Privileges, ProcInfo, Process, Reads, Sample,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fd::OwnedFd;
@@ -198,7 +198,7 @@ impl Procs {
         ) {
             Ok(root) => root,
             Err(e) => {
-                sample.faults.add(FaultKind::Failed, "list of processes", e.to_string());
+                sample.faults.add(FaultKind::Failed, FaultSubject::ProcessList, e.to_string());
                 return;
             }
         };
@@ -209,7 +209,7 @@ impl Procs {
             match entry {
                 Ok(entry) => pids.extend(fd_scan::number(entry.file_name().to_bytes())),
                 Err(e) => {
-                    sample.faults.add(FaultKind::Failed, "list of processes", e.to_string());
+                    sample.faults.add(FaultKind::Failed, FaultSubject::ProcessList, e.to_string());
                     break;
                 }
             }
@@ -225,7 +225,7 @@ impl Procs {
                 let kind = if gone { FaultKind::Vanished } else { FaultKind::Malformed };
                 sample.faults.add(
                     kind,
-                    "processes",
+                    FaultSubject::Processes,
                     if gone { String::new() } else { format!("{pid}: {e}") },
                 );
                 self.forget(pid);
@@ -368,7 +368,7 @@ impl Procs {
                 }));
             }
         }
-        sample.faults.add_many(FaultKind::NotPermitted, "descriptors of processes", "", refused);
+        sample.faults.add_many(FaultKind::NotPermitted, FaultSubject::Descriptors, "", refused);
         if sample.wants.reads(Reads::OWNERS) {
             if changed {
                 // Runs in order, process by process: merged, not sorted anew.

@@ -54,7 +54,7 @@ pub(crate) fn until<T>(what: &str, mut f: impl FnMut() -> Option<T>) -> Result<T
 /// there in every poll under its name, and what went in between is nothing but that.
 pub(crate) fn come_and_go() -> Result<(), String> {
     use sockscope::collect::{Choice, Engines, open};
-    use sockscope::model::{FaultKind, Netns, State, Wants};
+    use sockscope::model::{FaultKind, FaultSubject, Netns, State, Wants};
     sh("mount -t tmpfs none /run && ip netns add keep && ip -n keep link set lo up")?;
     let _keep = server(&["ip", "netns", "exec", "keep"], "127.0.0.1:7961");
     until("the listener", || rows(&["list", "state:listen", "lport:7961"]).ok().filter(|r| !r.is_empty()))?;
@@ -86,7 +86,7 @@ pub(crate) fn come_and_go() -> Result<(), String> {
                 // This case runs beside namespaces of the machine that it may not enter.
                 let closed = f.kind == FaultKind::Namespace && f.detail.contains("ermi");
                 let brief = matches!(f.kind, FaultKind::Vanished | FaultKind::Interrupted);
-                f.subject != "descriptors of processes" && !(brief || unheld || closed)
+                f.subject != FaultSubject::Descriptors && !(brief || unheld || closed)
             });
             check(odd.is_none(), || format!("{choice:?}: {odd:?}"))?;
         }

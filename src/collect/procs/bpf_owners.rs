@@ -8,7 +8,7 @@ use super::bpf::{Loader, Told};
 use super::fd_scan::Found;
 use super::info::ticks_to_ns;
 use super::{Known, Procs};
-use crate::model::{FaultKind, OwnersBy, Reads, Sample};
+use crate::model::{FaultKind, FaultSubject, OwnersBy, Reads, Sample};
 use rustix::thread::{CapabilitySet, capabilities};
 
 /// What a step costs, nanoseconds: one descriptor and one process of a walk; one descriptor and one process of the
@@ -170,7 +170,7 @@ impl Procs {
     pub(crate) fn tell_finder(&self, sample: &mut Sample) {
         sample.owners_by = Some(self.finder.by);
         if let (Some(OwnersBy::BpfIter), Loader::Refused(why)) = (self.finder.asked, &self.finder.loader) {
-            sample.faults.add(FaultKind::NotUsed, "owners by bpf_iter", why.clone());
+            sample.faults.add(FaultKind::NotUsed, FaultSubject::BpfIter, why.clone());
         }
     }
 }

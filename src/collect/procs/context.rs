@@ -2,8 +2,7 @@
 //! which is reached through any descriptor that refers to it (`/proc/PID/fd/N`), as `ss -Z` and `ss -z` do.
 
 use super::{Procs, directory, fd_scan, info};
-use crate::model::fault::CONTEXTS;
-use crate::model::{FaultKind, Label, Missing, Reads, Sample, text};
+use crate::model::{FaultKind, FaultSubject, Label, Missing, Reads, Sample, text};
 use rustc_hash::FxHashSet;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, getxattr, statat};
@@ -56,7 +55,7 @@ impl Procs {
         let (processes, sockets) = (&sample.contexts.processes, &sample.contexts.sockets);
         if !processes.is_empty() && processes.iter().all(none) || *sockets == Err(Missing::NoLabels) {
             let why = Missing::NoLabels.reason();
-            sample.faults.add(FaultKind::Unsupported, CONTEXTS, why);
+            sample.faults.add(FaultKind::Unsupported, FaultSubject::SecurityContexts, why);
         }
     }
 
@@ -249,7 +248,7 @@ mod tests {
         assert_eq!(other, Err(Missing::Gone));
         // Nothing is labelled by SELinux there: one answer is enough.
         assert_eq!(s.contexts.sockets, Err(Missing::NoLabels));
-        assert_eq!(s.faults.iter().next().unwrap().detail, "no security module labels processes here");
+        assert_eq!(s.faults.iter().next().unwrap().detail, "no security module labels processes");
         assert!(s.owners.contains(&Owner { inode: 500, process: 0, fd: 3 }));
     }
 

@@ -4,7 +4,7 @@
 use super::fd_scan::{self, Buffers, Found, walk};
 use super::{Procs, directory, info};
 use crate::collect::stamp;
-use crate::model::{FaultKind, Reads, Sample};
+use crate::model::{FaultKind, FaultSubject, Reads, Sample};
 use crate::sync::{cores, par_map_with};
 use rustc_hash::FxHashSet;
 use rustix::io::Errno;
@@ -171,7 +171,7 @@ impl Procs {
                 } else {
                     FaultKind::Failed
                 };
-                sample.faults.add(kind, "descriptors of processes", e.to_string());
+                sample.faults.add(kind, FaultSubject::Descriptors, e.to_string());
                 self.forget(pid);
             }
         }
@@ -220,7 +220,7 @@ impl Procs {
             let (last, took) = self.searched;
             if !likely && self.live && took > SEARCH_NS && now.saturating_sub(last) < took * SEARCH_SHARE {
                 let n = wanted.len() as u32;
-                sample.faults.add_many(FaultKind::Deferred, "owners of new sockets", "", n);
+                sample.faults.add_many(FaultKind::Deferred, FaultSubject::NewOwners, "", n);
                 self.check_shared(sample);
                 return;
             }
