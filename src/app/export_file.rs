@@ -57,7 +57,7 @@ fn write_in(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{Args, Config};
+    use crate::cli::{Args, Settings};
     use crate::collect::Source;
     use crate::collect::scenario::{Scene, ScriptSource};
     use crate::derive::Engine;
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn a_file_each_and_never_over_another() {
         let plan =
-            Plan::new(Args::parse_from(["sockscope"]), Services::well_known(), Config::default()).unwrap();
+            Plan::new(Args::parse_from(["sockscope"]), Services::well_known(), Settings::default()).unwrap();
         let mut source = ScriptSource::new(Scene::named("hostile").unwrap());
         let snap = Engine::new().step(source.sample(&Wants::default()).unwrap());
         let rows: Vec<u32> = (0..snap.live as u32).collect();

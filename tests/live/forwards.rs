@@ -228,14 +228,12 @@ pub(crate) fn through_rules() -> Result<(), String> {
         "setpriv --bounding-set=-all --inh-caps=-all {} screenshot --size 160x20 --polls 1 --keys 6",
         env!("CARGO_BIN_EXE_sockscope")
     ))?;
-    check(blind.contains("forwarding rules") && blind.contains("not permitted"), || blind)?;
+    check(blind.contains("nf_tables rules") && blind.contains("not permitted"), || blind)?;
     let blind = sh(&format!(
         "setpriv --bounding-set=-all --inh-caps=-all {} forwards 2>&1 >/dev/null || true",
         env!("CARGO_BIN_EXE_sockscope")
     ))?;
-    check(blind.contains("sockscope: forwarding rules (nf_tables): not permitted, it needs"), || {
-        blind.clone()
-    })?;
+    check(blind.contains("sockscope: nf_tables rules: not permitted: it needs"), || blind.clone())?;
     drop((web, udp));
     // A namespace goes when its last process has; its end of the pair with it, but later.
     sh("nft flush ruleset; ip link del c1; ip link del s1; ip netns del cl; ip netns del sv")?;

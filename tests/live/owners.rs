@@ -135,7 +135,7 @@ pub(crate) fn inside_with_another_proc() -> Result<(), String> {
 
 /// Who may not load it gets what the walk finds: silently, or with the reason where the iterator was asked for.
 pub(crate) fn refused() -> Result<(), String> {
-    falls_back(&["first user namespace", "CAP_BPF"])
+    falls_back(&["initial user namespace", "CAP_BPF"])
 }
 
 fn falls_back(reasons: &[&str]) -> Result<(), String> {
