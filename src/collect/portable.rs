@@ -34,13 +34,13 @@ impl PortableSource {
     /// `why` is said beside the backend's name.
     pub fn new(why: String) -> Result<Self, CollectError> {
         sockets(false)?;
-        let no_processes = |e: sysinfo::Error| CollectError::Unavailable {
-            backend: "portable",
-            why: format!("processes: {e}"),
-        };
+        if !sysinfo::IS_SUPPORTED_SYSTEM {
+            let why = "processes: not supported on this system".to_owned();
+            return Err(CollectError::Unavailable { backend: "portable", why });
+        }
         Ok(Self {
-            system: System::new().map_err(no_processes)?,
-            boot_secs: System::boot_time().map_err(no_processes)?,
+            system: System::new(),
+            boot_secs: System::boot_time(),
             host: host(),
             info: Arc::new(BackendInfo { backend: Backend::Portable, why }),
             namespaces: Arc::from([Namespace { inode: 0, name: "host".into(), interfaces: BTreeMap::new() }]),
@@ -218,7 +218,7 @@ mod tests {
     fn our_own_listener_is_there() {
         let l = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = l.local_addr().unwrap().port();
-        let mut source = PortableSource::new("asked for".into()).unwrap();
+        let mut source = PortableSource::new("requested".into()).unwrap();
         let mut ids = Vec::new();
         for _ in 0..2 {
             let s = source.sample(&Wants::default()).unwrap();
@@ -246,7 +246,7 @@ mod tests {
             ..Wants::default()
         }
         .without(Reads::OWNERS | Reads::PROCESSES);
-        let s = PortableSource::new("asked for".into()).unwrap().sample(&wants).unwrap();
+        let s = PortableSource::new("requested".into()).unwrap().sample(&wants).unwrap();
         assert!(s.sockets.iter().all(|s| s.proto == Proto::Udp && s.state == State::Unconn));
         let row = s.sockets.iter().find(|s| s.local.port == port).unwrap();
         assert_eq!((row.family, row.remote), (Family::Inet6, Endpoint::new(Addr::ANY6, 0)));

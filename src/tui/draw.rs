@@ -97,8 +97,10 @@ fn status(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         return;
     };
     let backend = &snap.sample.backend;
-    let owners = snap.sample.owners_by.map_or_else(String::new, |by| format!(", owners by {}", by.name()));
-    let source = format!("{}: {}{owners}", backend.backend.name(), backend.why);
+    let why = if backend.why.is_empty() { String::new() } else { format!(" ({})", backend.why) };
+    let owners =
+        snap.sample.owners_by.map_or_else(String::new, |by| format!(" · owners: {}", by.interface()));
+    let source = format!("source: {}{why}{owners}", backend.backend.interface());
     let mut parts: Vec<(String, _)> = Vec::new();
     if let Some(why) = &app.failed {
         parts.push((format!("{} last poll failed: {why}", app.glyphs.alarm), theme.bad));

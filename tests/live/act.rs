@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 fn socket_of(stream: &TcpStream) -> Result<Socket, String> {
-    let mut source = NetlinkSource::new("asked for".into()).map_err(|e| e.to_string())?;
+    let mut source = NetlinkSource::new("requested".into()).map_err(|e| e.to_string())?;
     let sample = source.sample(&Wants::default()).map_err(|e| e.to_string())?;
     let local = stream.local_addr().map_err(|e| e.to_string())?;
     let found = sample

@@ -53,7 +53,7 @@ pub(crate) fn never_wrong() -> Result<(), String> {
             .unwrap()
     };
     let mut actors = Actors((0..ACTORS).map(&mut spawn).collect());
-    let mut source = NetlinkSource::new("asked for".into()).map_err(|e| e.to_string())?;
+    let mut source = NetlinkSource::new("requested".into()).map_err(|e| e.to_string())?;
     let wants = Wants::default();
     let (mut seen, mut ended, mut shared) = (0, 0, 0);
     let (mut allowed, mut reused) = (false, 0);
@@ -270,7 +270,7 @@ pub(crate) fn a_first_part() -> Result<(), String> {
         }
         held.push((client, server));
     }
-    let mut source = NetlinkSource::new("asked for".into()).map_err(|e| e.to_string())?;
+    let mut source = NetlinkSource::new("requested".into()).map_err(|e| e.to_string())?;
     let mut engine = sockscope::derive::Engine::new();
     let mut poll = |at_most| {
         let wants = Wants { at_most, ..Wants::default() }.without(Reads::OWNERS | Reads::PROCESSES);

@@ -218,7 +218,7 @@ pub(crate) fn filtering_in_the_kernel_loses_nothing() -> Result<(), String> {
         x ^= x << 17;
         (x % n as u64) as usize
     };
-    let mut source = NetlinkSource::new("asked for".into()).map_err(|e| e.to_string())?;
+    let mut source = NetlinkSource::new("requested".into()).map_err(|e| e.to_string())?;
     let mut wants = Wants::default().without(Reads::OWNERS | Reads::PROCESSES);
     let (mut pushed, mut saved) = (0, 0usize);
     for round in 0..4000 {

@@ -120,7 +120,7 @@ fn over_time(quiet: &TcpListener, good: &mut TcpStream, good_far: &mut TcpStream
     little.write_all(b"hello").map_err(|e| e.to_string())?;
     let _slow = listen("127.0.0.1:7913", 16, false);
     let _waits = TcpStream::connect("127.0.0.1:7913").map_err(|e| e.to_string())?;
-    let mut source = NetlinkSource::new("asked for".into()).map_err(|e| e.to_string())?;
+    let mut source = NetlinkSource::new("requested".into()).map_err(|e| e.to_string())?;
     let mut engine = Engine::new();
     let wants = Wants::new(Needs::FINDINGS, ProtoSet::TCP_UDP);
     for poll in 0..12 {

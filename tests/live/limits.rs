@@ -21,7 +21,7 @@ struct Watch {
 
 impl Watch {
     fn new() -> Self {
-        let source = NetlinkSource::new("asked for".into()).unwrap();
+        let source = NetlinkSource::new("requested".into()).unwrap();
         let wants = Wants::default().with(Reads::LIMITS | Reads::FD_KINDS).with_attrs(AttrSet::SKMEM);
         Self { source, engine: Engine::new(), wants }
     }
