@@ -56,9 +56,8 @@ pub fn hidden(snap: &Snapshot) -> Vec<Hidden> {
     }
     for f in snap.sample.faults.iter().filter(|f| f.kind == FaultKind::Namespace) {
         let help = if v.root { "" } else { ", run as root to read them" };
-        let detail = if f.detail.is_empty() { String::new() } else { format!(" {}", f.detail) };
         add(
-            format!("{} {}:{detail}{help}", f.subject, f.kind.name()),
+            format!("{f}{help}"),
             "Sockets of other network namespaces, such as those of containers, are read by entering them, which needs \
              CAP_SYS_ADMIN. --netns here reads only the current one.",
         );
@@ -69,14 +68,14 @@ pub fn hidden(snap: &Snapshot) -> Vec<Hidden> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Privileges;
+    use crate::model::{FaultSubject, Privileges};
     use crate::testing::snapshot;
 
     fn summaries(v: Privileges, hidden_by: Missing) -> Vec<String> {
         let mut snap = snapshot(vec![], vec![], &[]);
         snap.hidden = vec![(hidden_by, 1200)];
         snap.sample.privileges = v;
-        snap.sample.faults.add(FaultKind::Namespace, "network namespaces", "web: not permitted");
+        snap.sample.faults.add(FaultKind::Namespace, FaultSubject::Namespaces, "web: not permitted");
         hidden(&snap).into_iter().map(|h| h.summary).collect()
     }
 
@@ -84,7 +83,7 @@ mod tests {
     fn hidden_owners_name_reason_and_remedy() {
         let user = Privileges::default();
         let root = Privileges { root: true, ..user };
-        let other = "network namespaces not entered: web: not permitted";
+        let other = "network namespaces: not accessible: web: not permitted";
         for (v, why, want) in [
             (user, Missing::NotPermitted, "1,200 sockets without owner: run as root to see them"),
             (root, Missing::NotPermitted, "1,200 sockets without owner: no CAP_SYS_PTRACE"),
