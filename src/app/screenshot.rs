@@ -4,12 +4,14 @@ use super::environment::Words;
 use super::reader::Reader;
 use super::{Ending, RunError, dashboard, print};
 use crate::cli::Plan;
-use crate::cli::args::{ColorArg, ScreenForm};
+use crate::cli::args::ScreenForm;
 use crate::cli::plan::ScreenshotPlan;
+use crate::cli::settings::value::ColorArg;
 use crate::model::Wants;
-use crate::tui::app::Color;
+use crate::tui::Color;
 use crate::tui::event::{Effect, Event};
-use crate::tui::screenshot::{self, Form};
+use crate::tui::export::Form;
+use crate::tui::screenshot;
 use crate::tui::{App, key_script};
 use ratatui::layout::Size;
 use std::thread::sleep;
@@ -21,7 +23,7 @@ const AFTER: u32 = 2;
 pub(super) fn run(plan: &Plan, shot: &ScreenshotPlan) -> Result<Ending, RunError> {
     let mut options = dashboard::options(plan, &shot.list, &Words::read())?;
     // A picture has every colour and every character, whatever terminal this is.
-    options.color = if plan.color == ColorArg::Never { Color::None } else { Color::True };
+    options.color = if plan.settings.color == ColorArg::Never { Color::None } else { Color::True };
     options.ascii = false;
     let mut camera = Camera { plan, app: App::new(options), wants: Wants::default() };
     camera.app.resize(Size { width: shot.size.0, height: shot.size.1 });
@@ -69,7 +71,7 @@ impl Camera<'_> {
                 match effect {
                     Effect::Wants(w) => self.wants = w,
                     Effect::Probe(closer) => {
-                        told.push(dashboard::look(dashboard::is_here(self.plan), closer))
+                        told.push(dashboard::look(dashboard::is_here(self.plan), closer));
                     }
                     Effect::Arrange(job) => told.push(Event::Arranged(Box::new(job.work()))),
                     _ => {}

@@ -8,16 +8,9 @@ mod nft_ruleset;
 mod nfta;
 
 use super::netlink::socket::{DumpError, NetlinkSocket};
-use crate::model::{FaultKind, Sample, nft};
+use crate::model::{FaultKind, FaultSubject, Sample, nft};
 use rustix::net::netlink::NETFILTER;
 use std::path::Path;
-
-/// Subjects of faults.
-const RULES: &str = "forwarding rules";
-const NFT_RULES: &str = "forwarding rules (nf_tables)";
-const LEGACY_RULES: &str = "forwarding rules (iptables-legacy)";
-const FLOWS: &str = "tracked connections";
-const CTNETLINK: &str = "tracked connections (conntrack)";
 
 /// Most tracked connections kept of one namespace.
 const MAX_FLOWS: usize = 1_000_000;
@@ -30,16 +23,21 @@ pub(crate) fn read(netns: u16, sample: &mut Sample) {
             netfilter.nft.extend(read_nft(&mut socket, netns, sample));
             match iptables_legacy::read(netns) {
                 Ok(dump) => {
-                    sample.faults.add_many(FaultKind::Malformed, LEGACY_RULES, "", dump.malformed);
+                    sample.faults.add_many(
+                        FaultKind::Malformed,
+                        FaultSubject::IptablesRules,
+                        "",
+                        dump.malformed,
+                    );
                     netfilter.iptables.extend(dump.tables);
                 }
-                Err(e) => add_fault(LEGACY_RULES, &DumpError::Io(e), None, sample),
+                Err(e) => add_fault(FaultSubject::IptablesRules, &DumpError::Io(e), None, sample),
             }
             read_flows(&mut socket, netns, sample);
             let addresses = super::netlink::links::addresses(&mut sample.faults);
             sample.addresses.extend(addresses.into_iter().map(|a| (netns, a)));
         }
-        Err(e) => sample.faults.add(FaultKind::Unsupported, RULES, e.to_string()),
+        Err(e) => sample.faults.add(FaultKind::Unsupported, FaultSubject::NftRules, e.to_string()),
     }
     sample.netfilter = Some(netfilter);
 }
@@ -48,19 +46,23 @@ pub(crate) fn read(netns: u16, sample: &mut Sample) {
 fn read_nft(socket: &mut NetlinkSocket, netns: u16, sample: &mut Sample) -> Option<nft::Ruleset> {
     let mut read = nft_ruleset::read(socket, netns);
     if read.as_ref().is_ok_and(|d| d.interrupted) {
-        sample.faults.add(FaultKind::Interrupted, RULES, "");
+        sample.faults.add(FaultKind::Interrupted, FaultSubject::NftRules, "");
         read = nft_ruleset::read(socket, netns);
     }
     match read {
         Ok(dump) => {
             if dump.truncated {
-                sample.faults.add(FaultKind::Failed, RULES, "a set has too many elements: not all were read");
+                sample.faults.add(
+                    FaultKind::Failed,
+                    FaultSubject::NftRules,
+                    "a set has too many elements: not all were read",
+                );
             }
-            sample.faults.add_many(FaultKind::Malformed, RULES, "", dump.malformed);
+            sample.faults.add_many(FaultKind::Malformed, FaultSubject::NftRules, "", dump.malformed);
             Some(dump.ruleset)
         }
         Err(e) => {
-            add_fault(NFT_RULES, &e, None, sample);
+            add_fault(FaultSubject::NftRules, &e, None, sample);
             None
         }
     }
@@ -71,9 +73,13 @@ fn read_flows(socket: &mut NetlinkSocket, netns: u16, sample: &mut Sample) {
     let before = sample.flows.len();
     let e = match conntrack::read(socket, netns, MAX_FLOWS, &mut sample.flows) {
         Ok((malformed, truncated)) => {
-            sample.faults.add_many(FaultKind::Malformed, FLOWS, "", malformed);
+            sample.faults.add_many(FaultKind::Malformed, FaultSubject::Conntrack, "", malformed);
             if truncated {
-                sample.faults.add(FaultKind::Failed, FLOWS, "more than 1,000,000: not all were read");
+                sample.faults.add(
+                    FaultKind::Failed,
+                    FaultSubject::Conntrack,
+                    "more than 1,000,000: not all were read",
+                );
             }
             return;
         }
@@ -82,18 +88,18 @@ fn read_flows(socket: &mut NetlinkSocket, netns: u16, sample: &mut Sample) {
     sample.flows.truncate(before);
     if let Ok(text) = std::fs::read(Path::new(super::sock_diag::HERE).join("net/nf_conntrack")) {
         let (flows, malformed) = conntrack::from_proc(&text, netns);
-        sample.faults.add_many(FaultKind::Malformed, FLOWS, "", malformed);
+        sample.faults.add_many(FaultKind::Malformed, FaultSubject::Conntrack, "", malformed);
         sample.flows.extend(flows);
         return;
     }
     // Their number is readable without privilege.
     let count = std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count");
     let count = count.ok().and_then(|n| n.trim().parse().ok()).filter(|_| e.is_not_permitted());
-    add_fault(CTNETLINK, &e, count, sample);
+    add_fault(FaultSubject::Conntrack, &e, count, sample);
 }
 
 /// Adds the fault of a failed read, with the number of entries that exist if that is known.
-fn add_fault(subject: &str, e: &DumpError, count: Option<u64>, sample: &mut Sample) {
+fn add_fault(subject: FaultSubject, e: &DumpError, count: Option<u64>, sample: &mut Sample) {
     let (kind, detail) = if e.is_not_permitted() {
         let count = count.map_or_else(String::new, |n| format!("; there are {n}"));
         (FaultKind::NotPermitted, format!("it needs CAP_NET_ADMIN{count}"))

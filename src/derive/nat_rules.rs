@@ -7,7 +7,7 @@ mod registers;
 mod set_ranges;
 mod xt;
 
-use crate::model::{FaultKind, Faults, NatRule, Netfilter, Sample};
+use crate::model::{FaultKind, FaultSubject, Faults, NatRule, Netfilter, Sample};
 use std::collections::BTreeSet;
 
 /// Most rules evaluated per ruleset, counting a chain each time it is jumped to.
@@ -30,7 +30,7 @@ pub(super) fn evaluate(sample: &Sample, netfilter: &Netfilter) -> (Vec<NatRule>,
     let nft = netfilter.nft.iter().map(|r| r.netns);
     let all: BTreeSet<u16> = nft.chain(netfilter.iptables.iter().map(|t| t.netns)).collect();
     let (mut rules, mut faults) = (Vec::new(), Faults::default());
-    let mut add = |evaluation: Evaluation, subject: &str| {
+    let mut add = |evaluation: Evaluation, subject: FaultSubject| {
         rules.extend(evaluation.rules);
         if evaluation.truncated {
             faults.add(FaultKind::Failed, subject, "too many rules: not all were evaluated");
@@ -39,10 +39,10 @@ pub(super) fn evaluate(sample: &Sample, netfilter: &Netfilter) -> (Vec<NatRule>,
     for netns in all {
         for ruleset in netfilter.nft.iter().filter(|r| r.netns == netns) {
             let interfaces = sample.namespaces.get(usize::from(netns)).map(|n| &n.interfaces);
-            add(nft_eval::evaluate(ruleset, interfaces), "forwarding rules");
+            add(nft_eval::evaluate(ruleset, interfaces), FaultSubject::NftRules);
         }
         for table in netfilter.iptables.iter().filter(|t| t.netns == netns) {
-            add(iptables_eval::evaluate(table), "forwarding rules (iptables-legacy)");
+            add(iptables_eval::evaluate(table), FaultSubject::IptablesRules);
         }
     }
     (rules, faults)

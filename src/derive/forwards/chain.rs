@@ -43,9 +43,7 @@ pub(super) fn follow_chained(rows: &mut [Forward]) {
 
 /// Clears "no listener" of targets on this host if its rules could not be read: one of them may forward the connection again.
 pub(super) fn clear_uncertain(sample: &Sample, rows: &mut [Forward]) {
-    let unread = |f: &&crate::model::Fault| {
-        f.subject.starts_with("forwarding rules") && f.kind != FaultKind::Interrupted
-    };
+    let unread = |f: &&crate::model::Fault| f.subject.is_nat_rules() && f.kind != FaultKind::Interrupted;
     if sample.faults.iter().find(unread).is_none() {
         return;
     }
@@ -77,6 +75,7 @@ mod tests {
     use super::*;
     use crate::derive::Engine;
     use crate::derive::forwards::tests::machine;
+    use crate::model::FaultSubject;
     use std::sync::Arc;
 
     #[test]
@@ -98,7 +97,7 @@ mod tests {
         let of = |snap: &_| [6000, 6002, 9090].map(|port| listens(snap, port));
         let snap = Engine::new().step(sample.clone());
         assert_eq!(of(&snap), [Some(false), Some(false), Some(false)]);
-        sample.faults.add(FaultKind::NotPermitted, "forwarding rules (nf_tables)", "");
+        sample.faults.add(FaultKind::NotPermitted, FaultSubject::NftRules, "");
         let snap = Engine::new().step(sample);
         assert_eq!(of(&snap), [None, Some(false), Some(false)]);
     }

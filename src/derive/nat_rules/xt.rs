@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn dnat_and_redirect_yield_new_destination() {
         let mut range = [0u8; 40];
-        range[0] = 3;
+        range[..4].copy_from_slice(&3u32.to_ne_bytes());
         range[4..8].copy_from_slice(&[172, 17, 0, 2]);
         range[36..40].copy_from_slice(&[0, 80, 0, 80]);
         let (web, last) = (Addr::v4([172, 17, 0, 2]), Addr::v4([172, 17, 0, 5]));
@@ -126,7 +126,7 @@ mod tests {
             "one of four"
         );
         let mut old = [0u8; 20];
-        (old[0], old[4]) = (1, 2);
+        old[..8].copy_from_slice([1u32, 2].map(u32::to_ne_bytes).as_flattened());
         old[16..20].copy_from_slice(&[0x1f, 0x90, 0x1f, 0x90]);
         assert_eq!(
             target("REDIRECT", &old, false),

@@ -18,7 +18,7 @@ fn error(name: &str) -> Extension {
 /// `struct nf_nat_ipv4_multi_range_compat` of one address and port.
 fn dnat(to: [u8; 4], port: u16) -> Extension {
     let mut info = [0; 20];
-    (info[0], info[4]) = (1, 3);
+    info[..8].copy_from_slice([1u32, 3].map(u32::to_ne_bytes).as_flattened());
     info[8..12].copy_from_slice(&to);
     info[12..16].copy_from_slice(&to);
     info[16..18].copy_from_slice(&port.to_be_bytes());
