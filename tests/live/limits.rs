@@ -228,7 +228,7 @@ pub(crate) fn raised() -> Result<(), String> {
     };
     check(!done.exists(), || "it was not held up".to_owned())?;
     let hard = process.fds.ok().and_then(|u| u.hard).unwrap();
-    sockscope::actions::raise(&process.info, (200, hard)).map_err(|e| e.to_string())?;
+    sockscope::actions::set_fd_limit(&process.info, (200, hard)).map_err(|e| e.to_string())?;
     let until = Instant::now() + Duration::from_secs(10);
     while !done.exists() {
         check(Instant::now() < until, || "it does not go on".to_owned())?;
