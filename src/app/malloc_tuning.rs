@@ -9,7 +9,10 @@ const MMAP_THRESHOLD: i32 = 256 * 1024;
 /// By default glibc raises the threshold after the first large free and then keeps such buffers in the arena of the thread that
 /// allocated them. As threads pass snapshots to each other, memory use grew to 130 MB with 58 MB in use (100,000 sockets). A
 /// threshold that is set explicitly is not raised.
-#[expect(unsafe_code, reason = "no crate wraps mallopt(3)")]
+#[cfg_attr(
+    all(target_os = "linux", target_env = "gnu"),
+    expect(unsafe_code, reason = "no crate offers mallopt(3) without unsafe")
+)]
 pub(super) fn set_mmap_threshold() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: mallopt takes two integers and touches no memory of ours; no other thread runs yet.

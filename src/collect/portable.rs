@@ -34,13 +34,13 @@ impl PortableSource {
     /// `why` is said beside the backend's name.
     pub fn new(why: String) -> Result<Self, CollectError> {
         sockets(false)?;
-        let no_processes = |e: sysinfo::Error| CollectError::Unavailable {
-            backend: "portable",
-            why: format!("processes: {e}"),
-        };
+        if !sysinfo::IS_SUPPORTED_SYSTEM {
+            let why = "processes: not supported on this system".to_owned();
+            return Err(CollectError::Unavailable { backend: "portable", why });
+        }
         Ok(Self {
-            system: System::new().map_err(no_processes)?,
-            boot_secs: System::boot_time().map_err(no_processes)?,
+            system: System::new(),
+            boot_secs: System::boot_time(),
             host: host(),
             info: Arc::new(BackendInfo { backend: Backend::Portable, why }),
             namespaces: Arc::from([Namespace { inode: 0, name: "host".into(), interfaces: BTreeMap::new() }]),
@@ -217,12 +217,13 @@ mod tests {
     #[test]
     fn our_own_listener_is_there() {
         let l = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = l.local_addr().unwrap().port();
-        let mut source = PortableSource::new("asked for".into()).unwrap();
+        let at = l.local_addr().unwrap().to_string();
+        let mut source = PortableSource::new("requested".into()).unwrap();
         let mut ids = Vec::new();
         for _ in 0..2 {
             let s = source.sample(&Wants::default()).unwrap();
-            let row = s.sockets.iter().find(|s| s.local.port == port && s.state == State::Listen).unwrap();
+            let row =
+                s.sockets.iter().find(|s| s.local.to_string() == at && s.state == State::Listen).unwrap();
             let owner = s.owners.iter().find(|o| o.inode == row.inode).unwrap();
             let p = &s.processes[owner.process as usize];
             assert_eq!((p.info.pid, owner.fd()), (std::process::id(), None));
@@ -239,16 +240,16 @@ mod tests {
     fn what_is_not_wanted_is_not_there() {
         let _tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let udp = std::net::UdpSocket::bind("[::1]:0").unwrap();
-        let port = udp.local_addr().unwrap().port();
+        let at = udp.local_addr().unwrap().to_string();
         let wants = Wants {
             protos: ProtoSet::empty().with(Proto::Udp),
             states: StateSet::only(&[State::Unconn]),
             ..Wants::default()
         }
         .without(Reads::OWNERS | Reads::PROCESSES);
-        let s = PortableSource::new("asked for".into()).unwrap().sample(&wants).unwrap();
+        let s = PortableSource::new("requested".into()).unwrap().sample(&wants).unwrap();
         assert!(s.sockets.iter().all(|s| s.proto == Proto::Udp && s.state == State::Unconn));
-        let row = s.sockets.iter().find(|s| s.local.port == port).unwrap();
+        let row = s.sockets.iter().find(|s| s.local.to_string() == at).unwrap();
         assert_eq!((row.family, row.remote), (Family::Inet6, Endpoint::new(Addr::ANY6, 0)));
         assert!(s.owners.is_empty() && s.processes.is_empty());
     }

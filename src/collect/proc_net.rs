@@ -8,7 +8,7 @@ mod line;
 #[cfg(test)]
 mod tests;
 
-use super::netns::Spaces;
+use super::netns::NetnsTable;
 use super::procs::Procs;
 use super::synthetic_id::SyntheticIds;
 use super::{CollectError, Source, host, stamp};
@@ -45,7 +45,7 @@ pub struct ProcSource {
     info: Arc<BackendInfo>,
     /// The namespace of a captured tree.
     captured: Option<Arc<[Namespace]>>,
-    spaces: Spaces,
+    netns: NetnsTable,
     /// From this machine's time since boot to that of the tree, wrapping.
     ahead_ns: u64,
 }
@@ -70,7 +70,7 @@ impl ProcSource {
             host,
             info: Arc::new(BackendInfo { backend: Backend::Proc, why }),
             captured: (!live).then(|| Arc::from([here])),
-            spaces: Spaces::new(Netns::Here),
+            netns: NetnsTable::new(Netns::Here),
             ahead_ns: if live { 0 } else { ahead(root) },
         })
     }
@@ -82,8 +82,8 @@ impl ProcSource {
     }
 
     /// Reads these network namespaces instead of only that of this process.
-    pub(crate) fn over(mut self, spaces: Spaces) -> Self {
-        self.spaces = spaces;
+    pub(crate) fn over(mut self, netns: NetnsTable) -> Self {
+        self.netns = netns;
         self
     }
 
@@ -93,10 +93,10 @@ impl ProcSource {
             sample.namespaces = Arc::clone(captured);
             return read_tables(&self.root, 0, sample);
         }
-        self.spaces.refresh(sample.at.boot_ns, &mut sample.faults);
-        for number in self.spaces.wanted() {
-            let Some(space) = self.spaces.get(number) else { continue };
-            match (number, space.pid()) {
+        self.netns.refresh(sample.at.boot_ns, &mut sample.faults);
+        for number in self.netns.wanted() {
+            let Some(entry) = self.netns.get(number) else { continue };
+            match (number, entry.pid()) {
                 (0, _) => read_tables(&self.root, 0, sample),
                 (_, Some(pid)) => {
                     if !read_of(pid, number, sample) {
@@ -105,14 +105,14 @@ impl ProcSource {
                 }
                 (_, None) => {
                     let why =
-                        format!("{}: no process is in it, only netlink enters it", space.namespace.name);
+                        format!("{}: no process is in it, only netlink enters it", entry.namespace.name);
                     sample.faults.add(FaultKind::Namespace, "network namespaces", why);
                 }
             }
         }
-        sample.namespaces = self.spaces.tell();
+        sample.namespaces = self.netns.publish();
         if sample.wants.reads(Reads::NAT) {
-            sample.elsewhere = self.spaces.elsewhere();
+            sample.elsewhere = self.netns.elsewhere();
         }
     }
 }

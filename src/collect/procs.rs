@@ -49,6 +49,8 @@
 //!
 //! [`recheck_owners`]: scan_schedule::FdScanner::recheck_owners
 
+// The same condition as that of `aya` in Cargo.toml.
+#[cfg(all(target_pointer_width = "64", target_endian = "little"))]
 mod bpf;
 mod bpf_owners;
 pub(crate) mod context;
@@ -57,6 +59,10 @@ mod fd_rescan;
 mod fd_scan;
 mod fd_targets;
 mod info;
+#[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]
+mod no_bpf;
+#[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]
+use no_bpf as bpf;
 mod privileges;
 mod proc_dir;
 mod scan_schedule;

@@ -17,7 +17,7 @@ mod unsupported;
 
 use super::cgroups::Cgroups;
 use super::netlink::socket::NetlinkSocket;
-use super::netns::{self, Refusal, Spaces};
+use super::netns::{self, NetnsTable, Refusal};
 use super::procs::Procs;
 use super::sock_diag::dump_table::TableDump;
 use super::synthetic_id::SyntheticIds;
@@ -114,7 +114,7 @@ pub struct NetlinkSource {
     cgroups: Cgroups,
     host: Arc<str>,
     info: Arc<BackendInfo>,
-    spaces: Spaces,
+    netns: NetnsTable,
     /// The namespace that is being read, and its interfaces.
     number: u16,
     interfaces: BTreeMap<u32, String>,
@@ -148,7 +148,7 @@ impl NetlinkSource {
             cgroups: Cgroups::default(),
             host: host(),
             info: Arc::new(BackendInfo { backend: Backend::Netlink, why }),
-            spaces: Spaces::new(Netns::Here),
+            netns: NetnsTable::new(Netns::Here),
             number: 0,
             interfaces: BTreeMap::new(),
             sockets: 0,
@@ -164,8 +164,8 @@ impl NetlinkSource {
     }
 
     /// Reads these network namespaces instead of only that of this process.
-    pub(crate) fn over(mut self, spaces: Spaces) -> Self {
-        self.spaces = spaces;
+    pub(crate) fn over(mut self, netns: NetnsTable) -> Self {
+        self.netns = netns;
         self
     }
 
@@ -173,7 +173,7 @@ impl NetlinkSource {
     fn read_all(&mut self, number: u16, sample: &mut Sample) {
         let now = sample.at.boot_ns;
         let begin = sample.sockets.len();
-        let Some(space) = self.spaces.get_mut(number) else { return };
+        let Some(space) = self.netns.get_mut(number) else { return };
         if number == 0 || now.saturating_sub(space.interfaces_ns) > LINKS_NS || space.interfaces_ns == 0 {
             space.namespace.interfaces = crate::collect::netlink::links::interfaces(&mut sample.faults);
             space.interfaces_ns = now;
@@ -185,7 +185,7 @@ impl NetlinkSource {
             self.read(table, false, sample);
         }
         let unknown = |s: &Socket| s.iface != 0 && !self.interfaces.contains_key(&s.iface);
-        if let Some(space) = self.spaces.get_mut(number)
+        if let Some(space) = self.netns.get_mut(number)
             && space.interfaces_ns != now
             && sample.sockets[begin..].iter().any(unknown)
         {
@@ -208,7 +208,7 @@ impl NetlinkSource {
     fn read_others(&mut self, numbers: &[u16], sample: &mut Sample) {
         let mut refused: Vec<(String, Refusal)> = Vec::new();
         for number in numbers {
-            let Some(space) = self.spaces.get(*number) else { continue };
+            let Some(space) = self.netns.get(*number) else { continue };
             let entered = space.enter().and_then(|()| {
                 NetlinkSocket::open(Some(SOCK_DIAG)).map_err(|e| {
                     Refusal::Refused(rustix::io::Errno::from_io_error(&e).unwrap_or(rustix::io::Errno::IO))
@@ -237,8 +237,8 @@ impl NetlinkSource {
     /// Reads the namespaces that are asked for. Others than our own are read by a thread of their own, which ends
     /// with it: the one that calls never leaves its namespace.
     fn read_namespaces(&mut self, sample: &mut Sample) {
-        self.spaces.refresh(sample.at.boot_ns, &mut sample.faults);
-        let wanted = self.spaces.wanted();
+        self.netns.refresh(sample.at.boot_ns, &mut sample.faults);
+        let wanted = self.netns.wanted();
         let (own, others) = match wanted.split_first() {
             Some((0, rest)) => (true, rest),
             _ => (false, &wanted[..]),
@@ -260,9 +260,9 @@ impl NetlinkSource {
                 Err(e) => sample.faults.add(FaultKind::Namespace, "network namespaces", e.to_string()),
             }
         }
-        sample.namespaces = self.spaces.tell();
+        sample.namespaces = self.netns.publish();
         if sample.wants.reads(Reads::NAT) {
-            sample.elsewhere = self.spaces.elsewhere();
+            sample.elsewhere = self.netns.elsewhere();
         }
     }
 
@@ -346,7 +346,7 @@ impl NetlinkSource {
         let machine = bytecode::Machine(&self.interfaces);
         let program = |p: Option<&Prefilter>| p.and_then(|p| bytecode::compile(p, &machine));
         let space =
-            self.spaces.get(self.number).filter(|_| self.number > 0).map(|s| s.namespace.name.as_str());
+            self.netns.get(self.number).filter(|_| self.number > 0).map(|s| s.namespace.name.as_str());
         let whole =
             TableDump { table, states, program: program(filter), interfaces: &self.interfaces, space };
         let sockets = if table.proto == Proto::Tcp { parallel_dump::socket_count(table) } else { 0 };

@@ -214,7 +214,13 @@ impl ProcessTable {
                     e.nofile = info::nofile(&self.buf).or(e.nofile);
                 }
             }
-            Err(Errno::ACCESS | Errno::PERM) => e.fd_count = Err(Missing::NotPermitted),
+            Err(Errno::ACCESS | Errno::PERM) => {
+                e.fd_count = Err(Missing::NotPermitted);
+                // A zombie, or a process that changed its user: its sockets may be closed by now.
+                if !e.from_bpf {
+                    self.refs.replace(&mut e.fds, FdSet::default());
+                }
+            }
             // Gone, and the pid may have been reused.
             Err(_) => return Ok(false),
         }

@@ -35,10 +35,7 @@ impl ScriptSource {
         let interfaces = scene.interfaces.clone();
         Self {
             host: Arc::from(scene.host.as_str()),
-            backend: Arc::new(BackendInfo {
-                backend: Backend::Script,
-                why: "a scene, not this machine".to_owned(),
-            }),
+            backend: Arc::new(BackendInfo { backend: Backend::Script, why: String::new() }),
             namespaces: scene
                 .namespaces
                 .iter()
