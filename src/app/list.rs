@@ -7,9 +7,8 @@ use crate::cli::Plan;
 use crate::cli::list_plan::{ListPlan, Wait};
 use crate::diagnose::visibility::hidden;
 use crate::format::{Role, thousands};
-use crate::model::fault::{BPF_MAPS, CONTEXTS};
 use crate::model::text::escape;
-use crate::model::{Fault, FaultKind, Netns, Proto, ProtoSet, Reads, Snapshot};
+use crate::model::{Fault, FaultKind, FaultSubject, Netns, Proto, ProtoSet, Reads, Snapshot};
 use crate::output::Format;
 use crate::table::forwards;
 use crate::view::Arranged;
@@ -96,9 +95,9 @@ fn unavailable(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
     let requested = if named { list.filter.protos() } else { ProtoSet::empty() };
     let mut out: Vec<String> = Vec::new();
     for (p, name) in Proto::ALL.into_iter().filter(|(p, _)| requested.has(*p)) {
-        let about = |subject: &str| subject.split(' ').next() == Some(name);
+        let is_dump = |s: &FaultSubject| matches!(s, FaultSubject::Dump { proto, .. } if *proto == p);
         let mut faults = snap.sample.faults.iter();
-        let unread = faults.find(|f| f.kind == FaultKind::Unsupported && about(&f.subject));
+        let unread = faults.find(|f| f.kind == FaultKind::Unsupported && is_dump(&f.subject));
         if let Some(f) = unread.filter(|_| !snap.sockets().iter().any(|s| s.proto == p)) {
             let line = format!("sockscope: {name}: {}", f.detail);
             out.push(escape(&line).into_owned());
@@ -109,13 +108,13 @@ fn unavailable(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
     let compared = list.compared_columns();
     let requested = chosen
         || compared.iter().any(|c| c.needs.reads.intersects(Reads::PROC_CTX | Reads::SOCK_CTX | Reads::BPF));
-    for f in snap.sample.faults.iter().filter(|f| requested && [CONTEXTS, BPF_MAPS].contains(&&*f.subject)) {
+    let is_extra = |f: &&Fault| matches!(f.subject, FaultSubject::SecurityContexts | FaultSubject::BpfMaps);
+    for f in snap.sample.faults.iter().filter(|_| requested).filter(is_extra) {
         out.push(format!("sockscope: {}: {}", f.subject, f.detail));
     }
     // Other errors are printed by `read_errors`.
     for f in forwards::unread(snap).filter(|f| f.kind == FaultKind::NotPermitted) {
-        let line = format!("sockscope: {}: {}, {}", f.subject, f.kind.name(), f.detail);
-        out.push(escape(&line).into_owned());
+        out.push(escape(&format!("sockscope: {f}")).into_owned());
     }
     out
 }
@@ -125,8 +124,7 @@ fn unread_namespaces(plan: &Plan, list: &ListPlan, snap: &Snapshot) -> Vec<Strin
     let named = matches!(plan.settings.netns, Netns::Named(_))
         || list.filter.columns().iter().any(|c| ["netns", "target_netns"].contains(&c.name));
     let faults = snap.sample.faults.iter().filter(|f| named && f.kind == FaultKind::Namespace);
-    let line = |f: &Fault| format!("sockscope: {} {}: {}", f.subject, f.kind.name(), f.detail);
-    faults.map(|f| escape(&line(f)).into_owned()).collect()
+    faults.map(|f| escape(&format!("sockscope: {f}")).into_owned()).collect()
 }
 
 /// Read errors that hide rows or values: on a terminal all of them, for scripts only parse errors and failures.
@@ -144,10 +142,7 @@ fn read_errors(snap: &Snapshot, interactive: bool) -> Vec<String> {
     };
     let prefix = if interactive { "" } else { "sockscope: " };
     for f in snap.sample.faults.iter().filter(shown) {
-        let detail = if f.detail.is_empty() { String::new() } else { format!(": {}", f.detail) };
-        out.push(
-            escape(&format!("{prefix}{}: {} ({}){detail}", f.subject, f.kind.name(), f.count)).into_owned(),
-        );
+        out.push(escape(&format!("{prefix}{f}")).into_owned());
     }
     out
 }
