@@ -131,7 +131,7 @@ fn unread_namespaces(plan: &Plan, list: &ListPlan, snap: &Snapshot) -> Vec<Strin
 fn read_errors(snap: &Snapshot, interactive: bool) -> Vec<String> {
     let mut out = Vec::new();
     if interactive {
-        out.extend(hidden(snap).into_iter().map(|h| escape(&h.said).into_owned()));
+        out.extend(hidden(snap).into_iter().map(|h| escape(&h.summary).into_owned()));
     }
     let shown = |f: &&Fault| match f.kind {
         FaultKind::Malformed | FaultKind::Failed => true,
