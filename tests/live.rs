@@ -1,12 +1,36 @@
-//! Real sockets in a network namespace of the test's own, compared row by row with `ss` and `lsof`.
+//! The program against a real kernel: sockets, processes, rules and namespaces made here, compared with what `ss`, `lsof`,
+//! `lsfd`, `nft`, `iptables` and `conntrack` say of them.
 //!
-//! This test is a program of its own (`harness = false`): it starts itself again inside a fresh user and network
-//! namespace, so an ordinary user can run it and nothing else on the machine is in the way; as root then again in a
-//! network namespace only, for what is not to be had in a user namespace. Each ends with one line
-//! `live: N passed, N failed`.
+//! ```text
+//! cargo test --test live                               all of them
+//! cargo test --test live -- --list                     their names
+//! cargo test --test live -- limits                     those with this in their name
+//! cargo test --test live -- --exact live::act::NAME    one
+//! ```
+//!
+//! This test is its own harness (`harness = false`) with the command line and the output of libtest. Each case is a process
+//! of its own in fresh network, mount and process-id namespaces, so it can have any port, sees nothing of the machine, and
+//! can run beside others. An ordinary user gets a user namespace too; the cases that need the machine's root ask
+//! `sudo -n` for it. What a case needs and does not find makes it fail, with the reason; with `SOCKSCOPE_TEST_LIGHT=1`
+//! (`tests/run --light`) all of them are listed as ignored.
+//!
+//! To add a case: `pub(crate) fn subject_condition_result() -> Result<(), String>` in the module of its subject, and its
+//! name in [`CASES`].
 
 // A test that cannot go on stops there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "isolation/cases.rs"]
+mod cases;
+// Each test program uses its part of it.
+#[allow(dead_code)]
+#[path = "isolation/namespaces.rs"]
+mod namespaces;
+#[allow(dead_code)]
+#[path = "pty/screen.rs"]
+mod screen;
+#[path = "isolation/wait.rs"]
+mod wait;
 
 #[path = "live/act.rs"]
 mod act;
@@ -36,166 +60,126 @@ mod limits;
 mod netns;
 #[path = "live/owners.rs"]
 mod owners;
+#[path = "live/programs.rs"]
+mod programs;
 #[path = "live/rows.rs"]
 mod rows;
+#[path = "live/shells.rs"]
+mod shells;
 #[path = "live/world.rs"]
 mod world;
 
-use std::process::{Command, ExitCode};
+use cases::Case;
+use namespaces::Scope;
+use std::process::ExitCode;
 
-/// Set in the process inside the namespaces.
-const INSIDE: &str = "SOCKSCOPE_TEST_INSIDE";
-
-type Case = (&'static str, fn() -> Result<(), String>);
-
-/// Every case, in order.
-const CASES: &[Case] = &[
-    ("a listener's queue and limit", compare::listener_queue),
-    ("every state, against ss and lsof", compare::every_state),
-    ("a listener shared by three processes", compare::shared_listener),
-    ("random sets, against ss and lsof", compare::random_sets),
-    ("expressions mean what ss means", expressions::as_ss_means_them),
-    ("filtering in the kernel loses nothing", expressions::filtering_in_the_kernel_loses_nothing),
-    ("every family, against ss", families::every_family),
-    ("descriptors of every family, against lsfd", descriptors::every_family),
-    ("every field, against ss", fields::every_field),
-    ("what a kernel does not tell is said", fields::what_is_not_told),
-    ("one of two sockets is ended", act::one_of_two),
-    ("a leak is predicted and a breath is not", limits::leak_and_breath),
-    ("a listener over its backlog", limits::overflow),
-    ("local ports towards one destination", limits::ports),
-    ("a raised limit lets a process go on", limits::raised),
-    ("a check has four exit statuses", limits::statuses),
-    ("connections left open are named", limits::left_open),
-    ("where many descriptors lead", limits::places),
-    ("what is hidden is not zero", limits::hidden),
-    ("what ends leaves no ghost", limits::no_ghosts),
-    ("namespaces beside each other", netns::each_its_own),
-    ("namespaces that come and go", netns::come_and_go),
-    ("forwards by rules", forwards::through_rules),
-    ("forwards by rules of iptables-legacy", forwards::through_legacy_rules),
-    ("a forward by a proxy", forwards::through_a_proxy),
-    ("what rules say", chains::what_rules_say),
-    ("forwards one after the other", chains::one_after_the_other),
-    ("trouble has its findings and no other", findings::under_trouble),
-    ("owners where the iterator is refused", owners::refused),
-    ("owners are never wrong for speed", churn::never_wrong),
-    ("a first part of a long table", churn::a_first_part),
-    ("nothing of an ended process is left", compare::ended_process),
-];
-
-/// Those that need the privileges of root outside of any user namespace.
-const PRIVILEGED: &[Case] = &[
-    ("maps of programs beside a socket", fields::bpf_maps),
-    ("owners at once are true under churn", owners::true_under_churn),
-    ("owners at once in a pid namespace", owners::in_a_pid_namespace),
-    ("owners with the proc of another pid namespace", owners::with_another_proc),
-];
-
-/// Those that a privileged case runs in further namespaces.
-const HIDDEN: &[Case] = &[
-    ("hidden: in a pid namespace", owners::inside_a_pid_namespace),
-    ("hidden: with another proc", owners::inside_with_another_proc),
-];
-
-fn main() -> ExitCode {
-    if churn::actor() {
-        return ExitCode::SUCCESS;
-    }
-    if std::env::args().any(|a| a == "--list") {
-        for (name, _) in CASES.iter().chain(PRIVILEGED) {
-            println!("{name}: test");
-        }
-        return ExitCode::SUCCESS;
-    }
-    if holders::is_holder() {
-        return ExitCode::SUCCESS;
-    }
-    let cases = match std::env::var(INSIDE).as_deref() {
-        Ok("user") => CASES,
-        Ok("root") => match owners::privileged() {
-            Ok(None) => PRIVILEGED,
-            Ok(Some(why)) => {
-                println!("live: privileged cases left out: {why}");
-                return ExitCode::SUCCESS;
-            }
-            Err(why) => {
-                println!("the iterator does not load: {why}\nlive: 0 passed, 1 failed");
-                return ExitCode::FAILURE;
-            }
-        },
-        Ok(_) => HIDDEN,
-        Err(_) => return enter(),
+macro_rules! cases {
+    ($($scope:ident $module:ident $tools:tt { $($case:ident)* })*) => {
+        &[$($(Case {
+            name: concat!("live::", stringify!($module), "::", stringify!($case)),
+            tools: &$tools,
+            scope: Scope::$scope,
+            run: $module::$case,
+        },)*)*]
     };
-    let (mut passed, mut failed) = (0, 0);
-    // A name on the command line chooses.
-    let only = std::env::args().nth(1).filter(|a| !a.starts_with('-'));
-    for (name, case) in
-        cases.iter().filter(|(name, _)| only.as_ref().is_none_or(|o| name.contains(o.as_str())))
-    {
-        match case() {
-            Ok(()) => {
-                passed += 1;
-                println!("test {name} ... ok");
-            }
-            Err(why) => {
-                failed += 1;
-                println!("test {name} ... FAILED\n{why}");
-            }
-        }
-    }
-    println!("live: {passed} passed, {failed} failed");
-    ExitCode::from(u8::from(failed > 0))
 }
 
-/// Runs this program again in namespaces of its own, with the loopback interface up.
-fn enter() -> ExitCode {
-    for tool in [
-        "unshare",
-        "ip",
-        "ss",
-        "lsof",
-        "lsfd",
-        "perl",
-        "nft",
-        "iptables-nft",
-        "iptables-legacy",
-        "conntrack",
-        "socat",
-    ] {
-        if Command::new("sh")
-            .args(["-c", &format!("command -v {tool} >/dev/null")])
-            .status()
-            .is_ok_and(|s| !s.success())
-        {
-            println!("{tool} is missing: ./tests/run installs what the tests need\nlive: 0 passed, 1 failed");
-            return ExitCode::FAILURE;
-        }
+/// Every case, those that take long first: whose root they need, their module, the programs they run.
+const CASES: &[Case] = cases! {
+    User findings [] {
+        tcp_under_trouble_has_its_findings_and_no_other
     }
-    let Ok(exe) = std::env::current_exe() else { return ExitCode::FAILURE };
-    let session = |user: &[&str], inside: &str| {
-        let status = Command::new("unshare")
-            .args(user)
-            .args(["--net", "--mount", "--", "sh", "-c"])
-            .arg("ip link set lo up && exec \"$0\" \"$@\"")
-            .arg(&exe)
-            .args(std::env::args().skip(1))
-            .env(INSIDE, inside)
-            .status();
-        match status {
-            Ok(s) => s.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(1),
-            Err(e) => {
-                println!("unshare: {e}\nlive: 0 passed, 1 failed");
-                1
-            }
-        }
-    };
-    let user = session(&["--user", "--map-root-user"], "user");
-    let root = if rustix::process::geteuid().is_root() {
-        session(&[], "root")
-    } else {
-        println!("live: privileged cases left out: not root");
-        0
-    };
-    ExitCode::from(user.max(root))
+    User expressions ["ss"] {
+        expressions_of_ss_select_the_rows_of_ss
+        filter_in_the_kernel_loses_no_row
+    }
+    User limits ["perl"] {
+        fd_leak_is_predicted_and_fluctuation_is_not
+        full_accept_queue_is_critical_with_the_drops_of_the_kernel
+        local_ports_at_100_percent_make_connect_fail
+        process_at_its_fd_limit_goes_on_when_the_limit_is_raised
+        check_exits_with_0_1_2_or_3
+        process_that_leaves_close_wait_open_is_named_with_its_fds
+        process_near_its_fd_limit_has_its_fds_grouped_by_target
+        process_without_permission_has_no_counts
+        ended_process_leaves_no_row_and_no_alert
+    }
+    User churn [] {
+        owners_under_churn_match_a_walk_of_proc
+        table_cut_short_opens_and_closes_nothing
+    }
+    User netns ["ip", "perl", "ss"] {
+        namespaces_that_come_and_go_are_no_faults
+        equal_addresses_in_two_namespaces_are_two_sockets
+    }
+    User compare ["ss", "lsof"] {
+        listener_with_waiting_clients_has_its_queue_and_backlog
+        sockets_in_every_state_match_ss_and_lsof
+        listener_shared_by_three_processes_has_three_owners
+        random_sockets_match_ss_and_lsof
+        ended_process_is_no_owner
+    }
+    User families ["ss"] {
+        sockets_of_every_family_match_ss
+    }
+    User descriptors ["lsfd"] {
+        fds_of_every_family_match_lsfd
+    }
+    User fields ["ss", "perl"] {
+        fields_of_every_family_match_ss
+        protocol_the_kernel_lacks_is_reported
+    }
+    User act [] {
+        closing_one_connection_leaves_the_other
+    }
+    User forwards ["ip", "nft", "iptables-nft", "iptables-legacy", "conntrack", "socat", "perl", "setpriv"] {
+        rules_of_nft_and_iptables_match_nft_and_conntrack
+        rules_of_iptables_legacy_are_numbered_as_iptables_does
+        proxy_has_its_target_and_its_client
+    }
+    User chains ["ip", "nft", "socat", "perl", "busybox"] {
+        rules_with_conditions_state_them
+        forwards_in_a_row_lead_from_the_first_client_to_the_last_server
+    }
+    User owners [] {
+        bpf_without_permission_falls_back_to_proc
+    }
+    User programs ["nginx", "bash"] {
+        nginx_has_its_workers_and_clients_in_every_view
+        process_near_its_fd_limit_is_red_before_open_fails
+        hostile_names_are_escaped
+    }
+    User shells ["bash", "fish", "zsh"] {
+        bash_completes_values
+        fish_completes_values
+        zsh_loads_the_completion
+    }
+    Root fields ["perl", "setpriv"] {
+        bpf_maps_of_a_socket_have_id_and_size
+    }
+    RootHostPids owners [] {
+        bpf_owners_under_churn_are_true
+    }
+    Root owners [] {
+        bpf_owners_in_a_pid_namespace_match_proc
+        bpf_with_another_proc_falls_back_to_proc
+    }
+};
+
+/// What such a case runs in further namespaces.
+const NESTED: &[Case] = cases! {
+    User limits [] {
+        from_another_user_namespace
+    }
+    Root owners [] {
+        with_the_proc_of_another_pid_namespace
+    }
+};
+
+fn main() -> ExitCode {
+    // Processes that a case starts.
+    if churn::actor() || holders::is_holder() {
+        return ExitCode::SUCCESS;
+    }
+    cases::main(CASES, NESTED)
 }

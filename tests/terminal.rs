@@ -5,15 +5,22 @@
 
 // Each test program uses its part of it.
 #[allow(dead_code)]
+#[path = "isolation/namespaces.rs"]
+mod namespaces;
+#[allow(dead_code)]
 #[path = "pty/screen.rs"]
 mod screen;
+#[allow(dead_code)]
+#[path = "isolation/wait.rs"]
+mod wait;
 
+use namespaces::isolated;
 use rustix::process::Signal;
 use screen::Screen;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use wait::until;
 
 /// A listener of the test's own, and its port as it stands on the screen.
 fn listener() -> (TcpListener, String) {
@@ -32,48 +39,51 @@ fn shown(cols: u16, rows: u16, env: &[(&str, &str)]) -> (Screen, TcpListener, St
 }
 
 #[test]
-fn q_gives_the_terminal_back() {
-    let (mut s, _l, _) = shown(80, 24, &[]);
-    s.shows("LISTEN");
-    s.keys("q");
-    assert_eq!(s.ends(), 0);
-    s.is_restored();
+fn quit_key_restores_the_terminal() {
+    isolated(|| {
+        let (mut s, _l, _) = shown(80, 24, &[]);
+        s.shows("LISTEN");
+        s.keys("q");
+        assert_eq!(s.ends(), 0);
+        s.is_restored();
+    });
 }
 
 #[test]
-fn signals_end_it_and_the_terminal_is_given_back() {
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
-        let (mut s, _l, _) = shown(80, 24, &[]);
-        s.signal(signal);
-        assert_eq!(s.ends(), 0, "{signal:?}");
-        s.is_restored();
-    }
+fn termination_signals_restore_the_terminal() {
+    isolated(|| {
+        for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+            let (mut s, _l, _) = shown(80, 24, &[]);
+            s.signal(signal);
+            assert_eq!(s.ends(), 0, "{signal:?}");
+            s.is_restored();
+        }
+    });
 }
 
 /// Set in the process whose terminal is to be closed.
 const CLOSES: &str = "SOCKSCOPE_TEST_CLOSES";
 
 #[test]
-fn a_closed_terminal_ends_it() {
-    if std::env::var_os(CLOSES).is_some() {
-        // The far side of the terminal lives as long as this process.
-        let (s, _l, _) = shown(80, 24, &[]);
-        println!("pid {}", s.pid());
-        std::process::exit(0);
-    }
-    let out = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "a_closed_terminal_ends_it", "--nocapture"])
-        .env(CLOSES, "1")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&out.stdout).into_owned();
-    let pid: u32 = said.lines().find_map(|l| l.split_once("pid ")?.1.parse().ok()).expect(&said);
-    let comm = || std::fs::read_to_string(format!("/proc/{pid}/comm"));
-    let end = Instant::now() + Duration::from_secs(10);
-    while comm().is_ok_and(|c| c.trim() == "sockscope") && !is_zombie(pid) {
-        assert!(Instant::now() < end, "still there");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+fn closed_terminal_ends_the_dashboard() {
+    isolated(|| {
+        if std::env::var_os(CLOSES).is_some() {
+            // The far side of the terminal lives as long as this process.
+            let (s, _l, _) = shown(80, 24, &[]);
+            println!("pid {}", s.pid());
+            std::process::exit(0);
+        }
+        let out = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "closed_terminal_ends_the_dashboard", "--nocapture"])
+            .env(CLOSES, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&out.stdout).into_owned();
+        let pid: u32 = said.lines().find_map(|l| l.split_once("pid ")?.1.parse().ok()).expect(&said);
+        let comm = || std::fs::read_to_string(format!("/proc/{pid}/comm"));
+        let is_there = || comm().is_ok_and(|c| c.trim() == "sockscope") && !is_zombie(pid);
+        until("its end", || (!is_there()).then_some(())).unwrap();
+    });
 }
 
 /// Ended, and not yet collected by whoever inherited it.
@@ -85,40 +95,44 @@ fn is_zombie(pid: u32) -> bool {
 const PANICS: &str = "SOCKSCOPE_TEST_PANICS";
 
 #[test]
-fn a_panic_gives_the_terminal_back() {
+fn panic_restores_the_terminal() {
     if std::env::var_os(PANICS).is_some() {
         let _guard = sockscope::tui::terminal::Guard::enter().unwrap();
         panic!("on purpose");
     }
     let me = std::env::current_exe().unwrap();
-    let args = ["--exact", "a_panic_gives_the_terminal_back", "--nocapture"];
+    let args = ["--exact", "panic_restores_the_terminal", "--nocapture"];
     let mut s = Screen::start(&me, 80, 24, &args, &[(PANICS, "1")]);
     assert_ne!(s.ends(), 0);
     s.is_restored();
-    let raw = String::from_utf8_lossy(&s.raw()).into_owned();
+    let raw = || String::from_utf8_lossy(&s.raw()).into_owned();
+    s.until("the message", |_| raw().contains("on purpose"));
+    let raw = raw();
     assert!(raw.find("on purpose") > raw.find("\x1b[?1049l"), "the message is on the first screen: {raw}");
 }
 
 #[test]
-fn any_size_will_do() {
-    let (mut s, _l, at) = shown(80, 24, &[]);
-    for (cols, rows) in [(1, 1), (2, 50), (200, 1), (10, 3), (200, 60), (60, 15)] {
-        s.resize(cols, rows);
-        s.keys("r");
-        if cols >= 60 && rows >= 15 {
-            s.shows(&at);
+fn every_terminal_size_is_survived() {
+    isolated(|| {
+        let (mut s, _l, at) = shown(80, 24, &[]);
+        for (cols, rows) in [(1, 1), (2, 50), (200, 1), (10, 3), (200, 60), (60, 15)] {
+            s.resize(cols, rows);
+            s.keys("r");
+            if cols >= 60 && rows >= 15 {
+                s.shows(&at);
+            }
+            assert!(s.is_running(), "{cols}x{rows}");
         }
-        assert!(s.is_running(), "{cols}x{rows}");
-    }
-    s.resize(80, 24);
-    s.shows(&at);
-    s.keys("q");
-    assert_eq!(s.ends(), 0);
-    s.is_restored();
+        s.resize(80, 24);
+        s.shows(&at);
+        s.keys("q");
+        assert_eq!(s.ends(), 0);
+        s.is_restored();
+    });
 }
 
 #[test]
-fn what_grows_shrinks_and_grows_again_is_whole_each_time() {
+fn resized_dashboard_is_drawn_whole() {
     let mut s = Screen::sockscope(80, 24, &["--demo"], &[]);
     s.shows("LISTEN");
     // With a row selected, the details open and a filter set: all of it comes back.
@@ -153,94 +167,109 @@ fn what_grows_shrinks_and_grows_again_is_whole_each_time() {
 }
 
 #[test]
-fn without_colours_there_are_none() {
-    for env in [&[("NO_COLOR", "1")][..], &[("TERM", "vt100")]] {
-        let (mut s, _l, _) = shown(100, 30, env);
-        s.keys("3");
-        s.shows("COMMAND");
-        s.keys("q");
-        s.ends();
-        let raw = String::from_utf8_lossy(&s.raw()).into_owned();
-        let colors: Vec<&str> = raw
-            .split("\x1b[")
-            .skip(1)
-            .filter_map(|code| code.split_once('m').map(|(n, _)| n))
-            .filter(|n| n.bytes().all(|b| b.is_ascii_digit() || b == b';'))
-            .filter(|n| n.split(';').any(|n| matches!(n.parse(), Ok(30..=38 | 40..=48 | 90..=107))))
-            .collect();
-        assert!(colors.is_empty(), "{env:?}: {colors:?}");
-    }
+fn no_color_and_vt100_get_no_colours() {
+    isolated(|| {
+        for env in [&[("NO_COLOR", "1")][..], &[("TERM", "vt100")]] {
+            let (mut s, _l, _) = shown(100, 30, env);
+            s.keys("3");
+            s.shows("COMMAND");
+            s.keys("q");
+            s.ends();
+            let raw = String::from_utf8_lossy(&s.raw()).into_owned();
+            let colors: Vec<&str> = raw
+                .split("\x1b[")
+                .skip(1)
+                .filter_map(|code| code.split_once('m').map(|(n, _)| n))
+                .filter(|n| n.bytes().all(|b| b.is_ascii_digit() || b == b';'))
+                .filter(|n| n.split(';').any(|n| matches!(n.parse(), Ok(30..=38 | 40..=48 | 90..=107))))
+                .collect();
+            assert!(colors.is_empty(), "{env:?}: {colors:?}");
+        }
+    });
 }
 
 #[test]
-fn without_utf8_it_is_ascii() {
-    for env in [&[("LANG", "C")][..], &[("TERM", "dumb")]] {
-        let (mut s, _l, _) = shown(100, 30, env);
-        s.keys("?");
-        s.shows("Find");
-        s.keys("\x1b");
-        s.until("the table again", |t| !t.contains("Find"));
-        s.keys("3");
-        s.shows("COMMAND");
-        s.keys("q");
-        s.ends();
-        let raw = s.raw();
-        let odd: Vec<u8> = raw.iter().copied().filter(|b| !b.is_ascii()).collect();
-        assert!(odd.is_empty(), "{env:?}: {}", String::from_utf8_lossy(&odd));
-    }
+fn terminals_without_utf8_get_ascii() {
+    isolated(|| {
+        for env in [&[("LANG", "C")][..], &[("TERM", "dumb")]] {
+            let (mut s, _l, _) = shown(100, 30, env);
+            s.keys("?");
+            s.shows("Find");
+            s.keys("\x1b");
+            s.until("the table again", |t| !t.contains("Find"));
+            s.keys("3");
+            s.shows("COMMAND");
+            s.keys("q");
+            s.ends();
+            let raw = s.raw();
+            let odd: Vec<u8> = raw.iter().copied().filter(|b| !b.is_ascii()).collect();
+            assert!(odd.is_empty(), "{env:?}: {}", String::from_utf8_lossy(&odd));
+        }
+    });
 }
 
 #[test]
-fn a_filter_that_makes_no_sense_leaves_the_last_one_in_force() {
-    let (l, at) = listener();
-    let (other, other_at) = listener();
-    let mut s = Screen::sockscope(120, 30, &[], &[]);
-    s.shows("LISTEN");
-    s.keys(&format!("/lport:{}", l.local_addr().unwrap().port()));
-    s.until("only one listener", |t| t.contains(&at) && !t.contains(&other_at));
-    s.keys(" (");
-    let text = s.shows("^");
-    assert!(text.contains(&at) && !text.contains(&other_at), "{text}");
-    s.keys("\x15prt:1");
-    s.shows("did you mean port?");
-    s.keys("\x15\r");
-    drop(other);
-    // All of them again, which on a busy machine is more than the screen holds: a connection is counted in any case.
-    let _client = std::net::TcpStream::connect(l.local_addr().unwrap()).unwrap();
-    s.until("no filter", |t| t.contains("/ nginx") && t.contains("ESTABLISHED"));
+fn invalid_filter_leaves_the_last_one_in_force() {
+    isolated(|| {
+        let (l, at) = listener();
+        let (other, other_at) = listener();
+        let mut s = Screen::sockscope(120, 30, &[], &[]);
+        s.shows("LISTEN");
+        s.keys(&format!("/lport:{}", l.local_addr().unwrap().port()));
+        s.until("only one listener", |t| t.contains(&at) && !t.contains(&other_at));
+        s.keys(" (");
+        let text = s.shows("^");
+        assert!(text.contains(&at) && !text.contains(&other_at), "{text}");
+        s.keys("\x15prt:1");
+        s.shows("did you mean port?");
+        s.keys("\x15\r");
+        drop(other);
+        // All of them again: a connection is counted in any case.
+        let _client = std::net::TcpStream::connect(l.local_addr().unwrap()).unwrap();
+        s.until("no filter", |t| t.contains("/ nginx") && t.contains("ESTABLISHED"));
+    });
 }
 
 #[test]
-fn the_pace_changes_and_the_help_lists_the_keys() {
-    let (mut s, _l, _) = shown(100, 40, &[]);
-    s.shows("live 1s");
-    s.keys("+");
-    s.shows("live 500ms");
-    s.keys("--");
-    s.shows("live 2s");
-    s.keys(" ");
-    s.shows("paused");
-    s.keys(" ?");
-    s.until("the help", |t| t.contains("Filter live as you type") && t.contains("Group by"));
+fn interval_keys_change_the_pace() {
+    isolated(|| {
+        let (mut s, _l, _) = shown(100, 40, &[]);
+        s.shows("live 1s");
+        s.keys("+");
+        s.shows("live 500ms");
+        s.keys("--");
+        s.shows("live 2s");
+        s.keys(" ");
+        s.shows("paused");
+        s.keys(" ?");
+        s.until("the help", |t| t.contains("Filter live as you type") && t.contains("Group by"));
+    });
 }
 
 #[test]
-fn the_mouse_chooses_tabs_and_rows() {
-    let (mut s, _l, _) = shown(100, 30, &[]);
-    let text = s.text();
-    let at = text.lines().next().unwrap().find("2 Ports").unwrap() + 2;
-    s.keys(&format!("\x1b[<0;{};1M\x1b[<0;{};1m", at + 1, at + 1));
-    s.shows("EXPOSURE");
+fn mouse_click_on_a_tab_opens_it() {
+    isolated(|| {
+        let (mut s, _l, _) = shown(100, 30, &[]);
+        let text = s.text();
+        let at = text.lines().next().unwrap().find("2 Ports").unwrap() + 2;
+        s.keys(&format!("\x1b[<0;{};1M\x1b[<0;{};1m", at + 1, at + 1));
+        s.shows("EXPOSURE");
+    });
 }
 
 #[test]
-fn into_a_pipe_it_is_the_list() {
-    let (l, at) = listener();
-    let port = format!("lport:{}", l.local_addr().unwrap().port());
-    let out = Command::new(env!("CARGO_BIN_EXE_sockscope")).arg(&port).output().unwrap();
-    let text = String::from_utf8(out.stdout).unwrap();
-    assert!(text.contains(&at) && text.lines().count() == 2 && !text.contains('\x1b'), "{text}");
-    assert!(Path::new("/proc").exists() && text.contains("terminal"), "the process that holds it: {text}");
+fn output_into_a_pipe_is_the_list() {
+    isolated(|| {
+        let (l, at) = listener();
+        let port = format!("lport:{} pid:{}", l.local_addr().unwrap().port(), std::process::id());
+        let out = Command::new(env!("CARGO_BIN_EXE_sockscope")).arg(&port).output().unwrap();
+        let text = String::from_utf8(out.stdout).unwrap();
+        assert!(text.contains(&at) && text.lines().count() == 2 && !text.contains('\x1b'), "{text}");
+        assert!(
+            Path::new("/proc").exists() && text.contains("terminal"),
+            "the process that holds it: {text}"
+        );
+    });
 }
 
 /// Whether the process stands still.
@@ -252,46 +281,47 @@ fn is_stopped(pid: u32) -> bool {
 const WHERE: &str = "\x1b[6n";
 
 #[test]
-fn drawn_anew_and_stopped_it_goes_on() {
-    let (mut s, _l, at) = shown(80, 24, &[]);
-    s.keys("\x0c");
-    s.keys("?");
-    s.shows("Filter live as you type");
-    s.keys("\x1b");
-    s.shows(&at);
-    // Stopped by its key and from outside: the terminal is the shell's meanwhile.
-    for from_outside in [false, true] {
-        if from_outside {
-            s.signal(Signal::TSTP);
-        } else {
-            s.keys("\x1a");
-        }
-        let end = Instant::now() + Duration::from_secs(10);
-        while !is_stopped(s.pid()) {
-            assert!(Instant::now() < end, "not stopped");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        s.is_restored();
-        s.signal(Signal::CONT);
-        s.shows(&at);
+fn stopped_dashboard_continues_on_sigcont() {
+    isolated(|| {
+        let (mut s, _l, at) = shown(80, 24, &[]);
+        s.keys("\x0c");
         s.keys("?");
         s.shows("Filter live as you type");
         s.keys("\x1b");
         s.shows(&at);
-    }
-    s.keys("q");
-    assert_eq!(s.ends(), 0);
-    s.is_restored();
-    assert!(!String::from_utf8_lossy(&s.raw()).contains(WHERE));
+        // Stopped by its key and from outside: the terminal is the shell's meanwhile.
+        for from_outside in [false, true] {
+            if from_outside {
+                s.signal(Signal::TSTP);
+            } else {
+                s.keys("\x1a");
+            }
+            until("its stop", || is_stopped(s.pid()).then_some(())).unwrap();
+            s.is_restored();
+            s.signal(Signal::CONT);
+            s.shows(&at);
+            s.keys("?");
+            s.shows("Filter live as you type");
+            s.keys("\x1b");
+            s.shows(&at);
+        }
+        s.keys("q");
+        assert_eq!(s.ends(), 0);
+        s.is_restored();
+        assert!(!String::from_utf8_lossy(&s.raw()).contains(WHERE));
+    });
 }
 
 #[test]
-fn who_reads_one_namespace_is_told_that_others_are_not() {
-    for (args, told) in [(&["--netns", "here"][..], true), (&[], false)] {
-        let mut s = Screen::sockscope(160, 30, args, &[]);
-        s.shows("LISTEN");
-        assert_eq!(s.shows("q quit").contains("other network namespaces are not read"), told);
-        s.keys("q");
-        s.ends();
-    }
+fn single_namespace_is_noted_on_the_screen() {
+    isolated(|| {
+        let _listens = listener();
+        for (args, told) in [(&["--netns", "here"][..], true), (&[], false)] {
+            let mut s = Screen::sockscope(160, 30, args, &[]);
+            s.shows("LISTEN");
+            assert_eq!(s.shows("q quit").contains("other network namespaces are not read"), told);
+            s.keys("q");
+            s.ends();
+        }
+    });
 }

@@ -4,6 +4,12 @@
 // A test that cannot go on stops there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+// Each test program uses its part of it.
+#[allow(dead_code)]
+#[path = "isolation/namespaces.rs"]
+mod namespaces;
+
+use namespaces::isolated;
 use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -161,26 +167,28 @@ fn as_it_looks() {
 
 #[test]
 fn paths_of_unix_sockets_keep_the_columns_of_a_list() {
-    let dir = tempfile::tempdir().unwrap();
-    let paths: Vec<_> = ["plain", "데이터베이스", "🚀-👩‍👩‍👧", "e\u{301}clair-서버"]
-        .iter()
-        .map(|n| dir.path().join(format!("{n}.sock")))
-        .collect();
-    let _held: Vec<_> = paths.iter().map(|p| UnixListener::bind(p).unwrap()).collect();
-    let filter = format!("proto:unix local:*{}*", dir.path().file_name().unwrap().to_str().unwrap());
-    let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
-        .args(["list", "--netns", "here", "--columns", "proto,local,inode", &filter])
-        .output()
-        .unwrap();
-    let out = String::from_utf8(out.stdout).unwrap();
-    let lines: Vec<&str> = out.lines().collect();
-    assert_eq!(lines.len(), 1 + paths.len(), "{out}");
-    // The last column stands on the right: every line is as wide as the title's.
-    for (line, whole) in lines.iter().zip(std::iter::repeat(lines[0].width())) {
-        assert_eq!(line.width(), whole, "{line}\n{out}");
-    }
-    for p in &paths {
-        // What joins emoji has no width of its own, and is shown as what it is.
-        assert!(lines.iter().any(|l| l.contains(&*escape(p.to_str().unwrap()))), "{out}");
-    }
+    isolated(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let paths: Vec<_> = ["plain", "데이터베이스", "🚀-👩‍👩‍👧", "e\u{301}clair-서버"]
+            .iter()
+            .map(|n| dir.path().join(format!("{n}.sock")))
+            .collect();
+        let _held: Vec<_> = paths.iter().map(|p| UnixListener::bind(p).unwrap()).collect();
+        let filter = format!("proto:unix local:*{}*", dir.path().file_name().unwrap().to_str().unwrap());
+        let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
+            .args(["list", "--netns", "here", "--columns", "proto,local,inode", &filter])
+            .output()
+            .unwrap();
+        let out = String::from_utf8(out.stdout).unwrap();
+        let lines: Vec<&str> = out.lines().collect();
+        assert_eq!(lines.len(), 1 + paths.len(), "{out}");
+        // The last column stands on the right: every line is as wide as the title's.
+        for (line, whole) in lines.iter().zip(std::iter::repeat(lines[0].width())) {
+            assert_eq!(line.width(), whole, "{line}\n{out}");
+        }
+        for p in &paths {
+            // What joins emoji has no width of its own, and is shown as what it is.
+            assert!(lines.iter().any(|l| l.contains(&*escape(p.to_str().unwrap()))), "{out}");
+        }
+    });
 }

@@ -114,7 +114,7 @@ mod tests {
             ..Alerts::default()
         };
         raise(&how, "{\"limit\":\"fds\"}", "text").unwrap();
-        let until = Instant::now() + Duration::from_secs(10);
+        let until = Instant::now() + Duration::new(60, 0);
         while std::fs::read_to_string(&file).unwrap_or_default() != "{\"limit\":\"fds\"}\n" {
             assert!(Instant::now() < until, "nothing came");
             std::thread::sleep(Duration::from_millis(10));
@@ -126,15 +126,14 @@ mod tests {
     #[test]
     fn commands_that_neither_read_nor_end_hold_up_nobody_and_are_few() {
         let _one = ONE.lock();
-        let how = Alerts { command: CommandLine(vec!["sleep".into(), "3".into()]), ..Alerts::default() };
+        let how = Alerts { command: CommandLine(vec!["sleep".into(), "5".into()]), ..Alerts::default() };
         // More than a pipe holds, so that writing it blocks.
         let json = "x".repeat(1 << 20);
-        let began = Instant::now();
         let told: Vec<_> = (0..=AT_ONCE).map(|_| raise(&how, &json, "")).collect();
-        assert!(began.elapsed() < Duration::from_secs(2), "it waited: {:?}", began.elapsed());
+        // It waited for none of them: so many still run.
         assert!(told.last().is_some_and(|r| r.as_ref().is_err_and(|e| e.contains("still run"))), "{told:?}");
         // Once they have ended there is room again.
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + Duration::new(60, 0);
         while RUNNING.load(Ordering::SeqCst) > 0 {
             assert!(Instant::now() < until, "they are still counted");
             std::thread::sleep(Duration::from_millis(20));

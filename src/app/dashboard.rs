@@ -11,7 +11,7 @@ use crate::cli::list_plan::ListPlan;
 use crate::cli::settings::value::ColorArg;
 use crate::collect::{Engines, probe};
 use crate::model::{Hosts, Missing, Netns, Wants};
-use crate::tui::app::Color;
+use crate::tui::Color;
 use crate::tui::arrange::ArrangeJob;
 use crate::tui::event::{Effect, Event, Latest, ProbeRequest, ProbeResult, Signal};
 use crate::tui::keymap::Keymap;

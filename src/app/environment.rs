@@ -1,7 +1,7 @@
 //! What the environment says of the terminal. The only place that reads it for display.
 
 use crate::explain::Lang;
-use crate::tui::app::Color;
+use crate::tui::Color;
 use std::env;
 use std::path::PathBuf;
 

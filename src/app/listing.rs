@@ -9,7 +9,7 @@ use crate::format::{Role, Style};
 use crate::model::{Addr, HostName, ProtoSet, Snapshot, Wants};
 use crate::output::{self, Format, Grid, Listing, Rows};
 use crate::table::with_namespaces;
-use crate::tui::app::Color;
+use crate::tui::Color;
 use crate::view::summary::Summary;
 use crate::view::wants::wants;
 use crate::view::{Arranged, View};

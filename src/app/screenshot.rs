@@ -8,9 +8,10 @@ use crate::cli::args::ScreenForm;
 use crate::cli::plan::ScreenshotPlan;
 use crate::cli::settings::value::ColorArg;
 use crate::model::Wants;
-use crate::tui::app::Color;
+use crate::tui::Color;
 use crate::tui::event::{Effect, Event};
-use crate::tui::screenshot::{self, Form};
+use crate::tui::export::Form;
+use crate::tui::screenshot;
 use crate::tui::{App, key_script};
 use ratatui::layout::Size;
 use std::thread::sleep;
@@ -70,7 +71,7 @@ impl Camera<'_> {
                 match effect {
                     Effect::Wants(w) => self.wants = w,
                     Effect::Probe(closer) => {
-                        told.push(dashboard::look(dashboard::is_here(self.plan), closer))
+                        told.push(dashboard::look(dashboard::is_here(self.plan), closer));
                     }
                     Effect::Arrange(job) => told.push(Event::Arranged(Box::new(job.work()))),
                     _ => {}

@@ -10,7 +10,6 @@ mod route;
 
 use super::app::App;
 use super::canvas::{Canvas, width};
-use super::draw::format as style_of;
 use crate::diagnose::finding::findings;
 use crate::format::{Column, Kind, Value};
 use crate::format::{Style as Format, age, cell, wrap};
@@ -37,13 +36,14 @@ struct Builder<'a> {
     out: Vec<Pieces>,
 }
 
-/// How many lines the details have.
-pub(crate) fn height(app: &App) -> usize {
-    lines(app, app.layout().details.width).len() + 1
+/// The last line that the details can be scrolled to.
+pub(crate) fn extent(app: &App) -> usize {
+    let area = app.layout().details;
+    (lines(app, area.width).len() + 1).saturating_sub(usize::from(area.height))
 }
 
 /// The pane.
-pub(crate) fn pane(app: &App, canvas: &mut Canvas<'_>, area: Rect, beside: bool) {
+pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, beside: bool) {
     let theme = app.theme;
     let mut inner = area;
     if beside {
@@ -85,7 +85,7 @@ fn lines(app: &App, pane: u16) -> Vec<Pieces> {
     let mut b = Builder {
         app,
         snap,
-        form: style_of(app),
+        form: app.options.format(),
         width: usize::from(pane.saturating_sub(3)),
         compact: !app.layout().beside,
         out: Vec::new(),

@@ -1,6 +1,7 @@
 //! Docker Engine of the test's own.
 
-use super::world::{Program, check, run, sh, until};
+use super::world::{Program, check, run, sh};
+use crate::wait::until;
 use std::fs;
 use std::process::{Command, Stdio};
 
@@ -9,10 +10,10 @@ use std::process::{Command, Stdio};
 pub(crate) const SOCKET: &str = "/run/docker.sock";
 
 /// A running `dockerd` with the image `box` (busybox alone). All its files are below `/run`, which is a tmpfs of this
-/// world; it is stopped by its pid when this is dropped, with its containers.
+/// case; it is stopped by its pid when this is dropped, with its containers.
 ///
-/// A case gets one that is running already, together with the cases before it, so it names its containers itself
-/// and removes them ([`Docker::run`] does when its answer is dropped):
+/// A case gets one that is running already, and names its containers itself; a container is removed when the answer of
+/// [`Docker::run`] is dropped:
 ///
 /// ```text
 /// pub(crate) fn my_case(docker: &Docker) -> Result<(), String> {
@@ -45,6 +46,8 @@ pub(crate) struct Container<'a> {
 impl Docker {
     /// Starts it with these further flags. `vfs` is slow with large images and works everywhere.
     pub(crate) fn start(flags: &[&str]) -> Result<Self, String> {
+        // Not the machine's.
+        fs::write("/run/docker.json", "{}").map_err(|e| e.to_string())?;
         let log = fs::File::create("/run/dockerd.log").map_err(|e| e.to_string())?;
         let daemon = Command::new("dockerd")
             .args([
@@ -54,6 +57,8 @@ impl Docker {
                 "/run/docker",
                 "--pidfile",
                 "/run/docker.pid",
+                "--config-file",
+                "/run/docker.json",
             ])
             .args(["--host", &format!("unix://{SOCKET}"), "--storage-driver", "vfs"])
             .args(flags)

@@ -1,7 +1,8 @@
 //! Published ports, against what Docker, iptables and conntrack say of them.
 
 use super::docker::Docker;
-use super::world::{Outside, Program, check, rows, run, sockscope, until};
+use super::world::{Outside, Program, check, rows, run, sockscope};
+use crate::wait::until;
 use std::process::Command;
 
 /// The rule, the target, who answers, the real client, and the way: with whatever the engine forwards by.
@@ -11,7 +12,7 @@ fn published(docker: &Docker, by: &str, local: bool) -> Result<(), String> {
     let _client = outside.connect("203.0.113.1", 8080, 50000)?;
     // Through the proxy, which alone is reached over the loopback interface.
     let _near = if local {
-        let script = "use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1:8080') or die; sleep 60";
+        let script = "use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1:8080') or die; sleep 600";
         Some(Program::start(Command::new("perl").args(["-e", script]))?)
     } else {
         None
@@ -81,11 +82,11 @@ fn published(docker: &Docker, by: &str, local: bool) -> Result<(), String> {
 }
 
 /// With Docker's proxy: a rule for what comes from outside, a program for what comes from here.
-pub(crate) fn with_proxy(docker: &Docker) -> Result<(), String> {
+pub(crate) fn published_port_has_rule_and_proxy(docker: &Docker) -> Result<(), String> {
     published(docker, "dnat + docker-proxy", true)
 }
 
 /// Without it.
-pub(crate) fn by_kernel(docker: &Docker) -> Result<(), String> {
+pub(crate) fn published_port_has_a_rule_alone(docker: &Docker) -> Result<(), String> {
     published(docker, "dnat", false)
 }

@@ -1,6 +1,7 @@
 //! Podman of an ordinary user, with an image and files of the test's own.
 
-use super::world::{Program, check, rows, rows_of, run, sh, sockscope, until};
+use super::world::{Program, check, rows, rows_of, run, sh, sockscope};
+use crate::wait::{until, until_ok};
 use std::process::Command;
 
 /// An ordinary user with subordinate ids, made in this world alone, whose files are below `/run`, and the image `box`.
@@ -66,18 +67,20 @@ impl Drop for Podman {
 
 /// A container of an ordinary user is named, with its namespace, though no service of Podman runs that could be asked, and
 /// on a machine where an ordinary user may make no control group.
-pub(crate) fn rootless(podman: &Podman) -> Result<(), String> {
+pub(crate) fn rootless_container_is_named(podman: &Podman) -> Result<(), String> {
     let command = ["localhost/box", "/bin/busybox", "httpd", "-f", "-p", "80"];
     let id = podman.ask(&[&["run", "-d", "--name", "site", "-p", "8081:80"], &command[..]].concat())?;
     let pid: u32 =
         podman.ask(&["inspect", "-f", "{{.State.Pid}}", "site"])?.parse().map_err(|e| format!("{e}"))?;
     let ask = ["list", "state:listen", "lport:80", "-c", "pid,container,container_id,container_engine,netns"];
-    let found = until("the listener inside", || rows(&ask).ok()?.first().cloned())?;
-    check(found["pid"] == pid, || format!("{pid}: {found}"))?;
-    // Called after the container, and not after the helpers of Podman that were in there before it.
-    check(found["netns"] == "site", || found.to_string())?;
-    check(found["container"] == "site" && found["container_engine"] == "podman", || found.to_string())?;
-    check(found["container_id"] == id.as_str(), || format!("{id}: {found}"))?;
+    until_ok(|| {
+        let found = rows(&ask)?.first().cloned().ok_or("no listener inside")?;
+        check(found["pid"] == pid, || format!("{pid}: {found}"))?;
+        // Called after the container, and not after the helpers of Podman that were in there before it.
+        check(found["netns"] == "site", || found.to_string())?;
+        check(found["container"] == "site" && found["container_engine"] == "podman", || found.to_string())?;
+        check(found["container_id"] == id.as_str(), || format!("{id}: {found}"))
+    })?;
     let by_name = rows(&["processes", "container:site", "-c", "pid"])?;
     check(by_name.iter().any(|p| p["pid"] == pid), || format!("{by_name:?}"))?;
     // The user's own view has it too.
@@ -92,7 +95,7 @@ pub(crate) fn rootless(podman: &Podman) -> Result<(), String> {
 
 /// The published port of an ordinary user: what forwards it, where to, and who answers, as root and as the user himself
 /// see it. By rootlessport, and by slirp4netns alone.
-pub(crate) fn published(podman: &Podman) -> Result<(), String> {
+pub(crate) fn rootless_published_port_has_forwarder_and_target(podman: &Podman) -> Result<(), String> {
     const COLUMNS: &str = "host,by,target,target_netns,container,process,pid,how,clients,listens";
     let _service = podman.service()?;
     let own = || podman.user(env!("CARGO_BIN_EXE_sockscope"));
@@ -108,29 +111,27 @@ pub(crate) fn published(podman: &Podman) -> Result<(), String> {
         let id = podman.ask(&["inspect", "-f", "{{.Id}}", name])?;
         let told = podman.ask(&["port", name])?;
         check(told.lines().any(|l| l == "80/tcp -> 0.0.0.0:8081"), || told.clone())?;
-        let script = "use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1:8081') or die; sleep 60";
+        let script = "use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1:8081') or die; sleep 600";
         let _client = Program::start(Command::new("perl").args(["-e", script]))?;
         for who in ["root", "scope"] {
-            let mut last = Vec::new();
-            let row = until("the forward and its client", || {
+            until_ok(|| {
                 let mut command = if who == "root" { sockscope() } else { own() };
-                last = rows_of(command.args(["forwards", "-c", COLUMNS, "host_port:8081"])).ok()?;
-                let whole = |r: &&serde_json::Value| r["clients"] == 1 && r["listens"] == true;
-                last.iter().find(whole).filter(|_| last.len() == 1).cloned()
-            })
-            .map_err(|e| format!("{e}, {who} by {by}: {last:#?}"))?;
-            let is = |key: &str, want: &str| {
-                let got = row[key].as_str().unwrap_or_default();
-                check(got == want, || format!("{who} by {by}: {key} is not {want}: {row}"))
-            };
-            is("by", by)?;
-            is("target", "10.0.2.100:80")?;
-            is("target_netns", name)?;
-            is("container", name)?;
-            is("process", &format!("busybox {pid}"))?;
-            check(row["pid"] == pid, || row.to_string())?;
-            let how = row["how"].as_str().unwrap_or_default();
-            check(how.contains(&format!("podman: {name} 0.0.0.0:8081->80/tcp")), || how.to_owned())?;
+                let all = rows_of(command.args(["forwards", "-c", COLUMNS, "host_port:8081"]))?;
+                let row = all.first().filter(|_| all.len() == 1).ok_or_else(|| format!("{all:#?}"))?;
+                let is = |key: &str, want: &str| {
+                    let got = row[key].as_str().unwrap_or_default();
+                    check(got == want, || format!("{who} by {by}: {key} is not {want}: {row}"))
+                };
+                check(row["clients"] == 1 && row["listens"] == true, || row.to_string())?;
+                is("by", by)?;
+                is("target", "10.0.2.100:80")?;
+                is("target_netns", name)?;
+                is("container", name)?;
+                is("process", &format!("busybox {pid}"))?;
+                check(row["pid"] == pid, || row.to_string())?;
+                let how = row["how"].as_str().unwrap_or_default();
+                check(how.contains(&format!("podman: {name} 0.0.0.0:8081->80/tcp")), || how.to_owned())
+            })?;
             // Nothing listens behind the other.
             let mut command = if who == "root" { sockscope() } else { own() };
             let dead = rows_of(command.args(["forwards", "finding:dead"]))?;
@@ -160,27 +161,25 @@ pub(crate) fn published(podman: &Podman) -> Result<(), String> {
 }
 
 /// `pasta` by itself, as later versions of Podman use it: which port goes where its command line says.
-pub(crate) fn pasta(podman: &Podman) -> Result<(), String> {
+pub(crate) fn port_forwarded_by_pasta_has_target_and_client(podman: &Podman) -> Result<(), String> {
     let outside = super::world::Outside::new()?;
     // It takes the address and the routes of the interface that leads out.
     sh("ip route add default via 203.0.113.5")?;
     let mut command = podman.user("pasta");
     let program = command.args(["--config-net", "-t", "8090:80", "--", "busybox", "httpd", "-f", "-p", "80"]);
     let _pasta = Program::start(program)?;
-    let mut last = Vec::new();
-    let row = until("the forward of pasta", || {
-        last = rows(&["forwards", "by:pasta"]).ok()?;
-        last.first().filter(|r| r["listens"] == true).cloned()
-    })
-    .map_err(|e| format!("{e}: {last:#?}"))?;
-    check(last.len() == 1 && row["host"] == "0.0.0.0:8090" && row["target"] == "203.0.113.1:80", || {
-        format!("{last:#?}")
+    // The process inside is pasta's own until it has become that program.
+    until_ok(|| {
+        let all = rows(&["forwards", "by:pasta"])?;
+        let row = all.first().filter(|_| all.len() == 1).ok_or_else(|| format!("{all:#?}"))?;
+        let served = row["process"].as_str().unwrap_or_default();
+        let right =
+            row["host"] == "0.0.0.0:8090" && row["target"] == "203.0.113.1:80" && row["listens"] == true;
+        check(right && served.starts_with("busybox ") && row["target_netns"] == served, || row.to_string())
     })?;
-    let served = row["process"].as_str().unwrap_or_default().to_owned();
-    check(served.starts_with("busybox ") && row["target_netns"] == served.as_str(), || row.to_string())?;
     // Over the loopback interface it makes one socket inside for each that it accepted.
     let script =
-        "use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1:8090') or die; sleep 60";
+        "use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1:8090') or die; sleep 600";
     let _client = Program::start(Command::new("perl").args(["-e", script]))?;
     until("the client behind pasta", || {
         let known = rows(&["list", "state:established", "lport:80", "-c", "client,asked_for"]).ok()?;

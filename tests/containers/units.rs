@@ -1,12 +1,13 @@
 //! Units, containers and the names of namespaces, against what the engines say.
 
 use super::docker::Docker;
-use super::world::{Outside, Program, check, rows, rows_of, run, sh, sockscope, until};
+use super::world::{Outside, Program, check, rows, rows_of, run, sh, sockscope};
+use crate::wait::{until, until_ok};
 use std::process::Command;
 
 /// A container's listener and the connection of a client from outside are seen in its namespace, with its process, under
 /// the name that the engine tells, in every table.
-pub(crate) fn named_everywhere(docker: &Docker) -> Result<(), String> {
+pub(crate) fn container_is_named_in_every_table(docker: &Docker) -> Result<(), String> {
     let web = docker.run("web", &["-p", "8080:80"], "httpd -f -p 80")?;
     let outside = Outside::new()?;
     let _client = outside.connect("203.0.113.1", 8080, 50000)?;
@@ -67,7 +68,7 @@ pub(crate) fn named_everywhere(docker: &Docker) -> Result<(), String> {
 }
 
 /// An ordinary user sees the container's id where its files are open to all, no name, and is told why.
-pub(crate) fn as_ordinary_user(docker: &Docker) -> Result<(), String> {
+pub(crate) fn ordinary_user_sees_ids_and_what_is_missing(docker: &Docker) -> Result<(), String> {
     let web = docker.run("web", &["-p", "8080:80"], "httpd -f -p 80")?;
     let other = || {
         let mut command = Command::new("setpriv");
@@ -107,9 +108,10 @@ pub(crate) fn as_ordinary_user(docker: &Docker) -> Result<(), String> {
     sh("ip netns add shut")?;
     let asked = other().args(["list", "--netns", "shut"]).output().map_err(|e| e.to_string())?;
     let why = String::from_utf8_lossy(&asked.stderr).into_owned();
-    check(asked.status.code() == Some(1) && why.contains("network namespaces not entered: shut: "), || {
-        why.clone()
-    })?;
+    check(
+        asked.status.code() == Some(1) && why.contains("network namespaces: not accessible: shut: "),
+        || why.clone(),
+    )?;
     sh("ip netns del shut")?;
     // How many connections are tracked is known, though not which.
     let outside = Outside::new()?;
@@ -118,7 +120,7 @@ pub(crate) fn as_ordinary_user(docker: &Docker) -> Result<(), String> {
     until("a tracked connection", || count().ok().filter(|n| n.trim() != "0"))?;
     let said = told("forwards")?;
     let n = count()?;
-    let words = said.split("(conntrack): not permitted, it needs CAP_NET_ADMIN; there are ").nth(1);
+    let words = said.split("conntrack entries: not permitted: it needs CAP_NET_ADMIN; there are ").nth(1);
     let number = |s: &str| s.lines().next()?.trim().parse::<u64>().ok();
     // It goes up and down by itself meanwhile.
     let near = words.and_then(number).zip(number(&n)).is_some_and(|(a, b)| a > 0 && a.abs_diff(b) <= 5);
@@ -126,13 +128,16 @@ pub(crate) fn as_ordinary_user(docker: &Docker) -> Result<(), String> {
 }
 
 /// A socket in a control group of a unit is that unit's for a user who cannot see its process.
-pub(crate) fn unit_of_hidden(_: &Docker) -> Result<(), String> {
+pub(crate) fn hidden_process_has_its_unit(_: &Docker) -> Result<(), String> {
     let root = sh("awk '$3 == \"cgroup2\" { print $2; exit }' /proc/self/mounts")?;
-    let group = format!("{}/sockscope-test.slice/hidden.service", root.trim());
-    sh(&format!("mkdir -p {group}"))?;
+    // Control groups are the machine's: another run may be under way.
+    let slice = sh(&format!("mktemp -d --suffix=.slice {}/sockscope-XXXXXX", root.trim()))?;
+    let slice = slice.trim();
+    let group = format!("{slice}/hidden.service");
+    sh(&format!("chmod 755 {slice} && mkdir {group}"))?;
     let listen = format!(
         "echo $$ > {group}/cgroup.procs && exec perl -e 'use IO::Socket::INET; \
-         my $l = IO::Socket::INET->new(Listen => 5, LocalAddr => \"127.0.0.1:7971\") or die; sleep 60'"
+         my $l = IO::Socket::INET->new(Listen => 5, LocalAddr => \"127.0.0.1:7971\") or die; sleep 600'"
     );
     let program = Program::start(Command::new("sh").args(["-c", &listen]))?;
     let ask =
@@ -150,7 +155,8 @@ pub(crate) fn unit_of_hidden(_: &Docker) -> Result<(), String> {
         rows_of(command.args(ask)).ok()?.first().cloned()
     })
     .and_then(|row| {
-        let right = row["unit"] == "hidden.service" && row["slice"] == "sockscope-test.slice";
+        let right = row["unit"] == "hidden.service"
+            && slice.ends_with(&format!("/{}", row["slice"].as_str().unwrap_or("-")));
         check(right && row["local_port"] == 7971 && row["pid"].is_null(), || row.to_string())
     });
     drop(program);
@@ -161,8 +167,9 @@ pub(crate) fn unit_of_hidden(_: &Docker) -> Result<(), String> {
 }
 
 /// A container that stops while it is watched goes, its namespace with it, without a word of trouble.
-pub(crate) fn stops_while_watched(docker: &Docker) -> Result<(), String> {
+pub(crate) fn container_that_stops_while_watched_is_gone(docker: &Docker) -> Result<(), String> {
     let web = docker.run("brief", &[], "httpd -f -p 80")?;
+    until("the listener", || rows(&["list", "ns:brief", "state:listen"]).ok().filter(|r| r.len() == 1))?;
     let log = "/run/watch.ndjson";
     let out = std::fs::File::create(log).map_err(|e| e.to_string())?;
     let watch = sockscope()
@@ -198,35 +205,39 @@ pub(crate) fn stops_while_watched(docker: &Docker) -> Result<(), String> {
 }
 
 /// A namespace made inside a container's is one of its own.
-pub(crate) fn nested(docker: &Docker) -> Result<(), String> {
+pub(crate) fn namespace_made_in_a_container_is_its_own(docker: &Docker) -> Result<(), String> {
     let web = docker.run("outer", &[], "httpd -f -p 80")?;
     let pid = web.pid.to_string();
     let inner = "ip link set lo up; exec perl -e 'use IO::Socket::INET; \
-                 my $l = IO::Socket::INET->new(Listen => 5, LocalAddr => \"127.0.0.1:80\") or die; sleep 60'";
+                 my $l = IO::Socket::INET->new(Listen => 5, LocalAddr => \"127.0.0.1:80\") or die; sleep 600'";
     let args = ["-t", &pid, "-n", "unshare", "--net", "sh", "-c", inner];
     let program = Program::start(Command::new("nsenter").args(args))?;
-    let found = until("two listeners", || {
-        let all = rows(&["list", "state:listen", "lport:80", "-c", "+pid,netns,container"]).ok()?;
-        (all.len() == 2).then_some(all)
-    })?;
-    let by = |pid: u32| found.iter().find(|r| r["pid"] == pid).ok_or_else(|| format!("{pid}: {found:?}"));
-    check(by(web.pid)?["netns"] == "outer", || format!("{found:?}"))?;
-    let inner = by(program.0.id())?;
-    check(inner["netns"] == format!("perl {}", program.0.id()) && inner["container"].is_null(), || {
-        inner.to_string()
+    until_ok(|| {
+        let found = rows(&["list", "state:listen", "lport:80", "-c", "+pid,netns,container"])?;
+        check(found.len() == 2, || format!("{found:?}"))?;
+        let by = |pid: u32| found.iter().find(|r| r["pid"] == pid).ok_or_else(|| format!("{pid}: {found:?}"));
+        check(by(web.pid)?["netns"] == "outer", || format!("{found:?}"))?;
+        let inner = by(program.0.id())?;
+        // It is a shell until it listens.
+        check(inner["netns"] == format!("perl {}", program.0.id()) && inner["container"].is_null(), || {
+            inner.to_string()
+        })
     })
 }
 
 /// `/run/netns` names a namespace without a process; Docker's own mounts are ways into one, not names.
-pub(crate) fn mounted(docker: &Docker) -> Result<(), String> {
+pub(crate) fn mounted_namespaces_have_their_names(docker: &Docker) -> Result<(), String> {
     let web = docker.run("web", &[], "httpd -f -p 80")?;
     let mounts = run(Command::new("ls").arg("/run/docker/netns"))?;
     check(!mounts.trim().is_empty(), || "no mounts of Docker".to_owned())?;
     sh("ip netns add empty && ip -n empty link set lo up")?;
     let limits = rows(&["list", "--netns", "empty", "--count"]).err().unwrap_or_default();
     check(!limits.contains("no network namespace"), || limits)?;
-    let listener = rows(&["list", "state:listen", "lport:80", "-c", "netns,pid"])?;
-    let right = listener.len() == 1 && listener[0]["netns"] == "web" && listener[0]["pid"] == web.pid;
+    until_ok(|| {
+        let listener = rows(&["list", "state:listen", "lport:80", "-c", "netns,pid"])?;
+        let right = listener.len() == 1 && listener[0]["netns"] == "web" && listener[0]["pid"] == web.pid;
+        check(right, || format!("{listener:?}"))
+    })?;
     // Mounted twice, it is found by either name.
     sh("ip netns add twice && touch /run/netns/again && mount --bind /run/netns/twice /run/netns/again")?;
     let _server = Program::start(
@@ -236,6 +247,5 @@ pub(crate) fn mounted(docker: &Docker) -> Result<(), String> {
         until(name, || rows(&["list", "--netns", name, "lport:81"]).ok().filter(|r| r.len() == 1))?;
     }
     sh("umount /run/netns/again && rm /run/netns/again && ip netns del twice")?;
-    sh("ip netns del empty")?;
-    check(right, || format!("{listener:?}"))
+    sh("ip netns del empty").map(|_| ())
 }

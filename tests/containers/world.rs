@@ -1,14 +1,6 @@
-//! What every world uses: commands, waiting, this program's answers, a client from outside.
+//! What every case uses: commands, this program's answers, a client from outside.
 
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
-/// Whether there is a program of this name.
-pub(crate) fn has(tool: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).chain([Path::new("/usr/sbin").into()]).any(|dir| dir.join(tool).is_file())
-}
 
 pub(crate) fn check(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(why()) }
@@ -24,18 +16,6 @@ pub(crate) fn run(command: &mut Command) -> Result<String, String> {
     let out = command.stdin(Stdio::null()).output().map_err(|e| format!("{command:?}: {e}"))?;
     check(out.status.success(), || format!("{command:?}: {}", String::from_utf8_lossy(&out.stderr)))?;
     Ok(String::from_utf8_lossy(&out.stdout).into_owned())
-}
-
-/// Asks again until there is an answer.
-pub(crate) fn until<T>(what: &str, mut f: impl FnMut() -> Option<T>) -> Result<T, String> {
-    let end = Instant::now() + Duration::from_secs(15);
-    loop {
-        if let Some(t) = f() {
-            return Ok(t);
-        }
-        check(Instant::now() < end, || format!("waited in vain for {what}"))?;
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// This program.
@@ -101,7 +81,7 @@ impl Outside {
         let from = if from == 0 { String::new() } else { format!(", LocalPort => {from}") };
         let script = format!(
             "use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => '{addr}', PeerPort => {port}{from}) \
-             or die; sleep 60"
+             or die; sleep 600"
         );
         let args = ["netns", "exec", self.netns, "perl", "-e", &script];
         Program::start(Command::new("ip").args(args))

@@ -21,7 +21,7 @@ fn socket_of(stream: &TcpStream) -> Result<Socket, String> {
 }
 
 /// One of two connections of the same process goes, over IPv4 and IPv6; the other works on.
-pub(crate) fn one_of_two() -> Result<(), String> {
+pub(crate) fn closing_one_connection_leaves_the_other() -> Result<(), String> {
     for address in ["127.0.0.1:7901", "[::1]:7902"] {
         let listener = listen(address, 8, false);
         let (mut first, mut first_far) = World::pair(&listener, None);

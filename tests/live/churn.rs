@@ -1,6 +1,7 @@
 //! Owners found the fast way against those found the slow way, while processes open, close, duplicate and pass sockets to each
 //! other, execute programs and end, and others get their pids.
 
+use crate::wait::{PATIENCE, until};
 use rustix::io::dup2;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -33,7 +34,7 @@ const MOST: usize = 1_200;
 /// One descriptor of a socket: inode, process, number.
 type Held = (u64, u32, u32);
 
-pub(crate) fn never_wrong() -> Result<(), String> {
+pub(crate) fn owners_under_churn_match_a_walk_of_proc() -> Result<(), String> {
     // A ring: each passes sockets on to the next.
     let ring: Vec<(UnixDatagram, UnixDatagram)> =
         (0..ACTORS).map(|_| UnixDatagram::pair().unwrap()).collect();
@@ -57,8 +58,15 @@ pub(crate) fn never_wrong() -> Result<(), String> {
     let wants = Wants::default();
     let (mut seen, mut ended, mut shared) = (0, 0, 0);
     let (mut allowed, mut reused) = (false, 0);
-    std::thread::sleep(Duration::from_millis(500));
-    for round in 0..ROUNDS {
+    for child in &actors.0 {
+        let held = || std::fs::read_dir(format!("/proc/{}/fd", child.id())).map_or(0, Iterator::count);
+        until("the first sockets", || (held() >= FIRST).then_some(()))?;
+    }
+    // Until it was a test.
+    let end = Instant::now() + PATIENCE;
+    let mut round = 0;
+    while round < ROUNDS || (ended == 0 || shared == 0 || (allowed && reused == 0)) && Instant::now() < end {
+        round += 1;
         for (i, child) in actors.0.iter_mut().enumerate() {
             if child.try_wait().unwrap().is_some() {
                 let pid = child.id();
@@ -89,7 +97,6 @@ pub(crate) fn never_wrong() -> Result<(), String> {
         let inodes: BTreeSet<u64> = fast.iter().map(|h| h.0).collect();
         shared += fast.len() - inodes.len();
     }
-    // It was a test.
     if seen < ROUNDS * ACTORS * FIRST / 2 || ended == 0 || shared == 0 {
         return Err(format!("{seen} seen, {ended} ended, {shared} held twice: nothing much happened"));
     }
@@ -116,13 +123,13 @@ impl Actors {
     /// Stops them, and waits until they stand.
     fn stop(&self) {
         self.signal(Signal::STOP);
-        let until = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + PATIENCE;
         let stands = |child: &Child| {
             let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
             let state = stat.rsplit(") ").next().and_then(|s| s.chars().next());
             matches!(state, None | Some('T' | 'Z' | 'X'))
         };
-        while !self.0.iter().all(stands) && Instant::now() < until {
+        while !self.0.iter().all(stands) && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -258,7 +265,10 @@ fn passed() -> Vec<OwnedFd> {
 }
 
 /// A long table is left in the middle where that is enough for now; what was left out was not opened since.
-pub(crate) fn a_first_part() -> Result<(), String> {
+pub(crate) fn table_cut_short_opens_and_closes_nothing() -> Result<(), String> {
+    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current = limit.maximum;
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).map_err(|e| e.to_string())?;
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
     let at = listener.local_addr().map_err(|e| e.to_string())?;
     let mut held = Vec::new();

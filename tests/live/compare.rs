@@ -2,10 +2,10 @@
 
 use super::rows::{self, Row};
 use super::world::{World, addr, listen};
+use crate::wait::until_ok;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
 
 /// What is in one set and not in the other, both ways.
 fn same<T: Ord + Debug>(ours: &BTreeSet<T>, theirs: &BTreeSet<T>, who: &str) -> Result<(), String> {
@@ -18,22 +18,15 @@ fn same<T: Ord + Debug>(ours: &BTreeSet<T>, theirs: &BTreeSet<T>, who: &str) -> 
     Err(format!("only sockscope:\n{}only {who}:\n{}", list(ours, theirs), list(theirs, ours)))
 }
 
-/// Compares everything in the namespace with both programs. Repeated for a while: a last ACK may still be under way,
-/// and timers come and go with it.
-fn agree() -> Result<BTreeSet<Row>, String> {
-    let end = Instant::now() + Duration::from_secs(5);
-    loop {
-        let once = || -> Result<BTreeSet<Row>, String> {
-            let ours = rows::ours(&[])?;
-            same(&ours, &rows::ss()?, "ss")?;
-            same(&rows::held(&ours), &rows::lsof()?, "lsof")?;
-            Ok(ours)
-        };
-        match once() {
-            Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(50)),
-            other => return other,
-        }
-    }
+/// Compares everything in the namespace with both programs, until they agree and the rows are as wanted: a last ACK may
+/// still be under way, and timers come and go with it.
+fn agree(wanted: impl Fn(&BTreeSet<Row>) -> Result<(), String>) -> Result<BTreeSet<Row>, String> {
+    until_ok(|| {
+        let ours = rows::ours(&[])?;
+        same(&ours, &rows::ss()?, "ss")?;
+        same(&rows::held(&ours), &rows::lsof()?, "lsof")?;
+        wanted(&ours).map(|()| ours)
+    })
 }
 
 pub(crate) fn check(ok: bool, what: impl FnOnce() -> String) -> Result<(), String> {
@@ -41,23 +34,22 @@ pub(crate) fn check(ok: bool, what: impl FnOnce() -> String) -> Result<(), Strin
 }
 
 /// Three clients wait at a listener with a backlog of five.
-pub(crate) fn listener_queue() -> Result<(), String> {
+pub(crate) fn listener_with_waiting_clients_has_its_queue_and_backlog() -> Result<(), String> {
     let mut w = World::default();
     let l = listen("127.0.0.1:7001", 5, false);
     for _ in 0..3 {
         w.streams.push(TcpStream::connect(addr("127.0.0.1:7001")).map_err(|e| e.to_string())?);
     }
     w.listeners.push(l);
-    let rows = agree()?;
-    let l = rows.iter().find(|r| r.state == "LISTEN").ok_or("no listener")?;
-    check((l.recv_q, l.send_q) == (3, 5), || format!("queue {l:?}"))?;
+    agree(|rows| {
+        let l = rows.iter().find(|r| r.state == "LISTEN").ok_or("no listener")?;
+        check((l.recv_q, l.send_q) == (3, 5), || format!("queue {l:?}"))
+    })?;
     // The kernel's end of the three belongs to nobody yet, and the reason is said.
     let waiting = rows::sockscope(&["list", "state:established", "lport:7001"])?;
     check(waiting.len() == 3, || format!("{waiting:?}"))?;
     for r in &waiting {
-        check(r["owner_missing"] == "waiting in the accept queue" && r["inode"].is_null(), || {
-            format!("{r}")
-        })?;
+        check(r["owner_missing"] == "in the accept queue" && r["inode"].is_null(), || format!("{r}"))?;
     }
     Ok(())
 }
@@ -84,27 +76,29 @@ fn everything(w: &mut World) {
     w.listeners.extend([l4, l6, dual]);
 }
 
-pub(crate) fn every_state() -> Result<(), String> {
+pub(crate) fn sockets_in_every_state_match_ss_and_lsof() -> Result<(), String> {
     let mut w = World::default();
     everything(&mut w);
-    let rows = agree()?;
-    let states: BTreeSet<&str> = rows.iter().map(|r| r.state.as_str()).collect();
-    let want: BTreeSet<&str> =
-        ["LISTEN", "ESTABLISHED", "CLOSE_WAIT", "FIN_WAIT2", "TIME_WAIT", "SYN_SENT", "UNCONN"].into();
-    same(&states, &want, "the test's list")?;
-    check(rows.iter().any(|r| r.recv_q == 1234), || "no unread bytes".into())?;
-    // The IPv4 client of the dual-stack listener is IPv4 on both sides.
-    check(rows.iter().any(|r| r.local == "127.0.0.1:7102" && r.state == "ESTABLISHED"), || {
-        format!("{rows:#?}")
+    agree(|rows| {
+        let states: BTreeSet<&str> = rows.iter().map(|r| r.state.as_str()).collect();
+        let want: BTreeSet<&str> =
+            ["LISTEN", "ESTABLISHED", "CLOSE_WAIT", "FIN_WAIT2", "TIME_WAIT", "SYN_SENT", "UNCONN"].into();
+        same(&states, &want, "the test's list")?;
+        check(rows.iter().any(|r| r.recv_q == 1234), || "no unread bytes".into())?;
+        // The IPv4 client of the dual-stack listener is IPv4 on both sides.
+        check(rows.iter().any(|r| r.local == "127.0.0.1:7102" && r.state == "ESTABLISHED"), || {
+            format!("{rows:#?}")
+        })
     })
+    .map(drop)
 }
 
-pub(crate) fn shared_listener() -> Result<(), String> {
+pub(crate) fn listener_shared_by_three_processes_has_three_owners() -> Result<(), String> {
     let mut w = World::default();
     let l = listen("127.0.0.1:7200", 16, false);
     let pids = [u64::from(std::process::id()), u64::from(w.share(&l)), u64::from(w.share(&l))];
     w.listeners.push(l);
-    let rows = agree()?;
+    let rows = agree(|_| Ok(()))?;
     let l = rows.iter().find(|r| r.local == "127.0.0.1:7200").ok_or("no listener")?;
     let owners: BTreeSet<u64> = l.owners.iter().map(|o| o.0).collect();
     same(&owners, &pids.into(), "the test")?;
@@ -116,7 +110,7 @@ pub(crate) fn shared_listener() -> Result<(), String> {
     Ok(())
 }
 
-pub(crate) fn random_sets() -> Result<(), String> {
+pub(crate) fn random_sockets_match_ss_and_lsof() -> Result<(), String> {
     // xorshift64: the same sets every time, so a failure can be looked at again.
     let mut x = 0x2545_f491_4f6c_dd1d_u64;
     let mut random = move |n: u64| {
@@ -168,20 +162,20 @@ pub(crate) fn random_sets() -> Result<(), String> {
         for i in 0..random(4) as u16 {
             w.syn_sent(base + 40 + i);
         }
-        agree().map_err(|e| format!("round {round}: {e}"))?;
+        agree(|_| Ok(())).map_err(|e| format!("round {round}: {e}"))?;
     }
     Ok(())
 }
 
-pub(crate) fn ended_process() -> Result<(), String> {
+pub(crate) fn ended_process_is_no_owner() -> Result<(), String> {
     let mut w = World::default();
     let l = listen("127.0.0.1:7300", 16, false);
     let pid = u64::from(w.share(&l));
     w.listeners.push(l);
     let holds = |rows: &BTreeSet<Row>| rows.iter().any(|r| r.owners.iter().any(|o| o.0 == pid));
-    check(holds(&agree()?), || "the child does not hold the listener".into())?;
+    check(holds(&agree(|_| Ok(()))?), || "the child does not hold the listener".into())?;
     for c in &mut w.children {
         c.kill().and_then(|()| c.wait().map(drop)).map_err(|e| e.to_string())?;
     }
-    check(!holds(&agree()?), || "a ghost of the child".into())
+    check(!holds(&agree(|_| Ok(()))?), || "a ghost of the child".into())
 }

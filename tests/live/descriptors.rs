@@ -131,7 +131,7 @@ fn ours(inodes: &BTreeSet<u64>) -> Result<BTreeSet<Held>, String> {
 }
 
 /// Every descriptor of the test and of a child that shares some, each way.
-pub(crate) fn every_family() -> Result<(), String> {
+pub(crate) fn fds_of_every_family_match_lsfd() -> Result<(), String> {
     let held = hold().map_err(|e| e.to_string())?;
     let mut w = World::default();
     // One more holder of every third, as its standard input.

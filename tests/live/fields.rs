@@ -2,6 +2,7 @@
 
 use super::compare::check;
 use super::world::{World, addr, listen};
+use crate::wait::until_ok;
 use rustix::net::{self, AddressFamily, SocketType, ipproto, socket};
 use serde_json::{Map, Value};
 use sockscope::collect::Source;
@@ -15,7 +16,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 type Row = Map<String, Value>;
 
@@ -190,10 +190,8 @@ fn tcp() -> Result<usize, String> {
     for name in TCP.iter().map(|t| t.1).chain(SKMEM.iter().map(|s| s.1)).chain(SOCKOPT.iter().map(|s| s.1)) {
         columns = columns + "," + name;
     }
-    // Cases before this one leave some in TIME_WAIT.
-    let ours = ours("proto:tcp not state:time-wait", &columns)?;
-    let mut theirs = theirs(&["-t", "-iem", "--tos", "--inet-sockopt"])?;
-    theirs.retain(|_, l| l.words[0] != "TIME-WAIT");
+    let ours = ours("proto:tcp", &columns)?;
+    let theirs = theirs(&["-t", "-iem", "--tos", "--inet-sockopt"])?;
     check(ours.len() == theirs.len(), || format!("{} rows and {}", ours.len(), theirs.len()))?;
     let mut compared = 0;
     for r in &ours {
@@ -406,7 +404,7 @@ sleep 600;
 "#;
 
 /// The maps that keep something beside a socket: which, and how much.
-pub(crate) fn bpf_maps() -> Result<(), String> {
+pub(crate) fn bpf_maps_of_a_socket_have_id_and_size() -> Result<(), String> {
     let mut w = World::default();
     let mut child = Command::new("perl")
         .args(["-e", STORAGE])
@@ -517,17 +515,6 @@ fn alone() -> Result<(), String> {
     check(compared > 1000, || format!("only {compared} values"))
 }
 
-/// A case is tried again for a while: acknowledgements may be under way, and timers with them.
-fn settle<T>(case: impl Fn() -> Result<T, String>) -> Result<T, String> {
-    let end = Instant::now() + Duration::from_secs(6);
-    loop {
-        match case() {
-            Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(100)),
-            other => return other,
-        }
-    }
-}
-
 fn multipath() -> Result<[OwnedFd; 3], Box<dyn std::error::Error>> {
     let make = || socket(AddressFamily::INET, SocketType::STREAM, Some(ipproto::MPTCP));
     let to = addr("127.0.0.1:7952");
@@ -542,7 +529,7 @@ fn multipath() -> Result<[OwnedFd; 3], Box<dyn std::error::Error>> {
 }
 
 /// All of it.
-pub(crate) fn every_field() -> Result<(), String> {
+pub(crate) fn fields_of_every_family_match_ss() -> Result<(), String> {
     let mut w = World::default();
     let mut child = Command::new("perl")
         .args(["-e", ODD])
@@ -560,19 +547,20 @@ pub(crate) fn every_field() -> Result<(), String> {
     let (mut near, mut far) = World::pair(&l, None);
     near.write_all(&vec![7; 100_000]).map_err(|e| e.to_string())?;
     far.read_exact(&mut vec![0; 60_000]).map_err(|e| e.to_string())?;
-    let n = settle(tcp)?;
+    // Acknowledgements may be under way, and timers with them.
+    let n = until_ok(tcp)?;
     // Each of nine rows has some thirty.
     check(n > 250, || format!("only {n} fields of tcp were compared"))?;
-    let n = settle(mptcp)?;
+    let n = until_ok(mptcp)?;
     check(n == 18, || format!("only {n} fields of mptcp were compared"))?;
     packet()?;
     netlink(pid)?;
-    settle(alone)?;
+    until_ok(alone)?;
     unix()
 }
 
 /// A protocol that the kernel does not tell is not an empty answer: it is said why, to scripts too.
-pub(crate) fn what_is_not_told() -> Result<(), String> {
+pub(crate) fn protocol_the_kernel_lacks_is_reported() -> Result<(), String> {
     for (proto, of) in [("sctp", "SCTP"), ("dccp", "DCCP"), ("tipc", "TIPC")] {
         let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
             .args(["list", "--netns", "here", "--format", "json", &format!("proto:{proto}")])

@@ -1,7 +1,9 @@
 //! TCP under induced trouble has the findings it should, and no other.
 
 use super::compare::check;
-use super::world::{World, listen};
+use super::world::{World, addr, listen};
+use crate::wait::{PATIENCE, until_ok};
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 use sockscope::collect::Source;
 use sockscope::collect::sock_diag::NetlinkSource;
 use sockscope::derive::Engine;
@@ -10,8 +12,9 @@ use sockscope::format::Needs;
 use sockscope::model::{ProtoSet, Socket, State, Wants};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn told(filter: &str) -> Result<Vec<(String, String)>, String> {
     let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
@@ -49,73 +52,93 @@ fn left_open(listener: &TcpListener) -> (TcpStream, TcpStream) {
     (near, far)
 }
 
+/// One end closed a moment ago: no leak yet, if it is asked in time.
+fn just_closed(listener: &TcpListener) -> Result<(), String> {
+    let began = Instant::now();
+    let (near, _far) = left_open(listener);
+    let found = end_of(&near, "close-wait")?;
+    check(began.elapsed() < STUCK, || "asked too late".to_owned())?;
+    is("closed there a moment ago", &found, &[""])
+}
+
+/// How long a closed end is left open until it is a leak.
+const STUCK: Duration = Duration::new(60, 0);
+
 /// Everything at the same time, so that the minute until a leak is one is waited for once.
-pub(crate) fn under_trouble() -> Result<(), String> {
+pub(crate) fn tcp_under_trouble_has_its_findings_and_no_other() -> Result<(), String> {
     let quiet = listen("127.0.0.1:7911", 16, false);
     let (mut good, mut good_far) = World::pair(&quiet, None);
+    let began = Instant::now();
     let (leaked, half) = left_open(&quiet);
 
     // Nobody reads at one end.
     let (unread, mut writer) = World::pair(&quiet, None);
     writer.set_nonblocking(true).unwrap();
     let block = vec![7u8; 1 << 16];
-    let mut full = 0;
-    while full < 20 {
+    let mut refused = 0;
+    while refused < 20 {
         match writer.write(&block) {
-            Ok(n) => full = usize::from(n == 0),
+            Ok(n) => refused = usize::from(n == 0),
             Err(_) => {
-                full += 1;
+                refused += 1;
                 std::thread::sleep(Duration::from_millis(20));
             }
         }
     }
 
-    // A listener that never accepts: its queue fills, and the next client gets no answer.
+    // A listener that never accepts: its queue fills, and the next clients get no answer.
     let deaf = listen("127.0.0.1:7912", 1, false);
-    let mut waiting = Vec::new();
-    for _ in 0..6 {
-        waiting.push(std::thread::spawn(|| {
-            let to: SocketAddr = "127.0.0.1:7912".parse().unwrap();
-            TcpStream::connect_timeout(&to, Duration::from_secs(15))
-        }));
-    }
+    let waiting: Vec<OwnedFd> = (0..6).map(|_| connecting("127.0.0.1:7912")).collect();
 
     // What works has none, however much went over it.
     for _ in 0..100 {
         good.write_all(&block[..1000]).unwrap();
         good_far.read_exact(&mut [0; 1000]).unwrap();
     }
-    std::thread::sleep(Duration::from_secs(4));
+    until_ok(|| is("what is not read", &far_of(&writer)?, &["not-reading"]))?;
+    until_ok(|| {
+        is(
+            "who writes to it",
+            &near_of(&writer)?,
+            &["far-end-not-reading", "far-end-not-reading,receiver-limited"],
+        )
+    })?;
+    until_ok(|| is("a listener that does not accept", &listener_of(7912)?, &["accept-queue-full"]))?;
+    until_ok(|| {
+        let asking = told("tcp state:syn-sent rport:7912")?;
+        check(!asking.is_empty() && asking.iter().all(|(_, f)| f == "no-answer-to-connect"), || {
+            format!("clients without an answer: {asking:?}")
+        })
+    })?;
     is("a connection that works", &near_of(&good)?, &[""])?;
     is("its far end", &far_of(&good)?, &[""])?;
     is("a listener that accepts", &listener_of(7911)?, &[""])?;
-    is("what is not read", &far_of(&writer)?, &["not-reading"])?;
-    is(
-        "who writes to it",
-        &near_of(&writer)?,
-        &["far-end-not-reading", "far-end-not-reading,receiver-limited"],
-    )?;
-    is("a listener that does not accept", &listener_of(7912)?, &["accept-queue-full"])?;
-    let asking = told("tcp state:syn-sent rport:7912")?;
-    check(!asking.is_empty() && asking.iter().all(|(_, f)| f == "no-answer-to-connect"), || {
-        format!("clients without an answer: {asking:?}")
-    })?;
-    // A moment in CLOSE_WAIT is no leak.
-    is("closed there a moment ago", &end_of(&leaked, "close-wait")?, &[""])?;
+    until_ok(|| just_closed(&quiet))?;
 
-    let _accepted: Vec<_> = waiting.into_iter().filter_map(|t| t.join().ok()?.ok()).collect();
-    drop(deaf);
+    drop((waiting, deaf));
     over_time(&quiet, &mut good, &mut good_far)?;
-    std::thread::sleep(Duration::from_secs(30));
-    is("closed there and never here", &end_of(&leaked, "close-wait")?, &["close-wait-leak"])?;
-    is("half closed", &end_of(&half, "fin-wait2")?, &["half-closed"])?;
+    // Asked all the time it would keep others from the processor.
+    std::thread::sleep(STUCK.saturating_sub(began.elapsed()));
+    until_ok(|| is("closed there and never here", &end_of(&leaked, "close-wait")?, &["close-wait-leak"]))?;
+    until_ok(|| is("half closed", &end_of(&half, "fin-wait2")?, &["half-closed"]))?;
     drop(unread);
     Ok(())
+}
+
+/// A client that does not wait for the answer.
+fn connecting(to: &str) -> OwnedFd {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let fd = net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).unwrap();
+    let _ = net::connect(&fd, &addr(to));
+    fd
 }
 
 /// What only shows over several polls: a little that nobody reads, a queue that is not full and not emptied. The whole
 /// time a connection beside them works, and never has a finding.
 fn over_time(quiet: &TcpListener, good: &mut TcpStream, good_far: &mut TcpStream) -> Result<(), String> {
+    // Neither is told before it has lasted for ten seconds.
+    const TOO_EARLY: Duration = Duration::from_secs(9);
+    let began = Instant::now();
     let (mut little, deaf_far) = World::pair(quiet, None);
     little.write_all(b"hello").map_err(|e| e.to_string())?;
     let _slow = listen("127.0.0.1:7913", 16, false);
@@ -123,7 +146,7 @@ fn over_time(quiet: &TcpListener, good: &mut TcpStream, good_far: &mut TcpStream
     let mut source = NetlinkSource::new("requested".into()).map_err(|e| e.to_string())?;
     let mut engine = Engine::new();
     let wants = Wants::new(Needs::FINDINGS, ProtoSet::TCP_UDP);
-    for poll in 0..12 {
+    loop {
         good.write_all(&[1; 1000]).map_err(|e| e.to_string())?;
         // Now and then something waits for a moment, and is read.
         let sample = source.sample(&wants).map_err(|e| e.to_string())?;
@@ -138,28 +161,21 @@ fn over_time(quiet: &TcpListener, good: &mut TcpStream, good_far: &mut TcpStream
         let unread = said(&|s| s.local.to_string() == far && s.remote.to_string() == near);
         let unaccepted = said(&|s| s.local.to_string() == "127.0.0.1:7913" && s.state == State::Listen);
         let working = said(&|s| s.remote.to_string() == local(good).to_string());
-        check(working.is_empty(), || format!("a connection that works, poll {poll}: {working:?}"))?;
-        let late = poll * 2 >= 12;
-        if late {
-            let me = format!("{} (descriptor ", std::process::id());
-            check(
-                matches!(unread.as_slice(), [("not-reading", seen)]
-                    if seen.starts_with("nothing read for ") && seen.contains(&me)),
-                || format!("a little unread: {unread:?}"),
-            )?;
-            check(
-                matches!(unaccepted.as_slice(), [("not-accepting", seen)]
-                    if seen.starts_with("1 client has waited ") && seen.contains(&me)),
-                || format!("one not accepted: {unaccepted:?}"),
-            )?;
-        } else if poll * 2 < 8 {
-            check(unread.is_empty() && unaccepted.is_empty(), || {
-                format!("a moment is nothing, poll {poll}: {unread:?} {unaccepted:?}")
-            })?;
+        let after = began.elapsed();
+        check(working.is_empty(), || format!("a connection that works, after {after:?}: {working:?}"))?;
+        let me = format!("{} (descriptor ", std::process::id());
+        let unread_told = matches!(unread.as_slice(), [("not-reading", seen)]
+            if seen.starts_with("nothing read for ") && seen.contains(&me));
+        let unaccepted_told = matches!(unaccepted.as_slice(), [("not-accepting", seen)]
+            if seen.starts_with("1 client has waited ") && seen.contains(&me));
+        if unread_told && unaccepted_told {
+            return check(after > TOO_EARLY, || format!("told after {after:?}"));
         }
-        std::thread::sleep(Duration::from_secs(2));
+        let nothing = unread.is_empty() && unaccepted.is_empty();
+        check(nothing || after > TOO_EARLY, || format!("told after {after:?}: {unread:?} {unaccepted:?}"))?;
+        check(after < PATIENCE, || format!("a little unread: {unread:?}; one not accepted: {unaccepted:?}"))?;
+        std::thread::sleep(Duration::from_secs(1));
     }
-    Ok(())
 }
 
 fn by(filter: &str) -> Result<String, String> {

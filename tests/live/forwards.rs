@@ -2,7 +2,8 @@
 //! against what `nft`, `conntrack` and the program in between say.
 
 use super::compare::check;
-use super::netns::{Program, rows, sh, until};
+use super::netns::{Program, rows, sh};
+use crate::wait::{until, until_ok};
 use serde_json::Value;
 use std::process::{Command, Stdio};
 
@@ -29,7 +30,7 @@ pub(super) fn client(to: &str, port: u16) -> Program {
     inside("cl", &["perl", "-e", &script])
 }
 
-pub(super) const HOSTS: &str = "set -e; mount -t tmpfs none /run; ip netns add cl; ip netns add sv
+pub(super) const HOSTS: &str = "set -e; ip netns add cl; ip netns add sv
     ip link add c1 type veth peer name c0 netns cl; ip link add s1 type veth peer name s0 netns sv
     ip addr add 203.0.113.1/24 dev c1; ip addr add 172.30.0.1/24 dev s1
     ip addr add 2001:db8:1::1/64 dev c1 nodad; ip addr add fd00:30::1/64 dev s1 nodad
@@ -72,7 +73,7 @@ const LEGACY: &str = "set -e
     ip6tables-legacy -w 5 -t nat -A PREROUTING -p tcp -m tcp --dport 8080 -j DNAT --to-destination [fd00:30::2]:80";
 
 /// The tables of iptables-legacy, and none where nobody uses them.
-pub(crate) fn through_legacy_rules() -> Result<(), String> {
+pub(crate) fn rules_of_iptables_legacy_are_numbered_as_iptables_does() -> Result<(), String> {
     const COLUMNS: &str = "proto,host,by,target,target_netns,listens,clients,how,iface";
     sh(HOSTS)?;
     let names = || sh("cat /proc/net/ip_tables_names /proc/net/ip6_tables_names");
@@ -125,9 +126,7 @@ pub(crate) fn through_legacy_rules() -> Result<(), String> {
     let known = rows(&["list", "ns:sv", "state:established", "-c", "client,asked_for"])?;
     check(known.iter().any(|r| r["asked_for"] == "203.0.113.1:8080"), || format!("{known:#?}"))?;
     drop((servers, clients));
-    sh("for i in iptables-legacy ip6tables-legacy; do $i -t nat -F; $i -t nat -X; done
-        ip link del c1; ip link del s1; ip netns del cl; ip netns del sv")
-    .map(|_| ())
+    Ok(())
 }
 
 pub(super) fn find<'a>(all: &'a [Value], host: &str, proto: &str) -> Result<&'a Value, String> {
@@ -137,7 +136,7 @@ pub(super) fn find<'a>(all: &'a [Value], host: &str, proto: &str) -> Result<&'a 
 }
 
 /// Rules are told as they are, to where they go and who answers; what passes through, and the real client, are known.
-pub(crate) fn through_rules() -> Result<(), String> {
+pub(crate) fn rules_of_nft_and_iptables_match_nft_and_conntrack() -> Result<(), String> {
     sh(HOSTS)?;
     sh(RULES)?;
     let (web, udp) = (server("0.0.0.0", 80), udp_server());
@@ -188,27 +187,8 @@ pub(crate) fn through_rules() -> Result<(), String> {
     let partial = find(&all, "0.0.0.0:81", "tcp")?["how"].as_str().unwrap_or("").to_owned();
     check(partial.ends_with("under more conditions"), || partial)?;
 
-    // What passes through, as conntrack has it.
-    let passing = rows(&["list", "state:forwarded", "--columns", "proto,local,remote,ct_state,state"])?;
-    let mut ours: Vec<String> = passing.iter().map(|r| format!("{} {}", r["remote"], r["local"])).collect();
-    let table = sh("conntrack -L 2>/dev/null")?;
-    let word =
-        |l: &str, k: &str| l.split_whitespace().find_map(|w| w.strip_prefix(k)).unwrap_or("").to_owned();
-    let end = |a: String, p: String| {
-        if a.contains(':') { format!("\"[{a}]:{p}\"") } else { format!("\"{a}:{p}\"") }
-    };
-    let mut theirs: Vec<String> = table
-        .lines()
-        .filter(|l| l.starts_with("tcp") || l.starts_with("udp"))
-        .map(|l| {
-            let (src, dst) =
-                (end(word(l, "src="), word(l, "sport=")), end(word(l, "dst="), word(l, "dport=")));
-            format!("{src} {dst}")
-        })
-        .collect();
-    ours.sort();
-    theirs.sort();
-    check(!ours.is_empty() && ours == theirs, || format!("{ours:#?}\n{theirs:#?}"))?;
+    // What passes through, as conntrack has it. A flow may come to its end between the two.
+    until_ok(flows_match_conntrack)?;
     // Only who asks for it gets it.
     check(rows(&["list"])?.iter().all(|r| r["state"] != "FORWARDED"), || "unasked".to_owned())?;
 
@@ -228,18 +208,37 @@ pub(crate) fn through_rules() -> Result<(), String> {
         "setpriv --bounding-set=-all --inh-caps=-all {} screenshot --size 160x20 --polls 1 --keys 6",
         env!("CARGO_BIN_EXE_sockscope")
     ))?;
-    check(blind.contains("forwarding rules") && blind.contains("not permitted"), || blind)?;
+    check(blind.contains("nf_tables rules") && blind.contains("not permitted"), || blind)?;
     let blind = sh(&format!(
         "setpriv --bounding-set=-all --inh-caps=-all {} forwards 2>&1 >/dev/null || true",
         env!("CARGO_BIN_EXE_sockscope")
     ))?;
-    check(blind.contains("sockscope: forwarding rules (nf_tables): not permitted, it needs"), || {
-        blind.clone()
-    })?;
+    check(blind.contains("sockscope: nf_tables rules: not permitted: it needs"), || blind.clone())?;
     drop((web, udp));
-    // A namespace goes when its last process has; its end of the pair with it, but later.
-    sh("nft flush ruleset; ip link del c1; ip link del s1; ip netns del cl; ip netns del sv")?;
     Ok(())
+}
+
+fn flows_match_conntrack() -> Result<(), String> {
+    let passing = rows(&["list", "state:forwarded", "--columns", "proto,local,remote,ct_state,state"])?;
+    let mut ours: Vec<String> = passing.iter().map(|r| format!("{} {}", r["remote"], r["local"])).collect();
+    let table = sh("conntrack -L 2>/dev/null")?;
+    let word =
+        |l: &str, k: &str| l.split_whitespace().find_map(|w| w.strip_prefix(k)).unwrap_or("").to_owned();
+    let end = |a: String, p: String| {
+        if a.contains(':') { format!("\"[{a}]:{p}\"") } else { format!("\"{a}:{p}\"") }
+    };
+    let mut theirs: Vec<String> = table
+        .lines()
+        .filter(|l| l.starts_with("tcp") || l.starts_with("udp"))
+        .map(|l| {
+            let (src, dst) =
+                (end(word(l, "src="), word(l, "sport=")), end(word(l, "dst="), word(l, "dport=")));
+            format!("{src} {dst}")
+        })
+        .collect();
+    ours.sort();
+    theirs.sort();
+    check(!ours.is_empty() && ours == theirs, || format!("{ours:#?}\n{theirs:#?}"))
 }
 
 fn udp_server() -> Program {
@@ -250,12 +249,12 @@ fn udp_server() -> Program {
 
 fn udp_client() -> Program {
     let script = "use IO::Socket::INET; my $s = IO::Socket::INET->new(Proto => 'udp', PeerAddr => '203.0.113.1:53') or die; \
-        $s->send('x'); sleep 600";
+        while (1) { $s->send('x'); sleep 1 }";
     inside("cl", &["perl", "-e", script])
 }
 
 /// A proxy's two connections are one way, and the server behind it is told who the client is.
-pub(crate) fn through_a_proxy() -> Result<(), String> {
+pub(crate) fn proxy_has_its_target_and_its_client() -> Result<(), String> {
     sh(HOSTS)?;
     let web = server("0.0.0.0", 80);
     let proxy = Program(
@@ -297,6 +296,5 @@ pub(crate) fn through_a_proxy() -> Result<(), String> {
         check(screen.contains(word), || format!("{word}: {screen}"))?;
     }
     drop((web, proxy));
-    sh("ip link del c1; ip link del s1; ip netns del cl; ip netns del sv")?;
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! Several network namespaces at once, against what each says of itself.
 
 use super::compare::check;
+use crate::wait::{PATIENCE, until};
+use std::collections::BTreeSet;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub(crate) fn sh(script: &str) -> Result<String, String> {
     let out = Command::new("sh").args(["-c", script]).output().map_err(|e| e.to_string())?;
@@ -39,23 +41,12 @@ fn server(before: &[&str], at: &str) -> Program {
     Program(Command::new(all[0]).args(&all[1..]).stdin(Stdio::null()).spawn().expect("perl"))
 }
 
-pub(crate) fn until<T>(what: &str, mut f: impl FnMut() -> Option<T>) -> Result<T, String> {
-    let end = Instant::now() + Duration::from_secs(10);
-    loop {
-        if let Some(t) = f() {
-            return Ok(t);
-        }
-        check(Instant::now() < end, || what.to_owned())?;
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
 /// Namespaces that come and go while they are read, mounted ones and such that live as long as a process: what stays is
 /// there in every poll under its name, and what went in between is nothing but that.
-pub(crate) fn come_and_go() -> Result<(), String> {
+pub(crate) fn namespaces_that_come_and_go_are_no_faults() -> Result<(), String> {
     use sockscope::collect::{Choice, Engines, open};
-    use sockscope::model::{FaultKind, Netns, State, Wants};
-    sh("mount -t tmpfs none /run && ip netns add keep && ip -n keep link set lo up")?;
+    use sockscope::model::{FaultKind, FaultSubject, Netns, State, Wants};
+    sh("ip netns add keep && ip -n keep link set lo up")?;
     let _keep = server(&["ip", "netns", "exec", "keep"], "127.0.0.1:7961");
     until("the listener", || rows(&["list", "state:listen", "lport:7961"]).ok().filter(|r| !r.is_empty()))?;
     let busy =
@@ -69,34 +60,34 @@ pub(crate) fn come_and_go() -> Result<(), String> {
             shell.map(Program).map_err(|e| e.to_string())
         })
         .collect::<Result<_, _>>()?;
-    let mut seen = 0;
     for choice in [Choice::Netlink, Choice::Proc] {
         let mut source = open(choice, None, Netns::All, None, Engines::Off).map_err(|e| e.to_string())?;
         let wants = Wants::default();
-        let end = Instant::now() + Duration::from_secs(3);
-        while Instant::now() < end {
+        let (mut polls, mut seen) = (0, BTreeSet::new());
+        let end = Instant::now() + PATIENCE;
+        while polls < 50 || seen.len() < 10 {
+            check(Instant::now() < end, || format!("only {} namespaces in {polls} polls", seen.len()))?;
+            polls += 1;
             let sample = source.sample(&wants).map_err(|e| e.to_string())?;
             let mut kept = sample.sockets.iter().filter(|s| s.state == State::Listen && s.local.port == 7961);
             let name = kept.next().map(|s| sample.namespaces[usize::from(s.id.netns)].name.as_str());
             check(name == Some("keep") && kept.next().is_none(), || format!("{choice:?}: {name:?}"))?;
-            seen = seen.max(sample.namespaces.len());
+            seen.extend(sample.namespaces.iter().map(|n| (n.inode, n.name.clone())));
             // A namespace that nothing but its mount holds is closed to who reads by processes.
             let odd = sample.faults.iter().find(|f| {
                 let unheld = choice == Choice::Proc && f.detail.contains("no process is in it");
-                // This case runs beside namespaces of the machine that it may not enter.
-                let closed = f.kind == FaultKind::Namespace && f.detail.contains("ermi");
                 let brief = matches!(f.kind, FaultKind::Vanished | FaultKind::Interrupted);
-                f.subject != "descriptors of processes" && !(brief || unheld || closed)
+                f.subject != FaultSubject::Descriptors && !(brief || unheld)
             });
             check(odd.is_none(), || format!("{choice:?}: {odd:?}"))?;
         }
     }
-    check(seen > 10, || format!("only {seen} namespaces came and went"))
+    Ok(())
 }
 
 /// Equal addresses are two sockets; names, limits, the far end and ending a socket are right in each; what goes is gone.
-pub(crate) fn each_its_own() -> Result<(), String> {
-    sh("mount -t tmpfs none /run && ip netns add red && ip -n red link set lo up
+pub(crate) fn equal_addresses_in_two_namespaces_are_two_sockets() -> Result<(), String> {
+    sh("ip netns add red && ip -n red link set lo up
         ip link add v0 type veth peer name v1 netns red
         ip addr add 10.99.0.1/24 dev v0; ip link set v0 up
         ip -n red addr add 10.99.0.2/24 dev v1; ip -n red link set v1 up
@@ -146,7 +137,7 @@ pub(crate) fn each_its_own() -> Result<(), String> {
     // The limits of each are its own.
     let out = Command::new("ip")
         .args(["netns", "exec", "red", "perl", "-e"])
-        .arg("use IO::Socket::INET; my $l = IO::Socket::INET->new(PeerAddr => '127.0.0.1:7951') or die; sleep 60")
+        .arg("use IO::Socket::INET; my $l = IO::Socket::INET->new(PeerAddr => '127.0.0.1:7951') or die; sleep 600")
         .stdin(Stdio::null())
         .spawn()
         .map_err(|e| e.to_string())?;

@@ -9,8 +9,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long the screen may take to show what is waited for. Never slept through: looked at every few milliseconds.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long the screen of a busy machine may take to show what is waited for. Never slept through: looked at every few
+/// milliseconds.
+const PATIENCE: Duration = Duration::new(60, 0);
 
 #[derive(Default)]
 struct Seen {
@@ -27,6 +28,8 @@ pub(crate) struct Screen {
     child: Box<dyn Child + Send + Sync>,
     seen: Arc<Mutex<Seen>>,
     before: String,
+    // No settings and no history but those of `env`.
+    _home: tempfile::TempDir,
 }
 
 fn size(cols: u16, rows: u16) -> PtySize {
@@ -49,6 +52,9 @@ impl Screen {
         for name in ["NO_COLOR", "COLORTERM", "LC_ALL", "LC_CTYPE"] {
             command.env_remove(name);
         }
+        let home = tempfile::tempdir().unwrap();
+        command.env("XDG_CONFIG_HOME", home.path());
+        command.env("XDG_STATE_HOME", home.path());
         command.env("TERM", "xterm-256color");
         command.env("LANG", "C.UTF-8");
         for (name, value) in env {
@@ -70,7 +76,7 @@ impl Screen {
                 seen.raw.extend_from_slice(&buf[..n]);
             }
         });
-        Self { master: pair.master, _slave: pair.slave, writer, child, seen, before }
+        Self { master: pair.master, _slave: pair.slave, writer, child, seen, before, _home: home }
     }
 
     /// Types.
@@ -106,7 +112,7 @@ impl Screen {
     }
 
     /// Waits until the screen shows what is wanted; what it shows is the message of a failure.
-    pub(crate) fn until(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn until(&self, what: &str, mut wanted: impl FnMut(&str) -> bool) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
             let text = self.text();

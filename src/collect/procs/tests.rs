@@ -60,3 +60,37 @@ fn counting_within_a_budget_takes_turns_and_dates_each_count() {
     fs::remove_dir_all(dir.path().join("3")).unwrap();
     assert_eq!(poll_counts(&mut procs).len(), 4);
 }
+
+#[test]
+fn process_without_read_permission_owns_nothing() {
+    use crate::model::{Family, Proto, Socket, SocketId, State};
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    add_process(dir.path(), 7, 3);
+    let fds = dir.path().join("7/fd");
+    symlink("socket:[77]", fds.join("3")).unwrap();
+    let mut procs = Procs::new(dir.path());
+    let mut owners = || {
+        let info = Arc::new(BackendInfo { backend: Backend::Proc, why: String::new() });
+        let mut s = Sample::empty(crate::collect::stamp(), "h".into(), info, Wants::default());
+        let id = SocketId { netns: 0, cookie: 1 };
+        s.sockets.push(Socket { inode: 77, ..Socket::new(id, Family::Inet, Proto::Tcp, State::Listen) });
+        procs.read(&mut s);
+        s.owners.iter().map(|o| (o.inode, o.fd)).collect::<Vec<_>>()
+    };
+    assert_eq!(owners(), [(77, 3)]);
+    fs::set_permissions(&fds, fs::Permissions::from_mode(0o0)).unwrap();
+    let after = std::thread::scope(|scope| {
+        let read = || {
+            // No permission stops root; the capabilities of a thread are its own.
+            use rustix::thread::CapabilitySet as Set;
+            let mut caps = rustix::thread::capabilities(None).unwrap();
+            caps.effective.remove(Set::DAC_OVERRIDE | Set::DAC_READ_SEARCH);
+            rustix::thread::set_capabilities(None, caps).unwrap();
+            owners()
+        };
+        scope.spawn(read).join().unwrap()
+    });
+    fs::set_permissions(&fds, fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(after, []);
+}

@@ -5,8 +5,8 @@ use super::prefilter::passes;
 use super::{OwnerSpec, ProcessSpec, Scenario, Series, SocketSpec};
 use crate::collect::{CollectError, Source};
 use crate::model::{
-    Addr, Backend, BackendInfo, Endpoint, FaultKind, FdKind, FdKinds, FdUsage, Flow, Missing, Namespace, Nat,
-    Owner, ProcInfo, Process, Reads, Sample, Socket, SocketId, Stamp, State, Wants,
+    Addr, Backend, BackendInfo, Endpoint, FaultKind, FaultSubject, FdKind, FdKinds, FdUsage, Flow, Missing,
+    Namespace, Nat, Owner, ProcInfo, Process, Reads, Sample, Socket, SocketId, Stamp, State, Wants,
 };
 use std::sync::Arc;
 
@@ -124,7 +124,7 @@ impl SampleBuilder<'_> {
             };
             let hidden = p.hidden || p.fds.is_none();
             if hidden {
-                self.sample.faults.add(FaultKind::NotPermitted, "descriptors of processes", "");
+                self.sample.faults.add(FaultKind::NotPermitted, FaultSubject::Descriptors, "");
             }
             self.sample.processes.push(Process {
                 info: Arc::new(ProcInfo {

@@ -1,12 +1,12 @@
 //! The help, made from the command list.
 
+use super::window;
 use crate::diagnose::visibility::{MAY_LOOK, hidden};
 use crate::filter::LANGUAGE;
 use crate::format::wrap;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width as wide_of};
 use crate::tui::command::{Command, Focus, key_label};
-use crate::tui::draw::window;
 use ratatui::layout::{Position, Rect};
 
 /// One line of the help.
@@ -175,13 +175,13 @@ fn size(all: Rect) -> (u16, u16) {
 }
 
 /// The line that may be scrolled to at most.
-pub(crate) fn furthest(app: &App) -> usize {
+pub(super) fn extent(app: &App) -> usize {
     let (w, h) = size(app.area);
     shown(app, usize::from(w.saturating_sub(4))).len().saturating_sub(usize::from(h.saturating_sub(1)))
 }
 
 /// The help over everything; where the cursor stands while what to find is typed.
-pub(crate) fn overlay(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<Position> {
+pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<Position> {
     let Some(Overlay::Help { top, find, typing }) = &app.overlay else { return None };
     let (top, theme) = (*top, app.theme);
     let (w, h) = size(all);

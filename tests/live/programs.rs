@@ -1,15 +1,11 @@
 //! Real programs under the dashboard: nginx with clients, a process out of descriptors, names that mean harm.
 
-// A test that cannot go on stops there.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// The type of a case.
+#![allow(clippy::unnecessary_wraps)]
 
-// Each test program uses its part of it.
-#[allow(dead_code)]
-#[path = "pty/screen.rs"]
-mod screen;
-
+use crate::screen::Screen;
+use crate::wait::{PATIENCE, until_ok};
 use rustix::process::{Pid, Signal, kill_process};
-use screen::Screen;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -17,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Ended, by its pid, when the test is over.
 struct Running(Child);
@@ -28,9 +24,9 @@ impl Drop for Running {
         if let Some(pid) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process(pid, Signal::TERM);
         }
-        let end = Instant::now() + Duration::from_secs(3);
+        let end = Instant::now() + PATIENCE;
         while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(std::time::Duration::from_millis(5));
         }
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -49,7 +45,7 @@ fn list(args: &[&str]) -> String {
 /// nginx with two workers on this port, from a folder of the test's own.
 fn nginx(dir: &Path, port: u16) -> Running {
     let config = format!(
-        "daemon off;\nworker_processes 2;\npid {d}/nginx.pid;\nerror_log {d}/error.log;\n\
+        "user root root;\ndaemon off;\nworker_processes 2;\npid {d}/nginx.pid;\nerror_log {d}/error.log;\n\
          events {{ worker_connections 256; }}\n\
          http {{ access_log off; client_body_temp_path {d}/a; proxy_temp_path {d}/b; fastcgi_temp_path {d}/c;\n\
          uwsgi_temp_path {d}/d; scgi_temp_path {d}/e; keepalive_timeout 300;\n\
@@ -58,28 +54,23 @@ fn nginx(dir: &Path, port: u16) -> Running {
     );
     let file = dir.join("nginx.conf");
     std::fs::write(&file, config).unwrap();
-    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
     let child = Command::new("nginx")
         .args(["-p".as_ref(), dir.as_os_str(), "-c".as_ref(), file.as_os_str()])
         .args(["-e".as_ref(), dir.join("error.log").as_os_str()])
-        .env("PATH", path)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .expect("nginx: ./tests/run installs what the tests need");
+        .expect("nginx");
     Running(child)
 }
 
 /// Connections that got an answer and are kept.
 fn clients(port: u16, n: usize) -> Vec<TcpStream> {
-    let end = Instant::now() + Duration::from_secs(10);
-    let connect = || loop {
-        match TcpStream::connect(("127.0.0.1", port)) {
-            Ok(c) => return c,
-            Err(e) => assert!(Instant::now() < end, "nginx does not answer: {e}"),
-        }
-        std::thread::sleep(Duration::from_millis(10));
+    let connect = || {
+        let once =
+            || TcpStream::connect(("127.0.0.1", port)).map_err(|e| format!("nginx does not answer: {e}"));
+        until_ok(once).unwrap()
     };
     (0..n)
         .map(|_| {
@@ -93,8 +84,8 @@ fn clients(port: u16, n: usize) -> Vec<TcpStream> {
         .collect()
 }
 
-#[test]
-fn nginx_with_its_workers_and_clients() {
+/// The listener with all its owners, its clients as one group, in every view.
+pub(crate) fn nginx_has_its_workers_and_clients_in_every_view() -> Result<(), String> {
     let dir = tempfile::tempdir().unwrap();
     let port = free_port();
     let server = nginx(dir.path(), port);
@@ -109,7 +100,7 @@ fn nginx_with_its_workers_and_clients() {
         t.lines().any(|l| l.contains(&at) && l.contains("nginx") && l.contains("+2"))
             && t.contains("20 clients")
     });
-    // Whatever else this machine has: both ends of each.
+    // Both ends of each.
     let counted = text
         .split("ESTABLISHED ")
         .nth(1)
@@ -140,10 +131,11 @@ fn nginx_with_its_workers_and_clients() {
     s.is_restored();
     drop(kept);
     drop(server);
+    Ok(())
 }
 
-#[test]
-fn a_process_out_of_descriptors_is_red_before_it_fails() {
+/// The gauge of a process with two more descriptors to go is red.
+pub(crate) fn process_near_its_fd_limit_is_red_before_open_fails() -> Result<(), String> {
     // 62 of 64: one more pair and it is over.
     let script = "ulimit -S -n 64; for i in $(seq 3 61); do eval \"exec $i</dev/null\"; done; echo ready; read x; \
                   n=0; while exec {a}</dev/null && [ $n -lt 99 ]; do n=$((n+1)); done 2>/dev/null; echo end $n";
@@ -188,10 +180,11 @@ fn a_process_out_of_descriptors_is_red_before_it_fails() {
     said.read_to_string(&mut rest).unwrap();
     let more: u32 = rest.trim().strip_prefix("end ").expect(&rest).parse().unwrap();
     assert!(more <= 2, "{more} more could be opened");
+    Ok(())
 }
 
-#[test]
-fn names_that_mean_harm_are_shown_escaped() {
+/// Escape sequences, newlines, bidi overrides and broken UTF-8 in names reach no terminal.
+pub(crate) fn hostile_names_are_escaped() -> Result<(), String> {
     let l = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = l.local_addr().unwrap().port();
     let dir = tempfile::tempdir().unwrap();
@@ -244,4 +237,5 @@ fn names_that_mean_harm_are_shown_escaped() {
     let raw = s.raw();
     let all = String::from_utf8_lossy(&raw).into_owned();
     assert!(!all.contains("\x1b]0;owned") && !all.contains('\u{202e}') && !all.contains('\x07'));
+    Ok(())
 }

@@ -1,0 +1,103 @@
+//! A test program that is its own harness: each case runs in namespaces of its own, in this program started again there
+//! for that case alone. Its command line and its output are those of libtest.
+
+use crate::namespaces::{self, INSIDE, Scope};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use std::env;
+use std::io::{Read, Seek};
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a case may take before it is taken for one that hangs.
+const LONGEST: Duration = Duration::new(600, 0);
+
+pub(crate) struct Case {
+    /// Program, module and what is tested: `live::limits::exhausted_ports_...`.
+    pub(crate) name: &'static str,
+    /// Programs it runs.
+    pub(crate) tools: &'static [&'static str],
+    pub(crate) scope: Scope,
+    pub(crate) run: fn() -> Result<(), String>,
+}
+
+/// Runs what the command line asks for; where this is the process of one case, that case, which may be a `nested` one.
+pub(crate) fn main(cases: &'static [Case], nested: &'static [Case]) -> ExitCode {
+    if let Ok(name) = env::var(INSIDE) {
+        let case = cases.iter().find(|c| c.name == name);
+        let run = case.map(|_| namespaces::loopback_up()).transpose();
+        let run = run.map_err(|e| format!("the loopback interface: {e}"));
+        let case = case.or_else(|| nested.iter().find(|c| c.name == name)).ok_or("no such case".to_owned());
+        return match run.and(case).and_then(|c| (c.run)()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => {
+                eprintln!("{why}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let trials = cases.iter().map(|c| Trial::ignorable_test(c.name, move || run(c))).collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn run(case: &Case) -> Result<Completion, Failed> {
+    if namespaces::light() {
+        let rights = if case.scope == Scope::User { "user namespaces" } else { "root" };
+        let needs = [&[rights], case.tools].concat().join(", ");
+        return Ok(Completion::ignored_with(format!("--light: needs {needs}")));
+    }
+    let missing: Vec<&str> = case.tools.iter().copied().filter(|tool| !is_there(tool)).collect();
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        return Err(format!("missing: {missing}; ./tests/run installs what the tests need").into());
+    }
+    if let Some(why) = namespaces::refused(case.scope) {
+        return Err(why.into());
+    }
+    let mut log = tempfile::tempfile()?;
+    let mut child = namespaces::enter(case.scope)
+        .arg(env::current_exe()?)
+        .env(INSIDE, case.name)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log.try_clone()?)
+        .spawn()?;
+    let end = Instant::now() + LONGEST;
+    let passed = loop {
+        match child.try_wait()? {
+            Some(status) => break status.success(),
+            None if Instant::now() < end => std::thread::sleep(Duration::from_millis(20)),
+            None => {
+                child.kill()?;
+                child.wait()?;
+                break false;
+            }
+        }
+    };
+    if passed {
+        return Ok(Completion::Completed);
+    }
+    let mut said = String::new();
+    log.rewind()?;
+    log.read_to_string(&mut said)?;
+    if Instant::now() >= end {
+        said.push_str("\nit hangs: not over after ten minutes");
+    }
+    Err(said.into())
+}
+
+/// Whether there is a program of this name.
+fn is_there(tool: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).chain([Path::new("/usr/sbin").into()]).any(|dir| dir.join(tool).is_file())
+}
+
+/// Runs a nested case: in this program, started by this command from inside the namespaces of another case.
+pub(crate) fn nested(command: &[&str], name: &str) -> Result<(), String> {
+    let exe = env::current_exe().map_err(|e| e.to_string())?;
+    let mut nested = Command::new(command[0]);
+    nested.args(&command[1..]).arg("--").arg(exe).env(INSIDE, name);
+    let out = nested.output().map_err(|e| format!("{command:?}: {e}"))?;
+    let said = || format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    if out.status.success() { Ok(()) } else { Err(said()) }
+}
