@@ -5,10 +5,11 @@ use super::{Ending, RunError, listing};
 use crate::cli::Plan;
 use crate::cli::check::CheckPlan;
 use crate::diagnose::fd_leak;
+use crate::diagnose::finding::limit_diagnosis;
+use crate::diagnose::limit::{alert_json, subject};
 use crate::diagnose::remedy;
 use crate::model::text::escape;
 use crate::model::{AlertRules, Level, Snapshot};
-use crate::table::limits::{alert_json, finding, subject_of};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -55,7 +56,7 @@ fn judge(plan: &Plan, check: &CheckPlan) -> Result<(u8, String), RunError> {
     let worst = rows.first().map(|r| snap.limits[*r].level);
     let (code, word) = match worst {
         None => (UNKNOWN, "UNKNOWN"),
-        Some(Level::Fine) => (0, "OK"),
+        Some(Level::Ok) => (0, "OK"),
         Some(Level::Warning) => (1, "WARNING"),
         Some(Level::Critical) => (2, "CRITICAL"),
     };
@@ -67,7 +68,8 @@ fn judge(plan: &Plan, check: &CheckPlan) -> Result<(u8, String), RunError> {
 
 /// One line, details below it, figures behind a bar.
 fn text(snap: &Snapshot, rows: &[usize], word: &str, rules: &AlertRules) -> String {
-    let found: Vec<String> = rows.iter().filter_map(|r| finding(snap, *r)).collect();
+    let found: Vec<String> =
+        rows.iter().filter_map(|r| limit_diagnosis(snap, *r).map(|d| d.evidence)).collect();
     let head = match (found.first(), rows.len()) {
         (_, 0) => "nothing here to judge: no limit matches, or it cannot be read".to_owned(),
         (None, n) => format!("{n} limits, none near"),
@@ -78,7 +80,7 @@ fn text(snap: &Snapshot, rows: &[usize], word: &str, rules: &AlertRules) -> Stri
     let figures = rows.iter().take(FIGURES).filter_map(|r| {
         let l = &snap.limits[*r];
         let name =
-            plain(&format!("{} {}", l.ceiling.info().name, subject_of(snap, *r))).replace(['\'', '='], "_");
+            plain(&format!("{} {}", l.ceiling.info().name, subject(snap, *r))).replace(['\'', '='], "_");
         let max = l.max?;
         let comm = l.process.filter(|_| l.ceiling == crate::model::Ceiling::Fds);
         let comm = comm.and_then(|p| snap.sample.processes.get(p as usize)).map(|p| &*p.info.comm);

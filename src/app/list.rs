@@ -130,7 +130,7 @@ fn closed_namespaces(plan: &Plan, list: &ListPlan, snap: &Snapshot) -> Vec<Strin
 fn notes(snap: &Snapshot, person: bool) -> Vec<String> {
     let mut out = Vec::new();
     if person {
-        out.extend(hidden(snap).into_iter().map(|h| escape(&h.said).into_owned()));
+        out.extend(hidden(snap).into_iter().map(|h| escape(&h.summary).into_owned()));
     }
     let told = |f: &&Fault| match f.kind {
         FaultKind::Malformed | FaultKind::Failed => true,
