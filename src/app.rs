@@ -25,7 +25,7 @@ mod worker;
 use crate::cli::args::Command;
 use crate::cli::plan::What;
 use crate::cli::{Args, Plan, Settings, UsageError};
-use crate::collect::scenario::{SCENES, Scene, ScriptSource};
+use crate::collect::scenario::{SCENARIOS, Scenario, ScenarioSource};
 use crate::collect::{Choice, Engines, Source};
 use crate::diagnose::finding::FINDINGS;
 use crate::explain;
@@ -202,8 +202,8 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
 
 /// Opens the source of the plan; `engines`: how to query container engines, if they are queried.
 fn open(plan: &Plan, engines: Engines) -> Result<Box<dyn Source>, RunError> {
-    if let Some(scene) = &plan.demo {
-        return Ok(Box::new(ScriptSource::new(load_scenario(scene)?)));
+    if let Some(scenario) = &plan.demo {
+        return Ok(Box::new(ScenarioSource::new(open_scenario(scenario)?)));
     }
     let choice = match plan.backend() {
         None | Some(Backend::Script) => Choice::Auto,
@@ -221,13 +221,13 @@ fn open(plan: &Plan, engines: Engines) -> Result<Box<dyn Source>, RunError> {
     )?)
 }
 
-/// A built-in scenario, or one from a file.
-fn load_scenario(name: &str) -> Result<Scene, UsageError> {
-    if let Some(scene) = Scene::named(name) {
-        return Ok(scene);
+/// Built-in scenario, or one read from a file.
+fn open_scenario(name: &str) -> Result<Scenario, UsageError> {
+    if let Some(scenario) = Scenario::named(name) {
+        return Ok(scenario);
     }
     if !name.contains(['/', '.']) {
-        let names: Vec<&str> = SCENES.iter().map(|(n, _)| *n).collect();
+        let names: Vec<&str> = SCENARIOS.iter().map(|(n, _)| *n).collect();
         let near = did_you_mean::nearest(name, names.iter().copied());
         let near = near.map_or(String::new(), |n| format!(", did you mean {n:?}?"));
         return Err(UsageError(format!(
@@ -236,7 +236,7 @@ fn load_scenario(name: &str) -> Result<Scene, UsageError> {
         )));
     }
     let text = std::fs::read_to_string(name).map_err(|e| UsageError(format!("--demo: read {name}: {e}")))?;
-    Scene::parse(&text).map_err(|e| UsageError(format!("--demo: {name}: {e}")))
+    Scenario::parse(&text).map_err(|e| UsageError(format!("--demo: {name}: {e}")))
 }
 
 /// List of topics and findings, one line each: name and title.

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
     use crate::cli::{Args, Settings};
     use crate::collect::Source;
-    use crate::collect::scenario::{Scene, ScriptSource};
+    use crate::collect::scenario::{Scenario, ScenarioSource};
     use crate::derive::Engine;
     use crate::model::{Services, Wants};
     use crate::table::SOCKETS;
@@ -70,7 +70,7 @@ mod tests {
     fn each_format_is_a_new_file_and_none_is_overwritten() {
         let plan =
             Plan::new(Args::parse_from(["sockscope"]), Services::well_known(), Settings::default()).unwrap();
-        let mut source = ScriptSource::new(Scene::named("hostile").unwrap());
+        let mut source = ScenarioSource::new(Scenario::named("hostile").unwrap());
         let snap = Engine::new().step(source.sample(&Wants::default()).unwrap());
         let rows: Vec<u32> = (0..snap.live as u32).collect();
         let shown = ExportRows { columns: SOCKETS.default_columns(), rows, snap };
