@@ -1,7 +1,7 @@
 //! `struct tcp_info`, field by field (`include/uapi/linux/tcp.h`).
 
-use super::attr::{read_u32, read_u64};
-use super::struct_layout::{Endian, bit_field};
+use super::bytes::{Endian, bit_field};
+use super::bytes::{read_u32, read_u64};
 pub use super::struct_layout::{Field as TcpField, Unit as TcpUnit};
 
 impl TcpField {

@@ -2,7 +2,8 @@
 
 use super::{Actor, Course, Line, Scene};
 use crate::collect::{CollectError, Source};
-use crate::model::attr::{inet, push};
+use crate::model::attr::push;
+use crate::model::diag_attr::inet;
 use crate::model::tcp_info::TCP_FIELDS;
 use crate::model::wants::{Prefilter, Side};
 use crate::model::{

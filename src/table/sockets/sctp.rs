@@ -2,7 +2,7 @@
 
 use super::family::{INFO, of, record, structure_column};
 use crate::format::{Column, Kind, Value};
-use crate::model::attr::inet;
+use crate::model::diag_attr::inet;
 use crate::model::struct_layout::SCTP;
 use crate::model::{AttrSet, Proto, Snapshot, names};
 

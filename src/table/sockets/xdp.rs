@@ -2,7 +2,7 @@
 
 use super::family::{record, structure_column};
 use crate::format::{Column, Kind, Needs, Value};
-use crate::model::attr::xdp;
+use crate::model::diag_attr::xdp;
 use crate::model::struct_layout::{UMEM, XDP_STATS};
 use crate::model::{AttrSet, Proto, Snapshot};
 use crate::table::cell::na;
