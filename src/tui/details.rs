@@ -10,7 +10,7 @@ mod route;
 
 use super::app::App;
 use super::canvas::{Canvas, width};
-use crate::diagnose::finding::findings;
+use crate::diagnose::finding::socket_diagnoses;
 use crate::format::{Column, Kind, Value};
 use crate::format::{Style as Format, age, cell, wrap};
 use crate::model::{Missing, ProcInfo, Snapshot};
@@ -192,12 +192,12 @@ impl Builder<'_> {
             self.out.push(state);
             self.text(meaning, theme.dim);
         }
-        let found: Vec<_> = findings(snap, row).collect();
+        let found: Vec<_> = socket_diagnoses(snap, row).collect();
         if !found.is_empty() {
             self.section("findings");
-            for (f, seen) in found {
-                self.text(&seen, theme.warn);
-                self.text(f.help, theme.dim);
+            for d in found {
+                self.text(&d.evidence, theme.warn);
+                self.text(d.help, theme.dim);
             }
         }
         self.section("owners");
