@@ -9,7 +9,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Size;
 use sockscope::collect::Source;
-use sockscope::collect::scenario::{Scene, ScriptSource};
+use sockscope::collect::scenario::{Scenario, ScenarioSource};
 use sockscope::derive::Engine;
 use sockscope::model::{Privileges, Sample, Wants};
 use sockscope::tui::{App, Effect, Event, Options, draw, key_script};
@@ -18,7 +18,7 @@ use sockscope::tui::{App, Effect, Event, Options, draw, key_script};
 struct Hands {
     app: App,
     terminal: Terminal<TestBackend>,
-    source: ScriptSource,
+    source: ScenarioSource,
     engine: Engine,
     wants: Wants,
     privileges: Privileges,
@@ -26,16 +26,16 @@ struct Hands {
 
 impl Hands {
     fn new(width: u16, height: u16) -> Self {
-        Self::over(Scene::named("busy-web").unwrap(), (width, height), Privileges::default())
+        Self::over(Scenario::named("busy-web").unwrap(), (width, height), Privileges::default())
     }
 
-    fn over(scene: Scene, (width, height): (u16, u16), privileges: Privileges) -> Self {
+    fn over(scene: Scenario, (width, height): (u16, u16), privileges: Privileges) -> Self {
         let app = App::new(Options::default());
         let mut out = Self {
             wants: app.wants(),
             app,
             terminal: Terminal::new(TestBackend::new(width, height)).unwrap(),
-            source: ScriptSource::new(scene),
+            source: ScenarioSource::new(scene),
             engine: Engine::new(),
             privileges,
         };
@@ -194,7 +194,7 @@ fn the_help_finds_whole_paragraphs_under_their_titles() {
 #[test]
 fn the_status_says_why_owners_are_missing_and_what_helps() {
     // A socket that no process to be seen holds.
-    let scene = || Scene::parse("process 7 a\ntcp LISTEN 10.0.0.1:99 detached\n").unwrap();
+    let scene = || Scenario::parse("process 7 a\ntcp LISTEN 10.0.0.1:99 detached\n").unwrap();
     let with = |privileges, keys: &str| Hands::over(scene(), (120, 36), privileges).press(keys).text();
     let user = Privileges::default();
     let s = with(user, "");
@@ -269,7 +269,7 @@ fn ages_of_what_was_there_before_are_at_least_and_names_of_blanks_are_seen() {
         tcp ESTABLISHED 10.0.0.1:83 10.0.0.2:5001 own=9:4 rx=90\n\
         tcp ESTABLISHED 10.0.0.1:83 10.0.0.2:5002 own=9:5 from=3 rx=90\n";
     let mut s =
-        Hands::over(Scene::parse(scene).unwrap(), (120, 24), Privileges::default()).press("gggg").polls(1);
+        Hands::over(Scenario::parse(scene).unwrap(), (120, 24), Privileges::default()).press("gggg").polls(1);
     let text = s.text();
     let line =
         |what: &str| text.lines().find(|l| l.contains(what)).unwrap_or_else(|| panic!("{text}")).to_owned();
