@@ -251,7 +251,7 @@ pub(crate) fn process_at_its_fd_limit_goes_on_when_the_limit_is_raised() -> Resu
     })?;
     check(!done.exists(), || "it was not held up".to_owned())?;
     let hard = process.fds.ok().and_then(|u| u.hard).unwrap();
-    sockscope::actions::raise(&process.info, (200, hard)).map_err(|e| e.to_string())?;
+    sockscope::actions::set_fd_limit(&process.info, (200, hard)).map_err(|e| e.to_string())?;
     until("the process to go on", || done.exists().then_some(()))?;
     let snap = watch.poll();
     let l = find(&snap, of_process(child.id())).ok_or("no row")?;

@@ -3,7 +3,7 @@
 //! The common fields are parsed by the crate `procfs`; timer and retransmits, which it does not have, are parsed here.
 
 use crate::model::attr;
-use crate::model::{Addr, Endpoint, Family, Proto, Socket, SocketId, State, Timer, TimerKind};
+use crate::model::{Addr, Endpoint, Family, Proto, Socket, SocketId, State, Timer, TimerKind, diag_attr};
 use procfs::net::{TcpNetEntries, UdpNetEntries};
 use procfs::{ExplicitSystemInfo, FromBufReadSI};
 use std::net::SocketAddr;
@@ -69,7 +69,7 @@ pub(crate) fn attributes(line: &[u8], proto: Proto, state: State) -> Vec<u8> {
     let mut words = text.split_ascii_whitespace().skip(12);
     if !proto.has_tcp_states() {
         if let Some(drops) = words.next().and_then(|w| w.parse::<u32>().ok()) {
-            attr::push(&mut out, attr::inet::PROC_DROPS, &drops.to_ne_bytes());
+            attr::push(&mut out, diag_attr::own::PROC_DROPS, &drops.to_ne_bytes());
         }
         return out;
     }
@@ -77,7 +77,7 @@ pub(crate) fn attributes(line: &[u8], proto: Proto, state: State) -> Vec<u8> {
     let fields: Vec<u32> = words.take(5).filter_map(|w| w.parse::<i64>().ok()).map(|n| n as u32).collect();
     if fields.len() == 5 && state != State::Listen {
         let bytes: Vec<u8> = fields.iter().flat_map(|n| n.to_ne_bytes()).collect();
-        attr::push(&mut out, attr::inet::PROC_TCP, &bytes);
+        attr::push(&mut out, diag_attr::own::PROC_TCP, &bytes);
     }
     out
 }
