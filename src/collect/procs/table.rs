@@ -153,7 +153,7 @@ impl ProcessTable {
             if let Err(e) = self.refresh_one(&root, pid) {
                 match e {
                     Errno::NOENT | Errno::SRCH => {
-                        faults.add(FaultKind::Vanished, FaultSubject::Processes, "")
+                        faults.add(FaultKind::Vanished, FaultSubject::Processes, "");
                     }
                     e => faults.add(FaultKind::Malformed, FaultSubject::Processes, format!("{pid}: {e}")),
                 }
