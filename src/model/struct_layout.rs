@@ -221,7 +221,13 @@ const RING: &[Field] = &[
         unit: Unit::Bytes,
         help: "Private area of the application in each block.",
     },
-    Field { name: "features", offset: 24, width: 4, unit: Unit::Flags, help: "Feature bits: fill the receive hash." },
+    Field {
+        name: "features",
+        offset: 24,
+        width: 4,
+        unit: Unit::Flags,
+        help: "Feature bits: fill the receive hash.",
+    },
 ];
 
 /// The receive ring of a packet socket.
