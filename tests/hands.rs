@@ -115,7 +115,7 @@ fn what_is_nearest_to_full_leads_to_its_limit() {
     // Beside the filter where the strip has no room, and in the strip.
     for (w, h) in [(80, 24), (120, 36), (200, 50)] {
         let mut s = Hands::new(w, h).click_on("▲ nginx 815").polls(1);
-        assert!(s.text().contains("LIMIT AT"), "{}", s.text());
+        assert!(s.text().contains("RESOURCE"), "{}", s.text());
         let line = s.selected();
         assert!(line.contains("nginx 815"), "{w}: {line}");
         // What it says is what is selected, and nothing else is opened.

@@ -64,7 +64,7 @@ pub(crate) const FILTER: Column = Column::new(
     Kind::List,
     71,
     filter,
-    "Classic BPF program that a packet socket filters with: how many instructions, each in words, and as ss -b prints them.",
+    "Classic BPF filter of a packet socket: number of instructions, disassembly, and as printed by ss -b.",
 )
 .needs(Needs::BPF)
 .wide(8, 24, 80);
@@ -76,7 +76,7 @@ pub(crate) const MAPS: Column = Column::new(
     Kind::List,
     71,
     maps,
-    "BPF maps that keep something beside the socket (sk_storage): the id of each, and the bytes it keeps.",
+    "BPF maps with storage for the socket (sk_storage): map ID and value size.",
 )
 .needs(Needs::BPF)
 .wide(8, 24, 60);
