@@ -13,12 +13,12 @@ fn tls<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
                 v => format!("0x{v:04x}"),
             })
         });
-        let implementation = |c: Option<u16>| c.map(|c| Value::text(names::tls_by(c)));
+        let mode = |c: Option<u16>| c.map(|c| Value::text(names::tls_mode(c)));
         let fields = [
             ("version", version),
             ("cipher", t.cipher.map(|c| Value::from(names::tls_cipher(c)))),
-            ("tx", implementation(t.tx)),
-            ("rx", implementation(t.rx)),
+            ("tx", mode(t.tx)),
+            ("rx", mode(t.rx)),
             ("zero_copy_tx", Some(Value::Bool(t.zero_copy_tx))),
             ("rx_no_pad", Some(Value::Bool(t.rx_no_pad))),
         ];
