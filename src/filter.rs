@@ -179,10 +179,12 @@ impl Filter {
 
     /// Data needed to evaluate it.
     pub fn needs(&self) -> Needs {
-        fn of(e: &Expr, table: &'static Table) -> Needs {
+        fn expr_needs(e: &Expr, table: &'static Table) -> Needs {
             match e {
-                Expr::And(all) | Expr::Or(all) => all.iter().fold(Needs::NONE, |n, e| n | of(e, table)),
-                Expr::Not(e) => of(e, table),
+                Expr::And(all) | Expr::Or(all) => {
+                    all.iter().fold(Needs::NONE, |n, e| n | expr_needs(e, table))
+                }
+                Expr::Not(e) => expr_needs(e, table),
                 Expr::Word(_) => {
                     table.words.iter().filter_map(|w| table.column(w)).fold(Needs::NONE, |n, c| n | c.needs)
                 }
@@ -197,31 +199,33 @@ impl Filter {
                 Expr::AutoBound => Needs::AUTO_PORT,
             }
         }
-        self.expr.as_ref().map_or(Needs::NONE, |e| of(e, self.table))
+        self.expr.as_ref().map_or(Needs::NONE, |e| expr_needs(e, self.table))
     }
 
     /// Columns that it tests, once per test; without those that a bare word searches.
     pub fn columns(&self) -> Vec<&'static Column> {
-        fn of(e: &Expr, out: &mut Vec<&'static Column>) {
+        fn collect_columns(e: &Expr, out: &mut Vec<&'static Column>) {
             match e {
-                Expr::And(all) | Expr::Or(all) => all.iter().for_each(|e| of(e, out)),
-                Expr::Not(e) => of(e, out),
+                Expr::And(all) | Expr::Or(all) => all.iter().for_each(|e| collect_columns(e, out)),
+                Expr::Not(e) => collect_columns(e, out),
                 Expr::Term(Term { field: Field::Column(c), .. }) => out.push(c),
                 Expr::Term(_) | Expr::Word(_) | Expr::AutoBound => {}
             }
         }
         let mut out = Vec::new();
         if let Some(e) = &self.expr {
-            of(e, &mut out);
+            collect_columns(e, &mut out);
         }
         out
     }
 
     /// Protocols that it names: they are read in addition to the default ones.
     pub fn protos(&self) -> ProtoSet {
-        fn of(e: &Expr) -> ProtoSet {
+        fn named_protos(e: &Expr) -> ProtoSet {
             match e {
-                Expr::And(all) | Expr::Or(all) => all.iter().fold(ProtoSet::empty(), |s, e| s | of(e)),
+                Expr::And(all) | Expr::Or(all) => {
+                    all.iter().fold(ProtoSet::empty(), |s, e| s | named_protos(e))
+                }
                 Expr::Term(Term { field: Field::Column(c), .. })
                     if matches!(c.role, Some(Role::Proto | Role::Family)) =>
                 {
@@ -231,7 +235,7 @@ impl Filter {
             }
         }
         match &self.expr {
-            Some(e) if self.table.is_sockets() => of(e),
+            Some(e) if self.table.is_sockets() => named_protos(e),
             _ => ProtoSet::empty(),
         }
     }

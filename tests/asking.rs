@@ -98,7 +98,7 @@ fn columns_are_shown_hidden_moved_and_reset() {
 fn tab_completes_then_cycles() {
     let mut s = Screen::new().press("/state:clo<tab>");
     assert!(s.bar().starts_with("/ state:close-wait"), "{}", s.bar());
-    assert!(s.show().contains("the other side has closed; this program"), "what each means:\n{}", s.show());
+    assert!(s.show().contains("closed by the peer, still open here"), "what each means:\n{}", s.show());
     let mut s = s.press("<tab>");
     assert!(s.bar().starts_with("/ state:closing") || s.bar().starts_with("/ state:closed"), "{}", s.bar());
     let mut s = s.press("<shift-tab>");

@@ -133,14 +133,14 @@ fn with_port(addr: (Addr, u8), port: Option<&str>, services: &Services) -> Optio
 
 /// A port, a range or a service.
 fn ports(text: &str, services: &Services) -> Option<(u16, u16)> {
-    let one = |t: &str| {
+    let port = |t: &str| {
         if t.bytes().all(|b| b.is_ascii_digit()) { t.parse::<u16>().ok() } else { services.port(t) }
     };
-    if let Some(p) = one(text) {
+    if let Some(p) = port(text) {
         return Some((p, p));
     }
     let (a, b) = text.split_once('-')?;
-    let (a, b) = (one(a)?, if b.is_empty() { u16::MAX } else { one(b)? });
+    let (a, b) = (port(a)?, if b.is_empty() { u16::MAX } else { port(b)? });
     (a <= b).then_some((a, b))
 }
 
@@ -215,7 +215,7 @@ pub(crate) fn all(
     };
     let mut out: Vec<Operand> = Vec::with_capacity(values.len());
     for raw in values {
-        let o = one(services, field, raw)?;
+        let o = operand(services, field, raw)?;
         if let (Operand::States(new), Some(Operand::States(have))) = (&o, out.last_mut()) {
             *have |= *new;
         } else if !out.contains(&o) {
@@ -225,7 +225,7 @@ pub(crate) fn all(
     Ok((field, out))
 }
 
-fn one(services: &Services, field: Field, mut raw: RawValue) -> Result<Operand, FilterError> {
+fn operand(services: &Services, field: Field, mut raw: RawValue) -> Result<Operand, FilterError> {
     let kind = field.kind();
     if matches!(field, Field::Column(c) if c.is(Role::Direction))
         && let Some((_, same)) = DIRECTION_WORDS.iter().find(|(w, _)| raw.text.eq_ignore_ascii_case(w))

@@ -107,7 +107,7 @@ fn term(t: &Term, yes: bool) -> Pushdown {
                 })
                 .collect();
             // A device's name means something only where there are devices; a socket bound to one without a name is
-            // shown under another, so the opposite is not asked of the kernel.
+            // shown under another, so the negation is not pushed down.
             match names {
                 Some(names) if yes => Pushdown { prefilter: Some(any(names)), ..ALL },
                 _ => ALL,
