@@ -1,0 +1,283 @@
+//! A sample written as JSON and read back is the same sample.
+//!
+//! The samples are made by a deserializer that answers every request with a random value, so new fields and variants are
+//! covered as soon as they exist.
+
+// A test that cannot go on stops there.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use serde::de::value::{Error, StrDeserializer};
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
+use serde::{Deserialize, forward_to_deserialize_any};
+use sockscope::model::{Sample, nft};
+use std::collections::HashSet;
+
+/// Samples that are compared.
+const SAMPLES: u64 = 1_000;
+/// Depth from which on lists are empty and options `None`.
+const MAX_DEPTH: u32 = 12;
+
+/// SplitMix64.
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    /// Often small, and often at the end of its range.
+    fn integer(&mut self) -> u64 {
+        match self.below(4) {
+            0 => self.below(10),
+            1 => u64::MAX - self.below(2),
+            2 => self.next() >> 32,
+            _ => self.next(),
+        }
+    }
+
+    fn text(&mut self) -> String {
+        const CHARS: [char; 12] = ['a', 'Z', '0', ' ', '"', '\\', '\n', '\0', 'é', '한', '😀', '\u{202e}'];
+        (0..self.below(6)).map(|_| CHARS[self.below(CHARS.len() as u64) as usize]).collect()
+    }
+}
+
+/// Random values of the type that is asked for.
+struct Random<'a> {
+    rng: &'a mut Rng,
+    depth: u32,
+}
+
+impl Random<'_> {
+    fn child(&mut self) -> Random<'_> {
+        Random { rng: self.rng, depth: self.depth + 1 }
+    }
+
+    fn len(&mut self) -> usize {
+        if self.depth > MAX_DEPTH { 0 } else { self.rng.below(4) as usize }
+    }
+}
+
+macro_rules! integers {
+    ($($method:ident $visit:ident $type:ty;)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            visitor.$visit(self.rng.integer() as $type)
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for Random<'_> {
+    type Error = Error;
+
+    integers! {
+        deserialize_u8 visit_u8 u8;
+        deserialize_u16 visit_u16 u16;
+        deserialize_u32 visit_u32 u32;
+        deserialize_u64 visit_u64 u64;
+        deserialize_i8 visit_i8 i8;
+        deserialize_i16 visit_i16 i16;
+        deserialize_i32 visit_i32 i32;
+        deserialize_i64 visit_i64 i64;
+    }
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
+        panic!("a type that does not ask for its kind: extend this test")
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_bool(self.rng.below(2) == 0)
+    }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_f32(self.rng.below(1000) as f32 / 8.0)
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_f64(self.rng.below(1000) as f64 / 8.0)
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_string(self.rng.text())
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_string(self.rng.text())
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
+        if self.len() == 0 { visitor.visit_none() } else { visitor.visit_some(self.child()) }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
+        let left = self.len();
+        visitor.visit_seq(Items { random: self, left })
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, left: usize, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_seq(Items { random: self, left })
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        left: usize,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_seq(Items { random: self, left })
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
+        let left = self.len();
+        visitor.visit_map(Items { random: self, left })
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_map(Fields { random: self, fields: fields.iter() })
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        let variant = variants[self.rng.below(variants.len() as u64) as usize];
+        visitor.visit_enum(Variant { random: self, variant })
+    }
+
+    forward_to_deserialize_any! { i128 u128 char bytes byte_buf unit unit_struct identifier ignored_any }
+}
+
+/// Items of a list, or entries of a map.
+struct Items<'a> {
+    random: Random<'a>,
+    left: usize,
+}
+
+impl<'de> SeqAccess<'de> for Items<'_> {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
+        self.left = left;
+        seed.deserialize(self.random.child()).map(Some)
+    }
+}
+
+impl<'de> MapAccess<'de> for Items<'_> {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+        self.next_element_seed(seed)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+        seed.deserialize(self.random.child())
+    }
+}
+
+/// Fields of a struct.
+struct Fields<'a> {
+    random: Random<'a>,
+    fields: std::slice::Iter<'static, &'static str>,
+}
+
+impl<'de> MapAccess<'de> for Fields<'_> {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+        let key = |name: &&'static str| seed.deserialize(StrDeserializer::new(name));
+        self.fields.next().map(key).transpose()
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+        seed.deserialize(self.random.child())
+    }
+}
+
+/// A variant of an enum, with its content.
+struct Variant<'a> {
+    random: Random<'a>,
+    variant: &'static str,
+}
+
+impl<'de, 'a> EnumAccess<'de> for Variant<'a> {
+    type Error = Error;
+    type Variant = Random<'a>;
+
+    fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Random<'a>), Error> {
+        let name: StrDeserializer<'_, Error> = self.variant.into_deserializer();
+        Ok((seed.deserialize(name)?, self.random))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Random<'_> {
+    type Error = Error;
+
+    fn unit_variant(self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(mut self, seed: T) -> Result<T::Value, Error> {
+        seed.deserialize(self.child())
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_tuple(len, visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.deserialize_struct("", fields, visitor)
+    }
+}
+
+fn random_sample(seed: u64) -> Sample {
+    let mut rng = Rng(seed);
+    Sample::deserialize(Random { rng: &mut rng, depth: 0 }).unwrap()
+}
+
+#[test]
+fn thousand_random_samples_survive_json() {
+    let (mut sockets, mut expressions) = (0, HashSet::new());
+    for seed in 0..SAMPLES {
+        let sample = random_sample(seed);
+        let json = serde_json::to_string(&sample).unwrap();
+        let back: Sample = serde_json::from_str(&json).unwrap_or_else(|e| panic!("seed {seed}: {e}\n{json}"));
+        assert_eq!(back, sample, "seed {seed}");
+        sockets += sample.sockets.len();
+        let tables = sample.netfilter.iter().flat_map(|n| &n.nft).flat_map(|r| &r.tables);
+        let rules = tables.flat_map(|t| &t.chains).flat_map(|c| &c.rules);
+        expressions.extend(rules.flat_map(|r| &r.expressions).map(std::mem::discriminant::<nft::Expr>));
+    }
+    assert!(sockets > 500, "only {sockets} sockets");
+    assert!(expressions.len() >= 20, "only {} kinds of expressions", expressions.len());
+}
