@@ -19,7 +19,7 @@ const SAMPLES: u64 = 1_000;
 /// Depth from which on lists are empty and options `None`.
 const MAX_DEPTH: u32 = 12;
 
-/// SplitMix64.
+/// `SplitMix64`.
 struct Rng(u64);
 
 impl Rng {
