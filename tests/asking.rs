@@ -1,9 +1,9 @@
-//! Asking in the dashboard: columns, completion, history, saved filters, cells; explaining; and acting, never unasked.
+//! Dialogs of the dashboard: columns, completion, history, saved filters, cells, explanations, and confirmed actions.
 
 // A test that cannot go on stops there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-// Each test program uses its part of it.
+// Each test program uses a part of it.
 #[allow(dead_code)]
 #[path = "screens/world.rs"]
 mod world;
@@ -95,10 +95,10 @@ fn columns_are_shown_hidden_moved_and_reset() {
 }
 
 #[test]
-fn tab_completes_and_goes_on() {
+fn tab_completes_then_cycles() {
     let mut s = Screen::new().press("/state:clo<tab>");
     assert!(s.bar().starts_with("/ state:close-wait"), "{}", s.bar());
-    assert!(s.show().contains("the other side has closed; this program"), "what each means:\n{}", s.show());
+    assert!(s.show().contains("closed by the peer, still open here"), "what each means:\n{}", s.show());
     let mut s = s.press("<tab>");
     assert!(s.bar().starts_with("/ state:closing") || s.bar().starts_with("/ state:closed"), "{}", s.bar());
     let mut s = s.press("<shift-tab>");
@@ -115,7 +115,7 @@ fn tab_completes_and_goes_on() {
 }
 
 #[test]
-fn filters_typed_before_come_back() {
+fn filter_history_is_recalled() {
     let mut s = Screen::new().press("/nginx<enter>/<ctrl-u>:443<enter>/<ctrl-u>api<up>");
     assert!(s.bar().starts_with("/ :443"), "{}", s.bar());
     let mut s = s.press("<up>");
@@ -157,7 +157,7 @@ fn filters_are_saved_and_used_by_name() {
 }
 
 #[test]
-fn a_cell_filters() {
+fn filter_is_made_from_a_cell() {
     // On a group: what it has in common.
     assert!(Screen::new().press("f").bar().starts_with("/ state:listen"));
     assert!(Screen::new().press("F").bar().starts_with("/ not (state:listen)"));
@@ -174,7 +174,7 @@ fn a_cell_filters() {
 }
 
 #[test]
-fn everything_is_explained() {
+fn explain_covers_every_view() {
     let mut s = Screen::new().press("e");
     assert!(s.show().contains("explain") && s.show().contains("LISTEN"), "{}", s.show());
     assert!(!s.press("<esc>").show().contains("How a socket gets here"));
@@ -187,7 +187,7 @@ fn everything_is_explained() {
 }
 
 #[test]
-fn nothing_is_done_without_a_question() {
+fn actions_need_confirmation() {
     let mut s = Screen::new().press("jK");
     let list = s.show();
     assert!(
@@ -263,21 +263,21 @@ fn nothing_is_done_without_a_question() {
 }
 
 #[test]
-fn a_copy_is_made_at_once() {
+fn copy_needs_no_confirmation() {
     let s = Screen::new().press("jK<end><enter>");
     let Some(Effect::Act(Act::Copy(text))) = s.effects.first() else { panic!("{:?}", s.effects) };
     assert_eq!(text, "src [::]:22");
 }
 
 #[test]
-fn read_only_offers_no_harm() {
+fn read_only_offers_no_actions() {
     let options = Options { read_only: true, ..Options::default() };
     let list = Screen::with(options).press("/state:close-wait<enter>j<right>jK").show();
     assert!(list.contains("copy the row") && !list.contains("end ") && !list.contains("SIG"), "{list}");
 }
 
 #[test]
-fn every_key_in_every_new_place_is_safe() {
+fn any_key_in_any_dialog_does_not_panic() {
     let all: Vec<&str> = sockscope::tui::command::COMMANDS.iter().flat_map(|c| c.keys).copied().collect();
     for place in ["c", "@", "jf", "e", "jK", "jK<enter>", "/a<tab>", "/:443<ctrl-s>"] {
         let mut s = Screen::new().press(place);
@@ -289,7 +289,7 @@ fn every_key_in_every_new_place_is_safe() {
 }
 
 #[test]
-fn marked_rows_are_what_is_acted_on() {
+fn actions_apply_to_marked_rows() {
     let mut s = Screen::new().press("/state:close-wait<enter>jllmm");
     assert!(s.show().contains("2 marked"), "{}", s.show());
     let mut s = s.press("K");
@@ -308,7 +308,7 @@ fn marked_rows_are_what_is_acted_on() {
 }
 
 #[test]
-fn names_are_asked_for_once_and_only_when_wanted() {
+fn host_names_are_resolved_once_and_only_on_request() {
     let resolve = |s: &Screen| s.effects.iter().filter(|e| matches!(e, Effect::Resolve(_))).count();
     assert_eq!(resolve(&Screen::new().press("jj")), 0);
     assert_eq!(resolve(&Screen::new().press("n")), 1);

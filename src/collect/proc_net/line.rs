@@ -28,7 +28,7 @@ const fn system_info() -> ExplicitSystemInfo {
     }
 }
 
-/// Whether this is the header line.
+/// Returns true if this is the header line.
 pub(crate) fn is_header(line: &[u8]) -> bool {
     line.trim_ascii_start().starts_with(b"sl ")
 }

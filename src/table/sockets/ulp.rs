@@ -13,7 +13,7 @@ fn tls<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
                 v => format!("0x{v:04x}"),
             })
         });
-        let by = |c: Option<u16>| c.map(|c| Value::text(names::tls_by(c)));
+        let by = |c: Option<u16>| c.map(|c| Value::text(names::tls_mode(c)));
         let fields = [
             ("version", version),
             ("cipher", t.cipher.map(|c| Value::from(names::tls_cipher(c)))),
