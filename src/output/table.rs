@@ -1,7 +1,7 @@
 //! Aligned columns: fitted to the terminal width, as wide as the content when piped; never wrapped.
 
 use super::{BLOCK, Listing};
-use crate::format::column_layout::{Wish, fit};
+use crate::format::column_layout::{Candidate, fit};
 use crate::format::{Align, Column, Kind};
 use crate::format::{push_cell, shorten, shorten_middle, width};
 use crate::sync::{cores, par_map};
@@ -81,12 +81,12 @@ pub fn write(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
     }
     let widths: Vec<Option<u16>> = match list.width {
         Some(total) => {
-            let wishes: Vec<Wish> = columns
+            let candidates: Vec<Candidate> = columns
                 .iter()
                 .zip(&content_widths)
-                .map(|(column, natural)| Wish { column, natural: *natural })
+                .map(|(column, natural)| Candidate { column, natural: *natural })
                 .collect();
-            fit(&wishes, total, GAP)
+            fit(&candidates, total, GAP)
         }
         None => content_widths.iter().map(|w| Some(*w)).collect(),
     };

@@ -1,6 +1,6 @@
-//! The columns of the table of processes.
+//! Columns of the table of processes.
 
-use super::cell::{cgroup, cmdline, fd_limit, info, opt, user_value};
+use super::cell::{cgroup, cmdline, fd_limit, proc_info, reported, user_value};
 use super::units::{self, unit_column};
 use super::{Grouping, Table, TableId};
 use super::{contexts, threads};
@@ -29,12 +29,12 @@ fn full_in<'a>(snap: &Snapshot, row: usize, get: fn(&FullIn) -> f64) -> Value<'a
     }
 }
 
-/// The number of its descriptors at eight moments, evenly spread over the time it was watched.
+/// Number of file descriptors at eight points evenly spread over the observed time.
 fn trend<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
     if let Err(why) = snap.fds(row) {
         return Value::Missing(why);
     }
-    let seen = spread(&snap.processes[row].fd_history, 8);
+    let seen = resample(&snap.processes[row].fd_history, 8);
     let all = || seen.iter().flatten().copied();
     let (Some(low), Some(high), 8) = (all().min(), all().max(), seen.len()) else {
         return Value::Missing(Missing::Pending);
@@ -46,27 +46,27 @@ fn trend<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
     Value::Levels(out)
 }
 
-/// A series as it stood at so many moments, evenly spread; nothing while there is one reading only.
-pub fn spread(series: &[(u64, u64)], moments: usize) -> Vec<Option<u64>> {
+/// A series resampled at evenly spread points; empty if it has only one reading.
+pub fn resample(series: &[(u64, u64)], points: usize) -> Vec<Option<u64>> {
     let (Some(first), Some(last)) = (series.first(), series.last()) else { return vec![] };
-    if first.0 >= last.0 || moments < 2 {
+    if first.0 >= last.0 || points < 2 {
         return vec![];
     }
-    let at = |i: usize| first.0 + (u128::from(last.0 - first.0) * i as u128 / (moments as u128 - 1)) as u64;
-    (0..moments).map(|i| Some(series[series.partition_point(|p| p.0 <= at(i)).max(1) - 1].1)).collect()
+    let at = |i: usize| first.0 + (u128::from(last.0 - first.0) * i as u128 / (points as u128 - 1)) as u64;
+    (0..points).map(|i| Some(series[series.partition_point(|p| p.0 <= at(i)).max(1) - 1].1)).collect()
 }
 
 fn limit<'a>(n: Option<u64>) -> Value<'a> {
     match n {
-        // No limit is not a number to compare with.
+        // Unlimited is not a number to compare with.
         Some(u64::MAX) => Value::Missing(Missing::NotApplicable),
-        n => opt(n),
+        n => reported(n),
     }
 }
 
 fn sockets(snap: &Snapshot, row: usize) -> Value<'_> {
     let n = snap.sockets_of(row).len() as u64;
-    // Where its descriptors are hidden, none found says nothing.
+    // Without access to its descriptors, no socket found is unknown, not zero.
     match snap.sample.processes[row].fds_hidden {
         Some(why) if n == 0 => Value::Missing(why),
         None if !snap.sample.wants.reads(Reads::OWNERS) => Value::Missing(Missing::NotRead),
@@ -110,8 +110,8 @@ macro_rules! kind_column {
 }
 
 static COLUMNS: &[Column] = &[
-    Column::new("pid", "PID", Kind::Id, 1, |s, r| Value::from(info(s, r).pid), "Process ID."),
-    Column::new("comm", "COMMAND", Kind::Text, 0, |s, r| Value::text(&info(s, r).comm), "Command name.")
+    Column::new("pid", "PID", Kind::Id, 1, |s, r| Value::from(proc_info(s, r).pid), "Process ID."),
+    Column::new("comm", "COMMAND", Kind::Text, 0, |s, r| Value::text(&proc_info(s, r).comm), "Command name.")
         .role(Role::Process)
         .tone(|_, _| Tone::Strong)
         .called(&["process", "proc", "program", "name"])
@@ -121,7 +121,7 @@ static COLUMNS: &[Column] = &[
         "USER",
         Kind::Text,
         10,
-        |s, r| user_value(s, info(s, r).uid),
+        |s, r| user_value(s, proc_info(s, r).uid),
         "Effective user; the number if the user has no name.",
     )
     .role(Role::User)
@@ -162,7 +162,7 @@ static COLUMNS: &[Column] = &[
         "FDS%",
         Kind::Percent,
         3,
-        |s, r| fds(s, r, |u| opt(u.share().map(|x| x * 100.0))),
+        |s, r| fds(s, r, |u| reported(u.share().map(|x| x * 100.0))),
         "Open file descriptors in percent of the soft limit.",
     )
     .gauge(Gauge { amounts: None, limit: |s, r| fd_limit(s, r as u32) }),
@@ -174,7 +174,7 @@ static COLUMNS: &[Column] = &[
         |s, r| {
             fds(s, r, |u| match u.soft {
                 Some(u64::MAX) => Value::Missing(Missing::NotApplicable),
-                soft => opt(soft.map(|x| x.saturating_sub(u64::from(u.open)))),
+                soft => reported(soft.map(|x| x.saturating_sub(u64::from(u.open)))),
             })
         },
         "File descriptors left until the soft limit.",
@@ -371,7 +371,7 @@ static COLUMNS: &[Column] = &[
         "AGE",
         Kind::Secs,
         16,
-        |s, r| match info(s, r).start_ns {
+        |s, r| match proc_info(s, r).start_ns {
             0 => Value::Missing(Missing::NotReported),
             start => Value::from(s.sample.at.boot_ns.saturating_sub(start) as f64 / 1e9),
         },
@@ -387,25 +387,25 @@ static COLUMNS: &[Column] = &[
         Kind::Id,
         42,
         |s, r| {
-            if info(s, r).ppid == 0 {
+            if proc_info(s, r).ppid == 0 {
                 Value::Missing(Missing::NotApplicable)
             } else {
-                Value::from(info(s, r).ppid)
+                Value::from(proc_info(s, r).ppid)
             }
         },
         "Process ID of the parent.",
     ),
-    Column::new("uid", "UID", Kind::Id, 43, |s, r| Value::from(info(s, r).uid), "Effective user ID."),
-    unit_column!(units::UNIT, units::of_process),
-    unit_column!(units::SLICE, units::of_process),
-    unit_column!(units::CONTAINER, units::of_process),
-    unit_column!(units::CONTAINER_ID, units::of_process),
-    unit_column!(units::ENGINE, units::of_process),
-    unit_column!(units::IMAGE, units::of_process),
-    unit_column!(units::POD, units::of_process),
-    unit_column!(units::PUBLISHED, units::of_process),
-    threads::OF_PROCESS,
-    contexts::OF_PROCESS,
+    Column::new("uid", "UID", Kind::Id, 43, |s, r| Value::from(proc_info(s, r).uid), "Effective user ID."),
+    unit_column!(units::UNIT, units::process_units),
+    unit_column!(units::SLICE, units::process_units),
+    unit_column!(units::CONTAINER, units::process_units),
+    unit_column!(units::CONTAINER_ID, units::process_units),
+    unit_column!(units::ENGINE, units::process_units),
+    unit_column!(units::IMAGE, units::process_units),
+    unit_column!(units::POD, units::process_units),
+    unit_column!(units::PUBLISHED, units::process_units),
+    threads::PROCESS,
+    contexts::PROCESS,
     Column::new("cgroup", "CGROUP", Kind::Text, 44, cgroup, "Control group (v2).").wide(12, 30, 80),
     Column::new("cmdline", "COMMAND LINE", Kind::Text, 17, cmdline, "Command line with its arguments.")
         .dim()
@@ -413,7 +413,7 @@ static COLUMNS: &[Column] = &[
         .wide(12, 30, 200),
 ];
 
-/// One row a process.
+/// One row per process.
 pub static PROCESSES: Table = Table {
     id: TableId::Processes,
     name: "processes",

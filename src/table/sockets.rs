@@ -1,4 +1,4 @@
-//! The columns of the table of sockets.
+//! Columns of the table of sockets.
 
 mod age;
 pub(super) mod bpf;
@@ -16,16 +16,16 @@ mod ulp;
 mod unix;
 mod xdp;
 
-use self::age::bytes;
+use self::age::info_words;
 pub(crate) use self::cells::end_name;
 use self::cells::{
-    absent, activity, cgroup, cmdline, comm, comm_any, fds_open, fds_pct, fds_soft, finding, is_ip, kind,
-    limited, local, local_addr, not_tcp, of_ip, owner, owners, peer_process, pid, pid_any, port, processes,
+    absent, activity, cgroup, cmdline, comm, comm_any, fds_open, fds_pct, fds_soft, finding, ip_only, is_ip,
+    kind, limited, local, local_addr, not_tcp, owner, owners, peer_process, pid, pid_any, port, processes,
     queue, rate, remote, remote_addr, send_q, service, skmem, sockopt, timer, uid,
 };
 use super::cell::{
-    accept_limit as listener_limit, each, families, fd_limit, first, host, na, netns_tone, no_owner, opt,
-    opt_na, protos, scope_tone, scopes, user_value,
+    accept_limit as listener_limit, any_owner, applicable, families, fd_limit, first_owner, host_name, na,
+    netns_tone, no_owner, protos, reported, scope_tone, scopes, user_value,
 };
 use super::units::{self, unit_column};
 use super::{Grouping, Table, TableId};
@@ -38,18 +38,18 @@ use crate::model::{AttrSet, Backend, Family, Missing, SkMem, Snapshot, TimerKind
 const SKMEM: Needs = Needs::attrs(AttrSet::SKMEM);
 const INFO: Needs = Needs::RATES;
 
-macro_rules! of_owner {
+macro_rules! owner_column {
     ($name:literal, $title:literal, $kind:ident, $drop:literal, $get:ident, $help:literal) => {
         Column::new(
             $name,
             $title,
             Kind::$kind,
             $drop,
-            |s, r| first(s, r, |o| $get(s, o.process as usize)),
+            |s, r| first_owner(s, r, |o| $get(s, o.process as usize)),
             $help,
         )
         .needs(Needs::OWNERS)
-        .any(|s, r, t| each(s, r, t, $get))
+        .any(|s, r, t| any_owner(s, r, t, $get))
     };
 }
 
@@ -81,7 +81,7 @@ fn accept_limit(snap: &Snapshot, row: usize) -> Option<usize> {
     listener_limit(snap, s.id.netns, s.proto, s.local, s.iface)
 }
 
-const BEFORE: &[Column] = &[
+const GENERAL: &[Column] = &[
     Column::new("proto", "PROTO", Kind::Text, 1, |s, r| Value::text(s.socket(r).proto.name()),
         "Transport protocol: tcp, udp, raw, unix and so on.").role(Role::Proto).dim().values(protos)
         .called(&["protocol", "netid"]).wide(3, 5, 8),
@@ -103,7 +103,7 @@ const BEFORE: &[Column] = &[
         .called(&["lport", "sport"]),
     Column::new("remote_addr", "REMOTE ADDR", Kind::Addr, 40, remote_addr, "Remote address.").role(Role::RemoteAddr)
         .called(&["host", "rhost"]),
-    Column::new("remote_host", "REMOTE HOST", Kind::Text, 42, |s, r| host(s, remote_addr(s, r)),
+    Column::new("remote_host", "REMOTE HOST", Kind::Text, 42, |s, r| host_name(s, remote_addr(s, r)),
         "DNS name of the remote address (list --resolve, n in the dashboard).").role(Role::RemoteHost)
         .called(&["rname"]).wide(10, 24, 47),
     Column::new("remote_port", "RPORT", Kind::Port, 40, |s, r| port(s.socket(r), s.socket(r).remote.port),
@@ -153,12 +153,12 @@ const BEFORE: &[Column] = &[
     Column::new("pid", "PID", Kind::Id, 41, pid,
         "Process ID of the process that owns the socket, or owned it last. A filter tests all owners.").process_column("pid")
         .needs(Needs::OWNERS).any(pid_any),
-    Column::new("fd", "FD", Kind::Id, 43, |s, r| first(s, r, |o| opt(o.fd())),
+    Column::new("fd", "FD", Kind::Id, 43, |s, r| first_owner(s, r, |o| reported(o.fd())),
         "File descriptor number of the socket in the process.")
         .needs(Needs::OWNERS).wide(3, 4, 9)
         .any(|s, r, t| match s.owners(r) {
             [] => t(&no_owner(s, r)),
-            owners => owners.iter().any(|o| t(&opt(o.fd()))),
+            owners => owners.iter().any(|o| t(&reported(o.fd()))),
         }),
     Column::new("owners", "OWNERS", Kind::List, 44, owners,
         "Every file descriptor of the socket: pid, fd, comm.").role(Role::Owners).process_column("comm")
@@ -175,27 +175,27 @@ const BEFORE: &[Column] = &[
     Column::new("user", "USER", Kind::Text, 30, |s, r| uid(s, r).map_or_else(Value::Missing, |u| user_value(s, u)),
         "User of the socket; the number if the user has no name.").role(Role::User).dim().text_match(TextMatch::Whole)
         .wide(4, 8, 16),
-    of_owner!("cmdline", "COMMAND LINE", Text, 49, cmdline, "Command line of the process that owns the socket.").dim().process_column("cmdline")
+    owner_column!("cmdline", "COMMAND LINE", Text, 49, cmdline, "Command line of the process that owns the socket.").dim().process_column("cmdline")
         .called(&["command", "cmd", "args"]).wide(12, 30, 80),
     Column::new("cgroup", "CGROUP", Kind::Text, 52, cgroup,
         "Control group (v2) that the socket was created in; that of its process if not reported.").role(Role::Cgroup)
         .needs(Needs::CGROUPS).wide(12, 30, 80),
-    unit_column!(units::UNIT, units::of_socket),
-    unit_column!(units::SLICE, units::of_socket),
-    unit_column!(units::CONTAINER, units::of_socket),
-    unit_column!(units::CONTAINER_ID, units::of_socket),
-    unit_column!(units::ENGINE, units::of_socket),
-    unit_column!(units::IMAGE, units::of_socket),
-    unit_column!(units::POD, units::of_socket),
-    unit_column!(units::PUBLISHED, units::of_socket),
-    threads::OF_OWNER,
-    contexts::OF_OWNER,
-    contexts::OF_SOCKET,
-    of_owner!("fds_open", "FDS", Count, 53, fds_open, "Open file descriptors of the process that owns the socket.").process_column("fds_open")
+    unit_column!(units::UNIT, units::socket_units),
+    unit_column!(units::SLICE, units::socket_units),
+    unit_column!(units::CONTAINER, units::socket_units),
+    unit_column!(units::CONTAINER_ID, units::socket_units),
+    unit_column!(units::ENGINE, units::socket_units),
+    unit_column!(units::IMAGE, units::socket_units),
+    unit_column!(units::POD, units::socket_units),
+    unit_column!(units::PUBLISHED, units::socket_units),
+    threads::OWNER,
+    contexts::OWNER,
+    contexts::SOCKET,
+    owner_column!("fds_open", "FDS", Count, 53, fds_open, "Open file descriptors of the process that owns the socket.").process_column("fds_open")
         .called(&["fds"]),
-    of_owner!("fds_soft", "FDS SOFT", Count, 54, fds_soft,
+    owner_column!("fds_soft", "FDS SOFT", Count, 54, fds_soft,
         "Soft limit of file descriptors of the process that owns the socket.").process_column("fds_soft"),
-    of_owner!("fds_pct", "FDS%", Percent, 53, fds_pct,
+    owner_column!("fds_pct", "FDS%", Percent, 53, fds_pct,
         "Open file descriptors of the process that owns the socket, in percent of its soft limit.").process_column("fds_pct").gauge(Gauge { amounts: None, limit: owner_fd_limit }),
     Column::new("service", "SERVICE", Kind::Text, 31, service,
         "Service name of the server port, or protocol name of a raw socket.").role(Role::Service).dim().text_match(TextMatch::Whole)
@@ -236,7 +236,7 @@ const BEFORE: &[Column] = &[
         "Inode of the socket, as in /proc/PID/fd.")
         .called(&["ino"]).wide(6, 9, 20),
     Column::new("cookie", "COOKIE", Kind::Id, 56,
-        |s, r| opt(s.socket(r).id.kernel_cookie()),
+        |s, r| reported(s.socket(r).id.kernel_cookie()),
         "Kernel ID of the socket, unique in its network namespace until reboot.")
         .called(&["sk"]).wide(6, 10, 20),
     Column::new("timer", "TIMER", Kind::Text, 57,
@@ -290,8 +290,8 @@ const BEFORE: &[Column] = &[
         }),
     Column::new("accept_pct", "ACCEPT%", Kind::Percent, 34, |s, r| {
         let l = s.socket(r);
-        let told = s.sample.backend.backend.tells_backlogs() && l.is_listener() && l.send_q > 0;
-        opt_na(told.then(|| f64::from(l.recv_q) / f64::from(l.send_q) * 100.0))
+        let limit_known = s.sample.backend.backend.tells_backlogs() && l.is_listener() && l.send_q > 0;
+        applicable(limit_known.then(|| f64::from(l.recv_q) / f64::from(l.send_q) * 100.0))
     }, "Usage of the accept queue of a TCP listener.").gauge(Gauge { amounts: Some(|s, r| (s.socket(r).recv_q.into(), s.socket(r).send_q.into())), limit: accept_limit }).called(&["queue_pct"]),
     Column::new("client", "ORIG CLIENT", Kind::Endpoint, 32,
         |s, r| route::original_client(s, r).map_or_else(na, |(e, _)| Value::Endpoint(e)),
@@ -305,31 +305,31 @@ const BEFORE: &[Column] = &[
         |s, r| s.flow(r).map_or_else(na, |f| Value::text(f.state())),
         "State of the conntrack entry (conntrack(8)).").needs(Needs::NAT).wide(8, 11, 11),
     Column::new("ct_timeout_s", "CT TIMEOUT", Kind::Secs, 62,
-        |s, r| opt_na(s.flow(r).and_then(|f| f.timeout_s)),
+        |s, r| applicable(s.flow(r).and_then(|f| f.timeout_s)),
         "Time until the conntrack entry expires.").needs(Needs::NAT).wide(5, 10, 10),
     Column::new("ct_bytes", "CT BYTES", Kind::Bytes, 62,
-        |s, r| opt_na(s.flow(r).and_then(|f| f.bytes).map(|(a, b)| a + b)),
+        |s, r| applicable(s.flow(r).and_then(|f| f.bytes).map(|(a, b)| a + b)),
         "Bytes in both directions, if conntrack counts them (net.netfilter.nf_conntrack_acct).").needs(Needs::NAT).wide(5, 8, 8),
     Column::new("ct_mark", "CT MARK", Kind::Hex, 63,
-        |s, r| opt_na(s.flow(r).map(|f| f.mark)),
+        |s, r| applicable(s.flow(r).map(|f| f.mark)),
         "Mark of the conntrack entry.").needs(Needs::NAT).wide(5, 8, 12),
     Column::new("ct_zone", "CT ZONE", Kind::Id, 63,
-        |s, r| opt_na(s.flow(r).map(|f| f.zone)),
+        |s, r| applicable(s.flow(r).map(|f| f.zone)),
         "Zone of the conntrack entry.").needs(Needs::NAT).wide(5, 7, 7),
     Column::new("finding", "FINDING", Kind::Text, 35, finding,
         "Findings, separated by commas: see sockscope explain.").tone(|_, _| Tone::Warning)
         .called(&["findings"]).needs(Needs::FINDINGS).wide(10, 16, 60)
         .any(|s, r, t| socket_diagnoses(s, r).any(|d| d.names().any(|n| t(&Value::text(n)))) || t(&finding(s, r))),
-    Column::new("auto_port", "AUTO PORT", Kind::Bool, 61, |s, r| of_ip(s, r, s.socket(r).auto_port),
+    Column::new("auto_port", "AUTO PORT", Kind::Bool, 61, |s, r| ip_only(s, r, s.socket(r).auto_port),
         "Local port chosen by the kernel, not by bind().")
         .needs(Needs::AUTO_PORT),
     Column::new("type", "TYPE", Kind::Text, 57, kind,
         "Type of the socket (socket(2)): stream, dgram, seqpacket, raw.")
         .called(&["socktype"]).wide(4, 6, 10),
-    Column::new("mark", "MARK", Kind::Hex, 59, |s, r| of_ip(s, r, s.attrs(r).mark()),
+    Column::new("mark", "MARK", Kind::Hex, 59, |s, r| ip_only(s, r, s.attrs(r).mark()),
         "Firewall mark of the socket; reported only with CAP_NET_ADMIN.").role(Role::Mark)
         .called(&["fwmark"]),
-    Column::new("cgroup_id", "CGROUP ID", Kind::Id, 59, |s, r| of_ip(s, r, s.attrs(r).cgroup_id()),
+    Column::new("cgroup_id", "CGROUP ID", Kind::Id, 59, |s, r| ip_only(s, r, s.attrs(r).cgroup_id()),
         "ID of the control group that the socket was created in: the inode of its directory.")
         .wide(6, 10, 20),
     Column::new("shutdown", "SHUT", Kind::Text, 58,
@@ -338,7 +338,7 @@ const BEFORE: &[Column] = &[
         }),
         "Directions that are shut down: neither, receive, send, both.").values(|| vec!["neither", "receive", "send", "both"])
         .needs(Needs::attrs(AttrSet::SHUTDOWN)).wide(4, 7, 7),
-    Column::new("v6only", "V6ONLY", Kind::Bool, 58, |s, r| match s.socket(r).family { Family::Inet => na(), _ => of_ip(s, r, s.attrs(r).v6only()) },
+    Column::new("v6only", "V6ONLY", Kind::Bool, 58, |s, r| match s.socket(r).family { Family::Inet => na(), _ => ip_only(s, r, s.attrs(r).v6only()) },
         "IPv6 socket that accepts no IPv4 peers (IPV6_V6ONLY)."),
     sockopt_column!("opt_recverr", "RECVERR", 0, "IP_RECVERR: errors are queued for the application."),
     sockopt_column!("opt_is_icsk", "ICSK", 1, "Connection-oriented socket."),
@@ -354,15 +354,15 @@ const BEFORE: &[Column] = &[
     Column::new("snd_wscale", "SND-WSCALE", Kind::Count, 61,
         |s, r| Value::from_opt(s.attrs(r).tcp_info().and_then(|t| t.snd_wscale()), absent(s, r, AttrSet::INFO)),
         "Window scale for sending.")
-        .called(&["wscale"]).needs(Needs::info(bytes(&[6]))),
+        .called(&["wscale"]).needs(Needs::info(info_words(&[6]))),
     Column::new("rcv_wscale", "RCV-WSCALE", Kind::Count, 61,
         |s, r| Value::from_opt(s.attrs(r).tcp_info().and_then(|t| t.rcv_wscale()), absent(s, r, AttrSet::INFO)),
         "Window scale for receiving.")
-        .needs(Needs::info(bytes(&[6]))),
+        .needs(Needs::info(info_words(&[6]))),
     Column::new("app_limited", "APPLIM", Kind::Bool, 61,
         |s, r| Value::from_opt(s.attrs(r).tcp_info().and_then(|t| t.app_limited()), absent(s, r, AttrSet::INFO)),
         "Delivery rate limited by the application, not by the network.")
-        .needs(Needs::info(bytes(&[6]))),
+        .needs(Needs::info(info_words(&[6]))),
     Column::new("send_rate", "SEND RATE", Kind::BytesPerSec, 61,
         |s, r| {
             let rate = s.attrs(r).tcp_info().and_then(|t| {
@@ -372,13 +372,13 @@ const BEFORE: &[Column] = &[
             Value::from_opt(rate, not_tcp(s, r))
         },
         "Rate that the congestion window allows: cwnd * mss / rtt, the `send` of ss.")
-        .needs(Needs::info(bytes(&[16, 68, 80]))),
+        .needs(Needs::info(info_words(&[16, 68, 80]))),
     Column::new("rwnd_limited_pct", "RWND-LIM%", Kind::Percent, 61, |s, r| limited(s, r, crate::model::TcpInfo::rwnd_limited_us),
         "Share of the busy time limited by the peer's receive window.")
-        .needs(Needs::info(bytes(&[168, 176]))),
+        .needs(Needs::info(info_words(&[168, 176]))),
     Column::new("sndbuf_limited_pct", "SNDBUF-LIM%", Kind::Percent, 61, |s, r| limited(s, r, crate::model::TcpInfo::sndbuf_limited_us),
         "Share of the busy time limited by the local send buffer.")
-        .needs(Needs::info(bytes(&[168, 184]))),
+        .needs(Needs::info(info_words(&[168, 184]))),
     Column::new("retrans_pct", "RETRANS%", Kind::Percent, 61,
         |s, r| {
             let share = s.attrs(r).tcp_info().and_then(|t| {
@@ -388,14 +388,14 @@ const BEFORE: &[Column] = &[
             Value::from_opt(share, not_tcp(s, r))
         },
         "Share of data segments retransmitted since connect.")
-        .needs(Needs::info(bytes(&[100, 156]))),
+        .needs(Needs::info(info_words(&[100, 156]))),
     Column::new("closed", "CLOSED", Kind::Bool, 62, |s, r| Value::from(r >= s.live),
         "Closed socket that is still shown for a moment."),
 ];
 
 /// All columns, in the order of the reference.
 const PARTS: [&[Column]; 13] = [
-    BEFORE,
+    GENERAL,
     unix::COLUMNS,
     netlink::COLUMNS,
     packet::COLUMNS,
@@ -420,7 +420,7 @@ const COUNT: usize = {
 };
 
 static COLUMNS: [Column; COUNT] = {
-    let mut out = [BEFORE[0]; COUNT];
+    let mut out = [GENERAL[0]; COUNT];
     let (mut n, mut part) = (0, 0);
     while part < PARTS.len() {
         let mut i = 0;
@@ -434,7 +434,7 @@ static COLUMNS: [Column; COUNT] = {
     out
 };
 
-/// One row a socket.
+/// One row per socket.
 pub static SOCKETS: Table = Table {
     id: TableId::Sockets,
     name: "list",

@@ -1,6 +1,6 @@
 //! Columns of congestion control algorithms.
 
-use super::family::{VEGAS_BIT, of, record, structure_column};
+use super::family::{VEGAS_BIT, family_value, structure_column, structure_record};
 use crate::format::{Column, Kind, Value};
 use crate::model::struct_layout::{DCTCP, VEGAS};
 use crate::model::{AttrSet, Proto, Snapshot};
@@ -10,7 +10,7 @@ fn bbr<'a, T: Into<Value<'a>>>(
     row: usize,
     get: fn(crate::model::attr::Bbr) -> Option<T>,
 ) -> Value<'a> {
-    of(snap, row, Proto::Tcp, AttrSet::VEGAS, snap.attrs(row).bbr().and_then(get))
+    family_value(snap, row, Proto::Tcp, AttrSet::VEGAS, snap.attrs(row).bbr().and_then(get))
 }
 
 /// The columns.

@@ -1,6 +1,6 @@
 //! Columns of netlink sockets.
 
-use super::family::bits;
+use super::family::bit_names;
 use crate::format::{Column, Kind, Value};
 use crate::model::{Missing, Proto, Snapshot, names};
 use crate::table::cell::na;
@@ -41,7 +41,7 @@ pub(super) const COLUMNS: &[Column] = &[
         .wide(8, 20, 60),
     Column::new("netlink_flags", "NL FLAGS", Kind::Text, 63,
         |s, r| s.attrs(r).netlink_flags().map_or_else(na, |f| {
-            bits(f, &["cb-running", "pktinfo", "broadcast-error", "no-enobufs", "listen-all-nsid", "cap-ack", "ext-ack",
+            bit_names(f, &["cb-running", "pktinfo", "broadcast-error", "no-enobufs", "listen-all-nsid", "cap-ack", "ext-ack",
                 "strict-chk"])
         }),
         "Flags of a netlink socket, such as cb-running: a dump is in progress.")

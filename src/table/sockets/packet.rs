@@ -1,6 +1,6 @@
 //! Columns of packet sockets.
 
-use super::family::{bits, record, structure_column};
+use super::family::{bit_names, structure_column, structure_record};
 use crate::format::{Column, Kind, Needs, Value};
 use crate::model::struct_layout::{PACKET, RX_RING, TX_RING};
 use crate::model::{AttrSet, names};
@@ -13,7 +13,7 @@ pub(super) const COLUMNS: &[Column] = &[
         "Settings of a packet socket: version, reserve, copy_thresh, tstamp, flags."),
     Column::new("packet_flags", "PKT FLAGS", Kind::Text, 63,
         |s, r| s.attrs(r).packet_flags()
-            .map_or_else(na, |f| bits(f, &["running", "auxdata", "origdev", "vnethdr", "loss"])),
+            .map_or_else(na, |f| bit_names(f, &["running", "auxdata", "origdev", "vnethdr", "loss"])),
         "Flags of a packet socket: running, auxdata, origdev, vnethdr, loss.")
         .wide(6, 12, 40),
     structure_column!("rx_ring", "RX RING", RX_RING, NONE, Needs::NONE,

@@ -4,11 +4,11 @@ use crate::format::{Column, Kind, Needs, Value};
 use crate::model::Snapshot;
 use crate::table::cell::na;
 
-/// The clients that wait at a UNIX listener: the inode of each, and who holds it.
+/// Clients in the accept queue of a UNIX listener: process, pid and socket inode.
 fn pending<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
     let Some(inodes) = snap.attrs(row).pending() else { return na() };
     let owners = &snap.sample.owners;
-    let one = |inode: u32| {
+    let client = |inode: u32| {
         let at = owners.partition_point(|o| o.inode < u64::from(inode));
         let who = owners.get(at).filter(|o| inode != 0 && o.inode == u64::from(inode)).map(|o| {
             let p = &snap.process(o).info;
@@ -18,7 +18,7 @@ fn pending<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
             who.into_iter().flatten().chain(std::iter::once(("inode", Value::from(inode)))).collect(),
         )
     };
-    Value::List(inodes.map(one).collect())
+    Value::List(inodes.map(client).collect())
 }
 
 /// The columns.

@@ -1,6 +1,6 @@
 //! Columns of XDP sockets.
 
-use super::family::{record, structure_column};
+use super::family::{structure_column, structure_record};
 use crate::format::{Column, Kind, Needs, Value};
 use crate::model::diag_attr::xdp;
 use crate::model::struct_layout::{UMEM, XDP_STATS};
