@@ -226,23 +226,11 @@ fn starts_statement(before: &str) -> bool {
 fn uses(module: &[String], code: &str, known: &BTreeSet<Vec<String>>) -> BTreeSet<Vec<String>> {
     let squeezed: String = code.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut paths = Vec::new();
-    let mut statement: Option<String> = None;
-    for line in code.lines().map(str::trim) {
-        if statement.is_none() {
-            let rest = line
-                .strip_prefix("pub(crate) ")
-                .or(line.strip_prefix("pub(super) "))
-                .or(line.strip_prefix("pub "));
-            statement = rest.unwrap_or(line).strip_prefix("use ").map(|_| String::new());
-        }
-        if let Some(text) = &mut statement {
-            text.push_str(line);
-            if line.ends_with(';') {
-                let tree = text.split_once("use ").map_or("", |(_, tree)| tree.trim_end_matches(';'));
-                paths.extend(use_paths(&tree.replace(' ', "")));
-                statement = None;
-            }
-        }
+    // At the start of a statement only: texts have the word, too.
+    for (i, _) in squeezed.match_indices("use ").filter(|(i, _)| starts_statement(&squeezed[..*i])) {
+        let statement = &squeezed[i + 4..];
+        let tree = statement.split(';').next().unwrap_or("");
+        paths.extend(use_paths(&tree.replace(' ', "")));
     }
     for start in ["crate::", "super::"] {
         for (i, _) in squeezed.match_indices(start) {
