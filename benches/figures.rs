@@ -324,7 +324,7 @@ fn used() -> Used {
     Used(ms(u.user_time()), ms(u.system_time()))
 }
 
-const WAIT: Duration = Duration::from_mins(1);
+const WAIT: Duration = Duration::from_secs(60);
 
 /// The line of the selection.
 fn selected(text: &str) -> Option<usize> {

@@ -69,7 +69,7 @@ impl Target {
             Ok(found) => found,
             Err(e) => return Err(Self::failed(subject, "find", e)),
         };
-        if procs::start_of(process.pid) != Some(process.start_ns) {
+        if procs::start_time_ns(process.pid) != Some(process.start_ns) {
             return Err(ActError::Other { subject });
         }
         Ok(Self { pid, held, subject })
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn only_the_process_that_was_meant() {
         let mut child = Command::new("sleep").arg("60").stdout(Stdio::piped()).spawn().unwrap();
-        let start = procs::start_of(child.id()).unwrap();
+        let start = procs::start_time_ns(child.id()).unwrap();
         let term = SIGNALS[0];
         let e = signal(&info(child.id(), start + 1), term).unwrap_err();
         assert!(matches!(e, ActError::Other { .. }), "{e}");

@@ -4,6 +4,7 @@ mod action;
 mod alert_hooks;
 mod check;
 mod completion;
+mod config;
 mod dashboard;
 mod environment;
 mod export_file;
@@ -16,7 +17,6 @@ mod reader;
 mod reference;
 mod reverse_dns;
 mod screenshot;
-mod settings;
 mod state_files;
 mod themes;
 mod watch;
@@ -24,7 +24,7 @@ mod worker;
 
 use crate::cli::args::Command;
 use crate::cli::plan::What;
-use crate::cli::{Args, Config, Plan, UsageError};
+use crate::cli::{Args, Plan, Settings, UsageError};
 use crate::collect::scenario::{SCENES, Scene, ScriptSource};
 use crate::collect::{Choice, Engines, Source};
 use crate::diagnose::finding::FINDINGS;
@@ -33,7 +33,7 @@ use crate::format::did_you_mean;
 use crate::model::Backend;
 use crate::table::{TABLES, Table};
 use clap::Parser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -95,12 +95,16 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(e) => return refuse(&e),
     };
     let services = Arc::new(crate::collect::services(std::path::Path::new("/etc/services")));
-    let config = match args.command {
-        // It looks at the file itself, also at one that is no good.
-        Some(Command::Config(_)) => Ok(Config::default()),
-        _ => settings::load(args.global.config.as_deref(), &services),
+    let loaded = match args.command {
+        // It reads the file itself, also an invalid one.
+        Some(Command::Config(_)) => Ok((Settings::default(), None)),
+        _ => config::load(args.global.config.as_deref(), &services),
     };
-    let plan = config.and_then(|config| Ok(Plan::new(args, &services, config)?));
+    let plan = loaded.and_then(|(settings, note)| {
+        let mut plan = Plan::new(args, &services, settings)?;
+        plan.notes.splice(0..0, note);
+        Ok(plan)
+    });
     match plan.and_then(|plan| run(&plan)) {
         Ok(Ending::Fine) => ExitCode::SUCCESS,
         Ok(Ending::Nothing) => ExitCode::from(1),
@@ -113,7 +117,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Help and version go out as they are; anything else becomes one line.
+/// Prints help and version as they are, and any error as one line.
 fn refuse(e: &clap::Error) -> ExitCode {
     if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return match e.print() {
@@ -121,16 +125,44 @@ fn refuse(e: &clap::Error) -> ExitCode {
             _ => ExitCode::SUCCESS,
         };
     }
+    complain(&usage_line(e));
+    ExitCode::from(2)
+}
+
+/// The error of the parser in one line, a wrong value in the form of our own errors.
+fn usage_line(e: &clap::Error) -> String {
+    let text = |kind| match e.get(kind) {
+        Some(ContextValue::String(s)) => Some(s.as_str()),
+        _ => None,
+    };
+    if let (ErrorKind::InvalidValue, Some(arg), Some(value), Some(ContextValue::Strings(choices))) = (
+        e.kind(),
+        text(ContextKind::InvalidArg),
+        text(ContextKind::InvalidValue).filter(|v| !v.is_empty()),
+        e.get(ContextKind::ValidValue),
+    ) && let Some((last, others)) = choices.split_last()
+    {
+        let flag = arg.split(' ').next().unwrap_or(arg);
+        let near = did_you_mean::nearest(value, choices.iter().map(String::as_str));
+        let near = near.map_or(String::new(), |n| format!(", did you mean {n:?}?"));
+        return format!("{flag}: invalid value {value:?}: expected {} or {last}{near}", others.join(", "));
+    }
+    if let (ErrorKind::ValueValidation, Some(arg), Some(value)) =
+        (e.kind(), text(ContextKind::InvalidArg), text(ContextKind::InvalidValue))
+    {
+        // The only values that clap parses itself, beside those above, are counts.
+        let flag = arg.split(' ').next().unwrap_or(arg);
+        return format!("{flag}: invalid number {value:?}: expected a whole number");
+    }
     let text = e.render().to_string();
     let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
-    let what = lines.next().unwrap_or("wrong use").trim_start_matches("error: ");
+    let what = lines.next().unwrap_or("usage error").trim_start_matches("error: ");
     let mut line = what.trim_end_matches(':').to_owned();
     for more in lines.take_while(|l| !l.starts_with("Usage") && !l.starts_with("For more")) {
         line.push_str("; ");
         line.push_str(more.trim_start_matches("tip: "));
     }
-    complain(&line);
-    ExitCode::from(2)
+    line
 }
 
 /// One line on standard error; where even that is closed there is nobody to tell.
@@ -142,7 +174,7 @@ fn complain(what: &str) {
 
 fn run(plan: &Plan) -> Result<Ending, RunError> {
     // A name that is wrong is said by every command, not only by the one that draws.
-    themes::named(plan.theme.as_deref())?;
+    themes::named(&plan.settings.theme.0)?;
     match &plan.what {
         What::Dashboard(list) if io::stdout().is_terminal() && io::stdin().is_terminal() => {
             return dashboard::run(plan, list);
@@ -154,9 +186,9 @@ fn run(plan: &Plan) -> Result<Ending, RunError> {
         What::Check(check) => check::run(plan, check),
         What::Columns(table) => print(&column_help(table)),
         What::Completions(shell) => print_bytes(&completion::script(*shell).map_err(RunError::stdout)?),
-        What::Config(c) => settings::run(plan, c),
+        What::Config(c) => config::run(plan, c),
         What::Explain(topic) => {
-            let lang = plan.lang.unwrap_or_else(environment::lang);
+            let lang = plan.lang().unwrap_or_else(environment::lang);
             match topic {
                 Some(word) => print(&explain::explain(word, lang, &TABLES).map_err(UsageError)?),
                 None => print(&topics(lang)),
@@ -173,14 +205,20 @@ fn open(plan: &Plan, engines: Engines) -> Result<Box<dyn Source>, RunError> {
     if let Some(scene) = &plan.demo {
         return Ok(Box::new(ScriptSource::new(scene_of(scene)?)));
     }
-    let choice = match plan.backend {
+    let choice = match plan.backend() {
         None | Some(Backend::Script) => Choice::Auto,
         Some(Backend::Netlink) => Choice::Netlink,
         Some(Backend::Proc) => Choice::Proc,
         Some(Backend::Portable) => Choice::Portable,
     };
-    let engines = if plan.engine { engines } else { Engines::Off };
-    Ok(crate::collect::open(choice, plan.proc_root.as_deref(), plan.netns.clone(), plan.owners, engines)?)
+    let engines = if plan.settings.no_engine { Engines::Off } else { engines };
+    Ok(crate::collect::open(
+        choice,
+        plan.proc_root.as_deref(),
+        plan.settings.netns.clone(),
+        plan.owners(),
+        engines,
+    )?)
 }
 
 /// A scene that comes with the program, or one of a file.

@@ -1,11 +1,15 @@
-//! The command line: what was typed ([`args`]), what the configuration file adds ([`config`], [`setting`]), and what it comes to ([`plan`], [`check`]).
+//! The command line: flags ([`args`]), settings from flags and the configuration file ([`settings`]), and the checked plan of
+//! a run ([`plan`]).
 
 pub mod args;
 pub mod check;
-pub mod config;
+pub mod config_file;
+pub mod error;
+pub mod list_plan;
 pub mod plan;
-pub mod setting;
+pub mod settings;
 
 pub use args::Args;
-pub use config::Config;
-pub use plan::{Plan, UsageError};
+pub use error::UsageError;
+pub use plan::Plan;
+pub use settings::Settings;

@@ -24,7 +24,7 @@
 //! - **Threads**: one polls, one reads keys, one draws ([`tui::run_loop`] blocks in one `recv`); namespaces are entered by threads
 //!   that end with it; names, containers and large sorts have their own. The one that draws waits for none of them.
 //! - **A list exists once**, and tests stand over it: [`table::TABLES`] (columns), [`tui::command::COMMANDS`] (keys, help, palette),
-//!   [`model::state::STATES`], [`diagnose::finding::FINDINGS`], [`explain::TOPICS`], [`cli::setting::SETTINGS`],
+//!   [`model::state::STATES`], [`diagnose::finding::FINDINGS`], [`explain::TOPICS`], [`cli::settings::settings`],
 //!   [`filter::LANGUAGE`], [`model::limit::CEILINGS`]. Help, manual, reference, completion and the commented configuration
 //!   file are made of them.
 //!
@@ -43,7 +43,8 @@
 //! - **A finding**: one entry in `src/diagnose/finding.rs` and its text in both languages. Column, filter, details, reference and
 //!   `explain` followed when `not-accepting` came.
 //! - **A backend**: a [`collect::Source`] and its name in `src/collect.rs`. The scenes of `--demo` are one; nothing after it knows.
-//! - **A setting**: a field of `src/cli/config.rs` and its line in `src/cli/setting.rs`; a test names either without the other.
+//! - **A setting**: one field of `src/cli/settings.rs`, with its doc comment (the help), default and flag. The configuration file
+//!   and its check, the flag, `config`, `config --init`, manual and reference follow.
 //!
 //! # Where this goes another way than the first plan, and why
 //!

@@ -1,4 +1,4 @@
-//! Wrong use and odd ends: exit codes, and one clear line.
+//! Usage errors, exit statuses, closed pipes and full disks: every failure is one clear line.
 
 // A test that cannot go on stops there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -33,8 +33,8 @@ fn words(args: &[&str]) -> Output {
     run(&args.iter().map(OsStr::new).collect::<Vec<_>>())
 }
 
-/// Exit code 2 and one line, which says this.
-fn refused(out: &Output, about: &str, want: &str) {
+/// Asserts exit status 2 and a single error line that contains this.
+fn assert_usage_error(out: &Output, about: &str, want: &str) {
     let line = String::from_utf8(out.stderr.clone()).unwrap();
     assert_eq!(out.status.code(), Some(2), "{about}: {line}");
     assert_eq!(line.lines().count(), 1, "{about}: {line}");
@@ -44,7 +44,7 @@ fn refused(out: &Output, about: &str, want: &str) {
 }
 
 #[test]
-fn wrong_use_is_one_line_and_exit_code_2() {
+fn usage_error_is_one_line_and_exit_2() {
     let long = "(".repeat(64 * 1024);
     for (args, want) in [
         (&["list", "--columns", "recv_k"][..], "did you mean \"recv_q\"?"),
@@ -54,11 +54,14 @@ fn wrong_use_is_one_line_and_exit_code_2() {
         (&["processes", "--columns", "comn"][..], "\"comm\""),
         (&["--interval", "soon"][..], "--interval"),
         (&["list", "--interval", "0"][..], "--interval"),
-        (&["list", "--interval", "-1"][..], "--interval: \"-1\" is no time"),
-        (&["list", "--top", "-1"][..], "'--top <N>'"),
-        (&["list", "--watch", "--count", "-f", "ndjson"][..], "leave --count out"),
-        (&["list", "--watch", "--top", "5", "-f", "ndjson"][..], "leave --top out"),
-        (&["list", "--wait-for", ":80", "--group-by", "state"][..], "leave --group-by out"),
+        (&["list", "--interval", "-1"][..], "--interval: invalid duration \"-1\": expected 100ms to 1d"),
+        (&["list", "--top", "-1"][..], "--top: invalid number \"-1\""),
+        (&["list", "--watch", "--count", "-f", "ndjson"][..], "cannot be combined with --count"),
+        (&["list", "--watch", "--top", "5", "-f", "ndjson"][..], "cannot be combined with --top"),
+        (
+            &["list", "--wait-for", ":80", "--group-by", "state"][..],
+            "--wait-for cannot be combined with --group-by",
+        ),
         (&["list", "--watch=never"][..], "--watch"),
         (&["list", "--timeout", "1s"][..], "wait-for"),
         (&["list", "--proc-root", "/no/such/dir"][..], "/no/such/dir: No such file"),
@@ -73,12 +76,15 @@ fn wrong_use_is_one_line_and_exit_code_2() {
         (&["list", "--columns", "\x1b[31mred"][..], "--columns"),
         (&["list", &long][..], "filter"),
         (&["list", "--no-such-flag"][..], "--no-such-flag"),
-        (&["list", "--format", "xml"][..], "xml"),
-        (&["list", "--top", "many"][..], "many"),
-        (&["--backend", "magic"][..], "magic"),
+        (
+            &["list", "--format", "xml"][..],
+            "--format: invalid value \"xml\": expected table, json, ndjson or csv",
+        ),
+        (&["list", "--top", "many"][..], "--top: invalid number \"many\""),
+        (&["--backend", "magic"][..], "--backend: invalid value \"magic\""),
         (&["completions", "tcsh"][..], "tcsh"),
         (&["explain", "clos_wait"][..], "did you mean \"close_wait\"?"),
-        (&["explain", "listen", "--lang", "fr"][..], "en or ko"),
+        (&["explain", "listen", "--lang", "fr"][..], "expected auto, en or ko"),
         (&["--demo=bussy-web", "list"][..], "did you mean \"busy-web\"?"),
         (&["--demo=/no/such.scene", "list"][..], "read /no/such.scene"),
         (&["screenshot", "--size", "80"][..], "--size"),
@@ -87,17 +93,21 @@ fn wrong_use_is_one_line_and_exit_code_2() {
     ] {
         let about =
             format!("{:?}", args.iter().map(|a| a.chars().take(40).collect::<String>()).collect::<Vec<_>>());
-        refused(&words(args), &about, want);
+        assert_usage_error(&words(args), &about, want);
     }
 }
 
 #[test]
-fn bytes_that_are_no_text_are_refused() {
-    refused(&run(&[OsStr::new("list"), OsStr::from_bytes(b"proc:\xff\xfe")]), "not UTF-8", "UTF-8");
+fn argument_not_utf8_is_usage_error() {
+    assert_usage_error(
+        &run(&[OsStr::new("list"), OsStr::from_bytes(b"proc:\xff\xfe")]),
+        "not UTF-8",
+        "UTF-8",
+    );
 }
 
 #[test]
-fn nothing_found_is_exit_code_1() {
+fn no_match_is_exit_1() {
     isolated(|| {
         let out = words(&["list", "pid:4294967295"]);
         assert_eq!(out.status.code(), Some(1));
@@ -110,17 +120,17 @@ fn nothing_found_is_exit_code_1() {
     });
 }
 
-/// A rate is known from the second poll on, also where only the filter asks for it.
+/// A rate needs a second poll, also if only the filter uses it.
 #[test]
-fn a_filter_over_a_rate_reads_twice() {
+fn filter_on_rate_polls_twice() {
     let out = words(&["--demo", "list", "rx>0", "--count"]);
     let n: usize = String::from_utf8_lossy(&out.stdout).trim().parse().unwrap();
     assert!(out.status.success() && n > 10, "{n}");
 }
 
-/// What was not understood is counted for scripts too, beside the rows that were.
+/// Parse errors are counted on standard error, for scripts too.
 #[test]
-fn lines_that_are_not_understood_are_reported() {
+fn parse_errors_are_counted_on_stderr() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("net")).unwrap();
     let good = "   0: 0100007F:1CE8 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 77 1 0 100 0 0 10 0";
@@ -129,15 +139,18 @@ fn lines_that_are_not_understood_are_reported() {
     for format in ["table", "json"] {
         let root = dir.path().to_str().unwrap();
         let out = words(&["list", "--proc-root", root, "-f", format]);
-        let said = String::from_utf8(out.stderr).unwrap();
-        assert!(out.status.success() && String::from_utf8_lossy(&out.stdout).contains("127.0.0.1"), "{said}");
-        assert!(said.starts_with("sockscope: ") && said.contains("not understood (2)"), "{said}");
-        assert!(!said.contains('\x1b') && said.lines().count() == 1, "{said:?}");
+        let stderr = String::from_utf8(out.stderr).unwrap();
+        assert!(
+            out.status.success() && String::from_utf8_lossy(&out.stdout).contains("127.0.0.1"),
+            "{stderr}"
+        );
+        assert!(stderr.starts_with("sockscope: ") && stderr.contains("not understood (2)"), "{stderr}");
+        assert!(!stderr.contains('\x1b') && stderr.lines().count() == 1, "{stderr:?}");
     }
 }
 
 #[test]
-fn help_and_version_are_fine() {
+fn help_and_version_are_exit_0() {
     for args in
         [&["--help"][..], &["-h"], &["list", "--help"], &["--version"], &["man"], &["list", "-c", "help"]]
     {
@@ -148,7 +161,7 @@ fn help_and_version_are_fine() {
 }
 
 #[test]
-fn topics_are_explained_in_both_languages() {
+fn explain_follows_lang_and_locale() {
     let text = |args: &[&str]| String::from_utf8(words(args).stdout).unwrap();
     assert!(text(&["explain", "FIN-WAIT-2", "--lang", "en"]).starts_with("# FIN_WAIT2"));
     assert!(text(&["explain", "close-wait", "--lang", "ko"]).contains("디스크립터"));
@@ -159,7 +172,7 @@ fn topics_are_explained_in_both_languages() {
 }
 
 #[test]
-fn closed_pipe_is_exit_code_0() {
+fn closed_pipe_is_exit_0() {
     isolated(|| {
         // Rows for more than a pipe holds.
         let _held: Vec<_> = (0..200).map(|_| std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
@@ -175,23 +188,23 @@ fn closed_pipe_is_exit_code_0() {
             out.read_exact(&mut first).unwrap();
             drop(out);
             let out = child.wait_with_output().unwrap();
-            let said = String::from_utf8_lossy(&out.stderr).into_owned();
-            assert_eq!((out.status.code(), said.as_str()), (Some(0), ""), "{args:?}");
+            let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
+            assert_eq!((out.status.code(), stderr.as_str()), (Some(0), ""), "{args:?}");
         }
     });
 }
 
 #[test]
-fn full_disk_is_reported() {
+fn full_disk_is_an_error() {
     isolated(|| {
         let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
         let out = sockscope().args(["processes", "--format", "csv"]).stdout(full).output().unwrap();
-        refused(&out, "/dev/full", "write standard output: No space left");
+        assert_usage_error(&out, "/dev/full", "write standard output: No space left");
     });
 }
 
 #[test]
-fn the_configuration_file_is_written_once_and_looked_through() {
+fn config_init_writes_once_and_check_reports_every_problem() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("a/config.toml");
     let config = |args: &[&str]| {
@@ -202,24 +215,24 @@ fn the_configuration_file_is_written_once_and_looked_through() {
         .concat())
     };
     let text = |out: &Output| String::from_utf8(out.stdout.clone()).unwrap();
-    refused(&config(&["--check"]), "none there", "config.toml");
+    assert_usage_error(&config(&["--check"]), "none there", "config.toml");
     assert_eq!(config(&["--init"]).status.code(), Some(0));
-    assert!(text(&config(&["--check"])).contains("nothing is wrong"));
-    refused(&config(&["--init"]), "there already", "stays as it is");
+    assert!(text(&config(&["--check"])).ends_with("config.toml: ok\n"));
+    assert_usage_error(&config(&["--init"]), "exists", "already exists, not overwritten");
     assert!(text(&config(&[])).contains("\ninterval = \"1s\"\n"));
 
     std::fs::write(&file, "interval = \"2s\"\n[keys]\nquit = \"Q\"\nrefresh = \"Q\"\n").unwrap();
     assert!(text(&config(&[])).contains("interval = \"2s\"  "));
-    refused(&config(&["--check"]), "one key for two", "\"Q\" is asked for by");
+    assert_usage_error(&config(&["--check"]), "one key for two", "\"Q\" is asked for by");
     std::fs::write(&file, "intervall = 1\n\n[colums]\n").unwrap();
     let out = config(&["--check"]);
-    let said = String::from_utf8(out.stderr).unwrap();
-    let lines: Vec<&str> = said.lines().collect();
-    assert_eq!((out.status.code(), lines.len()), (Some(2), 2), "{said}");
-    assert!(lines[0].contains("line 1: unknown key \"intervall\", did you mean \"interval\"?"), "{said}");
-    assert!(lines[1].contains("line 3: unknown key \"colums\", did you mean \"columns\"?"), "{said}");
-    // What is wrong with it stops every other command too.
-    refused(
+    let stderr = String::from_utf8(out.stderr).unwrap();
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert_eq!((out.status.code(), lines.len()), (Some(2), 2), "{stderr}");
+    assert!(lines[0].contains("line 1: unknown key \"intervall\", did you mean \"interval\"?"), "{stderr}");
+    assert!(lines[1].contains("line 3: unknown key \"colums\", did you mean \"columns\"?"), "{stderr}");
+    // An invalid file stops every other command too.
+    assert_usage_error(
         &run(&[OsStr::new("--config"), file.as_os_str(), OsStr::new("list")]),
         "list",
         "line 1: unknown key",
@@ -227,7 +240,7 @@ fn the_configuration_file_is_written_once_and_looked_through() {
 }
 
 #[test]
-fn screenshot_needs_no_terminal_and_a_scene_no_kernel() {
+fn screenshot_and_demo_need_no_terminal() {
     isolated(|| {
         let text = |args: &[&str]| {
             let out = words(args);
@@ -239,7 +252,7 @@ fn screenshot_needs_no_terminal_and_a_scene_no_kernel() {
         assert_eq!(screen.lines().count(), 20);
         assert!(screen.lines().all(|l| l.chars().count() <= 90), "{screen}");
         assert!(screen.contains("legacy-gw") && screen.contains("907 of 1,024"), "{screen}");
-        assert_eq!(screen, text(&shot), "a scene is the same every time");
+        assert_eq!(screen, text(&shot), "demo data is deterministic");
         let svg = text(&["--demo", "screenshot", "-f", "svg", "nginx"]);
         assert!(
             svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains(">ESTABLISHED<"),
@@ -248,13 +261,13 @@ fn screenshot_needs_no_terminal_and_a_scene_no_kernel() {
         let rows: serde_json::Value =
             serde_json::from_str(&text(&["--demo", "list", "state:listen", "-f", "json"])).unwrap();
         assert!(rows.as_array().unwrap().len() > 10);
-        // A live machine has a screen too.
+        // A live machine too.
         assert!(text(&["screenshot", "--polls", "1", "--size", "100x10"]).contains("sockscope"));
     });
 }
 
 #[test]
-fn a_command_that_is_mistyped_is_a_filter_and_that_is_said() {
+fn mistyped_command_is_a_filter_with_a_note() {
     for (args, want) in [
         (&["--demo", "lst"][..], Some("\"lst\" taken as a filter; did you mean the command \"list\"?")),
         (&["--demo", "prots"][..], Some("did you mean the command \"ports\"?")),
@@ -263,23 +276,23 @@ fn a_command_that_is_mistyped_is_a_filter_and_that_is_said() {
         (&["list", "--demo", "lst"][..], None),
     ] {
         let out = words(args);
-        let said = String::from_utf8(out.stderr).unwrap();
+        let stderr = String::from_utf8(out.stderr).unwrap();
         match want {
-            Some(want) => assert!(said.contains(want) && said.lines().count() == 1, "{args:?}: {said}"),
-            None => assert!(!said.contains("taken as"), "{args:?}: {said}"),
+            Some(want) => assert!(stderr.contains(want) && stderr.lines().count() == 1, "{args:?}: {stderr}"),
+            None => assert!(!stderr.contains("taken as"), "{args:?}: {stderr}"),
         }
     }
 }
 
 #[test]
-fn unreadable_configuration_is_reported_and_ignored() {
+fn unreadable_default_config_is_ignored_with_a_note() {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("sockscope/config.toml");
     std::fs::create_dir(home.path().join("sockscope")).unwrap();
     std::fs::write(&file, "numeric = true\n").unwrap();
-    // The program where another user can reach it.
+    // A copy of the program another user can execute.
     let program = home.path().join("sockscope/program");
     std::fs::copy(env!("CARGO_BIN_EXE_sockscope"), &program).unwrap();
     // No permission stops root, who becomes another user instead.
@@ -306,10 +319,9 @@ fn unreadable_configuration_is_reported_and_ignored() {
         first.uid(65_534);
     }
     let out = run(first);
-    let said = String::from_utf8(out.stderr).unwrap();
-    let want =
-        format!("sockscope: read {}: Permission denied; everything is as without it\n", file.display());
-    assert_eq!((out.status.code(), said), (Some(0), want));
+    let stderr = String::from_utf8(out.stderr).unwrap();
+    let want = format!("sockscope: read {}: Permission denied; ignored, using defaults\n", file.display());
+    assert_eq!((out.status.code(), stderr), (Some(0), want));
     assert!(!out.stdout.is_empty());
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     assert!(run(list()).stderr.is_empty());

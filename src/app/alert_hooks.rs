@@ -1,6 +1,7 @@
 //! What is done about an alert, as the configuration file asks: the bell, a notification, a command.
 
-use crate::cli::config::Alerts;
+use crate::cli::settings::Alerts;
+use crate::cli::settings::value::Notify;
 use crate::model::text::escape;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -15,17 +16,17 @@ pub(super) fn raise(how: &Alerts, json: &str, text: &str) -> Result<(), String> 
     }
     // What ends the sequence, or means something in it, cannot come from a name.
     let plain: String = escape(text).chars().map(|c| if c == ';' { ',' } else { c }).collect();
-    match how.notify.as_deref() {
-        Some("osc9") => out.push_str(&format!("\x1b]9;{plain}\x07")),
-        Some("osc777") => out.push_str(&format!("\x1b]777;notify;sockscope;{plain}\x07")),
-        _ => {}
+    match how.notify {
+        Notify::Osc9 => out.push_str(&format!("\x1b]9;{plain}\x07")),
+        Notify::Osc777 => out.push_str(&format!("\x1b]777;notify;sockscope;{plain}\x07")),
+        Notify::Off => {}
     }
     if !out.is_empty() {
         let mut screen = std::io::stdout();
         let told = screen.write_all(out.as_bytes()).and_then(|()| screen.flush());
         told.map_err(|e| format!("alert not told: {e}"))?;
     }
-    match how.command.split_first() {
+    match how.command.0.split_first() {
         Some((program, args)) => run(program, args, json),
         None => Ok(()),
     }
@@ -98,6 +99,8 @@ fn run(program: &str, args: &[String], json: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::settings::value::CommandLine;
+
     /// The number of commands is one for all tests.
     static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
@@ -106,21 +109,24 @@ mod tests {
         let _one = ONE.lock();
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("got $(id) ; x");
-        let how = Alerts { command: vec!["tee".into(), file.display().to_string()], ..Alerts::default() };
+        let how = Alerts {
+            command: CommandLine(vec!["tee".into(), file.display().to_string()]),
+            ..Alerts::default()
+        };
         raise(&how, "{\"limit\":\"fds\"}", "text").unwrap();
         let until = Instant::now() + Duration::new(60, 0);
         while std::fs::read_to_string(&file).unwrap_or_default() != "{\"limit\":\"fds\"}\n" {
             assert!(Instant::now() < until, "nothing came");
             std::thread::sleep(Duration::from_millis(10));
         }
-        let none = Alerts { command: vec!["/no/such/program".into()], ..Alerts::default() };
+        let none = Alerts { command: CommandLine(vec!["/no/such/program".into()]), ..Alerts::default() };
         assert!(raise(&none, "{}", "").unwrap_err().contains("/no/such/program"));
     }
 
     #[test]
     fn commands_that_neither_read_nor_end_hold_up_nobody_and_are_few() {
         let _one = ONE.lock();
-        let how = Alerts { command: vec!["sleep".into(), "5".into()], ..Alerts::default() };
+        let how = Alerts { command: CommandLine(vec!["sleep".into(), "5".into()]), ..Alerts::default() };
         // More than a pipe holds, so that writing it blocks.
         let json = "x".repeat(1 << 20);
         let told: Vec<_> = (0..=AT_ONCE).map(|_| raise(&how, &json, "")).collect();

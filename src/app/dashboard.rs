@@ -7,8 +7,8 @@ use super::state_files::Saved;
 use super::worker::Worker;
 use super::{Ending, RunError, action, alert_hooks, environment, export_file, state_files, themes};
 use crate::cli::Plan;
-use crate::cli::args::ColorArg;
-use crate::cli::plan::ListPlan;
+use crate::cli::list_plan::ListPlan;
+use crate::cli::settings::value::ColorArg;
 use crate::collect::{Engines, probe};
 use crate::model::{Hosts, Missing, Netns, Wants};
 use crate::tui::app::Color;
@@ -51,10 +51,10 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
     let poller = Poller::start(
         source,
         Wants::default(),
-        (plan.interval(), plan.max_cpu),
+        (plan.interval(), plan.settings.max_cpu.0),
         Arc::clone(&plan.services),
         Arc::clone(&hosts),
-        plan.rules.clone(),
+        plan.settings.alerts.rules(),
         move |news| {
             let event = match news {
                 News::Fresh(snap) => {
@@ -113,7 +113,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
                 }
             }
             Effect::NotifyAlert(json, text) => {
-                if let Err(why) = alert_hooks::raise(&plan.alerts, &json, &text) {
+                if let Err(why) = alert_hooks::raise(&plan.settings.alerts, &json, &text) {
                     let _ = back.send(Event::Status(why));
                 }
             }
@@ -151,43 +151,49 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
 }
 
 pub(super) fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Options, RunError> {
-    let keymap = Keymap::new(&plan.keys)
+    let keys = plan.settings.keys.iter().map(|(command, keys)| (command.clone(), keys.0.clone())).collect();
+    let keymap = Keymap::new(&keys)
         .map_err(|e| RunError::Dashboard(format!("keys of the configuration file: {e}")))?;
-    let palette = themes::named(plan.theme.as_deref())?;
-    let depth = match plan.color {
+    let palette = themes::named(&plan.settings.theme.0)?;
+    let depth = match plan.settings.color {
         ColorArg::Never => Color::None,
         ColorArg::Auto => words.colors(),
         ColorArg::Always => words.colors_of_terminal(),
     };
     Ok(Options {
         interval: plan.interval(),
-        only: match plan.netns {
+        only: match plan.settings.netns {
             Netns::All => None,
             _ if plan.demo.is_some() || plan.proc_root.is_some() => None,
             _ => Some("other network namespaces are not read (--netns)"),
         },
         filter: list.filter_text.clone(),
         status_message: Some(plan.notes.join("; ")).filter(|s| !s.is_empty()),
-        view: plan.start.clone(),
+        view: plan.settings.view.clone().set().map(|view| view.0),
         protos: crate::model::wants::ProtoSet::TCP_UDP,
         color: palette.as_ref().map_or(depth, |p| depth.least(p.most)),
         palette,
-        ascii: plan.ascii || !words.draws(),
-        numeric: plan.numeric,
+        ascii: plan.settings.ascii || !words.draws(),
+        numeric: plan.settings.numeric,
         // Of a captured tree or a scene nothing is here to be ended.
-        read_only: plan.read_only || plan.proc_root.is_some() || plan.demo.is_some(),
-        lang: plan.lang.unwrap_or_else(environment::lang),
-        names: plan.resolve,
-        views: plan.views.clone(),
-        session: if plan.resume {
+        read_only: plan.settings.read_only || plan.proc_root.is_some() || plan.demo.is_some(),
+        lang: plan.lang().unwrap_or_else(environment::lang),
+        names: plan.settings.resolve,
+        views: plan.settings.presets(),
+        session: if plan.settings.resume {
             state_files::session(environment::session_file().as_deref())
         } else {
             None
         },
         services: Arc::clone(&plan.names),
-        saved: plan.saved.clone(),
+        saved: plan.settings.saved_filters(),
         history: state_files::history(environment::history_file().as_deref()),
-        columns: plan.columns.clone(),
+        columns: plan
+            .settings
+            .columns
+            .iter()
+            .map(|(table, columns)| (table.0.name.to_owned(), columns.0.clone()))
+            .collect(),
         keymap,
         // How it was left is written down at every end.
         first: environment::session_file().is_some_and(|file| !file.exists()),

@@ -57,7 +57,7 @@ fn write_in(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{Args, Config};
+    use crate::cli::{Args, Settings};
     use crate::collect::Source;
     use crate::collect::scenario::{Scene, ScriptSource};
     use crate::derive::Engine;
@@ -69,13 +69,13 @@ mod tests {
     #[test]
     fn a_file_each_and_never_over_another() {
         let plan =
-            Plan::new(Args::parse_from(["sockscope"]), Services::well_known(), Config::default()).unwrap();
+            Plan::new(Args::parse_from(["sockscope"]), Services::well_known(), Settings::default()).unwrap();
         let mut source = ScriptSource::new(Scene::named("hostile").unwrap());
         let snap = Engine::new().step(source.sample(&Wants::default()).unwrap());
         let rows: Vec<u32> = (0..snap.live as u32).collect();
         let shown = ExportRows { columns: SOCKETS.default_columns(), rows, snap };
         let dir = tempfile::tempdir().unwrap();
-        let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_hours(500_000);
+        let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_800_000_000);
         let all = shown.rows.len();
         for (form, ending) in [("table", "txt"), ("csv", "csv"), ("json", "json"), ("ndjson", "ndjson")] {
             let what = Export::Rows(form, shown.clone());

@@ -4,7 +4,7 @@ use super::listing::{RESOLVE_WITHIN, name_all_hosts, name_hosts, view, wanted, w
 use super::reader::Reader;
 use super::{Ending, RunError, watch};
 use crate::cli::Plan;
-use crate::cli::plan::{ListPlan, Wait};
+use crate::cli::list_plan::{ListPlan, Wait};
 use crate::diagnose::visibility::hidden;
 use crate::format::{Role, thousands};
 use crate::model::fault::{BPF_MAPS, CONTEXTS};
@@ -30,7 +30,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
     }
     let mut snap = reader.poll()?;
     // A rate is the difference of two polls, whether it is shown, sorted by or only asked for.
-    if list.columns.iter().chain(&list.looked_at()).any(|c| c.kind.is_over_time()) {
+    if list.columns.iter().chain(&list.compared_columns()).any(|c| c.kind.is_over_time()) {
         std::thread::sleep(plan.interval());
         snap = reader.poll()?;
     }
@@ -49,7 +49,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
 /// Polls until a row matches, then prints those that do.
 fn until(plan: &Plan, list: &ListPlan, wait: &Wait, reader: &mut Reader) -> Result<Ending, RunError> {
     let began = Instant::now();
-    let every = plan.interval.unwrap_or(WAIT_INTERVAL);
+    let every = plan.settings.interval.set().unwrap_or(WAIT_INTERVAL);
     loop {
         let snap = reader.poll()?;
         name_all_hosts(list, &snap);
@@ -104,7 +104,7 @@ fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
     }
     // Read only where they are asked for; who asks for all there is, or takes what a form has, asks for none in particular.
     let chosen = list.chosen && list.columns.len() < list.table.columns.len();
-    let looked_at = list.looked_at();
+    let looked_at = list.compared_columns();
     let asked = chosen
         || looked_at.iter().any(|c| c.needs.reads.intersects(Reads::PROC_CTX | Reads::SOCK_CTX | Reads::BPF));
     for f in snap.sample.faults.iter().filter(|f| asked && [CONTEXTS, BPF_MAPS].contains(&&*f.subject)) {
@@ -120,7 +120,7 @@ fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
 
 /// The namespaces that were not entered, where one was asked for and nothing was found. A person is told of them always.
 fn closed_namespaces(plan: &Plan, list: &ListPlan, snap: &Snapshot) -> Vec<String> {
-    let named = matches!(plan.netns, Netns::Named(_))
+    let named = matches!(plan.settings.netns, Netns::Named(_))
         || list.filter.columns().iter().any(|c| ["netns", "target_netns"].contains(&c.name));
     let faults = snap.sample.faults.iter().filter(|f| named && f.kind == FaultKind::Namespace);
     let line = |f: &Fault| format!("sockscope: {} {}: {}", f.subject, f.kind.name(), f.detail);

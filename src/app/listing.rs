@@ -3,8 +3,8 @@
 use super::environment::Words;
 use super::{Ending, RunError, reverse_dns};
 use crate::cli::Plan;
-use crate::cli::args::ColorArg;
-use crate::cli::plan::ListPlan;
+use crate::cli::list_plan::ListPlan;
+use crate::cli::settings::value::ColorArg;
 use crate::format::{Role, Style};
 use crate::model::{Addr, HostName, ProtoSet, Snapshot, Wants};
 use crate::output::{self, Format, Grid, Listing, Rows};
@@ -29,7 +29,7 @@ pub(super) fn name_hosts(list: &ListPlan, snap: &Snapshot, rows: &[u32]) -> usiz
 
 /// The same for every row, where rows are chosen or sorted by those names.
 pub(super) fn name_all_hosts(list: &ListPlan, snap: &Snapshot) -> usize {
-    if list.looked_at().iter().any(|c| c.is(Role::RemoteHost)) {
+    if list.compared_columns().iter().any(|c| c.is(Role::RemoteHost)) {
         ask_names(list, snap, &(0..(list.table.len)(snap) as u32).collect::<Vec<_>>())
     } else {
         0
@@ -71,7 +71,7 @@ pub(super) fn view(list: &ListPlan) -> View {
 
 /// How cells look on this output.
 pub(super) fn style(plan: &Plan, words: &Words) -> Style {
-    Style { numeric: plan.numeric, ascii: io::stdout().is_terminal() && !words.utf8() }
+    Style { numeric: plan.settings.numeric, ascii: io::stdout().is_terminal() && !words.utf8() }
 }
 
 /// Writes what is arranged: rows, one line a group, or their number; at most `height` rows.
@@ -112,7 +112,7 @@ pub(super) fn write(
         header: list.header,
         style: &style(plan, &words),
         width: if terminal { terminal_size().map(|s| s.0) } else { None },
-        color: match plan.color {
+        color: match plan.settings.color {
             ColorArg::Always => true,
             ColorArg::Never => false,
             ColorArg::Auto => terminal && words.colors() != Color::None,

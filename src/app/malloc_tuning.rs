@@ -9,7 +9,10 @@ const LARGE: i32 = 256 * 1024;
 /// The C library does so at first; once it has seen such sizes freed it keeps them in the heap of the thread that asked for
 /// them (mallopt(3), `M_MMAP_THRESHOLD`), and threads that hand snapshots to each other come to hold several times what
 /// they use: 130 MB where 58 are in use, with 100,000 sockets. A threshold that is said stays as it is.
-#[expect(unsafe_code, reason = "no crate says mallopt(3) without")]
+#[cfg_attr(
+    all(target_os = "linux", target_env = "gnu"),
+    expect(unsafe_code, reason = "no crate offers mallopt(3) without unsafe")
+)]
 pub(super) fn set_mmap_threshold() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: two integers go in, no memory of ours is touched, and no other thread runs yet.

@@ -1,14 +1,14 @@
-//! The manual page, made from the definitions: commands, flags, the filter language, columns, keys.
+//! The manual page, generated from the registries: commands, flags, filter language, keys, columns, settings.
 
 use crate::cli::Args;
-use crate::cli::setting::SETTINGS;
+use crate::cli::settings::settings;
 use crate::filter::LANGUAGE;
 use crate::table::TABLES;
 use crate::tui::command::{COMMANDS, key_label};
 use clap::CommandFactory;
 use std::io::{self, Write};
 
-/// Text that roff takes as it is.
+/// Text escaped for roff.
 fn plain(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-");
     if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
@@ -18,7 +18,7 @@ fn item(out: &mut Vec<u8>, name: &str, text: &str) -> io::Result<()> {
     writeln!(out, ".TP\n\\fB{}\\fR\n{}", plain(name), plain(text))
 }
 
-/// The whole page, in roff.
+/// The manual page in roff.
 pub(super) fn page() -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
     let mut command = Args::command();
@@ -53,24 +53,28 @@ pub(super) fn page() -> io::Result<Vec<u8>> {
         }
     }
     writeln!(out, ".SH SETTINGS")?;
-    for s in SETTINGS {
-        item(&mut out, s.key, &format!("{} As usual, or for example: {}", s.help, s.usual))?;
+    for s in settings() {
+        let default = s.default_line().map_or(String::new(), |line| format!(" Default: {line}."));
+        let example = s.example_line().map_or(String::new(), |line| format!(" Example: {line}."));
+        item(&mut out, &s.key, &format!("{}{default}{example}", s.help))?;
     }
     writeln!(out, ".SH FILES")?;
     item(
         &mut out,
         "~/.config/sockscope/config.toml",
-        "Settings, see above; sockscope config \u{2d}\u{2d}init writes one.",
+        "Configuration file; sockscope config \u{2d}\u{2d}init writes a commented one.",
     )?;
-    item(&mut out, "~/.local/state/sockscope/history", "Filters typed before.")?;
-    item(&mut out, "~/.local/state/sockscope/session.json", "How the dashboard was left, for --resume.")?;
+    item(&mut out, "~/.config/sockscope/themes/", "Color themes, one file each.")?;
+    item(&mut out, "~/.local/state/sockscope/history", "Filter history.")?;
+    item(&mut out, "~/.local/state/sockscope/session.json", "The last session, for --resume.")?;
     writeln!(out, ".SH EXIT STATUS")?;
     for (code, meaning) in [
-        ("0", "Fine; also when the reader of a pipe has gone."),
-        ("1", "Nothing matched, or the wait timed out."),
-        ("2", "Wrong use or failure: one line says what was tried, on what, and why."),
+        ("0", "Success; also if the reader of a pipe has closed it."),
+        ("1", "No row matched, or the wait timed out."),
+        ("2", "Usage error or failure; one line on standard error says what failed, on what, and why."),
     ] {
         item(&mut out, code, meaning)?;
     }
+    item(&mut out, "check", "0 ok, 1 warning, 2 critical, 3 unknown.")?;
     Ok(out)
 }

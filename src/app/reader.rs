@@ -22,7 +22,7 @@ impl Reader {
         let source = open(plan, Engines::Now)?;
         Ok(Self {
             source,
-            engine: Engine::new().alerting(plan.rules.clone()),
+            engine: Engine::new().alerting(plan.settings.alerts.rules()),
             wants,
             services: Arc::clone(&plan.services),
             hosts: Arc::default(),

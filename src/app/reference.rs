@@ -1,6 +1,7 @@
-//! The reference page, made from the registries: `assets/reference.md`, which a test holds to this.
+//! The reference, generated from the registries: `assets/reference.md`, which a test compares with this.
 
-use crate::cli::setting::SETTINGS;
+use crate::cli::settings::settings;
+use crate::cli::settings::template::choice_names;
 use crate::diagnose::finding::FINDINGS;
 use crate::filter::LANGUAGE;
 use crate::model::state::STATES;
@@ -8,31 +9,31 @@ use crate::table::TABLES;
 use crate::tui::command::{COMMANDS, key_label};
 use std::fmt::Write;
 
-/// Text for a cell of a table.
+/// Text escaped for a Markdown table cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
-/// The whole page, in Markdown.
+/// The reference in Markdown.
 pub(super) fn page() -> String {
     let mut out = String::from(
-        "# Reference\n\nMade by `sockscope reference > assets/reference.md` from the program's own lists; do not edit.\n",
+        "# Reference\n\nGenerated from the program's registries by `sockscope reference > assets/reference.md`; do not edit.\n",
     );
     // Writing to a String cannot fail.
     let _ = writeln!(out, "\n## Filters\n");
     for (section, rows) in LANGUAGE {
-        let _ = writeln!(out, "### {section}\n\n| write | to ask |\n|---|---|");
+        let _ = writeln!(out, "### {section}\n\n| filter | meaning |\n|---|---|");
         for (example, meaning) in *rows {
             let _ = writeln!(out, "| `{}` | {} |", cell(example), cell(meaning));
         }
         out.push('\n');
     }
-    let _ = writeln!(out, "## Findings\n\n| finding | what it means, and what to do |\n|---|---|");
+    let _ = writeln!(out, "## Findings\n\n| finding | meaning and remedy |\n|---|---|");
     for f in FINDINGS {
         let _ = writeln!(out, "| `{}` | {} |", f.name, cell(f.help));
     }
     out.push('\n');
-    let _ = writeln!(out, "## States\n\n| state | meaning | also written |\n|---|---|---|");
+    let _ = writeln!(out, "## States\n\n| state | meaning | aliases |\n|---|---|---|");
     for s in &STATES {
         let also: Vec<String> = s.aliases.iter().map(|a| format!("`{a}`")).collect();
         let _ = writeln!(out, "| {} | {} | {} |", s.name, cell(s.meaning), also.join(" "));
@@ -40,24 +41,35 @@ pub(super) fn page() -> String {
     for table in TABLES {
         let _ = writeln!(
             out,
-            "\n## Columns of {}\n\n{}\n\n| column | also | what it is |\n|---|---|---|",
+            "\n## Columns of {}\n\n{}\n\n| column | aliases | meaning |\n|---|---|---|",
             table.noun, table.help
         );
         for c in table.columns {
             let also: Vec<String> = c.aliases.iter().map(|a| format!("`{a}`")).collect();
-            let usual = if table.defaults.contains(&c.name) { "**" } else { "" };
-            let _ = writeln!(out, "| {usual}`{}`{usual} | {} | {} |", c.name, also.join(" "), cell(c.help));
+            let bold = if table.defaults.contains(&c.name) { "**" } else { "" };
+            let _ = writeln!(out, "| {bold}`{}`{bold} | {} | {} |", c.name, also.join(" "), cell(c.help));
         }
     }
     let _ = writeln!(
         out,
-        "\n## Settings\n\nOf the configuration file; `*` is a name of your own.\n\n| setting | flag | as usual, or for example | what it does |\n|---|---|---|---|"
+        "\n## Settings\n\nKeys of the configuration file; `*` is a name you choose.\n\n| setting | flag | default | example | meaning |\n|---|---|---|---|---|"
     );
-    for s in SETTINGS {
-        let flag = s.flag.map_or(String::new(), |f| format!("`--{f}`"));
-        let _ = writeln!(out, "| `{}` | {flag} | `{}` | {} |", s.key, cell(s.usual), cell(s.help));
+    for s in settings() {
+        let code = |text: Option<String>| text.map_or(String::new(), |t| format!("`{}`", cell(&t)));
+        let flag = code(s.flag.map(|f| format!("--{f}")));
+        let default = code(s.default.clone());
+        let example = code(s.example_line());
+        let choices = choice_names(s);
+        let values = if choices.is_empty() { choices } else { format!(" Values: {choices}.") };
+        let _ = writeln!(
+            out,
+            "| `{}` | {flag} | {default} | {example} | {}{} |",
+            s.key,
+            cell(&s.help),
+            cell(&values)
+        );
     }
-    let _ = writeln!(out, "\n## Keys\n\n| key | command | what it does |\n|---|---|---|");
+    let _ = writeln!(out, "\n## Keys\n\n| key | command | action |\n|---|---|---|");
     for c in COMMANDS {
         let keys: Vec<String> = c.keys.iter().map(|k| format!("`{}`", key_label(k, true))).collect();
         let _ = writeln!(out, "| {} | {} | {} |", cell(&keys.join(" ")), c.name, cell(c.help));

@@ -4,8 +4,9 @@ use super::environment::Words;
 use super::reader::Reader;
 use super::{Ending, RunError, dashboard, print};
 use crate::cli::Plan;
-use crate::cli::args::{ColorArg, ScreenForm};
+use crate::cli::args::ScreenForm;
 use crate::cli::plan::ScreenshotPlan;
+use crate::cli::settings::value::ColorArg;
 use crate::model::Wants;
 use crate::tui::app::Color;
 use crate::tui::event::{Effect, Event};
@@ -21,7 +22,7 @@ const AFTER: u32 = 2;
 pub(super) fn run(plan: &Plan, shot: &ScreenshotPlan) -> Result<Ending, RunError> {
     let mut options = dashboard::options(plan, &shot.list, &Words::read())?;
     // A picture has every colour and every character, whatever terminal this is.
-    options.color = if plan.color == ColorArg::Never { Color::None } else { Color::True };
+    options.color = if plan.settings.color == ColorArg::Never { Color::None } else { Color::True };
     options.ascii = false;
     let mut camera = Camera { plan, app: App::new(options), wants: Wants::default() };
     camera.app.resize(Size { width: shot.size.0, height: shot.size.1 });

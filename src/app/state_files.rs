@@ -1,6 +1,6 @@
 //! The files that the dashboard writes: filters typed before, what is saved under a name, how it was left.
 
-use crate::cli::config::{with_filter, with_view};
+use crate::cli::config_file::{with_filter, with_view};
 use crate::view::preset::{Preset, Session};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};

@@ -12,8 +12,10 @@ use std::path::PathBuf;
 const AUTO: &str = "auto";
 
 /// The theme of that name, or of that file where it has a `/`; `None`: the one that suits the terminal.
-pub(super) fn named(name: Option<&str>) -> Result<Option<Palette>, UsageError> {
-    let Some(name) = name.filter(|n| *n != AUTO) else { return Ok(None) };
+pub(super) fn named(name: &str) -> Result<Option<Palette>, UsageError> {
+    if name == AUTO {
+        return Ok(None);
+    }
     if let Some(p) = Palette::named(name) {
         return Ok(Some(p.clone()));
     }
@@ -30,7 +32,7 @@ pub(super) fn named(name: Option<&str>) -> Result<Option<Palette>, UsageError> {
 
 /// What is wrong with setting a theme of that name: that there is none, or that it cannot be read well.
 pub(super) fn check(name: &str) -> Result<(), String> {
-    let Some(palette) = named(Some(name)).map_err(|e| e.0)? else { return Ok(()) };
+    let Some(palette) = named(name).map_err(|e| e.0)? else { return Ok(()) };
     match palette.faults().first() {
         None => Ok(()),
         Some(first) => Err(format!("theme {name}: {first}")),
@@ -42,7 +44,7 @@ fn unknown(name: &str) -> UsageError {
     let near = did_you_mean::nearest(name, all.iter().copied());
     let near = near.map_or(String::new(), |n| format!(", did you mean {n:?}?"));
     UsageError(format!(
-        "no theme {name:?}{near} (there are {}, files in themes/ beside the usual config.toml, and any file by its path)",
+        "unknown theme {name:?}{near} (themes: {}; or a file in themes/ beside config.toml, or a path)",
         all.join(", ")
     ))
 }
@@ -53,18 +55,17 @@ mod tests {
 
     #[test]
     fn by_name_and_by_file() {
-        assert_eq!(named(None), Ok(None));
-        assert_eq!(named(Some("auto")), Ok(None));
-        assert_eq!(named(Some("light")).unwrap().unwrap().name, "light");
+        assert_eq!(named("auto"), Ok(None));
+        assert_eq!(named("light").unwrap().unwrap().name, "light");
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("mine.toml");
         std::fs::write(&file, "like = \"dark\"\nfaint = \"#222222\"\n").unwrap();
         let path = file.to_str().unwrap();
-        assert_eq!(named(Some(path)).unwrap().unwrap().name, "mine.toml");
+        assert_eq!(named(path).unwrap().unwrap().name, "mine.toml");
         assert!(check(path).unwrap_err().contains("faint on ground has a contrast of 1."));
-        assert!(named(Some("./no/such")).unwrap_err().0.starts_with("theme ./no/such: "));
+        assert!(named("./no/such").unwrap_err().0.starts_with("theme ./no/such: "));
         assert!(
-            named(Some("ligth")).unwrap_err().0.starts_with("no theme \"ligth\", did you mean \"light\"?")
+            named("ligth").unwrap_err().0.starts_with("unknown theme \"ligth\", did you mean \"light\"?")
         );
     }
 }

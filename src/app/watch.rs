@@ -3,7 +3,7 @@
 use super::reader::Reader;
 use super::{Ending, RunError, listing};
 use crate::cli::Plan;
-use crate::cli::plan::ListPlan;
+use crate::cli::list_plan::ListPlan;
 use crate::model::{Snapshot, StateSet};
 use crate::output::{Event, Format, Rows, json};
 use crate::table::Identity;

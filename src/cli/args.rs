@@ -1,5 +1,6 @@
-//! What was typed: the definition that parser, help, man page and completions come from.
+//! The command line as typed: parser, help, manual page and completions come from this definition.
 
+use super::settings::flags::{GLOBAL, SettingFlags};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -9,7 +10,7 @@ use std::path::PathBuf;
     name = "sockscope",
     version,
     long_version = LONG_VERSION,
-    about = "Sockets, the processes behind them and their descriptor limits: live, and from scripts",
+    about = "Terminal connection monitor: sockets, the processes that own them, and the limits they run into",
     after_help = EXAMPLES,
     subcommand_negates_reqs = true,
     disable_help_subcommand = true
@@ -18,129 +19,130 @@ pub struct Args {
     /// Flags that every command takes.
     #[command(flatten)]
     pub global: Global,
-    /// Flags of a listing, for the dashboard where standard output is no terminal.
+    /// Flags of a listing, for the dashboard where standard output is not a terminal.
     #[command(flatten)]
     pub list: List,
-    /// How the dashboard starts.
+    /// Initial state of the dashboard.
     #[command(flatten)]
     pub start: Start,
-    /// What to do; none: the dashboard.
+    /// The command; none: the dashboard.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// The version, which commit it is made of where that is known, and what it can read by.
+/// Version, with the commit where known, and the backends.
 const LONG_VERSION: &str =
-    concat!(env!("SOCKSCOPE_VERSION"), "\nbackends: netlink, proc, portable (--backend); scenes (--demo)");
+    concat!(env!("SOCKSCOPE_VERSION"), "\nbackends: netlink, proc, portable (--backend); demo data (--demo)");
 
 const EXAMPLES: &str = "\
 Examples:
-  sockscope                                  the dashboard
-  sockscope nginx                            the dashboard, showing what nginx holds
-  sockscope list state:close-wait            who does not close its connections
-  sockscope list port:443 --format json      the same rows for a script
+  sockscope                                  start the dashboard
+  sockscope nginx                            start the dashboard with a filter
+  sockscope list state:close-wait            connections the application has not closed
+  sockscope list port:443 --format json      rows as JSON, for scripts
   sockscope list state established '( dport = :ssh or sport = :ssh )'
-  sockscope ports                            one row a listening endpoint, with its accept queue
-  sockscope processes --sort fds_pct:desc    who is closest to its descriptor limit
+  sockscope ports                            listening endpoints with their accept queues
+  sockscope processes --sort fds_pct:desc    processes closest to their fd limit
 
-Exit status: 0 fine, 1 nothing matched, 2 wrong use or failure.";
+Exit status: 0 success, 1 no match or timeout, 2 usage error or failure; check: 0 to 3, see check --help.";
 
-/// What to do.
+/// Commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Print the sockets once
+    /// List sockets
     #[command(visible_alias = "sockets")]
     List(List),
-    /// Print one row a served endpoint: accept queue, clients, processes
+    /// List listening endpoints: accept queue, clients, processes
     Ports(List),
-    /// Print one row a process: descriptors open and allowed, sockets by state
+    /// List processes: open file descriptors, limits, sockets by state
     Processes(List),
-    /// Print one row a remote address
+    /// List remote addresses: connections, states, rates
     Peers(List),
-    /// Print one row a ceiling: how full, what was lost, where it is set
+    /// List resource limits: usage, drops and where each is configured
     Limits(List),
-    /// Print one row a port forward: from where, by what, to where, who answers there
+    /// List port forwards: host endpoint, NAT rule or proxy, target, process
     Forwards(List),
-    /// Judge what is about to run out, for cron and monitoring: one line, exit status 0, 1, 2 or 3
+    /// Check resource limits for monitoring (Nagios output, exit status 0-3)
+    #[command(after_help = "Exit status: 0 ok, 1 warning, 2 critical, 3 unknown.")]
     Check(Check),
-    /// Say what a state, queue, limit or column is; without a topic: list them
+    /// Explain a state, queue, limit, column or finding; without a topic: list the topics
     Explain {
-        /// `CLOSE_WAIT`, backlog, `rtt_us` and so on
-        #[arg(help = "CLOSE_WAIT, backlog, rtt_us and so on")]
+        /// Topic such as `CLOSE_WAIT`, backlog or `rtt_us`
+        #[arg(help = "Topic such as CLOSE_WAIT, backlog or rtt_us")]
         topic: Option<String>,
     },
-    /// Print the settings in force; write a commented file of them; check one
+    /// Show the effective settings; write or check the configuration file
     Config(ConfigArgs),
-    /// Print what the dashboard shows, as text or as a picture (SVG)
+    /// Print one screen of the dashboard as text or SVG
     Screenshot(Screenshot),
-    /// Print a shell's completion script
+    /// Print a shell completion script
     Completions {
-        /// For which shell
+        /// Shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page (roff)
     Man,
-    /// Print the reference page (Markdown)
+    /// Print the reference (Markdown)
     #[command(hide = true)]
     Reference,
 }
 
-/// How the dashboard starts.
+/// Initial state of the dashboard.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub struct Start {
-    /// Start with this table, or with this view of the configuration file
+    /// Initial view: a table, or the name of a saved view
     #[arg(long, value_name = "VIEW", help_heading = "Dashboard")]
     pub view: Option<String>,
-    /// Start as it was left: view, filters, order, columns
+    /// Restore the last session: view, filters, sort order, columns
     #[arg(long, help_heading = "Dashboard")]
     pub resume: bool,
 }
 
-/// What to show, and in which form.
+/// Flags of a screenshot.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub struct Screenshot {
-    /// Show only what matches
+    /// Filter; as in the dashboard
     #[arg(value_name = "FILTER", help_heading = "Filter")]
     pub filter: Vec<String>,
-    /// How the dashboard starts.
+    /// Initial state of the dashboard.
     #[command(flatten)]
     pub start: Start,
-    /// Columns and lines of the screen
+    /// Screen size
     #[arg(long, value_name = "COLSxLINES", default_value = "120x36")]
     pub size: String,
-    /// Polls before it is taken: rates and trends need some
+    /// Polls before the screenshot; rates and trends need more than one
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub polls: u32,
-    /// Keys to press then, such as `3<enter>` or `/nginx<enter>`
+    /// Keys to press after the polls, such as `3<enter>` or `/nginx<enter>`
     #[arg(
         long,
         value_name = "KEYS",
         default_value = "",
-        help = "Keys to press then, such as '3<enter>' or '/nginx<enter>'"
+        help = "Keys to press after the polls, such as '3<enter>' or '/nginx<enter>'"
     )]
     pub keys: String,
-    /// In which form: text or svg
-    #[arg(short = 'f', long, value_enum, value_name = "FORM", default_value = "text")]
+    /// Output format
+    #[arg(short = 'f', long, value_enum, value_name = "FORMAT", default_value = "text")]
     pub format: ScreenForm,
 }
 
-/// The forms of a screen, those of [`crate::tui::screenshot::Form`].
+/// Output formats of a screenshot, those of [`crate::tui::screenshot::Form`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum ScreenForm {
-    /// Its characters
+    /// Plain text
     #[default]
     Text,
-    /// A picture
+    /// SVG image
     Svg,
 }
 
-/// What to do with the configuration file.
+/// Flags of the command for the configuration file.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub struct ConfigArgs {
-    /// Write a file in which every setting stands as a comment; one that is there stays as it is
+    /// Write a commented default config file; never overwrites an existing one
     #[arg(long, conflicts_with = "check")]
     pub init: bool,
-    /// Say what is wrong with the file, line by line: exit status 2 where anything is
+    /// Check the config file and print every problem with its line; exit status 2 if there is one
     #[arg(long)]
     pub check: bool,
 }
@@ -148,40 +150,40 @@ pub struct ConfigArgs {
 /// Flags of a listing.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub struct List {
-    /// Show only what matches: words, field:value, or an expression of ss
+    /// Filter: words, field:value, or an ss expression
     #[arg(value_name = "FILTER", help_heading = "Filter")]
     pub filter: Vec<String>,
-    /// Columns to print, in order, separated by commas ("help" lists them; "+NAME" adds to the usual ones)
+    /// Columns, comma-separated ("help" lists them; "+NAME" adds to the default columns)
     #[arg(short = 'c', long, value_name = "COLUMNS")]
     pub columns: Option<String>,
-    /// Sort by these columns: NAME or NAME:desc, separated by commas
+    /// Sort by columns: NAME, NAME:asc or NAME:desc, comma-separated
     #[arg(short = 's', long, value_name = "COLUMN[:desc]", allow_hyphen_values = true)]
     pub sort: Option<String>,
-    /// One row a group with counts and sums: state, local, remote, process or any column
+    /// Print one row per group with counts and sums: state, local, remote, process or any column
     #[arg(short = 'g', long, value_name = "COLUMN")]
     pub group_by: Option<String>,
-    /// Print at most this many rows
+    /// Print at most N rows
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub top: Option<usize>,
-    /// How to print
+    /// Output format
     #[arg(short = 'f', long, value_enum, value_name = "FORMAT", default_value = "table")]
     pub format: FormatArg,
-    /// No titles above the rows
+    /// Omit the header line
     #[arg(short = 'H', long)]
     pub no_header: bool,
-    /// Ask the system's resolver for the names of the far addresses
+    /// Resolve remote addresses (DNS)
     #[arg(long)]
     pub resolve: bool,
-    /// Print how many rows match (with --group-by: how many groups) and nothing else
+    /// Print only the number of matching rows (with --group-by: of groups)
     #[arg(long)]
     pub count: bool,
-    /// Ask again and again: a table is drawn anew, ndjson prints an object an event (opened, changed, closed)
+    /// Repeat every TIME: redraw the table, or print one NDJSON event per change (opened, changed, closed)
     #[arg(short = 'w', long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "1s")]
     pub watch: Option<String>,
-    /// Wait until a row matches this too, print the rows that do, and end
+    /// Wait until a row also matches this filter, print the matching rows and exit
     #[arg(long, value_name = "FILTER", conflicts_with = "watch")]
     pub wait_for: Option<String>,
-    /// Give up waiting after this long: exit status 1
+    /// Stop waiting after TIME, with exit status 1
     #[arg(long, value_name = "TIME", requires = "wait_for", allow_negative_numbers = true)]
     pub timeout: Option<String>,
 }
@@ -189,35 +191,35 @@ pub struct List {
 /// Flags of a check.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub struct Check {
-    /// Only limits that match, in the words of the table of limits: nginx, limit:fds, subject:postgres
+    /// Filter on limits: nginx, limit:fds, subject:postgres
     #[arg(value_name = "FILTER", help_heading = "Filter")]
     pub filter: Vec<String>,
-    /// Share that is a warning: 80% or 0.8 [default: 75%]
-    #[arg(long, value_name = "SHARE")]
+    /// Warning threshold, as a share of the limit: 80% or 0.8 [default: 75%]
+    #[arg(long, value_name = "PERCENT")]
     pub warn: Option<String>,
-    /// Share that is critical [default: 90%]
-    #[arg(long, value_name = "SHARE")]
+    /// Critical threshold [default: 90%]
+    #[arg(long, value_name = "PERCENT")]
     pub crit: Option<String>,
-    /// Only these limits, separated by commas: fds, files, accept, ports, conntrack … ("help" lists them)
+    /// Check only these limits, comma-separated: fds, files, accept, ports, conntrack …
     #[arg(long, value_name = "LIMITS")]
     pub only: Option<String>,
-    /// Watch for this long and judge the trend too: what is full soon, what is lost meanwhile
+    /// Observe for TIME and also check growth and drops: limits about to be reached, losses meanwhile
     #[arg(long = "for", value_name = "TIME")]
     pub during: Option<String>,
-    /// How to print
+    /// Output format: table or json
     #[arg(short = 'f', long, value_enum, value_name = "FORMAT", default_value = "table")]
     pub format: FormatArg,
 }
 
-/// The printed forms, named by [`crate::output::Format::ALL`].
+/// Output formats, named by [`crate::output::Format::ALL`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum FormatArg {
     /// Aligned columns
     #[default]
     Table,
-    /// One array of objects
+    /// A JSON array of objects
     Json,
-    /// One object a line
+    /// One JSON object per line
     Ndjson,
     /// Comma-separated values
     Csv,
@@ -226,88 +228,18 @@ pub enum FormatArg {
 /// Flags that every command takes.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct Global {
-    /// Time between two polls: 500ms, 2s, 1m [default: 1s]
-    #[arg(short, long, global = true, value_name = "TIME", allow_negative_numbers = true)]
-    pub interval: Option<String>,
-    /// Share of one core that the dashboard's polls may take: where they would take more, they are made less often
-    /// [default: 25%]
-    #[arg(long, global = true, value_name = "SHARE")]
-    pub max_cpu: Option<String>,
-    /// Where sockets are read from [default: auto]
-    #[arg(long, global = true, value_enum, value_name = "BACKEND")]
-    pub backend: Option<BackendArg>,
-    /// How the owners of sockets are found [default: auto]
-    #[arg(long, global = true, value_enum, value_name = "HOW")]
-    pub owners: Option<OwnersArg>,
+    /// Flags made from the settings.
+    #[command(flatten)]
+    pub settings: SettingFlags,
     /// Read a captured /proc tree instead of this machine
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "DIR")]
     pub proc_root: Option<PathBuf>,
-    /// A scripted machine instead of this one: a busy web server, or a scene by name or file
-    #[arg(long, global = true, value_name = "SCENE", num_args = 0..=1, require_equals = true, default_missing_value = "busy-web", conflicts_with_all = ["proc_root", "backend", "netns"])]
+    /// Show demo data instead of this machine: a scenario by name or file [default scenario: busy-web]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "SCENARIO", num_args = 0..=1, require_equals = true, default_missing_value = "busy-web", conflicts_with_all = ["proc_root", "backend", "netns"])]
     pub demo: Option<String>,
-    /// Network namespaces to read: all that can be entered (the default), here, or those of this name, such as host
-    #[arg(long, global = true, value_name = "NAME")]
-    pub netns: Option<String>,
-    /// Ask no container engine for the names of its containers
-    #[arg(long, global = true)]
-    pub no_engine: bool,
-    /// Numbers instead of service and user names
-    #[arg(short, long, global = true)]
-    pub numeric: bool,
-    /// The dashboard can end and signal nothing
-    #[arg(long, global = true)]
-    pub read_only: bool,
-    /// The configuration file [default: ~/.config/sockscope/config.toml]
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Configuration file [default: ~/.config/sockscope/config.toml]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Colour: auto (the default), always or never
-    #[arg(long, global = true, value_enum, value_name = "WHEN", hide_possible_values = true)]
-    pub color: Option<ColorArg>,
-    /// Colours: auto (by the terminal's background), dark, light, high-contrast, color-blind, color-blind-light, 16, mono,
-    /// or one of your own (a file in themes/ beside config.toml)
-    #[arg(long, global = true, value_name = "THEME")]
-    pub theme: Option<String>,
-    /// No characters beyond ASCII in the dashboard [default: by the locale and the terminal]
-    #[arg(long, global = true)]
-    pub ascii: bool,
-    /// Language of what is explained: en or ko [default: by the locale]
-    #[arg(long, global = true, value_name = "LANG")]
-    pub lang: Option<String>,
-}
-
-/// The choices of `--backend`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum BackendArg {
-    /// The best that answers: netlink, then proc, then portable
-    Auto,
-    /// The kernel's `sock_diag`
-    Netlink,
-    /// /proc/net
-    Proc,
-    /// The crates netstat2 and sysinfo
-    Portable,
-}
-
-/// The choices of `--owners`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OwnersArg {
-    /// What costs less, as far as this program may
-    Auto,
-    /// All at once by the kernel's iterator (`bpf_iter`); needs `CAP_BPF` and `CAP_PERFMON`
-    Bpf,
-    /// Process by process by /proc/PID/fd
-    Walk,
-}
-
-/// The choices of `--color`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ColorArg {
-    /// As the terminal can, unless `NO_COLOR` is set
-    Auto,
-    /// Even into a pipe
-    Always,
-    /// None
-    Never,
 }
 
 #[cfg(test)]
@@ -316,12 +248,12 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_definition_holds() {
+    fn definition_is_valid() {
         Args::command().debug_assert();
     }
 
     #[test]
-    fn printed_forms_are_those_of_output() {
+    fn formats_match_those_of_output() {
         let here: Vec<_> = FormatArg::value_variants()
             .iter()
             .map(|v| v.to_possible_value().unwrap().get_name().to_owned())
@@ -331,13 +263,13 @@ mod tests {
     }
 
     #[test]
-    fn filters_and_flags_mix() {
+    fn filters_and_flags_can_be_mixed() {
         let a = Args::try_parse_from(["sockscope", "list", "port:443", "--format", "json", "nginx"]).unwrap();
         let Some(Command::List(l)) = a.command else { panic!() };
         assert_eq!(l.filter, ["port:443", "nginx"]);
         assert_eq!(l.format, FormatArg::Json);
         let a = Args::try_parse_from(["sockscope", "nginx", "-n"]).unwrap();
-        assert!(a.command.is_none() && a.global.numeric);
+        assert!(a.command.is_none() && a.global.settings.has("numeric"));
         assert_eq!(a.list.filter, ["nginx"]);
     }
 }

@@ -168,7 +168,7 @@ impl Spaces {
         self.containers = containers;
         // Those above are the same for many.
         let seen: RefCell<FxHashMap<u32, Option<ProcInfo>>> = RefCell::default();
-        let who = |pid| seen.borrow_mut().entry(pid).or_insert_with(|| super::procs::who(pid)).clone();
+        let who = |pid| seen.borrow_mut().entry(pid).or_insert_with(|| super::procs::proc_info(pid)).clone();
         for (i, s) in self.known.iter_mut().enumerate() {
             let by_hand = s.file.as_ref().is_some_and(|f| f.by_hand);
             if s.namespace.inode == first {
@@ -260,7 +260,7 @@ impl Spaces {
             let inode = place(pid);
             if inode != m.inode {
                 m.joined = poll;
-                m.start_ns = if inode == own { 0 } else { super::procs::start_of(pid).unwrap_or(0) };
+                m.start_ns = if inode == own { 0 } else { super::procs::start_time_ns(pid).unwrap_or(0) };
             }
             (m.inode, m.asked) = (inode, poll);
         };

@@ -34,13 +34,13 @@ impl PortableSource {
     /// `why` is said beside the backend's name.
     pub fn new(why: String) -> Result<Self, CollectError> {
         sockets(false)?;
-        let no_processes = |e: sysinfo::Error| CollectError::Unavailable {
-            backend: "portable",
-            why: format!("processes: {e}"),
-        };
+        if !sysinfo::IS_SUPPORTED_SYSTEM {
+            let why = "processes: not supported on this system".to_owned();
+            return Err(CollectError::Unavailable { backend: "portable", why });
+        }
         Ok(Self {
-            system: System::new().map_err(no_processes)?,
-            boot_secs: System::boot_time().map_err(no_processes)?,
+            system: System::new(),
+            boot_secs: System::boot_time(),
             host: host(),
             info: Arc::new(BackendInfo { backend: Backend::Portable, why }),
             namespaces: Arc::from([Namespace { inode: 0, name: "host".into(), interfaces: BTreeMap::new() }]),

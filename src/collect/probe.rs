@@ -27,7 +27,7 @@ pub enum ProbeError {
 
 /// Whether this process still has its pid.
 fn is_same(process: &ProcInfo) -> bool {
-    procs::start_of(process.pid) == Some(process.start_ns)
+    procs::start_time_ns(process.pid) == Some(process.start_ns)
 }
 
 /// Working directory of a process (`/proc/PID/cwd`).
@@ -46,13 +46,13 @@ pub fn contexts(
     process: &ProcInfo,
     socket: Option<(u32, u64)>,
 ) -> (Result<String, Missing>, Result<String, Missing>) {
-    let contexts = procs::context::now(process.pid, socket);
+    let contexts = procs::context::read_one(process.pid, socket);
     if is_same(process) { contexts } else { (Err(Missing::Gone), Err(Missing::Gone)) }
 }
 
 /// Thread ids of a process; empty if it has exited.
 pub fn threads(process: &ProcInfo) -> Vec<u32> {
-    let tids = procs::threads::now(process.pid);
+    let tids = procs::threads::read_one(process.pid);
     if is_same(process) { tids } else { vec![] }
 }
 

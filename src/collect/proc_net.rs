@@ -77,7 +77,7 @@ impl ProcSource {
 
     /// Finds owners this way; `None`: the one that costs less.
     pub(crate) fn owners_by(mut self, way: Option<OwnersBy>) -> Self {
-        self.procs = self.procs.by(way);
+        self.procs = self.procs.owners_by(way);
         self
     }
 

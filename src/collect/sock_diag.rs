@@ -159,7 +159,7 @@ impl NetlinkSource {
 
     /// Finds owners this way; `None`: the one that costs less.
     pub(crate) fn owners_by(mut self, way: Option<OwnersBy>) -> Self {
-        self.procs = self.procs.by(way);
+        self.procs = self.procs.owners_by(way);
         self
     }
 
@@ -355,7 +355,7 @@ impl NetlinkSource {
             // Room at once: what grows while it is filled is copied over and over.
             sample.sockets.reserve_exact(usize::try_from(sockets).unwrap_or(0));
         }
-        if to_the_end && parallel_dump::worth_splitting(table, sockets, self.procs.busy()) {
+        if to_the_end && parallel_dump::worth_splitting(table, sockets, self.procs.is_preparing()) {
             let both = parallel_dump::port_partition(filter).map(|p| program(Some(&p)));
             if parallel_dump::dump_parallel(&whole, both, &mut self.talk, sample) {
                 return true;

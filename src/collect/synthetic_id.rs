@@ -1,16 +1,17 @@
-//! SyntheticIds for sources that have no cookies.
+//! Synthetic socket ids for sources without cookies.
 
 use crate::model::{Socket, SocketId};
 use rustc_hash::FxHashSet;
-// Not the fast hash: outsiders choose their addresses, and could choose two that fall together.
+// Not FxHash: remote hosts choose their addresses, and could choose colliding ones.
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// Gives each socket of one sample an identity of its own, the same in every sample while it lives.
+/// Assigns each socket of one sample a unique id, which stays the same in every sample while the socket exists.
 #[derive(Debug, Default)]
 pub(crate) struct SyntheticIds(FxHashSet<u64>);
 
 impl SyntheticIds {
-    /// Sets the socket's identity. `false`: this very socket came before, because its table moved on while it was read.
+    /// Sets the socket's id. `false`: the same socket is in this sample already, because its table changed while it was
+    /// read.
     pub(crate) fn assign(&mut self, s: &mut Socket) -> bool {
         s.id.cookie = cookie(s, false);
         if self.0.insert(s.id.cookie) {
@@ -21,12 +22,12 @@ impl SyntheticIds {
     }
 }
 
-/// A hash of what stays the same. A connection is its two ends, through every state (its inode goes with the last
-/// descriptor); what has no far end, or the ends of another (`exactly`), is told by its inode.
-fn cookie(s: &Socket, exactly: bool) -> u64 {
+/// Hash of what stays the same. A connection is identified by its two endpoints in every state (its inode is gone with the
+/// last descriptor); a socket without a peer, or with the same endpoints as another one (`with_inode`), by its inode too.
+fn cookie(s: &Socket, with_inode: bool) -> u64 {
     let mut h = DefaultHasher::new();
     (s.proto, s.local, s.remote).hash(&mut h);
-    if exactly || s.remote.is_none() {
+    if with_inode || s.remote.is_none() {
         (s.family, s.inode).hash(&mut h);
     }
     h.finish() | SocketId::SYNTHETIC
@@ -50,19 +51,22 @@ mod tests {
     }
 
     #[test]
-    fn one_socket_one_identity() {
+    fn distinct_sockets_get_distinct_ids_and_a_repeated_one_is_refused() {
         let mut ids = SyntheticIds::default();
         let mut listeners = [socket(State::Listen, 7, 0), socket(State::Listen, 8, 0)];
-        assert!(listeners.iter_mut().all(|s| ids.assign(s)), "two that share a port are two");
+        assert!(listeners.iter_mut().all(|s| ids.assign(s)), "two listeners on one port");
         assert_ne!(listeners[0].id, listeners[1].id);
-        let mut alike = [socket(State::Established, 9, 5), socket(State::Established, 10, 5)];
-        assert!(alike.iter_mut().all(|s| ids.assign(s)), "so are two with the same ends");
-        assert!(!ids.assign(&mut alike[1]) && !ids.assign(&mut listeners[0]), "but none is itself twice");
-        assert!(alike.iter().chain(&listeners).all(|s| s.id.kernel_cookie().is_none()));
+        let mut same_endpoints = [socket(State::Established, 9, 5), socket(State::Established, 10, 5)];
+        assert!(same_endpoints.iter_mut().all(|s| ids.assign(s)), "two with the same endpoints");
+        assert!(
+            !ids.assign(&mut same_endpoints[1]) && !ids.assign(&mut listeners[0]),
+            "the same socket again"
+        );
+        assert!(same_endpoints.iter().chain(&listeners).all(|s| s.id.kernel_cookie().is_none()));
     }
 
     #[test]
-    fn a_connection_keeps_its_identity_through_its_states() {
+    fn connection_keeps_its_id_in_every_state() {
         let (mut a, mut b) = (socket(State::Established, 9, 5), socket(State::TimeWait, 0, 5));
         assert!(SyntheticIds::default().assign(&mut a) && SyntheticIds::default().assign(&mut b));
         assert_eq!(a.id, b.id);

@@ -1,6 +1,6 @@
 //! Where the descriptors of a process lead: what many of them have in common, and where one would look for a leak.
 
-use crate::format::{endpoint, thousands};
+use crate::format::thousands;
 use crate::model::snapshot::Direction;
 use crate::model::{Endpoint, FdKind, Proto, Snapshot, State};
 use rustc_hash::FxHashMap;
@@ -77,7 +77,7 @@ pub fn suspects(snap: &Snapshot, process: usize) -> Vec<Suspect> {
         out.push(suspect("in CLOSE_WAIT".to_owned(), left_open, true));
     }
     for ((proto, far), b) in to.into_iter().filter(|(_, b)| b.count >= SEVERAL) {
-        out.push(suspect(format!("{} to {}", proto.name(), endpoint(&far)), b, false));
+        out.push(suspect(format!("{} to {far}", proto.name()), b, false));
     }
     for p in snap.sample.processes[process].places.iter() {
         let what = match (p.kind, p.place.ends_with('/')) {

@@ -3,7 +3,7 @@
 mod legs;
 
 use super::route::legs::Next;
-use crate::format::{age, bytes, endpoint};
+use crate::format::{age, bytes};
 use crate::model::{Addr, Endpoint, Flow, Forward, ForwardKind, Snapshot, State};
 
 /// What stands at one place of the way.
@@ -143,12 +143,12 @@ pub fn of_socket(snap: &Snapshot, row: usize) -> Vec<Step> {
         };
         [holder, space(snap, snap.socket(r).id.netns)].join(" ").trim().to_owned()
     });
-    out.push(step(Place::Client, endpoint(&leg.from), who, true));
+    out.push(step(Place::Client, leg.from.to_string(), who, true));
     let mut certain = true;
     for leg in &legs {
         for flow in &leg.flows {
             let note = tracked(snap, flow);
-            out.push(step(Place::Host, endpoint(&flow.orig.1), note, certain));
+            out.push(step(Place::Host, flow.orig.1.to_string(), note, certain));
             if flow.is_redirected() {
                 match legs::forward_of_flow(snap, flow) {
                     Some(f) => {
@@ -167,7 +167,7 @@ pub fn of_socket(snap: &Snapshot, row: usize) -> Vec<Step> {
         let accepted = leg.server.map(|r| (r, snap.socket(r)));
         match (&leg.next, accepted) {
             (Next::Proxy { by, to, certain: sure }, Some((r, s))) => {
-                out.push(step(Place::Host, endpoint(&s.local), space(snap, s.id.netns), certain));
+                out.push(step(Place::Host, s.local.to_string(), space(snap, s.id.netns), certain));
                 certain &= *sure;
                 let fds = match to {
                     Some(to) => both(&holder(snap, r), &holder(snap, *to)),
@@ -176,7 +176,7 @@ pub fn of_socket(snap: &Snapshot, row: usize) -> Vec<Step> {
                 out.push(step(Place::By, by.map_or("a program", ForwardKind::name), fds, certain));
             }
             (Next::Unpaired(f), Some((r, s))) => {
-                out.push(step(Place::Host, endpoint(&s.local), space(snap, s.id.netns), certain));
+                out.push(step(Place::Host, s.local.to_string(), space(snap, s.id.netns), certain));
                 let by = f.ways().find(|s| !s.by.is_rule()).map_or("a program", |s| s.by.name());
                 out.push(step(Place::By, by, holder(snap, r), certain));
                 let begin = out.len();
@@ -188,7 +188,7 @@ pub fn of_socket(snap: &Snapshot, row: usize) -> Vec<Step> {
                     Some(n) => space(snap, n),
                     None => "not on this machine, or not to be seen".to_owned(),
                 };
-                out.push(step(Place::Target, endpoint(&leg.to), place, certain));
+                out.push(step(Place::Target, leg.to.to_string(), place, certain));
                 let serving = leg.server.or(leg.listener);
                 if let Some(r) = serving {
                     out.push(step(Place::Process, holder(snap, r), "", certain));
@@ -247,7 +247,7 @@ fn going_to(snap: &Snapshot, f: &Forward, out: &mut Vec<Step>) {
         None if far => "as the far machine reaches it".to_owned(),
         None => "not on this machine, or not to be seen".to_owned(),
     };
-    out.push(step(Place::Target, target(f).unwrap_or_else(|| endpoint(&t)), place, true));
+    out.push(step(Place::Target, target(f).unwrap_or_else(|| t.to_string()), place, true));
     // A rule sends on what comes there.
     let on = |o: &&Forward| {
         Some(o.netns) == f.target_netns && o.steps.iter().any(|s| s.by.is_rule()) && o.is_for(&t)
@@ -274,7 +274,7 @@ fn going_to(snap: &Snapshot, f: &Forward, out: &mut Vec<Step>) {
 /// The target in words: a range where it is one of several.
 pub fn target(f: &Forward) -> Option<String> {
     let first = f.target?;
-    let Some(last) = f.target_last else { return Some(endpoint(&first)) };
+    let Some(last) = f.target_last else { return Some(first.to_string()) };
     let ports =
         if last.port > first.port { format!("{}-{}", first.port, last.port) } else { first.port.to_string() };
     let addr = |a: &Addr| if a.is_v4() { a.to_string() } else { format!("[{a}]") };
@@ -289,7 +289,7 @@ pub fn target(f: &Forward) -> Option<String> {
 /// The host endpoint in words: a range where it is one.
 pub fn host(f: &Forward) -> String {
     let first = match (f.bits, f.host.addr.is_v4()) {
-        (None, _) => endpoint(&f.host),
+        (None, _) => f.host.to_string(),
         (Some(bits), true) => format!("{}/{bits}:{}", f.host.addr, f.host.port),
         (Some(bits), false) => format!("[{}/{bits}]:{}", f.host.addr, f.host.port),
     };

@@ -11,6 +11,7 @@ pub use kinds::{Bbr, Md5Key, Subflow, Tls, Transfer, Vfs};
 pub(crate) use kinds::{MD5SIG, MD5SIG_HEAD};
 pub use tipc::Tipc;
 
+use super::struct_layout::{Endian, one_bit_fields};
 use super::{Family, Proto, TcpInfo};
 
 /// `INET_DIAG_*` attribute numbers (`include/uapi/linux/inet_diag.h`).
@@ -263,13 +264,13 @@ impl<'a> Attrs<'a> {
     pub fn cgroup_id(&self) -> Option<u64> {
         if self.is_inet() { read_u64(self.get(inet::CGROUP_ID)?, 0) } else { None }
     }
-    /// The raw bits of `struct inet_diag_sockopt`, low byte first.
+    /// The bits of `struct inet_diag_sockopt`: bit n is the field declared n-th, counted from 0.
     pub fn sockopt(&self) -> Option<u16> {
         if !self.is_inet() {
             return None;
         }
         let raw = self.get(inet::SOCKOPT)?;
-        Some(u16::from_le_bytes([*raw.first()?, *raw.get(1).unwrap_or(&0)]))
+        Some(one_bit_fields([*raw.first()?, *raw.get(1).unwrap_or(&0)], Endian::NATIVE))
     }
     /// The type of a socket (socket(2)): 1 stream, 2 datagram, 3 raw, 5 seqpacket.
     pub fn kind(&self) -> Option<u8> {

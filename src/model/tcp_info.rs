@@ -1,6 +1,7 @@
 //! `struct tcp_info`, field by field (`include/uapi/linux/tcp.h`).
 
 use super::attr::{read_u32, read_u64};
+use super::struct_layout::{Endian, bit_field};
 pub use super::struct_layout::{Field as TcpField, Unit as TcpUnit};
 
 impl TcpField {
@@ -53,19 +54,19 @@ impl<'a> TcpInfo<'a> {
         }
     }
 
-    /// Send window scale, 0 to 14 (low half of the byte after `options`).
+    /// Send window scale, 0 to 14 (the first bit-field of the byte after `options`).
     pub fn snd_wscale(&self) -> Option<u8> {
-        self.byte(6).map(|b| b & 15)
+        self.byte(6).map(|b| bit_field(b, 0, 4, Endian::NATIVE))
     }
 
-    /// Receive window scale, 0 to 14 (high half of the same byte).
+    /// Receive window scale, 0 to 14 (the second bit-field of the same byte).
     pub fn rcv_wscale(&self) -> Option<u8> {
-        self.byte(6).map(|b| b >> 4)
+        self.byte(6).map(|b| bit_field(b, 4, 4, Endian::NATIVE))
     }
 
     /// Whether the delivery rate was limited by the application, not by the network.
     pub fn app_limited(&self) -> Option<bool> {
-        self.byte(7).map(|b| b & 1 != 0)
+        self.byte(7).map(|b| bit_field(b, 0, 1, Endian::NATIVE) != 0)
     }
 }
 
@@ -198,7 +199,7 @@ mod tests {
         let mut b = vec![0u8; 400];
         b[68..72].copy_from_slice(&410u32.to_ne_bytes());
         b[120..128].copy_from_slice(&(1u64 << 40).to_ne_bytes());
-        b[6] = 0x97;
+        b[6] = if cfg!(target_endian = "big") { 0x79 } else { 0x97 };
         let long = TcpInfo::new(&b);
         assert_eq!(long.rtt_us(), Some(410));
         assert_eq!(long.bytes_acked(), Some(1 << 40));

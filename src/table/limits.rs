@@ -5,7 +5,7 @@ use super::{Grouping, Identity, Table, TableId};
 use crate::diagnose::fd_leak::{self, Suspect};
 use crate::diagnose::remedy;
 use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Tone, Value};
-use crate::format::{age, endpoint, thousands};
+use crate::format::{age, thousands};
 use crate::model::limit::{Alert, Ceiling, Level, Limit, Subject};
 use crate::model::{FdKind, Missing, ProcInfo, Snapshot};
 
@@ -41,8 +41,8 @@ pub(crate) fn subject(snap: &Snapshot, row: usize) -> String {
         Subject::Process(pid, _) => {
             process(snap, row).map_or_else(|| pid.to_string(), |p| format!("{} {pid}", p.name()))
         }
-        Subject::Listener(proto, local, _) => format!("{} {}", proto.name(), endpoint(local)),
-        Subject::Route(from, to) => format!("{from} to {}", endpoint(to)),
+        Subject::Listener(proto, local, _) => format!("{} {local}", proto.name()),
+        Subject::Route(from, to) => format!("{from} to {to}"),
         Subject::User(uid) => snap.user(*uid).map_or_else(|| format!("user {uid}"), |u| format!("user {u}")),
         Subject::Cgroup(path) => path.to_string(),
     }

@@ -118,7 +118,7 @@ macro_rules! commands {
 
 commands! {
     "Find" {
-        "filter" ["/"] T | P, "filter" 2, Action::Filter, "Filter live as you type: nginx  :443  state:close-wait  fds>80%";
+        "filter" ["/"] T | P, "filter" 2, Action::Filter, "Filter live as you type: nginx, :443, state:close-wait, fds>80%";
         "filter-keep" ["enter"] F, "keep" 1, Action::AcceptFilter, "Keep the filter and go back to the table";
         "filter-cancel" ["esc"] LINES, "cancel" 2, Action::Back, "Put back what stood there before";
         "palette" [":", "ctrl-p"] T | P, "find" 7, Action::Palette, "Find any command, view, column, saved filter or theme by a few letters";

@@ -13,7 +13,7 @@ use super::canvas::{Canvas, width};
 use super::draw::format as style_of;
 use crate::diagnose::finding::findings;
 use crate::format::{Column, Kind, Value};
-use crate::format::{Style as Format, age, cell};
+use crate::format::{Style as Format, age, cell, wrap};
 use crate::model::{Missing, ProcInfo, Snapshot};
 use crate::table::{PROCESSES, TableId};
 use crate::view::Line;
@@ -330,22 +330,4 @@ fn parents(snap: &Snapshot, of: &Arc<ProcInfo>) -> Vec<Arc<ProcInfo>> {
 
 fn pad(s: &str, w: usize) -> String {
     format!("{s:<w$} ")
-}
-
-/// Words in lines of at most `width` columns; a longer word stands alone and is cut where it is drawn.
-pub(crate) fn wrap(text: &str, width_: usize) -> Vec<String> {
-    let mut out = Vec::new();
-    let mut line = String::new();
-    // A command line of megabytes is not read to its end here.
-    for word in text.split_whitespace().take(400) {
-        if !line.is_empty() && usize::from(width(&line)) + 1 + usize::from(width(word)) > width_.max(8) {
-            out.push(std::mem::take(&mut line));
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    out.push(line);
-    out
 }

@@ -5,11 +5,8 @@ use super::view_state::ViewState;
 use crate::filter::Names;
 use crate::format::Column;
 use crate::table::{self, columns};
-use crate::view::preset::{Preset, Session};
+use crate::view::preset::{NO_GROUPS, Preset, Session};
 use crate::view::sort::{self, SortKey};
-
-/// The word for no groups.
-const FLAT: &str = "none";
 
 fn keys(sort: &[SortKey]) -> Option<String> {
     let one = |k: &SortKey| format!("{}{}", k.column.name, if k.descending { ":desc" } else { "" });
@@ -24,7 +21,7 @@ impl ViewState {
             table: Some(self.view.table.noun.to_owned()),
             filter: if self.error.is_none() { self.text.trim().to_owned() } else { String::new() },
             group_by: (self.view.table.groupings.len() > 1)
-                .then(|| self.grouping_name().unwrap_or(FLAT).to_owned()),
+                .then(|| self.grouping_name().unwrap_or(NO_GROUPS).to_owned()),
             sort: keys(&self.view.sort).filter(|_| self.view.sort != sort::default(self.view.table)),
             columns: self.is_picked().then(|| all.iter().map(|c| c.name).collect::<Vec<_>>().join(",")),
         }
@@ -36,7 +33,7 @@ impl ViewState {
         let group = p.group_by.as_deref();
         let found = self.view.table.groupings.iter().position(|g| match g.name {
             Some(name) => group == Some(name),
-            None => group == Some(FLAT),
+            None => group == Some(NO_GROUPS),
         });
         self.set_grouping(found.unwrap_or(0));
         let table = self.view.table;

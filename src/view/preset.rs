@@ -43,6 +43,9 @@ impl Preset {
     }
 }
 
+/// The grouping of a view without groups.
+pub const NO_GROUPS: &str = "none";
+
 /// Views by name.
 pub type Presets = BTreeMap<String, Preset>;
 

@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn targets() {
         let mut range = [0u8; 40];
-        range[0] = 3;
+        range[..4].copy_from_slice(&3u32.to_ne_bytes());
         range[4..8].copy_from_slice(&[172, 17, 0, 2]);
         range[36..40].copy_from_slice(&[0, 80, 0, 80]);
         let (web, last) = (Addr::v4([172, 17, 0, 2]), Addr::v4([172, 17, 0, 5]));
@@ -119,7 +119,7 @@ mod tests {
         range[20..24].copy_from_slice(&[172, 17, 0, 5]);
         assert_eq!(target("DNAT", &range, false), Some(Sent { last: Some(last), ..sent }), "one of four");
         let mut old = [0u8; 20];
-        (old[0], old[4]) = (1, 2);
+        old[..8].copy_from_slice([1u32, 2].map(u32::to_ne_bytes).as_flattened());
         old[16..20].copy_from_slice(&[0x1f, 0x90, 0x1f, 0x90]);
         assert_eq!(
             target("REDIRECT", &old, false),

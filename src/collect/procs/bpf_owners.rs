@@ -1,187 +1,139 @@
-//! Which way the owners are found: process by process by the walk, or all at once by the kernel's iterator.
+//! Owners by bpf: the descriptors of all processes in one read, if that is cheaper than scanning `/proc`.
 //!
-//! A reading at once costs by all descriptors of the machine, a walk by those of the processes that are to be walked.
-//! So the first reading of a busy machine, and any that finds many processes changed, is made at once; in between the
-//! walk of the few that changed is cheaper, however many descriptors the others have.
+//! The cost of a bpf read depends on all descriptors of the machine, that of a scan on the descriptors of the processes to
+//! be scanned. So the first read of a busy machine, and any that finds many processes changed, is made by bpf; in between
+//! a scan of the few that changed is cheaper, however many descriptors the others have.
 
-use super::bpf::{Loader, Told};
-use super::fd_scan::Found;
-use super::info::ticks_to_ns;
-use super::{Known, Procs};
+use super::bpf::Loader;
+use super::scan_schedule::scan_time;
+use super::table::{ProcEntry, ProcessTable};
 use crate::model::{FaultKind, OwnersBy, Reads, Sample};
 use rustix::thread::{CapabilitySet, capabilities};
 
-/// What a step costs, nanoseconds: one descriptor and one process of a walk; one descriptor and one process of the
-/// iterator, beginning a run of it, and loading it: 30 ms and, until the loader has let the kernel's BTF go, 28 MB, which
-/// count as much again. (`cargo bench --bench figures` prints what they add up to: about the same at 10,000 descriptors,
-/// a third at 100,000.)
-const WALK_FD: u64 = 4_000;
-const WALK_PROCESS: u64 = 20_000;
+/// Costs in nanoseconds: per descriptor and per process of a scan; per descriptor and per process of a bpf read, and per
+/// read; loading the program: 30 ms, and as much again for the 28 MB that the kernel's BTF takes until it is freed.
+/// (`cargo bench --bench figures` prints what they add up to: about the same at 10,000 descriptors, a third at 100,000.)
+const SCAN_FD: u64 = 4_000;
+const SCAN_PROCESS: u64 = 20_000;
 const BPF_FD: u64 = 500;
 const BPF_PROCESS: u64 = 1_000;
-const BPF_RUN: u64 = 200_000;
+const BPF_READ: u64 = 200_000;
 const BPF_LOAD: u64 = 60_000_000;
 
-/// Open files of the machine from which on the program is loaded while the sockets are read, on another core.
-const MANY_FILES: u64 = 25_000;
+/// Open files of the machine from which the program is loaded while the sockets are dumped, on another core.
+const PRELOAD_FILES: u64 = 25_000;
 
-/// How owners are to be found, and what is there for it.
-pub(crate) struct Finder {
-    /// What was asked for; `None`: what costs less.
-    asked: Option<OwnersBy>,
-    /// Only over the live `/proc`.
+/// The bpf program and the choice between it and scanning.
+pub(crate) struct BpfOwners {
+    /// The requested method; `None`: the cheaper one.
+    requested: Option<OwnersBy>,
+    /// Only the live `/proc` is that of the running kernel.
     live: bool,
     loader: Loader,
-    /// How all were found last.
-    by: OwnersBy,
-    /// When all were read at once, nanoseconds after boot.
-    at_once_ns: u64,
-    /// Whether the last reading at once showed what the walk may not see; before the first, whether it may.
-    reveals: bool,
-    /// The poll that took over the first reading.
-    first_ns: u64,
+    /// The method last used for all processes.
+    used: OwnersBy,
+    /// Time of the last read, nanoseconds after boot.
+    last_read_ns: u64,
+    /// Whether the last read had descriptors that a scan may not read; before the first, whether that is possible.
+    reveals_hidden: bool,
+    /// Time of the sample that took over the read made while loading.
+    startup_ns: u64,
 }
 
-impl Finder {
+impl BpfOwners {
     pub(crate) fn new(live: bool) -> Self {
-        // With it the walk sees whatever may be seen.
-        let sees_all = capabilities(None).is_ok_and(|c| c.effective.contains(CapabilitySet::SYS_PTRACE));
+        // With CAP_SYS_PTRACE a scan reads everything that bpf does.
+        let scan_reads_all =
+            capabilities(None).is_ok_and(|c| c.effective.contains(CapabilitySet::SYS_PTRACE));
         Self {
-            asked: None,
+            requested: None,
             live,
             loader: Loader::default(),
-            by: OwnersBy::Walk,
-            at_once_ns: 0,
-            reveals: !sees_all,
-            first_ns: 0,
+            used: OwnersBy::Walk,
+            last_read_ns: 0,
+            reveals_hidden: !scan_reads_all,
+            startup_ns: 0,
         }
     }
 
-    fn forbidden(&self) -> bool {
-        !self.live || self.asked == Some(OwnersBy::Walk)
-    }
-}
-
-impl Procs {
-    /// Finds owners this way; `None`: the one that costs less.
-    #[must_use]
-    pub fn by(mut self, asked: Option<OwnersBy>) -> Self {
-        self.finder.asked = asked;
-        self
+    pub(crate) fn request(&mut self, method: Option<OwnersBy>) {
+        self.requested = method;
     }
 
-    /// Before the sockets are read: gets ready, beside that, what will be needed after it.
-    pub fn prepare(&mut self, sample: &Sample) {
+    fn is_disabled(&self) -> bool {
+        !self.live || self.requested == Some(OwnersBy::Walk)
+    }
+
+    /// Starts loading the program in the background, if this sample is likely to need it.
+    pub(crate) fn prepare(&mut self, sample: &Sample) {
         let wanted = sample.wants.reads_any(Reads::OWNERS | Reads::FD_KINDS);
-        if wanted && !self.finder.forbidden() && (self.finder.asked.is_some() || many_files()) {
-            self.finder.loader.begin();
+        if wanted && !self.is_disabled() && (self.requested.is_some() || has_many_files()) {
+            self.loader.begin();
         }
     }
 
-    /// Whether a core is taken by what is got ready.
-    pub fn busy(&self) -> bool {
-        matches!(self.finder.loader, Loader::Loading(_))
+    /// Whether loading occupies a core.
+    pub(crate) const fn is_loading(&self) -> bool {
+        matches!(self.loader, Loader::Loading(_))
     }
 
-    /// Reads the descriptors of all processes at once, if that is asked for or costs less than to walk these. Whoever it
-    /// does not tell of is left to be walked.
-    pub(crate) fn read_at_once(&mut self, pids: &[u32], sample: &Sample) -> bool {
-        let now = sample.at.boot_ns.max(1);
-        if self.finder.forbidden()
-            || self.finder.at_once_ns == now
-            || (self.finder.asked.is_none() || self.finder.first_ns == sample.at.boot_ns) && !self.pays(pids)
-        {
+    /// Reads the descriptors of all processes, if bpf is requested or cheaper than scanning these. Processes that the
+    /// read does not include are left to be scanned.
+    pub(crate) fn read_all(&mut self, table: &mut ProcessTable, pids: &[u32], sample: &Sample) -> bool {
+        let now = scan_time(sample);
+        let by_cost = self.requested.is_none() || self.startup_ns == sample.at.boot_ns;
+        if self.is_disabled() || self.last_read_ns == now || by_cost && !self.is_worthwhile(table, pids) {
             return false;
         }
-        match self.finder.loader.read() {
-            Some(told) => {
-                self.finder.by = OwnersBy::BpfIter;
-                self.finder.at_once_ns = now;
-                self.adopt(told, now, true);
-                true
-            }
-            None => {
-                self.finder.by = OwnersBy::Walk;
-                false
-            }
-        }
-    }
-
-    /// Takes over what was read at once while the sockets were: from before this poll, so that processes whose count of
-    /// descriptors is another by now are looked at again. Whether there was such a reading.
-    pub(crate) fn adopt_first(&mut self, sample: &Sample) -> bool {
-        let Some(told) = self.finder.loader.first() else { return false };
-        self.finder.by = OwnersBy::BpfIter;
-        self.finder.first_ns = sample.at.boot_ns;
-        self.adopt(told, sample.at.boot_ns.max(2) - 1, false);
+        let Some(all) = self.loader.read() else {
+            self.used = OwnersBy::Walk;
+            return false;
+        };
+        self.used = OwnersBy::BpfIter;
+        self.last_read_ns = now;
+        self.reveals_hidden = table.record_bpf(all, now, true) > 0;
         true
     }
 
-    /// Takes over what the iterator told, read at this time: after (`newer`) or before descriptors were counted. A process that is not known by its number and start is
-    /// none of ours, or new.
-    fn adopt(&mut self, all: Vec<Told>, read_ns: u64, newer: bool) {
-        let mut revealed = 0;
-        for k in self.known.values_mut() {
-            k.told = false;
-        }
-        for Told { pid, start_ns, found } in all {
-            let ticks = u128::from(start_ns) * u128::from(self.hz) / 1_000_000_000;
-            let start_ns = ticks_to_ns(ticks as u64, self.hz);
-            let Some(k) = self.known.get_mut(&pid) else { continue };
-            if k.info.as_ref().is_none_or(|i| i.start_ns != start_ns) {
-                continue;
-            }
-            let hidden = k.hidden();
-            if newer || k.open.is_err() {
-                k.grow(found.kinds.total());
-                k.open = Ok(found.kinds.total());
-                k.open_ns = crate::collect::stamp().boot_ns;
-            }
-            revealed += u32::from(hidden);
-            k.told = true;
-            self.held.replace(&mut k.found, found);
-            k.walked_ns = read_ns;
-        }
-        self.finder.reveals = revealed > 0;
-        // Who was not told of and has nothing open holds nothing.
-        for k in self.known.values_mut().filter(|k| k.walked_ns != read_ns && k.open == Ok(0)) {
-            self.held.replace(&mut k.found, Found::default());
-            k.walked_ns = read_ns;
-        }
+    /// Takes over the read made while loading, if there is one. It is older than this poll, so processes whose descriptor
+    /// count has changed since are scanned again.
+    pub(crate) fn take_startup_read(&mut self, table: &mut ProcessTable, sample: &Sample) -> bool {
+        let Some(all) = self.loader.take_startup_read() else { return false };
+        self.used = OwnersBy::BpfIter;
+        self.startup_ns = sample.at.boot_ns;
+        self.reveals_hidden = table.record_bpf(all, sample.at.boot_ns.max(2) - 1, false) > 0;
+        true
     }
 
-    /// Whether all at once costs less than to walk these, or shows what the walk may not see.
-    fn pays(&self, pids: &[u32]) -> bool {
-        let load = match &self.finder.loader {
-            Loader::Refused(_) => return false,
+    /// Whether a read is cheaper than scanning these processes, or gives what a scan may not read.
+    fn is_worthwhile(&self, table: &ProcessTable, pids: &[u32]) -> bool {
+        let load = match &self.loader {
+            Loader::Unavailable(_) => return false,
             Loader::Idle => BPF_LOAD,
             Loader::Loading(_) | Loader::Ready(_) => 0,
         };
-        let walk = Amount::of(pids.iter().filter_map(|pid| self.known.get(pid)));
-        costs_less(Amount::of(self.known.values()), walk, load) || self.shows_more()
+        let scan = Amount::sum(pids.iter().filter_map(|pid| table.get(*pid)));
+        let all = Amount::sum(table.entries().values());
+        is_cheaper(all, scan, load)
+            || self.reveals_hidden && table.entries().values().any(ProcEntry::is_fd_hidden)
     }
 
-    /// Whether it may show what is hidden from the walk.
-    fn shows_more(&self) -> bool {
-        self.finder.reveals && self.known.values().any(Known::hidden)
-    }
-
-    /// Says in the sample how owners were found, and why not as asked.
-    pub(crate) fn tell_finder(&self, sample: &mut Sample) {
-        sample.owners_by = Some(self.finder.by);
-        if let (Some(OwnersBy::BpfIter), Loader::Refused(why)) = (self.finder.asked, &self.finder.loader) {
+    /// Notes the method used in the sample, and why it is not the requested one.
+    pub(crate) fn report(&self, sample: &mut Sample) {
+        sample.owners_by = Some(self.used);
+        if let (Some(OwnersBy::BpfIter), Loader::Unavailable(why)) = (self.requested, &self.loader) {
             sample.faults.add(FaultKind::NotUsed, "owners by bpf_iter", why.clone());
         }
     }
 }
 
-/// Whether this machine has many files open (`/proc/sys/fs/file-nr`: open, unused, most).
-fn many_files() -> bool {
+/// Whether many files are open on this machine (`/proc/sys/fs/file-nr`: open, unused, maximum).
+fn has_many_files() -> bool {
     let text = std::fs::read_to_string("/proc/sys/fs/file-nr").unwrap_or_default();
-    text.split_whitespace().next().and_then(|n| n.parse().ok()).is_some_and(|n: u64| n >= MANY_FILES)
+    text.split_whitespace().next().and_then(|n| n.parse().ok()).is_some_and(|n: u64| n >= PRELOAD_FILES)
 }
 
-/// Processes and their descriptors together.
+/// Number of processes and of their descriptors.
 #[derive(Clone, Copy)]
 struct Amount {
     processes: u64,
@@ -189,18 +141,18 @@ struct Amount {
 }
 
 impl Amount {
-    fn of<'a>(known: impl Iterator<Item = &'a Known>) -> Self {
-        known.fold(Self { processes: 0, fds: 0 }, |sum, k| Self {
+    fn sum<'a>(entries: impl Iterator<Item = &'a ProcEntry>) -> Self {
+        entries.fold(Self { processes: 0, fds: 0 }, |sum, e| Self {
             processes: sum.processes + 1,
-            fds: sum.fds + k.open.map_or(0, u64::from),
+            fds: sum.fds + e.fd_count.map_or(0, u64::from),
         })
     }
 }
 
-/// Whether reading all at once costs less than walking these, with what loading still costs.
-const fn costs_less(all: Amount, walk: Amount, load: u64) -> bool {
-    load + BPF_RUN + all.fds * BPF_FD + all.processes * BPF_PROCESS
-        < walk.fds * WALK_FD + walk.processes * WALK_PROCESS
+/// Whether a bpf read of `all`, after loading for `load` ns, costs less than a scan of `scan`.
+const fn is_cheaper(all: Amount, scan: Amount, load: u64) -> bool {
+    load + BPF_READ + all.fds * BPF_FD + all.processes * BPF_PROCESS
+        < scan.fds * SCAN_FD + scan.processes * SCAN_PROCESS
 }
 
 #[cfg(test)]
@@ -208,19 +160,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_way_that_costs_less() {
-        let n = |processes, fds| Amount { processes, fds };
-        for (all, walk, load, at_once) in [
-            // The first reading: of a small machine, of a busy one.
-            (n(200, 4_000), n(200, 4_000), BPF_LOAD, false),
-            (n(200, 100_000), n(200, 100_000), BPF_LOAD, true),
-            // Later: nothing changed, one of many did, most did, one that has most of it did.
-            (n(200, 100_000), n(0, 0), 0, false),
-            (n(200, 100_000), n(1, 9_000), 0, false),
-            (n(200, 100_000), n(150, 60_000), 0, true),
-            (n(200, 100_000), n(1, 90_000), 0, true),
+    fn cheaper_method_depends_on_descriptors_to_be_scanned() {
+        let amount = |processes, fds| Amount { processes, fds };
+        for (all, scan, load, by_bpf) in [
+            // First read of a small machine, of a busy one.
+            (amount(200, 4_000), amount(200, 4_000), BPF_LOAD, false),
+            (amount(200, 100_000), amount(200, 100_000), BPF_LOAD, true),
+            // Later: none changed, one of many, most, the one with most descriptors.
+            (amount(200, 100_000), amount(0, 0), 0, false),
+            (amount(200, 100_000), amount(1, 9_000), 0, false),
+            (amount(200, 100_000), amount(150, 60_000), 0, true),
+            (amount(200, 100_000), amount(1, 90_000), 0, true),
         ] {
-            assert_eq!(costs_less(all, walk, load), at_once, "{} of {}", walk.fds, all.fds);
+            assert_eq!(is_cheaper(all, scan, load), by_bpf, "{} of {}", scan.fds, all.fds);
         }
     }
 }

@@ -1,87 +1,88 @@
-//! Following a process that closes and opens sockets without walking over all it has open.
+//! Rescan of the descriptors that changed, without a scan of all others of the process.
 //!
-//! The kernel gives out the lowest descriptor that is free: what a process opened since it was walked mostly stands where
-//! something was closed, or behind its last. Which of its sockets were closed is told by the dump: they are not in it. So
-//! those few descriptors are looked at, and the kernel's count of open ones must then be what is known; where it is not, or
-//! a socket is still without an owner, the process is walked whole.
+//! The kernel assigns the lowest free descriptor, so what a process opened since its last scan is mostly at the number of
+//! a closed descriptor, or just above its highest. The closed sockets are known: they are missing from the dump. So only
+//! those few descriptors are read, and the kernel's count of open ones must then match. If it does not match, or a socket
+//! remains without an owner, the process is scanned completely.
 
-use super::fd_scan::{self, Buffers, Found};
-use super::{Known, Procs, count};
-use crate::model::{FdKind, Missing, Sample};
+use super::fd_scan::{self, Buffers, FdSet};
+use super::scan_schedule::FdScanner;
+use super::table::{ProcEntry, ProcessTable};
+use crate::model::{FdKind, Sample};
 use rustc_hash::FxHashSet;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 
-/// A process with fewer descriptors is walked whole: that is as quick.
-const FEW: usize = 64;
+/// Sockets from which a process is rescanned: with fewer a complete scan is as fast.
+const RESCAN_MIN_SOCKETS: usize = 64;
 
-/// How often a process is looked at again whose count does not fit, as it goes on meanwhile.
-const TRIES: usize = 3;
+/// Attempts on a process whose count does not match because it keeps opening and closing.
+const ATTEMPTS: usize = 3;
 
-impl Procs {
-    /// Brings those processes up to date that changed a little since they were walked.
-    pub(crate) fn follow(&mut self, sample: &mut Sample) {
-        let wanted = sample.sockets.iter().any(|s| s.inode != 0 && !self.held.has(s.inode));
-        let changed = |k: &Known| k.open.is_ok_and(|n| n != k.found.kinds.total());
-        if !wanted && !self.known.values().any(|k| k.can_be_followed() && changed(k)) {
+/// Numbers above the highest known socket that may turn out unused.
+const UNUSED_MAX: u32 = 4;
+
+impl FdScanner {
+    /// Rescans the processes that changed a little since their last scan.
+    pub(crate) fn rescan_changed_fds(&mut self, table: &mut ProcessTable, sample: &mut Sample) {
+        let unowned = sample.sockets.iter().any(|s| s.inode != 0 && !table.refs().contains(s.inode));
+        if !unowned && !table.entries().values().any(|e| is_rescannable(e) && has_new_count(e)) {
             return;
         }
-        self.there.clear();
-        self.there.extend(sample.sockets.iter().map(|s| s.inode));
+        self.sample_inodes.clear();
+        self.sample_inodes.extend(sample.sockets.iter().map(|s| s.inode));
+        let rescannable = table.entries().iter().filter(|(_, e)| is_rescannable(e));
+        let pids: Vec<u32> = rescannable.map(|(pid, _)| *pid).collect();
         let mut moved: FxHashSet<u64> = FxHashSet::default();
-        for k in self.known.values_mut().filter(|k| k.can_be_followed()) {
-            let Some(dir) = &k.dir else { continue };
-            let gone = k.found.sockets.iter().filter(|(inode, _)| !self.there.contains(inode)).count();
-            if gone == 0 && !changed(k) || gone > FEW.max(k.found.sockets.len() / 4) {
-                continue;
-            }
-            for _ in 0..TRIES {
-                let found = look_again(dir, &k.found, &self.there, k.open.unwrap_or(0), &mut self.bufs);
-                let Ok(found) = found else { break };
-                let counted = count(dir, self.counted_by_stat, &mut u32::MAX.clone());
-                k.open = counted.map_or(Err(Missing::Gone), |n| n.ok_or(Missing::Pending));
-                k.open_ns = crate::collect::stamp().boot_ns;
-                if k.open == Ok(found.kinds.total()) {
-                    let new = |i: &u64| !k.found.holds(*i) && self.held.has(*i);
-                    moved.extend(found.sockets.iter().map(|s| s.0).filter(new));
-                    k.touched |= k.found.sockets != found.sockets;
-                    self.held.replace(&mut k.found, found);
-                    break;
-                }
+        for pid in pids {
+            self.rescan(table, pid, &mut moved);
+        }
+        self.recheck_owners(table, &moved, &[], sample);
+    }
+
+    fn rescan(&mut self, table: &mut ProcessTable, pid: u32, moved: &mut FxHashSet<u64>) {
+        let Some(e) = table.get(pid) else { return };
+        let closed = e.fds.sockets.iter().filter(|(inode, _)| !self.sample_inodes.contains(inode)).count();
+        let too_many = closed > RESCAN_MIN_SOCKETS.max(e.fds.sockets.len() / 4);
+        if closed == 0 && !has_new_count(e) || too_many {
+            return;
+        }
+        for _ in 0..ATTEMPTS {
+            let Some(e) = table.get(pid) else { return };
+            let Some(dir) = &e.dir else { return };
+            let count = e.fd_count.unwrap_or(0);
+            let Ok(fds) = rescan_fds(dir, &e.fds, &self.sample_inodes, count, &mut self.bufs) else { return };
+            if table.recount_now(pid) == Ok(fds.kinds.total()) {
+                table.note_moved(pid, &fds, moved);
+                table.record_rescan(pid, fds);
+                return;
             }
         }
-        self.check_moved(&moved, &[], sample);
     }
 }
 
-impl Procs {
-    /// Looks whether those that hold a socket together all hold it still: who let it go and opened another in its place shows
-    /// no other sign.
-    pub(crate) fn check_shared(&mut self, sample: &mut Sample) {
-        let mut shared: FxHashSet<u64> = FxHashSet::default();
-        for k in self.known.values() {
-            shared.extend(k.found.sockets.iter().map(|s| s.0).filter(|i| self.held.is_shared(*i)));
-        }
-        self.check_moved(&shared, &[], sample);
-    }
+fn is_rescannable(e: &ProcEntry) -> bool {
+    e.is_scannable()
+        && !e.is_fd_hidden()
+        && e.scanned_ns > 0
+        && e.fds.sockets.len() >= RESCAN_MIN_SOCKETS
+        && e.dir.is_some()
 }
 
-impl Known {
-    fn can_be_followed(&self) -> bool {
-        self.walkable() && !self.hidden() && self.walked_ns > 0 && self.found.sockets.len() >= FEW
-    }
+fn has_new_count(e: &ProcEntry) -> bool {
+    e.fd_count.is_ok() && e.is_count_off()
 }
 
-/// What a process holds by now: what is known of it, but for the sockets that are not there any more, and what stands
-/// behind its last socket. `open`: how many descriptors there should be.
-fn look_again(
+/// The descriptors of a process now: the known ones, except sockets missing from the sample, and those just above its last
+/// socket, until there are `fd_count`.
+fn rescan_fds(
     dir: &OwnedFd,
-    known: &Found,
-    there: &FxHashSet<u64>,
-    open: u32,
+    known: &FdSet,
+    sample_inodes: &FxHashSet<u64>,
+    fd_count: u32,
     bufs: &mut Buffers,
-) -> Result<Found, Errno> {
-    let mut found = Found {
+) -> Result<FdSet, Errno> {
+    let mut fds = FdSet {
         sockets: Vec::with_capacity(known.sockets.len() + 8),
         kinds: known.kinds,
         highest: known.highest,
@@ -90,39 +91,38 @@ fn look_again(
     let mut last = 0;
     for (inode, fd) in &known.sockets {
         last = last.max(*fd);
-        if there.contains(inode) {
-            found.sockets.push((*inode, *fd));
+        if sample_inodes.contains(inode) {
+            fds.sockets.push((*inode, *fd));
             continue;
         }
-        found.kinds.remove(FdKind::Socket);
-        if found.highest == Some(*fd) {
-            // Which one is highest now the next walk tells.
-            found.highest = None;
+        fds.kinds.remove(FdKind::Socket);
+        if fds.highest == Some(*fd) {
+            // Unknown until the next scan.
+            fds.highest = None;
         }
-        new.extend(look(dir, *fd, &mut found, bufs)?);
+        new.extend(read_fd(dir, *fd, &mut fds, bufs)?);
     }
-    // One that is closed at once and one that is missing: no more than a few in vain.
-    let mut vain = 0;
-    while found.kinds.total() < open && vain < 4 {
+    let mut unused = 0;
+    while fds.kinds.total() < fd_count && unused < UNUSED_MAX {
         last += 1;
-        match look(dir, last, &mut found, bufs)? {
-            Some(s) => new.push(s),
-            None => vain += 1,
+        match read_fd(dir, last, &mut fds, bufs)? {
+            Some(socket) => new.push(socket),
+            None => unused += 1,
         }
     }
     if !new.is_empty() {
-        found.sockets.extend(new);
-        found.sockets.sort_unstable();
+        fds.sockets.extend(new);
+        fds.sockets.sort_unstable();
     }
-    Ok(found)
+    Ok(fds)
 }
 
-/// Looks at one descriptor and counts it; the socket it refers to.
-fn look(dir: &OwnedFd, fd: u32, found: &mut Found, bufs: &mut Buffers) -> Result<Option<(u64, u32)>, Errno> {
+/// Adds one descriptor to the counts of `fds`; inode and number if it is a socket.
+fn read_fd(dir: &OwnedFd, fd: u32, fds: &mut FdSet, bufs: &mut Buffers) -> Result<Option<(u64, u32)>, Errno> {
     match fd_scan::target(dir, fd, bufs) {
         Ok((kind, inode)) => {
-            found.kinds.add(kind);
-            found.highest = found.highest.map(|n| n.max(fd));
+            fds.kinds.add(kind);
+            fds.highest = fds.highest.map(|n| n.max(fd));
             Ok(inode.map(|i| (i, fd)))
         }
         Err(Errno::NOENT) => Ok(None),

@@ -1,11 +1,11 @@
-//! The small files of `/proc/PID`: who a process is and what it may (proc(5)).
+//! Small files of `/proc/PID`: names, ids and limits of a process (proc(5)).
 
 use crate::model::{ProcInfo, Unit, text};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 
-/// Most of a command line that is kept, bytes.
+/// Bytes of a command line that are kept.
 const CMDLINE_MAX: usize = 4096;
 
 /// Reads a small file below an open directory into `buf`, at most `max` bytes.
@@ -29,7 +29,7 @@ fn read_to_end(file: &OwnedFd, buf: &mut Vec<u8>, max: usize) -> Result<(), Errn
     Ok(())
 }
 
-/// What of `/proc/PID/stat` is used.
+/// Fields of `/proc/PID/stat` that are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stat<'a> {
     pub(crate) comm: &'a [u8],
@@ -41,14 +41,14 @@ pub(crate) struct Stat<'a> {
 }
 
 impl Stat<'_> {
-    /// Whether this is a thread of the kernel: it has no descriptors.
-    pub(crate) const fn is_kernel(&self) -> bool {
+    /// Whether this is a kernel thread, which has no descriptors.
+    pub(crate) const fn is_kernel_thread(&self) -> bool {
         self.flags & 0x0020_0000 != 0
     }
 }
 
-/// Parses `/proc/PID/stat`: `pid (comm) state ppid …`. The command name may hold blanks, brackets and newlines, so
-/// it ends at the last closing bracket.
+/// Parses `/proc/PID/stat`: `pid (comm) state ppid …`. The command name may contain spaces, parentheses and newlines, so
+/// it ends at the last closing parenthesis.
 pub(crate) fn stat(b: &[u8]) -> Option<Stat<'_>> {
     let open = b.iter().position(|c| *c == b'(')?;
     let close = b.iter().rposition(|c| *c == b')')?;
@@ -62,7 +62,7 @@ pub(crate) fn stat(b: &[u8]) -> Option<Stat<'_>> {
     Some(Stat { comm, ppid, start_ticks, flags })
 }
 
-/// The effective user id of `/proc/PID/status`: second number of `Uid:`.
+/// Effective uid from `/proc/PID/status`: second number of `Uid:`.
 pub(crate) fn euid(status: &[u8]) -> Option<u32> {
     let line = status.split(|c| *c == b'\n').find_map(|l| l.strip_prefix(b"Uid:"))?;
     std::str::from_utf8(line).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
@@ -79,8 +79,8 @@ pub(crate) fn nofile(limits: &[u8]) -> Option<(u64, u64)> {
     Some((number()?, number()?))
 }
 
-/// The path of `/proc/PID/cgroup`: of version 2 (`0::PATH`), else of the hierarchy of systemd. Where neither says anything
-/// (version 1 on a machine without systemd), that of a controller whose path is a container's.
+/// Path from `/proc/PID/cgroup`: that of cgroup v2 (`0::PATH`), or else of the systemd hierarchy. If both are the root (v1 on
+/// a machine without systemd), the path of a controller that is a container's.
 pub(crate) fn cgroup(b: &[u8]) -> Option<&[u8]> {
     // HIERARCHY:CONTROLLERS:PATH (cgroups(7)).
     let split = |l: &'_ [u8]| {
@@ -93,28 +93,28 @@ pub(crate) fn cgroup(b: &[u8]) -> Option<&[u8]> {
     };
     let v2 = lines().find(|(n, ..)| *n == b"0").map(|l| l.2);
     let systemd = lines().find(|(_, name, _)| *name == b"name=systemd").map(|l| l.2);
-    // A hybrid machine has its processes in the root of version 2.
-    let said = v2.filter(|p| *p != b"/").or(systemd).or(v2);
-    if said.is_some_and(|p| p != b"/") {
-        return said;
+    // In hybrid mode all processes are in the root of v2.
+    let path = v2.filter(|p| *p != b"/").or(systemd).or(v2);
+    if path.is_some_and(|p| p != b"/") {
+        return path;
     }
     let is_container = |path: &&[u8]| Unit::parse(&text::from_bytes(path)).container.is_some();
-    lines().map(|l| l.2).filter(|p| *p != b"/").find(is_container).or(said)
+    lines().map(|l| l.2).filter(|p| *p != b"/").find(is_container).or(path)
 }
 
-/// A command line: arguments end with NUL in `/proc/PID/cmdline`, here blanks are between them.
+/// Command line with spaces between the arguments, which end with NUL in `/proc/PID/cmdline`.
 pub(crate) fn cmdline(b: &[u8]) -> Box<str> {
     let end = b.iter().rposition(|c| *c != 0).map_or(0, |i| i + 1);
     let line: Vec<u8> = b[..end].iter().map(|c| if *c == 0 { b' ' } else { *c }).collect();
     text::from_bytes(&line).into()
 }
 
-/// Reads all that is kept of a process. `None` for a thread of the kernel.
+/// Reads names and ids of a process. `None` for a kernel thread.
 pub(crate) fn read(dir: impl AsFd, pid: u32, hz: u64, buf: &mut Vec<u8>) -> Result<Option<ProcInfo>, Errno> {
     let dir = dir.as_fd();
     slurp(dir, "stat", buf, 4096)?;
     let s = stat(buf).ok_or(Errno::ILSEQ)?;
-    if s.is_kernel() {
+    if s.is_kernel_thread() {
         return Ok(None);
     }
     let mut info = ProcInfo {
@@ -126,7 +126,7 @@ pub(crate) fn read(dir: impl AsFd, pid: u32, hz: u64, buf: &mut Vec<u8>) -> Resu
         uid: 0,
         cgroup: None,
     };
-    // What is refused or gone from here on is missing, not a reason to leave the process out.
+    // From here on an unreadable file leaves its field empty, but the process is kept.
     if slurp(dir, "cmdline", buf, CMDLINE_MAX).is_ok() {
         info.cmdline = cmdline(buf);
     }
@@ -138,7 +138,7 @@ pub(crate) fn read(dir: impl AsFd, pid: u32, hz: u64, buf: &mut Vec<u8>) -> Resu
     Ok(Some(info))
 }
 
-/// Clock ticks to nanoseconds.
+/// Converts clock ticks to nanoseconds.
 pub(crate) fn ticks_to_ns(ticks: u64, hz: u64) -> u64 {
     (u128::from(ticks) * 1_000_000_000 / u128::from(hz.max(1))) as u64
 }
@@ -148,11 +148,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_may_hold_anything() {
+    fn stat_is_parsed_whatever_the_command_name() {
         let line = b"812 (a) b) (\n) S 1 812 812 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1";
         let s = stat(line).unwrap();
         assert_eq!((s.comm, s.ppid, s.start_ticks), (&b"a) b) (\n"[..], 1, 4242));
-        assert!(!s.is_kernel());
+        assert!(!s.is_kernel_thread());
         for cut in 0..line.len() - 3 {
             let _ = stat(&line[..cut]);
         }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn small_files() {
+    fn status_limits_cgroup_and_cmdline_are_parsed() {
         assert_eq!(euid(b"Name:\tx\nUid:\t1000\t1001\t1000\t1000\n"), Some(1001));
         assert_eq!(euid(b"Uid:\n"), None);
         let limits = b"Limit  Soft  Hard  Units\nMax open files            1024                 unlimited            files\n";
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(cgroup(b"0::/system.slice/nginx.service\n"), Some(&b"/system.slice/nginx.service"[..]));
         assert_eq!(cgroup(b"5:cpu:/x\n1:name=systemd:/user.slice\n0::/\n"), Some(&b"/user.slice"[..]));
         assert_eq!(cgroup(b"5:cpu:/x\n"), None);
-        // Version 1 without a systemd: what a controller says of a container, and of nothing else.
+        // v1 without systemd: a controller's path counts only if it is a container's.
         let id = "ab".repeat(32);
         let docker = format!("/docker/{id}");
         let v1 = format!("11:pids:/docker/{id}\n10:cpuset:/\n9:cpu,cpuacct:/docker/{id}\n2:memory:/x\n");

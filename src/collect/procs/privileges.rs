@@ -1,27 +1,27 @@
-//! From where this program looks: user, pid namespace, and how `/proc` is mounted.
+//! Privileges of this process: user, pid namespace, and `hidepid` of `/proc`.
 
 use crate::model::Privileges;
 use std::fs;
 
-/// Inode of the first pid namespace (`PROC_PID_INIT_INO` of `include/linux/proc_ns.h`).
-const FIRST: &str = "pid:[4026531836]";
+/// Link of the initial pid namespace (`PROC_PID_INIT_INO` of `include/linux/proc_ns.h`).
+const INITIAL_PID_NS: &str = "pid:[4026531836]";
 
-/// Where we are. What cannot be told is taken as the usual.
-pub(crate) fn here() -> Privileges {
+/// Privileges of this process. What cannot be read is taken as the default.
+pub(crate) fn read() -> Privileges {
     let root = rustix::process::geteuid().is_root();
-    let space = fs::read_link("/proc/self/ns/pid").ok();
+    let pid_ns = fs::read_link("/proc/self/ns/pid").ok();
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     Privileges {
         root,
-        nested: space.is_some_and(|s| s.as_os_str() != FIRST),
-        hidepid: !root && hides(&mounts),
+        nested: pid_ns.is_some_and(|link| link.as_os_str() != INITIAL_PID_NS),
+        hidepid: !root && has_hidepid(&mounts),
     }
 }
 
-/// Whether `/proc` hides the processes of others, by `mountinfo` (`proc_pid_mountinfo(5)`): the options of the file system
-/// are the last field. The last mount on a place is the one that is seen.
-fn hides(mountinfo: &str) -> bool {
-    let of = |line: &str| {
+/// Whether `/proc` hides other users' processes, by `mountinfo` (`proc_pid_mountinfo(5)`). The options of the file system
+/// are its last field; of several mounts on one path the last one is visible.
+fn has_hidepid(mountinfo: &str) -> bool {
+    let proc_mount = |line: &str| {
         let (mount, fs) = line.split_once(" - ")?;
         let options = fs.split(' ').nth(2)?;
         (mount.split(' ').nth(4)? == "/proc").then(|| {
@@ -30,7 +30,7 @@ fn hides(mountinfo: &str) -> bool {
                 .any(|o| matches!(o, "hidepid=2" | "hidepid=invisible" | "hidepid=4" | "hidepid=ptraceable"))
         })
     };
-    mountinfo.lines().filter_map(of).next_back().unwrap_or(false)
+    mountinfo.lines().filter_map(proc_mount).next_back().unwrap_or(false)
 }
 
 #[cfg(test)]
@@ -41,19 +41,24 @@ mod tests {
     fn hidepid_is_read_from_the_mount_on_proc() {
         let plain = "23 29 0:21 / /proc rw,nosuid,nodev,noexec,relatime shared:14 - proc proc rw\n";
         let other = "90 29 0:99 / /jail/proc rw - proc proc rw,hidepid=invisible\n";
-        assert!(!hides(plain) && !hides(other) && !hides(&format!("{plain}{other}")) && !hides("garbage"));
+        assert!(
+            !has_hidepid(plain)
+                && !has_hidepid(other)
+                && !has_hidepid(&format!("{plain}{other}"))
+                && !has_hidepid("garbage")
+        );
         for word in ["hidepid=2", "hidepid=invisible", "hidepid=ptraceable"] {
             let over = format!("{plain}91 23 0:22 / /proc rw,relatime - proc proc rw,gid=27,{word}\n{other}");
-            assert!(hides(&over), "{word}");
+            assert!(has_hidepid(&over), "{word}");
         }
         let weaker = plain.replace("proc rw\n", "proc rw,hidepid=noaccess\n");
-        assert!(!hides(&weaker), "they are seen, and refuse");
+        assert!(!has_hidepid(&weaker), "visible, but not readable");
     }
 
     #[test]
-    fn of_this_process() {
-        let here = here();
-        assert_eq!(here.root, rustix::process::geteuid().is_root());
-        assert!(!(here.root && here.hidepid));
+    fn own_privileges_are_those_of_the_effective_user() {
+        let own = read();
+        assert_eq!(own.root, rustix::process::geteuid().is_root());
+        assert!(!(own.root && own.hidepid));
     }
 }

@@ -1,46 +1,45 @@
-//! Which processes are walked, and when: those that changed, those that may hold a socket nobody is known to hold, all the
-//! others in turn.
+//! Descriptor scanner: which processes are scanned in a poll, in which order, and within which budget.
+//!
+//! The transitions are described in [`super`]; this file has all but the rescan of changed descriptors (`fd_rescan`).
 
-use super::fd_scan::{self, Buffers, Found, walk};
-use super::{Procs, directory, info};
+use super::bpf_owners::BpfOwners;
+use super::fd_scan::{self, Buffers, FdSet};
+use super::fd_targets;
+use super::proc_dir::ProcDir;
+use super::table::{ProcEntry, ProcessTable};
 use crate::collect::stamp;
 use crate::model::{FaultKind, Reads, Sample};
 use crate::sync::{cores, par_map_with};
 use rustc_hash::FxHashSet;
 use rustix::io::Errno;
-use std::sync::Arc;
+use std::cmp::Reverse;
 
-/// Time a poll may spend on reading processes again that show no sign of change, nanoseconds.
-const BUDGET_NS: u64 = 10_000_000;
-/// What a walk is taken to cost a descriptor before it is made, nanoseconds.
-const WALK_FD_NS: u64 = 3_000;
-/// Share of its limit from which it is looked where a process's descriptors lead, and polls between two such looks.
-const NEAR: f64 = 0.5;
-const SELDOM: u64 = 5;
-/// Processes whose descriptors are looked after in one poll, and descriptors of each.
-const LOOKED_AFTER: usize = 8;
-const LONG_WALK: u32 = 100_000;
+/// Time a poll may spend on scanning processes without a sign of change, nanoseconds.
+const ROUND_ROBIN_NS: u64 = 10_000_000;
+/// Estimated cost of a scan per descriptor, nanoseconds.
+const SCAN_FD_NS: u64 = 3_000;
 
-/// Descriptors from which on processes are walked on several cores.
-const MANY_FDS: u32 = 4096;
+/// Descriptors from which processes are scanned on several cores.
+const PARALLEL_FDS: u32 = 4096;
 
-/// A walk over all processes that takes longer is not made at every poll for a socket without a known owner, but for one
-/// part in so many of the time.
-const SEARCH_NS: u64 = 20_000_000;
-const SEARCH_SHARE: u64 = 10;
+/// A full scan that takes longer than this is not repeated in every poll for a socket without a known owner, but made in
+/// at most one part in `FULL_SCAN_SHARE` of the time.
+const FULL_SCAN_NS: u64 = 20_000_000;
+const FULL_SCAN_SHARE: u64 = 10;
 
-/// The time of polls that was not spent yet, nanoseconds. A process that has more open than one poll has time for waits
-/// until enough has come together, and those behind it with it, so that its turn comes.
+/// Unresolved inodes that are remembered.
+const UNRESOLVED_MAX: usize = 100_000;
+
+/// Unspent scan time of this and previous polls, nanoseconds. A process with more descriptors than one poll has time for
+/// waits until enough has accumulated, and so do those behind it, so that none is starved.
 #[derive(Debug, Default)]
-pub(crate) struct Credit(u64);
+pub(crate) struct ScanBudget(u64);
 
-impl Credit {
-    /// Another poll.
-    const fn begin(&mut self) {
-        self.0 = self.0.saturating_add(BUDGET_NS);
+impl ScanBudget {
+    const fn begin_poll(&mut self) {
+        self.0 = self.0.saturating_add(ROUND_ROBIN_NS);
     }
 
-    /// Whether there is enough for this.
     const fn allows(&self, cost: u64) -> bool {
         self.0 > 0 && cost <= self.0
     }
@@ -50,248 +49,242 @@ impl Credit {
     }
 }
 
-impl Procs {
-    /// Walks those never walked and those whose count changed.
-    pub(crate) fn walk_changed(&mut self, sample: &mut Sample) {
-        let changed: Vec<u32> = self
-            .known
-            .iter()
-            .filter(|(_, k)| {
-                k.walkable() && (k.walked_ns == 0 || !k.refused && k.open != Ok(k.found.kinds.total()))
-            })
-            .map(|(pid, _)| *pid)
-            .collect();
-        self.walk_all(&changed, sample);
+/// The last scan of all processes for the owner of a socket.
+#[derive(Clone, Copy, Debug, Default)]
+struct FullScan {
+    /// Its start, nanoseconds after boot.
+    at_ns: u64,
+    took_ns: u64,
+}
+
+impl FullScan {
+    /// Whether the next one has to wait.
+    const fn is_too_recent(self, now: u64) -> bool {
+        self.took_ns > FULL_SCAN_NS && now.saturating_sub(self.at_ns) < self.took_ns * FULL_SCAN_SHARE
+    }
+}
+
+/// Scans the descriptors of processes and keeps what bounds the scans from poll to poll.
+#[derive(Default)]
+pub(crate) struct FdScanner {
+    pub(super) bufs: Buffers,
+    /// Inodes without an owner in any process; not searched for again.
+    unresolved_inodes: FxHashSet<u64>,
+    /// Inodes of the sockets of this sample, filled by a rescan.
+    pub(super) sample_inodes: FxHashSet<u64>,
+    last_full_scan: FullScan,
+    scan_budget: ScanBudget,
+}
+
+/// Time of the sample, nanoseconds after boot; never 0, which stands for "not scanned".
+pub(crate) fn scan_time(sample: &Sample) -> u64 {
+    sample.at.boot_ns.max(1)
+}
+
+impl FdScanner {
+    /// Samples the descriptor targets of processes that grow or are near their limit.
+    pub(crate) fn sample_fd_targets(&mut self, table: &mut ProcessTable) {
+        fd_targets::sample_fd_targets(table, &mut self.bufs);
     }
 
-    /// Walks the processes named, and then those that hold, as far as known, a socket that was just found elsewhere.
-    fn walk_all(&mut self, pids: &[u32], sample: &mut Sample) {
+    /// Scans the processes never scanned, and those whose descriptor count changed.
+    pub(crate) fn scan_changed(
+        &mut self,
+        table: &mut ProcessTable,
+        bpf: &mut BpfOwners,
+        sample: &mut Sample,
+    ) {
+        let is_due =
+            |e: &ProcEntry| e.is_scannable() && (e.scanned_ns == 0 || !e.fd_dir_denied && e.is_count_off());
+        let due: Vec<u32> = table.entries().iter().filter(|(_, e)| is_due(e)).map(|(pid, _)| *pid).collect();
+        self.scan_all(table, bpf, &due, sample);
+    }
+
+    /// Scans these processes, by bpf if that is cheaper, and then the ones that a socket has moved away from.
+    fn scan_all(&mut self, table: &mut ProcessTable, bpf: &mut BpfOwners, pids: &[u32], sample: &mut Sample) {
         let left: Vec<u32>;
         let mut pids = pids;
-        if self.read_at_once(pids, sample) {
-            let now = sample.at.boot_ns.max(1);
-            let untold = |pid: &&u32| self.known.get(pid).is_some_and(|k| k.walked_ns != now);
-            left = pids.iter().filter(untold).copied().collect();
+        if bpf.read_all(table, pids, sample) {
+            let now = scan_time(sample);
+            let is_missing = |pid: &&u32| table.get(**pid).is_some_and(|e| e.scanned_ns != now);
+            left = pids.iter().filter(is_missing).copied().collect();
             pids = &left;
         }
         let mut moved: FxHashSet<u64> = FxHashSet::default();
-        for (pid, got) in self.walk_beside(pids) {
-            self.take(pid, got, sample, Some(&mut moved));
+        for (pid, scanned) in self.scan_parallel(table, pids) {
+            record(table, pid, scanned, sample, Some(&mut moved));
         }
-        self.check_moved(&moved, pids, sample);
+        self.recheck_owners(table, &moved, pids, sample);
     }
 
-    /// Walks processes, on several cores where they have much open.
-    fn walk_beside(&mut self, pids: &[u32]) -> Vec<(u32, Result<Found, Errno>)> {
-        let (known, root) = (&self.known, &self.root);
-        let one = |pid: u32, bufs: &mut Buffers| {
-            let k = known.get(&pid)?;
-            let mut opened = None;
-            let dir = directory(root, pid, k.dir.as_ref(), &mut opened)?;
-            let mut found = Found::default();
-            Some((pid, walk(dir, bufs, &mut found).map(|()| found)))
+    /// Scans processes, on several cores if they have many descriptors.
+    fn scan_parallel(&mut self, table: &ProcessTable, pids: &[u32]) -> Vec<(u32, Result<FdSet, Errno>)> {
+        let scan = |pid: u32, bufs: &mut Buffers| {
+            let e = table.get(pid)?;
+            let dir = ProcDir::get(table.root(), pid, e.dir.as_ref())?;
+            Some((pid, fd_scan::scan(dir, bufs)))
         };
-        let fds = |pid: &u32| known.get(pid).and_then(|k| k.open.ok()).unwrap_or(0);
-        if cores().min(pids.len()) < 2 || pids.iter().map(fds).sum::<u32>() < MANY_FDS {
-            return pids.iter().filter_map(|pid| one(*pid, &mut self.bufs)).collect();
+        let fd_count = |pid: &u32| table.get(*pid).and_then(|e| e.fd_count.ok()).unwrap_or(0);
+        if cores().min(pids.len()) < 2 || pids.iter().map(fd_count).sum::<u32>() < PARALLEL_FDS {
+            return pids.iter().filter_map(|pid| scan(*pid, &mut self.bufs)).collect();
         }
-        // The largest first, each to whoever is free.
+        // The largest first, each on the next idle core.
         let mut order = pids.to_vec();
-        order.sort_unstable_by_key(|pid| std::cmp::Reverse(fds(pid)));
-        let scan = |bufs: &mut Buffers, i: usize| one(order[i], bufs);
-        par_map_with("fd-scan", order.len(), Buffers::default, scan).into_iter().flatten().collect()
+        order.sort_unstable_by_key(|pid| Reverse(fd_count(pid)));
+        let scan_nth = |bufs: &mut Buffers, i: usize| scan(order[i], bufs);
+        par_map_with("fd-scan", order.len(), Buffers::default, scan_nth).into_iter().flatten().collect()
     }
 
-    /// Walks again those that hold, as far as known, a socket that was just found elsewhere, and do not any more.
-    pub(crate) fn check_moved(&mut self, moved: &FxHashSet<u64>, but: &[u32], sample: &mut Sample) {
+    /// Scans again the processes, except `skip`, that were known to refer to one of the `moved` sockets and do not any
+    /// more.
+    pub(super) fn recheck_owners(
+        &mut self,
+        table: &mut ProcessTable,
+        moved: &FxHashSet<u64>,
+        skip: &[u32],
+        sample: &mut Sample,
+    ) {
         if moved.is_empty() {
             return;
         }
-        let root = &self.root;
-        let but: FxHashSet<u32> = but.iter().copied().collect();
+        let skip: FxHashSet<u32> = skip.iter().copied().collect();
         let mut stale = Vec::new();
-        for (pid, k) in self.known.iter().filter(|(pid, _)| !but.contains(pid)) {
-            let wrong = |(inode, fd): &(u64, u32)| {
+        for (pid, e) in table.entries().iter().filter(|(pid, _)| !skip.contains(pid)) {
+            let is_stale = |(inode, fd): &(u64, u32)| {
                 moved.contains(inode)
-                    && directory(root, *pid, k.dir.as_ref(), &mut None)
-                        .is_none_or(|dir| !fd_scan::still_holds(dir, *fd, *inode, &mut self.bufs))
+                    && ProcDir::get(table.root(), *pid, e.dir.as_ref())
+                        .is_none_or(|dir| !fd_scan::refers_to(dir, *fd, *inode, &mut self.bufs))
             };
-            if k.found.sockets.iter().any(wrong) {
+            if e.fds.sockets.iter().any(is_stale) {
                 stale.push(*pid);
             }
         }
         for pid in stale {
-            self.walk_one(pid, sample, None);
+            self.scan_one(table, pid, sample);
         }
     }
 
-    /// Walks one process; `moved` gets the sockets it was not known to hold.
-    fn walk_one(&mut self, pid: u32, sample: &mut Sample, moved: Option<&mut FxHashSet<u64>>) {
-        let Some(k) = self.known.get(&pid) else { return };
-        let mut opened = None;
-        let Some(dir) = directory(&self.root, pid, k.dir.as_ref(), &mut opened) else { return };
-        let mut found = Found::default();
-        let got = walk(dir, &mut self.bufs, &mut found).map(|()| found);
-        self.take(pid, got, sample, moved);
-    }
-
-    /// Takes over what a walk over one process gave.
-    fn take(
-        &mut self,
-        pid: u32,
-        got: Result<Found, Errno>,
-        sample: &mut Sample,
-        moved: Option<&mut FxHashSet<u64>>,
-    ) {
-        let Some(k) = self.known.get_mut(&pid) else { return };
-        match got {
-            Ok(found) => {
-                if let Some(moved) = moved {
-                    let new = |i: &u64| !k.found.holds(*i) && self.held.has(*i);
-                    moved.extend(found.sockets.iter().map(|s| s.0).filter(new));
-                }
-                k.grow(found.kinds.total());
-                k.open = Ok(found.kinds.total());
-                k.open_ns = stamp().boot_ns;
-                k.refused = false;
-                self.held.replace(&mut k.found, found);
-                k.walked_ns = sample.at.boot_ns.max(1);
-                self.renew(pid);
-            }
-            Err(Errno::ACCESS | Errno::PERM) => {
-                k.refused = true;
-                k.walked_ns = sample.at.boot_ns.max(1);
-                if !k.told {
-                    self.held.replace(&mut k.found, Found::default());
-                }
-            }
-            Err(e) => {
-                let kind = if matches!(e, Errno::NOENT | Errno::SRCH) {
-                    FaultKind::Vanished
-                } else {
-                    FaultKind::Failed
-                };
-                sample.faults.add(kind, "descriptors of processes", e.to_string());
-                self.forget(pid);
-            }
+    fn scan_one(&mut self, table: &mut ProcessTable, pid: u32, sample: &mut Sample) {
+        if table.get(pid).is_none() {
+            return;
+        }
+        let scanned = table.dir(pid).map(|dir| fd_scan::scan(dir, &mut self.bufs));
+        if let Some(scanned) = scanned {
+            record(table, pid, scanned, sample, None);
         }
     }
 
-    /// Reads again what may change without a sign: names by exec and prctl, limits by prlimit.
-    fn renew(&mut self, pid: u32) {
-        let Some(k) = self.known.get_mut(&pid) else { return };
-        let mut opened = None;
-        let Some(dir) = directory(&self.root, pid, k.dir.as_ref(), &mut opened) else { return };
-        if info::slurp(dir, "limits", &mut self.buf, 1 << 14).is_ok() {
-            k.limits = info::nofile(&self.buf).or(k.limits);
-        }
-        if let Ok(Some(new)) = info::read(dir, pid, self.hz, &mut self.buf)
-            && k.info.as_deref() != Some(&new)
-        {
-            k.info = Some(Arc::new(new));
-        }
-        k.info_ns = stamp().boot_ns;
-    }
-
-    /// Walks further processes while there are sockets that nobody is known to hold: first those that opened or closed
-    /// something since the poll before, then all, those walked longest ago first.
+    /// Searches the owners of sockets that no known descriptor refers to: first in the processes that opened or closed
+    /// something since the previous poll, then in all, the least recently scanned first.
     ///
-    /// On a busy machine there is always one that was closed before anybody looked. So where all take long they are not
-    /// walked for it at every poll: until then its owner is not known, and the sample says so.
-    pub(crate) fn find_unowned(&mut self, sample: &mut Sample) {
+    /// On a busy machine some socket is always closed before its owner is found. If a full scan takes long it is therefore
+    /// not made in every poll; until then the owner is unknown, and the sample reports it as deferred.
+    pub(crate) fn resolve_unowned(
+        &mut self,
+        table: &mut ProcessTable,
+        bpf: &mut BpfOwners,
+        sample: &mut Sample,
+    ) {
         if !sample.wants.reads(Reads::OWNERS) {
             return;
         }
-        let unowned = |p: &Self, inode: &u64| *inode != 0 && !p.held.has(*inode) && !p.lost.contains(inode);
-        let mut wanted: Vec<u64> =
-            sample.sockets.iter().map(|s| s.inode).filter(|i| unowned(self, i)).collect();
-        let now = sample.at.boot_ns.max(1);
-        for likely in [true, false] {
-            if wanted.is_empty() {
+        let is_unowned = |inode: &u64| {
+            *inode != 0 && !table.refs().contains(*inode) && !self.unresolved_inodes.contains(inode)
+        };
+        let mut unowned: Vec<u64> = sample.sockets.iter().map(|s| s.inode).filter(is_unowned).collect();
+        let now = scan_time(sample);
+        for changed_only in [true, false] {
+            if unowned.is_empty() {
                 break;
             }
-            let mut order: Vec<(u64, u32)> = self
-                .known
-                .iter()
-                .filter(|(_, k)| k.walkable() && k.walked_ns < now && (k.touched || !likely))
-                .map(|(pid, k)| (k.walked_ns, *pid))
-                .collect();
+            let is_candidate =
+                |e: &ProcEntry| e.is_scannable() && e.scanned_ns < now && (e.changed || !changed_only);
+            let candidates = table.entries().iter().filter(|(_, e)| is_candidate(e));
+            let mut order: Vec<(u64, u32)> = candidates.map(|(pid, e)| (e.scanned_ns, *pid)).collect();
             order.sort_unstable();
-            let (last, took) = self.searched;
-            if !likely && self.live && took > SEARCH_NS && now.saturating_sub(last) < took * SEARCH_SHARE {
-                let n = wanted.len() as u32;
+            if !changed_only && table.is_live() && self.last_full_scan.is_too_recent(now) {
+                let n = unowned.len() as u32;
                 sample.faults.add_many(FaultKind::Deferred, "owners of new sockets", "", n);
-                self.check_shared(sample);
+                self.recheck_shared(table, sample);
                 return;
             }
-            // All of them: another process may hold what the first one found holds too.
+            // All of them, even if the first one has the socket: another process may share it.
             let pids: Vec<u32> = order.into_iter().map(|(_, pid)| pid).collect();
             let began = stamp().boot_ns;
-            self.walk_all(&pids, sample);
-            if !likely {
-                self.searched = (now, stamp().boot_ns.saturating_sub(began));
+            self.scan_all(table, bpf, &pids, sample);
+            if !changed_only {
+                let took_ns = stamp().boot_ns.saturating_sub(began);
+                self.last_full_scan = FullScan { at_ns: now, took_ns };
             }
-            wanted.retain(|i| !self.held.has(*i));
+            unowned.retain(|i| !table.refs().contains(*i));
         }
-        // Made since, or held by nobody to be seen: not looked for again before its turn.
-        self.lost.extend(wanted);
-        if self.lost.len() > 100_000 {
-            self.lost.clear();
+        // Opened since, or without a visible owner: left to the round robin.
+        self.unresolved_inodes.extend(unowned);
+        if self.unresolved_inodes.len() > UNRESOLVED_MAX {
+            self.unresolved_inodes.clear();
         }
     }
 
-    /// Walks those walked longest ago, within the budget.
-    pub(crate) fn walk_in_turn(&mut self, sample: &mut Sample) {
-        let now = sample.at.boot_ns.max(1);
-        let mut order: Vec<(u64, u32)> = self
-            .known
-            .iter()
-            .filter(|(_, k)| k.walkable() && k.walked_ns.min(k.info_ns) < now)
-            .map(|(pid, k)| (k.walked_ns.min(k.info_ns), *pid))
-            .collect();
+    /// Checks that processes sharing a socket all still refer to it: one that closed it and opened another descriptor in
+    /// its place shows no other sign.
+    fn recheck_shared(&mut self, table: &mut ProcessTable, sample: &mut Sample) {
+        let mut shared: FxHashSet<u64> = FxHashSet::default();
+        for e in table.entries().values() {
+            shared.extend(e.fds.sockets.iter().map(|s| s.0).filter(|i| table.refs().is_shared(*i)));
+        }
+        self.recheck_owners(table, &shared, &[], sample);
+    }
+
+    /// Scans the least recently scanned processes, within the budget of this poll.
+    pub(crate) fn round_robin_scan(&mut self, table: &mut ProcessTable, sample: &mut Sample) {
+        let now = scan_time(sample);
+        let read_ns = |e: &ProcEntry| e.scanned_ns.min(e.info_ns);
+        let stale = table.entries().iter().filter(|(_, e)| e.is_scannable() && read_ns(e) < now);
+        let mut order: Vec<(u64, u32)> = stale.map(|(pid, e)| (read_ns(e), *pid)).collect();
         order.sort_unstable();
-        self.credit.begin();
+        self.scan_budget.begin_poll();
         for (_, pid) in order {
-            let Some(k) = self.known.get(&pid) else { continue };
-            let walk = k.walked_ns < now;
-            let cost = if walk { u64::from(k.open.unwrap_or(0)) * WALK_FD_NS } else { 0 };
-            if !self.live || !self.credit.allows(cost) {
+            let Some(e) = table.get(pid) else { continue };
+            let is_stale = e.scanned_ns < now;
+            let cost = if is_stale { u64::from(e.fd_count.unwrap_or(0)) * SCAN_FD_NS } else { 0 };
+            if !table.is_live() || !self.scan_budget.allows(cost) {
                 return;
             }
             let began = stamp().boot_ns;
-            if walk {
-                self.walk_one(pid, sample, None);
+            if is_stale {
+                self.scan_one(table, pid, sample);
             } else {
-                // Told all at once just now.
-                self.renew(pid);
+                // A bpf read has its descriptors, but not its names and limits.
+                table.refresh_proc_info(pid);
             }
-            self.credit.spend(stamp().boot_ns.saturating_sub(began));
+            self.scan_budget.spend(stamp().boot_ns.saturating_sub(began));
         }
-        self.credit = Credit::default();
+        self.scan_budget = ScanBudget::default();
     }
+}
 
-    /// Looks where the descriptors of those lead that grow, or are nearly full: the fullest first, seldom.
-    pub(crate) fn look_after(&mut self) {
-        let poll = self.poll;
-        let mut worst: Vec<(f64, u32)> = self
-            .known
-            .iter()
-            .filter_map(|(pid, k)| {
-                let open = k.open.ok().filter(|n| *n <= LONG_WALK && !k.refused)?;
-                let share = f64::from(open) / k.limits.map_or(f64::INFINITY, |l| l.0 as f64);
-                let due = k.places.0 == 0 || poll >= k.places.0 + SELDOM;
-                (due && (share >= NEAR || k.grew >= 3)).then_some((share, *pid))
-            })
-            .collect();
-        worst.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        for (_, pid) in worst.into_iter().take(LOOKED_AFTER) {
-            let Some(k) = self.known.get_mut(&pid) else { continue };
-            let mut opened = None;
-            let Some(dir) = directory(&self.root, pid, k.dir.as_ref(), &mut opened) else { continue };
-            // One that is gone by now is found so by the next poll.
-            if let Ok(all) = fd_scan::places(dir, &mut self.bufs) {
-                k.places = (poll, all.into());
+/// Stores the outcome of a scan; `moved` gets the sockets that were known to belong to another process only.
+fn record(
+    table: &mut ProcessTable,
+    pid: u32,
+    scanned: Result<FdSet, Errno>,
+    sample: &mut Sample,
+    moved: Option<&mut FxHashSet<u64>>,
+) {
+    let now = scan_time(sample);
+    match scanned {
+        Ok(fds) => {
+            if let Some(moved) = moved {
+                table.note_moved(pid, &fds, moved);
             }
+            table.record_scan(pid, fds, now);
+        }
+        Err(Errno::ACCESS | Errno::PERM) => table.record_denied(pid, now),
+        Err(e) => {
+            let gone = matches!(e, Errno::NOENT | Errno::SRCH);
+            let kind = if gone { FaultKind::Vanished } else { FaultKind::Failed };
+            sample.faults.add(kind, "descriptors of processes", e.to_string());
+            table.remove(pid);
         }
     }
 }
@@ -301,25 +294,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_takes_long_comes_seldom_and_comes() {
-        let mut credit = Credit::default();
+    fn scan_costlier_than_one_polls_budget_waits_for_it_to_accumulate() {
+        let mut budget = ScanBudget::default();
         let (long, short) = (25_000_000, 1_000_000);
-        let mut turns = Vec::new();
+        let mut scanned_in = Vec::new();
         for poll in 0..8 {
-            credit.begin();
-            while credit.allows(long) {
-                turns.push(poll);
-                credit.spend(long);
+            budget.begin_poll();
+            while budget.allows(long) {
+                scanned_in.push(poll);
+                budget.spend(long);
             }
         }
-        assert_eq!(turns, [2, 4, 7], "25 of every 10 milliseconds");
-        let mut short_ones = 0;
-        credit = Credit::default();
-        credit.begin();
-        while credit.allows(short) {
-            short_ones += 1;
-            credit.spend(short);
+        assert_eq!(scanned_in, [2, 4, 7], "25 ms of 10 ms per poll");
+        let mut short_scans = 0;
+        budget = ScanBudget::default();
+        budget.begin_poll();
+        while budget.allows(short) {
+            short_scans += 1;
+            budget.spend(short);
         }
-        assert_eq!(short_ones, 10);
+        assert_eq!(short_scans, 10);
+    }
+
+    #[test]
+    fn long_full_scan_is_not_repeated_within_its_share_of_time() {
+        let quick = FullScan { at_ns: 1_000, took_ns: FULL_SCAN_NS };
+        assert!(!quick.is_too_recent(1_001));
+        let long = FullScan { at_ns: 1_000, took_ns: FULL_SCAN_NS + 1 };
+        assert!(long.is_too_recent(1_000 + 10 * FULL_SCAN_NS));
+        assert!(!long.is_too_recent(1_000 + 10 * (FULL_SCAN_NS + 1)));
     }
 }

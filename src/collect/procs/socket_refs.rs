@@ -1,59 +1,59 @@
-//! Which sockets are held by some known descriptor.
+//! Reference counts of sockets: the number of known descriptors that refer to each.
 
-use super::fd_scan::Found;
+use super::fd_scan::FdSet;
 use rustc_hash::FxHashMap;
 
-/// How many known descriptors refer to each socket, by inode: kept up to date, so that a poll asks and does not count.
+/// Number of known descriptors per socket inode, kept up to date so that a poll looks up instead of counting.
 #[derive(Debug, Default)]
-pub(crate) struct Held {
-    count: FxHashMap<u64, u32>,
-    changed: bool,
+pub(crate) struct SocketRefCounts {
+    counts: FxHashMap<u64, u32>,
+    dirty: bool,
 }
 
-impl Held {
-    /// Puts what was found in the place of what was known.
-    pub(crate) fn replace(&mut self, known: &mut Found, found: Found) {
-        if known.sockets != found.sockets {
+impl SocketRefCounts {
+    /// Replaces the descriptors of a process by those of a newer read.
+    pub(crate) fn replace(&mut self, known: &mut FdSet, new: FdSet) {
+        if known.sockets != new.sockets {
             self.release(known);
-            for (inode, _) in &found.sockets {
-                *self.count.entry(*inode).or_insert(0) += 1;
+            for (inode, _) in &new.sockets {
+                *self.counts.entry(*inode).or_insert(0) += 1;
             }
-            self.changed = true;
+            self.dirty = true;
         }
-        *known = found;
+        *known = new;
     }
 
-    /// Forgets what a process held.
-    pub(crate) fn release(&mut self, known: &Found) {
+    /// Drops the references of a process.
+    pub(crate) fn release(&mut self, known: &FdSet) {
         for (inode, _) in &known.sockets {
-            if let Some(n) = self.count.get_mut(inode) {
+            if let Some(n) = self.counts.get_mut(inode) {
                 *n -= 1;
                 if *n == 0 {
-                    self.count.remove(inode);
+                    self.counts.remove(inode);
                 }
             }
         }
-        self.changed = true;
+        self.dirty = true;
     }
 
-    /// Whether somebody holds it.
-    pub(crate) fn has(&self, inode: u64) -> bool {
-        self.count.contains_key(&inode)
+    /// Whether a known descriptor refers to the socket.
+    pub(crate) fn contains(&self, inode: u64) -> bool {
+        self.counts.contains_key(&inode)
     }
 
-    /// Whether several descriptors refer to it.
+    /// Whether several known descriptors refer to the socket.
     pub(crate) fn is_shared(&self, inode: u64) -> bool {
-        self.count.get(&inode).is_some_and(|n| *n > 1)
+        self.counts.get(&inode).is_some_and(|n| *n > 1)
     }
 
-    /// The list of owners is another: somebody came or went.
-    pub(crate) fn touch(&mut self) {
-        self.changed = true;
+    /// Marks the list of owners as outdated: a process was added or removed.
+    pub(crate) fn mark_dirty(&mut self) {
+        self.dirty = true;
     }
 
-    /// Whether there was a change since this was asked last.
-    pub(crate) fn take_changed(&mut self) -> bool {
-        std::mem::take(&mut self.changed)
+    /// Whether anything changed since the last call.
+    pub(crate) fn take_dirty(&mut self) -> bool {
+        std::mem::take(&mut self.dirty)
     }
 }
 
@@ -62,21 +62,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_what_is_held() {
-        let found = |of: &[(u64, u32)]| Found { sockets: of.to_vec(), ..Found::default() };
-        let mut held = Held::default();
-        let (mut a, mut b) = (Found::default(), Found::default());
-        held.replace(&mut a, found(&[(1, 3), (1, 4), (2, 5)]));
-        held.replace(&mut b, found(&[(2, 3)]));
-        assert!(held.take_changed() && !held.take_changed());
-        held.replace(&mut b, found(&[(2, 3)]));
-        assert!(!held.take_changed(), "nothing new");
-        held.replace(&mut a, found(&[(1, 4)]));
-        assert!(held.has(1) && held.has(2), "the other has it still");
-        assert!(!held.is_shared(1) && !held.is_shared(2));
-        held.release(&b);
-        assert!(!held.has(2));
-        held.replace(&mut a, Found::default());
-        assert!(!held.has(1) && held.take_changed());
+    fn socket_is_contained_until_its_last_descriptor_is_released() {
+        let fds = |sockets: &[(u64, u32)]| FdSet { sockets: sockets.to_vec(), ..FdSet::default() };
+        let mut refs = SocketRefCounts::default();
+        let (mut a, mut b) = (FdSet::default(), FdSet::default());
+        refs.replace(&mut a, fds(&[(1, 3), (1, 4), (2, 5)]));
+        refs.replace(&mut b, fds(&[(2, 3)]));
+        assert!(refs.take_dirty() && !refs.take_dirty());
+        refs.replace(&mut b, fds(&[(2, 3)]));
+        assert!(!refs.take_dirty(), "unchanged");
+        refs.replace(&mut a, fds(&[(1, 4)]));
+        assert!(refs.contains(1) && refs.contains(2), "b still refers to 2");
+        assert!(!refs.is_shared(1) && !refs.is_shared(2));
+        refs.release(&b);
+        assert!(!refs.contains(2));
+        refs.replace(&mut a, FdSet::default());
+        assert!(!refs.contains(1) && refs.take_dirty());
     }
 }

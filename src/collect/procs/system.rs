@@ -1,9 +1,9 @@
-//! Ceilings of the whole system, from `/proc/sys` (`proc_sys_fs(5)`, ip(7)).
+//! System-wide limits from `/proc/sys` (`proc_sys_fs(5)`, ip(7)).
 
 use crate::model::SystemLimits;
 use std::path::Path;
 
-/// Reads them; what cannot be read stays missing.
+/// Reads the limits; those that cannot be read stay `None`.
 pub(crate) fn read(root: &Path, out: &mut SystemLimits) {
     let word = |path: &str, n: usize| -> Option<u64> {
         let text = std::fs::read_to_string(root.join(path)).ok()?;

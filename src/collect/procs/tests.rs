@@ -1,12 +1,12 @@
-//! Counting where the kernel does not: in turn, and with the age of each figure.
+//! Counting descriptors by listing, with a budget per poll.
 
 use super::*;
 use crate::model::{Backend, BackendInfo, Reads, Stamp, Wants};
 use std::fs;
 use std::os::unix::fs::symlink;
 
-/// A tree with a process that has so many descriptors.
-fn put(root: &Path, pid: u32, fds: u32) {
+/// Adds a process with this many descriptors to a captured tree.
+fn add_process(root: &Path, pid: u32, fds: u32) {
     let dir = root.join(pid.to_string());
     fs::create_dir_all(dir.join("fd")).unwrap();
     let stat = format!("{pid} (p) S 1 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 {pid} 1 1");
@@ -19,57 +19,54 @@ fn put(root: &Path, pid: u32, fds: u32) {
     }
 }
 
-/// What one poll says of each process: how many, and when that was counted.
-fn poll(procs: &mut Procs) -> Vec<(Result<u32, Missing>, u64)> {
+/// Descriptor count of each process in one poll, and the time it was counted.
+fn poll_counts(procs: &mut Procs) -> Vec<(Result<u32, Missing>, u64)> {
     let info = Arc::new(BackendInfo { backend: Backend::Proc, why: String::new() });
     let wants = Wants::default().with(Reads::PROCESSES).without(Reads::OWNERS | Reads::FD_KINDS);
     let mut s = Sample::empty(crate::collect::stamp(), "h".into(), info, wants);
     procs.read(&mut s);
-    let one = |p: &Process| {
+    let count = |p: &Process| {
         (p.fds.as_ref().map(|u| u.open).map_err(|m| *m), p.fds.as_ref().map_or(0, |u| u.open_at_ns))
     };
-    s.processes.iter().map(one).collect()
+    s.processes.iter().map(count).collect()
 }
 
 #[test]
-fn what_is_counted_here_is_counted_in_turn_and_each_figure_has_its_age() {
+fn counting_within_a_budget_takes_turns_and_dates_each_count() {
     let dir = tempfile::tempdir().unwrap();
     for pid in 1..=5 {
-        put(dir.path(), pid, 4);
+        add_process(dir.path(), pid, 4);
     }
     let began = Stamp { boot_ns: crate::collect::stamp().boot_ns, unix_ns: 0 };
     let mut procs = Procs::new(dir.path()).counting_at_most(8);
-    let known = |all: &[(Result<u32, Missing>, u64)]| all.iter().filter(|(n, _)| *n == Ok(4)).count();
-    let first = poll(&mut procs);
-    assert_eq!((first.len(), known(&first)), (5, 2), "eight descriptors are those of two processes");
-    assert!(
-        first.iter().filter(|(n, _)| *n == Err(Missing::Pending)).count() == 3,
-        "not counted is not zero"
-    );
-    assert_eq!(known(&poll(&mut procs)), 4);
-    let third = poll(&mut procs);
-    assert_eq!(known(&third), 5);
+    let counted = |all: &[(Result<u32, Missing>, u64)]| all.iter().filter(|(n, _)| *n == Ok(4)).count();
+    let first = poll_counts(&mut procs);
+    assert_eq!((first.len(), counted(&first)), (5, 2), "the budget covers two processes");
+    assert!(first.iter().filter(|(n, _)| *n == Err(Missing::Pending)).count() == 3, "not counted is not 0");
+    assert_eq!(counted(&poll_counts(&mut procs)), 4);
+    let third = poll_counts(&mut procs);
+    assert_eq!(counted(&third), 5);
     assert!(third.iter().all(|(_, at)| *at >= began.boot_ns));
 
-    // The figures of those whose turn it is not stand, with the time they are of; a change is seen within three polls.
-    let fourth = poll(&mut procs);
+    // Counts not renewed keep their time; a change is seen within three polls.
+    let fourth = poll_counts(&mut procs);
     assert_eq!(fourth.iter().zip(&third).filter(|(a, b)| a.1 == b.1).count(), 3);
-    put(dir.path(), 1, 9);
-    assert!((0..3).any(|_| poll(&mut procs)[0].0 == Ok(9)));
+    add_process(dir.path(), 1, 9);
+    assert!((0..3).any(|_| poll_counts(&mut procs)[0].0 == Ok(9)));
 
-    // One with more than a poll may count is counted all the same, and one that is gone is gone.
-    put(dir.path(), 2, 20);
-    assert!((0..3).any(|_| poll(&mut procs)[1].0 == Ok(20)));
+    // A process with more descriptors than the budget is counted too, and one that exited is removed.
+    add_process(dir.path(), 2, 20);
+    assert!((0..3).any(|_| poll_counts(&mut procs)[1].0 == Ok(20)));
     fs::remove_dir_all(dir.path().join("3")).unwrap();
-    assert_eq!(poll(&mut procs).len(), 4);
+    assert_eq!(poll_counts(&mut procs).len(), 4);
 }
 
 #[test]
-fn process_that_may_no_longer_be_read_owns_nothing() {
+fn process_no_longer_readable_owns_nothing() {
     use crate::model::{Family, Proto, Socket, SocketId, State};
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
-    put(dir.path(), 7, 3);
+    add_process(dir.path(), 7, 3);
     let fds = dir.path().join("7/fd");
     symlink("socket:[77]", fds.join("3")).unwrap();
     let mut procs = Procs::new(dir.path());

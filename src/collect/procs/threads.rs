@@ -1,36 +1,31 @@
-//! Which threads processes have (`/proc/PID/task`): they share its descriptors, unless they were made not to (clone(2)).
+//! Threads of processes (`/proc/PID/task`). They share the descriptors of the process, unless created without
+//! `CLONE_FILES` (clone(2)).
 
-use super::{Procs, directory, fd_scan};
-use crate::model::Reads;
-use crate::model::Sample;
-use rustix::fd::OwnedFd;
+use super::fd_scan;
+use super::proc_dir::ProcDir;
+use super::table::ProcessTable;
+use crate::model::{Reads, Sample};
+use rustix::fd::AsFd;
 use rustix::fs::{Mode, OFlags, RawDir, openat};
 use std::mem::MaybeUninit;
 use std::path::Path;
 
-impl Procs {
-    /// Fills in the threads of the sample's processes, where they are wanted.
-    pub(crate) fn threads(&self, sample: &mut Sample) {
-        if !sample.wants.reads(Reads::THREADS) {
-            return;
-        }
-        let of = |pid: u32| {
-            let mut opened = None;
-            let held = self.known.get(&pid).and_then(|k| k.dir.as_ref());
-            directory(&self.root, pid, held, &mut opened).map(tids).unwrap_or_default()
-        };
-        sample.tids = sample.processes.iter().map(|p| of(p.info.pid)).collect();
+/// Fills in the threads of the sample's processes, if they are wanted.
+pub(crate) fn fill(table: &ProcessTable, sample: &mut Sample) {
+    if !sample.wants.reads(Reads::THREADS) {
+        return;
     }
+    let process_tids = |pid: u32| table.dir(pid).map(tids).unwrap_or_default();
+    sample.tids = sample.processes.iter().map(|p| process_tids(p.info.pid)).collect();
 }
 
-/// The threads of one process, read now.
-pub(crate) fn now(pid: u32) -> Vec<u32> {
-    let mut opened = None;
-    directory(Path::new("/proc"), pid, None, &mut opened).map(tids).unwrap_or_default()
+/// Threads of one live process.
+pub(crate) fn read_one(pid: u32) -> Vec<u32> {
+    ProcDir::get(Path::new("/proc"), pid, None).map(tids).unwrap_or_default()
 }
 
-/// The ids below `task`, in order; none where the process is gone or its tree was captured without them.
-fn tids(process: &OwnedFd) -> Vec<u32> {
+/// Ids below `task`, sorted; none if the process is gone or its tree was captured without them.
+fn tids(process: impl AsFd) -> Vec<u32> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(task) = openat(process, "task", flags, Mode::empty()) else { return vec![] };
     let mut entries = [MaybeUninit::uninit(); 4096];
@@ -45,12 +40,13 @@ fn tids(process: &OwnedFd) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Procs;
     use super::*;
     use crate::model::{Backend, BackendInfo, Reads, Wants};
     use std::sync::Arc;
 
     #[test]
-    fn this_process_has_this_thread() {
+    fn threads_are_listed_only_if_wanted() {
         let info = Arc::new(BackendInfo { backend: Backend::Netlink, why: String::new() });
         let wants = Wants::default().with(Reads::THREADS);
         let mut s = Sample::empty(crate::collect::stamp(), "h".into(), info, wants);
@@ -63,6 +59,6 @@ mod tests {
         let mut s = Sample { wants: Wants::default(), ..s };
         (s.tids, s.processes) = (Vec::new(), Vec::new());
         procs.read(&mut s);
-        assert!(s.tids.is_empty(), "read only where it is asked for");
+        assert!(s.tids.is_empty(), "not wanted, not read");
     }
 }

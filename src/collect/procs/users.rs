@@ -1,25 +1,25 @@
-//! Names of users.
+//! User names.
 
 use crate::model::Sample;
 use nix::unistd::{Uid, User};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// User names that were asked for, with those that have none.
+/// Cache of looked-up user names, including ids without one.
 #[derive(Debug)]
 pub(crate) struct Users {
     live: bool,
-    known: BTreeMap<u32, Option<Box<str>>>,
+    cache: BTreeMap<u32, Option<Box<str>>>,
     shared: Arc<BTreeMap<u32, Box<str>>>,
 }
 
 impl Users {
-    /// `live`: ask this machine's name service. A captured tree has no users but numbers.
+    /// `live`: use this machine's name service. Uids of a captured tree have no names.
     pub(crate) fn new(live: bool) -> Self {
-        Self { live, known: BTreeMap::new(), shared: Arc::default() }
+        Self { live, cache: BTreeMap::new(), shared: Arc::default() }
     }
 
-    /// Gives the sample the names of every user that occurs in it.
+    /// Adds the names of all users in the sample.
     pub(crate) fn fill(&mut self, sample: &mut Sample) {
         if !self.live {
             return;
@@ -32,14 +32,14 @@ impl Users {
                 continue;
             }
             last = Some(uid);
-            self.known.entry(uid).or_insert_with(|| {
+            self.cache.entry(uid).or_insert_with(|| {
                 changed = true;
                 User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|u| u.name.into())
             });
         }
         if changed {
-            let named = self.known.iter().filter_map(|(uid, n)| Some((*uid, n.clone()?)));
-            self.shared = Arc::new(named.collect());
+            let names = self.cache.iter().filter_map(|(uid, n)| Some((*uid, n.clone()?)));
+            self.shared = Arc::new(names.collect());
         }
         sample.users = Arc::clone(&self.shared);
     }

@@ -1,7 +1,7 @@
 //! What only some kinds of sockets have: UNIX, netlink and packet sockets, MPTCP, TLS, congestion algorithms.
 
 use super::{AttrIter, Attrs, inet, netlink, packet, read_u32, read_u64, unix, xdp};
-use crate::model::struct_layout::Structure;
+use crate::model::struct_layout::{Endian, Structure, bitmap_bits};
 use crate::model::{Addr, Family, Proto};
 
 /// What a socket has moved since its start.
@@ -278,10 +278,8 @@ impl<'a> Attrs<'a> {
     /// Numbers of the multicast groups that a netlink socket has joined, counted from 1.
     pub fn netlink_group_numbers(&self) -> Option<impl Iterator<Item = u32> + 'a> {
         let raw = if self.family == Family::Netlink { self.get(netlink::GROUPS)? } else { return None };
-        let bits = |(i, b): (usize, &'a u8)| {
-            (0..8).filter(move |n| b >> n & 1 != 0).map(move |n| i as u32 * 8 + n + 1)
-        };
-        Some(raw.iter().enumerate().flat_map(bits))
+        // `unsigned long` of the kernel, taken to be that of this program: it matters on big-endian machines only.
+        Some(bitmap_bits(raw, size_of::<usize>(), Endian::NATIVE).map(|n| n + 1))
     }
 
     /// `PDI_*` flags of a packet socket.
@@ -336,23 +334,26 @@ mod tests {
     #[test]
     fn one_number_is_another_structure_for_another_protocol() {
         let mut info = vec![0u8; 96];
-        info[12..16].copy_from_slice(&0xabcd_u32.to_ne_bytes());
+        info[12..16].copy_from_slice(&0xabcd_abcd_u32.to_ne_bytes());
         info[64..72].copy_from_slice(&1000u64.to_ne_bytes());
         let mut b = Vec::new();
         push(&mut b, inet::INFO, &info);
         let a = |p| Attrs::new(&b, Family::Inet, p);
         assert!(a(Proto::Tcp).tcp_info().is_some() && a(Proto::Mptcp).tcp_info().is_none());
-        assert_eq!(a(Proto::Mptcp).mptcp_token(), Some(0xabcd));
+        assert_eq!(a(Proto::Mptcp).mptcp_token(), Some(0xabcd_abcd));
         assert_eq!(a(Proto::Mptcp).field(&MPTCP, "bytes_received"), Some(1000));
         assert_eq!(a(Proto::Mptcp).transfer().unwrap().received, Some(1000));
         assert_eq!(a(Proto::Sctp).field(&SCTP, "unackdata"), Some(0xabcd));
         assert!(a(Proto::Tcp).structure(&MPTCP).is_none() && a(Proto::Sctp).transfer().is_none());
     }
 
+    fn words(all: &[u32]) -> Vec<u8> {
+        all.iter().flat_map(|n| n.to_ne_bytes()).collect()
+    }
+
     #[test]
     fn algorithms() {
         let mut b = Vec::new();
-        let words = |w: &[u32]| w.iter().flat_map(|n| n.to_ne_bytes()).collect::<Vec<_>>();
         push(&mut b, inet::BBRINFO, &words(&[5, 1, 700, 739, 512]));
         push(&mut b, inet::DCTCPINFO, &words(&[1 | 1 << 16, 512, 10, 20]));
         push(&mut b, inet::VEGASINFO, &words(&[1, 3, 410]));
@@ -373,7 +374,8 @@ mod tests {
             }
             out
         };
-        let tls = nest(&[(1, &[4, 3]), (2, &[51, 0]), (3, &[2, 0]), (4, &[1, 0]), (6, &[])]);
+        let half = u16::to_ne_bytes;
+        let tls = nest(&[(1, &half(0x0304)), (2, &half(51)), (3, &half(2)), (4, &half(1)), (6, &[])]);
         let sub = nest(&[
             (1, &[0; 4]),
             (2, &7u32.to_ne_bytes()),
@@ -408,14 +410,20 @@ mod tests {
         assert_eq!((keys.len(), keys[0].addr.to_string(), keys[0].prefix_len), (1, "127.0.0.5".into(), 32));
 
         let mut b = Vec::new();
-        push(&mut b, unix::VFS, &[9, 0, 0, 0, 1, 0, 0xe0, 0x0f]);
-        push(&mut b, unix::ICONS, &[1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0]);
+        push(&mut b, unix::VFS, &words(&[9, 254 << 20 | 1]));
+        push(&mut b, unix::ICONS, &words(&[1, 0, 3]));
         let a = Attrs::new(&b, Family::Unix, Proto::Unix);
         assert_eq!(a.vfs(), Some(Vfs { inode: 9, dev: 254 << 20 | 1 }));
         assert_eq!(a.pending().unwrap().collect::<Vec<_>>(), [1, 0, 3]);
 
+        // 32 bits each twice, or 64: the first and the seventh group and the second of the next 64.
+        let longs = if cfg!(target_pointer_width = "64") {
+            [0x41u64, 2].map(u64::to_ne_bytes).concat()
+        } else {
+            words(&[0x41, 0, 2, 0])
+        };
         let mut b = Vec::new();
-        push(&mut b, netlink::GROUPS, &[0x41, 0, 0, 0, 0, 0, 0, 0, 2]);
+        push(&mut b, netlink::GROUPS, &longs);
         let a = Attrs::new(&b, Family::Netlink, Proto::Netlink);
         assert_eq!(a.netlink_group_numbers().unwrap().collect::<Vec<_>>(), [1, 7, 66]);
         let inet = Attrs::new(&b, Family::Inet, Proto::Tcp);

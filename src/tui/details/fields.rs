@@ -138,7 +138,7 @@ impl Builder<'_> {
         // A long sentence stands below its value.
         self.out.push(line);
         let at = if self.width >= 2 * NARROW { AT } else { 4 };
-        for part in super::wrap(help, self.width.saturating_sub(at)) {
+        for part in crate::format::wrap(help, self.width.saturating_sub(at)) {
             self.out.push(vec![(" ".repeat(at), faint), (part, faint)]);
         }
     }

@@ -20,7 +20,7 @@ impl Builder<'_> {
         let Some(f) = self.snap.forward_rows().get(row) else { return };
         let proto = f.proto.map_or("any", |p| p.name());
         let arrow = self.app.glyphs.arrow;
-        let target = f.target.map_or_else(|| "?".to_owned(), |t| crate::format::endpoint(&t));
+        let target = f.target.map_or_else(|| "?".to_owned(), |t| t.to_string());
         self.title(&format!("{proto} {} {arrow} {target}", crate::diagnose::route::host(f)));
         let clients = match f.clients {
             0 => "nobody comes through now".to_owned(),

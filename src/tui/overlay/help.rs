@@ -2,6 +2,7 @@
 
 use crate::diagnose::visibility::{MAY_LOOK, hidden};
 use crate::filter::LANGUAGE;
+use crate::format::wrap;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width as wide_of};
 use crate::tui::command::{Command, Focus, key_label};
@@ -65,22 +66,6 @@ const fn keys_in(width: usize) -> usize {
 
 const fn examples_in(width: usize) -> usize {
     if width / 2 < 28 { width / 2 } else { 28 }
-}
-
-/// Words in lines of this width.
-fn wrap(words: &str, width: usize) -> Vec<String> {
-    let (mut out, mut line) = (Vec::new(), String::new());
-    for w in words.split(' ') {
-        if !line.is_empty() && line.len() + 1 + w.len() > width.max(10) {
-            out.push(std::mem::take(&mut line));
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(w);
-    }
-    out.push(line);
-    out
 }
 
 fn sections(app: &App, width: usize) -> Vec<Section> {

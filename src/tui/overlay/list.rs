@@ -131,7 +131,7 @@ fn advice(app: &App, canvas: &mut Canvas<'_>, r: Rect, at: usize) -> u16 {
     let lines = lines.iter().flat_map(|(text, style)| {
         let exact = text.starts_with("  ");
         let text = crate::model::text::escape(text).into_owned();
-        let parts = if exact { vec![text] } else { crate::tui::details::wrap(&text, room) };
+        let parts = if exact { vec![text] } else { crate::format::wrap(&text, room) };
         parts.into_iter().map(|l| (l, *style))
     });
     for (y, (text, style)) in (y + 1..r.bottom().saturating_sub(1)).zip(lines) {

@@ -1,14 +1,14 @@
-//! The part of the kernel's BTF that a program needs (`Documentation/bpf/btf.rst`).
+//! Subset of the kernel's BTF with the types that a program uses (`Documentation/bpf/btf.rst`).
 //!
-//! A kernel describes more than 100,000 types. Taking them all in costs a loader 50 ms and 25 MB; taking in those that
-//! a program names, with a blank in the place of each other one so that all keep their numbers, a fifth of it. (The
-//! loader of `aya` 0.14 takes in the whole of it once in any case, 20 ms: `EbpfLoader::new`.)
+//! A kernel describes more than 100,000 types. Parsing all of them costs a loader 50 ms and 25 MB; parsing only those that
+//! a program uses, with an empty forward declaration for each other one so that type ids stay the same, a fifth of that.
+//! (The loader of `aya` 0.14 parses all of it once in any case, 20 ms: `EbpfLoader::new`.)
 
-/// Bytes before the types: `struct btf_header`.
+/// Size of `struct btf_header`.
 const HEADER: usize = 24;
 const MAGIC: u16 = 0xeb9f;
 
-/// Kinds of types.
+/// Type kinds (`BTF_KIND_*`).
 const INT: u32 = 1;
 const PTR: u32 = 2;
 const ARRAY: u32 = 3;
@@ -20,9 +20,9 @@ const RESTRICT: u32 = 11;
 const FUNC: u32 = 12;
 const TYPE_TAG: u32 = 18;
 
-/// The BTF with only these structures, what their fields are (not what they point to) and these functions; `None` where
-/// it is not understood.
-pub(crate) fn slim(btf: &[u8], structs: &[&str], functions: &[&str]) -> Option<Vec<u8>> {
+/// BTF with these structures, the types of their fields (but not what those point to) and these functions only; `None` if
+/// it cannot be parsed.
+pub(crate) fn extract(btf: &[u8], structs: &[&str], functions: &[&str]) -> Option<Vec<u8>> {
     if btf.get(..2)? != MAGIC.to_ne_bytes() {
         return None;
     }
@@ -30,13 +30,13 @@ pub(crate) fn slim(btf: &[u8], structs: &[&str], functions: &[&str]) -> Option<V
     let (header, type_off, type_len, str_off, str_len) = (at(4)?, at(8)?, at(12)?, at(16)?, at(20)?);
     let bytes = btf.get(header..)?.get(type_off..)?.get(..type_len)?;
     let strings = btf.get(header..)?.get(str_off..)?.get(..str_len)?;
-    let named = |name: u32, among: &[&str]| {
+    let is_named = |name: u32, among: &[&str]| {
         strings
             .get(name as usize..)
             .is_some_and(|s| among.iter().any(|n| s.starts_with(n.as_bytes()) && s.get(n.len()) == Some(&0)))
     };
 
-    // Types and whether they are asked for by name. Number 0 is void and not written down.
+    // Types, and whether each is wanted by name. Id 0 is void and not stored.
     let mut types: Vec<&[u8]> = Vec::with_capacity(bytes.len() / 24);
     types.push(&[]);
     let mut wanted = Vec::new();
@@ -44,38 +44,40 @@ pub(crate) fn slim(btf: &[u8], structs: &[&str], functions: &[&str]) -> Option<V
     while !rest.is_empty() {
         let (name, info) = (word(rest, 0)?, word(rest, 4)?);
         let (kind, members) = (kind_of(info), members_of(info));
-        let more = match kind {
-            // Enumerations and prototypes; numbers, variables and tags of declarations; what has no more.
+        let extra_len = match kind {
+            // Enum, func_proto; int, var, decl_tag; kinds without further data.
             6 | 13 => members * 8,
             INT | 14 | 17 => 4,
             PTR | FWD..=FUNC | 16 | TYPE_TAG => 0,
             ARRAY => 12,
-            // Sections and wide enumerations too.
+            // Also datasec and enum64.
             STRUCT | UNION | 15 | 19 => members * 12,
             _ => return None,
         };
-        if matches!(kind, STRUCT | UNION) && named(name, structs) || kind == FUNC && named(name, functions) {
+        if matches!(kind, STRUCT | UNION) && is_named(name, structs)
+            || kind == FUNC && is_named(name, functions)
+        {
             wanted.push((types.len(), true));
         }
-        let (this, after) = rest.split_at_checked(12 + more)?;
+        let (this, after) = rest.split_at_checked(12 + extra_len)?;
         types.push(this);
         rest = after;
     }
 
     let mut kept = vec![false; types.len()];
     let mut last = 0;
-    while let Some((id, asked)) = wanted.pop() {
+    while let Some((id, by_name)) = wanted.pop() {
         let this = *types.get(id)?;
         if id == 0 || kept[id] {
             continue;
         }
-        let (name, info, of) = (word(this, 0)?, word(this, 4)?, word(this, 8)?);
+        let (name, info, ty) = (word(this, 0)?, word(this, 4)?, word(this, 8)?);
         match kind_of(info) {
             INT | PTR | 16 => {}
-            FUNC if asked => {}
-            TYPEDEF..=RESTRICT | TYPE_TAG => wanted.push((of as usize, false)),
+            FUNC if by_name => {}
+            TYPEDEF..=RESTRICT | TYPE_TAG => wanted.push((ty as usize, false)),
             ARRAY => wanted.extend([word(this, 12)?, word(this, 16)?].map(|id| (id as usize, false))),
-            STRUCT | UNION if asked || name == 0 => {
+            STRUCT | UNION if by_name || name == 0 => {
                 for member in this[12..].chunks_exact(12) {
                     wanted.push((word(member, 4)? as usize, false));
                 }
@@ -119,9 +121,13 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// A type: name, kind, members, size or type, what follows.
-    fn ty(name: u32, kind: u32, members: u32, of: u32, more: &[u32]) -> Vec<u8> {
-        [&[name, kind << 24 | members, of][..], more].concat().iter().flat_map(|w| w.to_ne_bytes()).collect()
+    /// Encodes a type: name, kind, number of members, size or type, and the data that follows.
+    fn ty(name: u32, kind: u32, members: u32, size_or_type: u32, extra: &[u32]) -> Vec<u8> {
+        [&[name, kind << 24 | members, size_or_type][..], extra]
+            .concat()
+            .iter()
+            .flat_map(|w| w.to_ne_bytes())
+            .collect()
     }
 
     fn btf(types: &[u8], strings: &[u8]) -> Vec<u8> {
@@ -134,9 +140,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_named_stays_in_its_place() {
+    fn named_types_keep_their_ids() {
         let strings = b"\0int\0file\0files\0run\0";
-        // Holds a number and an unnamed union, points to `files`, and has one of those inside, which it is not asked for.
+        // Has an int and an unnamed union, points to `files`, and embeds one, which is not wanted by name.
         let int = ty(1, INT, 0, 4, &[32]);
         let file = ty(5, STRUCT, 4, 24, &[1, 1, 0, 0, 4, 32, 1, 5, 64, 1, 3, 128]);
         let files = ty(10, STRUCT, 1, 8, &[0, 1, 0]);
@@ -149,15 +155,15 @@ mod tests {
         let blank = ty(0, FWD, 0, 0, &[]);
         let all = [&int[..], &file, &files, &unnamed, &pointer, &constant, &proto, &run, &values].concat();
         let fields = [&int[..], &file, &blank, &unnamed, &pointer, &constant];
-        // What comes behind the last one is left out.
+        // Types after the last one wanted are left out.
         let with = btf(&[&fields.concat()[..], &blank, &run].concat(), strings);
-        assert_eq!(slim(&btf(&all, strings), &["file"], &["run"]), Some(with));
+        assert_eq!(extract(&btf(&all, strings), &["file"], &["run"]), Some(with));
         let without = btf(&fields.concat(), strings);
-        assert_eq!(slim(&btf(&all, strings), &["file"], &["ru", "runs"]), Some(without));
+        assert_eq!(extract(&btf(&all, strings), &["file"], &["ru", "runs"]), Some(without));
     }
 
     #[test]
-    fn what_is_not_understood_is_left() {
+    fn malformed_btf_gives_none() {
         let strings = b"\0";
         let good = btf(&ty(0, 1, 0, 4, &[32]), strings);
         for bad in [
@@ -167,7 +173,7 @@ mod tests {
             &btf(&ty(0, 30, 0, 0, &[]), strings),
             &[&[0, 0], &good[2..]].concat(),
         ] {
-            assert_eq!(slim(bad, &[], &[]), None, "{bad:?}");
+            assert_eq!(extract(bad, &[], &[]), None, "{bad:?}");
         }
     }
 }

@@ -1,0 +1,113 @@
+//! The configuration file: loading it, and `sockscope config`.
+
+use super::state_files::write_new;
+use super::{Ending, RunError, complain, environment, print, themes};
+use crate::cli::args::ConfigArgs;
+use crate::cli::config_file::read_file;
+use crate::cli::settings::schema::{Check, Validators};
+use crate::cli::settings::template;
+use crate::cli::{Plan, Settings, UsageError};
+use crate::model::Services;
+use crate::model::text::escape;
+use crate::tui::keymap::Keymap;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+/// Checks the keys of one command.
+fn check_keys(command: &str, keys: &[String]) -> Result<(), String> {
+    Keymap::new(&BTreeMap::from([(command.to_owned(), keys.to_vec())])).map(drop).map_err(|e| e.to_string())
+}
+
+/// Checks that a theme exists; its contrast is checked only by `config --check`.
+fn check_theme_name(name: &str) -> Result<(), String> {
+    themes::named(name).map(drop).map_err(|e| e.0)
+}
+
+fn validators<'a>(theme: Check<'a>, services: &'a Services) -> Validators<'a> {
+    Validators { keys: &check_keys, theme, services }
+}
+
+/// Loads the named configuration file, or the default one if it exists. The note says why an existing default file was
+/// ignored.
+pub(super) fn load(
+    named: Option<&Path>,
+    services: &Services,
+) -> Result<(Settings, Option<String>), RunError> {
+    let Some(file) = named.map(Path::to_owned).or_else(environment::config_file) else {
+        return Ok((Settings::default(), None));
+    };
+    let Some(text) = read_file(&file, named.is_some())? else {
+        // A file that exists but cannot be read is reported and does not prevent the start.
+        let error = fs::metadata(&file).ok().and_then(|_| File::open(&file).err());
+        let note = error.map(|e| format!("read {}: {e}; ignored, using defaults", file.display()));
+        return Ok((Settings::default(), note));
+    };
+    let settings = Settings::load(&text, &file, validators(&check_theme_name, services))?;
+    Ok((settings, None))
+}
+
+/// `sockscope config`.
+pub(super) fn run(plan: &Plan, args: &ConfigArgs) -> Result<Ending, RunError> {
+    let Some(file) = plan.config_file.clone().or_else(environment::config_file) else {
+        return Err(
+            UsageError("no configuration directory: neither XDG_CONFIG_HOME nor HOME is set".into()).into()
+        );
+    };
+    if args.init {
+        return init(&file);
+    }
+    let text = read_file(&file, plan.config_file.is_some() || args.check)?;
+    if args.check {
+        return check(&file, &text.unwrap_or_default(), &plan.names);
+    }
+    let mut out = match &text {
+        Some(_) => format!("# {}\n", file.display()),
+        None => format!("# {}: not found, using defaults\n", file.display()),
+    };
+    for (line, is_set) in template::in_force(&text.unwrap_or_default()) {
+        let line = escape(&line);
+        out.push_str(&if is_set { format!("{line:50} # set\n") } else { format!("{line}\n") });
+    }
+    print(&out)
+}
+
+fn init(file: &Path) -> Result<Ending, RunError> {
+    let write = || -> io::Result<()> {
+        if let Some(dir) = file.parent() {
+            fs::create_dir_all(dir)?;
+        }
+        write_new(file, |out| out.write_all(template::template().as_bytes()))
+    };
+    match write() {
+        Ok(()) => print(&format!("{}\n", file.display())),
+        Err(e) => {
+            let why = match e.kind() {
+                io::ErrorKind::AlreadyExists => "already exists, not overwritten".to_owned(),
+                _ => e.to_string(),
+            };
+            Err(UsageError(format!("write {}: {why}", file.display())).into())
+        }
+    }
+}
+
+fn check(file: &Path, text: &str, services: &Services) -> Result<Ending, RunError> {
+    let (settings, problems) = Settings::read(text, validators(&themes::check, services));
+    let mut problems: Vec<String> =
+        problems.into_iter().map(|p| format!("{}, {p}", file.display())).collect();
+    if problems.is_empty() {
+        // Two commands with the same key show only in all of them together.
+        let keys = settings.keys.iter().map(|(command, keys)| (command.clone(), keys.0.clone())).collect();
+        problems.extend(Keymap::new(&keys).err().map(|e| format!("{}, [keys]: {e}", file.display())));
+    }
+    match problems.split_last() {
+        None => print(&format!("{}: ok\n", file.display())),
+        Some((last, before)) => {
+            for p in before {
+                complain(p);
+            }
+            Err(UsageError(last.clone()).into())
+        }
+    }
+}

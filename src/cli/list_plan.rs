@@ -1,0 +1,202 @@
+//! The plan of a listing: filter, columns, order and format, every name resolved.
+
+use super::args::{FormatArg, List};
+use super::error::UsageError;
+use super::settings::Settings;
+use super::settings::value::{TableKey, flag_duration};
+use crate::filter::{Filter, Names};
+use crate::format::{Column, Role};
+use crate::model::{AttrSet, Reads, Services};
+use crate::output::Format;
+use crate::table::{self, Table};
+use crate::view::group::GroupBy;
+use crate::view::sort::{self, SortKey};
+use std::time::Duration;
+
+/// A listing, checked.
+#[derive(Clone, Debug)]
+pub struct ListPlan {
+    /// The table.
+    pub table: &'static Table,
+    /// The filter as typed.
+    pub filter_text: String,
+    /// The filter.
+    pub filter: Filter,
+    /// Columns in order.
+    pub columns: Vec<&'static Column>,
+    /// Resolve remote addresses. Without it no DNS query is sent.
+    pub resolve: bool,
+    /// The columns were chosen by a flag or in the configuration file.
+    pub chosen: bool,
+    /// Sort order.
+    pub sort: Vec<SortKey>,
+    /// Grouping.
+    pub group: Option<GroupBy>,
+    /// Maximum number of rows.
+    pub top: Option<usize>,
+    /// Output format.
+    pub format: Format,
+    /// Print a header line.
+    pub header: bool,
+    /// Print only the number of rows.
+    pub count: bool,
+    /// Interval of `--watch`.
+    pub watch: Option<Duration>,
+    /// Condition of `--wait-for`.
+    pub wait: Option<Wait>,
+}
+
+/// A condition to wait for.
+#[derive(Clone, Debug)]
+pub struct Wait {
+    /// Filter that a row must match.
+    pub filter: Filter,
+    /// Maximum time to wait.
+    pub timeout: Option<Duration>,
+}
+
+/// Inputs of a listing beside its own flags.
+#[derive(Clone, Copy)]
+pub(super) struct Inputs<'a> {
+    pub(super) services: &'a Services,
+    pub(super) settings: &'a Settings,
+}
+
+impl ListPlan {
+    pub(super) fn new(table: &'static Table, l: &List, inputs: Inputs<'_>) -> Result<Self, UsageError> {
+        let format = match l.format {
+            FormatArg::Table => Format::Table,
+            FormatArg::Json => Format::Json,
+            FormatArg::Ndjson => Format::Ndjson,
+            FormatArg::Csv => Format::Csv,
+        };
+        let filter_text = l.filter.join(" ");
+        let filter = parse_filter("filter", &filter_text, table, inputs)?;
+        let sort = match &l.sort {
+            Some(text) => sort::parse(text, table).map_err(|e| UsageError(format!("--sort: {e}")))?,
+            None => sort::default(table),
+        };
+        let group = match &l.group_by {
+            Some(text) => {
+                Some(GroupBy::parse(text, table).map_err(|e| UsageError(format!("--group-by: {e}")))?)
+            }
+            None => None,
+        };
+        let configured = inputs.settings.columns.get(&TableKey(table)).map(|c| &c.0);
+        let chosen = l.columns.is_some() || configured.is_some();
+        let columns = match (&l.columns, configured) {
+            (Some(text), _) => {
+                table::columns(text, table).map_err(|e| UsageError(format!("--columns: {e}")))?
+            }
+            (None, Some(columns)) if matches!(format, Format::Table | Format::Csv) => columns.clone(),
+            (None, _) => default_columns(table, format),
+        };
+        let resolve = l.resolve || inputs.settings.resolve;
+        let columns = if resolve { with_host_names(table, columns) } else { columns };
+        // "all" and JSON have the column too, but only naming it starts DNS queries.
+        let named = |w: &str| table.column(w.trim_start_matches('+')).is_some_and(|c| c.is(Role::RemoteHost));
+        let resolve = resolve || l.columns.iter().any(|text| text.split(',').any(|w| named(w.trim())));
+        let watch = l.watch.as_deref().map(|text| flag_duration("--watch", text)).transpose()?;
+        if watch.is_some() {
+            let conflict = match format {
+                Format::Json => Some("--watch cannot be combined with --format json: use table or ndjson"),
+                Format::Csv => Some("--watch cannot be combined with --format csv: use table or ndjson"),
+                Format::Ndjson if group.is_some() => {
+                    Some("--watch --format ndjson cannot be combined with --group-by")
+                }
+                Format::Ndjson if l.count => Some("--watch --format ndjson cannot be combined with --count"),
+                Format::Ndjson if l.top.is_some() => {
+                    Some("--watch --format ndjson cannot be combined with --top")
+                }
+                Format::Ndjson | Format::Table => None,
+            };
+            if let Some(conflict) = conflict {
+                return Err(UsageError(conflict.to_owned()));
+            }
+        }
+        let wait = match &l.wait_for {
+            None => None,
+            Some(_) if group.is_some() => {
+                return Err(UsageError("--wait-for cannot be combined with --group-by".into()));
+            }
+            Some(text) => Some(Wait {
+                filter: parse_filter("--wait-for", text, table, inputs)?,
+                timeout: l.timeout.as_deref().map(|t| flag_duration("--timeout", t)).transpose()?,
+            }),
+        };
+        Ok(Self {
+            table,
+            filter_text,
+            filter,
+            columns,
+            resolve,
+            chosen,
+            sort,
+            group,
+            top: l.top,
+            format,
+            header: !l.no_header,
+            count: l.count,
+            watch,
+            wait,
+        })
+    }
+}
+
+impl ListPlan {
+    /// Columns that the filters and the sort order read, shown or not.
+    pub fn compared_columns(&self) -> Vec<&'static Column> {
+        let mut out = self.filter.columns();
+        out.extend(self.wait.iter().flat_map(|w| w.filter.columns()));
+        out.extend(self.sort.iter().map(|k| k.column));
+        out
+    }
+}
+
+/// Adds host names behind the remote addresses.
+fn with_host_names(table: &'static Table, mut columns: Vec<&'static Column>) -> Vec<&'static Column> {
+    if let Some(names) = table.column("remote_host").filter(|n| !columns.contains(n)) {
+        let after = columns.iter().position(|c| matches!(c.name, "remote" | "remote_addr" | "addr"));
+        columns.insert(after.map_or(columns.len(), |i| i + 1), names);
+    }
+    columns
+}
+
+/// Columns of a table if none were chosen: for a table or CSV its defaults, for JSON every column that costs nothing extra to
+/// read.
+fn default_columns(table: &'static Table, format: Format) -> Vec<&'static Column> {
+    match format {
+        Format::Table | Format::Csv => {
+            // A single sample has neither ages nor rates.
+            let now =
+                |c: &&Column| c.needs.attrs == AttrSet::NONE && !c.is(Role::Age) && !c.kind.is_over_time();
+            table.default_columns().into_iter().filter(now).collect()
+        }
+        Format::Json | Format::Ndjson => {
+            let cheap = |c: &&Column| {
+                c.needs.attrs == AttrSet::NONE
+                    && (table.always_needs.reads.contains(Reads::NAT) || !c.needs.reads.contains(Reads::NAT))
+            };
+            table.columns.iter().filter(cheap).collect()
+        }
+    }
+}
+
+/// Parses a filter; an error becomes one line with its position.
+fn parse_filter(
+    what: &str,
+    text: &str,
+    table: &'static Table,
+    inputs: Inputs<'_>,
+) -> Result<Filter, UsageError> {
+    let saved = inputs.settings.saved_filters();
+    Filter::parse_named(text, table, Names { services: inputs.services, saved: &saved }).map_err(|e| {
+        let hint = e.hint.as_ref().map_or(String::new(), |h| format!(" ({h})"));
+        UsageError(format!("{what}, at character {}: {}{hint}", char_at(text, e.span.start), e.message))
+    })
+}
+
+/// Position of a byte in characters, from 1.
+fn char_at(text: &str, byte: usize) -> usize {
+    text.char_indices().take_while(|(i, _)| *i < byte).count() + 1
+}

@@ -1,0 +1,102 @@
+//! Frequent descriptor targets: the files and directories that a process close to its limit, or growing, has open most.
+
+use super::fd_scan::{self, Buffers};
+use super::table::ProcessTable;
+use crate::model::{FdKind, FdPlace, text};
+use rustc_hash::FxHashMap;
+use rustix::fd::AsFd;
+use rustix::io::Errno;
+
+/// Share of its limit, or polls of growth, from which a process is sampled.
+const NEAR_LIMIT: f64 = 0.5;
+const GROWTH_POLLS: u32 = 3;
+/// Polls between two samples of the same process.
+const RESAMPLE_POLLS: u64 = 5;
+/// Processes sampled per poll, and the most descriptors of each.
+const SAMPLED_PER_POLL: usize = 8;
+const SAMPLED_FDS_MAX: u32 = 100_000;
+/// Descriptors that must share a target for it to be reported.
+const SHARED_MIN: usize = 3;
+/// Targets reported per process, and descriptors listed for each.
+const TARGETS_MAX: usize = 5;
+const LISTED_FDS_MAX: usize = 8;
+
+/// Samples the descriptor targets of processes that grow or are near their limit, the fullest first.
+pub(crate) fn sample_fd_targets(table: &mut ProcessTable, bufs: &mut Buffers) {
+    let poll = table.poll();
+    let candidates = table.entries().iter().filter_map(|(pid, e)| {
+        let open = e.fd_count.ok().filter(|n| *n <= SAMPLED_FDS_MAX && !e.fd_dir_denied)?;
+        let share = f64::from(open) / e.nofile.map_or(f64::INFINITY, |l| l.0 as f64);
+        let due = e.fd_targets.0 == 0 || poll >= e.fd_targets.0 + RESAMPLE_POLLS;
+        (due && (share >= NEAR_LIMIT || e.growth_polls >= GROWTH_POLLS)).then_some((share, *pid))
+    });
+    let mut fullest: Vec<(f64, u32)> = candidates.collect();
+    fullest.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    for (_, pid) in fullest.into_iter().take(SAMPLED_PER_POLL) {
+        // The next poll notices if the process is gone.
+        let targets = table.dir(pid).map(|dir| frequent_targets(dir, bufs));
+        if let Some(Ok(targets)) = targets {
+            table.record_fd_targets(pid, targets);
+        }
+    }
+}
+
+/// Files that many descriptors refer to, and directories of the other files; the most frequent first.
+fn frequent_targets(process: impl AsFd, bufs: &mut Buffers) -> Result<Vec<FdPlace>, Errno> {
+    let mut files: FxHashMap<(FdKind, Box<[u8]>), Vec<u32>> = FxHashMap::default();
+    fd_scan::for_each_fd(process, bufs, |fd, target| {
+        let kind = FdKind::from_link(target);
+        // Sockets are told apart by their peers; pipes and eventfds have no name.
+        if matches!(kind, FdKind::File | FdKind::Memfd) {
+            files.entry((kind, target.into())).or_default().push(fd);
+        }
+    })?;
+    Ok(most_frequent(files))
+}
+
+fn most_frequent(files: FxHashMap<(FdKind, Box<[u8]>), Vec<u32>>) -> Vec<FdPlace> {
+    let mut dirs: FxHashMap<(FdKind, Box<[u8]>), Vec<u32>> = FxHashMap::default();
+    let mut all = Vec::new();
+    let is_shared = |fds: &Vec<u32>| fds.len() >= SHARED_MIN;
+    for ((kind, path), fds) in files {
+        if is_shared(&fds) {
+            all.push((kind, path, fds));
+        } else if let Some(slash) = path.iter().rposition(|c| *c == b'/') {
+            dirs.entry((kind, path[..=slash].into())).or_default().extend(fds);
+        }
+    }
+    all.extend(
+        dirs.into_iter().filter(|(_, fds)| is_shared(fds)).map(|((kind, path), fds)| (kind, path, fds)),
+    );
+    all.sort_by(|a, b| b.2.len().cmp(&a.2.len()).then_with(|| a.1.cmp(&b.1)));
+    let to_target = |(kind, path, mut fds): (FdKind, Box<[u8]>, Vec<u32>)| {
+        fds.sort_unstable();
+        let count = fds.len() as u32;
+        fds.truncate(LISTED_FDS_MAX);
+        FdPlace { kind, place: text::from_bytes(&path).into(), count, fds }
+    };
+    all.into_iter().take(TARGETS_MAX).map(to_target).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_or_directory_with_three_descriptors_is_a_target() {
+        let mut files: FxHashMap<(FdKind, Box<[u8]>), Vec<u32>> = FxHashMap::default();
+        let mut insert = |path: &str, fds: &[u32]| {
+            files.insert((FdKind::File, path.as_bytes().into()), fds.to_vec());
+        };
+        insert("/dev/null", &[9, 1, 4, 7]);
+        insert("/tmp/a", &[10]);
+        insert("/tmp/b", &[12, 11]);
+        insert("/etc/hosts", &[3]);
+        let targets: Vec<_> =
+            most_frequent(files).into_iter().map(|p| (p.place.to_string(), p.count, p.fds)).collect();
+        assert_eq!(
+            targets,
+            [("/dev/null".to_owned(), 4, vec![1, 4, 7, 9]), ("/tmp/".to_owned(), 3, vec![10, 11, 12])]
+        );
+    }
+}
