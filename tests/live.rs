@@ -166,7 +166,7 @@ const CASES: &[Case] = cases! {
     }
 };
 
-/// What such a case runs in further namespaces.
+/// Cases that another case runs in further namespaces.
 const NESTED: &[Case] = cases! {
     User limits [] {
         from_another_user_namespace

@@ -1,4 +1,4 @@
-//! What a shell gets: completion scripts, the manual page, the reference page.
+//! Output for shells: completion scripts, the manual page, the reference page.
 
 // A test that cannot go on stops there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

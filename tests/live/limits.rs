@@ -1,4 +1,4 @@
-//! What runs out is told before it does, and what does not is not.
+//! Limits: exhaustion is predicted, and steady use is not alerted.
 
 use super::compare::check;
 use crate::cases;
@@ -344,7 +344,7 @@ fn fds_of(pid: u32, head: &str) -> Vec<u32> {
     out
 }
 
-/// Where its descriptors lead is told of a process that is nearly full: how many, where to, and which numbers.
+/// A process near its limit has its descriptors grouped by target: count, target and numbers.
 pub(crate) fn process_near_its_fd_limit_has_its_fds_grouped_by_target() -> Result<(), String> {
     let leak = perl(60, "for (1..40) { open my $f, '<', '/etc/passwd'; push @h, $f } sleep 600");
     let mut watch = Watch::new();
@@ -392,7 +392,7 @@ pub(crate) fn from_another_user_namespace() -> Result<(), String> {
     check(row["pid"] == outside && null && row["fds_open"] != 0, || text.to_string())
 }
 
-/// What ends between two reads, alarmed or not, leaves nothing: no process, no row, no alert.
+/// A process that ends between two polls, alerted or not, leaves no process, row or alert.
 pub(crate) fn ended_process_leaves_no_row_and_no_alert() -> Result<(), String> {
     let mut watch = Watch::new();
     let mut full = perl(40, "for (1..36) { open my $f, '<', '/dev/null'; push @h, $f } sleep 600");
