@@ -223,7 +223,7 @@ fn lists(n: usize) {
 /// Reading every attribute there is of every socket, beside a loop that receives the same dump and throws it away.
 fn attributes(n: usize) {
     let wants = Wants::default().without(Reads::OWNERS | Reads::PROCESSES).with_attrs(AttrSet::ALL);
-    let mut source = NetlinkSource::new("asked for".into()).unwrap();
+    let mut source = NetlinkSource::new("requested".into()).unwrap();
     let (mut ours, mut theirs, mut ratios) = (vec![], vec![], vec![]);
     let rounds = if n > 10_000 { 15 } else { 60 };
     for round in 0..rounds + 2 {
@@ -261,7 +261,7 @@ fn polls(n: usize, what: &str) {
     for (name, wants, attrs) in
         [("no owners", plain, 0u8), ("owners", owners, 0), ("owners, tcp_info (as the dashboard)", info, 2)]
     {
-        let mut source = NetlinkSource::new("asked for".into()).unwrap();
+        let mut source = NetlinkSource::new("requested".into()).unwrap();
         let mut engine = Engine::new();
         let mut snap: Option<Arc<Snapshot>> = None;
         let (mut ours, mut work, mut theirs, mut ratios, mut shares) =

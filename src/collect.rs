@@ -1,7 +1,7 @@
-//! Reading the machine: one trait, several backends.
+//! Data collection: one trait, several backends.
 //!
-//! A [`Source`] makes [`Sample`]s. What is partly unreadable is in the sample as a counted fault; an error is only
-//! what leaves nothing to show.
+//! A [`Source`] produces [`Sample`]s. A partial failure is counted in the sample as a fault; an error means that there is
+//! nothing to show at all.
 
 mod cgroups;
 mod containers;
@@ -19,18 +19,18 @@ mod synthetic_id;
 
 use crate::model::{Netns, OwnersBy, Sample, Services, Stamp, Wants};
 pub use containers::Engines;
-use containers::{Asked, Named};
-use netns::Spaces;
+use containers::{ContainerNames, EngineQueries};
+use netns::NetnsTable;
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::Cell;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Which backend is asked for.
+/// Requested backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// The best that answers.
+    /// The best one available.
     Auto,
     /// [`sock_diag`].
     Netlink,
@@ -40,9 +40,9 @@ pub enum Choice {
     Portable,
 }
 
-/// Opens a backend over these network namespaces. Over a captured tree that is the one of `/proc/net`; of the others the
-/// best that answers, with the reasons of those that did not. `owners` is how owners are to be found; `None`: by what
-/// costs less. `engines`: whether containers get their names from those who run them.
+/// Opens a backend for these network namespaces: the requested one, or the best one available, with the errors of the ones
+/// tried before. A captured tree is always read by the `/proc/net` backend. `owners` is the method of finding owners; `None`:
+/// the cheaper one. `engines`: whether to query container engines for names.
 pub fn open(
     choice: Choice,
     proc_root: Option<&Path>,
@@ -51,35 +51,35 @@ pub fn open(
     engines: Engines,
 ) -> Result<Box<dyn Source>, CollectError> {
     let live = Path::new("/proc");
-    let asked = || "asked for".to_owned();
+    let requested = || "requested".to_owned();
     if let Some(root) = proc_root.filter(|root| *root != live) {
-        return Ok(Box::new(proc_net::ProcSource::new(root, "a captured tree".to_owned())?));
+        return Ok(Box::new(proc_net::ProcSource::new(root, "captured tree".to_owned())?));
     }
-    let asked_of = Asked::start(engines);
-    // Whether there is such a namespace does not depend on who reads it.
-    let spaces = Cell::new(netns::open(netns, asked_of.clone())?);
-    let spaces = || spaces.replace(Spaces::new(Netns::Here));
-    let netlink = |why| Ok(sock_diag::NetlinkSource::new(why)?.over(spaces()).owners_by(owners));
-    let proc = |why| Ok(proc_net::ProcSource::new(live, why)?.over(spaces()).owners_by(owners));
+    let queries = EngineQueries::start(engines);
+    // An unknown namespace is an error of any backend, so this is not left to the one that opens.
+    let table = Cell::new(netns::open(netns, queries.clone())?);
+    let table = || table.replace(NetnsTable::new(Netns::Here));
+    let netlink = |why| Ok(sock_diag::NetlinkSource::new(why)?.over(table()).owners_by(owners));
+    let proc = |why| Ok(proc_net::ProcSource::new(live, why)?.over(table()).owners_by(owners));
     let source: Box<dyn Source> = match choice {
-        _ if proc_root.is_some() => Box::new(proc(asked())?),
-        Choice::Netlink => Box::new(netlink(asked())?),
-        Choice::Proc => Box::new(proc(asked())?),
-        Choice::Portable => Box::new(portable::PortableSource::new(asked())?),
-        Choice::Auto => first_of(&[
-            &|_| Ok(Box::new(netlink("sock_diag answers".to_owned())?)),
-            &|why| Ok(Box::new(proc(why)?)),
-            &|why| Ok(Box::new(portable::PortableSource::new(why)?)),
-        ])?,
+        _ if proc_root.is_some() => Box::new(proc(requested())?),
+        Choice::Netlink => Box::new(netlink(requested())?),
+        Choice::Proc => Box::new(proc(requested())?),
+        Choice::Portable => Box::new(portable::PortableSource::new(requested())?),
+        Choice::Auto => {
+            open_first(&[&|why| Ok(Box::new(netlink(why)?)), &|why| Ok(Box::new(proc(why)?)), &|why| {
+                Ok(Box::new(portable::PortableSource::new(why)?))
+            }])?
+        }
     };
-    Ok(if engines == Engines::Off { source } else { Box::new(Named::new(source, asked_of)) })
+    Ok(if engines == Engines::Off { source } else { Box::new(ContainerNames::new(source, queries)) })
 }
 
-/// Opens a backend; it is told why those before it did not open.
+/// Opens a backend; the argument has the errors of the ones tried before.
 type Opener<'a> = &'a dyn Fn(String) -> Result<Box<dyn Source>, CollectError>;
 
-/// The first that opens. Where none does, the error says why of each.
-fn first_of(openers: &[Opener<'_>]) -> Result<Box<dyn Source>, CollectError> {
+/// Opens the first available backend. If there is none, the error has the reason of each.
+fn open_first(openers: &[Opener<'_>]) -> Result<Box<dyn Source>, CollectError> {
     let mut why: Vec<String> = Vec::new();
     for open in openers {
         match open(why.join("; ")) {
@@ -87,10 +87,10 @@ fn first_of(openers: &[Opener<'_>]) -> Result<Box<dyn Source>, CollectError> {
             Err(e) => why.push(e.to_string()),
         }
     }
-    Err(CollectError::Unavailable { backend: "every backend", why: why.join("; ") })
+    Err(CollectError::Unavailable { backend: "no backend available", why: why.join("; ") })
 }
 
-/// The present moment.
+/// Current time.
 pub fn stamp() -> Stamp {
     let ns = |clock| {
         let t = clock_gettime(clock);
@@ -99,58 +99,58 @@ pub fn stamp() -> Stamp {
     Stamp { boot_ns: ns(ClockId::Boottime), unix_ns: ns(ClockId::Realtime) }
 }
 
-/// Names of ports and of IP protocols: those of this file (services(5)) and of `protocols` beside it (protocols(5)), or where
-/// one cannot be read the names everybody uses.
+/// Names of ports and IP protocols from this file (services(5)) and `protocols` in the same directory (protocols(5)), or
+/// well-known ones if a file cannot be read.
 pub fn services(file: &Path) -> Services {
-    let text = |file: &Path| std::fs::read(file).map(|b| String::from_utf8_lossy(&b).into_owned());
-    let ports = text(file).map_or_else(|_| Services::well_known().as_ref().clone(), |t| Services::parse(&t));
-    ports.with_protocols(&text(&file.with_file_name("protocols")).unwrap_or_default())
+    let read = |file: &Path| std::fs::read(file).map(|b| String::from_utf8_lossy(&b).into_owned());
+    let ports = read(file).map_or_else(|_| Services::well_known().as_ref().clone(), |t| Services::parse(&t));
+    ports.with_protocols(&read(&file.with_file_name("protocols")).unwrap_or_default())
 }
 
-/// Name of this machine.
+/// Host name of this machine.
 pub fn host() -> Arc<str> {
     rustix::system::uname().nodename().to_string_lossy().into()
 }
 
-/// Where samples come from.
+/// Source of samples.
 pub trait Source: Send {
-    /// Reads once what is wanted.
+    /// Reads one sample of what is wanted.
     fn sample(&mut self, wants: &Wants) -> Result<Sample, CollectError>;
 }
 
-/// Why nothing could be read.
+/// Error that leaves nothing to show.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
-    /// A system call failed: what was tried, on what, and the system's answer.
+    /// A system call failed.
     #[error("{operation} {subject}: {source}")]
     Io {
-        /// What was tried: `open`, `bind`, `dump`.
+        /// The operation: `open`, `bind`, `dump`.
         operation: &'static str,
-        /// On what.
+        /// Its object: a path, a table.
         subject: String,
-        /// The system's answer.
+        /// The system's error.
         source: io::Error,
     },
-    /// There is no such network namespace: its name and those that there are.
-    #[error("no network namespace {name:?}; there are: {known}")]
+    /// There is no network namespace of this name.
+    #[error("no network namespace {name:?}; available: {known}")]
     NoNamespace {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// What there is.
+        /// The available names.
         known: String,
     },
-    /// A backend has nothing to read here: its name and why.
+    /// A backend cannot read anything on this machine.
     #[error("{backend}: {why}")]
     Unavailable {
-        /// Which backend.
+        /// Its name.
         backend: &'static str,
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
 
 impl CollectError {
-    /// An input or output error with its operation and subject.
+    /// I/O error of an operation on a subject.
     pub fn io(operation: &'static str, subject: impl Into<String>, source: impl Into<io::Error>) -> Self {
         Self::Io { operation, subject: subject.into(), source: source.into() }
     }
@@ -165,32 +165,32 @@ mod tests {
     }
 
     #[test]
-    fn a_backend_is_told_why_not_a_better_one() {
-        let told = std::cell::RefCell::new(String::new());
+    fn fallback_backend_gets_the_errors_of_those_before() {
+        let passed = std::cell::RefCell::new(String::new());
         let third = |why: String| {
-            told.replace(why);
+            passed.replace(why);
             Err(broken("three"))
         };
         let all: [Opener<'_>; 3] = [&|_| Err(broken("one")), &|_| Err(broken("two")), &third];
-        let e = first_of(&all).err().map(|e| e.to_string()).unwrap();
-        assert_eq!(*told.borrow(), "open one: permission denied; open two: permission denied");
+        let e = open_first(&all).err().map(|e| e.to_string()).unwrap();
+        assert_eq!(*passed.borrow(), "open one: permission denied; open two: permission denied");
         assert_eq!(
             e,
-            "every backend: open one: permission denied; open two: permission denied; open three: permission denied"
+            "no backend available: open one: permission denied; open two: permission denied; open three: permission denied"
         );
     }
 
     #[test]
-    fn each_says_what_it_is_and_why() {
-        let of = |choice, root| {
+    fn sample_names_its_backend_and_the_reason() {
+        let backend = |choice, root| {
             let s = open(choice, root, Netns::All, None, Engines::Off)
                 .unwrap()
                 .sample(&Wants::default())
                 .unwrap();
             (s.backend.backend.name(), s.backend.why.clone())
         };
-        assert_eq!(of(Choice::Proc, None), ("proc", "asked for".to_owned()));
-        assert_eq!(of(Choice::Auto, Some(Path::new("/proc/"))), ("proc", "asked for".to_owned()));
-        assert_eq!(of(Choice::Portable, None), ("portable", "asked for".to_owned()));
+        assert_eq!(backend(Choice::Proc, None), ("proc", "requested".to_owned()));
+        assert_eq!(backend(Choice::Auto, Some(Path::new("/proc/"))), ("proc", "requested".to_owned()));
+        assert_eq!(backend(Choice::Portable, None), ("portable", "requested".to_owned()));
     }
 }

@@ -9,9 +9,11 @@
 pub mod addr;
 pub mod attr;
 pub mod bpf;
+pub mod bytes;
 pub mod container;
 pub mod context;
 pub mod counter_window;
+pub mod diag_attr;
 pub mod fault;
 pub mod hosts;
 pub mod lang;
@@ -37,7 +39,7 @@ pub use addr::{Addr, Endpoint, Scope};
 pub use attr::{Attrs, SkMem};
 pub use container::{Container, ContainerEngine, Pod, Published, Qos};
 pub use context::{Contexts, Label};
-pub use fault::{Fault, FaultKind, Faults, Missing};
+pub use fault::{Fault, FaultKind, FaultSubject, Faults, Missing};
 pub use hosts::{HostName, Hosts};
 pub use limit::{
     Alert, AlertRules, Ceiling, Counters, FullIn, Level, Limit, NetCounters, Subject, SystemLimits,

@@ -72,7 +72,7 @@ pub(crate) fn process(pid: u32, comm: &str, uid: u32, open: u32, soft: u64) -> P
 /// A snapshot of these.
 pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) -> Snapshot {
     let at = Stamp { boot_ns: 100_000_000_000_000, unix_ns: 1_700_000_000_000_000_000 };
-    let backend = Arc::new(BackendInfo { backend: Backend::Script, why: "asked for".to_owned() });
+    let backend = Arc::new(BackendInfo { backend: Backend::Script, why: "requested".to_owned() });
     let mut sample = Sample::empty(at, "test".into(), backend, Wants::default());
     sample.namespaces = Arc::from([Namespace {
         inode: 1,

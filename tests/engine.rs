@@ -8,13 +8,13 @@ mod between_polls;
 
 use proptest::prelude::*;
 use sockscope::collect::Source;
-use sockscope::collect::scenario::{SCENES, Scene, ScriptSource};
+use sockscope::collect::scenario::{SCENARIOS, Scenario, ScenarioSource};
 use sockscope::derive::Engine;
 use sockscope::model::snapshot::Direction;
 use sockscope::model::wants::{Prefilter, ProtoSet, Side};
 use sockscope::model::{
-    Addr, AttrSet, FaultKind, Missing, Namespace, Proto, Reads, Sample, Snapshot, SocketId, Stamp, State,
-    StateSet, Wants,
+    Addr, AttrSet, Family, FaultKind, FaultSubject, Missing, Namespace, Proto, Reads, Sample, Snapshot,
+    SocketId, Stamp, State, StateSet, Wants,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ fn everything() -> Wants {
 
 /// The samples of a scene's first polls.
 fn samples(scene: &str, polls: usize, wants: &Wants) -> Vec<Sample> {
-    let mut source = ScriptSource::new(Scene::parse(scene).unwrap());
+    let mut source = ScenarioSource::new(Scenario::parse(scene).unwrap());
     (0..polls).map(|_| source.sample(wants).unwrap()).collect()
 }
 
@@ -97,7 +97,7 @@ fn owners_and_why_there_are_none() {
     }
 
     let mut late = samples(scene, 1, &everything());
-    late[0].faults.add(FaultKind::Deferred, "descriptors of processes", "");
+    late[0].faults.add(FaultKind::Deferred, FaultSubject::Descriptors, "");
     let s = &derive(late)[0];
     assert_eq!(s.facts[row(s, 5010)].owner_missing, Some(Missing::Pending), "the walk goes on");
 }
@@ -106,7 +106,7 @@ fn owners_and_why_there_are_none() {
 fn owners_not_read_yet_and_not_read_at_all() {
     let scene = "process 7 a\ntcp LISTEN 10.0.0.1:80 own=7:3\ntcp TIME_WAIT 10.0.0.1:80 10.0.0.2:5001";
     let quick = everything().without(Reads::OWNERS);
-    let mut source = ScriptSource::new(Scene::parse(scene).unwrap());
+    let mut source = ScenarioSource::new(Scenario::parse(scene).unwrap());
     let mut waits = Engine::new().owners_follow();
     let why = |s: &Snapshot| s.facts[0].owner_missing;
     let first = waits.step(source.sample(&quick).unwrap());
@@ -140,7 +140,7 @@ fn last_owners_are_remembered() {
     assert!(s[3].former.is_sorted_by_key(|f| f.0));
 
     // Also across a poll that did not read owners.
-    let mut source = ScriptSource::new(Scene::parse(scene).unwrap());
+    let mut source = ScenarioSource::new(Scenario::parse(scene).unwrap());
     let mut engine = Engine::new();
     engine.step(source.sample(&everything()).unwrap());
     engine.step(source.sample(&everything().without(Reads::OWNERS)).unwrap());
@@ -369,7 +369,7 @@ fn a_pid_given_out_again_is_another_process() {
     assert_eq!(s[4].processes[0].fd_history.iter().map(|h| h.1).collect::<Vec<_>>(), [4, 4]);
     assert_eq!(s[4].processes[0].first_seen_ns, s[3].sample.at.boot_ns);
     // A poll that does not read processes does not make them new.
-    let mut source = ScriptSource::new(Scene::parse("process 7 a fds=5").unwrap());
+    let mut source = ScenarioSource::new(Scenario::parse("process 7 a fds=5").unwrap());
     let mut engine = Engine::new();
     engine.step(source.sample(&everything()).unwrap());
     engine.step(source.sample(&everything().without(Reads::OWNERS | Reads::PROCESSES)).unwrap());
@@ -414,7 +414,7 @@ fn other_questions_open_and_close_nothing() {
         Wants { prefilter: Some(Prefilter::Ports { side: Side::Local, low: 80, high: 80 }), ..everything() },
     ];
     for (i, few) in narrow.into_iter().enumerate() {
-        let mut source = ScriptSource::new(Scene::parse(scene).unwrap());
+        let mut source = ScenarioSource::new(Scenario::parse(scene).unwrap());
         let mut engine = Engine::new();
         let mut step = |w: &Wants| engine.step(source.sample(w).unwrap());
         let a = step(&everything());
@@ -442,16 +442,18 @@ fn tables_that_could_not_be_read_close_nothing() {
     for kind in [FaultKind::Failed, FaultKind::Lost] {
         let mut all = samples(scene, 3, &everything());
         all[1].sockets.pop();
-        all[1].faults.add(kind, "tcp inet dump", "");
+        let dump = FaultSubject::Dump { proto: Proto::Tcp, family: Some(Family::Inet), netns: None };
+        all[1].faults.add(kind, dump, "");
         let s = derive(all);
         assert_eq!(s.iter().map(|s| (s.opened, s.closed)).collect::<Vec<_>>(), [(0, 0); 3]);
         assert_eq!(s[2].facts[1].first_seen_ns, s[0].sample.at.boot_ns);
     }
     // One that can never be read hides no close in the others; nor does what is wrong with processes.
-    for (kind, subject) in [(FaultKind::Failed, "udp inet6 dump"), (FaultKind::Malformed, "process 7")] {
+    let udp6 = FaultSubject::Dump { proto: Proto::Udp, family: Some(Family::Inet6), netns: None };
+    for (kind, subject) in [(FaultKind::Failed, udp6), (FaultKind::Malformed, FaultSubject::Processes)] {
         let mut all = samples(&format!("{scene} life=1"), 2, &everything());
         for s in &mut all {
-            s.faults.add(kind, subject, "");
+            s.faults.add(kind, subject.clone(), "");
         }
         assert_eq!(derive(all)[1].closed, 1, "{subject}");
     }
@@ -587,13 +589,13 @@ fn holds(s: &Snapshot) {
 
 #[test]
 fn every_scene_holds_together() {
-    for (name, text) in SCENES {
-        let polls = Scene::parse(text).unwrap().polls as usize + 3;
+    for (name, text) in SCENARIOS {
+        let polls = Scenario::parse(text).unwrap().polls as usize + 3;
         let all = run(text, polls.min(50));
         for s in &all {
             holds(s);
         }
-        assert_eq!(all[1].sample.backend.why, "a scene, not this machine", "{name}");
+        assert_eq!(all[1].sample.backend.backend, sockscope::model::Backend::Script, "{name}");
     }
 }
 
@@ -642,7 +644,7 @@ proptest! {
     #[test]
     fn any_machine_holds_together(lines in prop::collection::vec(any_line(), 0..24), mix in prop::collection::vec(0u8..6, 8)) {
         let scene = format!("polls 6\nprocess 7 a fds=9+1\nprocess 8 b until=4\nprocess 9 c hidden\n{}", lines.join("\n"));
-        let mut source = ScriptSource::new(Scene::parse(&scene).unwrap());
+        let mut source = ScenarioSource::new(Scenario::parse(&scene).unwrap());
         let mut engine = Engine::new();
         let mut live = None;
         for m in mix {

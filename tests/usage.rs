@@ -144,7 +144,7 @@ fn parse_errors_are_counted_on_stderr() {
             out.status.success() && String::from_utf8_lossy(&out.stdout).contains("127.0.0.1"),
             "{stderr}"
         );
-        assert!(stderr.starts_with("sockscope: ") && stderr.contains("not understood (2)"), "{stderr}");
+        assert!(stderr.starts_with("sockscope: ") && stderr.contains("parse error (2 times)"), "{stderr}");
         assert!(!stderr.contains('\x1b') && stderr.lines().count() == 1, "{stderr:?}");
     }
 }
@@ -292,7 +292,7 @@ fn unreadable_default_config_is_ignored_with_a_note() {
     let file = home.path().join("sockscope/config.toml");
     std::fs::create_dir(home.path().join("sockscope")).unwrap();
     std::fs::write(&file, "numeric = true\n").unwrap();
-    // A copy of the program another user can execute.
+    // A copy of the program that the other user can execute.
     let program = home.path().join("sockscope/program");
     std::fs::copy(env!("CARGO_BIN_EXE_sockscope"), &program).unwrap();
     // No permission stops root, who becomes another user instead.

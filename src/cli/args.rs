@@ -126,7 +126,7 @@ pub struct Screenshot {
     pub format: ScreenForm,
 }
 
-/// Output formats of a screenshot, those of [`crate::tui::screenshot::Form`].
+/// Output formats of a screenshot, those of [`crate::tui::export::Form`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum ScreenForm {
     /// Plain text

@@ -1,49 +1,49 @@
-//! Names, images and published ports of containers, as the engines tell them on their local sockets.
+//! Names, images and published ports of containers, from the local API sockets of Docker and Podman.
 //!
-//! Asked on a thread of its own with read-only GETs, so that neither a poll nor the screen waits for an engine that is
-//! slow; what was told last is what samples carry. They are asked again when a container appears that none of them has
-//! named, and now and then while there are any.
+//! A background thread queries the engines with read-only GETs, so that a slow engine delays neither a poll nor the screen;
+//! samples have the latest answer. Engines are queried again when a container starts or exits, and every few seconds while
+//! there are containers.
 
-mod answer;
 mod http;
+mod response;
 #[cfg(test)]
 mod tests;
 
 use super::{CollectError, Source};
-use crate::model::{Container, ContainerEngine, FaultKind, Process, Reads, Sample, Unit, Wants};
+use crate::model::{
+    Container, ContainerEngine, FaultKind, FaultSubject, Process, Reads, Sample, Unit, Wants,
+};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long one engine may take to answer.
+/// Timeout of one engine.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// How old an answer may be while there are containers.
-const AGE: Duration = Duration::from_secs(10);
-/// The least time between two questions.
-const PAUSE: Duration = Duration::from_secs(1);
-/// How often a container that no engine names is asked for at once.
-const TRIES: u8 = 3;
-/// Most paths of control groups that are remembered.
-const PATHS: usize = 16_384;
-/// What a fault is about.
-const SUBJECT: &str = "names of containers";
+/// Age up to which an answer is used while there are containers.
+const MAX_AGE: Duration = Duration::from_secs(10);
+/// Minimum interval between two queries.
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
+/// Immediate queries for a container that no engine knows.
+const ATTEMPTS: u8 = 3;
+/// Cgroup paths that are cached.
+const CACHED_PATHS: usize = 16_384;
 
-/// Whether the engines are asked.
+/// Whether to query container engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engines {
-    /// They are not: containers have their ids.
+    /// No: containers are shown by id.
     Off,
-    /// They are, and the first sample does not wait for their answer.
+    /// Yes, without waiting for the answer in the first sample.
     Later,
-    /// They are, and the first sample has their answer, if it comes soon.
+    /// Yes; the first sample waits for the answer, up to the timeout of one engine.
     Now,
 }
 
-/// A conversation with the engines, shared with the thread that leads it.
+/// Queries to the engines, shared with the thread that makes them.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked(Arc<Shared>);
+pub(crate) struct EngineQueries(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -53,56 +53,59 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The last answers.
-    told: Arc<[Container]>,
-    /// The sockets that did not answer, and why.
-    refused: Vec<(PathBuf, io::ErrorKind, String)>,
-    /// There is a thread that asks.
-    asking: bool,
+    /// Containers of the latest answers.
+    containers: Arc<[Container]>,
+    /// Errors of the latest queries.
+    errors: Vec<QueryError>,
+    /// The thread was started.
+    running: bool,
+    /// The first queries are complete.
     answered: bool,
-    ask: bool,
-    ended: bool,
+    /// Another round of queries is requested.
+    requested: bool,
+    /// The source was dropped.
+    stopped: bool,
 }
 
-impl Asked {
-    /// Nobody is asked.
-    pub(crate) fn nobody() -> Self {
+impl EngineQueries {
+    /// No queries are made.
+    pub(crate) fn disabled() -> Self {
         Self(Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() }))
     }
 
-    /// Starts to ask; waits for the first answer where that is wanted.
+    /// Starts the thread; waits for the first answer if requested.
     pub(crate) fn start(how: Engines) -> Self {
-        let this = Self::nobody();
+        let this = Self::disabled();
         if how == Engines::Off {
             return this;
         }
         let shared = Arc::clone(&this.0);
-        // Without a thread nobody is asked, and ids stand for names.
-        let started = std::thread::Builder::new().name("engines".into()).spawn(move || lead(&shared));
-        this.lock().asking = started.is_ok();
+        // Without a thread containers are shown by id.
+        let started = std::thread::Builder::new().name("engines".into()).spawn(move || run_queries(&shared));
+        this.lock().running = started.is_ok();
         if how == Engines::Now {
-            this.wait();
+            this.wait_for_first();
         }
         this
     }
 
-    /// Waits for the first answer, not longer than one engine may take.
-    pub(crate) fn wait(&self) {
+    /// Waits for the first answer, up to the timeout of one engine.
+    pub(crate) fn wait_for_first(&self) {
         let state = self.lock();
-        drop(self.0.changed.wait_timeout_while(state, TIMEOUT, |s| s.asking && !s.answered));
+        drop(self.0.changed.wait_timeout_while(state, TIMEOUT, |s| s.running && !s.answered));
     }
 
-    /// What the engines said last.
-    pub(crate) fn told(&self) -> Arc<[Container]> {
-        Arc::clone(&self.lock().told)
+    /// Containers of the latest answers.
+    pub(crate) fn containers(&self) -> Arc<[Container]> {
+        Arc::clone(&self.lock().containers)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.0)
     }
 
-    fn again(&self) {
-        self.lock().ask = true;
+    fn request(&self) {
+        self.lock().requested = true;
         self.0.changed.notify_all();
     }
 }
@@ -111,38 +114,38 @@ fn lock(shared: &Shared) -> MutexGuard<'_, State> {
     shared.state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Asks whenever that is wanted, until nobody is interested any more.
-fn lead(shared: &Shared) {
+/// Queries the engines on request, until the source is dropped.
+fn run_queries(shared: &Shared) {
     loop {
-        let (told, refused) = ask_all(&sockets());
+        let (containers, errors) = query_all(&engine_sockets());
         {
             let mut state = lock(shared);
-            if *state.told != *told {
-                state.told = told.into();
+            if *state.containers != *containers {
+                state.containers = containers.into();
             }
-            (state.refused, state.answered, state.ask) = (refused, true, false);
+            (state.errors, state.answered, state.requested) = (errors, true, false);
         }
         shared.changed.notify_all();
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(MIN_INTERVAL);
         let mut state = lock(shared);
-        while !state.ask && !state.ended {
+        while !state.requested && !state.stopped {
             state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        if state.ended {
+        if state.stopped {
             return;
         }
     }
 }
 
-/// The sockets that there can be, the machine's own engines first: of what two say of one container the first stands.
-fn sockets() -> Vec<PathBuf> {
-    let named = |variable: &str| {
+/// Sockets of possible engines, those of the system first: if two report the same container, the first one counts.
+fn engine_sockets() -> Vec<PathBuf> {
+    let from_env = |variable: &str| {
         let value = std::env::var(variable).ok()?;
         Some(PathBuf::from(value.strip_prefix("unix://")?))
     };
     let mut out = vec![
-        named("DOCKER_HOST").unwrap_or_else(|| "/var/run/docker.sock".into()),
-        named("CONTAINER_HOST").unwrap_or_else(|| "/run/podman/podman.sock".into()),
+        from_env("DOCKER_HOST").unwrap_or_else(|| "/var/run/docker.sock".into()),
+        from_env("CONTAINER_HOST").unwrap_or_else(|| "/run/podman/podman.sock".into()),
     ];
     let uid = rustix::process::geteuid();
     let mut users = vec![match std::env::var_os("XDG_RUNTIME_DIR") {
@@ -160,125 +163,147 @@ fn sockets() -> Vec<PathBuf> {
     out
 }
 
-type Refused = Vec<(PathBuf, io::ErrorKind, String)>;
+/// A socket that could not be queried.
+#[derive(Debug)]
+struct QueryError {
+    socket: PathBuf,
+    kind: io::ErrorKind,
+    detail: String,
+}
 
-/// Asks each of them, one after the other.
-fn ask_all(sockets: &[PathBuf]) -> (Vec<Container>, Refused) {
-    let mut told: Vec<Container> = Vec::new();
-    let mut refused = Vec::new();
+/// Queries the engines one after the other.
+fn query_all(sockets: &[PathBuf]) -> (Vec<Container>, Vec<QueryError>) {
+    let mut containers: Vec<Container> = Vec::new();
+    let mut errors = Vec::new();
     for socket in sockets {
-        match ask(socket) {
+        match query(socket) {
             Ok(list) => {
                 for c in list {
-                    if told.iter().all(|t| t.id != c.id) {
-                        told.push(c);
+                    if containers.iter().all(|k| k.id != c.id) {
+                        containers.push(c);
                     }
                 }
             }
-            // There is no such engine, or it does not run.
+            // Not installed, or not running.
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
-            Err(e) => refused.push((socket.clone(), e.kind(), e.to_string())),
+            Err(e) => {
+                let (kind, detail) = (e.kind(), e.to_string());
+                errors.push(QueryError { socket: socket.clone(), kind, detail });
+            }
         }
     }
-    (told, refused)
+    (containers, errors)
 }
 
-fn ask(socket: &Path) -> io::Result<Vec<Container>> {
-    let end = Instant::now() + TIMEOUT;
+fn query(socket: &Path) -> io::Result<Vec<Container>> {
+    let deadline = Instant::now() + TIMEOUT;
     let is_podman = socket.ends_with("podman.sock");
     let engine = if is_podman { ContainerEngine::Podman } else { ContainerEngine::Docker };
-    let mut told = answer::containers(&http::get(socket, "/containers/json", end)?, engine)?;
+    let body = http::get(socket, "/containers/json", deadline)?;
+    let mut containers = response::containers(&body, engine)?;
     if is_podman {
-        // The interface it shares with Docker knows no pods.
-        if let Ok(body) = http::get(socket, "/v4.0.0/libpod/containers/json", end) {
-            answer::add_pods(&body, &mut told);
+        // Only its own API has pods.
+        if let Ok(body) = http::get(socket, "/v4.0.0/libpod/containers/json", deadline) {
+            response::add_pods(&body, &mut containers);
         }
     }
-    Ok(told)
+    Ok(containers)
 }
 
-/// A source whose samples carry what the engines said.
-pub(crate) struct Named {
+/// Source that adds the containers known to the engines to the samples of another one.
+pub(crate) struct ContainerNames {
     source: Box<dyn Source>,
-    asked: Asked,
-    /// The container of each path of a control group.
-    paths: FxHashMap<Box<str>, Option<Box<str>>>,
-    /// How often each container that no engine named was asked for.
-    tries: FxHashMap<Box<str>, u8>,
-    /// The containers that had processes at the last poll.
-    there: Vec<Box<str>>,
-    last: Instant,
-    told: Arc<[Container]>,
+    queries: EngineQueries,
+    /// Container id by cgroup path.
+    cgroup_containers: FxHashMap<Box<str>, Option<Box<str>>>,
+    /// Queries made for each container that no engine knows.
+    attempts: FxHashMap<Box<str>, u8>,
+    /// Containers with processes in the previous poll.
+    running: Vec<Box<str>>,
+    last_query: Instant,
+    published: Arc<[Container]>,
 }
 
-impl Named {
-    pub(crate) fn new(source: Box<dyn Source>, asked: Asked) -> Self {
-        let (paths, tries) = (FxHashMap::default(), FxHashMap::default());
-        Self { source, asked, paths, tries, there: Vec::new(), last: Instant::now(), told: Arc::default() }
+impl ContainerNames {
+    pub(crate) fn new(source: Box<dyn Source>, queries: EngineQueries) -> Self {
+        Self {
+            source,
+            queries,
+            cgroup_containers: FxHashMap::default(),
+            attempts: FxHashMap::default(),
+            running: Vec::new(),
+            last_query: Instant::now(),
+            published: Arc::default(),
+        }
     }
 
-    /// Puts what is known of the containers into the sample, and asks again where that may tell more.
+    /// Adds the known containers to the sample, and requests another query if it may find more.
     fn fill(&mut self, sample: &mut Sample) {
-        let mut known = self.asked.told().to_vec();
-        let api = known.len();
-        let monitor = |p: &Process| Container::of_monitor(&p.info.comm, &p.info.cmdline);
-        let watched: Vec<Container> = sample.processes.iter().filter_map(monitor).collect();
-        for c in &watched {
+        let mut known = self.queries.containers().to_vec();
+        let from_engines = known.len();
+        let monitored = |p: &Process| Container::of_monitor(&p.info.comm, &p.info.cmdline);
+        let by_monitor: Vec<Container> = sample.processes.iter().filter_map(monitored).collect();
+        for c in &by_monitor {
             if known.iter().all(|k| k.id != c.id) {
                 known.push(c.clone());
             }
         }
-        if self.paths.len() > PATHS {
-            self.paths.clear();
+        if self.cgroup_containers.len() > CACHED_PATHS {
+            self.cgroup_containers.clear();
         }
-        if self.tries.len() > PATHS {
-            self.tries.clear();
+        if self.attempts.len() > CACHED_PATHS {
+            self.attempts.clear();
         }
-        let mut there: FxHashSet<&str> = watched.iter().map(|c| &*c.id).collect();
+        let mut running: FxHashSet<&str> = by_monitor.iter().map(|c| &*c.id).collect();
         for path in sample.processes.iter().filter_map(|p| p.info.cgroup.as_deref()) {
-            if !self.paths.contains_key(path) {
-                self.paths.insert(path.into(), engines_own(path));
+            if !self.cgroup_containers.contains_key(path) {
+                self.cgroup_containers.insert(path.into(), engine_container(path));
             }
         }
-        let of_path = |p: &Process| self.paths.get(p.info.cgroup.as_deref()?)?.as_deref();
-        there.extend(sample.processes.iter().filter_map(of_path));
-        let (mut ask, mut nameless) = (false, 0);
-        for id in &there {
-            if known[..api].iter().any(|k| *k.id == **id) {
+        let by_cgroup = |p: &Process| self.cgroup_containers.get(p.info.cgroup.as_deref()?)?.as_deref();
+        running.extend(sample.processes.iter().filter_map(by_cgroup));
+        let (mut query, mut nameless) = (false, 0);
+        for id in &running {
+            if known[..from_engines].iter().any(|k| *k.id == **id) {
                 continue;
             }
-            let name = known[api..].iter().find(|k| *k.id == **id).and_then(|k| k.name.as_ref());
+            let name = known[from_engines..].iter().find(|k| *k.id == **id).and_then(|k| k.name.as_ref());
             nameless += u32::from(name.is_none());
-            let tries = self.tries.entry((*id).into()).or_default();
-            if *tries < TRIES && self.last.elapsed() >= PAUSE || *tries == 0 {
-                *tries += 1;
-                ask = true;
+            let attempts = self.attempts.entry((*id).into()).or_default();
+            if *attempts < ATTEMPTS && self.last_query.elapsed() >= MIN_INTERVAL || *attempts == 0 {
+                *attempts += 1;
+                query = true;
             }
         }
-        // What is told of one that went is not kept until the answer is old.
-        ask |= sample.wants.reads(Reads::PROCESSES) && self.there.iter().any(|id| !there.contains(&**id));
+        // A container that exited is not kept until the answer is outdated.
+        query |=
+            sample.wants.reads(Reads::PROCESSES) && self.running.iter().any(|id| !running.contains(&**id));
         if sample.wants.reads(Reads::PROCESSES) {
-            self.there = there.iter().map(|id| (*id).into()).collect();
+            self.running = running.iter().map(|id| (*id).into()).collect();
         }
-        if ask || (api > 0 || !there.is_empty()) && self.last.elapsed() > AGE {
-            self.last = Instant::now();
-            self.asked.again();
+        if query || (from_engines > 0 || !running.is_empty()) && self.last_query.elapsed() > MAX_AGE {
+            self.last_query = Instant::now();
+            self.queries.request();
         }
         if nameless > 0 {
-            for (socket, kind, why) in &self.asked.lock().refused {
-                let denied = *kind == io::ErrorKind::PermissionDenied;
+            for e in &self.queries.lock().errors {
+                let denied = e.kind == io::ErrorKind::PermissionDenied;
                 let kind = if denied { FaultKind::NotPermitted } else { FaultKind::Failed };
-                sample.faults.add(kind, SUBJECT, format!("{}: {why}", socket.display()));
+                sample.faults.add(
+                    kind,
+                    FaultSubject::Containers,
+                    format!("{}: {}", e.socket.display(), e.detail),
+                );
             }
         }
-        if *self.told != *known {
-            self.told = known.into();
+        if *self.published != *known {
+            self.published = known.into();
         }
-        sample.containers = Arc::clone(&self.told);
+        sample.containers = Arc::clone(&self.published);
     }
 }
 
-impl Source for Named {
+impl Source for ContainerNames {
     fn sample(&mut self, wants: &Wants) -> Result<Sample, CollectError> {
         let mut sample = self.source.sample(wants)?;
         self.fill(&mut sample);
@@ -286,15 +311,15 @@ impl Source for Named {
     }
 }
 
-impl Drop for Named {
+impl Drop for ContainerNames {
     fn drop(&mut self) {
-        self.asked.lock().ended = true;
-        self.asked.0.changed.notify_all();
+        self.queries.lock().stopped = true;
+        self.queries.0.changed.notify_all();
     }
 }
 
-/// The id of the container of this path, where one of the engines that are asked may run it.
-fn engines_own(path: &str) -> Option<Box<str>> {
+/// Id of the container of this cgroup path, if it may belong to one of the queried engines.
+fn engine_container(path: &str) -> Option<Box<str>> {
     use ContainerEngine::{Docker, Podman, Unknown};
     let c = Unit::parse(path).container?;
     matches!(c.engine, Docker | Podman | Unknown).then_some(c.id)

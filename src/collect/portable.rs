@@ -7,8 +7,8 @@ use super::procs::users::Users;
 use super::synthetic_id::SyntheticIds;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
-    Addr, Backend, BackendInfo, Endpoint, Family, FaultKind, FdUsage, Missing, Namespace, Owner, ProcInfo,
-    Process, Proto, Reads, Sample, Socket, SocketId, State, Wants, text,
+    Addr, Backend, BackendInfo, Endpoint, Family, FaultKind, FaultSubject, FdUsage, Missing, Namespace,
+    Owner, ProcInfo, Process, Proto, Reads, Sample, Socket, SocketId, State, Wants, text,
 };
 use netstat2::{AddressFamilyFlags, ProtocolFlags, ProtocolSocketInfo, SocketInfo, TcpState};
 use rustc_hash::FxHashMap;
@@ -167,7 +167,7 @@ impl Source for PortableSource {
         let mut with_pids = wants.reads(Reads::OWNERS);
         if let Err(e) = std::fs::read_dir("/proc") {
             with_pids = false;
-            sample.faults.add(FaultKind::Failed, "list of processes", e.to_string());
+            sample.faults.add(FaultKind::Failed, FaultSubject::ProcessList, e.to_string());
         }
         let found = sockets(with_pids)?;
         // After the sockets, so that their holders are in it.
@@ -182,7 +182,7 @@ impl Source for PortableSource {
             let info = match row {
                 Ok(info) => info,
                 Err(e) => {
-                    sample.faults.add(FaultKind::Malformed, "sockets of netstat2", e.to_string());
+                    sample.faults.add(FaultKind::Malformed, FaultSubject::PortableSockets, e.to_string());
                     continue;
                 }
             };
@@ -218,7 +218,7 @@ mod tests {
     fn our_own_listener_is_there() {
         let l = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let at = l.local_addr().unwrap().to_string();
-        let mut source = PortableSource::new("asked for".into()).unwrap();
+        let mut source = PortableSource::new("requested".into()).unwrap();
         let mut ids = Vec::new();
         for _ in 0..2 {
             let s = source.sample(&Wants::default()).unwrap();
@@ -247,7 +247,7 @@ mod tests {
             ..Wants::default()
         }
         .without(Reads::OWNERS | Reads::PROCESSES);
-        let s = PortableSource::new("asked for".into()).unwrap().sample(&wants).unwrap();
+        let s = PortableSource::new("requested".into()).unwrap().sample(&wants).unwrap();
         assert!(s.sockets.iter().all(|s| s.proto == Proto::Udp && s.state == State::Unconn));
         let row = s.sockets.iter().find(|s| s.local.to_string() == at).unwrap();
         assert_eq!((row.family, row.remote), (Family::Inet6, Endpoint::new(Addr::ANY6, 0)));

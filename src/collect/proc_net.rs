@@ -8,13 +8,13 @@ mod line;
 #[cfg(test)]
 mod tests;
 
-use super::netns::Spaces;
+use super::netns::NetnsTable;
 use super::procs::Procs;
 use super::synthetic_id::SyntheticIds;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
-    Backend, BackendInfo, Family, FaultKind, Faults, Namespace, Netns, OwnersBy, Proto, Reads, Sample, Stamp,
-    State, StateSet, Wants, text,
+    Backend, BackendInfo, Family, FaultKind, FaultSubject, Faults, Namespace, Netns, OwnersBy, Proto, Reads,
+    Sample, Stamp, State, StateSet, Wants, text,
 };
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -45,7 +45,7 @@ pub struct ProcSource {
     info: Arc<BackendInfo>,
     /// The namespace of a captured tree.
     captured: Option<Arc<[Namespace]>>,
-    spaces: Spaces,
+    netns: NetnsTable,
     /// From this machine's time since boot to that of the tree, wrapping.
     ahead_ns: u64,
 }
@@ -70,7 +70,7 @@ impl ProcSource {
             host,
             info: Arc::new(BackendInfo { backend: Backend::Proc, why }),
             captured: (!live).then(|| Arc::from([here])),
-            spaces: Spaces::new(Netns::Here),
+            netns: NetnsTable::new(Netns::Here),
             ahead_ns: if live { 0 } else { ahead(root) },
         })
     }
@@ -82,8 +82,8 @@ impl ProcSource {
     }
 
     /// Reads these network namespaces instead of only that of this process.
-    pub(crate) fn over(mut self, spaces: Spaces) -> Self {
-        self.spaces = spaces;
+    pub(crate) fn over(mut self, netns: NetnsTable) -> Self {
+        self.netns = netns;
         self
     }
 
@@ -93,26 +93,26 @@ impl ProcSource {
             sample.namespaces = Arc::clone(captured);
             return read_tables(&self.root, 0, sample);
         }
-        self.spaces.refresh(sample.at.boot_ns, &mut sample.faults);
-        for number in self.spaces.wanted() {
-            let Some(space) = self.spaces.get(number) else { continue };
-            match (number, space.pid()) {
+        self.netns.refresh(sample.at.boot_ns, &mut sample.faults);
+        for number in self.netns.wanted() {
+            let Some(entry) = self.netns.get(number) else { continue };
+            match (number, entry.pid()) {
                 (0, _) => read_tables(&self.root, 0, sample),
                 (_, Some(pid)) => {
                     if !read_of(pid, number, sample) {
-                        sample.faults.add(FaultKind::Vanished, "network namespaces", "");
+                        sample.faults.add(FaultKind::Vanished, FaultSubject::Namespaces, "");
                     }
                 }
                 (_, None) => {
                     let why =
-                        format!("{}: no process is in it, only netlink enters it", space.namespace.name);
-                    sample.faults.add(FaultKind::Namespace, "network namespaces", why);
+                        format!("{}: no process is in it, only netlink enters it", entry.namespace.name);
+                    sample.faults.add(FaultKind::Namespace, FaultSubject::Namespaces, why);
                 }
             }
         }
-        sample.namespaces = self.spaces.tell();
+        sample.namespaces = self.netns.publish();
         if sample.wants.reads(Reads::NAT) {
-            sample.elsewhere = self.spaces.elsewhere();
+            sample.elsewhere = self.netns.elsewhere();
         }
     }
 }
@@ -130,13 +130,13 @@ pub(crate) fn read_table(
         // The process through which another namespace is read has ended. A zombie keeps the directory, and nothing in it.
         let gone = fs::read_dir(root.join("net")).map_or(true, |mut dir| dir.any(|entry| entry.is_err()));
         if gone {
-            return faults.add(FaultKind::Vanished, "network namespaces", "");
+            return faults.add(FaultKind::Vanished, FaultSubject::Namespaces, "");
         }
         let kind = match e.kind() {
             io::ErrorKind::NotFound => FaultKind::Unsupported,
             _ => FaultKind::Failed,
         };
-        faults.add(kind, &format!("/proc/net/{name}"), e.to_string());
+        faults.add(kind, FaultSubject::proc_net(name), e.to_string());
     };
     let file = match File::open(&path) {
         Ok(f) => f,
@@ -151,7 +151,6 @@ pub(crate) fn read_table(
     } else {
         sample.wants.states
     };
-    let subject = format!("/proc/net/{name} lines");
     let mut lines = BufReader::with_capacity(1 << 16, file);
     let mut raw = Vec::new();
     for nth in 1u64.. {
@@ -175,7 +174,8 @@ pub(crate) fn read_table(
                 }
             }
             Err(line::Malformed) => {
-                sample.faults.add(FaultKind::Malformed, &subject, format!("first at line {nth}"));
+                let subject = FaultSubject::proc_net(name);
+                sample.faults.add(FaultKind::Malformed, subject, format!("first at line {nth}"));
             }
         }
     }

@@ -17,14 +17,14 @@ mod unsupported;
 
 use super::cgroups::Cgroups;
 use super::netlink::socket::NetlinkSocket;
-use super::netns::{self, Refusal, Spaces};
+use super::netns::{self, NetnsTable, Refusal};
 use super::procs::Procs;
 use super::sock_diag::dump_table::TableDump;
 use super::synthetic_id::SyntheticIds;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
-    AttrSet, Backend, BackendInfo, Family, FaultKind, Netns, OwnersBy, Prefilter, Proto, Reads, Sample,
-    Socket, State, StateSet, Wants,
+    AttrSet, Backend, BackendInfo, Family, FaultKind, FaultSubject, Netns, OwnersBy, Prefilter, Proto, Reads,
+    Sample, Socket, State, StateSet, Wants,
 };
 use rustc_hash::FxHashSet;
 use rustix::net::netlink::SOCK_DIAG;
@@ -39,9 +39,21 @@ const AF_INET6: u8 = 10;
 
 /// A table of sockets that one dump reads.
 struct DumpTable {
-    name: &'static str,
     proto: Proto,
     ask: Ask,
+}
+
+impl DumpTable {
+    /// Subject of the faults of this table.
+    const fn subject(&self) -> FaultSubject {
+        let family = match self.ask {
+            Ask::Inet(AF_INET, ..) => Some(Family::Inet),
+            Ask::Inet(..) => Some(Family::Inet6),
+            Ask::Proc(_, family) => Some(family),
+            _ => None,
+        };
+        FaultSubject::Dump { proto: self.proto, family, netns: None }
+    }
 }
 
 /// How a table is asked for.
@@ -67,38 +79,38 @@ enum Ask {
     Tipc,
 }
 
-const fn table(name: &'static str, proto: Proto, ask: Ask) -> DumpTable {
-    DumpTable { name, proto, ask }
+const fn table(proto: Proto, ask: Ask) -> DumpTable {
+    DumpTable { proto, ask }
 }
 
 /// TCP over IPv4 and IPv6 at once: the two of them are one table of the kernel's, and going through it costs, whatever is
 /// told of it.
-const TCP: DumpTable = table("tcp", Proto::Tcp, Ask::Tcp);
+const TCP: DumpTable = table(Proto::Tcp, Ask::Tcp);
 
 /// Every table there is to read, in the order of reading.
 const DUMPS: [DumpTable; 22] = [
-    table("tcp inet", Proto::Tcp, Ask::Inet(AF_INET, 6, None)),
-    table("tcp inet6", Proto::Tcp, Ask::Inet(AF_INET6, 6, None)),
-    table("udp inet", Proto::Udp, Ask::Inet(AF_INET, 17, None)),
-    table("udp inet6", Proto::Udp, Ask::Inet(AF_INET6, 17, None)),
-    table("udplite inet", Proto::UdpLite, Ask::Inet(AF_INET, 136, None)),
-    table("udplite inet6", Proto::UdpLite, Ask::Inet(AF_INET6, 136, None)),
-    table("mptcp inet", Proto::Mptcp, Ask::Inet(AF_INET, 262, None)),
-    table("mptcp inet6", Proto::Mptcp, Ask::Inet(AF_INET6, 262, None)),
-    table("sctp inet", Proto::Sctp, Ask::Inet(AF_INET, 132, None)),
-    table("sctp inet6", Proto::Sctp, Ask::Inet(AF_INET6, 132, None)),
-    table("dccp inet", Proto::Dccp, Ask::Inet(AF_INET, 33, None)),
-    table("dccp inet6", Proto::Dccp, Ask::Inet(AF_INET6, 33, None)),
-    table("raw inet", Proto::Raw, Ask::Inet(AF_INET, 255, Some("raw"))),
-    table("raw inet6", Proto::Raw, Ask::Inet(AF_INET6, 255, Some("raw6"))),
-    table("icmp inet", Proto::Icmp, Ask::Proc("icmp", Family::Inet)),
-    table("icmp inet6", Proto::Icmp, Ask::Proc("icmp6", Family::Inet6)),
-    table("unix", Proto::Unix, Ask::Unix),
-    table("packet", Proto::Packet, Ask::Packet),
-    table("netlink", Proto::Netlink, Ask::Netlink),
-    table("vsock", Proto::Vsock, Ask::Vsock),
-    table("xdp", Proto::Xdp, Ask::Xdp),
-    table("tipc", Proto::Tipc, Ask::Tipc),
+    table(Proto::Tcp, Ask::Inet(AF_INET, 6, None)),
+    table(Proto::Tcp, Ask::Inet(AF_INET6, 6, None)),
+    table(Proto::Udp, Ask::Inet(AF_INET, 17, None)),
+    table(Proto::Udp, Ask::Inet(AF_INET6, 17, None)),
+    table(Proto::UdpLite, Ask::Inet(AF_INET, 136, None)),
+    table(Proto::UdpLite, Ask::Inet(AF_INET6, 136, None)),
+    table(Proto::Mptcp, Ask::Inet(AF_INET, 262, None)),
+    table(Proto::Mptcp, Ask::Inet(AF_INET6, 262, None)),
+    table(Proto::Sctp, Ask::Inet(AF_INET, 132, None)),
+    table(Proto::Sctp, Ask::Inet(AF_INET6, 132, None)),
+    table(Proto::Dccp, Ask::Inet(AF_INET, 33, None)),
+    table(Proto::Dccp, Ask::Inet(AF_INET6, 33, None)),
+    table(Proto::Raw, Ask::Inet(AF_INET, 255, Some("raw"))),
+    table(Proto::Raw, Ask::Inet(AF_INET6, 255, Some("raw6"))),
+    table(Proto::Icmp, Ask::Proc("icmp", Family::Inet)),
+    table(Proto::Icmp, Ask::Proc("icmp6", Family::Inet6)),
+    table(Proto::Unix, Ask::Unix),
+    table(Proto::Packet, Ask::Packet),
+    table(Proto::Netlink, Ask::Netlink),
+    table(Proto::Vsock, Ask::Vsock),
+    table(Proto::Xdp, Ask::Xdp),
+    table(Proto::Tipc, Ask::Tipc),
 ];
 
 /// `/proc` as the calling thread sees it, whatever namespace the rest of this program is in.
@@ -114,7 +126,7 @@ pub struct NetlinkSource {
     cgroups: Cgroups,
     host: Arc<str>,
     info: Arc<BackendInfo>,
-    spaces: Spaces,
+    netns: NetnsTable,
     /// The namespace that is being read, and its interfaces.
     number: u16,
     interfaces: BTreeMap<u32, String>,
@@ -148,7 +160,7 @@ impl NetlinkSource {
             cgroups: Cgroups::default(),
             host: host(),
             info: Arc::new(BackendInfo { backend: Backend::Netlink, why }),
-            spaces: Spaces::new(Netns::Here),
+            netns: NetnsTable::new(Netns::Here),
             number: 0,
             interfaces: BTreeMap::new(),
             sockets: 0,
@@ -164,8 +176,8 @@ impl NetlinkSource {
     }
 
     /// Reads these network namespaces instead of only that of this process.
-    pub(crate) fn over(mut self, spaces: Spaces) -> Self {
-        self.spaces = spaces;
+    pub(crate) fn over(mut self, netns: NetnsTable) -> Self {
+        self.netns = netns;
         self
     }
 
@@ -173,7 +185,7 @@ impl NetlinkSource {
     fn read_all(&mut self, number: u16, sample: &mut Sample) {
         let now = sample.at.boot_ns;
         let begin = sample.sockets.len();
-        let Some(space) = self.spaces.get_mut(number) else { return };
+        let Some(space) = self.netns.get_mut(number) else { return };
         if number == 0 || now.saturating_sub(space.interfaces_ns) > LINKS_NS || space.interfaces_ns == 0 {
             space.namespace.interfaces = crate::collect::netlink::links::interfaces(&mut sample.faults);
             space.interfaces_ns = now;
@@ -185,7 +197,7 @@ impl NetlinkSource {
             self.read(table, false, sample);
         }
         let unknown = |s: &Socket| s.iface != 0 && !self.interfaces.contains_key(&s.iface);
-        if let Some(space) = self.spaces.get_mut(number)
+        if let Some(space) = self.netns.get_mut(number)
             && space.interfaces_ns != now
             && sample.sockets[begin..].iter().any(unknown)
         {
@@ -208,7 +220,7 @@ impl NetlinkSource {
     fn read_others(&mut self, numbers: &[u16], sample: &mut Sample) {
         let mut refused: Vec<(String, Refusal)> = Vec::new();
         for number in numbers {
-            let Some(space) = self.spaces.get(*number) else { continue };
+            let Some(space) = self.netns.get(*number) else { continue };
             let entered = space.enter().and_then(|()| {
                 NetlinkSocket::open(Some(SOCK_DIAG)).map_err(|e| {
                     Refusal::Refused(rustix::io::Errno::from_io_error(&e).unwrap_or(rustix::io::Errno::IO))
@@ -226,7 +238,7 @@ impl NetlinkSource {
                 {
                     let detail =
                         format!("{}: {why}; read from /proc/net, with less detail", space.namespace.name);
-                    sample.faults.add(FaultKind::Namespace, "network namespaces", detail);
+                    sample.faults.add(FaultKind::Namespace, FaultSubject::Namespaces, detail);
                 }
                 Err(why) => refused.push((space.namespace.name.clone(), why)),
             }
@@ -237,8 +249,8 @@ impl NetlinkSource {
     /// Reads the namespaces that are asked for. Others than our own are read by a thread of their own, which ends
     /// with it: the one that calls never leaves its namespace.
     fn read_namespaces(&mut self, sample: &mut Sample) {
-        self.spaces.refresh(sample.at.boot_ns, &mut sample.faults);
-        let wanted = self.spaces.wanted();
+        self.netns.refresh(sample.at.boot_ns, &mut sample.faults);
+        let wanted = self.netns.wanted();
         let (own, others) = match wanted.split_first() {
             Some((0, rest)) => (true, rest),
             _ => (false, &wanted[..]),
@@ -257,12 +269,12 @@ impl NetlinkSource {
                 Ok(Ok(())) => {}
                 // Told by whoever watches this thread.
                 Ok(Err(panic)) => std::panic::resume_unwind(panic),
-                Err(e) => sample.faults.add(FaultKind::Namespace, "network namespaces", e.to_string()),
+                Err(e) => sample.faults.add(FaultKind::Namespace, FaultSubject::Namespaces, e.to_string()),
             }
         }
-        sample.namespaces = self.spaces.tell();
+        sample.namespaces = self.netns.publish();
         if sample.wants.reads(Reads::NAT) {
-            sample.elsewhere = self.spaces.elsewhere();
+            sample.elsewhere = self.netns.elsewhere();
         }
     }
 
@@ -326,7 +338,7 @@ impl NetlinkSource {
                 }
             }
             Err(e) if e.is_unsupported() => {}
-            Err(e) => sample.faults.add(FaultKind::Failed, "who chose the local ports", e.to_string()),
+            Err(e) => sample.faults.add(FaultKind::Failed, FaultSubject::AutoPorts, e.to_string()),
         }
     }
 
@@ -346,7 +358,7 @@ impl NetlinkSource {
         let machine = bytecode::Machine(&self.interfaces);
         let program = |p: Option<&Prefilter>| p.and_then(|p| bytecode::compile(p, &machine));
         let space =
-            self.spaces.get(self.number).filter(|_| self.number > 0).map(|s| s.namespace.name.as_str());
+            self.netns.get(self.number).filter(|_| self.number > 0).map(|s| s.namespace.name.as_str());
         let whole =
             TableDump { table, states, program: program(filter), interfaces: &self.interfaces, space };
         let sockets = if table.proto == Proto::Tcp { parallel_dump::socket_count(table) } else { 0 };

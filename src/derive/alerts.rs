@@ -1,6 +1,5 @@
 //! Which limits are alarming, and since when.
 
-use super::limits::soon;
 use crate::model::Sample;
 use crate::model::limit::{Alert, AlertRules, Ceiling, Level, Limit, Subject};
 use rustc_hash::FxHashMap;
@@ -57,7 +56,7 @@ impl Alerts {
                 }
                 None => row.level = seen,
             }
-            if row.level == Level::Fine {
+            if row.level == Level::Ok {
                 self.raised.remove(&key);
                 continue;
             }
@@ -84,18 +83,18 @@ fn level(row: &Limit, rules: &AlertRules, comm: Option<&str>, ease: f64, patienc
         return if lost || row.ceiling == Ceiling::CloseWait && row.grows {
             Level::Warning
         } else {
-            Level::Fine
+            Level::Ok
         };
     };
     let (warn, crit) = rules.shares(row.ceiling, comm);
     let horizon = rules.horizon_s * patience;
     // A queue that loses clients is past every threshold.
-    if share >= crit - ease || lost || share > FAR && soon(row.full_in, horizon / 10.0) {
+    if share >= crit - ease || lost || share > FAR && row.is_full_within(horizon / 10.0) {
         Level::Critical
-    } else if share >= warn - ease || share > FAR && soon(row.full_in, horizon) {
+    } else if share >= warn - ease || share > FAR && row.is_full_within(horizon) {
         Level::Warning
     } else {
-        Level::Fine
+        Level::Ok
     }
 }
 
@@ -103,7 +102,7 @@ fn level(row: &Limit, rules: &AlertRules, comm: Option<&str>, ease: f64, patienc
 mod tests {
     use super::*;
     use crate::model::{Backend, BackendInfo, FullIn, Stamp, Wants};
-    use Level::{Critical, Fine, Warning};
+    use Level::{Critical, Warning};
     use std::sync::Arc;
 
     fn row(used: u64, full_in: Option<f64>) -> Limit {
@@ -119,7 +118,7 @@ mod tests {
             per_min: None,
             full_in: full_in.map(|s| FullIn { low: s, likely: s, high: s, span: 300.0 }),
             grows: false,
-            level: Fine,
+            level: Level::Ok,
         }
     }
 
@@ -137,14 +136,14 @@ mod tests {
             let a = alerts.judge(&mut rows, &sample(), &rules);
             (rows[0].level, a.first().map(|a| a.new))
         };
-        assert_eq!(at(50, None), (Fine, None));
+        assert_eq!(at(50, None), (Level::Ok, None));
         assert_eq!(at(76, None), (Warning, Some(true)));
         assert_eq!(at(74, None), (Warning, Some(false)), "just below");
         assert_eq!(at(91, None), (Critical, Some(true)), "worse is new");
         for _ in 0..2 {
             assert_eq!(at(60, None), (Critical, Some(false)), "not yet calm");
         }
-        assert_eq!(at(60, None), (Fine, None));
+        assert_eq!(at(60, None), (Level::Ok, None));
         assert_eq!(at(50, Some(300.0)), (Warning, Some(true)));
         assert_eq!(at(50, Some(30.0)), (Critical, Some(true)));
     }

@@ -220,7 +220,8 @@ impl Ceiling {
 pub enum Level {
     /// Nothing to do.
     #[default]
-    Fine,
+    #[serde(alias = "fine")]
+    Ok,
     /// Worth a look.
     Warning,
     /// Full, or about to be.
@@ -231,7 +232,7 @@ impl Level {
     /// The word for it.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Fine => "fine",
+            Self::Ok => "ok",
             Self::Warning => "warning",
             Self::Critical => "critical",
         }
@@ -307,7 +308,13 @@ impl Limit {
         self.max.filter(|m| *m > 0).map(|m| self.used as f64 / m as f64)
     }
 
-    /// Who it is, across polls.
+    /// True if the forecast reaches the limit within this many seconds. A forecast does not look further ahead than the
+    /// time it was observed over.
+    pub fn is_full_within(&self, secs: f64) -> bool {
+        self.full_in.is_some_and(|f| f.likely <= secs && f.likely <= f.span)
+    }
+
+    /// Identity across polls.
     pub fn id(&self) -> (Ceiling, u16, Subject) {
         (self.ceiling, self.netns, self.subject.clone())
     }

@@ -34,7 +34,7 @@ pub enum Backend {
     Proc,
     /// The crates `netstat2` and `sysinfo`.
     Portable,
-    /// A scene: no kernel at all.
+    /// A scenario: demo data, no kernel.
     Script,
 }
 
@@ -47,9 +47,19 @@ impl Backend {
         (Self::Script, "script"),
     ];
 
-    /// The word for it.
+    /// Name, as in `--backend`.
     pub fn name(self) -> &'static str {
         Self::ALL[self as usize].1
+    }
+
+    /// Interface it reads, as shown in the status line.
+    pub const fn interface(self) -> &'static str {
+        match self {
+            Self::Netlink => "sock_diag",
+            Self::Proc => "/proc/net",
+            Self::Portable => "netstat2",
+            Self::Script => "demo data",
+        }
     }
 
     /// Whether it tells what waits in queues, and which timers run: `netstat2` does not.
@@ -63,30 +73,30 @@ impl Backend {
     }
 }
 
-/// Which backend is in use, and why not a better one.
+/// The backend in use, and the reason if it is not the default one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackendInfo {
     /// The one in use.
     pub backend: Backend,
-    /// Why: `asked for`, `sock_diag answers`, or what was tried first and how it failed.
+    /// `requested`, `captured tree`, or the errors of the backends tried before; empty for the default one.
     pub why: String,
 }
 
-/// Which way the owners of sockets are found.
+/// Method by which the owners of sockets were found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OwnersBy {
-    /// By `/proc/PID/fd`, process by process.
+    /// Scanning `/proc/PID/fd`, process by process.
     Walk,
-    /// By the kernel's iterator over task files (`bpf_iter`), all at once.
+    /// A bpf iterator over task files (`bpf_iter`), all processes in one read.
     BpfIter,
 }
 
 impl OwnersBy {
-    /// Its name.
-    pub const fn name(self) -> &'static str {
+    /// Interface it reads, as shown in the status line.
+    pub const fn interface(self) -> &'static str {
         match self {
-            Self::Walk => "walk",
+            Self::Walk => "/proc",
             Self::BpfIter => "bpf_iter",
         }
     }

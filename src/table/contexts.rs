@@ -38,7 +38,7 @@ pub(crate) const OF_OWNER: Column = Column::new(
     Kind::Text,
     64,
     |s, r| first(s, r, |o| of_process(s, o.process as usize)),
-    "Security context of the process that holds the socket (SELinux, AppArmor, Smack). A filter looks at all of them.",
+    "Security context of the process that owns the socket (SELinux, AppArmor, Smack). A filter tests all owners.",
 )
 .needs(Needs::PROC_CTX)
 .wide(10, 24, 60)
@@ -51,7 +51,7 @@ pub(crate) const OF_SOCKET: Column = Column::new(
     Kind::Text,
     64,
     of_socket,
-    "Security context of the socket, as SELinux labels its inode; read through a descriptor of a process that holds it.",
+    "SELinux security context of the socket inode, read through a file descriptor of an owner.",
 )
 .needs(Needs::SOCK_CTX)
 .wide(10, 24, 60);

@@ -32,7 +32,7 @@ fn container(snap: &Snapshot, row: usize) -> Value<'_> {
 }
 
 static COLUMNS: &[Column] = &[
-    Column::new("addr", "ADDRESS", Kind::Addr, 0, |s, r| Value::Addr(at(s, r).addr), "The remote address.")
+    Column::new("addr", "ADDRESS", Kind::Addr, 0, |s, r| Value::Addr(at(s, r).addr), "Remote address.")
         .role(Role::RemoteAddr)
         .called(&["address", "remote", "remote_addr", "host", "peer", "dst"])
         .wide(12, 21, 39),
@@ -42,7 +42,7 @@ static COLUMNS: &[Column] = &[
         Kind::Text,
         42,
         |s, r| host(s, Value::Addr(at(s, r).addr)),
-        "Its name, as the system's resolver tells it (--resolve, n in the dashboard).",
+        "DNS name of the address (--resolve, n in the dashboard).",
     )
     .role(Role::RemoteHost)
     .called(&["name"])
@@ -53,7 +53,7 @@ static COLUMNS: &[Column] = &[
         Kind::Text,
         8,
         container,
-        "Container of this machine that has the address, as its engine tells.",
+        "Local container with this address, as reported by the engine.",
     )
     .called(&["ctr"])
     .wide(9, 14, 32),
@@ -63,7 +63,7 @@ static COLUMNS: &[Column] = &[
         Kind::Text,
         5,
         |s, r| Value::text(at(s, r).scope.name()),
-        "How far the address reaches: loopback, link-local, private, multicast, public.",
+        "Scope of the address: loopback, link-local, private, multicast, public.",
     )
     .tone(|s, r| scope_tone(at(s, r).addr.scope()))
     .values(scopes)
@@ -75,7 +75,7 @@ static COLUMNS: &[Column] = &[
         Kind::Count,
         1,
         |s, r| Value::from(at(s, r).sockets.len() as u64),
-        "Sockets connected with it.",
+        "Connections with the address.",
     )
     .called(&["conns", "sockets", "clients"]),
     Column::new(
@@ -84,7 +84,7 @@ static COLUMNS: &[Column] = &[
         Kind::States,
         4,
         |s, r| Value::States(at(s, r).states),
-        "Its connections, by state.",
+        "Connections by state.",
     )
     .called(&["states", "state"])
     .wide(8, 24, 60)
@@ -95,7 +95,7 @@ static COLUMNS: &[Column] = &[
         Kind::Count,
         6,
         |s, r| Value::from(at(s, r).ports),
-        "Different ports used with it: its own where this machine connected, ours where it did.",
+        "Distinct server ports: remote ones of outgoing connections, local ones of incoming connections.",
     ),
     Column::new(
         "owner",
@@ -103,7 +103,7 @@ static COLUMNS: &[Column] = &[
         Kind::Text,
         2,
         |s, r| holders(s, s.processes_with(at(s, r)), why(s)),
-        "The process that talks with it, and how many more do.",
+        "Process with connections to it, and number of further processes.",
     )
     .role(Role::Owner)
     .called(&["held_by"])
@@ -120,7 +120,7 @@ static COLUMNS: &[Column] = &[
                 .first()
                 .map_or_else(|| Value::Missing(why(s)), |p| Value::text(&info(s, *p as usize).comm))
         },
-        "Command name of the first process that talks with it. A filter looks at all of them.",
+        "Command name of the first process with connections to it. A filter tests all of them.",
     )
     .role(Role::Process)
     .called(&["proc", "comm", "program"])
@@ -137,7 +137,7 @@ static COLUMNS: &[Column] = &[
                 .first()
                 .map_or_else(|| Value::Missing(why(s)), |p| Value::from(info(s, *p as usize).pid))
         },
-        "Process id of the first process that talks with it. A filter looks at all of them.",
+        "Process ID of the first process with connections to it. A filter tests all of them.",
     )
     .needs(Needs::OWNERS)
     .any(|s, r, t| any_pid(s, s.processes_with(at(s, r)), why(s), t)),
@@ -147,7 +147,7 @@ static COLUMNS: &[Column] = &[
         Kind::List,
         42,
         |s, r| list(s, s.processes_with(at(s, r))),
-        "Every process that talks with it.",
+        "Every process with connections to it.",
     )
     .role(Role::Owners)
     .needs(Needs::OWNERS)
@@ -159,7 +159,7 @@ static COLUMNS: &[Column] = &[
         Kind::BytesPerSec,
         3,
         |s, r| Value::from_opt(at(s, r).rx, Missing::Pending),
-        "Bytes received from it a second.",
+        "Bytes received from it per second.",
     )
     .role(Role::Rx)
     .called(&["rx_per_s"])
@@ -170,7 +170,7 @@ static COLUMNS: &[Column] = &[
         Kind::BytesPerSec,
         3,
         |s, r| Value::from_opt(at(s, r).tx, Missing::Pending),
-        "Bytes sent to it a second.",
+        "Bytes sent to it per second.",
     )
     .role(Role::Tx)
     .called(&["tx_per_s"])
@@ -189,7 +189,7 @@ static COLUMNS: &[Column] = &[
                 Value::from(secs)
             }
         },
-        "Since it was first seen; at least that for one older than this program.",
+        "Time since it was first seen; a lower bound if it predates sockscope.",
     )
     .role(Role::Age)
     .dim()

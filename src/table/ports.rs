@@ -86,7 +86,7 @@ static COLUMNS: &[Column] = &[
         Kind::Endpoint,
         0,
         |s, r| Value::Endpoint(at(s, r).local),
-        "The served endpoint: address and port.",
+        "Listening endpoint: address and port.",
     )
     .called(&["endpoint", "src", "listen"])
     .wide(12, 21, 47),
@@ -96,7 +96,7 @@ static COLUMNS: &[Column] = &[
         Kind::Addr,
         40,
         |s, r| Value::Addr(at(s, r).local.addr),
-        "The served address.",
+        "Listening address.",
     )
     .called(&["addr", "address"]),
     Column::new(
@@ -105,21 +105,28 @@ static COLUMNS: &[Column] = &[
         Kind::Port,
         40,
         |s, r| Value::from(at(s, r).local.port),
-        "The served port.",
+        "Listening port.",
     )
     .called(&["port", "lport", "sport"]),
-    Column::new("service", "SERVICE", Kind::Text, 12, service, "Name of the port, from /etc/services.")
-        .role(Role::Service)
-        .dim()
-        .text_match(TextMatch::Whole)
-        .wide(4, 9, 16),
+    Column::new(
+        "service",
+        "SERVICE",
+        Kind::Text,
+        12,
+        service,
+        "Service name of the port, from /etc/services.",
+    )
+    .role(Role::Service)
+    .dim()
+    .text_match(TextMatch::Whole)
+    .wide(4, 9, 16),
     Column::new(
         "owner",
         "PROCESS",
         Kind::Text,
         0,
         |s, r| holders(s, &at(s, r).processes, why_no_owner(s, at(s, r))),
-        "The process that serves it, and how many more hold it.",
+        "Process that listens, and number of further processes.",
     )
     .role(Role::Owner)
     .called(&["held_by"])
@@ -137,7 +144,7 @@ static COLUMNS: &[Column] = &[
                 |p| Value::text(&info(s, *p as usize).comm),
             )
         },
-        "Command name of the first process that holds it. A filter looks at all of them.",
+        "Command name of the first process that listens. A filter tests all of them.",
     )
     .role(Role::Process)
     .called(&["proc", "comm", "program"])
@@ -155,7 +162,7 @@ static COLUMNS: &[Column] = &[
                 |p| Value::from(info(s, *p as usize).pid),
             )
         },
-        "Process id of the first process that holds it. A filter looks at all of them.",
+        "Process ID of the first process that listens. A filter tests all of them.",
     )
     .needs(Needs::OWNERS)
     .any(|s, r, t| any_pid(s, &at(s, r).processes, why_no_owner(s, at(s, r)), t)),
@@ -165,7 +172,7 @@ static COLUMNS: &[Column] = &[
         Kind::List,
         43,
         |s, r| list(s, &at(s, r).processes),
-        "Every process that holds it.",
+        "Every process that listens.",
     )
     .role(Role::Owners)
     .needs(Needs::OWNERS)
@@ -183,7 +190,7 @@ static COLUMNS: &[Column] = &[
                 .and_then(|k| s.sockets().get(*k as usize))
                 .map_or(Value::Missing(Missing::Gone), |k| user_value(s, k.uid))
         },
-        "User that owns the socket.",
+        "User of the socket.",
     )
     .role(Role::User)
     .dim()
@@ -195,7 +202,7 @@ static COLUMNS: &[Column] = &[
         Kind::Count,
         3,
         |s, r| if listens(at(s, r)) { queue(s, at(s, r).recv_q, Backend::tells_queues) } else { na() },
-        "Connections waiting to be accepted.",
+        "Connections in the accept queue.",
     )
     .called(&["queue"]),
     Column::new(
@@ -204,7 +211,7 @@ static COLUMNS: &[Column] = &[
         Kind::Count,
         4,
         |s, r| if listens(at(s, r)) { queue(s, at(s, r).backlog, Backend::tells_backlogs) } else { na() },
-        "How many may wait: the limit of the accept queue.",
+        "Limit of the accept queue.",
     ),
     Column::new(
         "accept_pct",
@@ -221,7 +228,7 @@ static COLUMNS: &[Column] = &[
                 na()
             }
         },
-        "How full the accept queue is.",
+        "Usage of the accept queue.",
     )
     .gauge(Gauge { amounts: Some(|s, r| (at(s, r).recv_q, at(s, r).backlog)), limit: accept_limit })
     .called(&["queue_pct"])
@@ -232,7 +239,7 @@ static COLUMNS: &[Column] = &[
         Kind::Bytes,
         42,
         |s, r| if listens(at(s, r)) { na() } else { queue(s, at(s, r).recv_q, Backend::tells_queues) },
-        "Bytes received and not read, of a datagram socket.",
+        "Bytes received and not read (datagram sockets).",
     )
     .role(Role::RecvQ)
     .called(&["recvq"]),
@@ -242,7 +249,7 @@ static COLUMNS: &[Column] = &[
         Kind::Count,
         5,
         |s, r| Value::from(at(s, r).clients.len() as u64),
-        "Live connections to it.",
+        "Current connections to the port.",
     )
     .called(&["connections", "conns"]),
     Column::new(
@@ -251,7 +258,7 @@ static COLUMNS: &[Column] = &[
         Kind::Count,
         6,
         |s, r| Value::from(at(s, r).hosts),
-        "Different addresses they come from.",
+        "Distinct client addresses.",
     ),
     Column::new(
         "sockets_by_state",
@@ -259,7 +266,7 @@ static COLUMNS: &[Column] = &[
         Kind::States,
         13,
         |s, r| Value::States(at(s, r).states),
-        "Its connections, by state.",
+        "Connections by state.",
     )
     .called(&["states"])
     .wide(8, 24, 60)
@@ -270,7 +277,7 @@ static COLUMNS: &[Column] = &[
         Kind::BytesPerSec,
         10,
         |s, r| Value::from_opt(at(s, r).rx, Missing::Pending),
-        "Bytes received a second by its connections.",
+        "Bytes received per second by its connections.",
     )
     .role(Role::Rx)
     .called(&["rx_per_s"])
@@ -281,7 +288,7 @@ static COLUMNS: &[Column] = &[
         Kind::BytesPerSec,
         11,
         |s, r| Value::from_opt(at(s, r).tx, Missing::Pending),
-        "Bytes sent a second by its connections.",
+        "Bytes sent per second by its connections.",
     )
     .role(Role::Tx)
     .called(&["tx_per_s"])
@@ -292,7 +299,7 @@ static COLUMNS: &[Column] = &[
         Kind::Count,
         14,
         |s, r| Value::from_opt(at(s, r).drops, Missing::NotReported),
-        "Packets dropped by its sockets because the receive buffer was full.",
+        "Packets dropped because the receive buffer was full.",
     )
     .needs(Needs::attrs(AttrSet::SKMEM)),
     Column::new(
@@ -301,7 +308,7 @@ static COLUMNS: &[Column] = &[
         Kind::Text,
         7,
         |s, r| Value::text(at(s, r).scope.name()),
-        "Who can reach it: loopback, link-local, private, public; any for every address of the machine.",
+        "Scope of the listening address: loopback, link-local, private, public; any for all addresses.",
     )
     .tone(|s, r| scope_tone(at(s, r).scope))
     .values(scopes)
@@ -313,7 +320,7 @@ static COLUMNS: &[Column] = &[
         Kind::Count,
         31,
         |s, r| Value::from(at(s, r).sockets.len() as u64),
-        "How many sockets serve it.",
+        "Number of listening sockets.",
     ),
     Column::new(
         "iface",
@@ -324,7 +331,7 @@ static COLUMNS: &[Column] = &[
             0 => na(),
             i => s.iface(at(s, r).netns, i).map_or_else(|| Value::from(format!("if{i}")), Value::text),
         },
-        "Interface it is bound to.",
+        "Interface that it is bound to.",
     )
     .role(Role::Iface)
     .text_match(TextMatch::Exact)
@@ -364,7 +371,7 @@ pub static PORTS: Table = Table {
     name: "ports",
     title: "Ports",
     noun: "ports",
-    help: "Every served endpoint with its accept queue, clients and processes.",
+    help: "Every listening endpoint with its accept queue, clients and processes.",
     columns: COLUMNS,
     defaults: &[
         "proto",

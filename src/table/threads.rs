@@ -33,7 +33,7 @@ pub(crate) const OF_OWNER: Column = Column::new(
     Kind::List,
     64,
     |s, r| first(s, r, |o| tids(s, o.process as usize)),
-    "Ids of the threads of the process that holds the socket: each can use its descriptors. A filter looks at all of them.",
+    "Thread IDs of the process that owns the socket. A filter tests all of them.",
 )
 .called(&["tid"])
 .needs(Needs::THREADS)
@@ -44,15 +44,9 @@ pub(crate) const OF_OWNER: Column = Column::new(
 });
 
 /// Of a process.
-pub(crate) const OF_PROCESS: Column = Column::new(
-    "tids",
-    "THREADS",
-    Kind::List,
-    47,
-    tids,
-    "Ids of the threads of the process, from /proc/PID/task.",
-)
-.called(&["tid", "threads"])
-.needs(Needs::THREADS)
-.wide(8, 24, 60)
-.any(any);
+pub(crate) const OF_PROCESS: Column =
+    Column::new("tids", "THREADS", Kind::List, 47, tids, "Thread IDs of the process, from /proc/PID/task.")
+        .called(&["tid", "threads"])
+        .needs(Needs::THREADS)
+        .wide(8, 24, 60)
+        .any(any);

@@ -46,7 +46,7 @@ pub(crate) const SLICE: Spec = Spec {
     aliases: &[],
     title: "SLICE",
     drop: 52,
-    help: "Systemd slice that the unit is in, from the control group: system.slice, user-1000.slice.",
+    help: "Systemd slice of the unit, from the control group: system.slice, user-1000.slice.",
     width: (8, 16, 40),
 };
 pub(crate) const CONTAINER: Spec = Spec {
@@ -55,7 +55,7 @@ pub(crate) const CONTAINER: Spec = Spec {
     aliases: &["ctr"],
     title: "CONTAINER",
     drop: 34,
-    help: "Container: its name where the engine tells it, else the short id. A filter looks at the whole id too.",
+    help: "Container name if the engine reports it, else the short ID. A filter tests the full ID too.",
     width: (9, 14, 32),
 };
 pub(crate) const CONTAINER_ID: Spec = Spec {
@@ -64,7 +64,7 @@ pub(crate) const CONTAINER_ID: Spec = Spec {
     aliases: &[],
     title: "CONTAINER ID",
     drop: 53,
-    help: "Whole id of the container, from the control group.",
+    help: "Full container ID, from the control group.",
     width: (12, 12, 64),
 };
 pub(crate) const ENGINE: Spec = Spec {
@@ -73,7 +73,7 @@ pub(crate) const ENGINE: Spec = Spec {
     aliases: &["engine", "runtime"],
     title: "ENGINE",
     drop: 53,
-    help: "What runs the container: docker, podman, containerd, crio, lxc, machine, flatpak, snap.",
+    help: "Container engine: docker, podman, containerd, crio, lxc, machine, flatpak, snap.",
     width: (6, 8, 10),
 };
 pub(crate) const IMAGE: Spec = Spec {
@@ -82,7 +82,7 @@ pub(crate) const IMAGE: Spec = Spec {
     aliases: &[],
     title: "IMAGE",
     drop: 52,
-    help: "Image that the container was made from, as its engine tells.",
+    help: "Container image, as reported by the engine.",
     width: (8, 20, 60),
 };
 pub(crate) const POD: Spec = Spec {
@@ -91,7 +91,7 @@ pub(crate) const POD: Spec = Spec {
     aliases: &["pod_uid"],
     title: "POD",
     drop: 53,
-    help: "Pod that the container is part of: its name where the engine tells it, else its uid.",
+    help: "Pod of the container: its name if the engine reports it, else its UID.",
     width: (8, 16, 64),
 };
 
@@ -101,7 +101,7 @@ pub(crate) const PUBLISHED: Spec = Spec {
     aliases: &["published_ports"],
     title: "PUBLISHED",
     drop: 53,
-    help: "Ports of the machine that lead to the container, as its engine says: 0.0.0.0:8080->80/tcp.",
+    help: "Published ports of the container, as reported by the engine: 0.0.0.0:8080->80/tcp.",
     width: (10, 22, 80),
 };
 

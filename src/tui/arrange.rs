@@ -3,7 +3,6 @@
 //! A key is answered at once, over what is on the screen; the rows follow when they are arranged. A new snapshot
 //! takes the place of the old one together with its rows, so that lines and rows always belong to each other.
 
-use super::view_state::GroupSummary;
 use crate::model::Snapshot;
 use crate::model::snapshot::Direction;
 use crate::view::group::GroupBy;
@@ -11,6 +10,17 @@ use crate::view::sort::SortKey;
 use crate::view::{Arranged, View};
 use rustc_hash::FxHashSet;
 use std::sync::Arc;
+
+/// What a group's line says beside what the query says of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct GroupSummary {
+    /// Rows that are not just closed.
+    pub(crate) live: u32,
+    /// The first process that holds one of its sockets, and how many more do.
+    pub(crate) process: Option<(u32, u32)>,
+    /// Whether the far ends connected to this one.
+    pub(crate) inbound: bool,
+}
 
 /// All rows of one snapshot in one order.
 #[derive(Clone, Debug)]

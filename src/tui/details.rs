@@ -10,8 +10,7 @@ mod route;
 
 use super::app::App;
 use super::canvas::{Canvas, width};
-use super::draw::format as style_of;
-use crate::diagnose::finding::findings;
+use crate::diagnose::finding::socket_diagnoses;
 use crate::format::{Column, Kind, Value};
 use crate::format::{Style as Format, age, cell, wrap};
 use crate::model::{Missing, ProcInfo, Snapshot};
@@ -37,13 +36,14 @@ struct Builder<'a> {
     out: Vec<Pieces>,
 }
 
-/// How many lines the details have.
-pub(crate) fn height(app: &App) -> usize {
-    lines(app, app.layout().details.width).len() + 1
+/// The last line that the details can be scrolled to.
+pub(crate) fn extent(app: &App) -> usize {
+    let area = app.layout().details;
+    (lines(app, area.width).len() + 1).saturating_sub(usize::from(area.height))
 }
 
 /// The pane.
-pub(crate) fn pane(app: &App, canvas: &mut Canvas<'_>, area: Rect, beside: bool) {
+pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, beside: bool) {
     let theme = app.theme;
     let mut inner = area;
     if beside {
@@ -85,7 +85,7 @@ fn lines(app: &App, pane: u16) -> Vec<Pieces> {
     let mut b = Builder {
         app,
         snap,
-        form: style_of(app),
+        form: app.options.format(),
         width: usize::from(pane.saturating_sub(3)),
         compact: !app.layout().beside,
         out: Vec::new(),
@@ -192,12 +192,12 @@ impl Builder<'_> {
             self.out.push(state);
             self.text(meaning, theme.dim);
         }
-        let found: Vec<_> = findings(snap, row).collect();
+        let found: Vec<_> = socket_diagnoses(snap, row).collect();
         if !found.is_empty() {
             self.section("findings");
-            for (f, seen) in found {
-                self.text(&seen, theme.warn);
-                self.text(f.help, theme.dim);
+            for d in found {
+                self.text(&d.evidence, theme.warn);
+                self.text(d.help, theme.dim);
             }
         }
         self.section("owners");

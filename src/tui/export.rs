@@ -1,10 +1,23 @@
 //! What is on the screen, to be written to a file: its rows, or the screen itself.
 
-use super::app::App;
-use super::screenshot::{self, Form};
 use crate::format::Column;
 use crate::model::Snapshot;
 use std::sync::Arc;
+
+/// In which form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Its characters.
+    Text,
+    /// A picture (SVG 1.1).
+    Svg,
+}
+
+impl Form {
+    /// All of them: the ending of a file's name, and what it is.
+    pub const ALL: [(Self, &'static str, &'static str); 2] =
+        [(Self::Text, "txt", "the screen as text"), (Self::Svg, "svg", "the screen as a picture (SVG)")];
+}
 
 /// The rows that are shown, or those that are marked.
 #[derive(Clone, Debug)]
@@ -34,7 +47,7 @@ pub enum Export {
 }
 
 /// The forms of rows, by their names on the command line, and what they are.
-const ROWS: [(&str, &str); 4] = [
+pub(crate) const ROWS: [(&str, &str); 4] = [
     ("table", "the rows, aligned"),
     ("csv", "the rows, comma-separated"),
     ("json", "the rows, one array of objects"),
@@ -44,18 +57,4 @@ const ROWS: [(&str, &str); 4] = [
 /// What can be written: names, and what they are.
 pub(crate) fn forms() -> impl Iterator<Item = (&'static str, &'static str)> {
     ROWS.into_iter().chain(Form::ALL.map(|(_, name, what)| (name, what)))
-}
-
-/// What is to be written for a line of [`forms`]; `None` where nothing was read yet.
-pub(crate) fn take(app: &App, at: usize) -> Option<Export> {
-    if let Some((_, name, _)) = at.checked_sub(ROWS.len()).and_then(|i| Form::ALL.get(i)) {
-        let form = Form::ALL.iter().find(|(_, n, _)| n == name)?.0;
-        return Some(Export::Text(name, screenshot::render(app, form)));
-    }
-    let (form, _) = ROWS.get(at)?;
-    let snap = Arc::clone(app.snapshot.as_ref()?);
-    let view_state = app.view_state();
-    let marked: Vec<u32> = view_state.marked(&snap).into_iter().map(|r| r as u32).collect();
-    let rows = if marked.is_empty() { view_state.arranged.rows.clone() } else { marked };
-    Some(Export::Rows(form, ExportRows { columns: view_state.columns().collect(), rows, snap }))
 }

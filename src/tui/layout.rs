@@ -1,6 +1,16 @@
 //! Where everything is: a pure function of the size and of what is open, used both to draw and to find what was
 //! clicked.
 
+pub(crate) mod content_width;
+pub(crate) mod filter_bar;
+pub(crate) mod key_bar;
+pub(crate) mod slots;
+pub(crate) mod strip;
+pub(crate) mod tabs;
+pub(crate) mod top_alert;
+
+use super::app::App;
+use super::command::Focus;
 use ratatui::layout::Rect;
 
 /// What the layout depends on beside the size.
@@ -52,14 +62,14 @@ pub const WIDE: u16 = 150;
 const SIDE: u16 = 52;
 
 /// Columns and lines below which nothing is shown but that.
-pub const LEAST: (u16, u16) = (20, 4);
+pub const MIN_SIZE: (u16, u16) = (20, 4);
 
 impl Layout {
     /// The layout of a screen of this size.
     pub fn new(all: Rect, shape: Shape) -> Self {
         let (w, h) = (all.width, all.height);
         let mut l = Self { all, ..Self::default() };
-        if w < LEAST.0 || h < LEAST.1 {
+        if w < MIN_SIZE.0 || h < MIN_SIZE.1 {
             l.tiny = true;
             return l;
         }
@@ -107,6 +117,26 @@ impl Layout {
         }
         l.body = main;
         l
+    }
+}
+
+impl App {
+    /// Where everything is now.
+    pub fn layout(&self) -> Layout {
+        self.layout_in(self.area)
+    }
+
+    pub(crate) fn layout_in(&self, area: Rect) -> Layout {
+        let view_state = self.view_state();
+        Layout::new(
+            area,
+            Shape {
+                filter: matches!(self.focus(), Focus::Filter | Focus::Name) || !view_state.text.is_empty(),
+                error: view_state.error.is_some(),
+                details: self.details,
+                pane: self.pane,
+            },
+        )
     }
 }
 

@@ -1,109 +1,78 @@
-//! What was asked before and where one was: undo and redo, back and forward.
+//! Navigation history: undo and redo of view settings, back and forward between locations.
 
-use super::app::App;
 use super::view_state::Key;
 use crate::view::preset::Preset;
 
-/// Steps that are kept.
-const MOST: usize = 100;
+/// Entries kept of each kind.
+const MAX_ENTRIES: usize = 100;
 
-/// Where one was: the view, and the line one stood at.
+/// A view and the line selected in it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Location {
-    view: usize,
-    key: Option<Key>,
+pub(crate) struct Location {
+    pub(crate) view: usize,
+    pub(crate) key: Option<Key>,
 }
 
-/// The way here.
+/// Earlier settings and locations.
 #[derive(Debug)]
 pub(crate) struct NavHistory {
-    /// What is asked of each view now.
+    /// Current settings of each view.
     now: Vec<Preset>,
     undo: Vec<(usize, Preset)>,
     redo: Vec<(usize, Preset)>,
     locations: Vec<Location>,
-    /// Which of them one stands at.
+    /// Index of the current location.
     at: usize,
 }
 
 impl NavHistory {
     pub(crate) fn new(now: Vec<Preset>, view: usize) -> Self {
-        Self { now, undo: Vec::new(), redo: Vec::new(), locations: vec![Location { view, key: None }], at: 0 }
+        let locations = vec![Location { view, key: None }];
+        Self { now, undo: Vec::new(), redo: Vec::new(), locations, at: 0 }
     }
-}
 
-impl App {
-    /// Notes what changed by the last event. A filter counts when it is typed, not letter by letter.
-    pub(crate) fn record_history(&mut self) {
-        if self.focus().is_text() {
-            return;
-        }
-        let (view, asked, key) = (self.active, self.view_state().preset(), self.view_state().selected);
-        let past = &mut self.nav_history;
-        if past.now[view] != asked {
-            let before = std::mem::replace(&mut past.now[view], asked);
-            past.undo.push((view, before));
-            past.redo.clear();
-            if past.undo.len() > MOST {
-                past.undo.remove(0);
+    /// Records the settings and the location after an event.
+    pub(crate) fn record(&mut self, settings: Preset, location: Location) {
+        let view = location.view;
+        if self.now[view] != settings {
+            let before = std::mem::replace(&mut self.now[view], settings);
+            self.undo.push((view, before));
+            self.redo.clear();
+            if self.undo.len() > MAX_ENTRIES {
+                self.undo.remove(0);
             }
         }
-        if past.locations[past.at].view != view {
-            self.leave();
+        if self.locations[self.at].view != view {
+            self.push_location();
         }
-        self.nav_history.locations[self.nav_history.at] = Location { view, key };
+        self.locations[self.at] = location;
     }
 
-    /// Keeps where one stands, because one goes elsewhere.
-    pub(crate) fn leave(&mut self) {
-        let past = &mut self.nav_history;
-        past.locations.truncate(past.at + 1);
-        past.locations.extend(past.locations.last().copied());
-        if past.locations.len() > MOST {
-            past.locations.remove(0);
+    /// Keeps the current location before a jump elsewhere.
+    pub(crate) fn push_location(&mut self) {
+        self.locations.truncate(self.at + 1);
+        self.locations.extend(self.locations.last().copied());
+        if self.locations.len() > MAX_ENTRIES {
+            self.locations.remove(0);
         }
-        past.at = past.locations.len() - 1;
+        self.at = self.locations.len() - 1;
     }
 
-    /// Asks what was asked before, or again what was asked after that.
-    pub(crate) fn undo(&mut self, again: bool) {
-        let past = &mut self.nav_history;
+    /// Settings to restore on undo (or redo), the view they belong to, and the number of steps left.
+    pub(crate) fn step(&mut self, redo: bool) -> Option<(usize, Preset, usize)> {
         let (from, to) =
-            if again { (&mut past.redo, &mut past.undo) } else { (&mut past.undo, &mut past.redo) };
-        let Some((view, asked)) = from.pop() else {
-            self.status_message =
-                Some(if again { "nothing to do again" } else { "nothing to undo" }.to_owned());
-            return;
-        };
-        to.push((view, std::mem::replace(&mut past.now[view], asked.clone())));
+            if redo { (&mut self.redo, &mut self.undo) } else { (&mut self.undo, &mut self.redo) };
+        let (view, settings) = from.pop()?;
         let left = from.len();
-        self.active = view;
-        self.overlay = None;
-        self.view_states[view].apply(&asked, self.options.names());
-        self.status_message = Some(match left {
-            0 => "as at first".to_owned(),
-            n => format!("{n} more; U does it again"),
-        });
-        if again {
-            self.status_message = None;
-        }
+        to.push((view, std::mem::replace(&mut self.now[view], settings.clone())));
+        Some((view, settings, left))
     }
 
-    /// To the place before, or the one after.
-    pub(crate) fn visit(&mut self, by: isize) {
-        let to = self.nav_history.at.saturating_add_signed(by);
-        let Some(location) =
-            self.nav_history.locations.get(to).copied().filter(|_| to != self.nav_history.at)
-        else {
-            self.status_message = Some(if by < 0 { "no place before" } else { "no place after" }.to_owned());
-            return;
-        };
-        self.nav_history.at = to;
-        self.active = location.view;
-        self.overlay = None;
-        self.details_top = 0;
-        if let Some(key) = location.key {
-            self.view_state_mut().stand_at(key);
-        }
+    /// The previous (-1) or next location.
+    pub(crate) fn go(&mut self, by: isize) -> Option<Location> {
+        let to = self.at.saturating_add_signed(by);
+        let location = self.locations.get(to).copied().filter(|_| to != self.at)?;
+        self.at = to;
+        Some(location)
     }
 }

@@ -1,8 +1,156 @@
-//! What is drawn over the dashboard, one file each.
+//! Overlays: one file each, with its place, its content, its extent and what Enter does in it.
 
-pub(crate) mod confirm;
-pub(crate) mod explain;
-pub(crate) mod greeting;
-pub(crate) mod help;
-pub(crate) mod list;
+mod actions;
+mod alerts;
+mod cells;
+mod columns;
+mod completion;
+mod confirm;
+mod explain;
+mod export;
+mod greeting;
+mod help;
+mod list;
+mod name;
 pub(crate) mod palette;
+mod saved;
+mod sort;
+mod states;
+
+use super::app::{App, Overlay};
+use super::canvas::Canvas;
+use super::event::{Action, Effect};
+use super::layout::Layout;
+use list::List;
+use ratatui::layout::{Position, Rect};
+
+/// What Enter in an overlay leads to, beside the change of state.
+#[derive(Debug, Default)]
+pub(crate) struct Chosen {
+    /// To be carried out by the runner.
+    pub(crate) effects: Vec<Effect>,
+    /// To be done next.
+    pub(crate) action: Option<Action>,
+    /// Index of the export format to write.
+    pub(crate) export: Option<usize>,
+}
+
+/// The list that is open, if the overlay is one.
+fn open_list(app: &App) -> Option<List> {
+    match app.overlay {
+        Some(Overlay::Sort(at)) => Some(sort::list(app, at)),
+        Some(Overlay::Columns(at)) => Some(columns::list(app, at)),
+        Some(Overlay::Cells(at)) => cells::list(app, at),
+        Some(Overlay::Saved(at)) => Some(saved::list(app, at)),
+        Some(Overlay::Act(at)) => Some(actions::list(app, at)),
+        Some(Overlay::Alerts(at)) => alerts::list(app, at),
+        Some(Overlay::Write(at)) => Some(export::list(at)),
+        _ => None,
+    }
+}
+
+/// Draws the overlay; the cursor's place where text is typed in it.
+pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, l: &Layout) -> Option<Position> {
+    match &app.overlay {
+        None => greeting::draw(app, canvas, l.body),
+        Some(Overlay::Filter { .. }) => completion::draw(app, canvas, l.filter, l.all),
+        Some(Overlay::Name { .. } | Overlay::States(_)) => {}
+        Some(Overlay::Help { .. }) => return help::draw(app, canvas, l.all),
+        Some(Overlay::Explain { .. }) => explain::draw(app, canvas, l.all),
+        Some(Overlay::Palette { .. }) => return palette::draw(app, canvas, l.all),
+        Some(Overlay::Confirm(..)) => confirm::draw(app, canvas, l.all),
+        Some(
+            Overlay::Sort(_)
+            | Overlay::Columns(_)
+            | Overlay::Cells(_)
+            | Overlay::Saved(_)
+            | Overlay::Act(_)
+            | Overlay::Alerts(_)
+            | Overlay::Write(_),
+        ) => {
+            if let Some(open) = open_list(app) {
+                let rest = list::draw(app, canvas, l.all, &open);
+                if let Some(Overlay::Alerts(at)) = app.overlay {
+                    alerts::draw_advice(app, canvas, rest, at);
+                }
+            }
+        }
+    }
+    None
+}
+
+/// The last line that can be selected, or scrolled to.
+fn extent(app: &App) -> usize {
+    match &app.overlay {
+        Some(Overlay::Help { .. }) => help::extent(app),
+        Some(Overlay::Explain { .. }) => explain::extent(app),
+        Some(Overlay::Confirm(..)) => confirm::extent(app),
+        Some(Overlay::Palette { text, .. }) => palette::found(app, text).len().saturating_sub(1),
+        _ => open_list(app).map_or(0, |l| l.entries.len().saturating_sub(1)),
+    }
+}
+
+/// Moves the selection of the overlay or scrolls it; `false` where motion is the table's.
+pub(crate) fn go(app: &mut App, by: isize) -> bool {
+    if matches!(app.overlay, Some(Overlay::States(_))) {
+        states::go(app, by);
+        return true;
+    }
+    let last = extent(app);
+    match app.overlay.as_mut().and_then(Overlay::position) {
+        Some(at) => {
+            *at = at.saturating_add_signed(by).min(last);
+            true
+        }
+        None => false,
+    }
+}
+
+/// The line of a list or of the palette at a cell of the screen.
+pub(crate) fn line_at(app: &App, all: Rect, x: u16, y: u16) -> Option<usize> {
+    match app.overlay {
+        Some(Overlay::Palette { .. }) => palette::line_at(app, all, x, y),
+        _ => list::line_at(&open_list(app)?, all, x, y),
+    }
+}
+
+/// Enter in the overlay that is open.
+pub(crate) fn enter(app: &mut App) -> Chosen {
+    match app.overlay {
+        Some(Overlay::Sort(at)) => sort::enter(app, at),
+        Some(Overlay::Columns(at)) => columns::enter(app, at),
+        Some(Overlay::Cells(at)) => cells::enter(app, at),
+        Some(Overlay::Saved(at)) => saved::enter(app, at),
+        Some(Overlay::Act(at)) => return actions::enter(app, at),
+        Some(Overlay::Alerts(at)) => alerts::enter(app, at),
+        Some(Overlay::Write(at)) => {
+            app.overlay = None;
+            return Chosen { export: Some(at), ..Chosen::default() };
+        }
+        Some(Overlay::Name { .. }) => return name::enter(app),
+        Some(Overlay::States(state)) => states::enter(app, state),
+        Some(Overlay::Palette { .. }) => return palette::enter(app),
+        Some(Overlay::Help { ref mut typing, .. }) => *typing = None,
+        Some(Overlay::Filter { .. } | Overlay::Explain { .. } | Overlay::Confirm(..)) | None => {}
+    }
+    Chosen::default()
+}
+
+/// An empty box with a title, what lies under it erased; the room inside.
+fn window(app: &App, canvas: &mut Canvas<'_>, all: Rect, w: u16, h: u16, title: &str) -> Rect {
+    let w = w.min(all.width);
+    let h = h.min(all.height);
+    let r = Rect::new(all.x + (all.width - w) / 2, all.y + (all.height - h) / 2, w, h);
+    for y in r.top()..r.bottom() {
+        for x in r.left()..r.right() {
+            if let Some(cell) = canvas.buf.cell_mut((x, y)) {
+                cell.reset();
+            }
+        }
+    }
+    canvas.line(r, app.theme.ground.patch(app.theme.window));
+    canvas.line(Rect { height: 1.min(r.height), ..r }, app.theme.band);
+    canvas.put(r.x + 1, r.y, w.saturating_sub(2), title, app.theme.tab);
+    let aside = u16::from(w > 2);
+    Rect::new(r.x + aside, r.y + 1.min(h), w - 2 * aside, h.saturating_sub(1))
+}

@@ -1,28 +1,15 @@
 //! The screen as it stands, to be taken away: as text, or as a picture.
 
+use super::app::App;
+use super::draw::draw;
+use super::export::Form;
 use super::theme::contrast;
-use super::{App, draw};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Size;
 use ratatui::style::{Color, Modifier};
 use std::fmt::Write as _;
-
-/// In which form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// Its characters.
-    Text,
-    /// A picture (SVG 1.1).
-    Svg,
-}
-
-impl Form {
-    /// All of them: the ending of a file's name, and what it is.
-    pub const ALL: [(Self, &'static str, &'static str); 2] =
-        [(Self::Text, "txt", "the screen as text"), (Self::Svg, "svg", "the screen as a picture (SVG)")];
-}
 
 /// What the dashboard shows now.
 pub fn render(app: &App, form: Form) -> String {

@@ -1,9 +1,10 @@
-//! One view: its table, what it is asked, what came out, and where one stands in it.
+//! State of one view: its table, query, arranged rows, selection and scroll position.
 
-use super::arrange::{self, ArrangeJob, ArrangeOutput, Order};
+mod preset;
+
+use super::arrange::{self, ArrangeJob, ArrangeOutput, GroupSummary, Order};
 use crate::filter::{Filter, FilterError, Names};
-use crate::format::Style as Format;
-use crate::format::{Align, Column, Role};
+use crate::format::{Column, Role};
 use crate::model::Snapshot;
 use crate::table::{Grouping, Identity, Table, TableId, several_namespaces};
 use crate::view::group::GroupBy;
@@ -17,17 +18,6 @@ use std::sync::Arc;
 pub(crate) enum Key {
     Group(u64),
     Row(Identity),
-}
-
-/// What a group's line says beside what the query says of it.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct GroupSummary {
-    /// Rows that are not just closed.
-    pub(crate) live: u32,
-    /// The first process that holds one of its sockets, and how many more do.
-    pub(crate) process: Option<(u32, u32)>,
-    /// Whether the far ends connected to this one.
-    pub(crate) inbound: bool,
 }
 
 /// One view.
@@ -247,28 +237,18 @@ impl ViewState {
         }
     }
 
-    /// How wide a column of text would like to be.
+    /// Records the width of a text seen in a column.
+    pub(crate) fn widen(&mut self, column: &Column, width: u16) {
+        match self.content_widths.iter_mut().find(|(n, _)| *n == column.name) {
+            Some((_, seen)) => *seen = width.max(*seen),
+            None => self.content_widths.push((column.name, width)),
+        }
+    }
+
+    /// Width that a column of text asks for.
     pub(crate) fn content_width(&self, column: &Column) -> u16 {
         let seen = self.content_widths.iter().find(|(n, _)| *n == column.name).map_or(0, |(_, w)| *w);
         seen.max(column.title.len() as u16).max(column.width.min)
-    }
-
-    /// Looks at the lines in sight for texts that are wider than those before.
-    pub(crate) fn measure(&mut self, snap: &Snapshot, height: usize, form: Format) {
-        let measured = |c: &&Column| c.align == Align::Left || c.shows_amounts();
-        let columns: Vec<_> = self.columns().filter(measured).collect();
-        let mut content_widths = std::mem::take(&mut self.content_widths);
-        for line in self.lines.iter().skip(self.top).take(height) {
-            let Line::Row(r) = line else { continue };
-            for c in &columns {
-                let w = super::draw::row::content_width(snap, c, *r as usize, form);
-                match content_widths.iter_mut().find(|(n, _)| *n == c.name) {
-                    Some((_, seen)) => *seen = w.max(*seen),
-                    None => content_widths.push((c.name, w)),
-                }
-            }
-        }
-        self.content_widths = content_widths;
     }
 
     /// Arranges the snapshot's rows as asked, here and now.
@@ -329,7 +309,7 @@ impl ViewState {
     }
 
     /// Whether a group is closed: in the view by state the states are open and the endpoints in them closed, in
-    /// others all are closed, and each can be fold_overrides.
+    /// others all are closed, and each can be overridden.
     fn is_closed(&self, id: u64, depth: u8) -> bool {
         let usual = self.all_closed || depth > 0 || self.grouping_name() != Some("state");
         usual != self.fold_overrides.contains(&id)

@@ -54,7 +54,7 @@ pub(crate) fn owners_under_churn_match_a_walk_of_proc() -> Result<(), String> {
             .unwrap()
     };
     let mut actors = Actors((0..ACTORS).map(&mut spawn).collect());
-    let mut source = NetlinkSource::new("asked for".into()).map_err(|e| e.to_string())?;
+    let mut source = NetlinkSource::new("requested".into()).map_err(|e| e.to_string())?;
     let wants = Wants::default();
     let (mut seen, mut ended, mut shared) = (0, 0, 0);
     let (mut allowed, mut reused) = (false, 0);
@@ -280,7 +280,7 @@ pub(crate) fn table_cut_short_opens_and_closes_nothing() -> Result<(), String> {
         }
         held.push((client, server));
     }
-    let mut source = NetlinkSource::new("asked for".into()).map_err(|e| e.to_string())?;
+    let mut source = NetlinkSource::new("requested".into()).map_err(|e| e.to_string())?;
     let mut engine = sockscope::derive::Engine::new();
     let mut poll = |at_most| {
         let wants = Wants { at_most, ..Wants::default() }.without(Reads::OWNERS | Reads::PROCESSES);

@@ -237,7 +237,7 @@ pub(crate) fn filter_in_the_kernel_loses_no_row() -> Result<(), String> {
         x ^= x << 17;
         (x % n as u64) as usize
     };
-    let mut source = NetlinkSource::new("asked for".into()).map_err(|e| e.to_string())?;
+    let mut source = NetlinkSource::new("requested".into()).map_err(|e| e.to_string())?;
     let mut wants = Wants::default().without(Reads::OWNERS | Reads::PROCESSES);
     let (mut pushed, mut saved) = (0, 0usize);
     let began = Instant::now();

@@ -491,7 +491,7 @@ fn unix() -> Result<(), String> {
 
 /// A column declares all that it needs: read alone it has a value wherever it has one when everything is read.
 fn alone() -> Result<(), String> {
-    let mut source = NetlinkSource::new("asked for".into()).map_err(|e| e.to_string())?;
+    let mut source = NetlinkSource::new("requested".into()).map_err(|e| e.to_string())?;
     let apart = Reads::LIMITS | Reads::NAT | Reads::FORWARDED;
     let everything =
         Wants { protos: ProtoSet::ALL, ..Wants::default() }.with(!apart).with_attrs(AttrSet::ALL);

@@ -1,10 +1,11 @@
 //! A small machine over a few polls: nginx under load, a leak, a full queue, a process near its limit, hostile names.
 
 use sockscope::derive::Engine;
-use sockscope::model::attr::{inet, push};
+use sockscope::model::attr::push;
+use sockscope::model::diag_attr::inet;
 use sockscope::model::{
-    AttrSet, Backend, BackendInfo, Endpoint, Family, FaultKind, FdUsage, Owner, ProcInfo, Process, Proto,
-    Sample, Snapshot, Socket, SocketId, Stamp, State, Wants,
+    AttrSet, Backend, BackendInfo, Endpoint, Family, FaultKind, FaultSubject, FdUsage, Owner, ProcInfo,
+    Process, Proto, Sample, Snapshot, Socket, SocketId, Stamp, State, Wants,
 };
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -71,7 +72,7 @@ fn poll(n: u32) -> Sample {
         boot_ns: (1000 + u64::from(n)) * 1_000_000_000,
         unix_ns: (1_800_000_000 + u64::from(n)) * 1_000_000_000,
     };
-    let why = BackendInfo { backend: Backend::Netlink, why: "sock_diag answers".into() };
+    let why = BackendInfo { backend: Backend::Netlink, why: String::new() };
     let wants = Wants::default().with_attrs(AttrSet::ALL);
     let mut m = Maker { sample: Sample::empty(at, "web-1".into(), Arc::new(why), wants), owners: Vec::new() };
     m.sample.took_us = 12_345;
@@ -132,7 +133,7 @@ fn poll(n: u32) -> Sample {
         m.add(500 + u64::from(i), Proto::Tcp, State::TimeWait, (&near, "10.0.0.9:5432"), &[], (0, 0));
     }
     m.add(600, Proto::Tcp, State::SynSent, ("10.0.0.4:39999", "198.51.100.7:25"), &[991], (0, 1));
-    m.sample.faults.add_many(FaultKind::Vanished, "descriptors of processes", "", 2);
+    m.sample.faults.add_many(FaultKind::Vanished, FaultSubject::Descriptors, "", 2);
     m.owners.sort_unstable();
     m.sample.owners = m.owners.into();
     m.sample

@@ -3,7 +3,7 @@ use crate::model::{Addr, Endpoint, Proto, Published, Reads, Wants};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 
-/// As Docker Engine 20.10 says it.
+/// Response of Docker Engine 20.10.
 const DOCKER: &str = r#"[{"Id":"446601bac6874bb39e77dcc826df656476489b8c40c3cf416f7a272ca9989c35","Names":["/web"],
 "Image":"box","ImageID":"sha256:fc","Command":"/bin/busybox httpd -f -p 80","Created":1795560889,
 "Ports":[{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8080,"Type":"tcp"},
@@ -13,38 +13,38 @@ const DOCKER: &str = r#"[{"Id":"446601bac6874bb39e77dcc826df656476489b8c40c3cf41
 "Mounts":[]}]"#;
 
 #[test]
-fn an_answer_is_read() {
-    let all = answer::containers(DOCKER.as_bytes(), ContainerEngine::Docker).unwrap();
+fn response_gives_names_ports_addresses_and_pods() {
+    let all = response::containers(DOCKER.as_bytes(), ContainerEngine::Docker).unwrap();
     let [c] = &all[..] else { panic!("{all:?}") };
     assert_eq!((c.label(), c.short_id(), c.image.as_deref()), ("web", "446601bac687", Some("box")));
-    let at = |addr: &str| Published {
+    let published_on = |addr: &str| Published {
         proto: Proto::Tcp,
         host: Endpoint::new(addr.parse::<Addr>().unwrap(), 8080),
         port: 80,
     };
-    let mut want = vec![at("0.0.0.0"), at("::")];
+    let mut want = vec![published_on("0.0.0.0"), published_on("::")];
     want.sort_unstable();
-    assert_eq!(c.ports, want, "what is only exposed is not published");
+    assert_eq!(c.ports, want, "an exposed port is not published");
     assert_eq!(c.addrs, ["172.17.0.2".parse::<Addr>().unwrap()]);
     assert_eq!(c.pod.as_ref().map(crate::model::Pod::label), Some("web-0"));
 
     let mut all =
-        answer::containers(br#"[{"Id":"a","Names":null,"Ports":null}]"#, ContainerEngine::Podman).unwrap();
+        response::containers(br#"[{"Id":"a","Names":null,"Ports":null}]"#, ContainerEngine::Podman).unwrap();
     assert_eq!((all[0].name.as_ref(), all[0].ports.len()), (None, 0));
-    answer::add_pods(br#"[{"Id":"a","Pod":"p","PodName":"site"},{"Id":"b","Pod":""}]"#, &mut all);
+    response::add_pods(br#"[{"Id":"a","Pod":"p","PodName":"site"},{"Id":"b","Pod":""}]"#, &mut all);
     assert_eq!(all[0].pod.as_ref().and_then(|p| p.name.as_deref()), Some("site"));
     for junk in ["", "{}", "[1]", "[{\"Id\":7}]"] {
-        assert!(answer::containers(junk.as_bytes(), ContainerEngine::Docker).is_err(), "{junk}");
+        assert!(response::containers(junk.as_bytes(), ContainerEngine::Docker).is_err(), "{junk}");
     }
 }
 
 #[test]
-fn a_body_is_whole_or_more_must_come() {
+fn body_is_complete_or_more_is_needed() {
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[{}\r\n1;x=y\r\n]\r\n0\r\n\r\n";
     let sized = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]";
     for (raw, want) in [(&chunked[..], &b"[{}]"[..]), (sized, b"[]")] {
         assert_eq!(http::body(raw, false).unwrap().as_deref(), Some(want));
-        // The blank line behind the last chunk says nothing more.
+        // The empty line after the last chunk is optional.
         for cut in 0..raw.len() - 2 {
             let got = http::body(&raw[..cut], false).unwrap();
             assert!(got.is_none() || got.as_deref() == Some(want), "{cut}: {got:?}");
@@ -65,37 +65,40 @@ fn a_body_is_whole_or_more_must_come() {
     }
 }
 
-/// Answers one connection with this, after having read the question.
-fn serve(at: &Path, answer: &'static [u8]) -> std::thread::JoinHandle<String> {
-    let listener = UnixListener::bind(at).unwrap();
+/// Serves one connection: reads the request, writes this response, returns the request.
+fn serve(path: &Path, response: &'static [u8]) -> std::thread::JoinHandle<String> {
+    let listener = UnixListener::bind(path).unwrap();
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        let mut asked = [0; 1024];
-        let n = stream.read(&mut asked).unwrap();
-        stream.write_all(answer).unwrap();
-        String::from_utf8_lossy(&asked[..n]).into_owned()
+        let mut request = [0; 1024];
+        let n = stream.read(&mut request).unwrap();
+        stream.write_all(response).unwrap();
+        String::from_utf8_lossy(&request[..n]).into_owned()
     })
 }
 
 #[test]
-fn engines_are_asked_in_order_and_one_that_fails_hides_no_other() {
+fn engines_are_queried_in_order_and_one_failure_does_not_stop_the_others() {
     let dir = tempfile::tempdir().unwrap();
-    let at = |name: &str| dir.path().join(name);
-    let first = serve(&at("a.sock"), b"HTTP/1.1 200 OK\r\n\r\n[{\"Id\":\"a\",\"Names\":[\"/one\"]}]");
-    let second =
-        serve(&at("b.sock"), b"HTTP/1.1 200 OK\r\n\r\n[{\"Id\":\"a\",\"Names\":[\"/not\"]},{\"Id\":\"b\"}]");
-    let broken = serve(&at("c.sock"), b"HTTP/1.1 500 Oh\r\n\r\n");
-    let (told, refused) = ask_all(&[at("a.sock"), at("none.sock"), at("c.sock"), at("b.sock")]);
-    let names: Vec<_> = told.iter().map(|c| (&*c.id, c.name.as_deref())).collect();
+    let socket = |name: &str| dir.path().join(name);
+    let first = serve(&socket("a.sock"), b"HTTP/1.1 200 OK\r\n\r\n[{\"Id\":\"a\",\"Names\":[\"/one\"]}]");
+    let second = serve(
+        &socket("b.sock"),
+        b"HTTP/1.1 200 OK\r\n\r\n[{\"Id\":\"a\",\"Names\":[\"/not\"]},{\"Id\":\"b\"}]",
+    );
+    let broken = serve(&socket("c.sock"), b"HTTP/1.1 500 Oh\r\n\r\n");
+    let (containers, errors) =
+        query_all(&[socket("a.sock"), socket("none.sock"), socket("c.sock"), socket("b.sock")]);
+    let names: Vec<_> = containers.iter().map(|c| (&*c.id, c.name.as_deref())).collect();
     assert_eq!(names, [("a", Some("one")), ("b", None)]);
-    assert_eq!(refused.iter().map(|r| r.2.as_str()).collect::<Vec<_>>(), ["it answers 500"]);
-    let asked = first.join().unwrap();
-    assert!(asked.starts_with("GET /containers/json HTTP/1.1\r\n"), "{asked}");
+    assert_eq!(errors.iter().map(|e| e.detail.as_str()).collect::<Vec<_>>(), ["HTTP status 500"]);
+    let request = first.join().unwrap();
+    assert!(request.starts_with("GET /containers/json HTTP/1.1\r\n"), "{request}");
     drop((second.join(), broken.join()));
 }
 
 #[test]
-fn an_engine_that_says_nothing_is_not_waited_for() {
+fn silent_engine_times_out() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path().join("docker.sock");
     let listener = UnixListener::bind(&at).unwrap();
@@ -104,9 +107,9 @@ fn an_engine_that_says_nothing_is_not_waited_for() {
     drop(listener);
 }
 
-struct Nothing;
+struct EmptySource;
 
-impl Source for Nothing {
+impl Source for EmptySource {
     fn sample(&mut self, wants: &Wants) -> Result<Sample, CollectError> {
         let info = crate::model::BackendInfo { backend: crate::model::Backend::Script, why: String::new() };
         Ok(Sample::empty(crate::model::Stamp::default(), "x".into(), Arc::new(info), wants.clone()))
@@ -114,14 +117,14 @@ impl Source for Nothing {
 }
 
 #[test]
-fn asked_again_when_a_container_comes_or_goes() {
+fn engines_are_queried_again_when_a_container_starts_or_exits() {
     let id = |digit: &str| digit.repeat(64);
-    let asked = Asked::nobody();
-    asked.lock().told = Arc::from([Container::new(ContainerEngine::Docker, &id("a"))]);
-    let mut named = Named::new(Box::new(Nothing), asked.clone());
+    let queries = EngineQueries::disabled();
+    queries.lock().containers = Arc::from([Container::new(ContainerEngine::Docker, &id("a"))]);
+    let mut source = ContainerNames::new(Box::new(EmptySource), queries.clone());
     let mut poll = |all: &[(&str, String, String)]| {
         let wants = Wants::default().with(Reads::PROCESSES);
-        let mut sample = Nothing.sample(&wants).unwrap();
+        let mut sample = EmptySource.sample(&wants).unwrap();
         let process = |(comm, cmdline, cgroup): &(&str, String, String)| Process {
             info: Arc::new(crate::model::ProcInfo {
                 pid: 1,
@@ -137,19 +140,19 @@ fn asked_again_when_a_container_comes_or_goes() {
             places: Arc::from([]),
         };
         sample.processes = all.iter().map(process).collect();
-        named.fill(&mut sample);
+        source.fill(&mut sample);
         let names: Vec<String> = sample.containers.iter().map(|c| c.label().to_owned()).collect();
-        (std::mem::take(&mut asked.lock().ask), names)
+        (std::mem::take(&mut queries.lock().requested), names)
     };
     let known = ("nginx", String::new(), format!("/docker/{}", id("a")));
     let fresh = ("nginx", String::new(), format!("/docker/{}", id("b")));
     let monitor = ("conmon", format!("conmon -c {} -n site", id("c")), "/".to_owned());
     let a = "a".repeat(12);
-    assert_eq!(poll(std::slice::from_ref(&known)), (false, vec![a.clone()]), "the engine named it");
-    assert!(poll(&[known.clone(), fresh.clone()]).0, "a new one");
-    assert!(!poll(&[known.clone(), fresh.clone()]).0, "asked a moment ago");
-    // One that Podman's monitor tells, without a control group.
+    assert_eq!(poll(std::slice::from_ref(&known)), (false, vec![a.clone()]), "known to the engine");
+    assert!(poll(&[known.clone(), fresh.clone()]).0, "new");
+    assert!(!poll(&[known.clone(), fresh.clone()]).0, "just queried");
+    // Identified by Podman's monitor, without a cgroup.
     let both = [known, fresh.clone(), monitor.clone()];
-    assert_eq!(poll(&both), (true, vec![a, "site".to_owned()]), "its ports are not known");
-    assert!(poll(&[fresh, monitor]).0, "one went: it may publish nothing any more");
+    assert_eq!(poll(&both), (true, vec![a, "site".to_owned()]), "its ports are unknown");
+    assert!(poll(&[fresh, monitor]).0, "exited: its ports are no longer published");
 }

@@ -4,7 +4,7 @@
 //! read here.
 
 use crate::model::attr;
-use crate::model::{Addr, Endpoint, Family, Proto, Socket, SocketId, State, Timer, TimerKind};
+use crate::model::{Addr, Endpoint, Family, Proto, Socket, SocketId, State, Timer, TimerKind, diag_attr};
 use procfs::net::{TcpNetEntries, UdpNetEntries};
 use procfs::{ExplicitSystemInfo, FromBufReadSI};
 use std::net::SocketAddr;
@@ -70,7 +70,7 @@ pub(crate) fn attributes(line: &[u8], proto: Proto, state: State) -> Vec<u8> {
     let mut words = text.split_ascii_whitespace().skip(12);
     if !proto.has_tcp_states() {
         if let Some(drops) = words.next().and_then(|w| w.parse::<u32>().ok()) {
-            attr::push(&mut out, attr::inet::PROC_DROPS, &drops.to_ne_bytes());
+            attr::push(&mut out, diag_attr::own::PROC_DROPS, &drops.to_ne_bytes());
         }
         return out;
     }
@@ -78,7 +78,7 @@ pub(crate) fn attributes(line: &[u8], proto: Proto, state: State) -> Vec<u8> {
     let all: Vec<u32> = words.take(5).filter_map(|w| w.parse::<i64>().ok()).map(|n| n as u32).collect();
     if all.len() == 5 && state != State::Listen {
         let bytes: Vec<u8> = all.iter().flat_map(|n| n.to_ne_bytes()).collect();
-        attr::push(&mut out, attr::inet::PROC_TCP, &bytes);
+        attr::push(&mut out, diag_attr::own::PROC_TCP, &bytes);
     }
     out
 }

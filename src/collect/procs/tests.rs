@@ -62,7 +62,7 @@ fn counting_within_a_budget_takes_turns_and_dates_each_count() {
 }
 
 #[test]
-fn process_no_longer_readable_owns_nothing() {
+fn process_without_read_permission_owns_nothing() {
     use crate::model::{Family, Proto, Socket, SocketId, State};
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();

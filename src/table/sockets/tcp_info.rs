@@ -11,7 +11,7 @@ pub(crate) const COUNT: usize = TCP_FIELDS.len();
 const WORDS: [(&str, &str, &[&str]); COUNT] = [
     ("tcp_state", "TCP-STATE", &[]),
     ("ca_state", "CA-STATE", &[]),
-    ("tcp_retransmits", "RTO-ROW", &[]),
+    ("tcp_retransmits", "RTO-CONSEC", &[]),
     ("probes", "PROBES", &[]),
     ("backoff", "BACKOFF", &[]),
     ("tcp_options", "TCP-OPTS", &[]),

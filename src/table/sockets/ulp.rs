@@ -39,12 +39,12 @@ fn md5_keys<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
 pub(super) const COLUMNS: &[Column] = &[
     Column::new("ulp", "ULP", Kind::Text, 71,
         |s, r| of(s, r, Proto::Tcp, AttrSet::INFO, s.attrs(r).ulp().map(|u| Value::from(u.to_owned()))),
-        "Protocol above TCP that the kernel runs on the socket: tls, mptcp.")
+        "Upper layer protocol of the TCP socket: tls, mptcp.")
         .needs(INFO).wide(4, 5, 12),
     Column::new("tls_info", "TLS", Kind::List, 71, tls,
-        "Kernel TLS: version, cipher, who encrypts (tx) and decrypts (rx), and its options.")
+        "Kernel TLS: version, cipher, implementation of encryption (tx) and decryption (rx), options.")
         .needs(INFO).wide(8, 24, 60),
     Column::new("md5_keys", "MD5 KEYS", Kind::List, 71, md5_keys,
-        "Far ends for which there is a key for TCP MD5 signatures, told only to administrators; never the keys.")
+        "Peers with a TCP MD5 signature key (not the keys); reported only with CAP_NET_ADMIN.")
         .needs(INFO).wide(8, 16, 60),
 ];

@@ -1,10 +1,12 @@
 //! How full something is, how it went, and what to do: of a process's descriptors and of every other ceiling.
 
 use super::{Builder, Pieces};
+use crate::diagnose::finding::limit_diagnosis;
+use crate::diagnose::limit::subject;
 use crate::diagnose::{fd_leak, remedy};
 use crate::format::{age, percent, thousands as count};
 use crate::model::{Ceiling, FdKind, FullIn, Limit, Missing, Process, Snapshot};
-use crate::table::{limits, processes};
+use crate::table::processes;
 
 /// Columns of the curve at the most.
 const CURVE: usize = 48;
@@ -71,11 +73,11 @@ impl Builder<'_> {
         if found.is_empty() {
             return;
         }
-        let leaks = fd_leak::leaks(self.snap, row);
+        let leaks = fd_leak::is_leaking(self.snap, row);
         self.section(if leaks { "leak suspects" } else { "many of its descriptors are" });
         for s in &found {
             let line = crate::model::text::escape(&s.line()).into_owned();
-            self.text(&line, if leaks && s.surely { theme.bad } else { theme.text });
+            self.text(&line, if leaks && s.certain { theme.bad } else { theme.text });
         }
     }
 
@@ -179,11 +181,11 @@ impl Builder<'_> {
         let snap = self.snap;
         let Some(l) = snap.limits.get(row) else { return };
         let info = l.ceiling.info();
-        let title = format!("{}: {}", info.title, limits::subject_of(snap, row));
+        let title = format!("{}: {}", info.title, subject(snap, row));
         self.title(&crate::model::text::escape(&title));
-        if let Some(found) = limits::finding(snap, row) {
-            let style = if l.level == crate::model::Level::Critical { theme.bad } else { theme.warn };
-            self.text(&crate::model::text::escape(&found), style);
+        if let Some(d) = limit_diagnosis(snap, row) {
+            let style = if d.severity == crate::model::Level::Critical { theme.bad } else { theme.warn };
+            self.text(&crate::model::text::escape(&d.evidence), style);
         }
         if let Some(max) = l.max {
             let share = l.share().unwrap_or(0.0);

@@ -1,11 +1,12 @@
 //! One row of the table: each cell as its column wants it.
 
-use super::table::Slot;
 use crate::format::{Align, Column, Kind, Role, Tone, Value};
 use crate::format::{Style as Format, cell, shorten_middle, thousands as count};
 use crate::model::{HostName, Missing, Snapshot, State, StateCounts};
 use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
+use crate::tui::layout::content_width::{gauge_text, short_state};
+use crate::tui::layout::slots::Slot;
 use crate::tui::theme::Theme;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -103,7 +104,7 @@ fn name_end(text: &str) -> usize {
     end
 }
 
-/// ProbeResult first at this poll or the one before; not what was there when this program began.
+/// Seen first at this poll or the one before; not what was there when this program began.
 fn is_new(snap: &Snapshot, row: usize) -> bool {
     let Some(f) = snap.facts.get(row).filter(|f| !f.older) else { return false };
     let n = snap.history.len();
@@ -148,30 +149,6 @@ const fn mark(app: &App, share: f64) -> &'static str {
     }
 }
 
-/// What stands beside a gauge.
-fn gauge_text(snap: &Snapshot, c: &Column, row: usize, form: Format) -> String {
-    match c.gauge.and_then(|g| g.amounts) {
-        Some(amounts) => {
-            let (used, max) = amounts(snap, row);
-            format!("{}/{}", count(used), count(max))
-        }
-        None => cell(&c.value(snap, row), Kind::Percent, &form).into_owned(),
-    }
-}
-
-/// How wide a cell would like to be on this screen.
-pub(crate) fn content_width(snap: &Snapshot, c: &Column, row: usize, form: Format) -> u16 {
-    match c.value(snap, row) {
-        Value::States(n) => {
-            let one = |(s, n)| width(short(s)) + 1 + width(&count(u64::from(n)));
-            n.present().map(|p| one(p) + 2).sum::<u16>().saturating_sub(2)
-        }
-        // With the mark of what is nearly full.
-        _ if c.shows_amounts() => 1 + width(&gauge_text(snap, c, row, form)),
-        v => width(&cell(&v, c.kind, &form)),
-    }
-}
-
 /// A share as a bar with its number: for an accept queue, how many of how many.
 fn gauge(app: &App, snap: &Snapshot, canvas: &mut Canvas<'_>, s: &Slot, row: usize, y: u16, form: Format) {
     let theme = app.theme;
@@ -204,7 +181,7 @@ fn states(app: &App, canvas: &mut Canvas<'_>, slot: &Slot, y: u16, c: &StateCoun
     // What needs a look comes first, then the most.
     present.sort_by_key(|(st, n)| (*st != State::CloseWait, std::cmp::Reverse(*n)));
     for (state, n) in present {
-        let name = short(state);
+        let name = short_state(state);
         let text = count(u64::from(n));
         let w = width(name) + 1 + width(&text);
         if x + w > end {
@@ -213,19 +190,6 @@ fn states(app: &App, canvas: &mut Canvas<'_>, slot: &Slot, y: u16, c: &StateCoun
         }
         x = canvas.put(x, y, end - x, name, app.theme.state(state));
         x = canvas.put(x + 1, y, end - x, &text, app.theme.text) + 2;
-    }
-}
-
-const fn short(s: State) -> &'static str {
-    match s {
-        State::Established => "ESTAB",
-        State::SynSent => "SYN_S",
-        State::SynRecv => "SYN_R",
-        State::FinWait1 => "FIN1",
-        State::FinWait2 => "FIN2",
-        State::TimeWait => "TIME_W",
-        State::CloseWait => "CLOSE_W",
-        other => other.name(),
     }
 }
 

@@ -1,114 +1,21 @@
 //! The table: titles, groups, rows.
 
-use super::format as style_of;
 use super::row::{owner, row};
-use crate::format::column_layout::{Wish, fit};
 use crate::format::thousands as count;
-use crate::format::{Align, Column, Gauge, Kind, Role, Value, Width};
+use crate::format::{Align, Kind, Role, Value};
 use crate::format::{Style as Format, cell};
 use crate::model::{Snapshot, State};
 use crate::tui::app::App;
+use crate::tui::arrange::GroupSummary;
 use crate::tui::canvas::{Canvas, width};
+use crate::tui::layout::slots::{self, Slot};
 use crate::tui::theme::Theme;
-use crate::tui::view_state::{GroupSummary, ViewState};
+use crate::tui::view_state::ViewState;
 use crate::view::Line;
 use crate::view::group::Group;
 use ratatui::buffer::Cell;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
-
-/// Columns left of the first cell: the edge, and the mark of a group.
-const INDENT: u16 = 3;
-/// Between two columns.
-const GAP: u16 = 2;
-/// What a gauge takes beside its number, with the gap, on screens of this width.
-const fn bar_of(total: u16) -> u16 {
-    match total {
-        0..50 => 0,
-        50..100 => 6,
-        _ => 9,
-    }
-}
-
-/// One column in its place.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Slot {
-    pub(crate) column: &'static Column,
-    pub(crate) x: u16,
-    pub(crate) width: u16,
-    /// How much of the width is a gauge.
-    pub(crate) bar: u16,
-}
-
-/// What the gauge of a column is about: the limit it is a share of is a column of its own.
-fn has_bar(c: &Column) -> bool {
-    c.gauge.is_some()
-}
-
-/// The columns that fit, in their places.
-///
-/// A column goes before its neighbours become unreadable: what stays has at least its usual width (numbers) or that of
-/// what is in it (text). Only the last few are squeezed below that.
-pub(crate) fn slots(app: &App, area: Rect) -> Vec<Slot> {
-    let view_state = app.view_state();
-    let total = area.width.saturating_sub(INDENT + 1);
-    let mut wishes: Vec<Wish> = view_state
-        .columns()
-        .map(|column| Wish {
-            column,
-            natural: match column.align {
-                Align::Right if !column.shows_amounts() => column.width.normal,
-                _ => view_state.content_width(column),
-            },
-        })
-        .collect();
-    let bar = bar_of(total);
-    let bars = |w: &[Wish]| w.iter().filter(|w| has_bar(w.column)).count() as u16 * bar;
-    // What only a wide screen has goes first, until every address is whole; then as the columns say.
-    let mut extra = wishes.iter().any(|w| !view_state.is_usual(w.column));
-    loop {
-        let most = |w: &Wish| {
-            let Width { min, normal, max } = w.column.width;
-            let whole = extra && matches!(w.column.kind, Kind::Endpoint | Kind::Addr);
-            w.natural.clamp(min, if whole { max } else { normal }.max(min))
-        };
-        let need: u16 = wishes.iter().map(|w| most(w) + GAP).sum::<u16>().saturating_sub(GAP) + bars(&wishes);
-        let rank = |i: usize| (!view_state.is_usual(wishes[i].column), wishes[i].column.drop, i);
-        let victim =
-            (0..wishes.len()).filter(|i| rank(*i).0 || wishes[*i].column.drop > 3).max_by_key(|i| rank(*i));
-        if extra && need > total && victim.is_none_or(|i| !rank(i).0) {
-            extra = false;
-            continue;
-        }
-        match victim {
-            Some(i) if need > total => {
-                wishes.remove(i);
-            }
-            _ => break,
-        }
-    }
-    let gap = if total < 50 { 1 } else { GAP };
-    let total = total.saturating_sub(bars(&wishes));
-    let mut x = area.x + INDENT;
-    let mut out = Vec::new();
-    for (w, width) in wishes.iter().zip(fit(&wishes, total, gap)) {
-        let Some(width) = width else { continue };
-        let bar = if has_bar(w.column) { bar } else { 0 };
-        out.push(Slot { column: w.column, x, width: width + bar, bar });
-        x += width + bar + gap;
-    }
-    out
-}
-
-/// The column whose title is there.
-pub(crate) fn column_at(app: &App, area: Rect, x: u16) -> Option<&'static Column> {
-    slots(app, area).iter().find(|s| x + 1 >= s.x && x < s.x + s.width + 1).map(|s| s.column)
-}
-
-/// The gauge that is there.
-pub(crate) fn gauge_at(app: &App, area: Rect, x: u16) -> Option<Gauge> {
-    slots(app, area).iter().find(|s| s.bar > 0 && x >= s.x && x < s.x + s.width)?.column.gauge
-}
 
 /// Column titles.
 pub(crate) fn head(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
@@ -118,7 +25,7 @@ pub(crate) fn head(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     let theme = app.theme;
     canvas.line(area, theme.head);
     let sorted = app.view_state().view.sort.first();
-    for s in slots(app, area) {
+    for s in slots::slots(app, area) {
         let by = sorted.filter(|k| k.column.name == s.column.name);
         let arrow = by.map(|k| if k.descending { app.glyphs.descending } else { app.glyphs.ascending });
         let style = if by.is_some() { theme.sorted } else { theme.head };
@@ -143,7 +50,7 @@ pub(crate) fn body(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     let theme = app.theme;
     let Some(snap) = &app.snapshot else {
         let text = if app.failed.is_some() { "nothing could be read" } else { "reading sockets" };
-        canvas.put(area.x + INDENT, area.y, area.width.saturating_sub(INDENT), text, theme.dim);
+        canvas.put(area.x + slots::INDENT, area.y, area.width.saturating_sub(slots::INDENT), text, theme.dim);
         return;
     };
     let view_state = app.view_state();
@@ -151,8 +58,8 @@ pub(crate) fn body(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         empty(app, snap, canvas, area);
         return;
     }
-    let slots = slots(app, area);
-    let form = style_of(app);
+    let slots = slots::slots(app, area);
+    let form = app.options.format();
     let mut nested = view_state.nested_until(view_state.top);
     let shown = view_state.lines.iter().enumerate().skip(view_state.top).take(usize::from(area.height));
     for (y, (i, line)) in (area.y..).zip(shown) {
@@ -238,16 +145,15 @@ fn empty(app: &App, snap: &Snapshot, canvas: &mut Canvas<'_>, area: Rect) {
     } else {
         format!("none of {} {noun} matches; Esc drops the filter", count(total))
     };
-    let room = area.width.saturating_sub(INDENT + 1);
-    canvas.put(area.x + INDENT, area.y, room, &text, app.theme.dim);
+    let room = area.width.saturating_sub(slots::INDENT + 1);
+    canvas.put(area.x + slots::INDENT, area.y, room, &text, app.theme.dim);
     if total > 0 {
         return;
     }
     // What could not be read may be why.
     for (y, f) in (area.y + 1..area.bottom()).zip((view_state.view.table.unread)(snap)) {
-        let line = format!("{}: {}, {}", f.subject, f.kind.name(), f.detail);
-        let line = crate::model::text::escape(line.trim_end_matches(", "));
-        canvas.put(area.x + INDENT, y, room, &line, app.theme.warn);
+        let line = f.to_string();
+        canvas.put(area.x + slots::INDENT, y, room, &crate::model::text::escape(&line), app.theme.warn);
     }
 }
 

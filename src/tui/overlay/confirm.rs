@@ -1,23 +1,23 @@
 //! The question before anything is ended.
 
-use crate::tui::act::question;
+use super::window;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::Canvas;
-use crate::tui::draw::window;
+use crate::tui::offers::question;
 use ratatui::layout::Rect;
 
 /// Lines of the window that are not the list: its title, a blank, the keys.
 const FRAME: usize = 3;
 
 /// How far the list can be scrolled.
-pub(crate) fn furthest(app: &App) -> usize {
+pub(super) fn extent(app: &App) -> usize {
     let Some(Overlay::Confirm(act, _)) = &app.overlay else { return 0 };
     let room = usize::from(app.layout().all.height).saturating_sub(FRAME);
     question(app, act).1.len().saturating_sub(room)
 }
 
 /// What would be hit, and the keys that decide.
-pub(crate) fn overlay(app: &App, canvas: &mut Canvas<'_>, all: Rect) {
+pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) {
     let Some(Overlay::Confirm(act, top)) = &app.overlay else { return };
     let theme = app.theme;
     let (title, lines) = question(app, act);

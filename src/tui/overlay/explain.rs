@@ -1,8 +1,8 @@
 //! A topic over the table: what the cell, the state or the row is.
 
+use super::window;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width};
-use crate::tui::draw::window;
 use ratatui::layout::Rect;
 
 /// Lines of a topic, wrapped: text, and whether it is a title.
@@ -53,14 +53,14 @@ fn size(all: Rect) -> (u16, u16) {
 }
 
 /// The line that may be scrolled to at most.
-pub(crate) fn furthest(app: &App) -> usize {
+pub(super) fn extent(app: &App) -> usize {
     let Some(Overlay::Explain { text, .. }) = &app.overlay else { return 0 };
     let (w, h) = size(app.area);
     lines(text, usize::from(w.saturating_sub(4))).len().saturating_sub(usize::from(h.saturating_sub(1)))
 }
 
 /// The topic over everything.
-pub(crate) fn overlay(app: &App, canvas: &mut Canvas<'_>, all: Rect) {
+pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) {
     let Some(Overlay::Explain { text, top }) = &app.overlay else { return };
     let theme = app.theme;
     let (w, h) = size(all);

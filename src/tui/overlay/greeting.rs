@@ -1,9 +1,9 @@
 //! The three keys to begin with, until one is pressed.
 
+use super::window;
 use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
 use crate::tui::command::{COMMANDS, key_label};
-use crate::tui::draw::window;
 use ratatui::layout::Rect;
 
 /// Which commands, and what they are to somebody who is new.
@@ -14,7 +14,7 @@ const THREE: [(&str, &str); 3] = [
 ];
 
 /// The card, at the lower edge of the table.
-pub(crate) fn card(app: &App, canvas: &mut Canvas<'_>, body: Rect) {
+pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, body: Rect) {
     let high = THREE.len() as u16 + 1;
     if !app.greeting || body.height < high + 3 || body.width < 40 {
         return;

@@ -1,12 +1,12 @@
 //! The help, made from the command list.
 
-use crate::diagnose::visibility::{MAY_LOOK, hidden};
+use super::window;
+use crate::diagnose::visibility::{PRIVILEGE_HELP, hidden};
 use crate::filter::LANGUAGE;
 use crate::format::wrap;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width as wide_of};
 use crate::tui::command::{Command, Focus, key_label};
-use crate::tui::draw::window;
 use ratatui::layout::{Position, Rect};
 
 /// One line of the help.
@@ -94,7 +94,7 @@ fn sections(app: &App, width: usize) -> Vec<Section> {
     // In short where it is looked for first, and at the end what to do.
     let now: Vec<_> = app.snapshot.iter().flat_map(|s| hidden(s)).collect();
     for h in &now {
-        let lines = wrap(&format!("{} (see the end)", h.said), width);
+        let lines = wrap(&format!("{} (see the end)", h.summary), width);
         put("Hidden now".to_owned(), lines.into_iter().map(Row::Text).collect());
     }
     // What the table knows; then what holds only elsewhere, under the name of the place.
@@ -116,8 +116,8 @@ fn sections(app: &App, width: usize) -> Vec<Section> {
             put(format!("Filter: {}", section.to_lowercase()), form(example, meaning));
         }
     }
-    let now = now.into_iter().map(|h| format!("Now: {}. {}", h.said, h.advice));
-    for advice in now.chain([MAY_LOOK.to_owned()]) {
+    let now = now.into_iter().map(|h| format!("Now: {}. {}", h.summary, h.advice));
+    for advice in now.chain([PRIVILEGE_HELP.to_owned()]) {
         let mut part = Vec::new();
         for line in advice.lines() {
             // A line to be written as it stands is not broken.
@@ -175,13 +175,13 @@ fn size(all: Rect) -> (u16, u16) {
 }
 
 /// The line that may be scrolled to at most.
-pub(crate) fn furthest(app: &App) -> usize {
+pub(super) fn extent(app: &App) -> usize {
     let (w, h) = size(app.area);
     shown(app, usize::from(w.saturating_sub(4))).len().saturating_sub(usize::from(h.saturating_sub(1)))
 }
 
 /// The help over everything; where the cursor stands while what to find is typed.
-pub(crate) fn overlay(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<Position> {
+pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<Position> {
     let Some(Overlay::Help { top, find, typing }) = &app.overlay else { return None };
     let (top, theme) = (*top, app.theme);
     let (w, h) = size(all);

@@ -1,9 +1,15 @@
 //! The palette over the table: a line to type in, and what it finds.
 
+use super::window;
+use super::{Chosen, saved};
+use crate::format::Column;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width};
-use crate::tui::draw::window;
-use crate::tui::palette::found;
+use crate::tui::command::{COMMANDS, Focus, key_label};
+use crate::tui::theme::palette::PALETTES;
+use crate::tui::theme::{Color, Theme};
+use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
+use nucleo_matcher::{Config, Matcher, Utf32Str};
 use ratatui::layout::{Position, Rect};
 
 /// Lines that are shown at most, the one to type in among them.
@@ -23,7 +29,7 @@ fn top(at: usize, height: u16) -> usize {
 }
 
 /// The palette; where its cursor stands.
-pub(crate) fn overlay(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<Position> {
+pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<Position> {
     let Some(Overlay::Palette { text, cursor, at }) = &app.overlay else { return None };
     let theme = app.theme;
     let lines = found(app, text);
@@ -57,7 +63,7 @@ pub(crate) fn overlay(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<P
 }
 
 /// The line at a cell of the screen.
-pub(crate) fn line_at(app: &App, all: Rect, x: u16, y: u16) -> Option<usize> {
+pub(super) fn line_at(app: &App, all: Rect, x: u16, y: u16) -> Option<usize> {
     let Some(Overlay::Palette { text, at, .. }) = &app.overlay else { return None };
     let r = place(all);
     if x < r.x || x >= r.right() || y <= r.y || y >= r.bottom() {
@@ -65,4 +71,140 @@ pub(crate) fn line_at(app: &App, all: Rect, x: u16, y: u16) -> Option<usize> {
     }
     let i = top(*at, r.height.saturating_sub(1)) + usize::from(y - r.y - 1);
     (i < found(app, text).len()).then_some(i)
+}
+
+/// What a line of the palette does.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Target {
+    /// One of [`COMMANDS`].
+    Command(usize),
+    /// Sort by the column.
+    Sort(&'static Column),
+    /// Show the column, or hide it.
+    Turn(&'static Column),
+    /// A saved filter or view, by its name.
+    Saved(String),
+    /// One of [`PALETTES`].
+    Theme(usize),
+}
+
+/// One line of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Found {
+    pub(crate) target: Target,
+    /// What it is called.
+    pub(crate) name: String,
+    /// What it does.
+    pub(crate) text: String,
+    /// The key that does the same.
+    pub(crate) key: String,
+}
+
+/// Everything, in the order of the lists it comes from.
+fn all(app: &App) -> Vec<Found> {
+    let mut out = Vec::new();
+    for (i, (c, keys)) in app.options.keymap.commands().enumerate() {
+        // What only moves is not looked for, and the palette is open.
+        if c.applies(Focus::Table) && c.section != "Move" && c.name != "palette" {
+            let key = keys.first().map_or(String::new(), |k| key_label(k, app.glyphs.ascii).into_owned());
+            let (name, text) = (c.name.replace('-', " "), c.help.to_owned());
+            out.push(Found { target: Target::Command(i), name, text, key });
+        }
+    }
+    let bare =
+        |target, name: String, text: &str| Found { target, name, text: text.to_owned(), key: String::new() };
+    for (name, text) in app.options.saved_entries() {
+        out.push(bare(Target::Saved(name.clone()), name, &text));
+    }
+    for (column, shown) in app.view_state().choices() {
+        let word = if shown { "hide" } else { "show" };
+        out.push(bare(Target::Turn(column), format!("{word} {}", column.name), column.help));
+    }
+    for column in app.view_state().view.table.columns {
+        out.push(bare(Target::Sort(column), format!("sort by {}", column.name), column.help));
+    }
+    for (i, p) in PALETTES.iter().enumerate() {
+        out.push(bare(Target::Theme(i), format!("theme {}", p.name), &p.help));
+    }
+    out
+}
+
+/// What fits the letters, the best first; everything where there are none.
+pub(crate) fn found(app: &App, letters: &str) -> Vec<Found> {
+    let all = all(app);
+    if letters.trim().is_empty() {
+        return all;
+    }
+    let pattern = Pattern::parse(letters, CaseMatching::Ignore, Normalization::Smart);
+    let mut matcher = Matcher::new(Config::DEFAULT);
+    let mut buffer = Vec::new();
+    let mut score = |text: &str| pattern.score(Utf32Str::new(text, &mut buffer), &mut matcher);
+    let mut scored: Vec<(u32, Found)> = all
+        .into_iter()
+        .filter_map(|f| {
+            // The name says more than what is said of it.
+            let name = score(&f.name).map(|s| s * 4);
+            let both = score(&format!("{} {}", f.name, f.text));
+            Some((name.max(both)?, f))
+        })
+        .collect();
+    scored.sort_by_key(|(s, _)| std::cmp::Reverse(*s));
+    scored.into_iter().map(|(_, f)| f).collect()
+}
+
+/// Does what the selected line says.
+pub(super) fn enter(app: &mut App) -> Chosen {
+    let Some(Overlay::Palette { text, at, .. }) = app.overlay.take() else { return Chosen::default() };
+    let Some(f) = found(app, &text).into_iter().nth(at) else { return Chosen::default() };
+    match f.target {
+        Target::Command(i) => return Chosen { action: Some(COMMANDS[i].action), ..Chosen::default() },
+        Target::Sort(column) => app.view_state_mut().sort_by(column),
+        Target::Turn(column) => {
+            let at = app.view_state().choices().iter().position(|(c, _)| *c == column);
+            if let Some(at) = at {
+                app.view_state_mut().turn_column(at);
+            }
+        }
+        Target::Saved(name) => saved::apply(app, name),
+        Target::Theme(i) => {
+            let p = &PALETTES[i];
+            app.theme = Theme::new(p, app.options.color, p.most == Color::True);
+            app.options.palette = Some(p.clone());
+        }
+    }
+    Chosen::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::app::Options;
+    use crate::tui::event::Action;
+
+    fn names(letters: &str) -> Vec<String> {
+        found(&App::new(Options::default()), letters).into_iter().map(|f| f.name).collect()
+    }
+
+    #[test]
+    fn a_few_letters_find_it() {
+        assert_eq!(names("help")[0], "help");
+        assert_eq!(names("srtrtt")[0], "sort by rtt_us");
+        assert_eq!(names("thlig")[0], "theme light");
+        assert_eq!(names("proces")[0], "processes");
+        assert!(names("accept queue").iter().any(|n| n == "ports"), "what it does counts too");
+        assert_eq!(names("zzzzqq"), [""; 0]);
+        let every = names("");
+        for name in ["undo", "save view", "show inode", "hide proto", "sort by age_s", "theme mono"] {
+            assert!(every.iter().any(|n| n == name), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_command_of_the_table_is_there_but_what_moves() {
+        let all = all(&App::new(Options::default()));
+        for (i, c) in COMMANDS.iter().enumerate().filter(|(_, c)| c.applies(Focus::Table)) {
+            let there = all.iter().any(|f| f.target == Target::Command(i));
+            assert_eq!(there, c.section != "Move" && c.action != Action::Palette, "{}", c.name);
+        }
+    }
 }

@@ -1,32 +1,32 @@
-//! What an engine answers: `GET /containers/json` of Docker Engine, and of Podman, which answers the same.
+//! Response to `GET /containers/json` of Docker Engine and, in the same format, Podman.
 
 use crate::model::{Addr, Container, ContainerEngine, Endpoint, Pod, Proto, Published};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io;
 
-/// Most characters of a name that are kept.
-const NAME: usize = 256;
+/// Characters of a name that are kept.
+const NAME_MAX: usize = 256;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Listed {
+struct ContainerJson {
     id: String,
     #[serde(default)]
     names: Option<Vec<String>>,
     #[serde(default)]
     image: Option<String>,
     #[serde(default)]
-    ports: Option<Vec<ListedPort>>,
+    ports: Option<Vec<PortJson>>,
     #[serde(default)]
     labels: Option<BTreeMap<String, String>>,
     #[serde(default)]
-    network_settings: Option<Settings>,
+    network_settings: Option<NetworkSettings>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct ListedPort {
+struct PortJson {
     #[serde(default, rename = "IP")]
     ip: String,
     #[serde(default)]
@@ -39,7 +39,7 @@ struct ListedPort {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Settings {
+struct NetworkSettings {
     #[serde(default)]
     networks: Option<BTreeMap<String, Option<Network>>>,
 }
@@ -52,10 +52,10 @@ struct Network {
     v6: String,
 }
 
-/// Of Podman's own interface: the pods alone.
+/// Fields of Podman's own API.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct InPod {
+struct PodmanJson {
     id: String,
     #[serde(default)]
     pod: String,
@@ -63,37 +63,37 @@ struct InPod {
     pod_name: String,
 }
 
-/// The running containers that an answer lists.
+/// Parses the running containers.
 pub(crate) fn containers(body: &[u8], engine: ContainerEngine) -> io::Result<Vec<Container>> {
-    let all: Vec<Listed> = serde_json::from_slice(body)?;
-    Ok(all.into_iter().map(|l| container(l, engine)).collect())
+    let all: Vec<ContainerJson> = serde_json::from_slice(body)?;
+    Ok(all.into_iter().map(|c| container(c, engine)).collect())
 }
 
-fn container(l: Listed, engine: ContainerEngine) -> Container {
-    let mut out = Container::new(engine, &l.id);
-    out.name = l.names.unwrap_or_default().first().and_then(|n| kept(n.trim_start_matches('/')));
-    out.image = l.image.as_deref().and_then(kept);
-    let networks = l.network_settings.and_then(|s| s.networks).unwrap_or_default();
+fn container(c: ContainerJson, engine: ContainerEngine) -> Container {
+    let mut out = Container::new(engine, &c.id);
+    out.name = c.names.unwrap_or_default().first().and_then(|n| truncated(n.trim_start_matches('/')));
+    out.image = c.image.as_deref().and_then(truncated);
+    let networks = c.network_settings.and_then(|s| s.networks).unwrap_or_default();
     let addrs = networks.values().flatten().flat_map(|n| [&n.v4, &n.v6]);
     out.addrs = addrs.filter_map(|a| a.parse::<Addr>().ok()).collect();
-    out.ports = l.ports.unwrap_or_default().iter().filter_map(published).collect();
+    out.ports = c.ports.unwrap_or_default().iter().filter_map(published).collect();
     out.ports.sort_unstable();
     out.ports.dedup();
-    let label = |name: &str| l.labels.as_ref()?.get(name).and_then(|v| kept(v));
+    let label = |name: &str| c.labels.as_ref()?.get(name).and_then(|v| truncated(v));
     if let Some(uid) = label("io.kubernetes.pod.uid") {
         out.pod = Some(Pod { uid, name: label("io.kubernetes.pod.name"), qos: None });
     }
     out
 }
 
-fn published(p: &ListedPort) -> Option<Published> {
+fn published(p: &PortJson) -> Option<Published> {
     let proto = match p.r#type.as_str() {
         "tcp" => Proto::Tcp,
         "udp" => Proto::Udp,
         "sctp" => Proto::Sctp,
         _ => return None,
     };
-    // Exposed, but not published.
+    // Exposed only.
     if p.public_port == 0 {
         return None;
     }
@@ -101,16 +101,16 @@ fn published(p: &ListedPort) -> Option<Published> {
     Some(Published { proto, host: Endpoint::new(addr, p.public_port), port: p.private_port })
 }
 
-/// Adds the pods that Podman's own interface tells.
+/// Adds the pods from the response of Podman's own API.
 pub(crate) fn add_pods(body: &[u8], to: &mut [Container]) {
-    let Ok(all) = serde_json::from_slice::<Vec<InPod>>(body) else { return };
+    let Ok(all) = serde_json::from_slice::<Vec<PodmanJson>>(body) else { return };
     for p in all.into_iter().filter(|p| !p.pod.is_empty()) {
         if let Some(c) = to.iter_mut().find(|c| *c.id == *p.id) {
-            c.pod = Some(Pod { uid: p.pod.into(), name: kept(&p.pod_name), qos: None });
+            c.pod = Some(Pod { uid: p.pod.into(), name: truncated(&p.pod_name), qos: None });
         }
     }
 }
 
-fn kept(name: &str) -> Option<Box<str>> {
-    (!name.is_empty()).then(|| name.chars().take(NAME).collect::<String>().into())
+fn truncated(name: &str) -> Option<Box<str>> {
+    (!name.is_empty()).then(|| name.chars().take(NAME_MAX).collect::<String>().into())
 }

@@ -1,47 +1,8 @@
-//! Views as text: opened by name, saved under one, kept from run to run.
+//! Views opened by name, and the session restored in the next run.
 
-use super::app::{App, Options};
-use super::view_state::ViewState;
-use crate::filter::Names;
-use crate::format::Column;
-use crate::table::{self, columns};
-use crate::view::preset::{NO_GROUPS, Preset, Session};
-use crate::view::sort::{self, SortKey};
-
-fn keys(sort: &[SortKey]) -> Option<String> {
-    let one = |k: &SortKey| format!("{}{}", k.column.name, if k.descending { ":desc" } else { "" });
-    (!sort.is_empty()).then(|| sort.iter().map(one).collect::<Vec<_>>().join(","))
-}
-
-impl ViewState {
-    /// What is asked of this view now, as text.
-    pub(crate) fn preset(&self) -> Preset {
-        let all: Vec<&Column> = self.columns().collect();
-        Preset {
-            table: Some(self.view.table.noun.to_owned()),
-            filter: if self.error.is_none() { self.text.trim().to_owned() } else { String::new() },
-            group_by: (self.view.table.groupings.len() > 1)
-                .then(|| self.grouping_name().unwrap_or(NO_GROUPS).to_owned()),
-            sort: keys(&self.view.sort).filter(|_| self.view.sort != sort::default(self.view.table)),
-            columns: self.is_picked().then(|| all.iter().map(|c| c.name).collect::<Vec<_>>().join(",")),
-        }
-    }
-
-    /// Asks that; what is not said is as usual. What cannot be asked of this table stays as usual too.
-    pub(crate) fn apply(&mut self, p: &Preset, names: Names<'_>) {
-        self.set_filter(p.filter.clone(), names);
-        let group = p.group_by.as_deref();
-        let found = self.view.table.groupings.iter().position(|g| match g.name {
-            Some(name) => group == Some(name),
-            None => group == Some(NO_GROUPS),
-        });
-        self.set_grouping(found.unwrap_or(0));
-        let table = self.view.table;
-        let sort = p.sort.as_deref().and_then(|s| sort::parse(s, table).ok());
-        self.view.sort = sort.unwrap_or_else(|| sort::default(table));
-        self.pick(p.columns.as_deref().and_then(|c| columns(c, table).ok()));
-    }
-}
+use super::{App, Options};
+use crate::table;
+use crate::view::preset::Session;
 
 impl App {
     /// Shows the view of that name: a table, else one of the user's. Whether there is one.
@@ -81,17 +42,19 @@ impl App {
     }
 }
 
-/// The lines of the list of what was saved: filters, then views.
-pub(crate) fn saved(options: &Options) -> Vec<(String, String)> {
-    let filters = options.saved.iter().map(|(name, text)| (format!("@{name}"), text.clone()));
-    let views = options.views.iter().map(|(name, p)| (name.clone(), p.summary()));
-    filters.chain(views).collect()
+impl Options {
+    /// Saved filters, then saved views: name and summary.
+    pub(crate) fn saved_entries(&self) -> Vec<(String, String)> {
+        let filters = self.saved.iter().map(|(name, text)| (format!("@{name}"), text.clone()));
+        let views = self.views.iter().map(|(name, p)| (name.clone(), p.summary()));
+        filters.chain(views).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::preset::Presets;
+    use crate::view::preset::{Preset, Presets};
 
     fn app(session: Option<Session>, view: Option<&str>) -> App {
         let web = Preset {

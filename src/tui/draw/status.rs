@@ -1,0 +1,63 @@
+//! The status line: messages, read errors and hidden owners, source of the data.
+
+use crate::diagnose::visibility::hidden;
+use crate::model::{FaultKind, FaultSubject, Missing};
+use crate::tui::app::App;
+use crate::tui::canvas::{Canvas, width};
+use ratatui::layout::Rect;
+
+/// What is wrong or hidden, and where all this comes from.
+pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
+    if area.height == 0 {
+        return;
+    }
+    let theme = app.theme;
+    let mut right = area.right().saturating_sub(1);
+    let (x0, y) = (area.x + 1, area.y);
+    let Some(snap) = &app.snapshot else {
+        if let Some(why) = &app.failed {
+            canvas.put(x0, y, right.saturating_sub(x0), why, theme.bad);
+        }
+        return;
+    };
+    let backend = &snap.sample.backend;
+    let why = if backend.why.is_empty() { String::new() } else { format!(" ({})", backend.why) };
+    let dot = app.glyphs.dot;
+    let owners =
+        snap.sample.owners_by.map_or_else(String::new, |by| format!(" {dot} owners: {}", by.interface()));
+    let source = format!("source: {}{why}{owners}", backend.backend.interface());
+    let mut parts: Vec<(String, _)> = Vec::new();
+    if let Some(why) = &app.failed {
+        parts.push((format!("{} last poll failed: {why}", app.glyphs.alarm), theme.bad));
+    }
+    let holes = hidden(snap).into_iter().enumerate();
+    let more = |i: usize| if i == 0 { " (? tells more)" } else { "" };
+    parts.extend(holes.map(|(i, h)| (h.summary + more(i), theme.warn)));
+    for f in snap.sample.faults.iter() {
+        // Said already, by what it hides.
+        let owners = snap.hidden.iter().any(|(m, _)| *m == Missing::NotPermitted);
+        let refused = f.kind == FaultKind::NotPermitted && owners;
+        // What is read of every socket only for the details is said there, beside its name.
+        let beside = matches!(f.subject, FaultSubject::BpfMaps | FaultSubject::SecurityContexts);
+        if f.kind == FaultKind::Namespace || refused || beside {
+            continue;
+        }
+        let style = if f.kind.hides_something() { theme.warn } else { theme.dim };
+        parts.push((f.to_string(), style));
+    }
+    parts.extend(app.options.only.map(|only| (only.to_owned(), theme.dim)));
+    if let Some(said) = &app.status_message {
+        parts.insert(0, (said.clone(), theme.accent));
+    }
+    let needed: u16 = parts.iter().map(|(s, _)| width(s) + 3).sum();
+    if x0 + needed + width(&source) + 2 <= right || parts.is_empty() {
+        right = canvas.put_right(right, y, right.saturating_sub(x0), &source, theme.faint).saturating_sub(2);
+    }
+    let mut x = x0;
+    for (i, (text, style)) in parts.iter().enumerate() {
+        if i > 0 {
+            x = canvas.put(x, y, right.saturating_sub(x), &format!(" {} ", app.glyphs.dot), theme.faint);
+        }
+        x = canvas.put(x, y, right.saturating_sub(x), text, *style);
+    }
+}

@@ -1,0 +1,64 @@
+//! Counts by state with their trends, and the top alert.
+
+use crate::format::thousands as count;
+use crate::model::State;
+use crate::tui::app::{App, Overlay};
+use crate::tui::canvas::Canvas;
+use crate::tui::layout::{Layout, filter_bar, strip, top_alert};
+use ratatui::layout::Rect;
+use ratatui::style::Modifier;
+
+/// Counts by state with their trends; on the right who is nearest to the limit of its descriptors.
+pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
+    let Some(snap) = app.snapshot.as_ref().filter(|_| area.height > 0) else { return };
+    let theme = app.theme;
+    let y = area.y;
+    let chosen = app.filtered_state();
+    let at = match app.overlay {
+        Some(Overlay::States(s)) => Some(s),
+        _ => None,
+    };
+    let mut values = Vec::with_capacity(snap.history.len());
+    for slot in strip::slots(app, area) {
+        let s = slot.state;
+        values.clear();
+        values.extend(snap.history.iter().map(|(_, c)| c.get(s)));
+        let n = snap.states.get(s);
+        let style = if n == 0 { theme.faint } else { theme.state(s) };
+        let mut x = canvas.put(slot.x, y, slot.width, s.name(), style) + 1 + slot.digits;
+        canvas.put_right(
+            x,
+            y,
+            slot.digits,
+            &count(u64::from(n)),
+            if n == 0 { theme.faint } else { theme.strong },
+        );
+        if slot.trend > 0 {
+            let flat = values.iter().all(|v| Some(v) == values.first());
+            canvas.trend(x + 1, y, slot.trend, &values, if flat { theme.faint } else { style });
+            x += 1 + slot.trend;
+        }
+        if s == State::CloseWait && rises(&values) {
+            canvas.put(x + 1, y, 1, app.glyphs.up, theme.bad);
+        }
+        if at == Some(s) {
+            canvas.line(Rect::new(slot.x, y, slot.width, 1), theme.select);
+        } else if chosen == Some(s) {
+            canvas.line(Rect::new(slot.x, y, slot.width, 1), theme.text.add_modifier(Modifier::UNDERLINED));
+        }
+    }
+}
+
+/// Who is nearest to a limit.
+pub(crate) fn draw_top_alert(app: &App, canvas: &mut Canvas<'_>, l: &Layout) {
+    if let (Some((text, share)), Some(r)) = (top_alert::text(app), filter_bar::alert_area(app, l)) {
+        let style = if share >= 0.75 { app.theme.pressure(share) } else { app.theme.dim };
+        canvas.put(r.x, r.y, r.width, &text, style);
+    }
+}
+
+/// Whether a state grows: never less over the last polls and more at the end.
+fn rises(values: &[u32]) -> bool {
+    let tail = &values[values.len().saturating_sub(6)..];
+    tail.len() >= 3 && tail.windows(2).all(|w| w[0] <= w[1]) && tail[0] < tail[tail.len() - 1]
+}

@@ -1,0 +1,302 @@
+//! Events in, effects out: keys, mouse, snapshots and results of background work.
+
+use super::app::{App, Overlay, theme};
+use super::arrange::ArrangeResult;
+use super::command::Focus;
+use super::completion_menu::Menu;
+use super::event::{Action, Effect, Event, ProbeRequest, Signal};
+use super::input;
+use super::layout::content_width;
+use super::nav_history::Location;
+use super::update::update;
+use crate::diagnose::finding::limit_diagnosis;
+use crate::diagnose::limit::alert_json;
+use crate::model::Snapshot;
+use crate::model::text::without_number;
+use crate::view::Line;
+use crossterm::event::{Event as Input, KeyEventKind, MouseButton, MouseEventKind};
+use ratatui::layout::{Rect, Size};
+use std::sync::Arc;
+
+impl App {
+    /// The effects it starts with.
+    pub(crate) fn start(&mut self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.after_event(&mut effects);
+        effects
+    }
+
+    /// The screen has this size now.
+    pub fn resize(&mut self, size: Size) {
+        self.area = Rect::new(0, 0, size.width, size.height);
+        self.keep_in_sight();
+    }
+
+    pub(crate) fn keep_in_sight(&mut self) {
+        let height = usize::from(self.layout().body.height);
+        self.view_state_mut().show_cursor(height);
+    }
+
+    /// Takes one event in.
+    pub fn handle(&mut self, event: Event) -> Vec<Effect> {
+        let mut effects = match event {
+            Event::Input(input) => self.input(input),
+            Event::Fresh(latest) => {
+                if let Some(s) = latest.take() {
+                    self.failed = None;
+                    if self.paused && self.snapshot.is_some() {
+                        self.missed += 1;
+                        self.paused_latest = Some(s);
+                    } else {
+                        self.show(s);
+                    }
+                }
+                self.new_alerts()
+            }
+            Event::Failed(why) => {
+                self.failed = Some(without_number(&why).into_owned());
+                vec![]
+            }
+            Event::Probed(request, seen) => {
+                // Only the last that was asked for is waited for.
+                if let Some(c) = self.detail_probe.as_mut().filter(|c| c.0 == request) {
+                    c.1 = Some(*seen);
+                }
+                vec![]
+            }
+            Event::Arranged(answer) => {
+                self.arranged(*answer);
+                vec![]
+            }
+            Event::EffectiveInterval(real) => {
+                self.effective_interval = real;
+                vec![]
+            }
+            Event::HostNames => vec![],
+            Event::Background(rgb) => {
+                self.theme = theme(&self.options, Some(rgb));
+                vec![]
+            }
+            Event::Status(what) => {
+                self.status_message = Some(without_number(&what).into_owned());
+                vec![]
+            }
+            Event::Signal(Signal::Continue) => vec![Effect::Redraw],
+            Event::Signal(Signal::Stop) => vec![Effect::Suspend],
+            Event::Signal(_) | Event::InputClosed => vec![Effect::Quit],
+        };
+        self.after_event(&mut effects);
+        effects
+    }
+
+    fn input(&mut self, input: Input) -> Vec<Effect> {
+        match input {
+            Input::Key(k) if k.kind != KeyEventKind::Release => {
+                self.status_message = None;
+                self.greeting = false;
+                match self.options.keymap.action(&k, self.focus()) {
+                    Some(action) => update(self, action),
+                    None => vec![],
+                }
+            }
+            Input::Mouse(m) => match m.kind {
+                MouseEventKind::Drag(MouseButton::Left) => update(self, Action::MouseDrag(m.column, m.row)),
+                MouseEventKind::Up(MouseButton::Left) => update(self, Action::MouseUp),
+                MouseEventKind::Down(MouseButton::Left) => update(self, Action::Click(m.column, m.row)),
+                MouseEventKind::ScrollDown => update(self, Action::Wheel(m.column, m.row, 1)),
+                MouseEventKind::ScrollUp => update(self, Action::Wheel(m.column, m.row, -1)),
+                _ => vec![],
+            },
+            Input::Paste(text) => {
+                if self.focus() != Focus::Filter {
+                    update(self, Action::Filter);
+                }
+                if let Some(Overlay::Filter { cursor, menu, .. }) = &mut self.overlay {
+                    *menu = Menu::default();
+                    let mut line = self.view_states[self.active].text.clone();
+                    input::paste(&mut line, cursor, &text);
+                    self.set_filter(line);
+                }
+                vec![]
+            }
+            Input::Resize(width, height) => {
+                self.resize(Size { width, height });
+                vec![]
+            }
+            _ => vec![],
+        }
+    }
+
+    /// Puts a snapshot on the screen.
+    pub(crate) fn show(&mut self, s: Arc<Snapshot>) {
+        self.missed = 0;
+        self.paused_latest = None;
+        if self.is_long(&s) {
+            self.pending = Some(s);
+            let view_state = self.view_state_mut();
+            view_state.stale = true;
+            view_state.forget();
+            return;
+        }
+        self.put(s);
+    }
+
+    /// Whether the rows shown are so many that they are arranged elsewhere.
+    fn is_long(&self, s: &Snapshot) -> bool {
+        self.options.background_above.is_some_and(|n| (self.view_state().view.table.len)(s) >= n)
+    }
+
+    fn put(&mut self, s: Arc<Snapshot>) {
+        self.pending = None;
+        self.worst = (0..s.sample.processes.len())
+            .filter_map(|p| Some((p, s.fds(p).ok()?.share()?)))
+            .max_by(|a, b| a.1.total_cmp(&b.1));
+        self.snapshot = Some(s);
+        for view_state in &mut self.view_states {
+            view_state.stale = true;
+        }
+    }
+
+    /// What is to be done outside about the alerts that are new in what came.
+    fn new_alerts(&mut self) -> Vec<Effect> {
+        let newest = self.paused_latest.as_ref().or(self.pending.as_ref()).or(self.snapshot.as_ref());
+        let Some(snap) = newest.filter(|s| s.seq != self.alarmed) else { return vec![] };
+        let new = snap.alerts.iter().filter(|a| a.new).map(|a| {
+            let row = a.limit as usize;
+            Effect::NotifyAlert(
+                alert_json(snap, row),
+                limit_diagnosis(snap, row).map(|d| d.evidence).unwrap_or_default(),
+            )
+        });
+        let new = new.collect();
+        self.alarmed = snap.seq;
+        new
+    }
+
+    /// Follows the selected socket, and asks for what is read of one only: where its process works, their contexts.
+    fn request_probe(&mut self, snap: &Snapshot, effects: &mut Vec<Effect>) {
+        let view_state = &self.view_states[self.active];
+        let Some(row) = view_state.row() else { return };
+        let (mut socket, mut inet) = (None, None);
+        let table = view_state.view.table;
+        if table.is_sockets() {
+            self.socket_history.follow(snap, row);
+            socket = snap.owners(row).first().and_then(|o| Some((o.fd()?, o.inode)));
+            inet = ProbeRequest::inet(snap, row);
+        }
+        let process = (table.process_of)(snap, row).and_then(|p| snap.sample.processes.get(p as usize));
+        let Some(p) = process.filter(|_| self.details) else { return };
+        let request = ProbeRequest { process: Arc::clone(&p.info), socket, inet };
+        if self.detail_probe.as_ref().is_none_or(|(known, _)| *known != request) {
+            self.detail_probe = Some((request.clone(), None));
+            effects.push(Effect::Probe(request));
+        }
+    }
+
+    /// Asks for the names of the far addresses in sight, once each.
+    fn ask_names(&mut self, snap: &Snapshot, height: usize, effects: &mut Vec<Effect>) {
+        if !self.names {
+            return;
+        }
+        let view_state = &self.view_states[self.active];
+        let mut ask = Vec::new();
+        for line in view_state.lines.iter().skip(view_state.top).take(height) {
+            let addr = match line {
+                Line::Row(r) => (view_state.view.table.remote_of)(snap, *r as usize),
+                Line::Group(_) => None,
+            };
+            ask.extend(addr.filter(|a| !a.is_any() && self.asked.insert(*a)));
+        }
+        if !ask.is_empty() {
+            effects.push(Effect::Resolve(ask));
+        }
+    }
+
+    /// Arranges what is stale, or asks for it where that takes long.
+    fn arrange(&mut self, effects: &mut Vec<Effect>) {
+        if let Some(pending) = self.pending.clone() {
+            if self.is_long(&pending) {
+                self.ask(&pending, effects);
+            } else {
+                // Another table is shown meanwhile, a short one.
+                self.put(pending);
+            }
+        }
+        let Some(snap) = self.snapshot.clone().filter(|_| self.view_state().stale) else { return };
+        if !self.is_long(&snap) {
+            self.view_state_mut().arrange(&snap);
+            return;
+        }
+        let here = self.view_state().is_of(&snap);
+        if self.pending.is_none() {
+            self.ask(&snap, effects);
+        }
+        if !here {
+            self.view_state_mut().clear();
+        }
+    }
+
+    fn ask(&mut self, snap: &Arc<Snapshot>, effects: &mut Vec<Effect>) {
+        let active = self.active;
+        let Some(job) = self.view_states[active].job(snap) else { return };
+        effects.push(Effect::Arrange(Box::new(job)));
+        // The newest is done next, and others may be dropped.
+        for (_, view_state) in self.view_states.iter_mut().enumerate().filter(|(i, _)| *i != active) {
+            view_state.forget();
+        }
+    }
+
+    /// Takes over what was arranged elsewhere, if it is still of use.
+    fn arranged(&mut self, answer: ArrangeResult) {
+        let ArrangeResult { view, snap, done } = answer;
+        let shown = self.snapshot.as_ref().map_or(0, |s| s.seq);
+        let comes = snap.seq > shown && self.pending.as_ref().is_some_and(|c| c.seq >= snap.seq);
+        let view_state = self.view_state();
+        if view_state.view.table != view.table
+            || view_state.view.group != view.group
+            || !(snap.seq == shown || comes)
+        {
+            for view_state in self.view_states.iter_mut().filter(|s| s.view.table == view.table) {
+                view_state.forget_if(snap.seq, &view);
+            }
+            return;
+        }
+        if snap.seq != shown {
+            let later = self.pending.take().filter(|c| c.seq > snap.seq);
+            self.put(Arc::clone(&snap));
+            self.pending = later;
+        }
+        let view_state = self.view_state_mut();
+        view_state.take(done, &snap);
+        view_state.stale = view_state.view != view;
+    }
+
+    /// Records view settings and location; a filter counts when it is typed, not letter by letter.
+    fn record_history(&mut self) {
+        if self.focus().is_text() {
+            return;
+        }
+        let view_state = self.view_state();
+        let location = Location { view: self.active, key: view_state.selected };
+        let settings = view_state.preset();
+        self.nav_history.record(settings, location);
+    }
+
+    /// After every event: what is shown is arranged, the selection is in sight, and what must be read is asked for.
+    fn after_event(&mut self, effects: &mut Vec<Effect>) {
+        self.arrange(effects);
+        self.record_history();
+        self.keep_in_sight();
+        if let Some(snap) = self.snapshot.clone() {
+            let height = usize::from(self.layout().body.height);
+            content_width::measure(self, &snap, height);
+            self.request_probe(&snap, effects);
+            self.ask_names(&snap, height, effects);
+        }
+        let wants = self.wants();
+        if self.wanted.as_ref() != Some(&wants) {
+            self.wanted = Some(wants.clone());
+            effects.push(Effect::Wants(wants));
+        }
+    }
+}

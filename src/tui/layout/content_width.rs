@@ -1,0 +1,64 @@
+//! Widths that the cells in sight ask for.
+
+use crate::format::{Align, Column, Kind, Value};
+use crate::format::{Style as Format, cell, thousands as count};
+use crate::model::{Snapshot, State};
+use crate::tui::app::App;
+use crate::tui::canvas::width;
+use crate::view::Line;
+
+/// What stands beside a gauge.
+pub(crate) fn gauge_text(snap: &Snapshot, c: &Column, row: usize, form: Format) -> String {
+    match c.gauge.and_then(|g| g.amounts) {
+        Some(amounts) => {
+            let (used, max) = amounts(snap, row);
+            format!("{}/{}", count(used), count(max))
+        }
+        None => cell(&c.value(snap, row), Kind::Percent, &form).into_owned(),
+    }
+}
+
+/// How wide a cell would like to be on this screen.
+fn content_width(snap: &Snapshot, c: &Column, row: usize, form: Format) -> u16 {
+    match c.value(snap, row) {
+        Value::States(n) => {
+            let one = |(s, n)| width(short_state(s)) + 1 + width(&count(u64::from(n)));
+            n.present().map(|p| one(p) + 2).sum::<u16>().saturating_sub(2)
+        }
+        // With the mark of what is nearly full.
+        _ if c.shows_amounts() => 1 + width(&gauge_text(snap, c, row, form)),
+        v => width(&cell(&v, c.kind, &form)),
+    }
+}
+
+pub(crate) const fn short_state(s: State) -> &'static str {
+    match s {
+        State::Established => "ESTAB",
+        State::SynSent => "SYN_S",
+        State::SynRecv => "SYN_R",
+        State::FinWait1 => "FIN1",
+        State::FinWait2 => "FIN2",
+        State::TimeWait => "TIME_W",
+        State::CloseWait => "CLOSE_W",
+        other => other.name(),
+    }
+}
+
+/// Widens the columns of text for the lines in sight; they never shrink, so that nothing moves to and fro.
+pub(crate) fn measure(app: &mut App, snap: &Snapshot, height: usize) {
+    let form = app.options.format();
+    let view_state = app.view_state();
+    let measured = |c: &&Column| c.align == Align::Left || c.shows_amounts();
+    let columns: Vec<_> = view_state.columns().filter(measured).collect();
+    let mut widths = vec![0; columns.len()];
+    for line in view_state.lines.iter().skip(view_state.top).take(height) {
+        let Line::Row(r) = line else { continue };
+        for (c, w) in columns.iter().zip(&mut widths) {
+            *w = content_width(snap, c, *r as usize, form).max(*w);
+        }
+    }
+    let view_state = app.view_state_mut();
+    for (c, w) in columns.iter().zip(widths) {
+        view_state.widen(c, w);
+    }
+}

@@ -1,0 +1,73 @@
+//! Keys of the key bar in their places.
+
+use crate::tui::app::App;
+use crate::tui::canvas::width;
+use crate::tui::command::{Command, Focus, key_label};
+use crate::tui::event::Action;
+use crate::view::Line;
+use ratatui::layout::Rect;
+
+/// A key of the bar in its place.
+pub(crate) struct KeySlot {
+    /// Index in the command list.
+    pub(crate) command: usize,
+    pub(crate) x: u16,
+    pub(crate) width: u16,
+    pub(crate) word: &'static str,
+}
+
+/// The keys of the bar in their places. As many as fit, the most useful kept; quit stands on the right.
+pub(crate) fn slots(app: &App, area: Rect) -> Vec<KeySlot> {
+    let place = app.focus();
+    let map = &app.options.keymap;
+    let applies = |(i, (c, keys)): (usize, (&'static Command, &[String]))| {
+        let word = if c.applies(place) { label(app, c) } else { "" };
+        (!word.is_empty() && !keys.is_empty()).then_some((i, c.rank, word))
+    };
+    let mut shown: Vec<_> = map.commands().enumerate().filter_map(applies).collect();
+    shown.sort_by_key(|(_, rank, _)| *rank);
+    let (mut x, mut end) = (area.x + 1, area.right().saturating_sub(1));
+    let mut out = Vec::new();
+    for (i, rank, word) in shown {
+        let w = width(&key_label(&map.of(i)[0], app.glyphs.ascii)) + 1 + width(word);
+        if rank == 0 {
+            if x + w <= end {
+                end -= w;
+                out.push(KeySlot { command: i, x: end, width: w, word });
+                end = end.saturating_sub(2);
+            }
+        } else if x + w <= end {
+            out.push(KeySlot { command: i, x, width: w, word });
+            x += w + 3;
+        }
+    }
+    out
+}
+
+/// What a command does here and now, in a word; nothing where it does nothing.
+pub(crate) fn label(app: &App, c: &Command) -> &'static str {
+    if app.focus() != Focus::Table {
+        return c.bar;
+    }
+    let view_state = app.view_state();
+    match (c.action, view_state.lines.get(view_state.cursor)) {
+        (Action::Enter, Some(Line::Group(g))) if view_state.is_group_closed(*g) => "open",
+        (Action::Enter, Some(Line::Group(_))) => "close",
+        (Action::Group(_), _) if view_state.view.table.groupings.len() < 2 => "",
+        (Action::Pause, _) if app.paused => "go on",
+        // On a row Enter says it.
+        (Action::Enter, Some(Line::Row(_))) | (Action::Back, None | Some(Line::Group(_))) if app.details => {
+            "close details"
+        }
+        (Action::Back, _) if app.details => "",
+        (Action::Back, _) if !view_state.marks.is_empty() => "unmark",
+        (Action::Back, _) if !view_state.text.is_empty() => "drop filter",
+        (Action::Enter, None) | (Action::Back, _) => "",
+        _ => c.bar,
+    }
+}
+
+/// The command of the bar at a column.
+pub(crate) fn command_at(app: &App, area: Rect, x: u16) -> Option<usize> {
+    slots(app, area).into_iter().find(|s| x >= s.x && x < s.x + s.width).map(|s| s.command)
+}

@@ -1,0 +1,101 @@
+//! Columns of the table in their places.
+
+use crate::format::column_layout::{Wish, fit};
+use crate::format::{Align, Column, Gauge, Kind, Width};
+use crate::tui::app::App;
+use ratatui::layout::Rect;
+
+/// Columns left of the first cell: the edge, and the mark of a group.
+pub(crate) const INDENT: u16 = 3;
+
+/// Between two columns.
+const GAP: u16 = 2;
+
+/// What a gauge takes beside its number, with the gap, on screens of this width.
+const fn bar_of(total: u16) -> u16 {
+    match total {
+        0..50 => 0,
+        50..100 => 6,
+        _ => 9,
+    }
+}
+
+/// One column in its place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
+    pub(crate) column: &'static Column,
+    pub(crate) x: u16,
+    pub(crate) width: u16,
+    /// How much of the width is a gauge.
+    pub(crate) bar: u16,
+}
+
+/// What the gauge of a column is about: the limit it is a share of is a column of its own.
+fn has_bar(c: &Column) -> bool {
+    c.gauge.is_some()
+}
+
+/// The columns that fit, in their places.
+///
+/// A column goes before its neighbours become unreadable: what stays has at least its usual width (numbers) or that of
+/// what is in it (text). Only the last few are squeezed below that.
+pub(crate) fn slots(app: &App, area: Rect) -> Vec<Slot> {
+    let view_state = app.view_state();
+    let total = area.width.saturating_sub(INDENT + 1);
+    let mut wishes: Vec<Wish> = view_state
+        .columns()
+        .map(|column| Wish {
+            column,
+            natural: match column.align {
+                Align::Right if !column.shows_amounts() => column.width.normal,
+                _ => view_state.content_width(column),
+            },
+        })
+        .collect();
+    let bar = bar_of(total);
+    let bars = |w: &[Wish]| w.iter().filter(|w| has_bar(w.column)).count() as u16 * bar;
+    // What only a wide screen has goes first, until every address is whole; then as the columns say.
+    let mut extra = wishes.iter().any(|w| !view_state.is_usual(w.column));
+    loop {
+        let most = |w: &Wish| {
+            let Width { min, normal, max } = w.column.width;
+            let whole = extra && matches!(w.column.kind, Kind::Endpoint | Kind::Addr);
+            w.natural.clamp(min, if whole { max } else { normal }.max(min))
+        };
+        let need: u16 = wishes.iter().map(|w| most(w) + GAP).sum::<u16>().saturating_sub(GAP) + bars(&wishes);
+        let rank = |i: usize| (!view_state.is_usual(wishes[i].column), wishes[i].column.drop, i);
+        let victim =
+            (0..wishes.len()).filter(|i| rank(*i).0 || wishes[*i].column.drop > 3).max_by_key(|i| rank(*i));
+        if extra && need > total && victim.is_none_or(|i| !rank(i).0) {
+            extra = false;
+            continue;
+        }
+        match victim {
+            Some(i) if need > total => {
+                wishes.remove(i);
+            }
+            _ => break,
+        }
+    }
+    let gap = if total < 50 { 1 } else { GAP };
+    let total = total.saturating_sub(bars(&wishes));
+    let mut x = area.x + INDENT;
+    let mut out = Vec::new();
+    for (w, width) in wishes.iter().zip(fit(&wishes, total, gap)) {
+        let Some(width) = width else { continue };
+        let bar = if has_bar(w.column) { bar } else { 0 };
+        out.push(Slot { column: w.column, x, width: width + bar, bar });
+        x += width + bar + gap;
+    }
+    out
+}
+
+/// The column whose title is there.
+pub(crate) fn column_at(app: &App, area: Rect, x: u16) -> Option<&'static Column> {
+    slots(app, area).iter().find(|s| x + 1 >= s.x && x < s.x + s.width + 1).map(|s| s.column)
+}
+
+/// The gauge that is there.
+pub(crate) fn gauge_at(app: &App, area: Rect, x: u16) -> Option<Gauge> {
+    slots(app, area).iter().find(|s| s.bar > 0 && x >= s.x && x < s.x + s.width)?.column.gauge
+}

@@ -1,0 +1,30 @@
+//! Text of the top alert: the limit nearest to full, or the process nearest to its descriptor limit.
+
+use crate::format::{age, percent, shorten, thousands as count};
+use crate::tui::app::App;
+
+pub(crate) fn text(app: &App) -> Option<(String, f64)> {
+    let snap = app.snapshot.as_ref()?;
+    if let Some(a) = snap.alerts.first() {
+        let l = &snap.limits[a.limit as usize];
+        let whose = crate::diagnose::limit::subject(snap, a.limit as usize);
+        let whose = shorten(&crate::model::text::escape(&whose), 24, &app.options.format());
+        let how = match l.share() {
+            Some(s) => percent(s * 100.0),
+            // What grows and has no ceiling says how many; what counts losses, the new ones.
+            None if l.drops.is_none() => count(l.used),
+            None => format!("+{}", count(l.drops_new.unwrap_or(0))),
+        };
+        let when = l.full_in.filter(|f| f.likely < 86_400.0);
+        let when = when.map_or_else(String::new, |f| format!(", full in ~{}", age(f.likely)));
+        let more = if snap.alerts.len() > 1 { format!(" +{}", snap.alerts.len() - 1) } else { String::new() };
+        let mark = app.glyphs.alarm;
+        let bad = if a.level == crate::model::Level::Critical { 0.95 } else { 0.8 };
+        return Some((format!("{mark} {whose} {} {how}{when}{more}", l.ceiling.info().name), bad));
+    }
+    let (row, share) = app.worst?;
+    let name = snap.sample.processes.get(row)?.info.name();
+    let name = shorten(&crate::model::text::escape(&name), 15, &app.options.format());
+    let mark = if share >= 0.75 { app.glyphs.alarm } else { app.glyphs.dot };
+    Some((format!("{mark} {name} fds {}", percent(share * 100.0)), share))
+}

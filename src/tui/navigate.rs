@@ -1,0 +1,98 @@
+//! Moves between views, rows and earlier locations.
+
+use super::app::App;
+use crate::model::limit::{Ceiling, Limit};
+use crate::table::TableId;
+
+/// Goes to a view. Each has a filter of its own; where one stays behind, that is said.
+pub(crate) fn to_view(app: &mut App, to: usize) {
+    let from = app.view_state();
+    let left = (to != app.active && !from.text.trim().is_empty()).then_some(from.view.table.title);
+    app.active = to;
+    app.overlay = None;
+    app.details_top = 0;
+    if let Some(title) = left.filter(|_| app.view_state().text.trim().is_empty()) {
+        app.status_message = Some(format!("no filter here; that of {title} stays there"));
+    }
+}
+
+/// Goes to the far end of the selected connection.
+pub(crate) fn to_peer(app: &mut App) {
+    let Some(snap) = app.snapshot.clone() else { return };
+    let view_state = app.view_state();
+    let here = view_state.row().filter(|_| view_state.view.table.is_sockets());
+    let Some(row) = here else { return };
+    let said = match snap.other_end(row) {
+        Some(other) => {
+            app.nav_history.push_location();
+            if app.view_state_mut().reveal(&snap, other) {
+                None
+            } else {
+                Some("the other end does not match the filter")
+            }
+        }
+        None if snap.ends.is_empty() => {
+            // It is looked for while the details are open.
+            app.details = true;
+            Some("looking for the other end; press o again")
+        }
+        None => Some("the other end is not on this machine"),
+    };
+    app.status_message = said.map(str::to_owned);
+}
+
+/// Goes to the limit that the header says is nearest to full.
+pub(crate) fn to_top_alert(app: &mut App) {
+    let Some(snap) = &app.snapshot else { return };
+    let worst = app.worst.map(|(process, _)| process as u32);
+    let descriptors = |l: &Limit| l.ceiling == Ceiling::Fds && l.process.is_some() && l.process == worst;
+    let limit = match snap.alerts.first() {
+        Some(a) => Some(a.limit as usize),
+        None => snap.limits.iter().position(descriptors),
+    };
+    match limit {
+        Some(limit) => to_limit(app, limit),
+        None => app.active = TableId::Limits as usize,
+    }
+}
+
+/// Goes to a limit, by its row.
+pub(crate) fn to_limit(app: &mut App, row: usize) {
+    let Some(snap) = app.snapshot.clone() else { return };
+    app.active = TableId::Limits as usize;
+    app.details_top = 0;
+    app.view_state_mut().arrange(&snap);
+    if !app.view_state_mut().reveal(&snap, row) {
+        app.status_message = Some("it does not match the filter".to_owned());
+    }
+}
+
+/// Restores the settings before the last change (undo), or those undone last (redo).
+pub(crate) fn undo(app: &mut App, redo: bool) {
+    let Some((view, settings, left)) = app.nav_history.step(redo) else {
+        app.status_message = Some(if redo { "nothing to do again" } else { "nothing to undo" }.to_owned());
+        return;
+    };
+    app.active = view;
+    app.overlay = None;
+    app.view_states[view].apply(&settings, app.options.names());
+    app.status_message = match left {
+        _ if redo => None,
+        0 => Some("as at first".to_owned()),
+        n => Some(format!("{n} more; U does it again")),
+    };
+}
+
+/// Goes back (-1) or forward to another location.
+pub(crate) fn go_in_history(app: &mut App, by: isize) {
+    let Some(location) = app.nav_history.go(by) else {
+        app.status_message = Some(if by < 0 { "no place before" } else { "no place after" }.to_owned());
+        return;
+    };
+    app.active = location.view;
+    app.overlay = None;
+    app.details_top = 0;
+    if let Some(key) = location.key {
+        app.view_state_mut().stand_at(key);
+    }
+}

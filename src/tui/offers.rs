@@ -1,0 +1,316 @@
+//! Actions offered for the selected row, the marked rows, the group and everything that matches the filter.
+
+use super::act::Act;
+use super::app::App;
+use crate::filter::from_cell::endpoint;
+use crate::format::{exact, thousands};
+use crate::model::signal::SIGNALS;
+use crate::model::{ProcInfo, Snapshot, Socket, State};
+use crate::view::Line;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// One thing that is offered.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Offer {
+    pub(crate) name: String,
+    pub(crate) text: String,
+    pub(crate) act: Act,
+}
+
+/// Rows that one order may hit at the most.
+const MOST: usize = 10_000;
+
+fn offer(name: impl Into<String>, text: impl Into<String>, act: Act) -> Offer {
+    Offer { name: name.into(), text: text.into(), act }
+}
+
+/// A socket in a line: `tcp 10.0.0.4:443 - 203.0.113.5:50000 nginx 812 fd 7`.
+fn line_of(snap: &Snapshot, row: usize) -> String {
+    let s = snap.socket(row);
+    let mut out = format!("{} {}", s.proto.name(), endpoint(&s.local));
+    if !s.remote.is_none() {
+        out.push_str(&format!(" - {}", endpoint(&s.remote)));
+    }
+    for o in snap.owners(row).iter().take(3) {
+        let fd = o.fd().map_or_else(String::new, |fd| format!(" fd {fd}"));
+        out.push_str(&format!("  {} {}{fd}", snap.process(o).info.name(), snap.process(o).info.pid));
+    }
+    crate::model::text::escape(&out).into_owned()
+}
+
+/// Everything that is offered here.
+pub(crate) fn offers(app: &App) -> Vec<Offer> {
+    let Some(snap) = &app.snapshot else { return vec![] };
+    let view_state = app.view_state();
+    let sockets = view_state.view.table.is_sockets();
+    let mut out = Vec::new();
+    let row = match view_state.lines.get(view_state.cursor) {
+        Some(Line::Row(r)) => Some(*r as usize),
+        _ => None,
+    };
+    if !app.options.read_only {
+        out.extend(of_marked(app, snap, sockets));
+        out.extend(of_group(app, snap, sockets));
+    }
+    if let (Some(row), false) = (row, app.options.read_only) {
+        if sockets && row < snap.live && snap.socket(row).proto.is_inet() {
+            out.push(offer("end this socket", line_of(snap, row), end(snap, vec![*snap.socket(row)])));
+        }
+        for p in holders(app, snap, row) {
+            for sig in SIGNALS {
+                let who = crate::model::text::escape(&p.name()).into_owned();
+                let text = format!("{who} {}: {}", p.pid, sig.help);
+                out.push(offer(sig.name, text, Act::Signal(vec![Arc::clone(&p)], sig)));
+            }
+        }
+    }
+    if let Ok(act @ Act::RaiseFdLimit(_, _, new)) = &raise(app)
+        && let Act::RaiseFdLimit(p, ..) = act
+    {
+        let who = crate::model::text::escape(&p.name()).into_owned();
+        out.push(offer("raise fd limit", format!("{who} {}: to {}", p.pid, thousands(new.0)), act.clone()));
+    }
+    if !app.options.read_only {
+        out.extend(of_filter(app, snap, sockets));
+    }
+    if let Some(row) = row {
+        let cells: Vec<String> = view_state.columns().map(|c| exact(&c.value(snap, row))).collect();
+        out.push(offer("copy the row", cells.join(" "), Act::Copy(cells.join("\t"))));
+        if let Some(c) = view_state.selected_column.and_then(|name| view_state.view.table.column(name)) {
+            let text = exact(&c.value(snap, row));
+            out.push(offer(format!("copy {}", c.name), text.clone(), Act::Copy(text)));
+        }
+        if sockets {
+            let s = snap.socket(row);
+            let tuple = format!("{} {} {}", s.proto.name(), endpoint(&s.local), endpoint(&s.remote));
+            let ss = ss_filter(snap, s);
+            out.push(offer("copy the 5-tuple", tuple.clone(), Act::Copy(tuple)));
+            out.push(offer("copy as filter", ss.clone(), Act::Copy(ss)));
+        }
+    }
+    out
+}
+
+/// The socket as a filter that `ss` understands, and this program too.
+fn ss_filter(snap: &Snapshot, s: &Socket) -> String {
+    use crate::model::Family;
+    let name = |index: u32| snap.sample.names.get(index as usize).map_or("*", AsRef::as_ref);
+    match s.family {
+        Family::Inet | Family::Inet6 if s.remote.is_none() => format!("src {}", endpoint(&s.local)),
+        Family::Inet | Family::Inet6 => format!("src {} dst {}", endpoint(&s.local), endpoint(&s.remote)),
+        Family::Unix if s.local_name != 0 => format!("src unix:{}", name(s.local_name)),
+        _ => format!("proto:{} inode:{}", s.proto.name(), s.inode),
+    }
+}
+
+fn end(snap: &Snapshot, sockets: Vec<Socket>) -> Act {
+    Act::CloseSockets(sockets, Arc::clone(&snap.sample.namespaces))
+}
+
+/// What is offered for all rows of the group at the cursor. A group within one has its own rows alone.
+fn of_group(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
+    let view_state = app.view_state();
+    let Some(Line::Group(i)) = view_state.lines.get(view_state.cursor) else { return vec![] };
+    let Some(g) = view_state.arranged.groups.get(*i as usize) else { return vec![] };
+    let (from, to) = (g.start as usize, (g.start + g.len) as usize);
+    let rows: Vec<usize> =
+        view_state.arranged.rows.get(from..to).unwrap_or_default().iter().map(|r| *r as usize).collect();
+    let title = crate::model::text::escape(&g.title(snap)).into_owned();
+    of_rows(app, snap, sockets, &rows, ("of group", &title), 1)
+}
+
+/// What is offered for all rows that the filter lets through. All of a machine is never meant; a filter is.
+fn of_filter(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
+    let view_state = app.view_state();
+    let (filter, rows) = (view_state.text.trim(), &view_state.arranged.rows);
+    if filter.is_empty() || view_state.error.is_some() || rows.len() < 2 {
+        return vec![];
+    }
+    let rows: Vec<usize> = rows.iter().map(|r| *r as usize).collect();
+    of_rows(app, snap, sockets, &rows, ("that matches", filter), 2)
+}
+
+/// What is offered for many rows, by how they are related to what is named; of `least` sockets on.
+fn of_rows(
+    app: &App,
+    snap: &Snapshot,
+    sockets: bool,
+    rows: &[usize],
+    (how, named): (&str, &str),
+    least: usize,
+) -> Vec<Offer> {
+    let mut out = Vec::new();
+    if rows.len() > MOST {
+        return out;
+    }
+    // The same words for both would not tell them background_above.
+    let all = if how == "of group" { "these" } else { "all" };
+    if sockets {
+        let live = ending(snap, rows);
+        if live.len() >= least {
+            let name = format!("end {all} {}", thousands(live.len() as u64));
+            out.push(offer(name, format!("every {} {how} {named}", kind_of(snap, rows)), end(snap, live)));
+        }
+    }
+    let behind = processes_of(app, snap, rows);
+    let n = match behind.len() {
+        1 => "1 process".to_owned(),
+        n => format!("{} processes", thousands(n as u64)),
+    };
+    for sig in SIGNALS.into_iter().filter(|_| !behind.is_empty()) {
+        let name = format!("{} {all} {}", sig.name, thousands(behind.len() as u64));
+        out.push(offer(name, format!("{}: {n} behind {named}", sig.help), Act::Signal(behind.clone(), sig)));
+    }
+    out
+}
+
+/// Those of these rows that can be ended by themselves: the sockets of IP that are still there.
+fn ending(snap: &Snapshot, rows: &[usize]) -> Vec<Socket> {
+    let live = rows.iter().filter(|r| **r < snap.live).map(|r| *snap.socket(*r));
+    live.filter(|s| s.proto.is_inet()).collect()
+}
+
+/// What these are called, where some of them cannot be ended.
+fn kind_of(snap: &Snapshot, rows: &[usize]) -> &'static str {
+    if rows.iter().all(|r| snap.socket(*r).proto.is_inet()) { "socket" } else { "socket of IP" }
+}
+
+/// Every process of these rows once, by pid.
+fn processes_of(app: &App, snap: &Snapshot, rows: &[usize]) -> Vec<Arc<ProcInfo>> {
+    let mut all: Vec<Arc<ProcInfo>> = rows.iter().flat_map(|r| holders(app, snap, *r)).collect();
+    all.sort_by_key(|p| (p.pid, p.start_ns));
+    all.dedup_by_key(|p| (p.pid, p.start_ns));
+    all
+}
+
+/// What is offered for the rows that are marked.
+fn of_marked(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
+    let rows = app.view_state().marked(snap);
+    let mut out = Vec::new();
+    if sockets && !rows.is_empty() && rows.len() <= MOST {
+        let live = ending(snap, &rows);
+        let text = format!("every marked {} that is still there", kind_of(snap, &rows));
+        if !live.is_empty() {
+            out.push(offer(format!("end {} marked", thousands(live.len() as u64)), text, end(snap, live)));
+        }
+    }
+    let all = processes_of(app, snap, &rows);
+    if !all.is_empty() {
+        for sig in SIGNALS {
+            let text = format!("{} processes of the marked rows: {}", all.len(), sig.help);
+            out.push(offer(format!("{} marked", sig.name), text, Act::Signal(all.clone(), sig)));
+        }
+    }
+    out
+}
+
+/// The limit of the process at the cursor, raised: to the hard one, or where it is there, both doubled.
+pub(crate) fn raise(app: &App) -> Result<Act, String> {
+    let snap = app.snapshot.as_ref().ok_or("nothing is read yet")?;
+    if app.options.read_only {
+        return Err("read-only: nothing is changed".to_owned());
+    }
+    let row = app.view_state().row().ok_or("select a process first")?;
+    let p = (app.view_state().view.table.process_of)(snap, row);
+    let p = p.and_then(|p| snap.sample.processes.get(p as usize)).ok_or("there is no process here")?;
+    let (soft, hard) = match &p.fds {
+        Ok(u) => u.soft.zip(u.hard).ok_or("its limits are not known")?,
+        Err(why) => return Err(format!("its limits are not known: {why}")),
+    };
+    // The kernel lets nobody beyond nr_open.
+    let most = snap.system().nr_open.unwrap_or(u64::MAX);
+    let twice = |n: u64| n.saturating_mul(2).min(most.max(n));
+    let new = if soft < hard { (hard.min(most.max(soft)), hard) } else { (twice(soft), twice(hard)) };
+    if new.0 <= soft {
+        return Err("it has no limit to raise, or has what fs.nr_open allows".to_owned());
+    }
+    Ok(Act::RaiseFdLimit(Arc::clone(&p.info), (soft, hard), new))
+}
+
+/// The processes of the row: those that hold it, or the one it is.
+fn holders(app: &App, snap: &Snapshot, row: usize) -> Vec<Arc<ProcInfo>> {
+    let of = |i: u32| snap.sample.processes.get(i as usize).map(|p| Arc::clone(&p.info));
+    let mut all = (app.view_state().view.table.owners)(snap, row);
+    all.dedup();
+    all.into_iter().take(4).filter_map(of).collect()
+}
+
+/// What becomes of a socket that is ended (`tcp_abort`, `udp_abort`, `raw_abort`).
+fn outcome(s: &Socket) -> &'static str {
+    match s.state {
+        State::Listen => "its program accepts no more: whoever connects is refused",
+        State::TimeWait => "its 5-tuple is free at once; late segments of the connection may meet a new one",
+        State::SynSent => "the program's connect() fails",
+        // The kernel resets only what can still be sent to (tcp_need_reset).
+        State::Established | State::CloseWait | State::FinWait1 | State::FinWait2 | State::SynRecv
+            if s.proto.has_tcp_states() =>
+        {
+            "its program gets an error, the far end a reset"
+        }
+        _ => "its program gets an error",
+    }
+}
+
+/// What exactly would be hit, line by line, for the question before it is done.
+pub(crate) fn question(app: &App, act: &Act) -> (String, Vec<String>) {
+    let Some(snap) = &app.snapshot else { return (String::new(), vec![]) };
+    match act {
+        Act::Signal(all, sig) => {
+            let escape = |s: &str| crate::model::text::escape(s).into_owned();
+            let title = match all.as_slice() {
+                [p] => format!("send {} to {} {}?", sig.name, escape(&p.name()), p.pid),
+                _ => format!("send {} to these {} processes?", sig.name, all.len()),
+            };
+            let mut lines = vec![sig.help.to_owned()];
+            match all.as_slice() {
+                [p] => lines.push(escape(&p.cmdline)),
+                _ => lines.extend(
+                    all.iter().map(|p| format!("{} {}  {}", p.pid, escape(&p.name()), escape(&p.cmdline))),
+                ),
+            }
+            (title, lines)
+        }
+        Act::CloseSockets(sockets, _) => {
+            let title = match sockets.as_slice() {
+                [s] => format!("end this socket? {}", outcome(s)),
+                all => {
+                    let n = thousands(all.len() as u64);
+                    format!(
+                        "end these {n} sockets? their programs get an error, far ends of connections a reset"
+                    )
+                }
+            };
+            let there: HashMap<_, _> = if sockets.len() > 1 {
+                (0..snap.live).map(|row| (snap.socket(row).id, row)).collect()
+            } else {
+                sockets.iter().filter_map(|s| Some((s.id, snap.find(s.id)?))).collect()
+            };
+            let line = |s: &Socket| match there.get(&s.id) {
+                Some(row) => line_of(snap, *row),
+                None => format!("{} {} - {}  gone meanwhile", s.proto.name(), s.local, s.remote),
+            };
+            (title, sockets.iter().map(line).collect())
+        }
+        Act::RaiseFdLimit(p, old, new) => {
+            let who = crate::model::text::escape(&p.name()).into_owned();
+            let of = |n: u64| if n == u64::MAX { "unlimited".to_owned() } else { thousands(n) };
+            let mut lines = vec![
+                format!("soft limit {} {} {}", of(old.0), app.glyphs.arrow, of(new.0)),
+                if old.1 == new.1 {
+                    format!("hard limit {} as it is", of(old.1))
+                } else {
+                    format!(
+                        "hard limit {} {} {} (needs CAP_SYS_RESOURCE)",
+                        of(old.1),
+                        app.glyphs.arrow,
+                        of(new.1)
+                    )
+                },
+            ];
+            lines.push("until it ends; the details say where it is set for good".to_owned());
+            (format!("raise the descriptor limit of {who} {}?", p.pid), lines)
+        }
+        Act::Copy(_) => (String::new(), vec![]),
+    }
+}

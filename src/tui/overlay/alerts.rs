@@ -1,0 +1,71 @@
+//! List of alerts, with advice on the selected one.
+
+use super::list::{Entry, List};
+use crate::diagnose::finding::limit_diagnosis;
+use crate::diagnose::remedy;
+use crate::format::wrap;
+use crate::model::Level;
+use crate::model::text::escape;
+use crate::tui::app::App;
+use crate::tui::canvas::Canvas;
+use crate::tui::navigate;
+use ratatui::layout::Rect;
+
+/// Lines of advice below the alerts.
+const ADVICE_LINES: u16 = 6;
+
+pub(super) fn list(app: &App, at: usize) -> Option<List> {
+    let snap = app.snapshot.as_ref()?;
+    let entry = |a: &crate::model::Alert| {
+        let critical = a.level == Level::Critical;
+        let limit = a.limit as usize;
+        let text = escape(&limit_diagnosis(snap, limit).map(|d| d.evidence).unwrap_or_default()).into_owned();
+        Entry {
+            mark: if critical { app.glyphs.alarm } else { app.glyphs.dot },
+            mark_style: Some(if critical { app.theme.bad } else { app.theme.warn }),
+            ..Entry::new(snap.limits[limit].ceiling.info().name, text)
+        }
+    };
+    let entries = snap.alerts.iter().map(entry).collect();
+    Some(List {
+        empty: "nothing is about to run out",
+        width: 130,
+        below: ADVICE_LINES,
+        ..List::new("alerts", at, entries)
+    })
+}
+
+/// Opens the limit of the alert with its details.
+pub(super) fn enter(app: &mut App, at: usize) {
+    app.overlay = None;
+    let limit = app.snapshot.as_ref().and_then(|s| s.alerts.get(at)).map(|a| a.limit as usize);
+    if let Some(limit) = limit {
+        app.details = true;
+        navigate::to_limit(app, limit);
+    }
+}
+
+/// Draws the advice on the selected alert.
+pub(super) fn draw_advice(app: &App, canvas: &mut Canvas<'_>, r: Rect, at: usize) {
+    let Some(snap) = app.snapshot.as_ref().filter(|_| r.height > 0) else { return };
+    let Some(row) = snap.alerts.get(at).map(|a| a.limit as usize) else { return };
+    let theme = app.theme;
+    canvas.rule(r.x, r.y, r.width, theme.faint);
+    let help = snap.limits[row].ceiling.info().help;
+    let mut lines = vec![(help.to_owned(), theme.text)];
+    lines.extend(remedy::steps(snap, row).into_iter().map(|s| {
+        let style = if s.starts_with("  ") { theme.strong } else { theme.dim };
+        (s, style)
+    }));
+    let room = usize::from(r.width.saturating_sub(2));
+    let lines = lines.iter().flat_map(|(text, style)| {
+        let exact = text.starts_with("  ");
+        let text = escape(text).into_owned();
+        let parts = if exact { vec![text] } else { wrap(&text, room) };
+        parts.into_iter().map(|l| (l, *style))
+    });
+    for (y, (text, style)) in (r.y + 1..r.bottom().saturating_sub(1)).zip(lines) {
+        canvas.put(r.x + 1, y, r.width.saturating_sub(2), &text, style);
+    }
+    canvas.put(r.x + 1, r.bottom() - 1, r.width, "Enter: all about it, and what is behind it", theme.faint);
+}

@@ -1,0 +1,32 @@
+//! List of cells of the selected row to filter by.
+
+use super::list::{Entry, List};
+use crate::filter::from_cell::filter_of;
+use crate::format::{Value, cell};
+use crate::tui::app::App;
+
+/// The columns of the row with their values.
+pub(super) fn list(app: &App, at: usize) -> Option<List> {
+    let view_state = app.view_state();
+    let (snap, row) = (app.snapshot.as_ref()?, view_state.row()?);
+    let form = app.options.format();
+    let entry = |c: &'static crate::format::Column| {
+        let text = match c.value(snap, row) {
+            Value::Missing(m) => m.reason().to_owned(),
+            v => cell(&v, c.kind, &form).into_owned(),
+        };
+        Entry::new(c.title, text)
+    };
+    Some(List::new("filter by", at, view_state.columns().map(entry).collect()))
+}
+
+/// Adds the value of the cell to the filter.
+pub(super) fn enter(app: &mut App, at: usize) {
+    app.overlay = None;
+    let view_state = app.view_state();
+    let found = view_state.columns().nth(at).zip(view_state.row()).zip(app.snapshot.as_ref());
+    let more = found.and_then(|((c, row), snap)| filter_of(view_state.view.table, c, snap, row));
+    if let Some(more) = more {
+        app.add_filter(&more, true, false);
+    }
+}

@@ -1,0 +1,37 @@
+//! Completions of the filter, below the filter bar.
+
+use crate::tui::app::{App, Overlay};
+use crate::tui::canvas::{Canvas, width};
+use ratatui::layout::Rect;
+
+/// What can be typed at the cursor, under the filter bar.
+pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, bar: Rect, all: Rect) {
+    let Some(Overlay::Filter { menu, .. }) = &app.overlay else { return };
+    if !menu.is_open() || bar.height == 0 {
+        return;
+    }
+    let theme = app.theme;
+    let view_state = app.view_state();
+    let before = view_state.text.get(..menu.found.span.start).map_or(0, width);
+    let most = usize::from(all.bottom().saturating_sub(bar.y + 2)).min(8);
+    let from = menu.at.map_or(0, |at| (at + 1).saturating_sub(most));
+    let items: Vec<_> = menu.found.items.iter().enumerate().skip(from).take(most).collect();
+    let names = items.iter().map(|(_, i)| width(&i.text)).max().unwrap_or(0).clamp(8, 30);
+    let wide = (names + 44).min(all.width);
+    let x = (bar.x + 3 + before).saturating_sub(1).min(all.right().saturating_sub(wide));
+    for (y, (i, item)) in (bar.y + 1..).zip(items) {
+        let line = Rect::new(x, y, wide, 1);
+        for x in line.left()..line.right() {
+            if let Some(c) = canvas.buf.cell_mut((x, y)) {
+                c.reset();
+            }
+        }
+        canvas.line(line, theme.window);
+        canvas.put(x + 1, y, names.min(wide.saturating_sub(1)), &item.text, theme.strong);
+        let help = crate::model::text::escape(&item.help);
+        canvas.put(x + names + 2, y, wide.saturating_sub(names + 3), &help, theme.dim);
+        if menu.at == Some(i) {
+            canvas.line(line, theme.select);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Clicks, the wheel, and dragging the border of the details.
+
+use super::update;
+use crate::format::Gauge;
+use crate::tui::app::{App, Overlay};
+use crate::tui::command::COMMANDS;
+use crate::tui::event::{Action, Effect};
+use crate::tui::mouse::{Target, is_over_details, target};
+use crate::tui::{details, navigate, overlay};
+
+/// A click.
+pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
+    match target(app, x, y) {
+        Target::OverlayLine(line) => {
+            if let Some(at) = app.overlay.as_mut().and_then(Overlay::position) {
+                *at = line;
+            }
+            return update(app, Action::Enter);
+        }
+        Target::OutsideOverlay => app.overlay = None,
+        Target::DetailsBorder => app.dragging = true,
+        Target::TopAlert => {
+            app.overlay = None;
+            navigate::to_top_alert(app);
+        }
+        Target::Tab(i) => return update(app, Action::View(i as u8)),
+        Target::PollState => return update(app, Action::Pause),
+        Target::State(state) => {
+            app.overlay = None;
+            app.toggle_state_filter(state);
+        }
+        Target::FilterBar => return update(app, Action::Filter),
+        Target::Title(column) => app.view_state_mut().sort_by(column),
+        Target::Line { line, column, gauge } => {
+            if !matches!(app.overlay, Some(Overlay::Filter { .. })) {
+                app.overlay = None;
+            }
+            click_line(app, line, column, gauge);
+        }
+        Target::Key(command) => return update(app, COMMANDS[command].action),
+        Target::Nothing => {}
+    }
+    vec![]
+}
+
+/// A click on a line selects it; on a group it folds or unfolds it; on the selected row it opens the details, and on a
+/// gauge in it the limit that the gauge shows.
+fn click_line(app: &mut App, line: usize, column: Option<&'static str>, gauge: Option<Gauge>) {
+    let Some(snap) = app.snapshot.clone() else { return };
+    let view_state = app.view_state_mut();
+    if line >= view_state.lines.len() {
+        return;
+    }
+    let again = view_state.cursor == line && view_state.row().is_some();
+    view_state.select(&snap, line);
+    view_state.selected_column = column;
+    let toggled = view_state.toggle(&snap);
+    let limit = view_state.row().and_then(|r| (gauge?.limit)(&snap, r));
+    app.details_top = 0;
+    if toggled || !again {
+        return;
+    }
+    match limit {
+        Some(limit) => navigate::to_limit(app, limit),
+        None => app.details = !app.details,
+    }
+}
+
+/// The border of the details goes with the mouse.
+pub(super) fn drag(app: &mut App, x: u16, y: u16) {
+    let l = app.layout();
+    if !app.dragging || l.details.area() == 0 {
+        return;
+    }
+    if l.beside {
+        let side = u32::from(l.all.right().saturating_sub(x));
+        app.pane.0 = Some((side * 100).div_ceil(u32::from(l.all.width.max(1))) as u16);
+    } else {
+        let room = l.head.height + l.body.height + l.details.height;
+        let below = u32::from(l.details.bottom().saturating_sub(y));
+        app.pane.1 = Some((below * 100).div_ceil(u32::from(room.max(1))).min(100) as u16);
+    }
+}
+
+/// Makes the details larger or smaller.
+pub(super) fn resize_details(app: &mut App, by: i8) {
+    let l = app.layout();
+    let room = l.head.height + l.body.height + l.details.height;
+    let percent = |part: u16, of: u16| (u32::from(part) * 100).div_ceil(u32::from(of.max(1))) as u16;
+    let (share, now) = if l.beside {
+        (&mut app.pane.0, percent(l.details.width, l.all.width))
+    } else {
+        (&mut app.pane.1, percent(l.details.height, room))
+    };
+    *share = Some(now.saturating_add_signed(i16::from(by) * 5).clamp(15, 85));
+}
+
+/// The wheel: scrolls the overlay, the details or the table.
+pub(super) fn wheel(app: &mut App, x: u16, y: u16, by: i8) {
+    if app.overlay.as_mut().is_some_and(|o| o.position().is_some()) {
+        overlay::go(app, isize::from(by.signum()) * 2);
+        return;
+    }
+    let by = isize::from(by) * 3;
+    if is_over_details(app, x, y) {
+        let last = details::extent(app);
+        app.details_top = app.details_top.saturating_add_signed(by).min(last);
+    } else if let Some(snap) = app.snapshot.clone() {
+        let height = usize::from(app.layout().body.height);
+        app.view_state_mut().scroll(&snap, by, height);
+    }
+}

@@ -1,0 +1,19 @@
+//! The export of the rows or of the screen.
+
+use crate::tui::app::App;
+use crate::tui::export::{Export, ExportRows, Form, ROWS};
+use crate::tui::screenshot;
+use std::sync::Arc;
+
+/// The export in the format of this index of [`crate::tui::export::forms`]; `None` before the first snapshot.
+pub(super) fn export(app: &App, format: usize) -> Option<Export> {
+    if let Some((form, name, _)) = format.checked_sub(ROWS.len()).and_then(|i| Form::ALL.get(i)) {
+        return Some(Export::Text(name, screenshot::render(app, *form)));
+    }
+    let (form, _) = ROWS.get(format)?;
+    let snap = Arc::clone(app.snapshot.as_ref()?);
+    let view_state = app.view_state();
+    let marked: Vec<u32> = view_state.marked(&snap).into_iter().map(|r| r as u32).collect();
+    let rows = if marked.is_empty() { view_state.arranged.rows.clone() } else { marked };
+    Some(Export::Rows(form, ExportRows { columns: view_state.columns().collect(), rows, snap }))
+}
