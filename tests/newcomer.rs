@@ -81,7 +81,7 @@ fn background_colour_reply_is_no_key_press() {
     assert!(!raw(&s).contains(QUESTION));
 }
 
-/// How much was sent once this line of the screen is the chosen one and the frame is whole, and how many frames that was.
+/// Bytes and frames sent until this line of the screen is selected, in a complete frame.
 fn chosen(s: &Screen, line: usize) -> (usize, usize) {
     let mut sent = (0, 0);
     s.until("the line chosen, in a whole frame", |t| {

@@ -272,7 +272,7 @@ fn output_into_a_pipe_is_the_list() {
     });
 }
 
-/// Whether the process stands still.
+/// Checks that the process is stopped.
 fn is_stopped(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| s.contains(") T "))
 }
