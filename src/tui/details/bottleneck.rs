@@ -31,7 +31,7 @@ impl Busy {
 
 impl Builder<'_> {
     /// A bar of what held it back: the far end's window, its own send buffer, the network; and the program.
-    pub(crate) fn held_back(&mut self, row: usize) {
+    pub(super) fn held_back(&mut self, row: usize) {
         let theme = self.app.theme;
         let attrs = self.snap.attrs(row);
         let Some(t) = attrs.tcp_info() else { return };
@@ -83,7 +83,7 @@ impl Builder<'_> {
     }
 
     /// The connections that belong together as one of MPTCP: it and its subflows.
-    pub(crate) fn multipath(&mut self, row: usize) {
+    pub(super) fn multipath(&mut self, row: usize) {
         let found = together(self.snap, row);
         let multi = self.snap.socket(row).proto == Proto::Mptcp;
         if found.is_empty() && !multi {

@@ -8,7 +8,7 @@ use crate::model::struct_layout::Unit;
 
 impl Builder<'_> {
     /// Every other column that has a value, with what it means; then what has none, by reason.
-    pub(crate) fn fields(&mut self, row: usize) {
+    pub(super) fn fields(&mut self, row: usize) {
         const SAID: [&str; 20] = [
             "local_addr",
             "local_port",

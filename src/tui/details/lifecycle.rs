@@ -125,7 +125,7 @@ fn paths(proto: Proto, state: State, direction: Direction) -> Vec<(&'static str,
 
 impl Builder<'_> {
     /// Where the socket stands, what it went through, what may come.
-    pub(crate) fn life(&mut self, row: usize) {
+    pub(super) fn life(&mut self, row: usize) {
         let s = *self.snap.socket(row);
         let direction = self.snap.facts[row].direction;
         let (state, proto) = (s.state, s.proto);

@@ -13,7 +13,7 @@ const FIGURES: usize = 18;
 
 impl Builder<'_> {
     /// A plot of everything that was not always zero.
-    pub(crate) fn plots(&mut self) {
+    pub(super) fn plots(&mut self) {
         let app = self.app;
         let track = &app.socket_history;
         let room = self.width.saturating_sub(self.label() + 1 + FIGURES);

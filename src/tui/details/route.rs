@@ -7,7 +7,7 @@ use crate::tui::canvas::width;
 
 impl Builder<'_> {
     /// The way of a socket's connection, where it is forwarded.
-    pub(crate) fn way(&mut self, row: usize) {
+    pub(super) fn way(&mut self, row: usize) {
         let steps = of_socket(self.snap, row);
         if !steps.is_empty() {
             self.section("the way here");
@@ -16,7 +16,7 @@ impl Builder<'_> {
     }
 
     /// A forward: its way, and what is wrong with it.
-    pub(crate) fn forward(&mut self, row: usize) {
+    pub(super) fn forward(&mut self, row: usize) {
         let Some(f) = self.snap.forward_rows().get(row) else { return };
         let proto = f.proto.map_or("any", |p| p.name());
         let arrow = self.app.glyphs.arrow;
