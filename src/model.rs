@@ -37,7 +37,7 @@ pub use addr::{Addr, Endpoint, Scope};
 pub use attr::{Attrs, SkMem};
 pub use container::{Container, ContainerEngine, Pod, Published, Qos};
 pub use context::{Contexts, Label};
-pub use fault::{Fault, FaultKind, Faults, Missing};
+pub use fault::{Fault, FaultKind, FaultSubject, Faults, Missing};
 pub use hosts::{HostName, Hosts};
 pub use limit::{
     Alert, AlertRules, Ceiling, Counters, FullIn, Level, Limit, NetCounters, Subject, SystemLimits,

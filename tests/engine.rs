@@ -13,8 +13,8 @@ use sockscope::derive::Engine;
 use sockscope::model::snapshot::Direction;
 use sockscope::model::wants::{Prefilter, ProtoSet, Side};
 use sockscope::model::{
-    Addr, AttrSet, FaultKind, Missing, Namespace, Proto, Reads, Sample, Snapshot, SocketId, Stamp, State,
-    StateSet, Wants,
+    Addr, AttrSet, Family, FaultKind, FaultSubject, Missing, Namespace, Proto, Reads, Sample, Snapshot,
+    SocketId, Stamp, State, StateSet, Wants,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -97,7 +97,7 @@ fn owners_and_why_there_are_none() {
     }
 
     let mut late = samples(scene, 1, &everything());
-    late[0].faults.add(FaultKind::Deferred, "descriptors of processes", "");
+    late[0].faults.add(FaultKind::Deferred, FaultSubject::Descriptors, "");
     let s = &derive(late)[0];
     assert_eq!(s.facts[row(s, 5010)].owner_missing, Some(Missing::Pending), "the walk goes on");
 }
@@ -442,16 +442,18 @@ fn tables_that_could_not_be_read_close_nothing() {
     for kind in [FaultKind::Failed, FaultKind::Lost] {
         let mut all = samples(scene, 3, &everything());
         all[1].sockets.pop();
-        all[1].faults.add(kind, "tcp inet dump", "");
+        let dump = FaultSubject::Dump { proto: Proto::Tcp, family: Some(Family::Inet), netns: None };
+        all[1].faults.add(kind, dump, "");
         let s = derive(all);
         assert_eq!(s.iter().map(|s| (s.opened, s.closed)).collect::<Vec<_>>(), [(0, 0); 3]);
         assert_eq!(s[2].facts[1].first_seen_ns, s[0].sample.at.boot_ns);
     }
     // One that can never be read hides no close in the others; nor does what is wrong with processes.
-    for (kind, subject) in [(FaultKind::Failed, "udp inet6 dump"), (FaultKind::Malformed, "process 7")] {
+    let udp6 = FaultSubject::Dump { proto: Proto::Udp, family: Some(Family::Inet6), netns: None };
+    for (kind, subject) in [(FaultKind::Failed, udp6), (FaultKind::Malformed, FaultSubject::Processes)] {
         let mut all = samples(&format!("{scene} life=1"), 2, &everything());
         for s in &mut all {
-            s.faults.add(kind, subject, "");
+            s.faults.add(kind, subject.clone(), "");
         }
         assert_eq!(derive(all)[1].closed, 1, "{subject}");
     }

@@ -12,8 +12,7 @@ use crossterm::event::{Event as Input, KeyModifiers, MouseButton, MouseEvent, Mo
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Size;
-use sockscope::model::fault::BPF_MAPS;
-use sockscope::model::{FaultKind, Reads, Snapshot, State};
+use sockscope::model::{FaultKind, FaultSubject, Reads, Snapshot, State};
 use sockscope::tui::{App, Color, Effect, Event, Latest, Options, draw, key_script, run_loop};
 use std::sync::{Arc, LazyLock, mpsc};
 use std::time::Duration;
@@ -536,12 +535,12 @@ fn a_failed_poll_is_said_and_forgotten() {
 #[test]
 fn what_only_the_details_asked_for_is_said_there_and_not_below() {
     let mut snap = (*POLLS[7]).clone();
-    snap.sample.faults.add(FaultKind::NotUsed, BPF_MAPS, "only with CAP_BPF");
-    snap.sample.faults.add(FaultKind::Failed, "tcp inet dump", "broken");
+    snap.sample.faults.add(FaultKind::NotUsed, FaultSubject::BpfMaps, "only with CAP_BPF");
+    snap.sample.faults.add(FaultKind::Failed, FaultSubject::PortableSockets, "broken");
     let mut s = Screen::new(160, 45);
     s.app.handle(Event::from(Arc::new(snap)));
     let text = s.show();
-    assert!(text.contains("tcp inet dump: could not be read: broken") && !text.contains("CAP_BPF"), "{text}");
+    assert!(text.contains("sockets of netstat2: read failed: broken") && !text.contains("CAP_BPF"), "{text}");
 }
 
 #[test]

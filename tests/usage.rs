@@ -144,7 +144,7 @@ fn parse_errors_are_counted_on_stderr() {
             out.status.success() && String::from_utf8_lossy(&out.stdout).contains("127.0.0.1"),
             "{stderr}"
         );
-        assert!(stderr.starts_with("sockscope: ") && stderr.contains("not understood (2)"), "{stderr}");
+        assert!(stderr.starts_with("sockscope: ") && stderr.contains("parse error (2 times)"), "{stderr}");
         assert!(!stderr.contains('\x1b') && stderr.lines().count() == 1, "{stderr:?}");
     }
 }

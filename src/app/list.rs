@@ -7,9 +7,8 @@ use crate::cli::Plan;
 use crate::cli::list_plan::{ListPlan, Wait};
 use crate::diagnose::visibility::hidden;
 use crate::format::{Role, thousands};
-use crate::model::fault::{BPF_MAPS, CONTEXTS};
 use crate::model::text::escape;
-use crate::model::{Fault, FaultKind, Netns, Proto, ProtoSet, Reads, Snapshot};
+use crate::model::{Fault, FaultKind, FaultSubject, Netns, Proto, ProtoSet, Reads, Snapshot};
 use crate::output::Format;
 use crate::table::forwards;
 use crate::view::Arranged;
@@ -94,9 +93,9 @@ fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
     let asked = if named { list.filter.protos() } else { ProtoSet::empty() };
     let mut out: Vec<String> = Vec::new();
     for (p, name) in Proto::ALL.into_iter().filter(|(p, _)| asked.has(*p)) {
-        let about = |subject: &str| subject.split(' ').next() == Some(name);
+        let is_dump = |s: &FaultSubject| matches!(s, FaultSubject::Dump { proto, .. } if *proto == p);
         let mut faults = snap.sample.faults.iter();
-        let unread = faults.find(|f| f.kind == FaultKind::Unsupported && about(&f.subject));
+        let unread = faults.find(|f| f.kind == FaultKind::Unsupported && is_dump(&f.subject));
         if let Some(f) = unread.filter(|_| !snap.sockets().iter().any(|s| s.proto == p)) {
             let line = format!("sockscope: {name}: {}", f.detail);
             out.push(escape(&line).into_owned());
@@ -107,13 +106,13 @@ fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
     let looked_at = list.compared_columns();
     let asked = chosen
         || looked_at.iter().any(|c| c.needs.reads.intersects(Reads::PROC_CTX | Reads::SOCK_CTX | Reads::BPF));
-    for f in snap.sample.faults.iter().filter(|f| asked && [CONTEXTS, BPF_MAPS].contains(&&*f.subject)) {
+    let is_extra = |f: &&Fault| matches!(f.subject, FaultSubject::SecurityContexts | FaultSubject::BpfMaps);
+    for f in snap.sample.faults.iter().filter(|_| asked).filter(is_extra) {
         out.push(format!("sockscope: {}: {}", f.subject, f.detail));
     }
     // So with forwards that could not be looked for; other refusals are told by notes().
     for f in forwards::unread(snap).filter(|f| f.kind == FaultKind::NotPermitted) {
-        let line = format!("sockscope: {}: {}, {}", f.subject, f.kind.name(), f.detail);
-        out.push(escape(&line).into_owned());
+        out.push(escape(&format!("sockscope: {f}")).into_owned());
     }
     out
 }
@@ -123,8 +122,7 @@ fn closed_namespaces(plan: &Plan, list: &ListPlan, snap: &Snapshot) -> Vec<Strin
     let named = matches!(plan.settings.netns, Netns::Named(_))
         || list.filter.columns().iter().any(|c| ["netns", "target_netns"].contains(&c.name));
     let faults = snap.sample.faults.iter().filter(|f| named && f.kind == FaultKind::Namespace);
-    let line = |f: &Fault| format!("sockscope: {} {}: {}", f.subject, f.kind.name(), f.detail);
-    faults.map(|f| escape(&line(f)).into_owned()).collect()
+    faults.map(|f| escape(&format!("sockscope: {f}")).into_owned()).collect()
 }
 
 /// What is not in the rows and why. A person is told all of it; a script what it cannot expect: that something was not
@@ -143,10 +141,7 @@ fn notes(snap: &Snapshot, person: bool) -> Vec<String> {
     };
     let prefix = if person { "" } else { "sockscope: " };
     for f in snap.sample.faults.iter().filter(told) {
-        let detail = if f.detail.is_empty() { String::new() } else { format!(": {}", f.detail) };
-        out.push(
-            escape(&format!("{prefix}{}: {} ({}){detail}", f.subject, f.kind.name(), f.count)).into_owned(),
-        );
+        out.push(escape(&format!("{prefix}{f}")).into_owned());
     }
     out
 }

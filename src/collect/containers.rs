@@ -10,7 +10,9 @@ mod response;
 mod tests;
 
 use super::{CollectError, Source};
-use crate::model::{Container, ContainerEngine, FaultKind, Process, Reads, Sample, Unit, Wants};
+use crate::model::{
+    Container, ContainerEngine, FaultKind, FaultSubject, Process, Reads, Sample, Unit, Wants,
+};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,8 +29,6 @@ const MIN_INTERVAL: Duration = Duration::from_secs(1);
 const ATTEMPTS: u8 = 3;
 /// Cgroup paths that are cached.
 const CACHED_PATHS: usize = 16_384;
-/// Subject of faults.
-const SUBJECT: &str = "container names";
 
 /// Whether to query container engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -289,7 +289,11 @@ impl ContainerNames {
             for e in &self.queries.lock().errors {
                 let denied = e.kind == io::ErrorKind::PermissionDenied;
                 let kind = if denied { FaultKind::NotPermitted } else { FaultKind::Failed };
-                sample.faults.add(kind, SUBJECT, format!("{}: {}", e.socket.display(), e.detail));
+                sample.faults.add(
+                    kind,
+                    FaultSubject::Containers,
+                    format!("{}: {}", e.socket.display(), e.detail),
+                );
             }
         }
         if *self.published != *known {

@@ -8,14 +8,13 @@ mod xt;
 
 use super::netlink::socket::{DumpError, Malformed, NetlinkSocket};
 use crate::model::attr::AttrIter;
-use crate::model::{Addr, Attrs, Endpoint, Family, FaultKind, Proto, Reads, Sample, Scope, Socket, State};
+use crate::model::{
+    Addr, Attrs, Endpoint, Family, FaultKind, FaultSubject, Proto, Reads, Sample, Scope, Socket, State,
+};
 use rustc_hash::FxHashSet;
 use rustix::net::netlink::NETFILTER;
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// What a fault of theirs is about.
-const LEGACY: &str = "forwarding rules (iptables-legacy)";
 
 /// Tracked connections that are kept of one namespace.
 const MOST_FLOWS: usize = 1_000_000;
@@ -75,42 +74,50 @@ pub(crate) fn read(number: u16, interfaces: &BTreeMap<u32, String>, sample: &mut
     let mut talk = match talk {
         Ok(talk) => talk,
         Err(e) => {
-            sample.faults.add(FaultKind::Unsupported, "forwarding rules", e.to_string());
+            sample.faults.add(FaultKind::Unsupported, FaultSubject::NftRules, e.to_string());
             sample.nat = Some(nat);
             return;
         }
     };
     let mut read = nft_ruleset::read(&mut talk, number, interfaces);
     if read.as_ref().is_ok_and(|f| f.interrupted) {
-        sample.faults.add(FaultKind::Interrupted, "forwarding rules", "");
+        sample.faults.add(FaultKind::Interrupted, FaultSubject::NftRules, "");
         read = nft_ruleset::read(&mut talk, number, interfaces);
     }
     match read {
         Ok(found) => {
             if found.cut {
-                sample.faults.add(FaultKind::Failed, "forwarding rules", "there are more than are looked at");
+                sample.faults.add(
+                    FaultKind::Failed,
+                    FaultSubject::NftRules,
+                    "there are more than are looked at",
+                );
             }
-            sample.faults.add_many(FaultKind::Malformed, "forwarding rules", "", found.malformed);
+            sample.faults.add_many(FaultKind::Malformed, FaultSubject::NftRules, "", found.malformed);
             nat.rules.extend(found.rules);
         }
-        Err(e) => refused("forwarding rules (nf_tables)", &e, sample),
+        Err(e) => refused(FaultSubject::NftRules, &e, sample),
     }
     match iptables_legacy::read(number) {
         Ok(found) => {
             if found.cut {
-                sample.faults.add(FaultKind::Failed, LEGACY, "there are more than are looked at");
+                sample.faults.add(
+                    FaultKind::Failed,
+                    FaultSubject::IptablesRules,
+                    "there are more than are looked at",
+                );
             }
-            sample.faults.add_many(FaultKind::Malformed, LEGACY, "", found.malformed);
+            sample.faults.add_many(FaultKind::Malformed, FaultSubject::IptablesRules, "", found.malformed);
             nat.rules.extend(found.rules);
         }
-        Err(e) => refused(LEGACY, &DumpError::Io(e), sample),
+        Err(e) => refused(FaultSubject::IptablesRules, &DumpError::Io(e), sample),
     }
     let before = nat.flows.len();
     match conntrack::read(&mut talk, number, MOST_FLOWS, &mut nat.flows) {
         Ok((malformed, cut)) => {
-            sample.faults.add_many(FaultKind::Malformed, "tracked connections", "", malformed);
+            sample.faults.add_many(FaultKind::Malformed, FaultSubject::Conntrack, "", malformed);
             if cut {
-                sample.faults.add(FaultKind::Failed, "tracked connections", "there are more than are kept");
+                sample.faults.add(FaultKind::Failed, FaultSubject::Conntrack, "there are more than are kept");
             }
         }
         Err(e) => {
@@ -119,14 +126,14 @@ pub(crate) fn read(number: u16, interfaces: &BTreeMap<u32, String>, sample: &mut
             match std::fs::read(file) {
                 Ok(text) => {
                     let (found, malformed) = conntrack::from_proc(&text, number);
-                    sample.faults.add_many(FaultKind::Malformed, "tracked connections", "", malformed);
+                    sample.faults.add_many(FaultKind::Malformed, FaultSubject::Conntrack, "", malformed);
                     nat.flows.extend(found);
                 }
                 Err(_) => {
                     // How many there are anybody may know.
                     let count = std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count");
                     let n = count.ok().and_then(|n| n.trim().parse().ok()).filter(|_| e.is_not_permitted());
-                    refused_of("tracked connections (conntrack)", &e, n, sample);
+                    refused_of(FaultSubject::Conntrack, &e, n, sample);
                 }
             }
         }
@@ -139,12 +146,12 @@ pub(crate) fn read(number: u16, interfaces: &BTreeMap<u32, String>, sample: &mut
     }
 }
 
-fn refused(subject: &str, e: &DumpError, sample: &mut Sample) {
+fn refused(subject: FaultSubject, e: &DumpError, sample: &mut Sample) {
     refused_of(subject, e, None, sample);
 }
 
 /// Says why something was not read, and how many there are where that is known.
-fn refused_of(subject: &str, e: &DumpError, n: Option<u64>, sample: &mut Sample) {
+fn refused_of(subject: FaultSubject, e: &DumpError, n: Option<u64>, sample: &mut Sample) {
     let (kind, detail) = if e.is_not_permitted() {
         let n = n.map_or_else(String::new, |n| format!("; there are {n}"));
         (FaultKind::NotPermitted, format!("it needs CAP_NET_ADMIN{n}"))

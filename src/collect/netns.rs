@@ -17,7 +17,7 @@ pub(crate) use enter::{Refusal, inside, report};
 use super::CollectError;
 use super::containers::EngineQueries;
 use super::procs;
-use crate::model::{Container, FaultKind, Faults, Namespace, Netns, ProcInfo};
+use crate::model::{Container, FaultKind, FaultSubject, Faults, Namespace, Netns, ProcInfo};
 use members::{Member, Members};
 use name::NetnsMount;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -199,7 +199,7 @@ impl NetnsTable {
         let is_reusable = |e: &NetnsEntry| e.gone_ns != 0 && now.saturating_sub(e.gone_ns) > NUMBER_REUSE_NS;
         let i = self.entries.iter().position(is_reusable).unwrap_or(self.entries.len());
         let Ok(number) = u16::try_from(i) else {
-            faults.add(FaultKind::Namespace, "network namespaces", "more than 65,536 in a few minutes");
+            faults.add(FaultKind::Namespace, FaultSubject::Namespaces, "more than 65,536 in a few minutes");
             return None;
         };
         let new = NetnsEntry::new(inode, "");

@@ -7,8 +7,8 @@ use super::procs::users::Users;
 use super::synthetic_id::SyntheticIds;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
-    Addr, Backend, BackendInfo, Endpoint, Family, FaultKind, FdUsage, Missing, Namespace, Owner, ProcInfo,
-    Process, Proto, Reads, Sample, Socket, SocketId, State, Wants, text,
+    Addr, Backend, BackendInfo, Endpoint, Family, FaultKind, FaultSubject, FdUsage, Missing, Namespace,
+    Owner, ProcInfo, Process, Proto, Reads, Sample, Socket, SocketId, State, Wants, text,
 };
 use netstat2::{AddressFamilyFlags, ProtocolFlags, ProtocolSocketInfo, SocketInfo, TcpState};
 use rustc_hash::FxHashMap;
@@ -167,7 +167,7 @@ impl Source for PortableSource {
         let mut with_pids = wants.reads(Reads::OWNERS);
         if let Err(e) = std::fs::read_dir("/proc") {
             with_pids = false;
-            sample.faults.add(FaultKind::Failed, "list of processes", e.to_string());
+            sample.faults.add(FaultKind::Failed, FaultSubject::ProcessList, e.to_string());
         }
         let found = sockets(with_pids)?;
         // After the sockets, so that their holders are in it.
@@ -182,7 +182,7 @@ impl Source for PortableSource {
             let info = match row {
                 Ok(info) => info,
                 Err(e) => {
-                    sample.faults.add(FaultKind::Malformed, "sockets of netstat2", e.to_string());
+                    sample.faults.add(FaultKind::Malformed, FaultSubject::PortableSockets, e.to_string());
                     continue;
                 }
             };

@@ -13,8 +13,8 @@ use super::procs::Procs;
 use super::synthetic_id::SyntheticIds;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
-    Backend, BackendInfo, Family, FaultKind, Faults, Namespace, Netns, OwnersBy, Proto, Reads, Sample, Stamp,
-    State, StateSet, Wants, text,
+    Backend, BackendInfo, Family, FaultKind, FaultSubject, Faults, Namespace, Netns, OwnersBy, Proto, Reads,
+    Sample, Stamp, State, StateSet, Wants, text,
 };
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -100,13 +100,13 @@ impl ProcSource {
                 (0, _) => read_tables(&self.root, 0, sample),
                 (_, Some(pid)) => {
                     if !read_of(pid, number, sample) {
-                        sample.faults.add(FaultKind::Vanished, "network namespaces", "");
+                        sample.faults.add(FaultKind::Vanished, FaultSubject::Namespaces, "");
                     }
                 }
                 (_, None) => {
                     let why =
                         format!("{}: no process is in it, only netlink enters it", entry.namespace.name);
-                    sample.faults.add(FaultKind::Namespace, "network namespaces", why);
+                    sample.faults.add(FaultKind::Namespace, FaultSubject::Namespaces, why);
                 }
             }
         }
@@ -129,13 +129,13 @@ pub(crate) fn read_table(
     let failed = |e: &io::Error, faults: &mut Faults| {
         // The process through which another namespace is read has ended.
         if !root.join("net").exists() {
-            return faults.add(FaultKind::Vanished, "network namespaces", "");
+            return faults.add(FaultKind::Vanished, FaultSubject::Namespaces, "");
         }
         let kind = match e.kind() {
             io::ErrorKind::NotFound => FaultKind::Unsupported,
             _ => FaultKind::Failed,
         };
-        faults.add(kind, &format!("/proc/net/{name}"), e.to_string());
+        faults.add(kind, FaultSubject::proc_net(name), e.to_string());
     };
     let file = match File::open(&path) {
         Ok(f) => f,
@@ -150,7 +150,6 @@ pub(crate) fn read_table(
     } else {
         sample.wants.states
     };
-    let subject = format!("/proc/net/{name} lines");
     let mut lines = BufReader::with_capacity(1 << 16, file);
     let mut raw = Vec::new();
     for nth in 1u64.. {
@@ -174,7 +173,8 @@ pub(crate) fn read_table(
                 }
             }
             Err(line::Malformed) => {
-                sample.faults.add(FaultKind::Malformed, &subject, format!("first at line {nth}"));
+                let subject = FaultSubject::proc_net(name);
+                sample.faults.add(FaultKind::Malformed, subject, format!("first at line {nth}"));
             }
         }
     }

@@ -82,7 +82,7 @@ use super::procs::fd_count::FdCounter;
 use super::procs::scan_schedule::FdScanner;
 use super::procs::table::{ProcEntry, ProcessTable};
 use crate::model::{
-    FaultKind, FdUsage, Missing, Owner, OwnersBy, Privileges, ProcInfo, Process, Reads, Sample,
+    FaultKind, FaultSubject, FdUsage, Missing, Owner, OwnersBy, Privileges, ProcInfo, Process, Reads, Sample,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -221,7 +221,7 @@ impl Procs {
                 }));
             }
         }
-        sample.faults.add_many(FaultKind::NotPermitted, "descriptors of processes", "", denied);
+        sample.faults.add_many(FaultKind::NotPermitted, FaultSubject::Descriptors, "", denied);
         if sample.wants.reads(Reads::OWNERS) {
             if dirty {
                 // Sorted runs, one per process: the stable sort merges them.

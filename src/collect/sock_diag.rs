@@ -23,8 +23,8 @@ use super::sock_diag::dump_table::TableDump;
 use super::synthetic_id::SyntheticIds;
 use super::{CollectError, Source, host, stamp};
 use crate::model::{
-    AttrSet, Backend, BackendInfo, Family, FaultKind, Netns, OwnersBy, Prefilter, Proto, Reads, Sample,
-    Socket, State, StateSet, Wants,
+    AttrSet, Backend, BackendInfo, Family, FaultKind, FaultSubject, Netns, OwnersBy, Prefilter, Proto, Reads,
+    Sample, Socket, State, StateSet, Wants,
 };
 use rustc_hash::FxHashSet;
 use rustix::net::netlink::SOCK_DIAG;
@@ -39,9 +39,21 @@ const AF_INET6: u8 = 10;
 
 /// A table of sockets that one dump reads.
 struct DumpTable {
-    name: &'static str,
     proto: Proto,
     ask: Ask,
+}
+
+impl DumpTable {
+    /// Subject of the faults of this table.
+    const fn subject(&self) -> FaultSubject {
+        let family = match self.ask {
+            Ask::Inet(AF_INET, ..) => Some(Family::Inet),
+            Ask::Inet(..) => Some(Family::Inet6),
+            Ask::Proc(_, family) => Some(family),
+            _ => None,
+        };
+        FaultSubject::Dump { proto: self.proto, family, netns: None }
+    }
 }
 
 /// How a table is asked for.
@@ -67,38 +79,38 @@ enum Ask {
     Tipc,
 }
 
-const fn table(name: &'static str, proto: Proto, ask: Ask) -> DumpTable {
-    DumpTable { name, proto, ask }
+const fn table(proto: Proto, ask: Ask) -> DumpTable {
+    DumpTable { proto, ask }
 }
 
 /// TCP over IPv4 and IPv6 at once: the two of them are one table of the kernel's, and going through it costs, whatever is
 /// told of it.
-const TCP: DumpTable = table("tcp", Proto::Tcp, Ask::Tcp);
+const TCP: DumpTable = table(Proto::Tcp, Ask::Tcp);
 
 /// Every table there is to read, in the order of reading.
 const DUMPS: [DumpTable; 22] = [
-    table("tcp inet", Proto::Tcp, Ask::Inet(AF_INET, 6, None)),
-    table("tcp inet6", Proto::Tcp, Ask::Inet(AF_INET6, 6, None)),
-    table("udp inet", Proto::Udp, Ask::Inet(AF_INET, 17, None)),
-    table("udp inet6", Proto::Udp, Ask::Inet(AF_INET6, 17, None)),
-    table("udplite inet", Proto::UdpLite, Ask::Inet(AF_INET, 136, None)),
-    table("udplite inet6", Proto::UdpLite, Ask::Inet(AF_INET6, 136, None)),
-    table("mptcp inet", Proto::Mptcp, Ask::Inet(AF_INET, 262, None)),
-    table("mptcp inet6", Proto::Mptcp, Ask::Inet(AF_INET6, 262, None)),
-    table("sctp inet", Proto::Sctp, Ask::Inet(AF_INET, 132, None)),
-    table("sctp inet6", Proto::Sctp, Ask::Inet(AF_INET6, 132, None)),
-    table("dccp inet", Proto::Dccp, Ask::Inet(AF_INET, 33, None)),
-    table("dccp inet6", Proto::Dccp, Ask::Inet(AF_INET6, 33, None)),
-    table("raw inet", Proto::Raw, Ask::Inet(AF_INET, 255, Some("raw"))),
-    table("raw inet6", Proto::Raw, Ask::Inet(AF_INET6, 255, Some("raw6"))),
-    table("icmp inet", Proto::Icmp, Ask::Proc("icmp", Family::Inet)),
-    table("icmp inet6", Proto::Icmp, Ask::Proc("icmp6", Family::Inet6)),
-    table("unix", Proto::Unix, Ask::Unix),
-    table("packet", Proto::Packet, Ask::Packet),
-    table("netlink", Proto::Netlink, Ask::Netlink),
-    table("vsock", Proto::Vsock, Ask::Vsock),
-    table("xdp", Proto::Xdp, Ask::Xdp),
-    table("tipc", Proto::Tipc, Ask::Tipc),
+    table(Proto::Tcp, Ask::Inet(AF_INET, 6, None)),
+    table(Proto::Tcp, Ask::Inet(AF_INET6, 6, None)),
+    table(Proto::Udp, Ask::Inet(AF_INET, 17, None)),
+    table(Proto::Udp, Ask::Inet(AF_INET6, 17, None)),
+    table(Proto::UdpLite, Ask::Inet(AF_INET, 136, None)),
+    table(Proto::UdpLite, Ask::Inet(AF_INET6, 136, None)),
+    table(Proto::Mptcp, Ask::Inet(AF_INET, 262, None)),
+    table(Proto::Mptcp, Ask::Inet(AF_INET6, 262, None)),
+    table(Proto::Sctp, Ask::Inet(AF_INET, 132, None)),
+    table(Proto::Sctp, Ask::Inet(AF_INET6, 132, None)),
+    table(Proto::Dccp, Ask::Inet(AF_INET, 33, None)),
+    table(Proto::Dccp, Ask::Inet(AF_INET6, 33, None)),
+    table(Proto::Raw, Ask::Inet(AF_INET, 255, Some("raw"))),
+    table(Proto::Raw, Ask::Inet(AF_INET6, 255, Some("raw6"))),
+    table(Proto::Icmp, Ask::Proc("icmp", Family::Inet)),
+    table(Proto::Icmp, Ask::Proc("icmp6", Family::Inet6)),
+    table(Proto::Unix, Ask::Unix),
+    table(Proto::Packet, Ask::Packet),
+    table(Proto::Netlink, Ask::Netlink),
+    table(Proto::Vsock, Ask::Vsock),
+    table(Proto::Xdp, Ask::Xdp),
+    table(Proto::Tipc, Ask::Tipc),
 ];
 
 /// `/proc` as the calling thread sees it, whatever namespace the rest of this program is in.
@@ -226,7 +238,7 @@ impl NetlinkSource {
                 {
                     let detail =
                         format!("{}: {why}; read from /proc/net, with less detail", space.namespace.name);
-                    sample.faults.add(FaultKind::Namespace, "network namespaces", detail);
+                    sample.faults.add(FaultKind::Namespace, FaultSubject::Namespaces, detail);
                 }
                 Err(why) => refused.push((space.namespace.name.clone(), why)),
             }
@@ -257,7 +269,7 @@ impl NetlinkSource {
                 Ok(Ok(())) => {}
                 // Told by whoever watches this thread.
                 Ok(Err(panic)) => std::panic::resume_unwind(panic),
-                Err(e) => sample.faults.add(FaultKind::Namespace, "network namespaces", e.to_string()),
+                Err(e) => sample.faults.add(FaultKind::Namespace, FaultSubject::Namespaces, e.to_string()),
             }
         }
         sample.namespaces = self.netns.publish();
@@ -326,7 +338,7 @@ impl NetlinkSource {
                 }
             }
             Err(e) if e.is_unsupported() => {}
-            Err(e) => sample.faults.add(FaultKind::Failed, "who chose the local ports", e.to_string()),
+            Err(e) => sample.faults.add(FaultKind::Failed, FaultSubject::AutoPorts, e.to_string()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a poll could have shown, so that what it did not show is told from what is gone.
 
 use crate::model::wants::{Prefilter, ProtoSet};
-use crate::model::{FaultKind, Faults, Proto, Reads, Sample, State, StateSet};
+use crate::model::{FaultKind, FaultSubject, Faults, Proto, Reads, Sample, State, StateSet};
 
 /// The part of the machine that a poll read.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,7 +14,7 @@ pub(super) struct Scope {
     /// Whether some table was read in part: then nothing follows from what it lacks.
     torn: bool,
     /// Tables that could not be read at all.
-    unread: Vec<String>,
+    unread: Vec<FaultSubject>,
 }
 
 impl Scope {
@@ -64,29 +64,14 @@ impl Scope {
 }
 
 /// Whether some table of sockets was read in part, and which were not read at all.
-fn gaps(faults: &Faults) -> (bool, Vec<String>) {
-    let about_sockets = |s: &str| {
-        ![
-            "process",
-            "descriptor",
-            "interface",
-            "user",
-            "local ports",
-            "forwarding",
-            "tracked",
-            "addresses",
-            "container",
-        ]
-        .iter()
-        .any(|w| s.contains(w))
-    };
+fn gaps(faults: &Faults) -> (bool, Vec<FaultSubject>) {
     let mut torn = false;
     let mut unread = Vec::new();
-    for f in faults.iter().filter(|f| about_sockets(&f.subject)) {
+    for f in faults.iter().filter(|f| f.subject.is_sockets()) {
         match f.kind {
             FaultKind::Lost | FaultKind::Malformed => torn = true,
             // A table that was left in the middle, as far as it was wanted for now.
-            FaultKind::Deferred if f.subject.ends_with(" dump") => torn = true,
+            FaultKind::Deferred if matches!(f.subject, FaultSubject::Dump { .. }) => torn = true,
             FaultKind::Failed | FaultKind::Unsupported | FaultKind::Namespace => {
                 unread.push(f.subject.clone());
             }

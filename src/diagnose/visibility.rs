@@ -55,9 +55,8 @@ pub fn hidden(snap: &Snapshot) -> Vec<Hidden> {
     }
     for f in snap.sample.faults.iter().filter(|f| f.kind == FaultKind::Namespace) {
         let help = if v.root { "" } else { "; sudo reads them" };
-        let detail = if f.detail.is_empty() { String::new() } else { format!(" {}", f.detail) };
         put(
-            format!("{} {}:{detail}{help}", f.subject, f.kind.name()),
+            format!("{f}{help}"),
             "What is in other network namespaces, as those of containers, is read by entering them, which needs \
              CAP_SYS_ADMIN. --netns here reads the own one alone and asks for none.",
         );
@@ -68,14 +67,14 @@ pub fn hidden(snap: &Snapshot) -> Vec<Hidden> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Privileges;
+    use crate::model::{FaultSubject, Privileges};
     use crate::testing::snapshot;
 
     fn said(v: Privileges, hidden_by: Missing) -> Vec<String> {
         let mut snap = snapshot(vec![], vec![], &[]);
         snap.hidden = vec![(hidden_by, 1200)];
         snap.sample.privileges = v;
-        snap.sample.faults.add(FaultKind::Namespace, "network namespaces", "web: not permitted");
+        snap.sample.faults.add(FaultKind::Namespace, FaultSubject::Namespaces, "web: not permitted");
         hidden(&snap).into_iter().map(|h| h.said).collect()
     }
 
@@ -83,7 +82,7 @@ mod tests {
     fn the_reason_and_what_helps_follow_from_where_one_looks() {
         let user = Privileges::default();
         let root = Privileges { root: true, ..user };
-        let other = "network namespaces not entered: web: not permitted";
+        let other = "network namespaces: not accessible: web: not permitted";
         for (v, why, want) in [
             (user, Missing::NotPermitted, "owners of 1,200 sockets hidden: no privilege; sudo shows them"),
             (root, Missing::NotPermitted, "owners of 1,200 sockets hidden: root without CAP_SYS_PTRACE"),

@@ -1,42 +1,44 @@
-//! What could not be read, and why. Races and refusals are data, not accidents.
+//! Non-fatal read errors, counted per kind and subject, and the reasons of missing values.
 
+use super::proto::{Family, Proto};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 
-/// Why a value is not there. Missing is never zero.
+/// Reason why a value is missing. Missing is never zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Missing {
-    /// It makes no sense for this row.
+    /// Meaningless for this row.
     NotApplicable,
-    /// This kernel or backend does not tell it.
+    /// Not reported by this kernel or backend.
     NotReported,
-    /// It was not asked for.
+    /// Not requested.
     NotRead,
-    /// It is being read; the next snapshot has it.
+    /// Being read; the next snapshot has it.
     Pending,
-    /// The kernel refused: another user's process, or a missing capability.
+    /// Refused by the kernel: another user's process, or a missing capability.
     NotPermitted,
-    /// It does not change, so it is never reached.
+    /// No growth, so the limit is never reached.
     Steady,
-    /// It was gone before it could be read.
+    /// Closed or exited before it could be read.
     Gone,
-    /// Owner: the connection waits in its listener's accept queue.
+    /// Owner: the connection is in its listener's accept queue.
     AcceptQueue,
-    /// Owner: closed by its program; the kernel finishes it alone.
+    /// Owner: closed by the application; the kernel finishes the connection.
     Orphan,
-    /// Owner: `TIME_WAIT` belongs to the kernel.
+    /// Owner: `TIME_WAIT` sockets belong to the kernel.
     TimeWait,
-    /// Owner: the handshake is not finished.
+    /// Owner: the handshake is in progress.
     Handshake,
-    /// Owner: the kernel itself holds it, or a process that cannot be seen from here.
+    /// Owner: a kernel socket, or a process that is not visible from here.
     NoVisibleProcess,
-    /// Security context: no security module gives any.
+    /// Security context: no security module assigns labels.
     NoLabels,
 }
 
 impl Missing {
-    /// All of them, in order.
+    /// Every reason, in order.
     pub const ALL: [Self; 13] = [
         Self::NotApplicable,
         Self::NotReported,
@@ -53,22 +55,22 @@ impl Missing {
         Self::NoLabels,
     ];
 
-    /// The reason in a few words, as shown and as in JSON.
+    /// Reason in a few words, on screen and in JSON.
     pub const fn reason(self) -> &'static str {
         match self {
             Self::NotApplicable => "not applicable",
             Self::NotReported => "not reported",
             Self::NotRead => "not read",
-            Self::Pending => "being read",
+            Self::Pending => "pending",
             Self::NotPermitted => "not permitted",
-            Self::Steady => "steady",
-            Self::Gone => "gone before it was read",
-            Self::AcceptQueue => "waiting in the accept queue",
-            Self::Orphan => "closed by its program, the kernel finishes it",
-            Self::TimeWait => "TIME_WAIT is the kernel's",
-            Self::Handshake => "handshake not finished",
-            Self::NoVisibleProcess => "held by the kernel or by a process not visible here",
-            Self::NoLabels => "no security module labels processes here",
+            Self::Steady => "stable",
+            Self::Gone => "gone before it could be read",
+            Self::AcceptQueue => "in the accept queue",
+            Self::Orphan => "orphaned (closed by the application)",
+            Self::TimeWait => "kernel-owned (TIME_WAIT)",
+            Self::Handshake => "handshake in progress",
+            Self::NoVisibleProcess => "kernel socket, or its process is not visible here",
+            Self::NoLabels => "no security module labels processes",
         }
     }
 }
@@ -79,85 +81,207 @@ impl fmt::Display for Missing {
     }
 }
 
-/// What kind of thing went wrong in part of a poll.
+/// Kind of a non-fatal error in part of a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultKind {
-    /// The kernel has no such table (no diag module, protocol not built in).
+    /// Missing in this kernel: no diag module, protocol not built in.
     Unsupported,
-    /// A dump was interrupted by changes (`NLM_F_DUMP_INTR`) and read again.
+    /// Dump flagged `NLM_F_DUMP_INTR` and read again.
     Interrupted,
-    /// Messages were lost (`ENOBUFS`, a truncated receive) and the table was read again.
+    /// Messages lost (`ENOBUFS`, a truncated receive) and the table read again.
     Lost,
-    /// A message or line could not be understood.
+    /// Message or line that could not be parsed.
     Malformed,
-    /// A table could not be read.
+    /// Read error.
     Failed,
-    /// Descriptors of a process could not be read: not permitted.
+    /// Permission denied.
     NotPermitted,
-    /// A process was gone before it was read.
+    /// Process or namespace that was gone before it was read.
     Vanished,
-    /// The walk over descriptors was cut by its budget; the rest follows in later polls.
+    /// Scan stopped by its budget; later polls continue it.
     Deferred,
-    /// A namespace could not be entered.
+    /// Namespace that could not be entered.
     Namespace,
-    /// What was asked for cannot be used here; another way was taken.
+    /// Requested method that cannot be used here; another one is used instead.
     NotUsed,
 }
 
 impl FaultKind {
-    /// What it is in a few words.
+    /// Short text for status lines and messages.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Unsupported => "not supported by this kernel",
-            Self::Interrupted => "table changed while read",
+            Self::Interrupted => "changed during the dump",
             Self::Lost => "messages lost",
-            Self::Malformed => "not understood",
-            Self::Failed => "could not be read",
+            Self::Malformed => "parse error",
+            Self::Failed => "read failed",
             Self::NotPermitted => "not permitted",
-            Self::Vanished => "ended while read",
-            Self::Deferred => "left for a later poll",
-            Self::Namespace => "not entered",
+            Self::Vanished => "exited during the scan",
+            Self::Deferred => "deferred to a later poll",
+            Self::Namespace => "not accessible",
             Self::NotUsed => "not used",
         }
     }
 
-    /// Whether it means that something the user asked for is not on the screen.
+    /// True if requested data is missing from the output because of it.
     pub const fn hides_something(self) -> bool {
         matches!(self, Self::Lost | Self::Malformed | Self::Failed | Self::NotPermitted | Self::Namespace)
     }
 }
 
-/// Subject of the fault that no security module labels anything.
-pub const CONTEXTS: &str = "security contexts";
-/// Subject of the fault that the kernel does not tell the BPF maps of sockets to us.
-pub const BPF_MAPS: &str = "bpf maps of sockets";
+/// Subject of a fault: the table, file or kind of data that was being read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultSubject {
+    /// Socket table dumped over `NETLINK_SOCK_DIAG`.
+    Dump {
+        /// Protocol of the table.
+        proto: Proto,
+        /// Address family, if the table covers one only.
+        family: Option<Family>,
+        /// Network namespace, if not that of this process.
+        netns: Option<Arc<str>>,
+    },
+    /// Socket table in this file below `/proc/net`.
+    ProcNet(Arc<str>),
+    /// Socket list of the portable backend (`netstat2`).
+    PortableSockets,
+    /// Network namespaces other than that of this process.
+    Namespaces,
+    /// List of processes in `/proc`.
+    ProcessList,
+    /// Processes (`/proc/PID/stat` and the files beside it).
+    Processes,
+    /// Descriptors of processes (`/proc/PID/fd`).
+    Descriptors,
+    /// Owners of sockets opened since the previous poll.
+    NewOwners,
+    /// Owners read by a BPF iterator.
+    BpfIter,
+    /// Security contexts of processes and sockets.
+    SecurityContexts,
+    /// BPF maps of sockets.
+    BpfMaps,
+    /// Local ports chosen by the kernel (`INET_DIAG_BC_AUTO`).
+    AutoPorts,
+    /// Names of network interfaces.
+    InterfaceNames,
+    /// Addresses of network interfaces.
+    InterfaceAddresses,
+    /// Rules of `nf_tables`.
+    NftRules,
+    /// Rules of iptables-legacy (xtables).
+    IptablesRules,
+    /// Entries of the connection tracking table.
+    Conntrack,
+    /// Names of containers.
+    Containers,
+}
 
-/// One kind of fault on one subject, counted.
+impl FaultSubject {
+    /// Socket table below `/proc/net`.
+    pub fn proc_net(file: &str) -> Self {
+        Self::ProcNet(file.into())
+    }
+
+    /// True if sockets can be missing because of it.
+    pub const fn is_sockets(&self) -> bool {
+        matches!(self, Self::Dump { .. } | Self::ProcNet(_) | Self::PortableSockets | Self::Namespaces)
+    }
+
+    /// True if NAT rules can be missing because of it.
+    pub const fn is_nat_rules(&self) -> bool {
+        matches!(self, Self::NftRules | Self::IptablesRules)
+    }
+
+    /// True if port forwards or tracked connections can be missing because of it.
+    pub const fn is_nat(&self) -> bool {
+        self.is_nat_rules() || matches!(self, Self::Conntrack)
+    }
+}
+
+impl fmt::Display for FaultSubject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dump { proto, family, netns } => {
+                write!(f, "{}", proto.name())?;
+                if let Some(family) = family {
+                    write!(f, " {}", family.name())?;
+                }
+                f.write_str(" dump")?;
+                return netns.as_ref().map_or(Ok(()), |name| write!(f, " in netns {name}"));
+            }
+            Self::ProcNet(file) => return write!(f, "/proc/net/{file}"),
+            Self::PortableSockets => "sockets of netstat2",
+            Self::Namespaces => "network namespaces",
+            Self::ProcessList => "process list",
+            Self::Processes => "processes",
+            Self::Descriptors => "file descriptors",
+            Self::NewOwners => "owners of new sockets",
+            Self::BpfIter => "owners by bpf_iter",
+            Self::SecurityContexts => "security contexts",
+            Self::BpfMaps => "BPF maps of sockets",
+            Self::AutoPorts => "ports chosen by the kernel",
+            Self::InterfaceNames => "interface names",
+            Self::InterfaceAddresses => "interface addresses",
+            Self::NftRules => "nf_tables rules",
+            Self::IptablesRules => "iptables-legacy rules",
+            Self::Conntrack => "conntrack entries",
+            Self::Containers => "container names",
+        })
+    }
+}
+
+/// Faults of one kind on one subject, counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
-    /// What kind.
+    /// Kind of error.
     pub kind: FaultKind,
-    /// On what: `tcp inet6 dump`, `/proc/net/tcp line 7`, `descriptors of processes`.
-    pub subject: String,
-    /// How many times.
+    /// Table, file or data concerned.
+    pub subject: FaultSubject,
+    /// Number of occurrences.
     pub count: u32,
-    /// The first error in the system's words, empty when the kind says it all.
+    /// First error in the system's words; empty if the kind says enough.
     pub detail: String,
 }
 
-/// The faults of one poll.
+impl fmt::Display for Fault {
+    /// One line: `tcp inet dump: read failed (2 times): Input/output error`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let n = self.count;
+        match (self.kind, &self.subject) {
+            (FaultKind::Vanished, FaultSubject::Namespaces) => {
+                let what = if n == 1 { "network namespace" } else { "network namespaces" };
+                write!(f, "{n} {what} deleted during the scan")?;
+            }
+            (FaultKind::Vanished, _) => {
+                let what = if n == 1 { "process" } else { "processes" };
+                write!(f, "{n} {what} exited during the scan")?;
+            }
+            (kind, subject) => {
+                write!(f, "{subject}: {}", kind.name())?;
+                if n > 1 {
+                    write!(f, " ({n} times)")?;
+                }
+            }
+        }
+        if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
+    }
+}
+
+/// Faults of one poll.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Faults(Vec<Fault>);
 
 impl Faults {
-    /// Counts one more; the detail of the first of its kind on that subject is kept.
-    pub fn add(&mut self, kind: FaultKind, subject: &str, detail: impl Into<String>) {
+    /// Counts one fault; the detail of the first of its kind on that subject is kept.
+    pub fn add(&mut self, kind: FaultKind, subject: FaultSubject, detail: impl Into<String>) {
         self.add_many(kind, subject, detail, 1);
     }
 
-    /// Counts `n` more.
-    pub fn add_many(&mut self, kind: FaultKind, subject: &str, detail: impl Into<String>, n: u32) {
+    /// Counts `n` faults.
+    pub fn add_many(&mut self, kind: FaultKind, subject: FaultSubject, detail: impl Into<String>, n: u32) {
         if n == 0 {
             return;
         }
@@ -165,30 +289,30 @@ impl Faults {
             Some(f) => f.count = f.count.saturating_add(n),
             None => {
                 let detail = super::text::without_number(&detail.into()).into_owned();
-                self.0.push(Fault { kind, subject: subject.to_owned(), count: n, detail });
+                self.0.push(Fault { kind, subject, count: n, detail });
             }
         }
     }
 
-    /// All of them, in the order they first happened.
+    /// All faults, in the order of their first occurrence.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Fault> {
         self.0.iter()
     }
 
-    /// Whether nothing went wrong.
+    /// True if the poll had no fault.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many of this kind.
+    /// Number of faults of this kind.
     pub fn count(&self, kind: FaultKind) -> u32 {
         self.0.iter().filter(|f| f.kind == kind).map(|f| f.count).sum()
     }
 
-    /// Takes over another's.
+    /// Adds the faults of another part of the poll.
     pub fn merge(&mut self, other: Self) {
         for f in other.0 {
-            self.add_many(f.kind, &f.subject, f.detail, f.count);
+            self.add_many(f.kind, f.subject, f.detail, f.count);
         }
     }
 }

@@ -20,8 +20,7 @@ fn space(snap: &Snapshot, netns: Option<u16>) -> Value<'_> {
 
 /// What of the rules and tracked connections could not be read: why a forward may be missing.
 pub fn unread(snap: &Snapshot) -> impl Iterator<Item = &Fault> {
-    let about = |f: &&Fault| f.subject.starts_with("forwarding") || f.subject.starts_with("tracked");
-    snap.sample.faults.iter().filter(about)
+    snap.sample.faults.iter().filter(|f| f.subject.is_nat())
 }
 
 /// By what, in words.

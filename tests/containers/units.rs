@@ -108,9 +108,10 @@ pub(crate) fn ordinary_user_sees_ids_and_what_is_missing(docker: &Docker) -> Res
     sh("ip netns add shut")?;
     let asked = other().args(["list", "--netns", "shut"]).output().map_err(|e| e.to_string())?;
     let why = String::from_utf8_lossy(&asked.stderr).into_owned();
-    check(asked.status.code() == Some(1) && why.contains("network namespaces not entered: shut: "), || {
-        why.clone()
-    })?;
+    check(
+        asked.status.code() == Some(1) && why.contains("network namespaces: not accessible: shut: "),
+        || why.clone(),
+    )?;
     sh("ip netns del shut")?;
     // How many connections are tracked is known, though not which.
     let outside = Outside::new()?;
@@ -119,7 +120,7 @@ pub(crate) fn ordinary_user_sees_ids_and_what_is_missing(docker: &Docker) -> Res
     until("a tracked connection", || count().ok().filter(|n| n.trim() != "0"))?;
     let said = told("forwards")?;
     let n = count()?;
-    let words = said.split("(conntrack): not permitted, it needs CAP_NET_ADMIN; there are ").nth(1);
+    let words = said.split("conntrack entries: not permitted: it needs CAP_NET_ADMIN; there are ").nth(1);
     let number = |s: &str| s.lines().next()?.trim().parse::<u64>().ok();
     // It goes up and down by itself meanwhile.
     let near = words.and_then(number).zip(number(&n)).is_some_and(|(a, b)| a > 0 && a.abs_diff(b) <= 5);

@@ -208,14 +208,12 @@ pub(crate) fn rules_of_nft_and_iptables_match_nft_and_conntrack() -> Result<(), 
         "setpriv --bounding-set=-all --inh-caps=-all {} screenshot --size 160x20 --polls 1 --keys 6",
         env!("CARGO_BIN_EXE_sockscope")
     ))?;
-    check(blind.contains("forwarding rules") && blind.contains("not permitted"), || blind)?;
+    check(blind.contains("nf_tables rules") && blind.contains("not permitted"), || blind)?;
     let blind = sh(&format!(
         "setpriv --bounding-set=-all --inh-caps=-all {} forwards 2>&1 >/dev/null || true",
         env!("CARGO_BIN_EXE_sockscope")
     ))?;
-    check(blind.contains("sockscope: forwarding rules (nf_tables): not permitted, it needs"), || {
-        blind.clone()
-    })?;
+    check(blind.contains("sockscope: nf_tables rules: not permitted: it needs"), || blind.clone())?;
     drop((web, udp));
     Ok(())
 }

@@ -45,7 +45,7 @@ fn server(before: &[&str], at: &str) -> Program {
 /// there in every poll under its name, and what went in between is nothing but that.
 pub(crate) fn namespaces_that_come_and_go_are_no_faults() -> Result<(), String> {
     use sockscope::collect::{Choice, Engines, open};
-    use sockscope::model::{FaultKind, Netns, State, Wants};
+    use sockscope::model::{FaultKind, FaultSubject, Netns, State, Wants};
     sh("ip netns add keep && ip -n keep link set lo up")?;
     let _keep = server(&["ip", "netns", "exec", "keep"], "127.0.0.1:7961");
     until("the listener", || rows(&["list", "state:listen", "lport:7961"]).ok().filter(|r| !r.is_empty()))?;
@@ -77,7 +77,7 @@ pub(crate) fn namespaces_that_come_and_go_are_no_faults() -> Result<(), String> 
             let odd = sample.faults.iter().find(|f| {
                 let unheld = choice == Choice::Proc && f.detail.contains("no process is in it");
                 let brief = matches!(f.kind, FaultKind::Vanished | FaultKind::Interrupted);
-                f.subject != "descriptors of processes" && !(brief || unheld)
+                f.subject != FaultSubject::Descriptors && !(brief || unheld)
             });
             check(odd.is_none(), || format!("{choice:?}: {odd:?}"))?;
         }

@@ -3,8 +3,8 @@
 use sockscope::derive::Engine;
 use sockscope::model::attr::{inet, push};
 use sockscope::model::{
-    AttrSet, Backend, BackendInfo, Endpoint, Family, FaultKind, FdUsage, Owner, ProcInfo, Process, Proto,
-    Sample, Snapshot, Socket, SocketId, Stamp, State, Wants,
+    AttrSet, Backend, BackendInfo, Endpoint, Family, FaultKind, FaultSubject, FdUsage, Owner, ProcInfo,
+    Process, Proto, Sample, Snapshot, Socket, SocketId, Stamp, State, Wants,
 };
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -132,7 +132,7 @@ fn poll(n: u32) -> Sample {
         m.add(500 + u64::from(i), Proto::Tcp, State::TimeWait, (&near, "10.0.0.9:5432"), &[], (0, 0));
     }
     m.add(600, Proto::Tcp, State::SynSent, ("10.0.0.4:39999", "198.51.100.7:25"), &[991], (0, 1));
-    m.sample.faults.add_many(FaultKind::Vanished, "descriptors of processes", "", 2);
+    m.sample.faults.add_many(FaultKind::Vanished, FaultSubject::Descriptors, "", 2);
     m.owners.sort_unstable();
     m.sample.owners = m.owners.into();
     m.sample

@@ -3,7 +3,7 @@
 use super::socket::{DumpError, Malformed, NetlinkSocket};
 use super::wire::Request;
 use crate::model::attr::read_u32;
-use crate::model::{Addr, Attrs, Family, FaultKind, Faults, Proto, text};
+use crate::model::{Addr, Attrs, Family, FaultKind, FaultSubject, Faults, Proto, text};
 use std::collections::BTreeMap;
 
 /// `IFLA_IFNAME` (`include/uapi/linux/if_link.h`).
@@ -31,7 +31,7 @@ pub(crate) fn interfaces(faults: &mut Faults) -> BTreeMap<u32, String> {
         .map_err(DumpError::from)
         .and_then(|mut talk| talk.dump(&Request::links(), &mut take));
     if let Err(e) = asked {
-        faults.add(FaultKind::Failed, "interface names", e.to_string());
+        faults.add(FaultKind::Failed, FaultSubject::InterfaceNames, e.to_string());
     }
     out
 }
@@ -61,7 +61,7 @@ pub(crate) fn addresses(faults: &mut Faults) -> Vec<Addr> {
         .map_err(DumpError::from)
         .and_then(|mut talk| talk.dump(&Request::addresses(), &mut take));
     if let Err(e) = asked {
-        faults.add(FaultKind::Failed, "addresses of interfaces", e.to_string());
+        faults.add(FaultKind::Failed, FaultSubject::InterfaceAddresses, e.to_string());
     }
     out
 }

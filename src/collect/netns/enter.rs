@@ -2,7 +2,7 @@
 
 use super::{NetnsEntry, NetnsTable};
 use crate::collect::stamp;
-use crate::model::{FaultKind, Faults, Netns};
+use crate::model::{FaultKind, FaultSubject, Faults, Netns};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
@@ -64,7 +64,7 @@ fn setns(fd: &OwnedFd) -> Result<(), Errno> {
 /// Counts the namespaces that were not entered: those that are gone, and by name those that were refused.
 pub(crate) fn report(refused: &[(String, Refusal)], faults: &mut Faults) {
     let gone = refused.iter().filter(|(_, r)| *r == Refusal::Gone);
-    faults.add_many(FaultKind::Vanished, "network namespaces", "", gone.count() as u32);
+    faults.add_many(FaultKind::Vanished, FaultSubject::Namespaces, "", gone.count() as u32);
     let denied: Vec<(&str, Errno)> = refused
         .iter()
         .filter_map(|(n, r)| if let Refusal::Refused(e) = r { Some((n.as_str(), *e)) } else { None })
@@ -80,5 +80,5 @@ pub(crate) fn report(refused: &[(String, Refusal)], faults: &mut Faults) {
         names.push(&more);
     }
     let detail = format!("{}: {reason}", names.join(", "));
-    faults.add_many(FaultKind::Namespace, "network namespaces", detail, denied.len() as u32);
+    faults.add_many(FaultKind::Namespace, FaultSubject::Namespaces, detail, denied.len() as u32);
 }

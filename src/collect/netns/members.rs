@@ -4,7 +4,7 @@
 //! before it executes anything), and for older ones in turn.
 
 use crate::collect::procs;
-use crate::model::{FaultKind, Faults};
+use crate::model::{FaultKind, FaultSubject, Faults};
 use rustc_hash::FxHashMap;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, openat, statat};
@@ -94,7 +94,7 @@ impl Members {
         let root = openat(CWD, "/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let root = match root {
             Ok(root) => root,
-            Err(e) => return faults.add(FaultKind::Namespace, "network namespaces", e.to_string()),
+            Err(e) => return faults.add(FaultKind::Namespace, FaultSubject::Namespaces, e.to_string()),
         };
         let own_tables = super::stat("/proc/thread-self/net/dev").map_or(0, |s| s.0);
         let proc = Lookup { root, own, own_tables };

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::collect::{Choice, Engines, open};
-use crate::model::{ProtoSet, Reads, Wants};
+use crate::model::{Family, FaultSubject, ProtoSet, Reads, Wants};
 use proptest::prelude::*;
 use rustc_hash::FxHashSet;
 use std::os::unix::fs::symlink;
@@ -93,8 +93,8 @@ fn garbage_is_counted_and_the_rest_is_read() {
     let faults: Vec<_> = s.faults.iter().filter(|f| f.kind == FaultKind::Malformed).collect();
     assert_eq!(faults.len(), 1);
     assert_eq!(
-        (&*faults[0].subject, faults[0].count, &*faults[0].detail),
-        ("/proc/net/tcp lines", 4, "first at line 5")
+        (&faults[0].subject, faults[0].count, &*faults[0].detail),
+        (&FaultSubject::proc_net("tcp"), 4, "first at line 5")
     );
 }
 
@@ -161,8 +161,12 @@ fn a_table_that_fails_does_not_take_the_others_along() {
     let s = read(dir.path());
     assert_eq!(s.sockets.len(), 4);
     assert_eq!(
-        s.faults.iter().filter(|f| f.kind == FaultKind::Failed).map(|f| &*f.subject).collect::<Vec<_>>(),
-        ["/proc/net/udp"]
+        s.faults
+            .iter()
+            .filter(|f| f.kind == FaultKind::Failed)
+            .map(|f| f.subject.clone())
+            .collect::<Vec<_>>(),
+        [FaultSubject::proc_net("udp")]
     );
 }
 

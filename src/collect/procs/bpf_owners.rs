@@ -7,7 +7,7 @@
 use super::bpf::Loader;
 use super::scan_schedule::scan_time;
 use super::table::{ProcEntry, ProcessTable};
-use crate::model::{FaultKind, OwnersBy, Reads, Sample};
+use crate::model::{FaultKind, FaultSubject, OwnersBy, Reads, Sample};
 use rustix::thread::{CapabilitySet, capabilities};
 
 /// Costs in nanoseconds: per descriptor and per process of a scan; per descriptor and per process of a bpf read, and per
@@ -122,7 +122,7 @@ impl BpfOwners {
     pub(crate) fn report(&self, sample: &mut Sample) {
         sample.owners_by = Some(self.used);
         if let (Some(OwnersBy::BpfIter), Loader::Unavailable(why)) = (self.requested, &self.loader) {
-            sample.faults.add(FaultKind::NotUsed, "owners by bpf_iter", why.clone());
+            sample.faults.add(FaultKind::NotUsed, FaultSubject::BpfIter, why.clone());
         }
     }
 }

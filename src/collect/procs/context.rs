@@ -5,8 +5,7 @@ use super::fd_scan::{self, Buffers};
 use super::info;
 use super::proc_dir::ProcDir;
 use super::table::ProcessTable;
-use crate::model::fault::CONTEXTS;
-use crate::model::{FaultKind, Label, Missing, Reads, Sample, text};
+use crate::model::{FaultKind, FaultSubject, Label, Missing, Reads, Sample, text};
 use rustc_hash::FxHashSet;
 use rustix::fd::AsFd;
 use rustix::fs::{AtFlags, getxattr, statat};
@@ -57,7 +56,7 @@ pub(crate) fn fill(table: &ProcessTable, sample: &mut Sample) {
     let (processes, sockets) = (&sample.contexts.processes, &sample.contexts.sockets);
     if !processes.is_empty() && processes.iter().all(is_unlabelled) || *sockets == Err(Missing::NoLabels) {
         let why = Missing::NoLabels.reason();
-        sample.faults.add(FaultKind::Unsupported, CONTEXTS, why);
+        sample.faults.add(FaultKind::Unsupported, FaultSubject::SecurityContexts, why);
     }
 }
 
@@ -248,7 +247,7 @@ mod tests {
         assert_eq!(other, Err(Missing::Gone));
         // No SELinux labels there: the first answer is enough.
         assert_eq!(s.contexts.sockets, Err(Missing::NoLabels));
-        assert_eq!(s.faults.iter().next().unwrap().detail, "no security module labels processes here");
+        assert_eq!(s.faults.iter().next().unwrap().detail, "no security module labels processes");
         assert!(s.owners.contains(&Owner { inode: 500, process: 0, fd: 3 }));
     }
 

@@ -8,7 +8,7 @@ use super::fd_targets;
 use super::proc_dir::ProcDir;
 use super::table::{ProcEntry, ProcessTable};
 use crate::collect::stamp;
-use crate::model::{FaultKind, Reads, Sample};
+use crate::model::{FaultKind, FaultSubject, Reads, Sample};
 use crate::sync::{cores, par_map_with};
 use rustc_hash::FxHashSet;
 use rustix::io::Errno;
@@ -204,7 +204,7 @@ impl FdScanner {
             order.sort_unstable();
             if !changed_only && table.is_live() && self.last_full_scan.is_too_recent(now) {
                 let n = unowned.len() as u32;
-                sample.faults.add_many(FaultKind::Deferred, "owners of new sockets", "", n);
+                sample.faults.add_many(FaultKind::Deferred, FaultSubject::NewOwners, "", n);
                 self.recheck_shared(table, sample);
                 return;
             }
@@ -283,7 +283,7 @@ fn record(
         Err(e) => {
             let gone = matches!(e, Errno::NOENT | Errno::SRCH);
             let kind = if gone { FaultKind::Vanished } else { FaultKind::Failed };
-            sample.faults.add(kind, "descriptors of processes", e.to_string());
+            sample.faults.add(kind, FaultSubject::Descriptors, e.to_string());
             table.remove(pid);
         }
     }

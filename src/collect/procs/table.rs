@@ -10,7 +10,7 @@ use super::info;
 use super::proc_dir::{self, ProcDir};
 use super::socket_refs::SocketRefCounts;
 use crate::collect::stamp;
-use crate::model::{FaultKind, Faults, FdPlace, Missing, ProcInfo};
+use crate::model::{FaultKind, FaultSubject, Faults, FdPlace, Missing, ProcInfo};
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
@@ -130,7 +130,7 @@ impl ProcessTable {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = match openat(CWD, &self.root, flags, Mode::empty()) {
             Ok(root) => root,
-            Err(e) => return faults.add(FaultKind::Failed, "list of processes", e.to_string()),
+            Err(e) => return faults.add(FaultKind::Failed, FaultSubject::ProcessList, e.to_string()),
         };
         let mut pids = Vec::with_capacity(self.entries.len() + 16);
         let mut entries = vec![MaybeUninit::uninit(); 32 * 1024];
@@ -139,7 +139,7 @@ impl ProcessTable {
             match entry {
                 Ok(entry) => pids.extend(fd_scan::number(entry.file_name().to_bytes())),
                 Err(e) => {
-                    faults.add(FaultKind::Failed, "list of processes", e.to_string());
+                    faults.add(FaultKind::Failed, FaultSubject::ProcessList, e.to_string());
                     break;
                 }
             }
@@ -152,8 +152,10 @@ impl ProcessTable {
         for pid in pids {
             if let Err(e) = self.refresh_one(&root, pid) {
                 match e {
-                    Errno::NOENT | Errno::SRCH => faults.add(FaultKind::Vanished, "processes", ""),
-                    e => faults.add(FaultKind::Malformed, "processes", format!("{pid}: {e}")),
+                    Errno::NOENT | Errno::SRCH => {
+                        faults.add(FaultKind::Vanished, FaultSubject::Processes, "")
+                    }
+                    e => faults.add(FaultKind::Malformed, FaultSubject::Processes, format!("{pid}: {e}")),
                 }
                 self.remove(pid);
             }

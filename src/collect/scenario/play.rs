@@ -6,9 +6,9 @@ use crate::model::attr::{inet, push};
 use crate::model::tcp_info::TCP_FIELDS;
 use crate::model::wants::{Prefilter, Side};
 use crate::model::{
-    Addr, AttrSet, Backend, BackendInfo, Endpoint, Family, FaultKind, FdKind, FdKinds, FdUsage, Flow,
-    Missing, Namespace, Nat, Owner, ProcInfo, Process, Proto, Reads, Sample, Socket, SocketId, Stamp, State,
-    Timer, TimerKind, Wants,
+    Addr, AttrSet, Backend, BackendInfo, Endpoint, Family, FaultKind, FaultSubject, FdKind, FdKinds, FdUsage,
+    Flow, Missing, Namespace, Nat, Owner, ProcInfo, Process, Proto, Reads, Sample, Socket, SocketId, Stamp,
+    State, Timer, TimerKind, Wants,
 };
 use std::sync::Arc;
 
@@ -126,7 +126,7 @@ impl Poll<'_> {
             };
             let hidden = p.hidden || p.fds.is_none();
             if hidden {
-                self.sample.faults.add(FaultKind::NotPermitted, "descriptors of processes", "");
+                self.sample.faults.add(FaultKind::NotPermitted, FaultSubject::Descriptors, "");
             }
             self.sample.processes.push(Process {
                 info: Arc::new(ProcInfo {

@@ -3,8 +3,7 @@
 use super::{AF_INET, Ask, DumpTable, HERE, decode, request, unsupported};
 use crate::collect::netlink::socket::{DumpError, NetlinkSocket};
 use crate::collect::synthetic_id::SyntheticIds;
-use crate::model::fault::BPF_MAPS;
-use crate::model::{Family, FaultKind, Reads, Sample, Wants};
+use crate::model::{Family, FaultKind, FaultSubject, Reads, Sample, Wants};
 use rustc_hash::FxHashSet;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -55,15 +54,14 @@ pub(crate) fn dump_table(
             .dump_some(&ask, sample.wants.at_most, |message| decode(table, message, what.interfaces, sample))
         {
             Ok(done) => {
-                let subject = format!("{} dump", table.name);
-                sample.faults.add_many(FaultKind::Malformed, &subject, "", done.malformed);
+                sample.faults.add_many(FaultKind::Malformed, table.subject(), "", done.malformed);
                 if done.cut {
-                    sample.faults.add(FaultKind::Deferred, &subject, "");
+                    sample.faults.add(FaultKind::Deferred, table.subject(), "");
                 }
                 if !done.interrupted {
                     return true;
                 }
-                sample.faults.add(FaultKind::Interrupted, &subject, "");
+                sample.faults.add(FaultKind::Interrupted, table.subject(), "");
             }
             Err(DumpError::Lost) if !last => {}
             Err(e) if maps && e.is_not_permitted() => {
@@ -71,7 +69,7 @@ pub(crate) fn dump_table(
                 ask = build(filtered, maps, &sample.wants);
                 sample.faults.add(
                     FaultKind::NotUsed,
-                    BPF_MAPS,
+                    FaultSubject::BpfMaps,
                     "only with CAP_BPF, outside of a user namespace",
                 );
             }
@@ -97,17 +95,19 @@ pub(crate) fn dump_table(
                     DumpError::Io(_) if e.is_unsupported() => FaultKind::Unsupported,
                     DumpError::Io(_) => FaultKind::Failed,
                 };
-                let mut subject = format!("{} dump", table.name);
+                let mut subject = table.subject();
                 // What this kernel does not have it has in no namespace.
-                if let (true, Some(name)) = (kind != FaultKind::Unsupported, what.space) {
-                    subject = format!("{subject} in {name}");
+                if let (true, Some(name), FaultSubject::Dump { netns, .. }) =
+                    (kind != FaultKind::Unsupported, what.space, &mut subject)
+                {
+                    *netns = Some(name.into());
                 }
                 let why = if kind == FaultKind::Unsupported {
                     unsupported::why(table.proto, Path::new(HERE))
                 } else {
                     e.to_string()
                 };
-                sample.faults.add(kind, &subject, why);
+                sample.faults.add(kind, subject, why);
                 return true;
             }
         }

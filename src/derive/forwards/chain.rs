@@ -44,9 +44,7 @@ pub(super) fn sent_on(rows: &mut [Forward]) {
 /// Where rules could not be read, one of this namespace may send on what comes to an address of it, so that nobody listens
 /// there is no sign of anything.
 pub(super) fn not_told(sample: &Sample, rows: &mut [Forward]) {
-    let unread = |f: &&crate::model::Fault| {
-        f.subject.starts_with("forwarding rules") && f.kind != FaultKind::Interrupted
-    };
+    let unread = |f: &&crate::model::Fault| f.subject.is_nat_rules() && f.kind != FaultKind::Interrupted;
     if sample.faults.iter().find(unread).is_none() {
         return;
     }
@@ -78,6 +76,7 @@ mod tests {
     use super::*;
     use crate::derive::Engine;
     use crate::derive::forwards::tests::machine;
+    use crate::model::FaultSubject;
     use std::sync::Arc;
 
     #[test]
@@ -99,7 +98,7 @@ mod tests {
         let of = |snap: &_| [6000, 6002, 9090].map(|port| listens(snap, port));
         let snap = Engine::new().step(sample.clone());
         assert_eq!(of(&snap), [Some(false), Some(false), Some(false)]);
-        sample.faults.add(FaultKind::NotPermitted, "forwarding rules (nf_tables)", "");
+        sample.faults.add(FaultKind::NotPermitted, FaultSubject::NftRules, "");
         let snap = Engine::new().step(sample);
         assert_eq!(of(&snap), [None, Some(false), Some(false)]);
     }

@@ -1,8 +1,7 @@
 //! The columns of BPF: the filter of a packet socket, the maps that keep something beside an IP one.
 
 use crate::format::{Column, Kind, Needs, Value};
-use crate::model::fault::BPF_MAPS;
-use crate::model::{AttrSet, Missing, Proto, Reads, Snapshot, bpf};
+use crate::model::{AttrSet, FaultSubject, Missing, Proto, Reads, Snapshot, bpf};
 use crate::table::cell::na;
 
 /// Why a socket that can have it has none in what was read.
@@ -43,7 +42,7 @@ fn maps<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
         return na();
     }
     match snap.attrs(row).bpf_maps() {
-        None if snap.sample.faults.iter().any(|f| f.subject == BPF_MAPS) => {
+        None if snap.sample.faults.iter().any(|f| f.subject == FaultSubject::BpfMaps) => {
             Value::Missing(Missing::NotPermitted)
         }
         None => none(snap, row, snap.sample.wants.reads(Reads::BPF)),

@@ -1,9 +1,7 @@
 //! The status line: messages, read errors and hidden owners, source of the data.
 
 use crate::diagnose::visibility::hidden;
-use crate::format::thousands as count;
-use crate::model::fault::{BPF_MAPS, CONTEXTS};
-use crate::model::{FaultKind, Missing};
+use crate::model::{FaultKind, FaultSubject, Missing};
 use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
 use ratatui::layout::Rect;
@@ -40,15 +38,12 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         let owners = snap.hidden.iter().any(|(m, _)| *m == Missing::NotPermitted);
         let refused = f.kind == FaultKind::NotPermitted && owners;
         // What is read of every socket only for the details is said there, beside its name.
-        let beside = [BPF_MAPS, CONTEXTS].contains(&&*f.subject);
+        let beside = matches!(f.subject, FaultSubject::BpfMaps | FaultSubject::SecurityContexts);
         if f.kind == FaultKind::Namespace || refused || beside {
             continue;
         }
-        let times =
-            if f.count > 1 { format!(" ({} times)", count(u64::from(f.count))) } else { String::new() };
-        let detail = if f.detail.is_empty() { String::new() } else { format!(": {}", f.detail) };
         let style = if f.kind.hides_something() { theme.warn } else { theme.dim };
-        parts.push((format!("{}: {}{times}{detail}", f.subject, f.kind.name()), style));
+        parts.push((f.to_string(), style));
     }
     parts.extend(app.options.only.map(|only| (only.to_owned(), theme.dim)));
     if let Some(said) = &app.status_message {

@@ -152,9 +152,8 @@ fn empty(app: &App, snap: &Snapshot, canvas: &mut Canvas<'_>, area: Rect) {
     }
     // What could not be read may be why.
     for (y, f) in (area.y + 1..area.bottom()).zip((view_state.view.table.unread)(snap)) {
-        let line = format!("{}: {}, {}", f.subject, f.kind.name(), f.detail);
-        let line = crate::model::text::escape(line.trim_end_matches(", "));
-        canvas.put(area.x + slots::INDENT, y, room, &line, app.theme.warn);
+        let line = f.to_string();
+        canvas.put(area.x + slots::INDENT, y, room, &crate::model::text::escape(&line), app.theme.warn);
     }
 }
 
