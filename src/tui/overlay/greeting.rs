@@ -3,7 +3,8 @@
 use super::window;
 use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
-use crate::tui::command::{COMMANDS, key_label};
+use crate::tui::command::COMMANDS;
+use crate::tui::key;
 use ratatui::layout::Rect;
 
 /// Which commands, and what they are to somebody who is new.
@@ -24,8 +25,8 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, body: Rect) {
     let r = window(app, canvas, area, wide, high, "three keys to begin with");
     for (y, (name, text)) in (r.y..).zip(THREE) {
         let Some(i) = COMMANDS.iter().position(|c| c.name == name) else { continue };
-        let Some(key) = app.options.keymap.of(i).first() else { continue };
-        let label = key_label(key, app.glyphs.ascii);
+        let Some(key) = app.options.keymap.keys(i).first() else { continue };
+        let label = key::label(*key, app.glyphs.ascii);
         canvas.put(r.x + 1, y, 6, &label, app.theme.key);
         canvas.put(r.x + 2 + width(&label).max(5), y, r.width.saturating_sub(8), text, app.theme.text);
     }

@@ -6,7 +6,8 @@ use crate::filter::LANGUAGE;
 use crate::format::wrap;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width as wide_of};
-use crate::tui::command::{Command, Focus, key_label};
+use crate::tui::command::{Command, Focus};
+use crate::tui::key::{self, Key};
 use ratatui::layout::{Position, Rect};
 
 /// One line of the help.
@@ -74,8 +75,8 @@ fn sections(app: &App, width: usize) -> Vec<Section> {
         Some(s) => s.parts.push(part),
         None => out.push(Section { title, parts: vec![part] }),
     };
-    let key = |c: &Command, keys: &[String]| {
-        let keys: Vec<_> = keys.iter().map(|k| key_label(k, app.glyphs.ascii)).collect();
+    let key = |c: &Command, keys: &[Key]| {
+        let keys: Vec<_> = keys.iter().map(|k| key::label(*k, app.glyphs.ascii)).collect();
         let mut keys = Some(keys.join(" "));
         let lines = wrap(c.help, width.saturating_sub(keys_in(width) + 1));
         lines.into_iter().map(|l| Row::Key(keys.take().unwrap_or_default(), l)).collect()
@@ -99,7 +100,7 @@ fn sections(app: &App, width: usize) -> Vec<Section> {
     }
     // What the table knows; then what holds only elsewhere, under the name of the place.
     for (c, keys) in app.options.keymap.commands().filter(|(c, _)| c.applies(Focus::Table)) {
-        put(c.section.to_owned(), key(c, keys));
+        put(c.section.title().to_owned(), key(c, keys));
     }
     for (place, meaning) in MOUSE {
         put("Mouse".to_owned(), form(place, meaning));
