@@ -9,7 +9,7 @@ use clock::Times;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use sockscope::collect::Source;
-use sockscope::collect::scenario::{Scene, ScriptSource};
+use sockscope::collect::scenario::{Scenario, ScenarioSource};
 use sockscope::derive::Engine;
 use sockscope::filter::Filter;
 use sockscope::model::{AttrSet, ProtoSet, Snapshot, Wants};
@@ -37,7 +37,7 @@ const FILTERS: [&str; 12] = [
 ];
 
 /// Twenty processes, a hundred thousand sockets.
-fn scene(sockets: usize) -> Scene {
+fn scene(sockets: usize) -> Scenario {
     let mut text = String::from("host bench\npolls 1000\nuser 33 www-data\n");
     let mut owners = Vec::new();
     for pid in 800..820 {
@@ -54,12 +54,12 @@ fn scene(sockets: usize) -> Scene {
             "tcp {state} 10.0.0.4:443 203.0.113.1:1024 x={x} hosts=2000 own={by} rx=1000~ tx=5000~ rtt=400~\n"
         );
     }
-    Scene::parse(&text).unwrap()
+    Scenario::parse(&text).unwrap()
 }
 
 fn main() {
     let n = 100_000;
-    let mut source = ScriptSource::new(scene(n));
+    let mut source = ScenarioSource::new(scene(n));
     let wants = Wants { protos: ProtoSet::TCP_UDP, ..Wants::default() }.with_attrs(AttrSet::INFO);
     let mut engine = Engine::new();
     engine.step(source.sample(&wants).unwrap());

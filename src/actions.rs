@@ -1,141 +1,145 @@
-//! Acting on what was read: ending one socket, signalling one process. Each is held to the identity that was shown,
-//! so what took its number in the meantime is never hit.
+//! Actions on sockets and processes: close a socket, send a signal, change a limit. Each checks the identity that was shown,
+//! so an action never hits what has reused a pid or a port since.
 
 use crate::collect::procs;
 use crate::collect::sock_diag;
 use crate::model::signal::Sig;
+use crate::model::text::escape;
 use crate::model::{Namespace, ProcInfo, Socket};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, pidfd_open, pidfd_send_signal, prlimit};
 use std::io;
 
-/// Why nothing was done.
+/// Reason an action failed.
 #[derive(Debug, thiserror::Error)]
-pub enum ActError {
-    /// The system refused, or the subject is gone.
-    #[error("{what} {subject}: {source}")]
+pub enum ActionError {
+    /// The system call failed.
+    #[error("{action} {subject}: {source}")]
     Io {
-        /// What was tried.
-        what: &'static str,
-        /// On what.
+        /// The action.
+        action: &'static str,
+        /// The process or socket.
         subject: String,
-        /// The system's answer.
+        /// The system's error.
         source: io::Error,
     },
-    /// Another process has the number now.
-    #[error("{subject} has ended; another process has its number")]
-    Other {
-        /// Which process was meant.
+    /// The process has exited and its pid was reused.
+    #[error("{subject} has exited; its pid now belongs to another process")]
+    PidReused {
+        /// The process.
         subject: String,
     },
-    /// This program may not.
-    #[error("not permitted, that needs {needs}: {what} {subject}")]
+    /// A privilege is missing.
+    #[error("{action} {subject}: not permitted; requires {needs}")]
     NotPermitted {
-        /// What was tried.
-        what: &'static str,
-        /// On what.
+        /// The action.
+        action: &'static str,
+        /// The process or socket.
         subject: String,
-        /// Which privilege is missing.
+        /// The missing privilege.
         needs: &'static str,
     },
-    /// The kernel cannot do that here.
-    #[error("{subject}: {why}")]
-    Impossible {
-        /// Which socket was meant.
+    /// The kernel cannot do this to that socket.
+    #[error("{subject}: {reason}")]
+    Unsupported {
+        /// The socket.
         subject: String,
-        /// Why not.
-        why: &'static str,
+        /// The reason.
+        reason: &'static str,
     },
 }
 
-/// A process that is held while something is done to it: its number is not given to another one meanwhile.
-struct Target {
+/// The action that raises an fd limit, as errors name it.
+const SET_LIMIT: &str = "set the fd limit of";
+/// The action that closes a socket, as errors name it.
+const CLOSE: &str = "close";
+
+/// A process pinned by a pidfd, so that its pid is not reused during an action.
+struct PinnedProcess {
     pid: Pid,
-    held: OwnedFd,
-    /// Name and pid, as it is called in an error.
+    pidfd: OwnedFd,
+    /// Name and pid, as errors name it.
     subject: String,
 }
 
-impl Target {
-    /// Holds this process and no other: by a descriptor (`pidfd_open(2)`), while its start time is compared.
-    fn hold(process: &ProcInfo) -> Result<Self, ActError> {
-        let subject = format!("{} {}", crate::model::text::escape(&process.comm), process.pid);
-        let found = || {
+impl PinnedProcess {
+    /// Opens a pidfd (`pidfd_open(2)`) and then compares the start time.
+    fn open(process: &ProcInfo) -> Result<Self, ActionError> {
+        let subject = format!("{} {}", escape(&process.comm), process.pid);
+        let open = || {
             let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
             Ok((pid, pidfd_open(pid, PidfdFlags::empty())?))
         };
-        let (pid, held) = match found() {
-            Ok(found) => found,
-            Err(e) => return Err(Self::failed(subject, "find", e)),
+        let (pid, pidfd) = match open() {
+            Ok(opened) => opened,
+            Err(e) => return Err(Self::error(subject, "find", e)),
         };
         if procs::start_time_ns(process.pid) != Some(process.start_ns) {
-            return Err(ActError::Other { subject });
+            return Err(ActionError::PidReused { subject });
         }
-        Ok(Self { pid, held, subject })
+        Ok(Self { pid, pidfd, subject })
     }
 
-    /// That this could not be done to it.
-    fn failed(subject: String, what: &'static str, e: Errno) -> ActError {
-        let needs = match what {
-            "raise the limit of" => "root, or CAP_SYS_RESOURCE beside the same user",
-            _ => "root, or the user it runs as",
+    fn error(subject: String, action: &'static str, e: Errno) -> ActionError {
+        let needs = match action {
+            SET_LIMIT => "root, or the same user with CAP_SYS_RESOURCE",
+            _ => "root, or the user the process runs as",
         };
         match e {
-            Errno::PERM => ActError::NotPermitted { what, subject, needs },
-            e => ActError::Io { what, subject, source: e.into() },
+            Errno::PERM => ActionError::NotPermitted { action, subject, needs },
+            e => ActionError::Io { action, subject, source: e.into() },
         }
     }
 }
 
-/// Sends a signal to this process and no other.
-pub fn signal(process: &ProcInfo, sig: Sig) -> Result<(), ActError> {
-    let target = Target::hold(process)?;
+/// Sends a signal to a process.
+pub fn send_signal(process: &ProcInfo, sig: Sig) -> Result<(), ActionError> {
+    let target = PinnedProcess::open(process)?;
     let sent = Signal::from_named_raw(sig.number)
         .ok_or(Errno::INVAL)
-        .and_then(|number| pidfd_send_signal(&target.held, number));
-    sent.map_err(|e| Target::failed(target.subject, sig.name, e))
+        .and_then(|number| pidfd_send_signal(&target.pidfd, number));
+    sent.map_err(|e| PinnedProcess::error(target.subject, sig.name, e))
 }
 
-/// Sets the soft and hard limit of the descriptors of this process and no other (`prlimit(2)`). Lowering is never asked
-/// for; raising the hard one needs `CAP_SYS_RESOURCE`.
-pub fn raise(process: &ProcInfo, (soft, hard): (u64, u64)) -> Result<(), ActError> {
-    let target = Target::hold(process)?;
+/// Sets the soft and hard fd limit of a process (`prlimit(2)`). Raising the hard limit needs `CAP_SYS_RESOURCE`.
+pub fn set_fd_limit(process: &ProcInfo, (soft, hard): (u64, u64)) -> Result<(), ActionError> {
+    let target = PinnedProcess::open(process)?;
     let limit = |n: u64| (n != u64::MAX).then_some(n);
     let new = Rlimit { current: limit(soft), maximum: limit(hard) };
     prlimit(Some(target.pid), Resource::Nofile, new)
-        .map_err(|e| Target::failed(target.subject, "raise the limit of", e))
+        .map_err(|e| PinnedProcess::error(target.subject, SET_LIMIT, e))
         .map(|_| ())
 }
 
-/// Ends one socket (`SOCK_DESTROY`, `sock_diag(7))`: its program gets `ECONNABORTED`, its far end a reset. Needs
-/// `CAP_NET_ADMIN` in its network namespace, which is one of these, and a kernel with `CONFIG_INET_DIAG_DESTROY`.
-pub fn end(socket: &Socket, namespaces: &[Namespace]) -> Result<(), ActError> {
+/// Closes a socket (`SOCK_DESTROY`, `sock_diag(7)`): the application gets `ECONNABORTED`, the peer a RST. Needs `CAP_NET_ADMIN`
+/// in the socket's network namespace and a kernel with `CONFIG_INET_DIAG_DESTROY`.
+pub fn close_socket(socket: &Socket, namespaces: &[Namespace]) -> Result<(), ActionError> {
     let subject = format!("{} {} {}", socket.proto.name(), socket.local, socket.remote);
     if !socket.proto.is_inet() || socket.id.kernel_cookie().is_none() {
-        let why = "only an IP socket that netlink told can be ended by itself; signal its process";
-        return Err(ActError::Impossible { subject, why });
+        let reason = "only IP sockets read via sock_diag can be closed; signal the process instead";
+        return Err(ActionError::Unsupported { subject, reason });
     }
-    let done = match namespaces.get(usize::from(socket.id.netns)) {
+    let closed = match namespaces.get(usize::from(socket.id.netns)) {
         Some(n) if socket.id.netns > 0 => {
             crate::collect::netns::inside(n.inode, || sock_diag::destroy(socket))
         }
         _ => sock_diag::destroy(socket),
     };
-    done.map_err(|source| match Errno::from_io_error(&source) {
+    closed.map_err(|source| match Errno::from_io_error(&source) {
         Some(Errno::PERM | Errno::ACCESS) => {
-            ActError::NotPermitted { what: "end", subject, needs: "root, or CAP_NET_ADMIN here" }
+            ActionError::NotPermitted { action: CLOSE, subject, needs: "root, or CAP_NET_ADMIN" }
         }
-        // Without the option the kernel knows the order and no way to carry it out.
+        // A kernel without the option answers this.
         Some(Errno::OPNOTSUPP) => {
-            let why =
-                "this kernel ends no socket of that kind (CONFIG_INET_DIAG_DESTROY); signal its process";
-            ActError::Impossible { subject, why }
+            let reason =
+                "this kernel cannot close such sockets (CONFIG_INET_DIAG_DESTROY); signal the process instead";
+            ActionError::Unsupported { subject, reason }
         }
         Some(Errno::NOENT) => {
-            ActError::Io { what: "end", subject, source: io::Error::other("it has gone already") }
+            ActionError::Io { action: CLOSE, subject, source: io::Error::other("already closed") }
         }
-        _ => ActError::Io { what: "end", subject, source },
+        _ => ActionError::Io { action: CLOSE, subject, source },
     })
 }
 
@@ -151,16 +155,16 @@ mod tests {
     }
 
     #[test]
-    fn only_the_process_that_was_meant() {
+    fn process_with_a_reused_pid_gets_no_signal() {
         let mut child = Command::new("sleep").arg("60").stdout(Stdio::piped()).spawn().unwrap();
         let start = procs::start_time_ns(child.id()).unwrap();
         let term = SIGNALS[0];
-        let e = signal(&info(child.id(), start + 1), term).unwrap_err();
-        assert!(matches!(e, ActError::Other { .. }), "{e}");
-        assert!(child.try_wait().unwrap().is_none(), "it is still there");
-        signal(&info(child.id(), start), term).unwrap();
+        let e = send_signal(&info(child.id(), start + 1), term).unwrap_err();
+        assert!(matches!(e, ActionError::PidReused { .. }), "{e}");
+        assert!(child.try_wait().unwrap().is_none(), "still running");
+        send_signal(&info(child.id(), start), term).unwrap();
         child.stdout.take().unwrap().read_to_end(&mut Vec::new()).unwrap();
         child.wait().unwrap();
-        assert!(signal(&info(child.id(), start), term).is_err());
+        assert!(send_signal(&info(child.id(), start), term).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Ties everything together: from arguments to an exit code.
+//! The program: from arguments to an exit status.
 
 mod action;
 mod alert_hooks;
@@ -25,7 +25,7 @@ mod worker;
 use crate::cli::args::Command;
 use crate::cli::plan::What;
 use crate::cli::{Args, Plan, Settings, UsageError};
-use crate::collect::scenario::{SCENES, Scene, ScriptSource};
+use crate::collect::scenario::{SCENARIOS, Scenario, ScenarioSource};
 use crate::collect::{Choice, Engines, Source};
 use crate::diagnose::finding::FINDINGS;
 use crate::explain;
@@ -40,35 +40,35 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// How a run ended.
+/// Exit status of a run that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// As it should.
-    Fine,
-    /// Nothing matched, or the wait timed out.
-    Nothing,
-    /// A check came to this exit status: 0 to 3.
-    Judged(u8),
+pub enum ExitStatus {
+    /// 0.
+    Success,
+    /// 1: no row matched, or the wait timed out.
+    NoMatch,
+    /// Result of a check: 0 ok, 1 warning, 2 critical, 3 unknown.
+    Check(u8),
 }
 
-/// Why a run failed: one line that says what was tried, on what, and why.
+/// Failure of a run, in one line: operation, subject, reason.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Wrong use.
+    /// Usage error.
     #[error("{0}")]
     Usage(#[from] UsageError),
-    /// The machine could not be read.
+    /// Reading sockets failed.
     #[error("{0}")]
     Collect(#[from] crate::collect::CollectError),
     /// Output failed.
     #[error("write {subject}: {source}")]
     Output {
-        /// Where to.
+        /// The output.
         subject: &'static str,
-        /// The system's answer.
+        /// The system's error.
         source: io::Error,
     },
-    /// The dashboard could not go on.
+    /// The dashboard failed.
     #[error("{0}")]
     Dashboard(String),
 }
@@ -83,16 +83,16 @@ impl RunError {
     }
 }
 
-/// The whole program: 0 fine, 1 nothing matched, 2 wrong use or failure; a closed pipe is fine.
+/// Runs the program. Exit status 0 on success, 1 without a match, 2 on a usage error or failure; a closed pipe is a success.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     malloc_tuning::set_mmap_threshold();
     let args: Vec<OsString> = args.into_iter().collect();
-    if completion::answer(&args) {
+    if completion::complete_for_shell(&args) {
         return ExitCode::SUCCESS;
     }
     let args = match Args::try_parse_from(args) {
         Ok(args) => args,
-        Err(e) => return refuse(&e),
+        Err(e) => return print_clap_error(&e),
     };
     let services = Arc::new(crate::collect::services(std::path::Path::new("/etc/services")));
     let loaded = match args.command {
@@ -106,26 +106,26 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(plan)
     });
     match plan.and_then(|plan| run(&plan)) {
-        Ok(Ending::Fine) => ExitCode::SUCCESS,
-        Ok(Ending::Nothing) => ExitCode::from(1),
-        Ok(Ending::Judged(code)) => ExitCode::from(code),
+        Ok(ExitStatus::Success) => ExitCode::SUCCESS,
+        Ok(ExitStatus::NoMatch) => ExitCode::from(1),
+        Ok(ExitStatus::Check(code)) => ExitCode::from(code),
         Err(e) if e.is_closed_pipe() => ExitCode::SUCCESS,
         Err(e) => {
-            complain(&e.to_string());
+            print_error(&e.to_string());
             ExitCode::from(2)
         }
     }
 }
 
 /// Prints help and version as they are, and any error as one line.
-fn refuse(e: &clap::Error) -> ExitCode {
+fn print_clap_error(e: &clap::Error) -> ExitCode {
     if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return match e.print() {
             Err(e) if e.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(2),
             _ => ExitCode::SUCCESS,
         };
     }
-    complain(&usage_line(e));
+    print_error(&usage_line(e));
     ExitCode::from(2)
 }
 
@@ -165,21 +165,21 @@ fn usage_line(e: &clap::Error) -> String {
     line
 }
 
-/// One line on standard error; where even that is closed there is nobody to tell.
-fn complain(what: &str) {
+/// Prints one line on standard error; a failure there is ignored.
+fn print_error(what: &str) {
     let what = crate::model::text::without_number(what);
     let line = crate::model::text::escape(&what);
     let _ = writeln!(io::stderr(), "sockscope: {line}");
 }
 
-fn run(plan: &Plan) -> Result<Ending, RunError> {
-    // A name that is wrong is said by every command, not only by the one that draws.
-    themes::named(&plan.settings.theme.0)?;
+fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
+    // Every command reports an unknown theme, not only the dashboard.
+    themes::named(&plan.settings.theme.0).map_err(|e| UsageError(format!("theme: {e}")))?;
     match &plan.what {
         What::Dashboard(list) if io::stdout().is_terminal() && io::stdin().is_terminal() => {
             return dashboard::run(plan, list);
         }
-        _ => plan.notes.iter().for_each(|note| complain(note)),
+        _ => plan.notes.iter().for_each(|note| print_error(note)),
     }
     match &plan.what {
         What::Dashboard(list) | What::List(list) => list::run(plan, list),
@@ -191,7 +191,7 @@ fn run(plan: &Plan) -> Result<Ending, RunError> {
             let lang = plan.lang().unwrap_or_else(environment::lang);
             match topic {
                 Some(word) => print(&explain::explain(word, lang, &TABLES).map_err(UsageError)?),
-                None => print(&topics(lang)),
+                None => print(&topic_list(lang)),
             }
         }
         What::Screenshot(shot) => screenshot::run(plan, shot),
@@ -200,10 +200,10 @@ fn run(plan: &Plan) -> Result<Ending, RunError> {
     }
 }
 
-/// Opens what the plan reads; `engines` is how long names of containers are waited for, where they are asked for at all.
+/// Opens the source of the plan; `engines`: how to query container engines, if they are queried.
 fn open(plan: &Plan, engines: Engines) -> Result<Box<dyn Source>, RunError> {
-    if let Some(scene) = &plan.demo {
-        return Ok(Box::new(ScriptSource::new(scene_of(scene)?)));
+    if let Some(scenario) = &plan.demo {
+        return Ok(Box::new(ScenarioSource::new(open_scenario(scenario)?)));
     }
     let choice = match plan.backend() {
         None | Some(Backend::Script) => Choice::Auto,
@@ -221,26 +221,26 @@ fn open(plan: &Plan, engines: Engines) -> Result<Box<dyn Source>, RunError> {
     )?)
 }
 
-/// A scene that comes with the program, or one of a file.
-fn scene_of(name: &str) -> Result<Scene, UsageError> {
-    if let Some(scene) = Scene::named(name) {
-        return Ok(scene);
+/// Built-in scenario, or one read from a file.
+fn open_scenario(name: &str) -> Result<Scenario, UsageError> {
+    if let Some(scenario) = Scenario::named(name) {
+        return Ok(scenario);
     }
     if !name.contains(['/', '.']) {
-        let names: Vec<&str> = SCENES.iter().map(|(n, _)| *n).collect();
+        let names: Vec<&str> = SCENARIOS.iter().map(|(n, _)| *n).collect();
         let near = did_you_mean::nearest(name, names.iter().copied());
         let near = near.map_or(String::new(), |n| format!(", did you mean {n:?}?"));
         return Err(UsageError(format!(
-            "--demo: no scene {name:?}{near} (there are {}, or a file)",
+            "--demo: unknown scenario {name:?}{near} (scenarios: {}; or a file)",
             names.join(", ")
         )));
     }
     let text = std::fs::read_to_string(name).map_err(|e| UsageError(format!("--demo: read {name}: {e}")))?;
-    Scene::parse(&text).map_err(|e| UsageError(format!("--demo: {name}: {e}")))
+    Scenario::parse(&text).map_err(|e| UsageError(format!("--demo: {name}: {e}")))
 }
 
-/// One line a topic: its name and its title.
-fn topics(lang: explain::Lang) -> String {
+/// List of topics and findings, one line each: name and title.
+fn topic_list(lang: explain::Lang) -> String {
     let names = explain::TOPICS.iter().map(|t| t.name).chain(FINDINGS.iter().map(|f| f.name));
     let width = names.map(str::len).max().unwrap_or(0);
     let mut out = String::new();
@@ -252,11 +252,11 @@ fn topics(lang: explain::Lang) -> String {
     for f in FINDINGS {
         let _ = writeln!(out, "{:width$}  {}", f.name, f.help);
     }
-    out.push_str("\nand every column and state by its name\n");
+    out.push_str("\nAlso every column and state by name.\n");
     out
 }
 
-/// One line a column: name, what it is.
+/// List of a table's columns, one line each: name and help.
 fn column_help(table: &Table) -> String {
     let width = table.columns.iter().map(|c| c.name.len()).max().unwrap_or(0);
     let mut out = String::new();
@@ -267,12 +267,12 @@ fn column_help(table: &Table) -> String {
     out
 }
 
-fn print(text: &str) -> Result<Ending, RunError> {
+fn print(text: &str) -> Result<ExitStatus, RunError> {
     print_bytes(text.as_bytes())
 }
 
-fn print_bytes(bytes: &[u8]) -> Result<Ending, RunError> {
+fn print_bytes(bytes: &[u8]) -> Result<ExitStatus, RunError> {
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(RunError::stdout)?;
-    Ok(Ending::Fine)
+    Ok(ExitStatus::Success)
 }

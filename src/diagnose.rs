@@ -1,9 +1,12 @@
-//! What is wrong and why: findings, leaks, remedies, what could not be seen, and the route of a forwarded connection.
+//! Diagnosis: findings, fd leaks, remedies, missing privileges, and the route of a forwarded connection.
 
 pub mod fd_leak;
 pub mod finding;
+mod forward;
+pub mod limit;
 pub mod remedy;
 pub mod route;
+mod socket_rules;
 mod state_age;
 pub mod visibility;
 

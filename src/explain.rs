@@ -139,6 +139,8 @@ fn each(files: &'static [Sections], lang: Lang) -> impl Iterator<Item = (&'stati
 
 /// The section of that name.
 fn section(files: &'static [Sections], word: &str, lang: Lang) -> Option<(&'static str, &'static str)> {
+    let renamed = FINDINGS.iter().find(|f| f.aliases.iter().any(|a| same_word(a, word)));
+    let word = renamed.map_or(word, |f| f.name);
     each(files, lang).find(|(name, _)| same_word(name, word))
 }
 

@@ -8,7 +8,7 @@ mod between_polls;
 
 use proptest::prelude::*;
 use sockscope::collect::Source;
-use sockscope::collect::scenario::{SCENES, Scene, ScriptSource};
+use sockscope::collect::scenario::{SCENARIOS, Scenario, ScenarioSource};
 use sockscope::derive::Engine;
 use sockscope::model::snapshot::Direction;
 use sockscope::model::wants::{Prefilter, ProtoSet, Side};
@@ -25,7 +25,7 @@ fn everything() -> Wants {
 
 /// The samples of a scene's first polls.
 fn samples(scene: &str, polls: usize, wants: &Wants) -> Vec<Sample> {
-    let mut source = ScriptSource::new(Scene::parse(scene).unwrap());
+    let mut source = ScenarioSource::new(Scenario::parse(scene).unwrap());
     (0..polls).map(|_| source.sample(wants).unwrap()).collect()
 }
 
@@ -106,7 +106,7 @@ fn owners_and_why_there_are_none() {
 fn owners_not_read_yet_and_not_read_at_all() {
     let scene = "process 7 a\ntcp LISTEN 10.0.0.1:80 own=7:3\ntcp TIME_WAIT 10.0.0.1:80 10.0.0.2:5001";
     let quick = everything().without(Reads::OWNERS);
-    let mut source = ScriptSource::new(Scene::parse(scene).unwrap());
+    let mut source = ScenarioSource::new(Scenario::parse(scene).unwrap());
     let mut waits = Engine::new().owners_follow();
     let why = |s: &Snapshot| s.facts[0].owner_missing;
     let first = waits.step(source.sample(&quick).unwrap());
@@ -140,7 +140,7 @@ fn last_owners_are_remembered() {
     assert!(s[3].former.is_sorted_by_key(|f| f.0));
 
     // Also across a poll that did not read owners.
-    let mut source = ScriptSource::new(Scene::parse(scene).unwrap());
+    let mut source = ScenarioSource::new(Scenario::parse(scene).unwrap());
     let mut engine = Engine::new();
     engine.step(source.sample(&everything()).unwrap());
     engine.step(source.sample(&everything().without(Reads::OWNERS)).unwrap());
@@ -369,7 +369,7 @@ fn a_pid_given_out_again_is_another_process() {
     assert_eq!(s[4].processes[0].fd_history.iter().map(|h| h.1).collect::<Vec<_>>(), [4, 4]);
     assert_eq!(s[4].processes[0].first_seen_ns, s[3].sample.at.boot_ns);
     // A poll that does not read processes does not make them new.
-    let mut source = ScriptSource::new(Scene::parse("process 7 a fds=5").unwrap());
+    let mut source = ScenarioSource::new(Scenario::parse("process 7 a fds=5").unwrap());
     let mut engine = Engine::new();
     engine.step(source.sample(&everything()).unwrap());
     engine.step(source.sample(&everything().without(Reads::OWNERS | Reads::PROCESSES)).unwrap());
@@ -414,7 +414,7 @@ fn other_questions_open_and_close_nothing() {
         Wants { prefilter: Some(Prefilter::Ports { side: Side::Local, low: 80, high: 80 }), ..everything() },
     ];
     for (i, few) in narrow.into_iter().enumerate() {
-        let mut source = ScriptSource::new(Scene::parse(scene).unwrap());
+        let mut source = ScenarioSource::new(Scenario::parse(scene).unwrap());
         let mut engine = Engine::new();
         let mut step = |w: &Wants| engine.step(source.sample(w).unwrap());
         let a = step(&everything());
@@ -589,8 +589,8 @@ fn holds(s: &Snapshot) {
 
 #[test]
 fn every_scene_holds_together() {
-    for (name, text) in SCENES {
-        let polls = Scene::parse(text).unwrap().polls as usize + 3;
+    for (name, text) in SCENARIOS {
+        let polls = Scenario::parse(text).unwrap().polls as usize + 3;
         let all = run(text, polls.min(50));
         for s in &all {
             holds(s);
@@ -644,7 +644,7 @@ proptest! {
     #[test]
     fn any_machine_holds_together(lines in prop::collection::vec(any_line(), 0..24), mix in prop::collection::vec(0u8..6, 8)) {
         let scene = format!("polls 6\nprocess 7 a fds=9+1\nprocess 8 b until=4\nprocess 9 c hidden\n{}", lines.join("\n"));
-        let mut source = ScriptSource::new(Scene::parse(&scene).unwrap());
+        let mut source = ScenarioSource::new(Scenario::parse(&scene).unwrap());
         let mut engine = Engine::new();
         let mut live = None;
         for m in mix {

@@ -5,7 +5,7 @@
 
 use insta::assert_snapshot;
 use sockscope::collect::Source;
-use sockscope::collect::scenario::{Scene, ScriptSource};
+use sockscope::collect::scenario::{Scenario, ScenarioSource};
 use sockscope::derive::Engine;
 use sockscope::filter::Filter;
 use sockscope::format::Style;
@@ -36,7 +36,7 @@ udp UNCONN 127.0.0.53:53 own=901:3
 "#;
 
 fn machine() -> Arc<Snapshot> {
-    let mut source = ScriptSource::new(Scene::parse(SCENE).unwrap());
+    let mut source = ScenarioSource::new(Scenario::parse(SCENE).unwrap());
     let mut engine = Engine::new();
     engine.step(source.sample(&Wants::default()).unwrap());
     engine.step(source.sample(&Wants::default()).unwrap())

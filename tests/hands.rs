@@ -9,7 +9,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Size;
 use sockscope::collect::Source;
-use sockscope::collect::scenario::{Scene, ScriptSource};
+use sockscope::collect::scenario::{Scenario, ScenarioSource};
 use sockscope::derive::Engine;
 use sockscope::model::{Privileges, Sample, Wants};
 use sockscope::tui::{App, Effect, Event, Options, draw, key_script};
@@ -18,7 +18,7 @@ use sockscope::tui::{App, Effect, Event, Options, draw, key_script};
 struct Hands {
     app: App,
     terminal: Terminal<TestBackend>,
-    source: ScriptSource,
+    source: ScenarioSource,
     engine: Engine,
     wants: Wants,
     privileges: Privileges,
@@ -26,16 +26,16 @@ struct Hands {
 
 impl Hands {
     fn new(width: u16, height: u16) -> Self {
-        Self::over(Scene::named("busy-web").unwrap(), (width, height), Privileges::default())
+        Self::over(Scenario::named("busy-web").unwrap(), (width, height), Privileges::default())
     }
 
-    fn over(scene: Scene, (width, height): (u16, u16), privileges: Privileges) -> Self {
+    fn over(scene: Scenario, (width, height): (u16, u16), privileges: Privileges) -> Self {
         let app = App::new(Options::default());
         let mut out = Self {
             wants: app.wants(),
             app,
             terminal: Terminal::new(TestBackend::new(width, height)).unwrap(),
-            source: ScriptSource::new(scene),
+            source: ScenarioSource::new(scene),
             engine: Engine::new(),
             privileges,
         };
@@ -177,13 +177,13 @@ fn the_help_finds_whole_paragraphs_under_their_titles() {
     // A word of a paragraph brings all of it, with the lines to write.
     let s = found("setcap");
     for part in
-        ["What is hidden", "The kernel shows every socket", "sudo setcap", "enters other network namespaces"]
+        ["What is hidden", "Every user can list sockets", "sudo setcap", "adds other network namespaces"]
     {
         assert!(s.contains(part), "{part}: {s}");
     }
     assert!(!s.contains("Poll more often"), "{s}");
     // Words that a line ends between are found.
-    assert!(found("process's user").contains("sudo setcap"));
+    assert!(found("owner of a process").contains("sudo setcap"));
     // A title brings its section, and only that.
     let s = found("while a filter is typed");
     assert!(s.contains("Complete the word at the cursor") && !s.contains("One line down"), "{s}");
@@ -194,15 +194,15 @@ fn the_help_finds_whole_paragraphs_under_their_titles() {
 #[test]
 fn the_status_says_why_owners_are_missing_and_what_helps() {
     // A socket that no process to be seen holds.
-    let scene = || Scene::parse("process 7 a\ntcp LISTEN 10.0.0.1:99 detached\n").unwrap();
+    let scene = || Scenario::parse("process 7 a\ntcp LISTEN 10.0.0.1:99 detached\n").unwrap();
     let with = |privileges, keys: &str| Hands::over(scene(), (120, 36), privileges).press(keys).text();
     let user = Privileges::default();
     let s = with(user, "");
-    assert!(!s.contains("hidden") && !s.contains("pid namespace"), "the kernel may hold it: {s}");
+    assert!(!s.contains("without owner"), "the kernel may hold it: {s}");
     let s = with(Privileges { nested: true, ..user }, "");
-    assert!(s.contains("owners of 1 socket in another pid namespace (? tells more)"), "{s}");
+    assert!(s.contains("1 socket without owner: in another PID namespace (? tells more)"), "{s}");
     let s = with(Privileges { hidepid: true, ..user }, "");
-    assert!(s.contains("hidden: /proc has hidepid; sudo shows them (? tells more)"), "{s}");
+    assert!(s.contains("/proc is mounted with hidepid, run as root to see them (? tells more)"), "{s}");
     // The help says it first, and what to do at its end.
     let s = with(Privileges { nested: true, ..user }, "?");
     assert!(s.contains("Hidden now") && s.contains("(see the end)"), "{s}");
@@ -212,7 +212,7 @@ fn the_status_says_why_owners_are_missing_and_what_helps() {
 }
 
 #[test]
-fn the_scene_of_the_demo_has_forwards_one_of_them_dead() {
+fn the_scene_of_the_demo_has_a_forward_without_listener() {
     let mut s = Hands::new(120, 40).press("6").polls(2);
     let text = s.text();
     let line =
@@ -220,7 +220,7 @@ fn the_scene_of_the_demo_has_forwards_one_of_them_dead() {
     for part in ["dnat + docker-proxy", "172.17.0.2:3000", "grafana 2701", " 14 "] {
         assert!(line("0.0.0.0:3000").contains(part), "{part}: {text}");
     }
-    assert!(line("0.0.0.0:8081").ends_with(" dead"), "{text}");
+    assert!(line("0.0.0.0:8081").ends_with(" no-listener"), "{text}");
     // At 80 columns, too, what is asked is whole: which endpoint, where to, who serves it, what is wrong.
     let narrow = Hands::new(80, 24).press("6").polls(2).text();
     let line = |port: &str| {
@@ -229,15 +229,18 @@ fn the_scene_of_the_demo_has_forwards_one_of_them_dead() {
     for part in ["172.17.0.2:3000 ", "grafana 2701 ", " 14 "] {
         assert!(line("0.0.0.0:3000 ").contains(part), "{part}: {narrow}");
     }
-    assert!(line("0.0.0.0:8081 ").ends_with(" dead"), "{narrow}");
+    assert!(line("0.0.0.0:8081 ").ends_with(" no-listener"), "{narrow}");
     assert_eq!(text.matches("dnat").count(), 2, "{text}");
     // The way of a connection that came through, with what the kernel tracks and who answers.
     let s = Hands::new(120, 50).press("/remote:198.51.100.140 port:3000<enter><down><enter>").polls(1);
     let mut s = s.press("<down><enter>").polls(2);
     let text = s.text();
-    for part in
-        ["the way here", "client    198.51.100.140:", "10.0.0.4:3000  ESTABLISHED in host", "by        dnat"]
-    {
+    for part in [
+        "the way here",
+        "client    198.51.100.140:",
+        "10.0.0.4:3000  ESTABLISHED, netns host",
+        "via       dnat",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     // It came by the rule, and not by the program that does the same.
@@ -266,7 +269,7 @@ fn ages_of_what_was_there_before_are_at_least_and_names_of_blanks_are_seen() {
         tcp ESTABLISHED 10.0.0.1:83 10.0.0.2:5001 own=9:4 rx=90\n\
         tcp ESTABLISHED 10.0.0.1:83 10.0.0.2:5002 own=9:5 from=3 rx=90\n";
     let mut s =
-        Hands::over(Scene::parse(scene).unwrap(), (120, 24), Privileges::default()).press("gggg").polls(1);
+        Hands::over(Scenario::parse(scene).unwrap(), (120, 24), Privileges::default()).press("gggg").polls(1);
     let text = s.text();
     let line =
         |what: &str| text.lines().find(|l| l.contains(what)).unwrap_or_else(|| panic!("{text}")).to_owned();

@@ -16,7 +16,7 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Size;
 use sockscope::collect::Source;
-use sockscope::collect::scenario::{Scene, ScriptSource};
+use sockscope::collect::scenario::{Scenario, ScenarioSource};
 use sockscope::derive::Engine;
 use sockscope::model::Wants;
 use sockscope::model::text::escape;
@@ -51,7 +51,7 @@ const PARTS: &[&str] = &[
 const FILL: &str = "ɸ";
 
 /// A scene whose processes, users and command lines are called so.
-fn scene(names: &[String]) -> Scene {
+fn scene(names: &[String]) -> Scenario {
     let mut text = String::from("host h\n");
     for (i, name) in names.iter().enumerate() {
         let pid = 100 + i;
@@ -67,13 +67,13 @@ fn scene(names: &[String]) -> Scene {
             5000 + i
         ));
     }
-    Scene::parse(&text).unwrap()
+    Scenario::parse(&text).unwrap()
 }
 
 /// The screen after three polls and these keys.
 fn shot(names: &[String], size: (u16, u16), keys: &str) -> Buffer {
     let mut app = App::new(Options::default());
-    let mut source = ScriptSource::new(scene(names));
+    let mut source = ScenarioSource::new(scene(names));
     let (mut engine, mut wants) = (Engine::new(), app.wants());
     app.resize(Size { width: size.0, height: size.1 });
     let tell = |app: &mut App, wants: &mut Wants, e: Event| {

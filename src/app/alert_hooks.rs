@@ -1,4 +1,4 @@
-//! What is done about an alert, as the configuration file asks: the bell, a notification, a command.
+//! Notification of an alert, as configured: terminal bell, desktop notification, command.
 
 use crate::cli::settings::Alerts;
 use crate::cli::settings::value::Notify;
@@ -8,13 +8,13 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Does it; an error in a line.
-pub(super) fn raise(how: &Alerts, json: &str, text: &str) -> Result<(), String> {
+/// Sends the configured notifications; an error is one line.
+pub(super) fn notify(how: &Alerts, json: &str, text: &str) -> Result<(), String> {
     let mut out = String::new();
     if how.bell {
         out.push('\x07');
     }
-    // What ends the sequence, or means something in it, cannot come from a name.
+    // A process name must not be able to end the sequence or add parameters to it.
     let plain: String = escape(text).chars().map(|c| if c == ';' { ',' } else { c }).collect();
     match how.notify {
         Notify::Osc9 => out.push_str(&format!("\x1b]9;{plain}\x07")),
@@ -23,8 +23,8 @@ pub(super) fn raise(how: &Alerts, json: &str, text: &str) -> Result<(), String> 
     }
     if !out.is_empty() {
         let mut screen = std::io::stdout();
-        let told = screen.write_all(out.as_bytes()).and_then(|()| screen.flush());
-        told.map_err(|e| format!("alert not told: {e}"))?;
+        let written = screen.write_all(out.as_bytes()).and_then(|()| screen.flush());
+        written.map_err(|e| format!("alert notification failed: {e}"))?;
     }
     match how.command.0.split_first() {
         Some((program, args)) => run(program, args, json),
@@ -32,34 +32,34 @@ pub(super) fn raise(how: &Alerts, json: &str, text: &str) -> Result<(), String> 
     }
 }
 
-/// How long a command may run.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Commands that may run beside each other; an alert beyond that is not told by one.
-const AT_ONCE: usize = 4;
-/// Commands that run now.
+/// Time after which a command is killed.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum number of commands at the same time; further alerts run none.
+const MAX_RUNNING: usize = 4;
+/// Number of commands running now.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts one command for as long as it lives.
-struct Place;
+/// A permit to run one command, given back when dropped.
+struct Permit;
 
-impl Place {
-    fn take() -> Option<Self> {
-        let room = |n: usize| (n < AT_ONCE).then_some(n + 1);
-        RUNNING.fetch_update(Ordering::SeqCst, Ordering::SeqCst, room).ok().map(|_| Self)
+impl Permit {
+    fn acquire() -> Option<Self> {
+        let next = |n: usize| (n < MAX_RUNNING).then_some(n + 1);
+        RUNNING.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next).ok().map(|_| Self)
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         RUNNING.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-/// Starts the command and does not wait for it. Its output goes nowhere: the screen is taken.
+/// Starts the command and does not wait for it. Its output is discarded, since the dashboard has the terminal.
 fn run(program: &str, args: &[String], json: &str) -> Result<(), String> {
     let failed = |e: std::io::Error| format!("alert command {program}: {e}");
-    let Some(place) = Place::take() else {
-        return Err(format!("alert command {program}: {AT_ONCE} of them still run; this alert was not told"));
+    let Some(permit) = Permit::acquire() else {
+        return Err(format!("alert command {program}: not started, {MAX_RUNNING} are still running"));
     };
     let mut child = Command::new(program)
         .args(args)
@@ -69,30 +69,30 @@ fn run(program: &str, args: &[String], json: &str) -> Result<(), String> {
         .spawn()
         .map_err(failed)?;
     let json = format!("{json}\n");
-    // One that does not read must hold up nobody: its end breaks the pipe, and it is ended when its time is over.
+    // A command that does not read its input blocks only this thread: when it exits or is killed the pipe breaks.
     let mut input = child.stdin.take();
     let thread = |name: &str| std::thread::Builder::new().name(name.into());
     let write = move || {
         if let Some(pipe) = &mut input {
-            // It may end without reading; what it then misses it did not want.
+            // The command may exit without reading everything.
             let _ = pipe.write_all(json.as_bytes());
         }
     };
     thread("alert-input").spawn(write).map_err(failed)?;
     let wait = move || {
-        let _place = place;
-        let until = Instant::now() + PATIENCE;
+        let _permit = permit;
+        let deadline = Instant::now() + COMMAND_TIMEOUT;
         while matches!(child.try_wait(), Ok(None)) {
-            if Instant::now() >= until {
+            if Instant::now() >= deadline {
                 let _ = child.kill();
                 break;
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        // What has ended must not stay a zombie.
+        // Reaped, so that it does not stay a zombie.
         let _ = child.wait();
     };
-    thread("alert-end").spawn(wait).map_err(failed)?;
+    thread("alert-wait").spawn(wait).map_err(failed)?;
     Ok(())
 }
 
@@ -101,41 +101,42 @@ mod tests {
     use super::*;
     use crate::cli::settings::value::CommandLine;
 
-    /// The number of commands is one for all tests.
-    static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    /// The permits are shared by all tests.
+    static SERIAL: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
     #[test]
-    fn a_command_gets_the_alert_and_no_shell_reads_it() {
-        let _one = ONE.lock();
+    fn command_gets_the_alert_without_a_shell() {
+        let _serial = SERIAL.lock();
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("got $(id) ; x");
         let how = Alerts {
             command: CommandLine(vec!["tee".into(), file.display().to_string()]),
             ..Alerts::default()
         };
-        raise(&how, "{\"limit\":\"fds\"}", "text").unwrap();
-        let until = Instant::now() + Duration::new(60, 0);
+        notify(&how, "{\"limit\":\"fds\"}", "text").unwrap();
+        let deadline = Instant::now() + Duration::new(60, 0);
         while std::fs::read_to_string(&file).unwrap_or_default() != "{\"limit\":\"fds\"}\n" {
-            assert!(Instant::now() < until, "nothing came");
+            assert!(Instant::now() < deadline, "no input");
             std::thread::sleep(Duration::from_millis(10));
         }
         let none = Alerts { command: CommandLine(vec!["/no/such/program".into()]), ..Alerts::default() };
-        assert!(raise(&none, "{}", "").unwrap_err().contains("/no/such/program"));
+        assert!(notify(&none, "{}", "").unwrap_err().contains("/no/such/program"));
     }
 
     #[test]
-    fn commands_that_neither_read_nor_end_hold_up_nobody_and_are_few() {
-        let _one = ONE.lock();
+    fn hanging_commands_do_not_block_and_are_limited() {
+        let _serial = SERIAL.lock();
         let how = Alerts { command: CommandLine(vec!["sleep".into(), "5".into()]), ..Alerts::default() };
-        // More than a pipe holds, so that writing it blocks.
+        // More than a pipe buffer holds, so that writing blocks.
         let json = "x".repeat(1 << 20);
-        let told: Vec<_> = (0..=AT_ONCE).map(|_| raise(&how, &json, "")).collect();
-        // It waited for none of them: so many still run.
-        assert!(told.last().is_some_and(|r| r.as_ref().is_err_and(|e| e.contains("still run"))), "{told:?}");
-        // Once they have ended there is room again.
-        let until = Instant::now() + Duration::new(60, 0);
+        let results: Vec<_> = (0..=MAX_RUNNING).map(|_| notify(&how, &json, "")).collect();
+        // None was waited for, since so many are still running.
+        let last = results.last().and_then(|r| r.as_ref().err());
+        assert!(last.is_some_and(|e| e.contains("still running")), "{results:?}");
+        // Permits are given back when they exit.
+        let deadline = Instant::now() + Duration::new(60, 0);
         while RUNNING.load(Ordering::SeqCst) > 0 {
-            assert!(Instant::now() < until, "they are still counted");
+            assert!(Instant::now() < deadline, "permits not given back");
             std::thread::sleep(Duration::from_millis(20));
         }
     }

@@ -1,61 +1,62 @@
-//! `sockscope check`: what is about to run out, in a line for cron and monitoring (the plugin interface of Nagios).
+//! `sockscope check`: resource limits for monitoring (Nagios plugin interface).
 
 use super::reader::Reader;
-use super::{Ending, RunError, listing};
+use super::{ExitStatus, RunError, listing};
 use crate::cli::Plan;
 use crate::cli::check::CheckPlan;
 use crate::diagnose::fd_leak;
+use crate::diagnose::finding::limit_diagnosis;
+use crate::diagnose::limit::{alert_json, subject};
 use crate::diagnose::remedy;
 use crate::model::text::escape;
 use crate::model::{AlertRules, Level, Snapshot};
-use crate::table::limits::{alert_json, finding, subject_of};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-/// Nothing to judge, or it could not be read.
+/// Exit status if no limit matches or reading failed.
 const UNKNOWN: u8 = 3;
-/// Readings while a trend is judged, at least.
-const READINGS: u32 = 10;
-/// Rows whose figures are printed.
-const FIGURES: usize = 20;
+/// Minimum number of polls within `--for`.
+const MIN_POLLS: u32 = 10;
+/// Maximum number of limits in the performance data.
+const MAX_PERFDATA: usize = 20;
 
-/// Judges and prints. What cannot be read is a status too: a monitor understands that, and not an error.
-pub(super) fn run(plan: &Plan, check: &CheckPlan) -> Result<Ending, RunError> {
-    match judge(plan, check) {
+/// Checks and prints. A read error is the status UNKNOWN, which monitoring understands, not an error.
+pub(super) fn run(plan: &Plan, check: &CheckPlan) -> Result<ExitStatus, RunError> {
+    match evaluate(plan, check) {
         Ok((code, text)) => {
             let mut out = io::stdout().lock();
             out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(RunError::stdout)?;
-            Ok(Ending::Judged(code))
+            Ok(ExitStatus::Check(code))
         }
         Err(e) => {
             let text = format!("UNKNOWN - {}\n", escape(&e.to_string()));
             io::stdout().write_all(text.as_bytes()).map_err(RunError::stdout)?;
-            Ok(Ending::Judged(UNKNOWN))
+            Ok(ExitStatus::Check(UNKNOWN))
         }
     }
 }
 
-fn judge(plan: &Plan, check: &CheckPlan) -> Result<(u8, String), RunError> {
-    let wants = listing::wanted(&check.list);
-    let mut reader = Reader::open(plan, wants)?.alerting(check.rules.clone());
+fn evaluate(plan: &Plan, check: &CheckPlan) -> Result<(u8, String), RunError> {
+    let wants = listing::wants(&check.list);
+    let mut reader = Reader::open(plan, wants)?.with_rules(check.rules.clone());
     let mut snap = reader.poll()?;
     if let Some(during) = check.during {
-        let every = plan.interval().min(during / READINGS).max(Duration::from_millis(100));
-        let end = Instant::now() + during;
-        while Instant::now() < end {
-            std::thread::sleep(every.min(end.saturating_duration_since(Instant::now())));
+        let every = plan.interval().min(during / MIN_POLLS).max(Duration::from_millis(100));
+        let deadline = Instant::now() + during;
+        while Instant::now() < deadline {
+            std::thread::sleep(every.min(deadline.saturating_duration_since(Instant::now())));
             snap = reader.poll()?;
         }
     }
     let rows = listing::view(&check.list).arrange(&snap).rows;
-    let wanted = |r: &usize| check.only.is_empty() || check.only.contains(&snap.limits[*r].ceiling);
-    let mut rows: Vec<usize> = rows.into_iter().map(|r| r as usize).filter(wanted).collect();
+    let selected = |r: &usize| check.only.is_empty() || check.only.contains(&snap.limits[*r].ceiling);
+    let mut rows: Vec<usize> = rows.into_iter().map(|r| r as usize).filter(selected).collect();
     rows.sort_by_key(|r| std::cmp::Reverse(snap.limits[*r].level));
     let worst = rows.first().map(|r| snap.limits[*r].level);
     let (code, word) = match worst {
         None => (UNKNOWN, "UNKNOWN"),
-        Some(Level::Fine) => (0, "OK"),
+        Some(Level::Ok) => (0, "OK"),
         Some(Level::Warning) => (1, "WARNING"),
         Some(Level::Critical) => (2, "CRITICAL"),
     };
@@ -65,30 +66,31 @@ fn judge(plan: &Plan, check: &CheckPlan) -> Result<(u8, String), RunError> {
     ))
 }
 
-/// One line, details below it, figures behind a bar.
+/// Nagios output: the status line with performance data behind a bar, details below.
 fn text(snap: &Snapshot, rows: &[usize], word: &str, rules: &AlertRules) -> String {
-    let found: Vec<String> = rows.iter().filter_map(|r| finding(snap, *r)).collect();
+    let found: Vec<String> =
+        rows.iter().filter_map(|r| limit_diagnosis(snap, *r).map(|d| d.evidence)).collect();
     let head = match (found.first(), rows.len()) {
-        (_, 0) => "nothing here to judge: no limit matches, or it cannot be read".to_owned(),
-        (None, n) => format!("{n} limits, none near"),
+        (_, 0) => "no matching limit".to_owned(),
+        (None, n) => format!("{n} {} checked", if n == 1 { "limit" } else { "limits" }),
         (Some(first), _) if found.len() > 1 => format!("{first} (and {} more)", found.len() - 1),
         (Some(first), _) => first.clone(),
     };
     let mut out = format!("{word} - {}", plain(&head));
-    let figures = rows.iter().take(FIGURES).filter_map(|r| {
+    let perfdata = rows.iter().take(MAX_PERFDATA).filter_map(|r| {
         let l = &snap.limits[*r];
         let name =
-            plain(&format!("{} {}", l.ceiling.info().name, subject_of(snap, *r))).replace(['\'', '='], "_");
+            plain(&format!("{} {}", l.ceiling.info().name, subject(snap, *r))).replace(['\'', '='], "_");
         let max = l.max?;
         let comm = l.process.filter(|_| l.ceiling == crate::model::Ceiling::Fds);
         let comm = comm.and_then(|p| snap.sample.processes.get(p as usize)).map(|p| &*p.info.comm);
         let (warn, crit) = rules.shares(l.ceiling, comm);
-        let at = |share: f64| (max as f64 * share).floor() as u64;
-        Some(format!("'{name}'={};{};{};0;{max}", l.used, at(warn), at(crit)))
+        let threshold = |share: f64| (max as f64 * share).floor() as u64;
+        Some(format!("'{name}'={};{};{};0;{max}", l.used, threshold(warn), threshold(crit)))
     });
-    let figures: Vec<String> = figures.collect();
-    if !figures.is_empty() {
-        let _ = write!(out, " | {}", figures.join(" "));
+    let perfdata: Vec<String> = perfdata.collect();
+    if !perfdata.is_empty() {
+        let _ = write!(out, " | {}", perfdata.join(" "));
     }
     out.push('\n');
     for (r, f) in rows.iter().zip(&found) {
@@ -101,10 +103,10 @@ fn text(snap: &Snapshot, rows: &[usize], word: &str, rules: &AlertRules) -> Stri
             info.help,
             info.set_by
         );
-        let of_process = snap.limits[*r].process.filter(|_| {
+        let process = snap.limits[*r].process.filter(|_| {
             matches!(snap.limits[*r].ceiling, crate::model::Ceiling::Fds | crate::model::Ceiling::CloseWait)
         });
-        for s in of_process.map_or_else(Vec::new, |p| fd_leak::suspects(snap, p as usize)) {
+        for s in process.map_or_else(Vec::new, |p| fd_leak::suspects(snap, p as usize)) {
             let _ = writeln!(out, "  {}", plain(&s.line()));
         }
         for step in remedy::steps(snap, *r) {
@@ -114,7 +116,7 @@ fn text(snap: &Snapshot, rows: &[usize], word: &str, rules: &AlertRules) -> Stri
     out
 }
 
-/// What ends a line's first part, or the line, is not in it.
+/// Text without the bar that separates performance data, and without control characters.
 fn plain(s: &str) -> String {
     escape(s).replace('|', "/")
 }

@@ -1,4 +1,4 @@
-//! Completion in a shell: the shell's script calls this program back with the words typed so far.
+//! Shell completion: the script calls this program with the words typed so far.
 
 use crate::cli::Args;
 use crate::collect::{Choice, Engines, Source, open};
@@ -18,15 +18,15 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::sync::Arc;
 
-/// What bash runs; the other shells split words as filters do, and take the script of the completion engine.
+/// Script for bash, which splits words at colons. The other shells use the script of the completion engine.
 const BASH: &str = include_str!("../../assets/completions/sockscope.bash");
 
-/// Answers a shell that asks for completions; whether one did.
-pub(super) fn answer(args: &[OsString]) -> bool {
+/// Prints completions if a shell called for them; returns true if so.
+pub(super) fn complete_for_shell(args: &[OsString]) -> bool {
     CompleteEnv::with_factory(command).try_complete(args.to_vec(), None).unwrap_or(true)
 }
 
-/// The script that a shell loads.
+/// Completion script of a shell.
 pub(super) fn script(shell: Shell) -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
     if shell == Shell::Bash {
@@ -37,7 +37,7 @@ pub(super) fn script(shell: Shell) -> io::Result<Vec<u8>> {
     Ok(out)
 }
 
-/// The command line with what can stand for its values.
+/// The command line with completers for its values.
 fn command() -> Command {
     let mut out = with_values(Args::command(), &SOCKETS);
     for table in TABLES {
@@ -47,18 +47,18 @@ fn command() -> Command {
 }
 
 fn with_values(command: Command, table: &'static Table) -> Command {
-    let columns = move |typed: &OsStr| of_list(typed, &|c| Some((c.name.to_owned(), c.help)), table);
-    let sort = move |typed: &OsStr| of_list(typed, &|c| Some((c.name.to_owned(), c.help)), table);
+    let columns = move |typed: &OsStr| list_candidates(typed, &|c| Some((c.name.to_owned(), c.help)), table);
+    let sort = move |typed: &OsStr| list_candidates(typed, &|c| Some((c.name.to_owned(), c.help)), table);
     let group = move |typed: &OsStr| {
         let typed = typed.to_string_lossy();
         let special = ["state", "local", "remote", "process"].into_iter();
-        let special = special.filter(|w| GroupBy::parse(w, table).is_ok()).map(|w| (w, "one row a group"));
+        let special = special.filter(|w| GroupBy::parse(w, table).is_ok()).map(|w| (w, "One row per group."));
         let all = special.chain(table.columns.iter().map(|c| (c.name, c.help)));
         all.filter(|(name, _)| name.starts_with(typed.as_ref()))
             .map(|(name, help)| CompletionCandidate::new(name).help(Some(help.to_owned().into())))
             .collect()
     };
-    let filter = move |typed: &OsStr| filter(typed, table);
+    let filter = move |typed: &OsStr| filter_candidates(typed, table);
     command
         .mut_arg("columns", |a| a.add(ArgValueCompleter::new(columns)))
         .mut_arg("sort", |a| a.add(ArgValueCompleter::new(sort)))
@@ -69,8 +69,8 @@ fn with_values(command: Command, table: &'static Table) -> Command {
 
 type Word = dyn Fn(&'static Column) -> Option<(String, &'static str)>;
 
-/// The last word of a list with commas.
-fn of_list(typed: &OsStr, word: &Word, table: &'static Table) -> Vec<CompletionCandidate> {
+/// Candidates for the last word of a comma-separated list.
+fn list_candidates(typed: &OsStr, word: &Word, table: &'static Table) -> Vec<CompletionCandidate> {
     let typed = typed.to_string_lossy();
     let at = typed.rfind([',', '+']).map_or(0, |i| i + 1);
     let (before, last) = typed.split_at(at);
@@ -81,10 +81,10 @@ fn of_list(typed: &OsStr, word: &Word, table: &'static Table) -> Vec<CompletionC
     .collect()
 }
 
-/// A word of a filter, with the names there are on this machine now.
-fn filter(typed: &OsStr, table: &'static Table) -> Vec<CompletionCandidate> {
+/// Candidates for a word of a filter, with values of this machine.
+fn filter_candidates(typed: &OsStr, table: &'static Table) -> Vec<CompletionCandidate> {
     let Some(typed) = typed.to_str() else { return vec![] };
-    let snap = machine();
+    let snap = quick_snapshot();
     let found = complete(typed, typed.len(), table, snap.as_deref(), &Saved::new());
     let before = &typed[..found.span.start];
     found
@@ -97,8 +97,8 @@ fn filter(typed: &OsStr, table: &'static Table) -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// What serves, and the processes: what completes most, and is quickly read.
-fn machine() -> Option<Arc<Snapshot>> {
+/// Listeners and processes: most useful for completion, and quick to read.
+fn quick_snapshot() -> Option<Arc<Snapshot>> {
     let mut source: Box<dyn Source> = open(Choice::Auto, None, Netns::Here, None, Engines::Now).ok()?;
     let states = StateSet::only(&[State::Listen, State::Unconn]);
     let wants = Wants { states, protos: ProtoSet::TCP_UDP, ..Wants::default() }.without(Reads::OWNERS);

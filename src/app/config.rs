@@ -1,7 +1,7 @@
 //! The configuration file: loading it, and `sockscope config`.
 
 use super::state_files::write_new;
-use super::{Ending, RunError, complain, environment, print, themes};
+use super::{ExitStatus, RunError, environment, print, print_error, themes};
 use crate::cli::args::ConfigArgs;
 use crate::cli::config_file::read_file;
 use crate::cli::settings::schema::{Check, Validators};
@@ -49,7 +49,7 @@ pub(super) fn load(
 }
 
 /// `sockscope config`.
-pub(super) fn run(plan: &Plan, args: &ConfigArgs) -> Result<Ending, RunError> {
+pub(super) fn run(plan: &Plan, args: &ConfigArgs) -> Result<ExitStatus, RunError> {
     let Some(file) = plan.config_file.clone().or_else(environment::config_file) else {
         return Err(
             UsageError("no configuration directory: neither XDG_CONFIG_HOME nor HOME is set".into()).into()
@@ -73,7 +73,7 @@ pub(super) fn run(plan: &Plan, args: &ConfigArgs) -> Result<Ending, RunError> {
     print(&out)
 }
 
-fn init(file: &Path) -> Result<Ending, RunError> {
+fn init(file: &Path) -> Result<ExitStatus, RunError> {
     let write = || -> io::Result<()> {
         if let Some(dir) = file.parent() {
             fs::create_dir_all(dir)?;
@@ -92,7 +92,7 @@ fn init(file: &Path) -> Result<Ending, RunError> {
     }
 }
 
-fn check(file: &Path, text: &str, services: &Services) -> Result<Ending, RunError> {
+fn check(file: &Path, text: &str, services: &Services) -> Result<ExitStatus, RunError> {
     let (settings, problems) = Settings::read(text, validators(&themes::check, services));
     let mut problems: Vec<String> =
         problems.into_iter().map(|p| format!("{}, {p}", file.display())).collect();
@@ -105,7 +105,7 @@ fn check(file: &Path, text: &str, services: &Services) -> Result<Ending, RunErro
         None => print(&format!("{}: ok\n", file.display())),
         Some((last, before)) => {
             for p in before {
-                complain(p);
+                print_error(p);
             }
             Err(UsageError(last.clone()).into())
         }

@@ -1,15 +1,15 @@
-//! The dashboard's threads: collecting, keys, signals; the calling thread draws.
+//! The dashboard: starts the threads that collect, read keys and catch signals; the calling thread draws.
 
-use super::environment::Words;
-use super::poller::{News, Poller};
+use super::environment::TerminalEnv;
+use super::poller::{PollEvent, Poller};
 use super::reverse_dns::Resolver;
 use super::state_files::Saved;
 use super::worker::Worker;
-use super::{Ending, RunError, action, alert_hooks, environment, export_file, state_files, themes};
+use super::{ExitStatus, RunError, action, alert_hooks, environment, export_file, state_files, themes};
 use crate::cli::Plan;
 use crate::cli::list_plan::ListPlan;
 use crate::cli::settings::value::ColorArg;
-use crate::collect::{Engines, probe};
+use crate::collect::{self, Engines};
 use crate::model::{Hosts, Missing, Netns, Wants};
 use crate::tui::Color;
 use crate::tui::arrange::ArrangeJob;
@@ -25,26 +25,26 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 
-/// Rows from which on they are arranged on a thread of their own: what is less takes a few milliseconds.
-const APART: usize = 10_000;
+/// Number of rows above which filtering and sorting run on a background thread; fewer take a few milliseconds.
+const BACKGROUND_ABOVE: usize = 10_000;
 
-/// Runs until the user quits, the terminal closes or a signal ends it.
-pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
-    let broken = |what: &str| {
-        let what = what.to_owned();
-        move |e: io::Error| RunError::Dashboard(format!("{what}: {e}"))
+/// Runs until the user quits, the terminal closes or a signal arrives.
+pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> {
+    let cannot = |action: &str| {
+        let action = action.to_owned();
+        move |e: io::Error| RunError::Dashboard(format!("{action}: {e}"))
     };
-    let words = Words::read();
-    let options = options(plan, list, &words)?;
-    let ask = words.answers() && options.color != Color::None;
+    let env = TerminalEnv::read();
+    let options = options(plan, list, &env)?;
+    let query_background = env.supports_queries() && options.color != Color::None;
     let mut app = App::new(options);
-    let (tell, events) = mpsc::channel();
-    watch_signals(tell.clone()).map_err(broken("watch signals"))?;
-    let out = tell.clone();
-    // Opened before the terminal is taken, so that a refusal is a plain line.
+    let (events, inbox) = mpsc::channel();
+    watch_signals(events.clone()).map_err(cannot("watch signals"))?;
+    let poll_events = events.clone();
+    // Opened before the terminal is set up, so that an error is a plain line.
     let source = super::open(plan, Engines::Later)?;
     let (failed, failure) = mpsc::channel();
-    let broke = failed.clone();
+    let arranger_failed = failed.clone();
     let latest = Latest::default();
     let hosts = Arc::new(Hosts::default());
     let mut resolver = None;
@@ -55,34 +55,35 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
         Arc::clone(&plan.services),
         Arc::clone(&hosts),
         plan.settings.alerts.rules(),
-        move |news| {
-            let event = match news {
-                News::Fresh(snap) => {
+        move |event| {
+            let event = match event {
+                PollEvent::Fresh(snap) => {
                     if !latest.put(snap) {
                         return true;
                     }
                     Event::Fresh(latest.clone())
                 }
-                News::Paced(real) => Event::EffectiveInterval(real),
-                News::Failed(why) => Event::Failed(why),
-                News::Broken(why) => {
-                    let _ = failed.send(why);
+                PollEvent::EffectiveInterval(effective) => Event::EffectiveInterval(effective),
+                PollEvent::Failed(error) => Event::Failed(error),
+                PollEvent::Panicked(error) => {
+                    let _ = failed.send(error);
                     Event::InputClosed
                 }
             };
-            out.send(event).is_ok()
+            poll_events.send(event).is_ok()
         },
     )
-    .map_err(broken("start the collecting thread"))?;
-    let arranger = start_arranger(tell.clone(), broke).map_err(broken("start the arranging thread"))?;
-    let (history, back) = (environment::history_file(), tell.clone());
-    let prober = start_prober(is_here(plan), tell.clone()).map_err(broken("start the probing thread"))?;
+    .map_err(cannot("start the collector thread"))?;
+    let arranger =
+        start_arranger(events.clone(), arranger_failed).map_err(cannot("start the arranging thread"))?;
+    let (history, replies) = (environment::history_file(), events.clone());
+    let prober = start_prober(is_live(plan), events.clone()).map_err(cannot("start the probing thread"))?;
     let config = plan.config_file.clone().or_else(environment::config_file);
-    let guard = terminal::Guard::enter().map_err(broken("set up the terminal"))?;
-    terminal::read_input(tell, ask).map_err(broken("read the terminal"))?;
-    let screen = Frugal::new(BufWriter::with_capacity(1 << 15, io::stdout()), !words.dumb());
-    let ended = Terminal::new(screen).and_then(|mut screen| {
-        run_loop(&mut screen, &events, &mut app, &mut |effect| match effect {
+    let guard = terminal::Guard::enter().map_err(cannot("set up the terminal"))?;
+    terminal::read_input(events, query_background).map_err(cannot("read the terminal"))?;
+    let screen = Frugal::new(BufWriter::with_capacity(1 << 15, io::stdout()), !env.dumb());
+    let result = Terminal::new(screen).and_then(|mut screen| {
+        run_loop(&mut screen, &inbox, &mut app, &mut |effect| match effect {
             Effect::Wants(w) => poller.set_wants(w),
             Effect::Arrange(job) => arranger.submit(job),
             Effect::Interval(i) => poller.set_interval(i),
@@ -94,71 +95,73 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
                 let _ = terminal::suspend();
             }
             Effect::Act(act) => {
-                let said = action::carry_out(&act);
+                let status = action::run(&act);
                 poller.refresh();
-                let _ = back.send(Event::Status(said));
+                let _ = replies.send(Event::Status(status));
             }
             Effect::Resolve(addrs) => {
                 if resolver.is_none() {
-                    let back = back.clone();
+                    let replies = replies.clone();
                     resolver = Resolver::start(&hosts, move || {
-                        let _ = back.send(Event::HostNames);
+                        let _ = replies.send(Event::HostNames);
                     })
                     .ok();
                 }
                 if let Some(r) = &resolver {
                     for a in addrs {
-                        r.ask(a);
+                        r.query(a);
                     }
                 }
             }
             Effect::NotifyAlert(json, text) => {
-                if let Err(why) = alert_hooks::raise(&plan.settings.alerts, &json, &text) {
-                    let _ = back.send(Event::Status(why));
+                if let Err(error) = alert_hooks::notify(&plan.settings.alerts, &json, &text) {
+                    let _ = replies.send(Event::Status(error));
                 }
             }
-            Effect::Probe(closer) => prober.submit(closer),
+            Effect::Probe(request) => prober.submit(request),
             Effect::Write(what) => {
-                let _ = back.send(Event::Status(export_file::write(plan, &what)));
+                let _ = replies.send(Event::Status(export_file::write(plan, &what)));
             }
             Effect::Remember(filter) => {
-                // A history that cannot be kept is no reason to disturb anybody.
+                // A history that cannot be written is not worth an error.
                 let _ = history.as_deref().map(|file| state_files::remember(file, &filter));
             }
             Effect::Save { name, filter } => {
-                let said = save(config.as_deref(), &format!("@{name}"), &name, &Saved::Filter(&filter));
-                let _ = back.send(Event::Status(said));
+                let status = save(config.as_deref(), &format!("@{name}"), &name, &Saved::Filter(&filter));
+                let _ = replies.send(Event::Status(status));
             }
             Effect::SaveView { name, view } => {
-                let said = save(config.as_deref(), &format!("view {name}"), &name, &Saved::View(&view));
-                let _ = back.send(Event::Status(said));
+                let status = save(config.as_deref(), &format!("view {name}"), &name, &Saved::View(&view));
+                let _ = replies.send(Event::Status(status));
             }
             Effect::Redraw | Effect::Quit => {}
         })
     });
     drop(guard);
-    // A state that cannot be kept is no reason to disturb anybody.
+    // A session that cannot be written is not worth an error.
     let _ = environment::session_file().map(|file| state_files::keep_session(&file, &app.session()));
-    if let Ok(why) = failure.try_recv() {
-        return Err(RunError::Dashboard(why));
+    if let Ok(error) = failure.try_recv() {
+        return Err(RunError::Dashboard(error));
     }
-    match ended {
-        // The terminal is gone, and with it anyone to tell.
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe || e.raw_os_error() == Some(5) => Ok(Ending::Fine),
+    match result {
+        // The terminal is gone.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe || e.raw_os_error() == Some(5) => {
+            Ok(ExitStatus::Success)
+        }
         Err(e) => Err(RunError::Dashboard(format!("draw: {e}"))),
-        Ok(()) => Ok(Ending::Fine),
+        Ok(()) => Ok(ExitStatus::Success),
     }
 }
 
-pub(super) fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Options, RunError> {
+pub(super) fn options(plan: &Plan, list: &ListPlan, env: &TerminalEnv) -> Result<Options, RunError> {
     let keys = plan.settings.keys.iter().map(|(command, keys)| (command.clone(), keys.0.clone())).collect();
     let keymap = Keymap::new(&keys)
         .map_err(|e| RunError::Dashboard(format!("keys of the configuration file: {e}")))?;
     let palette = themes::named(&plan.settings.theme.0)?;
     let depth = match plan.settings.color {
         ColorArg::Never => Color::None,
-        ColorArg::Auto => words.colors(),
-        ColorArg::Always => words.colors_of_terminal(),
+        ColorArg::Auto => env.colors(),
+        ColorArg::Always => env.terminal_colors(),
     };
     Ok(Options {
         interval: plan.interval(),
@@ -173,9 +176,9 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Opt
         protos: crate::model::wants::ProtoSet::TCP_UDP,
         color: palette.as_ref().map_or(depth, |p| depth.least(p.most)),
         palette,
-        ascii: plan.settings.ascii || !words.draws(),
+        ascii: plan.settings.ascii || !env.has_unicode(),
         numeric: plan.settings.numeric,
-        // Of a captured tree or a scene nothing is here to be ended.
+        // Captured trees and demo data have no processes or sockets to act on.
         read_only: plan.settings.read_only || plan.proc_root.is_some() || plan.demo.is_some(),
         lang: plan.lang().unwrap_or_else(environment::lang),
         names: plan.settings.resolve,
@@ -195,14 +198,14 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, words: &Words) -> Result<Opt
             .map(|(table, columns)| (table.0.name.to_owned(), columns.0.clone()))
             .collect(),
         keymap,
-        // How it was left is written down at every end.
+        // A session is written at every exit.
         first: environment::session_file().is_some_and(|file| !file.exists()),
-        background_above: Some(APART),
+        background_above: Some(BACKGROUND_ABOVE),
     })
 }
 
-/// Whether what is shown is of this machine.
-pub(super) const fn is_here(plan: &Plan) -> bool {
+/// True if the data is read from this machine.
+pub(super) const fn is_live(plan: &Plan) -> bool {
     plan.demo.is_none() && plan.proc_root.is_none()
 }
 
@@ -223,45 +226,45 @@ fn start_arranger(events: Sender<Event>, failure: Sender<String>) -> io::Result<
 }
 
 /// Starts the thread that reads what only the details show: with many sockets even one lookup can take the kernel a while.
-fn start_prober(here: bool, events: Sender<Event>) -> io::Result<Worker<ProbeRequest>> {
-    Worker::start("probe", move |request| events.send(look(here, request)).is_ok())
+fn start_prober(live: bool, events: Sender<Event>) -> io::Result<Worker<ProbeRequest>> {
+    Worker::start("probe", move |request| events.send(probe(live, request)).is_ok())
 }
 
-/// Reads what the details show of one process; nothing where the data is not of this machine.
-pub(super) fn look(here: bool, closer: ProbeRequest) -> Event {
-    if !here {
+/// Reads what only the details show; all unknown in demo data and captured trees.
+pub(super) fn probe(live: bool, request: ProbeRequest) -> Event {
+    if !live {
         let unknown = || Err(Missing::NotReported);
-        let seen = ProbeResult {
-            cwd: Err("it is not of this machine".to_owned()),
+        let result = ProbeResult {
+            cwd: Err("unknown (demo data or captured tree)".to_owned()),
             proc_ctx: unknown(),
             sock_ctx: unknown(),
             tids: vec![],
             bpf_maps: Err(Missing::NotReported),
         };
-        return Event::Probed(closer, Box::new(seen));
+        return Event::Probed(request, Box::new(result));
     }
-    let (proc_ctx, sock_ctx) = probe::contexts(&closer.process, closer.socket);
-    let cwd = probe::working_directory(&closer.process).map_err(|e| e.to_string());
-    let tids = probe::threads(&closer.process);
-    let bpf_maps = match closer.inet.as_deref() {
-        Some((socket, netns)) => probe::bpf_maps(socket, *netns),
+    let (proc_ctx, sock_ctx) = collect::probe::contexts(&request.process, request.socket);
+    let cwd = collect::probe::working_directory(&request.process).map_err(|e| e.to_string());
+    let tids = collect::probe::threads(&request.process);
+    let bpf_maps = match request.inet.as_deref() {
+        Some((socket, netns)) => collect::probe::bpf_maps(socket, *netns),
         None => Err(Missing::NotApplicable),
     };
-    Event::Probed(closer, Box::new(ProbeResult { cwd, proc_ctx, sock_ctx, tids, bpf_maps }))
+    Event::Probed(request, Box::new(ProbeResult { cwd, proc_ctx, sock_ctx, tids, bpf_maps }))
 }
 
-/// Saves something in the configuration file; a word on how that went.
+/// Saves a filter or a view in the configuration file; returns the result in one line.
 fn save(file: Option<&Path>, what: &str, name: &str, saved: &Saved<'_>) -> String {
     match file {
         Some(file) => match state_files::save(file, name, saved) {
             Ok(()) => format!("saved as {what} in {}", file.display()),
             Err(e) => format!("not saved in {}: {e}", file.display()),
         },
-        None => "not saved: there is no home directory".to_owned(),
+        None => "not saved: neither XDG_CONFIG_HOME nor HOME is set".to_owned(),
     }
 }
 
-/// Signals become events; the thread ends with the process.
+/// Turns signals into events, on a thread that runs as long as the process.
 fn watch_signals(events: Sender<Event>) -> io::Result<()> {
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT])?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {

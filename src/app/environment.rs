@@ -1,54 +1,54 @@
-//! What the environment says of the terminal. The only place that reads it for display.
+//! Environment variables: XDG directories, locale and terminal capabilities. The only place that reads them for display.
 
 use crate::explain::Lang;
 use crate::tui::Color;
 use std::env;
 use std::path::PathBuf;
 
-/// A file of this program below a base directory: what the variable says, else this folder of the user's home
-/// (XDG Base Directory Specification). `None` where neither is an absolute path.
-fn below(variable: &str, home: &str, file: &str) -> Option<PathBuf> {
+/// A file of this program in an XDG base directory: that of the variable, or this folder in the home directory. `None` if
+/// neither is an absolute path.
+fn xdg_file(variable: &str, home: &str, file: &str) -> Option<PathBuf> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
     let base = absolute(variable).or_else(|| Some(absolute("HOME")?.join(home)))?;
     Some(base.join("sockscope").join(file))
 }
 
-/// The configuration file.
+/// Default configuration file.
 pub(super) fn config_file() -> Option<PathBuf> {
-    below("XDG_CONFIG_HOME", ".config", "config.toml")
+    xdg_file("XDG_CONFIG_HOME", ".config", "config.toml")
 }
 
-/// The file of a theme of the user's own.
+/// File of a user theme.
 pub(super) fn theme_file(name: &str) -> Option<PathBuf> {
-    below("XDG_CONFIG_HOME", ".config", &format!("themes/{name}.toml"))
+    xdg_file("XDG_CONFIG_HOME", ".config", &format!("themes/{name}.toml"))
 }
 
-/// Where filters typed before are kept.
+/// Filter history.
 pub(super) fn history_file() -> Option<PathBuf> {
-    below("XDG_STATE_HOME", ".local/state", "history")
+    xdg_file("XDG_STATE_HOME", ".local/state", "history")
 }
 
-/// Where it is kept how the dashboard was left.
+/// Saved session of the dashboard.
 pub(super) fn session_file() -> Option<PathBuf> {
-    below("XDG_STATE_HOME", ".local/state", "session.json")
+    xdg_file("XDG_STATE_HOME", ".local/state", "session.json")
 }
 
-/// The language of the locale.
+/// Language of the locale.
 pub(super) fn lang() -> Lang {
-    Words::read().locale.as_deref().map_or(Lang::En, Lang::from_locale)
+    TerminalEnv::read().locale.as_deref().map_or(Lang::En, Lang::from_locale)
 }
 
-/// The words of the environment that count.
+/// Environment variables about the terminal and the locale.
 #[derive(Debug, Default)]
-pub(super) struct Words {
+pub(super) struct TerminalEnv {
     no_color: Option<String>,
     colorterm: Option<String>,
     term: Option<String>,
     locale: Option<String>,
 }
 
-impl Words {
-    /// Reads them.
+impl TerminalEnv {
+    /// Reads the environment.
     pub(super) fn read() -> Self {
         let get =
             |name| env::var_os(name).map(|v| v.to_string_lossy().into_owned()).filter(|v| !v.is_empty());
@@ -61,13 +61,13 @@ impl Words {
         }
     }
 
-    /// Colours of the terminal, when nobody asked for more or for none.
+    /// Color depth for `--color auto`.
     pub(super) fn colors(&self) -> Color {
-        if self.no_color.is_some() { Color::None } else { self.colors_of_terminal() }
+        if self.no_color.is_some() { Color::None } else { self.terminal_colors() }
     }
 
-    /// Colours of the terminal, whatever `NO_COLOR` says.
-    pub(super) fn colors_of_terminal(&self) -> Color {
+    /// Color depth of the terminal, ignoring `NO_COLOR`.
+    pub(super) fn terminal_colors(&self) -> Color {
         let term = self.term.as_deref().unwrap_or("");
         match (self.colorterm.as_deref(), term) {
             (_, "dumb" | "") => Color::None,
@@ -79,26 +79,25 @@ impl Words {
         }
     }
 
-    /// Whether the locale's character set is UTF-8. Without any locale words: no.
+    /// True if the locale uses UTF-8; false without a locale.
     pub(super) fn utf8(&self) -> bool {
         let l = self.locale.as_deref().unwrap_or("").to_ascii_lowercase();
         l.contains("utf-8") || l.contains("utf8")
     }
 
-    /// Whether the terminal may be asked for its background. The old ones would print the question.
-    pub(super) fn answers(&self) -> bool {
+    /// True if the terminal can be queried for its background color. Old ones would print the query.
+    pub(super) fn supports_queries(&self) -> bool {
         let term = self.term.as_deref().unwrap_or("dumb");
         !["dumb", "linux", "vt", "cons", "ansi", "sun"].iter().any(|old| term.starts_with(old))
     }
 
-    /// Whether the terminal can be taken to have more characters than ASCII: the locale says so, and it is none whose
-    /// fonts lack them. Those of the Linux console, of 256 or 512 glyphs, have no eighths of blocks and no small
-    /// triangles (console-setup(5)).
-    pub(super) fn draws(&self) -> bool {
+    /// True if the terminal can draw block elements and other Unicode characters. The fonts of the Linux console, of 256
+    /// or 512 glyphs, have neither eighth blocks nor small triangles (console-setup(5)).
+    pub(super) fn has_unicode(&self) -> bool {
         self.utf8() && !self.dumb() && self.term.as_deref() != Some("linux")
     }
 
-    /// Whether the terminal can do nothing but print.
+    /// True if the terminal has no capabilities at all.
     pub(super) fn dumb(&self) -> bool {
         self.term.as_deref() == Some("dumb")
     }
@@ -108,13 +107,18 @@ impl Words {
 mod tests {
     use super::*;
 
-    fn words(no_color: &str, colorterm: &str, term: &str, locale: &str) -> Words {
+    fn env_with(no_color: &str, colorterm: &str, term: &str, locale: &str) -> TerminalEnv {
         let some = |s: &str| (!s.is_empty()).then(|| s.to_owned());
-        Words { no_color: some(no_color), colorterm: some(colorterm), term: some(term), locale: some(locale) }
+        TerminalEnv {
+            no_color: some(no_color),
+            colorterm: some(colorterm),
+            term: some(term),
+            locale: some(locale),
+        }
     }
 
     #[test]
-    fn colours() {
+    fn color_depth_follows_no_color_colorterm_and_term() {
         for (n, c, t, want) in [
             ("", "truecolor", "xterm-256color", Color::True),
             ("", "", "xterm-256color", Color::Indexed),
@@ -124,12 +128,12 @@ mod tests {
             ("", "", "vt100", Color::None),
             ("1", "truecolor", "xterm-256color", Color::None),
         ] {
-            assert_eq!(words(n, c, t, "").colors(), want, "{n} {c} {t}");
+            assert_eq!(env_with(n, c, t, "").colors(), want, "{n} {c} {t}");
         }
     }
 
     #[test]
-    fn character_sets() {
+    fn unicode_needs_a_utf8_locale_and_a_capable_terminal() {
         for (l, want) in [
             ("en_US.UTF-8", true),
             ("ko_KR.utf8", true),
@@ -138,10 +142,10 @@ mod tests {
             ("POSIX", false),
             ("", false),
         ] {
-            assert_eq!(words("", "", "", l).utf8(), want, "{l}");
-            assert_eq!(words("", "", "xterm", l).draws(), want, "{l}");
+            assert_eq!(env_with("", "", "", l).utf8(), want, "{l}");
+            assert_eq!(env_with("", "", "xterm", l).has_unicode(), want, "{l}");
         }
-        assert!(!words("", "", "linux", "en_US.UTF-8").draws(), "its fonts have no triangles");
-        assert!(!words("", "", "dumb", "en_US.UTF-8").draws());
+        assert!(!env_with("", "", "linux", "en_US.UTF-8").has_unicode(), "no such glyphs");
+        assert!(!env_with("", "", "dumb", "en_US.UTF-8").has_unicode());
     }
 }

@@ -1,4 +1,4 @@
-//! Writes what is on the screen to a file of its own, in the directory the program was started in.
+//! Export of the screen or its rows to a new file in the current directory.
 
 use super::{environment, listing, state_files};
 use crate::cli::Plan;
@@ -9,21 +9,21 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Writes it; a word on how that went.
+/// Writes the export; returns the result in one line.
 pub(super) fn write(plan: &Plan, what: &Export) -> String {
     let now = SystemTime::now();
     match write_in(Path::new("."), now, plan, what) {
         Ok((file, Some(rows))) => format!("{} rows written to {}", thousands(rows as u64), file.display()),
         Ok((file, None)) => format!("written to {}", file.display()),
-        Err((file, e)) => format!("not written to {}: {e}", file.display()),
+        Err((file, e)) => format!("write {}: {e}", file.display()),
     }
 }
 
-/// A name that sorts by time and says what it is: `sockscope-20261124T221503Z.csv`.
-fn name(now: SystemTime, ending: &str) -> String {
+/// File name that sorts by time: `sockscope-20261124T221503Z.csv`.
+fn name(now: SystemTime, extension: &str) -> String {
     let stamp: String =
         humantime::format_rfc3339_seconds(now).to_string().chars().filter(|c| !"-:".contains(*c)).collect();
-    format!("sockscope-{stamp}.{ending}")
+    format!("sockscope-{stamp}.{extension}")
 }
 
 fn write_in(
@@ -32,18 +32,18 @@ fn write_in(
     plan: &Plan,
     what: &Export,
 ) -> Result<(PathBuf, Option<usize>), (PathBuf, io::Error)> {
-    let ending = match what {
+    let extension = match what {
         Export::Rows("table", _) => "txt",
         Export::Rows(form, _) => form,
-        Export::Text(ending, _) => ending,
+        Export::Text(extension, _) => extension,
     };
-    let file = dir.join(name(now, ending));
+    let file = dir.join(name(now, extension));
     let written = state_files::write_new(&file, |mut out| match what {
         Export::Text(_, text) => out.write_all(text.as_bytes()).map(|()| None),
         Export::Rows(form, shown) => {
             let grid = Rows { snap: &shown.snap, columns: &shown.columns, rows: &shown.rows };
             let form = Format::ALL.iter().find(|(_, n)| n == form).map_or(Format::Table, |(f, _)| *f);
-            let style = listing::style(plan, &environment::Words::read());
+            let style = listing::style(plan, &environment::TerminalEnv::read());
             let listing = Listing { grid: &grid, header: true, style: &style, width: None, color: false };
             output::write(&mut out, form, &listing).map(|()| Some(shown.rows.len()))
         }
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
     use crate::cli::{Args, Settings};
     use crate::collect::Source;
-    use crate::collect::scenario::{Scene, ScriptSource};
+    use crate::collect::scenario::{Scenario, ScenarioSource};
     use crate::derive::Engine;
     use crate::model::{Services, Wants};
     use crate::table::SOCKETS;
@@ -67,10 +67,10 @@ mod tests {
     use clap::Parser;
 
     #[test]
-    fn a_file_each_and_never_over_another() {
+    fn each_format_is_a_new_file_and_none_is_overwritten() {
         let plan =
             Plan::new(Args::parse_from(["sockscope"]), Services::well_known(), Settings::default()).unwrap();
-        let mut source = ScriptSource::new(Scene::named("hostile").unwrap());
+        let mut source = ScenarioSource::new(Scenario::named("hostile").unwrap());
         let snap = Engine::new().step(source.sample(&Wants::default()).unwrap());
         let rows: Vec<u32> = (0..snap.live as u32).collect();
         let shown = ExportRows { columns: SOCKETS.default_columns(), rows, snap };

@@ -1,8 +1,8 @@
-//! One shot: read, derive, arrange, print. Also: wait until something matches.
+//! A listing printed once, and `--wait-for`.
 
-use super::listing::{RESOLVE_WITHIN, name_all_hosts, name_hosts, view, wanted, write};
+use super::listing::{RESOLVE_TIMEOUT, resolve_all_hosts, resolve_hosts, view, wants, write};
 use super::reader::Reader;
-use super::{Ending, RunError, watch};
+use super::{ExitStatus, RunError, watch};
 use crate::cli::Plan;
 use crate::cli::list_plan::{ListPlan, Wait};
 use crate::diagnose::visibility::hidden;
@@ -15,84 +15,86 @@ use crate::view::Arranged;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-/// Time between two polls while waiting, when nobody said.
+/// Poll interval of `--wait-for` if none was set.
 const WAIT_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Reads and prints as planned.
-pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<Ending, RunError> {
+/// Prints the listing.
+pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> {
     if let Some(every) = list.watch {
         return watch::run(plan, list, every);
     }
-    let mut reader = Reader::open(plan, wanted(list))?;
+    let mut reader = Reader::open(plan, wants(list))?;
     if let Some(wait) = &list.wait {
-        return until(plan, list, wait, &mut reader);
+        return wait_for(plan, list, wait, &mut reader);
     }
     let mut snap = reader.poll()?;
-    // A rate is the difference of two polls, whether it is shown, sorted by or only asked for.
+    // Rates need two polls, whether they are shown, sorted by or filtered on.
     if list.columns.iter().chain(&list.compared_columns()).any(|c| c.kind.is_over_time()) {
         std::thread::sleep(plan.interval());
         snap = reader.poll()?;
     }
-    let mut late = name_all_hosts(list, &snap);
+    let mut unresolved = resolve_all_hosts(list, &snap);
     let rows = view(list).arrange(&snap);
-    late = late.max(name_hosts(list, &snap, &rows.rows));
-    let ending = print(plan, list, &snap, &rows)?;
-    if late > 0 {
-        let addresses = if late == 1 { "address" } else { "addresses" };
-        let (late, secs) = (thousands(late as u64), RESOLVE_WITHIN.as_secs());
-        let _ = writeln!(io::stderr(), "sockscope: no name within {secs} s for {late} far {addresses}");
+    unresolved = unresolved.max(resolve_hosts(list, &snap, &rows.rows));
+    let status = print(plan, list, &snap, &rows)?;
+    if unresolved > 0 {
+        let addresses = if unresolved == 1 { "address" } else { "addresses" };
+        let (count, secs) = (thousands(unresolved as u64), RESOLVE_TIMEOUT.as_secs());
+        let _ =
+            writeln!(io::stderr(), "sockscope: reverse DNS timed out after {secs} s for {count} {addresses}");
     }
-    Ok(ending)
+    Ok(status)
 }
 
-/// Polls until a row matches, then prints those that do.
-fn until(plan: &Plan, list: &ListPlan, wait: &Wait, reader: &mut Reader) -> Result<Ending, RunError> {
-    let began = Instant::now();
+/// Polls until a row matches, then prints the matching rows.
+fn wait_for(plan: &Plan, list: &ListPlan, wait: &Wait, reader: &mut Reader) -> Result<ExitStatus, RunError> {
+    let start = Instant::now();
     let every = plan.settings.interval.set().unwrap_or(WAIT_INTERVAL);
     loop {
         let snap = reader.poll()?;
-        name_all_hosts(list, &snap);
+        resolve_all_hosts(list, &snap);
         let mut rows = view(list).arrange(&snap);
         let matcher = wait.filter.over(&snap);
         rows.rows.retain(|r| matcher.matches(*r as usize));
         if !rows.rows.is_empty() {
-            name_hosts(list, &snap, &rows.rows);
+            resolve_hosts(list, &snap, &rows.rows);
             return print(plan, list, &snap, &rows);
         }
         let left = match wait.timeout {
-            Some(timeout) => timeout.saturating_sub(began.elapsed()),
+            Some(timeout) => timeout.saturating_sub(start.elapsed()),
             None => every,
         };
         if left.is_zero() {
-            return Ok(Ending::Nothing);
+            return Ok(ExitStatus::NoMatch);
         }
         std::thread::sleep(every.min(left));
     }
 }
 
-/// Prints what is arranged.
-fn print(plan: &Plan, list: &ListPlan, snap: &Snapshot, rows: &Arranged) -> Result<Ending, RunError> {
+/// Prints the rows, and on standard error what is missing from them.
+fn print(plan: &Plan, list: &ListPlan, snap: &Snapshot, rows: &Arranged) -> Result<ExitStatus, RunError> {
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    let ending = write(&mut out, plan, list, snap, rows, None)?;
+    let status = write(&mut out, plan, list, snap, rows, None)?;
     out.flush().map_err(RunError::stdout)?;
     drop(out);
-    let person = list.format == Format::Table && io::stderr().is_terminal();
-    let closed =
-        if rows.rows.is_empty() && !person { closed_namespaces(plan, list, snap) } else { Vec::new() };
-    for line in asked_in_vain(list, snap).into_iter().chain(closed).chain(notes(snap, person)) {
+    let interactive = list.format == Format::Table && io::stderr().is_terminal();
+    let unread_netns =
+        if rows.rows.is_empty() && !interactive { unread_namespaces(plan, list, snap) } else { Vec::new() };
+    for line in unavailable(list, snap).into_iter().chain(unread_netns).chain(read_errors(snap, interactive))
+    {
         let _ = writeln!(io::stderr(), "{line}");
     }
-    Ok(ending)
+    Ok(status)
 }
 
-/// What was asked for and this kernel does not tell, or not to us, and why: protocols that the filter names, forwards. Said
-/// to scripts too, since no row may mean that there is none or no answer.
-fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
-    // A family names many protocols without asking for any one of them.
+/// Requested data that is unavailable, with the reason: protocols that the filter names, security contexts, BPF maps, forwards.
+/// Printed for scripts too, since otherwise no row could mean that there is none.
+fn unavailable(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
+    // A family names many protocols without requesting any single one.
     let named = list.filter.columns().iter().any(|c| c.is(Role::Proto));
-    let asked = if named { list.filter.protos() } else { ProtoSet::empty() };
+    let requested = if named { list.filter.protos() } else { ProtoSet::empty() };
     let mut out: Vec<String> = Vec::new();
-    for (p, name) in Proto::ALL.into_iter().filter(|(p, _)| asked.has(*p)) {
+    for (p, name) in Proto::ALL.into_iter().filter(|(p, _)| requested.has(*p)) {
         let is_dump = |s: &FaultSubject| matches!(s, FaultSubject::Dump { proto, .. } if *proto == p);
         let mut faults = snap.sample.faults.iter();
         let unread = faults.find(|f| f.kind == FaultKind::Unsupported && is_dump(&f.subject));
@@ -101,46 +103,45 @@ fn asked_in_vain(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
             out.push(escape(&line).into_owned());
         }
     }
-    // Read only where they are asked for; who asks for all there is, or takes what a form has, asks for none in particular.
+    // `--columns all` and the defaults of a format do not request any single column.
     let chosen = list.chosen && list.columns.len() < list.table.columns.len();
-    let looked_at = list.compared_columns();
-    let asked = chosen
-        || looked_at.iter().any(|c| c.needs.reads.intersects(Reads::PROC_CTX | Reads::SOCK_CTX | Reads::BPF));
+    let compared = list.compared_columns();
+    let requested = chosen
+        || compared.iter().any(|c| c.needs.reads.intersects(Reads::PROC_CTX | Reads::SOCK_CTX | Reads::BPF));
     let is_extra = |f: &&Fault| matches!(f.subject, FaultSubject::SecurityContexts | FaultSubject::BpfMaps);
-    for f in snap.sample.faults.iter().filter(|_| asked).filter(is_extra) {
+    for f in snap.sample.faults.iter().filter(|_| requested).filter(is_extra) {
         out.push(format!("sockscope: {}: {}", f.subject, f.detail));
     }
-    // So with forwards that could not be looked for; other refusals are told by notes().
+    // Other errors are printed by `read_errors`.
     for f in forwards::unread(snap).filter(|f| f.kind == FaultKind::NotPermitted) {
         out.push(escape(&format!("sockscope: {f}")).into_owned());
     }
     out
 }
 
-/// The namespaces that were not entered, where one was asked for and nothing was found. A person is told of them always.
-fn closed_namespaces(plan: &Plan, list: &ListPlan, snap: &Snapshot) -> Vec<String> {
+/// Network namespaces that could not be entered, if one was requested and no row was found.
+fn unread_namespaces(plan: &Plan, list: &ListPlan, snap: &Snapshot) -> Vec<String> {
     let named = matches!(plan.settings.netns, Netns::Named(_))
         || list.filter.columns().iter().any(|c| ["netns", "target_netns"].contains(&c.name));
     let faults = snap.sample.faults.iter().filter(|f| named && f.kind == FaultKind::Namespace);
     faults.map(|f| escape(&format!("sockscope: {f}")).into_owned()).collect()
 }
 
-/// What is not in the rows and why. A person is told all of it; a script what it cannot expect: that something was not
-/// understood or could not be read.
-fn notes(snap: &Snapshot, person: bool) -> Vec<String> {
+/// Read errors that hide rows or values: on a terminal all of them, for scripts only parse errors and failures.
+fn read_errors(snap: &Snapshot, interactive: bool) -> Vec<String> {
     let mut out = Vec::new();
-    if person {
-        out.extend(hidden(snap).into_iter().map(|h| escape(&h.said).into_owned()));
+    if interactive {
+        out.extend(hidden(snap).into_iter().map(|h| escape(&h.summary).into_owned()));
     }
-    let told = |f: &&Fault| match f.kind {
+    let shown = |f: &&Fault| match f.kind {
         FaultKind::Malformed | FaultKind::Failed => true,
-        // Descriptors that are hidden are told above, by what they hide.
-        FaultKind::NotPermitted => person && !f.detail.is_empty(),
+        // Without a detail it is covered by `hidden`.
+        FaultKind::NotPermitted => interactive && !f.detail.is_empty(),
         FaultKind::Namespace => false,
-        kind => person && kind.hides_something(),
+        kind => interactive && kind.hides_something(),
     };
-    let prefix = if person { "" } else { "sockscope: " };
-    for f in snap.sample.faults.iter().filter(told) {
+    let prefix = if interactive { "" } else { "sockscope: " };
+    for f in snap.sample.faults.iter().filter(shown) {
         out.push(escape(&format!("{prefix}{f}")).into_owned());
     }
     out

@@ -1,6 +1,4 @@
-//! The collecting thread: samples, steps the engine, hands over the newest snapshot.
-//!
-//! The thread that draws never waits for it.
+//! The collector thread: samples, steps the engine, sends the newest snapshot. The drawing thread never waits for it.
 
 use crate::collect::Source;
 use crate::derive::Engine;
@@ -11,23 +9,23 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Sockets of a long table that the first frame is made of.
+/// Maximum number of sockets of the first frame, so that it appears at once.
 const FIRST_SOCKETS: u32 = 4096;
 
-/// What the poller tells.
+/// Messages of the collector thread.
 #[derive(Debug)]
-pub(super) enum News {
+pub(super) enum PollEvent {
     /// A new snapshot.
     Fresh(Arc<Snapshot>),
-    /// Polls come this often: more seldom than was asked for, as each takes long.
-    Paced(Duration),
-    /// A poll failed; the next is tried after the interval.
+    /// Interval raised to stay within the CPU budget, or back to the configured one.
+    EffectiveInterval(Duration),
+    /// A poll failed; the next one follows after the interval.
     Failed(String),
-    /// The thread has ended by a fault of this program.
-    Broken(String),
+    /// The thread panicked.
+    Panicked(String),
 }
 
-/// A lock that a panicking thread held is still a lock: what it guards here is whole at any moment.
+/// Locks, also after a panic elsewhere: the state is never left half written.
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     m.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -36,7 +34,7 @@ fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Control {
     wants: Wants,
     interval: Duration,
-    /// Poll at once.
+    /// Poll without waiting for the interval.
     now: bool,
     stop: bool,
 }
@@ -47,7 +45,7 @@ struct Shared {
     changed: Condvar,
 }
 
-/// A running collecting thread.
+/// A running collector thread.
 #[derive(Debug)]
 pub(super) struct Poller {
     shared: Arc<Shared>,
@@ -55,8 +53,8 @@ pub(super) struct Poller {
 }
 
 impl Poller {
-    /// Starts it. The first snapshot is made without looking for owners, so that sockets are on the screen at once;
-    /// the second follows immediately. `tell` is called on the collecting thread and says whether to go on.
+    /// Starts the thread. The first snapshot omits the owners, so that sockets are on screen at once; the second follows
+    /// immediately. `send` is called on the collector thread and returns whether to continue.
     pub(super) fn start(
         mut source: Box<dyn Source>,
         wants: Wants,
@@ -64,7 +62,7 @@ impl Poller {
         services: Arc<Services>,
         hosts: Arc<Hosts>,
         rules: AlertRules,
-        mut tell: impl FnMut(News) -> bool + Send + 'static,
+        mut send: impl FnMut(PollEvent) -> bool + Send + 'static,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             control: Mutex::new(Control { wants, interval, now: true, stop: false }),
@@ -72,17 +70,20 @@ impl Poller {
         });
         let inner = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("poller".into()).spawn(move || {
-            let ended = catch_unwind(AssertUnwindSafe(|| {
-                poll(&inner, source.as_mut(), max_cpu, &services, &hosts, rules, &mut tell);
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                poll(&inner, source.as_mut(), max_cpu, &services, &hosts, rules, &mut send);
             }));
-            if let Err(panic) = ended {
-                tell(News::Broken(format!("the collecting thread failed: {}", panic_text(panic.as_ref()))));
+            if let Err(panic) = result {
+                send(PollEvent::Panicked(format!(
+                    "the collector thread panicked: {}",
+                    panic_text(panic.as_ref())
+                )));
             }
         })?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Asks for other things; polls at once when that is a change.
+    /// Changes what is read; polls at once if that is a change.
     pub(super) fn set_wants(&self, wants: Wants) {
         self.change(|c| {
             if c.wants != wants {
@@ -92,7 +93,7 @@ impl Poller {
         });
     }
 
-    /// Changes the time between two polls.
+    /// Changes the interval.
     pub(super) fn set_interval(&self, interval: Duration) {
         self.change(|c| c.interval = interval);
     }
@@ -109,7 +110,7 @@ impl Poller {
 }
 
 impl Drop for Poller {
-    /// Asks the thread to end and does not wait: a dump under way ends with the process.
+    /// Stops the thread without waiting: a running dump ends with the process.
     fn drop(&mut self) {
         self.change(|c| c.stop = true);
         if let Some(t) = self.thread.take()
@@ -120,7 +121,7 @@ impl Drop for Poller {
     }
 }
 
-/// How nice polls are to the thread that draws, and to the rest of the machine.
+/// Nice value of the collector thread, so that drawing and other processes go first.
 const NICE: i32 = 5;
 
 fn poll(
@@ -130,7 +131,7 @@ fn poll(
     services: &Arc<Services>,
     hosts: &Arc<Hosts>,
     rules: AlertRules,
-    tell: &mut dyn FnMut(News) -> bool,
+    send: &mut dyn FnMut(PollEvent) -> bool,
 ) {
     let mut engine = Engine::new().owners_follow().alerting(rules);
     let mut started: Option<Instant> = None;
@@ -143,7 +144,7 @@ fn poll(
                 if c.stop {
                     return;
                 }
-                let due = started.map(|s| s + pace.of(c.interval));
+                let due = started.map(|s| s + pace.effective(c.interval));
                 let now = Instant::now();
                 match due {
                     Some(due) if !c.now && due > now => {
@@ -160,87 +161,89 @@ fn poll(
             c.wants.clone()
         };
         started = Some(Instant::now());
-        let used = cpu_time();
+        let cpu_before = cpu_time();
         if first {
             first = false;
             yielding = true;
             wants = wants.without(Reads::OWNERS);
-            // What is quickest to read comes first.
+            // Only what is quick to read.
             wants.needs.attrs = AttrSet::NONE;
             wants.at_most = Some(FIRST_SOCKETS);
         }
-        let news = match source.sample(&wants) {
+        let event = match source.sample(&wants) {
             Ok(mut sample) => {
                 sample.services = Arc::clone(services);
                 sample.hosts = Arc::clone(hosts);
-                News::Fresh(engine.step(sample))
+                PollEvent::Fresh(engine.step(sample))
             }
-            Err(e) => News::Failed(e.to_string()),
+            Err(e) => PollEvent::Failed(e.to_string()),
         };
-        if !tell(news) {
+        if !send(event) {
             return;
         }
         if std::mem::take(&mut yielding) {
-            // From the first frame on keys go first, also where polls take every core: this thread (`setpriority(2)` is by
-            // thread) and those it starts. Where that is refused nothing is lost.
+            // From the first frame on, keys go first even if polls use every core. `setpriority(2)` is per thread, and threads
+            // started from here inherit it. Failure is harmless.
             let _ = rustix::process::setpriority_process(None, NICE);
         }
-        let asked = lock(&shared.control).interval;
-        if let Some(real) = pace.polled(cpu_time().saturating_sub(used), asked)
-            && !tell(News::Paced(real))
+        let configured = lock(&shared.control).interval;
+        if let Some(effective) = pace.record(cpu_time().saturating_sub(cpu_before), configured)
+            && !send(PollEvent::EffectiveInterval(effective))
         {
             return;
         }
     }
 }
 
-/// User and system time of this process so far.
+/// CPU time (user and system) of this process so far.
 fn cpu_time() -> Duration {
     let t = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
 }
 
-/// How often it is polled, so that polls take no more than their share.
+/// Poll interval that keeps polling within its CPU budget.
 #[derive(Debug)]
 struct Pace {
     max_cpu: f64,
-    /// Polls so far.
+    /// Number of polls so far.
     polls: u32,
-    /// What a poll takes.
-    takes: Duration,
-    told: Option<Duration>,
+    /// CPU time of a poll, moving average.
+    cost: Duration,
+    /// Effective interval that was reported last.
+    reported: Option<Duration>,
 }
 
 impl Pace {
-    /// The first polls find out what later ones know: they say nothing.
-    const FIRST: u32 = 2;
+    /// Polls that fill caches and do not count.
+    const WARM_UP: u32 = 2;
 
     const fn new(max_cpu: f64) -> Self {
-        Self { max_cpu, polls: 0, takes: Duration::ZERO, told: None }
+        Self { max_cpu, polls: 0, cost: Duration::ZERO, reported: None }
     }
 
-    /// The time between two polls, where this was asked for.
-    fn of(&self, asked: Duration) -> Duration {
-        asked.max(Duration::try_from_secs_f64(self.takes.as_secs_f64() / self.max_cpu).unwrap_or(asked))
+    /// The interval to use for a configured one.
+    fn effective(&self, configured: Duration) -> Duration {
+        configured
+            .max(Duration::try_from_secs_f64(self.cost.as_secs_f64() / self.max_cpu).unwrap_or(configured))
     }
 
-    /// A poll took this much; what to tell where the time between two is another now.
-    fn polled(&mut self, took: Duration, asked: Duration) -> Option<Duration> {
+    /// Records the CPU time of a poll; returns the effective interval if it changed.
+    fn record(&mut self, took: Duration, configured: Duration) -> Option<Duration> {
         self.polls += 1;
-        if self.polls <= Self::FIRST {
+        if self.polls <= Self::WARM_UP {
             return None;
         }
-        // One that took long by chance is forgotten soon.
-        self.takes = if self.takes.is_zero() { took } else { (self.takes * 3 + took) / 4 };
-        // As it is shown: in tenths of a second.
-        let shown = |d: Duration| Duration::from_millis((d.as_millis() as u64).div_ceil(100) * 100);
-        let real = self.of(asked);
-        let real = if real > asked { shown(real) } else { asked };
-        if self.told.unwrap_or(asked) == real {
+        // Smoothed, so that a single slow poll is forgotten soon.
+        self.cost = if self.cost.is_zero() { took } else { (self.cost * 3 + took) / 4 };
+        // In steps of 100 ms, as the header shows it.
+        let rounded = |d: Duration| Duration::from_millis((d.as_millis() as u64).div_ceil(100) * 100);
+        let effective = self.effective(configured);
+        let effective = if effective > configured { rounded(effective) } else { configured };
+        if self.reported.unwrap_or(configured) == effective {
             return None;
         }
-        self.told = Some(real);
-        Some(real)
+        self.reported = Some(effective);
+        Some(effective)
     }
 }
 
@@ -257,20 +260,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_takes_long_is_done_less_often() {
+    fn expensive_polls_raise_the_interval() {
         let (ms, second) = (Duration::from_millis, Duration::from_secs(1));
         let mut p = Pace::new(0.25);
-        assert_eq!((p.polled(ms(900), second), p.polled(ms(900), second)), (None, None), "the first ones");
-        assert_eq!(p.of(second), second);
-        assert_eq!(p.polled(ms(100), second), None, "a tenth of a core");
-        assert_eq!(p.of(second), second);
+        assert_eq!((p.record(ms(900), second), p.record(ms(900), second)), (None, None), "warm-up");
+        assert_eq!(p.effective(second), second);
+        assert_eq!(p.record(ms(100), second), None, "a tenth of a core");
+        assert_eq!(p.effective(second), second);
         for _ in 0..40 {
-            p.polled(ms(1000), second);
+            p.record(ms(1000), second);
         }
-        assert!(p.of(second) > ms(3990), "a quarter of a core: {:?}", p.of(second));
-        assert_eq!(p.told, Some(ms(4000)));
-        assert_eq!(p.of(Duration::from_secs(10)), Duration::from_secs(10), "asked for more seldom");
-        let back: Vec<Duration> = (0..40).filter_map(|_| p.polled(ms(10), second)).collect();
+        assert!(p.effective(second) > ms(3990), "a quarter of a core: {:?}", p.effective(second));
+        assert_eq!(p.reported, Some(ms(4000)));
+        assert_eq!(p.effective(Duration::from_secs(10)), Duration::from_secs(10), "already longer");
+        let back: Vec<Duration> = (0..40).filter_map(|_| p.record(ms(10), second)).collect();
         assert_eq!(back.last(), Some(&second));
         assert!(back.is_sorted_by(|a, b| a > b), "{back:?}");
     }

@@ -1,4 +1,4 @@
-//! Polls for the commands that print: each call is one sample and one step of the engine.
+//! Polls for commands that print: one sample and one engine step each.
 
 use super::{RunError, open};
 use crate::cli::Plan;
@@ -7,7 +7,7 @@ use crate::derive::Engine;
 use crate::model::{AlertRules, Hosts, Services, Snapshot, Wants};
 use std::sync::Arc;
 
-/// A source with its engine.
+/// A source and its engine.
 pub(super) struct Reader {
     source: Box<dyn Source>,
     engine: Engine,
@@ -17,7 +17,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Opens the backend of the plan, to read this at every poll.
+    /// Opens the backend of the plan.
     pub(super) fn open(plan: &Plan, wants: Wants) -> Result<Self, RunError> {
         let source = open(plan, Engines::Now)?;
         Ok(Self {
@@ -29,18 +29,18 @@ impl Reader {
         })
     }
 
-    /// With other rules for alerts.
-    pub(super) fn alerting(mut self, rules: AlertRules) -> Self {
+    /// Uses other alert rules than the settings.
+    pub(super) fn with_rules(mut self, rules: AlertRules) -> Self {
         self.engine = self.engine.alerting(rules);
         self
     }
 
-    /// Reads this from now on.
-    pub(super) fn wants(&mut self, wants: Wants) {
+    /// Changes what the next polls read.
+    pub(super) fn set_wants(&mut self, wants: Wants) {
         self.wants = wants;
     }
 
-    /// Reads the machine once.
+    /// Polls once.
     pub(super) fn poll(&mut self) -> Result<Arc<Snapshot>, RunError> {
         let mut sample = self.source.sample(&self.wants)?;
         sample.services = Arc::clone(&self.services);

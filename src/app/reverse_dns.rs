@@ -1,70 +1,70 @@
-//! Names of addresses, through the system's resolver (`getnameinfo(3)`), in threads of their own.
+//! Reverse DNS through the system resolver (`getnameinfo(3)`), in background threads.
 
 use crate::model::{Addr, Hosts};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Questions that are out at the same time: a resolver that does not answer holds up few.
+/// Concurrent queries; an unresponsive server blocks only as many.
 const THREADS: usize = 4;
 
-/// Threads that ask the system's resolver.
+/// A pool of resolver threads.
 #[derive(Debug)]
 pub(super) struct Resolver {
-    ask: Sender<Addr>,
+    queries: Sender<Addr>,
 }
 
 impl Resolver {
-    /// Starts them; `tell` is called after each answer. They end when this is dropped and their question is answered.
+    /// Starts the threads; `on_answer` is called after each answer. They exit after their current query once this is dropped.
     pub(super) fn start(
         hosts: &Arc<Hosts>,
-        tell: impl Fn() + Clone + Send + 'static,
+        on_answer: impl Fn() + Clone + Send + 'static,
     ) -> std::io::Result<Self> {
-        let (ask, questions) = channel();
-        let questions = Arc::new(Mutex::new(questions));
+        let (queries, receiver) = channel();
+        let receiver = Arc::new(Mutex::new(receiver));
         for _ in 0..THREADS {
-            let (hosts, questions, tell) = (Arc::clone(hosts), Arc::clone(&questions), tell.clone());
+            let (hosts, receiver, on_answer) = (Arc::clone(hosts), Arc::clone(&receiver), on_answer.clone());
             std::thread::Builder::new().name("resolver".into()).spawn(move || {
-                while let Some(addr) = next(&questions) {
+                while let Some(addr) = next(&receiver) {
                     hosts.put(addr, name_of(&addr).as_deref());
-                    tell();
+                    on_answer();
                 }
             })?;
         }
-        Ok(Self { ask })
+        Ok(Self { queries })
     }
 
-    /// Asks for the name of an address.
-    pub(super) fn ask(&self, addr: Addr) {
-        // Threads that are gone answer nothing; the address stays a number.
-        let _ = self.ask.send(addr);
+    /// Queries the name of an address.
+    pub(super) fn query(&self, addr: Addr) {
+        // Without threads the address stays a number.
+        let _ = self.queries.send(addr);
     }
 }
 
-fn next(questions: &Mutex<Receiver<Addr>>) -> Option<Addr> {
-    questions.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+fn next(receiver: &Mutex<Receiver<Addr>>) -> Option<Addr> {
+    receiver.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
-/// The name of an address; one that has none comes back as its number.
+/// Host name of an address; `getnameinfo` returns the number for an address without a name.
 fn name_of(addr: &Addr) -> Option<String> {
     let name = dns_lookup::lookup_addr(&addr.ip()).ok()?;
     (name.parse::<std::net::IpAddr>().is_err()).then_some(name)
 }
 
-/// The names of all these, asked for at the same time and waited for until the time is up.
+/// Resolves all of these addresses concurrently, within a timeout.
 pub(super) fn resolve(addrs: Vec<Addr>, hosts: &Arc<Hosts>, timeout: std::time::Duration) {
-    let (done, answers) = channel();
+    let (answered, answers) = channel();
     let Ok(resolver) = Resolver::start(hosts, move || {
-        let _ = done.send(());
+        let _ = answered.send(());
     }) else {
         return;
     };
-    let until = std::time::Instant::now() + timeout;
+    let deadline = std::time::Instant::now() + timeout;
     let count = addrs.len();
     for a in addrs {
-        resolver.ask(a);
+        resolver.query(a);
     }
     for _ in 0..count {
-        let left = until.saturating_duration_since(std::time::Instant::now());
+        let left = deadline.saturating_duration_since(std::time::Instant::now());
         if answers.recv_timeout(left).is_err() {
             return;
         }
@@ -78,7 +78,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn the_name_of_this_machine_is_found_and_a_hopeless_one_is_given_up() {
+    fn localhost_resolves_and_other_addresses_stay_unknown() {
         let hosts = Arc::new(Hosts::default());
         let local = Addr::v4([127, 0, 0, 1]);
         resolve(vec![local], &hosts, Duration::from_secs(10));

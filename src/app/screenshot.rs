@@ -1,8 +1,8 @@
-//! What the dashboard shows, without a terminal: some polls, some keys, one frame.
+//! Screenshot of the dashboard without a terminal: polls, keys, one frame.
 
-use super::environment::Words;
+use super::environment::TerminalEnv;
 use super::reader::Reader;
-use super::{Ending, RunError, dashboard, print};
+use super::{ExitStatus, RunError, dashboard, print};
 use crate::cli::Plan;
 use crate::cli::args::ScreenForm;
 use crate::cli::plan::ScreenshotPlan;
@@ -16,64 +16,64 @@ use crate::tui::{App, key_script};
 use ratatui::layout::Size;
 use std::thread::sleep;
 
-/// Polls after the keys: what they ask for is read, and rates of it are known.
-const AFTER: u32 = 2;
+/// Polls after the keys, so that what the new view needs is read and has rates.
+const POLLS_AFTER_KEYS: u32 = 2;
 
-/// Takes it.
-pub(super) fn run(plan: &Plan, shot: &ScreenshotPlan) -> Result<Ending, RunError> {
-    let mut options = dashboard::options(plan, &shot.list, &Words::read())?;
-    // A picture has every colour and every character, whatever terminal this is.
+/// Prints the screenshot.
+pub(super) fn run(plan: &Plan, shot: &ScreenshotPlan) -> Result<ExitStatus, RunError> {
+    let mut options = dashboard::options(plan, &shot.list, &TerminalEnv::read())?;
+    // All colors and characters, independent of this terminal.
     options.color = if plan.settings.color == ColorArg::Never { Color::None } else { Color::True };
     options.ascii = false;
-    let mut camera = Camera { plan, app: App::new(options), wants: Wants::default() };
-    camera.app.resize(Size { width: shot.size.0, height: shot.size.1 });
-    camera.wants = camera.app.wants();
-    let mut reader = Reader::open(plan, camera.wants.clone())?;
-    let mut polls = |camera: &mut Camera<'_>, n: u32| {
+    let mut headless = Headless { plan, app: App::new(options), wants: Wants::default() };
+    headless.app.resize(Size { width: shot.size.0, height: shot.size.1 });
+    headless.wants = headless.app.wants();
+    let mut reader = Reader::open(plan, headless.wants.clone())?;
+    let mut polls = |headless: &mut Headless<'_>, n: u32| {
         for i in 0..n {
-            // A scene has a time of its own.
+            // Demo data has its own clock.
             if i > 0 && plan.demo.is_none() {
                 sleep(plan.interval());
             }
-            reader.wants(camera.wants.clone());
+            reader.set_wants(headless.wants.clone());
             let snap = reader.poll()?;
-            camera.tell(Event::from(snap));
+            headless.handle(Event::from(snap));
         }
         Ok::<(), RunError>(())
     };
-    polls(&mut camera, shot.polls)?;
+    polls(&mut headless, shot.polls)?;
     if !shot.keys.is_empty() {
         for key in key_script::keys(&shot.keys) {
-            camera.tell(Event::Input(key));
+            headless.handle(Event::Input(key));
         }
-        polls(&mut camera, AFTER)?;
+        polls(&mut headless, POLLS_AFTER_KEYS)?;
     }
     let form = match shot.form {
         ScreenForm::Text => Form::Text,
         ScreenForm::Svg => Form::Svg,
     };
-    print(&screenshot::render(&camera.app, form))
+    print(&screenshot::render(&headless.app, form))
 }
 
-/// A dashboard that nobody sits before.
-struct Camera<'a> {
+/// A dashboard without a terminal.
+struct Headless<'a> {
     plan: &'a Plan,
     app: App,
     wants: Wants,
 }
 
-impl Camera<'_> {
-    /// Tells it something; of what it wants done, only what makes the picture is.
-    fn tell(&mut self, event: Event) {
-        let mut told = vec![event];
-        while let Some(event) = told.pop() {
+impl Headless<'_> {
+    /// Handles an event, and the effects that change the picture.
+    fn handle(&mut self, event: Event) {
+        let mut pending = vec![event];
+        while let Some(event) = pending.pop() {
             for effect in self.app.handle(event) {
                 match effect {
                     Effect::Wants(w) => self.wants = w,
-                    Effect::Probe(closer) => {
-                        told.push(dashboard::look(dashboard::is_here(self.plan), closer));
+                    Effect::Probe(request) => {
+                        pending.push(dashboard::probe(dashboard::is_live(self.plan), request));
                     }
-                    Effect::Arrange(job) => told.push(Event::Arranged(Box::new(job.work()))),
+                    Effect::Arrange(job) => pending.push(Event::Arranged(Box::new(job.work()))),
                     _ => {}
                 }
             }

@@ -1,4 +1,4 @@
-//! The files that the dashboard writes: filters typed before, what is saved under a name, how it was left.
+//! Files that the dashboard writes: filter history, saved filters and views, last session.
 
 use crate::cli::config_file::{with_filter, with_view};
 use crate::view::preset::{Preset, Session};
@@ -7,17 +7,17 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-/// Lines of the history that are read.
-const MOST: usize = 200;
+/// Maximum number of history entries read.
+const MAX_HISTORY: usize = 200;
 
-/// Filters typed before, oldest first. One that cannot be read is empty: it is no reason not to start.
+/// Filter history, oldest first; empty if it cannot be read.
 pub(super) fn history(file: Option<&Path>) -> Vec<String> {
     let text = file.and_then(|f| fs::read_to_string(f).ok()).unwrap_or_default();
     let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
-    lines[lines.len().saturating_sub(MOST)..].iter().map(|l| (*l).to_owned()).collect()
+    lines[lines.len().saturating_sub(MAX_HISTORY)..].iter().map(|l| (*l).to_owned()).collect()
 }
 
-/// Adds a filter to the history, for this user's eyes only.
+/// Appends a filter to the history; only the user can read the file.
 pub(super) fn remember(file: &Path, filter: &str) -> io::Result<()> {
     if let Some(dir) = file.parent() {
         fs::create_dir_all(dir)?;
@@ -26,13 +26,13 @@ pub(super) fn remember(file: &Path, filter: &str) -> io::Result<()> {
     out.write_all(format!("{filter}\n").as_bytes())
 }
 
-/// What is saved under a name.
+/// Something to save under a name.
 pub(super) enum Saved<'a> {
     Filter(&'a str),
     View(&'a Preset),
 }
 
-/// Saves something in the configuration file; what else stands there stays.
+/// Saves a filter or a view in the configuration file; everything else in it is kept.
 pub(super) fn save(file: &Path, name: &str, what: &Saved<'_>) -> Result<(), String> {
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
@@ -46,8 +46,8 @@ pub(super) fn save(file: &Path, name: &str, what: &Saved<'_>) -> Result<(), Stri
     replace(file, &text.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
 }
 
-/// Writes a whole file: beside it first, so that a full disk costs nothing that was there. For this user's eyes only
-/// where it is new.
+/// Replaces a file atomically: written beside it and renamed, so that a full disk loses nothing. A new file is readable only by
+/// the user.
 fn replace(file: &Path, text: &str) -> io::Result<()> {
     if let Some(dir) = file.parent() {
         fs::create_dir_all(dir)?;
@@ -56,33 +56,32 @@ fn replace(file: &Path, text: &str) -> io::Result<()> {
     beside.push(".new");
     let mode = fs::metadata(file).map_or(0o600, |m| m.permissions().mode());
     let mut out = File::options().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
-    let done = out.write_all(text.as_bytes()).and_then(|()| fs::rename(&beside, file));
-    if done.is_err() {
+    let result = out.write_all(text.as_bytes()).and_then(|()| fs::rename(&beside, file));
+    if result.is_err() {
         let _ = fs::remove_file(&beside);
     }
-    done
+    result
 }
 
-/// Writes a file that is not there yet: never over another one, nor through a link that somebody laid there. Of one that
-/// could not be written whole nothing is left.
+/// Writes a new file: never overwrites one and never follows a symbolic link. A partly written file is removed.
 pub(super) fn write_new<T>(
     file: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<T>,
 ) -> io::Result<T> {
     let mut out = BufWriter::new(File::options().write(true).create_new(true).open(file)?);
-    let done = write(&mut out).and_then(|t| out.flush().map(|()| t));
-    if done.is_err() {
+    let result = write(&mut out).and_then(|t| out.flush().map(|()| t));
+    if result.is_err() {
         let _ = fs::remove_file(file);
     }
-    done
+    result
 }
 
-/// How the dashboard was left; `None` where that cannot be read: it is no reason not to start.
+/// The last session; `None` if it cannot be read.
 pub(super) fn session(file: Option<&Path>) -> Option<Session> {
     serde_json::from_str(&fs::read_to_string(file?).ok()?).ok()
 }
 
-/// Keeps how the dashboard was left.
+/// Writes the session.
 pub(super) fn keep_session(file: &Path, session: &Session) -> io::Result<()> {
     replace(file, &serde_json::to_string_pretty(session)?)
 }
@@ -92,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn history_filters_and_session_are_read_back() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a/history");
         assert!(history(Some(&file)).is_empty() && history(None).is_empty());
@@ -109,10 +108,10 @@ mod tests {
         assert!(save(Path::new("/dev/null/x"), "a", &Saved::Filter("b")).is_err());
         let new = dir.path().join("new");
         let full = |_: &mut dyn Write| Err::<(), _>(io::Error::from(io::ErrorKind::StorageFull));
-        assert!(write_new(&new, full).is_err() && !new.exists(), "nothing is left");
+        assert!(write_new(&new, full).is_err() && !new.exists(), "removed after an error");
         write_new(&new, |out| out.write_all(b"x")).unwrap();
         assert_eq!(write_new(&new, full).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(fs::read(&new).unwrap(), b"x", "what was there stays");
+        assert_eq!(fs::read(&new).unwrap(), b"x", "not overwritten");
         let state = dir.path().join("c/session.json");
         assert_eq!(session(Some(&state)), None);
         let left = Session { view: "ports".into(), ..Session::default() };

@@ -1,4 +1,4 @@
-//! Themes by name: those of the program, and files of the user's own.
+//! Color themes by name: built-in ones, and files of the user.
 
 use super::environment;
 use crate::cli::UsageError;
@@ -8,10 +8,10 @@ use crate::tui::theme::palette::PALETTES;
 use std::io;
 use std::path::PathBuf;
 
-/// The word for the one that suits the terminal.
+/// Name of the automatic theme, chosen by the terminal background.
 const AUTO: &str = "auto";
 
-/// The theme of that name, or of that file where it has a `/`; `None`: the one that suits the terminal.
+/// The theme of that name, or from a file if the name has a `/`; `None` for the automatic one.
 pub(super) fn named(name: &str) -> Result<Option<Palette>, UsageError> {
     if name == AUTO {
         return Ok(None);
@@ -22,20 +22,20 @@ pub(super) fn named(name: &str) -> Result<Option<Palette>, UsageError> {
     let file = if name.contains('/') { Some(PathBuf::from(name)) } else { environment::theme_file(name) };
     let text = file.as_ref().map(std::fs::read_to_string);
     let (Some(file), Some(text)) = (&file, text) else { return Err(unknown(name)) };
-    let wrong = |e: String| UsageError(format!("theme {}: {e}", file.display()));
+    let invalid = |e: String| UsageError(format!("read {}: {e}", file.display()));
     match text {
-        Ok(text) => Palette::parse(name.rsplit('/').next().unwrap_or(name), &text).map(Some).map_err(wrong),
+        Ok(text) => Palette::parse(name.rsplit('/').next().unwrap_or(name), &text).map(Some).map_err(invalid),
         Err(e) if e.kind() == io::ErrorKind::NotFound && !name.contains('/') => Err(unknown(name)),
-        Err(e) => Err(wrong(e.to_string())),
+        Err(e) => Err(invalid(e.to_string())),
     }
 }
 
-/// What is wrong with setting a theme of that name: that there is none, or that it cannot be read well.
+/// Checks that a theme exists and has enough contrast.
 pub(super) fn check(name: &str) -> Result<(), String> {
     let Some(palette) = named(name).map_err(|e| e.0)? else { return Ok(()) };
     match palette.faults().first() {
         None => Ok(()),
-        Some(first) => Err(format!("theme {name}: {first}")),
+        Some(first) => Err(format!("{name}: {first}")),
     }
 }
 
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn by_name_and_by_file() {
+    fn theme_is_found_by_name_and_by_file() {
         assert_eq!(named("auto"), Ok(None));
         assert_eq!(named("light").unwrap().unwrap().name, "light");
         let dir = tempfile::tempdir().unwrap();
@@ -63,7 +63,7 @@ mod tests {
         let path = file.to_str().unwrap();
         assert_eq!(named(path).unwrap().unwrap().name, "mine.toml");
         assert!(check(path).unwrap_err().contains("faint on ground has a contrast of 1."));
-        assert!(named("./no/such").unwrap_err().0.starts_with("theme ./no/such: "));
+        assert!(named("./no/such").unwrap_err().0.starts_with("read ./no/such: "));
         assert!(
             named("ligth").unwrap_err().0.starts_with("unknown theme \"ligth\", did you mean \"light\"?")
         );

@@ -1,7 +1,7 @@
-//! `--watch`: the same question again and again; a table is drawn anew, NDJSON tells what changed.
+//! `--watch`: the listing at every interval; a table is redrawn, NDJSON prints one event per change.
 
 use super::reader::Reader;
-use super::{Ending, RunError, listing};
+use super::{ExitStatus, RunError, listing};
 use crate::cli::Plan;
 use crate::cli::list_plan::ListPlan;
 use crate::model::{Snapshot, StateSet};
@@ -12,20 +12,20 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Runs until it is ended, or its reader goes.
-pub(super) fn run(plan: &Plan, list: &ListPlan, every: Duration) -> Result<Ending, RunError> {
-    let mut wants = listing::wanted(list);
-    // A row that leaves the states asked for has changed, not closed.
+/// Runs until it is interrupted or the output pipe is closed.
+pub(super) fn run(plan: &Plan, list: &ListPlan, every: Duration) -> Result<ExitStatus, RunError> {
+    let mut wants = listing::wants(list);
+    // All states are read, so that a row that leaves the filtered ones is reported as changed, not closed.
     wants.states = StateSet::ALL;
     let mut reader = Reader::open(plan, wants)?;
     let mut events = Events::default();
     let mut first = true;
     loop {
-        let began = Instant::now();
+        let start = Instant::now();
         let snap = reader.poll()?;
         let mut out = io::stdout().lock();
         let written = if list.format == Format::Ndjson {
-            events.tell(&mut out, list, snap).map_err(RunError::stdout)
+            events.write(&mut out, list, snap).map_err(RunError::stdout)
         } else {
             redraw(&mut out, plan, list, &snap, first)
         };
@@ -33,11 +33,11 @@ pub(super) fn run(plan: &Plan, list: &ListPlan, every: Duration) -> Result<Endin
         out.flush().map_err(RunError::stdout)?;
         drop(out);
         first = false;
-        std::thread::sleep(every.saturating_sub(began.elapsed()));
+        std::thread::sleep(every.saturating_sub(start.elapsed()));
     }
 }
 
-/// On a terminal the table replaces the one before, cut to the screen; elsewhere an empty line is between them.
+/// On a terminal the table replaces the previous one, cut to the screen; elsewhere an empty line separates them.
 fn redraw(
     out: &mut dyn Write,
     plan: &Plan,
@@ -53,30 +53,30 @@ fn redraw(
     } else if !first && !list.count {
         page.push(b'\n');
     }
-    let _ = listing::name_all_hosts(list, snap);
+    let _ = listing::resolve_all_hosts(list, snap);
     let rows = listing::view(list).arrange(snap);
-    listing::name_hosts(list, snap, &rows.rows);
+    listing::resolve_hosts(list, snap, &rows.rows);
     listing::write(&mut page, plan, list, snap, &rows, height)?;
     out.write_all(&page).map_err(RunError::stdout)
 }
 
-/// What was there at the poll before.
+/// Events against the previous poll.
 #[derive(Default)]
 struct Events {
-    before: Option<(Arc<Snapshot>, FxHashMap<Identity, u32>)>,
+    previous: Option<(Arc<Snapshot>, FxHashMap<Identity, u32>)>,
 }
 
 impl Events {
-    /// Writes an object for each row that came, went or changed; at the first poll, for each that is there.
-    fn tell(&mut self, out: &mut dyn Write, list: &ListPlan, snap: Arc<Snapshot>) -> io::Result<()> {
-        listing::name_all_hosts(list, &snap);
+    /// Writes an object for each row that was opened, closed or changed; at the first poll, for each row.
+    fn write(&mut self, out: &mut dyn Write, list: &ListPlan, snap: Arc<Snapshot>) -> io::Result<()> {
+        listing::resolve_all_hosts(list, &snap);
         let rows = listing::view(list).arrange(&snap).rows;
-        listing::name_hosts(list, &snap, &rows);
+        listing::resolve_hosts(list, &snap, &rows);
         let identity = |s: &Snapshot, r: u32| (list.table.identity)(s, r as usize);
         let now: FxHashMap<Identity, u32> =
             rows.iter().filter_map(|r| Some((identity(&snap, *r)?, *r))).collect();
         let mut buf = String::new();
-        let mut tell =
+        let mut write_event =
             |what: Event, id: Identity, before: Option<(&Snapshot, u32)>, after: Option<(&Snapshot, u32)>| {
                 let row = |x: Option<(&Snapshot, u32)>, buf: &mut String| match x {
                     Some((snap, r)) => {
@@ -94,11 +94,11 @@ impl Events {
                 buf.push_str("}\n");
                 out.write_all(buf.as_bytes())
             };
-        match &self.before {
+        match &self.previous {
             None => {
                 for r in &rows {
                     if let Some(id) = identity(&snap, *r) {
-                        tell(Event::Present, id, None, Some((&snap, *r)))?;
+                        write_event(Event::Present, id, None, Some((&snap, *r)))?;
                     }
                 }
             }
@@ -110,8 +110,10 @@ impl Events {
                 let (there, was) = (all(&snap), all(old));
                 for (id, r) in matched.iter().filter(|(id, _)| !now.contains_key(id)) {
                     match there.get(id) {
-                        Some(after) => tell(Event::Changed, *id, Some((old, *r)), Some((&snap, *after)))?,
-                        None => tell(Event::Closed, *id, Some((old, *r)), None)?,
+                        Some(after) => {
+                            write_event(Event::Changed, *id, Some((old, *r)), Some((&snap, *after)))?
+                        }
+                        None => write_event(Event::Closed, *id, Some((old, *r)), None)?,
                     }
                 }
                 for r in &rows {
@@ -119,14 +121,14 @@ impl Events {
                     match (matched.get(&id), was.get(&id)) {
                         (Some(b), _) if !differs(list, old, *b, &snap, *r) => {}
                         (Some(b), _) | (None, Some(b)) => {
-                            tell(Event::Changed, id, Some((old, *b)), Some((&snap, *r)))?;
+                            write_event(Event::Changed, id, Some((old, *b)), Some((&snap, *r)))?;
                         }
-                        (None, None) => tell(Event::Opened, id, None, Some((&snap, *r)))?,
+                        (None, None) => write_event(Event::Opened, id, None, Some((&snap, *r)))?,
                     }
                 }
             }
         }
-        self.before = Some((snap, now));
+        self.previous = Some((snap, now));
         Ok(())
     }
 }

@@ -1,61 +1,66 @@
-//! Scripted machines: scenes over several polls, with no kernel behind them.
+//! Scenarios: demo data of a simulated machine over several polls, without a kernel.
 //!
-//! A [`Scene`] says which processes and sockets a machine has and how they change from poll to poll; a
-//! [`ScriptSource`] plays it. Time is scripted too, so what is derived and drawn of a scene is the same
-//! every time. Tests build scenes in code, pictures and the demo are made of the texts in [`SCENES`].
+//! A [`Scenario`] describes the processes and sockets of a machine and how they change from poll to poll; a
+//! [`ScenarioSource`] produces its samples. Time is simulated too, so everything derived and drawn is reproducible. Tests
+//! build scenarios in code; screenshots and `--demo` use the files in [`SCENARIOS`].
 
+mod attributes;
 mod parse;
-mod play;
+mod prefilter;
+mod series;
+mod source;
 #[cfg(test)]
 mod tests;
+mod words;
 
-pub use super::scenario::parse::SceneError;
-pub use super::scenario::play::ScriptSource;
+pub use super::scenario::parse::ScenarioError;
+pub use super::scenario::series::Series;
+pub use super::scenario::source::ScenarioSource;
 
 use crate::model::{Addr, Container, Endpoint, Family, NatRule, Proto, State, SystemLimits};
 use std::collections::BTreeMap;
 
-/// The scenes that come with the program: their names and texts.
-pub const SCENES: &[(&str, &str)] = &[
-    ("small", include_str!("../../assets/scenes/small.scene")),
-    ("busy-web", include_str!("../../assets/scenes/busy-web.scene")),
-    ("hostile", include_str!("../../assets/scenes/hostile.scene")),
-    ("empty", include_str!("../../assets/scenes/empty.scene")),
+/// Built-in scenarios: name and text.
+pub const SCENARIOS: &[(&str, &str)] = &[
+    ("small", include_str!("../../assets/scenarios/small.scenario")),
+    ("busy-web", include_str!("../../assets/scenarios/busy-web.scenario")),
+    ("hostile", include_str!("../../assets/scenarios/hostile.scenario")),
+    ("empty", include_str!("../../assets/scenarios/empty.scenario")),
 ];
 
-/// A machine over several polls.
+/// A simulated machine over several polls.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Scene {
-    /// Name of the machine.
+pub struct Scenario {
+    /// Host name.
     pub host: String,
-    /// How many polls it lasts before it begins anew.
+    /// Number of polls, after which it starts over.
     pub polls: u32,
-    /// Time from poll to poll, milliseconds.
+    /// Poll interval, milliseconds.
     pub interval_ms: u64,
     /// User names by id.
     pub users: BTreeMap<u32, String>,
     /// Interfaces by index.
     pub interfaces: BTreeMap<u32, String>,
-    /// System-wide ceilings.
+    /// System-wide limits.
     pub system: SystemLimits,
     /// The processes.
-    pub processes: Vec<Actor>,
-    /// The sockets, in the order in which they are told.
-    pub sockets: Vec<Line>,
-    /// Names of its network namespaces; the first is its own, which sockets are in that name no other.
+    pub processes: Vec<ProcessSpec>,
+    /// The sockets, in the order of the samples.
+    pub sockets: Vec<SocketSpec>,
+    /// Names of its network namespaces; the first is that of the host, and the default of sockets.
     pub namespaces: Vec<String>,
-    /// What container engines say.
+    /// The containers.
     pub containers: Vec<Container>,
-    /// What is forwarded by rules; the connections that are tracked follow from the sockets ([`Line::via`]).
+    /// NAT rules. The tracked connections follow from the sockets ([`SocketSpec::via`]).
     pub rules: Vec<NatRule>,
-    /// Addresses of the interfaces of the namespaces.
+    /// Interface addresses with the index of their namespace.
     pub addresses: Vec<(u16, Addr)>,
 }
 
-impl Default for Scene {
+impl Default for Scenario {
     fn default() -> Self {
         Self {
-            host: "scene".to_owned(),
+            host: "scenario".to_owned(),
             polls: 60,
             interval_ms: 1000,
             users: BTreeMap::from([(0, "root".to_owned())]),
@@ -71,78 +76,36 @@ impl Default for Scene {
     }
 }
 
-impl Scene {
+impl Scenario {
     /// An empty machine.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The scene of that name among [`SCENES`].
+    /// Built-in scenario of this name, from [`SCENARIOS`].
     pub fn named(name: &str) -> Option<Self> {
-        let (_, text) = SCENES.iter().find(|(n, _)| *n == name)?;
+        let (_, text) = SCENARIOS.iter().find(|(n, _)| *n == name)?;
         Self::parse(text).ok()
     }
 
-    /// With one process more.
+    /// Adds a process.
     #[must_use]
-    pub fn process(mut self, p: Actor) -> Self {
+    pub fn process(mut self, p: ProcessSpec) -> Self {
         self.processes.push(p);
         self
     }
 
-    /// With one socket more (or one kind of sockets, see [`Line::copies`]).
+    /// Adds a socket, or several copies of it ([`SocketSpec::copies`]).
     #[must_use]
-    pub fn socket(mut self, s: Line) -> Self {
+    pub fn socket(mut self, s: SocketSpec) -> Self {
         self.sockets.push(s);
         self
     }
 }
 
-/// A number that changes from poll to poll.
-#[derive(Clone, Copy, Debug, PartialEq, Default)]
-pub struct Course {
-    /// At the first poll.
-    pub start: f64,
-    /// Added at each poll.
-    pub step: f64,
-    /// Whether it strays from that by up to a half, always in the same way.
-    pub stray: bool,
-}
-
-impl From<u32> for Course {
-    fn from(n: u32) -> Self {
-        Self { start: f64::from(n), ..Self::default() }
-    }
-}
-
-impl Course {
-    /// Grows by `step` at each poll.
-    #[must_use]
-    pub const fn plus(mut self, step: f64) -> Self {
-        self.step = step;
-        self
-    }
-
-    /// Its value at a poll; `seed` tells the strays of different numbers apart.
-    pub fn at(&self, poll: u32, seed: u64) -> f64 {
-        let v = self.start + self.step * f64::from(poll);
-        if self.stray { v * (0.5 + play::noise(seed, u64::from(poll))) } else { v }
-    }
-
-    /// Their sum over the polls before this one, never less than it was a poll before; where they stray, so does it.
-    pub fn sum(&self, poll: u32, seed: u64) -> f64 {
-        let n = f64::from(poll);
-        let even = self.start * n + self.step * n * (n - 1.0) / 2.0;
-        if !self.stray {
-            return even;
-        }
-        even + 0.9 * (self.start + self.step * n) * play::noise(seed, u64::from(poll))
-    }
-}
-
-/// A process of a scene.
+/// A process of a scenario.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Actor {
+pub struct ProcessSpec {
     /// Process id.
     pub pid: u32,
     /// Parent's process id.
@@ -153,26 +116,26 @@ pub struct Actor {
     pub cmdline: String,
     /// User id.
     pub uid: u32,
-    /// Seconds it has run when the scene begins.
+    /// Age at the first poll, seconds.
     pub age_s: u64,
-    /// Path of its cgroup.
+    /// Cgroup path.
     pub cgroup: Option<String>,
-    /// Open descriptors; `None` where not even their number may be read.
-    pub fds: Option<Course>,
-    /// Whether what they refer to must not be read.
+    /// Open descriptors; `None`: not even their number may be read.
+    pub fds: Option<Series>,
+    /// Whether the targets of its descriptors may not be read.
     pub hidden: bool,
     /// Soft limit.
     pub soft: u64,
     /// Hard limit.
     pub hard: u64,
-    /// The poll at which it starts.
+    /// The poll in which it starts.
     pub from: u32,
-    /// The poll at which it is gone.
+    /// The first poll in which it is gone.
     pub until: u32,
 }
 
-impl Actor {
-    /// A process of root with eight descriptors open, of 1,024 to 524,288.
+impl ProcessSpec {
+    /// A process of root with 8 open descriptors and limits of 1,024 and 524,288.
     pub fn new(pid: u32, comm: &str) -> Self {
         Self {
             pid,
@@ -182,7 +145,7 @@ impl Actor {
             uid: 0,
             age_s: 3600,
             cgroup: None,
-            fds: Some(Course::from(8)),
+            fds: Some(Series::from(8)),
             hidden: false,
             soft: 1024,
             hard: 524_288,
@@ -191,21 +154,21 @@ impl Actor {
         }
     }
 
-    /// With these descriptors open, and these limits.
+    /// Sets open descriptors and limits.
     #[must_use]
-    pub fn fds(mut self, open: impl Into<Course>, soft: u64, hard: u64) -> Self {
+    pub fn fds(mut self, open: impl Into<Series>, soft: u64, hard: u64) -> Self {
         (self.fds, self.soft, self.hard) = (Some(open.into()), soft, hard);
         self
     }
 
-    /// With descriptors whose number is known and nothing else: another user's process.
+    /// Makes only the number of descriptors readable, as of another user's process.
     #[must_use]
     pub const fn hidden(mut self) -> Self {
         self.hidden = true;
         self
     }
 
-    /// There from this poll until before that one.
+    /// Exists from poll `from` to before poll `until`.
     #[must_use]
     pub const fn during(mut self, from: u32, until: u32) -> Self {
         (self.from, self.until) = (from, until);
@@ -213,92 +176,92 @@ impl Actor {
     }
 }
 
-/// One of the processes that hold a socket, by this descriptor.
+/// Owner of a socket: a process and its descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Holder {
+pub struct OwnerSpec {
     /// Process id.
     pub pid: u32,
-    /// The descriptor; with copies, the first of them.
+    /// The descriptor; for copies, that of the first.
     pub fd: u32,
 }
 
-/// A socket of a scene, or many of one kind.
+/// A socket of a scenario, or several copies of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Line {
+pub struct SocketSpec {
     /// Protocol.
     pub proto: Proto,
-    /// Family; an IPv6 socket can have IPv4 addresses.
+    /// Family. An IPv6 socket can have IPv4 addresses.
     pub family: Family,
-    /// State when it opens.
+    /// Initial state.
     pub state: State,
-    /// This end.
+    /// Local endpoint.
     pub local: Endpoint,
-    /// The far end.
+    /// Remote endpoint.
     pub remote: Endpoint,
-    /// Who holds it: all of them.
-    pub holders: Vec<Holder>,
-    /// Whether of several copies each goes to one of the holders, in turn, with descriptors counting up.
-    pub spread: bool,
-    /// Whether no process has it yet, or any more: inode 0.
+    /// Owners.
+    pub owners: Vec<OwnerSpec>,
+    /// Whether each copy has one of the owners, in turn, with increasing descriptors, instead of all of them.
+    pub one_owner_each: bool,
+    /// Whether it has no owner (not yet accepted, or closed): inode 0.
     pub detached: bool,
-    /// User id, where it is not the first holder's.
+    /// User id, if not that of the first owner.
     pub uid: Option<u32>,
-    /// Interface it is bound to.
+    /// Index of the interface it is bound to.
     pub iface: u32,
-    /// Receive queue; of a listener, waiting connections.
-    pub recv_q: Course,
-    /// Send queue; of a listener, the limit.
-    pub send_q: Course,
-    /// Bytes received a poll.
-    pub rx: Course,
-    /// Bytes sent a poll.
-    pub tx: Course,
-    /// Segments retransmitted a poll.
-    pub retrans: Course,
+    /// Receive queue; of a listener: connections to be accepted.
+    pub recv_q: Series,
+    /// Send queue; of a listener: the backlog.
+    pub send_q: Series,
+    /// Bytes received per poll.
+    pub rx: Series,
+    /// Bytes sent per poll.
+    pub tx: Series,
+    /// Segments retransmitted per poll.
+    pub retrans: Series,
     /// Round-trip time, microseconds.
-    pub rtt_us: Course,
-    /// Packets dropped so far.
-    pub drops: Course,
-    /// Whether an IPv6 socket refuses IPv4.
+    pub rtt_us: Series,
+    /// Total packets dropped.
+    pub drops: Series,
+    /// `IPV6_V6ONLY`.
     pub v6only: bool,
-    /// Timer: its kernel number and milliseconds.
+    /// Timer: kernel number and remaining milliseconds.
     pub timer: Option<(u8, u32)>,
-    /// The poll at which the first copy opens.
+    /// The poll in which the first copy opens.
     pub from: u32,
-    /// Polls that each copy lives.
-    pub life: u32,
-    /// State changes: polls after it opened, and the new state.
+    /// Polls that each copy exists.
+    pub lifetime: u32,
+    /// State changes: polls after opening, and the new state.
     pub then: Vec<(u32, State)>,
-    /// How many there are. The first is as written; of the others the far end's port counts up, and its address over
-    /// the hosts; of what was begun here, and of what has no far end, the local port.
+    /// Number of copies. The first has the endpoints given; the others increasing remote ports, and remote addresses of all
+    /// hosts; outgoing sockets and those without a peer have increasing local ports.
     pub copies: u32,
-    /// Whether this end began it, so that copies have local ports of their own.
+    /// Whether it is outgoing, so that copies differ in their local ports.
     pub outgoing: bool,
-    /// From how many hosts they come, counted up from the remote address.
+    /// Number of remote hosts, with increasing addresses.
     pub hosts: u32,
     /// Polls between the openings of two copies; 0 opens all at once.
-    pub every: f64,
-    /// The network namespace it is in: index in [`Scene::namespaces`].
+    pub open_interval: f64,
+    /// Its network namespace: index in [`Scenario::namespaces`].
     pub netns: u16,
-    /// The endpoint of the first namespace that its far end asked for, from where it was forwarded.
+    /// Endpoint of the host that the client connected to, before the connection was forwarded here.
     pub via: Option<Endpoint>,
 }
 
-impl Line {
-    /// A socket of this kind in this state. An endpoint with an IPv6 address makes it an IPv6 socket.
+impl SocketSpec {
+    /// A socket in this state; an IPv6 socket if an endpoint has an IPv6 address.
     pub fn new(proto: Proto, state: State, local: Endpoint, remote: Endpoint) -> Self {
-        let v4 = |e: &Endpoint| e.addr.is_v4();
+        let is_v4 = |e: &Endpoint| e.addr.is_v4();
         let family =
-            if v4(&local) || (v4(&remote) && !remote.is_none()) { Family::Inet } else { Family::Inet6 };
-        let server = state == State::Listen;
+            if is_v4(&local) || (is_v4(&remote) && !remote.is_none()) { Family::Inet } else { Family::Inet6 };
+        let is_listener = state == State::Listen;
         Self {
             proto,
             family,
             state,
             local,
             remote,
-            holders: Vec::new(),
-            spread: false,
+            owners: Vec::new(),
+            one_owner_each: false,
             detached: matches!(
                 state,
                 State::SynRecv
@@ -310,22 +273,22 @@ impl Line {
             ),
             uid: None,
             iface: 0,
-            recv_q: Course::default(),
-            send_q: Course::from(if server { 128 } else { 0 }),
-            rx: Course::default(),
-            tx: Course::default(),
-            retrans: Course::default(),
-            rtt_us: Course::from(410),
-            drops: Course::default(),
+            recv_q: Series::default(),
+            send_q: Series::from(if is_listener { 128 } else { 0 }),
+            rx: Series::default(),
+            tx: Series::default(),
+            retrans: Series::default(),
+            rtt_us: Series::from(410),
+            drops: Series::default(),
             v6only: false,
             timer: None,
             from: 0,
-            life: u32::MAX,
+            lifetime: u32::MAX,
             then: Vec::new(),
             copies: 1,
             outgoing: state == State::SynSent,
             hosts: 1,
-            every: 0.0,
+            open_interval: 0.0,
             netns: 0,
             via: None,
         }
@@ -341,43 +304,43 @@ impl Line {
         Self::new(Proto::Tcp, state, local, remote)
     }
 
-    /// Held by one process more.
+    /// Adds an owner.
     #[must_use]
-    pub fn held(mut self, pid: u32, fd: u32) -> Self {
-        self.holders.push(Holder { pid, fd });
+    pub fn owned_by(mut self, pid: u32, fd: u32) -> Self {
+        self.owners.push(OwnerSpec { pid, fd });
         self.detached = false;
         self
     }
 
-    /// With these queues.
+    /// Sets the queues.
     #[must_use]
-    pub fn queues(mut self, recv: impl Into<Course>, send: impl Into<Course>) -> Self {
+    pub fn queues(mut self, recv: impl Into<Series>, send: impl Into<Series>) -> Self {
         (self.recv_q, self.send_q) = (recv.into(), send.into());
         self
     }
 
-    /// Receiving and sending so many bytes a poll.
+    /// Sets the bytes received and sent per poll.
     #[must_use]
-    pub fn rates(mut self, rx: impl Into<Course>, tx: impl Into<Course>) -> Self {
+    pub fn rates(mut self, rx: impl Into<Series>, tx: impl Into<Series>) -> Self {
         (self.rx, self.tx) = (rx.into(), tx.into());
         self
     }
 
-    /// Opened at this poll, gone so many polls later.
+    /// Opens in poll `from` and closes `lifetime` polls later.
     #[must_use]
-    pub const fn during(mut self, from: u32, life: u32) -> Self {
-        (self.from, self.life) = (from, life);
+    pub const fn during(mut self, from: u32, lifetime: u32) -> Self {
+        (self.from, self.lifetime) = (from, lifetime);
         self
     }
 
-    /// In another state so many polls after it opened.
+    /// Changes to this state, so many polls after opening.
     #[must_use]
     pub fn then(mut self, after: u32, state: State) -> Self {
         self.then.push((after, state));
         self
     }
 
-    /// Many of it, from several hosts, with ports counting up.
+    /// Makes copies, from this number of hosts.
     #[must_use]
     pub const fn many(mut self, copies: u32, hosts: u32) -> Self {
         (self.copies, self.hosts) = (copies, hosts);

@@ -57,7 +57,7 @@ impl Alerts {
                 }
                 None => row.level = seen,
             }
-            if row.level == Level::Fine {
+            if row.level == Level::Ok {
                 self.raised.remove(&key);
                 continue;
             }
@@ -84,7 +84,7 @@ fn level(row: &Limit, rules: &AlertRules, comm: Option<&str>, ease: f64, patienc
         return if lost || row.ceiling == Ceiling::CloseWait && row.grows {
             Level::Warning
         } else {
-            Level::Fine
+            Level::Ok
         };
     };
     let (warn, crit) = rules.shares(row.ceiling, comm);
@@ -95,7 +95,7 @@ fn level(row: &Limit, rules: &AlertRules, comm: Option<&str>, ease: f64, patienc
     } else if share >= warn - ease || share > FAR && soon(row.full_in, horizon) {
         Level::Warning
     } else {
-        Level::Fine
+        Level::Ok
     }
 }
 
@@ -103,7 +103,7 @@ fn level(row: &Limit, rules: &AlertRules, comm: Option<&str>, ease: f64, patienc
 mod tests {
     use super::*;
     use crate::model::{Backend, BackendInfo, FullIn, Stamp, Wants};
-    use Level::{Critical, Fine, Warning};
+    use Level::{Critical, Warning};
     use std::sync::Arc;
 
     fn row(used: u64, full_in: Option<f64>) -> Limit {
@@ -119,7 +119,7 @@ mod tests {
             per_min: None,
             full_in: full_in.map(|s| FullIn { low: s, likely: s, high: s, span: 300.0 }),
             grows: false,
-            level: Fine,
+            level: Level::Ok,
         }
     }
 
@@ -137,14 +137,14 @@ mod tests {
             let a = alerts.judge(&mut rows, &sample(), &rules);
             (rows[0].level, a.first().map(|a| a.new))
         };
-        assert_eq!(at(50, None), (Fine, None));
+        assert_eq!(at(50, None), (Level::Ok, None));
         assert_eq!(at(76, None), (Warning, Some(true)));
         assert_eq!(at(74, None), (Warning, Some(false)), "just below");
         assert_eq!(at(91, None), (Critical, Some(true)), "worse is new");
         for _ in 0..2 {
             assert_eq!(at(60, None), (Critical, Some(false)), "not yet calm");
         }
-        assert_eq!(at(60, None), (Fine, None));
+        assert_eq!(at(60, None), (Level::Ok, None));
         assert_eq!(at(50, Some(300.0)), (Warning, Some(true)));
         assert_eq!(at(50, Some(30.0)), (Critical, Some(true)));
     }

@@ -669,7 +669,7 @@ mod tests {
         assert_eq!(snap.proxied(4), Some((3, true)));
         assert_eq!(snap.proxied(3), Some((4, true)));
         assert_eq!(snap.proxied(2), None);
-        let client = |row| crate::diagnose::route::client(&snap, row).map(|(e, _)| e);
+        let client = |row| crate::diagnose::route::original_client(&snap, row).map(|(e, _)| e);
         assert_eq!(client(5), Some(end("127.0.0.1:41000")));
         assert_eq!((client(3), client(4)), (None, None), "they are on the client's side");
     }

@@ -109,7 +109,7 @@ fn limit(ceiling: Ceiling, netns: u16, subject: Subject, used: u64, max: Option<
         per_min: None,
         full_in: None,
         grows: false,
-        level: Level::Fine,
+        level: Level::Ok,
     }
 }
 

@@ -1,38 +1,39 @@
-//! Where the descriptors of a process lead: what many of them have in common, and where one would look for a leak.
+//! File descriptor leaks: what many descriptors of a process have in common.
 
 use crate::format::thousands;
 use crate::model::snapshot::Direction;
 use crate::model::{Endpoint, FdKind, Proto, Snapshot, State};
 use rustc_hash::FxHashMap;
 
-/// Connections to one far end that are worth a word.
+/// Least number of connections to one peer that are listed.
 const SEVERAL: u32 = 3;
-/// Things that are named, and descriptors of each.
+/// Suspects that are listed.
 const MOST: usize = 6;
+/// Descriptor numbers of each that are listed.
 const NAMED: usize = 8;
 
 /// What several descriptors of one process have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suspect {
-    /// What they are, in words: `CLOSE_WAIT`, `to 10.0.0.9:5432`, `files /var/log/x`. Raw: whoever shows it escapes it.
+    /// Common property: `in CLOSE_WAIT`, `tcp to 10.0.0.9:5432`, `open on /var/log/x`. Not escaped.
     pub what: String,
-    /// How many.
+    /// Number of descriptors.
     pub count: u32,
-    /// The lowest of their numbers, as far as known.
+    /// Lowest descriptor numbers, if known.
     pub fds: Vec<u32>,
-    /// Nothing that works as it should leaves these: connections the far end has closed.
-    pub surely: bool,
+    /// Certainly a leak: connections the peer has closed.
+    pub certain: bool,
 }
 
 impl Suspect {
-    /// In one line: `14 in CLOSE_WAIT (fd 12, 13, 14, ...)`.
+    /// One line: `14 in CLOSE_WAIT (fd 12, 13, 14, ...)`.
     pub fn line(&self) -> String {
-        format!("{} {}{}", thousands(u64::from(self.count)), self.what, numbers(&self.fds, self.count))
+        format!("{} {}{}", thousands(u64::from(self.count)), self.what, fd_list(&self.fds, self.count))
     }
 }
 
-/// ` (fd 12, 13 and 3 more)`; nothing where no number is known.
-fn numbers(fds: &[u32], count: u32) -> String {
+/// ` (fd 12, 13 and 3 more)`; empty if no number is known.
+fn fd_list(fds: &[u32], count: u32) -> String {
     if fds.is_empty() {
         return String::new();
     }
@@ -49,17 +50,17 @@ struct Bucket {
     fds: Vec<u32>,
 }
 
-/// What many descriptors of a process have in common: connections left in `CLOSE_WAIT`, many to one far end, many of one
-/// file or directory. What is surely wrong comes first, then what is most.
+/// Common properties of many descriptors of a process: connections in `CLOSE_WAIT`, connections to one peer, files of one
+/// path or directory. Certain leaks first, then by number.
 pub fn suspects(snap: &Snapshot, process: usize) -> Vec<Suspect> {
-    let mut left_open = Bucket::default();
-    let mut to: FxHashMap<(Proto, Endpoint), Bucket> = FxHashMap::default();
+    let mut close_wait = Bucket::default();
+    let mut by_peer: FxHashMap<(Proto, Endpoint), Bucket> = FxHashMap::default();
     for row in snap.sockets_of(process).iter().map(|r| *r as usize).filter(|r| *r < snap.live) {
         let s = snap.socket(row);
         let bucket = if s.state == State::CloseWait {
-            &mut left_open
+            &mut close_wait
         } else if s.proto == Proto::Tcp && !s.remote.is_none() && snap.facts[row].direction != Direction::In {
-            to.entry((s.proto, s.remote)).or_default()
+            by_peer.entry((s.proto, s.remote)).or_default()
         } else {
             continue;
         };
@@ -67,33 +68,35 @@ pub fn suspects(snap: &Snapshot, process: usize) -> Vec<Suspect> {
         let own = snap.owners(row).iter().filter(|o| o.process as usize == process);
         bucket.fds.extend(own.filter_map(crate::model::Owner::fd));
     }
-    let suspect = |what: String, mut b: Bucket, surely| {
+    let suspect = |what: String, mut b: Bucket, certain| {
         b.fds.sort_unstable();
         b.fds.truncate(NAMED);
-        Suspect { what, count: b.count, fds: b.fds, surely }
+        Suspect { what, count: b.count, fds: b.fds, certain }
     };
     let mut out = Vec::new();
-    if left_open.count > 0 {
-        out.push(suspect("in CLOSE_WAIT".to_owned(), left_open, true));
+    if close_wait.count > 0 {
+        out.push(suspect("in CLOSE_WAIT".to_owned(), close_wait, true));
     }
-    for ((proto, far), b) in to.into_iter().filter(|(_, b)| b.count >= SEVERAL) {
-        out.push(suspect(format!("{} to {far}", proto.name()), b, false));
+    for ((proto, peer), b) in by_peer.into_iter().filter(|(_, b)| b.count >= SEVERAL) {
+        out.push(suspect(format!("{} to {peer}", proto.name()), b, false));
     }
     for p in snap.sample.processes[process].places.iter() {
         let what = match (p.kind, p.place.ends_with('/')) {
-            (FdKind::Memfd, _) => format!("memory files {}", p.place),
+            (FdKind::Memfd, _) => format!("memfd {}", p.place),
             (_, true) => format!("files in {}", p.place),
-            _ => format!("times {}", p.place),
+            _ => format!("open on {}", p.place),
         };
-        out.push(Suspect { what, count: p.count, fds: p.fds.clone(), surely: false });
+        out.push(Suspect { what, count: p.count, fds: p.fds.clone(), certain: false });
     }
-    out.sort_by(|a, b| b.surely.cmp(&a.surely).then(b.count.cmp(&a.count)).then_with(|| a.what.cmp(&b.what)));
+    out.sort_by(|a, b| {
+        b.certain.cmp(&a.certain).then(b.count.cmp(&a.count)).then_with(|| a.what.cmp(&b.what))
+    });
     out.truncate(MOST);
     out
 }
 
-/// Whether a process is to be suspected of a leak: its descriptors grow steadily, or what it must close does.
-pub fn leaks(snap: &Snapshot, process: usize) -> bool {
+/// Returns whether a process may have a leak: its descriptors or its connections in `CLOSE_WAIT` keep growing.
+pub fn is_leaking(snap: &Snapshot, process: usize) -> bool {
     snap.processes.get(process).is_some_and(|f| f.close_wait_leak || f.fds_full_in.is_some())
 }
 
@@ -105,7 +108,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn what_many_have_in_common() {
+    fn descriptors_with_a_common_property_are_suspects() {
         let tcp = |state, far: &str| row(Proto::Tcp, state, "10.0.0.4:40000", far, &[0]);
         let mut rows = vec![tcp(State::CloseWait, "203.0.113.5:1000")];
         rows.extend((0..4).map(|_| tcp(State::Established, "10.0.0.9:5432")));
@@ -124,8 +127,8 @@ mod tests {
         let lines: Vec<String> = suspects(&snap, 0).iter().map(Suspect::line).collect();
         assert_eq!(lines.len(), 3, "{lines:?}");
         assert!(lines[0].starts_with("1 in CLOSE_WAIT"), "{lines:?}");
-        assert_eq!(lines[1], "20 times /tmp/x (fd 0, 1, 2, 3, 4, 5, 6, 7 and 12 more)");
+        assert_eq!(lines[1], "20 open on /tmp/x (fd 0, 1, 2, 3, 4, 5, 6, 7 and 12 more)");
         assert!(lines[2].starts_with("4 tcp to 10.0.0.9:5432"), "{lines:?}");
-        assert!(!leaks(&snap, 0));
+        assert!(!is_leaking(&snap, 0));
     }
 }

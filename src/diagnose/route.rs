@@ -1,4 +1,4 @@
-//! The way of a connection through a port forward: client, host endpoint, rule or program, target, process.
+//! Route of a forwarded connection: client, host endpoint, NAT rule or proxy, target, process.
 
 mod legs;
 
@@ -6,64 +6,73 @@ use super::route::legs::Next;
 use crate::format::{age, bytes};
 use crate::model::{Addr, Endpoint, Flow, Forward, ForwardKind, Snapshot, State};
 
-/// What stands at one place of the way.
+/// Kind of a step of the route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// Who began it.
+pub enum StepKind {
+    /// The client.
     Client,
-    /// The endpoint of this machine that it came to.
+    /// The endpoint of this machine that the client connected to.
     Host,
-    /// What sends it on.
-    By,
-    /// The endpoint that it goes to.
+    /// The NAT rule or proxy that forwards.
+    Via,
+    /// The endpoint that it is forwarded to.
     Target,
-    /// Who serves it there.
+    /// The process that serves the target.
     Process,
+    /// No process serves the target.
+    NoListener,
 }
 
-impl Place {
-    /// The word for it.
+impl StepKind {
+    /// Label of the step.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Client => "client",
             Self::Host => "host",
-            Self::By => "by",
+            Self::Via => "via",
             Self::Target => "target",
-            Self::Process => "served by",
+            Self::Process | Self::NoListener => "process",
         }
     }
 }
 
-/// One place of the way.
+/// One step of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What it is.
-    pub place: Place,
-    /// What stands there.
+    /// Kind.
+    pub kind: StepKind,
+    /// The endpoint, rule, proxy or process. Not escaped.
     pub what: String,
-    /// Where it is: a namespace, a rule's place, a command line.
+    /// Its network namespace, location of the rule, or command line. Not escaped.
     pub note: String,
-    /// Whether it is certain; else it is likely.
+    /// Known for certain; otherwise likely.
     pub certain: bool,
 }
 
-fn step(place: Place, what: impl Into<String>, note: impl Into<String>, certain: bool) -> Step {
-    Step { place, what: what.into(), note: note.into(), certain }
+impl Step {
+    fn new(kind: StepKind, what: impl Into<String>, note: impl Into<String>, certain: bool) -> Self {
+        Self { kind, what: what.into(), note: note.into(), certain }
+    }
+
+    /// The step in place of a process where nothing listens.
+    fn no_listener(certain: bool) -> Self {
+        Self::new(StepKind::NoListener, "no listener", "nothing listens on the target", certain)
+    }
 }
 
-/// The name of a namespace, where there are several.
-fn space(snap: &Snapshot, netns: u16) -> String {
+/// The network namespace in words, if there are several.
+fn netns_note(snap: &Snapshot, netns: u16) -> String {
     let all = &snap.sample.namespaces;
     match all.get(usize::from(netns)) {
-        Some(n) if all.len() > 1 => format!("in {}", n.name),
+        Some(n) if all.len() > 1 => format!("netns {}", n.name),
         _ => String::new(),
     }
 }
 
-/// Who holds a socket row: command, pid, descriptor.
-fn holder(snap: &Snapshot, row: usize) -> String {
+/// The owner of a socket row: name, pid, descriptor.
+fn owner_text(snap: &Snapshot, row: usize) -> String {
     match snap.owners(row) {
-        [] => snap.facts[row].owner_missing.map_or("not known", |m| m.reason()).to_owned(),
+        [] => snap.facts[row].owner_missing.map_or("unknown", |m| m.reason()).to_owned(),
         [o, rest @ ..] => {
             let p = &snap.process(o).info;
             let fd = o.fd().map_or_else(String::new, |fd| format!(" fd {fd}"));
@@ -73,38 +82,42 @@ fn holder(snap: &Snapshot, row: usize) -> String {
     }
 }
 
-/// Forwards that a connection may come through one after the other, at the most.
+/// Most forwards that a connection passes one after the other.
 const MOST_LEGS: usize = 8;
 
-/// Who holds the two connections of a proxy: of the second the descriptor alone where it is the same process.
-fn both(first: &str, second: &str) -> String {
-    let split = |s: &'_ str| s.split_once(" fd ").map(|(who, fd)| (who.to_owned(), fd.to_owned()));
-    match (split(first), split(second)) {
-        (Some((a, _)), Some((b, fd))) if a == b => format!("{first} → fd {fd}"),
+/// Owners of the two connections of a proxy: `nginx 812 fd 7 → fd 8` if one process owns both.
+fn owner_pair_text(snap: &Snapshot, accepted: usize, connected: usize) -> String {
+    let (first, second) = (owner_text(snap, accepted), owner_text(snap, connected));
+    match (snap.owners(accepted).first(), snap.owners(connected)) {
+        (Some(a), [b, rest @ ..]) if a.process == b.process && a.fd().is_some() => match b.fd() {
+            Some(fd) if rest.is_empty() => format!("{first} → fd {fd}"),
+            Some(fd) => format!("{first} → fd {fd} +{}", rest.len()),
+            None => format!("{first} → {second}"),
+        },
         _ => format!("{first} → {second}"),
     }
 }
 
-/// The client's own endpoint before it was translated or proxied, where that is another than the socket's far end; and
-/// whether it is certain. Through several forwards it is that of the first.
-pub fn client(snap: &Snapshot, row: usize) -> Option<(Endpoint, bool)> {
-    first(snap, row).map(|f| (f.client, f.certain))
+/// The endpoint of the client before NAT or a proxy, if it differs from the remote endpoint, and whether it is certain.
+/// Behind several forwards the client of the first.
+pub fn original_client(snap: &Snapshot, row: usize) -> Option<(Endpoint, bool)> {
+    origin(snap, row).map(|o| (o.client, o.certain))
 }
 
-/// The endpoint that the client asked for, where it is another than the socket's own.
-pub fn asked_for(snap: &Snapshot, row: usize) -> Option<Endpoint> {
-    first(snap, row)?.asked
+/// The endpoint that the client connected to, if it differs from the local endpoint.
+pub fn original_destination(snap: &Snapshot, row: usize) -> Option<Endpoint> {
+    origin(snap, row)?.destination
 }
 
-/// Where a connection began, before it was translated or proxied.
-struct First {
+/// Origin of a connection before NAT or a proxy.
+struct Origin {
     client: Endpoint,
-    asked: Option<Endpoint>,
+    destination: Option<Endpoint>,
     certain: bool,
 }
 
-fn first(snap: &Snapshot, row: usize) -> Option<First> {
-    let mut out: Option<First> = None;
+fn origin(snap: &Snapshot, row: usize) -> Option<Origin> {
+    let mut out: Option<Origin> = None;
     let mut row = row;
     for _ in 0..MOST_LEGS {
         let s = snap.socket(row);
@@ -113,52 +126,57 @@ fn first(snap: &Snapshot, row: usize) -> Option<First> {
             let inside = last.reply.0 == s.local && last.reply.1 == s.remote;
             let changed = inside && (last.is_redirected() || last.is_masqueraded());
             if s.state == State::Forwarded || changed {
-                let asked = flows.iter().any(|f| f.is_redirected()).then_some(first.orig.1);
-                let asked = asked.filter(|a| *a != s.local).or_else(|| out.as_ref().and_then(|o| o.asked));
-                out = Some(First { client: first.orig.0, asked, certain: out.is_none_or(|o| o.certain) });
+                let destination = flows.iter().any(|f| f.is_redirected()).then_some(first.orig.1);
+                let destination = destination
+                    .filter(|d| *d != s.local)
+                    .or_else(|| out.as_ref().and_then(|o| o.destination));
+                out = Some(Origin {
+                    client: first.orig.0,
+                    destination,
+                    certain: out.is_none_or(|o| o.certain),
+                });
             }
         }
         let Some((accepted, certain)) = snap.accepted_for(row) else { break };
         let other = snap.socket(accepted);
-        // What the proxy made ends here; what it accepted is seen from the client's side.
+        // The connection of the proxy ends here; the accepted one is already seen from its client.
         if other.remote == s.local {
             break;
         }
         let certain = certain && out.is_none_or(|o| o.certain);
-        out = Some(First { client: other.remote, asked: Some(other.local), certain });
+        out = Some(Origin { client: other.remote, destination: Some(other.local), certain });
         row = accepted;
     }
     out
 }
 
-/// The way of the connection of a socket row; empty where it is none that is forwarded.
-pub fn of_socket(snap: &Snapshot, row: usize) -> Vec<Step> {
-    let legs = legs::of(snap, row);
+/// The route of the connection of a socket; empty if it is not forwarded.
+pub fn socket_route(snap: &Snapshot, row: usize) -> Vec<Step> {
+    let legs = legs::forward_legs(snap, row);
     let mut out = Vec::new();
     let Some(leg) = legs.first() else { return out };
-    let who = leg.client.map_or(String::new(), |r| {
-        let holder = match snap.owners(r) {
-            [] => String::new(),
-            _ => holder(snap, r),
-        };
-        [holder, space(snap, snap.socket(r).id.netns)].join(" ").trim().to_owned()
+    let note = leg.client.map_or(String::new(), |r| {
+        let owner = if snap.owners(r).is_empty() { String::new() } else { owner_text(snap, r) };
+        joined([owner, netns_note(snap, snap.socket(r).id.netns)])
     });
-    out.push(step(Place::Client, leg.from.to_string(), who, true));
+    out.push(Step::new(StepKind::Client, leg.from.to_string(), note, true));
     let mut certain = true;
     for leg in &legs {
         for flow in &leg.flows {
-            let note = tracked(snap, flow);
-            out.push(step(Place::Host, flow.orig.1.to_string(), note, certain));
+            let note = flow_note(snap, flow);
+            out.push(Step::new(StepKind::Host, flow.orig.1.to_string(), note, certain));
             if flow.is_redirected() {
                 match legs::forward_of_flow(snap, flow) {
                     Some(f) => {
                         let rules = f.ways().filter(|s| s.by.is_rule());
-                        out.extend(rules.map(|s| step(Place::By, s.by.name(), s.how.clone(), certain)));
+                        out.extend(
+                            rules.map(|s| Step::new(StepKind::Via, s.by.name(), s.how.clone(), certain)),
+                        );
                     }
-                    None => out.push(step(
-                        Place::By,
-                        "a rule of the kernel",
-                        "connection tracking tells of it",
+                    None => out.push(Step::new(
+                        StepKind::Via,
+                        "kernel NAT rule",
+                        "seen in conntrack, rule not readable",
                         certain,
                     )),
                 }
@@ -167,33 +185,43 @@ pub fn of_socket(snap: &Snapshot, row: usize) -> Vec<Step> {
         let accepted = leg.server.map(|r| (r, snap.socket(r)));
         match (&leg.next, accepted) {
             (Next::Proxy { by, to, certain: sure }, Some((r, s))) => {
-                out.push(step(Place::Host, s.local.to_string(), space(snap, s.id.netns), certain));
+                out.push(Step::new(
+                    StepKind::Host,
+                    s.local.to_string(),
+                    netns_note(snap, s.id.netns),
+                    certain,
+                ));
                 certain &= *sure;
                 let fds = match to {
-                    Some(to) => both(&holder(snap, r), &holder(snap, *to)),
-                    None => holder(snap, r),
+                    Some(to) => owner_pair_text(snap, r, *to),
+                    None => owner_text(snap, r),
                 };
-                out.push(step(Place::By, by.map_or("a program", ForwardKind::name), fds, certain));
+                out.push(Step::new(StepKind::Via, by.map_or("proxy", ForwardKind::name), fds, certain));
             }
             (Next::Unpaired(f), Some((r, s))) => {
-                out.push(step(Place::Host, s.local.to_string(), space(snap, s.id.netns), certain));
-                let by = f.ways().find(|s| !s.by.is_rule()).map_or("a program", |s| s.by.name());
-                out.push(step(Place::By, by, holder(snap, r), certain));
+                out.push(Step::new(
+                    StepKind::Host,
+                    s.local.to_string(),
+                    netns_note(snap, s.id.netns),
+                    certain,
+                ));
+                let by = f.ways().find(|s| !s.by.is_rule()).map_or("proxy", |s| s.by.name());
+                out.push(Step::new(StepKind::Via, by, owner_text(snap, r), certain));
                 let begin = out.len();
-                going_to(snap, f, &mut out);
+                push_target(snap, f, &mut out);
                 out.iter_mut().skip(begin).for_each(|s| s.certain = false);
             }
             _ => {
-                let place = match leg.server.map(|r| snap.socket(r).id.netns).or(leg.netns) {
-                    Some(n) => space(snap, n),
-                    None => "not on this machine, or not to be seen".to_owned(),
+                let note = match leg.server.map(|r| snap.socket(r).id.netns).or(leg.netns) {
+                    Some(n) => netns_note(snap, n),
+                    None => "remote, or not visible from here".to_owned(),
                 };
-                out.push(step(Place::Target, leg.to.to_string(), place, certain));
+                out.push(Step::new(StepKind::Target, leg.to.to_string(), note, certain));
                 let serving = leg.server.or(leg.listener);
                 if let Some(r) = serving {
-                    out.push(step(Place::Process, holder(snap, r), "", certain));
-                } else if leg.nobody {
-                    out.push(step(Place::Process, "nobody", "nothing listens there", certain));
+                    out.push(Step::new(StepKind::Process, owner_text(snap, r), "", certain));
+                } else if leg.no_listener {
+                    out.push(Step::no_listener(certain));
                 }
             }
         }
@@ -201,78 +229,88 @@ pub fn of_socket(snap: &Snapshot, row: usize) -> Vec<Step> {
     out
 }
 
-/// What connection tracking says of a connection: its state, how long it is kept, and how much went there and back.
-fn tracked(snap: &Snapshot, flow: &Flow) -> String {
-    let mut out = vec![flow.state().to_owned(), space(snap, flow.netns)];
+/// Conntrack entry of a connection in words: state, namespace, timeout, bytes of both directions.
+fn flow_note(snap: &Snapshot, flow: &Flow) -> String {
+    let mut out = vec![flow.state().to_owned(), netns_note(snap, flow.netns)];
     if let Some(secs) = flow.timeout_s {
-        out.push(format!("kept {} more", age(f64::from(secs))));
+        out.push(format!("expires in {}", age(f64::from(secs))));
     }
-    if let Some((there, back)) = flow.bytes {
-        out.push(format!("{} B there, {} B back", bytes(there as f64), bytes(back as f64)));
+    if let Some((original, reply)) = flow.bytes {
+        out.push(format!("{} B original, {} B reply", bytes(original as f64), bytes(reply as f64)));
     }
-    out.retain(|s| !s.is_empty());
-    out.join(", ").replacen(", in ", " in ", 1)
+    joined(out)
 }
 
-/// The way that a forward makes, without a client.
-pub fn of_forward(snap: &Snapshot, f: &Forward) -> Vec<Step> {
-    let mut note = space(snap, f.netns);
-    if let Some(iface) = &f.iface {
-        let by = iface.strip_prefix('!').map_or_else(|| format!("by {iface}"), |i| format!("not by {i}"));
-        note = [note.as_str(), by.as_str()].join(" ").trim_start().into();
-    }
-    let mut out = vec![step(Place::Host, host(f), note, true)];
+/// The parts that are not empty, separated by commas.
+fn joined(parts: impl IntoIterator<Item = String>) -> String {
+    parts.into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+/// The route of a forward, without a client.
+pub fn forward_route(snap: &Snapshot, f: &Forward) -> Vec<Step> {
+    let iface = f.iface.as_deref().map_or_else(String::new, |iface| {
+        iface.strip_prefix('!').map_or_else(|| format!("via {iface}"), |i| format!("not via {i}"))
+    });
+    let note = joined([netns_note(snap, f.netns), iface]);
+    let mut out = vec![Step::new(StepKind::Host, host_text(f), note, true)];
     for s in f.ways() {
-        // The program itself, with the descriptor it listens by; its command line behind it.
-        let what = match s.listener.map(|r| holder(snap, r as usize)) {
-            Some(holder) if holder.starts_with(s.by.name()) => holder,
-            Some(holder) if s.process.is_some() => format!("{}: {holder}", s.by.name()),
+        // A proxy is named with the descriptor it listens on, its command line follows.
+        let owner = |r: u32| snap.owners(r as usize).first().map(|o| snap.process(o).info.name());
+        let what = match s.listener {
+            Some(r) if owner(r).is_some_and(|name| name.starts_with(s.by.name())) => {
+                owner_text(snap, r as usize)
+            }
+            Some(r) if s.process.is_some() => format!("{}: {}", s.by.name(), owner_text(snap, r as usize)),
             _ => s.by.name().to_owned(),
         };
-        out.push(step(Place::By, what, s.how.clone(), true));
+        out.push(Step::new(StepKind::Via, what, s.how.clone(), true));
     }
-    going_to(snap, f, &mut out);
+    push_target(snap, f, &mut out);
     out
 }
 
-/// Where a forward goes, by itself.
-fn going_to(snap: &Snapshot, f: &Forward, out: &mut Vec<Step>) {
+/// Appends the target of a forward, and through further rules the process behind it.
+fn push_target(snap: &Snapshot, f: &Forward, out: &mut Vec<Step>) {
     let Some(t) = f.target else {
-        out.push(step(Place::Target, "not told", "no address is told, see what forwards it", false));
+        out.push(Step::new(StepKind::Target, "unknown", "target address not exposed by the proxy", false));
         return;
     };
-    let far = f.steps.iter().any(|s| s.by == ForwardKind::Ssh);
-    let place = match f.target_netns {
-        Some(n) => space(snap, n),
-        None if far => "as the far machine reaches it".to_owned(),
-        None => "not on this machine, or not to be seen".to_owned(),
+    let ssh = f.steps.iter().any(|s| s.by == ForwardKind::Ssh);
+    let note = match f.target_netns {
+        Some(n) => netns_note(snap, n),
+        None if ssh => "resolved by the SSH server".to_owned(),
+        None => "remote, or not visible from here".to_owned(),
     };
-    out.push(step(Place::Target, target(f).unwrap_or_else(|| t.to_string()), place, true));
-    // A rule sends on what comes there.
-    let on = |o: &&Forward| {
+    out.push(Step::new(StepKind::Target, target_text(f).unwrap_or_else(|| t.to_string()), note, true));
+    // Another rule may redirect the target.
+    let redirects = |o: &&Forward| {
         Some(o.netns) == f.target_netns && o.steps.iter().any(|s| s.by.is_rule()) && o.is_for(&t)
     };
-    let sent_on = f.target_row.is_none_or(|r| {
+    let not_served_there = f.target_row.is_none_or(|r| {
         snap.socket(r as usize).local.port != t.port
             || snap.socket(r as usize).id.netns != f.target_netns.unwrap_or(f.netns)
     });
-    if let Some(o) = snap.forward_rows().iter().find(on).filter(|_| sent_on && out.len() < 4 * MOST_LEGS) {
+    if let Some(o) =
+        snap.forward_rows().iter().find(redirects).filter(|_| not_served_there && out.len() < 4 * MOST_LEGS)
+    {
         out.extend(
-            o.ways().filter(|s| s.by.is_rule()).map(|s| step(Place::By, s.by.name(), s.how.clone(), true)),
+            o.ways()
+                .filter(|s| s.by.is_rule())
+                .map(|s| Step::new(StepKind::Via, s.by.name(), s.how.clone(), true)),
         );
-        return going_to(snap, o, out);
+        return push_target(snap, o, out);
     }
     match f.target_row {
-        Some(r) => out.push(step(Place::Process, holder(snap, r as usize), "", true)),
+        Some(r) => out.push(Step::new(StepKind::Process, owner_text(snap, r as usize), "", true)),
         None if f.listens == Some(false) => {
-            out.push(step(Place::Process, "nobody", "nothing listens there", true));
+            out.push(Step::no_listener(true));
         }
         None => {}
     }
 }
 
-/// The target in words: a range where it is one of several.
-pub fn target(f: &Forward) -> Option<String> {
+/// The target in words: a range if it is one of several.
+pub fn target_text(f: &Forward) -> Option<String> {
     let first = f.target?;
     let Some(last) = f.target_last else { return Some(first.to_string()) };
     let ports =
@@ -286,8 +324,8 @@ pub fn target(f: &Forward) -> Option<String> {
     Some(format!("{addrs}:{}", if first.port == 0 { "*".to_owned() } else { ports }))
 }
 
-/// The host endpoint in words: a range where it is one.
-pub fn host(f: &Forward) -> String {
+/// The host endpoint in words, with its range of ports or addresses.
+pub fn host_text(f: &Forward) -> String {
     let first = match (f.bits, f.host.addr.is_v4()) {
         (None, _) => f.host.to_string(),
         (Some(bits), true) => format!("{}/{bits}:{}", f.host.addr, f.host.port),

@@ -1,64 +1,65 @@
-//! What is out of sight on this machine, why, and what to do about it.
+//! Data hidden for lack of privilege, the reason, and the remedy.
 
 use crate::format::thousands;
 use crate::model::{FaultKind, Missing, Snapshot};
 
-/// How to see what the kernel hides from other users; a line that begins with blanks is to be written as it stands.
-pub const MAY_LOOK: &str =
-    "The kernel shows every socket to everybody, but which process holds it only to that \
-process's user. To see all owners run it as root:
+/// Ways to see the owners of all sockets. A line that starts with blanks is to be copied verbatim.
+pub const PRIVILEGE_HELP: &str =
+    "Every user can list sockets, but only the owner of a process can see which sockets it has open. \
+To see all owners run as root:
   sudo sockscope
-or give the program the right to look, once:
+or grant the capabilities to the binary, once:
   sudo setcap cap_sys_ptrace,cap_dac_read_search,cap_net_admin+ep \\
       $(command -v sockscope)
-CAP_NET_ADMIN is for port forwards alone; with CAP_SYS_ADMIN it enters other network namespaces too.";
+CAP_NET_ADMIN is needed only for port forwards. CAP_SYS_ADMIN adds other network namespaces.";
 
-/// Something that is out of sight.
+/// Data that is hidden.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hidden {
-    /// What, why, and in a word what helps.
-    pub said: String,
-    /// What to do, in full.
+    /// What is hidden, and why.
+    pub summary: String,
+    /// Explanation and remedy.
     pub advice: &'static str,
 }
 
-/// What a snapshot could not see for want of privilege or because it is elsewhere, the most important first. What is
-/// hidden by the nature of things (a `TIME_WAIT` socket has no owner) is not told.
+/// Data that a snapshot lacks for want of privilege or because it is in another namespace, most important first. Data that
+/// does not exist (a `TIME_WAIT` socket has no owner) is not listed.
 pub fn hidden(snap: &Snapshot) -> Vec<Hidden> {
     let v = snap.sample.privileges;
     let mut out = Vec::new();
-    let mut put = |said: String, advice| out.push(Hidden { said, advice });
+    let mut add = |summary: String, advice| out.push(Hidden { summary, advice });
     for (why, n) in &snap.hidden {
-        let of = format!("{} {}", thousands(u64::from(*n)), if *n == 1 { "socket" } else { "sockets" });
+        let sockets = if *n == 1 { "socket" } else { "sockets" };
+        let without = format!("{} {sockets} without owner", thousands(u64::from(*n)));
         match why {
-            Missing::NotPermitted if v.root => put(
-                format!("owners of {of} hidden: root without CAP_SYS_PTRACE"),
-                "Root in a container, or a service with fewer capabilities, may not look into processes that have more. \
-                 Start the container with --cap-add=SYS_PTRACE, or run it on the host.",
+            Missing::NotPermitted if v.root => add(
+                format!("{without}: no CAP_SYS_PTRACE"),
+                "Root in a container or in a restricted service cannot inspect processes that have more capabilities. \
+                 Start the container with --cap-add=SYS_PTRACE, or run sockscope on the host.",
             ),
-            Missing::NotPermitted => put(
-                format!("owners of {of} hidden: no privilege; sudo shows them"),
-                "They are processes of other users.",
+            Missing::NotPermitted => add(
+                format!("{without}: run as root to see them"),
+                "The sockets belong to processes of other users.",
             ),
-            Missing::NoVisibleProcess if v.hidepid => put(
-                format!("owners of {of} hidden: /proc has hidepid; sudo shows them"),
-                "/proc is mounted so that it lists only one's own processes (hidepid of proc(5)). Root sees all, and so does \
-                 the group that the mount option gid= names.",
+            Missing::NoVisibleProcess if v.hidepid => add(
+                format!("{without}: /proc is mounted with hidepid, run as root to see them"),
+                "/proc is mounted with hidepid (see proc(5)) and lists only your own processes. Root sees all, and so does the \
+                 group named by the mount option gid=.",
             ),
-            Missing::NoVisibleProcess if v.nested => put(
-                format!("owners of {of} in another pid namespace"),
-                "From inside of a container only its own processes can be seen, though its sockets may be the host's. Run it \
-                 on the host, or give the container the host's processes: --pid=host. Some may be the kernel's own.",
+            Missing::NoVisibleProcess if v.nested => add(
+                format!("{without}: in another PID namespace"),
+                "A container sees only its own processes, although it may share the network of the host. Run sockscope on the \
+                 host, or start the container with --pid=host. Kernel sockets have no owner.",
             ),
             _ => {}
         }
     }
     for f in snap.sample.faults.iter().filter(|f| f.kind == FaultKind::Namespace) {
-        let help = if v.root { "" } else { "; sudo reads them" };
-        put(
+        let help = if v.root { "" } else { ", run as root to read them" };
+        add(
             format!("{f}{help}"),
-            "What is in other network namespaces, as those of containers, is read by entering them, which needs \
-             CAP_SYS_ADMIN. --netns here reads the own one alone and asks for none.",
+            "Sockets of other network namespaces, such as those of containers, are read by entering them, which needs \
+             CAP_SYS_ADMIN. --netns here reads only the current one.",
         );
     }
     out
@@ -70,39 +71,39 @@ mod tests {
     use crate::model::{FaultSubject, Privileges};
     use crate::testing::snapshot;
 
-    fn said(v: Privileges, hidden_by: Missing) -> Vec<String> {
+    fn summaries(v: Privileges, hidden_by: Missing) -> Vec<String> {
         let mut snap = snapshot(vec![], vec![], &[]);
         snap.hidden = vec![(hidden_by, 1200)];
         snap.sample.privileges = v;
         snap.sample.faults.add(FaultKind::Namespace, FaultSubject::Namespaces, "web: not permitted");
-        hidden(&snap).into_iter().map(|h| h.said).collect()
+        hidden(&snap).into_iter().map(|h| h.summary).collect()
     }
 
     #[test]
-    fn the_reason_and_what_helps_follow_from_where_one_looks() {
+    fn hidden_owners_name_reason_and_remedy() {
         let user = Privileges::default();
         let root = Privileges { root: true, ..user };
         let other = "network namespaces: not accessible: web: not permitted";
         for (v, why, want) in [
-            (user, Missing::NotPermitted, "owners of 1,200 sockets hidden: no privilege; sudo shows them"),
-            (root, Missing::NotPermitted, "owners of 1,200 sockets hidden: root without CAP_SYS_PTRACE"),
+            (user, Missing::NotPermitted, "1,200 sockets without owner: run as root to see them"),
+            (root, Missing::NotPermitted, "1,200 sockets without owner: no CAP_SYS_PTRACE"),
             (
                 Privileges { hidepid: true, ..user },
                 Missing::NoVisibleProcess,
-                "owners of 1,200 sockets hidden: /proc has hidepid; sudo shows them",
+                "1,200 sockets without owner: /proc is mounted with hidepid, run as root to see them",
             ),
             (
                 Privileges { nested: true, ..root },
                 Missing::NoVisibleProcess,
-                "owners of 1,200 sockets in another pid namespace",
+                "1,200 sockets without owner: in another PID namespace",
             ),
         ] {
-            let got = said(v, why);
+            let got = summaries(v, why);
             assert_eq!(got[0], want);
-            assert_eq!(got[1], format!("{other}{}", if v.root { "" } else { "; sudo reads them" }));
+            assert_eq!(got[1], format!("{other}{}", if v.root { "" } else { ", run as root to read them" }));
         }
-        // The kernel's own sockets, and what is closing, are in their order.
-        assert_eq!(said(root, Missing::NoVisibleProcess), [other]);
-        assert_eq!(said(user, Missing::TimeWait).len(), 1);
+        // Kernel sockets and closing sockets have no owner.
+        assert_eq!(summaries(root, Missing::NoVisibleProcess), [other]);
+        assert_eq!(summaries(user, Missing::TimeWait).len(), 1);
     }
 }

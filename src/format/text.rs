@@ -100,7 +100,7 @@ fn push_record(out: &mut String, fields: &[(&'static str, Value<'_>)], style: St
     }
 }
 
-/// Tells whether a number of this kind is written in plain digits.
+/// Returns whether a number of this kind is written in plain digits.
 fn is_plain(n: u64, kind: Kind, style: Style) -> bool {
     match kind {
         Kind::Id | Kind::Port => true,

@@ -220,7 +220,8 @@ impl Ceiling {
 pub enum Level {
     /// Nothing to do.
     #[default]
-    Fine,
+    #[serde(alias = "fine")]
+    Ok,
     /// Worth a look.
     Warning,
     /// Full, or about to be.
@@ -231,7 +232,7 @@ impl Level {
     /// The word for it.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Fine => "fine",
+            Self::Ok => "ok",
             Self::Warning => "warning",
             Self::Critical => "critical",
         }

@@ -2,9 +2,10 @@
 
 use super::cell::{any_comm, any_pid, holders, info, na, netns_tone, protos};
 use super::{Grouping, Table, TableId};
+use crate::diagnose::finding::forward_diagnosis;
 use crate::diagnose::route;
 use crate::format::{Column, Kind, Needs, Role, TextMatch, Tone, Value};
-use crate::model::{Container, Fault, Forward, ForwardKind, Missing, Snapshot};
+use crate::model::{Container, Fault, Forward, ForwardKind, Level, Missing, Snapshot};
 
 const NAT: Needs = Needs::NAT;
 
@@ -33,7 +34,7 @@ fn by(snap: &Snapshot, row: usize) -> Value<'_> {
 fn how(snap: &Snapshot, row: usize) -> Value<'_> {
     let f = at(snap, row);
     let all: Vec<&str> = f.steps.iter().map(|s| s.how.as_str()).collect();
-    let several = route::target(f).filter(|_| f.target_last.is_some());
+    let several = route::target_text(f).filter(|_| f.target_last.is_some());
     let several = several.map_or_else(String::new, |t| format!(", to one of {t}"));
     Value::from(all.join("; ") + &several)
 }
@@ -86,21 +87,12 @@ fn programs(snap: &Snapshot, row: usize) -> Vec<u32> {
     at(snap, row).steps.iter().filter_map(|s| s.process).collect()
 }
 
-/// What is wrong with it, in a word.
-pub fn finding(snap: &Snapshot, row: usize) -> Option<&'static str> {
-    let f = at(snap, row);
-    match f.shadowed_by {
-        Some(_) => Some("shadowed"),
-        None => (f.listens == Some(false)).then_some("dead"),
-    }
-}
-
 #[rustfmt::skip]
 static COLUMNS: &[Column] = &[
     Column::new("proto", "PROTO", Kind::Text, 5,
         |s, r| at(s, r).proto.map_or(Value::text("any"), |p| Value::text(p.name())), "Protocol.").role(Role::Proto).dim().values(protos)
         .called(&["protocol", "netid"]).needs(NAT).wide(5, 5, 8),
-    Column::new("host", "HOST", Kind::Text, 0, |s, r| Value::from(route::host(at(s, r))),
+    Column::new("host", "HOST", Kind::Text, 0, |s, r| Value::from(route::host_text(at(s, r))),
         "The endpoint of this machine that clients ask for; the address 0.0.0.0 or [::] is any.")
         .called(&["local", "from"]).needs(NAT).wide(13, 20, 47),
     Column::new("host_addr", "HOST ADDRESS", Kind::Addr, 40, |s, r| Value::Addr(at(s, r).host.addr),
@@ -152,8 +144,15 @@ static COLUMNS: &[Column] = &[
     Column::new("how", "HOW", Kind::Text, 6, how,
         "Where it was learnt: the rule's place (family, table, chain, handle), the program's command line, what the engine says.").dim()
         .called(&["learnt", "rule"]).needs(NAT).wide(10, 24, 80),
-    Column::new("finding", "FINDING", Kind::Text, 3, |s, r| Value::from_opt(finding(s, r).map(Value::text), Missing::NotApplicable),
-        "What is wrong with it: a forward to where nothing listens is dead; one whose connections a rule before it takes is shadowed.").tone(|s, r| if at(s, r).shadowed_by.is_none() { Tone::Critical } else { Tone::Warning }).called(&["findings"]).needs(NAT).wide(7, 8, 50),
+    Column::new("finding", "FINDING", Kind::Text, 3, |s, r| Value::from_opt(forward_diagnosis(s, r).map(|d| d.finding.name), Missing::NotApplicable),
+        "What is wrong with it: no-listener: nothing listens on the target; shadowed: an earlier rule matches first.").tone(|s, r| match forward_diagnosis(s, r).map(|d| d.severity) {
+            Some(Level::Critical) => Tone::Critical,
+            _ => Tone::Warning,
+        })
+        .any(|s, r, t| match forward_diagnosis(s, r) {
+            Some(d) => d.names().any(|n| t(&Value::text(n))),
+            None => t(&na()),
+        }).called(&["findings"]).needs(NAT).wide(11, 11, 50),
     Column::new("iface", "IFACE", Kind::Text, 31, |s, r| Value::from_opt(at(s, r).iface.as_deref().map(Value::text), Missing::NotApplicable),
         "The interface it must come in by; with ! before it, must not.").role(Role::Iface).text_match(TextMatch::Exact).called(&["dev", "interface"]).needs(NAT),
     Column::new("netns", "NETNS", Kind::Text, 32, |s, r| space(s, Some(at(s, r).netns)),

@@ -2,19 +2,15 @@
 
 use super::cell::{na, netns_tone, opt_na};
 use super::{Grouping, Identity, Table, TableId};
-use crate::diagnose::fd_leak::{self, Suspect};
+use crate::diagnose::finding::limit_diagnosis;
+use crate::diagnose::limit::{process, subject};
 use crate::diagnose::remedy;
 use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Tone, Value};
-use crate::format::{age, thousands};
-use crate::model::limit::{Alert, Ceiling, Level, Limit, Subject};
-use crate::model::{FdKind, Missing, ProcInfo, Snapshot};
+use crate::model::limit::{Level, Limit, Subject};
+use crate::model::{Missing, Snapshot};
 
 fn at(snap: &Snapshot, row: usize) -> &Limit {
     &snap.limits[row]
-}
-
-fn process(snap: &Snapshot, row: usize) -> Option<&ProcInfo> {
-    at(snap, row).process.and_then(|p| snap.sample.processes.get(p as usize)).map(|p| &*p.info)
 }
 
 fn netns(snap: &Snapshot, row: usize) -> Value<'_> {
@@ -25,114 +21,6 @@ fn netns(snap: &Snapshot, row: usize) -> Value<'_> {
         }
         _ => na(),
     }
-}
-
-/// Whom it holds for, in words.
-pub(crate) fn subject(snap: &Snapshot, row: usize) -> String {
-    let l = at(snap, row);
-    match &l.subject {
-        Subject::System => "this machine".to_owned(),
-        Subject::Net if l.max.is_none() && l.ceiling == Ceiling::Accept => "all listeners".to_owned(),
-        Subject::Neighbours(six) => (if *six { "IPv6" } else { "IPv4" }).to_owned(),
-        Subject::Net => match snap.sample.namespaces.get(usize::from(l.netns)) {
-            Some(n) if snap.sample.namespaces.len() > 1 => format!("namespace {}", n.name),
-            _ => "this machine".to_owned(),
-        },
-        Subject::Process(pid, _) => {
-            process(snap, row).map_or_else(|| pid.to_string(), |p| format!("{} {pid}", p.name()))
-        }
-        Subject::Listener(proto, local, _) => format!("{} {local}", proto.name()),
-        Subject::Route(from, to) => format!("{from} to {to}"),
-        Subject::User(uid) => snap.user(*uid).map_or_else(|| format!("user {uid}"), |u| format!("user {u}")),
-        Subject::Cgroup(path) => path.to_string(),
-    }
-}
-
-/// Whom a row holds for, in words.
-pub fn subject_of(snap: &Snapshot, row: usize) -> String {
-    subject(snap, row)
-}
-
-/// The alert of a row.
-pub fn alert(snap: &Snapshot, row: usize) -> Option<&Alert> {
-    snap.alerts.iter().find(|a| a.limit as usize == row)
-}
-
-/// An alert as JSON, for programs: what the row says.
-pub fn alert_json(snap: &Snapshot, row: usize) -> String {
-    let l = at(snap, row);
-    let mut out = serde_json::Map::new();
-    let mut put = |key: &str, v: serde_json::Value| drop(out.insert(key.to_owned(), v));
-    put("host", (*snap.sample.host).into());
-    put("time", ((snap.sample.at.unix_ns / 1_000_000) as f64 / 1e3).into());
-    put("limit", l.ceiling.info().name.into());
-    put("subject", subject(snap, row).into());
-    put("level", l.level.name().into());
-    put("used", l.used.into());
-    put("max", l.max.into());
-    put("pct", l.share().map(|s| s * 100.0).into());
-    put("per_min", l.per_min.into());
-    put("full_in_s", l.full_in.map(|f| f.likely).into());
-    put("full_in_low_s", l.full_in.map(|f| f.low).into());
-    put("full_in_high_s", l.full_in.map(|f| f.high).into());
-    put("drops", l.drops.into());
-    put("drops_new", l.drops_new.into());
-    put("pid", process(snap, row).map(|p| p.pid).into());
-    put("process", process(snap, row).map(|p| &*p.comm).into());
-    put("finding", finding(snap, row).into());
-    put("set_by", l.ceiling.info().set_by.into());
-    put("advice", l.ceiling.info().help.into());
-    put("steps", remedy::steps(snap, row).into());
-    let suspects =
-        of_process(snap, row).filter(|_| l.level > Level::Fine).map(|p| fd_leak::suspects(snap, p));
-    let lines: Vec<String> = suspects.iter().flatten().map(Suspect::line).collect();
-    put("suspects", lines.into());
-    serde_json::Value::Object(out).to_string()
-}
-
-/// The process whose descriptors a row is about.
-fn of_process(snap: &Snapshot, row: usize) -> Option<usize> {
-    let l = at(snap, row);
-    l.process.filter(|_| matches!(l.ceiling, Ceiling::Fds | Ceiling::CloseWait)).map(|p| p as usize)
-}
-
-/// What is to be said of a row in one sentence; `None` where all is well.
-pub fn finding(snap: &Snapshot, row: usize) -> Option<String> {
-    let l = at(snap, row);
-    if l.level == Level::Fine {
-        return None;
-    }
-    if let (Ceiling::CloseWait, Some(p)) = (l.ceiling, l.process) {
-        return Some(left_open(snap, row, p as usize));
-    }
-    let mut out = format!("{} {}", subject(snap, row), l.ceiling.info().title);
-    match l.max {
-        Some(max) => {
-            let share = l.share().unwrap_or(0.0) * 100.0;
-            out.push_str(&format!(" {share:.0}% ({} of {})", thousands(l.used), thousands(max)));
-        }
-        None => out.push_str(&format!(" {}", thousands(l.used))),
-    }
-    if let Some(n) = l.drops_new.filter(|n| *n > 0) {
-        out.push_str(&format!(", {} lost just now", thousands(n)));
-    }
-    if let Some(f) = l.full_in.filter(|f| f.likely < 86_400.0) {
-        out.push_str(&format!(", full in ~{}", age(f.likely)));
-    }
-    let growing = of_process(snap, row).filter(|_| l.grows).and_then(|p| snap.processes[p].fds_growing);
-    if let Some((kind, n)) = growing {
-        out.push_str(&format!(", mostly {} ({n:+.0} a minute)", FdKind::ALL[kind as usize].1));
-    }
-    Some(out)
-}
-
-/// A process that does not close what the far ends have closed.
-fn left_open(snap: &Snapshot, row: usize, process: usize) -> String {
-    let l = at(snap, row);
-    let rate = l.per_min.filter(|n| *n > 0.0).map_or_else(String::new, |n| format!(", {n:+.0} a minute"));
-    let which = fd_leak::suspects(snap, process).into_iter().find(|s| s.surely);
-    let which = which.map_or_else(|| format!("{} in CLOSE_WAIT", thousands(l.used)), |s| s.line());
-    format!("{} leaks connections: {which}{rate}", subject(snap, row))
 }
 
 fn secs<'a>(snap: &Snapshot, row: usize, get: fn(&crate::model::FullIn) -> f64) -> Value<'a> {
@@ -177,14 +65,14 @@ static COLUMNS: &[Column] = &[
     Column::new("drops_new", "LOST NOW", Kind::Count, 7, |s, r| opt_na(at(s, r).drops_new),
         "Lost since the poll before.").tone(|s, r| if at(s, r).drops_new > Some(0) { Tone::Critical } else { Tone::Faint }).needs(Needs::LIMITS),
     Column::new("level", "LEVEL", Kind::Text, 8, |s, r| Value::text(at(s, r).level.name()),
-        "How bad it is: fine, warning, critical.").tone(|s, r| match at(s, r).level {
+        "Severity: ok, warning, critical.").tone(|s, r| match at(s, r).level {
             Level::Critical => Tone::Critical,
             Level::Warning => Tone::Warning,
-            Level::Fine => Tone::Dim,
+            Level::Ok => Tone::Dim,
         }).wide(5, 8, 8),
     Column::new("severity", "RANK", Kind::Count, 49, |s, r| Value::from(at(s, r).level as u64),
-        "How bad it is as a number, for sorting: 0 fine, 1 warning, 2 critical."),
-    Column::new("finding", "FINDING", Kind::Text, 35, |s, r| opt_na(finding(s, r)),
+        "How bad it is as a number, for sorting: 0 ok, 1 warning, 2 critical."),
+    Column::new("finding", "FINDING", Kind::Text, 35, |s, r| opt_na(limit_diagnosis(s, r).map(|d| d.evidence)),
         "What is wrong, in a sentence.").tone(|_, _| Tone::Warning).wide(10, 40, 100),
     Column::new("set_by", "SET BY", Kind::Text, 15, |s, r| Value::text(at(s, r).ceiling.info().set_by),
         "Where the ceiling is set.").dim().wide(12, 30, 80),

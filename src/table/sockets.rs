@@ -30,7 +30,7 @@ use super::cell::{
 use super::units::{self, unit_column};
 use super::{Grouping, Table, TableId};
 use super::{contexts, threads};
-use crate::diagnose::finding::findings;
+use crate::diagnose::finding::socket_diagnoses;
 use crate::diagnose::route;
 use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Tone, Value};
 use crate::model::{AttrSet, Backend, Family, Missing, SkMem, Snapshot, TimerKind};
@@ -294,11 +294,11 @@ const BEFORE: &[Column] = &[
         opt_na(told.then(|| f64::from(l.recv_q) / f64::from(l.send_q) * 100.0))
     }, "How full the accept queue of a TCP listener is.").gauge(Gauge { amounts: Some(|s, r| (s.socket(r).recv_q.into(), s.socket(r).send_q.into())), limit: accept_limit }).called(&["queue_pct"]),
     Column::new("client", "CLIENT", Kind::Endpoint, 32,
-        |s, r| route::client(s, r).map_or_else(na, |(e, _)| Value::Endpoint(e)),
+        |s, r| route::original_client(s, r).map_or_else(na, |(e, _)| Value::Endpoint(e)),
         "The client itself, of a connection that came through a port forward: as connection tracking or the proxy's two connections tell.")
         .called(&["orig_remote", "real_client"]).needs(Needs::NAT),
     Column::new("asked_for", "ASKED FOR", Kind::Endpoint, 33,
-        |s, r| route::asked_for(s, r).map_or_else(na, Value::Endpoint),
+        |s, r| route::original_destination(s, r).map_or_else(na, Value::Endpoint),
         "The endpoint that the client asked for, where it was forwarded from there.")
         .called(&["orig_local", "via"]).needs(Needs::NAT).wide(12, 22, 47),
     Column::new("ct_state", "CT STATE", Kind::Text, 62,
@@ -319,7 +319,7 @@ const BEFORE: &[Column] = &[
     Column::new("finding", "FINDING", Kind::Text, 35, finding,
         "What is wrong with it, by the rules of the reference; several are separated by commas.").tone(|_, _| Tone::Warning)
         .called(&["findings"]).needs(Needs::FINDINGS).wide(10, 16, 60)
-        .any(|s, r, t| findings(s, r).any(|(f, _)| t(&Value::text(f.name))) || t(&finding(s, r))),
+        .any(|s, r, t| socket_diagnoses(s, r).any(|d| d.names().any(|n| t(&Value::text(n)))) || t(&finding(s, r))),
     Column::new("auto_port", "AUTO PORT", Kind::Bool, 61, |s, r| of_ip(s, r, s.socket(r).auto_port),
         "Whether the kernel chose the local port, and not the program by bind().")
         .needs(Needs::AUTO_PORT),

@@ -9,9 +9,10 @@ use super::input;
 use super::layout::content_width;
 use super::nav_history::Location;
 use super::update::update;
+use crate::diagnose::finding::limit_diagnosis;
+use crate::diagnose::limit::alert_json;
 use crate::model::Snapshot;
 use crate::model::text::without_number;
-use crate::table::limits::{alert_json, finding};
 use crate::view::Line;
 use crossterm::event::{Event as Input, KeyEventKind, MouseButton, MouseEventKind};
 use ratatui::layout::{Rect, Size};
@@ -162,7 +163,10 @@ impl App {
         let Some(snap) = newest.filter(|s| s.seq != self.alarmed) else { return vec![] };
         let new = snap.alerts.iter().filter(|a| a.new).map(|a| {
             let row = a.limit as usize;
-            Effect::NotifyAlert(alert_json(snap, row), finding(snap, row).unwrap_or_default())
+            Effect::NotifyAlert(
+                alert_json(snap, row),
+                limit_diagnosis(snap, row).map(|d| d.evidence).unwrap_or_default(),
+            )
         });
         let new = new.collect();
         self.alarmed = snap.seq;

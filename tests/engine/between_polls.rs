@@ -2,7 +2,7 @@
 
 use super::{everything, samples};
 use sockscope::derive::Engine;
-use sockscope::diagnose::finding::findings;
+use sockscope::diagnose::finding::socket_diagnoses;
 use sockscope::model::attr::{self, inet, unix};
 use sockscope::model::{Family, Proto, Sample, Socket};
 
@@ -22,7 +22,7 @@ fn at(secs: u64, scene: &str, change: impl FnOnce(&mut Socket), attrs: &[(u16, V
     s
 }
 
-/// What a connection has counted: data segments, those sent again; milliseconds busy, held back by the far end's window.
+/// Counters of a connection: data segments, retransmissions, milliseconds busy and receiver-limited.
 #[derive(Clone, Copy, Default)]
 struct Counted {
     sent: u32,
@@ -45,7 +45,7 @@ fn after(polls: impl Iterator<Item = Sample>) -> Vec<Vec<String>> {
     let mut engine = Engine::new();
     let one = |s| {
         let snap = engine.step(s);
-        findings(&snap, 0).map(|(f, seen)| format!("{}: {seen}", f.name)).collect()
+        socket_diagnoses(&snap, 0).map(|d| format!("{}: {}", d.finding.name, d.evidence)).collect()
     };
     polls.map(one).collect()
 }
@@ -58,7 +58,7 @@ fn connections(polls: &[(u64, Counted)]) -> Vec<Vec<String>> {
 fn loss_is_that_of_late() {
     let c = |sent, again| Counted { sent, again, ..Counted::default() };
     // One reading has the whole life to go by.
-    let ever = "loss: 5.0 % of its segments since it began were sent again";
+    let ever = "loss: 5.0% of segments retransmitted (since connect)";
     assert_eq!(connections(&[(0, c(1000, 50))]), [[ever]]);
     // Long ago is long ago.
     let healed = connections(&[(0, c(1000, 500)), (2, c(1200, 500)), (40, c(5000, 500))]);
@@ -67,8 +67,8 @@ fn loss_is_that_of_late() {
     // What begins now is not lost in a long good life.
     let begins = connections(&[(0, c(1_000_000, 10)), (10, c(1_000_400, 30)), (20, c(1_000_800, 50))]);
     assert!(begins[0].is_empty());
-    assert_eq!(begins[1], ["loss: 5.0 % of its segments in the last 10s were sent again, 2.0 a second now"]);
-    assert_eq!(begins[2], ["loss: 5.0 % of its segments in the last 20s were sent again, 2.0 a second now"]);
+    assert_eq!(begins[1], ["loss: 5.0% of segments retransmitted (last 10s), now 2.0/s"]);
+    assert_eq!(begins[2], ["loss: 5.0% of segments retransmitted (last 20s), now 2.0/s"]);
     // A minute later it is over.
     let over: Vec<_> = (0..12).map(|n| (n * 10, c(1000 + n as u32 * 100, 100))).collect();
     let over = connections(&over);
@@ -81,12 +81,12 @@ fn loss_is_that_of_late() {
 #[test]
 fn what_holds_it_back_is_that_of_late() {
     let c = |busy_ms, rwnd_ms| Counted { busy_ms, rwnd_ms, ..Counted::default() };
-    let ever = "receiver-limited: 90 % of its busy time since it began it waited for the far end's window";
+    let ever = "receiver-limited: receiver-limited for 90% of busy time (since connect)";
     assert_eq!(connections(&[(0, c(10_000, 9000))]), [[ever]]);
     let healed = connections(&[(0, c(10_000, 9000)), (20, c(30_000, 9100))]);
     assert!(healed[1].is_empty(), "{healed:?}");
     let begins = connections(&[(0, c(500_000, 0)), (20, c(520_000, 16_000))]);
-    let lately = "receiver-limited: 80 % of its busy time in the last 20s it waited for the far end's window";
+    let lately = "receiver-limited: receiver-limited for 80% of busy time (last 20s)";
     assert_eq!(begins, [vec![], vec![lately]]);
     // Half a second of sending says nothing.
     assert!(connections(&[(0, c(500_000, 0)), (20, c(500_500, 500))])[1].is_empty());
@@ -110,8 +110,14 @@ fn a_busy_unix_listener_is_not_a_deaf_one() {
     // The same in front, whoever comes behind.
     let deaf = after((0..30).map(|n| listener(n, &[100, 200][..if n < 29 { 1 } else { 2 }])));
     assert!(deaf[5].is_empty());
-    assert_eq!(deaf[28], ["not-accepting: 1 client has waited at least 28s to be accepted by its program"]);
-    assert_eq!(deaf[29], ["not-accepting: 2 clients have waited at least 29s to be accepted by its program"]);
+    assert_eq!(
+        deaf[28],
+        ["not-accepting: 1 connection waiting for at least 28s, not accept()ed by the application"]
+    );
+    assert_eq!(
+        deaf[29],
+        ["not-accepting: 2 connections waiting for at least 29s, not accept()ed by the application"]
+    );
     // It wakes up.
     let woken = after((0..30).map(|n| listener(n, &[if n < 20 { 7 } else { 8 }])));
     assert!(woken[19].len() == 1 && woken[20].is_empty() && woken[29].is_empty());

@@ -2,7 +2,7 @@
 
 use super::compare::check;
 use super::world::{World, listen};
-use sockscope::actions::end;
+use sockscope::actions::close_socket;
 use sockscope::collect::Source;
 use sockscope::collect::sock_diag::NetlinkSource;
 use sockscope::model::{Socket, State, Wants};
@@ -30,20 +30,20 @@ pub(crate) fn closing_one_connection_leaves_the_other() -> Result<(), String> {
         // What has its number but is not the one that was shown is not hit.
         let mut other = target;
         other.id.cookie += 1_000_000;
-        let refused = end(&other, &[]).err().map(|e| e.to_string()).unwrap_or_default();
-        check(refused.contains("it has gone already"), || format!("another cookie: {refused:?}"))?;
+        let refused = close_socket(&other, &[]).err().map(|e| e.to_string()).unwrap_or_default();
+        check(refused.contains("already closed"), || format!("another cookie: {refused:?}"))?;
         let without = std::thread::scope(|scope| {
             // The capabilities of a thread are its own.
             let work = || {
                 let mut caps = rustix::thread::capabilities(None).map_err(|e| e.to_string())?;
                 caps.effective.remove(rustix::thread::CapabilitySet::NET_ADMIN);
                 rustix::thread::set_capabilities(None, caps).map_err(|e| e.to_string())?;
-                Ok::<_, String>(end(&target, &[]).err().map(|e| e.to_string()).unwrap_or_default())
+                Ok::<_, String>(close_socket(&target, &[]).err().map(|e| e.to_string()).unwrap_or_default())
             };
             scope.spawn(work).join().map_err(|_| "a thread that panicked".to_owned())?
         })?;
-        check(without.contains("not permitted, that needs root, or CAP_NET_ADMIN"), || without)?;
-        end(&target, &[]).map_err(|e| e.to_string())?;
+        check(without.contains("not permitted; requires root, or CAP_NET_ADMIN"), || without)?;
+        close_socket(&target, &[]).map_err(|e| e.to_string())?;
         let mut byte = [0];
         let told = first.read(&mut byte).err().and_then(|e| e.raw_os_error());
         check(told == Some(103), || format!("its program is told ECONNABORTED: {told:?}"))?;
@@ -53,8 +53,8 @@ pub(crate) fn closing_one_connection_leaves_the_other() -> Result<(), String> {
         second.write_all(b"hello").map_err(|e| format!("the other one: {e}"))?;
         let mut got = [0; 5];
         second_far.read_exact(&mut got).map_err(|e| format!("the other one: {e}"))?;
-        let again = end(&target, &[]).err().map(|e| e.to_string()).unwrap_or_default();
-        check(again.contains("it has gone already"), || format!("ended twice: {again:?}"))?;
+        let again = close_socket(&target, &[]).err().map(|e| e.to_string()).unwrap_or_default();
+        check(again.contains("already closed"), || format!("ended twice: {again:?}"))?;
     }
     Ok(())
 }

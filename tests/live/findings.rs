@@ -7,7 +7,7 @@ use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 use sockscope::collect::Source;
 use sockscope::collect::sock_diag::NetlinkSource;
 use sockscope::derive::Engine;
-use sockscope::diagnose::finding::findings;
+use sockscope::diagnose::finding::socket_diagnoses;
 use sockscope::format::Needs;
 use sockscope::model::{ProtoSet, Socket, State, Wants};
 use std::io::{Read, Write};
@@ -97,11 +97,7 @@ pub(crate) fn tcp_under_trouble_has_its_findings_and_no_other() -> Result<(), St
     }
     until_ok(|| is("what is not read", &far_of(&writer)?, &["not-reading"]))?;
     until_ok(|| {
-        is(
-            "who writes to it",
-            &near_of(&writer)?,
-            &["far-end-not-reading", "far-end-not-reading,receiver-limited"],
-        )
+        is("who writes to it", &near_of(&writer)?, &["peer-not-reading", "peer-not-reading,receiver-limited"])
     })?;
     until_ok(|| is("a listener that does not accept", &listener_of(7912)?, &["accept-queue-full"]))?;
     until_ok(|| {
@@ -154,7 +150,9 @@ fn over_time(quiet: &TcpListener, good: &mut TcpStream, good_far: &mut TcpStream
         let snap = engine.step(sample);
         let said = |at: &dyn Fn(&Socket) -> bool| -> Vec<(&str, String)> {
             let row = snap.sockets().iter().position(at);
-            row.map_or_else(Vec::new, |r| findings(&snap, r).map(|(f, seen)| (f.name, seen)).collect())
+            row.map_or_else(Vec::new, |r| {
+                socket_diagnoses(&snap, r).map(|d| (d.finding.name, d.evidence)).collect()
+            })
         };
         let far = deaf_far.local_addr().map_err(|e| e.to_string())?.to_string();
         let near = local(&little).to_string();

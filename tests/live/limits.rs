@@ -6,9 +6,9 @@ use crate::wait::{PATIENCE, until, until_ok};
 use sockscope::collect::Source;
 use sockscope::collect::sock_diag::NetlinkSource;
 use sockscope::derive::Engine;
+use sockscope::diagnose::finding::limit_diagnosis;
 use sockscope::model::limit::{Ceiling, Level, Limit, Subject};
 use sockscope::model::{AttrSet, Reads, Snapshot, Wants};
-use sockscope::table::limits::finding;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::{Deref, DerefMut};
@@ -125,12 +125,12 @@ pub(crate) fn fd_leak_is_predicted_and_fluctuation_is_not() -> Result<(), String
             if let Some(f) = l.full_in {
                 said.push((now, now + f.likely));
             }
-            if l.level > Level::Fine {
+            if l.level > Level::Ok {
                 alerted.get_or_insert(now);
             }
         }
         if let Some(l) = find(&snap, of_process(fluctuating.program.id()))
-            && l.level > Level::Fine
+            && l.level > Level::Ok
         {
             wrong_alerts.push((now, l.used, l.full_in));
         }
@@ -225,7 +225,7 @@ pub(crate) fn local_ports_at_100_percent_make_connect_fail() -> Result<(), Strin
     let row = snap.limits.iter().position(to).ok_or("no row")?;
     let l = &snap.limits[row];
     check((l.used, l.max, l.level) == (20, Some(20), Level::Critical), || format!("{l:?}"))?;
-    let text = finding(&snap, row).unwrap_or_default();
+    let text = limit_diagnosis(&snap, row).map(|d| d.evidence).unwrap_or_default();
     check(text.contains("127.0.0.1 to 127.0.0.1:7931") && text.contains("100%"), || text.clone())
 }
 
@@ -251,7 +251,7 @@ pub(crate) fn process_at_its_fd_limit_goes_on_when_the_limit_is_raised() -> Resu
     })?;
     check(!done.exists(), || "it was not held up".to_owned())?;
     let hard = process.fds.ok().and_then(|u| u.hard).unwrap();
-    sockscope::actions::raise(&process.info, (200, hard)).map_err(|e| e.to_string())?;
+    sockscope::actions::set_fd_limit(&process.info, (200, hard)).map_err(|e| e.to_string())?;
     until("the process to go on", || done.exists().then_some(()))?;
     let snap = watch.poll();
     let l = find(&snap, of_process(child.id())).ok_or("no row")?;
@@ -318,7 +318,7 @@ pub(crate) fn process_that_leaves_close_wait_open_is_named_with_its_fds() -> Res
         let snap = watch.poll();
         let row = snap.limits.iter().position(is);
         if let Some(row) = row.filter(|r| snap.limits[*r].level == Level::Warning) {
-            let text = finding(&snap, row).unwrap_or_default();
+            let text = limit_diagnosis(&snap, row).map(|d| d.evidence).unwrap_or_default();
             let fds: Vec<u32> = fds_of(server.id(), "socket:");
             // The first is the listener's.
             let named = fds.get(1).is_some_and(|fd| text.contains(&format!("(fd {fd}, ")));

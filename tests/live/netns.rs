@@ -161,7 +161,7 @@ pub(crate) fn equal_addresses_in_two_namespaces_are_two_sockets() -> Result<(), 
         .sockets
         .iter()
         .find(|s| s.id.netns != 0 && s.local.port == 7951 && s.remote.addr.to_string() == "10.99.0.1");
-    sockscope::actions::end(target.ok_or("the server's end")?, &sample.namespaces)
+    sockscope::actions::close_socket(target.ok_or("the server's end")?, &sample.namespaces)
         .map_err(|e| e.to_string())?;
     let mut byte = [0];
     let reset = std::io::Read::read(&mut &client, &mut byte).err().map(|e| e.kind());

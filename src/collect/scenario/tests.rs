@@ -1,4 +1,4 @@
-//! Scenes play as they are written.
+//! Samples of scenarios are as written.
 
 use super::*;
 use crate::collect::Source;
@@ -8,17 +8,17 @@ fn all() -> Wants {
     Wants::default().with(Reads::FD_KINDS).with_attrs(AttrSet::ALL)
 }
 
-fn play(scene: &str, polls: usize) -> Vec<Sample> {
-    let mut s = ScriptSource::new(Scene::parse(scene).unwrap());
+fn samples(scenario: &str, polls: usize) -> Vec<Sample> {
+    let mut s = ScenarioSource::new(Scenario::parse(scenario).unwrap());
     (0..polls).map(|_| s.sample(&all()).unwrap()).collect()
 }
 
 #[test]
-fn every_scene_plays_two_rounds() {
-    for (name, text) in SCENES {
-        let scene = Scene::parse(text).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let polls = scene.polls;
-        let mut source = ScriptSource::new(scene);
+fn built_in_scenarios_are_consistent_for_two_rounds() {
+    for (name, text) in SCENARIOS {
+        let scenario = Scenario::parse(text).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let polls = scenario.polls;
+        let mut source = ScenarioSource::new(scenario);
         for k in 0..2 * polls {
             let attrs = if k % 20 == 0 { AttrSet::ALL } else { AttrSet::NONE };
             let s = source.sample(&all().with_attrs(attrs)).unwrap();
@@ -26,7 +26,7 @@ fn every_scene_plays_two_rounds() {
             let mut ids: Vec<_> = s.sockets.iter().map(|s| s.id).collect();
             ids.sort_unstable();
             ids.dedup();
-            assert_eq!(ids.len(), s.sockets.len(), "{name}: each socket has a cookie of its own");
+            assert_eq!(ids.len(), s.sockets.len(), "{name}: cookies are unique");
             let mut ends: Vec<_> = s
                 .sockets
                 .iter()
@@ -36,12 +36,12 @@ fn every_scene_plays_two_rounds() {
             let n = ends.len();
             ends.sort_unstable();
             ends.dedup();
-            assert_eq!(ends.len(), n, "{name}: no connection stands there twice");
+            assert_eq!(ends.len(), n, "{name}: connections are unique");
             let mut fds: Vec<_> = s.owners.iter().map(|o| (o.process, o.fd)).collect();
             let n = fds.len();
             fds.sort_unstable();
             fds.dedup();
-            assert_eq!(fds.len(), n, "{name}: a descriptor is one thing");
+            assert_eq!(fds.len(), n, "{name}: descriptors are unique");
             for o in s.owners.iter() {
                 let p = &s.processes[o.process as usize];
                 assert!(
@@ -56,8 +56,8 @@ fn every_scene_plays_two_rounds() {
 }
 
 #[test]
-fn a_line_is_what_it_says() {
-    let polls = play(
+fn process_and_socket_lines_give_the_values_written() {
+    let polls = samples(
         "user 33 www-data\nprocess 7 nginx user=www-data fds=10+2/64/128\ntcp LISTEN 0.0.0.0:80 q=1/511 own=7:3\n\
          tcp ESTABLISHED 10.0.0.1:80 10.0.0.2:5000 own=7:4 rx=100 tx=1K rtt=250 from=1 life=3 then=TIME_WAIT@2",
         5,
@@ -78,9 +78,9 @@ fn a_line_is_what_it_says() {
 }
 
 #[test]
-fn what_is_not_wanted_is_not_there() {
-    let scene = Scene::named("small").unwrap();
-    let mut s = ScriptSource::new(scene);
+fn unwanted_rows_and_attributes_are_left_out() {
+    let scene = Scenario::named("small").unwrap();
+    let mut s = ScenarioSource::new(scene);
     let wants = Wants { states: StateSet::only(&[State::Listen]), ..Wants::default() }
         .without(Reads::OWNERS | Reads::PROCESSES);
     let s = s.sample(&wants).unwrap();
@@ -90,55 +90,55 @@ fn what_is_not_wanted_is_not_there() {
 }
 
 #[test]
-fn refused_descriptors_hide_owners() {
-    let s = &play("process 7 x fds=refused\ntcp LISTEN 0.0.0.0:80 own=7:3", 1)[0];
+fn unreadable_descriptors_hide_owners() {
+    let s = &samples("process 7 x fds=refused\ntcp LISTEN 0.0.0.0:80 own=7:3", 1)[0];
     assert!(s.owners.is_empty());
     assert_eq!(s.processes[0].fds, Err(Missing::NotPermitted));
-    let s = &play("process 7 x hidden fds=9\ntcp LISTEN 0.0.0.0:80 own=7:3", 1)[0];
-    assert!(s.owners.is_empty(), "the number of descriptors is for anyone to see, what they are is not");
+    let s = &samples("process 7 x hidden fds=9\ntcp LISTEN 0.0.0.0:80 own=7:3", 1)[0];
+    assert!(s.owners.is_empty(), "only the number of descriptors is readable");
     assert_eq!(s.processes[0].fds.as_ref().unwrap().open, 9);
     assert_eq!(s.processes[0].fds_hidden, Some(Missing::NotPermitted));
 }
 
 #[test]
-fn names_are_raw() {
-    let s = &play(r#"process 7 "a\e[31m\n\xff\u{202e}" cmd="ab"*3"#, 1)[0];
+fn names_keep_control_characters() {
+    let s = &samples(r#"process 7 "a\e[31m\n\xff\u{202e}" cmd="ab"*3"#, 1)[0];
     assert_eq!(&*s.processes[0].info.comm, "a\x1b[31m\n\\xff\u{202e}");
     assert_eq!(&*s.processes[0].info.cmdline, "ababab");
 }
 
 #[test]
-fn mistakes_have_a_line() {
+fn errors_have_a_line_number() {
     for (text, want) in [
-        ("bogus", "line 1: `bogus` begins no line of a scene"),
-        ("host a\ntcp NOWHERE 1.2.3.4:5", "line 2: no state `NOWHERE`"),
-        ("tcp LISTEN 1.2.3.4", "line 1: `1.2.3.4` is not ADDRESS:PORT"),
-        ("tcp LISTEN 1.2.3.4:80 own=7", "line 1: `7` is not PID:FD"),
-        ("process x", "line 1: `x` is no number that fits here"),
-        ("process 7", "line 1: process: a word is missing"),
-        ("process 7 \"x", "line 1: a quote is not closed"),
-        ("process 7 x cmd=\"\\q\"", "line 1: `\\q` means nothing"),
-        ("process 7 x speed=9", "line 1: process: nothing is called `speed`"),
+        ("bogus", "line 1: unknown keyword `bogus`"),
+        ("host a\ntcp NOWHERE 1.2.3.4:5", "line 2: unknown state `NOWHERE`"),
+        ("tcp LISTEN 1.2.3.4", "line 1: invalid endpoint `1.2.3.4`: expected ADDRESS:PORT"),
+        ("tcp LISTEN 1.2.3.4:80 own=7", "line 1: invalid owner `7`: expected PID:FD"),
+        ("process x", "line 1: invalid number `x`"),
+        ("process 7", "line 1: process: missing argument"),
+        ("process 7 \"x", "line 1: unterminated quote"),
+        ("process 7 x cmd=\"\\q\"", "line 1: unknown escape `\\q`"),
+        ("process 7 x speed=9", "line 1: process: unknown key `speed`"),
     ] {
-        assert_eq!(Scene::parse(text).unwrap_err().to_string(), want);
+        assert_eq!(Scenario::parse(text).unwrap_err().to_string(), want);
     }
 }
 
 #[test]
-fn what_came_through_a_forward_is_tracked() {
+fn forwarded_connection_has_a_conntrack_entry() {
     let id = "ab".repeat(32);
-    let scene = format!(
+    let scenario = format!(
         "namespace shop\naddress 10.0.0.4\naddress 172.17.0.2 ns=shop\ncontainer {id} name=shop image=shop:1\n\
          process 7 shop\nforward tcp :3000 172.17.0.2:80 iface=!docker0 place=\"ip nat DOCKER handle 7\"\n\
          tcp LISTEN 172.17.0.2:80 own=7:3 ns=shop\n\
          tcp ESTABLISHED 172.17.0.2:80 198.51.100.8:40000 own=7:4 ns=shop via=10.0.0.4:3000 x=3\n"
     );
-    let mut source = ScriptSource::new(Scene::parse(&scene).unwrap());
-    let asked = source.sample(&all().with(Reads::NAT)).unwrap();
-    let names: Vec<_> = asked.namespaces.iter().map(|n| n.name.as_str()).collect();
+    let mut source = ScenarioSource::new(Scenario::parse(&scenario).unwrap());
+    let sample = source.sample(&all().with(Reads::NAT)).unwrap();
+    let names: Vec<_> = sample.namespaces.iter().map(|n| n.name.as_str()).collect();
     assert_eq!(names, ["host", "shop"]);
-    assert!(asked.sockets.iter().all(|s| s.id.netns == 1));
-    let nat = asked.nat.unwrap();
+    assert!(sample.sockets.iter().all(|s| s.id.netns == 1));
+    let nat = sample.nat.unwrap();
     assert_eq!((nat.rules.len(), nat.flows.len(), nat.addresses.len()), (1, 3, 2));
     let f = &nat.flows[0];
     assert!(f.is_redirected() && !f.is_masqueraded() && f.state() == "ESTABLISHED");
@@ -146,14 +146,14 @@ fn what_came_through_a_forward_is_tracked() {
         (f.orig.1.to_string(), f.reply.0.to_string()),
         ("10.0.0.4:3000".into(), "172.17.0.2:80".into())
     );
-    assert_eq!(asked.containers[0].name.as_deref(), Some("shop"));
-    assert!(source.sample(&all()).unwrap().nat.is_none(), "not asked for");
-    for (line, said) in [
-        ("tcp LISTEN 1.2.3.4:1 ns=nowhere", "no namespace `nowhere`"),
-        ("address here", "`here` is no address"),
-        ("container x color=red", "container: nothing is called `color`"),
-        ("forward tcp :99999 1.2.3.4:1", "`99999` is no number that fits here"),
+    assert_eq!(sample.containers[0].name.as_deref(), Some("shop"));
+    assert!(source.sample(&all()).unwrap().nat.is_none(), "not wanted");
+    for (line, message) in [
+        ("tcp LISTEN 1.2.3.4:1 ns=nowhere", "unknown namespace `nowhere`"),
+        ("address here", "invalid address `here`"),
+        ("container x color=red", "container: unknown key `color`"),
+        ("forward tcp :99999 1.2.3.4:1", "invalid number `99999`"),
     ] {
-        assert_eq!(Scene::parse(line).unwrap_err().message, said);
+        assert_eq!(Scenario::parse(line).unwrap_err().message, message);
     }
 }

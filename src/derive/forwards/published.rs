@@ -173,7 +173,7 @@ mod tests {
         assert_eq!((by(web), how(web)), (vec!["rootlessport"], vec!["podman: web 0.0.0.0:8080->80/tcp"]));
         assert_eq!((web.target, web.target_netns), (Some(end("10.0.2.100:80")), Some(1)));
         assert_eq!((web.target_row, web.clients), (Some(1), 1));
-        let client = crate::diagnose::route::client(&snap, 5).map(|(e, _)| e);
+        let client = crate::diagnose::route::original_client(&snap, 5).map(|(e, _)| e);
         assert_eq!(client, Some(end("127.0.0.1:41000")));
     }
 
@@ -189,9 +189,9 @@ mod tests {
         let snap = Engine::new().step(sample.clone());
         let accepted = 3;
         assert_eq!(snap.accepted_for(4), Some((accepted, false)));
-        assert_eq!(crate::diagnose::route::client(&snap, 4), Some((end("127.0.0.1:41000"), false)));
-        assert_eq!(crate::diagnose::route::asked_for(&snap, 4), Some(end("127.0.0.1:8080")));
-        let way = crate::diagnose::route::of_socket(&snap, 4);
+        assert_eq!(crate::diagnose::route::original_client(&snap, 4), Some((end("127.0.0.1:41000"), false)));
+        assert_eq!(crate::diagnose::route::original_destination(&snap, 4), Some(end("127.0.0.1:8080")));
+        let way = crate::diagnose::route::socket_route(&snap, 4);
         let told: Vec<(&str, bool)> = way.iter().map(|s| (s.what.as_str(), s.certain)).collect();
         let want = [
             ("127.0.0.1:41000", true),
@@ -201,7 +201,7 @@ mod tests {
             ("nginx 10 fd 8", false),
         ];
         assert_eq!(told, want);
-        assert_eq!(crate::diagnose::route::of_socket(&snap, accepted), way, "the same from either end");
+        assert_eq!(crate::diagnose::route::socket_route(&snap, accepted), way, "the same from either end");
         // Two with that port: not known which.
         let mut other = sample.sockets[4];
         (other.id.cookie, other.inode, other.remote) = (11, 11, end("10.0.2.3:41000"));

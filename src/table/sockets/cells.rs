@@ -1,6 +1,6 @@
 //! What the cells of the table of sockets hold.
 
-use crate::diagnose::finding::findings;
+use crate::diagnose::finding::socket_diagnoses;
 use crate::format::Value;
 use crate::model::snapshot::Direction;
 use crate::model::{AttrSet, Backend, Family, Missing, Proto, Reads, SkMem, Snapshot, Socket, State};
@@ -208,7 +208,7 @@ pub(crate) fn peer_process(snap: &Snapshot, row: usize) -> Value<'_> {
 }
 
 pub(crate) fn finding(snap: &Snapshot, row: usize) -> Value<'_> {
-    let names: Vec<&str> = findings(snap, row).map(|(f, _)| f.name).collect();
+    let names: Vec<&str> = socket_diagnoses(snap, row).map(|d| d.finding.name).collect();
     if names.is_empty() { na() } else { Value::from(names.join(",")) }
 }
 

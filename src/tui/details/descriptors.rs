@@ -71,11 +71,11 @@ impl Builder<'_> {
         if found.is_empty() {
             return;
         }
-        let leaks = fd_leak::leaks(self.snap, row);
+        let leaks = fd_leak::is_leaking(self.snap, row);
         self.section(if leaks { "leak suspects" } else { "many of its descriptors are" });
         for s in &found {
             let line = crate::model::text::escape(&s.line()).into_owned();
-            self.text(&line, if leaks && s.surely { theme.bad } else { theme.text });
+            self.text(&line, if leaks && s.certain { theme.bad } else { theme.text });
         }
     }
 

@@ -1,10 +1,11 @@
 //! How full something is, how it went, and what to do: of a process's descriptors and of every other ceiling.
 
 use super::Builder;
+use crate::diagnose::finding::limit_diagnosis;
+use crate::diagnose::limit::subject;
 use crate::diagnose::remedy;
 use crate::format::{age, percent, thousands as count};
 use crate::model::{Ceiling, FullIn, Limit, Missing, Snapshot};
-use crate::table::limits;
 
 impl Builder<'_> {
     pub(super) fn forecast(&mut self, full_in: Option<FullIn>) {
@@ -44,11 +45,11 @@ impl Builder<'_> {
         let snap = self.snap;
         let Some(l) = snap.limits.get(row) else { return };
         let info = l.ceiling.info();
-        let title = format!("{}: {}", info.title, limits::subject_of(snap, row));
+        let title = format!("{}: {}", info.title, subject(snap, row));
         self.title(&crate::model::text::escape(&title));
-        if let Some(found) = limits::finding(snap, row) {
-            let style = if l.level == crate::model::Level::Critical { theme.bad } else { theme.warn };
-            self.text(&crate::model::text::escape(&found), style);
+        if let Some(d) = limit_diagnosis(snap, row) {
+            let style = if d.severity == crate::model::Level::Critical { theme.bad } else { theme.warn };
+            self.text(&crate::model::text::escape(&d.evidence), style);
         }
         if let Some(max) = l.max {
             let share = l.share().unwrap_or(0.0);

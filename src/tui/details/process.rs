@@ -16,10 +16,10 @@ impl Builder<'_> {
         self.lineage(row as u32);
         self.descriptors(row);
         let near = self.snap.fds(row).ok().and_then(crate::model::FdUsage::share).is_some_and(|x| x >= 0.5);
-        if near || fd_leak::leaks(self.snap, row) {
+        if near || fd_leak::is_leaking(self.snap, row) {
             let soft = self.snap.fds(row).ok().and_then(|u| u.soft);
             self.section("what to do");
-            self.what_to_do(&remedy::lasting(self.snap, row, soft));
+            self.what_to_do(&remedy::raise_fd_limit(self.snap, row, soft));
         }
         let states = self.snap.processes.get(row).map(|f| f.states);
         if let Some(c) = states {

@@ -1,14 +1,15 @@
 //! The way of a connection through a port forward, drawn from the client down to the process.
 
 use super::Builder;
-use crate::diagnose::route::{Place, Step, of_forward, of_socket};
-use crate::table::forwards::finding;
+use crate::diagnose::finding::forward_diagnosis;
+use crate::diagnose::route::{Step, StepKind, forward_route, host_text, socket_route};
+use crate::model::Level;
 use crate::tui::canvas::width;
 
 impl Builder<'_> {
     /// The way of a socket's connection, where it is forwarded.
     pub(super) fn way(&mut self, row: usize) {
-        let steps = of_socket(self.snap, row);
+        let steps = socket_route(self.snap, row);
         if !steps.is_empty() {
             self.section("the way here");
             self.steps(&steps);
@@ -21,30 +22,21 @@ impl Builder<'_> {
         let proto = f.proto.map_or("any", |p| p.name());
         let arrow = self.app.glyphs.arrow;
         let target = f.target.map_or_else(|| "?".to_owned(), |t| t.to_string());
-        self.title(&format!("{proto} {} {arrow} {target}", crate::diagnose::route::host(f)));
+        self.title(&format!("{proto} {} {arrow} {target}", host_text(f)));
         let clients = match f.clients {
             0 => "nobody comes through now".to_owned(),
             1 => "1 connection comes through".to_owned(),
             n => format!("{n} connections come through"),
         };
         self.text(&clients, self.app.theme.dim);
-        if let Some(wrong) = finding(self.snap, row) {
-            let (why, what) = if f.shadowed_by.is_some() {
-                (
-                    "a rule before it",
-                    "Clients go where the rule before it sends them. Take one of the two away, or put them the other way round.",
-                )
-            } else {
-                (
-                    "nothing listens",
-                    "Clients are refused or wait. Start what should listen there, or take the rule or the published port away.",
-                )
-            };
-            self.text(&format!("{wrong}: {why}"), self.app.theme.bad);
-            self.text(what, self.app.theme.dim);
+        if let Some(d) = forward_diagnosis(self.snap, row) {
+            let style = if d.severity == Level::Critical { self.app.theme.bad } else { self.app.theme.warn };
+            let evidence = crate::model::text::escape(&d.evidence).into_owned();
+            self.text(&evidence, style);
+            self.text(d.help, self.app.theme.dim);
         }
         self.section("the way");
-        let steps = of_forward(self.snap, f);
+        let steps = forward_route(self.snap, f);
         self.steps(&steps);
         if let Some(o) = f.target_row.and_then(|r| self.snap.owners(r as usize).first()) {
             self.section("who answers");
@@ -62,9 +54,9 @@ impl Builder<'_> {
             let likely = if s.certain { "" } else { "  likely" };
             let what = crate::model::text::escape(&s.what).into_owned();
             let note = crate::model::text::escape(&s.note).into_owned();
-            let what_style = match s.place {
-                Place::By => theme.accent,
-                Place::Process if s.what == "nobody" => theme.bad,
+            let what_style = match s.kind {
+                StepKind::Via => theme.accent,
+                StepKind::NoListener => theme.bad,
                 _ => theme.strong,
             };
             let joint = match i {
@@ -74,7 +66,7 @@ impl Builder<'_> {
             };
             let head = vec![
                 (format!(" {joint} "), theme.faint),
-                (format!("{:<10}", s.place.name()), theme.dim),
+                (format!("{:<10}", s.kind.name()), theme.dim),
                 (what, what_style),
             ];
             let taken: usize = head.iter().map(|(t, _)| usize::from(width(t))).sum();

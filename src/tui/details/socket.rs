@@ -1,7 +1,7 @@
 //! Details of a socket: endpoints, state, findings, owners, the peer socket.
 
 use super::Builder;
-use crate::diagnose::finding::findings;
+use crate::diagnose::finding::socket_diagnoses;
 use crate::format::{Value, age};
 use crate::model::Missing;
 use crate::tui::canvas::width;
@@ -42,12 +42,12 @@ impl Builder<'_> {
             self.out.push(state);
             self.text(meaning, theme.dim);
         }
-        let found: Vec<_> = findings(snap, row).collect();
+        let found: Vec<_> = socket_diagnoses(snap, row).collect();
         if !found.is_empty() {
             self.section("findings");
-            for (f, seen) in found {
-                self.text(&seen, theme.warn);
-                self.text(f.help, theme.dim);
+            for d in found {
+                self.text(&d.evidence, theme.warn);
+                self.text(d.help, theme.dim);
             }
         }
         self.section("owners");

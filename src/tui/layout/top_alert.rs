@@ -7,7 +7,7 @@ pub(crate) fn text(app: &App) -> Option<(String, f64)> {
     let snap = app.snapshot.as_ref()?;
     if let Some(a) = snap.alerts.first() {
         let l = &snap.limits[a.limit as usize];
-        let whose = crate::table::limits::subject_of(snap, a.limit as usize);
+        let whose = crate::diagnose::limit::subject(snap, a.limit as usize);
         let whose = shorten(&crate::model::text::escape(&whose), 24, &app.options.format());
         let how = match l.share() {
             Some(s) => percent(s * 100.0),

@@ -1,11 +1,11 @@
 //! List of alerts, with advice on the selected one.
 
 use super::list::{Entry, List};
+use crate::diagnose::finding::limit_diagnosis;
 use crate::diagnose::remedy;
 use crate::format::wrap;
 use crate::model::Level;
 use crate::model::text::escape;
-use crate::table::limits::finding;
 use crate::tui::app::App;
 use crate::tui::canvas::Canvas;
 use crate::tui::navigate;
@@ -19,7 +19,7 @@ pub(super) fn list(app: &App, at: usize) -> Option<List> {
     let entry = |a: &crate::model::Alert| {
         let critical = a.level == Level::Critical;
         let limit = a.limit as usize;
-        let text = escape(&finding(snap, limit).unwrap_or_default()).into_owned();
+        let text = escape(&limit_diagnosis(snap, limit).map(|d| d.evidence).unwrap_or_default()).into_owned();
         Entry {
             mark: if critical { app.glyphs.alarm } else { app.glyphs.dot },
             mark_style: Some(if critical { app.theme.bad } else { app.theme.warn }),

@@ -1,7 +1,7 @@
 //! The help, made from the command list.
 
 use super::window;
-use crate::diagnose::visibility::{MAY_LOOK, hidden};
+use crate::diagnose::visibility::{PRIVILEGE_HELP, hidden};
 use crate::filter::LANGUAGE;
 use crate::format::wrap;
 use crate::tui::app::{App, Overlay};
@@ -95,7 +95,7 @@ fn sections(app: &App, width: usize) -> Vec<Section> {
     // In short where it is looked for first, and at the end what to do.
     let now: Vec<_> = app.snapshot.iter().flat_map(|s| hidden(s)).collect();
     for h in &now {
-        let lines = wrap(&format!("{} (see the end)", h.said), width);
+        let lines = wrap(&format!("{} (see the end)", h.summary), width);
         put("Hidden now".to_owned(), lines.into_iter().map(Row::Text).collect());
     }
     // What the table knows; then what holds only elsewhere, under the name of the place.
@@ -117,8 +117,8 @@ fn sections(app: &App, width: usize) -> Vec<Section> {
             put(format!("Filter: {}", section.to_lowercase()), form(example, meaning));
         }
     }
-    let now = now.into_iter().map(|h| format!("Now: {}. {}", h.said, h.advice));
-    for advice in now.chain([MAY_LOOK.to_owned()]) {
+    let now = now.into_iter().map(|h| format!("Now: {}. {}", h.summary, h.advice));
+    for advice in now.chain([PRIVILEGE_HELP.to_owned()]) {
         let mut part = Vec::new();
         for line in advice.lines() {
             // A line to be written as it stands is not broken.

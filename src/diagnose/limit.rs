@@ -1,0 +1,117 @@
+//! Rules about limits: who a limit belongs to, and how near it is.
+
+use super::fd_leak::{self, Suspect};
+use super::finding::limit_diagnosis;
+use super::remedy;
+use crate::format::{age, thousands};
+use crate::model::limit::{Alert, Ceiling, Level, Limit, Subject};
+use crate::model::{FdKind, ProcInfo, Snapshot};
+
+/// Seconds until full from which a forecast is not mentioned.
+const FORECAST_S: f64 = 86_400.0;
+
+fn limit(snap: &Snapshot, row: usize) -> &Limit {
+    &snap.limits[row]
+}
+
+/// The process of a limit.
+pub(crate) fn process(snap: &Snapshot, row: usize) -> Option<&ProcInfo> {
+    limit(snap, row).process.and_then(|p| snap.sample.processes.get(p as usize)).map(|p| &*p.info)
+}
+
+/// The owner of a limit in words.
+pub fn subject(snap: &Snapshot, row: usize) -> String {
+    let l = limit(snap, row);
+    match &l.subject {
+        Subject::System => "this host".to_owned(),
+        Subject::Net if l.max.is_none() && l.ceiling == Ceiling::Accept => "all listeners".to_owned(),
+        Subject::Neighbours(six) => (if *six { "IPv6" } else { "IPv4" }).to_owned(),
+        Subject::Net => match snap.sample.namespaces.get(usize::from(l.netns)) {
+            Some(n) if snap.sample.namespaces.len() > 1 => format!("netns {}", n.name),
+            _ => "this host".to_owned(),
+        },
+        Subject::Process(pid, _) => {
+            process(snap, row).map_or_else(|| pid.to_string(), |p| format!("{} {pid}", p.name()))
+        }
+        Subject::Listener(proto, local, _) => format!("{} {local}", proto.name()),
+        Subject::Route(from, to) => format!("{from} to {to}"),
+        Subject::User(uid) => snap.user(*uid).map_or_else(|| format!("user {uid}"), |u| format!("user {u}")),
+        Subject::Cgroup(path) => path.to_string(),
+    }
+}
+
+/// The alert of a row.
+pub fn alert(snap: &Snapshot, row: usize) -> Option<&Alert> {
+    snap.alerts.iter().find(|a| a.limit as usize == row)
+}
+
+/// An alert as JSON.
+pub fn alert_json(snap: &Snapshot, row: usize) -> String {
+    let l = limit(snap, row);
+    let mut out = serde_json::Map::new();
+    let mut field = |key: &str, v: serde_json::Value| drop(out.insert(key.to_owned(), v));
+    field("host", (*snap.sample.host).into());
+    field("time", ((snap.sample.at.unix_ns / 1_000_000) as f64 / 1e3).into());
+    field("limit", l.ceiling.info().name.into());
+    field("subject", subject(snap, row).into());
+    field("level", l.level.name().into());
+    field("used", l.used.into());
+    field("max", l.max.into());
+    field("pct", l.share().map(|s| s * 100.0).into());
+    field("per_min", l.per_min.into());
+    field("full_in_s", l.full_in.map(|f| f.likely).into());
+    field("full_in_low_s", l.full_in.map(|f| f.low).into());
+    field("full_in_high_s", l.full_in.map(|f| f.high).into());
+    field("drops", l.drops.into());
+    field("drops_new", l.drops_new.into());
+    field("pid", process(snap, row).map(|p| p.pid).into());
+    field("process", process(snap, row).map(|p| &*p.comm).into());
+    field("finding", limit_diagnosis(snap, row).map(|d| d.evidence).into());
+    field("set_by", l.ceiling.info().set_by.into());
+    field("advice", l.ceiling.info().help.into());
+    field("steps", remedy::steps(snap, row).into());
+    let suspects = fd_process(snap, row).filter(|_| l.level > Level::Ok).map(|p| fd_leak::suspects(snap, p));
+    let lines: Vec<String> = suspects.iter().flatten().map(Suspect::line).collect();
+    field("suspects", lines.into());
+    serde_json::Value::Object(out).to_string()
+}
+
+/// The process whose descriptors a limit is about.
+fn fd_process(snap: &Snapshot, row: usize) -> Option<usize> {
+    let l = limit(snap, row);
+    l.process.filter(|_| matches!(l.ceiling, Ceiling::Fds | Ceiling::CloseWait)).map(|p| p as usize)
+}
+
+/// Evidence of a limit that is nearly reached: usage, losses and forecast.
+pub(super) fn near_limit(snap: &Snapshot, row: usize) -> Option<String> {
+    let l = snap.limits.get(row)?;
+    let mut out = format!("{} {}", subject(snap, row), l.ceiling.info().title);
+    match l.max {
+        Some(max) => {
+            let share = l.share().unwrap_or(0.0) * 100.0;
+            out.push_str(&format!(" {share:.0}% ({} of {})", thousands(l.used), thousands(max)));
+        }
+        None => out.push_str(&format!(" {}", thousands(l.used))),
+    }
+    if let Some(n) = l.drops_new.filter(|n| *n > 0) {
+        out.push_str(&format!(", {} lost since the last poll", thousands(n)));
+    }
+    if let Some(f) = l.full_in.filter(|f| f.likely < FORECAST_S) {
+        out.push_str(&format!(", full in ~{}", age(f.likely)));
+    }
+    let growing = fd_process(snap, row).filter(|_| l.grows).and_then(|p| snap.processes[p].fds_growing);
+    if let Some((kind, n)) = growing {
+        out.push_str(&format!(", mostly {} ({n:+.0}/min)", FdKind::ALL[kind as usize].1));
+    }
+    Some(out)
+}
+
+/// Evidence of a process that does not close connections its peers have closed.
+pub(super) fn connection_leak(snap: &Snapshot, row: usize) -> Option<String> {
+    let l = limit(snap, row);
+    let process = l.process.filter(|_| l.ceiling == Ceiling::CloseWait)? as usize;
+    let rate = l.per_min.filter(|n| *n > 0.0).map_or_else(String::new, |n| format!(", {n:+.0}/min"));
+    let which = fd_leak::suspects(snap, process).into_iter().find(|s| s.certain);
+    let which = which.map_or_else(|| format!("{} in CLOSE_WAIT", thousands(l.used)), |s| s.line());
+    Some(format!("{} leaks connections: {which}{rate}", subject(snap, row)))
+}

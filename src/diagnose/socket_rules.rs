@@ -1,0 +1,212 @@
+//! Rules about sockets: thresholds, and the evidence each finding shows.
+
+use super::in_state;
+use crate::format::{age, thousands};
+use crate::model::counter_window::CounterSnapshot;
+use crate::model::{Missing, Proto, Snapshot, Socket, State, TimerKind};
+
+/// Seconds in `CLOSE_WAIT` or `FIN_WAIT2` that no application needs.
+const STUCK_S: f64 = 60.0;
+/// Unread bytes above which an application does not read.
+const UNREAD: u32 = 64 * 1024;
+/// Seconds without a shrinking queue after which nobody reads it.
+const WAITS_S: f64 = 10.0;
+/// Share of retransmitted segments that slows TCP down noticeably.
+const LOSS: f64 = 0.02;
+/// Least number of segments for a share.
+const ENOUGH: u32 = 50;
+/// Seconds of observation after which counters since connect are ignored.
+const WATCHED_S: f64 = 10.0;
+/// Least busy time for a share, milliseconds.
+const BUSY_MS: u32 = 1000;
+/// Share of the busy time spent on one wait that makes it the bottleneck.
+const LIMITED: f64 = 0.5;
+
+/// A duration, marked if it is a lower bound.
+fn bounded_age(secs: f64, least: bool) -> String {
+    format!("{}{}", if least { "at least " } else { "" }, age(secs))
+}
+
+/// Time for which the receive queue has not shrunk, if that is long.
+fn stalled_for(snap: &Snapshot, row: usize) -> Option<String> {
+    let since = Some(snap.facts[row].waiting_since_ns).filter(|ns| *ns > 0)?;
+    let secs = snap.sample.at.boot_ns.saturating_sub(since) as f64 / 1e9;
+    // Data present when the socket was first seen may be older.
+    let least = snap.facts[row].older && since <= snap.facts[row].first_seen_ns;
+    (secs >= WAITS_S).then(|| bounded_age(secs, least))
+}
+
+/// Returns whether a connection in the accept queue of this listener has been there for long. Under load the queue is never
+/// empty, but its connections change.
+fn has_old_pending(snap: &Snapshot, row: usize) -> bool {
+    let l = snap.socket(row);
+    let is_old = |r: usize| {
+        let seen = snap.sample.at.boot_ns.saturating_sub(snap.facts[r].first_seen_ns);
+        seen as f64 / 1e9 >= WAITS_S
+    };
+    let same_endpoint = |s: &Socket| {
+        s.id.netns == l.id.netns
+            && s.proto == Proto::Tcp
+            && s.local.port == l.local.port
+            && (l.local.addr.is_any() || s.local.addr == l.local.addr)
+            && s.state != State::Listen
+    };
+    (0..snap.live).any(|r| {
+        same_endpoint(snap.socket(r))
+            && snap.facts[r].owner_missing == Some(Missing::AcceptQueue)
+            && is_old(r)
+    })
+}
+
+/// Returns whether the accept queue of a listener is full. The kernel admits one more than the limit
+/// (`sk_acceptq_is_full`, `unix_recvq_full`), so `listen(fd, 0)` admits one.
+fn is_full(snap: &Snapshot, s: &Socket) -> bool {
+    let limit_known = s.send_q > 0 || snap.sample.backend.backend.tells_backlogs();
+    limit_known && s.recv_q > 0 && s.recv_q >= s.send_q
+}
+
+/// The first owner of a socket.
+fn owner_name(snap: &Snapshot, row: usize) -> String {
+    snap.owners(row).first().map_or_else(
+        || "the application".to_owned(),
+        |o| {
+            let fd = o.fd().map_or_else(String::new, |fd| format!(" (fd {fd})"));
+            format!("{} {}{fd}", snap.process(o).info.name(), snap.process(o).info.pid)
+        },
+    )
+}
+
+/// Counters of the last 30 to 60 seconds if they are enough for a share; else, if the socket was not observed for long (as
+/// in a single reading), since connect. With the period in words.
+fn recent_counters(
+    snap: &Snapshot,
+    row: usize,
+    enough: fn(&CounterSnapshot) -> bool,
+) -> Option<(CounterSnapshot, String)> {
+    let recent = snap.recent_delta(row);
+    let secs = recent.map_or(0.0, |m| m.at_ns as f64 / 1e9);
+    match recent {
+        Some(m) if enough(&m) => Some((m, format!("last {}", age(secs)))),
+        _ if secs < WATCHED_S => {
+            let since_connect =
+                CounterSnapshot::new(snap.sample.at.boot_ns, &snap.attrs(row).tcp_info()?).filter(enough)?;
+            Some((since_connect, "since connect".to_owned()))
+        }
+        _ => None,
+    }
+}
+
+/// Evidence that one wait took most of the busy time.
+fn limited(snap: &Snapshot, row: usize, by: &str, waited_ms: fn(&CounterSnapshot) -> u32) -> Option<String> {
+    let (m, when) = recent_counters(snap, row, |m| m.busy_ms > BUSY_MS)?;
+    let share = f64::from(waited_ms(&m)) / f64::from(m.busy_ms);
+    (share >= LIMITED).then(|| format!("{by}-limited for {:.0}% of busy time ({when})", share * 100.0))
+}
+
+pub(super) fn accept_queue_full(snap: &Snapshot, row: usize) -> Option<String> {
+    let s = snap.socket(row);
+    (s.state == State::Listen && is_full(snap, s)).then(|| {
+        let (n, limit) = (thousands(u64::from(s.recv_q)), thousands(u64::from(s.send_q)));
+        format!("accept queue {n} of {limit}")
+    })
+}
+
+pub(super) fn close_wait_leak(snap: &Snapshot, row: usize) -> Option<String> {
+    let (secs, least) = in_state(snap, row);
+    (snap.socket(row).state == State::CloseWait && secs >= STUCK_S).then(|| {
+        format!("CLOSE_WAIT for {}, not closed by {}", bounded_age(secs, least), owner_name(snap, row))
+    })
+}
+
+pub(super) fn not_reading(snap: &Snapshot, row: usize) -> Option<String> {
+    let s = snap.socket(row);
+    // Data of a connection in an accept queue cannot be read yet, and kernel sockets have no reader.
+    let owned = !snap.owners(row).is_empty()
+        || !matches!(
+            snap.facts[row].owner_missing,
+            Some(Missing::AcceptQueue | Missing::Orphan | Missing::NoVisibleProcess)
+        );
+    // An unread FIN counts as one byte.
+    let open = matches!(s.state, State::Established | State::Unconn) && s.recv_q > 1;
+    let bytes = thousands(u64::from(s.recv_q));
+    if s.state == State::Listen || s.proto == Proto::Netlink || !owned {
+        return None;
+    }
+    match stalled_for(snap, row).filter(|_| open) {
+        // The byte counter shows that nothing was read.
+        Some(time) if snap.attrs(row).transfer().is_some() => {
+            Some(format!("no reads for {time}, {bytes} bytes unread: {}", owner_name(snap, row)))
+        }
+        Some(time) => Some(format!(
+            "receive queue not shrinking for {time}, {bytes} bytes unread: {}",
+            owner_name(snap, row)
+        )),
+        None => (s.recv_q >= UNREAD).then(|| format!("{bytes} bytes unread: {}", owner_name(snap, row))),
+    }
+}
+
+pub(super) fn not_accepting(snap: &Snapshot, row: usize) -> Option<String> {
+    let s = snap.socket(row);
+    if s.state != State::Listen || is_full(snap, s) {
+        return None;
+    }
+    let time = stalled_for(snap, row).filter(|_| s.proto != Proto::Tcp || has_old_pending(snap, row))?;
+    let n = match s.recv_q {
+        1 => "1 connection".to_owned(),
+        n => format!("{} connections", thousands(u64::from(n))),
+    };
+    Some(format!("{n} waiting for {time}, not accept()ed by {}", owner_name(snap, row)))
+}
+
+pub(super) fn peer_not_reading(snap: &Snapshot, row: usize) -> Option<String> {
+    let s = snap.socket(row);
+    (s.timer.kind == TimerKind::Persist && s.send_q > 0)
+        .then(|| format!("zero window, {} bytes in the send queue", thousands(u64::from(s.send_q))))
+}
+
+pub(super) fn no_answer(snap: &Snapshot, row: usize) -> Option<String> {
+    let s = snap.socket(row);
+    // For SCTP the counter is of all retransmissions ever.
+    let sending = s.state != State::SynSent
+        && s.proto != Proto::Sctp
+        && s.timer.kind == TimerKind::On
+        && s.timer.retrans >= 3;
+    sending.then(|| format!("{} retransmissions without ACK", s.timer.retrans))
+}
+
+pub(super) fn no_answer_to_connect(snap: &Snapshot, row: usize) -> Option<String> {
+    let s = snap.socket(row);
+    (s.state == State::SynSent && s.timer.retrans >= 1)
+        .then(|| format!("{} SYNs sent without an answer", u32::from(s.timer.retrans) + 1))
+}
+
+pub(super) fn loss(snap: &Snapshot, row: usize) -> Option<String> {
+    let (m, when) = recent_counters(snap, row, |m| m.sent >= ENOUGH)?;
+    let share = f64::from(m.retransmitted) / f64::from(m.sent);
+    let now = snap.rates(row).retrans.filter(|n| *n > 0.0);
+    let now = now.map_or_else(String::new, |n| format!(", now {n:.1}/s"));
+    (share >= LOSS).then(|| format!("{:.1}% of segments retransmitted ({when}){now}", share * 100.0))
+}
+
+pub(super) fn receiver_limited(snap: &Snapshot, row: usize) -> Option<String> {
+    limited(snap, row, "receiver", |m| m.rwnd_ms)
+}
+
+pub(super) fn send_buffer_limited(snap: &Snapshot, row: usize) -> Option<String> {
+    limited(snap, row, "send-buffer", |m| m.sndbuf_ms)
+}
+
+pub(super) fn half_closed(snap: &Snapshot, row: usize) -> Option<String> {
+    let (secs, least) = in_state(snap, row);
+    let held = !snap.owners(row).is_empty();
+    (snap.socket(row).state == State::FinWait2 && held && secs >= STUCK_S).then(|| {
+        format!("half-closed for {}, kept open by {}", bounded_age(secs, least), owner_name(snap, row))
+    })
+}
+
+pub(super) fn drops(snap: &Snapshot, row: usize) -> Option<String> {
+    let n = snap.attrs(row).drops().filter(|n| *n > 0)?;
+    let datagrams =
+        matches!(snap.socket(row).proto, Proto::Udp | Proto::UdpLite | Proto::Raw | Proto::Packet);
+    datagrams.then(|| format!("{} packets dropped", thousands(u64::from(n))))
+}
