@@ -23,8 +23,8 @@ use crate::view::Line;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-/// Columns of the names before what they name, one blank aside: the longest is a column's.
-const LABEL: usize = 19;
+/// Width of the labels.
+const LABEL: usize = 16;
 
 /// A line of pieces.
 type Pieces = Vec<(String, Style)>;

@@ -15,28 +15,28 @@ impl Builder<'_> {
         let theme = self.app.theme;
         let snap = self.snap;
         let Some(p) = snap.sample.processes.get(row) else { return };
-        self.section("descriptors");
+        self.section("file descriptors");
         let u = match &p.fds {
             Ok(u) => *u,
             Err(why) => {
-                self.text(&format!("hidden: {why}; run as root, or as its user, to see them"), theme.warn);
+                self.text(&format!("unknown: {why}; run as root or as the owner of the process"), theme.warn);
                 return;
             }
         };
         let share = u.share().unwrap_or(0.0);
         let soft = u.soft.filter(|n| *n != u64::MAX);
-        let of = soft.map_or_else(|| " of no limit".to_owned(), |n| format!(" of {}", count(n)));
+        let of = soft.map_or_else(|| ", unlimited".to_owned(), |n| format!(" of {}", count(n)));
         let mut line = vec![(format!("{}{of}", count(u64::from(u.open))), theme.pressure(share))];
         if soft.is_some() {
             line.push((format!("  {}", percent(share * 100.0)), theme.pressure(share)));
         }
         if let Some(n) = snap.processes[row].fds_per_min.filter(|n| *n != 0.0) {
             let digits = usize::from(n.abs() < 10.0);
-            line.push((format!("  {n:+.digits$} a minute"), theme.text));
+            line.push((format!("  {n:+.digits$}/min"), theme.text));
         }
         let old = snap.sample.at.boot_ns.saturating_sub(u.open_at_ns) as f64 / 1e9;
         if u.open_at_ns > 0 && old >= 2.0 {
-            line.push((format!("  counted {} ago", age(old)), theme.warn));
+            line.push((format!("  read {} ago", age(old)), theme.warn));
         }
         self.out.push(line);
         self.curve(&snap.processes[row].fd_history);
@@ -54,11 +54,11 @@ impl Builder<'_> {
                 self.text(&kinds.join(", "), theme.text);
                 self.sockets_by_kind(row);
             }
-            (None, Some(why)) => self.text(&format!("what they are is hidden: {why}"), theme.warn),
+            (None, Some(why)) => self.text(&format!("kinds unknown: {why}"), theme.warn),
             (None, None) => {}
         }
         if let Some((kind, n)) = snap.processes[row].fds_growing {
-            self.text(&format!("grows most: {} {n:+.1} a minute", FdKind::ALL[kind as usize].1), theme.text);
+            self.text(&format!("fastest growth: {} {n:+.1}/min", FdKind::ALL[kind as usize].1), theme.text);
         }
         self.totals(row);
         self.suspects(row);
@@ -72,7 +72,7 @@ impl Builder<'_> {
             return;
         }
         let leaks = fd_leak::is_leaking(self.snap, row);
-        self.section(if leaks { "leak suspects" } else { "many of its descriptors are" });
+        self.section(if leaks { "leak suspects" } else { "most common descriptors" });
         for s in &found {
             let line = crate::model::text::escape(&s.line()).into_owned();
             self.text(&line, if leaks && s.certain { theme.bad } else { theme.text });
@@ -90,7 +90,7 @@ impl Builder<'_> {
         if !all.is_empty() {
             let parts: Vec<String> =
                 all.iter().map(|((p, s), n)| format!("{} {} {}", count(*n), p.name(), s.name())).collect();
-            self.text(&format!("of the sockets {}", parts.join(", ")), self.app.theme.dim);
+            self.text(&format!("sockets: {}", parts.join(", ")), self.app.theme.dim);
         }
     }
 
@@ -107,16 +107,16 @@ impl Builder<'_> {
         };
         let mut line = |what: String, (fds, n, hidden): (u64, u64, u64)| {
             let unknown =
-                if hidden > 0 { format!(", {} of them hidden", count(hidden)) } else { String::new() };
-            let text = format!("{what}: {} open in {} processes{unknown}", count(fds), count(n));
+                if hidden > 0 { format!(", {} of them not readable", count(hidden)) } else { String::new() };
+            let text = format!("{what}: {} open fds in {} processes{unknown}", count(fds), count(n));
             self.text(&crate::model::text::escape(&text), self.app.theme.dim);
         };
         if let Some(c) = own.cgroup.as_deref().filter(|c| *c != "/") {
             let name = c.rsplit('/').next().unwrap_or(c);
-            line(format!("its unit {name}"), sum(&|p| p.info.cgroup.as_deref() == Some(c)));
+            line(format!("unit {name}"), sum(&|p| p.info.cgroup.as_deref() == Some(c)));
         }
         let user = snap.user(own.uid).map_or_else(|| own.uid.to_string(), str::to_owned);
-        line(format!("its user {user}"), sum(&|p| p.info.uid == own.uid));
+        line(format!("user {user}"), sum(&|p| p.info.uid == own.uid));
     }
 
     /// A curve of how it went, between the lowest and the highest.
@@ -137,7 +137,7 @@ impl Builder<'_> {
         let theme = self.app.theme;
         let pieces: Pieces = vec![
             (line, theme.accent),
-            (format!(" {} to {} in {}", count(low), count(high), age(span)), theme.dim),
+            (format!(" {} to {} over {}", count(low), count(high), age(span)), theme.dim),
         ];
         self.out.push(pieces);
     }
@@ -148,7 +148,7 @@ fn ceilings(snap: &Snapshot, p: &Process) -> String {
     let Ok(u) = &p.fds else { return String::new() };
     let mut out = Vec::new();
     if let Some(n) = u.highest {
-        out.push(format!("highest number {}", count(u64::from(n))));
+        out.push(format!("highest fd number {}", count(u64::from(n))));
     }
     match u.hard {
         Some(u64::MAX) => out.push("no hard limit".to_owned()),
@@ -156,7 +156,7 @@ fn ceilings(snap: &Snapshot, p: &Process) -> String {
         None => {}
     }
     if let Some(n) = snap.system().nr_open {
-        out.push(format!("no process may have more than {} (fs.nr_open)", count(n)));
+        out.push(format!("fs.nr_open {}", count(n)));
     }
     out.join(", ")
 }

@@ -13,7 +13,7 @@ impl Builder<'_> {
         match full_in {
             Some(f) => {
                 let text = format!(
-                    "full in about {}, between {} and {}, if it goes on as in the last {}",
+                    "full in about {} (between {} and {}) at the rate of the last {}",
                     age(f.likely),
                     age(f.low),
                     age(f.high),
@@ -64,20 +64,20 @@ impl Builder<'_> {
         if let Some(n) = l.drops {
             let style = if l.drops_new.unwrap_or(0) > 0 { theme.bad } else { theme.dim };
             let now =
-                l.drops_new.map_or_else(String::new, |n| format!(", {} since the poll before", count(n)));
-            self.text(&format!("{} lost so far{now}", count(n)), style);
+                l.drops_new.map_or_else(String::new, |n| format!(", {} since the previous poll", count(n)));
+            self.text(&format!("{} drops in total{now}", count(n)), style);
         }
         for line in beside(snap, l) {
             self.text(&line, theme.dim);
         }
-        self.section("what it means");
+        self.section("meaning");
         self.text(info.help, theme.text);
         let steps = remedy::steps(snap, row);
         if !steps.is_empty() {
             self.section("what to do");
             self.what_to_do(&steps);
         }
-        self.section("where it is set");
+        self.section("where to change it");
         self.text(info.set_by, theme.text);
         let Some(p) = l.process.filter(|p| (*p as usize) < snap.sample.processes.len()) else { return };
         let info = std::sync::Arc::clone(&snap.sample.processes[p as usize].info);
@@ -99,21 +99,20 @@ fn beside(snap: &Snapshot, l: &Limit) -> Vec<String> {
         return vec![];
     };
     let said = |what: &str, n: Option<u64>| n.map(|n| format!("{what} {}", count(n)));
-    let pressure =
-        |m: Option<(u64, u64)>| m.map(|(from, _)| format!("memory pressure begins at {}", count(from)));
+    let pressure = |m: Option<(u64, u64)>| m.map(|(from, _)| format!("memory pressure from {}", count(from)));
     let all = match l.ceiling {
         Ceiling::Accept => vec![
-            said("of this namespace: ListenOverflows", n.listen_overflows),
+            said("this namespace: ListenOverflows", n.listen_overflows),
             said("ListenDrops", n.listen_drops),
             said("net.core.somaxconn", n.somaxconn),
         ],
         Ceiling::Syn => vec![
-            said("of this namespace: answered with cookies", n.syn_cookies),
+            said("this namespace: SYN cookies sent", n.syn_cookies),
             said("dropped", n.syn_drops),
             said("tcp_max_syn_backlog", n.syn_backlog),
         ],
         Ceiling::Ports => vec![n.ports.map(|(low, high, reserved)| {
-            format!("ports {low} to {high}, {} of them reserved", count(u64::from(reserved)))
+            format!("ports {low}-{high}, {} reserved", count(u64::from(reserved)))
         })],
         Ceiling::TcpMem => vec![pressure(n.tcp_mem_max)],
         Ceiling::UdpMem => vec![pressure(n.udp_mem_max)],

@@ -9,11 +9,11 @@ impl Builder<'_> {
         let theme = self.app.theme;
         self.title(&format!("{} {}", p.proto.name(), p.local));
         let reach = match p.scope.name() {
-            "any" => "reachable on every address of this machine",
-            "loopback" => "reachable from this machine only",
-            "link-local" => "reachable from this link only",
-            "private" => "reachable from private networks",
-            "public" => "reachable on a public address",
+            "any" => "listens on all addresses",
+            "loopback" => "listens on loopback only",
+            "link-local" => "listens on a link-local address",
+            "private" => "listens on a private address",
+            "public" => "listens on a public address",
             other => other,
         };
         self.text(reach, theme.dim);

@@ -43,7 +43,7 @@ impl Builder<'_> {
             ]);
         }
         if rows.len() > 50 {
-            let more = format!("and {} more", count(rows.len() as u64 - 50));
+            let more = format!("{} more not shown", count(rows.len() as u64 - 50));
             self.text(&more, theme.dim);
         }
     }
@@ -51,7 +51,7 @@ impl Builder<'_> {
     pub(super) fn processes(&mut self, of: &[u32]) {
         self.section("processes");
         if of.is_empty() {
-            self.text("none that can be seen from here", self.app.theme.dim);
+            self.text("none visible", self.app.theme.dim);
         }
         for p in of.iter().take(40) {
             let Some(p) = self.snap.sample.processes.get(*p as usize).map(|p| p.info.clone()) else {
@@ -90,15 +90,15 @@ impl Builder<'_> {
             && (request.process.pid, request.process.start_ns) == (p.pid, p.start_ns)
         {
             match &seen.cwd {
-                Ok(dir) => self.row("works in", dir),
-                Err(why) => self.row("works in", &format!("not told: {why}")),
+                Ok(dir) => self.row("cwd", dir),
+                Err(why) => self.row("cwd", &format!("unknown: {why}")),
             }
         }
         let parents: Vec<String> =
             parents(self.snap, &p).iter().rev().map(|p| format!("{} {}", p.name(), p.pid)).collect();
         if !parents.is_empty() {
             let arrow = format!(" {} ", self.app.glyphs.arrow);
-            self.row("began by", &parents.join(&arrow));
+            self.row("parents", &parents.join(&arrow));
         }
         let told = |name: &str| {
             let value = PROCESSES.column(name)?.value(self.snap, process as usize);
@@ -116,14 +116,14 @@ impl Builder<'_> {
         // A low pane has one line for all of them.
         if self.compact && places.len() > 1 {
             let all: Vec<String> = places.iter().map(|(n, text)| format!("{n} {text}")).collect();
-            self.row("runs in", &all.join(", "));
+            self.row("placement", &all.join(", "));
             return;
         }
         for (name, text) in &places {
             self.row(name, text);
         }
         if let Some(c) = p.cgroup.as_deref().filter(|c| *c != "/" && (!self.compact || places.is_empty())) {
-            self.row("control group", c);
+            self.row("cgroup", c);
         }
     }
 }

@@ -70,7 +70,7 @@ impl Builder<'_> {
                 let text = format!("was {} {} fd {}", was.comm, was.pid, was.fd);
                 self.text(&text, theme.text);
             }
-            let why = f.owner_missing.map_or("not known", Missing::reason);
+            let why = f.owner_missing.map_or("unknown", Missing::reason);
             self.text(
                 why,
                 if f.owner_missing == Some(Missing::NotPermitted) { theme.warn } else { theme.dim },
@@ -81,7 +81,7 @@ impl Builder<'_> {
     /// The process at the far end, where that is on this machine.
     pub(super) fn other_end(&mut self, row: usize) {
         let Some(other) = self.snap.other_end(row) else { return };
-        self.section("the other end, on this machine (o goes there)");
+        self.section("peer socket on this host (o: go to it)");
         let owners = self.snap.owners(other).to_vec();
         for o in &owners {
             let p = &self.snap.process(o).info;
@@ -89,7 +89,7 @@ impl Builder<'_> {
             self.holder(&p.name(), p.pid, &fd, p.uid, &p.cmdline);
         }
         if owners.is_empty() {
-            let why = self.snap.facts[other].owner_missing.map_or("not known", Missing::reason);
+            let why = self.snap.facts[other].owner_missing.map_or("unknown", Missing::reason);
             self.text(why, self.app.theme.dim);
         }
     }

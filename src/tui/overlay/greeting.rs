@@ -9,9 +9,9 @@ use ratatui::layout::Rect;
 
 /// Which commands, and what they are to somebody who is new.
 const THREE: [(&str, &str); 3] = [
-    ("filter", "shows only what you type: nginx  :443  state:close-wait"),
-    ("details", "tells everything about the selected line"),
-    ("help", "lists all keys; any key closes this"),
+    ("filter", "filter as you type: nginx  :443  state:close-wait"),
+    ("details", "show details of the selected line"),
+    ("help", "list all keys (any key closes this card)"),
 ];
 
 /// The card, at the lower edge of the table.
@@ -22,7 +22,7 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, body: Rect) {
     }
     let wide = 68.min(body.width);
     let area = Rect::new(body.x, body.bottom() - high - 1, body.width, high);
-    let r = window(app, canvas, area, wide, high, "three keys to begin with");
+    let r = window(app, canvas, area, wide, high, "getting started");
     for (y, (name, text)) in (r.y..).zip(THREE) {
         let Some(i) = COMMANDS.iter().position(|c| c.name == name) else { continue };
         let Some(key) = app.options.keymap.keys(i).first() else { continue };

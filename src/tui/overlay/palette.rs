@@ -39,13 +39,13 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<Posi
     let (x, y) = (r.x + 1, r.y.saturating_sub(1));
     canvas.put(x, y, 1, ":", theme.tab);
     if text.is_empty() {
-        let hint = "a few letters of a command, view, column, saved filter or theme";
+        let hint = "type to search commands, views, columns, saved filters and themes";
         canvas.put(x + 2, y, r.width.saturating_sub(3), hint, theme.band);
     } else {
         canvas.put(x + 2, y, r.width.saturating_sub(3), text, theme.window.patch(theme.strong));
     }
     if lines.is_empty() {
-        canvas.put(x + 2, r.y, r.width.saturating_sub(3), "nothing of that name", theme.dim);
+        canvas.put(x + 2, r.y, r.width.saturating_sub(3), "no match", theme.dim);
     }
     let names = lines.iter().map(|f| width(&f.name)).max().unwrap_or(0).clamp(12, 26);
     for (y, (i, f)) in (r.top()..r.bottom()).zip(lines.iter().enumerate().skip(top(*at, r.height))) {
