@@ -1,4 +1,4 @@
-//! What the kernel alone costs: the same dumps received and thrown away, and the same links read.
+//! Cost of the kernel alone: the same dumps received and discarded, and the same links read.
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, RawDir, open, openat, readlinkat_raw};
@@ -7,7 +7,7 @@ use rustix::net::{
 };
 use std::mem::MaybeUninit;
 
-/// All TCP and UDP sockets of this namespace with these attributes (the bits of `idiag_ext`); how many messages came.
+/// Dumps all TCP and UDP sockets of this namespace with these attributes (bits of `idiag_ext`); returns the number of messages.
 pub(crate) fn dump(attrs: u8) -> usize {
     let s =
         socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))
@@ -15,12 +15,12 @@ pub(crate) fn dump(attrs: u8) -> usize {
     let mut buf = vec![0u8; 1 << 15];
     let mut n = 0;
     for (family, proto) in [(2u8, 6u8), (10, 6), (2, 17), (10, 17)] {
-        n += one(&s, family, proto, attrs, &mut buf);
+        n += dump_table(&s, family, proto, attrs, &mut buf);
     }
     n
 }
 
-fn one(s: &OwnedFd, family: u8, proto: u8, attrs: u8, buf: &mut [u8]) -> usize {
+fn dump_table(s: &OwnedFd, family: u8, proto: u8, attrs: u8, buf: &mut [u8]) -> usize {
     // struct nlmsghdr, struct inet_diag_req_v2: a dump of every state.
     let mut request = vec![0u8; 72];
     request[0..4].copy_from_slice(&72u32.to_ne_bytes());
@@ -35,7 +35,7 @@ fn one(s: &OwnedFd, family: u8, proto: u8, attrs: u8, buf: &mut [u8]) -> usize {
         let mut at = 0;
         while at + 16 <= got {
             let len = u32::from_ne_bytes(buf[at..at + 4].try_into().unwrap()) as usize;
-            // NLMSG_ERROR and NLMSG_DONE end it.
+            // NLMSG_ERROR or NLMSG_DONE.
             if matches!(u16::from_ne_bytes(buf[at + 4..at + 6].try_into().unwrap()), 2 | 3) {
                 return n;
             }
@@ -45,8 +45,8 @@ fn one(s: &OwnedFd, family: u8, proto: u8, attrs: u8, buf: &mut [u8]) -> usize {
     }
 }
 
-/// Every descriptor's link of every process that can be seen; how many there were.
-pub(crate) fn walk() -> usize {
+/// Reads the links of all descriptors of all visible processes; returns their number.
+pub(crate) fn scan_fds() -> usize {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut n = 0;
     let mut buf = vec![MaybeUninit::uninit(); 1 << 15];

@@ -1,4 +1,4 @@
-//! The dashboard in a pseudo-terminal, and when its output came.
+//! The dashboard in a pseudo-terminal, with the time of its output.
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use std::io::{Read, Write};
@@ -31,17 +31,17 @@ impl Board {
         drop(pair.slave);
         let mut reader = pair.master.try_clone_reader().unwrap();
         let writer = pair.master.take_writer().unwrap();
-        let (tell, output) = channel();
+        let (send, output) = channel();
         std::thread::spawn(move || {
             let mut buf = vec![0; 1 << 16];
             while let Ok(n @ 1..) = reader.read(&mut buf) {
-                if tell.send((Instant::now(), buf[..n].to_vec())).is_err() {
+                if send.send((Instant::now(), buf[..n].to_vec())).is_err() {
                     return;
                 }
             }
         });
-        let some = |n| NonZero::new(n).unwrap();
-        let parser = vt100::Parser::new(some(ROWS), some(COLUMNS), 0);
+        let non_zero = |n| NonZero::new(n).unwrap();
+        let parser = vt100::Parser::new(non_zero(ROWS), non_zero(COLUMNS), 0);
         Self { _master: pair.master, writer, child, output, parser }
     }
 
@@ -49,7 +49,7 @@ impl Board {
         self.parser.screen().contents()
     }
 
-    /// Takes output in until this is on the screen; when that was.
+    /// Reads output until `wanted` is on the screen; returns the time of that output.
     pub(crate) fn until(&mut self, within: Duration, wanted: impl Fn(&str) -> bool) -> Option<Instant> {
         let end = Instant::now() + within;
         loop {
@@ -62,9 +62,9 @@ impl Board {
         }
     }
 
-    /// Types a key; how long it took until the screen shows what it does.
-    pub(crate) fn answer(&mut self, key: &str, shown: impl Fn(&str) -> bool) -> Option<Duration> {
-        // What came meanwhile is no answer.
+    /// Types a key; returns the time until the screen shows its effect.
+    pub(crate) fn latency(&mut self, key: &str, shown: impl Fn(&str) -> bool) -> Option<Duration> {
+        // Earlier output does not count.
         while let Ok((_, bytes)) = self.output.try_recv() {
             self.parser.process(&bytes);
         }
@@ -74,8 +74,8 @@ impl Board {
         self.until(Duration::from_secs(5), shown).map(|when| when - began)
     }
 
-    /// Takes output in for a while.
-    pub(crate) fn rest(&mut self, time: Duration) {
+    /// Reads output for this time.
+    pub(crate) fn idle(&mut self, time: Duration) {
         self.until(time, |_| false);
     }
 
@@ -84,14 +84,14 @@ impl Board {
         std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap()
     }
 
-    /// A line of `/proc/PID/status`, megabytes.
+    /// Value in `/proc/PID/status`, megabytes.
     pub(crate) fn megabytes(&self, name: &str) -> f64 {
         let text = self.file("status");
         let line = text.lines().find_map(|l| l.strip_prefix(name)).unwrap();
         line.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1024.0
     }
 
-    /// User and system time so far, in ticks of a hundredth of a second.
+    /// CPU time so far, in hundredths of a second.
     pub(crate) fn ticks(&self) -> f64 {
         let text = self.file("stat");
         let after = text.rsplit(") ").next().unwrap();

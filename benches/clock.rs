@@ -1,50 +1,50 @@
-//! Times, and how they are told.
+//! Measured times and their summary.
 
 use std::time::{Duration, Instant};
 
-/// Times of one thing, done again and again.
+/// Durations of repeated runs, sorted.
 pub(crate) struct Times(Vec<Duration>);
 
 impl Times {
-    /// Those measured elsewhere.
-    pub(crate) fn of(mut all: Vec<Duration>) -> Self {
+    /// Durations measured by the caller.
+    pub(crate) fn new(mut all: Vec<Duration>) -> Self {
         all.sort_unstable();
         Self(all)
     }
 
-    /// Does it `n` times, after one that does not count.
+    /// Runs `f` `n` times, after one warm-up run.
     pub(crate) fn measure(n: usize, mut f: impl FnMut()) -> Self {
         f();
-        let one = |f: &mut dyn FnMut()| {
+        let time = |f: &mut dyn FnMut()| {
             let began = Instant::now();
             f();
             began.elapsed()
         };
-        Self::of((0..n).map(|_| one(&mut f)).collect())
+        Self::new((0..n).map(|_| time(&mut f)).collect())
     }
 
-    /// The time below which this share of them lies.
-    pub(crate) fn at(&self, share: f64) -> Duration {
+    /// Quantile.
+    pub(crate) fn quantile(&self, share: f64) -> Duration {
         let i = (self.0.len().saturating_sub(1)) as f64 * share;
         self.0.get(i.round() as usize).copied().unwrap_or_default()
     }
 
-    /// Half of them took less.
+    /// Median.
     pub(crate) fn median(&self) -> Duration {
-        self.at(0.5)
+        self.quantile(0.5)
     }
 
-    /// One line: least, median, 99 of 100, and what was aimed at.
+    /// Prints minimum, median, 99th percentile, and whether the target was met.
     pub(crate) fn line(&self, what: &str, target: Option<f64>) {
         let ms = |d: Duration| d.as_secs_f64() * 1000.0;
-        let goal = target.map_or_else(String::new, |t| {
-            format!("   target {t} ms {}", if ms(self.at(0.99)) <= t { "met" } else { "MISSED" })
+        let verdict = target.map_or_else(String::new, |t| {
+            format!("   target {t} ms {}", if ms(self.quantile(0.99)) <= t { "met" } else { "MISSED" })
         });
         println!(
-            "{what:<46} min {:>8.3}  median {:>8.3}  p99 {:>8.3} ms{goal}",
-            ms(self.at(0.0)),
+            "{what:<46} min {:>8.3}  median {:>8.3}  p99 {:>8.3} ms{verdict}",
+            ms(self.quantile(0.0)),
             ms(self.median()),
-            ms(self.at(0.99))
+            ms(self.quantile(0.99))
         );
     }
 }

@@ -1,5 +1,5 @@
-//! How many descriptors every process of a machine has: counted by `stat` as this program does, beside a walk over
-//! `/proc/*/fd`: `cargo bench --bench descriptors`. It starts 1,000 processes with 50 descriptors each.
+//! Counting the descriptors of all processes, by `stat` as sockscope does and by a scan of `/proc/*/fd`:
+//! `cargo bench --bench descriptors`. It starts 1,000 processes with 50 descriptors each.
 
 // A measurement that cannot go on stops there.
 #![allow(missing_docs, clippy::unwrap_used)]
@@ -14,19 +14,19 @@ use std::time::{Duration, Instant};
 const PROCESSES: usize = 1_000;
 const RUNS: usize = 21;
 
-/// One that opens its descriptors and waits.
-fn holder() -> Child {
+/// Starts a process that opens its descriptors and sleeps.
+fn start_process() -> Child {
     let script = "for i in {10..56}; do eval \"exec $i</dev/null\"; done; exec sleep 1000";
     Command::new("bash").args(["-c", script]).stdin(Stdio::null()).spawn().unwrap()
 }
 
-fn median(mut of: Vec<Duration>) -> Duration {
-    of.sort_unstable();
-    of[of.len() / 2]
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
 }
 
-/// Every descriptor of every process, and where it leads.
-fn walk() -> usize {
+/// Reads the targets of all descriptors of all processes.
+fn scan_fds() -> usize {
     let mut n = 0;
     for process in std::fs::read_dir("/proc").unwrap().flatten() {
         for fd in std::fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten() {
@@ -37,7 +37,7 @@ fn walk() -> usize {
 }
 
 fn main() {
-    let mut holders: Vec<Child> = (0..PROCESSES).map(|_| holder()).collect();
+    let mut processes: Vec<Child> = (0..PROCESSES).map(|_| start_process()).collect();
     std::thread::sleep(Duration::from_secs(5));
     let why = Arc::new(BackendInfo { backend: Backend::Netlink, why: String::new() });
     let wants = Wants::default().with(Reads::PROCESSES).without(Reads::OWNERS | Reads::FD_KINDS);
@@ -50,31 +50,31 @@ fn main() {
             s.processes.iter().filter_map(|p| Some(u64::from(p.fds.as_ref().ok()?.open))).sum();
         (took, s.processes.len(), counted)
     };
-    let (mut by_stat, mut by_turn) =
+    let (mut by_stat, mut by_listing) =
         (Procs::new(Path::new("/proc")), Procs::new(Path::new("/proc")).counting_at_most(10_000));
     let (first, ..) = read(&mut by_stat);
-    let (mut stat, mut turn, mut walked) = (vec![], vec![], vec![]);
-    let mut seen = (0, 0);
+    let (mut stat, mut listed, mut scanned) = (vec![], vec![], vec![]);
+    let mut totals = (0, 0);
     for _ in 0..RUNS {
         let (took, n, counted) = read(&mut by_stat);
         stat.push(took);
-        seen = (n, counted);
-        turn.push(read(&mut by_turn).0);
+        totals = (n, counted);
+        listed.push(read(&mut by_listing).0);
         let began = Instant::now();
-        std::hint::black_box(walk());
-        walked.push(began.elapsed());
+        std::hint::black_box(scan_fds());
+        scanned.push(began.elapsed());
     }
-    for h in &mut holders {
-        let _ = h.kill();
-        let _ = h.wait();
+    for p in &mut processes {
+        let _ = p.kill();
+        let _ = p.wait();
     }
-    println!("{} processes with {} descriptors, medians of {RUNS} in turn", seen.0, seen.1);
-    println!("first look, names and limits too   {:>8.2} ms", first.as_secs_f64() * 1e3);
-    for (what, of) in [
-        ("counts by stat, refreshed        ", stat),
-        ("counted one by one, 10,000 a poll", turn),
-        ("walk over /proc/*/fd             ", walked),
+    println!("{} processes with {} descriptors, medians of {RUNS} alternating runs", totals.0, totals.1);
+    println!("first poll, with names and limits  {:>8.2} ms", first.as_secs_f64() * 1e3);
+    for (method, times) in [
+        ("counted by stat                  ", stat),
+        ("counted by listing, 10,000 a poll", listed),
+        ("scan of /proc/*/fd               ", scanned),
     ] {
-        println!("{what}  {:>8.2} ms", median(of).as_secs_f64() * 1e3);
+        println!("{method}  {:>8.2} ms", median(times).as_secs_f64() * 1e3);
     }
 }

@@ -1,4 +1,4 @@
-//! The whole program against real sockets, beside its rivals and the bare kernel, in turn: `cargo bench --bench figures`.
+//! sockscope with real sockets, compared with similar tools and the bare kernel: `cargo bench --bench figures`.
 //!
 //! ```sh
 //! cargo bench --bench figures                     # at 1,000, 10,000 and 100,000 sockets
@@ -6,14 +6,14 @@
 //! cargo bench --bench figures -- 100000 --only dashboard
 //! ```
 //!
-//! The sockets are in a network namespace of their own (and, for an ordinary user, a user namespace), and gone afterwards.
+//! The sockets are in a separate network namespace (and, for a non-root user, a user namespace), and closed afterwards.
 
 // A measurement that cannot go on stops there.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod bare;
 mod board;
-// Each takes its part.
+// Each bench uses part of it.
 #[allow(dead_code)]
 mod clock;
 #[allow(dead_code)]
@@ -23,7 +23,7 @@ mod measured;
 
 use board::Board;
 use clock::Times;
-use farm::{Farm, Order};
+use farm::{Farm, FarmSpec};
 use measured::Run;
 use sockscope::collect::Source;
 use sockscope::collect::sock_diag::NetlinkSource;
@@ -39,11 +39,11 @@ const BARE: &str = "SOCKSCOPE_BENCH_BARE";
 const US: &str = env!("CARGO_BIN_EXE_sockscope");
 
 fn main() {
-    if let Some(done) = farm::child() {
-        done.unwrap();
+    if let Some(result) = farm::run_child() {
+        result.unwrap();
         return;
     }
-    if measured::between() || bare_run() {
+    if measured::run_wrapper() || run_bare() {
         return;
     }
     if std::env::var_os(INSIDE).is_none() {
@@ -68,9 +68,9 @@ fn main() {
     }
     for n in sizes {
         let part = |name: &str| only.is_none_or(|o| o == name);
-        let mut order = Order::new(n);
-        order.processes = 10;
-        let farm = Farm::start(&order).unwrap();
+        let mut spec = FarmSpec::new(n);
+        spec.processes = 10;
+        let farm = Farm::start(&spec).unwrap();
         println!("\n## {n} sockets, {} processes\n", farm.pids().count());
         if part("lists") {
             lists(n);
@@ -86,20 +86,20 @@ fn main() {
         }
         drop(farm);
         if part("polls") || part("churn") {
-            order.churn = 1_000;
-            let farm = Farm::start(&order).unwrap();
-            polls(n, "1,000 sockets a second come and go");
+            spec.churn = 1_000;
+            let farm = Farm::start(&spec).unwrap();
+            polls(n, "1,000 sockets opened and closed per second");
             drop(farm);
         }
     }
 }
 
-/// In the process that does nothing but what the kernel takes.
-fn bare_run() -> bool {
+/// Runs as the bare kernel benchmark; `false` in the parent.
+fn run_bare() -> bool {
     match std::env::var(BARE).as_deref() {
         Ok("dump") => bare::dump(0),
         Ok("info") => bare::dump(2),
-        Ok("walk") => bare::walk(),
+        Ok("scan") => bare::scan_fds(),
         _ => return false,
     };
     true
@@ -109,41 +109,46 @@ fn ms(d: Duration) -> f64 {
     d.as_secs_f64() * 1e3
 }
 
-fn median<T: PartialOrd + Copy>(mut of: Vec<T>) -> T {
-    of.sort_by(|a, b| a.partial_cmp(b).unwrap());
-    of[of.len() / 2]
+fn median<T: PartialOrd + Copy>(mut values: Vec<T>) -> T {
+    values.sort_by(|a, b| a.partial_cmp(b).unwrap());
+    values[values.len() / 2]
 }
 
-/// One that takes part: what it is called, how it is run, up to how many sockets it can be waited for.
-struct Entry {
+/// A compared program, and the number of sockets up to which it is run.
+struct Contender {
     name: &'static str,
     program: String,
     args: Vec<&'static str>,
-    most: usize,
+    sockets_max: usize,
     runs: Vec<Run>,
 }
 
-/// Whole processes in turn: ours, the rivals, the bare kernel.
+/// Complete runs, alternating: sockscope, similar tools, the bare kernel.
 fn lists(n: usize) {
     let own = std::env::current_exe().unwrap().to_str().unwrap().to_owned();
     let env = |kind: &str| format!("{BARE}={kind}");
-    let kinds = ["dump", "info", "walk"].map(|k| -> &'static str { env(k).leak() });
-    let itself: &'static str = own.leak();
+    let kinds = ["dump", "info", "scan"].map(|k| -> &'static str { env(k).leak() });
+    let own_exe: &'static str = own.leak();
     let plain = "proto,state,local,remote,recv_q,send_q";
     let all = usize::MAX;
-    let mut entries: Vec<Entry> = [
-        ("bare dump", "env", vec![kinds[0], itself], all),
-        ("bare dump with tcp_info", "env", vec![kinds[1], itself], all),
-        ("bare walk of /proc/*/fd", "env", vec![kinds[2], itself], all),
+    let mut contenders: Vec<Contender> = [
+        ("bare dump", "env", vec![kinds[0], own_exe], all),
+        ("bare dump with tcp_info", "env", vec![kinds[1], own_exe], all),
+        ("bare scan of /proc/*/fd", "env", vec![kinds[2], own_exe], all),
         ("sockscope list, no owners", US, vec!["list", "-n", "--netns", "here", "-c", plain], all),
         ("sockscope list, owners", US, vec!["list", "-n", "--netns", "here"], all),
         (
-            "sockscope list, owners by walk",
+            "sockscope list, owners from /proc",
             US,
             vec!["list", "-n", "--netns", "here", "--owners", "walk"],
             all,
         ),
-        ("sockscope list, owners at once", US, vec!["list", "-n", "--netns", "here", "--owners", "bpf"], all),
+        (
+            "sockscope list, owners by bpf_iter",
+            US,
+            vec!["list", "-n", "--netns", "here", "--owners", "bpf"],
+            all,
+        ),
         ("sockscope list, owners, json", US, vec!["list", "--netns", "here", "-f", "json"], 100_000),
         ("ss -Htuan", "ss", vec!["-Htuan"], all),
         ("ss -Htuanp", "ss", vec!["-Htuanp"], 100_000),
@@ -152,17 +157,23 @@ fn lists(n: usize) {
         ("lsof -nP -iTCP -iUDP", "lsof", vec!["-nP", "-iTCP", "-iUDP"], 100_000),
     ]
     .into_iter()
-    .map(|(name, program, args, most)| Entry { name, program: program.into(), args, most, runs: vec![] })
+    .map(|(name, program, args, sockets_max)| Contender {
+        name,
+        program: program.into(),
+        args,
+        sockets_max,
+        runs: vec![],
+    })
     .collect();
     let rounds = if n > 10_000 { 7 } else { 15 };
     for round in 0..=rounds {
-        for e in entries.iter_mut().filter(|e| n <= e.most) {
-            // What takes seconds is not waited for as often.
+        for e in contenders.iter_mut().filter(|e| n <= e.sockets_max) {
+            // Slow ones run less often.
             if e.runs.len() >= 3 && e.runs.iter().all(|r| r.wall > Duration::from_secs(2)) {
                 continue;
             }
             let run = measured::run(&e.program, &e.args);
-            // The first time does not count.
+            // The first run is a warm-up.
             if round > 0 || run.wall > Duration::from_secs(2) {
                 e.runs.push(run);
             }
@@ -170,25 +181,25 @@ fn lists(n: usize) {
     }
     println!("| one listing | time | CPU | peak memory |\n|---|---|---|---|");
     let wall = |name: &str| {
-        let e = entries.iter().find(|e| e.name == name && !e.runs.is_empty())?;
+        let e = contenders.iter().find(|e| e.name == name && !e.runs.is_empty())?;
         Some((
             median(e.runs.iter().map(|r| ms(r.wall)).collect()),
             median(e.runs.iter().map(|r| ms(r.cpu)).collect()),
         ))
     };
-    for e in entries.iter().filter(|e| !e.runs.is_empty()) {
+    for e in contenders.iter().filter(|e| !e.runs.is_empty()) {
         let (w, c) = wall(e.name).unwrap();
         let peak = median(e.runs.iter().map(|r| r.peak).collect()) as f64 / 1024.0;
         println!("| {} | {w:.1} ms | {c:.1} ms | {peak:.0} MB |", e.name);
     }
     println!();
-    let ratio = |what: &str, ours: &str, theirs: &[&str], goal: &str| {
+    let ratio = |what: &str, ours: &str, theirs: &[&str], target: &str| {
         let Some(us) = wall(ours) else { return };
         let them: Option<Vec<_>> = theirs.iter().map(|t| wall(t)).collect();
         let Some(them) = them else { return };
         let sum = them.iter().fold((0.0, 0.0), |s, t| (s.0 + t.0, s.1 + t.1));
         println!(
-            "{what}: {:.2} × the time, {:.2} × the CPU; the other way round {:.1} ×{goal}",
+            "{what}: {:.2} x time, {:.2} x CPU, {:.1} x faster{target}",
             us.0 / sum.0,
             us.1 / sum.1,
             sum.0 / us.0
@@ -196,22 +207,22 @@ fn lists(n: usize) {
     };
     ratio("no owners / bare dump", "sockscope list, no owners", &["bare dump"], " (at most 1.3)");
     ratio(
-        "owners / bare dump + bare walk",
+        "owners / bare dump + bare scan",
         "sockscope list, owners",
-        &["bare dump", "bare walk of /proc/*/fd"],
+        &["bare dump", "bare scan of /proc/*/fd"],
         " (at most 1.15)",
     );
     ratio(
-        "owners by walk / bare dump + bare walk",
-        "sockscope list, owners by walk",
-        &["bare dump", "bare walk of /proc/*/fd"],
+        "owners from /proc / bare dump + bare scan",
+        "sockscope list, owners from /proc",
+        &["bare dump", "bare scan of /proc/*/fd"],
         "",
     );
-    // Where it may: as root, outside of a user namespace. Elsewhere it is the walk again.
+    // As root in the initial user namespace; otherwise this is a scan again.
     ratio(
-        "owners at once (bpf_iter) / bare dump + bare walk",
-        "sockscope list, owners at once",
-        &["bare dump", "bare walk of /proc/*/fd"],
+        "owners by bpf_iter / bare dump + bare scan",
+        "sockscope list, owners by bpf_iter",
+        &["bare dump", "bare scan of /proc/*/fd"],
         " (at most 0.45)",
     );
     ratio("no owners / ss -Htuan", "sockscope list, no owners", &["ss -Htuan"], "");
@@ -220,7 +231,7 @@ fn lists(n: usize) {
     ratio("owners / lsof", "sockscope list, owners", &["lsof -nP -iTCP -iUDP"], "");
 }
 
-/// Reading every attribute there is of every socket, beside a loop that receives the same dump and throws it away.
+/// Reads all attributes of all sockets, compared with receiving and discarding the same dump.
 fn attributes(n: usize) {
     let wants = Wants::default().without(Reads::OWNERS | Reads::PROCESSES).with_attrs(AttrSet::ALL);
     let mut source = NetlinkSource::new("requested".into()).unwrap();
@@ -249,7 +260,7 @@ fn attributes(n: usize) {
     );
 }
 
-/// Polls as the dashboard makes them, one after the other, and the kernel's part of each beside it.
+/// Consecutive polls as the dashboard makes them, compared with the bare dumps.
 fn polls(n: usize, what: &str) {
     let plain = Wants::default().without(Reads::OWNERS | Reads::PROCESSES);
     let owners = plain.clone().with(Reads::OWNERS | Reads::PROCESSES);
@@ -274,16 +285,16 @@ fn polls(n: usize, what: &str) {
             40
         };
         for round in 0..rounds + 2 {
-            // As far from each other as the polls of a dashboard, that the churn between them is as much.
+            // At the dashboard's interval, for the same amount of churn between polls.
             std::thread::sleep(Duration::from_millis(if what == "steady" { 20 } else { 1000 }));
             let began = Instant::now();
             bare::dump(attrs);
             let dump = began.elapsed();
-            let (began, busy) = (Instant::now(), used());
+            let (began, busy) = (Instant::now(), cpu_time());
             let sample = source.sample(&wants).unwrap();
             let next = engine.step(sample);
-            let (took, cpu) = (began.elapsed(), used() - busy);
-            // The one before is let go when the next is shown.
+            let (took, cpu) = (began.elapsed(), cpu_time() - busy);
+            // The previous snapshot is freed when the next one is shown.
             drop(snap.replace(next));
             if round < 2 {
                 continue;
@@ -292,7 +303,7 @@ fn polls(n: usize, what: &str) {
             work.push(cpu.0 + cpu.1);
             theirs.push(ms(dump));
             ratios.push(took.as_secs_f64() / dump.as_secs_f64());
-            // What is done in user space: the kernel's part is the rest.
+            // Share of user space; the rest is the kernel.
             shares.push(100.0 * cpu.0 / (cpu.0 + cpu.1).max(0.001));
         }
         println!(
@@ -308,25 +319,25 @@ fn polls(n: usize, what: &str) {
 
 /// User and system time of this process so far, milliseconds.
 #[derive(Clone, Copy)]
-struct Used(f64, f64);
+struct CpuTime(f64, f64);
 
-impl std::ops::Sub for Used {
+impl std::ops::Sub for CpuTime {
     type Output = Self;
     fn sub(self, o: Self) -> Self {
         Self(self.0 - o.0, self.1 - o.1)
     }
 }
 
-fn used() -> Used {
+fn cpu_time() -> CpuTime {
     use nix::sys::resource::{UsageWho, getrusage};
     let u = getrusage(UsageWho::RUSAGE_SELF).unwrap();
     let ms = |t: nix::sys::time::TimeVal| t.tv_sec() as f64 * 1e3 + t.tv_usec() as f64 / 1e3;
-    Used(ms(u.user_time()), ms(u.system_time()))
+    CpuTime(ms(u.user_time()), ms(u.system_time()))
 }
 
 const WAIT: Duration = Duration::from_secs(60);
 
-/// The line of the selection.
+/// Line number of the selection.
 fn selected(text: &str) -> Option<usize> {
     text.lines().position(|l| l.starts_with('▌'))
 }
@@ -339,79 +350,79 @@ fn dashboard(n: usize) {
         let began = Instant::now();
         let mut board = Board::start(US, &args);
         let shown = board.until(WAIT, |t| t.lines().skip(3).any(|l| l.contains("tcp ") || l.contains("▸ ")));
-        firsts.push(shown.expect("a first frame") - began);
+        firsts.push(shown.expect("no first frame") - began);
     }
     println!();
-    Times::of(firsts).line("dashboard: first frame with sockets", (n <= 100_000).then_some(150.0));
+    Times::new(firsts).line("dashboard: first frame with sockets", (n <= 100_000).then_some(150.0));
 
     let mut board = Board::start(US, &args);
-    board.until(WAIT, |t| t.contains("figures")).expect("owners");
-    board.rest(Duration::from_secs(3));
+    board.until(WAIT, |t| t.contains("figures")).expect("no owners");
+    board.idle(Duration::from_secs(3));
     let (before, began) = (board.ticks(), Instant::now());
-    board.rest(Duration::from_secs(10));
+    board.idle(Duration::from_secs(10));
     let cpu = (board.ticks() - before) / began.elapsed().as_secs_f64();
     println!("{:<46} {cpu:.1} % of a core", "dashboard: at 1 s");
     println!(
-        "{:<46} {:.0} MB, at most {:.0} MB",
+        "{:<46} {:.0} MB, peak {:.0} MB",
         "dashboard: resident",
         board.megabytes("VmRSS:"),
         board.megabytes("VmHWM:")
     );
     println!("{}", board.text().lines().next().unwrap_or_default());
 
-    let goal = Some(if n > 100_000 { 50.0 } else { 16.0 });
-    // Keys at odd moments, while it polls.
+    let target = Some(if n > 100_000 { 50.0 } else { 16.0 });
+    // Keys at irregular times relative to the polls.
     let pause = |i: u64| Duration::from_millis(7 + i * 37 % 61);
     let mut all = Vec::new();
     for i in 0..200 {
-        let at = selected(&board.text()).expect("a selection");
+        let at = selected(&board.text()).expect("no selection");
         let key = if i / 2 % 2 == 0 { "j" } else { "k" };
         all.push(
             board
-                .answer(key, |t| selected(t).is_some_and(|s| s != at))
-                .expect("an answer within five seconds"),
+                .latency(key, |t| selected(t).is_some_and(|s| s != at))
+                .expect("no effect within five seconds"),
         );
-        board.rest(pause(i));
+        board.idle(pause(i));
     }
-    Times::of(all).line("keys: moving", goal);
+    Times::new(all).line("keys: moving", target);
 
     let mut all = Vec::new();
     let text = "port:20001";
     for round in 0..12 {
-        board.answer("/", |t| t.contains(" / "));
+        board.latency("/", |t| t.contains(" / "));
         for i in 0..text.len() {
             let typed = format!("/ {}", &text[..=i]);
             all.push(
-                board.answer(&text[i..=i], |t| t.contains(&typed)).expect("an answer within five seconds"),
+                board.latency(&text[i..=i], |t| t.contains(&typed)).expect("no effect within five seconds"),
             );
-            board.rest(pause(round * 10 + i as u64));
+            board.idle(pause(round * 10 + i as u64));
         }
-        board.answer("\x1b", |t| !t.contains(text));
-        board.rest(pause(round));
+        board.latency("\x1b", |t| !t.contains(text));
+        board.idle(pause(round));
     }
-    Times::of(all).line("keys: typing a filter", goal);
+    Times::new(all).line("keys: typing a filter", target);
 
     let mut all = Vec::new();
     for i in 0..40 {
         for (key, title) in [("2", "CLIENTS"), ("3", "SOFT"), ("1", "REMOTE")] {
             let head = |t: &str| t.lines().skip(2).take(3).any(|l| l.contains(title));
-            all.push(board.answer(key, head).expect("an answer within five seconds"));
-            board.rest(pause(i));
+            all.push(board.latency(key, head).expect("no effect within five seconds"));
+            board.idle(pause(i));
         }
     }
-    Times::of(all).line("keys: views", goal);
+    Times::new(all).line("keys: views", target);
 
     let mut all = Vec::new();
     for i in 0..20 {
         for by in ["by local", "by remote", "by process", "not grouped", "by state"] {
-            all.push(board.answer("g", |t| t.contains(by)).expect("an answer within five seconds"));
-            board.rest(pause(i));
+            all.push(board.latency("g", |t| t.contains(by)).expect("no effect within five seconds"));
+            board.idle(pause(i));
         }
     }
-    Times::of(all).line("keys: grouping", goal);
+    Times::new(all).line("keys: grouping", target);
     println!(
-        "{:<46} {:.0} MB, at most {:.0} MB",
-        "dashboard: resident, then",
+        "{:<46} {:.0} MB, peak {:.0} MB",
+        "dashboard: resident, afterwards",
         board.megabytes("VmRSS:"),
         board.megabytes("VmHWM:")
     );

@@ -1,4 +1,4 @@
-//! What a key costs over 100,000 sockets, without a terminal and without a kernel: `cargo bench --bench micro`.
+//! Cost of engine, filters, sorting and key presses with 100,000 simulated sockets: `cargo bench --bench micro`.
 
 // A measurement that cannot go on stops there.
 #![allow(missing_docs, clippy::unwrap_used)]
@@ -36,8 +36,8 @@ const FILTERS: [&str; 12] = [
     "cmdline:*worker* fds>80%",
 ];
 
-/// Twenty processes, a hundred thousand sockets.
-fn scene(sockets: usize) -> Scenario {
+/// Scenario of 20 processes with this many sockets.
+fn scenario(sockets: usize) -> Scenario {
     let mut text = String::from("host bench\npolls 1000\nuser 33 www-data\n");
     let mut owners = Vec::new();
     for pid in 800..820 {
@@ -47,9 +47,9 @@ fn scene(sockets: usize) -> Scenario {
         owners.push(format!("{pid}:10"));
     }
     text += "tcp LISTEN 0.0.0.0:443 q=1/511 own=800:6\n";
-    let share = (sockets - 1) / 4;
+    let quarter = (sockets - 1) / 4;
     let by = owners.join("|");
-    for (state, x) in [("ESTABLISHED", 3 * share), ("CLOSE_WAIT", share)] {
+    for (state, x) in [("ESTABLISHED", 3 * quarter), ("CLOSE_WAIT", quarter)] {
         text += &format!(
             "tcp {state} 10.0.0.4:443 203.0.113.1:1024 x={x} hosts=2000 own={by} rx=1000~ tx=5000~ rtt=400~\n"
         );
@@ -59,7 +59,7 @@ fn scene(sockets: usize) -> Scenario {
 
 fn main() {
     let n = 100_000;
-    let mut source = ScenarioSource::new(scene(n));
+    let mut source = ScenarioSource::new(scenario(n));
     let wants = Wants { protos: ProtoSet::TCP_UDP, ..Wants::default() }.with_attrs(AttrSet::INFO);
     let mut engine = Engine::new();
     engine.step(source.sample(&wants).unwrap());
@@ -81,7 +81,7 @@ fn main() {
         .line(text.get(..46).unwrap_or(text), Some(0.1));
     }
 
-    println!("\nfiltering, sorting and grouping all rows, as a key in the filter bar does");
+    println!("\nfiltering, sorting and grouping all rows (one key in the filter bar)");
     for text in FILTERS {
         let view = View {
             filter: Filter::parse(text, &SOCKETS).unwrap(),
@@ -111,7 +111,7 @@ fn main() {
         times.line(name, Some(60.0));
     }
 
-    println!("\na key: update, arrange, draw 200x60");
+    println!("\none key: update, arrange, draw 200x60");
     let mut terminal = Terminal::new(TestBackend::new(200, 60)).unwrap();
     let mut app = App::new(Options::default());
     app.resize(terminal.size().unwrap());
@@ -142,9 +142,9 @@ fn main() {
                 all.push(began.elapsed());
             }
         }
-        Times::of(all).line(keys, Some(50.0));
+        Times::new(all).line(keys, Some(50.0));
     }
-    println!("\na frame alone, 200x60");
+    println!("\none frame, 200x60");
     for keys in ["", "gggg", ":", "<esc>", "3", "1"] {
         for event in key_script::keys(keys) {
             app.handle(Event::Input(event));
@@ -152,7 +152,7 @@ fn main() {
         Times::measure(50, || {
             terminal.draw(|f| draw(&app, f)).unwrap();
         })
-        .line(if keys.is_empty() { "as it stands" } else { keys }, Some(2.0));
+        .line(if keys.is_empty() { "unchanged" } else { keys }, Some(2.0));
     }
 
     let mut fresh = Vec::new();
@@ -162,5 +162,5 @@ fn main() {
         terminal.draw(|f| draw(&app, f)).unwrap();
         fresh.push(began.elapsed());
     }
-    Times::of(fresh).line("a fresh snapshot on the screen", Some(50.0));
+    Times::new(fresh).line("new snapshot on the screen", Some(50.0));
 }

@@ -1,11 +1,11 @@
-//! A poll over many network namespaces, beside the bare dumps of each: `cargo bench --bench namespaces`.
+//! A poll of many network namespaces, compared with bare dumps of each: `cargo bench --bench namespaces`.
 //!
 //! ```sh
 //! cargo bench --bench namespaces               # 100 namespaces with 100 sockets each
-//! cargo bench --bench namespaces -- 400 25     # others
+//! cargo bench --bench namespaces -- 400 25     # 400 with 25 each
 //! ```
 //!
-//! The namespaces are named in a `/run` of their own, and gone afterwards. It needs root.
+//! The namespaces are created in a private `/run` and removed afterwards. Requires root.
 
 // A measurement that cannot go on stops there.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -28,7 +28,7 @@ const ROUNDS: usize = 15;
 
 fn main() {
     if let Ok(n) = std::env::var(HOLD) {
-        return hold(n.parse().unwrap());
+        return open_sockets(n.parse().unwrap());
     }
     if std::env::var_os(INSIDE).is_none() {
         let status = Command::new("unshare")
@@ -46,12 +46,12 @@ fn main() {
     measure(namespaces, sockets);
 }
 
-/// Holds about that many sockets until its parent ends.
-fn hold(n: usize) {
+/// Opens about this many sockets and waits until the parent exits.
+fn open_sockets(n: usize) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let at = listener.local_addr().unwrap();
+    let addr = listener.local_addr().unwrap();
     let pairs: Vec<_> =
-        (0..n / 2).map(|_| (TcpStream::connect(at).unwrap(), listener.accept().unwrap())).collect();
+        (0..n / 2).map(|_| (TcpStream::connect(addr).unwrap(), listener.accept().unwrap())).collect();
     println!("{}", pairs.len());
     let _ = std::io::read_to_string(std::io::stdin());
 }
@@ -83,42 +83,42 @@ fn measure(namespaces: usize, sockets: usize) {
     let (mut kernel, mut dumps, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     let mut found = (0, 0);
     for _ in 0..ROUNDS {
-        let time = |of: &mut Vec<Duration>, f: &mut dyn FnMut() -> usize| {
+        let time = |times: &mut Vec<Duration>, f: &mut dyn FnMut() -> usize| {
             let begin = Instant::now();
             let n = f();
-            of.push(begin.elapsed());
+            times.push(begin.elapsed());
             n
         };
         found.0 = time(&mut kernel, &mut || bare(namespaces));
         found.1 = time(&mut dumps, &mut || source.sample(&dumps_only).unwrap().sockets.len());
         time(&mut whole, &mut || source.sample(&Wants::default()).unwrap().sockets.len());
     }
-    let median = |mut of: Vec<Duration>| {
-        of.sort_unstable();
-        of[of.len() / 2].as_secs_f64() * 1e3
+    let median = |mut times: Vec<Duration>| {
+        times.sort_unstable();
+        times[times.len() / 2].as_secs_f64() * 1e3
     };
     let (kernel, dumps, whole) = (median(kernel), median(dumps), median(whole));
-    println!("{namespaces} namespaces; sockets: the bare dumps tell {}, a poll {}", found.0, found.1);
-    println!("the bare dumps                 {kernel:6.1} ms");
-    println!("a poll, sockets only           {dumps:6.1} ms   {:.2} times", dumps / kernel);
-    println!("a poll, processes and owners   {whole:6.1} ms   {:.2} times", whole / kernel);
+    println!("{namespaces} namespaces; sockets in the bare dumps: {}, in a poll: {}", found.0, found.1);
+    println!("bare dumps                     {kernel:6.1} ms");
+    println!("a poll, sockets only           {dumps:6.1} ms   {:.2} x", dumps / kernel);
+    println!("a poll, processes and owners   {whole:6.1} ms   {:.2} x", whole / kernel);
     for mut child in children {
         let _ = child.kill();
         let _ = child.wait();
     }
 }
 
-/// Enters each namespace and dumps TCP and UDP there, keeping nothing; how many sockets came.
+/// Dumps TCP and UDP in each namespace and discards the result; returns the number of sockets.
 fn bare(namespaces: usize) -> usize {
     std::thread::scope(|scope| {
         let all = scope.spawn(|| {
-            let here = bare::dump(0);
-            let of = |i: usize| {
+            let own = bare::dump(0);
+            let dump_in = |i: usize| {
                 let file = File::open(format!("/run/netns/n{i}")).unwrap();
                 move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
                 bare::dump(0)
             };
-            here + (0..namespaces).map(of).sum::<usize>()
+            own + (0..namespaces).map(dump_in).sum::<usize>()
         });
         all.join().unwrap()
     })

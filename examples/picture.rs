@@ -1,10 +1,10 @@
-//! Makes the picture of the README: a busy nginx with real clients, and the dashboard's screen over it as an SVG.
+//! Renders the screenshot in the README: the dashboard of a busy nginx with real clients, as SVG.
 //!
 //! ```sh
 //! cargo build --release && cargo run --release --example picture > assets/dashboard.svg
 //! ```
 //!
-//! Runs in namespaces of its own (`unshare`: user, network, pid), so nothing else of the machine is in the picture.
+//! Runs in separate namespaces (`unshare`: user, network, pid), so nothing else on the machine is in the screenshot.
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-type Done<T> = Result<T, Box<dyn Error>>;
+type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const INSIDE: &str = "SOCKSCOPE_PICTURE";
 
-fn main() -> Done<()> {
+fn main() -> Outcome<()> {
     if std::env::var_os(INSIDE).is_none() {
         let status = Command::new("unshare")
             .args(["--user", "--map-root-user", "--net", "--uts", "--pid", "--fork", "--mount-proc", "--"])
@@ -29,18 +29,18 @@ fn main() -> Done<()> {
         return if status.success() { Ok(()) } else { Err("unshare failed".into()) };
     }
     let dir = tempfile::tempdir()?;
-    let mut nginx = nginx(dir.path())?;
-    let shown = world().and_then(dashboard);
-    // Asked to end: the master takes its workers with it.
+    let mut nginx = start_nginx(dir.path())?;
+    let svg = start_traffic().and_then(take_screenshot);
+    // SIGTERM to the master also stops the workers.
     if let Some(pid) = i32::try_from(nginx.id()).ok().and_then(rustix::process::Pid::from_raw) {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
     }
     nginx.wait()?;
-    print!("{}", shown?);
+    print!("{}", svg?);
     Ok(())
 }
 
-fn nginx(dir: &Path) -> Done<Child> {
+fn start_nginx(dir: &Path) -> Outcome<Child> {
     let file = dir.join("nginx.conf");
     std::fs::write(
         &file,
@@ -64,8 +64,8 @@ fn nginx(dir: &Path) -> Done<Child> {
         .spawn()?)
 }
 
-/// A connection from an address of its own.
-fn connect(from: [u8; 4], port: u16) -> Done<TcpStream> {
+/// Connects from a given address.
+fn connect(from: [u8; 4], port: u16) -> Outcome<TcpStream> {
     use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
     let s = socket(AddressFamily::INET, SocketType::STREAM, None)?;
     bind(&s, &SocketAddr::from((from, 0)))?;
@@ -73,19 +73,19 @@ fn connect(from: [u8; 4], port: u16) -> Done<TcpStream> {
     Ok(TcpStream::from(s))
 }
 
-/// What is held while the picture is taken.
-struct World {
+/// Sockets kept open while the screenshot is taken.
+struct Traffic {
     clients: Vec<TcpStream>,
-    _held: Vec<TcpStream>,
+    _open: Vec<TcpStream>,
     _listeners: Vec<TcpListener>,
     _datagram: UdpSocket,
 }
 
-fn world() -> Done<World> {
+fn start_traffic() -> Outcome<Traffic> {
     let end = Instant::now() + Duration::from_secs(10);
     while TcpStream::connect("127.0.0.1:443").is_err() {
         if Instant::now() > end {
-            return Err("nginx does not answer".into());
+            return Err("nginx does not accept connections".into());
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -93,54 +93,54 @@ fn world() -> Done<World> {
     for i in 0..240u8 {
         clients.push(connect([127, 10, i % 60, 7], if i % 6 == 0 { 80 } else { 443 })?);
     }
-    // A server that does not close what its clients closed, and does not accept any more.
+    // A server that neither closes connections closed by its clients nor accepts new ones.
     let leaky = TcpListener::bind("127.0.0.1:8443")?;
-    let mut held = Vec::new();
+    let mut open = Vec::new();
     for i in 0..12 {
         let client = connect([127, 20, 0, i], 8443)?;
-        held.push(leaky.accept()?.0);
+        open.push(leaky.accept()?.0);
         drop(client);
     }
     for i in 0..7 {
-        held.push(connect([127, 30, 0, i], 8443)?);
+        open.push(connect([127, 30, 0, i], 8443)?);
     }
     let datagram = UdpSocket::bind("127.0.0.1:5353")?;
-    Ok(World {
+    Ok(Traffic {
         clients,
-        _held: held,
+        _open: open,
         _listeners: vec![leaky, TcpListener::bind("[::1]:9090")?],
         _datagram: datagram,
     })
 }
 
-/// The dashboard's screen over it as a picture, taken with requests under way.
-fn dashboard(mut world: World) -> Done<String> {
+/// Takes the screenshot while requests are made.
+fn take_screenshot(mut traffic: Traffic) -> Outcome<String> {
     let program: PathBuf = std::env::current_exe()?
         .parent()
         .and_then(Path::parent)
         .map(|d| d.join("sockscope"))
         .filter(|p| p.exists())
         .ok_or("build sockscope first, in the same profile")?;
-    let camera = Command::new(program)
+    let sockscope = Command::new(program)
         .args(["--netns", "here", "screenshot", "--format", "svg", "--size", "132x34", "--polls", "9"])
         .stdout(Stdio::piped())
         .spawn()?;
-    let picture = std::thread::spawn(move || camera.wait_with_output());
-    let mut answer = [0; 8192];
-    let mut turn = 0usize;
-    while !picture.is_finished() {
-        for c in world.clients.iter_mut().skip(turn % 7).step_by(7) {
+    let output = std::thread::spawn(move || sockscope.wait_with_output());
+    let mut buf = [0; 8192];
+    let mut round = 0usize;
+    while !output.is_finished() {
+        for c in traffic.clients.iter_mut().skip(round % 7).step_by(7) {
             c.write_all(b"GET / HTTP/1.1\r\nHost: web-1\r\n\r\n")?;
-            let _ = c.read(&mut answer)?;
+            let _ = c.read(&mut buf)?;
         }
-        // And some that come and go.
-        let mut short = connect([127, 40, 0, (turn % 250) as u8], 443)?;
+        // And short-lived connections.
+        let mut short = connect([127, 40, 0, (round % 250) as u8], 443)?;
         short.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
-        while short.read(&mut answer)? > 0 {}
-        turn += 1;
+        while short.read(&mut buf)? > 0 {}
+        round += 1;
         std::thread::sleep(Duration::from_millis(60));
     }
-    let out = picture.join().map_err(|_| "the picture was not taken")??;
+    let out = output.join().map_err(|_| "screenshot thread panicked")??;
     if !out.status.success() {
         return Err("sockscope screenshot failed".into());
     }

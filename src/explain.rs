@@ -1,4 +1,4 @@
-//! What states, queues, limits and fields are: topics written for people, in English and Korean, in the binary.
+//! Explanations of states, queues, limits, columns and findings, in English and Korean, embedded in the binary.
 
 use crate::diagnose::finding::FINDINGS;
 use crate::format::did_you_mean;
@@ -12,9 +12,9 @@ use crate::table::Table;
 pub struct Topic {
     /// Its name: the file's.
     pub name: &'static str,
-    /// Other words for it.
+    /// Aliases.
     pub aliases: &'static [&'static str],
-    /// Columns of any table that it explains.
+    /// Columns that it explains.
     pub columns: &'static [&'static str],
     en: &'static str,
     ko: &'static str,
@@ -87,23 +87,23 @@ topics! {
     "forwarded" [] [];
 }
 
-/// The topic that a word names: its name, another word for it, a state in any spelling, or a column it explains.
+/// The topic of a word: its name, an alias, a state in any spelling, or a column it explains.
 pub fn topic(word: &str) -> Option<&'static Topic> {
     let word = word.trim();
     let named = |t: &&Topic| same_word(t.name, word) || t.aliases.iter().any(|a| same_word(a, word));
     TOPICS
         .iter()
         .find(named)
-        .or_else(|| State::parse(word).and_then(of_state))
+        .or_else(|| State::parse(word).and_then(state_topic))
         .or_else(|| TOPICS.iter().find(|t| t.columns.iter().any(|c| same_word(c, word))))
 }
 
 /// The topic of a state.
-pub fn of_state(state: State) -> Option<&'static Topic> {
+pub fn state_topic(state: State) -> Option<&'static Topic> {
     TOPICS.iter().find(|t| same_word(t.name, state.name()))
 }
 
-/// A file of sections: each `## name` says what one column or finding is.
+/// A file of sections: each `## name` explains one column or finding.
 struct Sections {
     en: &'static str,
     ko: &'static str,
@@ -118,13 +118,13 @@ macro_rules! sections {
     };
 }
 
-/// What columns are, of any table.
+/// Explanations of columns.
 const COLUMNS: &[Sections] = sections! {
     "fields-socket" "fields-owner" "fields-memory" "fields-tcp" "fields-tcp-counts" "fields-kinds" "fields-table" "fields-limits"
     "fields-forward"
 };
 
-/// What findings are.
+/// Explanations of findings.
 const FINDING_TEXTS: &[Sections] = sections! { "findings" };
 
 /// The sections of files: name and text.
@@ -144,11 +144,11 @@ fn section(files: &'static [Sections], word: &str, lang: Lang) -> Option<(&'stat
     each(files, lang).find(|(name, _)| same_word(name, word))
 }
 
-/// What there is to say of a word that is a topic's, a column's or a finding's own name: the topic first, then the others.
+/// Explanation of the exact name of a topic, a column or a finding: the topic first, then the others.
 fn named(word: &str, lang: Lang) -> Option<String> {
     let topic = TOPICS.iter().find(|t| same_word(t.name, word));
     let text = topic.map_or("", |t| t.text(lang).trim_end());
-    // Where to read on stays last.
+    // "See also" stays last.
     let (see, titles) = match lang {
         Lang::En => ("\n## See also", ["As a column", "As a finding"]),
         Lang::Ko => ("\n## 함께 보기", ["열", "진단 항목"]),
@@ -166,7 +166,7 @@ fn named(word: &str, lang: Lang) -> Option<String> {
     (!out.is_empty()).then(|| out + "\n")
 }
 
-/// What there is to say of a word: a topic, or what a column of some table or a finding is.
+/// Explanation of a topic, column, state or finding by name or alias.
 pub fn explain(word: &str, lang: Lang, tables: &[&'static Table]) -> Result<String, String> {
     let word = word.trim();
     if let Some(text) = named(word, lang) {
@@ -183,7 +183,7 @@ pub fn explain(word: &str, lang: Lang, tables: &[&'static Table]) -> Result<Stri
             let findings = FINDINGS.iter().map(|f| f.name);
             let near = did_you_mean::nearest(word, names.chain(columns).chain(findings));
             let near = near.map_or_else(String::new, |n| format!("; did you mean \"{n}\"?"));
-            Err(format!("no topic {word:?}{near} (sockscope explain lists them)"))
+            Err(format!("unknown topic {word:?}{near} (sockscope explain lists the topics)"))
         }
     }
 }
@@ -195,7 +195,7 @@ mod tests {
     use crate::table::TABLES;
 
     #[test]
-    fn every_topic_is_whole_in_both_languages() {
+    fn every_topic_has_a_title_and_the_same_sections_in_both_languages() {
         for (i, t) in TOPICS.iter().enumerate() {
             assert!(TOPICS[..i].iter().all(|o| o.name != t.name));
             for lang in [Lang::En, Lang::Ko] {
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_topic_refers_to_is_there() {
+    fn references_of_topics_exist() {
         for t in TOPICS {
             let see = t.en.split("## See also").nth(1).unwrap_or("");
             for word in see.split(',').map(str::trim).filter(|w| !w.is_empty()) {
@@ -222,7 +222,7 @@ mod tests {
             }
         }
         for s in State::all() {
-            assert!(of_state(s).is_some(), "{}", s.name());
+            assert!(state_topic(s).is_some(), "{}", s.name());
         }
         for name in SOCKETS.defaults {
             assert!(topic(name).is_some() || matches!(*name, "state" | "rx" | "tx"), "{name}");
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn every_column_finding_and_state_has_a_text_of_its_own_and_nothing_else_has() {
+    fn every_column_finding_and_state_has_a_section_and_none_is_unused() {
         for lang in [Lang::En, Lang::Ko] {
             let columns = || TABLES.iter().flat_map(|t| t.columns.iter().map(|c| c.name));
             let missing: Vec<_> = columns().filter(|c| section(COLUMNS, c, lang).is_none()).collect();
@@ -290,14 +290,14 @@ mod tests {
     }
 
     #[test]
-    fn one_word_can_be_a_topic_a_column_and_a_finding() {
+    fn word_that_is_topic_column_and_finding_shows_all_three() {
         let text = explain("drops", Lang::En, &TABLES).unwrap();
         assert!(text.starts_with("# Drops\n"));
         let at = |title: &str| text.find(title).expect(title);
         assert!(at("\n## As a column\n") < at("\n## As a finding\n"));
         assert!(at("\n## As a finding\n") < at("\n## See also\n"));
         assert!(explain("close-wait-leak", Lang::Ko, &TABLES).unwrap().starts_with("# close-wait-leak\n"));
-        // Another word for a column, as a filter accepts it.
+        // An alias of a column, as in filters.
         assert!(explain("cwnd", Lang::En, &TABLES).is_ok() && explain("wscale", Lang::En, &TABLES).is_ok());
     }
 }

@@ -1,19 +1,19 @@
-//! The filter language: one for the dashboard and for scripts, and all that `ss` understands.
+//! The filter language of the dashboard and of scripts; a superset of `ss` expressions.
 //!
 //! ```text
-//! nginx                              a word: in the process, address, state, user, service
-//! :443   port:8000-8999   sport>1024 ports, of either end or of one
+//! nginx                              a word: in process, address, state, user or service
+//! :443   port:8000-8999   sport>1024 ports: local, remote or both
 //! state:close-wait,time-wait         one of several
 //! remote:10.0.0.0/8   10.0.0.0/8     networks
 //! rx>1M   rtt>50ms   age<10s   fds>80%
-//! proc~^ng   proc:ng*   proc=nginx   pattern, glob, the whole name
+//! proc~^ng   proc:ng*   proc=nginx   regular expression, glob, exact
 //! a b   a and b   a or b   not a   ( )
 //! @leaks                             the saved filter of that name
 //! state established '( dport = :ssh or sport = :ssh )' dst 10.0.0.0/8
 //! ```
 //!
-//! What is missing satisfies no comparison; `field!=x` is exactly `not field=x`, and `field:none` asks for it. In tests of
-//! ports and addresses the far end of a listener is `0.0.0.0:0`, as for `ss`.
+//! A missing value satisfies no comparison; `field!=x` is exactly `not field=x`, and `field:none` matches missing values. In
+//! tests of ports and addresses the remote endpoint of a listener is `0.0.0.0:0`, as for `ss`.
 
 mod ast;
 pub mod complete;
@@ -42,22 +42,22 @@ pub use crate::filter::ast::{Cmp, Expr, Field, Op, Operand, Term, Test};
 pub use crate::filter::language::{Form, LANGUAGE};
 pub use crate::filter::number::Number;
 
-/// A text as a value of a filter: bare where that means the same, else in quotes.
+/// Text as a filter value, in quotes if needed.
 pub fn quote(text: &str) -> String {
     ast::quoted(text, |s| !ast::plain_value(s))
 }
 
-/// Filters by name, as the configuration file has them.
+/// Saved filters by name.
 pub type Saved = BTreeMap<String, String>;
 
-/// Whether a filter can be saved under this name: `@name` is one word.
+/// True if a filter can be saved under this name: `@name` must be one word.
 pub fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 40
         && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
-/// What the words of a filter may stand for beside fields and values.
+/// Names that a filter may use beside fields and values.
 #[derive(Clone, Copy, Debug)]
 pub struct Names<'a> {
     /// Ports by name.
@@ -66,7 +66,7 @@ pub struct Names<'a> {
     pub saved: &'a Saved,
 }
 
-/// A parsed filter over the rows of one table. Two are equal when they ask the same in the same words.
+/// A parsed filter over the rows of one table. Two filters are equal if their trees are.
 #[derive(Clone)]
 pub struct Filter {
     table: &'static Table,
@@ -75,72 +75,72 @@ pub struct Filter {
     slots: usize,
 }
 
-/// What kind of thing is wrong with a filter.
+/// Kind of a filter error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// The text is too long.
+    /// Text too long.
     TooLong,
-    /// Too many parentheses within each other.
+    /// Nested too deeply.
     TooDeep,
-    /// A parenthesis without its partner.
+    /// Unbalanced parenthesis.
     Parenthesis,
-    /// A quotation that does not end.
+    /// Unterminated quote.
     Quote,
-    /// Something is missing.
+    /// An operand or value is missing.
     Incomplete,
-    /// Something stands where nothing belongs.
+    /// Unexpected text.
     Unexpected,
     /// A field that the table does not have.
     UnknownField,
-    /// A value that the field cannot have.
+    /// Invalid value for the field.
     BadValue,
-    /// A regular expression that is none, or too large.
+    /// Invalid or too large regular expression.
     BadPattern,
 }
 
-/// What is wrong with a filter's text, and where.
+/// A filter error with its position.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}{}", hint.as_ref().map_or_else(String::new, |h| format!(" ({h})")))]
 pub struct FilterError {
-    /// What kind of thing.
+    /// Kind of error.
     pub kind: Problem,
-    /// Where, in bytes of the text.
+    /// Position, in bytes of the text.
     pub span: Range<usize>,
-    /// What is wrong, in plain words; safe to show.
+    /// Message; safe to show.
     pub message: String,
-    /// What to write instead, where that can be guessed; safe to show.
+    /// Suggestion, where there is one; safe to show.
     pub hint: Option<String>,
 }
 
-/// What of a filter the reading of sockets may use: never less than the filter lets through.
+/// Part of a filter that reading sockets can apply: always a superset of the rows that match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pushdown {
     /// States that can match.
     pub states: StateSet,
     /// Protocols that can match.
     pub protos: ProtoSet,
-    /// What the kernel may test, of sockets of the IP families. A part that cannot be put to it (an interface that is
-    /// not there, marks without the right to see them) is to be taken as true, also within a `Not`.
+    /// Condition for the kernel, on sockets of the IP families. A part that cannot be compiled (an unknown interface, marks
+    /// without the privilege to see them) counts as true, also within a `Not`.
     pub prefilter: Option<Prefilter>,
 }
 
 impl Filter {
-    /// Lets every row through.
+    /// Matches every row.
     pub fn everything(table: &'static Table) -> Self {
         Self { table, expr: None, node: None, slots: 0 }
     }
 
-    /// From text, with the port names everybody knows.
+    /// Parses text, with well-known port names.
     pub fn parse(text: &str, table: &'static Table) -> Result<Self, FilterError> {
         Self::parse_with(text, table, Services::well_known())
     }
 
-    /// From text, with these port names and no saved filters.
+    /// Parses text, with these port names and no saved filters.
     pub fn parse_with(text: &str, table: &'static Table, services: &Services) -> Result<Self, FilterError> {
         Self::parse_named(text, table, Names { services, saved: &Saved::new() })
     }
 
-    /// From text, with what its words stand for.
+    /// Parses text, with these port names and saved filters.
     pub fn parse_named(text: &str, table: &'static Table, names: Names<'_>) -> Result<Self, FilterError> {
         let expr = parse::parse(text, table, names)?;
         let mut slots = 0;
@@ -148,27 +148,27 @@ impl Filter {
         Ok(Self { table, expr: expr.map(Arc::new), node, slots })
     }
 
-    /// The table it is about.
+    /// Table of the filter.
     pub const fn table(&self) -> &'static Table {
         self.table
     }
 
-    /// Its tree; `None` when it lets everything through.
+    /// Expression tree; `None` if it matches everything.
     pub fn expr(&self) -> Option<&Expr> {
         self.expr.as_deref()
     }
 
-    /// Whether it lets everything through.
+    /// True if it matches everything.
     pub const fn is_everything(&self) -> bool {
         self.expr.is_none()
     }
 
-    /// Whether a row of its table matches. For many rows of one snapshot use [`Filter::over`].
+    /// True if a row matches. For many rows of one snapshot use [`Filter::over`].
     pub fn matches(&self, snap: &Snapshot, row: usize) -> bool {
         self.node.as_ref().is_none_or(|n| eval::eval(n, snap, row, None))
     }
 
-    /// The filter made ready for one snapshot.
+    /// The filter prepared for one snapshot.
     pub fn over<'a>(&'a self, snap: &'a Snapshot) -> Matcher<'a> {
         let prepared = match &self.node {
             Some(n) if self.table.is_sockets() => Some(eval::Prepared::new(n, self.slots, snap)),
@@ -177,12 +177,14 @@ impl Filter {
         Matcher { node: self.node.as_deref(), snap, prepared }
     }
 
-    /// What must be read to evaluate it.
+    /// Data needed to evaluate it.
     pub fn needs(&self) -> Needs {
-        fn of(e: &Expr, table: &'static Table) -> Needs {
+        fn expr_needs(e: &Expr, table: &'static Table) -> Needs {
             match e {
-                Expr::And(all) | Expr::Or(all) => all.iter().fold(Needs::NONE, |n, e| n | of(e, table)),
-                Expr::Not(e) => of(e, table),
+                Expr::And(all) | Expr::Or(all) => {
+                    all.iter().fold(Needs::NONE, |n, e| n | expr_needs(e, table))
+                }
+                Expr::Not(e) => expr_needs(e, table),
                 Expr::Word(_) => {
                     table.words.iter().filter_map(|w| table.column(w)).fold(Needs::NONE, |n, c| n | c.needs)
                 }
@@ -197,31 +199,33 @@ impl Filter {
                 Expr::AutoBound => Needs::AUTO_PORT,
             }
         }
-        self.expr.as_ref().map_or(Needs::NONE, |e| of(e, self.table))
+        self.expr.as_ref().map_or(Needs::NONE, |e| expr_needs(e, self.table))
     }
 
-    /// The columns that it looks at, each once for each test; not those that a bare word looks through.
+    /// Columns that it tests, once per test; without those that a bare word searches.
     pub fn columns(&self) -> Vec<&'static Column> {
-        fn of(e: &Expr, out: &mut Vec<&'static Column>) {
+        fn collect_columns(e: &Expr, out: &mut Vec<&'static Column>) {
             match e {
-                Expr::And(all) | Expr::Or(all) => all.iter().for_each(|e| of(e, out)),
-                Expr::Not(e) => of(e, out),
+                Expr::And(all) | Expr::Or(all) => all.iter().for_each(|e| collect_columns(e, out)),
+                Expr::Not(e) => collect_columns(e, out),
                 Expr::Term(Term { field: Field::Column(c), .. }) => out.push(c),
                 Expr::Term(_) | Expr::Word(_) | Expr::AutoBound => {}
             }
         }
         let mut out = Vec::new();
         if let Some(e) = &self.expr {
-            of(e, &mut out);
+            collect_columns(e, &mut out);
         }
         out
     }
 
-    /// Protocols that it names: they are read beside the usual ones.
+    /// Protocols that it names: they are read in addition to the default ones.
     pub fn protos(&self) -> ProtoSet {
-        fn of(e: &Expr) -> ProtoSet {
+        fn named_protos(e: &Expr) -> ProtoSet {
             match e {
-                Expr::And(all) | Expr::Or(all) => all.iter().fold(ProtoSet::empty(), |s, e| s | of(e)),
+                Expr::And(all) | Expr::Or(all) => {
+                    all.iter().fold(ProtoSet::empty(), |s, e| s | named_protos(e))
+                }
                 Expr::Term(Term { field: Field::Column(c), .. })
                     if matches!(c.role, Some(Role::Proto | Role::Family)) =>
                 {
@@ -231,12 +235,12 @@ impl Filter {
             }
         }
         match &self.expr {
-            Some(e) if self.table.is_sockets() => of(e),
+            Some(e) if self.table.is_sockets() => named_protos(e),
             _ => ProtoSet::empty(),
         }
     }
 
-    /// What the reading of sockets may leave out. Of other tables than that of sockets, nothing.
+    /// Bounds for reading sockets; none for other tables.
     pub fn pushdown(&self) -> Pushdown {
         match &self.expr {
             Some(e) if self.table.is_sockets() => pushdown::bounds(e),
@@ -264,7 +268,7 @@ impl fmt::Display for Filter {
     }
 }
 
-/// A filter made ready for one snapshot.
+/// A filter prepared for one snapshot.
 pub struct Matcher<'a> {
     node: Option<&'a eval::Node>,
     snap: &'a Snapshot,
@@ -272,7 +276,7 @@ pub struct Matcher<'a> {
 }
 
 impl Matcher<'_> {
-    /// Whether a row matches.
+    /// True if a row matches.
     pub fn matches(&self, row: usize) -> bool {
         self.node.is_none_or(|n| eval::eval(n, self.snap, row, self.prepared.as_ref()))
     }

@@ -9,9 +9,11 @@
 pub mod addr;
 pub mod attr;
 pub mod bpf;
+pub mod bytes;
 pub mod container;
 pub mod context;
 pub mod counter_window;
+pub mod diag_attr;
 pub mod fault;
 pub mod hosts;
 pub mod lang;

@@ -1,7 +1,7 @@
-//! Printing rows once: a table for people; JSON, NDJSON and CSV for programs.
+//! Printed output: aligned tables, JSON, NDJSON and CSV.
 //!
-//! Every writer takes the same [`Listing`]. What comes from outside is escaped for where it goes: control and
-//! bidirectional characters never reach a terminal or a file raw, and JSON is valid for any name on the machine.
+//! Every writer takes the same [`Listing`]. Text of the machine is escaped for its destination: control and bidirectional
+//! characters never reach a terminal or a file raw, and JSON is valid for any name.
 
 pub mod csv;
 pub mod json;
@@ -16,14 +16,14 @@ use std::io::{self, Write};
 /// Rows formatted as one piece of work: a few milliseconds on one core.
 const BLOCK: usize = 8192;
 
-/// In which form rows are printed.
+/// Output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Aligned columns.
     Table,
-    /// One array of objects.
+    /// A JSON array of objects.
     Json,
-    /// One object a line.
+    /// One JSON object per line.
     Ndjson,
     /// Comma-separated values (RFC 4180).
     Csv,
@@ -39,11 +39,11 @@ impl Format {
 pub trait Grid: Sync {
     /// The columns, in order.
     fn columns(&self) -> &[&'static Column];
-    /// How many rows.
+    /// Number of rows.
     fn len(&self) -> usize;
     /// The value in a row and a column, both by their number.
     fn value(&self, row: usize, column: usize) -> Value<'_>;
-    /// Whether there is no row.
+    /// True without rows.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -52,11 +52,11 @@ pub trait Grid: Sync {
 /// Rows of a table of a snapshot.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a> {
-    /// Where the values come from.
+    /// Snapshot of the values.
     pub snap: &'a Snapshot,
-    /// Which columns, in order.
+    /// Columns, in order.
     pub columns: &'a [&'static Column],
-    /// Which rows, in order.
+    /// Rows, in order.
     pub rows: &'a [u32],
 }
 
@@ -84,31 +84,31 @@ impl Grid for Summary<'_> {
     }
 }
 
-/// What to print, and how.
+/// A listing to print.
 #[derive(Clone, Copy)]
 pub struct Listing<'a> {
-    /// What.
+    /// Rows and columns.
     pub grid: &'a dyn Grid,
-    /// Whether a table or CSV begins with titles.
+    /// Print a header line in a table or CSV.
     pub header: bool,
-    /// How cells look in a table.
+    /// Style of table cells.
     pub style: &'a Style,
-    /// Columns of the terminal; `None`: as wide as the content.
+    /// Width of the terminal; `None`: as wide as the content.
     pub width: Option<u16>,
-    /// Whether the table may use colour.
+    /// Use color in a table.
     pub color: bool,
 }
 
-/// What happened to a row.
+/// Event of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// It was there when the watch began.
+    /// Present at the first poll.
     Present,
-    /// It was not there at the poll before.
+    /// New since the previous poll.
     Opened,
-    /// Its state changed, or it came to match, or does not any more.
+    /// Its state changed, or it started or stopped matching.
     Changed,
-    /// It is gone.
+    /// Gone since the previous poll.
     Closed,
 }
 
@@ -121,7 +121,7 @@ impl Event {
         (Self::Closed, "closed"),
     ];
 
-    /// The word for it.
+    /// Name of the event.
     pub fn name(self) -> &'static str {
         Self::ALL[self as usize].1
     }

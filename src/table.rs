@@ -1,4 +1,4 @@
-//! The tables: each a list of columns over the rows of a snapshot.
+//! Registry of the tables: each a list of columns over the rows of a snapshot.
 
 mod cell;
 mod contexts;
@@ -24,7 +24,7 @@ pub use peers::PEERS;
 pub use ports::PORTS;
 pub use processes::PROCESSES;
 pub use sockets::SOCKETS;
-pub use sockets::bpf::list as bpf_maps;
+pub use sockets::bpf::map_list as bpf_maps;
 pub(crate) use sockets::end_name;
 
 /// Every table, in the order of the screen.
@@ -88,23 +88,23 @@ pub struct Table {
     pub name: &'static str,
     /// Its title on screen.
     pub title: &'static str,
-    /// What one row is, in the plural: `1,204 sockets`.
+    /// Name of its rows in the plural: `1,204 sockets`.
     pub noun: &'static str,
-    /// One sentence on what it shows.
+    /// One sentence about its content.
     pub help: &'static str,
     /// Every column, in the order of the reference.
     pub columns: &'static [Column],
-    /// Columns shown when nobody chose, in order.
+    /// Default columns, in order.
     pub defaults: &'static [&'static str],
     /// Columns that a wide screen shows after the default ones.
     pub wide_columns: &'static [&'static str],
     /// Default columns whose values a gauge on screen shows instead.
     pub in_gauge: &'static [&'static str],
-    /// The column after which the network namespace is shown where rows are of several.
+    /// The column after which the network namespace is shown if rows are of several.
     pub netns_after: Option<&'static str>,
-    /// Columns that a bare word of a filter looks into.
+    /// Columns that a bare word of a filter tests.
     pub words: &'static [&'static str],
-    /// Columns it sorts by when nobody chose: name, and whether descending.
+    /// Default sort order: column, and whether descending.
     pub order: &'static [(&'static str, bool)],
     /// Groupings that the view offers, the initial one first.
     pub groupings: &'static [Grouping],
@@ -112,9 +112,9 @@ pub struct Table {
     pub always_needs: Needs,
     /// The topic that explains the table.
     pub topic: &'static str,
-    /// How many rows a snapshot has. For sockets with those just closed.
+    /// Number of rows of a snapshot, sockets that have just closed included.
     pub len: fn(&Snapshot) -> usize,
-    /// How many rows a snapshot has without sockets that have just closed.
+    /// Number of rows of a snapshot without sockets that have just closed.
     pub live: fn(&Snapshot) -> usize,
     /// Identity of a row across polls.
     pub identity: fn(&Snapshot, usize) -> Option<Identity>,
@@ -145,7 +145,7 @@ impl PartialEq for Table {
 impl Eq for Table {}
 
 impl Table {
-    /// The columns shown when nobody chose.
+    /// The default columns.
     pub fn default_columns(&self) -> Vec<&'static Column> {
         self.defaults.iter().filter_map(|name| self.column(name)).collect()
     }
@@ -155,7 +155,7 @@ impl Table {
         self.columns.iter().find(|c| c.is(role))
     }
 
-    /// Whether its rows are sockets, which a filter can test without formatting cells.
+    /// Returns whether its rows are sockets, which a filter can test without formatting cells.
     pub const fn is_sockets(&self) -> bool {
         matches!(self.id, TableId::Sockets)
     }
@@ -166,13 +166,13 @@ impl Table {
     }
 }
 
-/// Whether it must be said of which network namespace the sockets are: not all are of number 0, this program's own. The
-/// kernel sends only what a filter leaves, so port 80 of a container alone must not look like port 80 of this machine.
-pub fn several_namespaces(snap: &Snapshot) -> bool {
+/// Returns whether the network namespace must be shown: not all sockets are in namespace 0, that of sockscope. With a filter
+/// the kernel may report only port 80 of a container, which must not look like port 80 of the host.
+pub fn spans_namespaces(snap: &Snapshot) -> bool {
     snap.sample.sockets.iter().any(|s| s.id.netns != 0)
 }
 
-/// With the column of the network namespace where the sockets are of several.
+/// The columns, with that of the network namespace if needed.
 pub fn with_namespaces(
     table: &'static Table,
     columns: &[&'static Column],
@@ -180,11 +180,11 @@ pub fn with_namespaces(
 ) -> Vec<&'static Column> {
     let mut out = columns.to_vec();
     if let (Some(place), Some(netns), true) =
-        (table.netns_after, table.with_role(Role::Netns), several_namespaces(snap))
+        (table.netns_after, table.with_role(Role::Netns), spans_namespaces(snap))
         && !out.contains(&netns)
     {
-        let at = out.iter().position(|c| c.name == place).map_or(out.len(), |i| i + 1);
-        out.insert(at, netns);
+        let index = out.iter().position(|c| c.name == place).map_or(out.len(), |i| i + 1);
+        out.insert(index, netns);
     }
     out
 }
@@ -197,7 +197,7 @@ mod tests {
     use std::collections::HashMap;
 
     #[test]
-    fn a_word_names_one_column() {
+    fn word_names_one_column() {
         for table in TABLES {
             let mut seen: HashMap<String, &str> = HashMap::new();
             for c in table.columns {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn every_column_is_told_about() {
+    fn every_column_has_help_title_and_width() {
         for table in TABLES {
             assert!(table.help.ends_with('.'));
             for c in table.columns {
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_table_names_is_there() {
+    fn columns_named_by_a_table_exist() {
         for t in TABLES {
             assert!(std::ptr::eq(table(t.name).unwrap(), t));
             assert!(std::ptr::eq(t.id.table(), t));
@@ -273,17 +273,18 @@ mod tests {
     }
 
     #[test]
-    fn a_port_of_another_namespace_alone_is_told_as_such() {
-        let with = |snap: &Snapshot| with_namespaces(&SOCKETS, &[], snap).iter().any(|c| c.name == "netns");
+    fn netns_column_is_added_for_another_namespace() {
+        let has_netns =
+            |snap: &Snapshot| with_namespaces(&SOCKETS, &[], snap).iter().any(|c| c.name == "netns");
         let mut snap = machine();
         snap.sample.sockets.truncate(1);
-        assert!(!with(&snap));
+        assert!(!has_netns(&snap));
         snap.sample.sockets[0].id.netns = 1;
-        assert!(with(&snap));
+        assert!(has_netns(&snap));
     }
 
     #[test]
-    fn every_cell_can_be_read() {
+    fn every_cell_has_text() {
         let snap = machine();
         for t in TABLES {
             for c in t.columns {

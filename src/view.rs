@@ -1,4 +1,4 @@
-//! What a screen or a list shows: which rows, in which order, in which groups.
+//! Views: the rows of a table by filter, sort order and grouping.
 
 pub mod group;
 pub mod preset;
@@ -14,23 +14,23 @@ use group::{Group, GroupBy};
 use sort::SortKey;
 use std::borrow::Cow;
 
-/// A question over one table.
+/// A view of one table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct View {
     /// The table.
     pub table: &'static Table,
-    /// Which rows.
+    /// Filter.
     pub filter: Filter,
-    /// In which order; empty: the table's own.
+    /// Sort order; empty: the table's own.
     pub sort: Vec<SortKey>,
-    /// In which groups.
+    /// Grouping.
     pub group: Option<GroupBy>,
-    /// Whether sockets that closed a moment ago are there too.
+    /// Include sockets that have just closed.
     pub closed: bool,
 }
 
 impl View {
-    /// Every row of a table in its own order, without groups.
+    /// All rows of a table in its own order, without groups.
     pub fn new(table: &'static Table) -> Self {
         Self { table, filter: Filter::everything(table), sort: Vec::new(), group: None, closed: false }
     }
@@ -40,7 +40,7 @@ impl View {
         if self.sort.is_empty() { Cow::Owned(sort::default(self.table)) } else { Cow::Borrowed(&self.sort) }
     }
 
-    /// The answer for one snapshot.
+    /// Arranges the rows of one snapshot.
     pub fn arrange(&self, snap: &Snapshot) -> Arranged {
         let total = self.total(snap);
         let matcher = self.filter.over(snap);
@@ -49,7 +49,7 @@ impl View {
         self.grouped(snap, rows)
     }
 
-    /// The answer, from rows that are in order already: all there are, as [`View::sorted`] gives them.
+    /// Arranges rows that are sorted already, as by [`View::sorted`].
     pub fn arrange_sorted(&self, snap: &Snapshot, sorted: &[u32]) -> Arranged {
         let rows = if self.filter.is_everything() {
             sorted.to_vec()
@@ -60,14 +60,14 @@ impl View {
         self.grouped(snap, rows)
     }
 
-    /// Every row of the table in order, whatever the filter. The same for all views with equal [`View::keys`].
+    /// All rows of the table in order, unfiltered. Equal for views with equal [`View::keys`].
     pub fn sorted(&self, snap: &Snapshot) -> Vec<u32> {
         let mut rows: Vec<u32> = (0..self.total(snap) as u32).collect();
         sort::sort(&mut rows, snap, &self.keys());
         rows
     }
 
-    /// What rows are sorted by. Groups by state put the states in order themselves.
+    /// Sort keys of rows. Grouping by state orders the states itself.
     pub fn keys(&self) -> Vec<SortKey> {
         let order = self.order();
         match (self.group, order.split_first()) {
@@ -76,7 +76,7 @@ impl View {
         }
     }
 
-    /// How many rows there are before filtering.
+    /// Number of rows before filtering.
     fn total(&self, snap: &Snapshot) -> usize {
         if self.closed { (self.table.len)(snap) } else { (self.table.live)(snap) }
     }
@@ -90,28 +90,28 @@ impl View {
     }
 }
 
-/// The answer to a question over one snapshot.
+/// The rows of a view in one snapshot.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Arranged {
     /// Row numbers in order, group after group.
     pub rows: Vec<u32>,
-    /// The groups, each before those within it; empty without grouping.
+    /// Groups, each before its inner ones; empty without grouping.
     pub groups: Vec<Group>,
-    /// How many rows there were before filtering.
+    /// Number of rows before filtering.
     pub total: usize,
 }
 
 /// One line of a list with groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
-    /// The head of a group: its index in [`Arranged::groups`].
+    /// The header of a group: its index in [`Arranged::groups`].
     Group(u32),
     /// A row: its number in the snapshot.
     Row(u32),
 }
 
 impl Arranged {
-    /// The lines to show. Of a folded group only the head is there.
+    /// Lines to show; of a folded group only its header.
     pub fn lines(&self, folded: &dyn Fn(u64, u8) -> bool) -> Vec<Line> {
         let mut out = Vec::with_capacity(self.rows.len() + self.groups.len());
         let mut at = 0usize;
@@ -152,8 +152,8 @@ mod tests {
         }
     }
 
-    /// What holds for every answer.
-    fn sound(a: &Arranged) {
+    /// Asserts the invariants of arranged rows.
+    fn assert_consistent(a: &Arranged) {
         let mut rows = a.rows.clone();
         rows.sort_unstable();
         rows.dedup();
@@ -186,21 +186,21 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_filtered_and_in_order() {
+    fn rows_are_filtered_and_sorted() {
         let snap = machine();
         let a = view("proto:tcp", None).arrange(&snap);
-        sound(&a);
+        assert_consistent(&a);
         assert_eq!((a.total, a.rows.len()), (15, 11));
         assert_eq!(&a.rows[..2], &[1, 0], "listeners first, by address");
     }
 
     #[test]
-    fn groups_hold_what_their_filter_lets_through() {
+    fn filter_of_a_group_matches_its_rows() {
         let snap = many(3000);
         for by in ["state", "local", "remote", "process", "user", "scope", "recv_q", "remote_port"] {
             let v = view("not state:closed", Some(by));
             let a = v.arrange(&snap);
-            sound(&a);
+            assert_consistent(&a);
             for g in a.groups.iter().filter(|g| g.depth == 0).take(40) {
                 let Some(filter) = g.filter(v.group.unwrap(), &snap) else { continue };
                 let f = Filter::parse(&filter, &SOCKETS).unwrap_or_else(|e| panic!("{filter}: {e}"));
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_of_one_endpoint_stand_together() {
+    fn clients_of_one_endpoint_are_grouped() {
         let mut rows = vec![row(Proto::Tcp, State::Listen, "0.0.0.0:443", "*", &[0])];
         for i in 0..6 {
             let mut r = row(
@@ -252,7 +252,7 @@ mod tests {
             tx: None,
         });
         let a = view("", Some("state")).arrange(&snap);
-        sound(&a);
+        assert_consistent(&a);
         let heads: Vec<(u8, String, u32, u32)> =
             a.groups.iter().map(|g| (g.depth, g.title(&snap), g.len, g.hosts)).collect();
         let named = |d, t: &str, n, h| (d, t.to_owned(), n, h);

@@ -1,9 +1,9 @@
-//! Asking in the dashboard: columns, completion, history, saved filters, cells; explaining; and acting, never unasked.
+//! Dialogs of the dashboard: columns, completion, history, saved filters, cells, explanations, and confirmed actions.
 
 // A test that cannot go on stops there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-// Each test program uses its part of it.
+// Each test program uses a part of it.
 #[allow(dead_code)]
 #[path = "screens/world.rs"]
 mod world;
@@ -95,10 +95,10 @@ fn columns_are_shown_hidden_moved_and_reset() {
 }
 
 #[test]
-fn tab_completes_and_goes_on() {
+fn tab_completes_then_cycles() {
     let mut s = Screen::new().press("/state:clo<tab>");
     assert!(s.bar().starts_with("/ state:close-wait"), "{}", s.bar());
-    assert!(s.show().contains("the other side has closed; this program"), "what each means:\n{}", s.show());
+    assert!(s.show().contains("closed by the peer, still open here"), "what each means:\n{}", s.show());
     let mut s = s.press("<tab>");
     assert!(s.bar().starts_with("/ state:closing") || s.bar().starts_with("/ state:closed"), "{}", s.bar());
     let mut s = s.press("<shift-tab>");
@@ -308,7 +308,7 @@ fn actions_apply_to_marked_rows() {
 }
 
 #[test]
-fn names_are_asked_for_once_and_only_when_wanted() {
+fn host_names_are_resolved_once_and_only_on_request() {
     let resolve = |s: &Screen| s.effects.iter().filter(|e| matches!(e, Effect::Resolve(_))).count();
     assert_eq!(resolve(&Screen::new().press("jj")), 0);
     assert_eq!(resolve(&Screen::new().press("n")), 1);

@@ -214,11 +214,21 @@ fn use_paths(tree: &str) -> Vec<String> {
     out
 }
 
+/// Returns true if a statement starts after this code.
+fn starts_statement(before: &str) -> bool {
+    let before = before.trim_end();
+    let before = before.strip_suffix("pub(crate)").or(before.strip_suffix("pub(super)")).unwrap_or(before);
+    let before = before.strip_suffix("pub").unwrap_or(before).trim_end();
+    before.is_empty() || before.ends_with([';', '{', '}', ']'])
+}
+
 /// The modules that this code, standing in `module`, names: by `use`, `crate::`, `super::` or the name of a child.
 fn uses(module: &[String], code: &str, known: &BTreeSet<Vec<String>>) -> BTreeSet<Vec<String>> {
     let squeezed: String = code.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut paths = Vec::new();
-    for statement in squeezed.split("use ").skip(1) {
+    // At the start of a statement only: texts have the word, too.
+    for (i, _) in squeezed.match_indices("use ").filter(|(i, _)| starts_statement(&squeezed[..*i])) {
+        let statement = &squeezed[i + 4..];
         let tree = statement.split(';').next().unwrap_or("");
         paths.extend(use_paths(&tree.replace(' ', "")));
     }

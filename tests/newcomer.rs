@@ -151,7 +151,7 @@ fn new_user_finds_a_port_and_a_leak_from_the_key_bar() {
         s.shows("state:close-wait");
         s.keys("state:close-wait");
         press(&mut s, "↵ apply", "\r");
-        s.shows("the other side has closed; this program has not");
+        s.shows("closed by the peer, still open here");
         // Details.
         press(&mut s, "? help", "?");
         press(&mut s, "Esc close", "\x1b");

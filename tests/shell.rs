@@ -1,4 +1,4 @@
-//! What a shell gets: completion scripts, the manual page, the reference page.
+//! Generated texts: completion scripts, manual page, reference page.
 
 // A test that cannot go on stops there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -17,21 +17,21 @@ fn every_shell_has_a_script() {
 }
 
 #[test]
-fn the_reference_page_is_up_to_date() {
+fn reference_page_is_up_to_date() {
     let out = Command::new(env!("CARGO_BIN_EXE_sockscope")).arg("reference").output().unwrap();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/reference.md");
-    let kept = std::fs::read_to_string(file).unwrap();
+    let committed = std::fs::read_to_string(file).unwrap();
     assert!(
-        kept.as_bytes() == out.stdout,
+        committed.as_bytes() == out.stdout,
         "assets/reference.md is stale: cargo run -- reference > assets/reference.md"
     );
     for column in sockscope::table::TABLES.iter().flat_map(|t| t.columns) {
-        assert!(kept.contains(&format!("`{}`", column.name)), "{}", column.name);
+        assert!(committed.contains(&format!("`{}`", column.name)), "{}", column.name);
     }
 }
 
 #[test]
-fn the_manual_page_holds_everything() {
+fn manual_page_has_every_section_and_flag() {
     let out = Command::new(env!("CARGO_BIN_EXE_sockscope")).arg("man").output().unwrap();
     let text = String::from_utf8(out.stdout).unwrap();
     for part in
@@ -42,7 +42,7 @@ fn the_manual_page_holds_everything() {
     for flag in ["wait\\-for", "group\\-by", "proc\\-root"] {
         assert!(text.contains(flag), "{flag}");
     }
-    // No line is taken for a request that is none.
+    // Every line that begins with a dot is a roff request.
     for line in text.lines().filter(|l| l.starts_with('.')) {
         let request = line.split(' ').next().unwrap();
         let known =

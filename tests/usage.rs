@@ -48,7 +48,7 @@ fn usage_error_is_one_line_and_exit_2() {
     let long = "(".repeat(64 * 1024);
     for (args, want) in [
         (&["list", "--columns", "recv_k"][..], "did you mean \"recv_q\"?"),
-        (&["list", "--columns", ""][..], "missing"),
+        (&["list", "--columns", ""][..], "empty column name"),
         (&["list", "--sort", "rtt_uss"][..], "did you mean \"rtt_us\"?"),
         (&["list", "--group-by", "stat"][..], "did you mean \"state\"?"),
         (&["processes", "--columns", "comn"][..], "\"comm\""),

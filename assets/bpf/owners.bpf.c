@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 //
-// Who holds what: a record for each open descriptor of each process, as /proc/PID/fd lists them, read by
-// src/collect/procs/bpf.rs. An iterator over task files (kernel/bpf/task_iter.c, Linux >= 5.11 for the helpers used) runs
-// it once a descriptor; the iterator itself leaves out the threads that share their leader's descriptors, and the
-// tasks that the pid namespace of whoever reads does not know.
+// One record per open descriptor of each process, as listed in /proc/PID/fd; read by src/collect/procs/bpf.rs.
+// An iterator over task files (kernel/bpf/task_iter.c, Linux >= 5.11 for the helpers used) calls it once per
+// descriptor. The iterator skips threads that share the descriptors of their leader, and tasks not visible in the
+// reader's pid namespace.
 //
-// assets/bpf/build makes the object beside this file, which is what the program embeds.
+// assets/bpf/build compiles it to the object file in this directory, which sockscope embeds.
 
 typedef unsigned char u8;
 typedef unsigned short u16;
@@ -13,7 +13,7 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 
 #define SEC(name) __attribute__((section(name), used))
-// Only the fields that are read; the loader puts in their places in the running kernel by its BTF.
+// Only the fields that are read; the loader relocates them by the BTF of the running kernel.
 #define CORE __attribute__((preserve_access_index))
 
 struct super_block {
@@ -59,7 +59,7 @@ struct task_struct {
 	struct pid *thread_pid;
 } CORE;
 
-// What the iterator hands over, laid out the same in every kernel that has it (include/linux/bpf.h).
+// Iterator context, with the same layout in every kernel that has it (include/linux/bpf.h).
 struct seq_file;
 struct bpf_iter_meta {
 	struct seq_file *seq;
@@ -90,17 +90,17 @@ static struct task_struct *(*bpf_get_current_task_btf)(void) = (void *)158;
 enum kind { SOCKET, FILE_, PIPE, EVENTFD, EPOLL, TIMERFD, SIGNALFD, INOTIFY, MEMFD, PIDFD, OTHER };
 
 struct record {
-	// When the process started, nanoseconds after boot: with the pid its identity.
+	// Start time of the process, nanoseconds after boot; together with the pid its identity.
 	u64 start_ns;
 	u64 inode;
-	// As the pid namespace of whoever reads numbers it.
+	// In the pid namespace of the reader.
 	u32 pid;
 	u32 fd;
 	u32 kind;
 	u32 zero;
 };
 
-// The first sixteen bytes of a name, zeros behind it.
+// The first 16 bytes of a name, padded with zeros.
 union name {
 	char text[16];
 	u64 words[2];
@@ -110,7 +110,7 @@ union name {
 	((u64)(a) | (u64)(b) << 8 | (u64)(c) << 16 | (u64)(d) << 24 | (u64)(e) << 32 | (u64)(f) << 40 | \
 	 (u64)(g) << 48 | (u64)(h) << 56)
 
-// What the link below /proc/PID/fd would say.
+// Kind of descriptor, as the link in /proc/PID/fd shows it.
 static inline __attribute__((always_inline)) u32 kind_of(struct file *file, unsigned long magic)
 {
 	union name name = {};
@@ -144,7 +144,7 @@ static inline __attribute__((always_inline)) u32 kind_of(struct file *file, unsi
 		return OTHER;
 	case TMPFS:
 	case HUGETLBFS:
-		// Of no directory: made by memfd_create, not opened by a path.
+		// Without a parent directory: from memfd_create, not opened by path.
 		dentry = file->f_path.dentry;
 		if (dentry->d_parent != dentry)
 			return FILE_;
@@ -155,7 +155,7 @@ static inline __attribute__((always_inline)) u32 kind_of(struct file *file, unsi
 	}
 }
 
-// The number of a task in the pid namespace of whoever reads; 0 for none.
+// Pid of a task in the pid namespace of the reader; 0 if it has none.
 static inline __attribute__((always_inline)) u32 pid_here(struct task_struct *task)
 {
 	u32 level = bpf_get_current_task_btf()->thread_pid->level;
@@ -178,7 +178,7 @@ int owners(struct bpf_iter__task_file *ctx)
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 
-	// A thread that went its own way has descriptors of its own, which /proc/PID/fd does not list.
+	// An unshared thread has its own descriptors, which /proc/PID/fd does not list.
 	if (!task || !file || task->pid != task->tgid)
 		return 0;
 	struct inode *inode = file->f_inode;
@@ -193,5 +193,5 @@ int owners(struct bpf_iter__task_file *ctx)
 	return 0;
 }
 
-// What the helpers ask for.
+// Required by the helpers.
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

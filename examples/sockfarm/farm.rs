@@ -1,4 +1,4 @@
-//! Many real connections, held by processes of their own.
+//! Many real connections in child processes.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::set_socket_linger;
@@ -12,41 +12,41 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Descriptors that one process holds at the most, unless told otherwise.
+/// Default limit of descriptors per process.
 pub(crate) const FDS: usize = 20_000;
 
-/// Of them, those that a process needs for itself.
-const SPARE: usize = 64;
+/// Descriptors a process needs for other things.
+const RESERVED_FDS: usize = 64;
 
-/// Connections of one process to one listener: fewer than there are local ports.
-const EACH: usize = 20_000;
+/// Connections per process and listener: fewer than there are local ports.
+const CONNECTIONS_MAX: usize = 20_000;
 
-/// Set in the processes that hold them: what each makes.
+/// Environment variable of child processes: the sockets to open.
 const CHILD: &str = "SOCKFARM_CHILD";
 
-/// What a socket of the farm is in.
+/// State of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Two sockets a connection, both held.
+    /// Two sockets per connection, both open.
     Established,
-    /// A listener that nobody connects to.
+    /// A listener without connections.
     Listen,
-    /// The far end was shut down; it is held too, in `FIN_WAIT2`.
+    /// Shut down by the peer, which stays open in `FIN_WAIT2`.
     CloseWait,
-    /// The same, seen from the other end.
+    /// The peer of the above.
     FinWait2,
-    /// Closed at both ends: held by nobody, and gone after a minute.
+    /// Closed by both ends: without a process, and gone after a minute.
     TimeWait,
-    /// Connecting to a listener that does not answer.
+    /// Connecting to a listener with a full accept queue.
     SynSent,
 }
 
 impl State {
-    /// All of them.
+    /// All states.
     pub(crate) const ALL: [Self; 6] =
         [Self::Established, Self::Listen, Self::CloseWait, Self::FinWait2, Self::TimeWait, Self::SynSent];
 
-    /// The word for it.
+    /// Name on the command line.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Established => "established",
@@ -58,7 +58,7 @@ impl State {
         }
     }
 
-    /// Sockets that making one leaves.
+    /// Sockets opened for one of this state.
     const fn sockets(self) -> usize {
         match self {
             Self::CloseWait | Self::FinWait2 => 2,
@@ -67,62 +67,62 @@ impl State {
     }
 }
 
-/// What a farm is to hold.
+/// Sockets of a farm.
 #[derive(Clone, Debug)]
-pub(crate) struct Order {
+pub(crate) struct FarmSpec {
     counts: [usize; State::ALL.len()],
-    /// Over at least so many processes.
+    /// Minimum number of processes.
     pub(crate) processes: usize,
-    /// Established sockets that close, and as many that open, a second.
+    /// Established sockets closed and replaced per second.
     pub(crate) churn: usize,
-    /// Descriptors a process.
+    /// Descriptors per process.
     pub(crate) fds: usize,
 }
 
-impl Order {
-    /// So many established sockets.
+impl FarmSpec {
+    /// A number of established sockets.
     pub(crate) fn new(sockets: usize) -> Self {
         let mut counts = [0; State::ALL.len()];
         counts[State::Established as usize] = sockets;
         Self { counts, processes: 1, churn: 0, fds: FDS }
     }
 
-    /// And so many more in this state.
+    /// Adds sockets in this state.
     pub(crate) fn add(&mut self, state: State, n: usize) {
         self.counts[state as usize] += n;
     }
 
-    /// Sockets that there will be.
+    /// Total number of sockets.
     pub(crate) fn sockets(&self) -> usize {
         State::ALL.iter().map(|s| self.counts[*s as usize] * s.sockets()).sum()
     }
 
-    /// The part of process `i` of `n`.
-    fn part(&self, i: usize, n: usize) -> String {
+    /// Share of process `i` of `n`, as passed in the environment.
+    fn share_of(&self, i: usize, n: usize) -> String {
         let share = |all: usize| all / n + usize::from(i < all % n);
         let mut words: Vec<usize> = self.counts.iter().map(|c| share(*c)).collect();
-        // Connections have two ends.
+        // Two sockets per connection.
         words[0] = share(self.counts[0].div_ceil(2));
         words.extend([share(self.churn.div_ceil(2)), i]);
         words.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     }
 }
 
-/// Processes with their sockets; they end when this is dropped, or when this process ends.
+/// Child processes with their sockets; they exit when this is dropped, or when this process exits.
 #[derive(Debug)]
 pub(crate) struct Farm {
     children: Vec<(Child, Option<ChildStdin>)>,
 }
 
 impl Farm {
-    /// Starts as many processes as are needed.
-    pub(crate) fn start(order: &Order) -> Result<Self, Box<dyn Error>> {
-        let most = order.fds.saturating_sub(SPARE).clamp(2, 2 * EACH);
-        let n = order.processes.max(order.sockets().div_ceil(most / 2 * 2)).max(1);
+    /// Starts the processes and waits until all sockets are open.
+    pub(crate) fn start(spec: &FarmSpec) -> Result<Self, Box<dyn Error>> {
+        let fds_max = spec.fds.saturating_sub(RESERVED_FDS).clamp(2, 2 * CONNECTIONS_MAX);
+        let n = spec.processes.max(spec.sockets().div_ceil(fds_max / 2 * 2)).max(1);
         let mut farm = Self { children: Vec::new() };
         for i in 0..n {
             let mut child = Command::new(std::env::current_exe()?)
-                .env(CHILD, order.part(i, n))
+                .env(CHILD, spec.share_of(i, n))
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .spawn()?;
@@ -131,15 +131,15 @@ impl Farm {
         }
         for (child, _) in &mut farm.children {
             let mut line = String::new();
-            BufReader::new(child.stdout.take().ok_or("no pipe")?).read_line(&mut line)?;
+            BufReader::new(child.stdout.take().ok_or("child without stdout")?).read_line(&mut line)?;
             if line != "ready\n" {
-                return Err(format!("a process of the farm failed: {line}").into());
+                return Err(format!("child process failed: {line}").into());
             }
         }
         Ok(farm)
     }
 
-    /// The processes.
+    /// Pids of the processes.
     pub(crate) fn pids(&self) -> impl Iterator<Item = u32> + '_ {
         self.children.iter().map(|(c, _)| c.id())
     }
@@ -147,7 +147,7 @@ impl Farm {
 
 impl Drop for Farm {
     fn drop(&mut self) {
-        // All at once, then wait: closing takes its time.
+        // Stops all, then waits: closing takes a while.
         for (_, stdin) in &mut self.children {
             *stdin = None;
         }
@@ -157,95 +157,96 @@ impl Drop for Farm {
     }
 }
 
-/// In a process of the farm: does its part, and says that it did.
-pub(crate) fn child() -> Option<Result<(), Box<dyn Error>>> {
-    let what = std::env::var(CHILD).ok()?;
-    let done = hold(&what);
-    if let Err(e) = &done {
+/// Runs as a child process; `None` in the parent.
+pub(crate) fn run_child() -> Option<Result<(), Box<dyn Error>>> {
+    let share = std::env::var(CHILD).ok()?;
+    let result = open_sockets(&share);
+    if let Err(e) = &result {
         println!("{e}");
     }
-    Some(done)
+    Some(result)
 }
 
-/// Both ends of a connection. Closing either resets it, so that nothing of it stays.
+/// Both ends of a connection.
 type Pair = (TcpStream, TcpStream);
 
-/// A pair through this listener.
-fn pair(listener: &TcpListener, at: SocketAddr) -> io::Result<Pair> {
-    let client = TcpStream::connect(at)?;
+/// Connects to this listener.
+fn connect_pair(listener: &TcpListener, addr: SocketAddr) -> io::Result<Pair> {
+    let client = TcpStream::connect(addr)?;
     let server = listener.accept()?.0;
     Ok((client, server))
 }
 
-fn resetting(p: Pair) -> io::Result<Pair> {
+/// Makes closing either end reset the connection, so that no `TIME_WAIT` socket remains.
+fn reset_on_close(p: Pair) -> io::Result<Pair> {
     set_socket_linger(&p.0, Some(Duration::ZERO))?;
     set_socket_linger(&p.1, Some(Duration::ZERO))?;
     Ok(p)
 }
 
-fn hold(what: &str) -> Result<(), Box<dyn Error>> {
-    let words: Vec<usize> = what.split(' ').map(str::parse).collect::<Result<_, _>>()?;
-    let [pairs, listeners, close_waits, fin_waits, time_waits, syn_sents, churn, number] = words[..] else {
-        return Err("what each makes".into());
+fn open_sockets(share: &str) -> Result<(), Box<dyn Error>> {
+    let words: Vec<usize> = share.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+    let [n_pairs, listeners, close_waits, fin_waits, time_waits, syn_sents, churn, number] = words[..] else {
+        return Err(format!("{CHILD}: expected 8 numbers").into());
     };
-    let most = getrlimit(Resource::Nofile).maximum;
-    setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most })?;
-    // An address of its own, so that no process takes another's ports.
+    let hard = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard })?;
+    // One address per process, so that they do not share ports.
     let ip = Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + number as u32);
     let listener = TcpListener::bind(SocketAddrV4::new(ip, 20_000 + (number % 10_000) as u16))?;
-    let at = listener.local_addr()?;
-    let mut held: VecDeque<Pair> = VecDeque::with_capacity(pairs + 1);
-    for _ in 0..pairs {
-        held.push_back(resetting(pair(&listener, at)?)?);
+    let addr = listener.local_addr()?;
+    let mut pairs: VecDeque<Pair> = VecDeque::with_capacity(n_pairs + 1);
+    for _ in 0..n_pairs {
+        pairs.push_back(reset_on_close(connect_pair(&listener, addr)?)?);
     }
-    let mut kept: Vec<OwnedFd> = Vec::new();
+    let mut others: Vec<OwnedFd> = Vec::new();
     for _ in 0..listeners {
-        kept.push(TcpListener::bind(SocketAddrV4::new(ip, 0))?.into());
+        others.push(TcpListener::bind(SocketAddrV4::new(ip, 0))?.into());
     }
     for _ in 0..close_waits + fin_waits {
-        let (client, server) = resetting(pair(&listener, at)?)?;
+        let (client, server) = reset_on_close(connect_pair(&listener, addr)?)?;
         client.shutdown(Shutdown::Write)?;
-        kept.extend([OwnedFd::from(client), server.into()]);
+        others.extend([OwnedFd::from(client), server.into()]);
     }
     for _ in 0..time_waits {
-        let (client, server) = pair(&listener, at)?;
+        let (client, server) = connect_pair(&listener, addr)?;
         server.shutdown(Shutdown::Both)?;
         drop(client);
     }
     if syn_sents > 0 {
-        kept.extend(unanswered(ip, syn_sents)?);
+        others.extend(open_unanswered(ip, syn_sents)?);
     }
     println!("ready");
-    churn_until_closed(&listener, at, &mut held, churn)?;
+    churn_until_closed(&listener, addr, &mut pairs, churn)?;
     Ok(())
 }
 
-/// Sockets that connect to a listener whose accept queue is full.
-fn unanswered(ip: Ipv4Addr, n: usize) -> io::Result<Vec<OwnedFd>> {
+/// Opens connections to a listener with a full accept queue.
+fn open_unanswered(ip: Ipv4Addr, n: usize) -> io::Result<Vec<OwnedFd>> {
     let full = TcpListener::bind(SocketAddrV4::new(ip, 0))?;
-    let at = full.local_addr()?;
+    let addr = full.local_addr()?;
     listen(&full, 0)?;
-    let mut out = vec![TcpStream::connect(at)?.into()];
+    let mut out = vec![TcpStream::connect(addr)?.into()];
     for _ in 0..n {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let s = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
-        // Under way: the SYN is not answered.
-        let _ = connect(&s, &at);
+        // In progress: the SYN is not answered.
+        let _ = connect(&s, &addr);
         out.push(s);
     }
     out.push(full.into());
     Ok(out)
 }
 
-/// Closes `churn` of the oldest connections a second and opens as many, until whoever started this goes.
+/// Closes `churn` of the oldest connections per second and opens as many, until the parent exits.
 fn churn_until_closed(
     listener: &TcpListener,
-    at: SocketAddr,
-    held: &mut VecDeque<Pair>,
+    addr: SocketAddr,
+    pairs: &mut VecDeque<Pair>,
     churn: usize,
 ) -> io::Result<()> {
     let stdin = io::stdin();
-    if churn == 0 || held.is_empty() {
+    if churn == 0 || pairs.is_empty() {
         return stdin.lock().read_to_end(&mut Vec::new()).map(drop);
     }
     let (began, mut done) = (Instant::now(), 0u64);
@@ -256,8 +257,8 @@ fn churn_until_closed(
         }
         let due = (began.elapsed().as_secs_f64() * churn as f64) as u64;
         while done < due {
-            held.pop_front();
-            held.push_back(resetting(pair(listener, at)?)?);
+            pairs.pop_front();
+            pairs.push_back(reset_on_close(connect_pair(listener, addr)?)?);
             done += 1;
         }
     }

@@ -111,7 +111,7 @@ impl Events {
                 for (id, r) in matched.iter().filter(|(id, _)| !now.contains_key(id)) {
                     match there.get(id) {
                         Some(after) => {
-                            write_event(Event::Changed, *id, Some((old, *r)), Some((&snap, *after)))?
+                            write_event(Event::Changed, *id, Some((old, *r)), Some((&snap, *after)))?;
                         }
                         None => write_event(Event::Closed, *id, Some((old, *r)), None)?,
                     }
@@ -119,7 +119,7 @@ impl Events {
                 for r in &rows {
                     let Some(id) = identity(&snap, *r) else { continue };
                     match (matched.get(&id), was.get(&id)) {
-                        (Some(b), _) if !differs(list, old, *b, &snap, *r) => {}
+                        (Some(b), _) if !state_changed(list, old, *b, &snap, *r) => {}
                         (Some(b), _) | (None, Some(b)) => {
                             write_event(Event::Changed, id, Some((old, *b)), Some((&snap, *r)))?;
                         }
@@ -133,7 +133,7 @@ impl Events {
     }
 }
 
-/// Whether a row has come to another state. Other tables have no states: their rows come and go.
-fn differs(list: &ListPlan, old: &Snapshot, before: u32, new: &Snapshot, after: u32) -> bool {
+/// True if the TCP state of a row changed. Rows of other tables are only opened and closed.
+fn state_changed(list: &ListPlan, old: &Snapshot, before: u32, new: &Snapshot, after: u32) -> bool {
     list.table.is_sockets() && old.socket(before as usize).state != new.socket(after as usize).state
 }

@@ -1,7 +1,7 @@
-//! Control groups (v2): the path of each id that a socket names.
+//! Cgroups (v2): paths of the cgroup ids of sockets.
 //!
-//! The id of a cgroup is the inode of its directory, so the mounted tree is walked once, and again when a socket
-//! names an id that was not there.
+//! The id of a cgroup is the inode of its directory, so the mounted tree is walked once, and again when a socket has an
+//! unknown id.
 
 use crate::model::{Sample, text};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -12,27 +12,27 @@ use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Most directories that are looked at in one walk.
-const MOST: usize = 50_000;
+/// Directories visited per walk.
+const DIRS_MAX: usize = 50_000;
 
-/// Where version 2 is mounted: the first mount of that type (`/proc/self/mountinfo`, proc(5)).
+/// Mount point of cgroup v2: the first mount of that type (`/proc/self/mountinfo`, proc(5)).
 pub(crate) fn root() -> Option<PathBuf> {
     let mounts = fs::read("/proc/self/mountinfo").ok()?;
-    mount_of(&mounts, b"cgroup2")
+    mount_point(&mounts, b"cgroup2")
 }
 
-/// The mount point of the first file system of this type.
-fn mount_of(mountinfo: &[u8], kind: &[u8]) -> Option<PathBuf> {
+/// Mount point of the first file system of this type.
+fn mount_point(mountinfo: &[u8], kind: &[u8]) -> Option<PathBuf> {
     mountinfo.split(|b| *b == b'\n').find_map(|line| {
         let mut words = line.split(|b| *b == b' ');
         let point = words.nth(4)?;
-        let after = words.skip_while(|w| *w != b"-").nth(1)?;
-        (after == kind).then(|| PathBuf::from(std::ffi::OsStr::from_bytes(&unescaped(point))))
+        let fs_type = words.skip_while(|w| *w != b"-").nth(1)?;
+        (fs_type == kind).then(|| PathBuf::from(std::ffi::OsStr::from_bytes(&unescape(point))))
     })
 }
 
-/// Blanks and the like stand as `\040` there.
-fn unescaped(raw: &[u8]) -> Vec<u8> {
+/// Decodes octal escapes such as `\040` for a space.
+fn unescape(raw: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(raw.len());
     let mut rest = raw;
     while let Some((first, tail)) = rest.split_first() {
@@ -52,7 +52,7 @@ fn unescaped(raw: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The id of the cgroup at this path below the root.
+/// Id of the cgroup with this path.
 pub(crate) fn id(path: &str) -> Option<u64> {
     let below = path.trim_start_matches('/');
     if below.split('/').any(|part| part == "..") {
@@ -61,18 +61,18 @@ pub(crate) fn id(path: &str) -> Option<u64> {
     fs::metadata(root()?.join(below)).ok().map(|m| m.ino())
 }
 
-/// What is known of the tree.
+/// Cache of the cgroup tree.
 #[derive(Debug, Default)]
 pub(crate) struct Cgroups {
     root: Option<PathBuf>,
     paths: FxHashMap<u64, Box<str>>,
-    /// Ids that a walk did not find: removed, or of another namespace.
+    /// Ids not found by the last walk: removed, or in another cgroup namespace.
     unknown: FxHashSet<u64>,
-    told: Arc<BTreeMap<u64, Box<str>>>,
+    published: Arc<BTreeMap<u64, Box<str>>>,
 }
 
 impl Cgroups {
-    /// Names the cgroups of the sample's sockets.
+    /// Adds the paths of the cgroups of the sample's sockets.
     pub(crate) fn fill(&mut self, sample: &mut Sample) {
         let mut ids: FxHashSet<u64> = FxHashSet::default();
         ids.extend(sample.sockets.iter().filter_map(|s| sample.attrs_of(s).cgroup_id()));
@@ -81,10 +81,10 @@ impl Cgroups {
             self.unknown = ids.iter().copied().filter(|id| !self.paths.contains_key(id)).collect();
         }
         let path = |id: u64| Some((id, self.paths.get(&id)?.clone()));
-        if ids.len() != self.told.len() || ids.iter().any(|id| !self.told.contains_key(id)) {
-            self.told = Arc::new(ids.into_iter().filter_map(path).collect());
+        if ids.len() != self.published.len() || ids.iter().any(|id| !self.published.contains_key(id)) {
+            self.published = Arc::new(ids.into_iter().filter_map(path).collect());
         }
-        sample.cgroups = Arc::clone(&self.told);
+        sample.cgroups = Arc::clone(&self.published);
     }
 
     fn walk(&mut self) {
@@ -98,21 +98,22 @@ impl Cgroups {
         }
         let mut dirs = vec![root.clone()];
         while let Some(dir) = dirs.pop() {
-            // Gone or closed to us: its sockets keep their number.
+            // Removed or not readable: its sockets keep the id only.
             let Ok(entries) = fs::read_dir(&dir) else { continue };
             for entry in entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())) {
-                if self.paths.len() >= MOST {
+                if self.paths.len() >= DIRS_MAX {
                     return;
                 }
                 let path = entry.path();
-                self.paths.insert(entry.ino(), below(root, &path));
+                self.paths.insert(entry.ino(), cgroup_path(root, &path));
                 dirs.push(path);
             }
         }
     }
 }
 
-fn below(root: &Path, path: &Path) -> Box<str> {
+/// Path below the root.
+fn cgroup_path(root: &Path, path: &Path) -> Box<str> {
     let rest = path.strip_prefix(root).unwrap_or(path);
     format!("/{}", text::from_bytes(rest.as_os_str().as_bytes())).into()
 }
@@ -122,12 +123,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mounts() {
+    fn mount_point_is_found_and_unescaped() {
         let info = b"29 24 0:25 / /sys/fs/cgroup/unified rw,nosuid shared:9 - cgroup2 cgroup2 rw\n\
             30 24 0:26 / /sys/fs/cg\\040x rw - cgroup cgroup rw,cpu\n";
-        assert_eq!(mount_of(info, b"cgroup2"), Some("/sys/fs/cgroup/unified".into()));
-        assert_eq!(mount_of(info, b"cgroup"), Some("/sys/fs/cg x".into()));
-        assert_eq!(mount_of(info, b"bpf"), None);
-        assert_eq!(mount_of(b"garbage\n\n1 2", b"cgroup2"), None);
+        assert_eq!(mount_point(info, b"cgroup2"), Some("/sys/fs/cgroup/unified".into()));
+        assert_eq!(mount_point(info, b"cgroup"), Some("/sys/fs/cg x".into()));
+        assert_eq!(mount_point(info, b"bpf"), None);
+        assert_eq!(mount_point(b"garbage\n\n1 2", b"cgroup2"), None);
     }
 }

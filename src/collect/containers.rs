@@ -30,7 +30,7 @@ const ATTEMPTS: u8 = 3;
 /// Cgroup paths that are cached.
 const CACHED_PATHS: usize = 16_384;
 
-/// Whether to query container engines.
+/// Querying of container engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engines {
     /// No: containers are shown by id.

@@ -1,57 +1,59 @@
-//! What the kernel counts beside its sockets: `/proc/net` and `/proc/sys` (`proc_net(5)`, `tcp(7)`, `udp(7)`).
+//! System and network counters and limits: `/proc/net` and `/proc/sys` (`proc_net(5)`, `tcp(7)`, `udp(7)`).
 
 use crate::model::{Counters, FdKind, NetCounters, Process, Sample};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Reads them below one `/proc`.
+/// Reader of the counters below one `/proc`.
 #[derive(Debug)]
 pub(crate) struct Reader {
     root: PathBuf,
-    page: u64,
-    /// What is read once in several polls: the poll, and what it was.
+    page_size: u64,
+    /// Number of polls so far.
     polls: u32,
+    /// Cached between polls: inotify watches by uid.
     watches: Vec<(u32, u64)>,
-    pids: Vec<(Box<str>, u64, u64)>,
+    /// Cached between polls: current and maximum pids by cgroup.
+    cgroup_pids: Vec<(Box<str>, u64, u64)>,
 }
 
-/// Polls between two readings of what costs a file a process or group.
-const SELDOM: u32 = 5;
-/// Control groups that are looked at.
-const GROUPS: usize = 500;
+/// Polls between two reads of the values that take one file per process or cgroup.
+const EXPENSIVE_POLLS: u32 = 5;
+/// Cgroups that are read.
+const CGROUPS_MAX: usize = 500;
 
 impl Reader {
-    /// Below this root.
+    /// Reader below this root.
     pub(crate) fn new(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
-            page: rustix::param::page_size() as u64,
+            page_size: rustix::param::page_size() as u64,
             polls: 0,
             watches: vec![],
-            pids: vec![],
+            cgroup_pids: vec![],
         }
     }
 
-    /// All of it, for the processes of the sample, beside what namespaces were counted while they were read.
+    /// Reads all counters; those of network namespaces are taken from the sample if it has them.
     pub(crate) fn read(&mut self, sample: &Sample, live: bool) -> Counters {
-        if live && self.polls.is_multiple_of(SELDOM) {
-            self.watches = self.watches_of(&sample.processes);
+        if live && self.polls.is_multiple_of(EXPENSIVE_POLLS) {
+            self.watches = self.watches_by_uid(&sample.processes);
             let paths: BTreeSet<&str> =
                 sample.processes.iter().filter_map(|p| p.info.cgroup.as_deref()).collect();
             let read = |p: &str| Self::cgroup_pids(p).map(|(n, max)| (Box::from(p), n, max));
-            self.pids = paths.into_iter().take(GROUPS).filter_map(read).collect();
+            self.cgroup_pids = paths.into_iter().take(CGROUPS_MAX).filter_map(read).collect();
         }
         self.polls = self.polls.wrapping_add(1);
         Counters {
             nets: sample.counters.as_ref().map_or_else(|| vec![self.net(0)], |c| c.nets.clone()),
             inotify_watches: self.watches.clone(),
-            cgroup_pids: self.pids.clone(),
+            cgroup_pids: self.cgroup_pids.clone(),
             ..self.system()
         }
     }
 
-    /// inotify watches by user, of the processes known to have such descriptors.
-    fn watches_of(&self, processes: &[Process]) -> Vec<(u32, u64)> {
+    /// inotify watches by uid, of the processes with inotify descriptors.
+    fn watches_by_uid(&self, processes: &[Process]) -> Vec<(u32, u64)> {
         let mut out: BTreeMap<u32, u64> = BTreeMap::new();
         for p in processes {
             let kinds = p.fds.as_ref().ok().and_then(|u| u.kinds);
@@ -72,7 +74,7 @@ impl Reader {
         self.text(path)?.split_ascii_whitespace().nth(n)?.parse().ok()
     }
 
-    /// The system's, without those of namespaces.
+    /// System-wide counters.
     pub(crate) fn system(&self) -> Counters {
         let threads = self
             .text("loadavg")
@@ -87,15 +89,15 @@ impl Reader {
         }
     }
 
-    /// Those of the namespace this thread is in.
+    /// Counters of the network namespace of this thread.
     pub(crate) fn net(&self, netns: u16) -> NetCounters {
         // `/proc/net` is that of the process; a thread may be elsewhere.
         let dir = if self.root.join("thread-self/net").is_dir() { "thread-self/net" } else { "net" };
         let file = |name: &str| self.text(&format!("{dir}/{name}")).unwrap_or_default();
         let (sockstat, netstat) = (file("sockstat"), file("netstat"));
         let (snmp, snmp6) = (file("snmp"), file("snmp6"));
-        let pages = |n: Option<u64>| n.map(|n| n.saturating_mul(self.page));
-        let ext = |name: &str| paired(&netstat, "TcpExt:", name);
+        let pages = |n: Option<u64>| n.map(|n| n.saturating_mul(self.page_size));
+        let ext = |name: &str| snmp_value(&netstat, "TcpExt:", name);
         let sys = |name: &str| self.word(&format!("sys/net/{name}"), 0);
         let memory = |name: &str| {
             let path = format!("sys/net/ipv4/{name}");
@@ -108,16 +110,16 @@ impl Reader {
             let (low, high) = (u16::try_from(low).ok()?, u16::try_from(high).ok()?);
             Some((low, high, reserved_within(&reserved, low, high)))
         });
-        let rcvbuf = paired(&snmp, "Udp:", "RcvbufErrors");
+        let rcvbuf = snmp_value(&snmp, "Udp:", "RcvbufErrors");
         NetCounters {
             netns,
-            time_wait: keyed(&sockstat, "TCP:", "tw"),
+            time_wait: sockstat_value(&sockstat, "TCP:", "tw"),
             time_wait_max: sys("ipv4/tcp_max_tw_buckets"),
-            orphans: keyed(&sockstat, "TCP:", "orphan"),
+            orphans: sockstat_value(&sockstat, "TCP:", "orphan"),
             orphans_max: sys("ipv4/tcp_max_orphans"),
-            tcp_mem: pages(keyed(&sockstat, "TCP:", "mem")),
+            tcp_mem: pages(sockstat_value(&sockstat, "TCP:", "mem")),
             tcp_mem_max: memory("tcp_mem"),
-            udp_mem: pages(keyed(&sockstat, "UDP:", "mem")),
+            udp_mem: pages(sockstat_value(&sockstat, "UDP:", "mem")),
             udp_mem_max: memory("udp_mem"),
             ports,
             somaxconn: sys("core/somaxconn"),
@@ -126,7 +128,7 @@ impl Reader {
             syn_cookies: ext("TCPReqQFullDoCookies"),
             syn_drops: ext("TCPReqQFullDrop"),
             syn_backlog: sys("ipv4/tcp_max_syn_backlog"),
-            udp_rcvbuf_errors: rcvbuf.map(|n| n + lined(&snmp6, "Udp6RcvbufErrors").unwrap_or(0)),
+            udp_rcvbuf_errors: rcvbuf.map(|n| n + snmp6_value(&snmp6, "Udp6RcvbufErrors").unwrap_or(0)),
             conntrack: sys("netfilter/nf_conntrack_count"),
             conntrack_max: sys("netfilter/nf_conntrack_max"),
             neighbours6: hex_column(&file("stat/ndisc_cache"), "entries"),
@@ -137,14 +139,14 @@ impl Reader {
         }
     }
 
-    /// How many processes and threads a control group (v2) has and may have; `None` where there is no limit.
+    /// Current and maximum number of processes and threads of a cgroup (v2); `None` without a limit.
     pub(crate) fn cgroup_pids(path: &str) -> Option<(u64, u64)> {
         let read = |name: &str| std::fs::read_to_string(format!("/sys/fs/cgroup{path}/{name}")).ok();
         let max = read("pids.max")?.trim().parse().ok()?;
         Some((read("pids.current")?.trim().parse().ok()?, max))
     }
 
-    /// inotify watches of a process: the `inotify` lines of its `fdinfo`. `None` where it cannot be read.
+    /// inotify watches of a process: the `inotify` lines of its `fdinfo`. `None` if unreadable.
     pub(crate) fn inotify_watches(&self, pid: u32) -> Option<u64> {
         let proc = self.root.join(pid.to_string());
         let mut n = 0;
@@ -159,47 +161,47 @@ impl Reader {
     }
 }
 
-/// `TCP: inuse 4 orphan 0 tw 0 alloc 6 mem 1`: the number behind a word.
-fn keyed(text: &str, line: &str, key: &str) -> Option<u64> {
+/// Value of a key in `TCP: inuse 4 orphan 0 tw 0 alloc 6 mem 1`.
+fn sockstat_value(text: &str, line: &str, key: &str) -> Option<u64> {
     let words = text.lines().find_map(|l| l.strip_prefix(line))?;
     words.split_ascii_whitespace().skip_while(|w| *w != key).nth(1)?.parse().ok()
 }
 
-/// Two lines with the same head: names, then numbers.
-fn paired(text: &str, head: &str, key: &str) -> Option<u64> {
-    let mut lines = text.lines().filter(|l| l.starts_with(head));
+/// Value of a key in a pair of lines with the same prefix: names, then numbers.
+fn snmp_value(text: &str, prefix: &str, key: &str) -> Option<u64> {
+    let mut lines = text.lines().filter(|l| l.starts_with(prefix));
     let at = lines.next()?.split_ascii_whitespace().position(|w| w == key)?;
     lines.next()?.split_ascii_whitespace().nth(at)?.parse().ok()
 }
 
-/// A name and a number a line.
-fn lined(text: &str, key: &str) -> Option<u64> {
+/// Value of a key in lines of a name and a number.
+fn snmp6_value(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find(|l| l.split_ascii_whitespace().next() == Some(key))?;
     line.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-/// The first row (hexadecimal; every CPU tells the same) under a title.
+/// First row of a hexadecimal column (the rows of all CPUs are the same).
 fn hex_column(text: &str, title: &str) -> Option<u64> {
     let mut lines = text.lines();
     let at = lines.next()?.split_ascii_whitespace().position(|w| w == title)?;
     u64::from_str_radix(lines.next()?.split_ascii_whitespace().nth(at)?, 16).ok()
 }
 
-/// The sum of all rows under a title.
+/// Sum of a column.
 fn summed_column(text: &str, title: &str) -> Option<u64> {
     let mut lines = text.lines();
     let at = lines.next()?.split_ascii_whitespace().position(|w| w == title)?;
     Some(lines.filter_map(|l| l.split_ascii_whitespace().nth(at)?.parse::<u64>().ok()).sum())
 }
 
-/// How many of the ports of a range are in a list like `8080,9000-9010`.
+/// Number of ports of a range in a list such as `8080,9000-9010`.
 fn reserved_within(list: &str, low: u16, high: u16) -> u32 {
-    let part = |p: &str| {
+    let overlap = |p: &str| {
         let (a, b) = p.split_once('-').unwrap_or((p, p));
         let (a, b) = (a.trim().parse::<u16>().ok()?.max(low), b.trim().parse::<u16>().ok()?.min(high));
         (a <= b).then(|| u32::from(b - a) + 1)
     };
-    list.trim().split(',').filter_map(part).sum()
+    list.trim().split(',').filter_map(overlap).sum()
 }
 
 #[cfg(test)]
@@ -207,15 +209,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_form_of_table() {
+    fn value_is_found_in_each_table_format() {
         let sockstat = "sockets: used 150\nTCP: inuse 4 orphan 2 tw 7 alloc 6 mem 3\nUDP: inuse 1 mem 9\n";
-        assert_eq!(keyed(sockstat, "TCP:", "tw"), Some(7));
-        assert_eq!(keyed(sockstat, "UDP:", "mem"), Some(9));
-        assert_eq!(keyed(sockstat, "TCP:", "no"), None);
+        assert_eq!(sockstat_value(sockstat, "TCP:", "tw"), Some(7));
+        assert_eq!(sockstat_value(sockstat, "UDP:", "mem"), Some(9));
+        assert_eq!(sockstat_value(sockstat, "TCP:", "no"), None);
         let netstat = "TcpExt: SyncookiesSent ListenOverflows\nTcpExt: 1 42\nIpExt: a\nIpExt: 2\n";
-        assert_eq!(paired(netstat, "TcpExt:", "ListenOverflows"), Some(42));
-        assert_eq!(paired(netstat, "TcpExt:", "Later"), None);
-        assert_eq!(lined("Udp6InErrors 1\nUdp6RcvbufErrors   5\n", "Udp6RcvbufErrors"), Some(5));
+        assert_eq!(snmp_value(netstat, "TcpExt:", "ListenOverflows"), Some(42));
+        assert_eq!(snmp_value(netstat, "TcpExt:", "Later"), None);
+        assert_eq!(snmp6_value("Udp6InErrors 1\nUdp6RcvbufErrors   5\n", "Udp6RcvbufErrors"), Some(5));
         assert_eq!(hex_column("entries  allocs\n0000001f 00000002\n", "entries"), Some(31));
         assert_eq!(summed_column("sk Eth Drops Inode\nx 0 3 9\ny 0 4 9\n", "Drops"), Some(7));
         assert_eq!(reserved_within("80,40000-40009,61000-65535\n", 32768, 61005), 16);
@@ -223,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_tells_most() {
+    fn live_counters_are_read() {
         let r = Reader::new(Path::new("/proc"));
         let n = r.net(0);
         assert!(n.time_wait.is_some() && n.ports.is_some() && n.listen_overflows.is_some(), "{n:?}");

@@ -1,7 +1,6 @@
-//! The crates `netstat2` and `sysinfo`: where neither `sock_diag` nor `/proc/net` answers.
+//! The crates `netstat2` and `sysinfo`: for systems without `sock_diag` and `/proc/net`.
 //!
-//! The poorest of the backends: no queues, no timers, no attributes, no descriptor numbers, and of a datagram socket
-//! not whom it is connected to.
+//! The backend with the least data: no queues, timers, attributes or descriptor numbers, and no peers of datagram sockets.
 
 use super::procs::users::Users;
 use super::synthetic_id::SyntheticIds;
@@ -18,11 +17,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, ThreadKind, UpdateKind};
 
-/// The portable backend.
+/// Backend based on `netstat2` and `sysinfo`.
 #[derive(Debug)]
 pub struct PortableSource {
     system: System,
-    /// When the machine was started, seconds since 1970.
+    /// Boot time, seconds since 1970.
     boot_secs: u64,
     host: Arc<str>,
     info: Arc<BackendInfo>,
@@ -31,7 +30,7 @@ pub struct PortableSource {
 }
 
 impl PortableSource {
-    /// `why` is said beside the backend's name.
+    /// Opens the backend. `why` is the reason for it.
     pub fn new(why: String) -> Result<Self, CollectError> {
         sockets(false)?;
         if !sysinfo::IS_SUPPORTED_SYSTEM {
@@ -48,12 +47,12 @@ impl PortableSource {
         })
     }
 
-    /// Fills in the processes; gives the row of each by its id.
+    /// Adds the processes; returns the index of each by pid.
     fn processes(&mut self, sample: &mut Sample) -> FxHashMap<u32, u32> {
         let what = ProcessRefreshKind::nothing()
             .without_tasks()
             .with_user(UpdateKind::Always)
-            // A program that is replaced by another keeps its pid.
+            // exec keeps the pid.
             .with_cmd(UpdateKind::Always);
         self.system.refresh_processes_specifics(ProcessesToUpdate::All, true, what);
         let mut all: Vec<_> = self
@@ -66,7 +65,7 @@ impl PortableSource {
         let mut rows = FxHashMap::default();
         for p in all {
             let cmd: Vec<_> = p.cmd().iter().map(|a| text::from_bytes(a.as_bytes())).collect();
-            let fds = if sample.wants.reads(Reads::PROCESSES) { usage(p) } else { Err(Missing::NotRead) };
+            let fds = if sample.wants.reads(Reads::PROCESSES) { fd_usage(p) } else { Err(Missing::NotRead) };
             rows.insert(p.pid().as_u32(), sample.processes.len() as u32);
             sample.processes.push(Process {
                 info: Arc::new(ProcInfo {
@@ -87,8 +86,8 @@ impl PortableSource {
     }
 }
 
-/// Descriptors of a process.
-fn usage(p: &sysinfo::Process) -> Result<FdUsage, Missing> {
+/// Descriptor count and limit of a process.
+fn fd_usage(p: &sysinfo::Process) -> Result<FdUsage, Missing> {
     Ok(FdUsage {
         open: p.open_files().ok_or(Missing::NotPermitted)? as u32,
         soft: p.open_files_limit().map(|n| n as u64),
@@ -100,7 +99,7 @@ fn usage(p: &sysinfo::Process) -> Result<FdUsage, Missing> {
     })
 }
 
-/// Every socket there is, `with_pids` or without.
+/// All sockets, with or without the pids of their owners.
 fn sockets(with_pids: bool) -> Result<Vec<Result<SocketInfo, netstat2::error::Error>>, CollectError> {
     let families = AddressFamilyFlags::IPV4 | AddressFamilyFlags::IPV6;
     let protocols = ProtocolFlags::TCP | ProtocolFlags::UDP;
@@ -163,14 +162,14 @@ impl Source for PortableSource {
             Sample::empty(stamp(), Arc::clone(&self.host), Arc::clone(&self.info), wants.clone());
         sample.wants.prefilter = None;
         sample.namespaces = Arc::clone(&self.namespaces);
-        // Looking for the holders of sockets panics where there is no /proc.
+        // netstat2 panics on the search for owners if there is no /proc.
         let mut with_pids = wants.reads(Reads::OWNERS);
         if let Err(e) = std::fs::read_dir("/proc") {
             with_pids = false;
             sample.faults.add(FaultKind::Failed, FaultSubject::ProcessList, e.to_string());
         }
         let found = sockets(with_pids)?;
-        // After the sockets, so that their holders are in it.
+        // After the sockets, so that their owners are included.
         let rows = if wants.reads_any(Reads::PROCESSES | Reads::OWNERS) {
             self.processes(&mut sample)
         } else {
@@ -215,7 +214,7 @@ mod tests {
     use crate::model::{ProtoSet, StateSet};
 
     #[test]
-    fn our_own_listener_is_there() {
+    fn own_listener_is_listed_with_its_process_and_a_stable_id() {
         let l = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let at = l.local_addr().unwrap().to_string();
         let mut source = PortableSource::new("requested".into()).unwrap();
@@ -232,12 +231,12 @@ mod tests {
             assert_eq!(&*p.info.comm, me.trim_end());
             ids.push(row.id);
         }
-        assert_eq!(ids[0], ids[1], "the same socket in both polls");
+        assert_eq!(ids[0], ids[1], "same socket in both polls");
         assert_eq!(ids[0].kernel_cookie(), None);
     }
 
     #[test]
-    fn what_is_not_wanted_is_not_there() {
+    fn unwanted_rows_are_left_out() {
         let _tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let udp = std::net::UdpSocket::bind("[::1]:0").unwrap();
         let at = udp.local_addr().unwrap().to_string();

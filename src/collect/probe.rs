@@ -25,7 +25,7 @@ pub enum ProbeError {
     Exited,
 }
 
-/// Whether this process still has its pid.
+/// Returns true if this process still has its pid.
 fn is_same(process: &ProcInfo) -> bool {
     procs::start_time_ns(process.pid) == Some(process.start_ns)
 }

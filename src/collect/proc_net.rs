@@ -1,7 +1,7 @@
-//! `/proc/net/*` by the crate `procfs`: for kernels without `sock_diag`, and for a `/proc` captured elsewhere.
+//! `/proc/net/*`, parsed by the crate `procfs`: for kernels without `sock_diag`, and for captured `/proc` trees.
 //!
-//! Slower and poorer than netlink: no cookies (identities are made up), no attributes, no limit of an accept queue, and
-//! a table that changes while it is read can show a socket twice or not at all.
+//! Slower than netlink and with less data: no cookies (ids are synthetic), no attributes, no backlogs; and a table that
+//! changes while it is read may have a socket twice or not at all.
 
 mod addresses;
 mod line;
@@ -22,7 +22,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The tables: file below `net`, what it holds.
+/// Tables: file below `net`, protocol and family.
 const TABLES: [(&str, Proto, Family); 10] = [
     ("tcp", Proto::Tcp, Family::Inet),
     ("tcp6", Proto::Tcp, Family::Inet6),
@@ -36,7 +36,7 @@ const TABLES: [(&str, Proto, Family); 10] = [
     ("icmp6", Proto::Icmp, Family::Inet6),
 ];
 
-/// The proc backend.
+/// Backend that reads `/proc/net`.
 #[derive(Debug)]
 pub struct ProcSource {
     root: PathBuf,
@@ -46,23 +46,23 @@ pub struct ProcSource {
     /// The namespace of a captured tree.
     captured: Option<Arc<[Namespace]>>,
     netns: NetnsTable,
-    /// From this machine's time since boot to that of the tree, wrapping.
-    ahead_ns: u64,
+    /// Uptime of the captured tree minus that of this machine, wrapping.
+    uptime_offset_ns: u64,
 }
 
 impl ProcSource {
-    /// Over this machine's `/proc`, or a tree that looks like one. `why` is said beside the backend's name.
+    /// Reads the live `/proc`, or a captured tree. `why` is the reason for this backend.
     pub fn new(root: &Path, why: String) -> Result<Self, CollectError> {
         fs::read_dir(root).map_err(|e| CollectError::io("read", root.display().to_string(), e))?;
         let net = root.join("net");
-        let readable = |name: &str| File::open(net.join(name)).err();
-        let errors: Vec<io::Error> = TABLES[..4].iter().filter_map(|(name, ..)| readable(name)).collect();
+        let open_error = |name: &str| File::open(net.join(name)).err();
+        let errors: Vec<io::Error> = TABLES[..4].iter().filter_map(|(name, ..)| open_error(name)).collect();
         if errors.len() == 4 {
             let e = errors.into_iter().next().unwrap_or_else(|| io::ErrorKind::NotFound.into());
             return Err(CollectError::io("open", net.join("tcp").display().to_string(), e));
         }
         let live = root == Path::new("/proc");
-        let host = if live { host() } else { host_of(root) };
+        let host = if live { host() } else { captured_host(root) };
         let here = Namespace { inode: 0, name: "captured".into(), interfaces: BTreeMap::new() };
         Ok(Self {
             root: root.to_owned(),
@@ -71,23 +71,23 @@ impl ProcSource {
             info: Arc::new(BackendInfo { backend: Backend::Proc, why }),
             captured: (!live).then(|| Arc::from([here])),
             netns: NetnsTable::new(Netns::Here),
-            ahead_ns: if live { 0 } else { ahead(root) },
+            uptime_offset_ns: if live { 0 } else { uptime_offset(root) },
         })
     }
 
-    /// Finds owners this way; `None`: the one that costs less.
-    pub(crate) fn owners_by(mut self, way: Option<OwnersBy>) -> Self {
-        self.procs = self.procs.owners_by(way);
+    /// Finds owners by this method; `None`: the cheaper one.
+    pub(crate) fn owners_by(mut self, method: Option<OwnersBy>) -> Self {
+        self.procs = self.procs.owners_by(method);
         self
     }
 
-    /// Reads these network namespaces instead of only that of this process.
+    /// Reads these network namespaces instead of that of this process only.
     pub(crate) fn over(mut self, netns: NetnsTable) -> Self {
         self.netns = netns;
         self
     }
 
-    /// Reads the namespaces that are asked for: ours, and others through the tables of a process in each.
+    /// Reads the requested namespaces: that of this process, and each other one through the tables of a process in it.
     fn read_namespaces(&mut self, sample: &mut Sample) {
         if let Some(captured) = &self.captured {
             sample.namespaces = Arc::clone(captured);
@@ -99,13 +99,13 @@ impl ProcSource {
             match (number, entry.pid()) {
                 (0, _) => read_tables(&self.root, 0, sample),
                 (_, Some(pid)) => {
-                    if !read_of(pid, number, sample) {
+                    if !read_through(pid, number, sample) {
                         sample.faults.add(FaultKind::Vanished, FaultSubject::Namespaces, "");
                     }
                 }
                 (_, None) => {
                     let why =
-                        format!("{}: no process is in it, only netlink enters it", entry.namespace.name);
+                        format!("{}: no process in it, requires the netlink backend", entry.namespace.name);
                     sample.faults.add(FaultKind::Namespace, FaultSubject::Namespaces, why);
                 }
             }
@@ -117,7 +117,7 @@ impl ProcSource {
     }
 }
 
-/// Reads one table of `net` below this root. `ids` are the identities given out so far.
+/// Reads one table of `net` below this root. `ids` are those assigned so far.
 pub(crate) fn read_table(
     root: &Path,
     table: (&str, Proto, Family),
@@ -126,8 +126,8 @@ pub(crate) fn read_table(
 ) {
     let (name, proto, family) = table;
     let path = root.join("net").join(name);
-    let failed = |e: &io::Error, faults: &mut Faults| {
-        // The process through which another namespace is read has ended.
+    let add_fault = |e: &io::Error, faults: &mut Faults| {
+        // The process through which the namespace was read has exited.
         if !root.join("net").exists() {
             return faults.add(FaultKind::Vanished, FaultSubject::Namespaces, "");
         }
@@ -139,11 +139,11 @@ pub(crate) fn read_table(
     };
     let file = match File::open(&path) {
         Ok(f) => f,
-        // Few kernels have UDP-Lite any more.
+        // Removed from recent kernels.
         Err(e) if e.kind() == io::ErrorKind::NotFound && proto == Proto::UdpLite => return,
-        Err(e) => return failed(&e, &mut sample.faults),
+        Err(e) => return add_fault(&e, &mut sample.faults),
     };
-    // Who began a connection is told by the listeners.
+    // Listeners are needed to tell incoming from outgoing connections.
     let serving = StateSet::only(&[State::Listen, State::Unconn]);
     let states = if sample.wants.reads(Reads::LISTENERS) {
         sample.wants.states | serving
@@ -152,48 +152,48 @@ pub(crate) fn read_table(
     };
     let mut lines = BufReader::with_capacity(1 << 16, file);
     let mut raw = Vec::new();
-    for nth in 1u64.. {
+    for line_number in 1u64.. {
         match next_line(&mut lines, &mut raw) {
             Ok(true) => {}
             Ok(false) => break,
             Err(e) => {
-                failed(&e, &mut sample.faults);
+                add_fault(&e, &mut sample.faults);
                 break;
             }
         }
-        if nth == 1 && line::is_title(&raw) {
+        if line_number == 1 && line::is_header(&raw) {
             continue;
         }
         match line::socket(&raw, proto, family) {
             Ok(mut s) => {
                 if ids.assign(&mut s) && states.has(s.state) {
-                    let more = line::attributes(&raw, proto, s.state);
-                    sample.push_attrs(&mut s, &more);
+                    let attrs = line::attributes(&raw, proto, s.state);
+                    sample.push_attrs(&mut s, &attrs);
                     sample.sockets.push(s);
                 }
             }
             Err(line::Malformed) => {
                 let subject = FaultSubject::proc_net(name);
-                sample.faults.add(FaultKind::Malformed, subject, format!("first at line {nth}"));
+                sample.faults.add(FaultKind::Malformed, subject, format!("first at line {line_number}"));
             }
         }
     }
 }
 
-/// Reads the tables of the namespace of this number through a process in it; whether there were any.
-pub(crate) fn read_of(pid: u32, number: u16, sample: &mut Sample) -> bool {
+/// Reads the tables of the namespace with this number through a process in it; `false` if the process is gone.
+pub(crate) fn read_through(pid: u32, number: u16, sample: &mut Sample) -> bool {
     let root = Path::new("/proc").join(pid.to_string());
-    let there = root.join("net/tcp").exists();
-    if there {
+    let exists = root.join("net/tcp").exists();
+    if exists {
         read_tables(&root, number, sample);
         if let (true, Some(nat)) = (sample.wants.reads(Reads::NAT), &mut sample.nat) {
             nat.addresses.extend(addresses::read(&root).into_iter().map(|a| (number, a)));
         }
     }
-    there
+    exists
 }
 
-/// Reads every table that is wanted below this root, which is of the namespace of this number.
+/// Reads the wanted tables below this root, those of the namespace with this number.
 fn read_tables(root: &Path, number: u16, sample: &mut Sample) {
     let mut ids = SyntheticIds::default();
     let (begin, protos) = (sample.sockets.len(), sample.wants.protos);
@@ -205,8 +205,8 @@ fn read_tables(root: &Path, number: u16, sample: &mut Sample) {
     }
 }
 
-/// Name of the machine a tree was captured on; the tree's own where that is not in it.
-fn host_of(root: &Path) -> Arc<str> {
+/// Host name of a captured tree; its path if the name is not in it.
+fn captured_host(root: &Path) -> Arc<str> {
     let name = fs::read_to_string(root.join("sys/kernel/hostname")).unwrap_or_default();
     match name.trim() {
         "" => text::escape(&root.to_string_lossy()).into(),
@@ -214,8 +214,8 @@ fn host_of(root: &Path) -> Arc<str> {
     }
 }
 
-/// Since boot, a tree was captured when its `uptime` says, and goes on from there; without, it shares this machine's clock.
-fn ahead(root: &Path) -> u64 {
+/// Offset to the uptime in a captured tree, from which its clock continues; 0 without one.
+fn uptime_offset(root: &Path) -> u64 {
     let text = fs::read_to_string(root.join("uptime")).unwrap_or_default();
     let secs = text.split_ascii_whitespace().next().and_then(|w| w.parse::<f64>().ok());
     match secs.filter(|s| *s >= 0.0) {
@@ -224,17 +224,17 @@ fn ahead(root: &Path) -> u64 {
     }
 }
 
-/// Reads a line, without its end, into `raw`; `false` at the end of the file. Of one that is too long to make sense only
-/// the start is kept.
+/// Reads a line, without the newline, into `raw`; `false` at the end of the file. Only the start of a line that is too long
+/// is kept.
 fn next_line(lines: &mut impl BufRead, raw: &mut Vec<u8>) -> io::Result<bool> {
-    const KEPT: usize = line::LONGEST + 2;
+    const KEPT_MAX: usize = line::LINE_MAX + 2;
     raw.clear();
-    if lines.by_ref().take(KEPT as u64).read_until(b'\n', raw)? == 0 {
+    if lines.by_ref().take(KEPT_MAX as u64).read_until(b'\n', raw)? == 0 {
         return Ok(false);
     }
     if raw.last() == Some(&b'\n') {
         raw.pop();
-    } else if raw.len() == KEPT {
+    } else if raw.len() == KEPT_MAX {
         lines.skip_until(b'\n')?;
     }
     Ok(true)
@@ -243,9 +243,9 @@ fn next_line(lines: &mut impl BufRead, raw: &mut Vec<u8>) -> io::Result<bool> {
 impl Source for ProcSource {
     fn sample(&mut self, wants: &Wants) -> Result<Sample, CollectError> {
         let began = stamp();
-        let at = Stamp { boot_ns: began.boot_ns.wrapping_add(self.ahead_ns), ..began };
+        let at = Stamp { boot_ns: began.boot_ns.wrapping_add(self.uptime_offset_ns), ..began };
         let mut sample = Sample::empty(at, Arc::clone(&self.host), Arc::clone(&self.info), wants.clone());
-        // What is filtered here is filtered again by whoever asked; nothing else is left out.
+        // The prefilter is not applied; the filter of the view is.
         sample.wants.prefilter = None;
         self.procs.prepare(&sample);
         self.read_namespaces(&mut sample);

@@ -144,13 +144,13 @@ impl Procs {
         self.bpf.prepare(sample);
     }
 
-    /// Whether [`Self::prepare`] occupies a core.
+    /// Returns true if [`Self::prepare`] occupies a core.
     pub const fn is_preparing(&self) -> bool {
         self.bpf.is_loading()
     }
 
-    /// Reads the processes, the owners of the sample's sockets, user names and system-wide limits, as far as the sample's
-    /// wants ask for them.
+    /// Reads the processes, the owners of the sample's sockets, user names and system-wide limits, as far as the sample
+    /// wants them.
     pub fn read(&mut self, sample: &mut Sample) {
         system::read(self.table.root(), &mut sample.system);
         sample.privileges = self.privileges;

@@ -122,7 +122,7 @@ pub struct ProcessSpec {
     pub cgroup: Option<String>,
     /// Open descriptors; `None`: not even their number may be read.
     pub fds: Option<Series>,
-    /// Whether the targets of its descriptors may not be read.
+    /// True if the targets of its descriptors may not be read.
     pub hidden: bool,
     /// Soft limit.
     pub soft: u64,
@@ -200,9 +200,9 @@ pub struct SocketSpec {
     pub remote: Endpoint,
     /// Owners.
     pub owners: Vec<OwnerSpec>,
-    /// Whether each copy has one of the owners, in turn, with increasing descriptors, instead of all of them.
+    /// True if each copy has one of the owners, in turn, with increasing descriptors, instead of all of them.
     pub one_owner_each: bool,
-    /// Whether it has no owner (not yet accepted, or closed): inode 0.
+    /// True if it has no owner (not yet accepted, or closed): inode 0.
     pub detached: bool,
     /// User id, if not that of the first owner.
     pub uid: Option<u32>,
@@ -235,7 +235,7 @@ pub struct SocketSpec {
     /// Number of copies. The first has the endpoints given; the others increasing remote ports, and remote addresses of all
     /// hosts; outgoing sockets and those without a peer have increasing local ports.
     pub copies: u32,
-    /// Whether it is outgoing, so that copies differ in their local ports.
+    /// True if it is outgoing, so that copies differ in their local ports.
     pub outgoing: bool,
     /// Number of remote hosts, with increasing addresses.
     pub hosts: u32,

@@ -234,7 +234,7 @@ impl NetlinkSource {
                 }
                 // Its tables in `/proc/net` are open to everybody, and tell less.
                 Err(Refusal::Refused(why))
-                    if space.pid().is_some_and(|pid| super::proc_net::read_of(pid, *number, sample)) =>
+                    if space.pid().is_some_and(|pid| super::proc_net::read_through(pid, *number, sample)) =>
                 {
                     let detail =
                         format!("{}: {why}; read from /proc/net, with less detail", space.namespace.name);

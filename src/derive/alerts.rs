@@ -1,6 +1,5 @@
 //! Which limits are alarming, and since when.
 
-use super::limits::soon;
 use crate::model::Sample;
 use crate::model::limit::{Alert, AlertRules, Ceiling, Level, Limit, Subject};
 use rustc_hash::FxHashMap;
@@ -90,9 +89,9 @@ fn level(row: &Limit, rules: &AlertRules, comm: Option<&str>, ease: f64, patienc
     let (warn, crit) = rules.shares(row.ceiling, comm);
     let horizon = rules.horizon_s * patience;
     // A queue that loses clients is past every threshold.
-    if share >= crit - ease || lost || share > FAR && soon(row.full_in, horizon / 10.0) {
+    if share >= crit - ease || lost || share > FAR && row.is_full_within(horizon / 10.0) {
         Level::Critical
-    } else if share >= warn - ease || share > FAR && soon(row.full_in, horizon) {
+    } else if share >= warn - ease || share > FAR && row.is_full_within(horizon) {
         Level::Warning
     } else {
         Level::Ok

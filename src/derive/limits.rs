@@ -2,7 +2,7 @@
 
 use super::alerts::Alerts;
 use super::trend::{self, Series};
-use crate::model::limit::{Alert, AlertRules, Ceiling, FullIn, Level, Limit, NetCounters, Subject};
+use crate::model::limit::{Alert, AlertRules, Ceiling, Level, Limit, NetCounters, Subject};
 use crate::model::snapshot::{Direction, Port, ProcessFacts, SocketFacts};
 use crate::model::{Addr, Endpoint, FdKind, Proto, Reads, Sample, State};
 use rustc_hash::FxHashMap;
@@ -300,9 +300,4 @@ fn users(c: &Context<'_>, out: &mut Vec<Limit>) {
     };
     put(Ceiling::InotifyInstances, instances.into_iter().collect(), k.inotify_instances_max);
     put(Ceiling::InotifyWatches, k.inotify_watches.clone(), k.inotify_watches_max);
-}
-
-/// Whether something is full within this many seconds. What was watched for a moment only is not told so far ahead.
-pub(super) fn soon(f: Option<FullIn>, horizon: f64) -> bool {
-    f.is_some_and(|f| f.likely <= horizon && f.likely <= f.span)
 }

@@ -61,7 +61,8 @@ pub(super) fn join(sample: &Sample) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::attr::{self, unix};
+    use crate::model::attr;
+    use crate::model::diag_attr::unix;
     use crate::model::{Backend, BackendInfo, Socket, SocketId, Stamp, State, Wants};
     use std::sync::Arc;
 

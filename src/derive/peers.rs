@@ -1,6 +1,5 @@
 //! One row a remote address.
 
-use super::ports::has_peer;
 use crate::model::snapshot::{Direction, Peer, Rates, SocketFacts};
 use crate::model::{Addr, Sample, StateCounts};
 use rustc_hash::FxHashMap;
@@ -46,7 +45,7 @@ impl Seen {
             .sockets
             .iter()
             .map(|s| {
-                if !s.proto.is_inet() || !has_peer(&s.remote) {
+                if !s.proto.is_inet() || !s.has_peer() {
                     return NONE;
                 }
                 let fresh =

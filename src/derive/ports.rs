@@ -4,7 +4,7 @@ use super::coverage::Scope;
 use super::direction::Served;
 use super::peers::{NONE, Peers, add};
 use crate::model::snapshot::{Direction, Port, Rates, SocketFacts};
-use crate::model::{Endpoint, Proto, Sample, Socket, State, StateCounts};
+use crate::model::{Proto, Sample, Socket, State, StateCounts};
 
 /// Collects the served endpoints of the live sockets, in the order of protocol, port and address, with their
 /// connections; tells of every connection which end began it.
@@ -18,7 +18,7 @@ pub(super) fn collect(
     let (mut ports, only6) = endpoints(sample, facts);
     let served = Served::new(&ports);
     for (row, s) in sample.sockets.iter().enumerate() {
-        if !has_ports(s.proto) || !has_peer(&s.remote) || s.serves() {
+        if !has_ports(s.proto) || !s.has_peer() || s.serves() {
             facts[row].direction = Direction::None;
             continue;
         }
@@ -114,11 +114,6 @@ fn count_hosts(ports: &mut [Port], peers: &Peers) {
             }
         }
     }
-}
-
-/// Whether this is a connection: it has a far end.
-pub(super) fn has_peer(remote: &Endpoint) -> bool {
-    remote.port != 0 && !remote.addr.is_any()
 }
 
 /// Whether the numbers beside the addresses are ports: with raw sockets they are protocols.

@@ -12,7 +12,7 @@ const MOST: usize = 6;
 /// Descriptor numbers of each that are listed.
 const NAMED: usize = 8;
 
-/// What several descriptors of one process have in common.
+/// A common property of several file descriptors of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suspect {
     /// Common property: `in CLOSE_WAIT`, `tcp to 10.0.0.9:5432`, `open on /var/log/x`. Not escaped.

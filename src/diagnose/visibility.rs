@@ -16,7 +16,7 @@ CAP_NET_ADMIN is needed only for port forwards. CAP_SYS_ADMIN adds other network
 /// Data that is hidden.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hidden {
-    /// What is hidden, and why.
+    /// Hidden data and the reason.
     pub summary: String,
     /// Explanation and remedy.
     pub advice: &'static str,

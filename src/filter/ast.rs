@@ -1,6 +1,4 @@
-//! The tree of a filter, and its canonical text.
-//!
-//! Parsing what is printed here gives the same tree again.
+//! The expression tree of a filter, and its canonical text, which parses to the same tree.
 
 use super::number::Number;
 use crate::format::{Column, Kind};
@@ -15,9 +13,9 @@ pub enum Expr {
     And(Vec<Self>),
     /// Any of them; two or more, none of them an `Or`.
     Or(Vec<Self>),
-    /// Not this one.
+    /// Negation.
     Not(Box<Self>),
-    /// A bare word: any of the table's word columns has it.
+    /// A bare word: a substring in any of the table's word columns.
     Word(String),
     /// The kernel chose the local port.
     AutoBound,
@@ -28,20 +26,20 @@ pub enum Expr {
 /// A field and a test on it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Term {
-    /// What is tested.
+    /// The tested field.
     pub field: Field,
     /// The test.
     pub test: Test,
 }
 
-/// What a term tests.
+/// Field of a term.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Field {
     /// A column.
     Column(&'static Column),
-    /// The endpoint of either end of a socket.
+    /// Local or remote endpoint of a socket.
     EitherEnd,
-    /// The port of either end of a socket.
+    /// Local or remote port of a socket.
     EitherPort,
 }
 
@@ -55,7 +53,7 @@ impl Field {
         }
     }
 
-    /// What its values are.
+    /// Kind of its values.
     pub const fn kind(self) -> Kind {
         match self {
             Self::Column(c) => c.kind,
@@ -65,14 +63,14 @@ impl Field {
     }
 }
 
-/// How a list of operands is meant.
+/// Operator of a list of operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// `:`: is one of them; of free text, has one of them in it.
+    /// `:`: equals one of them; free text contains one of them.
     Has,
-    /// `=`: free text that is one of them as a whole.
+    /// `=`: free text that equals one of them.
     Is,
-    /// `!=`: is none of them.
+    /// `!=`: equals none of them.
     Differs,
 }
 
@@ -101,21 +99,21 @@ pub enum Test {
 }
 
 impl Test {
-    /// Whether it is for this state by name, and not for all there are.
+    /// True if it names this state, and not all states.
     pub fn names_state(&self, s: State) -> bool {
         let named = |o: &Operand| matches!(o, Operand::States(set) if set.has(s) && *set != StateSet::ALL);
         matches!(self, Self::List(Op::Has | Op::Is, list) if list.iter().any(named))
     }
 }
 
-/// One thing to compare with.
+/// A value to compare with.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operand {
     /// `none`: the value is missing.
     Missing,
     /// A number.
     Number(Number),
-    /// From, to; both may be left out, not at once. The ends belong to it.
+    /// Inclusive range; open-ended without the second.
     Range(Number, Option<Number>),
     /// `(value & mask) == value`.
     Mask(u64, u64),
@@ -131,7 +129,7 @@ pub enum Operand {
     Glob(String),
 }
 
-/// Words that mean something in the grammar, so a bare word that is one must be quoted.
+/// Keywords; a bare word equal to one must be quoted.
 pub(crate) const RESERVED: &[&str] = &[
     "and",
     "or",
@@ -160,7 +158,7 @@ pub(crate) const RESERVED: &[&str] = &[
 ];
 
 impl Expr {
-    /// Whether `autobound` stands in it.
+    /// True if it contains `autobound`.
     pub fn has_autobound(&self) -> bool {
         match self {
             Self::And(all) | Self::Or(all) => all.iter().any(Self::has_autobound),
@@ -280,7 +278,7 @@ fn operand(f: &mut fmt::Formatter<'_>, o: &Operand, kind: Kind) -> fmt::Result {
         Operand::Text(s) if matches!(kind, Kind::Endpoint | Kind::Addr) => f.write_str(&quoted(s, |_| true)),
         Operand::Text(s) => f.write_str(&quoted(s, |s| !plain_value(s))),
         Operand::Glob(s) => {
-            // Quotes would make it plain text, so what must not stand bare is escaped.
+            // Quotes would make it plain text, so special characters are escaped instead.
             for c in s.chars() {
                 if is_hostile(c) {
                     write!(f, "\\u{{{:x}}}", c as u32)?;
@@ -298,12 +296,12 @@ fn operand(f: &mut fmt::Formatter<'_>, o: &Operand, kind: Kind) -> fmt::Result {
     }
 }
 
-/// The length of a prefix that is one whole address.
+/// Prefix length of a single address.
 pub(crate) fn full(a: &Addr) -> u8 {
     if a.is_v4() { 32 } else { 128 }
 }
 
-/// The text, in double quotes where it must not stand bare.
+/// The text, in double quotes if it needs them.
 pub(crate) fn quoted(s: &str, must: fn(&str) -> bool) -> String {
     if !must(s) {
         return s.to_owned();
@@ -326,19 +324,19 @@ pub(crate) fn quoted(s: &str, must: fn(&str) -> bool) -> String {
     out
 }
 
-/// Whether a bare word means itself. Digits alone do; anything that might be an address, an operator or a field
-/// with an operator does not.
+/// True if a word needs no quotes. Digits alone need none; anything that could be an address, an operator or a field with
+/// an operator does.
 fn plain_word(s: &str) -> bool {
     !s.is_empty()
         && s.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '+'))
         && s.chars().all(|c| !is_hostile(c))
         && s.starts_with(|c: char| c.is_alphanumeric())
         && !RESERVED.iter().any(|w| w.eq_ignore_ascii_case(s))
-        && of_family(s).is_none()
+        && family_word(s).is_none()
 }
 
-/// What a word means that names a protocol with its family, or the family alone: as `netstat` and `ss -6` have them.
-pub(crate) fn of_family(word: &str) -> Option<&'static str> {
+/// Expansion of a word for an address family or a protocol of one, as in `netstat` and `ss -6`.
+pub(crate) fn family_word(word: &str) -> Option<&'static str> {
     const WORDS: &[(&[&str], &str)] = &[
         (&["ipv4", "ip4", "inet4"], "family:inet"),
         (&["ipv6", "ip6", "inet6"], "family:inet6"),
@@ -352,7 +350,7 @@ pub(crate) fn of_family(word: &str) -> Option<&'static str> {
     WORDS.iter().find(|(words, _)| words.iter().any(|w| w.eq_ignore_ascii_case(word))).map(|(_, text)| *text)
 }
 
-/// Whether text may stand bare after `field:`.
+/// True if text needs no quotes after `field:`.
 pub(crate) fn plain_value(s: &str) -> bool {
     !s.is_empty()
         && s.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '+' | '/' | '@'))

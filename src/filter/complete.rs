@@ -1,4 +1,4 @@
-//! What can be typed next in a filter.
+//! Completion of filters.
 
 use super::{Saved, quote};
 use crate::format::did_you_mean::same_word;
@@ -9,29 +9,28 @@ use crate::table::Table;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// What can stand at the cursor.
+/// Candidates at the cursor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Completions {
-    /// The bytes of the text that a chosen item replaces.
+    /// Bytes of the text that a chosen candidate replaces.
     pub span: Range<usize>,
-    /// What can stand there, best first.
+    /// Candidates, best first.
     pub items: Vec<Item>,
 }
 
-/// One possibility.
+/// One candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// The text to put in, quoted where it must be.
+    /// Text to insert, quoted if needed.
     pub text: String,
-    /// What it is, in a few words; raw where it comes from the machine, so escape it to show it.
+    /// Description; may contain unescaped text of the machine.
     pub help: String,
 }
 
-/// No menu is longer.
-const MOST: usize = 200;
+/// Maximum number of candidates.
+const MAX_ITEMS: usize = 200;
 
-/// What can be typed at `cursor` (bytes) in `text`. Values that depend on the machine come from the snapshot.
-/// Saved filters complete after an `@`.
+/// Candidates at `cursor` (bytes) in `text`. Values of the machine come from the snapshot; saved filters follow an `@`.
 pub fn complete(
     text: &str,
     cursor: usize,
@@ -80,7 +79,7 @@ pub fn complete(
     Completions { span: start..cursor, items: matching(fields(table), token) }
 }
 
-/// Where the word before the cursor begins; blanks in quotes do not end it.
+/// Start of the word before the cursor; blanks in quotes are part of it.
 fn token_start(before: &str) -> usize {
     let mut start = 0;
     let mut quote: Option<char> = None;
@@ -123,14 +122,14 @@ fn named(table: &'static Table, word: &str) -> Option<Known> {
     table.column(word).map(Known::Column)
 }
 
-/// Items that begin with what was typed, then those that have it somewhere; case does not matter.
+/// Items that begin with the typed text, then those that contain it, ignoring case.
 fn matching(items: Vec<Item>, typed: &str) -> Vec<Item> {
     let plain = |s: &str| s.trim_start_matches('"').to_lowercase().replace('-', "_");
     let typed = plain(typed);
     let (mut first, rest): (Vec<Item>, Vec<Item>) =
         items.into_iter().partition(|i| plain(&i.text).starts_with(&typed));
     first.extend(rest.into_iter().filter(|i| !typed.is_empty() && plain(&i.text).contains(&typed)));
-    first.truncate(MOST);
+    first.truncate(MAX_ITEMS);
     first
 }
 
@@ -151,14 +150,14 @@ fn fields(table: &'static Table) -> Vec<Item> {
         _ => ':',
     };
     let mut out = Vec::new();
-    // What is on the screen is asked about first; then all else.
+    // Columns on the screen first.
     let shown = table.default_columns();
     let others = table.columns.iter().filter(|c| !shown.contains(c));
     let mut columns: Vec<&Column> = shown.clone();
     columns.extend(others);
     if table.is_sockets() {
-        out.push(item("port:".to_owned(), "The port of either end."));
-        out.push(item("addr:".to_owned(), "The address of either end."));
+        out.push(item("port:".to_owned(), "Local or remote port."));
+        out.push(item("addr:".to_owned(), "Local or remote address."));
     }
     for c in columns {
         // The shortest word people use for it comes with it.
@@ -169,9 +168,9 @@ fn fields(table: &'static Table) -> Vec<Item> {
         }
     }
     for (word, help) in [
-        ("and", "Both sides; also between any two words."),
-        ("or", "Either side."),
-        ("not", "Not what follows."),
+        ("and", "Both conditions; also implied between two words."),
+        ("or", "At least one of the conditions."),
+        ("not", "Negates the next condition."),
     ] {
         out.push(item(word.to_owned(), help));
     }
@@ -184,7 +183,7 @@ fn fields(table: &'static Table) -> Vec<Item> {
 fn values(field: Known, table: &'static Table, snap: Option<&Snapshot>) -> Vec<Item> {
     let column = match field {
         Known::Port => return ports(snap),
-        Known::Addr => return seen(table, &["local_addr", "remote_addr"], snap),
+        Known::Addr => return current_values(table, &["local_addr", "remote_addr"], snap),
         Known::Column(c) => c,
     };
     match column.kind {
@@ -196,9 +195,9 @@ fn values(field: Known, table: &'static Table, snap: Option<&Snapshot>) -> Vec<I
                 Some(fixed) => {
                     fixed.into_iter().map(|s| Item { text: s.to_owned(), help: String::new() }).collect()
                 }
-                // Every process there is, also one without a socket.
-                None if column.is(Role::Process) => seen(&PROCESSES, &["comm"], snap),
-                None => seen(table, &[column.name], snap),
+                // All processes, also those without a socket.
+                None if column.is(Role::Process) => current_values(&PROCESSES, &["comm"], snap),
+                None => current_values(table, &[column.name], snap),
             }
         }
         Kind::Percent => plain(&["50%", "80%", "90%"]),
@@ -220,18 +219,18 @@ fn states() -> Vec<Item> {
     let mut out: Vec<Item> =
         State::all().map(|s| Item { text: word(s), help: s.info().meaning.to_owned() }).collect();
     for (name, help) in [
-        ("connected", "every state but listen, closed and unconn"),
-        ("synchronized", "connected, but not syn-sent"),
+        ("connected", "all states except listen, closed and unconn"),
+        ("synchronized", "connected, without syn-sent"),
         ("bucket", "syn-recv and time-wait"),
-        ("big", "all but syn-recv and time-wait"),
-        ("all", "every state"),
+        ("big", "all states except syn-recv and time-wait"),
+        ("all", "all states"),
     ] {
         out.push(Item { text: name.to_owned(), help: help.to_owned() });
     }
     out
 }
 
-/// Ports that are served here, with their names; then names everybody knows.
+/// Listening ports with their names, then well-known names.
 fn ports(snap: Option<&Snapshot>) -> Vec<Item> {
     let services = snap.map_or(crate::model::Services::well_known(), |s| &s.sample.services);
     let mut out: Vec<Item> = Vec::new();
@@ -249,8 +248,8 @@ fn ports(snap: Option<&Snapshot>) -> Vec<Item> {
     out
 }
 
-/// Values that a column has now, the most frequent first.
-fn seen(table: &'static Table, columns: &[&str], snap: Option<&Snapshot>) -> Vec<Item> {
+/// Current values of a column, most frequent first.
+fn current_values(table: &'static Table, columns: &[&str], snap: Option<&Snapshot>) -> Vec<Item> {
     let Some(snap) = snap else { return Vec::new() };
     let mut counts: BTreeMap<String, (u32, bool)> = BTreeMap::new();
     for column in columns.iter().filter_map(|n| table.column(n)) {
@@ -270,8 +269,8 @@ fn seen(table: &'static Table, columns: &[&str], snap: Option<&Snapshot>) -> Vec
                 }
                 false
             });
-            // Enough is known by then; a menu is no census.
-            if counts.len() > 5 * MOST {
+            // Enough for a menu.
+            if counts.len() > 5 * MAX_ITEMS {
                 break;
             }
         }
@@ -290,7 +289,7 @@ mod tests {
     use crate::testing::machine;
 
     #[test]
-    fn offers_what_fits() {
+    fn candidates_fit_the_context() {
         let snap = machine();
         for (text, span, first) in [
             ("sta", 0..3, "state:"),
@@ -322,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_offered_parses() {
+    fn candidates_parse() {
         let snap = machine();
         for c in SOCKETS.columns {
             for op in [':', '>'] {

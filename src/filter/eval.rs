@@ -1,8 +1,7 @@
-//! A tree made ready to be asked a hundred thousand times.
+//! Evaluation of filters, compiled for many rows.
 //!
-//! [`compile`] resolves what does not depend on rows: states become bit sets, text is folded, patterns are built. A
-//! [`Prepared`] adds what depends on one snapshot: tests of a process are made once for each process, not once
-//! for each of its sockets.
+//! [`compile`] resolves everything independent of rows: states become bit sets, text is case-folded, patterns are compiled. A
+//! [`Prepared`] adds results for one snapshot: a process is tested once, not once for each of its sockets.
 
 use super::ast::{Cmp, Expr, Field, Op, Operand, Term, Test};
 use super::number::Number;
@@ -28,7 +27,7 @@ pub(crate) enum Node {
     Ports(Ends, Box<[(u16, u16)]>),
     /// An endpoint, one or both, by any of these.
     Hosts(Ends, Box<[Pattern]>),
-    /// The kernel chose the local port, as far as it told.
+    /// The kernel chose the local port, if that is known.
     AutoChosen,
     /// The local port lies in the range the kernel chooses from.
     AutoRange,
@@ -39,7 +38,7 @@ pub(crate) enum Node {
     Process(&'static Column, ValueTest, usize),
 }
 
-/// Which ends of a socket.
+/// Endpoints of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ends {
     Local,
@@ -86,7 +85,7 @@ pub(crate) struct Word {
     slot: usize,
 }
 
-/// Makes a tree ready. `slots` counts the tests to be prepared for each snapshot.
+/// Compiles a tree. `slots` counts the tests to be prepared for each snapshot.
 ///
 /// `ss` evaluates every expression twice, in the kernel and in itself, and shows what passes both; only `autobound`
 /// means two things there (who chose the port, and whether it lies in the range of chosen ones). So does this.
@@ -197,7 +196,7 @@ fn column_or_both(field: Field, test: ValueTest, table: &'static Table) -> Node 
     Node::Or(names.into_iter().filter_map(node).collect())
 }
 
-/// Which ends a field of a socket is about, where it is one for ports (or, else, for endpoints).
+/// The endpoints that a field of a socket is about, for fields of this kind (port or endpoint).
 pub(crate) fn ends(field: Field, kind: Kind) -> Option<Ends> {
     match (field, kind) {
         (Field::EitherPort, Kind::Port) | (Field::EitherEnd, Kind::Endpoint) => Some(Ends::Either),
@@ -214,7 +213,7 @@ pub(crate) fn ends(field: Field, kind: Kind) -> Option<Ends> {
     }
 }
 
-/// The ports a test lets through (before a `!=` turns it round), where that is all it asks.
+/// The port ranges that a test accepts (before a `!=` negates it), if it is only about ports.
 pub(crate) fn ranges(test: &Test) -> Option<Vec<(u16, u16)>> {
     let clamp = |n: f64| n.clamp(0.0, 65535.0) as u16;
     match test {
@@ -246,7 +245,7 @@ fn process_twin(c: &Column) -> Option<&'static Column> {
     PROCESSES.column(c.process_column?)
 }
 
-/// A test, and whether its answer is to be turned round.
+/// A test, and whether it is negated.
 fn value_test(t: &Term) -> (ValueTest, bool) {
     match &t.test {
         Test::List(op, operands) => {
@@ -256,7 +255,7 @@ fn value_test(t: &Term) -> (ValueTest, bool) {
             };
             let text_match = column.map_or(TextMatch::Part, |c| c.text_match);
             let whole = *op != Op::Has || text_match != TextMatch::Part;
-            // The names of interfaces are told apart by case, and the kernel is asked for them as they are.
+            // Interface names are case-sensitive.
             let exact = text_match == TextMatch::Exact;
             let patterns = operands
                 .iter()
@@ -359,7 +358,7 @@ impl Pattern {
         }
     }
 
-    /// Against the end of a socket of an IP family. The far end of a listener is `0.0.0.0:0` or `[::]:0`, as for `ss`.
+    /// Tests an endpoint of an IP socket. The remote endpoint of a listener is `0.0.0.0:0` or `[::]:0`, as for `ss`.
     fn matches_end(&self, e: &Endpoint) -> bool {
         match self {
             Self::Missing => e.is_none(),
@@ -369,9 +368,9 @@ impl Pattern {
     }
 }
 
-/// Answers of one snapshot that many rows share.
+/// Test results of one snapshot that many rows share.
 pub(crate) struct Prepared {
-    /// For each slot, whether each process passes.
+    /// For each slot, the result for each process.
     processes: Vec<Vec<bool>>,
     /// For each slot of a word, users whose name has it, and ports whose service has it.
     users: Vec<Vec<u32>>,
@@ -424,7 +423,7 @@ impl Prepared {
     }
 }
 
-/// Whether a row passes.
+/// True if a row matches.
 pub(crate) fn eval(node: &Node, snap: &Snapshot, row: usize, prepared: Option<&Prepared>) -> bool {
     match node {
         Node::And(all) => all.iter().all(|n| eval(n, snap, row, prepared)),
@@ -489,7 +488,7 @@ pub(crate) fn eval(node: &Node, snap: &Snapshot, row: usize, prepared: Option<&P
     }
 }
 
-/// Whether the local port lies in the range that the kernel chooses from (`ip_local_port_range`).
+/// True if the local port is in the ephemeral range (`ip_local_port_range`).
 fn in_local_range(snap: &Snapshot, row: usize) -> bool {
     let s = snap.socket(row);
     let (low, high) = snap.system().local_ports.unwrap_or((32768, 60999));
@@ -500,7 +499,7 @@ fn is_ip(s: &Socket) -> bool {
     matches!(s.family, Family::Inet | Family::Inet6)
 }
 
-/// A bare word against a socket.
+/// Searches a bare word in a socket.
 fn has_word(w: &Word, snap: &Snapshot, row: usize, p: &Prepared) -> bool {
     let s = snap.socket(row);
     if w.states.has(s.state) || w.protos.has(s.proto) {
@@ -544,7 +543,7 @@ fn plain_column(w: &Word, name: &str, snap: &Snapshot, row: usize) -> bool {
     w.columns.iter().find(|c| c.name == name).is_some_and(|c| word_in(w, c, snap, row))
 }
 
-/// A bare word against a row of any table, column by column.
+/// Searches a bare word in a row of any table, column by column.
 fn has_word_plain(w: &Word, snap: &Snapshot, row: usize) -> bool {
     w.columns.iter().any(|c| word_in(w, c, snap, row))
 }
@@ -560,7 +559,7 @@ fn word_in(w: &Word, c: &'static Column, snap: &Snapshot, row: usize) -> bool {
         // Names of other families are not made of hexadecimal digits only.
         return c.any_value(snap, row, &mut |v| matches!(v, Value::Text(s) if w.needle.is_in(s)));
     }
-    // The far end of a socket without one is shown as nothing, but is `*` as text.
+    // A missing remote endpoint is shown empty, but matches as `*`.
     c.any_value(snap, row, &mut |v| match v {
         Value::Missing(_) => c.is(Role::Remote) && is_ip(snap.socket(row)) && w.needle.is_in("*"),
         Value::State(s) => w.states.has(*s) || w.state.is_in(s.name()),

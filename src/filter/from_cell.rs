@@ -1,18 +1,18 @@
-//! A filter for what one cell says.
+//! A filter from the value of a cell.
 
 use super::{Expr, Filter, quote};
 use crate::format::{Column, Role, Value};
 use crate::model::{Endpoint, Snapshot};
 use crate::table::Table;
 
-/// The filter that lets through the rows that say the same in this column as this row does.
-pub fn filter_of(
+/// The filter for rows with the same value in this column as this row.
+pub fn filter_from_cell(
     table: &'static Table,
     column: &'static Column,
     snap: &Snapshot,
     row: usize,
 ) -> Option<String> {
-    // The owner's cell holds a name and a number; all processes of that name are meant.
+    // The owner column holds name and pid; the filter is for all processes of that name.
     let column = match column.role {
         Some(Role::Owner) => table.with_role(Role::Process).unwrap_or(column),
         _ => column,
@@ -22,23 +22,23 @@ pub fn filter_of(
         Value::Missing(_) => format!("{name}:none"),
         Value::State(s) => format!("{name}:{}", s.name().to_ascii_lowercase().replace('_', "-")),
         Value::Addr(a) => format!("{name}:{a}"),
-        Value::Endpoint(e) => format!("{name}:{}", endpoint(&e)),
+        Value::Endpoint(e) => format!("{name}:{}", endpoint_text(&e)),
         Value::Bool(b) => format!("{name}={}", if b { "yes" } else { "no" }),
         Value::Uint(n) => format!("{name}={n}"),
         Value::Text(s) => format!("{name}={}", quote(&s)),
-        // A measured number is hardly ever met twice: that much or more, rounded down.
+        // An exact measurement rarely repeats, so the filter is for at least that much.
         Value::Float(n) | Value::AtLeast(n) => format!("{name}>={:.0}", n.floor()),
         Value::States(_) | Value::Levels(_) | Value::List(_) | Value::Record(_) => return None,
     })
 }
 
-/// An endpoint as a filter reads it.
-pub fn endpoint(e: &Endpoint) -> String {
+/// An endpoint in filter syntax.
+pub fn endpoint_text(e: &Endpoint) -> String {
     if e.addr.is_v4() { format!("{}:{}", e.addr, e.port) } else { format!("[{}]:{}", e.addr, e.port) }
 }
 
-/// Two filters that must both hold, as one text.
-pub fn both(text: &str, more: &str, filter: &Filter) -> String {
+/// Conjunction of two filters, as text.
+pub fn and_text(text: &str, more: &str, filter: &Filter) -> String {
     let text = text.trim();
     match filter.expr() {
         _ if text.is_empty() => more.to_owned(),
@@ -54,13 +54,13 @@ mod tests {
     use crate::testing::machine;
 
     #[test]
-    fn a_cell_finds_its_own_row() {
+    fn filter_from_cell_matches_its_row() {
         let snap = machine();
         let mut made = 0;
         for table in TABLES {
             for column in table.columns {
                 for row in 0..(table.len)(&snap) {
-                    let Some(text) = filter_of(table, column, &snap, row) else { continue };
+                    let Some(text) = filter_from_cell(table, column, &snap, row) else { continue };
                     let f =
                         Filter::parse(&text, table).unwrap_or_else(|e| panic!("{}: {text}: {e}", table.name));
                     assert!(f.matches(&snap, row), "{}: {text} over row {row}", table.name);
@@ -72,11 +72,11 @@ mod tests {
     }
 
     #[test]
-    fn both_hold() {
+    fn and_text_keeps_precedence() {
         let table = TABLES[0];
         let f = |t: &str| Filter::parse(t, table).unwrap();
-        assert_eq!(both("", "pid=1", &f("")), "pid=1");
-        assert_eq!(both("nginx", "pid=1", &f("nginx")), "nginx pid=1");
-        assert_eq!(both("a or b", "pid=1", &f("a or b")), "(a or b) pid=1");
+        assert_eq!(and_text("", "pid=1", &f("")), "pid=1");
+        assert_eq!(and_text("nginx", "pid=1", &f("nginx")), "nginx pid=1");
+        assert_eq!(and_text("a or b", "pid=1", &f("a or b")), "(a or b) pid=1");
     }
 }

@@ -1,6 +1,6 @@
-//! The filter language by example: what help, manual page and reference say of it. Every example is parsed by a test.
+//! The filter language by example, for help, manual page and reference. A test parses every example.
 
-/// One form: how it is written, and what it asks.
+/// An example and its meaning.
 pub type Form = (&'static str, &'static str);
 
 /// The language, in sections.
@@ -8,59 +8,56 @@ pub const LANGUAGE: &[(&str, &[Form])] = &[
     (
         "Words",
         &[
-            ("nginx", "that word in the process, its pid, the address, port, state, user or service"),
-            (":443", "that port, at either end"),
-            ("10.0.0.0/8", "an address in that network, at either end"),
-            (
-                "tcp6",
-                "a protocol with its family: tcp4 tcp6 udp4 udp6 raw4 raw6, or the family alone: ipv4 ipv6",
-            ),
-            ("\"two words\"", "text with blanks or other characters that mean something"),
-            ("@leaks", "the filter saved under that name"),
+            ("nginx", "a word in process, pid, address, port, state, user or service"),
+            (":443", "a local or remote port"),
+            ("10.0.0.0/8", "a local or remote address in this network"),
+            ("tcp6", "protocol and family: tcp4 tcp6 udp4 udp6 raw4 raw6; family alone: ipv4 ipv6"),
+            ("\"two words\"", "text with blanks or special characters"),
+            ("@leaks", "a saved filter"),
         ],
     ),
     (
         "Fields",
         &[
+            ("state:close-wait,time-wait", "one of several; any case, - or _, names of ss and netstat too"),
             (
-                "state:close-wait,time-wait",
-                "one of several; any case, - and _ alike, the words of ss and netstat too",
+                "port:8000-8999",
+                "a range; port: and addr: match local or remote, lport: rport: local: remote: one of them",
             ),
-            ("port:8000-8999", "a range; port: and addr: are either end, lport: rport: local: remote: one"),
             ("remote:10.0.0.0/8", "a network, an address, or an address with a port"),
-            ("process:ng*", "text that matches a pattern; without * and ? a part of it"),
-            ("process=nginx", "the whole text"),
+            ("process:ng*", "a glob; without * and ? a substring"),
+            ("process=nginx", "exact match"),
             ("process~^ng", "a regular expression"),
-            ("user!=root", "not that; the same as not user=root"),
-            ("rtt>50ms", "compared: < <= > >=, with the units us ms s m h d"),
-            ("recv_q>1M", "bytes, in K M G of 1024"),
-            ("fds>80%", "a share of the limit"),
-            ("owner_missing:none", "where there is nothing; missing values match no comparison"),
+            ("user!=root", "negation; same as not user=root"),
+            ("rtt>50ms", "comparison: < <= > >=, with units us ms s m h d"),
+            ("recv_q>1M", "bytes; K M G are powers of 1024"),
+            ("fds>80%", "percentage of the limit"),
+            ("owner_missing:none", "missing values; they match no comparison"),
         ],
     ),
     (
-        "Together",
+        "Combinations",
         &[
-            ("nginx state:listen", "both, as with and"),
-            ("nginx or api", "one of them"),
-            ("not user:root", "not that; ! does the same"),
-            ("(nginx or api) and not :443", "not binds first, then and, then or"),
+            ("nginx state:listen", "both conditions, same as and"),
+            ("nginx or api", "at least one condition"),
+            ("not user:root", "negation, same as !"),
+            ("(nginx or api) and not :443", "precedence: not, and, or"),
         ],
     ),
     (
-        "As in ss",
+        "ss expressions",
         &[
             (
                 "state established ( dport = :ssh or sport = :ssh ) dst 10.0.0.0/8",
-                "every expression of ss means the same here; but and binds before or, as everywhere else",
+                "any ss expression; and binds tighter than or",
             ),
-            ("exclude time-wait", "all states but that one; bucket, big, connected, synchronized are sets"),
-            ("sport gt 1024", "ports compared by word: eq ne lt gt le ge, or by sign"),
-            ("src 127.0.0.1:8080", "an end; also inet: inet6: before it"),
+            ("exclude time-wait", "all other states; bucket, big, connected, synchronized are sets"),
+            ("sport gt 1024", "comparison by word: eq ne lt gt le ge"),
+            ("src 127.0.0.1:8080", "local endpoint; inet: or inet6: may precede it"),
             ("autobound", "the kernel chose the local port"),
-            ("dev eth0", "bound to that interface"),
-            ("fwmark 0x1/0xff", "a mark under a mask"),
-            ("cgroup /system.slice/nginx.service", "made in that control group (v2)"),
+            ("dev eth0", "bound to this interface"),
+            ("fwmark 0x1/0xff", "a mark with a mask"),
+            ("cgroup /system.slice/nginx.service", "created in that cgroup (v2)"),
         ],
     ),
 ];
@@ -73,7 +70,7 @@ mod tests {
     use crate::table::SOCKETS;
 
     #[test]
-    fn every_example_is_one() {
+    fn every_example_parses() {
         let saved = Saved::from([("leaks".to_owned(), "state:close-wait".to_owned())]);
         for (section, rows) in LANGUAGE {
             for (example, meaning) in *rows {
@@ -86,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn saved_filters_stand_for_their_text() {
+    fn saved_filter_expands_to_its_text() {
         let saved = Saved::from([
             ("a".to_owned(), "port:1 or port:2".to_owned()),
             ("b".to_owned(), "@a nginx".to_owned()),
@@ -104,7 +101,7 @@ mod tests {
         );
         for (text, want) in [
             ("x @loop", "deeply"),
-            ("@bad", "in the filter saved as \"bad\""),
+            ("@bad", "in saved filter \"bad\""),
             ("@empty", "is empty"),
             ("@aa", "did you mean @a?"),
         ] {

@@ -74,15 +74,15 @@ pub(crate) const fn units(kind: Kind) -> Units {
     }
 }
 
-/// What to say to somebody who wrote no number of this kind.
+/// Hint for an invalid number of this kind.
 pub(crate) const fn advice(kind: Kind) -> &'static str {
     match kind {
-        Kind::Bytes => "write bytes, as in 512, 64k or 1.5M",
-        Kind::BytesPerSec => "write bytes a second, as in 512, 64k or 1.5M",
-        Kind::Micros | Kind::Millis | Kind::Secs => "write a time, as in 500us, 50ms, 10s, 5m, 2h or 3d",
-        Kind::Percent => "write a share, as in 80%",
-        Kind::Hex => "write a number, as in 17 or 0x11",
-        _ => "write a number, as in 12 or 4k",
+        Kind::Bytes => "expected bytes, as in 512, 64k or 1.5M",
+        Kind::BytesPerSec => "expected bytes a second, as in 512, 64k or 1.5M",
+        Kind::Micros | Kind::Millis | Kind::Secs => "expected a time, as in 500us, 50ms, 10s, 5m, 2h or 3d",
+        Kind::Percent => "expected a share, as in 80%",
+        Kind::Hex => "expected a number, as in 17 or 0x11",
+        _ => "expected a number, as in 12 or 4k",
     }
 }
 

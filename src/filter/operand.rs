@@ -1,4 +1,4 @@
-//! What a value means for a field.
+//! Operands: values parsed for the kind of their field.
 
 use super::ast::{Field, Operand};
 use super::number::{self, Number};
@@ -58,15 +58,15 @@ pub(crate) fn example(field: Field) -> Option<&'static str> {
 /// A compiled regular expression, or why not.
 pub(crate) fn regex(pattern: &str) -> Result<Regex, String> {
     if pattern.len() > 1000 {
-        return Err("this pattern is longer than 1000 bytes".to_owned());
+        return Err("regular expression too long: at most 1000 bytes".to_owned());
     }
     RegexBuilder::new(pattern).size_limit(1 << 20).dfa_size_limit(1 << 20).nest_limit(50).build().map_err(
         |e| match e {
-            regex::Error::CompiledTooBig(_) => "this pattern takes too much memory".to_owned(),
+            regex::Error::CompiledTooBig(_) => "regular expression too large".to_owned(),
             e => {
                 let text = e.to_string();
                 let last = text.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
-                format!("this is no regular expression: {last}")
+                format!("invalid regular expression: {last}")
             }
         },
     )
@@ -133,14 +133,14 @@ fn with_port(addr: (Addr, u8), port: Option<&str>, services: &Services) -> Optio
 
 /// A port, a range or a service.
 fn ports(text: &str, services: &Services) -> Option<(u16, u16)> {
-    let one = |t: &str| {
+    let port = |t: &str| {
         if t.bytes().all(|b| b.is_ascii_digit()) { t.parse::<u16>().ok() } else { services.port(t) }
     };
-    if let Some(p) = one(text) {
+    if let Some(p) = port(text) {
         return Some((p, p));
     }
     let (a, b) = text.split_once('-')?;
-    let (a, b) = (one(a)?, if b.is_empty() { u16::MAX } else { one(b)? });
+    let (a, b) = (port(a)?, if b.is_empty() { u16::MAX } else { port(b)? });
     (a <= b).then_some((a, b))
 }
 
@@ -215,7 +215,7 @@ pub(crate) fn all(
     };
     let mut out: Vec<Operand> = Vec::with_capacity(values.len());
     for raw in values {
-        let o = one(services, field, raw)?;
+        let o = operand(services, field, raw)?;
         if let (Operand::States(new), Some(Operand::States(have))) = (&o, out.last_mut()) {
             *have |= *new;
         } else if !out.contains(&o) {
@@ -225,7 +225,7 @@ pub(crate) fn all(
     Ok((field, out))
 }
 
-fn one(services: &Services, field: Field, mut raw: RawValue) -> Result<Operand, FilterError> {
+fn operand(services: &Services, field: Field, mut raw: RawValue) -> Result<Operand, FilterError> {
     let kind = field.kind();
     if matches!(field, Field::Column(c) if c.is(Role::Direction))
         && let Some((_, same)) = DIRECTION_WORDS.iter().find(|(w, _)| raw.text.eq_ignore_ascii_case(w))
@@ -252,7 +252,7 @@ fn one(services: &Services, field: Field, mut raw: RawValue) -> Result<Operand, 
             _ => Err(error_at(
                 Problem::BadValue,
                 raw.span,
-                format!("{} is neither yes nor no", shown(&raw.text)),
+                format!("invalid value {}: expected yes or no", shown(&raw.text)),
                 None,
             )),
         },
@@ -261,7 +261,7 @@ fn one(services: &Services, field: Field, mut raw: RawValue) -> Result<Operand, 
                 if let Some(h) = host(&raw.text, services) {
                     return Ok(h);
                 }
-                if let Some(why) = nearly_a_network(&raw.text) {
+                if let Some(why) = invalid_prefix(&raw.text) {
                     return Err(error_at(
                         Problem::BadValue,
                         raw.span,
@@ -279,7 +279,7 @@ fn one(services: &Services, field: Field, mut raw: RawValue) -> Result<Operand, 
                 let near = did_you_mean::nearest(&raw.text, fixed.iter().copied());
                 let hint = near
                     .map_or_else(|| format!("one of {}", fixed.join(", ")), |n| format!("did you mean {n}?"));
-                let message = format!("{} is no {}", shown(&raw.text), field.name().replace('_', " "));
+                let message = format!("invalid {} {}", field.name(), shown(&raw.text));
                 return Err(error_at(Problem::BadValue, raw.span, message, Some(hint)));
             }
             Ok(free(raw))
@@ -288,12 +288,12 @@ fn one(services: &Services, field: Field, mut raw: RawValue) -> Result<Operand, 
     }
 }
 
-/// What looks like a network but is none.
-fn nearly_a_network(text: &str) -> Option<String> {
+/// The error for a network with an invalid prefix length.
+fn invalid_prefix(text: &str) -> Option<String> {
     let (addr, len) = text.rsplit_once('/')?;
     let addr: Addr = addr.trim_matches(['[', ']']).parse().ok()?;
     let most = super::ast::full(&addr);
-    Some(format!("{} is no prefix length; it is 0 to {most}", shown(len)))
+    Some(format!("invalid prefix length {}: expected 0 to {most}", shown(len)))
 }
 
 fn free(raw: RawValue) -> Operand {
@@ -310,7 +310,7 @@ fn numeric(services: &Services, field: Field, raw: &RawValue) -> Result<Operand,
             _ => Err(error_at(
                 Problem::BadValue,
                 at,
-                format!("{} is no number", shown(t)),
+                format!("invalid number {}", shown(t)),
                 Some("as in 0x1/0xff".to_owned()),
             )),
         };
@@ -343,12 +343,7 @@ fn numeric(services: &Services, field: Field, raw: &RawValue) -> Result<Operand,
         let b = number(services, field, &high)?;
         if a.f64() > b.f64() {
             let hint = format!("write {}-{}", high.text, low.text);
-            return Err(error_at(
-                Problem::BadValue,
-                raw.span.clone(),
-                "this range ends before it begins",
-                Some(hint),
-            ));
+            return Err(error_at(Problem::BadValue, raw.span.clone(), "reversed range", Some(hint)));
         }
         return Ok(Operand::Range(a, Some(b)));
     }
@@ -374,26 +369,26 @@ pub(crate) fn number(services: &Services, field: Field, raw: &RawValue) -> Resul
             if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
                 return match text.parse::<u16>() {
                     Ok(n) => Ok(Number::Whole(u64::from(n))),
-                    Err(_) => bad(format!("{} is no port", shown(text)), "ports are 0 to 65535".to_owned()),
+                    Err(_) => bad(format!("invalid port {}", shown(text)), "expected 0 to 65535".to_owned()),
                 };
             }
             let hint = did_you_mean::nearest(text, services.names()).map_or_else(
-                || "write a number or a name from /etc/services".to_owned(),
+                || "expected a number or a name from /etc/services".to_owned(),
                 |n| format!("did you mean {n}?"),
             );
-            bad(format!("no service is called {}", shown(text)), hint)
+            bad(format!("unknown service {}", shown(text)), hint)
         }
         Kind::State | Kind::States | Kind::Text | Kind::List | Kind::Addr | Kind::Endpoint | Kind::Bool => {
             let hint = match kind {
-                Kind::Endpoint | Kind::Addr => "to compare ports write local_port or remote_port".to_owned(),
+                Kind::Endpoint | Kind::Addr => "compare ports with local_port or remote_port".to_owned(),
                 _ => format!("write {}:{}", field.name(), example(field).unwrap_or("VALUE")),
             };
-            bad(format!("{} has no order", field.name()), hint)
+            bad(format!("{} cannot be compared", field.name()), hint)
         }
         _ => match Number::parse(&raw.text, kind) {
             Some(n) => Ok(n),
             None => bad(
-                format!("{} is no value for {}", shown(&raw.text), field.name()),
+                format!("invalid value {} for {}", shown(&raw.text), field.name()),
                 number::advice(kind).to_owned(),
             ),
         },

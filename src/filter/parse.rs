@@ -1,9 +1,9 @@
-//! From text to tree.
+//! Parser of the filter language.
 //!
 //! The grammar, loosest first:
 //!
 //! ```text
-//! filter  = [ states ] [ or ]                states at the front hold for all that follows, as with ss
+//! filter  = [ states ] [ or ]                leading states apply to everything that follows, as in ss
 //! or      = and { ("or" | "|" | "||") and }
 //! and     = not { ["and" | "&" | "&&"] not }
 //! not     = { "not" | "!" } primary
@@ -15,8 +15,8 @@
 //! states  = { ("state" | "exclude") NAME }   several `state` add up, `exclude` takes away
 //! ```
 //!
-//! `ss` itself gives `and`, `or` and juxtaposition the same rank and reads from the left; here `not` binds before `and`
-//! and `and` before `or`, as everywhere else. That is the one difference, and it is on purpose.
+//! `ss` gives `and`, `or` and juxtaposition the same precedence, left to right; here `not` binds tighter than `and`, and `and`
+//! tighter than `or`, as everywhere else. This is the only difference, and it is deliberate.
 
 mod lex;
 mod ss;
@@ -32,12 +32,12 @@ use crate::model::{Addr, Family, Services};
 use crate::table::{Table, error};
 use std::ops::Range;
 
-/// A filter longer than this is no filter.
+/// Maximum length of a filter in bytes.
 const MAX_TEXT: usize = 64 * 1024;
-/// Parentheses and `not` within each other.
+/// Maximum nesting of parentheses and `not`.
 const MAX_DEPTH: usize = 100;
 
-/// The tree of a text; `None` for a text that asks nothing.
+/// Parses a filter; `None` for an empty one.
 pub(crate) fn parse(
     text: &str,
     table: &'static Table,
@@ -46,7 +46,7 @@ pub(crate) fn parse(
     nested(text, table, names, 0)
 }
 
-/// The tree of a text that stands so deep within others.
+/// Parses a filter at this nesting depth.
 fn nested(
     text: &str,
     table: &'static Table,
@@ -57,7 +57,7 @@ fn nested(
         return Err(FilterError {
             kind: Problem::TooLong,
             span: MAX_TEXT..text.len(),
-            message: format!("the filter is longer than {} KB", MAX_TEXT / 1024),
+            message: format!("filter too long: at most {} KB", MAX_TEXT / 1024),
             hint: None,
         });
     }
@@ -71,8 +71,8 @@ fn nested(
     if p.at < p.end {
         let at = p.at;
         return Err(match p.peek() {
-            Some(')') => error_at(Problem::Parenthesis, at..at + 1, "this ) closes nothing", None),
-            _ => error_at(Problem::Unexpected, at..p.end, "this is not understood here", None),
+            Some(')') => error_at(Problem::Parenthesis, at..at + 1, "unmatched )", None),
+            _ => error_at(Problem::Unexpected, at..p.end, "unexpected text", None),
         });
     }
     Ok(Some(e))
@@ -106,7 +106,7 @@ fn any_of(parts: Vec<Expr>) -> Expr {
     })
 }
 
-/// Parts put together; one alone stays what it is, and what is put together in the same way already is taken apart.
+/// Joins parts; a single part is kept as it is, and nested parts of the same kind are merged.
 fn flat(
     mut parts: Vec<Expr>,
     together: fn(Vec<Expr>) -> Expr,
@@ -149,13 +149,13 @@ impl<'a> Parser<'a> {
     fn deeper(&mut self, at: usize) -> Parsed<()> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            let message = format!("more than {MAX_DEPTH} parentheses and nots within each other");
+            let message = format!("nested too deeply: at most {MAX_DEPTH} levels");
             return Err(error_at(Problem::TooDeep, at..at + 1, message, None));
         }
         Ok(())
     }
 
-    /// A whole filter: states at its front hold for all of it.
+    /// A whole filter; leading states apply to all of it.
     fn front(&mut self) -> Parsed<Expr> {
         let start = self.at;
         if let Some(states) = self.state_run()? {
@@ -220,7 +220,7 @@ impl<'a> Parser<'a> {
         Ok(Expr::Not(Box::new(inner)))
     }
 
-    /// Whether this keyword stands here as a whole word.
+    /// True if this keyword is next, as a whole word.
     fn word_here(&self, word: &str) -> bool {
         let rest = self.rest();
         rest.get(..word.len()).is_some_and(|w| w.eq_ignore_ascii_case(word))
@@ -230,7 +230,7 @@ impl<'a> Parser<'a> {
                 .is_none_or(|c| c.is_whitespace() || matches!(c, '(' | ')' | '\\' | '"' | '\'' | '!'))
     }
 
-    /// The connective that stands here, and its length.
+    /// The connective that is next, and its length.
     fn connective(&self) -> Option<(Connective, usize)> {
         let rest = self.rest();
         for (text, c) in
@@ -268,21 +268,26 @@ impl<'a> Parser<'a> {
         self.blanks();
         let at = self.at;
         let Some(c) = self.peek() else {
-            return Err(error_at(Problem::Incomplete, at..at, "something is missing at the end", None));
+            return Err(error_at(
+                Problem::Incomplete,
+                at..at,
+                "incomplete: a condition is missing at the end",
+                None,
+            ));
         };
         if let Some((_, len)) = self.connective() {
-            let message = format!("something is missing before {}", self.shown(at..at + len));
+            let message = format!("a condition is missing before {}", self.shown(at..at + len));
             return Err(error_at(Problem::Incomplete, at..at + len, message, None));
         }
         match c {
             '(' => self.parenthesis(1),
             '\\' if self.rest().starts_with("\\(") => self.parenthesis(2),
-            ')' => Err(error_at(Problem::Incomplete, at..at + 1, "something is missing before this )", None)),
+            ')' => Err(error_at(Problem::Incomplete, at..at + 1, "a condition is missing before )", None)),
             '\'' | '"' => self.quoted_primary(c),
             ':' => self.colon(),
             '@' => self.saved(),
             '=' | '<' | '>' | '~' | '!' | ',' => {
-                let message = format!("a field's name is missing before {c}");
+                let message = format!("a field is missing before {c}");
                 Err(error_at(
                     Problem::Incomplete,
                     at..at + 1,
@@ -307,15 +312,10 @@ impl<'a> Parser<'a> {
             self.depth -= 1;
             return Ok(inner);
         }
-        Err(error_at(
-            Problem::Parenthesis,
-            open..open + len,
-            "this \"(\" is never closed",
-            Some("add \")\"".to_owned()),
-        ))
+        Err(error_at(Problem::Parenthesis, open..open + len, "unclosed (", Some("add )".to_owned())))
     }
 
-    /// Text in quotes is a word; in single quotes around parentheses, as left over from a shell, an expression.
+    /// Quoted text is a word; parentheses in single quotes, as left over from a shell, are an expression.
     fn quoted_primary(&mut self, quote: char) -> Parsed<Expr> {
         let open = self.at;
         if quote == '\''
@@ -329,12 +329,7 @@ impl<'a> Parser<'a> {
             let inner = self.or()?;
             self.blanks();
             if self.at < self.end {
-                return Err(error_at(
-                    Problem::Parenthesis,
-                    self.at..self.at + 1,
-                    "this closes nothing",
-                    None,
-                ));
+                return Err(error_at(Problem::Parenthesis, self.at..self.at + 1, "unmatched )", None));
             }
             self.at = self.end + 1;
             self.end = outer;
@@ -345,7 +340,7 @@ impl<'a> Parser<'a> {
         Ok(Expr::Word(raw.text))
     }
 
-    /// `:443`, `:ssh`, `:8000-8999`: a port of either end. `::1` is an address.
+    /// `:443`, `:ssh`, `:8000-8999`: a local or remote port. `::1` is an address.
     fn colon(&mut self) -> Parsed<Expr> {
         if self.rest().starts_with("::") {
             return self.word();
@@ -372,34 +367,28 @@ impl<'a> Parser<'a> {
         let Some(text) = self.names.saved.get(name) else {
             let near = did_you_mean::nearest(name, self.names.saved.keys().map(String::as_str));
             let hint = near.map_or_else(
-                || "to search for text with an @ put it in quotes".to_owned(),
+                || "quote text that contains @".to_owned(),
                 |n| format!("did you mean @{}?", escape(n)),
             );
-            return wrong(
-                Problem::UnknownField,
-                format!("no filter is saved as {}", shown(name)),
-                Some(hint),
-            );
+            return wrong(Problem::UnknownField, format!("unknown saved filter {}", shown(name)), Some(hint));
         };
-        // Each level counts for many parentheses: filters that name each other end soon.
+        // Each level counts as many parentheses, so that filters that refer to each other fail soon.
         let inner = if self.depth + 20 > MAX_DEPTH {
-            return wrong(Problem::TooDeep, "saved filters name each other too deeply".to_owned(), None);
+            return wrong(Problem::TooDeep, "saved filters are nested too deeply".to_owned(), None);
         } else {
             nested(text, self.table, self.names, self.depth + 20)
         };
         match inner {
             Ok(Some(e)) => Ok(e),
-            Ok(None) => {
-                wrong(Problem::Incomplete, format!("the filter saved as {} is empty", shown(name)), None)
-            }
-            Err(e) => wrong(e.kind, format!("in the filter saved as {}: {}", shown(name), e.message), e.hint),
+            Ok(None) => wrong(Problem::Incomplete, format!("saved filter {} is empty", shown(name)), None),
+            Err(e) => wrong(e.kind, format!("in saved filter {}: {}", shown(name), e.message), e.hint),
         }
     }
 
     /// A word that cannot be a field: an address, a path, anything.
     fn word(&mut self) -> Parsed<Expr> {
         let start = self.at;
-        // What begins as a field of another script, as `상태:listen`, is a field that is not there, not a word.
+        // A field name in another script, as `상태:listen`, is an unknown field, not a word.
         let rest = self.rest();
         let len = rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-'))).unwrap_or(rest.len());
         if rest.starts_with(|c: char| c.is_alphabetic() && !c.is_ascii()) && operator(&rest[len..]).is_some()
@@ -409,7 +398,7 @@ impl<'a> Parser<'a> {
         let raw = self.raw(|c| matches!(c, '(' | ')' | '|' | '&'))?;
         if raw.text.is_empty() {
             let end = start + self.peek().map_or(0, char::len_utf8);
-            return Err(error_at(Problem::Unexpected, start..end, "this is not understood here", None));
+            return Err(error_at(Problem::Unexpected, start..end, "unexpected text", None));
         }
         let host = operand::host(&raw.text, self.services);
         if let (Some(Operand::Host(Some((addr, len)), port)), Some(field)) = (host, self.end_field())
@@ -421,7 +410,7 @@ impl<'a> Parser<'a> {
         Ok(Expr::Word(raw.text))
     }
 
-    /// The field that a bare network is about.
+    /// The field that a bare network tests.
     fn end_field(&self) -> Option<Field> {
         if self.table.is_sockets() {
             return Some(Field::EitherEnd);
@@ -429,7 +418,7 @@ impl<'a> Parser<'a> {
         self.table.columns.iter().find(|c| matches!(c.kind, Kind::Endpoint | Kind::Addr)).map(Field::Column)
     }
 
-    /// What begins with a letter: a field, a keyword or a word.
+    /// Text that begins with a letter: a field, a keyword or a word.
     fn name(&mut self) -> Parsed<Expr> {
         let start = self.at;
         let rest = self.rest();
@@ -464,7 +453,7 @@ impl<'a> Parser<'a> {
             self.at += len;
             return Ok(Expr::AutoBound);
         }
-        if let Some(text) = super::ast::of_family(name)
+        if let Some(text) = super::ast::family_word(name)
             && self.table.is_sockets()
             && let Ok(Some(e)) = nested(text, self.table, self.names, self.depth + 1)
         {
@@ -517,18 +506,18 @@ impl<'a> Parser<'a> {
             let near = did_you_mean::nearest(name, error::names(self.table).chain(["port", "addr"]));
             let hint = match near {
                 Some(n) => format!("did you mean {n}?"),
-                None => "to search for text with such a character, put it in quotes".to_owned(),
+                None => "quote text that contains an operator".to_owned(),
             };
-            let message = format!("{} have no field {}", self.table.noun, self.shown(span.clone()));
+            let message = format!("unknown field {} for {}", self.shown(span.clone()), self.table.noun);
             error_at(Problem::UnknownField, span, message, Some(hint))
         })
     }
 
-    /// What follows a field's name: an operator and its values.
+    /// The operator and the values after a field name.
     fn field_test(&mut self, field: Field) -> Parsed<Expr> {
         let op_at = self.at;
         let Some((op, len)) = operator(self.rest()).or_else(|| word_operator(self.rest())) else {
-            return Err(error_at(Problem::Unexpected, op_at..op_at, "an operator is missing here", None));
+            return Err(error_at(Problem::Unexpected, op_at..op_at, "an operator is missing", None));
         };
         self.at += len;
         let op_text = self.text[op_at..op_at + len].to_owned();
@@ -647,7 +636,7 @@ fn family_prefix(name: &str) -> Option<Family> {
     })
 }
 
-/// Whether the text up to a blank is an IPv6 address, whole or on its way to be one.
+/// True if the text up to a blank is an IPv6 address, also a partly typed one.
 fn looks_like_ipv6(text: &str) -> bool {
     let token =
         text.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | '|' | '&')).next().unwrap_or("");

@@ -1,7 +1,7 @@
-//! What of a filter the reading of sockets may use.
+//! Pushdown: bounds on a filter that reading sockets can apply.
 //!
-//! For every tree two things are known: what its rows have in common, and what the rows that do not match have in
-//! common. Both are supersets, so `not` only swaps them, `and` meets and `or` joins.
+//! Each subtree has two bounds, one for the rows that match and one for those that do not. Both are supersets, so `not` swaps
+//! them, `and` intersects and `or` joins.
 
 use super::ast::{Expr, Field, Op, Operand, Term, Test};
 use super::eval::{Ends, ends, ranges};
@@ -9,10 +9,10 @@ use super::{Pushdown, operand};
 use crate::format::{Kind, Role, Value};
 use crate::model::{Addr, Family, Prefilter, Proto, ProtoSet, Side, StateSet};
 
-/// A condition with more parts than this is left to this program.
+/// Maximum size of a kernel condition; larger ones are evaluated only here.
 const MAX_PARTS: usize = 400;
 
-/// Everything.
+/// No bounds.
 const ALL: Pushdown = Pushdown { states: StateSet::ALL, protos: ProtoSet::ALL, prefilter: None };
 
 /// The bounds of a tree over sockets.
@@ -32,7 +32,7 @@ fn parts(p: &Prefilter) -> usize {
     }
 }
 
-/// What the rows have in common for which the tree says `yes`.
+/// Bound for the rows whose result is `yes`.
 fn rows(e: &Expr, yes: bool) -> Pushdown {
     match (e, yes) {
         (Expr::And(all), true) | (Expr::Or(all), false) => {
@@ -42,7 +42,7 @@ fn rows(e: &Expr, yes: bool) -> Pushdown {
             all.iter().map(|e| rows(e, yes)).reduce(join).unwrap_or(ALL)
         }
         (Expr::Not(e), yes) => rows(e, !yes),
-        // Of the two things it means (see `eval::ready`) the kernel tests one.
+        // The kernel tests one of its two conditions (see `eval::ready`).
         (Expr::AutoBound, true) => {
             Pushdown { protos: ip_protos(), prefilter: Some(Prefilter::AutoBound), ..ALL }
         }
@@ -92,7 +92,7 @@ fn term(t: &Term, yes: bool) -> Pushdown {
             Pushdown { states: if yes { set } else { !set }, ..ALL }
         }
         (Some(Role::Proto), Test::List(_, operands)) => {
-            let has = |n: &str| operands.iter().any(|o| says(o, n));
+            let has = |n: &str| operands.iter().any(|o| matches_word(o, n));
             let set =
                 Proto::ALL.iter().filter(|(_, n)| has(n)).fold(ProtoSet::empty(), |s, (p, _)| s.with(*p));
             Pushdown { protos: if yes { set } else { !set }, ..ALL }
@@ -107,7 +107,7 @@ fn term(t: &Term, yes: bool) -> Pushdown {
                 })
                 .collect();
             // A device's name means something only where there are devices; a socket bound to one without a name is
-            // shown under another, so the opposite is not asked of the kernel.
+            // shown under another, so the negation is not pushed down.
             match names {
                 Some(names) if yes => Pushdown { prefilter: Some(any(names)), ..ALL },
                 _ => ALL,
@@ -140,8 +140,8 @@ fn term(t: &Term, yes: bool) -> Pushdown {
     }
 }
 
-/// Whether an operand of a column of fixed words means this word.
-fn says(o: &Operand, word: &str) -> bool {
+/// True if an operand of an enumerated column matches this word.
+fn matches_word(o: &Operand, word: &str) -> bool {
     match o {
         Operand::Text(s) => s.eq_ignore_ascii_case(word),
         Operand::Glob(g) => super::text_match::glob(g, word),
@@ -152,7 +152,7 @@ fn says(o: &Operand, word: &str) -> bool {
 fn family(operands: &[Operand], yes: bool) -> Pushdown {
     let mut protos = ProtoSet::empty();
     for (f, name) in Family::ALL {
-        if operands.iter().any(|o| says(o, name)) != yes {
+        if operands.iter().any(|o| matches_word(o, name)) != yes {
             continue;
         }
         protos |= match f {
@@ -199,11 +199,11 @@ fn ports(which: Ends, test: &Test, yes: bool) -> Pushdown {
     for (low, high) in ranges {
         of.extend(sides(which).iter().map(|side| Prefilter::Ports { side: *side, low, high }));
     }
-    said(any(of), yes)
+    ip_only(any(of), yes)
 }
 
-/// A condition that only IP sockets meet, or its opposite.
-fn said(p: Prefilter, yes: bool) -> Pushdown {
+/// A condition that only IP sockets can match, or its negation.
+fn ip_only(p: Prefilter, yes: bool) -> Pushdown {
     if yes {
         Pushdown { protos: ip_protos(), prefilter: Some(p), ..ALL }
     } else {
@@ -234,10 +234,10 @@ fn hosts(which: Ends, operands: &[Operand], yes: bool) -> Pushdown {
             of.push(if both.len() == 1 { both.remove(0) } else { Prefilter::And(both) });
         }
     }
-    said(any(of), yes)
+    ip_only(any(of), yes)
 }
 
-/// Whether the first `len` bits are those of `::ffff:0:0`.
+/// True if the first `len` bits are those of `::ffff:0:0`.
 fn covers_mapped(net: &Addr, len: u8) -> bool {
     let (a, b) = (u128::from_be_bytes(*net.octets()), u128::from_be_bytes(*Addr::ANY4.octets()));
     len == 0 || (a ^ b) >> (128 - u32::from(len)) == 0

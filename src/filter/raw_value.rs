@@ -31,10 +31,10 @@ pub(crate) fn error_at(
 pub(crate) fn unknown_state(name: &str, span: Range<usize>) -> FilterError {
     let near = did_you_mean::nearest(name, state_sets::words());
     let hint = near.map_or_else(
-        || "states are listen, established, close-wait, time-wait and so on".to_owned(),
+        || "such as listen, established, close-wait or time-wait".to_owned(),
         |n| format!("did you mean {}?", n.to_ascii_lowercase().replace('_', "-")),
     );
-    error_at(Problem::BadValue, span, format!("there is no state {}", shown(name)), Some(hint))
+    error_at(Problem::BadValue, span, format!("unknown state {}", shown(name)), Some(hint))
 }
 
 /// Text for a message: in quotes, escaped, at most 40 characters of it.

@@ -1,4 +1,4 @@
-//! Words for sets of states.
+//! Named sets of states.
 
 use crate::model::{State, StateSet};
 
@@ -14,7 +14,7 @@ pub(crate) const GROUPS: [Named; 5] = [
     ("big", || without(&[State::SynRecv, State::TimeWait])),
 ];
 
-/// What only passes through is no socket that `ss` would know.
+/// Forwarded connections are excluded, since `ss` does not know them.
 fn without(states: &[State]) -> StateSet {
     !StateSet::only(states).with(State::Forwarded)
 }
@@ -27,7 +27,7 @@ pub(crate) fn parse(word: &str) -> Option<StateSet> {
     State::parse(word).map(|s| StateSet::only(&[s]))
 }
 
-/// The states the word means to `ss`, to which a datagram socket without a peer is closed.
+/// The states of a word as in `ss`, where a datagram socket without a peer is closed.
 pub(crate) fn parse_ss(word: &str) -> Option<StateSet> {
     let closed = StateSet::only(&[State::Closed, State::Unconn]);
     if ["closed", "close", "unconnected"].iter().any(|w| w.eq_ignore_ascii_case(word)) {
@@ -36,7 +36,7 @@ pub(crate) fn parse_ss(word: &str) -> Option<StateSet> {
     parse(word)
 }
 
-/// Every word there is for states and groups.
+/// Every name of a state or a set.
 pub(crate) fn words() -> impl Iterator<Item = &'static str> {
     crate::model::state::STATES
         .iter()

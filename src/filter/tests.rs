@@ -326,14 +326,14 @@ fn cases() {
 }
 
 #[test]
-fn errors_point_at_what_is_wrong() {
+fn errors_have_their_position_and_a_hint() {
     let cases: &[(&str, Problem, &str, &str)] = &[
         ("sate:listen", Problem::UnknownField, "sate", "did you mean state?"),
         ("nginx sate:listen", Problem::UnknownField, "sate", "did you mean state?"),
-        ("zzzzzz:1", Problem::UnknownField, "zzzzzz", "in quotes"),
+        ("zzzzzz:1", Problem::UnknownField, "zzzzzz", "quote text"),
         ("state:lisen", Problem::BadValue, "lisen", "did you mean listen?"),
         ("state:listen,clse-wait", Problem::BadValue, "clse-wait", "did you mean close-wait?"),
-        ("state bogus", Problem::BadValue, "bogus", "states are"),
+        ("state bogus", Problem::BadValue, "bogus", "such as listen"),
         ("exclude tme-wait", Problem::BadValue, "tme-wait", "did you mean time-wait?"),
         ("proto:tpc", Problem::BadValue, "tpc", "did you mean tcp?"),
         ("proto:zebra", Problem::BadValue, "zebra", "one of tcp"),
@@ -341,10 +341,10 @@ fn errors_point_at_what_is_wrong() {
         (":htps", Problem::BadValue, "htps", "did you mean http"),
         ("port:9-5", Problem::BadValue, "9-5", "write 5-9"),
         ("rx>fast", Problem::BadValue, "fast", "bytes a second"),
-        ("rtt>5parsecs", Problem::BadValue, "5parsecs", "write a time"),
-        ("fds>80x", Problem::BadValue, "80x", "write a number"),
+        ("rtt>5parsecs", Problem::BadValue, "5parsecs", "expected a time"),
+        ("fds>80x", Problem::BadValue, "80x", "expected a number"),
         ("remote:10.0.0.0/99", Problem::BadValue, "10.0.0.0/99", "10.0.0.0/8"),
-        ("dst example.com", Problem::BadValue, "example.com", "not looked up"),
+        ("dst example.com", Problem::BadValue, "example.com", "not resolved"),
         ("closed:maybe", Problem::BadValue, "maybe", ""),
         ("proc>5", Problem::BadValue, "5", "write process:nginx"),
         ("local>5", Problem::BadValue, "5", "local_port"),
@@ -357,15 +357,15 @@ fn errors_point_at_what_is_wrong() {
         ("and a", Problem::Incomplete, "and", ""),
         ("a or or b", Problem::Incomplete, "or", ""),
         ("not", Problem::Incomplete, "", ""),
-        ("(a", Problem::Parenthesis, "(", "add \")\""),
+        ("(a", Problem::Parenthesis, "(", "add )"),
         ("a)", Problem::Parenthesis, ")", ""),
         ("()", Problem::Incomplete, ")", ""),
         ("\"a", Problem::Quote, "\"", "add \""),
         ("proc:\"a", Problem::Quote, "\"", "add \""),
         ("=5", Problem::Incomplete, "=", ""),
         ("mark:0x1/zz", Problem::BadValue, "0x1/zz", "0x1/0xff"),
-        ("상태:listen", Problem::UnknownField, "상태", "in quotes"),
-        ("état>5", Problem::UnknownField, "état", "in quotes"),
+        ("상태:listen", Problem::UnknownField, "상태", "quote text"),
+        ("état>5", Problem::UnknownField, "état", "quote text"),
         ("a \\", Problem::Incomplete, "\\", ""),
     ];
     for (text, kind, at, hint) in cases {
@@ -379,7 +379,7 @@ fn errors_point_at_what_is_wrong() {
 }
 
 #[test]
-fn what_is_too_much_is_an_error() {
+fn too_long_or_too_deep_is_an_error() {
     for (text, kind) in [
         ("a ".repeat(40_000), Problem::TooLong),
         ("(".repeat(60_000), Problem::TooDeep),

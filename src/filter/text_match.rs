@@ -1,9 +1,9 @@
-//! Looking for text in text, without a copy where that can be.
+//! Text search without copies where possible.
 
 use crate::model::{Addr, Endpoint};
 use std::fmt::{self, Write};
 
-/// Text to look for in any case.
+/// Text to search for, ignoring case.
 #[derive(Clone, Debug)]
 pub(crate) struct Needle {
     lower: String,
@@ -19,7 +19,7 @@ impl Needle {
         &self.lower
     }
 
-    /// Whether it occurs.
+    /// True if the text contains it.
     pub(crate) fn is_in(&self, hay: &str) -> bool {
         if !self.ascii {
             return hay.to_lowercase().contains(&self.lower);
@@ -34,7 +34,7 @@ impl Needle {
         })
     }
 
-    /// Whether it occurs in text that has no capitals.
+    /// True if a lower-case text contains it.
     pub(crate) fn is_in_lower(&self, hay: &str) -> bool {
         let (hay, needle) = (hay.as_bytes(), self.lower.as_bytes());
         let Some((first, rest)) = needle.split_first() else { return true };
@@ -48,18 +48,18 @@ impl Needle {
         false
     }
 
-    /// Whether it is the whole text.
+    /// True if it equals the text.
     pub(crate) fn equals(&self, hay: &str) -> bool {
         if self.ascii { hay.eq_ignore_ascii_case(&self.lower) } else { hay.to_lowercase() == self.lower }
     }
 
-    /// Whether the text of an endpoint can have it.
+    /// True if the text of an IP endpoint could contain it.
     pub(crate) fn may_be_in_endpoint(&self) -> bool {
         self.lower.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b'.' | b':' | b'[' | b']' | b'*'))
     }
 }
 
-/// Whether a text matches a pattern with `*`, `?` and `[…]` as a whole, in any case. Takes time linear in the text for
+/// True if the whole text matches a glob (`*`, `?`, `[…]`), ignoring case. Takes time linear in the text for
 /// each `*` at worst, never more.
 pub(crate) fn glob(pattern: &str, text: &str) -> bool {
     let fold = |s: &str| -> Vec<char> { s.chars().flat_map(char::to_lowercase).collect() };
@@ -68,7 +68,7 @@ pub(crate) fn glob(pattern: &str, text: &str) -> bool {
 
 fn glob_chars(p: &[char], t: &[char]) -> bool {
     let (mut pi, mut ti) = (0, 0);
-    // Where to go on when the last `*` takes one character more.
+    // Position to backtrack to when the last `*` takes one more character.
     let mut back: Option<(usize, usize)> = None;
     loop {
         if p.get(pi) == Some(&'*') {
@@ -95,7 +95,7 @@ fn glob_chars(p: &[char], t: &[char]) -> bool {
     }
 }
 
-/// Where the pattern goes on after it took this character, where it does.
+/// Position in the pattern after matching this character.
 fn step(p: &[char], at: usize, c: char) -> Option<usize> {
     match p.get(at)? {
         '?' => Some(at + 1),
@@ -109,7 +109,7 @@ fn step(p: &[char], at: usize, c: char) -> Option<usize> {
     }
 }
 
-/// Whether a class like `[a-z]` or `[!0-9]` has the character, and where it ends.
+/// Result of matching a class such as `[a-z]` or `[!0-9]`, and the position after it.
 fn class(p: &[char], at: usize, c: char) -> Option<(bool, usize)> {
     let mut i = at + 1;
     let not = matches!(p.get(i), Some('!' | '^'));

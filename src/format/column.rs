@@ -1,29 +1,29 @@
-//! What a column is.
+//! Columns: kind, widths, needs, role and how a value is read.
 
 use super::Value;
 use super::did_you_mean::same_word;
 use crate::model::{Needs, Snapshot, tcp_info::TcpField};
 
-/// What a column's values are and in which unit; decides how they are shown and what a filter may compare them with.
+/// Kind and unit of the values of a column: decides how they are formatted and compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Text.
     Text,
     /// A plain number, grouped in thousands on screen.
     Count,
-    /// A plain number that may be large: grouped in thousands, from a million on scaled by 1000.
+    /// A number that may be large: grouped in thousands, from a million scaled by 1000.
     Amount,
-    /// A number that is a name: pid, inode, cookie. Never grouped or scaled.
+    /// A number that is an identifier: pid, inode, cookie. Never grouped or scaled.
     Id,
     /// A number shown in hexadecimal: mark, cookie.
     Hex,
     /// Bytes, scaled by 1024 on screen.
     Bytes,
-    /// Bytes a second.
+    /// Bytes per second.
     BytesPerSec,
-    /// A number a second.
+    /// A number per second.
     PerSec,
-    /// A number a minute, with its sign.
+    /// A number per minute, with sign.
     PerMin,
     /// Microseconds.
     Micros,
@@ -33,7 +33,7 @@ pub enum Kind {
     Secs,
     /// Percent, 0 to 100 and above.
     Percent,
-    /// A port, with its service's name where wanted.
+    /// A port.
     Port,
     /// An address.
     Addr,
@@ -45,20 +45,20 @@ pub enum Kind {
     Bool,
     /// Counts by state.
     States,
-    /// A small curve: [`super::Value::Levels`].
+    /// A sparkline: [`super::Value::Levels`].
     Trend,
-    /// Structured: shown in short, whole in JSON.
+    /// Structured: abbreviated on screen, complete in JSON.
     List,
 }
 
 impl Kind {
-    /// Whether its values are changes over time, which one poll alone cannot tell.
+    /// Returns whether its values are changes over time, which need two polls.
     pub const fn is_over_time(self) -> bool {
         matches!(self, Self::BytesPerSec | Self::PerSec | Self::PerMin | Self::Trend)
     }
 
-    /// Where its cells stand and how wide they usually are, under a title of this length.
-    const fn usual(self, title: u16) -> (Align, Width) {
+    /// Default alignment and widths under a title of this length.
+    const fn layout(self, title: u16) -> (Align, Width) {
         let (align, min, normal, max) = match self {
             Self::Text | Self::List | Self::States => (Align::Left, 6, 12, 40),
             Self::Count => (Align::Right, 4, 7, 14),
@@ -84,36 +84,36 @@ impl Kind {
     }
 }
 
-/// On which side of its column a cell stands.
+/// Alignment of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
-    /// Text.
+    /// Left, for text.
     Left,
-    /// Numbers.
+    /// Right, for numbers.
     Right,
 }
 
 /// Widths in screen columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Width {
-    /// Below this the column is dropped instead.
+    /// Least width; with less the column is dropped.
     pub min: u16,
-    /// What it takes when there is room; values change without moving the neighbours.
+    /// Normal width; values change without moving the neighbours.
     pub normal: u16,
-    /// It may grow to this where the content is longer and room is left.
+    /// Greatest width, for longer content if there is space.
     pub max: u16,
 }
 
 /// Reads a row's value.
 pub type GetFn = for<'a> fn(&'a Snapshot, usize) -> Value<'a>;
 
-/// Calls back with each of a row's values until one call says `true`; whether one did.
+/// Calls back with each value of a row until one call returns `true`; returns whether one did.
 pub type AnyFn = fn(&Snapshot, usize, &mut dyn FnMut(&Value<'_>) -> bool) -> bool;
 
-/// How a row's value is read.
+/// Reader of a row's value.
 #[derive(Clone, Copy, Debug)]
 pub enum Get {
-    /// By a function.
+    /// A function.
     Fn(GetFn),
     /// A field of `tcp_info` of a socket row.
     Tcp(&'static TcpField),
@@ -199,7 +199,7 @@ pub type ToneFn = fn(&Snapshot, usize) -> Tone;
 /// Reads an amount of a row and its limit.
 pub type AmountsFn = fn(&Snapshot, usize) -> (u64, u64);
 
-/// How a percentage is drawn as a bar. All functions take a row of the column's own table.
+/// A percentage drawn as a bar. All functions take a row of the column's own table.
 #[derive(Clone, Copy, Debug)]
 pub struct Gauge {
     /// Amount and limit, shown instead of the percentage.
@@ -213,7 +213,7 @@ impl Gauge {
     pub const PERCENT: Self = Self { amounts: None, limit: |_, _| None };
 }
 
-/// How a filter compares text with `:`.
+/// Comparison of text with `:` in a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextMatch {
     /// Any part of the text, ignoring case.
@@ -224,7 +224,7 @@ pub enum TextMatch {
     Exact,
 }
 
-/// One column of one table: the one place where all is said about it.
+/// One column of one table: the only place that defines it.
 #[derive(Clone, Copy)]
 pub struct Column {
     /// Its name: `--columns`, `--sort`, filter field, JSON key and CSV header.
@@ -233,45 +233,45 @@ pub struct Column {
     pub aliases: &'static [&'static str],
     /// Its title on screen, in capitals.
     pub title: &'static str,
-    /// One plain sentence: what it is, where it comes from.
+    /// One sentence: meaning and source.
     pub help: &'static str,
-    /// What its values are.
+    /// Kind of its values.
     pub kind: Kind,
-    /// Where cells stand.
+    /// Alignment of its cells.
     pub align: Align,
     /// Its widths.
     pub width: Width,
-    /// On a narrow screen columns with a higher number go first; 0 stays to the last.
+    /// Drop order on a narrow screen: higher numbers are dropped first, 0 last.
     pub drop: u8,
-    /// What must be read for it.
+    /// Data that must be read for it.
     pub needs: Needs,
     /// The value of a row.
     pub get: Get,
-    /// All values of a row, where it can have several (owners): a filter matches when any does.
+    /// All values of a row if it can have several (owners): a filter matches if any does.
     pub any: Option<AnyFn>,
     /// Its part in the table.
     pub role: Option<Role>,
     /// Emphasis of a cell; `None`: plain, zeros faint.
     pub tone: Option<ToneFn>,
-    /// How it is drawn as a bar.
+    /// Bar.
     pub gauge: Option<Gauge>,
-    /// Every value it can have, where these are few and known.
+    /// Every value it can have, if they are few and fixed.
     pub values: Option<fn() -> Vec<&'static str>>,
-    /// How a filter compares its text.
+    /// Comparison of its text in a filter.
     pub text_match: TextMatch,
     /// The column of the table of processes with the same value for each owner of the row.
     pub process_column: Option<&'static str>,
 }
 
 impl std::fmt::Debug for Column {
-    /// Its name says which it is.
+    /// Its name identifies it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Column({})", self.name)
     }
 }
 
 impl Column {
-    /// A column with the alignment and widths that its kind usually has, read by a function, needing nothing.
+    /// A column with the default layout of its kind and without needs.
     pub(crate) const fn new(
         name: &'static str,
         title: &'static str,
@@ -280,7 +280,7 @@ impl Column {
         get: GetFn,
         help: &'static str,
     ) -> Self {
-        let (align, width) = kind.usual(title.len() as u16);
+        let (align, width) = kind.layout(title.len() as u16);
         Self {
             name,
             aliases: &[],
@@ -332,7 +332,7 @@ impl Column {
         self
     }
 
-    /// Sets how a filter compares its text.
+    /// Sets the comparison of its text in a filter.
     pub(crate) const fn text_match(mut self, text_match: TextMatch) -> Self {
         self.text_match = text_match;
         self
@@ -344,13 +344,13 @@ impl Column {
         self
     }
 
-    /// With other words for it.
+    /// Sets its aliases.
     pub(crate) const fn called(mut self, aliases: &'static [&'static str]) -> Self {
         self.aliases = aliases;
         self
     }
 
-    /// With these widths; its title always fits the normal one.
+    /// Sets its widths; the title always fits the normal one.
     pub(crate) const fn wide(mut self, min: u16, normal: u16, max: u16) -> Self {
         let title = self.title.len() as u16;
         let normal = if normal < title { title } else { normal };
@@ -358,13 +358,13 @@ impl Column {
         self
     }
 
-    /// With what must be read for it.
+    /// Sets the data that must be read for it.
     pub(crate) const fn needs(mut self, needs: Needs) -> Self {
         self.needs = needs;
         self
     }
 
-    /// With several values a row.
+    /// Sets the reader of several values of a row.
     pub(crate) const fn any(mut self, any: AnyFn) -> Self {
         self.any = Some(any);
         self
@@ -378,7 +378,7 @@ impl Column {
         }
     }
 
-    /// Whether any of a row's values satisfies the test.
+    /// Returns whether any value of a row satisfies the test.
     pub fn any_value(&self, snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
         match self.any {
             Some(f) => f(snap, row, test),
@@ -386,24 +386,24 @@ impl Column {
         }
     }
 
-    /// Whether it plays this part.
+    /// Returns whether it has this role.
     pub fn is(&self, role: Role) -> bool {
         self.role == Some(role)
     }
 
-    /// Whether its gauge shows an amount and its limit instead of a percentage.
+    /// Returns whether its gauge shows an amount and its limit instead of a percentage.
     pub fn shows_amounts(&self) -> bool {
         self.gauge.is_some_and(|g| g.amounts.is_some())
     }
 
-    /// Whether this word names it: its name or an alias, in any case, `-` and `_` alike.
+    /// Returns whether the word is its name or an alias, in any case, `-` and `_` alike.
     pub fn is_called(&self, word: &str) -> bool {
         same_word(self.name, word) || self.aliases.iter().any(|a| same_word(a, word))
     }
 }
 
 impl PartialEq for Column {
-    /// Within one table a column is what it is called.
+    /// Within one table the name identifies a column.
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
     }

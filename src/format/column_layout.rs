@@ -1,21 +1,21 @@
-//! Which columns fit a width, and how wide each becomes.
+//! Columns that fit a width, and the width of each.
 
 use super::{Align, Column, Kind, Width};
 
-/// One column that would like a place.
+/// A column to be placed.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish {
+pub struct Candidate {
     /// The column.
     pub column: &'static Column,
-    /// As wide as its title and its widest cell; screens that must not jitter pass [`super::Width::normal`].
+    /// Width of its title and widest cell; [`super::Width::normal`] where the screen must not jitter.
     pub natural: u16,
 }
 
-/// Numbers from this rank on go before an address is cut.
+/// Drop order from which numbers are dropped before an address is shortened.
 const BEFORE_ADDRESSES: u8 = 4;
 
-/// A column's least width: of long text, names and endpoints something may be cut; of a number or a short word nothing.
-fn least(w: &Wish) -> u16 {
+/// Least width: long text, names and endpoints may be shortened, numbers and short words not.
+fn least(w: &Candidate) -> u16 {
     let Width { min, normal, .. } = w.column.width;
     let long = match w.column.kind {
         Kind::Endpoint | Kind::Addr | Kind::List | Kind::States => true,
@@ -25,50 +25,52 @@ fn least(w: &Wish) -> u16 {
     (if long { min } else { normal.max(min) }).min(w.natural.max(1))
 }
 
-/// The least, but of an address as much as it usually takes.
-fn readable(w: &Wish) -> u16 {
+/// Least width, but the usual width of an address.
+fn readable(w: &Candidate) -> u16 {
     if is_address(w) { usual(w).max(1) } else { least(w) }
 }
 
-const fn is_address(w: &Wish) -> bool {
+const fn is_address(w: &Candidate) -> bool {
     matches!(w.column.kind, Kind::Endpoint | Kind::Addr)
 }
 
-/// What it takes where there is room.
-fn usual(w: &Wish) -> u16 {
+/// Normal width, or less if the content is narrower.
+fn usual(w: &Candidate) -> u16 {
     w.column.width.normal.min(w.natural)
 }
 
-/// What it takes at most.
-fn most(w: &Wish) -> u16 {
+/// Greatest width, or less if the content is narrower.
+fn most(w: &Candidate) -> u16 {
     w.column.width.max.min(w.natural)
 }
 
 /// The width of each column in `total` screen columns with `gap` between neighbours; `None`: dropped.
 ///
-/// First the columns with the highest [`Column::drop`] go, the last of equals first, until the rest fit at their least
-/// widths; the one with the lowest always stays. An address with its port is whole, up to its normal width, before a
-/// number that could go has a place. Then every column grows to its normal width, addresses first and all in step, and
-/// what is left goes to those whose content is longer, up to their greatest width: first to addresses, and always to the narrowest, so that
-/// one that lacks little has it before a long text has all.
-pub fn fit(wishes: &[Wish], total: u16, gap: u16) -> Vec<Option<u16>> {
-    type Least = fn(&Wish) -> u16;
-    type MayGo = fn(&Wish) -> bool;
-    // The one that stays to the last.
-    let last = (0..wishes.len()).min_by_key(|i| (wishes[*i].column.drop, *i)).unwrap_or(0);
-    let mut kept: Vec<bool> = vec![true; wishes.len()];
-    let need = |kept: &[bool], least: fn(&Wish) -> u16| -> u32 {
+/// Columns with the highest [`Column::drop`] are dropped, the last of equals first, until the rest fit at their least widths;
+/// the one with the lowest always stays. Addresses get their normal width before a number that can be dropped gets a place.
+/// Then every column grows to its normal width, addresses first and in step. The remaining space goes to columns with longer
+/// content up to their greatest width: addresses first, and always the narrowest, so that a column that lacks little is
+/// complete before a long text.
+pub fn fit(candidates: &[Candidate], total: u16, gap: u16) -> Vec<Option<u16>> {
+    type Least = fn(&Candidate) -> u16;
+    type MayDrop = fn(&Candidate) -> bool;
+    // The column that is never dropped.
+    let last = (0..candidates.len()).min_by_key(|i| (candidates[*i].column.drop, *i)).unwrap_or(0);
+    let mut kept: Vec<bool> = vec![true; candidates.len()];
+    let need = |kept: &[bool], least: fn(&Candidate) -> u16| -> u32 {
         let n = kept.iter().filter(|k| **k).count() as u32;
-        let cells: u32 = wishes.iter().zip(kept).filter(|(_, k)| **k).map(|(w, _)| u32::from(least(w))).sum();
+        let cells: u32 =
+            candidates.iter().zip(kept).filter(|(_, k)| **k).map(|(w, _)| u32::from(least(w))).sum();
         cells + n.saturating_sub(1) * u32::from(gap)
     };
-    let gives_way: MayGo = |w| w.column.align == Align::Right && w.column.drop >= BEFORE_ADDRESSES;
-    let rounds: [(Least, MayGo); 2] = [(readable, gives_way), (least, |_| true)];
-    for (least, may_go) in rounds {
+    let yields_to_addresses: MayDrop =
+        |w| w.column.align == Align::Right && w.column.drop >= BEFORE_ADDRESSES;
+    let rounds: [(Least, MayDrop); 2] = [(readable, yields_to_addresses), (least, |_| true)];
+    for (least, may_drop) in rounds {
         while need(&kept, least) > u32::from(total) {
-            let victim = (0..wishes.len())
-                .filter(|i| kept[*i] && *i != last && may_go(&wishes[*i]))
-                .max_by_key(|i| (wishes[*i].column.drop, *i));
+            let victim = (0..candidates.len())
+                .filter(|i| kept[*i] && *i != last && may_drop(&candidates[*i]))
+                .max_by_key(|i| (candidates[*i].column.drop, *i));
             match victim {
                 Some(i) => kept[i] = false,
                 None => break,
@@ -76,15 +78,15 @@ pub fn fit(wishes: &[Wish], total: u16, gap: u16) -> Vec<Option<u16>> {
         }
     }
     let mut widths: Vec<Option<u16>> =
-        wishes.iter().zip(&kept).map(|(w, k)| k.then(|| least(w).min(total))).collect();
+        candidates.iter().zip(&kept).map(|(w, k)| k.then(|| least(w).min(total))).collect();
     let mut left = u32::from(total).saturating_sub(need(&kept, least)) as u16;
-    // A column at a time.
+    // One screen column at a time.
     while left > 0 {
         let next = |i: &usize| -> Option<(u8, u32)> {
-            let (w, now) = (&wishes[*i], widths[*i]?);
+            let (w, now) = (&candidates[*i], widths[*i]?);
             let address = is_address(w);
             if now < usual(w) {
-                // To the one furthest from it, so that all are cut alike.
+                // To the one furthest below, so that all are shortened alike.
                 Some((u8::from(!address), u32::from(now) * 1000 / u32::from(usual(w))))
             } else if now < most(w) {
                 Some((2 + u8::from(!address), u32::from(now)))
@@ -92,7 +94,7 @@ pub fn fit(wishes: &[Wish], total: u16, gap: u16) -> Vec<Option<u16>> {
                 None
             }
         };
-        let Some((_, i)) = (0..wishes.len()).filter_map(|i| Some((next(&i)?, i))).min() else { break };
+        let Some((_, i)) = (0..candidates.len()).filter_map(|i| Some((next(&i)?, i))).min() else { break };
         widths[i] = widths[i].map(|w| w + 1);
         left -= 1;
     }
@@ -113,22 +115,22 @@ mod tests {
     static C: Column = col("c", 4, 6, 10, 5);
 
     fn widths(naturals: [u16; 3], total: u16) -> Vec<Option<u16>> {
-        let wishes: Vec<_> = [&A, &B, &C]
+        let candidates: Vec<_> = [&A, &B, &C]
             .into_iter()
             .zip(naturals)
-            .map(|(column, natural)| Wish { column, natural })
+            .map(|(column, natural)| Candidate { column, natural })
             .collect();
-        fit(&wishes, total, 1)
+        fit(&candidates, total, 1)
     }
 
     #[test]
-    fn addresses_come_first_and_what_lacks_little_is_served_before_long_text() {
+    fn space_goes_to_addresses_then_to_columns_that_lack_little() {
         static ADDR: Column = Column { kind: Kind::Endpoint, ..col("addr", 12, 21, 47, 0) };
         static QUEUE: Column = Column { kind: Kind::Bytes, align: Align::Right, ..col("queue", 4, 6, 8, 10) };
         static OWNER: Column = col("owner", 8, 16, 32, 0);
         static LINE: Column = col("line", 10, 20, 200, 9);
-        let wish = |column, natural| Wish { column, natural };
-        let w = |wishes: &[Wish], total| fit(wishes, total, 2);
+        let wish = |column, natural| Candidate { column, natural };
+        let w = |candidates: &[Candidate], total| fit(candidates, total, 2);
         let rows = [wish(&ADDR, 14), wish(&ADDR, 21), wish(&OWNER, 30), wish(&QUEUE, 6)];
         // 14 + 21 + 8 + 6 and three gaps: all fit, and what is left is the owner's.
         assert_eq!(w(&rows, 55), [Some(14), Some(21), Some(8), Some(6)]);
@@ -141,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn drops_grows_and_never_exceeds() {
+    fn columns_are_dropped_and_never_exceed_the_total() {
         assert_eq!(widths([30, 30, 30], 80), [Some(20), Some(6), Some(10)]);
         assert_eq!(widths([30, 30, 30], 20), [Some(6), Some(6), Some(6)]);
         assert_eq!(widths([30, 30, 30], 13), [Some(6), None, Some(6)]);

@@ -42,7 +42,7 @@ mod tests {
     use super::nearest;
 
     #[test]
-    fn finds_what_was_meant() {
+    fn nearest_word_is_found() {
         let words = ["state", "local", "remote", "local_port", "recv_q", "rx", "tx", "process", "pid"];
         for (typed, want) in [
             ("sate", Some("state")),

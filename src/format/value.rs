@@ -1,4 +1,4 @@
-//! What a cell holds, before anybody decides how it looks.
+//! Values of cells, not yet formatted.
 
 use crate::model::{Addr, Endpoint, Missing, State, StateCounts};
 use std::borrow::Cow;
@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 /// The content of one cell. Its unit is its column's [`super::Kind`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value<'a> {
-    /// Not there, and why: `-` on screen, `null` in JSON, last in a sort either way.
+    /// Missing, with the reason: `-` on screen, `null` in JSON, last in a sort either way.
     Missing(Missing),
     /// Yes or no.
     Bool(bool),
@@ -15,9 +15,9 @@ pub enum Value<'a> {
     Uint(u64),
     /// A number.
     Float(f64),
-    /// A number that it is at least; told apart from [`Value::Float`] on screen alone.
+    /// A lower bound; differs from [`Value::Float`] only on screen.
     AtLeast(f64),
-    /// Text, raw: whoever shows it escapes it.
+    /// Text, not escaped.
     Text(Cow<'a, str>),
     /// A state.
     State(State),
@@ -41,29 +41,29 @@ impl<'a> Value<'a> {
         Self::Text(Cow::Borrowed(s))
     }
 
-    /// The value, or why there is none.
+    /// The value, or the reason why it is missing.
     pub fn from_opt<T: Into<Self>>(v: Option<T>, why: Missing) -> Self {
         v.map_or(Self::Missing(why), Into::into)
     }
 
-    /// Whether there is nothing.
+    /// Returns whether it is missing.
     pub const fn is_missing(&self) -> bool {
         matches!(self, Self::Missing(_))
     }
 
-    /// As a number, where it is one.
+    /// Its number, if it has one.
     pub fn number(&self) -> Option<f64> {
         match self {
             Self::Uint(n) => Some(*n as f64),
             Self::Float(n) | Self::AtLeast(n) => Some(*n),
             Self::Bool(b) => Some(f64::from(u8::from(*b))),
-            // How much it is now.
+            // The current level.
             Self::Levels(l) => Some(f64::from(l[7])),
             _ => None,
         }
     }
 
-    /// A total order for sorting; what is missing comes last here, and a descending sort keeps it last.
+    /// Total order for sorting. Missing values are last, also in a descending sort.
     pub fn order(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Missing(a), Self::Missing(b)) => a.cmp(b),
@@ -120,7 +120,7 @@ impl From<bool> for Value<'_> {
     }
 }
 impl From<f64> for Value<'_> {
-    /// What is no number (a share of nothing) is missing.
+    /// NaN and infinity (a share of zero) are missing.
     fn from(n: f64) -> Self {
         if n.is_finite() { Self::Float(n) } else { Self::Missing(Missing::NotApplicable) }
     }

@@ -4,153 +4,27 @@
 //! `include/uapi/linux/netlink.h`) in one arena per sample; a field is read when it is asked for, up to the bytes
 //! that are there. An older kernel's shorter structure and a newer one's longer one are both normal.
 
-mod kinds;
-pub mod tipc;
+mod mptcp;
+mod netlink;
+mod packet;
+mod sctp;
+mod tcp;
+mod tipc;
+mod ulp;
+mod unix;
+mod xdp;
 
-pub use kinds::{Bbr, Md5Key, Subflow, Tls, Transfer, Vfs};
-pub(crate) use kinds::{MD5SIG, MD5SIG_HEAD};
+pub use mptcp::Subflow;
+pub use tcp::{Bbr, Md5Key, Transfer};
+pub(crate) use tcp::{MD5SIG, MD5SIG_HEAD};
 pub use tipc::Tipc;
+pub use ulp::Tls;
+pub use unix::Vfs;
 
-use super::struct_layout::{Endian, one_bit_fields};
-use super::{Family, Proto, TcpInfo};
-
-/// `INET_DIAG_*` attribute numbers (`include/uapi/linux/inet_diag.h`).
-pub mod inet {
-    /// `INET_DIAG_MEMINFO`: `struct inet_diag_meminfo`.
-    pub const MEMINFO: u16 = 1;
-    /// `INET_DIAG_INFO`: `struct tcp_info` for TCP.
-    pub const INFO: u16 = 2;
-    /// `INET_DIAG_VEGASINFO`: `struct tcpvegas_info`.
-    pub const VEGASINFO: u16 = 3;
-    /// `INET_DIAG_CONG`: the congestion algorithm's name.
-    pub const CONG: u16 = 4;
-    /// `INET_DIAG_TOS`: one byte.
-    pub const TOS: u16 = 5;
-    /// `INET_DIAG_TCLASS`: one byte, IPv6.
-    pub const TCLASS: u16 = 6;
-    /// `INET_DIAG_SKMEMINFO`: an array of `u32` indexed by `SK_MEMINFO_*`.
-    pub const SKMEMINFO: u16 = 7;
-    /// `INET_DIAG_SHUTDOWN`: one byte, bit 0 receive, bit 1 send.
-    pub const SHUTDOWN: u16 = 8;
-    /// `INET_DIAG_DCTCPINFO`.
-    pub const DCTCPINFO: u16 = 9;
-    /// `INET_DIAG_PROTOCOL`: one byte, for raw sockets.
-    pub const PROTOCOL: u16 = 10;
-    /// `INET_DIAG_SKV6ONLY`: one byte.
-    pub const SKV6ONLY: u16 = 11;
-    /// `INET_DIAG_LOCALS` and `INET_DIAG_PEERS`: the addresses of an SCTP association, `struct sockaddr_storage` each.
-    pub const LOCALS: u16 = 12;
-    /// See [`LOCALS`].
-    pub const PEERS: u16 = 13;
-    /// `INET_DIAG_MARK`: `u32`, only with `CAP_NET_ADMIN`.
-    pub const MARK: u16 = 15;
-    /// `INET_DIAG_BBRINFO`.
-    pub const BBRINFO: u16 = 16;
-    /// `INET_DIAG_CLASS_ID`: `u32`.
-    pub const CLASS_ID: u16 = 17;
-    /// `INET_DIAG_MD5SIG`: `struct tcp_diag_md5sig` each, only with `CAP_NET_ADMIN`. The keys themselves are not kept.
-    pub const MD5SIG: u16 = 18;
-    /// `INET_DIAG_ULP_INFO`: nested.
-    pub const ULP_INFO: u16 = 19;
-    /// `INET_DIAG_SK_BPF_STORAGES`: nested, one `SK_DIAG_BPF_STORAGE` a map; what is kept of it is [`super::BPF_MAPS`].
-    pub const SK_BPF_STORAGES: u16 = 20;
-    /// `INET_DIAG_CGROUP_ID`: `u64`, the inode of the socket's cgroup v2 directory.
-    pub const CGROUP_ID: u16 = 21;
-    /// `INET_DIAG_SOCKOPT`: `struct inet_diag_sockopt`, two bytes of bits.
-    pub const SOCKOPT: u16 = 22;
-    /// Ours, not the kernel's: datagrams dropped, `u32`, from the last column of `/proc/net/udp`.
-    pub const PROC_DROPS: u16 = 0x3f01;
-    /// Ours, not the kernel's: the last five columns of `/proc/net/tcp`, `u32` each: retransmission and delayed-acknowledgement
-    /// timeout in clock ticks, quick acknowledgements left above the bit of a conversation both ways, congestion window,
-    /// slow-start threshold (-1 for none).
-    pub const PROC_TCP: u16 = 0x3f07;
-}
-
-/// Ours, not the kernel's: the type of a socket that is not IP (`SOCK_STREAM` and so on, socket(2)), one byte.
-pub const KIND: u16 = 0x3f02;
-
-/// Ours, not the kernel's: the protocol of a netlink or packet socket, `u16`.
-pub const PROTOCOL: u16 = 0x3f03;
-
-/// Ours, not the kernel's: the port id of a netlink socket, `u32`.
-pub const PORT_ID: u16 = 0x3f04;
-
-/// Ours, not the kernel's: which halves of a vsock socket are shut down, one byte.
-pub const VSOCK_SHUTDOWN: u16 = 0x3f05;
-
-/// Ours, not the kernel's: the BPF maps that keep something beside the socket, for each two `u32`: the map's id and the size
-/// of its value. The values are not kept.
-pub const BPF_MAPS: u16 = 0x3f06;
-
-/// `PACKET_DIAG_*` attribute numbers (`include/uapi/linux/packet_diag.h`).
-pub mod packet {
-    /// `PACKET_DIAG_INFO`: `struct packet_diag_info`, the interface first.
-    pub const INFO: u16 = 0;
-    /// `PACKET_DIAG_RX_RING` and `PACKET_DIAG_TX_RING`: `struct packet_diag_ring`.
-    pub const RX_RING: u16 = 2;
-    /// See [`RX_RING`].
-    pub const TX_RING: u16 = 3;
-    /// `PACKET_DIAG_FANOUT`: `u32`, group in the low half, type in the high one.
-    pub const FANOUT: u16 = 4;
-    /// `PACKET_DIAG_UID`: `u32`.
-    pub const UID: u16 = 5;
-    /// `PACKET_DIAG_MEMINFO`: as [`super::inet::SKMEMINFO`].
-    pub const MEMINFO: u16 = 6;
-    /// `PACKET_DIAG_FILTER`: `struct sock_filter` each; empty for who may not see it.
-    pub const FILTER: u16 = 7;
-}
-
-/// `NETLINK_DIAG_*` attribute numbers (`include/uapi/linux/netlink_diag.h`).
-pub mod netlink {
-    /// `NETLINK_DIAG_MEMINFO`: as [`super::inet::SKMEMINFO`].
-    pub const MEMINFO: u16 = 0;
-    /// `NETLINK_DIAG_GROUPS`: bits of the multicast groups joined.
-    pub const GROUPS: u16 = 1;
-    /// `NETLINK_DIAG_FLAGS`: `u32`, `NDIAG_FLAG_*`.
-    pub const FLAGS: u16 = 4;
-}
-
-/// `XDP_DIAG_*` attribute numbers (`include/uapi/linux/xdp_diag.h`).
-pub mod xdp {
-    /// `XDP_DIAG_INFO`: interface and queue.
-    pub const INFO: u16 = 1;
-    /// `XDP_DIAG_UID`: `u32`.
-    pub const UID: u16 = 2;
-    /// `XDP_DIAG_RX_RING` and its three kin: `u32` entries.
-    pub const RX_RING: u16 = 3;
-    /// See [`RX_RING`].
-    pub const TX_RING: u16 = 4;
-    /// `XDP_DIAG_UMEM`: `struct xdp_diag_umem`.
-    pub const UMEM: u16 = 5;
-    /// See [`RX_RING`].
-    pub const FILL_RING: u16 = 6;
-    /// See [`RX_RING`].
-    pub const COMPLETION_RING: u16 = 7;
-    /// `XDP_DIAG_MEMINFO`: as [`super::inet::SKMEMINFO`].
-    pub const MEMINFO: u16 = 8;
-    /// `XDP_DIAG_STATS`: `struct xdp_diag_stats`.
-    pub const STATS: u16 = 9;
-}
-
-/// `UNIX_DIAG_*` attribute numbers (`include/uapi/linux/unix_diag.h`).
-pub mod unix {
-    /// `UNIX_DIAG_NAME`: the address as bound.
-    pub const NAME: u16 = 0;
-    /// `UNIX_DIAG_VFS`: `struct unix_diag_vfs`, inode and device of the path.
-    pub const VFS: u16 = 1;
-    /// `UNIX_DIAG_PEER`: `u32`, inode of the far end.
-    pub const PEER: u16 = 2;
-    /// `UNIX_DIAG_ICONS`: `u32` each, inodes of connections not accepted yet.
-    pub const ICONS: u16 = 3;
-    /// `UNIX_DIAG_RQLEN`: `struct unix_diag_rqlen`.
-    pub const RQLEN: u16 = 4;
-    /// `UNIX_DIAG_UID`: `u32`.
-    pub const UID: u16 = 7;
-    /// `UNIX_DIAG_MEMINFO`: as [`super::inet::SKMEMINFO`].
-    pub const MEMINFO: u16 = 5;
-    /// `UNIX_DIAG_SHUTDOWN`: one byte.
-    pub const SHUTDOWN: u16 = 6;
-}
+use super::bytes::{Endian, one_bit_fields, read_u32, read_u64};
+use super::diag_attr::{inet, own};
+use super::struct_layout::Structure;
+use super::{Family, Proto, TcpInfo, diag_attr};
 
 /// A view of one socket's attributes.
 #[derive(Clone, Copy, Debug)]
@@ -185,6 +59,16 @@ impl<'a> Attrs<'a> {
         self.iter().find(|(n, _)| *n == number).map(|(_, b)| b)
     }
 
+    /// Bytes of a structure; `None` for other protocols.
+    pub fn structure(&self, s: &Structure) -> Option<&'a [u8]> {
+        if self.proto == s.proto { self.get(s.attr) } else { None }
+    }
+
+    /// Field of a structure by name.
+    pub fn field(&self, s: &Structure, name: &str) -> Option<u64> {
+        s.fields.iter().find(|f| f.name == name)?.of(self.structure(s)?)
+    }
+
     fn u8(&self, number: u16) -> Option<u8> {
         self.get(number)?.first().copied()
     }
@@ -213,10 +97,10 @@ impl<'a> Attrs<'a> {
     pub fn skmem(&self) -> Option<SkMem<'a>> {
         let number = match self.family {
             Family::Inet | Family::Inet6 => inet::SKMEMINFO,
-            Family::Unix => unix::MEMINFO,
-            Family::Packet => packet::MEMINFO,
-            Family::Netlink => netlink::MEMINFO,
-            Family::Xdp => xdp::MEMINFO,
+            Family::Unix => diag_attr::unix::MEMINFO,
+            Family::Packet => diag_attr::packet::MEMINFO,
+            Family::Netlink => diag_attr::netlink::MEMINFO,
+            Family::Xdp => diag_attr::xdp::MEMINFO,
             _ => return None,
         };
         self.get(number).map(SkMem)
@@ -226,7 +110,7 @@ impl<'a> Attrs<'a> {
     pub fn drops(&self) -> Option<u32> {
         match self.family {
             Family::Tipc => self.tipc()?.drops,
-            _ => self.skmem().and_then(|m| m.drops()).or_else(|| self.inet_u32(inet::PROC_DROPS)),
+            _ => self.skmem().and_then(|m| m.drops()).or_else(|| self.inet_u32(own::PROC_DROPS)),
         }
     }
 
@@ -274,17 +158,22 @@ impl<'a> Attrs<'a> {
     }
     /// The type of a socket (socket(2)): 1 stream, 2 datagram, 3 raw, 5 seqpacket.
     pub fn kind(&self) -> Option<u8> {
-        self.u8(KIND)
+        self.u8(own::KIND)
     }
     /// Which halves are shut down: bit 0 receive, bit 1 send.
     pub fn shutdown(&self) -> Option<u8> {
         match self.family {
             Family::Inet | Family::Inet6 => self.u8(inet::SHUTDOWN),
-            Family::Unix => self.u8(unix::SHUTDOWN),
-            Family::Vsock => self.u8(VSOCK_SHUTDOWN),
+            Family::Unix => self.u8(diag_attr::unix::SHUTDOWN),
+            Family::Vsock => self.u8(own::VSOCK_SHUTDOWN),
             _ => None,
         }
     }
+}
+
+/// Payload of an attribute nested in another.
+fn nested_attr(nested: &[u8], number: u16) -> Option<&[u8]> {
+    AttrIter { rest: nested }.find(|(n, _)| *n == number).map(|(_, b)| b)
 }
 
 /// Walks `struct nlattr` after `struct nlattr`.
@@ -360,16 +249,6 @@ impl SkMem<'_> {
     pub fn drops(&self) -> Option<u32> {
         self.at(8)
     }
-}
-
-/// A native-endian `u32` at this offset, where all four bytes are there.
-pub fn read_u32(b: &[u8], at: usize) -> Option<u32> {
-    b.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes)
-}
-
-/// A native-endian `u64` at this offset, where all eight bytes are there.
-pub fn read_u64(b: &[u8], at: usize) -> Option<u64> {
-    b.get(at..at + 8)?.try_into().ok().map(u64::from_ne_bytes)
 }
 
 /// Appends one attribute as the kernel would send it, padded to four bytes. For tests, scenes and sources that are

@@ -1,7 +1,7 @@
 //! Classic BPF programs, as sockets have them for a filter (`struct sock_filter`, `include/uapi/linux/filter.h`), in the
 //! notation of tcpdump(1) `-d` and, for what only Linux loads, of the kernel's own assembler (`bpf_asm`).
 
-use super::attr::read_u32;
+use super::bytes::read_u32;
 use std::fmt;
 
 /// One instruction.

@@ -163,42 +163,42 @@ macro_rules! ceilings {
 }
 
 ceilings! {
-    Fds "fds" "descriptors" false, "RLIMIT_NOFILE: LimitNOFILE= of the unit, limits.conf, prlimit",
-        "Full: open, socket and accept fail with EMFILE, \"too many open files\". Raise the limit, or find what is never closed.";
-    CloseWait "close-wait" "connections left in CLOSE_WAIT" true, "the program: it must close what the far end has closed",
-        "Growing: each holds a descriptor until the program closes it, and in the end none is left. Restart it for now; mend how it treats connections that end.";
-    Files "files" "open files of the system" false, "sysctl fs.file-max",
-        "Full: every program's open and socket fail with ENFILE. Find the process that holds most, or raise it.";
-    Accept "accept" "accept queue" false, "the backlog of listen(2), at most sysctl net.core.somaxconn",
-        "Full: new clients are dropped or wait. The program accepts too slowly, or its backlog is too small.";
-    Syn "syn" "SYN queue" true, "the backlog of listen(2), sysctl net.ipv4.tcp_max_syn_backlog, tcp_syncookies",
-        "Half-open connections beyond the queue are answered with cookies, or dropped: a flood, or a busy start.";
-    Ports "ports" "local ports" false, "sysctl net.ipv4.ip_local_port_range, ip_local_reserved_ports",
-        "Full: connect to that destination fails with EADDRNOTAVAIL. Reuse connections, use more source addresses, widen the range.";
+    Fds "fds" "file descriptors" false, "RLIMIT_NOFILE: LimitNOFILE= of the unit, limits.conf, prlimit",
+        "At the limit open, socket and accept fail with EMFILE, \"too many open files\". Raise the limit, or fix the descriptor leak.";
+    CloseWait "close-wait" "CLOSE_WAIT connections" true, "the application: it must close connections that the peer has closed",
+        "Each one holds a descriptor until the application closes it. If they grow, restart the application, then fix its connection cleanup.";
+    Files "files" "open files (system)" false, "sysctl fs.file-max",
+        "At the limit open and socket fail with ENFILE in every process. Find the process with the most descriptors, or raise the limit.";
+    Accept "accept" "accept queue" false, "backlog of listen(2), at most sysctl net.core.somaxconn",
+        "When it is full, new connections are dropped or delayed. The application accepts too slowly, or its backlog is too small.";
+    Syn "syn" "SYN queue" true, "backlog of listen(2), sysctl net.ipv4.tcp_max_syn_backlog, tcp_syncookies",
+        "Half-open connections beyond the queue are answered with SYN cookies or dropped: a SYN flood, or a burst of new clients.";
+    Ports "ports" "ephemeral ports" false, "sysctl net.ipv4.ip_local_port_range, ip_local_reserved_ports",
+        "At the limit connect to this destination fails with EADDRNOTAVAIL. Reuse connections, use more source addresses, or widen the range.";
     TimeWait "time-wait" "TIME_WAIT sockets" false, "sysctl net.ipv4.tcp_max_tw_buckets",
-        "Full: connections skip TIME_WAIT, and late segments may meet new ones. Keep connections open longer.";
-    Orphans "orphans" "sockets without a process" false, "sysctl net.ipv4.tcp_max_orphans",
-        "Full: closing connections are reset at once. Often peers that vanished, or a flood.";
-    Conntrack "conntrack" "tracked connections" false, "sysctl net.netfilter.nf_conntrack_max",
-        "Full: packets of new connections are dropped, \"nf_conntrack: table full\". Raise it, or track less.";
-    TcpMem "tcp-mem" "memory of TCP" false, "sysctl net.ipv4.tcp_mem",
-        "Full: buffers shrink and segments are dropped. Find who does not read, or raise it.";
-    UdpMem "udp-mem" "memory of UDP" false, "sysctl net.ipv4.udp_mem",
-        "Full: datagrams are dropped. Find who does not read, or raise it.";
-    Rcvbuf "rcvbuf" "datagrams dropped by receivers" true, "SO_RCVBUF, sysctl net.core.rmem_max",
-        "A program reads its datagrams too slowly, or its receive buffer is too small.";
+        "At the limit connections skip TIME_WAIT, and late segments can reach a new connection. Keep connections open longer.";
+    Orphans "orphans" "orphaned sockets" false, "sysctl net.ipv4.tcp_max_orphans",
+        "At the limit closing connections are reset. Usual causes: peers that disappeared, or a flood.";
+    Conntrack "conntrack" "conntrack entries" false, "sysctl net.netfilter.nf_conntrack_max",
+        "At the limit packets of new connections are dropped, \"nf_conntrack: table full\". Raise the limit, or exempt traffic with notrack.";
+    TcpMem "tcp-mem" "TCP memory" false, "sysctl net.ipv4.tcp_mem",
+        "At the limit buffers shrink and segments are dropped. Find sockets with large queues, or raise the limit.";
+    UdpMem "udp-mem" "UDP memory" false, "sysctl net.ipv4.udp_mem",
+        "At the limit datagrams are dropped. Find sockets with large receive queues, or raise the limit.";
+    Rcvbuf "rcvbuf" "UDP receive drops" true, "SO_RCVBUF, sysctl net.core.rmem_max",
+        "The application reads its datagrams too slowly, or its receive buffer is too small.";
     Neighbours "neighbours" "neighbour table" false, "sysctl net.ipv4.neigh.default.gc_thresh3",
-        "Full: hosts on the link cannot be reached, \"neighbour table overflow\". Raise it, or route.";
-    Netlink "netlink" "netlink messages dropped" true, "SO_RCVBUF of the program",
-        "A program that listens to the kernel is too slow and misses events.";
-    InotifyInstances "inotify" "inotify instances of a user" false, "sysctl fs.inotify.max_user_instances",
-        "Full: inotify_init fails with EMFILE though descriptors are left.";
-    InotifyWatches "inotify-watches" "inotify watches of a user" false, "sysctl fs.inotify.max_user_watches",
-        "Full: watching another file fails with ENOSPC, \"no space left\", though the disk has room.";
-    Threads "threads" "threads of the system" false, "sysctl kernel.pid_max, kernel.threads-max",
-        "Full: fork and new threads fail with EAGAIN.";
-    CgroupPids "pids" "processes of a unit" false, "TasksMax= of the unit, pids.max",
-        "Full: fork and new threads fail with EAGAIN in this unit.";
+        "At the limit hosts on the link are unreachable, \"neighbour table overflow\". Raise the limit, or split the network.";
+    Netlink "netlink" "netlink drops" true, "SO_RCVBUF of the application",
+        "An application reads its netlink socket too slowly and misses kernel events.";
+    InotifyInstances "inotify" "inotify instances" false, "sysctl fs.inotify.max_user_instances",
+        "At the limit inotify_init fails with EMFILE although descriptors are left.";
+    InotifyWatches "inotify-watches" "inotify watches" false, "sysctl fs.inotify.max_user_watches",
+        "At the limit inotify_add_watch fails with ENOSPC, \"no space left on device\", although the disk is not full.";
+    Threads "threads" "threads (system)" false, "sysctl kernel.pid_max, kernel.threads-max",
+        "At the limit fork and new threads fail with EAGAIN.";
+    CgroupPids "pids" "tasks of a unit" false, "TasksMax= of the unit, pids.max",
+        "At the limit fork and new threads fail with EAGAIN in this unit.";
 }
 
 impl Ceiling {
@@ -308,7 +308,13 @@ impl Limit {
         self.max.filter(|m| *m > 0).map(|m| self.used as f64 / m as f64)
     }
 
-    /// Who it is, across polls.
+    /// True if the forecast reaches the limit within this many seconds. A forecast does not look further ahead than the
+    /// time it was observed over.
+    pub fn is_full_within(&self, secs: f64) -> bool {
+        self.full_in.is_some_and(|f| f.likely <= secs && f.likely <= f.span)
+    }
+
+    /// Identity across polls.
     pub fn id(&self) -> (Ceiling, u16, Subject) {
         (self.ceiling, self.netns, self.subject.clone())
     }

@@ -139,13 +139,13 @@ pub fn sctp_state(number: u64) -> String {
     name.map_or_else(|| number.to_string(), |n| (*n).to_owned())
 }
 
-/// Who does the work of kernel TLS (`TLS_CONF_*`).
-pub const fn tls_by(conf: u16) -> &'static str {
+/// Mode of kernel TLS (`TLS_CONF_*`), in the words of `ss`.
+pub const fn tls_mode(conf: u16) -> &'static str {
     match conf {
-        1 => "program",
-        2 => "kernel",
-        3 => "device",
-        4 => "device-record",
+        1 => "none",
+        2 => "sw",
+        3 => "hw",
+        4 => "hw-record",
         _ => "unknown",
     }
 }

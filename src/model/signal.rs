@@ -1,13 +1,13 @@
 //! Signals that can be sent to a process (signal(7)).
 
-/// One signal.
+/// Signal that can be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sig {
-    /// Its name.
+    /// Name, `SIGTERM`.
     pub name: &'static str,
-    /// Its number on Linux, the same on every architecture for these.
+    /// Number on Linux; the same on every architecture for these.
     pub number: i32,
-    /// What programs usually make of it.
+    /// Usual effect.
     pub help: &'static str,
 }
 
@@ -15,12 +15,12 @@ const fn sig(name: &'static str, number: i32, help: &'static str) -> Sig {
     Sig { name, number, help }
 }
 
-/// The signals that are offered, the gentlest first.
+/// Signals offered, the least disruptive first.
 pub const SIGNALS: [Sig; 6] = [
-    sig("SIGTERM", 15, "asks it to end"),
-    sig("SIGHUP", 1, "ends it, or makes a server read its settings again"),
-    sig("SIGINT", 2, "as Ctrl-C does"),
-    sig("SIGQUIT", 3, "ends it with a core dump"),
-    sig("SIGUSR1", 10, "what the program says; ends it where it says nothing"),
-    sig("SIGKILL", 9, "ends it at once: it cannot refuse, and cleans up nothing"),
+    sig("SIGTERM", 15, "request termination"),
+    sig("SIGHUP", 1, "hangup: many daemons reload their configuration, others terminate"),
+    sig("SIGINT", 2, "interrupt, like Ctrl-C"),
+    sig("SIGQUIT", 3, "terminate with a core dump"),
+    sig("SIGUSR1", 10, "application-defined, default: terminate"),
+    sig("SIGKILL", 9, "kill: cannot be caught; no cleanup"),
 ];

@@ -166,7 +166,12 @@ impl Socket {
         self.state == State::Listen
     }
 
-    /// Whether it serves an endpoint: a listener, or a bound datagram socket without a peer.
+    /// True for a connection, or a datagram socket with a peer.
+    pub fn has_peer(&self) -> bool {
+        self.remote.port != 0 && !self.remote.addr.is_any()
+    }
+
+    /// True for a socket that serves an endpoint: a listener, or a bound datagram socket without a peer.
     pub fn serves(&self) -> bool {
         self.state == State::Listen
             || (self.state == State::Unconn

@@ -1,49 +1,8 @@
 //! Structures that a kernel attaches to sockets beside `tcp_info`: what each of their fields is, in one place.
 
 use super::Proto;
-use super::attr::{inet, packet, read_u32, read_u64, xdp};
-
-/// Byte order of the machine whose kernel filled a structure in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Endian {
-    /// Least significant byte first.
-    Little,
-    /// Most significant byte first.
-    Big,
-}
-
-impl Endian {
-    /// That of this machine.
-    pub const NATIVE: Self = if cfg!(target_endian = "big") { Self::Big } else { Self::Little };
-}
-
-/// The C bit-field of `width` bits that is declared after `before` bits of the same byte. C compilers allocate bit-fields
-/// from the least significant bit on little-endian machines and from the most significant one on big-endian machines.
-pub const fn bit_field(byte: u8, before: u32, width: u32, order: Endian) -> u8 {
-    let shift = match order {
-        Endian::Little => before,
-        Endian::Big => 8 - before - width,
-    };
-    byte >> shift & (u8::MAX >> (8 - width))
-}
-
-/// Two bytes of one-bit fields: bit n of the result is the one declared n-th, counted from 0.
-pub const fn one_bit_fields(bytes: [u8; 2], order: Endian) -> u16 {
-    match order {
-        Endian::Little => u16::from_le_bytes(bytes),
-        Endian::Big => u16::from_be_bytes(bytes).reverse_bits(),
-    }
-}
-
-/// Numbers, from 0, of the bits that are set in a bitmap of the kernel: an array of `unsigned long`, each of `word` bytes
-/// (4 or 8).
-pub fn bitmap_bits(map: &[u8], word: usize, order: Endian) -> impl Iterator<Item = u32> + '_ {
-    let byte = move |i: usize| match order {
-        Endian::Little => map.get(i),
-        Endian::Big => map.get(i ^ (word - 1)),
-    };
-    (0..map.len() * 8).filter(move |n| byte(n / 8).is_some_and(|b| b >> (n % 8) & 1 != 0)).map(|n| n as u32)
-}
+use super::bytes::{read_u32, read_u64};
+use super::diag_attr::{inet, packet, xdp};
 
 /// What a number of a structure counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,79 +85,79 @@ macro_rules! structure {
 structure! {
     /// Multipath TCP (`include/uapi/linux/mptcp.h`), up to Linux 6.18.
     MPTCP "mptcp_info" "struct mptcp_info" Mptcp inet::INFO;
-    "subflows" @ 0:1 Count, "Subflows beside the first one.";
-    "add_addr_signal" @ 1:1 Count, "Own addresses announced to the far end.";
-    "add_addr_accepted" @ 2:1 Count, "Addresses of the far end that were taken up.";
-    "subflows_max" @ 3:1 Count, "Most subflows beside the first one.";
-    "add_addr_signal_max" @ 4:1 Count, "Most own addresses that are announced.";
-    "add_addr_accepted_max" @ 5:1 Count, "Most addresses of the far end that are taken up.";
-    "flags" @ 8:4 Flags, "Bit 0: fell back to plain TCP; bit 1: the far end's key came.";
-    "token" @ 12:4 Flags, "This end's name of the connection.";
+    "subflows" @ 0:1 Count, "Additional subflows.";
+    "add_addr_signal" @ 1:1 Count, "Local addresses announced to the peer (ADD_ADDR).";
+    "add_addr_accepted" @ 2:1 Count, "Peer addresses accepted (ADD_ADDR).";
+    "subflows_max" @ 3:1 Count, "Maximum number of additional subflows.";
+    "add_addr_signal_max" @ 4:1 Count, "Maximum number of local addresses announced.";
+    "add_addr_accepted_max" @ 5:1 Count, "Maximum number of peer addresses accepted.";
+    "flags" @ 8:4 Flags, "Bit 0: fell back to plain TCP; bit 1: key of the peer received.";
+    "token" @ 12:4 Flags, "Local token of the connection.";
     "write_seq" @ 16:8 Flags, "Sequence number of the next byte to send.";
-    "snd_una" @ 24:8 Flags, "First byte not acknowledged yet.";
-    "rcv_nxt" @ 32:8 Flags, "Next byte that is waited for.";
-    "local_addr_used" @ 40:1 Count, "Own addresses in use.";
-    "local_addr_max" @ 41:1 Count, "Most own addresses that are used.";
-    "csum_enabled" @ 42:1 Count, "Whether the data carry a checksum of MPTCP's own.";
-    "retransmits" @ 44:4 Count, "Times that data were sent again over another subflow.";
-    "bytes_retrans" @ 48:8 Bytes, "Bytes sent again over another subflow.";
+    "snd_una" @ 24:8 Flags, "First unacknowledged byte.";
+    "rcv_nxt" @ 32:8 Flags, "Next expected byte.";
+    "local_addr_used" @ 40:1 Count, "Local addresses in use.";
+    "local_addr_max" @ 41:1 Count, "Maximum number of local addresses in use.";
+    "csum_enabled" @ 42:1 Count, "DSS checksum enabled.";
+    "retransmits" @ 44:4 Count, "Retransmissions over another subflow.";
+    "bytes_retrans" @ 48:8 Bytes, "Bytes retransmitted over another subflow.";
     "bytes_sent" @ 56:8 Bytes, "Bytes sent, retransmissions included.";
     "bytes_received" @ 64:8 Bytes, "Bytes received.";
     "bytes_acked" @ 72:8 Bytes, "Bytes sent and acknowledged.";
-    "subflows_total" @ 80:1 Count, "All subflows, the first one included.";
-    "endp_laminar_max" @ 81:1 Count, "Most endpoints of the kind laminar.";
-    "last_data_sent_ms" @ 84:4 Millis, "Since data was last sent.";
-    "last_data_recv_ms" @ 88:4 Millis, "Since data last came in.";
-    "last_ack_recv_ms" @ 92:4 Millis, "Since an acknowledgement last came in.";
+    "subflows_total" @ 80:1 Count, "Subflows in total, the first one included.";
+    "endp_laminar_max" @ 81:1 Count, "Maximum number of laminar endpoints.";
+    "last_data_sent_ms" @ 84:4 Millis, "Time since data was last sent.";
+    "last_data_recv_ms" @ 88:4 Millis, "Time since data was last received.";
+    "last_ack_recv_ms" @ 92:4 Millis, "Time since an ACK was last received.";
 }
 
 structure! {
     /// DCTCP's view (`struct tcp_dctcp_info`).
     DCTCP "dctcp_info" "struct tcp_dctcp_info" Tcp inet::DCTCPINFO;
-    "enabled" @ 0:2 Count, "0: the far end does not mark, so it works like reno.";
-    "ce_state" @ 2:2 Count, "Whether the last segment that came was marked.";
-    "alpha" @ 4:4 Count, "Share of marked bytes, smoothed: 1024 is all of them.";
-    "ab_ecn" @ 8:4 Bytes, "Bytes acknowledged with a mark in this window.";
+    "enabled" @ 0:2 Count, "0: the peer does not support ECN, so it behaves like reno.";
+    "ce_state" @ 2:2 Count, "Last received segment had a CE mark.";
+    "alpha" @ 4:4 Count, "Smoothed fraction of marked bytes; 1024 is all.";
+    "ab_ecn" @ 8:4 Bytes, "Bytes acknowledged with an ECN mark in this window.";
     "ab_tot" @ 12:4 Bytes, "Bytes acknowledged in this window.";
 }
 
 structure! {
     /// TCP Vegas' view (`struct tcpvegas_info`).
     VEGAS "vegas_info" "struct tcpvegas_info" Tcp inet::VEGASINFO;
-    "enabled" @ 0:4 Count, "Whether it decides now.";
-    "rttcnt" @ 4:4 Count, "Round trips measured in this window.";
+    "enabled" @ 0:4 Count, "Vegas is active.";
+    "rttcnt" @ 4:4 Count, "Round-trip samples in this window.";
     "rtt_us" @ 8:4 Micros, "Round-trip time.";
-    "min_rtt_us" @ 12:4 Micros, "Smallest round-trip time.";
+    "min_rtt_us" @ 12:4 Micros, "Minimum round-trip time.";
 }
 
 structure! {
     /// An SCTP association (`struct sctp_info`, `include/uapi/linux/sctp.h`).
     SCTP "sctp_info" "struct sctp_info" Sctp inet::INFO;
-    "tag" @ 0:4 Flags, "Verification tag of this end.";
-    "state" @ 4:4 Count, "State as SCTP numbers it.";
-    "rwnd" @ 8:4 Bytes, "Receive window of this end.";
+    "tag" @ 0:4 Flags, "Local verification tag.";
+    "state" @ 4:4 Count, "Association state (enum sctp_state).";
+    "rwnd" @ 8:4 Bytes, "Local receive window.";
     "unackdata" @ 12:2 Count, "Chunks sent and not acknowledged.";
     "penddata" @ 14:2 Count, "Chunks received and not read.";
-    "instrms" @ 16:2 Count, "Streams that come in.";
-    "outstrms" @ 18:2 Count, "Streams that go out.";
-    "fragmentation_point" @ 20:4 Bytes, "Size above which messages are cut.";
+    "instrms" @ 16:2 Count, "Inbound streams.";
+    "outstrms" @ 18:2 Count, "Outbound streams.";
+    "fragmentation_point" @ 20:4 Bytes, "Message size above which fragmentation starts.";
     "inqueue" @ 24:4 Count, "Chunks in the receive queue.";
     "outqueue" @ 28:4 Count, "Chunks in the send queue.";
-    "overall_error" @ 32:4 Count, "Errors in a row.";
-    "max_burst" @ 36:4 Count, "Packets that may go out at once.";
-    "maxseg" @ 40:4 Bytes, "Largest fragment.";
-    "peer_rwnd" @ 44:4 Bytes, "Receive window of the far end.";
-    "peer_tag" @ 48:4 Flags, "Verification tag of the far end.";
-    "peer_capable" @ 52:1 Flags, "What the far end can do, one bit each.";
-    "peer_sack" @ 53:1 Count, "Whether the next packet is acknowledged at once.";
-    "isacks" @ 56:8 Count, "Acknowledgements received.";
-    "osacks" @ 64:8 Count, "Acknowledgements sent.";
+    "overall_error" @ 32:4 Count, "Consecutive errors.";
+    "max_burst" @ 36:4 Count, "Maximum burst of packets.";
+    "maxseg" @ 40:4 Bytes, "Maximum fragment size.";
+    "peer_rwnd" @ 44:4 Bytes, "Receive window of the peer.";
+    "peer_tag" @ 48:4 Flags, "Verification tag of the peer.";
+    "peer_capable" @ 52:1 Flags, "Capabilities of the peer, one bit each.";
+    "peer_sack" @ 53:1 Count, "Immediate SACK requested for the next packet.";
+    "isacks" @ 56:8 Count, "SACKs received.";
+    "osacks" @ 64:8 Count, "SACKs sent.";
     "opackets" @ 72:8 Count, "Packets sent.";
     "ipackets" @ 80:8 Count, "Packets received.";
-    "rtxchunks" @ 88:8 Count, "Chunks sent again.";
-    "outofseqtsns" @ 96:8 Count, "Chunks that came out of order.";
-    "idupchunks" @ 104:8 Count, "Chunks that came twice.";
-    "gapcnt" @ 112:8 Count, "Gaps acknowledged.";
+    "rtxchunks" @ 88:8 Count, "Chunks retransmitted.";
+    "outofseqtsns" @ 96:8 Count, "Chunks received out of order.";
+    "idupchunks" @ 104:8 Count, "Duplicate chunks received.";
+    "gapcnt" @ 112:8 Count, "Gap ACK blocks received.";
     "ouodchunks" @ 120:8 Count, "Unordered chunks sent.";
     "iuodchunks" @ 128:8 Count, "Unordered chunks received.";
     "oodchunks" @ 136:8 Count, "Ordered chunks sent.";
@@ -207,62 +166,68 @@ structure! {
     "ictrlchunks" @ 160:8 Count, "Control chunks received.";
     "p_state" @ 296:4 Count, "State of the primary path.";
     "p_cwnd" @ 300:4 Bytes, "Congestion window of the primary path.";
-    "p_srtt_ms" @ 304:4 Millis, "Round-trip time of the primary path, smoothed.";
+    "p_srtt_ms" @ 304:4 Millis, "Smoothed round-trip time of the primary path.";
     "p_rto_ms" @ 308:4 Millis, "Retransmission timeout of the primary path.";
     "p_hbinterval_ms" @ 312:4 Millis, "Time between heartbeats.";
-    "p_pathmaxrxt" @ 316:4 Count, "Errors after which the path is given up.";
-    "p_sackdelay_ms" @ 320:4 Millis, "How long an acknowledgement is held back.";
-    "p_sackfreq" @ 324:4 Count, "Packets after which one is sent at the latest.";
+    "p_pathmaxrxt" @ 316:4 Count, "Maximum retransmissions on the path.";
+    "p_sackdelay_ms" @ 320:4 Millis, "Delay of SACKs.";
+    "p_sackfreq" @ 324:4 Count, "Packets per SACK, at most.";
     "p_ssthresh" @ 328:4 Bytes, "Slow-start threshold of the primary path.";
-    "p_partial_bytes_acked" @ 332:4 Bytes, "Bytes acknowledged towards a larger window.";
-    "p_flight_size" @ 336:4 Bytes, "Bytes under way.";
+    "p_partial_bytes_acked" @ 332:4 Bytes, "Bytes acknowledged toward the next window increase.";
+    "p_flight_size" @ 336:4 Bytes, "Bytes in flight.";
     "p_error" @ 340:2 Count, "Errors of the primary path.";
-    "autoclose" @ 344:4 Count, "Seconds without traffic after which it closes, 0 for never.";
-    "adaptation_ind" @ 348:4 Count, "Number of the adaptation layer.";
-    "pd_point" @ 352:4 Bytes, "Bytes after which part of a message is handed over.";
-    "nodelay" @ 356:1 Count, "Whether small messages go out at once.";
-    "disable_fragments" @ 357:1 Count, "Whether large messages are refused and not cut.";
-    "v4mapped" @ 358:1 Count, "Whether IPv4 addresses are shown as IPv6 ones.";
-    "frag_interleave" @ 359:1 Count, "Whether messages may come in mixed.";
+    "autoclose" @ 344:4 Count, "Idle seconds before the association closes; 0 for never.";
+    "adaptation_ind" @ 348:4 Count, "Adaptation layer indication.";
+    "pd_point" @ 352:4 Bytes, "Bytes after which a partial message is delivered.";
+    "nodelay" @ 356:1 Count, "Small messages are sent without delay (SCTP_NODELAY).";
+    "disable_fragments" @ 357:1 Count, "Fragmentation disabled: large messages are refused.";
+    "v4mapped" @ 358:1 Count, "IPv4 addresses reported as IPv4-mapped IPv6.";
+    "frag_interleave" @ 359:1 Count, "Interleaved delivery of messages allowed.";
 }
 
 structure! {
     /// A packet socket (`struct packet_diag_info`, `include/uapi/linux/packet_diag.h`).
     PACKET "packet_info" "struct packet_diag_info" Packet packet::INFO;
-    "version" @ 4:4 Count, "Version of the ring: 0 is TPACKET_V1, 2 is TPACKET_V3.";
-    "reserve" @ 8:4 Bytes, "Bytes kept free before each packet in the ring.";
-    "copy_thresh" @ 12:4 Bytes, "Packets larger than that are handed over whole beside the ring.";
-    "tstamp" @ 16:4 Flags, "Which clock stamps packets, as SOF_TIMESTAMPING_* bits.";
-    "flags" @ 20:4 Flags, "Bits: running, auxdata, origdev, vnethdr, loss.";
+    "version" @ 4:4 Count, "Ring version: 0 is TPACKET_V1, 2 is TPACKET_V3.";
+    "reserve" @ 8:4 Bytes, "Bytes reserved before each packet in the ring.";
+    "copy_thresh" @ 12:4 Bytes, "Packet size above which packets are also queued whole.";
+    "tstamp" @ 16:4 Flags, "Timestamp source, SOF_TIMESTAMPING_* bits.";
+    "flags" @ 20:4 Flags, "Flag bits: running, auxdata, origdev, vnethdr, loss.";
 }
 
 /// A ring of a packet socket.
 const RING: &[Field] = &[
-    Field { name: "block_size", offset: 0, width: 4, unit: Unit::Bytes, help: "Size of one block." },
-    Field { name: "blocks", offset: 4, width: 4, unit: Unit::Count, help: "How many blocks." },
+    Field { name: "block_size", offset: 0, width: 4, unit: Unit::Bytes, help: "Block size." },
+    Field { name: "blocks", offset: 4, width: 4, unit: Unit::Count, help: "Number of blocks." },
     Field {
         name: "frame_size",
         offset: 8,
         width: 4,
         unit: Unit::Bytes,
-        help: "Room for one packet and its header.",
+        help: "Size of a frame: one packet with its header.",
     },
-    Field { name: "frames", offset: 12, width: 4, unit: Unit::Count, help: "How many packets fit." },
+    Field { name: "frames", offset: 12, width: 4, unit: Unit::Count, help: "Number of frames." },
     Field {
         name: "retire_ms",
         offset: 16,
         width: 4,
         unit: Unit::Millis,
-        help: "After that a block is handed over though it is not full.",
+        help: "Timeout after which a partly filled block is delivered.",
     },
     Field {
         name: "private_size",
         offset: 20,
         width: 4,
         unit: Unit::Bytes,
-        help: "Room of the program's own in each block.",
+        help: "Private area of the application in each block.",
     },
-    Field { name: "features", offset: 24, width: 4, unit: Unit::Flags, help: "Bits: fill the receive hash." },
+    Field {
+        name: "features",
+        offset: 24,
+        width: 4,
+        unit: Unit::Flags,
+        help: "Feature bits: fill the receive hash.",
+    },
 ];
 
 /// The receive ring of a packet socket.
@@ -280,26 +245,26 @@ pub const TX_RING: Structure = Structure { name: "tx_ring", attr: packet::TX_RIN
 structure! {
     /// The memory of an XDP socket (`struct xdp_diag_umem`, `include/uapi/linux/xdp_diag.h`).
     UMEM "xdp_umem" "struct xdp_diag_umem" Xdp xdp::UMEM;
-    "size" @ 0:8 Bytes, "Size of the memory.";
-    "id" @ 8:4 Count, "Its number.";
-    "num_pages" @ 12:4 Count, "Its pages.";
-    "chunk_size" @ 16:4 Bytes, "Room for one packet.";
-    "headroom" @ 20:4 Bytes, "Bytes kept free before each packet.";
-    "ifindex" @ 24:4 Count, "The interface it is registered with.";
-    "queue_id" @ 28:4 Count, "The queue it is registered with.";
-    "flags" @ 32:4 Flags, "Bit 0: packets are not copied.";
-    "refs" @ 36:4 Count, "Sockets that use it.";
+    "size" @ 0:8 Bytes, "Size of the memory region.";
+    "id" @ 8:4 Count, "UMEM id.";
+    "num_pages" @ 12:4 Count, "Number of pages.";
+    "chunk_size" @ 16:4 Bytes, "Size of a chunk: one packet.";
+    "headroom" @ 20:4 Bytes, "Bytes reserved before each packet.";
+    "ifindex" @ 24:4 Count, "Interface index.";
+    "queue_id" @ 28:4 Count, "Queue of the interface.";
+    "flags" @ 32:4 Flags, "Bit 0: zero-copy.";
+    "refs" @ 36:4 Count, "Sockets using it.";
 }
 
 structure! {
     /// What an XDP socket counted (`struct xdp_diag_stats`).
     XDP_STATS "xdp_stats" "struct xdp_diag_stats" Xdp xdp::STATS;
     "rx_dropped" @ 0:8 Count, "Packets dropped on receive.";
-    "rx_invalid" @ 8:8 Count, "Descriptors of the fill ring that were wrong.";
+    "rx_invalid" @ 8:8 Count, "Invalid descriptors in the fill ring.";
     "rx_queue_full" @ 16:8 Count, "Packets dropped because the receive ring was full.";
-    "fill_ring_empty" @ 24:8 Count, "Times that the fill ring was empty.";
-    "tx_invalid" @ 32:8 Count, "Descriptors of the send ring that were wrong.";
-    "tx_ring_empty" @ 40:8 Count, "Times that the send ring was empty.";
+    "fill_ring_empty" @ 24:8 Count, "Times the fill ring was empty.";
+    "tx_invalid" @ 32:8 Count, "Invalid descriptors in the send ring.";
+    "tx_ring_empty" @ 40:8 Count, "Times the send ring was empty.";
 }
 
 /// All of them.
@@ -314,45 +279,6 @@ pub fn named(column: &str) -> Option<&'static Structure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// `struct inet_diag_sockopt` with `is_icsk`, `mc_all` and `defer_connect`; the two bytes of `struct tcp_info` with
-    /// `snd_wscale` 7, `rcv_wscale` 9, `delivery_rate_app_limited` and `fastopen_client_fail` 2: as gcc lays them out for
-    /// x86-64 and for s390x.
-    #[test]
-    fn bit_fields_follow_the_byte_order() {
-        for (order, sockopt, scales, limits) in
-            [(Endian::Little, [0x42, 0x04], 0x97, 0x05), (Endian::Big, [0x42, 0x20], 0x79, 0xc0)]
-        {
-            assert_eq!(one_bit_fields(sockopt, order), 1 << 1 | 1 << 6 | 1 << 10, "{order:?}");
-            assert_eq!(bit_field(scales, 0, 4, order), 7, "{order:?}");
-            assert_eq!(bit_field(scales, 4, 4, order), 9, "{order:?}");
-            assert_eq!(bit_field(limits, 0, 1, order), 1, "{order:?}");
-            assert_eq!(bit_field(limits, 1, 2, order), 2, "{order:?}");
-            assert_eq!(bit_field(0xa5, 0, 8, order), 0xa5, "a whole byte");
-        }
-        for n in 0..16 {
-            let mut bytes = [0; 2];
-            bytes[n / 8] = 1 << (n % 8);
-            assert_eq!(one_bit_fields(bytes, Endian::Little), 1 << n);
-            bytes[n / 8] = 0x80 >> (n % 8);
-            assert_eq!(one_bit_fields(bytes, Endian::Big), 1 << n);
-        }
-    }
-
-    #[test]
-    fn bitmaps_are_arrays_of_longs() {
-        let bits = [0u32, 6, 65, 120];
-        let longs = [1u64 | 1 << 6, 1 << 1 | 1 << 56];
-        let bytes = |of: fn(u64) -> [u8; 8]| longs.map(of).concat();
-        let read = |map: &[u8], word, order| bitmap_bits(map, word, order).collect::<Vec<_>>();
-        assert_eq!(read(&bytes(u64::to_le_bytes), 8, Endian::Little), bits);
-        assert_eq!(read(&bytes(u64::to_le_bytes), 4, Endian::Little), bits);
-        assert_eq!(read(&bytes(u64::to_be_bytes), 8, Endian::Big), bits);
-        let words = [1u32 | 1 << 6, 0, 1 << 1, 1 << 24].map(u32::to_be_bytes).concat();
-        assert_eq!(read(&words, 4, Endian::Big), bits);
-        assert!(read(&[0, 0, 1], 8, Endian::Big).is_empty(), "cut off");
-        assert_eq!(read(&[0x41, 0, 1], 8, Endian::Little), [0, 6, 16]);
-    }
 
     #[test]
     fn fields_neither_overlap_nor_repeat() {

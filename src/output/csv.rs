@@ -1,4 +1,4 @@
-//! Comma-separated values (RFC 4180): header of column names, exact numbers, an empty field for what is missing.
+//! Comma-separated values (RFC 4180): column names as header, exact numbers, empty fields for missing values.
 
 use super::Listing;
 use crate::format::Value;
@@ -35,8 +35,8 @@ pub fn write(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Appends one field, quoted where it must be. A field that a spreadsheet would run as a formula is quoted and
-/// begins with an apostrophe.
+/// Appends one field, quoted if needed. A field that a spreadsheet would run as a formula is quoted and prefixed with an
+/// apostrophe.
 fn field(line: &mut String, s: &str) {
     let formula = s.starts_with(['=', '+', '-', '@']) && s.parse::<f64>().is_err();
     if !formula && !s.contains([',', '"', '\n', '\r']) && !s.starts_with(' ') && !s.ends_with(' ') {
@@ -61,7 +61,7 @@ mod tests {
     use super::field;
 
     #[test]
-    fn fields_are_quoted_where_they_must_be() {
+    fn special_fields_are_quoted() {
         for (raw, want) in [
             ("nginx", "nginx"),
             ("a,b", "\"a,b\""),

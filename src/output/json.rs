@@ -9,23 +9,23 @@ use crate::sync::{cores, par_map};
 use crate::table::Identity;
 use std::io::{self, Write};
 
-/// One array of objects, an object a line.
+/// One array of objects, one object per line.
 pub fn write_array(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
     out.write_all(b"[")?;
     write_objects(out, list, "\n", ",")?;
     out.write_all(if list.grid.is_empty() { b"]\n" } else { b"\n]\n" })
 }
 
-/// One object a line, nothing around them.
+/// One object per line (NDJSON).
 pub fn write_lines(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
     write_objects(out, list, "", "\n")?;
     if list.grid.is_empty() { Ok(()) } else { out.write_all(b"\n") }
 }
 
-/// Every row with `before` in front of it and `between` behind all but the last.
+/// Writes every row, preceded by `before` and separated by `between`.
 fn write_objects(out: &mut dyn Write, list: &Listing<'_>, before: &str, between: &str) -> io::Result<()> {
     let (grid, n) = (list.grid, list.grid.len());
-    // A few blocks at a time, so that the text of all rows is never there at once.
+    // A few blocks at a time, to bound memory.
     let block = BLOCK / 4;
     let (blocks, mut first) = (n.div_ceil(block), 0);
     while first < blocks {
@@ -64,7 +64,7 @@ pub fn object(buf: &mut String, grid: &dyn Grid, row: usize) {
     buf.push('}');
 }
 
-/// Begins the object of an event: what, when, and to whom.
+/// Begins an event object: event, time and identity.
 pub fn event_head(buf: &mut String, what: Event, at: Stamp, id: &Identity, snap: Option<&Snapshot>) {
     push(
         buf,
@@ -117,10 +117,10 @@ pub fn value(buf: &mut String, v: &Value<'_>) {
         Value::Bool(b) => buf.push_str(if *b { "true" } else { "false" }),
         Value::Uint(n) => push_number(buf, *n),
         Value::Float(n) | Value::AtLeast(n) if n.is_finite() => {
-            // Three decimals are more than any clock here is good for.
+            // Three decimals exceed the precision of any clock here.
             push(buf, format_args!("{}", (n * 1000.0).round() / 1000.0));
         }
-        // JSON has no word for what is no number.
+        // JSON has no NaN or infinity.
         Value::Missing(_) | Value::Float(_) | Value::AtLeast(_) => buf.push_str("null"),
         Value::Text(s) => string(buf, s),
         Value::State(s) => string(buf, s.name()),
@@ -210,7 +210,7 @@ mod tests {
     use crate::model::{Missing, State, StateCounts};
 
     #[test]
-    fn any_string_survives_the_way() {
+    fn any_string_round_trips() {
         for s in [
             "",
             "nginx",
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn values() {
+    fn values_are_valid_json() {
         let mut counts = StateCounts::default();
         counts.add(State::CloseWait);
         for (v, want) in [

@@ -1,7 +1,7 @@
-//! Aligned columns for people: fitted to a terminal's width, as wide as the content when piped; never wrapped.
+//! Aligned columns: fitted to the terminal width, as wide as the content when piped; never wrapped.
 
 use super::{BLOCK, Listing};
-use crate::format::column_layout::{Wish, fit};
+use crate::format::column_layout::{Candidate, fit};
 use crate::format::{Align, Column, Kind};
 use crate::format::{push_cell, shorten, shorten_middle, width};
 use crate::sync::{cores, par_map};
@@ -17,22 +17,22 @@ struct Cells {
     text: String,
     /// End of each cell in `text`, and its width in screen columns, row by row.
     ends: Vec<(u32, u16)>,
-    /// The widest of each column.
-    naturals: Vec<u16>,
+    /// Content width of each column.
+    content_widths: Vec<u16>,
 }
 
 impl Cells {
-    /// Of these rows.
-    fn of(rows: Range<usize>, list: &Listing<'_>) -> Self {
+    /// Formats these rows.
+    fn new(rows: Range<usize>, list: &Listing<'_>) -> Self {
         let (grid, columns) = (list.grid, list.grid.columns());
         let mut out = Self {
-            // What a row of addresses and numbers mostly takes.
+            // Typical width of addresses and numbers.
             text: String::with_capacity(rows.len() * columns.len() * 10),
             ends: Vec::with_capacity(rows.len() * columns.len()),
-            naturals: vec![0; columns.len()],
+            content_widths: vec![0; columns.len()],
         };
         for row in rows {
-            for (i, (c, natural)) in columns.iter().zip(&mut out.naturals).enumerate() {
+            for (i, (c, natural)) in columns.iter().zip(&mut out.content_widths).enumerate() {
                 let w = push_cell(&mut out.text, &grid.value(row, i), c.kind, list.style);
                 let w = w.min(usize::from(u16::MAX)) as u16;
                 out.ends.push((out.text.len() as u32, w));
@@ -57,9 +57,9 @@ impl Cells {
             let from = out.len();
             for (j, (c, w)) in columns.iter().zip(widths).enumerate() {
                 let (text, natural) = self.get(row * columns.len() + j);
-                put(&mut out, from, text, natural, *w, c, list);
+                push_padded(&mut out, from, text, natural, *w, c, list);
             }
-            end(&mut out, from);
+            end_line(&mut out, from);
         }
         out
     }
@@ -72,30 +72,30 @@ pub fn write(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
         return Ok(());
     }
     let blocks = par_map(list.grid.len().div_ceil(BLOCK), |i| {
-        Cells::of(i * BLOCK..((i + 1) * BLOCK).min(list.grid.len()), list)
+        Cells::new(i * BLOCK..((i + 1) * BLOCK).min(list.grid.len()), list)
     });
     let title = |c: &&Column| if list.header { width(c.title) as u16 } else { 0 };
-    let mut naturals: Vec<u16> = columns.iter().map(title).collect();
+    let mut content_widths: Vec<u16> = columns.iter().map(title).collect();
     for block in &blocks {
-        naturals.iter_mut().zip(&block.naturals).for_each(|(n, w)| *n = (*n).max(*w));
+        content_widths.iter_mut().zip(&block.content_widths).for_each(|(n, w)| *n = (*n).max(*w));
     }
     let widths: Vec<Option<u16>> = match list.width {
         Some(total) => {
-            let wishes: Vec<Wish> = columns
+            let candidates: Vec<Candidate> = columns
                 .iter()
-                .zip(&naturals)
-                .map(|(column, natural)| Wish { column, natural: *natural })
+                .zip(&content_widths)
+                .map(|(column, natural)| Candidate { column, natural: *natural })
                 .collect();
-            fit(&wishes, total, GAP)
+            fit(&candidates, total, GAP)
         }
-        None => naturals.iter().map(|w| Some(*w)).collect(),
+        None => content_widths.iter().map(|w| Some(*w)).collect(),
     };
     if list.header {
         let mut line = String::new();
         for (c, w) in columns.iter().zip(&widths) {
-            put(&mut line, 0, c.title, width(c.title) as u16, *w, c, list);
+            push_padded(&mut line, 0, c.title, width(c.title) as u16, *w, c, list);
         }
-        end(&mut line, 0);
+        end_line(&mut line, 0);
         let line = line.trim_end_matches('\n');
         if list.color {
             writeln!(out, "\x1b[1m{line}\x1b[0m")?;
@@ -103,9 +103,9 @@ pub fn write(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
             writeln!(out, "{line}")?;
         }
     }
-    // A few at a time, so that the lines of all rows are never there at once.
-    for some in blocks.chunks(cores()) {
-        for lines in par_map(some.len(), |i| some[i].lines(&widths, list)) {
+    // A few blocks at a time, to bound memory.
+    for chunk in blocks.chunks(cores()) {
+        for lines in par_map(chunk.len(), |i| chunk[i].lines(&widths, list)) {
             out.write_all(lines.as_bytes())?;
         }
     }
@@ -113,7 +113,7 @@ pub fn write(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
 }
 
 /// Appends one cell in its width to the line that begins at `from`, with the gap before it.
-fn put(
+fn push_padded(
     out: &mut String,
     from: usize,
     text: &str,
@@ -128,7 +128,7 @@ fn put(
     }
     let short;
     let (text, taken) = if natural > width {
-        // Of an address both ends tell something.
+        // An address is cut in the middle, since both ends matter.
         short = match c.kind {
             Kind::Endpoint | Kind::Addr => shorten_middle(text, usize::from(width), list.style),
             _ => shorten(text, usize::from(width), list.style),
@@ -147,7 +147,7 @@ fn put(
     }
 }
 
-/// Appends so many blanks.
+/// Appends `n` blanks.
 fn blanks(out: &mut String, mut n: usize) {
     const SOME: &str = "                                ";
     while n > 0 {
@@ -157,8 +157,8 @@ fn blanks(out: &mut String, mut n: usize) {
     }
 }
 
-/// Ends the line that begins at `from`: no blanks at its end.
-fn end(out: &mut String, from: usize) {
+/// Ends the line that begins at `from`, without trailing blanks.
+fn end_line(out: &mut String, from: usize) {
     out.truncate(from + out[from..].trim_end().len());
     out.push('\n');
 }

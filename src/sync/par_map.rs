@@ -14,7 +14,7 @@ pub fn par_map<T: Send>(n: usize, f: impl Fn(usize) -> T + Sync) -> Vec<T> {
 }
 
 /// The same with a scratch value for each thread. The calling thread takes its share, and all of it where no other thread
-/// can be started; a panic in one of them goes on in the caller.
+/// can be started; a panic in one of them resumes in the caller.
 pub fn par_map_with<S, T: Send>(
     name: &str,
     n: usize,

@@ -49,31 +49,35 @@ pub(super) fn accept_limit(
     snap.limits.iter().position(|l| l.ceiling == Ceiling::Accept && l.netns == netns && l.subject == listener)
 }
 
-pub(crate) fn opt<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
+/// The value, or not reported.
+pub(crate) fn reported<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
     Value::from_opt(v, Missing::NotReported)
 }
 
-pub(crate) fn opt_na<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
+/// The value, or not applicable.
+pub(crate) fn applicable<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
     Value::from_opt(v, Missing::NotApplicable)
 }
 
+/// Not applicable.
 pub(crate) fn na<'a>() -> Value<'a> {
     Value::Missing(Missing::NotApplicable)
 }
 
-/// A user's name, or the number where it has none.
+/// User name, or the number if the user has none.
 pub(crate) fn user_value(snap: &Snapshot, uid: u32) -> Value<'_> {
     snap.user(uid).map_or_else(|| Value::from(uid.to_string()), Value::text)
 }
 
+/// The reason why a socket has no known owner.
 pub(crate) fn no_owner<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
     let why =
         if snap.sample.wants.reads(Reads::OWNERS) { Missing::NoVisibleProcess } else { Missing::NotRead };
     Value::Missing(snap.facts[row].owner_missing.unwrap_or(why))
 }
 
-/// What the first owner says, or why there is none.
-pub(crate) fn first<'a>(
+/// The value of the first owner, or the reason why there is none.
+pub(crate) fn first_owner<'a>(
     snap: &'a Snapshot,
     row: usize,
     get: impl FnOnce(&'a Owner) -> Value<'a>,
@@ -81,7 +85,8 @@ pub(crate) fn first<'a>(
     snap.owners(row).first().map_or_else(|| no_owner(snap, row), get)
 }
 
-pub(crate) fn each(
+/// Tests the value of each owner of a socket.
+pub(crate) fn any_owner(
     snap: &Snapshot,
     row: usize,
     test: &mut dyn FnMut(&Value<'_>) -> bool,
@@ -94,8 +99,8 @@ pub(crate) fn each(
     owners.iter().any(|o| test(&get(snap, o.process as usize)))
 }
 
-/// The name of an address, as far as the resolver has told.
-pub(crate) fn host<'a>(snap: &Snapshot, addr: Value<'a>) -> Value<'a> {
+/// DNS name of an address, if resolved.
+pub(crate) fn host_name<'a>(snap: &Snapshot, addr: Value<'a>) -> Value<'a> {
     let Value::Addr(a) = addr else { return addr };
     match snap.sample.hosts.get(&a) {
         HostName::Name(name) => Value::from(name.to_string()),
@@ -104,27 +109,30 @@ pub(crate) fn host<'a>(snap: &Snapshot, addr: Value<'a>) -> Value<'a> {
     }
 }
 
-pub(crate) fn info(snap: &Snapshot, row: usize) -> &ProcInfo {
+/// Static data of a process.
+pub(crate) fn proc_info(snap: &Snapshot, row: usize) -> &ProcInfo {
     &snap.sample.processes[row].info
 }
 
+/// Command line of a process.
 pub(crate) fn cmdline(snap: &Snapshot, row: usize) -> Value<'_> {
-    match &*info(snap, row).cmdline {
+    match &*proc_info(snap, row).cmdline {
         "" => Value::Missing(Missing::NotApplicable),
         s => Value::text(s),
     }
 }
 
+/// Control group of a process.
 pub(crate) fn cgroup(snap: &Snapshot, row: usize) -> Value<'_> {
-    Value::from_opt(info(snap, row).cgroup.as_deref(), Missing::NotReported)
+    Value::from_opt(proc_info(snap, row).cgroup.as_deref(), Missing::NotReported)
 }
 
-/// The names and pids of processes: `nginx 812 +4`.
-pub(crate) fn holders<'a>(snap: &Snapshot, of: &[u32], why: Missing) -> Value<'a> {
-    match of {
+/// First process and number of further ones: `nginx 812 +4`.
+pub(crate) fn process_names<'a>(snap: &Snapshot, processes: &[u32], why: Missing) -> Value<'a> {
+    match processes {
         [] => Value::Missing(why),
         [p, rest @ ..] => {
-            let i = info(snap, *p as usize);
+            let i = proc_info(snap, *p as usize);
             Value::from(match rest.len() {
                 0 => format!("{} {}", i.name(), i.pid),
                 n => format!("{} {} +{n}", i.name(), i.pid),
@@ -134,37 +142,40 @@ pub(crate) fn holders<'a>(snap: &Snapshot, of: &[u32], why: Missing) -> Value<'a
 }
 
 /// Processes as records of pid and comm.
-pub(crate) fn list<'a>(snap: &'a Snapshot, of: &[u32]) -> Value<'a> {
+pub(crate) fn process_list<'a>(snap: &'a Snapshot, processes: &[u32]) -> Value<'a> {
     Value::List(
-        of.iter()
+        processes
+            .iter()
             .map(|p| {
-                let i = info(snap, *p as usize);
+                let i = proc_info(snap, *p as usize);
                 Value::Record(vec![("pid", Value::from(i.pid)), ("comm", Value::text(&i.comm))])
             })
             .collect(),
     )
 }
 
+/// Tests the command name of each process.
 pub(crate) fn any_comm(
     snap: &Snapshot,
-    of: &[u32],
+    processes: &[u32],
     why: Missing,
     test: &mut dyn FnMut(&Value<'_>) -> bool,
 ) -> bool {
-    if of.is_empty() {
+    if processes.is_empty() {
         return test(&Value::Missing(why));
     }
-    of.iter().any(|p| test(&Value::text(&info(snap, *p as usize).comm)))
+    processes.iter().any(|p| test(&Value::text(&proc_info(snap, *p as usize).comm)))
 }
 
+/// Tests the pid of each process.
 pub(crate) fn any_pid(
     snap: &Snapshot,
-    of: &[u32],
+    processes: &[u32],
     why: Missing,
     test: &mut dyn FnMut(&Value<'_>) -> bool,
 ) -> bool {
-    if of.is_empty() {
+    if processes.is_empty() {
         return test(&Value::Missing(why));
     }
-    of.iter().any(|p| test(&Value::from(info(snap, *p as usize).pid)))
+    processes.iter().any(|p| test(&Value::from(proc_info(snap, *p as usize).pid)))
 }

@@ -1,36 +1,36 @@
-//! What can be wrong with a question.
+//! Errors in lists of columns, sort orders and groupings.
 
 use super::Table;
 use crate::format::did_you_mean;
 use crate::model::text::escape;
 
-/// Why a list of columns, a sort order or a grouping could not be used.
+/// An invalid list of columns, sort order or grouping.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
-    /// No column of that name.
-    #[error("no column \"{}\" in the table of {table}{}", escape(word), meant(*nearest))]
+    /// Unknown column.
+    #[error("no column \"{}\" in the table of {table}{}", escape(word), suggestion(*nearest))]
     UnknownColumn {
-        /// What was written.
+        /// The word.
         word: String,
         /// The table.
         table: &'static str,
-        /// The nearest one there is.
+        /// The nearest column name.
         nearest: Option<&'static str>,
     },
-    /// A direction that is neither up nor down.
-    #[error("\"{}\" is no direction: write {column}:asc or {column}:desc", escape(word))]
+    /// An invalid sort direction.
+    #[error("invalid sort direction \"{}\": expected {column}:asc or {column}:desc", escape(word))]
     Direction {
-        /// What was written.
+        /// The word.
         word: String,
-        /// For which column.
+        /// The column.
         column: &'static str,
     },
-    /// Nothing was written where a column's name belongs.
-    #[error("a column's name is missing between the commas")]
+    /// An empty column name.
+    #[error("empty column name in the list")]
     Empty,
 }
 
-fn meant(nearest: Option<&str>) -> String {
+fn suggestion(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |n| format!("; did you mean \"{n}\"?"))
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn names(table: &'static Table) -> impl Iterator<Item = &'static str>
     table.columns.iter().flat_map(|c| std::iter::once(c.name).chain(c.aliases.iter().copied()))
 }
 
-/// The columns named in a list with commas: `proto,local,rx`. `+rx` adds to the usual ones, `-rx` takes away from
+/// The columns named in a list with commas: `proto,local,rx`. `+rx` adds to the default ones, `-rx` removes from
 /// them, `all` is every column.
 pub fn columns(text: &str, table: &'static Table) -> Result<Vec<&'static crate::format::Column>, QueryError> {
     let words: Vec<&str> = text.split(',').map(str::trim).collect();

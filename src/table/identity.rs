@@ -1,4 +1,4 @@
-//! Who a row is, from poll to poll. Selection, history and events follow it, never a row number.
+//! Identity of a row across polls. Selection, history and events follow it, never a row number.
 
 use crate::model::{Addr, Ceiling, Endpoint, ForwardKind, Proto, Snapshot, SocketId};
 
@@ -7,15 +7,15 @@ use crate::model::{Addr, Ceiling, Endpoint, ForwardKind, Proto, Snapshot, Socket
 pub enum Identity {
     /// A socket: its namespace and cookie.
     Socket(SocketId),
-    /// A served endpoint: namespace index, protocol, endpoint, index of the interface it is bound to.
+    /// A listening endpoint: namespace index, protocol, endpoint, index of the interface it is bound to.
     Port(u16, Proto, Endpoint, u32),
     /// A process: pid and start, nanoseconds after boot.
     Process(u32, u64),
     /// A remote address.
     Peer(Addr),
-    /// A forward: namespace index, protocol, endpoint, by what, and where to.
+    /// A forward: namespace index, protocol, endpoint, rule or proxy, and target.
     Forward(u16, Option<Proto>, Endpoint, ForwardKind, Option<Endpoint>),
-    /// A ceiling: its kind, namespace index, and whom it holds for (hashed).
+    /// A limit: its kind, namespace index, and hash of its subject.
     Limit(Ceiling, u16, u64),
 }
 

@@ -1,6 +1,6 @@
-//! The columns of the table of peers: remote addresses.
+//! Columns of the table of peers: remote addresses.
 
-use super::cell::{any_comm, any_pid, holders, host, info, list, scope_tone, scopes};
+use super::cell::{any_comm, any_pid, host_name, proc_info, process_list, process_names, scope_tone, scopes};
 use super::{Grouping, Table, TableId};
 use crate::format::{Column, Kind, Needs, Role, Value};
 use crate::model::snapshot::Peer;
@@ -8,31 +8,31 @@ use crate::model::{Container, Missing, Reads, Snapshot};
 
 const RATES: Needs = Needs::RATES;
 
-fn at(snap: &Snapshot, row: usize) -> &Peer {
+fn peer(snap: &Snapshot, row: usize) -> &Peer {
     &snap.peers[row]
 }
 
-fn why(snap: &Snapshot) -> Missing {
+fn no_owner_reason(snap: &Snapshot) -> Missing {
     if snap.sample.wants.reads(Reads::OWNERS) { Missing::NoVisibleProcess } else { Missing::NotRead }
 }
 
 fn comm_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
-    any_comm(snap, snap.processes_with(at(snap, row)), why(snap), test)
+    any_comm(snap, snap.processes_with(peer(snap, row)), no_owner_reason(snap), test)
 }
 
 fn states_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
-    at(snap, row).states.present().any(|(s, _)| test(&Value::State(s)))
+    peer(snap, row).states.present().any(|(s, _)| test(&Value::State(s)))
 }
 
-/// The container whose address it is.
+/// The local container with this address.
 fn container(snap: &Snapshot, row: usize) -> Value<'_> {
-    let addr = at(snap, row).addr;
+    let addr = peer(snap, row).addr;
     let found = snap.sample.containers.iter().find(|c| c.addrs.contains(&addr));
     Value::from_opt(found.map(Container::label), Missing::NotApplicable)
 }
 
 static COLUMNS: &[Column] = &[
-    Column::new("addr", "ADDRESS", Kind::Addr, 0, |s, r| Value::Addr(at(s, r).addr), "The remote address.")
+    Column::new("addr", "ADDRESS", Kind::Addr, 0, |s, r| Value::Addr(peer(s, r).addr), "Remote address.")
         .role(Role::RemoteAddr)
         .called(&["address", "remote", "remote_addr", "host", "peer", "dst"])
         .wide(12, 21, 39),
@@ -41,8 +41,8 @@ static COLUMNS: &[Column] = &[
         "NAME",
         Kind::Text,
         42,
-        |s, r| host(s, Value::Addr(at(s, r).addr)),
-        "Its name, as the system's resolver tells it (--resolve, n in the dashboard).",
+        |s, r| host_name(s, Value::Addr(peer(s, r).addr)),
+        "DNS name of the address (--resolve, n in the dashboard).",
     )
     .role(Role::RemoteHost)
     .called(&["name"])
@@ -53,7 +53,7 @@ static COLUMNS: &[Column] = &[
         Kind::Text,
         8,
         container,
-        "Container of this machine that has the address, as its engine tells.",
+        "Local container with this address, as reported by the engine.",
     )
     .called(&["ctr"])
     .wide(9, 14, 32),
@@ -62,10 +62,10 @@ static COLUMNS: &[Column] = &[
         "SCOPE",
         Kind::Text,
         5,
-        |s, r| Value::text(at(s, r).scope.name()),
-        "How far the address reaches: loopback, link-local, private, multicast, public.",
+        |s, r| Value::text(peer(s, r).scope.name()),
+        "Scope of the address: loopback, link-local, private, multicast, public.",
     )
-    .tone(|s, r| scope_tone(at(s, r).addr.scope()))
+    .tone(|s, r| scope_tone(peer(s, r).addr.scope()))
     .values(scopes)
     .called(&["remote_scope"])
     .wide(6, 10, 10),
@@ -74,8 +74,8 @@ static COLUMNS: &[Column] = &[
         "CONNS",
         Kind::Count,
         1,
-        |s, r| Value::from(at(s, r).sockets.len() as u64),
-        "Sockets connected with it.",
+        |s, r| Value::from(peer(s, r).sockets.len() as u64),
+        "Connections with the address.",
     )
     .called(&["conns", "sockets", "clients"]),
     Column::new(
@@ -83,8 +83,8 @@ static COLUMNS: &[Column] = &[
         "STATES",
         Kind::States,
         4,
-        |s, r| Value::States(at(s, r).states),
-        "Its connections, by state.",
+        |s, r| Value::States(peer(s, r).states),
+        "Connections by state.",
     )
     .called(&["states", "state"])
     .wide(8, 24, 60)
@@ -94,16 +94,16 @@ static COLUMNS: &[Column] = &[
         "PORTS",
         Kind::Count,
         6,
-        |s, r| Value::from(at(s, r).ports),
-        "Different ports used with it: its own where this machine connected, ours where it did.",
+        |s, r| Value::from(peer(s, r).ports),
+        "Distinct server ports: remote ones of outgoing connections, local ones of incoming connections.",
     ),
     Column::new(
         "owner",
         "PROCESS",
         Kind::Text,
         2,
-        |s, r| holders(s, s.processes_with(at(s, r)), why(s)),
-        "The process that talks with it, and how many more do.",
+        |s, r| process_names(s, s.processes_with(peer(s, r)), no_owner_reason(s)),
+        "Process with connections to it, and number of further processes.",
     )
     .role(Role::Owner)
     .called(&["held_by"])
@@ -116,11 +116,12 @@ static COLUMNS: &[Column] = &[
         Kind::Text,
         40,
         |s, r| {
-            s.processes_with(at(s, r))
-                .first()
-                .map_or_else(|| Value::Missing(why(s)), |p| Value::text(&info(s, *p as usize).comm))
+            s.processes_with(peer(s, r)).first().map_or_else(
+                || Value::Missing(no_owner_reason(s)),
+                |p| Value::text(&proc_info(s, *p as usize).comm),
+            )
         },
-        "Command name of the first process that talks with it. A filter looks at all of them.",
+        "Command name of the first process with connections to it. A filter tests all of them.",
     )
     .role(Role::Process)
     .called(&["proc", "comm", "program"])
@@ -133,21 +134,22 @@ static COLUMNS: &[Column] = &[
         Kind::Id,
         41,
         |s, r| {
-            s.processes_with(at(s, r))
-                .first()
-                .map_or_else(|| Value::Missing(why(s)), |p| Value::from(info(s, *p as usize).pid))
+            s.processes_with(peer(s, r)).first().map_or_else(
+                || Value::Missing(no_owner_reason(s)),
+                |p| Value::from(proc_info(s, *p as usize).pid),
+            )
         },
-        "Process id of the first process that talks with it. A filter looks at all of them.",
+        "Process ID of the first process with connections to it. A filter tests all of them.",
     )
     .needs(Needs::OWNERS)
-    .any(|s, r, t| any_pid(s, s.processes_with(at(s, r)), why(s), t)),
+    .any(|s, r, t| any_pid(s, s.processes_with(peer(s, r)), no_owner_reason(s), t)),
     Column::new(
         "processes",
         "PROCESSES",
         Kind::List,
         42,
-        |s, r| list(s, s.processes_with(at(s, r))),
-        "Every process that talks with it.",
+        |s, r| process_list(s, s.processes_with(peer(s, r))),
+        "Every process with connections to it.",
     )
     .role(Role::Owners)
     .needs(Needs::OWNERS)
@@ -158,8 +160,8 @@ static COLUMNS: &[Column] = &[
         "RX/s",
         Kind::BytesPerSec,
         3,
-        |s, r| Value::from_opt(at(s, r).rx, Missing::Pending),
-        "Bytes received from it a second.",
+        |s, r| Value::from_opt(peer(s, r).rx, Missing::Pending),
+        "Bytes received from it per second.",
     )
     .role(Role::Rx)
     .called(&["rx_per_s"])
@@ -169,8 +171,8 @@ static COLUMNS: &[Column] = &[
         "TX/s",
         Kind::BytesPerSec,
         3,
-        |s, r| Value::from_opt(at(s, r).tx, Missing::Pending),
-        "Bytes sent to it a second.",
+        |s, r| Value::from_opt(peer(s, r).tx, Missing::Pending),
+        "Bytes sent to it per second.",
     )
     .role(Role::Tx)
     .called(&["tx_per_s"])
@@ -181,15 +183,15 @@ static COLUMNS: &[Column] = &[
         Kind::Secs,
         7,
         |s, r| {
-            let secs = s.sample.at.boot_ns.saturating_sub(at(s, r).first_seen_ns) as f64 / 1e9;
-            // Of the first poll this says nothing at all.
-            if at(s, r).older && secs < 1.0 {
+            let secs = s.sample.at.boot_ns.saturating_sub(peer(s, r).first_seen_ns) as f64 / 1e9;
+            // In the first poll this is not known.
+            if peer(s, r).older && secs < 1.0 {
                 Value::Missing(Missing::NotReported)
             } else {
                 Value::from(secs)
             }
         },
-        "Since it was first seen; at least that for one older than this program.",
+        "Time since it was first seen; a lower bound if it predates sockscope.",
     )
     .role(Role::Age)
     .dim()
@@ -197,7 +199,7 @@ static COLUMNS: &[Column] = &[
     .wide(4, 5, 8),
 ];
 
-/// One row a remote address.
+/// One row per remote address.
 pub static PEERS: Table = Table {
     id: TableId::Peers,
     name: "peers",

@@ -1,8 +1,8 @@
-//! The columns of the table of ports: served endpoints.
+//! Columns of the table of ports: listening endpoints.
 
 use super::cell::{
-    accept_limit as listener_limit, any_comm, any_pid, holders, info, list, na, netns_tone, protos,
-    scope_tone, scopes, user_value,
+    accept_limit as listener_limit, any_comm, any_pid, na, netns_tone, proc_info, process_list,
+    process_names, protos, scope_tone, scopes, user_value,
 };
 use super::units::{self, unit_column};
 use super::{Grouping, Table, TableId};
@@ -12,7 +12,7 @@ use crate::model::{AttrSet, Backend, Missing, Proto, Reads, Snapshot, State};
 
 const RATES: Needs = Needs::RATES;
 
-fn at(snap: &Snapshot, row: usize) -> &Port {
+fn port(snap: &Snapshot, row: usize) -> &Port {
     &snap.ports[row]
 }
 
@@ -26,7 +26,7 @@ fn why_no_owner(snap: &Snapshot, p: &Port) -> Missing {
 }
 
 fn comm_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
-    let p = at(snap, row);
+    let p = port(snap, row);
     any_comm(snap, &p.processes, why_no_owner(snap, p), test)
 }
 
@@ -35,16 +35,20 @@ fn listens(p: &Port) -> bool {
 }
 
 fn states_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
-    at(snap, row).states.present().any(|(s, _)| test(&Value::State(s)))
+    port(snap, row).states.present().any(|(s, _)| test(&Value::State(s)))
 }
 
-/// Sum of a queue over the sockets of an endpoint, as far as the backend tells it.
-fn queue<'a>(snap: &Snapshot, n: u64, told: fn(Backend) -> bool) -> Value<'a> {
-    if told(snap.sample.backend.backend) { Value::from(n) } else { Value::Missing(Missing::NotReported) }
+/// Sum of a queue over the sockets of an endpoint, if the backend reports it.
+fn queue<'a>(snap: &Snapshot, n: u64, is_reported: fn(Backend) -> bool) -> Value<'a> {
+    if is_reported(snap.sample.backend.backend) {
+        Value::from(n)
+    } else {
+        Value::Missing(Missing::NotReported)
+    }
 }
 
 fn service(snap: &Snapshot, row: usize) -> Value<'_> {
-    let p = at(snap, row);
+    let p = port(snap, row);
     if matches!(p.proto, Proto::Raw | Proto::Icmp) {
         return na();
     }
@@ -63,7 +67,7 @@ static COLUMNS: &[Column] = &[
         "PROTO",
         Kind::Text,
         1,
-        |s, r| Value::text(at(s, r).proto.name()),
+        |s, r| Value::text(port(s, r).proto.name()),
         "Transport protocol.",
     )
     .role(Role::Proto)
@@ -76,7 +80,7 @@ static COLUMNS: &[Column] = &[
         "STATE",
         Kind::State,
         20,
-        |s, r| Value::State(at(s, r).state),
+        |s, r| Value::State(port(s, r).state),
         "LISTEN, or UNCONN for a datagram socket.",
     )
     .called(&["st"]),
@@ -85,8 +89,8 @@ static COLUMNS: &[Column] = &[
         "ENDPOINT",
         Kind::Endpoint,
         0,
-        |s, r| Value::Endpoint(at(s, r).local),
-        "The served endpoint: address and port.",
+        |s, r| Value::Endpoint(port(s, r).local),
+        "Listening endpoint: address and port.",
     )
     .called(&["endpoint", "src", "listen"])
     .wide(12, 21, 47),
@@ -95,8 +99,8 @@ static COLUMNS: &[Column] = &[
         "ADDR",
         Kind::Addr,
         40,
-        |s, r| Value::Addr(at(s, r).local.addr),
-        "The served address.",
+        |s, r| Value::Addr(port(s, r).local.addr),
+        "Listening address.",
     )
     .called(&["addr", "address"]),
     Column::new(
@@ -104,22 +108,29 @@ static COLUMNS: &[Column] = &[
         "PORT",
         Kind::Port,
         40,
-        |s, r| Value::from(at(s, r).local.port),
-        "The served port.",
+        |s, r| Value::from(port(s, r).local.port),
+        "Listening port.",
     )
     .called(&["port", "lport", "sport"]),
-    Column::new("service", "SERVICE", Kind::Text, 12, service, "Name of the port, from /etc/services.")
-        .role(Role::Service)
-        .dim()
-        .text_match(TextMatch::Whole)
-        .wide(4, 9, 16),
+    Column::new(
+        "service",
+        "SERVICE",
+        Kind::Text,
+        12,
+        service,
+        "Service name of the port, from /etc/services.",
+    )
+    .role(Role::Service)
+    .dim()
+    .text_match(TextMatch::Whole)
+    .wide(4, 9, 16),
     Column::new(
         "owner",
         "PROCESS",
         Kind::Text,
         0,
-        |s, r| holders(s, &at(s, r).processes, why_no_owner(s, at(s, r))),
-        "The process that serves it, and how many more hold it.",
+        |s, r| process_names(s, &port(s, r).processes, why_no_owner(s, port(s, r))),
+        "Process that listens, and number of further processes.",
     )
     .role(Role::Owner)
     .called(&["held_by"])
@@ -132,12 +143,12 @@ static COLUMNS: &[Column] = &[
         Kind::Text,
         41,
         |s, r| {
-            at(s, r).processes.first().map_or_else(
-                || Value::Missing(why_no_owner(s, at(s, r))),
-                |p| Value::text(&info(s, *p as usize).comm),
+            port(s, r).processes.first().map_or_else(
+                || Value::Missing(why_no_owner(s, port(s, r))),
+                |p| Value::text(&proc_info(s, *p as usize).comm),
             )
         },
-        "Command name of the first process that holds it. A filter looks at all of them.",
+        "Command name of the first process that listens. A filter tests all of them.",
     )
     .role(Role::Process)
     .called(&["proc", "comm", "program"])
@@ -150,22 +161,22 @@ static COLUMNS: &[Column] = &[
         Kind::Id,
         41,
         |s, r| {
-            at(s, r).processes.first().map_or_else(
-                || Value::Missing(why_no_owner(s, at(s, r))),
-                |p| Value::from(info(s, *p as usize).pid),
+            port(s, r).processes.first().map_or_else(
+                || Value::Missing(why_no_owner(s, port(s, r))),
+                |p| Value::from(proc_info(s, *p as usize).pid),
             )
         },
-        "Process id of the first process that holds it. A filter looks at all of them.",
+        "Process ID of the first process that listens. A filter tests all of them.",
     )
     .needs(Needs::OWNERS)
-    .any(|s, r, t| any_pid(s, &at(s, r).processes, why_no_owner(s, at(s, r)), t)),
+    .any(|s, r, t| any_pid(s, &port(s, r).processes, why_no_owner(s, port(s, r)), t)),
     Column::new(
         "processes",
         "PROCESSES",
         Kind::List,
         43,
-        |s, r| list(s, &at(s, r).processes),
-        "Every process that holds it.",
+        |s, r| process_list(s, &port(s, r).processes),
+        "Every process that listens.",
     )
     .role(Role::Owners)
     .needs(Needs::OWNERS)
@@ -177,13 +188,13 @@ static COLUMNS: &[Column] = &[
         Kind::Text,
         30,
         |s, r| {
-            at(s, r)
+            port(s, r)
                 .sockets
                 .first()
                 .and_then(|k| s.sockets().get(*k as usize))
                 .map_or(Value::Missing(Missing::Gone), |k| user_value(s, k.uid))
         },
-        "User that owns the socket.",
+        "User of the socket.",
     )
     .role(Role::User)
     .dim()
@@ -194,8 +205,8 @@ static COLUMNS: &[Column] = &[
         "QUEUE",
         Kind::Count,
         3,
-        |s, r| if listens(at(s, r)) { queue(s, at(s, r).recv_q, Backend::tells_queues) } else { na() },
-        "Connections waiting to be accepted.",
+        |s, r| if listens(port(s, r)) { queue(s, port(s, r).recv_q, Backend::tells_queues) } else { na() },
+        "Connections in the accept queue.",
     )
     .called(&["queue"]),
     Column::new(
@@ -203,8 +214,8 @@ static COLUMNS: &[Column] = &[
         "BACKLOG",
         Kind::Count,
         4,
-        |s, r| if listens(at(s, r)) { queue(s, at(s, r).backlog, Backend::tells_backlogs) } else { na() },
-        "How many may wait: the limit of the accept queue.",
+        |s, r| if listens(port(s, r)) { queue(s, port(s, r).backlog, Backend::tells_backlogs) } else { na() },
+        "Limit of the accept queue.",
     ),
     Column::new(
         "accept_pct",
@@ -212,7 +223,7 @@ static COLUMNS: &[Column] = &[
         Kind::Percent,
         3,
         |s, r| {
-            let p = at(s, r);
+            let p = port(s, r);
             if listens(p) && !s.sample.backend.backend.tells_backlogs() {
                 Value::Missing(Missing::NotReported)
             } else if listens(p) && p.backlog > 0 {
@@ -221,9 +232,9 @@ static COLUMNS: &[Column] = &[
                 na()
             }
         },
-        "How full the accept queue is.",
+        "Usage of the accept queue.",
     )
-    .gauge(Gauge { amounts: Some(|s, r| (at(s, r).recv_q, at(s, r).backlog)), limit: accept_limit })
+    .gauge(Gauge { amounts: Some(|s, r| (port(s, r).recv_q, port(s, r).backlog)), limit: accept_limit })
     .called(&["queue_pct"])
     .wide(4, 6, 14),
     Column::new(
@@ -231,8 +242,8 @@ static COLUMNS: &[Column] = &[
         "RECV-Q",
         Kind::Bytes,
         42,
-        |s, r| if listens(at(s, r)) { na() } else { queue(s, at(s, r).recv_q, Backend::tells_queues) },
-        "Bytes received and not read, of a datagram socket.",
+        |s, r| if listens(port(s, r)) { na() } else { queue(s, port(s, r).recv_q, Backend::tells_queues) },
+        "Bytes received and not read (datagram sockets).",
     )
     .role(Role::RecvQ)
     .called(&["recvq"]),
@@ -241,8 +252,8 @@ static COLUMNS: &[Column] = &[
         "CLIENTS",
         Kind::Count,
         5,
-        |s, r| Value::from(at(s, r).clients.len() as u64),
-        "Live connections to it.",
+        |s, r| Value::from(port(s, r).clients.len() as u64),
+        "Current connections to the port.",
     )
     .called(&["connections", "conns"]),
     Column::new(
@@ -250,16 +261,16 @@ static COLUMNS: &[Column] = &[
         "HOSTS",
         Kind::Count,
         6,
-        |s, r| Value::from(at(s, r).hosts),
-        "Different addresses they come from.",
+        |s, r| Value::from(port(s, r).hosts),
+        "Distinct client addresses.",
     ),
     Column::new(
         "sockets_by_state",
         "STATES",
         Kind::States,
         13,
-        |s, r| Value::States(at(s, r).states),
-        "Its connections, by state.",
+        |s, r| Value::States(port(s, r).states),
+        "Connections by state.",
     )
     .called(&["states"])
     .wide(8, 24, 60)
@@ -269,8 +280,8 @@ static COLUMNS: &[Column] = &[
         "RX/s",
         Kind::BytesPerSec,
         10,
-        |s, r| Value::from_opt(at(s, r).rx, Missing::Pending),
-        "Bytes received a second by its connections.",
+        |s, r| Value::from_opt(port(s, r).rx, Missing::Pending),
+        "Bytes received per second by its connections.",
     )
     .role(Role::Rx)
     .called(&["rx_per_s"])
@@ -280,8 +291,8 @@ static COLUMNS: &[Column] = &[
         "TX/s",
         Kind::BytesPerSec,
         11,
-        |s, r| Value::from_opt(at(s, r).tx, Missing::Pending),
-        "Bytes sent a second by its connections.",
+        |s, r| Value::from_opt(port(s, r).tx, Missing::Pending),
+        "Bytes sent per second by its connections.",
     )
     .role(Role::Tx)
     .called(&["tx_per_s"])
@@ -291,8 +302,8 @@ static COLUMNS: &[Column] = &[
         "DROPS",
         Kind::Count,
         14,
-        |s, r| Value::from_opt(at(s, r).drops, Missing::NotReported),
-        "Packets dropped by its sockets because the receive buffer was full.",
+        |s, r| Value::from_opt(port(s, r).drops, Missing::NotReported),
+        "Packets dropped because the receive buffer was full.",
     )
     .needs(Needs::attrs(AttrSet::SKMEM)),
     Column::new(
@@ -300,10 +311,10 @@ static COLUMNS: &[Column] = &[
         "EXPOSURE",
         Kind::Text,
         7,
-        |s, r| Value::text(at(s, r).scope.name()),
-        "Who can reach it: loopback, link-local, private, public; any for every address of the machine.",
+        |s, r| Value::text(port(s, r).scope.name()),
+        "Scope of the listening address: loopback, link-local, private, public; any for all addresses.",
     )
-    .tone(|s, r| scope_tone(at(s, r).scope))
+    .tone(|s, r| scope_tone(port(s, r).scope))
     .values(scopes)
     .called(&["scope"])
     .wide(6, 10, 10),
@@ -312,32 +323,32 @@ static COLUMNS: &[Column] = &[
         "SOCKETS",
         Kind::Count,
         31,
-        |s, r| Value::from(at(s, r).sockets.len() as u64),
-        "How many sockets serve it.",
+        |s, r| Value::from(port(s, r).sockets.len() as u64),
+        "Number of listening sockets.",
     ),
     Column::new(
         "iface",
         "IFACE",
         Kind::Text,
         32,
-        |s, r| match at(s, r).iface {
+        |s, r| match port(s, r).iface {
             0 => na(),
-            i => s.iface(at(s, r).netns, i).map_or_else(|| Value::from(format!("if{i}")), Value::text),
+            i => s.iface(port(s, r).netns, i).map_or_else(|| Value::from(format!("if{i}")), Value::text),
         },
-        "Interface it is bound to.",
+        "Interface that it is bound to.",
     )
     .role(Role::Iface)
     .text_match(TextMatch::Exact)
     .called(&["dev", "device"])
     .wide(4, 8, 15),
-    unit_column!(units::UNIT, units::of_port),
-    unit_column!(units::SLICE, units::of_port),
-    unit_column!(units::CONTAINER, units::of_port),
-    unit_column!(units::CONTAINER_ID, units::of_port),
-    unit_column!(units::ENGINE, units::of_port),
-    unit_column!(units::IMAGE, units::of_port),
-    unit_column!(units::POD, units::of_port),
-    unit_column!(units::PUBLISHED, units::of_port),
+    unit_column!(units::UNIT, units::port_units),
+    unit_column!(units::SLICE, units::port_units),
+    unit_column!(units::CONTAINER, units::port_units),
+    unit_column!(units::CONTAINER_ID, units::port_units),
+    unit_column!(units::ENGINE, units::port_units),
+    unit_column!(units::IMAGE, units::port_units),
+    unit_column!(units::POD, units::port_units),
+    unit_column!(units::PUBLISHED, units::port_units),
     Column::new(
         "netns",
         "NETNS",
@@ -346,25 +357,25 @@ static COLUMNS: &[Column] = &[
         |s, r| {
             s.sample
                 .namespaces
-                .get(usize::from(at(s, r).netns))
+                .get(usize::from(port(s, r).netns))
                 .map_or(Value::Missing(Missing::NotReported), |n| Value::text(&n.name))
         },
         "Network namespace.",
     )
     .role(Role::Netns)
-    .tone(|s, r| netns_tone(at(s, r).netns))
+    .tone(|s, r| netns_tone(port(s, r).netns))
     .text_match(TextMatch::Whole)
     .called(&["ns", "namespace"])
     .wide(4, 10, 24),
 ];
 
-/// One row a served endpoint.
+/// One row per listening endpoint.
 pub static PORTS: Table = Table {
     id: TableId::Ports,
     name: "ports",
     title: "Ports",
     noun: "ports",
-    help: "Every served endpoint with its accept queue, clients and processes.",
+    help: "Every listening endpoint with its accept queue, clients and processes.",
     columns: COLUMNS,
     defaults: &[
         "proto",

@@ -1,6 +1,6 @@
-//! The columns of the table of processes.
+//! Columns of the table of processes.
 
-use super::cell::{cgroup, cmdline, fd_limit, info, opt, user_value};
+use super::cell::{cgroup, cmdline, fd_limit, proc_info, reported, user_value};
 use super::units::{self, unit_column};
 use super::{Grouping, Table, TableId};
 use super::{contexts, threads};
@@ -29,12 +29,12 @@ fn full_in<'a>(snap: &Snapshot, row: usize, get: fn(&FullIn) -> f64) -> Value<'a
     }
 }
 
-/// The number of its descriptors at eight moments, evenly spread over the time it was watched.
+/// Number of file descriptors at eight points evenly spread over the observed time.
 fn trend<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
     if let Err(why) = snap.fds(row) {
         return Value::Missing(why);
     }
-    let seen = spread(&snap.processes[row].fd_history, 8);
+    let seen = resample(&snap.processes[row].fd_history, 8);
     let all = || seen.iter().flatten().copied();
     let (Some(low), Some(high), 8) = (all().min(), all().max(), seen.len()) else {
         return Value::Missing(Missing::Pending);
@@ -46,27 +46,27 @@ fn trend<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
     Value::Levels(out)
 }
 
-/// A series as it stood at so many moments, evenly spread; nothing while there is one reading only.
-pub fn spread(series: &[(u64, u64)], moments: usize) -> Vec<Option<u64>> {
+/// A series resampled at evenly spread points; empty if it has only one reading.
+pub fn resample(series: &[(u64, u64)], points: usize) -> Vec<Option<u64>> {
     let (Some(first), Some(last)) = (series.first(), series.last()) else { return vec![] };
-    if first.0 >= last.0 || moments < 2 {
+    if first.0 >= last.0 || points < 2 {
         return vec![];
     }
-    let at = |i: usize| first.0 + (u128::from(last.0 - first.0) * i as u128 / (moments as u128 - 1)) as u64;
-    (0..moments).map(|i| Some(series[series.partition_point(|p| p.0 <= at(i)).max(1) - 1].1)).collect()
+    let at = |i: usize| first.0 + (u128::from(last.0 - first.0) * i as u128 / (points as u128 - 1)) as u64;
+    (0..points).map(|i| Some(series[series.partition_point(|p| p.0 <= at(i)).max(1) - 1].1)).collect()
 }
 
 fn limit<'a>(n: Option<u64>) -> Value<'a> {
     match n {
-        // No limit is not a number to compare with.
+        // Unlimited is not a number to compare with.
         Some(u64::MAX) => Value::Missing(Missing::NotApplicable),
-        n => opt(n),
+        n => reported(n),
     }
 }
 
 fn sockets(snap: &Snapshot, row: usize) -> Value<'_> {
     let n = snap.sockets_of(row).len() as u64;
-    // Where its descriptors are hidden, none found says nothing.
+    // Without access to its descriptors, no socket found is unknown, not zero.
     match snap.sample.processes[row].fds_hidden {
         Some(why) if n == 0 => Value::Missing(why),
         None if !snap.sample.wants.reads(Reads::OWNERS) => Value::Missing(Missing::NotRead),
@@ -110,8 +110,10 @@ macro_rules! kind_column {
 }
 
 static COLUMNS: &[Column] = &[
-    Column::new("pid", "PID", Kind::Id, 1, |s, r| Value::from(info(s, r).pid), "Process id."),
-    Column::new("comm", "COMMAND", Kind::Text, 0, |s, r| Value::text(&info(s, r).comm), "Command name.").role(Role::Process).tone(|_, _| Tone::Strong)
+    Column::new("pid", "PID", Kind::Id, 1, |s, r| Value::from(proc_info(s, r).pid), "Process ID."),
+    Column::new("comm", "COMMAND", Kind::Text, 0, |s, r| Value::text(&proc_info(s, r).comm), "Command name.")
+        .role(Role::Process)
+        .tone(|_, _| Tone::Strong)
         .called(&["process", "proc", "program", "name"])
         .wide(6, 16, 24),
     Column::new(
@@ -119,9 +121,12 @@ static COLUMNS: &[Column] = &[
         "USER",
         Kind::Text,
         10,
-        |s, r| user_value(s, info(s, r).uid),
-        "Name of the effective user; the number where the user has no name.",
-    ).role(Role::User).dim().text_match(TextMatch::Whole)
+        |s, r| user_value(s, proc_info(s, r).uid),
+        "Effective user; the number if the user has no name.",
+    )
+    .role(Role::User)
+    .dim()
+    .text_match(TextMatch::Whole)
     .wide(4, 8, 16),
     Column::new(
         "fds_open",
@@ -129,7 +134,7 @@ static COLUMNS: &[Column] = &[
         Kind::Count,
         2,
         |s, r| fds(s, r, |u| Value::from(u.open)),
-        "Open descriptors.",
+        "Open file descriptors.",
     )
     .called(&["fds", "open"])
     .wide(4, 6, 9),
@@ -139,7 +144,7 @@ static COLUMNS: &[Column] = &[
         Kind::Amount,
         4,
         |s, r| fds(s, r, |u| limit(u.soft)),
-        "Soft limit of descriptors: opening one more fails there.",
+        "Soft limit of file descriptors.",
     )
     .called(&["soft"]),
     Column::new(
@@ -148,17 +153,19 @@ static COLUMNS: &[Column] = &[
         Kind::Amount,
         20,
         |s, r| fds(s, r, |u| limit(u.hard)),
-        "Hard limit of descriptors: as far as the process may raise the soft one.",
-    ).dim()
+        "Hard limit of file descriptors: the process may raise its soft limit up to it.",
+    )
+    .dim()
     .called(&["hard"]),
     Column::new(
         "fds_pct",
         "FDS%",
         Kind::Percent,
         3,
-        |s, r| fds(s, r, |u| opt(u.share().map(|x| x * 100.0))),
-        "Open descriptors as a share of the soft limit.",
-    ).gauge(Gauge { amounts: None, limit: |s, r| fd_limit(s, r as u32) }),
+        |s, r| fds(s, r, |u| reported(u.share().map(|x| x * 100.0))),
+        "Open file descriptors in percent of the soft limit.",
+    )
+    .gauge(Gauge { amounts: None, limit: |s, r| fd_limit(s, r as u32) }),
     Column::new(
         "fds_left",
         "LEFT",
@@ -167,10 +174,10 @@ static COLUMNS: &[Column] = &[
         |s, r| {
             fds(s, r, |u| match u.soft {
                 Some(u64::MAX) => Value::Missing(Missing::NotApplicable),
-                soft => opt(soft.map(|x| x.saturating_sub(u64::from(u.open)))),
+                soft => reported(soft.map(|x| x.saturating_sub(u64::from(u.open)))),
             })
         },
-        "Descriptors it can still open.",
+        "File descriptors left until the soft limit.",
     ),
     Column::new(
         "fds_per_min",
@@ -178,104 +185,174 @@ static COLUMNS: &[Column] = &[
         Kind::PerMin,
         11,
         |s, r| Value::from_opt(s.processes[r].fds_per_min, Missing::Pending),
-        "Change of open descriptors a minute over the last polls.",
+        "Change of open file descriptors per minute over the last polls.",
     )
     .called(&["fds_growth"]),
-    Column::new("fds_trend", "TREND", Kind::Trend, 18, trend,
-        "How the number of open descriptors went while it was watched, on a scale of its own: lowest 0, highest 35."),
-    Column::new("fds_full_in_s", "FULL IN", Kind::Secs, 9, |s, r| full_in(s, r, |f| f.likely),
-        "When it can open no more if it goes on like this; steady where it does not grow.")
-        .called(&["fds_full_in", "fds_eta"]),
-    Column::new("fds_full_in_low_s", "AT EARLIEST", Kind::Secs, 46, |s, r| full_in(s, r, |f| f.low),
-        "When it can open no more at the earliest: by the upper quartile of the slopes."),
-    Column::new("fds_full_in_high_s", "AT LATEST", Kind::Secs, 46, |s, r| full_in(s, r, |f| f.high),
-        "When it can open no more at the latest: by the lower quartile of the slopes."),
-    Column::new("fds_growing", "GROWS", Kind::Text, 32,
+    Column::new(
+        "fds_trend",
+        "TREND",
+        Kind::Trend,
+        18,
+        trend,
+        "Trend of open file descriptors, scaled from the lowest (0) to the highest (35) value.",
+    ),
+    Column::new(
+        "fds_full_in_s",
+        "FULL IN",
+        Kind::Secs,
+        9,
+        |s, r| full_in(s, r, |f| f.likely),
+        "Time until the soft limit is reached at the current rate; stable if it does not grow.",
+    )
+    .called(&["fds_full_in", "fds_eta"]),
+    Column::new(
+        "fds_full_in_low_s",
+        "EARLIEST",
+        Kind::Secs,
+        46,
+        |s, r| full_in(s, r, |f| f.low),
+        "Earliest time until the soft limit is reached: upper quartile of the slopes.",
+    ),
+    Column::new(
+        "fds_full_in_high_s",
+        "LATEST",
+        Kind::Secs,
+        46,
+        |s, r| full_in(s, r, |f| f.high),
+        "Latest time until the soft limit is reached: lower quartile of the slopes.",
+    ),
+    Column::new(
+        "fds_growing",
+        "TOP GROWTH",
+        Kind::Text,
+        32,
         |s, r| match s.processes[r].fds_growing {
             Some((kind, n)) => Value::from(format!("{} {n:+.1}/min", FdKind::ALL[kind as usize].1)),
             None => Value::Missing(Missing::NotApplicable),
         },
-        "The kind of descriptors that grows most, and by how many a minute.")
-        .needs(Needs::FD_KINDS).wide(8, 16, 24),
-    Column::new("fds_suspects", "MANY OF", Kind::Text, 47,
+        "Type of file descriptor that grows fastest, and its growth per minute.",
+    )
+    .needs(Needs::FD_KINDS)
+    .wide(8, 16, 24),
+    Column::new(
+        "fds_suspects",
+        "SUSPECTS",
+        Kind::Text,
+        47,
         |s, r| {
             let lines: Vec<String> = fd_leak::suspects(s, r).iter().map(fd_leak::Suspect::line).collect();
-            if lines.is_empty() { Value::Missing(Missing::NotApplicable) } else { Value::from(lines.join("; ")) }
+            if lines.is_empty() {
+                Value::Missing(Missing::NotApplicable)
+            } else {
+                Value::from(lines.join("; "))
+            }
         },
-        "What many of its descriptors have in common: CLOSE_WAIT, the same far end, the same file or directory.")
-        .needs(Needs::FD_KINDS.or(Needs::OWNERS).or(Needs::LIMITS)).wide(12, 40, 160),
-    Column::new("fds_highest", "HIGHEST", Kind::Count, 46,
+        "Common properties of many file descriptors: CLOSE_WAIT, same peer, same file or directory.",
+    )
+    .needs(Needs::FD_KINDS.or(Needs::OWNERS).or(Needs::LIMITS))
+    .wide(12, 40, 160),
+    Column::new(
+        "fds_highest",
+        "HIGHEST",
+        Kind::Count,
+        46,
         |s, r| {
             let why = s.sample.processes[r].fds_hidden.unwrap_or(Missing::NotReported);
             fds(s, r, |u| Value::from_opt(u.highest, why))
         },
-        "The highest descriptor number in use: the limit is on this number, and gaps may be below it.")
-        .needs(Needs::FD_KINDS),
-    Column::new("fds_read_s", "COUNTED", Kind::Secs, 48,
-        |s, r| fds(s, r, |u| match u.open_at_ns {
-            0 => Value::Missing(Missing::NotReported),
-            at => Value::from(s.sample.at.boot_ns.saturating_sub(at) as f64 / 1e9),
-        }),
-        "How old the number of open descriptors is: where the kernel does not count (before Linux 6.2) a poll counts some.")
-        .called(&["fds_age"]),
-    Column::new("fds_sockets", "SOCKETS", Kind::Count, 5, sockets, "Sockets it holds among those shown.")
-        .called(&["sockets"])
-        .needs(Needs::OWNERS),
-    kind_column!("fds_files", "FILES", File, 21, "Descriptors of files, directories and devices.")
+        "Highest file descriptor number in use. The limit applies to this number.",
+    )
+    .needs(Needs::FD_KINDS),
+    Column::new(
+        "fds_read_s",
+        "FDS AGE",
+        Kind::Secs,
+        48,
+        |s, r| {
+            fds(s, r, |u| match u.open_at_ns {
+                0 => Value::Missing(Missing::NotReported),
+                at => Value::from(s.sample.at.boot_ns.saturating_sub(at) as f64 / 1e9),
+            })
+        },
+        "Age of the file descriptor count: before Linux 6.2 each poll counts only some processes.",
+    )
+    .called(&["fds_age"]),
+    Column::new(
+        "fds_sockets",
+        "SOCKETS",
+        Kind::Count,
+        5,
+        sockets,
+        "Sockets of the process among those read.",
+    )
+    .called(&["sockets"])
+    .needs(Needs::OWNERS),
+    kind_column!("fds_files", "FILES", File, 21, "File descriptors of files, directories and devices.")
         .called(&["files"]),
-    kind_column!("fds_pipes", "PIPES", Pipe, 22, "Descriptors of pipes.").called(&["pipes"]),
-    kind_column!("fds_all_sockets", "ALL SOCKETS", Socket, 45, "Descriptors of sockets of every family."),
-    kind_column!("fds_eventfd", "EVENTFD", Eventfd, 45, "Descriptors of eventfd."),
-    kind_column!("fds_epoll", "EPOLL", Epoll, 45, "Descriptors of epoll."),
-    kind_column!("fds_timerfd", "TIMERFD", Timerfd, 45, "Descriptors of timerfd."),
-    kind_column!("fds_signalfd", "SIGNALFD", Signalfd, 45, "Descriptors of signalfd."),
-    kind_column!("fds_inotify", "INOTIFY", Inotify, 45, "Descriptors of inotify."),
-    kind_column!("fds_memfd", "MEMFD", Memfd, 45, "Descriptors of memory files."),
-    kind_column!("fds_pidfd", "PIDFD", Pidfd, 45, "Descriptors of processes (pidfd)."),
-    kind_column!("fds_other", "OTHER", Other, 44, "Descriptors of anything else."),
+    kind_column!("fds_pipes", "PIPES", Pipe, 22, "File descriptors of pipes.").called(&["pipes"]),
+    kind_column!(
+        "fds_all_sockets",
+        "ALL SOCKETS",
+        Socket,
+        45,
+        "File descriptors of sockets of every family."
+    ),
+    kind_column!("fds_eventfd", "EVENTFD", Eventfd, 45, "File descriptors of eventfd."),
+    kind_column!("fds_epoll", "EPOLL", Epoll, 45, "File descriptors of epoll."),
+    kind_column!("fds_timerfd", "TIMERFD", Timerfd, 45, "File descriptors of timerfd."),
+    kind_column!("fds_signalfd", "SIGNALFD", Signalfd, 45, "File descriptors of signalfd."),
+    kind_column!("fds_inotify", "INOTIFY", Inotify, 45, "File descriptors of inotify."),
+    kind_column!("fds_memfd", "MEMFD", Memfd, 45, "File descriptors of memfd."),
+    kind_column!("fds_pidfd", "PIDFD", Pidfd, 45, "File descriptors of pidfd."),
+    kind_column!("fds_other", "OTHER", Other, 44, "File descriptors of other types."),
     Column::new(
         "listening",
-        "SERVES",
+        "LISTENS",
         Kind::Count,
         12,
         |s, r| match sockets(s, r) {
             Value::Missing(m) => Value::Missing(m),
             _ => Value::from(s.processes[r].listening),
         },
-        "Sockets that serve an endpoint.",
+        "Listening sockets.",
     )
     .called(&["listen", "serves"])
     .needs(Needs::OWNERS),
-    Column::new("sockets_by_state", "STATES", Kind::States, 13, states, "Its sockets, by state.")
+    Column::new("sockets_by_state", "STATES", Kind::States, 13, states, "Sockets by state.")
         .called(&["states", "state"])
         .needs(Needs::OWNERS)
         .wide(8, 24, 60)
         .any(states_any),
-    state_column!("established", "ESTAB", Established, "Connections of it in ESTABLISHED.")
-        .called(&["estab"]),
+    state_column!("established", "ESTAB", Established, "Connections in ESTABLISHED.").called(&["estab"]),
     state_column!(
         "close_wait",
         "CLOSE-WAIT",
         CloseWait,
-        "Connections the far end closed and it has not: a leak if they grow."
+        "Connections in CLOSE_WAIT, closed only by the peer: a leak if they keep growing."
     ),
-    Column::new("close_wait_per_min", "CW/min", Kind::PerMin, 41,
+    Column::new(
+        "close_wait_per_min",
+        "CW/min",
+        Kind::PerMin,
+        41,
         |s, r| match states(s, r) {
             Value::States(c) if c.get(State::CloseWait) == 0 => Value::Missing(Missing::NotApplicable),
             Value::Missing(why) => Value::Missing(why),
             _ => Value::from_opt(s.processes[r].close_wait_per_min, Missing::Pending),
         },
-        "Change of its connections in CLOSE_WAIT a minute: a leak where it stays above 0.")
-        .needs(Needs::OWNERS),
-    state_column!("syn_sent", "SYN-SENT", SynSent, "Connections of it that are not answered yet."),
+        "Change of connections in CLOSE_WAIT per minute: a leak if it stays above 0.",
+    )
+    .needs(Needs::OWNERS),
+    state_column!("syn_sent", "SYN-SENT", SynSent, "Connections in SYN_SENT."),
     Column::new(
         "rx",
         "RX/s",
         Kind::BytesPerSec,
         14,
         |s, r| Value::from_opt(s.processes[r].rx, Missing::Pending),
-        "Bytes received a second by its sockets.",
-    ).role(Role::Rx)
+        "Bytes received per second by its sockets.",
+    )
+    .role(Role::Rx)
     .called(&["rx_per_s"])
     .needs(Needs::OWNERS.or(Needs::RATES)),
     Column::new(
@@ -284,8 +361,9 @@ static COLUMNS: &[Column] = &[
         Kind::BytesPerSec,
         15,
         |s, r| Value::from_opt(s.processes[r].tx, Missing::Pending),
-        "Bytes sent a second by its sockets.",
-    ).role(Role::Tx)
+        "Bytes sent per second by its sockets.",
+    )
+    .role(Role::Tx)
     .called(&["tx_per_s"])
     .needs(Needs::OWNERS.or(Needs::RATES)),
     Column::new(
@@ -293,12 +371,14 @@ static COLUMNS: &[Column] = &[
         "AGE",
         Kind::Secs,
         16,
-        |s, r| match info(s, r).start_ns {
+        |s, r| match proc_info(s, r).start_ns {
             0 => Value::Missing(Missing::NotReported),
             start => Value::from(s.sample.at.boot_ns.saturating_sub(start) as f64 / 1e9),
         },
-        "Since the process started.",
-    ).role(Role::Age).dim()
+        "Time since the process started.",
+    )
+    .role(Role::Age)
+    .dim()
     .called(&["age"])
     .wide(4, 5, 8),
     Column::new(
@@ -307,38 +387,39 @@ static COLUMNS: &[Column] = &[
         Kind::Id,
         42,
         |s, r| {
-            if info(s, r).ppid == 0 {
+            if proc_info(s, r).ppid == 0 {
                 Value::Missing(Missing::NotApplicable)
             } else {
-                Value::from(info(s, r).ppid)
+                Value::from(proc_info(s, r).ppid)
             }
         },
-        "Process id of the parent.",
+        "Process ID of the parent.",
     ),
-    Column::new("uid", "UID", Kind::Id, 43, |s, r| Value::from(info(s, r).uid), "Effective user id."),
-    unit_column!(units::UNIT, units::of_process),
-    unit_column!(units::SLICE, units::of_process),
-    unit_column!(units::CONTAINER, units::of_process),
-    unit_column!(units::CONTAINER_ID, units::of_process),
-    unit_column!(units::ENGINE, units::of_process),
-    unit_column!(units::IMAGE, units::of_process),
-    unit_column!(units::POD, units::of_process),
-    unit_column!(units::PUBLISHED, units::of_process),
-    threads::OF_PROCESS,
-    contexts::OF_PROCESS,
+    Column::new("uid", "UID", Kind::Id, 43, |s, r| Value::from(proc_info(s, r).uid), "Effective user ID."),
+    unit_column!(units::UNIT, units::process_units),
+    unit_column!(units::SLICE, units::process_units),
+    unit_column!(units::CONTAINER, units::process_units),
+    unit_column!(units::CONTAINER_ID, units::process_units),
+    unit_column!(units::ENGINE, units::process_units),
+    unit_column!(units::IMAGE, units::process_units),
+    unit_column!(units::POD, units::process_units),
+    unit_column!(units::PUBLISHED, units::process_units),
+    threads::PROCESS,
+    contexts::PROCESS,
     Column::new("cgroup", "CGROUP", Kind::Text, 44, cgroup, "Control group (v2).").wide(12, 30, 80),
-    Column::new("cmdline", "COMMAND LINE", Kind::Text, 17, cmdline, "Command line with its arguments.").dim()
+    Column::new("cmdline", "COMMAND LINE", Kind::Text, 17, cmdline, "Command line with its arguments.")
+        .dim()
         .called(&["command", "cmd", "args"])
         .wide(12, 30, 200),
 ];
 
-/// One row a process.
+/// One row per process.
 pub static PROCESSES: Table = Table {
     id: TableId::Processes,
     name: "processes",
     title: "Processes",
     noun: "processes",
-    help: "Every process with its descriptors, limits and sockets.",
+    help: "Every process with its file descriptors, limits and sockets.",
     columns: COLUMNS,
     defaults: &[
         "pid",

@@ -1,4 +1,4 @@
-//! The columns of the table of sockets.
+//! Columns of the table of sockets.
 
 mod age;
 pub(super) mod bpf;
@@ -16,16 +16,16 @@ mod ulp;
 mod unix;
 mod xdp;
 
-use self::age::bytes;
+use self::age::info_words;
 pub(crate) use self::cells::end_name;
 use self::cells::{
-    absent, activity, cgroup, cmdline, comm, comm_any, fds_open, fds_pct, fds_soft, finding, is_ip, kind,
-    limited, local, local_addr, not_tcp, of_ip, owner, owners, peer_process, pid, pid_any, port, processes,
+    absent, activity, cgroup, cmdline, comm, comm_any, fds_open, fds_pct, fds_soft, finding, ip_only, is_ip,
+    kind, limited, local, local_addr, not_tcp, owner, owners, peer_process, pid, pid_any, port, processes,
     queue, rate, remote, remote_addr, send_q, service, skmem, sockopt, timer, uid,
 };
 use super::cell::{
-    accept_limit as listener_limit, each, families, fd_limit, first, host, na, netns_tone, no_owner, opt,
-    opt_na, protos, scope_tone, scopes, user_value,
+    accept_limit as listener_limit, any_owner, applicable, families, fd_limit, first_owner, host_name, na,
+    netns_tone, no_owner, protos, reported, scope_tone, scopes, user_value,
 };
 use super::units::{self, unit_column};
 use super::{Grouping, Table, TableId};
@@ -38,18 +38,18 @@ use crate::model::{AttrSet, Backend, Family, Missing, SkMem, Snapshot, TimerKind
 const SKMEM: Needs = Needs::attrs(AttrSet::SKMEM);
 const INFO: Needs = Needs::RATES;
 
-macro_rules! of_owner {
+macro_rules! owner_column {
     ($name:literal, $title:literal, $kind:ident, $drop:literal, $get:ident, $help:literal) => {
         Column::new(
             $name,
             $title,
             Kind::$kind,
             $drop,
-            |s, r| first(s, r, |o| $get(s, o.process as usize)),
+            |s, r| first_owner(s, r, |o| $get(s, o.process as usize)),
             $help,
         )
         .needs(Needs::OWNERS)
-        .any(|s, r, t| each(s, r, t, $get))
+        .any(|s, r, t| any_owner(s, r, t, $get))
     };
 }
 
@@ -81,60 +81,60 @@ fn accept_limit(snap: &Snapshot, row: usize) -> Option<usize> {
     listener_limit(snap, s.id.netns, s.proto, s.local, s.iface)
 }
 
-const BEFORE: &[Column] = &[
+const GENERAL: &[Column] = &[
     Column::new("proto", "PROTO", Kind::Text, 1, |s, r| Value::text(s.socket(r).proto.name()),
         "Transport protocol: tcp, udp, raw, unix and so on.").role(Role::Proto).dim().values(protos)
         .called(&["protocol", "netid"]).wide(3, 5, 8),
     Column::new("family", "FAMILY", Kind::Text, 45, |s, r| Value::text(s.socket(r).family.name()),
-        "Address family the socket was made with: inet, inet6, unix and so on.").role(Role::Family).values(families)
+        "Address family of the socket: inet, inet6, unix and so on.").role(Role::Family).values(families)
         .called(&["fam"]).wide(4, 6, 8),
     Column::new("state", "STATE", Kind::State, 2, |s, r| Value::State(s.socket(r).state),
-        "State of the socket, after RFC 9293; UNCONN for a datagram socket without a peer.").role(Role::State)
+        "Socket state as in RFC 9293; UNCONN for a datagram socket without a peer.").role(Role::State)
         .called(&["st"]),
     Column::new("local", "LOCAL", Kind::Endpoint, 0, local,
-        "This end: address and port, or the name of a UNIX socket.").role(Role::Local)
+        "Local endpoint: address and port, or the name of a UNIX socket.").role(Role::Local)
         .called(&["src", "source", "laddr"]).wide(12, 21, 47),
     Column::new("remote", "REMOTE", Kind::Endpoint, 0, remote,
-        "The far end: address and port.").role(Role::Remote)
+        "Remote endpoint: address and port.").role(Role::Remote)
         .called(&["dst", "dest", "destination", "peer", "raddr"]).wide(12, 21, 47),
-    Column::new("local_addr", "LOCAL ADDR", Kind::Addr, 40, local_addr, "Address of this end.").role(Role::LocalAddr).called(&["lhost"]),
+    Column::new("local_addr", "LOCAL ADDR", Kind::Addr, 40, local_addr, "Local address.").role(Role::LocalAddr).called(&["lhost"]),
     Column::new("local_port", "LPORT", Kind::Port, 40, |s, r| port(s.socket(r), s.socket(r).local.port),
-        "Port of this end; for raw sockets the IP protocol number.").role(Role::LocalPort)
+        "Local port; for raw sockets the IP protocol number.").role(Role::LocalPort)
         .called(&["lport", "sport"]),
-    Column::new("remote_addr", "REMOTE ADDR", Kind::Addr, 40, remote_addr, "Address of the far end.").role(Role::RemoteAddr)
+    Column::new("remote_addr", "REMOTE ADDR", Kind::Addr, 40, remote_addr, "Remote address.").role(Role::RemoteAddr)
         .called(&["host", "rhost"]),
-    Column::new("remote_host", "REMOTE HOST", Kind::Text, 42, |s, r| host(s, remote_addr(s, r)),
-        "Name of the far end's address, as the system's resolver tells it (list --resolve, n in the dashboard).").role(Role::RemoteHost)
+    Column::new("remote_host", "REMOTE HOST", Kind::Text, 42, |s, r| host_name(s, remote_addr(s, r)),
+        "DNS name of the remote address (list --resolve, n in the dashboard).").role(Role::RemoteHost)
         .called(&["rname"]).wide(10, 24, 47),
     Column::new("remote_port", "RPORT", Kind::Port, 40, |s, r| port(s.socket(r), s.socket(r).remote.port),
-        "Port of the far end.").role(Role::RemotePort)
+        "Remote port.").role(Role::RemotePort)
         .called(&["rport", "dport"]),
     Column::new("owner", "PROCESS", Kind::Text, 0, owner,
-        "The process that holds the socket: its name and pid, and how many more hold it; who held it last where nobody does any more.").role(Role::Owner).tone(owner_tone).process_column("comm")
+        "Process that owns the socket: name, pid and number of further owners; the last owner if there is none now.").role(Role::Owner).tone(owner_tone).process_column("comm")
         .called(&["held_by"]).wide(10, 18, 32).needs(Needs::OWNERS).any(comm_any),
     Column::new("recv_q", "RECV-Q", Kind::Bytes, 10, |s, r| queue(s, s.socket(r).recv_q, Backend::tells_queues),
-        "Bytes received and not read by the program; of a listener, connections waiting to be accepted.").role(Role::RecvQ)
+        "Bytes received and not read by the application; of a listener, connections in the accept queue.").role(Role::RecvQ)
         .called(&["recvq"]),
     Column::new("send_q", "SEND-Q", Kind::Bytes, 11, send_q,
-        "Bytes not yet sent or acknowledged; of a listener, the limit of its accept queue.").role(Role::SendQ)
+        "Bytes not sent or not acknowledged; of a listener, the limit of its accept queue.").role(Role::SendQ)
         .called(&["sendq"]),
     Column::new("activity", "ACTIVITY", Kind::Trend, 47, activity,
-        "Bytes a second both ways at the last eight polls, in powers of two: n stands for less than 2 to the n.")
+        "Bytes per second in both directions at the last eight polls; level n is less than 2^n.")
         .needs(INFO),
     Column::new("rx", "RX/s", Kind::BytesPerSec, 12, |s, r| rate(s, r, s.rates(r).rx),
-        "Bytes received a second, from tcp_info of two polls.").role(Role::Rx)
+        "Bytes received per second, from tcp_info of two polls.").role(Role::Rx)
         .called(&["rx_per_s", "in_rate"]).needs(INFO),
     Column::new("tx", "TX/s", Kind::BytesPerSec, 13, |s, r| rate(s, r, s.rates(r).tx),
-        "Bytes sent and acknowledged a second, from tcp_info of two polls.").role(Role::Tx)
+        "Bytes sent and acknowledged per second, from tcp_info of two polls.").role(Role::Tx)
         .called(&["tx_per_s", "out_rate"]).needs(INFO),
     Column::new("retrans_rate", "RETR/s", Kind::PerSec, 48, |s, r| rate(s, r, s.rates(r).retrans),
-        "Segments retransmitted a second, from tcp_info of two polls.")
+        "Segments retransmitted per second, from tcp_info of two polls.")
         .needs(INFO),
     Column::new("age_s", "AGE", Kind::Secs, 15, age::age,
-        "How old the socket is; age_from says how that is known, and whether it is at least that.").role(Role::Age).dim()
+        "Age of the socket; age_from shows the source and whether it is a lower bound.").role(Role::Age).dim()
         .called(&["age"]).needs(age::NEEDS).wide(4, 7, 8),
     Column::new("age_from", "AGE FROM", Kind::Text, 48, age::age_from,
-        "How the age is known: opened (seen), process start (at most), idle time or first seen (both: at least).")
+        "Source of the age: opened (observed), process start (upper bound), idle time or first seen (lower bounds).")
         .needs(age::NEEDS).wide(6, 13, 13),
     Column::new("waiting_s", "WAITING", Kind::Secs, 48,
         |s, r| match s.facts[r].waiting_since_ns {
@@ -142,67 +142,67 @@ const BEFORE: &[Column] = &[
             _ if r >= s.live => Value::Missing(Missing::Gone),
             since => Value::from(s.sample.at.boot_ns.saturating_sub(since) as f64 / 1e9),
         },
-        "How long the receive queue (of a listener: the accept queue) has held something and not become shorter, as far as it was seen.")
+        "Time since the receive queue (of a listener: the accept queue) was last empty or shrinking.")
         .called(&["waiting"]),
     Column::new("state_age_s", "IN STATE", Kind::Secs, 47, age::state_age,
-        "Since the socket came to its present state; for one older than this program as far as its last segment and its timer tell.")
+        "Time in the current state (lower bound if the socket predates sockscope).")
         .called(&["state_age", "in_state"]).needs(age::NEEDS).wide(4, 7, 8),
     Column::new("process", "COMMAND", Kind::Text, 41, comm,
-        "Command name of the process that holds the socket, or held it last. A filter looks at all of them.").role(Role::Process).process_column("comm")
+        "Command name of the process that owns the socket, or owned it last. A filter tests all owners.").role(Role::Process).process_column("comm")
         .called(&["proc", "comm", "program", "users"]).wide(6, 15, 24).needs(Needs::OWNERS).any(comm_any),
     Column::new("pid", "PID", Kind::Id, 41, pid,
-        "Process id of the process that holds the socket, or held it last. A filter looks at all of them.").process_column("pid")
+        "Process ID of the process that owns the socket, or owned it last. A filter tests all owners.").process_column("pid")
         .needs(Needs::OWNERS).any(pid_any),
-    Column::new("fd", "FD", Kind::Id, 43, |s, r| first(s, r, |o| opt(o.fd())),
-        "Number of the descriptor by which the process holds the socket.")
+    Column::new("fd", "FD", Kind::Id, 43, |s, r| first_owner(s, r, |o| reported(o.fd())),
+        "File descriptor number of the socket in the process.")
         .needs(Needs::OWNERS).wide(3, 4, 9)
         .any(|s, r, t| match s.owners(r) {
             [] => t(&no_owner(s, r)),
-            owners => owners.iter().any(|o| t(&opt(o.fd()))),
+            owners => owners.iter().any(|o| t(&reported(o.fd()))),
         }),
     Column::new("owners", "OWNERS", Kind::List, 44, owners,
-        "Every descriptor that holds the socket: pid, fd, comm.").role(Role::Owners).process_column("comm")
+        "Every file descriptor of the socket: pid, fd, comm.").role(Role::Owners).process_column("comm")
         .needs(Needs::OWNERS).wide(8, 24, 60).any(comm_any),
-    Column::new("holders", "HOLDERS", Kind::Count, 46, |s, r| Value::from(processes(s, r) as u64),
-        "How many processes hold the socket.")
+    Column::new("holders", "OWNER COUNT", Kind::Count, 46, |s, r| Value::from(processes(s, r) as u64),
+        "Number of processes that own the socket.")
         .called(&["owner_count", "owners_count"]).needs(Needs::OWNERS),
-    Column::new("owner_missing", "WHY NO OWNER", Kind::Text, 46,
+    Column::new("owner_missing", "NO OWNER REASON", Kind::Text, 46,
         |s, r| s.facts[r].owner_missing.map_or(Value::Missing(Missing::NotApplicable), |m| Value::text(m.reason())),
-        "Why no process is shown as the socket's owner.")
+        "Reason why the socket has no known owner.")
         .needs(Needs::OWNERS).wide(12, 28, 60),
     Column::new("uid", "UID", Kind::Id, 42, |s, r| uid(s, r).map_or_else(Value::Missing, Value::from),
-        "User id that owns the socket."),
+        "User ID of the socket."),
     Column::new("user", "USER", Kind::Text, 30, |s, r| uid(s, r).map_or_else(Value::Missing, |u| user_value(s, u)),
-        "Name of the user that owns the socket; the number where the user has no name.").role(Role::User).dim().text_match(TextMatch::Whole)
+        "User of the socket; the number if the user has no name.").role(Role::User).dim().text_match(TextMatch::Whole)
         .wide(4, 8, 16),
-    of_owner!("cmdline", "COMMAND LINE", Text, 49, cmdline, "Command line of the process that holds the socket.").dim().process_column("cmdline")
+    owner_column!("cmdline", "COMMAND LINE", Text, 49, cmdline, "Command line of the process that owns the socket.").dim().process_column("cmdline")
         .called(&["command", "cmd", "args"]).wide(12, 30, 80),
     Column::new("cgroup", "CGROUP", Kind::Text, 52, cgroup,
-        "Control group (v2) that the socket was made in; where the kernel does not tell, that of its process.").role(Role::Cgroup)
+        "Control group (v2) that the socket was created in; that of its process if not reported.").role(Role::Cgroup)
         .needs(Needs::CGROUPS).wide(12, 30, 80),
-    unit_column!(units::UNIT, units::of_socket),
-    unit_column!(units::SLICE, units::of_socket),
-    unit_column!(units::CONTAINER, units::of_socket),
-    unit_column!(units::CONTAINER_ID, units::of_socket),
-    unit_column!(units::ENGINE, units::of_socket),
-    unit_column!(units::IMAGE, units::of_socket),
-    unit_column!(units::POD, units::of_socket),
-    unit_column!(units::PUBLISHED, units::of_socket),
-    threads::OF_OWNER,
-    contexts::OF_OWNER,
-    contexts::OF_SOCKET,
-    of_owner!("fds_open", "FDS", Count, 53, fds_open, "Open descriptors of the process that holds the socket.").process_column("fds_open")
+    unit_column!(units::UNIT, units::socket_units),
+    unit_column!(units::SLICE, units::socket_units),
+    unit_column!(units::CONTAINER, units::socket_units),
+    unit_column!(units::CONTAINER_ID, units::socket_units),
+    unit_column!(units::ENGINE, units::socket_units),
+    unit_column!(units::IMAGE, units::socket_units),
+    unit_column!(units::POD, units::socket_units),
+    unit_column!(units::PUBLISHED, units::socket_units),
+    threads::OWNER,
+    contexts::OWNER,
+    contexts::SOCKET,
+    owner_column!("fds_open", "FDS", Count, 53, fds_open, "Open file descriptors of the process that owns the socket.").process_column("fds_open")
         .called(&["fds"]),
-    of_owner!("fds_soft", "FDS SOFT", Count, 54, fds_soft,
-        "Soft limit of descriptors of the process that holds the socket.").process_column("fds_soft"),
-    of_owner!("fds_pct", "FDS%", Percent, 53, fds_pct,
-        "Open descriptors of the process that holds the socket, as a share of its soft limit.").process_column("fds_pct").gauge(Gauge { amounts: None, limit: owner_fd_limit }),
+    owner_column!("fds_soft", "FDS SOFT", Count, 54, fds_soft,
+        "Soft limit of file descriptors of the process that owns the socket.").process_column("fds_soft"),
+    owner_column!("fds_pct", "FDS%", Percent, 53, fds_pct,
+        "Open file descriptors of the process that owns the socket, in percent of its soft limit.").process_column("fds_pct").gauge(Gauge { amounts: None, limit: owner_fd_limit }),
     Column::new("service", "SERVICE", Kind::Text, 31, service,
-        "Name of the served port, or of a raw socket's protocol, as the system calls it.").role(Role::Service).dim().text_match(TextMatch::Whole)
+        "Service name of the server port, or protocol name of a raw socket.").role(Role::Service).dim().text_match(TextMatch::Whole)
         .wide(4, 9, 16),
     Column::new("scope", "SCOPE", Kind::Text, 46,
         |s, r| if is_ip(s.socket(r)) { Value::text(s.socket(r).local.addr.scope().name()) } else { na() },
-        "How far the local address reaches: loopback, link-local, private, multicast, public; any for the wildcard.").tone(|s, r| scope_tone(s.socket(r).local.addr.scope())).values(scopes)
+        "Scope of the local address: loopback, link-local, private, multicast, public; any for the wildcard.").tone(|s, r| scope_tone(s.socket(r).local.addr.scope())).values(scopes)
         .called(&["local_scope"]).wide(6, 10, 10),
     Column::new("remote_scope", "REMOTE SCOPE", Kind::Text, 46,
         |s, r| match remote_addr(s, r) {
@@ -210,11 +210,11 @@ const BEFORE: &[Column] = &[
             Value::Missing(m) => Value::Missing(m),
             _ => na(),
         },
-        "How far the remote address reaches: loopback, link-local, private, multicast, public.").values(scopes)
+        "Scope of the remote address: loopback, link-local, private, multicast, public.").values(scopes)
         .wide(6, 10, 12),
     Column::new("direction", "DIR", Kind::Text, 32,
         |s, r| Value::from_opt(s.facts[r].direction.name(), Missing::NotApplicable),
-        "Which end began the connection: in where a listener of this machine accepted it, out where this machine connected.").role(Role::Direction).values(|| vec!["in", "out"])
+        "Direction of the connection: in if a local listener accepted it, out if this host connected.").role(Role::Direction).values(|| vec!["in", "out"])
         .called(&["dir"]).needs(Needs::LISTENERS).wide(3, 3, 3),
     Column::new("iface", "IFACE", Kind::Text, 33,
         |s, r| {
@@ -236,20 +236,20 @@ const BEFORE: &[Column] = &[
         "Inode of the socket, as in /proc/PID/fd.")
         .called(&["ino"]).wide(6, 9, 20),
     Column::new("cookie", "COOKIE", Kind::Id, 56,
-        |s, r| opt(s.socket(r).id.kernel_cookie()),
-        "The kernel's number for the socket, unique in its namespace for as long as the machine runs.")
+        |s, r| reported(s.socket(r).id.kernel_cookie()),
+        "Kernel ID of the socket, unique in its network namespace until reboot.")
         .called(&["sk"]).wide(6, 10, 20),
     Column::new("timer", "TIMER", Kind::Text, 57,
         |s, r| timer(s, r, |k| if k.timer.kind == TimerKind::Off { na() } else { Value::text(k.timer.kind.name()) }),
-        "The timer that runs: on (retransmission), keepalive, timewait, persist, delack.").values(|| vec!["on", "keepalive", "timewait", "persist", "unknown"])
+        "Running timer: on (retransmission), keepalive, timewait, persist, delack.").values(|| vec!["on", "keepalive", "timewait", "persist", "unknown"])
         .wide(4, 9, 9),
     Column::new("timer_expires_ms", "EXPIRES", Kind::Millis, 57,
         |s, r| timer(s, r, |k| if k.timer.kind == TimerKind::Off { na() } else { Value::from(k.timer.expires_ms) }),
-        "Until that timer fires.")
+        "Time until the timer expires.")
         .called(&["timer_expires", "expires"]),
     Column::new("retransmits", "RETRY", Kind::Count, 57,
         |s, r| timer(s, r, |k| Value::from(k.timer.retrans)),
-        "How often that timer has fired without an answer: retransmissions or probes.")
+        "Expirations of the timer without a response: retransmissions or probes.")
         .called(&["timer_retrans"]),
     Column::new("drops", "DROPS", Kind::Count, 50,
         |s, r| Value::from_opt(s.attrs(r).drops(), absent(s, r, AttrSet::SKMEM)),
@@ -257,12 +257,12 @@ const BEFORE: &[Column] = &[
         .needs(SKMEM),
     skmem_column!("skmem_rmem_alloc", "RMEM", rmem_alloc, "Receive buffer in use."),
     skmem_column!("skmem_rcvbuf", "RCVBUF", rcvbuf, "Limit of the receive buffer.").called(&["rcvbuf"]),
-    skmem_column!("skmem_wmem_alloc", "WMEM", wmem_alloc, "Handed to the device and not freed yet."),
+    skmem_column!("skmem_wmem_alloc", "WMEM", wmem_alloc, "Send memory passed to the device and not freed yet."),
     skmem_column!("skmem_sndbuf", "SNDBUF", sndbuf, "Limit of the send buffer.").called(&["sndbuf"]),
-    skmem_column!("skmem_fwd_alloc", "FWD", fwd_alloc, "Memory reserved for the socket and not used."),
-    skmem_column!("skmem_wmem_queued", "WQUEUED", wmem_queued, "Queued for sending, bookkeeping included."),
-    skmem_column!("skmem_optmem", "OPTMEM", optmem, "Memory of options and filters."),
-    skmem_column!("skmem_backlog", "SKBACKLOG", backlog, "Packets waiting while the socket is locked."),
+    skmem_column!("skmem_fwd_alloc", "FWD", fwd_alloc, "Memory reserved for the socket and unused."),
+    skmem_column!("skmem_wmem_queued", "WQUEUED", wmem_queued, "Send queue memory, overhead included."),
+    skmem_column!("skmem_optmem", "OPTMEM", optmem, "Memory of socket options and filters."),
+    skmem_column!("skmem_backlog", "SKBACKLOG", backlog, "Packets queued while the socket is locked."),
     Column::new("congestion", "CONG", Kind::Text, 58,
         |s, r| Value::from_opt(s.attrs(r).congestion(), absent(s, r, AttrSet::CONG)),
         "Congestion control algorithm.").text_match(TextMatch::Whole)
@@ -277,10 +277,10 @@ const BEFORE: &[Column] = &[
         .needs(Needs::attrs(AttrSet::TCLASS)).wide(4, 6, 6),
     Column::new("class_id", "CLASS", Kind::Hex, 59,
         |s, r| Value::from_opt(s.attrs(r).class_id(), absent(s, r, AttrSet::TCLASS)),
-        "Traffic control class, or the socket's priority.")
+        "Traffic control class ID, or the priority of the socket.")
         .needs(Needs::attrs(AttrSet::TCLASS)),
     Column::new("peer_process", "PEER PROCESS", Kind::Text, 31, peer_process,
-        "The process at the far end, where that is on this machine.")
+        "Process at the remote end, if it is on this host.")
         .called(&["other_process"]).needs(Needs::LOCAL_PEERS).wide(8, 14, 24)
         .any(|s, r, t| match s.other_end(r).map(|o| s.owners(o)) {
             Some(owners) if !owners.is_empty() => {
@@ -290,79 +290,79 @@ const BEFORE: &[Column] = &[
         }),
     Column::new("accept_pct", "ACCEPT%", Kind::Percent, 34, |s, r| {
         let l = s.socket(r);
-        let told = s.sample.backend.backend.tells_backlogs() && l.is_listener() && l.send_q > 0;
-        opt_na(told.then(|| f64::from(l.recv_q) / f64::from(l.send_q) * 100.0))
-    }, "How full the accept queue of a TCP listener is.").gauge(Gauge { amounts: Some(|s, r| (s.socket(r).recv_q.into(), s.socket(r).send_q.into())), limit: accept_limit }).called(&["queue_pct"]),
-    Column::new("client", "CLIENT", Kind::Endpoint, 32,
+        let limit_known = s.sample.backend.backend.tells_backlogs() && l.is_listener() && l.send_q > 0;
+        applicable(limit_known.then(|| f64::from(l.recv_q) / f64::from(l.send_q) * 100.0))
+    }, "Usage of the accept queue of a TCP listener.").gauge(Gauge { amounts: Some(|s, r| (s.socket(r).recv_q.into(), s.socket(r).send_q.into())), limit: accept_limit }).called(&["queue_pct"]),
+    Column::new("client", "ORIG CLIENT", Kind::Endpoint, 32,
         |s, r| route::original_client(s, r).map_or_else(na, |(e, _)| Value::Endpoint(e)),
-        "The client itself, of a connection that came through a port forward: as connection tracking or the proxy's two connections tell.")
+        "Original client of a forwarded connection, from conntrack or the two connections of the proxy.")
         .called(&["orig_remote", "real_client"]).needs(Needs::NAT),
-    Column::new("asked_for", "ASKED FOR", Kind::Endpoint, 33,
+    Column::new("asked_for", "ORIG DST", Kind::Endpoint, 33,
         |s, r| route::original_destination(s, r).map_or_else(na, Value::Endpoint),
-        "The endpoint that the client asked for, where it was forwarded from there.")
-        .called(&["orig_local", "via"]).needs(Needs::NAT).wide(12, 22, 47),
+        "Original destination of a forwarded connection, before DNAT or the proxy.")
+        .called(&["orig_dst", "orig_local", "via"]).needs(Needs::NAT).wide(12, 22, 47),
     Column::new("ct_state", "CT STATE", Kind::Text, 62,
         |s, r| s.flow(r).map_or_else(na, |f| Value::text(f.state())),
-        "State of its entry in connection tracking (conntrack(8)).").needs(Needs::NAT).wide(8, 11, 11),
+        "State of the conntrack entry (conntrack(8)).").needs(Needs::NAT).wide(8, 11, 11),
     Column::new("ct_timeout_s", "CT TIMEOUT", Kind::Secs, 62,
-        |s, r| opt_na(s.flow(r).and_then(|f| f.timeout_s)),
-        "Until connection tracking forgets it.").needs(Needs::NAT).wide(5, 10, 10),
+        |s, r| applicable(s.flow(r).and_then(|f| f.timeout_s)),
+        "Time until the conntrack entry expires.").needs(Needs::NAT).wide(5, 10, 10),
     Column::new("ct_bytes", "CT BYTES", Kind::Bytes, 62,
-        |s, r| opt_na(s.flow(r).and_then(|f| f.bytes).map(|(a, b)| a + b)),
-        "Bytes both ways, where connection tracking counts them (net.netfilter.nf_conntrack_acct).").needs(Needs::NAT).wide(5, 8, 8),
+        |s, r| applicable(s.flow(r).and_then(|f| f.bytes).map(|(a, b)| a + b)),
+        "Bytes in both directions, if conntrack counts them (net.netfilter.nf_conntrack_acct).").needs(Needs::NAT).wide(5, 8, 8),
     Column::new("ct_mark", "CT MARK", Kind::Hex, 63,
-        |s, r| opt_na(s.flow(r).map(|f| f.mark)),
-        "Its mark in connection tracking.").needs(Needs::NAT).wide(5, 8, 12),
+        |s, r| applicable(s.flow(r).map(|f| f.mark)),
+        "Mark of the conntrack entry.").needs(Needs::NAT).wide(5, 8, 12),
     Column::new("ct_zone", "CT ZONE", Kind::Id, 63,
-        |s, r| opt_na(s.flow(r).map(|f| f.zone)),
-        "The zone it is tracked in.").needs(Needs::NAT).wide(5, 7, 7),
+        |s, r| applicable(s.flow(r).map(|f| f.zone)),
+        "Zone of the conntrack entry.").needs(Needs::NAT).wide(5, 7, 7),
     Column::new("finding", "FINDING", Kind::Text, 35, finding,
-        "What is wrong with it, by the rules of the reference; several are separated by commas.").tone(|_, _| Tone::Warning)
+        "Findings, separated by commas: see sockscope explain.").tone(|_, _| Tone::Warning)
         .called(&["findings"]).needs(Needs::FINDINGS).wide(10, 16, 60)
         .any(|s, r, t| socket_diagnoses(s, r).any(|d| d.names().any(|n| t(&Value::text(n)))) || t(&finding(s, r))),
-    Column::new("auto_port", "AUTO PORT", Kind::Bool, 61, |s, r| of_ip(s, r, s.socket(r).auto_port),
-        "Whether the kernel chose the local port, and not the program by bind().")
+    Column::new("auto_port", "AUTO PORT", Kind::Bool, 61, |s, r| ip_only(s, r, s.socket(r).auto_port),
+        "Local port chosen by the kernel, not by bind().")
         .needs(Needs::AUTO_PORT),
     Column::new("type", "TYPE", Kind::Text, 57, kind,
         "Type of the socket (socket(2)): stream, dgram, seqpacket, raw.")
         .called(&["socktype"]).wide(4, 6, 10),
-    Column::new("mark", "MARK", Kind::Hex, 59, |s, r| of_ip(s, r, s.attrs(r).mark()),
-        "Firewall mark of the socket; the kernel tells it only to administrators.").role(Role::Mark)
+    Column::new("mark", "MARK", Kind::Hex, 59, |s, r| ip_only(s, r, s.attrs(r).mark()),
+        "Firewall mark of the socket; reported only with CAP_NET_ADMIN.").role(Role::Mark)
         .called(&["fwmark"]),
-    Column::new("cgroup_id", "CGROUP ID", Kind::Id, 59, |s, r| of_ip(s, r, s.attrs(r).cgroup_id()),
-        "Number of the control group the socket was made in: the inode of its directory.")
+    Column::new("cgroup_id", "CGROUP ID", Kind::Id, 59, |s, r| ip_only(s, r, s.attrs(r).cgroup_id()),
+        "ID of the control group that the socket was created in: the inode of its directory.")
         .wide(6, 10, 20),
     Column::new("shutdown", "SHUT", Kind::Text, 58,
         |s, r| s.attrs(r).shutdown().map_or(Value::Missing(absent(s, r, AttrSet::SHUTDOWN)), |b| {
             Value::text(match b & 3 { 0 => "neither", 1 => "receive", 2 => "send", _ => "both" })
         }),
-        "Which directions are shut down: none, receive, send, both.").values(|| vec!["neither", "receive", "send", "both"])
+        "Directions that are shut down: neither, receive, send, both.").values(|| vec!["neither", "receive", "send", "both"])
         .needs(Needs::attrs(AttrSet::SHUTDOWN)).wide(4, 7, 7),
-    Column::new("v6only", "V6ONLY", Kind::Bool, 58, |s, r| match s.socket(r).family { Family::Inet => na(), _ => of_ip(s, r, s.attrs(r).v6only()) },
-        "Whether an IPv6 socket refuses IPv4 peers."),
-    sockopt_column!("opt_recverr", "RECVERR", 0, "IP_RECVERR is set: errors are queued for the program."),
-    sockopt_column!("opt_is_icsk", "ICSK", 1, "The socket is a connection-oriented one."),
-    sockopt_column!("opt_freebind", "FREEBIND", 2, "IP_FREEBIND is set: it may bind to an address that is not there."),
-    sockopt_column!("opt_hdrincl", "HDRINCL", 3, "IP_HDRINCL is set: the program writes the IP header."),
-    sockopt_column!("opt_mc_loop", "MCLOOP", 4, "IP_MULTICAST_LOOP is set: it hears what it sends to a group."),
-    sockopt_column!("opt_transparent", "TPROXY", 5, "IP_TRANSPARENT is set: it serves addresses of others."),
-    sockopt_column!("opt_mc_all", "MCALL", 6, "IP_MULTICAST_ALL is set: it hears groups that others joined."),
-    sockopt_column!("opt_nodefrag", "NODEFRAG", 7, "IP_NODEFRAG is set: fragments are not put together."),
-    sockopt_column!("opt_bind_addr_no_port", "LATEBIND", 8, "IP_BIND_ADDRESS_NO_PORT is set: the port is chosen on connect."),
-    sockopt_column!("opt_recverr_rfc4884", "RFC4884", 9, "IP_RECVERR_RFC4884 is set."),
-    sockopt_column!("opt_defer_connect", "TFO", 10, "TCP Fast Open: the connection waits for the first data."),
+    Column::new("v6only", "V6ONLY", Kind::Bool, 58, |s, r| match s.socket(r).family { Family::Inet => na(), _ => ip_only(s, r, s.attrs(r).v6only()) },
+        "IPv6 socket that accepts no IPv4 peers (IPV6_V6ONLY)."),
+    sockopt_column!("opt_recverr", "RECVERR", 0, "IP_RECVERR: errors are queued for the application."),
+    sockopt_column!("opt_is_icsk", "ICSK", 1, "Connection-oriented socket."),
+    sockopt_column!("opt_freebind", "FREEBIND", 2, "IP_FREEBIND: may bind to a nonexistent address."),
+    sockopt_column!("opt_hdrincl", "HDRINCL", 3, "IP_HDRINCL: the application writes the IP header."),
+    sockopt_column!("opt_mc_loop", "MCLOOP", 4, "IP_MULTICAST_LOOP: receives its own multicast packets."),
+    sockopt_column!("opt_transparent", "TPROXY", 5, "IP_TRANSPARENT: accepts packets for foreign addresses."),
+    sockopt_column!("opt_mc_all", "MCALL", 6, "IP_MULTICAST_ALL: receives groups joined by other sockets."),
+    sockopt_column!("opt_nodefrag", "NODEFRAG", 7, "IP_NODEFRAG: fragments are not reassembled."),
+    sockopt_column!("opt_bind_addr_no_port", "LATEBIND", 8, "IP_BIND_ADDRESS_NO_PORT: the port is chosen by connect()."),
+    sockopt_column!("opt_recverr_rfc4884", "RFC4884", 9, "IP_RECVERR_RFC4884: ICMP errors carry extensions."),
+    sockopt_column!("opt_defer_connect", "TFO", 10, "TCP_FASTOPEN_CONNECT: the SYN is deferred until the first write."),
     Column::new("snd_wscale", "SND-WSCALE", Kind::Count, 61,
         |s, r| Value::from_opt(s.attrs(r).tcp_info().and_then(|t| t.snd_wscale()), absent(s, r, AttrSet::INFO)),
-        "Window scale of what this end sends.")
-        .called(&["wscale"]).needs(Needs::info(bytes(&[6]))),
+        "Window scale for sending.")
+        .called(&["wscale"]).needs(Needs::info(info_words(&[6]))),
     Column::new("rcv_wscale", "RCV-WSCALE", Kind::Count, 61,
         |s, r| Value::from_opt(s.attrs(r).tcp_info().and_then(|t| t.rcv_wscale()), absent(s, r, AttrSet::INFO)),
-        "Window scale of what this end receives.")
-        .needs(Needs::info(bytes(&[6]))),
+        "Window scale for receiving.")
+        .needs(Needs::info(info_words(&[6]))),
     Column::new("app_limited", "APPLIM", Kind::Bool, 61,
         |s, r| Value::from_opt(s.attrs(r).tcp_info().and_then(|t| t.app_limited()), absent(s, r, AttrSet::INFO)),
-        "Whether the delivery rate was limited by the program, not by the network.")
-        .needs(Needs::info(bytes(&[6]))),
+        "Delivery rate limited by the application, not by the network.")
+        .needs(Needs::info(info_words(&[6]))),
     Column::new("send_rate", "SEND RATE", Kind::BytesPerSec, 61,
         |s, r| {
             let rate = s.attrs(r).tcp_info().and_then(|t| {
@@ -371,14 +371,14 @@ const BEFORE: &[Column] = &[
             });
             Value::from_opt(rate, not_tcp(s, r))
         },
-        "What the congestion window lets out in a round trip: cwnd times mss by rtt, the `send` of ss.")
-        .needs(Needs::info(bytes(&[16, 68, 80]))),
+        "Rate that the congestion window allows: cwnd * mss / rtt, the `send` of ss.")
+        .needs(Needs::info(info_words(&[16, 68, 80]))),
     Column::new("rwnd_limited_pct", "RWND-LIM%", Kind::Percent, 61, |s, r| limited(s, r, crate::model::TcpInfo::rwnd_limited_us),
-        "Share of the busy time that it waited for the far end's receive window.")
-        .needs(Needs::info(bytes(&[168, 176]))),
+        "Share of the busy time limited by the peer's receive window.")
+        .needs(Needs::info(info_words(&[168, 176]))),
     Column::new("sndbuf_limited_pct", "SNDBUF-LIM%", Kind::Percent, 61, |s, r| limited(s, r, crate::model::TcpInfo::sndbuf_limited_us),
-        "Share of the busy time that it waited for room in its own send buffer.")
-        .needs(Needs::info(bytes(&[168, 184]))),
+        "Share of the busy time limited by the local send buffer.")
+        .needs(Needs::info(info_words(&[168, 184]))),
     Column::new("retrans_pct", "RETRANS%", Kind::Percent, 61,
         |s, r| {
             let share = s.attrs(r).tcp_info().and_then(|t| {
@@ -387,15 +387,15 @@ const BEFORE: &[Column] = &[
             });
             Value::from_opt(share, not_tcp(s, r))
         },
-        "Share of the segments with data that were sent again, since the start.")
-        .needs(Needs::info(bytes(&[100, 156]))),
+        "Share of data segments retransmitted since connect.")
+        .needs(Needs::info(info_words(&[100, 156]))),
     Column::new("closed", "CLOSED", Kind::Bool, 62, |s, r| Value::from(r >= s.live),
-        "Whether the socket is gone and shown for a moment longer."),
+        "Closed socket that is still shown for a moment."),
 ];
 
 /// All columns, in the order of the reference.
 const PARTS: [&[Column]; 13] = [
-    BEFORE,
+    GENERAL,
     unix::COLUMNS,
     netlink::COLUMNS,
     packet::COLUMNS,
@@ -420,7 +420,7 @@ const COUNT: usize = {
 };
 
 static COLUMNS: [Column; COUNT] = {
-    let mut out = [BEFORE[0]; COUNT];
+    let mut out = [GENERAL[0]; COUNT];
     let (mut n, mut part) = (0, 0);
     while part < PARTS.len() {
         let mut i = 0;
@@ -434,13 +434,13 @@ static COLUMNS: [Column; COUNT] = {
     out
 };
 
-/// One row a socket.
+/// One row per socket.
 pub static SOCKETS: Table = Table {
     id: TableId::Sockets,
     name: "list",
     title: "Sockets",
     noun: "sockets",
-    help: "Every socket with the process that holds it.",
+    help: "Every socket with the process that owns it.",
     columns: &COLUMNS,
     defaults: &[
         "proto", "state", "local", "remote", "owner", "recv_q", "send_q", "rx", "tx", "rtt_us", "age_s",

@@ -1,11 +1,11 @@
-//! The columns of threads.
+//! Columns of threads.
 
-use super::cell::{each, first};
+use super::cell::{any_owner, first_owner};
 use crate::format::{Column, Kind, Needs, Value};
 use crate::model::{Missing, Reads, Snapshot};
 
-/// The threads of a process, or why they are not known.
-fn known(snap: &Snapshot, process: usize) -> Result<&[u32], Missing> {
+/// Threads of a process, or the reason why they are unknown.
+fn thread_ids(snap: &Snapshot, process: usize) -> Result<&[u32], Missing> {
     match snap.sample.tids.get(process).map(Vec::as_slice) {
         Some([]) => Err(Missing::NotReported),
         Some(all) => Ok(all),
@@ -16,43 +16,37 @@ fn known(snap: &Snapshot, process: usize) -> Result<&[u32], Missing> {
 
 fn tids(snap: &Snapshot, process: usize) -> Value<'_> {
     let list = |all: &[u32]| Value::List(all.iter().copied().map(Value::from).collect());
-    known(snap, process).map_or_else(Value::Missing, list)
+    thread_ids(snap, process).map_or_else(Value::Missing, list)
 }
 
 fn any(snap: &Snapshot, process: usize, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
-    match known(snap, process) {
+    match thread_ids(snap, process) {
         Ok(all) => all.iter().any(|t| test(&Value::from(*t))),
         Err(why) => test(&Value::Missing(why)),
     }
 }
 
-/// Of the process that holds a socket.
-pub(crate) const OF_OWNER: Column = Column::new(
+/// Of the first owner of a socket.
+pub(crate) const OWNER: Column = Column::new(
     "tids",
     "THREADS",
     Kind::List,
     64,
-    |s, r| first(s, r, |o| tids(s, o.process as usize)),
-    "Ids of the threads of the process that holds the socket: each can use its descriptors. A filter looks at all of them.",
+    |s, r| first_owner(s, r, |o| tids(s, o.process as usize)),
+    "Thread IDs of the process that owns the socket. A filter tests all of them.",
 )
 .called(&["tid"])
 .needs(Needs::THREADS)
 .wide(8, 24, 60)
 .any(|s, r, t| match s.owners(r) {
-    [] => each(s, r, t, tids),
+    [] => any_owner(s, r, t, tids),
     owners => owners.iter().any(|o| any(s, o.process as usize, t)),
 });
 
 /// Of a process.
-pub(crate) const OF_PROCESS: Column = Column::new(
-    "tids",
-    "THREADS",
-    Kind::List,
-    47,
-    tids,
-    "Ids of the threads of the process, from /proc/PID/task.",
-)
-.called(&["tid", "threads"])
-.needs(Needs::THREADS)
-.wide(8, 24, 60)
-.any(any);
+pub(crate) const PROCESS: Column =
+    Column::new("tids", "THREADS", Kind::List, 47, tids, "Thread IDs of the process, from /proc/PID/task.")
+        .called(&["tid", "threads"])
+        .needs(Needs::THREADS)
+        .wide(8, 24, 60)
+        .any(any);

@@ -1,13 +1,12 @@
-//! The columns of unit, slice, container and pod, the same in every table that has them.
+//! Columns of systemd units and containers, the same in every table that has them.
 
 use crate::format::{Column, Kind, Needs, Value};
 use crate::model::{Container, Missing, Reads, Snapshot, Unit};
 
-/// The units of a row: the one that is shown first, and the others that a filter looks at. Called with each until one call
-/// says `true`.
+/// Visits the units of a row, the one that is shown first, until a call returns `true`.
 pub(crate) type UnitsOf = for<'a> fn(&'a Snapshot, usize, &mut dyn FnMut(&'a Unit) -> bool) -> bool;
 
-/// What of a unit a column says.
+/// The part of a unit that a column shows.
 #[derive(Clone, Copy)]
 pub(crate) enum Part {
     Unit,
@@ -20,7 +19,7 @@ pub(crate) enum Part {
     Published,
 }
 
-/// One column, but for the table it is of.
+/// One column, independent of the table.
 pub(crate) struct Spec {
     part: Part,
     name: &'static str,
@@ -46,7 +45,7 @@ pub(crate) const SLICE: Spec = Spec {
     aliases: &[],
     title: "SLICE",
     drop: 52,
-    help: "Systemd slice that the unit is in, from the control group: system.slice, user-1000.slice.",
+    help: "Systemd slice of the unit, from the control group: system.slice, user-1000.slice.",
     width: (8, 16, 40),
 };
 pub(crate) const CONTAINER: Spec = Spec {
@@ -55,7 +54,7 @@ pub(crate) const CONTAINER: Spec = Spec {
     aliases: &["ctr"],
     title: "CONTAINER",
     drop: 34,
-    help: "Container: its name where the engine tells it, else the short id. A filter looks at the whole id too.",
+    help: "Container name if the engine reports it, else the short ID. A filter tests the full ID too.",
     width: (9, 14, 32),
 };
 pub(crate) const CONTAINER_ID: Spec = Spec {
@@ -64,7 +63,7 @@ pub(crate) const CONTAINER_ID: Spec = Spec {
     aliases: &[],
     title: "CONTAINER ID",
     drop: 53,
-    help: "Whole id of the container, from the control group.",
+    help: "Full container ID, from the control group.",
     width: (12, 12, 64),
 };
 pub(crate) const ENGINE: Spec = Spec {
@@ -73,7 +72,7 @@ pub(crate) const ENGINE: Spec = Spec {
     aliases: &["engine", "runtime"],
     title: "ENGINE",
     drop: 53,
-    help: "What runs the container: docker, podman, containerd, crio, lxc, machine, flatpak, snap.",
+    help: "Container engine: docker, podman, containerd, crio, lxc, machine, flatpak, snap.",
     width: (6, 8, 10),
 };
 pub(crate) const IMAGE: Spec = Spec {
@@ -82,7 +81,7 @@ pub(crate) const IMAGE: Spec = Spec {
     aliases: &[],
     title: "IMAGE",
     drop: 52,
-    help: "Image that the container was made from, as its engine tells.",
+    help: "Container image, as reported by the engine.",
     width: (8, 20, 60),
 };
 pub(crate) const POD: Spec = Spec {
@@ -91,7 +90,7 @@ pub(crate) const POD: Spec = Spec {
     aliases: &["pod_uid"],
     title: "POD",
     drop: 53,
-    help: "Pod that the container is part of: its name where the engine tells it, else its uid.",
+    help: "Pod of the container: its name if the engine reports it, else its UID.",
     width: (8, 16, 64),
 };
 
@@ -101,11 +100,11 @@ pub(crate) const PUBLISHED: Spec = Spec {
     aliases: &["published_ports"],
     title: "PUBLISHED",
     drop: 53,
-    help: "Ports of the machine that lead to the container, as its engine says: 0.0.0.0:8080->80/tcp.",
+    help: "Published ports of the container, as reported by the engine: 0.0.0.0:8080->80/tcp.",
     width: (10, 22, 80),
 };
 
-/// One of these columns, over the units that a function finds of a row.
+/// One of these columns, over the units that a function visits.
 macro_rules! unit_column {
     ($spec:path, $units:path) => {
         crate::table::units::column(
@@ -130,7 +129,7 @@ pub(crate) const fn column(
         .any(any)
 }
 
-/// What the first unit of the row says.
+/// The value of the first unit of the row.
 pub(crate) fn value<'a>(spec: &Spec, snap: &'a Snapshot, row: usize, units: UnitsOf) -> Value<'a> {
     let mut first = None;
     units(snap, row, &mut |u| {
@@ -141,20 +140,20 @@ pub(crate) fn value<'a>(spec: &Spec, snap: &'a Snapshot, row: usize, units: Unit
         let read = snap.sample.wants.reads_any(Reads::CGROUPS | Reads::PROCESSES);
         return Value::Missing(if read { Missing::NotReported } else { Missing::NotRead });
     };
-    of_unit(spec.part, u)
+    unit_part(spec.part, u)
 }
 
-fn of_unit(part: Part, u: &Unit) -> Value<'_> {
+fn unit_part(part: Part, u: &Unit) -> Value<'_> {
     let na = Missing::NotApplicable;
     match (part, &u.container) {
         (Part::Unit, _) => Value::from_opt(u.name.as_deref(), na),
         (Part::Slice, _) => Value::from_opt(u.slice.as_deref(), na),
         (_, None) => Value::Missing(na),
-        (_, Some(c)) => of_container(part, c),
+        (_, Some(c)) => container_part(part, c),
     }
 }
 
-fn of_container(part: Part, c: &Container) -> Value<'_> {
+fn container_part(part: Part, c: &Container) -> Value<'_> {
     match part {
         Part::Container => Value::text(c.label()),
         Part::ContainerId => Value::text(&c.id),
@@ -170,7 +169,7 @@ fn of_container(part: Part, c: &Container) -> Value<'_> {
     }
 }
 
-/// Every value of every unit of the row: of a container its name and its id.
+/// Tests every value of every unit of the row: of a container its name and its ID.
 pub(crate) fn any(
     spec: &Spec,
     snap: &Snapshot,
@@ -193,7 +192,7 @@ pub(crate) fn any(
             Part::Pod => c.and_then(|c| c.pod.as_ref()).filter(|p| p.name.is_some()).map(|p| &*p.uid),
             _ => None,
         };
-        test(&of_unit(spec.part, u)) || more.is_some_and(|m| test(&Value::text(m)))
+        test(&unit_part(spec.part, u)) || more.is_some_and(|m| test(&Value::text(m)))
     };
     if units(snap, row, &mut found) {
         return true;
@@ -201,8 +200,8 @@ pub(crate) fn any(
     none && test(&value(spec, snap, row, units))
 }
 
-/// The units of a row of sockets: by its own control group, else its owners'.
-pub(crate) fn of_socket<'a>(snap: &'a Snapshot, row: usize, f: &mut dyn FnMut(&'a Unit) -> bool) -> bool {
+/// Units of a socket: of its own control group, then of its owners.
+pub(crate) fn socket_units<'a>(snap: &'a Snapshot, row: usize, f: &mut dyn FnMut(&'a Unit) -> bool) -> bool {
     let first = snap.unit_of(row);
     if first.is_some_and(&mut *f) {
         return true;
@@ -215,12 +214,12 @@ pub(crate) fn of_socket<'a>(snap: &'a Snapshot, row: usize, f: &mut dyn FnMut(&'
     })
 }
 
-/// That of a process.
-pub(crate) fn of_process<'a>(snap: &'a Snapshot, row: usize, f: &mut dyn FnMut(&'a Unit) -> bool) -> bool {
+/// The unit of a process.
+pub(crate) fn process_units<'a>(snap: &'a Snapshot, row: usize, f: &mut dyn FnMut(&'a Unit) -> bool) -> bool {
     snap.unit_of_process(row).is_some_and(f)
 }
 
-/// Those of the sockets that serve an endpoint.
-pub(crate) fn of_port<'a>(snap: &'a Snapshot, row: usize, f: &mut dyn FnMut(&'a Unit) -> bool) -> bool {
-    snap.ports[row].sockets.iter().any(|s| of_socket(snap, *s as usize, f))
+/// Units of the sockets of a listening endpoint.
+pub(crate) fn port_units<'a>(snap: &'a Snapshot, row: usize, f: &mut dyn FnMut(&'a Unit) -> bool) -> bool {
+    snap.ports[row].sockets.iter().any(|s| socket_units(snap, *s as usize, f))
 }

@@ -14,7 +14,7 @@ use super::nav_history::NavHistory;
 use super::socket_history::SocketHistory;
 use super::theme::{ASCII, Glyphs, Palette, Theme, UNICODE, contrast};
 use super::view_state::ViewState;
-use crate::filter::from_cell::both;
+use crate::filter::from_cell::and_text;
 use crate::model::text::without_number;
 use crate::model::{Addr, AttrSet, Needs, Reads, Snapshot, State, Wants};
 use crate::table::{TABLES, TableId};
@@ -189,7 +189,7 @@ impl App {
         };
         let view_state = self.view_state();
         let text = if view_state.error.is_some() { String::new() } else { view_state.text.clone() };
-        let text = both(&text, &more, &view_state.view.filter);
+        let text = and_text(&text, &more, &view_state.view.filter);
         self.set_filter(text);
     }
 

@@ -2,7 +2,7 @@
 
 use super::act::Act;
 use super::app::App;
-use crate::filter::from_cell::endpoint;
+use crate::filter::from_cell::endpoint_text;
 use crate::format::{exact, thousands};
 use crate::model::signal::SIGNALS;
 use crate::model::{ProcInfo, Snapshot, Socket, State};
@@ -28,9 +28,9 @@ fn offer(name: impl Into<String>, text: impl Into<String>, act: Act) -> Offer {
 /// A socket in a line: `tcp 10.0.0.4:443 - 203.0.113.5:50000 nginx 812 fd 7`.
 fn line_of(snap: &Snapshot, row: usize) -> String {
     let s = snap.socket(row);
-    let mut out = format!("{} {}", s.proto.name(), endpoint(&s.local));
+    let mut out = format!("{} {}", s.proto.name(), endpoint_text(&s.local));
     if !s.remote.is_none() {
-        out.push_str(&format!(" - {}", endpoint(&s.remote)));
+        out.push_str(&format!(" - {}", endpoint_text(&s.remote)));
     }
     for o in snap.owners(row).iter().take(3) {
         let fd = o.fd().map_or_else(String::new, |fd| format!(" fd {fd}"));
@@ -87,7 +87,8 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
         }
         if sockets {
             let s = snap.socket(row);
-            let tuple = format!("{} {} {}", s.proto.name(), endpoint(&s.local), endpoint(&s.remote));
+            let tuple =
+                format!("{} {} {}", s.proto.name(), endpoint_text(&s.local), endpoint_text(&s.remote));
             let ss = ss_filter(snap, s);
             out.push(offer("copy 5-tuple", tuple.clone(), Act::Copy(tuple)));
             out.push(offer("copy as ss filter", ss.clone(), Act::Copy(ss)));
@@ -101,8 +102,10 @@ fn ss_filter(snap: &Snapshot, s: &Socket) -> String {
     use crate::model::Family;
     let name = |index: u32| snap.sample.names.get(index as usize).map_or("*", AsRef::as_ref);
     match s.family {
-        Family::Inet | Family::Inet6 if s.remote.is_none() => format!("src {}", endpoint(&s.local)),
-        Family::Inet | Family::Inet6 => format!("src {} dst {}", endpoint(&s.local), endpoint(&s.remote)),
+        Family::Inet | Family::Inet6 if s.remote.is_none() => format!("src {}", endpoint_text(&s.local)),
+        Family::Inet | Family::Inet6 => {
+            format!("src {} dst {}", endpoint_text(&s.local), endpoint_text(&s.remote))
+        }
         Family::Unix if s.local_name != 0 => format!("src unix:{}", name(s.local_name)),
         _ => format!("proto:{} inode:{}", s.proto.name(), s.inode),
     }

@@ -6,7 +6,7 @@ use super::arrange::{self, ArrangeJob, ArrangeOutput, GroupSummary, Order};
 use crate::filter::{Filter, FilterError, Names};
 use crate::format::{Column, Role};
 use crate::model::Snapshot;
-use crate::table::{Grouping, Identity, Table, TableId, several_namespaces};
+use crate::table::{Grouping, Identity, Table, TableId, spans_namespaces};
 use crate::view::group::GroupBy;
 use crate::view::sort::{self, SortKey, largest_first};
 use crate::view::{Arranged, Line, View};
@@ -291,7 +291,7 @@ impl ViewState {
         };
         self.group_summaries = done.group_summaries;
         self.seq = snap.seq;
-        self.several = self.several || several_namespaces(snap);
+        self.several = self.several || spans_namespaces(snap);
         self.rebuild_lines(snap);
     }
 

@@ -11,15 +11,15 @@ use std::cmp::Ordering;
 use std::collections::hash_map::Entry;
 use std::hash::{Hash, Hasher};
 
-/// A served endpoint with more connections than this in one state has a group of its own there.
-const HANDFUL: usize = 3;
-/// A remote endpoint with more: one would see the connections of a pool each by itself.
-const POOL: usize = 8;
+/// Connections above which a listening endpoint gets its own group within a state.
+const MIN_CLIENTS: usize = 3;
+/// The same for a remote endpoint; higher, so that small connection pools are listed one by one.
+const MIN_POOL: usize = 8;
 
-/// By what rows are grouped.
+/// Grouping of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupBy {
-    /// By state and, inside a state, by the endpoint that serves, here or there.
+    /// By state and, within a state, by the listening endpoint, local or remote.
     State,
     /// By local endpoint.
     Local,
@@ -27,12 +27,12 @@ pub enum GroupBy {
     Remote,
     /// By owning process.
     Process,
-    /// By what a column says.
+    /// By the value of a column.
     Column(&'static Column),
 }
 
 impl GroupBy {
-    /// From a word: `state`, `local`, `remote`, `process` or the name of a column.
+    /// Parses a grouping: `state`, `local`, `remote`, `process` or a column name.
     pub fn parse(word: &str, table: &'static Table) -> Result<Self, QueryError> {
         if table.is_sockets() {
             for (name, by) in [
@@ -49,7 +49,7 @@ impl GroupBy {
         error::column(word, table).map(Self::Column)
     }
 
-    /// The column that says the same, for what must be read.
+    /// The column with the grouped value, for the data it needs.
     pub fn column(&self, table: &'static Table) -> Option<&'static Column> {
         match self {
             Self::Column(c) => Some(c),
@@ -57,7 +57,7 @@ impl GroupBy {
         }
     }
 
-    /// The word for it.
+    /// Name of the grouping.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::State => "state",
@@ -72,57 +72,57 @@ impl GroupBy {
 /// One group of rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
-    /// Its identity from poll to poll: a hash of what it is grouped by.
+    /// Identity across polls: a hash of its key.
     pub id: u64,
     /// 0 for a group, 1 for a group within one.
     pub depth: u8,
-    /// What its rows have in common.
+    /// Common value of its rows.
     pub key: Key,
-    /// Where its rows begin in [`super::Arranged::rows`].
+    /// Index of its first row in [`super::Arranged::rows`].
     pub start: u32,
-    /// How many they are.
+    /// Number of rows.
     pub len: u32,
-    /// Its rows by state; of sockets only.
+    /// Rows by state; sockets only.
     pub states: StateCounts,
-    /// Bytes received and not read, listeners apart.
+    /// Receive queue in bytes, without listeners.
     pub recv_q: u64,
-    /// Bytes not acknowledged, listeners apart.
+    /// Send queue in bytes, without listeners.
     pub send_q: u64,
-    /// Bytes received a second.
+    /// Receive rate, bytes/s.
     pub rx: Option<f64>,
-    /// Bytes sent a second.
+    /// Send rate, bytes/s.
     pub tx: Option<f64>,
-    /// Different remote addresses.
+    /// Distinct remote addresses.
     pub hosts: u32,
-    /// A line on what it means.
+    /// One-line explanation.
     pub note: Option<&'static str>,
 }
 
-/// What the rows of one group have in common.
+/// Common value of the rows of a group.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
     /// A state.
     State(State),
     /// A local endpoint.
     Local(Proto, Endpoint),
-    /// The endpoint by which connections came in.
+    /// Listening endpoint of incoming connections.
     Served(Proto, Endpoint),
-    /// The remote endpoint that connections of this machine go to.
+    /// Remote endpoint of outgoing connections.
     To(Proto, Endpoint),
-    /// A remote address, or what an address column says.
+    /// A remote address, or the value of an address column.
     Addr(Addr),
-    /// A process: its row in the snapshot that the group was made from.
+    /// A process, by its row in the snapshot.
     Process(u32),
-    /// What a column says.
+    /// Value of a column.
     Text(String),
-    /// Nothing there, and why; last.
+    /// Missing value with its reason; sorted last.
     None(String),
 }
 
-/// Puts rows that are in order into groups: reorders them and tells the groups.
+/// Groups sorted rows: reorders them and returns the groups.
 pub(crate) fn arrange(rows: &mut Vec<u32>, snap: &Snapshot, view: &View, by: GroupBy) -> Vec<Group> {
     let order = view.order();
-    let around = Around {
+    let grouper = Grouper {
         snap,
         view,
         by,
@@ -135,10 +135,10 @@ pub(crate) fn arrange(rows: &mut Vec<u32>, snap: &Snapshot, view: &View, by: Gro
         Buckets::new(rows, |r| key(snap, view, by, r))
     };
     let mut summed: Vec<(Group, &[u32])> =
-        buckets.iter().map(|(k, of)| (around.sum(k.clone(), of, 0, 0), of)).collect();
+        buckets.iter().map(|(k, of)| (grouper.sum(k.clone(), of, 0, 0), of)).collect();
     // Their numbers are sorted: a group is large, and there can be as many as rows.
     let mut order: Vec<u32> = (0..summed.len() as u32).collect();
-    order.sort_by(|a, b| around.sort.compare(&summed[*a as usize].0, &summed[*b as usize].0));
+    order.sort_by(|a, b| grouper.sort.compare(&summed[*a as usize].0, &summed[*b as usize].0));
     let mut summed: Vec<Option<(Group, &[u32])>> = summed.drain(..).map(Some).collect();
     let mut groups = Vec::with_capacity(summed.len());
     rows.clear();
@@ -149,7 +149,7 @@ pub(crate) fn arrange(rows: &mut Vec<u32>, snap: &Snapshot, view: &View, by: Gro
             (group.id, by == GroupBy::State && !matches!(group.key, Key::State(State::Listen)));
         groups.push(group);
         if nested {
-            around.nest(rows, &mut groups, of, id);
+            grouper.nest(rows, &mut groups, of, id);
         } else {
             rows.extend(of);
         }
@@ -214,7 +214,7 @@ fn place(rows: &[u32], of: &[u32], buckets: usize) -> (Vec<u32>, Vec<u32>) {
     (starts, out)
 }
 
-/// The endpoints that are served.
+/// Listening endpoints.
 struct Listeners(FxHashSet<(Proto, Endpoint)>);
 
 impl Listeners {
@@ -222,8 +222,8 @@ impl Listeners {
         Self(snap.ports.iter().map(|p| (p.proto, p.local)).collect())
     }
 
-    /// The endpoint that took a connection in: the same address, else the wildcard.
-    fn of(&self, proto: Proto, local: Endpoint) -> Endpoint {
+    /// The listening endpoint of an incoming connection: the same address, else the wildcard.
+    fn listening_endpoint(&self, proto: Proto, local: Endpoint) -> Endpoint {
         let any = |a| Endpoint::new(a, local.port);
         let like = if local.addr.is_v4() { [Addr::ANY4, Addr::ANY6] } else { [Addr::ANY6, Addr::ANY4] };
         [local, any(like[0]), any(like[1])]
@@ -275,7 +275,7 @@ fn column_key(c: &Column, snap: &Snapshot, row: usize) -> Key {
     }
 }
 
-/// How groups are ordered.
+/// Order of groups.
 #[derive(Clone, Copy)]
 struct Sort {
     first: Option<SortKey>,
@@ -320,8 +320,8 @@ fn float(a: Option<f64>, b: Option<f64>, descending: bool) -> Ordering {
     }
 }
 
-/// What grouping looks at.
-struct Around<'a> {
+/// Inputs of grouping.
+struct Grouper<'a> {
     snap: &'a Snapshot,
     view: &'a View,
     by: GroupBy,
@@ -329,7 +329,7 @@ struct Around<'a> {
     listeners: Listeners,
 }
 
-impl Around<'_> {
+impl Grouper<'_> {
     /// Within a state: the connections of each endpoint that has more than a handful, served here or connected to;
     /// the others after them, so that every group is one range.
     fn nest(&self, rows: &mut Vec<u32>, groups: &mut Vec<Group>, of: &[u32], outer: u64) {
@@ -349,7 +349,7 @@ impl Around<'_> {
                 match self.snap.facts[*r as usize].direction {
                     Direction::None => ALONE,
                     Direction::In => *by_local.entry((s.proto, s.local)).or_insert_with(|| {
-                        let at = self.listeners.of(s.proto, s.local);
+                        let at = self.listeners.listening_endpoint(s.proto, s.local);
                         *by_listener.entry((s.proto, at)).or_insert_with(|| add(Key::Served(s.proto, at)))
                     }),
                     Direction::Out => *by_remote
@@ -362,7 +362,8 @@ impl Around<'_> {
         for b in &bucket {
             count[*b as usize] += 1;
         }
-        let enough = |i: usize| count[i] > if matches!(keys[i], Key::To(..)) { POOL } else { HANDFUL };
+        let enough =
+            |i: usize| count[i] > if matches!(keys[i], Key::To(..)) { MIN_POOL } else { MIN_CLIENTS };
         bucket.iter_mut().filter(|b| !enough(**b as usize)).for_each(|b| *b = ALONE);
         let (starts, placed) = place(of, &bucket, keys.len());
         let range = |i: usize| &placed[starts[i] as usize..starts[i + 1] as usize];
@@ -461,7 +462,7 @@ fn add(sum: Option<f64>, one: Option<f64>) -> Option<f64> {
 }
 
 impl Group {
-    /// What it is called: `CLOSE_WAIT`, `0.0.0.0:443`. Raw: whoever shows it escapes it.
+    /// Title: `CLOSE_WAIT`, `0.0.0.0:443`. Not escaped.
     pub fn title(&self, snap: &Snapshot) -> String {
         match &self.key {
             Key::State(s) => s.name().to_owned(),
@@ -477,7 +478,7 @@ impl Group {
         }
     }
 
-    /// The state that its rows have in common, where that is what they are grouped by.
+    /// The state of its rows, if they are grouped by state.
     pub const fn state(&self) -> Option<State> {
         match &self.key {
             Key::State(s) => Some(*s),
@@ -485,7 +486,7 @@ impl Group {
         }
     }
 
-    /// A filter that lets through just its rows, within the group around it, where there is one: `state:close-wait`.
+    /// A filter for exactly its rows, within the outer group if there is one: `state:close-wait`.
     pub fn filter(&self, by: GroupBy, snap: &Snapshot) -> Option<String> {
         let end = |e: &Endpoint| {
             if e.addr.is_v4() { format!("{}:{}", e.addr, e.port) } else { format!("[{}]:{}", e.addr, e.port) }
@@ -502,7 +503,7 @@ impl Group {
             Key::Addr(a) => format!("{}:{a}", by.name()),
             Key::Process(p) => format!("pid:{}", snap.sample.processes.get(*p as usize)?.info.pid),
             Key::Text(s) => format!("{}={}", by.name(), crate::filter::quote(s)),
-            // `none` would let through what is missing for other reasons too.
+            // `none` would also match values missing for other reasons.
             Key::None(_) => return None,
         })
     }

@@ -1,9 +1,9 @@
-//! A view under a name, as text: what a configuration file or a session says of it.
+//! Saved views as text, as in the configuration file and in a session.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Which table, which rows, in which groups and order, with which columns. What is not said is as usual.
+/// A saved view. Fields that are missing have their defaults.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Preset {
@@ -25,7 +25,7 @@ pub struct Preset {
 }
 
 impl Preset {
-    /// In one line, for a list to choose from.
+    /// One-line summary for a menu.
     pub fn summary(&self) -> String {
         let mut out = self.table.clone().unwrap_or_else(|| "sockets".to_owned());
         for (word, text) in [
@@ -49,11 +49,11 @@ pub const NO_GROUPS: &str = "none";
 /// Views by name.
 pub type Presets = BTreeMap<String, Preset>;
 
-/// How a dashboard was left.
+/// The last state of the dashboard.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Session {
-    /// The table that was shown.
+    /// Table shown.
     pub view: String,
     /// Each table's view, by its name.
     pub views: Presets,

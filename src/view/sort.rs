@@ -8,14 +8,14 @@ use std::cmp::Ordering;
 /// One level of a sort order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SortKey {
-    /// By which column.
+    /// The column.
     pub column: &'static Column,
-    /// Largest first. What is missing is last either way.
+    /// Largest first. Missing values are last either way.
     pub descending: bool,
 }
 
-/// An order from text: `rx:desc,pid`. A direction is `asc` or `desc`; `-rx` is `rx:desc`. Without one,
-/// rates, queues, counts and shares go largest first, all else smallest first.
+/// Parses a sort order: `rx:desc,pid`. `-rx` is `rx:desc`. Without a direction rates, queues, counts and percentages sort
+/// largest first, everything else smallest first.
 pub fn parse(text: &str, table: &'static Table) -> Result<Vec<SortKey>, QueryError> {
     let mut out: Vec<SortKey> = Vec::new();
     for part in text.split(',') {
@@ -44,7 +44,7 @@ pub fn parse(text: &str, table: &'static Table) -> Result<Vec<SortKey>, QueryErr
     Ok(out)
 }
 
-/// The order a table has when nobody chose.
+/// Default sort order of a table.
 pub fn default(table: &'static Table) -> Vec<SortKey> {
     table
         .order
@@ -55,7 +55,7 @@ pub fn default(table: &'static Table) -> Vec<SortKey> {
         .collect()
 }
 
-/// Whether a person who sorts by this column wants the largest first.
+/// True if this column sorts largest first by default.
 pub fn largest_first(column: &Column) -> bool {
     use crate::format::Kind;
     matches!(
@@ -264,7 +264,7 @@ mod tests {
     use crate::testing::{machine, many};
 
     #[test]
-    fn an_order_from_text() {
+    fn sort_order_is_parsed() {
         let get = |t: &str| {
             parse(t, &SOCKETS).map(|k| k.iter().map(|k| (k.column.name, k.descending)).collect::<Vec<_>>())
         };
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_is_last_both_ways() {
+    fn missing_values_are_last_in_both_directions() {
         let snap = machine();
         for column in SOCKETS.columns {
             for descending in [false, true] {
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn is_what_a_plain_stable_sort_makes() {
+    fn result_equals_a_stable_sort() {
         let snap = many(700);
         let second = SOCKETS.column("recv_q").unwrap();
         for column in SOCKETS.columns {

@@ -1,4 +1,4 @@
-//! One row a group: what `--group-by` prints.
+//! One row per group, as printed by `--group-by`.
 
 use super::Arranged;
 use super::group::{Group, GroupBy};
@@ -8,7 +8,7 @@ use crate::model::{Missing, Snapshot};
 use crate::table::Table;
 use std::cmp::Ordering;
 
-/// How many rows a group has.
+/// Number of rows of a group.
 static COUNT: Column = Column::new(
     "count",
     "COUNT",
@@ -18,26 +18,26 @@ static COUNT: Column = Column::new(
     "Rows in the group.",
 );
 
-/// How many remote addresses the sockets of a group have.
+/// Number of remote addresses of the sockets of a group.
 static HOSTS: Column = Column::new(
     "hosts",
     "HOSTS",
     Kind::Count,
     3,
     |_, _| Value::Missing(Missing::NotApplicable),
-    "Different remote addresses in the group.",
+    "Distinct remote addresses in the group.",
 );
 
-/// Groups as rows: what they are grouped by, how many they are, and sums.
+/// Groups as rows: key, number of rows, and sums.
 #[derive(Debug)]
 pub struct Summary<'a> {
-    /// Titles, kinds and widths of what is in the rows.
+    /// Columns of the rows.
     pub columns: Vec<&'static Column>,
-    /// A row a group, a value a column.
+    /// One row per group, one value per column.
     pub rows: Vec<Vec<Value<'a>>>,
 }
 
-/// Whether the values of several rows of this column make sense added up.
+/// True if values of this column can be summed.
 pub const fn sums(c: &Column) -> bool {
     matches!(
         c.kind,
@@ -45,8 +45,8 @@ pub const fn sums(c: &Column) -> bool {
     )
 }
 
-/// The columns that say what a group has in common.
-fn heads(table: &'static Table, by: GroupBy) -> Vec<&'static Column> {
+/// Columns of the group key.
+fn key_columns(table: &'static Table, by: GroupBy) -> Vec<&'static Column> {
     let names: &[&str] = match by {
         GroupBy::State => &["state"],
         GroupBy::Local => &["proto", "local"],
@@ -68,7 +68,7 @@ impl<'a> Summary<'a> {
         columns: &[&'static Column],
         sort: &[SortKey],
     ) -> Self {
-        let heads = heads(table, by);
+        let heads = key_columns(table, by);
         let sockets = table.is_sockets();
         let summed: Vec<&'static Column> =
             columns.iter().copied().filter(|c| sums(c) && !heads.contains(c) && *c != &COUNT).collect();
@@ -101,7 +101,7 @@ impl<'a> Summary<'a> {
     }
 }
 
-/// What is missing is last either way.
+/// Missing values are last either way.
 fn by_number(a: &Value<'_>, b: &Value<'_>, descending: bool) -> Ordering {
     match (a.number(), b.number()) {
         (Some(a), Some(b)) if descending => b.total_cmp(&a),
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_rows_with_sums() {
+    fn each_group_is_a_row_with_sums() {
         let by_state = lines(&SOCKETS, "state", "recv_q,local", None);
         assert_eq!(by_state[0], "state,count,hosts,recv_q", "what cannot be added up is left out");
         let total: u64 =

@@ -3,7 +3,8 @@
 use super::{everything, samples};
 use sockscope::derive::Engine;
 use sockscope::diagnose::finding::socket_diagnoses;
-use sockscope::model::attr::{self, inet, unix};
+use sockscope::model::attr;
+use sockscope::model::diag_attr::{inet, unix};
 use sockscope::model::{Family, Proto, Sample, Socket};
 
 /// The only socket of a small machine, so many seconds on, with these attributes.

@@ -1,7 +1,8 @@
 //! A small machine over a few polls: nginx under load, a leak, a full queue, a process near its limit, hostile names.
 
 use sockscope::derive::Engine;
-use sockscope::model::attr::{inet, push};
+use sockscope::model::attr::push;
+use sockscope::model::diag_attr::inet;
 use sockscope::model::{
     AttrSet, Backend, BackendInfo, Endpoint, Family, FaultKind, FaultSubject, FdUsage, Owner, ProcInfo,
     Process, Proto, Sample, Snapshot, Socket, SocketId, Stamp, State, Wants,

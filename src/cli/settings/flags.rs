@@ -15,7 +15,7 @@ impl SettingFlags {
         self.0.iter().map(|(setting, value)| (*setting, value.as_str()))
     }
 
-    /// Whether a flag for this setting was given.
+    /// True if a flag for this setting was given.
     pub fn has(&self, key: &str) -> bool {
         self.0.iter().any(|(setting, _)| setting.key == key)
     }

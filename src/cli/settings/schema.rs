@@ -81,7 +81,7 @@ pub(super) const fn named(name: &'static str) -> Spec {
     Spec { example_name: Some(name), ..Spec::NONE }
 }
 
-/// Where a node is, for the registry.
+/// Position of a node in the registry.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Place {
     pub(super) key: String,
@@ -241,7 +241,7 @@ impl std::fmt::Debug for Validators<'_> {
     }
 }
 
-/// What a value's meaning depends on.
+/// Context that values are parsed in.
 #[derive(Debug)]
 pub(super) struct Context<'a> {
     pub(super) validators: Validators<'a>,

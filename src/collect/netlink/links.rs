@@ -2,7 +2,7 @@
 
 use super::socket::{DumpError, Malformed, NetlinkSocket};
 use super::wire::Request;
-use crate::model::attr::read_u32;
+use crate::model::bytes::read_u32;
 use crate::model::{Addr, Attrs, Family, FaultKind, FaultSubject, Faults, Proto, text};
 use std::collections::BTreeMap;
 

@@ -34,7 +34,7 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// Whether it may still change namespaces.
+    /// Returns true if it may still change namespaces.
     pub(crate) const fn is_young(&self, now: u64) -> bool {
         now.saturating_sub(self.since_ns) < YOUNG_NS
     }
@@ -50,7 +50,7 @@ impl Member {
     }
 }
 
-/// What a lookup compares with.
+/// Reference values of a lookup.
 struct Lookup {
     root: OwnedFd,
     /// Namespace of this process.

@@ -15,7 +15,7 @@ pub(crate) struct NetnsMount {
     pub(crate) path: PathBuf,
     /// Time the kernel created the mounted file, seconds and nanoseconds: it differs if the inode has been reused.
     pub(crate) created: (i64, i64),
-    /// Whether the file name was given by a user; engines use UUIDs.
+    /// True if the file name was given by a user; engines use UUIDs.
     pub(crate) has_given_name: bool,
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn inode_of(name: &str) -> Option<u64> {
     found.map(|m| m.ino())
 }
 
-/// Whether an engine made up the file name: `netns-UUID` is Podman's, `cni-UUID` that of Kubernetes network plugins.
+/// Returns true if an engine made up the file name: `netns-UUID` is Podman's, `cni-UUID` that of Kubernetes network plugins.
 fn is_engine_id(file: &str) -> bool {
     let uuid = file.strip_prefix("netns-").or_else(|| file.strip_prefix("cni-"));
     uuid.is_some_and(|u| u.len() == 36 && u.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-'))

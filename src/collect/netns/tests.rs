@@ -66,7 +66,7 @@ fn reused_inode_gets_another_number() {
     let mut m = Machine::new();
     let red = [(8, "/run/netns/red", 5)];
     m.poll(&[(10, 7), (11, 9)], &red);
-    // Between two polls all processes are replaced, and the inode is mounted anew.
+    // Between two polls all processes are replaced, and the inode is mounted again.
     let blue = [(8, "/run/netns/blue", 6)];
     assert_eq!(m.poll(&[(20, 7), (11, 9)], &blue), [(1, 0), (7, 4), (8, 5), (9, 3)].into());
     assert_eq!((m.name(2), m.name(5)), ("red", "blue"));

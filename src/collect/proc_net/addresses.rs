@@ -1,19 +1,19 @@
-//! The addresses of a network namespace as its tables in `/proc` tell them: what is there for who may not enter it.
+//! Addresses of a network namespace from its tables in `/proc`, for use without permission to enter it.
 
 use crate::model::{Addr, Scope};
 use std::path::Path;
 
-/// Addresses of the interfaces, without those of loopback, from `net/fib_trie` and `net/if_inet6` below this directory.
+/// Addresses of the interfaces, except loopback ones, from `net/fib_trie` and `net/if_inet6` below this directory.
 pub(crate) fn read(root: &Path) -> Vec<Addr> {
-    let text = |file: &str| std::fs::read_to_string(root.join("net").join(file)).unwrap_or_default();
-    let mut out = of_trie(&text("fib_trie"));
-    out.extend(of_inet6(&text("if_inet6")));
+    let read = |file: &str| std::fs::read_to_string(root.join("net").join(file)).unwrap_or_default();
+    let mut out = parse_fib_trie(&read("fib_trie"));
+    out.extend(parse_if_inet6(&read("if_inet6")));
     out.retain(|a| a.scope() != Scope::Loopback);
     out
 }
 
 /// `|-- 10.0.2.100` and below it `/32 host LOCAL` (`net/ipv4/fib_trie.c`, `fib_trie_seq_show`); each is in two tables.
-fn of_trie(text: &str) -> Vec<Addr> {
+fn parse_fib_trie(text: &str) -> Vec<Addr> {
     let mut out: Vec<Addr> = Vec::new();
     let mut leaf = None;
     for line in text.lines().map(str::trim_start) {
@@ -27,7 +27,7 @@ fn of_trie(text: &str) -> Vec<Addr> {
 }
 
 /// `fe80000000000000e04b8cfffe7a2ac9 02 40 20 80 tap0` (`net/ipv6/addrconf.c`, `if6_seq_show`).
-fn of_inet6(text: &str) -> Vec<Addr> {
+fn parse_if_inet6(text: &str) -> Vec<Addr> {
     let addr = |line: &str| {
         let digits = line.split_ascii_whitespace().next().filter(|w| w.len() == 32)?;
         Some(Addr::v6(u128::from_str_radix(digits, 16).ok()?.to_be_bytes()))
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_files() {
+    fn addresses_are_read_from_fib_trie_and_if_inet6() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("net")).unwrap();
         let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\nLocal:\n\

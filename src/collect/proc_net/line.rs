@@ -1,26 +1,25 @@
-//! One line of `/proc/net/tcp` and its kin to a socket (`net/ipv4/tcp_ipv4.c`, `get_tcp4_sock`).
+//! Parser of one line of `/proc/net/tcp` and similar tables (`net/ipv4/tcp_ipv4.c`, `get_tcp4_sock`).
 //!
-//! The fields that everybody reads come from the crate `procfs`; timer and retransmits, which it leaves out, are
-//! read here.
+//! The common fields are parsed by the crate `procfs`; timer and retransmits, which it does not have, are parsed here.
 
 use crate::model::attr;
-use crate::model::{Addr, Endpoint, Family, Proto, Socket, SocketId, State, Timer, TimerKind};
+use crate::model::{Addr, Endpoint, Family, Proto, Socket, SocketId, State, Timer, TimerKind, diag_attr};
 use procfs::net::{TcpNetEntries, UdpNetEntries};
 use procfs::{ExplicitSystemInfo, FromBufReadSI};
 use std::net::SocketAddr;
 
-/// Longest line that is looked at, bytes; the kernel pads them to 150.
-pub(crate) const LONGEST: usize = 1024;
+/// Longest line that is parsed, bytes; the kernel pads lines to 150.
+pub(crate) const LINE_MAX: usize = 1024;
 
-/// The clock ticks of `/proc` (`USER_HZ`), in milliseconds.
+/// Clock tick of `/proc` (1/`USER_HZ`), milliseconds.
 const TICK_MS: u64 = 10;
 
-/// A line that makes no sense.
+/// Error of a line that cannot be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// Addresses stand in the byte order of the machine.
-const fn system() -> ExplicitSystemInfo {
+/// Parameters of the parser: addresses are in the byte order of the machine.
+const fn system_info() -> ExplicitSystemInfo {
     ExplicitSystemInfo {
         boot_time_secs: 0,
         ticks_per_second: 100,
@@ -29,21 +28,21 @@ const fn system() -> ExplicitSystemInfo {
     }
 }
 
-/// Whether this is the line of titles.
-pub(crate) fn is_title(line: &[u8]) -> bool {
+/// Returns true if this is the header line.
+pub(crate) fn is_header(line: &[u8]) -> bool {
     line.trim_ascii_start().starts_with(b"sl ")
 }
 
-/// The socket of a line; its identity is for the caller to give.
+/// Parses a line; the caller assigns the id of the socket.
 pub(crate) fn socket(line: &[u8], proto: Proto, family: Family) -> Result<Socket, Malformed> {
     let text = std::str::from_utf8(line).map_err(|_| Malformed)?;
-    if text.len() > LONGEST || !text.is_ascii() {
+    if text.len() > LINE_MAX || !text.is_ascii() {
         return Err(Malformed);
     }
-    // The parser takes a table: titles first.
+    // The parser expects a table with a header.
     let table = format!("sl\n{text}");
     Ok(if proto.has_tcp_states() {
-        let parsed = TcpNetEntries::from_buf_read(table.as_bytes(), &system()).map_err(|_| Malformed)?;
+        let parsed = TcpNetEntries::from_buf_read(table.as_bytes(), &system_info()).map_err(|_| Malformed)?;
         let e = parsed.0.first().ok_or(Malformed)?;
         let state = State::from_kernel_tcp(e.state.clone() as u8).ok_or(Malformed)?;
         let mut s = Socket::new(SocketId { netns: 0, cookie: 0 }, family, proto, state);
@@ -52,7 +51,7 @@ pub(crate) fn socket(line: &[u8], proto: Proto, family: Family) -> Result<Socket
         s.timer = timer(text).ok_or(Malformed)?;
         s
     } else {
-        let parsed = UdpNetEntries::from_buf_read(table.as_bytes(), &system()).map_err(|_| Malformed)?;
+        let parsed = UdpNetEntries::from_buf_read(table.as_bytes(), &system_info()).map_err(|_| Malformed)?;
         let e = parsed.0.first().ok_or(Malformed)?;
         let state = State::from_kernel_datagram(e.state.clone() as u8);
         let mut s = Socket::new(SocketId { netns: 0, cookie: 0 }, family, proto, state);
@@ -62,23 +61,23 @@ pub(crate) fn socket(line: &[u8], proto: Proto, family: Family) -> Result<Socket
     })
 }
 
-/// What more a line tells, as attributes of our own: of TCP its timeouts, window and threshold, of others how many datagrams
-/// were dropped. Lines of older kernels end before.
+/// Further fields of a line, as attributes of our own: timeouts, cwnd and ssthresh of TCP sockets, drops of others. Lines of
+/// older kernels do not have them.
 pub(crate) fn attributes(line: &[u8], proto: Proto, state: State) -> Vec<u8> {
     let mut out = Vec::new();
     let text = std::str::from_utf8(line).unwrap_or("");
     let mut words = text.split_ascii_whitespace().skip(12);
     if !proto.has_tcp_states() {
         if let Some(drops) = words.next().and_then(|w| w.parse::<u32>().ok()) {
-            attr::push(&mut out, attr::inet::PROC_DROPS, &drops.to_ne_bytes());
+            attr::push(&mut out, diag_attr::own::PROC_DROPS, &drops.to_ne_bytes());
         }
         return out;
     }
-    // Of a listener the last ones are something else, and of what is not a whole socket there are none.
-    let all: Vec<u32> = words.take(5).filter_map(|w| w.parse::<i64>().ok()).map(|n| n as u32).collect();
-    if all.len() == 5 && state != State::Listen {
-        let bytes: Vec<u8> = all.iter().flat_map(|n| n.to_ne_bytes()).collect();
-        attr::push(&mut out, attr::inet::PROC_TCP, &bytes);
+    // Of listeners the last fields are others, and request and TIME_WAIT sockets have none.
+    let fields: Vec<u32> = words.take(5).filter_map(|w| w.parse::<i64>().ok()).map(|n| n as u32).collect();
+    if fields.len() == 5 && state != State::Listen {
+        let bytes: Vec<u8> = fields.iter().flat_map(|n| n.to_ne_bytes()).collect();
+        attr::push(&mut out, diag_attr::own::PROC_TCP, &bytes);
     }
     out
 }
@@ -91,23 +90,23 @@ fn endpoint(a: SocketAddr) -> Endpoint {
     Endpoint::new(addr, a.port())
 }
 
-/// `tr:tm->when` and `retrnsmt`, the sixth and seventh field, hexadecimal, and `timeout`, the ninth: what was sent again
-/// is counted in the seventh, probes in the ninth (`inet_sk_diag_fill` puts either in `idiag_retrans`).
+/// Timer: `tr:tm->when` and `retrnsmt`, the sixth and seventh field, hexadecimal, and `timeout`, the ninth. Retransmits are
+/// counted in the seventh, probes in the ninth (`inet_sk_diag_fill` puts either in `idiag_retrans`).
 fn timer(line: &str) -> Option<Timer> {
     let mut words = line.split_ascii_whitespace().skip(5);
     let (kind, when) = words.next()?.split_once(':')?;
     let kind = TimerKind::from_kernel(u8::from_str_radix(kind, 16).ok()?);
     let ticks = u64::from_str_radix(when, 16).ok()?;
-    let resent = u64::from_str_radix(words.next()?, 16).ok()?;
+    let retransmits = u64::from_str_radix(words.next()?, 16).ok()?;
     let probes: u64 = words.nth(1)?.parse().ok()?;
-    let fired = match kind {
+    let count = match kind {
         TimerKind::Off => return Some(Timer::default()),
         TimerKind::Keepalive | TimerKind::Persist => probes,
-        TimerKind::On | TimerKind::Timewait | TimerKind::Delack | TimerKind::Unknown => resent,
+        TimerKind::On | TimerKind::Timewait | TimerKind::Delack | TimerKind::Unknown => retransmits,
     };
     Some(Timer {
         kind,
-        retrans: fired.min(u64::from(u8::MAX)) as u8,
+        retrans: count.min(u64::from(u8::MAX)) as u8,
         expires_ms: ticks.saturating_mul(TICK_MS).min(u64::from(u32::MAX)) as u32,
     })
 }
@@ -122,7 +121,7 @@ mod tests {
     // Addresses stand as on a little-endian machine.
     #[cfg(target_endian = "little")]
     #[test]
-    fn a_line_is_a_socket() {
+    fn tcp_and_udp_lines_are_parsed() {
         let s = socket(TCP.as_bytes(), Proto::Tcp, Family::Inet).unwrap();
         assert_eq!(
             (s.local.to_string(), s.remote.to_string()),
@@ -141,50 +140,50 @@ mod tests {
     }
 
     #[test]
-    fn what_more_a_line_tells() {
-        let of = |line: &str, proto, state| attributes(line.as_bytes(), proto, state);
+    fn further_fields_become_attributes() {
+        let attrs = |line: &str, proto, state| attributes(line.as_bytes(), proto, state);
         let whole = TCP.trim_end().to_owned() + " 00000000abcdef00 21 4 31 10 -1";
-        let raw = of(&whole, Proto::Tcp, State::Established);
+        let raw = attrs(&whole, Proto::Tcp, State::Established);
         let a = attr::Attrs::new(&raw, Family::Inet, Proto::Tcp);
-        let said = ["rto_us", "ato_us", "snd_cwnd", "snd_ssthresh", "rtt_us"].map(|n| a.proc_tcp(n));
-        assert_eq!(said, [Some(210_000), Some(40_000), Some(10), None, None]);
+        let values = ["rto_us", "ato_us", "snd_cwnd", "snd_ssthresh", "rtt_us"].map(|n| a.proc_tcp(n));
+        assert_eq!(values, [Some(210_000), Some(40_000), Some(10), None, None]);
         assert_eq!((a.quick_acks(), a.bidirectional()), (Some(15), Some(true)));
         let found = whole.replace("-1", "7");
-        let raw = of(&found, Proto::Tcp, State::Established);
+        let raw = attrs(&found, Proto::Tcp, State::Established);
         assert_eq!(attr::Attrs::new(&raw, Family::Inet, Proto::Tcp).proc_tcp("snd_ssthresh"), Some(7));
         assert!(
-            of(&whole, Proto::Tcp, State::Listen).is_empty()
-                && of(TCP, Proto::Tcp, State::TimeWait).is_empty()
+            attrs(&whole, Proto::Tcp, State::Listen).is_empty()
+                && attrs(TCP, Proto::Tcp, State::TimeWait).is_empty()
         );
         let udp = "12: 00000000:0035 00000000:0000 07 0:0 00:0 0 101 0 77 2 0000000000000000 5";
-        let raw = of(udp, Proto::Udp, State::Unconn);
+        let raw = attrs(udp, Proto::Udp, State::Unconn);
         assert_eq!(attr::Attrs::new(&raw, Family::Inet, Proto::Udp).drops(), Some(5));
         for cut in 0..whole.len() {
-            let _ = of(&whole[..cut], Proto::Tcp, State::Established);
+            let _ = attrs(&whole[..cut], Proto::Tcp, State::Established);
         }
     }
 
     #[test]
-    fn timers_are_those_of_sock_diag() {
-        let of = |running: &str, resent: &str, probes: &str| {
+    fn timer_is_that_of_sock_diag() {
+        let parse = |running: &str, resent: &str, probes: &str| {
             let line = format!("0: 0100007F:1F90 0200007F:D431 01 0:0 {running} {resent} 0 {probes} 4242 1");
             socket(line.as_bytes(), Proto::Tcp, Family::Inet).map(|s| s.timer)
         };
         let timer = |kind, retrans, expires_ms| Ok(Timer { kind, retrans, expires_ms });
-        assert_eq!(of("00:00000000", "00000003", "2"), timer(TimerKind::Off, 0, 0));
-        assert_eq!(of("01:00000014", "00000003", "2"), timer(TimerKind::On, 3, 200));
-        assert_eq!(of("02:00000014", "00000003", "2"), timer(TimerKind::Keepalive, 2, 200));
-        assert_eq!(of("04:00000014", "00000003", "2"), timer(TimerKind::Persist, 2, 200));
-        assert_eq!(of("01:FFFFFFFFFFFFFFFF", "FFFFFFFF", "0"), timer(TimerKind::On, 255, u32::MAX));
+        assert_eq!(parse("00:00000000", "00000003", "2"), timer(TimerKind::Off, 0, 0));
+        assert_eq!(parse("01:00000014", "00000003", "2"), timer(TimerKind::On, 3, 200));
+        assert_eq!(parse("02:00000014", "00000003", "2"), timer(TimerKind::Keepalive, 2, 200));
+        assert_eq!(parse("04:00000014", "00000003", "2"), timer(TimerKind::Persist, 2, 200));
+        assert_eq!(parse("01:FFFFFFFFFFFFFFFF", "FFFFFFFF", "0"), timer(TimerKind::On, 255, u32::MAX));
         for (running, resent, probes) in
             [("01", "0", "0"), ("01:x", "0", "0"), ("01:0", "y", "0"), ("1:0", "0", "-1")]
         {
-            assert_eq!(of(running, resent, probes), Err(Malformed), "{running} {resent} {probes}");
+            assert_eq!(parse(running, resent, probes), Err(Malformed), "{running} {resent} {probes}");
         }
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn malformed_line_is_refused() {
         for cut in 0..TCP.len() - 8 {
             let _ = socket(&TCP.as_bytes()[..cut], Proto::Tcp, Family::Inet);
         }
@@ -197,7 +196,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_bytes_end_well(
+        fn any_bytes_are_parsed_or_refused(
             line: Vec<u8>,
             text in "[0-9A-F: ]{0,200}",
             words in proptest::collection::vec("[0-9A-F]{1,17}(:[0-9A-F]{1,17})?", 0..12),

@@ -1,4 +1,4 @@
-//! Captured trees: what is there, what is missing, what makes no sense.
+//! Captured trees: complete, incomplete and malformed ones.
 
 use super::*;
 use crate::collect::{Choice, Engines, open};
@@ -50,7 +50,7 @@ fn read(root: &Path) -> Sample {
 // Addresses stand as on a little-endian machine.
 #[cfg(target_endian = "little")]
 #[test]
-fn a_captured_tree_is_a_machine() {
+fn captured_tree_is_read_like_a_machine() {
     let dir = tree();
     let s = read(dir.path());
     assert_eq!((&*s.host, s.backend.backend), ("web-1", Backend::Proc));
@@ -75,12 +75,12 @@ fn a_captured_tree_is_a_machine() {
     assert_eq!((p.info.pid, &*p.info.comm, p.info.uid), (812, "nginx", 33));
     let fds = p.fds.unwrap();
     assert_eq!((fds.open, fds.soft, fds.hard), (4, Some(1024), Some(4096)));
-    assert_eq!(s.faults.count(FaultKind::Unsupported), 1, "udp6 is not there");
+    assert_eq!(s.faults.count(FaultKind::Unsupported), 1, "udp6 is missing");
     assert_eq!(s.faults.count(FaultKind::Malformed), 0);
 }
 
 #[test]
-fn garbage_is_counted_and_the_rest_is_read() {
+fn malformed_lines_are_counted_and_the_others_read() {
     let dir = tree();
     let tcp = dir.path().join("net/tcp");
     let mut text = fs::read(&tcp).unwrap();
@@ -99,10 +99,10 @@ fn garbage_is_counted_and_the_rest_is_read() {
 }
 
 #[test]
-fn a_long_line_is_one_line() {
+fn overlong_line_is_one_malformed_line() {
     let dir = tree();
     let row = "0: 0100007F:0001 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 9 1";
-    // Whole rows inside a line without an end, at every place a buffer could be cut.
+    // Complete rows within one overlong line, at every offset a buffer could be split at.
     let long = format!("{row} ").repeat(4000);
     fs::write(dir.path().join("net/tcp"), format!("{HEAD}{long}\n{row}\n{long}")).unwrap();
     let s = read(dir.path());
@@ -111,7 +111,7 @@ fn a_long_line_is_one_line() {
 }
 
 #[test]
-fn titles_may_be_missing() {
+fn header_may_be_missing() {
     let dir = tree();
     let tcp = dir.path().join("net/tcp");
     let text = fs::read_to_string(&tcp).unwrap();
@@ -120,7 +120,7 @@ fn titles_may_be_missing() {
 }
 
 #[test]
-fn only_what_is_wanted_is_there() {
+fn unwanted_rows_are_left_out() {
     let dir = tree();
     let mut source = open(Choice::Auto, Some(dir.path()), Netns::All, None, Engines::Off).unwrap();
     let mut rows = |wants: Wants| -> Vec<_> {
@@ -131,12 +131,12 @@ fn only_what_is_wanted_is_there() {
     assert_eq!(rows(Wants { states, ..Wants::default() }), [("tcp", State::TimeWait, 41206)]);
     let protos = ProtoSet::empty().with(Proto::Udp);
     assert_eq!(rows(Wants { protos, ..Wants::default() }), [("udp", State::Unconn, 53)]);
-    let with = rows(Wants { states, ..Wants::default() }.with(Reads::LISTENERS));
-    assert_eq!(with.iter().map(|x| x.2).collect::<Vec<_>>(), [443, 41206, 22, 53]);
+    let with_listeners = rows(Wants { states, ..Wants::default() }.with(Reads::LISTENERS));
+    assert_eq!(with_listeners.iter().map(|x| x.2).collect::<Vec<_>>(), [443, 41206, 22, 53]);
 }
 
 #[test]
-fn identities_last_from_poll_to_poll() {
+fn ids_are_stable_from_poll_to_poll() {
     let dir = tree();
     let mut source = open(Choice::Auto, Some(dir.path()), Netns::All, None, Engines::Off).unwrap();
     let mut ids = || -> Vec<_> {
@@ -144,7 +144,7 @@ fn identities_last_from_poll_to_poll() {
     };
     let first = ids();
     assert_eq!(first, ids());
-    // The kernel moves on: one row goes, the others have other numbers.
+    // One row is removed, the others are renumbered.
     let tcp = dir.path().join("net/tcp");
     let text = fs::read_to_string(&tcp).unwrap().replace("   1: ", "   0: ");
     let without: Vec<&str> = text.lines().filter(|l| !l.contains(" 0A ")).collect();
@@ -153,7 +153,7 @@ fn identities_last_from_poll_to_poll() {
 }
 
 #[test]
-fn a_table_that_fails_does_not_take_the_others_along() {
+fn unreadable_table_does_not_affect_the_others() {
     let dir = tree();
     let udp = dir.path().join("net/udp");
     fs::remove_file(&udp).unwrap();
@@ -171,14 +171,14 @@ fn a_table_that_fails_does_not_take_the_others_along() {
 }
 
 #[test]
-fn a_tree_without_a_name_has_that_of_its_directory() {
+fn tree_without_host_name_is_named_by_its_path() {
     let dir = tree();
     fs::remove_file(dir.path().join("sys/kernel/hostname")).unwrap();
     assert_eq!(&*read(dir.path()).host, dir.path().to_str().unwrap());
 }
 
 #[test]
-fn processes_are_as_old_as_when_they_were_captured() {
+fn process_age_is_that_at_capture_time() {
     let dir = tree();
     fs::write(dir.path().join("uptime"), "100.50 380.00\n").unwrap();
     let s = read(dir.path());
@@ -189,7 +189,7 @@ fn processes_are_as_old_as_when_they_were_captured() {
 }
 
 #[test]
-fn the_live_one_shows_our_own_socket_with_its_owner() {
+fn own_live_socket_has_its_owner() {
     let l = std::net::TcpListener::bind("[::1]:0").unwrap();
     let at = l.local_addr().unwrap().to_string();
     let s =
@@ -203,7 +203,7 @@ fn the_live_one_shows_our_own_socket_with_its_owner() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
     #[test]
-    fn every_line_is_a_socket_or_counted(
+    fn every_line_is_parsed_or_counted(
         lines in proptest::collection::vec(
             prop_oneof![
                 proptest::collection::vec(any::<u8>().prop_map(|b| if b == b'\n' { b' ' } else { b }), 0..3000),
@@ -222,13 +222,13 @@ proptest! {
         }
         fs::write(dir.path().join("net/tcp"), &text).unwrap();
         let s = read(dir.path());
-        let told = s.sockets.iter().filter(|x| x.proto == Proto::Tcp && x.family == Family::Inet).count();
-        prop_assert_eq!(told + s.faults.count(FaultKind::Malformed) as usize, lines.len());
+        let parsed = s.sockets.iter().filter(|x| x.proto == Proto::Tcp && x.family == Family::Inet).count();
+        prop_assert_eq!(parsed + s.faults.count(FaultKind::Malformed) as usize, lines.len());
     }
 }
 
 #[test]
-fn ten_thousand_rows_have_ten_thousand_identities() {
+fn ten_thousand_sockets_have_distinct_ids() {
     let dir = tree();
     let mut text = HEAD.to_owned();
     for i in 0..10_000u32 {
@@ -242,7 +242,7 @@ fn ten_thousand_rows_have_ten_thousand_identities() {
 }
 
 #[test]
-fn what_cannot_be_read_is_said() {
+fn unreadable_root_is_an_error() {
     let gone = open(Choice::Auto, Some(Path::new("/no/such/tree")), Netns::All, None, Engines::Off)
         .err()
         .map(|e| e.to_string());

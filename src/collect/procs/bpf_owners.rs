@@ -5,8 +5,7 @@
 //! a scan of the few that changed is cheaper, however many descriptors the others have.
 
 use super::bpf::Loader;
-use super::scan_schedule::scan_time;
-use super::table::{ProcEntry, ProcessTable};
+use super::table::{ProcEntry, ProcessTable, scan_time};
 use crate::model::{FaultKind, FaultSubject, OwnersBy, Reads, Sample};
 use rustix::thread::{CapabilitySet, capabilities};
 
@@ -34,7 +33,7 @@ pub(crate) struct BpfOwners {
     used: OwnersBy,
     /// Time of the last read, nanoseconds after boot.
     last_read_ns: u64,
-    /// Whether the last read had descriptors that a scan may not read; before the first, whether that is possible.
+    /// True if the last read had descriptors that a scan may not read; before the first, if that is possible.
     reveals_hidden: bool,
     /// Time of the sample that took over the read made while loading.
     startup_ns: u64,
@@ -72,7 +71,7 @@ impl BpfOwners {
         }
     }
 
-    /// Whether loading occupies a core.
+    /// Returns true if loading occupies a core.
     pub(crate) const fn is_loading(&self) -> bool {
         matches!(self.loader, Loader::Loading(_))
     }
@@ -105,7 +104,7 @@ impl BpfOwners {
         true
     }
 
-    /// Whether a read is cheaper than scanning these processes, or gives what a scan may not read.
+    /// Returns true if a read is cheaper than scanning these processes, or gives what a scan may not read.
     fn is_worthwhile(&self, table: &ProcessTable, pids: &[u32]) -> bool {
         let load = match &self.loader {
             Loader::Unavailable(_) => return false,
@@ -127,7 +126,7 @@ impl BpfOwners {
     }
 }
 
-/// Whether many files are open on this machine (`/proc/sys/fs/file-nr`: open, unused, maximum).
+/// Returns true if many files are open on this machine (`/proc/sys/fs/file-nr`: open, unused, maximum).
 fn has_many_files() -> bool {
     let text = std::fs::read_to_string("/proc/sys/fs/file-nr").unwrap_or_default();
     text.split_whitespace().next().and_then(|n| n.parse().ok()).is_some_and(|n: u64| n >= PRELOAD_FILES)
@@ -149,7 +148,7 @@ impl Amount {
     }
 }
 
-/// Whether a bpf read of `all`, after loading for `load` ns, costs less than a scan of `scan`.
+/// Returns true if a bpf read of `all`, after loading for `load` ns, costs less than a scan of `scan`.
 const fn is_cheaper(all: Amount, scan: Amount, load: u64) -> bool {
     load + BPF_READ + all.fds * BPF_FD + all.processes * BPF_PROCESS
         < scan.fds * SCAN_FD + scan.processes * SCAN_PROCESS

@@ -34,7 +34,7 @@ impl Interned {
     }
 }
 
-/// Reads the contexts that the sample's wants ask for: those of its processes, and those of its sockets with an owner.
+/// Reads the contexts that the sample wants: those of its processes, and those of its sockets with an owner.
 pub(crate) fn fill(table: &ProcessTable, sample: &mut Sample) {
     let mut interned = Interned::default();
     if sample.wants.reads(Reads::PROC_CTX) {
@@ -259,7 +259,7 @@ mod tests {
         assert_eq!(read_one(u32::MAX, Some((3, 1))), (Err(Missing::Gone), Err(Missing::Gone)));
     }
 
-    /// Whether the file itself is missing or empty.
+    /// Returns true if the file itself is missing or empty.
     fn has_no_label(pid: u32) -> bool {
         fs::read(format!("/proc/{pid}/attr/current")).map_or(true, |b| b.is_empty())
             && read_one(pid, None).0 == Err(Missing::NoLabels)

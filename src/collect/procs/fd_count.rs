@@ -30,7 +30,7 @@ impl FdCounter {
         Self { by_stat: false, per_poll, left: 0 }
     }
 
-    /// Whether not every process can be counted in one poll.
+    /// Returns true if not every process can be counted in one poll.
     pub(crate) const fn is_budgeted(&self) -> bool {
         !self.by_stat
     }

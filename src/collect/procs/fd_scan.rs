@@ -31,7 +31,7 @@ pub(crate) struct FdSet {
 }
 
 impl FdSet {
-    /// Whether one of them refers to this socket.
+    /// Returns true if one of them refers to this socket.
     pub(crate) fn contains(&self, inode: u64) -> bool {
         let at = self.sockets.partition_point(|s| s.0 < inode);
         self.sockets.get(at).is_some_and(|s| s.0 == inode)
@@ -76,7 +76,7 @@ pub(crate) fn for_each_fd(
     Ok(())
 }
 
-/// Whether descriptor `fd` of the process currently refers to the socket `inode`.
+/// Returns true if descriptor `fd` of the process currently refers to the socket `inode`.
 pub(crate) fn refers_to(process: impl AsFd, fd: u32, inode: u64, bufs: &mut Buffers) -> bool {
     let Ok(name) = std::ffi::CString::new(format!("fd/{fd}")) else { return false };
     link(process, &name, &mut bufs.link).is_ok_and(|t| socket_inode(t) == Some(inode))

@@ -46,7 +46,7 @@ fn frequent_targets(process: impl AsFd, bufs: &mut Buffers) -> Result<Vec<FdPlac
     let mut files: FxHashMap<(FdKind, Box<[u8]>), Vec<u32>> = FxHashMap::default();
     fd_scan::for_each_fd(process, bufs, |fd, target| {
         let kind = FdKind::from_link(target);
-        // Sockets are told apart by their peers; pipes and eventfds have no name.
+        // Sockets are identified by their peers; pipes and eventfds have no name.
         if matches!(kind, FdKind::File | FdKind::Memfd) {
             files.entry((kind, target.into())).or_default().push(fd);
         }

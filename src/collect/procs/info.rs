@@ -41,7 +41,7 @@ pub(crate) struct Stat<'a> {
 }
 
 impl Stat<'_> {
-    /// Whether this is a kernel thread, which has no descriptors.
+    /// Returns true if this is a kernel thread, which has no descriptors.
     pub(crate) const fn is_kernel_thread(&self) -> bool {
         self.flags & 0x0020_0000 != 0
     }

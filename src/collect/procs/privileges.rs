@@ -18,7 +18,7 @@ pub(crate) fn read() -> Privileges {
     }
 }
 
-/// Whether `/proc` hides other users' processes, by `mountinfo` (`proc_pid_mountinfo(5)`). The options of the file system
+/// Returns true if `/proc` hides other users' processes, by `mountinfo` (`proc_pid_mountinfo(5)`). The options of the file system
 /// are its last field; of several mounts on one path the last one is visible.
 fn has_hidepid(mountinfo: &str) -> bool {
     let proc_mount = |line: &str| {

@@ -6,7 +6,7 @@ use super::bpf_owners::BpfOwners;
 use super::fd_scan::{self, Buffers, FdSet};
 use super::fd_targets;
 use super::proc_dir::ProcDir;
-use super::table::{ProcEntry, ProcessTable};
+use super::table::{ProcEntry, ProcessTable, scan_time};
 use crate::collect::stamp;
 use crate::model::{FaultKind, FaultSubject, Reads, Sample};
 use crate::sync::{cores, par_map_with};
@@ -58,7 +58,7 @@ struct FullScan {
 }
 
 impl FullScan {
-    /// Whether the next one has to wait.
+    /// Returns true if the next one has to wait.
     const fn is_too_recent(self, now: u64) -> bool {
         self.took_ns > FULL_SCAN_NS && now.saturating_sub(self.at_ns) < self.took_ns * FULL_SCAN_SHARE
     }
@@ -74,11 +74,6 @@ pub(crate) struct FdScanner {
     pub(super) sample_inodes: FxHashSet<u64>,
     last_full_scan: FullScan,
     scan_budget: ScanBudget,
-}
-
-/// Time of the sample, nanoseconds after boot; never 0, which stands for "not scanned".
-pub(crate) fn scan_time(sample: &Sample) -> u64 {
-    sample.at.boot_ns.max(1)
 }
 
 impl FdScanner {

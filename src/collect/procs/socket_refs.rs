@@ -36,12 +36,12 @@ impl SocketRefCounts {
         self.dirty = true;
     }
 
-    /// Whether a known descriptor refers to the socket.
+    /// Returns true if a known descriptor refers to the socket.
     pub(crate) fn contains(&self, inode: u64) -> bool {
         self.counts.contains_key(&inode)
     }
 
-    /// Whether several known descriptors refer to the socket.
+    /// Returns true if several known descriptors refer to the socket.
     pub(crate) fn is_shared(&self, inode: u64) -> bool {
         self.counts.get(&inode).is_some_and(|n| *n > 1)
     }
@@ -51,7 +51,7 @@ impl SocketRefCounts {
         self.dirty = true;
     }
 
-    /// Whether anything changed since the last call.
+    /// Returns true if anything changed since the last call.
     pub(crate) fn take_dirty(&mut self) -> bool {
         std::mem::take(&mut self.dirty)
     }

@@ -10,7 +10,7 @@ use super::info;
 use super::proc_dir::{self, ProcDir};
 use super::socket_refs::SocketRefCounts;
 use crate::collect::stamp;
-use crate::model::{FaultKind, FaultSubject, Faults, FdPlace, Missing, ProcInfo};
+use crate::model::{FaultKind, FaultSubject, Faults, FdPlace, Missing, ProcInfo, Sample};
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
@@ -68,6 +68,11 @@ pub(crate) struct ProcEntry {
     pub(crate) changed: bool,
 }
 
+/// Time of the sample, nanoseconds after boot; never 0, which stands for "not scanned".
+pub(crate) fn scan_time(sample: &Sample) -> u64 {
+    sample.at.boot_ns.max(1)
+}
+
 impl ProcessTable {
     /// An empty table of this `/proc`, or of a captured tree.
     pub(crate) fn new(root: &Path) -> Self {
@@ -114,7 +119,7 @@ impl ProcessTable {
         &self.refs
     }
 
-    /// Whether the list of owners differs from when this was last called.
+    /// Returns true if the list of owners differs from when this was last called.
     pub(crate) fn take_owners_dirty(&mut self) -> bool {
         self.refs.take_dirty()
     }
@@ -153,7 +158,7 @@ impl ProcessTable {
             if let Err(e) = self.refresh_one(&root, pid) {
                 match e {
                     Errno::NOENT | Errno::SRCH => {
-                        faults.add(FaultKind::Vanished, FaultSubject::Processes, "")
+                        faults.add(FaultKind::Vanished, FaultSubject::Processes, "");
                     }
                     e => faults.add(FaultKind::Malformed, FaultSubject::Processes, format!("{pid}: {e}")),
                 }
@@ -208,7 +213,7 @@ impl ProcessTable {
             Ok(Some(n)) => {
                 e.changed = e.fd_count != Ok(n);
                 e.set_fd_count(n);
-                // Near the limit somebody may have raised it.
+                // Near the limit, it may have been raised.
                 let near = e.nofile.is_some_and(|(soft, _)| u64::from(n) > soft / 2);
                 if let (true, Some(dir)) = (near, &e.dir)
                     && info::slurp(dir, "limits", &mut self.buf, 1 << 14).is_ok()
@@ -367,17 +372,17 @@ impl ProcessTable {
 }
 
 impl ProcEntry {
-    /// Whether `/proc/PID/fd` may not be read.
+    /// Returns true if `/proc/PID/fd` may not be read.
     pub(crate) fn is_fd_hidden(&self) -> bool {
         self.fd_dir_denied || self.fd_count == Err(Missing::NotPermitted)
     }
 
-    /// Whether a scan of `/proc/PID/fd` can give anything.
+    /// Returns true if a scan of `/proc/PID/fd` can give anything.
     pub(crate) const fn is_scannable(&self) -> bool {
         self.info.is_some() && matches!(self.fd_count, Ok(_) | Err(Missing::Pending))
     }
 
-    /// Whether the descriptor count differs from what was last read.
+    /// Returns true if the descriptor count differs from what was last read.
     pub(crate) fn is_count_off(&self) -> bool {
         self.fd_count != Ok(self.fds.kinds.total())
     }

@@ -2,7 +2,8 @@
 
 use super::series::noise_below;
 use super::{Series, SocketSpec};
-use crate::model::attr::{inet, push};
+use crate::model::attr::push;
+use crate::model::diag_attr::inet;
 use crate::model::tcp_info::TCP_FIELDS;
 use crate::model::{AttrSet, Family, Proto, Socket, State, Timer, TimerKind};
 

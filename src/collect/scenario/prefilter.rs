@@ -4,7 +4,7 @@ use super::Scenario;
 use crate::model::Socket;
 use crate::model::wants::{Prefilter, Side};
 
-/// Whether the kernel would dump the socket; `None` if a scenario does not have what is compared.
+/// Returns true if the kernel would dump the socket; `None` if a scenario does not have what is compared.
 pub(super) fn passes(p: &Prefilter, s: &Socket, scenario: &Scenario) -> Option<bool> {
     let endpoint = |side: Side| if side == Side::Local { s.local } else { s.remote };
     match p {

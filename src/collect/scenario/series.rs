@@ -7,7 +7,7 @@ pub struct Series {
     pub start: f64,
     /// Increase per poll.
     pub step: f64,
-    /// Whether it deviates by up to a half, reproducibly.
+    /// True if it deviates by up to a half, reproducibly.
     pub jitter: bool,
 }
 

@@ -279,7 +279,7 @@ fn flow(s: &Socket, original: Endpoint, number: u64, spec: &SocketSpec, ticks: u
     }
 }
 
-/// Whether a connection in this state, closed by the application, has no owner.
+/// Returns true if a connection in this state, closed by the application, has no owner.
 const fn is_orphan_state(s: State) -> bool {
     matches!(s, State::FinWait1 | State::FinWait2 | State::LastAck | State::Closing)
 }

@@ -4,7 +4,9 @@ use super::{AF_INET, AF_INET6};
 use crate::collect::netlink::socket::Malformed;
 use crate::collect::netlink::wire::InetMsg;
 use crate::model::attr;
-use crate::model::{Addr, Attrs, Endpoint, Family, Proto, Sample, Socket, SocketId, State, Timer, TimerKind};
+use crate::model::{
+    Addr, Attrs, Endpoint, Family, Proto, Sample, Socket, SocketId, State, Timer, TimerKind, bytes, diag_attr,
+};
 use rustc_hash::FxHasher;
 use std::hash::{Hash, Hasher};
 use zerocopy::FromBytes;
@@ -75,7 +77,7 @@ pub(crate) fn decode(message: &[u8], proto: Proto, sample: &mut Sample) -> Resul
 
 /// Whether a message of `sctp_diag` is of an association, which has states of its own, and not of an endpoint.
 fn is_association(attrs: &[u8], family: Family) -> bool {
-    Attrs::new(attrs, family, Proto::Sctp).get(attr::inet::PEERS).is_some()
+    Attrs::new(attrs, family, Proto::Sctp).get(diag_attr::inet::PEERS).is_some()
 }
 
 /// Keeps what a socket's attributes say: where they lie in the sample, where the words of its `tcp_info` do, and how many
@@ -90,10 +92,10 @@ fn keep(
     let (mut info, mut changed) = (None, false);
     while let Some((number, payload)) = walk.next() {
         // Other protocols have other structures under the same number.
-        if number == attr::inet::INFO && proto == Proto::Tcp && info.is_none() {
+        if number == diag_attr::inet::INFO && proto == Proto::Tcp && info.is_none() {
             info = Some((attrs.len() - walk.leftover(), payload));
         }
-        changed |= matches!(number, attr::inet::MD5SIG | attr::inet::SK_BPF_STORAGES);
+        changed |= matches!(number, diag_attr::inet::MD5SIG | diag_attr::inet::SK_BPF_STORAGES);
     }
     let left = walk.leftover();
     let whole = &attrs[..attrs.len() - left];
@@ -101,9 +103,9 @@ fn keep(
         let mut open = Vec::with_capacity(whole.len());
         for (number, b) in Attrs::new(whole, family, proto).iter() {
             match number {
-                attr::inet::MD5SIG => attr::push(&mut open, number, &without_keys(b)),
-                attr::inet::SK_BPF_STORAGES => {
-                    attr::push(&mut open, attr::BPF_MAPS, &without_values(b, family, proto));
+                diag_attr::inet::MD5SIG => attr::push(&mut open, number, &without_keys(b)),
+                diag_attr::inet::SK_BPF_STORAGES => {
+                    attr::push(&mut open, diag_attr::own::BPF_MAPS, &without_values(b, family, proto));
                 }
                 _ => attr::push(&mut open, number, b),
             }
@@ -167,7 +169,7 @@ fn without_values(all: &[u8], family: Family, proto: Proto) -> Vec<u8> {
     let mut out = Vec::new();
     for (_, map) in Attrs::new(all, family, proto).iter().filter(|(n, _)| *n == 1) {
         let map = Attrs::new(map, family, proto);
-        let Some(id) = map.get(2).and_then(|b| attr::read_u32(b, 0)) else { continue };
+        let Some(id) = map.get(2).and_then(|b| bytes::read_u32(b, 0)) else { continue };
         out.extend(id.to_ne_bytes());
         out.extend(map.get(3).map_or(0, |value| value.len() as u32).to_ne_bytes());
     }

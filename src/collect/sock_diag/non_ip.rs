@@ -3,8 +3,9 @@
 
 use crate::collect::netlink::links;
 use crate::collect::netlink::socket::Malformed;
-use crate::model::attr::{self, read_u32};
-use crate::model::{Attrs, Family, Proto, Sample, Socket, SocketId, State, names, text};
+use crate::model::attr;
+use crate::model::bytes::read_u32;
+use crate::model::{Attrs, Family, Proto, Sample, Socket, SocketId, State, diag_attr, names, text};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use zerocopy::{FromBytes, Immutable, KnownLayout};
@@ -100,7 +101,7 @@ pub(crate) fn finish(
     let whole = &attrs[..attrs.len() - walk.leftover()];
     s.attr_at = u32::try_from(sample.attrs.len()).map_err(|_| Malformed)?;
     sample.attrs.extend_from_slice(whole);
-    attr::push(&mut sample.attrs, attr::KIND, &[kind]);
+    attr::push(&mut sample.attrs, diag_attr::own::KIND, &[kind]);
     for (number, payload) in more {
         attr::push(&mut sample.attrs, *number, payload);
     }
@@ -123,7 +124,7 @@ pub(crate) fn unix(message: &[u8], sample: &mut Sample) -> Result<(), Malformed>
     let attrs = Attrs::new(rest, Family::Unix, Proto::Unix);
     let mut s = Socket::new(id(m.cookie), Family::Unix, Proto::Unix, state(m.state));
     s.inode = u64::from(m.inode);
-    if let Some(raw) = attrs.get(attr::unix::NAME) {
+    if let Some(raw) = attrs.get(diag_attr::unix::NAME) {
         let shown = if raw.first() == Some(&0) {
             let bytes: Vec<u8> = raw.iter().map(|b| if *b == 0 { b'@' } else { *b }).collect();
             text::from_bytes(&bytes).into_owned()
@@ -133,11 +134,11 @@ pub(crate) fn unix(message: &[u8], sample: &mut Sample) -> Result<(), Malformed>
         };
         s.local_name = name(sample, shown);
     }
-    if let Some(queues) = attrs.get(attr::unix::RQLEN) {
+    if let Some(queues) = attrs.get(diag_attr::unix::RQLEN) {
         s.recv_q = read_u32(queues, 0).unwrap_or(0);
         s.send_q = read_u32(queues, 4).unwrap_or(0);
     }
-    s.uid = attrs.get(attr::unix::UID).and_then(|b| read_u32(b, 0)).unwrap_or(0);
+    s.uid = attrs.get(diag_attr::unix::UID).and_then(|b| read_u32(b, 0)).unwrap_or(0);
     finish(sample, s, m.kind, rest, &[])
 }
 
@@ -181,8 +182,10 @@ pub(crate) fn netlink(message: &[u8], sample: &mut Sample) -> Result<(), Malform
         let group = if m.dst_group == 0 { String::new() } else { format!(" group {}", m.dst_group) };
         s.remote_name = name(sample, format!("{protocol}:{}{group}", m.dst_port));
     }
-    let more: [(u16, &[u8]); 2] =
-        [(attr::PROTOCOL, &u16::from(m.protocol).to_ne_bytes()), (attr::PORT_ID, &m.port.to_ne_bytes())];
+    let more: [(u16, &[u8]); 2] = [
+        (diag_attr::own::PROTOCOL, &u16::from(m.protocol).to_ne_bytes()),
+        (diag_attr::own::PORT_ID, &m.port.to_ne_bytes()),
+    ];
     finish(sample, s, m.kind, rest, &more)
 }
 
@@ -196,8 +199,8 @@ pub(crate) fn packet(
     let attrs = Attrs::new(rest, Family::Packet, Proto::Packet);
     let mut s = Socket::new(id(m.cookie), Family::Packet, Proto::Packet, State::Unconn);
     s.inode = u64::from(m.inode);
-    s.iface = attrs.get(attr::packet::INFO).and_then(|b| read_u32(b, 0)).unwrap_or(0);
-    s.uid = attrs.get(attr::packet::UID).and_then(|b| read_u32(b, 0)).unwrap_or(0);
+    s.iface = attrs.get(diag_attr::packet::INFO).and_then(|b| read_u32(b, 0)).unwrap_or(0);
+    s.uid = attrs.get(diag_attr::packet::UID).and_then(|b| read_u32(b, 0)).unwrap_or(0);
     if let Some(mem) = attrs.skmem() {
         s.recv_q = mem.rmem_alloc().unwrap_or(0);
         s.send_q = mem.wmem_alloc().unwrap_or(0);
@@ -207,7 +210,7 @@ pub(crate) fn packet(
         i => links::name_of(interfaces, i),
     };
     s.local_name = name(sample, format!("{}:{on}", names::ether(m.number)));
-    finish(sample, s, m.kind, rest, &[(attr::PROTOCOL, &m.number.to_ne_bytes())])
+    finish(sample, s, m.kind, rest, &[(diag_attr::own::PROTOCOL, &m.number.to_ne_bytes())])
 }
 
 /// Adds a vsock socket: its ends are context ids and ports.
@@ -223,7 +226,7 @@ pub(crate) fn vsock(message: &[u8], sample: &mut Sample) -> Result<(), Malformed
     if s.state == State::Established {
         s.remote_name = name(sample, end(m.dst_cid, m.dst_port));
     }
-    finish(sample, s, m.kind, rest, &[(attr::VSOCK_SHUTDOWN, &[m.shutdown])])
+    finish(sample, s, m.kind, rest, &[(diag_attr::own::VSOCK_SHUTDOWN, &[m.shutdown])])
 }
 
 /// Adds an XDP socket: its name is its interface and queue.
@@ -236,7 +239,7 @@ pub(crate) fn xdp(
     let attrs = Attrs::new(rest, Family::Xdp, Proto::Xdp);
     let mut s = Socket::new(id(m.cookie), Family::Xdp, Proto::Xdp, State::Unconn);
     s.inode = u64::from(m.inode);
-    s.uid = attrs.get(attr::xdp::UID).and_then(|b| read_u32(b, 0)).unwrap_or(0);
+    s.uid = attrs.get(diag_attr::xdp::UID).and_then(|b| read_u32(b, 0)).unwrap_or(0);
     if let Some((iface, queue)) = attrs.xdp_queue() {
         s.iface = iface;
         if iface != 0 {

@@ -2,8 +2,8 @@
 
 use super::non_ip::{finish, id, name, state};
 use crate::collect::netlink::socket::Malformed;
-use crate::model::attr::tipc::number::{ADDR, CON, COOKIE, INO, REF, STAT, STATE, TYPE, UID};
-use crate::model::attr::{read_u32, read_u64};
+use crate::model::bytes::{read_u32, read_u64};
+use crate::model::diag_attr::tipc::{ADDR, CON, COOKIE, INO, REF, STAT, STATE, TYPE, UID};
 use crate::model::{Attrs, Family, Proto, Sample, Socket};
 
 /// `TIPC_NLA_SOCK` (`include/uapi/linux/tipc_netlink.h`).

@@ -1,4 +1,4 @@
-//! Values as they are written: bare, quoted, or a pattern.
+//! Lexer of values: bare, quoted, or a regular expression.
 
 use super::{Parsed, Parser};
 use crate::filter::Problem;
@@ -59,23 +59,18 @@ impl Parser<'_> {
         Ok(RawValue { text, span: start..self.at, quoted: false, wild })
     }
 
-    /// Whether a `\)` here closes a parenthesis that is open.
+    /// True if a `\)` here closes an open parenthesis.
     pub(crate) fn balanced_close(&self) -> bool {
         let before = &self.text[..self.at];
         before.matches("\\(").count() > before.matches("\\)").count()
     }
 
-    /// A backslash and what it stands for.
+    /// A backslash escape.
     pub(crate) fn escape(&mut self, out: &mut String) -> Parsed<()> {
         let at = self.at;
         self.at += 1;
         let Some(c) = self.peek() else {
-            return Err(error_at(
-                Problem::Incomplete,
-                at..at + 1,
-                "a character is missing after this backslash",
-                None,
-            ));
+            return Err(error_at(Problem::Incomplete, at..at + 1, "incomplete escape", None));
         };
         self.at += c.len_utf8();
         if c == 'u'
@@ -90,7 +85,7 @@ impl Parser<'_> {
             };
             let Some(code) = code else {
                 let span = at..self.at + close + 1;
-                return Err(error_at(Problem::BadValue, span, "this is no character's number", None));
+                return Err(error_at(Problem::BadValue, span, "invalid code point: expected \\u{HEX}", None));
             };
             self.at += close + 1;
             out.push(code);
@@ -104,14 +99,14 @@ impl Parser<'_> {
     pub(crate) fn quoted(&mut self) -> Parsed<RawValue> {
         let start = self.at;
         let Some(quote) = self.peek() else {
-            return Err(error_at(Problem::Incomplete, start..start, "text is missing here", None));
+            return Err(error_at(Problem::Incomplete, start..start, "text is missing", None));
         };
         self.at += 1;
         let mut text = String::new();
         loop {
             match self.peek() {
                 None => {
-                    let message = format!("this {quote} is never closed");
+                    let message = format!("unclosed {quote}");
                     return Err(error_at(
                         Problem::Quote,
                         start..start + 1,

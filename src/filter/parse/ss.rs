@@ -1,4 +1,4 @@
-//! What only `ss` writes: its words before a blank, and its way to write the end of a socket.
+//! Syntax specific to `ss`: keywords followed by a blank, and its notation of endpoints.
 
 use super::{Operator, Parsed, Parser, all_of, family_prefix, operator, word_operator};
 use crate::filter::ast::{Expr, Field, Op, Operand, Term, Test};
@@ -109,10 +109,10 @@ impl Parser<'_> {
             }
             ("src" | "dst", Operator::Compare(_)) => {
                 let hint = Some(format!(
-                    "to compare ports write {}",
+                    "compare ports with {}",
                     if name.starts_with('s') { "sport" } else { "dport" }
                 ));
-                Err(error_at(Problem::BadValue, raw.span, "addresses have no order", hint))
+                Err(error_at(Problem::BadValue, raw.span, "addresses cannot be compared", hint))
             }
             ("src" | "dst", _) => {
                 let (family, skip) = match raw.text.split_once(':') {
@@ -166,9 +166,9 @@ impl Parser<'_> {
         let is_ip = matches!(family, None | Some(Family::Inet | Family::Inet6));
         let operand = if is_ip {
             operand::ss_host(&text, self.services).ok_or_else(|| {
-                let message = format!("{} is no address", shown(&text));
+                let message = format!("invalid address {}", shown(&text));
                 let hint =
-                    "write an address, with a port as in 10.0.0.1:443 or [::1]:443; names are not looked up";
+                    "expected an address, with a port as in 10.0.0.1:443 or [::1]:443; host names are not resolved";
                 error_at(Problem::BadValue, span.clone(), message, Some(hint.to_owned()))
             })?
         } else {

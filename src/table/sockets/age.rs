@@ -1,12 +1,12 @@
-//! How old a socket is, how long it has been in its state, and from where that is known.
+//! Age of a socket and time in its state, with the source of the age.
 
 use crate::diagnose::in_state;
 use crate::format::{Needs, Value};
 use crate::model::{Missing, Snapshot, State};
-use crate::table::cell::opt;
+use crate::table::cell::reported;
 
-/// The words of `tcp_info` that these of its bytes lie in.
-pub(crate) const fn bytes(offsets: &[usize]) -> u64 {
+/// The words of `tcp_info` that contain these bytes, as [`TcpField::word`](crate::model::tcp_info::TcpField::word).
+pub(crate) const fn info_words(offsets: &[usize]) -> u64 {
     let (mut out, mut i) = (0, 0);
     while i < offsets.len() {
         out |= 1 << (offsets[i] / 8);
@@ -15,43 +15,42 @@ pub(crate) const fn bytes(offsets: &[usize]) -> u64 {
     out
 }
 
-/// Since data was last sent, since it last came in, and since an acknowledgement did.
-const IDLE: u64 = bytes(&[44, 52, 56]);
+/// Times since data was last sent, data was last received, and an ACK was last received.
+const IDLE: u64 = info_words(&[44, 52, 56]);
 
-/// What the ages read, with the process behind a serving socket: all of it whenever an age is asked for, so that a
-/// row's age does not hang on the columns beside it.
+/// Needs of the ages, owners of listeners included: always all of them, so that an age does not depend on the other columns.
 pub(crate) const NEEDS: Needs = Needs::OWNERS.or(Needs::info(IDLE));
 
-/// How old a socket is, in seconds, and how that is known.
-fn age_of(snap: &Snapshot, row: usize) -> Option<(f64, &'static str)> {
+/// Age of a socket in seconds, and its source.
+fn age_and_source(snap: &Snapshot, row: usize) -> Option<(f64, &'static str)> {
     let (f, s) = (&snap.facts[row], snap.socket(row));
     let end = if f.closed_ns > 0 { f.closed_ns } else { snap.sample.at.boot_ns };
     let seen = end.saturating_sub(f.first_seen_ns) as f64 / 1e9;
     if !f.older {
         return Some((seen, "opened"));
     }
-    // A server opens what it serves by when it starts.
+    // A server opens its listeners when it starts.
     if s.serves()
         && let Some(o) = snap.owners(row).first()
     {
         let began = end.saturating_sub(snap.process(o).info.start_ns) as f64 / 1e9;
         return Some((began.max(seen), "process start"));
     }
-    // These begin to count with the connection.
+    // The kernel counts these from connect.
     let idle = snap
         .attrs(row)
         .tcp_info()
-        .filter(|_| connected(s.state))
+        .filter(|_| is_connected(s.state))
         .and_then(|t| [t.last_data_sent_ms(), t.last_data_recv_ms()].into_iter().flatten().max());
     match idle.map(|ms| ms as f64 / 1e3) {
         Some(idle) if idle > seen => Some((idle, "idle time")),
-        // Of the first poll this says nothing at all.
+        // In the first poll this is not known.
         _ => (seen >= 1.0).then_some((seen, "first seen")),
     }
 }
 
-/// Whether the handshake was finished and the kernel still keeps the whole socket.
-const fn connected(state: State) -> bool {
+/// Returns whether the handshake is complete and the full socket still exists.
+const fn is_connected(state: State) -> bool {
     matches!(
         state,
         State::Established
@@ -64,15 +63,15 @@ const fn connected(state: State) -> bool {
 }
 
 pub(crate) fn age<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
-    match age_of(snap, row) {
-        // They were there before anybody looked.
+    match age_and_source(snap, row) {
+        // These sockets predate the first poll.
         Some((secs, "idle time" | "first seen")) => Value::AtLeast(secs),
-        found => opt(found.map(|(secs, _)| secs)),
+        found => reported(found.map(|(secs, _)| secs)),
     }
 }
 
 pub(crate) fn age_from<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
-    opt(age_of(snap, row).map(|(_, from)| from))
+    reported(age_and_source(snap, row).map(|(_, from)| from))
 }
 
 pub(crate) fn state_age<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
@@ -91,7 +90,7 @@ mod tests {
     use crate::table::SOCKETS;
 
     #[test]
-    fn whole_where_there_is_room() {
+    fn ages_fit_their_normal_width() {
         for name in ["age_s", "state_age_s"] {
             let room = usize::from(SOCKETS.column(name).map_or(0, |c| c.width.normal));
             for secs in [9, 94, 599, 3599, 86_399, 863_999, 86_400 * 364] {

@@ -1,11 +1,11 @@
-//! The columns of BPF: the filter of a packet socket, the maps that keep something beside an IP one.
+//! Columns of BPF: the filter of a packet socket, the storage maps of an IP socket.
 
 use crate::format::{Column, Kind, Needs, Value};
 use crate::model::{AttrSet, FaultSubject, Missing, Proto, Reads, Snapshot, bpf};
 use crate::table::cell::na;
 
-/// Why a socket that can have it has none in what was read.
-fn none<'a>(snap: &Snapshot, row: usize, read: bool) -> Value<'a> {
+/// The reason why a socket has none.
+fn no_value<'a>(snap: &Snapshot, row: usize, read: bool) -> Value<'a> {
     Value::Missing(match () {
         () if row >= snap.live => Missing::Gone,
         () if !read => Missing::NotRead,
@@ -18,7 +18,7 @@ fn filter<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
         return na();
     }
     match snap.attrs(row).packet_filter() {
-        None => none(
+        None => no_value(
             snap,
             row,
             snap.sample.wants.reads(Reads::BPF) || snap.sample.wants.needs.attrs == AttrSet::ALL,
@@ -27,7 +27,10 @@ fn filter<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
         Some(raw) => {
             let all: Vec<_> = bpf::program(raw).collect();
             let numbers: Vec<String> = all.iter().map(ToString::to_string).collect();
-            let lines = all.iter().enumerate().map(|(i, one)| Value::from(format!("{i} {}", one.text(i))));
+            let lines = all
+                .iter()
+                .enumerate()
+                .map(|(i, instruction)| Value::from(format!("{i} {}", instruction.text(i))));
             Value::Record(vec![
                 ("instructions", Value::from(all.len() as u64)),
                 ("program", Value::List(lines.collect())),
@@ -45,16 +48,16 @@ fn maps<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
         None if snap.sample.faults.iter().any(|f| f.subject == FaultSubject::BpfMaps) => {
             Value::Missing(Missing::NotPermitted)
         }
-        None => none(snap, row, snap.sample.wants.reads(Reads::BPF)),
-        Some(all) => list(all),
+        None => no_value(snap, row, snap.sample.wants.reads(Reads::BPF)),
+        Some(all) => map_list(all),
     }
 }
 
-/// Maps by their ids, with the bytes they keep, as a value.
-pub fn list<'a>(all: impl Iterator<Item = (u32, u32)>) -> Value<'a> {
-    let one =
+/// Storage maps as a value: ID and size of each.
+pub fn map_list<'a>(all: impl Iterator<Item = (u32, u32)>) -> Value<'a> {
+    let record =
         |(id, size)| Value::Record(vec![("map_id", Value::from(id)), ("value_bytes", Value::from(size))]);
-    Value::List(all.map(one).collect())
+    Value::List(all.map(record).collect())
 }
 
 /// The filter of a packet socket.
@@ -64,7 +67,7 @@ pub(crate) const FILTER: Column = Column::new(
     Kind::List,
     71,
     filter,
-    "Classic BPF program that a packet socket filters with: how many instructions, each in words, and as ss -b prints them.",
+    "Classic BPF filter of a packet socket: number of instructions, disassembly, and as printed by ss -b.",
 )
 .needs(Needs::BPF)
 .wide(8, 24, 80);
@@ -76,7 +79,7 @@ pub(crate) const MAPS: Column = Column::new(
     Kind::List,
     71,
     maps,
-    "BPF maps that keep something beside the socket (sk_storage): the id of each, and the bytes it keeps.",
+    "BPF maps with storage for the socket (sk_storage): map ID and value size.",
 )
 .needs(Needs::BPF)
 .wide(8, 24, 60);

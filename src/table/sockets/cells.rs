@@ -1,22 +1,22 @@
-//! What the cells of the table of sockets hold.
+//! Values of the cells of the table of sockets.
 
 use crate::diagnose::finding::socket_diagnoses;
 use crate::format::Value;
 use crate::model::snapshot::Direction;
 use crate::model::{AttrSet, Backend, Family, Missing, Proto, Reads, SkMem, Snapshot, Socket, State};
-use crate::table::cell::{first, na, no_owner, opt, opt_na};
+use crate::table::cell::{applicable, first_owner, na, no_owner, reported};
 
-/// What only sockets of IP have.
-pub(crate) fn of_ip<'a, T: Into<Value<'a>>>(snap: &Snapshot, row: usize, v: Option<T>) -> Value<'a> {
-    if is_ip(snap.socket(row)) { opt(v) } else { na() }
+/// A value that only IP sockets have.
+pub(crate) fn ip_only<'a, T: Into<Value<'a>>>(snap: &Snapshot, row: usize, v: Option<T>) -> Value<'a> {
+    if is_ip(snap.socket(row)) { reported(v) } else { na() }
 }
 
-/// The name of an end that has no IP address.
+/// Name of an endpoint without an IP address.
 pub(crate) fn end_name(snap: &Snapshot, index: u32) -> Option<&str> {
     if index == 0 { None } else { snap.sample.names.get(index as usize).map(AsRef::as_ref) }
 }
 
-/// Why a socket of this family and protocol lacks an attribute that was not in what the kernel sent.
+/// The reason why a socket of this family and protocol lacks an attribute.
 pub(crate) fn absent(snap: &Snapshot, row: usize, wanted: AttrSet) -> Missing {
     if row >= snap.live {
         Missing::Gone
@@ -29,7 +29,7 @@ pub(crate) fn absent(snap: &Snapshot, row: usize, wanted: AttrSet) -> Missing {
     }
 }
 
-/// Whether the kernel attaches this to sockets of that kind at all.
+/// Returns whether the kernel attaches this attribute to sockets of that kind.
 pub(crate) fn can_have(s: &Socket, wanted: AttrSet) -> bool {
     match wanted {
         AttrSet::NONE | AttrSet::SKMEM => true,
@@ -82,7 +82,7 @@ pub(crate) fn port<'a>(s: &Socket, port: u16) -> Value<'a> {
 pub(crate) fn uid(snap: &Snapshot, row: usize) -> Result<u32, Missing> {
     let s = snap.socket(row);
     match s.state {
-        // The kernel has no owner for these and says 0.
+        // The kernel reports 0 for these, which have no owner.
         State::TimeWait => Err(Missing::TimeWait),
         State::SynRecv => Err(Missing::Handshake),
         _ if s.inode == 0 && s.uid == 0 && is_ip(s) && row < snap.live => Err(Missing::Orphan),
@@ -120,7 +120,7 @@ pub(crate) fn pid_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'
     owners.iter().any(|o| test(&Value::from(snap.process(o).info.pid)))
 }
 
-/// How many different processes hold it; its owners are sorted by process.
+/// Number of distinct owning processes; the owners are sorted by process.
 pub(crate) fn processes(snap: &Snapshot, row: usize) -> usize {
     let owners = snap.owners(row);
     owners.iter().enumerate().filter(|(i, o)| *i == 0 || owners[i - 1].process != o.process).count()
@@ -151,7 +151,7 @@ pub(crate) fn owners(snap: &Snapshot, row: usize) -> Value<'_> {
                 let p = &snap.process(o).info;
                 Value::Record(vec![
                     ("pid", Value::from(p.pid)),
-                    ("fd", opt(o.fd())),
+                    ("fd", reported(o.fd())),
                     ("comm", Value::text(&p.comm)),
                 ])
             })
@@ -172,7 +172,7 @@ pub(crate) fn limited<'a>(
     Value::from_opt(share, not_tcp(snap, row))
 }
 
-/// Why a figure made of `tcp_info` is not there.
+/// The reason why a value derived from `tcp_info` is missing.
 pub(crate) fn not_tcp(snap: &Snapshot, row: usize) -> Missing {
     match snap.socket(row).proto {
         Proto::Tcp if snap.attrs(row).tcp_info().is_none() => absent(snap, row, AttrSet::INFO),
@@ -187,7 +187,7 @@ pub(crate) fn activity<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
     }
 }
 
-/// The type, where the kernel tells it or the protocol has only one.
+/// Socket type, if the kernel reports it or the protocol has only one.
 pub(crate) fn kind(snap: &Snapshot, row: usize) -> Value<'_> {
     match (snap.attrs(row).kind(), snap.socket(row).proto) {
         (Some(1), _) | (None, Proto::Tcp | Proto::Mptcp) => Value::text("stream"),
@@ -195,7 +195,7 @@ pub(crate) fn kind(snap: &Snapshot, row: usize) -> Value<'_> {
         (Some(3), _) | (None, Proto::Raw) => Value::text("raw"),
         (Some(5), _) => Value::text("seqpacket"),
         (Some(n), _) => Value::from(n.to_string()),
-        (None, _) => opt(None::<u32>),
+        (None, _) => reported(None::<u32>),
     }
 }
 
@@ -212,9 +212,13 @@ pub(crate) fn finding(snap: &Snapshot, row: usize) -> Value<'_> {
     if names.is_empty() { na() } else { Value::from(names.join(",")) }
 }
 
-/// A queue, as far as the backend tells it.
-pub(crate) fn queue<'a>(snap: &Snapshot, n: u32, told: fn(Backend) -> bool) -> Value<'a> {
-    if told(snap.sample.backend.backend) { Value::from(n) } else { Value::Missing(Missing::NotReported) }
+/// Length of a queue, if the backend reports it.
+pub(crate) fn queue<'a>(snap: &Snapshot, n: u32, is_reported: fn(Backend) -> bool) -> Value<'a> {
+    if is_reported(snap.sample.backend.backend) {
+        Value::from(n)
+    } else {
+        Value::Missing(Missing::NotReported)
+    }
 }
 
 pub(crate) fn send_q<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
@@ -225,7 +229,7 @@ pub(crate) fn send_q<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
 pub(crate) fn rate<'a>(snap: &Snapshot, row: usize, r: Option<f32>) -> Value<'a> {
     let s = snap.socket(row);
     match r {
-        // The kernel counts nothing there.
+        // The kernel counts nothing for listeners.
         Some(_) if s.state == State::Listen => na(),
         Some(r) => Value::from(r),
         None if !s.proto.has_tcp_states() || matches!(s.state, State::Listen | State::TimeWait) => na(),
@@ -244,7 +248,7 @@ pub(crate) fn skmem<'a>(snap: &'a Snapshot, row: usize, get: fn(&SkMem<'a>) -> O
 pub(crate) fn service(snap: &Snapshot, row: usize) -> Value<'_> {
     let s = snap.socket(row);
     if s.proto == Proto::Raw {
-        return opt_na(snap.sample.services.protocol(s.local.port));
+        return applicable(snap.sample.services.protocol(s.local.port));
     }
     if !is_ip(s) || s.proto == Proto::Icmp {
         return na();
@@ -265,7 +269,7 @@ pub(crate) fn timer<'a>(snap: &Snapshot, row: usize, get: fn(&Socket) -> Value<'
 }
 
 pub(crate) fn sockopt<'a>(snap: &Snapshot, row: usize, bit: u8) -> Value<'a> {
-    of_ip(snap, row, snap.attrs(row).sockopt().map(|b| b >> bit & 1 != 0))
+    ip_only(snap, row, snap.attrs(row).sockopt().map(|b| b >> bit & 1 != 0))
 }
 
 fn fd<'a>(snap: &'a Snapshot, process: usize, get: fn(&crate::model::FdUsage) -> Value<'a>) -> Value<'a> {
@@ -276,18 +280,18 @@ pub(crate) fn fds_open(snap: &Snapshot, process: usize) -> Value<'_> {
     fd(snap, process, |u| Value::from(u.open))
 }
 pub(crate) fn fds_soft(snap: &Snapshot, process: usize) -> Value<'_> {
-    fd(snap, process, |u| opt(u.soft))
+    fd(snap, process, |u| reported(u.soft))
 }
 pub(crate) fn fds_pct(snap: &Snapshot, process: usize) -> Value<'_> {
-    fd(snap, process, |u| opt(u.share().map(|s| s * 100.0)))
+    fd(snap, process, |u| reported(u.share().map(|s| s * 100.0)))
 }
 pub(crate) fn cmdline(snap: &Snapshot, process: usize) -> Value<'_> {
     crate::table::cell::cmdline(snap, process)
 }
-/// The socket's own; of a kernel that does not tell, that of the first process that holds it.
+/// Control group of the socket; that of the first owner if not reported.
 pub(crate) fn cgroup(snap: &Snapshot, row: usize) -> Value<'_> {
     match snap.attrs(row).cgroup_id() {
-        Some(id) => opt(snap.sample.cgroups.get(&id).map(AsRef::as_ref)),
-        None => first(snap, row, |o| crate::table::cell::cgroup(snap, o.process as usize)),
+        Some(id) => reported(snap.sample.cgroups.get(&id).map(AsRef::as_ref)),
+        None => first_owner(snap, row, |o| crate::table::cell::cgroup(snap, o.process as usize)),
     }
 }

@@ -9,8 +9,8 @@ use crate::table::cell::na;
 pub(super) const INFO: Needs = Needs::attrs(AttrSet::INFO);
 pub(super) const VEGAS_BIT: Needs = Needs::attrs(AttrSet::VEGAS);
 
-/// What is there, else why not: a socket of another kind never has it.
-pub(super) fn of<'a, T: Into<Value<'a>>>(
+/// The value, or the reason why it is missing; not applicable to sockets of another protocol.
+pub(super) fn family_value<'a, T: Into<Value<'a>>>(
     snap: &Snapshot,
     row: usize,
     proto: Proto,
@@ -20,7 +20,7 @@ pub(super) fn of<'a, T: Into<Value<'a>>>(
     match v {
         Some(v) => v.into(),
         None if snap.socket(row).proto == proto => Value::Missing(match absent(snap, row, wanted) {
-            // It has none: of a socket of the right kind that is all there is to say.
+            // A socket of this protocol without the attribute does not use it.
             Missing::NotReported => Missing::NotApplicable,
             why => why,
         }),
@@ -29,7 +29,7 @@ pub(super) fn of<'a, T: Into<Value<'a>>>(
 }
 
 /// A structure as a record, each field by its name.
-pub(super) fn record<'a>(snap: &Snapshot, row: usize, s: &Structure, wanted: AttrSet) -> Value<'a> {
+pub(super) fn structure_record<'a>(snap: &Snapshot, row: usize, s: &Structure, wanted: AttrSet) -> Value<'a> {
     let all = snap.attrs(row).structure(s).map(|raw| {
         let value = |f: &crate::model::struct_layout::Field| {
             let n = f.of(raw)?;
@@ -40,11 +40,11 @@ pub(super) fn record<'a>(snap: &Snapshot, row: usize, s: &Structure, wanted: Att
         };
         Value::Record(s.fields.iter().filter_map(value).collect())
     });
-    of(snap, row, s.proto, wanted, all)
+    family_value(snap, row, s.proto, wanted, all)
 }
 
 /// The names of the bits that are set, `-` for none.
-pub(super) fn bits<'a>(flags: u32, names: &[&str]) -> Value<'a> {
+pub(super) fn bit_names<'a>(flags: u32, names: &[&str]) -> Value<'a> {
     let set: Vec<&str> =
         names.iter().enumerate().filter(|(i, _)| flags >> i & 1 != 0).map(|(_, n)| *n).collect();
     if set.is_empty() { na() } else { Value::from(set.join(",")) }
@@ -52,9 +52,16 @@ pub(super) fn bits<'a>(flags: u32, names: &[&str]) -> Value<'a> {
 
 macro_rules! structure_column {
     ($name:literal, $title:literal, $s:ident, $wanted:ident, $needs:expr, $help:literal) => {
-        Column::new($name, $title, Kind::List, 71, |s, r| record(s, r, &$s, AttrSet::$wanted), $help)
-            .needs($needs)
-            .wide(8, 24, 60)
+        Column::new(
+            $name,
+            $title,
+            Kind::List,
+            71,
+            |s, r| structure_record(s, r, &$s, AttrSet::$wanted),
+            $help,
+        )
+        .needs($needs)
+        .wide(8, 24, 60)
     };
 }
 pub(super) use structure_column;
@@ -66,7 +73,7 @@ mod tests {
     use crate::testing::machine;
 
     #[test]
-    fn what_a_kind_never_has_is_not_said_to_be_missing() {
+    fn attribute_of_another_family_is_not_applicable() {
         let snap = machine();
         let value = |name: &str, row| SOCKETS.column(name).unwrap().value(&snap, row);
         // A UNIX listener, and a TCP connection of which nothing was asked.

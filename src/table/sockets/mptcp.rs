@@ -1,12 +1,12 @@
 //! Columns of MPTCP connections and their subflows.
 
-use super::family::{INFO, bits, of, record, structure_column};
+use super::family::{INFO, bit_names, family_value, structure_column, structure_record};
 use crate::format::{Column, Kind, Value};
 use crate::model::struct_layout::MPTCP;
 use crate::model::{AttrSet, Proto, Snapshot};
 
 fn mptcp_field<'a>(snap: &Snapshot, row: usize, name: &str) -> Value<'a> {
-    of(snap, row, Proto::Mptcp, AttrSet::INFO, snap.attrs(row).field(&MPTCP, name))
+    family_value(snap, row, Proto::Mptcp, AttrSet::INFO, snap.attrs(row).field(&MPTCP, name))
 }
 
 fn subflow<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
@@ -24,7 +24,7 @@ fn subflow<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
         ];
         Value::Record(fields.into_iter().filter_map(|(n, v)| Some((n, v?))).collect())
     });
-    of(snap, row, Proto::Tcp, AttrSet::INFO, all)
+    family_value(snap, row, Proto::Tcp, AttrSet::INFO, all)
 }
 
 /// The columns.
@@ -34,25 +34,25 @@ pub(super) const COLUMNS: &[Column] = &[
         |s, r| {
             let token = s.attrs(r).mptcp_token();
             let proto = if s.socket(r).proto == Proto::Mptcp { Proto::Mptcp } else { Proto::Tcp };
-            of(s, r, proto, AttrSet::INFO, token)
+            family_value(s, r, proto, AttrSet::INFO, token)
         },
-        "Token of the MPTCP connection: the same for the connection and for its TCP subflows.")
+        "Token of the MPTCP connection, shared with its TCP subflows.")
         .needs(INFO).called(&["token"]),
     Column::new("mptcp_subflows", "SUBFLOWS", Kind::Count, 71, |s, r| mptcp_field(s, r, "subflows_total"),
-        "Subflows of an MPTCP connection, the first one included.")
+        "Subflows of an MPTCP connection, including the first.")
         .needs(INFO),
     Column::new("mptcp_flags", "MPTCP FLAGS", Kind::Text, 71,
-        |s, r| of(s, r, Proto::Mptcp, AttrSet::INFO,
-            s.attrs(r).field(&MPTCP, "flags").map(|f| bits(f as u32, &["fallback", "remote-key"]))),
-        "Flags of an MPTCP connection: fallback (plain TCP after all), remote-key (the far end's key came).")
+        |s, r| family_value(s, r, Proto::Mptcp, AttrSet::INFO,
+            s.attrs(r).field(&MPTCP, "flags").map(|f| bit_names(f as u32, &["fallback", "remote-key"]))),
+        "Flags of an MPTCP connection: fallback (to plain TCP), remote-key (peer key received).")
         .needs(INFO).wide(6, 11, 24),
     structure_column!("mptcp_info", "MPTCP", MPTCP, INFO, INFO,
-        "Everything the kernel tells of an MPTCP connection (struct mptcp_info)."),
+        "All fields of struct mptcp_info."),
     Column::new("subflow_flags", "SUBFLOW", Kind::Text, 71,
-        |s, r| of(s, r, Proto::Tcp, AttrSet::INFO, s.attrs(r).subflow().and_then(|f| f.letters())),
-        "Flags of an MPTCP subflow: M m capable, J j joined, B b backup (capitals: the far end), e established, c connected, v mapping valid.")
+        |s, r| family_value(s, r, Proto::Tcp, AttrSet::INFO, s.attrs(r).subflow().and_then(|f| f.letters())),
+        "Flags of an MPTCP subflow: M m capable, J j join, B b backup (capitals: remote), e established, c connected, v mapping valid.")
         .needs(INFO).wide(4, 7, 9),
     Column::new("subflow_info", "SUBFLOW MAP", Kind::List, 71, subflow,
-        "An MPTCP subflow: tokens and numbers of both ends, and how its bytes map to the connection's.")
+        "MPTCP subflow: tokens and IDs of both ends, and its sequence mapping.")
         .needs(INFO).wide(8, 24, 60),
 ];

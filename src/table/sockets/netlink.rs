@@ -1,6 +1,6 @@
 //! Columns of netlink sockets.
 
-use super::family::bits;
+use super::family::bit_names;
 use crate::format::{Column, Kind, Value};
 use crate::model::{Missing, Proto, Snapshot, names};
 use crate::table::cell::na;
@@ -27,23 +27,23 @@ fn link_protocol<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
 #[rustfmt::skip]
 pub(super) const COLUMNS: &[Column] = &[
     Column::new("link_protocol", "LINK PROTO", Kind::Text, 63, link_protocol,
-        "Protocol of a netlink socket (rtnl, genl, uevent), or what a packet socket listens to (ip, arp, * for all).")
+        "Protocol of a netlink socket (rtnl, genl, uevent), or EtherType of a packet socket (ip, arp, * for all).")
         .called(&["netlink_protocol", "ether_type"]).wide(4, 10, 12),
     Column::new("port_id", "PORT ID", Kind::Id, 63,
         |s, r| s.attrs(r).port_id().map_or_else(na, Value::from),
-        "Address of a netlink socket: usually the pid of who made it; 0 for the kernel.")
+        "Port ID of a netlink socket: usually the pid of its creator; 0 for the kernel.")
         .called(&["portid"]).wide(4, 8, 12),
     Column::new("groups", "GROUPS", Kind::Hex, 63,
         |s, r| s.attrs(r).netlink_groups().map_or_else(na, Value::from),
-        "Multicast groups that a netlink socket has joined, one bit each: the first 64."),
+        "Multicast groups of a netlink socket, a bit mask of the first 64."),
     Column::new("group_names", "GROUP NAMES", Kind::Text, 63, group_names,
-        "The same by name (link, ipv4-route), all of them; by number where they have no fixed name.")
+        "Multicast groups by name (link, ipv4-route), or by number if they have no fixed name.")
         .wide(8, 20, 60),
     Column::new("netlink_flags", "NL FLAGS", Kind::Text, 63,
         |s, r| s.attrs(r).netlink_flags().map_or_else(na, |f| {
-            bits(f, &["cb-running", "pktinfo", "broadcast-error", "no-enobufs", "listen-all-nsid", "cap-ack", "ext-ack",
+            bit_names(f, &["cb-running", "pktinfo", "broadcast-error", "no-enobufs", "listen-all-nsid", "cap-ack", "ext-ack",
                 "strict-chk"])
         }),
-        "Flags of a netlink socket, such as cb-running: a dump to it is under way.")
+        "Flags of a netlink socket, such as cb-running: a dump is in progress.")
         .wide(6, 12, 40),
 ];

@@ -1,17 +1,17 @@
-//! The columns of `tcp_info`: one for each field of [`TCP_FIELDS`], in its order.
+//! Columns of `tcp_info`: one for each field of [`TCP_FIELDS`], in its order.
 
 use crate::format::{Align, Column, Get, Kind, Needs, Value, Width};
 use crate::model::Missing;
 use crate::model::tcp_info::{TCP_FIELDS, TcpField, TcpUnit};
 
-/// How many there are.
+/// Number of columns.
 pub(crate) const COUNT: usize = TCP_FIELDS.len();
 
 /// Name, title and aliases of each, in the order of the fields; a test holds them together.
 const WORDS: [(&str, &str, &[&str]); COUNT] = [
     ("tcp_state", "TCP-STATE", &[]),
     ("ca_state", "CA-STATE", &[]),
-    ("tcp_retransmits", "RTO-ROW", &[]),
+    ("tcp_retransmits", "RTO-CONSEC", &[]),
     ("probes", "PROBES", &[]),
     ("backoff", "BACKOFF", &[]),
     ("tcp_options", "TCP-OPTS", &[]),
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_stand_beside_their_fields() {
+    fn column_names_match_their_fields() {
         for (field, (name, ..)) in TCP_FIELDS.iter().zip(WORDS) {
             let plain = name.trim_start_matches("tcp_").trim_end_matches("_now");
             assert_eq!(field.name, plain);

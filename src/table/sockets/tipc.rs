@@ -12,17 +12,17 @@ pub(super) const COLUMNS: &[Column] = &[
             t if t.connection_congested => "conn",
             _ => "none",
         })),
-        "What holds a TIPC socket up: link (to the other node), conn (the far end does not take it), none.")
+        "Congestion of a TIPC socket: link (to the other node), conn (the peer does not read), none.")
         .wide(4, 9, 9),
     Column::new("tipc_published", "TIPC PUBL", Kind::Bool, 71,
         |s, r| s.attrs(r).tipc().map_or_else(na, |t| Value::Bool(t.published)),
-        "Whether a TIPC socket serves a name."),
+        "TIPC socket bound to a service name."),
     Column::new("tipc_via", "TIPC VIA", Kind::Text, 71,
         |s, r| s.attrs(r).tipc().and_then(|t| t.via)
             .map_or_else(na, |(kind, instance)| Value::from(format!("{kind},{instance}"))),
-        "Type and instance of the name by which a TIPC socket came to its far end.")
+        "Type and instance of the service name that a TIPC socket connected to.")
         .wide(6, 12, 21),
     Column::new("tipc_group", "TIPC GROUP", Kind::Id, 71,
         |s, r| s.attrs(r).tipc().and_then(|t| t.group).map_or_else(na, Value::from),
-        "Communication group that a TIPC socket is in."),
+        "Communication group of a TIPC socket."),
 ];

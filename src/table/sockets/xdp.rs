@@ -1,8 +1,8 @@
 //! Columns of XDP sockets.
 
-use super::family::{record, structure_column};
+use super::family::{structure_column, structure_record};
 use crate::format::{Column, Kind, Needs, Value};
-use crate::model::attr::xdp;
+use crate::model::diag_attr::xdp;
 use crate::model::struct_layout::{UMEM, XDP_STATS};
 use crate::model::{AttrSet, Proto, Snapshot};
 use crate::table::cell::na;
@@ -27,10 +27,10 @@ fn xdp_rings<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
 #[rustfmt::skip]
 pub(super) const COLUMNS: &[Column] = &[
     Column::new("xdp_rings", "XDP RINGS", Kind::List, 71, xdp_rings,
-        "Entries of the rings of an XDP socket: rx, tx, fill, completion.")
+        "Ring sizes of an XDP socket: rx, tx, fill, completion.")
         .wide(8, 24, 60),
     structure_column!("xdp_umem", "XDP UMEM", UMEM, NONE, Needs::NONE,
-        "Memory of an XDP socket that its packets lie in."),
+        "Packet memory (UMEM) of an XDP socket."),
     structure_column!("xdp_stats", "XDP STATS", XDP_STATS, NONE, Needs::NONE,
-        "What an XDP socket counted: dropped and wrong packets, empty and full rings."),
+        "Counters of an XDP socket: dropped and invalid packets, empty and full rings."),
 ];

@@ -125,7 +125,8 @@ fn together(snap: &Snapshot, row: usize) -> Vec<usize> {
 mod tests {
     use super::*;
     use crate::model::State;
-    use crate::model::attr::{self, inet};
+    use crate::model::attr;
+    use crate::model::diag_attr::inet;
     use crate::testing::{row, snapshot};
 
     #[test]

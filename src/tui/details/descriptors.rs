@@ -122,7 +122,7 @@ impl Builder<'_> {
     /// A curve of how it went, between the lowest and the highest.
     fn curve(&mut self, series: &[(u64, u64)]) {
         let room = self.width.saturating_sub(34).min(CURVE);
-        let seen = processes::spread(series, room);
+        let seen = processes::resample(series, room);
         let all = || seen.iter().flatten().copied();
         let (Some(low), Some(high)) = (all().min(), all().max()) else { return };
         if low == high || room < 8 {

@@ -1,6 +1,6 @@
 //! Columns of the table in their places.
 
-use crate::format::column_layout::{Wish, fit};
+use crate::format::column_layout::{Candidate, fit};
 use crate::format::{Align, Column, Gauge, Kind, Width};
 use crate::tui::app::App;
 use ratatui::layout::Rect;
@@ -42,9 +42,9 @@ fn has_bar(c: &Column) -> bool {
 pub(crate) fn slots(app: &App, area: Rect) -> Vec<Slot> {
     let view_state = app.view_state();
     let total = area.width.saturating_sub(INDENT + 1);
-    let mut wishes: Vec<Wish> = view_state
+    let mut candidates: Vec<Candidate> = view_state
         .columns()
-        .map(|column| Wish {
+        .map(|column| Candidate {
             column,
             natural: match column.align {
                 Align::Right if !column.shows_amounts() => column.width.normal,
@@ -53,35 +53,37 @@ pub(crate) fn slots(app: &App, area: Rect) -> Vec<Slot> {
         })
         .collect();
     let bar = bar_of(total);
-    let bars = |w: &[Wish]| w.iter().filter(|w| has_bar(w.column)).count() as u16 * bar;
+    let bars = |w: &[Candidate]| w.iter().filter(|w| has_bar(w.column)).count() as u16 * bar;
     // What only a wide screen has goes first, until every address is whole; then as the columns say.
-    let mut extra = wishes.iter().any(|w| !view_state.is_usual(w.column));
+    let mut extra = candidates.iter().any(|w| !view_state.is_usual(w.column));
     loop {
-        let most = |w: &Wish| {
+        let most = |w: &Candidate| {
             let Width { min, normal, max } = w.column.width;
             let whole = extra && matches!(w.column.kind, Kind::Endpoint | Kind::Addr);
             w.natural.clamp(min, if whole { max } else { normal }.max(min))
         };
-        let need: u16 = wishes.iter().map(|w| most(w) + GAP).sum::<u16>().saturating_sub(GAP) + bars(&wishes);
-        let rank = |i: usize| (!view_state.is_usual(wishes[i].column), wishes[i].column.drop, i);
-        let victim =
-            (0..wishes.len()).filter(|i| rank(*i).0 || wishes[*i].column.drop > 3).max_by_key(|i| rank(*i));
+        let need: u16 =
+            candidates.iter().map(|w| most(w) + GAP).sum::<u16>().saturating_sub(GAP) + bars(&candidates);
+        let rank = |i: usize| (!view_state.is_usual(candidates[i].column), candidates[i].column.drop, i);
+        let victim = (0..candidates.len())
+            .filter(|i| rank(*i).0 || candidates[*i].column.drop > 3)
+            .max_by_key(|i| rank(*i));
         if extra && need > total && victim.is_none_or(|i| !rank(i).0) {
             extra = false;
             continue;
         }
         match victim {
             Some(i) if need > total => {
-                wishes.remove(i);
+                candidates.remove(i);
             }
             _ => break,
         }
     }
     let gap = if total < 50 { 1 } else { GAP };
-    let total = total.saturating_sub(bars(&wishes));
+    let total = total.saturating_sub(bars(&candidates));
     let mut x = area.x + INDENT;
     let mut out = Vec::new();
-    for (w, width) in wishes.iter().zip(fit(&wishes, total, gap)) {
+    for (w, width) in candidates.iter().zip(fit(&candidates, total, gap)) {
         let Some(width) = width else { continue };
         let bar = if has_bar(w.column) { bar } else { 0 };
         out.push(Slot { column: w.column, x, width: width + bar, bar });

@@ -1,7 +1,7 @@
 //! List of cells of the selected row to filter by.
 
 use super::list::{Entry, List};
-use crate::filter::from_cell::filter_of;
+use crate::filter::from_cell::filter_from_cell;
 use crate::format::{Value, cell};
 use crate::tui::app::App;
 
@@ -25,7 +25,7 @@ pub(super) fn enter(app: &mut App, at: usize) {
     app.overlay = None;
     let view_state = app.view_state();
     let found = view_state.columns().nth(at).zip(view_state.row()).zip(app.snapshot.as_ref());
-    let more = found.and_then(|((c, row), snap)| filter_of(view_state.view.table, c, snap, row));
+    let more = found.and_then(|((c, row), snap)| filter_from_cell(view_state.view.table, c, snap, row));
     if let Some(more) = more {
         app.add_filter(&more, true, false);
     }

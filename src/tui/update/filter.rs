@@ -1,7 +1,7 @@
 //! Actions on the filter: editing, history, completion, cells.
 
 use crate::filter::complete::complete;
-use crate::filter::from_cell::filter_of;
+use crate::filter::from_cell::filter_from_cell;
 use crate::tui::app::{App, Overlay};
 use crate::tui::completion_menu::Menu;
 use crate::tui::event::{Edit, Effect};
@@ -97,7 +97,7 @@ pub(super) fn by_cell(app: &mut App, same: bool) {
         }
         Some(Line::Row(r)) => {
             match view_state.selected_column.and_then(|name| view_state.view.table.column(name)) {
-                Some(c) => filter_of(view_state.view.table, c, &snap, *r as usize).map(|f| (f, false)),
+                Some(c) => filter_from_cell(view_state.view.table, c, &snap, *r as usize).map(|f| (f, false)),
                 None if same => {
                     app.overlay = Some(Overlay::Cells(0));
                     return;
