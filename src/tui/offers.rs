@@ -100,7 +100,7 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
 /// The socket as a filter that `ss` understands, and this program too.
 fn ss_filter(snap: &Snapshot, s: &Socket) -> String {
     use crate::model::Family;
-    let name = |index: u32| snap.sample.names.get(index as usize).map_or("*", AsRef::as_ref);
+    let name = |index: u32| snap.name(index).unwrap_or("*");
     match s.family {
         Family::Inet | Family::Inet6 if s.remote.is_none() => format!("src {}", endpoint_text(&s.local)),
         Family::Inet | Family::Inet6 => {
