@@ -93,7 +93,7 @@ const CASES: &[Case] = cases! {
         expressions_of_ss_select_the_rows_of_ss
         filter_in_the_kernel_loses_no_row
     }
-    User limits ["perl"] {
+    User limits ["perl", "ss"] {
         fd_leak_is_predicted_and_fluctuation_is_not
         full_accept_queue_is_critical_with_the_drops_of_the_kernel
         local_ports_at_100_percent_make_connect_fail
@@ -166,7 +166,7 @@ const CASES: &[Case] = cases! {
     }
 };
 
-/// What such a case runs in further namespaces.
+/// Cases that another case runs in further namespaces.
 const NESTED: &[Case] = cases! {
     User limits [] {
         from_another_user_namespace

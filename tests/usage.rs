@@ -188,14 +188,14 @@ fn closed_pipe_is_exit_0() {
             out.read_exact(&mut first).unwrap();
             drop(out);
             let out = child.wait_with_output().unwrap();
-            let said = String::from_utf8_lossy(&out.stderr).into_owned();
-            assert_eq!((out.status.code(), said.as_str()), (Some(0), ""), "{args:?}");
+            let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
+            assert_eq!((out.status.code(), stderr.as_str()), (Some(0), ""), "{args:?}");
         }
     });
 }
 
 #[test]
-fn full_disk_is_reported() {
+fn full_disk_is_an_error() {
     isolated(|| {
         let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
         let out = sockscope().args(["processes", "--format", "csv"]).stdout(full).output().unwrap();
@@ -252,7 +252,7 @@ fn screenshot_and_demo_need_no_terminal() {
         assert_eq!(screen.lines().count(), 20);
         assert!(screen.lines().all(|l| l.chars().count() <= 90), "{screen}");
         assert!(screen.contains("legacy-gw") && screen.contains("907 of 1,024"), "{screen}");
-        assert_eq!(screen, text(&shot), "a scene is the same every time");
+        assert_eq!(screen, text(&shot), "demo data is deterministic");
         let svg = text(&["--demo", "screenshot", "-f", "svg", "nginx"]);
         assert!(
             svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains(">ESTABLISHED<"),
@@ -261,7 +261,7 @@ fn screenshot_and_demo_need_no_terminal() {
         let rows: serde_json::Value =
             serde_json::from_str(&text(&["--demo", "list", "state:listen", "-f", "json"])).unwrap();
         assert!(rows.as_array().unwrap().len() > 10);
-        // A live machine has a screen too.
+        // A live machine too.
         assert!(text(&["screenshot", "--polls", "1", "--size", "100x10"]).contains("sockscope"));
     });
 }

@@ -25,7 +25,7 @@ use std::os::unix::net::UnixListener;
 use std::process::Command;
 use unicode_width::UnicodeWidthStr;
 
-/// What names are made of: one, two and no columns wide.
+/// Parts of names: one, two and no columns wide.
 const PARTS: &[&str] = &[
     "a",
     "-",

@@ -127,8 +127,9 @@ pub(crate) fn read_table(
     let (name, proto, family) = table;
     let path = root.join("net").join(name);
     let add_fault = |e: &io::Error, faults: &mut Faults| {
-        // The process through which the namespace was read has exited.
-        if !root.join("net").exists() {
+        // The process through which another namespace is read has exited. A zombie keeps the directory, and nothing in it.
+        let gone = fs::read_dir(root.join("net")).map_or(true, |mut dir| dir.any(|entry| entry.is_err()));
+        if gone {
             return faults.add(FaultKind::Vanished, FaultSubject::Namespaces, "");
         }
         let kind = match e.kind() {

@@ -5,7 +5,7 @@ use crate::wait::until;
 use std::fs;
 use std::process::{Command, Stdio};
 
-/// Where it listens: the usual place, in a `/run` that is the test's own. So neither `docker` nor this program has to be
+/// Socket of the engine: the usual place, in a `/run` that is the test's own. So neither `docker` nor this program has to be
 /// told.
 pub(crate) const SOCKET: &str = "/run/docker.sock";
 
@@ -27,7 +27,7 @@ pub(crate) const SOCKET: &str = "/run/docker.sock";
 /// ```
 pub(crate) struct Docker {
     daemon: Program,
-    /// What `DOCKER_HOST` is for it.
+    /// Value of `DOCKER_HOST` for it.
     pub(crate) host: String,
 }
 

@@ -1,4 +1,4 @@
-//! What every case uses: commands, this program's answers, a client from outside.
+//! Helpers of every case: commands, this program's answers, a client from outside.
 
 use std::process::{Child, Command, Stdio};
 

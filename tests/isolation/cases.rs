@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a case may take before it is taken for one that hangs.
+/// Time after which a case is taken to hang.
 const LONGEST: Duration = Duration::new(600, 0);
 
 pub(crate) struct Case {
@@ -86,7 +86,7 @@ fn run(case: &Case) -> Result<Completion, Failed> {
     Err(said.into())
 }
 
-/// Whether there is a program of this name.
+/// Searches the path and `/usr/sbin` for a program.
 fn is_there(tool: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).chain([Path::new("/usr/sbin").into()]).any(|dir| dir.join(tool).is_file())

@@ -29,7 +29,7 @@ const LEADS_OUTSIDE: &[&str] = &[
     "XDG_DATA_HOME",
 ];
 
-/// Which namespaces, and with whose rights inside.
+/// Namespaces to create, and the privileges inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
     /// Network, mounts and process ids, in a user namespace whose root it is: an ordinary user can have that.
@@ -73,7 +73,7 @@ pub(crate) fn enter(scope: Scope) -> Command {
     command
 }
 
-/// Why such namespaces cannot be had here. Asked once.
+/// Reason why such namespaces cannot be created here. Tried once.
 pub(crate) fn refused(scope: Scope) -> Option<String> {
     static ANSWERS: [OnceLock<Option<String>>; 3] = [const { OnceLock::new() }; 3];
     let ask = || {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// How long something may take on a machine that is busy with other things. Where it holds at once nobody waits.
+/// Longest wait for a condition, sized for a busy machine. A condition that holds is not waited for.
 pub(crate) const PATIENCE: Duration = Duration::new(60, 0);
 
 /// Tries again until it is well; how it failed last where it never is.

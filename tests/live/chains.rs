@@ -1,4 +1,4 @@
-//! What rules say beyond an endpoint, against real ones; and connections that come through several forwards.
+//! Conditions of rules, beyond an endpoint; and connections that come through several forwards.
 
 use super::compare::check;
 use super::forwards::{HOSTS, client, find, inside, server};
@@ -95,7 +95,7 @@ fn way(filter: &str) -> Result<String, String> {
     screen.split_once("the way here").map(|(_, rest)| rest.to_owned()).ok_or(screen)
 }
 
-/// Whether these words stand in this order.
+/// Checks that these words occur in this order.
 fn in_order(text: &str, words: &[&str]) -> bool {
     let mut rest = text;
     words.iter().all(|w| rest.split_once(w).map(|(_, after)| rest = after).is_some())

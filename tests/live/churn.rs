@@ -248,7 +248,7 @@ fn pass(fd: &OwnedFd) {
     let _ = sendmsg(std::io::stdout(), &[IoSlice::new(b"x")], &mut control, SendFlags::DONTWAIT);
 }
 
-/// What the process before passed on.
+/// Descriptors passed on by the previous process.
 fn passed() -> Vec<OwnedFd> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
     let mut control = RecvAncillaryBuffer::new(&mut space);

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::net::{SocketAddr, TcpStream};
 
-/// What is in one set and not in the other, both ways.
+/// Differences of two sets, both ways.
 fn same<T: Ord + Debug>(ours: &BTreeSet<T>, theirs: &BTreeSet<T>, who: &str) -> Result<(), String> {
     if ours == theirs {
         return Ok(());

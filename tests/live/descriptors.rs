@@ -1,4 +1,4 @@
-//! Who holds sockets of every family, and by which descriptor: compared with `lsfd`, which reads the protocol of each from
+//! Owners of sockets of every family, by descriptor: compared with `lsfd`, which reads the protocol of each from
 //! the kernel's own attribute of its inode (`system.sockprotoname`).
 
 use super::compare::check;
@@ -37,7 +37,7 @@ fn socket(family: AddressFamily, kind: SocketType, proto: Option<Protocol>) -> r
     socket_with(family, kind, SocketFlags::CLOEXEC, proto)
 }
 
-/// What the kernel has of these families here.
+/// Sockets of every family that this kernel supports.
 fn hold() -> Result<Vec<OwnedFd>, Box<dyn std::error::Error>> {
     use AddressFamily as F;
     use SocketType as T;

@@ -137,7 +137,7 @@ const EXPRESSIONS: &[&str] = &[
     "state listening autobound",
 ];
 
-/// What the expressions choose from.
+/// Sockets to select from.
 #[derive(Default)]
 struct Sockets {
     world: World,
@@ -174,7 +174,7 @@ fn open(w: &mut World) {
     w.listeners.extend([l4, l6, dual]);
 }
 
-/// Where cgroup v2 is mounted: the group at its root is the one this test is in, on any machine that has one.
+/// Path of the cgroup v2 group of this test.
 fn cgroup_mount() -> Result<String, String> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").map_err(|e| format!("mountinfo: {e}"))?;
     let own = std::fs::read_to_string("/proc/self/cgroup").map_err(|e| format!("cgroup: {e}"))?;

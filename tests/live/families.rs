@@ -9,7 +9,7 @@ use std::process::Command;
 
 use rustix::net::{AddressFamily, Protocol, SocketType, ipproto, socket};
 
-/// What is held while both look.
+/// Sockets held while both programs read.
 struct Held {
     _streams: Vec<UnixStream>,
     _listener: UnixListener,

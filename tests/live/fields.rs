@@ -89,7 +89,7 @@ impl Line {
         self.pairs.get(key).map(String::as_str)
     }
 
-    /// What stands between `name(` and `)`.
+    /// Pairs between `name(` and `)`.
     fn nested(&self, name: &str) -> Option<BTreeMap<String, String>> {
         let all = self.words.join(" ");
         let inner = all.split_once(&format!("{name}("))?.1.split_once(')')?.0;
@@ -489,7 +489,7 @@ fn unix() -> Result<(), String> {
     })
 }
 
-/// What a column asks for is all that it needs: read alone it has a value wherever it has one when everything is read.
+/// A column declares all that it needs: read alone it has a value wherever it has one when everything is read.
 fn alone() -> Result<(), String> {
     let mut source = NetlinkSource::new("requested".into()).map_err(|e| e.to_string())?;
     let apart = Reads::LIMITS | Reads::NAT | Reads::FORWARDED;

@@ -61,7 +61,7 @@ fn just_closed(listener: &TcpListener) -> Result<(), String> {
     is("closed there a moment ago", &found, &[""])
 }
 
-/// How long a closed end is left open until it is a leak.
+/// Age at which a connection that the peer closed counts as leaked.
 const STUCK: Duration = Duration::new(60, 0);
 
 /// Everything at the same time, so that the minute until a leak is one is waited for once.
@@ -129,7 +129,7 @@ fn connecting(to: &str) -> OwnedFd {
     fd
 }
 
-/// What only shows over several polls: a little that nobody reads, a queue that is not full and not emptied. The whole
+/// Findings that need several polls: a little that nobody reads, a queue that is not full and not emptied. The whole
 /// time a connection beside them works, and never has a finding.
 fn over_time(quiet: &TcpListener, good: &mut TcpStream, good_far: &mut TcpStream) -> Result<(), String> {
     // Neither is told before it has lasted for ten seconds.

@@ -293,7 +293,7 @@ impl Holders {
         self.live.iter_mut().for_each(|one| one.order(b"s"));
     }
 
-    /// What they wrote.
+    /// Spans that they logged.
     pub(crate) fn spans(&self) -> Vec<Span> {
         let mut out = Vec::new();
         for pid in &self.pids {

@@ -129,7 +129,7 @@ pub(crate) fn with_the_proc_of_another_pid_namespace() -> Result<(), String> {
     falls_back(&["another pid namespace"])
 }
 
-/// Who may not load it gets what the walk finds: silently, or with the reason where the iterator was asked for.
+/// Without permission to load the iterator, /proc is walked: silently, or with the reason if the iterator was requested.
 pub(crate) fn bpf_without_permission_falls_back_to_proc() -> Result<(), String> {
     falls_back(&["initial user namespace", "CAP_BPF"])
 }

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::process::Command;
 
-/// What bash offers at the end of these lines, a line of words each.
+/// Completions of bash at the end of each line.
 fn offered(lines: &[&str]) -> Vec<Vec<String>> {
     let program = Path::new(env!("CARGO_BIN_EXE_sockscope"));
     let script = "set -e; source <(sockscope completions bash); complete -p sockscope >/dev/null\n\
@@ -20,7 +20,6 @@ fn offered(lines: &[&str]) -> Vec<Vec<String>> {
     text.lines().map(|l| l.split('\t').filter(|w| !w.is_empty()).map(str::to_owned).collect()).collect()
 }
 
-/// What bash itself offers at the end of a line.
 pub(crate) fn bash_completes_values() -> Result<(), String> {
     let own = std::fs::read_to_string("/proc/self/comm").unwrap();
     let process = format!("sockscope list process={}", &own[..4]);
@@ -45,7 +44,6 @@ pub(crate) fn bash_completes_values() -> Result<(), String> {
     Ok(())
 }
 
-/// What fish itself offers at the end of a line.
 pub(crate) fn fish_completes_values() -> Result<(), String> {
     let program = Path::new(env!("CARGO_BIN_EXE_sockscope"));
     let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());

@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 
-/// What a test holds; all of it goes when it is dropped.
+/// Sockets and processes held by a test; dropping it closes and ends them.
 #[derive(Default)]
 pub(crate) struct World {
     pub(crate) listeners: Vec<TcpListener>,

@@ -9,8 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long the screen of a busy machine may take to show what is waited for. Never slept through: looked at every few
-/// milliseconds.
+/// Longest wait for a screen, sized for a busy machine. Checked every few milliseconds.
 const PATIENCE: Duration = Duration::new(60, 0);
 
 #[derive(Default)]
@@ -85,7 +84,7 @@ impl Screen {
         self.writer.flush().unwrap();
     }
 
-    /// What the screen shows now.
+    /// Text of the screen now.
     pub(crate) fn text(&self) -> String {
         self.seen.lock().unwrap().parser.screen().contents()
     }
@@ -146,7 +145,7 @@ impl Screen {
         self.child.process_id().unwrap()
     }
 
-    /// Whether it is still there.
+    /// Checks that it is still running.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }

@@ -200,6 +200,27 @@ fn own_live_socket_has_its_owner() {
     assert_eq!(owner.fd as i32, std::os::fd::AsRawFd::as_raw_fd(&l));
 }
 
+#[test]
+fn process_exited_while_read_is_vanished_not_unsupported() {
+    let child = std::process::Command::new("true").stdout(std::process::Stdio::piped()).spawn();
+    let mut child = child.unwrap();
+    // Its end closes the pipe; then it is a zombie until it is waited for.
+    let mut output = child.stdout.take().unwrap();
+    assert_eq!(output.read(&mut [0]).unwrap(), 0);
+    let root = Path::new("/proc").join(child.id().to_string());
+    let end = std::time::Instant::now() + std::time::Duration::new(60, 0);
+    while root.join("net/tcp").exists() {
+        assert!(std::time::Instant::now() < end, "it does not end");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let mut s = read(tree().path());
+    let before = s.faults.count(FaultKind::Unsupported);
+    read_tables(&root, 1, &mut s);
+    child.wait().unwrap();
+    assert!(s.faults.count(FaultKind::Vanished) > 0, "{:?}", s.faults);
+    assert_eq!(s.faults.count(FaultKind::Unsupported), before, "{:?}", s.faults);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
     #[test]
