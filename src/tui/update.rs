@@ -175,7 +175,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         }
 
         Action::FocusStates => {
-            if let Some((first, _)) = strip::states(app).first() {
+            if let Some((first, _)) = state_bar::states(app).first() {
                 app.overlay = Some(Overlay::States(app.filtered_state().unwrap_or(*first)));
             }
         }
