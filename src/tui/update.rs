@@ -7,7 +7,7 @@ mod filter;
 use super::app::{App, NamePrompt, Overlay};
 use super::completion_menu::Menu;
 use super::event::{Action, Effect, FoldTo, Motion};
-use super::layout::strip;
+use super::layout::state_bar;
 use super::{details, navigate, offers, overlay};
 use crate::explain::explain;
 use crate::table::TABLES;

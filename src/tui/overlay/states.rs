@@ -2,7 +2,7 @@
 
 use crate::model::State;
 use crate::tui::app::{App, Overlay};
-use crate::tui::layout::strip;
+use crate::tui::layout::state_bar;
 
 /// Moves to another state.
 pub(super) fn go(app: &mut App, by: isize) {
