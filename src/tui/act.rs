@@ -4,15 +4,15 @@ use crate::model::signal::Sig;
 use crate::model::{Namespace, ProcInfo, Socket};
 use std::sync::Arc;
 
-/// Something to be done outside.
+/// An action on the machine.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Act {
     /// Send these processes a signal.
     Signal(Vec<Arc<ProcInfo>>, Sig),
-    /// End these sockets, of these network namespaces.
+    /// Close these sockets, of these network namespaces.
     CloseSockets(Vec<Socket>, Arc<[Namespace]>),
-    /// Set the soft limit of this process's descriptors (`RLIMIT_NOFILE`): from, to.
+    /// Change the fd limits of this process (`RLIMIT_NOFILE`): soft and hard, from and to.
     RaiseFdLimit(Arc<ProcInfo>, (u64, u64), (u64, u64)),
-    /// Put this text on the clipboard.
+    /// Copy this text to the clipboard.
     Copy(String),
 }

@@ -24,8 +24,7 @@ use rustc_hash::FxHashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The theme over this background of the terminal, as far as that is known. One that was asked for and suits another
-/// background brings its own.
+/// Theme for the background of the terminal, if known. A configured theme made for another background paints its own.
 pub(crate) fn theme(options: &Options, ground: Option<u32>) -> Theme {
     match &options.palette {
         Some(p) => {
@@ -43,16 +42,16 @@ pub struct App {
     pub(crate) theme: Theme,
     pub(crate) glyphs: Glyphs,
     pub(crate) area: Rect,
-    /// What is on the screen.
+    /// Snapshot shown.
     pub(crate) snapshot: Option<Arc<Snapshot>>,
-    /// While paused the newest that is not, and how many came.
+    /// While paused: the newest snapshot not shown, and the number received.
     pub(crate) paused: bool,
     pub(crate) paused_latest: Option<Arc<Snapshot>>,
-    /// One that is shown as soon as its rows are arranged.
+    /// Snapshot to be shown as soon as its rows are arranged.
     pub(crate) pending: Option<Arc<Snapshot>>,
     pub(crate) missed: u32,
     pub(crate) interval: Duration,
-    /// Time between polls as it is, where that is longer than was asked for.
+    /// Actual interval between polls, if longer than configured.
     pub(crate) effective_interval: Duration,
     pub(crate) failed: Option<String>,
     pub(crate) view_states: [ViewState; 6],
@@ -60,35 +59,35 @@ pub struct App {
     pub(crate) overlay: Option<Overlay>,
     pub(crate) details: bool,
     pub(crate) details_top: usize,
-    /// The process nearest to its limit: row and share.
+    /// The process nearest to its fd limit: row and share.
     pub(crate) worst: Option<(usize, f64)>,
     pub(crate) history: History,
-    /// A word on what was just done; goes with the next key.
+    /// Message on the last action; cleared by the next key.
     pub(crate) status_message: Option<String>,
-    /// Far addresses are shown by name.
+    /// Whether remote addresses are shown by host name.
     pub(crate) names: bool,
-    /// The snapshot whose alerts were told.
+    /// Sequence number of the snapshot whose alerts were last sent.
     pub(crate) alarmed: u64,
-    /// Addresses that the resolver was asked for.
+    /// Addresses already sent to the resolver.
     pub(crate) asked: FxHashSet<Addr>,
-    /// How the selected socket developed.
+    /// History of the selected socket.
     pub(crate) socket_history: SocketHistory,
-    /// What the details look request at, and what the runner found.
+    /// Probe for the details, and its result.
     pub(crate) detail_probe: Option<(ProbeRequest, Option<ProbeResult>)>,
     pub(crate) wanted: Option<Wants>,
     pub(crate) nav_history: NavHistory,
-    /// Shares of the screen that the details take beside and below the table, percent; `None`: the usual.
+    /// Size of the details pane beside and below the table, percent; `None`: the default.
     pub(crate) pane: (Option<u16>, Option<u16>),
-    /// The border of the details is held by the mouse.
+    /// Whether the details border is being dragged.
     pub(crate) dragging: bool,
-    /// The mouse is left to the terminal.
+    /// Whether mouse capture is off.
     pub(crate) mouse_released: bool,
-    /// The keys that matter are shown until one is pressed.
+    /// Whether the getting-started card is shown.
     pub(crate) greeting: bool,
 }
 
 impl App {
-    /// A dashboard that has seen nothing yet.
+    /// A dashboard without data.
     pub fn new(options: Options) -> Self {
         let mut view_states = TABLES.map(ViewState::new);
         for (name, columns) in &options.columns {
@@ -157,12 +156,12 @@ impl App {
         &mut self.view_states[self.active]
     }
 
-    /// Takes a text as the filter of the view shown.
+    /// Sets the filter of the current view.
     pub(crate) fn set_filter(&mut self, text: String) {
         self.view_states[self.active].set_filter(text, self.options.names());
     }
 
-    /// The snapshot on the screen.
+    /// The snapshot shown.
     pub const fn snapshot(&self) -> Option<&Arc<Snapshot>> {
         self.snapshot.as_ref()
     }
@@ -193,7 +192,7 @@ impl App {
         self.set_filter(text);
     }
 
-    /// What has the keyboard focus.
+    /// The keyboard focus.
     pub(crate) fn focus(&self) -> Focus {
         match self.overlay {
             None => Focus::Table,
@@ -216,7 +215,7 @@ impl App {
         }
     }
 
-    /// What to read for what is shown now; for who starts the poller before the loop runs.
+    /// Data needed for the current screen; also for the first poll, before the loop runs.
     pub fn wants(&self) -> Wants {
         let view_state = self.view_state();
         let columns: Vec<_> = view_state.columns().collect();
@@ -228,7 +227,7 @@ impl App {
             self.options.protos,
             false,
         );
-        // The strip counts every state, and names who is nearest to a limit.
+        // The state bar counts every state and shows the process nearest to its limit.
         w.needs |= Needs::OWNERS;
         // Alerts are shown in every view.
         w.needs |= Needs::reads(Reads::LIMITS);

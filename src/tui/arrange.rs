@@ -1,7 +1,7 @@
-//! Filtering, sorting and grouping, where there are many rows: away from the thread that draws.
+//! Filtering, sorting and grouping in a background thread when there are many rows.
 //!
-//! A key is answered at once, over what is on the screen; the rows follow when they are arranged. A new snapshot
-//! takes the place of the old one together with its rows, so that lines and rows always belong to each other.
+//! A key takes effect at once on the rows shown; the new order follows when it is computed. A snapshot is shown
+//! together with its arranged rows, so lines and rows always belong to each other.
 
 use crate::model::Snapshot;
 use crate::model::snapshot::Direction;
@@ -11,18 +11,18 @@ use crate::view::{Arranged, View};
 use rustc_hash::FxHashSet;
 use std::sync::Arc;
 
-/// What a group's line says beside what the query says of it.
+/// Facts on the line of a group that the query does not compute.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct GroupSummary {
-    /// Rows that are not just closed.
+    /// Rows without sockets that have just closed.
     pub(crate) live: u32,
-    /// The first process that holds one of its sockets, and how many more do.
+    /// The first process that owns one of its sockets, and the number of others.
     pub(crate) process: Option<(u32, u32)>,
-    /// Whether the far ends connected to this one.
+    /// Whether the connections are inbound.
     pub(crate) inbound: bool,
 }
 
-/// All rows of one snapshot in one order.
+/// All rows of one snapshot, sorted.
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
     pub(crate) seq: u64,
@@ -30,23 +30,23 @@ pub(crate) struct Order {
     pub(crate) rows: Arc<Vec<u32>>,
 }
 
-/// What is to be arranged.
+/// Request to arrange the rows of a snapshot.
 #[derive(Clone, Debug)]
 pub struct ArrangeJob {
     pub(crate) view: View,
     pub(crate) snap: Arc<Snapshot>,
-    /// Orders known of this snapshot.
+    /// Sort orders already computed for this snapshot.
     pub(crate) orders: Vec<Order>,
 }
 
 impl PartialEq for ArrangeJob {
-    /// The same question over the same snapshot.
+    /// Equal if view and snapshot are the same.
     fn eq(&self, o: &Self) -> bool {
         self.view == o.view && self.snap.seq == o.snap.seq
     }
 }
 
-/// How it is arranged.
+/// Result of an [`ArrangeJob`].
 #[derive(Clone, Debug)]
 pub struct ArrangeResult {
     pub(crate) view: View,
@@ -54,31 +54,31 @@ pub struct ArrangeResult {
     pub(crate) done: ArrangeOutput,
 }
 
-/// What arranging makes.
+/// Arranged rows with their group summaries.
 #[derive(Clone, Debug)]
 pub(crate) struct ArrangeOutput {
     pub(crate) arranged: Arranged,
     pub(crate) group_summaries: Vec<GroupSummary>,
-    /// An order that was not known.
+    /// A sort order computed on the way, for reuse.
     pub(crate) order: Option<Order>,
 }
 
 impl ArrangeJob {
-    /// Does it. Takes as long as there are rows.
+    /// Does the work; slow with many rows.
     pub fn work(self) -> ArrangeResult {
         let done = arrange(&self.view, &self.snap, &self.orders);
         ArrangeResult { view: self.view, snap: self.snap, done }
     }
 }
 
-/// Arranges the snapshot's rows as asked.
+/// Arranges the rows of a snapshot for a view.
 pub(crate) fn arrange(view: &View, snap: &Snapshot, orders: &[Order]) -> ArrangeOutput {
     let keys = view.keys();
     let known = orders.iter().find(|o| o.seq == snap.seq && o.keys == keys);
     let mut order = None;
     let arranged = match known {
         Some(known) => view.arrange_sorted(snap, &known.rows),
-        // The order of everything serves for every filter typed over this snapshot.
+        // The order of all rows serves every filter typed while this snapshot is shown.
         None if view.filter.is_everything() => {
             let rows = Arc::new(view.sorted(snap));
             let arranged = view.arrange_sorted(snap, &rows);
@@ -92,7 +92,7 @@ pub(crate) fn arrange(view: &View, snap: &Snapshot, orders: &[Order]) -> Arrange
     ArrangeOutput { arranged, group_summaries, order }
 }
 
-/// Sums up the groups of sockets.
+/// Summaries of groups of sockets.
 fn group_summaries(view: &View, arranged: &Arranged, snap: &Snapshot) -> Vec<GroupSummary> {
     let mut processes = FxHashSet::default();
     let summary = |g: &crate::view::group::Group| {
@@ -101,11 +101,11 @@ fn group_summaries(view: &View, arranged: &Arranged, snap: &Snapshot) -> Vec<Gro
         processes.clear();
         let mut first = None;
         let mut last = None;
-        // A state as a whole has too many holders for one cell.
+        // A whole state has too many owners for one cell.
         if g.depth > 0 || view.group != Some(GroupBy::State) {
             for o in rows.iter().flat_map(|r| snap.owners(*r as usize)) {
                 first.get_or_insert(o.process);
-                // Neighbours mostly have the same.
+                // Adjacent rows mostly have the same owner.
                 if last != Some(o.process) {
                     last = Some(o.process);
                     processes.insert(o.process);

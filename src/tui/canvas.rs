@@ -1,4 +1,4 @@
-//! Writing into the frame's buffer: text cut to its place, gauges, trends.
+//! Drawing into the frame's buffer: clipped text, gauges, trends.
 
 use super::theme::Glyphs;
 use crate::model::text::escape;
@@ -8,20 +8,20 @@ use ratatui::style::Style;
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
-/// How many columns a text takes.
+/// Display width of a text.
 pub(crate) fn width(s: &str) -> u16 {
     if s.is_ascii() { s.len() as u16 } else { s.width().min(usize::from(u16::MAX)) as u16 }
 }
 
-/// A buffer with what one draws on it with.
+/// The buffer of a frame and the glyphs to draw with.
 pub(crate) struct Canvas<'a> {
     pub(crate) buf: &'a mut Buffer,
     pub(crate) glyphs: &'a Glyphs,
 }
 
 impl Canvas<'_> {
-    /// Writes text in at most `max` columns from `x`, cut with a mark where it is longer; the column after it.
-    /// Nothing hostile gets through, and nothing outside the buffer is touched.
+    /// Writes text in at most `max` columns from `x`, clipped with a mark if it is longer; returns the column after it.
+    /// Control characters are escaped, and nothing outside the buffer is touched.
     pub(crate) fn put(&mut self, x: u16, y: u16, max: u16, text: &str, style: Style) -> u16 {
         let area = self.buf.area;
         if y >= area.bottom() || x >= area.right() || max == 0 {
@@ -34,7 +34,7 @@ impl Canvas<'_> {
             return self.raw(x, y, max, &text, style);
         }
         self.raw(x, y, max - 1, &text, style);
-        // A wide character that does not fit leaves a gap before the mark, which stands at the end in any case: what
+        // The mark is in the last column even if a wide character leaves a gap before it, so that what
         // follows does not move.
         self.raw(x + max - 1, y, 1, self.glyphs.cut, style)
     }
@@ -47,7 +47,7 @@ impl Canvas<'_> {
         self.buf.set_stringn(x, y, text, usize::from(max), style).0
     }
 
-    /// Writes text so that it ends before column `end`, in at most `max` columns; the column it begins at.
+    /// Writes text right-aligned before column `end`, in at most `max` columns; returns its first column.
     pub(crate) fn put_right(&mut self, end: u16, y: u16, max: u16, text: &str, style: Style) -> u16 {
         let w = width(&escape(text)).min(max);
         let x = end.saturating_sub(w);
@@ -60,14 +60,14 @@ impl Canvas<'_> {
         self.buf.set_style(area.intersection(self.buf.area), style);
     }
 
-    /// A horizontal rule.
+    /// Draws a horizontal rule.
     pub(crate) fn rule(&mut self, x: u16, y: u16, w: u16, style: Style) {
         for i in x..x.saturating_add(w) {
             self.put(i, y, 1, self.glyphs.horizontal, style);
         }
     }
 
-    /// A bar of `w` columns on its track, full to `share`; anything above nothing shows at least its thinnest part.
+    /// Draws a gauge of `w` columns, filled to `share`; a share above zero shows at least the thinnest part.
     pub(crate) fn gauge(&mut self, x: u16, y: u16, w: u16, share: f64, style: Style, track: Style) {
         let steps = self.glyphs.parts.len() as u32 + 1;
         let total = u32::from(w) * steps;
@@ -80,7 +80,7 @@ impl Canvas<'_> {
         }
         for i in 0..w {
             let here = fill.saturating_sub(u32::from(i) * steps).min(steps);
-            // Where colours make the track, its cells are empty.
+            // A coloured track has blank cells.
             let empty = if track.bg.is_some() { " " } else { self.glyphs.empty };
             let (glyph, style) = match here {
                 0 => (empty, track),
@@ -91,13 +91,13 @@ impl Canvas<'_> {
         }
     }
 
-    /// The trend of the last `w` values; the lowest level is the least among them, and a flat line is low.
+    /// Draws a sparkline of the last `w` values, scaled from their minimum; a flat line is low.
     pub(crate) fn trend(&mut self, x: u16, y: u16, w: u16, values: &[u32], style: Style) {
         let values = &values[values.len().saturating_sub(usize::from(w))..];
         let (Some(low), Some(high)) = (values.iter().min(), values.iter().max()) else { return };
         let top = self.glyphs.levels.len() as u32 - 1;
         for (i, v) in values.iter().enumerate() {
-            // A change of one in a thousand is not a mountain: the span is at least an eighth of the highest.
+            // The span is at least an eighth of the maximum, so that small changes look small.
             let span = (high - low).max(high / 8).max(1);
             let level = ((v - low) * top).div_ceil(span).min(top);
             self.put(x + i as u16, y, 1, self.glyphs.levels[level as usize], style);

@@ -6,7 +6,7 @@ use super::event::{Action, Edit, FoldTo, Motion};
 use super::key;
 use bitflags::bitflags;
 
-/// What has the keyboard focus.
+/// The keyboard focus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Focus {
     /// The table.
@@ -131,7 +131,7 @@ pub struct Command {
     pub bar: &'static str,
     /// Order of precedence in the key bar: the highest are dropped first on a narrow screen.
     pub rank: u8,
-    /// What it does.
+    /// Its help.
     pub action: Action,
 }
 

@@ -37,7 +37,7 @@ impl Menu {
 /// Most filters that are remembered.
 const MOST: usize = 200;
 
-/// Filters typed before, oldest first.
+/// Filter history, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct History {
     all: Vec<String>,

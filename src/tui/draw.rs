@@ -4,8 +4,8 @@ pub(crate) mod filter_bar;
 pub(crate) mod header;
 pub(crate) mod key_bar;
 pub(crate) mod row;
+pub(crate) mod state_bar;
 pub(crate) mod status;
-pub(crate) mod strip;
 pub(crate) mod table;
 
 use super::app::App;
@@ -27,9 +27,9 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
         return;
     }
     header::draw(app, &mut canvas, l.header);
-    strip::draw(app, &mut canvas, l.strip);
+    state_bar::draw(app, &mut canvas, l.state_bar);
     let filter_cursor = filter_bar::draw(app, &mut canvas, l.filter);
-    strip::draw_top_alert(app, &mut canvas, &l);
+    state_bar::draw_top_alert(app, &mut canvas, &l);
     filter_bar::draw_error(app, &mut canvas, l.error);
     table::head(app, &mut canvas, l.head);
     table::body(app, &mut canvas, l.body);

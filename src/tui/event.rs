@@ -1,4 +1,4 @@
-//! What comes in, what is to be done, and what goes out.
+//! Events in, actions, and effects out.
 
 use super::act::Act;
 use super::arrange::{ArrangeJob, ArrangeResult};
@@ -20,20 +20,20 @@ impl From<Arc<Snapshot>> for Event {
     }
 }
 
-/// The process of the details, and the socket by which one came to it: what is read of one and not of all.
+/// Request to read what is read for the details of one row only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeRequest {
     /// The process.
     pub process: Arc<ProcInfo>,
-    /// A descriptor of it and the inode of the socket behind that.
+    /// A descriptor of the process and the inode of its socket.
     pub socket: Option<(u32, u64)>,
-    /// That socket by what does not change of it, where it is an IP one, and the inode of its network namespace where that is
-    /// not this program's: for its BPF maps.
+    /// The constant part of an IP socket, and the inode of its network namespace if not this program's: for its
+    /// BPF maps.
     pub inet: Option<Box<(Socket, Option<u64>)>>,
 }
 
 impl ProbeRequest {
-    /// The socket of this row as [`Self::inet`] has it.
+    /// The socket of this row, for [`Self::inet`].
     pub fn inet(snap: &Snapshot, row: usize) -> Option<Box<(Socket, Option<u64>)>> {
         let s = snap.socket(row);
         let (local, remote) = (s.local, s.remote);
@@ -44,49 +44,49 @@ impl ProbeRequest {
     }
 }
 
-/// What a request look shows.
+/// Result of a [`ProbeRequest`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeResult {
-    /// The working directory (`/proc/PID/cwd`), or why that is not known.
+    /// The working directory (`/proc/PID/cwd`), or the read error.
     pub cwd: Result<String, String>,
     /// The security context of the process.
     pub proc_ctx: Result<String, Missing>,
-    /// That of the socket.
+    /// The security context of the socket.
     pub sock_ctx: Result<String, Missing>,
     /// The threads of the process.
     pub tids: Vec<u32>,
-    /// The BPF maps that keep something beside the socket, where it is an IP one: id, bytes.
+    /// BPF socket storage of an IP socket: map id, bytes.
     pub bpf_maps: Result<Vec<(u32, u32)>, Missing>,
 }
 
-/// Everything the dashboard can be told, in one queue.
+/// Input of the dashboard, in one queue.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// A key, the mouse, a paste, a new size.
+    /// Key, mouse, paste or resize.
     Input(crossterm::event::Event),
-    /// A newer snapshot lies here, unless it was taken already.
+    /// A new snapshot is in this mailbox, unless it was taken already.
     Fresh(Latest),
-    /// A word on how an effect went.
+    /// Result of an effect, for the status line.
     Status(String),
-    /// What a request look showed.
+    /// Result of [`Effect::Probe`].
     Probed(ProbeRequest, Box<ProbeResult>),
-    /// What was asked for by [`Effect::Arrange`].
+    /// Result of [`Effect::Arrange`].
     Arranged(Box<ArrangeResult>),
-    /// Polls come this often by now: each would take more than its share otherwise.
+    /// Effective poll interval, raised to stay within the CPU budget.
     EffectiveInterval(Duration),
-    /// The resolver has told another name.
+    /// The resolver has a new host name.
     HostNames,
-    /// The terminal says its background: red, green and blue, eight bits each.
+    /// Background of the terminal: red, green and blue, eight bits each.
     Background(u32),
-    /// A poll failed; the line says what was tried and why it failed.
+    /// A poll failed; the reason.
     Failed(String),
-    /// The system asks for something.
+    /// A signal from the system.
     Signal(Signal),
-    /// The terminal is gone: nothing more can come in.
+    /// The terminal is gone; no more input.
     InputClosed,
 }
 
-/// Signals that mean something here.
+/// Handled signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// `SIGINT`.
@@ -95,37 +95,37 @@ pub enum Signal {
     Terminate,
     /// `SIGHUP`.
     Hangup,
-    /// `SIGTSTP`: to be stopped, with the terminal given back before.
+    /// `SIGTSTP`: suspend, after restoring the terminal.
     Stop,
-    /// `SIGCONT`: stopped for a while, and what is on the screen is not ours any more.
+    /// `SIGCONT`: resumed; the screen must be redrawn.
     Continue,
 }
 
-/// What the dashboard wants done outside of it.
+/// Work for the runner.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Read this from now on.
+    /// Data to read in each poll.
     Wants(Wants),
-    /// Poll this often from now on.
+    /// Poll interval.
     Interval(Duration),
-    /// Do this on another thread, and give the answer back.
+    /// Arrange rows in another thread.
     Arrange(Box<ArrangeJob>),
     /// Poll at once.
     Refresh,
-    /// Take the mouse, or leave it to the terminal.
+    /// Turn mouse capture on or off.
     Mouse(bool),
-    /// Give the terminal back, stop this process, and take it again when it goes on
-    /// ([`super::terminal::suspend`] does that).
+    /// Restore the terminal, stop this process, and take the terminal again when it resumes
+    /// (see [`super::terminal::suspend`]).
     Suspend,
-    /// Do this to the machine, or the clipboard.
+    /// Carry out an action.
     Act(Act),
-    /// Ask the resolver for the names of these; it puts them where the snapshots find them.
+    /// Resolve host names of these addresses.
     Resolve(Vec<Addr>),
-    /// An alert was raised or got worse: as JSON, and in a sentence.
+    /// An alert was raised or got worse: as JSON and as a sentence.
     NotifyAlert(String, String),
-    /// Look request at this process and its socket.
+    /// Probe a process and its socket.
     Probe(ProbeRequest),
-    /// Remember this filter for the next run.
+    /// Add a filter to the saved history.
     Remember(String),
     /// Save a filter under a name.
     Save {
@@ -138,77 +138,77 @@ pub enum Effect {
     SaveView {
         /// Its name.
         name: String,
-        /// What it asks.
+        /// Its settings.
         view: Preset,
     },
-    /// Write this to a file.
+    /// Write an export to a file.
     Write(Export),
-    /// Clear the terminal and draw all of it again.
+    /// Clear the terminal and redraw.
     Redraw,
-    /// End.
+    /// Exit.
     Quit,
 }
 
-/// What a key, a click or the runner asks the dashboard to do.
+/// Action of a key, a click or the runner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// End the program.
+    /// Exit the program.
     Quit,
-    /// Stop it for a while.
+    /// Suspend the program.
     Suspend,
-    /// Draw everything anew.
+    /// Redraw the screen.
     Redraw,
-    /// One step out: close the overlay, the pane, the filter.
+    /// Close the overlay, else the details, else clear the marks, else the filter.
     Back,
-    /// Show the view of this number, from 0.
+    /// Show the view of this index.
     View(u8),
-    /// Show the next view, or the one before.
+    /// Show the next (1) or previous view.
     CycleView(i8),
-    /// Move the selection, or in an overlay its own.
+    /// Move the selection, or scroll.
     Go(Motion),
-    /// Open or close the group at the selection.
+    /// Expand or collapse groups.
     Fold(FoldTo),
-    /// What Enter does here: unfold, details, choose.
+    /// Enter: expand, open the details, or choose.
     Enter,
-    /// Scroll the details.
+    /// Scroll the details by lines.
     ScrollDetails(i16),
-    /// Scroll the details by so many halves of what is seen of them.
+    /// Scroll the details by half pages.
     ScrollDetailsHalf(i8),
-    /// Begin to edit the filter.
+    /// Edit the filter.
     Filter,
-    /// Drop the filter.
+    /// Clear the filter.
     ClearFilter,
-    /// Edit the filter's text.
+    /// Edit the text in focus.
     Edit(Edit),
-    /// Keep the filter as typed.
+    /// Apply the filter.
     AcceptFilter,
-    /// The filter typed before, or after.
+    /// Recalls the previous (-1) or next filter of the history.
     FilterHistory(i8),
-    /// The next thing that can be typed at the cursor, or the one before.
+    /// Next (1) or previous completion.
     Complete(i8),
-    /// Ask for a name to save the filter under.
+    /// Save the filter under a name.
     SaveAs,
-    /// Ask for a name to save the whole view under.
+    /// Save the view under a name.
     SaveView,
     /// Open the list of saved filters and views.
     SavedList,
     /// Open the list of columns.
     ColumnList,
-    /// Move a column of that list.
+    /// Move a column in the list.
     MoveColumn(i8),
-    /// Show the usual columns again.
+    /// Restore the default columns.
     ResetColumns,
-    /// Go to the next cell of the row, or the one before.
+    /// Select the next (1) or previous cell of the row.
     MoveCell(i8),
-    /// Filter by the cell: only rows that say the same, or none of them.
+    /// Filter by the selected cell: only rows with its value, or without it.
     FilterByCell(bool),
-    /// The next grouping, or the one before.
+    /// Next (1) or previous grouping.
     Group(i8),
-    /// Open the list of columns to sort by.
+    /// Open the list of sort columns.
     SortList,
-    /// Turn the order round.
+    /// Reverse the sort order.
     Reverse,
-    /// Stop and go on.
+    /// Pause or resume the display.
     Pause,
     /// A shorter interval (-1) or a longer one.
     ChangeInterval(i8),
@@ -216,92 +216,92 @@ pub enum Action {
     Refresh,
     /// Open the help.
     Help,
-    /// Type what to find in the help.
+    /// Search the help.
     Find,
-    /// Open the list of everything that can be done.
+    /// Open the command palette.
     Palette,
-    /// What was asked before, or again what was asked after.
+    /// Undo, or redo (`true`).
     Undo(bool),
-    /// To the place before, or the one after.
+    /// Back (-1) or forward in the location history.
     Navigate(i8),
-    /// Mark all from the last mark to here.
+    /// Mark all rows from the last mark to the selection.
     MarkRange,
-    /// Take the mouse, or leave it to the terminal.
+    /// Turn mouse capture on or off.
     ToggleMouse,
-    /// Make the details larger or smaller.
+    /// Enlarge (1) or shrink the details.
     ResizeDetails(i8),
-    /// Say what the cell, or the state of the row, is.
+    /// Explain the selected cell or state.
     Explain,
-    /// Go to the far end of the connection.
+    /// Go to the peer socket.
     GoToPeer,
-    /// Show names instead of far addresses, or addresses again.
+    /// Toggle host names for remote addresses.
     ToggleNames,
-    /// Mark the row, or take its mark away.
+    /// Mark or unmark the row.
     Mark,
-    /// Mark every row that is shown, or take all marks away.
+    /// Mark all rows that match, or unmark all.
     MarkAll,
     /// Open the list of alerts.
     AlertList,
-    /// Raise the limit of a process's descriptors.
+    /// Raise the fd limit of the selected process.
     RaiseFdLimit,
-    /// Open the list of what can be written to a file.
+    /// Open the list of export formats.
     ExportList,
-    /// Open the list of what can be done.
+    /// Open the list of actions.
     ActionList,
-    /// Do what was asked.
+    /// Confirm the action.
     Confirm,
-    /// Move in the state strip.
+    /// Select a state in the state bar.
     FocusStates,
-    /// A click on this cell.
+    /// Click on a cell of the screen.
     Click(u16, u16),
-    /// The mouse is moved with its button down.
+    /// Mouse drag over a cell.
     MouseDrag(u16, u16),
-    /// The button is let go.
+    /// Mouse button released.
     MouseUp,
-    /// The wheel over this cell: rows down, negative up.
+    /// Wheel over a cell: lines down, negative up.
     Wheel(u16, u16, i8),
 }
 
-/// Where the selection goes.
+/// Motion of the selection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Motion {
     /// Lines down, negative up.
     Lines(i16),
-    /// Half screens down, negative up.
+    /// Half pages down, negative up.
     Halves(i8),
-    /// Screens down, negative up.
+    /// Pages down, negative up.
     Pages(i8),
     /// To the first line.
     Top,
     /// To the last line.
     Bottom,
-    /// To the next group, or the one before.
+    /// To the next (1) or previous group.
     Group(i8),
 }
 
-/// What becomes of a group.
+/// Change of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FoldTo {
-    /// Closed; from a row or a closed group the selection goes to the group around it.
+    /// Collapse; from a row or a collapsed group the selection goes to the parent group.
     Closed,
-    /// Open; in an open one the selection goes to its first row.
+    /// Expand; in an expanded group the selection goes to its first row.
     Open,
-    /// All groups closed, or open when they are.
+    /// Collapse all groups, or expand all.
     All,
 }
 
-/// One change of the filter's text.
+/// Edit of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edit {
-    /// This character at the cursor.
+    /// Insert a character.
     Insert(char),
-    /// The character before the cursor away.
+    /// Delete the character before the cursor.
     Backspace,
-    /// The character at the cursor away.
+    /// Delete the character at the cursor.
     Delete,
-    /// The word before the cursor away.
+    /// Delete the word before the cursor.
     DeleteWord,
-    /// All before the cursor away.
+    /// Delete everything before the cursor.
     DeleteToStart,
     /// Cursor left.
     Left,

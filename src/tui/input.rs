@@ -1,14 +1,14 @@
-//! A line of text being edited.
+//! Editing of a line of text.
 
 use super::event::Edit;
 use crate::model::text::is_hostile;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// Longest text; more is no filter anybody types.
+/// Maximum length of the text, in bytes.
 const MAX: usize = 4096;
 
-/// Applies one edit to a text and its cursor, a byte offset at a character's start. What a user sees as one
-/// character moves and goes as one.
+/// Applies one edit to a text and its cursor, a byte offset at the start of a character. A grapheme cluster is moved
+/// over and deleted as one.
 pub(crate) fn edit(text: &mut String, cursor: &mut usize, edit: Edit) {
     let mut at = (*cursor).min(text.len());
     while !text.is_char_boundary(at) {
@@ -52,7 +52,7 @@ pub(crate) fn edit(text: &mut String, cursor: &mut usize, edit: Edit) {
     *cursor = at;
 }
 
-/// Pasted text as one line of a filter: line ends and tabs are blanks, what is hostile is left out.
+/// Inserts pasted text as one line: line ends and tabs become spaces, control characters are dropped.
 pub(crate) fn paste(text: &mut String, cursor: &mut usize, pasted: &str) {
     let line = pasted.trim_matches(['\n', '\r']);
     for c in line.chars() {

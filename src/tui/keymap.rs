@@ -1,4 +1,4 @@
-//! Which keys mean which command: those of the list, and what the user put in their focus.
+//! Key bindings: the default keys of every command and the configured ones.
 
 use super::command::{COMMANDS, Command, Focus};
 use super::event::{Action, Edit};
@@ -20,10 +20,10 @@ pub enum KeymapError {
     Conflict(String, &'static str, &'static str),
 }
 
-/// The keys of every command.
+/// Key bindings of every command.
 ///
-/// A command that is given keys has these and no other. A key that it takes is taken from the command of the list that
-/// has it in the same focus.
+/// Configured keys replace the default keys of their command, and are unbound from any other command that has them by
+/// default in the same focus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keymap {
     /// Keys of each of [`COMMANDS`].

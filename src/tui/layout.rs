@@ -5,7 +5,7 @@ pub(crate) mod content_width;
 pub(crate) mod filter_bar;
 pub(crate) mod key_bar;
 pub(crate) mod slots;
-pub(crate) mod strip;
+pub(crate) mod state_bar;
 pub(crate) mod tabs;
 pub(crate) mod top_alert;
 
@@ -36,12 +36,12 @@ pub struct Layout {
     /// Name, tabs, what runs.
     pub header: Rect,
     /// Counts by state.
-    pub strip: Rect,
+    pub state_bar: Rect,
     /// The filter.
     pub filter: Rect,
     /// What is wrong with it.
     pub error: Rect,
-    /// Column titles.
+    /// Draws the column titles.
     pub head: Rect,
     /// Rows.
     pub body: Rect,
@@ -81,7 +81,7 @@ impl Layout {
             r
         };
         l.header = take(true);
-        l.strip = take(h >= 11);
+        l.state_bar = take(h >= 11);
         l.filter = take(h >= 9 || shape.filter);
         l.error = take(shape.error && h >= 6);
         let mut take_below = |on: bool| {
@@ -158,8 +158,17 @@ mod tests {
                     };
                     let all = Rect::new(0, 0, w, h);
                     let l = Layout::new(all, shape);
-                    let parts =
-                        [l.header, l.strip, l.filter, l.error, l.head, l.body, l.details, l.status, l.keys];
+                    let parts = [
+                        l.header,
+                        l.state_bar,
+                        l.filter,
+                        l.error,
+                        l.head,
+                        l.body,
+                        l.details,
+                        l.status,
+                        l.keys,
+                    ];
                     let sum: u32 = parts.iter().map(|r| r.area()).sum();
                     for (i, a) in parts.iter().enumerate() {
                         assert_eq!(a.intersection(all).area(), a.area(), "{w}x{h} {shape:?}");

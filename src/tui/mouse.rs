@@ -2,7 +2,7 @@
 
 use super::app::{App, Overlay};
 use super::layout::slots::{column_at, gauge_at};
-use super::layout::{Layout, filter_bar, key_bar, strip, tabs};
+use super::layout::{Layout, filter_bar, key_bar, state_bar, tabs};
 use super::overlay;
 use crate::format::{Column, Gauge};
 use crate::model::State;
@@ -71,8 +71,8 @@ pub(crate) fn target(app: &App, x: u16, y: u16) -> Target {
         let tab = tabs::tabs(app, l.header).into_iter().find(|(_, at, w)| x >= *at && x < at + w);
         let at_end = x + POLL_STATE_WIDTH > l.header.right();
         tab.map(|(i, ..)| Target::Tab(i)).or(at_end.then_some(Target::PollState))
-    } else if within(l.strip, x, y) {
-        let slot = strip::slots(app, l.strip).into_iter().find(|s| x >= s.x && x < s.x + s.width);
+    } else if within(l.state_bar, x, y) {
+        let slot = state_bar::slots(app, l.state_bar).into_iter().find(|s| x >= s.x && x < s.x + s.width);
         slot.map(|s| Target::State(s.state))
     } else if within(l.filter, x, y) {
         Some(Target::FilterBar)

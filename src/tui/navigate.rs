@@ -4,7 +4,7 @@ use super::app::App;
 use crate::model::limit::{Ceiling, Limit};
 use crate::table::TableId;
 
-/// Goes to a view. Each has a filter of its own; where one stays behind, that is said.
+/// Switches to a view; notes if the filter of the previous view does not apply there.
 pub(crate) fn to_view(app: &mut App, to: usize) {
     let from = app.view_state();
     let left = (to != app.active && !from.text.trim().is_empty()).then_some(from.view.table.title);
@@ -16,7 +16,7 @@ pub(crate) fn to_view(app: &mut App, to: usize) {
     }
 }
 
-/// Goes to the far end of the selected connection.
+/// Selects the peer socket of the selected connection.
 pub(crate) fn to_peer(app: &mut App) {
     let Some(snap) = app.snapshot.clone() else { return };
     let view_state = app.view_state();
@@ -32,7 +32,7 @@ pub(crate) fn to_peer(app: &mut App) {
             }
         }
         None if snap.ends.is_empty() => {
-            // It is looked for while the details are open.
+            // Peers are searched for while the details are open.
             app.details = true;
             Some("searching for the peer socket; press o again")
         }
@@ -41,7 +41,7 @@ pub(crate) fn to_peer(app: &mut App) {
     app.status_message = said.map(str::to_owned);
 }
 
-/// Goes to the limit that the header says is nearest to full.
+/// Opens the limit of the top alert.
 pub(crate) fn to_top_alert(app: &mut App) {
     let Some(snap) = &app.snapshot else { return };
     let worst = app.worst.map(|(process, _)| process as u32);
@@ -56,7 +56,7 @@ pub(crate) fn to_top_alert(app: &mut App) {
     }
 }
 
-/// Goes to a limit, by its row.
+/// Opens a limit, by its row.
 pub(crate) fn to_limit(app: &mut App, row: usize) {
     let Some(snap) = app.snapshot.clone() else { return };
     app.active = TableId::Limits as usize;

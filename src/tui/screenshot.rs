@@ -1,4 +1,4 @@
-//! The screen as it stands, to be taken away: as text, or as a picture.
+//! Screenshots as text or SVG.
 
 use super::app::App;
 use super::draw::draw;
@@ -11,7 +11,7 @@ use ratatui::layout::Size;
 use ratatui::style::{Color, Modifier};
 use std::fmt::Write as _;
 
-/// What the dashboard shows now.
+/// Renders the current screen.
 pub fn render(app: &App, form: Form) -> String {
     let Size { width, height } = app.size();
     // Drawing into memory cannot fail.
@@ -24,7 +24,7 @@ pub fn render(app: &App, form: Form) -> String {
     }
 }
 
-/// The characters, without the blanks at the ends of lines.
+/// The characters, without trailing spaces.
 fn text(buffer: &Buffer) -> String {
     let width = usize::from(buffer.area.width).max(1);
     let mut out = String::new();
@@ -44,13 +44,13 @@ fn text(buffer: &Buffer) -> String {
     out
 }
 
-/// One cell of the picture, pixels.
+/// Size of a cell, pixels.
 const CELL: (f32, f32) = (8.43, 18.0);
-/// Around all of it.
+/// Margin, pixels.
 const EDGE: f32 = 12.0;
-/// The terminal's own background and foreground.
+/// Default background and foreground.
 const GROUND: (u32, u32) = (0x0010_1114, 0x00d0_d4db);
-/// The sixteen colours, as xterm has them.
+/// RGB of the sixteen basic colours.
 const SIXTEEN: [u32; 16] = [
     0x0000_0000,
     0x00cd_3131,
@@ -70,7 +70,7 @@ const SIXTEEN: [u32; 16] = [
     0x00ff_ffff,
 ];
 
-/// A colour as red, green and blue; `None` for the terminal's own.
+/// RGB of a colour; `None` for the terminal's default.
 fn rgb(c: Color) -> Option<u32> {
     Some(match c {
         Color::Reset => return None,
@@ -95,7 +95,7 @@ fn rgb(c: Color) -> Option<u32> {
     })
 }
 
-/// One of the 256 of xterm.
+/// RGB of one of the 256 colours of xterm.
 fn indexed(i: u8) -> u32 {
     match i {
         0..16 => SIXTEEN[usize::from(i)],
@@ -103,7 +103,7 @@ fn indexed(i: u8) -> u32 {
     }
 }
 
-/// How a run of cells looks.
+/// Style of a run of cells.
 #[derive(PartialEq)]
 struct Look {
     fg: u32,
@@ -129,7 +129,7 @@ impl Look {
     }
 }
 
-/// A rectangle for each run of a background, a text for each run of a look.
+/// Renders a rectangle for each run of a background and a text for each run of a style.
 fn svg(buffer: &Buffer, ground: u32) -> String {
     let (cols, rows) = (buffer.area.width, buffer.area.height);
     let (w, h) = (f32::from(cols) * CELL.0 + 2.0 * EDGE, f32::from(rows) * CELL.1 + 2.0 * EDGE);

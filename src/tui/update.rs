@@ -7,7 +7,7 @@ mod filter;
 use super::app::{App, NamePrompt, Overlay};
 use super::completion_menu::Menu;
 use super::event::{Action, Effect, FoldTo, Motion};
-use super::layout::strip;
+use super::layout::state_bar;
 use super::{details, navigate, offers, overlay};
 use crate::explain::explain;
 use crate::table::TABLES;
@@ -175,7 +175,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         }
 
         Action::FocusStates => {
-            if let Some((first, _)) = strip::states(app).first() {
+            if let Some((first, _)) = state_bar::states(app).first() {
                 app.overlay = Some(Overlay::States(app.filtered_state().unwrap_or(*first)));
             }
         }

@@ -12,52 +12,52 @@ use crate::view::preset::{Presets, Session};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the dashboard starts with.
+/// Options of the dashboard.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Time between polls.
     pub interval: Duration,
-    /// What of the machine is read on purpose, where that is not all: it is said below.
+    /// Note in the status line if only part of the machine is read.
     pub only: Option<&'static str>,
     /// Filter text of the first view.
     pub filter: String,
-    /// A word to begin with.
+    /// Initial message of the status line.
     pub status_message: Option<String>,
-    /// The table or the view to start with.
+    /// Initial table or saved view.
     pub view: Option<String>,
-    /// Views by name.
+    /// Saved views by name.
     pub views: Presets,
-    /// How it was left, to go on from there.
+    /// Session to restore.
     pub session: Option<Session>,
-    /// Names instead of far addresses.
+    /// Show remote addresses by host name.
     pub names: bool,
-    /// Which protocols are read.
+    /// Protocols to read.
     pub protos: ProtoSet,
-    /// How many colours.
+    /// Colour depth of the terminal.
     pub color: Color,
-    /// Which colours; `None`: those that suit the terminal's background.
+    /// Theme; `None`: chosen by the background of the terminal.
     pub palette: Option<Palette>,
-    /// No characters beyond ASCII.
+    /// Draw with ASCII characters only.
     pub ascii: bool,
-    /// Numbers instead of names for ports and users.
+    /// Show numbers instead of names of ports and users.
     pub numeric: bool,
-    /// Nothing can be ended or signalled.
+    /// Disable actions.
     pub read_only: bool,
-    /// The language of what is explained.
+    /// Language of explanations.
     pub lang: Lang,
-    /// Names that a filter may write ports by.
+    /// Service names that a filter may use for ports.
     pub services: Arc<Services>,
-    /// Filters by name.
+    /// Saved filters by name.
     pub saved: Saved,
-    /// Filters typed before, oldest first.
+    /// Filter history, oldest first.
     pub history: Vec<String>,
-    /// Columns of a table, by the table's name, where somebody chose them.
+    /// Configured columns, by name of the table.
     pub columns: Vec<(String, Vec<&'static Column>)>,
-    /// Which keys mean what.
+    /// Key bindings.
     pub keymap: Keymap,
-    /// It is started for the first time: the keys that matter are shown.
+    /// First start: show the getting-started card.
     pub first: bool,
-    /// From so many rows on they are arranged elsewhere ([`Effect::Arrange`]); `None`: never.
+    /// Number of rows from which on a view is arranged in the background; `None`: never.
     pub background_above: Option<usize>,
 }
 

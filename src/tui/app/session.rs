@@ -5,7 +5,7 @@ use crate::table;
 use crate::view::preset::Session;
 
 impl App {
-    /// Shows the view of that name: a table, else one of the user's. Whether there is one.
+    /// Opens a table or a saved view by name; `false` if there is none.
     pub(crate) fn open_view(&mut self, name: &str) -> bool {
         let preset = self.options.views.get(name).cloned();
         let word = preset.as_ref().map_or(name, |p| p.table.as_deref().unwrap_or("sockets"));
@@ -23,7 +23,7 @@ impl App {
         true
     }
 
-    /// As it was left.
+    /// Restores a session.
     pub(crate) fn resume(&mut self, session: &Session) {
         for (name, p) in &session.views {
             if let Some(view_state) = self.view_states.iter_mut().find(|s| s.view.table.noun == name) {
@@ -33,7 +33,7 @@ impl App {
         self.open_view(&session.view);
     }
 
-    /// How it stands, to go on from there another time.
+    /// The session, to be restored in the next run.
     pub fn session(&self) -> Session {
         Session {
             view: self.view_state().view.table.noun.to_owned(),
@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(again.session(), left);
         assert_eq!(again.view_state().view.table.noun, "ports");
         assert_eq!(again.view_states[0].text, "port:443");
-        // What a later version says of tables that this one has not is passed over.
+        // Tables of a later version are ignored.
         let strange = Session { view: "x".into(), views: Presets::from([("y".into(), Preset::default())]) };
         assert_eq!(app(Some(strange), None).session(), app(None, None).session());
     }

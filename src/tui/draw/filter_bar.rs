@@ -6,7 +6,7 @@ use crate::tui::layout::filter_bar::{alert_area, summary, summary_start};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Modifier;
 
-/// The filter with how much it lets through; where the cursor stands while it is typed.
+/// Draws the filter and the number of rows it matches; the cursor position while it is edited.
 pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) -> Option<Position> {
     if area.height == 0 {
         return None;
@@ -18,7 +18,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) -> Option<Pos
     if area.width >= 36 {
         canvas.put_right(area.right().saturating_sub(1), y, area.width, &summary(app), theme.dim);
     }
-    // What has no room in the strip and needs a look stands here.
+    // The top alert is here if the state bar has no room for it.
     if let Some(r) = alert_area(app, &app.layout_in(app.area)).filter(|r| r.y == y) {
         right = r.x.saturating_sub(2);
     }
@@ -38,7 +38,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) -> Option<Pos
     canvas.put(x, y, 1, "/", if live { theme.accent } else { theme.faint });
     let (x, room) = (x + 2, right.saturating_sub(x + 2));
     if view_state.text.is_empty() {
-        // Whole examples, as many as there is room for.
+        // As many whole examples as fit.
         let mut at = x;
         for example in ["nginx", ":443", "state:close-wait", "fds>80%"] {
             if at + width(example) > x + room {
@@ -69,7 +69,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) -> Option<Pos
     })
 }
 
-/// How many bytes of the filter are scrolled out on the left, so that the cursor is seen.
+/// Bytes of the filter scrolled out on the left to keep the cursor visible.
 fn scrolled_bytes(app: &App, room: u16) -> usize {
     let text = &app.view_state().text;
     let Some(Overlay::Filter { cursor, .. }) = &app.overlay else { return 0 };
@@ -81,7 +81,7 @@ fn scrolled_bytes(app: &App, room: u16) -> usize {
     skip
 }
 
-/// What is wrong with the filter, under its place.
+/// Draws the error of the filter, below its span.
 pub(crate) fn draw_error(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     let view_state = app.view_state();
     let Some(e) = view_state.error.as_ref().filter(|_| area.height > 0) else { return };
@@ -93,8 +93,8 @@ pub(crate) fn draw_error(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     let x = (area.x + 3 + from).min(end.saturating_sub(1));
     let marks = "^".repeat(usize::from((to.saturating_sub(from)).max(1)));
     let after = canvas.put(x, area.y, end.saturating_sub(x), &marks, theme.bad);
-    // With the hint where it fits, right of the marks or left of them; without room for either over them, since the
-    // words matter more and the place is marked in the filter itself.
+    // With the hint if it fits, right of the marks or left of them; else over the marks: the message matters more, and the
+    // span is underlined in the filter.
     let full = e.hint.as_ref().map(|h| format!("{}; {h}", e.message));
     for text in full.iter().chain([&e.message]) {
         let w = width(text);

@@ -1,4 +1,4 @@
-//! The top line: program, host, tabs, poll state.
+//! The top line: program name, host, tabs, poll state.
 
 use crate::format::thousands as count;
 use crate::tui::app::App;
@@ -7,7 +7,7 @@ use crate::tui::layout::tabs::tabs;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
-/// Name, host, tabs, what runs.
+/// Draws the top line.
 pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     let theme = app.theme;
     let on = theme.on_band;
@@ -35,14 +35,14 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
             if i == app.active {
                 canvas.line(Rect::new(x, y, (2 + width(title)).min(w), 1), theme.tab);
             }
-            // A filter is its view's own: the tab says where one holds.
+            // Each view has its own filter; the tab marks those in force.
             if !app.view_states[i].text.trim().is_empty() && w > 2 + width(title) {
                 canvas.put(x + 2 + width(title), y, 1, "/", theme.accent.patch(on));
             }
         }
         end = x + w;
     }
-    // From the right, the most important first, each only where it fits.
+    // From the right, the most important first, each only if it fits.
     let mut right = area.right().saturating_sub(1);
     let mut put = |canvas: &mut Canvas<'_>, text: &str, style| {
         let w = width(text);
@@ -82,7 +82,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         put(canvas, &took, theme.band);
         put(canvas, &format!("{:>6} sockets", count(s.live as u64)), theme.band.patch(theme.strong));
     }
-    // Narrower without the word, that the mark says too.
+    // A narrow screen gets the symbol without the word.
     let (mark, rest) = state.0.split_once(' ').unwrap_or((&state.0, ""));
     let rest = rest.split_once(' ').map_or("", |(_, rest)| rest.trim_end_matches(" since"));
     let short = format!("{mark} {rest}");
@@ -91,7 +91,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         || put(canvas, mark, state.1);
 }
 
-/// What changed while the screen is held: `+12 -3 since`.
+/// Sockets opened and closed while the display is paused: `+12 -3 since`.
 fn since(app: &App) -> String {
     let (Some(held), Some(newest)) = (&app.snapshot, &app.paused_latest) else { return String::new() };
     let from = held.sample.at.boot_ns;

@@ -6,7 +6,7 @@ use crate::tui::key;
 use crate::tui::layout::key_bar;
 use ratatui::layout::Rect;
 
-/// The keys that matter here.
+/// Draws the key bar.
 pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     if area.height == 0 {
         return;

@@ -1,4 +1,4 @@
-//! One row of the table: each cell as its column wants it.
+//! One row of the table: each cell by the kind of its column.
 
 use crate::format::{Align, Column, Kind, Role, Tone, Value};
 use crate::format::{Style as Format, cell, shorten_middle, thousands as count};
@@ -11,7 +11,7 @@ use crate::tui::theme::Theme;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-/// One row.
+/// Draws one row.
 pub(crate) fn row(
     app: &App,
     snap: &Snapshot,
@@ -63,7 +63,7 @@ pub(crate) fn row(
     }
 }
 
-/// The name of a far end, where the resolver has told one.
+/// Host name of a remote address, if the resolver knows one.
 fn host(snap: &Snapshot, value: &Value<'_>, column: &Column) -> Option<String> {
     if !matches!(column.role, Some(Role::Remote | Role::RemoteAddr)) {
         return None;
@@ -79,7 +79,7 @@ fn host(snap: &Snapshot, value: &Value<'_>, column: &Column) -> Option<String> {
     }
 }
 
-/// A process: its name, and its pid less loud. Where both do not fit the name is cut.
+/// Draws a process: its name, and its pid dim. The name is cut if both do not fit.
 pub(crate) fn owner(canvas: &mut Canvas<'_>, s: &Slot, y: u16, text: &str, style: Style, dim: Style) {
     let text = crate::model::text::escape(text);
     let (name, pid) = text.split_at(name_end(&text));
@@ -88,7 +88,7 @@ pub(crate) fn owner(canvas: &mut Canvas<'_>, s: &Slot, y: u16, text: &str, style
     canvas.put(x, y, (s.x + s.width).saturating_sub(x), pid, dim);
 }
 
-/// Where in `nginx 812 +4` the name ends: names have blanks too.
+/// End of the name in `nginx 812 +4`; names may contain spaces.
 fn name_end(text: &str) -> usize {
     let mut end = text.len();
     while let Some((head, tail)) = text[..end].rsplit_once(' ') {
@@ -104,7 +104,7 @@ fn name_end(text: &str) -> usize {
     end
 }
 
-/// Seen first at this poll or the one before; not what was there when this program began.
+/// True for a socket first seen in this poll or the previous one, but not in the first.
 fn is_new(snap: &Snapshot, row: usize) -> bool {
     let Some(f) = snap.facts.get(row).filter(|f| !f.older) else { return false };
     let n = snap.history.len();
@@ -138,7 +138,7 @@ const fn tone_style(theme: &Theme, tone: Tone) -> Style {
     }
 }
 
-/// What says beside the colour how near to a limit a share is.
+/// Symbol of a share near its limit, for screens without colour.
 const fn mark(app: &App, share: f64) -> &'static str {
     if share >= 0.9 {
         app.glyphs.alarm
@@ -149,7 +149,7 @@ const fn mark(app: &App, share: f64) -> &'static str {
     }
 }
 
-/// A share as a bar with its number: for an accept queue, how many of how many.
+/// Draws a share as a gauge with its percentage or amounts.
 fn gauge(app: &App, snap: &Snapshot, canvas: &mut Canvas<'_>, s: &Slot, row: usize, y: u16, form: Format) {
     let theme = app.theme;
     let number = s.width - s.bar;
@@ -165,20 +165,20 @@ fn gauge(app: &App, snap: &Snapshot, canvas: &mut Canvas<'_>, s: &Slot, row: usi
         style = theme.faint;
     }
     let w = width(&text);
-    // A pair of numbers longer than all before takes of the bar's room until the column has grown.
+    // Amounts wider than the column shrink the gauge until the column has grown.
     let bar = s.bar.min(s.width.saturating_sub(w.max(number) + 1)).max(2);
     canvas.gauge(s.x, y, bar, share, style, theme.track);
     canvas.put_right(s.x + s.width, y, s.width - bar, &text, style);
 }
 
-/// Counts by state, each in its colour: `LISTEN 2  ESTAB 40`.
+/// Draws counts by state: `LISTEN 2  ESTAB 40`.
 fn states(app: &App, canvas: &mut Canvas<'_>, slot: &Slot, y: u16, c: &StateCounts) {
     let (mut x, end) = (slot.x, slot.x + slot.width);
     if c.total() == 0 {
         canvas.put(x, y, slot.width, "-", app.theme.faint);
     }
     let mut present: Vec<_> = c.present().collect();
-    // What needs a look comes first, then the most.
+    // CLOSE_WAIT first, then by count.
     present.sort_by_key(|(st, n)| (*st != State::CloseWait, std::cmp::Reverse(*n)));
     for (state, n) in present {
         let name = short_state(state);
@@ -207,7 +207,7 @@ mod tests {
         let listener = (0..snap.live).find(|r| snap.socket(*r).is_listener()).unwrap();
         let socket = &mut snap.sample.sockets[listener];
         (socket.recv_q, socket.send_q) = (3, 511);
-        // A port with the row number of the socket and another queue.
+        // A port row with the index of the socket and a different queue.
         let port = Port {
             netns: 0,
             proto: Proto::Tcp,

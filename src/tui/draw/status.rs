@@ -6,7 +6,7 @@ use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
 use ratatui::layout::Rect;
 
-/// What is wrong or hidden, and where all this comes from.
+/// Draws the status line.
 pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     if area.height == 0 {
         return;
@@ -34,10 +34,10 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     let more = |i: usize| if i == 0 { " (? for details)" } else { "" };
     parts.extend(holes.map(|(i, h)| (h.summary + more(i), theme.warn)));
     for f in snap.faults() {
-        // Said already, by what it hides.
+        // Covered by the message on missing owners.
         let owners = snap.hidden.iter().any(|(m, _)| *m == Missing::NotPermitted);
         let refused = f.kind == FaultKind::NotPermitted && owners;
-        // What is read of every socket only for the details is said there, beside its name.
+        // Data read only for the details: the fault is shown there, with the field.
         let beside = matches!(f.subject, FaultSubject::BpfMaps | FaultSubject::SecurityContexts);
         if f.kind == FaultKind::Namespace || refused || beside {
             continue;

@@ -1,4 +1,4 @@
-//! The table: titles, groups, rows.
+//! The table: column titles, groups, rows.
 
 use super::row::{owner, row};
 use crate::format::thousands as count;
@@ -17,7 +17,7 @@ use ratatui::buffer::Cell;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
 
-/// Column titles.
+/// Draws the column titles.
 pub(crate) fn head(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     if area.height == 0 {
         return;
@@ -31,7 +31,7 @@ pub(crate) fn head(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         let style = if by.is_some() { theme.sorted } else { theme.head };
         let title = s.column.title;
         if s.column.align == Align::Right {
-            // The mark stands in the gap, so that title and numbers keep their edge.
+            // The mark is in the gap, so that title and numbers stay aligned.
             let x = canvas.put_right(s.x + s.width, area.y, s.width, title, style);
             if let Some(a) = arrow {
                 canvas.put(x.saturating_sub(1), area.y, 1, a, style);
@@ -45,7 +45,7 @@ pub(crate) fn head(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     }
 }
 
-/// The lines in sight.
+/// Draws the visible lines.
 pub(crate) fn body(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     let theme = app.theme;
     let Some(snap) = &app.snapshot else {
@@ -92,7 +92,7 @@ pub(crate) fn body(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     thumb(app, canvas, area, view_state);
 }
 
-/// Marks a line as the selected one. Quiet text becomes plain on it; what has a meaning by its colour keeps it.
+/// Styles a line as selected. Dim text becomes plain; colours that carry a meaning stay.
 fn select(theme: &Theme, canvas: &mut Canvas<'_>, place: Rect) {
     for x in place.x..place.right() {
         if let Some(cell) = canvas.buf.cell_mut((x, place.y)) {
@@ -105,14 +105,14 @@ fn select_cell(theme: &Theme, cell: &mut Cell) {
     let quiet = [theme.dim.fg, theme.faint.fg, theme.text.fg, Some(Color::Reset)];
     let (fg, bg) = (cell.fg, cell.bg);
     if theme.select.add_modifier.contains(Modifier::REVERSED) {
-        // Reversed, a colour would be a patch of ground, and what is dim a grey one.
+        // Reversed, a foreground colour would become a patch of background.
         cell.set_fg(Color::Reset).set_bg(Color::Reset);
         cell.modifier.remove(Modifier::DIM);
         cell.set_style(theme.select);
         return;
     }
     cell.set_style(theme.select);
-    // A gauge keeps its track.
+    // The track of a gauge keeps its background.
     if theme.track.bg == Some(bg) {
         cell.set_bg(bg);
     }
@@ -121,7 +121,7 @@ fn select_cell(theme: &Theme, cell: &mut Cell) {
     }
 }
 
-/// Where in a long list one is.
+/// Draws the scroll position of a long list.
 fn thumb(app: &App, canvas: &mut Canvas<'_>, area: Rect, view_state: &ViewState) {
     let (h, n) = (usize::from(area.height), view_state.lines.len());
     if n <= h || h < 3 {
@@ -134,10 +134,10 @@ fn thumb(app: &App, canvas: &mut Canvas<'_>, area: Rect, view_state: &ViewState)
     }
 }
 
-/// Why there is nothing.
+/// Draws the reason why there are no rows.
 fn empty(app: &App, snap: &Snapshot, canvas: &mut Canvas<'_>, area: Rect) {
     let view_state = app.view_state();
-    // Those just closed do not count, as beside the filter.
+    // Sockets that have just closed are not counted, as in the filter bar.
     let total = (view_state.view.table.live)(snap) as u64;
     let noun = view_state.view.table.noun;
     let text = if total == 0 {
@@ -150,14 +150,14 @@ fn empty(app: &App, snap: &Snapshot, canvas: &mut Canvas<'_>, area: Rect) {
     if total > 0 {
         return;
     }
-    // What could not be read may be why.
+    // Read errors may be the reason.
     for (y, f) in (area.y + 1..area.bottom()).zip((view_state.view.table.unread)(snap)) {
         let line = f.to_string();
         canvas.put(area.x + slots::INDENT, y, room, &crate::model::text::escape(&line), app.theme.warn);
     }
 }
 
-/// The head of a group: what it is, how many, what it means; and its totals under their columns.
+/// Draws the head of a group: title, count, note, and totals in their columns.
 fn group(
     app: &App,
     snap: &Snapshot,
@@ -175,7 +175,7 @@ fn group(
     let mut x = area.x + 1 + u16::from(g.depth) * 2;
     x = canvas.put(x, y, 2, if closed { app.glyphs.closed } else { app.glyphs.open }, theme.dim) + 1;
     let state = g.state().filter(|_| view_state.grouping_name() == Some("state") && g.depth == 0);
-    // Totals and the owner have places of their own; the words get what is before them.
+    // Totals and owner have their columns; the text gets the room before them.
     let totals = g.depth > 0 || state.is_none();
     let mut end = area.right().saturating_sub(1);
     let summary = view_state.group_summaries.get(index as usize).copied().unwrap_or_default();
@@ -239,7 +239,7 @@ fn rate(r: Option<f64>, form: Format) -> String {
     }
 }
 
-/// How many, from where: `1,180 clients from 212 hosts`.
+/// Summary of a group: `1,180 clients from 212 hosts`.
 fn facts(g: &Group, summary: GroupSummary, view_state: &ViewState, state: Option<State>) -> String {
     let live = if view_state.view.table.is_sockets() { summary.live } else { g.len };
     let n = count(u64::from(live));

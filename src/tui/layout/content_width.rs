@@ -1,4 +1,4 @@
-//! Widths that the cells in sight ask for.
+//! Content widths of the visible cells.
 
 use crate::format::{Align, Column, Kind, Value};
 use crate::format::{Style as Format, cell, thousands as count};
@@ -7,7 +7,7 @@ use crate::tui::app::App;
 use crate::tui::canvas::width;
 use crate::view::Line;
 
-/// What stands beside a gauge.
+/// Text beside a gauge.
 pub(crate) fn gauge_text(snap: &Snapshot, c: &Column, row: usize, form: Format) -> String {
     match c.gauge.and_then(|g| g.amounts) {
         Some(amounts) => {
@@ -18,14 +18,14 @@ pub(crate) fn gauge_text(snap: &Snapshot, c: &Column, row: usize, form: Format) 
     }
 }
 
-/// How wide a cell would like to be on this screen.
+/// Width of the content of a cell.
 fn content_width(snap: &Snapshot, c: &Column, row: usize, form: Format) -> u16 {
     match c.value(snap, row) {
         Value::States(n) => {
             let one = |(s, n)| width(short_state(s)) + 1 + width(&count(u64::from(n)));
             n.present().map(|p| one(p) + 2).sum::<u16>().saturating_sub(2)
         }
-        // With the mark of what is nearly full.
+        // With the symbol of a nearly full gauge.
         _ if c.shows_amounts() => 1 + width(&gauge_text(snap, c, row, form)),
         v => width(&cell(&v, c.kind, &form)),
     }
@@ -44,7 +44,7 @@ pub(crate) const fn short_state(s: State) -> &'static str {
     }
 }
 
-/// Widens the columns of text for the lines in sight; they never shrink, so that nothing moves to and fro.
+/// Widens text columns to the visible lines; they never shrink, so that the table does not jitter.
 pub(crate) fn measure(app: &mut App, snap: &Snapshot, height: usize) {
     let form = app.options.format();
     let view_state = app.view_state();

@@ -1,21 +1,20 @@
-//! The right end of the filter bar, and the top alert where the state strip has no room for it.
+//! The right end of the filter bar, and the top alert if the state bar has no room for it.
 
-use super::{Layout, strip, top_alert};
+use super::{Layout, state_bar, top_alert};
 use crate::format::thousands as count;
 use crate::table::Grouping;
 use crate::tui::app::App;
 use crate::tui::canvas::width;
 use ratatui::layout::Rect;
 
-/// Where it stands who is nearest to a limit: in the strip, or where that has no room and it needs a look, beside the
-/// filter.
+/// Area of the top alert: in the state bar, or in the filter bar if it is at a warning level and does not fit there.
 pub(crate) fn alert_area(app: &App, l: &Layout) -> Option<Rect> {
     let (text, share) = top_alert::text(app)?;
     let w = width(&text);
     let line =
         |area: Rect, end: u16| Rect::new(end.saturating_sub(w).max(area.x), area.y, w.min(end - area.x), 1);
-    if strip::alert_fits(app, l.strip) {
-        return Some(line(l.strip, l.strip.right() - 1));
+    if state_bar::alert_fits(app, l.state_bar) {
+        return Some(line(l.state_bar, l.state_bar.right() - 1));
     }
     if share < 0.75 || l.filter.width < 60 || l.filter.height == 0 {
         return None;
@@ -23,7 +22,7 @@ pub(crate) fn alert_area(app: &App, l: &Layout) -> Option<Rect> {
     Some(line(l.filter, summary_start(app, l.filter)))
 }
 
-/// How much the filter lets through, or how the rows are grouped.
+/// Number of rows that match the filter, or the grouping.
 pub(crate) fn summary(app: &App) -> String {
     let view_state = app.view_state();
     let Some(snap) = &app.snapshot else { return String::new() };
@@ -34,12 +33,12 @@ pub(crate) fn summary(app: &App) -> String {
             by => format!("by {}", by.title),
         };
     }
-    // Those just closed are on the screen and do not count.
+    // Sockets that have just closed are shown and not counted.
     let total = (view_state.view.table.live)(snap);
     format!("{} of {}", count(view_state.shown as u64), count(total as u64))
 }
 
-/// The column before what stands aside of the filter.
+/// First column of the summary.
 pub(crate) fn summary_start(app: &App, area: Rect) -> u16 {
     let right = area.right().saturating_sub(1);
     match width(&summary(app)) {

@@ -1,4 +1,4 @@
-//! Keys of the key bar in their places.
+//! Placement of the keys in the key bar.
 
 use crate::tui::app::App;
 use crate::tui::canvas::width;
@@ -8,16 +8,16 @@ use crate::tui::key::{self, Key};
 use crate::view::Line;
 use ratatui::layout::Rect;
 
-/// A key of the bar in its place.
+/// A key with its placement.
 pub(crate) struct KeySlot {
-    /// Index in the command list.
+    /// Index in the command registry.
     pub(crate) command: usize,
     pub(crate) x: u16,
     pub(crate) width: u16,
     pub(crate) word: &'static str,
 }
 
-/// The keys of the bar in their places. As many as fit, the most useful kept; quit stands on the right.
+/// Keys with their placement: as many as fit, by rank; quit is on the right.
 pub(crate) fn slots(app: &App, area: Rect) -> Vec<KeySlot> {
     let place = app.focus();
     let map = &app.options.keymap;
@@ -45,11 +45,11 @@ pub(crate) fn slots(app: &App, area: Rect) -> Vec<KeySlot> {
     out
 }
 
-/// What a command does here and now, in a word; nothing where it does nothing.
+/// Label of a command in the current state; empty where it has no effect.
 pub(crate) fn label(app: &App, c: &Command) -> &'static str {
     match (app.focus(), c.action) {
         (Focus::Table, _) => {}
-        // Of two keys that cancel the bar shows one.
+        // One of the keys that cancel is enough.
         (Focus::Confirm, Action::Back) => return if c.name == "back" { "cancel" } else { "" },
         _ => return c.bar,
     }
@@ -59,7 +59,7 @@ pub(crate) fn label(app: &App, c: &Command) -> &'static str {
         (Action::Enter, Some(Line::Group(_))) => "collapse",
         (Action::Group(_), _) if view_state.view.table.groupings.len() < 2 => "",
         (Action::Pause, _) if app.paused => "resume",
-        // On a row Enter says it.
+        // On a row the label of Enter covers it.
         (Action::Enter, Some(Line::Row(_))) | (Action::Back, None | Some(Line::Group(_))) if app.details => {
             "close details"
         }
@@ -71,7 +71,7 @@ pub(crate) fn label(app: &App, c: &Command) -> &'static str {
     }
 }
 
-/// The command of the bar at a column.
+/// The command at this x position.
 pub(crate) fn command_at(app: &App, area: Rect, x: u16) -> Option<usize> {
     slots(app, area).into_iter().find(|s| x >= s.x && x < s.x + s.width).map(|s| s.command)
 }

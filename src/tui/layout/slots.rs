@@ -1,17 +1,17 @@
-//! Columns of the table in their places.
+//! Placement of the table columns.
 
 use crate::format::column_layout::{Candidate, fit};
 use crate::format::{Align, Column, Gauge, Kind, Width};
 use crate::tui::app::App;
 use ratatui::layout::Rect;
 
-/// Columns left of the first cell: the edge, and the mark of a group.
+/// Width left of the first cell: the selection edge and the group mark.
 pub(crate) const INDENT: u16 = 3;
 
-/// Between two columns.
+/// Gap between two columns.
 const GAP: u16 = 2;
 
-/// What a gauge takes beside its number, with the gap, on screens of this width.
+/// Width of a gauge with its gap, beside its number, on a screen of this width.
 const fn bar_of(total: u16) -> u16 {
     match total {
         0..50 => 0,
@@ -20,13 +20,13 @@ const fn bar_of(total: u16) -> u16 {
     }
 }
 
-/// One column in its place.
+/// A column with its placement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
     pub(crate) column: &'static Column,
     pub(crate) x: u16,
     pub(crate) width: u16,
-    /// How much of the width is a gauge.
+    /// Width of the gauge within it.
     pub(crate) bar: u16,
 }
 
@@ -35,10 +35,10 @@ fn has_bar(c: &Column) -> bool {
     c.gauge.is_some()
 }
 
-/// The columns that fit, in their places.
+/// Columns that fit, with their placement.
 ///
-/// A column goes before its neighbours become unreadable: what stays has at least its usual width (numbers) or that of
-/// what is in it (text). Only the last few are squeezed below that.
+/// A column is dropped before its neighbours become unreadable: the others keep at least their normal width (numbers) or
+/// that of their content (text). Only the last few are squeezed below that.
 pub(crate) fn slots(app: &App, area: Rect) -> Vec<Slot> {
     let view_state = app.view_state();
     let total = area.width.saturating_sub(INDENT + 1);
@@ -54,7 +54,7 @@ pub(crate) fn slots(app: &App, area: Rect) -> Vec<Slot> {
         .collect();
     let bar = bar_of(total);
     let bars = |w: &[Candidate]| w.iter().filter(|w| has_bar(w.column)).count() as u16 * bar;
-    // What only a wide screen has goes first, until every address is whole; then as the columns say.
+    // Columns for wide screens are dropped first, until every address fits; then by drop rank.
     let mut extra = candidates.iter().any(|w| !view_state.is_usual(w.column));
     loop {
         let most = |w: &Candidate| {
@@ -92,12 +92,12 @@ pub(crate) fn slots(app: &App, area: Rect) -> Vec<Slot> {
     out
 }
 
-/// The column whose title is there.
+/// The column at this x position.
 pub(crate) fn column_at(app: &App, area: Rect, x: u16) -> Option<&'static Column> {
     slots(app, area).iter().find(|s| x + 1 >= s.x && x < s.x + s.width + 1).map(|s| s.column)
 }
 
-/// The gauge that is there.
+/// The gauge at this x position.
 pub(crate) fn gauge_at(app: &App, area: Rect, x: u16) -> Option<Gauge> {
     slots(app, area).iter().find(|s| s.bar > 0 && x >= s.x && x < s.x + s.width)?.column.gauge
 }

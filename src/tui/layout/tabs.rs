@@ -1,10 +1,10 @@
-//! Tabs of the header in their places.
+//! Placement of the tabs in the header.
 
 use crate::tui::app::App;
 use crate::tui::canvas::width;
 use ratatui::layout::Rect;
 
-/// The tabs with their place in the header: index, first column, width.
+/// Tabs with their placement: index, first column, width.
 pub(crate) fn tabs(app: &App, area: Rect) -> Vec<(usize, u16, u16)> {
     let host = app.snapshot.as_ref().map_or(0, |s| width(&s.sample.host).min(20) + 2);
     let named = area.width >= 100 + host;

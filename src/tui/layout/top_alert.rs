@@ -1,4 +1,4 @@
-//! Text of the top alert: the limit nearest to full, or the process nearest to its descriptor limit.
+//! Text of the top alert: the limit nearest to full, or the process nearest to its fd limit.
 
 use crate::format::{age, percent, shorten, thousands as count};
 use crate::tui::app::App;
@@ -11,7 +11,7 @@ pub(crate) fn text(app: &App) -> Option<(String, f64)> {
         let whose = shorten(&crate::model::text::escape(&whose), 24, &app.options.format());
         let how = match l.share() {
             Some(s) => percent(s * 100.0),
-            // What grows and has no ceiling says how many; what counts losses, the new ones.
+            // A count without a maximum shows its value; a drop counter the new drops.
             None if l.drops.is_none() => count(l.used),
             None => format!("+{}", count(l.drops_new.unwrap_or(0))),
         };

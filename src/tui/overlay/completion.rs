@@ -4,7 +4,7 @@ use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width};
 use ratatui::layout::Rect;
 
-/// What can be typed at the cursor, under the filter bar.
+/// Draws the completions.
 pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, bar: Rect, all: Rect) {
     let Some(Overlay::Filter { menu, .. }) = &app.overlay else { return };
     if !menu.is_open() || bar.height == 0 {

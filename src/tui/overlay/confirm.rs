@@ -1,4 +1,4 @@
-//! The question before anything is ended.
+//! Confirmation of an action.
 
 use super::window;
 use crate::tui::app::{App, Overlay};
@@ -6,17 +6,17 @@ use crate::tui::canvas::Canvas;
 use crate::tui::offers::question;
 use ratatui::layout::Rect;
 
-/// Lines of the window that are not the list: its title, a blank, the keys.
+/// Lines of the window beside the list: title, blank line, keys.
 const FRAME: usize = 3;
 
-/// How far the list can be scrolled.
+/// The last line that can be scrolled to.
 pub(super) fn extent(app: &App) -> usize {
     let Some(Overlay::Confirm(act, _)) = &app.overlay else { return 0 };
     let room = usize::from(app.layout().all.height).saturating_sub(FRAME);
     question(app, act).1.len().saturating_sub(room)
 }
 
-/// What would be hit, and the keys that decide.
+/// Draws the affected sockets or processes, and the keys.
 pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) {
     let Some(Overlay::Confirm(act, top)) = &app.overlay else { return };
     let theme = app.theme;

@@ -1,11 +1,11 @@
-//! A topic over the table: what the cell, the state or the row is.
+//! Explanation of the selected cell, state or table.
 
 use super::window;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width};
 use ratatui::layout::Rect;
 
-/// Lines of a topic, wrapped: text, and whether it is a title.
+/// Wrapped lines of a topic: text, and whether it is a title.
 fn lines(text: &str, room: usize) -> Vec<(String, bool)> {
     let mut out: Vec<(String, bool)> = Vec::new();
     for paragraph in text.split("\n\n") {
@@ -14,7 +14,7 @@ fn lines(text: &str, room: usize) -> Vec<(String, bool)> {
         }
         let mut open = false;
         for line in paragraph.lines() {
-            // A drawing stays as it is.
+            // A diagram is not wrapped.
             if let Some(drawn) = line.strip_prefix("    ") {
                 out.push((drawn.to_owned(), false));
                 open = false;
@@ -24,7 +24,7 @@ fn lines(text: &str, room: usize) -> Vec<(String, bool)> {
             let numbered = line.split_once(". ").is_some_and(|(n, _)| n.parse::<u8>().is_ok());
             let item = line.trim_start().starts_with("- ") || numbered;
             let line = line.trim_start_matches('#').replace('`', "");
-            // A paragraph is one text; titles and items begin lines of their own.
+            // A paragraph is one text; titles and list items start new lines.
             if title || item || !open {
                 out.push((String::new(), title));
             }
@@ -52,14 +52,14 @@ fn size(all: Rect) -> (u16, u16) {
     (if all.width < 100 { all.width } else { 92 }, all.height)
 }
 
-/// The line that may be scrolled to at most.
+/// The last line that can be scrolled to.
 pub(super) fn extent(app: &App) -> usize {
     let Some(Overlay::Explain { text, .. }) = &app.overlay else { return 0 };
     let (w, h) = size(app.area);
     lines(text, usize::from(w.saturating_sub(4))).len().saturating_sub(usize::from(h.saturating_sub(1)))
 }
 
-/// The topic over everything.
+/// Draws the explanation.
 pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) {
     let Some(Overlay::Explain { text, top }) = &app.overlay else { return };
     let theme = app.theme;

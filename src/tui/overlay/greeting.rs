@@ -1,4 +1,4 @@
-//! The three keys to begin with, until one is pressed.
+//! Card with the first keys to know, shown at the first start until a key is pressed.
 
 use super::window;
 use crate::tui::app::App;
@@ -7,14 +7,14 @@ use crate::tui::command::COMMANDS;
 use crate::tui::key;
 use ratatui::layout::Rect;
 
-/// Which commands, and what they are to somebody who is new.
+/// The commands, with a description for new users.
 const THREE: [(&str, &str); 3] = [
     ("filter", "filter as you type: nginx  :443  state:close-wait"),
     ("details", "show details of the selected line"),
     ("help", "list all keys (any key closes this card)"),
 ];
 
-/// The card, at the lower edge of the table.
+/// Draws the card at the lower edge of the table.
 pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, body: Rect) {
     let high = THREE.len() as u16 + 1;
     if !app.greeting || body.height < high + 3 || body.width < 40 {

@@ -1,4 +1,4 @@
-//! The help, made from the command list.
+//! The help, generated from the command registry.
 
 use super::window;
 use crate::diagnose::visibility::{PRIVILEGE_HELP, hidden};
@@ -14,14 +14,14 @@ use ratatui::layout::{Position, Rect};
 enum Row {
     Blank,
     Title(String),
-    /// Keys, and what they do.
+    /// Keys and their help.
     Key(String, String),
-    /// An example, and what it means.
+    /// An example and its meaning.
     Form(&'static str, String),
     Text(String),
 }
 
-/// What stands under one title: keys, examples and paragraphs, each of one line or several.
+/// A section: keys, examples and paragraphs, each of one or several lines.
 struct Section {
     title: String,
     parts: Vec<Vec<Row>>,
@@ -60,7 +60,7 @@ const fn heading(place: Focus) -> &'static str {
     }
 }
 
-/// Columns that keys take, and those that examples take, of a window of this width.
+/// Width of the key column, for a window of this width.
 const fn keys_in(width: usize) -> usize {
     if width / 3 < 16 { width / 3 } else { 16 }
 }
@@ -84,7 +84,7 @@ fn sections(app: &App, width: usize) -> Vec<Section> {
     let form = |example: &'static str, meaning: &str| {
         let mut part = Vec::new();
         let mut example = Some(example);
-        // A long one has a line of its own.
+        // A long example gets its own line.
         if let Some(long) = example.take_if(|e| e.len() + 2 > examples_in(width)) {
             part.push(Row::Form(long, String::new()));
         }
@@ -92,13 +92,13 @@ fn sections(app: &App, width: usize) -> Vec<Section> {
         part.extend(lines.into_iter().map(|l| Row::Form(example.take().unwrap_or_default(), l)));
         part
     };
-    // In short where it is looked for first, and at the end what to do.
+    // A summary first, the advice at the end.
     let now: Vec<_> = app.snapshot.iter().flat_map(|s| hidden(s)).collect();
     for h in &now {
         let lines = wrap(&format!("{} (see the end of this help)", h.summary), width);
         put("Not visible now".to_owned(), lines.into_iter().map(Row::Text).collect());
     }
-    // What the table knows; then what holds only elsewhere, under the name of the place.
+    // Keys of the table; then those that apply only elsewhere, by focus.
     for (c, keys) in app.options.keymap.commands().filter(|(c, _)| c.applies(Focus::Table)) {
         put(c.section.title().to_owned(), key(c, keys));
     }
@@ -121,7 +121,7 @@ fn sections(app: &App, width: usize) -> Vec<Section> {
     for advice in now.chain([PRIVILEGE_HELP.to_owned()]) {
         let mut part = Vec::new();
         for line in advice.lines() {
-            // A line to be written as it stands is not broken.
+            // A command line is not wrapped.
             if line.starts_with(' ') {
                 part.push(Row::Text(line.to_owned()));
             } else {
@@ -133,15 +133,15 @@ fn sections(app: &App, width: usize) -> Vec<Section> {
     out
 }
 
-/// The parts that have these words in them, each under its title; a section whole where its title has them; all where
-/// there are none.
+/// The parts that contain the search text, with their titles; a whole section if its title does; everything if there
+/// is no search text.
 fn shown(app: &App, width: usize) -> Vec<Row> {
     let find = match &app.overlay {
         Some(Overlay::Help { find, .. }) => find.trim().to_lowercase(),
         _ => String::new(),
     };
     let has = |text: &str| text.to_lowercase().contains(&find);
-    // A paragraph is found whole, also by words that a line ends between.
+    // Matches the whole paragraph, across line breaks.
     let fits = |part: &[Row]| {
         let all = part.iter().map(|row| match row {
             Row::Blank => String::new(),
@@ -177,13 +177,13 @@ fn size(all: Rect) -> (u16, u16) {
     (if all.width < 110 { all.width } else { 100 }, all.height)
 }
 
-/// The line that may be scrolled to at most.
+/// The last line that can be scrolled to.
 pub(super) fn extent(app: &App) -> usize {
     let (w, h) = size(app.area);
     shown(app, usize::from(w.saturating_sub(4))).len().saturating_sub(usize::from(h.saturating_sub(1)))
 }
 
-/// The help over everything; where the cursor stands while what to find is typed.
+/// Draws the help; the cursor position while the search is edited.
 pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<Position> {
     let Some(Overlay::Help { top, find, typing }) = &app.overlay else { return None };
     let (top, theme) = (*top, app.theme);

@@ -4,7 +4,7 @@ use super::Chosen;
 use crate::tui::app::{App, NamePrompt, Overlay};
 use crate::tui::event::Effect;
 
-/// Saves the filter in the bar, or the view, under the name that was typed.
+/// Saves the filter or the view under the name entered.
 pub(super) fn enter(app: &mut App) -> Chosen {
     let Some(Overlay::Name { text, prompt, .. }) = &app.overlay else { return Chosen::default() };
     let (name, prompt) = (text.trim().trim_start_matches('@').to_owned(), *prompt);
@@ -19,7 +19,7 @@ pub(super) fn enter(app: &mut App) -> Chosen {
             app.options.saved.insert(name.clone(), filter.clone());
             Chosen { effects: vec![Effect::Save { name, filter }], ..Chosen::default() }
         }
-        // The tables have their names, and keep them.
+        // Names of tables are reserved.
         NamePrompt::View if crate::table::table(&name).is_some() => {
             app.status_message = Some(format!("{name} is reserved: it is the name of a table"));
             Chosen::default()

@@ -1,4 +1,4 @@
-//! The palette over the table: a line to type in, and what it finds.
+//! Command palette: fuzzy search over commands, views, columns, saved filters and themes.
 
 use super::window;
 use super::{Chosen, saved};
@@ -13,13 +13,13 @@ use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 use ratatui::layout::{Position, Rect};
 
-/// Lines that are shown at most, the one to type in among them.
+/// Maximum height, with the input line.
 const MOST: u16 = 18;
 
 fn place(all: Rect) -> Rect {
     let w = if all.width < 100 { all.width } else { 96 };
     let h = MOST.min(all.height);
-    // It hangs from the top, where one looks, and stays there while what it finds gets less.
+    // Anchored at the top, so that it does not move as the matches get fewer.
     let y = if all.height > MOST + 6 { all.y + 4 } else { all.y };
     Rect::new(all.x + (all.width - w) / 2, y, w, h)
 }
@@ -29,7 +29,7 @@ fn top(at: usize, height: u16) -> usize {
     (at + 1).saturating_sub(usize::from(height.max(1)))
 }
 
-/// The palette; where its cursor stands.
+/// Draws the palette; the cursor position.
 pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<Position> {
     let Some(Overlay::Palette { text, cursor, at }) = &app.overlay else { return None };
     let theme = app.theme;
@@ -74,14 +74,14 @@ pub(super) fn line_at(app: &App, all: Rect, x: u16, y: u16) -> Option<usize> {
     (i < found(app, text).len()).then_some(i)
 }
 
-/// What a line of the palette does.
+/// Effect of an entry.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Target {
     /// One of [`COMMANDS`].
     Command(usize),
     /// Sort by the column.
     Sort(&'static Column),
-    /// Show the column, or hide it.
+    /// Show or hide the column.
     Turn(&'static Column),
     /// A saved filter or view, by its name.
     Saved(String),
@@ -89,23 +89,23 @@ pub(crate) enum Target {
     Theme(usize),
 }
 
-/// One line of it.
+/// One entry.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Found {
     pub(crate) target: Target,
-    /// What it is called.
+    /// Its name.
     pub(crate) name: String,
-    /// What it does.
+    /// Its help.
     pub(crate) text: String,
-    /// The key that does the same.
+    /// The key of the same command.
     pub(crate) key: String,
 }
 
-/// Everything, in the order of the lists it comes from.
+/// Every entry, in the order of the registries.
 fn all(app: &App) -> Vec<Found> {
     let mut out = Vec::new();
     for (i, (c, keys)) in app.options.keymap.commands().enumerate() {
-        // What only moves is not looked for, and the palette is open.
+        // Motion is not searched for, and the palette is open already.
         if c.applies(Focus::Table) && c.section != Section::Navigate && c.name != "palette" {
             let key = keys.first().map_or(String::new(), |k| key::label(*k, app.glyphs.ascii));
             let (name, text) = (c.name.replace('-', " "), c.help.to_owned());
@@ -130,7 +130,7 @@ fn all(app: &App) -> Vec<Found> {
     out
 }
 
-/// What fits the letters, the best first; everything where there are none.
+/// Entries that match, best first; every entry without search text.
 pub(crate) fn found(app: &App, letters: &str) -> Vec<Found> {
     let all = all(app);
     if letters.trim().is_empty() {
@@ -143,7 +143,7 @@ pub(crate) fn found(app: &App, letters: &str) -> Vec<Found> {
     let mut scored: Vec<(u32, Found)> = all
         .into_iter()
         .filter_map(|f| {
-            // The name says more than what is said of it.
+            // A match in the name counts more than one in the help.
             let name = score(&f.name).map(|s| s * 4);
             let both = score(&format!("{} {}", f.name, f.text));
             Some((name.max(both)?, f))
@@ -153,7 +153,7 @@ pub(crate) fn found(app: &App, letters: &str) -> Vec<Found> {
     scored.into_iter().map(|(_, f)| f).collect()
 }
 
-/// Does what the selected line says.
+/// Runs the selected entry.
 pub(super) fn enter(app: &mut App) -> Chosen {
     let Some(Overlay::Palette { text, at, .. }) = app.overlay.take() else { return Chosen::default() };
     let Some(f) = found(app, &text).into_iter().nth(at) else { return Chosen::default() };

@@ -1,13 +1,13 @@
-//! Moving in the state strip.
+//! Selection of a state in the state bar.
 
 use crate::model::State;
 use crate::tui::app::{App, Overlay};
-use crate::tui::layout::strip;
+use crate::tui::layout::state_bar;
 
 /// Moves to another state.
 pub(super) fn go(app: &mut App, by: isize) {
     let Some(Overlay::States(now)) = app.overlay else { return };
-    let states = strip::states(app);
+    let states = state_bar::states(app);
     let at = states.iter().position(|(s, _)| *s == now).unwrap_or(0);
     let to = at.saturating_add_signed(by).min(states.len().saturating_sub(1));
     if let Some((s, _)) = states.get(to) {

@@ -1,31 +1,30 @@
-//! What is written to the terminal: a frame at a time, and nothing where nothing changed.
+//! Terminal back end: one synchronised update per frame, and no bytes when nothing changed.
 
 use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
 use std::io::{self, Write};
 
-/// Shows nothing until the end of the frame (DEC private mode 2026; a terminal that has it not passes over it).
+/// Start of a synchronised update (DEC private mode 2026; ignored by terminals without it).
 const BEGIN: &[u8] = b"\x1b[?2026h";
 const END: &[u8] = b"\x1b[?2026l";
 
-/// The terminal, told only what is new to it.
+/// Back end that writes only changes.
 ///
-/// A frame that changes something goes out between the marks of a synchronised update, so that no half of it is seen;
-/// one that changes nothing is no byte.
+/// A frame is sent as one synchronised update, so it never appears half drawn; a frame without changes sends no bytes.
 #[derive(Debug)]
 pub struct Frugal<W: Write> {
     inner: CrosstermBackend<W>,
-    /// Whether the terminal is told where a frame begins and ends.
+    /// Whether to send synchronised updates.
     marks: bool,
     open: bool,
-    /// Whether the cursor is seen, and where; `None`: not known.
+    /// Visibility and position of the cursor; `None`: unknown.
     cursor: Option<bool>,
     at: Option<Position>,
 }
 
 impl<W: Write> Frugal<W> {
-    /// Overlay a terminal; with or without `marks` around a frame.
+    /// A back end over `out`, with or without synchronised updates.
     pub const fn new(out: W, marks: bool) -> Self {
         Self { inner: CrosstermBackend::new(out), marks, open: false, cursor: None, at: None }
     }
@@ -51,7 +50,7 @@ impl<W: Write> Backend for Frugal<W> {
             return Ok(());
         }
         self.begin()?;
-        // Writing moves the cursor, and it is not to be seen on the way.
+        // Writing moves the cursor.
         self.at = None;
         self.inner.draw(content)
     }
@@ -65,8 +64,8 @@ impl<W: Write> Backend for Frugal<W> {
     }
 
     fn get_cursor_position(&mut self) -> io::Result<Position> {
-        // Never asked of the terminal: the answer comes as typed, where another thread waits for keys, and not every
-        // terminal gives one. Each frame says where the cursor is to be.
+        // Never queried: the reply would arrive as key events in another thread, and not every terminal sends one. Each frame
+        // sets the position.
         Ok(self.at.unwrap_or_default())
     }
 
@@ -83,7 +82,7 @@ impl<W: Write> Backend for Frugal<W> {
     }
 
     fn clear_region(&mut self, what: ClearType) -> io::Result<()> {
-        // Another program may have had the terminal.
+        // Another program may have used the terminal.
         (self.cursor, self.at) = (None, None);
         self.begin()?;
         self.inner.clear_region(what)
@@ -116,7 +115,7 @@ mod tests {
     use ratatui::layout::Rect;
     use ratatui::style::Style;
 
-    /// What was written, still seen from here.
+    /// Writer whose bytes can be inspected.
     #[derive(Clone, Default)]
     struct Wire(std::rc::Rc<std::cell::RefCell<Vec<u8>>>);
 
@@ -136,7 +135,7 @@ mod tests {
         }
     }
 
-    /// What a change from one buffer to the other is, in bytes.
+    /// Bytes sent for the change from one buffer to another.
     fn sent(out: &mut Frugal<Wire>, wire: &Wire, from: &Buffer, to: &Buffer) -> String {
         let before = wire.len();
         out.draw(from.diff(to).into_iter()).unwrap();
@@ -164,14 +163,14 @@ mod tests {
         assert!(change.contains("\x1b[1;5H!") && !change.contains("hell") && change.len() < 60, "{change:?}");
         let mut bare = Frugal::new(wire.clone(), false);
         assert!(!sent(&mut bare, &wire, &empty, &full).contains("2026"));
-        // The cursor is told once, where it changes.
+        // The cursor is sent once, when it changes.
         out.show_cursor().unwrap();
         out.set_cursor_position((3, 2)).unwrap();
         let before = wire.len();
         out.show_cursor().unwrap();
         out.set_cursor_position((3, 2)).unwrap();
         assert_eq!(wire.len(), before);
-        // After another program had the terminal nothing of it is known.
+        // After another program used the terminal its state is unknown.
         out.clear().unwrap();
         out.set_cursor_position((3, 2)).unwrap();
         assert!(wire.0.borrow().ends_with(b"\x1b[3;4H"));

@@ -1,57 +1,57 @@
-//! The terminal's answer on its background, found among the keys.
+//! Reply of the terminal to the query of its background colour, picked out of the key events.
 //!
-//! The question is OSC 11 (xterm's control sequences, "Operating System Commands"); the answer is `ESC ] 11 ; rgb :
-//! RRRR / GGGG / BBBB` with BEL or `ESC \` at its end. The reader of keys takes it for Alt-], letters, and Ctrl-G or
-//! Alt-\. Nobody waits for it: it may come late or never, and whatever is not it is a key and stays one.
+//! The query is OSC 11 (xterm control sequences, "Operating System Commands"); the reply is `ESC ] 11 ; rgb :
+//! RRRR / GGGG / BBBB` with BEL or `ESC \` at its end. The key parser reads it as Alt-], letters, and Ctrl-G or
+//! Alt-\. Nothing blocks on it: it may arrive late or never, and all other events pass through as keys.
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-/// The question.
+/// The query.
 pub(crate) const QUESTION: &[u8] = b"\x1b]11;?\x1b\\";
 
-/// What every answer begins with, after `ESC ]`.
+/// Start of every reply, after `ESC ]`.
 const HEAD: &str = "11;rgb";
-/// An answer is no longer.
+/// Maximum length of a reply.
 const MOST: usize = 40;
 
-/// Watches the keys for the query.
+/// Detector of the reply among the key events.
 #[derive(Debug, Default)]
 pub(crate) struct BackgroundQuery {
-    /// What may be the answer, as it came.
+    /// Events that may belong to the reply.
     held: Vec<Event>,
     text: String,
     done: bool,
 }
 
-/// What became of an event.
+/// Outcome of an event.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Outcome {
-    /// These are what the user did, in this order; most often the one.
+    /// Events of the user, in order; usually the one.
     Keys(Vec<Event>),
-    /// It may belong to the query.
+    /// The event may belong to the reply.
     Held,
-    /// The answer: red, green and blue.
+    /// The reply: red, green and blue.
     Background(u32),
 }
 
 impl BackgroundQuery {
-    /// Nothing was asked.
+    /// A detector for when no query was sent.
     pub(crate) fn disabled() -> Self {
         Self { done: true, ..Self::default() }
     }
 
-    /// Whether something is held that only more input decides.
+    /// Whether events are held until more input arrives.
     pub(crate) fn is_holding(&self) -> bool {
         !self.held.is_empty()
     }
 
-    /// Gives back what was held: it was no query.
+    /// Returns the held events, which are not a reply.
     pub(crate) fn release(&mut self) -> Vec<Event> {
         self.text.clear();
         std::mem::take(&mut self.held)
     }
 
-    /// Takes the next event in.
+    /// Processes the next event.
     pub(crate) fn feed(&mut self, event: Event) -> Outcome {
         if self.done {
             return Outcome::Keys(vec![event]);
@@ -77,7 +77,7 @@ impl BackgroundQuery {
                 }
                 None => self.not_a_reply(event),
             },
-            // A capital comes with its shift.
+            // Capitals are reported with shift.
             Some((c, m)) if (m - KeyModifiers::SHIFT).is_empty() && self.continues(c) => {
                 self.text.push(c);
                 self.held.push(event);

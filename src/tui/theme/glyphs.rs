@@ -43,7 +43,7 @@ pub struct Glyphs {
     pub arrow: &'static str,
     /// A vertical rule.
     pub vertical: &'static str,
-    /// A horizontal rule.
+    /// Draws a horizontal rule.
     pub horizontal: &'static str,
     /// A gauge's full cell.
     pub full: &'static str,

@@ -8,7 +8,7 @@ use crate::tui::event::{Action, Effect};
 use crate::tui::mouse::{Target, is_over_details, target};
 use crate::tui::{details, navigate, overlay};
 
-/// A click.
+/// Handles a click.
 pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
     match target(app, x, y) {
         Target::OverlayLine(line) => {
@@ -66,7 +66,7 @@ fn click_line(app: &mut App, line: usize, column: Option<&'static str>, gauge: O
     }
 }
 
-/// The border of the details goes with the mouse.
+/// Resizes the details by dragging their border.
 pub(super) fn drag(app: &mut App, x: u16, y: u16) {
     let l = app.layout();
     if !app.dragging || l.details.area() == 0 {
@@ -82,7 +82,7 @@ pub(super) fn drag(app: &mut App, x: u16, y: u16) {
     }
 }
 
-/// Makes the details larger or smaller.
+/// Enlarges (1) or shrinks the details.
 pub(super) fn resize_details(app: &mut App, by: i8) {
     let l = app.layout();
     let room = l.head.height + l.body.height + l.details.height;
@@ -95,7 +95,7 @@ pub(super) fn resize_details(app: &mut App, by: i8) {
     *share = Some(now.saturating_add_signed(i16::from(by) * 5).clamp(15, 85));
 }
 
-/// The wheel: scrolls the overlay, the details or the table.
+/// Handles the wheel: scrolls the overlay, the details or the table.
 pub(super) fn wheel(app: &mut App, x: u16, y: u16, by: i8) {
     if app.overlay.as_mut().is_some_and(|o| o.position().is_some()) {
         overlay::go(app, isize::from(by.signum()) * 2);

@@ -33,7 +33,7 @@ pub(super) fn edit(app: &mut App, e: Edit) {
     }
 }
 
-/// Ends typing and keeps the filter, unless there is something wrong with it.
+/// Applies the filter and leaves the filter bar, unless the filter has an error.
 pub(super) fn accept(app: &mut App) -> Vec<Effect> {
     if app.view_state().error.is_some() {
         return vec![];
@@ -43,7 +43,7 @@ pub(super) fn accept(app: &mut App) -> Vec<Effect> {
     if app.history.push(&text) { vec![Effect::Remember(text.trim().to_owned())] } else { vec![] }
 }
 
-/// The filter typed before, or after.
+/// Recalls the previous (-1) or next filter of the history.
 pub(super) fn from_history(app: &mut App, by: i8) {
     let now = app.view_state().text.clone();
     let Some(text) = app.history.turn(&now, by) else { return };
@@ -54,7 +54,7 @@ pub(super) fn from_history(app: &mut App, by: i8) {
     }
 }
 
-/// Opens the menu at the cursor and takes its first item, or the next.
+/// Completes the word at the cursor, or cycles through the completions.
 pub(super) fn complete_word(app: &mut App, by: i8) {
     let snapshot = app.snapshot.clone();
     let view_state = &app.view_states[app.active];
@@ -65,7 +65,7 @@ pub(super) fn complete_word(app: &mut App, by: i8) {
     }
     if let Some(to) = menu.turn(&mut text, by) {
         *cursor = to;
-        // One that fits is taken, and what follows it can be completed at once.
+        // The only match is accepted, so that the next word can be completed at once.
         if menu.found.items.len() == 1 {
             *menu = Menu::default();
         }
@@ -74,7 +74,7 @@ pub(super) fn complete_word(app: &mut App, by: i8) {
     }
 }
 
-/// Goes to the cell beside.
+/// Selects the next (1) or previous cell of the row.
 pub(super) fn move_cell(app: &mut App, by: i8) {
     let slots = slots(app, app.layout().body);
     let now = slots.iter().position(|s| Some(s.column.name) == app.view_state().selected_column);
@@ -86,7 +86,7 @@ pub(super) fn move_cell(app: &mut App, by: i8) {
     app.view_state_mut().selected_column = slots.get(next).map(|s| s.column.name);
 }
 
-/// Filters by the cell that was gone to; where none was, by one to choose; on a group, by what it has in common.
+/// Filters by the selected cell, by one from a list if none is selected, or by the common term of a group.
 pub(super) fn by_cell(app: &mut App, same: bool) {
     let Some(snap) = app.snapshot.clone() else { return };
     let view_state = app.view_state();

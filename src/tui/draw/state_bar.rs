@@ -4,11 +4,11 @@ use crate::format::thousands as count;
 use crate::model::State;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::Canvas;
-use crate::tui::layout::{Layout, filter_bar, strip, top_alert};
+use crate::tui::layout::{Layout, filter_bar, state_bar, top_alert};
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
-/// Counts by state with their trends; on the right who is nearest to the limit of its descriptors.
+/// Draws the counts by state with their trends.
 pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     let Some(snap) = app.snapshot.as_ref().filter(|_| area.height > 0) else { return };
     let theme = app.theme;
@@ -19,7 +19,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         _ => None,
     };
     let mut values = Vec::with_capacity(snap.history.len());
-    for slot in strip::slots(app, area) {
+    for slot in state_bar::slots(app, area) {
         let s = slot.state;
         values.clear();
         values.extend(snap.history.iter().map(|(_, c)| c.get(s)));
@@ -49,7 +49,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     }
 }
 
-/// Who is nearest to a limit.
+/// Draws the top alert.
 pub(crate) fn draw_top_alert(app: &App, canvas: &mut Canvas<'_>, l: &Layout) {
     if let (Some((text, share)), Some(r)) = (top_alert::text(app), filter_bar::alert_area(app, l)) {
         let style = if share >= 0.75 { app.theme.pressure(share) } else { app.theme.dim };
@@ -57,7 +57,7 @@ pub(crate) fn draw_top_alert(app: &App, canvas: &mut Canvas<'_>, l: &Layout) {
     }
 }
 
-/// Whether a state grows: never less over the last polls and more at the end.
+/// True if a count grows: it never fell in the last polls and rose overall.
 fn rises(values: &[u32]) -> bool {
     let tail = &values[values.len().saturating_sub(6)..];
     tail.len() >= 3 && tail.windows(2).all(|w| w[0] <= w[1]) && tail[0] < tail[tail.len() - 1]

@@ -1,4 +1,4 @@
-//! Counts by state in their places.
+//! Placement of the counts by state.
 
 use super::top_alert;
 use crate::format::thousands as count;
@@ -7,19 +7,19 @@ use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::width;
 use ratatui::layout::Rect;
 
-/// One state's place in the strip.
+/// A state with its placement in the state bar.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct StripSlot {
+pub(crate) struct StateSlot {
     pub(crate) state: State,
     pub(crate) x: u16,
     pub(crate) width: u16,
-    /// Columns its number takes at most.
+    /// Width of its count.
     pub(crate) digits: u16,
-    /// Columns of trend, 0 for none.
+    /// Width of its trend, 0 for none.
     pub(crate) trend: u16,
 }
 
-/// States by how much they tell where there is no room for all.
+/// States by priority where there is no room for all.
 const PRIORITY: [State; 12] = [
     State::CloseWait,
     State::Established,
@@ -35,7 +35,7 @@ const PRIORITY: [State; 12] = [
     State::Closed,
 ];
 
-/// States whose trends matter, first those that matter most.
+/// States with trends, by priority.
 const TRENDS: [State; 10] = [
     State::CloseWait,
     State::Established,
@@ -49,7 +49,7 @@ const TRENDS: [State; 10] = [
     State::Closed,
 ];
 
-/// The states of the strip: all that occurred in the polls remembered, with the most there were.
+/// States that occurred in the retained polls, with their maximum count.
 pub(crate) fn states(app: &App) -> Vec<(State, u32)> {
     let Some(snap) = &app.snapshot else { return vec![] };
     State::all()
@@ -61,20 +61,20 @@ pub(crate) fn states(app: &App) -> Vec<(State, u32)> {
         .collect()
 }
 
-/// Where each state stands in the strip. Widths are those of the greatest counts remembered, so nothing moves when a
-/// count does; trends get what room is left, the most telling first.
-pub(crate) fn slots(app: &App, area: Rect) -> Vec<StripSlot> {
+/// Placement of every state. Widths fit the maximum counts retained, so nothing moves when a count changes; trends get
+/// the room left, by priority.
+pub(crate) fn slots(app: &App, area: Rect) -> Vec<StateSlot> {
     let Some(snap) = &app.snapshot else { return vec![] };
-    let mut slots: Vec<StripSlot> = states(app)
+    let mut slots: Vec<StateSlot> = states(app)
         .into_iter()
         .map(|(state, most)| {
             let digits = width(&count(u64::from(most)));
             let mark = u16::from(state == State::CloseWait) * 2;
-            StripSlot { state, x: 0, width: width(state.name()) + 1 + digits + mark, digits, trend: 0 }
+            StateSlot { state, x: 0, width: width(state.name()) + 1 + digits + mark, digits, trend: 0 }
         })
         .collect();
     let fixed: u16 = slots.iter().map(|s| s.width + 2).sum();
-    // Who is nearest to a limit stands here where there is room; else below, and its room is for trends.
+    // The top alert is here if there is room; else in the filter bar, and its room is used for trends.
     let aside = top_alert::text(app).map_or(0, |(t, _)| width(&t) + 2);
     let aside = if 1 + aside + fixed < area.width { aside } else { 0 };
     let mut left = area.width.saturating_sub(1 + aside + fixed);
@@ -91,7 +91,7 @@ pub(crate) fn slots(app: &App, area: Rect) -> Vec<StripSlot> {
             }
         }
     }
-    // What has no room goes, the least telling first; never the one that the cursor is on.
+    // States without room are dropped by priority; never the selected one.
     let at = match app.overlay {
         Some(Overlay::States(s)) => Some(s),
         _ => None,
@@ -112,7 +112,7 @@ pub(crate) fn slots(app: &App, area: Rect) -> Vec<StripSlot> {
     slots
 }
 
-/// Whether the strip has room for who is nearest to a limit.
+/// Whether the state bar has room for the top alert.
 pub(crate) fn alert_fits(app: &App, area: Rect) -> bool {
     let end = slots(app, area).last().map_or(area.x, |s| s.x + s.width);
     top_alert::text(app).is_some_and(|(t, _)| area.height > 0 && end + 2 + width(&t) < area.right())
