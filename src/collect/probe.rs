@@ -9,7 +9,7 @@ use crate::model::{Missing, ProcInfo, Socket};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
-/// Why the working directory of a process is unknown.
+/// Reason why the working directory of a process is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// The link could not be read.

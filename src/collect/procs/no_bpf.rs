@@ -1,41 +1,41 @@
-//! Stands in for `bpf` on architectures for which the BPF program is not built: it is an object for 64-bit little-endian
-//! machines, and its loader (`aya`) has no bindings for 32-bit x86. Owners are found by scanning `/proc` there.
+//! Replacement of `bpf` on architectures without the BPF program: the object is for 64-bit little-endian machines, and its
+//! loader (`aya`) has no bindings for 32-bit x86. Owners are found by scanning `/proc` there.
 
-use super::fd_scan::Found;
+use super::fd_scan::FdSet;
 use std::convert::Infallible;
 
-/// A process and its open descriptors.
-pub(super) struct Told {
-    pub(super) pid: u32,
-    pub(super) start_ns: u64,
-    pub(super) found: Found,
+/// Descriptors of one process.
+pub(crate) struct ProcessFds {
+    pub(crate) pid: u32,
+    pub(crate) start_ns: u64,
+    pub(crate) fds: FdSet,
 }
 
-/// The same states as where the program is built, of which two cannot be reached.
+/// Loading state, with the same variants as in `bpf`; two of them cannot be reached.
 #[derive(Default)]
-pub(super) enum Loader {
+pub(crate) enum Loader {
     #[default]
     Idle,
-    #[expect(dead_code, reason = "cannot be made")]
+    #[expect(dead_code, reason = "cannot be constructed")]
     Loading(Infallible),
-    #[expect(dead_code, reason = "cannot be made")]
+    #[expect(dead_code, reason = "cannot be constructed")]
     Ready(Infallible),
-    Refused(String),
+    Unavailable(String),
 }
 
 impl Loader {
-    pub(super) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         if matches!(self, Self::Idle) {
-            *self = Self::Refused("BPF owner lookup: not built for this architecture".to_owned());
+            *self = Self::Unavailable("not built for this architecture".to_owned());
         }
     }
 
-    #[expect(clippy::unused_self, reason = "the same call as where the program is built")]
-    pub(super) fn first(&mut self) -> Option<Vec<Told>> {
+    #[expect(clippy::unused_self, reason = "same signature as in bpf")]
+    pub(crate) fn take_startup_read(&mut self) -> Option<Vec<ProcessFds>> {
         None
     }
 
-    pub(super) fn read(&mut self) -> Option<Vec<Told>> {
+    pub(crate) fn read(&mut self) -> Option<Vec<ProcessFds>> {
         self.begin();
         None
     }
