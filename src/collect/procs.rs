@@ -4,10 +4,10 @@
 //! tables) lists them. Reading all of it costs more than everything else in a poll, so it is incremental. Each part owns
 //! its state:
 //!
-//! - [`ProcessTable`](table): processes, with names, limits, descriptor count and the descriptors last read. Its index
-//!   [`SocketRefCounts`](socket_refs) counts the known descriptors per socket inode.
-//! - [`FdScanner`](scan_schedule): reads descriptors from `/proc/PID/fd`, and keeps the budgets.
-//! - [`BpfOwners`](bpf_owners): reads the descriptors of all processes in one pass of a bpf iterator.
+//! - `ProcessTable`: processes, with names, limits, descriptor count and the descriptors last read. Its index
+//!   `SocketRefCounts` counts the known descriptors per socket inode.
+//! - `FdScanner`: reads descriptors from `/proc/PID/fd`, and keeps the budgets.
+//! - `BpfOwners`: reads the descriptors of all processes in one pass of a bpf iterator.
 //!
 //! # Finding owners
 //!
@@ -34,20 +34,18 @@
 //!
 //! | step | from | to | bound |
 //! |---|---|---|---|
-//! | [`take_startup_read`](bpf_owners::BpfOwners::take_startup_read): the bpf read made while loading | new, denied | current | once |
-//! | [`rescan_changed_fds`](scan_schedule::FdScanner::rescan_changed_fds): the closed sockets' numbers and those above the highest | changed; current with closed sockets | current, or unchanged if the count does not match | processes of ≥ 64 sockets, a quarter of them closed, 3 attempts |
-//! | [`scan_changed`](scan_schedule::FdScanner::scan_changed): all descriptors, by bpf if that is cheaper | new, changed | current, denied | number of such processes |
-//! | [`resolve_unowned`](scan_schedule::FdScanner::resolve_unowned): processes that changed since the previous poll, then all | inode unowned | owned, unresolved, deferred | if a search of all took over 20 ms: a tenth of the time |
-//! | [`round_robin_scan`](scan_schedule::FdScanner::round_robin_scan): the least recently scanned | current | current | 10 ms per poll, accumulating |
+//! | `take_startup_read`: the bpf read made while loading | new, denied | current | once |
+//! | `rescan_changed_fds`: the closed sockets' numbers and those above the highest | changed; current with closed sockets | current, or unchanged if the count does not match | processes of ≥ 64 sockets, a quarter of them closed, 3 attempts |
+//! | `scan_changed`: all descriptors, by bpf if that is cheaper | new, changed | current, denied | number of such processes |
+//! | `resolve_unowned`: processes that changed since the previous poll, then all | inode unowned | owned, unresolved, deferred | if a search of all took over 20 ms: a tenth of the time |
+//! | `round_robin_scan`: the least recently scanned | current | current | 10 ms per poll, accumulating |
 //!
 //! The round robin finds what leaves the count as it was (`dup2` over a descriptor). Whenever a scan finds a socket in a
-//! process that another one was known to own, that other one is checked at once ([`recheck_owners`]): a descriptor passed on
+//! process that another one was known to own, that other one is checked at once (`recheck_owners`): a descriptor passed on
 //! has one owner, not two. If the search is deferred, all processes that share sockets are checked instead.
 //!
 //! A process that exits leaves the table with its references. It is identified by its directory, held open, so a reused pid
 //! cannot be mistaken for it; without spare descriptors for that, by its start time.
-//!
-//! [`recheck_owners`]: scan_schedule::FdScanner::recheck_owners
 
 // The same condition as that of `aya` in Cargo.toml.
 #[cfg(all(target_pointer_width = "64", target_endian = "little"))]
