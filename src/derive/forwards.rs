@@ -559,7 +559,7 @@ mod tests {
             }),
             fds: Err(crate::model::Missing::NotRead),
             fds_hidden: None,
-            places: Arc::from([]),
+            fd_targets: Arc::from([]),
         };
         sample.processes = vec![
             process(10, "nginx", "nginx: master"),

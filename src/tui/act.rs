@@ -1,6 +1,6 @@
 //! Actions on the machine, as data; the runner executes them.
 
-use crate::model::signal::Sig;
+use crate::model::signal::SignalInfo;
 use crate::model::{Namespace, ProcInfo, Socket};
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Act {
     /// Send these processes a signal.
-    Signal(Vec<Arc<ProcInfo>>, Sig),
+    Signal(Vec<Arc<ProcInfo>>, SignalInfo),
     /// End these sockets, of these network namespaces.
     CloseSockets(Vec<Socket>, Arc<[Namespace]>),
     /// Set the soft limit of this process's descriptors (`RLIMIT_NOFILE`): from, to.

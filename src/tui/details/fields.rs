@@ -4,7 +4,7 @@ use super::{Builder, Pieces, pad, width};
 use crate::format::cell;
 use crate::format::{Column, Get, Kind, Value};
 use crate::model::Missing;
-use crate::model::struct_layout::Unit;
+use crate::model::struct_layout::FieldUnit;
 
 impl Builder<'_> {
     /// Every other column that has a value, with what it means; then what has none, by reason.
@@ -41,7 +41,7 @@ impl Builder<'_> {
         for c in table.columns.iter().filter(|c| !SAID.contains(&c.name)) {
             let value = self.seen(c).unwrap_or_else(|| c.value(self.snap, row));
             if let Value::Missing(why) = value {
-                if !matches!(why, Missing::NotApplicable | Missing::Steady) {
+                if !matches!(why, Missing::NotApplicable | Missing::Stable) {
                     match missing.iter_mut().find(|(m, _)| *m == why) {
                         Some((_, names)) => names.push(c.name),
                         None => missing.push((why, vec![c.name])),
@@ -173,13 +173,13 @@ impl Builder<'_> {
 }
 
 /// How a number of a structure is shown.
-const fn kind_of(unit: Unit) -> Kind {
+const fn kind_of(unit: FieldUnit) -> Kind {
     match unit {
-        Unit::Count => Kind::Count,
-        Unit::Bytes => Kind::Bytes,
-        Unit::BytesPerSec => Kind::BytesPerSec,
-        Unit::Micros => Kind::Micros,
-        Unit::Millis => Kind::Millis,
-        Unit::Flags => Kind::Hex,
+        FieldUnit::Count => Kind::Count,
+        FieldUnit::Bytes => Kind::Bytes,
+        FieldUnit::BytesPerSec => Kind::BytesPerSec,
+        FieldUnit::Micros => Kind::Micros,
+        FieldUnit::Millis => Kind::Millis,
+        FieldUnit::Flags => Kind::Hex,
     }
 }
