@@ -1,5 +1,6 @@
 //! Diagnosis: findings, fd leaks, remedies, missing privileges, and the route of a forwarded connection.
 
+pub mod alert;
 pub mod fd_leak;
 pub mod finding;
 mod forward;

@@ -32,16 +32,16 @@
 //!
 //! Each is the list of files that one such change touched, generated ones (`assets/reference.md`, snapshots) aside.
 //!
-//! - **A column**: one entry in a table under `src/table/`, and what it means in `assets/explain/{en,ko}/`, which a test asks
-//!   for. `accept_pct` of sockets touched `src/table/sockets.rs` alone: its text was there for ports. Sorting, filtering,
-//!   `--columns`, JSON, CSV, the chooser, completion, manual and reference followed.
+//! - **A column**: one entry in a table under `src/table/`, and its meaning in `assets/explain/{en,ko}/`. Sorting, filtering,
+//!   `--columns`, JSON, CSV, the chooser, completion, manual and reference follow; its role, tone, gauge and fixed values are
+//!   part of the entry.
 //! - **A command** of the dashboard: one line in `src/tui/command.rs`, an `Action`, what it does in `src/tui/update.rs`. `V` (save the
 //!   view) touched these, `src/tui/event.rs`, and where the view is written. Key bar, help, palette, `[keys]` followed.
-//! - **A view**: a table with its rows, an entry in `src/tui/view_state.rs`, a subcommand in `src/cli/{args,plan}.rs`, its details in
-//!   `src/tui/details/`. Forwarding touched these, its own `src/derive/forwards.rs` and `src/collect/netfilter.rs`, and one
-//!   arm each where a match over identities or kinds of views asks for it; the compiler names them.
-//! - **A finding**: one entry in `src/diagnose/finding.rs` and its text in both languages. Column, filter, details, reference and
-//!   `explain` followed when `not-accepting` came.
+//! - **A view**: a variant of [`table::TableId`], its table under `src/table/`, a subcommand in `src/cli/{args,plan}.rs`, its
+//!   details in `src/tui/details/`; an identity in `src/table/identity.rs` if its rows are of a new kind. Groupings, wide
+//!   columns, owners and remote address of a row are fields of the table.
+//! - **A finding**: one entry in `src/diagnose/finding.rs` with its test, and its text in both languages. Column, filter,
+//!   details, reference and `explain` follow.
 //! - **A backend**: a [`collect::Source`] and its name in `src/collect.rs`. The scenes of `--demo` are one; nothing after it knows.
 //! - **A setting**: one field of `src/cli/settings.rs`, with its doc comment (the help), default and flag. The configuration file
 //!   and its check, the flag, `config`, `config --init`, manual and reference follow.

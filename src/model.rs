@@ -44,11 +44,13 @@ pub use hosts::{HostName, Hosts};
 pub use limit::{
     Alert, AlertRules, Counters, FullIn, Level, Limit, LimitKind, LimitSubject, NetCounters, SystemLimits,
 };
-pub use nat::{Flow, Forward, ForwardKind, Forwards, Nat, NatRule};
+pub use nat::{Forward, ForwardKind, Forwards, NatRule};
 pub use netns::Netns;
 pub use process::{FdKind, FdKinds, FdTarget, FdUsage, Owner, ProcInfo, Process};
 pub use proto::{Family, Proto};
-pub use sample::{Backend, BackendInfo, Namespace, OwnersBy, Privileges, Sample, Stamp};
+pub use sample::{
+    Backend, BackendInfo, Flow, Namespace, Netfilter, OwnersBy, Privileges, Sample, Stamp, nft, xtables,
+};
 pub use services::Services;
 pub use snapshot::Snapshot;
 pub use socket::{Socket, SocketId, Timer, TimerKind};

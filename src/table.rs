@@ -169,7 +169,7 @@ impl Table {
 /// Returns whether the network namespace must be shown: not all sockets are in namespace 0, that of sockscope. With a filter
 /// the kernel may report only port 80 of a container, which must not look like port 80 of the host.
 pub fn spans_namespaces(snap: &Snapshot) -> bool {
-    snap.sample.sockets.iter().any(|s| s.id.netns != 0)
+    snap.sockets().any(|s| s.id.netns != 0)
 }
 
 /// The columns, with that of the network namespace if needed.

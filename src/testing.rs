@@ -2,8 +2,8 @@
 
 use crate::model::snapshot::{Direction, Former, ProcessFacts, Rates, SocketFacts};
 use crate::model::{
-    Addr, Backend, BackendInfo, Endpoint, Family, FdUsage, Missing, Namespace, Owner, ProcInfo, Process,
-    Proto, Sample, Snapshot, Socket, SocketId, Stamp, State, StateCounts, Unit, Wants,
+    Addr, Backend, BackendInfo, Endpoint, Family, Faults, FdUsage, Missing, Namespace, Owner, ProcInfo,
+    Process, Proto, Sample, Snapshot, Socket, SocketId, Stamp, State, StateCounts, Unit, Wants,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -123,6 +123,10 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
         forwards: None,
         seq: 1,
         sample,
+        live_rows: None,
+        closed_rows: Vec::new(),
+        closed_names: Vec::new(),
+        derive_faults: Faults::default(),
         live,
         facts,
         rates,

@@ -21,6 +21,7 @@ pub mod event;
 pub mod export;
 mod handle;
 mod input;
+pub mod key;
 pub mod key_script;
 pub mod keymap;
 pub mod layout;

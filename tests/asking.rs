@@ -103,7 +103,7 @@ fn tab_completes_then_cycles() {
     assert!(s.bar().starts_with("/ state:closing") || s.bar().starts_with("/ state:closed"), "{}", s.bar());
     let mut s = s.press("<shift-tab>");
     assert!(s.bar().starts_with("/ state:close-wait"), "{}", s.bar());
-    // Any other key takes it and closes the menu.
+    // Any other key accepts the completion.
     let mut s = s.press(" nginx<enter>");
     assert!(
         s.bar().starts_with("/ state:close-wait nginx") && !s.show().contains("connected "),
@@ -115,7 +115,7 @@ fn tab_completes_then_cycles() {
 }
 
 #[test]
-fn filter_history_is_recalled() {
+fn filter_history_recalls_earlier_filters() {
     let mut s = Screen::new().press("/nginx<enter>/<ctrl-u>:443<enter>/<ctrl-u>api<up>");
     assert!(s.bar().starts_with("/ :443"), "{}", s.bar());
     let mut s = s.press("<up>");
@@ -136,14 +136,14 @@ fn filter_history_is_recalled() {
 }
 
 #[test]
-fn filters_are_saved_and_used_by_name() {
+fn saved_filters_are_used_by_name() {
     let mut s = Screen::new().press("/:443<ctrl-s>web<enter>");
     let saved = Effect::Save { name: "web".into(), filter: ":443".into() };
     assert!(s.effects.contains(&saved), "{:?}", s.effects);
     assert!(s.show().contains("443"));
     let mut by_name = s.press("<ctrl-u>@web<enter>");
     assert!(by_name.bar().starts_with("/ @web") && !by_name.show().contains("[::]:22"), "{}", by_name.show());
-    // A name of two words is none; Esc goes back to the filter.
+    // A name with a space is invalid; Esc returns to the filter.
     let mut s = Screen::new().press("/:443<ctrl-s>a b<enter>");
     assert!(s.show().contains("one word") && s.effects.is_empty(), "{}", s.show());
     assert!(s.press("<esc>").bar().starts_with("/ :443"));
@@ -157,24 +157,24 @@ fn filters_are_saved_and_used_by_name() {
 }
 
 #[test]
-fn filter_is_made_from_a_cell() {
-    // On a group: what it has in common.
+fn cell_value_becomes_a_filter_term() {
+    // On a group: the term its rows have in common.
     assert!(Screen::new().press("f").bar().starts_with("/ state:listen"));
     assert!(Screen::new().press("F").bar().starts_with("/ not (state:listen)"));
-    // On a row without a chosen cell: a list of them.
+    // On a row without a selected cell: a list of its cells.
     let mut s = Screen::new().press("jf");
     assert!(s.show().contains("filter by"), "{}", s.show());
     let mut s = s.press("j<enter>");
     assert!(s.bar().starts_with("/ local:"), "{}", s.bar());
-    // On a chosen cell at once, and beside what is there.
+    // On a selected cell at once, added to the filter.
     let mut s = Screen::new().press("/tcp or udp<enter>j..f");
     assert!(s.bar().starts_with("/ (tcp or udp) local:"), "{}", s.bar());
     assert!(Screen::new().press("j...,F").bar().starts_with("/ not local:"));
-    assert!(Screen::new().press("jF").show().contains("go to a cell first"));
+    assert!(Screen::new().press("jF").show().contains("select a cell first"));
 }
 
 #[test]
-fn explain_covers_every_view() {
+fn explain_opens_the_topic_of_the_selection() {
     let mut s = Screen::new().press("e");
     assert!(s.show().contains("explain") && s.show().contains("LISTEN"), "{}", s.show());
     assert!(!s.press("<esc>").show().contains("How a socket gets here"));
@@ -187,20 +187,20 @@ fn explain_covers_every_view() {
 }
 
 #[test]
-fn actions_need_confirmation() {
+fn actions_ask_for_confirmation() {
     let mut s = Screen::new().press("jK");
     let list = s.show();
     assert!(
-        list.contains("end this socket") && list.contains("SIGTERM") && list.contains("copy the row"),
+        list.contains("close this socket") && list.contains("SIGTERM") && list.contains("copy row"),
         "{list}"
     );
     let mut s = s.press("<enter>");
     assert!(
-        s.show().contains("end this socket? its program accepts no more") && s.effects.is_empty(),
+        s.show().contains("Close this socket? The listener closes") && s.effects.is_empty(),
         "{}",
         s.show()
     );
-    // Every key but the one that says yes.
+    // Every key but y cancels.
     for key in ["<esc>", "n", "<enter>", "<space>", "j", "q"] {
         let s = Screen::new().press("jK<enter>").press(key);
         assert!(!s.effects.iter().any(|e| matches!(e, Effect::Act(_))), "{key}");
@@ -212,38 +212,38 @@ fn actions_need_confirmation() {
     assert_eq!(sockets.len(), 1);
     let mut s = Screen::new().press("jKj<enter>");
     assert!(
-        s.show().contains("send SIGTERM to sshd 640?") && s.show().contains("/usr/sbin/sshd -D"),
+        s.show().contains("Send SIGTERM to sshd 640?") && s.show().contains("/usr/sbin/sshd -D"),
         "{}",
         s.show()
     );
     let s = s.press("y");
     let Some(Effect::Act(Act::Signal(process, sig))) = s.effects.first() else { panic!("{:?}", s.effects) };
     assert_eq!((process[0].pid, sig.name), (640, "SIGTERM"));
-    // On the head of a group, that group comes before all that the filter lets through.
+    // On a group, its offers come before those of the filter.
     let mut s = Screen::new().press("/proto:tcp<enter>}K");
     let list = s.show();
-    assert!(list.contains("end these 42") && list.contains("every socket of group ESTABLISHED"), "{list}");
-    assert!(list.contains("end all 64"), "{list}");
+    assert!(list.contains("close these 42") && list.contains("every socket in group ESTABLISHED"), "{list}");
+    assert!(list.contains("close all 64"), "{list}");
     let mut s = s.press("<enter>");
-    assert!(s.show().contains("end these 42 sockets?"), "{}", s.show());
+    assert!(s.show().contains("Close 42 sockets?"), "{}", s.show());
     let s = s.press("y");
     let Some(Effect::Act(Act::CloseSockets(sockets, _))) = s.effects.last() else {
         panic!("{:?}", s.effects)
     };
     assert!(sockets.len() == 42 && sockets.iter().all(|s| s.state == State::Established));
-    // A whole filter lists what it would hit.
+    // A filter offers actions on all its rows.
     let mut s = Screen::new().press("/state:close-wait<enter>K");
-    assert!(s.show().contains("end all 12"), "{}", s.show());
+    assert!(s.show().contains("close all 12"), "{}", s.show());
     assert!(
-        s.show().contains("SIGTERM all 1") && s.show().contains("1 process behind state:close-wait"),
+        s.show().contains("SIGTERM all 1") && s.show().contains("1 process owning state:close-wait"),
         "{}",
         s.show()
     );
-    assert!(s.press("<enter>").show().contains("end these 12 sockets?"));
-    // All of them, however many: the list can be scrolled to its end.
+    assert!(s.press("<enter>").show().contains("Close 12 sockets?"));
+    // The confirmation lists every socket and scrolls.
     let mut s = Screen::new().press("/state:established<enter>K<enter>");
     let first = s.show();
-    assert!(first.contains("end these 42 sockets?") && first.contains("1-33 of 42"), "{first}");
+    assert!(first.contains("Close 42 sockets?") && first.contains("1-33 of 42"), "{first}");
     let mut s = s.press("<end>");
     assert!(s.show().contains("10-42 of 42"), "{}", s.show());
     assert!(!s.effects.iter().any(|e| matches!(e, Effect::Act(_))), "{:?}", s.effects);
@@ -252,14 +252,14 @@ fn actions_need_confirmation() {
         panic!("{:?}", s.effects)
     };
     assert_eq!(sockets.len(), 42);
-    // Of processes too, each once.
+    // The same for processes, each once.
     let mut s = Screen::new().press("3/nginx<enter>K");
     let list = s.show();
-    let lines: Vec<&str> = list.lines().skip_while(|l| !l.contains(" act")).skip(1).collect();
+    let lines: Vec<&str> = list.lines().skip_while(|l| !l.contains(" actions")).skip(1).collect();
     let at = lines.iter().position(|l| l.contains("SIGTERM all 3")).expect("an offer for all");
     let mut s = s.press(&"j".repeat(at)).press("<enter>");
-    assert!(s.show().contains("send SIGTERM") && s.show().contains("to these 3 processes?"), "{}", s.show());
-    assert!(!Screen::new().press("K").show().contains("end all"), "never the whole machine");
+    assert!(s.show().contains("Send SIGTERM to 3 processes?"), "{}", s.show());
+    assert!(!Screen::new().press("K").show().contains("close all"), "never without a filter");
 }
 
 #[test]
@@ -270,14 +270,14 @@ fn copy_needs_no_confirmation() {
 }
 
 #[test]
-fn read_only_offers_no_actions() {
+fn read_only_offers_copies_only() {
     let options = Options { read_only: true, ..Options::default() };
     let list = Screen::with(options).press("/state:close-wait<enter>j<right>jK").show();
-    assert!(list.contains("copy the row") && !list.contains("end ") && !list.contains("SIG"), "{list}");
+    assert!(list.contains("copy row") && !list.contains("close this") && !list.contains("SIG"), "{list}");
 }
 
 #[test]
-fn any_key_in_any_dialog_does_not_panic() {
+fn every_key_in_every_overlay_does_not_panic() {
     let all: Vec<&str> = sockscope::tui::command::COMMANDS.iter().flat_map(|c| c.keys).copied().collect();
     for place in ["c", "@", "jf", "e", "jK", "jK<enter>", "/a<tab>", "/:443<ctrl-s>"] {
         let mut s = Screen::new().press(place);
@@ -293,7 +293,7 @@ fn actions_apply_to_marked_rows() {
     let mut s = Screen::new().press("/state:close-wait<enter>jllmm");
     assert!(s.show().contains("2 marked"), "{}", s.show());
     let mut s = s.press("K");
-    assert!(s.show().contains("end 2 marked") && s.show().contains("SIGTERM marked"), "{}", s.show());
+    assert!(s.show().contains("close 2 marked") && s.show().contains("SIGTERM marked"), "{}", s.show());
     let s = s.press("<enter>y");
     let ended = s
         .effects
@@ -301,7 +301,7 @@ fn actions_apply_to_marked_rows() {
         .find_map(|e| if let Effect::Act(Act::CloseSockets(x, _)) = e { Some(x) } else { None });
     let Some(sockets) = ended else { panic!("{:?}", s.effects) };
     assert_eq!(sockets.len(), 2);
-    // A mark is taken away as it was set, and a group's stands for its rows.
+    // A second press unmarks; on a group all its rows are marked.
     assert!(Screen::new().press("/state:close-wait<enter>jllmkm").show().contains("0 marked"));
     assert!(Screen::new().press("/state:close-wait<enter>m").show().contains("12 marked"));
     assert!(Screen::new().press("/state:close-wait<enter>M").show().contains("12 marked"));

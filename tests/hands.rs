@@ -26,10 +26,10 @@ struct Hands {
 
 impl Hands {
     fn new(width: u16, height: u16) -> Self {
-        Self::over(Scenario::named("busy-web").unwrap(), (width, height), Privileges::default())
+        Self::with_scenario(Scenario::named("busy-web").unwrap(), (width, height), Privileges::default())
     }
 
-    fn over(scene: Scenario, (width, height): (u16, u16), privileges: Privileges) -> Self {
+    fn with_scenario(scene: Scenario, (width, height): (u16, u16), privileges: Privileges) -> Self {
         let app = App::new(Options::default());
         let mut out = Self {
             wants: app.wants(),
@@ -43,7 +43,7 @@ impl Hands {
         out.polls(6)
     }
 
-    fn tell(&mut self, e: Event) {
+    fn handle(&mut self, e: Event) {
         for effect in self.app.handle(e) {
             if let Effect::Wants(w) = effect {
                 self.wants = w;
@@ -56,14 +56,14 @@ impl Hands {
             let mut sample: Sample = self.source.sample(&self.wants).unwrap();
             sample.privileges = self.privileges;
             let snap = self.engine.step(sample);
-            self.tell(Event::from(snap));
+            self.handle(Event::from(snap));
         }
         self
     }
 
     fn press(mut self, keys: &str) -> Self {
         for e in key_script::keys(keys) {
-            self.tell(Event::Input(e));
+            self.handle(Event::Input(e));
         }
         self
     }
@@ -75,7 +75,7 @@ impl Hands {
         (0..b.area.height).map(|y| line(y).trim_end().to_owned() + "\n").collect()
     }
 
-    /// The line where this text first stands, and its column.
+    /// Column and line of the first occurrence of this text.
     fn find(&mut self, text: &str) -> (u16, u16) {
         let screen = self.text();
         let at = screen.lines().enumerate().find_map(|(y, l)| Some((l.find(text)?, y, l)));
@@ -85,7 +85,7 @@ impl Hands {
 
     fn click(mut self, (column, row): (u16, u16)) -> Self {
         let kind = MouseEventKind::Down(MouseButton::Left);
-        self.tell(Event::Input(Input::Mouse(MouseEvent {
+        self.handle(Event::Input(Input::Mouse(MouseEvent {
             kind,
             column,
             row,
@@ -99,7 +99,7 @@ impl Hands {
         self.click(at)
     }
 
-    /// The line under the cursor.
+    /// The selected line.
     fn selected(&mut self) -> String {
         let screen = self.text();
         screen.lines().find(|l| l.starts_with('▌')).unwrap_or_else(|| panic!("{screen}")).to_owned()
@@ -111,24 +111,24 @@ impl Hands {
 }
 
 #[test]
-fn what_is_nearest_to_full_leads_to_its_limit() {
+fn top_alert_click_opens_its_limit() {
     // Beside the filter where the strip has no room, and in the strip.
     for (w, h) in [(80, 24), (120, 36), (200, 50)] {
         let mut s = Hands::new(w, h).click_on("▲ nginx 815").polls(1);
-        assert!(s.text().contains("RESOURCE"), "{}", s.text());
+        assert!(!s.text().contains(" PROTO "), "Limits is open: {}", s.text());
         let line = s.selected();
         assert!(line.contains("nginx 815"), "{w}: {line}");
-        // What it says is what is selected, and nothing else is opened.
+        // The limit of the alert is selected, and its details stay closed.
         assert!(line.contains("fds") || line.contains("close-wait"), "{w}: {line}");
         assert!(!s.text().contains("what to do"), "{}", s.text());
     }
-    // The rest of the line of the filter is still the filter.
+    // The rest of the filter bar still edits the filter.
     let mut s = Hands::new(80, 24).click((3, 2));
-    assert!(s.bar().contains("keep"), "{}", s.bar());
+    assert!(s.bar().contains("apply"), "{}", s.bar());
 }
 
 #[test]
-fn a_gauge_of_the_selected_row_leads_to_its_limit() {
+fn gauge_click_on_the_selected_row_opens_its_limit() {
     for (key, row, limit, whose) in
         [("2", "0.0.0.0:8443", "accept", "tcp 0.0.0.0:8443"), ("3", "legacy-gw", "fds", "legacy-gw 1203")]
     {
@@ -140,31 +140,31 @@ fn a_gauge_of_the_selected_row_leads_to_its_limit() {
         let mut s = s.click((x, y)).polls(1);
         let line = s.selected();
         assert!(line.contains(limit) && line.contains(whose), "{line}");
-        // Elsewhere in the row it is the details as ever, and the way back is the usual one.
+        // Going back returns to the row.
         let mut s = s.press("<alt-left>");
         assert!(s.selected().contains(row), "{}", s.text());
     }
 }
 
 #[test]
-fn the_key_bar_follows_what_is_under_the_cursor() {
+fn key_bar_follows_the_selection() {
     let mut s = Hands::new(120, 36);
-    assert!(s.bar().starts_with(" ↵ close   / filter   g group"), "an open group: {}", s.bar());
+    assert!(s.bar().starts_with(" ↵ collapse   / filter   g group"), "an open group: {}", s.bar());
     let mut s = s.press("h");
-    assert!(s.bar().starts_with(" ↵ open "), "{}", s.bar());
+    assert!(s.bar().starts_with(" ↵ expand "), "{}", s.bar());
     let mut s = s.press("lj");
     assert!(s.bar().starts_with(" ↵ details "), "{}", s.bar());
     let mut s = s.press("<enter>");
     assert!(s.bar().starts_with(" ↵ close details "), "{}", s.bar());
     let mut s = s.press("<esc>/nginx<enter>");
-    assert!(s.bar().contains("Esc drop filter"), "{}", s.bar());
+    assert!(s.bar().contains("Esc clear filter"), "{}", s.bar());
     let mut s = s.press("m");
     assert!(s.bar().contains("Esc unmark"), "{}", s.bar());
     let mut s = s.press("<esc><space>");
-    assert!(s.bar().contains("space go on"), "{}", s.bar());
+    assert!(s.bar().contains("space resume"), "{}", s.bar());
     let mut s = s.press("<esc>/zzzz<enter>");
     assert!(!s.bar().contains('↵'), "nothing is selected: {}", s.bar());
-    // Where there is nothing to group by, no key for it is offered.
+    // Views without groupings do not offer the key.
     for key in "23456".chars() {
         let mut s = Hands::new(120, 36).press(&key.to_string()).polls(1);
         assert!(!s.bar().contains("group"), "{key}: {}", s.bar());
@@ -172,47 +172,47 @@ fn the_key_bar_follows_what_is_under_the_cursor() {
 }
 
 #[test]
-fn the_help_finds_whole_paragraphs_under_their_titles() {
+fn help_search_keeps_whole_paragraphs_and_sections() {
     let found = |what: &str| Hands::new(100, 40).press(&format!("?/{what}<enter>")).text();
-    // A word of a paragraph brings all of it, with the lines to write.
+    // A word keeps its whole paragraph, with the command lines.
     let s = found("setcap");
-    for part in
-        ["What is hidden", "Every user can list sockets", "sudo setcap", "adds other network namespaces"]
+    for part in ["Permissions", "Every user can list sockets", "sudo setcap", "adds other network namespaces"]
     {
         assert!(s.contains(part), "{part}: {s}");
     }
     assert!(!s.contains("Poll more often"), "{s}");
-    // Words that a line ends between are found.
+    // Words across a line break match.
     assert!(found("owner of a process").contains("sudo setcap"));
-    // A title brings its section, and only that.
-    let s = found("while a filter is typed");
+    // A title keeps its section, and only that.
+    let s = found("while editing the filter");
     assert!(s.contains("Complete the word at the cursor") && !s.contains("One line down"), "{s}");
     let s = found("mouse");
-    assert!(s.contains("a column's title") && s.contains("Leave the mouse to the terminal"), "{s}");
+    assert!(s.contains("a column title") && s.contains("Turn mouse capture off"), "{s}");
 }
 
 #[test]
-fn the_status_says_why_owners_are_missing_and_what_helps() {
-    // A socket that no process to be seen holds.
+fn status_line_explains_missing_owners() {
+    // A socket without a visible owner.
     let scene = || Scenario::parse("process 7 a\ntcp LISTEN 10.0.0.1:99 detached\n").unwrap();
-    let with = |privileges, keys: &str| Hands::over(scene(), (120, 36), privileges).press(keys).text();
+    let with =
+        |privileges, keys: &str| Hands::with_scenario(scene(), (120, 36), privileges).press(keys).text();
     let user = Privileges::default();
     let s = with(user, "");
-    assert!(!s.contains("without owner"), "the kernel may hold it: {s}");
+    assert!(!s.contains("without owner"), "may be kernel-owned: {s}");
     let s = with(Privileges { nested: true, ..user }, "");
-    assert!(s.contains("1 socket without owner: in another PID namespace (? tells more)"), "{s}");
+    assert!(s.contains("1 socket without owner: in another PID namespace (? for details)"), "{s}");
     let s = with(Privileges { hidepid: true, ..user }, "");
-    assert!(s.contains("/proc is mounted with hidepid, run as root to see them (? tells more)"), "{s}");
-    // The help says it first, and what to do at its end.
+    assert!(s.contains("/proc is mounted with hidepid, run as root to see them (? for details)"), "{s}");
+    // The help lists it first, and the advice at the end.
     let s = with(Privileges { nested: true, ..user }, "?");
-    assert!(s.contains("Hidden now") && s.contains("(see the end)"), "{s}");
+    assert!(s.contains("Not visible now") && s.contains("(see the end"), "{s}");
     let s = with(Privileges { nested: true, ..user }, "?<end>");
     assert!(s.contains("--pid=host"), "{s}");
-    assert!(!with(user, "?").contains("Hidden now"));
+    assert!(!with(user, "?").contains("Not visible now"));
 }
 
 #[test]
-fn the_scene_of_the_demo_has_a_forward_without_listener() {
+fn demo_shows_a_forward_without_listener() {
     let mut s = Hands::new(120, 40).press("6").polls(2);
     let text = s.text();
     let line =
@@ -236,7 +236,7 @@ fn the_scene_of_the_demo_has_a_forward_without_listener() {
     let mut s = s.press("<down><enter>").polls(2);
     let text = s.text();
     for part in [
-        "the way here",
+        "forwarding path",
         "client    198.51.100.140:",
         "10.0.0.4:3000  ESTABLISHED, netns host",
         "via       dnat",
@@ -248,28 +248,29 @@ fn the_scene_of_the_demo_has_a_forward_without_listener() {
 }
 
 #[test]
-fn each_view_has_its_filter_and_the_tabs_say_where_one_holds() {
+fn tabs_mark_views_with_a_filter() {
     let mut s = Hands::new(120, 36).press("/nginx<enter>3").polls(1);
     let text = s.text();
     assert!(text.contains("1 Sockets/ 2 Ports  3 Processes  "), "{text}");
-    assert!(text.contains("no filter here; that of Sockets stays there"), "{text}");
+    assert!(text.contains("no filter in this view (Sockets keeps its own)"), "{text}");
     // The word goes with the next key, the mark when the filter does.
     let mut s = s.press("j");
-    assert!(!s.text().contains("stays there"), "{}", s.text());
+    assert!(!s.text().contains("keeps its own"), "{}", s.text());
     let mut s = s.press("/sshd<enter>1");
     let text = s.text();
-    assert!(text.contains("1 Sockets/ 2 Ports  3 Processes/") && !text.contains("stays there"), "{text}");
+    assert!(text.contains("1 Sockets/ 2 Ports  3 Processes/") && !text.contains("keeps its own"), "{text}");
     assert!(s.press("x").text().contains("1 Sockets  2 Ports  3 Processes/"));
 }
 
 #[test]
-fn ages_of_what_was_there_before_are_at_least_and_names_of_blanks_are_seen() {
+fn ages_are_lower_bounds_and_blank_names_are_quoted() {
     let scene = "process 7 \"   \"\nprocess 8 \"\"\nprocess 9 web\n\
         tcp LISTEN 10.0.0.1:81 own=7:3\ntcp LISTEN 10.0.0.1:82 own=8:3\n\
         tcp ESTABLISHED 10.0.0.1:83 10.0.0.2:5001 own=9:4 rx=90\n\
         tcp ESTABLISHED 10.0.0.1:83 10.0.0.2:5002 own=9:5 from=3 rx=90\n";
-    let mut s =
-        Hands::over(Scenario::parse(scene).unwrap(), (120, 24), Privileges::default()).press("gggg").polls(1);
+    let mut s = Hands::with_scenario(Scenario::parse(scene).unwrap(), (120, 24), Privileges::default())
+        .press("gggg")
+        .polls(1);
     let text = s.text();
     let line =
         |what: &str| text.lines().find(|l| l.contains(what)).unwrap_or_else(|| panic!("{text}")).to_owned();
@@ -284,17 +285,17 @@ fn ages_of_what_was_there_before_are_at_least_and_names_of_blanks_are_seen() {
 }
 
 #[test]
-fn no_heading_stands_over_nothing() {
+fn sections_without_content_are_omitted() {
     // A listener with an empty queue has no course to draw; one whose queue fills has.
     let mut s = Hands::new(100, 40).press("j<enter>").polls(3);
     let text = s.text();
-    assert!(text.contains("its life") && !text.contains("since it was selected"), "{text}");
+    assert!(text.contains("lifecycle") && !text.contains("since selected)"), "{text}");
     let mut s = s.press("<esc>/:8443 state:listen<enter>j<enter>").polls(3);
     let text = s.text();
-    assert!(text.contains("since it was selected") && text.contains("recv_q"), "{text}");
+    assert!(text.contains("since selected)") && text.contains("RECV-Q"), "{text}");
     // What matches nothing is told of the same number twice.
     let text = s.press("<esc>/<ctrl-u>zzzz<enter>").polls(1).text();
     let of =
         text.lines().find_map(|l| l.trim_end().rsplit_once("0 of ")).unwrap_or_else(|| panic!("{text}")).1;
-    assert!(text.contains(&format!("none of {of} sockets matches")), "{text}");
+    assert!(text.contains(&format!("none of {of} sockets match the filter")), "{text}");
 }

@@ -46,11 +46,11 @@ fn every_terminal_type_answers_the_same_keys() {
         s.keys(":sockets\r");
         s.shows("LOCAL");
         s.keys("?");
-        s.shows("Filter live as you type");
-        s.keys("/freeze");
-        s.until("what was found", |t| t.contains("while the world goes on") && !t.contains("Poll less"));
+        s.shows("Filter as you type");
+        s.keys("/pause");
+        s.until("the match", |t| t.contains("polling continues") && !t.contains("Poll less"));
         s.keys("\x1b");
-        s.shows("Filter live as you type");
+        s.shows("Filter as you type");
         s.keys("\x1b");
         s.shows("LOCAL");
         s.keys(" ");
@@ -135,12 +135,12 @@ fn new_user_finds_a_port_and_a_leak_from_the_key_bar() {
         let state = tempfile::tempdir().unwrap();
         let env = [("XDG_STATE_HOME", state.path().to_str().unwrap())];
         let mut s = Screen::sockscope(100, 30, &[], &env);
-        s.shows("three keys to begin with");
+        s.shows("getting started");
         // Who holds the port?
         press(&mut s, "/ filter", "/");
-        s.shows("keep");
+        s.shows("apply");
         s.keys(&format!(":{}", at.port()));
-        press(&mut s, "↵ keep", "\r");
+        press(&mut s, "↵ apply", "\r");
         let me = std::fs::read_to_string("/proc/self/comm").unwrap();
         s.until("who holds it", |t| {
             t.lines().any(|l| l.contains(&at.to_string()) && l.contains(me.trim().get(..8).unwrap()))
@@ -150,24 +150,24 @@ fn new_user_finds_a_port_and_a_leak_from_the_key_bar() {
         press(&mut s, "^U clear", "\x15");
         s.shows("state:close-wait");
         s.keys("state:close-wait");
-        press(&mut s, "↵ keep", "\r");
+        press(&mut s, "↵ apply", "\r");
         s.shows("closed by the peer, still open here");
-        // Everything on it.
+        // Details.
         press(&mut s, "? help", "?");
-        press(&mut s, "Esc closes", "\x1b");
-        // The cursor is on the group, and the bar says so; an arrow goes to the socket.
-        s.until("the help is closed", |t| !t.contains("Esc closes") && t.contains("↵ close"));
+        press(&mut s, "Esc close", "\x1b");
+        // The group is selected; an arrow key goes to the socket.
+        s.until("the help is closed", |t| !t.contains("Esc close") && t.contains("↵ collapse"));
         s.keys("\x1b[B");
         press(&mut s, "↵ details", "\r");
-        s.shows("works in");
+        s.shows("cwd");
         press(&mut s, "q quit", "q");
         assert_eq!(s.ends(), 0);
         s.is_restored();
         drop(near);
-        // The next start is no first one.
+        // The next start shows no card.
         let mut s = Screen::sockscope(100, 30, &[], &env);
         s.shows("LISTEN");
-        assert!(!s.text().contains("three keys"), "{}", s.text());
+        assert!(!s.text().contains("getting started"), "{}", s.text());
         s.keys("q");
         s.ends();
     });

@@ -1,6 +1,4 @@
-//! The dashboard over a scene, by key script: what stands on the screen, at every size that matters.
-//!
-//! The pictures under `tests/snapshots` were looked at before they were kept; a change shows there as a diff.
+//! The dashboard over a small synthetic machine, driven by key scripts and compared with snapshots at several sizes.
 
 // A test that cannot go on stops there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -25,7 +23,7 @@ struct Screen {
 }
 
 impl Screen {
-    /// The dashboard at this size after all polls of the scene.
+    /// The dashboard at this size after all polls.
     fn new(width: u16, height: u16) -> Self {
         Self::with(width, height, Options::default())
     }
@@ -57,7 +55,7 @@ impl Screen {
         self
     }
 
-    /// Clicks on the first place where this text stands.
+    /// Clicks on the first occurrence of this text.
     fn click_on(self, text: &str) -> Self {
         let (mut s, screen) = self.text();
         let (row, line) = screen.lines().enumerate().find(|(_, l)| l.contains(text)).unwrap();
@@ -72,7 +70,7 @@ impl Screen {
         self
     }
 
-    /// What stands on the screen.
+    /// The text of the screen.
     fn text(mut self) -> (Self, String) {
         self.terminal.draw(|f| draw(&self.app, f)).unwrap();
         let buffer = self.terminal.backend().buffer().clone();
@@ -106,43 +104,43 @@ fn terminal(width: u16, height: u16) -> Terminal<TestBackend> {
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 36), (200, 60)];
 
-fn keep(name: &str, keys: &str) {
+fn snapshot_sizes(name: &str, keys: &str) {
     for (w, h) in SIZES {
         insta::assert_snapshot!(format!("{name}_{w}x{h}"), Screen::new(w, h).press(keys).show());
     }
 }
 
 #[test]
-fn start() {
-    keep("start", "");
+fn start_screen() {
+    snapshot_sizes("start", "");
 }
 
 #[test]
-fn the_other_views() {
-    keep("ports", "2");
-    keep("processes", "3");
-    keep("peers", "4");
+fn other_views() {
+    snapshot_sizes("ports", "2");
+    snapshot_sizes("processes", "3");
+    snapshot_sizes("peers", "4");
 }
 
 #[test]
-fn details() {
-    keep("details_socket", "/api estab<enter><end><enter>");
-    keep("details_port", "2<enter>");
-    keep("details_process", "3<enter>");
+fn details_pages() {
+    snapshot_sizes("details_socket", "/api estab<enter><end><enter>");
+    snapshot_sizes("details_port", "2<enter>");
+    snapshot_sizes("details_process", "3<enter>");
 }
 
 #[test]
 fn overlays() {
-    keep("help", "?");
-    keep("sort", "s<down><down>");
-    keep("states", "t<right>");
+    snapshot_sizes("help", "?");
+    snapshot_sizes("sort", "s<down><down>");
+    snapshot_sizes("states", "t<right>");
 }
 
 #[test]
-fn filters() {
-    keep("filter_typed", "/nginx");
-    keep("filter_error", "/nginx bogus:1");
-    keep("filter_nothing", "/nothinglikethis<enter>");
+fn filter_states() {
+    snapshot_sizes("filter_typed", "/nginx");
+    snapshot_sizes("filter_error", "/nginx bogus:1");
+    snapshot_sizes("filter_nothing", "/nothinglikethis<enter>");
 }
 
 #[test]
@@ -153,7 +151,7 @@ fn groupings() {
 }
 
 #[test]
-fn without_colour_and_without_utf8_it_says_the_same() {
+fn ascii_without_color_has_the_same_content() {
     let options = || Options { ascii: true, color: Color::None, ..Options::default() };
     for keys in ["", "2", "3", "4", "?", "s", "<enter>", "t"] {
         let text = Screen::with(120, 36, options()).press(keys).show();
@@ -164,14 +162,14 @@ fn without_colour_and_without_utf8_it_says_the_same() {
 }
 
 #[test]
-fn small_screens_degrade() {
+fn small_screens_drop_columns() {
     for (w, h) in [(60, 15), (40, 10), (24, 6), (20, 4), (10, 2)] {
         insta::assert_snapshot!(format!("small_{w}x{h}"), Screen::new(w, h).show());
     }
 }
 
 #[test]
-fn the_last_good_filter_stays_in_force() {
+fn invalid_filter_keeps_the_last_valid_one() {
     let good = Screen::new(120, 36).press("/nginx").show();
     let mut s = Screen::new(120, 36).press("/nginx");
     s.app.handle(Event::Input(Input::Paste(" zzz:1\n".into())));
@@ -181,7 +179,7 @@ fn the_last_good_filter_stays_in_force() {
     };
     assert_eq!(count(&good), count(&bad), "{good}\n{bad}");
     assert!(bad.contains('^'), "{bad}");
-    // Enter does not keep what is wrong, Escape puts back what was.
+    // Enter rejects an invalid filter, Escape restores the previous one.
     let s = Screen::new(120, 36).press("/nginx<enter>/ zzz:1<enter>q");
     assert!(s.show().contains("zzz:1q"));
     let back = Screen::new(120, 36).press("/nginx<enter>/ zzz:1<esc>").show();
@@ -198,7 +196,7 @@ fn hostile_names_are_escaped() {
 }
 
 #[test]
-fn the_mouse_reaches_tabs_titles_rows_states_and_keys() {
+fn mouse_clicks_reach_tabs_titles_rows_states_and_keys() {
     assert!(Screen::new(120, 36).click_on("3 Processes").show().contains("FDS%"));
     let s = Screen::new(120, 36).click_on("CLOSE_WAIT").show();
     assert!(s.contains("/ state:close-wait "), "{s}");
@@ -206,11 +204,11 @@ fn the_mouse_reaches_tabs_titles_rows_states_and_keys() {
     assert!(!s.contains("/ state:close-wait "), "{s}");
     assert!(Screen::new(120, 36).click_on("TX/s").show().contains("↓TX/s"));
     assert!(Screen::new(120, 36).click_on("TX/s").click_on("TX/s").show().contains("↑TX/s"));
-    assert!(Screen::new(120, 36).click_on("? help").show().contains("Find"));
+    assert!(Screen::new(120, 36).click_on("? help").show().contains("Filter and sort"));
     let s = Screen::new(120, 36).press("2").click_on("127.0.0.1:5432").show();
     assert!(s.lines().any(|l| l.starts_with('▌') && l.contains("127.0.0.1:5432")), "{s}");
     let s = Screen::new(120, 36).press("2").click_on("127.0.0.1:5432").click_on("127.0.0.1:5432").show();
-    assert!(s.contains("reachable from this machine only"), "{s}");
+    assert!(s.contains("listens on loopback only"), "{s}");
     assert!(Screen::new(120, 36).press("s").click_on("Transport protocol").show().contains("PROTO↑"));
     let mut s = Screen::new(80, 24);
     for _ in 0..3 {
@@ -226,7 +224,7 @@ fn the_mouse_reaches_tabs_titles_rows_states_and_keys() {
 }
 
 #[test]
-fn a_click_anywhere_at_any_size_is_safe() {
+fn click_at_any_cell_and_size_does_not_panic() {
     for (w, h) in [(80, 24), (37, 9), (20, 4), (1, 1)] {
         for keys in ["", "2", "3", "?", "s", "t", "/x", ":th", "<end><enter>"] {
             for x in 0..w {
@@ -246,7 +244,7 @@ fn a_click_anywhere_at_any_size_is_safe() {
 }
 
 #[test]
-fn down_to_one_cell_and_back_in_every_place() {
+fn resize_to_one_cell_and_back_restores_the_screen() {
     for keys in
         ["", "2", "3", "4", "<end><enter>", "2<enter>", "3<enter>", "?", "s", "t", "/a:b", "g", "gg", " "]
     {
@@ -260,7 +258,7 @@ fn down_to_one_cell_and_back_in_every_place() {
 }
 
 #[test]
-fn every_key_in_every_place_is_safe_without_and_with_data() {
+fn every_key_in_every_focus_does_not_panic() {
     let all: Vec<&str> = sockscope::tui::command::COMMANDS.iter().flat_map(|c| c.keys).copied().collect();
     for place in ["", "/", "t", "s", "?", "?/", ":", "2", "3", "4", "<end><enter>"] {
         let mut full = Screen::new(80, 24).press(place);
@@ -276,7 +274,7 @@ fn every_key_in_every_place_is_safe_without_and_with_data() {
 }
 
 #[test]
-fn selection_follows_its_socket_and_pausing_holds_the_screen() {
+fn selection_follows_its_socket_and_pause_freezes_the_screen() {
     let mut s = Screen { app: App::new(Options::default()), terminal: terminal(120, 36) };
     s.app.resize(Size { width: 120, height: 36 });
     s.app.handle(Event::from(Arc::clone(&POLLS[0])));
@@ -310,7 +308,7 @@ fn chosen(screen: &str) -> String {
 }
 
 #[test]
-fn the_palette_finds_and_does() {
+fn palette_finds_and_runs_commands() {
     let s = Screen::new(100, 30).press(":proces<enter>").show();
     assert!(s.contains("FDS%"), "{s}");
     let s = Screen::new(120, 36).press("<ctrl-p>sort by tx<enter>").show();
@@ -321,46 +319,46 @@ fn the_palette_finds_and_does() {
     options.saved.insert("leak".into(), "state:close-wait".into());
     let s = Screen::with(100, 30, options).press(":@leak<enter>").show();
     assert!(s.contains("/ @leak"), "{s}");
-    // Escape leaves everything as it was, and a letter is no command there.
+    // Escape changes nothing, and letters are text there.
     assert_eq!(Screen::new(100, 30).press(":q3zz<esc>").show(), Screen::new(100, 30).show());
     let open = Screen::new(100, 30).press(":theme").click_on("theme light").show();
-    assert!(!open.contains("theme light"), "a click chooses: {open}");
+    assert!(!open.contains("theme light"), "a click selects: {open}");
     insta::assert_snapshot!("palette_80x24", Screen::new(80, 24).press(":und").show());
     insta::assert_snapshot!("palette_120x36", Screen::new(120, 36).press(":").show());
 }
 
 #[test]
-fn the_help_can_be_searched() {
+fn help_search_filters_and_escape_clears_it() {
     let s = Screen::new(100, 30).press("?/accept<enter>").show();
     assert!(s.contains("accept queues") && !s.contains("Poll more often"), "{s}");
     let s = Screen::new(100, 30).press("?/zzzz").show();
-    assert!(s.contains("nothing in the help has that"), "{s}");
-    // Escape goes back to all of it, then out.
+    assert!(s.contains("no match"), "{s}");
+    // Escape clears the search first, then closes the help.
     let s = Screen::new(100, 30).press("?/accept<enter><esc>").show();
-    assert!(s.contains("Filter live as you type"), "{s}");
+    assert!(s.contains("Filter as you type"), "{s}");
     assert_eq!(Screen::new(100, 30).press("?/accept<esc><esc>").show(), Screen::new(100, 30).show());
 }
 
 #[test]
-fn what_was_asked_can_be_undone_and_done_again() {
-    let asked = |s: &str| s.lines().take(6).map(str::to_owned).collect::<Vec<_>>();
+fn undo_and_redo_restore_view_settings() {
+    let header = |s: &str| s.lines().take(6).map(str::to_owned).collect::<Vec<_>>();
     let first = Screen::new(120, 36).show();
     let s = Screen::new(120, 36).press("/nginx<enter>gss<down><enter>");
     let (s, last) = s.text();
     assert!(last.contains("/ nginx "), "{last}");
     let s = s.press("uuu").text();
-    assert_eq!(asked(&s.1), asked(&first), "{}", s.1);
+    assert_eq!(header(&s.1), header(&first), "{}", s.1);
     assert!(s.0.press("u").show().contains("nothing to undo"));
     let again = Screen::new(120, 36).press("/nginx<enter>gss<down><enter>uuuUUU").show();
-    assert_eq!(asked(&again), asked(&last), "{again}");
-    // A filter is one step, however many letters it has; what is typed anew ends what could be done again.
+    assert_eq!(header(&again), header(&last), "{again}");
+    // A filter is one step however many letters were typed; a new change clears the redo list.
     let s = Screen::new(120, 36).press("/nginx<enter>u").show();
-    assert!(s.contains("/ nginx   :443"), "the example again: {s}");
-    assert!(Screen::new(120, 36).press("/nginx<enter>ugU").show().contains("nothing to do again"));
+    assert!(s.contains("/ nginx   :443"), "the placeholder again: {s}");
+    assert!(Screen::new(120, 36).press("/nginx<enter>ugU").show().contains("nothing to redo"));
 }
 
 #[test]
-fn one_comes_back_to_where_one_was() {
+fn back_and_forward_restore_view_and_selection() {
     let s = Screen::new(120, 36).press("<down><down><down>");
     let (s, here) = s.text();
     let s = s.press("3<down>5<alt-left>");
@@ -370,11 +368,11 @@ fn one_comes_back_to_where_one_was() {
     assert_eq!(chosen(&back), chosen(&here), "{back}");
     let (s, forward) = s.press("<alt-right>").text();
     assert_eq!(chosen(&forward), chosen(&processes), "{forward}");
-    assert!(s.press("<alt-left><alt-left>").show().contains("no place before"));
+    assert!(s.press("<alt-left><alt-left>").show().contains("no previous location"));
 }
 
 #[test]
-fn a_range_is_marked() {
+fn range_mark_covers_all_rows_between() {
     let s = Screen::new(120, 36).press("gggg<end><home>m<down><down><down>v").show();
     assert!(s.contains("5 marked"), "{s}");
     assert_eq!(s.lines().filter(|l| l.chars().nth(1) == Some('●')).count(), 5, "{s}");
@@ -382,7 +380,7 @@ fn a_range_is_marked() {
 }
 
 #[test]
-fn the_border_of_the_details_moves_by_mouse_and_keys() {
+fn details_border_moves_by_mouse_and_keys() {
     let border = |s: &str| s.lines().nth(8).unwrap().chars().position(|c| c == '│').unwrap();
     let mut s = Screen::new(200, 60).press("3<enter>");
     let (again, before) = s.text();
@@ -406,18 +404,18 @@ fn the_border_of_the_details_moves_by_mouse_and_keys() {
 }
 
 #[test]
-fn the_first_start_shows_three_keys_until_one_is_pressed() {
+fn first_start_shows_a_card_until_a_key_is_pressed() {
     let options = || Options { first: true, ..Options::default() };
     let s = Screen::with(80, 24, options()).show();
     insta::assert_snapshot!("first_start_80x24", s);
     let after = Screen::with(80, 24, options()).press("<home>").show();
     assert_eq!(after, Screen::new(80, 24).show());
     let low = Screen::with(60, 9, options()).show();
-    assert!(!low.contains("three keys"), "{low}");
+    assert!(!low.contains("getting started"), "{low}");
 }
 
 #[test]
-fn the_mouse_can_be_left_to_the_terminal() {
+fn mouse_capture_can_be_released() {
     let mut s = Screen::new(80, 24);
     let press = |s: &mut Screen| s.app.handle(Event::Input(Input::Key(key_script::key("y"))));
     assert!(press(&mut s).contains(&Effect::Mouse(false)));
@@ -425,7 +423,7 @@ fn the_mouse_can_be_left_to_the_terminal() {
 }
 
 #[test]
-fn wide_characters_keep_every_column_in_its_place() {
+fn wide_characters_do_not_shift_columns() {
     for keys in ["3", "3<enter>", "/evil<enter><end><enter>"] {
         let mut s = Screen::new(120, 36).press(keys);
         s.terminal.draw(|f| draw(&s.app, f)).unwrap();
@@ -435,7 +433,7 @@ fn wide_characters_keep_every_column_in_its_place() {
             while x < buffer.area.width {
                 let wide = unicode_width::UnicodeWidthStr::width(buffer[(x, y)].symbol()).max(1) as u16;
                 assert!(x + wide <= buffer.area.width, "{keys}: cut at the edge in line {y}");
-                // Its second half holds nothing of its own.
+                // The second cell of a wide character is blank.
                 for over in 1..wide {
                     assert!(buffer[(x + over, y)].symbol().trim().is_empty(), "{keys}: line {y} column {x}");
                 }
@@ -445,7 +443,7 @@ fn wide_characters_keep_every_column_in_its_place() {
     }
 }
 
-/// How each cell looks, as runs: columns, foreground, background, bold and the like.
+/// Styles of each line, as runs: columns, foreground, background, modifiers.
 fn looks(s: &mut Screen) -> String {
     s.terminal.draw(|f| draw(&s.app, f)).unwrap();
     let b = s.terminal.backend().buffer();
@@ -475,13 +473,13 @@ fn looks(s: &mut Screen) -> String {
 }
 
 #[test]
-fn every_theme_at_every_width_says_the_same_and_looks_as_it_should() {
+fn themes_change_styles_and_not_text() {
     use sockscope::tui::theme::palette::PALETTES;
     for p in PALETTES {
         for (w, h) in [(60, 15), (80, 24), (120, 36), (160, 45), (200, 60)] {
             for keys in ["", "3<enter>"] {
                 let options = || Options { palette: Some(p.clone()), ..Options::default() };
-                // What a gauge has left is drawn as a track of colour, or of characters where there is none.
+                // The track of a gauge is a background color, or characters where there is none.
                 let text = Screen::with(w, h, options()).press(keys).show().replace('░', " ");
                 assert_eq!(text, Screen::new(w, h).press(keys).show(), "{} {w}x{h}", p.name);
             }
@@ -493,29 +491,29 @@ fn every_theme_at_every_width_says_the_same_and_looks_as_it_should() {
 }
 
 #[test]
-fn the_theme_follows_the_background_of_the_terminal() {
+fn theme_follows_the_terminal_background() {
     let mut dark = Screen::new(80, 16);
     let mut light = Screen::new(80, 16);
     light.app.handle(Event::Background(0x00ff_ffff));
     assert_ne!(looks(&mut dark), looks(&mut light));
-    // One that was asked for stays, and brings its own ground where the terminal's is another.
+    // A configured theme stays, and paints its own background where the terminal's does not suit it.
     let palette = sockscope::tui::theme::Palette::named("dark").cloned();
     let mut asked = Screen::with(80, 16, Options { palette, ..Options::default() });
     asked.app.handle(Event::Background(0x0010_1010));
     assert_eq!(looks(&mut asked), looks(&mut dark));
     asked.app.handle(Event::Background(0x00ff_ffff));
-    assert!(looks(&mut asked).contains("#101114"), "its own ground is painted");
+    assert!(looks(&mut asked).contains("#101114"), "its own background is painted");
 }
 
 #[test]
-fn choosing_a_state_with_keys_filters_to_it() {
+fn state_selected_by_keys_becomes_the_filter() {
     let s = Screen::new(120, 36).press("t<right><right><enter>");
     let text = s.show();
     assert!(text.contains("state:"), "{text}");
 }
 
 #[test]
-fn sort_and_filter_are_remembered_by_view() {
+fn filter_is_kept_per_view() {
     let s = Screen::new(120, 36).press("/nginx<enter>2/ssh<enter>1").show();
     assert!(s.contains("/ nginx "), "{s}");
     let s = Screen::new(120, 36).press("/nginx<enter>2/ssh<enter>12").show();
@@ -523,7 +521,7 @@ fn sort_and_filter_are_remembered_by_view() {
 }
 
 #[test]
-fn a_failed_poll_is_said_and_forgotten() {
+fn failed_poll_is_shown_until_the_next_succeeds() {
     let mut s = Screen::new(120, 36);
     s.app.handle(Event::Failed("dump tcp: Operation not permitted".into()));
     let (mut s, text) = s.text();
@@ -533,7 +531,7 @@ fn a_failed_poll_is_said_and_forgotten() {
 }
 
 #[test]
-fn what_only_the_details_asked_for_is_said_there_and_not_below() {
+fn faults_of_detail_probes_are_not_in_the_status_line() {
     let mut snap = (*POLLS[7]).clone();
     snap.sample.faults.add(FaultKind::NotUsed, FaultSubject::BpfMaps, "only with CAP_BPF");
     snap.sample.faults.add(FaultKind::Failed, FaultSubject::PortableSockets, "broken");
@@ -544,7 +542,7 @@ fn what_only_the_details_asked_for_is_said_there_and_not_below() {
 }
 
 #[test]
-fn the_loop_ends_with_its_input_and_coalesces_snapshots() {
+fn run_loop_ends_with_its_input_and_coalesces_snapshots() {
     for last in [
         Event::InputClosed,
         Event::Signal(sockscope::tui::Signal::Terminate),
@@ -582,7 +580,7 @@ fn the_loop_ends_with_its_input_and_coalesces_snapshots() {
 }
 
 #[test]
-fn everything_counts_every_state_whatever_is_filtered() {
+fn wants_include_every_state_under_a_filter() {
     let mut s = Screen::new(120, 36);
     for e in key_script::keys("/state:close-wait") {
         s.app.handle(Event::Input(e));
@@ -592,7 +590,7 @@ fn everything_counts_every_state_whatever_is_filtered() {
 }
 
 #[test]
-fn long_details_are_scrolled_by_halves() {
+fn details_scroll_by_half_pages_and_lines() {
     let seen = |keys: &str| -> (usize, usize) {
         let text = Screen::new(160, 45).press(keys).show();
         let place = text.lines().find_map(|l| l.split_once("  [ ]")?.0.rsplit_once(" of ")).unwrap().0;
@@ -607,9 +605,9 @@ fn long_details_are_scrolled_by_halves() {
 }
 
 #[test]
-fn what_is_told_of_one_socket_is_not_asked_of_all() {
+fn details_do_not_request_probe_data_of_all_sockets() {
     let w = Screen::new(120, 36).press("<down><enter>").app.wants();
-    // The kernel would copy out whatever BPF programs keep beside every socket, at every poll.
+    // The kernel would copy the BPF storage of every socket at every poll.
     assert!(
         w.reads(Reads::NAT)
             && !w.reads(Reads::BPF)
@@ -619,8 +617,8 @@ fn what_is_told_of_one_socket_is_not_asked_of_all() {
     );
 }
 
-/// An app whose rows are arranged elsewhere; `soon`: answered at once, else when nothing more comes.
-fn apart(keys: &str, soon: bool) -> Screen {
+/// An app whose rows are arranged in the background; `soon`: each result is delivered at once, else at the end.
+fn in_background(keys: &str, soon: bool) -> Screen {
     let options = Options { background_above: Some(1), ..Options::default() };
     let size = Size { width: 120, height: 40 };
     let mut s = Screen { app: App::new(options), terminal: terminal(size.width, size.height) };
@@ -635,19 +633,19 @@ fn apart(keys: &str, soon: bool) -> Screen {
                 waiting.push(*job);
             }
         }
-        // What is on the screen in between can be drawn.
+        // Intermediate states can be drawn.
         s.terminal.draw(|f| draw(&s.app, f)).unwrap();
         if soon || i == last {
-            answer(&mut s, &mut waiting);
+            deliver(&mut s, &mut waiting);
         }
     }
-    answer(&mut s, &mut waiting);
+    deliver(&mut s, &mut waiting);
     s
 }
 
-fn answer(s: &mut Screen, waiting: &mut Vec<sockscope::tui::arrange::ArrangeJob>) {
+fn deliver(s: &mut Screen, waiting: &mut Vec<sockscope::tui::arrange::ArrangeJob>) {
     while let Some(job) = waiting.pop() {
-        // Only the newest is done; those before it are dropped.
+        // Only the newest job is done; earlier ones are dropped.
         waiting.clear();
         for effect in s.app.handle(Event::Arranged(Box::new(job.work()))) {
             if let Effect::Arrange(job) = effect {
@@ -658,18 +656,18 @@ fn answer(s: &mut Screen, waiting: &mut Vec<sockscope::tui::arrange::ArrangeJob>
 }
 
 #[test]
-fn the_header_says_how_often_it_is_polled() {
-    for (ms, says) in [(900, "live 1s"), (2300, "live 2.3s"), (8000, "live 8s")] {
+fn header_shows_the_effective_interval() {
+    for (ms, shown) in [(900, "live 1s"), (2300, "live 2.3s"), (8000, "live 8s")] {
         let mut s = Screen::new(120, 40);
         s.app.handle(Event::EffectiveInterval(Duration::from_millis(ms)));
         let first = s.show().lines().next().unwrap().to_owned();
-        assert!(first.contains(says), "{first}");
+        assert!(first.contains(shown), "{first}");
     }
 }
 
 #[test]
-fn what_is_arranged_elsewhere_is_what_is_arranged_here() {
-    // And whether they come to the same when all rows come last: not where one moves over what is not there yet.
+fn background_arranging_gives_the_same_screen() {
+    // The flag: whether results delivered late give the same screen; not where the selection moves over missing rows.
     for (keys, late) in [
         ("", true),
         ("jjj<enter>", true),
@@ -687,7 +685,7 @@ fn what_is_arranged_elsewhere_is_what_is_arranged_here() {
     ] {
         let want = Screen::new(120, 40).press(keys).show();
         for soon in [true, !late] {
-            assert_eq!(apart(keys, soon).show(), want, "{keys} {soon}");
+            assert_eq!(in_background(keys, soon).show(), want, "{keys} {soon}");
         }
     }
 }

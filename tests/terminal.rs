@@ -194,9 +194,9 @@ fn terminals_without_utf8_get_ascii() {
         for env in [&[("LANG", "C")][..], &[("TERM", "dumb")]] {
             let (mut s, _l, _) = shown(100, 30, env);
             s.keys("?");
-            s.shows("Find");
+            s.shows("Filter and sort");
             s.keys("\x1b");
-            s.until("the table again", |t| !t.contains("Find"));
+            s.until("the table again", |t| !t.contains("Filter and sort"));
             s.keys("3");
             s.shows("COMMAND");
             s.keys("q");
@@ -242,7 +242,7 @@ fn interval_keys_change_the_pace() {
         s.keys(" ");
         s.shows("paused");
         s.keys(" ?");
-        s.until("the help", |t| t.contains("Filter live as you type") && t.contains("Group by"));
+        s.until("the help", |t| t.contains("Filter as you type") && t.contains("Group by"));
     });
 }
 
@@ -286,7 +286,7 @@ fn stopped_dashboard_continues_on_sigcont() {
         let (mut s, _l, at) = shown(80, 24, &[]);
         s.keys("\x0c");
         s.keys("?");
-        s.shows("Filter live as you type");
+        s.shows("Filter as you type");
         s.keys("\x1b");
         s.shows(&at);
         // Stopped by its key and from outside: the terminal is the shell's meanwhile.
@@ -301,7 +301,7 @@ fn stopped_dashboard_continues_on_sigcont() {
             s.signal(Signal::CONT);
             s.shows(&at);
             s.keys("?");
-            s.shows("Filter live as you type");
+            s.shows("Filter as you type");
             s.keys("\x1b");
             s.shows(&at);
         }

@@ -98,7 +98,7 @@ fn unavailable(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
         let is_dump = |s: &FaultSubject| matches!(s, FaultSubject::Dump { proto, .. } if *proto == p);
         let mut faults = snap.sample.faults.iter();
         let unread = faults.find(|f| f.kind == FaultKind::Unsupported && is_dump(&f.subject));
-        if let Some(f) = unread.filter(|_| !snap.sockets().iter().any(|s| s.proto == p)) {
+        if let Some(f) = unread.filter(|_| !snap.sockets().any(|s| s.proto == p)) {
             let line = format!("sockscope: {name}: {}", f.detail);
             out.push(escape(&line).into_owned());
         }
@@ -141,7 +141,7 @@ fn read_errors(snap: &Snapshot, interactive: bool) -> Vec<String> {
         kind => interactive && kind.hides_something(),
     };
     let prefix = if interactive { "" } else { "sockscope: " };
-    for f in snap.sample.faults.iter().filter(shown) {
+    for f in snap.faults().filter(shown) {
         out.push(escape(&format!("{prefix}{f}")).into_owned());
     }
     out

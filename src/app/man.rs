@@ -4,7 +4,7 @@ use crate::cli::Args;
 use crate::cli::settings::settings;
 use crate::filter::LANGUAGE;
 use crate::table::TABLES;
-use crate::tui::command::{COMMANDS, key_label};
+use crate::tui::command::COMMANDS;
 use clap::CommandFactory;
 use std::io::{self, Write};
 
@@ -43,7 +43,7 @@ pub(super) fn page() -> io::Result<Vec<u8>> {
     }
     writeln!(out, ".SH KEYS")?;
     for c in COMMANDS {
-        let keys: Vec<_> = c.keys.iter().map(|k| key_label(k, true)).collect();
+        let keys = c.key_labels();
         item(&mut out, &keys.join(", "), c.help)?;
     }
     for table in TABLES {

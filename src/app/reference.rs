@@ -6,7 +6,7 @@ use crate::diagnose::finding::FINDINGS;
 use crate::filter::LANGUAGE;
 use crate::model::state::STATES;
 use crate::table::TABLES;
-use crate::tui::command::{COMMANDS, key_label};
+use crate::tui::command::COMMANDS;
 use std::fmt::Write;
 
 /// Text escaped for a Markdown table cell.
@@ -71,7 +71,7 @@ pub(super) fn page() -> String {
     }
     let _ = writeln!(out, "\n## Keys\n\n| key | command | action |\n|---|---|---|");
     for c in COMMANDS {
-        let keys: Vec<String> = c.keys.iter().map(|k| format!("`{}`", key_label(k, true))).collect();
+        let keys: Vec<String> = c.key_labels().iter().map(|k| format!("`{k}`")).collect();
         let _ = writeln!(out, "| {} | {} | {} |", cell(&keys.join(" ")), c.name, cell(c.help));
     }
     out

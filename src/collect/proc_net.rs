@@ -186,8 +186,8 @@ pub(crate) fn read_through(pid: u32, number: u16, sample: &mut Sample) -> bool {
     let exists = root.join("net/tcp").exists();
     if exists {
         read_tables(&root, number, sample);
-        if let (true, Some(nat)) = (sample.wants.reads(Reads::NAT), &mut sample.nat) {
-            nat.addresses.extend(addresses::read(&root).into_iter().map(|a| (number, a)));
+        if sample.wants.reads(Reads::NAT) && sample.netfilter.is_some() {
+            sample.addresses.extend(addresses::read(&root).into_iter().map(|a| (number, a)));
         }
     }
     exists

@@ -17,7 +17,7 @@ pub use super::scenario::parse::ScenarioError;
 pub use super::scenario::series::Series;
 pub use super::scenario::source::ScenarioSource;
 
-use crate::model::{Addr, Container, Endpoint, Family, NatRule, Proto, State, SystemLimits};
+use crate::model::{Addr, Container, Endpoint, Family, Proto, State, SystemLimits, nft};
 use std::collections::BTreeMap;
 
 /// Built-in scenarios: name and text.
@@ -52,7 +52,7 @@ pub struct Scenario {
     /// The containers.
     pub containers: Vec<Container>,
     /// NAT rules. The tracked connections follow from the sockets ([`SocketSpec::via`]).
-    pub rules: Vec<NatRule>,
+    pub ruleset: nft::Ruleset,
     /// Interface addresses with the index of their namespace.
     pub addresses: Vec<(u16, Addr)>,
 }
@@ -70,7 +70,7 @@ impl Default for Scenario {
             sockets: Vec::new(),
             namespaces: vec!["host".to_owned()],
             containers: Vec::new(),
-            rules: Vec::new(),
+            ruleset: nft::Ruleset::default(),
             addresses: Vec::new(),
         }
     }

@@ -208,7 +208,7 @@ impl NetlinkSource {
             s.id.netns = number;
         }
         if sample.wants.reads(Reads::NAT) {
-            super::netfilter::read(number, &self.interfaces, sample);
+            super::netfilter::read(number, sample);
         }
         if sample.wants.reads(Reads::LIMITS) {
             let net = super::counters::Reader::new(Path::new("/proc")).net(number);

@@ -1,90 +1,102 @@
-//! What is not in a sample any more: closed and shown for a moment, or merely out of sight and remembered.
+//! Sockets of earlier polls that are missing from this one: closed and shown for a moment, or not read and remembered.
 
 use super::coverage::Scope;
-use super::engine::former_of;
 use super::identity::{Pairs, id_now, renumbered};
+use super::previous::Previous;
 use crate::model::snapshot::{Former, SocketFacts};
-use crate::model::{Missing, Sample, Snapshot, Socket, SocketId, State};
+use crate::model::{Missing, Sample, Socket, SocketId, State};
 use rustc_hash::FxHashMap;
 
-/// How long a closed socket stays in view, nanoseconds.
+/// Time that a closed socket stays visible, nanoseconds.
 const LINGER_NS: u64 = 5_000_000_000;
-/// Closed sockets that stay in view at the most; where more close at once, the count alone tells.
+/// Most closed sockets that stay visible; above that they are only counted.
 const LINGER_MAX: usize = 2_000;
-/// How long a socket out of sight is remembered, nanoseconds.
+/// Time that a socket which is not read any more is remembered, nanoseconds.
 const MEMORY_NS: u64 = 60_000_000_000;
 
-/// What is remembered of a socket that the present polls do not read.
+/// What is known of a socket that the current polls do not read.
 #[derive(Clone, Debug)]
 pub(super) struct UnseenSocket {
-    pub facts: SocketFacts,
-    pub state: State,
-    pub former: Option<Former>,
+    pub(super) facts: SocketFacts,
+    pub(super) state: State,
+    pub(super) former: Option<Former>,
     since_ns: u64,
 }
 
-/// Sockets out of sight, by identity.
-pub(super) type UnseenSockets = FxHashMap<SocketId, UnseenSocket>;
+/// Sockets that the current polls do not read, by identity.
+#[derive(Debug, Default)]
+pub(super) struct ClosedSockets {
+    unseen: FxHashMap<SocketId, UnseenSocket>,
+}
 
-/// The rows of `b` that are not here: those that can be proved closed are counted and shown behind the live ones for a
-/// moment; of the others is remembered what they were. Returns how many closed since `b`.
-#[expect(clippy::too_many_arguments, reason = "one step of the engine, on its parts")]
-pub(super) fn sort_out(
-    b: &Snapshot,
-    scopes: (&Scope, &Scope),
-    pairs: &Pairs,
-    carried_owners: &[(u32, Former)],
-    unseen: &mut UnseenSockets,
-    sample: &mut Sample,
-    facts: &mut Vec<SocketFacts>,
-    former: &mut Vec<(u32, Former)>,
-) -> u32 {
-    let (before, now_scope) = scopes;
-    let now = sample.at.boot_ns;
-    let moved = renumbered(&b.sample.namespaces, &sample.namespaces);
-    unseen.retain(|_, a| now.saturating_sub(a.since_ns) < MEMORY_NS);
-    let room = sample.sockets.len() + LINGER_MAX;
-    let mut closed = 0;
-    for row in (0..b.sockets().len()).filter(|r| !pairs.here[*r]) {
-        let (s, f) = (b.socket(row), &b.facts[row]);
-        let fresh = row < b.live;
-        let Some(id) = id_now(moved.as_ref(), s.id) else {
-            // Its namespace is gone, and it with it.
-            closed += u32::from(fresh);
-            continue;
-        };
-        if fresh && !now_scope.proves_closed(before, s.proto, s.state) {
-            unseen.insert(
-                id,
-                UnseenSocket {
-                    facts: *f,
-                    state: s.state,
-                    former: former_of(b, row, carried_owners),
-                    since_ns: now,
-                },
-            );
-            continue;
-        }
-        closed += u32::from(fresh);
-        let at = if fresh { now } else { f.closed_ns };
-        // TIME_WAIT ends by itself a thousand times a minute; nobody waits to see one go.
-        if now.saturating_sub(at) >= LINGER_NS || s.state == State::TimeWait || sample.sockets.len() >= room {
-            continue;
-        }
-        let new_row = sample.sockets.len() as u32;
-        if let Some(last) = former_of(b, row, carried_owners) {
-            former.push((new_row, last));
-        }
-        let mut s = Socket { id, attr_at: 0, attr_len: 0, info_at: Socket::NO_INFO, ..*s };
-        for name in [&mut s.local_name, &mut s.remote_name] {
-            if *name != 0 {
-                let text = b.sample.names.get(*name as usize).cloned().unwrap_or_default();
-                *name = sample.names.len() as u32;
-                sample.names.push(text);
-            }
-        }
-        sample.sockets.push(s);
-        facts.push(SocketFacts { owners: (0, 0), owner_missing: Some(Missing::Gone), closed_ns: at, ..*f });
+/// Rows of closed sockets, with their names and facts.
+#[derive(Debug, Default)]
+pub(super) struct ClosedRows {
+    pub(super) rows: Vec<Socket>,
+    pub(super) names: Vec<Box<str>>,
+    pub(super) facts: Vec<SocketFacts>,
+    /// Last known owners: index in `rows`, owner.
+    pub(super) former: Vec<(u32, Former)>,
+    /// Sockets that closed since the previous poll.
+    pub(super) count: u32,
+}
+
+impl ClosedSockets {
+    /// Takes out what is known of a socket that is read again.
+    pub(super) fn take(&mut self, id: &SocketId) -> Option<UnseenSocket> {
+        self.unseen.remove(id)
     }
-    closed
+
+    /// Sorts out the rows of the previous poll that have no successor: those that provably closed are counted and shown for a
+    /// moment, the others are remembered.
+    pub(super) fn expire_missing(
+        &mut self,
+        previous: &Previous,
+        pairs: &Pairs,
+        sample: &Sample,
+        scope: &Scope,
+    ) -> ClosedRows {
+        let (prev, now) = (&previous.snap, sample.at.boot_ns);
+        let moved = renumbered(&prev.sample.namespaces, &sample.namespaces);
+        self.unseen.retain(|_, a| now.saturating_sub(a.since_ns) < MEMORY_NS);
+        let mut out = ClosedRows::default();
+        for (row, s) in prev.sockets().enumerate().filter(|(row, _)| !pairs.here[*row]) {
+            let facts = prev.facts[row];
+            let fresh = row < prev.live;
+            let Some(id) = id_now(moved.as_ref(), s.id) else {
+                // Its namespace no longer exists.
+                out.count += u32::from(fresh);
+                continue;
+            };
+            if fresh && !scope.proves_closed(&previous.scope, s.proto, s.state) {
+                let former = previous.last_owner(row);
+                self.unseen.insert(id, UnseenSocket { facts, state: s.state, former, since_ns: now });
+                continue;
+            }
+            out.count += u32::from(fresh);
+            let closed_ns = if fresh { now } else { facts.closed_ns };
+            // TIME_WAIT expires by itself, often a thousand times a minute: not worth showing.
+            if now.saturating_sub(closed_ns) >= LINGER_NS
+                || s.state == State::TimeWait
+                || out.rows.len() >= LINGER_MAX
+            {
+                continue;
+            }
+            if let Some(owner) = previous.last_owner(row) {
+                out.former.push((out.rows.len() as u32, owner));
+            }
+            let mut closed = Socket { id, attr_at: 0, attr_len: 0, info_at: Socket::NO_INFO, ..*s };
+            for name in [&mut closed.local_name, &mut closed.remote_name] {
+                if *name != 0 {
+                    let text = prev.name(*name).unwrap_or_default().into();
+                    *name = (sample.names.len() + out.names.len()) as u32;
+                    out.names.push(text);
+                }
+            }
+            out.rows.push(closed);
+            let owner_missing = Some(Missing::Gone);
+            out.facts.push(SocketFacts { owners: (0, 0), owner_missing, closed_ns, ..facts });
+        }
+        out
+    }
 }

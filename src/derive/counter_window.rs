@@ -3,7 +3,7 @@
 use super::identity::NONE;
 use crate::model::counter_window::{CounterHistory, CounterSnapshot, WINDOW_NS};
 use crate::model::tcp_info::{TCP_FIELDS, TcpField};
-use crate::model::{Proto, Sample, Snapshot};
+use crate::model::{Proto, Sample, Snapshot, Socket};
 
 /// The words of `tcp_info` that hold the fields of a [`CounterSnapshot`].
 fn words() -> u64 {
@@ -12,13 +12,18 @@ fn words() -> u64 {
 }
 
 /// Counter histories of the sample's sockets; empty if the sample does not have the fields they consist of.
-pub(super) fn histories(sample: &Sample, last: Option<&Snapshot>, was: &[u32]) -> Vec<CounterHistory> {
+pub(super) fn histories(
+    sample: &Sample,
+    sockets: &[Socket],
+    last: Option<&Snapshot>,
+    was: &[u32],
+) -> Vec<CounterHistory> {
     let words = words();
     if !sample.wants.attrs(crate::model::AttrSet::INFO) || sample.wants.needs.info_words & words != words {
         return Vec::new();
     }
     let now = sample.at.boot_ns;
-    let history = |(s, was): (&crate::model::Socket, &u32)| {
+    let history = |(s, was): (&Socket, &u32)| {
         let read = match s.proto {
             Proto::Tcp => sample.attrs_of(s).tcp_info().and_then(|t| CounterSnapshot::new(now, &t)),
             _ => None,
@@ -26,7 +31,7 @@ pub(super) fn histories(sample: &Sample, last: Option<&Snapshot>, was: &[u32]) -
         let old = last.filter(|_| *was != NONE).and_then(|b| b.counters.get(*was as usize)).copied();
         next(old.unwrap_or_default(), read, now)
     };
-    sample.sockets.iter().zip(was).map(history).collect()
+    sockets.iter().zip(was).map(history).collect()
 }
 
 /// The history after one more reading.

@@ -3,8 +3,9 @@
 //! Place helps all the same: the kernel tells its tables in nearly the same order every time, so the two lists
 //! are walked side by side and only what does not fit is looked up.
 
-use crate::model::{Namespace, Sample, Snapshot, SocketId};
+use crate::model::{Namespace, Snapshot, Socket, SocketId};
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::borrow::Cow;
 
 /// In place of a row: there was none.
 pub(super) const NONE: u32 = u32::MAX;
@@ -20,17 +21,21 @@ pub(super) struct Pairs {
     pub here: Vec<bool>,
 }
 
-/// Pairs the rows of `sample` with those of `before`. A socket that stands in the sample twice (it moved while its table
-/// was read) stands there once afterwards.
-pub(super) fn pair(before: Option<&Snapshot>, sample: &mut Sample) -> Pairs {
-    let moved = before.and_then(|b| renumbered(&b.sample.namespaces, &sample.namespaces));
-    let then = |row: usize| before.and_then(|b| id_now(moved.as_ref(), b.sockets().get(row)?.id));
+/// Pairs `rows` with those of the snapshot `before`. A socket that was read twice (it moved during the dump) is removed, and
+/// equal synthetic ids are made unique; only then `rows` becomes a copy.
+pub(super) fn pair(
+    before: Option<&Snapshot>,
+    namespaces: &[Namespace],
+    rows: &mut Cow<'_, [Socket]>,
+) -> Pairs {
+    let moved = before.and_then(|b| renumbered(&b.sample.namespaces, namespaces));
+    let then = |row: usize| before.and_then(|b| id_now(moved.as_ref(), b.get_socket(row)?.id));
     let live = before.map_or(0, |b| b.live);
-    let mut was = vec![NONE; sample.sockets.len()];
-    let mut here = vec![false; before.map_or(0, |b| b.sockets().len())];
-    let mut loose = Vec::with_capacity(if live == 0 { sample.sockets.len() } else { 0 });
+    let mut was = vec![NONE; rows.len()];
+    let mut here = vec![false; before.map_or(0, Snapshot::socket_count)];
+    let mut loose = Vec::with_capacity(if live == 0 { rows.len() } else { 0 });
     let mut next = 0;
-    for (row, s) in sample.sockets.iter().enumerate() {
+    for (row, s) in rows.iter().enumerate() {
         match (next..live.min(next + AHEAD)).find(|old| then(*old) == Some(s.id)) {
             Some(old) => {
                 (was[row], here[old]) = (old as u32, true);
@@ -45,39 +50,40 @@ pub(super) fn pair(before: Option<&Snapshot>, sample: &mut Sample) -> Pairs {
 
     let pool: FxHashMap<SocketId, u32> =
         (0..here.len()).filter(|old| !here[*old]).filter_map(|old| Some((then(old)?, old as u32))).collect();
-    let mut taken = rows_like(&loose, &was, sample);
+    let mut taken = rows_like(&loose, &was, rows);
     let mut twice = Vec::new();
     for row in loose {
-        let id = &mut sample.sockets[row as usize].id;
-        if !taken.insert(*id) {
+        let mut id = rows[row as usize].id;
+        if !taken.insert(id) {
             if id.kernel_cookie().is_some() {
                 twice.push(row as usize);
                 continue;
             }
-            // Made up from what two sockets have in common: told apart by the order they come in.
-            while !taken.insert(*id) {
+            // A hash of what two sockets have in common: they are told apart by their order.
+            while !taken.insert(id) {
                 id.cookie = id.cookie.wrapping_add(1) | SocketId::SYNTHETIC;
             }
+            rows.to_mut()[row as usize].id = id;
         }
-        if let Some(old) = pool.get(id) {
+        if let Some(old) = pool.get(&id) {
             (was[row as usize], here[*old as usize]) = (*old, true);
         }
     }
     if !twice.is_empty() {
-        remove(&mut sample.sockets, &twice);
+        remove(rows.to_mut(), &twice);
         remove(&mut was, &twice);
     }
     Pairs { was, here }
 }
 
 /// Identities that paired rows share with loose ones.
-fn rows_like(loose: &[u32], was: &[u32], sample: &Sample) -> FxHashSet<SocketId> {
+fn rows_like(loose: &[u32], was: &[u32], rows: &[Socket]) -> FxHashSet<SocketId> {
     let mut shared = FxHashSet::default();
     // Room at once: all of the first poll's rows are loose.
     shared.reserve(loose.len());
-    if loose.len() < sample.sockets.len() {
-        let ids: FxHashSet<SocketId> = loose.iter().map(|r| sample.sockets[*r as usize].id).collect();
-        let paired = sample.sockets.iter().zip(was).filter(|(_, was)| **was != NONE);
+    if loose.len() < rows.len() {
+        let ids: FxHashSet<SocketId> = loose.iter().map(|r| rows[*r as usize].id).collect();
+        let paired = rows.iter().zip(was).filter(|(_, was)| **was != NONE);
         shared.extend(paired.map(|(s, _)| s.id).filter(|id| ids.contains(id)));
     }
     shared

@@ -4,7 +4,7 @@ use super::alerts::Alerts;
 use super::trend::{self, Series};
 use crate::model::limit::{Alert, AlertRules, Level, Limit, LimitKind, LimitSubject, NetCounters};
 use crate::model::snapshot::{Direction, Port, ProcessFacts, SocketFacts};
-use crate::model::{Addr, Endpoint, FdKind, Proto, Reads, Sample, State};
+use crate::model::{Addr, Endpoint, FdKind, Proto, Reads, Sample, Socket, State};
 use rustc_hash::FxHashMap;
 
 /// Processes that have a row where only alerts are asked for: those nearest to their limit.
@@ -35,6 +35,7 @@ pub(super) struct Memory {
 /// What the engine has at hand.
 pub(super) struct Context<'a> {
     pub(super) sample: &'a Sample,
+    pub(super) sockets: &'a [Socket],
     pub(super) facts: &'a [SocketFacts],
     pub(super) processes: &'a [ProcessFacts],
     pub(super) ports: &'a [Port],
@@ -214,7 +215,7 @@ fn routes(c: &Context<'_>, out: &mut Vec<Limit>) {
     let mut used: FxHashMap<(u16, Addr, Endpoint), (u32, u32)> = FxHashMap::default();
     let range = |netns: u16| counters.nets.iter().find(|n| n.netns == netns).and_then(|n| n.ports);
     let mut last: (u16, Option<(u16, u16, u32)>) = (u16::MAX, None);
-    for (row, s) in c.sample.sockets.iter().enumerate().take(c.facts.len()) {
+    for (row, s) in c.sockets.iter().enumerate().take(c.facts.len()) {
         let began_there = c.facts[row].direction == Direction::In;
         if s.proto != Proto::Tcp || s.remote.is_none() || began_there || s.state == State::Listen {
             continue;

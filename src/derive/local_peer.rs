@@ -1,46 +1,46 @@
-//! The far ends that are on this machine too: loopback connections, and pairs of UNIX sockets.
+//! Peers on this machine: both ends of loopback connections, of connections between namespaces, and of UNIX sockets.
 
-use crate::model::{Addr, Endpoint, Family, Proto, Sample, Scope};
+use crate::model::{Addr, Endpoint, Family, Proto, Sample, Scope, Socket};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-/// No far end here.
+/// No local peer.
 pub(super) const NONE: u32 = u32::MAX;
 
 type Connection = (u16, Proto, Endpoint, Endpoint);
 
-/// Two rows have these ends: none is meant.
-const SEVERAL: u32 = NONE - 1;
+/// Several rows have these endpoints: no peer is assigned.
+const AMBIGUOUS: u32 = NONE - 1;
 
-/// Beside each socket the row of its far end, [`NONE`] where that is elsewhere.
-pub(super) fn join(sample: &Sample) -> Vec<u32> {
-    let sockets = &sample.sockets;
-    let mut out = vec![NONE; sockets.len()];
+/// The row of the peer of each socket, live ones first; [`NONE`] if it is not on this machine.
+pub(super) fn join(sample: &Sample, live: &[Socket], closed: &[Socket]) -> Vec<u32> {
+    let sockets = || live.iter().chain(closed);
+    let mut out = vec![NONE; live.len() + closed.len()];
     let is_ip = |f: Family| matches!(f, Family::Inet | Family::Inet6);
-    // Only what goes to an address that some socket has here can have its far end here.
-    let here: FxHashSet<Addr> =
-        sockets.iter().filter(|s| is_ip(s.family) && !s.remote.is_none()).map(|s| s.local.addr).collect();
+    // Only connections to a local address of some socket can have their peer here.
+    let local_addrs: FxHashSet<Addr> =
+        sockets().filter(|s| is_ip(s.family) && !s.remote.is_none()).map(|s| s.local.addr).collect();
     let mut ends: FxHashMap<Connection, u32> = FxHashMap::default();
-    // Between namespaces addresses tell the ends only where no two connections have the same.
+    // Between namespaces endpoints identify the peer only if they are unique.
     let mut across: FxHashMap<(Proto, Endpoint, Endpoint), u32> = FxHashMap::default();
-    let others = sockets.iter().any(|s| s.id.netns != 0);
+    let several_namespaces = sockets().any(|s| s.id.netns != 0);
     let mut inodes: FxHashMap<u64, u32> = FxHashMap::default();
-    for (row, s) in sockets.iter().enumerate() {
+    for (row, s) in sockets().enumerate() {
         if s.family == Family::Unix {
             inodes.insert(s.inode, row as u32);
-        } else if is_ip(s.family) && !s.remote.is_none() && here.contains(&s.remote.addr) {
+        } else if is_ip(s.family) && !s.remote.is_none() && local_addrs.contains(&s.remote.addr) {
             ends.insert((s.id.netns, s.proto, s.local, s.remote), row as u32);
-            if others && s.remote.addr.scope() != Scope::Loopback {
+            if several_namespaces && s.remote.addr.scope() != Scope::Loopback {
                 let known = across.entry((s.proto, s.local, s.remote)).or_insert(row as u32);
-                *known = if *known == row as u32 { *known } else { SEVERAL };
+                *known = if *known == row as u32 { *known } else { AMBIGUOUS };
             }
         }
     }
-    for (row, s) in sockets.iter().enumerate() {
+    for (row, s) in sockets().enumerate() {
         let found = if s.family == Family::Unix {
             sample.attrs_of(s).unix_peer().filter(|i| *i != 0).and_then(|i| inodes.get(&u64::from(i)))
         } else if is_ip(s.family) && !s.remote.is_none() {
             let same = ends.get(&(s.id.netns, s.proto, s.remote, s.local));
-            same.or_else(|| across.get(&(s.proto, s.remote, s.local)).filter(|o| **o != SEVERAL))
+            same.or_else(|| across.get(&(s.proto, s.remote, s.local)).filter(|o| **o != AMBIGUOUS))
         } else {
             None
         };
@@ -67,7 +67,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn both_ends_know_each_other() {
+    fn both_ends_are_paired() {
         let info = Arc::new(BackendInfo { backend: Backend::Script, why: String::new() });
         let mut sample = Sample::empty(Stamp::default(), "x".into(), info, Wants::default());
         let end = |s: &str| {
@@ -85,7 +85,7 @@ mod tests {
         tcp("127.0.0.1:80", Some("127.0.0.1:5000"));
         tcp("127.0.0.1:5000", Some("127.0.0.1:80"));
         tcp("10.0.0.4:5001", Some("203.0.113.5:80"));
-        // A connection to itself is its own far end, and says nothing.
+        // A connection to itself has no peer.
         tcp("127.0.0.1:7", Some("127.0.0.1:7"));
         for (inode, peer) in [(900, 901u32), (901, 900), (902, 0)] {
             let mut s =
@@ -96,8 +96,8 @@ mod tests {
             sample.push_attrs(&mut s, &raw);
             sample.sockets.push(s);
         }
-        assert_eq!(join(&sample), [NONE, 2, 1, NONE, NONE, 6, 5, NONE]);
-        // Between namespaces too, over addresses that are not of loopback, and only where they are the only ones.
+        assert_eq!(join(&sample, &sample.sockets, &[]), [NONE, 2, 1, NONE, NONE, 6, 5, NONE]);
+        // Between namespaces: not over loopback, and only if the endpoints are unique.
         sample.sockets.truncate(0);
         for (netns, local, remote) in [
             (0, "10.0.0.1:5000", "10.0.0.2:80"),
@@ -113,6 +113,6 @@ mod tests {
             (s.local, s.remote) = (end(local), end(remote));
             sample.sockets.push(s);
         }
-        assert_eq!(join(&sample), [1, 0, NONE, NONE, NONE, NONE, NONE]);
+        assert_eq!(join(&sample, &sample.sockets, &[]), [1, 0, NONE, NONE, NONE, NONE, NONE]);
     }
 }

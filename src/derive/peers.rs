@@ -1,7 +1,7 @@
 //! One row a remote address.
 
 use crate::model::snapshot::{Direction, Peer, Rates, SocketFacts};
-use crate::model::{Addr, Sample, StateCounts};
+use crate::model::{Addr, Sample, Socket, StateCounts};
 use rustc_hash::FxHashMap;
 
 /// In place of a peer's number: the row is no connection.
@@ -38,11 +38,10 @@ pub(super) struct Peers {
 
 impl Seen {
     /// Numbers the remote addresses of the live connections in the order they occur.
-    pub(super) fn number(&mut self, sample: &Sample) -> Peers {
+    pub(super) fn number(&mut self, sample: &Sample, sockets: &[Socket]) -> Peers {
         self.poll += 1;
         let mut count = 0;
-        let of_row = sample
-            .sockets
+        let of_row = sockets
             .iter()
             .map(|s| {
                 if !s.proto.is_inet() || !s.has_peer() {
@@ -67,7 +66,14 @@ impl Seen {
     }
 
     /// Makes their rows, most connections first, once the directions are known.
-    pub(super) fn collect(&self, peers: &mut Peers, sample: &Sample, facts: &[SocketFacts], rates: &[Rates]) {
+    pub(super) fn collect(
+        &self,
+        peers: &mut Peers,
+        sample: &Sample,
+        sockets: &[Socket],
+        facts: &[SocketFacts],
+        rates: &[Rates],
+    ) {
         // A counting sort of the rows by peer: where each begins, then the rows.
         let mut starts = vec![0u32; peers.count as usize + 1];
         for n in peers.of_row.iter().filter(|n| **n != NONE) {
@@ -77,18 +83,18 @@ impl Seen {
             starts[i] += starts[i - 1];
         }
         let mut next = starts.clone();
-        let mut sockets = vec![0u32; starts.last().map_or(0, |n| *n as usize)];
+        let mut by_peer = vec![0u32; starts.last().map_or(0, |n| *n as usize)];
         for (row, n) in peers.of_row.iter().enumerate().filter(|(_, n)| **n != NONE) {
             let at = &mut next[*n as usize];
-            sockets[*at as usize] = row as u32;
+            by_peer[*at as usize] = row as u32;
             *at += 1;
         }
         peers.rows.reserve_exact(peers.count as usize);
         let (mut ports, mut holders) = (Vec::new(), Vec::new());
         for w in starts.windows(2) {
             let span = w[0]..w[1];
-            let rows = &sockets[w[0] as usize..w[1] as usize];
-            let Some(addr) = rows.first().map(|r| sample.sockets[*r as usize].remote.addr) else { continue };
+            let rows = &by_peer[w[0] as usize..w[1] as usize];
+            let Some(addr) = rows.first().map(|r| sockets[*r as usize].remote.addr) else { continue };
             let seen = self.at.get(&addr);
             let mut p = Peer {
                 addr,
@@ -105,7 +111,7 @@ impl Seen {
             ports.clear();
             holders.clear();
             for r in rows {
-                let (s, f) = (&sample.sockets[*r as usize], &facts[*r as usize]);
+                let (s, f) = (&sockets[*r as usize], &facts[*r as usize]);
                 p.states.add(s.state);
                 let came_in = f.direction == Direction::In;
                 ports.push((came_in, if came_in { s.local.port } else { s.remote.port }));
@@ -127,7 +133,7 @@ impl Seen {
             p.processes = begin..peers.processes.len() as u32;
             peers.rows.push(p);
         }
-        peers.sockets = sockets;
+        peers.sockets = by_peer;
         peers.rows.sort_unstable_by(|a, b| b.sockets.len().cmp(&a.sockets.len()).then(a.addr.cmp(&b.addr)));
     }
 }

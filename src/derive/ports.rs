@@ -10,14 +10,15 @@ use crate::model::{Proto, Sample, Socket, State, StateCounts};
 /// connections; tells of every connection which end began it.
 pub(super) fn collect(
     sample: &Sample,
+    sockets: &[Socket],
     facts: &mut [SocketFacts],
     rates: &[Rates],
     peers: &Peers,
     scope: &Scope,
 ) -> Vec<Port> {
-    let (mut ports, only6) = endpoints(sample, facts);
+    let (mut ports, only6) = endpoints(sample, sockets, facts);
     let served = Served::new(&ports);
-    for (row, s) in sample.sockets.iter().enumerate() {
+    for (row, s) in sockets.iter().enumerate() {
         if !has_ports(s.proto) || !s.has_peer() || s.serves() {
             facts[row].direction = Direction::None;
             continue;
@@ -47,20 +48,15 @@ pub(super) fn collect(
 }
 
 /// The rows without their connections; beside each, whether it takes IPv6 only.
-fn endpoints(sample: &Sample, facts: &[SocketFacts]) -> (Vec<Port>, Vec<bool>) {
+fn endpoints(sample: &Sample, sockets: &[Socket], facts: &[SocketFacts]) -> (Vec<Port>, Vec<bool>) {
     let key = |s: &Socket| (s.proto, s.local.port, s.local.addr, s.id.netns, s.iface, s.state);
-    let mut serving: Vec<u32> = (0u32..)
-        .zip(&sample.sockets)
-        .filter(|(_, s)| s.serves() && s.proto.is_inet())
-        .map(|(row, _)| row)
-        .collect();
-    serving.sort_by_key(|r| key(&sample.sockets[*r as usize]));
+    let mut serving: Vec<u32> =
+        (0u32..).zip(sockets).filter(|(_, s)| s.serves() && s.proto.is_inet()).map(|(row, _)| row).collect();
+    serving.sort_by_key(|r| key(&sockets[*r as usize]));
     let mut ports: Vec<Port> = Vec::new();
     let mut only6 = Vec::new();
-    for same in
-        serving.chunk_by(|a, b| key(&sample.sockets[*a as usize]) == key(&sample.sockets[*b as usize]))
-    {
-        let s = &sample.sockets[same[0] as usize];
+    for same in serving.chunk_by(|a, b| key(&sockets[*a as usize]) == key(&sockets[*b as usize])) {
+        let s = &sockets[same[0] as usize];
         let mut p = Port {
             netns: s.id.netns,
             proto: s.proto,
@@ -81,7 +77,7 @@ fn endpoints(sample: &Sample, facts: &[SocketFacts]) -> (Vec<Port>, Vec<bool>) {
         };
         let mut only = true;
         for row in same {
-            let s = &sample.sockets[*row as usize];
+            let s = &sockets[*row as usize];
             let attrs = sample.attrs_of(s);
             only &= attrs.v6only() == Some(true);
             p.recv_q += u64::from(s.recv_q);

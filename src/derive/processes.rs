@@ -3,7 +3,7 @@
 use super::peers::add;
 use super::trend::{self, Series};
 use crate::model::snapshot::{ProcessFacts, Rates, SocketFacts};
-use crate::model::{FdKind, FdKinds, Process, Reads, Sample, State};
+use crate::model::{FdKind, FdKinds, Process, Reads, Sample, Socket, State};
 use rustc_hash::FxHashMap;
 
 /// What is remembered of processes, by pid and start: a pid alone is given out again.
@@ -31,6 +31,7 @@ impl Memory {
     pub(super) fn collect(
         &mut self,
         sample: &Sample,
+        sockets: &[Socket],
         facts: &[SocketFacts],
         rates: &[Rates],
     ) -> (Vec<ProcessFacts>, Vec<u32>) {
@@ -42,7 +43,7 @@ impl Memory {
             let poll = self.poll;
             self.known.retain(|_, k| k.poll == poll);
         }
-        let rows = share_out(sample, facts, rates, &mut out);
+        let rows = share_out(sample, sockets, facts, rates, &mut out);
         // A poll that did not look for owners or for that state says nothing of how many there are.
         if sample.wants.reads(Reads::OWNERS) && sample.wants.states.has(State::CloseWait) {
             for (p, facts) in sample.processes.iter().zip(&mut out) {
@@ -110,7 +111,13 @@ fn growing(series: &[(u64, FdKinds)], now: u64) -> Option<(FdKind, f64)> {
 }
 
 /// Gives each process its sockets, and counts them. Returns the rows, process by process.
-fn share_out(sample: &Sample, facts: &[SocketFacts], rates: &[Rates], out: &mut [ProcessFacts]) -> Vec<u32> {
+fn share_out(
+    sample: &Sample,
+    sockets: &[Socket],
+    facts: &[SocketFacts],
+    rates: &[Rates],
+    out: &mut [ProcessFacts],
+) -> Vec<u32> {
     // A counting sort of (process, row): how many each has, where each begins, then the rows.
     for f in facts {
         each(sample, f, |p| out[p].sockets.1 += 1);
@@ -123,7 +130,7 @@ fn share_out(sample: &Sample, facts: &[SocketFacts], rates: &[Rates], out: &mut 
     }
     let mut rows = vec![0u32; total as usize];
     for (row, f) in facts.iter().enumerate() {
-        let s = &sample.sockets[row];
+        let s = &sockets[row];
         each(sample, f, |p| {
             let p = &mut out[p];
             rows[p.sockets.1 as usize] = row as u32;

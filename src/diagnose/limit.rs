@@ -1,10 +1,8 @@
 //! Rules about limits: who a limit belongs to, and how near it is.
 
-use super::fd_leak::{self, Suspect};
-use super::finding::limit_diagnosis;
-use super::remedy;
+use super::fd_leak;
 use crate::format::{age, thousands};
-use crate::model::limit::{Alert, Level, Limit, LimitKind, LimitSubject};
+use crate::model::limit::{Limit, LimitKind, LimitSubject};
 use crate::model::{FdKind, ProcInfo, Snapshot};
 
 /// Seconds until full from which a forecast is not mentioned.
@@ -42,44 +40,8 @@ pub fn subject(snap: &Snapshot, row: usize) -> String {
     }
 }
 
-/// The alert of a row.
-pub fn alert(snap: &Snapshot, row: usize) -> Option<&Alert> {
-    snap.alerts.iter().find(|a| a.limit as usize == row)
-}
-
-/// An alert as JSON.
-pub fn alert_json(snap: &Snapshot, row: usize) -> String {
-    let l = limit(snap, row);
-    let mut out = serde_json::Map::new();
-    let mut field = |key: &str, v: serde_json::Value| drop(out.insert(key.to_owned(), v));
-    field("host", (*snap.sample.host).into());
-    field("time", ((snap.sample.at.unix_ns / 1_000_000) as f64 / 1e3).into());
-    field("limit", l.kind.info().name.into());
-    field("subject", subject(snap, row).into());
-    field("level", l.level.name().into());
-    field("used", l.used.into());
-    field("max", l.max.into());
-    field("pct", l.share().map(|s| s * 100.0).into());
-    field("per_min", l.per_min.into());
-    field("full_in_s", l.full_in.map(|f| f.likely).into());
-    field("full_in_low_s", l.full_in.map(|f| f.low).into());
-    field("full_in_high_s", l.full_in.map(|f| f.high).into());
-    field("drops", l.drops.into());
-    field("drops_new", l.drops_new.into());
-    field("pid", process(snap, row).map(|p| p.pid).into());
-    field("process", process(snap, row).map(|p| &*p.comm).into());
-    field("finding", limit_diagnosis(snap, row).map(|d| d.evidence).into());
-    field("set_by", l.kind.info().set_by.into());
-    field("advice", l.kind.info().help.into());
-    field("steps", remedy::steps(snap, row).into());
-    let suspects = fd_process(snap, row).filter(|_| l.level > Level::Ok).map(|p| fd_leak::suspects(snap, p));
-    let lines: Vec<String> = suspects.iter().flatten().map(Suspect::line).collect();
-    field("suspects", lines.into());
-    serde_json::Value::Object(out).to_string()
-}
-
 /// The process whose descriptors a limit is about.
-fn fd_process(snap: &Snapshot, row: usize) -> Option<usize> {
+pub(super) fn fd_process(snap: &Snapshot, row: usize) -> Option<usize> {
     let l = limit(snap, row);
     l.process.filter(|_| matches!(l.kind, LimitKind::Fds | LimitKind::CloseWait)).map(|p| p as usize)
 }

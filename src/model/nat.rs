@@ -1,6 +1,6 @@
-//! Forwarding: the rules that send a connection elsewhere, the connections the kernel tracks, and what both come to.
+//! Port forwarding: evaluated NAT rules, user-space proxies, and the connections that pass through them.
 
-use super::{Addr, Endpoint, Family, Proto, SocketId};
+use super::{Addr, Endpoint, Family, Flow, Proto};
 use serde::{Deserialize, Serialize};
 
 /// One rule that sends what comes to an endpoint to another (`nft(8)`: `dnat`, `redirect`; `iptables-extensions(8)`).
@@ -52,95 +52,6 @@ impl NatRule {
             && any_or(self.ports, other.ports, |m, o| m.0 <= o.0 && o.1 <= m.1)
             && any_or(self.iface.as_deref(), other.iface.as_deref(), |m, o| m == o)
     }
-}
-
-/// One connection that the kernel tracks (`nf_conntrack`; `include/uapi/linux/netfilter/nfnetlink_conntrack.h`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Flow {
-    /// The network namespace that tracks it.
-    pub netns: u16,
-    /// Its protocol.
-    pub proto: Proto,
-    /// Source and destination as its first packet had them (`CTA_TUPLE_ORIG`).
-    pub orig: (Endpoint, Endpoint),
-    /// Source and destination of the answers (`CTA_TUPLE_REPLY`): other ones where it is translated.
-    pub reply: (Endpoint, Endpoint),
-    /// `IPS_*` bits (`CTA_STATUS`).
-    pub status: u32,
-    /// Number of its TCP state (`enum tcp_conntrack`).
-    pub tcp_state: Option<u8>,
-    /// Until it is forgotten, seconds.
-    pub timeout_s: Option<u32>,
-    /// Bytes there and back, where the kernel counts them (`net.netfilter.nf_conntrack_acct`).
-    pub bytes: Option<(u64, u64)>,
-    /// Its mark (`CTA_MARK`).
-    pub mark: u32,
-    /// The zone it is tracked in (`CTA_ZONE`).
-    pub zone: u16,
-    /// Its number (`CTA_ID`).
-    pub id: u32,
-}
-
-/// Names of `enum tcp_conntrack` (`include/uapi/linux/netfilter/nf_conntrack_tcp.h`).
-const TCP_STATES: [&str; 10] = [
-    "NONE",
-    "SYN_SENT",
-    "SYN_RECV",
-    "ESTABLISHED",
-    "FIN_WAIT",
-    "CLOSE_WAIT",
-    "LAST_ACK",
-    "TIME_WAIT",
-    "CLOSE",
-    "SYN_SENT2",
-];
-
-impl Flow {
-    /// `IPS_SEEN_REPLY`.
-    const SEEN_REPLY: u32 = 1 << 1;
-    /// `IPS_ASSURED`.
-    const ASSURED: u32 = 1 << 2;
-
-    /// Whether it goes to another endpoint than its first packet said.
-    pub fn is_redirected(&self) -> bool {
-        self.orig.1 != self.reply.0
-    }
-
-    /// Whether its source was put in place of another.
-    pub fn is_masqueraded(&self) -> bool {
-        self.orig.0 != self.reply.1
-    }
-
-    /// Whether it has ended and is only remembered: `TIME_WAIT` and `CLOSE`.
-    pub const fn is_over(&self) -> bool {
-        matches!(self.tcp_state, Some(7 | 8))
-    }
-
-    /// The identity of the row of state `FORWARDED` that stands for it.
-    pub const fn row_id(&self) -> SocketId {
-        SocketId { netns: self.netns, cookie: SocketId::SYNTHETIC | self.id as u64 }
-    }
-
-    /// What the kernel takes its state to be, as `conntrack(8)` says it.
-    pub fn state(&self) -> &'static str {
-        match self.tcp_state.and_then(|n| TCP_STATES.get(usize::from(n))) {
-            Some(name) => name,
-            None if self.status & Self::ASSURED != 0 => "ASSURED",
-            None if self.status & Self::SEEN_REPLY != 0 => "REPLIED",
-            None => "UNREPLIED",
-        }
-    }
-}
-
-/// What one poll read of forwarding.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Nat {
-    /// The rules, in the order of the kernel.
-    pub rules: Vec<NatRule>,
-    /// The tracked connections that concern TCP and UDP.
-    pub flows: Vec<Flow>,
-    /// Addresses of the interfaces of each namespace that was looked at.
-    pub addresses: Vec<(u16, Addr)>,
 }
 
 /// By what something is forwarded.
@@ -222,9 +133,9 @@ pub struct Step {
 pub struct Forwards {
     /// One row a forward, in the order of namespace, port and address.
     pub rows: Vec<Forward>,
-    /// The tracked connection behind a socket row: row, index in [`Nat::flows`], in the order of rows.
+    /// The tracked connection behind a socket row: row, index in [`super::Sample::flows`], in the order of rows.
     pub flows: Vec<(u32, u32)>,
-    /// Of a connection that several namespaces translate, what it was before: index in [`Nat::flows`] of the later, and of
+    /// Of a connection that several namespaces translate, what it was before: index in [`super::Sample::flows`] of the later, and of
     /// the earlier, in the order of the later.
     pub earlier: Vec<(u32, u32)>,
     /// Connections of user-space proxies that belong together, in the order of what was accepted.
@@ -330,36 +241,5 @@ mod tests {
             assert_eq!(*by as usize, i);
             assert_eq!(serde_json::to_value(by).unwrap(), *name);
         }
-    }
-
-    #[test]
-    fn what_a_flow_is() {
-        let e = |port| Endpoint::new(Addr::v4([10, 0, 0, 1]), port);
-        let mut f = Flow {
-            netns: 0,
-            proto: Proto::Tcp,
-            orig: (e(1), e(2)),
-            reply: (e(2), e(1)),
-            status: 0,
-            tcp_state: Some(3),
-            timeout_s: None,
-            bytes: None,
-            mark: 0,
-            zone: 0,
-            id: 1,
-        };
-        assert!(!f.is_redirected() && !f.is_masqueraded());
-        assert_eq!(f.state(), "ESTABLISHED");
-        (f.reply.0, f.tcp_state) = (e(3), None);
-        assert!(f.is_redirected() && !f.is_masqueraded());
-        assert_eq!(f.state(), "UNREPLIED");
-        f.status = 6;
-        assert_eq!(f.state(), "ASSURED");
-        let over = |n| Flow { tcp_state: Some(n), ..f.clone() };
-        let ended: Vec<&str> = TCP_STATES
-            .into_iter()
-            .filter(|s| (0..10).any(|n| over(n).is_over() && over(n).state() == *s))
-            .collect();
-        assert_eq!(ended, ["TIME_WAIT", "CLOSE"]);
     }
 }

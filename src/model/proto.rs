@@ -83,6 +83,17 @@ pub enum Proto {
 }
 
 impl Proto {
+    /// The protocol of an IP protocol number (`IPPROTO_*`), if it has ports that NAT can translate.
+    pub const fn from_ip_number(number: u8) -> Option<Self> {
+        match number {
+            6 => Some(Self::Tcp),
+            17 => Some(Self::Udp),
+            132 => Some(Self::Sctp),
+            136 => Some(Self::UdpLite),
+            _ => None,
+        }
+    }
+
     /// All of them with their names, in display order.
     pub const ALL: [(Self, &'static str); 14] = [
         (Self::Tcp, "tcp"),

@@ -1,9 +1,14 @@
-//! What one poll read: raw, with its faults, and writable to a file.
+//! The raw result of one poll, with its faults. It is not changed after it was read, and can be written to a file.
+
+mod flow;
+pub mod nft;
+pub mod xtables;
 
 use super::{
-    Attrs, Container, Contexts, Counters, Faults, Hosts, Nat, Owner, Process, Services, Socket, SystemLimits,
-    TcpInfo, Wants,
+    Addr, Attrs, Container, Contexts, Counters, Faults, Hosts, Owner, Process, Services, Socket,
+    SystemLimits, TcpInfo, Wants,
 };
+pub use flow::Flow;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -124,6 +129,15 @@ pub struct Privileges {
     pub hidepid: bool,
 }
 
+/// Firewall rules of the namespaces that were read, as the kernel reported them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Netfilter {
+    /// `nf_tables`.
+    pub nft: Vec<nft::Ruleset>,
+    /// iptables-legacy.
+    pub iptables: Vec<xtables::Table>,
+}
+
 /// What one poll read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
@@ -186,9 +200,15 @@ pub struct Sample {
     /// What the kernel counts beside the sockets; `None` where that was not asked for.
     #[serde(default)]
     pub counters: Option<Counters>,
-    /// What is forwarded, and the connections that are tracked; `None` where that was not asked for or is not told.
+    /// Firewall rules; `None` when not requested, or not available from the backend.
     #[serde(default)]
-    pub nat: Option<Nat>,
+    pub netfilter: Option<Netfilter>,
+    /// Tracked connections of TCP, UDP, UDP-Lite and SCTP, when requested.
+    #[serde(default)]
+    pub flows: Vec<Flow>,
+    /// Addresses of the interfaces of each namespace, without loopback; read with the firewall rules.
+    #[serde(default)]
+    pub addresses: Vec<(u16, Addr)>,
     /// Names of ports. Not written down: whoever shows a sample uses the names known there.
     #[serde(skip, default = "known_services")]
     pub services: Arc<Services>,
@@ -230,7 +250,9 @@ impl Sample {
             system: SystemLimits::default(),
             privileges: Privileges::default(),
             counters: None,
-            nat: None,
+            netfilter: None,
+            flows: Vec::new(),
+            addresses: Vec::new(),
             services: known_services(),
             hosts: Arc::default(),
             faults: Faults::default(),

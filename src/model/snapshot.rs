@@ -3,9 +3,9 @@
 use super::counter_window::{CounterHistory, CounterSnapshot};
 use super::nat::Pair;
 use super::{
-    Addr, Alert, Attrs, Container, Endpoint, FdKind, FdUsage, Flow, Forward, Forwards, FullIn, Limit,
-    Missing, Owner, Process, Proto, Sample, Scope, Socket, SocketId, Stamp, State, StateCounts, SystemLimits,
-    Unit,
+    Addr, Alert, Attrs, Container, Endpoint, Fault, Faults, FdKind, FdUsage, Flow, Forward, Forwards, FullIn,
+    Limit, Missing, Owner, Process, Proto, Sample, Scope, Socket, SocketId, Stamp, State, StateCounts,
+    SystemLimits, Unit,
 };
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,11 +16,19 @@ use std::sync::Arc;
 pub struct Snapshot {
     /// Counts up by one from 1.
     pub seq: u64,
-    /// The sample it was made from. Its `sockets` hold the live ones first and then, from [`Snapshot::live`] on, those
-    /// that closed a moment ago (whose attributes are gone).
+    /// The sample it was made from, unchanged.
     pub sample: Sample,
-    /// How many of the sockets are live.
+    /// The live rows, if they are not exactly the sockets of the sample: flows in state `FORWARDED` were appended, or a
+    /// socket that was read twice was removed.
+    pub live_rows: Option<Vec<Socket>>,
+    /// Rows after the live ones: sockets that closed a moment ago. They have no attributes.
+    pub closed_rows: Vec<Socket>,
+    /// Names of closed rows: their indexes continue those of [`Sample::names`].
+    pub closed_names: Vec<Box<str>>,
+    /// Number of live rows.
     pub live: usize,
+    /// Faults of the derivation, beside those of the sample; see [`Snapshot::faults`].
+    pub derive_faults: Faults,
     /// Beside each socket: what the samples before add to it.
     pub facts: Vec<SocketFacts>,
     /// Beside each socket: rates; empty when `tcp_info` was not read.
@@ -232,17 +240,42 @@ pub struct Peer {
 const MOST_FLOWS: usize = 8;
 
 impl Snapshot {
+    /// Live socket rows.
+    pub fn live_sockets(&self) -> &[Socket] {
+        self.live_rows.as_deref().unwrap_or(&self.sample.sockets)
+    }
     /// All socket rows, live ones first, then those just closed.
-    pub fn sockets(&self) -> &[Socket] {
-        &self.sample.sockets
+    pub fn sockets(&self) -> impl Iterator<Item = &Socket> {
+        self.live_sockets().iter().chain(&self.closed_rows)
+    }
+    /// Number of socket rows.
+    pub fn socket_count(&self) -> usize {
+        self.live_sockets().len() + self.closed_rows.len()
+    }
+    /// One socket row, if there is one.
+    pub fn get_socket(&self, row: usize) -> Option<&Socket> {
+        let live = self.live_sockets();
+        live.get(row).or_else(|| self.closed_rows.get(row.checked_sub(live.len())?))
     }
     /// One socket row.
     pub fn socket(&self, row: usize) -> &Socket {
-        &self.sample.sockets[row]
+        let live = self.live_sockets();
+        if row < live.len() { &live[row] } else { &self.closed_rows[row - live.len()] }
     }
     /// Attributes of a socket row.
     pub fn attrs(&self, row: usize) -> Attrs<'_> {
-        self.sample.attrs_of(&self.sample.sockets[row])
+        self.sample.attrs_of(self.socket(row))
+    }
+    /// A name of a socket row, by [`Socket::local_name`] or [`Socket::remote_name`].
+    pub fn name(&self, index: u32) -> Option<&str> {
+        let index = index as usize;
+        let names = &self.sample.names;
+        let closed = || self.closed_names.get(index.checked_sub(names.len())?);
+        names.get(index).or_else(closed).map(AsRef::as_ref)
+    }
+    /// Faults of the sample and of the derivation.
+    pub fn faults(&self) -> impl Iterator<Item = &Fault> {
+        self.sample.faults.iter().chain(self.derive_faults.iter())
     }
     /// Owners of a socket row.
     pub fn owners(&self, row: usize) -> &[Owner] {
@@ -266,19 +299,17 @@ impl Snapshot {
     pub fn flow(&self, row: usize) -> Option<&Flow> {
         let flows = &self.forwards.as_ref()?.flows;
         let i = flows.binary_search_by_key(&(row as u32), |(r, _)| *r).ok()?;
-        self.sample.nat.as_ref()?.flows.get(flows[i].1 as usize)
+        self.sample.flows.get(flows[i].1 as usize)
     }
     /// The tracked connections that lead to that of a row, and it: from the client's on where several namespaces
     /// translate it one after the other.
     pub fn flows(&self, row: usize) -> Vec<&Flow> {
         let mut out = Vec::new();
-        let (Some(forwards), Some(nat)) = (self.forwards.as_ref(), self.sample.nat.as_ref()) else {
-            return out;
-        };
+        let Some(forwards) = self.forwards.as_ref() else { return out };
+        let all = &self.sample.flows;
         let found = forwards.flows.binary_search_by_key(&(row as u32), |(r, _)| *r);
         let mut next = found.ok().map(|i| forwards.flows[i].1);
-        while let Some(flow) = next.and_then(|i| nat.flows.get(i as usize)).filter(|_| out.len() < MOST_FLOWS)
-        {
+        while let Some(flow) = next.and_then(|i| all.get(i as usize)).filter(|_| out.len() < MOST_FLOWS) {
             out.push(flow);
             let before = forwards.earlier.binary_search_by_key(&next, |(f, _)| Some(*f));
             next = before.ok().map(|i| forwards.earlier[i].1);
@@ -288,7 +319,7 @@ impl Snapshot {
     }
     /// The tracked connection that this one becomes in another namespace.
     pub fn flow_after(&self, flow: &Flow) -> Option<&Flow> {
-        let all = &self.sample.nat.as_ref()?.flows;
+        let all = &self.sample.flows;
         let at = |i: u32| all.get(i as usize);
         let (later, _) = self.forwards.as_ref()?.earlier.iter().find(|(_, e)| at(*e) == Some(flow))?;
         at(*later)
@@ -373,6 +404,6 @@ impl Snapshot {
     }
     /// The row of a socket, by its identity. Linear: for a selection, not for joining.
     pub fn find(&self, id: SocketId) -> Option<usize> {
-        self.sample.sockets.iter().position(|s| s.id == id)
+        self.sockets().position(|s| s.id == id)
     }
 }

@@ -50,6 +50,12 @@ pub fn from_bytes(b: &[u8]) -> Cow<'_, str> {
     }
 }
 
+/// A C string as text: the bytes up to the first zero byte, or all of them.
+pub fn from_c_str(b: &[u8]) -> Cow<'_, str> {
+    let end = b.iter().position(|b| *b == 0).unwrap_or(b.len());
+    from_bytes(b.get(..end).unwrap_or(b))
+}
+
 /// An error in words, without the number that Rust puts behind it: `(os error 13)`.
 pub fn without_number(said: &str) -> Cow<'_, str> {
     let mut out = Cow::Borrowed(said);

@@ -21,7 +21,7 @@ fn netns_name(snap: &Snapshot, netns: Option<u16>) -> Value<'_> {
 
 /// Read errors of NAT rules and conntrack: the reason why a forward may be missing.
 pub fn unread(snap: &Snapshot) -> impl Iterator<Item = &Fault> {
-    snap.sample.faults.iter().filter(|f| f.subject.is_nat())
+    snap.faults().filter(|f| f.subject.is_nat())
 }
 
 /// Rules and proxies in words.

@@ -21,7 +21,7 @@ pub enum Identity {
 
 /// Of a row of the table of sockets.
 pub(crate) fn socket(snap: &Snapshot, row: usize) -> Option<Identity> {
-    Some(Identity::Socket(snap.sample.sockets.get(row)?.id))
+    Some(Identity::Socket(snap.get_socket(row)?.id))
 }
 
 /// Of a row of the table of ports.

@@ -191,7 +191,7 @@ static COLUMNS: &[Column] = &[
             port(s, r)
                 .sockets
                 .first()
-                .and_then(|k| s.sockets().get(*k as usize))
+                .and_then(|k| s.get_socket(*k as usize))
                 .map_or(Value::Missing(Missing::Gone), |k| user_value(s, k.uid))
         },
         "User of the socket.",

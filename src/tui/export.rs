@@ -16,7 +16,7 @@ pub enum Form {
 impl Form {
     /// All of them: the ending of a file's name, and what it is.
     pub const ALL: [(Self, &'static str, &'static str); 2] =
-        [(Self::Text, "txt", "the screen as text"), (Self::Svg, "svg", "the screen as a picture (SVG)")];
+        [(Self::Text, "txt", "screen as plain text"), (Self::Svg, "svg", "screen as SVG image")];
 }
 
 /// The rows that are shown, or those that are marked.
@@ -48,10 +48,10 @@ pub enum Export {
 
 /// The forms of rows, by their names on the command line, and what they are.
 pub(crate) const ROWS: [(&str, &str); 4] = [
-    ("table", "the rows, aligned"),
-    ("csv", "the rows, comma-separated"),
-    ("json", "the rows, one array of objects"),
-    ("ndjson", "the rows, an object a line"),
+    ("table", "rows as an aligned table"),
+    ("csv", "rows as comma-separated values"),
+    ("json", "rows as one JSON array"),
+    ("ndjson", "rows as one JSON object per line"),
 ];
 
 /// What can be written: names, and what they are.

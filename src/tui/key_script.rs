@@ -1,43 +1,15 @@
-//! Keys written down: `/ng<Enter>`. For tests, demonstrations and recordings of what was pressed.
+//! Key scripts such as `/ng<Enter>`: for tests, screenshots and demonstrations.
 
+use super::key;
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 
-/// The key of that name, as [`super::command::key_name`] writes it; an unknown name is its first character.
+/// The event of a key's name; an unknown name is its first character.
 pub fn key(name: &str) -> KeyEvent {
-    let (mut mods, mut rest) = (KeyModifiers::NONE, name);
-    for (word, m) in
-        [("ctrl-", KeyModifiers::CONTROL), ("alt-", KeyModifiers::ALT), ("shift-", KeyModifiers::SHIFT)]
-    {
-        if let Some(r) = rest.strip_prefix(word) {
-            mods |= m;
-            rest = r;
-        }
+    let first = if name == "lt" { '<' } else { name.chars().next().unwrap_or(' ') };
+    match key::parse(name).filter(|_| name.chars().count() > 1) {
+        Some(key) => key.into(),
+        None => KeyEvent::new(KeyCode::Char(first), KeyModifiers::NONE),
     }
-    let code = match rest {
-        "enter" => KeyCode::Enter,
-        "esc" => KeyCode::Esc,
-        "tab" => KeyCode::Tab,
-        "space" => KeyCode::Char(' '),
-        "backspace" => KeyCode::Backspace,
-        "delete" => KeyCode::Delete,
-        "up" => KeyCode::Up,
-        "down" => KeyCode::Down,
-        "left" => KeyCode::Left,
-        "right" => KeyCode::Right,
-        "home" => KeyCode::Home,
-        "end" => KeyCode::End,
-        "pgup" => KeyCode::PageUp,
-        "pgdn" => KeyCode::PageDown,
-        "lt" => KeyCode::Char('<'),
-        other => match other.strip_prefix('f').and_then(|n| n.parse().ok()) {
-            Some(n @ 1..=24) => KeyCode::F(n),
-            _ => KeyCode::Char(other.chars().next().unwrap_or(' ')),
-        },
-    };
-    if code == KeyCode::Tab && mods == KeyModifiers::SHIFT {
-        return KeyEvent::new(KeyCode::BackTab, mods);
-    }
-    KeyEvent::new(code, mods)
 }
 
 /// The events of a key script: characters stand for themselves, `<enter>`, `<ctrl-d>`, `<lt>` for keys, in any case.

@@ -12,7 +12,7 @@ pub(crate) fn to_view(app: &mut App, to: usize) {
     app.overlay = None;
     app.details_top = 0;
     if let Some(title) = left.filter(|_| app.view_state().text.trim().is_empty()) {
-        app.status_message = Some(format!("no filter here; that of {title} stays there"));
+        app.status_message = Some(format!("no filter in this view ({title} keeps its own)"));
     }
 }
 
@@ -28,15 +28,15 @@ pub(crate) fn to_peer(app: &mut App) {
             if app.view_state_mut().reveal(&snap, other) {
                 None
             } else {
-                Some("the other end does not match the filter")
+                Some("peer socket hidden by the current filter")
             }
         }
         None if snap.ends.is_empty() => {
             // It is looked for while the details are open.
             app.details = true;
-            Some("looking for the other end; press o again")
+            Some("searching for the peer socket; press o again")
         }
-        None => Some("the other end is not on this machine"),
+        None => Some("the peer is not on this host"),
     };
     app.status_message = said.map(str::to_owned);
 }
@@ -63,14 +63,14 @@ pub(crate) fn to_limit(app: &mut App, row: usize) {
     app.details_top = 0;
     app.view_state_mut().arrange(&snap);
     if !app.view_state_mut().reveal(&snap, row) {
-        app.status_message = Some("it does not match the filter".to_owned());
+        app.status_message = Some("hidden by the current filter".to_owned());
     }
 }
 
 /// Restores the settings before the last change (undo), or those undone last (redo).
 pub(crate) fn undo(app: &mut App, redo: bool) {
     let Some((view, settings, left)) = app.nav_history.step(redo) else {
-        app.status_message = Some(if redo { "nothing to do again" } else { "nothing to undo" }.to_owned());
+        app.status_message = Some(if redo { "nothing to redo" } else { "nothing to undo" }.to_owned());
         return;
     };
     app.active = view;
@@ -78,15 +78,16 @@ pub(crate) fn undo(app: &mut App, redo: bool) {
     app.view_states[view].apply(&settings, app.options.names());
     app.status_message = match left {
         _ if redo => None,
-        0 => Some("as at first".to_owned()),
-        n => Some(format!("{n} more; U does it again")),
+        0 => Some("undone: initial view restored".to_owned()),
+        n => Some(format!("undone, {n} more; U redoes")),
     };
 }
 
 /// Goes back (-1) or forward to another location.
 pub(crate) fn go_in_history(app: &mut App, by: isize) {
     let Some(location) = app.nav_history.go(by) else {
-        app.status_message = Some(if by < 0 { "no place before" } else { "no place after" }.to_owned());
+        app.status_message =
+            Some(if by < 0 { "no previous location" } else { "no next location" }.to_owned());
         return;
     };
     app.active = location.view;

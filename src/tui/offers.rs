@@ -55,7 +55,7 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
     }
     if let (Some(row), false) = (row, app.options.read_only) {
         if sockets && row < snap.live && snap.socket(row).proto.is_inet() {
-            out.push(offer("end this socket", line_of(snap, row), end(snap, vec![*snap.socket(row)])));
+            out.push(offer("close this socket", line_of(snap, row), end(snap, vec![*snap.socket(row)])));
         }
         for p in holders(app, snap, row) {
             for sig in SIGNALS {
@@ -69,25 +69,29 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
         && let Act::RaiseFdLimit(p, ..) = act
     {
         let who = crate::model::text::escape(&p.name()).into_owned();
-        out.push(offer("raise fd limit", format!("{who} {}: to {}", p.pid, thousands(new.0)), act.clone()));
+        out.push(offer(
+            "raise fd limit",
+            format!("{who} {}: soft limit to {}", p.pid, thousands(new.0)),
+            act.clone(),
+        ));
     }
     if !app.options.read_only {
         out.extend(of_filter(app, snap, sockets));
     }
     if let Some(row) = row {
         let cells: Vec<String> = view_state.columns().map(|c| exact(&c.value(snap, row))).collect();
-        out.push(offer("copy the row", cells.join(" "), Act::Copy(cells.join("\t"))));
+        out.push(offer("copy row", cells.join(" "), Act::Copy(cells.join("\t"))));
         if let Some(c) = view_state.selected_column.and_then(|name| view_state.view.table.column(name)) {
             let text = exact(&c.value(snap, row));
-            out.push(offer(format!("copy {}", c.name), text.clone(), Act::Copy(text)));
+            out.push(offer(format!("copy {}", c.title), text.clone(), Act::Copy(text)));
         }
         if sockets {
             let s = snap.socket(row);
             let tuple =
                 format!("{} {} {}", s.proto.name(), endpoint_text(&s.local), endpoint_text(&s.remote));
             let ss = ss_filter(snap, s);
-            out.push(offer("copy the 5-tuple", tuple.clone(), Act::Copy(tuple)));
-            out.push(offer("copy as filter", ss.clone(), Act::Copy(ss)));
+            out.push(offer("copy 5-tuple", tuple.clone(), Act::Copy(tuple)));
+            out.push(offer("copy as ss filter", ss.clone(), Act::Copy(ss)));
         }
     }
     out
@@ -96,7 +100,7 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
 /// The socket as a filter that `ss` understands, and this program too.
 fn ss_filter(snap: &Snapshot, s: &Socket) -> String {
     use crate::model::Family;
-    let name = |index: u32| snap.sample.names.get(index as usize).map_or("*", AsRef::as_ref);
+    let name = |index: u32| snap.name(index).unwrap_or("*");
     match s.family {
         Family::Inet | Family::Inet6 if s.remote.is_none() => format!("src {}", endpoint_text(&s.local)),
         Family::Inet | Family::Inet6 => {
@@ -120,7 +124,7 @@ fn of_group(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
     let rows: Vec<usize> =
         view_state.arranged.rows.get(from..to).unwrap_or_default().iter().map(|r| *r as usize).collect();
     let title = crate::model::text::escape(&g.title(snap)).into_owned();
-    of_rows(app, snap, sockets, &rows, ("of group", &title), 1)
+    of_rows(app, snap, sockets, &rows, ("in group", &title), 1)
 }
 
 /// What is offered for all rows that the filter lets through. All of a machine is never meant; a filter is.
@@ -131,7 +135,7 @@ fn of_filter(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
         return vec![];
     }
     let rows: Vec<usize> = rows.iter().map(|r| *r as usize).collect();
-    of_rows(app, snap, sockets, &rows, ("that matches", filter), 2)
+    of_rows(app, snap, sockets, &rows, ("matching", filter), 2)
 }
 
 /// What is offered for many rows, by how they are related to what is named; of `least` sockets on.
@@ -148,11 +152,11 @@ fn of_rows(
         return out;
     }
     // The same words for both would not tell them background_above.
-    let all = if how == "of group" { "these" } else { "all" };
+    let all = if how == "in group" { "these" } else { "all" };
     if sockets {
         let live = ending(snap, rows);
         if live.len() >= least {
-            let name = format!("end {all} {}", thousands(live.len() as u64));
+            let name = format!("close {all} {}", thousands(live.len() as u64));
             out.push(offer(name, format!("every {} {how} {named}", kind_of(snap, rows)), end(snap, live)));
         }
     }
@@ -163,7 +167,7 @@ fn of_rows(
     };
     for sig in SIGNALS.into_iter().filter(|_| !behind.is_empty()) {
         let name = format!("{} {all} {}", sig.name, thousands(behind.len() as u64));
-        out.push(offer(name, format!("{}: {n} behind {named}", sig.help), Act::Signal(behind.clone(), sig)));
+        out.push(offer(name, format!("{n} owning {named}: {}", sig.help), Act::Signal(behind.clone(), sig)));
     }
     out
 }
@@ -176,7 +180,7 @@ fn ending(snap: &Snapshot, rows: &[usize]) -> Vec<Socket> {
 
 /// What these are called, where some of them cannot be ended.
 fn kind_of(snap: &Snapshot, rows: &[usize]) -> &'static str {
-    if rows.iter().all(|r| snap.socket(*r).proto.is_inet()) { "socket" } else { "socket of IP" }
+    if rows.iter().all(|r| snap.socket(*r).proto.is_inet()) { "socket" } else { "IP socket" }
 }
 
 /// Every process of these rows once, by pid.
@@ -193,15 +197,15 @@ fn of_marked(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
     let mut out = Vec::new();
     if sockets && !rows.is_empty() && rows.len() <= MOST {
         let live = ending(snap, &rows);
-        let text = format!("every marked {} that is still there", kind_of(snap, &rows));
+        let text = format!("every marked {} that is still open", kind_of(snap, &rows));
         if !live.is_empty() {
-            out.push(offer(format!("end {} marked", thousands(live.len() as u64)), text, end(snap, live)));
+            out.push(offer(format!("close {} marked", thousands(live.len() as u64)), text, end(snap, live)));
         }
     }
     let all = processes_of(app, snap, &rows);
     if !all.is_empty() {
         for sig in SIGNALS {
-            let text = format!("{} processes of the marked rows: {}", all.len(), sig.help);
+            let text = format!("{} processes of marked rows: {}", all.len(), sig.help);
             out.push(offer(format!("{} marked", sig.name), text, Act::Signal(all.clone(), sig)));
         }
     }
@@ -210,23 +214,23 @@ fn of_marked(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
 
 /// The limit of the process at the cursor, raised: to the hard one, or where it is there, both doubled.
 pub(crate) fn raise(app: &App) -> Result<Act, String> {
-    let snap = app.snapshot.as_ref().ok_or("nothing is read yet")?;
+    let snap = app.snapshot.as_ref().ok_or("no data yet")?;
     if app.options.read_only {
-        return Err("read-only: nothing is changed".to_owned());
+        return Err("actions are disabled (--read-only)".to_owned());
     }
     let row = app.view_state().row().ok_or("select a process first")?;
     let p = (app.view_state().view.table.process_of)(snap, row);
-    let p = p.and_then(|p| snap.sample.processes.get(p as usize)).ok_or("there is no process here")?;
+    let p = p.and_then(|p| snap.sample.processes.get(p as usize)).ok_or("the selected row has no process")?;
     let (soft, hard) = match &p.fds {
-        Ok(u) => u.soft.zip(u.hard).ok_or("its limits are not known")?,
-        Err(why) => return Err(format!("its limits are not known: {why}")),
+        Ok(u) => u.soft.zip(u.hard).ok_or("limits unknown")?,
+        Err(why) => return Err(format!("limits unknown: {why}")),
     };
     // The kernel lets nobody beyond nr_open.
     let most = snap.system().nr_open.unwrap_or(u64::MAX);
     let twice = |n: u64| n.saturating_mul(2).min(most.max(n));
     let new = if soft < hard { (hard.min(most.max(soft)), hard) } else { (twice(soft), twice(hard)) };
     if new.0 <= soft {
-        return Err("it has no limit to raise, or has what fs.nr_open allows".to_owned());
+        return Err("the fd limit is already at the maximum (fs.nr_open)".to_owned());
     }
     Ok(Act::RaiseFdLimit(Arc::clone(&p.info), (soft, hard), new))
 }
@@ -242,16 +246,16 @@ fn holders(app: &App, snap: &Snapshot, row: usize) -> Vec<Arc<ProcInfo>> {
 /// What becomes of a socket that is ended (`tcp_abort`, `udp_abort`, `raw_abort`).
 fn outcome(s: &Socket) -> &'static str {
     match s.state {
-        State::Listen => "its program accepts no more: whoever connects is refused",
-        State::TimeWait => "its 5-tuple is free at once; late segments of the connection may meet a new one",
-        State::SynSent => "the program's connect() fails",
+        State::Listen => "The listener closes; new connections are refused.",
+        State::TimeWait => "The 5-tuple is free at once; late segments may hit a new connection.",
+        State::SynSent => "The pending connect() fails.",
         // The kernel resets only what can still be sent to (tcp_need_reset).
         State::Established | State::CloseWait | State::FinWait1 | State::FinWait2 | State::SynRecv
             if s.proto.has_tcp_states() =>
         {
-            "its program gets an error, the far end a reset"
+            "The application gets an error, the peer gets a RST."
         }
-        _ => "its program gets an error",
+        _ => "The application gets an error.",
     }
 }
 
@@ -262,8 +266,8 @@ pub(crate) fn question(app: &App, act: &Act) -> (String, Vec<String>) {
         Act::Signal(all, sig) => {
             let escape = |s: &str| crate::model::text::escape(s).into_owned();
             let title = match all.as_slice() {
-                [p] => format!("send {} to {} {}?", sig.name, escape(&p.name()), p.pid),
-                _ => format!("send {} to these {} processes?", sig.name, all.len()),
+                [p] => format!("Send {} to {} {}?", sig.name, escape(&p.name()), p.pid),
+                _ => format!("Send {} to {} processes?", sig.name, all.len()),
             };
             let mut lines = vec![sig.help.to_owned()];
             match all.as_slice() {
@@ -276,12 +280,10 @@ pub(crate) fn question(app: &App, act: &Act) -> (String, Vec<String>) {
         }
         Act::CloseSockets(sockets, _) => {
             let title = match sockets.as_slice() {
-                [s] => format!("end this socket? {}", outcome(s)),
+                [s] => format!("Close this socket? {}", outcome(s)),
                 all => {
                     let n = thousands(all.len() as u64);
-                    format!(
-                        "end these {n} sockets? their programs get an error, far ends of connections a reset"
-                    )
+                    format!("Close {n} sockets? Applications get an error, peers get a RST.")
                 }
             };
             let there: HashMap<_, _> = if sockets.len() > 1 {
@@ -291,7 +293,7 @@ pub(crate) fn question(app: &App, act: &Act) -> (String, Vec<String>) {
             };
             let line = |s: &Socket| match there.get(&s.id) {
                 Some(row) => line_of(snap, *row),
-                None => format!("{} {} - {}  gone meanwhile", s.proto.name(), s.local, s.remote),
+                None => format!("{} {} - {}  already closed", s.proto.name(), s.local, s.remote),
             };
             (title, sockets.iter().map(line).collect())
         }
@@ -301,7 +303,7 @@ pub(crate) fn question(app: &App, act: &Act) -> (String, Vec<String>) {
             let mut lines = vec![
                 format!("soft limit {} {} {}", of(old.0), app.glyphs.arrow, of(new.0)),
                 if old.1 == new.1 {
-                    format!("hard limit {} as it is", of(old.1))
+                    format!("hard limit {} (unchanged)", of(old.1))
                 } else {
                     format!(
                         "hard limit {} {} {} (needs CAP_SYS_RESOURCE)",
@@ -311,8 +313,8 @@ pub(crate) fn question(app: &App, act: &Act) -> (String, Vec<String>) {
                     )
                 },
             ];
-            lines.push("until it ends; the details say where it is set for good".to_owned());
-            (format!("raise the descriptor limit of {who} {}?", p.pid), lines)
+            lines.push("until the process exits; see details to make it permanent".to_owned());
+            (format!("Raise the fd limit of {who} {}?", p.pid), lines)
         }
         Act::Copy(_) => (String::new(), vec![]),
     }

@@ -122,15 +122,15 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::MarkRange => {
             if let Some(snap) = app.snapshot.clone() {
                 app.view_state_mut().mark_range(&snap);
-                app.status_message = Some(format!("{} marked; K acts on them", app.view_state().marks.len()));
+                app.status_message = Some(format!("{} marked; K for actions", app.view_state().marks.len()));
             }
         }
         Action::ToggleMouse => {
             app.mouse_released = !app.mouse_released;
             let how = if app.mouse_released {
-                "the mouse is the terminal's: select and copy; y takes it back"
+                "mouse capture off: select text with the terminal; y turns it on again"
             } else {
-                "the mouse works here again"
+                "mouse capture on"
             };
             app.status_message = Some(how.to_owned());
             return vec![Effect::Mouse(!app.mouse_released)];
@@ -149,8 +149,11 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::ActionList => app.overlay = Some(Overlay::Act(0)),
         Action::ToggleNames => {
             app.names = !app.names;
-            let how =
-                if app.names { "names of far addresses, as the resolver tells them" } else { "addresses" };
+            let how = if app.names {
+                "resolving remote addresses (DNS)"
+            } else {
+                "addresses shown without DNS names"
+            };
             app.status_message = Some(how.to_owned());
         }
         Action::Mark | Action::MarkAll => {
@@ -162,7 +165,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
                     view_state.mark_all(&snap);
                 }
                 let n = view_state.marks.len();
-                app.status_message = Some(format!("{n} marked; K acts on them"));
+                app.status_message = Some(format!("{n} marked; K for actions"));
             }
         }
         Action::Confirm => {

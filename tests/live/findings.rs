@@ -149,7 +149,7 @@ fn over_time(quiet: &TcpListener, good: &mut TcpStream, good_far: &mut TcpStream
         good_far.read_exact(&mut [0; 1000]).map_err(|e| e.to_string())?;
         let snap = engine.step(sample);
         let said = |at: &dyn Fn(&Socket) -> bool| -> Vec<(&str, String)> {
-            let row = snap.sockets().iter().position(at);
+            let row = snap.sockets().position(at);
             row.map_or_else(Vec::new, |r| {
                 socket_diagnoses(&snap, r).map(|d| (d.finding.name, d.evidence)).collect()
             })
@@ -161,11 +161,11 @@ fn over_time(quiet: &TcpListener, good: &mut TcpStream, good_far: &mut TcpStream
         let working = said(&|s| s.remote.to_string() == local(good).to_string());
         let after = began.elapsed();
         check(working.is_empty(), || format!("a connection that works, after {after:?}: {working:?}"))?;
-        let me = format!("{} (descriptor ", std::process::id());
+        let me = format!("{} (fd ", std::process::id());
         let unread_told = matches!(unread.as_slice(), [("not-reading", seen)]
-            if seen.starts_with("nothing read for ") && seen.contains(&me));
+            if seen.starts_with("no reads for ") && seen.contains(&me));
         let unaccepted_told = matches!(unaccepted.as_slice(), [("not-accepting", seen)]
-            if seen.starts_with("1 client has waited ") && seen.contains(&me));
+            if seen.starts_with("1 connection waiting for ") && seen.contains(&me));
         if unread_told && unaccepted_told {
             return check(after > TOO_EARLY, || format!("told after {after:?}"));
         }

@@ -75,7 +75,7 @@ pub(crate) fn namespaces_that_come_and_go_are_no_faults() -> Result<(), String> 
             seen.extend(sample.namespaces.iter().map(|n| (n.inode, n.name.clone())));
             // A namespace that nothing but its mount holds is closed to who reads by processes.
             let odd = sample.faults.iter().find(|f| {
-                let unheld = choice == Choice::Proc && f.detail.contains("no process is in it");
+                let unheld = choice == Choice::Proc && f.detail.contains("no process in it");
                 let brief = matches!(f.kind, FaultKind::Vanished | FaultKind::Interrupted);
                 f.subject != FaultSubject::Descriptors && !(brief || unheld)
             });

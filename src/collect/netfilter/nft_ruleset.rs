@@ -1,253 +1,340 @@
-//! The rules of `nf_tables` that send a connection elsewhere (`include/uapi/linux/netfilter/nf_tables.h`).
+//! Reads `nf_tables`: chains, rules, sets and their elements.
 //!
-//! Chains, rules and the sets they look into are read as they are; [`super::nft_eval`] goes through them as the kernel
-//! would. iptables-nft writes the same tables, with its own matches inside.
+//! Only tables with a base chain of type `nat` are kept: a chain can only jump within its table, so no other rule can
+//! translate a destination. iptables-nft uses the same tables, with expressions of xtables.
 
-use super::nft_eval::{self, Table};
-use super::{be32, each, nested, open, text};
-use crate::collect::netlink::socket::{DumpError, Malformed, NetlinkSocket};
+use super::attrs::{be32, bytes, iter, message, nested, number, string};
+#[allow(clippy::wildcard_imports, reason = "constants of the kernel headers, all prefixed")]
+use super::nfta::*;
+use crate::collect::netlink::socket::{Done, DumpError, Malformed, NetlinkSocket};
 use crate::collect::netlink::wire::Request;
-use crate::model::NatRule;
-use rustc_hash::FxHashMap;
-use std::collections::BTreeMap;
+use crate::model::nft::{Chain, Data, Element, Expr, Hook, Rule, Ruleset, Set, Table};
+use crate::model::{Attrs, text};
+use rustc_hash::{FxHashMap, FxHashSet};
 
-/// `NFNL_SUBSYS_NFTABLES`, and the numbers of its questions.
-const SUBSYSTEM: u8 = 10;
-const GET_CHAIN: u8 = 4;
-const GET_RULE: u8 = 7;
-const GET_SET: u8 = 10;
-const GET_SETELEM: u8 = 13;
+/// Most elements read of one set.
+const MAX_ELEMENTS: usize = 10_000;
 
-/// Elements of one set that are looked at.
-const MOST_ELEMENTS: usize = 10_000;
+/// Family and name of a table.
+type TableKey = (u8, Box<str>);
 
-/// Where a thing of `nf_tables` stands: family (`NFPROTO_*`), table, name.
-pub(crate) type Place = (u8, String, String);
-
-/// One chain.
+/// The ruleset of one namespace, and how the read went.
 #[derive(Debug, Default)]
-pub(crate) struct Chain {
-    /// Number of the hook it hangs at, where it is a base chain of type `nat`.
-    pub(crate) nat_hook: Option<u32>,
-    /// Its place among the chains of that hook: the lowest goes first.
-    pub(crate) priority: i32,
-    /// Its rules.
-    pub(crate) rules: Vec<Rule>,
+pub(super) struct Dump {
+    pub(super) ruleset: Ruleset,
+    /// Messages that could not be decoded.
+    pub(super) malformed: u32,
+    /// The ruleset changed during the dump.
+    pub(super) interrupted: bool,
+    /// A set has more than [`MAX_ELEMENTS`].
+    pub(super) truncated: bool,
 }
 
-/// One rule: its handle and its expressions as they are.
-#[derive(Debug)]
-pub(crate) struct Rule {
-    pub(crate) handle: u64,
-    pub(crate) expressions: Vec<u8>,
-}
-
-/// One set or map.
-#[derive(Debug, Default)]
-pub(crate) struct Set {
-    pub(crate) interval: bool,
-    pub(crate) key_len: usize,
-    pub(crate) elements: Vec<Element>,
-}
-
-/// `NFT_SET_INTERVAL`.
-const SET_INTERVAL: u32 = 4;
-/// `NFT_SET_ELEM_INTERVAL_END`.
-const INTERVAL_END: u32 = 1;
-
-/// One element.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Element {
-    pub(crate) key: Vec<u8>,
-    /// The last key of a range, where it says so itself.
-    pub(crate) key_end: Option<Vec<u8>>,
-    /// What a map has for it.
-    pub(crate) data: Vec<u8>,
-    /// The chain that a verdict map jumps to.
-    pub(crate) jump: Option<String>,
-    /// It only ends the range before.
-    pub(crate) end: bool,
-}
-
-/// What was found.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    pub(crate) rules: Vec<NatRule>,
-    pub(crate) malformed: u32,
-    /// The tables changed while they were read.
-    pub(crate) interrupted: bool,
-    /// There was more than is looked at.
-    pub(crate) cut: bool,
-}
-
-/// Reads the tables of the namespace that the conversation is in.
-pub(crate) fn read(
-    talk: &mut NetlinkSocket,
-    netns: u16,
-    interfaces: &BTreeMap<u32, String>,
-) -> Result<Found, DumpError> {
-    let mut table = Table { interfaces: interfaces.clone(), ..Table::default() };
-    let (mut malformed, mut interrupted, mut cut) = (0, false, false);
-    let done = talk.dump(&Request::netfilter(SUBSYSTEM, GET_CHAIN, 0), |m| {
-        let (place, chain) = chain(m)?;
-        table.chains.insert(place, chain);
-        Ok(())
-    })?;
-    malformed += done.malformed;
-    interrupted |= done.interrupted;
-    // No chain translates anything: nothing more is to be read.
-    if table.chains.values().all(|c| c.nat_hook.is_none()) {
-        return Ok(Found { malformed, interrupted, ..Found::default() });
+impl Dump {
+    fn count(&mut self, done: Done) {
+        self.malformed += done.malformed;
+        self.interrupted |= done.interrupted;
     }
-    let done = talk.dump(&Request::netfilter(SUBSYSTEM, GET_RULE, 0), |m| {
-        let (place, rule) = rule(m)?;
-        table.chains.entry(place).or_default().rules.push(rule);
+}
+
+/// Reads the ruleset of the namespace that the socket is in.
+pub(super) fn read(socket: &mut NetlinkSocket, netns: u16) -> Result<Dump, DumpError> {
+    let request = |message| Request::netfilter(NFNL_SUBSYS_NFTABLES, message, 0);
+    let mut dump = Dump { ruleset: Ruleset { netns, tables: Vec::new() }, ..Dump::default() };
+    let mut tables = Tables::default();
+    let done = socket.dump(&request(NFT_MSG_GETCHAIN), |m| {
+        let (key, chain) = decode_chain(m)?;
+        let name = chain.name.clone();
+        *tables.chain(key, &name) = chain;
         Ok(())
     })?;
-    malformed += done.malformed;
-    interrupted |= done.interrupted;
-    let mut sets: FxHashMap<Place, Set> = FxHashMap::default();
-    let done = talk.dump(&Request::netfilter(SUBSYSTEM, GET_SET, 0), |m| {
-        let (place, set) = set(m)?;
-        sets.insert(place, set);
+    dump.count(done);
+    tables.retain_nat();
+    if tables.list.is_empty() {
+        return Ok(dump);
+    }
+    let done = socket.dump(&request(NFT_MSG_GETRULE), |m| {
+        let (family, attrs) = message(m)?;
+        let key = (family, string(&attrs, NFTA_RULE_TABLE).ok_or(Malformed)?);
+        if tables.index.contains_key(&key) {
+            let chain = string(&attrs, NFTA_RULE_CHAIN).ok_or(Malformed)?;
+            tables.chain(key, &chain).rules.push(decode_rule(&attrs)?);
+        }
         Ok(())
     })?;
-    malformed += done.malformed;
-    interrupted |= done.interrupted;
-    for place in table.looked_into() {
-        let Some(set) = sets.get_mut(&place) else { continue };
-        let mut ask = Request::netfilter(SUBSYSTEM, GET_SETELEM, place.0);
-        ask.text_attribute(1, &place.1);
-        ask.text_attribute(2, &place.2);
-        let done = talk.dump(&ask, |m| {
-            let (_, attrs) = open(m)?;
-            for (_, e) in each(attrs.get(3).unwrap_or(&[])) {
-                if set.elements.len() < MOST_ELEMENTS {
-                    set.elements.push(element(e));
+    dump.count(done);
+    let done = socket.dump(&request(NFT_MSG_GETSET), |m| {
+        let (family, attrs) = message(m)?;
+        let key = (family, string(&attrs, NFTA_SET_TABLE).ok_or(Malformed)?);
+        if let Some(table) = tables.get_mut(&key) {
+            table.sets.push(decode_set(&attrs)?);
+        }
+        Ok(())
+    })?;
+    dump.count(done);
+    for table in &mut tables.list {
+        read_elements(socket, table, &mut dump)?;
+    }
+    dump.ruleset.tables = tables.list;
+    Ok(dump)
+}
+
+/// Reads the elements of the sets that rules of the table look up.
+fn read_elements(socket: &mut NetlinkSocket, table: &mut Table, dump: &mut Dump) -> Result<(), DumpError> {
+    let looked_up = looked_up_sets(table);
+    for set in table.sets.iter_mut().filter(|s| looked_up.contains(&s.name)) {
+        let mut request = Request::netfilter(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETSETELEM, table.family);
+        request.text_attribute(NFTA_SET_ELEM_LIST_TABLE, &table.name);
+        request.text_attribute(NFTA_SET_ELEM_LIST_SET, &set.name);
+        let done = socket.dump(&request, |m| {
+            let (_, attrs) = message(m)?;
+            for (_, element) in iter(attrs.get(NFTA_SET_ELEM_LIST_ELEMENTS).unwrap_or(&[])) {
+                if set.elements.len() < MAX_ELEMENTS {
+                    set.elements.push(decode_element(element));
                 } else {
-                    cut = true;
+                    dump.truncated = true;
                 }
             }
             Ok(())
         });
         match done {
-            Ok(done) => {
-                malformed += done.malformed;
-                interrupted |= done.interrupted;
-                interrupted |= done.interrupted;
-            }
-            // Taken away since it was told.
+            Ok(done) => dump.count(done),
+            // Deleted since the list of sets was read.
             Err(e) if e.is_unsupported() => {}
             Err(e) => return Err(e),
         }
     }
-    table.sets = sets;
-    let (rules, more) = nft_eval::run(&table, netns);
-    Ok(Found { rules, malformed, interrupted, cut: cut || more })
+    Ok(())
 }
 
-pub(crate) fn chain(message: &[u8]) -> Result<(Place, Chain), Malformed> {
-    let (family, attrs) = open(message)?;
-    let name = |kind| attrs.get(kind).map(text).ok_or(Malformed);
-    let place = (family, name(1)?, name(3)?);
-    let is_nat = attrs.get(7).is_some_and(|t| text(t) == "nat");
-    let at = attrs.get(4).filter(|_| is_nat);
-    let of_hook = |kind| at.and_then(|h| be32(&nested(h), kind));
-    let priority = of_hook(2).map_or(0, u32::cast_signed);
-    Ok((place, Chain { nat_hook: of_hook(1), priority, rules: Vec::new() }))
+/// Names of the sets that rules of a table look up.
+fn looked_up_sets(table: &Table) -> FxHashSet<Box<str>> {
+    let expressions = table.chains.iter().flat_map(|c| &c.rules).flat_map(|r| &r.expressions);
+    expressions.filter_map(|e| if let Expr::Lookup { set, .. } = e { set.clone() } else { None }).collect()
 }
 
-pub(crate) fn rule(message: &[u8]) -> Result<(Place, Rule), Malformed> {
-    let (family, attrs) = open(message)?;
-    let name = |kind| attrs.get(kind).map(text).ok_or(Malformed);
-    let handle = attrs.get(3).and_then(super::number).ok_or(Malformed)?;
-    let expressions = attrs.get(4).unwrap_or(&[]).to_vec();
-    Ok(((family, name(1)?, name(2)?), Rule { handle, expressions }))
+/// Tables in the order of the kernel, with indexes of tables and chains by name.
+#[derive(Debug, Default)]
+struct Tables {
+    list: Vec<Table>,
+    index: FxHashMap<TableKey, usize>,
+    chains: FxHashMap<(usize, Box<str>), usize>,
 }
 
-fn set(message: &[u8]) -> Result<(Place, Set), Malformed> {
-    let (family, attrs) = open(message)?;
-    let name = |kind| attrs.get(kind).map(text).ok_or(Malformed);
-    let set = Set {
-        interval: be32(&attrs, 3).unwrap_or(0) & SET_INTERVAL != 0,
-        key_len: be32(&attrs, 5).unwrap_or(0) as usize,
-        elements: Vec::new(),
+impl Tables {
+    fn get_mut(&mut self, key: &TableKey) -> Option<&mut Table> {
+        self.list.get_mut(*self.index.get(key)?)
+    }
+
+    /// The chain of this name; added if the kernel did not list it.
+    fn chain(&mut self, key: TableKey, name: &str) -> &mut Chain {
+        let new_table = Table { family: key.0, name: key.1.clone(), ..Table::default() };
+        let at = *self.index.entry(key).or_insert_with(|| {
+            self.list.push(new_table);
+            self.list.len() - 1
+        });
+        let chains = &mut self.list[at].chains;
+        let chain = *self.chains.entry((at, name.into())).or_insert_with(|| {
+            chains.push(Chain { name: name.into(), ..Chain::default() });
+            chains.len() - 1
+        });
+        &mut chains[chain]
+    }
+
+    /// Drops the tables without a base chain of type `nat`.
+    fn retain_nat(&mut self) {
+        self.list.retain(|t| t.chains.iter().any(|c| c.nat_hook().is_some()));
+        self.index.clear();
+        self.chains.clear();
+        for (i, table) in self.list.iter().enumerate() {
+            self.index.insert((table.family, table.name.clone()), i);
+            self.chains.extend(table.chains.iter().enumerate().map(|(k, c)| ((i, c.name.clone()), k)));
+        }
+    }
+}
+
+fn decode_chain(bytes: &[u8]) -> Result<(TableKey, Chain), Malformed> {
+    let (family, attrs) = message(bytes)?;
+    let hook = attrs.get(NFTA_CHAIN_HOOK).map(nested).map(|hook| Hook {
+        number: be32(&hook, NFTA_HOOK_HOOKNUM),
+        priority: be32(&hook, NFTA_HOOK_PRIORITY).map_or(0, u32::cast_signed),
+    });
+    let chain = Chain {
+        name: string(&attrs, NFTA_CHAIN_NAME).ok_or(Malformed)?,
+        handle: attrs.get(NFTA_CHAIN_HANDLE).and_then(number),
+        kind: string(&attrs, NFTA_CHAIN_TYPE),
+        hook,
+        policy: be32(&attrs, NFTA_CHAIN_POLICY),
+        rules: Vec::new(),
     };
-    Ok(((family, name(1)?, name(2)?), set))
+    Ok(((family, string(&attrs, NFTA_CHAIN_TABLE).ok_or(Malformed)?), chain))
 }
 
-fn element(bytes: &[u8]) -> Element {
-    let attrs = nested(bytes);
-    let value = |kind| attrs.get(kind).and_then(|d| nested(d).get(1)).map(<[u8]>::to_vec);
-    let verdict = attrs.get(2).and_then(|d| nested(d).get(2));
+fn decode_rule(attrs: &Attrs<'_>) -> Result<Rule, Malformed> {
+    let handle = attrs.get(NFTA_RULE_HANDLE).and_then(number).ok_or(Malformed)?;
+    let list = iter(attrs.get(NFTA_RULE_EXPRESSIONS).unwrap_or(&[]));
+    let expressions = list.filter(|(kind, _)| *kind == NFTA_LIST_ELEM).filter_map(|(_, e)| {
+        let attrs = nested(e);
+        let name = text::from_c_str(attrs.get(NFTA_EXPR_NAME)?);
+        Some(decode_expression(&name, attrs.get(NFTA_EXPR_DATA).unwrap_or(&[])))
+    });
+    Ok(Rule { handle, expressions: expressions.collect() })
+}
+
+fn decode_set(attrs: &Attrs<'_>) -> Result<Set, Malformed> {
+    Ok(Set {
+        name: string(attrs, NFTA_SET_NAME).ok_or(Malformed)?,
+        flags: be32(attrs, NFTA_SET_FLAGS).unwrap_or(0),
+        key_type: be32(attrs, NFTA_SET_KEY_TYPE),
+        key_len: be32(attrs, NFTA_SET_KEY_LEN).unwrap_or(0),
+        data_type: be32(attrs, NFTA_SET_DATA_TYPE),
+        data_len: be32(attrs, NFTA_SET_DATA_LEN),
+        elements: Vec::new(),
+    })
+}
+
+fn decode_element(element: &[u8]) -> Element {
+    let attrs = nested(element);
+    let value = |kind| attrs.get(kind).and_then(|d| bytes(&nested(d), NFTA_DATA_VALUE));
     Element {
-        key: value(1).unwrap_or_default(),
-        key_end: value(10),
-        data: value(2).unwrap_or_default(),
-        jump: verdict.and_then(|v| nested(v).get(2)).map(text),
-        end: be32(&attrs, 3).unwrap_or(0) & INTERVAL_END != 0,
+        key: value(NFTA_SET_ELEM_KEY).unwrap_or_default(),
+        key_end: value(NFTA_SET_ELEM_KEY_END),
+        data: data(&attrs, NFTA_SET_ELEM_DATA),
+        flags: be32(&attrs, NFTA_SET_ELEM_FLAGS).unwrap_or(0),
     }
 }
 
-impl Set {
-    /// First and last key of each range, with the element that begins it.
-    pub(crate) fn ranges(&self) -> Vec<(Vec<u8>, Vec<u8>, &Element)> {
-        let mut all: Vec<&Element> = self.elements.iter().collect();
-        if !self.interval || all.iter().any(|e| e.key_end.is_some()) {
-            let last = |e: &Element| e.key_end.clone().unwrap_or_else(|| e.key.clone());
-            return all.into_iter().filter(|e| !e.end).map(|e| (e.key.clone(), last(e), e)).collect();
-        }
-        // The end of a range is an element of its own, one beyond; of two with one key the end comes first.
-        all.sort_by(|a, b| a.key.cmp(&b.key).then(b.end.cmp(&a.end)));
-        let mut out = Vec::new();
-        for (i, e) in all.iter().enumerate().filter(|(_, e)| !e.end) {
-            let next = all[i + 1..].iter().find(|n| n.key > e.key);
-            let last = next.map_or_else(|| vec![0xff; e.key.len()], |n| before(&n.key));
-            out.push((e.key.clone(), last, *e));
-        }
-        out
+/// A value or a verdict.
+fn data(attrs: &Attrs<'_>, kind: u16) -> Option<Data> {
+    let data = nested(attrs.get(kind)?);
+    if let Some(verdict) = data.get(NFTA_DATA_VERDICT) {
+        let verdict = nested(verdict);
+        let code = be32(&verdict, NFTA_VERDICT_CODE).map_or(0, u32::cast_signed);
+        return Some(Data::Verdict { code, chain: string(&verdict, NFTA_VERDICT_CHAIN) });
     }
+    bytes(&data, NFTA_DATA_VALUE).map(Data::Value)
 }
 
-/// One less, as a number in network order.
-fn before(key: &[u8]) -> Vec<u8> {
-    let mut out = key.to_vec();
-    for b in out.iter_mut().rev() {
-        let (less, under) = b.overflowing_sub(1);
-        *b = less;
-        if !under {
-            break;
-        }
+#[rustfmt::skip]
+fn decode_expression(name: &str, payload: &[u8]) -> Expr {
+    let attrs = nested(payload);
+    let num = |kind| be32(&attrs, kind);
+    let data = |kind| data(&attrs, kind);
+    let text = |kind| string(&attrs, kind);
+    let bytes = |kind| bytes(&attrs, kind);
+    match name {
+        "payload" => Expr::Payload {
+            dreg: num(NFTA_PAYLOAD_DREG), base: num(NFTA_PAYLOAD_BASE), offset: num(NFTA_PAYLOAD_OFFSET),
+            len: num(NFTA_PAYLOAD_LEN), sreg: num(NFTA_PAYLOAD_SREG),
+        },
+        "meta" => Expr::Meta { dreg: num(NFTA_META_DREG), key: num(NFTA_META_KEY), sreg: num(NFTA_META_SREG) },
+        "cmp" => Expr::Cmp { sreg: num(NFTA_CMP_SREG), op: num(NFTA_CMP_OP), data: data(NFTA_CMP_DATA) },
+        "range" => Expr::Range {
+            sreg: num(NFTA_RANGE_SREG), op: num(NFTA_RANGE_OP),
+            from: data(NFTA_RANGE_FROM_DATA), to: data(NFTA_RANGE_TO_DATA),
+        },
+        "bitwise" => Expr::Bitwise {
+            sreg: num(NFTA_BITWISE_SREG), dreg: num(NFTA_BITWISE_DREG), len: num(NFTA_BITWISE_LEN),
+            mask: data(NFTA_BITWISE_MASK), xor: data(NFTA_BITWISE_XOR),
+        },
+        "byteorder" => Expr::Byteorder {
+            sreg: num(NFTA_BYTEORDER_SREG), dreg: num(NFTA_BYTEORDER_DREG), op: num(NFTA_BYTEORDER_OP),
+            len: num(NFTA_BYTEORDER_LEN), size: num(NFTA_BYTEORDER_SIZE),
+        },
+        "immediate" => Expr::Immediate { dreg: num(NFTA_IMMEDIATE_DREG), data: data(NFTA_IMMEDIATE_DATA) },
+        "lookup" => Expr::Lookup {
+            set: text(NFTA_LOOKUP_SET), sreg: num(NFTA_LOOKUP_SREG), dreg: num(NFTA_LOOKUP_DREG),
+            flags: num(NFTA_LOOKUP_FLAGS),
+        },
+        "nat" => Expr::Nat {
+            kind: num(NFTA_NAT_TYPE), family: num(NFTA_NAT_FAMILY),
+            addr_min: num(NFTA_NAT_REG_ADDR_MIN), addr_max: num(NFTA_NAT_REG_ADDR_MAX),
+            proto_min: num(NFTA_NAT_REG_PROTO_MIN), proto_max: num(NFTA_NAT_REG_PROTO_MAX), flags: num(NFTA_NAT_FLAGS),
+        },
+        "redir" => Expr::Redir {
+            proto_min: num(NFTA_REDIR_REG_PROTO_MIN), proto_max: num(NFTA_REDIR_REG_PROTO_MAX),
+            flags: num(NFTA_REDIR_FLAGS),
+        },
+        "masq" => Expr::Masq {
+            flags: num(NFTA_MASQ_FLAGS), proto_min: num(NFTA_MASQ_REG_PROTO_MIN), proto_max: num(NFTA_MASQ_REG_PROTO_MAX),
+        },
+        "match" => Expr::Match { name: text(NFTA_MATCH_NAME), revision: num(NFTA_MATCH_REV), info: bytes(NFTA_MATCH_INFO) },
+        "target" => Expr::Target {
+            name: text(NFTA_TARGET_NAME), revision: num(NFTA_TARGET_REV), info: bytes(NFTA_TARGET_INFO),
+        },
+        "fib" => Expr::Fib { dreg: num(NFTA_FIB_DREG), result: num(NFTA_FIB_RESULT), flags: num(NFTA_FIB_FLAGS) },
+        "ct" => Expr::Ct {
+            dreg: num(NFTA_CT_DREG), key: num(NFTA_CT_KEY), direction: num(NFTA_CT_DIRECTION), sreg: num(NFTA_CT_SREG),
+        },
+        "numgen" => Expr::Numgen {
+            dreg: num(NFTA_NG_DREG), modulus: num(NFTA_NG_MODULUS), kind: num(NFTA_NG_TYPE), offset: num(NFTA_NG_OFFSET),
+        },
+        "hash" => Expr::Hash {
+            sreg: num(NFTA_HASH_SREG), dreg: num(NFTA_HASH_DREG), len: num(NFTA_HASH_LEN),
+            modulus: num(NFTA_HASH_MODULUS), kind: num(NFTA_HASH_TYPE),
+        },
+        "socket" => Expr::Socket { key: num(NFTA_SOCKET_KEY), dreg: num(NFTA_SOCKET_DREG) },
+        "rt" => Expr::Rt { dreg: num(NFTA_RT_DREG), key: num(NFTA_RT_KEY) },
+        "exthdr" => Expr::Exthdr {
+            dreg: num(NFTA_EXTHDR_DREG), kind: num(NFTA_EXTHDR_TYPE), offset: num(NFTA_EXTHDR_OFFSET),
+            len: num(NFTA_EXTHDR_LEN),
+        },
+        "osf" => Expr::Osf { dreg: num(NFTA_OSF_DREG) },
+        "xfrm" => Expr::Xfrm { dreg: num(NFTA_XFRM_DREG), key: num(NFTA_XFRM_KEY) },
+        "tunnel" => Expr::Tunnel { key: num(NFTA_TUNNEL_KEY), dreg: num(NFTA_TUNNEL_DREG) },
+        _ => Expr::Other { name: name.into(), data: payload.into() },
     }
-    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::attr::push;
+    use crate::model::nft::NFT_META_MARK;
+
+    fn nest(parts: &[(u16, &[u8])]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (kind, bytes) in parts {
+            push(&mut out, *kind, bytes);
+        }
+        out
+    }
 
     #[test]
-    fn ranges_of_sets() {
-        let e = |key: [u8; 2], end| Element { key: key.to_vec(), end, ..Element::default() };
-        let plain = Set { elements: vec![e([0, 80], false), e([1, 187], false)], ..Set::default() };
-        assert_eq!(
-            plain.ranges().iter().map(|r| (r.0[1], r.1[1])).collect::<Vec<_>>(),
-            [(80, 80), (187, 187)]
-        );
-        // 80-89 and 90-99 and everything from 0xff00.
-        let elements = vec![
-            e([0, 100], true),
-            e([0, 90], false),
-            e([0, 90], true),
-            e([0, 80], false),
-            e([255, 0], false),
-        ];
-        let ranges = Set { interval: true, key_len: 2, elements };
-        let got: Vec<_> = ranges.ranges().into_iter().map(|r| (r.0, r.1)).collect();
-        assert_eq!(
-            got,
-            [(vec![0, 80], vec![0, 89]), (vec![0, 90], vec![0, 99]), (vec![255, 0], vec![255, 255]),]
-        );
-        assert_eq!(before(&[1, 0]), [0, 255]);
+    fn rule_keeps_known_and_unknown_expressions() {
+        let meta =
+            nest(&[(NFTA_META_DREG, &1u32.to_be_bytes()), (NFTA_META_KEY, &NFT_META_MARK.to_be_bytes())]);
+        let meta = nest(&[(NFTA_EXPR_NAME, b"meta\0"), (NFTA_EXPR_DATA, &meta)]);
+        let other = nest(&[(NFTA_EXPR_NAME, b"counter\0"), (NFTA_EXPR_DATA, &[1, 2, 3, 4])]);
+        let list = nest(&[(NFTA_LIST_ELEM, &meta), (NFTA_LIST_ELEM, &other)]);
+        let rule = nest(&[(NFTA_RULE_HANDLE, &7u64.to_be_bytes()), (NFTA_RULE_EXPRESSIONS, &list)]);
+        let want = Rule {
+            handle: 7,
+            expressions: vec![
+                Expr::Meta { dreg: Some(1), key: Some(NFT_META_MARK), sreg: None },
+                Expr::Other { name: "counter".into(), data: [1, 2, 3, 4].into() },
+            ],
+        };
+        assert_eq!(decode_rule(&nested(&rule)), Ok(want));
+        for len in 0..rule.len() {
+            let _ = decode_rule(&nested(&rule[..len]));
+        }
+    }
+
+    #[test]
+    fn chain_keeps_hook_type_and_policy() {
+        let hook = nest(&[(NFTA_HOOK_HOOKNUM, &[0; 4]), (NFTA_HOOK_PRIORITY, &(-100i32).to_be_bytes())]);
+        let mut message = vec![2, 0, 0, 0];
+        message.extend(nest(&[
+            (NFTA_CHAIN_TABLE, b"nat\0"),
+            (NFTA_CHAIN_NAME, b"PREROUTING\0"),
+            (NFTA_CHAIN_TYPE, b"nat\0"),
+            (NFTA_CHAIN_HOOK, &hook),
+            (NFTA_CHAIN_POLICY, &1u32.to_be_bytes()),
+        ]));
+        let (key, chain) = decode_chain(&message).unwrap();
+        assert_eq!((key.0, &*key.1, &*chain.name), (2, "nat", "PREROUTING"));
+        assert_eq!((chain.nat_hook(), chain.hook.unwrap().priority, chain.policy), (Some(0), -100, Some(1)));
+        assert_eq!(decode_chain(&message[..12]), Err(Malformed));
     }
 }

@@ -21,7 +21,7 @@
 
 use super::words::{Word, number, words};
 use super::{OwnerSpec, ProcessSpec, Scenario, Series, SocketSpec};
-use crate::model::{Container, ContainerEngine, Endpoint, Family, NatRule, Proto, State};
+use crate::model::{Container, ContainerEngine, Endpoint, Family, Proto, State, nft};
 
 /// Error in the text of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -109,21 +109,8 @@ impl Scenario {
                     Proto::parse(arg(0)?).ok_or_else(|| format!("unknown protocol `{}`", rest[0].key))?;
                 let port: u16 = number(arg(1)?.trim_start_matches(':'))?;
                 let target = endpoint(arg(2)?)?;
-                let mut rule = NatRule {
-                    netns: 0,
-                    family: Some(Family::Inet),
-                    proto: Some(proto),
-                    to: None,
-                    ports: Some((port, port)),
-                    iface: None,
-                    target: Some(target.addr),
-                    target_ports: Some((target.port, target.port)),
-                    target_last: None,
-                    shadowed_by: None,
-                    partial: false,
-                    conditions: Vec::new(),
-                    location: String::new(),
-                };
+                let location = format!("ip nat PREROUTING handle {port}");
+                let mut rule = nft::DnatRule { location, iface: None, proto, port, target };
                 for w in &rest[3..] {
                     match w.key.as_str() {
                         "iface" => rule.iface = Some(w.value()?.to_owned()),
@@ -131,7 +118,9 @@ impl Scenario {
                         other => return Err(format!("forward: unknown key `{other}`")),
                     }
                 }
-                self.rules.push(rule);
+                self.ruleset.add_dnat(&rule).ok_or_else(|| {
+                    format!("forward: invalid place or protocol: {proto:?} `{}`", rule.location)
+                })?;
             }
             word => {
                 let proto = Proto::parse(word).ok_or_else(|| format!("unknown keyword `{word}`"))?;

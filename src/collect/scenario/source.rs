@@ -6,7 +6,7 @@ use super::{OwnerSpec, ProcessSpec, Scenario, Series, SocketSpec};
 use crate::collect::{CollectError, Source};
 use crate::model::{
     Addr, Backend, BackendInfo, Endpoint, FaultKind, FaultSubject, FdKind, FdKinds, FdUsage, Flow, Missing,
-    Namespace, Nat, Owner, ProcInfo, Process, Reads, Sample, Socket, SocketId, Stamp, State, Wants,
+    Namespace, Netfilter, Owner, ProcInfo, Process, Reads, Sample, Socket, SocketId, Stamp, State, Wants,
 };
 use std::sync::Arc;
 
@@ -62,11 +62,11 @@ impl Source for ScenarioSource {
         sample.namespaces = Arc::clone(&self.namespaces);
         sample.system = self.scenario.system;
         sample.containers = self.scenario.containers.as_slice().into();
-        sample.nat = wants.reads(Reads::NAT).then(|| Nat {
-            rules: self.scenario.rules.clone(),
-            flows: Vec::new(),
-            addresses: self.scenario.addresses.clone(),
-        });
+        if wants.reads(Reads::NAT) {
+            let nft = vec![self.scenario.ruleset.clone()];
+            sample.netfilter = Some(Netfilter { nft, iptables: Vec::new() });
+            sample.addresses.clone_from(&self.scenario.addresses);
+        }
         let mut builder = SampleBuilder {
             scenario: &self.scenario,
             poll: total % polls,
@@ -207,8 +207,8 @@ impl SampleBuilder<'_> {
             if s.inode != 0 && self.sample.wants.reads(Reads::OWNERS) {
                 self.add_owners(spec, copy, s.inode);
             }
-            if let (Some(original), Some(nat)) = (spec.via, &mut self.sample.nat) {
-                nat.flows.push(flow(&s, original, number, spec, ticks));
+            if let Some(original) = spec.via.filter(|_| self.sample.wants.reads(Reads::NAT)) {
+                self.sample.flows.push(flow(&s, original, number, spec, ticks));
             }
             self.sample.sockets.push(s);
         }

@@ -138,16 +138,16 @@ fn forwarded_connection_has_a_conntrack_entry() {
     let names: Vec<_> = sample.namespaces.iter().map(|n| n.name.as_str()).collect();
     assert_eq!(names, ["host", "shop"]);
     assert!(sample.sockets.iter().all(|s| s.id.netns == 1));
-    let nat = sample.nat.unwrap();
-    assert_eq!((nat.rules.len(), nat.flows.len(), nat.addresses.len()), (1, 3, 2));
-    let f = &nat.flows[0];
+    let netfilter = sample.netfilter.unwrap();
+    assert_eq!((netfilter.nft.len(), sample.flows.len(), sample.addresses.len()), (1, 3, 2));
+    let f = &sample.flows[0];
     assert!(f.is_redirected() && !f.is_masqueraded() && f.state() == "ESTABLISHED");
     assert_eq!(
         (f.orig.1.to_string(), f.reply.0.to_string()),
         ("10.0.0.4:3000".into(), "172.17.0.2:80".into())
     );
     assert_eq!(sample.containers[0].name.as_deref(), Some("shop"));
-    assert!(source.sample(&all()).unwrap().nat.is_none(), "not wanted");
+    assert!(source.sample(&all()).unwrap().netfilter.is_none(), "not wanted");
     for (line, message) in [
         ("tcp LISTEN 1.2.3.4:1 ns=nowhere", "unknown namespace `nowhere`"),
         ("address here", "invalid address `here`"),

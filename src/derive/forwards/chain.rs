@@ -1,19 +1,19 @@
-//! Forwards one after the other: whose target another one sends on, and connections that several namespaces translate.
+//! Chained forwards: targets that another rule forwards again, and connections translated in several namespaces.
 
-use super::Indices;
-use crate::model::{Endpoint, FaultKind, Flow, Forward, Nat, Proto, Sample, Scope};
+use super::IndexPairs;
+use crate::model::{Endpoint, FaultKind, Flow, Forward, Proto, Sample, Scope};
 use rustc_hash::FxHashMap;
 
-/// Forwards of which one sends to the next, at the most.
-const CHAINED: usize = 4;
+/// Most forwards in a chain.
+const MAX_CHAIN: usize = 4;
 
-/// A target at which nothing listens is none the less served where a rule sends on what comes there.
-pub(super) fn sent_on(rows: &mut [Forward]) {
-    for _ in 0..CHAINED {
+/// Takes the listener of the next forward for a target without listener that a rule forwards again.
+pub(super) fn follow_chained(rows: &mut [Forward]) {
+    for _ in 0..MAX_CHAIN {
         let mut found = Vec::new();
         for (i, f) in rows.iter().enumerate().filter(|(_, f)| f.listens == Some(false)) {
             let (Some(t), Some(netns)) = (f.target, f.target_netns) else { continue };
-            let there = |(k, o): &(usize, &Forward)| {
+            let is_next = |(k, o): &(usize, &Forward)| {
                 *k != i
                     && o.netns == netns
                     && o.steps.iter().any(|s| s.by.is_rule())
@@ -21,14 +21,14 @@ pub(super) fn sent_on(rows: &mut [Forward]) {
                     && t.port != 0
                     && o.is_for(&t)
             };
-            // What a rule sent on is sent on no more in the same namespace, and what begins there may be for other rules.
+            // The kernel translates a connection once per namespace; connections that start there may match other rules.
             let by_rule = f.steps.iter().any(|s| s.by.is_rule());
             if netns == f.netns && by_rule {
                 continue;
             }
-            if let Some((_, o)) = rows.iter().enumerate().find(there) {
-                let told = o.listens.filter(|_| netns != f.netns || t.addr.scope() != Scope::Loopback);
-                found.push((i, told, o.target_row));
+            if let Some((_, o)) = rows.iter().enumerate().find(is_next) {
+                let listens = o.listens.filter(|_| netns != f.netns || t.addr.scope() != Scope::Loopback);
+                found.push((i, listens, o.target_row));
             }
         }
         let before = rows.iter().filter(|f| f.listens == Some(false)).count();
@@ -41,9 +41,8 @@ pub(super) fn sent_on(rows: &mut [Forward]) {
     }
 }
 
-/// Where rules could not be read, one of this namespace may send on what comes to an address of it, so that nobody listens
-/// there is no sign of anything.
-pub(super) fn not_told(sample: &Sample, rows: &mut [Forward]) {
+/// Clears "no listener" of targets on this host if its rules could not be read: one of them may forward the connection again.
+pub(super) fn clear_uncertain(sample: &Sample, rows: &mut [Forward]) {
     let unread = |f: &&crate::model::Fault| f.subject.is_nat_rules() && f.kind != FaultKind::Interrupted;
     if sample.faults.iter().find(unread).is_none() {
         return;
@@ -54,19 +53,19 @@ pub(super) fn not_told(sample: &Sample, rows: &mut [Forward]) {
     }
 }
 
-/// Of the connections that one namespace sends on and another one too, the earlier of each later one.
-pub(super) fn earlier(nat: &Nat) -> Indices {
+/// Flows that were translated in another namespace before: index of the later one, index of the earlier one.
+pub(super) fn earlier_flows(flows: &[Flow]) -> IndexPairs {
     let changed = |f: &Flow| f.is_redirected() || f.is_masqueraded();
-    let first = nat.flows.iter().find(|f| changed(f)).map(|f| f.netns);
-    if nat.flows.iter().all(|f| !changed(f) || Some(f.netns) == first) {
+    let first = flows.iter().find(|f| changed(f)).map(|f| f.netns);
+    if flows.iter().all(|f| !changed(f) || Some(f.netns) == first) {
         return Vec::new();
     }
-    let all = || (0u32..).zip(&nat.flows).filter(|(_, f)| changed(f));
+    let all = || (0u32..).zip(flows).filter(|(_, f)| changed(f));
     let ends: FxHashMap<(Proto, Endpoint, Endpoint), u32> =
         all().map(|(i, f)| ((f.proto, f.reply.1, f.reply.0), i)).collect();
     let before = |(i, f): (u32, &Flow)| {
         let before = *ends.get(&(f.proto, f.orig.0, f.orig.1))?;
-        (nat.flows[before as usize].netns != f.netns).then_some((i, before))
+        (flows[before as usize].netns != f.netns).then_some((i, before))
     };
     all().filter_map(before).collect()
 }
@@ -80,7 +79,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn where_rules_cannot_be_read_nothing_is_called_dead_that_they_may_send_on() {
+    fn unreadable_rules_leave_local_targets_unknown() {
         let mut sample = machine();
         let mut add = |cmdline: &str| {
             let mut p = sample.processes[1].clone();

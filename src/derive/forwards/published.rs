@@ -1,20 +1,21 @@
-//! The ports that engines say they publish: a source of forwards beside rules and programs.
+//! Ports published by container engines.
 
-use super::{Context, address_in, empty};
+use super::detect::address_in;
+use super::{Context, new_forward};
 use crate::model::nat::Step;
-use crate::model::{Addr, Container, Endpoint, Forward, ForwardKind, Nat, Published};
+use crate::model::{Addr, Container, Endpoint, Forward, ForwardKind, Published};
 use rustc_hash::FxHashMap;
 
-/// Puts what the engines say to the rows that agree with it, and adds a row for what none shows.
-pub(super) fn add(c: &Context<'_>, nat: &Nat, rows: &mut Vec<Forward>) {
+/// Assigns published ports to the forwards that match them, and adds a row for each one without.
+pub(super) fn add_published(c: &Context<'_>, rows: &mut Vec<Forward>) {
     let sample = c.sample;
     if sample.containers.iter().all(|k| k.ports.is_empty()) {
         return;
     }
-    let homes = homes(c);
-    // Published on the machine's own addresses; what is read may be another namespace alone.
+    let homes = container_namespaces(c);
+    // Ports are published on the host; possibly only another namespace is read.
     let host = sample.namespaces.iter().position(|n| n.name == "host").unwrap_or(0) as u16;
-    let seen = nat.addresses.is_empty() || nat.addresses.iter().any(|(n, _)| *n == host);
+    let host_read = sample.addresses.is_empty() || sample.addresses.iter().any(|(n, _)| *n == host);
     for (i, k) in sample.containers.iter().enumerate() {
         let home = homes.get(&*k.id).copied();
         for p in &k.ports {
@@ -24,11 +25,11 @@ pub(super) fn add(c: &Context<'_>, nat: &Nat, rows: &mut Vec<Forward>) {
             };
             let target = || {
                 let fits = k.addrs.iter().find(|a| a.is_v4() == p.host.addr.is_v4() && !a.is_any());
-                let addr = fits.copied().or_else(|| Some(address_in(nat, home?, p.host.addr)));
+                let addr = fits.copied().or_else(|| Some(address_in(sample, home?, p.host.addr)));
                 addr.map(|a| Endpoint::new(a, p.port))
             };
             let mut known = false;
-            for f in rows.iter_mut().filter(|f| f.netns == host && agrees(f, p, k, home)) {
+            for f in rows.iter_mut().filter(|f| f.netns == host && is_published(f, p, k, home)) {
                 known = true;
                 f.container = Some(i as u32);
                 f.target = f.target.or_else(target);
@@ -37,16 +38,16 @@ pub(super) fn add(c: &Context<'_>, nat: &Nat, rows: &mut Vec<Forward>) {
                     f.steps.push(step());
                 }
             }
-            if !known && seen {
-                let f = empty(host, Some(p.proto), p.host, step());
+            if !known && host_read {
+                let f = new_forward(host, Some(p.proto), p.host, step());
                 rows.push(Forward { target: target(), target_netns: home, container: Some(i as u32), ..f });
             }
         }
     }
 }
 
-/// The namespace of each container that has a process.
-fn homes<'a>(c: &'a Context<'_>) -> FxHashMap<&'a str, u16> {
+/// Network namespace of each container that has a process.
+fn container_namespaces<'a>(c: &'a Context<'_>) -> FxHashMap<&'a str, u16> {
     let mut out = FxHashMap::default();
     for (p, facts) in c.sample.processes.iter().zip(c.processes) {
         let unit = facts.unit.checked_sub(1).and_then(|i| c.units.get(i as usize));
@@ -57,12 +58,12 @@ fn homes<'a>(c: &'a Context<'_>) -> FxHashMap<&'a str, u16> {
     out
 }
 
-/// Whether a forward is the one that an engine tells of a container.
-fn agrees(f: &Forward, p: &Published, k: &Container, home: Option<u16>) -> bool {
+/// True if a forward is that of a published port.
+fn is_published(f: &Forward, p: &Published, k: &Container, home: Option<u16>) -> bool {
     let port = p.host.port;
-    // A program that listens at `[::]` takes IPv4 too, and engines call that any address.
+    // A proxy on `[::]` accepts IPv4 too; engines report it as 0.0.0.0.
     let both = f.host.addr == Addr::ANY6 && p.host.addr == Addr::ANY4 && !f.ways().any(|s| s.by.is_rule());
-    let sends = |t: Endpoint| {
+    let matches_target = |t: Endpoint| {
         let inside = if t.port == 0 { port } else { t.port };
         let there = f.target_netns.is_some() && f.target_netns == home;
         inside == p.port && (k.addrs.is_empty() || k.addrs.contains(&t.addr) || there)
@@ -71,7 +72,7 @@ fn agrees(f: &Forward, p: &Published, k: &Container, home: Option<u16>) -> bool 
         && f.host.port != 0
         && (f.host.port..=f.last_port.max(f.host.port)).contains(&port)
         && (f.host.addr == p.host.addr || both)
-        && f.target.is_none_or(sends)
+        && f.target.is_none_or(matches_target)
 }
 
 #[cfg(test)]
@@ -140,10 +141,10 @@ mod tests {
     /// As an ordinary user's Podman has it: no rules, no addresses told, and a program that says nothing.
     fn rootless() -> Sample {
         let mut sample = machine();
-        let nat = sample.nat.as_mut().unwrap();
-        nat.rules.clear();
-        nat.flows.clear();
-        nat.addresses = vec![(1, "10.0.2.100".parse().unwrap())];
+        let nat = sample.netfilter.as_mut().unwrap();
+        nat.nft.clear();
+        sample.flows.clear();
+        sample.addresses = vec![(1, "10.0.2.100".parse().unwrap())];
         let proxy = Arc::make_mut(&mut sample.processes[1].info);
         (proxy.comm, proxy.cmdline) = ("rootlessport".into(), "rootlessport".into());
         sample.sockets[0].local = end("[::]:8080");

@@ -13,7 +13,7 @@ pub(crate) fn ip_only<'a, T: Into<Value<'a>>>(snap: &Snapshot, row: usize, v: Op
 
 /// Name of an endpoint without an IP address.
 pub(crate) fn end_name(snap: &Snapshot, index: u32) -> Option<&str> {
-    if index == 0 { None } else { snap.sample.names.get(index as usize).map(AsRef::as_ref) }
+    if index == 0 { None } else { snap.name(index) }
 }
 
 /// The reason why a socket of this family and protocol lacks an attribute.

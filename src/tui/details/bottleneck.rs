@@ -31,7 +31,7 @@ impl Busy {
 
 impl Builder<'_> {
     /// A bar of what held it back: the far end's window, its own send buffer, the network; and the program.
-    pub(crate) fn held_back(&mut self, row: usize) {
+    pub(super) fn held_back(&mut self, row: usize) {
         let theme = self.app.theme;
         let attrs = self.snap.attrs(row);
         let Some(t) = attrs.tcp_info() else { return };
@@ -47,13 +47,13 @@ impl Builder<'_> {
             .and_then(|(b, r, s)| Busy::of(b, r, s));
         let Some(whole) = Busy::of(busy, receiver, buffer) else { return };
         let app = t.app_limited();
-        self.section("what holds its sending back");
+        self.section("send bottleneck");
         let watched =
             self.app.socket_history.span.1.saturating_sub(self.app.socket_history.span.0) as f64 / 1e9;
-        let spans = [("ever", Some(whole), 0.0), ("selected", since, watched)];
+        let spans = [("since connect", Some(whole), 0.0), ("since selected", since, watched)];
         for (name, b, of) in spans.into_iter().filter_map(|(n, b, of)| Some((n, b?, of))) {
             let parts = [
-                (b.receiver, "far end's window", theme.bad),
+                (b.receiver, "receiver window", theme.bad),
                 (b.send_buffer, "send buffer", theme.warn),
                 (b.network(), "network", theme.accent),
             ];
@@ -65,34 +65,34 @@ impl Builder<'_> {
             }
             let took = Value::Uint((b.secs * 1e6) as u64);
             let took = cell(&took, Kind::Micros, &self.form).into_owned();
-            line.push((format!(" {took} with data to send"), theme.text));
+            line.push((format!(" {took} busy sending"), theme.text));
             self.out.push(line);
             let mut said: Vec<String> = parts
                 .iter()
                 .filter(|(share, ..)| *share >= 0.005)
-                .map(|(share, what, _)| format!("{what} {:.0} %", share * 100.0))
+                .map(|(share, what, _)| format!("{what} {:.0}%", share * 100.0))
                 .collect();
             if of > b.secs {
-                said.push(format!("nothing to send {:.0} % of the time", (1.0 - b.secs / of) * 100.0));
+                said.push(format!("idle {:.0}% of the time", (1.0 - b.secs / of) * 100.0));
             }
             self.row("", &said.join(", "));
         }
         if app == Some(true) {
-            self.text("its program had less to send than the path carries (app_limited)", theme.dim);
+            self.text("application-limited (app_limited): the sender had no data queued", theme.dim);
         }
     }
 
     /// The connections that belong together as one of MPTCP: it and its subflows.
-    pub(crate) fn multipath(&mut self, row: usize) {
+    pub(super) fn multipath(&mut self, row: usize) {
         let found = together(self.snap, row);
         let multi = self.snap.socket(row).proto == Proto::Mptcp;
         if found.is_empty() && !multi {
             return;
         }
         let theme = self.app.theme;
-        self.section(if multi { "its subflows" } else { "its MPTCP connection and the other subflows" });
+        self.section(if multi { "subflows" } else { "MPTCP connection and other subflows" });
         if found.is_empty() {
-            self.text("TCP sockets are not read under this filter: add or proto:tcp", theme.dim);
+            self.text("the current filter excludes TCP sockets: add or proto:tcp", theme.dim);
         }
         for other in found.into_iter().take(16) {
             let s = self.snap.socket(other);
@@ -101,7 +101,7 @@ impl Builder<'_> {
                 vec![(ends, theme.text), (format!("  {}", s.state.name()), theme.state(s.state))];
             let rates = self.snap.rates(other);
             if let (Some(rx), Some(tx)) = (rates.rx, rates.tx) {
-                line.push((format!("  {rx:.0} B/s in, {tx:.0} B/s out"), theme.dim));
+                line.push((format!("  rx {rx:.0} B/s, tx {tx:.0} B/s"), theme.dim));
             }
             if let Some(letters) = self.snap.attrs(other).subflow().and_then(|f| f.letters()) {
                 line.push((format!("  {letters}"), theme.faint));

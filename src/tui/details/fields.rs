@@ -1,4 +1,4 @@
-//! Every column that was not said above.
+//! Fields: every column that the page does not show elsewhere.
 
 use super::{Builder, Pieces, pad, width};
 use crate::format::cell;
@@ -7,9 +7,9 @@ use crate::model::Missing;
 use crate::model::struct_layout::FieldUnit;
 
 impl Builder<'_> {
-    /// Every other column that has a value, with what it means; then what has none, by reason.
-    pub(crate) fn fields(&mut self, row: usize) {
-        const SAID: [&str; 20] = [
+    /// Every other column that has a value; then those without one, by reason.
+    pub(super) fn fields(&mut self, row: usize) {
+        const SHOWN_ELSEWHERE: [&str; 20] = [
             "local_addr",
             "local_port",
             "remote_addr",
@@ -38,13 +38,13 @@ impl Builder<'_> {
         let mut open = false;
         let mut missing: Vec<(Missing, Vec<&str>)> = Vec::new();
         self.section("fields");
-        for c in table.columns.iter().filter(|c| !SAID.contains(&c.name)) {
-            let value = self.seen(c).unwrap_or_else(|| c.value(self.snap, row));
+        for c in table.columns.iter().filter(|c| !SHOWN_ELSEWHERE.contains(&c.name)) {
+            let value = self.probed(c).unwrap_or_else(|| c.value(self.snap, row));
             if let Value::Missing(why) = value {
                 if !matches!(why, Missing::NotApplicable | Missing::Stable) {
                     match missing.iter_mut().find(|(m, _)| *m == why) {
-                        Some((_, names)) => names.push(c.name),
-                        None => missing.push((why, vec![c.name])),
+                        Some((_, titles)) => titles.push(c.title),
+                        None => missing.push((why, vec![c.title])),
                     }
                 }
                 continue;
@@ -62,15 +62,20 @@ impl Builder<'_> {
             let text = cell(&value, c.kind, &self.form);
             let zero = value.number() == Some(0.0);
             let style = if zero { theme.faint } else { theme.text };
-            let name = self.label();
-            // Wide panes say what each is; narrow ones put two beside each other.
-            let beside = (20..=usize::from(crate::tui::layout::WIDE)).contains(&self.width) && self.compact;
-            let half = self.width / 2;
-            let value_room =
-                if beside { half.saturating_sub(name + 3) } else { self.width.saturating_sub(name + 1) };
-            let short = usize::from(width(&text)) <= value_room;
-            if beside && short {
-                let piece = [(pad(c.name, name), theme.dim), (format!("{text:<value_room$}  "), style)];
+            let label = self.label();
+            // A low pane puts two fields beside each other; a high one explains each.
+            let in_pairs = self.compact && (20..=usize::from(crate::tui::layout::WIDE)).contains(&self.width);
+            let half = (self.width / 2).saturating_sub(2);
+            let used = label + 1 + usize::from(width(&text));
+            if in_pairs && used <= half {
+                // The filter name ends the cell where it has room.
+                let name = if used + 2 + c.name.len() <= half { c.name } else { "" };
+                let gap = " ".repeat(half - used - name.len());
+                let piece = [
+                    (pad(c.title, label), theme.dim),
+                    (text.into_owned(), style),
+                    (format!("{gap}{name}  "), theme.faint),
+                ];
                 if open {
                     if let Some(last) = self.out.last_mut() {
                         last.extend(piece);
@@ -82,28 +87,29 @@ impl Builder<'_> {
                 continue;
             }
             open = false;
-            let line = vec![(pad(c.name, name), theme.dim), (format!("{text}  "), style)];
-            self.with_help(line, name + 1 + usize::from(width(&text)) + 2, c.help);
+            let line = vec![(pad(c.title, label), theme.dim), (format!("{text}  "), style)];
+            self.with_help(line, used + 2, c.name, c.help);
         }
-        for (why, names) in missing {
+        for (why, titles) in missing {
             self.out.push(vec![]);
-            let text = format!("{why}: {}", names.join(" "));
+            let text = format!("{why}: {}", titles.join(", "));
             self.text(&text, theme.faint);
         }
     }
 
-    /// What was read of this row alone: its columns need not be read of all the others.
-    fn seen(&self, c: &Column) -> Option<Value<'static>> {
-        let of = |label: &Result<String, Missing>| label.clone().map_or_else(Value::Missing, Value::from);
+    /// Value of a column that the probe read for this row alone.
+    fn probed(&self, c: &Column) -> Option<Value<'static>> {
+        let context =
+            |label: &Result<String, Missing>| label.clone().map_or_else(Value::Missing, Value::from);
         match (c.name, &self.app.detail_probe) {
-            ("proc_ctx", Some((_, Some(seen)))) => Some(of(&seen.proc_ctx)),
-            ("sock_ctx", Some((_, Some(seen)))) => Some(of(&seen.sock_ctx)),
-            ("tids", Some((_, Some(seen)))) if !seen.tids.is_empty() => {
-                Some(Value::List(seen.tids.iter().copied().map(Value::from).collect()))
+            ("proc_ctx", Some((_, Some(result)))) => Some(context(&result.proc_ctx)),
+            ("sock_ctx", Some((_, Some(result)))) => Some(context(&result.sock_ctx)),
+            ("tids", Some((_, Some(result)))) if !result.tids.is_empty() => {
+                Some(Value::List(result.tids.iter().copied().map(Value::from).collect()))
             }
-            // A socket has none as a rule; that is not worth a line.
-            ("bpf_maps", Some((request, Some(seen)))) if request.inet.is_some() => {
-                Some(match &seen.bpf_maps {
+            // Most sockets have none, which is not worth a line.
+            ("bpf_maps", Some((request, Some(result)))) if request.inet.is_some() => {
+                Some(match &result.bpf_maps {
                     Err(why) => Value::Missing(*why),
                     Ok(all) if all.is_empty() => Value::Missing(Missing::NotApplicable),
                     Ok(all) => crate::table::bpf_maps(all.iter().copied()),
@@ -118,19 +124,24 @@ impl Builder<'_> {
         }
     }
 
-    /// A name and a value, and where the pane is no low one what it means: beside it, or below in as many lines as it takes.
-    fn with_help(&mut self, mut line: Pieces, used: usize, help: &str) {
-        /// Where the sentences beside values begin, and columns below which there is no room for any.
+    /// A title and a value with the filter name beside it; on a high pane also the help, beside it or below.
+    fn with_help(&mut self, mut line: Pieces, used: usize, name: &str, help: &str) {
+        /// Column at which names and help begin, and the width below which there is room for neither.
         const AT: usize = 32;
         const NARROW: usize = 40;
-        let faint = self.app.theme.faint;
-        if self.width < NARROW || self.compact || help.is_empty() {
+        let (dim, faint) = (self.app.theme.dim, self.app.theme.faint);
+        if self.width < NARROW || self.compact {
             self.out.push(line);
             return;
         }
-        let room = self.width.saturating_sub(AT.max(used));
+        let start = AT.max(used);
+        line.push((" ".repeat(start - used), faint));
+        let mut room = self.width.saturating_sub(start);
+        if !name.is_empty() && name.len() <= room {
+            line.push((format!("{name}  "), dim));
+            room = room.saturating_sub(name.len() + 2);
+        }
         if usize::from(width(help)) <= room {
-            line.push((" ".repeat(AT.saturating_sub(used)), faint));
             line.push((help.to_owned(), faint));
             self.out.push(line);
             return;
@@ -138,23 +149,23 @@ impl Builder<'_> {
         // A long sentence stands below its value.
         self.out.push(line);
         let at = if self.width >= 2 * NARROW { AT } else { 4 };
-        for part in crate::format::wrap(help, self.width.saturating_sub(at)) {
+        for part in super::wrap(help, self.width.saturating_sub(at)) {
             self.out.push(vec![(" ".repeat(at), faint), (part, faint)]);
         }
     }
 
-    /// A structure: each of its fields with what it means.
+    /// A kernel structure: each of its fields with its help.
     fn record(&mut self, c: &Column, parts: &[(&'static str, Value<'_>)]) {
         let theme = self.app.theme;
         let structure = crate::model::struct_layout::named(c.name);
         let name = self.label();
-        self.text(&format!("{}: {}", c.name, c.help), theme.dim);
+        self.text(&format!("{} ({}): {}", c.title, c.name, c.help), theme.dim);
         for (field, value) in parts {
-            // What has many lines of its own has them below its name.
+            // A list stands below its name.
             if let Value::List(lines) = value {
                 self.out.push(vec![(format!("  {field}"), theme.dim)]);
-                for one in lines {
-                    let text = cell(one, Kind::List, &self.form).into_owned();
+                for item in lines {
+                    let text = cell(item, Kind::List, &self.form).into_owned();
                     self.out.push(vec![(format!("    {text}"), theme.text)]);
                 }
                 continue;
@@ -167,12 +178,12 @@ impl Builder<'_> {
             let label = format!("  {field}");
             let used = name.max(label.len()) + 1 + usize::from(width(&text)) + 2;
             let line = vec![(pad(&label, name), theme.dim), (format!("{text}  "), style)];
-            self.with_help(line, used, f.map_or("", |f| f.help));
+            self.with_help(line, used, "", f.map_or("", |f| f.help));
         }
     }
 }
 
-/// How a number of a structure is shown.
+/// Format of a number in a kernel structure.
 const fn kind_of(unit: FieldUnit) -> Kind {
     match unit {
         FieldUnit::Count => Kind::Count,

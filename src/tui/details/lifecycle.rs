@@ -103,21 +103,21 @@ fn paths(proto: Proto, state: State, direction: Direction) -> Vec<(&'static str,
         return vec![];
     }
     if state == State::Listen {
-        return vec![("its state", LISTENING)];
+        return vec![("TCP state", LISTENING)];
     }
     let start = match direction {
         Direction::In => ACCEPTED,
         Direction::None if state == State::SynRecv => ACCEPTED,
         Direction::Out | Direction::None => CONNECTED,
     };
-    let mut out = vec![("its state", start)];
+    let mut out = vec![("TCP state", start)];
     match state {
-        State::FinWait1 | State::FinWait2 | State::TimeWait => out.push(("closed here first", CLOSED_HERE)),
-        State::CloseWait | State::LastAck => out.push(("closed there first", CLOSED_THERE)),
-        State::Closing => out.push(("closed at once", CLOSED_AT_ONCE)),
+        State::FinWait1 | State::FinWait2 | State::TimeWait => out.push(("active close", CLOSED_HERE)),
+        State::CloseWait | State::LastAck => out.push(("passive close", CLOSED_THERE)),
+        State::Closing => out.push(("simultaneous close", CLOSED_AT_ONCE)),
         _ => {
-            out.push(("if closed here", CLOSED_HERE));
-            out.push(("if closed there", CLOSED_THERE));
+            out.push(("on local close", CLOSED_HERE));
+            out.push(("on remote close", CLOSED_THERE));
         }
     }
     out
@@ -125,7 +125,7 @@ fn paths(proto: Proto, state: State, direction: Direction) -> Vec<(&'static str,
 
 impl Builder<'_> {
     /// Where the socket stands, what it went through, what may come.
-    pub(crate) fn life(&mut self, row: usize) {
+    pub(super) fn life(&mut self, row: usize) {
         let s = *self.snap.socket(row);
         let direction = self.snap.facts[row].direction;
         let (state, proto) = (s.state, s.proto);
@@ -136,14 +136,14 @@ impl Builder<'_> {
         {
             return;
         }
-        self.section("its life");
+        self.section("lifecycle");
         let accepted = self.snap.facts[row].owner_missing != Some(Missing::AcceptQueue);
         let attrs = self.snap.attrs(row);
         let peer = attrs.unix_peer().is_some_and(|inode| inode != 0);
         let unix = Unix { datagram: attrs.kind() == Some(2), peer };
         let (all, at) = calls(&s, direction, accepted, unix);
         let steps: Vec<Step> = all.iter().map(|c| Call(c)).collect();
-        self.path("its program", &steps, Some(at), &|n| n <= at);
+        self.path("syscalls", &steps, Some(at), &|n| n <= at);
         let all = paths(proto, state, direction);
         let here = all.iter().position(|(_, steps)| steps.contains(&In(state)));
         for (i, (title, steps)) in all.into_iter().enumerate() {

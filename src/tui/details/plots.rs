@@ -13,7 +13,7 @@ const FIGURES: usize = 18;
 
 impl Builder<'_> {
     /// A plot of everything that was not always zero.
-    pub(crate) fn plots(&mut self) {
+    pub(super) fn plots(&mut self) {
         let app = self.app;
         let track = &app.socket_history;
         let room = self.width.saturating_sub(self.label() + 1 + FIGURES);
@@ -26,7 +26,7 @@ impl Builder<'_> {
             return;
         }
         let secs = track.span.1.saturating_sub(track.span.0) as f64 / 1e9;
-        self.section(&format!("the last {}, since it was selected", age(secs)));
+        self.section(&format!("history ({}, since selected)", age(secs)));
         let high = if self.compact { 1 } else { HIGH };
         for (name, values) in shown {
             let Some(column) = SOCKETS.column(name) else { continue };
@@ -41,12 +41,12 @@ impl Builder<'_> {
             for line in 0..high {
                 let bottom = line + 1 == high;
                 let mut pieces: Pieces = vec![
-                    (pad(if bottom { name } else { "" }, self.label()), app.theme.dim),
+                    (pad(if bottom { column.title } else { "" }, self.label()), app.theme.dim),
                     (row_of(seen, most, high - 1 - line, high, app.glyphs.levels), app.theme.accent),
                 ];
                 if bottom {
                     pieces.push((format!(" {now:>6}"), app.theme.strong));
-                    pieces.push((format!(" of {}", say(most)), app.theme.faint));
+                    pieces.push((format!(" max {}", say(most)), app.theme.faint));
                 }
                 self.out.push(pieces);
             }

@@ -8,25 +8,25 @@ use crate::tui::canvas::width;
 
 impl Builder<'_> {
     /// The way of a socket's connection, where it is forwarded.
-    pub(crate) fn way(&mut self, row: usize) {
+    pub(super) fn way(&mut self, row: usize) {
         let steps = socket_route(self.snap, row);
         if !steps.is_empty() {
-            self.section("the way here");
+            self.section("forwarding path");
             self.steps(&steps);
         }
     }
 
     /// A forward: its way, and what is wrong with it.
-    pub(crate) fn forward(&mut self, row: usize) {
+    pub(super) fn forward(&mut self, row: usize) {
         let Some(f) = self.snap.forward_rows().get(row) else { return };
         let proto = f.proto.map_or("any", |p| p.name());
         let arrow = self.app.glyphs.arrow;
         let target = f.target.map_or_else(|| "?".to_owned(), |t| t.to_string());
         self.title(&format!("{proto} {} {arrow} {target}", host_text(f)));
         let clients = match f.clients {
-            0 => "nobody comes through now".to_owned(),
-            1 => "1 connection comes through".to_owned(),
-            n => format!("{n} connections come through"),
+            0 => "no active connections".to_owned(),
+            1 => "1 active connection".to_owned(),
+            n => format!("{n} active connections"),
         };
         self.text(&clients, self.app.theme.dim);
         if let Some(d) = forward_diagnosis(self.snap, row) {
@@ -35,11 +35,11 @@ impl Builder<'_> {
             self.text(&evidence, style);
             self.text(d.help, self.app.theme.dim);
         }
-        self.section("the way");
+        self.section("path");
         let steps = forward_route(self.snap, f);
         self.steps(&steps);
         if let Some(o) = f.target_row.and_then(|r| self.snap.owners(r as usize).first()) {
-            self.section("who answers");
+            self.section("backend");
             let p = self.snap.process(o).info.clone();
             let fd = o.fd().map_or_else(String::new, |fd| format!("fd {fd}"));
             self.holder(&p.name(), p.pid, &fd, p.uid, &p.cmdline);

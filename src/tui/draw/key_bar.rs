@@ -2,7 +2,7 @@
 
 use crate::tui::app::App;
 use crate::tui::canvas::Canvas;
-use crate::tui::command::key_label;
+use crate::tui::key;
 use crate::tui::layout::key_bar;
 use ratatui::layout::Rect;
 
@@ -14,7 +14,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     let theme = app.theme;
     canvas.line(area, theme.band);
     for s in key_bar::slots(app, area) {
-        let label = key_label(&app.options.keymap.of(s.command)[0], app.glyphs.ascii);
+        let label = key::label(app.options.keymap.keys(s.command)[0], app.glyphs.ascii);
         let after = canvas.put(s.x, area.y, s.width, &label, theme.key.patch(theme.on_band));
         canvas.put(after + 1, area.y, s.width, s.word, theme.band);
     }

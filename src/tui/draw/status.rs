@@ -31,9 +31,9 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         parts.push((format!("{} last poll failed: {why}", app.glyphs.alarm), theme.bad));
     }
     let holes = hidden(snap).into_iter().enumerate();
-    let more = |i: usize| if i == 0 { " (? tells more)" } else { "" };
+    let more = |i: usize| if i == 0 { " (? for details)" } else { "" };
     parts.extend(holes.map(|(i, h)| (h.summary + more(i), theme.warn)));
-    for f in snap.sample.faults.iter() {
+    for f in snap.faults() {
         // Said already, by what it hides.
         let owners = snap.hidden.iter().any(|(m, _)| *m == Missing::NotPermitted);
         let refused = f.kind == FaultKind::NotPermitted && owners;

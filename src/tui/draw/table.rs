@@ -49,7 +49,7 @@ pub(crate) fn head(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
 pub(crate) fn body(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     let theme = app.theme;
     let Some(snap) = &app.snapshot else {
-        let text = if app.failed.is_some() { "nothing could be read" } else { "reading sockets" };
+        let text = if app.failed.is_some() { "no data: the first poll failed" } else { "reading sockets" };
         canvas.put(area.x + slots::INDENT, area.y, area.width.saturating_sub(slots::INDENT), text, theme.dim);
         return;
     };
@@ -143,7 +143,7 @@ fn empty(app: &App, snap: &Snapshot, canvas: &mut Canvas<'_>, area: Rect) {
     let text = if total == 0 {
         format!("no {noun}")
     } else {
-        format!("none of {} {noun} matches; Esc drops the filter", count(total))
+        format!("none of {} {noun} match the filter (Esc clears it)", count(total))
     };
     let room = area.width.saturating_sub(slots::INDENT + 1);
     canvas.put(area.x + slots::INDENT, area.y, room, &text, app.theme.dim);

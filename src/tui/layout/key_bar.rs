@@ -2,8 +2,9 @@
 
 use crate::tui::app::App;
 use crate::tui::canvas::width;
-use crate::tui::command::{Command, Focus, key_label};
+use crate::tui::command::{Command, Focus};
 use crate::tui::event::Action;
+use crate::tui::key::{self, Key};
 use crate::view::Line;
 use ratatui::layout::Rect;
 
@@ -20,7 +21,7 @@ pub(crate) struct KeySlot {
 pub(crate) fn slots(app: &App, area: Rect) -> Vec<KeySlot> {
     let place = app.focus();
     let map = &app.options.keymap;
-    let applies = |(i, (c, keys)): (usize, (&'static Command, &[String]))| {
+    let applies = |(i, (c, keys)): (usize, (&'static Command, &[Key]))| {
         let word = if c.applies(place) { label(app, c) } else { "" };
         (!word.is_empty() && !keys.is_empty()).then_some((i, c.rank, word))
     };
@@ -29,7 +30,7 @@ pub(crate) fn slots(app: &App, area: Rect) -> Vec<KeySlot> {
     let (mut x, mut end) = (area.x + 1, area.right().saturating_sub(1));
     let mut out = Vec::new();
     for (i, rank, word) in shown {
-        let w = width(&key_label(&map.of(i)[0], app.glyphs.ascii)) + 1 + width(word);
+        let w = width(&key::label(map.keys(i)[0], app.glyphs.ascii)) + 1 + width(word);
         if rank == 0 {
             if x + w <= end {
                 end -= w;
@@ -46,22 +47,25 @@ pub(crate) fn slots(app: &App, area: Rect) -> Vec<KeySlot> {
 
 /// What a command does here and now, in a word; nothing where it does nothing.
 pub(crate) fn label(app: &App, c: &Command) -> &'static str {
-    if app.focus() != Focus::Table {
-        return c.bar;
+    match (app.focus(), c.action) {
+        (Focus::Table, _) => {}
+        // Of two keys that cancel the bar shows one.
+        (Focus::Confirm, Action::Back) => return if c.name == "back" { "cancel" } else { "" },
+        _ => return c.bar,
     }
     let view_state = app.view_state();
     match (c.action, view_state.lines.get(view_state.cursor)) {
-        (Action::Enter, Some(Line::Group(g))) if view_state.is_group_closed(*g) => "open",
-        (Action::Enter, Some(Line::Group(_))) => "close",
+        (Action::Enter, Some(Line::Group(g))) if view_state.is_group_closed(*g) => "expand",
+        (Action::Enter, Some(Line::Group(_))) => "collapse",
         (Action::Group(_), _) if view_state.view.table.groupings.len() < 2 => "",
-        (Action::Pause, _) if app.paused => "go on",
+        (Action::Pause, _) if app.paused => "resume",
         // On a row Enter says it.
         (Action::Enter, Some(Line::Row(_))) | (Action::Back, None | Some(Line::Group(_))) if app.details => {
             "close details"
         }
         (Action::Back, _) if app.details => "",
         (Action::Back, _) if !view_state.marks.is_empty() => "unmark",
-        (Action::Back, _) if !view_state.text.is_empty() => "drop filter",
+        (Action::Back, _) if !view_state.text.is_empty() => "clear filter",
         (Action::Enter, None) | (Action::Back, _) => "",
         _ => c.bar,
     }

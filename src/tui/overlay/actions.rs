@@ -9,7 +9,7 @@ use crate::tui::offers::offers;
 
 pub(super) fn list(app: &App, at: usize) -> List {
     let entries = offers(app).into_iter().map(|o| Entry::new(o.name, o.text)).collect();
-    List { empty: "nothing can be done here", ..List::new("act", at, entries) }
+    List { empty: "no actions available here", ..List::new("actions", at, entries) }
 }
 
 /// Asks for confirmation; a copy needs none.

@@ -27,12 +27,7 @@ pub(super) fn list(app: &App, at: usize) -> Option<List> {
         }
     };
     let entries = snap.alerts.iter().map(entry).collect();
-    Some(List {
-        empty: "nothing is about to run out",
-        width: 130,
-        below: ADVICE_LINES,
-        ..List::new("alerts", at, entries)
-    })
+    Some(List { empty: "no alerts", width: 130, below: ADVICE_LINES, ..List::new("alerts", at, entries) })
 }
 
 /// Opens the limit of the alert with its details.
@@ -67,5 +62,5 @@ pub(super) fn draw_advice(app: &App, canvas: &mut Canvas<'_>, r: Rect, at: usize
     for (y, (text, style)) in (r.y + 1..r.bottom().saturating_sub(1)).zip(lines) {
         canvas.put(r.x + 1, y, r.width.saturating_sub(2), &text, style);
     }
-    canvas.put(r.x + 1, r.bottom() - 1, r.width, "Enter: all about it, and what is behind it", theme.faint);
+    canvas.put(r.x + 1, r.bottom() - 1, r.width, "Enter: open in Limits with details", theme.faint);
 }

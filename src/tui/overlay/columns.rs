@@ -10,7 +10,7 @@ pub(super) fn list(app: &App, at: usize) -> List {
         ..Entry::new(c.name, c.help)
     };
     let entries = app.view_state().choices().into_iter().map(entry).collect();
-    List::new("columns   space shows or hides, J K move, r resets", at, entries)
+    List::new("columns   space show/hide   J K move   r reset", at, entries)
 }
 
 /// Shows or hides the column.

@@ -35,7 +35,7 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) {
         canvas.put_right(r.right().saturating_sub(1), y, r.width, &label, theme.faint);
     }
     let x = canvas.put(r.x + 1, y, r.width, "y", theme.key);
-    let x = canvas.put(x + 1, y, r.width, "does it", theme.dim);
+    let x = canvas.put(x + 1, y, r.width, "confirm", theme.dim);
     let x = canvas.put(x + 3, y, r.width, "Esc", theme.key);
-    canvas.put(x + 1, y, r.width, "does not", theme.dim);
+    canvas.put(x + 1, y, r.width, "cancel", theme.dim);
 }

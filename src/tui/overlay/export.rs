@@ -4,5 +4,5 @@ use super::list::{Entry, List};
 use crate::tui::export::forms;
 
 pub(super) fn list(at: usize) -> List {
-    List::new("write to a file", at, forms().map(|(name, text)| Entry::new(name, text)).collect())
+    List::new("export to a file", at, forms().map(|(name, text)| Entry::new(name, text)).collect())
 }

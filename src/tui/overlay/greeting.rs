@@ -3,14 +3,15 @@
 use super::window;
 use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
-use crate::tui::command::{COMMANDS, key_label};
+use crate::tui::command::COMMANDS;
+use crate::tui::key;
 use ratatui::layout::Rect;
 
 /// Which commands, and what they are to somebody who is new.
 const THREE: [(&str, &str); 3] = [
-    ("filter", "shows only what you type: nginx  :443  state:close-wait"),
-    ("details", "tells everything about the selected line"),
-    ("help", "lists all keys; any key closes this"),
+    ("filter", "filter as you type: nginx  :443  state:close-wait"),
+    ("details", "show details of the selected line"),
+    ("help", "list all keys (any key closes this card)"),
 ];
 
 /// The card, at the lower edge of the table.
@@ -21,11 +22,11 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, body: Rect) {
     }
     let wide = 68.min(body.width);
     let area = Rect::new(body.x, body.bottom() - high - 1, body.width, high);
-    let r = window(app, canvas, area, wide, high, "three keys to begin with");
+    let r = window(app, canvas, area, wide, high, "getting started");
     for (y, (name, text)) in (r.y..).zip(THREE) {
         let Some(i) = COMMANDS.iter().position(|c| c.name == name) else { continue };
-        let Some(key) = app.options.keymap.of(i).first() else { continue };
-        let label = key_label(key, app.glyphs.ascii);
+        let Some(key) = app.options.keymap.keys(i).first() else { continue };
+        let label = key::label(*key, app.glyphs.ascii);
         canvas.put(r.x + 1, y, 6, &label, app.theme.key);
         canvas.put(r.x + 2 + width(&label).max(5), y, r.width.saturating_sub(8), text, app.theme.text);
     }

@@ -6,7 +6,8 @@ use crate::filter::LANGUAGE;
 use crate::format::wrap;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width as wide_of};
-use crate::tui::command::{Command, Focus, key_label};
+use crate::tui::command::{Command, Focus};
+use crate::tui::key::{self, Key};
 use ratatui::layout::{Position, Rect};
 
 /// One line of the help.
@@ -26,36 +27,36 @@ struct Section {
     parts: Vec<Vec<Row>>,
 }
 
-/// What the mouse does, by where it is.
+/// Mouse actions, by target.
 const MOUSE: &[(&str, &str)] = &[
-    ("a tab", "Its view"),
-    ("a state", "Only sockets in it; once more: all"),
-    ("what is nearest to full", "Its limit, in the view of limits; it stands on the right above the table"),
-    ("live", "Pause, and go on"),
-    ("the filter", "Type it; text that is pasted goes there too"),
-    ("a column's title", "Sort by it; once more turns the order round"),
-    ("a group", "Open or close it"),
-    ("a row", "Select it, and the cell; once more: the details"),
-    ("a gauge", "Select its row; once more: its limit"),
-    ("the border of the details", "Drag it"),
-    ("the wheel", "Scroll what is under it"),
-    ("the key bar", "What the key does"),
+    ("a tab", "Open the view"),
+    ("a state", "Show only sockets in this state; click again for all"),
+    ("the top alert", "Open it in Limits (the alert is right of the state bar)"),
+    ("live, paused", "Pause or resume the display"),
+    ("the filter", "Edit it; pasted text goes there too"),
+    ("a column title", "Sort by it; click again to reverse"),
+    ("a group", "Expand or collapse it"),
+    ("a row", "Select the row and the cell; click again for details"),
+    ("a gauge", "Select the row; click again to open its limit"),
+    ("the details border", "Drag to resize"),
+    ("the wheel", "Scroll what is under the pointer"),
+    ("the key bar", "Run the command"),
 ];
 
-/// What a place is called over the keys that hold only there.
+/// Heading over the keys that apply only in this focus.
 const fn heading(place: Focus) -> &'static str {
     match place {
         Focus::Table => "Table",
-        Focus::Filter => "While a filter is typed",
-        Focus::States => "In the strip of states",
-        Focus::Sort => "In the list to sort by",
-        Focus::Help => "In this help",
-        Focus::Columns => "In the list of columns",
-        Focus::Pick => "In a list",
-        Focus::Name => "While a name is typed",
-        Focus::Confirm => "At a question",
-        Focus::Palette => "In the palette",
-        Focus::Find => "While the help is searched",
+        Focus::Filter => "While editing the filter",
+        Focus::States => "In the state bar",
+        Focus::Sort => "In the sort list",
+        Focus::Help => "In the help",
+        Focus::Columns => "In the column list",
+        Focus::Pick => "In other lists",
+        Focus::Name => "While entering a name",
+        Focus::Confirm => "In a confirmation",
+        Focus::Palette => "In the command palette",
+        Focus::Find => "While searching the help",
     }
 }
 
@@ -74,8 +75,8 @@ fn sections(app: &App, width: usize) -> Vec<Section> {
         Some(s) => s.parts.push(part),
         None => out.push(Section { title, parts: vec![part] }),
     };
-    let key = |c: &Command, keys: &[String]| {
-        let keys: Vec<_> = keys.iter().map(|k| key_label(k, app.glyphs.ascii)).collect();
+    let key = |c: &Command, keys: &[Key]| {
+        let keys: Vec<_> = keys.iter().map(|k| key::label(*k, app.glyphs.ascii)).collect();
         let mut keys = Some(keys.join(" "));
         let lines = wrap(c.help, width.saturating_sub(keys_in(width) + 1));
         lines.into_iter().map(|l| Row::Key(keys.take().unwrap_or_default(), l)).collect()
@@ -94,12 +95,12 @@ fn sections(app: &App, width: usize) -> Vec<Section> {
     // In short where it is looked for first, and at the end what to do.
     let now: Vec<_> = app.snapshot.iter().flat_map(|s| hidden(s)).collect();
     for h in &now {
-        let lines = wrap(&format!("{} (see the end)", h.summary), width);
-        put("Hidden now".to_owned(), lines.into_iter().map(Row::Text).collect());
+        let lines = wrap(&format!("{} (see the end of this help)", h.summary), width);
+        put("Not visible now".to_owned(), lines.into_iter().map(Row::Text).collect());
     }
     // What the table knows; then what holds only elsewhere, under the name of the place.
     for (c, keys) in app.options.keymap.commands().filter(|(c, _)| c.applies(Focus::Table)) {
-        put(c.section.to_owned(), key(c, keys));
+        put(c.section.title().to_owned(), key(c, keys));
     }
     for (place, meaning) in MOUSE {
         put("Mouse".to_owned(), form(place, meaning));
@@ -127,7 +128,7 @@ fn sections(app: &App, width: usize) -> Vec<Section> {
                 part.extend(wrap(line, width).into_iter().map(Row::Text));
             }
         }
-        put("What is hidden".to_owned(), part);
+        put("Permissions".to_owned(), part);
     }
     out
 }
@@ -165,7 +166,9 @@ fn shown(app: &App, width: usize) -> Vec<Row> {
         out.extend(section.parts.into_iter().flatten());
     }
     if out.is_empty() {
-        out.push(Row::Text("nothing in the help has that; : finds commands by a few letters".to_owned()));
+        out.push(Row::Text(
+            "no match; the command palette (:) searches commands, columns and themes".to_owned(),
+        ));
     }
     out
 }
@@ -188,7 +191,7 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<Posi
     let title = if typing.is_some() || !find.is_empty() {
         format!("help   / {find}")
     } else {
-        "help   / finds, Esc closes, arrows scroll".to_owned()
+        "help   / search   Esc close".to_owned()
     };
     let r = window(app, canvas, all, w, h, &title);
     let cursor = typing.map(|c| {

@@ -9,7 +9,7 @@ pub(super) fn enter(app: &mut App) -> Chosen {
     let Some(Overlay::Name { text, prompt, .. }) = &app.overlay else { return Chosen::default() };
     let (name, prompt) = (text.trim().trim_start_matches('@').to_owned(), *prompt);
     if !crate::filter::is_name(&name) {
-        app.status_message = Some("a name is one word of letters, digits, - _ and .".to_owned());
+        app.status_message = Some("invalid name: expected one word of letters, digits, - _ and .".to_owned());
         return Chosen::default();
     }
     app.overlay = None;
@@ -21,7 +21,7 @@ pub(super) fn enter(app: &mut App) -> Chosen {
         }
         // The tables have their names, and keep them.
         NamePrompt::View if crate::table::table(&name).is_some() => {
-            app.status_message = Some(format!("{name} is a table's name"));
+            app.status_message = Some(format!("{name} is reserved: it is the name of a table"));
             Chosen::default()
         }
         NamePrompt::View => {

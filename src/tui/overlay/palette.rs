@@ -5,7 +5,8 @@ use super::{Chosen, saved};
 use crate::format::Column;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width};
-use crate::tui::command::{COMMANDS, Focus, key_label};
+use crate::tui::command::{COMMANDS, Focus, Section};
+use crate::tui::key;
 use crate::tui::theme::palette::PALETTES;
 use crate::tui::theme::{Color, Theme};
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
@@ -38,13 +39,13 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<Posi
     let (x, y) = (r.x + 1, r.y.saturating_sub(1));
     canvas.put(x, y, 1, ":", theme.tab);
     if text.is_empty() {
-        let hint = "a few letters of a command, view, column, saved filter or theme";
+        let hint = "type to search commands, views, columns, saved filters and themes";
         canvas.put(x + 2, y, r.width.saturating_sub(3), hint, theme.band);
     } else {
         canvas.put(x + 2, y, r.width.saturating_sub(3), text, theme.window.patch(theme.strong));
     }
     if lines.is_empty() {
-        canvas.put(x + 2, r.y, r.width.saturating_sub(3), "nothing of that name", theme.dim);
+        canvas.put(x + 2, r.y, r.width.saturating_sub(3), "no match", theme.dim);
     }
     let names = lines.iter().map(|f| width(&f.name)).max().unwrap_or(0).clamp(12, 26);
     for (y, (i, f)) in (r.top()..r.bottom()).zip(lines.iter().enumerate().skip(top(*at, r.height))) {
@@ -105,8 +106,8 @@ fn all(app: &App) -> Vec<Found> {
     let mut out = Vec::new();
     for (i, (c, keys)) in app.options.keymap.commands().enumerate() {
         // What only moves is not looked for, and the palette is open.
-        if c.applies(Focus::Table) && c.section != "Move" && c.name != "palette" {
-            let key = keys.first().map_or(String::new(), |k| key_label(k, app.glyphs.ascii).into_owned());
+        if c.applies(Focus::Table) && c.section != Section::Navigate && c.name != "palette" {
+            let key = keys.first().map_or(String::new(), |k| key::label(*k, app.glyphs.ascii));
             let (name, text) = (c.name.replace('-', " "), c.help.to_owned());
             out.push(Found { target: Target::Command(i), name, text, key });
         }
@@ -204,7 +205,7 @@ mod tests {
         let all = all(&App::new(Options::default()));
         for (i, c) in COMMANDS.iter().enumerate().filter(|(_, c)| c.applies(Focus::Table)) {
             let there = all.iter().any(|f| f.target == Target::Command(i));
-            assert_eq!(there, c.section != "Move" && c.action != Action::Palette, "{}", c.name);
+            assert_eq!(there, c.section != Section::Navigate && c.action != Action::Palette, "{}", c.name);
         }
     }
 }

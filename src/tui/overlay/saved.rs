@@ -6,7 +6,7 @@ use crate::tui::app::App;
 pub(super) fn list(app: &App, at: usize) -> List {
     let entries = app.options.saved_entries().into_iter().map(|(name, text)| Entry::new(name, text));
     List {
-        empty: "none yet: ^S saves the filter that is typed under a name, V the whole view",
+        empty: "none yet: ^S in the filter saves it under a name, V saves the view",
         ..List::new("saved filters and views", at, entries.collect())
     }
 }

@@ -109,6 +109,6 @@ pub(super) fn by_cell(app: &mut App, same: bool) {
     };
     match more {
         Some((more, several)) => app.add_filter(&more, same, several),
-        None => app.status_message = Some("go to a cell first: , and . or a click".to_owned()),
+        None => app.status_message = Some("select a cell first (, and . or a click)".to_owned()),
     }
 }

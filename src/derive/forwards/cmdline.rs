@@ -1,71 +1,72 @@
-//! Programs that forward by themselves, known by their command lines.
+//! Command lines of user-space proxies.
 
 use crate::model::{Addr, Endpoint, ForwardKind, Proto};
 
-/// What a command line says.
+/// One forward on a command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Said {
-    pub(super) by: ForwardKind,
+pub(super) struct ProxySpec {
+    pub(super) kind: ForwardKind,
     pub(super) proto: Proto,
-    /// Where it listens, where it says so; the address may be any.
+    /// The listening endpoint, if given; the address may be any.
     pub(super) host: Option<Endpoint>,
-    /// Where it sends to, where it says so by address.
+    /// The target, if given as an address.
     pub(super) target: Option<Endpoint>,
-    /// The port in the network namespace that it serves, where it sends into one; 0 is the same as outside.
-    pub(super) inside: Option<u16>,
+    /// The port in the target network namespace; 0 for the listening port.
+    pub(super) target_port: Option<u16>,
 }
 
-impl Said {
-    const fn new(by: ForwardKind, proto: Proto, host: Option<Endpoint>, target: Option<Endpoint>) -> Self {
-        Self { by, proto, host, target, inside: None }
+impl ProxySpec {
+    const fn new(kind: ForwardKind, proto: Proto, host: Option<Endpoint>, target: Option<Endpoint>) -> Self {
+        Self { kind, proto, host, target, target_port: None }
     }
 }
 
-/// What a program forwards, by its command line; several where it does so for several ports.
-pub(super) fn of(comm: &str, cmdline: &str) -> Vec<Said> {
+/// The forwards of a process, by its name and command line.
+pub(super) fn parse(comm: &str, cmdline: &str) -> Vec<ProxySpec> {
     let words: Vec<&str> = cmdline.split_ascii_whitespace().collect();
     let program = words.first().map_or(comm, |w| w.rsplit('/').next().unwrap_or(w)).trim_end_matches(':');
     let name = if program.is_empty() { comm } else { program };
-    let one = |by, host, target| vec![Said::new(by, Proto::Tcp, host, target)];
+    let single = |kind, host, target| vec![ProxySpec::new(kind, Proto::Tcp, host, target)];
     match (name, comm) {
         ("docker-proxy", _) => docker(&words).into_iter().collect(),
         ("socat" | "socat1", _) => socat(&words).into_iter().collect(),
         ("ssh", _) => ssh(&words),
-        ("sshd" | "sshd-session", _) if serves_a_user(&words) => one(ForwardKind::Ssh, None, None),
+        ("sshd" | "sshd-session", _) if is_user_session(&words) => single(ForwardKind::Ssh, None, None),
         ("systemd-socket-proxyd", _) | (_, "systemd-socket-") => {
-            one(ForwardKind::SystemdProxy, None, words[1..].iter().rev().find_map(|w| endpoint(w)))
+            single(ForwardKind::SystemdProxy, None, words[1..].iter().rev().find_map(|w| endpoint(w)))
         }
-        ("rootlesskit", _) => either(ForwardKind::Rootlesskit, None),
-        ("rootlessport", _) => either(ForwardKind::Rootlessport, None),
-        ("slirp4netns", _) => either(ForwardKind::Slirp4netns, None),
+        ("rootlesskit", _) => tcp_and_udp(ForwardKind::Rootlesskit, None),
+        ("rootlessport", _) => tcp_and_udp(ForwardKind::Rootlessport, None),
+        ("slirp4netns", _) => tcp_and_udp(ForwardKind::Slirp4netns, None),
         ("pasta" | "passt" | "pasta.avx2" | "passt.avx2", _) => pasta(&words),
-        ("kubectl", _) if words.get(1) == Some(&"port-forward") => one(ForwardKind::Kubectl, None, None),
+        ("kubectl", _) if words.get(1) == Some(&"port-forward") => single(ForwardKind::Kubectl, None, None),
         _ => Vec::new(),
     }
 }
 
-/// Whether it is the server of one user, `sshd: USER` and behind it `@TERMINAL` where there is one, and not the one that
-/// all come to (`sshd: /usr/sbin/sshd -D [listener] …`) nor before it is known who it is (`sshd: [accepted]`).
-fn serves_a_user(words: &[&str]) -> bool {
+/// True for the server process of one user (`sshd: USER` or `sshd: USER@TERMINAL`), not for the listener
+/// (`sshd: /usr/sbin/sshd -D [listener] …`) or before authentication (`sshd: [accepted]`).
+fn is_user_session(words: &[&str]) -> bool {
     let titled = words.first().is_some_and(|w| w.ends_with(':'));
     titled && words.get(1).is_some_and(|w| !w.starts_with(['/', '[']))
 }
 
-/// What does not say which protocol: whatever it listens to, of both.
-fn either(by: ForwardKind, inside: Option<u16>) -> Vec<Said> {
-    [Proto::Tcp, Proto::Udp].map(|proto| Said { inside, ..Said::new(by, proto, None, None) }).into()
+/// TCP and UDP, for proxies whose command line does not name the protocol.
+fn tcp_and_udp(kind: ForwardKind, target_port: Option<u16>) -> Vec<ProxySpec> {
+    [Proto::Tcp, Proto::Udp]
+        .map(|proto| ProxySpec { target_port, ..ProxySpec::new(kind, proto, None, None) })
+        .into()
 }
 
-/// The namespace that a program was told to serve, by a process in it: the last word of `pasta … PID` and of
-/// `slirp4netns … PID tap0`.
-pub(super) fn serves_netns_of(cmdline: &str) -> Option<u32> {
+/// The process whose namespace is the target: the last word of `pasta … PID`, the last but one of `slirp4netns … PID tap0`.
+pub(super) fn target_pid(cmdline: &str) -> Option<u32> {
     let mut words = cmdline.split_ascii_whitespace().rev();
     words.by_ref().take(2).find_map(|w| w.parse().ok())
 }
 
-/// `-t 8080:80,127.0.0.1/9000-9010:90-100` and the same of `-u`, as often as they are there (passt(1)); what it listens to
-/// besides goes to the same port inside.
-fn pasta(words: &[&str]) -> Vec<Said> {
+/// `-t 8080:80,127.0.0.1/9000-9010:90-100` and the same for `-u`, any number of times (passt(1)); other listeners forward to
+/// the same port.
+fn pasta(words: &[&str]) -> Vec<ProxySpec> {
     let mut out = Vec::new();
     let mut words = words.iter().skip(1);
     while let Some(word) = words.next() {
@@ -73,7 +74,7 @@ fn pasta(words: &[&str]) -> Vec<Said> {
         let proto = match flag {
             "-t" | "--tcp-ports" => Proto::Tcp,
             "-u" | "--udp-ports" => Proto::Udp,
-            // The command to run begins.
+            // The command to run follows.
             "--" => break,
             _ => continue,
         };
@@ -88,14 +89,14 @@ fn pasta(words: &[&str]) -> Vec<Said> {
             else {
                 continue;
             };
-            for port in first..=last.min(first.saturating_add(super::WIDE)) {
+            for port in first..=last.min(first.saturating_add(super::MAX_INDEXED_RANGE)) {
                 let host = Some(Endpoint::new(addr, port));
-                let inside = Some(begin.saturating_add(port - first));
-                out.push(Said { inside, ..Said::new(ForwardKind::Pasta, proto, host, None) });
+                let target_port = Some(begin.saturating_add(port - first));
+                out.push(ProxySpec { target_port, ..ProxySpec::new(ForwardKind::Pasta, proto, host, None) });
             }
         }
     }
-    out.extend(either(ForwardKind::Pasta, Some(0)));
+    out.extend(tcp_and_udp(ForwardKind::Pasta, Some(0)));
     out
 }
 
@@ -121,7 +122,7 @@ fn address(host: &str) -> Option<Addr> {
 }
 
 /// `-proto tcp -host-ip 0.0.0.0 -host-port 8080 -container-ip 172.17.0.2 -container-port 80`.
-fn docker(words: &[&str]) -> Option<Said> {
+fn docker(words: &[&str]) -> Option<ProxySpec> {
     let after = |flag: &str| {
         let i = words.iter().position(|w| w.trim_start_matches('-') == flag)?;
         words.get(i + 1).copied()
@@ -135,12 +136,12 @@ fn docker(words: &[&str]) -> Option<Said> {
     let host = end("host-ip", "host-port");
     let target = end("container-ip", "container-port");
     target?;
-    Some(Said::new(ForwardKind::DockerProxy, proto, host, target))
+    Some(ProxySpec::new(ForwardKind::DockerProxy, proto, host, target))
 }
 
-/// `TCP-LISTEN:8080,fork,bind=… TCP:10.0.0.2:80`; the two may stand the other way round.
-fn socat(words: &[&str]) -> Option<Said> {
-    let mut said = Said::new(ForwardKind::Socat, Proto::Tcp, None, None);
+/// `TCP-LISTEN:8080,fork,bind=… TCP:10.0.0.2:80`, in either order.
+fn socat(words: &[&str]) -> Option<ProxySpec> {
+    let mut spec = ProxySpec::new(ForwardKind::Socat, Proto::Tcp, None, None);
     for word in words.get(1..)? {
         let Some((kind, rest)) = word.split_once(':') else { continue };
         let kind = kind.to_ascii_uppercase();
@@ -153,52 +154,51 @@ fn socat(words: &[&str]) -> Option<Said> {
         {
             let bind = options.split(',').find_map(|o| o.strip_prefix("bind=")).and_then(address);
             let any = if v6 { Addr::ANY6 } else { Addr::ANY4 };
-            said.host = place.parse().ok().map(|port| Endpoint::new(bind.unwrap_or(any), port));
+            spec.host = place.parse().ok().map(|port| Endpoint::new(bind.unwrap_or(any), port));
             if kind.starts_with("UDP") {
-                said.proto = Proto::Udp;
+                spec.proto = Proto::Udp;
             }
         } else if kind.starts_with("TCP") || kind.starts_with("UDP") {
-            said.target = endpoint(place);
+            spec.target = endpoint(place);
         }
     }
-    said.host?;
-    Some(said)
+    spec.host?;
+    Some(spec)
 }
 
-/// `-L [bind:]port:host:hostport` and `-D [bind:]port`, as often as they are there. What `-R` asks for is listened to on the
-/// far machine, by its server there, which does not say where to. What else it listens to it was told by an option or by its
-/// configuration (`LocalForward`, `DynamicForward`).
-fn ssh(words: &[&str]) -> Vec<Said> {
+/// `-L [bind:]port:host:hostport` and `-D [bind:]port`, any number of times. `-R` listens on the remote host, whose server does
+/// not show the target. Other listeners come from options or the configuration (`LocalForward`, `DynamicForward`).
+fn ssh(words: &[&str]) -> Vec<ProxySpec> {
     let mut out = Vec::new();
     for (i, word) in words.iter().enumerate().skip(1) {
-        // Flags without a value may stand before it: `-fNL 8080:host:80`.
+        // Flags without value may precede it: `-fNL 8080:host:80`.
         let Some(letters) = word.strip_prefix('-') else { continue };
         let rest = letters.trim_start_matches(|c| "46AaCfGgKkMNnqsTtVvXxYy".contains(c));
         let flag = ["L", "D"].into_iter().find(|f| rest.starts_with(f));
         let Some(flag) = flag else { continue };
         let spec = if rest.len() > 1 { &rest[1..] } else { words.get(i + 1).copied().unwrap_or("") };
-        let parts = split(spec);
-        let said = |bind: Option<&str>, port: &str, target| {
+        let parts = split_colons(spec);
+        let listen = |bind: Option<&str>, port: &str, target| {
             let addr = bind.map_or(Some(Addr::v4([127, 0, 0, 1])), address)?;
             let host = Endpoint::new(addr, port.parse().ok()?);
-            Some(Said::new(ForwardKind::Ssh, Proto::Tcp, Some(host), target))
+            Some(ProxySpec::new(ForwardKind::Ssh, Proto::Tcp, Some(host), target))
         };
         let to = |host: &str, port: &str| Some(Endpoint::new(address(host)?, port.parse().ok()?));
         out.extend(match (flag, parts.as_slice()) {
-            // The target is reached from the far machine, so it is none of ours.
-            ("L", [bind, port, host, there]) => said(Some(bind), port, to(host, there)),
-            ("L", [port, host, there]) => said(None, port, to(host, there)),
-            ("D", [bind, port]) => said(Some(bind), port, None),
-            ("D", [port]) => said(None, port, None),
+            // The target is reached from the remote host.
+            ("L", [bind, port, host, there]) => listen(Some(bind), port, to(host, there)),
+            ("L", [port, host, there]) => listen(None, port, to(host, there)),
+            ("D", [bind, port]) => listen(Some(bind), port, None),
+            ("D", [port]) => listen(None, port, None),
             _ => None,
         });
     }
-    out.push(Said::new(ForwardKind::Ssh, Proto::Tcp, None, None));
+    out.push(ProxySpec::new(ForwardKind::Ssh, Proto::Tcp, None, None));
     out
 }
 
-/// At the colons outside brackets.
-fn split(spec: &str) -> Vec<&str> {
+/// Splits at colons outside of brackets.
+fn split_colons(spec: &str) -> Vec<&str> {
     let mut depth = 0;
     spec.split(|c| {
         match c {
@@ -216,13 +216,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_command_lines_say() {
+    fn proxy_command_lines_are_parsed() {
         let said = |comm: &str, line: &str| {
             let end = |e: Option<Endpoint>| e.map_or("-".to_owned(), |e| e.to_string());
-            let all = of(comm, line).into_iter();
-            let inside = |s: &Said| s.inside.map_or_else(String::new, |p| format!(" :{p}"));
+            let all = parse(comm, line).into_iter();
+            let inside = |s: &ProxySpec| s.target_port.map_or_else(String::new, |p| format!(" :{p}"));
             all.map(|s| {
-                let (by, proto) = (s.by.name(), s.proto.name());
+                let (by, proto) = (s.kind.name(), s.proto.name());
                 format!("{by} {proto} {} {}{}", end(s.host), end(s.target), inside(&s))
             })
             .collect::<Vec<_>>()
@@ -253,7 +253,6 @@ mod tests {
                 "ssh tcp 127.0.0.1:8080 10.0.0.2:80; ssh tcp 127.0.0.1:1080 -; ssh tcp - -",
             ),
             ("ssh -R 80:localhost:3000 host", "ssh tcp - -"),
-            // Who listens for it.
             ("sshd: scope@notty", "ssh tcp - -"),
             ("sshd-session: scope@pts/0", "ssh tcp - -"),
             ("sshd: scope", "ssh tcp - -"),
@@ -279,8 +278,8 @@ mod tests {
         ] {
             assert_eq!(said("x", line), want, "{line}");
         }
-        assert_eq!(serves_netns_of("slirp4netns -c -e 3 812 tap0"), Some(812));
-        assert_eq!(serves_netns_of("pasta --config-net 812"), Some(812));
-        assert_eq!(serves_netns_of("slirp4netns --netns-type=path /run/netns-1 tap0"), None);
+        assert_eq!(target_pid("slirp4netns -c -e 3 812 tap0"), Some(812));
+        assert_eq!(target_pid("pasta --config-net 812"), Some(812));
+        assert_eq!(target_pid("slirp4netns --netns-type=path /run/netns-1 tap0"), None);
     }
 }

@@ -1,0 +1,168 @@
+use super::*;
+use crate::derive::Engine;
+use crate::model::Reads;
+use crate::model::{
+    Backend, BackendInfo, Family, Flow, Namespace, Netfilter, Owner, ProcInfo, Process, SocketId, Stamp,
+    State, Wants, nft,
+};
+use std::sync::Arc;
+
+pub(super) fn end(s: &str) -> Endpoint {
+    let a: std::net::SocketAddr = s.parse().unwrap();
+    Endpoint::new(a.ip().into(), a.port())
+}
+
+pub(super) fn machine() -> Sample {
+    let info = Arc::new(BackendInfo { backend: Backend::Script, why: String::new() });
+    let wants = Wants::default().with(Reads::NAT | Reads::LOCAL_PEERS);
+    let at = Stamp { boot_ns: 1_000_000_000, unix_ns: 0 };
+    let mut sample = Sample::empty(at, "x".into(), info, wants);
+    let space = |inode, name: &str| Namespace {
+        inode,
+        name: name.into(),
+        interfaces: std::collections::BTreeMap::new(),
+    };
+    sample.namespaces = Arc::from([space(1, "host"), space(2, "web")]);
+    let process = |pid, comm: &str, cmdline: &str| Process {
+        info: Arc::new(ProcInfo {
+            pid,
+            ppid: 1,
+            start_ns: 5,
+            comm: comm.into(),
+            cmdline: cmdline.into(),
+            uid: 0,
+            cgroup: None,
+        }),
+        fds: Err(crate::model::Missing::NotRead),
+        fds_hidden: None,
+        fd_targets: Arc::from([]),
+    };
+    sample.processes = vec![
+        process(10, "nginx", "nginx: master"),
+        process(
+            20,
+            "docker-proxy",
+            "docker-proxy -proto tcp -host-ip 0.0.0.0 -host-port 8080 -container-ip 172.17.0.2 -container-port 80",
+        ),
+    ];
+    let mut owners = Vec::new();
+    let mut add = |netns, state, local: &str, remote: &str, owner: u32, fd| {
+        let n = sample.sockets.len() as u64 + 1;
+        let mut s = Socket::new(SocketId { netns, cookie: n }, Family::Inet, Proto::Tcp, state);
+        (s.inode, s.local) = (n, end(local));
+        s.remote = if remote.is_empty() { Endpoint::new(Addr::ANY4, 0) } else { end(remote) };
+        owners.push(Owner { inode: n, process: owner, fd });
+        sample.sockets.push(s);
+    };
+    let e = State::Established;
+    add(0, State::Listen, "0.0.0.0:8080", "", 1, 4);
+    add(1, State::Listen, "0.0.0.0:80", "", 0, 6);
+    // Through the rule: the container sees the client itself.
+    add(1, e, "172.17.0.2:80", "203.0.113.5:50000", 0, 7);
+    // Through the proxy: it sees the proxy.
+    add(0, e, "127.0.0.1:8080", "127.0.0.1:41000", 1, 5);
+    add(0, e, "172.17.0.1:42000", "172.17.0.2:80", 1, 6);
+    add(1, e, "172.17.0.2:80", "172.17.0.1:42000", 0, 8);
+    sample.owners = owners.into();
+    let flow = |id, orig: (&str, &str), reply: (&str, &str)| Flow {
+        netns: 0,
+        proto: Proto::Tcp,
+        orig: (end(orig.0), end(orig.1)),
+        reply: (end(reply.0), end(reply.1)),
+        status: 0x2e,
+        tcp_state: Some(3),
+        timeout_s: Some(100),
+        bytes: None,
+        mark: 0,
+        zone: 0,
+        id,
+    };
+    let mut nft = nft::Ruleset::default();
+    for (port, target) in [(8080, "172.17.0.2:80"), (9090, "172.17.0.2:90"), (7070, "10.9.9.9:70")] {
+        let location = "ip nat DOCKER handle 7".to_owned();
+        let (iface, target) = (Some("!docker0".to_owned()), end(target));
+        nft.add_dnat(&nft::DnatRule { location, iface, proto: Proto::Tcp, port, target }).unwrap();
+    }
+    sample.netfilter = Some(Netfilter { nft: vec![nft], iptables: Vec::new() });
+    sample.flows = vec![
+        flow(1, ("203.0.113.5:50000", "10.0.0.1:8080"), ("172.17.0.2:80", "203.0.113.5:50000")),
+        Flow {
+            tcp_state: Some(7),
+            ..flow(3, ("203.0.113.5:49999", "10.0.0.1:8080"), ("172.17.0.2:80", "203.0.113.5:49999"))
+        },
+        flow(2, ("198.51.100.1:1", "10.0.0.1:22"), ("10.0.0.1:22", "198.51.100.1:1")),
+    ];
+    sample.addresses = vec![
+        (0, "10.0.0.1".parse().unwrap()),
+        (0, "172.17.0.1".parse().unwrap()),
+        (1, "172.17.0.2".parse().unwrap()),
+    ];
+    sample
+}
+
+#[test]
+fn a_published_port_is_one_row_by_rule_and_proxy() {
+    let snap = Engine::new().step(machine());
+    let f = snap.forwards.as_ref().unwrap();
+    assert_eq!(f.rows.len(), 3);
+    let web = f.rows.iter().find(|r| r.host.port == 8080).unwrap();
+    let by: Vec<_> = web.steps.iter().map(|s| s.by.name()).collect();
+    assert_eq!(by, ["dnat", "docker-proxy"]);
+    assert_eq!(
+        (web.target, web.target_netns, web.target_row, web.listens),
+        (Some(end("172.17.0.2:80")), Some(1), Some(1), Some(true))
+    );
+    assert_eq!((web.clients, web.sockets.as_slice()), (2, &[2, 3][..]));
+    // Nothing listens there; nobody here has that address.
+    let of = |port| f.rows.iter().find(|r| r.host.port == port).unwrap();
+    assert_eq!((of(9090).listens, of(9090).target_netns), (Some(false), Some(1)));
+    assert_eq!((of(7070).listens, of(7070).target_netns), (None, None));
+}
+
+#[test]
+fn the_real_client_is_known() {
+    let snap = Engine::new().step(machine());
+    // By the kernel's table.
+    assert_eq!(snap.flow(2).unwrap().orig.0, end("203.0.113.5:50000"));
+    assert_eq!(snap.flow(1), None);
+    // By the proxy's two connections.
+    assert_eq!(snap.other_end(5), Some(4));
+    assert_eq!(snap.proxied(4), Some((3, true)));
+    assert_eq!(snap.proxied(3), Some((4, true)));
+    assert_eq!(snap.proxied(2), None);
+    let client = |row| crate::diagnose::route::original_client(&snap, row).map(|(e, _)| e);
+    assert_eq!(client(5), Some(end("127.0.0.1:41000")));
+    assert_eq!((client(3), client(4)), (None, None), "they are on the client's side");
+}
+
+#[test]
+fn what_systemd_holds_is_served_by_whom_it_hands_it_to() {
+    let mut sample = machine();
+    // The manager of a user or of a container: not the first process of this machine.
+    let mut manager = sample.processes[0].clone();
+    let info = Arc::make_mut(&mut manager.info);
+    (info.pid, info.comm, info.cmdline) = (5, "systemd".into(), "/lib/systemd/systemd --user".into());
+    sample.processes.push(manager);
+    let n = sample.sockets.len() as u64 + 1;
+    let mut s = Socket::new(SocketId { netns: 0, cookie: n }, Family::Inet, Proto::Tcp, State::Listen);
+    (s.inode, s.local, s.remote) = (n, end("0.0.0.0:6000"), Endpoint::new(Addr::ANY4, 0));
+    sample.sockets.push(s);
+    let held = |process, fd| Owner { inode: n, process, fd };
+    let mut owners = sample.owners.to_vec();
+    owners.extend([held(2, 30), held(0, 3)]);
+    sample.owners = owners.clone().into();
+    let served = |snap: &crate::model::Snapshot| {
+        let rows = &snap.forwards.as_ref().unwrap().rows;
+        let row = rows.iter().position(|f| f.host.port == 6000).unwrap();
+        let column = crate::table::table("forwards").and_then(|t| t.column("pid")).unwrap();
+        let by: Vec<_> = rows[row].ways().map(|s| s.by.name()).collect();
+        (by, rows[row].listens, column.value(snap, row).number())
+    };
+    let snap = Engine::new().step(sample.clone());
+    assert_eq!(served(&snap), (vec!["socket-activation"], Some(true), Some(10.0)), "nginx");
+    // Nobody was started yet.
+    owners.pop();
+    sample.owners = owners.into();
+    let snap = Engine::new().step(sample);
+    assert_eq!(served(&snap), (vec!["socket-activation"], Some(true), Some(5.0)), "itself");
+}

@@ -1,0 +1,31 @@
+//! The poll before: its snapshot, and what later polls need of it.
+
+use super::coverage::Scope;
+use crate::model::Snapshot;
+use crate::model::snapshot::Former;
+use std::sync::Arc;
+
+/// The poll before this one.
+#[derive(Debug)]
+pub(super) struct Previous {
+    pub(super) snap: Arc<Snapshot>,
+    pub(super) scope: Scope,
+    /// Last known owners of rows whose owners were not read, sorted by row.
+    pub(super) carried_owners: Vec<(u32, Former)>,
+}
+
+impl Previous {
+    /// The last known owner of a row.
+    pub(super) fn last_owner(&self, row: usize) -> Option<Former> {
+        let snap = &self.snap;
+        if let Some(o) = snap.owners(row).first() {
+            let info = &snap.process(o).info;
+            return Some(Former { pid: info.pid, comm: Arc::from(&*info.comm), fd: o.fd });
+        }
+        let known = |list: &[(u32, Former)]| {
+            let i = list.binary_search_by_key(&(row as u32), |(r, _)| *r).ok()?;
+            Some(list[i].1.clone())
+        };
+        known(&snap.former).or_else(|| known(&self.carried_owners))
+    }
+}

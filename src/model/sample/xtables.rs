@@ -1,0 +1,106 @@
+//! Tables of iptables-legacy as the kernel reported them (`include/uapi/linux/netfilter_ipv4/ip_tables.h`,
+//! `netfilter_ipv6/ip6_tables.h`, `netfilter/x_tables.h`).
+
+use crate::model::Family;
+use serde::{Deserialize, Serialize};
+
+/// One table of one network namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    /// The network namespace: an index of [`crate::model::Sample::namespaces`].
+    pub netns: u16,
+    /// Address family.
+    pub family: Family,
+    /// Its name: `nat`.
+    pub name: Box<str>,
+    /// The hooks it has.
+    pub hooks: Vec<Hook>,
+    /// Its entries, in the order of their offsets.
+    pub entries: Vec<Entry>,
+}
+
+/// The built-in chain of one hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hook {
+    /// `NF_INET_*`: index of [`HOOK_CHAINS`].
+    pub number: u32,
+    /// `hook_entry`: offset of its first entry.
+    pub first: u32,
+    /// `underflow`: offset of the entry that is its policy.
+    pub underflow: u32,
+}
+
+/// One entry (`struct ipt_entry`, `struct ip6t_entry`). IPv4 addresses and masks are in the first four bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its offset in the table.
+    pub offset: u32,
+    /// `next_offset`: its length, up to the next entry.
+    pub len: u32,
+    /// `src`.
+    pub src: [u8; 16],
+    /// `smsk`.
+    pub src_mask: [u8; 16],
+    /// `dst`.
+    pub dst: [u8; 16],
+    /// `dmsk`.
+    pub dst_mask: [u8; 16],
+    /// `iniface`.
+    pub iface: [u8; 16],
+    /// `iniface_mask`.
+    pub iface_mask: [u8; 16],
+    /// `outiface`.
+    pub out_iface: [u8; 16],
+    /// `outiface_mask`.
+    pub out_iface_mask: [u8; 16],
+    /// `proto`: `IPPROTO_*`, 0 for any.
+    pub proto: u16,
+    /// `flags`: `IPT_F_*`.
+    pub flags: u8,
+    /// `invflags`: `IPT_INV_*`.
+    pub invflags: u8,
+    /// Its matches (`struct xt_entry_match`).
+    pub matches: Vec<Extension>,
+    /// Its target (`struct xt_entry_target`); the name is empty for a verdict or jump.
+    pub target: Extension,
+}
+
+/// A match or target: name, revision and its own structure.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extension {
+    /// Its name.
+    pub name: Box<str>,
+    /// Its revision.
+    pub revision: u8,
+    /// Its structure, in the byte order of the host.
+    pub info: Box<[u8]>,
+}
+
+/// Names of the built-in chains, by `NF_INET_*`.
+pub const HOOK_CHAINS: [&str; 5] = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
+
+/// `IPT_INV_VIA_IN`; `IP6T_INV_*` have the same values.
+pub const IPT_INV_VIA_IN: u8 = 0x01;
+/// `IPT_INV_SRCIP`.
+pub const IPT_INV_SRCIP: u8 = 0x08;
+/// `IPT_INV_DSTIP`.
+pub const IPT_INV_DSTIP: u8 = 0x10;
+/// `XT_INV_PROTO`.
+pub const XT_INV_PROTO: u8 = 0x40;
+
+/// `XT_ERROR_TARGET`: the entry begins a user-defined chain, whose name follows, or ends the table.
+pub const XT_ERROR_TARGET: &str = "ERROR";
+/// `XT_STANDARD_TARGET`: a verdict, or the offset to jump to.
+pub const XT_STANDARD_TARGET: &str = "";
+
+/// `XT_TCP_INV_DSTPT` and `XT_UDP_INV_DSTPT`.
+pub const XT_TCP_INV_DSTPT: u8 = 0x02;
+/// `XT_MULTIPORT_SOURCE`: the ports are source ports.
+pub const XT_MULTIPORT_SOURCE: u8 = 0;
+/// `XT_MULTI_PORTS`: most ports of one `multiport` match.
+pub const XT_MULTI_PORTS: usize = 15;
+
+/// `NF_NAT_RANGE_MAP_IPS`: the range has addresses.
+pub const NF_NAT_RANGE_MAP_IPS: u32 = 1;
+/// `NF_NAT_RANGE_PROTO_SPECIFIED`: the range has ports.
+pub const NF_NAT_RANGE_PROTO_SPECIFIED: u32 = 2;

@@ -1,0 +1,162 @@
+//! File descriptors of a process: usage, trend, forecast, kinds, leak suspects.
+
+use super::{Builder, Pieces};
+use crate::diagnose::fd_leak;
+use crate::format::{age, percent, thousands as count};
+use crate::model::{FdKind, Process, Snapshot};
+use crate::table::processes;
+
+/// Columns of the curve at the most.
+const CURVE: usize = 48;
+
+impl Builder<'_> {
+    /// What a process has open, how that went, and what it leads to.
+    pub(super) fn descriptors(&mut self, row: usize) {
+        let theme = self.app.theme;
+        let snap = self.snap;
+        let Some(p) = snap.sample.processes.get(row) else { return };
+        self.section("file descriptors");
+        let u = match &p.fds {
+            Ok(u) => *u,
+            Err(why) => {
+                self.text(&format!("unknown: {why}; run as root or as the owner of the process"), theme.warn);
+                return;
+            }
+        };
+        let share = u.share().unwrap_or(0.0);
+        let soft = u.soft.filter(|n| *n != u64::MAX);
+        let of = soft.map_or_else(|| ", unlimited".to_owned(), |n| format!(" of {}", count(n)));
+        let mut line = vec![(format!("{}{of}", count(u64::from(u.open))), theme.pressure(share))];
+        if soft.is_some() {
+            line.push((format!("  {}", percent(share * 100.0)), theme.pressure(share)));
+        }
+        if let Some(n) = snap.processes[row].fds_per_min.filter(|n| *n != 0.0) {
+            let digits = usize::from(n.abs() < 10.0);
+            line.push((format!("  {n:+.digits$}/min"), theme.text));
+        }
+        let old = snap.sample.at.boot_ns.saturating_sub(u.open_at_ns) as f64 / 1e9;
+        if u.open_at_ns > 0 && old >= 2.0 {
+            line.push((format!("  read {} ago", age(old)), theme.warn));
+        }
+        self.out.push(line);
+        self.curve(&snap.processes[row].fd_history);
+        if soft.is_some() && snap.processes[row].fds_per_min.is_some() {
+            self.forecast(snap.processes[row].fds_full_in);
+        }
+        self.text(&ceilings(snap, p), theme.dim);
+        match (u.kinds, p.fds_hidden) {
+            (Some(k), _) => {
+                let one = |name: &'static str, n: u32| if n == 1 { name.trim_end_matches('s') } else { name };
+                let kinds: Vec<String> = k
+                    .present()
+                    .map(|(_, name, n)| format!("{} {}", count(u64::from(n)), one(name, n)))
+                    .collect();
+                self.text(&kinds.join(", "), theme.text);
+                self.sockets_by_kind(row);
+            }
+            (None, Some(why)) => self.text(&format!("kinds unknown: {why}"), theme.warn),
+            (None, None) => {}
+        }
+        if let Some((kind, n)) = snap.processes[row].fds_growing {
+            self.text(&format!("fastest growth: {} {n:+.1}/min", FdKind::ALL[kind as usize].1), theme.text);
+        }
+        self.totals(row);
+        self.suspects(row);
+    }
+
+    /// What many of its descriptors have in common.
+    fn suspects(&mut self, row: usize) {
+        let theme = self.app.theme;
+        let found = fd_leak::suspects(self.snap, row);
+        if found.is_empty() {
+            return;
+        }
+        let leaks = fd_leak::is_leaking(self.snap, row);
+        self.section(if leaks { "leak suspects" } else { "most common descriptors" });
+        for s in &found {
+            let line = crate::model::text::escape(&s.line()).into_owned();
+            self.text(&line, if leaks && s.certain { theme.bad } else { theme.text });
+        }
+    }
+
+    /// Its sockets by protocol and state.
+    fn sockets_by_kind(&mut self, row: usize) {
+        let snap = self.snap;
+        let mut all: std::collections::BTreeMap<_, u64> = std::collections::BTreeMap::new();
+        for r in snap.sockets_of(row) {
+            let s = snap.socket(*r as usize);
+            *all.entry((s.proto, s.state)).or_default() += 1;
+        }
+        if !all.is_empty() {
+            let parts: Vec<String> =
+                all.iter().map(|((p, s), n)| format!("{} {} {}", count(*n), p.name(), s.name())).collect();
+            self.text(&format!("sockets: {}", parts.join(", ")), self.app.theme.dim);
+        }
+    }
+
+    /// What its unit and its user have open together.
+    fn totals(&mut self, row: usize) {
+        let snap = self.snap;
+        let own = &snap.sample.processes[row].info;
+        let sum = |same: &dyn Fn(&Process) -> bool| {
+            let all = snap.sample.processes.iter().filter(|p| same(p));
+            all.fold((0u64, 0u64, 0u64), |(fds, n, hidden), p| match &p.fds {
+                Ok(u) => (fds + u64::from(u.open), n + 1, hidden),
+                Err(_) => (fds, n + 1, hidden + 1),
+            })
+        };
+        let mut line = |what: String, (fds, n, hidden): (u64, u64, u64)| {
+            let unknown =
+                if hidden > 0 { format!(", {} of them not readable", count(hidden)) } else { String::new() };
+            let text = format!("{what}: {} open fds in {} processes{unknown}", count(fds), count(n));
+            self.text(&crate::model::text::escape(&text), self.app.theme.dim);
+        };
+        if let Some(c) = own.cgroup.as_deref().filter(|c| *c != "/") {
+            let name = c.rsplit('/').next().unwrap_or(c);
+            line(format!("unit {name}"), sum(&|p| p.info.cgroup.as_deref() == Some(c)));
+        }
+        let user = snap.user(own.uid).map_or_else(|| own.uid.to_string(), str::to_owned);
+        line(format!("user {user}"), sum(&|p| p.info.uid == own.uid));
+    }
+
+    /// A curve of how it went, between the lowest and the highest.
+    fn curve(&mut self, series: &[(u64, u64)]) {
+        let room = self.width.saturating_sub(34).min(CURVE);
+        let seen = processes::resample(series, room);
+        let all = || seen.iter().flatten().copied();
+        let (Some(low), Some(high)) = (all().min(), all().max()) else { return };
+        if low == high || room < 8 {
+            return;
+        }
+        let levels = self.app.glyphs.levels;
+        let glyph = |n: &Option<u64>| {
+            n.map_or(" ", |n| levels[((n - low) * (levels.len() as u64 - 1) / (high - low)) as usize])
+        };
+        let line: String = seen.iter().map(glyph).collect();
+        let span = (series[series.len() - 1].0 - series[0].0) as f64 / 1e9;
+        let theme = self.app.theme;
+        let pieces: Pieces = vec![
+            (line, theme.accent),
+            (format!(" {} to {} over {}", count(low), count(high), age(span)), theme.dim),
+        ];
+        self.out.push(pieces);
+    }
+}
+
+/// The limits on a process's descriptors one above the other.
+fn ceilings(snap: &Snapshot, p: &Process) -> String {
+    let Ok(u) = &p.fds else { return String::new() };
+    let mut out = Vec::new();
+    if let Some(n) = u.highest {
+        out.push(format!("highest fd number {}", count(u64::from(n))));
+    }
+    match u.hard {
+        Some(u64::MAX) => out.push("no hard limit".to_owned()),
+        Some(n) => out.push(format!("hard limit {}", count(n))),
+        None => {}
+    }
+    if let Some(n) = snap.system().nr_open {
+        out.push(format!("fs.nr_open {}", count(n)));
+    }
+    out.join(", ")
+}

@@ -1,0 +1,41 @@
+//! Details of a group, and counts by state.
+
+use super::Builder;
+use crate::format::thousands as count;
+
+impl Builder<'_> {
+    pub(super) fn group(&mut self, index: usize) {
+        let theme = self.app.theme;
+        let g = &self.app.view_state().arranged.groups[index];
+        self.title(&g.title(self.snap));
+        if let Some(note) = g.note {
+            self.text(note, theme.dim);
+        }
+        let rows = if g.len == 1 { "1 row".to_owned() } else { format!("{} rows", count(u64::from(g.len))) };
+        self.text(&rows, theme.text);
+        let present: Vec<_> = g.states.present().collect();
+        for (s, n) in present {
+            self.out.push(vec![
+                (format!("{:<12}", s.name()), theme.state(s)),
+                (format!("{:>8}  ", count(u64::from(n))), theme.strong),
+                (s.info().meaning.to_owned(), theme.dim),
+            ]);
+        }
+    }
+
+    pub(super) fn states(&mut self, c: &crate::model::StateCounts) {
+        let theme = self.app.theme;
+        let present: Vec<_> = c.present().collect();
+        if present.is_empty() {
+            return;
+        }
+        self.section("connections by state");
+        for (s, n) in present {
+            self.out.push(vec![
+                (format!("{:<12}", s.name()), theme.state(s)),
+                (format!("{:>8}  ", count(u64::from(n))), theme.strong),
+                (s.info().meaning.to_owned(), theme.dim),
+            ]);
+        }
+    }
+}

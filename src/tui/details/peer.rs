@@ -1,0 +1,13 @@
+//! Details of a remote address.
+
+use super::Builder;
+
+impl Builder<'_> {
+    pub(super) fn peer(&mut self, row: usize) {
+        let Some(p) = self.snap.peers.get(row).cloned() else { return };
+        self.title(&p.addr.to_string());
+        let snap = self.snap;
+        self.processes(snap.processes_with(&p));
+        self.states(&p.states);
+    }
+}

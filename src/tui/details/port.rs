@@ -1,0 +1,30 @@
+//! Details of a listening endpoint.
+
+use super::Builder;
+use crate::format::thousands as count;
+
+impl Builder<'_> {
+    pub(super) fn port(&mut self, row: usize) {
+        let Some(p) = self.snap.ports.get(row).cloned() else { return };
+        let theme = self.app.theme;
+        self.title(&format!("{} {}", p.proto.name(), p.local));
+        let reach = match p.scope.name() {
+            "any" => "listens on all addresses",
+            "loopback" => "listens on loopback only",
+            "link-local" => "listens on a link-local address",
+            "private" => "listens on a private address",
+            "public" => "listens on a public address",
+            other => other,
+        };
+        self.text(reach, theme.dim);
+        if p.state == crate::model::State::Listen && p.backlog > 0 {
+            let share = p.recv_q as f64 / p.backlog as f64;
+            self.out.push(vec![
+                ("accept queue ".into(), theme.dim),
+                (format!("{} of {}", count(p.recv_q), count(p.backlog)), theme.pressure(share)),
+            ]);
+        }
+        self.processes(&p.processes);
+        self.states(&p.states);
+    }
+}

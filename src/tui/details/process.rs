@@ -1,0 +1,146 @@
+//! Details of a process, and the blocks on a process that other pages show.
+
+use super::Builder;
+use crate::diagnose::{fd_leak, remedy};
+use crate::format::{Kind, cell, thousands as count};
+use crate::model::{ProcInfo, Snapshot};
+use crate::table::PROCESSES;
+use std::sync::Arc;
+
+impl Builder<'_> {
+    pub(super) fn process(&mut self, row: usize) {
+        let theme = self.app.theme;
+        let Some(info) = self.snap.sample.processes.get(row).map(|p| p.info.clone()) else { return };
+        self.title(&format!("{} {}", info.name(), info.pid));
+        self.text(&info.cmdline, theme.dim);
+        self.lineage(row as u32);
+        self.descriptors(row);
+        let near = self.snap.fds(row).ok().and_then(crate::model::FdUsage::share).is_some_and(|x| x >= 0.5);
+        if near || fd_leak::is_leaking(self.snap, row) {
+            let soft = self.snap.fds(row).ok().and_then(|u| u.soft);
+            self.section("what to do");
+            self.what_to_do(&remedy::raise_fd_limit(self.snap, row, soft));
+        }
+        let states = self.snap.processes.get(row).map(|f| f.states);
+        if let Some(c) = states {
+            self.states(&c);
+        }
+        let rows = self.snap.sockets_of(row).to_vec();
+        if rows.is_empty() {
+            return;
+        }
+        self.section("sockets");
+        for r in rows.iter().take(50) {
+            let s = self.snap.socket(*r as usize);
+            let far = if s.remote.is_none() {
+                String::new()
+            } else {
+                format!(" {} {}", self.app.glyphs.arrow, s.remote)
+            };
+            self.out.push(vec![
+                (format!("{:<12}", s.state.name()), theme.state(s.state)),
+                (format!("{} {}{far}", s.proto.name(), s.local), theme.text),
+            ]);
+        }
+        if rows.len() > 50 {
+            let more = format!("{} more not shown", count(rows.len() as u64 - 50));
+            self.text(&more, theme.dim);
+        }
+    }
+
+    pub(super) fn processes(&mut self, of: &[u32]) {
+        self.section("processes");
+        if of.is_empty() {
+            self.text("none visible", self.app.theme.dim);
+        }
+        for p in of.iter().take(40) {
+            let Some(p) = self.snap.sample.processes.get(*p as usize).map(|p| p.info.clone()) else {
+                continue;
+            };
+            self.holder(&p.name(), p.pid, "", p.uid, &p.cmdline);
+        }
+    }
+
+    pub(super) fn holder(&mut self, comm: &str, pid: u32, fd: &str, uid: u32, cmdline: &str) {
+        let theme = self.app.theme;
+        let user = self.snap.user(uid).map_or_else(|| uid.to_string(), str::to_owned);
+        self.out.push(vec![
+            (format!("{comm} {pid}"), theme.strong),
+            (format!("  {fd}  "), theme.text),
+            (user, theme.dim),
+        ]);
+        if self.compact
+            && !cmdline.is_empty()
+            && let Some(last) = self.out.last_mut()
+        {
+            last.push((format!("  {cmdline}"), theme.dim));
+            return;
+        }
+        if !cmdline.is_empty() && cmdline != comm {
+            self.row("command line", cmdline);
+        }
+    }
+
+    /// Where a process works, who began it, and the unit and container it runs in.
+    pub(super) fn lineage(&mut self, process: u32) {
+        let Some(p) = self.snap.sample.processes.get(process as usize).map(|p| p.info.clone()) else {
+            return;
+        };
+        if let Some((request, Some(seen))) = &self.app.detail_probe
+            && (request.process.pid, request.process.start_ns) == (p.pid, p.start_ns)
+        {
+            match &seen.cwd {
+                Ok(dir) => self.row("cwd", dir),
+                Err(why) => self.row("cwd", &format!("unknown: {why}")),
+            }
+        }
+        let parents: Vec<String> =
+            parents(self.snap, &p).iter().rev().map(|p| format!("{} {}", p.name(), p.pid)).collect();
+        if !parents.is_empty() {
+            let arrow = format!(" {} ", self.app.glyphs.arrow);
+            self.row("parents", &parents.join(&arrow));
+        }
+        let told = |name: &str| {
+            let value = PROCESSES.column(name)?.value(self.snap, process as usize);
+            (!value.is_missing()).then(|| cell(&value, Kind::Text, &self.form).into_owned())
+        };
+        let mut places: Vec<(&str, String)> = ["unit", "slice", "container", "image", "pod"]
+            .into_iter()
+            .filter_map(|n| Some((n, told(n)?)))
+            .collect();
+        if let (Some(engine), Some(c)) =
+            (told("container_engine"), places.iter_mut().find(|(n, _)| *n == "container"))
+        {
+            c.1 = format!("{} ({engine})", c.1);
+        }
+        // A low pane has one line for all of them.
+        if self.compact && places.len() > 1 {
+            let all: Vec<String> = places.iter().map(|(n, text)| format!("{n} {text}")).collect();
+            self.row("placement", &all.join(", "));
+            return;
+        }
+        for (name, text) in &places {
+            self.row(name, text);
+        }
+        if let Some(c) = p.cgroup.as_deref().filter(|c| *c != "/" && (!self.compact || places.is_empty())) {
+            self.row("cgroup", c);
+        }
+    }
+}
+
+/// The process that began this one, the one that began that, and so on. A pid is given out again, so a parent is
+/// older than its child.
+fn parents(snap: &Snapshot, of: &Arc<ProcInfo>) -> Vec<Arc<ProcInfo>> {
+    let all = &snap.sample.processes;
+    let mut out: Vec<Arc<ProcInfo>> = Vec::new();
+    let mut child = Arc::clone(of);
+    while out.len() < 16 {
+        let found = all.binary_search_by_key(&child.ppid, |p| p.info.pid).ok().map(|i| &all[i].info);
+        let Some(parent) = found.filter(|p| p.start_ns <= child.start_ns && p.pid != child.pid) else {
+            break;
+        };
+        out.push(Arc::clone(parent));
+        child = Arc::clone(parent);
+    }
+    out
+}

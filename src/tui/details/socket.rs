@@ -1,0 +1,96 @@
+//! Details of a socket: endpoints, state, findings, owners, the peer socket.
+
+use super::Builder;
+use crate::diagnose::finding::socket_diagnoses;
+use crate::format::{Value, age};
+use crate::model::Missing;
+use crate::tui::canvas::width;
+
+impl Builder<'_> {
+    pub(super) fn socket(&mut self, row: usize) {
+        let theme = self.app.theme;
+        let (snap, app) = (self.snap, self.app);
+        let s = snap.socket(row);
+        let table = app.view_state().view.table;
+        let named = |n: &str| table.column(n).map_or_else(String::new, |c| self.value(c, row));
+        let (local, remote) = (named("local"), named("remote"));
+        let title = if remote == "-" {
+            format!("{} {local}", s.proto.name())
+        } else {
+            format!("{} {local} {} {remote}", s.proto.name(), app.glyphs.arrow)
+        };
+        let f = &snap.facts[row];
+        self.title(&title);
+        let mut state = vec![(s.state.name().to_owned(), theme.state(s.state).patch(theme.strong))];
+        if row >= snap.live {
+            let ago = snap.sample.at.boot_ns.saturating_sub(f.closed_ns) as f64 / 1e9;
+            state.push((format!("  closed {} ago", age(ago)), theme.warn));
+        } else if let Some(column) = table.column("state_age_s") {
+            let text = match column.value(snap, row) {
+                Value::AtLeast(secs) => format!("  for at least {}", age(secs)),
+                Value::Float(secs) => format!("  for {}", age(secs)),
+                _ => String::new(),
+            };
+            state.push((text, theme.dim));
+        }
+        let said: usize = state.iter().map(|(t, _)| usize::from(width(t))).sum();
+        let meaning = s.state.info().meaning;
+        if said + 2 + meaning.len() <= self.width {
+            state.push((format!("  {meaning}"), theme.dim));
+            self.out.push(state);
+        } else {
+            self.out.push(state);
+            self.text(meaning, theme.dim);
+        }
+        let found: Vec<_> = socket_diagnoses(snap, row).collect();
+        if !found.is_empty() {
+            self.section("findings");
+            for d in found {
+                self.text(&d.evidence, theme.warn);
+                self.text(d.help, theme.dim);
+            }
+        }
+        self.section("owners");
+        let owners = snap.owners(row).to_vec();
+        for o in &owners {
+            let p = &snap.process(o).info;
+            self.holder(
+                &p.name(),
+                p.pid,
+                &o.fd().map_or_else(String::new, |fd| format!("fd {fd}")),
+                p.uid,
+                &p.cmdline,
+            );
+        }
+        if let Some(o) = owners.first() {
+            self.lineage(o.process);
+        }
+        if owners.is_empty() {
+            if let Some(was) = snap.former(row) {
+                let text = format!("was {} {} fd {}", was.comm, was.pid, was.fd);
+                self.text(&text, theme.text);
+            }
+            let why = f.owner_missing.map_or("unknown", Missing::reason);
+            self.text(
+                why,
+                if f.owner_missing == Some(Missing::NotPermitted) { theme.warn } else { theme.dim },
+            );
+        }
+    }
+
+    /// The process at the far end, where that is on this machine.
+    pub(super) fn other_end(&mut self, row: usize) {
+        let Some(other) = self.snap.other_end(row) else { return };
+        self.section("peer socket on this host (o: go to it)");
+        let owners = self.snap.owners(other).to_vec();
+        for o in &owners {
+            let p = &self.snap.process(o).info;
+            let fd = o.fd().map_or_else(String::new, |fd| format!("fd {fd}"));
+            self.holder(&p.name(), p.pid, &fd, p.uid, &p.cmdline);
+        }
+        if owners.is_empty() {
+            let why = self.snap.facts[other].owner_missing.map_or("unknown", Missing::reason);
+            self.text(why, self.app.theme.dim);
+        }
+    }
+}
