@@ -3,7 +3,7 @@
 
 use crate::collect::procs;
 use crate::collect::sock_diag;
-use crate::model::signal::Sig;
+use crate::model::signal::SignalInfo;
 use crate::model::text::escape;
 use crate::model::{Namespace, ProcInfo, Socket};
 use rustix::fd::OwnedFd;
@@ -94,7 +94,7 @@ impl PinnedProcess {
 }
 
 /// Sends a signal to a process.
-pub fn send_signal(process: &ProcInfo, sig: Sig) -> Result<(), ActionError> {
+pub fn send_signal(process: &ProcInfo, sig: SignalInfo) -> Result<(), ActionError> {
     let target = PinnedProcess::open(process)?;
     let sent = Signal::from_named_raw(sig.number)
         .ok_or(Errno::INVAL)

@@ -25,7 +25,7 @@
 //!   that end with it; names, containers and large sorts have their own. The one that draws waits for none of them.
 //! - **A list exists once**, and tests stand over it: [`table::TABLES`] (columns), [`tui::command::COMMANDS`] (keys, help, palette),
 //!   [`model::state::STATES`], [`diagnose::finding::FINDINGS`], [`explain::TOPICS`], [`cli::settings::settings`],
-//!   [`filter::LANGUAGE`], [`model::limit::CEILINGS`]. Help, manual, reference, completion and the commented configuration
+//!   [`filter::LANGUAGE`], [`model::limit::LIMIT_KINDS`]. Help, manual, reference, completion and the commented configuration
 //!   file are made of them.
 //!
 //! # How to add something

@@ -42,11 +42,11 @@ pub use context::{Contexts, Label};
 pub use fault::{Fault, FaultKind, FaultSubject, Faults, Missing};
 pub use hosts::{HostName, Hosts};
 pub use limit::{
-    Alert, AlertRules, Ceiling, Counters, FullIn, Level, Limit, NetCounters, Subject, SystemLimits,
+    Alert, AlertRules, Counters, FullIn, Level, Limit, LimitKind, LimitSubject, NetCounters, SystemLimits,
 };
 pub use nat::{Forward, ForwardKind, Forwards, NatRule};
 pub use netns::Netns;
-pub use process::{FdKind, FdKinds, FdPlace, FdUsage, Owner, ProcInfo, Process};
+pub use process::{FdKind, FdKinds, FdTarget, FdUsage, Owner, ProcInfo, Process};
 pub use proto::{Family, Proto};
 pub use sample::{
     Backend, BackendInfo, Flow, Namespace, Netfilter, OwnersBy, Privileges, Sample, Stamp, nft, xtables,

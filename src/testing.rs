@@ -65,7 +65,7 @@ pub(crate) fn process(pid: u32, comm: &str, uid: u32, open: u32, soft: u64) -> P
             kinds_at_ns: 0,
         }),
         fds_hidden: None,
-        places: Arc::from([]),
+        fd_targets: Arc::from([]),
     }
 }
 

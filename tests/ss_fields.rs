@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use sockscope::explain::{Lang, explain};
-use sockscope::model::limit::CEILINGS;
+use sockscope::model::limit::LIMIT_KINDS;
 use sockscope::model::struct_layout;
 use sockscope::table::{SOCKETS, TABLES};
 
@@ -161,6 +161,6 @@ fn each_of_them_is_explained() {
 #[test]
 fn orphaned_and_timewait_are_ceilings() {
     for name in ["orphans", "time-wait"] {
-        assert!(CEILINGS.iter().any(|c| c.name == name), "{name}");
+        assert!(LIMIT_KINDS.iter().any(|c| c.name == name), "{name}");
     }
 }

@@ -51,7 +51,7 @@ fn evaluate(plan: &Plan, check: &CheckPlan) -> Result<(u8, String), RunError> {
         }
     }
     let rows = listing::view(&check.list).arrange(&snap).rows;
-    let selected = |r: &usize| check.only.is_empty() || check.only.contains(&snap.limits[*r].ceiling);
+    let selected = |r: &usize| check.only.is_empty() || check.only.contains(&snap.limits[*r].kind);
     let mut rows: Vec<usize> = rows.into_iter().map(|r| r as usize).filter(selected).collect();
     rows.sort_by_key(|r| std::cmp::Reverse(snap.limits[*r].level));
     let worst = rows.first().map(|r| snap.limits[*r].level);
@@ -80,12 +80,11 @@ fn text(snap: &Snapshot, rows: &[usize], word: &str, rules: &AlertRules) -> Stri
     let mut out = format!("{word} - {}", plain(&head));
     let perfdata = rows.iter().take(MAX_PERFDATA).filter_map(|r| {
         let l = &snap.limits[*r];
-        let name =
-            plain(&format!("{} {}", l.ceiling.info().name, subject(snap, *r))).replace(['\'', '='], "_");
+        let name = plain(&format!("{} {}", l.kind.info().name, subject(snap, *r))).replace(['\'', '='], "_");
         let max = l.max?;
-        let comm = l.process.filter(|_| l.ceiling == crate::model::Ceiling::Fds);
+        let comm = l.process.filter(|_| l.kind == crate::model::LimitKind::Fds);
         let comm = comm.and_then(|p| snap.sample.processes.get(p as usize)).map(|p| &*p.info.comm);
-        let (warn, crit) = rules.shares(l.ceiling, comm);
+        let (warn, crit) = rules.shares(l.kind, comm);
         let threshold = |share: f64| (max as f64 * share).floor() as u64;
         Some(format!("'{name}'={};{};{};0;{max}", l.used, threshold(warn), threshold(crit)))
     });
@@ -95,7 +94,7 @@ fn text(snap: &Snapshot, rows: &[usize], word: &str, rules: &AlertRules) -> Stri
     }
     out.push('\n');
     for (r, f) in rows.iter().zip(&found) {
-        let info = snap.limits[*r].ceiling.info();
+        let info = snap.limits[*r].kind.info();
         let _ = writeln!(
             out,
             "{}: {} {} Set by: {}.",
@@ -105,7 +104,7 @@ fn text(snap: &Snapshot, rows: &[usize], word: &str, rules: &AlertRules) -> Stri
             info.set_by
         );
         let process = snap.limits[*r].process.filter(|_| {
-            matches!(snap.limits[*r].ceiling, crate::model::Ceiling::Fds | crate::model::Ceiling::CloseWait)
+            matches!(snap.limits[*r].kind, crate::model::LimitKind::Fds | crate::model::LimitKind::CloseWait)
         });
         for s in process.map_or_else(Vec::new, |p| fd_leak::suspects(snap, p as usize)) {
             let _ = writeln!(out, "  {}", plain(&s.line()));

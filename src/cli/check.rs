@@ -4,7 +4,7 @@ use super::args::{Check, FormatArg};
 use super::error::UsageError;
 use super::list_plan::ListPlan;
 use super::settings::value::{flag_duration, flag_percentage, limit};
-use crate::model::{AlertRules, Ceiling};
+use crate::model::{AlertRules, LimitKind};
 use std::time::Duration;
 
 /// A check, checked.
@@ -13,7 +13,7 @@ pub struct CheckPlan {
     /// The limits to check: filter and what must be read.
     pub list: ListPlan,
     /// Kinds of limits; empty for all.
-    pub only: Vec<Ceiling>,
+    pub only: Vec<LimitKind>,
     /// Thresholds.
     pub rules: AlertRules,
     /// Time to observe.
@@ -32,7 +32,7 @@ impl CheckPlan {
         }
         if c.warn.is_some() || c.crit.is_some() {
             // Flags override the thresholds of single limits and processes too.
-            (rules.by_ceiling, rules.by_process) = (Vec::new(), Vec::new());
+            (rules.by_kind, rules.by_process) = (Vec::new(), Vec::new());
         }
         if rules.warn > rules.crit {
             let percent = |share: f64| (share * 1e4).round() / 1e2;

@@ -8,7 +8,7 @@ pub mod value;
 
 use super::error::UsageError;
 use crate::filter::Saved;
-use crate::model::{AlertRules, Ceiling, Netns};
+use crate::model::{AlertRules, LimitKind, Netns};
 use crate::view::preset::{Preset, Presets};
 use flags::SettingFlags;
 use schema::{Context, Map, Node, Place, Problem, Reader, Setting, Validators};
@@ -103,7 +103,7 @@ group! {
         /// Command to run for each new alert (no shell); it gets the alert as JSON on standard input.
         command: CommandLine = CommandLine::default(), example("[\"/usr/local/bin/page-me\"]");
         /// Thresholds by kind of limit.
-        limits: Map<Ceiling, Thresholds> = Map::default(), named("conntrack");
+        limits: Map<LimitKind, Thresholds> = Map::default(), named("conntrack");
         /// Thresholds by process name, for its file descriptors.
         processes: Map<String, Thresholds> = Map::default(), named("nginx");
     }
@@ -206,13 +206,13 @@ impl Alerts {
     pub fn rules(&self) -> AlertRules {
         let shares =
             |t: &Thresholds| (t.warn.map_or(self.warn.0, |s| s.0), t.crit.map_or(self.crit.0, |s| s.0));
-        let by_limit = self.limits.iter().map(|(ceiling, t)| (*ceiling, shares(t)));
+        let by_limit = self.limits.iter().map(|(kind, t)| (*kind, shares(t)));
         let by_process = self.processes.iter().map(|(name, t)| (name.as_str().into(), shares(t)));
         AlertRules {
             warn: self.warn.0,
             crit: self.crit.0,
             horizon_s: self.horizon.as_secs_f64(),
-            by_ceiling: by_limit.map(|(c, (warn, crit))| (c, warn, crit)).collect(),
+            by_kind: by_limit.map(|(c, (warn, crit))| (c, warn, crit)).collect(),
             by_process: by_process.map(|(name, (warn, crit))| (name, warn, crit)).collect(),
         }
     }
@@ -341,8 +341,8 @@ mod tests {
             read("[alerts]\nwarn = \"60%\"\nhorizon = \"5m\"\nlimits.ports = { crit = \"70%\" }\n");
         assert_eq!(problems, [""; 0]);
         let rules = settings.alerts.rules();
-        assert_eq!((rules.horizon_s, rules.shares(Ceiling::Ports, None)), (300.0, (0.6, 0.7)));
-        assert_eq!(rules.shares(Ceiling::Fds, None), (0.6, 0.9));
+        assert_eq!((rules.horizon_s, rules.shares(LimitKind::Ports, None)), (300.0, (0.6, 0.7)));
+        assert_eq!(rules.shares(LimitKind::Fds, None), (0.6, 0.9));
     }
 
     #[test]

@@ -241,7 +241,7 @@ impl ContainerNames {
     fn fill(&mut self, sample: &mut Sample) {
         let mut known = self.queries.containers().to_vec();
         let from_engines = known.len();
-        let monitored = |p: &Process| Container::of_monitor(&p.info.comm, &p.info.cmdline);
+        let monitored = |p: &Process| Container::from_conmon(&p.info.comm, &p.info.cmdline);
         let by_monitor: Vec<Container> = sample.processes.iter().filter_map(monitored).collect();
         for c in &by_monitor {
             if known.iter().all(|k| k.id != c.id) {

@@ -78,7 +78,7 @@ impl PortableSource {
                     cgroup: None,
                 }),
                 fds_hidden: (fds == Err(Missing::NotPermitted)).then_some(Missing::NotPermitted),
-                places: Arc::from([]),
+                fd_targets: Arc::from([]),
                 fds,
             });
         }

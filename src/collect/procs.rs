@@ -209,7 +209,7 @@ impl Procs {
                     kinds_at_ns: e.scanned_ns,
                 }),
                 fds_hidden: hidden.then_some(Missing::NotPermitted),
-                places: Arc::clone(&e.fd_targets.1),
+                fd_targets: Arc::clone(&e.fd_targets.1),
             });
             if dirty {
                 owners.extend(e.fds.sockets.iter().map(|(inode, fd)| Owner {

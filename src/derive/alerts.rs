@@ -1,7 +1,7 @@
 //! Which limits are alarming, and since when.
 
 use crate::model::Sample;
-use crate::model::limit::{Alert, AlertRules, Ceiling, Level, Limit, Subject};
+use crate::model::limit::{Alert, AlertRules, Level, Limit, LimitKind, LimitSubject};
 use rustc_hash::FxHashMap;
 
 /// Share by which a limit must fall below its threshold before its alert goes.
@@ -23,7 +23,7 @@ struct Raised {
 #[derive(Debug, Default)]
 pub(super) struct Alerts {
     poll: u64,
-    raised: FxHashMap<(Ceiling, u16, Subject), Raised>,
+    raised: FxHashMap<(LimitKind, u16, LimitSubject), Raised>,
 }
 
 impl Alerts {
@@ -33,7 +33,7 @@ impl Alerts {
         let now = sample.at.boot_ns;
         let mut out = Vec::new();
         for (i, row) in rows.iter_mut().enumerate() {
-            let comm = row.process.filter(|_| row.ceiling == Ceiling::Fds);
+            let comm = row.process.filter(|_| row.kind == LimitKind::Fds);
             let comm = comm.and_then(|p| sample.processes.get(p as usize)).map(|p| &*p.info.comm);
             let seen = level(row, rules, comm, 0.0, 1.0);
             let key = row.id();
@@ -80,13 +80,13 @@ impl Alerts {
 fn level(row: &Limit, rules: &AlertRules, comm: Option<&str>, ease: f64, patience: f64) -> Level {
     let lost = row.drops_new.is_some_and(|n| n > 0);
     let Some(share) = row.share() else {
-        return if lost || row.ceiling == Ceiling::CloseWait && row.grows {
+        return if lost || row.kind == LimitKind::CloseWait && row.grows {
             Level::Warning
         } else {
             Level::Ok
         };
     };
-    let (warn, crit) = rules.shares(row.ceiling, comm);
+    let (warn, crit) = rules.shares(row.kind, comm);
     let horizon = rules.horizon_s * patience;
     // A queue that loses clients is past every threshold.
     if share >= crit - ease || lost || share > FAR && row.is_full_within(horizon / 10.0) {
@@ -107,9 +107,9 @@ mod tests {
 
     fn row(used: u64, full_in: Option<f64>) -> Limit {
         Limit {
-            ceiling: Ceiling::Conntrack,
+            kind: LimitKind::Conntrack,
             netns: 0,
-            subject: Subject::Net,
+            subject: LimitSubject::Net,
             process: None,
             used,
             max: Some(100),

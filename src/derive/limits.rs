@@ -2,7 +2,7 @@
 
 use super::alerts::Alerts;
 use super::trend::{self, Series};
-use crate::model::limit::{Alert, AlertRules, Ceiling, Level, Limit, NetCounters, Subject};
+use crate::model::limit::{Alert, AlertRules, Level, Limit, LimitKind, LimitSubject, NetCounters};
 use crate::model::snapshot::{Direction, Port, ProcessFacts, SocketFacts};
 use crate::model::{Addr, Endpoint, FdKind, Proto, Reads, Sample, Socket, State};
 use rustc_hash::FxHashMap;
@@ -28,7 +28,7 @@ struct Known {
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     poll: u64,
-    known: FxHashMap<(Ceiling, u64, Subject), Known>,
+    known: FxHashMap<(LimitKind, u64, LimitSubject), Known>,
     alerts: Alerts,
 }
 
@@ -70,12 +70,12 @@ impl Memory {
         let now = c.sample.at.boot_ns;
         let space = c.sample.namespaces.get(usize::from(row.netns)).map_or(0, |n| n.inode);
         let fresh = || Known { series: Series::default(), drops: None, poll: 0 };
-        let k = self.known.entry((row.ceiling, space, row.subject.clone())).or_insert_with(fresh);
+        let k = self.known.entry((row.kind, space, row.subject.clone())).or_insert_with(fresh);
         k.poll = self.poll;
         row.drops_new = row.drops.zip(k.drops).map(|(now, before)| now.saturating_sub(before));
         k.drops = row.drops;
         // A process was known before it came among the worst.
-        let own = row.process.filter(|_| row.ceiling == Ceiling::Fds);
+        let own = row.process.filter(|_| row.kind == LimitKind::Fds);
         let series = match own.and_then(|p| c.processes.get(p as usize)) {
             Some(p) => &p.fd_history,
             None => {
@@ -88,7 +88,7 @@ impl Memory {
             row.full_in = trend::full_in(series, row.used, max);
         }
         row.grows = row.full_in.is_some() || trend::rises(series);
-        if let (Ceiling::CloseWait, Some(p)) = (row.ceiling, row.process) {
+        if let (LimitKind::CloseWait, Some(p)) = (row.kind, row.process) {
             // Followed since it left the first one open.
             let facts = c.processes.get(p as usize);
             row.per_min = facts.and_then(|f| f.close_wait_per_min);
@@ -97,9 +97,9 @@ impl Memory {
     }
 }
 
-fn limit(ceiling: Ceiling, netns: u16, subject: Subject, used: u64, max: Option<u64>) -> Limit {
+fn limit(kind: LimitKind, netns: u16, subject: LimitSubject, used: u64, max: Option<u64>) -> Limit {
     Limit {
-        ceiling,
+        kind,
         netns,
         subject,
         process: None,
@@ -129,8 +129,8 @@ fn processes(c: &Context<'_>, out: &mut Vec<Limit>) {
     for (_, i) in all.into_iter().take(most) {
         let p = &c.sample.processes[i];
         let Ok(u) = &p.fds else { continue };
-        let subject = Subject::Process(p.info.pid, p.info.start_ns);
-        let mut row = limit(Ceiling::Fds, 0, subject, u64::from(u.open), u.soft.filter(|s| *s != u64::MAX));
+        let subject = LimitSubject::Process(p.info.pid, p.info.start_ns);
+        let mut row = limit(LimitKind::Fds, 0, subject, u64::from(u.open), u.soft.filter(|s| *s != u64::MAX));
         row.process = Some(i as u32);
         out.push(row);
     }
@@ -146,8 +146,8 @@ fn left_open(c: &Context<'_>, out: &mut Vec<Limit>) {
     });
     for i in all.into_iter().take(OTHERS) {
         let info = &c.sample.processes[i].info;
-        let subject = Subject::Process(info.pid, info.start_ns);
-        let mut row = limit(Ceiling::CloseWait, 0, subject, u64::from(count(&c.processes[i])), None);
+        let subject = LimitSubject::Process(info.pid, info.start_ns);
+        let mut row = limit(LimitKind::CloseWait, 0, subject, u64::from(count(&c.processes[i])), None);
         row.process = Some(i as u32);
         out.push(row);
     }
@@ -155,22 +155,22 @@ fn left_open(c: &Context<'_>, out: &mut Vec<Limit>) {
 
 fn system(c: &Context<'_>, out: &mut Vec<Limit>) {
     let s = &c.sample.system;
-    let mut put = |ceiling, subject, used: Option<u64>, max: Option<u64>| {
+    let mut put = |kind, subject, used: Option<u64>, max: Option<u64>| {
         if let (Some(used), Some(max)) = (used, max) {
-            out.push(limit(ceiling, 0, subject, used, Some(max)));
+            out.push(limit(kind, 0, subject, used, Some(max)));
         }
     };
-    put(Ceiling::Files, Subject::System, s.files_open, s.files_max);
+    put(LimitKind::Files, LimitSubject::System, s.files_open, s.files_max);
     let Some(k) = &c.sample.counters else { return };
     let threads = match (k.pid_max, k.threads_max) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     };
-    put(Ceiling::Threads, Subject::System, k.threads, threads);
+    put(LimitKind::Threads, LimitSubject::System, k.threads, threads);
     let mut groups: Vec<_> = k.cgroup_pids.iter().collect();
     groups.sort_by(|a, b| (b.1 * a.2.max(1)).cmp(&(a.1 * b.2.max(1))));
     for (path, used, max) in groups.into_iter().take(OTHERS) {
-        put(Ceiling::CgroupPids, Subject::Cgroup(path.clone()), Some(*used), Some(*max));
+        put(LimitKind::CgroupPids, LimitSubject::Cgroup(path.clone()), Some(*used), Some(*max));
     }
 }
 
@@ -182,16 +182,16 @@ fn listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
     };
     all.sort_by_key(|p| rank(p));
     for p in all.into_iter().take(LISTENERS) {
-        let subject = Subject::Listener(p.proto, p.local, p.iface);
-        let mut row = limit(Ceiling::Accept, p.netns, subject, p.recv_q, Some(p.backlog));
+        let subject = LimitSubject::Listener(p.proto, p.local, p.iface);
+        let mut row = limit(LimitKind::Accept, p.netns, subject, p.recv_q, Some(p.backlog));
         row.process = p.processes.first().copied();
         row.drops = p.drops;
         out.push(row);
         // Not yet acknowledged by the client; the kernel allows as many as the backlog.
         let half_open = u64::from(p.states.get(State::SynRecv));
         if half_open > 0 {
-            let subject = Subject::Listener(p.proto, p.local, p.iface);
-            let mut row = limit(Ceiling::Syn, p.netns, subject, half_open, Some(p.backlog));
+            let subject = LimitSubject::Listener(p.proto, p.local, p.iface);
+            let mut row = limit(LimitKind::Syn, p.netns, subject, half_open, Some(p.backlog));
             row.process = p.processes.first().copied();
             out.push(row);
         }
@@ -201,8 +201,8 @@ fn listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
         c.ports.iter().filter(|p| p.state != State::Listen && p.drops.is_some_and(|n| n > 0)).collect();
     lossy.sort_by_key(|p| std::cmp::Reverse(p.drops));
     for p in lossy.into_iter().take(OTHERS) {
-        let subject = Subject::Listener(p.proto, p.local, p.iface);
-        let mut row = limit(Ceiling::Rcvbuf, p.netns, subject, p.drops.unwrap_or(0), None);
+        let subject = LimitSubject::Listener(p.proto, p.local, p.iface);
+        let mut row = limit(LimitKind::Rcvbuf, p.netns, subject, p.drops.unwrap_or(0), None);
         row.process = p.processes.first().copied();
         row.drops = p.drops;
         out.push(row);
@@ -238,7 +238,7 @@ fn routes(c: &Context<'_>, out: &mut Vec<Limit>) {
     // The fullest first: a / b against c / d is a * d against c * b.
     all.sort_unstable_by(|a, b| (b.1 * a.3).cmp(&(a.1 * b.3)).then(a.0.cmp(&b.0)));
     for ((netns, from, to), n, row, size) in all.into_iter().take(ROUTES) {
-        let mut l = limit(Ceiling::Ports, netns, Subject::Route(from, to), n, Some(size));
+        let mut l = limit(LimitKind::Ports, netns, LimitSubject::Route(from, to), n, Some(size));
         let (a, b) = c.facts[row as usize].owners;
         l.process = c.sample.owners.get(a as usize..b as usize).and_then(|o| o.first()).map(|o| o.process);
         out.push(l);
@@ -248,36 +248,36 @@ fn routes(c: &Context<'_>, out: &mut Vec<Limit>) {
 /// The tables of one namespace.
 fn net(n: &NetCounters, out: &mut Vec<Limit>) {
     let at = n.netns;
-    let mut put = |ceiling, used: Option<u64>, max: Option<u64>| {
+    let mut put = |kind, used: Option<u64>, max: Option<u64>| {
         if let (Some(used), Some(max)) = (used, max) {
-            out.push(limit(ceiling, at, Subject::Net, used, Some(max)));
+            out.push(limit(kind, at, LimitSubject::Net, used, Some(max)));
         }
     };
-    put(Ceiling::TimeWait, n.time_wait, n.time_wait_max);
-    put(Ceiling::Orphans, n.orphans, n.orphans_max);
-    put(Ceiling::Conntrack, n.conntrack, n.conntrack_max);
-    put(Ceiling::TcpMem, n.tcp_mem, n.tcp_mem_max.map(|m| m.1));
-    put(Ceiling::UdpMem, n.udp_mem, n.udp_mem_max.map(|m| m.1));
+    put(LimitKind::TimeWait, n.time_wait, n.time_wait_max);
+    put(LimitKind::Orphans, n.orphans, n.orphans_max);
+    put(LimitKind::Conntrack, n.conntrack, n.conntrack_max);
+    put(LimitKind::TcpMem, n.tcp_mem, n.tcp_mem_max.map(|m| m.1));
+    put(LimitKind::UdpMem, n.udp_mem, n.udp_mem_max.map(|m| m.1));
     for (six, used, max) in
         [(false, n.neighbours, n.neighbours_max), (true, n.neighbours6, n.neighbours6_max)]
     {
         // One table for all namespaces; the ceiling stands in the first one only.
         if let (Some(used), Some(max)) = (used, max) {
-            out.push(limit(Ceiling::Neighbours, at, Subject::Neighbours(six), used, Some(max)));
+            out.push(limit(LimitKind::Neighbours, at, LimitSubject::Neighbours(six), used, Some(max)));
         }
     }
-    let mut count = |ceiling, drops: Option<u64>| {
+    let mut count = |kind, drops: Option<u64>| {
         if let Some(d) = drops {
-            let mut row = limit(ceiling, at, Subject::Net, d, None);
+            let mut row = limit(kind, at, LimitSubject::Net, d, None);
             row.drops = Some(d);
             out.push(row);
         }
     };
     // All listeners of the namespace together: the kernel's own count.
-    count(Ceiling::Accept, n.listen_overflows);
-    count(Ceiling::Syn, n.syn_cookies.zip(n.syn_drops).map(|(a, b)| a + b));
-    count(Ceiling::Rcvbuf, n.udp_rcvbuf_errors);
-    count(Ceiling::Netlink, n.netlink_drops);
+    count(LimitKind::Accept, n.listen_overflows);
+    count(LimitKind::Syn, n.syn_cookies.zip(n.syn_drops).map(|(a, b)| a + b));
+    count(LimitKind::Rcvbuf, n.udp_rcvbuf_errors);
+    count(LimitKind::Netlink, n.netlink_drops);
 }
 
 /// inotify instances by user, as far as descriptors were walked, and watches.
@@ -291,14 +291,14 @@ fn users(c: &Context<'_>, out: &mut Vec<Limit>) {
             *instances.entry(p.info.uid).or_default() += u64::from(n);
         }
     }
-    let mut put = |ceiling, mut all: Vec<(u32, u64)>, max: Option<u64>| {
+    let mut put = |kind, mut all: Vec<(u32, u64)>, max: Option<u64>| {
         all.sort_unstable_by_key(|(uid, n)| (std::cmp::Reverse(*n), *uid));
         for (uid, n) in all.into_iter().take(OTHERS) {
             if max.is_some() {
-                out.push(limit(ceiling, 0, Subject::User(uid), n, max));
+                out.push(limit(kind, 0, LimitSubject::User(uid), n, max));
             }
         }
     };
-    put(Ceiling::InotifyInstances, instances.into_iter().collect(), k.inotify_instances_max);
-    put(Ceiling::InotifyWatches, k.inotify_watches.clone(), k.inotify_watches_max);
+    put(LimitKind::InotifyInstances, instances.into_iter().collect(), k.inotify_instances_max);
+    put(LimitKind::InotifyWatches, k.inotify_watches.clone(), k.inotify_watches_max);
 }

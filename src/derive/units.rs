@@ -66,7 +66,7 @@ impl Memory {
         if !all.iter().any(|p| &*p.info.comm == MONITOR) {
             return;
         }
-        let watched = |p: &Process| Container::of_monitor(&p.info.comm, &p.info.cmdline);
+        let watched = |p: &Process| Container::from_conmon(&p.info.comm, &p.info.cmdline);
         for i in 0..all.len() {
             let known = processes[i].unit.checked_sub(1).and_then(|u| self.units.get(u as usize));
             if known.is_some_and(|u| u.container.is_some()) {
@@ -138,7 +138,7 @@ mod tests {
                 }),
                 fds: Err(crate::model::Missing::NotRead),
                 fds_hidden: None,
-                places: Arc::from([]),
+                fd_targets: Arc::from([]),
             })
             .collect();
         out.cgroups = Arc::new(cgroups.iter().map(|(id, p)| (*id, (*p).into())).collect());

@@ -14,7 +14,7 @@ pub fn alert_json(snap: &Snapshot, row: usize) -> String {
     let mut field = |key: &str, v: serde_json::Value| drop(out.insert(key.to_owned(), v));
     field("host", (*snap.sample.host).into());
     field("time", ((snap.sample.at.unix_ns / 1_000_000) as f64 / 1e3).into());
-    field("limit", l.ceiling.info().name.into());
+    field("limit", l.kind.info().name.into());
     field("subject", subject(snap, row).into());
     field("level", l.level.name().into());
     field("used", l.used.into());
@@ -29,8 +29,8 @@ pub fn alert_json(snap: &Snapshot, row: usize) -> String {
     field("pid", process(snap, row).map(|p| p.pid).into());
     field("process", process(snap, row).map(|p| &*p.comm).into());
     field("finding", limit_diagnosis(snap, row).map(|d| d.evidence).into());
-    field("set_by", l.ceiling.info().set_by.into());
-    field("advice", l.ceiling.info().help.into());
+    field("set_by", l.kind.info().set_by.into());
+    field("advice", l.kind.info().help.into());
     field("steps", remedy::steps(snap, row).into());
     let suspects = fd_process(snap, row).filter(|_| l.level > Level::Ok).map(|p| fd_leak::suspects(snap, p));
     let lines: Vec<String> = suspects.iter().flatten().map(Suspect::line).collect();

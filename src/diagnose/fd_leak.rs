@@ -80,7 +80,7 @@ pub fn suspects(snap: &Snapshot, process: usize) -> Vec<Suspect> {
     for ((proto, peer), b) in by_peer.into_iter().filter(|(_, b)| b.count >= SEVERAL) {
         out.push(suspect(format!("{} to {peer}", proto.name()), b, false));
     }
-    for p in snap.sample.processes[process].places.iter() {
+    for p in snap.sample.processes[process].fd_targets.iter() {
         let what = match (p.kind, p.place.ends_with('/')) {
             (FdKind::Memfd, _) => format!("memfd {}", p.place),
             (_, true) => format!("files in {}", p.place),
@@ -103,7 +103,7 @@ pub fn is_leaking(snap: &Snapshot, process: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::FdPlace;
+    use crate::model::FdTarget;
     use crate::testing::{process, row, snapshot};
     use std::sync::Arc;
 
@@ -114,7 +114,7 @@ mod tests {
         rows.extend((0..4).map(|_| tcp(State::Established, "10.0.0.9:5432")));
         rows.extend((0..2).map(|_| tcp(State::Established, "10.0.0.8:80")));
         let mut api = process(991, "api", 33, 10, 1024);
-        api.places = Arc::from([FdPlace {
+        api.fd_targets = Arc::from([FdTarget {
             kind: FdKind::File,
             place: "/tmp/x".into(),
             count: 20,

@@ -232,7 +232,7 @@ pub fn limit_diagnosis(snap: &Snapshot, row: usize) -> Option<Diagnosis> {
             finding,
             evidence: evidence(snap, row)?,
             severity: l.level,
-            help: l.ceiling.info().help,
+            help: l.kind.info().help,
             row,
         }),
         Check::Socket(_) | Check::Forward(_) => None,

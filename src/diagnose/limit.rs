@@ -2,7 +2,7 @@
 
 use super::fd_leak;
 use crate::format::{age, thousands};
-use crate::model::limit::{Ceiling, Limit, Subject};
+use crate::model::limit::{Limit, LimitKind, LimitSubject};
 use crate::model::{FdKind, ProcInfo, Snapshot};
 
 /// Seconds until full from which a forecast is not mentioned.
@@ -21,33 +21,35 @@ pub(crate) fn process(snap: &Snapshot, row: usize) -> Option<&ProcInfo> {
 pub fn subject(snap: &Snapshot, row: usize) -> String {
     let l = limit(snap, row);
     match &l.subject {
-        Subject::System => "this host".to_owned(),
-        Subject::Net if l.max.is_none() && l.ceiling == Ceiling::Accept => "all listeners".to_owned(),
-        Subject::Neighbours(six) => (if *six { "IPv6" } else { "IPv4" }).to_owned(),
-        Subject::Net => match snap.sample.namespaces.get(usize::from(l.netns)) {
+        LimitSubject::System => "this host".to_owned(),
+        LimitSubject::Net if l.max.is_none() && l.kind == LimitKind::Accept => "all listeners".to_owned(),
+        LimitSubject::Neighbours(six) => (if *six { "IPv6" } else { "IPv4" }).to_owned(),
+        LimitSubject::Net => match snap.sample.namespaces.get(usize::from(l.netns)) {
             Some(n) if snap.sample.namespaces.len() > 1 => format!("netns {}", n.name),
             _ => "this host".to_owned(),
         },
-        Subject::Process(pid, _) => {
+        LimitSubject::Process(pid, _) => {
             process(snap, row).map_or_else(|| pid.to_string(), |p| format!("{} {pid}", p.name()))
         }
-        Subject::Listener(proto, local, _) => format!("{} {local}", proto.name()),
-        Subject::Route(from, to) => format!("{from} to {to}"),
-        Subject::User(uid) => snap.user(*uid).map_or_else(|| format!("user {uid}"), |u| format!("user {u}")),
-        Subject::Cgroup(path) => path.to_string(),
+        LimitSubject::Listener(proto, local, _) => format!("{} {local}", proto.name()),
+        LimitSubject::Route(from, to) => format!("{from} to {to}"),
+        LimitSubject::User(uid) => {
+            snap.user(*uid).map_or_else(|| format!("user {uid}"), |u| format!("user {u}"))
+        }
+        LimitSubject::Cgroup(path) => path.to_string(),
     }
 }
 
 /// The process whose descriptors a limit is about.
 pub(super) fn fd_process(snap: &Snapshot, row: usize) -> Option<usize> {
     let l = limit(snap, row);
-    l.process.filter(|_| matches!(l.ceiling, Ceiling::Fds | Ceiling::CloseWait)).map(|p| p as usize)
+    l.process.filter(|_| matches!(l.kind, LimitKind::Fds | LimitKind::CloseWait)).map(|p| p as usize)
 }
 
 /// Evidence of a limit that is nearly reached: usage, losses and forecast.
 pub(super) fn near_limit(snap: &Snapshot, row: usize) -> Option<String> {
     let l = snap.limits.get(row)?;
-    let mut out = format!("{} {}", subject(snap, row), l.ceiling.info().title);
+    let mut out = format!("{} {}", subject(snap, row), l.kind.info().title);
     match l.max {
         Some(max) => {
             let share = l.share().unwrap_or(0.0) * 100.0;
@@ -71,7 +73,7 @@ pub(super) fn near_limit(snap: &Snapshot, row: usize) -> Option<String> {
 /// Evidence of a process that does not close connections its peers have closed.
 pub(super) fn connection_leak(snap: &Snapshot, row: usize) -> Option<String> {
     let l = limit(snap, row);
-    let process = l.process.filter(|_| l.ceiling == Ceiling::CloseWait)? as usize;
+    let process = l.process.filter(|_| l.kind == LimitKind::CloseWait)? as usize;
     let rate = l.per_min.filter(|n| *n > 0.0).map_or_else(String::new, |n| format!(", {n:+.0}/min"));
     let which = fd_leak::suspects(snap, process).into_iter().find(|s| s.certain);
     let which = which.map_or_else(|| format!("{} in CLOSE_WAIT", thousands(l.used)), |s| s.line());

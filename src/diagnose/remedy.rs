@@ -1,7 +1,7 @@
 //! Remedies for a limit: the next steps, and how to raise it permanently.
 
 use super::fd_leak;
-use crate::model::limit::{Ceiling, Limit, Subject};
+use crate::model::limit::{Limit, LimitKind, LimitSubject};
 use crate::model::{ProcInfo, Snapshot};
 
 /// Steps to take, in order. A line that starts with blanks is to be copied verbatim.
@@ -9,8 +9,8 @@ pub fn steps(snap: &Snapshot, row: usize) -> Vec<String> {
     let l = &snap.limits[row];
     let mut out = Vec::new();
     let process = l.process.map(|p| p as usize);
-    match l.ceiling {
-        Ceiling::Fds => {
+    match l.kind {
+        LimitKind::Fds => {
             if let Some(p) = process {
                 if fd_leak::is_leaking(snap, p) {
                     out.push(
@@ -21,9 +21,9 @@ pub fn steps(snap: &Snapshot, row: usize) -> Vec<String> {
                 out.extend(raise_fd_limit(snap, p, l.max));
             }
         }
-        Ceiling::Accept => {
+        LimitKind::Accept => {
             let most = somaxconn(snap, l);
-            if let (Some(max), Some(most), Subject::Listener(..)) = (l.max, most, &l.subject) {
+            if let (Some(max), Some(most), LimitSubject::Listener(..)) = (l.max, most, &l.subject) {
                 if max >= most {
                     out.push(format!(
                         "backlog capped by net.core.somaxconn = {most}: raise it, then restart the application"
@@ -40,7 +40,7 @@ pub fn steps(snap: &Snapshot, row: usize) -> Vec<String> {
                 );
             }
         }
-        Ceiling::Ports => {
+        LimitKind::Ports => {
             out.push("reuse connections (keep-alive, pooling): a closed one occupies its port for 60s in TIME_WAIT".to_owned());
             out.push("or add source addresses, or widen the port range:".to_owned());
             out.push("  sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"".to_owned());
@@ -57,15 +57,15 @@ pub fn somaxconn(snap: &Snapshot, l: &Limit) -> Option<u64> {
 
 /// The command that raises a limit set by one sysctl.
 fn sysctl_line(l: &Limit) -> Option<String> {
-    let name = match (l.ceiling, &l.subject) {
-        (Ceiling::Files, _) => "fs.file-max",
-        (Ceiling::TimeWait, _) => "net.ipv4.tcp_max_tw_buckets",
-        (Ceiling::Orphans, _) => "net.ipv4.tcp_max_orphans",
-        (Ceiling::Conntrack, _) => "net.netfilter.nf_conntrack_max",
-        (Ceiling::Neighbours, Subject::Neighbours(true)) => "net.ipv6.neigh.default.gc_thresh3",
-        (Ceiling::Neighbours, _) => "net.ipv4.neigh.default.gc_thresh3",
-        (Ceiling::InotifyInstances, _) => "fs.inotify.max_user_instances",
-        (Ceiling::InotifyWatches, _) => "fs.inotify.max_user_watches",
+    let name = match (l.kind, &l.subject) {
+        (LimitKind::Files, _) => "fs.file-max",
+        (LimitKind::TimeWait, _) => "net.ipv4.tcp_max_tw_buckets",
+        (LimitKind::Orphans, _) => "net.ipv4.tcp_max_orphans",
+        (LimitKind::Conntrack, _) => "net.netfilter.nf_conntrack_max",
+        (LimitKind::Neighbours, LimitSubject::Neighbours(true)) => "net.ipv6.neigh.default.gc_thresh3",
+        (LimitKind::Neighbours, _) => "net.ipv4.neigh.default.gc_thresh3",
+        (LimitKind::InotifyInstances, _) => "fs.inotify.max_user_instances",
+        (LimitKind::InotifyWatches, _) => "fs.inotify.max_user_watches",
         _ => return None,
     };
     Some(format!("  sysctl -w {name}={}", l.max?.saturating_mul(2)))

@@ -37,7 +37,7 @@ pub fn push_cell(out: &mut String, value: &Value<'_>, kind: Kind, style: &Style)
 /// The text of a value that has one already.
 fn ready_text<'v>(value: &'v Value<'_>, style: Style) -> Option<Cow<'v, str>> {
     Some(match value {
-        Value::Missing(Missing::Steady) => Cow::Borrowed(Missing::Steady.reason()),
+        Value::Missing(Missing::Stable) => Cow::Borrowed(Missing::Stable.reason()),
         Value::Missing(_) => Cow::Borrowed("-"),
         Value::Bool(b) => Cow::Borrowed(if *b { "yes" } else { "no" }),
         Value::State(s) => Cow::Borrowed(s.name()),
@@ -198,7 +198,7 @@ mod tests {
     fn appended_cell_is_the_cell() {
         let style = Style::default();
         for value in [
-            Value::Missing(Missing::Steady),
+            Value::Missing(Missing::Stable),
             Value::Missing(Missing::Gone),
             Value::Uint(812),
             Value::Uint(1_204),

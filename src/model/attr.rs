@@ -66,7 +66,7 @@ impl<'a> Attrs<'a> {
 
     /// Field of a structure by name.
     pub fn field(&self, s: &Structure, name: &str) -> Option<u64> {
-        s.fields.iter().find(|f| f.name == name)?.of(self.structure(s)?)
+        s.fields.iter().find(|f| f.name == name)?.read(self.structure(s)?)
     }
 
     fn u8(&self, number: u16) -> Option<u8> {

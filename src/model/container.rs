@@ -83,7 +83,7 @@ impl Container {
 
     /// The one that a process of this command name and command line watches for Podman, which mostly runs without a
     /// service that could be asked: `conmon -c ID -n NAME` (conmon(8)).
-    pub fn of_monitor(comm: &str, cmdline: &str) -> Option<Self> {
+    pub fn from_conmon(comm: &str, cmdline: &str) -> Option<Self> {
         if comm != "conmon" {
             return None;
         }
@@ -176,14 +176,14 @@ mod tests {
     #[test]
     fn podmans_monitor_tells_whom_it_watches() {
         let of = |line: &str| {
-            let c = Container::of_monitor("conmon", line)?;
+            let c = Container::from_conmon("conmon", line)?;
             Some((c.id.to_string(), c.name.map(String::from)))
         };
         let line = "/usr/bin/conmon --api-version 1 -c abc -u abc -r /usr/bin/crun -n web -l k8s";
         assert_eq!(of(line), Some(("abc".into(), Some("web".into()))));
         assert_eq!(of("conmon -c abc"), Some(("abc".into(), None)));
         assert_eq!(of("conmon -c"), None);
-        assert_eq!(Container::of_monitor("sh", "sh -c abc -n web"), None);
+        assert_eq!(Container::from_conmon("sh", "sh -c abc -n web"), None);
     }
 
     #[test]

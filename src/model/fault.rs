@@ -20,7 +20,7 @@ pub enum Missing {
     /// Refused by the kernel: another user's process, or a missing capability.
     NotPermitted,
     /// No growth, so the limit is never reached.
-    Steady,
+    Stable,
     /// Closed or exited before it could be read.
     Gone,
     /// Owner: the connection is in its listener's accept queue.
@@ -45,7 +45,7 @@ impl Missing {
         Self::NotRead,
         Self::Pending,
         Self::NotPermitted,
-        Self::Steady,
+        Self::Stable,
         Self::Gone,
         Self::AcceptQueue,
         Self::Orphan,
@@ -63,7 +63,7 @@ impl Missing {
             Self::NotRead => "not read",
             Self::Pending => "pending",
             Self::NotPermitted => "not permitted",
-            Self::Steady => "stable",
+            Self::Stable => "stable",
             Self::Gone => "gone before it could be read",
             Self::AcceptQueue => "in the accept queue",
             Self::Orphan => "orphaned (closed by the application)",

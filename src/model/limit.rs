@@ -11,9 +11,9 @@ pub struct SystemLimits {
     pub files_open: Option<u64>,
     /// Their ceiling: `/proc/sys/fs/file-max`.
     pub files_max: Option<u64>,
-    /// Ceiling of any process's hard limit: `/proc/sys/fs/nr_open`.
+    /// LimitKind of any process's hard limit: `/proc/sys/fs/nr_open`.
     pub nr_open: Option<u64>,
-    /// Ceiling of every accept queue: `/proc/sys/net/core/somaxconn`.
+    /// LimitKind of every accept queue: `/proc/sys/net/core/somaxconn`.
     pub somaxconn: Option<u64>,
     /// Ports the kernel chooses from, first and last: `/proc/sys/net/ipv4/ip_local_port_range`.
     pub local_ports: Option<(u16, u16)>,
@@ -97,7 +97,7 @@ pub struct NetCounters {
 
 /// A kind of ceiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Ceiling {
+pub enum LimitKind {
     /// Descriptors of a process.
     Fds,
     /// Connections that the far end has closed and a process has not.
@@ -138,9 +138,9 @@ pub enum Ceiling {
 
 /// What a kind of ceiling is called, means, and where it is set.
 #[derive(Debug)]
-pub struct CeilingInfo {
+pub struct LimitKindInfo {
     /// Which.
-    pub ceiling: Ceiling,
+    pub kind: LimitKind,
     /// Its name: `check --only`, the column, the configuration.
     pub name: &'static str,
     /// What fills up, in a few words.
@@ -153,16 +153,16 @@ pub struct CeilingInfo {
     pub counter: bool,
 }
 
-macro_rules! ceilings {
+macro_rules! limit_kinds {
     ($($c:ident $name:literal $title:literal $counter:literal, $set:literal, $help:literal;)*) => {
         /// Every kind, in the order of the table.
-        pub const CEILINGS: &[CeilingInfo] = &[$(CeilingInfo {
-            ceiling: Ceiling::$c, name: $name, title: $title, help: $help, set_by: $set, counter: $counter,
+        pub const LIMIT_KINDS: &[LimitKindInfo] = &[$(LimitKindInfo {
+            kind: LimitKind::$c, name: $name, title: $title, help: $help, set_by: $set, counter: $counter,
         },)*];
     };
 }
 
-ceilings! {
+limit_kinds! {
     Fds "fds" "file descriptors" false, "RLIMIT_NOFILE: LimitNOFILE= of the unit, limits.conf, prlimit",
         "At the limit open, socket and accept fail with EMFILE, \"too many open files\". Raise the limit, or fix the descriptor leak.";
     CloseWait "close-wait" "CLOSE_WAIT connections" true, "the application: it must close connections that the peer has closed",
@@ -201,16 +201,16 @@ ceilings! {
         "At the limit fork and new threads fail with EAGAIN in this unit.";
 }
 
-impl Ceiling {
+impl LimitKind {
     /// What is said about it.
-    pub fn info(self) -> &'static CeilingInfo {
-        &CEILINGS[self as usize]
+    pub fn info(self) -> &'static LimitKindInfo {
+        &LIMIT_KINDS[self as usize]
     }
 
     /// By its name, `-` and `_` alike.
     pub fn parse(word: &str) -> Option<Self> {
         let word = word.replace('_', "-");
-        CEILINGS.iter().find(|c| c.name.eq_ignore_ascii_case(&word)).map(|c| c.ceiling)
+        LIMIT_KINDS.iter().find(|c| c.name.eq_ignore_ascii_case(&word)).map(|c| c.kind)
     }
 }
 
@@ -241,7 +241,7 @@ impl Level {
 
 /// Who or what a ceiling holds for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Subject {
+pub enum LimitSubject {
     /// The machine.
     System,
     /// A network namespace.
@@ -277,11 +277,11 @@ pub struct FullIn {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limit {
     /// Which kind.
-    pub ceiling: Ceiling,
+    pub kind: LimitKind,
     /// Namespace index.
     pub netns: u16,
     /// Of whom.
-    pub subject: Subject,
+    pub subject: LimitSubject,
     /// Index of the process, where one can be named.
     pub process: Option<u32>,
     /// How much is taken.
@@ -315,8 +315,8 @@ impl Limit {
     }
 
     /// Identity across polls.
-    pub fn id(&self) -> (Ceiling, u16, Subject) {
-        (self.ceiling, self.netns, self.subject.clone())
+    pub fn id(&self) -> (LimitKind, u16, LimitSubject) {
+        (self.kind, self.netns, self.subject.clone())
     }
 }
 
@@ -344,26 +344,26 @@ pub struct AlertRules {
     /// Seconds until full below which it is a warning.
     pub horizon_s: f64,
     /// Other shares for a kind of ceiling.
-    pub by_ceiling: Vec<(Ceiling, f64, f64)>,
+    pub by_kind: Vec<(LimitKind, f64, f64)>,
     /// Other shares for the descriptors of a process of this name.
     pub by_process: Vec<(Box<str>, f64, f64)>,
 }
 
 impl Default for AlertRules {
     fn default() -> Self {
-        Self { warn: 0.75, crit: 0.9, horizon_s: 600.0, by_ceiling: Vec::new(), by_process: Vec::new() }
+        Self { warn: 0.75, crit: 0.9, horizon_s: 600.0, by_kind: Vec::new(), by_process: Vec::new() }
     }
 }
 
 impl AlertRules {
     /// The shares that hold for a limit, of a process of this name where it is one.
-    pub fn shares(&self, ceiling: Ceiling, comm: Option<&str>) -> (f64, f64) {
+    pub fn shares(&self, kind: LimitKind, comm: Option<&str>) -> (f64, f64) {
         let of_process = comm.and_then(|c| self.by_process.iter().find(|(name, ..)| **name == *c));
         if let Some((_, warn, crit)) = of_process {
             return (*warn, *crit);
         }
-        let of_ceiling = self.by_ceiling.iter().find(|(c, ..)| *c == ceiling);
-        of_ceiling.map_or((self.warn, self.crit), |(_, warn, crit)| (*warn, *crit))
+        let of_kind = self.by_kind.iter().find(|(c, ..)| *c == kind);
+        of_kind.map_or((self.warn, self.crit), |(_, warn, crit)| (*warn, *crit))
     }
 }
 
@@ -373,23 +373,23 @@ mod tests {
 
     #[test]
     fn every_ceiling_is_in_its_place_with_a_name_of_its_own() {
-        for (i, c) in CEILINGS.iter().enumerate() {
-            assert_eq!(c.ceiling as usize, i);
-            assert_eq!(Ceiling::parse(c.name), Some(c.ceiling), "{}", c.name);
+        for (i, c) in LIMIT_KINDS.iter().enumerate() {
+            assert_eq!(c.kind as usize, i);
+            assert_eq!(LimitKind::parse(c.name), Some(c.kind), "{}", c.name);
             assert!(c.help.ends_with('.') && !c.set_by.is_empty(), "{}", c.name);
         }
-        assert_eq!(Ceiling::parse("TIME_WAIT"), Some(Ceiling::TimeWait));
+        assert_eq!(LimitKind::parse("TIME_WAIT"), Some(LimitKind::TimeWait));
     }
 
     #[test]
     fn the_nearest_rule_holds() {
         let rules = AlertRules {
-            by_ceiling: vec![(Ceiling::Ports, 0.5, 0.6)],
+            by_kind: vec![(LimitKind::Ports, 0.5, 0.6)],
             by_process: vec![("nginx".into(), 0.95, 0.99)],
             ..AlertRules::default()
         };
-        assert_eq!(format!("{:?}", rules.shares(Ceiling::Fds, Some("nginx"))), "(0.95, 0.99)");
-        assert_eq!(format!("{:?}", rules.shares(Ceiling::Fds, Some("sshd"))), "(0.75, 0.9)");
-        assert_eq!(format!("{:?}", rules.shares(Ceiling::Ports, None)), "(0.5, 0.6)");
+        assert_eq!(format!("{:?}", rules.shares(LimitKind::Fds, Some("nginx"))), "(0.95, 0.99)");
+        assert_eq!(format!("{:?}", rules.shares(LimitKind::Fds, Some("sshd"))), "(0.75, 0.9)");
+        assert_eq!(format!("{:?}", rules.shares(LimitKind::Ports, None)), "(0.5, 0.6)");
     }
 }

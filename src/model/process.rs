@@ -44,12 +44,12 @@ pub struct Process {
     /// Where many of its descriptors lead to the same place, the most first: read of those that grow or are nearly
     /// full, and only where limits are asked for.
     #[serde(default)]
-    pub places: Arc<[FdPlace]>,
+    pub fd_targets: Arc<[FdTarget]>,
 }
 
 /// A place to which several descriptors of one process lead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FdPlace {
+pub struct FdTarget {
     /// What they are.
     pub kind: FdKind,
     /// The path, with a `/` at its end where it is a directory whose files they are. Bytes as in [`ProcInfo::comm`].

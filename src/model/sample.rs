@@ -275,7 +275,7 @@ impl Sample {
         }
         let len = self.info_len();
         let at = s.info_at as usize * len;
-        attrs.with_info(TcpInfo::of_words(self.infos.get(at..at + len).unwrap_or(&[]), self.info_words))
+        attrs.with_info(TcpInfo::from_words(self.infos.get(at..at + len).unwrap_or(&[]), self.info_words))
     }
 
     /// Bytes that each of the [`Sample::infos`] takes.

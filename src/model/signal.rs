@@ -2,7 +2,7 @@
 
 /// Signal that can be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sig {
+pub struct SignalInfo {
     /// Name, `SIGTERM`.
     pub name: &'static str,
     /// Number on Linux; the same on every architecture for these.
@@ -11,12 +11,12 @@ pub struct Sig {
     pub help: &'static str,
 }
 
-const fn sig(name: &'static str, number: i32, help: &'static str) -> Sig {
-    Sig { name, number, help }
+const fn sig(name: &'static str, number: i32, help: &'static str) -> SignalInfo {
+    SignalInfo { name, number, help }
 }
 
 /// Signals offered, the least disruptive first.
-pub const SIGNALS: [Sig; 6] = [
+pub const SIGNALS: [SignalInfo; 6] = [
     sig("SIGTERM", 15, "request termination"),
     sig("SIGHUP", 1, "hangup: many daemons reload their configuration, others terminate"),
     sig("SIGINT", 2, "interrupt, like Ctrl-C"),

@@ -6,7 +6,7 @@ use super::diag_attr::{inet, packet, xdp};
 
 /// What a number of a structure counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
+pub enum FieldUnit {
     /// A plain number: packets, segments, events.
     Count,
     /// Bytes.
@@ -31,14 +31,14 @@ pub struct Field {
     /// Width in bytes: 1, 2, 4 or 8.
     pub width: usize,
     /// What it counts.
-    pub unit: Unit,
+    pub unit: FieldUnit,
     /// One plain sentence.
     pub help: &'static str,
 }
 
 impl Field {
     /// Its value in these bytes; `None` where they end before it.
-    pub fn of(&self, bytes: &[u8]) -> Option<u64> {
+    pub fn read(&self, bytes: &[u8]) -> Option<u64> {
         match self.width {
             1 => bytes.get(self.offset).map(|b| u64::from(*b)),
             2 => {
@@ -76,7 +76,7 @@ macro_rules! structure {
             proto: Proto::$proto,
             attr: $attr,
             fields: &[$(
-                Field { name: $field, offset: $offset, width: $width, unit: Unit::$unit, help: $help },
+                Field { name: $field, offset: $offset, width: $width, unit: FieldUnit::$unit, help: $help },
             )*],
         };
     };
@@ -197,35 +197,35 @@ structure! {
 
 /// A ring of a packet socket.
 const RING: &[Field] = &[
-    Field { name: "block_size", offset: 0, width: 4, unit: Unit::Bytes, help: "Block size." },
-    Field { name: "blocks", offset: 4, width: 4, unit: Unit::Count, help: "Number of blocks." },
+    Field { name: "block_size", offset: 0, width: 4, unit: FieldUnit::Bytes, help: "Block size." },
+    Field { name: "blocks", offset: 4, width: 4, unit: FieldUnit::Count, help: "Number of blocks." },
     Field {
         name: "frame_size",
         offset: 8,
         width: 4,
-        unit: Unit::Bytes,
+        unit: FieldUnit::Bytes,
         help: "Size of a frame: one packet with its header.",
     },
-    Field { name: "frames", offset: 12, width: 4, unit: Unit::Count, help: "Number of frames." },
+    Field { name: "frames", offset: 12, width: 4, unit: FieldUnit::Count, help: "Number of frames." },
     Field {
         name: "retire_ms",
         offset: 16,
         width: 4,
-        unit: Unit::Millis,
+        unit: FieldUnit::Millis,
         help: "Timeout after which a partly filled block is delivered.",
     },
     Field {
         name: "private_size",
         offset: 20,
         width: 4,
-        unit: Unit::Bytes,
+        unit: FieldUnit::Bytes,
         help: "Private area of the application in each block.",
     },
     Field {
         name: "features",
         offset: 24,
         width: 4,
-        unit: Unit::Flags,
+        unit: FieldUnit::Flags,
         help: "Feature bits: fill the receive hash.",
     },
 ];
@@ -303,7 +303,7 @@ mod tests {
         let mut b = vec![0u8; 200];
         b[12..16].copy_from_slice(&0x50a3_854cu32.to_ne_bytes());
         b[72..80].copy_from_slice(&1000u64.to_ne_bytes());
-        let of = |name: &str, b: &[u8]| MPTCP.fields.iter().find(|f| f.name == name).unwrap().of(b);
+        let of = |name: &str, b: &[u8]| MPTCP.fields.iter().find(|f| f.name == name).unwrap().read(b);
         assert_eq!((of("token", &b), of("bytes_acked", &b)), (Some(0x50a3_854c), Some(1000)));
         // As Linux 5.16 has it.
         assert_eq!((of("token", &b[..48]), of("bytes_acked", &b[..48])), (Some(0x50a3_854c), None));

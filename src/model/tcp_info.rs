@@ -2,7 +2,7 @@
 
 use super::bytes::{Endian, bit_field};
 use super::bytes::{read_u32, read_u64};
-pub use super::struct_layout::{Field as TcpField, Unit as TcpUnit};
+pub use super::struct_layout::{Field as TcpField, FieldUnit};
 
 impl TcpField {
     /// The word of the structure that it lies in, as a bit.
@@ -26,7 +26,7 @@ impl<'a> TcpInfo<'a> {
     }
 
     /// Over these words of it, one after the other.
-    pub const fn of_words(bytes: &'a [u8], words: u64) -> Self {
+    pub const fn from_words(bytes: &'a [u8], words: u64) -> Self {
         Self { bytes, words }
     }
 
@@ -74,7 +74,7 @@ macro_rules! tcp_fields {
     ($($name:ident $index:ident @ $offset:literal : $width:literal $unit:ident, $help:literal;)*) => {
         /// Every whole-byte field of `struct tcp_info` up to Linux 6.18, in the kernel's order.
         pub const TCP_FIELDS: &[TcpField] = &[$(
-            TcpField { name: stringify!($name), offset: $offset, width: $width, unit: TcpUnit::$unit, help: $help },
+            TcpField { name: stringify!($name), offset: $offset, width: $width, unit: FieldUnit::$unit, help: $help },
         )*];
         #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
         enum Index { $($index,)* }
@@ -185,7 +185,7 @@ mod tests {
         let words = of.iter().fold(0, |w, f| w | f.word());
         let kept: Vec<u8> =
             (0..35).filter(|w| words >> w & 1 != 0).flat_map(|w| whole[8 * w..8 * w + 8].to_vec()).collect();
-        let (all, some) = (TcpInfo::new(&whole), TcpInfo::of_words(&kept, words));
+        let (all, some) = (TcpInfo::new(&whole), TcpInfo::from_words(&kept, words));
         for f in TCP_FIELDS {
             let there = words & f.word() != 0;
             assert_eq!(some.field(f), all.field(f).filter(|_| there), "{}", f.name);

@@ -89,12 +89,12 @@ pub fn event_head(buf: &mut String, what: Event, at: Stamp, id: &Identity, snap:
             ),
         ),
         Identity::Process(pid, start) => push(buf, format_args!("{{\"pid\":{pid},\"start_ns\":{start}}}")),
-        Identity::Limit(ceiling, n, whose) => push(
+        Identity::Limit(kind, n, whose) => push(
             buf,
             format_args!(
                 "{{\"netns\":{},\"limit\":\"{}\",\"subject\":{whose}}}",
                 netns(*n),
-                ceiling.info().name
+                kind.info().name
             ),
         ),
         Identity::Forward(n, proto, host, by, target) => {

@@ -1,7 +1,7 @@
 //! Cell helpers that several tables share.
 
 use crate::format::{Tone, Value};
-use crate::model::limit::{Ceiling, Subject};
+use crate::model::limit::{LimitKind, LimitSubject};
 use crate::model::{Endpoint, Family, HostName, Missing, Owner, ProcInfo, Proto, Reads, Scope, Snapshot};
 
 /// Names of the protocols.
@@ -34,7 +34,7 @@ pub(super) const fn netns_tone(netns: u16) -> Tone {
 
 /// The row of the descriptor limit of a process, in the table of limits.
 pub(super) fn fd_limit(snap: &Snapshot, process: u32) -> Option<usize> {
-    snap.limits.iter().position(|l| l.ceiling == Ceiling::Fds && l.process == Some(process))
+    snap.limits.iter().position(|l| l.kind == LimitKind::Fds && l.process == Some(process))
 }
 
 /// The row of the accept queue of a listener, in the table of limits.
@@ -45,8 +45,8 @@ pub(super) fn accept_limit(
     local: Endpoint,
     iface: u32,
 ) -> Option<usize> {
-    let listener = Subject::Listener(proto, local, iface);
-    snap.limits.iter().position(|l| l.ceiling == Ceiling::Accept && l.netns == netns && l.subject == listener)
+    let listener = LimitSubject::Listener(proto, local, iface);
+    snap.limits.iter().position(|l| l.kind == LimitKind::Accept && l.netns == netns && l.subject == listener)
 }
 
 /// The value, or not reported.

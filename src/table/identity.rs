@@ -1,6 +1,6 @@
 //! Identity of a row across polls. Selection, history and events follow it, never a row number.
 
-use crate::model::{Addr, Ceiling, Endpoint, ForwardKind, Proto, Snapshot, SocketId};
+use crate::model::{Addr, Endpoint, ForwardKind, LimitKind, Proto, Snapshot, SocketId};
 
 /// The identity of one row of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,7 +16,7 @@ pub enum Identity {
     /// A forward: namespace index, protocol, endpoint, rule or proxy, and target.
     Forward(u16, Option<Proto>, Endpoint, ForwardKind, Option<Endpoint>),
     /// A limit: its kind, namespace index, and hash of its subject.
-    Limit(Ceiling, u16, u64),
+    Limit(LimitKind, u16, u64),
 }
 
 /// Of a row of the table of sockets.

@@ -25,7 +25,7 @@ fn full_in<'a>(snap: &Snapshot, row: usize, get: fn(&FullIn) -> f64) -> Value<'a
         (Ok(u), _) if u.soft.is_none_or(|n| n == u64::MAX) => Value::Missing(Missing::NotApplicable),
         (_, Some(f)) => Value::from(get(f)),
         (_, None) if f.fds_per_min.is_none() => Value::Missing(Missing::Pending),
-        (_, None) => Value::Missing(Missing::Steady),
+        (_, None) => Value::Missing(Missing::Stable),
     }
 }
 

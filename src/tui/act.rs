@@ -1,6 +1,6 @@
 //! Actions on the machine, as data; the runner executes them.
 
-use crate::model::signal::Sig;
+use crate::model::signal::SignalInfo;
 use crate::model::{Namespace, ProcInfo, Socket};
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Act {
     /// Send these processes a signal.
-    Signal(Vec<Arc<ProcInfo>>, Sig),
+    Signal(Vec<Arc<ProcInfo>>, SignalInfo),
     /// Close these sockets, of these network namespaces.
     CloseSockets(Vec<Socket>, Arc<[Namespace]>),
     /// Change the fd limits of this process (`RLIMIT_NOFILE`): soft and hard, from and to.

@@ -1,7 +1,7 @@
 //! Moves between views, rows and earlier locations.
 
 use super::app::App;
-use crate::model::limit::{Ceiling, Limit};
+use crate::model::limit::{Limit, LimitKind};
 use crate::table::TableId;
 
 /// Switches to a view; notes if the filter of the previous view does not apply there.
@@ -45,7 +45,7 @@ pub(crate) fn to_peer(app: &mut App) {
 pub(crate) fn to_top_alert(app: &mut App) {
     let Some(snap) = &app.snapshot else { return };
     let worst = app.worst.map(|(process, _)| process as u32);
-    let descriptors = |l: &Limit| l.ceiling == Ceiling::Fds && l.process.is_some() && l.process == worst;
+    let descriptors = |l: &Limit| l.kind == LimitKind::Fds && l.process.is_some() && l.process == worst;
     let limit = match snap.alerts.first() {
         Some(a) => Some(a.limit as usize),
         None => snap.limits.iter().position(descriptors),

@@ -11,7 +11,7 @@ use crossterm::event::{
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{cursor, execute};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Signal as Sig, getpid, kill_process};
+use rustix::process::{Signal as SignalInfo, getpid, kill_process};
 use std::io::{self, Write};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -74,7 +74,7 @@ pub fn leave() {
 /// goes on.
 pub fn suspend() -> io::Result<()> {
     leave();
-    kill_process(getpid(), Sig::STOP)?;
+    kill_process(getpid(), SignalInfo::STOP)?;
     take()
 }
 

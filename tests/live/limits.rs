@@ -7,7 +7,7 @@ use sockscope::collect::Source;
 use sockscope::collect::sock_diag::NetlinkSource;
 use sockscope::derive::Engine;
 use sockscope::diagnose::finding::limit_diagnosis;
-use sockscope::model::limit::{Ceiling, Level, Limit, Subject};
+use sockscope::model::limit::{Level, Limit, LimitKind, LimitSubject};
 use sockscope::model::{AttrSet, Reads, Snapshot, Wants};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -39,7 +39,7 @@ fn find(snap: &Snapshot, is: impl Fn(&Limit) -> bool) -> Option<&Limit> {
 }
 
 fn of_process(pid: u32) -> impl Fn(&Limit) -> bool {
-    move |l| l.ceiling == Ceiling::Fds && matches!(l.subject, Subject::Process(p, _) if p == pid)
+    move |l| l.kind == LimitKind::Fds && matches!(l.subject, LimitSubject::Process(p, _) if p == pid)
 }
 
 /// A Perl program with a limit on descriptors; unlike a shell's, its descriptors take the lowest free number.
@@ -180,7 +180,7 @@ pub(crate) fn full_accept_queue_is_critical_with_the_drops_of_the_kernel() -> Re
     let clients: Vec<_> = (0..8)
         .map(|_| std::thread::spawn(move || TcpStream::connect_timeout(&to, Duration::from_secs(2))))
         .collect();
-    let mine = |l: &Limit| matches!(&l.subject, Subject::Listener(_, e, _) if e.port == 7921);
+    let mine = |l: &Limit| matches!(&l.subject, LimitSubject::Listener(_, e, _) if e.port == 7921);
     until_ok(|| {
         let snap = watch.poll();
         let l = find(&snap, mine).ok_or("the listener has no row")?;
@@ -192,8 +192,8 @@ pub(crate) fn full_accept_queue_is_critical_with_the_drops_of_the_kernel() -> Re
         let seen = (kernel_drops(7921), watch.poll());
         (seen.0 == kernel_drops(7921)).then_some(seen)
     })?;
-    let all =
-        find(&snap, |l| l.ceiling == Ceiling::Accept && l.subject == Subject::Net).ok_or("no row of all")?;
+    let all = find(&snap, |l| l.kind == LimitKind::Accept && l.subject == LimitSubject::Net)
+        .ok_or("no row of all")?;
     check(overflows > before && all.drops == Some(overflows), || {
         format!("{:?} is not the kernel's {overflows}, before {before}", all.drops)
     })?;
@@ -211,7 +211,7 @@ pub(crate) fn local_ports_at_100_percent_make_connect_fail() -> Result<(), Strin
     let listener = TcpListener::bind("127.0.0.1:7931").unwrap();
     let mut held = Vec::new();
     let mut watch = Watch::new();
-    let to = |l: &Limit| matches!(&l.subject, Subject::Route(from, to) if to.port == 7931 && from.to_string() == "127.0.0.1");
+    let to = |l: &Limit| matches!(&l.subject, LimitSubject::Route(from, to) if to.port == 7931 && from.to_string() == "127.0.0.1");
     // Before every connect it is said whether it will fail.
     let (said, snap, error) = loop {
         let snap = watch.poll();
@@ -316,7 +316,7 @@ pub(crate) fn process_that_leaves_close_wait_open_is_named_with_its_fds() -> Res
     until_ok(|| TcpStream::connect("127.0.0.1:7941").map_err(|e| format!("no server: {e}")))?;
     let end = Instant::now() + PATIENCE;
     let is = |l: &Limit| {
-        l.ceiling == Ceiling::CloseWait && matches!(l.subject, Subject::Process(p, _) if p == server.id())
+        l.kind == LimitKind::CloseWait && matches!(l.subject, LimitSubject::Process(p, _) if p == server.id())
     };
     loop {
         drop(TcpStream::connect("127.0.0.1:7941"));

@@ -99,7 +99,7 @@ fn poll(n: u32) -> Sample {
             info: Arc::new(info),
             fds: Ok(fds),
             fds_hidden: None,
-            places: Arc::from([]),
+            fd_targets: Arc::from([]),
         });
     }
     m.sample.users = Arc::new([(0, "root".into()), (33, "www-data".into()), (105, "postgres".into())].into());

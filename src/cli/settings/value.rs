@@ -4,8 +4,8 @@ use super::schema::{Context, Leaf, MapKey, did_you_mean};
 use crate::cli::error::UsageError;
 use crate::filter::{Filter, Names};
 use crate::format::Column;
-use crate::model::limit::CEILINGS;
-use crate::model::{Ceiling, Netns};
+use crate::model::limit::LIMIT_KINDS;
+use crate::model::{LimitKind, Netns};
 use crate::table::{self, TABLES, Table};
 use crate::view::group::GroupBy;
 use crate::view::preset::NO_GROUPS;
@@ -52,9 +52,9 @@ pub(in crate::cli) fn flag_percentage(flag: &str, text: &str) -> Result<f64, Usa
 }
 
 /// The limit of this name.
-pub(in crate::cli) fn limit(name: &str) -> Result<Ceiling, String> {
-    Ceiling::parse(name).ok_or_else(|| {
-        let names: Vec<&str> = CEILINGS.iter().map(|c| c.name).collect();
+pub(in crate::cli) fn limit(name: &str) -> Result<LimitKind, String> {
+    LimitKind::parse(name).ok_or_else(|| {
+        let names: Vec<&str> = LIMIT_KINDS.iter().map(|c| c.name).collect();
         let hint = did_you_mean(name, names.iter().copied());
         format!("unknown limit {name:?}{hint} (limits: {})", names.join(", "))
     })
@@ -312,7 +312,7 @@ impl MapKey for TableKey {
     }
 }
 
-impl MapKey for Ceiling {
+impl MapKey for LimitKind {
     fn parse(name: &str) -> Result<Self, String> {
         limit(name)
     }

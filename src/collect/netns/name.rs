@@ -88,7 +88,7 @@ fn container_label(
     let mut parent = p.ppid;
     for _ in 0..ANCESTORS_MAX {
         let ancestor = proc_info(parent).filter(|_| parent > 1)?;
-        if let Some(c) = Container::of_monitor(&ancestor.comm, &ancestor.cmdline) {
+        if let Some(c) = Container::from_conmon(&ancestor.comm, &ancestor.cmdline) {
             return Some(label(&c));
         }
         parent = ancestor.ppid;

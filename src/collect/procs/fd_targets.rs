@@ -2,7 +2,7 @@
 
 use super::fd_scan::{self, Buffers};
 use super::table::ProcessTable;
-use crate::model::{FdKind, FdPlace, text};
+use crate::model::{FdKind, FdTarget, text};
 use rustc_hash::FxHashMap;
 use rustix::fd::AsFd;
 use rustix::io::Errno;
@@ -42,7 +42,7 @@ pub(crate) fn sample_fd_targets(table: &mut ProcessTable, bufs: &mut Buffers) {
 }
 
 /// Files that many descriptors refer to, and directories of the other files; the most frequent first.
-fn frequent_targets(process: impl AsFd, bufs: &mut Buffers) -> Result<Vec<FdPlace>, Errno> {
+fn frequent_targets(process: impl AsFd, bufs: &mut Buffers) -> Result<Vec<FdTarget>, Errno> {
     let mut files: FxHashMap<(FdKind, Box<[u8]>), Vec<u32>> = FxHashMap::default();
     fd_scan::for_each_fd(process, bufs, |fd, target| {
         let kind = FdKind::from_link(target);
@@ -54,7 +54,7 @@ fn frequent_targets(process: impl AsFd, bufs: &mut Buffers) -> Result<Vec<FdPlac
     Ok(most_frequent(files))
 }
 
-fn most_frequent(files: FxHashMap<(FdKind, Box<[u8]>), Vec<u32>>) -> Vec<FdPlace> {
+fn most_frequent(files: FxHashMap<(FdKind, Box<[u8]>), Vec<u32>>) -> Vec<FdTarget> {
     let mut dirs: FxHashMap<(FdKind, Box<[u8]>), Vec<u32>> = FxHashMap::default();
     let mut all = Vec::new();
     let is_shared = |fds: &Vec<u32>| fds.len() >= SHARED_MIN;
@@ -73,7 +73,7 @@ fn most_frequent(files: FxHashMap<(FdKind, Box<[u8]>), Vec<u32>>) -> Vec<FdPlace
         fds.sort_unstable();
         let count = fds.len() as u32;
         fds.truncate(LISTED_FDS_MAX);
-        FdPlace { kind, place: text::from_bytes(&path).into(), count, fds }
+        FdTarget { kind, place: text::from_bytes(&path).into(), count, fds }
     };
     all.into_iter().take(TARGETS_MAX).map(to_target).collect()
 }

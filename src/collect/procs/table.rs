@@ -10,7 +10,7 @@ use super::info;
 use super::proc_dir::{self, ProcDir};
 use super::socket_refs::SocketRefCounts;
 use crate::collect::stamp;
-use crate::model::{FaultKind, FaultSubject, Faults, FdPlace, Missing, ProcInfo, Sample};
+use crate::model::{FaultKind, FaultSubject, Faults, FdTarget, Missing, ProcInfo, Sample};
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
@@ -49,7 +49,7 @@ pub(crate) struct ProcEntry {
     /// Polls in which the count grew since it last fell.
     pub(crate) growth_polls: u32,
     /// Frequent targets of its descriptors, and the poll they were sampled in; 0: never.
-    pub(crate) fd_targets: (u64, Arc<[FdPlace]>),
+    pub(crate) fd_targets: (u64, Arc<[FdTarget]>),
     /// Its descriptors may be counted but not read.
     pub(crate) fd_dir_denied: bool,
     /// The last bpf read included it.
@@ -347,7 +347,7 @@ impl ProcessTable {
     }
 
     /// Stores the frequent targets of a process's descriptors.
-    pub(crate) fn record_fd_targets(&mut self, pid: u32, targets: Vec<FdPlace>) {
+    pub(crate) fn record_fd_targets(&mut self, pid: u32, targets: Vec<FdTarget>) {
         if let Some(e) = self.entries.get_mut(&pid) {
             e.fd_targets = (self.poll, targets.into());
         }

@@ -139,7 +139,7 @@ impl SampleBuilder<'_> {
                 }),
                 fds: p.fds.map(usage).ok_or(Missing::NotPermitted),
                 fds_hidden: hidden.then_some(Missing::NotPermitted),
-                places: Arc::from([]),
+                fd_targets: Arc::from([]),
             });
         }
     }

@@ -35,7 +35,7 @@ pub(super) fn machine() -> Sample {
         }),
         fds: Err(crate::model::Missing::NotRead),
         fds_hidden: None,
-        places: Arc::from([]),
+        fd_targets: Arc::from([]),
     };
     sample.processes = vec![
         process(10, "nginx", "nginx: master"),

@@ -2,7 +2,7 @@
 
 use super::cells::absent;
 use crate::format::{Needs, Value};
-use crate::model::struct_layout::{Structure, Unit};
+use crate::model::struct_layout::{FieldUnit, Structure};
 use crate::model::{AttrSet, Missing, Proto, Snapshot};
 use crate::table::cell::na;
 
@@ -32,10 +32,10 @@ pub(super) fn family_value<'a, T: Into<Value<'a>>>(
 pub(super) fn structure_record<'a>(snap: &Snapshot, row: usize, s: &Structure, wanted: AttrSet) -> Value<'a> {
     let all = snap.attrs(row).structure(s).map(|raw| {
         let value = |f: &crate::model::struct_layout::Field| {
-            let n = f.of(raw)?;
+            let n = f.read(raw)?;
             Some((
                 f.name,
-                if f.unit == Unit::Flags { Value::from(format!("0x{n:x}")) } else { Value::Uint(n) },
+                if f.unit == FieldUnit::Flags { Value::from(format!("0x{n:x}")) } else { Value::Uint(n) },
             ))
         };
         Value::Record(s.fields.iter().filter_map(value).collect())

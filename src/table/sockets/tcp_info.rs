@@ -2,7 +2,7 @@
 
 use crate::format::{Align, Column, Get, Kind, Needs, Value, Width};
 use crate::model::Missing;
-use crate::model::tcp_info::{TCP_FIELDS, TcpField, TcpUnit};
+use crate::model::tcp_info::{FieldUnit, TCP_FIELDS, TcpField};
 
 /// Number of columns.
 pub(crate) const COUNT: usize = TCP_FIELDS.len();
@@ -82,12 +82,12 @@ const fn column(
     words: (&'static str, &'static str, &'static [&'static str]),
 ) -> Column {
     let kind = match field.unit {
-        TcpUnit::Count => Kind::Count,
-        TcpUnit::Bytes => Kind::Bytes,
-        TcpUnit::BytesPerSec => Kind::BytesPerSec,
-        TcpUnit::Micros => Kind::Micros,
-        TcpUnit::Millis => Kind::Millis,
-        TcpUnit::Flags => Kind::Hex,
+        FieldUnit::Count => Kind::Count,
+        FieldUnit::Bytes => Kind::Bytes,
+        FieldUnit::BytesPerSec => Kind::BytesPerSec,
+        FieldUnit::Micros => Kind::Micros,
+        FieldUnit::Millis => Kind::Millis,
+        FieldUnit::Flags => Kind::Hex,
     };
     let title = words.1.len() as u16;
     let normal = if title > 7 { title } else { 7 };

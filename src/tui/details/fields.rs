@@ -4,7 +4,7 @@ use super::{Builder, Pieces, pad, width};
 use crate::format::cell;
 use crate::format::{Column, Get, Kind, Value};
 use crate::model::Missing;
-use crate::model::struct_layout::Unit;
+use crate::model::struct_layout::FieldUnit;
 
 impl Builder<'_> {
     /// Every other column that has a value; then those without one, by reason.
@@ -41,7 +41,7 @@ impl Builder<'_> {
         for c in table.columns.iter().filter(|c| !SHOWN_ELSEWHERE.contains(&c.name)) {
             let value = self.probed(c).unwrap_or_else(|| c.value(self.snap, row));
             if let Value::Missing(why) = value {
-                if !matches!(why, Missing::NotApplicable | Missing::Steady) {
+                if !matches!(why, Missing::NotApplicable | Missing::Stable) {
                     match missing.iter_mut().find(|(m, _)| *m == why) {
                         Some((_, titles)) => titles.push(c.title),
                         None => missing.push((why, vec![c.title])),
@@ -184,13 +184,13 @@ impl Builder<'_> {
 }
 
 /// Format of a number in a kernel structure.
-const fn kind_of(unit: Unit) -> Kind {
+const fn kind_of(unit: FieldUnit) -> Kind {
     match unit {
-        Unit::Count => Kind::Count,
-        Unit::Bytes => Kind::Bytes,
-        Unit::BytesPerSec => Kind::BytesPerSec,
-        Unit::Micros => Kind::Micros,
-        Unit::Millis => Kind::Millis,
-        Unit::Flags => Kind::Hex,
+        FieldUnit::Count => Kind::Count,
+        FieldUnit::Bytes => Kind::Bytes,
+        FieldUnit::BytesPerSec => Kind::BytesPerSec,
+        FieldUnit::Micros => Kind::Micros,
+        FieldUnit::Millis => Kind::Millis,
+        FieldUnit::Flags => Kind::Hex,
     }
 }

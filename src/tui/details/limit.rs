@@ -5,7 +5,7 @@ use crate::diagnose::finding::limit_diagnosis;
 use crate::diagnose::limit::subject;
 use crate::diagnose::remedy;
 use crate::format::{age, percent, thousands as count};
-use crate::model::{Ceiling, FullIn, Limit, Missing, Snapshot};
+use crate::model::{FullIn, Limit, LimitKind, Missing, Snapshot};
 
 impl Builder<'_> {
     pub(super) fn forecast(&mut self, full_in: Option<FullIn>) {
@@ -21,7 +21,7 @@ impl Builder<'_> {
                 );
                 self.text(&text, if f.likely < 3600.0 { theme.warn } else { theme.text });
             }
-            None => self.text(Missing::Steady.reason(), theme.dim),
+            None => self.text(Missing::Stable.reason(), theme.dim),
         }
     }
 
@@ -44,7 +44,7 @@ impl Builder<'_> {
         let theme = self.app.theme;
         let snap = self.snap;
         let Some(l) = snap.limits.get(row) else { return };
-        let info = l.ceiling.info();
+        let info = l.kind.info();
         let title = format!("{}: {}", info.title, subject(snap, row));
         self.title(&crate::model::text::escape(&title));
         if let Some(d) = limit_diagnosis(snap, row) {
@@ -81,7 +81,7 @@ impl Builder<'_> {
         self.text(info.set_by, theme.text);
         let Some(p) = l.process.filter(|p| (*p as usize) < snap.sample.processes.len()) else { return };
         let info = std::sync::Arc::clone(&snap.sample.processes[p as usize].info);
-        if matches!(l.ceiling, Ceiling::Fds | Ceiling::CloseWait) {
+        if matches!(l.kind, LimitKind::Fds | LimitKind::CloseWait) {
             self.descriptors(p as usize);
         }
         self.section("process");
@@ -100,22 +100,22 @@ fn beside(snap: &Snapshot, l: &Limit) -> Vec<String> {
     };
     let said = |what: &str, n: Option<u64>| n.map(|n| format!("{what} {}", count(n)));
     let pressure = |m: Option<(u64, u64)>| m.map(|(from, _)| format!("memory pressure from {}", count(from)));
-    let all = match l.ceiling {
-        Ceiling::Accept => vec![
+    let all = match l.kind {
+        LimitKind::Accept => vec![
             said("this namespace: ListenOverflows", n.listen_overflows),
             said("ListenDrops", n.listen_drops),
             said("net.core.somaxconn", n.somaxconn),
         ],
-        Ceiling::Syn => vec![
+        LimitKind::Syn => vec![
             said("this namespace: SYN cookies sent", n.syn_cookies),
             said("dropped", n.syn_drops),
             said("tcp_max_syn_backlog", n.syn_backlog),
         ],
-        Ceiling::Ports => vec![n.ports.map(|(low, high, reserved)| {
+        LimitKind::Ports => vec![n.ports.map(|(low, high, reserved)| {
             format!("ports {low}-{high}, {} reserved", count(u64::from(reserved)))
         })],
-        Ceiling::TcpMem => vec![pressure(n.tcp_mem_max)],
-        Ceiling::UdpMem => vec![pressure(n.udp_mem_max)],
+        LimitKind::TcpMem => vec![pressure(n.tcp_mem_max)],
+        LimitKind::UdpMem => vec![pressure(n.udp_mem_max)],
         _ => vec![],
     };
     let all: Vec<String> = all.into_iter().flatten().collect();

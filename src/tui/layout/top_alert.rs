@@ -20,7 +20,7 @@ pub(crate) fn text(app: &App) -> Option<(String, f64)> {
         let more = if snap.alerts.len() > 1 { format!(" +{}", snap.alerts.len() - 1) } else { String::new() };
         let mark = app.glyphs.alarm;
         let bad = if a.level == crate::model::Level::Critical { 0.95 } else { 0.8 };
-        return Some((format!("{mark} {whose} {} {how}{when}{more}", l.ceiling.info().name), bad));
+        return Some((format!("{mark} {whose} {} {how}{when}{more}", l.kind.info().name), bad));
     }
     let (row, share) = app.worst?;
     let name = snap.sample.processes.get(row)?.info.name();

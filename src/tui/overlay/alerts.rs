@@ -23,7 +23,7 @@ pub(super) fn list(app: &App, at: usize) -> Option<List> {
         Entry {
             mark: if critical { app.glyphs.alarm } else { app.glyphs.dot },
             mark_style: Some(if critical { app.theme.bad } else { app.theme.warn }),
-            ..Entry::new(snap.limits[limit].ceiling.info().name, text)
+            ..Entry::new(snap.limits[limit].kind.info().name, text)
         }
     };
     let entries = snap.alerts.iter().map(entry).collect();
@@ -46,7 +46,7 @@ pub(super) fn draw_advice(app: &App, canvas: &mut Canvas<'_>, r: Rect, at: usize
     let Some(row) = snap.alerts.get(at).map(|a| a.limit as usize) else { return };
     let theme = app.theme;
     canvas.rule(r.x, r.y, r.width, theme.faint);
-    let help = snap.limits[row].ceiling.info().help;
+    let help = snap.limits[row].kind.info().help;
     let mut lines = vec![(help.to_owned(), theme.text)];
     lines.extend(remedy::steps(snap, row).into_iter().map(|s| {
         let style = if s.starts_with("  ") { theme.strong } else { theme.dim };
