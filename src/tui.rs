@@ -1,13 +1,17 @@
-//! The dashboard: an [`App`] that events change and a frame is drawn from.
+//! The dashboard: an [`App`] that events change and frames are drawn from.
 //!
 //! ```text
-//! event -> commands::action_of -> Action -> update(&mut App) -> [Effect] -> the runner
-//!                                             App -> draw -> Frame
+//! event -> keymap -> Action -> update(&mut App) -> [Effect] -> runner
+//!                                     App -> draw -> frame
 //! ```
 //!
-//! It knows snapshots and queries and nothing of where they come from, so a live machine, a recording and a scene of
-//! a test look the same to it. It reads no clock and no environment: time comes in with the snapshots, all else in
-//! [`Options`].
+//! Each of these may name only those before it: actions and events as data (`act`, `arrange`, `export`, `event`,
+//! `command`, `key`, `keymap`), drawing basics (`theme`, `canvas`), state (`view_state`, `nav_history`, `app`), placement
+//! (`layout`), pages (`details`, `offers`, `overlay`), frames (`draw`, `screenshot`), and what changes state (`navigate`, `mouse`,
+//! `update`, `handle`). So drawing and updating share the layout and never each other's code.
+//!
+//! It knows snapshots and queries, not their source: a live machine, a recording and a test scenario look the same.
+//! It reads no clock and no environment: time comes in with the snapshots, everything else in [`Options`].
 
 pub mod act;
 pub mod app;
@@ -47,10 +51,10 @@ use ratatui::Terminal;
 use ratatui::backend::Backend;
 use std::sync::mpsc::Receiver;
 
-/// Runs the dashboard until it is quit, its input ends or a signal says so.
+/// Runs the dashboard until it is quit, its input ends or a signal terminates it.
 ///
-/// It blocks for an event, takes all that are waiting, applies them, carries out
-/// the effects by `apply`, and draws once. Nothing is drawn without an event.
+/// Blocks for an event, takes all that are waiting, handles them, carries out
+/// the effects with `apply`, and draws once. Nothing is drawn without an event.
 pub fn run_loop<B: Backend>(
     terminal: &mut Terminal<B>,
     events: &Receiver<Event>,

@@ -231,7 +231,7 @@ fn demo_shows_a_forward_without_listener() {
     }
     assert!(line("0.0.0.0:8081 ").ends_with(" no-listener"), "{narrow}");
     assert_eq!(text.matches("dnat").count(), 2, "{text}");
-    // The way of a connection that came through, with what the kernel tracks and who answers.
+    // Route of a forwarded connection: conntrack entry and backend.
     let s = Hands::new(120, 50).press("/remote:198.51.100.140 port:3000<enter><down><enter>").polls(1);
     let mut s = s.press("<down><enter>").polls(2);
     let text = s.text();
@@ -243,7 +243,7 @@ fn demo_shows_a_forward_without_listener() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    // It came by the rule, and not by the program that does the same.
+    // It was forwarded by the NAT rule, not by the proxy.
     assert!(!text.contains("docker-proxy"), "{text}");
 }
 
@@ -293,7 +293,7 @@ fn sections_without_content_are_omitted() {
     let mut s = s.press("<esc>/:8443 state:listen<enter>j<enter>").polls(3);
     let text = s.text();
     assert!(text.contains("since selected)") && text.contains("RECV-Q"), "{text}");
-    // What matches nothing is told of the same number twice.
+    // The total is the same in the filter bar and in the message.
     let text = s.press("<esc>/<ctrl-u>zzzz<enter>").polls(1).text();
     let of =
         text.lines().find_map(|l| l.trim_end().rsplit_once("0 of ")).unwrap_or_else(|| panic!("{text}")).1;

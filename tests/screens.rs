@@ -298,8 +298,8 @@ fn selection_follows_its_socket_and_pause_freezes_the_screen() {
     let (s, after) = s.text();
     assert!(after.contains("paused +8 -1 since"), "{after}");
     assert_eq!(after.lines().skip(1).collect::<Vec<_>>(), held.lines().skip(1).collect::<Vec<_>>());
-    let go = s.press(" ").show();
-    assert!(go.contains("live") && go != held);
+    let resumed = s.press(" ").show();
+    assert!(resumed.contains("live") && resumed != held);
 }
 
 /// The lines that start with the edge of the selection.

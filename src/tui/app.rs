@@ -64,25 +64,26 @@ pub struct App {
     pub(crate) history: History,
     /// Message on the last action; cleared by the next key.
     pub(crate) status_message: Option<String>,
-    /// Whether remote addresses are shown by host name.
+    /// True if remote addresses are shown by host name.
     pub(crate) names: bool,
     /// Sequence number of the snapshot whose alerts were last sent.
-    pub(crate) alarmed: u64,
+    pub(crate) alerts_sent: u64,
     /// Addresses already sent to the resolver.
-    pub(crate) asked: FxHashSet<Addr>,
+    pub(crate) resolved: FxHashSet<Addr>,
     /// History of the selected socket.
     pub(crate) socket_history: SocketHistory,
     /// Probe for the details, and its result.
     pub(crate) detail_probe: Option<(ProbeRequest, Option<ProbeResult>)>,
-    pub(crate) wanted: Option<Wants>,
+    /// Needs last sent to the poller.
+    pub(crate) last_wants: Option<Wants>,
     pub(crate) nav_history: NavHistory,
     /// Size of the details pane beside and below the table, percent; `None`: the default.
     pub(crate) pane: (Option<u16>, Option<u16>),
-    /// Whether the details border is being dragged.
+    /// True if the details border is being dragged.
     pub(crate) dragging: bool,
-    /// Whether mouse capture is off.
+    /// True if mouse capture is off.
     pub(crate) mouse_released: bool,
-    /// Whether the getting-started card is shown.
+    /// True if the getting-started card is shown.
     pub(crate) greeting: bool,
 }
 
@@ -92,7 +93,7 @@ impl App {
         let mut view_states = TABLES.map(ViewState::new);
         for (name, columns) in &options.columns {
             if let Some(view_state) = view_states.iter_mut().find(|s| s.view.table.name == name) {
-                view_state.pick(Some(columns.clone()));
+                view_state.choose_columns(Some(columns.clone()));
             }
         }
         let mut app = Self {
@@ -114,11 +115,11 @@ impl App {
             details_top: 0,
             worst: None,
             names: options.names,
-            alarmed: 0,
-            asked: FxHashSet::default(),
+            alerts_sent: 0,
+            resolved: FxHashSet::default(),
             socket_history: SocketHistory::default(),
             detail_probe: None,
-            wanted: None,
+            last_wants: None,
             history: History::new(options.history.clone()),
             status_message: None,
             nav_history: NavHistory::new(Vec::new(), 0),

@@ -18,7 +18,7 @@ pub(crate) struct GroupSummary {
     pub(crate) live: u32,
     /// The first process that owns one of its sockets, and the number of others.
     pub(crate) process: Option<(u32, u32)>,
-    /// Whether the connections are inbound.
+    /// True if the connections are inbound.
     pub(crate) inbound: bool,
 }
 

@@ -48,10 +48,10 @@ bitflags! {
         const CONFIRM = 1 << Focus::Confirm as u16;
         const PALETTE = 1 << Focus::Palette as u16;
         const FIND = 1 << Focus::Find as u16;
-        /// Where lines are moved through.
+        /// Focus in which lines can be scrolled.
         const SCROLL = Self::TABLE.bits() | Self::SORT.bits() | Self::HELP.bits() | Self::COLUMNS.bits()
             | Self::PICK.bits() | Self::CONFIRM.bits();
-        /// Where text is edited.
+        /// Focus in which text is edited.
         const TEXT = Self::FILTER.bits() | Self::NAME.bits() | Self::PALETTE.bits() | Self::FIND.bits();
         /// Everywhere.
         const ALL = Self::MAIN.bits() | Self::SCROLL.bits() | Self::TEXT.bits();
@@ -80,7 +80,7 @@ impl Focus {
         FocusSet::from_bits_truncate(1 << self as u16)
     }
 
-    /// Whether letters are text there.
+    /// True if letters are text in this focus.
     pub const fn is_text(self) -> bool {
         FocusSet::TEXT.contains(self.set())
     }
@@ -89,7 +89,7 @@ impl Focus {
 /// Section of the help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
-    /// What is shown, and in which order.
+    /// Rows shown and their order.
     Filter,
     /// Views, details, explanations.
     Inspect,
@@ -121,7 +121,7 @@ pub struct Command {
     pub name: &'static str,
     /// Names of its keys: `q`, `ctrl-d`, `pgdn`; the first is the one to show.
     pub keys: &'static [&'static str],
-    /// Where it applies.
+    /// Focus in which it applies.
     focus: FocusSet,
     /// Section of the help.
     pub section: Section,
@@ -136,12 +136,12 @@ pub struct Command {
 }
 
 impl Command {
-    /// Whether it applies in this focus.
+    /// True if it applies in this focus.
     pub const fn applies(&self, focus: Focus) -> bool {
         self.focus.intersects(focus.set())
     }
 
-    /// Whether both apply in a common focus.
+    /// True if both apply in a common focus.
     pub const fn overlaps(&self, other: &Self) -> bool {
         self.focus.intersects(other.focus)
     }

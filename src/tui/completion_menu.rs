@@ -1,24 +1,24 @@
-//! The menu of what can be typed at the cursor, and the filters typed before.
+//! Completions and history of the filter bar.
 
 use crate::filter::complete::Completions;
 
-/// What the filter bar offers while it is typed.
+/// Completions offered in the filter bar.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Menu {
-    /// What can stand at the cursor; empty: nothing is offered.
+    /// Completions at the cursor; empty: none.
     pub(crate) found: Completions,
-    /// Which of them stands in the text now; `None`: none yet.
+    /// The one inserted; `None`: none yet.
     pub(crate) at: Option<usize>,
 }
 
 impl Menu {
-    /// Whether something is offered.
+    /// True if there are completions.
     pub(crate) fn is_open(&self) -> bool {
         !self.found.items.is_empty()
     }
 
-    /// The next of them, or the one before, put into the text; the new cursor.
-    pub(crate) fn turn(&mut self, text: &mut String, by: i8) -> Option<usize> {
+    /// Inserts the next (1) or previous completion; returns the new cursor.
+    pub(crate) fn cycle(&mut self, text: &mut String, by: i8) -> Option<usize> {
         let n = self.found.items.len();
         let next = match (self.at, by) {
             _ if n == 0 => return None,
@@ -34,14 +34,14 @@ impl Menu {
     }
 }
 
-/// Most filters that are remembered.
-const MOST: usize = 200;
+/// Maximum length of the history.
+const MAX_ENTRIES: usize = 200;
 
 /// Filter history, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct History {
     all: Vec<String>,
-    /// Which of them stands in the bar, and what stood there before.
+    /// Index of the recalled entry, and the text before it was recalled.
     now: Option<(usize, String)>,
 }
 
@@ -50,7 +50,7 @@ impl History {
         Self { all, now: None }
     }
 
-    /// Remembers one; whether it is new.
+    /// Adds a filter; `false` if it is empty or the last one.
     pub(crate) fn push(&mut self, text: &str) -> bool {
         self.now = None;
         let text = text.trim();
@@ -59,14 +59,14 @@ impl History {
         }
         self.all.retain(|t| t != text);
         self.all.push(text.to_owned());
-        if self.all.len() > MOST {
+        if self.all.len() > MAX_ENTRIES {
             self.all.remove(0);
         }
         true
     }
 
-    /// The one before, or after: what to put into the bar, in which this stands now.
-    pub(crate) fn turn(&mut self, text: &str, by: i8) -> Option<String> {
+    /// The previous (-1) or next entry, for a filter bar with this text.
+    pub(crate) fn cycle(&mut self, text: &str, by: i8) -> Option<String> {
         let (at, typed) = match self.now.take() {
             Some((at, typed)) => (at, typed),
             None => (self.all.len(), text.to_owned()),
@@ -79,8 +79,8 @@ impl History {
         self.all.get(next).cloned()
     }
 
-    /// Something else was typed.
-    pub(crate) fn leave(&mut self) {
+    /// Ends recalling, since the text was edited.
+    pub(crate) fn stop_recalling(&mut self) {
         self.now = None;
     }
 }
@@ -91,29 +91,29 @@ mod tests {
     use crate::filter::complete::Item;
 
     #[test]
-    fn completions_go_round() {
+    fn completions_cycle() {
         let item = |t: &str| Item { text: t.into(), help: String::new() };
         let found = Completions { span: 6..8, items: vec![item("close-wait"), item("closed")] };
         let mut menu = Menu { found, at: None };
         let mut text = "state:cl nginx".to_owned();
-        assert_eq!(menu.turn(&mut text, 1), Some(16));
+        assert_eq!(menu.cycle(&mut text, 1), Some(16));
         assert_eq!(text, "state:close-wait nginx");
-        assert_eq!(menu.turn(&mut text, 1), Some(12));
+        assert_eq!(menu.cycle(&mut text, 1), Some(12));
         assert_eq!(text, "state:closed nginx");
-        menu.turn(&mut text, 1);
+        menu.cycle(&mut text, 1);
         assert_eq!(text, "state:close-wait nginx");
-        assert_eq!(Menu::default().turn(&mut text, 1), None);
+        assert_eq!(Menu::default().cycle(&mut text, 1), None);
     }
 
     #[test]
-    fn history_goes_back_and_comes_again() {
+    fn history_recalls_and_returns_to_the_typed_text() {
         let mut h = History::new(vec!["a".into()]);
         assert!(h.push("b") && !h.push(" b ") && !h.push("") && h.push("a"));
-        assert_eq!(h.turn("new", -1).as_deref(), Some("a"));
-        assert_eq!(h.turn("a", -1).as_deref(), Some("b"));
-        assert_eq!(h.turn("b", -1).as_deref(), Some("b"), "there is none before");
-        assert_eq!(h.turn("b", 1).as_deref(), Some("a"));
-        assert_eq!(h.turn("a", 1).as_deref(), Some("new"));
-        assert_eq!(h.turn("new", 1).as_deref(), Some("new"));
+        assert_eq!(h.cycle("new", -1).as_deref(), Some("a"));
+        assert_eq!(h.cycle("a", -1).as_deref(), Some("b"));
+        assert_eq!(h.cycle("b", -1).as_deref(), Some("b"), "there is none before");
+        assert_eq!(h.cycle("b", 1).as_deref(), Some("a"));
+        assert_eq!(h.cycle("a", 1).as_deref(), Some("new"));
+        assert_eq!(h.cycle("new", 1).as_deref(), Some("new"));
     }
 }

@@ -1,4 +1,4 @@
-//! Everything known of the selected row.
+//! Details of the selected row or group, as lines of styled text.
 
 mod bottleneck;
 mod descriptors;
@@ -34,7 +34,7 @@ struct Builder<'a> {
     snap: &'a Snapshot,
     form: Format,
     width: usize,
-    /// The pane is low: blank lines and explanations make way.
+    /// The pane is low: blank lines and help texts are left out.
     compact: bool,
     out: Vec<Pieces>,
 }
@@ -45,7 +45,7 @@ pub(crate) fn extent(app: &App) -> usize {
     (lines(app, area.width).len() + 1).saturating_sub(usize::from(area.height))
 }
 
-/// The pane.
+/// The details pane.
 pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, beside: bool) {
     let theme = app.theme;
     let mut inner = area;
@@ -64,7 +64,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, beside: bool)
     }
     let all = lines(app, area.width);
     if beside && all.len() > usize::from(inner.height) {
-        // The last line says where one is.
+        // The last line shows the scroll position.
         inner.height = inner.height.saturating_sub(1);
     }
     let most = all.len().saturating_sub(usize::from(inner.height));
@@ -108,12 +108,12 @@ fn lines(app: &App, pane: u16) -> Vec<Pieces> {
                 TableId::Forwards => b.forward(r),
             }
             if view_state.view.table.is_sockets() {
-                b.way(r);
-                b.other_end(r);
+                b.route(r);
+                b.peer_socket(r);
                 b.multipath(r);
-                b.held_back(r);
+                b.bottleneck(r);
                 b.plots();
-                b.life(r);
+                b.lifecycle(r);
             }
             b.fields(r);
         }
@@ -140,12 +140,12 @@ impl Builder<'_> {
         self.out.push(vec![(name.to_owned(), self.app.theme.accent)]);
     }
 
-    /// Columns of a name in this pane.
+    /// Width of the labels in this pane.
     fn label(&self) -> usize {
         LABEL.min(self.width / 2)
     }
 
-    /// A name and what it says, in as many lines as that takes.
+    /// Adds a label and a text, wrapped.
     fn row(&mut self, name: &str, text: &str) {
         let (dim, plain) = (self.app.theme.dim, self.app.theme.text);
         let (label, mut name) = (self.label(), name);

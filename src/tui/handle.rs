@@ -19,14 +19,14 @@ use ratatui::layout::{Rect, Size};
 use std::sync::Arc;
 
 impl App {
-    /// The effects it starts with.
+    /// Effects at the start.
     pub(crate) fn start(&mut self) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.after_event(&mut effects);
         effects
     }
 
-    /// The screen has this size now.
+    /// Sets the size of the screen.
     pub fn resize(&mut self, size: Size) {
         self.area = Rect::new(0, 0, size.width, size.height);
         self.keep_in_sight();
@@ -37,7 +37,7 @@ impl App {
         self.view_state_mut().show_cursor(height);
     }
 
-    /// Takes one event in.
+    /// Handles one event.
     pub fn handle(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = match event {
             Event::Input(input) => self.input(input),
@@ -58,7 +58,7 @@ impl App {
                 vec![]
             }
             Event::Probed(request, seen) => {
-                // Only the last that was asked for is waited for.
+                // Results of earlier requests are dropped.
                 if let Some(c) = self.detail_probe.as_mut().filter(|c| c.0 == request) {
                     c.1 = Some(*seen);
                 }
@@ -127,22 +127,22 @@ impl App {
         }
     }
 
-    /// Puts a snapshot on the screen.
+    /// Shows a snapshot, after background arranging if it is large.
     pub(crate) fn show(&mut self, s: Arc<Snapshot>) {
         self.missed = 0;
         self.paused_latest = None;
-        if self.is_long(&s) {
+        if self.is_large(&s) {
             self.pending = Some(s);
             let view_state = self.view_state_mut();
             view_state.stale = true;
-            view_state.forget();
+            view_state.forget_job();
             return;
         }
         self.put(s);
     }
 
-    /// Whether the rows shown are so many that they are arranged elsewhere.
-    fn is_long(&self, s: &Snapshot) -> bool {
+    /// True if the current view has enough rows to be arranged in the background.
+    fn is_large(&self, s: &Snapshot) -> bool {
         self.options.background_above.is_some_and(|n| (self.view_state().view.table.len)(s) >= n)
     }
 
@@ -157,10 +157,10 @@ impl App {
         }
     }
 
-    /// What is to be done outside about the alerts that are new in what came.
+    /// Notifications of the new alerts in the newest snapshot.
     fn new_alerts(&mut self) -> Vec<Effect> {
         let newest = self.paused_latest.as_ref().or(self.pending.as_ref()).or(self.snapshot.as_ref());
-        let Some(snap) = newest.filter(|s| s.seq != self.alarmed) else { return vec![] };
+        let Some(snap) = newest.filter(|s| s.seq != self.alerts_sent) else { return vec![] };
         let new = snap.alerts.iter().filter(|a| a.new).map(|a| {
             let row = a.limit as usize;
             Effect::NotifyAlert(
@@ -169,18 +169,18 @@ impl App {
             )
         });
         let new = new.collect();
-        self.alarmed = snap.seq;
+        self.alerts_sent = snap.seq;
         new
     }
 
-    /// Follows the selected socket, and asks for what is read of one only: where its process works, their contexts.
+    /// Records the selected socket, and requests a probe for the details.
     fn request_probe(&mut self, snap: &Snapshot, effects: &mut Vec<Effect>) {
         let view_state = &self.view_states[self.active];
         let Some(row) = view_state.row() else { return };
         let (mut socket, mut inet) = (None, None);
         let table = view_state.view.table;
         if table.is_sockets() {
-            self.socket_history.follow(snap, row);
+            self.socket_history.record(snap, row);
             socket = snap.owners(row).first().and_then(|o| Some((o.fd()?, o.inode)));
             inet = ProbeRequest::inet(snap, row);
         }
@@ -193,8 +193,8 @@ impl App {
         }
     }
 
-    /// Asks for the names of the far addresses in sight, once each.
-    fn ask_names(&mut self, snap: &Snapshot, height: usize, effects: &mut Vec<Effect>) {
+    /// Requests the host names of the visible remote addresses, once each.
+    fn request_host_names(&mut self, snap: &Snapshot, height: usize, effects: &mut Vec<Effect>) {
         if !self.names {
             return;
         }
@@ -205,48 +205,48 @@ impl App {
                 Line::Row(r) => (view_state.view.table.remote_of)(snap, *r as usize),
                 Line::Group(_) => None,
             };
-            ask.extend(addr.filter(|a| !a.is_any() && self.asked.insert(*a)));
+            ask.extend(addr.filter(|a| !a.is_any() && self.resolved.insert(*a)));
         }
         if !ask.is_empty() {
             effects.push(Effect::Resolve(ask));
         }
     }
 
-    /// Arranges what is stale, or asks for it where that takes long.
+    /// Rearranges a stale view, in the background if it is large.
     fn arrange(&mut self, effects: &mut Vec<Effect>) {
         if let Some(pending) = self.pending.clone() {
-            if self.is_long(&pending) {
-                self.ask(&pending, effects);
+            if self.is_large(&pending) {
+                self.request_arrange(&pending, effects);
             } else {
-                // Another table is shown meanwhile, a short one.
+                // The current view is a small one meanwhile.
                 self.put(pending);
             }
         }
         let Some(snap) = self.snapshot.clone().filter(|_| self.view_state().stale) else { return };
-        if !self.is_long(&snap) {
+        if !self.is_large(&snap) {
             self.view_state_mut().arrange(&snap);
             return;
         }
-        let here = self.view_state().is_of(&snap);
+        let here = self.view_state().shows_snapshot(&snap);
         if self.pending.is_none() {
-            self.ask(&snap, effects);
+            self.request_arrange(&snap, effects);
         }
         if !here {
             self.view_state_mut().clear();
         }
     }
 
-    fn ask(&mut self, snap: &Arc<Snapshot>, effects: &mut Vec<Effect>) {
+    fn request_arrange(&mut self, snap: &Arc<Snapshot>, effects: &mut Vec<Effect>) {
         let active = self.active;
         let Some(job) = self.view_states[active].job(snap) else { return };
         effects.push(Effect::Arrange(Box::new(job)));
-        // The newest is done next, and others may be dropped.
+        // The newest job replaces others, which may be dropped.
         for (_, view_state) in self.view_states.iter_mut().enumerate().filter(|(i, _)| *i != active) {
-            view_state.forget();
+            view_state.forget_job();
         }
     }
 
-    /// Takes over what was arranged elsewhere, if it is still of use.
+    /// Takes over the result of a background job, if it is still of use.
     fn arranged(&mut self, answer: ArrangeResult) {
         let ArrangeResult { view, snap, done } = answer;
         let shown = self.snapshot.as_ref().map_or(0, |s| s.seq);
@@ -257,7 +257,7 @@ impl App {
             || !(snap.seq == shown || comes)
         {
             for view_state in self.view_states.iter_mut().filter(|s| s.view.table == view.table) {
-                view_state.forget_if(snap.seq, &view);
+                view_state.forget_job_if(snap.seq, &view);
             }
             return;
         }
@@ -282,7 +282,7 @@ impl App {
         self.nav_history.record(settings, location);
     }
 
-    /// After every event: what is shown is arranged, the selection is in sight, and what must be read is asked for.
+    /// Brings everything up to date after an event: rows, history, scroll position, probes, needs.
     fn after_event(&mut self, effects: &mut Vec<Effect>) {
         self.arrange(effects);
         self.record_history();
@@ -291,11 +291,11 @@ impl App {
             let height = usize::from(self.layout().body.height);
             content_width::measure(self, &snap, height);
             self.request_probe(&snap, effects);
-            self.ask_names(&snap, height, effects);
+            self.request_host_names(&snap, height, effects);
         }
         let wants = self.wants();
-        if self.wanted.as_ref() != Some(&wants) {
-            self.wanted = Some(wants.clone());
+        if self.last_wants.as_ref() != Some(&wants) {
+            self.last_wants = Some(wants.clone());
             effects.push(Effect::Wants(wants));
         }
     }

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn edits() {
+    fn edits_and_paste_respect_graphemes() {
         let (mut t, mut c) = (String::new(), 0);
         paste(&mut t, &mut c, "state:close-wait\tnginx\x1b[31m\n");
         assert_eq!(t, "state:close-wait nginx[31m");

@@ -1,5 +1,4 @@
-//! Where everything is: a pure function of the size and of what is open, used both to draw and to find what was
-//! clicked.
+//! Screen layout: a pure function of size and state, used for drawing, hit tests and scrolling.
 
 pub(crate) mod content_width;
 pub(crate) mod filter_bar;
@@ -13,25 +12,25 @@ use super::app::App;
 use super::command::Focus;
 use ratatui::layout::Rect;
 
-/// What the layout depends on beside the size.
+/// State that the layout depends on beside the size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
-    /// The filter is being typed or holds something.
+    /// The filter is edited or not empty.
     pub filter: bool,
-    /// The filter has an error to show.
+    /// The filter has an error.
     pub error: bool,
     /// The details are open.
     pub details: bool,
-    /// Shares that they take beside and below the table, percent; `None`: the usual.
+    /// Size of the details beside and below the table, percent; `None`: the default.
     pub pane: (Option<u16>, Option<u16>),
 }
 
-/// The parts of the screen; a part that has no room is empty.
+/// Parts of the screen; a part without room is empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
-    /// All of it.
+    /// The whole screen.
     pub all: Rect,
-    /// Too small for anything but saying so.
+    /// Too small to show data.
     pub tiny: bool,
     /// Name, tabs, what runs.
     pub header: Rect,
@@ -39,29 +38,29 @@ pub struct Layout {
     pub state_bar: Rect,
     /// The filter.
     pub filter: Rect,
-    /// What is wrong with it.
+    /// Error of the filter.
     pub error: Rect,
     /// Draws the column titles.
     pub head: Rect,
     /// Rows.
     pub body: Rect,
-    /// The pane.
+    /// The details pane.
     pub details: Rect,
-    /// Whether the pane stands beside the table.
+    /// True if the details are beside the table.
     pub beside: bool,
-    /// Faults and hidden things.
+    /// Status line.
     pub status: Rect,
-    /// Keys.
+    /// Key bar.
     pub keys: Rect,
 }
 
-/// Screens at least this wide show the details beside the table.
+/// Minimum width for details beside the table.
 pub const WIDE: u16 = 150;
 
-/// Columns that the table and the details have at least where they stand beside each other.
+/// Minimum width of table and details beside each other.
 const SIDE: u16 = 52;
 
-/// Columns and lines below which nothing is shown but that.
+/// Minimum size of the screen: columns and lines.
 pub const MIN_SIZE: (u16, u16) = (20, 4);
 
 impl Layout {
@@ -121,7 +120,7 @@ impl Layout {
 }
 
 impl App {
-    /// Where everything is now.
+    /// The current layout.
     pub fn layout(&self) -> Layout {
         self.layout_in(self.area)
     }
@@ -145,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_neither_overlap_nor_leave_the_screen() {
+    fn parts_do_not_overlap_or_leave_the_screen() {
         for w in (0..=30).chain([60, 80, 120, 149, 150, 200, 400]) {
             for h in (0..=40).chain([60, 200]) {
                 for bits in 0..32u8 {
@@ -186,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_small_standard_screen_keeps_its_rows() {
+    fn screen_of_80x24_has_18_rows() {
         let l = Layout::new(Rect::new(0, 0, 80, 24), Shape::default());
         assert_eq!(l.body.height, 18);
     }

@@ -1,4 +1,4 @@
-//! Hit test: what lies under the mouse in the layout that was drawn.
+//! Hit test: the target of a click in the layout that was drawn.
 
 use super::app::{App, Overlay};
 use super::layout::slots::{column_at, gauge_at};
@@ -8,12 +8,12 @@ use crate::format::{Column, Gauge};
 use crate::model::State;
 use ratatui::layout::{Position, Rect};
 
-/// What a click hits.
+/// Target of a click.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Target {
     /// A line of the list that is open.
     OverlayLine(usize),
-    /// Anything but a line, while an overlay is open that a click closes.
+    /// Outside the lines of an overlay that a click closes.
     OutsideOverlay,
     /// The border between table and details.
     DetailsBorder,
@@ -23,7 +23,7 @@ pub(crate) enum Target {
     Tab(usize),
     /// The poll state at the right end of the header.
     PollState,
-    /// A state of the strip.
+    /// A state of the state bar.
     State(State),
     /// The filter bar.
     FilterBar,
@@ -38,7 +38,7 @@ pub(crate) enum Target {
         /// Gauge at the place.
         gauge: Option<Gauge>,
     },
-    /// A key of the key bar, by its index in the command list.
+    /// A key of the key bar, by its index in the command registry.
     Key(usize),
     /// Nothing that reacts.
     Nothing,
@@ -90,12 +90,12 @@ pub(crate) fn target(app: &App, x: u16, y: u16) -> Target {
     found.unwrap_or(Target::Nothing)
 }
 
-/// Whether the cell is in the details.
+/// True if the cell is in the details.
 pub(crate) fn is_over_details(app: &App, x: u16, y: u16) -> bool {
     within(app.layout().details, x, y)
 }
 
-/// Whether that is the border between table and details.
+/// True for the border between table and details.
 fn on_border(l: &Layout, x: u16, y: u16) -> bool {
     let d = l.details;
     d.area() > 0 && l.body.height > 0 && within(d, x, y) && if l.beside { x == d.x } else { y == d.y }

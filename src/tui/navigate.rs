@@ -94,6 +94,6 @@ pub(crate) fn go_in_history(app: &mut App, by: isize) {
     app.overlay = None;
     app.details_top = 0;
     if let Some(key) = location.key {
-        app.view_state_mut().stand_at(key);
+        app.view_state_mut().select_when_present(key);
     }
 }

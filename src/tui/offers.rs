@@ -10,7 +10,7 @@ use crate::view::Line;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// One thing that is offered.
+/// An action offered.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Offer {
     pub(crate) name: String,
@@ -18,15 +18,15 @@ pub(crate) struct Offer {
     pub(crate) act: Act,
 }
 
-/// Rows that one order may hit at the most.
-const MOST: usize = 10_000;
+/// Maximum number of rows an action may affect.
+const MAX_ROWS: usize = 10_000;
 
 fn offer(name: impl Into<String>, text: impl Into<String>, act: Act) -> Offer {
     Offer { name: name.into(), text: text.into(), act }
 }
 
 /// A socket in a line: `tcp 10.0.0.4:443 - 203.0.113.5:50000 nginx 812 fd 7`.
-fn line_of(snap: &Snapshot, row: usize) -> String {
+fn socket_line(snap: &Snapshot, row: usize) -> String {
     let s = snap.socket(row);
     let mut out = format!("{} {}", s.proto.name(), endpoint_text(&s.local));
     if !s.remote.is_none() {
@@ -39,7 +39,7 @@ fn line_of(snap: &Snapshot, row: usize) -> String {
     crate::model::text::escape(&out).into_owned()
 }
 
-/// Everything that is offered here.
+/// Actions offered in the current state.
 pub(crate) fn offers(app: &App) -> Vec<Offer> {
     let Some(snap) = &app.snapshot else { return vec![] };
     let view_state = app.view_state();
@@ -50,17 +50,21 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
         _ => None,
     };
     if !app.options.read_only {
-        out.extend(of_marked(app, snap, sockets));
-        out.extend(of_group(app, snap, sockets));
+        out.extend(marked_offers(app, snap, sockets));
+        out.extend(group_offers(app, snap, sockets));
     }
     if let (Some(row), false) = (row, app.options.read_only) {
         if sockets && row < snap.live && snap.socket(row).proto.is_inet() {
-            out.push(offer("close this socket", line_of(snap, row), end(snap, vec![*snap.socket(row)])));
+            out.push(offer(
+                "close this socket",
+                socket_line(snap, row),
+                close(snap, vec![*snap.socket(row)]),
+            ));
         }
-        for p in holders(app, snap, row) {
+        for p in owners(app, snap, row) {
             for sig in SIGNALS {
-                let who = crate::model::text::escape(&p.name()).into_owned();
-                let text = format!("{who} {}: {}", p.pid, sig.help);
+                let process = crate::model::text::escape(&p.name()).into_owned();
+                let text = format!("{process} {}: {}", p.pid, sig.help);
                 out.push(offer(sig.name, text, Act::Signal(vec![Arc::clone(&p)], sig)));
             }
         }
@@ -68,15 +72,15 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
     if let Ok(act @ Act::RaiseFdLimit(_, _, new)) = &raise(app)
         && let Act::RaiseFdLimit(p, ..) = act
     {
-        let who = crate::model::text::escape(&p.name()).into_owned();
+        let process = crate::model::text::escape(&p.name()).into_owned();
         out.push(offer(
             "raise fd limit",
-            format!("{who} {}: soft limit to {}", p.pid, thousands(new.0)),
+            format!("{process} {}: soft limit to {}", p.pid, thousands(new.0)),
             act.clone(),
         ));
     }
     if !app.options.read_only {
-        out.extend(of_filter(app, snap, sockets));
+        out.extend(filter_offers(app, snap, sockets));
     }
     if let Some(row) = row {
         let cells: Vec<String> = view_state.columns().map(|c| exact(&c.value(snap, row))).collect();
@@ -97,7 +101,7 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
     out
 }
 
-/// The socket as a filter that `ss` understands, and this program too.
+/// The socket as a filter for `ss`, also valid here.
 fn ss_filter(snap: &Snapshot, s: &Socket) -> String {
     use crate::model::Family;
     let name = |index: u32| snap.name(index).unwrap_or("*");
@@ -111,12 +115,12 @@ fn ss_filter(snap: &Snapshot, s: &Socket) -> String {
     }
 }
 
-fn end(snap: &Snapshot, sockets: Vec<Socket>) -> Act {
+fn close(snap: &Snapshot, sockets: Vec<Socket>) -> Act {
     Act::CloseSockets(sockets, Arc::clone(&snap.sample.namespaces))
 }
 
-/// What is offered for all rows of the group at the cursor. A group within one has its own rows alone.
-fn of_group(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
+/// Actions on all rows of the selected group.
+fn group_offers(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
     let view_state = app.view_state();
     let Some(Line::Group(i)) = view_state.lines.get(view_state.cursor) else { return vec![] };
     let Some(g) = view_state.arranged.groups.get(*i as usize) else { return vec![] };
@@ -124,22 +128,22 @@ fn of_group(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
     let rows: Vec<usize> =
         view_state.arranged.rows.get(from..to).unwrap_or_default().iter().map(|r| *r as usize).collect();
     let title = crate::model::text::escape(&g.title(snap)).into_owned();
-    of_rows(app, snap, sockets, &rows, ("in group", &title), 1)
+    row_offers(app, snap, sockets, &rows, ("in group", &title), 1)
 }
 
-/// What is offered for all rows that the filter lets through. All of a machine is never meant; a filter is.
-fn of_filter(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
+/// Actions on all rows that match the filter; none without a filter, so that never a whole machine is affected.
+fn filter_offers(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
     let view_state = app.view_state();
     let (filter, rows) = (view_state.text.trim(), &view_state.arranged.rows);
     if filter.is_empty() || view_state.error.is_some() || rows.len() < 2 {
         return vec![];
     }
     let rows: Vec<usize> = rows.iter().map(|r| *r as usize).collect();
-    of_rows(app, snap, sockets, &rows, ("matching", filter), 2)
+    row_offers(app, snap, sockets, &rows, ("matching", filter), 2)
 }
 
-/// What is offered for many rows, by how they are related to what is named; of `least` sockets on.
-fn of_rows(
+/// Actions on many rows, described by their relation to what is named; from `least` sockets on.
+fn row_offers(
     app: &App,
     snap: &Snapshot,
     sockets: bool,
@@ -148,61 +152,73 @@ fn of_rows(
     least: usize,
 ) -> Vec<Offer> {
     let mut out = Vec::new();
-    if rows.len() > MOST {
+    if rows.len() > MAX_ROWS {
         return out;
     }
-    // The same words for both would not tell them background_above.
+    // Offers for a group and for the filter are listed together; their names must differ.
     let all = if how == "in group" { "these" } else { "all" };
     if sockets {
-        let live = ending(snap, rows);
+        let live = closable(snap, rows);
         if live.len() >= least {
             let name = format!("close {all} {}", thousands(live.len() as u64));
-            out.push(offer(name, format!("every {} {how} {named}", kind_of(snap, rows)), end(snap, live)));
+            out.push(offer(
+                name,
+                format!("every {} {how} {named}", socket_noun(snap, rows)),
+                close(snap, live),
+            ));
         }
     }
-    let behind = processes_of(app, snap, rows);
-    let n = match behind.len() {
+    let processes = distinct_processes(app, snap, rows);
+    let n = match processes.len() {
         1 => "1 process".to_owned(),
         n => format!("{} processes", thousands(n as u64)),
     };
-    for sig in SIGNALS.into_iter().filter(|_| !behind.is_empty()) {
-        let name = format!("{} {all} {}", sig.name, thousands(behind.len() as u64));
-        out.push(offer(name, format!("{n} owning {named}: {}", sig.help), Act::Signal(behind.clone(), sig)));
+    for sig in SIGNALS.into_iter().filter(|_| !processes.is_empty()) {
+        let name = format!("{} {all} {}", sig.name, thousands(processes.len() as u64));
+        out.push(offer(
+            name,
+            format!("{n} owning {named}: {}", sig.help),
+            Act::Signal(processes.clone(), sig),
+        ));
     }
     out
 }
 
-/// Those of these rows that can be ended by themselves: the sockets of IP that are still there.
-fn ending(snap: &Snapshot, rows: &[usize]) -> Vec<Socket> {
+/// Sockets of these rows that can be closed: open IP sockets.
+fn closable(snap: &Snapshot, rows: &[usize]) -> Vec<Socket> {
     let live = rows.iter().filter(|r| **r < snap.live).map(|r| *snap.socket(*r));
     live.filter(|s| s.proto.is_inet()).collect()
 }
 
-/// What these are called, where some of them cannot be ended.
-fn kind_of(snap: &Snapshot, rows: &[usize]) -> &'static str {
+/// Noun for the rows: only IP sockets can be closed.
+fn socket_noun(snap: &Snapshot, rows: &[usize]) -> &'static str {
     if rows.iter().all(|r| snap.socket(*r).proto.is_inet()) { "socket" } else { "IP socket" }
 }
 
-/// Every process of these rows once, by pid.
-fn processes_of(app: &App, snap: &Snapshot, rows: &[usize]) -> Vec<Arc<ProcInfo>> {
-    let mut all: Vec<Arc<ProcInfo>> = rows.iter().flat_map(|r| holders(app, snap, *r)).collect();
+/// Processes of these rows, each once, by pid.
+fn distinct_processes(app: &App, snap: &Snapshot, rows: &[usize]) -> Vec<Arc<ProcInfo>> {
+    let mut all: Vec<Arc<ProcInfo>> = rows.iter().flat_map(|r| owners(app, snap, *r)).collect();
     all.sort_by_key(|p| (p.pid, p.start_ns));
     all.dedup_by_key(|p| (p.pid, p.start_ns));
     all
 }
 
-/// What is offered for the rows that are marked.
-fn of_marked(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
+/// Actions on the marked rows.
+fn marked_offers(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
     let rows = app.view_state().marked(snap);
     let mut out = Vec::new();
-    if sockets && !rows.is_empty() && rows.len() <= MOST {
-        let live = ending(snap, &rows);
-        let text = format!("every marked {} that is still open", kind_of(snap, &rows));
+    if sockets && !rows.is_empty() && rows.len() <= MAX_ROWS {
+        let live = closable(snap, &rows);
+        let text = format!("every marked {} that is still open", socket_noun(snap, &rows));
         if !live.is_empty() {
-            out.push(offer(format!("close {} marked", thousands(live.len() as u64)), text, end(snap, live)));
+            out.push(offer(
+                format!("close {} marked", thousands(live.len() as u64)),
+                text,
+                close(snap, live),
+            ));
         }
     }
-    let all = processes_of(app, snap, &rows);
+    let all = distinct_processes(app, snap, &rows);
     if !all.is_empty() {
         for sig in SIGNALS {
             let text = format!("{} processes of marked rows: {}", all.len(), sig.help);
@@ -212,7 +228,7 @@ fn of_marked(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
     out
 }
 
-/// The limit of the process at the cursor, raised: to the hard one, or where it is there, both doubled.
+/// Action that raises the fd limit of the selected process: to the hard limit, or both doubled if it is reached.
 pub(crate) fn raise(app: &App) -> Result<Act, String> {
     let snap = app.snapshot.as_ref().ok_or("no data yet")?;
     if app.options.read_only {
@@ -225,7 +241,7 @@ pub(crate) fn raise(app: &App) -> Result<Act, String> {
         Ok(u) => u.soft.zip(u.hard).ok_or("limits unknown")?,
         Err(why) => return Err(format!("limits unknown: {why}")),
     };
-    // The kernel lets nobody beyond nr_open.
+    // The kernel caps both limits at fs.nr_open.
     let most = snap.system().nr_open.unwrap_or(u64::MAX);
     let twice = |n: u64| n.saturating_mul(2).min(most.max(n));
     let new = if soft < hard { (hard.min(most.max(soft)), hard) } else { (twice(soft), twice(hard)) };
@@ -235,21 +251,21 @@ pub(crate) fn raise(app: &App) -> Result<Act, String> {
     Ok(Act::RaiseFdLimit(Arc::clone(&p.info), (soft, hard), new))
 }
 
-/// The processes of the row: those that hold it, or the one it is.
-fn holders(app: &App, snap: &Snapshot, row: usize) -> Vec<Arc<ProcInfo>> {
-    let of = |i: u32| snap.sample.processes.get(i as usize).map(|p| Arc::clone(&p.info));
+/// Processes of a row: its owners, or the process itself.
+fn owners(app: &App, snap: &Snapshot, row: usize) -> Vec<Arc<ProcInfo>> {
+    let process = |i: u32| snap.sample.processes.get(i as usize).map(|p| Arc::clone(&p.info));
     let mut all = (app.view_state().view.table.owners)(snap, row);
     all.dedup();
-    all.into_iter().take(4).filter_map(of).collect()
+    all.into_iter().take(4).filter_map(process).collect()
 }
 
-/// What becomes of a socket that is ended (`tcp_abort`, `udp_abort`, `raw_abort`).
+/// Effect of closing a socket (`tcp_abort`, `udp_abort`, `raw_abort`).
 fn outcome(s: &Socket) -> &'static str {
     match s.state {
         State::Listen => "The listener closes; new connections are refused.",
         State::TimeWait => "The 5-tuple is free at once; late segments may hit a new connection.",
         State::SynSent => "The pending connect() fails.",
-        // The kernel resets only what can still be sent to (tcp_need_reset).
+        // The kernel sends a RST only in these states (tcp_need_reset).
         State::Established | State::CloseWait | State::FinWait1 | State::FinWait2 | State::SynRecv
             if s.proto.has_tcp_states() =>
         {
@@ -259,8 +275,8 @@ fn outcome(s: &Socket) -> &'static str {
     }
 }
 
-/// What exactly would be hit, line by line, for the question before it is done.
-pub(crate) fn question(app: &App, act: &Act) -> (String, Vec<String>) {
+/// Title and lines of the confirmation: every socket or process affected.
+pub(crate) fn confirmation(app: &App, act: &Act) -> (String, Vec<String>) {
     let Some(snap) = &app.snapshot else { return (String::new(), vec![]) };
     match act {
         Act::Signal(all, sig) => {
@@ -286,35 +302,35 @@ pub(crate) fn question(app: &App, act: &Act) -> (String, Vec<String>) {
                     format!("Close {n} sockets? Applications get an error, peers get a RST.")
                 }
             };
-            let there: HashMap<_, _> = if sockets.len() > 1 {
+            let rows: HashMap<_, _> = if sockets.len() > 1 {
                 (0..snap.live).map(|row| (snap.socket(row).id, row)).collect()
             } else {
                 sockets.iter().filter_map(|s| Some((s.id, snap.find(s.id)?))).collect()
             };
-            let line = |s: &Socket| match there.get(&s.id) {
-                Some(row) => line_of(snap, *row),
+            let line = |s: &Socket| match rows.get(&s.id) {
+                Some(row) => socket_line(snap, *row),
                 None => format!("{} {} - {}  already closed", s.proto.name(), s.local, s.remote),
             };
             (title, sockets.iter().map(line).collect())
         }
         Act::RaiseFdLimit(p, old, new) => {
-            let who = crate::model::text::escape(&p.name()).into_owned();
-            let of = |n: u64| if n == u64::MAX { "unlimited".to_owned() } else { thousands(n) };
+            let process = crate::model::text::escape(&p.name()).into_owned();
+            let limit = |n: u64| if n == u64::MAX { "unlimited".to_owned() } else { thousands(n) };
             let mut lines = vec![
-                format!("soft limit {} {} {}", of(old.0), app.glyphs.arrow, of(new.0)),
+                format!("soft limit {} {} {}", limit(old.0), app.glyphs.arrow, limit(new.0)),
                 if old.1 == new.1 {
-                    format!("hard limit {} (unchanged)", of(old.1))
+                    format!("hard limit {} (unchanged)", limit(old.1))
                 } else {
                     format!(
                         "hard limit {} {} {} (needs CAP_SYS_RESOURCE)",
-                        of(old.1),
+                        limit(old.1),
                         app.glyphs.arrow,
-                        of(new.1)
+                        limit(new.1)
                     )
                 },
             ];
             lines.push("until the process exits; see details to make it permanent".to_owned());
-            (format!("Raise the fd limit of {who} {}?", p.pid), lines)
+            (format!("Raise the fd limit of {process} {}?", p.pid), lines)
         }
         Act::Copy(_) => (String::new(), vec![]),
     }

@@ -1,4 +1,4 @@
-//! Overlays: one file each, with its place, its content, its extent and what Enter does in it.
+//! Overlays: one file each, with its placement, content, extent and effect of Enter.
 
 mod actions;
 mod alerts;
@@ -24,18 +24,18 @@ use super::layout::Layout;
 use list::List;
 use ratatui::layout::{Position, Rect};
 
-/// What Enter in an overlay leads to, beside the change of state.
+/// Consequences of Enter in an overlay, beside the change of state.
 #[derive(Debug, Default)]
 pub(crate) struct Chosen {
-    /// To be carried out by the runner.
+    /// Effects for the runner.
     pub(crate) effects: Vec<Effect>,
-    /// To be done next.
+    /// Action to carry out next.
     pub(crate) action: Option<Action>,
     /// Index of the export format to write.
     pub(crate) export: Option<usize>,
 }
 
-/// The list that is open, if the overlay is one.
+/// The open list, if the overlay is one.
 fn open_list(app: &App) -> Option<List> {
     match app.overlay {
         Some(Overlay::Sort(at)) => Some(sort::list(app, at)),
@@ -49,7 +49,7 @@ fn open_list(app: &App) -> Option<List> {
     }
 }
 
-/// Draws the overlay; the cursor's place where text is typed in it.
+/// Draws the overlay; the cursor position while text is edited in it.
 pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, l: &Layout) -> Option<Position> {
     match &app.overlay {
         None => greeting::draw(app, canvas, l.body),
@@ -79,7 +79,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, l: &Layout) -> Option<Pos
     None
 }
 
-/// The last line that can be selected, or scrolled to.
+/// The last line that can be selected or scrolled to.
 fn extent(app: &App) -> usize {
     match &app.overlay {
         Some(Overlay::Help { .. }) => help::extent(app),
@@ -90,7 +90,7 @@ fn extent(app: &App) -> usize {
     }
 }
 
-/// Moves the selection of the overlay or scrolls it; `false` where motion is the table's.
+/// Moves the selection of the overlay or scrolls it; `false` if motion applies to the table.
 pub(crate) fn go(app: &mut App, by: isize) -> bool {
     if matches!(app.overlay, Some(Overlay::States(_))) {
         states::go(app, by);
@@ -114,7 +114,7 @@ pub(crate) fn line_at(app: &App, all: Rect, x: u16, y: u16) -> Option<usize> {
     }
 }
 
-/// Enter in the overlay that is open.
+/// Handles Enter in the open overlay.
 pub(crate) fn enter(app: &mut App) -> Chosen {
     match app.overlay {
         Some(Overlay::Sort(at)) => sort::enter(app, at),
@@ -136,7 +136,7 @@ pub(crate) fn enter(app: &mut App) -> Chosen {
     Chosen::default()
 }
 
-/// An empty box with a title, what lies under it erased; the room inside.
+/// Draws an empty window with a title; the area inside.
 fn window(app: &App, canvas: &mut Canvas<'_>, all: Rect, w: u16, h: u16, title: &str) -> Rect {
     let w = w.min(all.width);
     let h = h.min(all.height);

@@ -99,7 +99,7 @@ fn rgb(c: Color) -> Option<u32> {
 fn indexed(i: u8) -> u32 {
     match i {
         0..16 => SIXTEEN[usize::from(i)],
-        _ => contrast::of_index(i),
+        _ => contrast::xterm_rgb(i),
     }
 }
 
@@ -114,7 +114,7 @@ struct Look {
 }
 
 impl Look {
-    fn of(cell: &Cell) -> Self {
+    fn from_cell(cell: &Cell) -> Self {
         let (mut fg, mut bg) = (rgb(cell.fg), rgb(cell.bg));
         if cell.modifier.contains(Modifier::REVERSED) {
             (fg, bg) = (Some(bg.unwrap_or(GROUND.0)), Some(fg.unwrap_or(GROUND.1)));
@@ -144,10 +144,10 @@ fn svg(buffer: &Buffer, ground: u32) -> String {
         let y = EDGE + f32::from(row) * CELL.1;
         let mut col = 0;
         while col < cols {
-            let look = Look::of(&buffer[(col, row)]);
+            let look = Look::from_cell(&buffer[(col, row)]);
             let from = col;
             let mut text = String::new();
-            while col < cols && Look::of(&buffer[(col, row)]) == look {
+            while col < cols && Look::from_cell(&buffer[(col, row)]) == look {
                 let symbol = buffer[(col, row)].symbol();
                 text.push_str(symbol);
                 col += super::canvas::width(symbol).max(1);
@@ -199,7 +199,7 @@ mod tests {
     use ratatui::style::Style;
 
     #[test]
-    fn characters_and_looks_are_kept() {
+    fn text_and_svg_keep_characters_and_styles() {
         let mut b = Buffer::empty(Rect::new(0, 0, 12, 2));
         b.set_string(0, 0, "한국 <a&b>", Style::new().fg(Color::Indexed(196)));
         b.set_string(2, 1, "x", Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD));

@@ -1,14 +1,14 @@
-//! What the selected socket did while one looked at it.
+//! History of the selected socket since it was selected.
 
 use crate::model::{Snapshot, SocketId};
 use crate::table::SOCKETS;
 
-/// Columns whose values are followed.
-pub(crate) const FOLLOWED: [&str; 9] =
+/// Columns whose values are recorded.
+pub(crate) const RECORDED: [&str; 9] =
     ["rx", "tx", "retrans_rate", "rtt_us", "snd_cwnd", "delivery_rate", "pacing_rate", "recv_q", "send_q"];
 
-/// Readings that are kept: five minutes at a second.
-const KEEP: usize = 300;
+/// Maximum number of readings: five minutes at one per second.
+const MAX_READINGS: usize = 300;
 
 /// Readings of one socket, oldest first.
 #[derive(Debug, Default)]
@@ -17,15 +17,15 @@ pub(crate) struct SocketHistory {
     seq: u64,
     /// Nanoseconds after boot of the first and the last reading.
     pub(crate) span: (u64, u64),
-    /// Microseconds busy, and of those limited by the far end and by its send buffer, at the first reading.
-    began: Option<(u64, u64, u64)>,
-    /// Beside [`FOLLOWED`]; `None` where there was no value.
-    pub(crate) values: [Vec<Option<f64>>; FOLLOWED.len()],
+    /// Microseconds busy, receiver-limited and send-buffer-limited at the first reading.
+    first: Option<(u64, u64, u64)>,
+    /// Values of each of [`RECORDED`]; `None`: missing.
+    pub(crate) values: [Vec<Option<f64>>; RECORDED.len()],
 }
 
 impl SocketHistory {
-    /// Takes one reading of this row, once a snapshot; another socket begins anew.
-    pub(crate) fn follow(&mut self, snap: &Snapshot, row: usize) {
+    /// Records this row, once per snapshot; starts over for another socket.
+    pub(crate) fn record(&mut self, snap: &Snapshot, row: usize) {
         let id = snap.socket(row).id;
         let at = snap.sample.at.boot_ns;
         if self.id != Some(id) {
@@ -36,23 +36,23 @@ impl SocketHistory {
         }
         self.seq = snap.seq;
         self.span.1 = at;
-        if self.began.is_none() {
-            let of = |t: crate::model::TcpInfo<'_>| {
+        if self.first.is_none() {
+            let counters = |t: crate::model::TcpInfo<'_>| {
                 Some((t.busy_time_us()?, t.rwnd_limited_us()?, t.sndbuf_limited_us()?))
             };
-            self.began = snap.attrs(row).tcp_info().and_then(of);
+            self.first = snap.attrs(row).tcp_info().and_then(counters);
         }
-        for (name, all) in FOLLOWED.iter().zip(&mut self.values) {
-            if all.len() == KEEP {
+        for (name, all) in RECORDED.iter().zip(&mut self.values) {
+            if all.len() == MAX_READINGS {
                 all.remove(0);
             }
             all.push(SOCKETS.column(name).and_then(|c| c.value(snap, row).number()));
         }
     }
 
-    /// The same three since the first reading, of what they are now.
+    /// Increase of the three counters since the first reading.
     pub(crate) fn busy_since(&self, busy: u64, receiver: u64, buffer: u64) -> Option<(u64, u64, u64)> {
-        let (b, r, s) = self.began?;
+        let (b, r, s) = self.first?;
         Some((busy.checked_sub(b)?, receiver.checked_sub(r)?, buffer.checked_sub(s)?))
     }
 }
@@ -64,14 +64,14 @@ mod tests {
     use crate::testing::{row, snapshot};
 
     #[test]
-    fn what_is_followed_is_a_column() {
-        for name in FOLLOWED {
+    fn recorded_names_are_columns() {
+        for name in RECORDED {
             assert!(SOCKETS.column(name).is_some(), "{name}");
         }
     }
 
     #[test]
-    fn one_reading_a_snapshot_and_anew_for_another_socket() {
+    fn one_reading_per_snapshot_and_reset_for_another_socket() {
         let rows = ["10.0.0.9:1", "10.0.0.9:2"]
             .map(|far| row(Proto::Tcp, State::Established, "10.0.0.4:443", far, &[]));
         let mut snap = snapshot(rows.into(), vec![], &[]);
@@ -79,10 +79,10 @@ mod tests {
         let depth = |t: &SocketHistory| t.values[7].len();
         for seq in [1, 1, 2] {
             snap.seq = seq;
-            t.follow(&snap, 0);
+            t.record(&snap, 0);
         }
         assert_eq!((depth(&t), t.values[7][0]), (2, Some(0.0)));
-        t.follow(&snap, 1);
+        t.record(&snap, 1);
         assert_eq!(depth(&t), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! The one place that changes the terminal's mode and changes it back.
+//! Terminal mode: raw mode, alternate screen, mouse capture, and their restoration.
 
 pub mod backend;
 pub(crate) mod background_query;
@@ -18,18 +18,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-/// Whether the terminal is in our mode now.
+/// True if the terminal is in dashboard mode.
 static ENTERED: AtomicBool = AtomicBool::new(false);
 static HOOK: Once = Once::new();
 
-/// While it lives the terminal is the dashboard's: raw mode, alternate screen, mouse and bracketed paste.
+/// Guard of the dashboard mode: raw mode, alternate screen, mouse capture and bracketed paste.
 ///
-/// Dropping it gives the terminal back, and so does a panic, before its message is printed.
+/// Dropping it restores the terminal, and so does a panic, before its message is printed.
 #[derive(Debug)]
 pub struct Guard(());
 
 impl Guard {
-    /// Takes the terminal.
+    /// Enters the dashboard mode.
     pub fn enter() -> io::Result<Self> {
         HOOK.call_once(|| {
             let before = std::panic::take_hook();
@@ -38,7 +38,7 @@ impl Guard {
                 before(info);
             }));
         });
-        // Made first: what was done before an error is undone by its drop.
+        // Created first, so that its drop undoes a partial change.
         let guard = Self(());
         take()?;
         Ok(guard)
@@ -57,8 +57,8 @@ fn take() -> io::Result<()> {
     execute!(io::stdout(), EnterAlternateScreen, EnableMouseCapture, EnableBracketedPaste, cursor::Hide)
 }
 
-/// Gives the terminal back. Does nothing when that has been done; every step is tried whatever the others say, since
-/// a terminal that is gone is no reason to leave another half of it changed.
+/// Restores the terminal; idempotent. Every step is attempted even if another fails, so that a terminal that is gone
+/// is not left half restored.
 pub fn leave() {
     if !ENTERED.swap(false, Ordering::SeqCst) {
         return;
@@ -70,15 +70,15 @@ pub fn leave() {
     let _ = disable_raw_mode();
 }
 
-/// Gives the terminal back, stops this process as Ctrl-Z does elsewhere, and takes the terminal again when it
-/// goes on.
+/// Restores the terminal, stops this process as Ctrl-Z does elsewhere, and enters the dashboard mode again when it
+/// resumes.
 pub fn suspend() -> io::Result<()> {
     leave();
     kill_process(getpid(), SignalInfo::STOP)?;
     take()
 }
 
-/// Takes the mouse, or leaves it to the terminal, so that its own selection works.
+/// Turns mouse capture on or off; without it the terminal's own selection works.
 pub fn mouse(taken: bool) -> io::Result<()> {
     if taken {
         execute!(io::stdout(), EnableMouseCapture)
@@ -87,12 +87,12 @@ pub fn mouse(taken: bool) -> io::Result<()> {
     }
 }
 
-/// How long what looks like the beginning of an answer is held when nothing follows.
+/// Time that a possible start of a reply is held back when nothing follows.
 const HOLD: Duration = Duration::from_millis(100);
 
-/// Starts the threads that read the terminal: one for what is typed, one that notices when the terminal is gone.
-/// They end with the process, or when nobody listens any more. With `ask` the terminal is asked for its background;
-/// the answer is an event, whenever it comes.
+/// Starts the threads that read the terminal: one reads input, one detects that the terminal is gone.
+/// They end with the process, or when the receiver is dropped. With `ask` the terminal is queried for its background;
+/// the reply is an event.
 pub fn read_input(events: Sender<Event>, ask: bool) -> io::Result<()> {
     let watcher = events.clone();
     let mut query = if ask { BackgroundQuery::default() } else { BackgroundQuery::disabled() };
@@ -127,7 +127,7 @@ pub fn read_input(events: Sender<Event>, ask: bool) -> io::Result<()> {
         }
     })?;
     std::thread::Builder::new().name("hangup".into()).spawn(move || {
-        // Asked for nothing, poll answers only when the far side of the terminal is closed.
+        // Without requested events, poll returns only when the other end of the terminal is closed.
         let stdout = io::stdout();
         loop {
             let mut fds = [PollFd::new(&stdout, PollFlags::empty())];

@@ -1,6 +1,6 @@
-//! Roles, and how they look with many colours, few and none; and the characters to draw with.
+//! Styles by role for each colour depth, and the glyphs to draw with.
 //!
-//! Colours are data: [`palette::PALETTES`], and files of the user's own of the same names.
+//! Colours are data: [`palette::PALETTES`], and theme files with the same names.
 
 pub mod contrast;
 mod glyphs;
@@ -12,7 +12,7 @@ pub use super::theme::palette::{Palette, Tone};
 use crate::model::State;
 use ratatui::style::{Modifier, Style};
 
-/// How many colours the terminal shows.
+/// Colour depth of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Color {
     /// 24 bits.
@@ -20,108 +20,107 @@ pub enum Color {
     True,
     /// The 256 of xterm.
     Indexed,
-    /// The 16 of old.
+    /// The 16 ANSI colours.
     Basic,
     /// None: bold, dim, reverse and underline only.
     None,
 }
 
 impl Color {
-    /// The fewer colours of the two.
+    /// The lower depth of the two.
     #[must_use]
     pub fn least(self, other: Self) -> Self {
         self.max(other)
     }
 }
 
-/// What things look like, by what they are. The terminal's own foreground and background are left alone, except
-/// where a role sets both.
+/// Styles by role. The terminal's default foreground and background are kept, except where a role sets both.
 #[derive(Clone, Copy, Debug)]
 pub struct Theme {
-    /// Under everything; sets nothing where the terminal's own ground will do.
+    /// Base style; empty where the terminal's background is suitable.
     pub ground: Style,
-    /// What a gauge fills; sets no background where there is none between ground and text.
+    /// Track of a gauge; without background if the depth has no suitable colour.
     pub track: Style,
     /// Plain text.
     pub text: Style,
-    /// What matters most in a row.
+    /// Most important text of a row.
     pub strong: Style,
-    /// What is there and matters less: units, zeros, notes.
+    /// Less important text: units, notes.
     pub dim: Style,
-    /// Less still: rules, empty gauges, what is missing.
+    /// Least important: rules, empty gauges, zeros, missing values.
     pub faint: Style,
-    /// The one accent: keys, the active tab, what is being edited.
+    /// Accent: keys, active tab, edited text.
     pub accent: Style,
-    /// The band of the top line.
+    /// Top line and key bar.
     pub band: Style,
-    /// The background of that band, to lay under other styles.
+    /// Background of the band, to patch other styles with.
     pub on_band: Style,
-    /// What lies over the table.
+    /// Windows over the table.
     pub window: Style,
-    /// The active tab on it.
+    /// The active tab.
     pub tab: Style,
     /// The line of column titles.
     pub head: Style,
-    /// The title of the column that sorts.
+    /// The title of the sort column.
     pub sorted: Style,
     /// The selected line.
     pub select: Style,
-    /// Whether colours with a meaning can be read on the selected line, and stay.
+    /// True if meaningful colours are readable on the selected line, and kept.
     pub select_keeps: bool,
-    /// The cell in it that was gone to.
+    /// The selected cell.
     pub cell: Style,
-    /// A row that is new.
+    /// A new row.
     pub fresh: Style,
-    /// A row that has just gone.
+    /// A row that has just closed.
     pub gone: Style,
-    /// All is well.
+    /// Normal.
     pub good: Style,
-    /// Look at it: from three quarters of a limit.
+    /// Warning: from 75% of a limit.
     pub warn: Style,
-    /// Act: from nine tenths of a limit.
+    /// Critical: from 90% of a limit.
     pub bad: Style,
-    /// It serves.
+    /// Listening.
     pub serve: Style,
-    /// It is being set up.
+    /// Connection being opened.
     pub opening: Style,
-    /// It is going away.
+    /// Connection being closed.
     pub closing: Style,
     /// A key in the key bar.
     pub key: Style,
 }
 
 impl Theme {
-    /// The theme of a palette in this depth. `painted`: the ground is drawn too, because the terminal's own is another.
+    /// Theme of a palette at this depth. `painted`: also paint the background, because the terminal's does not suit it.
     pub fn new(palette: &Palette, depth: Color, painted: bool) -> Self {
         let depth = depth.least(palette.most);
         if depth == Color::None {
             return Self::plain();
         }
         let basic = depth == Color::Basic;
-        let at = |t: Tone| palette.at(t, depth);
+        let color = |t: Tone| palette.at(t, depth);
         let (plain, bold) = (Style::new(), Modifier::BOLD);
-        let fg = |t: Tone| plain.fg(at(t));
-        let on = |f: Tone, b: Tone| plain.fg(at(f)).bg(at(b));
+        let fg = |t: Tone| plain.fg(color(t));
+        let on = |f: Tone, b: Tone| plain.fg(color(f)).bg(color(b));
         let painted = painted && !basic;
         Self {
             ground: if painted { on(Tone::Ink, Tone::Ground) } else { plain },
-            track: if basic { fg(Tone::Faint) } else { plain.bg(at(Tone::Surface)) },
+            track: if basic { fg(Tone::Faint) } else { plain.bg(color(Tone::Surface)) },
             text: plain,
             strong: plain.add_modifier(bold),
             dim: fg(Tone::Soft),
             faint: fg(Tone::Faint),
             accent: fg(Tone::Accent),
             band: on(Tone::Soft, Tone::Surface),
-            on_band: plain.bg(at(Tone::Surface)),
+            on_band: plain.bg(color(Tone::Surface)),
             window: on(Tone::Ink, Tone::Surface),
             tab: on(Tone::Accent, Tone::Surface).add_modifier(bold),
             head: on(Tone::Soft, Tone::Surface),
             sorted: on(Tone::Accent, Tone::Surface).add_modifier(bold),
-            // Of sixteen colours none is known to be near the ground and yet another.
+            // None of the sixteen colours is reliably close to the background and distinct from it.
             select: if basic { plain.add_modifier(Modifier::REVERSED) } else { on(Tone::Ink, Tone::Lifted) },
             select_keeps: !basic,
             cell: plain.add_modifier(bold).add_modifier(Modifier::UNDERLINED),
-            fresh: if basic { fg(Tone::Good) } else { plain.bg(at(Tone::New)) },
+            fresh: if basic { fg(Tone::Good) } else { plain.bg(color(Tone::New)) },
             gone: fg(Tone::Faint),
             good: fg(Tone::Good),
             warn: fg(Tone::Warn),
@@ -133,7 +132,7 @@ impl Theme {
         }
     }
 
-    /// Without any colour.
+    /// Theme without colours.
     fn plain() -> Self {
         let plain = Style::new();
         let bold = plain.add_modifier(Modifier::BOLD);
@@ -169,7 +168,7 @@ impl Theme {
         }
     }
 
-    /// How a state looks.
+    /// Style of a state.
     pub const fn state(&self, s: State) -> Style {
         match s {
             State::Listen | State::Unconn => self.serve,
@@ -183,7 +182,7 @@ impl Theme {
         }
     }
 
-    /// How a share of a limit looks, 0 to 1 and above.
+    /// Style of a share of a limit, 0 to 1 and above.
     pub fn pressure(&self, share: f64) -> Style {
         if share >= 0.9 {
             self.bad

@@ -15,10 +15,10 @@ use crate::view::Line;
 use crate::view::group::Group;
 use std::time::Duration;
 
-/// The intervals `+` and `-` go through, milliseconds.
+/// Poll intervals of `+` and `-`, milliseconds.
 const PACES: [u64; 9] = [100, 250, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000];
 
-/// Does what was asked and says what is to be done outside.
+/// Carries out an action; returns the effects for the runner.
 pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
     match action {
         Action::Quit => return vec![Effect::Quit],
@@ -75,7 +75,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
                 app.overlay = Some(Overlay::Columns(app.view_state_mut().move_column(at, by)));
             }
         }
-        Action::ResetColumns => app.view_state_mut().pick(None),
+        Action::ResetColumns => app.view_state_mut().choose_columns(None),
         Action::MoveCell(by) => filter::move_cell(app, by),
         Action::FilterByCell(same) => filter::by_cell(app, same),
         Action::Group(by) => {
@@ -105,7 +105,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
             }
             app.missed = 0;
             if app.paused && app.snapshot.is_some() {
-                // What is not on the screen yet is not put there now.
+                // A snapshot that is still being arranged is not shown any more.
                 app.paused_latest = app.pending.take();
                 app.missed = u32::from(app.paused_latest.is_some());
             }
@@ -200,16 +200,16 @@ fn pace(app: &mut App, by: i8) -> Vec<Effect> {
 fn back(app: &mut App) {
     match app.overlay.take() {
         Some(Overlay::Filter { before, .. }) => {
-            app.history.leave();
+            app.history.stop_recalling();
             app.set_filter(before);
         }
-        // Back to the filter that was to be saved.
+        // Back to the filter to be saved.
         Some(Overlay::Name { prompt: NamePrompt::Filter, .. }) => {
             let text = app.view_state().text.clone();
             app.overlay =
                 Some(Overlay::Filter { before: text.clone(), cursor: text.len(), menu: Menu::default() });
         }
-        // From what was found to all of the help.
+        // Back to the whole help.
         Some(Overlay::Help { find, typing, .. }) if typing.is_some() || !find.is_empty() => {
             app.overlay = Some(Overlay::Help { top: 0, find: String::new(), typing: None });
         }
@@ -220,7 +220,7 @@ fn back(app: &mut App) {
     }
 }
 
-/// Says what the cell that was gone to is; else the state of the row or group; else what the table is about.
+/// Explains the selected cell, else the state of the row or group, else the table.
 fn explain_here(app: &mut App) {
     let view_state = app.view_state();
     let line = view_state.lines.get(view_state.cursor);

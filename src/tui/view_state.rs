@@ -13,61 +13,61 @@ use crate::view::{Arranged, Line, View};
 use rustc_hash::FxHashSet;
 use std::sync::Arc;
 
-/// Who a line is, across refreshes.
+/// Identity of a line across snapshots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
     Group(u64),
     Row(Identity),
 }
 
-/// One view.
+/// State of one view.
 #[derive(Debug)]
 pub(crate) struct ViewState {
-    /// What is asked; its filter is the last good one.
+    /// The query; its filter is the last valid one.
     pub(crate) view: View,
-    /// Index in the groupings.
+    /// Index of the grouping.
     pub(crate) grouping: usize,
-    /// The filter as it stands in the bar.
+    /// Text of the filter bar.
     pub(crate) text: String,
-    /// What is wrong with it.
+    /// Error of the filter.
     pub(crate) error: Option<FilterError>,
     pub(crate) arranged: Arranged,
-    /// How many of its rows are not just closed.
+    /// Number of rows without sockets that have just closed.
     pub(crate) shown: usize,
-    /// Beside each group; of sockets only.
+    /// Summary of each group; for sockets only.
     pub(crate) group_summaries: Vec<GroupSummary>,
     pub(crate) lines: Vec<Line>,
-    /// Groups whose fold is not the usual one.
+    /// Groups expanded or collapsed against the default.
     fold_overrides: FxHashSet<u64>,
-    /// All groups closed by one key.
+    /// True if all groups were collapsed by one key.
     all_closed: bool,
     pub(crate) selected: Option<Key>,
     /// Line of the selection.
     pub(crate) cursor: usize,
     /// First visible line.
     pub(crate) top: usize,
-    /// Whether somebody chose the selection; else it stays at the top.
+    /// True if the user moved the selection; else it stays at the top.
     chosen: bool,
-    /// Whether the sockets are of several network namespaces; once so, the column stays.
-    several: bool,
-    /// Columns that somebody chose, in order.
-    picked: Option<Vec<&'static Column>>,
-    /// Rows that are marked, also while they are out of sight.
+    /// True if sockets of several network namespaces were seen; the column stays from then on.
+    multiple_netns: bool,
+    /// Columns chosen by the user, in order.
+    chosen_columns: Option<Vec<&'static Column>>,
+    /// Marked rows, visible or not.
     pub(crate) marks: FxHashSet<Identity>,
-    /// The row that was marked last.
+    /// The row marked last.
     anchor: Option<Identity>,
-    /// The column of the cell that was gone to, by name.
+    /// Column of the selected cell, by name.
     pub(crate) selected_column: Option<&'static str>,
-    /// Widest text seen in each column, by name: a column of text grows and never shrinks, so nothing moves to and fro.
+    /// Maximum content width of each column, by name: columns grow and never shrink, so that the table does not jitter.
     content_widths: Vec<(&'static str, u16)>,
-    /// Whether it must be arranged anew before it is shown.
+    /// True if the rows must be rearranged before they are shown.
     pub(crate) stale: bool,
-    /// Rows in order, for filtering the same snapshot again.
+    /// Sort orders, for filtering the same snapshot again.
     orders: Vec<Order>,
-    /// The snapshot that the lines are of.
+    /// Sequence number of the snapshot of the lines.
     seq: u64,
-    /// What was last asked to be arranged elsewhere.
-    asked: Option<(u64, View)>,
+    /// The last background job: snapshot and view.
+    last_job: Option<(u64, View)>,
 }
 
 impl ViewState {
@@ -93,8 +93,8 @@ impl ViewState {
             cursor: 0,
             top: 0,
             chosen: false,
-            several: false,
-            picked: None,
+            multiple_netns: false,
+            chosen_columns: None,
             marks: FxHashSet::default(),
             anchor: None,
             selected_column: None,
@@ -102,18 +102,18 @@ impl ViewState {
             stale: true,
             orders: Vec::new(),
             seq: 0,
-            asked: None,
+            last_job: None,
         };
         view_state.set_grouping(0);
         view_state
     }
 
-    /// The table it shows.
+    /// The table shown.
     pub(crate) const fn id(&self) -> TableId {
         self.view.table.id
     }
 
-    /// The grouping in force.
+    /// The current grouping.
     pub(crate) fn grouping_now(&self) -> Grouping {
         self.view.table.groupings.get(self.grouping).copied().unwrap_or(Grouping::FLAT)
     }
@@ -130,7 +130,7 @@ impl ViewState {
         self.stale = true;
     }
 
-    /// Takes the text as the filter; on an error the last good one stays.
+    /// Sets the filter; on an error the last valid one stays in force.
     pub(crate) fn set_filter(&mut self, text: String, names: Names<'_>) {
         match Filter::parse_named(&text, self.view.table, names) {
             Ok(f) => {
@@ -143,20 +143,20 @@ impl ViewState {
         self.text = text;
     }
 
-    /// The columns on screen: those chosen, else the usual ones without the one that every group's title says.
+    /// Columns shown: those chosen, else the default ones without the one in the group titles.
     pub(crate) fn columns(&self) -> impl Iterator<Item = &'static Column> + '_ {
-        let said = self.grouping_name().filter(|g| *g == "state");
-        let usual = self.usual().filter(move |c| Some(c.name) != said);
-        let (picked, usual) = match &self.picked {
+        let in_titles = self.grouping_name().filter(|g| *g == "state");
+        let usual = self.usual().filter(move |c| Some(c.name) != in_titles);
+        let (chosen_columns, usual) = match &self.chosen_columns {
             Some(p) => (Some(p.iter().copied()), None),
             None => (None, Some(usual)),
         };
-        picked.into_iter().flatten().chain(usual.into_iter().flatten())
+        chosen_columns.into_iter().flatten().chain(usual.into_iter().flatten())
     }
 
     fn usual(&self) -> impl Iterator<Item = &'static Column> + use<> {
         let table = self.view.table;
-        let places = table.with_role(Role::Netns).filter(|_| self.several);
+        let places = table.with_role(Role::Netns).filter(|_| self.multiple_netns);
         let names = table.defaults.iter().filter(|n| !table.in_gauge.contains(n)).chain(table.wide_columns);
         names.filter_map(move |n| table.column(n)).flat_map(move |c| {
             let after = places.filter(|_| Some(c.name) == table.netns_after);
@@ -164,23 +164,25 @@ impl ViewState {
         })
     }
 
-    /// Whether a column is there on every screen that has room, and not only on a wide one.
+    /// True if a column is shown on any screen with room, and not only on a wide one.
     pub(crate) fn is_usual(&self, column: &Column) -> bool {
-        self.picked.is_some() || column.is(Role::Netns) || self.view.table.defaults.contains(&column.name)
+        self.chosen_columns.is_some()
+            || column.is(Role::Netns)
+            || self.view.table.defaults.contains(&column.name)
     }
 
-    /// Shows these columns; `None`: the usual ones.
-    pub(crate) fn pick(&mut self, columns: Option<Vec<&'static Column>>) {
-        self.picked = columns.filter(|c| !c.is_empty());
+    /// Shows these columns; `None`: the default ones.
+    pub(crate) fn choose_columns(&mut self, columns: Option<Vec<&'static Column>>) {
+        self.chosen_columns = columns.filter(|c| !c.is_empty());
         self.stale = true;
     }
 
-    /// Whether somebody chose the columns.
-    pub(crate) const fn is_picked(&self) -> bool {
-        self.picked.is_some()
+    /// True if the user chose the columns.
+    pub(crate) const fn has_chosen_columns(&self) -> bool {
+        self.chosen_columns.is_some()
     }
 
-    /// Every column there is, and whether it is shown: the shown ones in their order, then the others.
+    /// Every column and whether it is shown: those shown in their order, then the others.
     pub(crate) fn choices(&self) -> Vec<(&'static Column, bool)> {
         let mut out: Vec<_> = self.columns().map(|c| (c, true)).collect();
         let rest = self.view.table.columns.iter().filter(|c| out.iter().all(|(o, _)| *o != *c));
@@ -189,37 +191,37 @@ impl ViewState {
         out
     }
 
-    /// Shows or hides the column at a line of the choices; where it stands then. The last one stays.
-    pub(crate) fn turn_column(&mut self, at: usize) -> usize {
+    /// Shows or hides the column at a line of the choices; returns its new line. The last shown column stays.
+    pub(crate) fn toggle_column(&mut self, at: usize) -> usize {
         let choices = self.choices();
         let Some((column, shown)) = choices.get(at).copied() else { return at };
-        let mut picked: Vec<_> = self.columns().collect();
-        if shown && picked.len() == 1 {
+        let mut chosen_columns: Vec<_> = self.columns().collect();
+        if shown && chosen_columns.len() == 1 {
             return at;
         }
         if shown {
-            picked.retain(|c| *c != column);
+            chosen_columns.retain(|c| *c != column);
         } else {
-            picked.push(column);
+            chosen_columns.push(column);
         }
-        let last = picked.len().saturating_sub(1);
-        self.pick(Some(picked));
+        let last = chosen_columns.len().saturating_sub(1);
+        self.choose_columns(Some(chosen_columns));
         if shown { at } else { last }
     }
 
-    /// Moves the column at a line of the choices; where it stands then.
+    /// Moves the column at a line of the choices; returns its new line.
     pub(crate) fn move_column(&mut self, at: usize, by: i8) -> usize {
-        let mut picked: Vec<_> = self.columns().collect();
+        let mut chosen_columns: Vec<_> = self.columns().collect();
         let to = at.saturating_add_signed(isize::from(by));
-        if at >= picked.len() || to >= picked.len() {
+        if at >= chosen_columns.len() || to >= chosen_columns.len() {
             return at;
         }
-        picked.swap(at, to);
-        self.pick(Some(picked));
+        chosen_columns.swap(at, to);
+        self.choose_columns(Some(chosen_columns));
         to
     }
 
-    /// Sorts by a column: numbers begin with the greatest. By the column that sorts already: turns it round.
+    /// Sorts by a column, numbers largest first; reverses the order if it is the sort column already.
     pub(crate) fn sort_by(&mut self, column: &'static Column) {
         let first = self.view.sort.first();
         if first.is_some_and(|k| k.column.name == column.name) {
@@ -245,42 +247,42 @@ impl ViewState {
         }
     }
 
-    /// Width that a column of text asks for.
+    /// Content width of a text column.
     pub(crate) fn content_width(&self, column: &Column) -> u16 {
         let seen = self.content_widths.iter().find(|(n, _)| *n == column.name).map_or(0, |(_, w)| *w);
         seen.max(column.title.len() as u16).max(column.width.min)
     }
 
-    /// Arranges the snapshot's rows as asked, here and now.
+    /// Arranges the rows of a snapshot in this thread.
     pub(crate) fn arrange(&mut self, snap: &Snapshot) {
         let done = arrange::arrange(&self.view, snap, &self.orders);
         self.take(done, snap);
         self.stale = false;
     }
 
-    /// What is to be arranged elsewhere; `None` where that was asked for already.
+    /// A background job for a snapshot; `None` if it is already running.
     pub(crate) fn job(&mut self, snap: &Arc<Snapshot>) -> Option<ArrangeJob> {
-        if self.asked.as_ref().is_some_and(|(seq, view)| *seq == snap.seq && *view == self.view) {
+        if self.last_job.as_ref().is_some_and(|(seq, view)| *seq == snap.seq && *view == self.view) {
             return None;
         }
-        self.asked = Some((snap.seq, self.view.clone()));
+        self.last_job = Some((snap.seq, self.view.clone()));
         self.orders.retain(|o| o.seq == snap.seq);
         Some(ArrangeJob { view: self.view.clone(), snap: Arc::clone(snap), orders: self.orders.clone() })
     }
 
-    /// What was asked for may not come.
-    pub(crate) fn forget(&mut self) {
-        self.asked = None;
+    /// Forgets the last background job, whose result may not arrive.
+    pub(crate) fn forget_job(&mut self) {
+        self.last_job = None;
     }
 
-    /// The same, if this is what was asked for last.
-    pub(crate) fn forget_if(&mut self, seq: u64, view: &View) {
-        if self.asked.as_ref().is_some_and(|(s, v)| *s == seq && v == view) {
-            self.asked = None;
+    /// Forgets the last background job if it is this one.
+    pub(crate) fn forget_job_if(&mut self, seq: u64, view: &View) {
+        if self.last_job.as_ref().is_some_and(|(s, v)| *s == seq && v == view) {
+            self.last_job = None;
         }
     }
 
-    /// Takes over what was arranged of this snapshot.
+    /// Takes over arranged rows of a snapshot.
     pub(crate) fn take(&mut self, done: ArrangeOutput, snap: &Snapshot) {
         self.orders.retain(|o| o.seq == snap.seq);
         self.orders.extend(done.order);
@@ -291,16 +293,16 @@ impl ViewState {
         };
         self.group_summaries = done.group_summaries;
         self.seq = snap.seq;
-        self.several = self.several || spans_namespaces(snap);
+        self.multiple_netns = self.multiple_netns || spans_namespaces(snap);
         self.rebuild_lines(snap);
     }
 
-    /// Whether its lines are those of this snapshot.
-    pub(crate) fn is_of(&self, snap: &Snapshot) -> bool {
+    /// True if the lines are of this snapshot.
+    pub(crate) fn shows_snapshot(&self, snap: &Snapshot) -> bool {
         self.seq == snap.seq
     }
 
-    /// Shows nothing until it is arranged: its lines are of a snapshot that is gone.
+    /// Clears the lines, which are of an earlier snapshot.
     pub(crate) fn clear(&mut self) {
         self.arranged = Arranged::default();
         self.shown = 0;
@@ -308,8 +310,8 @@ impl ViewState {
         self.lines.clear();
     }
 
-    /// Whether a group is closed: in the view by state the states are open and the endpoints in them closed, in
-    /// others all are closed, and each can be overridden.
+    /// True if a group is collapsed. By default states are expanded and the endpoints in them collapsed; in other
+    /// groupings all groups are collapsed.
     fn is_closed(&self, id: u64, depth: u8) -> bool {
         let usual = self.all_closed || depth > 0 || self.grouping_name() != Some("state");
         usual != self.fold_overrides.contains(&id)
@@ -320,11 +322,11 @@ impl ViewState {
         self.is_closed(g.id, g.depth)
     }
 
-    /// Makes the lines of what is arranged; selection and scroll go where their row went.
+    /// Rebuilds the lines; selection and scroll position follow their row.
     fn rebuild_lines(&mut self, snap: &Snapshot) {
         self.lines = self.arranged.lines(&|id, depth| self.is_closed(id, depth));
         if self.view.group == Some(GroupBy::Local) {
-            // An endpoint with one socket needs no head.
+            // An endpoint with one socket gets no group line.
             let Arranged { groups, rows, .. } = &self.arranged;
             let mut alone = None;
             self.lines.retain_mut(|line| match *line {
@@ -341,7 +343,7 @@ impl ViewState {
         let offset = self.cursor.saturating_sub(self.top);
         if self.chosen {
             let found = self.selected.and_then(|key| {
-                // Most often it has not moved, or not far.
+                // Usually the line has not moved.
                 let near = self.lines.get(self.cursor).filter(|l| self.key(snap, **l) == Some(key));
                 near.map(|_| self.cursor)
                     .or_else(|| self.lines.iter().position(|l| self.key(snap, *l) == Some(key)))
@@ -358,7 +360,7 @@ impl ViewState {
         }
     }
 
-    /// Who the line is.
+    /// Identity of a line.
     pub(crate) fn key(&self, snap: &Snapshot, line: Line) -> Option<Key> {
         match line {
             Line::Group(g) => Some(Key::Group(self.arranged.groups.get(g as usize)?.id)),
@@ -366,7 +368,7 @@ impl ViewState {
         }
     }
 
-    /// The row at the selection.
+    /// The selected row.
     pub(crate) fn row(&self) -> Option<usize> {
         match self.lines.get(self.cursor)? {
             Line::Row(r) => Some(*r as usize),
@@ -381,14 +383,14 @@ impl ViewState {
         self.chosen = true;
     }
 
-    /// Selects the first line, and stays there whatever comes.
+    /// Selects the first line and keeps the selection at the top.
     pub(crate) fn go_top(&mut self, snap: &Snapshot) {
         self.select(snap, 0);
         self.top = 0;
         self.chosen = false;
     }
 
-    /// Scrolls so that the selection is among `height` lines and no room is wasted.
+    /// Scrolls so that the selection is visible within `height` lines and the screen is full.
     pub(crate) fn show_cursor(&mut self, height: usize) {
         if self.lines.is_empty() {
             return;
@@ -398,7 +400,7 @@ impl ViewState {
         self.top = self.top.min(self.lines.len().saturating_sub(height));
     }
 
-    /// Scrolls by lines; the selection follows only to stay in sight.
+    /// Scrolls by lines; the selection moves only to stay visible.
     pub(crate) fn scroll(&mut self, snap: &Snapshot, by: isize, height: usize) {
         let last = self.lines.len().saturating_sub(height.max(1));
         self.top = self.top.saturating_add_signed(by).min(last);
@@ -409,7 +411,7 @@ impl ViewState {
         self.chosen = self.top > 0 || self.cursor > 0;
     }
 
-    /// The line of the group around a line, or before it.
+    /// Line of the parent group (`outer`), or of the previous group.
     fn group_line(&self, from: usize, outer: bool) -> Option<usize> {
         let depth = match self.lines.get(from)? {
             Line::Group(g) => self.arranged.groups[*g as usize].depth,
@@ -422,7 +424,7 @@ impl ViewState {
         })
     }
 
-    /// The line after the open group within a group that stands at or before this line; 0 for none.
+    /// End of the expanded nested group at or before this line; 0 for none.
     pub(crate) fn nested_until(&self, line: usize) -> usize {
         let head =
             (0..=line.min(self.lines.len().saturating_sub(1))).rev().find_map(|i| match self.lines.get(i) {
@@ -432,7 +434,7 @@ impl ViewState {
         head.map_or(0, |(at, g)| self.nested_end(at, g))
     }
 
-    /// The line after a group within a group, whose head stands at this line; 0 when it is none, or closed.
+    /// End of the nested group whose head is at this line; 0 if it is not nested, or collapsed.
     pub(crate) fn nested_end(&self, at: usize, group: u32) -> usize {
         match self.arranged.groups.get(group as usize) {
             Some(g) if g.depth > 0 && !self.is_group_closed(group) => at + 1 + g.len as usize,
@@ -440,7 +442,7 @@ impl ViewState {
         }
     }
 
-    /// Goes to the next group or the one before.
+    /// Selects the next (1) or previous group.
     pub(crate) fn go_group(&mut self, snap: &Snapshot, by: i8) {
         let to = if by > 0 {
             (self.cursor + 1..self.lines.len()).find(|i| matches!(self.lines[*i], Line::Group(_)))
@@ -452,7 +454,7 @@ impl ViewState {
         }
     }
 
-    /// Opens or closes the group at the selection; whether there was one to turn.
+    /// Expands or collapses the selected group; `false` if no group is selected.
     pub(crate) fn toggle(&mut self, snap: &Snapshot) -> bool {
         let Some(Line::Group(g)) = self.lines.get(self.cursor) else { return false };
         let id = self.arranged.groups[*g as usize].id;
@@ -464,7 +466,7 @@ impl ViewState {
         true
     }
 
-    /// Marks the selected row, or the rows of the selected group, or takes the marks away; goes on to the next line.
+    /// Marks or unmarks the selected row, or the rows of the selected group, and selects the next line.
     pub(crate) fn mark(&mut self, snap: &Snapshot) {
         let id = self.row().and_then(|r| (self.view.table.identity)(snap, r));
         if let Some(id) = id {
@@ -487,29 +489,29 @@ impl ViewState {
         self.select(snap, self.cursor + 1);
     }
 
-    /// Marks all rows from the last mark to the selected one.
+    /// Marks all rows from the last mark to the selection.
     pub(crate) fn mark_range(&mut self, snap: &Snapshot) {
         let identity = self.view.table.identity;
-        let of = |l: &Line| match l {
+        let row_identity = |l: &Line| match l {
             Line::Row(r) => identity(snap, *r as usize),
             Line::Group(_) => None,
         };
-        let from = self.anchor.and_then(|id| self.lines.iter().position(|l| of(l) == Some(id)));
+        let from = self.anchor.and_then(|id| self.lines.iter().position(|l| row_identity(l) == Some(id)));
         let from = from.unwrap_or(self.cursor);
         let (low, high) = (from.min(self.cursor), from.max(self.cursor));
-        let ids = self.lines.get(low..=high).unwrap_or_default().iter().filter_map(of);
+        let ids = self.lines.get(low..=high).unwrap_or_default().iter().filter_map(row_identity);
         self.marks.extend(ids);
-        self.anchor = self.lines.get(self.cursor).and_then(of);
+        self.anchor = self.lines.get(self.cursor).and_then(row_identity);
     }
 
-    /// Stands at that line as soon as it is there.
-    pub(crate) fn stand_at(&mut self, key: Key) {
+    /// Selects a line as soon as it exists.
+    pub(crate) fn select_when_present(&mut self, key: Key) {
         self.selected = Some(key);
         self.chosen = true;
         self.stale = true;
     }
 
-    /// Marks every row that the filter lets through, or takes all marks away where there are any.
+    /// Marks all rows that match the filter, or clears the marks if there are any.
     pub(crate) fn mark_all(&mut self, snap: &Snapshot) {
         if self.marks.is_empty() {
             let identity = self.view.table.identity;
@@ -519,7 +521,7 @@ impl ViewState {
         }
     }
 
-    /// The rows that are marked and still there.
+    /// Marked rows that still exist.
     pub(crate) fn marked(&self, snap: &Snapshot) -> Vec<usize> {
         if self.marks.is_empty() {
             return vec![];
@@ -529,13 +531,13 @@ impl ViewState {
         (0..(table.len)(snap)).filter(marked).collect()
     }
 
-    /// Whether a row is marked.
+    /// True if a row is marked.
     pub(crate) fn is_marked(&self, snap: &Snapshot, row: usize) -> bool {
         !self.marks.is_empty()
             && (self.view.table.identity)(snap, row).is_some_and(|id| self.marks.contains(&id))
     }
 
-    /// Selects a row, and opens the groups it is in; whether it is there at all.
+    /// Selects a row and expands its groups; `false` if it is not in the view.
     pub(crate) fn reveal(&mut self, snap: &Snapshot, row: usize) -> bool {
         let Some(at) = self.arranged.rows.iter().position(|r| *r as usize == row) else { return false };
         let around = |g: &crate::view::group::Group| (g.start..g.start + g.len).contains(&(at as u32));
@@ -585,7 +587,7 @@ impl ViewState {
     }
 
     pub(crate) fn fold_all(&mut self, snap: &Snapshot) {
-        // The selection goes to the outermost group, which stays visible.
+        // The outermost group stays visible.
         while let Some(i) = self.group_line(self.cursor, true) {
             self.select(snap, i);
         }

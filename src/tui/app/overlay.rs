@@ -4,50 +4,50 @@ use crate::model::State;
 use crate::tui::act::Act;
 use crate::tui::completion_menu::Menu;
 
-/// What gets a name.
+/// Object to be named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NamePrompt {
-    /// The filter in the bar.
+    /// The filter.
     Filter,
     /// The whole view.
     View,
 }
 
-/// What lies over the table, or has the keys instead of it.
+/// The overlay that is open, or the part of the screen that has the focus instead of the table.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Overlay {
-    /// The filter is typed: how it stood before, the cursor in bytes, and what can be typed there.
+    /// Editing the filter: previous text, cursor in bytes, completions.
     Filter { before: String, cursor: usize, menu: Menu },
-    /// The name to save the filter or the view under is typed.
+    /// Entering the name of a saved filter or view.
     Name { text: String, cursor: usize, prompt: NamePrompt },
-    /// One moves in the state strip.
+    /// Selecting a state in the state bar.
     States(State),
-    /// The columns to sort by; the line one stands at.
+    /// List of sort columns, with the selected line.
     Sort(usize),
-    /// The columns to show; the line one stands at.
+    /// List of columns to show.
     Columns(usize),
-    /// The cells of the selected row to filter by.
+    /// List of cells of the selected row to filter by.
     Cells(usize),
-    /// The saved filters.
+    /// List of saved filters and views.
     Saved(usize),
-    /// What can be done; the line one stands at.
+    /// List of actions.
     Act(usize),
-    /// The alerts; the line one stands at.
+    /// List of alerts.
     Alerts(usize),
-    /// What can be written to a file; the line one stands at.
+    /// List of export formats.
     Write(usize),
-    /// The question before it is done, its list scrolled by this.
+    /// Confirmation of an action, with the scroll position.
     Confirm(Act, usize),
-    /// A topic, scrolled by this.
+    /// Explanation of a topic, with the scroll position.
     Explain { text: String, top: usize },
-    /// The help, scrolled by this; only what has this in it; whether that is being typed, and where the cursor stands.
+    /// The help: scroll position, search text, and the cursor while the search is edited.
     Help { top: usize, find: String, typing: Option<usize> },
-    /// Everything that can be done: the letters typed, the line one stands at.
+    /// Command palette: search text, cursor, selected line.
     Palette { text: String, cursor: usize, at: usize },
 }
 
 impl Overlay {
-    /// The selected line of a list, or the first visible line of a text that scrolls.
+    /// The selected line of a list, or the scroll position of a text.
     pub(crate) const fn position(&mut self) -> Option<&mut usize> {
         match self {
             Self::Sort(at)
@@ -65,7 +65,7 @@ impl Overlay {
         }
     }
 
-    /// Whether it is a list to choose a line of.
+    /// True if it is a list to choose from.
     pub(crate) const fn is_list(&self) -> bool {
         matches!(
             self,

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_view_is_what_was_saved_of_it() {
+    fn saved_view_restores_its_settings() {
         let a = app(None, Some("web"));
         let p = a.view_state().preset();
         assert_eq!(Some(&p), a.options.views.get("web"));
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_on_as_it_was_left() {
+    fn session_round_trips() {
         let mut first = app(None, Some("web"));
         first.open_view("ports");
         let left = first.session();

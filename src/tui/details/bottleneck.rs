@@ -1,11 +1,11 @@
-//! What holds a connection back, and the connections that belong together as one of MPTCP.
+//! Send bottleneck of a connection, and MPTCP subflows.
 
 use super::{Builder, Pieces};
 use crate::format::cell;
 use crate::format::{Kind, Value};
 use crate::model::{Proto, Snapshot};
 
-/// Where the time went in which there was something to send, in shares of it.
+/// Time with data to send, split by what limited it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Busy {
     secs: f64,
@@ -14,8 +14,8 @@ struct Busy {
 }
 
 impl Busy {
-    /// Of cumulated microseconds; `None` where nothing was ever sent.
-    fn of(busy: u64, receiver: u64, send_buffer: u64) -> Option<Self> {
+    /// Shares of cumulative microseconds; `None` if nothing was ever sent.
+    fn new(busy: u64, receiver: u64, send_buffer: u64) -> Option<Self> {
         if busy == 0 {
             return None;
         }
@@ -23,15 +23,15 @@ impl Busy {
         Some(Self { secs: busy as f64 / 1e6, receiver: share(receiver), send_buffer: share(send_buffer) })
     }
 
-    /// What is left: the congestion window, the path, and how fast acknowledgements come.
+    /// The rest: congestion window, path, and rate of ACKs.
     fn network(&self) -> f64 {
         (1.0 - self.receiver - self.send_buffer).max(0.0)
     }
 }
 
 impl Builder<'_> {
-    /// A bar of what held it back: the far end's window, its own send buffer, the network; and the program.
-    pub(super) fn held_back(&mut self, row: usize) {
+    /// Adds a stacked bar of what limited sending: receiver window, send buffer, network; and application limits.
+    pub(super) fn bottleneck(&mut self, row: usize) {
         let theme = self.app.theme;
         let attrs = self.snap.attrs(row);
         let Some(t) = attrs.tcp_info() else { return };
@@ -44,14 +44,14 @@ impl Builder<'_> {
             .app
             .socket_history
             .busy_since(busy, receiver, buffer)
-            .and_then(|(b, r, s)| Busy::of(b, r, s));
-        let Some(whole) = Busy::of(busy, receiver, buffer) else { return };
+            .and_then(|(b, r, s)| Busy::new(b, r, s));
+        let Some(whole) = Busy::new(busy, receiver, buffer) else { return };
         let app = t.app_limited();
         self.section("send bottleneck");
         let watched =
             self.app.socket_history.span.1.saturating_sub(self.app.socket_history.span.0) as f64 / 1e9;
         let spans = [("since connect", Some(whole), 0.0), ("since selected", since, watched)];
-        for (name, b, of) in spans.into_iter().filter_map(|(n, b, of)| Some((n, b?, of))) {
+        for (name, b, span) in spans.into_iter().filter_map(|(n, b, span)| Some((n, b?, span))) {
             let parts = [
                 (b.receiver, "receiver window", theme.bad),
                 (b.send_buffer, "send buffer", theme.warn),
@@ -60,31 +60,31 @@ impl Builder<'_> {
             let mut line: Pieces = vec![(super::pad(name, self.label()), theme.dim)];
             for (n, (share, _, style)) in parts.iter().enumerate() {
                 let cells = (share * 20.0).round() as usize;
-                // Told apart without colour too.
+                // Distinct without colour too.
                 line.push((self.app.glyphs.bar[n].repeat(cells), *style));
             }
             let took = Value::Uint((b.secs * 1e6) as u64);
             let took = cell(&took, Kind::Micros, &self.form).into_owned();
             line.push((format!(" {took} busy sending"), theme.text));
             self.out.push(line);
-            let mut said: Vec<String> = parts
+            let mut shares: Vec<String> = parts
                 .iter()
                 .filter(|(share, ..)| *share >= 0.005)
                 .map(|(share, what, _)| format!("{what} {:.0}%", share * 100.0))
                 .collect();
-            if of > b.secs {
-                said.push(format!("idle {:.0}% of the time", (1.0 - b.secs / of) * 100.0));
+            if span > b.secs {
+                shares.push(format!("idle {:.0}% of the time", (1.0 - b.secs / span) * 100.0));
             }
-            self.row("", &said.join(", "));
+            self.row("", &shares.join(", "));
         }
         if app == Some(true) {
             self.text("application-limited (app_limited): the sender had no data queued", theme.dim);
         }
     }
 
-    /// The connections that belong together as one of MPTCP: it and its subflows.
+    /// Adds the MPTCP connection and its subflows.
     pub(super) fn multipath(&mut self, row: usize) {
-        let found = together(self.snap, row);
+        let found = subflows(self.snap, row);
         let multi = self.snap.socket(row).proto == Proto::Mptcp;
         if found.is_empty() && !multi {
             return;
@@ -112,7 +112,7 @@ impl Builder<'_> {
 }
 
 /// The other rows with the same MPTCP token in the same network namespace.
-fn together(snap: &Snapshot, row: usize) -> Vec<usize> {
+fn subflows(snap: &Snapshot, row: usize) -> Vec<usize> {
     let Some(token) = snap.attrs(row).mptcp_token() else { return vec![] };
     let netns = snap.socket(row).id.netns;
     let same = |r: &usize| {
@@ -130,15 +130,15 @@ mod tests {
     use crate::testing::{row, snapshot};
 
     #[test]
-    fn shares() {
-        assert_eq!(Busy::of(0, 0, 0), None);
-        let b = Busy::of(10_000_000, 8_000_000, 500_000).unwrap();
+    fn busy_time_is_split_into_shares() {
+        assert_eq!(Busy::new(0, 0, 0), None);
+        let b = Busy::new(10_000_000, 8_000_000, 500_000).unwrap();
         assert!((b.receiver - 0.8).abs() < 1e-9 && (b.network() - 0.15).abs() < 1e-9);
         assert!((b.secs - 10.0).abs() < 1e-9);
     }
 
     #[test]
-    fn a_connection_finds_its_subflows() {
+    fn subflows_are_found_by_token() {
         let nest = |number: u16, inner: &[u8]| {
             let mut out = Vec::new();
             attr::push(&mut out, number, inner);
@@ -161,8 +161,8 @@ mod tests {
             snap.sample.push_attrs(&mut s, raw);
             snap.sample.sockets[i] = s;
         }
-        assert_eq!(together(&snap, 0), [1, 3]);
-        assert_eq!(together(&snap, 1), [0, 3]);
-        assert!(together(&snap, 2).is_empty() && together(&snap, 4).is_empty());
+        assert_eq!(subflows(&snap, 0), [1, 3]);
+        assert_eq!(subflows(&snap, 1), [0, 3]);
+        assert!(subflows(&snap, 2).is_empty() && subflows(&snap, 4).is_empty());
     }
 }

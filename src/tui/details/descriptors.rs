@@ -6,11 +6,11 @@ use crate::format::{age, percent, thousands as count};
 use crate::model::{FdKind, Process, Snapshot};
 use crate::table::processes;
 
-/// Columns of the curve at the most.
-const CURVE: usize = 48;
+/// Maximum width of the trend.
+const MAX_TREND: usize = 48;
 
 impl Builder<'_> {
-    /// What a process has open, how that went, and what it leads to.
+    /// Adds the usage, trend and forecast of the file descriptors of a process.
     pub(super) fn descriptors(&mut self, row: usize) {
         let theme = self.app.theme;
         let snap = self.snap;
@@ -25,8 +25,8 @@ impl Builder<'_> {
         };
         let share = u.share().unwrap_or(0.0);
         let soft = u.soft.filter(|n| *n != u64::MAX);
-        let of = soft.map_or_else(|| ", unlimited".to_owned(), |n| format!(" of {}", count(n)));
-        let mut line = vec![(format!("{}{of}", count(u64::from(u.open))), theme.pressure(share))];
+        let limit = soft.map_or_else(|| ", unlimited".to_owned(), |n| format!(" of {}", count(n)));
+        let mut line = vec![(format!("{}{limit}", count(u64::from(u.open))), theme.pressure(share))];
         if soft.is_some() {
             line.push((format!("  {}", percent(share * 100.0)), theme.pressure(share)));
         }
@@ -39,17 +39,18 @@ impl Builder<'_> {
             line.push((format!("  read {} ago", age(old)), theme.warn));
         }
         self.out.push(line);
-        self.curve(&snap.processes[row].fd_history);
+        self.trend(&snap.processes[row].fd_history);
         if soft.is_some() && snap.processes[row].fds_per_min.is_some() {
             self.forecast(snap.processes[row].fds_full_in);
         }
         self.text(&ceilings(snap, p), theme.dim);
         match (u.kinds, p.fds_hidden) {
             (Some(k), _) => {
-                let one = |name: &'static str, n: u32| if n == 1 { name.trim_end_matches('s') } else { name };
+                let singular =
+                    |name: &'static str, n: u32| if n == 1 { name.trim_end_matches('s') } else { name };
                 let kinds: Vec<String> = k
                     .present()
-                    .map(|(_, name, n)| format!("{} {}", count(u64::from(n)), one(name, n)))
+                    .map(|(_, name, n)| format!("{} {}", count(u64::from(n)), singular(name, n)))
                     .collect();
                 self.text(&kinds.join(", "), theme.text);
                 self.sockets_by_kind(row);
@@ -64,7 +65,7 @@ impl Builder<'_> {
         self.suspects(row);
     }
 
-    /// What many of its descriptors have in common.
+    /// Adds what many descriptors have in common.
     fn suspects(&mut self, row: usize) {
         let theme = self.app.theme;
         let found = fd_leak::suspects(self.snap, row);
@@ -79,7 +80,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Its sockets by protocol and state.
+    /// Adds the sockets by protocol and state.
     fn sockets_by_kind(&mut self, row: usize) {
         let snap = self.snap;
         let mut all: std::collections::BTreeMap<_, u64> = std::collections::BTreeMap::new();
@@ -94,7 +95,7 @@ impl Builder<'_> {
         }
     }
 
-    /// What its unit and its user have open together.
+    /// Adds the totals of its unit and of its user.
     fn totals(&mut self, row: usize) {
         let snap = self.snap;
         let own = &snap.sample.processes[row].info;
@@ -119,9 +120,9 @@ impl Builder<'_> {
         line(format!("user {user}"), sum(&|p| p.info.uid == own.uid));
     }
 
-    /// A curve of how it went, between the lowest and the highest.
-    fn curve(&mut self, series: &[(u64, u64)]) {
-        let room = self.width.saturating_sub(34).min(CURVE);
+    /// Adds the trend, scaled between minimum and maximum.
+    fn trend(&mut self, series: &[(u64, u64)]) {
+        let room = self.width.saturating_sub(34).min(MAX_TREND);
         let seen = processes::resample(series, room);
         let all = || seen.iter().flatten().copied();
         let (Some(low), Some(high)) = (all().min(), all().max()) else { return };
@@ -143,7 +144,7 @@ impl Builder<'_> {
     }
 }
 
-/// The limits on a process's descriptors one above the other.
+/// Limits on the descriptors of a process.
 fn ceilings(snap: &Snapshot, p: &Process) -> String {
     let Ok(u) = &p.fds else { return String::new() };
     let mut out = Vec::new();

@@ -7,7 +7,7 @@ use crate::model::Missing;
 use crate::model::struct_layout::FieldUnit;
 
 impl Builder<'_> {
-    /// Every other column that has a value; then those without one, by reason.
+    /// Adds every other column that has a value; then those without one, by reason.
     pub(super) fn fields(&mut self, row: usize) {
         const SHOWN_ELSEWHERE: [&str; 20] = [
             "local_addr",
@@ -34,7 +34,7 @@ impl Builder<'_> {
         let theme = self.app.theme;
         let table = self.app.view_state().view.table;
         let mut kernel = false;
-        // A line with room for one more.
+        // The last line has room for one more field.
         let mut open = false;
         let mut missing: Vec<(Missing, Vec<&str>)> = Vec::new();
         self.section("fields");
@@ -63,7 +63,7 @@ impl Builder<'_> {
             let zero = value.number() == Some(0.0);
             let style = if zero { theme.faint } else { theme.text };
             let label = self.label();
-            // A low pane puts two fields beside each other; a high one explains each.
+            // A low pane shows two fields per line; a high one explains each.
             let in_pairs = self.compact && (20..=usize::from(crate::tui::layout::WIDE)).contains(&self.width);
             let half = (self.width / 2).saturating_sub(2);
             let used = label + 1 + usize::from(width(&text));
@@ -116,7 +116,7 @@ impl Builder<'_> {
                 })
             }
             ("bpf_maps", Some((_, None))) => Some(Value::Missing(Missing::NotApplicable)),
-            // Not there yet, or not at all.
+            // Pending, or not available.
             ("tids", Some(_)) | ("proc_ctx" | "sock_ctx", Some((_, None))) => {
                 Some(Value::Missing(Missing::NotApplicable))
             }
@@ -124,9 +124,9 @@ impl Builder<'_> {
         }
     }
 
-    /// A title and a value with the filter name beside it; on a high pane also the help, beside it or below.
+    /// Adds a title and a value with the filter name beside it; on a high pane also the help, beside it or below.
     fn with_help(&mut self, mut line: Pieces, used: usize, name: &str, help: &str) {
-        /// Column at which names and help begin, and the width below which there is room for neither.
+        /// Column at which names and help start, and the width below which there is room for neither.
         const AT: usize = 32;
         const NARROW: usize = 40;
         let (dim, faint) = (self.app.theme.dim, self.app.theme.faint);
@@ -146,7 +146,7 @@ impl Builder<'_> {
             self.out.push(line);
             return;
         }
-        // A long sentence stands below its value.
+        // A long help text is below its value.
         self.out.push(line);
         let at = if self.width >= 2 * NARROW { AT } else { 4 };
         for part in super::wrap(help, self.width.saturating_sub(at)) {
@@ -154,14 +154,14 @@ impl Builder<'_> {
         }
     }
 
-    /// A kernel structure: each of its fields with its help.
+    /// Adds a kernel structure: each field with its help.
     fn record(&mut self, c: &Column, parts: &[(&'static str, Value<'_>)]) {
         let theme = self.app.theme;
         let structure = crate::model::struct_layout::named(c.name);
         let name = self.label();
         self.text(&format!("{} ({}): {}", c.title, c.name, c.help), theme.dim);
         for (field, value) in parts {
-            // A list stands below its name.
+            // A list is below its name.
             if let Value::List(lines) = value {
                 self.out.push(vec![(format!("  {field}"), theme.dim)]);
                 for item in lines {

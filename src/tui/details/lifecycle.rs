@@ -1,53 +1,53 @@
-//! The life of a socket as a path, the present place lit.
+//! TCP lifecycle diagram with the current state highlighted.
 
 use super::{Builder, Pieces, pad};
 use crate::model::snapshot::Direction;
 use crate::model::{Missing, Proto, Socket, State};
 
-/// A path: its steps in order, a step that is a state as that state.
+/// Step of a lifecycle path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// A call of the program.
+    /// A system call of the application.
     Call(&'static str),
-    /// A state of the kernel's.
+    /// A TCP state.
     In(State),
 }
 
 use Step::{Call, In};
 
-/// Calls of a server's program; of one that was accepted they began at its listener.
+/// System calls of a server; for an accepted socket they started at its listener.
 const SERVER: &[&str] = &["socket", "bind", "listen", "accept", "read / write", "close"];
-/// Calls of a client's program.
+/// System calls of a client.
 const CLIENT: &[&str] = &["socket", "connect", "read / write", "close"];
-/// Two UNIX sockets made at once.
+/// System calls of a socket pair.
 const PAIR: &[&str] = &["socketpair", "read / write", "close"];
-/// A datagram socket that serves, and one with a fixed peer.
+/// System calls of a datagram server, and of a datagram socket with a fixed peer.
 const DATAGRAM_SERVER: &[&str] = &["socket", "bind", "recvfrom / sendto", "close"];
 const DATAGRAM_CLIENT: &[&str] = &["socket", "connect", "send / recv", "close"];
 
-/// The start of a connection that was accepted, and of one that was made here.
+/// States of a listener.
 const LISTENING: &[Step] = &[In(State::Closed), In(State::Listen)];
 const ACCEPTED: &[Step] = &[In(State::Listen), In(State::SynRecv), In(State::Established)];
 const CONNECTED: &[Step] = &[In(State::Closed), In(State::SynSent), In(State::Established)];
-/// The three ends of a connection: closed here first, there first, at once.
-const CLOSED_HERE: &[Step] =
+/// States of an active, a passive and a simultaneous close.
+const ACTIVE_CLOSE: &[Step] =
     &[Call("close"), In(State::FinWait1), In(State::FinWait2), In(State::TimeWait), In(State::Closed)];
-const CLOSED_THERE: &[Step] = &[In(State::CloseWait), Call("close"), In(State::LastAck), In(State::Closed)];
-const CLOSED_AT_ONCE: &[Step] =
+const PASSIVE_CLOSE: &[Step] = &[In(State::CloseWait), Call("close"), In(State::LastAck), In(State::Closed)];
+const SIMULTANEOUS_CLOSE: &[Step] =
     &[Call("close"), In(State::FinWait1), In(State::Closing), In(State::TimeWait), In(State::Closed)];
 
-/// What of a UNIX socket tells which calls made it.
+/// Facts on a UNIX socket that show which calls created it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Unix {
-    /// Made with `SOCK_DGRAM`.
+    /// Created with `SOCK_DGRAM`.
     datagram: bool,
-    /// Connected, and to a socket that a program holds: one that waits to be accepted has no inode yet.
+    /// Connected to a socket with an inode; one in the accept queue has none yet.
     peer: bool,
 }
 
-/// What the program of a UNIX socket called, and which of these calls it is at. One that datagrams are sent to by connected
-/// ones is `ESTABLISHED` too, without a peer of its own.
-fn unix_calls(s: &Socket, unix: Unix) -> (&'static [&'static str], usize) {
+/// System calls of a UNIX socket, and the index of the current one. The receiver of connected datagram senders is
+/// `ESTABLISHED` too, without a peer.
+fn unix_syscalls(s: &Socket, unix: Unix) -> (&'static [&'static str], usize) {
     match (unix.datagram, s.local_name, s.remote_name) {
         (_, 0, 0) if unix.peer => (PAIR, 1),
         (true, _, _) if unix.peer => (DATAGRAM_CLIENT, 2),
@@ -58,8 +58,13 @@ fn unix_calls(s: &Socket, unix: Unix) -> (&'static [&'static str], usize) {
     }
 }
 
-/// What its program called, and which of these calls it is at.
-fn calls(s: &Socket, direction: Direction, accepted: bool, unix: Unix) -> (&'static [&'static str], usize) {
+/// System calls of a socket, and the index of the current one.
+fn syscalls(
+    s: &Socket,
+    direction: Direction,
+    accepted: bool,
+    unix: Unix,
+) -> (&'static [&'static str], usize) {
     let stream = s.proto.has_tcp_states() || s.proto == Proto::Unix;
     if s.state == State::Listen {
         return (SERVER, 3);
@@ -72,13 +77,13 @@ fn calls(s: &Socket, direction: Direction, accepted: bool, unix: Unix) -> (&'sta
         };
     }
     if s.proto == Proto::Unix && (s.state == State::Established || unix.datagram) {
-        return unix_calls(s, unix);
+        return unix_syscalls(s, unix);
     }
     let server = direction == Direction::In || s.state == State::SynRecv;
     match s.state {
         State::Closed | State::Unconn => (CLIENT, 0),
         State::SynSent => (CLIENT, 1),
-        // The kernel answers before the program accepts.
+        // The kernel completes the handshake before accept().
         State::SynRecv => (SERVER, 2),
         State::Established | State::CloseWait if server && !accepted => (SERVER, 2),
         State::Established | State::CloseWait => {
@@ -93,9 +98,9 @@ fn calls(s: &Socket, direction: Direction, accepted: bool, unix: Unix) -> (&'sta
     }
 }
 
-/// The paths that are shown for a socket: a title, its steps.
+/// Paths shown for a socket: title and steps.
 fn paths(proto: Proto, state: State, direction: Direction) -> Vec<(&'static str, &'static [Step])> {
-    // It is no socket, and was never opened here.
+    // A tracked flow is not a socket.
     if state == State::Forwarded {
         return vec![];
     }
@@ -112,20 +117,20 @@ fn paths(proto: Proto, state: State, direction: Direction) -> Vec<(&'static str,
     };
     let mut out = vec![("TCP state", start)];
     match state {
-        State::FinWait1 | State::FinWait2 | State::TimeWait => out.push(("active close", CLOSED_HERE)),
-        State::CloseWait | State::LastAck => out.push(("passive close", CLOSED_THERE)),
-        State::Closing => out.push(("simultaneous close", CLOSED_AT_ONCE)),
+        State::FinWait1 | State::FinWait2 | State::TimeWait => out.push(("active close", ACTIVE_CLOSE)),
+        State::CloseWait | State::LastAck => out.push(("passive close", PASSIVE_CLOSE)),
+        State::Closing => out.push(("simultaneous close", SIMULTANEOUS_CLOSE)),
         _ => {
-            out.push(("on local close", CLOSED_HERE));
-            out.push(("on remote close", CLOSED_THERE));
+            out.push(("on local close", ACTIVE_CLOSE));
+            out.push(("on remote close", PASSIVE_CLOSE));
         }
     }
     out
 }
 
 impl Builder<'_> {
-    /// Where the socket stands, what it went through, what may come.
-    pub(super) fn life(&mut self, row: usize) {
+    /// Adds the lifecycle: the states passed, the current one, and the possible next ones.
+    pub(super) fn lifecycle(&mut self, row: usize) {
         let s = *self.snap.socket(row);
         let direction = self.snap.facts[row].direction;
         let (state, proto) = (s.state, s.proto);
@@ -141,7 +146,7 @@ impl Builder<'_> {
         let attrs = self.snap.attrs(row);
         let peer = attrs.unix_peer().is_some_and(|inode| inode != 0);
         let unix = Unix { datagram: attrs.kind() == Some(2), peer };
-        let (all, at) = calls(&s, direction, accepted, unix);
+        let (all, at) = syscalls(&s, direction, accepted, unix);
         let steps: Vec<Step> = all.iter().map(|c| Call(c)).collect();
         self.path("syscalls", &steps, Some(at), &|n| n <= at);
         let all = paths(proto, state, direction);
@@ -170,7 +175,7 @@ impl Builder<'_> {
                 In(s) if at == Some(n) => (s.name(), theme.state(*s).patch(theme.strong)),
                 In(s) => (s.name(), if walked(n) { theme.state(*s) } else { theme.faint }),
             };
-            // Without colour the place is to be seen too.
+            // Marked without colour too.
             let word = if at == Some(n) { format!("[{word}]") } else { word.to_owned() };
             let need = word.len() + if n > 0 { 3 } else { 0 };
             if used + need > self.width && n > 0 {
@@ -196,7 +201,7 @@ mod tests {
     use Direction::{In as Came, None as Neither, Out};
 
     #[test]
-    fn every_state_of_tcp_has_its_place() {
+    fn every_tcp_state_is_on_a_path() {
         for state in State::all().filter(|s| !matches!(s, State::Unconn | State::Forwarded)) {
             for d in [Came, Out, Neither] {
                 let all = paths(Proto::Tcp, state, d);
@@ -209,32 +214,32 @@ mod tests {
     }
 
     #[test]
-    fn how_a_unix_socket_came_to_be() {
-        let at = |state, names: (u32, u32), datagram, peer| {
+    fn unix_socket_syscalls_follow_from_its_names() {
+        let current = |state, names: (u32, u32), datagram, peer| {
             let mut s = Socket::new(SocketId { netns: 0, cookie: 1 }, Family::Unix, Proto::Unix, state);
             (s.local_name, s.remote_name) = names;
-            let (all, at) = calls(&s, Neither, true, Unix { datagram, peer });
+            let (all, at) = syscalls(&s, Neither, true, Unix { datagram, peer });
             (all, all[at])
         };
         let open = State::Established;
-        assert_eq!(at(open, (1, 0), false, true), (SERVER, "read / write"));
-        assert_eq!(at(open, (0, 1), false, true), (CLIENT, "read / write"));
-        assert_eq!(at(open, (0, 0), false, true), (PAIR, "read / write"));
-        assert_eq!(at(open, (0, 0), false, false), (CLIENT, "read / write"), "it waits to be accepted");
-        // Datagrams are neither listened for nor accepted.
-        assert_eq!(at(open, (1, 0), true, false), (DATAGRAM_SERVER, "recvfrom / sendto"));
-        assert_eq!(at(State::Unconn, (1, 0), true, false), (DATAGRAM_SERVER, "recvfrom / sendto"));
-        assert_eq!(at(State::Unconn, (0, 0), true, false), (DATAGRAM_SERVER, "socket"));
-        assert_eq!(at(open, (0, 1), true, true), (DATAGRAM_CLIENT, "send / recv"));
-        assert_eq!(at(open, (0, 0), true, true), (PAIR, "read / write"));
+        assert_eq!(current(open, (1, 0), false, true), (SERVER, "read / write"));
+        assert_eq!(current(open, (0, 1), false, true), (CLIENT, "read / write"));
+        assert_eq!(current(open, (0, 0), false, true), (PAIR, "read / write"));
+        assert_eq!(current(open, (0, 0), false, false), (CLIENT, "read / write"), "it waits to be accepted");
+        // Datagram sockets neither listen nor accept.
+        assert_eq!(current(open, (1, 0), true, false), (DATAGRAM_SERVER, "recvfrom / sendto"));
+        assert_eq!(current(State::Unconn, (1, 0), true, false), (DATAGRAM_SERVER, "recvfrom / sendto"));
+        assert_eq!(current(State::Unconn, (0, 0), true, false), (DATAGRAM_SERVER, "socket"));
+        assert_eq!(current(open, (0, 1), true, true), (DATAGRAM_CLIENT, "send / recv"));
+        assert_eq!(current(open, (0, 0), true, true), (PAIR, "read / write"));
     }
 
     #[test]
-    fn where_its_program_is() {
-        let at = |proto, state, direction, accepted| {
+    fn current_syscall_follows_from_state_and_direction() {
+        let current = |proto, state, direction, accepted| {
             let mut s = Socket::new(SocketId { netns: 0, cookie: 1 }, Family::Inet, proto, state);
             s.local.port = 80;
-            let (all, at) = calls(&s, direction, accepted, Unix { datagram: false, peer: true });
+            let (all, at) = syscalls(&s, direction, accepted, Unix { datagram: false, peer: true });
             (all[0], all[at])
         };
         for (proto, state, direction, accepted, want) in [
@@ -243,18 +248,18 @@ mod tests {
             (Proto::Tcp, State::Established, Came, false, ("socket", "listen")),
             (Proto::Tcp, State::Established, Came, true, ("socket", "read / write")),
             (Proto::Tcp, State::SynSent, Out, true, ("socket", "connect")),
-            // The far end has closed, this program has not called close.
+            // The peer has closed, the application has not called close().
             (Proto::Tcp, State::CloseWait, Out, true, ("socket", "read / write")),
             (Proto::Tcp, State::TimeWait, Neither, true, ("socket", "close")),
             (Proto::Udp, State::Unconn, Neither, true, ("socket", "recvfrom / sendto")),
             (Proto::Udp, State::Established, Neither, true, ("socket", "send / recv")),
             (Proto::Unix, State::Established, Neither, true, ("socketpair", "read / write")),
         ] {
-            assert_eq!(at(proto, state, direction, accepted), want, "{proto:?} {state:?} {direction:?}");
+            assert_eq!(current(proto, state, direction, accepted), want, "{proto:?} {state:?} {direction:?}");
         }
         for state in State::all() {
             for direction in [Came, Out, Neither] {
-                let (all, at) = calls(
+                let (all, at) = syscalls(
                     &Socket::new(SocketId { netns: 0, cookie: 1 }, Family::Inet, Proto::Tcp, state),
                     direction,
                     true,

@@ -1,4 +1,4 @@
-//! How full something is, how it went, and what to do: of a process's descriptors and of every other ceiling.
+//! Details of a resource limit: usage, forecast, meaning, remedies.
 
 use super::Builder;
 use crate::diagnose::finding::limit_diagnosis;
@@ -25,13 +25,13 @@ impl Builder<'_> {
         }
     }
 
-    /// The next steps.
+    /// Adds the remedies.
     pub(super) fn what_to_do(&mut self, steps: &[String]) {
         let theme = self.app.theme;
         for s in steps {
             let s = crate::model::text::escape(s).into_owned();
             match s.strip_prefix("  ") {
-                // To be written as it stands: never broken.
+                // A command line is not wrapped.
                 Some(exact) => {
                     self.out.push(vec![("  ".into(), theme.text), (exact.to_owned(), theme.strong)]);
                 }
@@ -67,7 +67,7 @@ impl Builder<'_> {
                 l.drops_new.map_or_else(String::new, |n| format!(", {} since the previous poll", count(n)));
             self.text(&format!("{} drops in total{now}", count(n)), style);
         }
-        for line in beside(snap, l) {
+        for line in counters(snap, l) {
             self.text(&line, theme.dim);
         }
         self.section("meaning");
@@ -85,21 +85,22 @@ impl Builder<'_> {
             self.descriptors(p as usize);
         }
         self.section("process");
-        self.holder(&info.name(), info.pid, "", info.uid, &info.cmdline);
-        self.lineage(p);
+        self.owner(&info.name(), info.pid, "", info.uid, &info.cmdline);
+        self.context(p);
         let states = snap.processes[p as usize].states;
         self.states(&states);
     }
 }
 
-/// What else the kernel says beside a ceiling.
-fn beside(snap: &Snapshot, l: &Limit) -> Vec<String> {
+/// Related kernel counters and settings.
+fn counters(snap: &Snapshot, l: &Limit) -> Vec<String> {
     let Some(n) = snap.sample.counters.as_ref().and_then(|c| c.nets.iter().find(|n| n.netns == l.netns))
     else {
         return vec![];
     };
-    let said = |what: &str, n: Option<u64>| n.map(|n| format!("{what} {}", count(n)));
+    let labelled = |what: &str, n: Option<u64>| n.map(|n| format!("{what} {}", count(n)));
     let pressure = |m: Option<(u64, u64)>| m.map(|(from, _)| format!("memory pressure from {}", count(from)));
+<<<<<<< HEAD
     let all = match l.kind {
         LimitKind::Accept => vec![
             said("this namespace: ListenOverflows", n.listen_overflows),
@@ -110,6 +111,18 @@ fn beside(snap: &Snapshot, l: &Limit) -> Vec<String> {
             said("this namespace: SYN cookies sent", n.syn_cookies),
             said("dropped", n.syn_drops),
             said("tcp_max_syn_backlog", n.syn_backlog),
+=======
+    let all = match l.ceiling {
+        Ceiling::Accept => vec![
+            labelled("this namespace: ListenOverflows", n.listen_overflows),
+            labelled("ListenDrops", n.listen_drops),
+            labelled("net.core.somaxconn", n.somaxconn),
+        ],
+        Ceiling::Syn => vec![
+            labelled("this namespace: SYN cookies sent", n.syn_cookies),
+            labelled("dropped", n.syn_drops),
+            labelled("tcp_max_syn_backlog", n.syn_backlog),
+>>>>>>> h-tui
         ],
         LimitKind::Ports => vec![n.ports.map(|(low, high, reserved)| {
             format!("ports {low}-{high}, {} reserved", count(u64::from(reserved)))

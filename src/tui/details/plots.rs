@@ -1,43 +1,44 @@
-//! How the figures of the selected socket developed.
+//! Plots of the history of the selected socket.
 
 use super::{Builder, Pieces, pad};
 use crate::format::{Kind, Value};
 use crate::format::{age, cell};
 use crate::table::SOCKETS;
-use crate::tui::socket_history::FOLLOWED;
+use crate::tui::socket_history::RECORDED;
 
-/// Lines a plot is high.
-const HIGH: usize = 2;
-/// Columns of the figures after the plots.
+/// Height of a plot, lines.
+const HEIGHT: usize = 2;
+/// Width of the numbers after the plots.
 const FIGURES: usize = 18;
 
 impl Builder<'_> {
-    /// A plot of everything that was not always zero.
+    /// Adds a plot of every recorded column that was not always zero.
     pub(super) fn plots(&mut self) {
         let app = self.app;
         let track = &app.socket_history;
         let room = self.width.saturating_sub(self.label() + 1 + FIGURES);
-        let moved = |v: &Vec<Option<f64>>| v.len() > 1 && v.iter().any(|x| x.is_some_and(|x| x > 0.0));
-        // Of a listener the kernel keeps these too, and they mean nothing.
+        let nonzero = |v: &Vec<Option<f64>>| v.len() > 1 && v.iter().any(|x| x.is_some_and(|x| x > 0.0));
+        // Meaningless for a listener, though the kernel reports them.
         let listens = app.view_state().row().is_some_and(|r| self.snap.socket(r).is_listener());
-        let told = |name: &str| !listens || name == "recv_q";
-        let shown: Vec<_> = FOLLOWED.iter().zip(&track.values).filter(|(n, v)| moved(v) && told(n)).collect();
+        let applies = |name: &str| !listens || name == "recv_q";
+        let shown: Vec<_> =
+            RECORDED.iter().zip(&track.values).filter(|(n, v)| nonzero(v) && applies(n)).collect();
         if room < 10 || shown.is_empty() {
             return;
         }
         let secs = track.span.1.saturating_sub(track.span.0) as f64 / 1e9;
         self.section(&format!("history ({}, since selected)", age(secs)));
-        let high = if self.compact { 1 } else { HIGH };
+        let high = if self.compact { 1 } else { HEIGHT };
         for (name, values) in shown {
             let Some(column) = SOCKETS.column(name) else { continue };
             let seen = &values[values.len().saturating_sub(room)..];
             let most = seen.iter().flatten().copied().fold(0.0, f64::max);
-            let say = |n: f64| {
-                // A count is whole here, whatever was computed with it.
+            let format = |n: f64| {
+                // Counts are shown as integers.
                 let v = if column.kind == Kind::Count { Value::Uint(n as u64) } else { Value::Float(n) };
                 cell(&v, column.kind, &self.form).into_owned()
             };
-            let now = seen.last().copied().flatten().map_or_else(|| "-".to_owned(), say);
+            let now = seen.last().copied().flatten().map_or_else(|| "-".to_owned(), format);
             for line in 0..high {
                 let bottom = line + 1 == high;
                 let mut pieces: Pieces = vec![
@@ -46,7 +47,7 @@ impl Builder<'_> {
                 ];
                 if bottom {
                     pieces.push((format!(" {now:>6}"), app.theme.strong));
-                    pieces.push((format!(" max {}", say(most)), app.theme.faint));
+                    pieces.push((format!(" max {}", format(most)), app.theme.faint));
                 }
                 self.out.push(pieces);
             }
@@ -54,16 +55,16 @@ impl Builder<'_> {
     }
 }
 
-/// One line of a plot that is `high` lines high, `up` lines above its lowest.
+/// One line of a plot of `high` lines, `up` lines above the lowest.
 fn row_of(values: &[Option<f64>], most: f64, up: usize, high: usize, levels: &[&str]) -> String {
     let steps = levels.len();
-    // A gap stays to the plot above.
+    // Keeps a gap to the plot above.
     let full = (steps * high).saturating_sub(if high > 1 { steps / 4 } else { 0 }) as f64;
     let glyph = |v: &Option<f64>| {
         let Some(v) = v.filter(|_| most > 0.0) else { return " " };
         let height = (v / most * full).ceil().clamp(0.0, full) as usize;
         match height.saturating_sub(up * steps).min(steps) {
-            // The floor is drawn where there was a reading.
+            // The baseline is drawn where there was a reading.
             0 if up == 0 => levels[0],
             0 => " ",
             n => levels[n - 1],
@@ -77,7 +78,7 @@ mod tests {
     use super::row_of;
 
     #[test]
-    fn the_highest_fills_the_plot_and_what_is_missing_is_blank() {
+    fn plot_is_scaled_to_the_maximum_and_blank_where_missing() {
         let levels = ["1", "2", "3", "4"];
         let v = [Some(0.0), Some(4.0), None, Some(8.0), Some(5.0)];
         assert_eq!(row_of(&v, 8.0, 0, 2, &levels), "14 44");

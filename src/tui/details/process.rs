@@ -13,7 +13,7 @@ impl Builder<'_> {
         let Some(info) = self.snap.sample.processes.get(row).map(|p| p.info.clone()) else { return };
         self.title(&format!("{} {}", info.name(), info.pid));
         self.text(&info.cmdline, theme.dim);
-        self.lineage(row as u32);
+        self.context(row as u32);
         self.descriptors(row);
         let near = self.snap.fds(row).ok().and_then(crate::model::FdUsage::share).is_some_and(|x| x >= 0.5);
         if near || fd_leak::is_leaking(self.snap, row) {
@@ -57,11 +57,11 @@ impl Builder<'_> {
             let Some(p) = self.snap.sample.processes.get(*p as usize).map(|p| p.info.clone()) else {
                 continue;
             };
-            self.holder(&p.name(), p.pid, "", p.uid, &p.cmdline);
+            self.owner(&p.name(), p.pid, "", p.uid, &p.cmdline);
         }
     }
 
-    pub(super) fn holder(&mut self, comm: &str, pid: u32, fd: &str, uid: u32, cmdline: &str) {
+    pub(super) fn owner(&mut self, comm: &str, pid: u32, fd: &str, uid: u32, cmdline: &str) {
         let theme = self.app.theme;
         let user = self.snap.user(uid).map_or_else(|| uid.to_string(), str::to_owned);
         self.out.push(vec![
@@ -81,15 +81,15 @@ impl Builder<'_> {
         }
     }
 
-    /// Where a process works, who began it, and the unit and container it runs in.
-    pub(super) fn lineage(&mut self, process: u32) {
+    /// Adds cwd, parents, unit, container and cgroup of a process.
+    pub(super) fn context(&mut self, process: u32) {
         let Some(p) = self.snap.sample.processes.get(process as usize).map(|p| p.info.clone()) else {
             return;
         };
-        if let Some((request, Some(seen))) = &self.app.detail_probe
+        if let Some((request, Some(result))) = &self.app.detail_probe
             && (request.process.pid, request.process.start_ns) == (p.pid, p.start_ns)
         {
-            match &seen.cwd {
+            match &result.cwd {
                 Ok(dir) => self.row("cwd", dir),
                 Err(why) => self.row("cwd", &format!("unknown: {why}")),
             }
@@ -100,20 +100,20 @@ impl Builder<'_> {
             let arrow = format!(" {} ", self.app.glyphs.arrow);
             self.row("parents", &parents.join(&arrow));
         }
-        let told = |name: &str| {
+        let value_of = |name: &str| {
             let value = PROCESSES.column(name)?.value(self.snap, process as usize);
             (!value.is_missing()).then(|| cell(&value, Kind::Text, &self.form).into_owned())
         };
         let mut places: Vec<(&str, String)> = ["unit", "slice", "container", "image", "pod"]
             .into_iter()
-            .filter_map(|n| Some((n, told(n)?)))
+            .filter_map(|n| Some((n, value_of(n)?)))
             .collect();
         if let (Some(engine), Some(c)) =
-            (told("container_engine"), places.iter_mut().find(|(n, _)| *n == "container"))
+            (value_of("container_engine"), places.iter_mut().find(|(n, _)| *n == "container"))
         {
             c.1 = format!("{} ({engine})", c.1);
         }
-        // A low pane has one line for all of them.
+        // A low pane shows all of them in one line.
         if self.compact && places.len() > 1 {
             let all: Vec<String> = places.iter().map(|(n, text)| format!("{n} {text}")).collect();
             self.row("placement", &all.join(", "));
@@ -128,7 +128,7 @@ impl Builder<'_> {
     }
 }
 
-/// The process that began this one, the one that began that, and so on. A pid is given out again, so a parent is
+/// Parent process, its parent, and so on. Pids are reused, so a parent must be
 /// older than its child.
 fn parents(snap: &Snapshot, of: &Arc<ProcInfo>) -> Vec<Arc<ProcInfo>> {
     let all = &snap.sample.processes;

@@ -1,4 +1,4 @@
-//! The way of a connection through a port forward, drawn from the client down to the process.
+//! Route of a forwarded connection, from the client down to the process.
 
 use super::Builder;
 use crate::diagnose::finding::forward_diagnosis;
@@ -7,8 +7,8 @@ use crate::model::Level;
 use crate::tui::canvas::width;
 
 impl Builder<'_> {
-    /// The way of a socket's connection, where it is forwarded.
-    pub(super) fn way(&mut self, row: usize) {
+    /// Adds the route of a socket's connection, if it is forwarded.
+    pub(super) fn route(&mut self, row: usize) {
         let steps = socket_route(self.snap, row);
         if !steps.is_empty() {
             self.section("forwarding path");
@@ -16,7 +16,7 @@ impl Builder<'_> {
         }
     }
 
-    /// A forward: its way, and what is wrong with it.
+    /// Details of a port forward: its route and diagnosis.
     pub(super) fn forward(&mut self, row: usize) {
         let Some(f) = self.snap.forward_rows().get(row) else { return };
         let proto = f.proto.map_or("any", |p| p.name());
@@ -42,8 +42,8 @@ impl Builder<'_> {
             self.section("backend");
             let p = self.snap.process(o).info.clone();
             let fd = o.fd().map_or_else(String::new, |fd| format!("fd {fd}"));
-            self.holder(&p.name(), p.pid, &fd, p.uid, &p.cmdline);
-            self.lineage(o.process);
+            self.owner(&p.name(), p.pid, &fd, p.uid, &p.cmdline);
+            self.context(o.process);
         }
     }
 
@@ -79,7 +79,7 @@ impl Builder<'_> {
             match row {
                 Some(row) => row.extend([(format!("  {note}"), theme.dim), (likely.to_owned(), theme.warn)]),
                 None => {
-                    // Beside what is likely, where a long note behind it cannot push it off.
+                    // Before the note, so that a long note cannot push it off.
                     if let Some(row) = self.out.last_mut() {
                         row.push((likely.to_owned(), theme.warn));
                     }

@@ -33,9 +33,9 @@ impl Builder<'_> {
             };
             state.push((text, theme.dim));
         }
-        let said: usize = state.iter().map(|(t, _)| usize::from(width(t))).sum();
+        let used: usize = state.iter().map(|(t, _)| usize::from(width(t))).sum();
         let meaning = s.state.info().meaning;
-        if said + 2 + meaning.len() <= self.width {
+        if used + 2 + meaning.len() <= self.width {
             state.push((format!("  {meaning}"), theme.dim));
             self.out.push(state);
         } else {
@@ -54,7 +54,7 @@ impl Builder<'_> {
         let owners = snap.owners(row).to_vec();
         for o in &owners {
             let p = &snap.process(o).info;
-            self.holder(
+            self.owner(
                 &p.name(),
                 p.pid,
                 &o.fd().map_or_else(String::new, |fd| format!("fd {fd}")),
@@ -63,7 +63,7 @@ impl Builder<'_> {
             );
         }
         if let Some(o) = owners.first() {
-            self.lineage(o.process);
+            self.context(o.process);
         }
         if owners.is_empty() {
             if let Some(was) = snap.former(row) {
@@ -78,15 +78,15 @@ impl Builder<'_> {
         }
     }
 
-    /// The process at the far end, where that is on this machine.
-    pub(super) fn other_end(&mut self, row: usize) {
+    /// Adds the owner of the peer socket, if it is on this host.
+    pub(super) fn peer_socket(&mut self, row: usize) {
         let Some(other) = self.snap.other_end(row) else { return };
         self.section("peer socket on this host (o: go to it)");
         let owners = self.snap.owners(other).to_vec();
         for o in &owners {
             let p = &self.snap.process(o).info;
             let fd = o.fd().map_or_else(String::new, |fd| format!("fd {fd}"));
-            self.holder(&p.name(), p.pid, &fd, p.uid, &p.cmdline);
+            self.owner(&p.name(), p.pid, &fd, p.uid, &p.cmdline);
         }
         if owners.is_empty() {
             let why = self.snap.facts[other].owner_missing.map_or("unknown", Missing::reason);

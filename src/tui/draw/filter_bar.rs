@@ -58,8 +58,9 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) -> Option<Pos
     };
     canvas.put(x, y, room, &view_state.text[skip..], style);
     if let Some(e) = &view_state.error {
-        let at = |byte: usize| view_state.text.get(skip..byte.min(view_state.text.len())).map_or(0, width);
-        let (from, to) = (at(e.span.start).min(room), at(e.span.end).min(room));
+        let column =
+            |byte: usize| view_state.text.get(skip..byte.min(view_state.text.len())).map_or(0, width);
+        let (from, to) = (column(e.span.start).min(room), column(e.span.end).min(room));
         let bad = theme.bad.add_modifier(Modifier::UNDERLINED);
         canvas.line(Rect::new(x + from, y, to.saturating_sub(from), 1), bad);
     }
@@ -87,8 +88,8 @@ pub(crate) fn draw_error(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     let Some(e) = view_state.error.as_ref().filter(|_| area.height > 0) else { return };
     let theme = app.theme;
     let skip = scrolled_bytes(app, area.width.saturating_sub(4));
-    let at = |byte: usize| view_state.text.get(skip..byte.min(view_state.text.len())).map_or(0, width);
-    let (from, to) = (at(e.span.start), at(e.span.end));
+    let column = |byte: usize| view_state.text.get(skip..byte.min(view_state.text.len())).map_or(0, width);
+    let (from, to) = (column(e.span.start), column(e.span.end));
     let end = area.right().saturating_sub(1);
     let x = (area.x + 3 + from).min(end.saturating_sub(1));
     let marks = "^".repeat(usize::from((to.saturating_sub(from)).max(1)));

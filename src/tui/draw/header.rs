@@ -44,7 +44,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     }
     // From the right, the most important first, each only if it fits.
     let mut right = area.right().saturating_sub(1);
-    let mut put = |canvas: &mut Canvas<'_>, text: &str, style| {
+    let mut put_from_right = |canvas: &mut Canvas<'_>, text: &str, style| {
         let w = width(text);
         if right > end + w {
             canvas.put(right - w, y, w, text, style);
@@ -69,7 +69,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         (format!("{} live {pace}", app.glyphs.live), theme.good.patch(on))
     };
     let Some(s) = &app.snapshot else {
-        put(canvas, if app.failed.is_some() { "failing" } else { "reading" }, theme.band);
+        put_from_right(canvas, if app.failed.is_some() { "failing" } else { "reading" }, theme.band);
         return;
     };
     let took = match s.sample.took_us {
@@ -79,16 +79,20 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     let took = if app.glyphs.ascii { took.replace('µ', "u") } else { took };
     let wide = area.right().saturating_sub(end) >= 46;
     if wide {
-        put(canvas, &took, theme.band);
-        put(canvas, &format!("{:>6} sockets", count(s.live as u64)), theme.band.patch(theme.strong));
+        put_from_right(canvas, &took, theme.band);
+        put_from_right(
+            canvas,
+            &format!("{:>6} sockets", count(s.live as u64)),
+            theme.band.patch(theme.strong),
+        );
     }
     // A narrow screen gets the symbol without the word.
     let (mark, rest) = state.0.split_once(' ').unwrap_or((&state.0, ""));
     let rest = rest.split_once(' ').map_or("", |(_, rest)| rest.trim_end_matches(" since"));
     let short = format!("{mark} {rest}");
-    let _ = put(canvas, &state.0, state.1)
-        || put(canvas, short.trim_end(), state.1)
-        || put(canvas, mark, state.1);
+    let _ = put_from_right(canvas, &state.0, state.1)
+        || put_from_right(canvas, short.trim_end(), state.1)
+        || put_from_right(canvas, mark, state.1);
 }
 
 /// Sockets opened and closed while the display is paused: `+12 -3 since`.

@@ -286,10 +286,10 @@ mod tests {
     use ratatui::style::Style;
 
     #[test]
-    fn a_reversed_line_is_of_one_piece() {
+    fn reversed_line_has_one_style() {
         for depth in [Depth::Basic, Depth::None] {
             let theme = Theme::new(Palette::for_ground(None), depth, false);
-            let of = |style: Style| {
+            let selected = |style: Style| {
                 let mut cell = Cell::default();
                 cell.set_style(style);
                 select_cell(&theme, &mut cell);
@@ -297,7 +297,7 @@ mod tests {
             };
             for style in [theme.text, theme.dim, theme.faint, theme.warn, theme.bad, theme.track] {
                 assert_eq!(
-                    of(style),
+                    selected(style),
                     (Color::Reset, Color::Reset, Modifier::REVERSED),
                     "{depth:?} {style:?}"
                 );

@@ -22,8 +22,8 @@ pub(crate) fn gauge_text(snap: &Snapshot, c: &Column, row: usize, form: Format) 
 fn content_width(snap: &Snapshot, c: &Column, row: usize, form: Format) -> u16 {
     match c.value(snap, row) {
         Value::States(n) => {
-            let one = |(s, n)| width(short_state(s)) + 1 + width(&count(u64::from(n)));
-            n.present().map(|p| one(p) + 2).sum::<u16>().saturating_sub(2)
+            let pair_width = |(s, n)| width(short_state(s)) + 1 + width(&count(u64::from(n)));
+            n.present().map(|p| pair_width(p) + 2).sum::<u16>().saturating_sub(2)
         }
         // With the symbol of a nearly full gauge.
         _ if c.shows_amounts() => 1 + width(&gauge_text(snap, c, row, form)),

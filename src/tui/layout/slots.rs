@@ -30,7 +30,7 @@ pub(crate) struct Slot {
     pub(crate) bar: u16,
 }
 
-/// What the gauge of a column is about: the limit it is a share of is a column of its own.
+/// True for a column with a gauge.
 fn has_bar(c: &Column) -> bool {
     c.gauge.is_some()
 }

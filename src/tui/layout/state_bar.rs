@@ -112,7 +112,7 @@ pub(crate) fn slots(app: &App, area: Rect) -> Vec<StateSlot> {
     slots
 }
 
-/// Whether the state bar has room for the top alert.
+/// True if the state bar has room for the top alert.
 pub(crate) fn alert_fits(app: &App, area: Rect) -> bool {
     let end = slots(app, area).last().map_or(area.x, |s| s.x + s.width);
     top_alert::text(app).is_some_and(|(t, _)| area.height > 0 && end + 2 + width(&t) < area.right())

@@ -15,5 +15,5 @@ pub(super) fn list(app: &App, at: usize) -> List {
 
 /// Shows or hides the column.
 pub(super) fn enter(app: &mut App, at: usize) {
-    app.overlay = Some(Overlay::Columns(app.view_state_mut().turn_column(at)));
+    app.overlay = Some(Overlay::Columns(app.view_state_mut().toggle_column(at)));
 }

@@ -3,7 +3,7 @@
 use super::window;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::Canvas;
-use crate::tui::offers::question;
+use crate::tui::offers::confirmation;
 use ratatui::layout::Rect;
 
 /// Lines of the window beside the list: title, blank line, keys.
@@ -13,14 +13,14 @@ const FRAME: usize = 3;
 pub(super) fn extent(app: &App) -> usize {
     let Some(Overlay::Confirm(act, _)) = &app.overlay else { return 0 };
     let room = usize::from(app.layout().all.height).saturating_sub(FRAME);
-    question(app, act).1.len().saturating_sub(room)
+    confirmation(app, act).1.len().saturating_sub(room)
 }
 
 /// Draws the affected sockets or processes, and the keys.
 pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) {
     let Some(Overlay::Confirm(act, top)) = &app.overlay else { return };
     let theme = app.theme;
-    let (title, lines) = question(app, act);
+    let (title, lines) = confirmation(app, act);
     let wide = if all.width < 100 { all.width } else { 96 };
     let height = (lines.len() + FRAME).min(usize::from(all.height)) as u16;
     let r = window(app, canvas, all, wide, height, &title);

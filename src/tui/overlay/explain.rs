@@ -78,7 +78,7 @@ mod tests {
     use super::lines;
 
     #[test]
-    fn drawings_stay_and_text_is_wrapped() {
+    fn diagrams_are_kept_and_text_is_wrapped() {
         let text = "# T\n\nsome words\nmore\n\n    a ──▶ b\n      c\n\n## S\n1. one two\n2. three\n- four";
         let all: Vec<String> = lines(text, 12).into_iter().map(|(l, _)| l.trim_end().to_owned()).collect();
         assert_eq!(

@@ -65,13 +65,14 @@ const fn keys_in(width: usize) -> usize {
     if width / 3 < 16 { width / 3 } else { 16 }
 }
 
+/// Width of the example column, for a window of this width.
 const fn examples_in(width: usize) -> usize {
     if width / 2 < 28 { width / 2 } else { 28 }
 }
 
 fn sections(app: &App, width: usize) -> Vec<Section> {
     let mut out: Vec<Section> = Vec::new();
-    let mut put = |title: String, part: Vec<Row>| match out.iter_mut().find(|s| s.title == title) {
+    let mut add = |title: String, part: Vec<Row>| match out.iter_mut().find(|s| s.title == title) {
         Some(s) => s.parts.push(part),
         None => out.push(Section { title, parts: vec![part] }),
     };
@@ -96,25 +97,25 @@ fn sections(app: &App, width: usize) -> Vec<Section> {
     let now: Vec<_> = app.snapshot.iter().flat_map(|s| hidden(s)).collect();
     for h in &now {
         let lines = wrap(&format!("{} (see the end of this help)", h.summary), width);
-        put("Not visible now".to_owned(), lines.into_iter().map(Row::Text).collect());
+        add("Not visible now".to_owned(), lines.into_iter().map(Row::Text).collect());
     }
     // Keys of the table; then those that apply only elsewhere, by focus.
     for (c, keys) in app.options.keymap.commands().filter(|(c, _)| c.applies(Focus::Table)) {
-        put(c.section.title().to_owned(), key(c, keys));
+        add(c.section.title().to_owned(), key(c, keys));
     }
     for (place, meaning) in MOUSE {
-        put("Mouse".to_owned(), form(place, meaning));
+        add("Mouse".to_owned(), form(place, meaning));
     }
     for place in Focus::ALL {
         let first = |c: &Command| Focus::ALL.into_iter().find(|p| c.applies(*p)) == Some(place);
         let only_here = |c: &Command| !c.applies(Focus::Table) && first(c);
         for (c, keys) in app.options.keymap.commands().filter(|(c, _)| only_here(c)) {
-            put(heading(place).to_owned(), key(c, keys));
+            add(heading(place).to_owned(), key(c, keys));
         }
     }
     for (section, forms) in LANGUAGE {
         for (example, meaning) in *forms {
-            put(format!("Filter: {}", section.to_lowercase()), form(example, meaning));
+            add(format!("Filter: {}", section.to_lowercase()), form(example, meaning));
         }
     }
     let now = now.into_iter().map(|h| format!("Now: {}. {}", h.summary, h.advice));
@@ -128,7 +129,7 @@ fn sections(app: &App, width: usize) -> Vec<Section> {
                 part.extend(wrap(line, width).into_iter().map(Row::Text));
             }
         }
-        put("Permissions".to_owned(), part);
+        add("Permissions".to_owned(), part);
     }
     out
 }

@@ -163,7 +163,7 @@ pub(super) fn enter(app: &mut App) -> Chosen {
         Target::Turn(column) => {
             let at = app.view_state().choices().iter().position(|(c, _)| *c == column);
             if let Some(at) = at {
-                app.view_state_mut().turn_column(at);
+                app.view_state_mut().toggle_column(at);
             }
         }
         Target::Saved(name) => saved::apply(app, name),
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_letters_find_it() {
+    fn fuzzy_search_ranks_name_matches_first() {
         assert_eq!(names("help")[0], "help");
         assert_eq!(names("srtrtt")[0], "sort by rtt_us");
         assert_eq!(names("thlig")[0], "theme light");
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_of_the_table_is_there_but_what_moves() {
+    fn table_commands_are_listed_except_motion() {
         let all = all(&App::new(Options::default()));
         for (i, c) in COMMANDS.iter().enumerate().filter(|(_, c)| c.applies(Focus::Table)) {
             let there = all.iter().any(|f| f.target == Target::Command(i));

@@ -15,7 +15,7 @@ const END: &[u8] = b"\x1b[?2026l";
 #[derive(Debug)]
 pub struct Frugal<W: Write> {
     inner: CrosstermBackend<W>,
-    /// Whether to send synchronised updates.
+    /// Flag: send synchronised updates.
     marks: bool,
     open: bool,
     /// Visibility and position of the cursor; `None`: unknown.
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn only_changes_are_sent_and_each_frame_at_once() {
+    fn only_changes_are_sent_one_update_per_frame() {
         let empty = Buffer::empty(Rect::new(0, 0, 40, 3));
         let mut full = empty.clone();
         full.set_string(0, 0, "hello", Style::new());

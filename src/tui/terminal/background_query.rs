@@ -40,7 +40,7 @@ impl BackgroundQuery {
         Self { done: true, ..Self::default() }
     }
 
-    /// Whether events are held until more input arrives.
+    /// True if events are held until more input arrives.
     pub(crate) fn is_holding(&self) -> bool {
         !self.held.is_empty()
     }
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use crate::tui::key_script::{key, keys};
 
-    fn told(all: Vec<Event>) -> (Vec<Event>, Option<u32>) {
+    fn filtered(all: Vec<Event>) -> (Vec<Event>, Option<u32>) {
         let mut query = BackgroundQuery::default();
         let (mut out, mut rgb) = (Vec::new(), None);
         for e in all {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_is_taken_out_and_every_key_stays() {
+    fn reply_is_removed_and_all_keys_pass() {
         for (script, want) in [
             ("<alt-]>11;rgb:1010/1111/1414<alt-\\>", Some(0x0010_1114)),
             ("<alt-]>11;rgb:ffff/FFFF/fafa<ctrl-g>", Some(0x00ff_fffa)),
@@ -148,7 +148,7 @@ mod tests {
             let mut all = keys("/a");
             all.extend(keys(script));
             all.extend(keys("j<enter>"));
-            let (left, rgb) = told(all.clone());
+            let (left, rgb) = filtered(all.clone());
             assert_eq!(rgb, want, "{script}");
             let expected = if want.is_some() { keys("/aj<enter>") } else { all };
             assert_eq!(left, expected, "{script}");

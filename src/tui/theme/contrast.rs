@@ -1,4 +1,4 @@
-//! Whether one colour can be read on another: the contrast ratio of WCAG 2.2, and the 256 colours of xterm.
+//! Readability of one colour on another: the contrast ratio of WCAG 2.2; and the 256 colours of xterm.
 
 use super::{Color, Palette, Tone};
 
@@ -17,13 +17,13 @@ pub fn ratio(a: u32, b: u32) -> f64 {
     (a.max(b) + 0.05) / (a.min(b) + 0.05)
 }
 
-/// Whether light text reads better on it than dark.
+/// True if light text is more readable on the colour than dark text.
 pub fn is_dark(rgb: u32) -> bool {
     ratio(rgb, 0x00ff_ffff) > ratio(rgb, 0)
 }
 
-/// One of the 240 fixed of the 256 colours of xterm, as red, green and blue: a cube of 6 by 6 by 6, greys.
-pub fn of_index(i: u8) -> u32 {
+/// RGB of one of the 240 fixed colours of xterm's 256: a cube of 6 by 6 by 6, and greys.
+pub fn xterm_rgb(i: u8) -> u32 {
     let step = |n: u32| if n == 0 { 0 } else { 55 + 40 * n };
     match i {
         0..232 => {
@@ -34,15 +34,15 @@ pub fn of_index(i: u8) -> u32 {
     }
 }
 
-/// The nearest of them.
+/// Index of the nearest of them.
 pub fn nearest(rgb: u32) -> u8 {
     let far = |i: u8| -> i32 {
-        let of = of_index(i);
-        // Green counts most for the eye, blue least.
+        let candidate = xterm_rgb(i);
+        // The eye is most sensitive to green and least to blue.
         [(16, 3), (8, 4), (0, 2)]
             .iter()
             .map(|(s, w)| {
-                let d = (rgb >> s & 0xff) as i32 - (of >> s & 0xff) as i32;
+                let d = (rgb >> s & 0xff) as i32 - (candidate >> s & 0xff) as i32;
                 w * d * d
             })
             .sum()
@@ -50,7 +50,7 @@ pub fn nearest(rgb: u32) -> u8 {
     (16..=255).min_by_key(|i| far(*i)).unwrap_or(16)
 }
 
-/// What is read on what, and whether it is only there to be left out: rules, zeros, what is missing.
+/// Text colours with their backgrounds, and whether the text is unimportant: rules, zeros, missing values.
 pub const PAIRS: &[(Tone, &[Tone], bool)] = {
     use Tone::{
         Accent, Bad, Closing, Faint, Good, Ground, Ink, Lifted, New, Opening, Serve, Soft, Surface, Warn,
@@ -69,11 +69,11 @@ pub const PAIRS: &[(Tone, &[Tone], bool)] = {
     ]
 };
 
-/// What cannot be read well in this depth: text wants 4.5, what is quiet 3 (WCAG 2.2, 1.4.3 and 1.4.11); a palette for
-/// high contrast wants 7 and 4.5 (1.4.6).
+/// Pairs with too little contrast at this depth: text needs 4.5, unimportant text 3 (WCAG 2.2, 1.4.3 and 1.4.11); in a
+/// high-contrast palette 7 and 4.5 (1.4.6).
 pub fn faults(p: &Palette, depth: Color) -> Vec<String> {
-    let of = |t: Tone| match depth {
-        Color::Indexed => of_index(nearest(p.rgb(t))),
+    let shown = |t: Tone| match depth {
+        Color::Indexed => xterm_rgb(nearest(p.rgb(t))),
         _ => p.rgb(t),
     };
     let mut out = Vec::new();
@@ -84,7 +84,7 @@ pub fn faults(p: &Palette, depth: Color) -> Vec<String> {
             (true, false) => 7.0,
         };
         for ground in *grounds {
-            let r = ratio(of(*text), of(*ground));
+            let r = ratio(shown(*text), shown(*ground));
             if r < wanted {
                 out.push(format!(
                     "{} on {} has a contrast of {r:.1}, less than {wanted}",
@@ -103,18 +103,18 @@ mod tests {
     use crate::tui::theme::palette::{PALETTES, SIXTEEN_VGA};
 
     #[test]
-    fn ratios_as_published() {
+    fn contrast_ratios_match_published_values() {
         assert!((ratio(0, 0x00ff_ffff) - 21.0).abs() < 1e-9);
         assert!((ratio(0x0077_7777, 0x00ff_ffff) - 4.48).abs() < 0.01, "the well-known grey that just fails");
         assert!(is_dark(0x0010_1114) && !is_dark(0x00fa_fafa));
-        assert_eq!((of_index(16), of_index(231), of_index(255)), (0, 0x00ff_ffff, 0x00ee_eeee));
+        assert_eq!((xterm_rgb(16), xterm_rgb(231), xterm_rgb(255)), (0, 0x00ff_ffff, 0x00ee_eeee));
         for i in 16..=255u8 {
-            assert_eq!(of_index(nearest(of_index(i))), of_index(i), "{i}");
+            assert_eq!(xterm_rgb(nearest(xterm_rgb(i))), xterm_rgb(i), "{i}");
         }
     }
 
     #[test]
-    fn every_palette_can_be_read() {
+    fn palettes_have_sufficient_contrast() {
         for p in PALETTES.iter().filter(|p| p.most < Color::Basic) {
             for depth in [Color::True, Color::Indexed] {
                 assert_eq!(faults(p, depth), [""; 0], "{} {depth:?}", p.name);
@@ -123,8 +123,8 @@ mod tests {
     }
 
     #[test]
-    fn of_sixteen_colours_too() {
-        // On the console's own colours, which are the least bright in use; blank ground either way.
+    fn sixteen_color_palettes_have_sufficient_contrast() {
+        // With the console's colours, which are the darkest in use; default background either way.
         for p in PALETTES {
             let ground = if is_dark(p.rgb(Tone::Ground)) { 0 } else { 0x00ff_ffff };
             for (t, grounds, quiet) in PAIRS {
@@ -139,7 +139,7 @@ mod tests {
         }
     }
 
-    /// As seen without cones of one kind (Machado, Oliveira, Fernandes 2009, severity 1), in CIE L*a*b*.
+    /// The colour in CIE L*a*b*, as seen without cones of one kind (Machado, Oliveira, Fernandes 2009, severity 1).
     fn seen(rgb: u32, m: [[f64; 3]; 3]) -> [f64; 3] {
         let linear = |s: u32| {
             let c = f64::from(rgb >> s & 0xff) / 255.0;
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn well_near_and_full_differ_for_every_eye_in_the_palettes_made_for_it() {
+    fn color_blind_palettes_keep_levels_distinct() {
         const KINDS: [(&str, [[f64; 3]; 3]); 3] = [
             (
                 "protan",

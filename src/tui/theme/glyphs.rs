@@ -1,45 +1,45 @@
-//! The characters to draw with: of Unicode, and of ASCII alone.
+//! Glyphs to draw with, in Unicode and in ASCII.
 
-/// The characters to draw with.
+/// Glyphs to draw with.
 #[derive(Clone, Copy, Debug)]
 pub struct Glyphs {
-    /// Whether only ASCII may be used.
+    /// True if only ASCII is allowed.
     pub ascii: bool,
-    /// An open group.
+    /// An expanded group.
     pub open: &'static str,
-    /// A closed one.
+    /// A collapsed group.
     pub closed: &'static str,
-    /// Rising, and needs a look.
+    /// A worrying rise.
     pub up: &'static str,
     /// At a limit.
     pub alarm: &'static str,
     /// Near one.
     pub notice: &'static str,
-    /// Chosen.
+    /// A shown column.
     pub tick: &'static str,
-    /// Marked.
+    /// A marked row.
     pub mark: &'static str,
-    /// Sorted upwards.
+    /// Sorted ascending.
     pub ascending: &'static str,
-    /// Sorted downwards.
+    /// Sorted descending.
     pub descending: &'static str,
     /// Polling.
     pub live: &'static str,
-    /// Held.
+    /// Paused.
     pub paused: &'static str,
     /// The selected line's edge.
     pub edge: &'static str,
     /// A new row's edge.
     pub new: &'static str,
-    /// A gone row's edge.
+    /// A closed row's edge.
     pub gone: &'static str,
-    /// Beside the rows of a group within a group.
+    /// Beside the rows of a nested group.
     pub nested: &'static str,
-    /// Something was cut.
+    /// Clipped text.
     pub cut: &'static str,
-    /// Between two things.
+    /// Separator.
     pub dot: &'static str,
-    /// From here to there.
+    /// From one to the other.
     pub arrow: &'static str,
     /// A vertical rule.
     pub vertical: &'static str,
@@ -53,13 +53,13 @@ pub struct Glyphs {
     pub parts: &'static [&'static str],
     /// Levels of a trend, least first.
     pub levels: &'static [&'static str],
-    /// Parts of a bar, told apart without colour.
+    /// Parts of a stacked bar, distinct without colour.
     pub bar: [&'static str; 3],
-    /// Position in a long list.
+    /// Scroll position.
     pub thumb: &'static str,
 }
 
-/// For terminals with UTF-8.
+/// Glyphs for UTF-8 terminals.
 pub const UNICODE: Glyphs = Glyphs {
     ascii: false,
     open: "▾",
@@ -90,7 +90,7 @@ pub const UNICODE: Glyphs = Glyphs {
     thumb: "▐",
 };
 
-/// For all others.
+/// Glyphs for all other terminals.
 pub const ASCII: Glyphs = Glyphs {
     ascii: true,
     open: "-",

@@ -1,4 +1,4 @@
-//! The colours of every theme, as data; and those of a user's own, from TOML.
+//! Colours of the built-in themes, as data, and of user themes, from TOML.
 
 use super::Color;
 use super::contrast::{faults, is_dark, nearest};
@@ -8,20 +8,20 @@ use std::collections::BTreeMap;
 
 macro_rules! tones {
     ($($tone:ident $name:literal $help:literal)*) => {
-        /// What a colour is for.
+        /// Role of a colour.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Tone { $(#[doc = $help] $tone,)* }
 
         impl Tone {
-            /// All of them, in the order of a palette.
+            /// Every role, in the order of a palette.
             pub const ALL: &[Self] = &[$(Self::$tone,)*];
 
-            /// Its name in a file.
+            /// Its name in a theme file.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$tone => $name,)* }
             }
 
-            /// What it is for.
+            /// Its use.
             pub const fn help(self) -> &'static str {
                 match self { $(Self::$tone => $help,)* }
             }
@@ -30,23 +30,23 @@ macro_rules! tones {
 }
 
 tones! {
-    Ground "ground" "What everything stands on."
+    Ground "ground" "Background."
     Ink "ink" "Plain text."
-    Soft "soft" "Text that matters less: units, notes."
-    Faint "faint" "Less still: rules, zeros, what is missing."
-    Surface "surface" "The ground of bands and windows."
-    Lifted "lifted" "The ground of the selected line."
-    New "new" "The ground of a row that is new."
-    Accent "accent" "Keys, the active tab, what is being edited."
-    Good "good" "All is well; connected."
-    Warn "warn" "From three quarters of a limit; half closed by the far end."
-    Bad "bad" "From nine tenths of a limit; lost."
-    Serve "serve" "It serves."
-    Opening "opening" "Being set up."
-    Closing "closing" "On the way out."
+    Soft "soft" "Less important text: units, notes."
+    Faint "faint" "Least important: rules, zeros, missing values."
+    Surface "surface" "Background of bars and windows."
+    Lifted "lifted" "Background of the selected line."
+    New "new" "Background of a new row."
+    Accent "accent" "Keys, the active tab, edited text."
+    Good "good" "Normal; connected."
+    Warn "warn" "From 75% of a limit; half closed by the peer."
+    Bad "bad" "From 90% of a limit; drops."
+    Serve "serve" "Listening."
+    Opening "opening" "Connection being opened."
+    Closing "closing" "Connection being closed."
 }
 
-/// How many there are.
+/// Number of roles.
 const N: usize = Tone::ALL.len();
 
 /// A theme's colours.
@@ -54,19 +54,19 @@ const N: usize = Tone::ALL.len();
 pub struct Palette {
     /// Its name.
     pub name: Cow<'static, str>,
-    /// What it is good for.
+    /// Its use.
     pub help: Cow<'static, str>,
     /// Red, green and blue of each [`Tone`], in their order.
     tones: [u32; N],
-    /// Their places among the sixteen colours; `None`: the terminal's own.
+    /// Their indices among the sixteen colours; `None`: the terminal's default.
     sixteen: [Option<u8>; N],
-    /// It has no more colours than this.
+    /// Maximum colour depth.
     pub most: Color,
-    /// Contrast as for 1.4.6 of WCAG is meant.
+    /// High contrast, as of WCAG 1.4.6.
     pub high: bool,
 }
 
-/// Of a dark ground. Neither blue nor dark grey can be read on every black.
+/// For a dark background. Neither blue nor dark grey is readable on every black.
 const DARK_16: [Option<u8>; N] = [
     None,
     None,
@@ -83,7 +83,7 @@ const DARK_16: [Option<u8>; N] = [
     Some(6),
     Some(7),
 ];
-/// Of a light one. Neither green nor cyan nor yellow can be read on white.
+/// For a light background. Green, cyan and yellow are not readable on white.
 const LIGHT_16: [Option<u8>; N] = [
     None,
     None,
@@ -112,7 +112,7 @@ const fn palette(
     Palette { name: Cow::Borrowed(name), help: Cow::Borrowed(help), tones, sixteen, most, high }
 }
 
-/// Every theme that comes with the program; the first two are those to choose from by the terminal's background.
+/// The built-in themes; the first two are the defaults by background of the terminal.
 ///
 /// In the order of [`Tone`]: ground ink soft faint, surface lifted new, accent good warn bad, serve opening closing.
 #[rustfmt::skip]
@@ -123,20 +123,20 @@ pub static PALETTES: &[Palette] = &[
     palette("light", "for a light background", LIGHT_16, Color::True, false, [
         0x00fb_fbfa, 0x0020_242b, 0x0056_5e6b, 0x0074_7c88, 0x00ee_f0f3, 0x00d5_e3f7, 0x00df_f3e2,
         0x0007_58b0, 0x001a_6334, 0x0070_4600, 0x00ad_1a2d, 0x002c_3ba6, 0x0000_606e, 0x0064_2f86]),
-    palette("high-contrast", "as much contrast as there is", DARK_16, Color::True, true, [
+    palette("high-contrast", "maximum contrast", DARK_16, Color::True, true, [
         0x0000_0000, 0x00ff_ffff, 0x00e2_e2e2, 0x00b4_b4b4, 0x001c_1c1c, 0x0000_2f6c, 0x0000_3314,
         0x005f_d7ff, 0x007d_ff8a, 0x00ff_e14d, 0x00ff_b0a8, 0x00b4_cdff, 0x0066_fff0, 0x00e4_c8ff]),
-    palette("color-blind", "told apart by every eye, on a dark background", DARK_16, Color::True, false, [
+    palette("color-blind", "for colour-blind users, dark background", DARK_16, Color::True, false, [
         0x0010_1114, 0x00e3_e7ee, 0x0093_9bab, 0x006b_7382, 0x001c_2129, 0x002b_3544, 0x0012_2a3a,
         0x0056_b4e9, 0x0064_b0f2, 0x00f0_e442, 0x00ff_8a3c, 0x00b9_c7e8, 0x0043_cfae, 0x00d8_9bc2]),
-    palette("color-blind-light", "the same on a light background", LIGHT_16, Color::True, false, [
+    palette("color-blind-light", "for colour-blind users, light background", LIGHT_16, Color::True, false, [
         0x00fb_fbfa, 0x0020_242b, 0x0056_5e6b, 0x0074_7c88, 0x00ee_f0f3, 0x00d5_e3f7, 0x00dc_ecfa,
         0x0000_5a94, 0x0000_5fae, 0x006b_4e00, 0x00b0_0060, 0x003d_4a6b, 0x0000_634d, 0x0084_2f68]),
-    palette("16", "the terminal's own sixteen colours", DARK_16, Color::Basic, false, [0; N]),
+    palette("16", "the sixteen colours of the terminal", DARK_16, Color::Basic, false, [0; N]),
     palette("mono", "no colour: bold, underlined, reversed", DARK_16, Color::None, false, [0; N]),
 ];
 
-/// The sixteen colours as the console of Linux has them (`drivers/tty/vt/vt.c`).
+/// The sixteen colours of the Linux console (`drivers/tty/vt/vt.c`).
 #[cfg(test)]
 pub(crate) const SIXTEEN_VGA: [u32; 16] = [
     0x0000_0000,
@@ -177,27 +177,27 @@ const SIXTEEN: [C; 16] = [
 ];
 
 impl Palette {
-    /// The one of that name.
+    /// The theme of that name.
     pub fn named(name: &str) -> Option<&'static Self> {
         PALETTES.iter().find(|p| p.name == name)
     }
 
-    /// The one for a background, `None` for one that is not known.
+    /// The default theme for a background; `None`: unknown background.
     pub fn for_ground(ground: Option<u32>) -> &'static Self {
         &PALETTES[usize::from(ground.is_some_and(|g| !is_dark(g)))]
     }
 
-    /// Red, green and blue.
+    /// RGB of a role.
     pub const fn rgb(&self, t: Tone) -> u32 {
         self.tones[t as usize]
     }
 
-    /// Which of the sixteen colours.
+    /// Index of a role among the sixteen colours.
     pub fn sixteenth(&self, t: Tone) -> Option<usize> {
         self.sixteen[t as usize].map(usize::from)
     }
 
-    /// In this depth.
+    /// Colour of a role at this depth.
     pub fn at(&self, t: Tone, depth: Color) -> C {
         let rgb = self.rgb(t);
         match depth {
@@ -208,12 +208,12 @@ impl Palette {
         }
     }
 
-    /// Whether it stands on a dark ground.
+    /// True if its background is dark.
     pub fn is_dark(&self) -> bool {
         is_dark(self.rgb(Tone::Ground))
     }
 
-    /// One of a user's own: the name of another one to begin with (`like = "light"`, else `dark`), and colours by name
+    /// A user theme: the theme it is based on (`like = "light"`, else `dark`), and colours by name
     /// (`accent = "#56b6f0"`).
     pub fn parse(name: &str, text: &str) -> Result<Self, String> {
         let words: BTreeMap<String, toml::Value> = toml::from_str(text).map_err(|e| {
@@ -247,7 +247,7 @@ impl Palette {
         Ok(p)
     }
 
-    /// What cannot be read well.
+    /// Pairs of colours with too little contrast.
     pub fn faults(&self) -> Vec<String> {
         if self.most < Color::Basic { faults(self, Color::True) } else { vec![] }
     }
@@ -258,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ones_own() {
+    fn user_themes_are_parsed() {
         let p = Palette::parse("mine", "like = \"light\"\naccent = \"#0000ff\"\n").unwrap();
         assert_eq!(
             (p.rgb(Tone::Accent), p.rgb(Tone::Ink), p.is_dark()),
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_words_and_no_two_alike() {
+    fn theme_names_are_unique_words() {
         for (i, p) in PALETTES.iter().enumerate() {
             assert!(PALETTES[..i].iter().all(|o| o.name != p.name) && !p.help.is_empty(), "{}", p.name);
         }

@@ -22,7 +22,7 @@ pub(super) fn edit(app: &mut App, e: Edit) {
         }
         Some(Overlay::Filter { cursor, menu, .. }) => {
             *menu = Menu::default();
-            app.history.leave();
+            app.history.stop_recalling();
             let mut text = app.view_states[app.active].text.clone();
             input::edit(&mut text, cursor, e);
             if text != app.view_state().text {
@@ -46,7 +46,7 @@ pub(super) fn accept(app: &mut App) -> Vec<Effect> {
 /// Recalls the previous (-1) or next filter of the history.
 pub(super) fn from_history(app: &mut App, by: i8) {
     let now = app.view_state().text.clone();
-    let Some(text) = app.history.turn(&now, by) else { return };
+    let Some(text) = app.history.cycle(&now, by) else { return };
     if let Some(Overlay::Filter { cursor, menu, .. }) = &mut app.overlay {
         *menu = Menu::default();
         *cursor = text.len();
@@ -63,13 +63,13 @@ pub(super) fn complete_word(app: &mut App, by: i8) {
     if menu.at.is_none() {
         menu.found = complete(&text, *cursor, table, snapshot.as_deref(), &app.options.saved);
     }
-    if let Some(to) = menu.turn(&mut text, by) {
+    if let Some(to) = menu.cycle(&mut text, by) {
         *cursor = to;
         // The only match is accepted, so that the next word can be completed at once.
         if menu.found.items.len() == 1 {
             *menu = Menu::default();
         }
-        app.history.leave();
+        app.history.stop_recalling();
         app.set_filter(text);
     }
 }

@@ -7,13 +7,13 @@ use crate::table::columns;
 use crate::view::preset::{NO_GROUPS, Preset};
 use crate::view::sort::{self, SortKey};
 
-fn keys(sort: &[SortKey]) -> Option<String> {
-    let one = |k: &SortKey| format!("{}{}", k.column.name, if k.descending { ":desc" } else { "" });
-    (!sort.is_empty()).then(|| sort.iter().map(one).collect::<Vec<_>>().join(","))
+fn sort_text(sort: &[SortKey]) -> Option<String> {
+    let key = |k: &SortKey| format!("{}{}", k.column.name, if k.descending { ":desc" } else { "" });
+    (!sort.is_empty()).then(|| sort.iter().map(key).collect::<Vec<_>>().join(","))
 }
 
 impl ViewState {
-    /// What is asked of this view now, as text.
+    /// Settings of the view, as text.
     pub(crate) fn preset(&self) -> Preset {
         let all: Vec<&Column> = self.columns().collect();
         Preset {
@@ -21,12 +21,14 @@ impl ViewState {
             filter: if self.error.is_none() { self.text.trim().to_owned() } else { String::new() },
             group_by: (self.view.table.groupings.len() > 1)
                 .then(|| self.grouping_name().unwrap_or(NO_GROUPS).to_owned()),
-            sort: keys(&self.view.sort).filter(|_| self.view.sort != sort::default(self.view.table)),
-            columns: self.is_picked().then(|| all.iter().map(|c| c.name).collect::<Vec<_>>().join(",")),
+            sort: sort_text(&self.view.sort).filter(|_| self.view.sort != sort::default(self.view.table)),
+            columns: self
+                .has_chosen_columns()
+                .then(|| all.iter().map(|c| c.name).collect::<Vec<_>>().join(",")),
         }
     }
 
-    /// Asks that; what is not said is as usual. What cannot be asked of this table stays as usual too.
+    /// Applies settings; missing or invalid ones get their defaults.
     pub(crate) fn apply(&mut self, p: &Preset, names: Names<'_>) {
         self.set_filter(p.filter.clone(), names);
         let group = p.group_by.as_deref();
@@ -38,6 +40,6 @@ impl ViewState {
         let table = self.view.table;
         let sort = p.sort.as_deref().and_then(|s| sort::parse(s, table).ok());
         self.view.sort = sort.unwrap_or_else(|| sort::default(table));
-        self.pick(p.columns.as_deref().and_then(|c| columns(c, table).ok()));
+        self.choose_columns(p.columns.as_deref().and_then(|c| columns(c, table).ok()));
     }
 }
