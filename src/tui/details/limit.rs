@@ -100,29 +100,16 @@ fn counters(snap: &Snapshot, l: &Limit) -> Vec<String> {
     };
     let labelled = |what: &str, n: Option<u64>| n.map(|n| format!("{what} {}", count(n)));
     let pressure = |m: Option<(u64, u64)>| m.map(|(from, _)| format!("memory pressure from {}", count(from)));
-<<<<<<< HEAD
     let all = match l.kind {
         LimitKind::Accept => vec![
-            said("this namespace: ListenOverflows", n.listen_overflows),
-            said("ListenDrops", n.listen_drops),
-            said("net.core.somaxconn", n.somaxconn),
-        ],
-        LimitKind::Syn => vec![
-            said("this namespace: SYN cookies sent", n.syn_cookies),
-            said("dropped", n.syn_drops),
-            said("tcp_max_syn_backlog", n.syn_backlog),
-=======
-    let all = match l.ceiling {
-        Ceiling::Accept => vec![
             labelled("this namespace: ListenOverflows", n.listen_overflows),
             labelled("ListenDrops", n.listen_drops),
             labelled("net.core.somaxconn", n.somaxconn),
         ],
-        Ceiling::Syn => vec![
+        LimitKind::Syn => vec![
             labelled("this namespace: SYN cookies sent", n.syn_cookies),
             labelled("dropped", n.syn_drops),
             labelled("tcp_max_syn_backlog", n.syn_backlog),
->>>>>>> h-tui
         ],
         LimitKind::Ports => vec![n.ports.map(|(low, high, reserved)| {
             format!("ports {low}-{high}, {} reserved", count(u64::from(reserved)))
