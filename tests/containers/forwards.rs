@@ -74,7 +74,7 @@ fn published(docker: &Docker, by: &str, local: bool) -> Result<(), String> {
     let screen = run(sockscope()
         .args(["screenshot", "--size", "150x50", "--polls", "2", "--keys"])
         .arg("/lport:80 state:established remote:203.0.113.5<enter>gggg<enter>"))?;
-    for word in ["the way here", "203.0.113.1:8080", "dnat", &target, "busybox", " fd "] {
+    for word in ["forwarding path", "203.0.113.1:8080", "dnat", &target, "busybox", " fd "] {
         check(screen.contains(word), || format!("{word}: {screen}"))?;
     }
     // What stops while it is watched is gone.

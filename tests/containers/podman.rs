@@ -195,7 +195,7 @@ pub(crate) fn port_forwarded_by_pasta_has_target_and_client(podman: &Podman) -> 
     let screen = run(sockscope()
         .args(["screenshot", "--size", "150x50", "--polls", "2", "--keys"])
         .arg("/lport:80 remote:203.0.113.5<enter>gggg<enter>"))?;
-    for word in ["the way here", "203.0.113.1:8090", "pasta", "203.0.113.1:80", "likely"] {
+    for word in ["forwarding path", "203.0.113.1:8090", "pasta", "203.0.113.1:80", "likely"] {
         check(screen.contains(word), || format!("{word}: {screen}"))?;
     }
     Ok(())

@@ -92,7 +92,7 @@ fn way(filter: &str) -> Result<String, String> {
         "{} screenshot --size 150x50 --polls 1 --keys '/{filter}<enter>gggg<enter>'",
         env!("CARGO_BIN_EXE_sockscope")
     ))?;
-    screen.split_once("the way here").map(|(_, rest)| rest.to_owned()).ok_or(screen)
+    screen.split_once("forwarding path").map(|(_, rest)| rest.to_owned()).ok_or(screen)
 }
 
 /// Checks that these words occur in this order.

@@ -292,7 +292,7 @@ pub(crate) fn proxy_has_its_target_and_its_client() -> Result<(), String> {
         "{} screenshot --size 140x50 --polls 1 --keys '/ns:sv state:established<enter>gggg<enter>'",
         env!("CARGO_BIN_EXE_sockscope")
     ))?;
-    for word in ["the way here", "203.0.113.1:8181", "socat", " fd "] {
+    for word in ["forwarding path", "203.0.113.1:8181", "socat", " fd "] {
         check(screen.contains(word), || format!("{word}: {screen}"))?;
     }
     drop((web, proxy));

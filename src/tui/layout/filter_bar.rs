@@ -3,7 +3,7 @@
 use super::{Layout, state_bar, top_alert};
 use crate::format::thousands as count;
 use crate::table::Grouping;
-use crate::tui::app::App;
+use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::width;
 use ratatui::layout::Rect;
 
@@ -19,7 +19,22 @@ pub(crate) fn alert_area(app: &App, l: &Layout) -> Option<Rect> {
     if share < 0.75 || l.filter.width < 60 || l.filter.height == 0 {
         return None;
     }
-    Some(line(l.filter, summary_start(app, l.filter)))
+    // The filter itself is never covered: the alert is cut, or left out.
+    let (start, end) = (filter_end(app, l.filter) + 2, summary_start(app, l.filter));
+    let room = Rect::new(start, l.filter.y, end.checked_sub(start).filter(|room| *room >= MIN_ALERT)?, 1);
+    Some(line(room, end))
+}
+
+/// Least width of a top alert beside the filter, in columns: mark, process name and a percentage.
+const MIN_ALERT: u16 = 16;
+
+/// First column after the filter, or after the text typed in its place.
+fn filter_end(app: &App, area: Rect) -> u16 {
+    let typed = match &app.overlay {
+        Some(Overlay::Name { text, .. }) => width("save as ") + width(text),
+        _ => width(&app.view_state().text),
+    };
+    area.x.saturating_add(3).saturating_add(typed)
 }
 
 /// Number of rows that match the filter, or the grouping.

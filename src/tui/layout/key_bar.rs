@@ -23,7 +23,10 @@ pub(crate) fn slots(app: &App, area: Rect) -> Vec<KeySlot> {
     let map = &app.options.keymap;
     let applies = |(i, (c, keys)): (usize, (&'static Command, &[Key]))| {
         let word = if c.applies(place) { label(app, c) } else { "" };
-        (!word.is_empty() && !keys.is_empty()).then_some((i, c.rank, word))
+        // The way out of what is open, marked or filtered is shown before other views and orders.
+        let leaves = place == Focus::Table && c.action == Action::Back;
+        let rank = if leaves { c.rank.min(2) } else { c.rank };
+        (!word.is_empty() && !keys.is_empty()).then_some((i, rank, word))
     };
     let mut shown: Vec<_> = map.commands().enumerate().filter_map(applies).collect();
     shown.sort_by_key(|(_, rank, _)| *rank);
