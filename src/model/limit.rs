@@ -11,9 +11,9 @@ pub struct SystemLimits {
     pub files_open: Option<u64>,
     /// Their ceiling: `/proc/sys/fs/file-max`.
     pub files_max: Option<u64>,
-    /// LimitKind of any process's hard limit: `/proc/sys/fs/nr_open`.
+    /// Maximum of any process's hard limit: `/proc/sys/fs/nr_open`.
     pub nr_open: Option<u64>,
-    /// LimitKind of every accept queue: `/proc/sys/net/core/somaxconn`.
+    /// Maximum of every accept queue: `/proc/sys/net/core/somaxconn`.
     pub somaxconn: Option<u64>,
     /// Ports the kernel chooses from, first and last: `/proc/sys/net/ipv4/ip_local_port_range`.
     pub local_ports: Option<(u16, u16)>,
