@@ -107,7 +107,7 @@ fn owners_not_read_yet_and_not_read_at_all() {
     let scene = "process 7 a\ntcp LISTEN 10.0.0.1:80 own=7:3\ntcp TIME_WAIT 10.0.0.1:80 10.0.0.2:5001";
     let quick = everything().without(Reads::OWNERS);
     let mut source = ScenarioSource::new(Scenario::parse(scene).unwrap());
-    let mut waits = Engine::new().owners_follow();
+    let mut waits = Engine::new().with_first_owners_pending();
     let why = |s: &Snapshot| s.facts[0].owner_missing;
     let first = waits.step(source.sample(&quick).unwrap());
     assert_eq!(why(&first), Some(Missing::Pending));

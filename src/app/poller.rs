@@ -133,7 +133,7 @@ fn poll(
     rules: AlertRules,
     send: &mut dyn FnMut(PollEvent) -> bool,
 ) {
-    let mut engine = Engine::new().owners_follow().alerting(rules);
+    let mut engine = Engine::new().with_first_owners_pending().with_alert_rules(rules);
     let mut started: Option<Instant> = None;
     let (mut first, mut yielding) = (true, false);
     let mut pace = Pace::new(max_cpu);

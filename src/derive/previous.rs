@@ -1,15 +1,15 @@
-//! The poll before: its snapshot, and what later polls need of it.
+//! The previous poll: its snapshot, its coverage, and owners to carry over.
 
-use super::coverage::Scope;
+use super::coverage::Coverage;
 use crate::model::Snapshot;
 use crate::model::snapshot::Former;
 use std::sync::Arc;
 
-/// The poll before this one.
+/// The previous poll.
 #[derive(Debug)]
 pub(super) struct Previous {
     pub(super) snap: Arc<Snapshot>,
-    pub(super) scope: Scope,
+    pub(super) coverage: Coverage,
     /// Last known owners of rows whose owners were not read, sorted by row.
     pub(super) carried_owners: Vec<(u32, Former)>,
 }

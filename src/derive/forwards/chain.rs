@@ -94,11 +94,11 @@ mod tests {
             let rows = &snap.forwards.as_ref().unwrap().rows;
             rows.iter().find(|f| f.host.port == port).unwrap().listens
         };
-        let of = |snap: &_| [6000, 6002, 9090].map(|port| listens(snap, port));
+        let all_listen = |snap: &_| [6000, 6002, 9090].map(|port| listens(snap, port));
         let snap = Engine::new().step(sample.clone());
-        assert_eq!(of(&snap), [Some(false), Some(false), Some(false)]);
+        assert_eq!(all_listen(&snap), [Some(false), Some(false), Some(false)]);
         sample.faults.add(FaultKind::NotPermitted, FaultSubject::NftRules, "");
         let snap = Engine::new().step(sample);
-        assert_eq!(of(&snap), [None, Some(false), Some(false)]);
+        assert_eq!(all_listen(&snap), [None, Some(false), Some(false)]);
     }
 }

@@ -7,7 +7,7 @@ use crate::model::{Endpoint, Flow, Forward, ForwardKind, Scope, Snapshot, Socket
 /// One leg.
 #[derive(Debug)]
 pub(crate) struct Leg<'a> {
-    /// The row of the client, if it is on this machine.
+    /// The row of the client, if it is on this host.
     pub(crate) client: Option<usize>,
     /// The endpoint of the client.
     pub(crate) from: Endpoint,
@@ -15,7 +15,7 @@ pub(crate) struct Leg<'a> {
     pub(crate) flows: Vec<&'a Flow>,
     /// The endpoint that it reaches.
     pub(crate) to: Endpoint,
-    /// The row of that endpoint, if it is on this machine.
+    /// The row of that endpoint, if it is on this host.
     pub(crate) server: Option<usize>,
     /// If that row is not visible: the row of the listener, and the network namespace of the address.
     pub(crate) listener: Option<usize>,
@@ -158,7 +158,7 @@ pub(crate) fn forward_of_flow<'a>(snap: &'a Snapshot, flow: &Flow) -> Option<&'a
     let specificity = |f: &&Forward| {
         (f.host.port != 0, f.last_port <= f.host.port, f.host.addr == flow.orig.1.addr, f.proto.is_some())
     };
-    // The first of equal ones.
+    // On a tie the first.
     snap.forward_rows().iter().rev().filter(by_rule).max_by_key(specificity)
 }
 

@@ -63,13 +63,13 @@ fn table(entries: Vec<Entry>, hooks: &[(u32, u32, u32)]) -> Table {
         first: first * LEN,
         underflow: underflow * LEN,
     };
-    let at = |(i, e)| Entry { offset: i * LEN, ..e };
+    let with_offset = |(i, e)| Entry { offset: i * LEN, ..e };
     Table {
         netns: 3,
         family: Family::Inet,
         name: "nat".into(),
         hooks: hooks.iter().map(hook).collect(),
-        entries: (0..).zip(entries).map(at).collect(),
+        entries: (0..).zip(entries).map(with_offset).collect(),
     }
 }
 
