@@ -59,7 +59,7 @@ pub fn open(
     // An unknown namespace is an error of any backend, so this is not left to the one that opens.
     let table = Cell::new(netns::open(netns, queries.clone())?);
     let table = || table.replace(NetnsTable::new(Netns::Here));
-    let netlink = |why| Ok(sock_diag::NetlinkSource::new(why)?.over(table()).owners_by(owners));
+    let netlink = |why| Ok(sock_diag::NetlinkSource::new(why)?.with_netns(table()).owners_by(owners));
     let proc = |why| Ok(proc_net::ProcSource::new(live, why)?.over(table()).owners_by(owners));
     let source: Box<dyn Source> = match choice {
         _ if proc_root.is_some() => Box::new(proc(requested())?),

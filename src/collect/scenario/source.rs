@@ -15,7 +15,7 @@ const START: Stamp = Stamp { boot_ns: 1_000_000_000_000_000, unix_ns: 1_777_885_
 /// Cookies reserved for the copies of one socket.
 const COOKIES_PER_SPEC: u64 = 1 << 20;
 
-/// Source that produces the samples of a scenario, over and over: time goes on, and what was opened and closed within one
+/// Source that produces the samples of a scenario, over and over: time continues, and what was opened and closed within one
 /// round is new in the next.
 #[derive(Debug)]
 pub struct ScenarioSource {
