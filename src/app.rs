@@ -176,7 +176,7 @@ fn usage_line(e: &clap::Error) -> String {
 
 /// Prints one line on standard error; a failure there is ignored.
 fn print_error(what: &str) {
-    let what = crate::model::text::without_number(what);
+    let what = crate::model::text::strip_os_error(what);
     let line = crate::model::text::escape(&what);
     let _ = writeln!(io::stderr(), "sockscope: {line}");
 }

@@ -187,7 +187,7 @@ mod tests {
                 .unwrap()
                 .sample(&Wants::default())
                 .unwrap();
-            (s.backend.backend.name(), s.backend.why.clone())
+            (s.backend.backend.name(), s.backend.reason.clone())
         };
         assert_eq!(backend(Choice::Proc, None), ("proc", "requested".to_owned()));
         assert_eq!(backend(Choice::Auto, Some(Path::new("/proc/"))), ("proc", "requested".to_owned()));

@@ -168,7 +168,7 @@ fn poll(
             wants = wants.without(Reads::OWNERS);
             // Only what is quick to read.
             wants.needs.attrs = AttrSet::NONE;
-            wants.at_most = Some(FIRST_SOCKETS);
+            wants.max_sockets = Some(FIRST_SOCKETS);
         }
         let event = match source.sample(&wants) {
             Ok(mut sample) => {

@@ -224,7 +224,7 @@ impl NetnsTable {
             _ => None,
         };
         let is_wanted = |(i, e): &(u16, &NetnsEntry)| {
-            let selected = self.which.has(&e.namespace, *i == 0) || by_mount == Some(e.namespace.inode);
+            let selected = self.which.includes(&e.namespace, *i == 0) || by_mount == Some(e.namespace.inode);
             e.gone_ns == 0 && selected
         };
         (0u16..).zip(&self.entries).filter(is_wanted).map(|(i, _)| i).collect()
@@ -250,7 +250,7 @@ impl NetnsTable {
     }
 
     /// Processes in other namespaces than number 0, sorted by pid, with the number of theirs.
-    pub(crate) fn elsewhere(&self) -> Arc<[(u32, u16)]> {
+    pub(crate) fn netns_by_pid(&self) -> Arc<[(u32, u16)]> {
         let number = |(pid, m): (u32, &Member)| Some((pid, *self.numbers.get(&m.inode)?));
         let mut out: Vec<(u32, u16)> = self.members.iter().filter_map(number).filter(|p| p.1 != 0).collect();
         out.sort_unstable();

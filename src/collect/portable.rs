@@ -41,7 +41,7 @@ impl PortableSource {
             system: System::new(),
             boot_secs: System::boot_time(),
             host: host(),
-            info: Arc::new(BackendInfo { backend: Backend::Portable, why }),
+            info: Arc::new(BackendInfo { backend: Backend::Portable, reason: why }),
             namespaces: Arc::from([Namespace { inode: 0, name: "host".into(), interfaces: BTreeMap::new() }]),
             users: Users::new(true),
         })
@@ -203,7 +203,7 @@ impl Source for PortableSource {
             sample.owners = owners.into();
         }
         self.users.fill(&mut sample);
-        sample.took_us = stamp().boot_ns.saturating_sub(sample.at.boot_ns) / 1000;
+        sample.duration_us = stamp().boot_ns.saturating_sub(sample.at.boot_ns) / 1000;
         Ok(sample)
     }
 }

@@ -159,7 +159,7 @@ impl NetlinkSource {
             procs: Procs::new(Path::new("/proc")),
             cgroups: Cgroups::default(),
             host: host(),
-            info: Arc::new(BackendInfo { backend: Backend::Netlink, why }),
+            info: Arc::new(BackendInfo { backend: Backend::Netlink, reason: why }),
             netns: NetnsTable::new(Netns::Here),
             number: 0,
             interfaces: BTreeMap::new(),
@@ -274,7 +274,7 @@ impl NetlinkSource {
         }
         sample.namespaces = self.netns.publish();
         if sample.wants.reads(Reads::NAT) {
-            sample.elsewhere = self.netns.elsewhere();
+            sample.netns_by_pid = self.netns.netns_by_pid();
         }
     }
 
@@ -362,7 +362,7 @@ impl NetlinkSource {
         let whole =
             TableDump { table, states, program: program(filter), interfaces: &self.interfaces, space };
         let sockets = if table.proto == Proto::Tcp { parallel_dump::socket_count(table) } else { 0 };
-        let to_the_end = sample.wants.at_most.is_none();
+        let to_the_end = sample.wants.max_sockets.is_none();
         if to_the_end && filter.is_none() && states == mask(table, StateSet::ALL) {
             // Room at once: what grows while it is filled is copied over and over.
             sample.sockets.reserve_exact(usize::try_from(sockets).unwrap_or(0));
@@ -406,7 +406,7 @@ pub(crate) fn maps_of(s: &Socket) -> io::Result<Vec<(u32, u32)>> {
         s.remote.port,
     );
     ask.bpf_maps();
-    let info = BackendInfo { backend: Backend::Netlink, why: String::new() };
+    let info = BackendInfo { backend: Backend::Netlink, reason: String::new() };
     let mut sample = Sample::empty(stamp(), "".into(), Arc::new(info), Wants::default());
     let mut talk = NetlinkSocket::open(Some(SOCK_DIAG))?;
     let done = talk.dump(&ask, |message| inet::decode(message, s.proto, &mut sample));
@@ -480,7 +480,7 @@ impl Source for NetlinkSource {
             self.cgroups.fill(&mut sample);
         }
         self.procs.read(&mut sample);
-        sample.took_us = stamp().boot_ns.saturating_sub(sample.at.boot_ns) / 1000;
+        sample.duration_us = stamp().boot_ns.saturating_sub(sample.at.boot_ns) / 1000;
         Ok(sample)
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct Seen {
 struct Entry {
     first_seen_ns: u64,
     /// There at the first poll.
-    older: bool,
+    preexisting: bool,
     /// The poll it was last there, and its number then.
     poll: u64,
     number: u32,
@@ -47,8 +47,12 @@ impl Seen {
                 if !s.proto.is_inet() || !s.has_peer() {
                     return NONE;
                 }
-                let fresh =
-                    Entry { first_seen_ns: sample.at.boot_ns, older: self.poll == 1, poll: 0, number: 0 };
+                let fresh = Entry {
+                    first_seen_ns: sample.at.boot_ns,
+                    preexisting: self.poll == 1,
+                    poll: 0,
+                    number: 0,
+                };
                 let e = self.at.entry(s.remote.addr).or_insert(fresh);
                 if e.poll != self.poll {
                     (e.poll, e.number) = (self.poll, count);
@@ -106,7 +110,7 @@ impl Seen {
                 rx: None,
                 tx: None,
                 first_seen_ns: seen.map_or(sample.at.boot_ns, |e| e.first_seen_ns),
-                older: seen.is_some_and(|e| e.older),
+                preexisting: seen.is_some_and(|e| e.preexisting),
             };
             ports.clear();
             holders.clear();

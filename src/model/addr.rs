@@ -212,16 +212,16 @@ impl Endpoint {
 /// Appends a number in decimal.
 pub fn push_number(out: &mut String, mut n: u64) {
     let mut digits = [0u8; 20];
-    let mut at = digits.len();
+    let mut start = digits.len();
     loop {
-        at -= 1;
-        digits[at] = b'0' + (n % 10) as u8;
+        start -= 1;
+        digits[start] = b'0' + (n % 10) as u8;
         n /= 10;
         if n == 0 {
             break;
         }
     }
-    out.extend(digits[at..].iter().map(|d| char::from(*d)));
+    out.extend(digits[start..].iter().map(|d| char::from(*d)));
 }
 
 impl fmt::Display for Endpoint {
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn appended_is_what_is_displayed() {
+    fn push_to_matches_display() {
         for ip in ["0.0.0.0", "::", "127.0.0.1", "10.20.255.9", "::ffff:1.2.3.4", "2001:db8::1", "fe80::1"] {
             for port in [0, 7, 80, 65535] {
                 let e = Endpoint::new(a(ip), port);
@@ -269,14 +269,14 @@ mod tests {
     }
 
     #[test]
-    fn mapped_is_ipv4() {
+    fn ipv4_mapped_equals_ipv4() {
         assert_eq!(a("::ffff:10.0.0.1"), a("10.0.0.1"));
         assert_eq!(a("::ffff:10.0.0.1").to_string(), "10.0.0.1");
         assert_ne!(a("::"), a("0.0.0.0"));
     }
 
     #[test]
-    fn prefixes() {
+    fn in_prefix_compares_leading_bits() {
         for (addr, net, len, want) in [
             ("10.1.2.3", "10.0.0.0", 8, true),
             ("11.1.2.3", "10.0.0.0", 8, false),
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes() {
+    fn scope_follows_address_block() {
         for (addr, want) in [
             ("127.0.0.53", Scope::Loopback),
             ("::1", Scope::Loopback),
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_print() {
+    fn endpoint_display_has_brackets_and_wildcards() {
         for (ep, want) in [
             (Endpoint::new(a("10.0.0.1"), 443), "10.0.0.1:443"),
             (Endpoint::new(a("::1"), 443), "[::1]:443"),

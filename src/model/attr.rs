@@ -49,7 +49,7 @@ impl<'a> Attrs<'a> {
     }
 
     /// All attributes: number (flag bits removed) and payload. Stops at the first malformed one.
-    #[expect(clippy::iter_without_into_iter, reason = "a view that is walked in one place")]
+    #[expect(clippy::iter_without_into_iter, reason = "iterated in one place only")]
     pub fn iter(&self) -> AttrIter<'a> {
         AttrIter { rest: self.bytes }
     }
@@ -210,44 +210,44 @@ impl<'a> Iterator for AttrIter<'a> {
 pub struct SkMem<'a>(pub &'a [u8]);
 
 impl SkMem<'_> {
-    fn at(&self, i: usize) -> Option<u32> {
+    fn word(&self, i: usize) -> Option<u32> {
         read_u32(self.0, i * 4)
     }
     /// Receive buffer in use (`RMEM_ALLOC`), bytes.
     pub fn rmem_alloc(&self) -> Option<u32> {
-        self.at(0)
+        self.word(0)
     }
     /// Receive buffer limit (`RCVBUF`), bytes.
     pub fn rcvbuf(&self) -> Option<u32> {
-        self.at(1)
+        self.word(1)
     }
     /// Bytes handed to the device and not freed yet (`WMEM_ALLOC`).
     pub fn wmem_alloc(&self) -> Option<u32> {
-        self.at(2)
+        self.word(2)
     }
     /// Send buffer limit (`SNDBUF`), bytes.
     pub fn sndbuf(&self) -> Option<u32> {
-        self.at(3)
+        self.word(3)
     }
     /// Bytes reserved for this socket and unused (`FWD_ALLOC`).
     pub fn fwd_alloc(&self) -> Option<u32> {
-        self.at(4)
+        self.word(4)
     }
     /// Queued for sending (`WMEM_QUEUED`), bytes.
     pub fn wmem_queued(&self) -> Option<u32> {
-        self.at(5)
+        self.word(5)
     }
     /// Options and filters (`OPTMEM`), bytes.
     pub fn optmem(&self) -> Option<u32> {
-        self.at(6)
+        self.word(6)
     }
     /// Bytes in the backlog while the socket is locked (`BACKLOG`).
     pub fn backlog(&self) -> Option<u32> {
-        self.at(7)
+        self.word(7)
     }
     /// Packets dropped on receive (`DROPS`), since Linux 4.6.
     pub fn drops(&self) -> Option<u32> {
-        self.at(8)
+        self.word(8)
     }
 }
 
@@ -266,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_is_there_and_no_more() {
+    fn truncated_field_is_missing() {
         let mut b = Vec::new();
         push(&mut b, inet::CONG, b"cubic\0");
         push(&mut b, inet::SHUTDOWN, &[2]);
@@ -278,7 +278,7 @@ mod tests {
         let m = a.skmem().unwrap();
         assert_eq!(m.rmem_alloc(), u32::from_ne_bytes([7, 0, 0, 0]).into());
         assert_eq!(m.rcvbuf(), Some(u32::from_ne_bytes([9, 0, 0, 0])));
-        assert_eq!(m.wmem_alloc(), None, "a field cut short is missing, not zero");
+        assert_eq!(m.wmem_alloc(), None, "a truncated field is missing, not zero");
         assert_eq!(m.drops(), None);
         assert_eq!(a.cgroup_id(), Some(42));
         assert_eq!(a.mark(), None);
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_ends_the_list() {
+    fn malformed_attribute_ends_iteration() {
         for junk in [&[][..], &[1], &[0, 0, 0, 0], &[3, 0, 1, 0], &[255, 255, 1, 0, 0]] {
             assert_eq!(Attrs::new(junk, Family::Inet, Proto::Tcp).iter().count(), 0, "{junk:?}");
         }

@@ -1,13 +1,13 @@
 //! Integers, bit-fields and bitmaps in kernel byte buffers.
 
 /// Native-endian `u32` at this offset; `None` if the buffer is too short.
-pub fn read_u32(b: &[u8], at: usize) -> Option<u32> {
-    b.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes)
+pub fn read_u32(b: &[u8], offset: usize) -> Option<u32> {
+    b.get(offset..offset + 4)?.try_into().ok().map(u32::from_ne_bytes)
 }
 
 /// Native-endian `u64` at this offset; `None` if the buffer is too short.
-pub fn read_u64(b: &[u8], at: usize) -> Option<u64> {
-    b.get(at..at + 8)?.try_into().ok().map(u64::from_ne_bytes)
+pub fn read_u64(b: &[u8], offset: usize) -> Option<u64> {
+    b.get(offset..offset + 8)?.try_into().ok().map(u64::from_ne_bytes)
 }
 
 /// Byte order of the host that wrote the structure.

@@ -73,7 +73,7 @@ pub struct Container {
 }
 
 /// Length of a short id, as in `docker ps`.
-const SHORT: usize = 12;
+const SHORT_ID_LEN: usize = 12;
 
 impl Container {
     /// Container with only engine and id known.
@@ -88,18 +88,18 @@ impl Container {
         if comm != "conmon" {
             return None;
         }
-        let after = |flag: &str| {
+        let value = |flag: &str| {
             let mut words = cmdline.split(' ').skip_while(|w| *w != flag).skip(1);
             words.next()
         };
-        let mut out = Self::new(ContainerEngine::Podman, after("-c")?);
-        out.name = after("-n").map(Into::into);
+        let mut out = Self::new(ContainerEngine::Podman, value("-c")?);
+        out.name = value("-n").map(Into::into);
         Some(out)
     }
 
     /// First twelve digits of a 64-digit id; names are not shortened.
     pub fn short_id(&self) -> &str {
-        if is_id(&self.id) { &self.id[..SHORT] } else { &self.id }
+        if is_id(&self.id) { &self.id[..SHORT_ID_LEN] } else { &self.id }
     }
 
     /// Display name: the name, else the short id.
@@ -168,27 +168,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn engines_stand_in_order() {
+    fn engine_names_follow_enum_order() {
         for (i, (e, name)) in ContainerEngine::ALL.iter().enumerate() {
             assert_eq!((*e as usize, e.name()), (i, *name));
         }
     }
 
     #[test]
-    fn podmans_monitor_tells_whom_it_watches() {
-        let of = |line: &str| {
+    fn conmon_command_line_names_container() {
+        let monitored = |line: &str| {
             let c = Container::from_conmon("conmon", line)?;
             Some((c.id.to_string(), c.name.map(String::from)))
         };
         let line = "/usr/bin/conmon --api-version 1 -c abc -u abc -r /usr/bin/crun -n web -l k8s";
-        assert_eq!(of(line), Some(("abc".into(), Some("web".into()))));
-        assert_eq!(of("conmon -c abc"), Some(("abc".into(), None)));
-        assert_eq!(of("conmon -c"), None);
+        assert_eq!(monitored(line), Some(("abc".into(), Some("web".into()))));
+        assert_eq!(monitored("conmon -c abc"), Some(("abc".into(), None)));
+        assert_eq!(monitored("conmon -c"), None);
         assert_eq!(Container::from_conmon("sh", "sh -c abc -n web"), None);
     }
 
     #[test]
-    fn called_by_the_best_that_is_known() {
+    fn label_prefers_name_over_short_id() {
         let mut c = Container::new(ContainerEngine::Docker, &"0123456789abcdef".repeat(4));
         assert_eq!((c.short_id(), c.label()), ("0123456789ab", "0123456789ab"));
         c.name = Some("web".into());

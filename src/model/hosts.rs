@@ -32,7 +32,7 @@ impl Hosts {
     }
 
     /// Stores an answer of the resolver.
-    pub fn put(&self, addr: Addr, name: Option<&str>) {
+    pub fn insert(&self, addr: Addr, name: Option<&str>) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(addr, name.map(Arc::from));
     }
 }

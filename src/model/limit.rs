@@ -333,8 +333,8 @@ pub struct Alert {
     pub new: bool,
 }
 
-/// Alert thresholds with hysteresis: an alert is lowered or cleared after three polls at least five points below its threshold and
-/// with half as long again until full.
+/// Alert thresholds with hysteresis: an alert is lowered or cleared after three polls at least five points below
+/// its threshold and with half as long again until full.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlertRules {
     /// Share of usage above which it is a warning.
@@ -358,12 +358,12 @@ impl Default for AlertRules {
 impl AlertRules {
     /// Warning and critical threshold of a limit; `comm` is the command name if it belongs to a process.
     pub fn shares(&self, kind: LimitKind, comm: Option<&str>) -> (f64, f64) {
-        let of_process = comm.and_then(|c| self.by_process.iter().find(|(name, ..)| **name == *c));
-        if let Some((_, warn, crit)) = of_process {
+        let by_process = comm.and_then(|c| self.by_process.iter().find(|(name, ..)| **name == *c));
+        if let Some((_, warn, crit)) = by_process {
             return (*warn, *crit);
         }
-        let of_kind = self.by_kind.iter().find(|(c, ..)| *c == kind);
-        of_kind.map_or((self.warn, self.crit), |(_, warn, crit)| (*warn, *crit))
+        let by_kind = self.by_kind.iter().find(|(c, ..)| *c == kind);
+        by_kind.map_or((self.warn, self.crit), |(_, warn, crit)| (*warn, *crit))
     }
 }
 
@@ -372,7 +372,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_ceiling_is_in_its_place_with_a_name_of_its_own() {
+    fn limit_kinds_follow_enum_order_with_unique_names() {
         for (i, c) in LIMIT_KINDS.iter().enumerate() {
             assert_eq!(c.kind as usize, i);
             assert_eq!(LimitKind::parse(c.name), Some(c.kind), "{}", c.name);
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_rule_holds() {
+    fn process_threshold_overrides_kind_and_default() {
         let rules = AlertRules {
             by_kind: vec![(LimitKind::Ports, 0.5, 0.6)],
             by_process: vec![("nginx".into(), 0.95, 0.99)],

@@ -84,7 +84,7 @@ pub fn netlink_group(protocol: u16, group: u32) -> String {
 }
 
 /// Name of the link-layer protocol (`include/uapi/linux/if_ether.h`) that a packet socket receives.
-pub fn ether(number: u16) -> String {
+pub fn ether_type(number: u16) -> String {
     match number {
         0 => "-".to_owned(),
         3 => "*".to_owned(),
@@ -100,7 +100,7 @@ pub fn ether(number: u16) -> String {
 }
 
 /// Fanout mode of packet sockets (`PACKET_FANOUT_*`).
-pub fn fanout(kind: u16) -> String {
+pub fn fanout_mode(kind: u16) -> String {
     const KINDS: [&str; 8] = ["hash", "lb", "cpu", "rollover", "random", "qm", "cbpf", "ebpf"];
     // The upper byte has the flags.
     KINDS.get(usize::from(kind & 0xff)).map_or_else(|| kind.to_string(), |k| (*k).to_owned())
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_stand_at_their_numbers() {
+    fn numbers_map_to_kernel_names() {
         for (n, name) in [(0, "rtnl"), (4, "tcpdiag"), (12, "nft"), (15, "uevent"), (16, "genl"), (22, "smc")]
         {
             assert_eq!(netlink_protocol(n), name);
@@ -165,6 +165,9 @@ mod tests {
         }
         assert_eq!((netlink_group(0, 0), netlink_group(0, 99)), ("0".into(), "99".into()));
         assert_eq!((netlink_group(15, 2), netlink_group(16, 2)), ("udev".into(), "2".into()));
-        assert_eq!((fanout(1), fanout(0x1002), ether(0x86dd)), ("lb".into(), "cpu".into(), "ipv6".into()));
+        assert_eq!(
+            (fanout_mode(1), fanout_mode(0x1002), ether_type(0x86dd)),
+            ("lb".into(), "cpu".into(), "ipv6".into())
+        );
     }
 }

@@ -13,7 +13,7 @@ pub struct NatRule {
     /// Transport protocol; `None` for any.
     pub proto: Option<Proto>,
     /// Destination network matched: address and prefix length in bits; `None` for any.
-    pub to: Option<(Addr, u8)>,
+    pub dest: Option<(Addr, u8)>,
     /// Destination ports matched, first and last; `None` for any.
     pub ports: Option<(u16, u16)>,
     /// Incoming interface matched, with `!` before an excluded one.
@@ -40,7 +40,7 @@ pub struct NatRule {
 impl NatRule {
     /// True if it matches every packet that another rule at the same hook does. Rules with the same location are the
     /// alternative targets of one rule: none of them matches all.
-    pub fn takes_all_of(&self, other: &Self) -> bool {
+    pub fn shadows(&self, other: &Self) -> bool {
         fn any_or<T>(mine: Option<T>, other: Option<T>, holds: impl Fn(T, T) -> bool) -> bool {
             mine.is_none_or(|m| other.is_some_and(|o| holds(m, o)))
         }
@@ -48,7 +48,7 @@ impl NatRule {
             && self.location != other.location
             && any_or(self.family, other.family, |m, o| m == o)
             && any_or(self.proto, other.proto, |m, o| m == o)
-            && any_or(self.to, other.to, |m, o| m.1 <= o.1 && o.0.in_prefix(&m.0, m.1))
+            && any_or(self.dest, other.dest, |m, o| m.1 <= o.1 && o.0.in_prefix(&m.0, m.1))
             && any_or(self.ports, other.ports, |m, o| m.0 <= o.0 && o.1 <= m.1)
             && any_or(self.iface.as_deref(), other.iface.as_deref(), |m, o| m == o)
     }
@@ -117,11 +117,11 @@ impl ForwardKind {
 
 /// One mechanism of a forward and its evidence; or the report of a container engine ([`ForwardKind::Engine`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct Via {
     /// Mechanism.
-    pub by: ForwardKind,
+    pub kind: ForwardKind,
     /// Location of the rule, command line of the proxy, or report of the engine.
-    pub how: String,
+    pub detail: String,
     /// Process of the proxy: index in [`super::Sample::processes`].
     pub process: Option<u32>,
     /// Socket row of its listener.
@@ -158,7 +158,7 @@ pub struct Forward {
     /// Incoming interface, or with `!` an excluded one.
     pub iface: Option<String>,
     /// Mechanisms: several if a rule and a proxy forward the same endpoint.
-    pub steps: Vec<Step>,
+    pub via: Vec<Via>,
     /// Target; `None` if unknown.
     pub target: Option<Endpoint>,
     /// Last address and port of a target range.
@@ -185,35 +185,35 @@ pub struct Forward {
 
 impl Forward {
     /// True if this endpoint of its namespace is forwarded by it.
-    pub fn is_for(&self, at: &Endpoint) -> bool {
+    pub fn covers(&self, endpoint: &Endpoint) -> bool {
         let host = &self.host;
-        (host.port == 0 || (host.port..=self.last_port.max(host.port)).contains(&at.port))
+        (host.port == 0 || (host.port..=self.last_port.max(host.port)).contains(&endpoint.port))
             && match self.bits {
-                Some(bits) => at.addr.in_prefix(&host.addr, bits),
+                Some(bits) => endpoint.addr.in_prefix(&host.addr, bits),
                 // Wildcard of a rule for both families is stored as IPv4.
-                None if host.addr.is_any() => host.addr.is_v4() || !at.addr.is_v4(),
-                None => host.addr == at.addr,
+                None if host.addr.is_any() => host.addr.is_v4() || !endpoint.addr.is_v4(),
+                None => host.addr == endpoint.addr,
             }
     }
 
     /// True if its rule translated this tracked connection.
-    pub fn takes(&self, flow: &Flow) -> bool {
-        let went = flow.reply.0;
-        let goes = |t: Endpoint| {
+    pub fn translated(&self, flow: &Flow) -> bool {
+        let dest = flow.reply.0;
+        let includes_dest = |t: Endpoint| {
             let last = self.target_last.unwrap_or(t);
-            (t.addr.is_any() || (t.addr..=last.addr).contains(&went.addr))
-                && (t.port == 0 || (t.port..=last.port).contains(&went.port))
+            (t.addr.is_any() || (t.addr..=last.addr).contains(&dest.addr))
+                && (t.port == 0 || (t.port..=last.port).contains(&dest.port))
         };
         self.netns == flow.netns
             && self.proto.is_none_or(|p| p == flow.proto)
-            && self.is_for(&flow.orig.1)
-            && self.target.is_some_and(goes)
+            && self.covers(&flow.orig.1)
+            && self.target.is_some_and(includes_dest)
     }
 
     /// Mechanisms, without the report of the engine if a rule or proxy is known.
-    pub fn ways(&self) -> impl Iterator<Item = &Step> {
-        let alone = self.steps.iter().all(|s| s.by == ForwardKind::Engine);
-        self.steps.iter().filter(move |s| alone || s.by != ForwardKind::Engine)
+    pub fn known_via(&self) -> impl Iterator<Item = &Via> {
+        let only_engine = self.via.iter().all(|s| s.kind == ForwardKind::Engine);
+        self.via.iter().filter(move |s| only_engine || s.kind != ForwardKind::Engine)
     }
 }
 
@@ -236,10 +236,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_in_the_order_of_the_enum() {
-        for (i, (by, name)) in ForwardKind::ALL.iter().enumerate() {
-            assert_eq!(*by as usize, i);
-            assert_eq!(serde_json::to_value(by).unwrap(), *name);
+    fn kind_names_follow_enum_order() {
+        for (i, (kind, name)) in ForwardKind::ALL.iter().enumerate() {
+            assert_eq!(*kind as usize, i);
+            assert_eq!(serde_json::to_value(kind).unwrap(), *name);
         }
     }
 }

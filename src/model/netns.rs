@@ -26,7 +26,7 @@ impl Netns {
 
     /// True if this namespace is selected; `own` marks the namespace of this process. A name matches the whole name,
     /// its first word (`nginx` for `nginx 812`) or the inode.
-    pub fn has(&self, n: &Namespace, own: bool) -> bool {
+    pub fn includes(&self, n: &Namespace, own: bool) -> bool {
         match self {
             Self::All => true,
             Self::Here => own,
@@ -44,17 +44,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names() {
+    fn name_matches_whole_first_word_or_inode() {
         let n = |inode, name: &str| Namespace {
             inode,
             name: name.into(),
             interfaces: std::collections::BTreeMap::default(),
         };
-        let has = |word: &str, n: &Namespace, own| Netns::parse(word).has(n, own);
-        assert!(has("all", &n(7, "red"), false) && has("red", &n(7, "red"), false));
-        assert!(has("here", &n(7, "red"), true) && !has("here", &n(7, "red"), false));
-        assert!(has("nginx", &n(7, "nginx 812"), false) && has("nginx 812", &n(7, "nginx 812"), false));
-        assert!(has("7", &n(7, "red"), false) && !has("0", &n(0, "red"), false));
-        assert!(!has("re", &n(7, "red"), false) && !has("812", &n(7, "nginx 812"), false));
+        let selected = |word: &str, n: &Namespace, own| Netns::parse(word).includes(n, own);
+        assert!(selected("all", &n(7, "red"), false) && selected("red", &n(7, "red"), false));
+        assert!(selected("here", &n(7, "red"), true) && !selected("here", &n(7, "red"), false));
+        assert!(
+            selected("nginx", &n(7, "nginx 812"), false) && selected("nginx 812", &n(7, "nginx 812"), false)
+        );
+        assert!(selected("7", &n(7, "red"), false) && !selected("0", &n(0, "red"), false));
+        assert!(!selected("re", &n(7, "red"), false) && !selected("812", &n(7, "nginx 812"), false));
     }
 }

@@ -52,7 +52,7 @@ pub struct FdTarget {
     /// Kind of the descriptors.
     pub kind: FdKind,
     /// Path; ends in `/` for a directory that contains the open files. Bytes as in [`ProcInfo::comm`].
-    pub place: Box<str>,
+    pub path: Box<str>,
     /// Number of descriptors.
     pub count: u32,
     /// Lowest descriptor numbers.
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_by_link() {
+    fn link_target_decides_kind() {
         for (link, want) in [
             (&b"socket:[123]"[..], FdKind::Socket),
             (b"pipe:[5]", FdKind::Pipe),

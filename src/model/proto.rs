@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_in_order_and_unique() {
+    fn names_follow_enum_order() {
         for (i, (f, name)) in Family::ALL.iter().enumerate() {
             assert_eq!(*f as usize, i);
             assert_eq!(Family::parse(name), Some(*f));
@@ -156,7 +156,7 @@ mod tests {
         for (i, (p, name)) in Proto::ALL.iter().enumerate() {
             assert_eq!(*p as usize, i);
             assert_eq!(Proto::parse(name), Some(*p));
-            assert_eq!(serde_json::to_value(p).unwrap(), *name, "one word everywhere");
+            assert_eq!(serde_json::to_value(p).unwrap(), *name, "same name in JSON");
         }
     }
 }

@@ -68,12 +68,12 @@ impl Backend {
     }
 
     /// True if it reports queue lengths and timers: `netstat2` does not.
-    pub const fn tells_queues(self) -> bool {
+    pub const fn reports_queues(self) -> bool {
         !matches!(self, Self::Portable)
     }
 
     /// True if it reports the limits of accept queues: `/proc/net` does not.
-    pub const fn tells_backlogs(self) -> bool {
+    pub const fn reports_backlogs(self) -> bool {
         !matches!(self, Self::Portable | Self::Proc)
     }
 }
@@ -84,7 +84,7 @@ pub struct BackendInfo {
     /// Backend in use.
     pub backend: Backend,
     /// `requested`, `captured tree`, or the errors of the backends tried first; empty for the default.
-    pub why: String,
+    pub reason: String,
 }
 
 /// Method by which the owners of sockets were found.
@@ -144,7 +144,7 @@ pub struct Sample {
     /// Start of the poll.
     pub at: Stamp,
     /// Duration of the poll, microseconds.
-    pub took_us: u64,
+    pub duration_us: u64,
     /// Host name.
     pub host: Arc<str>,
     /// Backend.
@@ -176,7 +176,7 @@ pub struct Sample {
     /// Processes outside network namespace 0: pid and namespace index, sorted. Excludes namespaces that could not be
     /// identified.
     #[serde(default)]
-    pub elsewhere: Arc<[(u32, u16)]>,
+    pub netns_by_pid: Arc<[(u32, u16)]>,
     /// User names by uid, for uids that occur and have a name.
     pub users: Arc<BTreeMap<u32, Box<str>>>,
     /// Cgroup v2 paths of sockets, by cgroup id; empty if not requested.
@@ -227,7 +227,7 @@ impl Sample {
     pub fn empty(at: Stamp, host: Arc<str>, backend: Arc<BackendInfo>, wants: Wants) -> Self {
         Self {
             at,
-            took_us: 0,
+            duration_us: 0,
             host,
             backend,
             wants,
@@ -240,7 +240,7 @@ impl Sample {
             owners: Arc::from([]),
             owners_by: None,
             processes: Vec::new(),
-            elsewhere: Arc::from([]),
+            netns_by_pid: Arc::from([]),
             users: Arc::default(),
             cgroups: Arc::default(),
             containers: Arc::from([]),
@@ -260,8 +260,8 @@ impl Sample {
 
     /// Network namespace index of a process.
     pub fn netns_of(&self, pid: u32) -> u16 {
-        let found = self.elsewhere.binary_search_by_key(&pid, |(p, _)| *p);
-        found.ok().and_then(|i| self.elsewhere.get(i)).map_or(0, |(_, netns)| *netns)
+        let found = self.netns_by_pid.binary_search_by_key(&pid, |(p, _)| *p);
+        found.ok().and_then(|i| self.netns_by_pid.get(i)).map_or(0, |(_, netns)| *netns)
     }
 
     /// Attributes of a socket of this sample.

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_systems_have() {
+    fn services_and_protocols_files_parse() {
         let s = Services::parse(
             "# comment\nssh\t\t22/tcp\t\t# SSH\ndomain 53/udp\nhttp 80/tcp www WWW-http\nbad\nx 99999/tcp\ny 1/ddp\nz a/tcp\n",
         );

@@ -36,9 +36,9 @@ pub struct Snapshot {
     /// Counters of each live socket at earlier polls; empty if the fields of `tcp_info` were not read.
     pub counters: Vec<CounterHistory>,
     /// Row of the local peer, parallel to the socket rows; `u32::MAX` for a remote peer. Empty if not requested.
-    pub ends: Vec<u32>,
+    pub local_peers: Vec<u32>,
     /// Last known owner of sockets that have none any more, sorted by row.
-    pub former: Vec<(u32, Former)>,
+    pub last_owners: Vec<(u32, LastOwner)>,
     /// Socket rows by process: `sockets_of[process_sockets[p].0..process_sockets[p].1]`.
     pub sockets_of: Vec<u32>,
     /// Derived facts, parallel to [`Sample::processes`].
@@ -84,7 +84,7 @@ pub struct SocketFacts {
     pub first_seen_ns: u64,
     /// True if it was not seen opening: it existed at the first poll, or became visible when more was read. Its age is
     /// then a lower bound.
-    pub older: bool,
+    pub preexisting: bool,
     /// First seen in its current state, nanoseconds after boot.
     pub state_since_ns: u64,
     /// Time since its receive queue (accept queue for a listener) was last empty or draining, as nanoseconds after
@@ -133,7 +133,7 @@ pub struct Rates {
 
 /// Last owner of a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Former {
+pub struct LastOwner {
     /// Process id.
     pub pid: u32,
     /// Command name.
@@ -233,11 +233,11 @@ pub struct Peer {
     /// First seen by sockscope, nanoseconds after boot.
     pub first_seen_ns: u64,
     /// True if it was seen at the first poll, so its age is a lower bound.
-    pub older: bool,
+    pub preexisting: bool,
 }
 
 /// Maximum number of namespaces in which one connection is followed.
-const MOST_FLOWS: usize = 8;
+const MAX_FLOWS: usize = 8;
 
 impl Snapshot {
     /// Live socket rows.
@@ -287,13 +287,13 @@ impl Snapshot {
         &self.sample.processes[o.process as usize]
     }
     /// Last owner of a socket row that has none any more.
-    pub fn former(&self, row: usize) -> Option<&Former> {
-        let i = self.former.binary_search_by_key(&(row as u32), |(r, _)| *r).ok()?;
-        Some(&self.former[i].1)
+    pub fn last_owner(&self, row: usize) -> Option<&LastOwner> {
+        let i = self.last_owners.binary_search_by_key(&(row as u32), |(r, _)| *r).ok()?;
+        Some(&self.last_owners[i].1)
     }
     /// Row of the local peer of a socket, if requested and found.
-    pub fn other_end(&self, row: usize) -> Option<usize> {
-        self.ends.get(row).filter(|o| **o != u32::MAX).map(|o| *o as usize)
+    pub fn local_peer(&self, row: usize) -> Option<usize> {
+        self.local_peers.get(row).filter(|o| **o != u32::MAX).map(|o| *o as usize)
     }
     /// Conntrack entry of a socket row, if requested.
     pub fn flow(&self, row: usize) -> Option<&Flow> {
@@ -308,7 +308,7 @@ impl Snapshot {
         let all = &self.sample.flows;
         let found = forwards.flows.binary_search_by_key(&(row as u32), |(r, _)| *r);
         let mut next = found.ok().map(|i| forwards.flows[i].1);
-        while let Some(flow) = next.and_then(|i| all.get(i as usize)).filter(|_| out.len() < MOST_FLOWS) {
+        while let Some(flow) = next.and_then(|i| all.get(i as usize)).filter(|_| out.len() < MAX_FLOWS) {
             out.push(flow);
             let before = forwards.earlier.binary_search_by_key(&next, |(f, _)| Some(*f));
             next = before.ok().map(|i| forwards.earlier[i].1);
@@ -319,9 +319,9 @@ impl Snapshot {
     /// Conntrack entry of the same connection in the next namespace.
     pub fn flow_after(&self, flow: &Flow) -> Option<&Flow> {
         let all = &self.sample.flows;
-        let at = |i: u32| all.get(i as usize);
-        let (later, _) = self.forwards.as_ref()?.earlier.iter().find(|(_, e)| at(*e) == Some(flow))?;
-        at(*later)
+        let flow_at = |i: u32| all.get(i as usize);
+        let (later, _) = self.forwards.as_ref()?.earlier.iter().find(|(_, e)| flow_at(*e) == Some(flow))?;
+        flow_at(*later)
     }
     /// Connection pair of a user-space proxy that this row belongs to.
     pub fn pair_of(&self, row: usize) -> Option<&Pair> {
@@ -336,10 +336,10 @@ impl Snapshot {
     }
     /// Row accepted by the user-space proxy that connects to the socket of this row, and whether the pair is certain.
     pub fn accepted_for(&self, row: usize) -> Option<(usize, bool)> {
-        let of = |row: usize, direct: bool| {
+        let pair = |row: usize, direct: bool| {
             self.pair_of(row).filter(|p| p.connected == row as u32 && p.direct == direct)
         };
-        let p = of(row, true).or_else(|| of(self.other_end(row)?, false))?;
+        let p = pair(row, true).or_else(|| pair(self.local_peer(row)?, false))?;
         Some((p.accepted as usize, p.certain))
     }
     /// Port forward rows.
@@ -382,8 +382,8 @@ impl Snapshot {
     /// Unit, slice and container of a socket: from its own cgroup, which is readable without privilege for all sockets,
     /// else from that of its first owner.
     pub fn unit_of(&self, row: usize) -> Option<&Unit> {
-        let of_cgroup = |id| self.units.get(*self.unit_of_cgroup.get(&id)? as usize);
-        let own = self.attrs(row).cgroup_id().and_then(of_cgroup).filter(|u| !u.is_empty());
+        let cgroup_unit = |id| self.units.get(*self.unit_of_cgroup.get(&id)? as usize);
+        let own = self.attrs(row).cgroup_id().and_then(cgroup_unit).filter(|u| !u.is_empty());
         own.or_else(|| self.owners(row).first().and_then(|o| self.unit_of_process(o.process as usize)))
     }
     /// Container of a socket.

@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_stays_small() {
+    fn socket_row_fits_120_bytes() {
         // Two or three copies of 100,000 rows are kept: 8 bytes more cost about 2 MB.
         assert!(size_of::<Socket>() <= 120, "{}", size_of::<Socket>());
     }

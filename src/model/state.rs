@@ -313,16 +313,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_in_the_order_of_the_enum() {
+    fn states_follow_enum_order() {
         for (i, s) in STATES.iter().enumerate() {
             assert_eq!(s.state as usize, i);
-            assert_eq!(serde_json::to_value(s.state).unwrap(), s.name, "one word everywhere");
+            assert_eq!(serde_json::to_value(s.state).unwrap(), s.name, "same name in JSON");
             assert!(!s.meaning.is_empty());
         }
     }
 
     #[test]
-    fn every_spelling_parses() {
+    fn ss_and_netstat_spellings_parse() {
         for (word, want) in [
             ("close-wait", State::CloseWait),
             ("CLOSE_WAIT", State::CloseWait),
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn kernel_numbers_go_both_ways() {
+    fn kernel_numbers_round_trip() {
         for n in 1..=11 {
             let s = State::from_kernel_tcp(n).unwrap();
             assert_eq!(s.info().kernel, n);
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn sets() {
+    fn state_set_contains_only_its_states() {
         let s = StateSet::only(&[State::Listen, State::TimeWait]);
         assert!(s.has(State::Listen) && !s.has(State::CloseWait));
         assert_eq!(!s & s, StateSet::empty());

@@ -272,7 +272,7 @@ pub const STRUCTURES: [&Structure; 9] =
     [&MPTCP, &SCTP, &DCTCP, &VEGAS, &PACKET, &RX_RING, &TX_RING, &UMEM, &XDP_STATS];
 
 /// Structure shown by the column of this name.
-pub fn named(column: &str) -> Option<&'static Structure> {
+pub fn by_column(column: &str) -> Option<&'static Structure> {
     STRUCTURES.into_iter().find(|s| s.name == column)
 }
 
@@ -281,11 +281,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_neither_overlap_nor_repeat() {
+    fn fields_do_not_overlap_and_names_are_unique() {
         for s in STRUCTURES {
             let mut end = 0;
             for f in s.fields {
-                assert!(f.offset >= end, "{}.{} begins before its neighbour ends", s.name, f.name);
+                assert!(f.offset >= end, "{}.{} overlaps the field before it", s.name, f.name);
                 assert!(matches!(f.width, 1 | 2 | 4 | 8) && f.offset % f.width == 0, "{}", f.name);
                 assert!(f.help.ends_with('.'));
                 end = f.offset + f.width;
@@ -294,19 +294,19 @@ mod tests {
             names.sort_unstable();
             names.dedup();
             assert_eq!(names.len(), s.fields.len());
-            assert_eq!(named(s.name).unwrap().attr, s.attr);
+            assert_eq!(by_column(s.name).unwrap().attr, s.attr);
         }
     }
 
     #[test]
-    fn shorter_and_longer_are_normal() {
+    fn shorter_and_longer_struct_is_read() {
         let mut b = vec![0u8; 200];
         b[12..16].copy_from_slice(&0x50a3_854cu32.to_ne_bytes());
         b[72..80].copy_from_slice(&1000u64.to_ne_bytes());
-        let of = |name: &str, b: &[u8]| MPTCP.fields.iter().find(|f| f.name == name).unwrap().read(b);
-        assert_eq!((of("token", &b), of("bytes_acked", &b)), (Some(0x50a3_854c), Some(1000)));
+        let value = |name: &str, b: &[u8]| MPTCP.fields.iter().find(|f| f.name == name).unwrap().read(b);
+        assert_eq!((value("token", &b), value("bytes_acked", &b)), (Some(0x50a3_854c), Some(1000)));
         // Length on Linux 5.16.
-        assert_eq!((of("token", &b[..48]), of("bytes_acked", &b[..48])), (Some(0x50a3_854c), None));
-        assert_eq!(of("bytes_acked", &b[..79]), None, "cut in the middle");
+        assert_eq!((value("token", &b[..48]), value("bytes_acked", &b[..48])), (Some(0x50a3_854c), None));
+        assert_eq!(value("bytes_acked", &b[..79]), None, "truncated");
     }
 }

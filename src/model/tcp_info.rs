@@ -32,20 +32,20 @@ impl<'a> TcpInfo<'a> {
 
     /// Position in `bytes` of a byte of the structure.
     #[inline]
-    fn at(&self, offset: usize) -> Option<usize> {
+    fn kept_offset(&self, offset: usize) -> Option<usize> {
         let word = 1u64.checked_shl(offset as u32 / 8)?;
         let before = (self.words & (word - 1)).count_ones() as usize;
         (self.words & word != 0).then_some(before * 8 + offset % 8)
     }
 
     fn byte(&self, offset: usize) -> Option<u8> {
-        self.bytes.get(self.at(offset)?).copied()
+        self.bytes.get(self.kept_offset(offset)?).copied()
     }
 
     /// Field by its entry in [`TCP_FIELDS`].
     pub fn field(&self, f: &TcpField) -> Option<u64> {
         // No field crosses a word boundary.
-        let at = self.at(f.offset)?;
+        let at = self.kept_offset(f.offset)?;
         match f.width {
             1 => self.bytes.get(at).map(|b| u64::from(*b)),
             2 => self.bytes.get(at..at + 2)?.try_into().ok().map(|b| u64::from(u16::from_ne_bytes(b))),
@@ -164,10 +164,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_neither_overlap_nor_repeat() {
+    fn fields_do_not_overlap_and_names_are_unique() {
         let mut end = 0;
         for f in TCP_FIELDS {
-            assert!(f.offset >= end, "{} begins before its neighbour ends", f.name);
+            assert!(f.offset >= end, "{} overlaps the field before it", f.name);
             assert!(matches!(f.width, 1 | 2 | 4 | 8) && f.offset % f.width == 0, "{}", f.name);
             assert!(!f.help.is_empty());
             end = f.offset + f.width;
@@ -179,23 +179,23 @@ mod tests {
     }
 
     #[test]
-    fn words_are_read_as_the_whole_is() {
+    fn selected_words_read_like_whole_struct() {
         let whole: Vec<u8> = (0..280u32).map(|i| i as u8).collect();
-        let of: Vec<&TcpField> = TCP_FIELDS.iter().step_by(3).collect();
-        let words = of.iter().fold(0, |w, f| w | f.word());
+        let chosen: Vec<&TcpField> = TCP_FIELDS.iter().step_by(3).collect();
+        let words = chosen.iter().fold(0, |w, f| w | f.word());
         let kept: Vec<u8> =
             (0..35).filter(|w| words >> w & 1 != 0).flat_map(|w| whole[8 * w..8 * w + 8].to_vec()).collect();
         let (all, some) = (TcpInfo::new(&whole), TcpInfo::from_words(&kept, words));
         for f in TCP_FIELDS {
-            let there = words & f.word() != 0;
-            assert_eq!(some.field(f), all.field(f).filter(|_| there), "{}", f.name);
-            assert!(f.offset % 8 + f.width <= 8, "{} reaches into the next word", f.name);
+            let kept = words & f.word() != 0;
+            assert_eq!(some.field(f), all.field(f).filter(|_| kept), "{}", f.name);
+            assert!(f.offset % 8 + f.width <= 8, "{} crosses a word boundary", f.name);
         }
         assert_eq!(some.snd_wscale().is_some(), words & 1 != 0);
     }
 
     #[test]
-    fn shorter_and_longer_are_normal() {
+    fn shorter_and_longer_struct_is_read() {
         let mut b = vec![0u8; 400];
         b[68..72].copy_from_slice(&410u32.to_ne_bytes());
         b[120..128].copy_from_slice(&(1u64 << 40).to_ne_bytes());
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(short.rtt_us(), Some(410));
         assert_eq!(short.total_retrans(), Some(0));
         assert_eq!(short.bytes_acked(), None);
-        assert_eq!(TcpInfo::new(&b[..126]).bytes_acked(), None, "cut in the middle");
+        assert_eq!(TcpInfo::new(&b[..126]).bytes_acked(), None, "truncated");
         assert_eq!(TcpInfo::new(&[]).state(), None);
     }
 }

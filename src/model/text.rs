@@ -57,8 +57,8 @@ pub fn from_c_str(b: &[u8]) -> Cow<'_, str> {
 }
 
 /// Error message without the ` (os error 13)` that Rust appends.
-pub fn without_number(said: &str) -> Cow<'_, str> {
-    let mut out = Cow::Borrowed(said);
+pub fn strip_os_error(message: &str) -> Cow<'_, str> {
+    let mut out = Cow::Borrowed(message);
     while let Some((head, tail)) = out.split_once(" (os error ").and_then(|(head, rest)| {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         Some((head, rest[digits..].strip_prefix(')').filter(|_| digits > 0)?))
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_hostile_is_left() {
+    fn escape_leaves_no_hostile_character() {
         for (raw, want) in [
             ("nginx", "nginx"),
             ("한국어", "한국어"),
@@ -89,21 +89,21 @@ mod tests {
     }
 
     #[test]
-    fn bytes_keep_what_they_are() {
+    fn invalid_utf8_is_escaped() {
         assert_eq!(from_bytes(b"ok"), "ok");
         assert_eq!(from_bytes(b"a\xff\xc3b"), "a\\xff\\xc3b");
     }
 
     #[test]
-    fn numbers_of_errors_go() {
+    fn os_error_number_is_removed() {
         let denied = std::io::Error::from_raw_os_error(13).to_string();
-        assert_eq!(without_number(&denied), "Permission denied");
+        assert_eq!(strip_os_error(&denied), "Permission denied");
         assert_eq!(
-            without_number("read a: No (os error 2), b: No (os error 13); on"),
+            strip_os_error("read a: No (os error 2), b: No (os error 13); on"),
             "read a: No, b: No; on"
         );
-        for plain in ["", "fine", "(os error x)", "a (os error )", "a (os error 3"] {
-            assert_eq!(without_number(plain), plain);
+        for plain in ["", "ok", "(os error x)", "a (os error )", "a (os error 3"] {
+            assert_eq!(strip_os_error(plain), plain);
         }
     }
 }

@@ -262,7 +262,7 @@ pub struct Wants {
     pub prefilter: Option<Prefilter>,
     /// Maximum sockets per table; [`super::FaultKind::Deferred`] reports the rest.
     #[serde(default)]
-    pub at_most: Option<u32>,
+    pub max_sockets: Option<u32>,
     /// Data read beyond the fixed part of a row.
     pub needs: Needs,
 }
@@ -270,7 +270,7 @@ pub struct Wants {
 impl Wants {
     /// Request for every state of these protocols.
     pub const fn new(needs: Needs, protos: ProtoSet) -> Self {
-        Self { protos, states: StateSet::ALL, prefilter: None, at_most: None, needs }
+        Self { protos, states: StateSet::ALL, prefilter: None, max_sockets: None, needs }
     }
 
     /// True if all of these are read.

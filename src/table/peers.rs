@@ -185,7 +185,7 @@ static COLUMNS: &[Column] = &[
         |s, r| {
             let secs = s.sample.at.boot_ns.saturating_sub(peer(s, r).first_seen_ns) as f64 / 1e9;
             // In the first poll this is not known.
-            if peer(s, r).older && secs < 1.0 {
+            if peer(s, r).preexisting && secs < 1.0 {
                 Value::Missing(Missing::NotReported)
             } else {
                 Value::from(secs)

@@ -205,7 +205,7 @@ static COLUMNS: &[Column] = &[
         "QUEUE",
         Kind::Count,
         3,
-        |s, r| if listens(port(s, r)) { queue(s, port(s, r).recv_q, Backend::tells_queues) } else { na() },
+        |s, r| if listens(port(s, r)) { queue(s, port(s, r).recv_q, Backend::reports_queues) } else { na() },
         "Connections in the accept queue.",
     )
     .called(&["queue"]),
@@ -214,7 +214,9 @@ static COLUMNS: &[Column] = &[
         "BACKLOG",
         Kind::Count,
         4,
-        |s, r| if listens(port(s, r)) { queue(s, port(s, r).backlog, Backend::tells_backlogs) } else { na() },
+        |s, r| {
+            if listens(port(s, r)) { queue(s, port(s, r).backlog, Backend::reports_backlogs) } else { na() }
+        },
         "Limit of the accept queue.",
     ),
     Column::new(
@@ -224,7 +226,7 @@ static COLUMNS: &[Column] = &[
         3,
         |s, r| {
             let p = port(s, r);
-            if listens(p) && !s.sample.backend.backend.tells_backlogs() {
+            if listens(p) && !s.sample.backend.backend.reports_backlogs() {
                 Value::Missing(Missing::NotReported)
             } else if listens(p) && p.backlog > 0 {
                 Value::from(p.recv_q as f64 * 100.0 / p.backlog as f64)
@@ -242,7 +244,7 @@ static COLUMNS: &[Column] = &[
         "RECV-Q",
         Kind::Bytes,
         42,
-        |s, r| if listens(port(s, r)) { na() } else { queue(s, port(s, r).recv_q, Backend::tells_queues) },
+        |s, r| if listens(port(s, r)) { na() } else { queue(s, port(s, r).recv_q, Backend::reports_queues) },
         "Bytes received and not read (datagram sockets).",
     )
     .role(Role::RecvQ)

@@ -21,7 +21,7 @@ fn add_process(root: &Path, pid: u32, fds: u32) {
 
 /// Descriptor count of each process in one poll, and the time it was counted.
 fn poll_counts(procs: &mut Procs) -> Vec<(Result<u32, Missing>, u64)> {
-    let info = Arc::new(BackendInfo { backend: Backend::Proc, why: String::new() });
+    let info = Arc::new(BackendInfo { backend: Backend::Proc, reason: String::new() });
     let wants = Wants::default().with(Reads::PROCESSES).without(Reads::OWNERS | Reads::FD_KINDS);
     let mut s = Sample::empty(crate::collect::stamp(), "h".into(), info, wants);
     procs.read(&mut s);
@@ -71,7 +71,7 @@ fn process_without_read_permission_owns_nothing() {
     symlink("socket:[77]", fds.join("3")).unwrap();
     let mut procs = Procs::new(dir.path());
     let mut owners = || {
-        let info = Arc::new(BackendInfo { backend: Backend::Proc, why: String::new() });
+        let info = Arc::new(BackendInfo { backend: Backend::Proc, reason: String::new() });
         let mut s = Sample::empty(crate::collect::stamp(), "h".into(), info, Wants::default());
         let id = SocketId { netns: 0, cookie: 1 };
         s.sockets.push(Socket { inode: 77, ..Socket::new(id, Family::Inet, Proto::Tcp, State::Listen) });

@@ -50,9 +50,9 @@ pub(crate) fn dump_table(
     for attempt in 0..=RETRIES {
         before.truncate(sample);
         let last = attempt == RETRIES;
-        match talk
-            .dump_some(&ask, sample.wants.at_most, |message| decode(table, message, what.interfaces, sample))
-        {
+        match talk.dump_some(&ask, sample.wants.max_sockets, |message| {
+            decode(table, message, what.interfaces, sample)
+        }) {
             Ok(done) => {
                 sample.faults.add_many(FaultKind::Malformed, table.subject(), "", done.malformed);
                 if done.cut {

@@ -87,7 +87,7 @@ mod tests {
     use crate::model::Addr;
 
     #[test]
-    fn flow_with_translated_ends_is_nat() {
+    fn flow_with_translated_endpoint_is_nat() {
         let e = |port| Endpoint::new(Addr::v4([10, 0, 0, 1]), port);
         let mut f = Flow {
             netns: 0,
