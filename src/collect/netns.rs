@@ -26,6 +26,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// `/proc` as the calling thread sees it, whatever namespace the rest of this program is in.
+pub(crate) const THREAD_SELF: &str = "/proc/thread-self";
+
 /// Time a namespace keeps its name while the same processes are in it, nanoseconds: the oldest may execute another program.
 const NAME_NS: u64 = 10_000_000_000;
 /// Time the number of a namespace that is gone is not reused, nanoseconds.
