@@ -14,9 +14,9 @@ mod tests;
 
 pub(crate) use enter::{Refusal, inside, report};
 
-use super::CollectError;
 use super::containers::EngineQueries;
 use super::procs;
+use super::source::CollectError;
 use crate::model::{Container, FaultKind, FaultSubject, Faults, Namespace, Netns, ProcInfo};
 use members::{Member, Members};
 use name::NetnsMount;

@@ -21,8 +21,8 @@ use super::netns::THREAD_SELF;
 use super::netns::{self, NetnsTable, Refusal};
 use super::procs::Procs;
 use super::sock_diag::dump_table::TableDump;
+use super::source::{CollectError, Source, host, stamp};
 use super::synthetic_id::SyntheticIds;
-use super::{CollectError, Source, host, stamp};
 use crate::model::{
     AttrSet, Backend, BackendInfo, Family, FaultKind, FaultSubject, Netns, OwnersBy, Prefilter, Proto, Reads,
     Sample, Socket, State, StateSet, Wants,
