@@ -1,23 +1,23 @@
-//! Classic BPF programs, as sockets have them for a filter (`struct sock_filter`, `include/uapi/linux/filter.h`), in the
-//! notation of tcpdump(1) `-d` and, for what only Linux loads, of the kernel's own assembler (`bpf_asm`).
+//! Disassembler for classic BPF socket filters (`struct sock_filter`, `include/uapi/linux/filter.h`), in the notation
+//! of `tcpdump -d`; Linux extensions as in the kernel's `bpf_asm`.
 
 use super::bytes::read_u32;
 use std::fmt;
 
-/// One instruction.
+/// One instruction (`struct sock_filter`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instruction {
-    /// What to do: class, size, mode, operation and source in its bits.
+    /// Opcode: class, size, mode, operation and source bits.
     pub code: u16,
-    /// Instructions to skip where a comparison holds.
+    /// Instructions to skip if the comparison is true.
     pub jt: u8,
-    /// And where it does not.
+    /// Instructions to skip if it is false.
     pub jf: u8,
-    /// The operand.
+    /// Operand.
     pub k: u32,
 }
 
-/// The instructions of a program, as far as there are whole ones.
+/// Instructions of a program; a trailing partial one is ignored.
 pub fn program(raw: &[u8]) -> impl ExactSizeIterator<Item = Instruction> + '_ {
     raw.chunks_exact(8).map(|b| Instruction {
         code: u16::from_ne_bytes([b[0], b[1]]),
@@ -27,7 +27,7 @@ pub fn program(raw: &[u8]) -> impl ExactSizeIterator<Item = Instruction> + '_ {
     })
 }
 
-/// What Linux loads that is not in the packet, from `SKF_AD_OFF` on in steps of four (`SKF_AD_*`).
+/// Linux extensions: data outside the packet, from `SKF_AD_OFF` in steps of four (`SKF_AD_*`).
 const BESIDE: [&str; 16] = [
     "proto",
     "type",
@@ -47,14 +47,14 @@ const BESIDE: [&str; 16] = [
     "vlan_tpid",
 ];
 
-/// `SKF_AD_OFF`, as the operand holds it.
+/// `SKF_AD_OFF` as an unsigned operand.
 const BESIDE_FROM: u32 = 0xffff_f000;
 
-/// Bits of the code that say where the operand is: the register `x` and not `k`.
+/// `BPF_X`: the operand is the index register, not `k`.
 const X: u16 = 0x08;
 
 impl Instruction {
-    /// What is loaded, by the mode in the code.
+    /// Operand of a load, by addressing mode.
     fn loaded(self) -> Option<String> {
         let k = self.k;
         Some(match self.code & 0xe0 {
@@ -71,12 +71,12 @@ impl Instruction {
         })
     }
 
-    /// In words, as the instruction of this index; `None` for a code that no kernel takes.
+    /// Assembly text of the instruction at this index; `None` for an invalid opcode.
     fn words(self, index: usize) -> Option<String> {
         let Self { code, jt, jf, k } = self;
         let size = ["", "h", "b", ""][usize::from(code >> 3 & 3)];
         Some(match code & 0x07 {
-            // No classic program loads eight bytes.
+            // Classic BPF has no 8-byte load.
             0x00 | 0x01 if code & 0x18 == 0x18 => return None,
             0x00 => format!("ld{size} {}", self.loaded()?),
             0x01 => format!("ldx{size} {}", self.loaded()?),
@@ -103,7 +103,7 @@ impl Instruction {
         })
     }
 
-    /// What the class `alu` does; `None` for another class.
+    /// Assembly text of class `BPF_ALU`; `None` for any other class.
     fn arithmetic(self) -> Option<String> {
         const NAMES: [&str; 11] =
             ["add", "sub", "mul", "div", "or", "and", "lsh", "rsh", "neg", "mod", "xor"];
@@ -119,15 +119,15 @@ impl Instruction {
         })
     }
 
-    /// In words: `jeq #0x800 jt 2 jf 5`, where jumps go to the index of an instruction. A code that is none stands as its
-    /// number.
+    /// Assembly text: `jeq #0x800 jt 2 jf 5`, with jump targets as instruction indexes. Invalid opcodes print as
+    /// numbers.
     pub fn text(self, index: usize) -> String {
         self.words(index).unwrap_or_else(|| format!("unknown {self}"))
     }
 }
 
 impl fmt::Display for Instruction {
-    /// The four numbers, as `ss -b` prints them.
+    /// Four numbers, as `ss -b` prints them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#04x} {} {} {}", self.code, self.jt, self.jf, self.k)
     }
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn as_tcpdump_says_it() {
-        // What `tcpdump -d 'tcp dst port 443'` compiles to on Ethernet, its IPv4 half.
+        // IPv4 half of `tcpdump -d 'tcp dst port 443'` on Ethernet.
         let all = [
             (0x28, 0, 0, 12),
             (0x15, 0, 8, 0x800),

@@ -38,7 +38,7 @@ pub enum Missing {
 }
 
 impl Missing {
-    /// Every reason, in order.
+    /// All reasons, in order.
     pub const ALL: [Self; 13] = [
         Self::NotApplicable,
         Self::NotReported,

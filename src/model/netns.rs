@@ -1,21 +1,21 @@
-//! Which network namespaces are asked for.
+//! Selection of network namespaces (`--netns`).
 
 use super::Namespace;
 
-/// Which network namespaces to read.
+/// Network namespaces to read.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Netns {
-    /// Every one that can be found and entered.
+    /// All that can be found and entered.
     #[default]
     All,
-    /// That of this process, and no look at others.
+    /// Namespace of this process only.
     Here,
-    /// Those with this name.
+    /// Namespaces with this name.
     Named(Box<str>),
 }
 
 impl Netns {
-    /// From a word: `all`, `here` or a name.
+    /// Parses `all`, `here` or a name.
     pub fn parse(word: &str) -> Self {
         match word {
             "all" => Self::All,
@@ -24,8 +24,8 @@ impl Netns {
         }
     }
 
-    /// Whether this namespace is asked for; `own` tells that it is the one of this process. A name is matched whole, by
-    /// its first word (`nginx` means `nginx 812`) and by the inode.
+    /// True if this namespace is selected; `own` marks the namespace of this process. A name matches the whole name,
+    /// its first word (`nginx` for `nginx 812`) or the inode.
     pub fn has(&self, n: &Namespace, own: bool) -> bool {
         match self {
             Self::All => true,

@@ -5,32 +5,32 @@ use super::bytes::{read_u32, read_u64};
 pub use super::struct_layout::{Field as TcpField, FieldUnit};
 
 impl TcpField {
-    /// The word of the structure that it lies in, as a bit.
+    /// Bit of the 8-byte word of the structure that contains it.
     pub const fn word(&self) -> u64 {
         1 << (self.offset / 8)
     }
 }
 
-/// A view over the bytes of `tcp_info` that this kernel sent. Every field is `None` where they end before it.
+/// View of the bytes of `tcp_info` that the kernel sent. A field beyond their end is `None`.
 #[derive(Clone, Copy, Debug)]
 pub struct TcpInfo<'a> {
     bytes: &'a [u8],
-    /// Which words the bytes are: bit n stands for the bytes 8n to 8n + 7 of the structure.
+    /// Words present: bit n stands for bytes 8n to 8n + 7 of the structure.
     words: u64,
 }
 
 impl<'a> TcpInfo<'a> {
-    /// Over the payload of `INET_DIAG_INFO`.
+    /// View of the payload of `INET_DIAG_INFO`.
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, words: u64::MAX }
     }
 
-    /// Over these words of it, one after the other.
+    /// View of selected words, stored consecutively.
     pub const fn from_words(bytes: &'a [u8], words: u64) -> Self {
         Self { bytes, words }
     }
 
-    /// Where a byte of the structure lies in what is kept of it.
+    /// Position in `bytes` of a byte of the structure.
     #[inline]
     fn at(&self, offset: usize) -> Option<usize> {
         let word = 1u64.checked_shl(offset as u32 / 8)?;
@@ -42,9 +42,9 @@ impl<'a> TcpInfo<'a> {
         self.bytes.get(self.at(offset)?).copied()
     }
 
-    /// One field by its entry in [`TCP_FIELDS`].
+    /// Field by its entry in [`TCP_FIELDS`].
     pub fn field(&self, f: &TcpField) -> Option<u64> {
-        // No field reaches from one word into the next.
+        // No field crosses a word boundary.
         let at = self.at(f.offset)?;
         match f.width {
             1 => self.bytes.get(at).map(|b| u64::from(*b)),
@@ -54,17 +54,17 @@ impl<'a> TcpInfo<'a> {
         }
     }
 
-    /// Send window scale, 0 to 14 (the first bit-field of the byte after `options`).
+    /// Send window scale (`tcpi_snd_wscale`), 0 to 14.
     pub fn snd_wscale(&self) -> Option<u8> {
         self.byte(6).map(|b| bit_field(b, 0, 4, Endian::NATIVE))
     }
 
-    /// Receive window scale, 0 to 14 (the second bit-field of the same byte).
+    /// Receive window scale (`tcpi_rcv_wscale`), 0 to 14.
     pub fn rcv_wscale(&self) -> Option<u8> {
         self.byte(6).map(|b| bit_field(b, 4, 4, Endian::NATIVE))
     }
 
-    /// Whether the delivery rate was limited by the application, not by the network.
+    /// True if the delivery rate was limited by the application, not by the network (`tcpi_delivery_rate_app_limited`).
     pub fn app_limited(&self) -> Option<bool> {
         self.byte(7).map(|b| bit_field(b, 0, 1, Endian::NATIVE) != 0)
     }
@@ -72,7 +72,7 @@ impl<'a> TcpInfo<'a> {
 
 macro_rules! tcp_fields {
     ($($name:ident $index:ident @ $offset:literal : $width:literal $unit:ident, $help:literal;)*) => {
-        /// Every whole-byte field of `struct tcp_info` up to Linux 6.18, in the kernel's order.
+        /// All whole-byte fields of `struct tcp_info` up to Linux 6.18, in kernel order.
         pub const TCP_FIELDS: &[TcpField] = &[$(
             TcpField { name: stringify!($name), offset: $offset, width: $width, unit: FieldUnit::$unit, help: $help },
         )*];

@@ -1,7 +1,7 @@
-//! What the path of a control group says: systemd unit and slice, container, pod.
+//! Cgroup path parsing: systemd unit and slice, container, pod.
 //!
-//! The names are those of systemd (systemd.unit(5), systemd.slice(5)), runc and crun, the kubelet, LXC, machined,
-//! Flatpak and snapd. A path of version 1 and one of version 2 look alike.
+//! Naming schemes of systemd (systemd.unit(5), systemd.slice(5)), runc and crun, the kubelet, LXC, machined, Flatpak
+//! and snapd. Paths of cgroup v1 and v2 look alike.
 
 use super::container::{Container, ContainerEngine, Pod, Qos, is_id};
 
@@ -9,20 +9,19 @@ const SLICE: &str = ".slice";
 const SCOPE: &str = ".scope";
 const SERVICE: &str = ".service";
 
-/// Where a control group's path places what runs in it. Parsed once for each path and shared by index
-/// ([`super::Snapshot::units`]).
+/// Unit, slice and container of a cgroup path. Parsed once per path and shared by index ([`super::Snapshot::units`]).
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Unit {
-    /// The innermost systemd unit that is no slice: `nginx.service`, `session-3.scope`.
+    /// Innermost systemd unit other than a slice: `nginx.service`, `session-3.scope`.
     pub name: Option<Box<str>>,
-    /// The innermost slice around it: `system.slice`.
+    /// Innermost slice around it: `system.slice`.
     pub slice: Option<Box<str>>,
-    /// The container. In one that runs in another, the innermost.
+    /// Container; for nested containers the innermost.
     pub container: Option<Container>,
 }
 
 impl Unit {
-    /// Of this path below the root of its hierarchy.
+    /// Parses a path below the cgroup root.
     pub fn parse(path: &str) -> Self {
         let mut out = Self::default();
         let mut pod = None;
@@ -31,7 +30,7 @@ impl Unit {
         for part in path.split('/').filter(|p| !p.is_empty() && *p != "." && *p != "..") {
             if part.strip_suffix(SLICE).is_some() {
                 out.slice = Some(part.into());
-                // What follows is another's: `system.slice` inside a container.
+                // A slice starts another hierarchy: `system.slice` inside a container.
                 out.name = None;
             } else if is_unit(part) {
                 out.name = Some(part.into());
@@ -48,42 +47,43 @@ impl Unit {
         out
     }
 
-    /// Whether it says nothing: the root.
+    /// True for the root: no unit, slice or container.
     pub const fn is_empty(&self) -> bool {
         self.name.is_none() && self.slice.is_none() && self.container.is_none()
     }
 }
 
-/// Whether this is a unit that holds processes (systemd.unit(5)).
+/// True for a unit that contains processes (systemd.unit(5)).
 fn is_unit(part: &str) -> bool {
     const KINDS: [&str; 5] = [SERVICE, SCOPE, ".socket", ".mount", ".swap"];
     KINDS.iter().any(|k| part.len() > k.len() && part.ends_with(k))
 }
 
-/// Which engine the directories below one of this name belong to.
+/// Engine whose cgroups are below a directory of this name.
 fn parent(part: &str) -> Option<ContainerEngine> {
     match part {
         "docker" => Some(ContainerEngine::Docker),
         "libpod_parent" | "libpod" => Some(ContainerEngine::Podman),
         "lxc" => Some(ContainerEngine::Lxc),
         "machine" => Some(ContainerEngine::Machine),
-        // Namespaces that containerd's own clients use.
+        // Namespaces of common containerd clients.
         "default" | "k8s.io" | "moby" | "buildkit" => Some(ContainerEngine::Containerd),
         _ => None,
     }
 }
 
-/// The container that a part of a path names. `above` is what the part above says of the engine.
+/// Container named by a path component. `above` is the engine named by the parent directory.
 fn container(part: &str, above: Option<ContainerEngine>) -> Option<Container> {
     let scope = part.strip_suffix(SCOPE);
     let word = scope.unwrap_or(part);
     if is_id(word) {
         return Some(Container::new(above.unwrap_or(ContainerEngine::Unknown), word));
     }
-    // `docker-ID`, `cri-containerd-ID`; Kubernetes with systemd's driver: `kubepods-….slice:cri-containerd:ID`.
+    // `docker-ID`, `cri-containerd-ID`; Kubernetes with the systemd cgroup driver:
+    // `kubepods-….slice:cri-containerd:ID`.
     if let Some((maker, id)) = word.rsplit_once(['-', ':']).filter(|(_, id)| is_id(id)) {
         let maker = maker.rsplit(':').next().unwrap_or(maker);
-        // Its monitor is a process of the host.
+        // The monitor is a process of the host.
         return (!maker.ends_with("-conmon")).then(|| Container::new(maker_of(maker), id));
     }
     if let Some(name) = part.strip_prefix("lxc.payload.").filter(|n| !n.is_empty()) {
@@ -114,11 +114,11 @@ fn container(part: &str, above: Option<ContainerEngine>) -> Option<Container> {
     None
 }
 
-/// The engine that names its scopes so.
+/// Engine with this scope prefix.
 fn maker_of(maker: &str) -> ContainerEngine {
     match maker {
         "docker" => ContainerEngine::Docker,
-        // In a service of its own (`--cgroups=split`) there is no scope.
+        // In its own service (`--cgroups=split`) it has no scope.
         "libpod" | "libpod-payload" => ContainerEngine::Podman,
         "cri-containerd" | "nerdctl" | "containerd" => ContainerEngine::Containerd,
         "crio" => ContainerEngine::Crio,
@@ -126,7 +126,7 @@ fn maker_of(maker: &str) -> ContainerEngine {
     }
 }
 
-/// The pod that a part of a path names: `kubepods-burstable-podUID.slice`, `/kubepods/burstable/podUID`, Podman's
+/// Pod named by a path component: `kubepods-burstable-podUID.slice`, `/kubepods/burstable/podUID`, Podman's
 /// `libpod_pod_ID.slice` and `user-libpod_pod_ID.slice`.
 fn pod_of(part: &str, above: &str) -> Option<Pod> {
     let word = part.split_once(SLICE).map_or(part, |(word, _)| word);
@@ -137,7 +137,7 @@ fn pod_of(part: &str, above: &str) -> Option<Pod> {
         Some(rest) => rest.rsplit_once("-pod")?,
         None => (above, word.strip_prefix("pod")?),
     };
-    // In a unit's name the dashes of the uid are `_`.
+    // Unit names have `_` for the dashes of the uid.
     let uid = uid.replace('_', "-");
     let plausible = uid.len() >= 32 && uid.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     let qos = match before {
@@ -148,7 +148,7 @@ fn pod_of(part: &str, above: &str) -> Option<Pod> {
     plausible.then(|| Pod { uid: uid.into(), name: None, qos: Some(qos) })
 }
 
-/// A name as it was before it became part of a unit's: `-` stands as `\x2d` there (systemd-escape(1)).
+/// Name with the escapes of systemd-escape(1) undone: `\x2d` is `-`.
 fn unescaped(name: &str) -> String {
     let mut out = Vec::with_capacity(name.len());
     let mut rest = name.as_bytes();
