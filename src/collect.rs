@@ -1,6 +1,6 @@
 //! Data collection: one trait, several backends.
 //!
-//! A [`Source`] produces [`Sample`]s. A partial failure is counted in the sample as a fault; an error means that there is
+//! A [`Source`] produces [`Sample`](crate::model::Sample)s. A partial failure is counted in the sample as a fault; an error means that there is
 //! nothing to show at all.
 
 mod cgroups;

@@ -7,17 +7,17 @@ use crate::model::{Addr, Fault, Snapshot};
 /// Identifier of a table; also of the view that shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TableId {
-    /// [`SOCKETS`].
+    /// [`SOCKETS`](super::SOCKETS).
     Sockets,
-    /// [`PORTS`].
+    /// [`PORTS`](super::PORTS).
     Ports,
-    /// [`PROCESSES`].
+    /// [`PROCESSES`](super::PROCESSES).
     Processes,
-    /// [`PEERS`].
+    /// [`PEERS`](super::PEERS).
     Peers,
-    /// [`LIMITS`].
+    /// [`LIMITS`](super::LIMITS).
     Limits,
-    /// [`FORWARDS`].
+    /// [`FORWARDS`](super::FORWARDS).
     Forwards,
 }
 
