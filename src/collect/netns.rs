@@ -14,9 +14,9 @@ mod tests;
 
 pub(crate) use enter::{Refusal, inside, report};
 
-use super::CollectError;
 use super::containers::EngineQueries;
 use super::procs;
+use super::source::CollectError;
 use crate::model::{Container, FaultKind, FaultSubject, Faults, Namespace, Netns, ProcInfo};
 use members::{Member, Members};
 use name::NetnsMount;
@@ -25,6 +25,9 @@ use rustix::fs::{AtFlags, CWD, statat};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// `/proc` as the calling thread sees it, whatever namespace the rest of this program is in.
+pub(crate) const THREAD_SELF: &str = "/proc/thread-self";
 
 /// Time a namespace keeps its name while the same processes are in it, nanoseconds: the oldest may execute another program.
 const NAME_NS: u64 = 10_000_000_000;

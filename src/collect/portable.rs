@@ -3,8 +3,8 @@
 //! The backend with the least data: no queues, timers, attributes or descriptor numbers, and no peers of datagram sockets.
 
 use super::procs::users::Users;
+use super::source::{CollectError, Source, host, stamp};
 use super::synthetic_id::SyntheticIds;
-use super::{CollectError, Source, host, stamp};
 use crate::model::{
     Addr, Backend, BackendInfo, Endpoint, Family, FaultKind, FaultSubject, FdUsage, Missing, Namespace,
     Owner, ProcInfo, Process, Proto, Reads, Sample, Socket, SocketId, State, Wants, text,

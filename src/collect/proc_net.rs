@@ -10,8 +10,8 @@ mod tests;
 
 use super::netns::NetnsTable;
 use super::procs::Procs;
+use super::source::{CollectError, Source, host, stamp};
 use super::synthetic_id::SyntheticIds;
-use super::{CollectError, Source, host, stamp};
 use crate::model::{
     Backend, BackendInfo, Family, FaultKind, FaultSubject, Faults, Namespace, Netns, OwnersBy, Proto, Reads,
     Sample, Stamp, State, StateSet, Wants, text,

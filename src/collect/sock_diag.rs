@@ -17,11 +17,12 @@ mod unsupported;
 
 use super::cgroups::Cgroups;
 use super::netlink::socket::NetlinkSocket;
+use super::netns::THREAD_SELF;
 use super::netns::{self, NetnsTable, Refusal};
 use super::procs::Procs;
 use super::sock_diag::dump_table::TableDump;
+use super::source::{CollectError, Source, host, stamp};
 use super::synthetic_id::SyntheticIds;
-use super::{CollectError, Source, host, stamp};
 use crate::model::{
     AttrSet, Backend, BackendInfo, Family, FaultKind, FaultSubject, Netns, OwnersBy, Prefilter, Proto, Reads,
     Sample, Socket, State, StateSet, Wants,
@@ -112,9 +113,6 @@ const DUMPS: [DumpTable; 22] = [
     table(Proto::Xdp, Ask::Xdp),
     table(Proto::Tipc, Ask::Tipc),
 ];
-
-/// `/proc` as the calling thread sees it, whatever namespace the rest of this program is in.
-pub(crate) const HERE: &str = "/proc/thread-self";
 
 /// How long the names of interfaces of other namespaces are taken to stay as they are, nanoseconds.
 const LINKS_NS: u64 = 10_000_000_000;
@@ -289,7 +287,7 @@ impl NetlinkSource {
         let mut states = sample.wants.states;
         if let Ask::Proc(file, family) = table.ask {
             let (file, ids) = ((file, table.proto, family), &mut SyntheticIds::default());
-            super::proc_net::read_table(Path::new(HERE), file, ids, sample);
+            super::proc_net::read_table(Path::new(THREAD_SELF), file, ids, sample);
             return true;
         }
         if !matches!(table.ask, Ask::Tcp | Ask::Inet(..)) {

@@ -77,7 +77,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Total order for sorting: by kind ([`Self::rank`]), then by value. A column can hold values of several kinds: the
+    /// Total order for sorting: by kind (`rank`), then by value. A column can hold values of several kinds: the
     /// local end of an IP socket is an endpoint, that of a UNIX socket a text. Missing values are last.
     pub fn order(&self, other: &Self) -> Ordering {
         self.rank().cmp(&other.rank()).then_with(|| match (self, other) {

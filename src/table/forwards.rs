@@ -1,7 +1,7 @@
 //! Columns of the table of forwards.
 
 use super::cell::{any_comm, any_pid, na, netns_tone, proc_info, process_names, protos};
-use super::{Grouping, Table, TableId};
+use super::definition::{Grouping, Table, TableId};
 use crate::diagnose::finding::forward_diagnosis;
 use crate::diagnose::route;
 use crate::format::{Column, Kind, Needs, Role, TextMatch, Tone, Value};

@@ -1,7 +1,7 @@
 //! Columns of the table of peers: remote addresses.
 
 use super::cell::{any_comm, any_pid, host_name, proc_info, process_list, process_names, scope_tone, scopes};
-use super::{Grouping, Table, TableId};
+use super::definition::{Grouping, Table, TableId};
 use crate::format::{Column, Kind, Needs, Role, Value};
 use crate::model::snapshot::Peer;
 use crate::model::{Container, Missing, Reads, Snapshot};

@@ -4,8 +4,8 @@ use super::cell::{
     accept_limit as listener_limit, any_comm, any_pid, na, netns_tone, proc_info, process_list,
     process_names, protos, scope_tone, scopes, user_value,
 };
+use super::definition::{Grouping, Table, TableId};
 use super::units::{self, unit_column};
-use super::{Grouping, Table, TableId};
 use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Value};
 use crate::model::snapshot::Port;
 use crate::model::{AttrSet, Backend, Missing, Proto, Reads, Snapshot, State};

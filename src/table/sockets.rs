@@ -27,8 +27,8 @@ use super::cell::{
     accept_limit as listener_limit, any_owner, applicable, families, fd_limit, first_owner, host_name, na,
     netns_tone, no_owner, protos, reported, scope_tone, scopes, user_value,
 };
+use super::definition::{Grouping, Table, TableId};
 use super::units::{self, unit_column};
-use super::{Grouping, Table, TableId};
 use super::{contexts, threads};
 use crate::diagnose::finding::socket_diagnoses;
 use crate::diagnose::route;

@@ -3,7 +3,7 @@
 use super::attributes::{attributes, timer};
 use super::prefilter::passes;
 use super::{OwnerSpec, ProcessSpec, Scenario, Series, SocketSpec};
-use crate::collect::{CollectError, Source};
+use crate::collect::source::{CollectError, Source};
 use crate::model::{
     Addr, Backend, BackendInfo, Endpoint, FaultKind, FaultSubject, FdKind, FdKinds, FdUsage, Flow, Missing,
     Namespace, Netfilter, Owner, ProcInfo, Process, Reads, Sample, Socket, SocketId, Stamp, State, Wants,

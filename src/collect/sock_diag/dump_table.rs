@@ -1,7 +1,8 @@
 //! One table, dumped once more while it changes, and its rows.
 
-use super::{AF_INET, Ask, DumpTable, HERE, decode, request, unsupported};
+use super::{AF_INET, Ask, DumpTable, decode, request, unsupported};
 use crate::collect::netlink::socket::{DumpError, NetlinkSocket};
+use crate::collect::netns::THREAD_SELF;
 use crate::collect::synthetic_id::SyntheticIds;
 use crate::model::{Family, FaultKind, FaultSubject, Reads, Sample, Wants};
 use rustc_hash::FxHashSet;
@@ -87,7 +88,7 @@ pub(crate) fn dump_table(
                     let family = if family == AF_INET { Family::Inet } else { Family::Inet6 };
                     let table = (file, table.proto, family);
                     let ids = &mut SyntheticIds::default();
-                    crate::collect::proc_net::read_table(Path::new(HERE), table, ids, sample);
+                    crate::collect::proc_net::read_table(Path::new(THREAD_SELF), table, ids, sample);
                     return true;
                 }
                 let kind = match e {
@@ -103,7 +104,7 @@ pub(crate) fn dump_table(
                     *netns = Some(name.into());
                 }
                 let why = if kind == FaultKind::Unsupported {
-                    unsupported::why(table.proto, Path::new(HERE))
+                    unsupported::why(table.proto, Path::new(THREAD_SELF))
                 } else {
                     e.to_string()
                 };

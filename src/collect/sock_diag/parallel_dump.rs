@@ -8,8 +8,9 @@
 //! port: a socket that was bound and then reset by its peer keeps it.
 
 use super::dump_table::{self, TableDump};
-use super::{Ask, DumpTable, HERE};
+use super::{Ask, DumpTable};
 use crate::collect::netlink::socket::NetlinkSocket;
+use crate::collect::netns::THREAD_SELF;
 use crate::model::{Prefilter, Proto, Sample, Side, Socket};
 use rustix::net::netlink::SOCK_DIAG;
 use std::path::Path;
@@ -33,7 +34,7 @@ pub(crate) fn worth_splitting(table: &DumpTable, sockets: u64, busy: bool) -> bo
 /// About how many sockets a table has in the namespace of the calling thread; only for TCP.
 pub(crate) fn socket_count(table: &DumpTable) -> u64 {
     let of = |file, line| {
-        let text = std::fs::read_to_string(Path::new(HERE).join(file)).unwrap_or_default();
+        let text = std::fs::read_to_string(Path::new(THREAD_SELF).join(file)).unwrap_or_default();
         let words = text.lines().find_map(|l| l.strip_prefix(line)).unwrap_or_default();
         // `inuse 4 orphan 0 tw 17 alloc 9 mem 2`
         let words: Vec<&str> = words.split_ascii_whitespace().collect();
