@@ -235,7 +235,7 @@ pub(super) fn probe(live: bool, request: ProbeRequest) -> Event {
     if !live {
         let unknown = || Err(Missing::NotReported);
         let result = ProbeResult {
-            cwd: Err("unknown (demo data or captured tree)".to_owned()),
+            cwd: Err("demo data or captured tree".to_owned()),
             proc_ctx: unknown(),
             sock_ctx: unknown(),
             tids: vec![],

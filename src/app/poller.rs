@@ -1,9 +1,9 @@
 //! The collector thread: samples, steps the engine, sends the newest snapshot. The drawing thread never waits for it.
 
+use super::panic_report;
 use crate::collect::Source;
 use crate::derive::Engine;
 use crate::model::{AlertRules, AttrSet, Hosts, Reads, Services, Snapshot, Wants};
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -76,7 +76,7 @@ impl Poller {
             if let Err(panic) = result {
                 send(PollEvent::Panicked(format!(
                     "the collector thread panicked: {}",
-                    panic_text(panic.as_ref())
+                    panic_report::panic_text(panic.as_ref())
                 )));
             }
         })?;
@@ -168,7 +168,7 @@ fn poll(
             wants = wants.without(Reads::OWNERS);
             // Only what is quick to read.
             wants.needs.attrs = AttrSet::NONE;
-            wants.at_most = Some(FIRST_SOCKETS);
+            wants.max_sockets = Some(FIRST_SOCKETS);
         }
         let event = match source.sample(&wants) {
             Ok(mut sample) => {
@@ -245,14 +245,6 @@ impl Pace {
         self.reported = Some(effective);
         Some(effective)
     }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("unknown panic")
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ fn read_flows(socket: &mut NetlinkSocket, netns: u16, sample: &mut Sample) {
         Err(e) => e,
     };
     sample.flows.truncate(before);
-    if let Ok(text) = std::fs::read(Path::new(super::sock_diag::PROC_THREAD_SELF).join("net/nf_conntrack")) {
+    if let Ok(text) = std::fs::read(Path::new(super::netns::THREAD_SELF).join("net/nf_conntrack")) {
         let (flows, malformed) = conntrack::from_proc(&text, netns);
         sample.faults.add_many(FaultKind::Malformed, FaultSubject::Conntrack, "", malformed);
         sample.flows.extend(flows);

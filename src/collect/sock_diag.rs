@@ -16,11 +16,12 @@ mod unsupported;
 
 use super::cgroups::Cgroups;
 use super::netlink::socket::NetlinkSocket;
+use super::netns::THREAD_SELF;
 use super::netns::{self, NetnsTable, Refusal};
 use super::procs::Procs;
 use super::sock_diag::dump_table::TableDump;
+use super::source::{CollectError, Source, host, stamp};
 use super::synthetic_id::SyntheticIds;
-use super::{CollectError, Source, host, stamp};
 use crate::model::{
     AttrSet, Backend, BackendInfo, Family, FaultKind, FaultSubject, Netns, OwnersBy, Prefilter, Proto, Reads,
     Sample, Socket, State, StateSet, Wants,
@@ -111,9 +112,6 @@ const DUMPS: [DumpTable; 22] = [
     table(Proto::Tipc, DumpMethod::Tipc),
 ];
 
-/// `/proc/thread-self`: `net` below it belongs to the network namespace of the calling thread.
-pub(crate) const PROC_THREAD_SELF: &str = "/proc/thread-self";
-
 /// Time to live of cached interface names of other namespaces, nanoseconds.
 const INTERFACES_TTL_NS: u64 = 10_000_000_000;
 
@@ -141,9 +139,9 @@ impl std::fmt::Debug for NetlinkSource {
 }
 
 impl NetlinkSource {
-    /// Opens a netlink socket and sends a minimal request, which fails on a kernel without `inet_diag`. `why` is the reason
+    /// Opens a netlink socket and sends a minimal request, which fails on a kernel without `inet_diag`. `reason` is the reason
     /// for this backend, shown next to its name.
-    pub fn new(why: String) -> Result<Self, CollectError> {
+    pub fn new(reason: String) -> Result<Self, CollectError> {
         let mut socket = NetlinkSocket::open(Some(SOCK_DIAG))
             .map_err(|e| CollectError::io("open", "a sock_diag netlink socket", e))?;
         // An empty state mask: the kernel does not iterate over its table.
@@ -157,7 +155,7 @@ impl NetlinkSource {
             procs: Procs::new(Path::new("/proc")),
             cgroups: Cgroups::default(),
             host: host(),
-            info: Arc::new(BackendInfo { backend: Backend::Netlink, why }),
+            info: Arc::new(BackendInfo { backend: Backend::Netlink, reason }),
             netns: NetnsTable::new(Netns::Here),
             netns_number: 0,
             interfaces: BTreeMap::new(),
@@ -275,7 +273,7 @@ impl NetlinkSource {
         }
         sample.namespaces = self.netns.publish();
         if sample.wants.reads(Reads::NAT) {
-            sample.elsewhere = self.netns.elsewhere();
+            sample.netns_by_pid = self.netns.netns_by_pid();
         }
     }
 
@@ -289,7 +287,7 @@ impl NetlinkSource {
         let mut states = sample.wants.states;
         if let DumpMethod::Proc(file, family) = table.method {
             let (file, ids) = ((file, table.proto, family), &mut SyntheticIds::default());
-            super::proc_net::read_table(Path::new(PROC_THREAD_SELF), file, ids, sample);
+            super::proc_net::read_table(Path::new(THREAD_SELF), file, ids, sample);
             return true;
         }
         if !matches!(table.method, DumpMethod::Tcp | DumpMethod::Inet(..)) {
@@ -366,7 +364,7 @@ impl NetlinkSource {
         let whole =
             TableDump { table, states, bytecode: bytecode(filter), interfaces: &self.interfaces, netns };
         let sockets = if table.proto == Proto::Tcp { parallel_dump::socket_count(table) } else { 0 };
-        let unlimited = sample.wants.at_most.is_none();
+        let unlimited = sample.wants.max_sockets.is_none();
         if unlimited && filter.is_none() && states == mask(table, StateSet::ALL) {
             // Reserve once: growing a large list copies it repeatedly.
             sample.sockets.reserve_exact(usize::try_from(sockets).unwrap_or(0));
@@ -410,7 +408,7 @@ pub(crate) fn bpf_maps(s: &Socket) -> io::Result<Vec<(u32, u32)>> {
         s.remote.port,
     );
     request.bpf_maps();
-    let info = BackendInfo { backend: Backend::Netlink, why: String::new() };
+    let info = BackendInfo { backend: Backend::Netlink, reason: String::new() };
     let mut sample = Sample::empty(stamp(), "".into(), Arc::new(info), Wants::default());
     let mut socket = NetlinkSocket::open(Some(SOCK_DIAG))?;
     let done = socket.dump(&request, |message| inet::decode(message, s.proto, &mut sample));
@@ -486,7 +484,7 @@ impl Source for NetlinkSource {
             self.cgroups.fill(&mut sample);
         }
         self.procs.read(&mut sample);
-        sample.took_us = stamp().boot_ns.saturating_sub(sample.at.boot_ns) / 1000;
+        sample.duration_us = stamp().boot_ns.saturating_sub(sample.at.boot_ns) / 1000;
         Ok(sample)
     }
 }

@@ -126,7 +126,7 @@ mod tests {
     }
 
     fn sample() -> Sample {
-        let info = Arc::new(BackendInfo { backend: Backend::Script, why: String::new() });
+        let info = Arc::new(BackendInfo { backend: Backend::Script, reason: String::new() });
         Sample::empty(Stamp::default(), "h".into(), info, Wants::default())
     }
 

@@ -3,7 +3,7 @@
 use super::coverage::Coverage;
 use super::identity::{RowPairs, netns_renumbering, translate_id};
 use super::previous::Previous;
-use crate::model::snapshot::{Former, SocketFacts};
+use crate::model::snapshot::{LastOwner, SocketFacts};
 use crate::model::{Missing, Sample, Socket, SocketId, State};
 use rustc_hash::FxHashMap;
 
@@ -19,7 +19,7 @@ const UNSEEN_NS: u64 = 60_000_000_000;
 pub(super) struct UnseenSocket {
     pub(super) facts: SocketFacts,
     pub(super) state: State,
-    pub(super) former: Option<Former>,
+    pub(super) former: Option<LastOwner>,
     since_ns: u64,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct ClosedRows {
     pub(super) names: Vec<Box<str>>,
     pub(super) facts: Vec<SocketFacts>,
     /// Last known owners: index in `rows`, owner.
-    pub(super) former: Vec<(u32, Former)>,
+    pub(super) former: Vec<(u32, LastOwner)>,
     /// Sockets that closed since the previous poll.
     pub(super) count: u32,
 }

@@ -8,7 +8,7 @@ use super::previous::Previous;
 use super::{
     counter_window, forwards, limits, local_peer, nat_rules, owners, peers, ports, processes, units,
 };
-use crate::model::snapshot::{Direction, Former, Rates, SocketFacts};
+use crate::model::snapshot::{Direction, LastOwner, Rates, SocketFacts};
 use crate::model::{
     AlertRules, AttrSet, Faults, Missing, Reads, Sample, Snapshot, Socket, Stamp, StateCounts,
 };
@@ -39,7 +39,7 @@ pub struct Engine {
 struct LiveFacts {
     facts: Vec<SocketFacts>,
     /// Last known owners of rows without owner, sorted by row.
-    former: Vec<(u32, Former)>,
+    former: Vec<(u32, LastOwner)>,
     states: StateCounts,
     /// Rows without owner by reason.
     missing: [u32; Missing::ALL.len()],
@@ -164,8 +164,8 @@ impl Engine {
             facts,
             rates,
             counters,
-            ends: local_peers,
-            former,
+            local_peers,
+            last_owners: former,
             sockets_of,
             processes,
             units,
@@ -233,13 +233,14 @@ impl Engine {
                 last_owner = unseen.former;
                 aged(&unseen.facts, unseen.state == s.state, true)
             } else {
-                let older = previous.is_none_or(|p| !coverage.proves_opened(&p.coverage, s.proto, s.state));
-                out.opened += u32::from(!older);
+                let preexisting =
+                    previous.is_none_or(|p| !coverage.proves_opened(&p.coverage, s.proto, s.state));
+                out.opened += u32::from(!preexisting);
                 SocketFacts {
                     owners: range,
                     owner_missing: missing,
                     first_seen_ns: now,
-                    older,
+                    preexisting,
                     state_since_ns: now,
                     waiting_since_ns: if s.recv_q > 0 { now } else { 0 },
                     closed_ns: 0,

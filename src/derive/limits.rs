@@ -97,6 +97,13 @@ impl LimitHistory {
     }
 }
 
+/// Order by share of the maximum, the largest first. Exact for any counts: `a / b` against `c / d` is `a * d` against
+/// `c * b`, and a maximum of 0 counts as 1.
+fn fullest_first(a: (u64, u64), b: (u64, u64)) -> std::cmp::Ordering {
+    let product = |used: u64, max: u64| u128::from(used) * u128::from(max.max(1));
+    product(b.0, a.1).cmp(&product(a.0, b.1))
+}
+
 fn limit(kind: LimitKind, netns: u16, subject: LimitSubject, used: u64, max: Option<u64>) -> Limit {
     Limit {
         kind,
@@ -168,7 +175,7 @@ fn add_system(c: &Context<'_>, out: &mut Vec<Limit>) {
     };
     add(LimitKind::Threads, LimitSubject::System, k.threads, threads);
     let mut groups: Vec<_> = k.cgroup_pids.iter().collect();
-    groups.sort_by(|a, b| (b.1 * a.2.max(1)).cmp(&(a.1 * b.2.max(1))));
+    groups.sort_by(|a, b| fullest_first((a.1, a.2), (b.1, b.2)));
     for (path, used, max) in groups.into_iter().take(MAX_OTHERS) {
         add(LimitKind::CgroupPids, LimitSubject::Cgroup(path.clone()), Some(*used), Some(*max));
     }
@@ -236,7 +243,7 @@ fn add_routes(c: &Context<'_>, out: &mut Vec<Limit>) {
     let mut all: Vec<_> =
         used.into_iter().filter_map(|(key, (n, row))| Some((key, u64::from(n), row, size(key.0)?))).collect();
     // Highest usage first: a / b > c / d is a * d > c * b.
-    all.sort_unstable_by(|a, b| (b.1 * a.3).cmp(&(a.1 * b.3)).then(a.0.cmp(&b.0)));
+    all.sort_unstable_by(|a, b| fullest_first((a.1, a.3), (b.1, b.3)).then(a.0.cmp(&b.0)));
     for ((netns, from, to), n, row, size) in all.into_iter().take(MAX_ROUTES) {
         let mut l = limit(LimitKind::Ports, netns, LimitSubject::Route(from, to), n, Some(size));
         let (a, b) = c.facts[row as usize].owners;

@@ -21,7 +21,7 @@ pub(super) struct PeerHistory {
 struct Entry {
     first_seen_ns: u64,
     /// Present at the first poll.
-    older: bool,
+    preexisting: bool,
     /// The last poll with a connection, and the number in that poll.
     last_poll: u64,
     number: u32,
@@ -52,7 +52,7 @@ impl PeerHistory {
                 }
                 let new = Entry {
                     first_seen_ns: sample.at.boot_ns,
-                    older: self.poll == 1,
+                    preexisting: self.poll == 1,
                     last_poll: 0,
                     number: 0,
                 };
@@ -113,7 +113,7 @@ impl PeerHistory {
                 rx: None,
                 tx: None,
                 first_seen_ns: entry.map_or(sample.at.boot_ns, |e| e.first_seen_ns),
-                older: entry.is_some_and(|e| e.older),
+                preexisting: entry.is_some_and(|e| e.preexisting),
             };
             ports.clear();
             processes.clear();

@@ -128,7 +128,7 @@ mod tests {
     use crate::model::{Backend, BackendInfo, ProcInfo, Stamp, Wants};
 
     fn sample(paths: &[&str], cgroups: &[(u64, &str)]) -> Sample {
-        let info = BackendInfo { backend: Backend::Script, why: String::new() };
+        let info = BackendInfo { backend: Backend::Script, reason: String::new() };
         let mut out = Sample::empty(Stamp::default(), "t".into(), Arc::new(info), Wants::default());
         out.processes = (1u32..)
             .zip(paths)

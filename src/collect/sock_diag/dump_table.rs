@@ -1,7 +1,8 @@
 //! Dump of one socket table, with retries if it changes during the dump.
 
-use super::{AF_INET, DumpMethod, DumpTable, PROC_THREAD_SELF, decode, request, unsupported};
+use super::{AF_INET, DumpMethod, DumpTable, decode, request, unsupported};
 use crate::collect::netlink::socket::{DumpError, NetlinkSocket};
+use crate::collect::netns::THREAD_SELF;
 use crate::collect::synthetic_id::SyntheticIds;
 use crate::model::{Family, FaultKind, FaultSubject, Reads, Sample, Wants};
 use rustc_hash::FxHashSet;
@@ -51,7 +52,7 @@ pub(crate) fn dump_table(
     for attempt in 0..=RETRIES {
         before.truncate(sample);
         let last = attempt == RETRIES;
-        match socket.dump_some(&request, sample.wants.at_most, |message| {
+        match socket.dump_some(&request, sample.wants.max_sockets, |message| {
             decode(table, message, dump.interfaces, sample)
         }) {
             Ok(done) => {
@@ -88,7 +89,7 @@ pub(crate) fn dump_table(
                     let family = if family == AF_INET { Family::Inet } else { Family::Inet6 };
                     let table = (file, table.proto, family);
                     let ids = &mut SyntheticIds::default();
-                    crate::collect::proc_net::read_table(Path::new(PROC_THREAD_SELF), table, ids, sample);
+                    crate::collect::proc_net::read_table(Path::new(THREAD_SELF), table, ids, sample);
                     return true;
                 }
                 let kind = match e {
@@ -104,7 +105,7 @@ pub(crate) fn dump_table(
                     *netns = Some(name.into());
                 }
                 let why = if kind == FaultKind::Unsupported {
-                    unsupported::reason(table.proto, Path::new(PROC_THREAD_SELF))
+                    unsupported::reason(table.proto, Path::new(THREAD_SELF))
                 } else {
                     e.to_string()
                 };

@@ -209,7 +209,7 @@ pub(crate) fn packet(
         0 => "*".to_owned(),
         i => links::interface_name(interfaces, i),
     };
-    s.local_name = store_name(sample, format!("{}:{on}", names::ether(m.number)));
+    s.local_name = store_name(sample, format!("{}:{on}", names::ether_type(m.number)));
     add(sample, s, m.kind, rest, &[(diag_attr::own::PROTOCOL, &m.number.to_ne_bytes())])
 }
 

@@ -8,8 +8,9 @@
 //! bound socket that was reset by its peer keeps its remote port.
 
 use super::dump_table::{self, TableDump};
-use super::{DumpMethod, DumpTable, PROC_THREAD_SELF};
+use super::{DumpMethod, DumpTable};
 use crate::collect::netlink::socket::NetlinkSocket;
+use crate::collect::netns::THREAD_SELF;
 use crate::model::{Prefilter, Proto, Sample, Side, Socket};
 use rustix::net::netlink::SOCK_DIAG;
 use std::path::Path;
@@ -32,7 +33,7 @@ pub(crate) fn worth_splitting(table: &DumpTable, sockets: u64, busy: bool) -> bo
 /// Approximate number of sockets of a TCP table in the network namespace of the calling thread.
 pub(crate) fn socket_count(table: &DumpTable) -> u64 {
     let count = |file, prefix| {
-        let text = std::fs::read_to_string(Path::new(PROC_THREAD_SELF).join(file)).unwrap_or_default();
+        let text = std::fs::read_to_string(Path::new(THREAD_SELF).join(file)).unwrap_or_default();
         let words = text.lines().find_map(|l| l.strip_prefix(prefix)).unwrap_or_default();
         // `inuse 4 orphan 0 tw 17 alloc 9 mem 2`
         let words: Vec<&str> = words.split_ascii_whitespace().collect();

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 fn sample() -> Sample {
-    let info = BackendInfo { backend: Backend::Netlink, why: String::new() };
+    let info = BackendInfo { backend: Backend::Netlink, reason: String::new() };
     Sample::empty(Stamp::default(), "test".into(), Arc::new(info), Wants::default())
 }
 

@@ -16,13 +16,13 @@ pub(super) fn follow_chained(rows: &mut [Forward]) {
             let is_next = |(k, o): &(usize, &Forward)| {
                 *k != i
                     && o.netns == netns
-                    && o.steps.iter().any(|s| s.by.is_rule())
+                    && o.via.iter().any(|s| s.kind.is_rule())
                     && o.proto.is_none_or(|p| f.proto.is_none_or(|q| p == q))
                     && t.port != 0
-                    && o.is_for(&t)
+                    && o.covers(&t)
             };
             // The kernel translates a connection once per namespace; connections that start there may match other rules.
-            let by_rule = f.steps.iter().any(|s| s.by.is_rule());
+            let by_rule = f.via.iter().any(|s| s.kind.is_rule());
             if netns == f.netns && by_rule {
                 continue;
             }

@@ -2,7 +2,7 @@
 
 use super::detect::address_in;
 use super::{Context, new_forward};
-use crate::model::nat::Step;
+use crate::model::nat::Via;
 use crate::model::{Addr, Container, Endpoint, Forward, ForwardKind, Published};
 use rustc_hash::FxHashMap;
 
@@ -21,7 +21,7 @@ pub(super) fn add_published(c: &Context<'_>, rows: &mut Vec<Forward>) {
         for p in &k.ports {
             let step = || {
                 let how = format!("{}: {} {p}", k.engine.name(), k.label());
-                Step { by: ForwardKind::Engine, how, process: None, listener: None }
+                Via { kind: ForwardKind::Engine, detail: how, process: None, listener: None }
             };
             let target = || {
                 let fits = k.addrs.iter().find(|a| a.is_v4() == p.host.addr.is_v4() && !a.is_any());
@@ -34,8 +34,8 @@ pub(super) fn add_published(c: &Context<'_>, rows: &mut Vec<Forward>) {
                 f.container = Some(i as u32);
                 f.target = f.target.or_else(target);
                 f.target_netns = f.target_netns.or(netns);
-                if f.steps.iter().all(|s| s.by != ForwardKind::Engine) {
-                    f.steps.push(step());
+                if f.via.iter().all(|s| s.kind != ForwardKind::Engine) {
+                    f.via.push(step());
                 }
             }
             if !found && host_read {
@@ -62,7 +62,8 @@ fn container_namespaces<'a>(c: &'a Context<'_>) -> FxHashMap<&'a str, u16> {
 fn is_published(f: &Forward, p: &Published, k: &Container, netns: Option<u16>) -> bool {
     let port = p.host.port;
     // A proxy on `[::]` accepts IPv4 too; engines report it as 0.0.0.0.
-    let both = f.host.addr == Addr::ANY6 && p.host.addr == Addr::ANY4 && !f.ways().any(|s| s.by.is_rule());
+    let both =
+        f.host.addr == Addr::ANY6 && p.host.addr == Addr::ANY4 && !f.known_via().any(|s| s.kind.is_rule());
     let matches_target = |t: Endpoint| {
         let inside = if t.port == 0 { port } else { t.port };
         let same_netns = f.target_netns.is_some() && f.target_netns == netns;
@@ -99,7 +100,7 @@ mod tests {
         web.ports = ports.iter().map(|(p, h, to)| Published { proto: *p, host: end(h), port: *to }).collect();
         sample.containers = Arc::from([web]);
         Arc::make_mut(&mut sample.processes[0].info).cgroup = Some(format!("/docker/{ID}").into());
-        sample.elsewhere = Arc::from([(10, 1)]);
+        sample.netns_by_pid = Arc::from([(10, 1)]);
     }
 
     fn row(snap: &Snapshot, port: u16) -> &Forward {
@@ -110,11 +111,11 @@ mod tests {
     }
 
     fn how(f: &Forward) -> Vec<&str> {
-        f.steps.iter().filter(|s| s.by.name() == "engine").map(|s| s.how.as_str()).collect()
+        f.via.iter().filter(|s| s.kind.name() == "engine").map(|s| s.detail.as_str()).collect()
     }
 
     fn by(f: &Forward) -> Vec<&str> {
-        f.ways().map(|s| s.by.name()).collect()
+        f.known_via().map(|s| s.kind.name()).collect()
     }
 
     #[test]
@@ -228,7 +229,7 @@ mod tests {
         let info = Arc::make_mut(&mut child.info);
         (info.pid, info.ppid) = (21, 20);
         sample.processes.push(child);
-        sample.elsewhere = Arc::from([(21, 1)]);
+        sample.netns_by_pid = Arc::from([(21, 1)]);
         let snap = Engine::new().step(sample);
         assert_eq!((row(&snap, 8080).target, row(&snap, 8080).target_netns), (None, Some(1)));
         // A process in the target namespace identifies the container.

@@ -13,7 +13,7 @@ pub(super) fn end(s: &str) -> Endpoint {
 }
 
 pub(super) fn machine() -> Sample {
-    let info = Arc::new(BackendInfo { backend: Backend::Script, why: String::new() });
+    let info = Arc::new(BackendInfo { backend: Backend::Script, reason: String::new() });
     let wants = Wants::default().with(Reads::NAT | Reads::LOCAL_PEERS);
     let at = Stamp { boot_ns: 1_000_000_000, unix_ns: 0 };
     let mut sample = Sample::empty(at, "x".into(), info, wants);
@@ -106,7 +106,7 @@ fn rule_and_proxy_of_one_port_are_one_row() {
     let f = snap.forwards.as_ref().unwrap();
     assert_eq!(f.rows.len(), 3);
     let web = f.rows.iter().find(|r| r.host.port == 8080).unwrap();
-    let by: Vec<_> = web.steps.iter().map(|s| s.by.name()).collect();
+    let by: Vec<_> = web.via.iter().map(|s| s.kind.name()).collect();
     assert_eq!(by, ["dnat", "docker-proxy"]);
     assert_eq!(
         (web.target, web.target_netns, web.target_row, web.listens),
@@ -126,7 +126,7 @@ fn original_client_is_known_by_conntrack_or_proxy_pair() {
     assert_eq!(snap.flow(2).unwrap().orig.0, end("203.0.113.5:50000"));
     assert_eq!(snap.flow(1), None);
     // By the two connections of the proxy.
-    assert_eq!(snap.other_end(5), Some(4));
+    assert_eq!(snap.local_peer(5), Some(4));
     assert_eq!(snap.proxied(4), Some((3, true)));
     assert_eq!(snap.proxied(3), Some((4, true)));
     assert_eq!(snap.proxied(2), None);
@@ -155,7 +155,7 @@ fn activated_socket_is_served_by_its_service() {
         let rows = &snap.forwards.as_ref().unwrap().rows;
         let row = rows.iter().position(|f| f.host.port == 6000).unwrap();
         let column = crate::table::table("forwards").and_then(|t| t.column("pid")).unwrap();
-        let by: Vec<_> = rows[row].ways().map(|s| s.by.name()).collect();
+        let by: Vec<_> = rows[row].known_via().map(|s| s.kind.name()).collect();
         (by, rows[row].listens, column.value(snap, row).number())
     };
     let snap = Engine::new().step(sample.clone());

@@ -109,7 +109,7 @@ fn jumps_and_conditions_yield_nat_rules() {
     );
     let found = evaluate(&t);
     let rule = |r: &crate::model::NatRule| {
-        let to = r.to.map_or_else(|| "any".to_owned(), |(a, n)| format!("{a}/{n}"));
+        let to = r.dest.map_or_else(|| "any".to_owned(), |(a, n)| format!("{a}/{n}"));
         let (target, port) = (r.target.unwrap(), r.target_ports.unwrap().0);
         let iface = r.iface.as_deref().unwrap_or("-");
         let (proto, more) = (r.proto.unwrap().name(), r.conditions.join(" "));
