@@ -35,11 +35,11 @@ impl Builder<'_> {
             let far = if s.remote.is_none() {
                 String::new()
             } else {
-                format!(" {} {}", self.app.glyphs.arrow, s.remote)
+                format!(" {} {}", self.app.glyphs.arrow, self.snap.end_text(s, &s.remote))
             };
             self.out.push(vec![
                 (format!("{:<12}", s.state.name()), theme.state(s.state)),
-                (format!("{} {}{far}", s.proto.name(), s.local), theme.text),
+                (format!("{} {}{far}", s.proto.name(), self.snap.end_text(s, &s.local)), theme.text),
             ]);
         }
         if rows.len() > 50 {
