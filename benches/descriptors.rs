@@ -39,7 +39,7 @@ fn scan_fds() -> usize {
 fn main() {
     let mut processes: Vec<Child> = (0..PROCESSES).map(|_| start_process()).collect();
     std::thread::sleep(Duration::from_secs(5));
-    let why = Arc::new(BackendInfo { backend: Backend::Netlink, why: String::new() });
+    let why = Arc::new(BackendInfo { backend: Backend::Netlink, reason: String::new() });
     let wants = Wants::default().with(Reads::PROCESSES).without(Reads::OWNERS | Reads::FD_KINDS);
     let read = |procs: &mut Procs| {
         let mut s = Sample::empty(Stamp::default(), "h".into(), Arc::clone(&why), wants.clone());

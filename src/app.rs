@@ -12,6 +12,7 @@ mod list;
 mod listing;
 mod malloc_tuning;
 mod man;
+mod panic_report;
 mod poller;
 mod reader;
 mod reference;
@@ -83,8 +84,16 @@ impl RunError {
     }
 }
 
-/// Runs the program. Exit status 0 on success, 1 without a match, 2 on a usage error or failure; a closed pipe is a success.
+/// Runs the program. Exit status 0 on success, 1 without a match, 2 on a usage error, failure or panic; a closed pipe is a
+/// success.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    panic_report::catch(|| run_args(args)).unwrap_or_else(|line| {
+        line.lines().for_each(print_error);
+        ExitCode::from(2)
+    })
+}
+
+fn run_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     malloc_tuning::set_mmap_threshold();
     let args: Vec<OsString> = args.into_iter().collect();
     if completion::complete_for_shell(&args) {
@@ -167,7 +176,7 @@ fn usage_line(e: &clap::Error) -> String {
 
 /// Prints one line on standard error; a failure there is ignored.
 fn print_error(what: &str) {
-    let what = crate::model::text::without_number(what);
+    let what = crate::model::text::strip_os_error(what);
     let line = crate::model::text::escape(&what);
     let _ = writeln!(io::stderr(), "sockscope: {line}");
 }

@@ -1,6 +1,6 @@
 //! Data collection: one trait, several backends.
 //!
-//! A [`Source`] produces [`Sample`]s. A partial failure is counted in the sample as a fault; an error means that there is
+//! A [`Source`] produces [`Sample`](crate::model::Sample)s. A partial failure is counted in the sample as a fault; an error means that there is
 //! nothing to show at all.
 
 mod cgroups;
@@ -15,17 +15,16 @@ pub mod proc_net;
 pub mod procs;
 pub mod scenario;
 pub mod sock_diag;
+mod source;
 mod synthetic_id;
 
-use crate::model::{Netns, OwnersBy, Sample, Services, Stamp, Wants};
+use crate::model::{Netns, OwnersBy, Services};
 pub use containers::Engines;
 use containers::{ContainerNames, EngineQueries};
 use netns::NetnsTable;
-use rustix::time::{ClockId, clock_gettime};
+pub use source::{CollectError, Source, host, stamp};
 use std::cell::Cell;
-use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
 /// Requested backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +58,7 @@ pub fn open(
     // An unknown namespace is an error of any backend, so this is not left to the one that opens.
     let table = Cell::new(netns::open(netns, queries.clone())?);
     let table = || table.replace(NetnsTable::new(Netns::Here));
-    let netlink = |why| Ok(sock_diag::NetlinkSource::new(why)?.over(table()).owners_by(owners));
+    let netlink = |why| Ok(sock_diag::NetlinkSource::new(why)?.with_netns(table()).owners_by(owners));
     let proc = |why| Ok(proc_net::ProcSource::new(live, why)?.over(table()).owners_by(owners));
     let source: Box<dyn Source> = match choice {
         _ if proc_root.is_some() => Box::new(proc(requested())?),
@@ -90,15 +89,6 @@ fn open_first(openers: &[Opener<'_>]) -> Result<Box<dyn Source>, CollectError> {
     Err(CollectError::Unavailable { backend: "no backend available", why: why.join("; ") })
 }
 
-/// Current time.
-pub fn stamp() -> Stamp {
-    let ns = |clock| {
-        let t = clock_gettime(clock);
-        t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
-    };
-    Stamp { boot_ns: ns(ClockId::Boottime), unix_ns: ns(ClockId::Realtime) }
-}
-
 /// Names of ports and IP protocols from this file (services(5)) and `protocols` in the same directory (protocols(5)), or
 /// well-known ones if a file cannot be read.
 pub fn services(file: &Path) -> Services {
@@ -107,58 +97,11 @@ pub fn services(file: &Path) -> Services {
     ports.with_protocols(&read(&file.with_file_name("protocols")).unwrap_or_default())
 }
 
-/// Host name of this machine.
-pub fn host() -> Arc<str> {
-    rustix::system::uname().nodename().to_string_lossy().into()
-}
-
-/// Source of samples.
-pub trait Source: Send {
-    /// Reads one sample of what is wanted.
-    fn sample(&mut self, wants: &Wants) -> Result<Sample, CollectError>;
-}
-
-/// Error that leaves nothing to show.
-#[derive(Debug, thiserror::Error)]
-pub enum CollectError {
-    /// A system call failed.
-    #[error("{operation} {subject}: {source}")]
-    Io {
-        /// The operation: `open`, `bind`, `dump`.
-        operation: &'static str,
-        /// Its object: a path, a table.
-        subject: String,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// There is no network namespace of this name.
-    #[error("no network namespace {name:?}; available: {known}")]
-    NoNamespace {
-        /// The requested name.
-        name: String,
-        /// The available names.
-        known: String,
-    },
-    /// A backend cannot read anything on this machine.
-    #[error("{backend}: {why}")]
-    Unavailable {
-        /// Its name.
-        backend: &'static str,
-        /// The reason.
-        why: String,
-    },
-}
-
-impl CollectError {
-    /// I/O error of an operation on a subject.
-    pub fn io(operation: &'static str, subject: impl Into<String>, source: impl Into<io::Error>) -> Self {
-        Self::Io { operation, subject: subject.into(), source: source.into() }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Wants;
+    use std::io;
 
     fn broken(subject: &str) -> CollectError {
         CollectError::io("open", subject, io::ErrorKind::PermissionDenied)
@@ -187,7 +130,7 @@ mod tests {
                 .unwrap()
                 .sample(&Wants::default())
                 .unwrap();
-            (s.backend.backend.name(), s.backend.why.clone())
+            (s.backend.backend.name(), s.backend.reason.clone())
         };
         assert_eq!(backend(Choice::Proc, None), ("proc", "requested".to_owned()));
         assert_eq!(backend(Choice::Auto, Some(Path::new("/proc/"))), ("proc", "requested".to_owned()));

@@ -5,6 +5,7 @@ pub mod column_layout;
 pub mod did_you_mean;
 pub mod duration;
 pub mod number;
+mod style;
 mod tcp_field;
 pub mod text;
 pub mod value;
@@ -14,15 +15,7 @@ pub use crate::model::Needs;
 pub use column::{Align, Column, Gauge, Get, Kind, Role, TextMatch, Tone, Width};
 pub use duration::{age, duration};
 pub use number::{amount, bytes, percent, thousands};
+pub use style::Style;
 pub use text::{cell, exact, push_cell};
 pub use value::Value;
 pub use width::{shorten, shorten_middle, width, wrap};
-
-/// Formatting choices of a whole screen or output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Style {
-    /// Numbers as they are: no units, no thousands.
-    pub numeric: bool,
-    /// ASCII only: `us` for `µs`, `..` for `…`.
-    pub ascii: bool,
-}

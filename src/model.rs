@@ -1,10 +1,10 @@
-//! The nouns: what a socket, a process, a limit and one reading of the machine are.
+//! Data types: sockets, processes, limits, and the result of one poll.
 //!
-//! No input or output, no clock and no decisions about display happen here. Everything else in the crate speaks in
-//! these types, so a live machine, a captured `/proc` tree, a recording and a test scene look the same from above.
+//! No I/O, no clock and no display logic. The rest of the crate shares these types, so a live host, a captured `/proc`
+//! tree, a recording and demo data are handled alike.
 //!
-//! Two types carry the data from end to end: a [`Sample`] is what one poll read, raw, and can be written down;
-//! a [`Snapshot`] is what the deriving layer made of it, ready to show.
+//! Two types carry the data: a [`Sample`] is the raw result of one poll and can be serialised; a [`Snapshot`] holds the
+//! rows that `derive` computed from it, ready to display.
 
 pub mod addr;
 pub mod attr;

@@ -2,6 +2,7 @@
 
 mod cell;
 mod contexts;
+mod definition;
 pub mod error;
 pub mod forwards;
 pub mod identity;
@@ -13,9 +14,9 @@ mod sockets;
 mod threads;
 mod units;
 
-use crate::format::{Column, Needs, Role};
-use crate::model::{Addr, Fault, Snapshot};
-
+use crate::format::{Column, Role};
+use crate::model::Snapshot;
+pub use definition::{Grouping, Table, TableId};
 pub use error::{QueryError, columns};
 pub use forwards::FORWARDS;
 pub use identity::Identity;
@@ -29,23 +30,6 @@ pub(crate) use sockets::end_name;
 
 /// Every table, in the order of the screen.
 pub static TABLES: [&Table; 6] = [&SOCKETS, &PORTS, &PROCESSES, &PEERS, &LIMITS, &FORWARDS];
-
-/// Identifier of a table; also of the view that shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TableId {
-    /// [`SOCKETS`].
-    Sockets,
-    /// [`PORTS`].
-    Ports,
-    /// [`PROCESSES`].
-    Processes,
-    /// [`PEERS`].
-    Peers,
-    /// [`LIMITS`].
-    Limits,
-    /// [`FORWARDS`].
-    Forwards,
-}
 
 impl TableId {
     /// The table.
@@ -61,109 +45,9 @@ impl TableId {
     }
 }
 
-/// A grouping that a view offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Grouping {
-    /// The word for it: `--group-by`; `None` without groups.
-    pub name: Option<&'static str>,
-    /// Its title on screen.
-    pub title: &'static str,
-}
-
-impl Grouping {
-    /// Without groups.
-    pub const FLAT: Self = Self { name: None, title: "flat" };
-}
-
 /// The table of that name; `sockets` is `list`.
 pub fn table(name: &str) -> Option<&'static Table> {
     TABLES.into_iter().find(|t| t.name == name || t.noun == name)
-}
-
-/// One table.
-pub struct Table {
-    /// Its identifier.
-    pub id: TableId,
-    /// Its name: the command that prints it (`list` for sockets), the view that shows it.
-    pub name: &'static str,
-    /// Its title on screen.
-    pub title: &'static str,
-    /// Name of its rows in the plural: `1,204 sockets`.
-    pub noun: &'static str,
-    /// One sentence about its content.
-    pub help: &'static str,
-    /// Every column, in the order of the reference.
-    pub columns: &'static [Column],
-    /// Default columns, in order.
-    pub defaults: &'static [&'static str],
-    /// Columns that a wide screen shows after the default ones.
-    pub wide_columns: &'static [&'static str],
-    /// Default columns whose values a gauge on screen shows instead.
-    pub in_gauge: &'static [&'static str],
-    /// The column after which the network namespace is shown if rows are of several.
-    pub netns_after: Option<&'static str>,
-    /// Columns that a bare word of a filter tests.
-    pub words: &'static [&'static str],
-    /// Default sort order: column, and whether descending.
-    pub order: &'static [(&'static str, bool)],
-    /// Groupings that the view offers, the initial one first.
-    pub groupings: &'static [Grouping],
-    /// Needed whatever the columns.
-    pub always_needs: Needs,
-    /// The topic that explains the table.
-    pub topic: &'static str,
-    /// Number of rows of a snapshot, sockets that have just closed included.
-    pub len: fn(&Snapshot) -> usize,
-    /// Number of rows of a snapshot without sockets that have just closed.
-    pub live: fn(&Snapshot) -> usize,
-    /// Identity of a row across polls.
-    pub identity: fn(&Snapshot, usize) -> Option<Identity>,
-    /// Processes that hold what the row stands for, by index; signals go to them.
-    pub owners: fn(&Snapshot, usize) -> Vec<u32>,
-    /// The process that the row is mainly about, by index.
-    pub process_of: fn(&Snapshot, usize) -> Option<u32>,
-    /// The remote address of a row.
-    pub remote_of: fn(&Snapshot, usize) -> Option<Addr>,
-    /// Read errors that may be the reason for missing rows.
-    pub unread: fn(&Snapshot) -> Vec<&Fault>,
-}
-
-impl std::fmt::Debug for Table {
-    /// Its name: the registry behind it is long.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Table({})", self.name)
-    }
-}
-
-impl PartialEq for Table {
-    /// There is one table of each identifier.
-    fn eq(&self, other: &Self) -> bool {
-        self.id == other.id
-    }
-}
-
-impl Eq for Table {}
-
-impl Table {
-    /// The default columns.
-    pub fn default_columns(&self) -> Vec<&'static Column> {
-        self.defaults.iter().filter_map(|name| self.column(name)).collect()
-    }
-
-    /// The column that plays this part.
-    pub fn with_role(&self, role: Role) -> Option<&'static Column> {
-        self.columns.iter().find(|c| c.is(role))
-    }
-
-    /// Returns whether its rows are sockets, which a filter can test without formatting cells.
-    pub const fn is_sockets(&self) -> bool {
-        matches!(self.id, TableId::Sockets)
-    }
-
-    /// The column of that name or alias.
-    pub fn column(&self, word: &str) -> Option<&'static Column> {
-        self.columns.iter().find(|c| c.is_called(word))
-    }
 }
 
 /// Returns whether the network namespace must be shown: not all sockets are in namespace 0, that of sockscope. With a filter

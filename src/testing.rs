@@ -1,6 +1,6 @@
 //! A small machine for tests of this module, and a large one.
 
-use crate::model::snapshot::{Direction, Former, ProcessFacts, Rates, SocketFacts};
+use crate::model::snapshot::{Direction, LastOwner, ProcessFacts, Rates, SocketFacts};
 use crate::model::{
     Addr, Backend, BackendInfo, Endpoint, Family, Faults, FdUsage, Missing, Namespace, Owner, ProcInfo,
     Process, Proto, Sample, Snapshot, Socket, SocketId, Stamp, State, StateCounts, Unit, Wants,
@@ -72,7 +72,7 @@ pub(crate) fn process(pid: u32, comm: &str, uid: u32, open: u32, soft: u64) -> P
 /// A snapshot of these.
 pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) -> Snapshot {
     let at = Stamp { boot_ns: 100_000_000_000_000, unix_ns: 1_700_000_000_000_000_000 };
-    let backend = Arc::new(BackendInfo { backend: Backend::Script, why: "requested".to_owned() });
+    let backend = Arc::new(BackendInfo { backend: Backend::Script, reason: "requested".to_owned() });
     let mut sample = Sample::empty(at, "test".into(), backend, Wants::default());
     sample.namespaces = Arc::from([Namespace {
         inode: 1,
@@ -102,7 +102,7 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
             owners: (start, owners.len() as u32),
             owner_missing: missing,
             first_seen_ns: at.boot_ns - r.age_s * 1_000_000_000,
-            older: false,
+            preexisting: false,
             state_since_ns: at.boot_ns - r.age_s * 1_000_000_000,
             waiting_since_ns: r.waiting_s.map_or(0, |n| at.boot_ns - n * 1_000_000_000),
             closed_ns: 0,
@@ -131,8 +131,8 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
         facts,
         rates,
         counters: Vec::new(),
-        ends: Vec::new(),
-        former: Vec::new(),
+        local_peers: Vec::new(),
+        last_owners: Vec::new(),
         limits: Vec::new(),
         alerts: Vec::new(),
         sockets_of: Vec::new(),
@@ -195,7 +195,7 @@ pub(crate) fn machine() -> Snapshot {
         process(5, "systemd-resolve", 101, 40, 524_288),
     ];
     let mut snap = snapshot(rows, processes, &["/run/systemd/resolve.sock", "@abstract"]);
-    snap.former = vec![(5, Former { pid: 812, comm: "nginx".into(), fd: 9 })];
+    snap.last_owners = vec![(5, LastOwner { pid: 812, comm: "nginx".into(), fd: 9 })];
     snap
 }
 

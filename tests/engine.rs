@@ -107,7 +107,7 @@ fn owners_not_read_yet_and_not_read_at_all() {
     let scene = "process 7 a\ntcp LISTEN 10.0.0.1:80 own=7:3\ntcp TIME_WAIT 10.0.0.1:80 10.0.0.2:5001";
     let quick = everything().without(Reads::OWNERS);
     let mut source = ScenarioSource::new(Scenario::parse(scene).unwrap());
-    let mut waits = Engine::new().owners_follow();
+    let mut waits = Engine::new().with_first_owners_pending();
     let why = |s: &Snapshot| s.facts[0].owner_missing;
     let first = waits.step(source.sample(&quick).unwrap());
     assert_eq!(why(&first), Some(Missing::Pending));
@@ -115,7 +115,7 @@ fn owners_not_read_yet_and_not_read_at_all() {
     assert_eq!(why(&waits.step(source.sample(&everything()).unwrap())), None);
     let third = waits.step(source.sample(&quick).unwrap());
     assert_eq!(why(&third), Some(Missing::NotRead));
-    assert!(third.former(0).is_none(), "what nobody looked for is not lost");
+    assert!(third.last_owner(0).is_none(), "what nobody looked for is not lost");
     assert_eq!(why(&Engine::new().step(source.sample(&quick).unwrap())), Some(Missing::NotRead));
 }
 
@@ -126,18 +126,18 @@ fn last_owners_are_remembered() {
         tcp ESTABLISHED 10.0.0.1:80 10.0.0.2:5001 own=7:4 then=TIME_WAIT@2 life=4\n\
         tcp ESTABLISHED 10.0.0.1:80 10.0.0.2:5002 own=7:5 life=2";
     let s = run(scene, 5);
-    assert!(s[1].former(row(&s[1], 5001)).is_none());
+    assert!(s[1].last_owner(row(&s[1], 5001)).is_none());
     for k in [2, 3] {
         let r = row(&s[k], 5001);
-        let f = s[k].former(r).unwrap();
+        let f = s[k].last_owner(r).unwrap();
         assert_eq!((f.pid, &*f.comm, f.fd), (7, "nginx", 4), "poll {k}");
         assert_eq!(s[k].facts[r].owner_missing, Some(Missing::TimeWait));
     }
     let ghost = row(&s[3], 5002);
     assert!(ghost >= s[3].live);
-    assert_eq!(s[3].former(ghost).map(|f| f.fd), Some(5));
+    assert_eq!(s[3].last_owner(ghost).map(|f| f.fd), Some(5));
     assert_eq!(s[3].facts[ghost].owner_missing, Some(Missing::Gone));
-    assert!(s[3].former.is_sorted_by_key(|f| f.0));
+    assert!(s[3].last_owners.is_sorted_by_key(|f| f.0));
 
     // Also across a poll that did not read owners.
     let mut source = ScenarioSource::new(Scenario::parse(scene).unwrap());
@@ -145,7 +145,7 @@ fn last_owners_are_remembered() {
     engine.step(source.sample(&everything()).unwrap());
     engine.step(source.sample(&everything().without(Reads::OWNERS)).unwrap());
     let third = engine.step(source.sample(&everything()).unwrap());
-    assert_eq!(third.former(row(&third, 5001)).map(|f| f.pid), Some(7));
+    assert_eq!(third.last_owner(row(&third, 5001)).map(|f| f.pid), Some(7));
 }
 
 #[test]
@@ -164,8 +164,8 @@ fn the_life_of_a_socket() {
         [0, 0, 0, 0, 1, 1, 1, 1, 1, 0]
     );
     let (old, new) = (&s[3].facts[0], &s[3].facts[row(&s[3], 5002)]);
-    assert!(old.older && old.first_seen_ns == at(0) && old.state_since_ns == at(0));
-    assert!(!new.older && new.first_seen_ns == at(1) && new.state_since_ns == at(2));
+    assert!(old.preexisting && old.first_seen_ns == at(0) && old.state_since_ns == at(0));
+    assert!(!new.preexisting && new.first_seen_ns == at(1) && new.state_since_ns == at(2));
     let ghost = &s[6].facts[row(&s[6], 5002)];
     assert_eq!((ghost.closed_ns, ghost.first_seen_ns), (at(4), at(1)));
     assert_eq!(s[6].socket(row(&s[6], 5002)).state, State::CloseWait, "it shows what it was last");
@@ -532,7 +532,7 @@ fn another_boot_is_another_machine() {
     all[2].at.boot_ns = 5;
     let s = derive(all);
     assert_eq!((s[2].seq, s[2].opened, s[2].closed), (3, 0, 0));
-    assert!(s[2].facts[0].older && s[2].history.len() == 1);
+    assert!(s[2].facts[0].preexisting && s[2].history.len() == 1);
     assert_eq!(s[2].facts[0].first_seen_ns, 5);
 }
 
@@ -583,7 +583,7 @@ fn holds(s: &Snapshot) {
         assert_eq!(p.states.total() as usize, s.sockets_with(p).len());
     }
     assert!(s.peers.is_sorted_by_key(|p| std::cmp::Reverse(p.sockets.len())));
-    assert!(s.former.is_sorted_by_key(|f| f.0));
+    assert!(s.last_owners.is_sorted_by_key(|f| f.0));
     assert_eq!(s.history.last().map(|h| h.1), Some(s.states));
 }
 

@@ -71,9 +71,14 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The text without comments and without its tests, which stand at the end.
+/// The text without comments and without inline test modules, which come last. A test module in a file of its own is
+/// declared anywhere.
 fn code(text: &str) -> String {
-    let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or(text);
+    let tests = text.match_indices("#[cfg(test)]\nmod ").find(|(i, start)| {
+        let rest = &text[i + start.len()..];
+        rest.find('{').is_some_and(|open| rest.find(';').is_none_or(|end| open < end))
+    });
+    let text = tests.map_or(text, |(i, _)| &text[..i]);
     let line = |l: &str| if l.trim_start().starts_with("//") { String::new() } else { l.to_owned() + "\n" };
     text.lines().map(line).collect()
 }

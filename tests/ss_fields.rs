@@ -135,7 +135,7 @@ fn every_field_of_ss_is_a_column_or_part_of_one() {
         let known = SOCKETS.column(column).is_some_and(|c| match part {
             None => true,
             Some(part) => {
-                struct_layout::named(c.name).is_some_and(|s| s.fields.iter().any(|f| f.name == part))
+                struct_layout::by_column(c.name).is_some_and(|s| s.fields.iter().any(|f| f.name == part))
             }
         });
         if !known {

@@ -51,7 +51,6 @@ const NOT_YET: &[&str] = &[
     "src/derive",
     "src/diagnose",
     "src/lib.rs",
-    "src/model",
     "src/tui",
     "tests/",
     "assets/explain",

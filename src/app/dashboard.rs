@@ -238,7 +238,7 @@ pub(super) fn probe(live: bool, request: ProbeRequest) -> Event {
     if !live {
         let unknown = || Err(Missing::NotReported);
         let result = ProbeResult {
-            cwd: Err(noop("unknown (demo data or captured tree)").to_owned()),
+            cwd: Err(noop("demo data or captured tree").to_owned()),
             proc_ctx: unknown(),
             sock_ctx: unknown(),
             tids: vec![],

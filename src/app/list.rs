@@ -138,7 +138,7 @@ fn read_errors(snap: &Snapshot, interactive: bool) -> Vec<String> {
         // Without a detail it is covered by `hidden`.
         FaultKind::NotPermitted => interactive && !f.detail.is_empty(),
         FaultKind::Namespace => false,
-        kind => interactive && kind.hides_something(),
+        kind => interactive && kind.hides_data(),
     };
     let prefix = if interactive { "" } else { "sockscope: " };
     for f in snap.faults().filter(shown) {

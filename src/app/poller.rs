@@ -1,9 +1,9 @@
 //! The collector thread: samples, steps the engine, sends the newest snapshot. The drawing thread never waits for it.
 
+use super::panic_report;
 use crate::collect::Source;
 use crate::derive::Engine;
 use crate::model::{AlertRules, AttrSet, Hosts, Reads, Services, Snapshot, Wants};
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -76,7 +76,7 @@ impl Poller {
             if let Err(panic) = result {
                 send(PollEvent::Panicked(format!(
                     "the collector thread panicked: {}",
-                    panic_text(panic.as_ref())
+                    panic_report::panic_text(panic.as_ref())
                 )));
             }
         })?;
@@ -133,7 +133,7 @@ fn poll(
     rules: AlertRules,
     send: &mut dyn FnMut(PollEvent) -> bool,
 ) {
-    let mut engine = Engine::new().owners_follow().alerting(rules);
+    let mut engine = Engine::new().with_first_owners_pending().with_alert_rules(rules);
     let mut started: Option<Instant> = None;
     let (mut first, mut yielding) = (true, false);
     let mut pace = Pace::new(max_cpu);
@@ -168,7 +168,7 @@ fn poll(
             wants = wants.without(Reads::OWNERS);
             // Only what is quick to read.
             wants.needs.attrs = AttrSet::NONE;
-            wants.at_most = Some(FIRST_SOCKETS);
+            wants.max_sockets = Some(FIRST_SOCKETS);
         }
         let event = match source.sample(&wants) {
             Ok(mut sample) => {
@@ -245,14 +245,6 @@ impl Pace {
         self.reported = Some(effective);
         Some(effective)
     }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("unknown panic")
 }
 
 #[cfg(test)]

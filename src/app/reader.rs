@@ -22,7 +22,7 @@ impl Reader {
         let source = open(plan, Engines::Now)?;
         Ok(Self {
             source,
-            engine: Engine::new().alerting(plan.settings.alerts.rules()),
+            engine: Engine::new().with_alert_rules(plan.settings.alerts.rules()),
             wants,
             services: Arc::clone(&plan.services),
             hosts: Arc::default(),
@@ -31,7 +31,7 @@ impl Reader {
 
     /// Uses other alert rules than the settings.
     pub(super) fn with_rules(mut self, rules: AlertRules) -> Self {
-        self.engine = self.engine.alerting(rules);
+        self.engine = self.engine.with_alert_rules(rules);
         self
     }
 

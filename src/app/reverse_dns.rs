@@ -25,7 +25,7 @@ impl Resolver {
             let (hosts, receiver, on_answer) = (Arc::clone(hosts), Arc::clone(&receiver), on_answer.clone());
             std::thread::Builder::new().name("resolver".into()).spawn(move || {
                 while let Some(addr) = next(&receiver) {
-                    hosts.put(addr, name_of(&addr).as_deref());
+                    hosts.insert(addr, name_of(&addr).as_deref());
                     on_answer();
                 }
             })?;

@@ -9,7 +9,7 @@ mod response;
 #[cfg(test)]
 mod tests;
 
-use super::{CollectError, Source};
+use super::source::{CollectError, Source};
 use crate::model::{
     Container, ContainerEngine, FaultKind, FaultSubject, Process, Reads, Sample, Unit, Wants,
 };

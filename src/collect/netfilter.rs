@@ -86,7 +86,7 @@ fn read_flows(socket: &mut NetlinkSocket, netns: u16, sample: &mut Sample) {
         Err(e) => e,
     };
     sample.flows.truncate(before);
-    if let Ok(text) = std::fs::read(Path::new(super::sock_diag::HERE).join("net/nf_conntrack")) {
+    if let Ok(text) = std::fs::read(Path::new(super::netns::THREAD_SELF).join("net/nf_conntrack")) {
         let (flows, malformed) = conntrack::from_proc(&text, netns);
         sample.faults.add_many(FaultKind::Malformed, FaultSubject::Conntrack, "", malformed);
         sample.flows.extend(flows);
@@ -103,7 +103,7 @@ fn add_fault(subject: FaultSubject, e: &DumpError, count: Option<u64>, sample: &
     let (kind, detail) = if e.is_not_permitted() {
         let count = count.map_or_else(String::new, |n| format!("; there are {n}"));
         (FaultKind::NotPermitted, format!("it needs CAP_NET_ADMIN{count}"))
-    } else if e.is_unsupported() || e.is_refused() {
+    } else if e.is_unsupported() || e.is_rejected() {
         (FaultKind::Unsupported, e.to_string())
     } else {
         (FaultKind::Failed, e.to_string())

@@ -14,9 +14,9 @@ mod tests;
 
 pub(crate) use enter::{Refusal, inside, report};
 
-use super::CollectError;
 use super::containers::EngineQueries;
 use super::procs;
+use super::source::CollectError;
 use crate::model::{Container, FaultKind, FaultSubject, Faults, Namespace, Netns, ProcInfo};
 use members::{Member, Members};
 use name::NetnsMount;
@@ -25,6 +25,9 @@ use rustix::fs::{AtFlags, CWD, statat};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// `/proc` as the calling thread sees it, whatever namespace the rest of this program is in.
+pub(crate) const THREAD_SELF: &str = "/proc/thread-self";
 
 /// Time a namespace keeps its name while the same processes are in it, nanoseconds: the oldest may execute another program.
 const NAME_NS: u64 = 10_000_000_000;
@@ -224,7 +227,7 @@ impl NetnsTable {
             _ => None,
         };
         let is_wanted = |(i, e): &(u16, &NetnsEntry)| {
-            let selected = self.which.has(&e.namespace, *i == 0) || by_mount == Some(e.namespace.inode);
+            let selected = self.which.includes(&e.namespace, *i == 0) || by_mount == Some(e.namespace.inode);
             e.gone_ns == 0 && selected
         };
         (0u16..).zip(&self.entries).filter(is_wanted).map(|(i, _)| i).collect()
@@ -250,7 +253,7 @@ impl NetnsTable {
     }
 
     /// Processes in other namespaces than number 0, sorted by pid, with the number of theirs.
-    pub(crate) fn elsewhere(&self) -> Arc<[(u32, u16)]> {
+    pub(crate) fn netns_by_pid(&self) -> Arc<[(u32, u16)]> {
         let number = |(pid, m): (u32, &Member)| Some((pid, *self.numbers.get(&m.inode)?));
         let mut out: Vec<(u32, u16)> = self.members.iter().filter_map(number).filter(|p| p.1 != 0).collect();
         out.sort_unstable();

@@ -3,8 +3,8 @@
 //! The backend with the least data: no queues, timers, attributes or descriptor numbers, and no peers of datagram sockets.
 
 use super::procs::users::Users;
+use super::source::{CollectError, Source, host, stamp};
 use super::synthetic_id::SyntheticIds;
-use super::{CollectError, Source, host, stamp};
 use crate::model::{
     Addr, Backend, BackendInfo, Endpoint, Family, FaultKind, FaultSubject, FdUsage, Missing, Namespace,
     Owner, ProcInfo, Process, Proto, Reads, Sample, Socket, SocketId, State, Wants, text,
@@ -41,7 +41,7 @@ impl PortableSource {
             system: System::new(),
             boot_secs: System::boot_time(),
             host: host(),
-            info: Arc::new(BackendInfo { backend: Backend::Portable, why }),
+            info: Arc::new(BackendInfo { backend: Backend::Portable, reason: why }),
             namespaces: Arc::from([Namespace { inode: 0, name: "host".into(), interfaces: BTreeMap::new() }]),
             users: Users::new(true),
         })
@@ -203,7 +203,7 @@ impl Source for PortableSource {
             sample.owners = owners.into();
         }
         self.users.fill(&mut sample);
-        sample.took_us = stamp().boot_ns.saturating_sub(sample.at.boot_ns) / 1000;
+        sample.duration_us = stamp().boot_ns.saturating_sub(sample.at.boot_ns) / 1000;
         Ok(sample)
     }
 }

@@ -10,8 +10,8 @@ mod tests;
 
 use super::netns::NetnsTable;
 use super::procs::Procs;
+use super::source::{CollectError, Source, host, stamp};
 use super::synthetic_id::SyntheticIds;
-use super::{CollectError, Source, host, stamp};
 use crate::model::{
     Backend, BackendInfo, Family, FaultKind, FaultSubject, Faults, Namespace, Netns, OwnersBy, Proto, Reads,
     Sample, Stamp, State, StateSet, Wants, text,
@@ -68,7 +68,7 @@ impl ProcSource {
             root: root.to_owned(),
             procs: Procs::new(root),
             host,
-            info: Arc::new(BackendInfo { backend: Backend::Proc, why }),
+            info: Arc::new(BackendInfo { backend: Backend::Proc, reason: why }),
             captured: (!live).then(|| Arc::from([here])),
             netns: NetnsTable::new(Netns::Here),
             uptime_offset_ns: if live { 0 } else { uptime_offset(root) },
@@ -112,7 +112,7 @@ impl ProcSource {
         }
         sample.namespaces = self.netns.publish();
         if sample.wants.reads(Reads::NAT) {
-            sample.elsewhere = self.netns.elsewhere();
+            sample.netns_by_pid = self.netns.netns_by_pid();
         }
     }
 }
@@ -251,7 +251,7 @@ impl Source for ProcSource {
         self.procs.prepare(&sample);
         self.read_namespaces(&mut sample);
         self.procs.read(&mut sample);
-        sample.took_us = stamp().boot_ns.saturating_sub(began.boot_ns) / 1000;
+        sample.duration_us = stamp().boot_ns.saturating_sub(began.boot_ns) / 1000;
         Ok(sample)
     }
 }

@@ -1,83 +1,86 @@
-//! Which limits are alarming, and since when.
+//! Alerts: the level of each limit, with hysteresis, and the time it was raised.
 
 use crate::model::Sample;
 use crate::model::limit::{Alert, AlertRules, Level, Limit, LimitKind, LimitSubject};
 use rustc_hash::FxHashMap;
 
-/// Share by which a limit must fall below its threshold before its alert goes.
-const EASE: f64 = 0.05;
-/// Polls for which it must be clearly over.
-const CALM: u32 = 3;
-/// Below this share a forecast alarms nobody: what is far away may turn.
-const FAR: f64 = 0.2;
+/// Share of the limit by which usage must fall below a threshold before the alert is lowered.
+const HYSTERESIS: f64 = 0.05;
+/// Factor by which the forecast horizon of an active alert is longer, so that a forecast near it does not flap.
+const HORIZON_HYSTERESIS: f64 = 1.5;
+/// Consecutive polls below the lowered threshold before the alert is lowered.
+const CLEAR_POLLS: u32 = 3;
+/// Share below which a forecast raises no alert: too early to be reliable.
+const MIN_FORECAST_SHARE: f64 = 0.2;
 
 #[derive(Debug)]
-struct Raised {
+struct ActiveAlert {
     level: Level,
     since_ns: u64,
-    calm: u32,
-    poll: u64,
+    /// Consecutive polls below the lowered threshold.
+    polls_below: u32,
+    last_poll: u64,
 }
 
-/// Alerts that are raised.
+/// Active alerts.
 #[derive(Debug, Default)]
 pub(super) struct Alerts {
     poll: u64,
-    raised: FxHashMap<(LimitKind, u16, LimitSubject), Raised>,
+    active: FxHashMap<(LimitKind, u16, LimitSubject), ActiveAlert>,
 }
 
 impl Alerts {
-    /// Gives each row its level; the alerts, the worst first.
-    pub(super) fn judge(&mut self, rows: &mut [Limit], sample: &Sample, rules: &AlertRules) -> Vec<Alert> {
+    /// Sets the level of each row and returns the alerts, most severe first.
+    pub(super) fn update(&mut self, rows: &mut [Limit], sample: &Sample, rules: &AlertRules) -> Vec<Alert> {
         self.poll += 1;
         let now = sample.at.boot_ns;
         let mut out = Vec::new();
         for (i, row) in rows.iter_mut().enumerate() {
             let comm = row.process.filter(|_| row.kind == LimitKind::Fds);
             let comm = comm.and_then(|p| sample.processes.get(p as usize)).map(|p| &*p.info.comm);
-            let seen = level(row, rules, comm, 0.0, 1.0);
+            let current = level(row, rules, comm, 0.0, 1.0);
             let key = row.id();
             let mut new = false;
-            match self.raised.get_mut(&key) {
-                Some(r) => {
-                    let least = level(row, rules, comm, EASE, 1.5);
-                    if seen > r.level {
-                        (r.level, r.calm, new) = (seen, 0, true);
-                    } else if least < r.level {
-                        r.calm += 1;
-                        if r.calm >= CALM {
-                            (r.level, r.calm) = (least, 0);
+            match self.active.get_mut(&key) {
+                Some(a) => {
+                    let eased = level(row, rules, comm, HYSTERESIS, HORIZON_HYSTERESIS);
+                    if current > a.level {
+                        (a.level, a.polls_below, new) = (current, 0, true);
+                    } else if eased < a.level {
+                        a.polls_below += 1;
+                        if a.polls_below >= CLEAR_POLLS {
+                            (a.level, a.polls_below) = (eased, 0);
                         }
                     } else {
-                        r.calm = 0;
+                        a.polls_below = 0;
                     }
-                    r.poll = self.poll;
-                    row.level = r.level;
+                    a.last_poll = self.poll;
+                    row.level = a.level;
                 }
-                None => row.level = seen,
+                None => row.level = current,
             }
             if row.level == Level::Ok {
-                self.raised.remove(&key);
+                self.active.remove(&key);
                 continue;
             }
             let poll = self.poll;
-            let r = self.raised.entry(key).or_insert_with(|| {
+            let a = self.active.entry(key).or_insert_with(|| {
                 new = true;
-                Raised { level: row.level, since_ns: now, calm: 0, poll }
+                ActiveAlert { level: row.level, since_ns: now, polls_below: 0, last_poll: poll }
             });
-            out.push(Alert { limit: i as u32, level: r.level, since_ns: r.since_ns, new });
+            out.push(Alert { limit: i as u32, level: a.level, since_ns: a.since_ns, new });
         }
-        // What has no row any more is over.
+        // A limit without a row no longer exists.
         let poll = self.poll;
-        self.raised.retain(|_, r| r.poll == poll);
+        self.active.retain(|_, a| a.last_poll == poll);
         let share = |a: &Alert| rows[a.limit as usize].share().unwrap_or(1.0);
         out.sort_by(|a, b| b.level.cmp(&a.level).then(share(b).total_cmp(&share(a))));
         out
     }
 }
 
-/// How bad a row is; `ease` lowers the thresholds and `patience` lengthens the horizon for what is raised already.
-fn level(row: &Limit, rules: &AlertRules, comm: Option<&str>, ease: f64, patience: f64) -> Level {
+/// The level of a row. For an active alert `margin` lowers the thresholds and `horizon_factor` lengthens the horizon.
+fn level(row: &Limit, rules: &AlertRules, comm: Option<&str>, margin: f64, horizon_factor: f64) -> Level {
     let lost = row.drops_new.is_some_and(|n| n > 0);
     let Some(share) = row.share() else {
         return if lost || row.kind == LimitKind::CloseWait && row.grows {
@@ -87,11 +90,11 @@ fn level(row: &Limit, rules: &AlertRules, comm: Option<&str>, ease: f64, patienc
         };
     };
     let (warn, crit) = rules.shares(row.kind, comm);
-    let horizon = rules.horizon_s * patience;
-    // A queue that loses clients is past every threshold.
-    if share >= crit - ease || lost || share > FAR && row.is_full_within(horizon / 10.0) {
+    let horizon = rules.horizon_s * horizon_factor;
+    // Drops are critical whatever the usage.
+    if share >= crit - margin || lost || share > MIN_FORECAST_SHARE && row.is_full_within(horizon / 10.0) {
         Level::Critical
-    } else if share >= warn - ease || share > FAR && row.is_full_within(horizon) {
+    } else if share >= warn - margin || share > MIN_FORECAST_SHARE && row.is_full_within(horizon) {
         Level::Warning
     } else {
         Level::Ok
@@ -123,46 +126,46 @@ mod tests {
     }
 
     fn sample() -> Sample {
-        let info = Arc::new(BackendInfo { backend: Backend::Script, why: String::new() });
+        let info = Arc::new(BackendInfo { backend: Backend::Script, reason: String::new() });
         Sample::empty(Stamp::default(), "h".into(), info, Wants::default())
     }
 
     #[test]
-    fn an_alert_stays_until_it_is_clearly_over() {
+    fn alert_is_lowered_after_three_polls_below_threshold() {
         let mut alerts = Alerts::default();
         let rules = AlertRules::default();
-        let mut at = |used, full| {
+        let mut step = |used, full| {
             let mut rows = [row(used, full)];
-            let a = alerts.judge(&mut rows, &sample(), &rules);
+            let a = alerts.update(&mut rows, &sample(), &rules);
             (rows[0].level, a.first().map(|a| a.new))
         };
-        assert_eq!(at(50, None), (Level::Ok, None));
-        assert_eq!(at(76, None), (Warning, Some(true)));
-        assert_eq!(at(74, None), (Warning, Some(false)), "just below");
-        assert_eq!(at(91, None), (Critical, Some(true)), "worse is new");
+        assert_eq!(step(50, None), (Level::Ok, None));
+        assert_eq!(step(76, None), (Warning, Some(true)));
+        assert_eq!(step(74, None), (Warning, Some(false)), "just below");
+        assert_eq!(step(91, None), (Critical, Some(true)), "a higher level is new");
         for _ in 0..2 {
-            assert_eq!(at(60, None), (Critical, Some(false)), "not yet calm");
+            assert_eq!(step(60, None), (Critical, Some(false)), "fewer than three polls");
         }
-        assert_eq!(at(60, None), (Level::Ok, None));
-        assert_eq!(at(50, Some(300.0)), (Warning, Some(true)));
-        assert_eq!(at(50, Some(30.0)), (Critical, Some(true)));
+        assert_eq!(step(60, None), (Level::Ok, None));
+        assert_eq!(step(50, Some(300.0)), (Warning, Some(true)));
+        assert_eq!(step(50, Some(30.0)), (Critical, Some(true)));
     }
 
     #[test]
-    fn what_is_almost_empty_alarms_nobody() {
+    fn forecast_of_almost_empty_limit_raises_no_alert() {
         let mut rows = [row(3, Some(100.0))];
-        assert!(Alerts::default().judge(&mut rows, &sample(), &AlertRules::default()).is_empty());
+        assert!(Alerts::default().update(&mut rows, &sample(), &AlertRules::default()).is_empty());
     }
 
     #[test]
-    fn losses_are_an_alert_while_they_go_on() {
+    fn drops_are_critical_until_three_polls_without() {
         let mut alerts = Alerts::default();
         let mut lossy = row(10, None);
         lossy.drops_new = Some(4);
-        let a = alerts.judge(&mut [lossy], &sample(), &AlertRules::default());
+        let a = alerts.update(&mut [lossy], &sample(), &AlertRules::default());
         assert_eq!(a[0].level, Critical);
         for n in 0..3 {
-            let a = alerts.judge(&mut [row(10, None)], &sample(), &AlertRules::default());
+            let a = alerts.update(&mut [row(10, None)], &sample(), &AlertRules::default());
             assert_eq!(a.is_empty(), n == 2);
         }
     }

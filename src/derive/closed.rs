@@ -1,9 +1,9 @@
-//! Sockets of earlier polls that are missing from this one: closed and shown for a moment, or not read and remembered.
+//! Sockets of earlier polls that are missing from this one: closed and shown for a moment, or not read and kept.
 
-use super::coverage::Scope;
-use super::identity::{Pairs, id_now, renumbered};
+use super::coverage::Coverage;
+use super::identity::{RowPairs, netns_renumbering, translate_id};
 use super::previous::Previous;
-use crate::model::snapshot::{Former, SocketFacts};
+use crate::model::snapshot::{LastOwner, SocketFacts};
 use crate::model::{Missing, Sample, Socket, SocketId, State};
 use rustc_hash::FxHashMap;
 
@@ -11,15 +11,15 @@ use rustc_hash::FxHashMap;
 const LINGER_NS: u64 = 5_000_000_000;
 /// Most closed sockets that stay visible; above that they are only counted.
 const LINGER_MAX: usize = 2_000;
-/// Time that a socket which is not read any more is remembered, nanoseconds.
-const MEMORY_NS: u64 = 60_000_000_000;
+/// Time that the facts of a socket which is no longer read are kept, nanoseconds.
+const UNSEEN_NS: u64 = 60_000_000_000;
 
-/// What is known of a socket that the current polls do not read.
+/// Facts of a socket that the current polls do not read.
 #[derive(Clone, Debug)]
 pub(super) struct UnseenSocket {
     pub(super) facts: SocketFacts,
     pub(super) state: State,
-    pub(super) former: Option<Former>,
+    pub(super) former: Option<LastOwner>,
     since_ns: u64,
 }
 
@@ -36,39 +36,39 @@ pub(super) struct ClosedRows {
     pub(super) names: Vec<Box<str>>,
     pub(super) facts: Vec<SocketFacts>,
     /// Last known owners: index in `rows`, owner.
-    pub(super) former: Vec<(u32, Former)>,
+    pub(super) former: Vec<(u32, LastOwner)>,
     /// Sockets that closed since the previous poll.
     pub(super) count: u32,
 }
 
 impl ClosedSockets {
-    /// Takes out what is known of a socket that is read again.
+    /// Removes and returns the facts of a socket that is read again.
     pub(super) fn take(&mut self, id: &SocketId) -> Option<UnseenSocket> {
         self.unseen.remove(id)
     }
 
-    /// Sorts out the rows of the previous poll that have no successor: those that provably closed are counted and shown for a
-    /// moment, the others are remembered.
+    /// Handles the rows of the previous poll that have no successor: those that provably closed are counted and shown for a
+    /// moment, the facts of the others are kept.
     pub(super) fn expire_missing(
         &mut self,
         previous: &Previous,
-        pairs: &Pairs,
+        pairs: &RowPairs,
         sample: &Sample,
-        scope: &Scope,
+        coverage: &Coverage,
     ) -> ClosedRows {
         let (prev, now) = (&previous.snap, sample.at.boot_ns);
-        let moved = renumbered(&prev.sample.namespaces, &sample.namespaces);
-        self.unseen.retain(|_, a| now.saturating_sub(a.since_ns) < MEMORY_NS);
+        let renumbering = netns_renumbering(&prev.sample.namespaces, &sample.namespaces);
+        self.unseen.retain(|_, a| now.saturating_sub(a.since_ns) < UNSEEN_NS);
         let mut out = ClosedRows::default();
-        for (row, s) in prev.sockets().enumerate().filter(|(row, _)| !pairs.here[*row]) {
+        for (row, s) in prev.sockets().enumerate().filter(|(row, _)| !pairs.still_present[*row]) {
             let facts = prev.facts[row];
             let fresh = row < prev.live;
-            let Some(id) = id_now(moved.as_ref(), s.id) else {
-                // Its namespace no longer exists.
+            let Some(id) = translate_id(renumbering.as_ref(), s.id) else {
+                // The namespace no longer exists.
                 out.count += u32::from(fresh);
                 continue;
             };
-            if fresh && !scope.proves_closed(&previous.scope, s.proto, s.state) {
+            if fresh && !coverage.proves_closed(&previous.coverage, s.proto, s.state) {
                 let former = previous.last_owner(row);
                 self.unseen.insert(id, UnseenSocket { facts, state: s.state, former, since_ns: now });
                 continue;

@@ -1,92 +1,88 @@
-//! What a poll could have shown, so that what it did not show is told from what is gone.
+//! Coverage of a poll: the tables and states it read, to tell closed sockets from sockets that were not read.
 
 use crate::model::wants::{Prefilter, ProtoSet};
 use crate::model::{FaultKind, FaultSubject, Faults, Proto, Reads, Sample, State, StateSet};
 
-/// The part of the machine that a poll read.
+/// The protocols and states that a poll read.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Scope {
+pub(super) struct Coverage {
     protos: ProtoSet,
     states: StateSet,
     prefilter: Option<Prefilter>,
-    /// Every serving socket was read, whatever else was left out.
+    /// Every listener was read, whatever the states and prefilter.
     listeners: bool,
-    /// Whether some table was read in part: then nothing follows from what it lacks.
-    torn: bool,
+    /// Some table was read in part: a missing row proves nothing.
+    incomplete: bool,
     /// Tables that could not be read at all.
     unread: Vec<FaultSubject>,
 }
 
-impl Scope {
-    /// Of a sample.
-    pub(super) fn of(sample: &Sample) -> Self {
+impl Coverage {
+    /// The coverage of a sample.
+    pub(super) fn new(sample: &Sample) -> Self {
         let w = &sample.wants;
-        let (torn, unread) = gaps(&sample.faults);
+        let (incomplete, unread) = gaps(&sample.faults);
         Self {
             protos: w.protos,
             states: w.states,
             prefilter: w.prefilter.clone(),
             listeners: w.reads(Reads::LISTENERS),
-            torn,
+            incomplete,
             unread,
         }
     }
 
-    /// Whether both asked for the same, so that their counts can be compared.
-    pub(super) fn asks_like(&self, other: &Self) -> bool {
+    /// True if both polls made the same request, so that their counts are comparable.
+    pub(super) fn is_same_request(&self, other: &Self) -> bool {
         self.protos == other.protos && self.states == other.states && self.prefilter == other.prefilter
     }
 
-    /// Whether everything that `other` asked for is asked for here, and read.
-    fn has_all_of(&self, other: &Self) -> bool {
-        !self.torn
+    /// True if everything that `other` read was read here too, apart from protocols and states.
+    fn includes(&self, other: &Self) -> bool {
+        !self.incomplete
             && (self.prefilter.is_none() || self.prefilter == other.prefilter)
             && self.unread.iter().all(|u| other.unread.contains(u))
     }
 
-    /// Whether a socket that `before` showed in this state, and this one does not show, is closed: whatever state it
-    /// had come to, it would be here.
+    /// True if a socket that `before` has in this state and this poll lacks has closed: every state it could have changed
+    /// to was read.
     pub(super) fn proves_closed(&self, before: &Self, proto: Proto, state: State) -> bool {
-        self.has_all_of(before) && self.protos.has(proto) && within(later(state), self.states)
+        self.includes(before) && self.protos.has(proto) && self.states.contains(successor_states(state))
     }
 
-    /// Whether a socket that this one shows in this state, and `before` did not, was opened in between: whatever state
-    /// it had been in, it would have been there. One in a handshake then counts as opened since.
+    /// True if a socket that this poll has in this state and `before` lacks was opened since: every state it could have
+    /// been in was read. A socket that was in the handshake at `before` counts as opened since.
     pub(super) fn proves_opened(&self, before: &Self, proto: Proto, state: State) -> bool {
-        before.has_all_of(self) && before.protos.has(proto) && within(earlier(state), before.states)
+        before.includes(self) && before.protos.has(proto) && before.states.contains(predecessor_states(state))
     }
 
-    /// Whether every listener is shown (of datagram protocols: every socket without a peer).
-    pub(super) fn shows_listeners(&self, proto: Proto) -> bool {
+    /// True if every listener was read (for datagram protocols: every socket without a peer).
+    pub(super) fn includes_listeners(&self, proto: Proto) -> bool {
         let state = if proto.has_tcp_states() { State::Listen } else { State::Unconn };
         self.protos.has(proto) && (self.listeners || self.prefilter.is_none() && self.states.has(state))
     }
 }
 
-/// Whether some table of sockets was read in part, and which were not read at all.
+/// True if some socket table was read in part, and the tables that were not read at all.
 fn gaps(faults: &Faults) -> (bool, Vec<FaultSubject>) {
-    let mut torn = false;
+    let mut incomplete = false;
     let mut unread = Vec::new();
     for f in faults.iter().filter(|f| f.subject.is_sockets()) {
         match f.kind {
-            FaultKind::Lost | FaultKind::Malformed => torn = true,
-            // A table that was left in the middle, as far as it was wanted for now.
-            FaultKind::Deferred if matches!(f.subject, FaultSubject::Dump { .. }) => torn = true,
+            FaultKind::Lost | FaultKind::Malformed => incomplete = true,
+            // A dump that stopped at the row limit.
+            FaultKind::Deferred if matches!(f.subject, FaultSubject::Dump { .. }) => incomplete = true,
             FaultKind::Failed | FaultKind::Unsupported | FaultKind::Namespace => {
                 unread.push(f.subject.clone());
             }
             _ => {}
         }
     }
-    (torn, unread)
+    (incomplete, unread)
 }
 
-fn within(a: StateSet, b: StateSet) -> bool {
-    b.contains(a)
-}
-
-/// The states a socket can come to from this one, itself included; `CLOSED` counts as gone.
-fn later(s: State) -> StateSet {
+/// The states that a socket can change to from this one, this one included; `CLOSED` counts as closed.
+fn successor_states(s: State) -> StateSet {
     use State::{
         CloseWait, Closed, Closing, Established, FinWait1, FinWait2, Forwarded, LastAck, Listen, SynRecv,
         SynSent, TimeWait, Unconn,
@@ -95,7 +91,7 @@ fn later(s: State) -> StateSet {
     match s {
         Listen | LastAck | TimeWait | Forwarded => StateSet::only(&[s]),
         SynSent | SynRecv => open.with(s),
-        // A datagram socket can be let loose from its peer.
+        // A datagram socket can be disconnected from its peer.
         Established => open.with(Unconn),
         FinWait1 => StateSet::only(&[FinWait1, FinWait2, Closing, TimeWait]),
         FinWait2 => StateSet::only(&[FinWait2, TimeWait]),
@@ -106,8 +102,11 @@ fn later(s: State) -> StateSet {
     }
 }
 
-/// The states a socket can have come from, handshakes aside, itself included.
-fn earlier(s: State) -> StateSet {
-    let brief = StateSet::only(&[State::SynSent, State::SynRecv, State::Closed]);
-    (!brief).states().filter(|from| later(*from).has(s)).fold(StateSet::empty().with(s), StateSet::with)
+/// The states that a socket in this one can have been in, this one included, handshakes excluded.
+fn predecessor_states(s: State) -> StateSet {
+    let handshake = StateSet::only(&[State::SynSent, State::SynRecv, State::Closed]);
+    (!handshake)
+        .states()
+        .filter(|from| successor_states(*from).has(s))
+        .fold(StateSet::empty().with(s), StateSet::with)
 }

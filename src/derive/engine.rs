@@ -1,14 +1,14 @@
-//! Makes the snapshot of a sample.
+//! The engine: turns each sample into a snapshot, with the previous polls as history.
 
 use super::closed::{ClosedRows, ClosedSockets};
-use super::coverage::Scope;
+use super::coverage::Coverage;
 use super::forwarded::forwarded_rows;
-use super::identity::{self, NONE, Pairs};
+use super::identity::{self, NONE, RowPairs};
 use super::previous::Previous;
 use super::{
     counter_window, forwards, limits, local_peer, nat_rules, owners, peers, ports, processes, units,
 };
-use crate::model::snapshot::{Direction, Former, Rates, SocketFacts};
+use crate::model::snapshot::{Direction, LastOwner, Rates, SocketFacts};
 use crate::model::{
     AlertRules, AttrSet, Faults, Missing, Reads, Sample, Snapshot, Socket, Stamp, StateCounts,
 };
@@ -18,19 +18,19 @@ use std::sync::Arc;
 /// Most polls in the history of counts by state.
 const HISTORY: usize = 120;
 
-/// Makes snapshots of samples. Rates, ages and last owners follow from the samples before.
+/// Turns samples into snapshots. Rates, ages and last owners come from the previous samples.
 #[derive(Debug, Default)]
 pub struct Engine {
     seq: u64,
-    owners_follow: bool,
-    owners_seen: bool,
+    first_owners_pending: bool,
+    owners_were_read: bool,
     previous: Option<Previous>,
     closed: ClosedSockets,
     history: Arc<Vec<(Stamp, StateCounts)>>,
-    process_history: processes::Memory,
-    units: units::Memory,
-    peers: peers::Seen,
-    limits: limits::Memory,
+    process_history: processes::ProcessHistory,
+    units: units::UnitCache,
+    peers: peers::PeerHistory,
+    limits: limits::LimitHistory,
     rules: AlertRules,
 }
 
@@ -39,7 +39,7 @@ pub struct Engine {
 struct LiveFacts {
     facts: Vec<SocketFacts>,
     /// Last known owners of rows without owner, sorted by row.
-    former: Vec<(u32, Former)>,
+    former: Vec<(u32, LastOwner)>,
     states: StateCounts,
     /// Rows without owner by reason.
     missing: [u32; Missing::ALL.len()],
@@ -55,34 +55,34 @@ impl Engine {
     /// Marks owners that the first poll does not read as [`Missing::Pending`] instead of [`Missing::NotRead`]: later polls
     /// read them.
     #[must_use]
-    pub const fn owners_follow(mut self) -> Self {
-        self.owners_follow = true;
+    pub const fn with_first_owners_pending(mut self) -> Self {
+        self.first_owners_pending = true;
         self
     }
 
-    /// With other thresholds for alerts.
+    /// Sets the alert thresholds.
     #[must_use]
-    pub fn alerting(mut self, rules: AlertRules) -> Self {
+    pub fn with_alert_rules(mut self, rules: AlertRules) -> Self {
         self.rules = rules;
         self
     }
 
-    /// Makes the snapshot of the next sample.
+    /// Derives the snapshot of the next sample.
     ///
-    /// A sample older than the previous one is of another boot, or of a recording that started over: neither cookies nor pids
-    /// are comparable, so the history is dropped.
+    /// A sample older than the previous one is from another boot, or from a recording that started over: neither cookies nor
+    /// pids are comparable, so the history is dropped.
     pub fn step(&mut self, sample: Sample) -> Arc<Snapshot> {
         if self.previous.as_ref().is_some_and(|p| sample.at.boot_ns < p.snap.sample.at.boot_ns) {
             *self = Self {
                 seq: self.seq,
-                owners_follow: self.owners_follow,
+                first_owners_pending: self.first_owners_pending,
                 rules: std::mem::take(&mut self.rules),
                 ..Self::default()
             };
         }
         self.seq += 1;
-        self.owners_seen |= sample.wants.reads(Reads::OWNERS);
-        let scope = Scope::of(&sample);
+        self.owners_were_read |= sample.wants.reads(Reads::OWNERS);
+        let coverage = Coverage::new(&sample);
         let previous = self.previous.take();
         let last = previous.as_ref().map(|p| &*p.snap);
         let mut rows = Cow::Borrowed(&*sample.sockets);
@@ -93,17 +93,17 @@ impl Engine {
         let pairs = identity::pair(last, &sample.namespaces, &mut rows);
         let sockets = &*rows;
         let live = sockets.len();
-        let live_facts = self.live_facts(previous.as_ref(), &pairs, &sample, sockets, &scope);
+        let live_facts = self.live_facts(previous.as_ref(), &pairs, &sample, sockets, &coverage);
         let LiveFacts { mut facts, former, states, missing, opened } = live_facts;
-        let mut rates = rates(&sample, sockets, last, &pairs.was);
-        let counters = counter_window::histories(&sample, sockets, last, &pairs.was);
+        let mut rates = rates(&sample, sockets, last, &pairs.previous);
+        let counters = counter_window::histories(&sample, sockets, last, &pairs.previous);
 
         for (f, r) in facts.iter_mut().zip(&rates) {
             f.activity.rotate_left(1);
             f.activity[7] = level(r.rx.unwrap_or(0.0) + r.tx.unwrap_or(0.0));
         }
-        let mut peers = self.peers.number(&sample, sockets);
-        let ports = ports::collect(&sample, sockets, &mut facts, &rates, &peers, &scope);
+        let mut peers = self.peers.assign_numbers(&sample, sockets);
+        let ports = ports::collect(&sample, sockets, &mut facts, &rates, &peers, &coverage);
         self.peers.collect(&mut peers, &sample, sockets, &facts, &rates);
         let (mut processes, sockets_of) = self.process_history.collect(&sample, sockets, &facts, &rates);
         let (units, unit_of_cgroup) = self.units.collect(&sample, &mut processes);
@@ -131,12 +131,12 @@ impl Engine {
             (Vec::new(), Vec::new())
         };
 
-        // Owners that were not read are not lost.
+        // Owners that were not read in this poll are carried over to the next.
         let unread =
             |row: u32| matches!(facts[row as usize].owner_missing, Some(Missing::NotRead | Missing::Pending));
         let (carried_owners, mut former): (Vec<_>, Vec<_>) =
             former.into_iter().partition(|(row, _)| unread(*row));
-        let expired = previous.as_ref().map(|p| self.closed.expire_missing(p, &pairs, &sample, &scope));
+        let expired = previous.as_ref().map(|p| self.closed.expire_missing(p, &pairs, &sample, &coverage));
         let closed: ClosedRows = expired.unwrap_or_default();
         facts.extend(closed.facts);
         former.extend(closed.former.into_iter().map(|(i, owner)| (live as u32 + i, owner)));
@@ -144,9 +144,10 @@ impl Engine {
             rates.resize(live + closed.rows.len(), Rates::default());
         }
 
-        self.remember(sample.at, states, previous.as_ref().is_some_and(|p| p.scope.asks_like(&scope)));
+        let comparable = previous.as_ref().is_some_and(|p| p.coverage.is_same_request(&coverage));
+        self.push_history(sample.at, states, comparable);
         let hidden = Missing::ALL.into_iter().zip(missing).filter(|(_, n)| *n > 0).collect();
-        let ends = if sample.wants.reads(Reads::LOCAL_PEERS) {
+        let local_peers = if sample.wants.reads(Reads::LOCAL_PEERS) {
             local_peer::join(&sample, sockets, &closed.rows)
         } else {
             Vec::new()
@@ -163,8 +164,8 @@ impl Engine {
             facts,
             rates,
             counters,
-            ends,
-            former,
+            local_peers,
+            last_owners: former,
             sockets_of,
             processes,
             units,
@@ -182,7 +183,7 @@ impl Engine {
             opened,
             closed: closed.count,
         });
-        self.previous = Some(Previous { snap: Arc::clone(&snap), scope, carried_owners });
+        self.previous = Some(Previous { snap: Arc::clone(&snap), coverage, carried_owners });
         snap
     }
 
@@ -190,20 +191,21 @@ impl Engine {
     fn live_facts(
         &mut self,
         previous: Option<&Previous>,
-        pairs: &Pairs,
+        pairs: &RowPairs,
         sample: &Sample,
         sockets: &[Socket],
-        scope: &Scope,
+        coverage: &Coverage,
     ) -> LiveFacts {
         let now = sample.at.boot_ns;
         let mut out = LiveFacts { facts: Vec::with_capacity(sockets.len()), ..LiveFacts::default() };
-        let find = owners::Finder::new(&sample.owners);
-        let excuse = owners::Excuse::new(sample, self.owners_follow && !self.owners_seen);
+        let index = owners::OwnerIndex::new(&sample.owners);
+        let reasons = owners::MissingOwner::new(sample, self.first_owners_pending && !self.owners_were_read);
         for (row, s) in sockets.iter().enumerate() {
             out.states.add(s.state);
-            let old = previous.filter(|_| pairs.was[row] != NONE).map(|p| (p, pairs.was[row] as usize));
-            let range = find.range(s.inode);
-            let missing = (range.0 == range.1).then(|| excuse.of(s));
+            let old =
+                previous.filter(|_| pairs.previous[row] != NONE).map(|p| (p, pairs.previous[row] as usize));
+            let range = index.range(s.inode);
+            let missing = (range.0 == range.1).then(|| reasons.reason(s));
             if let Some(why) = missing {
                 out.missing[why as usize] += 1;
             }
@@ -231,13 +233,14 @@ impl Engine {
                 last_owner = unseen.former;
                 aged(&unseen.facts, unseen.state == s.state, true)
             } else {
-                let older = previous.is_none_or(|p| !scope.proves_opened(&p.scope, s.proto, s.state));
-                out.opened += u32::from(!older);
+                let preexisting =
+                    previous.is_none_or(|p| !coverage.proves_opened(&p.coverage, s.proto, s.state));
+                out.opened += u32::from(!preexisting);
                 SocketFacts {
                     owners: range,
                     owner_missing: missing,
                     first_seen_ns: now,
-                    older,
+                    preexisting,
                     state_since_ns: now,
                     waiting_since_ns: if s.recv_q > 0 { now } else { 0 },
                     closed_ns: 0,
@@ -252,9 +255,9 @@ impl Engine {
         out
     }
 
-    /// Adds the counts to the history. It restarts when the request changes: the counts are not comparable then.
-    fn remember(&mut self, at: Stamp, states: StateCounts, same: bool) {
-        let keep = if same { self.history.len().min(HISTORY - 1) } else { 0 };
+    /// Appends the counts to the history, or restarts it if they are not comparable: the request changed.
+    fn push_history(&mut self, at: Stamp, states: StateCounts, comparable: bool) {
+        let keep = if comparable { self.history.len().min(HISTORY - 1) } else { 0 };
         let mut all = Vec::with_capacity(keep + 1);
         all.extend_from_slice(&self.history[self.history.len() - keep..]);
         all.push((at, states));

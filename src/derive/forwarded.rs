@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn flow_between_other_hosts_is_a_row_when_requested() {
-        let info = Arc::new(BackendInfo { backend: Backend::Script, why: String::new() });
+        let info = Arc::new(BackendInfo { backend: Backend::Script, reason: String::new() });
         let sample = |wants: Wants| {
             let mut s = Sample::empty(Stamp::default(), "x".into(), info.clone(), wants);
             s.addresses = vec![(0, Addr::v4([10, 0, 0, 1]))];

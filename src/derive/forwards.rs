@@ -10,7 +10,7 @@ mod published;
 #[cfg(test)]
 mod tests;
 
-use crate::model::nat::Step;
+use crate::model::nat::Via;
 use crate::model::snapshot::{Port, ProcessFacts, Rates, SocketFacts};
 use crate::model::{
     Addr, Endpoint, Forward, ForwardKind, Forwards, NatRule, Proto, Sample, Scope, Socket, Unit,
@@ -83,7 +83,7 @@ pub(super) fn collect(c: &Context<'_>, rules: &[NatRule]) -> Forwards {
     Forwards { rows, flows, earlier, pairs }
 }
 
-fn new_forward(netns: u16, proto: Option<Proto>, host: Endpoint, step: Step) -> Forward {
+fn new_forward(netns: u16, proto: Option<Proto>, host: Endpoint, step: Via) -> Forward {
     Forward {
         netns,
         proto,
@@ -91,7 +91,7 @@ fn new_forward(netns: u16, proto: Option<Proto>, host: Endpoint, step: Step) -> 
         bits: None,
         last_port: host.port,
         iface: None,
-        steps: vec![step],
+        via: vec![step],
         target: None,
         target_last: None,
         shadowed_by: None,
@@ -109,7 +109,7 @@ fn new_forward(netns: u16, proto: Option<Proto>, host: Endpoint, step: Step) -> 
 fn rule_forward(r: &NatRule) -> Forward {
     let any = if r.family == Some(crate::model::Family::Inet6) { Addr::ANY6 } else { Addr::ANY4 };
     let (first, last) = r.ports.unwrap_or((0, 0));
-    let host = Endpoint::new(r.to.map_or(any, |(a, _)| a), first);
+    let host = Endpoint::new(r.dest.map_or(any, |(a, _)| a), first);
     let kind = if r.target.is_some() { ForwardKind::Dnat } else { ForwardKind::Redirect };
     let how = match (r.partial, r.conditions.is_empty()) {
         (false, _) => r.location.clone(),
@@ -120,12 +120,12 @@ fn rule_forward(r: &NatRule) -> Forward {
         Some(place) => format!("{how}, never reached: {place} takes it"),
         None => how,
     };
-    let step = Step { by: kind, how, process: None, listener: None };
+    let step = Via { kind, detail: how, process: None, listener: None };
     // A range without target ports keeps its ports.
     let port = r.target_ports.map_or(if last > first { 0 } else { first }, |p| p.0);
     let whole = |a: &Addr| if a.is_v4() { 32 } else { 128 };
     Forward {
-        bits: r.to.filter(|(a, n)| *n < whole(a)).map(|(_, n)| n),
+        bits: r.dest.filter(|(a, n)| *n < whole(a)).map(|(_, n)| n),
         last_port: last,
         iface: r.iface.clone(),
         target: Some(Endpoint::new(r.target.unwrap_or(any), port)),
@@ -157,12 +157,12 @@ fn dedup_forwards(all: Vec<Forward>) -> Vec<Forward> {
                 // A shadowed rule does not apply; another rule or a proxy may.
                 let instead = o.shadowed_by.is_some() && f.shadowed_by.is_none();
                 if instead {
-                    o.steps.retain(|s| f.steps.iter().all(|k| k.by != s.by));
+                    o.via.retain(|s| f.via.iter().all(|k| k.kind != s.kind));
                     o.shadowed_by = None;
                 }
-                let new: Vec<Step> =
-                    f.steps.into_iter().filter(|s| !o.steps.iter().any(|k| k.by == s.by)).collect();
-                o.steps.extend(new);
+                let new: Vec<Via> =
+                    f.via.into_iter().filter(|s| !o.via.iter().any(|k| k.kind == s.kind)).collect();
+                o.via.extend(new);
                 o.target_netns = o.target_netns.or(f.target_netns);
             }
             None => out.push(f),
@@ -188,7 +188,7 @@ fn unique_addresses(addresses: &[(u16, Addr)]) -> FxHashMap<Addr, u16> {
 fn resolve_target(c: &Context<'_>, f: &mut Forward, netns_by_addr: &FxHashMap<Addr, u16>) {
     let Some(target) = f.target else { return };
     // The target of an ssh tunnel is reached from the remote host.
-    if f.steps.iter().any(|s| s.by == ForwardKind::Ssh) {
+    if f.via.iter().any(|s| s.kind == ForwardKind::Ssh) {
         return;
     }
     let own = target.addr.is_any() || target.addr.scope() == Scope::Loopback;

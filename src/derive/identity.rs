@@ -1,123 +1,126 @@
-//! Which row of the poll before a row is: by the kernel's identity, never by place.
+//! Matches the rows of two polls by the kernel's identity.
 //!
-//! Place helps all the same: the kernel tells its tables in nearly the same order every time, so the two lists
-//! are walked side by side and only what does not fit is looked up.
+//! The kernel dumps a table in nearly the same order every time, so the two lists are merged in one pass and only rows out
+//! of order are looked up in a map.
 
 use crate::model::{Namespace, Snapshot, Socket, SocketId};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::borrow::Cow;
 
-/// In place of a row: there was none.
+/// Placeholder for a row that the previous poll did not have.
 pub(super) const NONE: u32 = u32::MAX;
-/// How far ahead a row is looked for before it is left for later.
-const AHEAD: usize = 16;
+/// Rows searched ahead in the previous poll before a row is left for the map.
+const LOOKAHEAD: usize = 16;
 
-/// The rows of two polls side by side.
+/// Matching rows of two polls.
 #[derive(Debug)]
-pub(super) struct Pairs {
-    /// Beside each live row the row it was before ([`NONE`]: it was not there); that can be one that had closed.
-    pub was: Vec<u32>,
-    /// Beside each row of the snapshot before: whether it is here.
-    pub here: Vec<bool>,
+pub(super) struct RowPairs {
+    /// For each live row its row in the previous snapshot, which may be a closed one; [`NONE`] if it is new.
+    pub previous: Vec<u32>,
+    /// For each row of the previous snapshot, true if it is in this poll.
+    pub still_present: Vec<bool>,
 }
 
 /// Pairs `rows` with those of the snapshot `before`. A socket that was read twice (it moved during the dump) is removed, and
-/// equal synthetic ids are made unique; only then `rows` becomes a copy.
+/// equal synthetic ids are made unique; `rows` is copied only in those cases.
 pub(super) fn pair(
     before: Option<&Snapshot>,
     namespaces: &[Namespace],
     rows: &mut Cow<'_, [Socket]>,
-) -> Pairs {
-    let moved = before.and_then(|b| renumbered(&b.sample.namespaces, namespaces));
-    let then = |row: usize| before.and_then(|b| id_now(moved.as_ref(), b.get_socket(row)?.id));
+) -> RowPairs {
+    let renumbering = before.and_then(|b| netns_renumbering(&b.sample.namespaces, namespaces));
+    let previous_id =
+        |row: usize| before.and_then(|b| translate_id(renumbering.as_ref(), b.get_socket(row)?.id));
     let live = before.map_or(0, |b| b.live);
-    let mut was = vec![NONE; rows.len()];
-    let mut here = vec![false; before.map_or(0, Snapshot::socket_count)];
-    let mut loose = Vec::with_capacity(if live == 0 { rows.len() } else { 0 });
+    let mut previous = vec![NONE; rows.len()];
+    let mut still_present = vec![false; before.map_or(0, Snapshot::socket_count)];
+    let mut unmatched = Vec::with_capacity(if live == 0 { rows.len() } else { 0 });
     let mut next = 0;
     for (row, s) in rows.iter().enumerate() {
-        match (next..live.min(next + AHEAD)).find(|old| then(*old) == Some(s.id)) {
+        match (next..live.min(next + LOOKAHEAD)).find(|old| previous_id(*old) == Some(s.id)) {
             Some(old) => {
-                (was[row], here[old]) = (old as u32, true);
+                (previous[row], still_present[old]) = (old as u32, true);
                 next = old + 1;
             }
-            None => loose.push(row as u32),
+            None => unmatched.push(row as u32),
         }
     }
-    if loose.is_empty() {
-        return Pairs { was, here };
+    if unmatched.is_empty() {
+        return RowPairs { previous, still_present };
     }
 
-    let pool: FxHashMap<SocketId, u32> =
-        (0..here.len()).filter(|old| !here[*old]).filter_map(|old| Some((then(old)?, old as u32))).collect();
-    let mut taken = rows_like(&loose, &was, rows);
-    let mut twice = Vec::new();
-    for row in loose {
+    let pool: FxHashMap<SocketId, u32> = (0..still_present.len())
+        .filter(|old| !still_present[*old])
+        .filter_map(|old| Some((previous_id(old)?, old as u32)))
+        .collect();
+    let mut taken = shared_ids(&unmatched, &previous, rows);
+    let mut duplicates = Vec::new();
+    for row in unmatched {
         let mut id = rows[row as usize].id;
         if !taken.insert(id) {
             if id.kernel_cookie().is_some() {
-                twice.push(row as usize);
+                duplicates.push(row as usize);
                 continue;
             }
-            // A hash of what two sockets have in common: they are told apart by their order.
+            // A synthetic id is a hash that two sockets can share: they are numbered in order.
             while !taken.insert(id) {
                 id.cookie = id.cookie.wrapping_add(1) | SocketId::SYNTHETIC;
             }
             rows.to_mut()[row as usize].id = id;
         }
         if let Some(old) = pool.get(&id) {
-            (was[row as usize], here[*old as usize]) = (*old, true);
+            (previous[row as usize], still_present[*old as usize]) = (*old, true);
         }
     }
-    if !twice.is_empty() {
-        remove(rows.to_mut(), &twice);
-        remove(&mut was, &twice);
+    if !duplicates.is_empty() {
+        remove_indexes(rows.to_mut(), &duplicates);
+        remove_indexes(&mut previous, &duplicates);
     }
-    Pairs { was, here }
+    RowPairs { previous, still_present }
 }
 
-/// Identities that paired rows share with loose ones.
-fn rows_like(loose: &[u32], was: &[u32], rows: &[Socket]) -> FxHashSet<SocketId> {
+/// Identities that matched rows share with unmatched ones.
+fn shared_ids(unmatched: &[u32], previous: &[u32], rows: &[Socket]) -> FxHashSet<SocketId> {
     let mut shared = FxHashSet::default();
-    // Room at once: all of the first poll's rows are loose.
-    shared.reserve(loose.len());
-    if loose.len() < rows.len() {
-        let ids: FxHashSet<SocketId> = loose.iter().map(|r| rows[*r as usize].id).collect();
-        let paired = rows.iter().zip(was).filter(|(_, was)| **was != NONE);
-        shared.extend(paired.map(|(s, _)| s.id).filter(|id| ids.contains(id)));
+    // All rows of the first poll are unmatched: reserve once.
+    shared.reserve(unmatched.len());
+    if unmatched.len() < rows.len() {
+        let ids: FxHashSet<SocketId> = unmatched.iter().map(|r| rows[*r as usize].id).collect();
+        let matched = rows.iter().zip(previous).filter(|(_, old)| **old != NONE);
+        shared.extend(matched.map(|(s, _)| s.id).filter(|id| ids.contains(id)));
     }
     shared
 }
 
-/// Takes the rows at these places, in order, out of a list.
-fn remove<T>(list: &mut Vec<T>, places: &[usize]) {
-    let mut at = 0;
-    let mut places = places.iter().peekable();
+/// Removes the items at these indexes, which are in ascending order.
+fn remove_indexes<T>(list: &mut Vec<T>, indexes: &[usize]) {
+    let mut index = 0;
+    let mut indexes = indexes.iter().peekable();
     list.retain(|_| {
-        let out = places.next_if(|p| **p == at).is_some();
-        at += 1;
-        !out
+        let removed = indexes.next_if(|i| **i == index).is_some();
+        index += 1;
+        !removed
     });
 }
 
-/// Where namespaces are numbered anew: the new number of each old one. A number means nothing from poll to poll; the
-/// inode does, and where none is known, the name.
-pub(super) fn renumbered(old: &[Namespace], new: &[Namespace]) -> Option<Vec<Option<u16>>> {
+/// The new number of each old namespace, if any changed. Numbers are not stable from poll to poll; the inode is, or the name
+/// if the inode is not known.
+pub(super) fn netns_renumbering(old: &[Namespace], new: &[Namespace]) -> Option<Vec<Option<u16>>> {
     let same = |a: &Namespace, b: &Namespace| a.inode == b.inode && (a.inode != 0 || a.name == b.name);
     if old.len() <= new.len() && old.iter().zip(new).all(|(a, b)| same(a, b)) {
         return None;
     }
-    // The inode of one that went can be that of another: one that stands where it stood is the same.
+    // The inode of a deleted namespace can be reused: a namespace with the same number and inode is the same.
     let number = |(i, a): (usize, &Namespace)| {
-        let stays = new.get(i).is_some_and(|b| same(a, b)).then_some(i);
-        stays.or_else(|| new.iter().position(|b| same(a, b))).map(|i| i as u16)
+        let same_number = new.get(i).is_some_and(|b| same(a, b)).then_some(i);
+        same_number.or_else(|| new.iter().position(|b| same(a, b))).map(|i| i as u16)
     };
     Some(old.iter().enumerate().map(number).collect())
 }
 
-/// An identity of the poll before in the numbers of this one; `None` when its namespace is gone.
-pub(super) fn id_now(moved: Option<&Vec<Option<u16>>>, id: SocketId) -> Option<SocketId> {
-    match moved {
+/// An identity of the previous poll with the namespace number of this one; `None` if its namespace is gone.
+pub(super) fn translate_id(renumbering: Option<&Vec<Option<u16>>>, id: SocketId) -> Option<SocketId> {
+    match renumbering {
         None => Some(id),
         Some(m) => Some(SocketId { netns: m.get(usize::from(id.netns)).copied()??, ..id }),
     }

@@ -1,4 +1,4 @@
-//! Ceilings: how full each is, how fast it fills, when it is full, and how bad that is.
+//! Limits: usage, growth, forecast and alert level of each.
 
 use super::alerts::Alerts;
 use super::trend::{self, Series};
@@ -7,32 +7,32 @@ use crate::model::snapshot::{Direction, Port, ProcessFacts, SocketFacts};
 use crate::model::{Addr, Endpoint, FdKind, Proto, Reads, Sample, Socket, State};
 use rustc_hash::FxHashMap;
 
-/// Processes that have a row where only alerts are asked for: those nearest to their limit.
-const PROCESSES: usize = 20;
-/// Listeners that have a row though nothing waits there.
-const LISTENERS: usize = 50;
-/// Destinations that have a row.
-const ROUTES: usize = 10;
-/// Users and units that have a row.
-const OTHERS: usize = 10;
+/// Most processes with a row if only alerts are requested: those nearest to their fd limit.
+const MAX_PROCESSES: usize = 20;
+/// Most listeners with a row.
+const MAX_LISTENERS: usize = 50;
+/// Most destinations with a row.
+const MAX_ROUTES: usize = 10;
+/// Most rows of any other kind: users, cgroups, processes with `CLOSE_WAIT`, sockets with drops.
+const MAX_OTHERS: usize = 10;
 
-/// What is remembered of one ceiling.
+/// Past readings of one limit.
 #[derive(Debug)]
-struct Known {
+struct Readings {
     series: Series,
     drops: Option<u64>,
-    poll: u64,
+    last_poll: u64,
 }
 
-/// What is remembered of all.
+/// Past readings of all limits, and active alerts.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
+pub(super) struct LimitHistory {
     poll: u64,
-    known: FxHashMap<(LimitKind, u64, LimitSubject), Known>,
+    readings: FxHashMap<(LimitKind, u64, LimitSubject), Readings>,
     alerts: Alerts,
 }
 
-/// What the engine has at hand.
+/// The parts of the snapshot that limits are derived from.
 pub(super) struct Context<'a> {
     pub(super) sample: &'a Sample,
     pub(super) sockets: &'a [Socket],
@@ -41,60 +41,67 @@ pub(super) struct Context<'a> {
     pub(super) ports: &'a [Port],
 }
 
-impl Memory {
-    /// One row a ceiling, the worst first, and the alerts.
+impl LimitHistory {
+    /// One row per limit, and the alerts, most severe first.
     pub(super) fn collect(&mut self, c: &Context<'_>, rules: &AlertRules) -> (Vec<Limit>, Vec<Alert>) {
         self.poll += 1;
         let mut rows = Vec::new();
-        processes(c, &mut rows);
-        left_open(c, &mut rows);
-        system(c, &mut rows);
-        listeners(c, &mut rows);
-        routes(c, &mut rows);
+        add_processes(c, &mut rows);
+        add_close_wait(c, &mut rows);
+        add_system(c, &mut rows);
+        add_listeners(c, &mut rows);
+        add_routes(c, &mut rows);
         let nets = c.sample.counters.iter().flat_map(|k| &k.nets);
         for n in nets {
-            net(n, &mut rows);
+            add_net(n, &mut rows);
         }
-        users(c, &mut rows);
+        add_users(c, &mut rows);
         for row in &mut rows {
-            self.follow(row, c);
+            self.update_trend(row, c);
         }
         let poll = self.poll;
-        self.known.retain(|_, k| k.poll == poll);
-        let alerts = self.alerts.judge(&mut rows, c.sample, rules);
+        self.readings.retain(|_, r| r.last_poll == poll);
+        let alerts = self.alerts.update(&mut rows, c.sample, rules);
         (rows, alerts)
     }
 
-    /// What the polls before add to a row.
-    fn follow(&mut self, row: &mut Limit, c: &Context<'_>) {
+    /// Sets growth, forecast and new drops of a row from past readings.
+    fn update_trend(&mut self, row: &mut Limit, c: &Context<'_>) {
         let now = c.sample.at.boot_ns;
-        let space = c.sample.namespaces.get(usize::from(row.netns)).map_or(0, |n| n.inode);
-        let fresh = || Known { series: Series::default(), drops: None, poll: 0 };
-        let k = self.known.entry((row.kind, space, row.subject.clone())).or_insert_with(fresh);
-        k.poll = self.poll;
-        row.drops_new = row.drops.zip(k.drops).map(|(now, before)| now.saturating_sub(before));
-        k.drops = row.drops;
-        // A process was known before it came among the worst.
-        let own = row.process.filter(|_| row.kind == LimitKind::Fds);
-        let series = match own.and_then(|p| c.processes.get(p as usize)) {
+        let netns_inode = c.sample.namespaces.get(usize::from(row.netns)).map_or(0, |n| n.inode);
+        let new = || Readings { series: Series::default(), drops: None, last_poll: 0 };
+        let past = self.readings.entry((row.kind, netns_inode, row.subject.clone())).or_insert_with(new);
+        past.last_poll = self.poll;
+        row.drops_new = row.drops.zip(past.drops).map(|(now, before)| now.saturating_sub(before));
+        past.drops = row.drops;
+        // The history of a process reaches further back than its row here.
+        let process = row.process.filter(|_| row.kind == LimitKind::Fds);
+        let series = match process.and_then(|p| c.processes.get(p as usize)) {
             Some(p) => &p.fd_history,
             None => {
-                k.series.push(now, row.used);
-                k.series.points()
+                past.series.push(now, row.used);
+                past.series.points()
             }
         };
         row.per_min = trend::per_minute(series);
         if let Some(max) = row.max {
             row.full_in = trend::full_in(series, row.used, max);
         }
-        row.grows = row.full_in.is_some() || trend::rises(series);
+        row.grows = row.full_in.is_some() || trend::is_rising(series);
         if let (LimitKind::CloseWait, Some(p)) = (row.kind, row.process) {
-            // Followed since it left the first one open.
+            // Tracked since its first connection in CLOSE_WAIT.
             let facts = c.processes.get(p as usize);
             row.per_min = facts.and_then(|f| f.close_wait_per_min);
             row.grows = facts.is_some_and(|f| f.close_wait_leak);
         }
     }
+}
+
+/// Order by share of the maximum, the largest first. Exact for any counts: `a / b` against `c / d` is `a * d` against
+/// `c * b`, and a maximum of 0 counts as 1.
+fn fullest_first(a: (u64, u64), b: (u64, u64)) -> std::cmp::Ordering {
+    let product = |used: u64, max: u64| u128::from(used) * u128::from(max.max(1));
+    product(b.0, a.1).cmp(&product(a.0, b.1))
 }
 
 fn limit(kind: LimitKind, netns: u16, subject: LimitSubject, used: u64, max: Option<u64>) -> Limit {
@@ -114,8 +121,8 @@ fn limit(kind: LimitKind, netns: u16, subject: LimitSubject, used: u64, max: Opt
     }
 }
 
-/// The processes nearest to the limit of their descriptors.
-fn processes(c: &Context<'_>, out: &mut Vec<Limit>) {
+/// The processes nearest to their fd limit.
+fn add_processes(c: &Context<'_>, out: &mut Vec<Limit>) {
     let mut all: Vec<(f64, usize)> = c
         .sample
         .processes
@@ -124,8 +131,8 @@ fn processes(c: &Context<'_>, out: &mut Vec<Limit>) {
         .filter_map(|(i, p)| Some((p.fds.as_ref().ok()?.share()?, i)))
         .collect();
     all.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
-    // Who asks for limits may ask for any process; others for the worst.
-    let most = if c.sample.wants.reads(Reads::FD_KINDS) { usize::MAX } else { PROCESSES };
+    // A view of limits lists every process, alerts need only the nearest.
+    let most = if c.sample.wants.reads(Reads::FD_KINDS) { usize::MAX } else { MAX_PROCESSES };
     for (_, i) in all.into_iter().take(most) {
         let p = &c.sample.processes[i];
         let Ok(u) = &p.fds else { continue };
@@ -136,15 +143,15 @@ fn processes(c: &Context<'_>, out: &mut Vec<Limit>) {
     }
 }
 
-/// The processes that leave most connections in `CLOSE_WAIT`.
-fn left_open(c: &Context<'_>, out: &mut Vec<Limit>) {
+/// The processes with most connections in `CLOSE_WAIT`.
+fn add_close_wait(c: &Context<'_>, out: &mut Vec<Limit>) {
     let count = |p: &ProcessFacts| p.states.get(State::CloseWait);
     let mut all: Vec<usize> = (0..c.processes.len()).filter(|i| count(&c.processes[*i]) > 0).collect();
     all.sort_by_key(|i| {
         let p = &c.processes[*i];
         (std::cmp::Reverse((p.close_wait_leak, count(p))), *i)
     });
-    for i in all.into_iter().take(OTHERS) {
+    for i in all.into_iter().take(MAX_OTHERS) {
         let info = &c.sample.processes[i].info;
         let subject = LimitSubject::Process(info.pid, info.start_ns);
         let mut row = limit(LimitKind::CloseWait, 0, subject, u64::from(count(&c.processes[i])), None);
@@ -153,41 +160,41 @@ fn left_open(c: &Context<'_>, out: &mut Vec<Limit>) {
     }
 }
 
-fn system(c: &Context<'_>, out: &mut Vec<Limit>) {
+fn add_system(c: &Context<'_>, out: &mut Vec<Limit>) {
     let s = &c.sample.system;
-    let mut put = |kind, subject, used: Option<u64>, max: Option<u64>| {
+    let mut add = |kind, subject, used: Option<u64>, max: Option<u64>| {
         if let (Some(used), Some(max)) = (used, max) {
             out.push(limit(kind, 0, subject, used, Some(max)));
         }
     };
-    put(LimitKind::Files, LimitSubject::System, s.files_open, s.files_max);
+    add(LimitKind::Files, LimitSubject::System, s.files_open, s.files_max);
     let Some(k) = &c.sample.counters else { return };
     let threads = match (k.pid_max, k.threads_max) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     };
-    put(LimitKind::Threads, LimitSubject::System, k.threads, threads);
+    add(LimitKind::Threads, LimitSubject::System, k.threads, threads);
     let mut groups: Vec<_> = k.cgroup_pids.iter().collect();
-    groups.sort_by(|a, b| (b.1 * a.2.max(1)).cmp(&(a.1 * b.2.max(1))));
-    for (path, used, max) in groups.into_iter().take(OTHERS) {
-        put(LimitKind::CgroupPids, LimitSubject::Cgroup(path.clone()), Some(*used), Some(*max));
+    groups.sort_by(|a, b| fullest_first((a.1, a.2), (b.1, b.2)));
+    for (path, used, max) in groups.into_iter().take(MAX_OTHERS) {
+        add(LimitKind::CgroupPids, LimitSubject::Cgroup(path.clone()), Some(*used), Some(*max));
     }
 }
 
-/// Accept queues: those in which something waits, then the busiest.
-fn listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
+/// Accept queues: non-empty ones and those with drops first, then by number of clients.
+fn add_listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
     let mut all: Vec<&Port> = c.ports.iter().filter(|p| p.state == State::Listen && p.backlog > 0).collect();
     let rank = |p: &Port| {
         (std::cmp::Reverse(p.drops.unwrap_or(0) > 0 || p.recv_q > 0), std::cmp::Reverse(p.clients.len()))
     };
     all.sort_by_key(|p| rank(p));
-    for p in all.into_iter().take(LISTENERS) {
+    for p in all.into_iter().take(MAX_LISTENERS) {
         let subject = LimitSubject::Listener(p.proto, p.local, p.iface);
         let mut row = limit(LimitKind::Accept, p.netns, subject, p.recv_q, Some(p.backlog));
         row.process = p.processes.first().copied();
         row.drops = p.drops;
         out.push(row);
-        // Not yet acknowledged by the client; the kernel allows as many as the backlog.
+        // Half-open connections: the kernel admits as many as the backlog.
         let half_open = u64::from(p.states.get(State::SynRecv));
         if half_open > 0 {
             let subject = LimitSubject::Listener(p.proto, p.local, p.iface);
@@ -196,11 +203,11 @@ fn listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
             out.push(row);
         }
     }
-    // Datagram sockets that lost something.
+    // Datagram sockets with drops.
     let mut lossy: Vec<&Port> =
         c.ports.iter().filter(|p| p.state != State::Listen && p.drops.is_some_and(|n| n > 0)).collect();
     lossy.sort_by_key(|p| std::cmp::Reverse(p.drops));
-    for p in lossy.into_iter().take(OTHERS) {
+    for p in lossy.into_iter().take(MAX_OTHERS) {
         let subject = LimitSubject::Listener(p.proto, p.local, p.iface);
         let mut row = limit(LimitKind::Rcvbuf, p.netns, subject, p.drops.unwrap_or(0), None);
         row.process = p.processes.first().copied();
@@ -209,15 +216,15 @@ fn listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
     }
 }
 
-/// Local ports in use towards one destination. A port of the kernel's range can be used towards each destination once.
-fn routes(c: &Context<'_>, out: &mut Vec<Limit>) {
+/// Ephemeral ports in use per destination: each port can be used once for each destination.
+fn add_routes(c: &Context<'_>, out: &mut Vec<Limit>) {
     let Some(counters) = &c.sample.counters else { return };
     let mut used: FxHashMap<(u16, Addr, Endpoint), (u32, u32)> = FxHashMap::default();
     let range = |netns: u16| counters.nets.iter().find(|n| n.netns == netns).and_then(|n| n.ports);
     let mut last: (u16, Option<(u16, u16, u32)>) = (u16::MAX, None);
     for (row, s) in c.sockets.iter().enumerate().take(c.facts.len()) {
-        let began_there = c.facts[row].direction == Direction::In;
-        if s.proto != Proto::Tcp || s.remote.is_none() || began_there || s.state == State::Listen {
+        let is_incoming = c.facts[row].direction == Direction::In;
+        if s.proto != Proto::Tcp || s.remote.is_none() || is_incoming || s.state == State::Listen {
             continue;
         }
         if last.0 != s.id.netns {
@@ -235,9 +242,9 @@ fn routes(c: &Context<'_>, out: &mut Vec<Limit>) {
     };
     let mut all: Vec<_> =
         used.into_iter().filter_map(|(key, (n, row))| Some((key, u64::from(n), row, size(key.0)?))).collect();
-    // The fullest first: a / b against c / d is a * d against c * b.
-    all.sort_unstable_by(|a, b| (b.1 * a.3).cmp(&(a.1 * b.3)).then(a.0.cmp(&b.0)));
-    for ((netns, from, to), n, row, size) in all.into_iter().take(ROUTES) {
+    // Highest usage first: a / b > c / d is a * d > c * b.
+    all.sort_unstable_by(|a, b| fullest_first((a.1, a.3), (b.1, b.3)).then(a.0.cmp(&b.0)));
+    for ((netns, from, to), n, row, size) in all.into_iter().take(MAX_ROUTES) {
         let mut l = limit(LimitKind::Ports, netns, LimitSubject::Route(from, to), n, Some(size));
         let (a, b) = c.facts[row as usize].owners;
         l.process = c.sample.owners.get(a as usize..b as usize).and_then(|o| o.first()).map(|o| o.process);
@@ -245,43 +252,42 @@ fn routes(c: &Context<'_>, out: &mut Vec<Limit>) {
     }
 }
 
-/// The tables of one namespace.
-fn net(n: &NetCounters, out: &mut Vec<Limit>) {
-    let at = n.netns;
-    let mut put = |kind, used: Option<u64>, max: Option<u64>| {
+/// The tables of one network namespace.
+fn add_net(n: &NetCounters, out: &mut Vec<Limit>) {
+    let mut add = |kind, used: Option<u64>, max: Option<u64>| {
         if let (Some(used), Some(max)) = (used, max) {
-            out.push(limit(kind, at, LimitSubject::Net, used, Some(max)));
+            out.push(limit(kind, n.netns, LimitSubject::Net, used, Some(max)));
         }
     };
-    put(LimitKind::TimeWait, n.time_wait, n.time_wait_max);
-    put(LimitKind::Orphans, n.orphans, n.orphans_max);
-    put(LimitKind::Conntrack, n.conntrack, n.conntrack_max);
-    put(LimitKind::TcpMem, n.tcp_mem, n.tcp_mem_max.map(|m| m.1));
-    put(LimitKind::UdpMem, n.udp_mem, n.udp_mem_max.map(|m| m.1));
+    add(LimitKind::TimeWait, n.time_wait, n.time_wait_max);
+    add(LimitKind::Orphans, n.orphans, n.orphans_max);
+    add(LimitKind::Conntrack, n.conntrack, n.conntrack_max);
+    add(LimitKind::TcpMem, n.tcp_mem, n.tcp_mem_max.map(|m| m.1));
+    add(LimitKind::UdpMem, n.udp_mem, n.udp_mem_max.map(|m| m.1));
     for (six, used, max) in
         [(false, n.neighbours, n.neighbours_max), (true, n.neighbours6, n.neighbours6_max)]
     {
-        // One table for all namespaces; the ceiling stands in the first one only.
+        // One table for all namespaces; its maximum is reported in the first one only.
         if let (Some(used), Some(max)) = (used, max) {
-            out.push(limit(LimitKind::Neighbours, at, LimitSubject::Neighbours(six), used, Some(max)));
+            out.push(limit(LimitKind::Neighbours, n.netns, LimitSubject::Neighbours(six), used, Some(max)));
         }
     }
-    let mut count = |kind, drops: Option<u64>| {
+    let mut add_drops = |kind, drops: Option<u64>| {
         if let Some(d) = drops {
-            let mut row = limit(kind, at, LimitSubject::Net, d, None);
+            let mut row = limit(kind, n.netns, LimitSubject::Net, d, None);
             row.drops = Some(d);
             out.push(row);
         }
     };
-    // All listeners of the namespace together: the kernel's own count.
-    count(LimitKind::Accept, n.listen_overflows);
-    count(LimitKind::Syn, n.syn_cookies.zip(n.syn_drops).map(|(a, b)| a + b));
-    count(LimitKind::Rcvbuf, n.udp_rcvbuf_errors);
-    count(LimitKind::Netlink, n.netlink_drops);
+    // Counters of the kernel for all listeners of the namespace.
+    add_drops(LimitKind::Accept, n.listen_overflows);
+    add_drops(LimitKind::Syn, n.syn_cookies.zip(n.syn_drops).map(|(a, b)| a + b));
+    add_drops(LimitKind::Rcvbuf, n.udp_rcvbuf_errors);
+    add_drops(LimitKind::Netlink, n.netlink_drops);
 }
 
-/// inotify instances by user, as far as descriptors were walked, and watches.
-fn users(c: &Context<'_>, out: &mut Vec<Limit>) {
+/// inotify instances per user, counted over the descriptors that were read, and watches.
+fn add_users(c: &Context<'_>, out: &mut Vec<Limit>) {
     let Some(k) = &c.sample.counters else { return };
     let mut instances: FxHashMap<u32, u64> = FxHashMap::default();
     for p in &c.sample.processes {
@@ -291,14 +297,14 @@ fn users(c: &Context<'_>, out: &mut Vec<Limit>) {
             *instances.entry(p.info.uid).or_default() += u64::from(n);
         }
     }
-    let mut put = |kind, mut all: Vec<(u32, u64)>, max: Option<u64>| {
+    let mut add = |kind, mut all: Vec<(u32, u64)>, max: Option<u64>| {
         all.sort_unstable_by_key(|(uid, n)| (std::cmp::Reverse(*n), *uid));
-        for (uid, n) in all.into_iter().take(OTHERS) {
+        for (uid, n) in all.into_iter().take(MAX_OTHERS) {
             if max.is_some() {
                 out.push(limit(kind, 0, LimitSubject::User(uid), n, max));
             }
         }
     };
-    put(LimitKind::InotifyInstances, instances.into_iter().collect(), k.inotify_instances_max);
-    put(LimitKind::InotifyWatches, k.inotify_watches.clone(), k.inotify_watches_max);
+    add(LimitKind::InotifyInstances, instances.into_iter().collect(), k.inotify_instances_max);
+    add(LimitKind::InotifyWatches, k.inotify_watches.clone(), k.inotify_watches_max);
 }

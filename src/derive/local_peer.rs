@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn both_ends_are_paired() {
-        let info = Arc::new(BackendInfo { backend: Backend::Script, why: String::new() });
+        let info = Arc::new(BackendInfo { backend: Backend::Script, reason: String::new() });
         let mut sample = Sample::empty(Stamp::default(), "x".into(), info, Wants::default());
         let end = |s: &str| {
             let a: std::net::SocketAddr = s.parse().unwrap();

@@ -1,44 +1,45 @@
-//! Which processes hold which sockets, and why nobody is known to.
+//! Owners of sockets, and the reason a socket has none.
 
 use crate::model::{FaultKind, Missing, Owner, Process, Reads, Sample, Socket, State};
 
-/// Finds the owners of sockets in the list sorted by inode. The kernel counts inodes upwards, so that where one stands can
-/// nearly be told from its number: the list is cut into twice as many spans of numbers as it has owners.
+/// Index of a list of owners sorted by inode: an interpolation table. The kernel assigns inodes in ascending order, so they
+/// are close to evenly spaced; the inode range is divided into up to twice as many buckets as there are owners.
 #[derive(Debug)]
-pub(super) struct Finder<'a> {
+pub(super) struct OwnerIndex<'a> {
     owners: &'a [Owner],
-    /// The first inode, and the bits that one span is wide.
+    /// First inode.
     base: u64,
+    /// Binary logarithm of the bucket width.
     shift: u32,
-    /// Where each span begins in the list, and at the end its length.
+    /// Start of each bucket in the list, then the length of the list.
     starts: Vec<u32>,
 }
 
-impl<'a> Finder<'a> {
-    /// In this list.
+impl<'a> OwnerIndex<'a> {
+    /// The index of this list.
     pub(super) fn new(owners: &'a [Owner]) -> Self {
         let base = owners.first().map_or(0, |o| o.inode);
         let width = owners.last().map_or(0, |o| o.inode.saturating_sub(base));
-        let spans = 2 * owners.len() as u64;
+        let buckets = 2 * owners.len() as u64;
         let mut shift = 0;
-        while width >> shift > spans {
+        while width >> shift > buckets {
             shift += 1;
         }
         let mut starts = Vec::with_capacity((width >> shift) as usize + 2);
-        for (at, o) in owners.iter().enumerate() {
-            let span = (o.inode.saturating_sub(base) >> shift) as usize;
-            if starts.len() <= span {
-                starts.resize(span + 1, at as u32);
+        for (i, o) in owners.iter().enumerate() {
+            let bucket = (o.inode.saturating_sub(base) >> shift) as usize;
+            if starts.len() <= bucket {
+                starts.resize(bucket + 1, i as u32);
             }
         }
         starts.push(owners.len() as u32);
         Self { owners, base, shift, starts }
     }
 
-    /// The range of the owners of an inode; 0 is none.
+    /// The range of the owners of an inode, empty at 0 if there are none.
     pub(super) fn range(&self, inode: u64) -> (u32, u32) {
-        let span = inode.checked_sub(self.base).map_or(usize::MAX, |n| (n >> self.shift) as usize);
-        let (Some(&low), Some(&high)) = (self.starts.get(span), self.starts.get(span.saturating_add(1)))
+        let bucket = inode.checked_sub(self.base).map_or(usize::MAX, |n| (n >> self.shift) as usize);
+        let (Some(&low), Some(&high)) = (self.starts.get(bucket), self.starts.get(bucket.saturating_add(1)))
         else {
             return (0, 0);
         };
@@ -52,32 +53,32 @@ impl<'a> Finder<'a> {
     }
 }
 
-/// What can be said of sockets without an owner, the same for a whole sample.
+/// Properties of a sample that decide why a socket has no owner.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Excuse {
-    read: bool,
+pub(super) struct MissingOwner {
+    owners_read: bool,
     pending: bool,
     deferred: bool,
-    refused: bool,
+    not_permitted: bool,
 }
 
-impl Excuse {
-    /// `pending`: they are not read yet, but will be.
+impl MissingOwner {
+    /// The properties of this sample; `pending`: a later poll will read owners.
     pub(super) fn new(sample: &Sample, pending: bool) -> Self {
-        let refused = |p: &Process| p.fds_hidden == Some(Missing::NotPermitted);
+        let not_permitted = |p: &Process| p.fds_hidden == Some(Missing::NotPermitted);
         Self {
-            read: sample.wants.reads(Reads::OWNERS),
+            owners_read: sample.wants.reads(Reads::OWNERS),
             pending,
             deferred: sample.faults.count(FaultKind::Deferred) > 0,
-            refused: sample.processes.iter().any(refused),
+            not_permitted: sample.processes.iter().any(not_permitted),
         }
     }
 
-    /// Why this socket has none.
-    pub(super) const fn of(self, s: &Socket) -> Missing {
+    /// The reason that this socket has no owner.
+    pub(super) const fn reason(self, s: &Socket) -> Missing {
         match s.state {
             State::TimeWait => Missing::TimeWait,
-            // No socket of this machine.
+            // Not a socket of this host.
             State::Forwarded => Missing::NotApplicable,
             State::SynRecv if s.inode == 0 => Missing::Handshake,
             _ if s.inode == 0 && !s.proto.has_tcp_states() => Missing::NotReported,
@@ -85,10 +86,10 @@ impl Excuse {
             State::FinWait1 | State::FinWait2 | State::LastAck | State::Closing if s.inode == 0 => {
                 Missing::Orphan
             }
-            _ if !self.read && self.pending => Missing::Pending,
-            _ if !self.read => Missing::NotRead,
+            _ if !self.owners_read && self.pending => Missing::Pending,
+            _ if !self.owners_read => Missing::NotRead,
             _ if self.deferred => Missing::Pending,
-            _ if self.refused => Missing::NotPermitted,
+            _ if self.not_permitted => Missing::NotPermitted,
             _ => Missing::NoVisibleProcess,
         }
     }
@@ -100,18 +101,18 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Wherever inodes lie, close together or far apart, the range is the one that looking at each would give.
+        /// The range is that of a linear search, for dense and for sparse inodes.
         #[test]
-        fn a_range_is_all_there_are(
+        fn owner_range_matches_linear_search(
             mut inodes in prop::collection::vec(prop_oneof![0u64..40, 1_000u64..1_010, any::<u64>()], 0..60),
             more in any::<u64>(),
         ) {
             inodes.sort_unstable();
             let owners: Vec<Owner> =
                 inodes.iter().zip(0..).map(|(inode, fd)| Owner { inode: *inode, process: 0, fd }).collect();
-            let finder = Finder::new(&owners);
+            let index = OwnerIndex::new(&owners);
             for inode in inodes.iter().copied().chain(0..41).chain([more, u64::MAX]) {
-                let (begin, end) = finder.range(inode);
+                let (begin, end) = index.range(inode);
                 let found: Vec<u32> = owners[begin as usize..end as usize].iter().map(|o| o.fd).collect();
                 let all = owners.iter().filter(|o| o.inode == inode && inode > 0).map(|o| o.fd);
                 prop_assert_eq!(found, all.collect::<Vec<_>>(), "{}", inode);

@@ -1,26 +1,29 @@
-//! One row a remote address.
+//! Peers: one row per remote address.
 
 use crate::model::snapshot::{Direction, Peer, Rates, SocketFacts};
 use crate::model::{Addr, Sample, Socket, StateCounts};
 use rustc_hash::FxHashMap;
 
-/// In place of a peer's number: the row is no connection.
+/// Placeholder for the peer number of a row that is not a connection.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// What is remembered of remote addresses.
+/// Addresses that there may be without a connection, beside as many as have one, before they are dropped.
+const MAX_STALE: usize = 4096;
+
+/// Remote addresses of this and earlier polls.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct PeerHistory {
     poll: u64,
-    at: FxHashMap<Addr, Entry>,
+    entries: FxHashMap<Addr, Entry>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     first_seen_ns: u64,
-    /// There at the first poll.
-    older: bool,
-    /// The poll it was last there, and its number then.
-    poll: u64,
+    /// Present at the first poll.
+    preexisting: bool,
+    /// The last poll with a connection, and the number in that poll.
+    last_poll: u64,
     number: u32,
 }
 
@@ -30,42 +33,46 @@ pub(super) struct Peers {
     pub rows: Vec<Peer>,
     pub sockets: Vec<u32>,
     pub processes: Vec<u32>,
-    /// Beside each live socket a number of its remote address (not its row), [`NONE`] where there is none.
-    pub of_row: Vec<u32>,
-    /// How many numbers there are.
+    /// For each live socket the number of its remote address (not its row here); [`NONE`] if it is not a connection.
+    pub numbers: Vec<u32>,
+    /// Number of distinct remote addresses.
     pub count: u32,
 }
 
-impl Seen {
-    /// Numbers the remote addresses of the live connections in the order they occur.
-    pub(super) fn number(&mut self, sample: &Sample, sockets: &[Socket]) -> Peers {
+impl PeerHistory {
+    /// Numbers the remote addresses of the live connections in order of appearance.
+    pub(super) fn assign_numbers(&mut self, sample: &Sample, sockets: &[Socket]) -> Peers {
         self.poll += 1;
         let mut count = 0;
-        let of_row = sockets
+        let numbers = sockets
             .iter()
             .map(|s| {
                 if !s.proto.is_inet() || !s.has_peer() {
                     return NONE;
                 }
-                let fresh =
-                    Entry { first_seen_ns: sample.at.boot_ns, older: self.poll == 1, poll: 0, number: 0 };
-                let e = self.at.entry(s.remote.addr).or_insert(fresh);
-                if e.poll != self.poll {
-                    (e.poll, e.number) = (self.poll, count);
+                let new = Entry {
+                    first_seen_ns: sample.at.boot_ns,
+                    preexisting: self.poll == 1,
+                    last_poll: 0,
+                    number: 0,
+                };
+                let e = self.entries.entry(s.remote.addr).or_insert(new);
+                if e.last_poll != self.poll {
+                    (e.last_poll, e.number) = (self.poll, count);
                     count += 1;
                 }
                 e.number
             })
             .collect();
-        // Addresses that are gone are remembered until they outnumber those that are there.
-        if self.at.len() > 2 * count as usize + 4096 {
+        // First-seen times of addresses without a connection are kept until they outnumber the others.
+        if self.entries.len() > 2 * count as usize + MAX_STALE {
             let poll = self.poll;
-            self.at.retain(|_, e| e.poll == poll);
+            self.entries.retain(|_, e| e.last_poll == poll);
         }
-        Peers { of_row, count, ..Peers::default() }
+        Peers { numbers, count, ..Peers::default() }
     }
 
-    /// Makes their rows, most connections first, once the directions are known.
+    /// Builds the rows, most connections first; the directions of the sockets must be known.
     pub(super) fn collect(
         &self,
         peers: &mut Peers,
@@ -74,9 +81,9 @@ impl Seen {
         facts: &[SocketFacts],
         rates: &[Rates],
     ) {
-        // A counting sort of the rows by peer: where each begins, then the rows.
+        // Counting sort of the sockets by peer: the start of each peer, then the sockets.
         let mut starts = vec![0u32; peers.count as usize + 1];
-        for n in peers.of_row.iter().filter(|n| **n != NONE) {
+        for n in peers.numbers.iter().filter(|n| **n != NONE) {
             starts[*n as usize + 1] += 1;
         }
         for i in 1..starts.len() {
@@ -84,18 +91,18 @@ impl Seen {
         }
         let mut next = starts.clone();
         let mut by_peer = vec![0u32; starts.last().map_or(0, |n| *n as usize)];
-        for (row, n) in peers.of_row.iter().enumerate().filter(|(_, n)| **n != NONE) {
-            let at = &mut next[*n as usize];
-            by_peer[*at as usize] = row as u32;
-            *at += 1;
+        for (row, n) in peers.numbers.iter().enumerate().filter(|(_, n)| **n != NONE) {
+            let slot = &mut next[*n as usize];
+            by_peer[*slot as usize] = row as u32;
+            *slot += 1;
         }
         peers.rows.reserve_exact(peers.count as usize);
-        let (mut ports, mut holders) = (Vec::new(), Vec::new());
+        let (mut ports, mut processes) = (Vec::new(), Vec::new());
         for w in starts.windows(2) {
             let span = w[0]..w[1];
             let rows = &by_peer[w[0] as usize..w[1] as usize];
             let Some(addr) = rows.first().map(|r| sockets[*r as usize].remote.addr) else { continue };
-            let seen = self.at.get(&addr);
+            let entry = self.entries.get(&addr);
             let mut p = Peer {
                 addr,
                 scope: addr.scope(),
@@ -105,20 +112,20 @@ impl Seen {
                 processes: 0..0,
                 rx: None,
                 tx: None,
-                first_seen_ns: seen.map_or(sample.at.boot_ns, |e| e.first_seen_ns),
-                older: seen.is_some_and(|e| e.older),
+                first_seen_ns: entry.map_or(sample.at.boot_ns, |e| e.first_seen_ns),
+                preexisting: entry.is_some_and(|e| e.preexisting),
             };
             ports.clear();
-            holders.clear();
+            processes.clear();
             for r in rows {
                 let (s, f) = (&sockets[*r as usize], &facts[*r as usize]);
                 p.states.add(s.state);
-                let came_in = f.direction == Direction::In;
-                ports.push((came_in, if came_in { s.local.port } else { s.remote.port }));
+                let incoming = f.direction == Direction::In;
+                ports.push((incoming, if incoming { s.local.port } else { s.remote.port }));
                 for o in &sample.owners[f.owners.0 as usize..f.owners.1 as usize] {
-                    // Neighbouring rows mostly have the same owner; the rest is removed below.
-                    if holders.last() != Some(&o.process) {
-                        holders.push(o.process);
+                    // Adjacent rows mostly have the same owner; other duplicates are removed below.
+                    if processes.last() != Some(&o.process) {
+                        processes.push(o.process);
                     }
                 }
                 if let Some(r) = rates.get(*r as usize) {
@@ -126,10 +133,10 @@ impl Seen {
                     add(&mut p.tx, r.tx);
                 }
             }
-            p.ports = distinct(&mut ports);
-            sort_distinct(&mut holders, sample.processes.len());
+            p.ports = count_distinct(&mut ports);
+            sort_dedup(&mut processes, sample.processes.len());
             let begin = peers.processes.len() as u32;
-            peers.processes.extend_from_slice(&holders);
+            peers.processes.extend_from_slice(&processes);
             p.processes = begin..peers.processes.len() as u32;
             peers.rows.push(p);
         }
@@ -138,55 +145,55 @@ impl Seen {
     }
 }
 
-/// Numbers of which it costs less to tick them off than to sort them.
-const MANY: usize = 4096;
+/// Length of a list from which a bit set is faster than sorting.
+const BIT_SET_THRESHOLD: usize = 4096;
 
-/// How many of these are different; they may be put in another order.
-fn distinct(ports: &mut Vec<(bool, u16)>) -> u32 {
-    if ports.len() < MANY {
+/// Number of distinct items; reorders the list.
+fn count_distinct(ports: &mut Vec<(bool, u16)>) -> u32 {
+    if ports.len() < BIT_SET_THRESHOLD {
         ports.sort_unstable();
         ports.dedup();
         return ports.len() as u32;
     }
-    let mut ticks = Ticks::new(2 << 16);
-    for (came_in, port) in ports {
-        ticks.tick(usize::from(*port) | usize::from(*came_in) << 16);
+    let mut set = BitSet::new(2 << 16);
+    for (incoming, port) in ports {
+        set.insert(usize::from(*port) | usize::from(*incoming) << 16);
     }
-    ticks.all().count() as u32
+    set.iter().count() as u32
 }
 
-/// Puts these numbers below `end` in order, each once.
-fn sort_distinct(numbers: &mut Vec<u32>, end: usize) {
-    if numbers.len() < MANY {
+/// Sorts these numbers below `end` and removes duplicates.
+fn sort_dedup(numbers: &mut Vec<u32>, end: usize) {
+    if numbers.len() < BIT_SET_THRESHOLD {
         numbers.sort_unstable();
         numbers.dedup();
         return;
     }
-    let mut ticks = Ticks::new(end);
+    let mut set = BitSet::new(end);
     for n in &*numbers {
-        ticks.tick(*n as usize);
+        set.insert(*n as usize);
     }
     numbers.clear();
-    numbers.extend(ticks.all().map(|n| n as u32));
+    numbers.extend(set.iter().map(|n| n as u32));
 }
 
-/// A set of small numbers, a bit each.
-struct Ticks(Vec<u64>);
+/// A set of small numbers.
+struct BitSet(Vec<u64>);
 
-impl Ticks {
-    /// None of the numbers below `end`.
+impl BitSet {
+    /// An empty set for numbers below `end`.
     fn new(end: usize) -> Self {
         Self(vec![0; end.div_ceil(64)])
     }
 
-    fn tick(&mut self, n: usize) {
+    fn insert(&mut self, n: usize) {
         if let Some(word) = self.0.get_mut(n / 64) {
             *word |= 1 << (n % 64);
         }
     }
 
-    /// In order.
-    fn all(&self) -> impl Iterator<Item = usize> {
+    /// The numbers in ascending order.
+    fn iter(&self) -> impl Iterator<Item = usize> {
         let words = self.0.iter().enumerate();
         words.flat_map(|(i, word)| {
             (0..64).filter(move |bit| word >> bit & 1 != 0).map(move |bit| i * 64 + bit)
@@ -194,7 +201,7 @@ impl Ticks {
     }
 }
 
-/// Adds what is known.
+/// Adds a value if it is known.
 pub(super) fn add(sum: &mut Option<f64>, more: Option<f32>) {
     if let Some(n) = more {
         *sum = Some(sum.unwrap_or(0.0) + f64::from(n));
@@ -207,19 +214,18 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Ticked off or sorted, it is the same.
         #[test]
-        fn many_are_counted_as_few_are(
+        fn bit_set_and_sorting_give_the_same_result(
             some in prop::collection::vec((any::<bool>(), any::<u16>()), 1..200),
             end in 1usize..300,
         ) {
             let long = |n: usize| (0..=n / some.len()).flat_map(|_| some.iter().copied());
-            prop_assert_eq!(distinct(&mut long(MANY).collect()), distinct(&mut some.clone()));
+            prop_assert_eq!(count_distinct(&mut long(BIT_SET_THRESHOLD).collect()), count_distinct(&mut some.clone()));
             let below = |p: (bool, u16)| u32::from(p.1) % end as u32;
             let (mut many, mut few): (Vec<u32>, Vec<u32>) =
-                (long(MANY).map(below).collect(), some.iter().copied().map(below).collect());
-            sort_distinct(&mut many, end);
-            sort_distinct(&mut few, end);
+                (long(BIT_SET_THRESHOLD).map(below).collect(), some.iter().copied().map(below).collect());
+            sort_dedup(&mut many, end);
+            sort_dedup(&mut few, end);
             prop_assert_eq!(many, few);
         }
     }

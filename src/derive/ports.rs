@@ -1,36 +1,36 @@
-//! One row a served endpoint, and which end began each connection.
+//! Ports: one row per listening endpoint, and the direction of each connection.
 
-use super::coverage::Scope;
-use super::direction::Served;
+use super::coverage::Coverage;
+use super::direction::ListenerIndex;
 use super::peers::{NONE, Peers, add};
 use crate::model::snapshot::{Direction, Port, Rates, SocketFacts};
 use crate::model::{Proto, Sample, Socket, State, StateCounts};
 
-/// Collects the served endpoints of the live sockets, in the order of protocol, port and address, with their
-/// connections; tells of every connection which end began it.
+/// Collects the listening endpoints of the live sockets with their connections, by protocol, port and address, and sets the
+/// direction of every connection.
 pub(super) fn collect(
     sample: &Sample,
     sockets: &[Socket],
     facts: &mut [SocketFacts],
     rates: &[Rates],
     peers: &Peers,
-    scope: &Scope,
+    coverage: &Coverage,
 ) -> Vec<Port> {
-    let (mut ports, only6) = endpoints(sample, sockets, facts);
-    let served = Served::new(&ports);
+    let (mut ports, v6only) = listening_endpoints(sample, sockets, facts);
+    let listeners = ListenerIndex::new(&ports);
     for (row, s) in sockets.iter().enumerate() {
         if !has_ports(s.proto) || !s.has_peer() || s.serves() {
             facts[row].direction = Direction::None;
             continue;
         }
-        let port = if s.state == State::SynSent { None } else { served.by(s, &ports, &only6) };
+        let port = if s.state == State::SynSent { None } else { listeners.find(s, &ports, &v6only) };
         let f = &mut facts[row];
         f.direction = match port {
             Some(_) => Direction::In,
             None if s.state == State::SynSent => Direction::Out,
             None if s.state == State::SynRecv => Direction::In,
-            // What was accepted stays accepted when its listener is gone, or is not read now.
-            None if f.direction == Direction::In || !scope.shows_listeners(s.proto) => f.direction,
+            // An accepted connection stays incoming if its listener is gone or not read in this poll.
+            None if f.direction == Direction::In || !coverage.includes_listeners(s.proto) => f.direction,
             None => Direction::Out,
         };
         if let Some(p) = port {
@@ -47,15 +47,15 @@ pub(super) fn collect(
     ports
 }
 
-/// The rows without their connections; beside each, whether it takes IPv6 only.
-fn endpoints(sample: &Sample, sockets: &[Socket], facts: &[SocketFacts]) -> (Vec<Port>, Vec<bool>) {
+/// The rows without their connections, and for each true if it accepts IPv6 only.
+fn listening_endpoints(sample: &Sample, sockets: &[Socket], facts: &[SocketFacts]) -> (Vec<Port>, Vec<bool>) {
     let key = |s: &Socket| (s.proto, s.local.port, s.local.addr, s.id.netns, s.iface, s.state);
-    let mut serving: Vec<u32> =
+    let mut listening: Vec<u32> =
         (0u32..).zip(sockets).filter(|(_, s)| s.serves() && s.proto.is_inet()).map(|(row, _)| row).collect();
-    serving.sort_by_key(|r| key(&sockets[*r as usize]));
+    listening.sort_by_key(|r| key(&sockets[*r as usize]));
     let mut ports: Vec<Port> = Vec::new();
-    let mut only6 = Vec::new();
-    for same in serving.chunk_by(|a, b| key(&sockets[*a as usize]) == key(&sockets[*b as usize])) {
+    let mut v6only = Vec::new();
+    for same in listening.chunk_by(|a, b| key(&sockets[*a as usize]) == key(&sockets[*b as usize])) {
         let s = &sockets[same[0] as usize];
         let mut p = Port {
             netns: s.id.netns,
@@ -75,11 +75,11 @@ fn endpoints(sample: &Sample, sockets: &[Socket], facts: &[SocketFacts]) -> (Vec
             rx: None,
             tx: None,
         };
-        let mut only = true;
+        let mut all_v6only = true;
         for row in same {
             let s = &sockets[*row as usize];
             let attrs = sample.attrs_of(s);
-            only &= attrs.v6only() == Some(true);
+            all_v6only &= attrs.v6only() == Some(true);
             p.recv_q += u64::from(s.recv_q);
             if s.is_listener() {
                 p.backlog += u64::from(s.send_q);
@@ -93,9 +93,9 @@ fn endpoints(sample: &Sample, sockets: &[Socket], facts: &[SocketFacts]) -> (Vec
         p.processes.sort_unstable();
         p.processes.dedup();
         ports.push(p);
-        only6.push(only);
+        v6only.push(all_v6only);
     }
-    (ports, only6)
+    (ports, v6only)
 }
 
 /// Counts the distinct remote addresses of each row's clients.
@@ -103,7 +103,7 @@ fn count_hosts(ports: &mut [Port], peers: &Peers) {
     let mut last = vec![NONE; peers.count as usize];
     for (i, p) in ports.iter_mut().enumerate() {
         for r in &p.clients {
-            let n = peers.of_row[*r as usize] as usize;
+            let n = peers.numbers[*r as usize] as usize;
             if last.get(n).is_some_and(|l| *l != i as u32) {
                 last[n] = i as u32;
                 p.hosts += 1;
@@ -112,7 +112,7 @@ fn count_hosts(ports: &mut [Port], peers: &Peers) {
     }
 }
 
-/// Whether the numbers beside the addresses are ports: with raw sockets they are protocols.
+/// True if the protocol has ports: in raw sockets the port field is the protocol number.
 const fn has_ports(p: Proto) -> bool {
     p.is_inet() && !matches!(p, Proto::Raw | Proto::Icmp)
 }

@@ -1,4 +1,4 @@
-//! What is derived for each process.
+//! Processes: sockets, rates, and growth of descriptors and of connections in `CLOSE_WAIT`.
 
 use super::peers::add;
 use super::trend::{self, Series};
@@ -6,28 +6,27 @@ use crate::model::snapshot::{ProcessFacts, Rates, SocketFacts};
 use crate::model::{FdKind, FdKinds, Process, Reads, Sample, Socket, State};
 use rustc_hash::FxHashMap;
 
-/// What is remembered of processes, by pid and start: a pid alone is given out again.
+/// Past readings of processes, by pid and start time: pids are reused.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
+pub(super) struct ProcessHistory {
     poll: u64,
-    known: FxHashMap<(u32, u64), Known>,
+    readings: FxHashMap<(u32, u64), Readings>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct Readings {
     first_seen_ns: u64,
-    /// The poll it was last there.
-    poll: u64,
-    /// Open descriptors at the last polls, oldest first.
-    history: Series,
-    /// What they were, whenever that had changed.
-    kinds: Series<FdKinds>,
-    /// Its connections in `CLOSE_WAIT`, from the first on.
+    last_poll: u64,
+    /// Open descriptors, oldest first.
+    fds: Series,
+    /// Descriptors by kind, one entry per change.
+    fd_kinds: Series<FdKinds>,
+    /// Connections in `CLOSE_WAIT`, since the first one.
     close_wait: Series,
 }
 
-impl Memory {
-    /// One row a process, and the rows of the sockets of each.
+impl ProcessHistory {
+    /// Facts of each process, and the socket rows of all, grouped by process.
     pub(super) fn collect(
         &mut self,
         sample: &Sample,
@@ -37,90 +36,92 @@ impl Memory {
     ) -> (Vec<ProcessFacts>, Vec<u32>) {
         self.poll += 1;
         let mut out: Vec<ProcessFacts> =
-            sample.processes.iter().map(|p| self.meet(p, sample.at.boot_ns)).collect();
-        // A poll that did not ask for processes says nothing of who is gone.
-        if sample.wants.reads(Reads::PROCESSES) && self.known.len() > out.len() {
+            sample.processes.iter().map(|p| self.observe(p, sample.at.boot_ns)).collect();
+        // Without a process list a missing process proves nothing.
+        if sample.wants.reads(Reads::PROCESSES) && self.readings.len() > out.len() {
             let poll = self.poll;
-            self.known.retain(|_, k| k.poll == poll);
+            self.readings.retain(|_, r| r.last_poll == poll);
         }
-        let rows = share_out(sample, sockets, facts, rates, &mut out);
-        // A poll that did not look for owners or for that state says nothing of how many there are.
+        let rows = assign_sockets(sample, sockets, facts, rates, &mut out);
+        // Without owners or without that state the count is unknown.
         if sample.wants.reads(Reads::OWNERS) && sample.wants.states.has(State::CloseWait) {
             for (p, facts) in sample.processes.iter().zip(&mut out) {
-                self.left_open(p, sample.at.boot_ns, facts);
+                self.update_close_wait(p, sample.at.boot_ns, facts);
             }
         }
         (out, rows)
     }
 
-    /// Follows the connections that the far ends have closed and a process has not.
-    fn left_open(&mut self, p: &Process, now: u64, facts: &mut ProcessFacts) {
+    /// Tracks the connections of a process that the peer has closed and the process has not.
+    fn update_close_wait(&mut self, p: &Process, now: u64, facts: &mut ProcessFacts) {
         let n = u64::from(facts.states.get(State::CloseWait));
-        let Some(k) = self.known.get_mut(&(p.info.pid, p.info.start_ns)) else { return };
+        let Some(past) = self.readings.get_mut(&(p.info.pid, p.info.start_ns)) else { return };
         if n == 0 {
-            // All closed: nothing is left open.
-            k.close_wait = Series::default();
+            // All closed: no leak.
+            past.close_wait = Series::default();
             return;
         }
-        k.close_wait.push(now, n);
-        facts.close_wait_per_min = trend::per_minute(k.close_wait.points());
-        facts.close_wait_leak = trend::rises(k.close_wait.points());
+        past.close_wait.push(now, n);
+        facts.close_wait_per_min = trend::per_minute(past.close_wait.points());
+        facts.close_wait_leak = trend::is_rising(past.close_wait.points());
     }
 
-    fn meet(&mut self, p: &Process, now: u64) -> ProcessFacts {
-        let fresh = || Known {
+    /// Adds a reading and returns the facts that follow from it.
+    fn observe(&mut self, p: &Process, now: u64) -> ProcessFacts {
+        let new = || Readings {
             first_seen_ns: now,
-            poll: 0,
-            history: Series::default(),
-            kinds: Series::default(),
+            last_poll: 0,
+            fds: Series::default(),
+            fd_kinds: Series::default(),
             close_wait: Series::default(),
         };
-        let k = self.known.entry((p.info.pid, p.info.start_ns)).or_insert_with(fresh);
-        k.poll = self.poll;
+        let past = self.readings.entry((p.info.pid, p.info.start_ns)).or_insert_with(new);
+        past.last_poll = self.poll;
         if let Ok(fds) = &p.fds {
-            // Where a poll may not count all, the figure is of when it was counted.
-            let read = if fds.open_at_ns == 0 { now } else { fds.open_at_ns };
-            if k.history.points().last().is_none_or(|l| l.0 < read) {
-                k.history.push(read, u64::from(fds.open));
+            // The count may be that of an earlier scan.
+            let read_ns = if fds.open_at_ns == 0 { now } else { fds.open_at_ns };
+            if past.fds.points().last().is_none_or(|l| l.0 < read_ns) {
+                past.fds.push(read_ns, u64::from(fds.open));
             }
-            if let Some(kinds) = fds.kinds.filter(|n| k.kinds.points().last().is_none_or(|l| l.1 != *n)) {
-                k.kinds.push(now, kinds);
+            if let Some(kinds) = fds.kinds.filter(|n| past.fd_kinds.points().last().is_none_or(|l| l.1 != *n))
+            {
+                past.fd_kinds.push(now, kinds);
             }
         }
         let full_in =
-            p.fds.as_ref().ok().and_then(|f| trend::full_in(k.history.points(), u64::from(f.open), f.soft?));
+            p.fds.as_ref().ok().and_then(|f| trend::full_in(past.fds.points(), u64::from(f.open), f.soft?));
         ProcessFacts {
             fds_full_in: full_in,
-            fds_growing: growing(k.kinds.points(), now),
-            fds_per_min: trend::per_minute(k.history.points()),
-            fd_history: k.history.points().to_vec(),
-            first_seen_ns: k.first_seen_ns,
+            fds_growing: fastest_growing(past.fd_kinds.points(), now),
+            fds_per_min: trend::per_minute(past.fds.points()),
+            fd_history: past.fds.points().to_vec(),
+            first_seen_ns: past.first_seen_ns,
             ..ProcessFacts::default()
         }
     }
 }
 
-/// The kind that became more by most since the first reading that is kept, and by how many a minute.
-fn growing(series: &[(u64, FdKinds)], now: u64) -> Option<(FdKind, f64)> {
-    let ((began, first), (_, last)) = (series.first()?, series.last()?);
-    let minutes = now.saturating_sub(*began) as f64 / 60e9;
-    let more = |k: FdKind| i64::from(last.get(k)) - i64::from(first.get(k));
-    // Of equals the first in the order of display.
-    let (kind, n) = FdKind::ALL.iter().rev().map(|(k, _)| (*k, more(*k))).max_by_key(|(_, n)| *n)?;
+/// The kind of descriptor with the largest increase since the oldest reading, and its growth per minute.
+fn fastest_growing(series: &[(u64, FdKinds)], now: u64) -> Option<(FdKind, f64)> {
+    let ((first_ns, first), (_, last)) = (series.first()?, series.last()?);
+    let minutes = now.saturating_sub(*first_ns) as f64 / 60e9;
+    let increase = |k: FdKind| i64::from(last.get(k)) - i64::from(first.get(k));
+    // On a tie the first in display order.
+    let (kind, n) = FdKind::ALL.iter().rev().map(|(k, _)| (*k, increase(*k))).max_by_key(|(_, n)| *n)?;
     (n > 0 && minutes > 0.0).then(|| (kind, n as f64 / minutes))
 }
 
-/// Gives each process its sockets, and counts them. Returns the rows, process by process.
-fn share_out(
+/// Sets sockets, states and rates of each process. Returns the socket rows, grouped by process.
+fn assign_sockets(
     sample: &Sample,
     sockets: &[Socket],
     facts: &[SocketFacts],
     rates: &[Rates],
     out: &mut [ProcessFacts],
 ) -> Vec<u32> {
-    // A counting sort of (process, row): how many each has, where each begins, then the rows.
+    // Counting sort of (process, row): the count of each process, its start, then the rows.
     for f in facts {
-        each(sample, f, |p| out[p].sockets.1 += 1);
+        for_each_owner(sample, f, |p| out[p].sockets.1 += 1);
     }
     let mut total = 0;
     for p in &mut *out {
@@ -131,7 +132,7 @@ fn share_out(
     let mut rows = vec![0u32; total as usize];
     for (row, f) in facts.iter().enumerate() {
         let s = &sockets[row];
-        each(sample, f, |p| {
+        for_each_owner(sample, f, |p| {
             let p = &mut out[p];
             rows[p.sockets.1 as usize] = row as u32;
             p.sockets.1 += 1;
@@ -146,8 +147,8 @@ fn share_out(
     rows
 }
 
-/// Calls with each process that owns the socket, once.
-fn each(sample: &Sample, f: &SocketFacts, mut call: impl FnMut(usize)) {
+/// Calls once for each process that owns the socket.
+fn for_each_owner(sample: &Sample, f: &SocketFacts, mut call: impl FnMut(usize)) {
     let mut last = None;
     for o in &sample.owners[f.owners.0 as usize..f.owners.1 as usize] {
         if last != Some(o.process) {
@@ -159,11 +160,11 @@ fn each(sample: &Sample, f: &SocketFacts, mut call: impl FnMut(usize)) {
 
 #[cfg(test)]
 mod tests {
-    use super::growing;
+    use super::fastest_growing;
     use crate::model::{FdKind, FdKinds};
 
     #[test]
-    fn the_kind_that_grew_most() {
+    fn fd_kind_with_largest_increase_is_fastest_growing() {
         let kinds = |sockets: u32, files: u32| {
             let mut k = FdKinds::default();
             (0..sockets).for_each(|_| k.add(FdKind::Socket));
@@ -171,10 +172,10 @@ mod tests {
             k
         };
         let minute = 60_000_000_000;
-        assert_eq!(growing(&[], minute), None);
-        assert_eq!(growing(&[(0, kinds(3, 3))], minute), None, "no change yet");
+        assert_eq!(fastest_growing(&[], minute), None);
+        assert_eq!(fastest_growing(&[(0, kinds(3, 3))], minute), None, "no change yet");
         let series = [(0, kinds(3, 3)), (minute / 2, kinds(9, 4))];
-        assert_eq!(growing(&series, minute), Some((FdKind::Socket, 6.0)));
-        assert_eq!(growing(&[(0, kinds(3, 3)), (1, kinds(1, 3))], minute), None, "fewer");
+        assert_eq!(fastest_growing(&series, minute), Some((FdKind::Socket, 6.0)));
+        assert_eq!(fastest_growing(&[(0, kinds(3, 3)), (1, kinds(1, 3))], minute), None, "fewer");
     }
 }

@@ -83,10 +83,10 @@ pub fn suspects(snap: &Snapshot, process: usize) -> Vec<Suspect> {
         out.push(suspect(msg!("{} to {}", proto.name(), peer), b, false));
     }
     for p in snap.sample.processes[process].fd_targets.iter() {
-        let what = match (p.kind, p.place.ends_with('/')) {
-            (FdKind::Memfd, _) => format!("memfd {}", p.place),
-            (_, true) => msg!("files in {}", p.place),
-            _ => msg!("open on {}", p.place),
+        let what = match (p.kind, p.path.ends_with('/')) {
+            (FdKind::Memfd, _) => format!("memfd {}", p.path),
+            (_, true) => msg!("files in {}", p.path),
+            _ => msg!("open on {}", p.path),
         };
         out.push(Suspect { what, count: p.count, fds: p.fds.clone(), certain: false });
     }
@@ -118,7 +118,7 @@ mod tests {
         let mut api = process(991, "api", 33, 10, 1024);
         api.fd_targets = Arc::from([FdTarget {
             kind: FdKind::File,
-            place: "/tmp/x".into(),
+            path: "/tmp/x".into(),
             count: 20,
             fds: (0..8).collect(),
         }]);

@@ -170,9 +170,9 @@ pub fn socket_route(snap: &Snapshot, row: usize) -> Vec<Step> {
             if flow.is_redirected() {
                 match legs::forward_of_flow(snap, flow) {
                     Some(f) => {
-                        let rules = f.ways().filter(|s| s.by.is_rule());
+                        let rules = f.known_via().filter(|s| s.kind.is_rule());
                         out.extend(
-                            rules.map(|s| Step::new(StepKind::Via, s.by.name(), s.how.clone(), certain)),
+                            rules.map(|s| Step::new(StepKind::Via, s.kind.name(), s.detail.clone(), certain)),
                         );
                     }
                     None => out.push(Step::new(
@@ -212,7 +212,7 @@ pub fn socket_route(snap: &Snapshot, row: usize) -> Vec<Step> {
                     netns_note(snap, s.id.netns),
                     certain,
                 ));
-                let by = f.ways().find(|s| !s.by.is_rule()).map_or_else(|| tr("proxy"), |s| s.by.name());
+                let by = f.known_via().find(|s| !s.kind.is_rule()).map_or_else(|| tr("proxy"), |s| s.kind.name());
                 out.push(Step::new(StepKind::Via, by, owner_text(snap, r), certain));
                 let begin = out.len();
                 push_target(snap, f, &mut out);
@@ -260,17 +260,17 @@ pub fn forward_route(snap: &Snapshot, f: &Forward) -> Vec<Step> {
     });
     let note = joined([netns_note(snap, f.netns), iface]);
     let mut out = vec![Step::new(StepKind::Host, host_text(f), note, true)];
-    for s in f.ways() {
+    for s in f.known_via() {
         // A proxy is named with the descriptor it listens on, its command line follows.
         let owner = |r: u32| snap.owners(r as usize).first().map(|o| snap.process(o).info.name());
         let what = match s.listener {
-            Some(r) if owner(r).is_some_and(|name| name.starts_with(s.by.name())) => {
+            Some(r) if owner(r).is_some_and(|name| name.starts_with(s.kind.name())) => {
                 owner_text(snap, r as usize)
             }
-            Some(r) if s.process.is_some() => format!("{}: {}", s.by.name(), owner_text(snap, r as usize)),
-            _ => s.by.name().to_owned(),
+            Some(r) if s.process.is_some() => format!("{}: {}", s.kind.name(), owner_text(snap, r as usize)),
+            _ => s.kind.name().to_owned(),
         };
-        out.push(Step::new(StepKind::Via, what, s.how.clone(), true));
+        out.push(Step::new(StepKind::Via, what, s.detail.clone(), true));
     }
     push_target(snap, f, &mut out);
     out
@@ -287,7 +287,7 @@ fn push_target(snap: &Snapshot, f: &Forward, out: &mut Vec<Step>) {
         ));
         return;
     };
-    let ssh = f.steps.iter().any(|s| s.by == ForwardKind::Ssh);
+    let ssh = f.via.iter().any(|s| s.kind == ForwardKind::Ssh);
     let note = match f.target_netns {
         Some(n) => netns_note(snap, n),
         None if ssh => tr("resolved by the SSH server").to_owned(),
@@ -296,7 +296,7 @@ fn push_target(snap: &Snapshot, f: &Forward, out: &mut Vec<Step>) {
     out.push(Step::new(StepKind::Target, target_text(f).unwrap_or_else(|| t.to_string()), note, true));
     // Another rule may redirect the target.
     let redirects = |o: &&Forward| {
-        Some(o.netns) == f.target_netns && o.steps.iter().any(|s| s.by.is_rule()) && o.is_for(&t)
+        Some(o.netns) == f.target_netns && o.via.iter().any(|s| s.kind.is_rule()) && o.covers(&t)
     };
     let not_served_there = f.target_row.is_none_or(|r| {
         snap.socket(r as usize).local.port != t.port
@@ -306,9 +306,9 @@ fn push_target(snap: &Snapshot, f: &Forward, out: &mut Vec<Step>) {
         snap.forward_rows().iter().find(redirects).filter(|_| not_served_there && out.len() < 4 * MOST_LEGS)
     {
         out.extend(
-            o.ways()
-                .filter(|s| s.by.is_rule())
-                .map(|s| Step::new(StepKind::Via, s.by.name(), s.how.clone(), true)),
+            o.known_via()
+                .filter(|s| s.kind.is_rule())
+                .map(|s| Step::new(StepKind::Via, s.kind.name(), s.detail.clone(), true)),
         );
         return push_target(snap, o, out);
     }

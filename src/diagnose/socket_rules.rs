@@ -34,7 +34,7 @@ fn stalled_for(snap: &Snapshot, row: usize) -> Option<String> {
     let since = Some(snap.facts[row].waiting_since_ns).filter(|ns| *ns > 0)?;
     let secs = snap.sample.at.boot_ns.saturating_sub(since) as f64 / 1e9;
     // Data present when the socket was first seen may be older.
-    let least = snap.facts[row].older && since <= snap.facts[row].first_seen_ns;
+    let least = snap.facts[row].preexisting && since <= snap.facts[row].first_seen_ns;
     (secs >= WAITS_S).then(|| bounded_age(secs, least))
 }
 
@@ -63,7 +63,7 @@ fn has_old_pending(snap: &Snapshot, row: usize) -> bool {
 /// Returns whether the accept queue of a listener is full. The kernel admits one more than the limit
 /// (`sk_acceptq_is_full`, `unix_recvq_full`), so `listen(fd, 0)` admits one.
 fn is_full(snap: &Snapshot, s: &Socket) -> bool {
-    let limit_known = s.send_q > 0 || snap.sample.backend.backend.tells_backlogs();
+    let limit_known = s.send_q > 0 || snap.sample.backend.backend.reports_backlogs();
     limit_known && s.recv_q > 0 && s.recv_q >= s.send_q
 }
 

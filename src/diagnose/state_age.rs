@@ -12,7 +12,7 @@ pub(crate) fn in_state(snap: &Snapshot, row: usize) -> (f64, bool) {
     let (f, s) = (&snap.facts[row], snap.socket(row));
     let end = if f.closed_ns > 0 { f.closed_ns } else { snap.sample.at.boot_ns };
     let seen = end.saturating_sub(f.state_since_ns) as f64 / 1e9;
-    if !f.older || f.state_since_ns > f.first_seen_ns {
+    if !f.preexisting || f.state_since_ns > f.first_seen_ns {
         return (seen, false);
     }
     let reported = match s.state {
@@ -40,9 +40,9 @@ mod tests {
         r.age_s = 2;
         r.socket.timer = Timer { kind: TimerKind::Timewait, retrans: 0, expires_ms: 18_000 };
         let mut snap = snapshot(vec![r], vec![], &[]);
-        snap.facts[0].older = true;
+        snap.facts[0].preexisting = true;
         assert_eq!(in_state(&snap, 0), (42.0, true));
-        snap.facts[0].older = false;
+        snap.facts[0].preexisting = false;
         assert_eq!(in_state(&snap, 0), (2.0, false), "the change was observed");
     }
 }

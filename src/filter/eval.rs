@@ -511,7 +511,7 @@ fn has_word(w: &Word, snap: &Snapshot, row: usize, p: &Prepared) -> bool {
         return true;
     }
     if owners.is_empty()
-        && let Some(f) = snap.former(row)
+        && let Some(f) = snap.last_owner(row)
         && (w.needle.is_in(&f.comm) || w.digits && f.pid.to_string().starts_with(w.needle.as_str()))
     {
         return true;

@@ -1,6 +1,6 @@
 //! Durations as text.
 
-use super::Style;
+use super::style::Style;
 
 /// A short duration in its best unit: `410µs`, `1.2ms`, `52ms`, `3.4s`, then as [`age`].
 pub fn duration(secs: f64, style: &Style) -> String {

@@ -1,7 +1,8 @@
 //! Numbers as text: counts, bytes, rates and shares.
 
+use super::Kind;
 use super::duration::{age, duration};
-use super::{Kind, Style};
+use super::style::Style;
 
 /// At most three decimals, without trailing zeros.
 pub(super) fn trim_float(n: f64) -> String {

@@ -1,8 +1,9 @@
 //! Values as text.
 
 use super::number::{number_text, thousands, trim_float};
+use super::style::Style;
 use super::width::width;
-use super::{Kind, Style, Value};
+use super::{Kind, Value};
 use crate::model::addr::push_number;
 use crate::model::text::escape;
 use crate::model::{Missing, StateCounts};

@@ -1,6 +1,6 @@
 //! Text in a given number of screen columns.
 
-use super::Style;
+use super::style::Style;
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 

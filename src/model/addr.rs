@@ -5,40 +5,40 @@ use std::fmt::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// An IPv4 or IPv6 address in sixteen bytes; IPv4 is kept in its IPv4-mapped form (RFC 4291, 2.5.5.2).
+/// IPv4 or IPv6 address in sixteen bytes; IPv4 in IPv4-mapped form (RFC 4291, 2.5.5.2).
 ///
-/// So a dual-stack socket's `::ffff:10.0.0.1` and an IPv4 socket's `10.0.0.1` are the same address: they print,
-/// compare and match alike. Which kind of socket it was is told by [`super::Family`].
+/// `::ffff:10.0.0.1` of a dual-stack socket and `10.0.0.1` of an IPv4 socket are therefore one address: they print,
+/// compare and match alike. The kind of socket is in [`super::Family`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Addr([u8; 16]);
 
 impl Addr {
-    /// The IPv6 wildcard `::`.
+    /// IPv6 wildcard `::`.
     pub const ANY6: Self = Self([0; 16]);
-    /// The IPv4 wildcard `0.0.0.0`.
+    /// IPv4 wildcard `0.0.0.0`.
     pub const ANY4: Self = Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0]);
 
-    /// From the four bytes of an IPv4 address in network order.
+    /// Address from the four bytes of an IPv4 address in network order.
     pub const fn v4(b: [u8; 4]) -> Self {
         Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, b[0], b[1], b[2], b[3]])
     }
 
-    /// From the sixteen bytes of an IPv6 address in network order.
+    /// Address from the sixteen bytes of an IPv6 address in network order.
     pub const fn v6(b: [u8; 16]) -> Self {
         Self(b)
     }
 
-    /// The sixteen bytes in network order, IPv4 in mapped form.
+    /// Sixteen bytes in network order, IPv4 in mapped form.
     pub const fn octets(&self) -> &[u8; 16] {
         &self.0
     }
 
-    /// Whether this is an IPv4 address, or an IPv4-mapped IPv6 one.
+    /// True for an IPv4 or IPv4-mapped IPv6 address.
     pub fn is_v4(&self) -> bool {
         self.0[..12] == Self::ANY4.0[..12]
     }
 
-    /// As the standard library's type; IPv4-mapped addresses come out as IPv4.
+    /// Standard library type; IPv4-mapped addresses become IPv4.
     pub fn ip(&self) -> IpAddr {
         if self.is_v4() {
             IpAddr::V4(Ipv4Addr::new(self.0[12], self.0[13], self.0[14], self.0[15]))
@@ -47,13 +47,13 @@ impl Addr {
         }
     }
 
-    /// Whether this is `0.0.0.0` or `::`.
+    /// True for `0.0.0.0` and `::`.
     pub fn is_any(&self) -> bool {
         *self == Self::ANY4 || *self == Self::ANY6
     }
 
-    /// Whether the first `len` bits equal those of `net`. `len` counts from the start of the address as written
-    /// (0 to 32 for IPv4, 0 to 128 for IPv6). An IPv4 prefix never covers an IPv6 address, nor the other way round.
+    /// True if the first `len` bits equal those of `net`. `len` is the prefix length as written (0 to 32 for IPv4, 0 to
+    /// 128 for IPv6). IPv4 prefixes never match IPv6 addresses, nor IPv6 prefixes IPv4 addresses.
     pub fn in_prefix(&self, net: &Self, len: u8) -> bool {
         if self.is_v4() != net.is_v4() {
             return false;
@@ -66,7 +66,7 @@ impl Addr {
         rest == 0 || (self.0[whole] ^ net.0[whole]) >> (8 - rest) == 0
     }
 
-    /// How far the address reaches.
+    /// Reachability of the address.
     pub fn scope(&self) -> Scope {
         match self.ip() {
             ip if ip.is_unspecified() => Scope::Any,
@@ -112,11 +112,11 @@ impl fmt::Debug for Addr {
     }
 }
 
-/// How far an address reaches (RFC 6890 and its kin, in the words people use).
+/// Reachability of an address (RFC 6890).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
-    /// `127.0.0.0/8`, `::1`: this machine only.
+    /// `127.0.0.0/8`, `::1`: this host only.
     Loopback,
     /// `169.254.0.0/16`, `fe80::/10`: this link only.
     LinkLocal,
@@ -124,18 +124,18 @@ pub enum Scope {
     Private,
     /// Multicast and broadcast.
     Multicast,
-    /// Reachable from anywhere, as far as the address tells.
+    /// Globally routable.
     Public,
-    /// The wildcard: every address of this machine.
+    /// Wildcard: every address of this host.
     Any,
 }
 
 impl Scope {
-    /// All of them, nearest first.
+    /// All, nearest first.
     pub const ALL: [Self; 6] =
         [Self::Loopback, Self::LinkLocal, Self::Private, Self::Multicast, Self::Public, Self::Any];
 
-    /// The word for it in every output and filter.
+    /// Name in output and filters.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Loopback => "loopback",
@@ -148,29 +148,29 @@ impl Scope {
     }
 }
 
-/// One end of a connection: an address and a port in host order (0: none or any).
+/// Address and port of one side of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Endpoint {
-    /// The address.
+    /// Address.
     pub addr: Addr,
-    /// The port, 1 to 65535; 0 where there is none. For raw sockets the IP protocol number.
+    /// Port in host byte order, 1 to 65535; 0 for none or any. IP protocol number for raw sockets.
     pub port: u16,
 }
 
 impl Endpoint {
-    /// An endpoint from its parts.
+    /// Endpoint from its parts.
     pub const fn new(addr: Addr, port: u16) -> Self {
         Self { addr, port }
     }
 
-    /// Whether neither address nor port is set: the far end of a listener or an unconnected datagram socket.
+    /// True if neither address nor port is set: the remote endpoint of a listener or an unconnected datagram socket.
     pub fn is_none(&self) -> bool {
         self.port == 0 && self.addr.is_any()
     }
 }
 
 impl Addr {
-    /// Appends it as it is displayed. Lists of a hundred thousand are written with this.
+    /// Appends the display form; faster than `Display` for lists of 100,000 rows.
     pub fn push_to(&self, out: &mut String) {
         if self.is_v4() {
             for (i, byte) in self.0[12..].iter().enumerate() {
@@ -187,7 +187,7 @@ impl Addr {
 }
 
 impl Endpoint {
-    /// Appends it as it is displayed.
+    /// Appends the display form.
     pub fn push_to(&self, out: &mut String) {
         if self.is_none() {
             out.push('*');
@@ -209,23 +209,23 @@ impl Endpoint {
     }
 }
 
-/// Appends a number in decimal digits.
+/// Appends a number in decimal.
 pub fn push_number(out: &mut String, mut n: u64) {
     let mut digits = [0u8; 20];
-    let mut at = digits.len();
+    let mut start = digits.len();
     loop {
-        at -= 1;
-        digits[at] = b'0' + (n % 10) as u8;
+        start -= 1;
+        digits[start] = b'0' + (n % 10) as u8;
         n /= 10;
         if n == 0 {
             break;
         }
     }
-    out.extend(digits[at..].iter().map(|d| char::from(*d)));
+    out.extend(digits[start..].iter().map(|d| char::from(*d)));
 }
 
 impl fmt::Display for Endpoint {
-    /// `10.0.0.1:443`, `[::1]:443`, `*` for nothing at all, `*` in place of a port that is 0.
+    /// `10.0.0.1:443`, `[::1]:443`; `*` if nothing is set, `:*` for port 0.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_none() {
             return f.write_str("*");
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn appended_is_what_is_displayed() {
+    fn push_to_matches_display() {
         for ip in ["0.0.0.0", "::", "127.0.0.1", "10.20.255.9", "::ffff:1.2.3.4", "2001:db8::1", "fe80::1"] {
             for port in [0, 7, 80, 65535] {
                 let e = Endpoint::new(a(ip), port);
@@ -269,14 +269,14 @@ mod tests {
     }
 
     #[test]
-    fn mapped_is_ipv4() {
+    fn ipv4_mapped_equals_ipv4() {
         assert_eq!(a("::ffff:10.0.0.1"), a("10.0.0.1"));
         assert_eq!(a("::ffff:10.0.0.1").to_string(), "10.0.0.1");
         assert_ne!(a("::"), a("0.0.0.0"));
     }
 
     #[test]
-    fn prefixes() {
+    fn in_prefix_compares_leading_bits() {
         for (addr, net, len, want) in [
             ("10.1.2.3", "10.0.0.0", 8, true),
             ("11.1.2.3", "10.0.0.0", 8, false),
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes() {
+    fn scope_follows_address_block() {
         for (addr, want) in [
             ("127.0.0.53", Scope::Loopback),
             ("::1", Scope::Loopback),
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_print() {
+    fn endpoint_display_has_brackets_and_wildcards() {
         for (ep, want) in [
             (Endpoint::new(a("10.0.0.1"), 443), "10.0.0.1:443"),
             (Endpoint::new(a("::1"), 443), "[::1]:443"),

@@ -1,8 +1,8 @@
-//! The attributes a kernel attaches to a socket, kept as it sent them.
+//! Netlink attributes of a socket, as received.
 //!
-//! A poll keeps each socket's attributes as the raw type-length-value bytes of netlink (`struct nlattr`,
-//! `include/uapi/linux/netlink.h`) in one arena per sample; a field is read when it is asked for, up to the bytes
-//! that are there. An older kernel's shorter structure and a newer one's longer one are both normal.
+//! Each sample keeps them as raw `struct nlattr` bytes (`include/uapi/linux/netlink.h`) in one arena. A field is
+//! decoded on access, up to the bytes present: shorter structures of older kernels and longer ones of newer kernels are
+//! both valid.
 
 mod mptcp;
 mod netlink;
@@ -26,40 +26,40 @@ use super::diag_attr::{inet, own};
 use super::struct_layout::Structure;
 use super::{Family, Proto, TcpInfo, diag_attr};
 
-/// A view of one socket's attributes.
+/// View of the attributes of one socket.
 #[derive(Clone, Copy, Debug)]
 pub struct Attrs<'a> {
     bytes: &'a [u8],
     family: Family,
     proto: Proto,
-    /// Where `tcp_info` is not among the bytes.
+    /// `tcp_info` kept outside `bytes`, if any.
     info: Option<TcpInfo<'a>>,
 }
 
 impl<'a> Attrs<'a> {
-    /// Over raw type-length-value bytes of a socket of this family and protocol.
+    /// View of raw `struct nlattr` bytes of a socket of this family and protocol.
     pub const fn new(bytes: &'a [u8], family: Family, proto: Proto) -> Self {
         Self { bytes, family, proto, info: None }
     }
 
-    /// With `tcp_info` from elsewhere.
+    /// Sets the `tcp_info` that is kept outside these bytes.
     #[must_use]
     pub const fn with_info(self, info: TcpInfo<'a>) -> Self {
         Self { info: Some(info), ..self }
     }
 
-    /// Every attribute: its number (flag bits removed) and its payload. Stops at the first malformed one.
-    #[expect(clippy::iter_without_into_iter, reason = "a view that is walked in one place")]
+    /// All attributes: number (flag bits removed) and payload. Stops at the first malformed one.
+    #[expect(clippy::iter_without_into_iter, reason = "iterated in one place only")]
     pub fn iter(&self) -> AttrIter<'a> {
         AttrIter { rest: self.bytes }
     }
 
-    /// The payload of the first attribute of that number.
+    /// Payload of the first attribute with this number.
     pub fn get(&self, number: u16) -> Option<&'a [u8]> {
         self.iter().find(|(n, _)| *n == number).map(|(_, b)| b)
     }
 
-    /// Bytes of a structure; `None` for other protocols.
+    /// Bytes of a structure; `None` for another protocol.
     pub fn structure(&self, s: &Structure) -> Option<&'a [u8]> {
         if self.proto == s.proto { self.get(s.attr) } else { None }
     }
@@ -85,7 +85,7 @@ impl<'a> Attrs<'a> {
         if self.is_inet() { read_u32(self.get(number)?, 0) } else { None }
     }
 
-    /// `tcp_info`, where the kernel attached it. Other protocols have other structures under the same number.
+    /// `tcp_info`, if the kernel sent it (`INET_DIAG_INFO`). Other protocols use the same number for other structures.
     pub fn tcp_info(&self) -> Option<TcpInfo<'a>> {
         if self.info.is_some() || self.proto != Proto::Tcp {
             return self.info;
@@ -93,7 +93,7 @@ impl<'a> Attrs<'a> {
         self.get(inet::INFO).map(TcpInfo::new)
     }
 
-    /// Socket memory (`SKMEMINFO`).
+    /// Socket memory (`INET_DIAG_SKMEMINFO` and its counterparts).
     pub fn skmem(&self) -> Option<SkMem<'a>> {
         let number = match self.family {
             Family::Inet | Family::Inet6 => inet::SKMEMINFO,
@@ -106,7 +106,7 @@ impl<'a> Attrs<'a> {
         self.get(number).map(SkMem)
     }
 
-    /// Packets dropped on receive: from `SKMEMINFO`, or from `/proc/net/udp` where that is the source; of TIPC, messages.
+    /// Packets dropped on receive, from `SK_MEMINFO_DROPS` or the `drops` column of `/proc/net/udp`; messages for TIPC.
     pub fn drops(&self) -> Option<u32> {
         match self.family {
             Family::Tipc => self.tipc()?.drops,
@@ -114,7 +114,7 @@ impl<'a> Attrs<'a> {
         }
     }
 
-    /// The congestion algorithm, `cubic`.
+    /// Name of the congestion control algorithm (`INET_DIAG_CONG`): `cubic`.
     pub fn congestion(&self) -> Option<&'a str> {
         if !self.is_inet() {
             return None;
@@ -124,31 +124,31 @@ impl<'a> Attrs<'a> {
         std::str::from_utf8(&raw[..end]).ok().filter(|s| !s.is_empty())
     }
 
-    /// The IPv4 type-of-service byte.
+    /// IPv4 type-of-service byte (`INET_DIAG_TOS`).
     pub fn tos(&self) -> Option<u8> {
         self.inet_u8(inet::TOS)
     }
-    /// The IPv6 traffic class byte.
+    /// IPv6 traffic class byte (`INET_DIAG_TCLASS`).
     pub fn tclass(&self) -> Option<u8> {
         self.inet_u8(inet::TCLASS)
     }
-    /// Whether an IPv6 socket refuses IPv4 peers.
+    /// True for an IPv6-only socket (`IPV6_V6ONLY`).
     pub fn v6only(&self) -> Option<bool> {
         self.inet_u8(inet::SKV6ONLY).map(|b| b != 0)
     }
-    /// The firewall mark (`SO_MARK`); the kernel tells it only with `CAP_NET_ADMIN`.
+    /// Firewall mark (`SO_MARK`); reported only with `CAP_NET_ADMIN`.
     pub fn mark(&self) -> Option<u32> {
         self.inet_u32(inet::MARK)
     }
-    /// The traffic-control class or priority.
+    /// Traffic control class or socket priority (`INET_DIAG_CLASS_ID`).
     pub fn class_id(&self) -> Option<u32> {
         self.inet_u32(inet::CLASS_ID)
     }
-    /// The inode of the socket's cgroup v2 directory.
+    /// Inode of the cgroup v2 directory of the socket (`INET_DIAG_CGROUP_ID`).
     pub fn cgroup_id(&self) -> Option<u64> {
         if self.is_inet() { read_u64(self.get(inet::CGROUP_ID)?, 0) } else { None }
     }
-    /// The bits of `struct inet_diag_sockopt`: bit n is the field declared n-th, counted from 0.
+    /// Bits of `struct inet_diag_sockopt`: bit n is the field declared n-th, counted from 0.
     pub fn sockopt(&self) -> Option<u16> {
         if !self.is_inet() {
             return None;
@@ -156,11 +156,11 @@ impl<'a> Attrs<'a> {
         let raw = self.get(inet::SOCKOPT)?;
         Some(one_bit_fields([*raw.first()?, *raw.get(1).unwrap_or(&0)], Endian::NATIVE))
     }
-    /// The type of a socket (socket(2)): 1 stream, 2 datagram, 3 raw, 5 seqpacket.
+    /// Socket type (socket(2)): 1 stream, 2 datagram, 3 raw, 5 seqpacket.
     pub fn kind(&self) -> Option<u8> {
         self.u8(own::KIND)
     }
-    /// Which halves are shut down: bit 0 receive, bit 1 send.
+    /// Directions shut down: bit 0 receive, bit 1 send.
     pub fn shutdown(&self) -> Option<u8> {
         match self.family {
             Family::Inet | Family::Inet6 => self.u8(inet::SHUTDOWN),
@@ -171,19 +171,19 @@ impl<'a> Attrs<'a> {
     }
 }
 
-/// Payload of an attribute nested in another.
+/// Payload of a nested attribute.
 fn nested_attr(nested: &[u8], number: u16) -> Option<&[u8]> {
     AttrIter { rest: nested }.find(|(n, _)| *n == number).map(|(_, b)| b)
 }
 
-/// Walks `struct nlattr` after `struct nlattr`.
+/// Iterator over consecutive `struct nlattr`.
 #[derive(Clone, Debug)]
 pub struct AttrIter<'a> {
     rest: &'a [u8],
 }
 
 impl AttrIter<'_> {
-    /// How many bytes are left that make no whole attribute: 0 after a well-formed list.
+    /// Number of trailing bytes that form no whole attribute; 0 after a well-formed list.
     pub const fn leftover(&self) -> usize {
         self.rest.len()
     }
@@ -195,7 +195,7 @@ impl<'a> Iterator for AttrIter<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let head = self.rest.get(..4)?;
         let len = usize::from(u16::from_ne_bytes([head[0], head[1]]));
-        // The two top bits are NLA_F_NESTED and NLA_F_NET_BYTEORDER.
+        // Top two bits: NLA_F_NESTED and NLA_F_NET_BYTEORDER.
         let number = u16::from_ne_bytes([head[2], head[3]]) & 0x3fff;
         let payload = self.rest.get(4..len)?;
         let next = len.next_multiple_of(4).min(self.rest.len());
@@ -204,55 +204,55 @@ impl<'a> Iterator for AttrIter<'a> {
     }
 }
 
-/// Socket memory, an array of `u32` indexed by `SK_MEMINFO_*` (`include/uapi/linux/sock_diag.h`); all in bytes but
-/// the drops.
+/// Socket memory: an array of `u32` indexed by `SK_MEMINFO_*` (`include/uapi/linux/sock_diag.h`), in bytes except the
+/// drops.
 #[derive(Clone, Copy, Debug)]
 pub struct SkMem<'a>(pub &'a [u8]);
 
 impl SkMem<'_> {
-    fn at(&self, i: usize) -> Option<u32> {
+    fn word(&self, i: usize) -> Option<u32> {
         read_u32(self.0, i * 4)
     }
     /// Receive buffer in use (`RMEM_ALLOC`), bytes.
     pub fn rmem_alloc(&self) -> Option<u32> {
-        self.at(0)
+        self.word(0)
     }
     /// Receive buffer limit (`RCVBUF`), bytes.
     pub fn rcvbuf(&self) -> Option<u32> {
-        self.at(1)
+        self.word(1)
     }
-    /// Handed to the device, not freed yet (`WMEM_ALLOC`), bytes.
+    /// Bytes handed to the device and not freed yet (`WMEM_ALLOC`).
     pub fn wmem_alloc(&self) -> Option<u32> {
-        self.at(2)
+        self.word(2)
     }
     /// Send buffer limit (`SNDBUF`), bytes.
     pub fn sndbuf(&self) -> Option<u32> {
-        self.at(3)
+        self.word(3)
     }
-    /// Reserved for this socket, unused (`FWD_ALLOC`), bytes.
+    /// Bytes reserved for this socket and unused (`FWD_ALLOC`).
     pub fn fwd_alloc(&self) -> Option<u32> {
-        self.at(4)
+        self.word(4)
     }
     /// Queued for sending (`WMEM_QUEUED`), bytes.
     pub fn wmem_queued(&self) -> Option<u32> {
-        self.at(5)
+        self.word(5)
     }
     /// Options and filters (`OPTMEM`), bytes.
     pub fn optmem(&self) -> Option<u32> {
-        self.at(6)
+        self.word(6)
     }
-    /// Waiting in the backlog while the socket is locked (`BACKLOG`), bytes.
+    /// Bytes in the backlog while the socket is locked (`BACKLOG`).
     pub fn backlog(&self) -> Option<u32> {
-        self.at(7)
+        self.word(7)
     }
     /// Packets dropped on receive (`DROPS`), since Linux 4.6.
     pub fn drops(&self) -> Option<u32> {
-        self.at(8)
+        self.word(8)
     }
 }
 
-/// Appends one attribute as the kernel would send it, padded to four bytes. For tests, scenes and sources that are
-/// not netlink. Payloads over 64 KiB are cut.
+/// Appends one attribute in netlink format, padded to four bytes. For tests, demo data and sources other than netlink.
+/// Payloads over 64 KiB are truncated.
 pub fn push(out: &mut Vec<u8>, number: u16, payload: &[u8]) {
     let payload = &payload[..payload.len().min(usize::from(u16::MAX) - 4)];
     out.extend_from_slice(&(payload.len() as u16 + 4).to_ne_bytes());
@@ -266,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_is_there_and_no_more() {
+    fn truncated_field_is_missing() {
         let mut b = Vec::new();
         push(&mut b, inet::CONG, b"cubic\0");
         push(&mut b, inet::SHUTDOWN, &[2]);
@@ -278,7 +278,7 @@ mod tests {
         let m = a.skmem().unwrap();
         assert_eq!(m.rmem_alloc(), u32::from_ne_bytes([7, 0, 0, 0]).into());
         assert_eq!(m.rcvbuf(), Some(u32::from_ne_bytes([9, 0, 0, 0])));
-        assert_eq!(m.wmem_alloc(), None, "a field cut short is missing, not zero");
+        assert_eq!(m.wmem_alloc(), None, "a truncated field is missing, not zero");
         assert_eq!(m.drops(), None);
         assert_eq!(a.cgroup_id(), Some(42));
         assert_eq!(a.mark(), None);
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_ends_the_list() {
+    fn malformed_attribute_ends_iteration() {
         for junk in [&[][..], &[1], &[0, 0, 0, 0], &[3, 0, 1, 0], &[255, 255, 1, 0, 0]] {
             assert_eq!(Attrs::new(junk, Family::Inet, Proto::Tcp).iter().count(), 0, "{junk:?}");
         }

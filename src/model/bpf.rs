@@ -1,23 +1,23 @@
-//! Classic BPF programs, as sockets have them for a filter (`struct sock_filter`, `include/uapi/linux/filter.h`), in the
-//! notation of tcpdump(1) `-d` and, for what only Linux loads, of the kernel's own assembler (`bpf_asm`).
+//! Disassembler for classic BPF socket filters (`struct sock_filter`, `include/uapi/linux/filter.h`), in the notation
+//! of `tcpdump -d`; Linux extensions as in the kernel's `bpf_asm`.
 
 use super::bytes::read_u32;
 use std::fmt;
 
-/// One instruction.
+/// One instruction (`struct sock_filter`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instruction {
-    /// What to do: class, size, mode, operation and source in its bits.
+    /// Opcode: class, size, mode, operation and source bits.
     pub code: u16,
-    /// Instructions to skip where a comparison holds.
+    /// Instructions to skip if the comparison is true.
     pub jt: u8,
-    /// And where it does not.
+    /// Instructions to skip if it is false.
     pub jf: u8,
-    /// The operand.
+    /// Operand.
     pub k: u32,
 }
 
-/// The instructions of a program, as far as there are whole ones.
+/// Instructions of a program; a trailing partial one is ignored.
 pub fn program(raw: &[u8]) -> impl ExactSizeIterator<Item = Instruction> + '_ {
     raw.chunks_exact(8).map(|b| Instruction {
         code: u16::from_ne_bytes([b[0], b[1]]),
@@ -27,8 +27,8 @@ pub fn program(raw: &[u8]) -> impl ExactSizeIterator<Item = Instruction> + '_ {
     })
 }
 
-/// What Linux loads that is not in the packet, from `SKF_AD_OFF` on in steps of four (`SKF_AD_*`).
-const BESIDE: [&str; 16] = [
+/// Linux extensions: data outside the packet, from `SKF_AD_OFF` in steps of four (`SKF_AD_*`).
+const EXTENSIONS: [&str; 16] = [
     "proto",
     "type",
     "ifidx",
@@ -47,19 +47,19 @@ const BESIDE: [&str; 16] = [
     "vlan_tpid",
 ];
 
-/// `SKF_AD_OFF`, as the operand holds it.
-const BESIDE_FROM: u32 = 0xffff_f000;
+/// `SKF_AD_OFF` as an unsigned operand.
+const SKF_AD_OFF: u32 = 0xffff_f000;
 
-/// Bits of the code that say where the operand is: the register `x` and not `k`.
-const X: u16 = 0x08;
+/// `BPF_X`: the operand is the index register, not `k`.
+const BPF_X: u16 = 0x08;
 
 impl Instruction {
-    /// What is loaded, by the mode in the code.
-    fn loaded(self) -> Option<String> {
+    /// Operand of a load, by addressing mode.
+    fn load_operand(self) -> Option<String> {
         let k = self.k;
         Some(match self.code & 0xe0 {
             0x00 => format!("#{k:#x}"),
-            0x20 => match k.checked_sub(BESIDE_FROM).map(|n| BESIDE.get(n as usize / 4)) {
+            0x20 => match k.checked_sub(SKF_AD_OFF).map(|n| EXTENSIONS.get(n as usize / 4)) {
                 Some(Some(name)) if k.is_multiple_of(4) => format!("#{name}"),
                 _ => format!("[{k}]"),
             },
@@ -71,29 +71,29 @@ impl Instruction {
         })
     }
 
-    /// In words, as the instruction of this index; `None` for a code that no kernel takes.
-    fn words(self, index: usize) -> Option<String> {
+    /// Assembly text of the instruction at this index; `None` for an invalid opcode.
+    fn assembly(self, index: usize) -> Option<String> {
         let Self { code, jt, jf, k } = self;
         let size = ["", "h", "b", ""][usize::from(code >> 3 & 3)];
         Some(match code & 0x07 {
-            // No classic program loads eight bytes.
+            // Classic BPF has no 8-byte load.
             0x00 | 0x01 if code & 0x18 == 0x18 => return None,
-            0x00 => format!("ld{size} {}", self.loaded()?),
-            0x01 => format!("ldx{size} {}", self.loaded()?),
+            0x00 => format!("ld{size} {}", self.load_operand()?),
+            0x01 => format!("ldx{size} {}", self.load_operand()?),
             0x02 => format!("st M[{k}]"),
             0x03 => format!("stx M[{k}]"),
             0x05 => {
-                let to = |n: u32| index as u64 + 1 + u64::from(n);
+                let target = |n: u32| index as u64 + 1 + u64::from(n);
                 let name = match code & 0xf0 {
-                    0x00 => return Some(format!("ja {}", to(k))),
+                    0x00 => return Some(format!("ja {}", target(k))),
                     0x10 => "jeq",
                     0x20 => "jgt",
                     0x30 => "jge",
                     0x40 => "jset",
                     _ => return None,
                 };
-                let with = if code & X == 0 { format!("#{k:#x}") } else { "x".to_owned() };
-                format!("{name} {with} jt {} jf {}", to(u32::from(jt)), to(u32::from(jf)))
+                let operand = if code & BPF_X == 0 { format!("#{k:#x}") } else { "x".to_owned() };
+                format!("{name} {operand} jt {} jf {}", target(u32::from(jt)), target(u32::from(jf)))
             }
             0x06 if code & 0x18 == 0x10 => "ret a".to_owned(),
             0x06 => format!("ret #{k}"),
@@ -103,7 +103,7 @@ impl Instruction {
         })
     }
 
-    /// What the class `alu` does; `None` for another class.
+    /// Assembly text of class `BPF_ALU`; `None` for any other class.
     fn arithmetic(self) -> Option<String> {
         const NAMES: [&str; 11] =
             ["add", "sub", "mul", "div", "or", "and", "lsh", "rsh", "neg", "mod", "xor"];
@@ -113,21 +113,21 @@ impl Instruction {
         let name = NAMES.get(usize::from(self.code >> 4))?;
         Some(match *name {
             "neg" => "neg".to_owned(),
-            name if self.code & X != 0 => format!("{name} x"),
+            name if self.code & BPF_X != 0 => format!("{name} x"),
             name @ ("or" | "and" | "xor") => format!("{name} #{:#x}", self.k),
             name => format!("{name} #{}", self.k),
         })
     }
 
-    /// In words: `jeq #0x800 jt 2 jf 5`, where jumps go to the index of an instruction. A code that is none stands as its
-    /// number.
+    /// Assembly text: `jeq #0x800 jt 2 jf 5`, with jump targets as instruction indexes. Invalid opcodes print as
+    /// numbers.
     pub fn text(self, index: usize) -> String {
-        self.words(index).unwrap_or_else(|| format!("unknown {self}"))
+        self.assembly(index).unwrap_or_else(|| format!("unknown {self}"))
     }
 }
 
 impl fmt::Display for Instruction {
-    /// The four numbers, as `ss -b` prints them.
+    /// Four numbers, as `ss -b` prints them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#04x} {} {} {}", self.code, self.jt, self.jf, self.k)
     }
@@ -138,22 +138,22 @@ mod tests {
     use super::*;
 
     fn raw(all: &[(u16, u8, u8, u32)]) -> Vec<u8> {
-        let one = |(code, jt, jf, k): &(u16, u8, u8, u32)| {
+        let encode = |(code, jt, jf, k): &(u16, u8, u8, u32)| {
             let mut b = code.to_ne_bytes().to_vec();
             b.extend([*jt, *jf]);
             b.extend(k.to_ne_bytes());
             b
         };
-        all.iter().flat_map(one).collect()
+        all.iter().flat_map(encode).collect()
     }
 
-    fn said(all: &[(u16, u8, u8, u32)]) -> Vec<String> {
-        program(&raw(all)).enumerate().map(|(i, one)| one.text(i)).collect()
+    fn disassemble(all: &[(u16, u8, u8, u32)]) -> Vec<String> {
+        program(&raw(all)).enumerate().map(|(i, insn)| insn.text(i)).collect()
     }
 
     #[test]
-    fn as_tcpdump_says_it() {
-        // What `tcpdump -d 'tcp dst port 443'` compiles to on Ethernet, its IPv4 half.
+    fn port_filter_disassembles_like_tcpdump() {
+        // IPv4 half of `tcpdump -d 'tcp dst port 443'` on Ethernet.
         let all = [
             (0x28, 0, 0, 12),
             (0x15, 0, 8, 0x800),
@@ -180,14 +180,14 @@ mod tests {
             "ret #262144",
             "ret #0",
         ];
-        assert_eq!(said(&all), want);
+        assert_eq!(disassemble(&all), want);
         let second = program(&raw(&all)).nth(1).map(|i| i.to_string());
         assert_eq!(second.as_deref(), Some("0x15 0 8 2048"), "as ss prints it");
     }
 
     #[test]
-    fn every_class() {
-        for (one, want) in [
+    fn every_class_disassembles() {
+        for (insn, want) in [
             ((0x00, 0, 0, 7), "ld #0x7"),
             ((0x01, 0, 0, 7), "ldx #0x7"),
             ((0x20, 0, 0, 0xffff_f008), "ld #ifidx"),
@@ -214,12 +214,12 @@ mod tests {
             ((0x87, 0, 0, 0), "txa"),
             ((0xffff, 1, 2, 3), "unknown 0xffff 1 2 3"),
         ] {
-            assert_eq!(said(&[one]), [want], "{one:?}");
+            assert_eq!(disassemble(&[insn]), [want], "{insn:?}");
         }
     }
 
     #[test]
-    fn whole_instructions_only() {
+    fn partial_instruction_is_ignored() {
         let b = raw(&[(0x06, 0, 0, 1), (0x06, 0, 0, 2)]);
         assert_eq!(program(&b[..15]).len(), 1);
         assert_eq!(program(&[]).len(), 0);

@@ -1,16 +1,16 @@
-//! Integers, bit-fields and bitmaps read from bytes that a kernel wrote.
+//! Integers, bit-fields and bitmaps in kernel byte buffers.
 
-/// Native-endian `u32` at this offset; `None` if the bytes end before it does.
-pub fn read_u32(b: &[u8], at: usize) -> Option<u32> {
-    b.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes)
+/// Native-endian `u32` at this offset; `None` if the buffer is too short.
+pub fn read_u32(b: &[u8], offset: usize) -> Option<u32> {
+    b.get(offset..offset + 4)?.try_into().ok().map(u32::from_ne_bytes)
 }
 
-/// Native-endian `u64` at this offset; `None` if the bytes end before it does.
-pub fn read_u64(b: &[u8], at: usize) -> Option<u64> {
-    b.get(at..at + 8)?.try_into().ok().map(u64::from_ne_bytes)
+/// Native-endian `u64` at this offset; `None` if the buffer is too short.
+pub fn read_u64(b: &[u8], offset: usize) -> Option<u64> {
+    b.get(offset..offset + 8)?.try_into().ok().map(u64::from_ne_bytes)
 }
 
-/// Byte order of the machine whose kernel filled a structure in.
+/// Byte order of the host that wrote the structure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endian {
     /// Least significant byte first.
@@ -20,7 +20,7 @@ pub enum Endian {
 }
 
 impl Endian {
-    /// Byte order of this machine.
+    /// Byte order of this host.
     pub const NATIVE: Self = if cfg!(target_endian = "big") { Self::Big } else { Self::Little };
 }
 
@@ -42,8 +42,7 @@ pub const fn one_bit_fields(bytes: [u8; 2], order: Endian) -> u16 {
     }
 }
 
-/// Numbers, from 0, of the bits set in a kernel bitmap: an array of `unsigned long`, each of `word` bytes
-/// (4 or 8).
+/// Indexes, from 0, of the bits set in a kernel bitmap: an array of `unsigned long`, `word` bytes each (4 or 8).
 pub fn bitmap_bits(map: &[u8], word: usize, order: Endian) -> impl Iterator<Item = u32> + '_ {
     let byte = move |i: usize| match order {
         Endian::Little => map.get(i),

@@ -1,14 +1,14 @@
-//! Counters of a TCP connection at earlier polls, for deltas over a recent window instead of the connection's lifetime.
+//! Counters of a TCP connection at earlier polls, for deltas over a recent window instead of since connect.
 
 use super::TcpInfo;
 
-/// Minimum length of the window once the connection was watched that long, nanoseconds; it is at most twice as long.
+/// Minimum length of the window once the connection was observed that long, nanoseconds; the maximum is twice that.
 pub const WINDOW_NS: u64 = 30_000_000_000;
 
 /// Counters of `tcp_info` at one poll. Times are in milliseconds, so a window of a minute fits and a snapshot stays small.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CounterSnapshot {
-    /// When, nanoseconds after boot.
+    /// Time of the poll, nanoseconds after boot.
     pub at_ns: u64,
     /// Data segments sent (`tcpi_data_segs_out`).
     pub sent: u32,
@@ -23,7 +23,7 @@ pub struct CounterSnapshot {
 }
 
 impl CounterSnapshot {
-    /// The `tcp_info` fields it consists of.
+    /// Fields of `tcp_info` it needs.
     pub const FIELDS: [&'static str; 5] =
         ["data_segs_out", "total_retrans", "busy_time_us", "rwnd_limited_us", "sndbuf_limited_us"];
 

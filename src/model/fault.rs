@@ -40,7 +40,7 @@ pub enum Missing {
 }
 
 impl Missing {
-    /// Every reason, in order.
+    /// All reasons, in order.
     pub const ALL: [Self; 13] = [
         Self::NotApplicable,
         Self::NotReported,
@@ -127,7 +127,7 @@ impl FaultKind {
     }
 
     /// True if requested data is missing from the output because of it.
-    pub const fn hides_something(self) -> bool {
+    pub const fn hides_data(self) -> bool {
         matches!(self, Self::Lost | Self::Malformed | Self::Failed | Self::NotPermitted | Self::Namespace)
     }
 }
@@ -294,7 +294,7 @@ impl Faults {
         match self.0.iter_mut().find(|f| f.kind == kind && f.subject == subject) {
             Some(f) => f.count = f.count.saturating_add(n),
             None => {
-                let detail = super::text::without_number(&detail.into()).into_owned();
+                let detail = super::text::strip_os_error(&detail.into()).into_owned();
                 self.0.push(Fault { kind, subject, count: n, detail });
             }
         }

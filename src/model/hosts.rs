@@ -1,28 +1,28 @@
-//! Names of addresses, as far as the resolver has told.
+//! Host names of addresses, as resolved so far.
 
 use super::Addr;
 use rustc_hash::FxHashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Names by address. The one part of a snapshot that fills in after it was made: a name comes when it comes, and is
-/// the same for every snapshot. Empty until somebody asks.
+/// Host names by address. Shared by all snapshots and filled in as the resolver answers; empty until names are
+/// requested.
 #[derive(Default)]
 pub struct Hosts(RwLock<FxHashMap<Addr, Option<Arc<str>>>>);
 
-/// What is known of an address's name.
+/// Resolution state of an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostName {
-    /// Nobody asked, or the answer is not there yet.
+    /// Not requested, or no answer yet.
     Unknown,
-    /// It has none.
+    /// No name.
     None,
-    /// Its name.
+    /// Name.
     Name(Arc<str>),
 }
 
 impl Hosts {
-    /// What is known of this address.
+    /// Resolution state of this address.
     pub fn get(&self, addr: &Addr) -> HostName {
         match self.0.read().unwrap_or_else(PoisonError::into_inner).get(addr) {
             None => HostName::Unknown,
@@ -31,21 +31,21 @@ impl Hosts {
         }
     }
 
-    /// Takes an answer in.
-    pub fn put(&self, addr: Addr, name: Option<&str>) {
+    /// Stores an answer of the resolver.
+    pub fn insert(&self, addr: Addr, name: Option<&str>) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(addr, name.map(Arc::from));
     }
 }
 
 impl fmt::Debug for Hosts {
-    /// How many: the names behind them are long.
+    /// Only the number of entries: the list can be long.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Hosts({})", self.0.read().unwrap_or_else(PoisonError::into_inner).len())
     }
 }
 
 impl PartialEq for Hosts {
-    /// What a sample says does not depend on what the resolver has answered.
+    /// Samples are equal regardless of resolved names.
     fn eq(&self, _: &Self) -> bool {
         true
     }

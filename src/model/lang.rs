@@ -74,8 +74,8 @@ pub fn tr(text: &str) -> &str {
     }
 }
 
-/// A template with each `{}` replaced by the next argument, and each `{0}`, `{1}` … by the argument of that number: a
-/// translation may need another order.
+/// Template with each `{}` replaced by the next argument, and each `{0}`, `{1}` … by the argument of that number,
+/// because a translation may need another order.
 pub fn fill(template: &str, args: &[&dyn Display]) -> String {
     let mut out = String::with_capacity(template.len() + 16 * args.len());
     let (mut rest, mut next) = (template, 0);
@@ -100,7 +100,7 @@ pub fn fill(template: &str, args: &[&dyn Display]) -> String {
     out
 }
 
-/// A text with `{}` placeholders in the current language: `msg!("{} of {}", used, limit)`. Arguments are formatted by
+/// Text with `{}` placeholders in the current language: `msg!("{} of {}", used, limit)`. Arguments are formatted by
 /// `Display`; anything else is formatted by the caller.
 #[macro_export]
 macro_rules! msg {

@@ -1,75 +1,75 @@
-//! Ceilings: what can run out, and what the kernel counts of it.
+//! Resource limits: usage, kernel counters and alert rules.
 
 use super::addr::{Addr, Endpoint};
 use super::proto::Proto;
 use serde::{Deserialize, Serialize};
 
-/// System-wide descriptor figures and tables, `None` where they could not be read.
+/// System-wide descriptor and port limits, `None` if not readable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SystemLimits {
-    /// Open file descriptions on the system: first field of `/proc/sys/fs/file-nr`.
+    /// Open file descriptions: first field of `/proc/sys/fs/file-nr`.
     pub files_open: Option<u64>,
-    /// Their ceiling: `/proc/sys/fs/file-max`.
+    /// Maximum of them: `/proc/sys/fs/file-max`.
     pub files_max: Option<u64>,
-    /// Maximum of any process's hard limit: `/proc/sys/fs/nr_open`.
+    /// Maximum hard limit of a process: `/proc/sys/fs/nr_open`.
     pub nr_open: Option<u64>,
-    /// Maximum of every accept queue: `/proc/sys/net/core/somaxconn`.
+    /// Maximum length of an accept queue: `/proc/sys/net/core/somaxconn`.
     pub somaxconn: Option<u64>,
-    /// Ports the kernel chooses from, first and last: `/proc/sys/net/ipv4/ip_local_port_range`.
+    /// Ephemeral ports, first and last: `/proc/sys/net/ipv4/ip_local_port_range`.
     pub local_ports: Option<(u16, u16)>,
 }
 
-/// What the kernel counts beside the sockets, as it says it; `None` where that could not be read.
+/// Kernel counters as reported; `None` if not readable.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counters {
-    /// Threads: the total of the fourth field of `/proc/loadavg`.
+    /// Threads: total in the fourth field of `/proc/loadavg`.
     pub threads: Option<u64>,
-    /// `/proc/sys/kernel/pid_max`: pids go up to it.
+    /// `/proc/sys/kernel/pid_max`: maximum number of pids.
     pub pid_max: Option<u64>,
     /// `/proc/sys/kernel/threads-max`.
     pub threads_max: Option<u64>,
-    /// inotify instances a user may have: `/proc/sys/fs/inotify/max_user_instances`.
+    /// inotify instances per user: `/proc/sys/fs/inotify/max_user_instances`.
     pub inotify_instances_max: Option<u64>,
-    /// inotify watches a user may have: `/proc/sys/fs/inotify/max_user_watches`.
+    /// inotify watches per user: `/proc/sys/fs/inotify/max_user_watches`.
     pub inotify_watches_max: Option<u64>,
-    /// inotify watches by user id: the `inotify` lines of `/proc/PID/fdinfo`, of the processes that can be read.
+    /// inotify watches by uid: `inotify` lines of `/proc/PID/fdinfo` of readable processes.
     pub inotify_watches: Vec<(u32, u64)>,
-    /// Processes and threads in control groups that have a limit: path, `pids.current`, `pids.max`.
+    /// Tasks of cgroups that have a limit: path, `pids.current`, `pids.max`.
     pub cgroup_pids: Vec<(Box<str>, u64, u64)>,
-    /// By network namespace, beside [`super::Sample::namespaces`].
+    /// Counters by network namespace, parallel to [`super::Sample::namespaces`].
     pub nets: Vec<NetCounters>,
 }
 
-/// What the kernel counts in one network namespace. Memory is in bytes.
+/// Kernel counters of one network namespace. Memory is in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NetCounters {
-    /// Index of the namespace.
+    /// Namespace index.
     pub netns: u16,
-    /// `TIME_WAIT` sockets (`sockstat`: `tw`).
+    /// `TIME_WAIT` sockets (`/proc/net/sockstat`: `TCP: tw`).
     pub time_wait: Option<u64>,
     /// `tcp_max_tw_buckets`.
     pub time_wait_max: Option<u64>,
-    /// TCP sockets that no process holds (`sockstat`: `orphan`).
+    /// TCP sockets without a process (`sockstat`: `TCP: orphan`).
     pub orphans: Option<u64>,
     /// `tcp_max_orphans`.
     pub orphans_max: Option<u64>,
-    /// Memory of TCP's buffers (`sockstat`: `mem`).
+    /// Memory of TCP buffers (`sockstat`: `TCP: mem`).
     pub tcp_mem: Option<u64>,
-    /// Where pressure begins, and the ceiling (`tcp_mem`, second and third).
+    /// Memory pressure threshold and maximum (`tcp_mem`, second and third value).
     pub tcp_mem_max: Option<(u64, u64)>,
-    /// Memory of UDP's buffers.
+    /// Memory of UDP buffers (`sockstat`: `UDP: mem`).
     pub udp_mem: Option<u64>,
-    /// Where pressure begins, and the ceiling (`udp_mem`).
+    /// Memory pressure threshold and maximum (`udp_mem`, second and third value).
     pub udp_mem_max: Option<(u64, u64)>,
-    /// Ports the kernel chooses from, and how many of them are reserved (`ip_local_reserved_ports`).
+    /// Ephemeral ports, first and last, and the number of them that are reserved (`ip_local_reserved_ports`).
     pub ports: Option<(u16, u16, u32)>,
     /// `somaxconn`.
     pub somaxconn: Option<u64>,
-    /// Times a connection was complete and the accept queue full (`TcpExt: ListenOverflows`).
+    /// Completed handshakes dropped because the accept queue was full (`TcpExt: ListenOverflows`).
     pub listen_overflows: Option<u64>,
     /// Connection requests dropped by listeners for any reason (`TcpExt: ListenDrops`).
     pub listen_drops: Option<u64>,
-    /// Times a full SYN queue was answered with cookies (`TcpExt: TCPReqQFullDoCookies`).
+    /// Times a full SYN queue was answered with SYN cookies (`TcpExt: TCPReqQFullDoCookies`).
     pub syn_cookies: Option<u64>,
     /// Times a request was dropped because the SYN queue was full (`TcpExt: TCPReqQFullDrop`).
     pub syn_drops: Option<u64>,
@@ -77,7 +77,7 @@ pub struct NetCounters {
     pub syn_backlog: Option<u64>,
     /// Datagrams dropped because a receive buffer was full (`Udp` and `Udp6`: `RcvbufErrors`).
     pub udp_rcvbuf_errors: Option<u64>,
-    /// Connections tracked (`nf_conntrack_count`).
+    /// Conntrack entries (`nf_conntrack_count`).
     pub conntrack: Option<u64>,
     /// `nf_conntrack_max`.
     pub conntrack_max: Option<u64>,
@@ -85,44 +85,44 @@ pub struct NetCounters {
     pub neighbours: Option<u64>,
     /// `neigh/default/gc_thresh3`.
     pub neighbours_max: Option<u64>,
-    /// IPv6 neighbours (`/proc/net/stat/ndisc_cache`: `entries`); the table is one for all namespaces.
+    /// IPv6 neighbours (`/proc/net/stat/ndisc_cache`: `entries`); one table for all namespaces.
     #[serde(default)]
     pub neighbours6: Option<u64>,
-    /// Its `neigh/default/gc_thresh3`, which only the first namespace has.
+    /// `neigh/default/gc_thresh3` for IPv6; only the initial namespace has it.
     #[serde(default)]
     pub neighbours6_max: Option<u64>,
-    /// Messages that netlink sockets lost (`/proc/net/netlink`: `Drops`, summed).
+    /// Messages dropped by netlink sockets (`/proc/net/netlink`: sum of `Drops`).
     pub netlink_drops: Option<u64>,
 }
 
-/// A kind of ceiling.
+/// Kind of resource limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum LimitKind {
     /// Descriptors of a process.
     Fds,
-    /// Connections that the far end has closed and a process has not.
+    /// Connections that the peer has closed and the application has not.
     CloseWait,
-    /// Open files of the system.
+    /// System-wide open files.
     Files,
-    /// The accept queue of a listener.
+    /// Accept queue of a listener.
     Accept,
-    /// Half-open connections: of a listener those that are there, of a namespace those beyond the queue.
+    /// Half-open connections: current ones of a listener, or those beyond the queue in a namespace.
     Syn,
-    /// Local ports towards one destination.
+    /// Local ports toward one destination.
     Ports,
     /// `TIME_WAIT` sockets.
     TimeWait,
     /// Sockets without a process.
     Orphans,
-    /// Tracked connections.
+    /// Conntrack entries.
     Conntrack,
-    /// TCP's memory.
+    /// TCP memory.
     TcpMem,
-    /// UDP's memory.
+    /// UDP memory.
     UdpMem,
-    /// Datagrams dropped by full receive buffers.
+    /// Datagrams dropped because of full receive buffers.
     Rcvbuf,
-    /// The neighbour table.
+    /// Neighbour table.
     Neighbours,
     /// Messages dropped by netlink sockets.
     Netlink,
@@ -130,32 +130,32 @@ pub enum LimitKind {
     InotifyInstances,
     /// inotify watches of a user.
     InotifyWatches,
-    /// Threads of the system.
+    /// System-wide threads.
     Threads,
-    /// Processes and threads of a control group.
+    /// Tasks of a cgroup.
     CgroupPids,
 }
 
-/// What a kind of ceiling is called, means, and where it is set.
+/// Name, description and configuration of a kind of limit.
 #[derive(Debug)]
 pub struct LimitKindInfo {
-    /// Which.
+    /// Kind.
     pub kind: LimitKind,
-    /// Its name: `check --only`, the column, the configuration.
+    /// Name in `check --only`, in the column and in the configuration.
     pub name: &'static str,
-    /// What fills up, in a few words.
+    /// Title on screen.
     pub title: &'static str,
-    /// What happens when it is full, and what to do.
+    /// Effect of reaching the limit, and what to do.
     pub help: &'static str,
-    /// Where it is set.
+    /// Setting that configures it.
     pub set_by: &'static str,
-    /// Whether it counts losses and has no size of its own.
+    /// True if it counts losses and has no maximum.
     pub counter: bool,
 }
 
 macro_rules! limit_kinds {
     ($($c:ident $name:literal $title:literal $counter:literal, $set:literal, $help:literal;)*) => {
-        /// Every kind, in the order of the table.
+        /// All kinds in the order of the table.
         pub const LIMIT_KINDS: &[LimitKindInfo] = &[$(LimitKindInfo {
             kind: LimitKind::$c, name: $name, title: $title, help: $help, set_by: $set, counter: $counter,
         },)*];
@@ -202,34 +202,34 @@ limit_kinds! {
 }
 
 impl LimitKind {
-    /// What is said about it.
+    /// Entry in [`LIMIT_KINDS`].
     pub fn info(self) -> &'static LimitKindInfo {
         &LIMIT_KINDS[self as usize]
     }
 
-    /// By its name, `-` and `_` alike.
+    /// Kind of this name; `-` and `_` are equivalent.
     pub fn parse(word: &str) -> Option<Self> {
         let word = word.replace('_', "-");
         LIMIT_KINDS.iter().find(|c| c.name.eq_ignore_ascii_case(&word)).map(|c| c.kind)
     }
 }
 
-/// How bad it is.
+/// Severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Nothing to do.
+    /// Below all thresholds.
     #[default]
     #[serde(alias = "fine")]
     Ok,
-    /// Worth a look.
+    /// Above the warning threshold.
     Warning,
-    /// Full, or about to be.
+    /// Above the critical threshold.
     Critical,
 }
 
 impl Level {
-    /// The word for it.
+    /// Name in output and filters.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -239,77 +239,77 @@ impl Level {
     }
 }
 
-/// Who or what a ceiling holds for.
+/// Owner of a limit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LimitSubject {
-    /// The machine.
+    /// Host.
     System,
-    /// A network namespace.
+    /// Network namespace.
     Net,
-    /// A process: pid and start.
+    /// Process: pid and start time in nanoseconds after boot.
     Process(u32, u64),
-    /// A listener: protocol, endpoint, interface.
+    /// Listener: protocol, endpoint, interface index.
     Listener(Proto, Endpoint, u32),
-    /// Connections from an address to an endpoint.
+    /// Connections from a source address to a destination.
     Route(Addr, Endpoint),
-    /// A user.
+    /// User, by uid.
     User(u32),
-    /// A control group.
+    /// Cgroup, by path.
     Cgroup(Box<str>),
-    /// The neighbour table of a family: IPv6 or not.
+    /// Neighbour table: true for IPv6.
     Neighbours(bool),
 }
 
-/// When something is full, seconds from now, if it goes on as it did.
+/// Forecast of reaching a limit, seconds from now.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FullIn {
-    /// At the earliest (the upper quartile of the slopes seen).
+    /// Earliest (upper quartile of the growth rates).
     pub low: f64,
-    /// Most likely.
+    /// Most likely (median).
     pub likely: f64,
-    /// At the latest (the lower quartile).
+    /// Latest (lower quartile).
     pub high: f64,
-    /// How long it has been watched, seconds.
+    /// Observation time the forecast is based on, seconds.
     pub span: f64,
 }
 
-/// One ceiling and how near it is.
+/// One resource limit and its usage.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limit {
-    /// Which kind.
+    /// Kind.
     pub kind: LimitKind,
     /// Namespace index.
     pub netns: u16,
-    /// Of whom.
+    /// Owner.
     pub subject: LimitSubject,
-    /// Index of the process, where one can be named.
+    /// Process index, if the limit belongs to a process.
     pub process: Option<u32>,
-    /// How much is taken.
+    /// Current usage.
     pub used: u64,
-    /// How much there is; `None` for a counter of losses.
+    /// Maximum; `None` for a counter of losses.
     pub max: Option<u64>,
-    /// Losses so far.
+    /// Losses counted so far.
     pub drops: Option<u64>,
-    /// Losses since the poll before.
+    /// Losses since the previous poll.
     pub drops_new: Option<u64>,
-    /// Change of what is taken, a minute.
+    /// Growth of the usage per minute.
     pub per_min: Option<f64>,
-    /// When it is full; `None` while it is steady, falls, or is not known long enough.
+    /// Forecast; `None` if the usage is stable or falling, or was not observed long enough.
     pub full_in: Option<FullIn>,
-    /// Whether it grows steadily.
+    /// True if the usage grows steadily.
     pub grows: bool,
-    /// How bad that is, by the rules of alerts.
+    /// Severity by the alert rules.
     pub level: Level,
 }
 
 impl Limit {
-    /// The share that is taken, 0 to 1 and above.
+    /// Usage as a share of the maximum, 0 to 1; above 1 if the maximum was lowered.
     pub fn share(&self) -> Option<f64> {
         self.max.filter(|m| *m > 0).map(|m| self.used as f64 / m as f64)
     }
 
-    /// True if the forecast reaches the limit within this many seconds. A forecast does not look further ahead than the
-    /// time it was observed over.
+    /// True if the forecast reaches the limit within this many seconds. Forecasts beyond the observation time are not
+    /// trusted.
     pub fn is_full_within(&self, secs: f64) -> bool {
         self.full_in.is_some_and(|f| f.likely <= secs && f.likely <= f.span)
     }
@@ -320,32 +320,32 @@ impl Limit {
     }
 }
 
-/// An alert: a limit that is or was about to be reached.
+/// Alert: a limit that is exceeded or forecast to be, or was until recently.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alert {
-    /// Row of the limit in this snapshot.
+    /// Index in [`super::Snapshot::limits`].
     pub limit: u32,
-    /// How bad.
+    /// Severity.
     pub level: Level,
-    /// Since when, nanoseconds after boot.
+    /// Time it was raised, nanoseconds after boot.
     pub since_ns: u64,
-    /// Raised, or made worse, at this poll.
+    /// Raised or escalated at this poll.
     pub new: bool,
 }
 
-/// When an alert is raised. A raised one stays until it is clearly over: five points below its threshold, or half as
-/// long again until full, for three polls.
+/// Alert thresholds with hysteresis: an alert is lowered or cleared after three polls at least five points below
+/// its threshold and with half as long again until full.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlertRules {
-    /// Share above which it is a warning.
+    /// Share of usage above which it is a warning.
     pub warn: f64,
-    /// Share above which it is critical.
+    /// Share of usage above which it is critical.
     pub crit: f64,
     /// Seconds until full below which it is a warning.
     pub horizon_s: f64,
-    /// Other shares for a kind of ceiling.
+    /// Thresholds by kind of limit: warning, critical.
     pub by_kind: Vec<(LimitKind, f64, f64)>,
-    /// Other shares for the descriptors of a process of this name.
+    /// Thresholds for the descriptors of processes with this command name: warning, critical.
     pub by_process: Vec<(Box<str>, f64, f64)>,
 }
 
@@ -356,14 +356,14 @@ impl Default for AlertRules {
 }
 
 impl AlertRules {
-    /// The shares that hold for a limit, of a process of this name where it is one.
+    /// Warning and critical threshold of a limit; `comm` is the command name if it belongs to a process.
     pub fn shares(&self, kind: LimitKind, comm: Option<&str>) -> (f64, f64) {
-        let of_process = comm.and_then(|c| self.by_process.iter().find(|(name, ..)| **name == *c));
-        if let Some((_, warn, crit)) = of_process {
+        let by_process = comm.and_then(|c| self.by_process.iter().find(|(name, ..)| **name == *c));
+        if let Some((_, warn, crit)) = by_process {
             return (*warn, *crit);
         }
-        let of_kind = self.by_kind.iter().find(|(c, ..)| *c == kind);
-        of_kind.map_or((self.warn, self.crit), |(_, warn, crit)| (*warn, *crit))
+        let by_kind = self.by_kind.iter().find(|(c, ..)| *c == kind);
+        by_kind.map_or((self.warn, self.crit), |(_, warn, crit)| (*warn, *crit))
     }
 }
 
@@ -372,7 +372,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_ceiling_is_in_its_place_with_a_name_of_its_own() {
+    fn limit_kinds_follow_enum_order_with_unique_names() {
         for (i, c) in LIMIT_KINDS.iter().enumerate() {
             assert_eq!(c.kind as usize, i);
             assert_eq!(LimitKind::parse(c.name), Some(c.kind), "{}", c.name);
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_rule_holds() {
+    fn process_threshold_overrides_kind_and_default() {
         let rules = AlertRules {
             by_kind: vec![(LimitKind::Ports, 0.5, 0.6)],
             by_process: vec![("nginx".into(), 0.95, 0.99)],

@@ -1,6 +1,6 @@
-//! Names of numbers that no database of the system holds: protocols and groups of netlink, what packet sockets listen to.
+//! Names of kernel numbers: netlink protocols and groups, link-layer protocols, fanout modes, TLS ciphers, SCTP states.
 
-/// Names of netlink protocols (`include/uapi/linux/netlink.h`), by number, as `ss` says them.
+/// Names of netlink protocols (`include/uapi/linux/netlink.h`), by number, as `ss` prints them.
 const NETLINK: [&str; 23] = [
     "rtnl",
     "unused",
@@ -27,12 +27,12 @@ const NETLINK: [&str; 23] = [
     "smc",
 ];
 
-/// The name of a netlink protocol, or its number.
+/// Name of a netlink protocol, or its number.
 pub fn netlink_protocol(number: u16) -> String {
     NETLINK.get(usize::from(number)).map_or_else(|| number.to_string(), |p| (*p).to_owned())
 }
 
-/// Names of the groups of rtnetlink (`enum rtnetlink_groups`, `include/uapi/linux/rtnetlink.h`), from 1.
+/// Names of rtnetlink multicast groups (`enum rtnetlink_groups`, `include/uapi/linux/rtnetlink.h`), from 1.
 const RTNL_GROUPS: [&str; 36] = [
     "link",
     "notify",
@@ -72,8 +72,7 @@ const RTNL_GROUPS: [&str; 36] = [
     "stats",
 ];
 
-/// The name of a multicast group of a netlink protocol, or its number. Those of generic netlink are given out by the
-/// kernel as it runs.
+/// Name of a multicast group of a netlink protocol, or its number. Groups of generic netlink are numbered at run time.
 pub fn netlink_group(protocol: u16, group: u32) -> String {
     let known = usize::try_from(group).ok().and_then(|g| g.checked_sub(1)).and_then(|g| RTNL_GROUPS.get(g));
     match (protocol, group, known) {
@@ -84,8 +83,8 @@ pub fn netlink_group(protocol: u16, group: u32) -> String {
     }
 }
 
-/// The name of a link-layer protocol (`include/uapi/linux/if_ether.h`) that a packet socket listens to.
-pub fn ether(number: u16) -> String {
+/// Name of the link-layer protocol (`include/uapi/linux/if_ether.h`) that a packet socket receives.
+pub fn ether_type(number: u16) -> String {
     match number {
         0 => "-".to_owned(),
         3 => "*".to_owned(),
@@ -100,14 +99,14 @@ pub fn ether(number: u16) -> String {
     }
 }
 
-/// How a fanout group of packet sockets shares its packets (`PACKET_FANOUT_*`).
-pub fn fanout(kind: u16) -> String {
+/// Fanout mode of packet sockets (`PACKET_FANOUT_*`).
+pub fn fanout_mode(kind: u16) -> String {
     const KINDS: [&str; 8] = ["hash", "lb", "cpu", "rollover", "random", "qm", "cbpf", "ebpf"];
-    // The upper half are flags.
+    // The upper byte has the flags.
     KINDS.get(usize::from(kind & 0xff)).map_or_else(|| kind.to_string(), |k| (*k).to_owned())
 }
 
-/// The name of a cipher of kernel TLS (`TLS_CIPHER_*`).
+/// Name of a kernel TLS cipher (`TLS_CIPHER_*`).
 pub fn tls_cipher(number: u16) -> String {
     let name = match number {
         51 => "aes-gcm-128",
@@ -123,7 +122,7 @@ pub fn tls_cipher(number: u16) -> String {
     name.to_owned()
 }
 
-/// The name of a state of an SCTP association (`enum sctp_state`, `include/linux/sctp.h`).
+/// Name of an SCTP association state (`enum sctp_state`, `include/linux/sctp.h`).
 pub fn sctp_state(number: u64) -> String {
     const NAMES: [&str; 8] = [
         "CLOSED",
@@ -139,7 +138,7 @@ pub fn sctp_state(number: u64) -> String {
     name.map_or_else(|| number.to_string(), |n| (*n).to_owned())
 }
 
-/// Mode of kernel TLS (`TLS_CONF_*`), in the words of `ss`.
+/// Kernel TLS mode (`TLS_CONF_*`), as `ss` prints it.
 pub const fn tls_mode(conf: u16) -> &'static str {
     match conf {
         1 => "none",
@@ -155,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_stand_at_their_numbers() {
+    fn numbers_map_to_kernel_names() {
         for (n, name) in [(0, "rtnl"), (4, "tcpdiag"), (12, "nft"), (15, "uevent"), (16, "genl"), (22, "smc")]
         {
             assert_eq!(netlink_protocol(n), name);
@@ -166,6 +165,9 @@ mod tests {
         }
         assert_eq!((netlink_group(0, 0), netlink_group(0, 99)), ("0".into(), "99".into()));
         assert_eq!((netlink_group(15, 2), netlink_group(16, 2)), ("udev".into(), "2".into()));
-        assert_eq!((fanout(1), fanout(0x1002), ether(0x86dd)), ("lb".into(), "cpu".into(), "ipv6".into()));
+        assert_eq!(
+            (fanout_mode(1), fanout_mode(0x1002), ether_type(0x86dd)),
+            ("lb".into(), "cpu".into(), "ipv6".into())
+        );
     }
 }

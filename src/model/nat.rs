@@ -1,46 +1,46 @@
-//! Port forwarding: evaluated NAT rules, user-space proxies, and the connections that pass through them.
+//! Port forwarding: evaluated NAT rules, user-space proxies and forwarded connections.
 
 use super::{Addr, Endpoint, Family, Flow, Proto};
 use serde::{Deserialize, Serialize};
 
-/// One rule that sends what comes to an endpoint to another (`nft(8)`: `dnat`, `redirect`; `iptables-extensions(8)`).
+/// NAT rule that changes the destination (`nft(8)`: `dnat`, `redirect`; `iptables-extensions(8)`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NatRule {
-    /// The network namespace it holds in.
+    /// Network namespace of the rule: an index of [`super::Sample::namespaces`].
     pub netns: u16,
-    /// Of which address family; `None` for both.
+    /// Address family; `None` for both.
     pub family: Option<Family>,
-    /// Of which protocol; `None` for any.
+    /// Transport protocol; `None` for any.
     pub proto: Option<Proto>,
-    /// Destinations it is for: a network and its length in bits; `None` for any.
-    pub to: Option<(Addr, u8)>,
-    /// Destination ports it is for, first and last; `None` for any.
+    /// Destination network matched: address and prefix length in bits; `None` for any.
+    pub dest: Option<(Addr, u8)>,
+    /// Destination ports matched, first and last; `None` for any.
     pub ports: Option<(u16, u16)>,
-    /// The interface it comes in by, with `!` before one it must not come in by.
+    /// Incoming interface matched, with `!` before an excluded one.
     pub iface: Option<String>,
-    /// Where it goes; `None` for an address of this namespace itself (`redirect`).
+    /// New destination address; `None` for an address of this host (`redirect`).
     pub target: Option<Addr>,
-    /// The port there, first and last; `None` when it stays.
+    /// New destination ports, first and last; `None` if unchanged.
     pub target_ports: Option<(u16, u16)>,
-    /// The last address, where it chooses between several.
+    /// Last address of a target range.
     #[serde(default)]
     pub target_last: Option<Addr>,
-    /// It has more conditions than are told here (a mark, a source, everything but a port).
+    /// Further conditions apply that the fields above do not cover (mark, source, packets without a port).
     pub partial: bool,
-    /// Those of them that have a name: matches of iptables (`conntrack`, `mark`), `source`.
+    /// Names of those conditions: iptables matches (`conntrack`, `mark`), `source`.
     #[serde(default)]
     pub conditions: Vec<Box<str>>,
-    /// Where the rule before it stands that takes all that this one is for, so that it is never reached.
+    /// Location of an earlier rule that matches everything this one does, so this one is never reached.
     #[serde(default)]
     pub shadowed_by: Option<String>,
-    /// Where it stands: `ip nat DOCKER handle 7`; of iptables-legacy `iptables-legacy nat DOCKER rule 2`.
+    /// Location: `ip nat DOCKER handle 7`; for iptables-legacy `iptables-legacy nat DOCKER rule 2`.
     pub location: String,
 }
 
 impl NatRule {
-    /// Whether it takes all that another one at the same hook is for. Of one place there are several where a rule chooses
-    /// between targets: none of these takes all.
-    pub fn takes_all_of(&self, other: &Self) -> bool {
+    /// True if it matches every packet that another rule at the same hook does. Rules with the same location are the
+    /// alternative targets of one rule: none of them matches all.
+    pub fn shadows(&self, other: &Self) -> bool {
         fn any_or<T>(mine: Option<T>, other: Option<T>, holds: impl Fn(T, T) -> bool) -> bool {
             mine.is_none_or(|m| other.is_some_and(|o| holds(m, o)))
         }
@@ -48,25 +48,25 @@ impl NatRule {
             && self.location != other.location
             && any_or(self.family, other.family, |m, o| m == o)
             && any_or(self.proto, other.proto, |m, o| m == o)
-            && any_or(self.to, other.to, |m, o| m.1 <= o.1 && o.0.in_prefix(&m.0, m.1))
+            && any_or(self.dest, other.dest, |m, o| m.1 <= o.1 && o.0.in_prefix(&m.0, m.1))
             && any_or(self.ports, other.ports, |m, o| m.0 <= o.0 && o.1 <= m.1)
             && any_or(self.iface.as_deref(), other.iface.as_deref(), |m, o| m == o)
     }
 }
 
-/// By what something is forwarded.
+/// Mechanism that forwards a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForwardKind {
-    /// A rule that changes the destination.
+    /// NAT rule that changes the destination.
     Dnat,
-    /// A rule that sends it to this machine itself.
+    /// NAT rule that redirects to this host.
     Redirect,
-    /// Docker's user-space proxy.
+    /// User-space proxy of Docker.
     DockerProxy,
-    /// Podman's (`rootlessport`).
+    /// User-space proxy of rootless Podman (`rootlessport`).
     Rootlessport,
-    /// That of a Docker Engine that an ordinary user runs (`rootlesskit`).
+    /// User-space proxy of rootless Docker (`rootlesskit`).
     Rootlesskit,
     /// `slirp4netns`.
     Slirp4netns,
@@ -74,20 +74,20 @@ pub enum ForwardKind {
     Pasta,
     /// `socat`.
     Socat,
-    /// `ssh -L` or `-D`, or the server that listens for `-R`.
+    /// `ssh -L` or `ssh -D`, or the `sshd` that listens for `ssh -R`.
     Ssh,
     /// `systemd-socket-proxyd`.
     SystemdProxy,
-    /// systemd holds the listener and hands it to a service (systemd.socket(5)).
+    /// Socket activation: systemd owns the listener and passes it to a service (systemd.socket(5)).
     SocketActivation,
     /// `kubectl port-forward`.
     Kubectl,
-    /// Not known by what: the container's engine says that it publishes the port.
+    /// Unknown: only the container engine reports the port as published.
     Engine,
 }
 
 impl ForwardKind {
-    /// All with their names.
+    /// All kinds with their names.
     pub const ALL: [(Self, &'static str); 13] = [
         (Self::Dnat, "dnat"),
         (Self::Redirect, "redirect"),
@@ -104,130 +104,130 @@ impl ForwardKind {
         (Self::Engine, "engine"),
     ];
 
-    /// The word for it.
+    /// Name in output and filters.
     pub fn name(self) -> &'static str {
         Self::ALL[self as usize].1
     }
 
-    /// Whether a rule of the kernel does it, and no program.
+    /// True for kernel NAT rules, false for user-space proxies.
     pub const fn is_rule(self) -> bool {
         matches!(self, Self::Dnat | Self::Redirect)
     }
 }
 
-/// One way by which it is forwarded, and where that was learnt; or what an engine says of it ([`ForwardKind::Engine`]).
+/// One mechanism of a forward and its evidence; or the report of a container engine ([`ForwardKind::Engine`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// By what.
-    pub by: ForwardKind,
-    /// The rule's place, the program's command line, or what the engine says.
-    pub how: String,
-    /// The program that does it: index in [`super::Sample::processes`].
+pub struct Via {
+    /// Mechanism.
+    pub kind: ForwardKind,
+    /// Location of the rule, command line of the proxy, or report of the engine.
+    pub detail: String,
+    /// Process of the proxy: index in [`super::Sample::processes`].
     pub process: Option<u32>,
-    /// The row of its listener.
+    /// Socket row of its listener.
     pub listener: Option<u32>,
 }
 
-/// What is worked out of one reading.
+/// Forwards and forwarded connections derived from one sample.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Forwards {
-    /// One row a forward, in the order of namespace, port and address.
+    /// One row per forward, ordered by namespace, port and address.
     pub rows: Vec<Forward>,
-    /// The tracked connection behind a socket row: row, index in [`super::Sample::flows`], in the order of rows.
+    /// Conntrack entry of a socket row: row, index in [`super::Sample::flows`]; sorted by row.
     pub flows: Vec<(u32, u32)>,
-    /// Of a connection that several namespaces translate, what it was before: index in [`super::Sample::flows`] of the later, and of
-    /// the earlier, in the order of the later.
+    /// Connection translated in several namespaces: indexes in [`super::Sample::flows`] of the later and of the earlier
+    /// entry; sorted by the later.
     pub earlier: Vec<(u32, u32)>,
-    /// Connections of user-space proxies that belong together, in the order of what was accepted.
+    /// Connection pairs of user-space proxies, sorted by the accepted row.
     pub pairs: Vec<Pair>,
 }
 
-/// One forward: what comes to an endpoint of this machine goes to another one.
+/// One forward from an endpoint of this host to a target.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forward {
-    /// The namespace it comes to.
+    /// Network namespace of the forwarded endpoint.
     pub netns: u16,
-    /// Its protocol; `None` for any.
+    /// Transport protocol; `None` for any.
     pub proto: Option<Proto>,
-    /// The endpoint it comes to; the address may be any.
+    /// Forwarded endpoint; the address can be a wildcard.
     pub host: Endpoint,
-    /// Bits of the address that count, where it is for a network.
+    /// Prefix length of the address in bits, if a network is forwarded.
     pub bits: Option<u8>,
-    /// The last port, where it is a range; else the same as `host.port`.
+    /// Last port of a range; same as `host.port` for a single port.
     pub last_port: u16,
-    /// The interface it must come in by, or with `!` must not.
+    /// Incoming interface, or with `!` an excluded one.
     pub iface: Option<String>,
-    /// By what: several where a rule and a program do the same.
-    pub steps: Vec<Step>,
-    /// Where it goes; `None` where that is not told.
+    /// Mechanisms: several if a rule and a proxy forward the same endpoint.
+    pub via: Vec<Via>,
+    /// Target; `None` if unknown.
     pub target: Option<Endpoint>,
-    /// The last address and port, where a rule chooses between several.
+    /// Last address and port of a target range.
     pub target_last: Option<Endpoint>,
-    /// Where the rule stands that takes all that this one is for, before it.
+    /// Location of an earlier rule that matches everything this one does.
     pub shadowed_by: Option<String>,
-    /// The container whose published port it is, as its engine says: index in [`super::Sample::containers`].
+    /// Container that publishes the port, as its engine reports: index in [`super::Sample::containers`].
     pub container: Option<u32>,
-    /// The namespace that has the target's address.
+    /// Network namespace of the target address.
     pub target_netns: Option<u16>,
-    /// The row of the socket that serves the target.
+    /// Row of the socket that serves the target.
     pub target_row: Option<u32>,
-    /// Whether something serves the target; `None` where that cannot be seen from here.
+    /// True if a socket serves the target; `None` if not visible from here.
     pub listens: Option<bool>,
-    /// Rows of the connections that come through: at the target where they can be seen, else at the program.
+    /// Rows of the forwarded connections: at the target if visible, else at the proxy.
     pub sockets: Vec<u32>,
-    /// Connections that come through, by the kernel's table or the program's sockets.
+    /// Number of forwarded connections, from conntrack or from the sockets of the proxy.
     pub clients: u32,
-    /// Bytes towards the target a second.
+    /// Bytes per second towards the target.
     pub rx: Option<f64>,
-    /// Bytes from the target a second.
+    /// Bytes per second from the target.
     pub tx: Option<f64>,
 }
 
 impl Forward {
-    /// Whether this endpoint of its namespace is the one that it is for.
-    pub fn is_for(&self, at: &Endpoint) -> bool {
+    /// True if this endpoint of its namespace is forwarded by it.
+    pub fn covers(&self, endpoint: &Endpoint) -> bool {
         let host = &self.host;
-        (host.port == 0 || (host.port..=self.last_port.max(host.port)).contains(&at.port))
+        (host.port == 0 || (host.port..=self.last_port.max(host.port)).contains(&endpoint.port))
             && match self.bits {
-                Some(bits) => at.addr.in_prefix(&host.addr, bits),
-                // What a rule is for of both families stands as IPv4.
-                None if host.addr.is_any() => host.addr.is_v4() || !at.addr.is_v4(),
-                None => host.addr == at.addr,
+                Some(bits) => endpoint.addr.in_prefix(&host.addr, bits),
+                // Wildcard of a rule for both families is stored as IPv4.
+                None if host.addr.is_any() => host.addr.is_v4() || !endpoint.addr.is_v4(),
+                None => host.addr == endpoint.addr,
             }
     }
 
-    /// Whether a tracked connection is one that its rule sent on.
-    pub fn takes(&self, flow: &Flow) -> bool {
-        let went = flow.reply.0;
-        let goes = |t: Endpoint| {
+    /// True if its rule translated this tracked connection.
+    pub fn translated(&self, flow: &Flow) -> bool {
+        let dest = flow.reply.0;
+        let includes_dest = |t: Endpoint| {
             let last = self.target_last.unwrap_or(t);
-            (t.addr.is_any() || (t.addr..=last.addr).contains(&went.addr))
-                && (t.port == 0 || (t.port..=last.port).contains(&went.port))
+            (t.addr.is_any() || (t.addr..=last.addr).contains(&dest.addr))
+                && (t.port == 0 || (t.port..=last.port).contains(&dest.port))
         };
         self.netns == flow.netns
             && self.proto.is_none_or(|p| p == flow.proto)
-            && self.is_for(&flow.orig.1)
-            && self.target.is_some_and(goes)
+            && self.covers(&flow.orig.1)
+            && self.target.is_some_and(includes_dest)
     }
 
-    /// By what, without what the engine says where a rule or a program is known.
-    pub fn ways(&self) -> impl Iterator<Item = &Step> {
-        let alone = self.steps.iter().all(|s| s.by == ForwardKind::Engine);
-        self.steps.iter().filter(move |s| alone || s.by != ForwardKind::Engine)
+    /// Mechanisms, without the report of the engine if a rule or proxy is known.
+    pub fn known_via(&self) -> impl Iterator<Item = &Via> {
+        let only_engine = self.via.iter().all(|s| s.kind == ForwardKind::Engine);
+        self.via.iter().filter(move |s| only_engine || s.kind != ForwardKind::Engine)
     }
 }
 
-/// Two connections of one user-space proxy that belong together.
+/// Connection pair of a user-space proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair {
-    /// The row that it accepted.
+    /// Row of the accepted connection.
     pub accepted: u32,
-    /// The row that it made for it; where it is `direct`, that at the target.
+    /// Row of the connection it opened to the target; if `direct`, the row of the target's own socket.
     pub connected: u32,
-    /// The program speaks with the target by packets and not by a socket of its own (`slirp4netns`, `pasta`).
+    /// The proxy reaches the target by raw packets, without a socket of its own (`slirp4netns`, `pasta`).
     pub direct: bool,
-    /// Whether they are its only ones; else it is told from the order of the descriptors, or from the client's port, which
-    /// such a program keeps.
+    /// True if it is the only possible pair; else inferred from the order of descriptors, or from the client port,
+    /// which such proxies keep.
     pub certain: bool,
 }
 
@@ -236,10 +236,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_in_the_order_of_the_enum() {
-        for (i, (by, name)) in ForwardKind::ALL.iter().enumerate() {
-            assert_eq!(*by as usize, i);
-            assert_eq!(serde_json::to_value(by).unwrap(), *name);
+    fn kind_names_follow_enum_order() {
+        for (i, (kind, name)) in ForwardKind::ALL.iter().enumerate() {
+            assert_eq!(*kind as usize, i);
+            assert_eq!(serde_json::to_value(kind).unwrap(), *name);
         }
     }
 }

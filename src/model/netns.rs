@@ -1,21 +1,21 @@
-//! Which network namespaces are asked for.
+//! Selection of network namespaces (`--netns`).
 
 use super::Namespace;
 
-/// Which network namespaces to read.
+/// Network namespaces to read.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Netns {
-    /// Every one that can be found and entered.
+    /// All that can be found and entered.
     #[default]
     All,
-    /// That of this process, and no look at others.
+    /// Namespace of this process only.
     Here,
-    /// Those with this name.
+    /// Namespaces with this name.
     Named(Box<str>),
 }
 
 impl Netns {
-    /// From a word: `all`, `here` or a name.
+    /// Parses `all`, `here` or a name.
     pub fn parse(word: &str) -> Self {
         match word {
             "all" => Self::All,
@@ -24,9 +24,9 @@ impl Netns {
         }
     }
 
-    /// Whether this namespace is asked for; `own` tells that it is the one of this process. A name is matched whole, by
-    /// its first word (`nginx` means `nginx 812`) and by the inode.
-    pub fn has(&self, n: &Namespace, own: bool) -> bool {
+    /// True if this namespace is selected; `own` marks the namespace of this process. A name matches the whole name,
+    /// its first word (`nginx` for `nginx 812`) or the inode.
+    pub fn includes(&self, n: &Namespace, own: bool) -> bool {
         match self {
             Self::All => true,
             Self::Here => own,
@@ -44,17 +44,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names() {
+    fn name_matches_whole_first_word_or_inode() {
         let n = |inode, name: &str| Namespace {
             inode,
             name: name.into(),
             interfaces: std::collections::BTreeMap::default(),
         };
-        let has = |word: &str, n: &Namespace, own| Netns::parse(word).has(n, own);
-        assert!(has("all", &n(7, "red"), false) && has("red", &n(7, "red"), false));
-        assert!(has("here", &n(7, "red"), true) && !has("here", &n(7, "red"), false));
-        assert!(has("nginx", &n(7, "nginx 812"), false) && has("nginx 812", &n(7, "nginx 812"), false));
-        assert!(has("7", &n(7, "red"), false) && !has("0", &n(0, "red"), false));
-        assert!(!has("re", &n(7, "red"), false) && !has("812", &n(7, "nginx 812"), false));
+        let selected = |word: &str, n: &Namespace, own| Netns::parse(word).includes(n, own);
+        assert!(selected("all", &n(7, "red"), false) && selected("red", &n(7, "red"), false));
+        assert!(selected("here", &n(7, "red"), true) && !selected("here", &n(7, "red"), false));
+        assert!(
+            selected("nginx", &n(7, "nginx 812"), false) && selected("nginx 812", &n(7, "nginx 812"), false)
+        );
+        assert!(selected("7", &n(7, "red"), false) && !selected("0", &n(0, "red"), false));
+        assert!(!selected("re", &n(7, "red"), false) && !selected("812", &n(7, "nginx 812"), false));
     }
 }

@@ -1,101 +1,100 @@
-//! Processes, what they hold open and how much they may.
+//! Processes, their file descriptors and limits.
 
 use super::fault::Missing;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// What of a process does not change while it runs one program.
+/// Properties of a process that are fixed until it calls exec.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcInfo {
-    /// Process id (the thread group's), in this program's pid namespace.
+    /// Process id (thread group id) in the pid namespace of sockscope.
     pub pid: u32,
-    /// Parent's process id, 0 for none or unknown.
+    /// Parent process id, 0 for none or unknown.
     pub ppid: u32,
-    /// Start, nanoseconds after boot (`/proc/PID/stat` field 22). With the pid this is the process's identity.
+    /// Start time, nanoseconds after boot (`/proc/PID/stat` field 22). Pid and start time identify a process.
     pub start_ns: u64,
-    /// Command name of the process, not of a thread (`/proc/PID/comm`, 15 bytes at most). Bytes that are not
-    /// UTF-8 stand as `\xNN`; control characters stand as they are and are escaped where they are shown.
+    /// Command name of the main thread (`/proc/PID/comm`, at most 15 bytes). Bytes that are not UTF-8 appear as `\xNN`;
+    /// control characters are kept and escaped on display.
     pub comm: Box<str>,
-    /// The full command line, arguments separated by blanks; empty for kernel threads. Bytes as in `comm`.
+    /// Full command line, arguments separated by spaces; empty for kernel threads. Bytes as in `comm`.
     pub cmdline: Box<str>,
     /// Effective user id (`Uid:` of `/proc/PID/status`).
     pub uid: u32,
-    /// Path of its cgroup (v2; else the `name=systemd` one), where it was readable.
+    /// Cgroup path (v2, else the `name=systemd` hierarchy), if readable.
     pub cgroup: Option<Box<str>>,
 }
 
 impl ProcInfo {
-    /// Its command name as it is shown: in quotes where it would not be seen, as a process can call itself by blanks
-    /// (`PR_SET_NAME` of prctl(2)).
+    /// Command name for display: quoted if it consists of whitespace only, which `PR_SET_NAME` of prctl(2) allows.
     pub fn name(&self) -> std::borrow::Cow<'_, str> {
         if self.comm.trim().is_empty() { format!("\"{}\"", self.comm).into() } else { (&*self.comm).into() }
     }
 }
 
-/// One process at one poll.
+/// Process at one poll.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Process {
-    /// What does not change.
+    /// Fixed properties.
     pub info: Arc<ProcInfo>,
-    /// Descriptors and limits, or why they are not known. Their number and limits are for anyone to see on Linux ≥ 6.2.
+    /// Descriptor count and limits, or the reason they are missing. Any user can read the count on Linux ≥ 6.2.
     pub fds: Result<FdUsage, Missing>,
-    /// Why it is not known what its descriptors refer to, `None` when it is: another user's process refuses.
+    /// Reason why descriptor targets are unknown, `None` if they are known: another user's process denies access.
     pub fds_hidden: Option<Missing>,
-    /// Where many of its descriptors lead to the same place, the most first: read of those that grow or are nearly
-    /// full, and only where limits are asked for.
+    /// Most frequent descriptor targets, by count. Read only for processes whose descriptors grow or are near the
+    /// limit, and only if limits are requested.
     #[serde(default)]
     pub fd_targets: Arc<[FdTarget]>,
 }
 
-/// A place to which several descriptors of one process lead.
+/// Target that several descriptors of a process share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FdTarget {
-    /// What they are.
+    /// Kind of the descriptors.
     pub kind: FdKind,
-    /// The path, with a `/` at its end where it is a directory whose files they are. Bytes as in [`ProcInfo::comm`].
-    pub place: Box<str>,
-    /// How many.
+    /// Path; ends in `/` for a directory that contains the open files. Bytes as in [`ProcInfo::comm`].
+    pub path: Box<str>,
+    /// Number of descriptors.
     pub count: u32,
-    /// The lowest of their numbers.
+    /// Lowest descriptor numbers.
     pub fds: Vec<u32>,
 }
 
-/// Descriptors of one process.
+/// Descriptor count and limits of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FdUsage {
-    /// Open now (`st_size` of `/proc/PID/fd` on Linux ≥ 6.2, else counted).
+    /// Open descriptors (`st_size` of `/proc/PID/fd` on Linux ≥ 6.2, else counted).
     pub open: u32,
-    /// When `open` was read, nanoseconds after boot; 0 where that is not known. Where the kernel does not count, a poll
-    /// counts as many as it may, and the others' figures are of an earlier one.
+    /// Time of the count, nanoseconds after boot; 0 if unknown. On older kernels a poll counts within a budget, so some
+    /// counts are from an earlier poll.
     #[serde(default)]
     pub open_at_ns: u64,
-    /// The highest descriptor in use, as of `kinds_at_ns`. The limit is on this number: below a high one there may be gaps.
+    /// Highest descriptor in use at `kinds_at_ns`. The limit applies to this number; lower numbers can be free.
     #[serde(default)]
     pub highest: Option<u32>,
-    /// Soft limit (`RLIMIT_NOFILE`): opening one more fails at this number. `u64::MAX` is unlimited.
+    /// Soft limit (`RLIMIT_NOFILE`): opening a descriptor with this number fails. `u64::MAX` is unlimited.
     pub soft: Option<u64>,
-    /// Hard limit: as far as the process may raise the soft one by itself.
+    /// Hard limit: maximum to which the process can raise its soft limit.
     pub hard: Option<u64>,
-    /// What they are, where they were walked.
+    /// Descriptors by kind, if scanned.
     pub kinds: Option<FdKinds>,
-    /// When `kinds` was read: nanoseconds after boot.
+    /// Time of the scan, nanoseconds after boot.
     pub kinds_at_ns: u64,
 }
 
 impl FdUsage {
-    /// Open as a share of the soft limit, 0 to 1 and above (a limit can be lowered below what is open).
+    /// Open descriptors as a share of the soft limit, 0 to 1; above 1 if the limit was lowered below the count.
     pub fn share(&self) -> Option<f64> {
         self.soft.filter(|s| *s > 0).map(|s| f64::from(self.open) / s as f64)
     }
 }
 
-/// What a descriptor refers to, by the target of its `/proc/PID/fd` link.
+/// Kind of a descriptor, by the target of its `/proc/PID/fd` link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FdKind {
     /// `socket:[INODE]`.
     Socket,
-    /// A path: regular files, directories, devices.
+    /// Path: regular files, directories, devices.
     File,
     /// `pipe:[INODE]`.
     Pipe,
@@ -113,12 +112,12 @@ pub enum FdKind {
     Memfd,
     /// `pidfd:[INODE]`, before Linux 6.9 `anon_inode:[pidfd]`.
     Pidfd,
-    /// Any other (`anon_inode:[io_uring]`, `bpf-map` …).
+    /// Other targets (`anon_inode:[io_uring]`, `bpf-map` …).
     Other,
 }
 
 impl FdKind {
-    /// All of them with their names, in display order.
+    /// All with their names, in display order.
     pub const ALL: [(Self, &'static str); 11] = [
         (Self::Socket, "sockets"),
         (Self::File, "files"),
@@ -133,7 +132,7 @@ impl FdKind {
         (Self::Other, "other"),
     ];
 
-    /// From the target of a `/proc/PID/fd` link.
+    /// Kind by the target of a `/proc/PID/fd` link.
     pub fn from_link(target: &[u8]) -> Self {
         match target {
             t if t.starts_with(b"socket:[") => Self::Socket,
@@ -152,49 +151,49 @@ impl FdKind {
     }
 }
 
-/// How many descriptors of each kind.
+/// Number of descriptors of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FdKinds([u32; FdKind::ALL.len()]);
 
 impl FdKinds {
-    /// One more of this kind.
+    /// Counts one descriptor of this kind.
     pub const fn add(&mut self, k: FdKind) {
         self.0[k as usize] += 1;
     }
-    /// One less of this kind.
+    /// Removes one descriptor of this kind.
     pub const fn remove(&mut self, k: FdKind) {
         self.0[k as usize] = self.0[k as usize].saturating_sub(1);
     }
-    /// How many of this kind.
+    /// Number of descriptors of this kind.
     pub const fn get(&self, k: FdKind) -> u32 {
         self.0[k as usize]
     }
-    /// All kinds together.
+    /// Total number of descriptors.
     pub fn total(&self) -> u32 {
         self.0.iter().sum()
     }
-    /// Those that occur, in display order.
+    /// Non-zero counts in display order.
     pub fn present(&self) -> impl Iterator<Item = (FdKind, &'static str, u32)> + '_ {
         FdKind::ALL.iter().zip(self.0).filter(|(_, n)| *n > 0).map(|((k, name), n)| (*k, *name, n))
     }
 }
 
-/// One descriptor that refers to a socket. A socket can have many: prefork servers share one listener.
+/// Descriptor that refers to a socket. A socket can have several: prefork servers share one listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Owner {
     /// Inode of the socket in sockfs.
     pub inode: u64,
     /// Index of the process in [`super::Sample::processes`].
     pub process: u32,
-    /// The descriptor's number in that process; [`Owner::NO_FD`] where the backend does not tell.
+    /// Descriptor number; [`Owner::NO_FD`] if the backend does not report it.
     pub fd: u32,
 }
 
 impl Owner {
-    /// Stands for a number that is not known.
+    /// Placeholder for an unknown descriptor number.
     pub const NO_FD: u32 = u32::MAX;
 
-    /// The descriptor's number, where it is known.
+    /// Descriptor number, if known.
     pub const fn fd(&self) -> Option<u32> {
         if self.fd == Self::NO_FD { None } else { Some(self.fd) }
     }
@@ -205,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_by_link() {
+    fn link_target_decides_kind() {
         for (link, want) in [
             (&b"socket:[123]"[..], FdKind::Socket),
             (b"pipe:[5]", FdKind::Pipe),

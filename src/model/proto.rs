@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The address family a socket was made with (`socket(2)`, first argument).
+/// Address family (`socket(2)`, first argument).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
@@ -25,7 +25,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// All of them with their names, in display order.
+    /// All with their names, in display order.
     pub const ALL: [(Self, &'static str); 8] = [
         (Self::Inet, "inet"),
         (Self::Inet6, "inet6"),
@@ -37,18 +37,18 @@ impl Family {
         (Self::Xdp, "xdp"),
     ];
 
-    /// The word for it in every output and filter.
+    /// Name in output and filters.
     pub fn name(self) -> &'static str {
         Self::ALL[self as usize].1
     }
 
-    /// The family of that name, in any case.
+    /// Family of this name, ignoring case.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.iter().find(|(_, n)| n.eq_ignore_ascii_case(word)).map(|(f, _)| *f)
     }
 }
 
-/// The transport protocol, or for the families without one, the family again.
+/// Transport protocol, or the family itself for families without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Proto {
@@ -83,7 +83,7 @@ pub enum Proto {
 }
 
 impl Proto {
-    /// The protocol of an IP protocol number (`IPPROTO_*`), if it has ports that NAT can translate.
+    /// Protocol of an IP protocol number (`IPPROTO_*`), if it has ports that NAT can translate.
     pub const fn from_ip_number(number: u8) -> Option<Self> {
         match number {
             6 => Some(Self::Tcp),
@@ -94,7 +94,7 @@ impl Proto {
         }
     }
 
-    /// All of them with their names, in display order.
+    /// All with their names, in display order.
     pub const ALL: [(Self, &'static str); 14] = [
         (Self::Tcp, "tcp"),
         (Self::Udp, "udp"),
@@ -112,17 +112,17 @@ impl Proto {
         (Self::Xdp, "xdp"),
     ];
 
-    /// The word for it in every output and filter.
+    /// Name in output and filters.
     pub fn name(self) -> &'static str {
         Self::ALL[self as usize].1
     }
 
-    /// The protocol of that name, in any case.
+    /// Protocol of this name, ignoring case.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.iter().find(|(_, n)| n.eq_ignore_ascii_case(word)).map(|(p, _)| *p)
     }
 
-    /// Whether its endpoints are an IP address and a port.
+    /// True if its endpoints are an IP address and a port.
     pub const fn is_inet(self) -> bool {
         matches!(
             self,
@@ -137,7 +137,7 @@ impl Proto {
         )
     }
 
-    /// Whether its sockets go through the states of TCP.
+    /// True if its sockets have TCP states.
     pub const fn has_tcp_states(self) -> bool {
         matches!(self, Self::Tcp | Self::Mptcp | Self::Sctp | Self::Dccp)
     }
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_in_order_and_unique() {
+    fn names_follow_enum_order() {
         for (i, (f, name)) in Family::ALL.iter().enumerate() {
             assert_eq!(*f as usize, i);
             assert_eq!(Family::parse(name), Some(*f));
@@ -156,7 +156,7 @@ mod tests {
         for (i, (p, name)) in Proto::ALL.iter().enumerate() {
             assert_eq!(*p as usize, i);
             assert_eq!(Proto::parse(name), Some(*p));
-            assert_eq!(serde_json::to_value(p).unwrap(), *name, "one word everywhere");
+            assert_eq!(serde_json::to_value(p).unwrap(), *name, "same name in JSON");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The raw result of one poll, with its faults. It is not changed after it was read, and can be written to a file.
+//! Raw result of one poll, with its faults. Not modified after the poll; can be written to a file.
 
 mod flow;
 pub mod nft;
@@ -13,23 +13,23 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A moment.
+/// Time of a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Stamp {
-    /// Nanoseconds since boot, counting sleep (`CLOCK_BOOTTIME`): for differences and process ages.
+    /// Nanoseconds since boot, including suspend (`CLOCK_BOOTTIME`): for intervals and process ages.
     pub boot_ns: u64,
-    /// Nanoseconds since 1970-01-01 UTC (`CLOCK_REALTIME`): for people.
+    /// Nanoseconds since 1970-01-01 UTC (`CLOCK_REALTIME`): for display.
     pub unix_ns: u64,
 }
 
 impl Stamp {
-    /// Seconds from `earlier` to this, 0 when it is not earlier.
+    /// Seconds since `earlier`; 0 if that is later.
     pub fn secs_since(&self, earlier: Self) -> f64 {
         self.boot_ns.saturating_sub(earlier.boot_ns) as f64 / 1e9
     }
 }
 
-/// Where sockets are read from.
+/// Source of socket data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
@@ -37,9 +37,9 @@ pub enum Backend {
     Netlink,
     /// `/proc/net/*`.
     Proc,
-    /// The crates `netstat2` and `sysinfo`.
+    /// Crates `netstat2` and `sysinfo`.
     Portable,
-    /// A scenario: demo data, no kernel.
+    /// Scenario: demo data, no kernel.
     Script,
 }
 
@@ -67,24 +67,24 @@ impl Backend {
         }
     }
 
-    /// Whether it tells what waits in queues, and which timers run: `netstat2` does not.
-    pub const fn tells_queues(self) -> bool {
+    /// True if it reports queue lengths and timers: `netstat2` does not.
+    pub const fn reports_queues(self) -> bool {
         !matches!(self, Self::Portable)
     }
 
-    /// Whether it tells the limits of accept queues: `/proc/net` does not.
-    pub const fn tells_backlogs(self) -> bool {
+    /// True if it reports the limits of accept queues: `/proc/net` does not.
+    pub const fn reports_backlogs(self) -> bool {
         !matches!(self, Self::Portable | Self::Proc)
     }
 }
 
-/// The backend in use, and the reason if it is not the default one.
+/// Backend in use, and the reason if it is not the default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackendInfo {
-    /// The one in use.
+    /// Backend in use.
     pub backend: Backend,
-    /// `requested`, `captured tree`, or the errors of the backends tried before; empty for the default one.
-    pub why: String,
+    /// `requested`, `captured tree`, or the errors of the backends tried first; empty for the default.
+    pub reason: String,
 }
 
 /// Method by which the owners of sockets were found.
@@ -93,7 +93,7 @@ pub struct BackendInfo {
 pub enum OwnersBy {
     /// Scanning `/proc/PID/fd`, process by process.
     Walk,
-    /// A bpf iterator over task files (`bpf_iter`), all processes in one read.
+    /// BPF iterator over task files (`bpf_iter`), all processes in one read.
     BpfIter,
 }
 
@@ -107,21 +107,21 @@ impl OwnersBy {
     }
 }
 
-/// A network namespace.
+/// Network namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Namespace {
-    /// Inode of its `ns/net` file: its identity while it lives; 0 when not known.
+    /// Inode of its `ns/net` file, which identifies it; 0 if unknown.
     pub inode: u64,
-    /// What people call it: `host`, an `ip netns` name, a container's name.
+    /// Display name: `host`, an `ip netns` name, a container name.
     pub name: String,
     /// Interface names by index.
     pub interfaces: BTreeMap<u32, String>,
 }
 
-/// Privileges the sample was taken with: why processes may be missing from it or refuse to be read.
+/// Privileges of this process, which explain missing or unreadable processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Privileges {
-    /// Effective uid 0. A read refused to root needs a capability that this root lacks.
+    /// Effective uid 0. A read that is still denied needs a capability that this process lacks.
     pub root: bool,
     /// In a nested pid namespace, as in a container: processes outside it are invisible.
     pub nested: bool,
@@ -138,66 +138,65 @@ pub struct Netfilter {
     pub iptables: Vec<xtables::Table>,
 }
 
-/// What one poll read.
+/// Raw result of one poll.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
-    /// When it began.
+    /// Start of the poll.
     pub at: Stamp,
-    /// How long it took, microseconds.
-    pub took_us: u64,
-    /// Name of the machine.
+    /// Duration of the poll, microseconds.
+    pub duration_us: u64,
+    /// Host name.
     pub host: Arc<str>,
-    /// Which backend.
+    /// Backend.
     pub backend: Arc<BackendInfo>,
-    /// What was asked for.
+    /// Request.
     pub wants: Wants,
-    /// Namespaces read; [`super::SocketId::netns`] is an index of it.
+    /// Namespaces read; [`super::SocketId::netns`] is an index into it.
     pub namespaces: Arc<[Namespace]>,
-    /// The sockets, in the order the kernel gave them.
+    /// Sockets, in the order of the dump.
     pub sockets: Vec<Socket>,
-    /// Attributes of all sockets as the kernel sent them; see [`Sample::attrs_of`]. Neighbours that have the same share
+    /// Attributes of all sockets as received, see [`Sample::attrs_of`]. Consecutive sockets with equal attributes share
     /// them.
     pub attrs: Vec<u8>,
-    /// The words of `tcp_info` that were asked for, of one socket after the other; see [`Socket::info_at`].
+    /// Requested words of `tcp_info`, socket by socket; see [`Socket::info_at`].
     #[serde(default)]
     pub infos: Vec<u8>,
-    /// Which words of `tcp_info` those are: bit n stands for the bytes 8n to 8n + 7.
+    /// Words of `tcp_info` in `infos`: bit n stands for bytes 8n to 8n + 7.
     #[serde(default)]
     pub info_words: u64,
-    /// Names of endpoints that are not IP addresses; index 0 is empty.
+    /// Names of endpoints without an IP address; index 0 is empty.
     pub names: Vec<Box<str>>,
-    /// Which descriptors hold which sockets, sorted by inode, then process, then descriptor.
+    /// Descriptors that refer to sockets, sorted by inode, process and descriptor number.
     pub owners: Arc<[Owner]>,
-    /// Which way all owners were found last; `None` where none were looked for, or the backend finds them by itself.
+    /// Method of the last full owner scan; `None` if owners were not requested, or the backend reports them itself.
     #[serde(default)]
     pub owners_by: Option<OwnersBy>,
-    /// The processes, sorted by pid.
+    /// Processes, sorted by pid.
     pub processes: Vec<Process>,
-    /// Processes that are in another network namespace than number 0: pid and the number, sorted. Not of namespaces that
-    /// could not be told apart.
+    /// Processes outside network namespace 0: pid and namespace index, sorted. Excludes namespaces that could not be
+    /// identified.
     #[serde(default)]
-    pub elsewhere: Arc<[(u32, u16)]>,
-    /// User names by id, for every id that occurs and has one.
+    pub netns_by_pid: Arc<[(u32, u16)]>,
+    /// User names by uid, for uids that occur and have a name.
     pub users: Arc<BTreeMap<u32, Box<str>>>,
-    /// Paths of the control groups (v2) that sockets name, by id; empty where they were not asked for.
+    /// Cgroup v2 paths of sockets, by cgroup id; empty if not requested.
     #[serde(default)]
     pub cgroups: Arc<BTreeMap<u64, Box<str>>>,
-    /// What the container engines say of their containers; empty where they were not asked or did not answer.
+    /// Containers as reported by their engines; empty if not requested or not answered.
     #[serde(default)]
     pub containers: Arc<[Container]>,
-    /// Security contexts, as far as they were asked for.
+    /// Security contexts, if requested.
     #[serde(default)]
     pub contexts: Contexts,
-    /// The threads of each process, by their ids, beside `processes`; empty where they were not asked for, and of a process
-    /// that tells none.
+    /// Thread ids of each process, parallel to `processes`; empty if not requested or not readable.
     #[serde(default)]
     pub tids: Vec<Vec<u32>>,
-    /// System-wide ceilings.
+    /// System-wide limits.
     pub system: SystemLimits,
-    /// From where it was read.
+    /// Privileges of the poll.
     #[serde(default)]
     pub privileges: Privileges,
-    /// What the kernel counts beside the sockets; `None` where that was not asked for.
+    /// Kernel counters; `None` if not requested.
     #[serde(default)]
     pub counters: Option<Counters>,
     /// Firewall rules; `None` when not requested, or not available from the backend.
@@ -209,13 +208,13 @@ pub struct Sample {
     /// Addresses of the interfaces of each namespace, without loopback; read with the firewall rules.
     #[serde(default)]
     pub addresses: Vec<(u16, Addr)>,
-    /// Names of ports. Not written down: whoever shows a sample uses the names known there.
+    /// Port names. Not serialised: the viewer uses its own.
     #[serde(skip, default = "known_services")]
     pub services: Arc<Services>,
-    /// Names of addresses. Not written down, as they are the resolver's and not the kernel's.
+    /// Host names. Not serialised: they come from the resolver, not from the kernel.
     #[serde(skip)]
     pub hosts: Arc<Hosts>,
-    /// What went wrong on the way.
+    /// Non-fatal errors of the poll.
     pub faults: Faults,
 }
 
@@ -224,11 +223,11 @@ fn known_services() -> Arc<Services> {
 }
 
 impl Sample {
-    /// A sample of nothing.
+    /// Sample without any rows.
     pub fn empty(at: Stamp, host: Arc<str>, backend: Arc<BackendInfo>, wants: Wants) -> Self {
         Self {
             at,
-            took_us: 0,
+            duration_us: 0,
             host,
             backend,
             wants,
@@ -241,7 +240,7 @@ impl Sample {
             owners: Arc::from([]),
             owners_by: None,
             processes: Vec::new(),
-            elsewhere: Arc::from([]),
+            netns_by_pid: Arc::from([]),
             users: Arc::default(),
             cgroups: Arc::default(),
             containers: Arc::from([]),
@@ -259,13 +258,13 @@ impl Sample {
         }
     }
 
-    /// The number of the network namespace that a process is in.
+    /// Network namespace index of a process.
     pub fn netns_of(&self, pid: u32) -> u16 {
-        let found = self.elsewhere.binary_search_by_key(&pid, |(p, _)| *p);
-        found.ok().and_then(|i| self.elsewhere.get(i)).map_or(0, |(_, netns)| *netns)
+        let found = self.netns_by_pid.binary_search_by_key(&pid, |(p, _)| *p);
+        found.ok().and_then(|i| self.netns_by_pid.get(i)).map_or(0, |(_, netns)| *netns)
     }
 
-    /// The attributes of one of its sockets.
+    /// Attributes of a socket of this sample.
     pub fn attrs_of(&self, s: &Socket) -> Attrs<'_> {
         let at = s.attr_at as usize;
         let attrs =
@@ -278,12 +277,12 @@ impl Sample {
         attrs.with_info(TcpInfo::from_words(self.infos.get(at..at + len).unwrap_or(&[]), self.info_words))
     }
 
-    /// Bytes that each of the [`Sample::infos`] takes.
+    /// Size of one entry of [`Sample::infos`], bytes.
     pub const fn info_len(&self) -> usize {
         self.info_words.count_ones() as usize * 8
     }
 
-    /// Adds attributes for a socket: sets its `attr_at` and `attr_len`.
+    /// Appends the attributes of a socket and sets its `attr_at` and `attr_len`.
     pub fn push_attrs(&mut self, s: &mut Socket, raw: &[u8]) {
         let raw = &raw[..raw.len().min(usize::from(u16::MAX))];
         s.attr_at = self.attrs.len() as u32;

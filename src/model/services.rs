@@ -1,9 +1,9 @@
-//! Names of ports, as `/etc/services` gives them, and of IP protocols, as `/etc/protocols` does.
+//! Port names (`/etc/services`) and IP protocol names (`/etc/protocols`).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-/// Which port is called what. The text is read elsewhere; this only understands it.
+/// Parsed name tables. Reading the files is up to the caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Services {
     by_port: BTreeMap<(u16, bool), Box<str>>,
@@ -11,11 +11,11 @@ pub struct Services {
     protocols: BTreeMap<u8, Box<str>>,
 }
 
-/// The protocols that raw sockets mostly speak, for when there is no `/etc/protocols`.
+/// Common protocols of raw sockets, used without `/etc/protocols`.
 const PROTOCOLS: &str = "icmp 1\nigmp 2\nipencap 4\ntcp 6\nudp 17\nipv6 41\ngre 47\nesp 50\nah 51\nipv6-icmp 58\nospf 89\n\
 pim 103\nvrrp 112\nsctp 132\nudplite 136\n";
 
-/// The few names that everybody uses, for when there is no `/etc/services` (small containers).
+/// Well-known ports, used without `/etc/services` (small containers).
 const WELL_KNOWN: &str = "ftp-data 20/tcp\nftp 21/tcp\nssh 22/tcp\ntelnet 23/tcp\nsmtp 25/tcp mail\ndomain 53/tcp dns\n\
 domain 53/udp dns\nbootps 67/udp\nbootpc 68/udp dhcp\ntftp 69/udp\nhttp 80/tcp www\nhttp 80/udp\nkerberos 88/tcp\n\
 pop3 110/tcp\nsunrpc 111/tcp portmapper\nntp 123/udp\nimap2 143/tcp imap\nsnmp 161/udp\nsnmp-trap 162/udp\nbgp 179/tcp\n\
@@ -25,19 +25,19 @@ nfs 2049/tcp\nmysql 3306/tcp\nms-wbt-server 3389/tcp rdp\npostgresql 5432/tcp po
 redis 6379/tcp\nhttp-alt 8080/tcp webcache\n";
 
 impl Services {
-    /// No names at all (`--numeric`).
+    /// Empty tables (`--numeric`).
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// The names everybody uses.
+    /// Built-in names.
     pub fn well_known() -> &'static Arc<Self> {
         static TABLE: OnceLock<Arc<Services>> = OnceLock::new();
         TABLE.get_or_init(|| Arc::new(Self::parse(WELL_KNOWN).with_protocols(PROTOCOLS)))
     }
 
-    /// From the text of `/etc/services`: `name port/protocol alias... # comment`. Lines that say something else
-    /// are passed over. The first name of a port is the one shown.
+    /// Parses `/etc/services`: `name port/protocol alias... # comment`. Other lines are skipped. The first name of a
+    /// port is the one shown.
     pub fn parse(text: &str) -> Self {
         let mut out = Self::default();
         for line in text.lines() {
@@ -62,9 +62,8 @@ impl Services {
         out
     }
 
-    /// With the names of IP protocols from the text of `/etc/protocols`: `name number alias... # comment`. Lines that say
-    /// something else are passed over, and the first name of a number is the one shown; those it does not name keep the
-    /// names everybody uses.
+    /// Adds IP protocol names from `/etc/protocols`: `name number alias... # comment`. Other lines are skipped, the
+    /// first name of a number is the one shown, and numbers it does not list keep their built-in names.
     #[must_use]
     pub fn with_protocols(mut self, text: &str) -> Self {
         self.protocols.clear();
@@ -78,17 +77,17 @@ impl Services {
         self
     }
 
-    /// What the IP protocol of this number is called.
+    /// Name of an IP protocol number.
     pub fn protocol(&self, number: u16) -> Option<&str> {
         self.protocols.get(&u8::try_from(number).ok()?).map(AsRef::as_ref)
     }
 
-    /// What the port is called; where only the other transport has a name for it, that one.
+    /// Name of a port, falling back to its name for the other transport protocol.
     pub fn name(&self, port: u16, udp: bool) -> Option<&str> {
         self.by_port.get(&(port, udp)).or_else(|| self.by_port.get(&(port, !udp))).map(AsRef::as_ref)
     }
 
-    /// The port of that name or alias, in any case.
+    /// Port of this name or alias, ignoring case.
     pub fn port(&self, name: &str) -> Option<u16> {
         if name.len() > 64 {
             return None;
@@ -96,12 +95,12 @@ impl Services {
         self.by_name.get(name.to_ascii_lowercase().as_str())?.first().copied()
     }
 
-    /// Every name and alias, in lower case, in alphabetical order.
+    /// All names and aliases in lower case, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().map(AsRef::as_ref)
     }
 
-    /// Every port with its name.
+    /// All ports with their names.
     pub fn iter(&self) -> impl Iterator<Item = (u16, &str)> {
         self.by_port.iter().map(|((p, _), n)| (*p, n.as_ref()))
     }
@@ -112,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_systems_have() {
+    fn services_and_protocols_files_parse() {
         let s = Services::parse(
             "# comment\nssh\t\t22/tcp\t\t# SSH\ndomain 53/udp\nhttp 80/tcp www WWW-http\nbad\nx 99999/tcp\ny 1/ddp\nz a/tcp\n",
         );

@@ -1,54 +1,54 @@
-//! One socket, as one poll saw it.
+//! One socket as read by one poll.
 
 use super::{Endpoint, Family, Proto, State};
 use serde::{Deserialize, Serialize};
 
-/// The kernel's own identity of a socket: never a row number, never `(port, pid)`.
+/// Kernel identity of a socket: never a row number, never `(port, pid)`.
 ///
-/// `cookie` is unique in its network namespace for the life of the machine, and a `TIME_WAIT` socket keeps the one of
-/// the connection it was. Where a source has no cookies (`/proc/net/*`), the source puts a hash of what it
-/// knows there, with [`SocketId::SYNTHETIC`] set.
+/// `cookie` is unique in its network namespace until reboot, and a `TIME_WAIT` socket keeps the cookie of its
+/// connection. Sources without cookies (`/proc/net/*`) use a hash of the fields they have, with [`SocketId::SYNTHETIC`]
+/// set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SocketId {
-    /// The network namespace: an index of [`super::Sample::namespaces`].
+    /// Network namespace: an index of [`super::Sample::namespaces`].
     pub netns: u16,
     /// `inet_diag_sockid.idiag_cookie`, or a hash with [`SocketId::SYNTHETIC`] set.
     pub cookie: u64,
 }
 
 impl SocketId {
-    /// Set in [`SocketId::cookie`] when no kernel said it.
+    /// Flag in [`SocketId::cookie`]: not assigned by the kernel.
     pub const SYNTHETIC: u64 = 1 << 63;
 
-    /// The cookie, where the kernel gave one.
+    /// Kernel cookie, if it has one.
     pub const fn kernel_cookie(&self) -> Option<u64> {
         if self.cookie & Self::SYNTHETIC == 0 { Some(self.cookie) } else { None }
     }
 }
 
-/// The timer a TCP socket runs (`inet_diag_msg.idiag_timer`).
+/// Timer of a TCP socket (`inet_diag_msg.idiag_timer`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TimerKind {
-    /// None.
+    /// No timer.
     #[default]
     Off,
-    /// Retransmission (or an early or tail-loss probe).
+    /// Retransmission, early retransmit or tail loss probe.
     On,
-    /// Keepalive, or `FIN_WAIT2`'s, or the SYN-ACK's.
+    /// Keepalive, `FIN_WAIT2` timeout or SYN-ACK retransmission.
     Keepalive,
-    /// `TIME_WAIT`'s end.
+    /// `TIME_WAIT` timeout.
     Timewait,
     /// Zero-window probe.
     Persist,
     /// Delayed acknowledgement (since Linux 6.11).
     Delack,
-    /// A number this program does not know.
+    /// Unknown number.
     Unknown,
 }
 
 impl TimerKind {
-    /// From `idiag_timer`.
+    /// Kind of an `idiag_timer` number.
     pub const fn from_kernel(n: u8) -> Self {
         match n {
             0 => Self::Off,
@@ -61,7 +61,7 @@ impl TimerKind {
         }
     }
 
-    /// The word for it, as `ss` says it.
+    /// Name, as `ss` prints it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Off => "off",
@@ -75,46 +75,46 @@ impl TimerKind {
     }
 }
 
-/// A running timer.
+/// Timer of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Timer {
-    /// Which one.
+    /// Kind.
     pub kind: TimerKind,
-    /// How often it has fired (`idiag_retrans`): retransmits or probes.
+    /// Expirations so far: retransmissions or probes (`idiag_retrans`).
     pub retrans: u8,
-    /// Until it fires, milliseconds (`idiag_expires`).
+    /// Time until it expires, milliseconds (`idiag_expires`).
     pub expires_ms: u32,
 }
 
-/// One socket: fixed size, nothing on the heap. What is longer lies in the sample's arenas.
+/// One socket: fixed size, no heap. Variable-length data is in the arenas of the sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Socket {
-    /// Who it is.
+    /// Identity.
     pub id: SocketId,
-    /// Inode of the socket in sockfs, which `/proc/PID/fd` shows; 0 when no process holds it any more, or not yet.
+    /// Inode in sockfs, as in `/proc/PID/fd` (`idiag_inode`); 0 if no process holds it.
     pub inode: u64,
-    /// This end. For families without IP addresses empty, see [`Socket::local_name`].
+    /// Local endpoint. Empty for families without IP addresses, see [`Socket::local_name`].
     pub local: Endpoint,
-    /// The far end, empty where there is none.
+    /// Remote endpoint, empty if there is none.
     pub remote: Endpoint,
-    /// Index of the interface it is bound to (`SO_BINDTODEVICE`), 0 when none.
+    /// Index of the interface it is bound to (`idiag_if`, `SO_BINDTODEVICE`), 0 for none.
     pub iface: u32,
-    /// Bytes received and not read; of a TCP listener, connections waiting in the accept queue.
+    /// Bytes received and not read (`idiag_rqueue`); for a TCP listener, connections in the accept queue.
     pub recv_q: u32,
-    /// Bytes not acknowledged (TCP) or not sent (others); of a TCP listener, the accept queue's limit.
+    /// Bytes not acknowledged (TCP) or not sent (`idiag_wqueue`); for a TCP listener, the limit of the accept queue.
     pub send_q: u32,
-    /// User id of the owner; 0 too where the kernel does not say (`TIME_WAIT`, `SYN_RECV`).
+    /// Uid of the socket (`idiag_uid`); also 0 if the kernel does not report it (`TIME_WAIT`, `SYN_RECV`).
     pub uid: u32,
-    /// Start of its attributes in [`super::Sample::attrs`].
+    /// Offset of its attributes in [`super::Sample::attrs`].
     pub attr_at: u32,
     /// Length of its attributes, bytes.
     pub attr_len: u16,
-    /// Its place among the [`super::Sample::infos`]; [`Socket::NO_INFO`] where it has none there.
+    /// Index in [`super::Sample::infos`]; [`Socket::NO_INFO`] if it has no entry.
     #[serde(default = "no_info")]
     pub info_at: u32,
-    /// Its name in [`super::Sample::names`] (UNIX path, device), 0 for none.
+    /// Index of its name (UNIX path, device) in [`super::Sample::names`], 0 for none.
     pub local_name: u32,
-    /// The far end's name, 0 for none.
+    /// Index of the name of the peer, 0 for none.
     pub remote_name: u32,
     /// Address family.
     pub family: Family,
@@ -122,9 +122,9 @@ pub struct Socket {
     pub proto: Proto,
     /// State.
     pub state: State,
-    /// Timer; all zero for protocols without.
+    /// Timer; zero for protocols without timers.
     pub timer: Timer,
-    /// Whether the kernel chose the local port (`SOCK_BINDPORT_LOCK` is not set); `None` where it was not asked.
+    /// True if the kernel chose the local port (`SOCK_BINDPORT_LOCK` not set); `None` if not requested.
     #[serde(default)]
     pub auto_port: Option<bool>,
 }
@@ -134,10 +134,10 @@ const fn no_info() -> u32 {
 }
 
 impl Socket {
-    /// Stands for no place among [`super::Sample::infos`].
+    /// Placeholder for no entry in [`super::Sample::infos`].
     pub const NO_INFO: u32 = u32::MAX;
 
-    /// A socket with nothing but what every socket has; the rest is filled in by who reads it.
+    /// Socket with identity, family, protocol and state; everything else is empty.
     pub fn new(id: SocketId, family: Family, proto: Proto, state: State) -> Self {
         Self {
             id,
@@ -161,7 +161,7 @@ impl Socket {
         }
     }
 
-    /// Whether its queues are an accept queue and its limit.
+    /// True for a listener: its queue fields are the accept queue and its limit.
     pub fn is_listener(&self) -> bool {
         self.state == State::Listen
     }
@@ -185,8 +185,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_stays_small() {
-        // 100,000 rows of it, two or three times over: every eight bytes are two megabytes.
+    fn socket_row_fits_120_bytes() {
+        // Two or three copies of 100,000 rows are kept: 8 bytes more cost about 2 MB.
         assert!(size_of::<Socket>() <= 120, "{}", size_of::<Socket>());
     }
 }

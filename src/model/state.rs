@@ -1,61 +1,62 @@
-//! Socket states, their names and their sets.
+//! Socket states: names, kernel numbers and sets.
 
 use bitflags::bitflags;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The state of a socket: the eleven of TCP (RFC 9293, 3.3.2), and `UNCONN` for a datagram socket without a peer.
+/// State of a socket: the eleven TCP states (RFC 9293, 3.3.2), `UNCONN` for a datagram socket without a peer,
+/// `FORWARDED` for a connection that conntrack forwards.
 ///
-/// The order is the order of display: what serves, what works, what is being set up, what is going away.
+/// Declared in display order: listening, established, handshake, closing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum State {
     /// Waiting for connections.
     Listen,
-    /// Both ends agree that there is a connection; also a connected datagram socket.
+    /// Connected; also a datagram socket with a peer.
     Established,
-    /// Our SYN is sent, no answer yet.
+    /// SYN sent, no reply yet.
     SynSent,
-    /// A SYN came, our SYN-ACK is sent, the last ACK is awaited.
+    /// SYN received and SYN-ACK sent; waiting for the final ACK.
     SynRecv,
-    /// This end closed; its FIN is not acknowledged yet.
+    /// Closed locally; FIN not acknowledged yet.
     #[serde(rename = "FIN_WAIT1")]
     FinWait1,
-    /// This end closed and that is acknowledged; the far end may still send.
+    /// Closed locally and acknowledged; the peer can still send.
     #[serde(rename = "FIN_WAIT2")]
     FinWait2,
-    /// The far end closed; this program has not.
+    /// Closed by the peer; the application has not closed it yet.
     CloseWait,
-    /// Closed by the far end, then by this one; the last ACK is awaited.
+    /// Closed by the peer, then locally; waiting for the final ACK.
     LastAck,
-    /// Both ends closed at once; the ACK of our FIN is awaited.
+    /// Closed by both sides at once; waiting for the ACK of the FIN.
     Closing,
-    /// Closed by this end first; kept a minute so that late segments meet no new connection.
+    /// Closed locally first; kept for a minute to absorb late segments.
     TimeWait,
-    /// Bound or fresh, neither listening nor connected.
+    /// Neither listening nor connected, bound or not.
     Closed,
-    /// A datagram or raw socket without a peer.
+    /// Datagram or raw socket without a peer.
     Unconn,
-    /// No socket of this machine: a connection that only passes through it, as connection tracking tells.
+    /// No local socket: a tracked connection that this host forwards.
     Forwarded,
 }
 
-/// What one state is called and how to think of it.
+/// Names, kernel number and meaning of a state.
 #[derive(Debug)]
 pub struct StateInfo {
-    /// The state.
+    /// State.
     pub state: State,
-    /// Its name on screen, in JSON and in the documentation.
+    /// Name on screen, in JSON and in the documentation.
     pub name: &'static str,
-    /// Other spellings that filters accept; case, `-`, `_` and blanks never matter.
+    /// Other spellings accepted by filters; case, `-`, `_` and spaces are ignored.
     pub aliases: &'static [&'static str],
-    /// The number in the kernel's `enum tcp_states` (`include/net/tcp_states.h`); 0 where it shares another's.
+    /// Number in `enum tcp_states` (`include/net/tcp_states.h`); 0 if it shares that of another state.
     pub kernel: u8,
-    /// One line for a person who sees it in the table.
+    /// One-line description.
     pub meaning: &'static str,
 }
 
-/// Every state once, in display order.
+/// All states in display order.
 pub const STATES: [StateInfo; 13] = [
     StateInfo {
         state: State::Listen,
@@ -151,7 +152,7 @@ pub const STATES: [StateInfo; 13] = [
 ];
 
 impl State {
-    /// How many states there are.
+    /// Number of states.
     pub const COUNT: usize = STATES.len();
 
     /// All states in display order.
@@ -159,17 +160,17 @@ impl State {
         STATES.iter().map(|s| s.state)
     }
 
-    /// What it is called and means.
+    /// Entry in [`STATES`].
     pub const fn info(self) -> &'static StateInfo {
         &STATES[self as usize]
     }
 
-    /// Its name, `CLOSE_WAIT`.
+    /// Name: `CLOSE_WAIT`.
     pub const fn name(self) -> &'static str {
         self.info().name
     }
 
-    /// From the kernel's number for a socket whose protocol has TCP's states. `TCP_NEW_SYN_RECV` (12) is
+    /// State of a kernel number (`enum tcp_states`) for protocols with TCP states. `TCP_NEW_SYN_RECV` (12) is
     /// `SYN_RECV`, `TCP_BOUND_INACTIVE` (13) is `CLOSED`.
     pub fn from_kernel_tcp(n: u8) -> Option<Self> {
         match n {
@@ -180,30 +181,30 @@ impl State {
         }
     }
 
-    /// From the number of the state of an SCTP association (`enum sctp_state`, `include/linux/sctp.h`): the state of TCP that
-    /// means the same. [`super::names::sctp_state`] says which of SCTP it is.
+    /// TCP state equivalent to an SCTP association state (`enum sctp_state`, `include/linux/sctp.h`); for the SCTP name
+    /// see [`super::names::sctp_state`].
     pub const fn from_kernel_sctp(n: u8) -> Option<Self> {
         Some(match n {
             0 => Self::Closed,
-            // COOKIE_WAIT and COOKIE_ECHOED: not answered yet.
+            // COOKIE_WAIT and COOKIE_ECHOED: no reply yet.
             1 | 2 => Self::SynSent,
             3 => Self::Established,
-            // SHUTDOWN_PENDING, SHUTDOWN_SENT: this end began to close.
+            // SHUTDOWN_PENDING, SHUTDOWN_SENT: closed locally.
             4 => Self::FinWait1,
             5 => Self::FinWait2,
-            // SHUTDOWN_RECEIVED: the far end did.
+            // SHUTDOWN_RECEIVED: closed by the peer.
             6 => Self::CloseWait,
             7 => Self::LastAck,
             _ => return None,
         })
     }
 
-    /// From the kernel's number for a datagram or raw socket: `TCP_ESTABLISHED` has a peer, all else has none.
+    /// State of a kernel number for datagram and raw sockets: `TCP_ESTABLISHED` with a peer, any other without.
     pub const fn from_kernel_datagram(n: u8) -> Self {
         if n == 1 { Self::Established } else { Self::Unconn }
     }
 
-    /// The state of that name: any case, `-`, `_` and blanks alike, also as `ss` and `netstat` spell it.
+    /// State of this name, ignoring case, `-`, `_` and spaces; accepts the spellings of `ss` and `netstat`.
     pub fn parse(word: &str) -> Option<Self> {
         let plain = |s: &str| -> String {
             s.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).map(|c| c.to_ascii_lowercase()).collect()
@@ -230,7 +231,7 @@ bitflags! {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
     #[serde(transparent)]
     pub struct StateSet: u16 {
-        /// Every state.
+        /// All states.
         const ALL = (1 << STATES.len()) - 1;
     }
 }
@@ -253,8 +254,8 @@ impl StateSet {
     pub fn states(self) -> impl Iterator<Item = State> {
         State::all().filter(move |s| self.has(*s))
     }
-    /// The bit mask of kernel state numbers that a dump of a protocol with TCP's states asks for
-    /// (`inet_diag_req_v2.idiag_states`, bit *n* for state *n*).
+    /// Bit mask of kernel states to dump for a protocol with TCP states (`inet_diag_req_v2.idiag_states`, bit *n* for
+    /// state *n*).
     pub fn kernel_tcp_mask(self) -> u32 {
         let mut m =
             self.states().filter(|s| s.info().kernel != 0).fold(0u32, |m, s| m | 1 << s.info().kernel);
@@ -266,7 +267,7 @@ impl StateSet {
         }
         m
     }
-    /// The same for a datagram or raw protocol: 1 has a peer, 7 has none.
+    /// Same for a datagram or raw protocol: bit 1 with a peer, bit 7 without.
     pub const fn kernel_datagram_mask(self) -> u32 {
         (self.has(State::Established) as u32) << 1 | (self.has(State::Unconn) as u32) << 7
     }
@@ -278,28 +279,28 @@ impl fmt::Debug for StateSet {
     }
 }
 
-/// How many sockets there are in each state.
+/// Number of sockets in each state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct StateCounts([u32; State::COUNT]);
 
 impl StateCounts {
-    /// One more in this state.
+    /// Counts one socket in this state.
     pub const fn add(&mut self, s: State) {
         self.0[s as usize] += 1;
     }
-    /// How many are in this state.
+    /// Number of sockets in this state.
     pub const fn get(&self, s: State) -> u32 {
         self.0[s as usize]
     }
-    /// How many there are in all.
+    /// Total number of sockets.
     pub fn total(&self) -> u32 {
         self.0.iter().sum()
     }
-    /// The states that occur, with their counts, in display order.
+    /// Non-zero counts in display order.
     pub fn present(&self) -> impl Iterator<Item = (State, u32)> + '_ {
         State::all().zip(self.0).filter(|(_, n)| *n > 0)
     }
-    /// Adds another's counts.
+    /// Adds other counts.
     pub fn merge(&mut self, o: &Self) {
         for (a, b) in self.0.iter_mut().zip(o.0) {
             *a += b;
@@ -312,16 +313,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_in_the_order_of_the_enum() {
+    fn states_follow_enum_order() {
         for (i, s) in STATES.iter().enumerate() {
             assert_eq!(s.state as usize, i);
-            assert_eq!(serde_json::to_value(s.state).unwrap(), s.name, "one word everywhere");
+            assert_eq!(serde_json::to_value(s.state).unwrap(), s.name, "same name in JSON");
             assert!(!s.meaning.is_empty());
         }
     }
 
     #[test]
-    fn every_spelling_parses() {
+    fn ss_and_netstat_spellings_parse() {
         for (word, want) in [
             ("close-wait", State::CloseWait),
             ("CLOSE_WAIT", State::CloseWait),
@@ -345,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn kernel_numbers_go_both_ways() {
+    fn kernel_numbers_round_trip() {
         for n in 1..=11 {
             let s = State::from_kernel_tcp(n).unwrap();
             assert_eq!(s.info().kernel, n);
@@ -358,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn sets() {
+    fn state_set_contains_only_its_states() {
         let s = StateSet::only(&[State::Listen, State::TimeWait]);
         assert!(s.has(State::Listen) && !s.has(State::CloseWait));
         assert_eq!(!s & s, StateSet::empty());

@@ -1,43 +1,43 @@
-//! Structures that a kernel attaches to sockets beside `tcp_info`: what each of their fields is, in one place.
+//! Field tables of the structures attached to sockets besides `tcp_info`.
 
 use super::Proto;
 use super::bytes::{read_u32, read_u64};
 use super::diag_attr::{inet, packet, xdp};
 
-/// What a number of a structure counts.
+/// Unit of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldUnit {
-    /// A plain number: packets, segments, events.
+    /// Count: packets, segments, events.
     Count,
     /// Bytes.
     Bytes,
-    /// Bytes a second.
+    /// Bytes per second.
     BytesPerSec,
     /// Microseconds.
     Micros,
     /// Milliseconds.
     Millis,
-    /// Bits that each mean something, or a number that is a name.
+    /// Flag bits, or an identifier.
     Flags,
 }
 
-/// One field of a structure: where it lies and what it says.
+/// Field of a structure.
 #[derive(Debug)]
 pub struct Field {
-    /// Its name here: the kernel's without its prefix, the unit appended where it has one.
+    /// Name: that of the kernel without its prefix, with the unit appended.
     pub name: &'static str,
     /// Byte offset in the structure.
     pub offset: usize,
     /// Width in bytes: 1, 2, 4 or 8.
     pub width: usize,
-    /// What it counts.
+    /// Unit.
     pub unit: FieldUnit,
-    /// One plain sentence.
+    /// Description, one sentence.
     pub help: &'static str,
 }
 
 impl Field {
-    /// Its value in these bytes; `None` where they end before it.
+    /// Value of the field; `None` if the bytes end before it.
     pub fn read(&self, bytes: &[u8]) -> Option<u64> {
         match self.width {
             1 => bytes.get(self.offset).map(|b| u64::from(*b)),
@@ -51,18 +51,18 @@ impl Field {
     }
 }
 
-/// A structure that lies in one attribute of the sockets of one protocol.
+/// Structure in one attribute of the sockets of one protocol.
 #[derive(Debug)]
 pub struct Structure {
-    /// The column that shows it.
+    /// Column that shows it.
     pub name: &'static str,
-    /// The kernel's name of it.
+    /// Kernel name.
     pub kernel: &'static str,
-    /// The protocol whose sockets have it.
+    /// Protocol of the sockets that have it.
     pub proto: Proto,
-    /// The attribute it lies in.
+    /// Attribute number.
     pub attr: u16,
-    /// Its fields, in the kernel's order.
+    /// Fields, in kernel order.
     pub fields: &'static [Field],
 }
 
@@ -112,7 +112,7 @@ structure! {
 }
 
 structure! {
-    /// DCTCP's view (`struct tcp_dctcp_info`).
+    /// DCTCP state (`struct tcp_dctcp_info`).
     DCTCP "dctcp_info" "struct tcp_dctcp_info" Tcp inet::DCTCPINFO;
     "enabled" @ 0:2 Count, "0: the peer does not support ECN, so it behaves like reno.";
     "ce_state" @ 2:2 Count, "Last received segment had a CE mark.";
@@ -122,7 +122,7 @@ structure! {
 }
 
 structure! {
-    /// TCP Vegas' view (`struct tcpvegas_info`).
+    /// TCP Vegas state (`struct tcpvegas_info`).
     VEGAS "vegas_info" "struct tcpvegas_info" Tcp inet::VEGASINFO;
     "enabled" @ 0:4 Count, "Vegas is active.";
     "rttcnt" @ 4:4 Count, "Round-trip samples in this window.";
@@ -131,7 +131,7 @@ structure! {
 }
 
 structure! {
-    /// An SCTP association (`struct sctp_info`, `include/uapi/linux/sctp.h`).
+    /// SCTP association (`struct sctp_info`, `include/uapi/linux/sctp.h`).
     SCTP "sctp_info" "struct sctp_info" Sctp inet::INFO;
     "tag" @ 0:4 Flags, "Local verification tag.";
     "state" @ 4:4 Count, "Association state (enum sctp_state).";
@@ -186,7 +186,7 @@ structure! {
 }
 
 structure! {
-    /// A packet socket (`struct packet_diag_info`, `include/uapi/linux/packet_diag.h`).
+    /// Packet socket (`struct packet_diag_info`, `include/uapi/linux/packet_diag.h`).
     PACKET "packet_info" "struct packet_diag_info" Packet packet::INFO;
     "version" @ 4:4 Count, "Ring version: 0 is TPACKET_V1, 2 is TPACKET_V3.";
     "reserve" @ 8:4 Bytes, "Bytes reserved before each packet in the ring.";
@@ -195,7 +195,7 @@ structure! {
     "flags" @ 20:4 Flags, "Flag bits: running, auxdata, origdev, vnethdr, loss.";
 }
 
-/// A ring of a packet socket.
+/// Ring of a packet socket (`struct packet_diag_ring`).
 const RING: &[Field] = &[
     Field { name: "block_size", offset: 0, width: 4, unit: FieldUnit::Bytes, help: "Block size." },
     Field { name: "blocks", offset: 4, width: 4, unit: FieldUnit::Count, help: "Number of blocks." },
@@ -230,7 +230,7 @@ const RING: &[Field] = &[
     },
 ];
 
-/// The receive ring of a packet socket.
+/// Receive ring of a packet socket.
 pub const RX_RING: Structure = Structure {
     name: "rx_ring",
     kernel: "struct packet_diag_ring",
@@ -239,11 +239,11 @@ pub const RX_RING: Structure = Structure {
     fields: RING,
 };
 
-/// The send ring of a packet socket.
+/// Transmit ring of a packet socket.
 pub const TX_RING: Structure = Structure { name: "tx_ring", attr: packet::TX_RING, ..RX_RING };
 
 structure! {
-    /// The memory of an XDP socket (`struct xdp_diag_umem`, `include/uapi/linux/xdp_diag.h`).
+    /// Memory of an XDP socket (`struct xdp_diag_umem`, `include/uapi/linux/xdp_diag.h`).
     UMEM "xdp_umem" "struct xdp_diag_umem" Xdp xdp::UMEM;
     "size" @ 0:8 Bytes, "Size of the memory region.";
     "id" @ 8:4 Count, "UMEM id.";
@@ -257,7 +257,7 @@ structure! {
 }
 
 structure! {
-    /// What an XDP socket counted (`struct xdp_diag_stats`).
+    /// Statistics of an XDP socket (`struct xdp_diag_stats`).
     XDP_STATS "xdp_stats" "struct xdp_diag_stats" Xdp xdp::STATS;
     "rx_dropped" @ 0:8 Count, "Packets dropped on receive.";
     "rx_invalid" @ 8:8 Count, "Invalid descriptors in the fill ring.";
@@ -267,12 +267,12 @@ structure! {
     "tx_ring_empty" @ 40:8 Count, "Times the send ring was empty.";
 }
 
-/// All of them.
+/// All structures.
 pub const STRUCTURES: [&Structure; 9] =
     [&MPTCP, &SCTP, &DCTCP, &VEGAS, &PACKET, &RX_RING, &TX_RING, &UMEM, &XDP_STATS];
 
-/// The structure that the column of this name shows.
-pub fn named(column: &str) -> Option<&'static Structure> {
+/// Structure shown by the column of this name.
+pub fn by_column(column: &str) -> Option<&'static Structure> {
     STRUCTURES.into_iter().find(|s| s.name == column)
 }
 
@@ -281,11 +281,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_neither_overlap_nor_repeat() {
+    fn fields_do_not_overlap_and_names_are_unique() {
         for s in STRUCTURES {
             let mut end = 0;
             for f in s.fields {
-                assert!(f.offset >= end, "{}.{} begins before its neighbour ends", s.name, f.name);
+                assert!(f.offset >= end, "{}.{} overlaps the field before it", s.name, f.name);
                 assert!(matches!(f.width, 1 | 2 | 4 | 8) && f.offset % f.width == 0, "{}", f.name);
                 assert!(f.help.ends_with('.'));
                 end = f.offset + f.width;
@@ -294,19 +294,19 @@ mod tests {
             names.sort_unstable();
             names.dedup();
             assert_eq!(names.len(), s.fields.len());
-            assert_eq!(named(s.name).unwrap().attr, s.attr);
+            assert_eq!(by_column(s.name).unwrap().attr, s.attr);
         }
     }
 
     #[test]
-    fn shorter_and_longer_are_normal() {
+    fn shorter_and_longer_struct_is_read() {
         let mut b = vec![0u8; 200];
         b[12..16].copy_from_slice(&0x50a3_854cu32.to_ne_bytes());
         b[72..80].copy_from_slice(&1000u64.to_ne_bytes());
-        let of = |name: &str, b: &[u8]| MPTCP.fields.iter().find(|f| f.name == name).unwrap().read(b);
-        assert_eq!((of("token", &b), of("bytes_acked", &b)), (Some(0x50a3_854c), Some(1000)));
-        // As Linux 5.16 has it.
-        assert_eq!((of("token", &b[..48]), of("bytes_acked", &b[..48])), (Some(0x50a3_854c), None));
-        assert_eq!(of("bytes_acked", &b[..79]), None, "cut in the middle");
+        let value = |name: &str, b: &[u8]| MPTCP.fields.iter().find(|f| f.name == name).unwrap().read(b);
+        assert_eq!((value("token", &b), value("bytes_acked", &b)), (Some(0x50a3_854c), Some(1000)));
+        // Length on Linux 5.16.
+        assert_eq!((value("token", &b[..48]), value("bytes_acked", &b[..48])), (Some(0x50a3_854c), None));
+        assert_eq!(value("bytes_acked", &b[..79]), None, "truncated");
     }
 }

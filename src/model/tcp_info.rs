@@ -5,47 +5,47 @@ use super::bytes::{read_u32, read_u64};
 pub use super::struct_layout::{Field as TcpField, FieldUnit};
 
 impl TcpField {
-    /// The word of the structure that it lies in, as a bit.
+    /// Bit of the 8-byte word of the structure that contains it.
     pub const fn word(&self) -> u64 {
         1 << (self.offset / 8)
     }
 }
 
-/// A view over the bytes of `tcp_info` that this kernel sent. Every field is `None` where they end before it.
+/// View of the bytes of `tcp_info` that the kernel sent. A field beyond their end is `None`.
 #[derive(Clone, Copy, Debug)]
 pub struct TcpInfo<'a> {
     bytes: &'a [u8],
-    /// Which words the bytes are: bit n stands for the bytes 8n to 8n + 7 of the structure.
+    /// Words present: bit n stands for bytes 8n to 8n + 7 of the structure.
     words: u64,
 }
 
 impl<'a> TcpInfo<'a> {
-    /// Over the payload of `INET_DIAG_INFO`.
+    /// View of the payload of `INET_DIAG_INFO`.
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, words: u64::MAX }
     }
 
-    /// Over these words of it, one after the other.
+    /// View of selected words, stored consecutively.
     pub const fn from_words(bytes: &'a [u8], words: u64) -> Self {
         Self { bytes, words }
     }
 
-    /// Where a byte of the structure lies in what is kept of it.
+    /// Position in `bytes` of a byte of the structure.
     #[inline]
-    fn at(&self, offset: usize) -> Option<usize> {
+    fn kept_offset(&self, offset: usize) -> Option<usize> {
         let word = 1u64.checked_shl(offset as u32 / 8)?;
         let before = (self.words & (word - 1)).count_ones() as usize;
         (self.words & word != 0).then_some(before * 8 + offset % 8)
     }
 
     fn byte(&self, offset: usize) -> Option<u8> {
-        self.bytes.get(self.at(offset)?).copied()
+        self.bytes.get(self.kept_offset(offset)?).copied()
     }
 
-    /// One field by its entry in [`TCP_FIELDS`].
+    /// Field by its entry in [`TCP_FIELDS`].
     pub fn field(&self, f: &TcpField) -> Option<u64> {
-        // No field reaches from one word into the next.
-        let at = self.at(f.offset)?;
+        // No field crosses a word boundary.
+        let at = self.kept_offset(f.offset)?;
         match f.width {
             1 => self.bytes.get(at).map(|b| u64::from(*b)),
             2 => self.bytes.get(at..at + 2)?.try_into().ok().map(|b| u64::from(u16::from_ne_bytes(b))),
@@ -54,17 +54,17 @@ impl<'a> TcpInfo<'a> {
         }
     }
 
-    /// Send window scale, 0 to 14 (the first bit-field of the byte after `options`).
+    /// Send window scale (`tcpi_snd_wscale`), 0 to 14.
     pub fn snd_wscale(&self) -> Option<u8> {
         self.byte(6).map(|b| bit_field(b, 0, 4, Endian::NATIVE))
     }
 
-    /// Receive window scale, 0 to 14 (the second bit-field of the same byte).
+    /// Receive window scale (`tcpi_rcv_wscale`), 0 to 14.
     pub fn rcv_wscale(&self) -> Option<u8> {
         self.byte(6).map(|b| bit_field(b, 4, 4, Endian::NATIVE))
     }
 
-    /// Whether the delivery rate was limited by the application, not by the network.
+    /// True if the delivery rate was limited by the application, not by the network (`tcpi_delivery_rate_app_limited`).
     pub fn app_limited(&self) -> Option<bool> {
         self.byte(7).map(|b| bit_field(b, 0, 1, Endian::NATIVE) != 0)
     }
@@ -72,7 +72,7 @@ impl<'a> TcpInfo<'a> {
 
 macro_rules! tcp_fields {
     ($($name:ident $index:ident @ $offset:literal : $width:literal $unit:ident, $help:literal;)*) => {
-        /// Every whole-byte field of `struct tcp_info` up to Linux 6.18, in the kernel's order.
+        /// All whole-byte fields of `struct tcp_info` up to Linux 6.18, in kernel order.
         pub const TCP_FIELDS: &[TcpField] = &[$(
             TcpField { name: stringify!($name), offset: $offset, width: $width, unit: FieldUnit::$unit, help: $help },
         )*];
@@ -164,10 +164,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_neither_overlap_nor_repeat() {
+    fn fields_do_not_overlap_and_names_are_unique() {
         let mut end = 0;
         for f in TCP_FIELDS {
-            assert!(f.offset >= end, "{} begins before its neighbour ends", f.name);
+            assert!(f.offset >= end, "{} overlaps the field before it", f.name);
             assert!(matches!(f.width, 1 | 2 | 4 | 8) && f.offset % f.width == 0, "{}", f.name);
             assert!(!f.help.is_empty());
             end = f.offset + f.width;
@@ -179,23 +179,23 @@ mod tests {
     }
 
     #[test]
-    fn words_are_read_as_the_whole_is() {
+    fn selected_words_read_like_whole_struct() {
         let whole: Vec<u8> = (0..280u32).map(|i| i as u8).collect();
-        let of: Vec<&TcpField> = TCP_FIELDS.iter().step_by(3).collect();
-        let words = of.iter().fold(0, |w, f| w | f.word());
+        let chosen: Vec<&TcpField> = TCP_FIELDS.iter().step_by(3).collect();
+        let words = chosen.iter().fold(0, |w, f| w | f.word());
         let kept: Vec<u8> =
             (0..35).filter(|w| words >> w & 1 != 0).flat_map(|w| whole[8 * w..8 * w + 8].to_vec()).collect();
         let (all, some) = (TcpInfo::new(&whole), TcpInfo::from_words(&kept, words));
         for f in TCP_FIELDS {
-            let there = words & f.word() != 0;
-            assert_eq!(some.field(f), all.field(f).filter(|_| there), "{}", f.name);
-            assert!(f.offset % 8 + f.width <= 8, "{} reaches into the next word", f.name);
+            let kept = words & f.word() != 0;
+            assert_eq!(some.field(f), all.field(f).filter(|_| kept), "{}", f.name);
+            assert!(f.offset % 8 + f.width <= 8, "{} crosses a word boundary", f.name);
         }
         assert_eq!(some.snd_wscale().is_some(), words & 1 != 0);
     }
 
     #[test]
-    fn shorter_and_longer_are_normal() {
+    fn shorter_and_longer_struct_is_read() {
         let mut b = vec![0u8; 400];
         b[68..72].copy_from_slice(&410u32.to_ne_bytes());
         b[120..128].copy_from_slice(&(1u64 << 40).to_ne_bytes());
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(short.rtt_us(), Some(410));
         assert_eq!(short.total_retrans(), Some(0));
         assert_eq!(short.bytes_acked(), None);
-        assert_eq!(TcpInfo::new(&b[..126]).bytes_acked(), None, "cut in the middle");
+        assert_eq!(TcpInfo::new(&b[..126]).bytes_acked(), None, "truncated");
         assert_eq!(TcpInfo::new(&[]).state(), None);
     }
 }

@@ -1,11 +1,11 @@
-//! Making text from outside safe to show: names, command lines and paths are whatever their makers put there.
+//! Escaping of untrusted text (names, command lines, paths) for display.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Whether a character must not reach a terminal as it is: C0 and C1 controls, DEL, the bidirectional controls that can
-/// make a line read as another (U+200E/F, U+202A–E, U+2066–9, U+061C), line and paragraph separators, and
-/// the invisible ones (zero width, soft hyphen, tags, interlinear, BOM).
+/// True for a character that must not reach a terminal raw: C0 and C1 controls, DEL, bidirectional controls that can
+/// reorder a line (U+200E/F, U+202A–E, U+2066–9, U+061C), line and paragraph separators, and invisible characters (zero
+/// width, soft hyphen, tags, interlinear, BOM).
 pub const fn is_hostile(c: char) -> bool {
     matches!(c,
         '\0'..='\x1f' | '\x7f'..='\u{9f}'
@@ -13,7 +13,7 @@ pub const fn is_hostile(c: char) -> bool {
         | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// The text with every hostile character escaped: `\n`, `\t`, `\r`, `\e`, else `\u{202e}`. Borrowed when there is none.
+/// Text with every hostile character escaped: `\n`, `\t`, `\r`, `\e`, else `\u{202e}`. Borrowed if there is none.
 pub fn escape(s: &str) -> Cow<'_, str> {
     if !s.chars().any(is_hostile) {
         return Cow::Borrowed(s);
@@ -34,7 +34,7 @@ pub fn escape(s: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Bytes as text: what is not UTF-8 stands as `\xNN`, so nothing is lost and two names never look alike.
+/// Bytes as text; bytes that are not UTF-8 become `\xNN`, so different names stay different.
 pub fn from_bytes(b: &[u8]) -> Cow<'_, str> {
     if let Ok(s) = std::str::from_utf8(b) {
         Cow::Borrowed(s)
@@ -50,15 +50,15 @@ pub fn from_bytes(b: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// A C string as text: the bytes up to the first zero byte, or all of them.
+/// C string as text: bytes up to the first NUL, or all of them.
 pub fn from_c_str(b: &[u8]) -> Cow<'_, str> {
     let end = b.iter().position(|b| *b == 0).unwrap_or(b.len());
     from_bytes(b.get(..end).unwrap_or(b))
 }
 
-/// An error in words, without the number that Rust puts behind it: `(os error 13)`.
-pub fn without_number(said: &str) -> Cow<'_, str> {
-    let mut out = Cow::Borrowed(said);
+/// Error message without the ` (os error 13)` that Rust appends.
+pub fn strip_os_error(message: &str) -> Cow<'_, str> {
+    let mut out = Cow::Borrowed(message);
     while let Some((head, tail)) = out.split_once(" (os error ").and_then(|(head, rest)| {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         Some((head, rest[digits..].strip_prefix(')').filter(|_| digits > 0)?))
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_hostile_is_left() {
+    fn escape_leaves_no_hostile_character() {
         for (raw, want) in [
             ("nginx", "nginx"),
             ("한국어", "한국어"),
@@ -89,21 +89,21 @@ mod tests {
     }
 
     #[test]
-    fn bytes_keep_what_they_are() {
+    fn invalid_utf8_is_escaped() {
         assert_eq!(from_bytes(b"ok"), "ok");
         assert_eq!(from_bytes(b"a\xff\xc3b"), "a\\xff\\xc3b");
     }
 
     #[test]
-    fn numbers_of_errors_go() {
+    fn os_error_number_is_removed() {
         let denied = std::io::Error::from_raw_os_error(13).to_string();
-        assert_eq!(without_number(&denied), "Permission denied");
+        assert_eq!(strip_os_error(&denied), "Permission denied");
         assert_eq!(
-            without_number("read a: No (os error 2), b: No (os error 13); on"),
+            strip_os_error("read a: No (os error 2), b: No (os error 13); on"),
             "read a: No, b: No; on"
         );
-        for plain in ["", "fine", "(os error x)", "a (os error )", "a (os error 3"] {
-            assert_eq!(without_number(plain), plain);
+        for plain in ["", "ok", "(os error x)", "a (os error )", "a (os error 3"] {
+            assert_eq!(strip_os_error(plain), plain);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What the path of a control group says: systemd unit and slice, container, pod.
+//! Cgroup path parsing: systemd unit and slice, container, pod.
 //!
-//! The names are those of systemd (systemd.unit(5), systemd.slice(5)), runc and crun, the kubelet, LXC, machined,
-//! Flatpak and snapd. A path of version 1 and one of version 2 look alike.
+//! Naming schemes of systemd (systemd.unit(5), systemd.slice(5)), runc and crun, the kubelet, LXC, machined, Flatpak
+//! and snapd. Paths of cgroup v1 and v2 look alike.
 
 use super::container::{Container, ContainerEngine, Pod, Qos, is_id};
 
@@ -9,20 +9,19 @@ const SLICE: &str = ".slice";
 const SCOPE: &str = ".scope";
 const SERVICE: &str = ".service";
 
-/// Where a control group's path places what runs in it. Parsed once for each path and shared by index
-/// ([`super::Snapshot::units`]).
+/// Unit, slice and container of a cgroup path. Parsed once per path and shared by index ([`super::Snapshot::units`]).
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Unit {
-    /// The innermost systemd unit that is no slice: `nginx.service`, `session-3.scope`.
+    /// Innermost systemd unit other than a slice: `nginx.service`, `session-3.scope`.
     pub name: Option<Box<str>>,
-    /// The innermost slice around it: `system.slice`.
+    /// Innermost slice around it: `system.slice`.
     pub slice: Option<Box<str>>,
-    /// The container. In one that runs in another, the innermost.
+    /// Container; for nested containers the innermost.
     pub container: Option<Container>,
 }
 
 impl Unit {
-    /// Of this path below the root of its hierarchy.
+    /// Parses a path below the cgroup root.
     pub fn parse(path: &str) -> Self {
         let mut out = Self::default();
         let mut pod = None;
@@ -31,60 +30,61 @@ impl Unit {
         for part in path.split('/').filter(|p| !p.is_empty() && *p != "." && *p != "..") {
             if part.strip_suffix(SLICE).is_some() {
                 out.slice = Some(part.into());
-                // What follows is another's: `system.slice` inside a container.
+                // A slice starts another hierarchy: `system.slice` inside a container.
                 out.name = None;
             } else if is_unit(part) {
                 out.name = Some(part.into());
             }
-            if let Some(found) = pod_of(part, above) {
+            if let Some(found) = parse_pod(part, above) {
                 pod = Some(found);
             }
-            if let Some(c) = container(part, engine) {
+            if let Some(c) = parse_container(part, engine) {
                 out.container = Some(Container { pod: pod.clone(), ..c });
             }
-            engine = parent(part);
+            engine = engine_by_dir(part);
             above = part;
         }
         out
     }
 
-    /// Whether it says nothing: the root.
+    /// True for the root: no unit, slice or container.
     pub const fn is_empty(&self) -> bool {
         self.name.is_none() && self.slice.is_none() && self.container.is_none()
     }
 }
 
-/// Whether this is a unit that holds processes (systemd.unit(5)).
+/// True for a unit that contains processes (systemd.unit(5)).
 fn is_unit(part: &str) -> bool {
     const KINDS: [&str; 5] = [SERVICE, SCOPE, ".socket", ".mount", ".swap"];
     KINDS.iter().any(|k| part.len() > k.len() && part.ends_with(k))
 }
 
-/// Which engine the directories below one of this name belong to.
-fn parent(part: &str) -> Option<ContainerEngine> {
+/// Engine whose cgroups are below a directory of this name.
+fn engine_by_dir(part: &str) -> Option<ContainerEngine> {
     match part {
         "docker" => Some(ContainerEngine::Docker),
         "libpod_parent" | "libpod" => Some(ContainerEngine::Podman),
         "lxc" => Some(ContainerEngine::Lxc),
         "machine" => Some(ContainerEngine::Machine),
-        // Namespaces that containerd's own clients use.
+        // Namespaces of common containerd clients.
         "default" | "k8s.io" | "moby" | "buildkit" => Some(ContainerEngine::Containerd),
         _ => None,
     }
 }
 
-/// The container that a part of a path names. `above` is what the part above says of the engine.
-fn container(part: &str, above: Option<ContainerEngine>) -> Option<Container> {
+/// Container named by a path component. `above` is the engine named by the parent directory.
+fn parse_container(part: &str, above: Option<ContainerEngine>) -> Option<Container> {
     let scope = part.strip_suffix(SCOPE);
     let word = scope.unwrap_or(part);
     if is_id(word) {
         return Some(Container::new(above.unwrap_or(ContainerEngine::Unknown), word));
     }
-    // `docker-ID`, `cri-containerd-ID`; Kubernetes with systemd's driver: `kubepods-….slice:cri-containerd:ID`.
-    if let Some((maker, id)) = word.rsplit_once(['-', ':']).filter(|(_, id)| is_id(id)) {
-        let maker = maker.rsplit(':').next().unwrap_or(maker);
-        // Its monitor is a process of the host.
-        return (!maker.ends_with("-conmon")).then(|| Container::new(maker_of(maker), id));
+    // `docker-ID`, `cri-containerd-ID`; Kubernetes with the systemd cgroup driver:
+    // `kubepods-….slice:cri-containerd:ID`.
+    if let Some((prefix, id)) = word.rsplit_once(['-', ':']).filter(|(_, id)| is_id(id)) {
+        let prefix = prefix.rsplit(':').next().unwrap_or(prefix);
+        // The monitor is a process of the host.
+        return (!prefix.ends_with("-conmon")).then(|| Container::new(engine_by_prefix(prefix), id));
     }
     if let Some(name) = part.strip_prefix("lxc.payload.").filter(|n| !n.is_empty()) {
         return Some(Container::new(ContainerEngine::Lxc, name));
@@ -114,11 +114,11 @@ fn container(part: &str, above: Option<ContainerEngine>) -> Option<Container> {
     None
 }
 
-/// The engine that names its scopes so.
-fn maker_of(maker: &str) -> ContainerEngine {
-    match maker {
+/// Engine with this scope prefix.
+fn engine_by_prefix(prefix: &str) -> ContainerEngine {
+    match prefix {
         "docker" => ContainerEngine::Docker,
-        // In a service of its own (`--cgroups=split`) there is no scope.
+        // In its own service (`--cgroups=split`) it has no scope.
         "libpod" | "libpod-payload" => ContainerEngine::Podman,
         "cri-containerd" | "nerdctl" | "containerd" => ContainerEngine::Containerd,
         "crio" => ContainerEngine::Crio,
@@ -126,9 +126,9 @@ fn maker_of(maker: &str) -> ContainerEngine {
     }
 }
 
-/// The pod that a part of a path names: `kubepods-burstable-podUID.slice`, `/kubepods/burstable/podUID`, Podman's
+/// Pod named by a path component: `kubepods-burstable-podUID.slice`, `/kubepods/burstable/podUID`, Podman's
 /// `libpod_pod_ID.slice` and `user-libpod_pod_ID.slice`.
-fn pod_of(part: &str, above: &str) -> Option<Pod> {
+fn parse_pod(part: &str, above: &str) -> Option<Pod> {
     let word = part.split_once(SLICE).map_or(part, |(word, _)| word);
     if let Some((_, id)) = word.split_once("libpod_pod_") {
         return is_id(id).then(|| Pod { uid: id.into(), name: None, qos: None });
@@ -137,7 +137,7 @@ fn pod_of(part: &str, above: &str) -> Option<Pod> {
         Some(rest) => rest.rsplit_once("-pod")?,
         None => (above, word.strip_prefix("pod")?),
     };
-    // In a unit's name the dashes of the uid are `_`.
+    // Unit names have `_` for the dashes of the uid.
     let uid = uid.replace('_', "-");
     let plausible = uid.len() >= 32 && uid.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     let qos = match before {
@@ -148,7 +148,7 @@ fn pod_of(part: &str, above: &str) -> Option<Pod> {
     plausible.then(|| Pod { uid: uid.into(), name: None, qos: Some(qos) })
 }
 
-/// A name as it was before it became part of a unit's: `-` stands as `\x2d` there (systemd-escape(1)).
+/// Name with the escapes of systemd-escape(1) undone: `\x2d` is `-`.
 fn unescaped(name: &str) -> String {
     let mut out = Vec::with_capacity(name.len());
     let mut rest = name.as_bytes();
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn units_and_sessions() {
+    fn path_names_unit_and_slice() {
         let case = |path: &str, name, slice| (path.to_owned(), name, slice, None);
         check(&[
             case("/system.slice/nginx.service", Some("nginx.service"), Some("system.slice")),
@@ -227,20 +227,20 @@ mod tests {
     }
 
     #[test]
-    fn containers_of_every_engine() {
-        let of = |path: String, name, slice, engine| (path, name, slice, Some((engine, ID)));
+    fn path_names_container_of_each_engine() {
+        let case = |path: String, name, slice, engine| (path, name, slice, Some((engine, ID)));
         check(&[
-            of(format!("/docker/{ID}"), None, None, "docker"),
-            of(
+            case(format!("/docker/{ID}"), None, None, "docker"),
+            case(
                 format!("/docker/{ID}/system.slice/x.service"),
                 Some("x.service"),
                 Some("system.slice"),
                 "docker",
             ),
-            of(format!("/docker/{}/docker/{ID}", "f".repeat(64)), None, None, "docker"),
-            of(format!("/libpod_parent/libpod-{ID}"), None, None, "podman"),
-            of(format!("/default/{ID}"), None, None, "containerd"),
-            of(
+            case(format!("/docker/{}/docker/{ID}", "f".repeat(64)), None, None, "docker"),
+            case(format!("/libpod_parent/libpod-{ID}"), None, None, "podman"),
+            case(format!("/default/{ID}"), None, None, "containerd"),
+            case(
                 format!(
                     "/user.slice/user-1000.slice/user@1000.service/app.slice/web.service/libpod-payload-{ID}"
                 ),
@@ -248,15 +248,15 @@ mod tests {
                 Some("app.slice"),
                 "podman",
             ),
-            of(format!("/{ID}"), None, None, "unknown"),
-            of(format!("/actions_job/{ID}"), None, None, "unknown"),
+            case(format!("/{ID}"), None, None, "unknown"),
+            case(format!("/actions_job/{ID}"), None, None, "unknown"),
         ]);
-        for (maker, engine) in
+        for (prefix, engine) in
             [("docker", "docker"), ("libpod", "podman"), ("cri-containerd", "containerd"), ("crio", "crio")]
         {
             for path in [
-                format!("/system.slice/{maker}-{ID}.scope"),
-                format!("/machine.slice/{maker}-{ID}.scope/container"),
+                format!("/system.slice/{prefix}-{ID}.scope"),
+                format!("/machine.slice/{prefix}-{ID}.scope/container"),
             ] {
                 let c = Unit::parse(&path).container.unwrap();
                 assert_eq!((c.engine.name(), &*c.id), (engine, ID), "{path}");
@@ -276,46 +276,46 @@ mod tests {
     }
 
     #[test]
-    fn machines_and_applications() {
-        let of = |path: &str, name, slice, engine, id| (path.to_owned(), name, slice, Some((engine, id)));
+    fn path_names_machine_and_application() {
+        let case = |path: &str, name, slice, engine, id| (path.to_owned(), name, slice, Some((engine, id)));
         check(&[
-            of(
+            case(
                 "/lxc.payload.web/system.slice/nginx.service",
                 Some("nginx.service"),
                 Some("system.slice"),
                 "lxc",
                 "web",
             ),
-            of("/lxc/web", None, None, "lxc", "web"),
-            of(
+            case("/lxc/web", None, None, "lxc", "web"),
+            case(
                 r"/machine.slice/machine-web\x2done.scope/init.scope",
                 Some("init.scope"),
                 Some("machine.slice"),
                 "machine",
                 "web-one",
             ),
-            of(
+            case(
                 "/machine.slice/systemd-nspawn@web.service/payload",
                 Some("systemd-nspawn@web.service"),
                 Some("machine.slice"),
                 "machine",
                 "web",
             ),
-            of(
+            case(
                 "/user.slice/user-1000.slice/user@1000.service/app.slice/app-flatpak-org.mozilla.firefox-12345.scope",
                 Some("app-flatpak-org.mozilla.firefox-12345.scope"),
                 Some("app.slice"),
                 "flatpak",
                 "org.mozilla.firefox",
             ),
-            of(
+            case(
                 "/system.slice/snap.lxd.daemon.service",
                 Some("snap.lxd.daemon.service"),
                 Some("system.slice"),
                 "snap",
                 "lxd",
             ),
-            of(
+            case(
                 "/user.slice/user-1000.slice/user@1000.service/app.slice/snap.firefox.firefox-2d1c9b1e-8f0e-4d2b-9d55-9f1b0b1d6a77.scope",
                 Some("snap.firefox.firefox-2d1c9b1e-8f0e-4d2b-9d55-9f1b0b1d6a77.scope"),
                 Some("app.slice"),
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn pods() {
+    fn path_names_pod() {
         let folded = UID.replace('-', "_");
         let pod = |path: &str| {
             let c = Unit::parse(path).container.unwrap_or_else(|| panic!("{path}"));
@@ -361,7 +361,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_path_is_read(path in "[/a-z.@:\\\\-]{0,80}") {
+        fn arbitrary_path_parses(path in "[/a-z.@:\\\\-]{0,80}") {
             let u = Unit::parse(&path);
             proptest::prop_assert!(u.name.is_none_or(|n| path.contains(&*n)));
         }

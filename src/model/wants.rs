@@ -1,5 +1,4 @@
-//! Request of a poll: which rows to read, and what of each. Cost follows use: what no column, filter or sort needs is not
-//! read.
+//! Request of a poll: rows to read and data to read for each. Only what a column, filter or sort key needs is read.
 
 use super::{Addr, Proto, StateSet};
 use bitflags::bitflags;
@@ -31,7 +30,7 @@ bitflags! {
 impl AttrSet {
     /// No optional attribute.
     pub const NONE: Self = Self::empty();
-    /// Every optional attribute.
+    /// All optional attributes.
     pub const ALL: Self = Self::all();
 }
 
@@ -42,7 +41,7 @@ bitflags! {
     pub struct ProtoSet: u16 {
         /// TCP and UDP.
         const TCP_UDP = 1 << Proto::Tcp as u8 | 1 << Proto::Udp as u8;
-        /// Every protocol.
+        /// All protocols.
         const ALL = (1 << Proto::ALL.len()) - 1;
     }
 }
@@ -61,7 +60,7 @@ impl ProtoSet {
 }
 
 bitflags! {
-    /// Optional readings of a poll: one bit per thing that costs extra and that not every question needs.
+    /// Optional data of a poll: one bit per item that has a cost and is not always needed.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
     #[serde(transparent)]
     pub struct Reads: u32 {
@@ -71,16 +70,16 @@ bitflags! {
         const PROCESSES = 1 << 1;
         /// Descriptors of every process by kind: a scan of all of `/proc/PID/fd`.
         const FD_KINDS = 1 << 2;
-        /// Every listening socket, whatever the states and the prefilter of the request exclude: the direction of a
-        /// connection follows from the listeners.
+        /// All listening sockets, even if the states and the prefilter of the request exclude them: the direction of a
+        /// connection is derived from the listeners.
         const LISTENERS = 1 << 3;
-        /// For each socket, if the kernel chose its local port.
+        /// Origin of local ports: chosen by the kernel or bound by the application.
         const AUTO_PORT = 1 << 4;
         /// Names of the sockets' cgroups.
         const CGROUPS = 1 << 5;
         /// Kernel counters and limits beside the sockets, for the resource limits and alerts.
         const LIMITS = 1 << 6;
-        /// Peers on this machine; the peer can be a socket that the filter excludes, so nothing is left out.
+        /// Local peers. All sockets are read, because the peer can be one that the filter excludes.
         const LOCAL_PEERS = 1 << 7;
         /// Port forwards and connection tracking.
         const NAT = 1 << 8;
@@ -98,8 +97,7 @@ bitflags! {
 }
 
 impl Reads {
-    /// Adds what these cannot be read without: owners and descriptors come with their processes, forwarded connections
-    /// with connection tracking.
+    /// Adds dependencies: owners and descriptors need processes, forwarded connections need conntrack.
     #[must_use]
     const fn with_implied(self) -> Self {
         let mut out = self;
@@ -113,11 +111,10 @@ impl Reads {
     }
 }
 
-/// Requirements of a column, a filter or a whole view: everything that is read of a row beyond its fixed part.
-/// They are merged with `|`.
+/// Data required by a column, a filter or a view beyond the fixed part of a row. Combined with `|`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Needs {
-    /// Optional readings.
+    /// Optional data.
     pub reads: Reads,
     /// Optional kernel attributes of sockets.
     pub attrs: AttrSet,
@@ -126,13 +123,13 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// Only the fixed part.
+    /// Fixed part of a row only.
     pub const NONE: Self = Self { reads: Reads::empty(), attrs: AttrSet::NONE, info_words: 0 };
     /// Owners of sockets.
     pub const OWNERS: Self = Self::reads(Reads::OWNERS);
     /// Descriptors by kind, and the owners of those that are sockets.
     pub const FD_KINDS: Self = Self::reads(Reads::OWNERS.union(Reads::FD_KINDS));
-    /// Every listening socket.
+    /// All listening sockets.
     pub const LISTENERS: Self = Self::reads(Reads::LISTENERS);
     /// Local ports chosen by the kernel.
     pub const AUTO_PORT: Self = Self::reads(Reads::AUTO_PORT);
@@ -146,21 +143,21 @@ impl Needs {
     pub const THREADS: Self = Self::reads(Reads::THREADS.union(Reads::OWNERS));
     /// Socket filters and BPF maps.
     pub const BPF: Self = Self::reads(Reads::BPF);
-    /// Peers on this machine and their owners.
+    /// Local peers and their owners.
     pub const LOCAL_PEERS: Self = Self::reads(Reads::LOCAL_PEERS.union(Reads::OWNERS));
-    /// Port forwards with the sockets and owners at either end.
+    /// Port forwards with the sockets and owners of both sides.
     pub const NAT: Self = Self::reads(Reads::NAT.union(Reads::LOCAL_PEERS).union(Reads::OWNERS));
     /// Resource limits of sockets, of their owners and of the kernel's tables.
     pub const LIMITS: Self = Self {
         attrs: AttrSet::SKMEM,
         ..Self::reads(Reads::LIMITS.union(Reads::OWNERS).union(Reads::FD_KINDS))
     };
-    /// Input of the findings.
+    /// Data needed by the findings.
     pub const FINDINGS: Self = Self::OWNERS.or(Self::attrs(AttrSet::SKMEM)).or(Self::info(u64::MAX));
     /// Counters from which rates are computed: `tcpi_total_retrans`, `tcpi_bytes_acked`, `tcpi_bytes_received`.
     pub const RATES: Self = Self::info(1 << (100 / 8) | 1 << (120 / 8) | 1 << (128 / 8));
 
-    /// Optional readings, with those they imply.
+    /// Optional data and its dependencies.
     pub const fn reads(reads: Reads) -> Self {
         Self { reads: reads.with_implied(), ..Self::NONE }
     }
@@ -175,7 +172,7 @@ impl Needs {
         Self { attrs: AttrSet::INFO, info_words: words, ..Self::NONE }
     }
 
-    /// Union, in a `const`; elsewhere `|` reads better.
+    /// Union for `const` contexts; use `|` elsewhere.
     #[must_use]
     pub const fn or(self, o: Self) -> Self {
         Self {
@@ -200,80 +197,80 @@ impl BitOrAssign for Needs {
     }
 }
 
-/// One end of a socket.
+/// Local or remote endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
-    /// This one.
+    /// Local endpoint.
     Local,
-    /// The far one.
+    /// Remote endpoint.
     Remote,
 }
 
-/// A condition that the kernel can test while it dumps (`INET_DIAG_REQ_BYTECODE`). What it lets through is at least
-/// what the filter wants; the filter itself is always evaluated over the rows that come back.
+/// Condition evaluated by the kernel during the dump (`INET_DIAG_REQ_BYTECODE`). It can pass more rows than the filter
+/// matches: the filter is always applied to the result.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Prefilter {
-    /// All of them (none: always true).
+    /// True if all conditions hold (empty: always).
     And(Vec<Self>),
-    /// Any of them (none: never true).
+    /// True if any condition holds (empty: never).
     Or(Vec<Self>),
-    /// Not this one.
+    /// Negation.
     Not(Box<Self>),
-    /// The port of one end lies within `low..=high`.
+    /// Port of one endpoint is in `low..=high`.
     Ports {
-        /// Which end.
+        /// Local or remote.
         side: Side,
-        /// Lowest that matches.
+        /// Lowest port.
         low: u16,
-        /// Highest that matches.
+        /// Highest port.
         high: u16,
     },
-    /// The address of one end has this prefix; IPv4 prefixes cover IPv4-mapped addresses too.
+    /// Address of one endpoint is in this network; IPv4 networks also match IPv4-mapped addresses.
     Prefix {
-        /// Which end.
+        /// Local or remote.
         side: Side,
-        /// The network.
+        /// Network address.
         addr: Addr,
-        /// Its length in bits as written: 0 to 32 for IPv4, 0 to 128 for IPv6.
+        /// Prefix length in bits as written: 0 to 32 for IPv4, 0 to 128 for IPv6.
         len: u8,
     },
-    /// Bound to the interface of this name.
+    /// Bound to the interface of this name (`SO_BINDTODEVICE`).
     Iface(String),
     /// `(mark & mask) == value`.
     Mark {
-        /// The value.
+        /// Value.
         value: u32,
-        /// The bits that count.
+        /// Mask.
         mask: u32,
     },
-    /// In the cgroup (v2) at this path below the cgroup root, not in its children.
+    /// Socket belongs to the cgroup v2 at this path below the cgroup root, child cgroups excluded.
     Cgroup(String),
-    /// The kernel chose the local port.
+    /// Local port chosen by the kernel (`INET_DIAG_BC_AUTO`).
     AutoBound,
 }
 
-/// Request of one poll: the rows to read, and what to read of each.
+/// Request of one poll: rows to read and data to read for each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wants {
     /// Protocols to read.
     pub protos: ProtoSet,
     /// States to read.
     pub states: StateSet,
-    /// Condition for the kernel; it may leave out the rows that fail it.
+    /// Condition for the kernel; backends may ignore it.
     pub prefilter: Option<Prefilter>,
-    /// Number of sockets of a long table that is enough for now ([`super::FaultKind::Deferred`] reports the rest).
+    /// Maximum sockets per table; [`super::FaultKind::Deferred`] reports the rest.
     #[serde(default)]
-    pub at_most: Option<u32>,
-    /// Everything read beyond the fixed part of a row.
+    pub max_sockets: Option<u32>,
+    /// Data read beyond the fixed part of a row.
     pub needs: Needs,
 }
 
 impl Wants {
     /// Request for every state of these protocols.
     pub const fn new(needs: Needs, protos: ProtoSet) -> Self {
-        Self { protos, states: StateSet::ALL, prefilter: None, at_most: None, needs }
+        Self { protos, states: StateSet::ALL, prefilter: None, max_sockets: None, needs }
     }
 
     /// True if all of these are read.
@@ -291,14 +288,14 @@ impl Wants {
         self.needs.attrs.contains(attrs)
     }
 
-    /// Adds optional readings.
+    /// Adds optional data.
     #[must_use]
     pub const fn with(mut self, reads: Reads) -> Self {
         self.needs.reads = self.needs.reads.union(reads);
         self
     }
 
-    /// Removes optional readings.
+    /// Removes optional data.
     #[must_use]
     pub const fn without(mut self, reads: Reads) -> Self {
         self.needs.reads = self.needs.reads.difference(reads);
@@ -314,8 +311,8 @@ impl Wants {
 }
 
 impl Default for Wants {
-    /// All TCP and UDP sockets with their owners, without optional attributes; `tcp_info`, where attributes are added,
-    /// is kept whole.
+    /// All TCP and UDP sockets with their owners, without optional attributes. `tcp_info` is kept whole if it is
+    /// requested.
     fn default() -> Self {
         Self::new(Needs { info_words: u64::MAX, ..Needs::OWNERS }, ProtoSet::TCP_UDP)
     }

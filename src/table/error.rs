@@ -1,6 +1,6 @@
 //! Errors in lists of columns, sort orders and groupings.
 
-use super::Table;
+use super::definition::Table;
 use crate::format::did_you_mean;
 use crate::model::text::escape;
 

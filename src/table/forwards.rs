@@ -1,7 +1,7 @@
 //! Columns of the table of forwards.
 
 use super::cell::{any_comm, any_pid, na, netns_tone, proc_info, process_names, protos};
-use super::{Grouping, Table, TableId};
+use super::definition::{Grouping, Table, TableId};
 use crate::diagnose::finding::forward_diagnosis;
 use crate::diagnose::route;
 use crate::format::{Column, Kind, Needs, Role, TextMatch, Tone, Value};
@@ -26,14 +26,14 @@ pub fn unread(snap: &Snapshot) -> impl Iterator<Item = &Fault> {
 
 /// Rules and proxies in words.
 fn via(snap: &Snapshot, row: usize) -> Value<'_> {
-    let names: Vec<&str> = forward(snap, row).ways().map(|s| s.by.name()).collect();
+    let names: Vec<&str> = forward(snap, row).known_via().map(|s| s.kind.name()).collect();
     Value::from(names.join(" + "))
 }
 
 /// Sources in words.
 fn source(snap: &Snapshot, row: usize) -> Value<'_> {
     let f = forward(snap, row);
-    let all: Vec<&str> = f.steps.iter().map(|s| s.how.as_str()).collect();
+    let all: Vec<&str> = f.via.iter().map(|s| s.detail.as_str()).collect();
     let several = route::target_text(f).filter(|_| f.target_last.is_some());
     let several = several.map_or_else(String::new, |t| format!(", to one of {t}"));
     Value::from(all.join("; ") + &several)
@@ -60,8 +60,8 @@ fn target_processes(snap: &Snapshot, row: usize) -> Vec<u32> {
     out.dedup();
     // With socket activation systemd owns the socket too; it counts only until the service has started.
     let is_activator = |p: &u32| {
-        let mut steps = forward(snap, row).steps.iter();
-        steps.any(|s| s.by == ForwardKind::SocketActivation && s.process == Some(*p))
+        let mut steps = forward(snap, row).via.iter();
+        steps.any(|s| s.kind == ForwardKind::SocketActivation && s.process == Some(*p))
     };
     if out.iter().any(|p| !is_activator(p)) {
         out.retain(|p| !is_activator(p));
@@ -84,7 +84,7 @@ fn process(snap: &Snapshot, row: usize) -> Value<'_> {
 
 /// Processes of the proxies.
 fn proxies(snap: &Snapshot, row: usize) -> Vec<u32> {
-    forward(snap, row).steps.iter().filter_map(|s| s.process).collect()
+    forward(snap, row).via.iter().filter_map(|s| s.process).collect()
 }
 
 #[rustfmt::skip]
@@ -102,7 +102,7 @@ static COLUMNS: &[Column] = &[
     Column::new("by", "VIA", Kind::Text, 1, via,
         "NAT rule (dnat, redirect) or proxy (docker-proxy, rootlessport, socat, ssh …); engine: known only from the container engine.").tone(|_, _| Tone::Accent)
         .called(&["via", "kind"]).needs(NAT).wide(6, 19, 30)
-        .any(|s, r, t| forward(s, r).steps.iter().any(|x| t(&Value::text(x.by.name())))),
+        .any(|s, r, t| forward(s, r).via.iter().any(|x| t(&Value::text(x.kind.name())))),
     Column::new("target", "TARGET", Kind::Endpoint, 0, |s, r| Value::from_opt(forward(s, r).target.map(Value::Endpoint), Missing::NotReported),
         "Target endpoint; the first if a rule selects one of several.").called(&["remote", "to"]).needs(NAT).wide(12, 20, 47),
     Column::new("target_addr", "TARGET ADDRESS", Kind::Addr, 42, |s, r| Value::from_opt(forward(s, r).target.map(|t| Value::Addr(t.addr)), Missing::NotReported),

@@ -39,7 +39,7 @@ pub(crate) fn process(snap: &Snapshot, row: usize) -> Option<Identity> {
 /// Of a row of the table of forwards.
 pub(crate) fn forward(snap: &Snapshot, row: usize) -> Option<Identity> {
     let f = snap.forward_rows().get(row)?;
-    Some(Identity::Forward(f.netns, f.proto, f.host, f.steps.first()?.by, f.target))
+    Some(Identity::Forward(f.netns, f.proto, f.host, f.via.first()?.kind, f.target))
 }
 
 /// Of a row of the table of peers.

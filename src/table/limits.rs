@@ -1,7 +1,8 @@
 //! Columns of the table of limits.
 
 use super::cell::{applicable, na, netns_tone};
-use super::{Grouping, Identity, Table, TableId};
+use super::definition::{Grouping, Table, TableId};
+use super::identity::Identity;
 use crate::diagnose::finding::limit_diagnosis;
 use crate::diagnose::limit::{process, subject};
 use crate::diagnose::remedy;

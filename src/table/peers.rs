@@ -1,7 +1,7 @@
 //! Columns of the table of peers: remote addresses.
 
 use super::cell::{any_comm, any_pid, host_name, proc_info, process_list, process_names, scope_tone, scopes};
-use super::{Grouping, Table, TableId};
+use super::definition::{Grouping, Table, TableId};
 use crate::format::{Column, Kind, Needs, Role, Value};
 use crate::model::snapshot::Peer;
 use crate::model::{Container, Missing, Reads, Snapshot};
@@ -185,7 +185,7 @@ static COLUMNS: &[Column] = &[
         |s, r| {
             let secs = s.sample.at.boot_ns.saturating_sub(peer(s, r).first_seen_ns) as f64 / 1e9;
             // In the first poll this is not known.
-            if peer(s, r).older && secs < 1.0 {
+            if peer(s, r).preexisting && secs < 1.0 {
                 Value::Missing(Missing::NotReported)
             } else {
                 Value::from(secs)

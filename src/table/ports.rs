@@ -4,8 +4,8 @@ use super::cell::{
     accept_limit as listener_limit, any_comm, any_pid, na, netns_tone, proc_info, process_list,
     process_names, protos, scope_tone, scopes, user_value,
 };
+use super::definition::{Grouping, Table, TableId};
 use super::units::{self, unit_column};
-use super::{Grouping, Table, TableId};
 use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Value};
 use crate::model::snapshot::Port;
 use crate::model::{AttrSet, Backend, Missing, Proto, Reads, Snapshot, State};
@@ -205,7 +205,7 @@ static COLUMNS: &[Column] = &[
         "QUEUE",
         Kind::Count,
         3,
-        |s, r| if listens(port(s, r)) { queue(s, port(s, r).recv_q, Backend::tells_queues) } else { na() },
+        |s, r| if listens(port(s, r)) { queue(s, port(s, r).recv_q, Backend::reports_queues) } else { na() },
         "Connections in the accept queue.",
     )
     .called(&["queue"]),
@@ -214,7 +214,9 @@ static COLUMNS: &[Column] = &[
         "BACKLOG",
         Kind::Count,
         4,
-        |s, r| if listens(port(s, r)) { queue(s, port(s, r).backlog, Backend::tells_backlogs) } else { na() },
+        |s, r| {
+            if listens(port(s, r)) { queue(s, port(s, r).backlog, Backend::reports_backlogs) } else { na() }
+        },
         "Limit of the accept queue.",
     ),
     Column::new(
@@ -224,7 +226,7 @@ static COLUMNS: &[Column] = &[
         3,
         |s, r| {
             let p = port(s, r);
-            if listens(p) && !s.sample.backend.backend.tells_backlogs() {
+            if listens(p) && !s.sample.backend.backend.reports_backlogs() {
                 Value::Missing(Missing::NotReported)
             } else if listens(p) && p.backlog > 0 {
                 Value::from(p.recv_q as f64 * 100.0 / p.backlog as f64)
@@ -242,7 +244,7 @@ static COLUMNS: &[Column] = &[
         "RECV-Q",
         Kind::Bytes,
         42,
-        |s, r| if listens(port(s, r)) { na() } else { queue(s, port(s, r).recv_q, Backend::tells_queues) },
+        |s, r| if listens(port(s, r)) { na() } else { queue(s, port(s, r).recv_q, Backend::reports_queues) },
         "Bytes received and not read (datagram sockets).",
     )
     .role(Role::RecvQ)

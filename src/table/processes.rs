@@ -1,8 +1,8 @@
 //! Columns of the table of processes.
 
 use super::cell::{cgroup, cmdline, fd_limit, proc_info, reported, user_value};
+use super::definition::{Grouping, Table, TableId};
 use super::units::{self, unit_column};
-use super::{Grouping, Table, TableId};
 use super::{contexts, threads};
 use crate::diagnose::fd_leak;
 use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Tone, Value};

@@ -27,8 +27,8 @@ use super::cell::{
     accept_limit as listener_limit, any_owner, applicable, families, fd_limit, first_owner, host_name, na,
     netns_tone, no_owner, protos, reported, scope_tone, scopes, user_value,
 };
+use super::definition::{Grouping, Table, TableId};
 use super::units::{self, unit_column};
-use super::{Grouping, Table, TableId};
 use super::{contexts, threads};
 use crate::diagnose::finding::socket_diagnoses;
 use crate::diagnose::route;
@@ -67,7 +67,7 @@ macro_rules! sockopt_column {
 
 /// Dims a former owner.
 fn owner_tone(snap: &Snapshot, row: usize) -> Tone {
-    if snap.owners(row).is_empty() && snap.former(row).is_some() { Tone::Dim } else { Tone::Plain }
+    if snap.owners(row).is_empty() && snap.last_owner(row).is_some() { Tone::Dim } else { Tone::Plain }
 }
 
 /// The descriptor limit of the first owner.
@@ -112,7 +112,7 @@ const GENERAL: &[Column] = &[
     Column::new("owner", "PROCESS", Kind::Text, 0, owner,
         "Process that owns the socket: name, pid and number of further owners; the last owner if there is none now.").role(Role::Owner).tone(owner_tone).process_column("comm")
         .called(&["held_by"]).wide(10, 18, 32).needs(Needs::OWNERS).any(comm_any),
-    Column::new("recv_q", "RECV-Q", Kind::Bytes, 10, |s, r| queue(s, s.socket(r).recv_q, Backend::tells_queues),
+    Column::new("recv_q", "RECV-Q", Kind::Bytes, 10, |s, r| queue(s, s.socket(r).recv_q, Backend::reports_queues),
         "Bytes received and not read by the application; of a listener, connections in the accept queue.").role(Role::RecvQ)
         .called(&["recvq"]),
     Column::new("send_q", "SEND-Q", Kind::Bytes, 11, send_q,
@@ -282,7 +282,7 @@ const GENERAL: &[Column] = &[
     Column::new("peer_process", "PEER PROCESS", Kind::Text, 31, peer_process,
         "Process at the remote end, if it is on this host.")
         .called(&["other_process"]).needs(Needs::LOCAL_PEERS).wide(8, 14, 24)
-        .any(|s, r, t| match s.other_end(r).map(|o| s.owners(o)) {
+        .any(|s, r, t| match s.local_peer(r).map(|o| s.owners(o)) {
             Some(owners) if !owners.is_empty() => {
                 owners.iter().any(|w| t(&Value::text(&s.process(w).info.comm))) || t(&peer_process(s, r))
             }
@@ -290,7 +290,7 @@ const GENERAL: &[Column] = &[
         }),
     Column::new("accept_pct", "ACCEPT%", Kind::Percent, 34, |s, r| {
         let l = s.socket(r);
-        let limit_known = s.sample.backend.backend.tells_backlogs() && l.is_listener() && l.send_q > 0;
+        let limit_known = s.sample.backend.backend.reports_backlogs() && l.is_listener() && l.send_q > 0;
         applicable(limit_known.then(|| f64::from(l.recv_q) / f64::from(l.send_q) * 100.0))
     }, "Usage of the accept queue of a TCP listener.").gauge(Gauge { amounts: Some(|s, r| (s.socket(r).recv_q.into(), s.socket(r).send_q.into())), limit: accept_limit }).called(&["queue_pct"]),
     Column::new("client", "ORIG CLIENT", Kind::Endpoint, 32,

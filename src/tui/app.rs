@@ -15,7 +15,7 @@ use super::socket_history::SocketHistory;
 use super::theme::{ASCII, Glyphs, Palette, Theme, UNICODE, contrast};
 use super::view_state::ViewState;
 use crate::filter::from_cell::and_text;
-use crate::model::text::without_number;
+use crate::model::text::strip_os_error;
 use crate::model::{Addr, AttrSet, Needs, Reads, Snapshot, State, Wants};
 use crate::table::{TABLES, TableId};
 use crate::view::wants::wants;
@@ -129,7 +129,7 @@ impl App {
             greeting: options.first,
             options,
         };
-        app.status_message = app.options.status_message.as_deref().map(|s| without_number(s).into_owned());
+        app.status_message = app.options.status_message.as_deref().map(|s| strip_os_error(s).into_owned());
         if let Some(p) = &app.options.palette
             && let Some(first) = p.faults().first()
         {

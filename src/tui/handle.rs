@@ -12,7 +12,7 @@ use super::update::update;
 use crate::diagnose::alert::alert_json;
 use crate::diagnose::finding::limit_diagnosis;
 use crate::model::Snapshot;
-use crate::model::text::without_number;
+use crate::model::text::strip_os_error;
 use crate::view::Line;
 use crossterm::event::{Event as Input, KeyEventKind, MouseButton, MouseEventKind};
 use ratatui::layout::{Rect, Size};
@@ -54,7 +54,7 @@ impl App {
                 self.new_alerts()
             }
             Event::Failed(why) => {
-                self.failed = Some(without_number(&why).into_owned());
+                self.failed = Some(strip_os_error(&why).into_owned());
                 vec![]
             }
             Event::Probed(request, seen) => {
@@ -78,7 +78,7 @@ impl App {
                 vec![]
             }
             Event::Status(what) => {
-                self.status_message = Some(without_number(&what).into_owned());
+                self.status_message = Some(strip_os_error(&what).into_owned());
                 vec![]
             }
             Event::Signal(Signal::Continue) => vec![Effect::Redraw],

@@ -24,7 +24,7 @@ pub(crate) fn to_peer(app: &mut App) {
     let view_state = app.view_state();
     let here = view_state.row().filter(|_| view_state.view.table.is_sockets());
     let Some(row) = here else { return };
-    let said = match snap.other_end(row) {
+    let said = match snap.local_peer(row) {
         Some(other) => {
             app.nav_history.push_location();
             if app.view_state_mut().reveal(&snap, other) {
@@ -33,7 +33,7 @@ pub(crate) fn to_peer(app: &mut App) {
                 Some(tr("peer socket hidden by the current filter"))
             }
         }
-        None if snap.ends.is_empty() => {
+        None if snap.local_peers.is_empty() => {
             // Peers are searched for while the details are open.
             app.details = true;
             Some(tr("searching for the peer socket; press o again"))

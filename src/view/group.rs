@@ -257,7 +257,7 @@ fn key(snap: &Snapshot, view: &View, by: GroupBy, row: usize) -> Key {
         }
         GroupBy::Process => match snap.owners(row).first() {
             Some(o) => Key::Process(o.process),
-            None => match snap.former(row) {
+            None => match snap.last_owner(row) {
                 Some(f) => Key::None(format!("was {} {}", f.comm, f.pid)),
                 None => Key::None(
                     snap.facts[row].owner_missing.map_or(noop("no process"), Missing::reason).to_owned(),

@@ -1,5 +1,6 @@
 //! Sorting rows.
 
+use crate::format::value::float_key;
 use crate::format::{Column, Value};
 use crate::model::{Addr, Endpoint, Snapshot};
 use crate::table::{QueryError, Table, error};
@@ -149,13 +150,15 @@ fn read<'a>(rows: &[u32], snap: &'a Snapshot, column: &Column) -> Keys<'a> {
     let each = || rows.iter().map(|r| column.value(snap, *r as usize));
     // Most columns hold values of one kind: what the first one is, they are tried as, without keeping any.
     match each().find(|v| !v.is_missing()) {
-        None | Some(Value::Uint(_) | Value::Bool(_) | Value::State(_) | Value::States(_)) => {
+        first @ (None | Some(Value::Uint(_) | Value::Bool(_) | Value::State(_) | Value::States(_))) => {
+            let rank = first.map(|v| v.rank());
             let number = |v: Value<'_>| match v {
+                Value::Missing(_) => Some((true, 0)),
+                v if Some(v.rank()) != rank => None,
                 Value::Uint(n) => Some((false, n)),
                 Value::Bool(b) => Some((false, u64::from(b))),
                 Value::State(s) => Some((false, s as u64)),
                 Value::States(c) => Some((false, u64::from(c.total()))),
-                Value::Missing(_) => Some((true, 0)),
                 _ => None,
             };
             if let Some(numbers) = each().map(number).collect() {
@@ -177,18 +180,17 @@ fn read<'a>(rows: &[u32], snap: &'a Snapshot, column: &Column) -> Keys<'a> {
     }
     let values: Vec<Value<'a>> = each().collect();
     let all = |is: fn(&Value<'_>) -> bool| values.iter().all(|v| v.is_missing() || is(v));
-    if all(|v| matches!(v, Value::Uint(_) | Value::Float(_) | Value::AtLeast(_))) {
+    // Larger integers have no float of their own.
+    let is_number = |v: &Value<'_>| match v {
+        Value::Uint(n) => *n <= 1 << 53,
+        v => matches!(v, Value::Float(_) | Value::AtLeast(_)),
+    };
+    if all(is_number) {
         return Keys::Numbers(
-            values.iter().map(|v| v.number().map_or((true, 0), |n| (false, ordered(n)))).collect(),
+            values.iter().map(|v| v.number().map_or((true, 0), |n| (false, float_key(n)))).collect(),
         );
     }
     if all(|v| matches!(v, Value::Text(_))) { Keys::Texts(values) } else { Keys::Values(values) }
-}
-
-/// Bits that are ordered as the numbers are.
-fn ordered(n: f64) -> u64 {
-    let bits = (n + 0.0).to_bits();
-    if bits >> 63 == 0 { bits | 1 << 63 } else { !bits }
 }
 
 /// Part of an endpoint, ordered as endpoints are as far as it goes.

@@ -282,8 +282,8 @@ pub(crate) fn table_cut_short_opens_and_closes_nothing() -> Result<(), String> {
     }
     let mut source = NetlinkSource::new("requested".into()).map_err(|e| e.to_string())?;
     let mut engine = sockscope::derive::Engine::new();
-    let mut poll = |at_most| {
-        let wants = Wants { at_most, ..Wants::default() }.without(Reads::OWNERS | Reads::PROCESSES);
+    let mut poll = |max_sockets| {
+        let wants = Wants { max_sockets, ..Wants::default() }.without(Reads::OWNERS | Reads::PROCESSES);
         source.sample(&wants).map(|s| engine.step(s)).map_err(|e| e.to_string())
     };
     let (part, whole, again) = (poll(Some(100))?, poll(None)?, poll(None)?);

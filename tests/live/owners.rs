@@ -49,7 +49,7 @@ pub(crate) fn bpf_owners_under_churn_are_true() -> Result<(), String> {
         check(s.owners_by == Some(OwnersBy::BpfIter), || {
             format!("by {:?}: {:?}", s.owners_by, fell_back(&s))
         })?;
-        let window = (s.at.boot_ns, s.at.boot_ns + s.took_us * 1000 + 1000);
+        let window = (s.at.boot_ns, s.at.boot_ns + s.duration_us * 1000 + 1000);
         readings.push((window, claims(&s, &holders.pids)));
         if replace.elapsed() > Duration::from_millis(150) {
             replace = Instant::now();

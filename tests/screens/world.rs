@@ -72,10 +72,10 @@ fn poll(n: u32) -> Sample {
         boot_ns: (1000 + u64::from(n)) * 1_000_000_000,
         unix_ns: (1_800_000_000 + u64::from(n)) * 1_000_000_000,
     };
-    let why = BackendInfo { backend: Backend::Netlink, why: String::new() };
+    let why = BackendInfo { backend: Backend::Netlink, reason: String::new() };
     let wants = Wants::default().with_attrs(AttrSet::ALL);
     let mut m = Maker { sample: Sample::empty(at, "web-1".into(), Arc::new(why), wants), owners: Vec::new() };
-    m.sample.took_us = 12_345;
+    m.sample.duration_us = 12_345;
     for (pid, comm, cmdline, open, soft, uid) in PROCESSES {
         let info = ProcInfo {
             pid: *pid,

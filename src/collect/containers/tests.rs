@@ -111,7 +111,8 @@ struct EmptySource;
 
 impl Source for EmptySource {
     fn sample(&mut self, wants: &Wants) -> Result<Sample, CollectError> {
-        let info = crate::model::BackendInfo { backend: crate::model::Backend::Script, why: String::new() };
+        let info =
+            crate::model::BackendInfo { backend: crate::model::Backend::Script, reason: String::new() };
         Ok(Sample::empty(crate::model::Stamp::default(), "x".into(), Arc::new(info), wants.clone()))
     }
 }

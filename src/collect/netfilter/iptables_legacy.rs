@@ -8,7 +8,7 @@ mod sockopt;
 #[cfg(test)]
 mod tests;
 
-use crate::collect::sock_diag::HERE;
+use crate::collect::netns::THREAD_SELF;
 use crate::model::xtables::{Entry, Extension, Hook, Table};
 use crate::model::{Family, text};
 use std::io;
@@ -84,7 +84,7 @@ pub(super) fn read(netns: u16) -> io::Result<Dump> {
     for family in [Family::Inet, Family::Inet6] {
         let v6 = family == Family::Inet6;
         let list = if v6 { "net/ip6_tables_names" } else { "net/ip_tables_names" };
-        match std::fs::read_to_string(Path::new(HERE).join(list)) {
+        match std::fs::read_to_string(Path::new(THREAD_SELF).join(list)) {
             Ok(names) if names.lines().any(|t| t == TABLE) => {}
             // Not in use, or not readable, and then the table is not either.
             _ => continue,

@@ -6,7 +6,7 @@
 use super::attrs::{be32, bytes, iter, message, nested, number, string};
 #[allow(clippy::wildcard_imports, reason = "constants of the kernel headers, all prefixed")]
 use super::nfta::*;
-use crate::collect::netlink::socket::{Done, DumpError, Malformed, NetlinkSocket};
+use crate::collect::netlink::socket::{DumpError, DumpStats, Malformed, NetlinkSocket};
 use crate::collect::netlink::wire::Request;
 use crate::model::nft::{Chain, Data, Element, Expr, Hook, Rule, Ruleset, Set, Table};
 use crate::model::{Attrs, text};
@@ -31,9 +31,9 @@ pub(super) struct Dump {
 }
 
 impl Dump {
-    fn count(&mut self, done: Done) {
-        self.malformed += done.malformed;
-        self.interrupted |= done.interrupted;
+    fn count(&mut self, stats: DumpStats) {
+        self.malformed += stats.malformed;
+        self.interrupted |= stats.interrupted;
     }
 }
 

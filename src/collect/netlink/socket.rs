@@ -1,4 +1,4 @@
-//! Asking for a dump and walking through the answer.
+//! A netlink socket: requests, and dumps read message by message.
 
 use super::wire::{self, Header, Request};
 use rustix::fd::OwnedFd;
@@ -8,59 +8,57 @@ use std::io;
 use std::time::Duration;
 use zerocopy::FromBytes;
 
-/// More than the 32 KiB that the kernel fills at the most in one receive (`netlink_dump`).
-const BUFFER: usize = 64 * 1024;
+/// Receive buffer: the kernel sends at most 32 KiB at a time (`netlink_dump`).
+const BUFFER_LEN: usize = 64 * 1024;
 
-/// How long the kernel may be silent.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Receive timeout.
+const RECV_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How a dump that came to its end went.
+/// Outcome of a dump.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Done {
-    /// The table changed meanwhile: rows may be doubled or missing.
+pub(crate) struct DumpStats {
+    /// The table changed during the dump (`NLM_F_DUMP_INTR`): rows may be duplicated or missing.
     pub(crate) interrupted: bool,
-    /// Messages that could not be understood.
+    /// Messages that could not be decoded.
     pub(crate) malformed: u32,
-    /// Messages with something in them.
+    /// Messages with a payload.
     pub(crate) messages: u32,
-    /// It was left before its end: that many were enough.
-    pub(crate) cut: bool,
+    /// The dump stopped at the requested number of messages.
+    pub(crate) truncated: bool,
 }
 
-/// Why a dump did not come to its end.
+/// Error of an incomplete dump.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DumpError {
-    /// The system refused.
+    /// System call or kernel error.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// Messages were lost on the way (`ENOBUFS`, a truncated receive).
+    /// Messages were lost (`ENOBUFS`, or a datagram longer than the buffer).
     #[error("messages were lost")]
     Lost,
 }
 
 impl DumpError {
-    /// Whether the kernel has no such table: module not there, protocol not built in.
+    /// True if the kernel has no such table: module not available, protocol not built in.
     pub(crate) fn is_unsupported(&self) -> bool {
-        let none =
+        let unsupported =
             [Errno::NOENT, Errno::PROTONOSUPPORT, Errno::OPNOTSUPP, Errno::AFNOSUPPORT, Errno::NOPROTOOPT];
-        matches!(self, Self::Io(e) if Errno::from_io_error(e).is_some_and(|e| none.contains(&e)))
+        matches!(self, Self::Io(e) if Errno::from_io_error(e).is_some_and(|e| unsupported.contains(&e)))
     }
-}
 
-impl DumpError {
-    /// Whether the caller may not ask this.
+    /// True if the caller lacks the permission.
     pub(crate) fn is_not_permitted(&self) -> bool {
         matches!(self, Self::Io(e) if e.kind() == io::ErrorKind::PermissionDenied)
     }
 
-    /// Whether the kernel did not like how it was asked.
-    pub(crate) fn is_refused(&self) -> bool {
-        let refusals = [Errno::INVAL, Errno::PERM, Errno::OPNOTSUPP];
-        matches!(self, Self::Io(e) if Errno::from_io_error(e).is_some_and(|e| refusals.contains(&e)))
+    /// True if the kernel rejected the form of the request.
+    pub(crate) fn is_rejected(&self) -> bool {
+        let rejections = [Errno::INVAL, Errno::PERM, Errno::OPNOTSUPP];
+        matches!(self, Self::Io(e) if Errno::from_io_error(e).is_some_and(|e| rejections.contains(&e)))
     }
 }
 
-/// A message that makes no sense.
+/// A message that cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
@@ -73,18 +71,18 @@ pub(crate) struct NetlinkSocket {
 }
 
 impl NetlinkSocket {
-    /// Opens one in the network namespace of the calling thread; `None` is `NETLINK_ROUTE`.
+    /// Opens a socket in the network namespace of the calling thread; `None` is `NETLINK_ROUTE`.
     pub(crate) fn open(protocol: Option<Protocol>) -> io::Result<Self> {
         let socket =
             net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
-        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(PATIENCE))?;
-        Ok(Self { socket, buffer: vec![0; BUFFER], seq: 0, protocol })
+        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(RECV_TIMEOUT))?;
+        Ok(Self { socket, buffer: vec![0; BUFFER_LEN], seq: 0, protocol })
     }
 
-    /// Gives an order and waits for the kernel's answer to it.
-    pub(crate) fn order(&mut self, order: &Request) -> io::Result<()> {
+    /// Sends a request that changes something and waits for its acknowledgement.
+    pub(crate) fn request(&mut self, request: &Request) -> io::Result<()> {
         self.seq = self.seq.wrapping_add(1);
-        net::send(&self.socket, &order.numbered(self.seq), SendFlags::empty())?;
+        net::send(&self.socket, &request.with_seq(self.seq), SendFlags::empty())?;
         loop {
             let n = match net::recv(&self.socket, self.buffer.as_mut_slice(), RecvFlags::TRUNC) {
                 Ok((_, n)) => n.min(self.buffer.len()),
@@ -105,27 +103,27 @@ impl NetlinkSocket {
         }
     }
 
-    /// Asks, and calls with the payload of every message of the answer.
+    /// Sends a dump request and calls `each` with the payload of every message.
     pub(crate) fn dump(
         &mut self,
-        ask: &Request,
+        request: &Request,
         each: impl FnMut(&[u8]) -> Result<(), Malformed>,
-    ) -> Result<Done, DumpError> {
-        self.dump_some(ask, None, each)
+    ) -> Result<DumpStats, DumpError> {
+        self.dump_some(request, None, each)
     }
 
-    /// The same, until about `most` messages have come.
+    /// Like [`Self::dump`], but stops after about `max` messages.
     pub(crate) fn dump_some(
         &mut self,
-        ask: &Request,
-        most: Option<u32>,
+        request: &Request,
+        max: Option<u32>,
         mut each: impl FnMut(&[u8]) -> Result<(), Malformed>,
-    ) -> Result<Done, DumpError> {
+    ) -> Result<DumpStats, DumpError> {
         self.seq = self.seq.wrapping_add(1);
-        net::send(&self.socket, &ask.numbered(self.seq), SendFlags::empty()).map_err(io::Error::from)?;
-        let mut done = Done::default();
+        net::send(&self.socket, &request.with_seq(self.seq), SendFlags::empty()).map_err(io::Error::from)?;
+        let mut stats = DumpStats::default();
         loop {
-            // MSG_TRUNC makes the kernel tell the whole length of a datagram that did not fit.
+            // With MSG_TRUNC recv returns the full length of a datagram that did not fit.
             let n = match net::recv(&self.socket, self.buffer.as_mut_slice(), RecvFlags::TRUNC) {
                 Ok((_, n)) => n,
                 Err(Errno::INTR) => continue,
@@ -135,43 +133,43 @@ impl NetlinkSocket {
             if n > self.buffer.len() {
                 return Err(DumpError::Lost);
             }
-            if walk(&self.buffer[..n], self.seq, &mut done, &mut each)? {
-                return Ok(done);
+            if read_messages(&self.buffer[..n], self.seq, &mut stats, &mut each)? {
+                return Ok(stats);
             }
-            if most.is_some_and(|most| done.messages >= most) {
-                // A dump cannot be called off but with its socket.
+            if max.is_some_and(|max| stats.messages >= max) {
+                // A dump can be cancelled only by closing its socket.
                 *self = Self::open(self.protocol)?;
-                done.cut = true;
-                return Ok(done);
+                stats.truncated = true;
+                return Ok(stats);
             }
         }
     }
 }
 
-/// Walks through the messages of one receive; whether it held the last one of the dump.
-pub(crate) fn walk(
+/// Reads the messages of one datagram; returns true if it has the last one of the dump.
+pub(crate) fn read_messages(
     mut rest: &[u8],
     seq: u32,
-    done: &mut Done,
+    stats: &mut DumpStats,
     each: &mut dyn FnMut(&[u8]) -> Result<(), Malformed>,
 ) -> Result<bool, DumpError> {
     while !rest.is_empty() {
         let Ok((head, _)) = Header::read_from_prefix(rest) else {
-            done.malformed += 1;
+            stats.malformed += 1;
             return Ok(false);
         };
         let len = head.len as usize;
         let Some(payload) = rest.get(size_of::<Header>()..len) else {
-            // Where the next message would begin is not known either.
-            done.malformed += 1;
+            // The start of the next message is unknown.
+            stats.malformed += 1;
             return Ok(false);
         };
         rest = &rest[len.next_multiple_of(4).min(rest.len())..];
         if head.seq != seq {
-            // The tail of a dump that was given up.
+            // Belongs to an earlier dump that was cancelled.
             continue;
         }
-        done.interrupted |= head.flags & wire::DUMP_INTR != 0;
+        stats.interrupted |= head.flags & wire::DUMP_INTR != 0;
         match head.kind {
             wire::NOOP => {}
             wire::DONE => {
@@ -180,16 +178,16 @@ pub(crate) fn walk(
             }
             wire::ERROR => {
                 let code = payload.get(..4).map_or(0, |b| i32::from_ne_bytes([b[0], b[1], b[2], b[3]]));
-                // Zero acknowledges; nobody asked for that.
+                // Zero is an unrequested acknowledgement.
                 if code != 0 {
                     return Err(io::Error::from_raw_os_error(code.saturating_neg()).into());
                 }
             }
             wire::OVERRUN => return Err(DumpError::Lost),
             _ => {
-                done.messages += 1;
+                stats.messages += 1;
                 if each(payload).is_err() {
-                    done.malformed += 1;
+                    stats.malformed += 1;
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Messages as they lie in memory (`include/uapi/linux/{netlink,inet_diag,sock_diag}.h`).
+//! Layout of netlink messages (`include/uapi/linux/{netlink,inet_diag,sock_diag}.h`).
 
 use crate::model::{Endpoint, Socket, attr};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -99,15 +99,15 @@ pub(crate) struct InetMsg {
     pub(crate) inode: u32,
 }
 
-/// A dump request, ready but for its sequence number.
+/// A request, complete except for its sequence number.
 #[derive(Debug)]
 pub(crate) struct Request {
     bytes: Vec<u8>,
 }
 
 impl Request {
-    /// For a table of `inet_diag`: address family, `IPPROTO_*`, attribute bits, state bits. A protocol beyond one
-    /// byte stands in an attribute of its own.
+    /// Dump of an `inet_diag` table: address family, `IPPROTO_*`, attribute bits, state mask. A protocol number above 255 is
+    /// an attribute.
     pub(crate) fn inet(family: u8, protocol: u16, ext: u8, states: u32) -> Self {
         let id = ANY;
         let short = protocol as u8;
@@ -119,9 +119,9 @@ impl Request {
         out
     }
 
-    /// For the sockets of such a table between these ports alone: the kernel passes over the others with a glance
-    /// (`inet_diag_dump_icsk`, `udp_dump`), 0 is any.
-    pub(crate) fn between(family: u8, protocol: u16, states: u32, local: u16, remote: u16) -> Self {
+    /// Dump of the sockets of such a table with these ports, 0 for any: the kernel skips the others early
+    /// (`inet_diag_dump_icsk`, `udp_dump`).
+    pub(crate) fn inet_ports(family: u8, protocol: u16, states: u32, local: u16, remote: u16) -> Self {
         let mut out = Self::inet(family, protocol, 0, states);
         let at = size_of::<Header>() + std::mem::offset_of!(InetReq, id);
         let ports = [local.to_be_bytes(), remote.to_be_bytes()].concat();
@@ -129,14 +129,14 @@ impl Request {
         out
     }
 
-    /// For the TCP sockets of IPv4 and IPv6 together: attribute bits, state bits. The old form of the request is the only
-    /// one that takes no family (`inet_diag_dump_compat`), and the kernel goes through its one table once for both.
+    /// Dump of TCP sockets of IPv4 and IPv6: attribute bits, state mask. Only the request of Linux before 3.3 accepts no address
+    /// family (`inet_diag_dump_compat`); the kernel iterates over its table once for both.
     pub(crate) fn tcp(ext: u8, states: u32) -> Self {
         let body = TcpReq { family: 0, src_len: 0, dst_len: 0, ext, id: ANY, states, dbs: 0 };
         Self::new(TCPDIAG_GETSOCK, body.as_bytes())
     }
 
-    /// An order to end this socket (`SOCK_DESTROY`): both ends, interface and cookie must be its own.
+    /// Closes a socket (`SOCK_DESTROY`): endpoints, interface and cookie must match.
     pub(crate) fn destroy(family: u8, protocol: u16, v4: bool, s: &Socket) -> Self {
         let addr = |e: &Endpoint| {
             let mut out = [0; 16];
@@ -166,22 +166,22 @@ impl Request {
         out
     }
 
-    /// For every interface: `RTM_GETLINK` with an empty `struct ifinfomsg`.
+    /// Dump of interfaces: `RTM_GETLINK` with an empty `struct ifinfomsg`.
     pub(crate) fn links() -> Self {
         Self::new(RTM_GETLINK, &[0; 16])
     }
 
-    /// For every address of an interface: `RTM_GETADDR` with an empty `struct ifaddrmsg`.
+    /// Dump of interface addresses: `RTM_GETADDR` with an empty `struct ifaddrmsg`.
     pub(crate) fn addresses() -> Self {
         Self::new(RTM_GETADDR, &[0; 8])
     }
 
-    /// For everything of one kind in a subsystem of netfilter (`struct nfgenmsg`).
+    /// Dump of one kind of object of a netfilter subsystem (`struct nfgenmsg`).
     pub(crate) fn netfilter(subsystem: u8, message: u8, family: u8) -> Self {
         Self::new(u16::from(subsystem) << 8 | u16::from(message), &[family, 0, 0, 0])
     }
 
-    /// Adds a text, with the zero byte at its end.
+    /// Adds a zero-terminated string.
     pub(crate) fn text_attribute(&mut self, number: u16, text: &str) {
         self.attribute(number, &[text.as_bytes(), &[0]].concat());
     }
@@ -192,49 +192,49 @@ impl Request {
         Self { bytes: [head.as_bytes(), body].concat() }
     }
 
-    /// Adds a program for the kernel to filter with (`INET_DIAG_REQ_BYTECODE`).
-    pub(crate) fn filter(&mut self, program: &[u8]) {
-        self.attribute(REQ_BYTECODE, program);
+    /// Adds a filter (`INET_DIAG_REQ_BYTECODE`).
+    pub(crate) fn filter(&mut self, bytecode: &[u8]) {
+        self.attribute(REQ_BYTECODE, bytecode);
     }
 
-    /// Asks for the BPF maps that keep something beside each socket, whichever they are: a list of maps would choose.
+    /// Requests BPF socket storage of all maps: without a list of maps, none is excluded.
     pub(crate) fn bpf_maps(&mut self) {
         self.attribute(REQ_SK_BPF_STORAGES, &[]);
     }
 
-    /// For every UNIX socket (`struct unix_diag_req`) in these states: name, file, peer, waiting connections, queues,
-    /// memory, user.
+    /// Dump of UNIX sockets (`struct unix_diag_req`) in these states: name, file, peer, pending connections, queues, memory,
+    /// user.
     pub(crate) fn unix(states: u32) -> Self {
         Self::family(1, 0, Some(states), 1 | 2 | 4 | 8 | 16 | 32 | 64)
     }
 
-    /// For every netlink socket (`struct netlink_diag_req`): memory, groups and flags.
+    /// Dump of netlink sockets (`struct netlink_diag_req`): memory, groups and flags.
     pub(crate) fn netlink() -> Self {
         Self::family(16, u8::MAX, None, 1 | 2 | 8)
     }
 
-    /// For every XDP socket (`struct xdp_diag_req`): all there is.
+    /// Dump of XDP sockets (`struct xdp_diag_req`) with all attributes.
     pub(crate) fn xdp() -> Self {
         Self::family(44, 0, None, 1 | 2 | 4 | 8 | 16)
     }
 
-    /// For every TIPC socket (`struct tipc_sock_diag_req`) in these states.
+    /// Dump of TIPC sockets (`struct tipc_sock_diag_req`) in these states.
     pub(crate) fn tipc(states: u32) -> Self {
         let head = u32::from_ne_bytes([30, 0, 0, 0]).to_ne_bytes();
         Self::new(SOCK_DIAG_BY_FAMILY, &[head, states.to_ne_bytes()].concat())
     }
 
-    /// For every packet socket (`struct packet_diag_req`): all but its multicast list, with its filter where wanted.
+    /// Dump of packet sockets (`struct packet_diag_req`): all attributes except multicast lists, and the filter if requested.
     pub(crate) fn packet(filter: bool) -> Self {
         Self::family(17, 0, None, 1 | 4 | 8 | 16 | if filter { 32 } else { 0 })
     }
 
-    /// For every vsock socket (`struct vsock_diag_req`) in these states.
+    /// Dump of vsock sockets (`struct vsock_diag_req`) in these states.
     pub(crate) fn vsock(states: u32) -> Self {
         Self::family(40, 0, Some(states), 0)
     }
 
-    /// The form that these have in common: family, protocol, states where there are any, inode, what to show, cookie.
+    /// The common layout of these requests: family, protocol, states if any, inode, attributes to show, cookie.
     fn family(family: u8, protocol: u8, states: Option<u32>, show: u32) -> Self {
         let mut body = vec![family, protocol, 0, 0];
         for word in states.into_iter().chain([0, show, u32::MAX, u32::MAX]) {
@@ -249,8 +249,8 @@ impl Request {
         self.bytes[..4].copy_from_slice(&len.to_ne_bytes());
     }
 
-    /// The bytes to send under this sequence number.
-    pub(crate) fn numbered(&self, seq: u32) -> Vec<u8> {
+    /// The message with this sequence number.
+    pub(crate) fn with_seq(&self, seq: u32) -> Vec<u8> {
         let mut out = self.bytes.clone();
         out[8..12].copy_from_slice(&seq.to_ne_bytes());
         out

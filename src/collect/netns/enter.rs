@@ -1,7 +1,7 @@
 //! Entering a network namespace, and reporting those that could not be entered.
 
 use super::{NetnsEntry, NetnsTable};
-use crate::collect::stamp;
+use crate::collect::source::stamp;
 use crate::model::{FaultKind, FaultSubject, Faults, Netns};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};

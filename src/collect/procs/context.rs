@@ -184,8 +184,8 @@ mod tests {
     }
 
     fn sample(wants: Wants, inodes: &[u64]) -> Sample {
-        let info = Arc::new(BackendInfo { backend: Backend::Proc, why: String::new() });
-        let mut s = Sample::empty(crate::collect::stamp(), "h".into(), info, wants);
+        let info = Arc::new(BackendInfo { backend: Backend::Proc, reason: String::new() });
+        let mut s = Sample::empty(crate::collect::source::stamp(), "h".into(), info, wants);
         for i in inodes {
             let id = SocketId { netns: 0, cookie: *i };
             let mut socket = Socket::new(id, Family::Inet, Proto::Tcp, State::Established);

@@ -73,7 +73,7 @@ fn most_frequent(files: FxHashMap<(FdKind, Box<[u8]>), Vec<u32>>) -> Vec<FdTarge
         fds.sort_unstable();
         let count = fds.len() as u32;
         fds.truncate(LISTED_FDS_MAX);
-        FdTarget { kind, place: text::from_bytes(&path).into(), count, fds }
+        FdTarget { kind, path: text::from_bytes(&path).into(), count, fds }
     };
     all.into_iter().take(TARGETS_MAX).map(to_target).collect()
 }
@@ -93,7 +93,7 @@ mod tests {
         insert("/tmp/b", &[12, 11]);
         insert("/etc/hosts", &[3]);
         let targets: Vec<_> =
-            most_frequent(files).into_iter().map(|p| (p.place.to_string(), p.count, p.fds)).collect();
+            most_frequent(files).into_iter().map(|p| (p.path.to_string(), p.count, p.fds)).collect();
         assert_eq!(
             targets,
             [("/dev/null".to_owned(), 4, vec![1, 4, 7, 9]), ("/tmp/".to_owned(), 3, vec![10, 11, 12])]

@@ -7,7 +7,7 @@ use super::fd_scan::{self, Buffers, FdSet};
 use super::fd_targets;
 use super::proc_dir::ProcDir;
 use super::table::{ProcEntry, ProcessTable, scan_time};
-use crate::collect::stamp;
+use crate::collect::source::stamp;
 use crate::model::{FaultKind, FaultSubject, Reads, Sample};
 use crate::sync::{cores, par_map_with};
 use rustc_hash::FxHashSet;

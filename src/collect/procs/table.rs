@@ -9,7 +9,7 @@ use super::fd_scan::{self, FdSet};
 use super::info;
 use super::proc_dir::{self, ProcDir};
 use super::socket_refs::SocketRefCounts;
-use crate::collect::stamp;
+use crate::collect::source::stamp;
 use crate::model::{FaultKind, FaultSubject, Faults, FdTarget, Missing, ProcInfo, Sample};
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fd::OwnedFd;

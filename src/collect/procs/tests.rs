@@ -21,9 +21,9 @@ fn add_process(root: &Path, pid: u32, fds: u32) {
 
 /// Descriptor count of each process in one poll, and the time it was counted.
 fn poll_counts(procs: &mut Procs) -> Vec<(Result<u32, Missing>, u64)> {
-    let info = Arc::new(BackendInfo { backend: Backend::Proc, why: String::new() });
+    let info = Arc::new(BackendInfo { backend: Backend::Proc, reason: String::new() });
     let wants = Wants::default().with(Reads::PROCESSES).without(Reads::OWNERS | Reads::FD_KINDS);
-    let mut s = Sample::empty(crate::collect::stamp(), "h".into(), info, wants);
+    let mut s = Sample::empty(crate::collect::source::stamp(), "h".into(), info, wants);
     procs.read(&mut s);
     let count = |p: &Process| {
         (p.fds.as_ref().map(|u| u.open).map_err(|m| *m), p.fds.as_ref().map_or(0, |u| u.open_at_ns))
@@ -37,7 +37,7 @@ fn counting_within_a_budget_takes_turns_and_dates_each_count() {
     for pid in 1..=5 {
         add_process(dir.path(), pid, 4);
     }
-    let began = Stamp { boot_ns: crate::collect::stamp().boot_ns, unix_ns: 0 };
+    let began = Stamp { boot_ns: crate::collect::source::stamp().boot_ns, unix_ns: 0 };
     let mut procs = Procs::new(dir.path()).counting_at_most(8);
     let counted = |all: &[(Result<u32, Missing>, u64)]| all.iter().filter(|(n, _)| *n == Ok(4)).count();
     let first = poll_counts(&mut procs);
@@ -71,8 +71,8 @@ fn process_without_read_permission_owns_nothing() {
     symlink("socket:[77]", fds.join("3")).unwrap();
     let mut procs = Procs::new(dir.path());
     let mut owners = || {
-        let info = Arc::new(BackendInfo { backend: Backend::Proc, why: String::new() });
-        let mut s = Sample::empty(crate::collect::stamp(), "h".into(), info, Wants::default());
+        let info = Arc::new(BackendInfo { backend: Backend::Proc, reason: String::new() });
+        let mut s = Sample::empty(crate::collect::source::stamp(), "h".into(), info, Wants::default());
         let id = SocketId { netns: 0, cookie: 1 };
         s.sockets.push(Socket { inode: 77, ..Socket::new(id, Family::Inet, Proto::Tcp, State::Listen) });
         procs.read(&mut s);

@@ -47,9 +47,9 @@ mod tests {
 
     #[test]
     fn threads_are_listed_only_if_wanted() {
-        let info = Arc::new(BackendInfo { backend: Backend::Netlink, why: String::new() });
+        let info = Arc::new(BackendInfo { backend: Backend::Netlink, reason: String::new() });
         let wants = Wants::default().with(Reads::THREADS);
-        let mut s = Sample::empty(crate::collect::stamp(), "h".into(), info, wants);
+        let mut s = Sample::empty(crate::collect::source::stamp(), "h".into(), info, wants);
         let mut procs = Procs::new(Path::new("/proc"));
         procs.read(&mut s);
         let me = rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs();

@@ -3,7 +3,7 @@
 use super::attributes::{attributes, timer};
 use super::prefilter::passes;
 use super::{OwnerSpec, ProcessSpec, Scenario, Series, SocketSpec};
-use crate::collect::{CollectError, Source};
+use crate::collect::source::{CollectError, Source};
 use crate::model::{
     Addr, Backend, BackendInfo, Endpoint, FaultKind, FaultSubject, FdKind, FdKinds, FdUsage, Flow, Missing,
     Namespace, Netfilter, Owner, ProcInfo, Process, Reads, Sample, Socket, SocketId, Stamp, State, Wants,
@@ -15,7 +15,7 @@ const START: Stamp = Stamp { boot_ns: 1_000_000_000_000_000, unix_ns: 1_777_885_
 /// Cookies reserved for the copies of one socket.
 const COOKIES_PER_SPEC: u64 = 1 << 20;
 
-/// Source that produces the samples of a scenario, over and over: time goes on, and what was opened and closed within one
+/// Source that produces the samples of a scenario, over and over: time continues, and what was opened and closed within one
 /// round is new in the next.
 #[derive(Debug)]
 pub struct ScenarioSource {
@@ -32,7 +32,7 @@ impl ScenarioSource {
         let interfaces = scenario.interfaces.clone();
         Self {
             host: Arc::from(scenario.host.as_str()),
-            backend: Arc::new(BackendInfo { backend: Backend::Script, why: String::new() }),
+            backend: Arc::new(BackendInfo { backend: Backend::Script, reason: String::new() }),
             namespaces: scenario
                 .namespaces
                 .iter()
@@ -58,7 +58,7 @@ impl Source for ScenarioSource {
         let elapsed = u64::from(total) * self.scenario.interval_ms * 1_000_000;
         let at = Stamp { boot_ns: START.boot_ns + elapsed, unix_ns: START.unix_ns + elapsed };
         let mut sample = Sample::empty(at, Arc::clone(&self.host), Arc::clone(&self.backend), wants.clone());
-        sample.took_us = 1_800;
+        sample.duration_us = 1_800;
         sample.namespaces = Arc::clone(&self.namespaces);
         sample.system = self.scenario.system;
         sample.containers = self.scenario.containers.as_slice().into();

@@ -1,7 +1,7 @@
 //! Samples of scenarios are as written.
 
 use super::*;
-use crate::collect::Source;
+use crate::collect::source::Source;
 use crate::model::{AttrSet, Missing, Reads, Sample, StateSet, Wants};
 
 fn all() -> Wants {

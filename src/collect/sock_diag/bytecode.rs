@@ -1,11 +1,11 @@
-//! A [`Prefilter`] as the little program that the kernel runs over each socket while it dumps
-//! (`INET_DIAG_REQ_BYTECODE`, `inet_diag_bc_run` in `net/ipv4/inet_diag.c`).
+//! Compiles a [`Prefilter`] to the bytecode that the kernel runs on each socket of a dump (`INET_DIAG_REQ_BYTECODE`,
+//! `inet_diag_bc_run` in `net/ipv4/inet_diag.c`).
 //!
-//! A block of instructions succeeds by reaching its end and fails by jumping four bytes past it. So two blocks in a row are
-//! "and" once the failing jumps of the first are made longer, and with one jump between them they are "or".
+//! A block of instructions succeeds by reaching its end and fails by jumping four bytes past it. Two consecutive blocks are
+//! "and" once the failure jumps of the first are extended, and "or" with one jump between them.
 //!
-//! The program lets through at least what the prefilter wants: what the kernel cannot test, or tests differently from
-//! the filter here (a missing value), counts as true where it stands, and as false below a "not".
+//! The bytecode accepts a superset of the prefilter: a condition that the kernel cannot test, or tests differently from the
+//! filter language (a missing value), is true, and false below a "not".
 
 use crate::model::{Addr, Prefilter, Side};
 use std::collections::BTreeMap;
@@ -23,10 +23,10 @@ const DEV_COND: u8 = 9;
 const MARK_COND: u8 = 10;
 const CGROUP_COND: u8 = 13;
 
-/// Longest program, bytes: jumps are sixteen bits, and the kernel checks it in quadratic time.
-const LONGEST: usize = 16 * 1024;
+/// Longest bytecode, bytes: jumps are sixteen bits, and the kernel verifies it in quadratic time.
+const MAX_LEN: usize = 16 * 1024;
 
-/// What names stand for on this machine.
+/// Resolves names of the host.
 pub(crate) trait Names {
     /// The index of an interface.
     fn iface(&self, name: &str) -> Option<u32>;
@@ -34,15 +34,15 @@ pub(crate) trait Names {
     fn cgroup(&self, path: &str) -> Option<u64>;
 }
 
-/// Lets through the sockets whose local port the kernel chose.
+/// Accepts sockets whose local port the kernel chose.
 pub(crate) fn auto_port() -> Vec<u8> {
     op(AUTO, &[])
 }
 
-/// This machine: interfaces as read, cgroups looked up in the mounted version 2 hierarchy.
-pub(crate) struct Machine<'a>(pub(super) &'a BTreeMap<u32, String>);
+/// Names of this host: interfaces as read, cgroups from the mounted version 2 hierarchy.
+pub(crate) struct HostNames<'a>(pub(super) &'a BTreeMap<u32, String>);
 
-impl Names for Machine<'_> {
+impl Names for HostNames<'_> {
     fn iface(&self, name: &str) -> Option<u32> {
         self.0.iter().find(|(_, n)| *n == name).map(|(i, _)| *i)
     }
@@ -52,28 +52,28 @@ impl Names for Machine<'_> {
     }
 }
 
-/// The program for a prefilter; `None` where it would let everything through or grow too long.
+/// The bytecode of a prefilter; `None` if it would accept everything or is too long.
 pub(crate) fn compile(p: &Prefilter, names: &dyn Names) -> Option<Vec<u8>> {
-    match at_least(p, names) {
-        Block::Code(code) if code.len() <= LONGEST => Some(code),
+    match superset(p, names) {
+        Block::Code(code) if code.len() <= MAX_LEN => Some(code),
         Block::Code(_) | Block::True => None,
         Block::False => Some(never()),
     }
 }
 
-/// A block, or what is known of it without running it.
+/// A block of instructions, or a constant.
 enum Block {
     True,
     False,
     Code(Vec<u8>),
 }
 
-/// True for all that the prefilter is true for, and perhaps for more.
-fn at_least(p: &Prefilter, names: &dyn Names) -> Block {
+/// Accepts a superset of the prefilter.
+fn superset(p: &Prefilter, names: &dyn Names) -> Block {
     match p {
-        Prefilter::And(all) => all.iter().fold(Block::True, |a, x| and(a, at_least(x, names))),
-        Prefilter::Or(any) => any.iter().fold(Block::False, |a, x| or(a, at_least(x, names))),
-        Prefilter::Not(x) => not(at_most(x, names)),
+        Prefilter::And(all) => all.iter().fold(Block::True, |a, x| and(a, superset(x, names))),
+        Prefilter::Or(any) => any.iter().fold(Block::False, |a, x| or(a, superset(x, names))),
+        Prefilter::Not(x) => not(subset(x, names)),
         Prefilter::Mark { value, mask } => {
             Block::Code(op(MARK_COND, &[value.to_ne_bytes(), mask.to_ne_bytes()].concat()))
         }
@@ -84,14 +84,14 @@ fn at_least(p: &Prefilter, names: &dyn Names) -> Block {
     }
 }
 
-/// False for all that the prefilter is false for, and perhaps for more.
-fn at_most(p: &Prefilter, names: &dyn Names) -> Block {
+/// Accepts a subset of the prefilter.
+fn subset(p: &Prefilter, names: &dyn Names) -> Block {
     match p {
-        Prefilter::And(all) => all.iter().fold(Block::True, |a, x| and(a, at_most(x, names))),
-        Prefilter::Or(any) => any.iter().fold(Block::False, |a, x| or(a, at_most(x, names))),
-        Prefilter::Not(x) => not(at_least(x, names)),
-        // A socket without a far end has port 0 and a wildcard there for the kernel, and nothing at all for the filter;
-        // sockets in TIME_WAIT have mark and cgroup for the kernel and not for us.
+        Prefilter::And(all) => all.iter().fold(Block::True, |a, x| and(a, subset(x, names))),
+        Prefilter::Or(any) => any.iter().fold(Block::False, |a, x| or(a, subset(x, names))),
+        Prefilter::Not(x) => not(superset(x, names)),
+        // Without a peer, the remote port is 0 and the address a wildcard in the kernel, but missing in the filter language;
+        // in TIME_WAIT, mark and cgroup exist in the kernel but are not reported.
         Prefilter::Ports { low: 0, .. } | Prefilter::Mark { .. } | Prefilter::Cgroup(_) => Block::False,
         Prefilter::Prefix { addr, len, .. }
             if Addr::ANY4.in_prefix(addr, *len)
@@ -104,14 +104,14 @@ fn at_most(p: &Prefilter, names: &dyn Names) -> Block {
     }
 }
 
-/// Whether an IPv6 prefix holds IPv4-mapped addresses, which are IPv4 for the filter and IPv6 for the kernel.
+/// True if an IPv6 prefix contains IPv4-mapped addresses, which are IPv4 in the filter language and IPv6 in the kernel.
 fn covers_mapped(addr: &Addr, len: u8) -> bool {
     let mapped = Addr::ANY4.octets();
     let bit = |b: &[u8; 16], i: u8| b[usize::from(i) / 8] >> (7 - i % 8) & 1;
     !addr.is_v4() && (0..len.min(96)).all(|i| bit(mapped, i) == bit(addr.octets(), i))
 }
 
-/// Conditions that mean the same on both sides.
+/// The block of a condition that the kernel and the filter language evaluate alike.
 fn exact(p: &Prefilter, names: &dyn Names) -> Option<Block> {
     match p {
         Prefilter::AutoBound => Some(Block::Code(auto_port())),
@@ -146,7 +146,7 @@ fn exact(p: &Prefilter, names: &dyn Names) -> Option<Block> {
     }
 }
 
-/// One instruction with its argument: goes on behind itself, or fails.
+/// An instruction with its argument: continues with the next one if true, fails otherwise.
 fn op(code: u8, arg: &[u8]) -> Vec<u8> {
     let len = 4 + arg.len();
     let mut out = vec![code, len as u8];
@@ -160,7 +160,7 @@ fn never() -> Vec<u8> {
     jump(8)
 }
 
-/// `struct inet_diag_bc_op` that goes `by` bytes on from its own beginning.
+/// A `struct inet_diag_bc_op` that jumps `by` bytes from its own start.
 fn jump(by: usize) -> Vec<u8> {
     let mut out = vec![JMP, 4];
     out.extend((by.min(usize::from(u16::MAX)) as u16).to_ne_bytes());
@@ -216,9 +216,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_socket_is_in_one_half() {
+    fn port_partition_puts_every_socket_in_one_half() {
         let halves = crate::collect::sock_diag::parallel_dump::port_partition(None)
-            .map(|p| compile(&p, &Here).unwrap());
+            .map(|p| compile(&p, &TestNames).unwrap());
         let ports = [0, 1, 80, 32_767, 32_768, 46_883, 46_884, 60_999, 65_535];
         let mut count = [0; 2];
         for local in ports {
@@ -235,8 +235,8 @@ mod tests {
     use crate::model::Endpoint;
     use proptest::prelude::*;
 
-    struct Here;
-    impl Names for Here {
+    struct TestNames;
+    impl Names for TestNames {
         fn iface(&self, name: &str) -> Option<u32> {
             (name == "lo").then_some(1)
         }
@@ -254,7 +254,7 @@ mod tests {
         auto: bool,
     }
 
-    /// `inet_diag_bc_run`, and the rules of `inet_diag_bc_audit` on the way.
+    /// `inet_diag_bc_run`, with the checks of `inet_diag_bc_audit`.
     fn run(code: &[u8], s: &Sock) -> bool {
         let mut len = code.len() as i64;
         let mut at = 0usize;
@@ -291,7 +291,7 @@ mod tests {
         len == 0
     }
 
-    /// What the filter here would say: a far end that is not there matches nothing.
+    /// The filter language: a missing peer matches nothing.
     fn eval(p: &Prefilter, s: &Sock) -> bool {
         let end = |side: &Side| match side {
             Side::Local => s.local,
@@ -371,15 +371,15 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
         #[test]
-        fn the_program_lets_through_all_that_is_wanted(p in prefilters(), s in socks()) {
-            if let Some(code) = compile(&p, &Here) {
+        fn bytecode_accepts_every_wanted_socket(p in prefilters(), s in socks()) {
+            if let Some(code) = compile(&p, &TestNames) {
                 prop_assert!(run(&code, &s) || !eval(&p, &s), "{p:?} over {s:?}: {code:?}");
             }
         }
     }
 
     #[test]
-    fn and_nothing_that_is_not() {
+    fn exact_conditions_accept_no_unwanted_socket() {
         let s = |lp, rp| Sock {
             v6: false,
             local: Endpoint::new(Addr::v4([10, 0, 0, 1]), lp),
@@ -396,11 +396,11 @@ mod tests {
                 len: 16,
             })),
         ]);
-        let code = compile(&p, &Here).unwrap();
+        let code = compile(&p, &TestNames).unwrap();
         for (lp, rp, want) in [(443, 1, true), (1, 85, true), (1, 91, false), (444, 79, false)] {
             assert_eq!(run(&code, &s(lp, rp)), want, "{lp} {rp}");
         }
-        assert_eq!(compile(&Prefilter::And(vec![]), &Here), None);
-        assert!(!run(&compile(&Prefilter::Or(vec![]), &Here).unwrap(), &s(1, 1)));
+        assert_eq!(compile(&Prefilter::And(vec![]), &TestNames), None);
+        assert!(!run(&compile(&Prefilter::Or(vec![]), &TestNames).unwrap(), &s(1, 1)));
     }
 }

@@ -1,61 +1,63 @@
-//! One table, dumped once more while it changes, and its rows.
+//! Dump of one socket table, with retries if it changes during the dump.
 
-use super::{AF_INET, Ask, DumpTable, HERE, decode, request, unsupported};
+use super::{AF_INET, DumpMethod, DumpTable, decode, request, unsupported};
 use crate::collect::netlink::socket::{DumpError, NetlinkSocket};
+use crate::collect::netns::THREAD_SELF;
 use crate::collect::synthetic_id::SyntheticIds;
 use crate::model::{Family, FaultKind, FaultSubject, Reads, Sample, Wants};
 use rustc_hash::FxHashSet;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// How often a table that changed while it was dumped is read again before the last reading is taken as it is.
+/// Retries of a dump flagged `NLM_F_DUMP_INTR`.
 const RETRIES: u32 = 2;
 
-/// What is to be read of a table.
+/// Request for one table.
 #[derive(Clone)]
 pub(crate) struct TableDump<'a> {
     pub(crate) table: &'a DumpTable,
-    /// As the table numbers them.
+    /// State mask, in the numbering of the table.
     pub(crate) states: u32,
-    /// What the kernel filters with.
-    pub(crate) program: Option<Vec<u8>>,
+    /// Filter for the kernel.
+    pub(crate) bytecode: Option<Vec<u8>>,
     pub(crate) interfaces: &'a BTreeMap<u32, String>,
-    /// The namespace's name, where it is not that of this process.
-    pub(crate) space: Option<&'a str>,
+    /// Name of the network namespace, unless it is that of this process.
+    pub(crate) netns: Option<&'a str>,
 }
 
-/// Reads it into the sample. A program that the kernel does not know is left out, and a table that it has not is a fault,
-/// unless `strict`: then `false` is the answer and nothing is read.
+/// Reads a table into the sample. If the kernel rejects the bytecode the table is read without it, and a table that the kernel
+/// does not have is a fault; `strict`: nothing is read and `false` is returned.
 pub(crate) fn dump_table(
-    what: &TableDump<'_>,
-    talk: &mut NetlinkSocket,
+    dump: &TableDump<'_>,
+    socket: &mut NetlinkSocket,
     strict: bool,
     sample: &mut Sample,
 ) -> bool {
-    let table = what.table;
-    let mut filtered = what.program.is_some();
-    let mut maps = sample.wants.reads(Reads::BPF) && matches!(table.ask, Ask::Tcp | Ask::Inet(..));
+    let table = dump.table;
+    let mut filtered = dump.bytecode.is_some();
+    let mut maps =
+        sample.wants.reads(Reads::BPF) && matches!(table.method, DumpMethod::Tcp | DumpMethod::Inet(..));
     let build = |filtered: bool, maps: bool, wants: &Wants| {
-        let mut ask = request(table, what.states, wants);
-        if let Some(program) = what.program.as_ref().filter(|_| filtered) {
-            ask.filter(program);
+        let mut request = request(table, dump.states, wants);
+        if let Some(bytecode) = dump.bytecode.as_ref().filter(|_| filtered) {
+            request.filter(bytecode);
         }
         if maps {
-            ask.bpf_maps();
+            request.bpf_maps();
         }
-        ask
+        request
     };
-    let mut ask = build(filtered, maps, &sample.wants);
+    let mut request = build(filtered, maps, &sample.wants);
     let before = SampleLen::new(sample);
     for attempt in 0..=RETRIES {
         before.truncate(sample);
         let last = attempt == RETRIES;
-        match talk
-            .dump_some(&ask, sample.wants.at_most, |message| decode(table, message, what.interfaces, sample))
-        {
+        match socket.dump_some(&request, sample.wants.max_sockets, |message| {
+            decode(table, message, dump.interfaces, sample)
+        }) {
             Ok(done) => {
                 sample.faults.add_many(FaultKind::Malformed, table.subject(), "", done.malformed);
-                if done.cut {
+                if done.truncated {
                     sample.faults.add(FaultKind::Deferred, table.subject(), "");
                 }
                 if !done.interrupted {
@@ -66,28 +68,28 @@ pub(crate) fn dump_table(
             Err(DumpError::Lost) if !last => {}
             Err(e) if maps && e.is_not_permitted() => {
                 maps = false;
-                ask = build(filtered, maps, &sample.wants);
+                request = build(filtered, maps, &sample.wants);
                 sample.faults.add(
                     FaultKind::NotUsed,
                     FaultSubject::BpfMaps,
                     "only with CAP_BPF, outside of a user namespace",
                 );
             }
-            Err(e) if strict && (e.is_refused() || e.is_unsupported()) => {
+            Err(e) if strict && (e.is_rejected() || e.is_unsupported()) => {
                 before.truncate(sample);
                 return false;
             }
-            // A kernel that does not know an operation, or a mark without the capability: read it all then.
-            Err(e) if filtered && e.is_refused() => {
+            // The kernel does not support an operation, or a mark needs CAP_NET_ADMIN: dump without the filter.
+            Err(e) if filtered && e.is_rejected() => {
                 filtered = false;
-                ask = build(filtered, maps, &sample.wants);
+                request = build(filtered, maps, &sample.wants);
             }
             Err(e) => {
-                if let (true, Ask::Inet(family, _, Some(file))) = (e.is_unsupported(), table.ask) {
+                if let (true, DumpMethod::Inet(family, _, Some(file))) = (e.is_unsupported(), table.method) {
                     let family = if family == AF_INET { Family::Inet } else { Family::Inet6 };
                     let table = (file, table.proto, family);
                     let ids = &mut SyntheticIds::default();
-                    crate::collect::proc_net::read_table(Path::new(HERE), table, ids, sample);
+                    crate::collect::proc_net::read_table(Path::new(THREAD_SELF), table, ids, sample);
                     return true;
                 }
                 let kind = match e {
@@ -96,14 +98,14 @@ pub(crate) fn dump_table(
                     DumpError::Io(_) => FaultKind::Failed,
                 };
                 let mut subject = table.subject();
-                // What this kernel does not have it has in no namespace.
+                // A table that the kernel lacks is missing in every namespace.
                 if let (true, Some(name), FaultSubject::Dump { netns, .. }) =
-                    (kind != FaultKind::Unsupported, what.space, &mut subject)
+                    (kind != FaultKind::Unsupported, dump.netns, &mut subject)
                 {
                     *netns = Some(name.into());
                 }
                 let why = if kind == FaultKind::Unsupported {
-                    unsupported::why(table.proto, Path::new(HERE))
+                    unsupported::reason(table.proto, Path::new(THREAD_SELF))
                 } else {
                     e.to_string()
                 };
@@ -112,20 +114,20 @@ pub(crate) fn dump_table(
             }
         }
     }
-    // Interrupted to the end: what came twice goes, what was missed comes with the next poll.
-    let mut twice: FxHashSet<u64> = FxHashSet::default();
-    let mut at = before.sockets;
+    // Still interrupted after all retries: remove duplicates; missed rows come with the next poll.
+    let mut seen: FxHashSet<u64> = FxHashSet::default();
+    let mut end = before.sockets;
     for i in before.sockets..sample.sockets.len() {
-        if twice.insert(sample.sockets[i].id.cookie) {
-            sample.sockets.swap(at, i);
-            at += 1;
+        if seen.insert(sample.sockets[i].id.cookie) {
+            sample.sockets.swap(end, i);
+            end += 1;
         }
     }
-    sample.sockets.truncate(at);
+    sample.sockets.truncate(end);
     true
 }
 
-/// How far a sample was filled.
+/// Lengths of the lists of a sample, to undo a partial read.
 pub(crate) struct SampleLen {
     sockets: usize,
     attrs: usize,
@@ -138,7 +140,7 @@ impl SampleLen {
         Self { sockets: s.sockets.len(), attrs: s.attrs.len(), infos: s.infos.len(), names: s.names.len() }
     }
 
-    /// Takes out what was added since.
+    /// Removes everything added since.
     pub(crate) fn truncate(&self, s: &mut Sample) {
         s.sockets.truncate(self.sockets);
         s.attrs.truncate(self.attrs);

@@ -1,4 +1,4 @@
-//! `struct inet_diag_msg` and its attributes to a socket.
+//! Decodes `struct inet_diag_msg` and its attributes.
 
 use super::{AF_INET, AF_INET6};
 use crate::collect::netlink::socket::Malformed;
@@ -32,7 +32,7 @@ pub(crate) fn decode(message: &[u8], proto: Proto, sample: &mut Sample) -> Resul
         _ => State::from_kernel_datagram(m.state),
     };
     let timer = match (proto, m.timer) {
-        // `SCTP_EVENT_TIMEOUT_T3_RTX`: what goes out again.
+        // `SCTP_EVENT_TIMEOUT_T3_RTX`: retransmission.
         (Proto::Sctp, 4) => TimerKind::On,
         (_, n) => TimerKind::from_kernel(n),
     };
@@ -40,10 +40,10 @@ pub(crate) fn decode(message: &[u8], proto: Proto, sample: &mut Sample) -> Resul
         Family::Inet => Addr::v4([b[0], b[1], b[2], b[3]]),
         _ => Addr::v6(b),
     };
-    let (attr_at, attr_len, info_at, left) = keep(attrs, family, proto, sample)?;
+    let (attr_at, attr_len, info_at, leftover) = store_attrs(attrs, family, proto, sample)?;
     let mut cookie = u64::from(m.id.cookie[0]) | u64::from(m.id.cookie[1]) << 32;
     if association {
-        // Its endpoint has that cookie, and so have the others of the same endpoint.
+        // All associations of an endpoint share its cookie.
         let mut hash = FxHasher::default();
         (cookie, m.id.dst, m.id.dport).hash(&mut hash);
         cookie = hash.finish() | SocketId::SYNTHETIC;
@@ -72,82 +72,82 @@ pub(crate) fn decode(message: &[u8], proto: Proto, sample: &mut Sample) -> Resul
         },
         auto_port: None,
     });
-    if left > 0 { Err(Malformed) } else { Ok(()) }
+    if leftover > 0 { Err(Malformed) } else { Ok(()) }
 }
 
-/// Whether a message of `sctp_diag` is of an association, which has states of its own, and not of an endpoint.
+/// True if a message of `sctp_diag` describes an association, which has its own states, rather than an endpoint.
 fn is_association(attrs: &[u8], family: Family) -> bool {
     Attrs::new(attrs, family, Proto::Sctp).get(diag_attr::inet::PEERS).is_some()
 }
 
-/// Keeps what a socket's attributes say: where they lie in the sample, where the words of its `tcp_info` do, and how many
-/// bytes at their end were none. What is left over is cut off, so that whoever reads them later finds whole ones.
-fn keep(
+/// Stores the attributes of a socket in the sample: their offset and length, the index of its `tcp_info`, and the number of
+/// trailing bytes that are not a whole attribute. Those are cut off.
+fn store_attrs(
     attrs: &[u8],
     family: Family,
     proto: Proto,
     sample: &mut Sample,
 ) -> Result<(u32, u16, u32, usize), Malformed> {
     let mut walk = Attrs::new(attrs, family, proto).iter();
-    let (mut info, mut changed) = (None, false);
+    let (mut info, mut has_secrets) = (None, false);
     while let Some((number, payload)) = walk.next() {
-        // Other protocols have other structures under the same number.
+        // Other protocols use the same number for other structures.
         if number == diag_attr::inet::INFO && proto == Proto::Tcp && info.is_none() {
             info = Some((attrs.len() - walk.leftover(), payload));
         }
-        changed |= matches!(number, diag_attr::inet::MD5SIG | diag_attr::inet::SK_BPF_STORAGES);
+        has_secrets |= matches!(number, diag_attr::inet::MD5SIG | diag_attr::inet::SK_BPF_STORAGES);
     }
-    let left = walk.leftover();
-    let whole = &attrs[..attrs.len() - left];
-    if changed {
-        let mut open = Vec::with_capacity(whole.len());
+    let leftover = walk.leftover();
+    let whole = &attrs[..attrs.len() - leftover];
+    if has_secrets {
+        let mut stripped = Vec::with_capacity(whole.len());
         for (number, b) in Attrs::new(whole, family, proto).iter() {
             match number {
-                diag_attr::inet::MD5SIG => attr::push(&mut open, number, &without_keys(b)),
+                diag_attr::inet::MD5SIG => attr::push(&mut stripped, number, &zero_md5_keys(b)),
                 diag_attr::inet::SK_BPF_STORAGES => {
-                    attr::push(&mut open, diag_attr::own::BPF_MAPS, &without_values(b, family, proto));
+                    attr::push(&mut stripped, diag_attr::own::BPF_MAPS, &bpf_map_sizes(b, family, proto));
                 }
-                _ => attr::push(&mut open, number, b),
+                _ => attr::push(&mut stripped, number, b),
             }
         }
         let attr_at = u32::try_from(sample.attrs.len()).map_err(|_| Malformed)?;
-        let attr_len = u16::try_from(open.len()).map_err(|_| Malformed)?;
-        sample.attrs.extend(open);
-        return Ok((attr_at, attr_len, Socket::NO_INFO, left));
+        let attr_len = u16::try_from(stripped.len()).map_err(|_| Malformed)?;
+        sample.attrs.extend(stripped);
+        return Ok((attr_at, attr_len, Socket::NO_INFO, leftover));
     }
     let mut info_at = Socket::NO_INFO;
-    let (mut before, mut behind) = (whole, &whole[..0]);
+    let (mut before, mut after) = (whole, &whole[..0]);
     if let Some((end, payload)) = info
-        && let Some(at) = keep_info(payload, sample)
+        && let Some(at) = store_info(payload, sample)
     {
         info_at = at?;
         let begin = end - (payload.len() + 4).next_multiple_of(4).min(end);
-        (before, behind) = (&whole[..begin], &whole[end..]);
+        (before, after) = (&whole[..begin], &whole[end..]);
     }
-    let len = before.len() + behind.len();
-    // Mostly all but `tcp_info` is what the neighbour has.
+    let len = before.len() + after.len();
+    // Everything but `tcp_info` is mostly equal to that of the previous socket: share it.
     if let Some(last) = sample
         .sockets
         .last()
         .filter(|s| usize::from(s.attr_len) == len && s.family == family && s.proto == proto)
         && let Some(same) = sample.attrs.get(last.attr_at as usize..last.attr_at as usize + len)
         && same[..before.len()] == *before
-        && same[before.len()..] == *behind
+        && same[before.len()..] == *after
     {
-        return Ok((last.attr_at, last.attr_len, info_at, left));
+        return Ok((last.attr_at, last.attr_len, info_at, leftover));
     }
     let attr_at = u32::try_from(sample.attrs.len()).map_err(|_| Malformed)?;
     let attr_len = u16::try_from(len).map_err(|_| Malformed)?;
     sample.attrs.extend_from_slice(before);
-    sample.attrs.extend_from_slice(behind);
-    Ok((attr_at, attr_len, info_at, left))
+    sample.attrs.extend_from_slice(after);
+    Ok((attr_at, attr_len, info_at, leftover))
 }
 
-/// Keeps the words of `tcp_info` that are wanted: its place. `None` where they are not those of its neighbours: then it
-/// stays among the attributes as it came. A kernel's structures have one length, and whole words since Linux 5.5.
-fn keep_info(payload: &[u8], sample: &mut Sample) -> Option<Result<u32, Malformed>> {
-    let there = 1u64.checked_shl(payload.len() as u32 / 8).map_or(u64::MAX, |end| end - 1);
-    let words = sample.wants.needs.info_words & there;
+/// Stores the requested words of `tcp_info` and returns their index. `None` if they are not the same words as of the other
+/// sockets: it then stays among the attributes. On one kernel all have the same length, in whole words since Linux 5.5.
+fn store_info(payload: &[u8], sample: &mut Sample) -> Option<Result<u32, Malformed>> {
+    let present = 1u64.checked_shl(payload.len() as u32 / 8).map_or(u64::MAX, |end| end - 1);
+    let words = sample.wants.needs.info_words & present;
     if sample.infos.is_empty() {
         sample.info_words = words;
     }
@@ -163,9 +163,9 @@ fn keep_info(payload: &[u8], sample: &mut Sample) -> Option<Result<u32, Malforme
     Some(at)
 }
 
-/// What a BPF map keeps beside a socket can be as large as a page and is the program's own: which maps, and how large the
-/// values are (`SK_DIAG_BPF_STORAGE*`, `include/uapi/linux/sock_diag.h`), is kept.
-fn without_values(all: &[u8], family: Family, proto: Proto) -> Vec<u8> {
+/// BPF socket storage (`SK_DIAG_BPF_STORAGE*`, `include/uapi/linux/sock_diag.h`) as map ids and sizes: a value can be as large
+/// as a page, and its layout is private to the BPF program.
+fn bpf_map_sizes(all: &[u8], family: Family, proto: Proto) -> Vec<u8> {
     let mut out = Vec::new();
     for (_, map) in Attrs::new(all, family, proto).iter().filter(|(n, _)| *n == 1) {
         let map = Attrs::new(map, family, proto);
@@ -176,11 +176,11 @@ fn without_values(all: &[u8], family: Family, proto: Proto) -> Vec<u8> {
     out
 }
 
-/// The keys of MD5 signatures are secrets: for whom there are some is kept, and not what they are.
-fn without_keys(all: &[u8]) -> Vec<u8> {
+/// MD5 signatures with their keys zeroed: the keys are secrets.
+fn zero_md5_keys(all: &[u8]) -> Vec<u8> {
     let mut out = all.to_vec();
-    for one in out.chunks_mut(attr::MD5SIG) {
-        if let Some(key) = one.get_mut(attr::MD5SIG_HEAD..) {
+    for signature in out.chunks_mut(attr::MD5SIG) {
+        if let Some(key) = signature.get_mut(attr::MD5SIG_HEAD..) {
             key.fill(0);
         }
     }

@@ -1,4 +1,4 @@
-//! Sockets that are not IP: UNIX, netlink, packet, vsock and XDP (`net/unix/diag.c`, `net/netlink/diag.c`,
+//! Decodes sockets other than IP: UNIX, netlink, packet, vsock and XDP (`net/unix/diag.c`, `net/netlink/diag.c`,
 //! `net/packet/diag.c`, `net/vmw_vsock/diag.c`, `net/xdp/xsk_diag.c`). TIPC is in [`super::tipc`].
 
 use crate::collect::netlink::links;
@@ -79,8 +79,8 @@ pub(crate) fn id(cookie: [u32; 2]) -> SocketId {
     SocketId { netns: 0, cookie: u64::from(cookie[0]) | u64::from(cookie[1]) << 32 }
 }
 
-/// Puts a name into the sample; its index, 0 for an empty one.
-pub(crate) fn name(sample: &mut Sample, name: String) -> u32 {
+/// Stores a name in the sample and returns its index, 0 for an empty one.
+pub(crate) fn store_name(sample: &mut Sample, name: String) -> u32 {
     if name.is_empty() {
         return 0;
     }
@@ -88,8 +88,8 @@ pub(crate) fn name(sample: &mut Sample, name: String) -> u32 {
     sample.names.len() as u32 - 1
 }
 
-/// Keeps the attributes, and the type of the socket (`SOCK_STREAM` and so on) and what else stands before them as more.
-pub(crate) fn finish(
+/// Adds the socket to the sample with its attributes, its type (`SOCK_STREAM` and so on) and more fields of its header.
+pub(crate) fn add(
     sample: &mut Sample,
     mut s: Socket,
     kind: u8,
@@ -110,7 +110,7 @@ pub(crate) fn finish(
     if walk.leftover() > 0 { Err(Malformed) } else { Ok(()) }
 }
 
-/// Kernel numbers of states as UNIX and vsock sockets use them.
+/// State of UNIX, vsock and TIPC sockets by its kernel number.
 pub(crate) fn state(n: u8) -> State {
     match n {
         7 => State::Unconn,
@@ -118,7 +118,7 @@ pub(crate) fn state(n: u8) -> State {
     }
 }
 
-/// Adds a UNIX socket. A path stands as it is; the zero bytes of an abstract name are shown as `@`, as `ss` does.
+/// Adds a UNIX socket, named by its path; zero bytes of an abstract name are shown as `@`, as `ss` does.
 pub(crate) fn unix(message: &[u8], sample: &mut Sample) -> Result<(), Malformed> {
     let (m, rest) = UnixMsg::read_from_prefix(message).map_err(|_| Malformed)?;
     let attrs = Attrs::new(rest, Family::Unix, Proto::Unix);
@@ -132,18 +132,18 @@ pub(crate) fn unix(message: &[u8], sample: &mut Sample) -> Result<(), Malformed>
             let end = raw.iter().position(|b| *b == 0).unwrap_or(raw.len());
             text::from_bytes(&raw[..end]).into_owned()
         };
-        s.local_name = name(sample, shown);
+        s.local_name = store_name(sample, shown);
     }
     if let Some(queues) = attrs.get(diag_attr::unix::RQLEN) {
         s.recv_q = read_u32(queues, 0).unwrap_or(0);
         s.send_q = read_u32(queues, 4).unwrap_or(0);
     }
     s.uid = attrs.get(diag_attr::unix::UID).and_then(|b| read_u32(b, 0)).unwrap_or(0);
-    finish(sample, s, m.kind, rest, &[])
+    add(sample, s, m.kind, rest, &[])
 }
 
-/// Names the far ends of the UNIX sockets from `begin` on: what their peers are bound to.
-pub(crate) fn join_unix(sample: &mut Sample, begin: usize) {
+/// Sets the remote names of the UNIX sockets from index `begin` on: the paths that their peers are bound to.
+pub(crate) fn name_unix_peers(sample: &mut Sample, begin: usize) {
     let named: FxHashMap<u64, u32> = sample.sockets[begin..]
         .iter()
         .filter(|s| s.local_name != 0)
@@ -157,7 +157,7 @@ pub(crate) fn join_unix(sample: &mut Sample, begin: usize) {
     }
 }
 
-/// Adds a netlink socket: its name is its protocol and port id.
+/// Adds a netlink socket, named by protocol and port id.
 pub(crate) fn netlink(message: &[u8], sample: &mut Sample) -> Result<(), Malformed> {
     let (m, rest) = NetlinkMsg::read_from_prefix(message).map_err(|_| Malformed)?;
     let connected = m.dst_port != 0 || m.dst_group != 0;
@@ -174,22 +174,22 @@ pub(crate) fn netlink(message: &[u8], sample: &mut Sample) -> Result<(), Malform
         s.send_q = mem.wmem_alloc().unwrap_or(0);
     }
     let protocol = names::netlink_protocol(u16::from(m.protocol));
-    s.local_name = name(
+    s.local_name = store_name(
         sample,
         format!("{protocol}:{}", if m.port == 0 { "kernel".to_owned() } else { m.port.to_string() }),
     );
     if connected {
         let group = if m.dst_group == 0 { String::new() } else { format!(" group {}", m.dst_group) };
-        s.remote_name = name(sample, format!("{protocol}:{}{group}", m.dst_port));
+        s.remote_name = store_name(sample, format!("{protocol}:{}{group}", m.dst_port));
     }
     let more: [(u16, &[u8]); 2] = [
         (diag_attr::own::PROTOCOL, &u16::from(m.protocol).to_ne_bytes()),
         (diag_attr::own::PORT_ID, &m.port.to_ne_bytes()),
     ];
-    finish(sample, s, m.kind, rest, &more)
+    add(sample, s, m.kind, rest, &more)
 }
 
-/// Adds a packet socket: its name is its protocol and interface.
+/// Adds a packet socket, named by protocol and interface.
 pub(crate) fn packet(
     message: &[u8],
     interfaces: &BTreeMap<u32, String>,
@@ -207,13 +207,13 @@ pub(crate) fn packet(
     }
     let on = match s.iface {
         0 => "*".to_owned(),
-        i => links::name_of(interfaces, i),
+        i => links::interface_name(interfaces, i),
     };
-    s.local_name = name(sample, format!("{}:{on}", names::ether(m.number)));
-    finish(sample, s, m.kind, rest, &[(diag_attr::own::PROTOCOL, &m.number.to_ne_bytes())])
+    s.local_name = store_name(sample, format!("{}:{on}", names::ether_type(m.number)));
+    add(sample, s, m.kind, rest, &[(diag_attr::own::PROTOCOL, &m.number.to_ne_bytes())])
 }
 
-/// Adds a vsock socket: its ends are context ids and ports.
+/// Adds a vsock socket, named by context ids and ports.
 pub(crate) fn vsock(message: &[u8], sample: &mut Sample) -> Result<(), Malformed> {
     let (m, rest) = VsockMsg::read_from_prefix(message).map_err(|_| Malformed)?;
     let end = |cid: u32, port: u32| {
@@ -222,14 +222,14 @@ pub(crate) fn vsock(message: &[u8], sample: &mut Sample) -> Result<(), Malformed
     };
     let mut s = Socket::new(id(m.cookie), Family::Vsock, Proto::Vsock, state(m.state));
     s.inode = u64::from(m.inode);
-    s.local_name = name(sample, end(m.src_cid, m.src_port));
+    s.local_name = store_name(sample, end(m.src_cid, m.src_port));
     if s.state == State::Established {
-        s.remote_name = name(sample, end(m.dst_cid, m.dst_port));
+        s.remote_name = store_name(sample, end(m.dst_cid, m.dst_port));
     }
-    finish(sample, s, m.kind, rest, &[(diag_attr::own::VSOCK_SHUTDOWN, &[m.shutdown])])
+    add(sample, s, m.kind, rest, &[(diag_attr::own::VSOCK_SHUTDOWN, &[m.shutdown])])
 }
 
-/// Adds an XDP socket: its name is its interface and queue.
+/// Adds an XDP socket, named by interface and queue.
 pub(crate) fn xdp(
     message: &[u8],
     interfaces: &BTreeMap<u32, String>,
@@ -243,12 +243,13 @@ pub(crate) fn xdp(
     if let Some((iface, queue)) = attrs.xdp_queue() {
         s.iface = iface;
         if iface != 0 {
-            s.local_name = name(sample, format!("{}:q{queue}", links::name_of(interfaces, iface)));
+            s.local_name =
+                store_name(sample, format!("{}:q{queue}", links::interface_name(interfaces, iface)));
         }
     }
     if let Some(mem) = attrs.skmem() {
         s.recv_q = mem.rmem_alloc().unwrap_or(0);
         s.send_q = mem.wmem_alloc().unwrap_or(0);
     }
-    finish(sample, s, m.kind, rest, &[])
+    add(sample, s, m.kind, rest, &[])
 }

@@ -1,130 +1,130 @@
-//! A long table in two halves, dumped beside each other on two cores.
+//! A long table dumped in two halves, in parallel on two cores.
 //!
-//! Most of what a dump costs is the kernel's, and a dump is one thread. So two ask for half of it each: the kernel filters
-//! by port, which a socket keeps for as long as it lives, so that every socket is in one half.
+//! Most of the cost of a dump is in the kernel, and a dump is single-threaded. Each of two dumps requests half the table: the
+//! kernel filters by port, which never changes during the lifetime of a socket, so every socket is in exactly one half.
 //!
-//! Both halves go over the whole table of bound sockets too. Asking for those once, beside the halves, costs as much: the
-//! kernel goes over all connected ones for that as well (`tcp_diag_dump`). Nor can one half have those without a far
-//! port: a socket that was bound and then reset by its peer keeps it.
+//! Both dumps iterate over the table of bound sockets. A third dump for those would cost as much, since the kernel iterates
+//! over all connected sockets for it too (`tcp_diag_dump`). Nor can sockets without a remote port go to one half only: a
+//! bound socket that was reset by its peer keeps its remote port.
 
 use super::dump_table::{self, TableDump};
-use super::{Ask, DumpTable, HERE};
+use super::{DumpMethod, DumpTable};
 use crate::collect::netlink::socket::NetlinkSocket;
+use crate::collect::netns::THREAD_SELF;
 use crate::model::{Prefilter, Proto, Sample, Side, Socket};
 use rustix::net::netlink::SOCK_DIAG;
 use std::path::Path;
 use std::thread;
 
-/// Sockets of a table from which on it is read in halves.
+/// Number of sockets from which a table is read in halves.
 const SPLIT_THRESHOLD: u64 = 16_384;
 
-/// Where the local ports that the kernel chooses begin (`ip_local_port_range`), and their middle. Elsewhere the halves are
-/// of different size, and nothing else.
+/// First and middle port of the default `ip_local_port_range`. With another range the halves are only unequal in size.
 const EPHEMERAL_FIRST: u16 = 32_768;
 const EPHEMERAL_MIDDLE: u16 = 46_884;
 
-/// Whether to read a table of so many sockets in halves: it is long, and there is a core to spare. `busy`: another one is
-/// taken.
+/// True if a table with this many sockets should be read in halves: it is long and a core is free. `busy`: one more core is in
+/// use.
 pub(crate) fn worth_splitting(table: &DumpTable, sockets: u64, busy: bool) -> bool {
     let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     table.proto == Proto::Tcp && sockets >= SPLIT_THRESHOLD && cores >= 2 + usize::from(busy)
 }
 
-/// About how many sockets a table has in the namespace of the calling thread; only for TCP.
+/// Approximate number of sockets of a TCP table in the network namespace of the calling thread.
 pub(crate) fn socket_count(table: &DumpTable) -> u64 {
-    let of = |file, line| {
-        let text = std::fs::read_to_string(Path::new(HERE).join(file)).unwrap_or_default();
-        let words = text.lines().find_map(|l| l.strip_prefix(line)).unwrap_or_default();
+    let count = |file, prefix| {
+        let text = std::fs::read_to_string(Path::new(THREAD_SELF).join(file)).unwrap_or_default();
+        let words = text.lines().find_map(|l| l.strip_prefix(prefix)).unwrap_or_default();
         // `inuse 4 orphan 0 tw 17 alloc 9 mem 2`
         let words: Vec<&str> = words.split_ascii_whitespace().collect();
-        let of =
+        let value =
             |name: &str| words.iter().position(|w| *w == name).and_then(|i| words.get(i + 1)?.parse().ok());
-        of("inuse").unwrap_or(0u64) + of("tw").unwrap_or(0)
+        value("inuse").unwrap_or(0u64) + value("tw").unwrap_or(0)
     };
     let (inet, inet6) = (("net/sockstat", "TCP: "), ("net/sockstat6", "TCP6: "));
-    match table.ask {
-        Ask::Inet(super::AF_INET, ..) => of(inet.0, inet.1),
-        Ask::Inet(..) => of(inet6.0, inet6.1),
-        _ => of(inet.0, inet.1) + of(inet6.0, inet6.1),
+    match table.method {
+        DumpMethod::Inet(super::AF_INET, ..) => count(inet.0, inet.1),
+        DumpMethod::Inet(..) => count(inet6.0, inet6.1),
+        _ => count(inet.0, inet.1) + count(inet6.0, inet6.1),
     }
 }
 
-/// What both halves filter by, beside what else is filtered.
+/// The filters of the two halves: the common filter and a partition by port.
 pub(crate) fn port_partition(filter: Option<&Prefilter>) -> [Prefilter; 2] {
     let from = |side, low| Prefilter::Ports { side, low, high: u16::MAX };
-    // By the end whose port was chosen by a kernel; between two such, by the local one.
-    let one = Prefilter::Or(vec![
+    // By the ephemeral port; if both are ephemeral, by the local one.
+    let upper = Prefilter::Or(vec![
         from(Side::Local, EPHEMERAL_MIDDLE),
         Prefilter::And(vec![
             Prefilter::Not(Box::new(from(Side::Local, EPHEMERAL_FIRST))),
             from(Side::Remote, EPHEMERAL_MIDDLE),
         ]),
     ]);
-    let other = Prefilter::Not(Box::new(one.clone()));
-    [one, other].map(|half| Prefilter::And(filter.cloned().into_iter().chain([half]).collect()))
+    let lower = Prefilter::Not(Box::new(upper.clone()));
+    [upper, lower].map(|half| Prefilter::And(filter.cloned().into_iter().chain([half]).collect()))
 }
 
-/// Reads both at once, by these programs. `false`: that could not be, and nothing was read.
+/// Reads both halves in parallel. Returns `false` if that is not possible and nothing was read.
 pub(crate) fn dump_parallel(
     whole: &TableDump<'_>,
-    programs: [Option<Vec<u8>>; 2],
-    talk: &mut NetlinkSocket,
+    bytecodes: [Option<Vec<u8>>; 2],
+    socket: &mut NetlinkSocket,
     sample: &mut Sample,
 ) -> bool {
-    // Without a program it would be the whole.
-    if programs.iter().any(Option::is_none) {
+    // Without bytecode each would be the whole table.
+    if bytecodes.iter().any(Option::is_none) {
         return false;
     }
-    let [one, other] = programs.map(|program| TableDump { program, ..whole.clone() });
-    let Ok(mut second) = NetlinkSocket::open(Some(SOCK_DIAG)) else { return false };
+    let [first, second] = bytecodes.map(|bytecode| TableDump { bytecode, ..whole.clone() });
+    let Ok(mut second_socket) = NetlinkSocket::open(Some(SOCK_DIAG)) else { return false };
     let (host, backend) = (sample.host.clone(), sample.backend.clone());
-    let mut beside = Sample::empty(sample.at, host, backend, sample.wants.clone());
-    let more = (sample.sockets.capacity() - sample.sockets.len()) / 2;
-    beside.sockets.reserve_exact(more);
-    beside.infos.reserve_exact((sample.infos.capacity() - sample.infos.len()) / 2);
+    let mut second_sample = Sample::empty(sample.at, host, backend, sample.wants.clone());
+    let spare = (sample.sockets.capacity() - sample.sockets.len()) / 2;
+    second_sample.sockets.reserve_exact(spare);
+    second_sample.infos.reserve_exact((sample.infos.capacity() - sample.infos.len()) / 2);
     let before = dump_table::SampleLen::new(sample);
-    let whole = thread::scope(|scope| {
-        let filled = &mut beside;
-        let thread = thread::Builder::new().name("half a dump".into());
-        let Ok(thread) =
-            thread.spawn_scoped(scope, move || dump_table::dump_table(&other, &mut second, true, filled))
+    let complete = thread::scope(|scope| {
+        let target = &mut second_sample;
+        let thread = thread::Builder::new().name("half-dump".into());
+        let Ok(thread) = thread
+            .spawn_scoped(scope, move || dump_table::dump_table(&second, &mut second_socket, true, target))
         else {
             return false;
         };
-        let one = dump_table::dump_table(&one, talk, true, sample);
+        let first_complete = dump_table::dump_table(&first, socket, true, sample);
         match thread.join() {
-            Ok(other) => one && other,
-            // Told by whoever watches this thread.
+            Ok(second_complete) => first_complete && second_complete,
+            // The poller reports the panic of its thread.
             Err(panic) => std::panic::resume_unwind(panic),
         }
     });
-    if !whole || !append(sample, beside) {
+    if !complete || !append(sample, second_sample) {
         before.truncate(sample);
         return false;
     }
     true
 }
 
-/// Adds what was read beside. `false`: the two cannot be one.
-fn append(sample: &mut Sample, beside: Sample) -> bool {
-    if beside.infos.is_empty() {
-        // Nothing to agree on.
+/// Appends the second half. Returns `false` if the two halves have different words of `tcp_info`.
+fn append(sample: &mut Sample, other: Sample) -> bool {
+    if other.infos.is_empty() {
+        // Nothing to compare.
     } else if sample.infos.is_empty() {
-        sample.info_words = beside.info_words;
-    } else if sample.info_words != beside.info_words {
+        sample.info_words = other.info_words;
+    } else if sample.info_words != other.info_words {
         return false;
     }
     let infos = if sample.info_words == 0 { 0 } else { sample.infos.len() / sample.info_len() };
     let (Ok(attrs), Ok(infos)) = (u32::try_from(sample.attrs.len()), u32::try_from(infos)) else {
         return false;
     };
-    sample.sockets.extend(beside.sockets.into_iter().map(|s| Socket {
+    sample.sockets.extend(other.sockets.into_iter().map(|s| Socket {
         attr_at: s.attr_at + attrs,
         info_at: if s.info_at == Socket::NO_INFO { s.info_at } else { s.info_at + infos },
         ..s
     }));
-    sample.attrs.extend_from_slice(&beside.attrs);
-    sample.infos.extend_from_slice(&beside.infos);
-    sample.faults.merge(beside.faults);
+    sample.attrs.extend_from_slice(&other.attrs);
+    sample.infos.extend_from_slice(&other.infos);
+    sample.faults.merge(other.faults);
     true
 }

@@ -3,7 +3,7 @@
 mod families;
 
 use super::inet::decode;
-use crate::collect::netlink::socket::{Done, DumpError, walk};
+use crate::collect::netlink::socket::{DumpError, DumpStats, read_messages};
 use crate::collect::netlink::wire;
 use crate::model::attr;
 use crate::model::diag_attr::inet;
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 fn sample() -> Sample {
-    let info = BackendInfo { backend: Backend::Netlink, why: String::new() };
+    let info = BackendInfo { backend: Backend::Netlink, reason: String::new() };
     Sample::empty(Stamp::default(), "test".into(), Arc::new(info), Wants::default())
 }
 
@@ -158,9 +158,9 @@ fn maps_beside_a_socket_are_kept_without_what_is_in_them() {
     }
 }
 
-fn count(bytes: &[u8]) -> (Result<bool, DumpError>, Done, usize) {
-    let (mut done, mut n) = (Done::default(), 0);
-    let ended = walk(bytes, 7, &mut done, &mut |_| {
+fn count(bytes: &[u8]) -> (Result<bool, DumpError>, DumpStats, usize) {
+    let (mut done, mut n) = (DumpStats::default(), 0);
+    let ended = read_messages(bytes, 7, &mut done, &mut |_| {
         n += 1;
         Ok(())
     });
@@ -172,7 +172,7 @@ fn what_the_kernel_says_besides_sockets() {
     let socket = message(20, 2, 7, &body(2, 1, &[]));
     let done = message(wire::DONE, 2, 7, &0i32.to_ne_bytes());
     let (ended, d, n) = count(&[socket.clone(), socket.clone(), done.clone()].concat());
-    assert!(ended.unwrap() && n == 2 && d == Done { messages: 2, ..Done::default() });
+    assert!(ended.unwrap() && n == 2 && d == DumpStats { messages: 2, ..DumpStats::default() });
     let (ended, _, n) = count(&socket);
     assert!(!ended.unwrap() && n == 1, "more will come");
     let (ended, d, _) =
@@ -210,8 +210,8 @@ proptest! {
     #[test]
     fn garbage_never_harms(bytes in prop::collection::vec(any::<u8>(), 0..600), seq in any::<u32>()) {
         let mut s = sample();
-        let mut done = Done::default();
-        let _ = walk(&bytes, seq, &mut done, &mut |m| decode(m, Proto::Tcp, &mut s));
+        let mut done = DumpStats::default();
+        let _ = read_messages(&bytes, seq, &mut done, &mut |m| decode(m, Proto::Tcp, &mut s));
         let _ = decode(&bytes, Proto::Udp, &mut s);
         for k in &s.sockets {
             let a = s.attrs_of(k);
@@ -223,7 +223,7 @@ proptest! {
 /// `struct inet_diag_req`: families and prefix lengths of nobody, the attributes, any socket, the states, no database.
 #[test]
 fn tcp_is_asked_for_whatever_the_family() {
-    let bytes = wire::Request::tcp(2, 1 << 10 | 1 << 1).numbered(7);
+    let bytes = wire::Request::tcp(2, 1 << 10 | 1 << 1).with_seq(7);
     let mut want = message(18, 0x301, 7, &[0, 0, 0, 2]);
     want.extend([0; 40]);
     want.extend([255; 8]);

@@ -1,6 +1,6 @@
-//! TIPC sockets (`net/tipc/diag.c`): everything stands in nested attributes.
+//! Decodes TIPC sockets (`net/tipc/diag.c`): every field is a nested attribute.
 
-use super::non_ip::{finish, id, name, state};
+use super::non_ip::{add, id, state, store_name};
 use crate::collect::netlink::socket::Malformed;
 use crate::model::bytes::{read_u32, read_u64};
 use crate::model::diag_attr::tipc::{ADDR, CON, COOKIE, INO, REF, STAT, STATE, TYPE, UID};
@@ -9,7 +9,7 @@ use crate::model::{Attrs, Family, Proto, Sample, Socket};
 /// `TIPC_NLA_SOCK` (`include/uapi/linux/tipc_netlink.h`).
 const SOCK: u16 = 2;
 
-/// Adds a TIPC socket: its ends are a node and the number of a socket there.
+/// Adds a TIPC socket, named by node and socket reference.
 pub(crate) fn tipc(message: &[u8], sample: &mut Sample) -> Result<(), Malformed> {
     let over = |b| Attrs::new(b, Family::Tipc, Proto::Tipc);
     let nested = over(message).get(SOCK).ok_or(Malformed)?;
@@ -22,17 +22,17 @@ pub(crate) fn tipc(message: &[u8], sample: &mut Sample) -> Result<(), Malformed>
     s.uid = word(UID).unwrap_or(0);
     let end = |node: u32, socket: u32| format!("{node:x}:{socket}");
     if let (Some(node), Some(socket)) = (word(ADDR), word(REF)) {
-        s.local_name = name(sample, end(node, socket));
+        s.local_name = store_name(sample, end(node, socket));
     }
     if let Some(con) = all.get(CON).map(over) {
         let part = |n| con.get(n).and_then(|b| read_u32(b, 0));
         if let (Some(node), Some(socket)) = (part(2), part(3)) {
-            s.remote_name = name(sample, end(node, socket));
+            s.remote_name = store_name(sample, end(node, socket));
         }
     }
     if let Some(stat) = all.get(STAT).map(over) {
         let part = |n| stat.get(n).and_then(|b| read_u32(b, 0)).unwrap_or(0);
         (s.recv_q, s.send_q) = (part(1), part(2));
     }
-    finish(sample, s, word(TYPE).unwrap_or(0) as u8, nested, &[])
+    add(sample, s, word(TYPE).unwrap_or(0) as u8, nested, &[])
 }

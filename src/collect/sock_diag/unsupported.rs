@@ -1,9 +1,9 @@
-//! Why a kernel does not tell the sockets of a protocol.
+//! Reason that the kernel does not list the sockets of a protocol.
 
 use crate::model::Proto;
 use std::path::Path;
 
-/// What the kernel calls it in `/proc/net/protocols`, and the module that lists its sockets.
+/// Name of a protocol in `/proc/net/protocols`, and the module that lists its sockets.
 const fn names(proto: Proto) -> (&'static str, &'static str) {
     match proto {
         Proto::Tcp => ("TCP", "tcp_diag"),
@@ -23,26 +23,24 @@ const fn names(proto: Proto) -> (&'static str, &'static str) {
     }
 }
 
-/// One sentence for people. `proc` is `/proc/thread-self` or its like.
-pub(crate) fn why(proto: Proto, proc: &Path) -> String {
+/// The reason, as text. `proc` is `/proc/thread-self` outside of tests.
+pub(crate) fn reason(proto: Proto, proc: &Path) -> String {
     let (name, module) = names(proto);
-    let known = std::fs::read_to_string(proc.join("net/protocols"));
-    match known.as_deref().map(|all| speaks(all, name)) {
+    let protocols = std::fs::read_to_string(proc.join("net/protocols"));
+    match protocols.as_deref().map(|all| is_registered(all, name)) {
         Ok(true) => {
             format!(
-                "this kernel has {name} sockets and no {module}: modprobe {module} adds it where it was built"
+                "{name} is in use but {module} is not available: load it with modprobe {module} if it was built"
             )
         }
-        Ok(false) if proto == Proto::Dccp => {
-            "this kernel has no DCCP: Linux 6.16 and later have not".to_owned()
-        }
-        Ok(false) => format!("this kernel has no {name}: not built, or its module is not loaded"),
-        Err(_) => format!("this kernel has no {module}"),
+        Ok(false) if proto == Proto::Dccp => "no DCCP in this kernel: removed in Linux 6.16".to_owned(),
+        Ok(false) => format!("no {name} in this kernel: not built, or its module is not loaded"),
+        Err(_) => format!("no {module} in this kernel"),
     }
 }
 
-/// Whether `/proc/net/protocols` names it: one a line, the name first.
-fn speaks(protocols: &str, name: &str) -> bool {
+/// True if `/proc/net/protocols` lists the protocol: one per line, name first.
+fn is_registered(protocols: &str, name: &str) -> bool {
     let first = protocols.lines().skip(1).filter_map(|l| l.split_whitespace().next());
     first.into_iter().any(|word| word == name || word.strip_suffix("v6") == Some(name))
 }
@@ -56,14 +54,16 @@ mod tests {
         MPTCPv6   2192      0       0   no       0   yes  kernel      y  n\n";
 
     #[test]
-    fn what_the_kernel_speaks_and_does_not_list_is_told_apart() {
-        assert!(speaks(TABLE, "XDP") && speaks(TABLE, "MPTCP") && !speaks(TABLE, "protocol"));
+    fn reason_names_missing_module_or_missing_protocol() {
+        assert!(
+            is_registered(TABLE, "XDP") && is_registered(TABLE, "MPTCP") && !is_registered(TABLE, "protocol")
+        );
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(why(Proto::Sctp, dir.path()), "this kernel has no sctp_diag");
+        assert_eq!(reason(Proto::Sctp, dir.path()), "no sctp_diag in this kernel");
         std::fs::create_dir(dir.path().join("net")).unwrap();
         std::fs::write(dir.path().join("net/protocols"), TABLE).unwrap();
-        assert!(why(Proto::Xdp, dir.path()).contains("modprobe xsk_diag"));
-        assert!(why(Proto::Sctp, dir.path()).starts_with("this kernel has no SCTP: not built"));
-        assert!(why(Proto::Dccp, dir.path()).contains("6.16"));
+        assert!(reason(Proto::Xdp, dir.path()).contains("modprobe xsk_diag"));
+        assert!(reason(Proto::Sctp, dir.path()).starts_with("no SCTP in this kernel: not built"));
+        assert!(reason(Proto::Dccp, dir.path()).contains("6.16"));
     }
 }

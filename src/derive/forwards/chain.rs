@@ -16,13 +16,13 @@ pub(super) fn follow_chained(rows: &mut [Forward]) {
             let is_next = |(k, o): &(usize, &Forward)| {
                 *k != i
                     && o.netns == netns
-                    && o.steps.iter().any(|s| s.by.is_rule())
+                    && o.via.iter().any(|s| s.kind.is_rule())
                     && o.proto.is_none_or(|p| f.proto.is_none_or(|q| p == q))
                     && t.port != 0
-                    && o.is_for(&t)
+                    && o.covers(&t)
             };
             // The kernel translates a connection once per namespace; connections that start there may match other rules.
-            let by_rule = f.steps.iter().any(|s| s.by.is_rule());
+            let by_rule = f.via.iter().any(|s| s.kind.is_rule());
             if netns == f.netns && by_rule {
                 continue;
             }
@@ -94,11 +94,11 @@ mod tests {
             let rows = &snap.forwards.as_ref().unwrap().rows;
             rows.iter().find(|f| f.host.port == port).unwrap().listens
         };
-        let of = |snap: &_| [6000, 6002, 9090].map(|port| listens(snap, port));
+        let all_listen = |snap: &_| [6000, 6002, 9090].map(|port| listens(snap, port));
         let snap = Engine::new().step(sample.clone());
-        assert_eq!(of(&snap), [Some(false), Some(false), Some(false)]);
+        assert_eq!(all_listen(&snap), [Some(false), Some(false), Some(false)]);
         sample.faults.add(FaultKind::NotPermitted, FaultSubject::NftRules, "");
         let snap = Engine::new().step(sample);
-        assert_eq!(of(&snap), [None, Some(false), Some(false)]);
+        assert_eq!(all_listen(&snap), [None, Some(false), Some(false)]);
     }
 }

@@ -85,7 +85,7 @@ fn pasta(words: &[&str]) -> Vec<ProxySpec> {
         for range in ports.split(',') {
             let (outside, inside) = range.split_once(':').unwrap_or((range, range));
             let (Some(addr), Some((first, last)), Some((begin, _))) =
-                (addr, ports_of(outside), ports_of(inside))
+                (addr, port_range(outside), port_range(inside))
             else {
                 continue;
             };
@@ -101,7 +101,7 @@ fn pasta(words: &[&str]) -> Vec<ProxySpec> {
 }
 
 /// `80` and `80-90`.
-fn ports_of(word: &str) -> Option<(u16, u16)> {
+fn port_range(word: &str) -> Option<(u16, u16)> {
     let (first, last) = word.split_once('-').unwrap_or((word, word));
     Some((first.parse().ok()?, last.parse().ok()?))
 }
@@ -197,7 +197,7 @@ fn ssh(words: &[&str]) -> Vec<ProxySpec> {
     out
 }
 
-/// Splits at colons outside of brackets.
+/// Splits at colons outside brackets.
 fn split_colons(spec: &str) -> Vec<&str> {
     let mut depth = 0;
     spec.split(|c| {
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn proxy_command_lines_are_parsed() {
-        let said = |comm: &str, line: &str| {
+        let parsed = |comm: &str, line: &str| {
             let end = |e: Option<Endpoint>| e.map_or("-".to_owned(), |e| e.to_string());
             let all = parse(comm, line).into_iter();
             let inside = |s: &ProxySpec| s.target_port.map_or_else(String::new, |p| format!(" :{p}"));
@@ -276,7 +276,7 @@ mod tests {
             ("nginx: worker process", ""),
             ("", ""),
         ] {
-            assert_eq!(said("x", line), want, "{line}");
+            assert_eq!(parsed("x", line), want, "{line}");
         }
         assert_eq!(target_pid("slirp4netns -c -e 3 812 tap0"), Some(812));
         assert_eq!(target_pid("pasta --config-net 812"), Some(812));

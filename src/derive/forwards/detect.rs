@@ -2,15 +2,19 @@
 
 use super::cmdline::{self, ProxySpec};
 use super::{Context, new_forward};
-use crate::model::nat::Step;
+use crate::model::nat::Via;
 use crate::model::{Addr, Endpoint, Forward, ForwardKind, Sample, Scope};
 
 /// Adds the forwards of user-space proxies, by their command lines, and of systemd sockets.
 pub(super) fn detect_proxies(c: &Context<'_>, out: &mut Vec<Forward>) {
     let sample = c.sample;
     for (i, p) in sample.processes.iter().enumerate() {
-        let step =
-            |by, listener| Step { by, how: p.info.cmdline.to_string(), process: Some(i as u32), listener };
+        let step = |by, listener| Via {
+            kind: by,
+            detail: p.info.cmdline.to_string(),
+            process: Some(i as u32),
+            listener,
+        };
         let own = c.sockets_of(i);
         let serving = serving(c, i);
         let specs = cmdline::parse(&p.info.comm, &p.info.cmdline);
@@ -70,10 +74,10 @@ fn detect_socket_activation(c: &Context<'_>, out: &mut Vec<Forward>) {
         for row in serving(c, i) {
             let s = &c.sockets[row as usize];
             let (by, how) = (ForwardKind::SocketActivation, p.info.cmdline.to_string());
-            let step = Step { by, how, process: Some(i as u32), listener: Some(row) };
+            let step = Via { kind: by, detail: how, process: Some(i as u32), listener: Some(row) };
             // The service it is passed to may be a proxy.
-            match out.iter_mut().find(|f| f.steps.iter().any(|s| s.listener == Some(row))) {
-                Some(f) => f.steps.insert(0, step),
+            match out.iter_mut().find(|f| f.via.iter().any(|s| s.listener == Some(row))) {
+                Some(f) => f.via.insert(0, step),
                 None => {
                     let f = new_forward(s.id.netns, Some(s.proto), s.local, step);
                     out.push(Forward { target: Some(s.local), target_netns: Some(s.id.netns), ..f });

@@ -36,7 +36,7 @@ pub(super) fn match_flows(c: &Context<'_>, rows: &mut [Forward]) -> (IndexPairs,
     for (i, f) in rows
         .iter()
         .enumerate()
-        .filter(|(_, f)| f.ways().any(|s| s.by.is_rule() || s.by == ForwardKind::Engine))
+        .filter(|(_, f)| f.known_via().any(|s| s.kind.is_rule() || s.kind == ForwardKind::Engine))
     {
         if f.host.port == 0 || f.last_port.saturating_sub(f.host.port) > MAX_INDEXED_RANGE {
             wide.push(i);
@@ -70,7 +70,7 @@ pub(super) fn match_flows(c: &Context<'_>, rows: &mut [Forward]) -> (IndexPairs,
             continue;
         }
         let exact = by_port.get(&(flow.netns, flow.orig.1.port));
-        let through = exact.into_iter().flatten().chain(&wide).copied().find(|f| rows[*f].takes(flow));
+        let through = exact.into_iter().flatten().chain(&wide).copied().find(|f| rows[*f].translated(flow));
         if let Some(f) = through.filter(|_| !flow.is_over()) {
             rows[f].clients += 1;
             rows[f].sockets.extend(at_target);

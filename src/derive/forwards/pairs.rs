@@ -1,7 +1,7 @@
 //! Connections of user-space proxies: the accepted one and the one to the target.
 
 use super::Context;
-use crate::model::nat::{Pair, Step};
+use crate::model::nat::{Pair, Via};
 use crate::model::snapshot::Direction;
 use crate::model::{Endpoint, Forward, ForwardKind, Scope, Socket};
 
@@ -10,13 +10,13 @@ pub(super) fn proxy_pairs(c: &Context<'_>, rows: &mut [Forward]) -> Vec<Pair> {
     let sample = c.sample;
     let mut out = Vec::new();
     for f in rows.iter_mut() {
-        let is_proxy = |s: &&Step| {
-            !s.by.is_rule() && !matches!(s.by, ForwardKind::SocketActivation | ForwardKind::Engine)
+        let is_proxy = |s: &&Via| {
+            !s.kind.is_rule() && !matches!(s.kind, ForwardKind::SocketActivation | ForwardKind::Engine)
         };
-        let Some(by) = f.steps.iter().find(is_proxy) else { continue };
+        let Some(by) = f.via.iter().find(is_proxy) else { continue };
         // It accepts a single client and stopped listening: the direction of its connections is unknown.
         let single = by.listener.is_none();
-        let (host, by, program) = (f.host, by.by, by.process);
+        let (host, by, program) = (f.host, by.kind, by.process);
         let accepted = |s: &Socket| {
             s.local.port == host.port
                 && !s.remote.is_none()

@@ -2,7 +2,7 @@
 
 use super::detect::address_in;
 use super::{Context, new_forward};
-use crate::model::nat::Step;
+use crate::model::nat::Via;
 use crate::model::{Addr, Container, Endpoint, Forward, ForwardKind, Published};
 use rustc_hash::FxHashMap;
 
@@ -12,35 +12,35 @@ pub(super) fn add_published(c: &Context<'_>, rows: &mut Vec<Forward>) {
     if sample.containers.iter().all(|k| k.ports.is_empty()) {
         return;
     }
-    let homes = container_namespaces(c);
+    let netns_by_container = container_namespaces(c);
     // Ports are published on the host; possibly only another namespace is read.
     let host = sample.namespaces.iter().position(|n| n.name == "host").unwrap_or(0) as u16;
     let host_read = sample.addresses.is_empty() || sample.addresses.iter().any(|(n, _)| *n == host);
     for (i, k) in sample.containers.iter().enumerate() {
-        let home = homes.get(&*k.id).copied();
+        let netns = netns_by_container.get(&*k.id).copied();
         for p in &k.ports {
             let step = || {
                 let how = format!("{}: {} {p}", k.engine.name(), k.label());
-                Step { by: ForwardKind::Engine, how, process: None, listener: None }
+                Via { kind: ForwardKind::Engine, detail: how, process: None, listener: None }
             };
             let target = || {
                 let fits = k.addrs.iter().find(|a| a.is_v4() == p.host.addr.is_v4() && !a.is_any());
-                let addr = fits.copied().or_else(|| Some(address_in(sample, home?, p.host.addr)));
+                let addr = fits.copied().or_else(|| Some(address_in(sample, netns?, p.host.addr)));
                 addr.map(|a| Endpoint::new(a, p.port))
             };
-            let mut known = false;
-            for f in rows.iter_mut().filter(|f| f.netns == host && is_published(f, p, k, home)) {
-                known = true;
+            let mut found = false;
+            for f in rows.iter_mut().filter(|f| f.netns == host && is_published(f, p, k, netns)) {
+                found = true;
                 f.container = Some(i as u32);
                 f.target = f.target.or_else(target);
-                f.target_netns = f.target_netns.or(home);
-                if f.steps.iter().all(|s| s.by != ForwardKind::Engine) {
-                    f.steps.push(step());
+                f.target_netns = f.target_netns.or(netns);
+                if f.via.iter().all(|s| s.kind != ForwardKind::Engine) {
+                    f.via.push(step());
                 }
             }
-            if !known && host_read {
+            if !found && host_read {
                 let f = new_forward(host, Some(p.proto), p.host, step());
-                rows.push(Forward { target: target(), target_netns: home, container: Some(i as u32), ..f });
+                rows.push(Forward { target: target(), target_netns: netns, container: Some(i as u32), ..f });
             }
         }
     }
@@ -59,14 +59,15 @@ fn container_namespaces<'a>(c: &'a Context<'_>) -> FxHashMap<&'a str, u16> {
 }
 
 /// True if a forward is that of a published port.
-fn is_published(f: &Forward, p: &Published, k: &Container, home: Option<u16>) -> bool {
+fn is_published(f: &Forward, p: &Published, k: &Container, netns: Option<u16>) -> bool {
     let port = p.host.port;
     // A proxy on `[::]` accepts IPv4 too; engines report it as 0.0.0.0.
-    let both = f.host.addr == Addr::ANY6 && p.host.addr == Addr::ANY4 && !f.ways().any(|s| s.by.is_rule());
+    let both =
+        f.host.addr == Addr::ANY6 && p.host.addr == Addr::ANY4 && !f.known_via().any(|s| s.kind.is_rule());
     let matches_target = |t: Endpoint| {
         let inside = if t.port == 0 { port } else { t.port };
-        let there = f.target_netns.is_some() && f.target_netns == home;
-        inside == p.port && (k.addrs.is_empty() || k.addrs.contains(&t.addr) || there)
+        let same_netns = f.target_netns.is_some() && f.target_netns == netns;
+        inside == p.port && (k.addrs.is_empty() || k.addrs.contains(&t.addr) || same_netns)
     };
     f.proto.is_none_or(|proto| proto == p.proto)
         && f.host.port != 0
@@ -86,15 +87,20 @@ mod tests {
 
     const ID: &str = "abababababababababababababababababababababababababababababababab";
 
-    /// What an engine says of the container that nginx, the first process, is in.
-    fn told(sample: &mut Sample, engine: ContainerEngine, addrs: &[&str], ports: &[(Proto, &str, u16)]) {
+    /// Adds the container of nginx, the first process, as its engine reports it.
+    fn add_container(
+        sample: &mut Sample,
+        engine: ContainerEngine,
+        addrs: &[&str],
+        ports: &[(Proto, &str, u16)],
+    ) {
         let mut web = Container::new(engine, ID);
         web.name = Some("web".into());
         web.addrs = addrs.iter().map(|a| a.parse().unwrap()).collect();
         web.ports = ports.iter().map(|(p, h, to)| Published { proto: *p, host: end(h), port: *to }).collect();
         sample.containers = Arc::from([web]);
         Arc::make_mut(&mut sample.processes[0].info).cgroup = Some(format!("/docker/{ID}").into());
-        sample.elsewhere = Arc::from([(10, 1)]);
+        sample.netns_by_pid = Arc::from([(10, 1)]);
     }
 
     fn row(snap: &Snapshot, port: u16) -> &Forward {
@@ -105,23 +111,23 @@ mod tests {
     }
 
     fn how(f: &Forward) -> Vec<&str> {
-        f.steps.iter().filter(|s| s.by.name() == "engine").map(|s| s.how.as_str()).collect()
+        f.via.iter().filter(|s| s.kind.name() == "engine").map(|s| s.detail.as_str()).collect()
     }
 
     fn by(f: &Forward) -> Vec<&str> {
-        f.ways().map(|s| s.by.name()).collect()
+        f.known_via().map(|s| s.kind.name()).collect()
     }
 
     #[test]
-    fn what_agrees_is_one_row_and_what_none_shows_is_a_row() {
+    fn published_port_joins_its_forward_or_is_a_row() {
         let mut sample = machine();
         let ports = [
             (Proto::Tcp, "0.0.0.0:8080", 80),
-            // To another port than the rule: not the same.
+            // The rule has another target port: two rows.
             (Proto::Tcp, "0.0.0.0:9090", 80),
             (Proto::Udp, "192.0.2.1:5353", 53),
         ];
-        told(&mut sample, ContainerEngine::Docker, &["172.17.0.2"], &ports);
+        add_container(&mut sample, ContainerEngine::Docker, &["172.17.0.2"], &ports);
         let snap = Engine::new().step(sample);
         let web = row(&snap, 8080);
         assert_eq!(by(web), ["dnat", "docker-proxy"]);
@@ -130,15 +136,15 @@ mod tests {
         let dns = row(&snap, 5353);
         assert_eq!((by(dns), how(dns).len()), (vec!["engine"], 1));
         assert_eq!((dns.target, dns.target_netns), (Some(end("172.17.0.2:53")), Some(1)));
-        assert_eq!(dns.listens, Some(false), "nothing of UDP is there");
+        assert_eq!(dns.listens, Some(false), "no UDP listener");
         let rows = &snap.forwards.as_ref().unwrap().rows;
         let twice: Vec<_> = rows.iter().filter(|f| f.host.port == 9090).map(by).collect();
         assert_eq!(twice, [["dnat"], ["engine"]]);
-        // Rules and programs of which no engine speaks are as they were.
+        // Forwards that no engine published are unchanged.
         assert_eq!((how(row(&snap, 7070)).len(), row(&snap, 7070).container), (0, None));
     }
 
-    /// As an ordinary user's Podman has it: no rules, no addresses told, and a program that says nothing.
+    /// Rootless Podman: no rules, no container addresses, and a proxy without options on its command line.
     fn rootless() -> Sample {
         let mut sample = machine();
         let nat = sample.netfilter.as_mut().unwrap();
@@ -148,7 +154,7 @@ mod tests {
         let proxy = Arc::make_mut(&mut sample.processes[1].info);
         (proxy.comm, proxy.cmdline) = ("rootlessport".into(), "rootlessport".into());
         sample.sockets[0].local = end("[::]:8080");
-        // Its connection into the namespace is a socket there.
+        // The proxy's connection to the container is a socket in the container's namespace.
         sample.sockets.truncate(4);
         let mut inside = sample.sockets[3];
         (inside.id.netns, inside.id.cookie, inside.inode) = (1, 9, 9);
@@ -165,10 +171,10 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_does_not_say_is_told_by_the_engine() {
+    fn proxy_without_options_has_the_target_of_the_published_port() {
         let mut sample = rootless();
         let ports = [(Proto::Tcp, "0.0.0.0:8080", 80)];
-        told(&mut sample, ContainerEngine::Podman, &[], &ports);
+        add_container(&mut sample, ContainerEngine::Podman, &[], &ports);
         let snap = Engine::new().step(sample);
         let web = row(&snap, 8080);
         assert_eq!((by(web), how(web)), (vec!["rootlessport"], vec!["podman: web 0.0.0.0:8080->80/tcp"]));
@@ -179,12 +185,12 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_speaks_by_packets_is_followed_by_the_clients_port() {
+    fn packet_proxy_connection_is_paired_by_client_port() {
         let mut sample = rootless();
-        told(&mut sample, ContainerEngine::Podman, &[], &[(Proto::Tcp, "0.0.0.0:8080", 80)]);
+        add_container(&mut sample, ContainerEngine::Podman, &[], &[(Proto::Tcp, "0.0.0.0:8080", 80)]);
         let proxy = Arc::make_mut(&mut sample.processes[1].info);
         (proxy.comm, proxy.cmdline) = ("slirp4netns".into(), "slirp4netns -c tap0".into());
-        // No socket of its own inside; the client's port is kept, its address is not.
+        // The proxy has no socket inside; the client's port is preserved, its address is not.
         sample.sockets.remove(4);
         sample.sockets[4].remote = end("10.0.2.2:41000");
         let snap = Engine::new().step(sample.clone());
@@ -192,8 +198,8 @@ mod tests {
         assert_eq!(snap.accepted_for(4), Some((accepted, false)));
         assert_eq!(crate::diagnose::route::original_client(&snap, 4), Some((end("127.0.0.1:41000"), false)));
         assert_eq!(crate::diagnose::route::original_destination(&snap, 4), Some(end("127.0.0.1:8080")));
-        let way = crate::diagnose::route::socket_route(&snap, 4);
-        let told: Vec<(&str, bool)> = way.iter().map(|s| (s.what.as_str(), s.certain)).collect();
+        let route = crate::diagnose::route::socket_route(&snap, 4);
+        let steps: Vec<(&str, bool)> = route.iter().map(|s| (s.what.as_str(), s.certain)).collect();
         let want = [
             ("127.0.0.1:41000", true),
             ("127.0.0.1:8080", true),
@@ -201,9 +207,9 @@ mod tests {
             ("10.0.2.100:80", false),
             ("nginx 10 fd 8", false),
         ];
-        assert_eq!(told, want);
-        assert_eq!(crate::diagnose::route::socket_route(&snap, accepted), way, "the same from either end");
-        // Two with that port: not known which.
+        assert_eq!(steps, want);
+        assert_eq!(crate::diagnose::route::socket_route(&snap, accepted), route, "the same from either end");
+        // Two sockets with that client port: ambiguous.
         let mut other = sample.sockets[4];
         (other.id.cookie, other.inode, other.remote) = (11, 11, end("10.0.2.3:41000"));
         sample.sockets.push(other);
@@ -211,32 +217,32 @@ mod tests {
     }
 
     #[test]
-    fn without_an_engine_a_connection_shows_where_it_goes() {
+    fn proxy_without_engine_has_the_target_of_its_connection() {
         let snap = Engine::new().step(rootless());
         let web = row(&snap, 8080);
         assert_eq!((by(web), web.target), (vec!["rootlessport"], Some(end("10.0.2.100:80"))));
         assert_eq!((web.target_netns, web.target_row), (Some(1), Some(1)));
-        // Nobody comes through: the namespace of its child is known, and no port.
+        // No active connection: only the namespace of the proxy's child is known.
         let mut sample = rootless();
         sample.sockets.truncate(3);
         let mut child = sample.processes[1].clone();
         let info = Arc::make_mut(&mut child.info);
         (info.pid, info.ppid) = (21, 20);
         sample.processes.push(child);
-        sample.elsewhere = Arc::from([(21, 1)]);
+        sample.netns_by_pid = Arc::from([(21, 1)]);
         let snap = Engine::new().step(sample);
         assert_eq!((row(&snap, 8080).target, row(&snap, 8080).target_netns), (None, Some(1)));
-        // Whose container it is tells a process in there.
-        let of = |snap: &Snapshot| {
+        // A process in the target namespace identifies the container.
+        let container = |snap: &Snapshot| {
             let column = crate::table::table("forwards").and_then(|t| t.column("container")).unwrap();
             match column.value(snap, 0) {
                 crate::format::Value::Text(t) => Some(t.into_owned()),
                 _ => None,
             }
         };
-        assert_eq!(of(&snap), None);
+        assert_eq!(container(&snap), None);
         let mut sample = snap.sample.clone();
         Arc::make_mut(&mut sample.processes[2].info).cgroup = Some(format!("/docker/{ID}").into());
-        assert_eq!(of(&Engine::new().step(sample)).as_deref(), Some("abababababab"));
+        assert_eq!(container(&Engine::new().step(sample)).as_deref(), Some("abababababab"));
     }
 }

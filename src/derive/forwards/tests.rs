@@ -13,7 +13,7 @@ pub(super) fn end(s: &str) -> Endpoint {
 }
 
 pub(super) fn machine() -> Sample {
-    let info = Arc::new(BackendInfo { backend: Backend::Script, why: String::new() });
+    let info = Arc::new(BackendInfo { backend: Backend::Script, reason: String::new() });
     let wants = Wants::default().with(Reads::NAT | Reads::LOCAL_PEERS);
     let at = Stamp { boot_ns: 1_000_000_000, unix_ns: 0 };
     let mut sample = Sample::empty(at, "x".into(), info, wants);
@@ -57,9 +57,9 @@ pub(super) fn machine() -> Sample {
     let e = State::Established;
     add(0, State::Listen, "0.0.0.0:8080", "", 1, 4);
     add(1, State::Listen, "0.0.0.0:80", "", 0, 6);
-    // Through the rule: the container sees the client itself.
+    // By the NAT rule: the container sees the client's address.
     add(1, e, "172.17.0.2:80", "203.0.113.5:50000", 0, 7);
-    // Through the proxy: it sees the proxy.
+    // By the proxy: the container sees the proxy's address.
     add(0, e, "127.0.0.1:8080", "127.0.0.1:41000", 1, 5);
     add(0, e, "172.17.0.1:42000", "172.17.0.2:80", 1, 6);
     add(1, e, "172.17.0.2:80", "172.17.0.1:42000", 0, 8);
@@ -101,32 +101,32 @@ pub(super) fn machine() -> Sample {
 }
 
 #[test]
-fn a_published_port_is_one_row_by_rule_and_proxy() {
+fn rule_and_proxy_of_one_port_are_one_row() {
     let snap = Engine::new().step(machine());
     let f = snap.forwards.as_ref().unwrap();
     assert_eq!(f.rows.len(), 3);
     let web = f.rows.iter().find(|r| r.host.port == 8080).unwrap();
-    let by: Vec<_> = web.steps.iter().map(|s| s.by.name()).collect();
+    let by: Vec<_> = web.via.iter().map(|s| s.kind.name()).collect();
     assert_eq!(by, ["dnat", "docker-proxy"]);
     assert_eq!(
         (web.target, web.target_netns, web.target_row, web.listens),
         (Some(end("172.17.0.2:80")), Some(1), Some(1), Some(true))
     );
     assert_eq!((web.clients, web.sockets.as_slice()), (2, &[2, 3][..]));
-    // Nothing listens there; nobody here has that address.
-    let of = |port| f.rows.iter().find(|r| r.host.port == port).unwrap();
-    assert_eq!((of(9090).listens, of(9090).target_netns), (Some(false), Some(1)));
-    assert_eq!((of(7070).listens, of(7070).target_netns), (None, None));
+    // No listener; the target address is remote.
+    let forward = |port| f.rows.iter().find(|r| r.host.port == port).unwrap();
+    assert_eq!((forward(9090).listens, forward(9090).target_netns), (Some(false), Some(1)));
+    assert_eq!((forward(7070).listens, forward(7070).target_netns), (None, None));
 }
 
 #[test]
-fn the_real_client_is_known() {
+fn original_client_is_known_by_conntrack_or_proxy_pair() {
     let snap = Engine::new().step(machine());
-    // By the kernel's table.
+    // By conntrack.
     assert_eq!(snap.flow(2).unwrap().orig.0, end("203.0.113.5:50000"));
     assert_eq!(snap.flow(1), None);
-    // By the proxy's two connections.
-    assert_eq!(snap.other_end(5), Some(4));
+    // By the two connections of the proxy.
+    assert_eq!(snap.local_peer(5), Some(4));
     assert_eq!(snap.proxied(4), Some((3, true)));
     assert_eq!(snap.proxied(3), Some((4, true)));
     assert_eq!(snap.proxied(2), None);
@@ -136,9 +136,9 @@ fn the_real_client_is_known() {
 }
 
 #[test]
-fn what_systemd_holds_is_served_by_whom_it_hands_it_to() {
+fn activated_socket_is_served_by_its_service() {
     let mut sample = machine();
-    // The manager of a user or of a container: not the first process of this machine.
+    // A systemd of a user or of a container, not PID 1 of the host.
     let mut manager = sample.processes[0].clone();
     let info = Arc::make_mut(&mut manager.info);
     (info.pid, info.comm, info.cmdline) = (5, "systemd".into(), "/lib/systemd/systemd --user".into());
@@ -155,12 +155,12 @@ fn what_systemd_holds_is_served_by_whom_it_hands_it_to() {
         let rows = &snap.forwards.as_ref().unwrap().rows;
         let row = rows.iter().position(|f| f.host.port == 6000).unwrap();
         let column = crate::table::table("forwards").and_then(|t| t.column("pid")).unwrap();
-        let by: Vec<_> = rows[row].ways().map(|s| s.by.name()).collect();
+        let by: Vec<_> = rows[row].known_via().map(|s| s.kind.name()).collect();
         (by, rows[row].listens, column.value(snap, row).number())
     };
     let snap = Engine::new().step(sample.clone());
     assert_eq!(served(&snap), (vec!["socket-activation"], Some(true), Some(10.0)), "nginx");
-    // Nobody was started yet.
+    // The service is not started yet.
     owners.pop();
     sample.owners = owners.into();
     let snap = Engine::new().step(sample);

@@ -100,12 +100,12 @@ impl MatchState {
         let target = sent.addr;
         let (dests, ports) = (self.dests.len().max(1), self.ports.len().max(1));
         let rule = |i: usize| {
-            let to = self.dests.get(i / ports).copied();
+            let dest = self.dests.get(i / ports).copied();
             NatRule {
                 netns,
-                family: self.family.or_else(|| target.or(to.map(|t| t.0)).map(family)),
+                family: self.family.or_else(|| target.or(dest.map(|t| t.0)).map(family)),
                 proto: self.proto.and_then(Proto::from_ip_number),
-                to,
+                dest,
                 ports: self.ports.get(i % ports).copied(),
                 iface: self.iface.clone(),
                 target,

@@ -286,7 +286,7 @@ impl Evaluator<'_> {
     fn add_all(&mut self, rules: Vec<NatRule>) {
         for rule in rules {
             let before = self.reached.iter().map(|i| &self.out.rules[*i]);
-            let shadowed_by = before.into_iter().find(|r| r.takes_all_of(&rule)).map(|r| r.location.clone());
+            let shadowed_by = before.into_iter().find(|r| r.shadows(&rule)).map(|r| r.location.clone());
             let same = |r: &NatRule| {
                 r.location == rule.location && NatRule { shadowed_by: None, ..r.clone() } == rule
             };

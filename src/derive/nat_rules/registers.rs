@@ -22,7 +22,7 @@ pub(super) enum PacketField {
     Mark,
     Interface,
     InterfaceIndex,
-    /// Whether the destination is a local address: true for everything that is forwarded.
+    /// The destination is a local address: true for everything that is forwarded.
     Local,
     Other,
 }

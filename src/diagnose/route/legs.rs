@@ -7,7 +7,7 @@ use crate::model::{Endpoint, Flow, Forward, ForwardKind, Scope, Snapshot, Socket
 /// One leg.
 #[derive(Debug)]
 pub(crate) struct Leg<'a> {
-    /// The row of the client, if it is on this machine.
+    /// The row of the client, if it is on this host.
     pub(crate) client: Option<usize>,
     /// The endpoint of the client.
     pub(crate) from: Endpoint,
@@ -15,7 +15,7 @@ pub(crate) struct Leg<'a> {
     pub(crate) flows: Vec<&'a Flow>,
     /// The endpoint that it reaches.
     pub(crate) to: Endpoint,
-    /// The row of that endpoint, if it is on this machine.
+    /// The row of that endpoint, if it is on this host.
     pub(crate) server: Option<usize>,
     /// If that row is not visible: the row of the listener, and the network namespace of the address.
     pub(crate) listener: Option<usize>,
@@ -52,7 +52,7 @@ pub(crate) fn forward_legs(snap: &Snapshot, row: usize) -> Vec<Leg<'_>> {
         let (next, following) = match (pair, forward) {
             (Some(p), f) => {
                 let to = p.connected as usize;
-                let by = f.and_then(|f| f.ways().find(|s| !s.by.is_rule())).map(|s| s.by);
+                let by = f.and_then(|f| f.known_via().find(|s| !s.kind.is_rule())).map(|s| s.kind);
                 let proxy = |to| Next::Proxy { by, to, certain: p.certain };
                 if p.direct {
                     let s = snap.socket(to);
@@ -111,7 +111,7 @@ fn leg_of_row(snap: &Snapshot, row: usize) -> Leg<'_> {
             return leg;
         }
     }
-    let other = snap.other_end(row);
+    let other = snap.local_peer(row);
     let role = |r: usize| snap.pair_of(r).map(|p| p.accepted == r as u32 || p.direct);
     // The server end: known from the pair of this row or of its peer, else from the direction.
     let serves = role(row)
@@ -147,18 +147,19 @@ fn forward_of_accepted(snap: &Snapshot, row: usize) -> Option<&Forward> {
         f.sockets.contains(&(row as u32))
             && (f.netns, f.host.port) == (s.id.netns, s.local.port)
             && f.target != Some(s.local)
-            && f.ways().any(|s| s.process.is_some())
+            && f.known_via().any(|s| s.process.is_some())
     })
 }
 
 /// The forward whose rule redirected a connection; of several that match the most specific.
 pub(crate) fn forward_of_flow<'a>(snap: &'a Snapshot, flow: &Flow) -> Option<&'a Forward> {
-    let by_rule =
-        |f: &&Forward| f.steps.iter().any(|s| s.by.is_rule()) && f.shadowed_by.is_none() && f.takes(flow);
+    let by_rule = |f: &&Forward| {
+        f.via.iter().any(|s| s.kind.is_rule()) && f.shadowed_by.is_none() && f.translated(flow)
+    };
     let specificity = |f: &&Forward| {
         (f.host.port != 0, f.last_port <= f.host.port, f.host.addr == flow.orig.1.addr, f.proto.is_some())
     };
-    // The first of equal ones.
+    // On a tie the first.
     snap.forward_rows().iter().rev().filter(by_rule).max_by_key(specificity)
 }
 

@@ -71,12 +71,12 @@ impl<'a> Attrs<'a> {
         /// Clock tick of `/proc` (`USER_HZ`), microseconds.
         const TICK_US: u64 = 10_000;
         let raw = if self.proto == Proto::Tcp { self.get(own::PROC_TCP)? } else { return None };
-        let at = |i: usize| read_u32(raw, i * 4).map(u64::from);
+        let column = |i: usize| read_u32(raw, i * 4).map(u64::from);
         match field {
-            "rto_us" => Some(at(0)? * TICK_US),
-            "ato_us" => Some(at(1)? * TICK_US),
-            "snd_cwnd" => at(3),
-            "snd_ssthresh" => at(4).filter(|n| *n < 0x7fff_ffff),
+            "rto_us" => Some(column(0)? * TICK_US),
+            "ato_us" => Some(column(1)? * TICK_US),
+            "snd_cwnd" => column(3),
+            "snd_ssthresh" => column(4).filter(|n| *n < 0x7fff_ffff),
             _ => None,
         }
     }
@@ -94,7 +94,7 @@ impl<'a> Attrs<'a> {
     /// BBR parameters, if the socket uses BBR.
     pub fn bbr(&self) -> Option<Bbr> {
         let raw = if self.is_inet() { self.get(inet::BBRINFO)? } else { return None };
-        let gain = |at| read_u32(raw, at).map(|n| f64::from(n) / 256.0);
+        let gain = |offset| read_u32(raw, offset).map(|n| f64::from(n) / 256.0);
         Some(Bbr {
             bw: read_u32(raw, 0).zip(read_u32(raw, 4)).map(|(lo, hi)| u64::from(lo) | u64::from(hi) << 32),
             min_rtt_us: read_u32(raw, 8),

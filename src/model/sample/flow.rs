@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// One tracked connection (`nf_conntrack`; `include/uapi/linux/netfilter/nfnetlink_conntrack.h`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flow {
-    /// The network namespace that tracks it: an index of [`crate::model::Sample::namespaces`].
+    /// Network namespace that tracks it: an index of [`crate::model::Sample::namespaces`].
     pub netns: u16,
     /// Transport protocol.
     pub proto: Proto,
@@ -60,7 +60,7 @@ impl Flow {
         self.orig.0 != self.reply.1
     }
 
-    /// True if it is closed and only waits to expire: `TIME_WAIT` and `CLOSE`.
+    /// True if it is closed and about to expire: `TIME_WAIT` and `CLOSE`.
     pub const fn is_over(&self) -> bool {
         matches!(self.tcp_state, Some(7 | 8))
     }
@@ -70,7 +70,7 @@ impl Flow {
         SocketId { netns: self.netns, cookie: SocketId::SYNTHETIC | self.id as u64 }
     }
 
-    /// Its state, as conntrack(8) prints it.
+    /// State as conntrack(8) prints it.
     pub fn state(&self) -> &'static str {
         match self.tcp_state.and_then(|n| TCP_STATES.get(usize::from(n))) {
             Some(name) => name,
@@ -87,7 +87,7 @@ mod tests {
     use crate::model::Addr;
 
     #[test]
-    fn flow_with_translated_ends_is_nat() {
+    fn flow_with_translated_endpoint_is_nat() {
         let e = |port| Endpoint::new(Addr::v4([10, 0, 0, 1]), port);
         let mut f = Flow {
             netns: 0,

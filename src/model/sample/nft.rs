@@ -1,7 +1,7 @@
 //! `nf_tables` rulesets as the kernel reported them (`include/uapi/linux/netfilter/nf_tables.h`).
 //!
-//! Attributes keep their kernel numbers; the constants at the end name the values. Nothing is interpreted here, so a ruleset
-//! can be written to a file and evaluated later.
+//! Attributes keep their kernel numbers; the constants at the end name the values. Nothing is interpreted here, so a
+//! ruleset can be written to a file and evaluated later.
 
 mod builder;
 
@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 /// Bytes of a value, an attribute or a register.
 pub type Bytes = Box<[u8]>;
 
-/// The tables of one network namespace that have a chain of type `nat`.
+/// Tables of one network namespace that have a chain of type `nat`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ruleset {
-    /// The network namespace: an index of [`crate::model::Sample::namespaces`].
+    /// Network namespace: an index of [`crate::model::Sample::namespaces`].
     pub netns: u16,
-    /// Its tables, in the order of the kernel.
+    /// Tables, in kernel order.
     pub tables: Vec<Table>,
 }
 
@@ -25,11 +25,11 @@ pub struct Ruleset {
 pub struct Table {
     /// `NFPROTO_*`.
     pub family: u8,
-    /// Its name.
+    /// Name.
     pub name: Box<str>,
-    /// Its chains, in the order of the kernel.
+    /// Chains, in kernel order.
     pub chains: Vec<Chain>,
-    /// Its sets and maps.
+    /// Sets and maps.
     pub sets: Vec<Set>,
 }
 
@@ -46,18 +46,18 @@ pub struct Chain {
     pub hook: Option<Hook>,
     /// `NFTA_CHAIN_POLICY`: `NF_ACCEPT` or `NF_DROP`.
     pub policy: Option<u32>,
-    /// Its rules, in the order they are evaluated.
+    /// Rules, in evaluation order.
     pub rules: Vec<Rule>,
 }
 
 impl Chain {
-    /// The hook number (`NF_INET_*`) of a base chain of type `nat`.
+    /// Hook number (`NF_INET_*`) of a base chain of type `nat`.
     pub fn nat_hook(&self) -> Option<u32> {
         self.hook.filter(|_| self.kind.as_deref() == Some("nat"))?.number
     }
 }
 
-/// The hook of a base chain.
+/// Hook of a base chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hook {
     /// `NFTA_HOOK_HOOKNUM`: `NF_INET_*`.
@@ -82,7 +82,7 @@ pub struct Set {
     pub name: Box<str>,
     /// `NFTA_SET_FLAGS`.
     pub flags: u32,
-    /// `NFTA_SET_KEY_TYPE`: nft(8)'s number of the type.
+    /// `NFTA_SET_KEY_TYPE`: type number of nft(8).
     pub key_type: Option<u32>,
     /// `NFTA_SET_KEY_LEN`.
     pub key_len: u32,
@@ -90,7 +90,7 @@ pub struct Set {
     pub data_type: Option<u32>,
     /// `NFTA_SET_DATA_LEN`; for maps.
     pub data_len: Option<u32>,
-    /// Its elements; empty if no rule looks it up.
+    /// Elements; empty if no rule looks up the set.
     pub elements: Vec<Element>,
 }
 
@@ -123,7 +123,7 @@ pub enum Data {
 }
 
 impl Data {
-    /// The bytes of a value.
+    /// Bytes of a value.
     pub fn value(&self) -> Option<&[u8]> {
         match self {
             Self::Value(bytes) => Some(bytes),
@@ -131,7 +131,7 @@ impl Data {
         }
     }
 
-    /// The chain that a verdict jumps to.
+    /// Chain that a verdict jumps to.
     pub fn chain(&self) -> Option<&str> {
         match self {
             Self::Value(_) => None,
@@ -149,7 +149,7 @@ macro_rules! expressions {
             $($(#[doc = $doc])* $variant {
                 $(#[doc = concat!("`NFTA_", stringify!($kernel), "_", $attr, "`.")] $field: Option<$type>),*
             },)*
-            /// An expression whose attributes are not decoded.
+            /// Expression whose attributes are not decoded.
             Other {
                 /// `NFTA_EXPR_NAME`.
                 name: Box<str>,
@@ -186,23 +186,23 @@ expressions! {
     Redir REDIR { proto_min: u32 = "REG_PROTO_MIN", proto_max: u32 = "REG_PROTO_MAX", flags: u32 = "FLAGS" }
     /// Translates the source address to that of the outgoing interface.
     Masq MASQ { flags: u32 = "FLAGS", proto_min: u32 = "REG_PROTO_MIN", proto_max: u32 = "REG_PROTO_MAX" }
-    /// A match of xtables (iptables-nft).
+    /// Match of xtables (iptables-nft).
     Match MATCH { name: Box<str> = "NAME", revision: u32 = "REV", info: Bytes = "INFO" }
-    /// A target of xtables (iptables-nft).
+    /// Target of xtables (iptables-nft).
     Target TARGET { name: Box<str> = "NAME", revision: u32 = "REV", info: Bytes = "INFO" }
     /// Routing lookup: type of the address, outgoing interface.
     Fib FIB { dreg: u32 = "DREG", result: u32 = "RESULT", flags: u32 = "FLAGS" }
     /// Connection tracking: state, mark, zone.
     Ct CT { dreg: u32 = "DREG", key: u32 = "KEY", direction: u32 = "DIRECTION", sreg: u32 = "SREG" }
-    /// A random or incrementing number.
+    /// Random or incrementing number.
     Numgen NG { dreg: u32 = "DREG", modulus: u32 = "MODULUS", kind: u32 = "TYPE", offset: u32 = "OFFSET" }
-    /// A hash of a register.
+    /// Hash of a register.
     Hash HASH { sreg: u32 = "SREG", dreg: u32 = "DREG", len: u32 = "LEN", modulus: u32 = "MODULUS", kind: u32 = "TYPE" }
-    /// The local socket of the packet.
+    /// Local socket of the packet.
     Socket SOCKET { key: u32 = "KEY", dreg: u32 = "DREG" }
     /// Routing data: class, next hop.
     Rt RT { dreg: u32 = "DREG", key: u32 = "KEY" }
-    /// An extension header or TCP option.
+    /// Extension header or TCP option.
     Exthdr EXTHDR { dreg: u32 = "DREG", kind: u32 = "TYPE", offset: u32 = "OFFSET", len: u32 = "LEN" }
     /// Operating system fingerprint.
     Osf OSF { dreg: u32 = "DREG" }

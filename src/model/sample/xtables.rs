@@ -7,35 +7,35 @@ use serde::{Deserialize, Serialize};
 /// One table of one network namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
-    /// The network namespace: an index of [`crate::model::Sample::namespaces`].
+    /// Network namespace: an index of [`crate::model::Sample::namespaces`].
     pub netns: u16,
     /// Address family.
     pub family: Family,
-    /// Its name: `nat`.
+    /// Name: `nat`.
     pub name: Box<str>,
-    /// The hooks it has.
+    /// Hooks with a built-in chain.
     pub hooks: Vec<Hook>,
-    /// Its entries, in the order of their offsets.
+    /// Entries, ordered by offset.
     pub entries: Vec<Entry>,
 }
 
-/// The built-in chain of one hook.
+/// Built-in chain of one hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hook {
     /// `NF_INET_*`: index of [`HOOK_CHAINS`].
     pub number: u32,
     /// `hook_entry`: offset of its first entry.
     pub first: u32,
-    /// `underflow`: offset of the entry that is its policy.
+    /// `underflow`: offset of its policy entry.
     pub underflow: u32,
 }
 
 /// One entry (`struct ipt_entry`, `struct ip6t_entry`). IPv4 addresses and masks are in the first four bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Its offset in the table.
+    /// Offset in the table.
     pub offset: u32,
-    /// `next_offset`: its length, up to the next entry.
+    /// `next_offset`: length up to the next entry.
     pub len: u32,
     /// `src`.
     pub src: [u8; 16],
@@ -59,20 +59,20 @@ pub struct Entry {
     pub flags: u8,
     /// `invflags`: `IPT_INV_*`.
     pub invflags: u8,
-    /// Its matches (`struct xt_entry_match`).
+    /// Matches (`struct xt_entry_match`).
     pub matches: Vec<Extension>,
-    /// Its target (`struct xt_entry_target`); the name is empty for a verdict or jump.
+    /// Target (`struct xt_entry_target`); the name is empty for a verdict or jump.
     pub target: Extension,
 }
 
-/// A match or target: name, revision and its own structure.
+/// Match or target: name, revision and private structure.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extension {
-    /// Its name.
+    /// Name.
     pub name: Box<str>,
-    /// Its revision.
+    /// Revision.
     pub revision: u8,
-    /// Its structure, in the byte order of the host.
+    /// Private structure, in host byte order.
     pub info: Box<[u8]>,
 }
 

@@ -93,7 +93,7 @@ pub(crate) fn uid(snap: &Snapshot, row: usize) -> Result<u32, Missing> {
 pub(crate) fn comm(snap: &Snapshot, row: usize) -> Value<'_> {
     match snap.owners(row).first() {
         Some(o) => Value::text(&snap.process(o).info.comm),
-        None => snap.former(row).map_or_else(|| no_owner(snap, row), |f| Value::text(&f.comm)),
+        None => snap.last_owner(row).map_or_else(|| no_owner(snap, row), |f| Value::text(&f.comm)),
     }
 }
 
@@ -108,7 +108,7 @@ pub(crate) fn comm_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<
 pub(crate) fn pid(snap: &Snapshot, row: usize) -> Value<'_> {
     match snap.owners(row).first() {
         Some(o) => Value::from(snap.process(o).info.pid),
-        None => snap.former(row).map_or_else(|| no_owner(snap, row), |f| Value::from(f.pid)),
+        None => snap.last_owner(row).map_or_else(|| no_owner(snap, row), |f| Value::from(f.pid)),
     }
 }
 
@@ -129,7 +129,7 @@ pub(crate) fn processes(snap: &Snapshot, row: usize) -> usize {
 pub(crate) fn owner(snap: &Snapshot, row: usize) -> Value<'_> {
     let Some(o) = snap.owners(row).first() else {
         return snap
-            .former(row)
+            .last_owner(row)
             .map_or_else(|| no_owner(snap, row), |f| Value::from(format!("was {} {}", f.comm, f.pid)));
     };
     let p = &snap.process(o).info;
@@ -200,7 +200,7 @@ pub(crate) fn kind(snap: &Snapshot, row: usize) -> Value<'_> {
 }
 
 pub(crate) fn peer_process(snap: &Snapshot, row: usize) -> Value<'_> {
-    let Some(other) = snap.other_end(row) else { return na() };
+    let Some(other) = snap.local_peer(row) else { return na() };
     match snap.owners(other).first() {
         Some(o) => Value::from(format!("{} {}", snap.process(o).info.name(), snap.process(o).info.pid)),
         None => Value::Missing(snap.facts[other].owner_missing.unwrap_or(Missing::NoVisibleProcess)),
@@ -223,7 +223,7 @@ pub(crate) fn queue<'a>(snap: &Snapshot, n: u32, is_reported: fn(Backend) -> boo
 
 pub(crate) fn send_q<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
     let s = snap.socket(row);
-    queue(snap, s.send_q, if s.is_listener() { Backend::tells_backlogs } else { Backend::tells_queues })
+    queue(snap, s.send_q, if s.is_listener() { Backend::reports_backlogs } else { Backend::reports_queues })
 }
 
 pub(crate) fn rate<'a>(snap: &Snapshot, row: usize, r: Option<f32>) -> Value<'a> {
@@ -262,7 +262,7 @@ pub(crate) fn service(snap: &Snapshot, row: usize) -> Value<'_> {
 pub(crate) fn timer<'a>(snap: &Snapshot, row: usize, get: fn(&Socket) -> Value<'a>) -> Value<'a> {
     let s = snap.socket(row);
     match s.proto.has_tcp_states() {
-        true if !snap.sample.backend.backend.tells_queues() => Value::Missing(Missing::NotReported),
+        true if !snap.sample.backend.backend.reports_queues() => Value::Missing(Missing::NotReported),
         true => get(s),
         false => na(),
     }

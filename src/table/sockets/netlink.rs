@@ -17,7 +17,7 @@ fn group_names<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
 fn link_protocol<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
     let name: fn(u16) -> String = match snap.socket(row).proto {
         Proto::Netlink => names::netlink_protocol,
-        Proto::Packet => names::ether,
+        Proto::Packet => names::ether_type,
         _ => return na(),
     };
     Value::from_opt(snap.attrs(row).protocol().map(name), Missing::NotReported)

@@ -24,7 +24,7 @@ pub(super) const COLUMNS: &[Column] = &[
         |s, r| s.attrs(r).packet_fanout().map_or_else(na, |(group, _)| Value::from(u32::from(group))),
         "Fanout group of a packet socket: the packets are distributed among its members."),
     Column::new("fanout_type", "FANOUT TYPE", Kind::Text, 63,
-        |s, r| s.attrs(r).packet_fanout().map_or_else(na, |(_, kind)| Value::from(names::fanout(kind))),
+        |s, r| s.attrs(r).packet_fanout().map_or_else(na, |(_, kind)| Value::from(names::fanout_mode(kind))),
         "Distribution in the fanout group: hash, lb, cpu, rollover, random, qm, cbpf, ebpf.")
         .wide(4, 11, 11),
 ];

@@ -158,7 +158,7 @@ impl Builder<'_> {
     /// Adds a kernel structure: each field with its help.
     fn record(&mut self, c: &Column, parts: &[(&'static str, Value<'_>)]) {
         let theme = self.app.theme;
-        let structure = crate::model::struct_layout::named(c.name);
+        let structure = crate::model::struct_layout::by_column(c.name);
         let name = self.label();
         self.text(&format!("{} ({}): {}", c.title, c.name, tr(c.help)), theme.dim);
         for (field, value) in parts {

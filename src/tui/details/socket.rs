@@ -68,7 +68,7 @@ impl Builder<'_> {
             self.context(o.process);
         }
         if owners.is_empty() {
-            if let Some(was) = snap.former(row) {
+            if let Some(was) = snap.last_owner(row) {
                 let text = msg!("was {}", format!("{} {} fd {}", was.comm, was.pid, was.fd));
                 self.text(&text, theme.text);
             }
@@ -82,7 +82,7 @@ impl Builder<'_> {
 
     /// Adds the owner of the peer socket, if it is on this host.
     pub(super) fn peer_socket(&mut self, row: usize) {
-        let Some(other) = self.snap.other_end(row) else { return };
+        let Some(other) = self.snap.local_peer(row) else { return };
         self.section(tr("peer socket on this host (o: go to it)"));
         let owners = self.snap.owners(other).to_vec();
         for o in &owners {

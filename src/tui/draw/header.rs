@@ -72,7 +72,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         put_from_right(canvas, if app.failed.is_some() { tr("failing") } else { tr("reading") }, theme.band);
         return;
     };
-    let took = match s.sample.took_us {
+    let took = match s.sample.duration_us {
         us if us < 1_000 => format!("{us:>3} µs"),
         us => format!("{:>3} ms", us / 1_000),
     };

@@ -106,7 +106,7 @@ fn name_end(text: &str) -> usize {
 
 /// True for a socket first seen in this poll or the previous one, but not in the first.
 fn is_new(snap: &Snapshot, row: usize) -> bool {
-    let Some(f) = snap.facts.get(row).filter(|f| !f.older) else { return false };
+    let Some(f) = snap.facts.get(row).filter(|f| !f.preexisting) else { return false };
     let n = snap.history.len();
     let since = snap.history.get(n.saturating_sub(2)).map_or(u64::MAX, |(at, _)| at.boot_ns);
     f.first_seen_ns >= since

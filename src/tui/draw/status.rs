@@ -23,7 +23,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         return;
     };
     let backend = &snap.sample.backend;
-    let why = if backend.why.is_empty() { String::new() } else { format!(" ({})", backend.why) };
+    let why = if backend.reason.is_empty() { String::new() } else { format!(" ({})", backend.reason) };
     let dot = app.glyphs.dot;
     let owners = snap
         .sample
@@ -46,7 +46,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         if f.kind == FaultKind::Namespace || refused || beside {
             continue;
         }
-        let style = if f.kind.hides_something() { theme.warn } else { theme.dim };
+        let style = if f.kind.hides_data() { theme.warn } else { theme.dim };
         parts.push((f.to_string(), style));
     }
     parts.extend(app.options.only.map(|only| (tr(only).to_owned(), theme.dim)));

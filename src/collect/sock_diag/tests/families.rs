@@ -2,7 +2,7 @@
 //! kernels, longer ones of kernels to come. Not every kernel has these families; what is decoded is the same.
 
 use super::{message, sample};
-use crate::collect::netlink::socket::{Done, Malformed, walk};
+use crate::collect::netlink::socket::{DumpStats, Malformed, read_messages};
 use crate::collect::sock_diag::inet::decode;
 use crate::collect::sock_diag::{non_ip, tipc};
 use crate::model::attr::{self, push};
@@ -321,7 +321,7 @@ proptest! {
         let _ = non_ip::unix(&bytes, &mut s);
         let _ = decode(&bytes, Proto::Sctp, &mut s);
         let whole = message(20, 2, 7, &bytes);
-        let _ = walk(&whole, 7, &mut Done::default(), &mut |m| tipc::tipc(m, &mut s));
+        let _ = read_messages(&whole, 7, &mut DumpStats::default(), &mut |m| tipc::tipc(m, &mut s));
         for k in &s.sockets {
             read_all(&s, k);
         }

@@ -63,13 +63,13 @@ fn table(entries: Vec<Entry>, hooks: &[(u32, u32, u32)]) -> Table {
         first: first * LEN,
         underflow: underflow * LEN,
     };
-    let at = |(i, e)| Entry { offset: i * LEN, ..e };
+    let with_offset = |(i, e)| Entry { offset: i * LEN, ..e };
     Table {
         netns: 3,
         family: Family::Inet,
         name: "nat".into(),
         hooks: hooks.iter().map(hook).collect(),
-        entries: (0..).zip(entries).map(at).collect(),
+        entries: (0..).zip(entries).map(with_offset).collect(),
     }
 }
 
@@ -109,7 +109,7 @@ fn jumps_and_conditions_yield_nat_rules() {
     );
     let found = evaluate(&t);
     let rule = |r: &crate::model::NatRule| {
-        let to = r.to.map_or_else(|| "any".to_owned(), |(a, n)| format!("{a}/{n}"));
+        let to = r.dest.map_or_else(|| "any".to_owned(), |(a, n)| format!("{a}/{n}"));
         let (target, port) = (r.target.unwrap(), r.target_ports.unwrap().0);
         let iface = r.iface.as_deref().unwrap_or("-");
         let (proto, more) = (r.proto.unwrap().name(), r.conditions.join(" "));

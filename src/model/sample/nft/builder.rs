@@ -1,4 +1,4 @@
-//! DNAT rules as nft(8) writes them, for demo data and tests.
+//! DNAT rules in the form nft(8) writes, for demo data and tests.
 
 use super::{
     Chain, Data, Expr, Hook, NF_INET_PRE_ROUTING, NFPROTO_IPV4, NFPROTO_IPV6, NFT_CMP_EQ, NFT_CMP_NEQ,
@@ -7,9 +7,9 @@ use super::{
 };
 use crate::model::{Endpoint, Proto};
 
-/// `NF_IP_PRI_NAT_DST`: the priority of chains that translate destinations.
+/// `NF_IP_PRI_NAT_DST`: priority of DNAT chains.
 const NF_IP_PRI_NAT_DST: i32 = -100;
-/// The second register: the target's port.
+/// `NFT_REG_2`: holds the target port.
 const NFT_REG_2: u32 = 2;
 /// Name of the base chain.
 const PREROUTING: &str = "PREROUTING";
@@ -19,7 +19,7 @@ const PREROUTING: &str = "PREROUTING";
 pub struct DnatRule {
     /// `ip nat DOCKER handle 7`: family (`ip` or `ip6`), table, chain, handle.
     pub location: String,
-    /// Incoming interface; with `!` before it, any other one.
+    /// Incoming interface; with `!` before it, any other.
     pub iface: Option<String>,
     /// Transport protocol.
     pub proto: Proto,
