@@ -212,7 +212,8 @@ pub fn socket_route(snap: &Snapshot, row: usize) -> Vec<Step> {
                     netns_note(snap, s.id.netns),
                     certain,
                 ));
-                let by = f.known_via().find(|s| !s.kind.is_rule()).map_or_else(|| tr("proxy"), |s| s.kind.name());
+                let by =
+                    f.known_via().find(|s| !s.kind.is_rule()).map_or_else(|| tr("proxy"), |s| s.kind.name());
                 out.push(Step::new(StepKind::Via, by, owner_text(snap, r), certain));
                 let begin = out.len();
                 push_target(snap, f, &mut out);
