@@ -97,7 +97,7 @@ pub fn suspects(snap: &Snapshot, process: usize) -> Vec<Suspect> {
     out
 }
 
-/// Returns whether a process may have a leak: its descriptors or its connections in `CLOSE_WAIT` keep growing.
+/// True if a process may leak descriptors: their number or that of its connections in `CLOSE_WAIT` keeps growing.
 pub fn is_leaking(snap: &Snapshot, process: usize) -> bool {
     snap.processes.get(process).is_some_and(|f| f.close_wait_leak || f.fds_full_in.is_some())
 }

@@ -1,4 +1,4 @@
-//! Rules about limits: who a limit belongs to, and how near it is.
+//! Rules about limits: the owner of a limit, and its usage.
 
 use super::fd_leak;
 use crate::format::{age, thousands};
@@ -7,7 +7,7 @@ use crate::model::limit::{Limit, LimitKind, LimitSubject};
 use crate::model::{FdKind, ProcInfo, Snapshot};
 use crate::msg;
 
-/// Seconds until full from which a forecast is not mentioned.
+/// Seconds until full above which a forecast is not mentioned.
 const FORECAST_S: f64 = 86_400.0;
 
 fn limit(snap: &Snapshot, row: usize) -> &Limit {

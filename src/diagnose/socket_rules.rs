@@ -11,7 +11,7 @@ use crate::msg;
 const STUCK_S: f64 = 60.0;
 /// Unread bytes above which an application does not read.
 const UNREAD: u32 = 64 * 1024;
-/// Seconds without a shrinking queue after which nobody reads it.
+/// Seconds without a shrinking queue after which it counts as unread.
 const WAITS_S: f64 = 10.0;
 /// Share of retransmitted segments that slows TCP down noticeably.
 const LOSS: f64 = 0.02;
@@ -38,7 +38,7 @@ fn stalled_for(snap: &Snapshot, row: usize) -> Option<String> {
     (secs >= WAITS_S).then(|| bounded_age(secs, least))
 }
 
-/// Returns whether a connection in the accept queue of this listener has been there for long. Under load the queue is never
+/// True if a connection has been in the accept queue of this listener for long. Under load the queue is never
 /// empty, but its connections change.
 fn has_old_pending(snap: &Snapshot, row: usize) -> bool {
     let l = snap.socket(row);
@@ -60,7 +60,7 @@ fn has_old_pending(snap: &Snapshot, row: usize) -> bool {
     })
 }
 
-/// Returns whether the accept queue of a listener is full. The kernel admits one more than the limit
+/// True if the accept queue of a listener is full. The kernel admits one more than the limit
 /// (`sk_acceptq_is_full`, `unix_recvq_full`), so `listen(fd, 0)` admits one.
 fn is_full(snap: &Snapshot, s: &Socket) -> bool {
     let limit_known = s.send_q > 0 || snap.sample.backend.backend.reports_backlogs();

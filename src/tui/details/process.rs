@@ -50,12 +50,12 @@ impl Builder<'_> {
         }
     }
 
-    pub(super) fn processes(&mut self, of: &[u32]) {
+    pub(super) fn processes(&mut self, processes: &[u32]) {
         self.section(tr("processes"));
-        if of.is_empty() {
+        if processes.is_empty() {
             self.text(tr("none visible"), self.app.theme.dim);
         }
-        for p in of.iter().take(40) {
+        for p in processes.iter().take(40) {
             let Some(p) = self.snap.sample.processes.get(*p as usize).map(|p| p.info.clone()) else {
                 continue;
             };
@@ -133,10 +133,10 @@ impl Builder<'_> {
 
 /// Parent process, its parent, and so on. Pids are reused, so a parent must be
 /// older than its child.
-fn parents(snap: &Snapshot, of: &Arc<ProcInfo>) -> Vec<Arc<ProcInfo>> {
+fn parents(snap: &Snapshot, process: &Arc<ProcInfo>) -> Vec<Arc<ProcInfo>> {
     let all = &snap.sample.processes;
     let mut out: Vec<Arc<ProcInfo>> = Vec::new();
-    let mut child = Arc::clone(of);
+    let mut child = Arc::clone(process);
     while out.len() < 16 {
         let found = all.binary_search_by_key(&child.ppid, |p| p.info.pid).ok().map(|i| &all[i].info);
         let Some(parent) = found.filter(|p| p.start_ns <= child.start_ns && p.pid != child.pid) else {
