@@ -336,7 +336,7 @@ fn plain_word(s: &str) -> bool {
         && family_word(s).is_none()
 }
 
-/// Expansion of a word for an address family or a protocol of one, as in `netstat` and `ss -6`.
+/// Expansion of a word for an address family or for a protocol of one family, as in `netstat` and `ss -6`.
 pub(crate) fn family_word(word: &str) -> Option<&'static str> {
     const WORDS: &[(&[&str], &str)] = &[
         (&["ipv4", "ip4", "inet4"], "family:inet"),

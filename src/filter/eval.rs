@@ -23,18 +23,18 @@ pub(crate) enum Node {
     Not(Box<Self>),
     States(StateSet),
     Protos(ProtoSet),
-    /// A port of one or both ends, in any of these ranges.
+    /// Local or remote port, or either, in any of these ranges.
     Ports(Ends, Box<[(u16, u16)]>),
-    /// An endpoint, one or both, by any of these.
+    /// Local or remote endpoint, or either, matching any of these.
     Hosts(Ends, Box<[Pattern]>),
-    /// The kernel chose the local port, if that is known.
+    /// The kernel chose the local port, as far as reported.
     AutoChosen,
-    /// The local port lies in the range the kernel chooses from.
+    /// The local port is in the ephemeral range.
     AutoRange,
     Word(Word),
-    /// Any value of a column.
+    /// A value of any column.
     Column(&'static Column, ValueTest),
-    /// A column of the processes that hold a socket; the number is its place in [`Prepared`].
+    /// A column of the owners of a socket; the number is its slot in [`Prepared`].
     Process(&'static Column, ValueTest, usize),
 }
 
@@ -54,7 +54,7 @@ pub(crate) enum ValueTest {
     Regex(Box<Regex>),
 }
 
-/// One operand, ready.
+/// One compiled operand.
 #[derive(Clone, Debug)]
 pub(crate) enum Pattern {
     Missing,
@@ -67,7 +67,7 @@ pub(crate) enum Pattern {
     Bool(bool),
     Part(Needle),
     Whole(Needle),
-    /// The same letters, in this case.
+    /// Equal text, case-sensitive.
     Exact(String),
     Glob(String),
 }
@@ -76,7 +76,7 @@ pub(crate) enum Pattern {
 #[derive(Clone, Debug)]
 pub(crate) struct Word {
     needle: Needle,
-    /// As states are written.
+    /// The word as states are spelled.
     state: Needle,
     states: StateSet,
     protos: ProtoSet,
@@ -90,8 +90,8 @@ pub(crate) struct Word {
 
 /// Compiles a tree. `slots` counts the tests to be prepared for each snapshot.
 ///
-/// `ss` evaluates every expression twice, in the kernel and in itself, and shows what passes both; only `autobound`
-/// means two things there (who chose the port, and whether it lies in the range of chosen ones). So does this.
+/// `ss` evaluates every expression twice, in the kernel and in user space, and shows what passes both; only `autobound`
+/// differs between the two (the kernel chose the port; the port is in the ephemeral range). Both are required here too.
 pub(crate) fn ready(e: &Expr, table: &'static Table, slots: &mut usize) -> Node {
     let chosen = compile(e, table, slots, &Node::AutoChosen);
     if e.has_autobound() {
@@ -170,7 +170,7 @@ fn term(t: &Term, table: &'static Table, slots: &mut usize) -> Node {
         (field, _) if sockets && ends(field, Kind::Port).is_some() => {
             match (ends(field, Kind::Port), ranges(&t.test)) {
                 (Some(ends), Some(ranges)) => Node::Ports(ends, ranges.into()),
-                // `none`, or a pattern: by what is shown.
+                // `none`, or a pattern: matched against the displayed text.
                 _ => column_or_both(field, test, table),
             }
         }
@@ -189,7 +189,7 @@ fn term(t: &Term, table: &'static Table, slots: &mut usize) -> Node {
     if not { Node::Not(Box::new(node)) } else { node }
 }
 
-/// A test of a column, or of the columns that a field for both ends stands for.
+/// A test of a column, or of both columns of a field that covers both endpoints.
 fn column_or_both(field: Field, test: ValueTest, table: &'static Table) -> Node {
     let names = match field {
         Field::Column(c) => return Node::Column(c, test),
@@ -200,7 +200,7 @@ fn column_or_both(field: Field, test: ValueTest, table: &'static Table) -> Node 
     Node::Or(names.into_iter().filter_map(node).collect())
 }
 
-/// The endpoints that a field of a socket is about, for fields of this kind (port or endpoint).
+/// The endpoints that a field of this kind (port or endpoint) covers.
 pub(crate) fn ends(field: Field, kind: Kind) -> Option<Ends> {
     match (field, kind) {
         (Field::EitherPort, Kind::Port) | (Field::EitherEnd, Kind::Endpoint) => Some(Ends::Either),
@@ -217,7 +217,7 @@ pub(crate) fn ends(field: Field, kind: Kind) -> Option<Ends> {
     }
 }
 
-/// The port ranges that a test accepts (before a `!=` negates it), if it is only about ports.
+/// The port ranges that a test accepts (before a `!=` negates it), if it tests ports only.
 pub(crate) fn ranges(test: &Test) -> Option<Vec<(u16, u16)>> {
     let clamp = |n: f64| n.clamp(0.0, 65535.0) as u16;
     match test {
@@ -244,7 +244,7 @@ pub(crate) fn ranges(test: &Test) -> Option<Vec<(u16, u16)>> {
     }
 }
 
-/// The column of the table of processes that says the same of a process as this one of its sockets.
+/// The column of the processes table with the same value as this column of the process's sockets.
 fn process_twin(c: &Column) -> Option<&'static Column> {
     PROCESSES.column(c.process_column?)
 }
@@ -280,7 +280,7 @@ fn value_test(t: &Term) -> (ValueTest, bool) {
             (ValueTest::Any(patterns), *op == Op::Differs)
         }
         Test::Compare(cmp, n) => (ValueTest::Compare(*cmp, *n), false),
-        // It was compiled once to be checked; a pattern that fails now matches nothing.
+        // The parser has compiled it already; a pattern that fails now matches nothing.
         Test::Regex(not, pattern) => match operand::regex(pattern) {
             Ok(r) => (ValueTest::Regex(Box::new(r)), *not),
             Err(_) => (ValueTest::Any(Box::default()), *not),
@@ -316,7 +316,7 @@ impl ValueTest {
     }
 }
 
-/// Calls with the text of a value, without a copy where that can be.
+/// Calls `f` with the text of a value, without a copy if possible.
 fn with_text<T>(v: &Value<'_>, f: impl FnOnce(&str) -> T) -> T {
     match v {
         Value::Text(s) => f(s),
@@ -386,13 +386,13 @@ fn is_bound_to(snap: &Snapshot, s: &Socket, zone: &str) -> bool {
 pub(crate) struct Prepared {
     /// For each slot, the result for each process.
     processes: Vec<Vec<bool>>,
-    /// For each slot of a word, users whose name has it, and ports whose service has it.
+    /// For each slot of a word, the users and the ports whose name or service contains it.
     users: Vec<Vec<u32>>,
     ports: Vec<Vec<u16>>,
 }
 
 impl Prepared {
-    /// For one tree over the sockets of one snapshot.
+    /// Prepares one tree for the sockets of one snapshot.
     pub(crate) fn new(node: &Node, slots: usize, snap: &Snapshot) -> Self {
         let mut out = Self {
             processes: vec![Vec::new(); slots],
@@ -468,7 +468,7 @@ pub(crate) fn eval(node: &Node, snap: &Snapshot, row: usize, prepared: Option<&P
                 let has = |name: u32| {
                     let v = Value::from_opt(end_name(snap, name), crate::model::Missing::NotApplicable);
                     patterns.iter().any(|p| match p {
-                        // `*` is any end.
+                        // `*` is any endpoint.
                         Pattern::Host(None, None, _) => true,
                         p => p.matches(&v),
                     })
@@ -552,7 +552,7 @@ fn has_word(w: &Word, snap: &Snapshot, row: usize, p: &Prepared) -> bool {
             return true;
         }
     }
-    // A user without a name is shown by number, which a word of digits must not find: it is about ports and pids.
+    // A user without a name is shown as a number, which a numeric word must not match: it searches ports and pids.
     p.users[w.slot].contains(&s.uid) && plain_column(w, "user", snap, row)
 }
 
@@ -573,7 +573,7 @@ fn word_in(w: &Word, c: &'static Column, snap: &Snapshot, row: usize) -> bool {
         return false;
     }
     if c.kind == Kind::Endpoint && !w.in_endpoint && !w.zoned {
-        // Names of other families are not made of hexadecimal digits only.
+        // Endpoints of other families contain more than hexadecimal digits.
         return c.any_value(snap, row, &mut |v| matches!(v, Value::Text(s) if w.needle.is_in(s)));
     }
     // A missing remote endpoint is shown empty, but matches as `*`.

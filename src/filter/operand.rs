@@ -18,7 +18,7 @@ pub(crate) const TWINS: &[(&str, &str)] = &[
     ("backlog", "accept_pct"),
 ];
 
-/// Other words for a direction.
+/// Aliases of the directions.
 const DIRECTION_WORDS: &[(&str, &str)] = &[
     ("accepted", "in"),
     ("incoming", "in"),
@@ -55,7 +55,7 @@ pub(crate) fn example(field: Field) -> Option<&'static str> {
     })
 }
 
-/// A compiled regular expression, or why not.
+/// A compiled regular expression, or the error.
 pub(crate) fn regex(pattern: &str) -> Result<Regex, String> {
     if pattern.len() > 1000 {
         return Err("regular expression too long: at most 1000 bytes".to_owned());
@@ -101,7 +101,7 @@ pub(crate) fn host(text: &str, services: &Services) -> Option<Operand> {
         };
         return with_port(prefix(addr, inner, len.or(inner_len))?, port, zone, services);
     }
-    // A bare IPv6 address has no port: its last part would be one.
+    // A bare IPv6 address has no port: its last group would be taken for one.
     if text.matches(':').count() >= 2 {
         let (addr, len) = split_len(text)?;
         let (addr, zone) = split_zone(addr)?;
@@ -126,7 +126,7 @@ pub(crate) fn host(text: &str, services: &Services) -> Option<Operand> {
     with_port(prefix(parsed, word, len)?, port, zone, services)
 }
 
-/// As `ss` reads it: also `10.0`, which is 10.0.0.0.
+/// Parses an address as `ss` does: `10.0` is 10.0.0.0.
 pub(crate) fn ss_host(text: &str, services: &Services) -> Option<Operand> {
     host(text, services).or_else(|| {
         let (addr, port) = text.split_once(':').map_or((text, None), |(a, p)| (a, Some(p)));
@@ -189,7 +189,7 @@ fn split_len(text: &str) -> Option<(&str, Option<u8>)> {
     }
 }
 
-/// The prefix, its length counted as the address is written, and its bits behind the length cleared.
+/// The network: its length relative to the address as written, host bits cleared.
 fn prefix(addr: Addr, written: &str, len: Option<u8>) -> Option<(Addr, u8)> {
     let Some(len) = len else { return Some((addr, super::ast::full(&addr))) };
     let len = match (addr.is_v4(), written.contains(':')) {
@@ -206,11 +206,11 @@ fn prefix(addr: Addr, written: &str, len: Option<u8>) -> Option<(Addr, u8)> {
         *x &= !(0xffu16 >> keep) as u8;
     }
     let cleared = Addr::v6(b);
-    // Clearing `::ffff:…/90` would leave IPv4; such a length was refused above.
+    // Clearing the host bits of `::ffff:…/90` would leave IPv4; such a length was rejected above.
     Some((cleared, len))
 }
 
-/// Up to four numbers with dots; those left out are 0.
+/// Up to four numbers separated by dots; missing ones are 0.
 fn short_v4(text: &str) -> Option<Addr> {
     if let Ok(a) = text.parse::<Addr>() {
         return Some(a);
@@ -238,7 +238,7 @@ pub(crate) fn share_twin(table: &'static Table, field: Field, text: &str) -> Fie
     field
 }
 
-/// The operands of a list, and the field they turn out to be about.
+/// The operands of a list, and the field they apply to.
 pub(crate) fn all(
     table: &'static Table,
     services: &Services,
@@ -353,7 +353,7 @@ fn numeric(services: &Services, field: Field, raw: &RawValue) -> Result<Operand,
         };
         return Ok(Operand::Mask(whole(v, raw.span.clone())?, whole(m, raw.span.clone())?));
     }
-    // A range; a service's name may have a `-` itself, a number may begin with one.
+    // A range; a service name may contain a `-`, a number may begin with one.
     if service(services, kind, &raw.text).is_none()
         && let Some(at) = raw.text.get(1..).and_then(|t| t.find('-')).map(|i| i + 1)
     {
@@ -368,7 +368,7 @@ fn numeric(services: &Services, field: Field, raw: &RawValue) -> Result<Operand,
         let high = part(&raw.text[at + 1..], at + 1);
         let a = match number(services, field, &low) {
             Ok(a) => a,
-            // `http-ltt`: the whole is what is unknown.
+            // `http-ltt`: the whole word is unknown.
             Err(_) if kind == Kind::Port && !low.text.bytes().all(|b| b.is_ascii_digit()) => {
                 return number(services, field, raw).map(Operand::Number);
             }
@@ -391,7 +391,7 @@ fn service(services: &Services, kind: Kind, text: &str) -> Option<u16> {
     if kind == Kind::Port { services.port(text.trim_start_matches(':')) } else { None }
 }
 
-/// One number in the unit of a field; of a port also a service's name.
+/// A number in the unit of a field; for a port also a service name.
 pub(crate) fn number(services: &Services, field: Field, raw: &RawValue) -> Result<Number, FilterError> {
     let kind = field.kind();
     let bad = |message: String, hint: String| {
@@ -432,7 +432,7 @@ pub(crate) fn number(services: &Services, field: Field, raw: &RawValue) -> Resul
     }
 }
 
-/// The states an operand list names.
+/// The states of an operand list.
 pub(crate) fn state_set(operands: &[Operand]) -> StateSet {
     operands.iter().fold(StateSet::empty(), |s, o| match o {
         Operand::States(x) => s | *x,
