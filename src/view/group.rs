@@ -3,8 +3,10 @@
 use super::View;
 use super::sort::SortKey;
 use crate::format::{self, Column, Kind, Role, Value};
+use crate::model::lang::{noop, tr};
 use crate::model::snapshot::Direction;
 use crate::model::{Addr, Endpoint, Family, Missing, Proto, Snapshot, State, StateCounts};
+use crate::msg;
 use crate::table::{QueryError, Table, error};
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 use std::cmp::Ordering;
@@ -251,15 +253,15 @@ fn key(snap: &Snapshot, view: &View, by: GroupBy, row: usize) -> Key {
         GroupBy::Remote => {
             let s = snap.socket(row);
             let peer = is_ip(s.family) && !s.remote.is_none();
-            if peer { Key::Addr(s.remote.addr) } else { Key::None("no peer".to_owned()) }
+            if peer { Key::Addr(s.remote.addr) } else { Key::None(noop("no peer").to_owned()) }
         }
         GroupBy::Process => match snap.owners(row).first() {
             Some(o) => Key::Process(o.process),
             None => match snap.last_owner(row) {
                 Some(f) => Key::None(format!("was {} {}", f.comm, f.pid)),
-                None => {
-                    Key::None(snap.facts[row].owner_missing.map_or("no process", Missing::reason).to_owned())
-                }
+                None => Key::None(
+                    snap.facts[row].owner_missing.map_or(noop("no process"), Missing::reason).to_owned(),
+                ),
             },
         },
         GroupBy::Column(c) => column_key(c, snap, row),
@@ -467,14 +469,18 @@ impl Group {
         match &self.key {
             Key::State(s) => s.name().to_owned(),
             Key::Local(_, e) | Key::Listener(_, e) => e.to_string(),
-            Key::To(_, e) => format!("to {e}"),
+            Key::To(_, e) => msg!("to {}", e),
             Key::Addr(a) => a.to_string(),
             Key::Process(p) => snap
                 .sample
                 .processes
                 .get(*p as usize)
                 .map_or_else(String::new, |p| format!("{} {}", p.info.name(), p.info.pid)),
-            Key::Text(s) | Key::None(s) => s.clone(),
+            Key::Text(s) => s.clone(),
+            // A reason, or the last owner.
+            Key::None(s) => {
+                s.strip_prefix("was ").map_or_else(|| tr(s).to_owned(), |owner| msg!("was {}", owner))
+            }
         }
     }
 

@@ -2,6 +2,8 @@
 
 use super::Builder;
 use crate::format::thousands as count;
+use crate::model::lang::tr;
+use crate::msg;
 
 impl Builder<'_> {
     pub(super) fn port(&mut self, row: usize) {
@@ -9,19 +11,19 @@ impl Builder<'_> {
         let theme = self.app.theme;
         self.title(&format!("{} {}", p.proto.name(), p.local));
         let reach = match p.scope.name() {
-            "any" => "listens on all addresses",
-            "loopback" => "listens on loopback only",
-            "link-local" => "listens on a link-local address",
-            "private" => "listens on a private address",
-            "public" => "listens on a public address",
+            "any" => tr("listens on all addresses"),
+            "loopback" => tr("listens on loopback only"),
+            "link-local" => tr("listens on a link-local address"),
+            "private" => tr("listens on a private address"),
+            "public" => tr("listens on a public address"),
             other => other,
         };
         self.text(reach, theme.dim);
         if p.state == crate::model::State::Listen && p.backlog > 0 {
             let share = p.recv_q as f64 / p.backlog as f64;
             self.out.push(vec![
-                ("accept queue ".into(), theme.dim),
-                (format!("{} of {}", count(p.recv_q), count(p.backlog)), theme.pressure(share)),
+                (format!("{} ", tr("accept queue")), theme.dim),
+                (msg!("{} of {}", count(p.recv_q), count(p.backlog)), theme.pressure(share)),
             ]);
         }
         self.processes(&p.processes);
