@@ -1,4 +1,4 @@
-//! Several network namespaces at once, against what each says of itself.
+//! Several network namespaces at once, compared with the view from inside each.
 
 use super::compare::check;
 use crate::wait::{PATIENCE, until};
@@ -31,7 +31,7 @@ impl Drop for Program {
     }
 }
 
-/// Listens in a namespace and keeps what it accepts.
+/// Listens in a namespace and keeps accepted connections.
 fn server(before: &[&str], at: &str) -> Program {
     let script = format!(
         "use IO::Socket::INET; my $l = IO::Socket::INET->new(Listen => 5, LocalAddr => '{at}') or die; \
@@ -41,8 +41,8 @@ fn server(before: &[&str], at: &str) -> Program {
     Program(Command::new(all[0]).args(&all[1..]).stdin(Stdio::null()).spawn().expect("perl"))
 }
 
-/// Namespaces that come and go while they are read, mounted ones and such that live as long as a process: what stays is
-/// there in every poll under its name, and what went in between is nothing but that.
+/// Namespaces created and deleted during polls, mounted ones and those of a process: permanent ones are
+/// in every poll under their name, and deleted ones cause no fault.
 pub(crate) fn namespaces_that_come_and_go_are_no_faults() -> Result<(), String> {
     use sockscope::collect::{Choice, Engines, open};
     use sockscope::model::{FaultKind, FaultSubject, Netns, State, Wants};
@@ -73,7 +73,7 @@ pub(crate) fn namespaces_that_come_and_go_are_no_faults() -> Result<(), String> 
             let name = kept.next().map(|s| sample.namespaces[usize::from(s.id.netns)].name.as_str());
             check(name == Some("keep") && kept.next().is_none(), || format!("{choice:?}: {name:?}"))?;
             seen.extend(sample.namespaces.iter().map(|n| (n.inode, n.name.clone())));
-            // A namespace that nothing but its mount holds is closed to who reads by processes.
+            // A namespace that exists only by its mount is not accessible through a process.
             let odd = sample.faults.iter().find(|f| {
                 let unheld = choice == Choice::Proc && f.detail.contains("no process in it");
                 let brief = matches!(f.kind, FaultKind::Vanished | FaultKind::Interrupted);
@@ -85,7 +85,7 @@ pub(crate) fn namespaces_that_come_and_go_are_no_faults() -> Result<(), String> 
     Ok(())
 }
 
-/// Equal addresses are two sockets; names, limits, the far end and ending a socket are right in each; what goes is gone.
+/// Equal endpoints in two namespaces are two sockets; names, limits, peer and closing are right in each.
 pub(crate) fn equal_addresses_in_two_namespaces_are_two_sockets() -> Result<(), String> {
     sh("ip netns add red && ip -n red link set lo up
         ip link add v0 type veth peer name v1 netns red
@@ -96,7 +96,7 @@ pub(crate) fn equal_addresses_in_two_namespaces_are_two_sockets() -> Result<(), 
     let red = server(&["ip", "netns", "exec", "red"], "0.0.0.0:7951");
     let alone =
         server(&["unshare", "--net", "sh", "-c", "ip link set lo up; exec \"$0\" \"$@\""], "127.0.0.1:7951");
-    // The third is called after its process, which is a shell until it listens.
+    // The third is named after its process, a shell until it executes the listener.
     let after_process = format!("perl {}", alone.0.id());
     let mut last = Vec::new();
     let found = until("three listeners", || {
@@ -108,11 +108,11 @@ pub(crate) fn equal_addresses_in_two_namespaces_are_two_sockets() -> Result<(), 
     .map_err(|e| format!("{e}: {last:?}"))?;
     let of_red = found.iter().find(|r| r["netns"] == "red").ok_or("red")?;
     check(of_red["pid"] == red.0.id(), || format!("the owner in red: {of_red}"))?;
-    // What the namespace itself says.
+    // The view from inside the namespace.
     let theirs = sh("ip netns exec red ss -Htlne sport = :7951")?;
     check(theirs.contains(&format!("ino:{} ", of_red["inode"])), || format!("{theirs} {of_red}"))?;
 
-    // Chosen by filter and by flag; one that is not there is named with those that are.
+    // Selected by filter and by flag; the error for an unknown one lists the existing ones.
     check(rows(&["list", "ns:red"])?.iter().all(|r| r["netns"] == "red"), || "ns:red".to_owned())?;
     check(rows(&["list", "--netns", "red", "state:listen"])?.len() == 1, || "--netns red".to_owned())?;
     check(rows(&["list", "--netns", "here", "lport:7951"])?.len() == 1, || "--netns here".to_owned())?;
@@ -120,10 +120,10 @@ pub(crate) fn equal_addresses_in_two_namespaces_are_two_sockets() -> Result<(), 
     check(grouped.len() == 3, || format!("{grouped:?}"))?;
     let wrong = Command::new(env!("CARGO_BIN_EXE_sockscope")).args(["list", "--netns", "blue"]).output();
     let wrong = wrong.map_err(|e| e.to_string())?;
-    let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
-    check(wrong.status.code() == Some(2) && said.contains("blue") && said.contains("red"), || said)?;
+    let message = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    check(wrong.status.code() == Some(2) && message.contains("blue") && message.contains("red"), || message)?;
 
-    // A connection across the pair has both its processes.
+    // A connection across the veth pair has both processes.
     let client = std::net::TcpStream::connect("10.99.0.2:7951").map_err(|e| e.to_string())?;
     let mine = std::process::id();
     let ends = until("both ends", || {
@@ -132,9 +132,9 @@ pub(crate) fn equal_addresses_in_two_namespaces_are_two_sockets() -> Result<(), 
     for end in &ends {
         let far = if end["pid"] == mine { format!("perl {}", red.0.id()) } else { format!("{mine}") };
         let peer = end["peer_process"].as_str().unwrap_or("");
-        check(peer.ends_with(&far), || format!("the far end is {far}: {end}"))?;
+        check(peer.ends_with(&far), || format!("the peer is {far}: {end}"))?;
     }
-    // The limits of each are its own.
+    // Each has its own limits.
     let out = Command::new("ip")
         .args(["netns", "exec", "red", "perl", "-e"])
         .arg("use IO::Socket::INET; my $l = IO::Socket::INET->new(PeerAddr => '127.0.0.1:7951') or die; sleep 600")
@@ -147,7 +147,7 @@ pub(crate) fn equal_addresses_in_two_namespaces_are_two_sockets() -> Result<(), 
     })?;
     check(route["max"] == 100, || format!("{route}"))?;
 
-    // Ended where it is.
+    // Closed in its namespace.
     let mut source = sockscope::collect::open(
         sockscope::collect::Choice::Netlink,
         None,
@@ -167,7 +167,7 @@ pub(crate) fn equal_addresses_in_two_namespaces_are_two_sockets() -> Result<(), 
     let reset = std::io::Read::read(&mut &client, &mut byte).err().map(|e| e.kind());
     check(reset == Some(std::io::ErrorKind::ConnectionReset), || format!("{reset:?}"))?;
 
-    // One that goes while it is watched is gone, without a word of trouble about the others.
+    // One deleted while watched disappears, without a fault in the others.
     drop((red, client_in_red));
     sh("ip netns del red")?;
     let left =
