@@ -171,8 +171,8 @@ impl Socket {
         self.remote.port != 0 && !self.remote.addr.is_any()
     }
 
-    /// Index of the interface that belongs to this address of the socket; 0 if it needs none, or if the source does not
-    /// report it. The kernel binds a socket with a link-local end to the interface (`idiag_if`).
+    /// Index of the interface of a link-local address of the socket; 0 if the address needs none or the source has none. The
+    /// kernel binds a socket with a link-local endpoint to the interface (`idiag_if`).
     pub const fn zone_index(&self, addr: &Addr) -> u32 {
         if addr.needs_zone() { self.iface } else { 0 }
     }
