@@ -37,6 +37,13 @@ impl<'a> ProcDir<'a> {
     }
 }
 
+/// Returns true if `/proc` has the pids of this process's pid namespace (`NSpid` of `/proc/self/status` has one column).
+pub(crate) fn is_of_own_pid_namespace() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let own = status.lines().find_map(|l| l.strip_prefix("NSpid:"));
+    own.is_some_and(|l| l.split_whitespace().count() == 1)
+}
+
 /// Opens the directory of a process below an open `/proc`.
 pub(crate) fn open(root: impl AsFd, pid: u32) -> Result<OwnedFd, Errno> {
     openat(root, pid.to_string(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())

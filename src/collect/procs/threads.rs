@@ -1,5 +1,4 @@
-//! Threads of processes (`/proc/PID/task`). They share the descriptors of the process, unless created without
-//! `CLONE_FILES` (clone(2)).
+//! Threads of processes (`/proc/PID/task`).
 
 use super::fd_scan;
 use super::proc_dir::ProcDir;
@@ -25,7 +24,7 @@ pub(crate) fn read_one(pid: u32) -> Vec<u32> {
 }
 
 /// Ids below `task`, sorted; none if the process is gone or its tree was captured without them.
-fn tids(process: impl AsFd) -> Vec<u32> {
+pub(crate) fn tids(process: impl AsFd) -> Vec<u32> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(task) = openat(process, "task", flags, Mode::empty()) else { return vec![] };
     let mut entries = [MaybeUninit::uninit(); 4096];
