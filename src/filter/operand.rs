@@ -74,15 +74,24 @@ pub(crate) fn regex(pattern: &str) -> Result<Regex, String> {
     )
 }
 
-/// `10.0.0.1`, `10.0.0.0/8`, `10/8`, `10.0.0.1:443`, `[::1]:443`, `fe80::/10`, `*:443`, `:443`, `localhost`. `None` for
-/// anything else.
+/// `10.0.0.1`, `10.0.0.0/8`, `10/8`, `10.0.0.1:443`, `[::1]:443`, `fe80::/10`, `[fe80::1%eth0]:443`, `*:443`, `:443`,
+/// `localhost`. `None` for anything else.
 pub(crate) fn host(text: &str, services: &Services) -> Option<Operand> {
     if text == "*" {
-        return Some(Operand::Host(None, None));
+        return Some(Operand::Host(None, None, None));
     }
     if let Some(rest) = text.strip_prefix('[') {
         let (inner, after) = rest.split_once(']')?;
         let (inner, inner_len) = split_len(inner)?;
+        let (inner, zone) = split_zone(inner)?;
+        // `ss` writes the interface behind the bracket.
+        let (zone, after) = match after.strip_prefix('%') {
+            Some(behind) if zone.is_none() => {
+                let end = behind.find([':', '/']).unwrap_or(behind.len());
+                (Some(zone_name(&behind[..end])?), &behind[end..])
+            }
+            _ => (zone, after),
+        };
         let addr: Addr = if inner.contains(':') { inner.parse().ok()? } else { return None };
         let (len, port) = match after.strip_prefix('/') {
             Some(t) => {
@@ -92,21 +101,23 @@ pub(crate) fn host(text: &str, services: &Services) -> Option<Operand> {
             None if after.is_empty() => (None, None),
             None => (None, Some(after.strip_prefix(':')?)),
         };
-        return with_port(prefix(addr, inner, len.or(inner_len))?, port, services);
+        return with_port(prefix(addr, inner, len.or(inner_len))?, port, zone, services);
     }
     // A bare IPv6 address has no port: its last group would be taken for one.
     if text.matches(':').count() >= 2 {
         let (addr, len) = split_len(text)?;
-        return Some(Operand::Host(Some(prefix(addr.parse().ok()?, addr, len)?), None));
+        let (addr, zone) = split_zone(addr)?;
+        return Some(Operand::Host(Some(prefix(addr.parse().ok()?, addr, len)?), None, zone));
     }
     let (addr, port) = text.split_once(':').map_or((text, None), |(a, p)| (a, Some(p)));
     if addr.is_empty() || addr == "*" {
         return match port? {
-            "" | "*" => Some(Operand::Host(None, None)),
-            p => Some(Operand::Host(None, Some(ports(p, services)?))),
+            "" | "*" => Some(Operand::Host(None, None, None)),
+            p => Some(Operand::Host(None, Some(ports(p, services)?), None)),
         };
     }
     let (word, len) = split_len(addr)?;
+    let (word, zone) = split_zone(word)?;
     let parsed: Addr = if word.eq_ignore_ascii_case("localhost") {
         Addr::v4([127, 0, 0, 1])
     } else if len.is_some() {
@@ -114,23 +125,49 @@ pub(crate) fn host(text: &str, services: &Services) -> Option<Operand> {
     } else {
         word.parse().ok()?
     };
-    with_port(prefix(parsed, word, len)?, port, services)
+    with_port(prefix(parsed, word, len)?, port, zone, services)
 }
 
 /// Parses an address as `ss` does: `10.0` is 10.0.0.0.
 pub(crate) fn ss_host(text: &str, services: &Services) -> Option<Operand> {
     host(text, services).or_else(|| {
         let (addr, port) = text.split_once(':').map_or((text, None), |(a, p)| (a, Some(p)));
-        with_port((short_v4(addr)?, 32), port, services)
+        with_port((short_v4(addr)?, 32), port, None, services)
     })
 }
 
-fn with_port(addr: (Addr, u8), port: Option<&str>, services: &Services) -> Option<Operand> {
+fn with_port(
+    addr: (Addr, u8),
+    port: Option<&str>,
+    zone: Option<String>,
+    services: &Services,
+) -> Option<Operand> {
     let port = match port {
         None | Some("" | "*") => None,
         Some(p) => Some(ports(p, services)?),
     };
-    Some(Operand::Host(Some(addr), port))
+    Some(Operand::Host(Some(addr), port, zone))
+}
+
+/// True if the text is an address or an endpoint in filter syntax.
+pub(crate) fn is_host(text: &str) -> bool {
+    host(text, &Services::default()).is_some()
+}
+
+/// The interface behind the `%` of an address (RFC 4007).
+fn split_zone(text: &str) -> Option<(&str, Option<String>)> {
+    match text.split_once('%') {
+        None => Some((text, None)),
+        Some((addr, zone)) => Some((addr, Some(zone_name(zone)?))),
+    }
+}
+
+/// An interface name or index. A name of other characters would have to be quoted, and is compared as text.
+fn zone_name(text: &str) -> Option<String> {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'@' | b'+');
+    // IFNAMSIZ, with its NUL.
+    (1..16).contains(&text.len()).then_some(())?;
+    text.bytes().all(is_plain).then(|| text.to_owned())
 }
 
 /// A port, a range or a service.

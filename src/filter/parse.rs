@@ -405,10 +405,10 @@ impl<'a> Parser<'a> {
             return Err(error_at(Problem::Unexpected, start..end, tr("unexpected text"), None));
         }
         let host = operand::host(&raw.text, self.services);
-        if let (Some(Operand::Host(Some((addr, len)), port)), Some(field)) = (host, self.end_field())
-            && raw.text.contains('/')
+        if let (Some(Operand::Host(Some(net), port, zone)), Some(field)) = (host, self.end_field())
+            && (raw.text.contains('/') || zone.is_some())
         {
-            let test = Test::List(Op::Has, vec![Operand::Host(Some((addr, len)), port)]);
+            let test = Test::List(Op::Has, vec![Operand::Host(Some(net), port, zone)]);
             return Ok(Expr::Term(Term { field, test }));
         }
         Ok(Expr::Word(raw.text))
@@ -644,7 +644,7 @@ fn family_prefix(name: &str) -> Option<Family> {
 fn looks_like_ipv6(text: &str) -> bool {
     let token =
         text.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | '|' | '&')).next().unwrap_or("");
-    let addr = token.split('/').next().unwrap_or("");
+    let addr = token.split(['/', '%']).next().unwrap_or("");
     addr.matches(':').count() >= 2
         && addr.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'))
         && (addr.parse::<Addr>().is_ok() || addr.contains("::") || addr.matches(':').count() >= 3)

@@ -24,7 +24,7 @@ pub(crate) fn to_peer(app: &mut App) {
     let view_state = app.view_state();
     let here = view_state.row().filter(|_| view_state.view.table.is_sockets());
     let Some(row) = here else { return };
-    let said = match snap.local_peer(row) {
+    let message = match snap.local_peer(row) {
         Some(other) => {
             app.nav_history.push_location();
             if app.view_state_mut().reveal(&snap, other) {
@@ -40,7 +40,7 @@ pub(crate) fn to_peer(app: &mut App) {
         }
         None => Some(tr("the peer is not on this host")),
     };
-    app.status_message = said.map(str::to_owned);
+    app.status_message = message.map(str::to_owned);
 }
 
 /// Opens the limit of the top alert.

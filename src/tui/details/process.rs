@@ -34,14 +34,14 @@ impl Builder<'_> {
         self.section(tr("sockets"));
         for r in rows.iter().take(50) {
             let s = self.snap.socket(*r as usize);
-            let far = if s.remote.is_none() {
+            let peer = if s.remote.is_none() {
                 String::new()
             } else {
-                format!(" {} {}", self.app.glyphs.arrow, s.remote)
+                format!(" {} {}", self.app.glyphs.arrow, self.snap.end_text(s, &s.remote))
             };
             self.out.push(vec![
                 (format!("{:<12}", s.state.name()), theme.state(s.state)),
-                (format!("{} {}{far}", s.proto.name(), s.local), theme.text),
+                (format!("{} {}{peer}", s.proto.name(), self.snap.end_text(s, &s.local)), theme.text),
             ]);
         }
         if rows.len() > 50 {
