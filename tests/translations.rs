@@ -64,24 +64,42 @@ fn registries() -> BTreeSet<String> {
     }
     for (section, forms) in LANGUAGE {
         add(section);
-        forms.iter().for_each(|(_, meaning)| add(meaning));
+        for (_, meaning) in *forms {
+            add(meaning);
+        }
     }
-    FINDINGS.iter().for_each(|f| add(f.help));
-    STATES.iter().for_each(|s| add(s.meaning));
+    for f in FINDINGS {
+        add(f.help);
+    }
+    for s in &STATES {
+        add(s.meaning);
+    }
     for l in LIMIT_KINDS {
         add(l.title);
         add(l.set_by);
         add(l.help);
     }
-    SIGNALS.iter().for_each(|s| add(s.help));
+    for s in &SIGNALS {
+        add(s.help);
+    }
     for t in TABLES {
         add(t.noun);
-        t.groupings.iter().for_each(|g| add(g.title));
-        t.columns.iter().for_each(|c| add(c.help));
+        for g in t.groupings {
+            add(g.title);
+        }
+        for c in t.columns {
+            add(c.help);
+        }
     }
-    FdKind::ALL.iter().for_each(|(_, name)| add(name));
-    STRUCTURES.iter().flat_map(|s| s.fields).for_each(|f| add(f.help));
-    PALETTES.iter().for_each(|p| add(&p.help));
+    for (_, name) in FdKind::ALL {
+        add(name);
+    }
+    for f in STRUCTURES.iter().flat_map(|s| s.fields) {
+        add(f.help);
+    }
+    for p in PALETTES {
+        add(&p.help);
+    }
     out
 }
 
