@@ -108,6 +108,10 @@ const CASES: &[Case] = cases! {
         owners_under_churn_match_a_walk_of_proc
         table_cut_short_opens_and_closes_nothing
     }
+    User netns ["python3"] {
+        link_local_peers_of_two_links_are_two_peers
+        peer_process_of_one_way_and_self_connected_sockets_is_known
+    }
     User netns ["ip", "perl", "ss"] {
         namespaces_that_come_and_go_are_no_faults
         equal_addresses_in_two_namespaces_are_two_sockets

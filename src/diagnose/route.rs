@@ -189,7 +189,7 @@ pub fn socket_route(snap: &Snapshot, row: usize) -> Vec<Step> {
             (Next::Proxy { by, to, certain: sure }, Some((r, s))) => {
                 out.push(Step::new(
                     StepKind::Host,
-                    s.local.to_string(),
+                    snap.end_text(s, &s.local),
                     netns_note(snap, s.id.netns),
                     certain,
                 ));
@@ -208,7 +208,7 @@ pub fn socket_route(snap: &Snapshot, row: usize) -> Vec<Step> {
             (Next::Unpaired(f), Some((r, s))) => {
                 out.push(Step::new(
                     StepKind::Host,
-                    s.local.to_string(),
+                    snap.end_text(s, &s.local),
                     netns_note(snap, s.id.netns),
                     certain,
                 ));

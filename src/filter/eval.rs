@@ -10,7 +10,7 @@ use super::text_match::{Buf, Needle, glob};
 use crate::format::{self, Column, Kind, Role, TextMatch, Value};
 use crate::model::{Addr, Endpoint, Family, Proto, ProtoSet, Snapshot, Socket, State, StateSet};
 use crate::table::Table;
-use crate::table::{PROCESSES, end_name};
+use crate::table::{PROCESSES, end_name, ip_end};
 use regex::Regex;
 use std::cell::RefCell;
 use std::cmp::Ordering;
@@ -61,7 +61,8 @@ pub(crate) enum Pattern {
     Number(Number),
     Range(Number, Option<Number>),
     Mask(u64, u64),
-    Host(Option<(Addr, u8)>, Option<(u16, u16)>),
+    /// A network, a range of ports, and the interface.
+    Host(Option<(Addr, u8)>, Option<(u16, u16)>, Option<String>),
     States(StateSet),
     Bool(bool),
     Part(Needle),
@@ -81,6 +82,8 @@ pub(crate) struct Word {
     protos: ProtoSet,
     digits: bool,
     in_endpoint: bool,
+    /// It has the `%` before an interface.
+    zoned: bool,
     columns: Box<[&'static Column]>,
     slot: usize,
 }
@@ -141,6 +144,7 @@ fn word(text: &str, table: &'static Table, slots: &mut usize) -> Word {
         states,
         protos,
         digits: !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()),
+        zoned: text.contains('%'),
         in_endpoint: needle.may_be_in_endpoint(),
         needle,
         state,
@@ -264,7 +268,7 @@ fn value_test(t: &Term) -> (ValueTest, bool) {
                     Operand::Number(n) => Pattern::Number(*n),
                     Operand::Range(a, b) => Pattern::Range(*a, *b),
                     Operand::Mask(v, m) => Pattern::Mask(*v, *m),
-                    Operand::Host(a, p) => Pattern::Host(*a, *p),
+                    Operand::Host(a, p, zone) => Pattern::Host(*a, *p, zone.clone()),
                     Operand::States(s) => Pattern::States(*s),
                     Operand::Bool(b) => Pattern::Bool(*b),
                     Operand::Text(s) if exact => Pattern::Exact(s.clone()),
@@ -345,8 +349,11 @@ impl Pattern {
                     && b.as_ref().is_none_or(|b| order(b).is_some_and(|o| o != Ordering::Greater))
             }
             (Self::Mask(want, mask), Value::Uint(x)) => x & mask == *want,
-            (Self::Host(a, p), Value::Endpoint(e)) => in_host(e, *a, *p),
-            (Self::Host(a, None), Value::Addr(x)) => in_host(&Endpoint::new(*x, 0), *a, None),
+            (Self::Host(a, p, None), Value::Endpoint(e)) => in_host(e, *a, *p),
+            (Self::Host(a, None, None), Value::Addr(x)) => in_host(&Endpoint::new(*x, 0), *a, None),
+            (Self::Host(a, p, z), Value::Zoned { end, with_port, zone }) => {
+                z.as_ref().is_none_or(|z| z == zone) && in_host(end, *a, *p) && (*with_port || p.is_none())
+            }
             (Self::States(s), Value::State(x)) => s.has(*x),
             (Self::States(s), Value::States(c)) => c.present().any(|(x, _)| s.has(x)),
             (Self::Bool(b), Value::Bool(x)) => b == x,
@@ -359,13 +366,20 @@ impl Pattern {
     }
 
     /// Tests an endpoint of an IP socket. The remote endpoint of a listener is `0.0.0.0:0` or `[::]:0`, as for `ss`.
-    fn matches_end(&self, e: &Endpoint) -> bool {
+    fn matches_end(&self, snap: &Snapshot, s: &Socket, e: &Endpoint) -> bool {
         match self {
             Self::Missing => e.is_none(),
-            Self::Host(a, p) => in_host(e, *a, *p),
-            other => other.matches(&Value::Endpoint(*e)),
+            Self::Host(a, p, zone) => {
+                in_host(e, *a, *p) && zone.as_ref().is_none_or(|z| is_bound_to(snap, s, z))
+            }
+            other => other.matches(&ip_end(snap, s, e)),
         }
     }
+}
+
+/// True if the socket is bound to the interface of this name or index.
+fn is_bound_to(snap: &Snapshot, s: &Socket, zone: &str) -> bool {
+    s.iface != 0 && (snap.iface_or_index(s.id.netns, s.iface) == zone || zone.parse() == Ok(s.iface))
 }
 
 /// Test results of one snapshot that many rows share.
@@ -444,7 +458,7 @@ pub(crate) fn eval(node: &Node, snap: &Snapshot, row: usize, prepared: Option<&P
         Node::Hosts(ends, patterns) => {
             let s = snap.socket(row);
             if is_ip(s) {
-                let has = |e: &Endpoint| patterns.iter().any(|p| p.matches_end(e));
+                let has = |e: &Endpoint| patterns.iter().any(|p| p.matches_end(snap, s, e));
                 match ends {
                     Ends::Local => has(&s.local),
                     Ends::Remote => has(&s.remote),
@@ -455,7 +469,7 @@ pub(crate) fn eval(node: &Node, snap: &Snapshot, row: usize, prepared: Option<&P
                     let v = Value::from_opt(end_name(snap, name), crate::model::Missing::NotApplicable);
                     patterns.iter().any(|p| match p {
                         // `*` is any endpoint.
-                        Pattern::Host(None, None) => true,
+                        Pattern::Host(None, None, _) => true,
                         p => p.matches(&v),
                     })
                 };
@@ -523,6 +537,9 @@ fn has_word(w: &Word, snap: &Snapshot, row: usize, p: &Prepared) -> bool {
         {
             return true;
         }
+        if w.zoned && [s.local, s.remote].iter().any(|e| w.needle.is_in(&snap.end_text(s, e))) {
+            return true;
+        }
         let ports = &p.ports[w.slot];
         if !ports.is_empty() && (ports.contains(&s.local.port) || ports.contains(&s.remote.port)) && {
             plain_column(w, "service", snap, row)
@@ -555,7 +572,7 @@ fn word_in(w: &Word, c: &'static Column, snap: &Snapshot, row: usize) -> bool {
     if w.digits && matches!(c.role, Some(Role::User | Role::Service)) {
         return false;
     }
-    if c.kind == Kind::Endpoint && !w.in_endpoint {
+    if c.kind == Kind::Endpoint && !w.in_endpoint && !w.zoned {
         // Endpoints of other families contain more than hexadecimal digits.
         return c.any_value(snap, row, &mut |v| matches!(v, Value::Text(s) if w.needle.is_in(s)));
     }

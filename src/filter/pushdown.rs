@@ -214,7 +214,7 @@ fn ip_only(p: Prefilter, yes: bool) -> Pushdown {
 fn hosts(which: Ends, operands: &[Operand], yes: bool) -> Pushdown {
     let mut parts = Vec::new();
     for o in operands {
-        let Operand::Host(addr, port) = o else { return ALL };
+        let Operand::Host(addr, port, zone) = o else { return ALL };
         if addr.is_none() && port.is_none() {
             // Any endpoint of any family.
             return ALL;
@@ -223,8 +223,15 @@ fn hosts(which: Ends, operands: &[Operand], yes: bool) -> Pushdown {
         if !yes && addr.is_some_and(|(net, len)| !net.is_v4() && len < 96 && covers_mapped(&net, len)) {
             return ALL;
         }
+        // An interface is known by its name where the condition is tested, by its name or index here; so the negation is not
+        // pushed down, nor an index.
+        if zone.is_some() && !yes {
+            return ALL;
+        }
         for side in sides(which) {
             let mut both = Vec::new();
+            let name = zone.as_ref().filter(|z| z.parse::<u32>().is_err());
+            both.extend(name.map(|z| Prefilter::Iface(z.clone())));
             if let Some((addr, len)) = addr {
                 both.push(Prefilter::Prefix { side: *side, addr: *addr, len: *len });
             }

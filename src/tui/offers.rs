@@ -30,9 +30,9 @@ fn offer(name: impl Into<String>, text: impl Into<String>, act: Act) -> Offer {
 /// A socket in a line: `tcp 10.0.0.4:443 - 203.0.113.5:50000 nginx 812 fd 7`.
 fn socket_line(snap: &Snapshot, row: usize) -> String {
     let s = snap.socket(row);
-    let mut out = format!("{} {}", s.proto.name(), endpoint_text(&s.local));
+    let mut out = format!("{} {}", s.proto.name(), snap.end_text(s, &s.local));
     if !s.remote.is_none() {
-        out.push_str(&format!(" - {}", endpoint_text(&s.remote)));
+        out.push_str(&format!(" - {}", snap.end_text(s, &s.remote)));
     }
     for o in snap.owners(row).iter().take(3) {
         let fd = o.fd().map_or_else(String::new, |fd| format!(" fd {fd}"));
@@ -94,7 +94,7 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
         if sockets {
             let s = snap.socket(row);
             let tuple =
-                format!("{} {} {}", s.proto.name(), endpoint_text(&s.local), endpoint_text(&s.remote));
+                format!("{} {} {}", s.proto.name(), snap.end_text(s, &s.local), snap.end_text(s, &s.remote));
             let ss = ss_filter(snap, s);
             out.push(offer(tr("copy 5-tuple"), tuple.clone(), Act::Copy(tuple)));
             out.push(offer(tr("copy as ss filter"), ss.clone(), Act::Copy(ss)));
@@ -110,7 +110,8 @@ fn ss_filter(snap: &Snapshot, s: &Socket) -> String {
     match s.family {
         Family::Inet | Family::Inet6 if s.remote.is_none() => format!("src {}", endpoint_text(&s.local)),
         Family::Inet | Family::Inet6 => {
-            format!("src {} dst {}", endpoint_text(&s.local), endpoint_text(&s.remote))
+            let ends = format!("src {} dst {}", endpoint_text(&s.local), endpoint_text(&s.remote));
+            snap.zone(s, &s.remote.addr).map_or(ends.clone(), |zone| format!("{ends} dev {zone}"))
         }
         Family::Unix if s.local_name != 0 => format!("src unix:{}", name(s.local_name)),
         _ => format!("proto:{} inode:{}", s.proto.name(), s.inode),

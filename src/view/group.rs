@@ -113,6 +113,8 @@ pub enum Key {
     To(Proto, Endpoint),
     /// A remote address, or the value of an address column.
     Addr(Addr),
+    /// A link-local address or endpoint with its interface.
+    Zoned(Option<Proto>, String),
     /// A process, by its row in the snapshot.
     Process(u32),
     /// Value of a column.
@@ -248,12 +250,22 @@ fn key(snap: &Snapshot, view: &View, by: GroupBy, row: usize) -> Key {
         GroupBy::State => Key::State(snap.socket(row).state),
         GroupBy::Local => {
             let s = snap.socket(row);
-            if is_ip(s.family) { Key::Local(s.proto, s.local) } else { by_column("local") }
+            match is_ip(s.family) {
+                true if s.zone_index(&s.local.addr) != 0 => {
+                    Key::Zoned(Some(s.proto), snap.end_text(s, &s.local))
+                }
+                true => Key::Local(s.proto, s.local),
+                false => by_column("local"),
+            }
         }
         GroupBy::Remote => {
             let s = snap.socket(row);
             let peer = is_ip(s.family) && !s.remote.is_none();
-            if peer { Key::Addr(s.remote.addr) } else { Key::None(noop("no peer").to_owned()) }
+            match snap.zone(s, &s.remote.addr) {
+                _ if !peer => Key::None(noop("no peer").to_owned()),
+                Some(zone) => Key::Zoned(None, format!("{}%{zone}", s.remote.addr)),
+                None => Key::Addr(s.remote.addr),
+            }
         }
         GroupBy::Process => match snap.owners(row).first() {
             Some(o) => Key::Process(o.process),
@@ -273,6 +285,7 @@ fn column_key(c: &Column, snap: &Snapshot, row: usize) -> Key {
         Value::Missing(m) => Key::None(m.reason().to_owned()),
         Value::State(s) => Key::State(s),
         Value::Addr(a) => Key::Addr(a),
+        v @ Value::Zoned { .. } => Key::Zoned(None, format::exact(&v)),
         v => Key::Text(format::exact(&v)),
     }
 }
@@ -442,7 +455,9 @@ impl Grouper<'_> {
             out.rx = add(out.rx, rates.rx.map(f64::from));
             out.tx = add(out.tx, rates.tx.map(f64::from));
             if is_ip(s.family) && !s.remote.is_none() {
-                let addr = u128::from_be_bytes(*s.remote.addr.octets());
+                // One host per link: the interface in bits that are zero in a link-local address (RFC 4291, 2.5.6).
+                let zone = u128::from(s.zone_index(&s.remote.addr)) << 64;
+                let addr = u128::from_be_bytes(*s.remote.addr.octets()) ^ zone;
                 if few {
                     seen.push(addr);
                 } else {
@@ -476,7 +491,7 @@ impl Group {
                 .processes
                 .get(*p as usize)
                 .map_or_else(String::new, |p| format!("{} {}", p.info.name(), p.info.pid)),
-            Key::Text(s) => s.clone(),
+            Key::Zoned(_, s) | Key::Text(s) => s.clone(),
             // A reason, or the last owner.
             Key::None(s) => {
                 s.strip_prefix("was ").map_or_else(|| tr(s).to_owned(), |owner| msg!("was {}", owner))
@@ -507,6 +522,8 @@ impl Group {
             }
             Key::To(proto, e) => format!("proto:{} remote:{} direction:out", proto.name(), end(e)),
             Key::Addr(a) => format!("{}:{a}", by.name()),
+            Key::Zoned(Some(proto), s) => format!("proto:{} local:{s}", proto.name()),
+            Key::Zoned(None, s) => format!("{}:{s}", by.name()),
             Key::Process(p) => format!("pid:{}", snap.sample.processes.get(*p as usize)?.info.pid),
             Key::Text(s) => format!("{}={}", by.name(), crate::filter::quote(s)),
             // `none` would also match values missing for other reasons.

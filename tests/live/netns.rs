@@ -176,3 +176,85 @@ pub(crate) fn equal_addresses_in_two_namespaces_are_two_sockets() -> Result<(), 
     drop(here);
     Ok(())
 }
+
+/// Runs a program until the test ends.
+pub(crate) fn background(args: &[&str]) -> Result<Program, String> {
+    Command::new(args[0])
+        .args(&args[1..])
+        .stdin(Stdio::null())
+        .spawn()
+        .map(Program)
+        .map_err(|e| e.to_string())
+}
+
+/// Two links with the same link-local address behind each, one connection over the first and two over the second.
+pub(crate) fn link_local_peers_of_two_links_are_two_peers() -> Result<(), String> {
+    for i in ["0", "1"] {
+        sh(&format!(
+            "ip netns add cs{i} && ip link add v{i} type veth peer name w netns cs{i} &&
+             ip link set v{i} addrgenmode none up && ip addr add fe80::1/64 dev v{i} nodad &&
+             ip -n cs{i} link set w addrgenmode none up && ip -n cs{i} addr add fe80::2/64 dev w nodad"
+        ))?;
+    }
+    let serve = "import socket\ns = socket.socket(socket.AF_INET6)\ns.bind(('::', 41900))\ns.listen()\nA = []\n\
+                 while 1: A.append(s.accept())";
+    let connect = "import socket, sys, time\nC = []\nwhile len(C) < int(sys.argv[1]):\n  \
+                   try: C.append(socket.create_connection(('fe80::1%w', 41900)))\n  \
+                   except OSError: time.sleep(.05)\ntime.sleep(999)";
+    let _server = background(&["python3", "-c", serve])?;
+    let _clients = [
+        background(&["ip", "netns", "exec", "cs0", "python3", "-c", connect, "1"])?,
+        background(&["ip", "netns", "exec", "cs1", "python3", "-c", connect, "2"])?,
+    ];
+    let here = |filter: &str| rows(&["list", "--netns", "here", &format!("state:established {filter}")]).ok();
+    until("three connections", || here("").filter(|r| r.len() == 3))?;
+    let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
+    let peers = rows(&["peers", "--netns", "here", "-c", "addr,connections"])?;
+    let mut got: Vec<(String, u64)> =
+        peers.iter().map(|p| (text(&p["addr"]), p["connections"].as_u64().unwrap_or(0))).collect();
+    got.sort_unstable();
+    let want = [("fe80::2%v0".to_owned(), 1), ("fe80::2%v1".to_owned(), 2)];
+    check(got == want, || format!("peers {got:?}"))?;
+    let ports = rows(&["ports", "--netns", "here", "-c", "clients,hosts"])?;
+    check(ports[0]["clients"] == 3 && ports[0]["hosts"] == 2, || format!("{ports:?}"))?;
+    for (filter, n) in [
+        ("remote:fe80::2", 3),
+        ("remote:fe80::2%v0", 1),
+        ("remote:fe80::2%v1", 2),
+        ("dst [fe80::2%v1]", 2),
+        ("src [fe80::1]%v0:41900", 1),
+        ("not remote:fe80::2%v0", 2),
+        ("remote:fe80::2%v7", 0),
+    ] {
+        let got = here(filter).unwrap_or_default();
+        check(got.len() == n, || format!("{filter}: {got:?}"))?;
+    }
+    // With the other ends read too, each is the peer of one.
+    let all = rows(&["list", "state:established", "-c", "local,remote,peer_process"])?;
+    check(all.len() == 6 && all.iter().all(|r| text(&r["peer_process"]).starts_with("python3")), || {
+        format!("{all:?}")
+    })?;
+    sh("ip netns del cs0 && ip netns del cs1").map(drop)
+}
+
+/// The process at the other end: of a socket connected to itself that process, of a datagram client its server, which is
+/// connected to none of its clients.
+pub(crate) fn peer_process_of_one_way_and_self_connected_sockets_is_known() -> Result<(), String> {
+    let serve = "import socket, time\nd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\nd.bind('/run/log')\n\
+                 time.sleep(999)";
+    let own = "import socket, time\nt = socket.socket()\nt.bind(('127.0.0.1', 41901))\n\
+               t.connect(('127.0.0.1', 41901))\nd = []\nfor _ in range(2):\n  \
+               s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n  \
+               while s.connect_ex('/run/log'): time.sleep(.02)\n  d.append(s)\ntime.sleep(999)";
+    let server = background(&["python3", "-c", serve])?;
+    let client = background(&["python3", "-c", own])?;
+    let peers = |filter: &str| -> Option<Vec<String>> {
+        let rows = rows(&["list", filter, "-c", "peer_process"]).ok()?;
+        Some(rows.iter().map(|r| r["peer_process"].as_str().unwrap_or("-").to_owned()).collect())
+    };
+    let clients = format!("proto:unix pid={}", client.0.id());
+    let want = vec![format!("python3 {}", server.0.id()); 2];
+    until("the server as peer of both", || peers(&clients).filter(|p| *p == want))?;
+    let own = peers("proto:tcp lport:41901");
+    check(own == Some(vec![format!("python3 {}", client.0.id())]), || format!("{own:?}"))
+}

@@ -98,7 +98,14 @@ impl Builder<'_> {
         }
         for other in found.into_iter().take(16) {
             let s = self.snap.socket(other);
-            let ends = format!("{} {} {} {}", s.proto.name(), s.local, self.app.glyphs.arrow, s.remote);
+            let text = |e| self.snap.end_text(s, e);
+            let ends = format!(
+                "{} {} {} {}",
+                s.proto.name(),
+                text(&s.local),
+                self.app.glyphs.arrow,
+                text(&s.remote)
+            );
             let mut line: Pieces =
                 vec![(ends, theme.text), (format!("  {}", s.state.name()), theme.state(s.state))];
             let rates = self.snap.rates(other);

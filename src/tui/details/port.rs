@@ -9,7 +9,10 @@ impl Builder<'_> {
     pub(super) fn port(&mut self, row: usize) {
         let Some(p) = self.snap.ports.get(row).cloned() else { return };
         let theme = self.app.theme;
-        self.title(&format!("{} {}", p.proto.name(), p.local));
+        let zone = Some(self.snap.iface_or_index(p.netns, p.iface)).filter(|_| p.iface != 0);
+        let mut local = String::new();
+        p.local.push_zoned(&mut local, zone.filter(|_| p.local.addr.needs_zone()).as_deref());
+        self.title(&format!("{} {local}", p.proto.name()));
         let reach = match p.scope.name() {
             "any" => tr("listens on all addresses"),
             "loopback" => tr("listens on loopback only"),

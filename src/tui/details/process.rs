@@ -37,11 +37,11 @@ impl Builder<'_> {
             let peer = if s.remote.is_none() {
                 String::new()
             } else {
-                format!(" {} {}", self.app.glyphs.arrow, s.remote)
+                format!(" {} {}", self.app.glyphs.arrow, self.snap.end_text(s, &s.remote))
             };
             self.out.push(vec![
                 (format!("{:<12}", s.state.name()), theme.state(s.state)),
-                (format!("{} {}{peer}", s.proto.name(), s.local), theme.text),
+                (format!("{} {}{peer}", s.proto.name(), self.snap.end_text(s, &s.local)), theme.text),
             ]);
         }
         if rows.len() > 50 {
