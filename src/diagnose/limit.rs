@@ -3,7 +3,7 @@
 use super::fd_leak;
 use crate::format::{age, thousands};
 use crate::model::limit::{Limit, LimitKind, LimitSubject};
-use crate::model::{FdKind, ProcInfo, Snapshot};
+use crate::model::{FdKind, ProcInfo, Proto, Snapshot};
 
 /// Seconds until full from which a forecast is not mentioned.
 const FORECAST_S: f64 = 86_400.0;
@@ -32,7 +32,13 @@ pub fn subject(snap: &Snapshot, row: usize) -> String {
             process(snap, row).map_or_else(|| pid.to_string(), |p| format!("{} {pid}", p.name()))
         }
         LimitSubject::Listener(proto, local, _) => format!("{} {local}", proto.name()),
+        LimitSubject::NamedListener(proto, name) => format!("{} {name}", proto.name()),
         LimitSubject::Route(from, to) => format!("{from} to {to}"),
+        LimitSubject::LocalPorts(proto, addr) => match (proto, addr.is_any()) {
+            (Proto::Tcp, _) => format!("bind {addr}"),
+            (_, true) => format!("{} {}", proto.name(), if addr.is_v4() { "IPv4" } else { "IPv6" }),
+            (_, false) => format!("{} bind {addr}", proto.name()),
+        },
         LimitSubject::User(uid) => {
             snap.user(*uid).map_or_else(|| format!("user {uid}"), |u| format!("user {u}"))
         }
@@ -52,8 +58,10 @@ pub(super) fn near_limit(snap: &Snapshot, row: usize) -> Option<String> {
     let mut out = format!("{} {}", subject(snap, row), l.kind.info().title);
     match l.max {
         Some(max) => {
-            let share = l.share().unwrap_or(0.0) * 100.0;
-            out.push_str(&format!(" {share:.0}% ({} of {})", thousands(l.used), thousands(max)));
+            // Rounded down: 100% is full.
+            let share = (l.share().unwrap_or(0.0) * 100.0).floor();
+            let full = if l.capacity().is_some_and(|c| l.used >= c) { " full," } else { "" };
+            out.push_str(&format!("{full} {share:.0}% ({} of {})", thousands(l.used), thousands(max)));
         }
         None => out.push_str(&format!(" {}", thousands(l.used))),
     }

@@ -17,12 +17,14 @@ impl Builder<'_> {
             other => other,
         };
         self.text(reach, theme.dim);
-        if p.state == crate::model::State::Listen && p.backlog > 0 {
-            let share = p.recv_q as f64 / p.backlog as f64;
-            self.out.push(vec![
-                ("accept queue ".into(), theme.dim),
-                (format!("{} of {}", count(p.recv_q), count(p.backlog)), theme.pressure(share)),
-            ]);
+        if let Some(q) = p.fullest.filter(|_| self.snap.sample.backend.backend.reports_backlogs()) {
+            let full = if q.waiting > q.backlog { ", full" } else { "" };
+            let amounts = format!("{} of {}{full}", count(q.waiting), count(q.backlog));
+            let mut line = vec![("accept queue ".into(), theme.dim), (amounts, theme.pressure(q.share()))];
+            if p.sockets.len() > 1 {
+                line.push((format!(" (fullest of {} listeners)", p.sockets.len()), theme.dim));
+            }
+            self.out.push(line);
         }
         self.processes(&p.processes);
         self.states(&p.states);
