@@ -1,6 +1,6 @@
-//! What the engine makes of scripted machines, rule by rule.
+//! The engine over scenarios, rule by rule.
 
-// A test that cannot go on stops there.
+// Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "engine/between_polls.rs"]
@@ -25,7 +25,7 @@ fn everything() -> Wants {
     Wants::default().with_attrs(AttrSet::ALL)
 }
 
-/// The samples of a scene's first polls.
+/// Samples of the first polls of a scenario.
 fn samples(scene: &str, polls: usize, wants: &Wants) -> Vec<Sample> {
     let mut source = ScenarioSource::new(Scenario::parse(scene).unwrap());
     (0..polls).map(|_| source.sample(wants).unwrap()).collect()
@@ -40,7 +40,7 @@ fn run(scene: &str, polls: usize) -> Vec<Arc<Snapshot>> {
     derive(samples(scene, polls, &everything()))
 }
 
-/// The row whose local or remote port is this.
+/// The row with this local or remote port.
 fn row(s: &Snapshot, port: u16) -> usize {
     let found = s.sockets().position(|x| x.remote.port == port);
     found.or_else(|| s.sockets().position(|x| x.local.port == port)).unwrap()
@@ -101,7 +101,7 @@ fn owners_and_why_there_are_none() {
     let mut late = samples(scene, 1, &everything());
     late[0].faults.add(FaultKind::Deferred, FaultSubject::Descriptors, "");
     let s = &derive(late)[0];
-    assert_eq!(s.facts[row(s, 5010)].owner_missing, Some(Missing::Pending), "the walk goes on");
+    assert_eq!(s.facts[row(s, 5010)].owner_missing, Some(Missing::Pending), "the scan continues");
 }
 
 #[test]
@@ -117,13 +117,13 @@ fn owners_not_read_yet_and_not_read_at_all() {
     assert_eq!(why(&waits.step(source.sample(&everything()).unwrap())), None);
     let third = waits.step(source.sample(&quick).unwrap());
     assert_eq!(why(&third), Some(Missing::NotRead));
-    assert!(third.last_owner(0).is_none(), "what nobody looked for is not lost");
+    assert!(third.last_owner(0).is_none(), "an owner that was not read is not lost");
     assert_eq!(why(&Engine::new().step(source.sample(&quick).unwrap())), Some(Missing::NotRead));
 }
 
 #[test]
 fn last_owners_are_remembered() {
-    // The connection is closed by nginx and goes through TIME_WAIT; then it is gone and lingers.
+    // nginx closes the connection, which enters TIME_WAIT; then it is closed and shown for a moment.
     let scene = "process 7 nginx\ntcp LISTEN 10.0.0.1:80 own=7:3\n\
         tcp ESTABLISHED 10.0.0.1:80 10.0.0.2:5001 own=7:4 then=TIME_WAIT@2 life=4\n\
         tcp ESTABLISHED 10.0.0.1:80 10.0.0.2:5002 own=7:5 life=2";
@@ -141,7 +141,7 @@ fn last_owners_are_remembered() {
     assert_eq!(s[3].facts[ghost].owner_missing, Some(Missing::Gone));
     assert!(s[3].last_owners.is_sorted_by_key(|f| f.0));
 
-    // Also across a poll that did not read owners.
+    // Also after a poll that did not read owners.
     let mut source = ScenarioSource::new(Scenario::parse(scene).unwrap());
     let mut engine = Engine::new();
     engine.step(source.sample(&everything()).unwrap());
@@ -202,7 +202,7 @@ fn a_socket_told_twice_is_one() {
         let twin = s.sockets[0];
         s.sockets.push(twin);
     }
-    // Identities nobody said can be the same by accident; both sockets stay.
+    // Synthetic ids can collide; both sockets stay.
     for s in &mut all {
         for _ in 0..3 {
             let mut synthetic = s.sockets[0];
@@ -236,7 +236,7 @@ fn rates_follow_the_counters() {
     let quick = everything().with_attrs(AttrSet::NONE);
     assert!(derive(samples(scene, 2, &quick))[1].rates.is_empty());
 
-    // Counters that go back, and no time at all between two polls: no rate.
+    // Decreasing counters, or no time between two polls: no rate.
     let mut back = samples(scene, 3, &everything());
     back.swap(1, 2);
     back[1].at = Stamp { boot_ns: back[0].at.boot_ns + 1_000_000_000, ..back[1].at };
@@ -250,7 +250,7 @@ fn rates_follow_the_counters() {
     assert_eq!(s[1].rates(row(&s[1], 5001)).tx, None);
 }
 
-/// A listener's line, a connection's line, and whether the one accepted the other.
+/// A listener, a connection, and true if the listener accepted it.
 const WHO_BEGAN: [(&str, &str, Direction); 19] = [
     ("tcp LISTEN 10.0.0.1:80", "tcp ESTABLISHED 10.0.0.1:80 1.2.3.4:5000", Direction::In),
     ("tcp LISTEN 10.0.0.2:80", "tcp ESTABLISHED 10.0.0.1:80 1.2.3.4:5000", Direction::Out),
@@ -370,7 +370,7 @@ fn a_pid_given_out_again_is_another_process() {
     assert_eq!(s[2].processes[0].fd_history.len(), 3);
     assert_eq!(s[4].processes[0].fd_history.iter().map(|h| h.1).collect::<Vec<_>>(), [4, 4]);
     assert_eq!(s[4].processes[0].first_seen_ns, s[3].sample.at.boot_ns);
-    // A poll that does not read processes does not make them new.
+    // After a poll that did not read processes they are not new.
     let mut source = ScenarioSource::new(Scenario::parse("process 7 a fds=5").unwrap());
     let mut engine = Engine::new();
     engine.step(source.sample(&everything()).unwrap());
@@ -423,7 +423,7 @@ fn other_questions_open_and_close_nothing() {
         let b = step(&few);
         let c = step(&few);
         let d = step(&everything());
-        // Of the two that came and went meanwhile only those are told that could be seen.
+        // Of the sockets opened or closed in the meantime only visible ones are counted.
         assert_eq!((b.opened, b.closed), if i == 1 { (0, 0) } else { (1, u32::from(i == 0)) }, "narrow {i}");
         assert_eq!((c.opened, c.closed), (0, 0), "narrow {i}");
         assert_eq!((d.opened, d.closed), (0, 0), "narrow {i}");
@@ -450,7 +450,7 @@ fn tables_that_could_not_be_read_close_nothing() {
         assert_eq!(s.iter().map(|s| (s.opened, s.closed)).collect::<Vec<_>>(), [(0, 0); 3]);
         assert_eq!(s[2].facts[1].first_seen_ns, s[0].sample.at.boot_ns);
     }
-    // One that can never be read hides no close in the others; nor does what is wrong with processes.
+    // A table that is never readable does not hide closes in others; neither do errors about processes.
     let udp6 = FaultSubject::Dump { proto: Proto::Udp, family: Some(Family::Inet6), netns: None };
     for (kind, subject) in [(FaultKind::Failed, udp6), (FaultKind::Malformed, FaultSubject::Processes)] {
         let mut all = samples(&format!("{scene} life=1"), 2, &everything());
@@ -474,7 +474,7 @@ fn cookies_count_within_their_namespace() {
         }
         s.namespaces = Arc::from([ns(1, "host"), ns(2, "box")]);
     }
-    // Then the first namespace is gone and the second is numbered anew.
+    // Then the first namespace is deleted and the second renumbered.
     for s in &mut all[2..] {
         s.sockets.drain(..2);
         s.sockets.iter_mut().for_each(|x| x.id.netns = 0);
@@ -494,8 +494,8 @@ fn cookies_count_within_their_namespace() {
 fn what_closed_with_its_namespace_keeps_its_name_when_the_inode_is_used_again() {
     let ns = |inode, name: &str| Namespace { inode, name: name.into(), interfaces: BTreeMap::new() };
     let mut all = samples("tcp LISTEN 0.0.0.0:80\ntcp LISTEN 0.0.0.0:81", 4, &everything());
-    // The second socket is of a namespace that goes; the next one has its inode and another number, and then still another
-    // takes the number of one that went long before.
+    // The namespace of the second socket is deleted; the next one reuses its inode under another number, and then one
+    // reuses the number of a namespace deleted long before.
     let spaces = [
         vec![ns(1, "host"), ns(9, "old"), ns(7, "red")],
         vec![ns(1, "host"), ns(9, "old"), ns(7, "red"), ns(7, "blue")],
@@ -514,9 +514,9 @@ fn what_closed_with_its_namespace_keeps_its_name_when_the_inode_is_used_again() 
         assert_eq!((s.live, s.socket_count()), (2, 3));
         assert_eq!((name(s, 1), name(s, 2)), ("blue".to_owned(), "red".to_owned()));
     }
-    let told: Vec<_> = s.iter().map(|s| (s.opened, s.closed)).collect();
-    assert_eq!(told, [(0, 0), (1, 1), (0, 0), (0, 0)]);
-    assert_eq!(s[3].facts[1].first_seen_ns, s[1].sample.at.boot_ns, "its age goes on");
+    let counts: Vec<_> = s.iter().map(|s| (s.opened, s.closed)).collect();
+    assert_eq!(counts, [(0, 0), (1, 1), (0, 0), (0, 0)]);
+    assert_eq!(s[3].facts[1].first_seen_ns, s[1].sample.at.boot_ns, "its age continues");
 }
 
 #[test]
@@ -538,7 +538,7 @@ fn another_boot_is_another_machine() {
     assert_eq!(s[2].facts[0].first_seen_ns, 5);
 }
 
-/// What holds for every snapshot, whatever the machine does.
+/// Asserts the invariants of every snapshot.
 fn holds(s: &Snapshot) {
     assert_eq!(s.facts.len(), s.socket_count());
     assert!(s.rates.is_empty() || s.rates.len() == s.socket_count());
@@ -601,7 +601,7 @@ fn every_scene_holds_together() {
     }
 }
 
-/// A line of a scene that may be anything.
+/// A random line of a scenario.
 fn any_line() -> impl Strategy<Value = String> {
     let state = prop::sample::select(vec![
         "LISTEN",
@@ -665,7 +665,7 @@ proptest! {
             if m == 2 {
                 live = None;
             } else {
-                // Between two polls that see everything the balance is right.
+                // Between two complete polls opened minus closed is the difference.
                 if let Some(before) = live {
                     prop_assert_eq!(before + i64::from(s.opened) - i64::from(s.closed), s.live as i64);
                 }

@@ -1,6 +1,6 @@
-//! What the listings print, at several widths and in every form, over a machine with Korean and hostile names.
+//! Output of the listings at several widths and in every format, over a machine with Korean and hostile names.
 
-// A test that cannot go on stops there.
+// Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use insta::assert_snapshot;

@@ -1,7 +1,7 @@
 //! The layers of the crate, held by reading its source: which module may name which, how long a file may be, and where
 //! a clock or the environment may be read.
 
-// A test that cannot go on stops there.
+// Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,6 @@
 //! The Korean catalogue holds every text of the screen, and nothing else.
 
-// A test that cannot go on stops there.
+// Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use regex::Regex;
@@ -20,7 +20,7 @@ fn sources(dir: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// A Rust string literal as the compiler reads it: escapes, and line ends after a backslash.
+/// Value of a Rust string literal: escapes, and line ends after a backslash.
 fn unescape(literal: &str) -> String {
     let folded = Regex::new(r"\\\n\s*").expect("a regular expression").replace_all(literal, "");
     folded.replace("\\\"", "\"").replace("\\n", "\n").replace("\\\\", "\\")
@@ -32,7 +32,7 @@ fn literals() -> BTreeSet<String> {
     let mut files = Vec::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
     let mut out = BTreeSet::new();
-    // The module that defines them has its own examples.
+    // The module that defines them contains examples.
     for path in files.iter().filter(|p| !p.ends_with("model/lang.rs")) {
         let text = fs::read_to_string(path).expect("a readable source");
         out.extend(call.captures_iter(&text).map(|c| unescape(&c[1])));

@@ -3,7 +3,7 @@
 //! Each entry of [`REPLACED`] is a phrase that was in use once, with what to write instead. The texts looked at are the
 //! pages (README, explain, manual, reference, help), the screens in `tests/snapshots`, and the sources, comments included.
 
-// A test that cannot go on stops there.
+// Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use regex::Regex;

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 pub enum Number {
     /// A whole number; identifiers need all 64 bits.
     Whole(u64),
-    /// Any other.
+    /// Any other number.
     Real(f64),
 }
 
@@ -87,7 +87,7 @@ pub(crate) const fn advice(kind: Kind) -> &'static str {
 }
 
 impl Number {
-    /// From text in the units of this kind of column.
+    /// Parses text in the units of this kind of column.
     pub fn parse(text: &str, kind: Kind) -> Option<Self> {
         if text.len() > 48 {
             return None;
@@ -126,7 +126,7 @@ impl Number {
         Self::from_f64(if negative { -n } else { n } * times as f64 / f64::from(by))
     }
 
-    /// Whole where it is; to a millionth, so that its text is short and says all of it.
+    /// Integer if whole; otherwise rounded to 10⁻⁶, so that the text is short and exact.
     fn from_f64(n: f64) -> Option<Self> {
         let n = if n.abs() < 1e9 { (n * 1e6).round() / 1e6 } else { n };
         if n.abs() > 1e18 {
@@ -136,7 +136,7 @@ impl Number {
         Some(if (0.0..9e15).contains(&n) && n.fract() == 0.0 { Self::Whole(n as u64) } else { Self::Real(n) })
     }
 
-    /// As it is.
+    /// The number as a float.
     pub fn f64(self) -> f64 {
         match self {
             Self::Whole(n) => n as f64,
@@ -144,7 +144,7 @@ impl Number {
         }
     }
 
-    /// Compared with a value that is whole.
+    /// Compares with an integer value.
     pub fn against_whole(self, v: u64) -> Ordering {
         match self {
             Self::Whole(n) => v.cmp(&n),
@@ -152,12 +152,12 @@ impl Number {
         }
     }
 
-    /// Compared with any value.
+    /// Compares with any value.
     pub fn against(self, v: f64) -> Ordering {
         v.partial_cmp(&self.f64()).unwrap_or(Ordering::Less)
     }
 
-    /// Its text: in the largest unit in which it is whole.
+    /// The text of the number, in the largest unit in which it is whole.
     pub fn text(self, kind: Kind) -> String {
         let n = match self {
             Self::Whole(n) => n,

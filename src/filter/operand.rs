@@ -18,7 +18,7 @@ pub(crate) const TWINS: &[(&str, &str)] = &[
     ("backlog", "accept_pct"),
 ];
 
-/// Other words for a direction.
+/// Aliases of the directions.
 const DIRECTION_WORDS: &[(&str, &str)] = &[
     ("accepted", "in"),
     ("incoming", "in"),
@@ -55,7 +55,7 @@ pub(crate) fn example(field: Field) -> Option<&'static str> {
     })
 }
 
-/// A compiled regular expression, or why not.
+/// A compiled regular expression, or the error.
 pub(crate) fn regex(pattern: &str) -> Result<Regex, String> {
     if pattern.len() > 1000 {
         return Err("regular expression too long: at most 1000 bytes".to_owned());
@@ -72,15 +72,24 @@ pub(crate) fn regex(pattern: &str) -> Result<Regex, String> {
     )
 }
 
-/// `10.0.0.1`, `10.0.0.0/8`, `10/8`, `10.0.0.1:443`, `[::1]:443`, `fe80::/10`, `*:443`, `:443`, `localhost`. `None` for
-/// anything else.
+/// `10.0.0.1`, `10.0.0.0/8`, `10/8`, `10.0.0.1:443`, `[::1]:443`, `fe80::/10`, `[fe80::1%eth0]:443`, `*:443`, `:443`,
+/// `localhost`. `None` for anything else.
 pub(crate) fn host(text: &str, services: &Services) -> Option<Operand> {
     if text == "*" {
-        return Some(Operand::Host(None, None));
+        return Some(Operand::Host(None, None, None));
     }
     if let Some(rest) = text.strip_prefix('[') {
         let (inner, after) = rest.split_once(']')?;
         let (inner, inner_len) = split_len(inner)?;
+        let (inner, zone) = split_zone(inner)?;
+        // `ss` writes the interface behind the bracket.
+        let (zone, after) = match after.strip_prefix('%') {
+            Some(behind) if zone.is_none() => {
+                let end = behind.find([':', '/']).unwrap_or(behind.len());
+                (Some(zone_name(&behind[..end])?), &behind[end..])
+            }
+            _ => (zone, after),
+        };
         let addr: Addr = if inner.contains(':') { inner.parse().ok()? } else { return None };
         let (len, port) = match after.strip_prefix('/') {
             Some(t) => {
@@ -90,21 +99,23 @@ pub(crate) fn host(text: &str, services: &Services) -> Option<Operand> {
             None if after.is_empty() => (None, None),
             None => (None, Some(after.strip_prefix(':')?)),
         };
-        return with_port(prefix(addr, inner, len.or(inner_len))?, port, services);
+        return with_port(prefix(addr, inner, len.or(inner_len))?, port, zone, services);
     }
-    // A bare IPv6 address has no port: its last part would be one.
+    // A bare IPv6 address has no port: its last group would be taken for one.
     if text.matches(':').count() >= 2 {
         let (addr, len) = split_len(text)?;
-        return Some(Operand::Host(Some(prefix(addr.parse().ok()?, addr, len)?), None));
+        let (addr, zone) = split_zone(addr)?;
+        return Some(Operand::Host(Some(prefix(addr.parse().ok()?, addr, len)?), None, zone));
     }
     let (addr, port) = text.split_once(':').map_or((text, None), |(a, p)| (a, Some(p)));
     if addr.is_empty() || addr == "*" {
         return match port? {
-            "" | "*" => Some(Operand::Host(None, None)),
-            p => Some(Operand::Host(None, Some(ports(p, services)?))),
+            "" | "*" => Some(Operand::Host(None, None, None)),
+            p => Some(Operand::Host(None, Some(ports(p, services)?), None)),
         };
     }
     let (word, len) = split_len(addr)?;
+    let (word, zone) = split_zone(word)?;
     let parsed: Addr = if word.eq_ignore_ascii_case("localhost") {
         Addr::v4([127, 0, 0, 1])
     } else if len.is_some() {
@@ -112,23 +123,49 @@ pub(crate) fn host(text: &str, services: &Services) -> Option<Operand> {
     } else {
         word.parse().ok()?
     };
-    with_port(prefix(parsed, word, len)?, port, services)
+    with_port(prefix(parsed, word, len)?, port, zone, services)
 }
 
-/// As `ss` reads it: also `10.0`, which is 10.0.0.0.
+/// Parses an address as `ss` does: `10.0` is 10.0.0.0.
 pub(crate) fn ss_host(text: &str, services: &Services) -> Option<Operand> {
     host(text, services).or_else(|| {
         let (addr, port) = text.split_once(':').map_or((text, None), |(a, p)| (a, Some(p)));
-        with_port((short_v4(addr)?, 32), port, services)
+        with_port((short_v4(addr)?, 32), port, None, services)
     })
 }
 
-fn with_port(addr: (Addr, u8), port: Option<&str>, services: &Services) -> Option<Operand> {
+fn with_port(
+    addr: (Addr, u8),
+    port: Option<&str>,
+    zone: Option<String>,
+    services: &Services,
+) -> Option<Operand> {
     let port = match port {
         None | Some("" | "*") => None,
         Some(p) => Some(ports(p, services)?),
     };
-    Some(Operand::Host(Some(addr), port))
+    Some(Operand::Host(Some(addr), port, zone))
+}
+
+/// True if the text is an address or an endpoint in filter syntax.
+pub(crate) fn is_host(text: &str) -> bool {
+    host(text, &Services::default()).is_some()
+}
+
+/// The interface behind the `%` of an address (RFC 4007).
+fn split_zone(text: &str) -> Option<(&str, Option<String>)> {
+    match text.split_once('%') {
+        None => Some((text, None)),
+        Some((addr, zone)) => Some((addr, Some(zone_name(zone)?))),
+    }
+}
+
+/// An interface name or index. A name of other characters would have to be quoted, and is compared as text.
+fn zone_name(text: &str) -> Option<String> {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'@' | b'+');
+    // IFNAMSIZ, with its NUL.
+    (1..16).contains(&text.len()).then_some(())?;
+    text.bytes().all(is_plain).then(|| text.to_owned())
 }
 
 /// A port, a range or a service.
@@ -152,7 +189,7 @@ fn split_len(text: &str) -> Option<(&str, Option<u8>)> {
     }
 }
 
-/// The prefix, its length counted as the address is written, and its bits behind the length cleared.
+/// The network: its length relative to the address as written, host bits cleared.
 fn prefix(addr: Addr, written: &str, len: Option<u8>) -> Option<(Addr, u8)> {
     let Some(len) = len else { return Some((addr, super::ast::full(&addr))) };
     let len = match (addr.is_v4(), written.contains(':')) {
@@ -169,11 +206,11 @@ fn prefix(addr: Addr, written: &str, len: Option<u8>) -> Option<(Addr, u8)> {
         *x &= !(0xffu16 >> keep) as u8;
     }
     let cleared = Addr::v6(b);
-    // Clearing `::ffff:…/90` would leave IPv4; such a length was refused above.
+    // Clearing the host bits of `::ffff:…/90` would leave IPv4; such a length was rejected above.
     Some((cleared, len))
 }
 
-/// Up to four numbers with dots; those left out are 0.
+/// Up to four numbers separated by dots; missing ones are 0.
 fn short_v4(text: &str) -> Option<Addr> {
     if let Ok(a) = text.parse::<Addr>() {
         return Some(a);
@@ -201,7 +238,7 @@ pub(crate) fn share_twin(table: &'static Table, field: Field, text: &str) -> Fie
     field
 }
 
-/// The operands of a list, and the field they turn out to be about.
+/// The operands of a list, and the field they apply to.
 pub(crate) fn all(
     table: &'static Table,
     services: &Services,
@@ -316,7 +353,7 @@ fn numeric(services: &Services, field: Field, raw: &RawValue) -> Result<Operand,
         };
         return Ok(Operand::Mask(whole(v, raw.span.clone())?, whole(m, raw.span.clone())?));
     }
-    // A range; a service's name may have a `-` itself, a number may begin with one.
+    // A range; a service name may contain a `-`, a number may begin with one.
     if service(services, kind, &raw.text).is_none()
         && let Some(at) = raw.text.get(1..).and_then(|t| t.find('-')).map(|i| i + 1)
     {
@@ -331,7 +368,7 @@ fn numeric(services: &Services, field: Field, raw: &RawValue) -> Result<Operand,
         let high = part(&raw.text[at + 1..], at + 1);
         let a = match number(services, field, &low) {
             Ok(a) => a,
-            // `http-ltt`: the whole is what is unknown.
+            // `http-ltt`: the whole word is unknown.
             Err(_) if kind == Kind::Port && !low.text.bytes().all(|b| b.is_ascii_digit()) => {
                 return number(services, field, raw).map(Operand::Number);
             }
@@ -354,7 +391,7 @@ fn service(services: &Services, kind: Kind, text: &str) -> Option<u16> {
     if kind == Kind::Port { services.port(text.trim_start_matches(':')) } else { None }
 }
 
-/// One number in the unit of a field; of a port also a service's name.
+/// A number in the unit of a field; for a port also a service name.
 pub(crate) fn number(services: &Services, field: Field, raw: &RawValue) -> Result<Number, FilterError> {
     let kind = field.kind();
     let bad = |message: String, hint: String| {
@@ -395,7 +432,7 @@ pub(crate) fn number(services: &Services, field: Field, raw: &RawValue) -> Resul
     }
 }
 
-/// The states an operand list names.
+/// The states of an operand list.
 pub(crate) fn state_set(operands: &[Operand]) -> StateSet {
     operands.iter().fold(StateSet::empty(), |s, o| match o {
         Operand::States(x) => s | *x,

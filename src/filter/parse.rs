@@ -12,7 +12,7 @@
 //! values  = value { "," value }
 //! ss      = states | (src|dst) [OP] HOST | (sport|dport) [OP] PORT | (dev|fwmark|cgroup) [OP] value | autobound
 //!         | (inet|inet6|unix|link|netlink|vsock) ":" HOST
-//! states  = { ("state" | "exclude") NAME }   several `state` add up, `exclude` takes away
+//! states  = { ("state" | "exclude") NAME }   each `state` adds, each `exclude` removes
 //! ```
 //!
 //! `ss` gives `and`, `or` and juxtaposition the same precedence, left to right; here `not` binds tighter than `and`, and `and`
@@ -90,7 +90,7 @@ pub(crate) struct Parser<'a> {
 
 type Parsed<T> = Result<T, FilterError>;
 
-/// `and` of parts, flat.
+/// Conjunction of parts, flattened.
 fn all_of(parts: Vec<Expr>) -> Expr {
     flat(parts, Expr::And, |part| match part {
         Expr::And(inner) => Ok(inner),
@@ -98,7 +98,7 @@ fn all_of(parts: Vec<Expr>) -> Expr {
     })
 }
 
-/// `or` of parts, flat.
+/// Disjunction of parts, flattened.
 fn any_of(parts: Vec<Expr>) -> Expr {
     flat(parts, Expr::Or, |part| match part {
         Expr::Or(inner) => Ok(inner),
@@ -230,7 +230,7 @@ impl<'a> Parser<'a> {
                 .is_none_or(|c| c.is_whitespace() || matches!(c, '(' | ')' | '\\' | '"' | '\'' | '!'))
     }
 
-    /// The connective that is next, and its length.
+    /// The next connective and its length.
     fn connective(&self) -> Option<(Connective, usize)> {
         let rest = self.rest();
         for (text, c) in
@@ -372,7 +372,7 @@ impl<'a> Parser<'a> {
             );
             return wrong(Problem::UnknownField, format!("unknown saved filter {}", shown(name)), Some(hint));
         };
-        // Each level counts as many parentheses, so that filters that refer to each other fail soon.
+        // Each level counts as several parentheses, so that filters that refer to each other fail early.
         let inner = if self.depth + 20 > MAX_DEPTH {
             return wrong(Problem::TooDeep, "saved filters are nested too deeply".to_owned(), None);
         } else {
@@ -401,10 +401,10 @@ impl<'a> Parser<'a> {
             return Err(error_at(Problem::Unexpected, start..end, "unexpected text", None));
         }
         let host = operand::host(&raw.text, self.services);
-        if let (Some(Operand::Host(Some((addr, len)), port)), Some(field)) = (host, self.end_field())
-            && raw.text.contains('/')
+        if let (Some(Operand::Host(Some(net), port, zone)), Some(field)) = (host, self.end_field())
+            && (raw.text.contains('/') || zone.is_some())
         {
-            let test = Test::List(Op::Has, vec![Operand::Host(Some((addr, len)), port)]);
+            let test = Test::List(Op::Has, vec![Operand::Host(Some(net), port, zone)]);
             return Ok(Expr::Term(Term { field, test }));
         }
         Ok(Expr::Word(raw.text))
@@ -488,7 +488,7 @@ impl<'a> Parser<'a> {
         Ok(Expr::Word(name.to_owned()))
     }
 
-    /// The field of that name.
+    /// The field with this name.
     fn known(&self, name: &str) -> Option<Field> {
         if self.table.is_sockets() {
             if same_word(name, "port") {
@@ -555,7 +555,7 @@ impl<'a> Parser<'a> {
         let (field, operands) = self.operands(field, values)?;
         let free = operands.iter().any(|o| matches!(o, Operand::Text(_) | Operand::Glob(_)));
         let whole = matches!(field, Field::Column(c) if c.text_match != TextMatch::Part);
-        // Only for free text does it matter whether the whole is meant.
+        // Only for free text do `:` and `=` differ.
         let op = if op == Op::Is && (!free || whole) { Op::Has } else { op };
         Ok(Expr::Term(Term { field, test: Test::List(op, operands) }))
     }
@@ -605,7 +605,7 @@ fn operator(text: &str) -> Option<(Operator, usize)> {
     ALL.iter().find(|(t, _)| text.starts_with(t)).map(|(t, op)| (*op, t.len()))
 }
 
-/// The same for the operators of `ss` that are words; a value must follow.
+/// The operator of `ss` spelled as a word (`eq`, `gt`); a value must follow.
 fn word_operator(text: &str) -> Option<(Operator, usize)> {
     const ALL: [(&str, Operator); 9] = [
         ("eq", Operator::Is),
@@ -640,7 +640,7 @@ fn family_prefix(name: &str) -> Option<Family> {
 fn looks_like_ipv6(text: &str) -> bool {
     let token =
         text.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | '|' | '&')).next().unwrap_or("");
-    let addr = token.split('/').next().unwrap_or("");
+    let addr = token.split(['/', '%']).next().unwrap_or("");
     addr.matches(':').count() >= 2
         && addr.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'))
         && (addr.parse::<Addr>().is_ok() || addr.contains("::") || addr.matches(':').count() >= 3)

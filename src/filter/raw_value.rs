@@ -11,7 +11,7 @@ pub(crate) struct RawValue {
     pub(crate) text: String,
     /// Position in the filter, in bytes.
     pub(crate) span: Range<usize>,
-    /// In quotes: text and nothing else.
+    /// In quotes: always text.
     pub(crate) quoted: bool,
     /// Contains a `*` or `?` outside quotes and not escaped.
     pub(crate) wild: bool,
@@ -37,7 +37,7 @@ pub(crate) fn unknown_state(name: &str, span: Range<usize>) -> FilterError {
     error_at(Problem::BadValue, span, format!("unknown state {}", shown(name)), Some(hint))
 }
 
-/// Text for a message: in quotes, escaped, at most 40 characters of it.
+/// Text for a message: in quotes, escaped, at most 40 characters.
 pub(crate) fn shown(s: &str) -> String {
     let cut: String = s.chars().take(40).collect();
     let dots = if cut.len() < s.len() { "…" } else { "" };

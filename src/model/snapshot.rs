@@ -7,6 +7,7 @@ use super::{
     Limit, Missing, Owner, Process, Proto, Sample, Scope, Socket, SocketId, Stamp, State, StateCounts,
     SystemLimits, Unit,
 };
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -243,6 +244,8 @@ pub fn accept_share(waiting: u64, backlog: u64) -> f64 {
 pub struct Peer {
     /// Address.
     pub addr: Addr,
+    /// Namespace and index of the interface of a link-local address, which is one peer per link; zero for others.
+    pub zone: (u16, u32),
     /// Reachability.
     pub scope: Scope,
     /// Range of its socket rows in [`Snapshot::peer_sockets`].
@@ -428,6 +431,30 @@ impl Snapshot {
     /// Interface name by namespace and interface index.
     pub fn iface(&self, netns: u16, index: u32) -> Option<&str> {
         self.sample.namespaces.get(usize::from(netns))?.interfaces.get(&index).map(String::as_str)
+    }
+    /// Name of an interface, or its index if it has none.
+    pub fn iface_or_index(&self, netns: u16, index: u32) -> Cow<'_, str> {
+        self.iface(netns, index).map_or_else(|| Cow::Owned(index.to_string()), Cow::Borrowed)
+    }
+    /// Interface of a link-local end of a socket.
+    pub fn zone(&self, s: &Socket, addr: &Addr) -> Option<Cow<'_, str>> {
+        match s.zone_index(addr) {
+            0 => None,
+            i => Some(self.iface_or_index(s.id.netns, i)),
+        }
+    }
+    /// Text of an address, with the interface if it has one: its namespace and index.
+    pub fn addr_text(&self, addr: Addr, (netns, iface): (u16, u32)) -> String {
+        match iface {
+            0 => addr.to_string(),
+            i => format!("{addr}%{}", self.iface_or_index(netns, i)),
+        }
+    }
+    /// Text of an end of an IP socket, with the interface of a link-local address.
+    pub fn end_text(&self, s: &Socket, end: &Endpoint) -> String {
+        let mut out = String::new();
+        end.push_zoned(&mut out, self.zone(s, &end.addr).as_deref());
+        out
     }
     /// Row of a socket by identity. Linear search: for a selection, not for joins.
     pub fn find(&self, id: SocketId) -> Option<usize> {

@@ -7,6 +7,7 @@ use crate::diagnose::finding::limit_diagnosis;
 use crate::diagnose::limit::{process, subject};
 use crate::diagnose::remedy;
 use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Tone, Value};
+use crate::model::lang::tr;
 use crate::model::limit::{Level, Limit, LimitSubject};
 use crate::model::{Missing, Snapshot};
 
@@ -43,7 +44,7 @@ static COLUMNS: &[Column] = &[
     Column::new("limit", "RESOURCE", Kind::Text, 0, |s, r| Value::text(limit(s, r).kind.info().name),
         "Resource, as in check --only.")
         .called(&["resource", "ceiling", "kind"]).wide(6, 10, 16),
-    Column::new("title", "DESCRIPTION", Kind::Text, 20, |s, r| Value::text(limit(s, r).kind.info().title),
+    Column::new("title", "DESCRIPTION", Kind::Text, 20, |s, r| Value::text(tr(limit(s, r).kind.info().title)),
         "Resource in words.").dim().wide(8, 20, 32),
     Column::new("subject", "OWNER", Kind::Text, 0, |s, r| Value::from(subject(s, r)),
         "Owner: a process, a listener, a destination, a user, a unit, or the host.")
@@ -79,9 +80,9 @@ static COLUMNS: &[Column] = &[
         "Severity as a number: 0 ok, 1 warning, 2 critical."),
     Column::new("finding", "FINDING", Kind::Text, 35, |s, r| applicable(limit_diagnosis(s, r).map(|d| d.evidence)),
         "Diagnosis in one sentence.").tone(|_, _| Tone::Warning).wide(10, 40, 100),
-    Column::new("set_by", "SET BY", Kind::Text, 15, |s, r| Value::text(limit(s, r).kind.info().set_by),
+    Column::new("set_by", "SET BY", Kind::Text, 15, |s, r| Value::text(tr(limit(s, r).kind.info().set_by)),
         "Setting that defines the limit.").dim().wide(12, 30, 80),
-    Column::new("advice", "ADVICE", Kind::Text, 36, |s, r| Value::text(limit(s, r).kind.info().help),
+    Column::new("advice", "ADVICE", Kind::Text, 36, |s, r| Value::text(tr(limit(s, r).kind.info().help)),
         "Effect when full, and remedy.").dim().wide(12, 40, 130),
     Column::new("do", "STEPS", Kind::Text, 38,
         |s, r| applicable(Some(remedy::steps(s, r)).filter(|all| !all.is_empty()).map(|all| {

@@ -2,7 +2,7 @@
 
 use super::cell::{
     accept_limit as listener_limit, any_comm, any_pid, applicable, na, netns_tone, proc_info, process_list,
-    process_names, protos, scope_tone, scopes, user_value,
+    process_names, protos, scope_tone, scopes, user_value, without_port,
 };
 use super::definition::{Grouping, Table, TableId};
 use super::units::{self, unit_column};
@@ -61,6 +61,15 @@ fn accept_limit(snap: &Snapshot, row: usize) -> Option<usize> {
     listener_limit(snap, p.netns, p.proto, p.local, p.iface)
 }
 
+/// The endpoint, a link-local one with its interface.
+fn local(snap: &Snapshot, row: usize) -> Value<'_> {
+    let p = port(snap, row);
+    if p.iface == 0 || !p.local.addr.needs_zone() {
+        return Value::Endpoint(p.local);
+    }
+    Value::Zoned { end: p.local, with_port: true, zone: snap.iface_or_index(p.netns, p.iface) }
+}
+
 static COLUMNS: &[Column] = &[
     Column::new(
         "proto",
@@ -84,25 +93,11 @@ static COLUMNS: &[Column] = &[
         "LISTEN, or UNCONN for a datagram socket.",
     )
     .called(&["st"]),
-    Column::new(
-        "local",
-        "ENDPOINT",
-        Kind::Endpoint,
-        0,
-        |s, r| Value::Endpoint(port(s, r).local),
-        "Listening endpoint: address and port.",
-    )
-    .called(&["endpoint", "src", "listen"])
-    .wide(12, 21, 47),
-    Column::new(
-        "local_addr",
-        "ADDR",
-        Kind::Addr,
-        40,
-        |s, r| Value::Addr(port(s, r).local.addr),
-        "Listening address.",
-    )
-    .called(&["addr", "address"]),
+    Column::new("local", "ENDPOINT", Kind::Endpoint, 0, local, "Listening endpoint: address and port.")
+        .called(&["endpoint", "src", "listen"])
+        .wide(12, 21, 47),
+    Column::new("local_addr", "ADDR", Kind::Addr, 40, |s, r| without_port(local(s, r)), "Listening address.")
+        .called(&["addr", "address"]),
     Column::new(
         "local_port",
         "PORT",

@@ -17,12 +17,12 @@ mod unix;
 mod xdp;
 
 use self::age::info_words;
-pub(crate) use self::cells::end_name;
 use self::cells::{
     absent, activity, cgroup, cmdline, comm, comm_any, fds_open, fds_pct, fds_soft, finding, ip_only, is_ip,
     kind, limited, local, local_addr, not_tcp, owner, owners, peer_process, pid, pid_any, port, processes,
     queue, rate, remote, remote_addr, send_q, service, skmem, sockopt, timer, uid,
 };
+pub(crate) use self::cells::{end_name, ip_end};
 use super::cell::{
     accept_limit as listener_limit, any_owner, applicable, families, fd_limit, first_owner, host_name, na,
     netns_tone, no_owner, protos, reported, scope_tone, scopes, user_value,
@@ -207,9 +207,8 @@ const GENERAL: &[Column] = &[
         .called(&["local_scope"]).wide(6, 10, 10),
     Column::new("remote_scope", "REMOTE SCOPE", Kind::Text, 46,
         |s, r| match remote_addr(s, r) {
-            Value::Addr(a) => Value::text(a.scope().name()),
             Value::Missing(m) => Value::Missing(m),
-            _ => na(),
+            v => v.endpoint().map_or_else(na, |e| Value::text(e.addr.scope().name())),
         },
         "Scope of the remote address: loopback, link-local, private, multicast, public.").values(scopes)
         .wide(6, 10, 12),

@@ -127,7 +127,7 @@ impl Parser<'_> {
         }
     }
 
-    /// A regular expression: in quotes, or up to a blank or a `)` that closes nothing in it. Backslashes are its own.
+    /// A regular expression: in quotes, or up to a blank or an unbalanced `)`. Backslashes belong to the expression.
     pub(crate) fn pattern(&mut self, field: Field, op: &str) -> Parsed<RawValue> {
         let start = self.at;
         if matches!(self.peek(), Some('"' | '\'')) {

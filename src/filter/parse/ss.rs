@@ -7,7 +7,7 @@ use crate::filter::{Problem, operand, state_sets};
 use crate::model::{Family, StateSet};
 
 impl Parser<'_> {
-    /// `state X state Y exclude Z`: the set they make.
+    /// The state set of `state X state Y exclude Z`.
     pub(crate) fn state_run(&mut self) -> Parsed<Option<Expr>> {
         let mut set: Option<StateSet> = None;
         loop {
@@ -57,7 +57,7 @@ impl Parser<'_> {
             Expr::Term(Term { field: Field::Column(column), test })
         };
         let named = state_sets::GROUPS.iter().any(|(_, s)| s() == set);
-        // `exclude time-wait` reads better as what it leaves out.
+        // `exclude time-wait` is clearer as a negation.
         let out = !set;
         Ok(Some(if set.is_empty() {
             Expr::Not(Box::new(term(Op::Has, StateSet::ALL)))
@@ -137,7 +137,7 @@ impl Parser<'_> {
         }
     }
 
-    /// A port of `ss`: `:22`, `22`, `:ssh`, `*:22`. With an address before it, it is an endpoint.
+    /// A port as in `ss`: `:22`, `22`, `:ssh`, `*:22`. With an address before it, it is an endpoint.
     fn ss_port(raw: &RawValue) -> (bool, String) {
         let text = family_prefix(raw.text.split(':').next().unwrap_or(""))
             .map_or(raw.text.as_str(), |_| raw.text.split_once(':').map_or("", |(_, rest)| rest));
@@ -152,7 +152,7 @@ impl Parser<'_> {
         self.raw(|c| matches!(c, '(' | ')' | '|' | '&'))
     }
 
-    /// An end of a socket as `ss` writes it; a family before it narrows to that family.
+    /// An endpoint as in `ss`; a family before it restricts it to that family.
     pub(crate) fn ss_host(
         &mut self,
         field: Field,
@@ -183,9 +183,9 @@ impl Parser<'_> {
             parts.push(Expr::Term(Term { field, test }));
         }
         match operand {
-            // Any end at all.
+            // Any endpoint.
             Operand::Glob(g) if g == "*" && family.is_some() => {}
-            // A plain name is the whole name.
+            // A name without wildcards must match exactly.
             Operand::Glob(g) if !g.contains(['*', '?', '[']) => {
                 let op = if op == Op::Has { Op::Is } else { op };
                 parts.push(Expr::Term(Term { field, test: Test::List(op, vec![Operand::Text(g)]) }));
@@ -196,7 +196,7 @@ impl Parser<'_> {
     }
 }
 
-/// `ss` names a cgroup by its directory; here it is named below the mount.
+/// The cgroup path below the mount: `ss` takes the full directory.
 fn cgroup_path(text: &str) -> String {
     let below = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
         .iter()

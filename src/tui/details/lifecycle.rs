@@ -1,6 +1,7 @@
 //! TCP lifecycle diagram with the current state highlighted.
 
 use super::{Builder, Pieces, pad};
+use crate::model::lang::tr;
 use crate::model::snapshot::Direction;
 use crate::model::{Missing, Proto, Socket, State};
 
@@ -108,21 +109,21 @@ fn paths(proto: Proto, state: State, direction: Direction) -> Vec<(&'static str,
         return vec![];
     }
     if state == State::Listen {
-        return vec![("TCP state", LISTENING)];
+        return vec![(tr("TCP state"), LISTENING)];
     }
     let start = match direction {
         Direction::In => ACCEPTED,
         Direction::None if state == State::SynRecv => ACCEPTED,
         Direction::Out | Direction::None => CONNECTED,
     };
-    let mut out = vec![("TCP state", start)];
+    let mut out = vec![(tr("TCP state"), start)];
     match state {
-        State::FinWait1 | State::FinWait2 | State::TimeWait => out.push(("active close", ACTIVE_CLOSE)),
-        State::CloseWait | State::LastAck => out.push(("passive close", PASSIVE_CLOSE)),
-        State::Closing => out.push(("simultaneous close", SIMULTANEOUS_CLOSE)),
+        State::FinWait1 | State::FinWait2 | State::TimeWait => out.push((tr("active close"), ACTIVE_CLOSE)),
+        State::CloseWait | State::LastAck => out.push((tr("passive close"), PASSIVE_CLOSE)),
+        State::Closing => out.push((tr("simultaneous close"), SIMULTANEOUS_CLOSE)),
         _ => {
-            out.push(("on local close", ACTIVE_CLOSE));
-            out.push(("on remote close", PASSIVE_CLOSE));
+            out.push((tr("on local close"), ACTIVE_CLOSE));
+            out.push((tr("on remote close"), PASSIVE_CLOSE));
         }
     }
     out
@@ -141,14 +142,14 @@ impl Builder<'_> {
         {
             return;
         }
-        self.section("lifecycle");
+        self.section(tr("lifecycle"));
         let accepted = self.snap.facts[row].owner_missing != Some(Missing::AcceptQueue);
         let attrs = self.snap.attrs(row);
         let peer = attrs.unix_peer().is_some_and(|inode| inode != 0);
         let unix = Unix { datagram: attrs.kind() == Some(2), peer };
         let (all, at) = syscalls(&s, direction, accepted, unix);
         let steps: Vec<Step> = all.iter().map(|c| Call(c)).collect();
-        self.path("syscalls", &steps, Some(at), &|n| n <= at);
+        self.path(tr("syscalls"), &steps, Some(at), &|n| n <= at);
         let all = paths(proto, state, direction);
         let here = all.iter().position(|(_, steps)| steps.contains(&In(state)));
         for (i, (title, steps)) in all.into_iter().enumerate() {

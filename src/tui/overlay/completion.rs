@@ -1,5 +1,6 @@
 //! Completions of the filter, below the filter bar.
 
+use crate::model::lang::tr;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width};
 use ratatui::layout::Rect;
@@ -28,7 +29,7 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, bar: Rect, all: Rect) {
         }
         canvas.line(line, theme.window);
         canvas.put(x + 1, y, names.min(wide.saturating_sub(1)), &item.text, theme.strong);
-        let help = crate::model::text::escape(&item.help);
+        let help = crate::model::text::escape(tr(&item.help));
         canvas.put(x + names + 2, y, wide.saturating_sub(names + 3), &help, theme.dim);
         if menu.at == Some(i) {
             canvas.line(line, theme.select);
