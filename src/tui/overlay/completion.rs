@@ -1,6 +1,7 @@
 //! Completions of the filter, below the filter bar.
 
 use crate::model::lang::tr;
+use crate::msg;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width};
 use ratatui::layout::Rect;
@@ -29,7 +30,12 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, bar: Rect, all: Rect) {
         }
         canvas.line(line, theme.window);
         canvas.put(x + 1, y, names.min(wide.saturating_sub(1)), &item.text, theme.strong);
-        let help = crate::model::text::escape(tr(&item.help));
+        // Number and noun of the rows that have the value.
+        let help = match item.help.split_once(' ') {
+            Some((n, noun)) if n.parse::<u32>().is_ok() => msg!("{} {}", n, tr(noun)),
+            _ => tr(&item.help).to_owned(),
+        };
+        let help = crate::model::text::escape(&help);
         canvas.put(x + names + 2, y, wide.saturating_sub(names + 3), &help, theme.dim);
         if menu.at == Some(i) {
             canvas.line(line, theme.select);
