@@ -50,7 +50,6 @@ const REPLACED: &[(&str, &str)] = &[
     (r"\b(nobody|anybody|whoever)\b", "no process, no listener, the user"),
     (r"\bhas come to\b|\bcame to be\b", "reached, became"),
     (r"\bof its own making\b|\bof the test's own\b|\bof (a|the) kernel to come\b", "own; future"),
-    (r"\bany more\b", "no longer"),
     (r"\bmade[_ -]up\b", "synthetic"),
 ];
 
