@@ -33,6 +33,7 @@ use super::{contexts, threads};
 use crate::diagnose::finding::socket_diagnoses;
 use crate::diagnose::route;
 use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Tone, Value};
+use crate::model::snapshot::accept_share;
 use crate::model::{AttrSet, Backend, Family, Missing, SkMem, Snapshot, TimerKind};
 
 const SKMEM: Needs = Needs::attrs(AttrSet::SKMEM);
@@ -289,9 +290,9 @@ const GENERAL: &[Column] = &[
         }),
     Column::new("accept_pct", "ACCEPT%", Kind::Percent, 34, |s, r| {
         let l = s.socket(r);
-        let limit_known = s.sample.backend.backend.reports_backlogs() && l.is_listener() && l.send_q > 0;
-        applicable(limit_known.then(|| f64::from(l.recv_q) / f64::from(l.send_q) * 100.0))
-    }, "Usage of the accept queue of a TCP listener.").gauge(Gauge { amounts: Some(|s, r| (s.socket(r).recv_q.into(), s.socket(r).send_q.into())), limit: accept_limit }).called(&["queue_pct"]),
+        let limit_known = s.sample.backend.backend.reports_backlogs() && l.is_listener();
+        applicable(limit_known.then(|| accept_share(l.recv_q.into(), l.send_q.into()) * 100.0))
+    }, "Usage of the accept queue of a listener; 100% is backlog + 1.").gauge(Gauge { amounts: Some(|s, r| (s.socket(r).recv_q.into(), s.socket(r).send_q.into())), limit: accept_limit }).called(&["queue_pct"]),
     Column::new("client", "ORIG CLIENT", Kind::Endpoint, 32,
         |s, r| route::original_client(s, r).map_or_else(na, |(e, _)| Value::Endpoint(e)),
         "Original client of a forwarded connection, from conntrack or the two connections of the proxy.")
