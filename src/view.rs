@@ -245,6 +245,7 @@ mod tests {
             states: crate::model::StateCounts::default(),
             recv_q: 0,
             backlog: 10,
+            fullest: None,
             drops: None,
             processes: vec![0],
             scope: local.addr.scope(),

@@ -42,6 +42,8 @@ mod churn;
 mod compare;
 #[path = "live/descriptors.rs"]
 mod descriptors;
+#[path = "live/ephemeral.rs"]
+mod ephemeral;
 #[path = "live/expressions.rs"]
 mod expressions;
 #[path = "live/families.rs"]
@@ -105,6 +107,9 @@ const CASES: &[Case] = cases! {
         process_near_its_fd_limit_has_its_fds_grouped_by_target
         process_without_permission_has_no_counts
         ended_process_leaves_no_row_and_no_alert
+    }
+    User ephemeral ["perl"] {
+        port_ceiling_is_full_exactly_when_the_call_fails
     }
     User churn [] {
         owners_under_churn_match_a_walk_of_proc

@@ -4,7 +4,7 @@ use super::fd_leak;
 use crate::format::{age, thousands};
 use crate::model::lang::tr;
 use crate::model::limit::{Limit, LimitKind, LimitSubject};
-use crate::model::{FdKind, ProcInfo, Snapshot};
+use crate::model::{FdKind, ProcInfo, Proto, Snapshot};
 use crate::msg;
 
 /// Seconds until full above which a forecast is not mentioned.
@@ -34,7 +34,13 @@ pub fn subject(snap: &Snapshot, row: usize) -> String {
             process(snap, row).map_or_else(|| pid.to_string(), |p| format!("{} {pid}", p.name()))
         }
         LimitSubject::Listener(proto, local, _) => format!("{} {local}", proto.name()),
+        LimitSubject::NamedListener(proto, name) => format!("{} {name}", proto.name()),
         LimitSubject::Route(from, to) => msg!("{} to {}", from, to),
+        LimitSubject::LocalPorts(proto, addr) => match (proto, addr.is_any()) {
+            (Proto::Tcp, _) => format!("bind {addr}"),
+            (_, true) => format!("{} {}", proto.name(), if addr.is_v4() { "IPv4" } else { "IPv6" }),
+            (_, false) => format!("{} bind {addr}", proto.name()),
+        },
         LimitSubject::User(uid) => {
             snap.user(*uid).map_or_else(|| msg!("user {}", uid), |u| msg!("user {}", u))
         }
@@ -54,8 +60,12 @@ pub(super) fn near_limit(snap: &Snapshot, row: usize) -> Option<String> {
     let mut out = format!("{} {}", subject(snap, row), tr(l.kind.info().title));
     match l.max {
         Some(max) => {
-            let share = l.share().unwrap_or(0.0) * 100.0;
+            // Rounded down: 100% is full.
+            let share = (l.share().unwrap_or(0.0) * 100.0).floor();
             let usage = msg!("{} of {}", thousands(l.used), thousands(max));
+            if l.capacity().is_some_and(|c| l.used >= c) {
+                out.push_str(&format!(" {},", tr("full")));
+            }
             out.push_str(&format!(" {share:.0}% ({usage})"));
         }
         None => out.push_str(&format!(" {}", thousands(l.used))),

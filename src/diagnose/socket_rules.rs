@@ -64,7 +64,7 @@ fn has_old_pending(snap: &Snapshot, row: usize) -> bool {
 /// (`sk_acceptq_is_full`, `unix_recvq_full`), so `listen(fd, 0)` admits one.
 fn is_full(snap: &Snapshot, s: &Socket) -> bool {
     let limit_known = s.send_q > 0 || snap.sample.backend.backend.reports_backlogs();
-    limit_known && s.recv_q > 0 && s.recv_q >= s.send_q
+    limit_known && s.recv_q > s.send_q
 }
 
 /// The first owner of a socket.
@@ -115,7 +115,7 @@ pub(super) fn accept_queue_full(snap: &Snapshot, row: usize) -> Option<String> {
     let s = snap.socket(row);
     (s.state == State::Listen && is_full(snap, s)).then(|| {
         let (n, limit) = (thousands(u64::from(s.recv_q)), thousands(u64::from(s.send_q)));
-        msg!("accept queue {} of {}", n, limit)
+        msg!("accept queue full: {} of {}", n, limit)
     })
 }
 

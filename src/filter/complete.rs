@@ -3,6 +3,7 @@
 use super::{Saved, quote};
 use crate::format::did_you_mean::same_word;
 use crate::format::{Column, Kind, Role};
+use crate::model::lang::noop;
 use crate::model::{Missing, Snapshot, State};
 use crate::table::PROCESSES;
 use crate::table::Table;
@@ -168,14 +169,14 @@ fn fields(table: &'static Table) -> Vec<Item> {
         }
     }
     for (word, help) in [
-        ("and", "Both conditions; also implied between two words."),
-        ("or", "At least one of the conditions."),
-        ("not", "Negates the next condition."),
+        ("and", noop("Both conditions; also implied between two words.")),
+        ("or", noop("At least one of the conditions.")),
+        ("not", noop("Negates the next condition.")),
     ] {
         out.push(item(word.to_owned(), help));
     }
     if table.is_sockets() {
-        out.push(item("autobound".to_owned(), "The kernel chose the local port."));
+        out.push(item("autobound".to_owned(), noop("The kernel chose the local port.")));
     }
     out
 }
@@ -219,11 +220,11 @@ fn states() -> Vec<Item> {
     let mut out: Vec<Item> =
         State::all().map(|s| Item { text: word(s), help: s.info().meaning.to_owned() }).collect();
     for (name, help) in [
-        ("connected", "all states except listen, closed and unconn"),
-        ("synchronized", "connected, without syn-sent"),
-        ("bucket", "syn-recv and time-wait"),
-        ("big", "all states except syn-recv and time-wait"),
-        ("all", "all states"),
+        ("connected", noop("all states except listen, closed and unconn")),
+        ("synchronized", noop("connected, without syn-sent")),
+        ("bucket", noop("syn-recv and time-wait")),
+        ("big", noop("all states except syn-recv and time-wait")),
+        ("all", noop("all states")),
     ] {
         out.push(Item { text: name.to_owned(), help: help.to_owned() });
     }

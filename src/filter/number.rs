@@ -1,6 +1,7 @@
 //! Numbers with units.
 
 use crate::format::Kind;
+use crate::model::lang::noop;
 use std::cmp::Ordering;
 
 /// A number in its column's own unit.
@@ -77,12 +78,14 @@ pub(crate) const fn units(kind: Kind) -> Units {
 /// Hint for an invalid number of this kind.
 pub(crate) const fn advice(kind: Kind) -> &'static str {
     match kind {
-        Kind::Bytes => "expected bytes, as in 512, 64k or 1.5M",
-        Kind::BytesPerSec => "expected bytes a second, as in 512, 64k or 1.5M",
-        Kind::Micros | Kind::Millis | Kind::Secs => "expected a time, as in 500us, 50ms, 10s, 5m, 2h or 3d",
-        Kind::Percent => "expected a share, as in 80%",
-        Kind::Hex => "expected a number, as in 17 or 0x11",
-        _ => "expected a number, as in 12 or 4k",
+        Kind::Bytes => noop("expected bytes, as in 512, 64k or 1.5M"),
+        Kind::BytesPerSec => noop("expected bytes a second, as in 512, 64k or 1.5M"),
+        Kind::Micros | Kind::Millis | Kind::Secs => {
+            noop("expected a time, as in 500us, 50ms, 10s, 5m, 2h or 3d")
+        }
+        Kind::Percent => noop("expected a share, as in 80%"),
+        Kind::Hex => noop("expected a number, as in 17 or 0x11"),
+        _ => noop("expected a number, as in 12 or 4k"),
     }
 }
 

@@ -5,18 +5,12 @@ use super::number::{self, Number};
 use super::raw_value::{RawValue, error_at, shown, unknown_state};
 use super::{FilterError, Problem, state_sets};
 use crate::format::{Kind, Role, did_you_mean};
+use crate::model::lang::tr;
 use crate::model::{Addr, Services, StateSet};
+use crate::msg;
 use crate::table::Table;
 use regex::{Regex, RegexBuilder};
 use std::ops::Range;
-
-/// Columns with a share beside them, for `fds>80%`.
-pub(crate) const TWINS: &[(&str, &str)] = &[
-    ("fds_open", "fds_pct"),
-    ("fds_soft", "fds_pct"),
-    ("accept_q", "accept_pct"),
-    ("backlog", "accept_pct"),
-];
 
 /// Aliases of the directions.
 const DIRECTION_WORDS: &[(&str, &str)] = &[
@@ -58,15 +52,15 @@ pub(crate) fn example(field: Field) -> Option<&'static str> {
 /// A compiled regular expression, or the error.
 pub(crate) fn regex(pattern: &str) -> Result<Regex, String> {
     if pattern.len() > 1000 {
-        return Err("regular expression too long: at most 1000 bytes".to_owned());
+        return Err(tr("regular expression too long: at most 1000 bytes").to_owned());
     }
     RegexBuilder::new(pattern).size_limit(1 << 20).dfa_size_limit(1 << 20).nest_limit(50).build().map_err(
         |e| match e {
-            regex::Error::CompiledTooBig(_) => "regular expression too large".to_owned(),
+            regex::Error::CompiledTooBig(_) => tr("regular expression too large").to_owned(),
             e => {
                 let text = e.to_string();
                 let last = text.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
-                format!("invalid regular expression: {last}")
+                msg!("invalid regular expression: {}", last)
             }
         },
     )
@@ -225,13 +219,12 @@ fn short_v4(text: &str) -> Option<Addr> {
     Some(Addr::v4(out))
 }
 
-/// The field of shares for a value with a percent sign: `fds>80%` tests `fds_pct`.
-pub(crate) fn share_twin(table: &'static Table, field: Field, text: &str) -> Field {
+/// The percentage field for a value with a percent sign: `fds>80%` tests `fds_pct`.
+pub(crate) fn percent_field(table: &'static Table, field: Field, text: &str) -> Field {
     if let Field::Column(c) = field
         && text.ends_with('%')
         && c.kind != Kind::Percent
-        && let Some((_, pct)) = TWINS.iter().find(|(name, _)| *name == c.name)
-        && let Some(column) = table.column(pct)
+        && let Some(column) = c.percent_column.and_then(|name| table.column(name))
     {
         return Field::Column(column);
     }
@@ -246,7 +239,7 @@ pub(crate) fn all(
     values: Vec<RawValue>,
 ) -> Result<(Field, Vec<Operand>), FilterError> {
     let field = if values.iter().all(|v| !v.quoted && v.text.ends_with('%')) {
-        values.first().map_or(field, |v| share_twin(table, field, &v.text))
+        values.first().map_or(field, |v| percent_field(table, field, &v.text))
     } else {
         field
     };
@@ -289,7 +282,7 @@ fn operand(services: &Services, field: Field, mut raw: RawValue) -> Result<Opera
             _ => Err(error_at(
                 Problem::BadValue,
                 raw.span,
-                format!("invalid value {}: expected yes or no", shown(&raw.text)),
+                msg!("invalid value {}: expected yes or no", shown(&raw.text)),
                 None,
             )),
         },
@@ -303,7 +296,7 @@ fn operand(services: &Services, field: Field, mut raw: RawValue) -> Result<Opera
                         Problem::BadValue,
                         raw.span,
                         why,
-                        Some("as in 10.0.0.0/8 or fe80::/10".to_owned()),
+                        Some(tr("as in 10.0.0.0/8 or fe80::/10").to_owned()),
                     ));
                 }
             }
@@ -314,9 +307,9 @@ fn operand(services: &Services, field: Field, mut raw: RawValue) -> Result<Opera
                 && !fixed.iter().any(|f| f.eq_ignore_ascii_case(&raw.text))
             {
                 let near = did_you_mean::nearest(&raw.text, fixed.iter().copied());
-                let hint = near
-                    .map_or_else(|| format!("one of {}", fixed.join(", ")), |n| format!("did you mean {n}?"));
-                let message = format!("invalid {} {}", field.name(), shown(&raw.text));
+                let hint =
+                    near.map_or_else(|| msg!("one of {}", fixed.join(", ")), |n| msg!("did you mean {}?", n));
+                let message = msg!("invalid {} {}", field.name(), shown(&raw.text));
                 return Err(error_at(Problem::BadValue, raw.span, message, Some(hint)));
             }
             Ok(free(raw))
@@ -330,7 +323,7 @@ fn invalid_prefix(text: &str) -> Option<String> {
     let (addr, len) = text.rsplit_once('/')?;
     let addr: Addr = addr.trim_matches(['[', ']']).parse().ok()?;
     let most = super::ast::full(&addr);
-    Some(format!("invalid prefix length {}: expected 0 to {most}", shown(len)))
+    Some(msg!("invalid prefix length {}: expected 0 to {}", shown(len), most))
 }
 
 fn free(raw: RawValue) -> Operand {
@@ -347,8 +340,8 @@ fn numeric(services: &Services, field: Field, raw: &RawValue) -> Result<Operand,
             _ => Err(error_at(
                 Problem::BadValue,
                 at,
-                format!("invalid number {}", shown(t)),
-                Some("as in 0x1/0xff".to_owned()),
+                msg!("invalid number {}", shown(t)),
+                Some(tr("as in 0x1/0xff").to_owned()),
             )),
         };
         return Ok(Operand::Mask(whole(v, raw.span.clone())?, whole(m, raw.span.clone())?));
@@ -379,8 +372,8 @@ fn numeric(services: &Services, field: Field, raw: &RawValue) -> Result<Operand,
         }
         let b = number(services, field, &high)?;
         if a.f64() > b.f64() {
-            let hint = format!("write {}-{}", high.text, low.text);
-            return Err(error_at(Problem::BadValue, raw.span.clone(), "reversed range", Some(hint)));
+            let hint = msg!("write {}-{}", high.text, low.text);
+            return Err(error_at(Problem::BadValue, raw.span.clone(), tr("reversed range"), Some(hint)));
         }
         return Ok(Operand::Range(a, Some(b)));
     }
@@ -406,27 +399,27 @@ pub(crate) fn number(services: &Services, field: Field, raw: &RawValue) -> Resul
             if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
                 return match text.parse::<u16>() {
                     Ok(n) => Ok(Number::Whole(u64::from(n))),
-                    Err(_) => bad(format!("invalid port {}", shown(text)), "expected 0 to 65535".to_owned()),
+                    Err(_) => bad(msg!("invalid port {}", shown(text)), tr("expected 0 to 65535").to_owned()),
                 };
             }
             let hint = did_you_mean::nearest(text, services.names()).map_or_else(
-                || "expected a number or a name from /etc/services".to_owned(),
-                |n| format!("did you mean {n}?"),
+                || tr("expected a number or a name from /etc/services").to_owned(),
+                |n| msg!("did you mean {}?", n),
             );
-            bad(format!("unknown service {}", shown(text)), hint)
+            bad(msg!("unknown service {}", shown(text)), hint)
         }
         Kind::State | Kind::States | Kind::Text | Kind::List | Kind::Addr | Kind::Endpoint | Kind::Bool => {
             let hint = match kind {
-                Kind::Endpoint | Kind::Addr => "compare ports with local_port or remote_port".to_owned(),
-                _ => format!("write {}:{}", field.name(), example(field).unwrap_or("VALUE")),
+                Kind::Endpoint | Kind::Addr => tr("compare ports with local_port or remote_port").to_owned(),
+                _ => msg!("write {}:{}", field.name(), example(field).unwrap_or("VALUE")),
             };
-            bad(format!("{} cannot be compared", field.name()), hint)
+            bad(msg!("{} cannot be compared", field.name()), hint)
         }
         _ => match Number::parse(&raw.text, kind) {
             Some(n) => Ok(n),
             None => bad(
-                format!("invalid value {} for {}", shown(&raw.text), field.name()),
-                number::advice(kind).to_owned(),
+                msg!("invalid value {} for {}", shown(&raw.text), field.name()),
+                tr(number::advice(kind)).to_owned(),
             ),
         },
     }

@@ -2,7 +2,9 @@
 
 use super::{FilterError, Problem, state_sets};
 use crate::format::did_you_mean;
+use crate::model::lang::tr;
 use crate::model::text::escape;
+use crate::msg;
 use std::ops::Range;
 
 /// One value as typed.
@@ -31,10 +33,10 @@ pub(crate) fn error_at(
 pub(crate) fn unknown_state(name: &str, span: Range<usize>) -> FilterError {
     let near = did_you_mean::nearest(name, state_sets::words());
     let hint = near.map_or_else(
-        || "such as listen, established, close-wait or time-wait".to_owned(),
-        |n| format!("did you mean {}?", n.to_ascii_lowercase().replace('_', "-")),
+        || tr("such as listen, established, close-wait or time-wait").to_owned(),
+        |n| msg!("did you mean {}?", n.to_ascii_lowercase().replace('_', "-")),
     );
-    error_at(Problem::BadValue, span, format!("unknown state {}", shown(name)), Some(hint))
+    error_at(Problem::BadValue, span, msg!("unknown state {}", shown(name)), Some(hint))
 }
 
 /// Text for a message: in quotes, escaped, at most 40 characters.

@@ -33,11 +33,11 @@ pub enum TimerKind {
     /// No timer.
     #[default]
     Off,
-    /// Retransmission, early retransmit or tail loss probe.
+    /// Retransmission (also of a SYN+ACK), early retransmit or tail loss probe.
     On,
-    /// Keepalive, `FIN_WAIT2` timeout or SYN-ACK retransmission.
+    /// Keepalive, or a `FIN_WAIT2` timeout longer than `TIME_WAIT`.
     Keepalive,
-    /// `TIME_WAIT` timeout.
+    /// `TIME_WAIT` timeout, or that of an orphaned `FIN_WAIT2`.
     Timewait,
     /// Zero-window probe.
     Persist,

@@ -17,7 +17,11 @@ fn limit(snap: &Snapshot, row: usize) -> &Limit {
 
 fn netns(snap: &Snapshot, row: usize) -> Value<'_> {
     match limit(snap, row).subject {
-        LimitSubject::Net | LimitSubject::Listener(..) | LimitSubject::Route(..) => {
+        LimitSubject::Net
+        | LimitSubject::Listener(..)
+        | LimitSubject::NamedListener(..)
+        | LimitSubject::Route(..)
+        | LimitSubject::LocalPorts(..) => {
             let netns = snap.sample.namespaces.get(usize::from(limit(snap, row).netns));
             netns.map_or(Value::Missing(Missing::NotReported), |n| Value::text(&n.name))
         }
@@ -52,7 +56,7 @@ static COLUMNS: &[Column] = &[
     Column::new("pct", "%", Kind::Percent, 1, |s, r| applicable(limit(s, r).share().map(|x| x * 100.0)),
         "Usage in percent.").gauge(Gauge::PERCENT).called(&["percent", "full"]),
     Column::new("left", "LEFT", Kind::Amount, 30,
-        |s, r| applicable(limit(s, r).max.map(|m| m.saturating_sub(limit(s, r).used))), "Amount left."),
+        |s, r| applicable(limit(s, r).capacity().map(|m| m.saturating_sub(limit(s, r).used))), "Amount left."),
     Column::new("per_min", "/MIN", Kind::PerMin, 5, |s, r| Value::from_opt(limit(s, r).per_min, Missing::Pending),
         "Change per minute: median slope over all polls (Theil-Sen estimator)."),
     Column::new("full_in_s", "FULL IN", Kind::Secs, 4, |s, r| forecast(s, r, |f| f.likely),

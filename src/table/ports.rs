@@ -1,7 +1,7 @@
 //! Columns of the table of ports: listening endpoints.
 
 use super::cell::{
-    accept_limit as listener_limit, any_comm, any_pid, na, netns_tone, proc_info, process_list,
+    accept_limit as listener_limit, any_comm, any_pid, applicable, na, netns_tone, proc_info, process_list,
     process_names, protos, scope_tone, scopes, user_value, without_port,
 };
 use super::definition::{Grouping, Table, TableId};
@@ -203,7 +203,8 @@ static COLUMNS: &[Column] = &[
         |s, r| if listens(port(s, r)) { queue(s, port(s, r).recv_q, Backend::reports_queues) } else { na() },
         "Connections in the accept queue.",
     )
-    .called(&["queue"]),
+    .called(&["queue"])
+    .percent_column("accept_pct"),
     Column::new(
         "backlog",
         "BACKLOG",
@@ -213,7 +214,8 @@ static COLUMNS: &[Column] = &[
             if listens(port(s, r)) { queue(s, port(s, r).backlog, Backend::reports_backlogs) } else { na() }
         },
         "Limit of the accept queue.",
-    ),
+    )
+    .percent_column("accept_pct"),
     Column::new(
         "accept_pct",
         "QUEUE%",
@@ -223,13 +225,11 @@ static COLUMNS: &[Column] = &[
             let p = port(s, r);
             if listens(p) && !s.sample.backend.backend.reports_backlogs() {
                 Value::Missing(Missing::NotReported)
-            } else if listens(p) && p.backlog > 0 {
-                Value::from(p.recv_q as f64 * 100.0 / p.backlog as f64)
             } else {
-                na()
+                applicable(p.fullest.map(|q| q.share() * 100.0))
             }
         },
-        "Usage of the accept queue.",
+        "Usage of the fullest accept queue; 100% is backlog + 1.",
     )
     .gauge(Gauge { amounts: Some(|s, r| (port(s, r).recv_q, port(s, r).backlog)), limit: accept_limit })
     .called(&["queue_pct"])

@@ -16,20 +16,20 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-struct Watch {
+pub(crate) struct Watch {
     source: NetlinkSource,
     engine: Engine,
     wants: Wants,
 }
 
 impl Watch {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let source = NetlinkSource::new("requested".into()).unwrap();
         let wants = Wants::default().with(Reads::LIMITS | Reads::FD_KINDS).with_attrs(AttrSet::SKMEM);
         Self { source, engine: Engine::new(), wants }
     }
 
-    fn poll(&mut self) -> Arc<Snapshot> {
+    pub(crate) fn poll(&mut self) -> Arc<Snapshot> {
         self.engine.step(self.source.sample(&self.wants).unwrap())
     }
 }
@@ -50,7 +50,7 @@ fn perl(limit: u32, script: &str) -> Program {
 }
 
 /// A process that exits with the case.
-struct Program(Child);
+pub(crate) struct Program(pub(crate) Child);
 
 impl Deref for Program {
     type Target = Child;
@@ -384,7 +384,7 @@ pub(crate) fn from_another_user_namespace() -> Result<(), String> {
         Ok(u) => u.open > 0 && u.kinds.is_none(),
     };
     check(honest && p.fds_hidden.is_some(), || format!("{p:?}"))?;
-    check(find(&snap, of_process(outside)).is_none_or(|l| l.used > 0), || "a row that says zero".to_owned())?;
+    check(find(&snap, of_process(outside)).is_none_or(|l| l.used > 0), || "a row with zero".to_owned())?;
     let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
         .args(["processes", &format!("pid:{outside}"), "--format", "json", "--columns"])
         .arg("pid,fds_open,fds_files,fds_highest,fds_sockets")

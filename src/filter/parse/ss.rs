@@ -4,7 +4,9 @@ use super::{Operator, Parsed, Parser, all_of, family_prefix, operator, word_oper
 use crate::filter::ast::{Expr, Field, Op, Operand, Term, Test};
 use crate::filter::raw_value::{RawValue, error_at, shown, unknown_state};
 use crate::filter::{Problem, operand, state_sets};
+use crate::model::lang::tr;
 use crate::model::{Family, StateSet};
+use crate::msg;
 
 impl Parser<'_> {
     /// The state set of `state X state Y exclude Z`.
@@ -81,12 +83,12 @@ impl Parser<'_> {
         self.blanks();
         let raw = if matches!(self.peek(), Some('"' | '\'')) { self.quoted()? } else { self.host_token()? };
         if raw.text.is_empty() {
-            let message = format!("a value is missing after {name}");
+            let message = msg!("a value is missing after {}", name);
             return Err(error_at(
                 Problem::Incomplete,
                 at..at,
                 message,
-                operand::example(field).map(|e| format!("as in {name} {e}")),
+                operand::example(field).map(|e| msg!("as in {} {}", name, e)),
             ));
         }
         let list_op = match op {
@@ -108,11 +110,11 @@ impl Parser<'_> {
                 self.list(field, list_op, vec![RawValue { text: port, ..raw }])
             }
             ("src" | "dst", Operator::Compare(_)) => {
-                let hint = Some(format!(
+                let hint = Some(msg!(
                     "compare ports with {}",
                     if name.starts_with('s') { "sport" } else { "dport" }
                 ));
-                Err(error_at(Problem::BadValue, raw.span, "addresses cannot be compared", hint))
+                Err(error_at(Problem::BadValue, raw.span, tr("addresses cannot be compared"), hint))
             }
             ("src" | "dst", _) => {
                 let (family, skip) = match raw.text.split_once(':') {
@@ -166,9 +168,10 @@ impl Parser<'_> {
         let is_ip = matches!(family, None | Some(Family::Inet | Family::Inet6));
         let operand = if is_ip {
             operand::ss_host(&text, self.services).ok_or_else(|| {
-                let message = format!("invalid address {}", shown(&text));
-                let hint =
-                    "expected an address, with a port as in 10.0.0.1:443 or [::1]:443; host names are not resolved";
+                let message = msg!("invalid address {}", shown(&text));
+                let hint = tr(
+                    "expected an address, with a port as in 10.0.0.1:443 or [::1]:443; host names are not resolved",
+                );
                 error_at(Problem::BadValue, span.clone(), message, Some(hint.to_owned()))
             })?
         } else {

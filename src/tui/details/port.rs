@@ -22,12 +22,17 @@ impl Builder<'_> {
             other => other,
         };
         self.text(reach, theme.dim);
-        if p.state == crate::model::State::Listen && p.backlog > 0 {
-            let share = p.recv_q as f64 / p.backlog as f64;
-            self.out.push(vec![
-                (format!("{} ", tr("accept queue")), theme.dim),
-                (msg!("{} of {}", count(p.recv_q), count(p.backlog)), theme.pressure(share)),
-            ]);
+        if let Some(q) = p.fullest.filter(|_| self.snap.sample.backend.backend.reports_backlogs()) {
+            let mut amounts = msg!("{} of {}", count(q.waiting), count(q.backlog));
+            if q.waiting > q.backlog {
+                amounts = format!("{}, {amounts}", tr("full"));
+            }
+            let mut line =
+                vec![(format!("{} ", tr("accept queue")), theme.dim), (amounts, theme.pressure(q.share()))];
+            if p.sockets.len() > 1 {
+                line.push((format!(" ({})", msg!("fullest of {} listeners", p.sockets.len())), theme.dim));
+            }
+            self.out.push(line);
         }
         self.processes(&p.processes);
         self.states(&p.states);
