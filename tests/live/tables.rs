@@ -1,5 +1,5 @@
 //! Sockets that `/proc/PID/fd` does not list: of threads with a descriptor table of their own, of processes whose main thread
-//! has exited, and of io_urings; in flight between processes.
+//! has exited, and of `io_uring`s; in flight between processes.
 
 use super::compare::check;
 use super::netns::{Program, background};
@@ -27,7 +27,7 @@ for _ in range(3): threading.Thread(target=time.sleep, args=(999,)).start()
 open('/run/ready', 'w')
 ctypes.CDLL(None).syscall(60, 0)";
 
-/// A listener on 41120 only in the table of registered files of an io_uring.
+/// A listener on 41120 only in the table of registered files of an `io_uring`.
 const URING: &str = "
 import ctypes, os, socket, time
 c = ctypes.CDLL(None)
@@ -146,7 +146,7 @@ pub(crate) fn process_without_its_main_thread_is_owner() -> Result<(), String> {
     Ok(())
 }
 
-/// A socket registered with an io_uring belongs to the process of the io_uring, without a descriptor.
+/// A socket registered with an `io_uring` belongs to the process of the `io_uring`, without a descriptor.
 pub(crate) fn socket_registered_with_an_io_uring_has_an_owner() -> Result<(), String> {
     let p = start(URING, &["/run/ready"])?;
     for by in METHODS {

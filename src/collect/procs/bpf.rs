@@ -7,7 +7,7 @@
 //!
 //! The source of the program and the command that compiles it are in `assets/bpf`. Its records are what `/proc/PID/fd`
 //! lists, and for threads with a descriptor table of their own `/proc/PID/task/TID/fd`, for processes visible in this pid
-//! namespace, by their pids there. Files registered with an io_uring are read from its `fdinfo` afterwards. A process whose
+//! namespace, by their pids there. Files registered with an `io_uring` are read from its `fdinfo` afterwards. A process whose
 //! start time is not that of the known process with this pid is left to a scan.
 //!
 //! TCP sockets are not read this way, although an iterator over them takes half the time of a dump. It covers the tables of
@@ -56,7 +56,7 @@ struct Record {
     table: u32,
 }
 
-/// Flag in [`Record::kind`]: an io_uring, which may hold registered sockets.
+/// Flag in [`Record::kind`]: an `io_uring`, which may hold registered sockets.
 const IO_URING: u32 = 1 << 16;
 
 /// Descriptors by process, as they are read.

@@ -29,7 +29,7 @@ impl Default for Buffers {
 /// Descriptors of one process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FdSet {
-    /// Inode and descriptor number of each socket, sorted; [`Owner::NO_FD`] for one that an io_uring has registered and that
+    /// Inode and descriptor number of each socket, sorted; [`Owner::NO_FD`] for one that an `io_uring` has registered and that
     /// has no descriptor.
     pub(crate) sockets: Vec<(u64, u32)>,
     /// Number of descriptors by kind, in the fullest table.
@@ -38,7 +38,7 @@ pub(crate) struct FdSet {
     pub(crate) highest: Option<u32>,
     /// Descriptors of each table, that of the main thread first; empty if there is no other.
     pub(crate) tables: Vec<u32>,
-    /// Descriptors of io_urings.
+    /// Descriptors of `io_uring`s.
     pub(crate) rings: Vec<u32>,
 }
 
@@ -76,7 +76,7 @@ impl FdSet {
         Self { sockets, kinds, highest, tables: counts, rings }
     }
 
-    /// Adds the sockets registered with an io_uring that have no descriptor.
+    /// Adds the sockets registered with an `io_uring` that have no descriptor.
     pub(crate) fn add_registered(&mut self, inodes: &[u64]) {
         let new: Vec<(u64, u32)> =
             inodes.iter().filter(|i| !self.contains(**i)).map(|i| (*i, Owner::NO_FD)).collect();
@@ -135,10 +135,10 @@ pub(crate) fn scan_table(process: impl AsFd, table: &str, bufs: &mut Buffers) ->
     Ok(found)
 }
 
-/// Bytes of the `fdinfo` of an io_uring that are read: about 200,000 registered files.
+/// Bytes of the `fdinfo` of an `io_uring` that are read: about 200,000 registered files.
 const FDINFO_MAX: usize = 8 << 20;
 
-/// Adds the sockets among the files registered with an io_uring (`UserFiles` of its `fdinfo`, `io_uring/fdinfo.c`). It holds
+/// Adds the sockets among the files registered with an `io_uring` (`UserFiles` of its `fdinfo`, `io_uring/fdinfo.c`). It holds
 /// them as a descriptor would. What cannot be read adds none.
 pub(crate) fn registered_sockets(
     process: impl AsFd,
@@ -255,7 +255,9 @@ mod tests {
     fn tables_are_merged_with_the_counts_of_the_fullest() {
         let table = |fds: &[(u32, u64)]| {
             let mut t = FdSet::default();
-            fds.iter().for_each(|(fd, inode)| t.add(*fd, FdKind::Socket, Some(*inode)));
+            for (fd, inode) in fds {
+                t.add(*fd, FdKind::Socket, Some(*inode));
+            }
             t
         };
         let merged = FdSet::merged(vec![table(&[(3, 9)]), table(&[(3, 9), (4, 8), (5, 1)]), table(&[])]);

@@ -425,7 +425,7 @@ impl ProcessTable {
 }
 
 impl ProcEntry {
-    /// Returns true if it may open sockets without a change of its descriptor count: an io_uring registers them.
+    /// Returns true if it may open sockets without a change of its descriptor count: an `io_uring` registers them.
     pub(crate) const fn opens_unseen(&self) -> bool {
         !self.fds.rings.is_empty()
     }
