@@ -36,7 +36,7 @@ s = socket.socket(); s.bind(('127.0.0.1', 41120)); s.listen(5)
 assert c.syscall(427, r, 2, (ctypes.c_int * 2)(-1, s.fileno()), 2) == 0
 s.close(); open('/run/ready', 'w'); time.sleep(999)";
 
-/// A listener on 41130 that is only in a message nobody has received.
+/// A listener on 41130 that is only in a message that has not been received.
 const FLIGHT: &str = "
 import socket, time
 a, b = socket.socketpair()
@@ -100,7 +100,7 @@ pub(crate) fn thread_with_its_own_descriptors_is_its_process() -> Result<(), Str
     Ok(())
 }
 
-/// A thread that gets its own descriptors while it is watched is found with the first socket nobody else has.
+/// A thread that gets its own descriptors while it is watched is found with its first socket.
 pub(crate) fn thread_that_unshares_its_descriptors_is_found_in_the_next_poll() -> Result<(), String> {
     let late =
         THREADS.replace("def w(i):", "def w(i):\n    while not os.path.exists('/run/go'): time.sleep(.01)");
@@ -128,7 +128,7 @@ pub(crate) fn thread_that_unshares_its_descriptors_is_found_in_the_next_poll() -
     Ok(())
 }
 
-/// A process goes on with its other threads after its main thread has exited.
+/// A process continues with its other threads after its main thread has exited.
 pub(crate) fn process_without_its_main_thread_is_owner() -> Result<(), String> {
     let p = start(LEADER, &["/run/ready"])?;
     let pid = p.0.id();

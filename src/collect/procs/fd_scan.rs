@@ -1,6 +1,5 @@
 //! Scan of the descriptors of one process: what each refers to, and which are sockets.
 
-use super::fd_tables;
 use super::info;
 use crate::model::{FdKind, FdKinds, Owner};
 use rustix::fd::{AsFd, OwnedFd};
@@ -109,7 +108,7 @@ pub(crate) fn scan(process: impl AsFd, tids: &[u32], bufs: &mut Buffers) -> Resu
     rings(&main, "fd", bufs);
     let mut tables = vec![main];
     for tid in tids {
-        let dir = fd_tables::thread_dir(*tid);
+        let dir = thread_dir(*tid);
         let table = match scan_table(&process, &dir, bufs) {
             // The thread has exited.
             Err(Errno::NOENT | Errno::SRCH) => FdSet::default(),
@@ -121,6 +120,11 @@ pub(crate) fn scan(process: impl AsFd, tids: &[u32], bufs: &mut Buffers) -> Resu
     let mut found = FdSet::merged(tables);
     found.add_registered(&registered);
     Ok(found)
+}
+
+/// Descriptor directory of a thread, below that of its process.
+pub(crate) fn thread_dir(tid: u32) -> String {
+    format!("task/{tid}/fd")
 }
 
 /// Reads one descriptor table: `fd` or `task/TID/fd` below the directory of the process. The sockets are not sorted.

@@ -1,8 +1,8 @@
 //! Descriptor tables of a process: that of its main thread, which `/proc/PID/fd` lists, and those of threads that have their
 //! own (`unshare(CLONE_FILES)`, `clone` without it), or that go on after the main thread has exited, in `/proc/PID/task/TID/fd`.
 //!
-//! Almost every process has one table, so it has to cost next to nothing to know: the link count of `/proc/PID/task` says how
-//! many threads there are, and `kcmp(2)` compares the table of each with those found, in half a microsecond. It is asked when
+//! Almost every process has one table, and for it a check has to cost next to nothing: the link count of `/proc/PID/task` is that
+//! of its threads, and `kcmp(2)` compares the table of each with those found, in half a microsecond. It is asked when
 //! a process is first seen, when it is scanned, and every [`RECHECK_NS`]. Where it is not available, tables that differ in
 //! length or, up to [`COMPARED_MAX`] descriptors, in content are different.
 //!
@@ -10,9 +10,9 @@
 //! are the processes that have it in any.
 
 use super::fd_count::FdCounter;
-use super::fd_scan::{self, Buffers, FdSet};
+use super::fd_scan::{self, Buffers, FdSet, thread_dir};
 use super::kcmp::compare_fd_tables;
-use super::threads;
+use super::proc_dir;
 use rustix::fd::AsFd;
 use rustix::fs::{AtFlags, statat};
 use rustix::io::Errno;
@@ -105,11 +105,6 @@ impl ThreadTables {
     }
 }
 
-/// Descriptor directory of a thread, below that of its process.
-pub(crate) fn thread_dir(tid: u32) -> String {
-    format!("task/{tid}/fd")
-}
-
 /// One thread of every table that is not that of the main thread, sorted; empty for nearly all processes. `by_kcmp`: pids are
 /// those of this process's pid namespace.
 pub(crate) fn find(process: impl AsFd, pid: u32, by_kcmp: bool, bufs: &mut Buffers) -> Vec<u32> {
@@ -117,7 +112,7 @@ pub(crate) fn find(process: impl AsFd, pid: u32, by_kcmp: bool, bufs: &mut Buffe
     if statat(&process, "task", AtFlags::empty()).is_ok_and(|s| s.st_nlink == 3) {
         return Vec::new();
     }
-    let mut tids = threads::tids(&process);
+    let mut tids = proc_dir::tids(&process);
     tids.retain(|tid| *tid != pid);
     let by_order = if by_kcmp { by_kcmp_order(pid, &tids) } else { None };
     by_order.unwrap_or_else(|| by_content(&process, &tids, bufs))
