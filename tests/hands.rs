@@ -29,13 +29,13 @@ impl Hands {
         Self::with_scenario(Scenario::named("busy-web").unwrap(), (width, height), Privileges::default())
     }
 
-    fn with_scenario(scene: Scenario, (width, height): (u16, u16), privileges: Privileges) -> Self {
+    fn with_scenario(scenario: Scenario, (width, height): (u16, u16), privileges: Privileges) -> Self {
         let app = App::new(Options::default());
         let mut out = Self {
             wants: app.wants(),
             app,
             terminal: Terminal::new(TestBackend::new(width, height)).unwrap(),
-            source: ScenarioSource::new(scene),
+            source: ScenarioSource::new(scenario),
             engine: Engine::new(),
             privileges,
         };
@@ -193,9 +193,9 @@ fn help_search_keeps_whole_paragraphs_and_sections() {
 #[test]
 fn status_line_explains_missing_owners() {
     // A socket without a visible owner.
-    let scene = || Scenario::parse("process 7 a\ntcp LISTEN 10.0.0.1:99 detached\n").unwrap();
+    let scenario = || Scenario::parse("process 7 a\ntcp LISTEN 10.0.0.1:99 detached\n").unwrap();
     let with =
-        |privileges, keys: &str| Hands::with_scenario(scene(), (120, 36), privileges).press(keys).text();
+        |privileges, keys: &str| Hands::with_scenario(scenario(), (120, 36), privileges).press(keys).text();
     let user = Privileges::default();
     let s = with(user, "");
     assert!(!s.contains("without owner"), "may be kernel-owned: {s}");
@@ -264,11 +264,11 @@ fn tabs_mark_views_with_a_filter() {
 
 #[test]
 fn ages_are_lower_bounds_and_blank_names_are_quoted() {
-    let scene = "process 7 \"   \"\nprocess 8 \"\"\nprocess 9 web\n\
+    let scenario = "process 7 \"   \"\nprocess 8 \"\"\nprocess 9 web\n\
         tcp LISTEN 10.0.0.1:81 own=7:3\ntcp LISTEN 10.0.0.1:82 own=8:3\n\
         tcp ESTABLISHED 10.0.0.1:83 10.0.0.2:5001 own=9:4 rx=90\n\
         tcp ESTABLISHED 10.0.0.1:83 10.0.0.2:5002 own=9:5 from=3 rx=90\n";
-    let mut s = Hands::with_scenario(Scenario::parse(scene).unwrap(), (120, 24), Privileges::default())
+    let mut s = Hands::with_scenario(Scenario::parse(scenario).unwrap(), (120, 24), Privileges::default())
         .press("gggg")
         .polls(1);
     let text = s.text();

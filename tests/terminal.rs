@@ -265,10 +265,7 @@ fn output_into_a_pipe_is_the_list() {
         let out = Command::new(env!("CARGO_BIN_EXE_sockscope")).arg(&port).output().unwrap();
         let text = String::from_utf8(out.stdout).unwrap();
         assert!(text.contains(&at) && text.lines().count() == 2 && !text.contains('\x1b'), "{text}");
-        assert!(
-            Path::new("/proc").exists() && text.contains("terminal"),
-            "the process that holds it: {text}"
-        );
+        assert!(Path::new("/proc").exists() && text.contains("terminal"), "the owner: {text}");
     });
 }
 

@@ -128,7 +128,7 @@ fn usage_error_is_one_line_and_exit_2() {
         (&["explain", "clos_wait"][..], "did you mean \"close_wait\"?"),
         (&["explain", "listen", "--lang", "fr"][..], "expected auto, en or ko"),
         (&["--demo=bussy-web", "list"][..], "did you mean \"busy-web\"?"),
-        (&["--demo=/no/such.scene", "list"][..], "read /no/such.scene"),
+        (&["--demo=/no/such.scenario", "list"][..], "read /no/such.scenario"),
         (&["screenshot", "--size", "80"][..], "--size"),
         (&["--theme", "drak", "list"][..], "did you mean \"dark\"?"),
         (&["--view", "prots"][..], "did you mean \"ports\"?"),

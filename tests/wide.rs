@@ -51,7 +51,7 @@ const PARTS: &[&str] = &[
 const FILL: &str = "ɸ";
 
 /// A scenario whose processes, users and command lines have this name.
-fn scene(names: &[String]) -> Scenario {
+fn scenario(names: &[String]) -> Scenario {
     let mut text = String::from("host h\n");
     for (i, name) in names.iter().enumerate() {
         let pid = 100 + i;
@@ -73,10 +73,10 @@ fn scene(names: &[String]) -> Scenario {
 /// The screen after three polls and these keys.
 fn shot(names: &[String], size: (u16, u16), keys: &str) -> Buffer {
     let mut app = App::new(Options::default());
-    let mut source = ScenarioSource::new(scene(names));
+    let mut source = ScenarioSource::new(scenario(names));
     let (mut engine, mut wants) = (Engine::new(), app.wants());
     app.resize(Size { width: size.0, height: size.1 });
-    let tell = |app: &mut App, wants: &mut Wants, e: Event| {
+    let handle = |app: &mut App, wants: &mut Wants, e: Event| {
         for effect in app.handle(e) {
             if let Effect::Wants(w) = effect {
                 *wants = w;
@@ -84,11 +84,11 @@ fn shot(names: &[String], size: (u16, u16), keys: &str) -> Buffer {
         }
     };
     for e in key_script::keys(keys) {
-        tell(&mut app, &mut wants, Event::Input(e));
+        handle(&mut app, &mut wants, Event::Input(e));
     }
     for _ in 0..3 {
         let sample = source.sample(&wants).unwrap();
-        tell(&mut app, &mut wants, Event::from(engine.step(sample)));
+        handle(&mut app, &mut wants, Event::from(engine.step(sample)));
     }
     let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).unwrap();
     terminal.draw(|f| draw(&app, f)).unwrap();

@@ -54,7 +54,7 @@ impl Diagnosis {
         std::iter::once(self.finding.name).chain(self.finding.aliases.iter().copied())
     }
 
-    /// Steps to take beside [`Diagnosis::help`]. A line that starts with blanks is to be copied verbatim.
+    /// Steps to take beside [`Diagnosis::help`]. A line that starts with blanks is for copying verbatim.
     pub fn steps(&self, snap: &Snapshot) -> Vec<String> {
         match self.finding.check {
             Check::Limit(_) => remedy::steps(snap, self.row),

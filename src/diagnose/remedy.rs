@@ -6,7 +6,7 @@ use crate::model::limit::{Limit, LimitKind, LimitSubject};
 use crate::model::{ProcInfo, Snapshot};
 use crate::msg;
 
-/// Steps to take, in order. A line that starts with blanks is to be copied verbatim.
+/// Steps to take, in order. A line that starts with blanks is for copying verbatim.
 pub fn steps(snap: &Snapshot, row: usize) -> Vec<String> {
     let l = &snap.limits[row];
     let mut out = Vec::new();

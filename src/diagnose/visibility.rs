@@ -6,7 +6,7 @@ use crate::model::lang::{noop, tr};
 use crate::model::{FaultKind, Missing, Snapshot};
 use crate::msg;
 
-/// Ways to see the owners of all sockets. A line that starts with blanks is to be copied verbatim.
+/// Ways to see the owners of all sockets. A line that starts with blanks is for copying verbatim.
 pub const PRIVILEGE_HELP: &str = noop(
     "Every user can list sockets, but only the owner of a process can see which sockets it has open. \
 To see all owners run as root:
@@ -26,7 +26,7 @@ pub struct Hidden {
     pub advice: &'static str,
 }
 
-/// Data that a snapshot lacks for want of privilege or because it is in another namespace, most important first. Data that
+/// Data that a snapshot lacks because of missing privileges or because it is in another namespace, most important first. Data that
 /// does not exist (a `TIME_WAIT` socket has no owner) is not listed.
 pub fn hidden(snap: &Snapshot) -> Vec<Hidden> {
     let v = snap.sample.privileges;

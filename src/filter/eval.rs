@@ -27,7 +27,7 @@ pub(crate) enum Node {
     Ports(Ends, Box<[(u16, u16)]>),
     /// Local or remote endpoint, or either, matching any of these.
     Hosts(Ends, Box<[Pattern]>),
-    /// The kernel chose the local port, as far as reported.
+    /// The kernel chose the local port, if it reports that.
     AutoChosen,
     /// The local port is in the ephemeral range.
     AutoRange,

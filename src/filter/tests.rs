@@ -312,7 +312,7 @@ fn cases() {
     let mut bad = Vec::new();
     for (text, canonical, want) in cases {
         if *text == "a or b and c" {
-            // Only its shape matters.
+            // Only the structure matters.
             assert_eq!(rows(text).0, *canonical);
             continue;
         }
@@ -390,7 +390,7 @@ fn too_long_or_too_deep_is_an_error() {
     ] {
         assert_eq!(Filter::parse(&text, &SOCKETS).unwrap_err().kind, kind);
     }
-    // Long and flat is fine.
+    // Long and flat is accepted.
     let long = "a or ".repeat(12_000) + "b";
     let f = Filter::parse(&long, &SOCKETS).unwrap();
     assert_eq!(Filter::parse(&f.to_string(), &SOCKETS).unwrap(), f);
@@ -415,7 +415,7 @@ fn other_tables_have_their_own_fields() {
     }
 }
 
-/// The kernel's part, as this program understands it.
+/// Reference evaluation of the kernel's condition.
 fn kernel(p: &Prefilter, snap: &Snapshot, row: usize) -> bool {
     let s = snap.socket(row);
     let end = |side: &Side| match side {
@@ -428,7 +428,7 @@ fn kernel(p: &Prefilter, snap: &Snapshot, row: usize) -> bool {
         Prefilter::Not(p) => !kernel(p, snap, row),
         Prefilter::Ports { side, low, high } => (*low..=*high).contains(&end(side).port),
         Prefilter::Prefix { side, addr, len } => {
-            // The kernel has no idea of an IPv4-mapped address but under an IPv4 prefix.
+            // The kernel recognises an IPv4-mapped address only for an IPv4 prefix.
             let e = end(side).addr;
             let mapped = e.is_v4() && s.family == crate::model::Family::Inet6 && !addr.is_v4();
             let bits = |a: &crate::model::Addr| u128::from_be_bytes(*a.octets());

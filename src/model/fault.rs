@@ -244,7 +244,7 @@ pub struct Fault {
     pub subject: FaultSubject,
     /// Number of occurrences.
     pub count: u32,
-    /// First error in the system's words; empty if the kind says enough.
+    /// First error as reported by the system; empty if the kind is enough.
     pub detail: String,
 }
 

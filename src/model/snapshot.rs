@@ -38,7 +38,7 @@ pub struct Snapshot {
     pub counters: Vec<CounterHistory>,
     /// Row of the local peer, parallel to the socket rows; `u32::MAX` for a remote peer. Empty if not requested.
     pub local_peers: Vec<u32>,
-    /// Last known owner of sockets that have none any more, sorted by row.
+    /// Last known owner of sockets that no longer have one, sorted by row.
     pub last_owners: Vec<(u32, LastOwner)>,
     /// Socket rows by process: `sockets_of[process_sockets[p].0..process_sockets[p].1]`.
     pub sockets_of: Vec<u32>,
@@ -318,7 +318,7 @@ impl Snapshot {
     pub fn process(&self, o: &Owner) -> &Process {
         &self.sample.processes[o.process as usize]
     }
-    /// Last owner of a socket row that has none any more.
+    /// Last owner of a socket row that no longer has one.
     pub fn last_owner(&self, row: usize) -> Option<&LastOwner> {
         let i = self.last_owners.binary_search_by_key(&(row as u32), |(r, _)| *r).ok()?;
         Some(&self.last_owners[i].1)

@@ -60,7 +60,7 @@ pub struct ArrangeResult {
 pub(crate) struct ArrangeOutput {
     pub(crate) arranged: Arranged,
     pub(crate) group_summaries: Vec<GroupSummary>,
-    /// A sort order computed on the way, for reuse.
+    /// A sort order computed meanwhile, for reuse.
     pub(crate) order: Option<Order>,
 }
 

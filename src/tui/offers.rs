@@ -4,7 +4,7 @@ use super::act::Act;
 use super::app::App;
 use crate::filter::from_cell::endpoint_text;
 use crate::format::{exact, thousands};
-use crate::model::lang::tr;
+use crate::model::lang::{in_english, tr};
 use crate::model::signal::SIGNALS;
 use crate::model::{ProcInfo, Snapshot, Socket, State};
 use crate::msg;
@@ -85,10 +85,11 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
         out.extend(filter_offers(app, snap, sockets));
     }
     if let Some(row) = row {
-        let cells: Vec<String> = view_state.columns().map(|c| exact(&c.value(snap, row))).collect();
+        let cells: Vec<String> =
+            in_english(|| view_state.columns().map(|c| exact(&c.value(snap, row))).collect());
         out.push(offer(tr("copy row"), cells.join(" "), Act::Copy(cells.join("\t"))));
         if let Some(c) = view_state.selected_column.and_then(|name| view_state.view.table.column(name)) {
-            let text = exact(&c.value(snap, row));
+            let text = in_english(|| exact(&c.value(snap, row)));
             out.push(offer(msg!("copy {}", c.title), text.clone(), Act::Copy(text)));
         }
         if sockets {

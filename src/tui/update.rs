@@ -107,7 +107,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
             }
             app.missed = 0;
             if app.paused && app.snapshot.is_some() {
-                // A snapshot that is still being arranged is not shown any more.
+                // A snapshot that is still being arranged is dropped.
                 app.paused_latest = app.pending.take();
                 app.missed = u32::from(app.paused_latest.is_some());
             }

@@ -345,7 +345,7 @@ struct Grouper<'a> {
 }
 
 impl Grouper<'_> {
-    /// Within a state: the connections of each local or remote endpoint that has more than a handful;
+    /// Within a state: the connections of each local or remote endpoint with enough of them;
     /// the others after them, so that every group is one range.
     fn nest(&self, rows: &mut Vec<u32>, groups: &mut Vec<Group>, members: &[u32], outer: u64) {
         const ALONE: u32 = 0;

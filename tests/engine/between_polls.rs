@@ -8,8 +8,8 @@ use sockscope::model::diag_attr::{inet, unix};
 use sockscope::model::{Family, Proto, Sample, Socket};
 
 /// A machine with one socket with these attributes, at this number of seconds.
-fn at(secs: u64, scene: &str, change: impl FnOnce(&mut Socket), attrs: &[(u16, Vec<u8>)]) -> Sample {
-    let mut s = samples(scene, 1, &everything()).remove(0);
+fn at(secs: u64, scenario: &str, change: impl FnOnce(&mut Socket), attrs: &[(u16, Vec<u8>)]) -> Sample {
+    let mut s = samples(scenario, 1, &everything()).remove(0);
     s.at.boot_ns += secs * 1_000_000_000;
     let mut raw = Vec::new();
     for (number, payload) in attrs {

@@ -6,9 +6,9 @@ use sockscope::model::limit::{Level, Limit, LimitKind, LimitSubject};
 use sockscope::model::{Counters, NetCounters, Reads, Snapshot, State, Timer, TimerKind, UnixQueue};
 use std::sync::Arc;
 
-/// The first poll of a scene, with these counters of its namespace.
-fn limits(scene: &str, change: impl FnOnce(&mut Counters)) -> Arc<Snapshot> {
-    let mut sample = samples(scene, 1, &everything().with(Reads::LIMITS)).remove(0);
+/// The first poll of a scenario, with these counters of its namespace.
+fn limits(scenario: &str, change: impl FnOnce(&mut Counters)) -> Arc<Snapshot> {
+    let mut sample = samples(scenario, 1, &everything().with(Reads::LIMITS)).remove(0);
     let net = NetCounters { ports: Some((50_000, 50_009, 0)), ..NetCounters::default() };
     let counters = sample.counters.insert(Counters { nets: vec![net], ..Counters::default() });
     change(counters);
@@ -76,7 +76,7 @@ fn full_unix_listener_is_critical_with_its_name() {
 #[test]
 fn time_wait_counts_unless_connect_takes_it_over() {
     // Reuse for loopback only (2, the default), never, always; of loopback and of another destination.
-    let scene = |addr: &str| {
+    let scenario = |addr: &str| {
         let tw = |port| format!("tcp TIME_WAIT {addr}:{port} {addr}:80\n");
         format!("{}{}tcp ESTABLISHED {addr}:50004 {addr}:80\n", tw(50_000), tw(50_002))
     };
@@ -88,7 +88,7 @@ fn time_wait_counts_unless_connect_takes_it_over() {
         ("10.0.0.1", Some(2), 3),
         ("10.0.0.1", Some(1), 1),
     ] {
-        let snap = limits(&scene(addr), |c| c.nets[0].tw_reuse = reuse);
+        let snap = limits(&scenario(addr), |c| c.nets[0].tw_reuse = reuse);
         let rows = rows(&snap, LimitKind::Ports);
         assert_eq!(
             (rows.len(), rows[0].used, rows[0].max),
@@ -100,20 +100,20 @@ fn time_wait_counts_unless_connect_takes_it_over() {
 
 #[test]
 fn port_of_a_listener_is_taken_for_every_destination() {
-    let scene = "tcp LISTEN 10.0.0.9:50001\ntcp ESTABLISHED 10.0.0.1:50002 10.0.0.2:80\n";
-    let snap = limits(scene, |_| {});
+    let scenario = "tcp LISTEN 10.0.0.9:50001\ntcp ESTABLISHED 10.0.0.1:50002 10.0.0.2:80\n";
+    let snap = limits(scenario, |_| {});
     assert_eq!(rows(&snap, LimitKind::Ports)[0].used, 2);
     // Reserved: neither free nor used.
-    let snap = limits(scene, |c| c.nets[0].reserved_ports = vec![(50_001, 50_001)]);
+    let snap = limits(scenario, |c| c.nets[0].reserved_ports = vec![(50_001, 50_001)]);
     let row = rows(&snap, LimitKind::Ports)[0];
     assert_eq!((row.used, row.max), (1, Some(9)));
 }
 
 #[test]
 fn udp_ports_count_for_every_address_they_are_taken_at() {
-    let scene = "udp UNCONN 10.0.0.1:50000\nudp UNCONN 10.0.0.2:50001\nudp UNCONN 0.0.0.0:50002\n\
+    let scenario = "udp UNCONN 10.0.0.1:50000\nudp UNCONN 10.0.0.2:50001\nudp UNCONN 0.0.0.0:50002\n\
         udp ESTABLISHED 10.0.0.1:50003 10.0.0.7:53\nudp UNCONN 10.0.0.1:53\n";
-    let snap = limits(scene, |_| {});
+    let snap = limits(scenario, |_| {});
     let used = |addr: &str| {
         let is = |l: &&&Limit| matches!(&l.subject, LimitSubject::LocalPorts(_, a) if a.to_string() == addr);
         rows(&snap, LimitKind::Ports).iter().find(is).map(|l| l.used)

@@ -81,7 +81,7 @@ pub(crate) fn owners_under_churn_match_a_walk_of_proc() -> Result<(), String> {
         actors.stop();
         let sample = source.sample(&wants).map_err(|e| e.to_string())?;
         let fast = sample_owners(&sample);
-        let slow = walked(&sample);
+        let slow = full_scan(&sample);
         actors.resume();
         if fast != slow {
             let only =
@@ -161,7 +161,7 @@ fn sample_owners(sample: &Sample) -> BTreeSet<Held> {
 }
 
 /// Owners of the sample's sockets by a full scan of `/proc/*/fd`.
-fn walked(sample: &Sample) -> BTreeSet<Held> {
+fn full_scan(sample: &Sample) -> BTreeSet<Held> {
     let inodes: BTreeSet<u64> = sample.sockets.iter().map(|s| s.inode).filter(|i| *i != 0).collect();
     let number = |name: std::ffi::OsString| name.to_str().and_then(|n| n.parse::<u32>().ok());
     let mut out = BTreeSet::new();

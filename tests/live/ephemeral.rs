@@ -76,7 +76,7 @@ fn listeners(six: bool) -> Vec<std::net::TcpListener> {
     (7951..7954).filter_map(|p| std::net::TcpListener::bind(format!("{host}:{p}")).ok()).collect()
 }
 
-/// Before every call `limits` has said whether it fails: at 100 % it does, below it does not.
+/// Before every call `limits` has reported whether it fails: at 100 % it does, below it does not.
 pub(crate) fn port_ceiling_is_full_exactly_when_the_call_fails() -> Result<(), String> {
     for (low, high, reserved) in RANGES {
         set("ip_local_port_range", &format!("{low} {high}"))?;

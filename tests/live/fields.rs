@@ -422,8 +422,8 @@ pub(crate) fn bpf_maps_of_a_socket_have_id_and_size() -> Result<(), String> {
     // The details have the same, requested for that socket only.
     let args = ["screenshot", "--netns", "here", "--size", "100x200", "--keys", "<down><enter>"];
     let shown = run(env!("CARGO_BIN_EXE_sockscope"), &[&args[..], &["proto:tcp lport:7961"]].concat())?;
-    let says = format!("map_id {id} value_bytes 4");
-    check(shown.lines().any(|l| l.contains("BPF MAPS") && l.contains(&says)), || format!("{says}: {shown}"))?;
+    let row = format!("map_id {id} value_bytes 4");
+    check(shown.lines().any(|l| l.contains("BPF MAPS") && l.contains(&row)), || format!("{row}: {shown}"))?;
     // Without the privilege the rows are listed, with the reason.
     let out = Command::new("setpriv")
         .args(["--bounding-set=-bpf,-sys_admin", env!("CARGO_BIN_EXE_sockscope")])
@@ -574,7 +574,7 @@ pub(crate) fn protocol_the_kernel_lacks_is_reported() -> Result<(), String> {
         let printed = String::from_utf8_lossy(&out.stderr);
         check(
             out.stdout == b"[]\n"
-                && printed.starts_with(&format!("sockscope: {proto}: this kernel has no {of}")),
+                && printed.starts_with(&format!("sockscope: {proto}: no {of} in this kernel: ")),
             || format!("{proto}: {printed:?} {:?}", String::from_utf8_lossy(&out.stdout)),
         )?;
     }

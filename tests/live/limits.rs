@@ -473,7 +473,7 @@ pub(crate) fn from_another_user_namespace() -> Result<(), String> {
         Ok(u) => u.open > 0 && u.kinds.is_none(),
     };
     check(honest && p.fds_hidden.is_some(), || format!("{p:?}"))?;
-    check(find(&snap, of_process(outside)).is_none_or(|l| l.used > 0), || "a row that says zero".to_owned())?;
+    check(find(&snap, of_process(outside)).is_none_or(|l| l.used > 0), || "a row with zero".to_owned())?;
     let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
         .args(["processes", &format!("pid:{outside}"), "--format", "json", "--columns"])
         .arg("pid,fds_open,fds_files,fds_highest,fds_sockets")

@@ -131,7 +131,7 @@ pub(crate) fn with_the_proc_of_another_pid_namespace() -> Result<(), String> {
     falls_back(&["another pid namespace"])
 }
 
-/// Without permission to load the iterator, /proc is walked: silently, or with the reason if the iterator was requested.
+/// Without permission to load the iterator, /proc is scanned: silently, or with the reason if the iterator was requested.
 pub(crate) fn bpf_without_permission_falls_back_to_proc() -> Result<(), String> {
     falls_back(&["initial user namespace", "CAP_BPF"])
 }

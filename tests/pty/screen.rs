@@ -41,7 +41,7 @@ impl Screen {
         Self::start(Path::new(env!("CARGO_BIN_EXE_sockscope")), cols, rows, args, env)
     }
 
-    /// Starts a program in a terminal of this size: 256 colours and UTF-8 unless `env` says otherwise.
+    /// Starts a program in a terminal of this size: 256 colours and UTF-8 unless `env` overrides it.
     pub(crate) fn start(program: &Path, cols: u16, rows: u16, args: &[&str], env: &[(&str, &str)]) -> Self {
         let pair = native_pty_system().openpty(size(cols, rows)).unwrap();
         let before = format!("{:?}", pair.master.get_termios());

@@ -6,6 +6,7 @@ use crate::model::snapshot::Direction;
 use crate::model::{
     AttrSet, Backend, Endpoint, Family, Missing, Proto, Reads, SkMem, Snapshot, Socket, State,
 };
+use crate::msg;
 use crate::table::cell::{applicable, first_owner, na, no_owner, reported, without_port};
 
 /// A value that only IP sockets have.
@@ -135,9 +136,10 @@ pub(crate) fn processes(snap: &Snapshot, row: usize) -> usize {
 
 pub(crate) fn owner(snap: &Snapshot, row: usize) -> Value<'_> {
     let Some(o) = snap.owners(row).first() else {
-        return snap
-            .last_owner(row)
-            .map_or_else(|| no_owner(snap, row), |f| Value::from(format!("was {} {}", f.comm, f.pid)));
+        return snap.last_owner(row).map_or_else(
+            || no_owner(snap, row),
+            |f| Value::from(msg!("was {}", format!("{} {}", f.comm, f.pid))),
+        );
     };
     let p = &snap.process(o).info;
     Value::from(match processes(snap, row) {

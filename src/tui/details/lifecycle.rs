@@ -154,16 +154,16 @@ impl Builder<'_> {
         let here = all.iter().position(|(_, steps)| steps.contains(&In(state)));
         for (i, (title, steps)) in all.into_iter().enumerate() {
             let at = steps.iter().position(|x| *x == In(state));
-            let walked = |n: usize| match (here, at) {
+            let passed = |n: usize| match (here, at) {
                 (Some(h), _) if i < h => true,
                 (Some(h), Some(at)) if i == h => n <= at,
                 _ => false,
             };
-            self.path(title, steps, at.filter(|_| here == Some(i)), &walked);
+            self.path(title, steps, at.filter(|_| here == Some(i)), &passed);
         }
     }
 
-    fn path(&mut self, title: &str, steps: &[Step], at: Option<usize>, walked: &dyn Fn(usize) -> bool) {
+    fn path(&mut self, title: &str, steps: &[Step], at: Option<usize>, passed: &dyn Fn(usize) -> bool) {
         let theme = self.app.theme;
         let arrow = self.app.glyphs.arrow;
         let label = self.label();
@@ -172,9 +172,9 @@ impl Builder<'_> {
         for (n, step) in steps.iter().enumerate() {
             let (word, style) = match step {
                 Call(c) if at == Some(n) => (*c, theme.strong),
-                Call(c) => (*c, if walked(n) { theme.text } else { theme.faint }),
+                Call(c) => (*c, if passed(n) { theme.text } else { theme.faint }),
                 In(s) if at == Some(n) => (s.name(), theme.state(*s).patch(theme.strong)),
-                In(s) => (s.name(), if walked(n) { theme.state(*s) } else { theme.faint }),
+                In(s) => (s.name(), if passed(n) { theme.state(*s) } else { theme.faint }),
             };
             // Marked without colour too.
             let word = if at == Some(n) { format!("[{word}]") } else { word.to_owned() };

@@ -50,8 +50,8 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         parts.push((f.to_string(), style));
     }
     parts.extend(app.options.only.map(|only| (tr(only).to_owned(), theme.dim)));
-    if let Some(said) = &app.status_message {
-        parts.insert(0, (said.clone(), theme.accent));
+    if let Some(message) = &app.status_message {
+        parts.insert(0, (message.clone(), theme.accent));
     }
     let needed: u16 = parts.iter().map(|(s, _)| width(s) + 3).sum();
     if x0 + needed + width(&source) + 2 <= right || parts.is_empty() {

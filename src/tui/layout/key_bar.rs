@@ -24,7 +24,7 @@ pub(crate) fn slots(app: &App, area: Rect) -> Vec<KeySlot> {
     let map = &app.options.keymap;
     let applies = |(i, (c, keys)): (usize, (&'static Command, &[Key]))| {
         let word = if c.applies(place) { tr(label(app, c)) } else { "" };
-        // The way out of what is open, marked or filtered is shown before other views and orders.
+        // Keys that close, unmark or clear are shown before those for other views and orders.
         let leaves = place == Focus::Table && c.action == Action::Back;
         let rank = if leaves { c.rank.min(2) } else { c.rank };
         (!word.is_empty() && !keys.is_empty()).then_some((i, rank, word))

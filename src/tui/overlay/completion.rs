@@ -23,11 +23,7 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, bar: Rect, all: Rect) {
     let x = (bar.x + 3 + before).saturating_sub(1).min(all.right().saturating_sub(wide));
     for (y, (i, item)) in (bar.y + 1..).zip(items) {
         let line = Rect::new(x, y, wide, 1);
-        for x in line.left()..line.right() {
-            if let Some(c) = canvas.buf.cell_mut((x, y)) {
-                c.reset();
-            }
-        }
+        canvas.clear(line);
         canvas.line(line, theme.window);
         canvas.put(x + 1, y, names.min(wide.saturating_sub(1)), &item.text, theme.strong);
         // Number and noun of the rows that have the value.
