@@ -90,7 +90,7 @@ fn evaluate(plan: &Plan, check: &CheckPlan) -> Result<(u8, String), RunError> {
     ))
 }
 
-/// What could not be judged, of the kinds that `--only` and the filter select. A filter on more than the kind, such as
+/// Limits that could not be judged, of the kinds that `--only` and the filter select. A filter on more than the kind, such as
 /// `pid:812`, selects rows, so it is complete if it matches one.
 fn unjudged_lines(check: &CheckPlan, snap: &Snapshot, no_match: bool) -> Vec<String> {
     if !no_match && !filters_kinds_only(&check.list) {

@@ -126,7 +126,7 @@ fn unavailable(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
     out
 }
 
-/// Limits that could not be read, of the kinds that the filter selects: without them no row could mean that all is well.
+/// Limits that could not be read, of the kinds that the filter selects.
 fn unjudged_limits(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
     if list.table.id != TableId::Limits {
         return Vec::new();

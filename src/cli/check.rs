@@ -20,7 +20,7 @@ pub struct CheckPlan {
     pub during: Option<Duration>,
     /// Judge what can be read, and ignore what cannot.
     pub allow_partial: bool,
-    /// What to print.
+    /// Output.
     pub output: CheckOutput,
 }
 
@@ -33,7 +33,7 @@ pub enum CheckOutput {
     FirstLine,
     /// JSON.
     Json,
-    /// Nothing: the exit status says it.
+    /// Nothing but the exit status.
     Nothing,
 }
 

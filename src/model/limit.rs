@@ -403,7 +403,7 @@ impl Limit {
 pub struct Unjudged {
     /// Kind.
     pub kind: LimitKind,
-    /// What is missing.
+    /// Missing part.
     pub part: UnjudgedPart,
     /// Reason, in the words of the system or of [`super::Missing`].
     pub reason: Box<str>,

@@ -17,7 +17,7 @@ const MAX_PERFDATA: usize = 80;
 pub(super) struct Report<'a> {
     /// The limits, the worst first.
     pub(super) verdicts: &'a [Verdict],
-    /// What could not be judged, one line per reason.
+    /// Limits that could not be judged, one line per reason.
     pub(super) unjudged: &'a [String],
     /// Exit status.
     pub(super) code: u8,
