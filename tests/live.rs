@@ -68,6 +68,8 @@ mod programs;
 mod rows;
 #[path = "live/shells.rs"]
 mod shells;
+#[path = "live/tables.rs"]
+mod tables;
 #[path = "live/world.rs"]
 mod world;
 
@@ -166,6 +168,13 @@ const CASES: &[Case] = cases! {
     }
     Root fields ["perl", "setpriv"] {
         bpf_maps_of_a_socket_have_id_and_size
+    }
+    Root tables ["python3"] {
+        thread_with_its_own_descriptors_is_its_process
+        thread_that_unshares_its_descriptors_is_found_in_the_next_poll
+        process_without_its_main_thread_is_owner
+        socket_registered_with_an_io_uring_has_an_owner
+        socket_in_flight_has_the_reason
     }
     RootHostPids owners [] {
         bpf_owners_under_churn_are_true
