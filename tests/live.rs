@@ -103,6 +103,7 @@ const CASES: &[Case] = cases! {
         local_ports_at_100_percent_make_connect_fail
         process_at_its_fd_limit_continues_when_the_limit_is_raised
         check_exits_with_0_1_2_or_3
+        close_wait_older_than_a_minute_is_found_by_one_check
         process_that_leaves_close_wait_open_is_named_with_its_fds
         process_near_its_fd_limit_has_its_fds_grouped_by_target
         process_without_permission_has_no_counts
@@ -181,6 +182,10 @@ const CASES: &[Case] = cases! {
     }
     RootHostPids owners [] {
         bpf_owners_under_churn_are_true
+    }
+    Root limits ["setpriv"] {
+        check_behind_subset_pid_is_unknown_with_the_limits_it_could_not_read
+        check_behind_hidepid_is_unknown_for_a_user
     }
     Root owners [] {
         bpf_owners_in_a_pid_namespace_match_proc

@@ -2,7 +2,7 @@
 
 use super::fd_leak::{self, Suspect};
 use super::finding::limit_diagnosis;
-use super::limit::{fd_process, process, subject};
+use super::limit::{fd_process, label, process, subject};
 use super::remedy;
 use crate::model::Snapshot;
 use crate::model::lang::in_english;
@@ -21,6 +21,7 @@ fn alert_fields(snap: &Snapshot, row: usize) -> serde_json::Value {
     field("time", ((snap.sample.at.unix_ns / 1_000_000) as f64 / 1e3).into());
     field("limit", l.kind.info().name.into());
     field("subject", subject(snap, row).into());
+    field("label", label(snap, row).into());
     field("level", l.level.name().into());
     field("used", l.used.into());
     field("max", l.max.into());

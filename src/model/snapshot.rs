@@ -5,7 +5,7 @@ use super::nat::Pair;
 use super::{
     Addr, Alert, Attrs, Container, Endpoint, Fault, Faults, FdKind, FdUsage, Flow, Forward, Forwards, FullIn,
     Limit, Missing, Owner, Process, Proto, Sample, Scope, Socket, SocketId, Stamp, State, StateCounts,
-    SystemLimits, Unit,
+    SystemLimits, Unit, Unjudged,
 };
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -60,6 +60,8 @@ pub struct Snapshot {
     pub forwards: Option<Forwards>,
     /// Resource limits; empty if not requested.
     pub limits: Vec<Limit>,
+    /// Kinds of limits that could not be judged, at least in part; empty if limits were not requested.
+    pub unjudged: Vec<Unjudged>,
     /// Active alerts, most severe first.
     pub alerts: Vec<Alert>,
     /// Live sockets by state.

@@ -58,7 +58,7 @@ impl Member {
     }
 }
 
-/// What is visible of the namespace of a process.
+/// Visible identity of the namespace of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
     /// Inode of the namespace.
@@ -166,7 +166,7 @@ impl Members {
         self.0.retain(|_, m| m.last_seen_poll == poll);
     }
 
-    /// Looks up these processes and their threads. Those of which only the tables are visible come last: the others tell of which
+    /// Looks up these processes and their threads. Those of which only the tables are visible come last: the others show of which
     /// namespace the tables are.
     fn look_up(&mut self, proc: &mut Lookup, pids: &[u32], now: u64, poll: u64) {
         let mut by_tables = Vec::new();
