@@ -22,9 +22,11 @@ pub use ulp::Tls;
 pub use unix::Vfs;
 
 use super::bytes::{Endian, one_bit_fields, read_u32, read_u64};
+use super::diag_attr;
 use super::diag_attr::{inet, own};
+use super::proto::{Family, Proto};
 use super::struct_layout::Structure;
-use super::{Family, Proto, TcpInfo, diag_attr};
+use super::tcp_info::TcpInfo;
 
 /// View of the attributes of one socket.
 #[derive(Clone, Copy, Debug)]
