@@ -1,4 +1,4 @@
-//! The netlink backend: socket tables of the kernel by `NETLINK_SOCK_DIAG` (sock_diag(7)).
+//! The netlink backend: socket tables of the kernel by `NETLINK_SOCK_DIAG` (`sock_diag(7)`).
 //!
 //! One dump per family and protocol, with the state mask and a prefilter applied by the kernel; replies are decoded in the
 //! receive buffer. The published crates reject attributes shorter than they expect (older kernels), allocate per attribute

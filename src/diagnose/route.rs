@@ -83,7 +83,7 @@ fn owner_text(snap: &Snapshot, row: usize) -> String {
 }
 
 /// Most forwards that a connection passes one after the other.
-const MOST_LEGS: usize = 8;
+pub(super) const MOST_LEGS: usize = 8;
 
 /// Owners of the two connections of a proxy: `nginx 812 fd 7 → fd 8` if one process owns both.
 fn owner_pair_text(snap: &Snapshot, accepted: usize, connected: usize) -> String {

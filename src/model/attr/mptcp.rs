@@ -1,6 +1,6 @@
 //! MPTCP: subflows and tokens.
 
-use super::{Attrs, nested_attr};
+use super::attrs::{Attrs, nested_attr};
 use crate::model::bytes::{read_u32, read_u64};
 use crate::model::diag_attr::inet;
 use crate::model::proto::Proto;
