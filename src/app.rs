@@ -36,7 +36,6 @@ use crate::table::{TABLES, Table};
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use exit_status::{ExitStatus, RunError};
-use open_source::open;
 use print::{print, print_bytes, print_error};
 use std::ffi::OsString;
 use std::fmt::Write as _;

@@ -33,7 +33,7 @@ mod tests;
 mod text_match;
 
 use crate::format::{Column, Kind, Needs, Role};
-use crate::model::{Prefilter, ProtoSet, Reads, Services, Snapshot, State, StateSet};
+use crate::model::{ProtoSet, Reads, Services, Snapshot, State, StateSet};
 use crate::table::Table;
 pub use error::{FilterError, Problem};
 pub use name::{Names, Saved, is_name, quote};
@@ -43,6 +43,7 @@ use std::sync::Arc;
 pub use crate::filter::ast::{Cmp, Expr, Field, Op, Operand, Term, Test};
 pub use crate::filter::language::{Form, LANGUAGE};
 pub use crate::filter::number::Number;
+pub use crate::filter::pushdown::Pushdown;
 
 /// A parsed filter over the rows of one table. Two filters are equal if their trees are.
 #[derive(Clone)]
@@ -51,18 +52,6 @@ pub struct Filter {
     expr: Option<Arc<Expr>>,
     node: Option<Arc<eval::Node>>,
     slots: usize,
-}
-
-/// Part of a filter that reading sockets can apply: always a superset of the rows that match.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pushdown {
-    /// States that can match.
-    pub states: StateSet,
-    /// Protocols that can match.
-    pub protos: ProtoSet,
-    /// Condition for the kernel, on sockets of the IP families. A part that cannot be compiled (an unknown interface, marks
-    /// without the privilege to see them) counts as true, also within a `Not`.
-    pub prefilter: Option<Prefilter>,
 }
 
 impl Filter {

@@ -13,9 +13,6 @@ pub use event::Event;
 pub use grid::{Grid, Listing, Rows};
 use std::io::{self, Write};
 
-/// Rows formatted as one piece of work: a few milliseconds on one core.
-const BLOCK: usize = 8192;
-
 /// Output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {

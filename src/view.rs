@@ -85,7 +85,7 @@ impl View {
 
     fn grouped(&self, snap: &Snapshot, mut rows: Vec<u32>) -> Arranged {
         let groups = match self.group {
-            Some(by) => group::arrange(&mut rows, snap, self, by),
+            Some(by) => group::arrange(&mut rows, snap, self.table, &self.sort, by),
             None => Vec::new(),
         };
         Arranged { rows, groups, total: self.total(snap) }

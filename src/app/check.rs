@@ -1,7 +1,8 @@
 //! `sockscope check`: resource limits for monitoring (Nagios plugin interface).
 
+use super::exit_status::{ExitStatus, RunError};
+use super::listing;
 use super::reader::Reader;
-use super::{ExitStatus, RunError, listing};
 use crate::cli::Plan;
 use crate::cli::check::CheckPlan;
 use crate::diagnose::alert::alert_json;

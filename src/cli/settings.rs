@@ -7,4 +7,4 @@ pub mod schema;
 pub mod template;
 pub mod value;
 
-pub use list::*;
+pub use list::{Alerts, Settings, Thresholds, View, settings};

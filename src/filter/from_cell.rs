@@ -1,6 +1,8 @@
 //! A filter from the value of a cell.
 
-use super::{Expr, Filter, quote};
+use super::Filter;
+use super::ast::Expr;
+use super::name::quote;
 use crate::format::{Column, Role, Value};
 use crate::model::{Endpoint, Snapshot};
 use crate::table::Table;

@@ -5,6 +5,9 @@ use crate::format::{Column, Value};
 use crate::model::Snapshot;
 use crate::view::summary::Summary;
 
+/// Rows formatted as one piece of work: a few milliseconds on one core.
+pub(super) const BLOCK: usize = 8192;
+
 /// Rows and columns of values.
 pub trait Grid: Sync {
     /// The columns, in order.

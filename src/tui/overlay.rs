@@ -25,7 +25,6 @@ use super::layout::Layout;
 pub(crate) use chosen::Chosen;
 use list::List;
 use ratatui::layout::{Position, Rect};
-use window::window;
 
 /// The open list, if the overlay is one.
 fn open_list(app: &App) -> Option<List> {

@@ -1,7 +1,7 @@
 //! Flags made from settings: every command takes those that are global.
 
+use super::list::{Settings, settings};
 use super::schema::{Context, Reader, Setting, Validators};
-use super::{Settings, settings};
 use crate::cli::error::UsageError;
 use crate::filter::Saved;
 use clap::builder::PossibleValuesParser;

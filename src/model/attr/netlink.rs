@@ -1,6 +1,6 @@
 //! Netlink sockets: port id, protocol, multicast groups.
 
-use super::Attrs;
+use super::attrs::Attrs;
 use crate::model::bytes::{Endian, bitmap_bits, read_u32};
 use crate::model::diag_attr::{netlink, own};
 use crate::model::proto::Family;

@@ -1,6 +1,6 @@
 //! Packet sockets: filter, flags, fanout.
 
-use super::Attrs;
+use super::attrs::Attrs;
 use crate::model::bytes::read_u32;
 use crate::model::diag_attr::packet;
 use crate::model::proto::Family;

@@ -1,6 +1,6 @@
 //! SCTP associations: addresses of both ends.
 
-use super::Attrs;
+use super::attrs::Attrs;
 use crate::model::addr::Addr;
 use crate::model::diag_attr::inet;
 use crate::model::proto::Proto;

@@ -1,6 +1,6 @@
 //! TCP attributes beside `tcp_info`: transfer counters, BBR, MD5 signature keys, BPF storage.
 
-use super::Attrs;
+use super::attrs::Attrs;
 use crate::model::addr::Addr;
 use crate::model::bytes::{read_u32, read_u64};
 use crate::model::diag_attr::{inet, own};

@@ -1,6 +1,6 @@
 //! TIPC sockets: congestion, published names, groups.
 
-use super::{AttrIter, Attrs};
+use super::attrs::{AttrIter, Attrs};
 use crate::model::bytes::read_u32;
 use crate::model::diag_attr::tipc;
 use crate::model::proto::Family;

@@ -1,6 +1,6 @@
 //! UNIX domain sockets: bound file, peer, accept queue.
 
-use super::Attrs;
+use super::attrs::Attrs;
 use crate::model::bytes::read_u32;
 use crate::model::diag_attr::unix;
 use crate::model::proto::Family;

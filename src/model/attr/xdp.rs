@@ -1,6 +1,6 @@
 //! XDP sockets: queue and rings.
 
-use super::Attrs;
+use super::attrs::Attrs;
 use crate::model::bytes::read_u32;
 use crate::model::diag_attr::xdp;
 use crate::model::proto::Family;

@@ -1,6 +1,6 @@
 //! Confirmation of an action.
 
-use super::window;
+use super::window::window;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::Canvas;
 use crate::tui::offers::confirmation;

@@ -1,6 +1,7 @@
 //! Readability of one colour on another: the contrast ratio of WCAG 2.2; and the 256 colours of xterm.
 
-use super::{Color, Palette, Tone};
+use super::color::Color;
+use super::palette::{Palette, Tone};
 
 /// Relative luminance, 0 to 1 (WCAG 2.2, "relative luminance").
 pub fn luminance(rgb: u32) -> f64 {

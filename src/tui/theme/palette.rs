@@ -1,6 +1,6 @@
 //! Colours of the built-in themes, as data, and of user themes, from TOML.
 
-use super::Color;
+use super::color::Color;
 use super::contrast::{faults, is_dark, nearest};
 use ratatui::style::Color as C;
 use std::borrow::Cow;
