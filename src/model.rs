@@ -43,6 +43,7 @@ pub use fault::{Fault, FaultKind, FaultSubject, Faults, Missing};
 pub use hosts::{HostName, Hosts};
 pub use limit::{
     Alert, AlertRules, Counters, FullIn, Level, Limit, LimitKind, LimitSubject, NetCounters, SystemLimits,
+    UnixQueue,
 };
 pub use nat::{Forward, ForwardKind, Forwards, NatRule};
 pub use netns::Netns;

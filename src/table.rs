@@ -26,7 +26,7 @@ pub use ports::PORTS;
 pub use processes::PROCESSES;
 pub use sockets::SOCKETS;
 pub use sockets::bpf::map_list as bpf_maps;
-pub(crate) use sockets::end_name;
+pub(crate) use sockets::{end_name, ip_end};
 
 /// Every table, in the order of the screen.
 pub static TABLES: [&Table; 6] = [&SOCKETS, &PORTS, &PROCESSES, &PEERS, &LIMITS, &FORWARDS];

@@ -45,6 +45,7 @@ impl Reader {
         }
         self.polls = self.polls.wrapping_add(1);
         Counters {
+            unix_queues: sample.counters.as_ref().map_or_else(Vec::new, |c| c.unix_queues.clone()),
             nets: sample.counters.as_ref().map_or_else(|| vec![self.net(0)], |c| c.nets.clone()),
             inotify_watches: self.watches.clone(),
             cgroup_pids: self.cgroup_pids.clone(),
@@ -105,7 +106,7 @@ impl Reader {
         };
         let range = self.word("sys/net/ipv4/ip_local_port_range", 0);
         let range = range.zip(self.word("sys/net/ipv4/ip_local_port_range", 1));
-        let reserved = self.text("sys/net/ipv4/ip_local_reserved_ports").unwrap_or_default();
+        let reserved = port_ranges(&self.text("sys/net/ipv4/ip_local_reserved_ports").unwrap_or_default());
         let ports = range.and_then(|(low, high)| {
             let (low, high) = (u16::try_from(low).ok()?, u16::try_from(high).ok()?);
             Some((low, high, reserved_within(&reserved, low, high)))
@@ -122,6 +123,8 @@ impl Reader {
             udp_mem: pages(sockstat_value(&sockstat, "UDP:", "mem")),
             udp_mem_max: memory("udp_mem"),
             ports,
+            reserved_ports: reserved,
+            tw_reuse: sys("ipv4/tcp_tw_reuse"),
             somaxconn: sys("core/somaxconn"),
             listen_overflows: ext("ListenOverflows"),
             listen_drops: ext("ListenDrops"),
@@ -194,14 +197,22 @@ fn summed_column(text: &str, title: &str) -> Option<u64> {
     Some(lines.filter_map(|l| l.split_ascii_whitespace().nth(at)?.parse::<u64>().ok()).sum())
 }
 
-/// Number of ports of a range in a list such as `8080,9000-9010`.
-fn reserved_within(list: &str, low: u16, high: u16) -> u32 {
-    let overlap = |p: &str| {
+/// Ranges of a list of ports such as `8080,9000-9010`.
+fn port_ranges(list: &str) -> Vec<(u16, u16)> {
+    let range = |p: &str| {
         let (a, b) = p.split_once('-').unwrap_or((p, p));
-        let (a, b) = (a.trim().parse::<u16>().ok()?.max(low), b.trim().parse::<u16>().ok()?.min(high));
+        Some((a.trim().parse().ok()?, b.trim().parse().ok()?))
+    };
+    list.trim().split(',').filter_map(range).collect()
+}
+
+/// Number of reserved ports of a range.
+fn reserved_within(reserved: &[(u16, u16)], low: u16, high: u16) -> u32 {
+    let overlap = |(a, b): &(u16, u16)| {
+        let (a, b) = ((*a).max(low), (*b).min(high));
         (a <= b).then(|| u32::from(b - a) + 1)
     };
-    list.trim().split(',').filter_map(overlap).sum()
+    reserved.iter().filter_map(overlap).sum()
 }
 
 #[cfg(test)]
@@ -220,8 +231,8 @@ mod tests {
         assert_eq!(snmp6_value("Udp6InErrors 1\nUdp6RcvbufErrors   5\n", "Udp6RcvbufErrors"), Some(5));
         assert_eq!(hex_column("entries  allocs\n0000001f 00000002\n", "entries"), Some(31));
         assert_eq!(summed_column("sk Eth Drops Inode\nx 0 3 9\ny 0 4 9\n", "Drops"), Some(7));
-        assert_eq!(reserved_within("80,40000-40009,61000-65535\n", 32768, 61005), 16);
-        assert_eq!(reserved_within("\n", 1, 65535), 0);
+        assert_eq!(reserved_within(&port_ranges("80,40000-40009,61000-65535\n"), 32768, 61005), 16);
+        assert_eq!(reserved_within(&port_ranges("\n"), 1, 65535), 0);
     }
 
     #[test]

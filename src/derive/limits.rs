@@ -1,17 +1,19 @@
 //! Limits: usage, growth, forecast and alert level of each.
 
+mod ephemeral;
+
 use super::alerts::Alerts;
 use super::trend::{self, Series};
-use crate::model::limit::{Alert, AlertRules, Level, Limit, LimitKind, LimitSubject, NetCounters};
-use crate::model::snapshot::{Direction, Port, ProcessFacts, SocketFacts};
-use crate::model::{Addr, Endpoint, FdKind, Proto, Reads, Sample, Socket, State};
-use rustc_hash::FxHashMap;
+use crate::model::limit::{Alert, AlertRules, Level, Limit, LimitKind, LimitSubject, NetCounters, UnixQueue};
+use crate::model::snapshot::{AcceptQueue, Port, ProcessFacts, SocketFacts};
+use crate::model::{FdKind, Proto, Reads, Sample, Socket, State};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Most processes with a row if only alerts are requested: those nearest to their fd limit.
 const MAX_PROCESSES: usize = 20;
 /// Most listeners with a row.
 const MAX_LISTENERS: usize = 50;
-/// Most destinations with a row.
+/// Most destinations and local addresses with a row of ephemeral ports.
 const MAX_ROUTES: usize = 10;
 /// Most rows of any other kind: users, cgroups, processes with `CLOSE_WAIT`, sockets with drops.
 const MAX_OTHERS: usize = 10;
@@ -50,7 +52,7 @@ impl LimitHistory {
         add_close_wait(c, &mut rows);
         add_system(c, &mut rows);
         add_listeners(c, &mut rows);
-        add_routes(c, &mut rows);
+        ephemeral::add_ports(c, &mut rows);
         let nets = c.sample.counters.iter().flat_map(|k| &k.nets);
         for n in nets {
             add_net(n, &mut rows);
@@ -84,7 +86,7 @@ impl LimitHistory {
             }
         };
         row.per_min = trend::per_minute(series);
-        if let Some(max) = row.max {
+        if let Some(max) = row.capacity() {
             row.full_in = trend::full_in(series, row.used, max);
         }
         row.grows = row.full_in.is_some() || trend::is_rising(series);
@@ -183,15 +185,19 @@ fn add_system(c: &Context<'_>, out: &mut Vec<Limit>) {
 
 /// Accept queues: non-empty ones and those with drops first, then by number of clients.
 fn add_listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
-    let mut all: Vec<&Port> = c.ports.iter().filter(|p| p.state == State::Listen && p.backlog > 0).collect();
+    // Without backlogs nothing can be judged.
+    let listeners = c.ports.iter().filter(|_| c.sample.backend.backend.reports_backlogs());
+    let mut all: Vec<(&Port, AcceptQueue)> = listeners.filter_map(|p| Some((p, p.fullest?))).collect();
     let rank = |p: &Port| {
         (std::cmp::Reverse(p.drops.unwrap_or(0) > 0 || p.recv_q > 0), std::cmp::Reverse(p.clients.len()))
     };
-    all.sort_by_key(|p| rank(p));
-    for p in all.into_iter().take(MAX_LISTENERS) {
+    all.sort_by(|a, b| rank(a.0).cmp(&rank(b.0)).then(b.1.share().total_cmp(&a.1.share())));
+    for (p, queue) in all.into_iter().take(MAX_LISTENERS) {
         let subject = LimitSubject::Listener(p.proto, p.local, p.iface);
-        let mut row = limit(LimitKind::Accept, p.netns, subject, p.recv_q, Some(p.backlog));
-        row.process = p.processes.first().copied();
+        let mut row = limit(LimitKind::Accept, p.netns, subject, queue.waiting, Some(queue.backlog));
+        let owner = c.facts.get(queue.row as usize).map_or((0, 0), |f| f.owners);
+        let owner = c.sample.owners.get(owner.0 as usize..owner.1 as usize).and_then(|o| o.first());
+        row.process = owner.map(|o| o.process).or_else(|| p.processes.first().copied());
         row.drops = p.drops;
         out.push(row);
         // Half-open connections: the kernel admits as many as the backlog.
@@ -203,6 +209,7 @@ fn add_listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
             out.push(row);
         }
     }
+    add_unix_listeners(c, out);
     // Datagram sockets with drops.
     let mut lossy: Vec<&Port> =
         c.ports.iter().filter(|p| p.state != State::Listen && p.drops.is_some_and(|n| n > 0)).collect();
@@ -216,39 +223,27 @@ fn add_listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
     }
 }
 
-/// Ephemeral ports in use per destination: each port can be used once for each destination.
-fn add_routes(c: &Context<'_>, out: &mut Vec<Limit>) {
+/// Accept queues of UNIX listeners: every non-empty one, then the others by name.
+fn add_unix_listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
     let Some(counters) = &c.sample.counters else { return };
-    let mut used: FxHashMap<(u16, Addr, Endpoint), (u32, u32)> = FxHashMap::default();
-    let range = |netns: u16| counters.nets.iter().find(|n| n.netns == netns).and_then(|n| n.ports);
-    let mut last: (u16, Option<(u16, u16, u32)>) = (u16::MAX, None);
-    for (row, s) in c.sockets.iter().enumerate().take(c.facts.len()) {
-        let is_incoming = c.facts[row].direction == Direction::In;
-        if s.proto != Proto::Tcp || s.remote.is_none() || is_incoming || s.state == State::Listen {
-            continue;
+    let mut all: Vec<&UnixQueue> = counters.unix_queues.iter().collect();
+    let fullest = |q: &UnixQueue| (u64::from(q.waiting), u64::from(q.backlog) + 1);
+    all.sort_by(|a, b| {
+        fullest_first(fullest(a), fullest(b)).then_with(|| (a.netns, &a.name).cmp(&(b.netns, &b.name)))
+    });
+    // A path can be bound again while the old listener lives on: the fuller one counts.
+    let mut seen = FxHashSet::default();
+    all.retain(|q| seen.insert((q.netns, &q.name)));
+    for (i, q) in all.into_iter().enumerate().take(MAX_LISTENERS) {
+        if q.waiting == 0 && i >= MAX_OTHERS {
+            break;
         }
-        if last.0 != s.id.netns {
-            last = (s.id.netns, range(s.id.netns));
-        }
-        let Some((low, high, _)) = last.1 else { continue };
-        if (low..=high).contains(&s.local.port) {
-            let n = used.entry((s.id.netns, s.local.addr, s.remote)).or_insert((0, row as u32));
-            n.0 += 1;
-        }
-    }
-    let size = |netns: u16| {
-        let (low, high, reserved) = range(netns)?;
-        Some((u64::from(high.saturating_sub(low)) + 1).saturating_sub(u64::from(reserved)).max(1))
-    };
-    let mut all: Vec<_> =
-        used.into_iter().filter_map(|(key, (n, row))| Some((key, u64::from(n), row, size(key.0)?))).collect();
-    // Highest usage first: a / b > c / d is a * d > c * b.
-    all.sort_unstable_by(|a, b| fullest_first((a.1, a.3), (b.1, b.3)).then(a.0.cmp(&b.0)));
-    for ((netns, from, to), n, row, size) in all.into_iter().take(MAX_ROUTES) {
-        let mut l = limit(LimitKind::Ports, netns, LimitSubject::Route(from, to), n, Some(size));
-        let (a, b) = c.facts[row as usize].owners;
-        l.process = c.sample.owners.get(a as usize..b as usize).and_then(|o| o.first()).map(|o| o.process);
-        out.push(l);
+        let subject = LimitSubject::NamedListener(Proto::Unix, q.name.clone());
+        let mut row = limit(LimitKind::Accept, q.netns, subject, q.waiting.into(), Some(q.backlog.into()));
+        let owner = c.sample.owners.partition_point(|o| o.inode < q.inode);
+        let owner = c.sample.owners.get(owner).filter(|o| o.inode == q.inode && q.inode > 0);
+        row.process = owner.map(|o| o.process);
+        out.push(row);
     }
 }
 

@@ -35,6 +35,6 @@ pub struct FilterError {
     pub span: Range<usize>,
     /// Message; safe to show.
     pub message: String,
-    /// Suggestion, where there is one; safe to show.
+    /// Suggestion, if any; safe to show.
     pub hint: Option<String>,
 }

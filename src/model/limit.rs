@@ -36,8 +36,26 @@ pub struct Counters {
     pub inotify_watches: Vec<(u32, u64)>,
     /// Tasks of cgroups that have a limit: path, `pids.current`, `pids.max`.
     pub cgroup_pids: Vec<(Box<str>, u64, u64)>,
+    /// Accept queues of UNIX listeners.
+    #[serde(default)]
+    pub unix_queues: Vec<UnixQueue>,
     /// Counters by network namespace, parallel to [`super::Sample::namespaces`].
     pub nets: Vec<NetCounters>,
+}
+
+/// Accept queue of one UNIX listener (`UNIX_DIAG_RQLEN`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnixQueue {
+    /// Namespace index.
+    pub netns: u16,
+    /// Path, `@` for an abstract one.
+    pub name: Box<str>,
+    /// Inode in sockfs.
+    pub inode: u64,
+    /// Connections in it.
+    pub waiting: u32,
+    /// Its limit, as in listen(2) and at most `somaxconn`.
+    pub backlog: u32,
 }
 
 /// Kernel counters of one network namespace. Memory is in bytes.
@@ -63,6 +81,12 @@ pub struct NetCounters {
     pub udp_mem_max: Option<(u64, u64)>,
     /// Ephemeral ports, first and last, and the number of them that are reserved (`ip_local_reserved_ports`).
     pub ports: Option<(u16, u16, u32)>,
+    /// Reserved ports, first and last of each range (`ip_local_reserved_ports`).
+    #[serde(default)]
+    pub reserved_ports: Vec<(u16, u16)>,
+    /// `tcp_tw_reuse`: connect(2) may take over a port in `TIME_WAIT`, 2 for loopback only.
+    #[serde(default)]
+    pub tw_reuse: Option<u64>,
     /// `somaxconn`.
     pub somaxconn: Option<u64>,
     /// Completed handshakes dropped because the accept queue was full (`TcpExt: ListenOverflows`).
@@ -108,7 +132,7 @@ pub enum LimitKind {
     Accept,
     /// Half-open connections: current ones of a listener, or those beyond the queue in a namespace.
     Syn,
-    /// Local ports toward one destination.
+    /// Local ports: toward one destination, or at one local address.
     Ports,
     /// `TIME_WAIT` sockets.
     TimeWait,
@@ -174,7 +198,7 @@ limit_kinds! {
     Syn "syn" "SYN queue" true, "backlog of listen(2), sysctl net.ipv4.tcp_max_syn_backlog, tcp_syncookies",
         "Half-open connections beyond the queue are answered with SYN cookies or dropped: a SYN flood, or a burst of new clients.";
     Ports "ports" "ephemeral ports" false, "sysctl net.ipv4.ip_local_port_range, ip_local_reserved_ports",
-        "At the limit connect to this destination fails with EADDRNOTAVAIL. Reuse connections, use more source addresses, or widen the range.";
+        "At the limit connect fails with EADDRNOTAVAIL (UDP: EAGAIN), bind to port 0 with EADDRINUSE. Reuse connections, use more source addresses, or widen the range.";
     TimeWait "time-wait" "TIME_WAIT sockets" false, "sysctl net.ipv4.tcp_max_tw_buckets",
         "At the limit connections skip TIME_WAIT, and late segments can reach a new connection. Keep connections open longer.";
     Orphans "orphans" "orphaned sockets" false, "sysctl net.ipv4.tcp_max_orphans",
@@ -205,6 +229,12 @@ impl LimitKind {
     /// Entry in [`LIMIT_KINDS`].
     pub fn info(self) -> &'static LimitKindInfo {
         &LIMIT_KINDS[self as usize]
+    }
+
+    /// True if the kernel admits one more than the maximum: `sk_acceptq_is_full`, `inet_csk_reqsk_queue_is_full` and
+    /// `unix_recvq_full` test for more than the backlog.
+    pub const fn admits_one_more(self) -> bool {
+        matches!(self, Self::Accept | Self::Syn)
     }
 
     /// Kind of this name; `-` and `_` are equivalent.
@@ -250,8 +280,12 @@ pub enum LimitSubject {
     Process(u32, u64),
     /// Listener: protocol, endpoint, interface index.
     Listener(Proto, Endpoint, u32),
+    /// Listener without an IP address: protocol and name (UNIX path, `@` for an abstract one).
+    NamedListener(Proto, Box<str>),
     /// Connections from a source address to a destination.
     Route(Addr, Endpoint),
+    /// Sockets of a protocol at a local address: bind(2) to port 0, for UDP also connect(2) at the wildcard.
+    LocalPorts(Proto, Addr),
     /// User, by uid.
     User(u32),
     /// Cgroup, by path.
@@ -305,7 +339,15 @@ pub struct Limit {
 impl Limit {
     /// Usage as a share of the maximum, 0 to 1; above 1 if the maximum was lowered.
     pub fn share(&self) -> Option<f64> {
-        self.max.filter(|m| *m > 0).map(|m| self.used as f64 / m as f64)
+        let capacity = self.capacity().filter(|m| *m > 0)?;
+        let share = self.used as f64 / capacity as f64;
+        // A backlog lowered by a second listen(2) leaves the queue longer: it is full, not fuller.
+        Some(if self.kind.admits_one_more() { share.min(1.0) } else { share })
+    }
+
+    /// Usage at which the next request fails: the maximum, for an accept queue one more.
+    pub fn capacity(&self) -> Option<u64> {
+        self.max.map(|m| if self.kind.admits_one_more() { m.saturating_add(1) } else { m })
     }
 
     /// True if the forecast reaches the limit within this many seconds. Forecasts beyond the observation time are not

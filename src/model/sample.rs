@@ -10,6 +10,7 @@ use super::container::Container;
 use super::context::Contexts;
 use super::fault::Faults;
 use super::hosts::Hosts;
+use super::lang::noop;
 use super::limit::{Counters, SystemLimits};
 use super::process::{Owner, Process};
 use super::services::Services;
@@ -71,7 +72,7 @@ impl Backend {
             Self::Netlink => "sock_diag",
             Self::Proc => "/proc/net",
             Self::Portable => "netstat2",
-            Self::Script => "demo data",
+            Self::Script => noop("demo data"),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::event::Event;
 use super::grid::{BLOCK, Grid, Listing};
-use crate::format::Value;
+use crate::format::{self, Value};
 use crate::model::addr::push_number;
 use crate::model::text::is_hostile;
 use crate::model::{Snapshot, Stamp};
@@ -108,7 +108,13 @@ pub fn event_head(buf: &mut String, what: Event, at: Stamp, id: &Identity, snap:
                 None => buf.push_str("null}"),
             }
         }
-        Identity::Peer(a) => push(buf, format_args!("{{\"addr\":\"{a}\"}}")),
+        Identity::Peer(a, (_, 0)) => push(buf, format_args!("{{\"addr\":\"{a}\"}}")),
+        Identity::Peer(a, (n, iface)) => {
+            let zone = snap.map_or_else(|| iface.to_string().into(), |s| s.iface_or_index(*n, *iface));
+            buf.push_str("{\"addr\":");
+            string(buf, &format!("{a}%{zone}"));
+            buf.push('}');
+        }
     }
 }
 
@@ -135,6 +141,7 @@ pub fn value(buf: &mut String, v: &Value<'_>) {
             e.push_to(buf);
             buf.push('"');
         }
+        Value::Zoned { .. } => string(buf, &format::exact(v)),
         Value::States(counts) => {
             buf.push('{');
             for (i, (s, n)) in counts.present().enumerate() {

@@ -31,7 +31,7 @@ impl Arranged {
         while i < self.groups.len() {
             let g = &self.groups[i];
             let (start, end) = (g.start as usize, (g.start + g.len) as usize);
-            // Rows of the group around it that stand before this one.
+            // Rows of the outer group before this one.
             out.extend(self.rows[at.min(start)..start].iter().map(|r| Line::Row(*r)));
             out.push(Line::Group(i as u32));
             at = start;

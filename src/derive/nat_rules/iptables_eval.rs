@@ -84,7 +84,7 @@ impl Evaluator<'_> {
     }
 }
 
-/// The conditions of an entry, added to those of the way to it.
+/// The conditions of an entry, added to those that lead to it.
 fn match_entry(e: &Entry, family: Family, before: &MatchState) -> MatchState {
     let mut state = before.clone();
     let prefix_len = |mask: &[u8; 16]| mask.iter().map(|b| b.count_ones()).sum::<u32>() as u8;

@@ -4,7 +4,7 @@ use super::registers::{PacketField, RegValue, Registers, addr, be16};
 use super::xt::{self, PortRange};
 use crate::model::{Addr, Family, NatRule, Proto, text};
 
-/// Conditions collected on the way to a rule.
+/// Conditions collected up to a rule.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MatchState {
     pub(super) family: Option<Family>,
@@ -18,7 +18,7 @@ pub(super) struct MatchState {
     pub(super) iface: Option<String>,
     /// There are conditions beside these.
     pub(super) partial: bool,
-    /// Names of those conditions, as far as they have one.
+    /// Names of those conditions that have one.
     pub(super) conditions: Vec<Box<str>>,
     /// Entries of the map of the last lookup.
     pub(super) map: Vec<MapEntry>,
