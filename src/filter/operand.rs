@@ -13,14 +13,6 @@ use crate::table::Table;
 use regex::{Regex, RegexBuilder};
 use std::ops::Range;
 
-/// Columns with a share beside them, for `fds>80%`.
-pub(crate) const TWINS: &[(&str, &str)] = &[
-    ("fds_open", "fds_pct"),
-    ("fds_soft", "fds_pct"),
-    ("accept_q", "accept_pct"),
-    ("backlog", "accept_pct"),
-];
-
 /// Aliases of the directions.
 const DIRECTION_WORDS: &[(&str, &str)] = &[
     ("accepted", "in"),
@@ -228,13 +220,12 @@ fn short_v4(text: &str) -> Option<Addr> {
     Some(Addr::v4(out))
 }
 
-/// The field of shares for a value with a percent sign: `fds>80%` tests `fds_pct`.
-pub(crate) fn share_twin(table: &'static Table, field: Field, text: &str) -> Field {
+/// The percentage field for a value with a percent sign: `fds>80%` tests `fds_pct`.
+pub(crate) fn percent_field(table: &'static Table, field: Field, text: &str) -> Field {
     if let Field::Column(c) = field
         && text.ends_with('%')
         && c.kind != Kind::Percent
-        && let Some((_, pct)) = TWINS.iter().find(|(name, _)| *name == c.name)
-        && let Some(column) = table.column(pct)
+        && let Some(column) = c.percent_column.and_then(|name| table.column(name))
     {
         return Field::Column(column);
     }
@@ -249,7 +240,7 @@ pub(crate) fn all(
     values: Vec<RawValue>,
 ) -> Result<(Field, Vec<Operand>), FilterError> {
     let field = if values.iter().all(|v| !v.quoted && v.text.ends_with('%')) {
-        values.first().map_or(field, |v| share_twin(table, field, &v.text))
+        values.first().map_or(field, |v| percent_field(table, field, &v.text))
     } else {
         field
     };

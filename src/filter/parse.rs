@@ -567,7 +567,7 @@ impl<'a> Parser<'a> {
     }
 
     fn compare(&self, field: Field, cmp: Cmp, raw: &RawValue) -> Parsed<Expr> {
-        let field = operand::share_twin(self.table, field, &raw.text);
+        let field = operand::percent_field(self.table, field, &raw.text);
         let n = self.number(field, raw)?;
         Ok(Expr::Term(Term { field, test: Test::Compare(cmp, n) }))
     }

@@ -203,7 +203,8 @@ static COLUMNS: &[Column] = &[
         |s, r| if listens(port(s, r)) { queue(s, port(s, r).recv_q, Backend::reports_queues) } else { na() },
         "Connections in the accept queue.",
     )
-    .called(&["queue"]),
+    .called(&["queue"])
+    .percent_column("accept_pct"),
     Column::new(
         "backlog",
         "BACKLOG",
@@ -213,7 +214,8 @@ static COLUMNS: &[Column] = &[
             if listens(port(s, r)) { queue(s, port(s, r).backlog, Backend::reports_backlogs) } else { na() }
         },
         "Limit of the accept queue.",
-    ),
+    )
+    .percent_column("accept_pct"),
     Column::new(
         "accept_pct",
         "QUEUE%",

@@ -193,9 +193,9 @@ const GENERAL: &[Column] = &[
     contexts::OWNER,
     contexts::SOCKET,
     owner_column!("fds_open", "FDS", Count, 53, fds_open, "Open file descriptors of the process that owns the socket.").process_column("fds_open")
-        .called(&["fds"]),
+        .percent_column("fds_pct").called(&["fds"]),
     owner_column!("fds_soft", "FDS SOFT", Count, 54, fds_soft,
-        "Soft limit of file descriptors of the process that owns the socket.").process_column("fds_soft"),
+        "Soft limit of file descriptors of the process that owns the socket.").process_column("fds_soft").percent_column("fds_pct"),
     owner_column!("fds_pct", "FDS%", Percent, 53, fds_pct,
         "Open file descriptors of the process that owns the socket, in percent of its soft limit.").process_column("fds_pct").gauge(Gauge { amounts: None, limit: owner_fd_limit }),
     Column::new("service", "SERVICE", Kind::Text, 31, service,
