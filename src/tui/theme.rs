@@ -4,6 +4,7 @@
 
 mod color;
 pub mod contrast;
+pub mod contrast_check;
 mod glyphs;
 pub mod palette;
 
