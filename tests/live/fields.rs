@@ -574,7 +574,7 @@ pub(crate) fn protocol_the_kernel_lacks_is_reported() -> Result<(), String> {
         let printed = String::from_utf8_lossy(&out.stderr);
         check(
             out.stdout == b"[]\n"
-                && printed.starts_with(&format!("sockscope: {proto}: this kernel has no {of}")),
+                && printed.starts_with(&format!("sockscope: {proto}: no {of} in this kernel: ")),
             || format!("{proto}: {printed:?} {:?}", String::from_utf8_lossy(&out.stdout)),
         )?;
     }
