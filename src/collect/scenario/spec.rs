@@ -1,4 +1,4 @@
-//! What a scene describes: sockets, owners, processes.
+//! Contents of a scenario: sockets, owners, processes.
 
 use super::super::scenario::series::Series;
 use crate::model::{Addr, Container, Endpoint, Family, Proto, State, SystemLimits, nft};
