@@ -68,6 +68,8 @@ mod programs;
 mod rows;
 #[path = "live/shells.rs"]
 mod shells;
+#[path = "live/tables.rs"]
+mod tables;
 #[path = "live/world.rs"]
 mod world;
 
@@ -101,6 +103,7 @@ const CASES: &[Case] = cases! {
         local_ports_at_100_percent_make_connect_fail
         process_at_its_fd_limit_continues_when_the_limit_is_raised
         check_exits_with_0_1_2_or_3
+        close_wait_older_than_a_minute_is_found_by_one_check
         process_that_leaves_close_wait_open_is_named_with_its_fds
         process_near_its_fd_limit_has_its_fds_grouped_by_target
         process_without_permission_has_no_counts
@@ -166,8 +169,19 @@ const CASES: &[Case] = cases! {
     Root fields ["perl", "setpriv"] {
         bpf_maps_of_a_socket_have_id_and_size
     }
+    Root tables ["python3"] {
+        thread_with_its_own_descriptors_is_its_process
+        thread_that_unshares_its_descriptors_is_found_in_the_next_poll
+        process_without_its_main_thread_is_owner
+        socket_registered_with_an_io_uring_has_an_owner
+        socket_in_flight_has_the_reason
+    }
     RootHostPids owners [] {
         bpf_owners_under_churn_are_true
+    }
+    Root limits ["setpriv"] {
+        check_behind_subset_pid_is_unknown_with_the_limits_it_could_not_read
+        check_behind_hidepid_is_unknown_for_a_user
     }
     Root owners [] {
         bpf_owners_in_a_pid_namespace_match_proc

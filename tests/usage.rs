@@ -43,6 +43,58 @@ fn assert_usage_error(out: &Output, about: &str, want: &str) {
     assert!(out.stdout.is_empty(), "{about}");
 }
 
+/// Asserts one line on standard output that begins with UNKNOWN, nothing on standard error, and exit status 3.
+fn assert_unknown(out: &Output, about: &str, want: &str) {
+    let line = String::from_utf8(out.stdout.clone()).unwrap();
+    assert_eq!(out.status.code(), Some(3), "{about}: {line}");
+    assert!(line.starts_with("UNKNOWN - ") && line.contains(want), "{about}: {line}");
+    assert!(line.lines().count() == 1 && out.stderr.is_empty(), "{about}: {line}");
+}
+
+#[test]
+fn failed_check_is_unknown_on_standard_output() {
+    for (args, want) in [
+        (&["check", "--nope"][..], "--nope"),
+        (&["check", "--warn", "lots"], "--warn"),
+        (&["check", "--warn", "95%", "--crit", "90%"], "--warn (95%) must be below --crit (90%)"),
+        (&["check", "--only", "fdss"], "did you mean"),
+        (&["check", "foo:bar"], "unknown field \"foo\""),
+        (&["check", "(fds"], "character"),
+        (&["check", "-f", "csv"], "--format"),
+        (&["--config", "/nonexistent/x.toml", "check"], "/nonexistent/x.toml"),
+        (&["--interval", "soon", "check"], "--interval"),
+        (&["check", "--proc-root", "/nonexistent"], "/nonexistent"),
+    ] {
+        assert_unknown(&words(args), &args.join(" "), want);
+    }
+    // Not a check: the word is a filter.
+    assert_eq!(words(&["list", "--nope", "check"]).status.code(), Some(2));
+    let json = words(&["check", "--proc-root", "/nonexistent", "-f", "json"]);
+    let v: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!((json.status.code(), &v["status"], &v["exit"]), (Some(3), &"UNKNOWN".into(), &3.into()));
+}
+
+#[test]
+fn watch_reports_changed_rows_of_every_table() {
+    for table in ["limits", "processes", "ports", "peers"] {
+        let args = ["--demo", table, "--watch=100ms", "--timeout", "1200ms", "-f", "ndjson"];
+        let out = words(&args);
+        let text = String::from_utf8_lossy(&out.stdout);
+        assert!(text.lines().any(|l| l.contains("\"event\":\"changed\"")), "{table}: {text}");
+    }
+}
+
+#[test]
+fn watch_ends_after_its_timeout() {
+    for format in ["table", "ndjson"] {
+        let args = ["--demo=small", "list", "--watch=100ms", "--timeout", "350ms", "-f", format];
+        let start = std::time::Instant::now();
+        let out = words(&args);
+        assert_eq!(out.status.code(), Some(0), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        assert!(start.elapsed() >= std::time::Duration::from_millis(350) && !out.stdout.is_empty());
+    }
+}
+
 #[test]
 fn usage_error_is_one_line_and_exit_2() {
     let long = "(".repeat(64 * 1024);
@@ -63,7 +115,7 @@ fn usage_error_is_one_line_and_exit_2() {
             "--wait-for cannot be combined with --group-by",
         ),
         (&["list", "--watch=never"][..], "--watch"),
-        (&["list", "--timeout", "1s"][..], "wait-for"),
+        (&["list", "--timeout", "1s"][..], "--timeout requires --watch or --wait-for"),
         (&["list", "--proc-root", "/no/such/dir"][..], "/no/such/dir: No such file"),
         (&["list", "--proc-root", "/dev/null"][..], "/dev/null"),
         (&["list", "--proc-root", "/", "--backend", "netlink"][..], "--proc-root"),

@@ -5,6 +5,7 @@ use super::listing;
 use super::reader::Reader;
 use crate::cli::Plan;
 use crate::cli::list_plan::ListPlan;
+use crate::format::{Column, Kind};
 use crate::model::{Snapshot, StateSet};
 use crate::output::{Event, Format, Rows, json};
 use crate::table::Identity;
@@ -13,7 +14,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Runs until it is interrupted or the output pipe is closed.
+/// Runs until it is interrupted, the output pipe is closed, or the timeout is over.
 pub(super) fn run(plan: &Plan, list: &ListPlan, every: Duration) -> Result<ExitStatus, RunError> {
     let mut wants = listing::wants(list);
     // All states are read, so that a row that leaves the filtered ones is reported as changed, not closed.
@@ -21,6 +22,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan, every: Duration) -> Result<ExitS
     let mut reader = Reader::open(plan, wants)?;
     let mut events = Events::default();
     let mut first = true;
+    let deadline = list.watch_timeout.map(|t| Instant::now() + t);
     loop {
         let start = Instant::now();
         let snap = reader.poll()?;
@@ -34,7 +36,14 @@ pub(super) fn run(plan: &Plan, list: &ListPlan, every: Duration) -> Result<ExitS
         out.flush().map_err(RunError::stdout)?;
         drop(out);
         first = false;
-        std::thread::sleep(every.saturating_sub(start.elapsed()));
+        let next = every.saturating_sub(start.elapsed());
+        match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
+            Some(left) if left <= next => {
+                std::thread::sleep(left);
+                return Ok(ExitStatus::Success);
+            }
+            _ => std::thread::sleep(next),
+        }
     }
 }
 
@@ -120,7 +129,7 @@ impl Events {
                 for r in &rows {
                     let Some(id) = identity(&snap, *r) else { continue };
                     match (matched.get(&id), was.get(&id)) {
-                        (Some(b), _) if !state_changed(list, old, *b, &snap, *r) => {}
+                        (Some(b), _) if !row_changed(list, old, *b, &snap, *r) => {}
                         (Some(b), _) | (None, Some(b)) => {
                             write_event(Event::Changed, id, Some((old, *b)), Some((&snap, *r)))?;
                         }
@@ -134,7 +143,12 @@ impl Events {
     }
 }
 
-/// True if the TCP state of a row changed. Rows of other tables are only opened and closed.
-fn state_changed(list: &ListPlan, old: &Snapshot, before: u32, new: &Snapshot, after: u32) -> bool {
-    list.table.is_sockets() && old.socket(before as usize).state != new.socket(after as usize).state
+/// True if a row changed: the state of a socket, or a shown value of another row that is not a rate, a time or a list.
+fn row_changed(list: &ListPlan, old: &Snapshot, before: u32, new: &Snapshot, after: u32) -> bool {
+    let (before, after) = (before as usize, after as usize);
+    if list.table.is_sockets() {
+        return old.socket(before).state != new.socket(after).state;
+    }
+    let is_fact = |c: &&&Column| !c.kind.is_over_time() && !matches!(c.kind, Kind::Secs);
+    list.columns.iter().filter(is_fact).any(|c| c.value(old, before) != c.value(new, after))
 }

@@ -19,6 +19,8 @@ pub(crate) struct Reader {
 
 /// Polls between two reads of the values that take one file per process or cgroup.
 const EXPENSIVE_POLLS: u32 = 5;
+/// Mount point of cgroups.
+const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 /// Cgroups that are read.
 const CGROUPS_MAX: usize = 500;
 
@@ -48,6 +50,7 @@ impl Reader {
             unix_queues: sample.counters.as_ref().map_or_else(Vec::new, |c| c.unix_queues.clone()),
             nets: sample.counters.as_ref().map_or_else(|| vec![self.net(0)], |c| c.nets.clone()),
             inotify_watches: self.watches.clone(),
+            cgroups_unread: if live { cgroups_unread(&sample.processes) } else { None },
             cgroup_pids: self.cgroup_pids.clone(),
             ..self.system()
         }
@@ -71,6 +74,13 @@ impl Reader {
         std::fs::read_to_string(self.root.join(path)).ok()
     }
 
+    /// Error of reading a setting that every kernel has; `None` if it can be read.
+    fn unread(&self, path: &str) -> Option<Box<str>> {
+        let path = self.root.join(path);
+        let e = std::fs::read(&path).err()?;
+        Some(crate::model::text::strip_os_error(&format!("{}: {e}", path.display())).into())
+    }
+
     fn word(&self, path: &str, n: usize) -> Option<u64> {
         self.text(path)?.split_ascii_whitespace().nth(n)?.parse().ok()
     }
@@ -82,6 +92,7 @@ impl Reader {
             .and_then(|t| t.split_ascii_whitespace().nth(3)?.rsplit_once('/')?.1.parse().ok());
         Counters {
             threads,
+            sysctl_unread: self.unread("sys/kernel/pid_max"),
             pid_max: self.word("sys/kernel/pid_max", 0),
             threads_max: self.word("sys/kernel/threads-max", 0),
             inotify_instances_max: self.word("sys/fs/inotify/max_user_instances", 0),
@@ -114,6 +125,7 @@ impl Reader {
         let rcvbuf = snmp_value(&snmp, "Udp:", "RcvbufErrors");
         NetCounters {
             netns,
+            sysctl_unread: self.unread("sys/net/ipv4/ip_local_port_range"),
             time_wait: sockstat_value(&sockstat, "TCP:", "tw"),
             time_wait_max: sys("ipv4/tcp_max_tw_buckets"),
             orphans: sockstat_value(&sockstat, "TCP:", "orphan"),
@@ -142,9 +154,13 @@ impl Reader {
         }
     }
 
-    /// Current and maximum number of processes and threads of a cgroup (v2); `None` without a limit.
+    /// Current and maximum number of processes and threads of a cgroup; `None` without a limit.
     pub(crate) fn cgroup_pids(path: &str) -> Option<(u64, u64)> {
-        let read = |name: &str| std::fs::read_to_string(format!("/sys/fs/cgroup{path}/{name}")).ok();
+        // Version 2, or the pids hierarchy of version 1.
+        let read = |name: &str| {
+            let file = |root: &str| std::fs::read_to_string(format!("{root}{path}/{name}"));
+            file(CGROUP_ROOT).or_else(|_| file(&format!("{CGROUP_ROOT}/pids"))).ok()
+        };
         let max = read("pids.max")?.trim().parse().ok()?;
         Some((read("pids.current")?.trim().parse().ok()?, max))
     }
@@ -162,6 +178,14 @@ impl Reader {
         }
         Some(n)
     }
+}
+
+/// Reason why limits of cgroups cannot be read although processes are in cgroups.
+fn cgroups_unread(processes: &[Process]) -> Option<Box<str>> {
+    let root = Path::new(CGROUP_ROOT);
+    let is_mounted = root.join("cgroup.controllers").exists() || root.join("pids").is_dir();
+    let in_cgroup = || processes.iter().any(|p| p.info.cgroup.as_deref().is_some_and(|c| c != "/"));
+    (!is_mounted && in_cgroup()).then(|| format!("no cgroups mounted at {CGROUP_ROOT}").into())
 }
 
 /// Value of a key in `TCP: inuse 4 orphan 0 tw 0 alloc 6 mem 1`.

@@ -1,11 +1,15 @@
 //! Limits: usage, growth, forecast and alert level of each.
 
 mod ephemeral;
+mod unjudged;
 
 use super::alerts::Alerts;
 use super::trend::{self, Series};
-use crate::model::limit::{Alert, AlertRules, Level, Limit, LimitKind, LimitSubject, NetCounters, UnixQueue};
+use crate::model::limit::{
+    Alert, AlertRules, Limit, LimitKind, LimitSubject, NetCounters, STALE_S, UnixQueue, Unjudged,
+};
 use crate::model::snapshot::{AcceptQueue, Port, ProcessFacts, SocketFacts};
+use crate::model::state_age::in_state;
 use crate::model::{FdKind, Proto, Reads, Sample, Socket, State};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -41,11 +45,17 @@ pub(super) struct Context<'a> {
     pub(super) facts: &'a [SocketFacts],
     pub(super) processes: &'a [ProcessFacts],
     pub(super) ports: &'a [Port],
+    /// Socket rows by process, see [`ProcessFacts::sockets`].
+    pub(super) sockets_of: &'a [u32],
 }
 
 impl LimitHistory {
-    /// One row per limit, and the alerts, most severe first.
-    pub(super) fn collect(&mut self, c: &Context<'_>, rules: &AlertRules) -> (Vec<Limit>, Vec<Alert>) {
+    /// One row per limit, the alerts, most severe first, and what could not be judged.
+    pub(super) fn collect(
+        &mut self,
+        c: &Context<'_>,
+        rules: &AlertRules,
+    ) -> (Vec<Limit>, Vec<Alert>, Vec<Unjudged>) {
         self.poll += 1;
         let mut rows = Vec::new();
         add_processes(c, &mut rows);
@@ -64,7 +74,7 @@ impl LimitHistory {
         let poll = self.poll;
         self.readings.retain(|_, r| r.last_poll == poll);
         let alerts = self.alerts.update(&mut rows, c.sample, rules);
-        (rows, alerts)
+        (rows, alerts, unjudged::unjudged(c))
     }
 
     /// Sets growth, forecast and new drops of a row from past readings.
@@ -85,10 +95,7 @@ impl LimitHistory {
                 past.series.points()
             }
         };
-        row.per_min = trend::per_minute(series);
-        if let Some(max) = row.capacity() {
-            row.full_in = trend::full_in(series, row.used, max);
-        }
+        (row.per_min, row.full_in) = trend::growth(series, row.used, row.capacity());
         row.grows = row.full_in.is_some() || trend::is_rising(series);
         if let (LimitKind::CloseWait, Some(p)) = (row.kind, row.process) {
             // Tracked since its first connection in CLOSE_WAIT.
@@ -104,23 +111,6 @@ impl LimitHistory {
 fn fullest_first(a: (u64, u64), b: (u64, u64)) -> std::cmp::Ordering {
     let product = |used: u64, max: u64| u128::from(used) * u128::from(max.max(1));
     product(b.0, a.1).cmp(&product(a.0, b.1))
-}
-
-fn limit(kind: LimitKind, netns: u16, subject: LimitSubject, used: u64, max: Option<u64>) -> Limit {
-    Limit {
-        kind,
-        netns,
-        subject,
-        process: None,
-        used,
-        max,
-        drops: None,
-        drops_new: None,
-        per_min: None,
-        full_in: None,
-        grows: false,
-        level: Level::Ok,
-    }
 }
 
 /// The processes nearest to their fd limit.
@@ -139,7 +129,8 @@ fn add_processes(c: &Context<'_>, out: &mut Vec<Limit>) {
         let p = &c.sample.processes[i];
         let Ok(u) = &p.fds else { continue };
         let subject = LimitSubject::Process(p.info.pid, p.info.start_ns);
-        let mut row = limit(LimitKind::Fds, 0, subject, u64::from(u.open), u.soft.filter(|s| *s != u64::MAX));
+        let mut row =
+            Limit::new(LimitKind::Fds, 0, subject, u64::from(u.open), u.soft.filter(|s| *s != u64::MAX));
         row.process = Some(i as u32);
         out.push(row);
     }
@@ -148,25 +139,39 @@ fn add_processes(c: &Context<'_>, out: &mut Vec<Limit>) {
 /// The processes with most connections in `CLOSE_WAIT`.
 fn add_close_wait(c: &Context<'_>, out: &mut Vec<Limit>) {
     let count = |p: &ProcessFacts| p.states.get(State::CloseWait);
-    let mut all: Vec<usize> = (0..c.processes.len()).filter(|i| count(&c.processes[*i]) > 0).collect();
-    all.sort_by_key(|i| {
+    let mut all: Vec<(usize, u64)> = (0..c.processes.len())
+        .filter(|i| count(&c.processes[*i]) > 0)
+        .map(|i| (i, stale_close_wait(c, &c.processes[i])))
+        .collect();
+    all.sort_by_key(|(i, stale)| {
         let p = &c.processes[*i];
-        (std::cmp::Reverse((p.close_wait_leak, count(p))), *i)
+        (std::cmp::Reverse((p.close_wait_leak, *stale, count(p))), *i)
     });
-    for i in all.into_iter().take(MAX_OTHERS) {
+    for (i, stale) in all.into_iter().take(MAX_OTHERS) {
         let info = &c.sample.processes[i].info;
         let subject = LimitSubject::Process(info.pid, info.start_ns);
-        let mut row = limit(LimitKind::CloseWait, 0, subject, u64::from(count(&c.processes[i])), None);
+        let mut row = Limit::new(LimitKind::CloseWait, 0, subject, u64::from(count(&c.processes[i])), None);
         row.process = Some(i as u32);
+        row.stale = stale;
         out.push(row);
     }
+}
+
+/// Connections of a process that have been in `CLOSE_WAIT` for long.
+fn stale_close_wait(c: &Context<'_>, p: &ProcessFacts) -> u64 {
+    let rows = c.sockets_of.get(p.sockets.0 as usize..p.sockets.1 as usize).unwrap_or(&[]);
+    let is_stale = |row: &&u32| {
+        let (s, f) = (&c.sockets[**row as usize], &c.facts[**row as usize]);
+        s.state == State::CloseWait && in_state(f, s, c.sample.attrs_of(s), c.sample.at.boot_ns).0 >= STALE_S
+    };
+    rows.iter().filter(is_stale).count() as u64
 }
 
 fn add_system(c: &Context<'_>, out: &mut Vec<Limit>) {
     let s = &c.sample.system;
     let mut add = |kind, subject, used: Option<u64>, max: Option<u64>| {
         if let (Some(used), Some(max)) = (used, max) {
-            out.push(limit(kind, 0, subject, used, Some(max)));
+            out.push(Limit::new(kind, 0, subject, used, Some(max)));
         }
     };
     add(LimitKind::Files, LimitSubject::System, s.files_open, s.files_max);
@@ -194,7 +199,7 @@ fn add_listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
     all.sort_by(|a, b| rank(a.0).cmp(&rank(b.0)).then(b.1.share().total_cmp(&a.1.share())));
     for (p, queue) in all.into_iter().take(MAX_LISTENERS) {
         let subject = LimitSubject::Listener(p.proto, p.local, p.iface);
-        let mut row = limit(LimitKind::Accept, p.netns, subject, queue.waiting, Some(queue.backlog));
+        let mut row = Limit::new(LimitKind::Accept, p.netns, subject, queue.waiting, Some(queue.backlog));
         let owner = c.facts.get(queue.row as usize).map_or((0, 0), |f| f.owners);
         let owner = c.sample.owners.get(owner.0 as usize..owner.1 as usize).and_then(|o| o.first());
         row.process = owner.map(|o| o.process).or_else(|| p.processes.first().copied());
@@ -204,7 +209,7 @@ fn add_listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
         let half_open = u64::from(p.states.get(State::SynRecv));
         if half_open > 0 {
             let subject = LimitSubject::Listener(p.proto, p.local, p.iface);
-            let mut row = limit(LimitKind::Syn, p.netns, subject, half_open, Some(p.backlog));
+            let mut row = Limit::new(LimitKind::Syn, p.netns, subject, half_open, Some(p.backlog));
             row.process = p.processes.first().copied();
             out.push(row);
         }
@@ -216,7 +221,7 @@ fn add_listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
     lossy.sort_by_key(|p| std::cmp::Reverse(p.drops));
     for p in lossy.into_iter().take(MAX_OTHERS) {
         let subject = LimitSubject::Listener(p.proto, p.local, p.iface);
-        let mut row = limit(LimitKind::Rcvbuf, p.netns, subject, p.drops.unwrap_or(0), None);
+        let mut row = Limit::new(LimitKind::Rcvbuf, p.netns, subject, p.drops.unwrap_or(0), None);
         row.process = p.processes.first().copied();
         row.drops = p.drops;
         out.push(row);
@@ -239,7 +244,8 @@ fn add_unix_listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
             break;
         }
         let subject = LimitSubject::NamedListener(Proto::Unix, q.name.clone());
-        let mut row = limit(LimitKind::Accept, q.netns, subject, q.waiting.into(), Some(q.backlog.into()));
+        let mut row =
+            Limit::new(LimitKind::Accept, q.netns, subject, q.waiting.into(), Some(q.backlog.into()));
         let owner = c.sample.owners.partition_point(|o| o.inode < q.inode);
         let owner = c.sample.owners.get(owner).filter(|o| o.inode == q.inode && q.inode > 0);
         row.process = owner.map(|o| o.process);
@@ -251,7 +257,7 @@ fn add_unix_listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
 fn add_net(n: &NetCounters, out: &mut Vec<Limit>) {
     let mut add = |kind, used: Option<u64>, max: Option<u64>| {
         if let (Some(used), Some(max)) = (used, max) {
-            out.push(limit(kind, n.netns, LimitSubject::Net, used, Some(max)));
+            out.push(Limit::new(kind, n.netns, LimitSubject::Net, used, Some(max)));
         }
     };
     add(LimitKind::TimeWait, n.time_wait, n.time_wait_max);
@@ -264,12 +270,18 @@ fn add_net(n: &NetCounters, out: &mut Vec<Limit>) {
     {
         // One table for all namespaces; its maximum is reported in the first one only.
         if let (Some(used), Some(max)) = (used, max) {
-            out.push(limit(LimitKind::Neighbours, n.netns, LimitSubject::Neighbours(six), used, Some(max)));
+            out.push(Limit::new(
+                LimitKind::Neighbours,
+                n.netns,
+                LimitSubject::Neighbours(six),
+                used,
+                Some(max),
+            ));
         }
     }
     let mut add_drops = |kind, drops: Option<u64>| {
         if let Some(d) = drops {
-            let mut row = limit(kind, n.netns, LimitSubject::Net, d, None);
+            let mut row = Limit::new(kind, n.netns, LimitSubject::Net, d, None);
             row.drops = Some(d);
             out.push(row);
         }
@@ -296,7 +308,7 @@ fn add_users(c: &Context<'_>, out: &mut Vec<Limit>) {
         all.sort_unstable_by_key(|(uid, n)| (std::cmp::Reverse(*n), *uid));
         for (uid, n) in all.into_iter().take(MAX_OTHERS) {
             if max.is_some() {
-                out.push(limit(kind, 0, LimitSubject::User(uid), n, max));
+                out.push(Limit::new(kind, 0, LimitSubject::User(uid), n, max));
             }
         }
     };

@@ -8,7 +8,7 @@ use crate::model::{Missing, Proto, Snapshot, Socket, State, TimerKind};
 use crate::msg;
 
 /// Seconds in `CLOSE_WAIT` or `FIN_WAIT2` that no application needs.
-const STUCK_S: f64 = 60.0;
+const STUCK_S: f64 = crate::model::limit::STALE_S;
 /// Unread bytes above which an application does not read.
 const UNREAD: u32 = 64 * 1024;
 /// Seconds without a shrinking queue after which it counts as unread.

@@ -1,5 +1,6 @@
 //! Data hidden for lack of privilege, the reason, and the remedy.
 
+use super::unjudged;
 use crate::format::thousands;
 use crate::model::lang::{noop, tr};
 use crate::model::{FaultKind, Missing, Snapshot};
@@ -74,6 +75,13 @@ pub fn hidden(snap: &Snapshot) -> Vec<Hidden> {
                 "Sockets of other network namespaces, such as those of containers, are read by entering them, which needs \
              CAP_SYS_ADMIN. --netns here reads only the current one.",
             ),
+        );
+    }
+    let unjudged = unjudged::lines(snap, &|_| true);
+    if !unjudged.is_empty() {
+        add(
+            msg!("limits not judged: {}", unjudged.join("; ")),
+            tr("A limit that could not be read is not known to be ok: check reports it as UNKNOWN."),
         );
     }
     out

@@ -33,7 +33,7 @@ pub enum Missing {
     TimeWait,
     /// Owner: the handshake is in progress.
     Handshake,
-    /// Owner: a kernel socket, or a process that is not visible from here.
+    /// Owner: a kernel socket, one in a message between processes (`SCM_RIGHTS`), or a process that is not visible from here.
     NoVisibleProcess,
     /// Security context: no security module assigns labels.
     NoLabels,
@@ -71,7 +71,9 @@ impl Missing {
             Self::Orphan => noop("orphaned (closed by the application)"),
             Self::TimeWait => noop("kernel-owned (TIME_WAIT)"),
             Self::Handshake => noop("handshake in progress"),
-            Self::NoVisibleProcess => noop("kernel socket, or its process is not visible here"),
+            Self::NoVisibleProcess => {
+                noop("kernel socket, being passed (SCM_RIGHTS), or its process is not visible here")
+            }
             Self::NoLabels => noop("no security module labels processes"),
         }
     }

@@ -39,6 +39,12 @@ pub struct Counters {
     /// Accept queues of UNIX listeners.
     #[serde(default)]
     pub unix_queues: Vec<UnixQueue>,
+    /// Error that hides the settings below `/proc/sys`; `None` if they can be read.
+    #[serde(default)]
+    pub sysctl_unread: Option<Box<str>>,
+    /// Error that hides the limits of cgroups; `None` if they can be read.
+    #[serde(default)]
+    pub cgroups_unread: Option<Box<str>>,
     /// Counters by network namespace, parallel to [`super::Sample::namespaces`].
     pub nets: Vec<NetCounters>,
 }
@@ -63,6 +69,9 @@ pub struct UnixQueue {
 pub struct NetCounters {
     /// Namespace index.
     pub netns: u16,
+    /// Error that hides the settings below `/proc/sys/net`; `None` if they can be read.
+    #[serde(default)]
+    pub sysctl_unread: Option<Box<str>>,
     /// `TIME_WAIT` sockets (`/proc/net/sockstat`: `TCP: tw`).
     pub time_wait: Option<u64>,
     /// `tcp_max_tw_buckets`.
@@ -332,11 +341,38 @@ pub struct Limit {
     pub full_in: Option<FullIn>,
     /// True if the usage grows steadily.
     pub grows: bool,
+    /// Connections that have been in `CLOSE_WAIT` for [`STALE_S`] or longer; 0 for other kinds.
+    pub stale: u64,
     /// Severity by the alert rules.
     pub level: Level,
 }
 
 impl Limit {
+    /// Limit with its usage, without losses and growth.
+    pub const fn new(
+        kind: LimitKind,
+        netns: u16,
+        subject: LimitSubject,
+        used: u64,
+        max: Option<u64>,
+    ) -> Self {
+        Self {
+            kind,
+            netns,
+            subject,
+            process: None,
+            used,
+            max,
+            drops: None,
+            drops_new: None,
+            per_min: None,
+            full_in: None,
+            grows: false,
+            stale: 0,
+            level: Level::Ok,
+        }
+    }
+
     /// Usage as a share of the maximum, 0 to 1; above 1 if the maximum was lowered.
     pub fn share(&self) -> Option<f64> {
         let capacity = self.capacity().filter(|m| *m > 0)?;
@@ -361,6 +397,33 @@ impl Limit {
         (self.kind, self.netns, self.subject.clone())
     }
 }
+
+/// A kind of limit that could not be judged, at least in part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unjudged {
+    /// Kind.
+    pub kind: LimitKind,
+    /// Missing part.
+    pub part: UnjudgedPart,
+    /// Reason, in the words of the system or of [`super::Missing`].
+    pub reason: Box<str>,
+}
+
+/// The part of a kind of limit that could not be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UnjudgedPart {
+    /// All of it, or an unknown number of processes.
+    All,
+    /// This many processes.
+    Processes(u32),
+    /// This many sockets.
+    Sockets(u32),
+    /// This many network namespaces.
+    Namespaces(u32),
+}
+
+/// Seconds in `CLOSE_WAIT` after which a connection counts as not closed by the application.
+pub const STALE_S: f64 = 60.0;
 
 /// Alert: a limit that is exceeded or forecast to be, or was until recently.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,7 +5,7 @@ use super::attr::Attrs;
 use super::container::Container;
 use super::counter_window::{CounterHistory, CounterSnapshot};
 use super::fault::{Fault, Faults, Missing};
-use super::limit::{Alert, FullIn, Limit, SystemLimits};
+use super::limit::{Alert, FullIn, Limit, SystemLimits, Unjudged};
 use super::nat::Pair;
 use super::nat::{Forward, Forwards};
 use super::process::{FdKind, FdUsage, Owner, Process};
@@ -67,6 +67,8 @@ pub struct Snapshot {
     pub forwards: Option<Forwards>,
     /// Resource limits; empty if not requested.
     pub limits: Vec<Limit>,
+    /// Kinds of limits that could not be judged, at least in part; empty if limits were not requested.
+    pub unjudged: Vec<Unjudged>,
     /// Active alerts, most severe first.
     pub alerts: Vec<Alert>,
     /// Live sockets by state.

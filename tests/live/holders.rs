@@ -53,6 +53,8 @@ struct Holder {
     all: usize,
     dice: Dice,
     mail: OwnedFd,
+    /// Inode and number of each descriptor of the thread that has its own.
+    apart: Vec<(u64, i32)>,
     held: Vec<Held>,
     log: String,
 }
@@ -67,7 +69,7 @@ pub(crate) fn is_holder() -> bool {
 
 impl Holder {
     fn new(me: &str, all: usize, dir: &Path) -> Self {
-        // A thread with an unshared fd table: its descriptors are not in /proc/PID/fd.
+        // A thread with an unshared fd table: its descriptors are in /proc/PID/task/TID/fd only.
         let (sender, started) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             // It closes no descriptor of another thread.
@@ -75,13 +77,13 @@ impl Holder {
             rustix::thread::unshare(rustix::thread::UnshareFlags::FILES).expect("unshare");
             let apart: Vec<UdpSocket> =
                 (0..3).map(|_| UdpSocket::bind("127.0.0.1:0").expect("udp")).collect();
-            let _ = sender.send(());
+            let _ = sender.send(apart.iter().map(|s| (inode(s), s.as_raw_fd())).collect());
             loop {
                 std::thread::park();
                 std::hint::black_box(&apart);
             }
         });
-        started.recv().expect("a thread");
+        let apart: Vec<(u64, i32)> = started.recv().expect("a thread");
         // One of every kind of descriptor that has a column.
         std::mem::forget((
             std::io::pipe(),
@@ -103,7 +105,7 @@ impl Holder {
         let _ = std::fs::remove_file(&at);
         net::bind(&mail, &SocketAddrUnix::new(&at).expect("a short path")).expect("bind");
         let dice = Dice(0x9e37_79b9_7f4a_7c15 ^ (u64::from(std::process::id()) << 20));
-        Self { dir: dir.to_owned(), all, dice, mail, held: Vec::new(), log: String::new() }
+        Self { dir: dir.to_owned(), all, dice, mail, apart, held: Vec::new(), log: String::new() }
     }
 
     fn run(&mut self) {
@@ -127,6 +129,9 @@ impl Holder {
             std::mem::forget(h);
         }
         self.write(inode(&self.mail), self.mail.as_raw_fd(), came, (goes, NEVER));
+        for (inode, fd) in std::mem::take(&mut self.apart) {
+            self.write(inode, fd, came, (goes, NEVER));
+        }
         std::fs::write(self.dir.join(format!("log.{}", std::process::id())), &self.log).expect("log");
         println!("written");
         if stays {

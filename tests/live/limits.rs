@@ -301,8 +301,97 @@ pub(crate) fn check_exits_with_0_1_2_or_3() -> Result<(), String> {
     check(whole, || text.clone())?;
     let _ = child.kill();
     let _ = child.wait();
-    let (code, _) = checked(&["--warn", "lots"])?;
-    check(code == 2, || "wrong use is 2".to_owned())
+    for (wrong, why) in [(&["--warn", "lots"][..], "--warn"), (&["--nope"], "--nope"), (&["foo:bar"], "foo")]
+    {
+        let (code, text) = checked(wrong)?;
+        let is_unknown = code == 3 && text.starts_with("UNKNOWN - ") && text.contains(why);
+        check(is_unknown && text.lines().count() == 1, || format!("{wrong:?}: {code} {text}"))?;
+    }
+    Ok(())
+}
+
+/// Runs a check behind another `/proc` mount, as this or another user.
+fn checked_behind(mount: &str, run: &str, args: &[&str]) -> Result<(i32, String), String> {
+    let script = format!("mount -t proc -o {mount} proc /proc && exec {run} \"$@\"");
+    let out = Command::new("unshare")
+        .args([
+            "--mount",
+            "sh",
+            "-c",
+            &script,
+            env!("CARGO_BIN_EXE_sockscope"),
+            env!("CARGO_BIN_EXE_sockscope"),
+        ])
+        .args(["check", "--netns", "here"])
+        .args(args)
+        .output()
+        .map_err(|e| e.to_string())?;
+    let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+    Ok((out.status.code().unwrap_or(-1), text))
+}
+
+/// Limits behind `subset=pid` are named and UNKNOWN, unless they are excluded or `--allow-partial` is given.
+pub(crate) fn check_behind_subset_pid_is_unknown_with_the_limits_it_could_not_read() -> Result<(), String> {
+    let run = |args: &[&str]| checked_behind("subset=pid", "", args);
+    let (code, text) = run(&[])?;
+    let first = text.lines().next().unwrap_or_default();
+    check(code == 3 && first.starts_with("UNKNOWN - not judged: "), || format!("{code} {text}"))?;
+    for kind in ["files", "threads", "ports", "time-wait", "orphans", "tcp-mem", "udp-mem"] {
+        check(first.contains(kind), || format!("{kind}: {first}"))?;
+    }
+    for (args, want) in [
+        (&["--only", "fds"][..], 0),
+        (&["limit=fds"], 0),
+        (&["--allow-partial"], 0),
+        (&["--only", "fds,files"], 3),
+        (&["limit=time-wait"], 3),
+        (&["--only", "ports", "-q"], 3),
+    ] {
+        let (code, text) = run(args)?;
+        check(code == want, || format!("{args:?}: {code} {text}"))?;
+        check(!args.contains(&"-q") || text.is_empty(), || format!("{args:?}: {text}"))?;
+    }
+    let (_, text) = run(&["--short"])?;
+    check(text.lines().count() == 1, || text.clone())
+}
+
+/// Processes that `/proc` hides from a user could be at their limits.
+pub(crate) fn check_behind_hidepid_is_unknown_for_a_user() -> Result<(), String> {
+    let user = "setpriv --reuid 65534 --regid 65534 --clear-groups";
+    let (code, text) = checked_behind("hidepid=2", user, &["--only", "fds"])?;
+    check(code == 3 && text.contains("UNKNOWN - not judged: fds") && text.contains("hidepid"), || {
+        format!("{code} {text}")
+    })?;
+    let (code, text) = checked_behind("hidepid=2", "", &["--only", "fds"])?;
+    check(code == 0 && text.starts_with("OK - "), || format!("as root: {code} {text}"))
+}
+
+/// A single check finds a `CLOSE_WAIT` leak by the age that the kernel knows.
+pub(crate) fn close_wait_older_than_a_minute_is_found_by_one_check() -> Result<(), String> {
+    let server = perl(
+        200,
+        "use IO::Socket::INET; my $l = IO::Socket::INET->new(LocalAddr => '127.0.0.1:7942', Listen => 50) or die; \
+         while (my $c = $l->accept) { push @h, $c }",
+    );
+    until_ok(|| TcpStream::connect("127.0.0.1:7942").map_err(|e| format!("no server: {e}")))?;
+    for _ in 0..20 {
+        drop(TcpStream::connect("127.0.0.1:7942"));
+    }
+    let pid = server.id().to_string();
+    let args = ["--only", "close-wait", &format!("pid:{pid}")];
+    let (code, text) = checked(&args)?;
+    check(code == 0, || format!("young ones turn over: {code} {text}"))?;
+    let end = Instant::now() + Duration::from_secs(90);
+    loop {
+        let (code, text) = checked(&args)?;
+        if code == 1 {
+            return check(text.contains("leaks connections") && text.contains("for 1m or longer"), || {
+                text.clone()
+            });
+        }
+        check(Instant::now() < end, || format!("never found: {code} {text}"))?;
+        std::thread::sleep(Duration::from_secs(1));
+    }
 }
 
 /// A process that does not close connections closed by its clients is named, with the descriptors.

@@ -9,11 +9,11 @@ use sockscope::model::{FaultKind, Netns, OwnersBy, Reads, Sample, Wants};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-fn source(by: Option<OwnersBy>) -> Result<Box<dyn Source>, String> {
+pub(crate) fn source(by: Option<OwnersBy>) -> Result<Box<dyn Source>, String> {
     open(Choice::Netlink, None, Netns::Here, by, Engines::Off).map_err(|e| e.to_string())
 }
 
-fn read(source: &mut dyn Source) -> Result<Sample, String> {
+pub(crate) fn read(source: &mut dyn Source) -> Result<Sample, String> {
     let wants = Wants::default().with(Reads::FD_KINDS);
     source.sample(&wants).map_err(|e| e.to_string())
 }

@@ -10,7 +10,7 @@
 //! - bind(2) to port 0, connect(2) or send(2) of an unbound UDP socket (`udp_lib_get_port`): the same; connect and send
 //!   search at the wildcard address, before the route chooses a local one. `EAGAIN`.
 
-use super::{Context, MAX_ROUTES, fullest_first, limit};
+use super::{Context, MAX_ROUTES, fullest_first};
 use crate::model::limit::{Limit, LimitKind, LimitSubject, NetCounters};
 use crate::model::snapshot::Direction;
 use crate::model::{Addr, Endpoint, Proto, Socket, State};
@@ -146,7 +146,7 @@ fn row(
     max: u64,
     socket: Option<u32>,
 ) -> Limit {
-    let mut l = limit(LimitKind::Ports, netns, subject, used, Some(max.max(1)));
+    let mut l = Limit::new(LimitKind::Ports, netns, subject, used, Some(max.max(1)));
     let owners = socket.and_then(|r| c.facts.get(r as usize)).map_or((0, 0), |f| f.owners);
     l.process =
         c.sample.owners.get(owners.0 as usize..owners.1 as usize).and_then(|o| o.first()).map(|o| o.process);
