@@ -169,6 +169,10 @@ const CASES: &[Case] = cases! {
     Root fields ["perl", "setpriv"] {
         bpf_maps_of_a_socket_have_id_and_size
     }
+    Root netns ["python3", "setpriv", "unshare"] {
+        namespaces_without_a_process_are_read
+        namespace_of_visible_and_hidden_processes_is_one
+    }
     Root tables ["python3"] {
         thread_with_its_own_descriptors_is_its_process
         thread_that_unshares_its_descriptors_is_found_in_the_next_poll

@@ -57,6 +57,7 @@ mod fd_rescan;
 mod fd_scan;
 mod fd_tables;
 mod fd_targets;
+mod held_netns;
 mod info;
 mod kcmp;
 #[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]
@@ -74,7 +75,9 @@ mod tests;
 pub(crate) mod threads;
 pub(crate) mod users;
 
-pub(crate) use proc_dir::{proc_info, start_time_ns};
+pub(crate) use held_netns::Keeper;
+pub(crate) use privileges::is_pid_ns_nested;
+pub(crate) use proc_dir::{proc_info, start_time_ns, tids};
 
 use super::counters::Reader;
 use super::procs::bpf_owners::BpfOwners;
@@ -95,6 +98,7 @@ pub struct Procs {
     scanner: FdScanner,
     bpf: BpfOwners,
     users: Users,
+    held_netns: held_netns::HeldNetns,
     counters: Reader,
     /// Owners as last published.
     owners: Arc<[Owner]>,
@@ -120,6 +124,7 @@ impl Procs {
             scanner: FdScanner::default(),
             bpf: BpfOwners::new(live),
             users: Users::new(live),
+            held_netns: held_netns::HeldNetns::default(),
             counters: Reader::new(root),
             owners: Arc::from([]),
         }
@@ -172,6 +177,11 @@ impl Procs {
             sample.counters = Some(self.counters.read(sample, self.table.is_live()));
         }
         self.users.fill(sample);
+    }
+
+    /// Network namespaces that descriptors keep, by inode, as far as the descriptors of this sample were read.
+    pub(crate) fn held_netns(&mut self, sample: &mut Sample) -> Vec<(u64, Keeper)> {
+        if sample.wants.reads(Reads::OWNERS) { self.held_netns.find(&self.table, sample) } else { Vec::new() }
     }
 
     /// The steps of a poll, as described at the top of this module.

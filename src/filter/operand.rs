@@ -1,9 +1,10 @@
 //! Operands: values parsed for the kind of their field.
 
 use super::ast::{Field, Operand};
+use super::error::{FilterError, Problem};
 use super::number::{self, Number};
 use super::raw_value::{RawValue, error_at, shown, unknown_state};
-use super::{FilterError, Problem, state_sets};
+use super::state_sets;
 use crate::format::{Kind, Role, did_you_mean};
 use crate::model::lang::tr;
 use crate::model::{Addr, Services, StateSet};

@@ -22,9 +22,11 @@ mod lex;
 mod ss;
 
 use super::ast::{Cmp, Expr, Field, Op, Operand, Term, Test};
+use super::error::{FilterError, Problem};
+use super::name::Names;
 use super::number::Number;
+use super::operand;
 use super::raw_value::{RawValue, error_at, shown};
-use super::{FilterError, Names, Problem, operand};
 use crate::format::did_you_mean::same_word;
 use crate::format::{Kind, TextMatch, did_you_mean};
 use crate::model::lang::tr;

@@ -5,12 +5,24 @@
 
 use super::ast::{Expr, Field, Op, Operand, Term, Test};
 use super::eval::{Ends, ends, ranges};
-use super::{Pushdown, operand};
+use super::operand;
 use crate::format::{Kind, Role, Value};
 use crate::model::{Addr, Family, Prefilter, Proto, ProtoSet, Side, StateSet};
 
 /// Maximum size of a kernel condition; larger ones are evaluated only here.
 const MAX_PARTS: usize = 400;
+
+/// Part of a filter that reading sockets can apply: always a superset of the rows that match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pushdown {
+    /// States that can match.
+    pub states: StateSet,
+    /// Protocols that can match.
+    pub protos: ProtoSet,
+    /// Condition for the kernel, on sockets of the IP families. A part that cannot be compiled (an unknown interface, marks
+    /// without the privilege to see them) counts as true, also within a `Not`.
+    pub prefilter: Option<Prefilter>,
+}
 
 /// No bounds.
 const ALL: Pushdown = Pushdown { states: StateSet::ALL, protos: ProtoSet::ALL, prefilter: None };

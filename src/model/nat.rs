@@ -1,6 +1,8 @@
 //! Port forwarding: evaluated NAT rules, user-space proxies and forwarded connections.
 
-use super::{Addr, Endpoint, Family, Flow, Proto};
+use super::addr::{Addr, Endpoint};
+use super::proto::{Family, Proto};
+use super::sample::Flow;
 use serde::{Deserialize, Serialize};
 
 /// NAT rule that changes the destination (`nft(8)`: `dnat`, `redirect`; `iptables-extensions(8)`).

@@ -356,7 +356,7 @@ impl ProcessTable {
                 e.set_fd_count(fds.kinds.total());
             }
             e.from_bpf = true;
-            if fds.has_more_than_one_table() || !e.threads.tids.is_empty() {
+            if fds.has_more_than_one_table() || !fds.namespace_fds.is_empty() || !e.threads.tids.is_empty() {
                 // Rare: what the iterator does not have is read from /proc, if that is permitted.
                 let dir = ProcDir::get(&self.root, pid, e.dir.as_ref());
                 if let Some(dir) = dir {

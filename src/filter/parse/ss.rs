@@ -2,8 +2,10 @@
 
 use super::{Operator, Parsed, Parser, all_of, family_prefix, operator, word_operator};
 use crate::filter::ast::{Expr, Field, Op, Operand, Term, Test};
+use crate::filter::error::Problem;
 use crate::filter::raw_value::{RawValue, error_at, shown, unknown_state};
-use crate::filter::{Problem, operand, state_sets};
+use crate::filter::{operand, state_sets};
+
 use crate::model::lang::tr;
 use crate::model::{Family, StateSet};
 use crate::msg;
