@@ -38,9 +38,13 @@
 //! | `rescan_changed_fds`: the closed sockets' numbers and those above the highest | changed; current with closed sockets | current, or unchanged if the count does not match | processes of ≥ 64 sockets, a quarter of them closed, 3 attempts |
 //! | `scan_changed`: all descriptors, by bpf if that is cheaper | new, changed | current, denied | number of such processes |
 //! | `resolve_unowned`: processes that changed since the previous poll, then all | inode unowned | owned, unresolved, deferred | if a search of all took over 20 ms: a tenth of the time |
-//! | `round_robin_scan`: the least recently scanned | current | current | 10 ms per poll, accumulating |
+//! | `round_robin_scan`: the least recently scanned | current | current | 2 s, within 10 to 100 ms per poll |
 //!
-//! The round robin finds what leaves the count as it was (`dup2` over a descriptor). Whenever a scan finds a socket in a
+//! The round robin finds what leaves the count as it was: `dup2` over a descriptor, an exchange of sockets by `SCM_RIGHTS`, exec and
+//! a change of name. Such an owner is at most 2 s old, or one interval if that is longer: each poll scans its share of all
+//! descriptors, or reads all by bpf where that is cheaper. Above 60,000 descriptors a second's share by walk exceeds the 100 ms of
+//! a poll, and takes longer accordingly; a process with more than one poll has time for has a budget of its own and holds up no
+//! other. `kinds_at_ns` of each process is the time of its scan. Whenever a scan finds a socket in a
 //! process that another one was known to own, that other one is checked at once (`recheck_owners`): a descriptor passed on
 //! has one owner, not two. If the search is deferred, all processes that share sockets are checked instead.
 //!
@@ -192,7 +196,7 @@ impl Procs {
         scanner.scan_changed(table, bpf, sample);
         scanner.resolve_unowned(table, bpf, sample);
         if !at_startup {
-            scanner.round_robin_scan(table, sample);
+            scanner.round_robin_scan(table, bpf, sample);
         }
         bpf.report(sample);
     }
