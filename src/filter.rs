@@ -13,7 +13,7 @@
 //! ```
 //!
 //! A missing value satisfies no comparison; `field!=x` is exactly `not field=x`, and `field:none` matches missing values. In
-//! tests of ports and addresses the remote endpoint of a listener is `0.0.0.0:0`, as for `ss`.
+//! tests of ports and addresses the remote endpoint of a listener is `0.0.0.0:0`, as for `ss`; a network does not contain it.
 
 mod ast;
 pub mod complete;

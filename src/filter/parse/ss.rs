@@ -104,9 +104,11 @@ impl Parser<'_> {
             }
             ("sport" | "dport", _) => {
                 let (host, port) = Self::ss_port(&raw);
-                if host {
+                if host || port == "*" {
                     let end = if name.eq_ignore_ascii_case("sport") { "local" } else { "remote" };
                     let field = self.field(end, at..at)?;
+                    // `*` is any port, and any address.
+                    let raw = if host { raw } else { RawValue { text: "*".to_owned(), ..raw } };
                     return self.ss_host(field, None, &raw, list_op, 0);
                 }
                 self.list(field, list_op, vec![RawValue { text: port, ..raw }])
@@ -132,6 +134,10 @@ impl Parser<'_> {
                 self.list(field, Op::Is, vec![RawValue { text, quoted: true, ..raw }])
             }
             (_, Operator::Compare(cmp)) => self.compare(field, cmp, &raw),
+            // Interface number 0: bound to no interface.
+            ("dev", _) if raw.text == "0" => {
+                self.list(field, list_op, vec![RawValue { text: "none".to_owned(), quoted: false, ..raw }])
+            }
             _ => {
                 let free = name.eq_ignore_ascii_case("cgroup") || name.eq_ignore_ascii_case("dev");
                 let raw =
