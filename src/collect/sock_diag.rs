@@ -329,7 +329,8 @@ impl NetlinkSource {
         let mut states = sample.wants.states;
         if let DumpMethod::Proc(file, family) = table.method {
             let (file, ids) = ((file, table.proto, family), &mut SyntheticIds::default());
-            super::proc_net::read_table(Path::new(THREAD_SELF), file, ids, sample);
+            let native = cfg!(target_endian = "little");
+            super::proc_net::read_table(Path::new(THREAD_SELF), file, ids, native, sample);
             return true;
         }
         if !matches!(table.method, DumpMethod::Tcp | DumpMethod::Inet(..)) {
