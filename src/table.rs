@@ -13,6 +13,7 @@ pub mod processes;
 mod sockets;
 mod threads;
 mod units;
+mod usage;
 
 use crate::format::{Column, Role};
 use crate::model::Snapshot;

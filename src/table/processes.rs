@@ -3,7 +3,7 @@
 use super::cell::{cgroup, cmdline, fd_limit, proc_info, reported, user_value};
 use super::definition::{Grouping, Table, TableId};
 use super::units::{self, unit_column};
-use super::{contexts, threads};
+use super::{contexts, threads, usage};
 use crate::diagnose::fd_leak;
 use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Tone, Value};
 use crate::model::{FdKind, FdUsage, FullIn, Missing, Reads, Snapshot, State};
@@ -406,6 +406,10 @@ static COLUMNS: &[Column] = &[
     unit_column!(units::IMAGE, units::process_units),
     unit_column!(units::POD, units::process_units),
     unit_column!(units::PUBLISHED, units::process_units),
+    usage::CPU,
+    usage::RSS,
+    usage::THREADS,
+    usage::STARTED,
     threads::PROCESS,
     contexts::PROCESS,
     Column::new("cgroup", "CGROUP", Kind::Text, 44, cgroup, "Control group (v2).").wide(12, 30, 80),
