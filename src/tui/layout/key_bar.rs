@@ -71,6 +71,8 @@ pub(crate) fn label(app: &App, c: &Command) -> &'static str {
         (Action::Back, _) if !view_state.marks.is_empty() => noop("unmark"),
         (Action::Back, _) if !view_state.text.is_empty() => noop("clear filter"),
         (Action::Enter, None) | (Action::Back, _) => "",
+        // Nothing to act on.
+        (Action::ActionList | Action::Mark, None) => "",
         _ => c.bar,
     }
 }
