@@ -1,0 +1,167 @@
+//! Packets that earlier rules have taken: what is left for a rule.
+
+use super::interval::Intervals;
+use super::packets::{Field, PacketBox};
+use super::program::RuleId;
+use rustc_hash::FxHashMap;
+
+/// Most boxes that are subtracted for one question; above, what is left is an upper bound.
+const MAX_SUBTRACTED: usize = 64;
+/// Most boxes that what is left is split into.
+const MAX_PARTS: usize = 64;
+
+/// Most boxes that are compared with a new one.
+const MAX_COMPARED: usize = 16;
+/// Most boxes that are looked at for one question.
+const MAX_LOOKED_AT: usize = 2048;
+
+/// Fields by which taken packets are found.
+const INDEXED: [Field; 3] = [Field::DADDR, Field::DPORT, Field::SADDR];
+
+/// Packets that a rule took.
+#[derive(Clone, Debug)]
+pub(in crate::derive) struct Taken {
+    pub(in crate::derive) packets: PacketBox,
+    /// The rule; `None` for the policy of a chain.
+    pub(in crate::derive) rule: RuleId,
+    /// Number of the new destination; 0 for other verdicts.
+    pub(in crate::derive) destination: u32,
+}
+
+/// Boxes by the value of one field, for those with a single value.
+#[derive(Debug, Default)]
+struct ByValue {
+    single: FxHashMap<u128, Vec<u32>>,
+    rest: Vec<u32>,
+}
+
+impl ByValue {
+    fn insert(&mut self, values: Option<&Intervals>, i: u32) {
+        match values.and_then(Intervals::single) {
+            Some(v) => self.single.entry(v).or_default().push(i),
+            None => self.rest.push(i),
+        }
+    }
+
+    fn candidates(&self, values: Option<&Intervals>) -> Option<(&[u32], &[u32])> {
+        let value = values.and_then(Intervals::single)?;
+        Some((self.single.get(&value).map_or(&[], Vec::as_slice), &self.rest))
+    }
+}
+
+/// Packets taken within one hook, base chain or chain.
+#[derive(Debug, Default)]
+pub(in crate::derive) struct Scope {
+    all: Vec<Taken>,
+    /// By each of [`INDEXED`].
+    by_value: [ByValue; INDEXED.len()],
+    /// Boxes that depend on a random number, by its field.
+    random: FxHashMap<u32, Vec<u32>>,
+}
+
+impl Scope {
+    pub(super) fn add(&mut self, taken: Taken) {
+        let random = taken.packets.fields().iter().find(|(f, _)| f.is_random()).map(|(f, _)| *f);
+        let Some(field) = random else {
+            self.insert(taken);
+            return;
+        };
+        // The alternatives of one random number: together they may be everything.
+        let known = self.random.get(&field.id).map_or(&[][..], Vec::as_slice);
+        let alternative = known.iter().find_map(|i| {
+            let union = union_over(&self.all[*i as usize].packets, &taken.packets, field)?;
+            Some((*i as usize, union))
+        });
+        let Some((i, union)) = alternative else {
+            self.random.entry(field.id).or_default().push(self.all.len() as u32);
+            self.all.push(taken);
+            return;
+        };
+        let whole = union == field.all();
+        let before = &mut self.all[i];
+        before.packets.set(field, union);
+        before.destination = if before.destination == taken.destination { taken.destination } else { 0 };
+        if whole {
+            let merged = Taken { packets: without(&before.packets, field), ..before.clone() };
+            self.add(merged);
+        }
+    }
+
+    fn insert(&mut self, taken: Taken) {
+        // A chain that is called often takes the same packets again.
+        let again = |t: &Taken| t.destination == taken.destination && t.packets.covers(&taken.packets);
+        if self.candidates(&taken.packets).take(MAX_COMPARED).any(again) {
+            return;
+        }
+        let i = self.all.len() as u32;
+        for (index, field) in self.by_value.iter_mut().zip(INDEXED) {
+            index.insert(taken.packets.get(field), i);
+        }
+        self.all.push(taken);
+    }
+
+    /// The boxes that can overlap with a box.
+    fn candidates<'a>(&'a self, packets: &PacketBox) -> impl Iterator<Item = &'a Taken> {
+        let each = self.by_value.iter().zip(INDEXED);
+        let each = each.filter_map(|(index, field)| index.candidates(packets.get(field)));
+        let best = each.min_by_key(|(single, rest)| single.len() + rest.len());
+        let (single, rest) = best.unwrap_or((&[], &[]));
+        let every = if best.is_none() { &self.all[..] } else { &[] };
+        let every = every.iter().filter(|t| !t.packets.fields().iter().any(|(f, _)| f.is_random()));
+        let random = packets.fields().iter().filter(|(f, _)| f.is_random());
+        let random = random.filter_map(|(f, _)| self.random.get(&f.id)).flatten();
+        let by_index = single.iter().chain(rest).chain(random.collect::<Vec<_>>());
+        by_index.map(|i| &self.all[*i as usize]).chain(every)
+    }
+}
+
+/// The values of `field` in either box, if they are equal otherwise.
+fn union_over(a: &PacketBox, b: &PacketBox, field: Field) -> Option<Intervals> {
+    let same = a.fields().len() == b.fields().len()
+        && a.fields().iter().zip(b.fields()).all(|(x, y)| x.0 == y.0 && (x.0 == field || x.1 == y.1));
+    let union = || Intervals::union_of([a.values(field).spans(), b.values(field).spans()].concat());
+    same.then(union)
+}
+
+fn without(packets: &PacketBox, field: Field) -> PacketBox {
+    let mut out = PacketBox::default();
+    for (f, values) in packets.fields().iter().filter(|(f, _)| *f != field) {
+        out.set(*f, values.clone());
+    }
+    out
+}
+
+/// The packets that are left of a box.
+#[derive(Debug)]
+pub(in crate::derive) struct Left {
+    /// Boxes that do not overlap.
+    pub(in crate::derive) packets: Vec<PacketBox>,
+    /// What was taken of them before, in the order of evaluation.
+    pub(in crate::derive) taken: Vec<Taken>,
+    /// False if more was taken than is subtracted.
+    pub(in crate::derive) exact: bool,
+}
+
+/// The packets that are left of a box, not counting those that were sent to the same destination.
+pub(in crate::derive) fn left(scopes: &[Scope], packets: &PacketBox, destination: u32) -> Left {
+    let mut out = Left { packets: vec![packets.clone()], taken: Vec::new(), exact: true };
+    for scope in scopes {
+        for (n, t) in scope.candidates(packets).enumerate() {
+            if n >= MAX_LOOKED_AT {
+                out.exact = false;
+                return out;
+            }
+            if destination != 0 && t.destination == destination || !t.packets.intersects(packets) {
+                continue;
+            }
+            if out.taken.len() >= MAX_SUBTRACTED || out.packets.len() > MAX_PARTS {
+                out.exact = false;
+                return out;
+            }
+            let parts = out.packets.iter().flat_map(|p| p.subtract(&t.packets)).collect();
+            out.packets = parts;
+            out.taken.push(t.clone());
+        }
+    }
+    out
+}
