@@ -1,7 +1,7 @@
 //! Counting the descriptors of all processes, by `stat` as sockscope does and by a scan of `/proc/*/fd`:
 //! `cargo bench --bench descriptors`. It starts 1,000 processes with 50 descriptors each.
 
-// A measurement that cannot go on stops there.
+// Benches may panic.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use sockscope::collect::procs::Procs;

@@ -8,7 +8,7 @@
 //!
 //! The sockets are in a separate network namespace (and, for a non-root user, a user namespace), and closed afterwards.
 
-// A measurement that cannot go on stops there.
+// Benches may panic.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod bare;

@@ -1,6 +1,6 @@
 //! Cost of engine, filters, sorting and key presses with 100,000 simulated sockets: `cargo bench --bench micro`.
 
-// A measurement that cannot go on stops there.
+// Benches may panic.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod clock;

@@ -7,7 +7,7 @@
 //!
 //! The namespaces are created in a private `/run` and removed afterwards. Requires root.
 
-// A measurement that cannot go on stops there.
+// Benches may panic.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[allow(dead_code)]

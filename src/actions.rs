@@ -3,9 +3,11 @@
 
 use crate::collect::procs;
 use crate::collect::sock_diag;
+use crate::model::lang::{noop, tr};
 use crate::model::signal::SignalInfo;
 use crate::model::text::escape;
 use crate::model::{Namespace, ProcInfo, Socket};
+use crate::msg;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, pidfd_open, pidfd_send_signal, prlimit};
@@ -15,7 +17,7 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum ActionError {
     /// The system call failed.
-    #[error("{action} {subject}: {source}")]
+    #[error("{}", msg!("{} {}: {}", tr(action), subject, source))]
     Io {
         /// The action.
         action: &'static str,
@@ -25,13 +27,13 @@ pub enum ActionError {
         source: io::Error,
     },
     /// The process has exited and its pid was reused.
-    #[error("{subject} has exited; its pid now belongs to another process")]
+    #[error("{}", msg!("{} has exited; its pid now belongs to another process", subject))]
     PidReused {
         /// The process.
         subject: String,
     },
     /// A privilege is missing.
-    #[error("{action} {subject}: not permitted; requires {needs}")]
+    #[error("{}", msg!("{} {}: not permitted; requires {}", tr(action), subject, tr(needs)))]
     NotPermitted {
         /// The action.
         action: &'static str,
@@ -41,7 +43,7 @@ pub enum ActionError {
         needs: &'static str,
     },
     /// The kernel cannot do this to that socket.
-    #[error("{subject}: {reason}")]
+    #[error("{subject}: {}", tr(reason))]
     Unsupported {
         /// The socket.
         subject: String,
@@ -51,9 +53,9 @@ pub enum ActionError {
 }
 
 /// The action that raises an fd limit, as errors name it.
-const SET_LIMIT: &str = "set the fd limit of";
+const SET_LIMIT: &str = noop("set the fd limit of");
 /// The action that closes a socket, as errors name it.
-const CLOSE: &str = "close";
+const CLOSE: &str = noop("close");
 
 /// A process pinned by a pidfd, so that its pid is not reused during an action.
 struct PinnedProcess {
@@ -73,7 +75,7 @@ impl PinnedProcess {
         };
         let (pid, pidfd) = match open() {
             Ok(opened) => opened,
-            Err(e) => return Err(Self::error(subject, "find", e)),
+            Err(e) => return Err(Self::error(subject, noop("find"), e)),
         };
         if procs::start_time_ns(process.pid) != Some(process.start_ns) {
             return Err(ActionError::PidReused { subject });
@@ -83,8 +85,8 @@ impl PinnedProcess {
 
     fn error(subject: String, action: &'static str, e: Errno) -> ActionError {
         let needs = match action {
-            SET_LIMIT => "root, or the same user with CAP_SYS_RESOURCE",
-            _ => "root, or the user the process runs as",
+            SET_LIMIT => noop("root, or the same user with CAP_SYS_RESOURCE"),
+            _ => noop("root, or the user the process runs as"),
         };
         match e {
             Errno::PERM => ActionError::NotPermitted { action, subject, needs },
@@ -117,7 +119,7 @@ pub fn set_fd_limit(process: &ProcInfo, (soft, hard): (u64, u64)) -> Result<(), 
 pub fn close_socket(socket: &Socket, namespaces: &[Namespace]) -> Result<(), ActionError> {
     let subject = format!("{} {} {}", socket.proto.name(), socket.local, socket.remote);
     if !socket.proto.is_inet() || socket.id.kernel_cookie().is_none() {
-        let reason = "only IP sockets read via sock_diag can be closed; signal the process instead";
+        let reason = noop("only IP sockets read via sock_diag can be closed; signal the process instead");
         return Err(ActionError::Unsupported { subject, reason });
     }
     let closed = match namespaces.get(usize::from(socket.id.netns)) {
@@ -128,16 +130,16 @@ pub fn close_socket(socket: &Socket, namespaces: &[Namespace]) -> Result<(), Act
     };
     closed.map_err(|source| match Errno::from_io_error(&source) {
         Some(Errno::PERM | Errno::ACCESS) => {
-            ActionError::NotPermitted { action: CLOSE, subject, needs: "root, or CAP_NET_ADMIN" }
+            ActionError::NotPermitted { action: CLOSE, subject, needs: noop("root, or CAP_NET_ADMIN") }
         }
         // A kernel without the option answers this.
         Some(Errno::OPNOTSUPP) => {
             let reason =
-                "this kernel cannot close such sockets (CONFIG_INET_DIAG_DESTROY); signal the process instead";
+                noop("this kernel cannot close such sockets (CONFIG_INET_DIAG_DESTROY); signal the process instead");
             ActionError::Unsupported { subject, reason }
         }
         Some(Errno::NOENT) => {
-            ActionError::Io { action: CLOSE, subject, source: io::Error::other("already closed") }
+            ActionError::Io { action: CLOSE, subject, source: io::Error::other(tr("already closed")) }
         }
         _ => ActionError::Io { action: CLOSE, subject, source },
     })

@@ -33,8 +33,8 @@ use crate::explain;
 use crate::format::did_you_mean;
 use crate::model::Backend;
 use crate::table::{TABLES, Table};
-use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -87,21 +87,35 @@ impl RunError {
 /// Runs the program. Exit status 0 on success, 1 without a match, 2 on a usage error, failure or panic; a closed pipe is a
 /// success.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    panic_report::catch(|| run_args(args)).unwrap_or_else(|line| {
-        line.lines().for_each(print_error);
-        ExitCode::from(2)
-    })
+    let args: Vec<OsString> = args.into_iter().collect();
+    let command = Args::command();
+    let commands: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+    let is_check = check::is_check(&args, &commands);
+    let result = panic_report::catch(|| run_args(args)).unwrap_or_else(Err);
+    match result {
+        Ok(code) => code,
+        // Monitoring reads one line on standard output, and 2 would be critical.
+        Err(line) if is_check => {
+            let line = check::unknown_line(line.lines().next().unwrap_or("failed"));
+            let _ = io::stdout().write_all(line.as_bytes());
+            ExitCode::from(check::UNKNOWN)
+        }
+        Err(line) => {
+            line.lines().for_each(print_error);
+            ExitCode::from(2)
+        }
+    }
 }
 
-fn run_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+/// Runs a command line; an error is one line.
+fn run_args(args: Vec<OsString>) -> Result<ExitCode, String> {
     malloc_tuning::set_mmap_threshold();
-    let args: Vec<OsString> = args.into_iter().collect();
     if completion::complete_for_shell(&args) {
-        return ExitCode::SUCCESS;
+        return Ok(ExitCode::SUCCESS);
     }
     let args = match Args::try_parse_from(args) {
         Ok(args) => args,
-        Err(e) => return print_clap_error(&e),
+        Err(e) => return clap_error(&e),
     };
     let services = Arc::new(crate::collect::services(std::path::Path::new("/etc/services")));
     let loaded = match args.command {
@@ -115,27 +129,23 @@ fn run_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(plan)
     });
     match plan.and_then(|plan| run(&plan)) {
-        Ok(ExitStatus::Success) => ExitCode::SUCCESS,
-        Ok(ExitStatus::NoMatch) => ExitCode::from(1),
-        Ok(ExitStatus::Check(code)) => ExitCode::from(code),
-        Err(e) if e.is_closed_pipe() => ExitCode::SUCCESS,
-        Err(e) => {
-            print_error(&e.to_string());
-            ExitCode::from(2)
-        }
+        Ok(ExitStatus::Success) => Ok(ExitCode::SUCCESS),
+        Ok(ExitStatus::NoMatch) => Ok(ExitCode::from(1)),
+        Ok(ExitStatus::Check(code)) => Ok(ExitCode::from(code)),
+        Err(e) if e.is_closed_pipe() => Ok(ExitCode::SUCCESS),
+        Err(e) => Err(e.to_string()),
     }
 }
 
-/// Prints help and version as they are, and any error as one line.
-fn print_clap_error(e: &clap::Error) -> ExitCode {
+/// Prints help and version as they are; any error is one line.
+fn clap_error(e: &clap::Error) -> Result<ExitCode, String> {
     if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        return match e.print() {
+        return Ok(match e.print() {
             Err(e) if e.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(2),
             _ => ExitCode::SUCCESS,
-        };
+        });
     }
-    print_error(&usage_line(e));
-    ExitCode::from(2)
+    Err(usage_line(e))
 }
 
 /// The error of the parser in one line, a wrong value in the form of our own errors.

@@ -9,6 +9,7 @@ pub mod remedy;
 pub mod route;
 mod socket_rules;
 mod state_age;
+pub mod unjudged;
 pub mod visibility;
 
 pub(crate) use state_age::in_state;

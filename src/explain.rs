@@ -245,7 +245,8 @@ mod tests {
         for files in [COLUMNS, FINDING_TEXTS] {
             let en: Vec<_> = each(files, Lang::En).collect();
             let ko: Vec<_> = each(files, Lang::Ko).collect();
-            let names = |of: &[(&'static str, &'static str)]| of.iter().map(|(n, _)| *n).collect::<Vec<_>>();
+            let names =
+                |topics: &[(&'static str, &'static str)]| topics.iter().map(|(n, _)| *n).collect::<Vec<_>>();
             assert_eq!(names(&en), names(&ko));
             for (i, ((name, e), (_, k))) in en.iter().zip(&ko).enumerate() {
                 assert!(en[..i].iter().all(|(n, _)| !same_word(n, name)), "{name} twice");

@@ -108,7 +108,7 @@ pub struct FilterError {
     pub span: Range<usize>,
     /// Message; safe to show.
     pub message: String,
-    /// Suggestion, where there is one; safe to show.
+    /// Suggestion, if any; safe to show.
     pub hint: Option<String>,
 }
 
@@ -188,7 +188,7 @@ impl Filter {
                 Expr::Word(_) => {
                     table.words.iter().filter_map(|w| table.column(w)).fold(Needs::NONE, |n, c| n | c.needs)
                 }
-                // Only who asks for what passes through gets it: it is nobody's socket.
+                // Forwarded connections only if the filter names them: they belong to no local socket.
                 Expr::Term(Term { field: Field::Column(c), test })
                     if c.kind == Kind::State && table.is_sockets() && test.names_state(State::Forwarded) =>
                 {

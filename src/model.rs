@@ -29,6 +29,7 @@ pub mod signal;
 pub mod snapshot;
 pub mod socket;
 pub mod state;
+pub mod state_age;
 pub mod struct_layout;
 pub mod tcp_info;
 pub mod text;
@@ -43,6 +44,7 @@ pub use fault::{Fault, FaultKind, FaultSubject, Faults, Missing};
 pub use hosts::{HostName, Hosts};
 pub use limit::{
     Alert, AlertRules, Counters, FullIn, Level, Limit, LimitKind, LimitSubject, NetCounters, SystemLimits,
+    UnixQueue, Unjudged, UnjudgedPart,
 };
 pub use nat::{Forward, ForwardKind, Forwards, Hooks};
 pub use netns::Netns;

@@ -26,7 +26,7 @@ pub use ports::PORTS;
 pub use processes::PROCESSES;
 pub use sockets::SOCKETS;
 pub use sockets::bpf::map_list as bpf_maps;
-pub(crate) use sockets::end_name;
+pub(crate) use sockets::{end_name, ip_end};
 
 /// Every table, in the order of the screen.
 pub static TABLES: [&Table; 6] = [&SOCKETS, &PORTS, &PROCESSES, &PEERS, &LIMITS, &FORWARDS];
@@ -146,12 +146,14 @@ mod tests {
     }
 
     #[test]
-    fn role_names_one_column_of_a_table() {
+    fn roles_and_linked_columns_name_one_column_of_a_table() {
         for t in TABLES {
             for c in t.columns {
                 let role = c.role.map(|r| t.columns.iter().filter(|c| c.is(r)).count());
                 assert!(role.is_none_or(|n| n == 1), "{}.{}", t.name, c.name);
                 assert!(c.process_column.is_none_or(|n| PROCESSES.column(n).is_some()), "{}", c.name);
+                let percent = c.percent_column.map(|n| t.column(n).map(|c| c.kind));
+                assert!(percent.is_none_or(|k| k == Some(crate::format::Kind::Percent)), "{}", c.name);
             }
         }
     }

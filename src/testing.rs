@@ -134,6 +134,7 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
         local_peers: Vec::new(),
         last_owners: Vec::new(),
         limits: Vec::new(),
+        unjudged: Vec::new(),
         alerts: Vec::new(),
         sockets_of: Vec::new(),
         processes: process_facts,

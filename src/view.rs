@@ -49,7 +49,7 @@ impl View {
         self.grouped(snap, rows)
     }
 
-    /// Arranges rows that are sorted already, as by [`View::sorted`].
+    /// Arranges sorted rows, as returned by [`View::sorted`].
     pub fn arrange_sorted(&self, snap: &Snapshot, sorted: &[u32]) -> Arranged {
         let rows = if self.filter.is_everything() {
             sorted.to_vec()
@@ -119,7 +119,7 @@ impl Arranged {
         while i < self.groups.len() {
             let g = &self.groups[i];
             let (start, end) = (g.start as usize, (g.start + g.len) as usize);
-            // Rows of the group around it that stand before this one.
+            // Rows of the outer group before this one.
             out.extend(self.rows[at.min(start)..start].iter().map(|r| Line::Row(*r)));
             out.push(Line::Group(i as u32));
             at = start;
@@ -174,7 +174,7 @@ mod tests {
         let open = a.lines(&|_, _| false);
         assert_eq!(open.len(), a.rows.len() + a.groups.len());
         assert_eq!(a.lines(&|_, d| d == 0).len(), if top.is_empty() { a.rows.len() } else { top.len() });
-        // The rows of the open list are the rows, in order.
+        // Unfolded, the lines contain every row in order.
         let rows: Vec<u32> = open
             .iter()
             .filter_map(|l| match l {
@@ -209,7 +209,7 @@ mod tests {
                 let m = f.over(&snap);
                 let mut got: Vec<u32> = a.rows.iter().copied().filter(|r| m.matches(*r as usize)).collect();
                 got.sort_unstable();
-                // An endpoint's group tells wildcard addresses of both families apart, as the filter does.
+                // Groups by endpoint distinguish the wildcard addresses of both families, as the filter does.
                 assert_eq!(got, want, "{by} {}: {filter}", g.title(&snap));
             }
         }
@@ -245,6 +245,7 @@ mod tests {
             states: crate::model::StateCounts::default(),
             recv_q: 0,
             backlog: 10,
+            fullest: None,
             drops: None,
             processes: vec![0],
             scope: local.addr.scope(),

@@ -1,9 +1,9 @@
 //! Dialogs of the dashboard: columns, completion, history, saved filters, cells, explanations, and confirmed actions.
 
-// A test that cannot go on stops there.
+// Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-// Each test program uses a part of it.
+// Each test program uses part of it.
 #[allow(dead_code)]
 #[path = "screens/world.rs"]
 mod world;
@@ -45,7 +45,7 @@ impl Screen {
         Self::with(Options::default())
     }
 
-    /// Types a key script; what was asked for outside is kept.
+    /// Types a key script and keeps the requested effects.
     fn press(mut self, keys: &str) -> Self {
         for e in key_script::keys(keys) {
             let made = self.app.handle(Event::Input(e));
@@ -62,7 +62,7 @@ impl Screen {
         (0..buffer.area.height).map(|y| line(y).trim_end().to_owned() + "\n").collect()
     }
 
-    /// The line of the filter.
+    /// The filter line.
     fn bar(&mut self) -> String {
         self.show().lines().nth(2).unwrap().trim().to_owned()
     }
@@ -78,14 +78,14 @@ fn columns_are_shown_hidden_moved_and_reset() {
     assert!(usual.contains("PROTO") && !usual.contains("INODE"), "{usual}");
     let mut s = Screen::new().press("c");
     assert!(s.show().contains("✓ proto"), "{}", s.show());
-    // Hide the first, move what is first then one to the right.
+    // Hide the first column, then move the new first one to the right.
     let mut s = s.press("<space>J<esc>");
     let titles = s.titles();
     assert!(!titles.contains("PROTO") && titles.find("REMOTE") < titles.find("LOCAL"), "{titles}");
-    // Every view has its own, and they come back.
+    // Every view has its own columns, and keeps them.
     assert!(s.press("2").titles().contains("PROTO"));
     assert_eq!(Screen::new().press("c<space>Jr<esc>").titles(), usual);
-    // The last one stays.
+    // The last column cannot be hidden.
     let mut s = Screen::new().press("c").press(&"<space>".repeat(40));
     assert!(s.show().matches('✓').count() == 1, "{}", s.show());
     let columns: Vec<&'static Column> = ["inode", "local"].iter().filter_map(|n| SOCKETS.column(n)).collect();
@@ -158,7 +158,7 @@ fn saved_filters_are_used_by_name() {
 
 #[test]
 fn cell_value_becomes_a_filter_term() {
-    // On a group: the term its rows have in common.
+    // On a group: the condition that its rows share.
     assert!(Screen::new().press("f").bar().starts_with("/ state:listen"));
     assert!(Screen::new().press("F").bar().starts_with("/ not (state:listen)"));
     // On a row without a selected cell: a list of its cells.
@@ -166,7 +166,7 @@ fn cell_value_becomes_a_filter_term() {
     assert!(s.show().contains("filter by"), "{}", s.show());
     let mut s = s.press("j<enter>");
     assert!(s.bar().starts_with("/ local:"), "{}", s.bar());
-    // On a selected cell at once, added to the filter.
+    // With a selected cell: added to the filter directly.
     let mut s = Screen::new().press("/tcp or udp<enter>j..f");
     assert!(s.bar().starts_with("/ (tcp or udp) local:"), "{}", s.bar());
     assert!(Screen::new().press("j...,F").bar().starts_with("/ not local:"));

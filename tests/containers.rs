@@ -1,4 +1,4 @@
-//! Containers of the real engines, started here and compared with what the engines say.
+//! Containers of real engines, started here and compared with the output of the engines.
 //!
 //! ```text
 //! cargo test --test containers                                   all of them
@@ -8,19 +8,19 @@
 //! ```
 //!
 //! This test is its own harness (`harness = false`) with the command line and the output of libtest. It needs root (it asks
-//! `sudo -n` otherwise). Each case is a process of its own in fresh network, mount and process-id namespaces with a `/run`
-//! of its own, and starts its own engine there: what it starts ends with it, and neither the machine's engines nor its
-//! firewall is touched. Nothing is downloaded: the one image is made of busybox. A machine that cannot run the engines
-//! fails here, since the program promises to show them; with `SOCKSCOPE_TEST_LIGHT=1` (`tests/run --light`) all cases are
+//! `sudo -n` otherwise). Each case is a separate process in new network, mount and pid namespaces with its own `/run`,
+//! and starts its own engine there: all of it ends with the case, and neither the machine's engines nor its
+//! firewall is touched. Nothing is downloaded: the only image is built from busybox. On a machine that cannot run the
+//! engines the cases fail; with `SOCKSCOPE_TEST_LIGHT=1` (`tests/run --light`) all of them are
 //! listed as ignored.
 //!
 //! To add a case: `pub(crate) fn subject_condition_result(docker: &Docker) -> Result<(), String>` in the module of its
 //! subject, and a line in [`CASES`]. See [`docker::Docker`] for what it offers.
 
-// A test that cannot go on stops there.
+// Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-// Each test program uses its part of it.
+// Each test program uses part of it.
 #[allow(dead_code)]
 #[path = "isolation/cases.rs"]
 mod cases;
@@ -62,9 +62,9 @@ macro_rules! cases {
     };
 }
 
-/// Every case: the engine it is given, the module it is in.
+/// Every case, with its engine and its module.
 const CASES: &[Case] = cases! {
-    // As it comes: a published port has a proxy process, and DNAT.
+    // Default settings: a published port has a proxy process and DNAT.
     docker DOCKER (Docker::start(&[])) {
         units container_is_named_in_every_table
         units ordinary_user_sees_ids_and_what_is_missing
@@ -74,12 +74,12 @@ const CASES: &[Case] = cases! {
         units mounted_namespaces_have_their_names
         forwards published_port_has_rule_and_proxy
     }
-    // Only DNAT.
+    // DNAT only.
     docker_without_proxy DOCKER (Docker::start(&["--userland-proxy=false"])) {
         units container_is_named_in_every_table
         forwards published_port_has_a_rule_alone
     }
-    // Of an ordinary user.
+    // Rootless.
     podman PODMAN (Podman::start()) {
         podman rootless_container_is_named
         podman rootless_published_port_has_forwarder_and_target

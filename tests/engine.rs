@@ -1,10 +1,12 @@
-//! What the engine makes of scripted machines, rule by rule.
+//! The engine over scenarios, rule by rule.
 
-// A test that cannot go on stops there.
+// Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "engine/between_polls.rs"]
 mod between_polls;
+#[path = "engine/limits.rs"]
+mod limits;
 
 use proptest::prelude::*;
 use sockscope::collect::Source;
@@ -23,9 +25,9 @@ fn everything() -> Wants {
     Wants::default().with_attrs(AttrSet::ALL)
 }
 
-/// The samples of a scene's first polls.
-fn samples(scene: &str, polls: usize, wants: &Wants) -> Vec<Sample> {
-    let mut source = ScenarioSource::new(Scenario::parse(scene).unwrap());
+/// Samples of the first polls of a scenario.
+fn samples(scenario: &str, polls: usize, wants: &Wants) -> Vec<Sample> {
+    let mut source = ScenarioSource::new(Scenario::parse(scenario).unwrap());
     (0..polls).map(|_| source.sample(wants).unwrap()).collect()
 }
 
@@ -34,11 +36,11 @@ fn derive(samples: Vec<Sample>) -> Vec<Arc<Snapshot>> {
     samples.into_iter().map(|s| engine.step(s)).collect()
 }
 
-fn run(scene: &str, polls: usize) -> Vec<Arc<Snapshot>> {
-    derive(samples(scene, polls, &everything()))
+fn run(scenario: &str, polls: usize) -> Vec<Arc<Snapshot>> {
+    derive(samples(scenario, polls, &everything()))
 }
 
-/// The row whose local or remote port is this.
+/// The row with this local or remote port.
 fn row(s: &Snapshot, port: u16) -> usize {
     let found = s.sockets().position(|x| x.remote.port == port);
     found.or_else(|| s.sockets().position(|x| x.local.port == port)).unwrap()
@@ -50,7 +52,7 @@ fn pids(s: &Snapshot, row: usize) -> Vec<u32> {
 
 #[test]
 fn owners_and_why_there_are_none() {
-    let scene = "process 7 a\nprocess 8 b\n\
+    let scenario = "process 7 a\nprocess 8 b\n\
         tcp LISTEN 10.0.0.1:80 own=7:3,8:3\n\
         tcp ESTABLISHED 10.0.0.1:80 10.0.0.2:5001 own=8:4\n\
         tcp ESTABLISHED 10.0.0.1:80 10.0.0.2:5002 detached\n\
@@ -74,7 +76,7 @@ fn owners_and_why_there_are_none() {
         (5009, Some(Missing::Handshake)),
         (5010, Some(Missing::NoVisibleProcess)),
     ];
-    let s = &run(scene, 1)[0];
+    let s = &run(scenario, 1)[0];
     assert_eq!(pids(s, 0), [7, 8], "all owners of a shared socket");
     for (port, why) in &want {
         assert_eq!(s.facts[row(s, *port)].owner_missing, *why, "{port}");
@@ -90,23 +92,23 @@ fn owners_and_why_there_are_none() {
         ]
     );
 
-    let s = &run(&format!("{scene}process 9 secret hidden\n"), 1)[0];
+    let s = &run(&format!("{scenario}process 9 secret hidden\n"), 1)[0];
     want[9].1 = Some(Missing::NotPermitted);
     for (port, why) in &want {
         assert_eq!(s.facts[row(s, *port)].owner_missing, *why, "with a process that hides: {port}");
     }
 
-    let mut late = samples(scene, 1, &everything());
+    let mut late = samples(scenario, 1, &everything());
     late[0].faults.add(FaultKind::Deferred, FaultSubject::Descriptors, "");
     let s = &derive(late)[0];
-    assert_eq!(s.facts[row(s, 5010)].owner_missing, Some(Missing::Pending), "the walk goes on");
+    assert_eq!(s.facts[row(s, 5010)].owner_missing, Some(Missing::Pending), "the scan continues");
 }
 
 #[test]
 fn owners_not_read_yet_and_not_read_at_all() {
-    let scene = "process 7 a\ntcp LISTEN 10.0.0.1:80 own=7:3\ntcp TIME_WAIT 10.0.0.1:80 10.0.0.2:5001";
+    let scenario = "process 7 a\ntcp LISTEN 10.0.0.1:80 own=7:3\ntcp TIME_WAIT 10.0.0.1:80 10.0.0.2:5001";
     let quick = everything().without(Reads::OWNERS);
-    let mut source = ScenarioSource::new(Scenario::parse(scene).unwrap());
+    let mut source = ScenarioSource::new(Scenario::parse(scenario).unwrap());
     let mut waits = Engine::new().with_first_owners_pending();
     let why = |s: &Snapshot| s.facts[0].owner_missing;
     let first = waits.step(source.sample(&quick).unwrap());
@@ -115,17 +117,17 @@ fn owners_not_read_yet_and_not_read_at_all() {
     assert_eq!(why(&waits.step(source.sample(&everything()).unwrap())), None);
     let third = waits.step(source.sample(&quick).unwrap());
     assert_eq!(why(&third), Some(Missing::NotRead));
-    assert!(third.last_owner(0).is_none(), "what nobody looked for is not lost");
+    assert!(third.last_owner(0).is_none(), "an owner that was not read is not lost");
     assert_eq!(why(&Engine::new().step(source.sample(&quick).unwrap())), Some(Missing::NotRead));
 }
 
 #[test]
 fn last_owners_are_remembered() {
-    // The connection is closed by nginx and goes through TIME_WAIT; then it is gone and lingers.
-    let scene = "process 7 nginx\ntcp LISTEN 10.0.0.1:80 own=7:3\n\
+    // nginx closes the connection, which enters TIME_WAIT; then it is closed and shown for a moment.
+    let scenario = "process 7 nginx\ntcp LISTEN 10.0.0.1:80 own=7:3\n\
         tcp ESTABLISHED 10.0.0.1:80 10.0.0.2:5001 own=7:4 then=TIME_WAIT@2 life=4\n\
         tcp ESTABLISHED 10.0.0.1:80 10.0.0.2:5002 own=7:5 life=2";
-    let s = run(scene, 5);
+    let s = run(scenario, 5);
     assert!(s[1].last_owner(row(&s[1], 5001)).is_none());
     for k in [2, 3] {
         let r = row(&s[k], 5001);
@@ -139,8 +141,8 @@ fn last_owners_are_remembered() {
     assert_eq!(s[3].facts[ghost].owner_missing, Some(Missing::Gone));
     assert!(s[3].last_owners.is_sorted_by_key(|f| f.0));
 
-    // Also across a poll that did not read owners.
-    let mut source = ScenarioSource::new(Scenario::parse(scene).unwrap());
+    // Also after a poll that did not read owners.
+    let mut source = ScenarioSource::new(Scenario::parse(scenario).unwrap());
     let mut engine = Engine::new();
     engine.step(source.sample(&everything()).unwrap());
     engine.step(source.sample(&everything().without(Reads::OWNERS)).unwrap());
@@ -200,7 +202,7 @@ fn a_socket_told_twice_is_one() {
         let twin = s.sockets[0];
         s.sockets.push(twin);
     }
-    // Identities nobody said can be the same by accident; both sockets stay.
+    // Synthetic ids can collide; both sockets stay.
     for s in &mut all {
         for _ in 0..3 {
             let mut synthetic = s.sockets[0];
@@ -217,10 +219,10 @@ fn a_socket_told_twice_is_one() {
 
 #[test]
 fn rates_follow_the_counters() {
-    let scene = "process 7 a\ntcp LISTEN 10.0.0.1:80 own=7:3\n\
+    let scenario = "process 7 a\ntcp LISTEN 10.0.0.1:80 own=7:3\n\
         tcp ESTABLISHED 10.0.0.1:80 10.0.0.2:5001 own=7:4 rx=1000 tx=4000 retrans=2\n\
         tcp ESTABLISHED 10.0.0.1:80 10.0.0.2:5002 own=7:5 rx=500 from=1";
-    let s = run(scene, 3);
+    let s = run(scenario, 3);
     let r = |k: usize, port| s[k].rates(row(&s[k], port));
     assert_eq!(r(0, 5001).rx, None, "nothing to compare with");
     assert_eq!((r(1, 5001).rx, r(1, 5001).tx, r(1, 5001).retrans), (Some(1000.0), Some(4000.0), Some(2.0)));
@@ -232,23 +234,23 @@ fn rates_follow_the_counters() {
     assert_eq!(s[0].processes[0].rx, None, "missing is not zero");
 
     let quick = everything().with_attrs(AttrSet::NONE);
-    assert!(derive(samples(scene, 2, &quick))[1].rates.is_empty());
+    assert!(derive(samples(scenario, 2, &quick))[1].rates.is_empty());
 
-    // Counters that go back, and no time at all between two polls: no rate.
-    let mut back = samples(scene, 3, &everything());
+    // Decreasing counters, or no time between two polls: no rate.
+    let mut back = samples(scenario, 3, &everything());
     back.swap(1, 2);
     back[1].at = Stamp { boot_ns: back[0].at.boot_ns + 1_000_000_000, ..back[1].at };
     back[2].at = Stamp { boot_ns: back[0].at.boot_ns + 2_000_000_000, ..back[2].at };
     let s = derive(back);
     assert_eq!(s[2].rates(row(&s[2], 5001)).rx, None);
-    let mut still = samples(scene, 2, &everything());
+    let mut still = samples(scenario, 2, &everything());
     still[1].at = still[0].at;
     let s = derive(still);
     assert_eq!(s[1].rates(row(&s[1], 5001)).rx, None);
     assert_eq!(s[1].rates(row(&s[1], 5001)).tx, None);
 }
 
-/// A listener's line, a connection's line, and whether the one accepted the other.
+/// A listener, a connection, and true if the listener accepted it.
 const WHO_BEGAN: [(&str, &str, Direction); 19] = [
     ("tcp LISTEN 10.0.0.1:80", "tcp ESTABLISHED 10.0.0.1:80 1.2.3.4:5000", Direction::In),
     ("tcp LISTEN 10.0.0.2:80", "tcp ESTABLISHED 10.0.0.1:80 1.2.3.4:5000", Direction::Out),
@@ -289,11 +291,11 @@ fn who_began() {
 
 #[test]
 fn who_began_is_not_guessed_from_half_the_sockets() {
-    let scene = "tcp LISTEN 0.0.0.0:80 life=2\ntcp ESTABLISHED 10.0.0.1:80 1.2.3.4:5000";
+    let scenario = "tcp LISTEN 0.0.0.0:80 life=2\ntcp ESTABLISHED 10.0.0.1:80 1.2.3.4:5000";
     let some = Wants { states: StateSet::only(&[State::Established]), ..everything() };
-    let s = derive(samples(scene, 1, &some));
+    let s = derive(samples(scenario, 1, &some));
     assert_eq!(s[0].facts[0].direction, Direction::None, "no listener could be seen");
-    let s = run(scene, 4);
+    let s = run(scenario, 4);
     assert_eq!(
         s[3].facts[row(&s[3], 5000)].direction,
         Direction::In,
@@ -359,7 +361,7 @@ fn processes_count_what_they_hold() {
     assert_eq!(s.processes[0].fds_per_min, Some(300.0));
     assert_eq!(s.processes[1].fds_per_min, Some(0.0));
     let early = &run("process 7 a fds=10+5", 2)[1];
-    assert_eq!(early.processes[0].fds_per_min, None, "two readings say nothing");
+    assert_eq!(early.processes[0].fds_per_min, None, "two readings are too few");
 }
 
 #[test]
@@ -368,7 +370,7 @@ fn a_pid_given_out_again_is_another_process() {
     assert_eq!(s[2].processes[0].fd_history.len(), 3);
     assert_eq!(s[4].processes[0].fd_history.iter().map(|h| h.1).collect::<Vec<_>>(), [4, 4]);
     assert_eq!(s[4].processes[0].first_seen_ns, s[3].sample.at.boot_ns);
-    // A poll that does not read processes does not make them new.
+    // After a poll that did not read processes they are not new.
     let mut source = ScenarioSource::new(Scenario::parse("process 7 a fds=5").unwrap());
     let mut engine = Engine::new();
     engine.step(source.sample(&everything()).unwrap());
@@ -404,7 +406,7 @@ fn peers_are_counted_by_address() {
 
 #[test]
 fn other_questions_open_and_close_nothing() {
-    let scene = "tcp LISTEN 0.0.0.0:80\ntcp ESTABLISHED 10.0.0.1:80 1.2.3.4:5001\n\
+    let scenario = "tcp LISTEN 0.0.0.0:80\ntcp ESTABLISHED 10.0.0.1:80 1.2.3.4:5001\n\
         tcp ESTABLISHED 10.0.0.1:22 1.2.3.4:5002\ntcp CLOSE_WAIT 10.0.0.1:80 1.2.3.4:5003\nudp UNCONN 0.0.0.0:53\n\
         tcp ESTABLISHED 10.0.0.1:80 1.2.3.4:5004 life=1\n\
         tcp ESTABLISHED 10.0.0.1:80 1.2.3.4:5005 from=1";
@@ -414,14 +416,14 @@ fn other_questions_open_and_close_nothing() {
         Wants { prefilter: Some(Prefilter::Ports { side: Side::Local, low: 80, high: 80 }), ..everything() },
     ];
     for (i, few) in narrow.into_iter().enumerate() {
-        let mut source = ScenarioSource::new(Scenario::parse(scene).unwrap());
+        let mut source = ScenarioSource::new(Scenario::parse(scenario).unwrap());
         let mut engine = Engine::new();
         let mut step = |w: &Wants| engine.step(source.sample(w).unwrap());
         let a = step(&everything());
         let b = step(&few);
         let c = step(&few);
         let d = step(&everything());
-        // Of the two that came and went meanwhile only those are told that could be seen.
+        // Of the sockets opened or closed in the meantime only visible ones are counted.
         assert_eq!((b.opened, b.closed), if i == 1 { (0, 0) } else { (1, u32::from(i == 0)) }, "narrow {i}");
         assert_eq!((c.opened, c.closed), (0, 0), "narrow {i}");
         assert_eq!((d.opened, d.closed), (0, 0), "narrow {i}");
@@ -438,9 +440,9 @@ fn other_questions_open_and_close_nothing() {
 
 #[test]
 fn tables_that_could_not_be_read_close_nothing() {
-    let scene = "tcp LISTEN 0.0.0.0:80\ntcp ESTABLISHED 10.0.0.1:80 1.2.3.4:5001";
+    let scenario = "tcp LISTEN 0.0.0.0:80\ntcp ESTABLISHED 10.0.0.1:80 1.2.3.4:5001";
     for kind in [FaultKind::Failed, FaultKind::Lost] {
-        let mut all = samples(scene, 3, &everything());
+        let mut all = samples(scenario, 3, &everything());
         all[1].sockets.pop();
         let dump = FaultSubject::Dump { proto: Proto::Tcp, family: Some(Family::Inet), netns: None };
         all[1].faults.add(kind, dump, "");
@@ -448,10 +450,10 @@ fn tables_that_could_not_be_read_close_nothing() {
         assert_eq!(s.iter().map(|s| (s.opened, s.closed)).collect::<Vec<_>>(), [(0, 0); 3]);
         assert_eq!(s[2].facts[1].first_seen_ns, s[0].sample.at.boot_ns);
     }
-    // One that can never be read hides no close in the others; nor does what is wrong with processes.
+    // A table that is never readable does not hide closes in others; neither do errors about processes.
     let udp6 = FaultSubject::Dump { proto: Proto::Udp, family: Some(Family::Inet6), netns: None };
     for (kind, subject) in [(FaultKind::Failed, udp6), (FaultKind::Malformed, FaultSubject::Processes)] {
-        let mut all = samples(&format!("{scene} life=1"), 2, &everything());
+        let mut all = samples(&format!("{scenario} life=1"), 2, &everything());
         for s in &mut all {
             s.faults.add(kind, subject.clone(), "");
         }
@@ -472,7 +474,7 @@ fn cookies_count_within_their_namespace() {
         }
         s.namespaces = Arc::from([ns(1, "host"), ns(2, "box")]);
     }
-    // Then the first namespace is gone and the second is numbered anew.
+    // Then the first namespace is deleted and the second renumbered.
     for s in &mut all[2..] {
         s.sockets.drain(..2);
         s.sockets.iter_mut().for_each(|x| x.id.netns = 0);
@@ -492,8 +494,8 @@ fn cookies_count_within_their_namespace() {
 fn what_closed_with_its_namespace_keeps_its_name_when_the_inode_is_used_again() {
     let ns = |inode, name: &str| Namespace { inode, name: name.into(), interfaces: BTreeMap::new() };
     let mut all = samples("tcp LISTEN 0.0.0.0:80\ntcp LISTEN 0.0.0.0:81", 4, &everything());
-    // The second socket is of a namespace that goes; the next one has its inode and another number, and then still another
-    // takes the number of one that went long before.
+    // The namespace of the second socket is deleted; the next one reuses its inode under another number, and then one
+    // reuses the number of a namespace deleted long before.
     let spaces = [
         vec![ns(1, "host"), ns(9, "old"), ns(7, "red")],
         vec![ns(1, "host"), ns(9, "old"), ns(7, "red"), ns(7, "blue")],
@@ -512,9 +514,9 @@ fn what_closed_with_its_namespace_keeps_its_name_when_the_inode_is_used_again() 
         assert_eq!((s.live, s.socket_count()), (2, 3));
         assert_eq!((name(s, 1), name(s, 2)), ("blue".to_owned(), "red".to_owned()));
     }
-    let told: Vec<_> = s.iter().map(|s| (s.opened, s.closed)).collect();
-    assert_eq!(told, [(0, 0), (1, 1), (0, 0), (0, 0)]);
-    assert_eq!(s[3].facts[1].first_seen_ns, s[1].sample.at.boot_ns, "its age goes on");
+    let counts: Vec<_> = s.iter().map(|s| (s.opened, s.closed)).collect();
+    assert_eq!(counts, [(0, 0), (1, 1), (0, 0), (0, 0)]);
+    assert_eq!(s[3].facts[1].first_seen_ns, s[1].sample.at.boot_ns, "its age continues");
 }
 
 #[test]
@@ -536,7 +538,7 @@ fn another_boot_is_another_machine() {
     assert_eq!(s[2].facts[0].first_seen_ns, 5);
 }
 
-/// What holds for every snapshot, whatever the machine does.
+/// Asserts the invariants of every snapshot.
 fn holds(s: &Snapshot) {
     assert_eq!(s.facts.len(), s.socket_count());
     assert!(s.rates.is_empty() || s.rates.len() == s.socket_count());
@@ -599,7 +601,7 @@ fn every_scene_holds_together() {
     }
 }
 
-/// A line of a scene that may be anything.
+/// A random line of a scenario.
 fn any_line() -> impl Strategy<Value = String> {
     let state = prop::sample::select(vec![
         "LISTEN",
@@ -643,8 +645,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn any_machine_holds_together(lines in prop::collection::vec(any_line(), 0..24), mix in prop::collection::vec(0u8..6, 8)) {
-        let scene = format!("polls 6\nprocess 7 a fds=9+1\nprocess 8 b until=4\nprocess 9 c hidden\n{}", lines.join("\n"));
-        let mut source = ScenarioSource::new(Scenario::parse(&scene).unwrap());
+        let scenario = format!("polls 6\nprocess 7 a fds=9+1\nprocess 8 b until=4\nprocess 9 c hidden\n{}", lines.join("\n"));
+        let mut source = ScenarioSource::new(Scenario::parse(&scenario).unwrap());
         let mut engine = Engine::new();
         let mut live = None;
         for m in mix {
@@ -663,7 +665,7 @@ proptest! {
             if m == 2 {
                 live = None;
             } else {
-                // Between two polls that see everything the balance is right.
+                // Between two complete polls opened minus closed is the difference.
                 if let Some(before) = live {
                     prop_assert_eq!(before + i64::from(s.opened) - i64::from(s.closed), s.live as i64);
                 }

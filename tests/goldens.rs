@@ -1,6 +1,6 @@
-//! What the listings print, at several widths and in every form, over a machine with Korean and hostile names.
+//! Output of the listings at several widths and in every format, over a machine with Korean and hostile names.
 
-// A test that cannot go on stops there.
+// Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use insta::assert_snapshot;
@@ -18,7 +18,7 @@ use sockscope::view::summary::Summary;
 use std::sync::Arc;
 use unicode_width::UnicodeWidthStr;
 
-const SCENE: &str = r#"
+const SCENARIO: &str = r#"
 host golden
 polls 10
 user 33 www-data
@@ -36,7 +36,7 @@ udp UNCONN 127.0.0.53:53 own=901:3
 "#;
 
 fn machine() -> Arc<Snapshot> {
-    let mut source = ScenarioSource::new(Scenario::parse(SCENE).unwrap());
+    let mut source = ScenarioSource::new(Scenario::parse(SCENARIO).unwrap());
     let mut engine = Engine::new();
     engine.step(source.sample(&Wants::default()).unwrap());
     engine.step(source.sample(&Wants::default()).unwrap())

@@ -1,7 +1,7 @@
-//! Hands on the dashboard over the scene of a busy server: what a click does, what the key bar and the status say, and
-//! that both follow what is under the cursor.
+//! The dashboard over the scenario of a busy server: clicks, key bar and status bar, and that both bars depend on the
+//! selection.
 
-// A test that cannot go on stops there.
+// Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use crossterm::event::{Event as Input, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
@@ -14,7 +14,7 @@ use sockscope::derive::Engine;
 use sockscope::model::{Privileges, Sample, Wants};
 use sockscope::tui::{App, Effect, Event, Options, draw, key_script};
 
-/// The dashboard, and the scene that is polled as it asks.
+/// The dashboard, and the scenario that it polls.
 struct Hands {
     app: App,
     terminal: Terminal<TestBackend>,
@@ -29,13 +29,13 @@ impl Hands {
         Self::with_scenario(Scenario::named("busy-web").unwrap(), (width, height), Privileges::default())
     }
 
-    fn with_scenario(scene: Scenario, (width, height): (u16, u16), privileges: Privileges) -> Self {
+    fn with_scenario(scenario: Scenario, (width, height): (u16, u16), privileges: Privileges) -> Self {
         let app = App::new(Options::default());
         let mut out = Self {
             wants: app.wants(),
             app,
             terminal: Terminal::new(TestBackend::new(width, height)).unwrap(),
-            source: ScenarioSource::new(scene),
+            source: ScenarioSource::new(scenario),
             engine: Engine::new(),
             privileges,
         };
@@ -112,13 +112,13 @@ impl Hands {
 
 #[test]
 fn top_alert_click_opens_its_limit() {
-    // Beside the filter where the strip has no room, and in the strip.
+    // Beside the filter if the state bar has no space, and in the state bar.
     for (w, h) in [(80, 24), (120, 36), (200, 50)] {
         let mut s = Hands::new(w, h).click_on("▲ nginx 815").polls(1);
         assert!(!s.text().contains(" PROTO "), "Limits is open: {}", s.text());
         let line = s.selected();
         assert!(line.contains("nginx 815"), "{w}: {line}");
-        // The limit of the alert is selected, and its details stay closed.
+        // The limit of the alert is selected, its details stay closed.
         assert!(line.contains("fds") || line.contains("close-wait"), "{w}: {line}");
         assert!(!s.text().contains("what to do"), "{}", s.text());
     }
@@ -174,7 +174,7 @@ fn key_bar_follows_the_selection() {
 #[test]
 fn help_search_keeps_whole_paragraphs_and_sections() {
     let found = |what: &str| Hands::new(100, 40).press(&format!("?/{what}<enter>")).text();
-    // A word keeps its whole paragraph, with the command lines.
+    // A match keeps its whole paragraph, with the command lines.
     let s = found("setcap");
     for part in ["Permissions", "Every user can list sockets", "sudo setcap", "adds other network namespaces"]
     {
@@ -183,7 +183,7 @@ fn help_search_keeps_whole_paragraphs_and_sections() {
     assert!(!s.contains("Poll more often"), "{s}");
     // Words across a line break match.
     assert!(found("owner of a process").contains("sudo setcap"));
-    // A title keeps its section, and only that.
+    // A title keeps only its own section.
     let s = found("while editing the filter");
     assert!(s.contains("Complete the word at the cursor") && !s.contains("One line down"), "{s}");
     let s = found("mouse");
@@ -193,9 +193,9 @@ fn help_search_keeps_whole_paragraphs_and_sections() {
 #[test]
 fn status_line_explains_missing_owners() {
     // A socket without a visible owner.
-    let scene = || Scenario::parse("process 7 a\ntcp LISTEN 10.0.0.1:99 detached\n").unwrap();
+    let scenario = || Scenario::parse("process 7 a\ntcp LISTEN 10.0.0.1:99 detached\n").unwrap();
     let with =
-        |privileges, keys: &str| Hands::with_scenario(scene(), (120, 36), privileges).press(keys).text();
+        |privileges, keys: &str| Hands::with_scenario(scenario(), (120, 36), privileges).press(keys).text();
     let user = Privileges::default();
     let s = with(user, "");
     assert!(!s.contains("without owner"), "may be kernel-owned: {s}");
@@ -203,7 +203,7 @@ fn status_line_explains_missing_owners() {
     assert!(s.contains("1 socket without owner: in another PID namespace (? for details)"), "{s}");
     let s = with(Privileges { hidepid: true, ..user }, "");
     assert!(s.contains("/proc is mounted with hidepid, run as root to see them (? for details)"), "{s}");
-    // The help lists it first, and the advice at the end.
+    // The help has it first, and the remedies at the end.
     let s = with(Privileges { nested: true, ..user }, "?");
     assert!(s.contains("Not visible now") && s.contains("(see the end"), "{s}");
     let s = with(Privileges { nested: true, ..user }, "?<end>");
@@ -221,7 +221,7 @@ fn demo_shows_a_forward_without_listener() {
         assert!(line("0.0.0.0:3000").contains(part), "{part}: {text}");
     }
     assert!(line("0.0.0.0:8081").ends_with(" no-listener"), "{text}");
-    // At 80 columns, too, what is asked is whole: which endpoint, where to, who serves it, what is wrong.
+    // At 80 columns endpoint, target, server and state are complete too.
     let narrow = Hands::new(80, 24).press("6").polls(2).text();
     let line = |port: &str| {
         narrow.lines().find(|l| l.contains(port)).unwrap_or_else(|| panic!("{narrow}")).to_owned()
@@ -253,7 +253,7 @@ fn tabs_mark_views_with_a_filter() {
     let text = s.text();
     assert!(text.contains("1 Sockets/ 2 Ports  3 Processes  "), "{text}");
     assert!(text.contains("no filter in this view (Sockets keeps its own)"), "{text}");
-    // The word goes with the next key, the mark when the filter does.
+    // The message disappears with the next key, the marker with the filter.
     let mut s = s.press("j");
     assert!(!s.text().contains("keeps its own"), "{}", s.text());
     let mut s = s.press("/sshd<enter>1");
@@ -264,11 +264,11 @@ fn tabs_mark_views_with_a_filter() {
 
 #[test]
 fn ages_are_lower_bounds_and_blank_names_are_quoted() {
-    let scene = "process 7 \"   \"\nprocess 8 \"\"\nprocess 9 web\n\
+    let scenario = "process 7 \"   \"\nprocess 8 \"\"\nprocess 9 web\n\
         tcp LISTEN 10.0.0.1:81 own=7:3\ntcp LISTEN 10.0.0.1:82 own=8:3\n\
         tcp ESTABLISHED 10.0.0.1:83 10.0.0.2:5001 own=9:4 rx=90\n\
         tcp ESTABLISHED 10.0.0.1:83 10.0.0.2:5002 own=9:5 from=3 rx=90\n";
-    let mut s = Hands::with_scenario(Scenario::parse(scene).unwrap(), (120, 24), Privileges::default())
+    let mut s = Hands::with_scenario(Scenario::parse(scenario).unwrap(), (120, 24), Privileges::default())
         .press("gggg")
         .polls(1);
     let text = s.text();
@@ -286,7 +286,7 @@ fn ages_are_lower_bounds_and_blank_names_are_quoted() {
 
 #[test]
 fn sections_without_content_are_omitted() {
-    // A listener with an empty queue has no course to draw; one whose queue fills has.
+    // A listener with an empty queue has no history to plot; one whose queue fills has.
     let mut s = Hands::new(100, 40).press("j<enter>").polls(3);
     let text = s.text();
     assert!(text.contains("lifecycle") && !text.contains("since selected)"), "{text}");

@@ -1,14 +1,14 @@
-//! The layers of the crate, held by reading its source: which module may name which, how long a file may be, and where
-//! a clock or the environment may be read.
+//! The layers of the crate, checked in its source: allowed dependencies between modules, length of files, and uses of
+//! the clock and the environment.
 
-// A test that cannot go on stops there.
+// Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each module and those it may name.
+/// Each module and those that it may use.
 const LAYERS: &[(&str, &[&str])] = &[
     ("sync", &[]),
     ("model", &[]),
@@ -34,10 +34,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Modules that may ask what time it is or what the environment says.
+/// Modules that may read the clock or the environment.
 const WORLDLY: &[&str] = &["collect", "app", "actions"];
 
-/// What asks.
+/// Calls that read the clock or the environment.
 const ASKING: &[&str] = &["Instant::now", "SystemTime::now", "env::var", "env::args", "clock_gettime"];
 
 /// Longest file, in lines.
@@ -71,7 +71,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The text without comments and without inline test modules, which come last. A test module in a file of its own is
+/// The text without comments and without inline test modules, which come last. A test module in a separate file can be
 /// declared anywhere.
 fn code(text: &str) -> String {
     let tests = text.match_indices("#[cfg(test)]\nmod ").find(|(i, start)| {
@@ -83,7 +83,7 @@ fn code(text: &str) -> String {
     text.lines().map(line).collect()
 }
 
-/// Modules that a text names: `crate::X`, in paths and in `use crate::{X, …}`, and `super::super::X` from two below.
+/// Modules that a source text uses: `crate::X`, in paths and in `use crate::{X, …}`, and `super::super::X` from two below.
 fn named(code: &str) -> Vec<String> {
     let word = |s: &str| s.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
     let mut out = Vec::new();
@@ -227,11 +227,11 @@ fn starts_statement(before: &str) -> bool {
     before.is_empty() || before.ends_with([';', '{', '}', ']'])
 }
 
-/// The modules that this code, standing in `module`, names: by `use`, `crate::`, `super::` or the name of a child.
+/// The modules that this code in `module` uses: by `use`, `crate::`, `super::` or the name of a child.
 fn uses(module: &[String], code: &str, known: &BTreeSet<Vec<String>>) -> BTreeSet<Vec<String>> {
     let squeezed: String = code.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut paths = Vec::new();
-    // At the start of a statement only: texts have the word, too.
+    // At the start of a statement only: texts contain the word too.
     for (i, _) in squeezed.match_indices("use ").filter(|(i, _)| starts_statement(&squeezed[..*i])) {
         let statement = &squeezed[i + 4..];
         let tree = statement.split(';').next().unwrap_or("");
@@ -275,7 +275,7 @@ fn uses(module: &[String], code: &str, known: &BTreeSet<Vec<String>>) -> BTreeSe
     out
 }
 
-/// Groups of modules beside each other, in any room, that name each other in a circle.
+/// Cycles of sibling modules, at any depth.
 fn circles(modules: &BTreeMap<Vec<String>, String>) -> Vec<String> {
     type Edges = BTreeMap<String, BTreeSet<String>>;
     let known: BTreeSet<Vec<String>> = modules.keys().cloned().collect();

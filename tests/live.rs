@@ -1,5 +1,5 @@
-//! The program against a real kernel: sockets, processes, rules and namespaces made here, compared with what `ss`, `lsof`,
-//! `lsfd`, `nft`, `iptables` and `conntrack` say of them.
+//! The program on a real kernel: sockets, processes, rules and namespaces created here, compared with the output of `ss`,
+//! `lsof`, `lsfd`, `nft`, `iptables` and `conntrack`.
 //!
 //! ```text
 //! cargo test --test live                               all of them
@@ -8,21 +8,21 @@
 //! cargo test --test live -- --exact live::act::NAME    one
 //! ```
 //!
-//! This test is its own harness (`harness = false`) with the command line and the output of libtest. Each case is a process
-//! of its own in fresh network, mount and process-id namespaces, so it can have any port, sees nothing of the machine, and
-//! can run beside others. An ordinary user gets a user namespace too; the cases that need the machine's root ask
-//! `sudo -n` for it. What a case needs and does not find makes it fail, with the reason; with `SOCKSCOPE_TEST_LIGHT=1`
+//! This test is its own harness (`harness = false`) with the command line and the output of libtest. Each case is a separate
+//! process in new network, mount and pid namespaces, so it can use any port, sees nothing of the machine, and
+//! can run in parallel with others. A non-root user gets a user namespace too; cases that need the machine's root use
+//! `sudo -n`. A case whose requirements are missing fails with the reason; with `SOCKSCOPE_TEST_LIGHT=1`
 //! (`tests/run --light`) all of them are listed as ignored.
 //!
 //! To add a case: `pub(crate) fn subject_condition_result() -> Result<(), String>` in the module of its subject, and its
 //! name in [`CASES`].
 
-// A test that cannot go on stops there.
+// Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "isolation/cases.rs"]
 mod cases;
-// Each test program uses its part of it.
+// Each test program uses part of it.
 #[allow(dead_code)]
 #[path = "isolation/namespaces.rs"]
 mod namespaces;
@@ -42,6 +42,8 @@ mod churn;
 mod compare;
 #[path = "live/descriptors.rs"]
 mod descriptors;
+#[path = "live/ephemeral.rs"]
+mod ephemeral;
 #[path = "live/expressions.rs"]
 mod expressions;
 #[path = "live/families.rs"]
@@ -66,6 +68,8 @@ mod programs;
 mod rows;
 #[path = "live/shells.rs"]
 mod shells;
+#[path = "live/tables.rs"]
+mod tables;
 #[path = "live/world.rs"]
 mod world;
 
@@ -84,7 +88,7 @@ macro_rules! cases {
     };
 }
 
-/// Every case, those that take long first: whose root they need, their module, the programs they run.
+/// Every case, slow ones first, with its privileges, module and required programs.
 const CASES: &[Case] = cases! {
     User findings [] {
         tcp_under_trouble_has_its_findings_and_no_other
@@ -97,16 +101,24 @@ const CASES: &[Case] = cases! {
         fd_leak_is_predicted_and_fluctuation_is_not
         full_accept_queue_is_critical_with_the_drops_of_the_kernel
         local_ports_at_100_percent_make_connect_fail
-        process_at_its_fd_limit_goes_on_when_the_limit_is_raised
+        process_at_its_fd_limit_continues_when_the_limit_is_raised
         check_exits_with_0_1_2_or_3
+        close_wait_older_than_a_minute_is_found_by_one_check
         process_that_leaves_close_wait_open_is_named_with_its_fds
         process_near_its_fd_limit_has_its_fds_grouped_by_target
         process_without_permission_has_no_counts
         ended_process_leaves_no_row_and_no_alert
     }
+    User ephemeral ["perl"] {
+        port_ceiling_is_full_exactly_when_the_call_fails
+    }
     User churn [] {
         owners_under_churn_match_a_walk_of_proc
         table_cut_short_opens_and_closes_nothing
+    }
+    User netns ["python3"] {
+        link_local_peers_of_two_links_are_two_peers
+        peer_process_of_one_way_and_self_connected_sockets_is_known
     }
     User netns ["ip", "perl", "ss"] {
         namespaces_that_come_and_go_are_no_faults
@@ -157,8 +169,19 @@ const CASES: &[Case] = cases! {
     Root fields ["perl", "setpriv"] {
         bpf_maps_of_a_socket_have_id_and_size
     }
+    Root tables ["python3"] {
+        thread_with_its_own_descriptors_is_its_process
+        thread_that_unshares_its_descriptors_is_found_in_the_next_poll
+        process_without_its_main_thread_is_owner
+        socket_registered_with_an_io_uring_has_an_owner
+        socket_in_flight_has_the_reason
+    }
     RootHostPids owners [] {
         bpf_owners_under_churn_are_true
+    }
+    Root limits ["setpriv"] {
+        check_behind_subset_pid_is_unknown_with_the_limits_it_could_not_read
+        check_behind_hidepid_is_unknown_for_a_user
     }
     Root owners [] {
         bpf_owners_in_a_pid_namespace_match_proc
@@ -166,7 +189,7 @@ const CASES: &[Case] = cases! {
     }
 };
 
-/// Cases that another case runs in further namespaces.
+/// Cases that another case runs in nested namespaces.
 const NESTED: &[Case] = cases! {
     User limits [] {
         from_another_user_namespace
@@ -177,7 +200,7 @@ const NESTED: &[Case] = cases! {
 };
 
 fn main() -> ExitCode {
-    // Processes that a case starts.
+    // Child processes of cases.
     if churn::actor() || holders::is_holder() {
         return ExitCode::SUCCESS;
     }

@@ -1,9 +1,9 @@
-//! Hands on the keys of the real program in real pseudo-terminals: of every kind, and of somebody who is new.
+//! Keys typed into the real program in real pseudo-terminals of every kind, including the first steps of a new user.
 
-// A test that cannot go on stops there.
+// Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-// Each test program uses its part of it.
+// Each test program uses part of it.
 #[allow(dead_code)]
 #[path = "isolation/namespaces.rs"]
 mod namespaces;
@@ -20,7 +20,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 use wait::until;
 
-/// Asks the terminal for its background.
+/// Query for the background color of the terminal.
 const QUESTION: &str = "\x1b]11;?";
 
 fn raw(s: &Screen) -> String {
@@ -68,12 +68,12 @@ fn background_colour_reply_is_no_key_press() {
     let mut s = Screen::sockscope(100, 30, &["--demo"], &[]);
     s.shows("LISTEN");
     let dark = s.color_of("ESTABLISHED").unwrap();
-    // It says 1 1 and more, each of which would be a key.
+    // The reply has digits that would each be a key.
     s.keys("3\x1b]11;rgb:ffff/ffff/ffff\x1b\\\x1b[B");
     s.shows("FDS%");
     s.until("the second line chosen", |t| t.lines().nth(5).is_some_and(|l| l.starts_with('▌')));
     until("other colours", || (s.color_of("ESTABLISHED") != Some(dark)).then_some(())).unwrap();
-    // Asked for by name it stays, and nobody is asked who cannot change anything.
+    // A theme set by name is kept, and the terminal is not queried.
     let mut s = Screen::sockscope(100, 30, &["--demo"], &[("NO_COLOR", "1")]);
     s.shows("LISTEN");
     s.keys("q");
@@ -81,7 +81,7 @@ fn background_colour_reply_is_no_key_press() {
     assert!(!raw(&s).contains(QUESTION));
 }
 
-/// Bytes and frames sent until this line of the screen is selected, in a complete frame.
+/// Bytes and frames sent until this screen line is selected, in a complete frame.
 fn chosen(s: &Screen, line: usize) -> (usize, usize) {
     let mut sent = (0, 0);
     s.until("the line chosen, in a whole frame", |t| {
@@ -96,13 +96,13 @@ fn chosen(s: &Screen, line: usize) -> (usize, usize) {
 fn key_without_effect_sends_no_bytes() {
     let mut s = Screen::sockscope(100, 30, &["--demo", "-i", "1m"], &[]);
     s.shows("LISTEN");
-    // What the start left to be drawn comes once.
+    // The first screen is completed once.
     let bytes: Vec<usize> = (0..5)
         .map(|_| {
             s.keys("j");
             let before = chosen(&s, 5);
             for _ in 0..5 {
-                // Scrolls details that are not open. Each a key of its own, where the machine keeps up.
+                // Scrolls details that are closed. Separate keys if the machine keeps up.
                 s.keys("]");
                 std::thread::sleep(Duration::from_millis(20));
             }
@@ -125,7 +125,7 @@ fn press(s: &mut Screen, label: &str, key: &str) {
 #[test]
 fn new_user_finds_a_port_and_a_leak_from_the_key_bar() {
     isolated(|| {
-        // A leak of this test's own: the far end has closed, this one has not.
+        // A leak: the peer has closed, this process has not.
         let l = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = l.local_addr().unwrap();
         let far = TcpStream::connect(at).unwrap();
@@ -136,16 +136,16 @@ fn new_user_finds_a_port_and_a_leak_from_the_key_bar() {
         let env = [("XDG_STATE_HOME", state.path().to_str().unwrap())];
         let mut s = Screen::sockscope(100, 30, &[], &env);
         s.shows("getting started");
-        // Who holds the port?
+        // The owner of the port.
         press(&mut s, "/ filter", "/");
         s.shows("apply");
         s.keys(&format!(":{}", at.port()));
         press(&mut s, "↵ apply", "\r");
         let me = std::fs::read_to_string("/proc/self/comm").unwrap();
-        s.until("who holds it", |t| {
+        s.until("the owner", |t| {
             t.lines().any(|l| l.contains(&at.to_string()) && l.contains(me.trim().get(..8).unwrap()))
         });
-        // Who leaks?
+        // The leaking process.
         press(&mut s, "/ filter", "/");
         press(&mut s, "^U clear", "\x15");
         s.shows("state:close-wait");
@@ -164,7 +164,7 @@ fn new_user_finds_a_port_and_a_leak_from_the_key_bar() {
         assert_eq!(s.ends(), 0);
         s.is_restored();
         drop(near);
-        // The next start shows no card.
+        // The next start does not show the welcome card.
         let mut s = Screen::sockscope(100, 30, &[], &env);
         s.shows("LISTEN");
         assert!(!s.text().contains("getting started"), "{}", s.text());

@@ -1,9 +1,9 @@
-//! A sample written as JSON and read back is the same sample.
+//! A sample written as JSON and read back is equal.
 //!
-//! The samples are made by a deserializer that answers every request with a random value, so new fields and variants are
+//! The samples come from a deserializer that returns a random value for every request, so new fields and variants are
 //! covered as soon as they exist.
 
-// A test that cannot go on stops there.
+// Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use serde::de::value::{Error, StrDeserializer};
@@ -14,7 +14,7 @@ use serde::{Deserialize, forward_to_deserialize_any};
 use sockscope::model::{Sample, nft};
 use std::collections::HashSet;
 
-/// Samples that are compared.
+/// Number of samples.
 const SAMPLES: u64 = 1_000;
 /// Depth from which on lists are empty and options `None`.
 const MAX_DEPTH: u32 = 12;
@@ -50,7 +50,7 @@ impl Rng {
     }
 }
 
-/// Random values of the type that is asked for.
+/// Random values of the requested type.
 struct Random<'a> {
     rng: &'a mut Rng,
     depth: u32,

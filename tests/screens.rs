@@ -1,6 +1,6 @@
 //! The dashboard over a small synthetic machine, driven by key scripts and compared with snapshots at several sizes.
 
-// A test that cannot go on stops there.
+// Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "screens/world.rs"]
@@ -496,7 +496,7 @@ fn theme_follows_the_terminal_background() {
     let mut light = Screen::new(80, 16);
     light.app.handle(Event::Background(0x00ff_ffff));
     assert_ne!(looks(&mut dark), looks(&mut light));
-    // A configured theme stays, and paints its own background where the terminal's does not suit it.
+    // A configured theme is kept, and paints its own background if that of the terminal does not fit.
     let palette = sockscope::tui::theme::Palette::named("dark").cloned();
     let mut asked = Screen::with(80, 16, Options { palette, ..Options::default() });
     asked.app.handle(Event::Background(0x0010_1010));
@@ -633,7 +633,7 @@ fn in_background(keys: &str, soon: bool) -> Screen {
                 waiting.push(*job);
             }
         }
-        // Intermediate states can be drawn.
+        // Intermediate states must be drawable.
         s.terminal.draw(|f| draw(&s.app, f)).unwrap();
         if soon || i == last {
             deliver(&mut s, &mut waiting);
@@ -645,7 +645,7 @@ fn in_background(keys: &str, soon: bool) -> Screen {
 
 fn deliver(s: &mut Screen, waiting: &mut Vec<sockscope::tui::arrange::ArrangeJob>) {
     while let Some(job) = waiting.pop() {
-        // Only the newest job is done; earlier ones are dropped.
+        // Only the latest job is run; earlier ones are dropped.
         waiting.clear();
         for effect in s.app.handle(Event::Arranged(Box::new(job.work()))) {
             if let Effect::Arrange(job) = effect {

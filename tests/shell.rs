@@ -1,6 +1,6 @@
 //! Generated texts: completion scripts, manual page, reference page.
 
-// A test that cannot go on stops there.
+// Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Every field that `ss` prints has a column here, by which it can be shown, filtered and written as JSON, and that is
 //! explained in both languages. The list is that of the calls of `out()` in `ss.c`, so it holds fields that its manual lacks.
 
-// A test that cannot go on stops there.
+// Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use sockscope::explain::{Lang, explain};
@@ -9,8 +9,8 @@ use sockscope::model::limit::LIMIT_KINDS;
 use sockscope::model::struct_layout;
 use sockscope::table::{SOCKETS, TABLES};
 
-/// The names of `ss` and, behind the arrow where it has another name here, ours: a column, or a column and a part of it.
-/// What stands in brackets is the option that makes `ss` print it.
+/// Names of `ss` and, after the arrow if it differs, the name here: a column, or a column and a part of it.
+/// In brackets: the option that makes `ss` print it.
 const FIELDS: &[(&str, &str)] = &[
     (
         "columns",
@@ -114,7 +114,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("--bpf-maps", "map_id>bpf_maps map_value>bpf_maps"),
 ];
 
-/// Each: the option, the name of `ss`, ours.
+/// Option, name in `ss` and name here of each field.
 fn fields() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
     let one = |(option, names): &(&'static str, &'static str)| {
         let option = *option;
@@ -157,7 +157,7 @@ fn each_of_them_is_explained() {
     }
 }
 
-/// What `ss -s` counts beside sockets that can be listed are ceilings of `limits`.
+/// Counts of `ss -s` other than of listable sockets; `limits` has them as rows.
 #[test]
 fn orphaned_and_timewait_are_ceilings() {
     for name in ["orphans", "time-wait"] {

@@ -1,9 +1,9 @@
-//! The dashboard in a real pseudo-terminal: it starts, answers, survives, and gives the terminal back.
+//! The dashboard in a real pseudo-terminal: start, keys, signals, and restoring the terminal.
 
-// A test that cannot go on stops there.
+// Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-// Each test program uses its part of it.
+// Each test program uses part of it.
 #[allow(dead_code)]
 #[path = "isolation/namespaces.rs"]
 mod namespaces;
@@ -22,14 +22,14 @@ use std::path::Path;
 use std::process::Command;
 use wait::until;
 
-/// A listener of the test's own, and its port as it stands on the screen.
+/// A listener opened by the test, and its port as on the screen.
 fn listener() -> (TcpListener, String) {
     let l = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = l.local_addr().unwrap().to_string();
     (l, at)
 }
 
-/// The dashboard, filtered to a listener of the test's own.
+/// The dashboard, filtered to a listener opened by the test.
 fn shown(cols: u16, rows: u16, env: &[(&str, &str)]) -> (Screen, TcpListener, String) {
     let (l, at) = listener();
     let port = format!("port:{}", l.local_addr().unwrap().port());
@@ -61,14 +61,14 @@ fn termination_signals_restore_the_terminal() {
     });
 }
 
-/// Set in the process whose terminal is to be closed.
+/// Environment variable of the process whose terminal is closed.
 const CLOSES: &str = "SOCKSCOPE_TEST_CLOSES";
 
 #[test]
 fn closed_terminal_ends_the_dashboard() {
     isolated(|| {
         if std::env::var_os(CLOSES).is_some() {
-            // The far side of the terminal lives as long as this process.
+            // The other end of the terminal stays open until this process exits.
             let (s, _l, _) = shown(80, 24, &[]);
             println!("pid {}", s.pid());
             std::process::exit(0);
@@ -78,20 +78,20 @@ fn closed_terminal_ends_the_dashboard() {
             .env(CLOSES, "1")
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&out.stdout).into_owned();
-        let pid: u32 = said.lines().find_map(|l| l.split_once("pid ")?.1.parse().ok()).expect(&said);
+        let output = String::from_utf8_lossy(&out.stdout).into_owned();
+        let pid: u32 = output.lines().find_map(|l| l.split_once("pid ")?.1.parse().ok()).expect(&output);
         let comm = || std::fs::read_to_string(format!("/proc/{pid}/comm"));
         let is_there = || comm().is_ok_and(|c| c.trim() == "sockscope") && !is_zombie(pid);
         until("its end", || (!is_there()).then_some(())).unwrap();
     });
 }
 
-/// Ended, and not yet collected by whoever inherited it.
+/// True if the process is a zombie that its parent has not reaped.
 fn is_zombie(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| s.contains(") Z "))
 }
 
-/// Set in the process that is to panic.
+/// Environment variable of the process that panics.
 const PANICS: &str = "SOCKSCOPE_TEST_PANICS";
 
 #[test]
@@ -135,7 +135,7 @@ fn every_terminal_size_is_survived() {
 fn resized_dashboard_is_drawn_whole() {
     let mut s = Screen::sockscope(80, 24, &["--demo"], &[]);
     s.shows("LISTEN");
-    // With a row selected, the details open and a filter set: all of it comes back.
+    // A selected row, open details and a filter are restored.
     s.keys("/nginx\rj\r");
     s.shows("close details");
     let whole = |cols: u16, rows: u16| {
@@ -157,7 +157,7 @@ fn resized_dashboard_is_drawn_whole() {
             continue;
         }
         s.until("all of it, once", whole(cols, rows));
-        // Beside the table or below it, as there is room.
+        // Beside the table or below it, depending on the width.
         let text = s.text();
         assert_eq!(text.contains('│'), cols >= 150, "{cols}x{rows}:\n{text}");
     }
@@ -224,7 +224,7 @@ fn invalid_filter_leaves_the_last_one_in_force() {
         s.shows("did you mean port?");
         s.keys("\x15\r");
         drop(other);
-        // All of them again: a connection is counted in any case.
+        // Unfiltered: connections are counted either way.
         let _client = std::net::TcpStream::connect(l.local_addr().unwrap()).unwrap();
         s.until("no filter", |t| t.contains("/ nginx") && t.contains("ESTABLISHED"));
     });
@@ -265,10 +265,7 @@ fn output_into_a_pipe_is_the_list() {
         let out = Command::new(env!("CARGO_BIN_EXE_sockscope")).arg(&port).output().unwrap();
         let text = String::from_utf8(out.stdout).unwrap();
         assert!(text.contains(&at) && text.lines().count() == 2 && !text.contains('\x1b'), "{text}");
-        assert!(
-            Path::new("/proc").exists() && text.contains("terminal"),
-            "the process that holds it: {text}"
-        );
+        assert!(Path::new("/proc").exists() && text.contains("terminal"), "the owner: {text}");
     });
 }
 
@@ -277,7 +274,7 @@ fn is_stopped(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| s.contains(") T "))
 }
 
-/// Asks the terminal where its cursor is. This one, as some, does not answer.
+/// Query for the cursor position. This terminal, like some others, does not reply.
 const WHERE: &str = "\x1b[6n";
 
 #[test]
@@ -289,7 +286,7 @@ fn stopped_dashboard_continues_on_sigcont() {
         s.shows("Filter as you type");
         s.keys("\x1b");
         s.shows(&at);
-        // Stopped by its key and from outside: the terminal is the shell's meanwhile.
+        // Stopped by its key and by a signal: meanwhile the terminal belongs to the shell.
         for from_outside in [false, true] {
             if from_outside {
                 s.signal(Signal::TSTP);
@@ -316,10 +313,10 @@ fn stopped_dashboard_continues_on_sigcont() {
 fn single_namespace_is_noted_on_the_screen() {
     isolated(|| {
         let _listens = listener();
-        for (args, told) in [(&["--netns", "here"][..], true), (&[], false)] {
+        for (args, reported) in [(&["--netns", "here"][..], true), (&[], false)] {
             let mut s = Screen::sockscope(160, 30, args, &[]);
             s.shows("LISTEN");
-            assert_eq!(s.shows("q quit").contains("other network namespaces are not read"), told);
+            assert_eq!(s.shows("q quit").contains("other network namespaces are not read"), reported);
             s.keys("q");
             s.ends();
         }

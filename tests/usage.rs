@@ -1,9 +1,9 @@
 //! Usage errors, exit statuses, closed pipes and full disks: every failure is one clear line.
 
-// A test that cannot go on stops there.
+// Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-// Each test program uses its part of it.
+// Each test program uses part of it.
 #[allow(dead_code)]
 #[path = "isolation/namespaces.rs"]
 mod namespaces;
@@ -18,7 +18,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Output, Stdio};
 use wait::until;
 
-/// The program without the settings of whoever runs the tests.
+/// The program without the settings of the current user.
 fn sockscope() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sockscope"));
     command.env("XDG_CONFIG_HOME", "/nonexistent").stdin(Stdio::null());
@@ -43,6 +43,48 @@ fn assert_usage_error(out: &Output, about: &str, want: &str) {
     assert!(out.stdout.is_empty(), "{about}");
 }
 
+/// Asserts one line on standard output that begins with UNKNOWN, nothing on standard error, and exit status 3.
+fn assert_unknown(out: &Output, about: &str, want: &str) {
+    let line = String::from_utf8(out.stdout.clone()).unwrap();
+    assert_eq!(out.status.code(), Some(3), "{about}: {line}");
+    assert!(line.starts_with("UNKNOWN - ") && line.contains(want), "{about}: {line}");
+    assert!(line.lines().count() == 1 && out.stderr.is_empty(), "{about}: {line}");
+}
+
+#[test]
+fn failed_check_is_unknown_on_standard_output() {
+    for (args, want) in [
+        (&["check", "--nope"][..], "--nope"),
+        (&["check", "--warn", "lots"], "--warn"),
+        (&["check", "--warn", "95%", "--crit", "90%"], "--warn (95%) must be below --crit (90%)"),
+        (&["check", "--only", "fdss"], "did you mean"),
+        (&["check", "foo:bar"], "unknown field \"foo\""),
+        (&["check", "(fds"], "character"),
+        (&["check", "-f", "csv"], "--format"),
+        (&["--config", "/nonexistent/x.toml", "check"], "/nonexistent/x.toml"),
+        (&["--interval", "soon", "check"], "--interval"),
+        (&["check", "--proc-root", "/nonexistent"], "/nonexistent"),
+    ] {
+        assert_unknown(&words(args), &args.join(" "), want);
+    }
+    // Not a check: the word is a filter.
+    assert_eq!(words(&["list", "--nope", "check"]).status.code(), Some(2));
+    let json = words(&["check", "--proc-root", "/nonexistent", "-f", "json"]);
+    let v: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!((json.status.code(), &v["status"], &v["exit"]), (Some(3), &"UNKNOWN".into(), &3.into()));
+}
+
+#[test]
+fn watch_ends_after_its_timeout() {
+    for format in ["table", "ndjson"] {
+        let args = ["--demo=small", "list", "--watch=100ms", "--timeout", "350ms", "-f", format];
+        let start = std::time::Instant::now();
+        let out = words(&args);
+        assert_eq!(out.status.code(), Some(0), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        assert!(start.elapsed() >= std::time::Duration::from_millis(350) && !out.stdout.is_empty());
+    }
+}
+
 #[test]
 fn usage_error_is_one_line_and_exit_2() {
     let long = "(".repeat(64 * 1024);
@@ -63,7 +105,7 @@ fn usage_error_is_one_line_and_exit_2() {
             "--wait-for cannot be combined with --group-by",
         ),
         (&["list", "--watch=never"][..], "--watch"),
-        (&["list", "--timeout", "1s"][..], "wait-for"),
+        (&["list", "--timeout", "1s"][..], "--timeout requires --watch or --wait-for"),
         (&["list", "--proc-root", "/no/such/dir"][..], "/no/such/dir: No such file"),
         (&["list", "--proc-root", "/dev/null"][..], "/dev/null"),
         (&["list", "--proc-root", "/", "--backend", "netlink"][..], "--proc-root"),
@@ -86,7 +128,7 @@ fn usage_error_is_one_line_and_exit_2() {
         (&["explain", "clos_wait"][..], "did you mean \"close_wait\"?"),
         (&["explain", "listen", "--lang", "fr"][..], "expected auto, en or ko"),
         (&["--demo=bussy-web", "list"][..], "did you mean \"busy-web\"?"),
-        (&["--demo=/no/such.scene", "list"][..], "read /no/such.scene"),
+        (&["--demo=/no/such.scenario", "list"][..], "read /no/such.scenario"),
         (&["screenshot", "--size", "80"][..], "--size"),
         (&["--theme", "drak", "list"][..], "did you mean \"dark\"?"),
         (&["--view", "prots"][..], "did you mean \"ports\"?"),
@@ -174,7 +216,7 @@ fn explain_follows_lang_and_locale() {
 #[test]
 fn closed_pipe_is_exit_0() {
     isolated(|| {
-        // Rows for more than a pipe holds.
+        // More rows than fit into a pipe buffer.
         let _held: Vec<_> = (0..200).map(|_| std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
         for args in [
             &["list", "--columns", "all"][..],
@@ -295,7 +337,7 @@ fn unreadable_default_config_is_ignored_with_a_note() {
     // A copy of the program that the other user can execute.
     let program = home.path().join("sockscope/program");
     std::fs::copy(env!("CARGO_BIN_EXE_sockscope"), &program).unwrap();
-    // No permission stops root, who becomes another user instead.
+    // Root ignores permissions, so it becomes another user.
     let root = rustix::process::geteuid().is_root();
     let closed = if root { 0o600 } else { 0 };
     for (path, mode) in [(home.path(), 0o755), (file.as_path(), closed), (program.as_path(), 0o755)] {
@@ -306,7 +348,7 @@ fn unreadable_default_config_is_ignored_with_a_note() {
         c.args(["list", "--demo", "port:22"]).env("XDG_CONFIG_HOME", home.path()).stdin(Stdio::null());
         c
     };
-    // Another test that starts a program just now holds what is written here open for a moment.
+    // A test that forks at this moment keeps the file written here open for a moment.
     let run = |mut command: Command| {
         let run = || match command.output() {
             Err(e) if e.kind() == std::io::ErrorKind::ExecutableFileBusy => None,

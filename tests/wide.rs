@@ -1,10 +1,10 @@
-//! Wide characters (Korean, emoji with all that joins them) move nothing: a screen over names of them is that over ASCII
-//! names as wide, but for the names themselves.
+//! Wide characters (Korean, joined emoji) shift nothing: a screen with such names equals one with ASCII
+//! names of the same width, except for the names.
 
-// A test that cannot go on stops there.
+// Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-// Each test program uses its part of it.
+// Each test program uses part of it.
 #[allow(dead_code)]
 #[path = "isolation/namespaces.rs"]
 mod namespaces;
@@ -47,11 +47,11 @@ const PARTS: &[&str] = &[
     "नि",
 ];
 
-/// A letter that stands nowhere else on the screen.
+/// A letter that occurs nowhere else on the screen.
 const FILL: &str = "ɸ";
 
-/// A scene whose processes, users and command lines are called so.
-fn scene(names: &[String]) -> Scenario {
+/// A scenario whose processes, users and command lines have this name.
+fn scenario(names: &[String]) -> Scenario {
     let mut text = String::from("host h\n");
     for (i, name) in names.iter().enumerate() {
         let pid = 100 + i;
@@ -73,10 +73,10 @@ fn scene(names: &[String]) -> Scenario {
 /// The screen after three polls and these keys.
 fn shot(names: &[String], size: (u16, u16), keys: &str) -> Buffer {
     let mut app = App::new(Options::default());
-    let mut source = ScenarioSource::new(scene(names));
+    let mut source = ScenarioSource::new(scenario(names));
     let (mut engine, mut wants) = (Engine::new(), app.wants());
     app.resize(Size { width: size.0, height: size.1 });
-    let tell = |app: &mut App, wants: &mut Wants, e: Event| {
+    let handle = |app: &mut App, wants: &mut Wants, e: Event| {
         for effect in app.handle(e) {
             if let Effect::Wants(w) = effect {
                 *wants = w;
@@ -84,11 +84,11 @@ fn shot(names: &[String], size: (u16, u16), keys: &str) -> Buffer {
         }
     };
     for e in key_script::keys(keys) {
-        tell(&mut app, &mut wants, Event::Input(e));
+        handle(&mut app, &mut wants, Event::Input(e));
     }
     for _ in 0..3 {
         let sample = source.sample(&wants).unwrap();
-        tell(&mut app, &mut wants, Event::from(engine.step(sample)));
+        handle(&mut app, &mut wants, Event::from(engine.step(sample)));
     }
     let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).unwrap();
     terminal.draw(|f| draw(&app, f)).unwrap();
@@ -96,7 +96,7 @@ fn shot(names: &[String], size: (u16, u16), keys: &str) -> Buffer {
 }
 
 fn text(b: &Buffer) -> String {
-    // The second half of a wide character is no character.
+    // The second cell of a wide character is empty.
     let whole = |x: u16, y| x == 0 || b[(x - 1, y)].symbol().width() < 2;
     let line =
         |y| -> String { (0..b.area.width).filter(|x| whole(*x, y)).map(|x| b[(x, y)].symbol()).collect() };
@@ -122,8 +122,8 @@ fn check(names: &[String], size: (u16, u16), keys: &str) -> Result<(), TestCaseE
             for half in 1..columns {
                 prop_assert!(wide[(x + half, y)].symbol().trim().is_empty(), "two in one place: {}", about());
             }
-            // What is no part of a name stands where it would stand; below the header, whose words on who is nearest to
-            // full are as long as a name can be cut.
+            // Everything except the names has the same position; below the header, whose alert
+            // is cut depending on the name.
             if y > 2 && n != FILL && n != "…" && n != " " {
                 prop_assert!(w == n, "moved: {}", about());
             }
@@ -182,12 +182,12 @@ fn paths_of_unix_sockets_keep_the_columns_of_a_list() {
         let out = String::from_utf8(out.stdout).unwrap();
         let lines: Vec<&str> = out.lines().collect();
         assert_eq!(lines.len(), 1 + paths.len(), "{out}");
-        // The last column stands on the right: every line is as wide as the title's.
+        // The last column is right-aligned: every line is as wide as the title.
         for (line, whole) in lines.iter().zip(std::iter::repeat(lines[0].width())) {
             assert_eq!(line.width(), whole, "{line}\n{out}");
         }
         for p in &paths {
-            // What joins emoji has no width of its own, and is shown as what it is.
+            // A zero-width joiner is shown as an escape.
             assert!(lines.iter().any(|l| l.contains(&*escape(p.to_str().unwrap()))), "{out}");
         }
     });

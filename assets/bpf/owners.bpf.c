@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 //
-// One record per open descriptor of each process, as listed in /proc/PID/fd; read by src/collect/procs/bpf.rs.
+// One record per open descriptor of each process, as listed in /proc/PID/fd and, for threads with a descriptor table
+// of their own, in /proc/PID/task/TID/fd; read by src/collect/procs/bpf.rs.
 // An iterator over task files (kernel/bpf/task_iter.c, Linux >= 5.11 for the helpers used) calls it once per
 // descriptor. The iterator skips threads that share the descriptors of their leader, and tasks not visible in the
-// reader's pid namespace.
+// reader's pid namespace. If the leader has exited, it calls it for every thread.
 //
 // assets/bpf/build compiles it to the object file in this directory, which sockscope embeds.
 
@@ -52,11 +53,15 @@ struct pid {
 	struct upid numbers[1];
 } CORE;
 
+struct files_struct;
+
 struct task_struct {
 	int pid;
 	int tgid;
 	u64 start_boottime;
 	struct pid *thread_pid;
+	struct task_struct *group_leader;
+	struct files_struct *files;
 } CORE;
 
 // Iterator context, with the same layout in every kernel that has it (include/linux/bpf.h).
@@ -96,9 +101,13 @@ struct record {
 	// In the pid namespace of the reader.
 	u32 pid;
 	u32 fd;
+	// With IO_URING, if it is one.
 	u32 kind;
-	u32 zero;
+	// 0: that of the main thread; else the same for threads that share it.
+	u32 table;
 };
+
+#define IO_URING (1 << 16)
 
 // The first 16 bytes of a name, padded with zeros.
 union name {
@@ -140,6 +149,8 @@ static inline __attribute__((always_inline)) u32 kind_of(struct file *file, unsi
 			return INOTIFY;
 		case EIGHT('[', 'p', 'i', 'd', 'f', 'd', ']', 0):
 			return PIDFD;
+		case EIGHT('[', 'i', 'o', '_', 'u', 'r', 'i', 'n'):
+			return name.words[1] == EIGHT('g', ']', 0, 0, 0, 0, 0, 0) ? OTHER | IO_URING : OTHER;
 		}
 		return OTHER;
 	case TMPFS:
@@ -178,16 +189,25 @@ int owners(struct bpf_iter__task_file *ctx)
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 
-	// An unshared thread has its own descriptors, which /proc/PID/fd does not list.
-	if (!task || !file || task->pid != task->tgid)
+	if (!task || !file)
 		return 0;
+	// The process has the pid and start time of its main thread.
+	struct task_struct *leader = task->group_leader;
 	struct inode *inode = file->f_inode;
+	u64 table = 0;
+
+	if (task->pid != task->tgid) {
+		bpf_probe_read_kernel(&table, sizeof(table), &task->files);
+		// Objects are aligned to more than two bytes.
+		table = table >> 1 | 1;
+	}
 	struct record r = {
-		.start_ns = task->start_boottime,
+		.start_ns = leader->start_boottime,
 		.inode = inode->i_ino,
-		.pid = pid_here(task),
+		.pid = pid_here(leader),
 		.fd = ctx->fd,
 		.kind = kind_of(file, inode->i_sb->s_magic),
+		.table = table,
 	};
 	bpf_seq_write(ctx->meta->seq, &r, sizeof(r));
 	return 0;

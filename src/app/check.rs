@@ -1,127 +1,117 @@
 //! `sockscope check`: resource limits for monitoring (Nagios plugin interface).
 
+mod report;
+mod window;
+
 use super::reader::Reader;
 use super::{ExitStatus, RunError, listing};
 use crate::cli::Plan;
-use crate::cli::check::CheckPlan;
-use crate::diagnose::alert::alert_json;
-use crate::diagnose::fd_leak;
-use crate::diagnose::finding::limit_diagnosis;
-use crate::diagnose::limit::subject;
-use crate::diagnose::remedy;
-use crate::model::text::escape;
-use crate::model::{AlertRules, Level, Snapshot};
-use std::fmt::Write as _;
+use crate::cli::check::{CheckOutput, CheckPlan};
+use crate::cli::list_plan::ListPlan;
+use crate::diagnose::unjudged;
+use crate::model::{Level, Limit, LimitKind, LimitSubject, Snapshot};
+use report::Report;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
+use window::Window;
 
-/// Exit status if no limit matches or reading failed.
-const UNKNOWN: u8 = 3;
+/// Exit status if nothing worse was found, but something could not be judged, no limit matches, or the check failed.
+pub(super) const UNKNOWN: u8 = 3;
 /// Minimum number of polls within `--for`.
 const MIN_POLLS: u32 = 10;
-/// Maximum number of limits in the performance data.
-const MAX_PERFDATA: usize = 20;
 
 /// Checks and prints. A read error is the status UNKNOWN, which monitoring understands, not an error.
 pub(super) fn run(plan: &Plan, check: &CheckPlan) -> Result<ExitStatus, RunError> {
-    match evaluate(plan, check) {
-        Ok((code, text)) => {
-            let mut out = io::stdout().lock();
-            out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(RunError::stdout)?;
-            Ok(ExitStatus::Check(code))
-        }
-        Err(e) => {
-            let text = format!("UNKNOWN - {}\n", escape(&e.to_string()));
-            io::stdout().write_all(text.as_bytes()).map_err(RunError::stdout)?;
-            Ok(ExitStatus::Check(UNKNOWN))
-        }
+    let (code, text) = match evaluate(plan, check) {
+        Ok(done) => done,
+        Err(e) if check.output == CheckOutput::Json => (UNKNOWN, report::error_json(&e.to_string())),
+        Err(e) => (UNKNOWN, unknown_line(&e.to_string())),
+    };
+    if check.output != CheckOutput::Nothing {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(RunError::stdout)?;
     }
+    Ok(ExitStatus::Check(code))
+}
+
+/// True if the command line is that of a check, whether or not it is valid.
+pub(super) fn is_check(args: &[OsString], commands: &[&str]) -> bool {
+    args.iter().skip(1).filter_map(|a| a.to_str()).find(|a| commands.contains(a)) == Some("check")
+}
+
+/// The status line of a check that could not be made.
+pub(super) fn unknown_line(why: &str) -> String {
+    format!("UNKNOWN - {}\n", report::plain(why))
 }
 
 fn evaluate(plan: &Plan, check: &CheckPlan) -> Result<(u8, String), RunError> {
     let wants = listing::wants(&check.list);
     let mut reader = Reader::open(plan, wants)?.with_rules(check.rules.clone());
-    let mut snap = reader.poll()?;
+    let view = listing::view(&check.list);
+    let matching = |snap: &Snapshot| {
+        let rows = view.arrange(snap).rows.into_iter().map(|r| r as usize);
+        let selected = |r: &usize| check.only.is_empty() || check.only.contains(&snap.limits[*r].kind);
+        rows.filter(selected).collect::<Vec<_>>()
+    };
+    let mut window = Window::default();
+    let snap = reader.poll()?;
+    window.add(&snap, &matching(&snap));
     if let Some(during) = check.during {
         let every = plan.interval().min(during / MIN_POLLS).max(Duration::from_millis(100));
         let deadline = Instant::now() + during;
         while Instant::now() < deadline {
             std::thread::sleep(every.min(deadline.saturating_duration_since(Instant::now())));
-            snap = reader.poll()?;
+            let snap = reader.poll()?;
+            window.add(&snap, &matching(&snap));
         }
     }
-    let rows = listing::view(&check.list).arrange(&snap).rows;
-    let selected = |r: &usize| check.only.is_empty() || check.only.contains(&snap.limits[*r].kind);
-    let mut rows: Vec<usize> = rows.into_iter().map(|r| r as usize).filter(selected).collect();
-    rows.sort_by_key(|r| std::cmp::Reverse(snap.limits[*r].level));
-    let worst = rows.first().map(|r| snap.limits[*r].level);
-    let (code, word) = match worst {
-        None => (UNKNOWN, "UNKNOWN"),
-        Some(Level::Ok) => (0, "OK"),
-        Some(Level::Warning) => (1, "WARNING"),
-        Some(Level::Critical) => (2, "CRITICAL"),
+    let verdicts = window.verdicts(check.during);
+    let unjudged = match window.last() {
+        Some(snap) => unjudged_lines(check, snap, verdicts.is_empty()),
+        None => Vec::new(),
     };
+    let worst = verdicts.first().map(|v| v.level);
+    let partial = !unjudged.is_empty() && !check.allow_partial;
+    let (code, word) = match worst {
+        Some(Level::Critical) => (2, "CRITICAL"),
+        Some(Level::Warning) => (1, "WARNING"),
+        Some(Level::Ok) if !partial => (0, "OK"),
+        Some(Level::Ok) | None => (UNKNOWN, "UNKNOWN"),
+    };
+    let report = Report { verdicts: &verdicts, unjudged: &unjudged, code, word, rules: &check.rules };
     Ok((
         code,
-        if check.json { json(&snap, &rows, code, word) } else { text(&snap, &rows, word, &check.rules) },
+        match check.output {
+            CheckOutput::Json => report.json(),
+            CheckOutput::FirstLine => report.status_line(),
+            CheckOutput::Text | CheckOutput::Nothing => report.text(),
+        },
     ))
 }
 
-/// Nagios output: the status line with performance data behind a bar, details below.
-fn text(snap: &Snapshot, rows: &[usize], word: &str, rules: &AlertRules) -> String {
-    let found: Vec<String> =
-        rows.iter().filter_map(|r| limit_diagnosis(snap, *r).map(|d| d.evidence)).collect();
-    let head = match (found.first(), rows.len()) {
-        (_, 0) => "no matching limit".to_owned(),
-        (None, n) => format!("{n} {} checked", if n == 1 { "limit" } else { "limits" }),
-        (Some(first), _) if found.len() > 1 => format!("{first} (and {} more)", found.len() - 1),
-        (Some(first), _) => first.clone(),
+/// Limits that could not be judged, of the kinds that `--only` and the filter select. A filter on more than the kind, such as
+/// `pid:812`, selects rows, so it is complete if it matches one.
+fn unjudged_lines(check: &CheckPlan, snap: &Snapshot, no_match: bool) -> Vec<String> {
+    if !no_match && !filters_kinds_only(&check.list) {
+        return Vec::new();
+    }
+    let is_wanted = |kind: LimitKind| {
+        (check.only.is_empty() || check.only.contains(&kind)) && filter_selects(&check.list, snap, kind)
     };
-    let mut out = format!("{word} - {}", plain(&head));
-    let perfdata = rows.iter().take(MAX_PERFDATA).filter_map(|r| {
-        let l = &snap.limits[*r];
-        let name = plain(&format!("{} {}", l.kind.info().name, subject(snap, *r))).replace(['\'', '='], "_");
-        let max = l.max?;
-        let comm = l.process.filter(|_| l.kind == crate::model::LimitKind::Fds);
-        let comm = comm.and_then(|p| snap.sample.processes.get(p as usize)).map(|p| &*p.info.comm);
-        let (warn, crit) = rules.shares(l.kind, comm);
-        let threshold = |share: f64| (max as f64 * share).floor() as u64;
-        Some(format!("'{name}'={};{};{};0;{max}", l.used, threshold(warn), threshold(crit)))
-    });
-    let perfdata: Vec<String> = perfdata.collect();
-    if !perfdata.is_empty() {
-        let _ = write!(out, " | {}", perfdata.join(" "));
-    }
-    out.push('\n');
-    for (r, f) in rows.iter().zip(&found) {
-        let info = snap.limits[*r].kind.info();
-        let _ = writeln!(
-            out,
-            "{}: {} {} Set by: {}.",
-            snap.limits[*r].level.name(),
-            plain(f),
-            info.help,
-            info.set_by
-        );
-        let process = snap.limits[*r].process.filter(|_| {
-            matches!(snap.limits[*r].kind, crate::model::LimitKind::Fds | crate::model::LimitKind::CloseWait)
-        });
-        for s in process.map_or_else(Vec::new, |p| fd_leak::suspects(snap, p as usize)) {
-            let _ = writeln!(out, "  {}", plain(&s.line()));
-        }
-        for step in remedy::steps(snap, *r) {
-            let _ = writeln!(out, "  {}", plain(&step));
-        }
-    }
-    out
+    unjudged::lines(snap, &is_wanted)
 }
 
-/// Text without the bar that separates performance data, and without control characters.
-fn plain(s: &str) -> String {
-    escape(s).replace('|', "/")
+fn filters_kinds_only(list: &ListPlan) -> bool {
+    list.filter.columns().iter().all(|c| ["limit", "title", "set_by", "advice"].contains(&c.name))
 }
 
-fn json(snap: &Snapshot, rows: &[usize], code: u8, word: &str) -> String {
-    let all: Vec<String> = rows.iter().map(|r| alert_json(snap, *r)).collect();
-    format!("{{\"status\":\"{word}\",\"exit\":{code},\"limits\":[{}]}}\n", all.join(","))
+/// True if the filter of a listing of limits can match this kind.
+pub(super) fn filter_selects(list: &ListPlan, snap: &Snapshot, kind: LimitKind) -> bool {
+    if list.filter.columns().is_empty() || !filters_kinds_only(list) {
+        return true;
+    }
+    let mut probe = snap.clone();
+    probe.limits = vec![Limit::new(kind, 0, LimitSubject::System, 0, None)];
+    list.filter.over(&probe).matches(0)
 }

@@ -29,7 +29,7 @@ fn validators<'a>(theme: Check<'a>, services: &'a Services) -> Validators<'a> {
     Validators { keys: &check_keys, theme, services }
 }
 
-/// Loads the named configuration file, or the default one if it exists. The note says why an existing default file was
+/// Loads the named configuration file, or the default one if it exists. The note has the reason that an existing default file was
 /// ignored.
 pub(super) fn load(
     named: Option<&Path>,

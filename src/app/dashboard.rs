@@ -10,7 +10,9 @@ use crate::cli::Plan;
 use crate::cli::list_plan::ListPlan;
 use crate::cli::settings::value::ColorArg;
 use crate::collect::{self, Engines};
+use crate::model::lang::{noop, set_lang, tr};
 use crate::model::{Hosts, Missing, Netns, Wants};
+use crate::msg;
 use crate::tui::Color;
 use crate::tui::arrange::ArrangeJob;
 use crate::tui::event::{Effect, Event, Latest, ProbeRequest, ProbeResult, Signal};
@@ -36,6 +38,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
     };
     let env = TerminalEnv::read();
     let options = options(plan, list, &env)?;
+    set_lang(options.lang);
     let query_background = env.supports_queries() && options.color != Color::None;
     let mut app = App::new(options);
     let (events, inbox) = mpsc::channel();
@@ -131,7 +134,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
                 let _ = replies.send(Event::Status(status));
             }
             Effect::SaveView { name, view } => {
-                let status = save(config.as_deref(), &format!("view {name}"), &name, &Saved::View(&view));
+                let status = save(config.as_deref(), &msg!("view {}", name), &name, &Saved::View(&view));
                 let _ = replies.send(Event::Status(status));
             }
             Effect::Redraw | Effect::Quit => {}
@@ -168,7 +171,7 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, env: &TerminalEnv) -> Result
         only: match plan.settings.netns {
             Netns::All => None,
             _ if plan.demo.is_some() || plan.proc_root.is_some() => None,
-            _ => Some("other network namespaces are not read (--netns)"),
+            _ => Some(noop("other network namespaces are not read (--netns)")),
         },
         filter: list.filter_text.clone(),
         status_message: Some(plan.notes.join("; ")).filter(|s| !s.is_empty()),
@@ -235,7 +238,7 @@ pub(super) fn probe(live: bool, request: ProbeRequest) -> Event {
     if !live {
         let unknown = || Err(Missing::NotReported);
         let result = ProbeResult {
-            cwd: Err("demo data or captured tree".to_owned()),
+            cwd: Err(noop("demo data or captured tree").to_owned()),
             proc_ctx: unknown(),
             sock_ctx: unknown(),
             tids: vec![],
@@ -257,10 +260,10 @@ pub(super) fn probe(live: bool, request: ProbeRequest) -> Event {
 fn save(file: Option<&Path>, what: &str, name: &str, saved: &Saved<'_>) -> String {
     match file {
         Some(file) => match state_files::save(file, name, saved) {
-            Ok(()) => format!("saved as {what} in {}", file.display()),
-            Err(e) => format!("not saved in {}: {e}", file.display()),
+            Ok(()) => msg!("saved as {} in {}", what, file.display()),
+            Err(e) => msg!("not saved in {}: {}", file.display(), e),
         },
-        None => "not saved: neither XDG_CONFIG_HOME nor HOME is set".to_owned(),
+        None => tr("not saved: neither XDG_CONFIG_HOME nor HOME is set").to_owned(),
     }
 }
 

@@ -3,6 +3,8 @@
 use super::{environment, listing, state_files};
 use crate::cli::Plan;
 use crate::format::thousands;
+use crate::model::lang::in_english;
+use crate::msg;
 use crate::output::{self, Format, Listing, Rows};
 use crate::tui::export::Export;
 use std::io;
@@ -12,10 +14,10 @@ use std::time::SystemTime;
 /// Writes the export; returns the result in one line.
 pub(super) fn write(plan: &Plan, what: &Export) -> String {
     let now = SystemTime::now();
-    match write_in(Path::new("."), now, plan, what) {
-        Ok((file, Some(rows))) => format!("{} rows written to {}", thousands(rows as u64), file.display()),
-        Ok((file, None)) => format!("written to {}", file.display()),
-        Err((file, e)) => format!("write {}: {e}", file.display()),
+    match in_english(|| write_in(Path::new("."), now, plan, what)) {
+        Ok((file, Some(rows))) => msg!("{} rows written to {}", thousands(rows as u64), file.display()),
+        Ok((file, None)) => msg!("written to {}", file.display()),
+        Err((file, e)) => msg!("write {}: {}", file.display(), e),
     }
 }
 

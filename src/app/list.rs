@@ -2,15 +2,15 @@
 
 use super::listing::{RESOLVE_TIMEOUT, resolve_all_hosts, resolve_hosts, view, wants, write};
 use super::reader::Reader;
-use super::{ExitStatus, RunError, watch};
+use super::{ExitStatus, RunError, check, watch};
 use crate::cli::Plan;
 use crate::cli::list_plan::{ListPlan, Wait};
-use crate::diagnose::visibility::hidden;
+use crate::diagnose::{unjudged, visibility::hidden};
 use crate::format::{Role, thousands};
 use crate::model::text::escape;
 use crate::model::{Fault, FaultKind, FaultSubject, Netns, Proto, ProtoSet, Reads, Snapshot};
 use crate::output::Format;
-use crate::table::forwards;
+use crate::table::{TableId, forwards};
 use crate::view::Arranged;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -112,11 +112,27 @@ fn unavailable(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
     for f in snap.sample.faults.iter().filter(|_| requested).filter(is_extra) {
         out.push(format!("sockscope: {}: {}", f.subject, f.detail));
     }
+    out.extend(unjudged_limits(list, snap));
+    if list.table.id == TableId::Processes && snap.sample.privileges.hidepid {
+        out.push(
+            "sockscope: processes of other users are hidden: /proc is mounted with hidepid, run as root to see them"
+                .to_owned(),
+        );
+    }
     // Other errors are printed by `read_errors`.
     for f in forwards::unread(snap).filter(|f| f.kind == FaultKind::NotPermitted) {
         out.push(escape(&format!("sockscope: {f}")).into_owned());
     }
     out
+}
+
+/// Limits that could not be read, of the kinds that the filter selects.
+fn unjudged_limits(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
+    if list.table.id != TableId::Limits {
+        return Vec::new();
+    }
+    let lines = unjudged::lines(snap, &|kind| check::filter_selects(list, snap, kind));
+    lines.iter().map(|l| escape(&format!("sockscope: not judged: {l}")).into_owned()).collect()
 }
 
 /// Network namespaces that could not be entered, if one was requested and no row was found.

@@ -71,7 +71,10 @@ pub(super) fn page() -> io::Result<Vec<u8>> {
     for (code, meaning) in [
         ("0", "Success; also if the reader of a pipe has closed it."),
         ("1", "No row matched, or the wait timed out."),
-        ("2", "Usage error or failure; one line on standard error says what failed, on what, and why."),
+        (
+            "2",
+            "Usage error or failure; one line on standard error has the operation, its object and the reason.",
+        ),
     ] {
         item(&mut out, code, meaning)?;
     }

@@ -45,12 +45,12 @@ mod tests {
     fn panic_becomes_one_line_with_its_place() {
         let before = std::panic::take_hook();
         let caught = catch(|| -> u8 { panic!("index {} of {}", 3, 2) });
-        let fine = catch(|| 7);
+        let ok = catch(|| 7);
         std::panic::set_hook(before);
         let line = caught.unwrap_err();
         let first = line.lines().next().unwrap();
         assert!(first.starts_with("internal error: index 3 of 2 at src/app/panic_report.rs:"), "{line}");
         assert!(first.ends_with("please report this with the command line"), "{line}");
-        assert_eq!(fine, Ok(7));
+        assert_eq!(ok, Ok(7));
     }
 }

@@ -8,6 +8,7 @@ use crate::cli::args::ScreenForm;
 use crate::cli::plan::ScreenshotPlan;
 use crate::cli::settings::value::ColorArg;
 use crate::model::Wants;
+use crate::model::lang::set_lang;
 use crate::tui::Color;
 use crate::tui::event::{Effect, Event};
 use crate::tui::export::Form;
@@ -22,6 +23,7 @@ const POLLS_AFTER_KEYS: u32 = 2;
 /// Prints the screenshot.
 pub(super) fn run(plan: &Plan, shot: &ScreenshotPlan) -> Result<ExitStatus, RunError> {
     let mut options = dashboard::options(plan, &shot.list, &TerminalEnv::read())?;
+    set_lang(options.lang);
     // All colors and characters, independent of this terminal.
     options.color = if plan.settings.color == ColorArg::Never { Color::None } else { Color::True };
     options.ascii = false;

@@ -12,7 +12,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Runs until it is interrupted or the output pipe is closed.
+/// Runs until it is interrupted, the output pipe is closed, or the timeout is over.
 pub(super) fn run(plan: &Plan, list: &ListPlan, every: Duration) -> Result<ExitStatus, RunError> {
     let mut wants = listing::wants(list);
     // All states are read, so that a row that leaves the filtered ones is reported as changed, not closed.
@@ -20,6 +20,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan, every: Duration) -> Result<ExitS
     let mut reader = Reader::open(plan, wants)?;
     let mut events = Events::default();
     let mut first = true;
+    let deadline = list.watch_timeout.map(|t| Instant::now() + t);
     loop {
         let start = Instant::now();
         let snap = reader.poll()?;
@@ -33,7 +34,14 @@ pub(super) fn run(plan: &Plan, list: &ListPlan, every: Duration) -> Result<ExitS
         out.flush().map_err(RunError::stdout)?;
         drop(out);
         first = false;
-        std::thread::sleep(every.saturating_sub(start.elapsed()));
+        let next = every.saturating_sub(start.elapsed());
+        match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
+            Some(left) if left <= next => {
+                std::thread::sleep(left);
+                return Ok(ExitStatus::Success);
+            }
+            _ => std::thread::sleep(next),
+        }
     }
 }
 

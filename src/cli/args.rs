@@ -183,8 +183,8 @@ pub struct List {
     /// Wait until a row also matches this filter, print the matching rows and exit
     #[arg(long, value_name = "FILTER", conflicts_with = "watch")]
     pub wait_for: Option<String>,
-    /// Stop waiting after TIME, with exit status 1
-    #[arg(long, value_name = "TIME", requires = "wait_for", allow_negative_numbers = true)]
+    /// Stop --watch after TIME, or --wait-for with exit status 1
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
     pub timeout: Option<String>,
 }
 
@@ -206,6 +206,15 @@ pub struct Check {
     /// Observe for TIME and also check growth and drops: limits about to be reached, losses meanwhile
     #[arg(long = "for", value_name = "TIME")]
     pub during: Option<String>,
+    /// Exit 0, 1 or 2 although some limits could not be read (default: 3, if nothing worse was found)
+    #[arg(long)]
+    pub allow_partial: bool,
+    /// Print only the first line
+    #[arg(long, conflicts_with = "quiet")]
+    pub short: bool,
+    /// Print nothing, only exit
+    #[arg(short = 'q', long)]
+    pub quiet: bool,
     /// Output format: table or json
     #[arg(short = 'f', long, value_enum, value_name = "FORMAT", default_value = "table")]
     pub format: FormatArg,

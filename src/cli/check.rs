@@ -18,8 +18,23 @@ pub struct CheckPlan {
     pub rules: AlertRules,
     /// Time to observe.
     pub during: Option<Duration>,
-    /// Print JSON.
-    pub json: bool,
+    /// Judge what can be read, and ignore what cannot.
+    pub allow_partial: bool,
+    /// Output.
+    pub output: CheckOutput,
+}
+
+/// Output of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckOutput {
+    /// Status line with performance data, and details below.
+    Text,
+    /// Status line with performance data.
+    FirstLine,
+    /// JSON.
+    Json,
+    /// Nothing but the exit status.
+    Nothing,
 }
 
 impl CheckPlan {
@@ -43,13 +58,15 @@ impl CheckPlan {
         let only = words.map(limit).collect::<Result<_, _>>();
         let only = only.map_err(|e| UsageError(format!("--only: {e}")))?;
         let during = c.during.as_deref().map(|t| flag_duration("--for", t)).transpose()?;
-        let json = match c.format {
-            FormatArg::Table => false,
-            FormatArg::Json => true,
+        let output = match c.format {
+            FormatArg::Table | FormatArg::Json if c.quiet => CheckOutput::Nothing,
+            FormatArg::Table if c.short => CheckOutput::FirstLine,
+            FormatArg::Table => CheckOutput::Text,
+            FormatArg::Json => CheckOutput::Json,
             FormatArg::Ndjson | FormatArg::Csv => {
                 return Err(UsageError("--format: check supports table and json".to_owned()));
             }
         };
-        Ok(Self { list, only, rules, during, json })
+        Ok(Self { list, only, rules, during, allow_partial: c.allow_partial, output })
     }
 }

@@ -42,6 +42,8 @@ pub struct ListPlan {
     pub count: bool,
     /// Interval of `--watch`.
     pub watch: Option<Duration>,
+    /// Time after which `--watch` ends.
+    pub watch_timeout: Option<Duration>,
     /// Condition of `--wait-for`.
     pub wait: Option<Wait>,
 }
@@ -114,15 +116,16 @@ impl ListPlan {
                 return Err(UsageError(conflict.to_owned()));
             }
         }
+        let timeout = l.timeout.as_deref().map(|t| flag_duration("--timeout", t)).transpose()?;
+        if timeout.is_some() && watch.is_none() && l.wait_for.is_none() {
+            return Err(UsageError("--timeout requires --watch or --wait-for".into()));
+        }
         let wait = match &l.wait_for {
             None => None,
             Some(_) if group.is_some() => {
                 return Err(UsageError("--wait-for cannot be combined with --group-by".into()));
             }
-            Some(text) => Some(Wait {
-                filter: parse_filter("--wait-for", text, table, inputs)?,
-                timeout: l.timeout.as_deref().map(|t| flag_duration("--timeout", t)).transpose()?,
-            }),
+            Some(text) => Some(Wait { filter: parse_filter("--wait-for", text, table, inputs)?, timeout }),
         };
         Ok(Self {
             table,
@@ -138,6 +141,7 @@ impl ListPlan {
             header: !l.no_header,
             count: l.count,
             watch,
+            watch_timeout: timeout.filter(|_| watch.is_some()),
             wait,
         })
     }

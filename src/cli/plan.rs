@@ -176,7 +176,7 @@ impl Plan {
 /// Merges the flags into the settings of the configuration file.
 fn merge(mut settings: Settings, args: &Args, services: &Services) -> Result<Settings, UsageError> {
     if args.global.proc_root.is_some() {
-        // A captured tree has one backend, whatever the file says.
+        // A captured tree has one backend, whatever the configuration.
         settings.backend = BackendArg::Auto;
     }
     // Themes and keys are checked where they are used.

@@ -44,7 +44,7 @@ group! {
         resolve: bool = false, flag("resolve");
         /// Disable actions (close socket, send signal, change limit).
         read_only: bool = false, global("read-only");
-        /// When to use color.
+        /// Color output.
         color: ColorArg = ColorArg::Auto, global("color").value("WHEN");
         /// Color theme: auto (by the terminal's background), dark, light, high-contrast, color-blind, color-blind-light,
         /// 16, mono, or NAME for themes/NAME.toml beside the configuration file.

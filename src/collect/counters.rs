@@ -19,6 +19,8 @@ pub(crate) struct Reader {
 
 /// Polls between two reads of the values that take one file per process or cgroup.
 const EXPENSIVE_POLLS: u32 = 5;
+/// Mount point of cgroups.
+const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 /// Cgroups that are read.
 const CGROUPS_MAX: usize = 500;
 
@@ -45,8 +47,10 @@ impl Reader {
         }
         self.polls = self.polls.wrapping_add(1);
         Counters {
+            unix_queues: sample.counters.as_ref().map_or_else(Vec::new, |c| c.unix_queues.clone()),
             nets: sample.counters.as_ref().map_or_else(|| vec![self.net(0)], |c| c.nets.clone()),
             inotify_watches: self.watches.clone(),
+            cgroups_unread: if live { cgroups_unread(&sample.processes) } else { None },
             cgroup_pids: self.cgroup_pids.clone(),
             ..self.system()
         }
@@ -70,6 +74,13 @@ impl Reader {
         std::fs::read_to_string(self.root.join(path)).ok()
     }
 
+    /// Error of reading a setting that every kernel has; `None` if it can be read.
+    fn unread(&self, path: &str) -> Option<Box<str>> {
+        let path = self.root.join(path);
+        let e = std::fs::read(&path).err()?;
+        Some(crate::model::text::strip_os_error(&format!("{}: {e}", path.display())).into())
+    }
+
     fn word(&self, path: &str, n: usize) -> Option<u64> {
         self.text(path)?.split_ascii_whitespace().nth(n)?.parse().ok()
     }
@@ -81,6 +92,7 @@ impl Reader {
             .and_then(|t| t.split_ascii_whitespace().nth(3)?.rsplit_once('/')?.1.parse().ok());
         Counters {
             threads,
+            sysctl_unread: self.unread("sys/kernel/pid_max"),
             pid_max: self.word("sys/kernel/pid_max", 0),
             threads_max: self.word("sys/kernel/threads-max", 0),
             inotify_instances_max: self.word("sys/fs/inotify/max_user_instances", 0),
@@ -105,7 +117,7 @@ impl Reader {
         };
         let range = self.word("sys/net/ipv4/ip_local_port_range", 0);
         let range = range.zip(self.word("sys/net/ipv4/ip_local_port_range", 1));
-        let reserved = self.text("sys/net/ipv4/ip_local_reserved_ports").unwrap_or_default();
+        let reserved = port_ranges(&self.text("sys/net/ipv4/ip_local_reserved_ports").unwrap_or_default());
         let ports = range.and_then(|(low, high)| {
             let (low, high) = (u16::try_from(low).ok()?, u16::try_from(high).ok()?);
             Some((low, high, reserved_within(&reserved, low, high)))
@@ -113,6 +125,7 @@ impl Reader {
         let rcvbuf = snmp_value(&snmp, "Udp:", "RcvbufErrors");
         NetCounters {
             netns,
+            sysctl_unread: self.unread("sys/net/ipv4/ip_local_port_range"),
             time_wait: sockstat_value(&sockstat, "TCP:", "tw"),
             time_wait_max: sys("ipv4/tcp_max_tw_buckets"),
             orphans: sockstat_value(&sockstat, "TCP:", "orphan"),
@@ -122,6 +135,8 @@ impl Reader {
             udp_mem: pages(sockstat_value(&sockstat, "UDP:", "mem")),
             udp_mem_max: memory("udp_mem"),
             ports,
+            reserved_ports: reserved,
+            tw_reuse: sys("ipv4/tcp_tw_reuse"),
             somaxconn: sys("core/somaxconn"),
             listen_overflows: ext("ListenOverflows"),
             listen_drops: ext("ListenDrops"),
@@ -139,9 +154,13 @@ impl Reader {
         }
     }
 
-    /// Current and maximum number of processes and threads of a cgroup (v2); `None` without a limit.
+    /// Current and maximum number of processes and threads of a cgroup; `None` without a limit.
     pub(crate) fn cgroup_pids(path: &str) -> Option<(u64, u64)> {
-        let read = |name: &str| std::fs::read_to_string(format!("/sys/fs/cgroup{path}/{name}")).ok();
+        // Version 2, or the pids hierarchy of version 1.
+        let read = |name: &str| {
+            let file = |root: &str| std::fs::read_to_string(format!("{root}{path}/{name}"));
+            file(CGROUP_ROOT).or_else(|_| file(&format!("{CGROUP_ROOT}/pids"))).ok()
+        };
         let max = read("pids.max")?.trim().parse().ok()?;
         Some((read("pids.current")?.trim().parse().ok()?, max))
     }
@@ -159,6 +178,14 @@ impl Reader {
         }
         Some(n)
     }
+}
+
+/// Reason why limits of cgroups cannot be read although processes are in cgroups.
+fn cgroups_unread(processes: &[Process]) -> Option<Box<str>> {
+    let root = Path::new(CGROUP_ROOT);
+    let is_mounted = root.join("cgroup.controllers").exists() || root.join("pids").is_dir();
+    let in_cgroup = || processes.iter().any(|p| p.info.cgroup.as_deref().is_some_and(|c| c != "/"));
+    (!is_mounted && in_cgroup()).then(|| format!("no cgroups mounted at {CGROUP_ROOT}").into())
 }
 
 /// Value of a key in `TCP: inuse 4 orphan 0 tw 0 alloc 6 mem 1`.
@@ -194,14 +221,22 @@ fn summed_column(text: &str, title: &str) -> Option<u64> {
     Some(lines.filter_map(|l| l.split_ascii_whitespace().nth(at)?.parse::<u64>().ok()).sum())
 }
 
-/// Number of ports of a range in a list such as `8080,9000-9010`.
-fn reserved_within(list: &str, low: u16, high: u16) -> u32 {
-    let overlap = |p: &str| {
+/// Ranges of a list of ports such as `8080,9000-9010`.
+fn port_ranges(list: &str) -> Vec<(u16, u16)> {
+    let range = |p: &str| {
         let (a, b) = p.split_once('-').unwrap_or((p, p));
-        let (a, b) = (a.trim().parse::<u16>().ok()?.max(low), b.trim().parse::<u16>().ok()?.min(high));
+        Some((a.trim().parse().ok()?, b.trim().parse().ok()?))
+    };
+    list.trim().split(',').filter_map(range).collect()
+}
+
+/// Number of reserved ports of a range.
+fn reserved_within(reserved: &[(u16, u16)], low: u16, high: u16) -> u32 {
+    let overlap = |(a, b): &(u16, u16)| {
+        let (a, b) = ((*a).max(low), (*b).min(high));
         (a <= b).then(|| u32::from(b - a) + 1)
     };
-    list.trim().split(',').filter_map(overlap).sum()
+    reserved.iter().filter_map(overlap).sum()
 }
 
 #[cfg(test)]
@@ -220,8 +255,8 @@ mod tests {
         assert_eq!(snmp6_value("Udp6InErrors 1\nUdp6RcvbufErrors   5\n", "Udp6RcvbufErrors"), Some(5));
         assert_eq!(hex_column("entries  allocs\n0000001f 00000002\n", "entries"), Some(31));
         assert_eq!(summed_column("sk Eth Drops Inode\nx 0 3 9\ny 0 4 9\n", "Drops"), Some(7));
-        assert_eq!(reserved_within("80,40000-40009,61000-65535\n", 32768, 61005), 16);
-        assert_eq!(reserved_within("\n", 1, 65535), 0);
+        assert_eq!(reserved_within(&port_ranges("80,40000-40009,61000-65535\n"), 32768, 61005), 16);
+        assert_eq!(reserved_within(&port_ranges("\n"), 1, 65535), 0);
     }
 
     #[test]

@@ -55,8 +55,10 @@ pub(crate) mod context;
 mod fd_count;
 mod fd_rescan;
 mod fd_scan;
+mod fd_tables;
 mod fd_targets;
 mod info;
+mod kcmp;
 #[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]
 mod no_bpf;
 #[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]

@@ -1,4 +1,4 @@
-//! The netlink backend: socket tables of the kernel by `NETLINK_SOCK_DIAG` (sock_diag(7)).
+//! The netlink backend: socket tables of the kernel by `NETLINK_SOCK_DIAG` (`sock_diag(7)`).
 //!
 //! One dump per family and protocol, with the state mask and a prefilter applied by the kernel; replies are decoded in the
 //! receive buffer. The published crates reject attributes shorter than they expect (older kernels), allocate per attribute
@@ -23,8 +23,8 @@ use super::sock_diag::dump_table::TableDump;
 use super::source::{CollectError, Source, host, stamp};
 use super::synthetic_id::SyntheticIds;
 use crate::model::{
-    AttrSet, Backend, BackendInfo, Family, FaultKind, FaultSubject, Netns, OwnersBy, Prefilter, Proto, Reads,
-    Sample, Socket, State, StateSet, Wants,
+    AttrSet, Backend, BackendInfo, Family, FaultKind, FaultSubject, Faults, Netns, OwnersBy, Prefilter,
+    Proto, Reads, Sample, Socket, Stamp, State, StateSet, UnixQueue, Wants,
 };
 use rustc_hash::FxHashSet;
 use rustix::net::netlink::SOCK_DIAG;
@@ -211,8 +211,29 @@ impl NetlinkSource {
         }
         if sample.wants.reads(Reads::LIMITS) {
             let net = super::counters::Reader::new(Path::new("/proc")).net(number);
-            sample.counters.get_or_insert_default().nets.push(net);
+            let unix_queues = self.unix_queues(number, &mut sample.faults);
+            let counters = sample.counters.get_or_insert_default();
+            counters.nets.push(net);
+            counters.unix_queues.extend(unix_queues);
         }
+    }
+
+    /// Accept queues of the UNIX listeners of the network namespace of the calling thread, with the limits: as a rule the
+    /// request reads no UNIX sockets.
+    fn unix_queues(&mut self, netns: u16, faults: &mut Faults) -> Vec<UnixQueue> {
+        let wants = Wants { states: StateSet::only(&[State::Listen]), ..Wants::default() };
+        let mut only = Sample::empty(Stamp::default(), "".into(), Arc::clone(&self.info), wants);
+        let unix = table(Proto::Unix, DumpMethod::Unix);
+        self.dump(&unix, mask(&unix, StateSet::only(&[State::Listen])), None, false, &mut only);
+        faults.merge(only.faults);
+        let queue = |s: &Socket| UnixQueue {
+            netns,
+            name: only.names.get(s.local_name as usize).cloned().unwrap_or_default(),
+            inode: s.inode,
+            waiting: s.recv_q,
+            backlog: s.send_q,
+        };
+        only.sockets.iter().filter(|s| s.is_listener()).map(queue).collect()
     }
 
     /// Reads these network namespaces; the calling thread enters one after the other.

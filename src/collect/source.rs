@@ -1,4 +1,4 @@
-//! Where samples come from, the errors of reading, and the clock.
+//! Sources of samples, their errors, and the clock.
 
 use crate::model::{Sample, Stamp, Wants};
 use rustix::time::{ClockId, clock_gettime};

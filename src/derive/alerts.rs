@@ -13,6 +13,10 @@ const CLEAR_POLLS: u32 = 3;
 /// Share below which a forecast raises no alert: too early to be reliable.
 const MIN_FORECAST_SHARE: f64 = 0.2;
 
+/// Stale `CLOSE_WAIT` connections of a process that are a leak although their number was not seen to grow: connection pools
+/// leave a few until they use them again.
+const STALE_ALERT: u64 = 10;
+
 #[derive(Debug)]
 struct ActiveAlert {
     level: Level,
@@ -83,7 +87,7 @@ impl Alerts {
 fn level(row: &Limit, rules: &AlertRules, comm: Option<&str>, margin: f64, horizon_factor: f64) -> Level {
     let lost = row.drops_new.is_some_and(|n| n > 0);
     let Some(share) = row.share() else {
-        return if lost || row.kind == LimitKind::CloseWait && row.grows {
+        return if lost || row.kind == LimitKind::CloseWait && (row.grows || row.stale >= STALE_ALERT) {
             Level::Warning
         } else {
             Level::Ok
@@ -121,6 +125,7 @@ mod tests {
             per_min: None,
             full_in: full_in.map(|s| FullIn { low: s, likely: s, high: s, span: 300.0 }),
             grows: false,
+            stale: 0,
             level: Level::Ok,
         }
     }

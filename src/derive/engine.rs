@@ -123,12 +123,19 @@ impl Engine {
             };
             forwards::collect(&context, &rules)
         });
-        let (limits, alerts) = if sample.wants.reads(Reads::LIMITS) {
+        let (limits, alerts, unjudged) = if sample.wants.reads(Reads::LIMITS) {
             let (facts, processes, ports) = (&*facts, &*processes, &*ports);
-            let context = limits::Context { sample: &sample, sockets, facts, processes, ports };
+            let context = limits::Context {
+                sample: &sample,
+                sockets,
+                facts,
+                processes,
+                ports,
+                sockets_of: &sockets_of,
+            };
             self.limits.collect(&context, &self.rules)
         } else {
-            (Vec::new(), Vec::new())
+            (Vec::new(), Vec::new(), Vec::new())
         };
 
         // Owners that were not read in this poll are carried over to the next.
@@ -175,6 +182,7 @@ impl Engine {
             forwards,
             limits,
             alerts,
+            unjudged,
             peer_sockets: peers.sockets,
             peer_processes: peers.processes,
             states,

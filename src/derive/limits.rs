@@ -1,17 +1,23 @@
 //! Limits: usage, growth, forecast and alert level of each.
 
+mod ephemeral;
+mod unjudged;
+
 use super::alerts::Alerts;
 use super::trend::{self, Series};
-use crate::model::limit::{Alert, AlertRules, Level, Limit, LimitKind, LimitSubject, NetCounters};
-use crate::model::snapshot::{Direction, Port, ProcessFacts, SocketFacts};
-use crate::model::{Addr, Endpoint, FdKind, Proto, Reads, Sample, Socket, State};
-use rustc_hash::FxHashMap;
+use crate::model::limit::{
+    Alert, AlertRules, Limit, LimitKind, LimitSubject, NetCounters, STALE_S, UnixQueue, Unjudged,
+};
+use crate::model::snapshot::{AcceptQueue, Port, ProcessFacts, SocketFacts};
+use crate::model::state_age::in_state;
+use crate::model::{FdKind, Proto, Reads, Sample, Socket, State};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Most processes with a row if only alerts are requested: those nearest to their fd limit.
 const MAX_PROCESSES: usize = 20;
 /// Most listeners with a row.
 const MAX_LISTENERS: usize = 50;
-/// Most destinations with a row.
+/// Most destinations and local addresses with a row of ephemeral ports.
 const MAX_ROUTES: usize = 10;
 /// Most rows of any other kind: users, cgroups, processes with `CLOSE_WAIT`, sockets with drops.
 const MAX_OTHERS: usize = 10;
@@ -39,18 +45,24 @@ pub(super) struct Context<'a> {
     pub(super) facts: &'a [SocketFacts],
     pub(super) processes: &'a [ProcessFacts],
     pub(super) ports: &'a [Port],
+    /// Socket rows by process, see [`ProcessFacts::sockets`].
+    pub(super) sockets_of: &'a [u32],
 }
 
 impl LimitHistory {
-    /// One row per limit, and the alerts, most severe first.
-    pub(super) fn collect(&mut self, c: &Context<'_>, rules: &AlertRules) -> (Vec<Limit>, Vec<Alert>) {
+    /// One row per limit, the alerts, most severe first, and what could not be judged.
+    pub(super) fn collect(
+        &mut self,
+        c: &Context<'_>,
+        rules: &AlertRules,
+    ) -> (Vec<Limit>, Vec<Alert>, Vec<Unjudged>) {
         self.poll += 1;
         let mut rows = Vec::new();
         add_processes(c, &mut rows);
         add_close_wait(c, &mut rows);
         add_system(c, &mut rows);
         add_listeners(c, &mut rows);
-        add_routes(c, &mut rows);
+        ephemeral::add_ports(c, &mut rows);
         let nets = c.sample.counters.iter().flat_map(|k| &k.nets);
         for n in nets {
             add_net(n, &mut rows);
@@ -62,7 +74,7 @@ impl LimitHistory {
         let poll = self.poll;
         self.readings.retain(|_, r| r.last_poll == poll);
         let alerts = self.alerts.update(&mut rows, c.sample, rules);
-        (rows, alerts)
+        (rows, alerts, unjudged::unjudged(c))
     }
 
     /// Sets growth, forecast and new drops of a row from past readings.
@@ -84,7 +96,7 @@ impl LimitHistory {
             }
         };
         row.per_min = trend::per_minute(series);
-        if let Some(max) = row.max {
+        if let Some(max) = row.capacity() {
             row.full_in = trend::full_in(series, row.used, max);
         }
         row.grows = row.full_in.is_some() || trend::is_rising(series);
@@ -104,23 +116,6 @@ fn fullest_first(a: (u64, u64), b: (u64, u64)) -> std::cmp::Ordering {
     product(b.0, a.1).cmp(&product(a.0, b.1))
 }
 
-fn limit(kind: LimitKind, netns: u16, subject: LimitSubject, used: u64, max: Option<u64>) -> Limit {
-    Limit {
-        kind,
-        netns,
-        subject,
-        process: None,
-        used,
-        max,
-        drops: None,
-        drops_new: None,
-        per_min: None,
-        full_in: None,
-        grows: false,
-        level: Level::Ok,
-    }
-}
-
 /// The processes nearest to their fd limit.
 fn add_processes(c: &Context<'_>, out: &mut Vec<Limit>) {
     let mut all: Vec<(f64, usize)> = c
@@ -137,7 +132,8 @@ fn add_processes(c: &Context<'_>, out: &mut Vec<Limit>) {
         let p = &c.sample.processes[i];
         let Ok(u) = &p.fds else { continue };
         let subject = LimitSubject::Process(p.info.pid, p.info.start_ns);
-        let mut row = limit(LimitKind::Fds, 0, subject, u64::from(u.open), u.soft.filter(|s| *s != u64::MAX));
+        let mut row =
+            Limit::new(LimitKind::Fds, 0, subject, u64::from(u.open), u.soft.filter(|s| *s != u64::MAX));
         row.process = Some(i as u32);
         out.push(row);
     }
@@ -146,25 +142,39 @@ fn add_processes(c: &Context<'_>, out: &mut Vec<Limit>) {
 /// The processes with most connections in `CLOSE_WAIT`.
 fn add_close_wait(c: &Context<'_>, out: &mut Vec<Limit>) {
     let count = |p: &ProcessFacts| p.states.get(State::CloseWait);
-    let mut all: Vec<usize> = (0..c.processes.len()).filter(|i| count(&c.processes[*i]) > 0).collect();
-    all.sort_by_key(|i| {
+    let mut all: Vec<(usize, u64)> = (0..c.processes.len())
+        .filter(|i| count(&c.processes[*i]) > 0)
+        .map(|i| (i, stale_close_wait(c, &c.processes[i])))
+        .collect();
+    all.sort_by_key(|(i, stale)| {
         let p = &c.processes[*i];
-        (std::cmp::Reverse((p.close_wait_leak, count(p))), *i)
+        (std::cmp::Reverse((p.close_wait_leak, *stale, count(p))), *i)
     });
-    for i in all.into_iter().take(MAX_OTHERS) {
+    for (i, stale) in all.into_iter().take(MAX_OTHERS) {
         let info = &c.sample.processes[i].info;
         let subject = LimitSubject::Process(info.pid, info.start_ns);
-        let mut row = limit(LimitKind::CloseWait, 0, subject, u64::from(count(&c.processes[i])), None);
+        let mut row = Limit::new(LimitKind::CloseWait, 0, subject, u64::from(count(&c.processes[i])), None);
         row.process = Some(i as u32);
+        row.stale = stale;
         out.push(row);
     }
+}
+
+/// Connections of a process that have been in `CLOSE_WAIT` for long.
+fn stale_close_wait(c: &Context<'_>, p: &ProcessFacts) -> u64 {
+    let rows = c.sockets_of.get(p.sockets.0 as usize..p.sockets.1 as usize).unwrap_or(&[]);
+    let is_stale = |row: &&u32| {
+        let (s, f) = (&c.sockets[**row as usize], &c.facts[**row as usize]);
+        s.state == State::CloseWait && in_state(f, s, c.sample.attrs_of(s), c.sample.at.boot_ns).0 >= STALE_S
+    };
+    rows.iter().filter(is_stale).count() as u64
 }
 
 fn add_system(c: &Context<'_>, out: &mut Vec<Limit>) {
     let s = &c.sample.system;
     let mut add = |kind, subject, used: Option<u64>, max: Option<u64>| {
         if let (Some(used), Some(max)) = (used, max) {
-            out.push(limit(kind, 0, subject, used, Some(max)));
+            out.push(Limit::new(kind, 0, subject, used, Some(max)));
         }
     };
     add(LimitKind::Files, LimitSubject::System, s.files_open, s.files_max);
@@ -183,72 +193,66 @@ fn add_system(c: &Context<'_>, out: &mut Vec<Limit>) {
 
 /// Accept queues: non-empty ones and those with drops first, then by number of clients.
 fn add_listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
-    let mut all: Vec<&Port> = c.ports.iter().filter(|p| p.state == State::Listen && p.backlog > 0).collect();
+    // Without backlogs nothing can be judged.
+    let listeners = c.ports.iter().filter(|_| c.sample.backend.backend.reports_backlogs());
+    let mut all: Vec<(&Port, AcceptQueue)> = listeners.filter_map(|p| Some((p, p.fullest?))).collect();
     let rank = |p: &Port| {
         (std::cmp::Reverse(p.drops.unwrap_or(0) > 0 || p.recv_q > 0), std::cmp::Reverse(p.clients.len()))
     };
-    all.sort_by_key(|p| rank(p));
-    for p in all.into_iter().take(MAX_LISTENERS) {
+    all.sort_by(|a, b| rank(a.0).cmp(&rank(b.0)).then(b.1.share().total_cmp(&a.1.share())));
+    for (p, queue) in all.into_iter().take(MAX_LISTENERS) {
         let subject = LimitSubject::Listener(p.proto, p.local, p.iface);
-        let mut row = limit(LimitKind::Accept, p.netns, subject, p.recv_q, Some(p.backlog));
-        row.process = p.processes.first().copied();
+        let mut row = Limit::new(LimitKind::Accept, p.netns, subject, queue.waiting, Some(queue.backlog));
+        let owner = c.facts.get(queue.row as usize).map_or((0, 0), |f| f.owners);
+        let owner = c.sample.owners.get(owner.0 as usize..owner.1 as usize).and_then(|o| o.first());
+        row.process = owner.map(|o| o.process).or_else(|| p.processes.first().copied());
         row.drops = p.drops;
         out.push(row);
         // Half-open connections: the kernel admits as many as the backlog.
         let half_open = u64::from(p.states.get(State::SynRecv));
         if half_open > 0 {
             let subject = LimitSubject::Listener(p.proto, p.local, p.iface);
-            let mut row = limit(LimitKind::Syn, p.netns, subject, half_open, Some(p.backlog));
+            let mut row = Limit::new(LimitKind::Syn, p.netns, subject, half_open, Some(p.backlog));
             row.process = p.processes.first().copied();
             out.push(row);
         }
     }
+    add_unix_listeners(c, out);
     // Datagram sockets with drops.
     let mut lossy: Vec<&Port> =
         c.ports.iter().filter(|p| p.state != State::Listen && p.drops.is_some_and(|n| n > 0)).collect();
     lossy.sort_by_key(|p| std::cmp::Reverse(p.drops));
     for p in lossy.into_iter().take(MAX_OTHERS) {
         let subject = LimitSubject::Listener(p.proto, p.local, p.iface);
-        let mut row = limit(LimitKind::Rcvbuf, p.netns, subject, p.drops.unwrap_or(0), None);
+        let mut row = Limit::new(LimitKind::Rcvbuf, p.netns, subject, p.drops.unwrap_or(0), None);
         row.process = p.processes.first().copied();
         row.drops = p.drops;
         out.push(row);
     }
 }
 
-/// Ephemeral ports in use per destination: each port can be used once for each destination.
-fn add_routes(c: &Context<'_>, out: &mut Vec<Limit>) {
+/// Accept queues of UNIX listeners: every non-empty one, then the others by name.
+fn add_unix_listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
     let Some(counters) = &c.sample.counters else { return };
-    let mut used: FxHashMap<(u16, Addr, Endpoint), (u32, u32)> = FxHashMap::default();
-    let range = |netns: u16| counters.nets.iter().find(|n| n.netns == netns).and_then(|n| n.ports);
-    let mut last: (u16, Option<(u16, u16, u32)>) = (u16::MAX, None);
-    for (row, s) in c.sockets.iter().enumerate().take(c.facts.len()) {
-        let is_incoming = c.facts[row].direction == Direction::In;
-        if s.proto != Proto::Tcp || s.remote.is_none() || is_incoming || s.state == State::Listen {
-            continue;
+    let mut all: Vec<&UnixQueue> = counters.unix_queues.iter().collect();
+    let fullest = |q: &UnixQueue| (u64::from(q.waiting), u64::from(q.backlog) + 1);
+    all.sort_by(|a, b| {
+        fullest_first(fullest(a), fullest(b)).then_with(|| (a.netns, &a.name).cmp(&(b.netns, &b.name)))
+    });
+    // A path can be bound again while the old listener lives on: the fuller one counts.
+    let mut seen = FxHashSet::default();
+    all.retain(|q| seen.insert((q.netns, &q.name)));
+    for (i, q) in all.into_iter().enumerate().take(MAX_LISTENERS) {
+        if q.waiting == 0 && i >= MAX_OTHERS {
+            break;
         }
-        if last.0 != s.id.netns {
-            last = (s.id.netns, range(s.id.netns));
-        }
-        let Some((low, high, _)) = last.1 else { continue };
-        if (low..=high).contains(&s.local.port) {
-            let n = used.entry((s.id.netns, s.local.addr, s.remote)).or_insert((0, row as u32));
-            n.0 += 1;
-        }
-    }
-    let size = |netns: u16| {
-        let (low, high, reserved) = range(netns)?;
-        Some((u64::from(high.saturating_sub(low)) + 1).saturating_sub(u64::from(reserved)).max(1))
-    };
-    let mut all: Vec<_> =
-        used.into_iter().filter_map(|(key, (n, row))| Some((key, u64::from(n), row, size(key.0)?))).collect();
-    // Highest usage first: a / b > c / d is a * d > c * b.
-    all.sort_unstable_by(|a, b| fullest_first((a.1, a.3), (b.1, b.3)).then(a.0.cmp(&b.0)));
-    for ((netns, from, to), n, row, size) in all.into_iter().take(MAX_ROUTES) {
-        let mut l = limit(LimitKind::Ports, netns, LimitSubject::Route(from, to), n, Some(size));
-        let (a, b) = c.facts[row as usize].owners;
-        l.process = c.sample.owners.get(a as usize..b as usize).and_then(|o| o.first()).map(|o| o.process);
-        out.push(l);
+        let subject = LimitSubject::NamedListener(Proto::Unix, q.name.clone());
+        let mut row =
+            Limit::new(LimitKind::Accept, q.netns, subject, q.waiting.into(), Some(q.backlog.into()));
+        let owner = c.sample.owners.partition_point(|o| o.inode < q.inode);
+        let owner = c.sample.owners.get(owner).filter(|o| o.inode == q.inode && q.inode > 0);
+        row.process = owner.map(|o| o.process);
+        out.push(row);
     }
 }
 
@@ -256,7 +260,7 @@ fn add_routes(c: &Context<'_>, out: &mut Vec<Limit>) {
 fn add_net(n: &NetCounters, out: &mut Vec<Limit>) {
     let mut add = |kind, used: Option<u64>, max: Option<u64>| {
         if let (Some(used), Some(max)) = (used, max) {
-            out.push(limit(kind, n.netns, LimitSubject::Net, used, Some(max)));
+            out.push(Limit::new(kind, n.netns, LimitSubject::Net, used, Some(max)));
         }
     };
     add(LimitKind::TimeWait, n.time_wait, n.time_wait_max);
@@ -269,12 +273,18 @@ fn add_net(n: &NetCounters, out: &mut Vec<Limit>) {
     {
         // One table for all namespaces; its maximum is reported in the first one only.
         if let (Some(used), Some(max)) = (used, max) {
-            out.push(limit(LimitKind::Neighbours, n.netns, LimitSubject::Neighbours(six), used, Some(max)));
+            out.push(Limit::new(
+                LimitKind::Neighbours,
+                n.netns,
+                LimitSubject::Neighbours(six),
+                used,
+                Some(max),
+            ));
         }
     }
     let mut add_drops = |kind, drops: Option<u64>| {
         if let Some(d) = drops {
-            let mut row = limit(kind, n.netns, LimitSubject::Net, d, None);
+            let mut row = Limit::new(kind, n.netns, LimitSubject::Net, d, None);
             row.drops = Some(d);
             out.push(row);
         }
@@ -301,7 +311,7 @@ fn add_users(c: &Context<'_>, out: &mut Vec<Limit>) {
         all.sort_unstable_by_key(|(uid, n)| (std::cmp::Reverse(*n), *uid));
         for (uid, n) in all.into_iter().take(MAX_OTHERS) {
             if max.is_some() {
-                out.push(limit(kind, 0, LimitSubject::User(uid), n, max));
+                out.push(Limit::new(kind, 0, LimitSubject::User(uid), n, max));
             }
         }
     };

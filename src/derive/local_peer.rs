@@ -24,14 +24,16 @@ pub(super) fn join(sample: &Sample, live: &[Socket], closed: &[Socket]) -> Vec<u
     let mut across: FxHashMap<(Proto, Endpoint, Endpoint), u32> = FxHashMap::default();
     let several_namespaces = sockets().any(|s| s.id.netns != 0);
     let mut inodes: FxHashMap<u64, u32> = FxHashMap::default();
+    // Later rows do not replace earlier ones: a live socket comes before a closed one with its endpoints or inode.
     for (row, s) in sockets().enumerate() {
+        let row = row as u32;
         if s.family == Family::Unix {
-            inodes.insert(s.inode, row as u32);
+            inodes.entry(s.inode).or_insert(row);
         } else if is_ip(s.family) && !s.remote.is_none() && local_addrs.contains(&s.remote.addr) {
-            ends.insert((s.id.netns, s.proto, s.local, s.remote), row as u32);
+            ends.entry((s.id.netns, s.proto, s.local, s.remote)).or_insert(row);
             if several_namespaces && s.remote.addr.scope() != Scope::Loopback {
-                let known = across.entry((s.proto, s.local, s.remote)).or_insert(row as u32);
-                *known = if *known == row as u32 { *known } else { AMBIGUOUS };
+                let known = across.entry((s.proto, s.local, s.remote)).or_insert(row);
+                *known = if *known == row { *known } else { AMBIGUOUS };
             }
         }
     }
@@ -44,11 +46,11 @@ pub(super) fn join(sample: &Sample, live: &[Socket], closed: &[Socket]) -> Vec<u
         } else {
             None
         };
-        if let Some(other) = found.filter(|o| **o != row as u32) {
-            out[row] = *other;
-        }
+        out[row] = found.copied().unwrap_or(NONE);
     }
-    for row in 0..out.len() {
+    // Endpoints have to agree both ways. A UNIX socket's peer is what the kernel reports (`UNIX_DIAG_PEER`): many datagram
+    // clients have one server (`/dev/log`), which has no peer. A socket connected to itself is its own peer.
+    for (row, _) in sockets().enumerate().filter(|(_, s)| s.family != Family::Unix) {
         if let Some(back) = out.get(out[row] as usize)
             && *back != row as u32
         {
@@ -85,7 +87,7 @@ mod tests {
         tcp("127.0.0.1:80", Some("127.0.0.1:5000"));
         tcp("127.0.0.1:5000", Some("127.0.0.1:80"));
         tcp("10.0.0.4:5001", Some("203.0.113.5:80"));
-        // A connection to itself has no peer.
+        // A connection to itself is its own peer.
         tcp("127.0.0.1:7", Some("127.0.0.1:7"));
         for (inode, peer) in [(900, 901u32), (901, 900), (902, 0)] {
             let mut s =
@@ -96,7 +98,21 @@ mod tests {
             sample.push_attrs(&mut s, &raw);
             sample.sockets.push(s);
         }
-        assert_eq!(join(&sample, &sample.sockets, &[]), [NONE, 2, 1, NONE, NONE, 6, 5, NONE]);
+        assert_eq!(join(&sample, &sample.sockets, &[]), [NONE, 2, 1, NONE, 4, 6, 5, NONE]);
+        // Datagram clients of one server, which is not connected to any of them: 8 and 9 to 7.
+        for (inode, peer) in [(903, 902u32), (904, 902)] {
+            let mut s =
+                Socket::new(SocketId { netns: 0, cookie: 0 }, Family::Unix, Proto::Unix, State::Established);
+            s.inode = inode;
+            let mut raw = Vec::new();
+            attr::push(&mut raw, unix::PEER, &peer.to_ne_bytes());
+            sample.push_attrs(&mut s, &raw);
+            sample.sockets.push(s);
+        }
+        assert_eq!(join(&sample, &sample.sockets, &[])[5..], [6, 5, NONE, 7, 7]);
+        // A closed socket does not take the place of the live one with its endpoints.
+        let closed = [sample.sockets[2]];
+        assert_eq!(join(&sample, &sample.sockets, &closed)[1..3], [2, 1]);
         // Between namespaces: not over loopback, and only if the endpoints are unique.
         sample.sockets.truncate(0);
         for (netns, local, remote) in [

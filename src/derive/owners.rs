@@ -1,6 +1,7 @@
 //! Owners of sockets, and the reason a socket has none.
 
-use crate::model::{FaultKind, Missing, Owner, Process, Reads, Sample, Socket, State};
+use crate::model::{FaultKind, Missing, Owner, Reads, Sample, Socket, State};
+use std::collections::BTreeSet;
 
 /// Index of a list of owners sorted by inode: an interpolation table. The kernel assigns inodes in ascending order, so they
 /// are close to evenly spaced; the inode range is divided into up to twice as many buckets as there are owners.
@@ -54,28 +55,65 @@ impl<'a> OwnerIndex<'a> {
 }
 
 /// Properties of a sample that decide why a socket has no owner.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct MissingOwner {
+#[derive(Clone, Debug)]
+pub(super) struct MissingOwner<'a> {
+    sample: &'a Sample,
     owners_read: bool,
     pending: bool,
     deferred: bool,
-    not_permitted: bool,
+    hidden: HiddenProcesses<'a>,
 }
 
-impl MissingOwner {
+/// Users and cgroups of the processes whose descriptors may not be read.
+#[derive(Clone, Debug, Default)]
+struct HiddenProcesses<'a> {
+    uids: BTreeSet<u32>,
+    cgroups: BTreeSet<&'a str>,
+    /// The cgroup of one is not known.
+    unknown_cgroup: bool,
+}
+
+impl<'a> HiddenProcesses<'a> {
+    fn new(sample: &'a Sample) -> Self {
+        let mut out = Self::default();
+        for p in sample.processes.iter().filter(|p| p.fds_hidden == Some(Missing::NotPermitted)) {
+            out.uids.insert(p.info.uid);
+            match &p.info.cgroup {
+                Some(path) => _ = out.cgroups.insert(path),
+                None => out.unknown_cgroup = true,
+            }
+        }
+        out
+    }
+
+    /// Returns true if one of them may have the socket, by the cgroup and user in which it was created.
+    fn may_hold(&self, s: &Socket, cgroup: Option<&str>) -> bool {
+        match cgroup {
+            _ if self.uids.is_empty() => false,
+            // A service manager creates sockets in its own cgroup and passes them on; the root has any process.
+            Some(path) if !self.unknown_cgroup && !matches!(path, "/" | "/init.scope") => {
+                self.cgroups.contains(path)
+            }
+            // A daemon creates its sockets as root and then changes its user.
+            _ => s.uid == 0 || self.uids.contains(&s.uid),
+        }
+    }
+}
+
+impl<'a> MissingOwner<'a> {
     /// The properties of this sample; `pending`: a later poll will read owners.
-    pub(super) fn new(sample: &Sample, pending: bool) -> Self {
-        let not_permitted = |p: &Process| p.fds_hidden == Some(Missing::NotPermitted);
+    pub(super) fn new(sample: &'a Sample, pending: bool) -> Self {
         Self {
+            sample,
             owners_read: sample.wants.reads(Reads::OWNERS),
             pending,
             deferred: sample.faults.count(FaultKind::Deferred) > 0,
-            not_permitted: sample.processes.iter().any(not_permitted),
+            hidden: HiddenProcesses::new(sample),
         }
     }
 
     /// The reason that this socket has no owner.
-    pub(super) const fn reason(self, s: &Socket) -> Missing {
+    pub(super) fn reason(&self, s: &Socket) -> Missing {
         match s.state {
             State::TimeWait => Missing::TimeWait,
             // Not a socket of this host.
@@ -89,9 +127,15 @@ impl MissingOwner {
             _ if !self.owners_read && self.pending => Missing::Pending,
             _ if !self.owners_read => Missing::NotRead,
             _ if self.deferred => Missing::Pending,
-            _ if self.not_permitted => Missing::NotPermitted,
+            _ if self.hidden.may_hold(s, self.cgroup(s)) => Missing::NotPermitted,
             _ => Missing::NoVisibleProcess,
         }
+    }
+
+    /// Path of the cgroup in which the socket was created, if it was read.
+    fn cgroup(&self, s: &Socket) -> Option<&str> {
+        let id = self.sample.attrs_of(s).cgroup_id()?;
+        self.sample.cgroups.get(&id).map(AsRef::as_ref)
     }
 }
 
@@ -99,6 +143,45 @@ impl MissingOwner {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn unowned_socket_is_not_permitted_only_if_a_hidden_process_may_hold_it() {
+        use crate::model::attr::push;
+        use crate::model::diag_attr::inet;
+        use crate::model::{Process, Proto};
+        use crate::testing::{process, row, snapshot};
+        // Hidden: a process of user 33 in web.service.
+        let mut hidden = process(812, "web", 33, 1, 10);
+        hidden.fds_hidden = Some(Missing::NotPermitted);
+        let visible = process(813, "x", 1000, 1, 10);
+        let reasons = |processes: Vec<Process>| -> Vec<Missing> {
+            let mut snap = snapshot(vec![], processes, &[]);
+            let sample = &mut snap.sample;
+            sample.cgroups = std::sync::Arc::new(
+                [(5, "/system.slice/web.service".into()), (6, "/user.slice".into())].into(),
+            );
+            // Created by users 33, 0 and 1000; as root in web.service, in another cgroup.
+            [(33, 0), (0, 0), (1000, 0), (0, 5), (0, 6)]
+                .map(|(uid, cgroup): (u32, u64)| {
+                    let mut s = row(Proto::Tcp, State::Listen, "0.0.0.0:80", "*", &[]).socket;
+                    (s.uid, s.inode) = (uid, 77);
+                    let mut raw = Vec::new();
+                    if cgroup > 0 {
+                        push(&mut raw, inet::CGROUP_ID, &cgroup.to_ne_bytes());
+                    }
+                    sample.push_attrs(&mut s, &raw);
+                    MissingOwner::new(sample, false).reason(&s)
+                })
+                .into()
+        };
+        let (denied, none) = (Missing::NotPermitted, Missing::NoVisibleProcess);
+        assert_eq!(reasons(vec![hidden.clone(), visible.clone()]), [denied, denied, none, denied, none]);
+        assert_eq!(reasons(vec![visible.clone()]), [none; 5], "nothing is hidden");
+        let mut info = (*hidden.info).clone();
+        info.cgroup = None;
+        hidden.info = info.into();
+        assert_eq!(reasons(vec![hidden, visible]), [denied, denied, none, denied, denied], "cgroup unknown");
+    }
 
     proptest! {
         /// The range is that of a linear search, for dense and for sparse inodes.

@@ -1,4 +1,4 @@
-//! Peers: one row per remote address.
+//! Peers: one row per remote address; a link-local address is one peer per link.
 
 use crate::model::snapshot::{Direction, Peer, Rates, SocketFacts};
 use crate::model::{Addr, Sample, Socket, StateCounts};
@@ -14,7 +14,17 @@ const MAX_STALE: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct PeerHistory {
     poll: u64,
-    entries: FxHashMap<Addr, Entry>,
+    entries: FxHashMap<PeerKey, Entry>,
+}
+
+/// Address, and namespace and interface of a link-local one.
+type PeerKey = (Addr, u16, u32);
+
+fn peer_key(s: &Socket) -> PeerKey {
+    match s.zone_index(&s.remote.addr) {
+        0 => (s.remote.addr, 0, 0),
+        i => (s.remote.addr, s.id.netns, i),
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +66,7 @@ impl PeerHistory {
                     last_poll: 0,
                     number: 0,
                 };
-                let e = self.entries.entry(s.remote.addr).or_insert(new);
+                let e = self.entries.entry(peer_key(s)).or_insert(new);
                 if e.last_poll != self.poll {
                     (e.last_poll, e.number) = (self.poll, count);
                     count += 1;
@@ -101,10 +111,12 @@ impl PeerHistory {
         for w in starts.windows(2) {
             let span = w[0]..w[1];
             let rows = &by_peer[w[0] as usize..w[1] as usize];
-            let Some(addr) = rows.first().map(|r| sockets[*r as usize].remote.addr) else { continue };
-            let entry = self.entries.get(&addr);
+            let Some(key) = rows.first().map(|r| peer_key(&sockets[*r as usize])) else { continue };
+            let entry = self.entries.get(&key);
+            let (addr, netns, iface) = key;
             let mut p = Peer {
                 addr,
+                zone: (netns, iface),
                 scope: addr.scope(),
                 sockets: span,
                 states: StateCounts::default(),
@@ -141,7 +153,9 @@ impl PeerHistory {
             peers.rows.push(p);
         }
         peers.sockets = by_peer;
-        peers.rows.sort_unstable_by(|a, b| b.sockets.len().cmp(&a.sockets.len()).then(a.addr.cmp(&b.addr)));
+        peers.rows.sort_unstable_by(|a, b| {
+            b.sockets.len().cmp(&a.sockets.len()).then((a.addr, a.zone).cmp(&(b.addr, b.zone)))
+        });
     }
 }
 
@@ -212,6 +226,40 @@ pub(super) fn add(sum: &mut Option<f64>, more: Option<f32>) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn link_local_address_is_one_peer_per_interface_and_namespace() {
+        use crate::model::{Proto, State};
+        let links = [
+            ("[fe80::2]:80", 0, 4),
+            ("[fe80::2]:80", 0, 5),
+            ("[fe80::2]:80", 0, 5),
+            ("[fe80::2]:80", 1, 5),
+            ("[2001:db8::2]:80", 0, 4),
+            ("[2001:db8::2]:80", 1, 5),
+        ];
+        let row = |(remote, netns, iface): (&str, u16, u32)| {
+            let mut row = crate::testing::row(Proto::Tcp, State::Established, "[fe80::1]:7", remote, &[]);
+            (row.socket.id.netns, row.socket.iface) = (netns, iface);
+            row
+        };
+        let snap = crate::testing::snapshot(links.map(row).into(), vec![], &[]);
+        let (sample, sockets) = (&snap.sample, &snap.sample.sockets);
+        let mut history = PeerHistory::default();
+        let mut peers = history.assign_numbers(sample, sockets);
+        assert_eq!((&*peers.numbers, peers.count), (&[0, 1, 1, 2, 3, 3][..], 4));
+        history.collect(&mut peers, sample, sockets, &snap.facts, &[]);
+        let rows: Vec<(String, (u16, u32), usize)> =
+            peers.rows.iter().map(|p| (p.addr.to_string(), p.zone, p.sockets.len())).collect();
+        let row = |addr: &str, zone, n| (addr.to_owned(), zone, n);
+        let want = [
+            row("2001:db8::2", (0, 0), 2),
+            row("fe80::2", (0, 5), 2),
+            row("fe80::2", (0, 4), 1),
+            row("fe80::2", (1, 5), 1),
+        ];
+        assert_eq!(rows, want);
+    }
 
     proptest! {
         #[test]

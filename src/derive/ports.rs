@@ -3,7 +3,7 @@
 use super::coverage::Coverage;
 use super::direction::ListenerIndex;
 use super::peers::{NONE, Peers, add};
-use crate::model::snapshot::{Direction, Port, Rates, SocketFacts};
+use crate::model::snapshot::{AcceptQueue, Direction, Port, Rates, SocketFacts};
 use crate::model::{Proto, Sample, Socket, State, StateCounts};
 
 /// Collects the listening endpoints of the live sockets with their connections, by protocol, port and address, and sets the
@@ -69,6 +69,7 @@ fn listening_endpoints(sample: &Sample, sockets: &[Socket], facts: &[SocketFacts
             states: StateCounts::default(),
             recv_q: 0,
             backlog: 0,
+            fullest: None,
             drops: None,
             processes: Vec::new(),
             scope: s.local.addr.scope(),
@@ -82,7 +83,11 @@ fn listening_endpoints(sample: &Sample, sockets: &[Socket], facts: &[SocketFacts
             all_v6only &= attrs.v6only() == Some(true);
             p.recv_q += u64::from(s.recv_q);
             if s.is_listener() {
-                p.backlog += u64::from(s.send_q);
+                let queue = AcceptQueue { row: *row, waiting: s.recv_q.into(), backlog: s.send_q.into() };
+                p.backlog += queue.backlog;
+                if p.fullest.is_none_or(|f| queue.share() > f.share()) {
+                    p.fullest = Some(queue);
+                }
             }
             if let Some(d) = attrs.drops() {
                 p.drops = Some(p.drops.unwrap_or(0) + u64::from(d));

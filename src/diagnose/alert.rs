@@ -2,13 +2,18 @@
 
 use super::fd_leak::{self, Suspect};
 use super::finding::limit_diagnosis;
-use super::limit::{fd_process, process, subject};
+use super::limit::{fd_process, label, process, subject};
 use super::remedy;
 use crate::model::Snapshot;
+use crate::model::lang::in_english;
 use crate::model::limit::Level;
 
-/// An alert as JSON.
+/// An alert as JSON, with English texts.
 pub fn alert_json(snap: &Snapshot, row: usize) -> String {
+    in_english(|| alert_fields(snap, row)).to_string()
+}
+
+fn alert_fields(snap: &Snapshot, row: usize) -> serde_json::Value {
     let l = &snap.limits[row];
     let mut out = serde_json::Map::new();
     let mut field = |key: &str, v: serde_json::Value| drop(out.insert(key.to_owned(), v));
@@ -16,6 +21,7 @@ pub fn alert_json(snap: &Snapshot, row: usize) -> String {
     field("time", ((snap.sample.at.unix_ns / 1_000_000) as f64 / 1e3).into());
     field("limit", l.kind.info().name.into());
     field("subject", subject(snap, row).into());
+    field("label", label(snap, row).into());
     field("level", l.level.name().into());
     field("used", l.used.into());
     field("max", l.max.into());
@@ -35,5 +41,5 @@ pub fn alert_json(snap: &Snapshot, row: usize) -> String {
     let suspects = fd_process(snap, row).filter(|_| l.level > Level::Ok).map(|p| fd_leak::suspects(snap, p));
     let lines: Vec<String> = suspects.iter().flatten().map(Suspect::line).collect();
     field("suspects", lines.into());
-    serde_json::Value::Object(out).to_string()
+    serde_json::Value::Object(out)
 }

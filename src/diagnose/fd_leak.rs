@@ -1,8 +1,10 @@
 //! File descriptor leaks: what many descriptors of a process have in common.
 
 use crate::format::thousands;
+use crate::model::lang::tr;
 use crate::model::snapshot::Direction;
 use crate::model::{Endpoint, FdKind, Proto, Snapshot, State};
+use crate::msg;
 use rustc_hash::FxHashMap;
 
 /// Least number of connections to one peer that are listed.
@@ -28,7 +30,7 @@ pub struct Suspect {
 impl Suspect {
     /// One line: `14 in CLOSE_WAIT (fd 12, 13, 14, ...)`.
     pub fn line(&self) -> String {
-        format!("{} {}{}", thousands(u64::from(self.count)), self.what, fd_list(&self.fds, self.count))
+        msg!("{} {}{}", thousands(u64::from(self.count)), self.what, fd_list(&self.fds, self.count))
     }
 }
 
@@ -39,7 +41,7 @@ fn fd_list(fds: &[u32], count: u32) -> String {
     }
     let named: Vec<String> = fds.iter().map(u32::to_string).collect();
     let more = (count as usize).saturating_sub(fds.len());
-    let more = if more > 0 { format!(" and {} more", thousands(more as u64)) } else { String::new() };
+    let more = if more > 0 { msg!(" and {} more", thousands(more as u64)) } else { String::new() };
     format!(" (fd {}{more})", named.join(", "))
 }
 
@@ -75,16 +77,16 @@ pub fn suspects(snap: &Snapshot, process: usize) -> Vec<Suspect> {
     };
     let mut out = Vec::new();
     if close_wait.count > 0 {
-        out.push(suspect("in CLOSE_WAIT".to_owned(), close_wait, true));
+        out.push(suspect(tr("in CLOSE_WAIT").to_owned(), close_wait, true));
     }
     for ((proto, peer), b) in by_peer.into_iter().filter(|(_, b)| b.count >= SEVERAL) {
-        out.push(suspect(format!("{} to {peer}", proto.name()), b, false));
+        out.push(suspect(msg!("{} to {}", proto.name(), peer), b, false));
     }
     for p in snap.sample.processes[process].fd_targets.iter() {
         let what = match (p.kind, p.path.ends_with('/')) {
             (FdKind::Memfd, _) => format!("memfd {}", p.path),
-            (_, true) => format!("files in {}", p.path),
-            _ => format!("open on {}", p.path),
+            (_, true) => msg!("files in {}", p.path),
+            _ => msg!("open on {}", p.path),
         };
         out.push(Suspect { what, count: p.count, fds: p.fds.clone(), certain: false });
     }
@@ -95,7 +97,7 @@ pub fn suspects(snap: &Snapshot, process: usize) -> Vec<Suspect> {
     out
 }
 
-/// Returns whether a process may have a leak: its descriptors or its connections in `CLOSE_WAIT` keep growing.
+/// True if a process may leak descriptors: their number or that of its connections in `CLOSE_WAIT` keeps growing.
 pub fn is_leaking(snap: &Snapshot, process: usize) -> bool {
     snap.processes.get(process).is_some_and(|f| f.close_wait_leak || f.fds_full_in.is_some())
 }

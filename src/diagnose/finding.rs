@@ -54,7 +54,7 @@ impl Diagnosis {
         std::iter::once(self.finding.name).chain(self.finding.aliases.iter().copied())
     }
 
-    /// Steps to take beside [`Diagnosis::help`]. A line that starts with blanks is to be copied verbatim.
+    /// Steps to take beside [`Diagnosis::help`]. A line that starts with blanks is for copying verbatim.
     pub fn steps(&self, snap: &Snapshot) -> Vec<String> {
         match self.finding.check {
             Check::Limit(_) => remedy::steps(snap, self.row),
@@ -304,7 +304,7 @@ mod tests {
         };
         assert_eq!((clients(40), clients(3)), (vec!["not-accepting"], vec![]));
         assert_eq!(
-            named(&stalled_listener(128, 40)),
+            named(&stalled_listener(129, 40)),
             ["accept-queue-full"],
             "only the more severe of the two"
         );
@@ -314,8 +314,9 @@ mod tests {
                 (r.socket.state, r.socket.recv_q, r.socket.send_q) = (State::Listen, q, 128);
             }
         };
-        assert_eq!(named(&listen(128)), ["accept-queue-full"]);
-        assert!(named(&listen(100)).is_empty());
+        // The kernel admits one more than the backlog.
+        assert_eq!(named(&listen(129)), ["accept-queue-full"]);
+        assert!(named(&listen(128)).is_empty());
         // `listen(fd, 0)` admits one connection.
         let single = |q: u32| {
             move |r: &mut crate::testing::Row| {

@@ -2,16 +2,18 @@
 
 use super::route::target_text;
 use crate::model::Snapshot;
+use crate::model::lang::tr;
+use crate::msg;
 
 pub(super) fn shadowed(snap: &Snapshot, row: usize) -> Option<String> {
     let f = snap.forward_rows().get(row)?;
     // A rule with clients is reached, whatever the evaluation says.
     let rule = f.shadowed_by.as_deref().filter(|_| f.clients == 0)?;
-    Some(format!("shadowed by {rule}"))
+    Some(msg!("shadowed by {}", rule))
 }
 
 pub(super) fn no_listener(snap: &Snapshot, row: usize) -> Option<String> {
     let f = snap.forward_rows().get(row)?;
-    let target = target_text(f).unwrap_or_else(|| "the target".to_owned());
-    (f.listens == Some(false) && f.clients == 0).then(|| format!("nothing listens on {target}"))
+    let target = target_text(f).unwrap_or_else(|| tr("the target").to_owned());
+    (f.listens == Some(false) && f.clients == 0).then(|| msg!("nothing listens on {}", target))
 }

@@ -1,11 +1,13 @@
-//! Rules about limits: who a limit belongs to, and how near it is.
+//! Rules about limits: the owner of a limit, and its usage.
 
 use super::fd_leak;
 use crate::format::{age, thousands};
-use crate::model::limit::{Limit, LimitKind, LimitSubject};
-use crate::model::{FdKind, ProcInfo, Snapshot};
+use crate::model::lang::tr;
+use crate::model::limit::{Limit, LimitKind, LimitSubject, STALE_S};
+use crate::model::{FdKind, ProcInfo, Proto, Snapshot};
+use crate::msg;
 
-/// Seconds until full from which a forecast is not mentioned.
+/// Seconds until full above which a forecast is not mentioned.
 const FORECAST_S: f64 = 86_400.0;
 
 fn limit(snap: &Snapshot, row: usize) -> &Limit {
@@ -17,24 +19,54 @@ pub(crate) fn process(snap: &Snapshot, row: usize) -> Option<&ProcInfo> {
     limit(snap, row).process.and_then(|p| snap.sample.processes.get(p as usize)).map(|p| &*p.info)
 }
 
-/// The owner of a limit in words.
+/// The owner of a limit in words. Unique among the limits of one kind: it names the interface a listener is bound to, and the
+/// network namespace unless it is that of this process.
 pub fn subject(snap: &Snapshot, row: usize) -> String {
+    match (&limit(snap, row).subject, process(snap, row)) {
+        (LimitSubject::Process(pid, _), Some(p)) => format!("{} {pid}", p.name()),
+        _ => label(snap, row),
+    }
+}
+
+/// Name of the owner of a limit for graphs. Stable between runs: a process is named without its pid, so that processes of the
+/// same name share one.
+pub fn label(snap: &Snapshot, row: usize) -> String {
     let l = limit(snap, row);
+    let netns = || snap.sample.namespaces.get(usize::from(l.netns)).filter(|_| l.netns > 0);
+    let within = |what: String| match netns() {
+        Some(n) => format!("{what} netns {}", n.name),
+        None => what,
+    };
     match &l.subject {
-        LimitSubject::System => "this host".to_owned(),
-        LimitSubject::Net if l.max.is_none() && l.kind == LimitKind::Accept => "all listeners".to_owned(),
-        LimitSubject::Neighbours(six) => (if *six { "IPv6" } else { "IPv4" }).to_owned(),
-        LimitSubject::Net => match snap.sample.namespaces.get(usize::from(l.netns)) {
-            Some(n) if snap.sample.namespaces.len() > 1 => format!("netns {}", n.name),
-            _ => "this host".to_owned(),
+        LimitSubject::System => tr("this host").to_owned(),
+        LimitSubject::Net if l.max.is_none() && l.kind == LimitKind::Accept => {
+            within(tr("all listeners").to_owned())
+        }
+        LimitSubject::Neighbours(six) => within((if *six { "IPv6" } else { "IPv4" }).to_owned()),
+        LimitSubject::Net => match netns() {
+            Some(n) => format!("netns {}", n.name),
+            None => tr("this host").to_owned(),
         },
         LimitSubject::Process(pid, _) => {
-            process(snap, row).map_or_else(|| pid.to_string(), |p| format!("{} {pid}", p.name()))
+            process(snap, row).map_or_else(|| pid.to_string(), |p| p.name().into_owned())
         }
-        LimitSubject::Listener(proto, local, _) => format!("{} {local}", proto.name()),
-        LimitSubject::Route(from, to) => format!("{from} to {to}"),
+        LimitSubject::Listener(proto, local, iface) => {
+            let device = match (*iface, snap.iface(l.netns, *iface)) {
+                (0, _) => String::new(),
+                (_, Some(name)) => format!("%{name}"),
+                (n, None) => format!("%if{n}"),
+            };
+            within(format!("{} {local}{device}", proto.name()))
+        }
+        LimitSubject::NamedListener(proto, name) => within(format!("{} {name}", proto.name())),
+        LimitSubject::Route(from, to) => within(msg!("{} to {}", from, to)),
+        LimitSubject::LocalPorts(proto, addr) => within(match (proto, addr.is_any()) {
+            (Proto::Tcp, _) => format!("bind {addr}"),
+            (_, true) => format!("{} {}", proto.name(), if addr.is_v4() { "IPv4" } else { "IPv6" }),
+            (_, false) => format!("{} bind {addr}", proto.name()),
+        }),
         LimitSubject::User(uid) => {
-            snap.user(*uid).map_or_else(|| format!("user {uid}"), |u| format!("user {u}"))
+            snap.user(*uid).map_or_else(|| msg!("user {}", uid), |u| msg!("user {}", u))
         }
         LimitSubject::Cgroup(path) => path.to_string(),
     }
@@ -49,23 +81,28 @@ pub(super) fn fd_process(snap: &Snapshot, row: usize) -> Option<usize> {
 /// Evidence of a limit that is nearly reached: usage, losses and forecast.
 pub(super) fn near_limit(snap: &Snapshot, row: usize) -> Option<String> {
     let l = snap.limits.get(row)?;
-    let mut out = format!("{} {}", subject(snap, row), l.kind.info().title);
+    let mut out = format!("{} {}", subject(snap, row), tr(l.kind.info().title));
     match l.max {
         Some(max) => {
-            let share = l.share().unwrap_or(0.0) * 100.0;
-            out.push_str(&format!(" {share:.0}% ({} of {})", thousands(l.used), thousands(max)));
+            // Rounded down: 100% is full.
+            let share = (l.share().unwrap_or(0.0) * 100.0).floor();
+            let usage = msg!("{} of {}", thousands(l.used), thousands(max));
+            if l.capacity().is_some_and(|c| l.used >= c) {
+                out.push_str(&format!(" {},", tr("full")));
+            }
+            out.push_str(&format!(" {share:.0}% ({usage})"));
         }
         None => out.push_str(&format!(" {}", thousands(l.used))),
     }
     if let Some(n) = l.drops_new.filter(|n| *n > 0) {
-        out.push_str(&format!(", {} lost since the last poll", thousands(n)));
+        out.push_str(&msg!(", {} lost just now", thousands(n)));
     }
     if let Some(f) = l.full_in.filter(|f| f.likely < FORECAST_S) {
-        out.push_str(&format!(", full in ~{}", age(f.likely)));
+        out.push_str(&msg!(", full in ~{}", age(f.likely)));
     }
     let growing = fd_process(snap, row).filter(|_| l.grows).and_then(|p| snap.processes[p].fds_growing);
     if let Some((kind, n)) = growing {
-        out.push_str(&format!(", mostly {} ({n:+.0}/min)", FdKind::ALL[kind as usize].1));
+        out.push_str(&msg!(", mostly {} ({}/min)", tr(FdKind::ALL[kind as usize].1), format!("{n:+.0}")));
     }
     Some(out)
 }
@@ -74,8 +111,13 @@ pub(super) fn near_limit(snap: &Snapshot, row: usize) -> Option<String> {
 pub(super) fn connection_leak(snap: &Snapshot, row: usize) -> Option<String> {
     let l = limit(snap, row);
     let process = l.process.filter(|_| l.kind == LimitKind::CloseWait)? as usize;
-    let rate = l.per_min.filter(|n| *n > 0.0).map_or_else(String::new, |n| format!(", {n:+.0}/min"));
+    let rate =
+        l.per_min.filter(|n| *n > 0.0).map_or_else(String::new, |n| msg!(", {}/min", format!("{n:+.0}")));
     let which = fd_leak::suspects(snap, process).into_iter().find(|s| s.certain);
-    let which = which.map_or_else(|| format!("{} in CLOSE_WAIT", thousands(l.used)), |s| s.line());
-    Some(format!("{} leaks connections: {which}{rate}", subject(snap, row)))
+    let which = which.map_or_else(|| msg!("{} in CLOSE_WAIT", thousands(l.used)), |s| s.line());
+    let stale = match l.stale {
+        0 => String::new(),
+        n => msg!(", {} of them for {} or longer", thousands(n), age(STALE_S)),
+    };
+    Some(msg!("{} leaks connections: {}{}{}", subject(snap, row), which, stale, rate))
 }

@@ -1,10 +1,12 @@
 //! Remedies for a limit: the next steps, and how to raise it permanently.
 
 use super::fd_leak;
+use crate::model::lang::tr;
 use crate::model::limit::{Limit, LimitKind, LimitSubject};
 use crate::model::{ProcInfo, Snapshot};
+use crate::msg;
 
-/// Steps to take, in order. A line that starts with blanks is to be copied verbatim.
+/// Steps to take, in order. A line that starts with blanks is for copying verbatim.
 pub fn steps(snap: &Snapshot, row: usize) -> Vec<String> {
     let l = &snap.limits[row];
     let mut out = Vec::new();
@@ -14,7 +16,7 @@ pub fn steps(snap: &Snapshot, row: usize) -> Vec<String> {
             if let Some(p) = process {
                 if fd_leak::is_leaking(snap, p) {
                     out.push(
-                        "likely fd leak: a higher limit only delays it; find what grows, restart, then fix it"
+                        tr("likely fd leak: a higher limit only delays it; find what grows, restart, then fix it")
                             .to_owned(),
                     );
                 }
@@ -25,24 +27,30 @@ pub fn steps(snap: &Snapshot, row: usize) -> Vec<String> {
             let most = somaxconn(snap, l);
             if let (Some(max), Some(most), LimitSubject::Listener(..)) = (l.max, most, &l.subject) {
                 if max >= most {
-                    out.push(format!(
-                        "backlog capped by net.core.somaxconn = {most}: raise it, then restart the application"
+                    out.push(msg!(
+                        "backlog capped by net.core.somaxconn = {}: raise it, then restart the application",
+                        most
                     ));
                     out.push(format!("  sysctl -w net.core.somaxconn={}", most.saturating_mul(4).max(4096)));
                 } else {
-                    out.push(format!(
-                        "the application requested {max} in listen(2), up to {most} allowed: raise its setting (nginx: listen ... backlog=)"
+                    out.push(msg!(
+                        "the application requested {} in listen(2), up to {} allowed: raise its setting (nginx: listen ... backlog=)",
+                        max,
+                        most
                     ));
                 }
                 out.push(
-                    "if the queue stays full, accept() is too slow: add workers, or do less work per connection"
+                    tr("if the queue stays full, accept() is too slow: add workers, or do less work per connection")
                         .to_owned(),
                 );
             }
         }
         LimitKind::Ports => {
-            out.push("reuse connections (keep-alive, pooling): a closed one occupies its port for 60s in TIME_WAIT".to_owned());
-            out.push("or add source addresses, or widen the port range:".to_owned());
+            out.push(
+                tr("reuse connections (keep-alive, pooling): a closed one occupies its port for 60s in TIME_WAIT")
+                    .to_owned(),
+            );
+            out.push(tr("or add source addresses, or widen the port range:").to_owned());
             out.push("  sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"".to_owned());
         }
         _ => out.extend(sysctl_line(l)),
@@ -80,16 +88,18 @@ fn service(p: &ProcInfo) -> Option<&str> {
 pub fn raise_fd_limit(snap: &Snapshot, process: usize, soft: Option<u64>) -> Vec<String> {
     let p = &snap.sample.processes[process].info;
     let doubled = soft.unwrap_or(1024).saturating_mul(2).min(snap.system().nr_open.unwrap_or(u64::MAX));
-    let mut out = vec!["at runtime: L raises the limit of the running process".to_owned()];
+    let mut out = vec![tr("at runtime: L raises the limit of the running process").to_owned()];
     if let Some(unit) = service(p) {
-        out.push(format!(
-            "permanently: systemctl edit {unit}, add these lines, then systemctl restart {unit}:"
+        out.push(msg!(
+            "permanently: systemctl edit {}, add these lines, then systemctl restart {}:",
+            unit,
+            unit
         ));
         out.push("  [Service]".to_owned());
         out.push(format!("  LimitNOFILE={doubled}"));
     } else {
         let user = snap.user(p.uid).map_or_else(|| p.uid.to_string(), str::to_owned);
-        out.push("permanently, in /etc/security/limits.conf (effective at next login):".to_owned());
+        out.push(tr("permanently, in /etc/security/limits.conf (effective at next login):").to_owned());
         out.push(format!("  {user} soft nofile {doubled}"));
         // A sufficient hard limit is not lowered.
         let hard = snap.fds(process).ok().and_then(|u| u.hard);

@@ -4,7 +4,9 @@ mod legs;
 
 use super::route::legs::Next;
 use crate::format::{age, bytes};
+use crate::model::lang::{noop, tr};
 use crate::model::{Addr, Endpoint, Flow, Forward, ForwardKind, Snapshot, State};
+use crate::msg;
 
 /// Kind of a step of the route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +29,11 @@ impl StepKind {
     /// Label of the step.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Client => "client",
-            Self::Host => "host",
-            Self::Via => "via",
-            Self::Target => "target",
-            Self::Process | Self::NoListener => "process",
+            Self::Client => noop("client"),
+            Self::Host => noop("host"),
+            Self::Via => noop("via"),
+            Self::Target => noop("target"),
+            Self::Process | Self::NoListener => noop("process"),
         }
     }
 }
@@ -56,7 +58,7 @@ impl Step {
 
     /// The step in place of a process where nothing listens.
     fn no_listener(certain: bool) -> Self {
-        Self::new(StepKind::NoListener, "no listener", "nothing listens on the target", certain)
+        Self::new(StepKind::NoListener, tr("no listener"), tr("nothing listens on the target"), certain)
     }
 }
 
@@ -72,7 +74,7 @@ fn netns_note(snap: &Snapshot, netns: u16) -> String {
 /// The owner of a socket row: name, pid, descriptor.
 fn owner_text(snap: &Snapshot, row: usize) -> String {
     match snap.owners(row) {
-        [] => snap.facts[row].owner_missing.map_or("unknown", |m| m.reason()).to_owned(),
+        [] => snap.facts[row].owner_missing.map_or_else(|| tr("unknown"), |m| tr(m.reason())).to_owned(),
         [o, rest @ ..] => {
             let p = &snap.process(o).info;
             let fd = o.fd().map_or_else(String::new, |fd| format!(" fd {fd}"));
@@ -175,8 +177,8 @@ pub fn socket_route(snap: &Snapshot, row: usize) -> Vec<Step> {
                     }
                     None => out.push(Step::new(
                         StepKind::Via,
-                        "kernel NAT rule",
-                        "seen in conntrack, rule not readable",
+                        tr("kernel NAT rule"),
+                        tr("seen in conntrack, rule not readable"),
                         certain,
                     )),
                 }
@@ -187,7 +189,7 @@ pub fn socket_route(snap: &Snapshot, row: usize) -> Vec<Step> {
             (Next::Proxy { by, to, certain: sure }, Some((r, s))) => {
                 out.push(Step::new(
                     StepKind::Host,
-                    s.local.to_string(),
+                    snap.end_text(s, &s.local),
                     netns_note(snap, s.id.netns),
                     certain,
                 ));
@@ -196,16 +198,22 @@ pub fn socket_route(snap: &Snapshot, row: usize) -> Vec<Step> {
                     Some(to) => owner_pair_text(snap, r, *to),
                     None => owner_text(snap, r),
                 };
-                out.push(Step::new(StepKind::Via, by.map_or("proxy", ForwardKind::name), fds, certain));
+                out.push(Step::new(
+                    StepKind::Via,
+                    by.map_or_else(|| tr("proxy"), ForwardKind::name),
+                    fds,
+                    certain,
+                ));
             }
             (Next::Unpaired(f), Some((r, s))) => {
                 out.push(Step::new(
                     StepKind::Host,
-                    s.local.to_string(),
+                    snap.end_text(s, &s.local),
                     netns_note(snap, s.id.netns),
                     certain,
                 ));
-                let by = f.known_via().find(|s| !s.kind.is_rule()).map_or("proxy", |s| s.kind.name());
+                let by =
+                    f.known_via().find(|s| !s.kind.is_rule()).map_or_else(|| tr("proxy"), |s| s.kind.name());
                 out.push(Step::new(StepKind::Via, by, owner_text(snap, r), certain));
                 let begin = out.len();
                 push_target(snap, f, &mut out);
@@ -214,7 +222,7 @@ pub fn socket_route(snap: &Snapshot, row: usize) -> Vec<Step> {
             _ => {
                 let note = match leg.server.map(|r| snap.socket(r).id.netns).or(leg.netns) {
                     Some(n) => netns_note(snap, n),
-                    None => "remote, or not visible from here".to_owned(),
+                    None => tr("remote, or not visible from here").to_owned(),
                 };
                 out.push(Step::new(StepKind::Target, leg.to.to_string(), note, certain));
                 let serving = leg.server.or(leg.listener);
@@ -233,10 +241,10 @@ pub fn socket_route(snap: &Snapshot, row: usize) -> Vec<Step> {
 fn flow_note(snap: &Snapshot, flow: &Flow) -> String {
     let mut out = vec![flow.state().to_owned(), netns_note(snap, flow.netns)];
     if let Some(secs) = flow.timeout_s {
-        out.push(format!("expires in {}", age(f64::from(secs))));
+        out.push(msg!("expires in {}", age(f64::from(secs))));
     }
     if let Some((original, reply)) = flow.bytes {
-        out.push(format!("{} B original, {} B reply", bytes(original as f64), bytes(reply as f64)));
+        out.push(msg!("{} B original, {} B reply", bytes(original as f64), bytes(reply as f64)));
     }
     joined(out)
 }
@@ -249,7 +257,7 @@ fn joined(parts: impl IntoIterator<Item = String>) -> String {
 /// The route of a forward, without a client.
 pub fn forward_route(snap: &Snapshot, f: &Forward) -> Vec<Step> {
     let iface = f.iface.as_deref().map_or_else(String::new, |iface| {
-        iface.strip_prefix('!').map_or_else(|| format!("via {iface}"), |i| format!("not via {i}"))
+        iface.strip_prefix('!').map_or_else(|| msg!("via {}", iface), |i| msg!("not via {}", i))
     });
     let note = joined([netns_note(snap, f.netns), iface]);
     let mut out = vec![Step::new(StepKind::Host, host_text(f), note, true)];
@@ -272,14 +280,19 @@ pub fn forward_route(snap: &Snapshot, f: &Forward) -> Vec<Step> {
 /// Appends the target of a forward, and through further rules the process behind it.
 fn push_target(snap: &Snapshot, f: &Forward, out: &mut Vec<Step>) {
     let Some(t) = f.target else {
-        out.push(Step::new(StepKind::Target, "unknown", "target address not exposed by the proxy", false));
+        out.push(Step::new(
+            StepKind::Target,
+            tr("unknown"),
+            tr("target address not exposed by the proxy"),
+            false,
+        ));
         return;
     };
     let ssh = f.via.iter().any(|s| s.kind == ForwardKind::Ssh);
     let note = match f.target_netns {
         Some(n) => netns_note(snap, n),
-        None if ssh => "resolved by the SSH server".to_owned(),
-        None => "remote, or not visible from here".to_owned(),
+        None if ssh => tr("resolved by the SSH server").to_owned(),
+        None => tr("remote, or not visible from here").to_owned(),
     };
     out.push(Step::new(StepKind::Target, target_text(f).unwrap_or_else(|| t.to_string()), note, true));
     // Another rule may redirect the target.

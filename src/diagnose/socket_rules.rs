@@ -3,13 +3,15 @@
 use super::in_state;
 use crate::format::{age, thousands};
 use crate::model::counter_window::CounterSnapshot;
+use crate::model::lang::{noop, tr};
 use crate::model::{Missing, Proto, Snapshot, Socket, State, TimerKind};
+use crate::msg;
 
 /// Seconds in `CLOSE_WAIT` or `FIN_WAIT2` that no application needs.
-const STUCK_S: f64 = 60.0;
+const STUCK_S: f64 = crate::model::limit::STALE_S;
 /// Unread bytes above which an application does not read.
 const UNREAD: u32 = 64 * 1024;
-/// Seconds without a shrinking queue after which nobody reads it.
+/// Seconds without a shrinking queue after which it counts as unread.
 const WAITS_S: f64 = 10.0;
 /// Share of retransmitted segments that slows TCP down noticeably.
 const LOSS: f64 = 0.02;
@@ -24,7 +26,7 @@ const LIMITED: f64 = 0.5;
 
 /// A duration, marked if it is a lower bound.
 fn bounded_age(secs: f64, least: bool) -> String {
-    format!("{}{}", if least { "at least " } else { "" }, age(secs))
+    if least { msg!("at least {}", age(secs)) } else { age(secs) }
 }
 
 /// Time for which the receive queue has not shrunk, if that is long.
@@ -36,7 +38,7 @@ fn stalled_for(snap: &Snapshot, row: usize) -> Option<String> {
     (secs >= WAITS_S).then(|| bounded_age(secs, least))
 }
 
-/// Returns whether a connection in the accept queue of this listener has been there for long. Under load the queue is never
+/// True if a connection has been in the accept queue of this listener for long. Under load the queue is never
 /// empty, but its connections change.
 fn has_old_pending(snap: &Snapshot, row: usize) -> bool {
     let l = snap.socket(row);
@@ -58,17 +60,17 @@ fn has_old_pending(snap: &Snapshot, row: usize) -> bool {
     })
 }
 
-/// Returns whether the accept queue of a listener is full. The kernel admits one more than the limit
+/// True if the accept queue of a listener is full. The kernel admits one more than the limit
 /// (`sk_acceptq_is_full`, `unix_recvq_full`), so `listen(fd, 0)` admits one.
 fn is_full(snap: &Snapshot, s: &Socket) -> bool {
     let limit_known = s.send_q > 0 || snap.sample.backend.backend.reports_backlogs();
-    limit_known && s.recv_q > 0 && s.recv_q >= s.send_q
+    limit_known && s.recv_q > s.send_q
 }
 
 /// The first owner of a socket.
 fn owner_name(snap: &Snapshot, row: usize) -> String {
     snap.owners(row).first().map_or_else(
-        || "the application".to_owned(),
+        || tr("the application").to_owned(),
         |o| {
             let fd = o.fd().map_or_else(String::new, |fd| format!(" (fd {fd})"));
             format!("{} {}{fd}", snap.process(o).info.name(), snap.process(o).info.pid)
@@ -86,36 +88,41 @@ fn recent_counters(
     let recent = snap.recent_delta(row);
     let secs = recent.map_or(0.0, |m| m.at_ns as f64 / 1e9);
     match recent {
-        Some(m) if enough(&m) => Some((m, format!("last {}", age(secs)))),
+        Some(m) if enough(&m) => Some((m, msg!("last {}", age(secs)))),
         _ if secs < WATCHED_S => {
             let since_connect =
                 CounterSnapshot::new(snap.sample.at.boot_ns, &snap.attrs(row).tcp_info()?).filter(enough)?;
-            Some((since_connect, "since connect".to_owned()))
+            Some((since_connect, tr("since connect").to_owned()))
         }
         _ => None,
     }
 }
 
 /// Evidence that one wait took most of the busy time.
-fn limited(snap: &Snapshot, row: usize, by: &str, waited_ms: fn(&CounterSnapshot) -> u32) -> Option<String> {
+fn limited(
+    snap: &Snapshot,
+    row: usize,
+    by: &'static str,
+    waited_ms: fn(&CounterSnapshot) -> u32,
+) -> Option<String> {
     let (m, when) = recent_counters(snap, row, |m| m.busy_ms > BUSY_MS)?;
     let share = f64::from(waited_ms(&m)) / f64::from(m.busy_ms);
-    (share >= LIMITED).then(|| format!("{by}-limited for {:.0}% of busy time ({when})", share * 100.0))
+    (share >= LIMITED)
+        .then(|| msg!("{} for {}% of busy time ({})", tr(by), format!("{:.0}", share * 100.0), when))
 }
 
 pub(super) fn accept_queue_full(snap: &Snapshot, row: usize) -> Option<String> {
     let s = snap.socket(row);
     (s.state == State::Listen && is_full(snap, s)).then(|| {
         let (n, limit) = (thousands(u64::from(s.recv_q)), thousands(u64::from(s.send_q)));
-        format!("accept queue {n} of {limit}")
+        msg!("accept queue full: {} of {}", n, limit)
     })
 }
 
 pub(super) fn close_wait_leak(snap: &Snapshot, row: usize) -> Option<String> {
     let (secs, least) = in_state(snap, row);
-    (snap.socket(row).state == State::CloseWait && secs >= STUCK_S).then(|| {
-        format!("CLOSE_WAIT for {}, not closed by {}", bounded_age(secs, least), owner_name(snap, row))
-    })
+    (snap.socket(row).state == State::CloseWait && secs >= STUCK_S)
+        .then(|| msg!("CLOSE_WAIT for {}, not closed by {}", bounded_age(secs, least), owner_name(snap, row)))
 }
 
 pub(super) fn not_reading(snap: &Snapshot, row: usize) -> Option<String> {
@@ -135,13 +142,15 @@ pub(super) fn not_reading(snap: &Snapshot, row: usize) -> Option<String> {
     match stalled_for(snap, row).filter(|_| open) {
         // The byte counter shows that nothing was read.
         Some(time) if snap.attrs(row).transfer().is_some() => {
-            Some(format!("no reads for {time}, {bytes} bytes unread: {}", owner_name(snap, row)))
+            Some(msg!("no reads for {}, {} bytes unread: {}", time, bytes, owner_name(snap, row)))
         }
-        Some(time) => Some(format!(
-            "receive queue not shrinking for {time}, {bytes} bytes unread: {}",
+        Some(time) => Some(msg!(
+            "receive queue not shrinking for {}, {} bytes unread: {}",
+            time,
+            bytes,
             owner_name(snap, row)
         )),
-        None => (s.recv_q >= UNREAD).then(|| format!("{bytes} bytes unread: {}", owner_name(snap, row))),
+        None => (s.recv_q >= UNREAD).then(|| msg!("{} bytes unread: {}", bytes, owner_name(snap, row))),
     }
 }
 
@@ -152,16 +161,16 @@ pub(super) fn not_accepting(snap: &Snapshot, row: usize) -> Option<String> {
     }
     let time = stalled_for(snap, row).filter(|_| s.proto != Proto::Tcp || has_old_pending(snap, row))?;
     let n = match s.recv_q {
-        1 => "1 connection".to_owned(),
-        n => format!("{} connections", thousands(u64::from(n))),
+        1 => tr("1 connection").to_owned(),
+        n => msg!("{} connections", thousands(u64::from(n))),
     };
-    Some(format!("{n} waiting for {time}, not accept()ed by {}", owner_name(snap, row)))
+    Some(msg!("{} waiting for {}, not accept()ed by {}", n, time, owner_name(snap, row)))
 }
 
 pub(super) fn peer_not_reading(snap: &Snapshot, row: usize) -> Option<String> {
     let s = snap.socket(row);
     (s.timer.kind == TimerKind::Persist && s.send_q > 0)
-        .then(|| format!("zero window, {} bytes in the send queue", thousands(u64::from(s.send_q))))
+        .then(|| msg!("zero window, {} bytes in the send queue", thousands(u64::from(s.send_q))))
 }
 
 pub(super) fn no_answer(snap: &Snapshot, row: usize) -> Option<String> {
@@ -171,42 +180,42 @@ pub(super) fn no_answer(snap: &Snapshot, row: usize) -> Option<String> {
         && s.proto != Proto::Sctp
         && s.timer.kind == TimerKind::On
         && s.timer.retrans >= 3;
-    sending.then(|| format!("{} retransmissions without ACK", s.timer.retrans))
+    sending.then(|| msg!("{} retransmissions without ACK", s.timer.retrans))
 }
 
 pub(super) fn no_answer_to_connect(snap: &Snapshot, row: usize) -> Option<String> {
     let s = snap.socket(row);
     (s.state == State::SynSent && s.timer.retrans >= 1)
-        .then(|| format!("{} SYNs sent without an answer", u32::from(s.timer.retrans) + 1))
+        .then(|| msg!("{} SYNs sent without an answer", u32::from(s.timer.retrans) + 1))
 }
 
 pub(super) fn loss(snap: &Snapshot, row: usize) -> Option<String> {
     let (m, when) = recent_counters(snap, row, |m| m.sent >= ENOUGH)?;
     let share = f64::from(m.retransmitted) / f64::from(m.sent);
     let now = snap.rates(row).retrans.filter(|n| *n > 0.0);
-    let now = now.map_or_else(String::new, |n| format!(", now {n:.1}/s"));
-    (share >= LOSS).then(|| format!("{:.1}% of segments retransmitted ({when}){now}", share * 100.0))
+    let now = now.map_or_else(String::new, |n| msg!(", now {}/s", format!("{n:.1}")));
+    (share >= LOSS)
+        .then(|| msg!("{}% of segments retransmitted ({}){}", format!("{:.1}", share * 100.0), when, now))
 }
 
 pub(super) fn receiver_limited(snap: &Snapshot, row: usize) -> Option<String> {
-    limited(snap, row, "receiver", |m| m.rwnd_ms)
+    limited(snap, row, noop("receiver-limited"), |m| m.rwnd_ms)
 }
 
 pub(super) fn send_buffer_limited(snap: &Snapshot, row: usize) -> Option<String> {
-    limited(snap, row, "send-buffer", |m| m.sndbuf_ms)
+    limited(snap, row, noop("send-buffer-limited"), |m| m.sndbuf_ms)
 }
 
 pub(super) fn half_closed(snap: &Snapshot, row: usize) -> Option<String> {
     let (secs, least) = in_state(snap, row);
     let held = !snap.owners(row).is_empty();
-    (snap.socket(row).state == State::FinWait2 && held && secs >= STUCK_S).then(|| {
-        format!("half-closed for {}, kept open by {}", bounded_age(secs, least), owner_name(snap, row))
-    })
+    (snap.socket(row).state == State::FinWait2 && held && secs >= STUCK_S)
+        .then(|| msg!("half-closed for {}, kept open by {}", bounded_age(secs, least), owner_name(snap, row)))
 }
 
 pub(super) fn drops(snap: &Snapshot, row: usize) -> Option<String> {
     let n = snap.attrs(row).drops().filter(|n| *n > 0)?;
     let datagrams =
         matches!(snap.socket(row).proto, Proto::Udp | Proto::UdpLite | Proto::Raw | Proto::Packet);
-    datagrams.then(|| format!("{} packets dropped", thousands(u64::from(n))))
+    datagrams.then(|| msg!("{} packets dropped", thousands(u64::from(n))))
 }

@@ -1,17 +1,21 @@
 //! Data hidden for lack of privilege, the reason, and the remedy.
 
+use super::unjudged;
 use crate::format::thousands;
+use crate::model::lang::{noop, tr};
 use crate::model::{FaultKind, Missing, Snapshot};
+use crate::msg;
 
-/// Ways to see the owners of all sockets. A line that starts with blanks is to be copied verbatim.
-pub const PRIVILEGE_HELP: &str =
+/// Ways to see the owners of all sockets. A line that starts with blanks is for copying verbatim.
+pub const PRIVILEGE_HELP: &str = noop(
     "Every user can list sockets, but only the owner of a process can see which sockets it has open. \
 To see all owners run as root:
   sudo sockscope
 or grant the capabilities to the binary, once:
   sudo setcap cap_sys_ptrace,cap_dac_read_search,cap_net_admin+ep \\
       $(command -v sockscope)
-CAP_NET_ADMIN is needed only for port forwards. CAP_SYS_ADMIN adds other network namespaces.";
+CAP_NET_ADMIN is needed only for port forwards. CAP_SYS_ADMIN adds other network namespaces.",
+);
 
 /// Data that is hidden.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,44 +26,62 @@ pub struct Hidden {
     pub advice: &'static str,
 }
 
-/// Data that a snapshot lacks for want of privilege or because it is in another namespace, most important first. Data that
+/// Data that a snapshot lacks because of missing privileges or because it is in another namespace, most important first. Data that
 /// does not exist (a `TIME_WAIT` socket has no owner) is not listed.
 pub fn hidden(snap: &Snapshot) -> Vec<Hidden> {
     let v = snap.sample.privileges;
     let mut out = Vec::new();
     let mut add = |summary: String, advice| out.push(Hidden { summary, advice });
     for (why, n) in &snap.hidden {
-        let sockets = if *n == 1 { "socket" } else { "sockets" };
-        let without = format!("{} {sockets} without owner", thousands(u64::from(*n)));
+        let n = thousands(u64::from(*n));
+        let without = match n.as_str() {
+            "1" => tr("1 socket without owner").to_owned(),
+            n => msg!("{} sockets without owner", n),
+        };
         match why {
             Missing::NotPermitted if v.root => add(
-                format!("{without}: no CAP_SYS_PTRACE"),
-                "Root in a container or in a restricted service cannot inspect processes that have more capabilities. \
+                msg!("{}: no CAP_SYS_PTRACE", without),
+                tr(
+                    "Root in a container or in a restricted service cannot inspect processes that have more capabilities. \
                  Start the container with --cap-add=SYS_PTRACE, or run sockscope on the host.",
+                ),
             ),
             Missing::NotPermitted => add(
-                format!("{without}: run as root to see them"),
-                "The sockets belong to processes of other users.",
+                msg!("{}: run as root to see them", without),
+                tr("The sockets belong to processes of other users."),
             ),
             Missing::NoVisibleProcess if v.hidepid => add(
-                format!("{without}: /proc is mounted with hidepid, run as root to see them"),
-                "/proc is mounted with hidepid (see proc(5)) and lists only your own processes. Root sees all, and so does the \
+                msg!("{}: /proc is mounted with hidepid, run as root to see them", without),
+                tr(
+                    "/proc is mounted with hidepid (see proc(5)) and lists only your own processes. Root sees all, and so does the \
                  group named by the mount option gid=.",
+                ),
             ),
             Missing::NoVisibleProcess if v.nested => add(
-                format!("{without}: in another PID namespace"),
-                "A container sees only its own processes, although it may share the network of the host. Run sockscope on the \
+                msg!("{}: in another PID namespace", without),
+                tr(
+                    "A container sees only its own processes, although it may share the network of the host. Run sockscope on the \
                  host, or start the container with --pid=host. Kernel sockets have no owner.",
+                ),
             ),
             _ => {}
         }
     }
     for f in snap.sample.faults.iter().filter(|f| f.kind == FaultKind::Namespace) {
-        let help = if v.root { "" } else { ", run as root to read them" };
+        let help = if v.root { "" } else { tr(", run as root to read them") };
         add(
             format!("{f}{help}"),
-            "Sockets of other network namespaces, such as those of containers, are read by entering them, which needs \
+            tr(
+                "Sockets of other network namespaces, such as those of containers, are read by entering them, which needs \
              CAP_SYS_ADMIN. --netns here reads only the current one.",
+            ),
+        );
+    }
+    let unjudged = unjudged::lines(snap, &|_| true);
+    if !unjudged.is_empty() {
+        add(
+            msg!("limits not judged: {}", unjudged.join("; ")),
+            tr("A limit that could not be read is not known to be ok: check reports it as UNKNOWN."),
         );
     }
     out

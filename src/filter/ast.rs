@@ -117,8 +117,8 @@ pub enum Operand {
     Range(Number, Option<Number>),
     /// `(value & mask) == value`.
     Mask(u64, u64),
-    /// An address with its prefix length, a port range, or both; neither is anything with an address.
-    Host(Option<(Addr, u8)>, Option<(u16, u16)>),
+    /// An address with its prefix length, a port range, or both, and the interface (`%eth0`); neither is anything with an address.
+    Host(Option<(Addr, u8)>, Option<(u16, u16)>, Option<String>),
     /// One of these states.
     States(StateSet),
     /// Yes or no.
@@ -243,13 +243,14 @@ fn operand(f: &mut fmt::Formatter<'_>, o: &Operand, kind: Kind) -> fmt::Result {
             b.as_ref().map_or(Ok(()), |b| f.write_str(&b.text(kind)))
         }
         Operand::Mask(v, m) => write!(f, "0x{v:x}/0x{m:x}"),
-        Operand::Host(None, None) => f.write_str("*"),
-        Operand::Host(addr, port) => {
+        Operand::Host(None, None, _) => f.write_str("*"),
+        Operand::Host(addr, port, zone) => {
+            let zone = zone.as_ref().map_or_else(String::new, |z| format!("%{z}"));
             if let Some((a, len)) = addr {
                 if a.is_v4() {
-                    write!(f, "{a}")?;
+                    write!(f, "{a}{zone}")?;
                 } else {
-                    write!(f, "[{a}]")?;
+                    write!(f, "[{a}{zone}]")?;
                 }
                 if *len != full(a) {
                     write!(f, "/{len}")?;
@@ -335,7 +336,7 @@ fn plain_word(s: &str) -> bool {
         && family_word(s).is_none()
 }
 
-/// Expansion of a word for an address family or a protocol of one, as in `netstat` and `ss -6`.
+/// Expansion of a word for an address family or for a protocol of one family, as in `netstat` and `ss -6`.
 pub(crate) fn family_word(word: &str) -> Option<&'static str> {
     const WORDS: &[(&[&str], &str)] = &[
         (&["ipv4", "ip4", "inet4"], "family:inet"),

@@ -3,6 +3,7 @@
 use super::{Saved, quote};
 use crate::format::did_you_mean::same_word;
 use crate::format::{Column, Kind, Role};
+use crate::model::lang::noop;
 use crate::model::{Missing, Snapshot, State};
 use crate::table::PROCESSES;
 use crate::table::Table;
@@ -104,22 +105,22 @@ fn token_start(before: &str) -> usize {
     start
 }
 
-/// A field that completion knows values for.
+/// A field that completion has values for.
 #[derive(Clone, Copy)]
-enum Known {
+enum ValueField {
     Column(&'static Column),
     Port,
     Addr,
 }
 
-fn named(table: &'static Table, word: &str) -> Option<Known> {
+fn named(table: &'static Table, word: &str) -> Option<ValueField> {
     if table.is_sockets() && same_word(word, "port") {
-        return Some(Known::Port);
+        return Some(ValueField::Port);
     }
     if table.is_sockets() && same_word(word, "addr") {
-        return Some(Known::Addr);
+        return Some(ValueField::Addr);
     }
-    table.column(word).map(Known::Column)
+    table.column(word).map(ValueField::Column)
 }
 
 /// Items that begin with the typed text, then those that contain it, ignoring case.
@@ -160,7 +161,7 @@ fn fields(table: &'static Table) -> Vec<Item> {
         out.push(item("addr:".to_owned(), "Local or remote address."));
     }
     for c in columns {
-        // The shortest word people use for it comes with it.
+        // With its shortest alias.
         let alias = c.aliases.first().filter(|a| !a.starts_with(c.name) && a.len() < c.name.len());
         out.push(item(format!("{}{}", c.name, op(c.kind)), c.help));
         if let Some(a) = alias {
@@ -168,23 +169,23 @@ fn fields(table: &'static Table) -> Vec<Item> {
         }
     }
     for (word, help) in [
-        ("and", "Both conditions; also implied between two words."),
-        ("or", "At least one of the conditions."),
-        ("not", "Negates the next condition."),
+        ("and", noop("Both conditions; also implied between two words.")),
+        ("or", noop("At least one of the conditions.")),
+        ("not", noop("Negates the next condition.")),
     ] {
         out.push(item(word.to_owned(), help));
     }
     if table.is_sockets() {
-        out.push(item("autobound".to_owned(), "The kernel chose the local port."));
+        out.push(item("autobound".to_owned(), noop("The kernel chose the local port.")));
     }
     out
 }
 
-fn values(field: Known, table: &'static Table, snap: Option<&Snapshot>) -> Vec<Item> {
+fn values(field: ValueField, table: &'static Table, snap: Option<&Snapshot>) -> Vec<Item> {
     let column = match field {
-        Known::Port => return ports(snap),
-        Known::Addr => return current_values(table, &["local_addr", "remote_addr"], snap),
-        Known::Column(c) => c,
+        ValueField::Port => return ports(snap),
+        ValueField::Addr => return current_values(table, &["local_addr", "remote_addr"], snap),
+        ValueField::Column(c) => c,
     };
     match column.kind {
         Kind::State | Kind::States => states(),
@@ -210,8 +211,8 @@ fn values(field: Known, table: &'static Table, snap: Option<&Snapshot>) -> Vec<I
     }
 }
 
-fn plain(of: &[&str]) -> Vec<Item> {
-    of.iter().map(|s| Item { text: (*s).to_owned(), help: String::new() }).collect()
+fn plain(words: &[&str]) -> Vec<Item> {
+    words.iter().map(|s| Item { text: (*s).to_owned(), help: String::new() }).collect()
 }
 
 fn states() -> Vec<Item> {
@@ -219,11 +220,11 @@ fn states() -> Vec<Item> {
     let mut out: Vec<Item> =
         State::all().map(|s| Item { text: word(s), help: s.info().meaning.to_owned() }).collect();
     for (name, help) in [
-        ("connected", "all states except listen, closed and unconn"),
-        ("synchronized", "connected, without syn-sent"),
-        ("bucket", "syn-recv and time-wait"),
-        ("big", "all states except syn-recv and time-wait"),
-        ("all", "all states"),
+        ("connected", noop("all states except listen, closed and unconn")),
+        ("synchronized", noop("connected, without syn-sent")),
+        ("bucket", noop("syn-recv and time-wait")),
+        ("big", noop("all states except syn-recv and time-wait")),
+        ("all", noop("all states")),
     ] {
         out.push(Item { text: name.to_owned(), help: help.to_owned() });
     }

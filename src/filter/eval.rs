@@ -10,7 +10,7 @@ use super::text_match::{Buf, Needle, glob};
 use crate::format::{self, Column, Kind, Role, TextMatch, Value};
 use crate::model::{Addr, Endpoint, Family, Proto, ProtoSet, Snapshot, Socket, State, StateSet};
 use crate::table::Table;
-use crate::table::{PROCESSES, end_name};
+use crate::table::{PROCESSES, end_name, ip_end};
 use regex::Regex;
 use std::cell::RefCell;
 use std::cmp::Ordering;
@@ -23,18 +23,18 @@ pub(crate) enum Node {
     Not(Box<Self>),
     States(StateSet),
     Protos(ProtoSet),
-    /// A port of one or both ends, in any of these ranges.
+    /// Local or remote port, or either, in any of these ranges.
     Ports(Ends, Box<[(u16, u16)]>),
-    /// An endpoint, one or both, by any of these.
+    /// Local or remote endpoint, or either, matching any of these.
     Hosts(Ends, Box<[Pattern]>),
-    /// The kernel chose the local port, if that is known.
+    /// The kernel chose the local port, if it reports that.
     AutoChosen,
-    /// The local port lies in the range the kernel chooses from.
+    /// The local port is in the ephemeral range.
     AutoRange,
     Word(Word),
-    /// Any value of a column.
+    /// A value of any column.
     Column(&'static Column, ValueTest),
-    /// A column of the processes that hold a socket; the number is its place in [`Prepared`].
+    /// A column of the owners of a socket; the number is its slot in [`Prepared`].
     Process(&'static Column, ValueTest, usize),
 }
 
@@ -54,19 +54,20 @@ pub(crate) enum ValueTest {
     Regex(Box<Regex>),
 }
 
-/// One operand, ready.
+/// One compiled operand.
 #[derive(Clone, Debug)]
 pub(crate) enum Pattern {
     Missing,
     Number(Number),
     Range(Number, Option<Number>),
     Mask(u64, u64),
-    Host(Option<(Addr, u8)>, Option<(u16, u16)>),
+    /// A network, a range of ports, and the interface.
+    Host(Option<(Addr, u8)>, Option<(u16, u16)>, Option<String>),
     States(StateSet),
     Bool(bool),
     Part(Needle),
     Whole(Needle),
-    /// The same letters, in this case.
+    /// Equal text, case-sensitive.
     Exact(String),
     Glob(String),
 }
@@ -75,20 +76,22 @@ pub(crate) enum Pattern {
 #[derive(Clone, Debug)]
 pub(crate) struct Word {
     needle: Needle,
-    /// As states are written.
+    /// The word as states are spelled.
     state: Needle,
     states: StateSet,
     protos: ProtoSet,
     digits: bool,
     in_endpoint: bool,
+    /// It has the `%` before an interface.
+    zoned: bool,
     columns: Box<[&'static Column]>,
     slot: usize,
 }
 
 /// Compiles a tree. `slots` counts the tests to be prepared for each snapshot.
 ///
-/// `ss` evaluates every expression twice, in the kernel and in itself, and shows what passes both; only `autobound`
-/// means two things there (who chose the port, and whether it lies in the range of chosen ones). So does this.
+/// `ss` evaluates every expression twice, in the kernel and in user space, and shows what passes both; only `autobound`
+/// differs between the two (the kernel chose the port; the port is in the ephemeral range). Both are required here too.
 pub(crate) fn ready(e: &Expr, table: &'static Table, slots: &mut usize) -> Node {
     let chosen = compile(e, table, slots, &Node::AutoChosen);
     if e.has_autobound() {
@@ -141,6 +144,7 @@ fn word(text: &str, table: &'static Table, slots: &mut usize) -> Word {
         states,
         protos,
         digits: !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()),
+        zoned: text.contains('%'),
         in_endpoint: needle.may_be_in_endpoint(),
         needle,
         state,
@@ -166,7 +170,7 @@ fn term(t: &Term, table: &'static Table, slots: &mut usize) -> Node {
         (field, _) if sockets && ends(field, Kind::Port).is_some() => {
             match (ends(field, Kind::Port), ranges(&t.test)) {
                 (Some(ends), Some(ranges)) => Node::Ports(ends, ranges.into()),
-                // `none`, or a pattern: by what is shown.
+                // `none`, or a pattern: matched against the displayed text.
                 _ => column_or_both(field, test, table),
             }
         }
@@ -185,7 +189,7 @@ fn term(t: &Term, table: &'static Table, slots: &mut usize) -> Node {
     if not { Node::Not(Box::new(node)) } else { node }
 }
 
-/// A test of a column, or of the columns that a field for both ends stands for.
+/// A test of a column, or of both columns of a field that covers both endpoints.
 fn column_or_both(field: Field, test: ValueTest, table: &'static Table) -> Node {
     let names = match field {
         Field::Column(c) => return Node::Column(c, test),
@@ -196,7 +200,7 @@ fn column_or_both(field: Field, test: ValueTest, table: &'static Table) -> Node 
     Node::Or(names.into_iter().filter_map(node).collect())
 }
 
-/// The endpoints that a field of a socket is about, for fields of this kind (port or endpoint).
+/// The endpoints that a field of this kind (port or endpoint) covers.
 pub(crate) fn ends(field: Field, kind: Kind) -> Option<Ends> {
     match (field, kind) {
         (Field::EitherPort, Kind::Port) | (Field::EitherEnd, Kind::Endpoint) => Some(Ends::Either),
@@ -213,7 +217,7 @@ pub(crate) fn ends(field: Field, kind: Kind) -> Option<Ends> {
     }
 }
 
-/// The port ranges that a test accepts (before a `!=` negates it), if it is only about ports.
+/// The port ranges that a test accepts (before a `!=` negates it), if it tests ports only.
 pub(crate) fn ranges(test: &Test) -> Option<Vec<(u16, u16)>> {
     let clamp = |n: f64| n.clamp(0.0, 65535.0) as u16;
     match test {
@@ -240,7 +244,7 @@ pub(crate) fn ranges(test: &Test) -> Option<Vec<(u16, u16)>> {
     }
 }
 
-/// The column of the table of processes that says the same of a process as this one of its sockets.
+/// The column of the processes table with the same value as this column of the process's sockets.
 fn process_twin(c: &Column) -> Option<&'static Column> {
     PROCESSES.column(c.process_column?)
 }
@@ -264,7 +268,7 @@ fn value_test(t: &Term) -> (ValueTest, bool) {
                     Operand::Number(n) => Pattern::Number(*n),
                     Operand::Range(a, b) => Pattern::Range(*a, *b),
                     Operand::Mask(v, m) => Pattern::Mask(*v, *m),
-                    Operand::Host(a, p) => Pattern::Host(*a, *p),
+                    Operand::Host(a, p, zone) => Pattern::Host(*a, *p, zone.clone()),
                     Operand::States(s) => Pattern::States(*s),
                     Operand::Bool(b) => Pattern::Bool(*b),
                     Operand::Text(s) if exact => Pattern::Exact(s.clone()),
@@ -276,7 +280,7 @@ fn value_test(t: &Term) -> (ValueTest, bool) {
             (ValueTest::Any(patterns), *op == Op::Differs)
         }
         Test::Compare(cmp, n) => (ValueTest::Compare(*cmp, *n), false),
-        // It was compiled once to be checked; a pattern that fails now matches nothing.
+        // The parser has compiled it already; a pattern that fails now matches nothing.
         Test::Regex(not, pattern) => match operand::regex(pattern) {
             Ok(r) => (ValueTest::Regex(Box::new(r)), *not),
             Err(_) => (ValueTest::Any(Box::default()), *not),
@@ -312,7 +316,7 @@ impl ValueTest {
     }
 }
 
-/// Calls with the text of a value, without a copy where that can be.
+/// Calls `f` with the text of a value, without a copy if possible.
 fn with_text<T>(v: &Value<'_>, f: impl FnOnce(&str) -> T) -> T {
     match v {
         Value::Text(s) => f(s),
@@ -345,8 +349,11 @@ impl Pattern {
                     && b.as_ref().is_none_or(|b| order(b).is_some_and(|o| o != Ordering::Greater))
             }
             (Self::Mask(want, mask), Value::Uint(x)) => x & mask == *want,
-            (Self::Host(a, p), Value::Endpoint(e)) => in_host(e, *a, *p),
-            (Self::Host(a, None), Value::Addr(x)) => in_host(&Endpoint::new(*x, 0), *a, None),
+            (Self::Host(a, p, None), Value::Endpoint(e)) => in_host(e, *a, *p),
+            (Self::Host(a, None, None), Value::Addr(x)) => in_host(&Endpoint::new(*x, 0), *a, None),
+            (Self::Host(a, p, z), Value::Zoned { end, with_port, zone }) => {
+                z.as_ref().is_none_or(|z| z == zone) && in_host(end, *a, *p) && (*with_port || p.is_none())
+            }
             (Self::States(s), Value::State(x)) => s.has(*x),
             (Self::States(s), Value::States(c)) => c.present().any(|(x, _)| s.has(x)),
             (Self::Bool(b), Value::Bool(x)) => b == x,
@@ -359,26 +366,33 @@ impl Pattern {
     }
 
     /// Tests an endpoint of an IP socket. The remote endpoint of a listener is `0.0.0.0:0` or `[::]:0`, as for `ss`.
-    fn matches_end(&self, e: &Endpoint) -> bool {
+    fn matches_end(&self, snap: &Snapshot, s: &Socket, e: &Endpoint) -> bool {
         match self {
             Self::Missing => e.is_none(),
-            Self::Host(a, p) => in_host(e, *a, *p),
-            other => other.matches(&Value::Endpoint(*e)),
+            Self::Host(a, p, zone) => {
+                in_host(e, *a, *p) && zone.as_ref().is_none_or(|z| is_bound_to(snap, s, z))
+            }
+            other => other.matches(&ip_end(snap, s, e)),
         }
     }
+}
+
+/// True if the socket is bound to the interface of this name or index.
+fn is_bound_to(snap: &Snapshot, s: &Socket, zone: &str) -> bool {
+    s.iface != 0 && (snap.iface_or_index(s.id.netns, s.iface) == zone || zone.parse() == Ok(s.iface))
 }
 
 /// Test results of one snapshot that many rows share.
 pub(crate) struct Prepared {
     /// For each slot, the result for each process.
     processes: Vec<Vec<bool>>,
-    /// For each slot of a word, users whose name has it, and ports whose service has it.
+    /// For each slot of a word, the users and the ports whose name or service contains it.
     users: Vec<Vec<u32>>,
     ports: Vec<Vec<u16>>,
 }
 
 impl Prepared {
-    /// For one tree over the sockets of one snapshot.
+    /// Prepares one tree for the sockets of one snapshot.
     pub(crate) fn new(node: &Node, slots: usize, snap: &Snapshot) -> Self {
         let mut out = Self {
             processes: vec![Vec::new(); slots],
@@ -444,7 +458,7 @@ pub(crate) fn eval(node: &Node, snap: &Snapshot, row: usize, prepared: Option<&P
         Node::Hosts(ends, patterns) => {
             let s = snap.socket(row);
             if is_ip(s) {
-                let has = |e: &Endpoint| patterns.iter().any(|p| p.matches_end(e));
+                let has = |e: &Endpoint| patterns.iter().any(|p| p.matches_end(snap, s, e));
                 match ends {
                     Ends::Local => has(&s.local),
                     Ends::Remote => has(&s.remote),
@@ -454,8 +468,8 @@ pub(crate) fn eval(node: &Node, snap: &Snapshot, row: usize, prepared: Option<&P
                 let has = |name: u32| {
                     let v = Value::from_opt(end_name(snap, name), crate::model::Missing::NotApplicable);
                     patterns.iter().any(|p| match p {
-                        // `*` is any end.
-                        Pattern::Host(None, None) => true,
+                        // `*` is any endpoint.
+                        Pattern::Host(None, None, _) => true,
                         p => p.matches(&v),
                     })
                 };
@@ -523,6 +537,9 @@ fn has_word(w: &Word, snap: &Snapshot, row: usize, p: &Prepared) -> bool {
         {
             return true;
         }
+        if w.zoned && [s.local, s.remote].iter().any(|e| w.needle.is_in(&snap.end_text(s, e))) {
+            return true;
+        }
         let ports = &p.ports[w.slot];
         if !ports.is_empty() && (ports.contains(&s.local.port) || ports.contains(&s.remote.port)) && {
             plain_column(w, "service", snap, row)
@@ -535,7 +552,7 @@ fn has_word(w: &Word, snap: &Snapshot, row: usize, p: &Prepared) -> bool {
             return true;
         }
     }
-    // A user without a name is shown by number, which a word of digits must not find: it is about ports and pids.
+    // A user without a name is shown as a number, which a numeric word must not match: it searches ports and pids.
     p.users[w.slot].contains(&s.uid) && plain_column(w, "user", snap, row)
 }
 
@@ -555,8 +572,8 @@ fn word_in(w: &Word, c: &'static Column, snap: &Snapshot, row: usize) -> bool {
     if w.digits && matches!(c.role, Some(Role::User | Role::Service)) {
         return false;
     }
-    if c.kind == Kind::Endpoint && !w.in_endpoint {
-        // Names of other families are not made of hexadecimal digits only.
+    if c.kind == Kind::Endpoint && !w.in_endpoint && !w.zoned {
+        // Endpoints of other families contain more than hexadecimal digits.
         return c.any_value(snap, row, &mut |v| matches!(v, Value::Text(s) if w.needle.is_in(s)));
     }
     // A missing remote endpoint is shown empty, but matches as `*`.

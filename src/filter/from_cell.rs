@@ -1,7 +1,7 @@
 //! A filter from the value of a cell.
 
-use super::{Expr, Filter, quote};
-use crate::format::{Column, Role, Value};
+use super::{Expr, Filter, operand, quote};
+use crate::format::{self, Column, Role, Value};
 use crate::model::{Endpoint, Snapshot};
 use crate::table::Table;
 
@@ -22,6 +22,15 @@ pub fn filter_from_cell(
         Value::Missing(_) => format!("{name}:none"),
         Value::State(s) => format!("{name}:{}", s.name().to_ascii_lowercase().replace('_', "-")),
         Value::Addr(a) => format!("{name}:{a}"),
+        v @ Value::Zoned { .. } => {
+            let text = format::exact(&v);
+            // An interface may have a name that the notation of addresses does not take; text is then compared.
+            if operand::is_host(&text) {
+                format!("{name}:{text}")
+            } else {
+                format!("{name}={}", quote(&text))
+            }
+        }
         Value::Endpoint(e) => format!("{name}:{}", endpoint_text(&e)),
         Value::Bool(b) => format!("{name}={}", if b { "yes" } else { "no" }),
         Value::Uint(n) => format!("{name}={n}"),

@@ -1,6 +1,7 @@
 //! Numbers with units.
 
 use crate::format::Kind;
+use crate::model::lang::noop;
 use std::cmp::Ordering;
 
 /// A number in its column's own unit.
@@ -8,7 +9,7 @@ use std::cmp::Ordering;
 pub enum Number {
     /// A whole number; identifiers need all 64 bits.
     Whole(u64),
-    /// Any other.
+    /// Any other number.
     Real(f64),
 }
 
@@ -77,17 +78,19 @@ pub(crate) const fn units(kind: Kind) -> Units {
 /// Hint for an invalid number of this kind.
 pub(crate) const fn advice(kind: Kind) -> &'static str {
     match kind {
-        Kind::Bytes => "expected bytes, as in 512, 64k or 1.5M",
-        Kind::BytesPerSec => "expected bytes a second, as in 512, 64k or 1.5M",
-        Kind::Micros | Kind::Millis | Kind::Secs => "expected a time, as in 500us, 50ms, 10s, 5m, 2h or 3d",
-        Kind::Percent => "expected a share, as in 80%",
-        Kind::Hex => "expected a number, as in 17 or 0x11",
-        _ => "expected a number, as in 12 or 4k",
+        Kind::Bytes => noop("expected bytes, as in 512, 64k or 1.5M"),
+        Kind::BytesPerSec => noop("expected bytes a second, as in 512, 64k or 1.5M"),
+        Kind::Micros | Kind::Millis | Kind::Secs => {
+            noop("expected a time, as in 500us, 50ms, 10s, 5m, 2h or 3d")
+        }
+        Kind::Percent => noop("expected a share, as in 80%"),
+        Kind::Hex => noop("expected a number, as in 17 or 0x11"),
+        _ => noop("expected a number, as in 12 or 4k"),
     }
 }
 
 impl Number {
-    /// From text in the units of this kind of column.
+    /// Parses text in the units of this kind of column.
     pub fn parse(text: &str, kind: Kind) -> Option<Self> {
         if text.len() > 48 {
             return None;
@@ -126,7 +129,7 @@ impl Number {
         Self::from_f64(if negative { -n } else { n } * times as f64 / f64::from(by))
     }
 
-    /// Whole where it is; to a millionth, so that its text is short and says all of it.
+    /// Integer if whole; otherwise rounded to 10⁻⁶, so that the text is short and exact.
     fn from_f64(n: f64) -> Option<Self> {
         let n = if n.abs() < 1e9 { (n * 1e6).round() / 1e6 } else { n };
         if n.abs() > 1e18 {
@@ -136,7 +139,7 @@ impl Number {
         Some(if (0.0..9e15).contains(&n) && n.fract() == 0.0 { Self::Whole(n as u64) } else { Self::Real(n) })
     }
 
-    /// As it is.
+    /// The number as a float.
     pub fn f64(self) -> f64 {
         match self {
             Self::Whole(n) => n as f64,
@@ -144,7 +147,7 @@ impl Number {
         }
     }
 
-    /// Compared with a value that is whole.
+    /// Compares with an integer value.
     pub fn against_whole(self, v: u64) -> Ordering {
         match self {
             Self::Whole(n) => v.cmp(&n),
@@ -152,12 +155,12 @@ impl Number {
         }
     }
 
-    /// Compared with any value.
+    /// Compares with any value.
     pub fn against(self, v: f64) -> Ordering {
         v.partial_cmp(&self.f64()).unwrap_or(Ordering::Less)
     }
 
-    /// Its text: in the largest unit in which it is whole.
+    /// The text of the number, in the largest unit in which it is whole.
     pub fn text(self, kind: Kind) -> String {
         let n = match self {
             Self::Whole(n) => n,

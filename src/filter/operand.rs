@@ -5,20 +5,14 @@ use super::number::{self, Number};
 use super::raw_value::{RawValue, error_at, shown, unknown_state};
 use super::{FilterError, Problem, state_sets};
 use crate::format::{Kind, Role, did_you_mean};
+use crate::model::lang::tr;
 use crate::model::{Addr, Services, StateSet};
+use crate::msg;
 use crate::table::Table;
 use regex::{Regex, RegexBuilder};
 use std::ops::Range;
 
-/// Columns with a share beside them, for `fds>80%`.
-pub(crate) const TWINS: &[(&str, &str)] = &[
-    ("fds_open", "fds_pct"),
-    ("fds_soft", "fds_pct"),
-    ("accept_q", "accept_pct"),
-    ("backlog", "accept_pct"),
-];
-
-/// Other words for a direction.
+/// Aliases of the directions.
 const DIRECTION_WORDS: &[(&str, &str)] = &[
     ("accepted", "in"),
     ("incoming", "in"),
@@ -55,32 +49,41 @@ pub(crate) fn example(field: Field) -> Option<&'static str> {
     })
 }
 
-/// A compiled regular expression, or why not.
+/// A compiled regular expression, or the error.
 pub(crate) fn regex(pattern: &str) -> Result<Regex, String> {
     if pattern.len() > 1000 {
-        return Err("regular expression too long: at most 1000 bytes".to_owned());
+        return Err(tr("regular expression too long: at most 1000 bytes").to_owned());
     }
     RegexBuilder::new(pattern).size_limit(1 << 20).dfa_size_limit(1 << 20).nest_limit(50).build().map_err(
         |e| match e {
-            regex::Error::CompiledTooBig(_) => "regular expression too large".to_owned(),
+            regex::Error::CompiledTooBig(_) => tr("regular expression too large").to_owned(),
             e => {
                 let text = e.to_string();
                 let last = text.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
-                format!("invalid regular expression: {last}")
+                msg!("invalid regular expression: {}", last)
             }
         },
     )
 }
 
-/// `10.0.0.1`, `10.0.0.0/8`, `10/8`, `10.0.0.1:443`, `[::1]:443`, `fe80::/10`, `*:443`, `:443`, `localhost`. `None` for
-/// anything else.
+/// `10.0.0.1`, `10.0.0.0/8`, `10/8`, `10.0.0.1:443`, `[::1]:443`, `fe80::/10`, `[fe80::1%eth0]:443`, `*:443`, `:443`,
+/// `localhost`. `None` for anything else.
 pub(crate) fn host(text: &str, services: &Services) -> Option<Operand> {
     if text == "*" {
-        return Some(Operand::Host(None, None));
+        return Some(Operand::Host(None, None, None));
     }
     if let Some(rest) = text.strip_prefix('[') {
         let (inner, after) = rest.split_once(']')?;
         let (inner, inner_len) = split_len(inner)?;
+        let (inner, zone) = split_zone(inner)?;
+        // `ss` writes the interface behind the bracket.
+        let (zone, after) = match after.strip_prefix('%') {
+            Some(behind) if zone.is_none() => {
+                let end = behind.find([':', '/']).unwrap_or(behind.len());
+                (Some(zone_name(&behind[..end])?), &behind[end..])
+            }
+            _ => (zone, after),
+        };
         let addr: Addr = if inner.contains(':') { inner.parse().ok()? } else { return None };
         let (len, port) = match after.strip_prefix('/') {
             Some(t) => {
@@ -90,21 +93,23 @@ pub(crate) fn host(text: &str, services: &Services) -> Option<Operand> {
             None if after.is_empty() => (None, None),
             None => (None, Some(after.strip_prefix(':')?)),
         };
-        return with_port(prefix(addr, inner, len.or(inner_len))?, port, services);
+        return with_port(prefix(addr, inner, len.or(inner_len))?, port, zone, services);
     }
-    // A bare IPv6 address has no port: its last part would be one.
+    // A bare IPv6 address has no port: its last group would be taken for one.
     if text.matches(':').count() >= 2 {
         let (addr, len) = split_len(text)?;
-        return Some(Operand::Host(Some(prefix(addr.parse().ok()?, addr, len)?), None));
+        let (addr, zone) = split_zone(addr)?;
+        return Some(Operand::Host(Some(prefix(addr.parse().ok()?, addr, len)?), None, zone));
     }
     let (addr, port) = text.split_once(':').map_or((text, None), |(a, p)| (a, Some(p)));
     if addr.is_empty() || addr == "*" {
         return match port? {
-            "" | "*" => Some(Operand::Host(None, None)),
-            p => Some(Operand::Host(None, Some(ports(p, services)?))),
+            "" | "*" => Some(Operand::Host(None, None, None)),
+            p => Some(Operand::Host(None, Some(ports(p, services)?), None)),
         };
     }
     let (word, len) = split_len(addr)?;
+    let (word, zone) = split_zone(word)?;
     let parsed: Addr = if word.eq_ignore_ascii_case("localhost") {
         Addr::v4([127, 0, 0, 1])
     } else if len.is_some() {
@@ -112,23 +117,49 @@ pub(crate) fn host(text: &str, services: &Services) -> Option<Operand> {
     } else {
         word.parse().ok()?
     };
-    with_port(prefix(parsed, word, len)?, port, services)
+    with_port(prefix(parsed, word, len)?, port, zone, services)
 }
 
-/// As `ss` reads it: also `10.0`, which is 10.0.0.0.
+/// Parses an address as `ss` does: `10.0` is 10.0.0.0.
 pub(crate) fn ss_host(text: &str, services: &Services) -> Option<Operand> {
     host(text, services).or_else(|| {
         let (addr, port) = text.split_once(':').map_or((text, None), |(a, p)| (a, Some(p)));
-        with_port((short_v4(addr)?, 32), port, services)
+        with_port((short_v4(addr)?, 32), port, None, services)
     })
 }
 
-fn with_port(addr: (Addr, u8), port: Option<&str>, services: &Services) -> Option<Operand> {
+fn with_port(
+    addr: (Addr, u8),
+    port: Option<&str>,
+    zone: Option<String>,
+    services: &Services,
+) -> Option<Operand> {
     let port = match port {
         None | Some("" | "*") => None,
         Some(p) => Some(ports(p, services)?),
     };
-    Some(Operand::Host(Some(addr), port))
+    Some(Operand::Host(Some(addr), port, zone))
+}
+
+/// True if the text is an address or an endpoint in filter syntax.
+pub(crate) fn is_host(text: &str) -> bool {
+    host(text, &Services::default()).is_some()
+}
+
+/// The interface behind the `%` of an address (RFC 4007).
+fn split_zone(text: &str) -> Option<(&str, Option<String>)> {
+    match text.split_once('%') {
+        None => Some((text, None)),
+        Some((addr, zone)) => Some((addr, Some(zone_name(zone)?))),
+    }
+}
+
+/// An interface name or index. A name of other characters would have to be quoted, and is compared as text.
+fn zone_name(text: &str) -> Option<String> {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'@' | b'+');
+    // IFNAMSIZ, with its NUL.
+    (1..16).contains(&text.len()).then_some(())?;
+    text.bytes().all(is_plain).then(|| text.to_owned())
 }
 
 /// A port, a range or a service.
@@ -152,7 +183,7 @@ fn split_len(text: &str) -> Option<(&str, Option<u8>)> {
     }
 }
 
-/// The prefix, its length counted as the address is written, and its bits behind the length cleared.
+/// The network: its length relative to the address as written, host bits cleared.
 fn prefix(addr: Addr, written: &str, len: Option<u8>) -> Option<(Addr, u8)> {
     let Some(len) = len else { return Some((addr, super::ast::full(&addr))) };
     let len = match (addr.is_v4(), written.contains(':')) {
@@ -169,11 +200,11 @@ fn prefix(addr: Addr, written: &str, len: Option<u8>) -> Option<(Addr, u8)> {
         *x &= !(0xffu16 >> keep) as u8;
     }
     let cleared = Addr::v6(b);
-    // Clearing `::ffff:…/90` would leave IPv4; such a length was refused above.
+    // Clearing the host bits of `::ffff:…/90` would leave IPv4; such a length was rejected above.
     Some((cleared, len))
 }
 
-/// Up to four numbers with dots; those left out are 0.
+/// Up to four numbers separated by dots; missing ones are 0.
 fn short_v4(text: &str) -> Option<Addr> {
     if let Ok(a) = text.parse::<Addr>() {
         return Some(a);
@@ -188,20 +219,19 @@ fn short_v4(text: &str) -> Option<Addr> {
     Some(Addr::v4(out))
 }
 
-/// The field of shares for a value with a percent sign: `fds>80%` tests `fds_pct`.
-pub(crate) fn share_twin(table: &'static Table, field: Field, text: &str) -> Field {
+/// The percentage field for a value with a percent sign: `fds>80%` tests `fds_pct`.
+pub(crate) fn percent_field(table: &'static Table, field: Field, text: &str) -> Field {
     if let Field::Column(c) = field
         && text.ends_with('%')
         && c.kind != Kind::Percent
-        && let Some((_, pct)) = TWINS.iter().find(|(name, _)| *name == c.name)
-        && let Some(column) = table.column(pct)
+        && let Some(column) = c.percent_column.and_then(|name| table.column(name))
     {
         return Field::Column(column);
     }
     field
 }
 
-/// The operands of a list, and the field they turn out to be about.
+/// The operands of a list, and the field they apply to.
 pub(crate) fn all(
     table: &'static Table,
     services: &Services,
@@ -209,7 +239,7 @@ pub(crate) fn all(
     values: Vec<RawValue>,
 ) -> Result<(Field, Vec<Operand>), FilterError> {
     let field = if values.iter().all(|v| !v.quoted && v.text.ends_with('%')) {
-        values.first().map_or(field, |v| share_twin(table, field, &v.text))
+        values.first().map_or(field, |v| percent_field(table, field, &v.text))
     } else {
         field
     };
@@ -252,7 +282,7 @@ fn operand(services: &Services, field: Field, mut raw: RawValue) -> Result<Opera
             _ => Err(error_at(
                 Problem::BadValue,
                 raw.span,
-                format!("invalid value {}: expected yes or no", shown(&raw.text)),
+                msg!("invalid value {}: expected yes or no", shown(&raw.text)),
                 None,
             )),
         },
@@ -266,7 +296,7 @@ fn operand(services: &Services, field: Field, mut raw: RawValue) -> Result<Opera
                         Problem::BadValue,
                         raw.span,
                         why,
-                        Some("as in 10.0.0.0/8 or fe80::/10".to_owned()),
+                        Some(tr("as in 10.0.0.0/8 or fe80::/10").to_owned()),
                     ));
                 }
             }
@@ -277,9 +307,9 @@ fn operand(services: &Services, field: Field, mut raw: RawValue) -> Result<Opera
                 && !fixed.iter().any(|f| f.eq_ignore_ascii_case(&raw.text))
             {
                 let near = did_you_mean::nearest(&raw.text, fixed.iter().copied());
-                let hint = near
-                    .map_or_else(|| format!("one of {}", fixed.join(", ")), |n| format!("did you mean {n}?"));
-                let message = format!("invalid {} {}", field.name(), shown(&raw.text));
+                let hint =
+                    near.map_or_else(|| msg!("one of {}", fixed.join(", ")), |n| msg!("did you mean {}?", n));
+                let message = msg!("invalid {} {}", field.name(), shown(&raw.text));
                 return Err(error_at(Problem::BadValue, raw.span, message, Some(hint)));
             }
             Ok(free(raw))
@@ -293,7 +323,7 @@ fn invalid_prefix(text: &str) -> Option<String> {
     let (addr, len) = text.rsplit_once('/')?;
     let addr: Addr = addr.trim_matches(['[', ']']).parse().ok()?;
     let most = super::ast::full(&addr);
-    Some(format!("invalid prefix length {}: expected 0 to {most}", shown(len)))
+    Some(msg!("invalid prefix length {}: expected 0 to {}", shown(len), most))
 }
 
 fn free(raw: RawValue) -> Operand {
@@ -310,13 +340,13 @@ fn numeric(services: &Services, field: Field, raw: &RawValue) -> Result<Operand,
             _ => Err(error_at(
                 Problem::BadValue,
                 at,
-                format!("invalid number {}", shown(t)),
-                Some("as in 0x1/0xff".to_owned()),
+                msg!("invalid number {}", shown(t)),
+                Some(tr("as in 0x1/0xff").to_owned()),
             )),
         };
         return Ok(Operand::Mask(whole(v, raw.span.clone())?, whole(m, raw.span.clone())?));
     }
-    // A range; a service's name may have a `-` itself, a number may begin with one.
+    // A range; a service name may contain a `-`, a number may begin with one.
     if service(services, kind, &raw.text).is_none()
         && let Some(at) = raw.text.get(1..).and_then(|t| t.find('-')).map(|i| i + 1)
     {
@@ -331,7 +361,7 @@ fn numeric(services: &Services, field: Field, raw: &RawValue) -> Result<Operand,
         let high = part(&raw.text[at + 1..], at + 1);
         let a = match number(services, field, &low) {
             Ok(a) => a,
-            // `http-ltt`: the whole is what is unknown.
+            // `http-ltt`: the whole word is unknown.
             Err(_) if kind == Kind::Port && !low.text.bytes().all(|b| b.is_ascii_digit()) => {
                 return number(services, field, raw).map(Operand::Number);
             }
@@ -342,8 +372,8 @@ fn numeric(services: &Services, field: Field, raw: &RawValue) -> Result<Operand,
         }
         let b = number(services, field, &high)?;
         if a.f64() > b.f64() {
-            let hint = format!("write {}-{}", high.text, low.text);
-            return Err(error_at(Problem::BadValue, raw.span.clone(), "reversed range", Some(hint)));
+            let hint = msg!("write {}-{}", high.text, low.text);
+            return Err(error_at(Problem::BadValue, raw.span.clone(), tr("reversed range"), Some(hint)));
         }
         return Ok(Operand::Range(a, Some(b)));
     }
@@ -354,7 +384,7 @@ fn service(services: &Services, kind: Kind, text: &str) -> Option<u16> {
     if kind == Kind::Port { services.port(text.trim_start_matches(':')) } else { None }
 }
 
-/// One number in the unit of a field; of a port also a service's name.
+/// A number in the unit of a field; for a port also a service name.
 pub(crate) fn number(services: &Services, field: Field, raw: &RawValue) -> Result<Number, FilterError> {
     let kind = field.kind();
     let bad = |message: String, hint: String| {
@@ -369,33 +399,33 @@ pub(crate) fn number(services: &Services, field: Field, raw: &RawValue) -> Resul
             if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
                 return match text.parse::<u16>() {
                     Ok(n) => Ok(Number::Whole(u64::from(n))),
-                    Err(_) => bad(format!("invalid port {}", shown(text)), "expected 0 to 65535".to_owned()),
+                    Err(_) => bad(msg!("invalid port {}", shown(text)), tr("expected 0 to 65535").to_owned()),
                 };
             }
             let hint = did_you_mean::nearest(text, services.names()).map_or_else(
-                || "expected a number or a name from /etc/services".to_owned(),
-                |n| format!("did you mean {n}?"),
+                || tr("expected a number or a name from /etc/services").to_owned(),
+                |n| msg!("did you mean {}?", n),
             );
-            bad(format!("unknown service {}", shown(text)), hint)
+            bad(msg!("unknown service {}", shown(text)), hint)
         }
         Kind::State | Kind::States | Kind::Text | Kind::List | Kind::Addr | Kind::Endpoint | Kind::Bool => {
             let hint = match kind {
-                Kind::Endpoint | Kind::Addr => "compare ports with local_port or remote_port".to_owned(),
-                _ => format!("write {}:{}", field.name(), example(field).unwrap_or("VALUE")),
+                Kind::Endpoint | Kind::Addr => tr("compare ports with local_port or remote_port").to_owned(),
+                _ => msg!("write {}:{}", field.name(), example(field).unwrap_or("VALUE")),
             };
-            bad(format!("{} cannot be compared", field.name()), hint)
+            bad(msg!("{} cannot be compared", field.name()), hint)
         }
         _ => match Number::parse(&raw.text, kind) {
             Some(n) => Ok(n),
             None => bad(
-                format!("invalid value {} for {}", shown(&raw.text), field.name()),
-                number::advice(kind).to_owned(),
+                msg!("invalid value {} for {}", shown(&raw.text), field.name()),
+                tr(number::advice(kind)).to_owned(),
             ),
         },
     }
 }
 
-/// The states an operand list names.
+/// The states of an operand list.
 pub(crate) fn state_set(operands: &[Operand]) -> StateSet {
     operands.iter().fold(StateSet::empty(), |s, o| match o {
         Operand::States(x) => s | *x,

@@ -12,7 +12,7 @@
 //! values  = value { "," value }
 //! ss      = states | (src|dst) [OP] HOST | (sport|dport) [OP] PORT | (dev|fwmark|cgroup) [OP] value | autobound
 //!         | (inet|inet6|unix|link|netlink|vsock) ":" HOST
-//! states  = { ("state" | "exclude") NAME }   several `state` add up, `exclude` takes away
+//! states  = { ("state" | "exclude") NAME }   each `state` adds, each `exclude` removes
 //! ```
 //!
 //! `ss` gives `and`, `or` and juxtaposition the same precedence, left to right; here `not` binds tighter than `and`, and `and`
@@ -27,8 +27,10 @@ use super::raw_value::{RawValue, error_at, shown};
 use super::{FilterError, Names, Problem, operand};
 use crate::format::did_you_mean::same_word;
 use crate::format::{Kind, TextMatch, did_you_mean};
+use crate::model::lang::tr;
 use crate::model::text::escape;
 use crate::model::{Addr, Family, Services};
+use crate::msg;
 use crate::table::{Table, error};
 use std::ops::Range;
 
@@ -57,7 +59,7 @@ fn nested(
         return Err(FilterError {
             kind: Problem::TooLong,
             span: MAX_TEXT..text.len(),
-            message: format!("filter too long: at most {} KB", MAX_TEXT / 1024),
+            message: msg!("filter too long: at most {} KB", MAX_TEXT / 1024),
             hint: None,
         });
     }
@@ -72,7 +74,7 @@ fn nested(
         let at = p.at;
         return Err(match p.peek() {
             Some(')') => error_at(Problem::Parenthesis, at..at + 1, "unmatched )", None),
-            _ => error_at(Problem::Unexpected, at..p.end, "unexpected text", None),
+            _ => error_at(Problem::Unexpected, at..p.end, tr("unexpected text"), None),
         });
     }
     Ok(Some(e))
@@ -90,7 +92,7 @@ pub(crate) struct Parser<'a> {
 
 type Parsed<T> = Result<T, FilterError>;
 
-/// `and` of parts, flat.
+/// Conjunction of parts, flattened.
 fn all_of(parts: Vec<Expr>) -> Expr {
     flat(parts, Expr::And, |part| match part {
         Expr::And(inner) => Ok(inner),
@@ -98,7 +100,7 @@ fn all_of(parts: Vec<Expr>) -> Expr {
     })
 }
 
-/// `or` of parts, flat.
+/// Disjunction of parts, flattened.
 fn any_of(parts: Vec<Expr>) -> Expr {
     flat(parts, Expr::Or, |part| match part {
         Expr::Or(inner) => Ok(inner),
@@ -149,7 +151,7 @@ impl<'a> Parser<'a> {
     fn deeper(&mut self, at: usize) -> Parsed<()> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            let message = format!("nested too deeply: at most {MAX_DEPTH} levels");
+            let message = msg!("nested too deeply: at most {} levels", MAX_DEPTH);
             return Err(error_at(Problem::TooDeep, at..at + 1, message, None));
         }
         Ok(())
@@ -230,7 +232,7 @@ impl<'a> Parser<'a> {
                 .is_none_or(|c| c.is_whitespace() || matches!(c, '(' | ')' | '\\' | '"' | '\'' | '!'))
     }
 
-    /// The connective that is next, and its length.
+    /// The next connective and its length.
     fn connective(&self) -> Option<(Connective, usize)> {
         let rest = self.rest();
         for (text, c) in
@@ -271,28 +273,30 @@ impl<'a> Parser<'a> {
             return Err(error_at(
                 Problem::Incomplete,
                 at..at,
-                "incomplete: a condition is missing at the end",
+                tr("incomplete: a condition is missing at the end"),
                 None,
             ));
         };
         if let Some((_, len)) = self.connective() {
-            let message = format!("a condition is missing before {}", self.shown(at..at + len));
+            let message = msg!("a condition is missing before {}", self.shown(at..at + len));
             return Err(error_at(Problem::Incomplete, at..at + len, message, None));
         }
         match c {
             '(' => self.parenthesis(1),
             '\\' if self.rest().starts_with("\\(") => self.parenthesis(2),
-            ')' => Err(error_at(Problem::Incomplete, at..at + 1, "a condition is missing before )", None)),
+            ')' => {
+                Err(error_at(Problem::Incomplete, at..at + 1, tr("a condition is missing before )"), None))
+            }
             '\'' | '"' => self.quoted_primary(c),
             ':' => self.colon(),
             '@' => self.saved(),
             '=' | '<' | '>' | '~' | '!' | ',' => {
-                let message = format!("a field is missing before {c}");
+                let message = msg!("a field is missing before {}", c);
                 Err(error_at(
                     Problem::Incomplete,
                     at..at + 1,
                     message,
-                    Some("as in state:listen or rx>1M".to_owned()),
+                    Some(tr("as in state:listen or rx>1M").to_owned()),
                 ))
             }
             c if c.is_ascii_alphabetic() || c == '_' => self.name(),
@@ -367,21 +371,21 @@ impl<'a> Parser<'a> {
         let Some(text) = self.names.saved.get(name) else {
             let near = did_you_mean::nearest(name, self.names.saved.keys().map(String::as_str));
             let hint = near.map_or_else(
-                || "quote text that contains @".to_owned(),
-                |n| format!("did you mean @{}?", escape(n)),
+                || tr("quote text that contains @").to_owned(),
+                |n| msg!("did you mean @{}?", escape(n)),
             );
-            return wrong(Problem::UnknownField, format!("unknown saved filter {}", shown(name)), Some(hint));
+            return wrong(Problem::UnknownField, msg!("unknown saved filter {}", shown(name)), Some(hint));
         };
-        // Each level counts as many parentheses, so that filters that refer to each other fail soon.
+        // Each level counts as several parentheses, so that filters that refer to each other fail early.
         let inner = if self.depth + 20 > MAX_DEPTH {
-            return wrong(Problem::TooDeep, "saved filters are nested too deeply".to_owned(), None);
+            return wrong(Problem::TooDeep, tr("saved filters are nested too deeply").to_owned(), None);
         } else {
             nested(text, self.table, self.names, self.depth + 20)
         };
         match inner {
             Ok(Some(e)) => Ok(e),
-            Ok(None) => wrong(Problem::Incomplete, format!("saved filter {} is empty", shown(name)), None),
-            Err(e) => wrong(e.kind, format!("in saved filter {}: {}", shown(name), e.message), e.hint),
+            Ok(None) => wrong(Problem::Incomplete, msg!("saved filter {} is empty", shown(name)), None),
+            Err(e) => wrong(e.kind, msg!("in saved filter {}: {}", shown(name), e.message), e.hint),
         }
     }
 
@@ -398,13 +402,13 @@ impl<'a> Parser<'a> {
         let raw = self.raw(|c| matches!(c, '(' | ')' | '|' | '&'))?;
         if raw.text.is_empty() {
             let end = start + self.peek().map_or(0, char::len_utf8);
-            return Err(error_at(Problem::Unexpected, start..end, "unexpected text", None));
+            return Err(error_at(Problem::Unexpected, start..end, tr("unexpected text"), None));
         }
         let host = operand::host(&raw.text, self.services);
-        if let (Some(Operand::Host(Some((addr, len)), port)), Some(field)) = (host, self.end_field())
-            && raw.text.contains('/')
+        if let (Some(Operand::Host(Some(net), port, zone)), Some(field)) = (host, self.end_field())
+            && (raw.text.contains('/') || zone.is_some())
         {
-            let test = Test::List(Op::Has, vec![Operand::Host(Some((addr, len)), port)]);
+            let test = Test::List(Op::Has, vec![Operand::Host(Some(net), port, zone)]);
             return Ok(Expr::Term(Term { field, test }));
         }
         Ok(Expr::Word(raw.text))
@@ -488,7 +492,7 @@ impl<'a> Parser<'a> {
         Ok(Expr::Word(name.to_owned()))
     }
 
-    /// The field of that name.
+    /// The field with this name.
     fn known(&self, name: &str) -> Option<Field> {
         if self.table.is_sockets() {
             if same_word(name, "port") {
@@ -505,10 +509,10 @@ impl<'a> Parser<'a> {
         self.known(name).ok_or_else(|| {
             let near = did_you_mean::nearest(name, error::names(self.table).chain(["port", "addr"]));
             let hint = match near {
-                Some(n) => format!("did you mean {n}?"),
-                None => "quote text that contains an operator".to_owned(),
+                Some(n) => msg!("did you mean {}?", n),
+                None => tr("quote text that contains an operator").to_owned(),
             };
-            let message = format!("unknown field {} for {}", self.shown(span.clone()), self.table.noun);
+            let message = msg!("unknown field {} for {}", self.shown(span.clone()), self.table.noun);
             error_at(Problem::UnknownField, span, message, Some(hint))
         })
     }
@@ -517,7 +521,7 @@ impl<'a> Parser<'a> {
     fn field_test(&mut self, field: Field) -> Parsed<Expr> {
         let op_at = self.at;
         let Some((op, len)) = operator(self.rest()).or_else(|| word_operator(self.rest())) else {
-            return Err(error_at(Problem::Unexpected, op_at..op_at, "an operator is missing", None));
+            return Err(error_at(Problem::Unexpected, op_at..op_at, tr("an operator is missing"), None));
         };
         self.at += len;
         let op_text = self.text[op_at..op_at + len].to_owned();
@@ -555,13 +559,13 @@ impl<'a> Parser<'a> {
         let (field, operands) = self.operands(field, values)?;
         let free = operands.iter().any(|o| matches!(o, Operand::Text(_) | Operand::Glob(_)));
         let whole = matches!(field, Field::Column(c) if c.text_match != TextMatch::Part);
-        // Only for free text does it matter whether the whole is meant.
+        // Only for free text do `:` and `=` differ.
         let op = if op == Op::Is && (!free || whole) { Op::Has } else { op };
         Ok(Expr::Term(Term { field, test: Test::List(op, operands) }))
     }
 
     fn compare(&self, field: Field, cmp: Cmp, raw: &RawValue) -> Parsed<Expr> {
-        let field = operand::share_twin(self.table, field, &raw.text);
+        let field = operand::percent_field(self.table, field, &raw.text);
         let n = self.number(field, raw)?;
         Ok(Expr::Term(Term { field, test: Test::Compare(cmp, n) }))
     }
@@ -605,7 +609,7 @@ fn operator(text: &str) -> Option<(Operator, usize)> {
     ALL.iter().find(|(t, _)| text.starts_with(t)).map(|(t, op)| (*op, t.len()))
 }
 
-/// The same for the operators of `ss` that are words; a value must follow.
+/// The operator of `ss` spelled as a word (`eq`, `gt`); a value must follow.
 fn word_operator(text: &str) -> Option<(Operator, usize)> {
     const ALL: [(&str, Operator); 9] = [
         ("eq", Operator::Is),
@@ -640,7 +644,7 @@ fn family_prefix(name: &str) -> Option<Family> {
 fn looks_like_ipv6(text: &str) -> bool {
     let token =
         text.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | '|' | '&')).next().unwrap_or("");
-    let addr = token.split('/').next().unwrap_or("");
+    let addr = token.split(['/', '%']).next().unwrap_or("");
     addr.matches(':').count() >= 2
         && addr.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'))
         && (addr.parse::<Addr>().is_ok() || addr.contains("::") || addr.matches(':').count() >= 3)

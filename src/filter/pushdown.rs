@@ -106,14 +106,14 @@ fn term(t: &Term, yes: bool) -> Pushdown {
                     _ => None,
                 })
                 .collect();
-            // A device's name means something only where there are devices; a socket bound to one without a name is
+            // An interface name applies only to sockets bound to an interface; one whose interface has no name is
             // shown under another, so the negation is not pushed down.
             match names {
                 Some(names) if yes => Pushdown { prefilter: Some(any(names)), ..ALL },
                 _ => ALL,
             }
         }
-        // One cgroup by its path, not those whose path has a part.
+        // Only an exact path, not a substring.
         (Some(Role::Cgroup), Test::List(Op::Is, operands)) if yes => {
             let paths: Option<Vec<Prefilter>> = operands
                 .iter()
@@ -157,20 +157,20 @@ fn family(operands: &[Operand], yes: bool) -> Pushdown {
         }
         protos |= match f {
             Family::Inet | Family::Inet6 => ip_protos(),
-            // The other families are their own protocol.
+            // In the other families the family is the protocol.
             _ => Proto::parse(name).map_or(ProtoSet::ALL, |p| ProtoSet::empty().with(p)),
         };
     }
     Pushdown { protos, ..ALL }
 }
 
-fn any(mut of: Vec<Prefilter>) -> Prefilter {
-    if of.len() == 1
-        && let Some(one) = of.pop()
+fn any(mut parts: Vec<Prefilter>) -> Prefilter {
+    if parts.len() == 1
+        && let Some(one) = parts.pop()
     {
         one
     } else {
-        Prefilter::Or(of)
+        Prefilter::Or(parts)
     }
 }
 
@@ -195,11 +195,11 @@ fn sides(which: Ends) -> &'static [Side] {
 
 fn ports(which: Ends, test: &Test, yes: bool) -> Pushdown {
     let Some(ranges) = ranges(test) else { return ALL };
-    let mut of = Vec::new();
+    let mut parts = Vec::new();
     for (low, high) in ranges {
-        of.extend(sides(which).iter().map(|side| Prefilter::Ports { side: *side, low, high }));
+        parts.extend(sides(which).iter().map(|side| Prefilter::Ports { side: *side, low, high }));
     }
-    ip_only(any(of), yes)
+    ip_only(any(parts), yes)
 }
 
 /// A condition that only IP sockets can match, or its negation.
@@ -212,29 +212,36 @@ fn ip_only(p: Prefilter, yes: bool) -> Pushdown {
 }
 
 fn hosts(which: Ends, operands: &[Operand], yes: bool) -> Pushdown {
-    let mut of = Vec::new();
+    let mut parts = Vec::new();
     for o in operands {
-        let Operand::Host(addr, port) = o else { return ALL };
+        let Operand::Host(addr, port, zone) = o else { return ALL };
         if addr.is_none() && port.is_none() {
-            // Any end at all, of any family.
+            // Any endpoint of any family.
             return ALL;
         }
-        // The kernel counts an IPv4-mapped address among the IPv6 ones, this program does not.
+        // The kernel treats an IPv4-mapped address as IPv6, the evaluator as IPv4.
         if !yes && addr.is_some_and(|(net, len)| !net.is_v4() && len < 96 && covers_mapped(&net, len)) {
+            return ALL;
+        }
+        // An interface is known by its name where the condition is tested, by its name or index here; so the negation is not
+        // pushed down, nor an index.
+        if zone.is_some() && !yes {
             return ALL;
         }
         for side in sides(which) {
             let mut both = Vec::new();
+            let name = zone.as_ref().filter(|z| z.parse::<u32>().is_err());
+            both.extend(name.map(|z| Prefilter::Iface(z.clone())));
             if let Some((addr, len)) = addr {
                 both.push(Prefilter::Prefix { side: *side, addr: *addr, len: *len });
             }
             if let Some((low, high)) = port {
                 both.push(Prefilter::Ports { side: *side, low: *low, high: *high });
             }
-            of.push(if both.len() == 1 { both.remove(0) } else { Prefilter::And(both) });
+            parts.push(if both.len() == 1 { both.remove(0) } else { Prefilter::And(both) });
         }
     }
-    ip_only(any(of), yes)
+    ip_only(any(parts), yes)
 }
 
 /// True if the first `len` bits are those of `::ffff:0:0`.

@@ -2,7 +2,9 @@
 
 use super::{FilterError, Problem, state_sets};
 use crate::format::did_you_mean;
+use crate::model::lang::tr;
 use crate::model::text::escape;
+use crate::msg;
 use std::ops::Range;
 
 /// One value as typed.
@@ -11,7 +13,7 @@ pub(crate) struct RawValue {
     pub(crate) text: String,
     /// Position in the filter, in bytes.
     pub(crate) span: Range<usize>,
-    /// In quotes: text and nothing else.
+    /// In quotes: always text.
     pub(crate) quoted: bool,
     /// Contains a `*` or `?` outside quotes and not escaped.
     pub(crate) wild: bool,
@@ -31,13 +33,13 @@ pub(crate) fn error_at(
 pub(crate) fn unknown_state(name: &str, span: Range<usize>) -> FilterError {
     let near = did_you_mean::nearest(name, state_sets::words());
     let hint = near.map_or_else(
-        || "such as listen, established, close-wait or time-wait".to_owned(),
-        |n| format!("did you mean {}?", n.to_ascii_lowercase().replace('_', "-")),
+        || tr("such as listen, established, close-wait or time-wait").to_owned(),
+        |n| msg!("did you mean {}?", n.to_ascii_lowercase().replace('_', "-")),
     );
-    error_at(Problem::BadValue, span, format!("unknown state {}", shown(name)), Some(hint))
+    error_at(Problem::BadValue, span, msg!("unknown state {}", shown(name)), Some(hint))
 }
 
-/// Text for a message: in quotes, escaped, at most 40 characters of it.
+/// Text for a message: in quotes, escaped, at most 40 characters.
 pub(crate) fn shown(s: &str) -> String {
     let cut: String = s.chars().take(40).collect();
     let dots = if cut.len() < s.len() { "…" } else { "" };

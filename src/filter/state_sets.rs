@@ -19,7 +19,7 @@ fn without(states: &[State]) -> StateSet {
     !StateSet::only(states).with(State::Forwarded)
 }
 
-/// The states a word means: a state in any spelling, or a group.
+/// The states of a word: a state in any spelling, or a group.
 pub(crate) fn parse(word: &str) -> Option<StateSet> {
     if let Some((_, set)) = GROUPS.iter().find(|(n, _)| n.eq_ignore_ascii_case(word)) {
         return Some(set());
@@ -27,7 +27,7 @@ pub(crate) fn parse(word: &str) -> Option<StateSet> {
     State::parse(word).map(|s| StateSet::only(&[s]))
 }
 
-/// The states of a word as in `ss`, where a datagram socket without a peer is closed.
+/// The states of a word in `ss`, where a datagram socket without a peer is closed.
 pub(crate) fn parse_ss(word: &str) -> Option<StateSet> {
     let closed = StateSet::only(&[State::Closed, State::Unconn]);
     if ["closed", "close", "unconnected"].iter().any(|w| w.eq_ignore_ascii_case(word)) {

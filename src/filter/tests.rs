@@ -312,7 +312,7 @@ fn cases() {
     let mut bad = Vec::new();
     for (text, canonical, want) in cases {
         if *text == "a or b and c" {
-            // Only its shape matters.
+            // Only the structure matters.
             assert_eq!(rows(text).0, *canonical);
             continue;
         }
@@ -390,7 +390,7 @@ fn too_long_or_too_deep_is_an_error() {
     ] {
         assert_eq!(Filter::parse(&text, &SOCKETS).unwrap_err().kind, kind);
     }
-    // Long and flat is fine.
+    // Long and flat is accepted.
     let long = "a or ".repeat(12_000) + "b";
     let f = Filter::parse(&long, &SOCKETS).unwrap();
     assert_eq!(Filter::parse(&f.to_string(), &SOCKETS).unwrap(), f);
@@ -415,7 +415,7 @@ fn other_tables_have_their_own_fields() {
     }
 }
 
-/// The kernel's part, as this program understands it.
+/// Reference evaluation of the kernel's condition.
 fn kernel(p: &Prefilter, snap: &Snapshot, row: usize) -> bool {
     let s = snap.socket(row);
     let end = |side: &Side| match side {
@@ -428,7 +428,7 @@ fn kernel(p: &Prefilter, snap: &Snapshot, row: usize) -> bool {
         Prefilter::Not(p) => !kernel(p, snap, row),
         Prefilter::Ports { side, low, high } => (*low..=*high).contains(&end(side).port),
         Prefilter::Prefix { side, addr, len } => {
-            // The kernel has no idea of an IPv4-mapped address but under an IPv4 prefix.
+            // The kernel recognises an IPv4-mapped address only for an IPv4 prefix.
             let e = end(side).addr;
             let mapped = e.is_v4() && s.family == crate::model::Family::Inet6 && !addr.is_v4();
             let bits = |a: &crate::model::Addr| u128::from_be_bytes(*a.octets());
@@ -590,6 +590,71 @@ proptest! {
             let printed = f.to_string();
             let again = Filter::parse(&printed, table);
             prop_assert_eq!(again.map(|g| g.expr().cloned()), Ok(f.expr().cloned()), "{}", printed);
+        }
+    }
+}
+
+/// Two links with the same addresses on each, a socket bound to an interface, and one without.
+fn two_links() -> Snapshot {
+    use crate::model::{Proto, State};
+    use crate::testing::{row, snapshot};
+    let mut rows = vec![
+        row(Proto::Tcp, State::Established, "[fe80::1]:41900", "[fe80::2]:50000", &[]), // 0: v0
+        row(Proto::Tcp, State::Established, "[fe80::1]:41900", "[fe80::2]:50001", &[]), // 1: v1
+        row(Proto::Tcp, State::Established, "[2001:db8::1]:80", "[2001:db8::2]:50002", &[]), // 2
+        row(Proto::Udp, State::Unconn, "0.0.0.0:68", "*", &[]),                         // 3: v0
+        row(Proto::Tcp, State::Listen, "[fe80::1]:22", "*", &[]),                       // 4: index 9, no name
+    ];
+    for (row, iface) in rows.iter_mut().zip([4, 5, 0, 4, 9]) {
+        row.socket.iface = iface;
+    }
+    let mut snap = snapshot(rows, vec![], &[]);
+    let interfaces = [(4, "v0".to_owned()), (5, "v1".to_owned())].into();
+    let host = crate::model::Namespace { inode: 1, name: "host".into(), interfaces };
+    snap.sample.namespaces = std::sync::Arc::from([host]);
+    snap
+}
+
+#[test]
+fn interface_of_a_link_local_address_is_part_of_it() {
+    let snap = two_links();
+    for (text, canonical, want) in [
+        ("remote:fe80::2", "remote:[fe80::2]", &[0, 1][..]),
+        ("remote:fe80::2%v0", "remote:[fe80::2%v0]", &[0]),
+        ("remote:[fe80::2%v1]:50001", "remote:[fe80::2%v1]:50001", &[1]),
+        ("remote:[fe80::2%v1]:50000", "remote:[fe80::2%v1]:50000", &[]),
+        ("remote!=fe80::2%v0", "remote!=[fe80::2%v0]", &[1, 2, 3, 4]),
+        ("not remote:fe80::2%v0", "not remote:[fe80::2%v0]", &[1, 2, 3, 4]),
+        ("remote:fe80::2%v9", "remote:[fe80::2%v9]", &[]),
+        ("remote:fe80::2%5", "remote:[fe80::2%5]", &[1]),
+        ("host:fe80::%v1/64", "remote_addr:[fe80::%v1]/64", &[1]),
+        ("dst [fe80::2%v0]", "remote:[fe80::2%v0]", &[0]),
+        // As `ss` prints it.
+        ("src [fe80::1]%v0:41900", "local:[fe80::1%v0]:41900", &[0]),
+        ("local:0.0.0.0%v0:68", "local:0.0.0.0%v0:68", &[3]),
+        ("local:fe80::1%9", "local:[fe80::1%9]", &[4]),
+        ("fe80::2%v1", "addr:[fe80::2%v1]", &[1]),
+        ("%v1", "\"%v1\"", &[1]),
+        ("remote~%v1", "remote~\"%v1\"", &[1]),
+        ("remote:*%v0*", "remote:*%v0*", &[0]),
+    ] {
+        let f = Filter::parse(text, &SOCKETS).unwrap_or_else(|e| panic!("{text}: {e}"));
+        assert_eq!(f.to_string(), canonical, "{text}");
+        let again = Filter::parse(&f.to_string(), &SOCKETS).unwrap_or_else(|e| panic!("{text}: {e}"));
+        assert_eq!(f.expr(), again.expr(), "{text}");
+        let m = f.over(&snap);
+        let got: Vec<usize> = (0..snap.live).filter(|r| m.matches(*r)).collect();
+        assert_eq!(got, want, "{text}");
+        for r in got {
+            assert!(lets_through(&f.pushdown(), &snap, r), "{text}: row {r} is lost in the kernel");
+        }
+    }
+    let pushed = Filter::parse("remote:fe80::2%v0", &SOCKETS).unwrap().pushdown();
+    assert!(!lets_through(&pushed, &snap, 1), "the interface is a condition in the kernel");
+    for column in SOCKETS.columns {
+        for r in 0..snap.live {
+            let Some(text) = super::from_cell::filter_from_cell(&SOCKETS, column, &snap, r) else { continue };
+            assert!(Filter::parse(&text, &SOCKETS).unwrap().matches(&snap, r), "{text} over row {r}");
         }
     }
 }

@@ -59,8 +59,8 @@ impl Needle {
     }
 }
 
-/// True if the whole text matches a glob (`*`, `?`, `[…]`), ignoring case. Takes time linear in the text for
-/// each `*` at worst, never more.
+/// True if the whole text matches a glob (`*`, `?`, `[…]`), ignoring case. Worst case linear in the text for
+/// each `*`.
 pub(crate) fn glob(pattern: &str, text: &str) -> bool {
     let fold = |s: &str| -> Vec<char> { s.chars().flat_map(char::to_lowercase).collect() };
     glob_chars(&fold(pattern), &fold(text))
@@ -102,7 +102,7 @@ fn step(p: &[char], at: usize, c: char) -> Option<usize> {
         '[' => match class(p, at, c) {
             Some((true, next)) => Some(next),
             Some((false, _)) => None,
-            // A bracket that is never closed is itself.
+            // An unclosed bracket is literal.
             None => (c == '[').then_some(at + 1),
         },
         x => (*x == c).then_some(at + 1),

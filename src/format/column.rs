@@ -261,6 +261,8 @@ pub struct Column {
     pub text_match: TextMatch,
     /// The column of the table of processes with the same value for each owner of the row.
     pub process_column: Option<&'static str>,
+    /// The column with the same amount as a percentage, for `fds>80%`.
+    pub percent_column: Option<&'static str>,
 }
 
 impl std::fmt::Debug for Column {
@@ -299,6 +301,7 @@ impl Column {
             values: None,
             text_match: TextMatch::Part,
             process_column: None,
+            percent_column: None,
         }
     }
 
@@ -341,6 +344,12 @@ impl Column {
     /// Names the column of the table of processes with the same value for each owner of the row.
     pub(crate) const fn process_column(mut self, name: &'static str) -> Self {
         self.process_column = Some(name);
+        self
+    }
+
+    /// Names the column of the same table with the same amount as a percentage.
+    pub(crate) const fn percent_column(mut self, name: &'static str) -> Self {
+        self.percent_column = Some(name);
         self
     }
 

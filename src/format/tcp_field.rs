@@ -13,15 +13,7 @@ pub(crate) fn tcp_field_value<'a>(snap: &'a Snapshot, row: usize, field: &TcpFie
         return Value::from_opt(snap.attrs(row).field(&MPTCP, name), Missing::NotApplicable);
     }
     match snap.attrs(row).tcp_info() {
-        // 0 means that no RTT was measured yet.
-        Some(info) if field.name == "rtt_us" && info.field(field) == Some(0) => {
-            Value::Missing(Missing::NotApplicable)
-        }
-        // "No limit" and "no threshold yet" are all ones or INT_MAX in the kernel, not values.
-        Some(info)
-            if (field.name.ends_with("pacing_rate") && info.field(field) == Some(u64::MAX))
-                || (field.name == "snd_ssthresh" && info.field(field) >= Some(0x7fff_ffff)) =>
-        {
+        Some(info) if info.field(field).is_some_and(|n| field.is_unset(n)) => {
             Value::Missing(Missing::NotApplicable)
         }
         Some(info) => {

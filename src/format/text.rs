@@ -6,7 +6,7 @@ use super::width::width;
 use super::{Kind, Value};
 use crate::model::addr::push_number;
 use crate::model::text::escape;
-use crate::model::{Missing, StateCounts};
+use crate::model::{Endpoint, Missing, StateCounts};
 use std::borrow::Cow;
 use std::fmt::Write;
 
@@ -65,6 +65,7 @@ fn push_built(out: &mut String, value: &Value<'_>, kind: Kind, style: Style) {
         }
         Value::Addr(a) => a.push_to(out),
         Value::Endpoint(e) => e.push_to(out),
+        Value::Zoned { end, with_port, zone } => push_zoned(out, end, *with_port, zone),
         Value::States(c) => push_states(out, c),
         Value::Levels(l) => out.push_str(&levels(*l, style.ascii)),
         Value::List(items) if items.is_empty() => out.push('-'),
@@ -110,6 +111,18 @@ fn is_plain(n: u64, kind: Kind, style: Style) -> bool {
     }
 }
 
+/// Appends a link-local address with its interface. An interface may have any name without blanks and slashes.
+pub(crate) fn push_zoned(out: &mut String, end: &Endpoint, with_port: bool, zone: &str) {
+    let zone = escape(zone);
+    if with_port {
+        end.push_zoned(out, Some(&zone));
+    } else {
+        end.addr.push_to(out);
+        out.push('%');
+        out.push_str(&zone);
+    }
+}
+
 /// A value without loss, for CSV: full numbers, empty if missing. Control characters are escaped.
 pub fn exact(value: &Value<'_>) -> String {
     match value {
@@ -121,6 +134,11 @@ pub fn exact(value: &Value<'_>) -> String {
         Value::State(s) => s.name().to_owned(),
         Value::Addr(a) => a.to_string(),
         Value::Endpoint(e) => e.to_string(),
+        Value::Zoned { end, with_port, zone } => {
+            let mut out = String::new();
+            push_zoned(&mut out, end, *with_port, zone);
+            out
+        }
         Value::States(c) => join(c.present().map(|(s, n)| format!("{}={n}", s.name())), ";"),
         Value::Levels(l) => join(l.iter().map(u8::to_string), ";"),
         Value::List(items) => join(items.iter().map(exact), ";"),

@@ -25,6 +25,15 @@ pub enum Value<'a> {
     Addr(Addr),
     /// An address with its port.
     Endpoint(Endpoint),
+    /// A link-local address with its interface, and with its port if `with_port`.
+    Zoned {
+        /// The address and its port.
+        end: Endpoint,
+        /// True for an endpoint, false for an address.
+        with_port: bool,
+        /// Interface name, or index if it has none.
+        zone: Cow<'a, str>,
+    },
     /// Counts by state.
     States(StateCounts),
     /// Eight levels, oldest first: powers of two.
@@ -70,7 +79,7 @@ impl<'a> Value<'a> {
             Self::State(_) => 1,
             Self::States(_) => 2,
             Self::Text(_) => 3,
-            Self::Addr(_) | Self::Endpoint(_) => 4,
+            Self::Addr(_) | Self::Endpoint(_) | Self::Zoned { .. } => 4,
             Self::List(_) => 5,
             Self::Record(_) => 6,
             Self::Missing(_) => 7,
@@ -88,16 +97,25 @@ impl<'a> Value<'a> {
             (Self::List(a), Self::List(b)) => order_each(a.iter(), b.iter()),
             (Self::Record(a), Self::Record(b)) => order_each(a.iter().map(|f| &f.1), b.iter().map(|f| &f.1)),
             (a, b) => match (a.endpoint(), b.endpoint()) {
-                (Some(a), Some(b)) => a.cmp(&b),
+                (Some(x), Some(y)) => x.cmp(&y).then_with(|| a.zone().cmp(&b.zone())),
                 _ => a.order_number(b),
             },
         })
     }
 
-    /// The endpoint, or the address with port 0.
-    const fn endpoint(&self) -> Option<Endpoint> {
+    /// Interface of a link-local address.
+    pub fn zone(&self) -> Option<&str> {
         match self {
-            Self::Endpoint(e) => Some(*e),
+            Self::Zoned { zone, .. } => Some(zone),
+            _ => None,
+        }
+    }
+
+    /// The endpoint, or the address with port 0.
+    pub const fn endpoint(&self) -> Option<Endpoint> {
+        match self {
+            Self::Endpoint(e) | Self::Zoned { end: e, with_port: true, .. } => Some(*e),
+            Self::Zoned { end, .. } => Some(Endpoint::new(end.addr, 0)),
             Self::Addr(a) => Some(Endpoint::new(*a, 0)),
             _ => None,
         }
@@ -235,6 +253,9 @@ mod tests {
             "[ab]{0,2}".prop_map(Value::from),
             prop_oneof![Just(State::Listen), Just(State::TimeWait)].prop_map(Value::State),
             addr.clone().prop_map(Value::Addr),
+            (addr.clone(), 0..2_u16, any::<bool>(), "[ab]").prop_map(|(a, port, with_port, zone)| {
+                Value::Zoned { end: Endpoint::new(a, port), with_port, zone: zone.into() }
+            }),
             (addr, 0..3_u16).prop_map(|(a, port)| Value::Endpoint(Endpoint::new(a, port))),
             Just(Value::States(StateCounts::default())),
             prop::array::uniform8(0..3_u8).prop_map(Value::Levels),

@@ -66,6 +66,16 @@ impl Addr {
         rest == 0 || (self.0[whole] ^ net.0[whole]) >> (8 - rest) == 0
     }
 
+    /// True for an IPv6 address that is unique on one link only, so that its interface belongs to it (RFC 4007): link-local
+    /// unicast, and multicast of interface-local or link-local scope.
+    pub const fn needs_zone(&self) -> bool {
+        match self.0[0] {
+            0xfe => self.0[1] & 0xc0 == 0x80,
+            0xff => matches!(self.0[1] & 0x0f, 1 | 2),
+            _ => false,
+        }
+    }
+
     /// Reachability of the address.
     pub fn scope(&self) -> Scope {
         match self.ip() {
@@ -189,6 +199,11 @@ impl Addr {
 impl Endpoint {
     /// Appends the display form.
     pub fn push_to(&self, out: &mut String) {
+        self.push_zoned(out, None);
+    }
+
+    /// Appends the display form, with the interface of a link-local address: `[fe80::1%eth0]:443`.
+    pub fn push_zoned(&self, out: &mut String, zone: Option<&str>) {
         if self.is_none() {
             out.push('*');
             return;
@@ -198,6 +213,10 @@ impl Endpoint {
         } else {
             out.push('[');
             self.addr.push_to(out);
+            if let Some(zone) = zone {
+                out.push('%');
+                out.push_str(zone);
+            }
             out.push(']');
         }
         if self.port == 0 {
@@ -312,6 +331,26 @@ mod tests {
         ] {
             assert_eq!(a(addr).scope(), want, "{addr}");
         }
+    }
+
+    #[test]
+    fn zone_belongs_to_addresses_of_one_link() {
+        for (addr, want) in [
+            ("fe80::1", true),
+            ("febf::1", true),
+            ("fec0::1", false),
+            ("ff02::fb", true),
+            ("ff01::1", true),
+            ("ff05::2", false),
+            ("169.254.1.1", false),
+            ("2001:db8::1", false),
+            ("::1", false),
+        ] {
+            assert_eq!(a(addr).needs_zone(), want, "{addr}");
+        }
+        let mut out = String::new();
+        Endpoint::new(a("fe80::1"), 80).push_zoned(&mut out, Some("v0"));
+        assert_eq!(out, "[fe80::1%v0]:80");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Non-fatal read errors, counted per kind and subject, and the reasons of missing values.
 
+use super::lang::{noop, tr};
 use super::proto::{Family, Proto};
+use crate::msg;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -31,7 +33,7 @@ pub enum Missing {
     TimeWait,
     /// Owner: the handshake is in progress.
     Handshake,
-    /// Owner: a kernel socket, or a process that is not visible from here.
+    /// Owner: a kernel socket, one in a message between processes (`SCM_RIGHTS`), or a process that is not visible from here.
     NoVisibleProcess,
     /// Security context: no security module assigns labels.
     NoLabels,
@@ -58,26 +60,28 @@ impl Missing {
     /// Reason in a few words, on screen and in JSON.
     pub const fn reason(self) -> &'static str {
         match self {
-            Self::NotApplicable => "not applicable",
-            Self::NotReported => "not reported",
-            Self::NotRead => "not read",
-            Self::Pending => "pending",
-            Self::NotPermitted => "not permitted",
-            Self::Stable => "stable",
-            Self::Gone => "gone before it could be read",
-            Self::AcceptQueue => "in the accept queue",
-            Self::Orphan => "orphaned (closed by the application)",
-            Self::TimeWait => "kernel-owned (TIME_WAIT)",
-            Self::Handshake => "handshake in progress",
-            Self::NoVisibleProcess => "kernel socket, or its process is not visible here",
-            Self::NoLabels => "no security module labels processes",
+            Self::NotApplicable => noop("not applicable"),
+            Self::NotReported => noop("not reported"),
+            Self::NotRead => noop("not read"),
+            Self::Pending => noop("pending"),
+            Self::NotPermitted => noop("not permitted"),
+            Self::Stable => noop("stable"),
+            Self::Gone => noop("gone before it could be read"),
+            Self::AcceptQueue => noop("in the accept queue"),
+            Self::Orphan => noop("orphaned (closed by the application)"),
+            Self::TimeWait => noop("kernel-owned (TIME_WAIT)"),
+            Self::Handshake => noop("handshake in progress"),
+            Self::NoVisibleProcess => {
+                noop("kernel socket, being passed (SCM_RIGHTS), or its process is not visible here")
+            }
+            Self::NoLabels => noop("no security module labels processes"),
         }
     }
 }
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.reason())
+        f.write_str(tr(self.reason()))
     }
 }
 
@@ -111,16 +115,16 @@ impl FaultKind {
     /// Short text for status lines and messages.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Unsupported => "not supported by this kernel",
-            Self::Interrupted => "changed during the dump",
-            Self::Lost => "messages lost",
-            Self::Malformed => "parse error",
-            Self::Failed => "read failed",
-            Self::NotPermitted => "not permitted",
-            Self::Vanished => "exited during the scan",
-            Self::Deferred => "deferred to a later poll",
-            Self::Namespace => "not accessible",
-            Self::NotUsed => "not used",
+            Self::Unsupported => noop("not supported by this kernel"),
+            Self::Interrupted => noop("changed during the dump"),
+            Self::Lost => noop("messages lost"),
+            Self::Malformed => noop("parse error"),
+            Self::Failed => noop("read failed"),
+            Self::NotPermitted => noop("not permitted"),
+            Self::Vanished => noop("exited during the scan"),
+            Self::Deferred => noop("deferred to a later poll"),
+            Self::Namespace => noop("not accessible"),
+            Self::NotUsed => noop("not used"),
         }
     }
 
@@ -205,30 +209,30 @@ impl fmt::Display for FaultSubject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Dump { proto, family, netns } => {
-                write!(f, "{}", proto.name())?;
-                if let Some(family) = family {
-                    write!(f, " {}", family.name())?;
-                }
-                f.write_str(" dump")?;
-                return netns.as_ref().map_or(Ok(()), |name| write!(f, " in netns {name}"));
+                let family = family.map_or_else(String::new, |family| format!(" {}", family.name()));
+                let table = msg!("{}{} dump", proto.name(), family);
+                return match netns {
+                    Some(name) => f.write_str(&msg!("{} in netns {}", table, name)),
+                    None => f.write_str(&table),
+                };
             }
             Self::ProcNet(file) => return write!(f, "/proc/net/{file}"),
-            Self::PortableSockets => "sockets of netstat2",
-            Self::Namespaces => "network namespaces",
-            Self::ProcessList => "process list",
-            Self::Processes => "processes",
-            Self::Descriptors => "file descriptors",
-            Self::NewOwners => "owners of new sockets",
-            Self::BpfIter => "owners by bpf_iter",
-            Self::SecurityContexts => "security contexts",
-            Self::BpfMaps => "BPF maps of sockets",
-            Self::AutoPorts => "ports chosen by the kernel",
-            Self::InterfaceNames => "interface names",
-            Self::InterfaceAddresses => "interface addresses",
-            Self::NftRules => "nf_tables rules",
-            Self::IptablesRules => "iptables-legacy rules",
-            Self::Conntrack => "conntrack entries",
-            Self::Containers => "container names",
+            Self::PortableSockets => tr("sockets of netstat2"),
+            Self::Namespaces => tr("network namespaces"),
+            Self::ProcessList => tr("process list"),
+            Self::Processes => tr("processes"),
+            Self::Descriptors => tr("file descriptors"),
+            Self::NewOwners => tr("owners of new sockets"),
+            Self::BpfIter => tr("owners by bpf_iter"),
+            Self::SecurityContexts => tr("security contexts"),
+            Self::BpfMaps => tr("BPF maps of sockets"),
+            Self::AutoPorts => tr("ports chosen by the kernel"),
+            Self::InterfaceNames => tr("interface names"),
+            Self::InterfaceAddresses => tr("interface addresses"),
+            Self::NftRules => tr("nf_tables rules"),
+            Self::IptablesRules => tr("iptables-legacy rules"),
+            Self::Conntrack => tr("conntrack entries"),
+            Self::Containers => tr("container names"),
         })
     }
 }
@@ -242,7 +246,7 @@ pub struct Fault {
     pub subject: FaultSubject,
     /// Number of occurrences.
     pub count: u32,
-    /// First error in the system's words; empty if the kind says enough.
+    /// First error as reported by the system; empty if the kind is enough.
     pub detail: String,
 }
 
@@ -252,17 +256,21 @@ impl fmt::Display for Fault {
         let n = self.count;
         match (self.kind, &self.subject) {
             (FaultKind::Vanished, FaultSubject::Namespaces) => {
-                let what = if n == 1 { "network namespace" } else { "network namespaces" };
-                write!(f, "{n} {what} deleted during the scan")?;
+                f.write_str(&match n {
+                    1 => tr("1 network namespace deleted during the scan").to_owned(),
+                    n => msg!("{} network namespaces deleted during the scan", n),
+                })?;
             }
             (FaultKind::Vanished, _) => {
-                let what = if n == 1 { "process" } else { "processes" };
-                write!(f, "{n} {what} exited during the scan")?;
+                f.write_str(&match n {
+                    1 => tr("1 process exited during the scan").to_owned(),
+                    n => msg!("{} processes exited during the scan", n),
+                })?;
             }
             (kind, subject) => {
-                write!(f, "{subject}: {}", kind.name())?;
+                write!(f, "{subject}: {}", tr(kind.name()))?;
                 if n > 1 {
-                    write!(f, " ({n} times)")?;
+                    f.write_str(&msg!(" ({} times)", n))?;
                 }
             }
         }

@@ -2,13 +2,16 @@
 //!
 //! As with gettext(3), the English text is the key: [`tr`] returns its translation into the current language, and the
 //! `msg!` macro does the same for a text with `{}` placeholders. A text without a translation stays English;
-//! `tests/translations.rs` fails for every such text. The language is set once, when the dashboard starts: output for
-//! scripts is always English.
+//! `tests/translations.rs` fails for every such text. Texts of registries are translated where they are shown.
+//!
+//! The language belongs to the thread. Only the thread that draws sets one, so threads that filter, sort and write rows
+//! have English values, and what that thread does for machines (filters, exports, hooks) it does [`in_english`]. Names
+//! stay English everywhere: columns, fields, states, commands, views, findings, and kernel terms.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt::{Display, Write};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Language of the screen and of `explain`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -30,17 +33,31 @@ impl Lang {
 /// Translations into Korean: a TOML table, English text to Korean text.
 const KO: &str = include_str!("../../assets/lang/ko.toml");
 
-/// Language of the screen, as `Lang as u8`.
-static CURRENT: AtomicU8 = AtomicU8::new(Lang::En as u8);
-
-/// Sets the language of the screen.
-pub fn set_lang(lang: Lang) {
-    CURRENT.store(lang as u8, Ordering::Relaxed);
+thread_local! {
+    static CURRENT: Cell<Lang> = const { Cell::new(Lang::En) };
 }
 
-/// Language of the screen.
+/// Sets the language of this thread.
+pub fn set_lang(lang: Lang) {
+    CURRENT.set(lang);
+}
+
+/// Language of this thread.
 pub fn lang() -> Lang {
-    if CURRENT.load(Ordering::Relaxed) == Lang::Ko as u8 { Lang::Ko } else { Lang::En }
+    CURRENT.get()
+}
+
+/// Runs `f` with English texts, for values that filters, files and scripts depend on.
+pub fn in_english<T>(f: impl FnOnce() -> T) -> T {
+    let before = CURRENT.replace(Lang::En);
+    let out = f();
+    CURRENT.set(before);
+    out
+}
+
+/// Marks a text of a registry that is translated where it is shown: `gettext_noop` of gettext(3).
+pub const fn noop(text: &'static str) -> &'static str {
+    text
 }
 
 /// Translations into Korean. Empty if the catalogue is not valid TOML, which a test rules out.

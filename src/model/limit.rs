@@ -36,8 +36,32 @@ pub struct Counters {
     pub inotify_watches: Vec<(u32, u64)>,
     /// Tasks of cgroups that have a limit: path, `pids.current`, `pids.max`.
     pub cgroup_pids: Vec<(Box<str>, u64, u64)>,
+    /// Accept queues of UNIX listeners.
+    #[serde(default)]
+    pub unix_queues: Vec<UnixQueue>,
+    /// Error that hides the settings below `/proc/sys`; `None` if they can be read.
+    #[serde(default)]
+    pub sysctl_unread: Option<Box<str>>,
+    /// Error that hides the limits of cgroups; `None` if they can be read.
+    #[serde(default)]
+    pub cgroups_unread: Option<Box<str>>,
     /// Counters by network namespace, parallel to [`super::Sample::namespaces`].
     pub nets: Vec<NetCounters>,
+}
+
+/// Accept queue of one UNIX listener (`UNIX_DIAG_RQLEN`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnixQueue {
+    /// Namespace index.
+    pub netns: u16,
+    /// Path, `@` for an abstract one.
+    pub name: Box<str>,
+    /// Inode in sockfs.
+    pub inode: u64,
+    /// Connections in it.
+    pub waiting: u32,
+    /// Its limit, as in listen(2) and at most `somaxconn`.
+    pub backlog: u32,
 }
 
 /// Kernel counters of one network namespace. Memory is in bytes.
@@ -45,6 +69,9 @@ pub struct Counters {
 pub struct NetCounters {
     /// Namespace index.
     pub netns: u16,
+    /// Error that hides the settings below `/proc/sys/net`; `None` if they can be read.
+    #[serde(default)]
+    pub sysctl_unread: Option<Box<str>>,
     /// `TIME_WAIT` sockets (`/proc/net/sockstat`: `TCP: tw`).
     pub time_wait: Option<u64>,
     /// `tcp_max_tw_buckets`.
@@ -63,6 +90,12 @@ pub struct NetCounters {
     pub udp_mem_max: Option<(u64, u64)>,
     /// Ephemeral ports, first and last, and the number of them that are reserved (`ip_local_reserved_ports`).
     pub ports: Option<(u16, u16, u32)>,
+    /// Reserved ports, first and last of each range (`ip_local_reserved_ports`).
+    #[serde(default)]
+    pub reserved_ports: Vec<(u16, u16)>,
+    /// `tcp_tw_reuse`: connect(2) may take over a port in `TIME_WAIT`, 2 for loopback only.
+    #[serde(default)]
+    pub tw_reuse: Option<u64>,
     /// `somaxconn`.
     pub somaxconn: Option<u64>,
     /// Completed handshakes dropped because the accept queue was full (`TcpExt: ListenOverflows`).
@@ -108,7 +141,7 @@ pub enum LimitKind {
     Accept,
     /// Half-open connections: current ones of a listener, or those beyond the queue in a namespace.
     Syn,
-    /// Local ports toward one destination.
+    /// Local ports: toward one destination, or at one local address.
     Ports,
     /// `TIME_WAIT` sockets.
     TimeWait,
@@ -174,7 +207,7 @@ limit_kinds! {
     Syn "syn" "SYN queue" true, "backlog of listen(2), sysctl net.ipv4.tcp_max_syn_backlog, tcp_syncookies",
         "Half-open connections beyond the queue are answered with SYN cookies or dropped: a SYN flood, or a burst of new clients.";
     Ports "ports" "ephemeral ports" false, "sysctl net.ipv4.ip_local_port_range, ip_local_reserved_ports",
-        "At the limit connect to this destination fails with EADDRNOTAVAIL. Reuse connections, use more source addresses, or widen the range.";
+        "At the limit connect fails with EADDRNOTAVAIL (UDP: EAGAIN), bind to port 0 with EADDRINUSE. Reuse connections, use more source addresses, or widen the range.";
     TimeWait "time-wait" "TIME_WAIT sockets" false, "sysctl net.ipv4.tcp_max_tw_buckets",
         "At the limit connections skip TIME_WAIT, and late segments can reach a new connection. Keep connections open longer.";
     Orphans "orphans" "orphaned sockets" false, "sysctl net.ipv4.tcp_max_orphans",
@@ -205,6 +238,12 @@ impl LimitKind {
     /// Entry in [`LIMIT_KINDS`].
     pub fn info(self) -> &'static LimitKindInfo {
         &LIMIT_KINDS[self as usize]
+    }
+
+    /// True if the kernel admits one more than the maximum: `sk_acceptq_is_full`, `inet_csk_reqsk_queue_is_full` and
+    /// `unix_recvq_full` test for more than the backlog.
+    pub const fn admits_one_more(self) -> bool {
+        matches!(self, Self::Accept | Self::Syn)
     }
 
     /// Kind of this name; `-` and `_` are equivalent.
@@ -250,8 +289,12 @@ pub enum LimitSubject {
     Process(u32, u64),
     /// Listener: protocol, endpoint, interface index.
     Listener(Proto, Endpoint, u32),
+    /// Listener without an IP address: protocol and name (UNIX path, `@` for an abstract one).
+    NamedListener(Proto, Box<str>),
     /// Connections from a source address to a destination.
     Route(Addr, Endpoint),
+    /// Sockets of a protocol at a local address: bind(2) to port 0, for UDP also connect(2) at the wildcard.
+    LocalPorts(Proto, Addr),
     /// User, by uid.
     User(u32),
     /// Cgroup, by path.
@@ -298,14 +341,49 @@ pub struct Limit {
     pub full_in: Option<FullIn>,
     /// True if the usage grows steadily.
     pub grows: bool,
+    /// Connections that have been in `CLOSE_WAIT` for [`STALE_S`] or longer; 0 for other kinds.
+    pub stale: u64,
     /// Severity by the alert rules.
     pub level: Level,
 }
 
 impl Limit {
+    /// Limit with its usage, without losses and growth.
+    pub const fn new(
+        kind: LimitKind,
+        netns: u16,
+        subject: LimitSubject,
+        used: u64,
+        max: Option<u64>,
+    ) -> Self {
+        Self {
+            kind,
+            netns,
+            subject,
+            process: None,
+            used,
+            max,
+            drops: None,
+            drops_new: None,
+            per_min: None,
+            full_in: None,
+            grows: false,
+            stale: 0,
+            level: Level::Ok,
+        }
+    }
+
     /// Usage as a share of the maximum, 0 to 1; above 1 if the maximum was lowered.
     pub fn share(&self) -> Option<f64> {
-        self.max.filter(|m| *m > 0).map(|m| self.used as f64 / m as f64)
+        let capacity = self.capacity().filter(|m| *m > 0)?;
+        let share = self.used as f64 / capacity as f64;
+        // A backlog lowered by a second listen(2) leaves the queue longer: it is full, not fuller.
+        Some(if self.kind.admits_one_more() { share.min(1.0) } else { share })
+    }
+
+    /// Usage at which the next request fails: the maximum, for an accept queue one more.
+    pub fn capacity(&self) -> Option<u64> {
+        self.max.map(|m| if self.kind.admits_one_more() { m.saturating_add(1) } else { m })
     }
 
     /// True if the forecast reaches the limit within this many seconds. Forecasts beyond the observation time are not
@@ -319,6 +397,33 @@ impl Limit {
         (self.kind, self.netns, self.subject.clone())
     }
 }
+
+/// A kind of limit that could not be judged, at least in part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unjudged {
+    /// Kind.
+    pub kind: LimitKind,
+    /// Missing part.
+    pub part: UnjudgedPart,
+    /// Reason, in the words of the system or of [`super::Missing`].
+    pub reason: Box<str>,
+}
+
+/// The part of a kind of limit that could not be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UnjudgedPart {
+    /// All of it, or an unknown number of processes.
+    All,
+    /// This many processes.
+    Processes(u32),
+    /// This many sockets.
+    Sockets(u32),
+    /// This many network namespaces.
+    Namespaces(u32),
+}
+
+/// Seconds in `CLOSE_WAIT` after which a connection counts as not closed by the application.
+pub const STALE_S: f64 = 60.0;
 
 /// Alert: a limit that is exceeded or forecast to be, or was until recently.
 #[derive(Clone, Debug, PartialEq)]

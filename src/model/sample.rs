@@ -4,6 +4,7 @@ mod flow;
 pub mod nft;
 pub mod xtables;
 
+use super::lang::noop;
 use super::{
     Addr, Attrs, Container, Contexts, Counters, Faults, Hosts, Owner, Process, Services, Socket,
     SystemLimits, TcpInfo, Wants,
@@ -63,7 +64,7 @@ impl Backend {
             Self::Netlink => "sock_diag",
             Self::Proc => "/proc/net",
             Self::Portable => "netstat2",
-            Self::Script => "demo data",
+            Self::Script => noop("demo data"),
         }
     }
 

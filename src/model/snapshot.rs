@@ -5,8 +5,9 @@ use super::nat::Pair;
 use super::{
     Addr, Alert, Attrs, Container, Endpoint, Fault, Faults, FdKind, FdUsage, Flow, Forward, Forwards, FullIn,
     Limit, Missing, Owner, Process, Proto, Sample, Scope, Socket, SocketId, Stamp, State, StateCounts,
-    SystemLimits, Unit,
+    SystemLimits, Unit, Unjudged,
 };
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub struct Snapshot {
     pub counters: Vec<CounterHistory>,
     /// Row of the local peer, parallel to the socket rows; `u32::MAX` for a remote peer. Empty if not requested.
     pub local_peers: Vec<u32>,
-    /// Last known owner of sockets that have none any more, sorted by row.
+    /// Last known owner of sockets that no longer have one, sorted by row.
     pub last_owners: Vec<(u32, LastOwner)>,
     /// Socket rows by process: `sockets_of[process_sockets[p].0..process_sockets[p].1]`.
     pub sockets_of: Vec<u32>,
@@ -59,6 +60,8 @@ pub struct Snapshot {
     pub forwards: Option<Forwards>,
     /// Resource limits; empty if not requested.
     pub limits: Vec<Limit>,
+    /// Kinds of limits that could not be judged, at least in part; empty if limits were not requested.
+    pub unjudged: Vec<Unjudged>,
     /// Active alerts, most severe first.
     pub alerts: Vec<Alert>,
     /// Live sockets by state.
@@ -195,10 +198,13 @@ pub struct Port {
     pub hosts: u32,
     /// Connections by state.
     pub states: StateCounts,
-    /// Length of the accept queue over all its sockets; unread bytes for a datagram socket.
+    /// Length of the accept queues of all its sockets together; unread bytes for a datagram socket.
     pub recv_q: u64,
-    /// Limit of the accept queue over all its sockets; 0 for a datagram socket.
+    /// Limit of the accept queues of all its sockets together; 0 for a datagram socket.
     pub backlog: u64,
+    /// The listener whose accept queue is fullest; `None` for a datagram socket. The sockets of a `SO_REUSEPORT` group
+    /// have a queue each, and a connection that the kernel assigns to a full one is dropped.
+    pub fullest: Option<AcceptQueue>,
     /// Packets dropped by its sockets, if read.
     pub drops: Option<u64>,
     /// Owning processes: indexes, ordered by pid.
@@ -211,11 +217,37 @@ pub struct Port {
     pub tx: Option<f64>,
 }
 
+/// Accept queue of one listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcceptQueue {
+    /// Row of the listener.
+    pub row: u32,
+    /// Connections in it.
+    pub waiting: u64,
+    /// Its limit, as in listen(2) and at most `somaxconn`.
+    pub backlog: u64,
+}
+
+impl AcceptQueue {
+    /// Usage, 0 to 1.
+    pub fn share(self) -> f64 {
+        accept_share(self.waiting, self.backlog)
+    }
+}
+
+/// Usage of an accept queue, 0 to 1. The kernel admits one connection more than the backlog (`sk_acceptq_is_full`,
+/// `unix_recvq_full`): the queue is full at `backlog + 1`, and `listen(fd, 0)` admits one.
+pub fn accept_share(waiting: u64, backlog: u64) -> f64 {
+    (waiting as f64 / backlog.saturating_add(1) as f64).min(1.0)
+}
+
 /// Remote address with its connections.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Peer {
     /// Address.
     pub addr: Addr,
+    /// Namespace and index of the interface of a link-local address, which is one peer per link; zero for others.
+    pub zone: (u16, u32),
     /// Reachability.
     pub scope: Scope,
     /// Range of its socket rows in [`Snapshot::peer_sockets`].
@@ -286,7 +318,7 @@ impl Snapshot {
     pub fn process(&self, o: &Owner) -> &Process {
         &self.sample.processes[o.process as usize]
     }
-    /// Last owner of a socket row that has none any more.
+    /// Last owner of a socket row that no longer has one.
     pub fn last_owner(&self, row: usize) -> Option<&LastOwner> {
         let i = self.last_owners.binary_search_by_key(&(row as u32), |(r, _)| *r).ok()?;
         Some(&self.last_owners[i].1)
@@ -401,6 +433,30 @@ impl Snapshot {
     /// Interface name by namespace and interface index.
     pub fn iface(&self, netns: u16, index: u32) -> Option<&str> {
         self.sample.namespaces.get(usize::from(netns))?.interfaces.get(&index).map(String::as_str)
+    }
+    /// Name of an interface, or its index if it has none.
+    pub fn iface_or_index(&self, netns: u16, index: u32) -> Cow<'_, str> {
+        self.iface(netns, index).map_or_else(|| Cow::Owned(index.to_string()), Cow::Borrowed)
+    }
+    /// Interface of a link-local end of a socket.
+    pub fn zone(&self, s: &Socket, addr: &Addr) -> Option<Cow<'_, str>> {
+        match s.zone_index(addr) {
+            0 => None,
+            i => Some(self.iface_or_index(s.id.netns, i)),
+        }
+    }
+    /// Text of an address, with the interface if it has one: its namespace and index.
+    pub fn addr_text(&self, addr: Addr, (netns, iface): (u16, u32)) -> String {
+        match iface {
+            0 => addr.to_string(),
+            i => format!("{addr}%{}", self.iface_or_index(netns, i)),
+        }
+    }
+    /// Text of an end of an IP socket, with the interface of a link-local address.
+    pub fn end_text(&self, s: &Socket, end: &Endpoint) -> String {
+        let mut out = String::new();
+        end.push_zoned(&mut out, self.zone(s, &end.addr).as_deref());
+        out
     }
     /// Row of a socket by identity. Linear search: for a selection, not for joins.
     pub fn find(&self, id: SocketId) -> Option<usize> {

@@ -1,6 +1,6 @@
 //! One socket as read by one poll.
 
-use super::{Endpoint, Family, Proto, State};
+use super::{Addr, Endpoint, Family, Proto, State};
 use serde::{Deserialize, Serialize};
 
 /// Kernel identity of a socket: never a row number, never `(port, pid)`.
@@ -33,11 +33,11 @@ pub enum TimerKind {
     /// No timer.
     #[default]
     Off,
-    /// Retransmission, early retransmit or tail loss probe.
+    /// Retransmission (also of a SYN+ACK), early retransmit or tail loss probe.
     On,
-    /// Keepalive, `FIN_WAIT2` timeout or SYN-ACK retransmission.
+    /// Keepalive, or a `FIN_WAIT2` timeout longer than `TIME_WAIT`.
     Keepalive,
-    /// `TIME_WAIT` timeout.
+    /// `TIME_WAIT` timeout, or that of an orphaned `FIN_WAIT2`.
     Timewait,
     /// Zero-window probe.
     Persist,
@@ -169,6 +169,12 @@ impl Socket {
     /// True for a connection, or a datagram socket with a peer.
     pub fn has_peer(&self) -> bool {
         self.remote.port != 0 && !self.remote.addr.is_any()
+    }
+
+    /// Index of the interface of a link-local address of the socket; 0 if the address needs none or the source has none. The
+    /// kernel binds a socket with a link-local endpoint to the interface (`idiag_if`).
+    pub const fn zone_index(&self, addr: &Addr) -> u32 {
+        if addr.needs_zone() { self.iface } else { 0 }
     }
 
     /// True for a socket that serves an endpoint: a listener, or a bound datagram socket without a peer.

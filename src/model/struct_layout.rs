@@ -34,9 +34,16 @@ pub struct Field {
     pub unit: FieldUnit,
     /// Description, one sentence.
     pub help: &'static str,
+    /// First and last of the numbers that stand for "no value".
+    pub unset: Option<(u64, u64)>,
 }
 
 impl Field {
+    /// True if this number stands for "no value".
+    pub fn is_unset(&self, number: u64) -> bool {
+        self.unset.is_some_and(|(first, last)| (first..=last).contains(&number))
+    }
+
     /// Value of the field; `None` if the bytes end before it.
     pub fn read(&self, bytes: &[u8]) -> Option<u64> {
         match self.width {
@@ -76,7 +83,7 @@ macro_rules! structure {
             proto: Proto::$proto,
             attr: $attr,
             fields: &[$(
-                Field { name: $field, offset: $offset, width: $width, unit: FieldUnit::$unit, help: $help },
+                Field { name: $field, offset: $offset, width: $width, unit: FieldUnit::$unit, help: $help, unset: None },
             )*],
         };
     };
@@ -197,22 +204,45 @@ structure! {
 
 /// Ring of a packet socket (`struct packet_diag_ring`).
 const RING: &[Field] = &[
-    Field { name: "block_size", offset: 0, width: 4, unit: FieldUnit::Bytes, help: "Block size." },
-    Field { name: "blocks", offset: 4, width: 4, unit: FieldUnit::Count, help: "Number of blocks." },
+    Field {
+        name: "block_size",
+        offset: 0,
+        width: 4,
+        unit: FieldUnit::Bytes,
+        help: "Block size.",
+        unset: None,
+    },
+    Field {
+        name: "blocks",
+        offset: 4,
+        width: 4,
+        unit: FieldUnit::Count,
+        help: "Number of blocks.",
+        unset: None,
+    },
     Field {
         name: "frame_size",
         offset: 8,
         width: 4,
         unit: FieldUnit::Bytes,
         help: "Size of a frame: one packet with its header.",
+        unset: None,
     },
-    Field { name: "frames", offset: 12, width: 4, unit: FieldUnit::Count, help: "Number of frames." },
+    Field {
+        name: "frames",
+        offset: 12,
+        width: 4,
+        unit: FieldUnit::Count,
+        help: "Number of frames.",
+        unset: None,
+    },
     Field {
         name: "retire_ms",
         offset: 16,
         width: 4,
         unit: FieldUnit::Millis,
         help: "Timeout after which a partly filled block is delivered.",
+        unset: None,
     },
     Field {
         name: "private_size",
@@ -220,6 +250,7 @@ const RING: &[Field] = &[
         width: 4,
         unit: FieldUnit::Bytes,
         help: "Private area of the application in each block.",
+        unset: None,
     },
     Field {
         name: "features",
@@ -227,6 +258,7 @@ const RING: &[Field] = &[
         width: 4,
         unit: FieldUnit::Flags,
         help: "Feature bits: fill the receive hash.",
+        unset: None,
     },
 ];
 

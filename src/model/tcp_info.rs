@@ -70,11 +70,23 @@ impl<'a> TcpInfo<'a> {
     }
 }
 
+macro_rules! unset {
+    () => {
+        None
+    };
+    ($first:literal, $last:literal) => {
+        Some(($first, $last))
+    };
+}
+
 macro_rules! tcp_fields {
-    ($($name:ident $index:ident @ $offset:literal : $width:literal $unit:ident, $help:literal;)*) => {
+    ($($name:ident $index:ident @ $offset:literal : $width:literal $unit:ident $(unset $first:literal..=$last:literal)?, $help:literal;)*) => {
         /// All whole-byte fields of `struct tcp_info` up to Linux 6.18, in kernel order.
         pub const TCP_FIELDS: &[TcpField] = &[$(
-            TcpField { name: stringify!($name), offset: $offset, width: $width, unit: FieldUnit::$unit, help: $help },
+            TcpField {
+                name: stringify!($name), offset: $offset, width: $width, unit: FieldUnit::$unit, help: $help,
+                unset: unset!($($first, $last)?),
+            },
         )*];
         #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
         enum Index { $($index,)* }
@@ -112,17 +124,20 @@ tcp_fields! {
     last_ack_recv_ms LAST_ACK_RECV @ 56:4 Millis, "Time since an ACK was last received.";
     pmtu PMTU @ 60:4 Bytes, "Path MTU.";
     rcv_ssthresh RCV_SSTHRESH @ 64:4 Bytes, "Current limit of the advertised receive window.";
-    rtt_us RTT @ 68:4 Micros, "Round-trip time, smoothed.";
+    // 0: not measured yet.
+    rtt_us RTT @ 68:4 Micros unset 0..=0, "Round-trip time, smoothed.";
     rttvar_us RTTVAR @ 72:4 Micros, "Round-trip time, mean deviation.";
-    snd_ssthresh SND_SSTHRESH @ 76:4 Count, "Slow-start threshold in segments; empty until one is set.";
+    // INT_MAX and above: no threshold yet.
+    snd_ssthresh SND_SSTHRESH @ 76:4 Count unset 0x7fff_ffff..=0xffff_ffff, "Slow-start threshold in segments; empty until one is set.";
     snd_cwnd SND_CWND @ 80:4 Count, "Congestion window in segments.";
     advmss ADVMSS @ 84:4 Bytes, "Segment size advertised to the peer.";
     reordering REORDERING @ 88:4 Count, "Tolerated reordering in segments.";
     rcv_rtt_us RCV_RTT @ 92:4 Micros, "Round-trip time estimated by the receiver.";
     rcv_space RCV_SPACE @ 96:4 Bytes, "Receive buffer target of autotuning.";
     total_retrans TOTAL_RETRANS @ 100:4 Count, "Segments retransmitted since connect.";
-    pacing_rate PACING_RATE @ 104:8 BytesPerSec, "Pacing rate.";
-    max_pacing_rate MAX_PACING_RATE @ 112:8 BytesPerSec, "Maximum pacing rate.";
+    // All ones: unlimited.
+    pacing_rate PACING_RATE @ 104:8 BytesPerSec unset 0xffff_ffff_ffff_ffff..=0xffff_ffff_ffff_ffff, "Pacing rate.";
+    max_pacing_rate MAX_PACING_RATE @ 112:8 BytesPerSec unset 0xffff_ffff_ffff_ffff..=0xffff_ffff_ffff_ffff, "Maximum pacing rate.";
     bytes_acked BYTES_ACKED @ 120:8 Bytes, "Bytes acknowledged since connect.";
     bytes_received BYTES_RECEIVED @ 128:8 Bytes, "Bytes received since connect.";
     segs_out SEGS_OUT @ 136:4 Count, "Segments sent.";
@@ -192,6 +207,20 @@ mod tests {
             assert!(f.offset % 8 + f.width <= 8, "{} crosses a word boundary", f.name);
         }
         assert_eq!(some.snd_wscale().is_some(), words & 1 != 0);
+    }
+
+    #[test]
+    fn numbers_that_mean_no_value_are_unset() {
+        for (name, unset, value) in [
+            ("rtt_us", 0, 1),
+            ("snd_ssthresh", 0x7fff_ffff, 0x7fff_fffe),
+            ("pacing_rate", u64::MAX, u64::MAX - 1),
+            ("max_pacing_rate", u64::MAX, 0),
+        ] {
+            let field = TCP_FIELDS.iter().find(|f| f.name == name).unwrap();
+            assert!(field.is_unset(unset) && !field.is_unset(value), "{name}");
+        }
+        assert!(!TCP_FIELDS[0].is_unset(0));
     }
 
     #[test]

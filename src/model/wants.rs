@@ -148,10 +148,11 @@ impl Needs {
     /// Port forwards with the sockets and owners of both sides.
     pub const NAT: Self = Self::reads(Reads::NAT.union(Reads::LOCAL_PEERS).union(Reads::OWNERS));
     /// Resource limits of sockets, of their owners and of the kernel's tables.
-    pub const LIMITS: Self = Self {
-        attrs: AttrSet::SKMEM,
-        ..Self::reads(Reads::LIMITS.union(Reads::OWNERS).union(Reads::FD_KINDS))
-    };
+    pub const LIMITS: Self = Self::reads(Reads::LIMITS.union(Reads::OWNERS).union(Reads::FD_KINDS))
+        .or(Self::attrs(AttrSet::SKMEM))
+        .or(Self::LAST_ACK);
+    /// Time since the last ACK (`tcpi_last_ack_recv`), from which the age of `CLOSE_WAIT` follows.
+    const LAST_ACK: Self = Self::info(1 << (56 / 8));
     /// Data needed by the findings.
     pub const FINDINGS: Self = Self::OWNERS.or(Self::attrs(AttrSet::SKMEM)).or(Self::info(u64::MAX));
     /// Counters from which rates are computed: `tcpi_total_retrans`, `tcpi_bytes_acked`, `tcpi_bytes_received`.

@@ -1,7 +1,7 @@
 //! JSON (RFC 8259): valid for any name, numbers as numbers, missing as `null`.
 
 use super::{BLOCK, Event, Grid, Listing};
-use crate::format::Value;
+use crate::format::{self, Value};
 use crate::model::addr::push_number;
 use crate::model::text::is_hostile;
 use crate::model::{Snapshot, Stamp};
@@ -107,7 +107,13 @@ pub fn event_head(buf: &mut String, what: Event, at: Stamp, id: &Identity, snap:
                 None => buf.push_str("null}"),
             }
         }
-        Identity::Peer(a) => push(buf, format_args!("{{\"addr\":\"{a}\"}}")),
+        Identity::Peer(a, (_, 0)) => push(buf, format_args!("{{\"addr\":\"{a}\"}}")),
+        Identity::Peer(a, (n, iface)) => {
+            let zone = snap.map_or_else(|| iface.to_string().into(), |s| s.iface_or_index(*n, *iface));
+            buf.push_str("{\"addr\":");
+            string(buf, &format!("{a}%{zone}"));
+            buf.push('}');
+        }
     }
 }
 
@@ -134,6 +140,7 @@ pub fn value(buf: &mut String, v: &Value<'_>) {
             e.push_to(buf);
             buf.push('"');
         }
+        Value::Zoned { .. } => string(buf, &format::exact(v)),
         Value::States(counts) => {
             buf.push('{');
             for (i, (s, n)) in counts.present().enumerate() {

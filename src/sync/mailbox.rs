@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// A mailbox for one value. A value nobody has taken yet is replaced by the next one, so a slow reader neither blocks the
+/// A mailbox for one value. A value that was not taken yet is replaced by the next one, so a slow reader neither blocks the
 /// writer nor makes a queue grow. Clones share the same mailbox.
 #[derive(Debug)]
 pub struct Mailbox<T>(Arc<Shared<T>>);

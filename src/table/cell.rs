@@ -99,10 +99,19 @@ pub(crate) fn any_owner(
     owners.iter().any(|o| test(&get(snap, o.process as usize)))
 }
 
+/// The address of an endpoint.
+pub(crate) fn without_port(v: Value<'_>) -> Value<'_> {
+    match v {
+        Value::Endpoint(e) => Value::Addr(e.addr),
+        Value::Zoned { end, zone, .. } => Value::Zoned { end, with_port: false, zone },
+        other => other,
+    }
+}
+
 /// DNS name of an address, if resolved.
 pub(crate) fn host_name<'a>(snap: &Snapshot, addr: Value<'a>) -> Value<'a> {
-    let Value::Addr(a) = addr else { return addr };
-    match snap.sample.hosts.get(&a) {
+    let Some(Endpoint { addr, .. }) = addr.endpoint() else { return addr };
+    match snap.sample.hosts.get(&addr) {
         HostName::Name(name) => Value::from(name.to_string()),
         HostName::None => na(),
         HostName::Unknown => Value::Missing(Missing::NotRead),

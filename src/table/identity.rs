@@ -11,8 +11,8 @@ pub enum Identity {
     Port(u16, Proto, Endpoint, u32),
     /// A process: pid and start, nanoseconds after boot.
     Process(u32, u64),
-    /// A remote address.
-    Peer(Addr),
+    /// A remote address, and namespace index and interface index of a link-local one.
+    Peer(Addr, (u16, u32)),
     /// A forward: namespace index, protocol, endpoint, rule or proxy, and target.
     Forward(u16, Option<Proto>, Endpoint, ForwardKind, Option<Endpoint>),
     /// A limit: its kind, namespace index, and hash of its subject.
@@ -44,5 +44,6 @@ pub(crate) fn forward(snap: &Snapshot, row: usize) -> Option<Identity> {
 
 /// Of a row of the table of peers.
 pub(crate) fn peer(snap: &Snapshot, row: usize) -> Option<Identity> {
-    Some(Identity::Peer(snap.peers.get(row)?.addr))
+    let p = snap.peers.get(row)?;
+    Some(Identity::Peer(p.addr, p.zone))
 }

@@ -7,6 +7,7 @@ use crate::diagnose::finding::limit_diagnosis;
 use crate::diagnose::limit::{process, subject};
 use crate::diagnose::remedy;
 use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Tone, Value};
+use crate::model::lang::tr;
 use crate::model::limit::{Level, Limit, LimitSubject};
 use crate::model::{Missing, Snapshot};
 
@@ -16,7 +17,11 @@ fn limit(snap: &Snapshot, row: usize) -> &Limit {
 
 fn netns(snap: &Snapshot, row: usize) -> Value<'_> {
     match limit(snap, row).subject {
-        LimitSubject::Net | LimitSubject::Listener(..) | LimitSubject::Route(..) => {
+        LimitSubject::Net
+        | LimitSubject::Listener(..)
+        | LimitSubject::NamedListener(..)
+        | LimitSubject::Route(..)
+        | LimitSubject::LocalPorts(..) => {
             let netns = snap.sample.namespaces.get(usize::from(limit(snap, row).netns));
             netns.map_or(Value::Missing(Missing::NotReported), |n| Value::text(&n.name))
         }
@@ -39,7 +44,7 @@ static COLUMNS: &[Column] = &[
     Column::new("limit", "RESOURCE", Kind::Text, 0, |s, r| Value::text(limit(s, r).kind.info().name),
         "Resource, as in check --only.")
         .called(&["resource", "ceiling", "kind"]).wide(6, 10, 16),
-    Column::new("title", "DESCRIPTION", Kind::Text, 20, |s, r| Value::text(limit(s, r).kind.info().title),
+    Column::new("title", "DESCRIPTION", Kind::Text, 20, |s, r| Value::text(tr(limit(s, r).kind.info().title)),
         "Resource in words.").dim().wide(8, 20, 32),
     Column::new("subject", "OWNER", Kind::Text, 0, |s, r| Value::from(subject(s, r)),
         "Owner: a process, a listener, a destination, a user, a unit, or the host.")
@@ -51,7 +56,7 @@ static COLUMNS: &[Column] = &[
     Column::new("pct", "%", Kind::Percent, 1, |s, r| applicable(limit(s, r).share().map(|x| x * 100.0)),
         "Usage in percent.").gauge(Gauge::PERCENT).called(&["percent", "full"]),
     Column::new("left", "LEFT", Kind::Amount, 30,
-        |s, r| applicable(limit(s, r).max.map(|m| m.saturating_sub(limit(s, r).used))), "Amount left."),
+        |s, r| applicable(limit(s, r).capacity().map(|m| m.saturating_sub(limit(s, r).used))), "Amount left."),
     Column::new("per_min", "/MIN", Kind::PerMin, 5, |s, r| Value::from_opt(limit(s, r).per_min, Missing::Pending),
         "Change per minute: median slope over all polls (Theil-Sen estimator)."),
     Column::new("full_in_s", "FULL IN", Kind::Secs, 4, |s, r| forecast(s, r, |f| f.likely),
@@ -75,9 +80,9 @@ static COLUMNS: &[Column] = &[
         "Severity as a number: 0 ok, 1 warning, 2 critical."),
     Column::new("finding", "FINDING", Kind::Text, 35, |s, r| applicable(limit_diagnosis(s, r).map(|d| d.evidence)),
         "Diagnosis in one sentence.").tone(|_, _| Tone::Warning).wide(10, 40, 100),
-    Column::new("set_by", "SET BY", Kind::Text, 15, |s, r| Value::text(limit(s, r).kind.info().set_by),
+    Column::new("set_by", "SET BY", Kind::Text, 15, |s, r| Value::text(tr(limit(s, r).kind.info().set_by)),
         "Setting that defines the limit.").dim().wide(12, 30, 80),
-    Column::new("advice", "ADVICE", Kind::Text, 36, |s, r| Value::text(limit(s, r).kind.info().help),
+    Column::new("advice", "ADVICE", Kind::Text, 36, |s, r| Value::text(tr(limit(s, r).kind.info().help)),
         "Effect when full, and remedy.").dim().wide(12, 40, 130),
     Column::new("do", "STEPS", Kind::Text, 38,
         |s, r| applicable(Some(remedy::steps(s, r)).filter(|all| !all.is_empty()).map(|all| {

@@ -4,7 +4,7 @@ use super::cell::{any_comm, any_pid, host_name, proc_info, process_list, process
 use super::definition::{Grouping, Table, TableId};
 use crate::format::{Column, Kind, Needs, Role, Value};
 use crate::model::snapshot::Peer;
-use crate::model::{Container, Missing, Reads, Snapshot};
+use crate::model::{Container, Endpoint, Missing, Reads, Snapshot};
 
 const RATES: Needs = Needs::RATES;
 
@@ -24,6 +24,18 @@ fn states_any(snap: &Snapshot, row: usize, test: &mut dyn FnMut(&Value<'_>) -> b
     peer(snap, row).states.present().any(|(s, _)| test(&Value::State(s)))
 }
 
+/// The address, a link-local one with its interface.
+fn address(snap: &Snapshot, row: usize) -> Value<'_> {
+    let p = peer(snap, row);
+    match p.zone {
+        (_, 0) => Value::Addr(p.addr),
+        (netns, iface) => {
+            let end = Endpoint::new(p.addr, 0);
+            Value::Zoned { end, with_port: false, zone: snap.iface_or_index(netns, iface) }
+        }
+    }
+}
+
 /// The local container with this address.
 fn container(snap: &Snapshot, row: usize) -> Value<'_> {
     let addr = peer(snap, row).addr;
@@ -32,10 +44,17 @@ fn container(snap: &Snapshot, row: usize) -> Value<'_> {
 }
 
 static COLUMNS: &[Column] = &[
-    Column::new("addr", "ADDRESS", Kind::Addr, 0, |s, r| Value::Addr(peer(s, r).addr), "Remote address.")
-        .role(Role::RemoteAddr)
-        .called(&["address", "remote", "remote_addr", "host", "peer", "dst"])
-        .wide(12, 21, 39),
+    Column::new(
+        "addr",
+        "ADDRESS",
+        Kind::Addr,
+        0,
+        address,
+        "Remote address; a link-local address is one peer per interface: fe80::2%eth0.",
+    )
+    .role(Role::RemoteAddr)
+    .called(&["address", "remote", "remote_addr", "host", "peer", "dst"])
+    .wide(12, 21, 39),
     Column::new(
         "remote_host",
         "NAME",

@@ -1,8 +1,8 @@
 //! Columns of the table of ports: listening endpoints.
 
 use super::cell::{
-    accept_limit as listener_limit, any_comm, any_pid, na, netns_tone, proc_info, process_list,
-    process_names, protos, scope_tone, scopes, user_value,
+    accept_limit as listener_limit, any_comm, any_pid, applicable, na, netns_tone, proc_info, process_list,
+    process_names, protos, scope_tone, scopes, user_value, without_port,
 };
 use super::definition::{Grouping, Table, TableId};
 use super::units::{self, unit_column};
@@ -61,6 +61,15 @@ fn accept_limit(snap: &Snapshot, row: usize) -> Option<usize> {
     listener_limit(snap, p.netns, p.proto, p.local, p.iface)
 }
 
+/// The endpoint, a link-local one with its interface.
+fn local(snap: &Snapshot, row: usize) -> Value<'_> {
+    let p = port(snap, row);
+    if p.iface == 0 || !p.local.addr.needs_zone() {
+        return Value::Endpoint(p.local);
+    }
+    Value::Zoned { end: p.local, with_port: true, zone: snap.iface_or_index(p.netns, p.iface) }
+}
+
 static COLUMNS: &[Column] = &[
     Column::new(
         "proto",
@@ -84,25 +93,11 @@ static COLUMNS: &[Column] = &[
         "LISTEN, or UNCONN for a datagram socket.",
     )
     .called(&["st"]),
-    Column::new(
-        "local",
-        "ENDPOINT",
-        Kind::Endpoint,
-        0,
-        |s, r| Value::Endpoint(port(s, r).local),
-        "Listening endpoint: address and port.",
-    )
-    .called(&["endpoint", "src", "listen"])
-    .wide(12, 21, 47),
-    Column::new(
-        "local_addr",
-        "ADDR",
-        Kind::Addr,
-        40,
-        |s, r| Value::Addr(port(s, r).local.addr),
-        "Listening address.",
-    )
-    .called(&["addr", "address"]),
+    Column::new("local", "ENDPOINT", Kind::Endpoint, 0, local, "Listening endpoint: address and port.")
+        .called(&["endpoint", "src", "listen"])
+        .wide(12, 21, 47),
+    Column::new("local_addr", "ADDR", Kind::Addr, 40, |s, r| without_port(local(s, r)), "Listening address.")
+        .called(&["addr", "address"]),
     Column::new(
         "local_port",
         "PORT",
@@ -208,7 +203,8 @@ static COLUMNS: &[Column] = &[
         |s, r| if listens(port(s, r)) { queue(s, port(s, r).recv_q, Backend::reports_queues) } else { na() },
         "Connections in the accept queue.",
     )
-    .called(&["queue"]),
+    .called(&["queue"])
+    .percent_column("accept_pct"),
     Column::new(
         "backlog",
         "BACKLOG",
@@ -218,7 +214,8 @@ static COLUMNS: &[Column] = &[
             if listens(port(s, r)) { queue(s, port(s, r).backlog, Backend::reports_backlogs) } else { na() }
         },
         "Limit of the accept queue.",
-    ),
+    )
+    .percent_column("accept_pct"),
     Column::new(
         "accept_pct",
         "QUEUE%",
@@ -228,13 +225,11 @@ static COLUMNS: &[Column] = &[
             let p = port(s, r);
             if listens(p) && !s.sample.backend.backend.reports_backlogs() {
                 Value::Missing(Missing::NotReported)
-            } else if listens(p) && p.backlog > 0 {
-                Value::from(p.recv_q as f64 * 100.0 / p.backlog as f64)
             } else {
-                na()
+                applicable(p.fullest.map(|q| q.share() * 100.0))
             }
         },
-        "Usage of the accept queue.",
+        "Usage of the fullest accept queue; 100% is backlog + 1.",
     )
     .gauge(Gauge { amounts: Some(|s, r| (port(s, r).recv_q, port(s, r).backlog)), limit: accept_limit })
     .called(&["queue_pct"])

@@ -137,6 +137,7 @@ static COLUMNS: &[Column] = &[
         "Open file descriptors.",
     )
     .called(&["fds", "open"])
+    .percent_column("fds_pct")
     .wide(4, 6, 9),
     Column::new(
         "fds_soft",
@@ -146,7 +147,8 @@ static COLUMNS: &[Column] = &[
         |s, r| fds(s, r, |u| limit(u.soft)),
         "Soft limit of file descriptors.",
     )
-    .called(&["soft"]),
+    .called(&["soft"])
+    .percent_column("fds_pct"),
     Column::new(
         "fds_hard",
         "HARD",

@@ -17,12 +17,12 @@ mod unix;
 mod xdp;
 
 use self::age::info_words;
-pub(crate) use self::cells::end_name;
 use self::cells::{
     absent, activity, cgroup, cmdline, comm, comm_any, fds_open, fds_pct, fds_soft, finding, ip_only, is_ip,
     kind, limited, local, local_addr, not_tcp, owner, owners, peer_process, pid, pid_any, port, processes,
     queue, rate, remote, remote_addr, send_q, service, skmem, sockopt, timer, uid,
 };
+pub(crate) use self::cells::{end_name, ip_end};
 use super::cell::{
     accept_limit as listener_limit, any_owner, applicable, families, fd_limit, first_owner, host_name, na,
     netns_tone, no_owner, protos, reported, scope_tone, scopes, user_value,
@@ -33,6 +33,7 @@ use super::{contexts, threads};
 use crate::diagnose::finding::socket_diagnoses;
 use crate::diagnose::route;
 use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Tone, Value};
+use crate::model::snapshot::accept_share;
 use crate::model::{AttrSet, Backend, Family, Missing, SkMem, Snapshot, TimerKind};
 
 const SKMEM: Needs = Needs::attrs(AttrSet::SKMEM);
@@ -192,9 +193,9 @@ const GENERAL: &[Column] = &[
     contexts::OWNER,
     contexts::SOCKET,
     owner_column!("fds_open", "FDS", Count, 53, fds_open, "Open file descriptors of the process that owns the socket.").process_column("fds_open")
-        .called(&["fds"]),
+        .percent_column("fds_pct").called(&["fds"]),
     owner_column!("fds_soft", "FDS SOFT", Count, 54, fds_soft,
-        "Soft limit of file descriptors of the process that owns the socket.").process_column("fds_soft"),
+        "Soft limit of file descriptors of the process that owns the socket.").process_column("fds_soft").percent_column("fds_pct"),
     owner_column!("fds_pct", "FDS%", Percent, 53, fds_pct,
         "Open file descriptors of the process that owns the socket, in percent of its soft limit.").process_column("fds_pct").gauge(Gauge { amounts: None, limit: owner_fd_limit }),
     Column::new("service", "SERVICE", Kind::Text, 31, service,
@@ -206,9 +207,8 @@ const GENERAL: &[Column] = &[
         .called(&["local_scope"]).wide(6, 10, 10),
     Column::new("remote_scope", "REMOTE SCOPE", Kind::Text, 46,
         |s, r| match remote_addr(s, r) {
-            Value::Addr(a) => Value::text(a.scope().name()),
             Value::Missing(m) => Value::Missing(m),
-            _ => na(),
+            v => v.endpoint().map_or_else(na, |e| Value::text(e.addr.scope().name())),
         },
         "Scope of the remote address: loopback, link-local, private, multicast, public.").values(scopes)
         .wide(6, 10, 12),
@@ -290,9 +290,9 @@ const GENERAL: &[Column] = &[
         }),
     Column::new("accept_pct", "ACCEPT%", Kind::Percent, 34, |s, r| {
         let l = s.socket(r);
-        let limit_known = s.sample.backend.backend.reports_backlogs() && l.is_listener() && l.send_q > 0;
-        applicable(limit_known.then(|| f64::from(l.recv_q) / f64::from(l.send_q) * 100.0))
-    }, "Usage of the accept queue of a TCP listener.").gauge(Gauge { amounts: Some(|s, r| (s.socket(r).recv_q.into(), s.socket(r).send_q.into())), limit: accept_limit }).called(&["queue_pct"]),
+        let limit_known = s.sample.backend.backend.reports_backlogs() && l.is_listener();
+        applicable(limit_known.then(|| accept_share(l.recv_q.into(), l.send_q.into()) * 100.0))
+    }, "Usage of the accept queue of a listener; 100% is backlog + 1.").gauge(Gauge { amounts: Some(|s, r| (s.socket(r).recv_q.into(), s.socket(r).send_q.into())), limit: accept_limit }).called(&["queue_pct"]),
     Column::new("client", "ORIG CLIENT", Kind::Endpoint, 32,
         |s, r| route::original_client(s, r).map_or_else(na, |(e, _)| Value::Endpoint(e)),
         "Original client of a forwarded connection, from conntrack or the two connections of the proxy.")

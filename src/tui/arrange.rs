@@ -4,6 +4,7 @@
 //! together with its arranged rows, so lines and rows always belong to each other.
 
 use crate::model::Snapshot;
+use crate::model::lang::in_english;
 use crate::model::snapshot::Direction;
 use crate::view::group::GroupBy;
 use crate::view::sort::SortKey;
@@ -59,7 +60,7 @@ pub struct ArrangeResult {
 pub(crate) struct ArrangeOutput {
     pub(crate) arranged: Arranged,
     pub(crate) group_summaries: Vec<GroupSummary>,
-    /// A sort order computed on the way, for reuse.
+    /// A sort order computed meanwhile, for reuse.
     pub(crate) order: Option<Order>,
 }
 
@@ -71,8 +72,12 @@ impl ArrangeJob {
     }
 }
 
-/// Arranges the rows of a snapshot for a view.
+/// Arranges the rows of a snapshot for a view; filters test English values.
 pub(crate) fn arrange(view: &View, snap: &Snapshot, orders: &[Order]) -> ArrangeOutput {
+    in_english(|| arrange_values(view, snap, orders))
+}
+
+fn arrange_values(view: &View, snap: &Snapshot, orders: &[Order]) -> ArrangeOutput {
     let keys = view.keys();
     let known = orders.iter().find(|o| o.seq == snap.seq && o.keys == keys);
     let mut order = None;

@@ -55,6 +55,21 @@ impl Canvas<'_> {
         x
     }
 
+    /// Empties an area. A wide character that reaches into it from the left is replaced by a blank.
+    pub(crate) fn clear(&mut self, area: Rect) {
+        for y in area.top()..area.bottom() {
+            let before = area.left().checked_sub(1).and_then(|x| self.buf.cell_mut((x, y)));
+            if let Some(cell) = before.filter(|c| width(c.symbol()) > 1) {
+                cell.set_symbol(" ");
+            }
+            for x in area.left()..area.right() {
+                if let Some(cell) = self.buf.cell_mut((x, y)) {
+                    cell.reset();
+                }
+            }
+        }
+    }
+
     /// Styles a whole line.
     pub(crate) fn line(&mut self, area: Rect, style: Style) {
         self.buf.set_style(area.intersection(self.buf.area), style);

@@ -162,6 +162,24 @@ macro_rules! commands {
     };
 }
 
+/// Former names of commands, accepted in `[keys]`: former name, current name.
+pub(super) const FORMER_NAMES: &[(&str, &str)] = &[
+    ("columns-turn", "columns-toggle"),
+    ("other-end", "go-to-peer"),
+    ("quit-at-once", "quit-now"),
+    ("row-down", "down"),
+    ("row-up", "up"),
+    ("visit-back", "location-back"),
+    ("visit-forward", "location-forward"),
+];
+
+/// Index in [`COMMANDS`] of the command with this name, current or former.
+pub(super) fn index(name: &str) -> Option<usize> {
+    let current =
+        FORMER_NAMES.iter().find(|(former, _)| *former == name).map_or(name, |(_, current)| *current);
+    COMMANDS.iter().position(|c| c.name == current)
+}
+
 commands! {
     Filter {
         "filter" ["/"] MAIN, "filter" 2, Action::Filter, "Filter as you type: nginx  :443  state:close-wait  fds>80%";
@@ -300,6 +318,10 @@ mod tests {
             assert!(!c.keys.is_empty() && !c.help.is_empty() && !c.focus.is_empty(), "{}", c.name);
             assert!(c.name.chars().all(|ch| ch.is_ascii_lowercase() || ch == '-'), "{}", c.name);
             assert!(c.help.len() <= 90, "{}: one line", c.name);
+        }
+        for (former, current) in FORMER_NAMES {
+            assert!(COMMANDS.iter().any(|c| c.name == *current), "{current} exists");
+            assert!(COMMANDS.iter().all(|c| c.name != *former), "{former} is not a current name");
         }
     }
 

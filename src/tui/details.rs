@@ -18,6 +18,8 @@ use super::canvas::{Canvas, width};
 use crate::format::Column;
 use crate::format::{Style as Format, cell, wrap};
 use crate::model::Snapshot;
+use crate::model::lang::tr;
+use crate::msg;
 use crate::table::TableId;
 use crate::view::Line;
 use ratatui::layout::Rect;
@@ -76,8 +78,10 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, beside: bool)
         }
     }
     if most > 0 {
-        let label =
-            format!(" {}-{} of {}  [ ] ", top + 1, all.len().min(top + usize::from(inner.height)), all.len());
+        let label = format!(
+            " {}  [ ] ",
+            msg!("{}-{} of {}", top + 1, all.len().min(top + usize::from(inner.height)), all.len())
+        );
         let y = if beside { area.bottom() - 1 } else { area.y };
         canvas.put_right(area.right().saturating_sub(1), y, area.width, &label, theme.faint);
     }
@@ -95,7 +99,7 @@ fn lines(app: &App, pane: u16) -> Vec<Pieces> {
     };
     let view_state = app.view_state();
     match view_state.lines.get(view_state.cursor) {
-        None => b.text("nothing selected", app.theme.dim),
+        None => b.text(tr("nothing selected"), app.theme.dim),
         Some(Line::Group(g)) => b.group(*g as usize),
         Some(Line::Row(r)) => {
             let r = *r as usize;
@@ -161,6 +165,7 @@ impl Builder<'_> {
     }
 }
 
+/// The text, filled up with blanks to `w` columns, and one more.
 fn pad(s: &str, w: usize) -> String {
-    format!("{s:<w$} ")
+    format!("{s}{} ", " ".repeat(w.saturating_sub(usize::from(width(s)))))
 }

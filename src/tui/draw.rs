@@ -9,9 +9,11 @@ pub(crate) mod status;
 pub(crate) mod table;
 
 use super::app::App;
-use super::canvas::Canvas;
+use super::canvas::{Canvas, width};
 use super::layout::MIN_SIZE;
 use super::{details, overlay};
+use crate::model::lang::tr;
+use crate::msg;
 use ratatui::Frame;
 
 /// Draws the dashboard.
@@ -21,8 +23,8 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
     canvas.line(l.all, app.theme.ground);
     if l.tiny {
         let full =
-            format!("too small: {}x{}, at least {}x{}", l.all.width, l.all.height, MIN_SIZE.0, MIN_SIZE.1);
-        let text = if usize::from(l.all.width) < full.len() { "too small" } else { &full };
+            msg!("too small: {}x{}, at least {}x{}", l.all.width, l.all.height, MIN_SIZE.0, MIN_SIZE.1);
+        let text = if l.all.width < width(&full) { tr("too small") } else { &full };
         canvas.put(l.all.x, l.all.y, l.all.width, text, app.theme.text);
         return;
     }

@@ -2,6 +2,7 @@
 
 use crate::format::Column;
 use crate::model::Snapshot;
+use crate::model::lang::noop;
 use std::sync::Arc;
 
 /// Format of a screenshot.
@@ -16,7 +17,7 @@ pub enum Form {
 impl Form {
     /// Every format: file name extension and description.
     pub const ALL: [(Self, &'static str, &'static str); 2] =
-        [(Self::Text, "txt", "screen as plain text"), (Self::Svg, "svg", "screen as SVG image")];
+        [(Self::Text, "txt", noop("screen as plain text")), (Self::Svg, "svg", noop("screen as SVG image"))];
 }
 
 /// Rows to export: those shown or those marked.
@@ -48,10 +49,10 @@ pub enum Export {
 
 /// Formats of rows: name on the command line and description.
 pub(crate) const ROWS: [(&str, &str); 4] = [
-    ("table", "rows as an aligned table"),
-    ("csv", "rows as comma-separated values"),
-    ("json", "rows as one JSON array"),
-    ("ndjson", "rows as one JSON object per line"),
+    ("table", noop("rows as an aligned table")),
+    ("csv", noop("rows as comma-separated values")),
+    ("json", noop("rows as one JSON array")),
+    ("ndjson", noop("rows as one JSON object per line")),
 ];
 
 /// Every export format: name and description.

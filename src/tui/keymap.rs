@@ -1,6 +1,6 @@
 //! Key bindings: the default keys of every command and the configured ones.
 
-use super::command::{COMMANDS, Command, Focus};
+use super::command::{self, COMMANDS, Command, Focus};
 use super::event::{Action, Edit};
 use super::key::{self, Key};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -39,12 +39,12 @@ impl Default for Keymap {
 }
 
 impl Keymap {
-    /// The default keys with these changes, by name of the command.
+    /// The default keys with these changes, by current or former name of the command.
     pub fn new(changes: &BTreeMap<String, Vec<String>>) -> Result<Self, KeymapError> {
         let mut map = Self::default();
         let mut changed = Vec::new();
         for (name, words) in changes {
-            let Some(at) = COMMANDS.iter().position(|c| c.name == name) else {
+            let Some(at) = command::index(name) else {
                 let near = crate::format::did_you_mean::nearest(name, COMMANDS.iter().map(|c| c.name));
                 let hint = near.map_or(String::new(), |n| format!(", did you mean {n:?}?"));
                 return Err(KeymapError::UnknownCommand(name.clone(), hint));
@@ -53,8 +53,13 @@ impl Keymap {
                 .iter()
                 .map(|w| key::parse(w).ok_or_else(|| KeymapError::InvalidKey(w.clone())))
                 .collect();
-            map.keys[at] = keys?;
-            changed.push(at);
+            if changed.contains(&at) {
+                // Under its current and its former name.
+                map.keys[at].extend(keys?);
+            } else {
+                map.keys[at] = keys?;
+                changed.push(at);
+            }
         }
         for &at in &changed {
             for k in map.keys[at].clone() {
@@ -143,6 +148,18 @@ mod tests {
         let moved = changed(&[("refresh", &["s"])]).unwrap();
         assert_eq!(act(&moved, "s", Focus::Table), Some(Action::Refresh));
         assert!(moved.commands().any(|(c, keys)| c.name == "sort" && keys.is_empty()));
+    }
+
+    #[test]
+    fn former_command_names_are_accepted() {
+        for (former, current) in command::FORMER_NAMES {
+            let renamed = changed(&[(former, &["ctrl-b"])]);
+            assert_eq!(renamed, changed(&[(current, &["ctrl-b"])]), "{former}");
+            assert!(renamed.is_ok_and(|map| map != Keymap::default()), "{former}");
+        }
+        let both = changed(&[("other-end", &["f9"]), ("go-to-peer", &["f10"])]).unwrap();
+        assert_eq!(act(&both, "f9", Focus::Table), act(&both, "f10", Focus::Table));
+        assert!(act(&both, "f9", Focus::Table).is_some());
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Moves between views, rows and earlier locations.
 
 use super::app::App;
+use crate::model::lang::tr;
 use crate::model::limit::{Limit, LimitKind};
+use crate::msg;
 use crate::table::TableId;
 
 /// Switches to a view; notes if the filter of the previous view does not apply there.
@@ -12,7 +14,7 @@ pub(crate) fn to_view(app: &mut App, to: usize) {
     app.overlay = None;
     app.details_top = 0;
     if let Some(title) = left.filter(|_| app.view_state().text.trim().is_empty()) {
-        app.status_message = Some(format!("no filter in this view ({title} keeps its own)"));
+        app.status_message = Some(msg!("no filter in this view ({} keeps its own)", title));
     }
 }
 
@@ -22,23 +24,23 @@ pub(crate) fn to_peer(app: &mut App) {
     let view_state = app.view_state();
     let here = view_state.row().filter(|_| view_state.view.table.is_sockets());
     let Some(row) = here else { return };
-    let said = match snap.local_peer(row) {
+    let message = match snap.local_peer(row) {
         Some(other) => {
             app.nav_history.push_location();
             if app.view_state_mut().reveal(&snap, other) {
                 None
             } else {
-                Some("peer socket hidden by the current filter")
+                Some(tr("peer socket hidden by the current filter"))
             }
         }
         None if snap.local_peers.is_empty() => {
             // Peers are searched for while the details are open.
             app.details = true;
-            Some("searching for the peer socket; press o again")
+            Some(tr("searching for the peer socket; press o again"))
         }
-        None => Some("the peer is not on this host"),
+        None => Some(tr("the peer is not on this host")),
     };
-    app.status_message = said.map(str::to_owned);
+    app.status_message = message.map(str::to_owned);
 }
 
 /// Opens the limit of the top alert.
@@ -63,14 +65,15 @@ pub(crate) fn to_limit(app: &mut App, row: usize) {
     app.details_top = 0;
     app.view_state_mut().arrange(&snap);
     if !app.view_state_mut().reveal(&snap, row) {
-        app.status_message = Some("hidden by the current filter".to_owned());
+        app.status_message = Some(tr("hidden by the current filter").to_owned());
     }
 }
 
 /// Restores the settings before the last change (undo), or those undone last (redo).
 pub(crate) fn undo(app: &mut App, redo: bool) {
     let Some((view, settings, left)) = app.nav_history.step(redo) else {
-        app.status_message = Some(if redo { "nothing to redo" } else { "nothing to undo" }.to_owned());
+        app.status_message =
+            Some(if redo { tr("nothing to redo") } else { tr("nothing to undo") }.to_owned());
         return;
     };
     app.active = view;
@@ -78,8 +81,8 @@ pub(crate) fn undo(app: &mut App, redo: bool) {
     app.view_states[view].apply(&settings, app.options.names());
     app.status_message = match left {
         _ if redo => None,
-        0 => Some("undone: initial view restored".to_owned()),
-        n => Some(format!("undone, {n} more; U redoes")),
+        0 => Some(tr("undone: initial view restored").to_owned()),
+        n => Some(msg!("undone, {} more; U redoes", n)),
     };
 }
 
@@ -87,7 +90,7 @@ pub(crate) fn undo(app: &mut App, redo: bool) {
 pub(crate) fn go_in_history(app: &mut App, by: isize) {
     let Some(location) = app.nav_history.go(by) else {
         app.status_message =
-            Some(if by < 0 { "no previous location" } else { "no next location" }.to_owned());
+            Some(if by < 0 { tr("no previous location") } else { tr("no next location") }.to_owned());
         return;
     };
     app.active = location.view;

@@ -4,8 +4,10 @@ use super::act::Act;
 use super::app::App;
 use crate::filter::from_cell::endpoint_text;
 use crate::format::{exact, thousands};
+use crate::model::lang::{in_english, tr};
 use crate::model::signal::SIGNALS;
 use crate::model::{ProcInfo, Snapshot, Socket, State};
+use crate::msg;
 use crate::view::Line;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,9 +30,9 @@ fn offer(name: impl Into<String>, text: impl Into<String>, act: Act) -> Offer {
 /// A socket in a line: `tcp 10.0.0.4:443 - 203.0.113.5:50000 nginx 812 fd 7`.
 fn socket_line(snap: &Snapshot, row: usize) -> String {
     let s = snap.socket(row);
-    let mut out = format!("{} {}", s.proto.name(), endpoint_text(&s.local));
+    let mut out = format!("{} {}", s.proto.name(), snap.end_text(s, &s.local));
     if !s.remote.is_none() {
-        out.push_str(&format!(" - {}", endpoint_text(&s.remote)));
+        out.push_str(&format!(" - {}", snap.end_text(s, &s.remote)));
     }
     for o in snap.owners(row).iter().take(3) {
         let fd = o.fd().map_or_else(String::new, |fd| format!(" fd {fd}"));
@@ -56,7 +58,7 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
     if let (Some(row), false) = (row, app.options.read_only) {
         if sockets && row < snap.live && snap.socket(row).proto.is_inet() {
             out.push(offer(
-                "close this socket",
+                tr("close this socket"),
                 socket_line(snap, row),
                 close(snap, vec![*snap.socket(row)]),
             ));
@@ -64,7 +66,7 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
         for p in owners(app, snap, row) {
             for sig in SIGNALS {
                 let process = crate::model::text::escape(&p.name()).into_owned();
-                let text = format!("{process} {}: {}", p.pid, sig.help);
+                let text = format!("{process} {}: {}", p.pid, tr(sig.help));
                 out.push(offer(sig.name, text, Act::Signal(vec![Arc::clone(&p)], sig)));
             }
         }
@@ -74,8 +76,8 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
     {
         let process = crate::model::text::escape(&p.name()).into_owned();
         out.push(offer(
-            "raise fd limit",
-            format!("{process} {}: soft limit to {}", p.pid, thousands(new.0)),
+            tr("raise fd limit"),
+            msg!("{} {}: soft limit to {}", process, p.pid, thousands(new.0)),
             act.clone(),
         ));
     }
@@ -83,19 +85,20 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
         out.extend(filter_offers(app, snap, sockets));
     }
     if let Some(row) = row {
-        let cells: Vec<String> = view_state.columns().map(|c| exact(&c.value(snap, row))).collect();
-        out.push(offer("copy row", cells.join(" "), Act::Copy(cells.join("\t"))));
+        let cells: Vec<String> =
+            in_english(|| view_state.columns().map(|c| exact(&c.value(snap, row))).collect());
+        out.push(offer(tr("copy row"), cells.join(" "), Act::Copy(cells.join("\t"))));
         if let Some(c) = view_state.selected_column.and_then(|name| view_state.view.table.column(name)) {
-            let text = exact(&c.value(snap, row));
-            out.push(offer(format!("copy {}", c.title), text.clone(), Act::Copy(text)));
+            let text = in_english(|| exact(&c.value(snap, row)));
+            out.push(offer(msg!("copy {}", c.title), text.clone(), Act::Copy(text)));
         }
         if sockets {
             let s = snap.socket(row);
             let tuple =
-                format!("{} {} {}", s.proto.name(), endpoint_text(&s.local), endpoint_text(&s.remote));
+                format!("{} {} {}", s.proto.name(), snap.end_text(s, &s.local), snap.end_text(s, &s.remote));
             let ss = ss_filter(snap, s);
-            out.push(offer("copy 5-tuple", tuple.clone(), Act::Copy(tuple)));
-            out.push(offer("copy as ss filter", ss.clone(), Act::Copy(ss)));
+            out.push(offer(tr("copy 5-tuple"), tuple.clone(), Act::Copy(tuple)));
+            out.push(offer(tr("copy as ss filter"), ss.clone(), Act::Copy(ss)));
         }
     }
     out
@@ -108,7 +111,8 @@ fn ss_filter(snap: &Snapshot, s: &Socket) -> String {
     match s.family {
         Family::Inet | Family::Inet6 if s.remote.is_none() => format!("src {}", endpoint_text(&s.local)),
         Family::Inet | Family::Inet6 => {
-            format!("src {} dst {}", endpoint_text(&s.local), endpoint_text(&s.remote))
+            let ends = format!("src {} dst {}", endpoint_text(&s.local), endpoint_text(&s.remote));
+            snap.zone(s, &s.remote.addr).map_or(ends.clone(), |zone| format!("{ends} dev {zone}"))
         }
         Family::Unix if s.local_name != 0 => format!("src unix:{}", name(s.local_name)),
         _ => format!("proto:{} inode:{}", s.proto.name(), s.inode),
@@ -128,7 +132,7 @@ fn group_offers(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
     let rows: Vec<usize> =
         view_state.arranged.rows.get(from..to).unwrap_or_default().iter().map(|r| *r as usize).collect();
     let title = crate::model::text::escape(&g.title(snap)).into_owned();
-    row_offers(app, snap, sockets, &rows, ("in group", &title), 1)
+    row_offers(app, snap, sockets, &rows, (Rows::Group, &title), 1)
 }
 
 /// Actions on all rows that match the filter; none without a filter, so that never a whole machine is affected.
@@ -139,16 +143,25 @@ fn filter_offers(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
         return vec![];
     }
     let rows: Vec<usize> = rows.iter().map(|r| *r as usize).collect();
-    row_offers(app, snap, sockets, &rows, ("matching", filter), 2)
+    row_offers(app, snap, sockets, &rows, (Rows::Filter, filter), 2)
 }
 
-/// Actions on many rows, described by their relation to what is named; from `least` sockets on.
+/// Choice of the rows of an action.
+#[derive(Clone, Copy)]
+enum Rows {
+    /// The rows of the selected group.
+    Group,
+    /// The rows that match the filter.
+    Filter,
+}
+
+/// Actions on many rows, described by their choice and its name; from `least` sockets on.
 fn row_offers(
     app: &App,
     snap: &Snapshot,
     sockets: bool,
     rows: &[usize],
-    (how, named): (&str, &str),
+    (choice, named): (Rows, &str),
     least: usize,
 ) -> Vec<Offer> {
     let mut out = Vec::new();
@@ -156,30 +169,29 @@ fn row_offers(
         return out;
     }
     // Offers for a group and for the filter are listed together; their names must differ.
-    let all = if how == "in group" { "these" } else { "all" };
+    let on_rows = |action: &str, n: usize| match choice {
+        Rows::Group => msg!("{} these {}", action, thousands(n as u64)),
+        Rows::Filter => msg!("{} all {}", action, thousands(n as u64)),
+    };
     if sockets {
         let live = closable(snap, rows);
         if live.len() >= least {
-            let name = format!("close {all} {}", thousands(live.len() as u64));
-            out.push(offer(
-                name,
-                format!("every {} {how} {named}", socket_noun(snap, rows)),
-                close(snap, live),
-            ));
+            let noun = socket_noun(snap, rows);
+            let text = match choice {
+                Rows::Group => msg!("every {} in group {}", noun, named),
+                Rows::Filter => msg!("every {} matching {}", noun, named),
+            };
+            out.push(offer(on_rows(tr("close"), live.len()), text, close(snap, live)));
         }
     }
     let processes = distinct_processes(app, snap, rows);
     let n = match processes.len() {
-        1 => "1 process".to_owned(),
-        n => format!("{} processes", thousands(n as u64)),
+        1 => tr("1 process").to_owned(),
+        n => msg!("{} processes", thousands(n as u64)),
     };
     for sig in SIGNALS.into_iter().filter(|_| !processes.is_empty()) {
-        let name = format!("{} {all} {}", sig.name, thousands(processes.len() as u64));
-        out.push(offer(
-            name,
-            format!("{n} owning {named}: {}", sig.help),
-            Act::Signal(processes.clone(), sig),
-        ));
+        let text = msg!("{} owning {}: {}", n, named, tr(sig.help));
+        out.push(offer(on_rows(sig.name, processes.len()), text, Act::Signal(processes.clone(), sig)));
     }
     out
 }
@@ -192,7 +204,7 @@ fn closable(snap: &Snapshot, rows: &[usize]) -> Vec<Socket> {
 
 /// Noun for the rows: only IP sockets can be closed.
 fn socket_noun(snap: &Snapshot, rows: &[usize]) -> &'static str {
-    if rows.iter().all(|r| snap.socket(*r).proto.is_inet()) { "socket" } else { "IP socket" }
+    if rows.iter().all(|r| snap.socket(*r).proto.is_inet()) { tr("socket") } else { tr("IP socket") }
 }
 
 /// Processes of these rows, each once, by pid.
@@ -209,20 +221,16 @@ fn marked_offers(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
     let mut out = Vec::new();
     if sockets && !rows.is_empty() && rows.len() <= MAX_ROWS {
         let live = closable(snap, &rows);
-        let text = format!("every marked {} that is still open", socket_noun(snap, &rows));
+        let text = msg!("every marked {} that is still open", socket_noun(snap, &rows));
         if !live.is_empty() {
-            out.push(offer(
-                format!("close {} marked", thousands(live.len() as u64)),
-                text,
-                close(snap, live),
-            ));
+            out.push(offer(msg!("close {} marked", thousands(live.len() as u64)), text, close(snap, live)));
         }
     }
     let all = distinct_processes(app, snap, &rows);
     if !all.is_empty() {
         for sig in SIGNALS {
-            let text = format!("{} processes of marked rows: {}", all.len(), sig.help);
-            out.push(offer(format!("{} marked", sig.name), text, Act::Signal(all.clone(), sig)));
+            let text = msg!("{} processes of marked rows: {}", all.len(), tr(sig.help));
+            out.push(offer(msg!("{} marked", sig.name), text, Act::Signal(all.clone(), sig)));
         }
     }
     out
@@ -230,23 +238,25 @@ fn marked_offers(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
 
 /// Action that raises the fd limit of the selected process: to the hard limit, or both doubled if it is reached.
 pub(crate) fn raise(app: &App) -> Result<Act, String> {
-    let snap = app.snapshot.as_ref().ok_or("no data yet")?;
+    let snap = app.snapshot.as_ref().ok_or_else(|| tr("no data yet"))?;
     if app.options.read_only {
-        return Err("actions are disabled (--read-only)".to_owned());
+        return Err(tr("actions are disabled (--read-only)").to_owned());
     }
-    let row = app.view_state().row().ok_or("select a process first")?;
+    let row = app.view_state().row().ok_or_else(|| tr("select a process first"))?;
     let p = (app.view_state().view.table.process_of)(snap, row);
-    let p = p.and_then(|p| snap.sample.processes.get(p as usize)).ok_or("the selected row has no process")?;
+    let p = p
+        .and_then(|p| snap.sample.processes.get(p as usize))
+        .ok_or_else(|| tr("the selected row has no process"))?;
     let (soft, hard) = match &p.fds {
-        Ok(u) => u.soft.zip(u.hard).ok_or("limits unknown")?,
-        Err(why) => return Err(format!("limits unknown: {why}")),
+        Ok(u) => u.soft.zip(u.hard).ok_or_else(|| tr("limits unknown"))?,
+        Err(why) => return Err(msg!("limits unknown: {}", why)),
     };
     // The kernel caps both limits at fs.nr_open.
     let most = snap.system().nr_open.unwrap_or(u64::MAX);
     let twice = |n: u64| n.saturating_mul(2).min(most.max(n));
     let new = if soft < hard { (hard.min(most.max(soft)), hard) } else { (twice(soft), twice(hard)) };
     if new.0 <= soft {
-        return Err("the fd limit is already at the maximum (fs.nr_open)".to_owned());
+        return Err(tr("the fd limit is already at the maximum (fs.nr_open)").to_owned());
     }
     Ok(Act::RaiseFdLimit(Arc::clone(&p.info), (soft, hard), new))
 }
@@ -262,16 +272,16 @@ fn owners(app: &App, snap: &Snapshot, row: usize) -> Vec<Arc<ProcInfo>> {
 /// Effect of closing a socket (`tcp_abort`, `udp_abort`, `raw_abort`).
 fn outcome(s: &Socket) -> &'static str {
     match s.state {
-        State::Listen => "The listener closes; new connections are refused.",
-        State::TimeWait => "The 5-tuple is free at once; late segments may hit a new connection.",
-        State::SynSent => "The pending connect() fails.",
+        State::Listen => tr("The listener closes; new connections are refused."),
+        State::TimeWait => tr("The 5-tuple is free at once; late segments may hit a new connection."),
+        State::SynSent => tr("The pending connect() fails."),
         // The kernel sends a RST only in these states (tcp_need_reset).
         State::Established | State::CloseWait | State::FinWait1 | State::FinWait2 | State::SynRecv
             if s.proto.has_tcp_states() =>
         {
-            "The application gets an error, the peer gets a RST."
+            tr("The application gets an error, the peer gets a RST.")
         }
-        _ => "The application gets an error.",
+        _ => tr("The application gets an error."),
     }
 }
 
@@ -282,10 +292,10 @@ pub(crate) fn confirmation(app: &App, act: &Act) -> (String, Vec<String>) {
         Act::Signal(all, sig) => {
             let escape = |s: &str| crate::model::text::escape(s).into_owned();
             let title = match all.as_slice() {
-                [p] => format!("Send {} to {} {}?", sig.name, escape(&p.name()), p.pid),
-                _ => format!("Send {} to {} processes?", sig.name, all.len()),
+                [p] => msg!("Send {} to {} {}?", sig.name, escape(&p.name()), p.pid),
+                _ => msg!("Send {} to {} processes?", sig.name, all.len()),
             };
-            let mut lines = vec![sig.help.to_owned()];
+            let mut lines = vec![tr(sig.help).to_owned()];
             match all.as_slice() {
                 [p] => lines.push(escape(&p.cmdline)),
                 _ => lines.extend(
@@ -296,10 +306,10 @@ pub(crate) fn confirmation(app: &App, act: &Act) -> (String, Vec<String>) {
         }
         Act::CloseSockets(sockets, _) => {
             let title = match sockets.as_slice() {
-                [s] => format!("Close this socket? {}", outcome(s)),
+                [s] => msg!("Close this socket? {}", outcome(s)),
                 all => {
                     let n = thousands(all.len() as u64);
-                    format!("Close {n} sockets? Applications get an error, peers get a RST.")
+                    msg!("Close {} sockets? Applications get an error, peers get a RST.", n)
                 }
             };
             let rows: HashMap<_, _> = if sockets.len() > 1 {
@@ -309,19 +319,19 @@ pub(crate) fn confirmation(app: &App, act: &Act) -> (String, Vec<String>) {
             };
             let line = |s: &Socket| match rows.get(&s.id) {
                 Some(row) => socket_line(snap, *row),
-                None => format!("{} {} - {}  already closed", s.proto.name(), s.local, s.remote),
+                None => format!("{} {} - {}  {}", s.proto.name(), s.local, s.remote, tr("already closed")),
             };
             (title, sockets.iter().map(line).collect())
         }
         Act::RaiseFdLimit(p, old, new) => {
             let process = crate::model::text::escape(&p.name()).into_owned();
-            let limit = |n: u64| if n == u64::MAX { "unlimited".to_owned() } else { thousands(n) };
+            let limit = |n: u64| if n == u64::MAX { tr("unlimited").to_owned() } else { thousands(n) };
             let mut lines = vec![
-                format!("soft limit {} {} {}", limit(old.0), app.glyphs.arrow, limit(new.0)),
+                msg!("soft limit {} {} {}", limit(old.0), app.glyphs.arrow, limit(new.0)),
                 if old.1 == new.1 {
-                    format!("hard limit {} (unchanged)", limit(old.1))
+                    msg!("hard limit {} (unchanged)", limit(old.1))
                 } else {
-                    format!(
+                    msg!(
                         "hard limit {} {} {} (needs CAP_SYS_RESOURCE)",
                         limit(old.1),
                         app.glyphs.arrow,
@@ -329,8 +339,8 @@ pub(crate) fn confirmation(app: &App, act: &Act) -> (String, Vec<String>) {
                     )
                 },
             ];
-            lines.push("until the process exits; see details to make it permanent".to_owned());
-            (format!("Raise the fd limit of {process} {}?", p.pid), lines)
+            lines.push(tr("until the process exits; see details to make it permanent").to_owned());
+            (msg!("Raise the fd limit of {} {}?", process, p.pid), lines)
         }
         Act::Copy(_) => (String::new(), vec![]),
     }

@@ -141,13 +141,7 @@ fn window(app: &App, canvas: &mut Canvas<'_>, all: Rect, w: u16, h: u16, title: 
     let w = w.min(all.width);
     let h = h.min(all.height);
     let r = Rect::new(all.x + (all.width - w) / 2, all.y + (all.height - h) / 2, w, h);
-    for y in r.top()..r.bottom() {
-        for x in r.left()..r.right() {
-            if let Some(cell) = canvas.buf.cell_mut((x, y)) {
-                cell.reset();
-            }
-        }
-    }
+    canvas.clear(r);
     canvas.line(r, app.theme.ground.patch(app.theme.window));
     canvas.line(Rect { height: 1.min(r.height), ..r }, app.theme.band);
     canvas.put(r.x + 1, r.y, w.saturating_sub(2), title, app.theme.tab);

@@ -10,6 +10,8 @@ use super::event::{Action, Effect, FoldTo, Motion};
 use super::layout::state_bar;
 use super::{details, navigate, offers, overlay};
 use crate::explain::explain;
+use crate::model::lang::tr;
+use crate::msg;
 use crate::table::TABLES;
 use crate::view::Line;
 use crate::view::group::Group;
@@ -105,7 +107,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
             }
             app.missed = 0;
             if app.paused && app.snapshot.is_some() {
-                // A snapshot that is still being arranged is not shown any more.
+                // A snapshot that is still being arranged is dropped.
                 app.paused_latest = app.pending.take();
                 app.missed = u32::from(app.paused_latest.is_some());
             }
@@ -122,15 +124,15 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::MarkRange => {
             if let Some(snap) = app.snapshot.clone() {
                 app.view_state_mut().mark_range(&snap);
-                app.status_message = Some(format!("{} marked; K for actions", app.view_state().marks.len()));
+                app.status_message = Some(msg!("{} marked; K for actions", app.view_state().marks.len()));
             }
         }
         Action::ToggleMouse => {
             app.mouse_released = !app.mouse_released;
             let how = if app.mouse_released {
-                "mouse capture off: select text with the terminal; y turns it on again"
+                tr("mouse capture off: select text with the terminal; y turns it on again")
             } else {
-                "mouse capture on"
+                tr("mouse capture on")
             };
             app.status_message = Some(how.to_owned());
             return vec![Effect::Mouse(!app.mouse_released)];
@@ -150,9 +152,9 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::ToggleNames => {
             app.names = !app.names;
             let how = if app.names {
-                "resolving remote addresses (DNS)"
+                tr("resolving remote addresses (DNS)")
             } else {
-                "addresses shown without DNS names"
+                tr("addresses shown without DNS names")
             };
             app.status_message = Some(how.to_owned());
         }
@@ -165,7 +167,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
                     view_state.mark_all(&snap);
                 }
                 let n = view_state.marks.len();
-                app.status_message = Some(format!("{n} marked; K for actions"));
+                app.status_message = Some(msg!("{} marked; K for actions", n));
             }
         }
         Action::Confirm => {

@@ -3,8 +3,10 @@
 use super::View;
 use super::sort::SortKey;
 use crate::format::{self, Column, Kind, Role, Value};
+use crate::model::lang::{noop, tr};
 use crate::model::snapshot::Direction;
 use crate::model::{Addr, Endpoint, Family, Missing, Proto, Snapshot, State, StateCounts};
+use crate::msg;
 use crate::table::{QueryError, Table, error};
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 use std::cmp::Ordering;
@@ -106,11 +108,13 @@ pub enum Key {
     /// A local endpoint.
     Local(Proto, Endpoint),
     /// Listening endpoint of incoming connections.
-    Served(Proto, Endpoint),
+    Listener(Proto, Endpoint),
     /// Remote endpoint of outgoing connections.
     To(Proto, Endpoint),
     /// A remote address, or the value of an address column.
     Addr(Addr),
+    /// A link-local address or endpoint with its interface.
+    Zoned(Option<Proto>, String),
     /// A process, by its row in the snapshot.
     Process(u32),
     /// Value of a column.
@@ -135,7 +139,7 @@ pub(crate) fn arrange(rows: &mut Vec<u32>, snap: &Snapshot, view: &View, by: Gro
         Buckets::new(rows, |r| key(snap, view, by, r))
     };
     let mut summed: Vec<(Group, &[u32])> =
-        buckets.iter().map(|(k, of)| (grouper.sum(k.clone(), of, 0, 0), of)).collect();
+        buckets.iter().map(|(k, members)| (grouper.sum(k.clone(), members, 0, 0), members)).collect();
     // Their numbers are sorted: a group is large, and there can be as many as rows.
     let mut order: Vec<u32> = (0..summed.len() as u32).collect();
     order.sort_by(|a, b| grouper.sort.compare(&summed[*a as usize].0, &summed[*b as usize].0));
@@ -143,21 +147,21 @@ pub(crate) fn arrange(rows: &mut Vec<u32>, snap: &Snapshot, view: &View, by: Gro
     let mut groups = Vec::with_capacity(summed.len());
     rows.clear();
     for i in order {
-        let Some((mut group, of)) = summed[i as usize].take() else { continue };
+        let Some((mut group, members)) = summed[i as usize].take() else { continue };
         group.start = rows.len() as u32;
         let (id, nested) =
             (group.id, by == GroupBy::State && !matches!(group.key, Key::State(State::Listen)));
         groups.push(group);
         if nested {
-            grouper.nest(rows, &mut groups, of, id);
+            grouper.nest(rows, &mut groups, members, id);
         } else {
-            rows.extend(of);
+            rows.extend(members);
         }
     }
     groups
 }
 
-/// Rows by key: keys in the order in which they first occur, rows within as they were.
+/// Rows by key: keys in the order of first occurrence, rows within a key in their previous order.
 struct Buckets<K> {
     keys: Vec<K>,
     starts: Vec<u32>,
@@ -168,7 +172,7 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
     fn new(rows: &[u32], key: impl Fn(usize) -> K) -> Self {
         let mut index: FxHashMap<K, u32> = FxHashMap::default();
         let mut keys = Vec::new();
-        let of: Vec<u32> = rows
+        let buckets: Vec<u32> = rows
             .iter()
             .map(|r| match index.entry(key(*r as usize)) {
                 Entry::Occupied(e) => *e.get(),
@@ -178,7 +182,7 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
                 }
             })
             .collect();
-        let (starts, rows) = place(rows, &of, keys.len());
+        let (starts, rows) = place(rows, &buckets, keys.len());
         Self { keys, starts, rows }
     }
 
@@ -196,10 +200,10 @@ impl<K> Buckets<K> {
     }
 }
 
-/// Rows in the order of their buckets, and where each bucket begins; one more at the end.
-fn place(rows: &[u32], of: &[u32], buckets: usize) -> (Vec<u32>, Vec<u32>) {
-    let mut starts = vec![0u32; buckets + 1];
-    for b in of {
+/// Rows in the order of their buckets, and the start of each bucket; one more at the end.
+fn place(rows: &[u32], bucket_by_row: &[u32], count: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut starts = vec![0u32; count + 1];
+    for b in bucket_by_row {
         starts[*b as usize + 1] += 1;
     }
     for i in 1..starts.len() {
@@ -207,7 +211,7 @@ fn place(rows: &[u32], of: &[u32], buckets: usize) -> (Vec<u32>, Vec<u32>) {
     }
     let mut next = starts.clone();
     let mut out = vec![0u32; rows.len()];
-    for (r, b) in rows.iter().zip(of) {
+    for (r, b) in rows.iter().zip(bucket_by_row) {
         out[next[*b as usize] as usize] = *r;
         next[*b as usize] += 1;
     }
@@ -246,20 +250,30 @@ fn key(snap: &Snapshot, view: &View, by: GroupBy, row: usize) -> Key {
         GroupBy::State => Key::State(snap.socket(row).state),
         GroupBy::Local => {
             let s = snap.socket(row);
-            if is_ip(s.family) { Key::Local(s.proto, s.local) } else { by_column("local") }
+            match is_ip(s.family) {
+                true if s.zone_index(&s.local.addr) != 0 => {
+                    Key::Zoned(Some(s.proto), snap.end_text(s, &s.local))
+                }
+                true => Key::Local(s.proto, s.local),
+                false => by_column("local"),
+            }
         }
         GroupBy::Remote => {
             let s = snap.socket(row);
             let peer = is_ip(s.family) && !s.remote.is_none();
-            if peer { Key::Addr(s.remote.addr) } else { Key::None("no peer".to_owned()) }
+            match snap.zone(s, &s.remote.addr) {
+                _ if !peer => Key::None(noop("no peer").to_owned()),
+                Some(zone) => Key::Zoned(None, format!("{}%{zone}", s.remote.addr)),
+                None => Key::Addr(s.remote.addr),
+            }
         }
         GroupBy::Process => match snap.owners(row).first() {
             Some(o) => Key::Process(o.process),
             None => match snap.last_owner(row) {
                 Some(f) => Key::None(format!("was {} {}", f.comm, f.pid)),
-                None => {
-                    Key::None(snap.facts[row].owner_missing.map_or("no process", Missing::reason).to_owned())
-                }
+                None => Key::None(
+                    snap.facts[row].owner_missing.map_or(noop("no process"), Missing::reason).to_owned(),
+                ),
             },
         },
         GroupBy::Column(c) => column_key(c, snap, row),
@@ -271,6 +285,7 @@ fn column_key(c: &Column, snap: &Snapshot, row: usize) -> Key {
         Value::Missing(m) => Key::None(m.reason().to_owned()),
         Value::State(s) => Key::State(s),
         Value::Addr(a) => Key::Addr(a),
+        v @ Value::Zoned { .. } => Key::Zoned(None, format::exact(&v)),
         v => Key::Text(format::exact(&v)),
     }
 }
@@ -298,7 +313,7 @@ impl Sort {
                 Some(Role::RecvQ) => turn(a.recv_q.cmp(&b.recv_q), k.descending),
                 Some(Role::SendQ) => turn(a.send_q.cmp(&b.send_q), k.descending),
                 _ if k.column.name == self.by.name() => turn(by_key(), k.descending),
-                // As their first rows stand: the rows came in order, and `sort_by` is stable.
+                // By their first rows: the rows are sorted, and `sort_by` is stable.
                 _ => return none(&a.key).cmp(&none(&b.key)),
             },
             _ => b.len.cmp(&a.len),
@@ -330,15 +345,15 @@ struct Grouper<'a> {
 }
 
 impl Grouper<'_> {
-    /// Within a state: the connections of each endpoint that has more than a handful, served here or connected to;
+    /// Within a state: the connections of each local or remote endpoint with enough of them;
     /// the others after them, so that every group is one range.
-    fn nest(&self, rows: &mut Vec<u32>, groups: &mut Vec<Group>, of: &[u32], outer: u64) {
+    fn nest(&self, rows: &mut Vec<u32>, groups: &mut Vec<Group>, members: &[u32], outer: u64) {
         const ALONE: u32 = 0;
         let mut keys: Vec<Key> = vec![Key::None(String::new())];
         let mut by_listener: FxHashMap<(Proto, Endpoint), u32> = FxHashMap::default();
         let mut by_local: FxHashMap<(Proto, Endpoint), u32> = FxHashMap::default();
         let mut by_remote: FxHashMap<(Proto, Endpoint), u32> = FxHashMap::default();
-        let mut bucket: Vec<u32> = of
+        let mut bucket: Vec<u32> = members
             .iter()
             .map(|r| {
                 let s = self.snap.socket(*r as usize);
@@ -350,7 +365,7 @@ impl Grouper<'_> {
                     Direction::None => ALONE,
                     Direction::In => *by_local.entry((s.proto, s.local)).or_insert_with(|| {
                         let at = self.listeners.listening_endpoint(s.proto, s.local);
-                        *by_listener.entry((s.proto, at)).or_insert_with(|| add(Key::Served(s.proto, at)))
+                        *by_listener.entry((s.proto, at)).or_insert_with(|| add(Key::Listener(s.proto, at)))
                     }),
                     Direction::Out => *by_remote
                         .entry((s.proto, s.remote))
@@ -365,7 +380,7 @@ impl Grouper<'_> {
         let enough =
             |i: usize| count[i] > if matches!(keys[i], Key::To(..)) { MIN_POOL } else { MIN_CLIENTS };
         bucket.iter_mut().filter(|b| !enough(**b as usize)).for_each(|b| *b = ALONE);
-        let (starts, placed) = place(of, &bucket, keys.len());
+        let (starts, placed) = place(members, &bucket, keys.len());
         let range = |i: usize| &placed[starts[i] as usize..starts[i + 1] as usize];
         let mut summed: Vec<(Group, &[u32])> = (1..keys.len())
             .filter(|i| enough(*i))
@@ -373,16 +388,16 @@ impl Grouper<'_> {
             .collect();
         let sort = Sort { by: GroupBy::Local, ..self.sort };
         summed.sort_by(|a, b| sort.compare(&a.0, &b.0));
-        for (mut group, of) in summed {
+        for (mut group, members) in summed {
             group.start = rows.len() as u32;
             groups.push(group);
-            rows.extend(of);
+            rows.extend(members);
         }
         rows.extend(range(0));
     }
 
     /// A group of these rows.
-    fn sum(&self, key: Key, of: &[u32], depth: u8, outer: u64) -> Group {
+    fn sum(&self, key: Key, members: &[u32], depth: u8, outer: u64) -> Group {
         let mut hasher = FxHasher::default();
         (self.view.table.id, self.by.name(), depth, outer).hash(&mut hasher);
         match &key {
@@ -396,7 +411,7 @@ impl Grouper<'_> {
             id: hasher.finish(),
             depth,
             start: 0,
-            len: of.len() as u32,
+            len: members.len() as u32,
             states: StateCounts::default(),
             recv_q: 0,
             send_q: 0,
@@ -410,26 +425,26 @@ impl Grouper<'_> {
             key,
         };
         if self.view.table.is_sockets() {
-            self.sum_sockets(&mut out, of);
+            self.sum_sockets(&mut out, members);
             return out;
         }
         let number = |role: Role, r: u32| {
             let column = self.view.table.with_role(role).filter(|c| c.kind == Kind::BytesPerSec);
             column.and_then(|c| c.value(self.snap, r as usize).number())
         };
-        for r in of {
+        for r in members {
             out.rx = add(out.rx, number(Role::Rx, *r));
             out.tx = add(out.tx, number(Role::Tx, *r));
         }
         out
     }
 
-    fn sum_sockets(&self, out: &mut Group, of: &[u32]) {
-        // Few are sorted, many are hashed.
-        let few = of.len() <= 32;
-        let mut seen: Vec<u128> = Vec::with_capacity(if few { of.len() } else { 0 });
+    fn sum_sockets(&self, out: &mut Group, members: &[u32]) {
+        // A short list is sorted, a long one hashed.
+        let few = members.len() <= 32;
+        let mut seen: Vec<u128> = Vec::with_capacity(if few { members.len() } else { 0 });
         let mut hosts: FxHashSet<u128> = FxHashSet::default();
-        for r in of {
+        for r in members {
             let s = self.snap.socket(*r as usize);
             out.states.add(s.state);
             if !s.is_listener() {
@@ -440,7 +455,9 @@ impl Grouper<'_> {
             out.rx = add(out.rx, rates.rx.map(f64::from));
             out.tx = add(out.tx, rates.tx.map(f64::from));
             if is_ip(s.family) && !s.remote.is_none() {
-                let addr = u128::from_be_bytes(*s.remote.addr.octets());
+                // One host per link: the interface in bits that are zero in a link-local address (RFC 4291, 2.5.6).
+                let zone = u128::from(s.zone_index(&s.remote.addr)) << 64;
+                let addr = u128::from_be_bytes(*s.remote.addr.octets()) ^ zone;
                 if few {
                     seen.push(addr);
                 } else {
@@ -466,15 +483,19 @@ impl Group {
     pub fn title(&self, snap: &Snapshot) -> String {
         match &self.key {
             Key::State(s) => s.name().to_owned(),
-            Key::Local(_, e) | Key::Served(_, e) => e.to_string(),
-            Key::To(_, e) => format!("to {e}"),
+            Key::Local(_, e) | Key::Listener(_, e) => e.to_string(),
+            Key::To(_, e) => msg!("to {}", e),
             Key::Addr(a) => a.to_string(),
             Key::Process(p) => snap
                 .sample
                 .processes
                 .get(*p as usize)
                 .map_or_else(String::new, |p| format!("{} {}", p.info.name(), p.info.pid)),
-            Key::Text(s) | Key::None(s) => s.clone(),
+            Key::Zoned(_, s) | Key::Text(s) => s.clone(),
+            // A reason, or the last owner.
+            Key::None(s) => {
+                s.strip_prefix("was ").map_or_else(|| tr(s).to_owned(), |owner| msg!("was {}", owner))
+            }
         }
     }
 
@@ -493,14 +514,16 @@ impl Group {
         };
         Some(match &self.key {
             Key::State(s) => format!("{}:{}", by.name(), s.name().to_ascii_lowercase().replace('_', "-")),
-            Key::Served(proto, e) if e.addr.is_any() => {
+            Key::Listener(proto, e) if e.addr.is_any() => {
                 format!("proto:{} local_port:{} direction:in", proto.name(), e.port)
             }
-            Key::Local(proto, e) | Key::Served(proto, e) => {
+            Key::Local(proto, e) | Key::Listener(proto, e) => {
                 format!("proto:{} local:{}", proto.name(), end(e))
             }
             Key::To(proto, e) => format!("proto:{} remote:{} direction:out", proto.name(), end(e)),
             Key::Addr(a) => format!("{}:{a}", by.name()),
+            Key::Zoned(Some(proto), s) => format!("proto:{} local:{s}", proto.name()),
+            Key::Zoned(None, s) => format!("{}:{s}", by.name()),
             Key::Process(p) => format!("pid:{}", snap.sample.processes.get(*p as usize)?.info.pid),
             Key::Text(s) => format!("{}={}", by.name(), crate::filter::quote(s)),
             // `none` would also match values missing for other reasons.

@@ -75,70 +75,71 @@ pub fn largest_first(column: &Column) -> bool {
     )
 }
 
-/// Sorts row numbers in place. Stable: rows that are equal by every key stay as they were.
+/// Sorts row numbers in place. Stable: rows that are equal by every key keep their order.
 ///
-/// Values are read once a row and key, as plain integers where that can be; a later key is read only for rows that the
-/// keys before it leave equal.
+/// Values are read once per row and key, as integers if possible; a later key is read only for rows that compare equal by
+/// the earlier ones.
 pub fn sort(rows: &mut [u32], snap: &Snapshot, keys: &[SortKey]) {
     let Some((key, rest)) = keys.split_first() else { return };
     if rows.len() < 2 {
         return;
     }
-    let turn = key.descending;
+    let descending = key.descending;
     match read(rows, snap, key.column) {
-        Keys::Numbers(mut of) => {
-            if turn {
-                of.iter_mut().filter(|k| !k.0).for_each(|k| k.1 = !k.1);
+        Keys::Numbers(mut numbers) => {
+            if descending {
+                numbers.iter_mut().filter(|k| !k.0).for_each(|k| k.1 = !k.1);
             }
-            let index = by_integers(of.iter().copied());
-            place(&index, |a, b| of[a as usize] == of[b as usize], rows, snap, rest);
+            let index = sorted_indexes(numbers.iter().copied());
+            place(&index, |a, b| numbers[a as usize] == numbers[b as usize], rows, snap, rest);
         }
-        Keys::Ends(of) => {
-            // An IPv4 endpoint fits into the head whole; an IPv6 one is decided by it nearly always.
-            let head = |e: &Option<Endpoint>| match e {
-                Some(e) if turn => (false, !end_head(e)),
-                Some(e) => (false, end_head(e)),
+        Keys::Ends(ends) => {
+            // An IPv4 endpoint fits into the prefix; for IPv6 the prefix nearly always decides.
+            let prefix = |e: &Option<Endpoint>| match e {
+                Some(e) if descending => (false, !endpoint_prefix(e)),
+                Some(e) => (false, endpoint_prefix(e)),
                 None => (true, 0),
             };
-            let mut index = by_integers(of.iter().map(head));
-            let end = |i: u32| &of[i as usize];
+            let mut index = sorted_indexes(ends.iter().map(prefix));
+            let end = |i: u32| &ends[i as usize];
             let long = |i: u32| end(i).is_some_and(|e| !e.addr.is_v4());
-            for run in index.chunk_by_mut(|a, b| head(end(*a)) == head(end(*b))) {
+            for run in index.chunk_by_mut(|a, b| prefix(end(*a)) == prefix(end(*b))) {
                 if run.len() > 1 && long(run[0]) {
-                    run.sort_by(|a, b| if turn { end(*b).cmp(end(*a)) } else { end(*a).cmp(end(*b)) });
+                    run.sort_by(|a, b| if descending { end(*b).cmp(end(*a)) } else { end(*a).cmp(end(*b)) });
                 }
             }
-            place(&index, |a, b| of[a as usize] == of[b as usize], rows, snap, rest);
+            place(&index, |a, b| ends[a as usize] == ends[b as usize], rows, snap, rest);
         }
-        Keys::Texts(of) => {
-            let compare = |a: &Value<'_>, b: &Value<'_>| compare(a, b, turn);
-            // Sixteen letters decide nearly always, without a look at the text itself.
-            let mut index: Vec<(bool, (u64, u64), u32)> = of
+        Keys::Texts(texts) => {
+            let compare = |a: &Value<'_>, b: &Value<'_>| compare(a, b, descending);
+            // The first 16 bytes nearly always decide, without touching the text itself.
+            let mut index: Vec<(bool, (u64, u64), u32)> = texts
                 .iter()
                 .zip(0..)
                 .map(|(v, i)| match v {
-                    Value::Text(s) if turn => (false, (!head(s, 0), !head(s, 8)), i),
-                    Value::Text(s) => (false, (head(s, 0), head(s, 8)), i),
+                    Value::Text(s) if descending => (false, (!text_prefix(s, 0), !text_prefix(s, 8)), i),
+                    Value::Text(s) => (false, (text_prefix(s, 0), text_prefix(s, 8)), i),
                     _ => (true, (0, 0), i),
                 })
                 .collect();
             index.sort_by(|a, b| {
-                (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| compare(&of[a.2 as usize], &of[b.2 as usize]))
+                (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| compare(&texts[a.2 as usize], &texts[b.2 as usize]))
             });
             let index: Vec<u32> = index.into_iter().map(|(_, _, i)| i).collect();
-            let equal = |a: u32, b: u32| compare(&of[a as usize], &of[b as usize]).is_eq();
+            let equal = |a: u32, b: u32| compare(&texts[a as usize], &texts[b as usize]).is_eq();
             place(&index, equal, rows, snap, rest);
         }
-        Keys::Values(of) => {
+        Keys::Values(values) => {
             let mut index: Vec<u32> = (0..rows.len() as u32).collect();
-            index.sort_by(|a, b| compare(&of[*a as usize], &of[*b as usize], turn));
-            let equal = |a: u32, b: u32| compare(&of[a as usize], &of[b as usize], turn).is_eq();
+            index.sort_by(|a, b| compare(&values[*a as usize], &values[*b as usize], descending));
+            let equal =
+                |a: u32, b: u32| compare(&values[a as usize], &values[b as usize], descending).is_eq();
             place(&index, equal, rows, snap, rest);
         }
     }
 }
 
-/// One key of all rows. The flag says that the value is missing.
+/// One sort key of all rows. The flag is true if the value is missing.
 enum Keys<'a> {
     Numbers(Vec<(bool, u64)>),
     Ends(Vec<Option<Endpoint>>),
@@ -148,7 +149,7 @@ enum Keys<'a> {
 
 fn read<'a>(rows: &[u32], snap: &'a Snapshot, column: &Column) -> Keys<'a> {
     let each = || rows.iter().map(|r| column.value(snap, *r as usize));
-    // Most columns hold values of one kind: what the first one is, they are tried as, without keeping any.
+    // Most columns hold values of one kind: assume that of the first value, and store nothing else.
     match each().find(|v| !v.is_missing()) {
         first @ (None | Some(Value::Uint(_) | Value::Bool(_) | Value::State(_) | Value::States(_))) => {
             let rank = first.map(|v| v.rank());
@@ -180,7 +181,7 @@ fn read<'a>(rows: &[u32], snap: &'a Snapshot, column: &Column) -> Keys<'a> {
     }
     let values: Vec<Value<'a>> = each().collect();
     let all = |is: fn(&Value<'_>) -> bool| values.iter().all(|v| v.is_missing() || is(v));
-    // Larger integers have no float of their own.
+    // Larger integers have no exact float.
     let is_number = |v: &Value<'_>| match v {
         Value::Uint(n) => *n <= 1 << 53,
         v => matches!(v, Value::Float(_) | Value::AtLeast(_)),
@@ -193,8 +194,8 @@ fn read<'a>(rows: &[u32], snap: &'a Snapshot, column: &Column) -> Keys<'a> {
     if all(|v| matches!(v, Value::Text(_))) { Keys::Texts(values) } else { Keys::Values(values) }
 }
 
-/// Part of an endpoint, ordered as endpoints are as far as it goes.
-fn end_head(e: &Endpoint) -> u64 {
+/// Prefix of an endpoint as an integer, in the order of endpoints.
+fn endpoint_prefix(e: &Endpoint) -> u64 {
     let bits = u128::from_be_bytes(*e.addr.octets());
     if e.addr.is_v4() {
         return 1 << 62 | (bits as u32 as u64) << 16 | u64::from(e.port);
@@ -203,8 +204,8 @@ fn end_head(e: &Endpoint) -> u64 {
     if below { (bits >> 66) as u64 } else { 2 << 62 | (bits >> 66) as u64 }
 }
 
-/// Eight bytes from there on, ordered as the texts are as far as they go.
-fn head(s: &str, from: usize) -> u64 {
+/// Eight bytes of a text from an offset as an integer, in the order of texts.
+fn text_prefix(s: &str, from: usize) -> u64 {
     let rest = s.as_bytes().get(from..).unwrap_or(&[]);
     let mut b = [0u8; 8];
     let n = rest.len().min(8);
@@ -212,18 +213,18 @@ fn head(s: &str, from: usize) -> u64 {
     u64::from_be_bytes(b)
 }
 
-/// The places of these keys in order, the missing ones last. One integer holds a key and its place: nothing sorts faster,
-/// and as every one is different, equals stay as they were.
-fn by_integers(of: impl Iterator<Item = (bool, u64)>) -> Vec<u32> {
-    let whole = |(i, (missing, key)): (usize, (bool, u64))| {
+/// Indexes of these keys in ascending order, missing ones last. Key and index share one integer: that sorts fastest, and
+/// since all integers differ, equal keys keep their order.
+fn sorted_indexes(keys: impl Iterator<Item = (bool, u64)>) -> Vec<u32> {
+    let packed = |(i, (missing, key)): (usize, (bool, u64))| {
         u128::from(missing) << 96 | u128::from(key) << 32 | i as u128
     };
-    let mut all: Vec<u128> = of.enumerate().map(whole).collect();
+    let mut all: Vec<u128> = keys.enumerate().map(packed).collect();
     all.sort_unstable();
     all.into_iter().map(|k| k as u32).collect()
 }
 
-/// Puts rows in the order of the index and sorts runs of equals by the other keys.
+/// Reorders rows by the index and sorts runs of equal rows by the other keys.
 fn place(
     index: &[u32],
     equal: impl Fn(u32, u32) -> bool,

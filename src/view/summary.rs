@@ -58,8 +58,8 @@ fn key_columns(table: &'static Table, by: GroupBy) -> Vec<&'static Column> {
 }
 
 impl<'a> Summary<'a> {
-    /// Sums up the outermost groups of an arranged view: the sums are those of `columns` that can be added up, and
-    /// the groups are ordered by the sum that `sort` names first, where it is one of them.
+    /// Sums up the outermost groups of an arranged view: the sums are those of the summable `columns`, and
+    /// the groups are ordered by the first key of `sort` if it is one of them.
     pub fn new(
         snap: &'a Snapshot,
         table: &'static Table,
@@ -80,14 +80,14 @@ impl<'a> Summary<'a> {
         out.extend(&summed);
         let mut rows: Vec<Vec<Value<'a>>> = Vec::new();
         for g in arranged.groups.iter().filter(|g| g.depth == 0) {
-            let of = &arranged.rows[g.start as usize..(g.start + g.len) as usize];
-            let Some(first) = of.first().map(|r| *r as usize) else { continue };
+            let members = &arranged.rows[g.start as usize..(g.start + g.len) as usize];
+            let Some(first) = members.first().map(|r| *r as usize) else { continue };
             let mut row: Vec<Value<'a>> = heads.iter().map(|c| c.value(snap, first)).collect();
             row.push(Value::from(g.len));
             if sockets && by != GroupBy::Remote {
                 row.push(Value::from(g.hosts));
             }
-            row.extend(summed.iter().map(|c| sum(snap, c, of, g, sockets)));
+            row.extend(summed.iter().map(|c| sum(snap, c, members, g, sockets)));
             rows.push(row);
         }
         let key = sort.first().and_then(|k| {
@@ -112,11 +112,11 @@ fn by_number(a: &Value<'_>, b: &Value<'_>, descending: bool) -> Ordering {
 
 /// The sum over the rows that have the value. The queues of listeners count connections and their limit, not
 /// bytes: they are added up only among themselves.
-fn sum<'a>(snap: &Snapshot, c: &'static Column, of: &[u32], g: &Group, sockets: bool) -> Value<'a> {
+fn sum<'a>(snap: &Snapshot, c: &'static Column, members: &[u32], g: &Group, sockets: bool) -> Value<'a> {
     let queue = sockets && matches!(c.name, "recv_q" | "send_q");
     let only_listeners = g.states.get(crate::model::State::Listen) == g.len;
     let (mut whole, mut float, mut any, mut is_float) = (0u64, 0f64, false, false);
-    for r in of {
+    for r in members {
         let r = *r as usize;
         if queue && !only_listeners && snap.socket(r).is_listener() {
             continue;

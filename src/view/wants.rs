@@ -1,4 +1,4 @@
-//! Request for the poll that answers a question.
+//! Poll request for a view: the data that its columns, filter and sort order need.
 
 use super::sort::SortKey;
 use crate::filter::Filter;

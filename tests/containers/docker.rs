@@ -1,33 +1,33 @@
-//! Docker Engine of the test's own.
+//! Private Docker Engine of a test.
 
 use super::world::{Program, check, run, sh};
 use crate::wait::until;
 use std::fs;
 use std::process::{Command, Stdio};
 
-/// Socket of the engine: the usual place, in a `/run` that is the test's own. So neither `docker` nor this program has to be
-/// told.
+/// Socket of the engine: the default path, in the test's private `/run`, so that neither `docker` nor sockscope needs
+/// configuration.
 pub(crate) const SOCKET: &str = "/run/docker.sock";
 
 /// A running `dockerd` with the image `box` (busybox alone). All its files are below `/run`, which is a tmpfs of this
 /// case; it is stopped by its pid when this is dropped, with its containers.
 ///
-/// A case gets one that is running already, and names its containers itself; a container is removed when the answer of
+/// A case gets a running engine and names its containers itself; a container is removed when the result of
 /// [`Docker::run`] is dropped:
 ///
 /// ```text
 /// pub(crate) fn my_case(docker: &Docker) -> Result<(), String> {
-///     let web = docker.run("web", &["-p", "8080:80"], "httpd -f -p 80")?;   // up, and `web.pid` is its process
+///     let web = docker.run("web", &["-p", "8080:80"], "httpd -f -p 80")?;   // running, `web.pid` is its process
 ///     let outside = Outside::new()?;                                       // 203.0.113.5 behind a veth pair
 ///     let client = outside.connect("203.0.113.1", 8080, 50000)?;           // idle connection, until dropped
-///     let told = docker.ask(&["inspect", "-f", "{{.NetworkSettings.IPAddress}}", "web"])?;
-///     let rows = rows(&["forwards"])?;                                     // this program's JSON
+///     let address = docker.ask(&["inspect", "-f", "{{.NetworkSettings.IPAddress}}", "web"])?;
+///     let rows = rows(&["forwards"])?;                                     // JSON of sockscope
 ///     check(rows.len() == 1, || format!("{rows:?}"))
 /// }
 /// ```
 pub(crate) struct Docker {
     daemon: Program,
-    /// Value of `DOCKER_HOST` for it.
+    /// Value of `DOCKER_HOST` for this engine.
     pub(crate) host: String,
 }
 
@@ -35,18 +35,18 @@ pub(crate) struct Docker {
 pub(crate) struct Container<'a> {
     docker: &'a Docker,
     pub(crate) name: String,
-    /// Its whole id.
+    /// Full id.
     pub(crate) id: String,
-    /// Its first process, as seen from here.
+    /// First process, in the pid namespace of the test.
     pub(crate) pid: u32,
-    /// Its IPv4 address in the engine's network.
+    /// IPv4 address in the engine's network.
     pub(crate) addr: String,
 }
 
 impl Docker {
-    /// Starts it with these further flags. `vfs` is slow with large images and works everywhere.
+    /// Starts the engine with these additional flags. `vfs` is slow with large images and works everywhere.
     pub(crate) fn start(flags: &[&str]) -> Result<Self, String> {
-        // Not the machine's.
+        // Not the configuration of the machine.
         fs::write("/run/docker.json", "{}").map_err(|e| e.to_string())?;
         let log = fs::File::create("/run/dockerd.log").map_err(|e| e.to_string())?;
         let daemon = Command::new("dockerd")
@@ -86,12 +86,12 @@ impl Docker {
         Ok(docker)
     }
 
-    /// Asks `docker`.
+    /// Runs `docker`; returns its output.
     pub(crate) fn ask(&self, args: &[&str]) -> Result<String, String> {
         Ok(run(Command::new("docker").env("DOCKER_HOST", &self.host).args(args))?.trim().to_owned())
     }
 
-    /// Runs a container of the image `box`: these flags, and a command of busybox (`httpd -f -p 80`).
+    /// Runs a container of the image `box` with these flags and a busybox command (`httpd -f -p 80`).
     pub(crate) fn run(&self, name: &str, flags: &[&str], command: &str) -> Result<Container<'_>, String> {
         let words: Vec<&str> = command.split_whitespace().collect();
         let args = [&["run", "-d", "--name", name], flags, &["box", "/bin/busybox"], &words[..]].concat();

@@ -1,16 +1,16 @@
-//! Published ports, against what Docker, iptables and conntrack say of them.
+//! Published ports, compared with Docker, iptables and conntrack.
 
 use super::docker::Docker;
 use super::world::{Outside, Program, check, rows, run, sockscope};
 use crate::wait::until;
 use std::process::Command;
 
-/// The rule, the target, who answers, the real client, and the way: with whatever the engine forwards by.
+/// Rule, target, backend, real client and route, however the engine forwards.
 fn published(docker: &Docker, by: &str, local: bool) -> Result<(), String> {
     let web = docker.run("web", &["-p", "8080:80", "-p", "5353:53/udp"], "httpd -f -p 80")?;
     let outside = Outside::new()?;
     let _client = outside.connect("203.0.113.1", 8080, 50000)?;
-    // Through the proxy, which alone is reached over the loopback interface.
+    // Through the proxy: over the loopback interface only the proxy is reachable.
     let _near = if local {
         let script = "use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1:8080') or die; sleep 600";
         Some(Program::start(Command::new("perl").args(["-e", script]))?)
@@ -30,7 +30,7 @@ fn published(docker: &Docker, by: &str, local: bool) -> Result<(), String> {
         row["pid"] == web.pid && row["process"].as_str().is_some_and(|p| p.ends_with(&web.pid.to_string())),
         || format!("{}: {row}", web.pid),
     )?;
-    // The engine says so too, and what it publishes is a column.
+    // The engine agrees, and the published ports are a column.
     let how = row["how"].as_str().unwrap_or_default();
     check(how.contains("docker: web 0.0.0.0:8080->80/tcp"), || how.to_owned())?;
     let ports = docker.ask(&["port", "web", "80/tcp"])?;
@@ -41,12 +41,13 @@ fn published(docker: &Docker, by: &str, local: bool) -> Result<(), String> {
         column.len() == 1 && all.contains("0.0.0.0:8080->80/tcp") && all.contains("0.0.0.0:5353->53/udp"),
         || format!("{column:#?}"),
     )?;
-    // As iptables has it.
-    let told = run(Command::new("iptables").args(["-t", "nat", "-S", "DOCKER"]))?;
+    // As iptables lists it.
+    let rules = run(Command::new("iptables").args(["-t", "nat", "-S", "DOCKER"]))?;
     check(
-        told.lines()
+        rules
+            .lines()
             .any(|l| l.contains("--dport 8080") && l.ends_with(&format!("--to-destination {target}"))),
-        || told,
+        || rules,
     )?;
     // A published port without a listener in the container.
     let no_listener = rows(&["forwards", "finding:no-listener"])?;
@@ -70,25 +71,25 @@ fn published(docker: &Docker, by: &str, local: bool) -> Result<(), String> {
         });
         check(near.is_some(), || format!("{inside:#?}"))?;
     }
-    // The way is drawn.
+    // The route is drawn.
     let screen = run(sockscope()
         .args(["screenshot", "--size", "150x50", "--polls", "2", "--keys"])
         .arg("/lport:80 state:established remote:203.0.113.5<enter>gggg<enter>"))?;
     for word in ["forwarding path", "203.0.113.1:8080", "dnat", &target, "busybox", " fd "] {
         check(screen.contains(word), || format!("{word}: {screen}"))?;
     }
-    // What stops while it is watched is gone.
+    // A container that stops while watched disappears.
     drop(web);
     until("the forward is gone", || rows(&["forwards", "host_port:8080"]).ok().filter(Vec::is_empty))?;
     Ok(())
 }
 
-/// With Docker's proxy: a rule for what comes from outside, a program for what comes from here.
+/// With Docker's proxy: a rule for outside clients, a process for local ones.
 pub(crate) fn published_port_has_rule_and_proxy(docker: &Docker) -> Result<(), String> {
     published(docker, "dnat + docker-proxy", true)
 }
 
-/// Without it.
+/// Without Docker's proxy.
 pub(crate) fn published_port_has_a_rule_alone(docker: &Docker) -> Result<(), String> {
     published(docker, "dnat", false)
 }

@@ -1,10 +1,10 @@
-//! Podman of an ordinary user, with an image and files of the test's own.
+//! Rootless Podman with a private image and private files.
 
 use super::world::{Program, check, rows, rows_of, run, sh, sockscope};
 use crate::wait::{until, until_ok};
 use std::process::Command;
 
-/// An ordinary user with subordinate ids, made in this world alone, whose files are below `/run`, and the image `box`.
+/// A non-root user with subordinate ids, created for the case, with files below `/run` and the image `box`.
 pub(crate) struct Podman {
     uid: String,
 }
@@ -28,7 +28,7 @@ impl Podman {
         Ok(this)
     }
 
-    /// A command that this user runs.
+    /// A command run as this user.
     pub(crate) fn user(&self, program: &str) -> Command {
         let mut command = Command::new("setpriv");
         command
@@ -38,7 +38,7 @@ impl Podman {
         command
     }
 
-    /// Its service, to which this program's questions go, running until this is dropped.
+    /// The API service of this user, which sockscope queries; runs until dropped.
     pub(crate) fn service(&self) -> Result<Program, String> {
         let mut command = self.user("podman");
         command.args(["--cgroup-manager=cgroupfs", "--events-backend=file", "--storage-driver=vfs"]);
@@ -48,7 +48,7 @@ impl Podman {
         Ok(service)
     }
 
-    /// Asks `podman`.
+    /// Runs `podman`; returns its output.
     pub(crate) fn ask(&self, args: &[&str]) -> Result<String, String> {
         let mut command = self.user("podman");
         command
@@ -65,8 +65,8 @@ impl Drop for Podman {
     }
 }
 
-/// A container of an ordinary user is named, with its namespace, though no service of Podman runs that could be asked, and
-/// on a machine where an ordinary user may make no control group.
+/// A rootless container and its namespace have their names although no Podman service runs, also
+/// on a machine where a non-root user cannot create cgroups.
 pub(crate) fn rootless_container_is_named(podman: &Podman) -> Result<(), String> {
     let command = ["localhost/box", "/bin/busybox", "httpd", "-f", "-p", "80"];
     let id = podman.ask(&[&["run", "-d", "--name", "site", "-p", "8081:80"], &command[..]].concat())?;
@@ -76,14 +76,14 @@ pub(crate) fn rootless_container_is_named(podman: &Podman) -> Result<(), String>
     until_ok(|| {
         let found = rows(&ask)?.first().cloned().ok_or("no listener inside")?;
         check(found["pid"] == pid, || format!("{pid}: {found}"))?;
-        // Called after the container, and not after the helpers of Podman that were in there before it.
+        // Named after the container, not after Podman's helper processes that were in it first.
         check(found["netns"] == "site", || found.to_string())?;
         check(found["container"] == "site" && found["container_engine"] == "podman", || found.to_string())?;
         check(found["container_id"] == id.as_str(), || format!("{id}: {found}"))
     })?;
     let by_name = rows(&["processes", "container:site", "-c", "pid"])?;
     check(by_name.iter().any(|p| p["pid"] == pid), || format!("{by_name:?}"))?;
-    // The user's own view has it too.
+    // The user sees it too.
     let mut own = podman.user(env!("CARGO_BIN_EXE_sockscope"));
     let own = rows_of(own.args(["processes", "container:site", "-c", "pid"]))?;
     check(own.iter().any(|p| p["pid"] == pid), || format!("{own:?}"))?;
@@ -93,8 +93,8 @@ pub(crate) fn rootless_container_is_named(podman: &Podman) -> Result<(), String>
     podman.ask(&["rm", "-f", "-t", "0", "site"]).map(|_| ())
 }
 
-/// The published port of an ordinary user: what forwards it, where to, and who answers, as root and as the user himself
-/// see it. By rootlessport, and by slirp4netns alone.
+/// Published port of a rootless container: proxy, target and backend, as seen by root and by the user;
+/// with rootlessport and with slirp4netns alone.
 pub(crate) fn rootless_published_port_has_forwarder_and_target(podman: &Podman) -> Result<(), String> {
     const COLUMNS: &str = "host,by,target,target_netns,container,process,pid,how,clients,listens";
     let _service = podman.service()?;
@@ -109,8 +109,8 @@ pub(crate) fn rootless_published_port_has_forwarder_and_target(podman: &Podman) 
         let pid = podman.ask(&["inspect", "-f", "{{.State.Pid}}", name])?;
         let pid: u32 = pid.parse().map_err(|e| format!("{pid}: {e}"))?;
         let id = podman.ask(&["inspect", "-f", "{{.Id}}", name])?;
-        let told = podman.ask(&["port", name])?;
-        check(told.lines().any(|l| l == "80/tcp -> 0.0.0.0:8081"), || told.clone())?;
+        let ports = podman.ask(&["port", name])?;
+        check(ports.lines().any(|l| l == "80/tcp -> 0.0.0.0:8081"), || ports.clone())?;
         let script = "use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1:8081') or die; sleep 600";
         let _client = Program::start(Command::new("perl").args(["-e", script]))?;
         for who in ["root", "scope"] {
@@ -132,7 +132,7 @@ pub(crate) fn rootless_published_port_has_forwarder_and_target(podman: &Podman) 
                 let how = row["how"].as_str().unwrap_or_default();
                 check(how.contains(&format!("podman: {name} 0.0.0.0:8081->80/tcp")), || how.to_owned())
             })?;
-            // Nothing listens behind the other.
+            // Nothing listens on the target of the other.
             let mut command = if who == "root" { sockscope() } else { own() };
             let dead = rows_of(command.args(["forwards", "finding:dead"]))?;
             check(dead.len() == 1 && dead[0]["host"] == "127.0.0.1:9000", || format!("{who}: {dead:#?}"))?;
@@ -150,7 +150,7 @@ pub(crate) fn rootless_published_port_has_forwarder_and_target(podman: &Podman) 
             })?;
             check(inside[0]["netns"] == name, || inside[0].to_string())?;
         }
-        // By the two sockets of rootlessport, or by the client's port, which slirp4netns keeps.
+        // By the two sockets of rootlessport, or by the client's port, which slirp4netns preserves.
         let known = rows(&["list", "state:established", "lport:80", "-c", "client,asked_for,netns"])?;
         let client = known.iter().find(|r| r["asked_for"] == "127.0.0.1:8081");
         check(client.is_some_and(|r| r["netns"] == name), || format!("{known:#?}"))?;
@@ -160,15 +160,15 @@ pub(crate) fn rootless_published_port_has_forwarder_and_target(podman: &Podman) 
     Ok(())
 }
 
-/// `pasta` by itself, as later versions of Podman use it: which port goes where its command line says.
+/// `pasta` alone, as later versions of Podman use it: the command line has the forwarded ports.
 pub(crate) fn port_forwarded_by_pasta_has_target_and_client(podman: &Podman) -> Result<(), String> {
     let outside = super::world::Outside::new()?;
-    // It takes the address and the routes of the interface that leads out.
+    // It copies address and routes of the interface with the default route.
     sh("ip route add default via 203.0.113.5")?;
     let mut command = podman.user("pasta");
     let program = command.args(["--config-net", "-t", "8090:80", "--", "busybox", "httpd", "-f", "-p", "80"]);
     let _pasta = Program::start(program)?;
-    // The process inside is pasta's own until it has become that program.
+    // The process inside is pasta itself until it executes the command.
     until_ok(|| {
         let all = rows(&["forwards", "by:pasta"])?;
         let row = all.first().filter(|_| all.len() == 1).ok_or_else(|| format!("{all:#?}"))?;
@@ -177,7 +177,7 @@ pub(crate) fn port_forwarded_by_pasta_has_target_and_client(podman: &Podman) -> 
             row["host"] == "0.0.0.0:8090" && row["target"] == "203.0.113.1:80" && row["listens"] == true;
         check(right && served.starts_with("busybox ") && row["target_netns"] == served, || row.to_string())
     })?;
-    // Over the loopback interface it makes one socket inside for each that it accepted.
+    // Over the loopback interface it opens one socket inside for each accepted connection.
     let script =
         "use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1:8090') or die; sleep 600";
     let _client = Program::start(Command::new("perl").args(["-e", script]))?;
@@ -185,7 +185,7 @@ pub(crate) fn port_forwarded_by_pasta_has_target_and_client(podman: &Podman) -> 
         let known = rows(&["list", "state:established", "lport:80", "-c", "client,asked_for"]).ok()?;
         known.into_iter().find(|r| r["asked_for"] == "127.0.0.1:8090")
     })?;
-    // From outside it makes none; whether the handshake inside comes to its end is not ours to say.
+    // From outside it opens none; the handshake inside may or may not complete.
     let _far = outside.connect("203.0.113.1", 8090, 50001)?;
     until("the client from outside", || {
         let known = rows(&["list", "lport:80", "-c", "client,asked_for"]).ok()?;

@@ -1,12 +1,12 @@
-//! Units, containers and the names of namespaces, against what the engines say.
+//! Units, containers and namespace names, compared with the engines.
 
 use super::docker::Docker;
 use super::world::{Outside, Program, check, rows, rows_of, run, sh, sockscope};
 use crate::wait::{until, until_ok};
 use std::process::Command;
 
-/// A container's listener and the connection of a client from outside are seen in its namespace, with its process, under
-/// the name that the engine tells, in every table.
+/// The listener of a container and the connection of an outside client are in its namespace, with its process, under
+/// the engine's name for it, in every table.
 pub(crate) fn container_is_named_in_every_table(docker: &Docker) -> Result<(), String> {
     let web = docker.run("web", &["-p", "8080:80"], "httpd -f -p 80")?;
     let outside = Outside::new()?;
@@ -28,7 +28,7 @@ pub(crate) fn container_is_named_in_every_table(docker: &Docker) -> Result<(), S
         check(inside[key] == want, || format!("{key} is {want}: {inside}"))?;
     }
     check(inside["remote_port"] == 50000, || inside.to_string())?;
-    // By the whole id, by a part of it, by the namespace, by the image.
+    // By full id, part of the id, namespace and image.
     for filter in [
         format!("container:{}", web.id),
         format!("container:{}", &web.id[..12]),
@@ -50,7 +50,7 @@ pub(crate) fn container_is_named_in_every_table(docker: &Docker) -> Result<(), S
     let groups = rows(&["processes", "container:web", "--group-by", "container"])?;
     check(groups.len() == 1, || format!("{groups:?}"))?;
 
-    // The host speaks with the container: that is who the peer is.
+    // The host is the peer of the container.
     let mut own = std::net::TcpStream::connect((web.addr.as_str(), 80)).map_err(|e| e.to_string())?;
     let _ = std::io::Write::flush(&mut own);
     let peer = until("the peer", || {
@@ -59,7 +59,7 @@ pub(crate) fn container_is_named_in_every_table(docker: &Docker) -> Result<(), S
     })?;
     check(peer["container"] == "web", || peer.to_string())?;
 
-    // Unasked, the short id stands.
+    // Without querying the engine, the short id is shown.
     let unnamed = rows(&["list", "--no-engine", "state:listen", "lport:80", "-c", "container,image,netns"])?;
     check(unnamed[0]["container"] == web.id[..12] && unnamed[0]["netns"] == web.id[..12], || {
         format!("{unnamed:?}")
@@ -67,7 +67,7 @@ pub(crate) fn container_is_named_in_every_table(docker: &Docker) -> Result<(), S
     check(unnamed[0]["image"].is_null(), || format!("{unnamed:?}"))
 }
 
-/// An ordinary user sees the container's id where its files are open to all, no name, and is told why.
+/// A non-root user sees the container's id (world-readable), not its name, and the reason.
 pub(crate) fn ordinary_user_sees_ids_and_what_is_missing(docker: &Docker) -> Result<(), String> {
     let web = docker.run("web", &["-p", "8080:80"], "httpd -f -p 80")?;
     let other = || {
@@ -86,7 +86,7 @@ pub(crate) fn ordinary_user_sees_ids_and_what_is_missing(docker: &Docker) -> Res
         rows_of(other().args(["processes", &format!("container:{}", web.id), "-c", "pid,container,image"]))?;
     let first = seen.iter().find(|p| p["pid"] == web.pid).ok_or_else(|| format!("its process: {seen:?}"))?;
     check(first["container"] == web.id[..12] && first["image"].is_null(), || first.to_string())?;
-    // Where the published port goes is visible too: by the command line of the proxy.
+    // The target of the published port is visible too: in the command line of the proxy.
     let published =
         rows_of(other().args(["forwards", "host_port:8080", "-c", "target,container,target_netns"]))?;
     let to = format!("{}:80", web.addr);
@@ -94,17 +94,17 @@ pub(crate) fn ordinary_user_sees_ids_and_what_is_missing(docker: &Docker) -> Res
         r["target"] == to.as_str() && r["container"] == web.id[..12] && r["target_netns"] == web.id[..12]
     };
     check(!published.is_empty() && published.iter().all(right), || format!("{published:#?}"))?;
-    // What is missing is said to a person: on a terminal.
-    let told = |args: &str| {
+    // Missing data is reported on a terminal only.
+    let report = |args: &str| {
         let command = format!("{:?} {args}", other()).replace('"', "");
         run(Command::new("script").args(["-qec", &command, "/dev/null"]))
     };
-    let said = told("processes -c container")?;
-    check(said.contains("container names") && said.contains("docker.sock"), || said.clone())?;
-    // Its namespace is named beside the reason why it was not entered.
-    let said = told("list")?;
-    check(said.contains("network namespaces") && said.contains(&web.id[..12]), || said.clone())?;
-    // A script that asks for one that is closed to it is told so, and not only that there is nothing.
+    let output = report("processes -c container")?;
+    check(output.contains("container names") && output.contains("docker.sock"), || output.clone())?;
+    // Its namespace is listed with the reason that it was not entered.
+    let output = report("list")?;
+    check(output.contains("network namespaces") && output.contains(&web.id[..12]), || output.clone())?;
+    // A script that requests an inaccessible namespace gets an error, not an empty result.
     sh("ip netns add shut")?;
     let asked = other().args(["list", "--netns", "shut"]).output().map_err(|e| e.to_string())?;
     let why = String::from_utf8_lossy(&asked.stderr).into_owned();
@@ -113,24 +113,24 @@ pub(crate) fn ordinary_user_sees_ids_and_what_is_missing(docker: &Docker) -> Res
         || why.clone(),
     )?;
     sh("ip netns del shut")?;
-    // How many connections are tracked is known, though not which.
+    // The number of tracked connections is known, the connections are not.
     let outside = Outside::new()?;
     let _client = outside.connect("203.0.113.1", 8080, 0)?;
     let count = || sh("cat /proc/sys/net/netfilter/nf_conntrack_count");
     until("a tracked connection", || count().ok().filter(|n| n.trim() != "0"))?;
-    let said = told("forwards")?;
+    let output = report("forwards")?;
     let n = count()?;
-    let words = said.split("conntrack entries: not permitted: it needs CAP_NET_ADMIN; there are ").nth(1);
+    let words = output.split("conntrack entries: not permitted: it needs CAP_NET_ADMIN; there are ").nth(1);
     let number = |s: &str| s.lines().next()?.trim().parse::<u64>().ok();
-    // It goes up and down by itself meanwhile.
+    // The number changes in the meantime.
     let near = words.and_then(number).zip(number(&n)).is_some_and(|(a, b)| a > 0 && a.abs_diff(b) <= 5);
-    check(near, || format!("{n}: {said}"))
+    check(near, || format!("{n}: {output}"))
 }
 
-/// A socket in a control group of a unit is that unit's for a user who cannot see its process.
+/// A socket in the cgroup of a unit belongs to that unit, for a user who cannot see the process.
 pub(crate) fn hidden_process_has_its_unit(_: &Docker) -> Result<(), String> {
     let root = sh("awk '$3 == \"cgroup2\" { print $2; exit }' /proc/self/mounts")?;
-    // Control groups are the machine's: another run may be under way.
+    // Cgroups are machine-wide: another run may be active.
     let slice = sh(&format!("mktemp -d --suffix=.slice {}/sockscope-XXXXXX", root.trim()))?;
     let slice = slice.trim();
     let group = format!("{slice}/hidden.service");
@@ -166,7 +166,7 @@ pub(crate) fn hidden_process_has_its_unit(_: &Docker) -> Result<(), String> {
     checked.and(removed.map(|_| ()))
 }
 
-/// A container that stops while it is watched goes, its namespace with it, without a word of trouble.
+/// A container that stops while watched disappears with its namespace, without an error.
 pub(crate) fn container_that_stops_while_watched_is_gone(docker: &Docker) -> Result<(), String> {
     let web = docker.run("brief", &[], "httpd -f -p 80")?;
     until("the listener", || rows(&["list", "ns:brief", "state:listen"]).ok().filter(|r| r.len() == 1))?;
@@ -204,7 +204,7 @@ pub(crate) fn container_that_stops_while_watched_is_gone(docker: &Docker) -> Res
     check(rows(&["list", "ns:brief"])?.is_empty(), || "it is still there".to_owned())
 }
 
-/// A namespace made inside a container's is one of its own.
+/// A namespace created inside a container's namespace is separate.
 pub(crate) fn namespace_made_in_a_container_is_its_own(docker: &Docker) -> Result<(), String> {
     let web = docker.run("outer", &[], "httpd -f -p 80")?;
     let pid = web.pid.to_string();
@@ -218,14 +218,14 @@ pub(crate) fn namespace_made_in_a_container_is_its_own(docker: &Docker) -> Resul
         let by = |pid: u32| found.iter().find(|r| r["pid"] == pid).ok_or_else(|| format!("{pid}: {found:?}"));
         check(by(web.pid)?["netns"] == "outer", || format!("{found:?}"))?;
         let inner = by(program.0.id())?;
-        // It is a shell until it listens.
+        // A shell until it executes the listener.
         check(inner["netns"] == format!("perl {}", program.0.id()) && inner["container"].is_null(), || {
             inner.to_string()
         })
     })
 }
 
-/// `/run/netns` names a namespace without a process; Docker's own mounts are ways into one, not names.
+/// `/run/netns` names a namespace without a process; Docker's mounts give access to one but no name.
 pub(crate) fn mounted_namespaces_have_their_names(docker: &Docker) -> Result<(), String> {
     let web = docker.run("web", &[], "httpd -f -p 80")?;
     let mounts = run(Command::new("ls").arg("/run/docker/netns"))?;
@@ -238,7 +238,7 @@ pub(crate) fn mounted_namespaces_have_their_names(docker: &Docker) -> Result<(),
         let right = listener.len() == 1 && listener[0]["netns"] == "web" && listener[0]["pid"] == web.pid;
         check(right, || format!("{listener:?}"))
     })?;
-    // Mounted twice, it is found by either name.
+    // Mounted twice, it is found under either name.
     sh("ip netns add twice && touch /run/netns/again && mount --bind /run/netns/twice /run/netns/again")?;
     let _server = Program::start(
         Command::new("ip").args(["netns", "exec", "again", "busybox", "httpd", "-f", "-p", "81"]),

@@ -1,4 +1,4 @@
-//! Helpers of every case: commands, this program's answers, a client from outside.
+//! Helpers of the cases: commands, output of sockscope, an outside client.
 
 use std::process::{Child, Command, Stdio};
 
@@ -6,31 +6,31 @@ pub(crate) fn check(holds: bool, why: impl FnOnce() -> String) -> Result<(), Str
     if holds { Ok(()) } else { Err(why()) }
 }
 
-/// Runs a shell script; its output, or what it complained of.
+/// Runs a shell script; returns its output, or its error output.
 pub(crate) fn sh(script: &str) -> Result<String, String> {
     run(Command::new("sh").args(["-c", script]))
 }
 
-/// Runs a command; its output, or what it complained of.
+/// Runs a command; returns its output, or its error output.
 pub(crate) fn run(command: &mut Command) -> Result<String, String> {
     let out = command.stdin(Stdio::null()).output().map_err(|e| format!("{command:?}: {e}"))?;
     check(out.status.success(), || format!("{command:?}: {}", String::from_utf8_lossy(&out.stderr)))?;
     Ok(String::from_utf8_lossy(&out.stdout).into_owned())
 }
 
-/// This program.
+/// The sockscope binary.
 pub(crate) fn sockscope() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sockscope"));
     command.stdin(Stdio::null());
     command
 }
 
-/// The rows that this program prints for these arguments.
+/// JSON rows of sockscope with these arguments.
 pub(crate) fn rows(args: &[&str]) -> Result<Vec<serde_json::Value>, String> {
     rows_of(sockscope().args(args))
 }
 
-/// The rows that a command with these arguments prints: this program as somebody else, say. No match is no row.
+/// JSON rows of a command, such as sockscope run as another user. No match gives no rows.
 pub(crate) fn rows_of(command: &mut Command) -> Result<Vec<serde_json::Value>, String> {
     let out = command.args(["--format", "json"]).output().map_err(|e| format!("{command:?}: {e}"))?;
     let text = String::from_utf8_lossy(&out.stdout);
@@ -41,11 +41,11 @@ pub(crate) fn rows_of(command: &mut Command) -> Result<Vec<serde_json::Value>, S
         .map_err(|e| format!("{command:?}: {e}: {text} {}", String::from_utf8_lossy(&out.stderr)))
 }
 
-/// A process that is ended when it is dropped.
+/// A process that is killed when dropped.
 pub(crate) struct Program(pub(crate) Child);
 
 impl Program {
-    /// Starts it with nothing to read and its output thrown away.
+    /// Starts it without input, its output discarded.
     pub(crate) fn start(command: &mut Command) -> Result<Self, String> {
         let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         started.map(Self).map_err(|e| format!("{command:?}: {e}"))
@@ -59,10 +59,10 @@ impl Drop for Program {
     }
 }
 
-/// A host outside: the network namespace `outside` with the address 203.0.113.5, at the other end of a veth pair whose end
-/// here is 203.0.113.1. Goes when it is dropped.
+/// An outside host: the network namespace `outside` with address 203.0.113.5, connected by a veth pair with
+/// 203.0.113.1 on this side. Deleted when dropped.
 pub(crate) struct Outside {
-    /// Name of its network namespace.
+    /// Name of the network namespace.
     pub(crate) netns: &'static str,
 }
 
@@ -76,7 +76,7 @@ impl Outside {
         Ok(Self { netns: "outside" })
     }
 
-    /// Connects from there (from this port, where it is not 0), says nothing, and stays until dropped.
+    /// Connects from there (from this port unless 0), sends nothing, and stays until dropped.
     pub(crate) fn connect(&self, addr: &str, port: u16, from: u16) -> Result<Program, String> {
         let from = if from == 0 { String::new() } else { format!(", LocalPort => {from}") };
         let script = format!(

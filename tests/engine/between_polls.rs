@@ -1,4 +1,4 @@
-//! What only the difference between polls tells: how a connection does lately, and whether the same client still waits.
+//! Findings from the difference between polls: recent counters of a connection, and clients that stay in the accept queue.
 
 use super::{everything, samples};
 use sockscope::derive::Engine;
@@ -7,9 +7,9 @@ use sockscope::model::attr;
 use sockscope::model::diag_attr::{inet, unix};
 use sockscope::model::{Family, Proto, Sample, Socket};
 
-/// The only socket of a small machine, so many seconds on, with these attributes.
-fn at(secs: u64, scene: &str, change: impl FnOnce(&mut Socket), attrs: &[(u16, Vec<u8>)]) -> Sample {
-    let mut s = samples(scene, 1, &everything()).remove(0);
+/// A machine with one socket with these attributes, at this number of seconds.
+fn at(secs: u64, scenario: &str, change: impl FnOnce(&mut Socket), attrs: &[(u16, Vec<u8>)]) -> Sample {
+    let mut s = samples(scenario, 1, &everything()).remove(0);
     s.at.boot_ns += secs * 1_000_000_000;
     let mut raw = Vec::new();
     for (number, payload) in attrs {
@@ -41,7 +41,7 @@ fn connection(secs: u64, c: Counted) -> Sample {
     at(secs, "tcp ESTABLISHED 10.0.0.1:80 10.0.0.2:5001", |_| {}, &[(inet::INFO, info)])
 }
 
-/// The findings after each poll, at these seconds.
+/// Findings after each poll, at these seconds.
 fn after(polls: impl Iterator<Item = Sample>) -> Vec<Vec<String>> {
     let mut engine = Engine::new();
     let one = |s| {
@@ -58,23 +58,23 @@ fn connections(polls: &[(u64, Counted)]) -> Vec<Vec<String>> {
 #[test]
 fn loss_is_that_of_late() {
     let c = |sent, again| Counted { sent, again, ..Counted::default() };
-    // One reading has the whole life to go by.
+    // A single reading uses the counters since connect.
     let ever = "loss: 5.0% of segments retransmitted (since connect)";
     assert_eq!(connections(&[(0, c(1000, 50))]), [[ever]]);
-    // Long ago is long ago.
+    // Old retransmissions do not count.
     let healed = connections(&[(0, c(1000, 500)), (2, c(1200, 500)), (40, c(5000, 500))]);
     assert_eq!(healed[0].len(), 1);
     assert!(healed[1].is_empty() && healed[2].is_empty(), "{healed:?}");
-    // What begins now is not lost in a long good life.
+    // New retransmissions count, however many segments were sent before.
     let begins = connections(&[(0, c(1_000_000, 10)), (10, c(1_000_400, 30)), (20, c(1_000_800, 50))]);
     assert!(begins[0].is_empty());
     assert_eq!(begins[1], ["loss: 5.0% of segments retransmitted (last 10s), now 2.0/s"]);
     assert_eq!(begins[2], ["loss: 5.0% of segments retransmitted (last 20s), now 2.0/s"]);
-    // A minute later it is over.
+    // A minute later the finding is gone.
     let over: Vec<_> = (0..12).map(|n| (n * 10, c(1000 + n as u32 * 100, 100))).collect();
     let over = connections(&over);
     assert!(!over[0].is_empty() && over[11].is_empty());
-    // One that sends nothing any more is not accused of what it did before, once it was watched for a while.
+    // After some observation an idle connection has no finding for its past.
     let idle = connections(&[(0, c(1000, 50)), (5, c(1000, 50)), (15, c(1000, 50))]);
     assert_eq!(idle, [vec![ever], vec![ever], vec![]]);
 }
@@ -89,7 +89,7 @@ fn what_holds_it_back_is_that_of_late() {
     let begins = connections(&[(0, c(500_000, 0)), (20, c(520_000, 16_000))]);
     let lately = "receiver-limited: receiver-limited for 80% of busy time (last 20s)";
     assert_eq!(begins, [vec![], vec![lately]]);
-    // Half a second of sending says nothing.
+    // Half a second of sending is too short.
     assert!(connections(&[(0, c(500_000, 0)), (20, c(500_500, 500))])[1].is_empty());
 }
 
@@ -105,10 +105,10 @@ fn listener(secs: u64, waiting: &[u32]) -> Sample {
 
 #[test]
 fn a_busy_unix_listener_is_not_a_deaf_one() {
-    // Always one in the queue, and never the same.
+    // Always one in the queue, never the same.
     let busy = after((0..30).map(|n| listener(n, &[100 + n as u32])));
     assert!(busy.iter().all(Vec::is_empty), "{busy:?}");
-    // The same in front, whoever comes behind.
+    // The same one in front, others behind it.
     let deaf = after((0..30).map(|n| listener(n, &[100, 200][..if n < 29 { 1 } else { 2 }])));
     assert!(deaf[5].is_empty());
     assert_eq!(
@@ -119,7 +119,7 @@ fn a_busy_unix_listener_is_not_a_deaf_one() {
         deaf[29],
         ["not-accepting: 2 connections waiting for at least 29s, not accept()ed by the application"]
     );
-    // It wakes up.
+    // The application accepts again.
     let woken = after((0..30).map(|n| listener(n, &[if n < 20 { 7 } else { 8 }])));
     assert!(woken[19].len() == 1 && woken[20].is_empty() && woken[29].is_empty());
 }

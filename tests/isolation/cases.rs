@@ -1,5 +1,5 @@
-//! A test program that is its own harness: each case runs in namespaces of its own, in this program started again there
-//! for that case alone. Its command line and its output are those of libtest.
+//! A test program that is its own harness: each case runs in its own namespaces, in this program started again there
+//! for that case only. Command line and output are those of libtest.
 
 use crate::namespaces::{self, INSIDE, Scope};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -9,19 +9,19 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-/// Time after which a case is taken to hang.
+/// Time after which a case counts as hung.
 const LONGEST: Duration = Duration::new(600, 0);
 
 pub(crate) struct Case {
-    /// Program, module and what is tested: `live::limits::exhausted_ports_...`.
+    /// Program, module and function: `live::limits::exhausted_ports_...`.
     pub(crate) name: &'static str,
-    /// Programs it runs.
+    /// Programs that it runs.
     pub(crate) tools: &'static [&'static str],
     pub(crate) scope: Scope,
     pub(crate) run: fn() -> Result<(), String>,
 }
 
-/// Runs what the command line asks for; where this is the process of one case, that case, which may be a `nested` one.
+/// Runs the cases that the command line selects; in the process of one case, that case, which may be a `nested` one.
 pub(crate) fn main(cases: &'static [Case], nested: &'static [Case]) -> ExitCode {
     if let Ok(name) = env::var(INSIDE) {
         let case = cases.iter().find(|c| c.name == name);
@@ -77,16 +77,16 @@ fn run(case: &Case) -> Result<Completion, Failed> {
     if passed {
         return Ok(Completion::Completed);
     }
-    let mut said = String::new();
+    let mut output = String::new();
     log.rewind()?;
-    log.read_to_string(&mut said)?;
+    log.read_to_string(&mut output)?;
     if Instant::now() >= end {
-        said.push_str("\nit hangs: not over after ten minutes");
+        output.push_str("\nit hangs: not over after ten minutes");
     }
-    Err(said.into())
+    Err(output.into())
 }
 
-/// Searches the path and `/usr/sbin` for a program.
+/// Searches `PATH` and `/usr/sbin` for a program.
 fn is_there(tool: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).chain([Path::new("/usr/sbin").into()]).any(|dir| dir.join(tool).is_file())
@@ -98,6 +98,7 @@ pub(crate) fn nested(command: &[&str], name: &str) -> Result<(), String> {
     let mut nested = Command::new(command[0]);
     nested.args(&command[1..]).arg("--").arg(exe).env(INSIDE, name);
     let out = nested.output().map_err(|e| format!("{command:?}: {e}"))?;
-    let said = || format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
-    if out.status.success() { Ok(()) } else { Err(said()) }
+    let output =
+        || format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    if out.status.success() { Ok(()) } else { Err(output()) }
 }

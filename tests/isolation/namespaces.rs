@@ -1,22 +1,22 @@
-//! Namespaces of a test's own. Inside, a test sees what it started and nothing else of the machine: no other process, socket,
-//! port, network namespace or container engine, and no settings of the user who runs it.
+//! Private namespaces of a test. Inside, a test sees what it started and nothing else of the machine: no other process, socket,
+//! port, network namespace or container engine, and no settings of the current user.
 
 use rustix::net::{AddressFamily, SocketType, recv, send, socket};
 use std::env;
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Set in a process that runs inside: the name of its test.
+/// Environment variable of a process that runs inside: the name of its test.
 pub(crate) const INSIDE: &str = "SOCKSCOPE_TEST_INSIDE";
 
-/// Set by `tests/run --light`: what needs more than Rust is listed as ignored, and why.
+/// Environment variable set by `tests/run --light`: tests that need more than Rust are listed as ignored, with the reason.
 const LIGHT: &str = "SOCKSCOPE_TEST_LIGHT";
 
-/// Mounts what is not to be seen of the machine, then runs the program. The shell stays: as process 1 it reaps orphans.
+/// Mounts over the directories of the machine, then runs the program. The shell stays: as process 1 it reaps orphans.
 const SETUP: &str =
     "mount -t tmpfs none /run && mkdir /run/home && export HOME=/run/home && \"$0\" \"$@\"; exit $?";
 
-/// The machine's own of these would lead outside.
+/// Sockets and files of the machine in these directories would lead outside.
 const LEADS_OUTSIDE: &[&str] = &[
     "DOCKER_HOST",
     "DOCKER_CONTEXT",
@@ -32,11 +32,11 @@ const LEADS_OUTSIDE: &[&str] = &[
 /// Namespaces to create, and the privileges inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// Network, mounts and process ids, in a user namespace whose root it is: an ordinary user can have that.
+    /// Network, mount and pid namespaces in a user namespace: available to a non-root user.
     User,
-    /// Network, mounts and process ids, as the machine's root.
+    /// Network, mount and pid namespaces, as the machine's root.
     Root,
-    /// Network and mounts, as the machine's root, beside the machine's processes.
+    /// Network and mount namespaces, as the machine's root, in the machine's pid namespace.
     RootHostPids,
 }
 
@@ -48,7 +48,7 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// The command that runs a program with its arguments, to be added, in new namespaces.
+/// The command prefix that runs a program in new namespaces.
 pub(crate) fn enter(scope: Scope) -> Command {
     let mut command = if scope == Scope::User || is_root() {
         Command::new("unshare")
@@ -58,14 +58,14 @@ pub(crate) fn enter(scope: Scope) -> Command {
         sudo
     };
     if scope == Scope::User {
-        // Its root is known before there is a network namespace, whose files in /proc are that root's.
+        // The user is mapped before the network namespace is created: its files in /proc belong to that root.
         command.args(["--user", "--map-root-user", "--", "unshare"]);
     }
     if scope != Scope::RootHostPids {
         command.args(["--pid", "--fork", "--kill-child", "--mount-proc"]);
     }
     command.args(["--net", "--mount", "--", "sh", "-c", SETUP]);
-    // Where nft, iptables and dockerd are, which an ordinary user's path leaves out.
+    // nft, iptables and dockerd are there, which the PATH of a non-root user lacks.
     command.env("PATH", format!("{}:/usr/sbin:/sbin", env::var("PATH").unwrap_or_default()));
     for name in LEADS_OUTSIDE {
         command.env_remove(name);
@@ -73,7 +73,7 @@ pub(crate) fn enter(scope: Scope) -> Command {
     command
 }
 
-/// Reason why such namespaces cannot be created here. Tried once.
+/// Reason that such namespaces cannot be created here. Tried once.
 pub(crate) fn refused(scope: Scope) -> Option<String> {
     static ANSWERS: [OnceLock<Option<String>>; 3] = [const { OnceLock::new() }; 3];
     let ask = || {
@@ -103,7 +103,7 @@ pub(crate) fn loopback_up() -> rustix::io::Result<()> {
     request[0..4].copy_from_slice(&32_u32.to_ne_bytes());
     request[4..6].copy_from_slice(&RTM_NEWLINK.to_ne_bytes());
     request[6..8].copy_from_slice(&REQUEST_ACK.to_ne_bytes());
-    // Interface 1; the flags, and which of them are meant.
+    // Interface 1; the flags, and the mask of those to change.
     request[20..24].copy_from_slice(&1_i32.to_ne_bytes());
     request[24..28].copy_from_slice(&IFF_UP.to_ne_bytes());
     request[28..32].copy_from_slice(&IFF_UP.to_ne_bytes());
@@ -114,8 +114,8 @@ pub(crate) fn loopback_up() -> rustix::io::Result<()> {
     if errno == 0 { Ok(()) } else { Err(rustix::io::Errno::from_raw_os_error(-errno)) }
 }
 
-/// Runs the body of a test of libtest in namespaces of its own: in this program, started again there for this test alone.
-/// In a light run on a machine that refuses the namespaces the body runs as it is.
+/// Runs the body of a libtest test in private namespaces: in this program, started again there for this test only.
+/// In a light run on a machine that refuses the namespaces the body runs directly.
 pub(crate) fn isolated<F: FnOnce()>(body: F) {
     if env::var_os(INSIDE).is_some() {
         loopback_up().expect("the loopback interface");
@@ -127,17 +127,17 @@ pub(crate) fn isolated<F: FnOnce()>(body: F) {
         Some(why) => panic!("{why}; SOCKSCOPE_TEST_LIGHT=1 runs it without namespaces of its own"),
         None => {}
     }
-    // The closure is called `program::test::{{closure}}`.
+    // The closure is named `program::test::{{closure}}`.
     let name = std::any::type_name::<F>().trim_end_matches("::{{closure}}");
     let name = name.split_once("::").map_or(name, |(_, test)| test);
     let exe = env::current_exe().expect("this program");
     let mut again = enter(scope);
     again.arg(exe).args(["--exact", name, "--nocapture", "--test-threads=1"]).env(INSIDE, name);
     let out = again.output().expect("unshare");
-    let said = String::from_utf8_lossy(&out.stdout);
+    let output = String::from_utf8_lossy(&out.stdout);
     assert!(
-        out.status.success() && said.contains("1 passed"),
-        "inside its namespaces:\n{said}{}",
+        out.status.success() && output.contains("1 passed"),
+        "inside its namespaces:\n{output}{}",
         String::from_utf8_lossy(&out.stderr)
     );
 }

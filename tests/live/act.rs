@@ -1,4 +1,4 @@
-//! Ending one socket ends that one.
+//! Closing a socket closes only that one.
 
 use super::compare::check;
 use super::world::{World, listen};
@@ -20,20 +20,20 @@ fn socket_of(stream: &TcpStream) -> Result<Socket, String> {
     found.copied().ok_or_else(|| format!("{local} is not there"))
 }
 
-/// One of two connections of the same process goes, over IPv4 and IPv6; the other works on.
+/// One of two connections of a process is closed, over IPv4 and IPv6; the other still works.
 pub(crate) fn closing_one_connection_leaves_the_other() -> Result<(), String> {
     for address in ["127.0.0.1:7901", "[::1]:7902"] {
         let listener = listen(address, 8, false);
         let (mut first, mut first_far) = World::pair(&listener, None);
         let (mut second, mut second_far) = World::pair(&listener, None);
         let target = socket_of(&first)?;
-        // What has its number but is not the one that was shown is not hit.
+        // A socket with the same endpoints but another cookie is not closed.
         let mut other = target;
         other.id.cookie += 1_000_000;
         let refused = close_socket(&other, &[]).err().map(|e| e.to_string()).unwrap_or_default();
         check(refused.contains("already closed"), || format!("another cookie: {refused:?}"))?;
         let without = std::thread::scope(|scope| {
-            // The capabilities of a thread are its own.
+            // Capabilities are per thread.
             let work = || {
                 let mut caps = rustix::thread::capabilities(None).map_err(|e| e.to_string())?;
                 caps.effective.remove(rustix::thread::CapabilitySet::NET_ADMIN);
@@ -45,10 +45,10 @@ pub(crate) fn closing_one_connection_leaves_the_other() -> Result<(), String> {
         check(without.contains("not permitted; requires root, or CAP_NET_ADMIN"), || without)?;
         close_socket(&target, &[]).map_err(|e| e.to_string())?;
         let mut byte = [0];
-        let told = first.read(&mut byte).err().and_then(|e| e.raw_os_error());
-        check(told == Some(103), || format!("its program is told ECONNABORTED: {told:?}"))?;
-        let far = first_far.read(&mut byte).err().and_then(|e| e.raw_os_error());
-        check(far == Some(104), || format!("the far end is told ECONNRESET: {far:?}"))?;
+        let errno = first.read(&mut byte).err().and_then(|e| e.raw_os_error());
+        check(errno == Some(103), || format!("the application gets ECONNABORTED: {errno:?}"))?;
+        let peer = first_far.read(&mut byte).err().and_then(|e| e.raw_os_error());
+        check(peer == Some(104), || format!("the peer gets ECONNRESET: {peer:?}"))?;
         let _ = first_far.write(b"x");
         second.write_all(b"hello").map_err(|e| format!("the other one: {e}"))?;
         let mut got = [0; 5];

@@ -1,4 +1,4 @@
-//! Conditions of rules, beyond an endpoint; and connections that come through several forwards.
+//! Rules with further conditions, and connections through several forwards.
 
 use super::compare::check;
 use super::forwards::{HOSTS, client, find, inside, server};
@@ -6,7 +6,7 @@ use super::netns::{Program, rows, sh};
 use crate::wait::until;
 use std::process::{Command, Stdio};
 
-/// Rules of many forms. The chain of the lower priority stands behind the other, and is asked first.
+/// Rules of many forms. The chain with the lower priority value is listed last and evaluated first.
 const RULES: &str = "set -e; nft -f - <<'N'
 table ip nat {
   set some { type ipv4_addr; elements = { 203.0.113.5, 203.0.113.6 }; }
@@ -32,8 +32,8 @@ table ip nat {
 }
 N";
 
-/// A rule that is not for everybody says so, as far as it has a word for it; one of several targets is told as that; and
-/// a rule that another one goes before is none that works.
+/// A rule with conditions shows them if they have a name; one of several targets is shown as such; and
+/// a shadowed rule does not apply.
 pub(crate) fn rules_with_conditions_state_them() -> Result<(), String> {
     sh(HOSTS)?;
     sh(RULES)?;
@@ -63,16 +63,16 @@ pub(crate) fn rules_with_conditions_state_them() -> Result<(), String> {
         let bare = place.strip_prefix("ip nat pre handle ").is_some_and(|h| h.parse::<u32>().is_ok());
         check(bare && names.join(",") == iface, || r.to_string())?;
     }
-    // Whether anybody has the other addresses is not seen from here.
+    // The other addresses may belong to remote hosts.
     check(find(&all, "0.0.0.0:1010", "tcp")?["listens"].is_null(), || "several addresses".to_owned())?;
     check(find(&all, "0.0.0.0:1011", "tcp")?["listens"] == true, || "several ports".to_owned())?;
-    // Both of what it chooses between are there, and neither goes before the other.
+    // Both alternatives are listed, and neither shadows the other.
     let of = |host: &str| all.iter().filter(|r| r["host"] == host).collect::<Vec<_>>();
     check(of("0.0.0.0:1012").len() == 2, || format!("{:#?}", of("0.0.0.0:1012")))?;
     let shadowed: Vec<_> = all.iter().filter(|r| r["finding"] == "shadowed").collect();
-    // That of port 1015 works for what this machine sends itself.
-    let told = shadowed.first().filter(|_| shadowed.len() == 1).ok_or_else(|| format!("{shadowed:#?}"))?;
-    check(told["host"] == "0.0.0.0:1013" && told["target"] == "172.30.0.2:81", || told.to_string())?;
+    // The rule for port 1015 applies to local traffic.
+    let rule = shadowed.first().filter(|_| shadowed.len() == 1).ok_or_else(|| format!("{shadowed:#?}"))?;
+    check(rule["host"] == "0.0.0.0:1013" && rule["target"] == "172.30.0.2:81", || rule.to_string())?;
     let both = of("0.0.0.0:1015");
     let out = both.iter().find(|r| r["target"] == "172.30.0.2:82").and_then(|r| r["how"].as_str());
     check(both.len() == 2 && out.is_some_and(|h| h.starts_with("ip nat out handle ")), || {
@@ -86,8 +86,8 @@ fn socat(args: &[&str]) -> Result<Program, String> {
     started.map(Program).map_err(|e| format!("socat: {e}"))
 }
 
-/// The way of the first connection that a filter finds, as the details draw it.
-fn way(filter: &str) -> Result<String, String> {
+/// The route of the first connection that matches a filter, as drawn in the details.
+fn drawn_route(filter: &str) -> Result<String, String> {
     let screen = sh(&format!(
         "{} screenshot --size 150x50 --polls 1 --keys '/{filter}<enter>gggg<enter>'",
         env!("CARGO_BIN_EXE_sockscope")
@@ -95,15 +95,15 @@ fn way(filter: &str) -> Result<String, String> {
     screen.split_once("forwarding path").map(|(_, rest)| rest.to_owned()).ok_or(screen)
 }
 
-/// Checks that these words occur in this order.
+/// True if these words occur in this order.
 fn in_order(text: &str, words: &[&str]) -> bool {
     let mut rest = text;
     words.iter().all(|w| rest.split_once(w).map(|(_, after)| rest = after).is_some())
 }
 
-/// A proxy of another namespace sends to where a rule sends on: the forward is not dead, and the way is one, from the
-/// first client to who serves it, from whichever end it is asked. So through two namespaces that translate both, and to
-/// a program that takes one client and listens no more.
+/// A proxy in another namespace connects to an address that a rule translates: the forward has a listener, and the route
+/// leads from the first client to the last server, seen from either end. The same through two namespaces that both
+/// translate, and to a process that accepts a single client and stops listening.
 pub(crate) fn forwards_in_a_row_lead_from_the_first_client_to_the_last_server() -> Result<(), String> {
     const COLUMNS: &str = "local,client,asked_for,pid";
     sh(HOSTS)?;
@@ -144,7 +144,7 @@ pub(crate) fn forwards_in_a_row_lead_from_the_first_client_to_the_last_server() 
             all.into_iter().find(|r| r["asked_for"] == asked)
         })
     };
-    // The client is that before all of them.
+    // The client is the first one.
     let double = at("ns:in", "203.0.113.1:1100")?;
     check(double["client"].as_str().is_some_and(|c| c.starts_with("203.0.113.5:")), || double.to_string())?;
     let chained = at("ns:sv", "203.0.113.1:8080")?;
@@ -170,16 +170,16 @@ pub(crate) fn forwards_in_a_row_lead_from_the_first_client_to_the_last_server() 
         " fd ",
     ];
     for end in ["rport:6113", "ns:sv lport:8080 client:203.0.113.5"] {
-        let told = way(end)?;
-        check(in_order(&told, &words), || format!("{end}: {told}"))?;
-        check(!told.contains("no listener"), || format!("{end}: {told}"))?;
+        let route = drawn_route(end)?;
+        check(in_order(&route, &words), || format!("{end}: {route}"))?;
+        check(!route.contains("no listener"), || format!("{end}: {route}"))?;
     }
-    let told = way("rport:1100 ns:cl")?;
+    let route = drawn_route("rport:1100 ns:cl")?;
     let words =
         ["203.0.113.5:", "203.0.113.1:1100", "dnat", "172.30.0.2:1100", "dnat", "10.60.0.2:80", "busybox"];
-    check(in_order(&told, &words), || told.clone())?;
-    let told = way("lport:3002 client:127.0.0.1")?;
-    check(in_order(&told, &["127.0.0.1:3001", "redirect", "127.0.0.1:3002", "socat"]), || told.clone())?;
+    check(in_order(&route, &words), || route.clone())?;
+    let route = drawn_route("lport:3002 client:127.0.0.1")?;
+    check(in_order(&route, &["127.0.0.1:3001", "redirect", "127.0.0.1:3002", "socat"]), || route.clone())?;
     let _ = chained;
     drop((clients, proxy, inner, here, once, web));
     Ok(())

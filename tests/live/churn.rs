@@ -1,5 +1,5 @@
-//! Owners found the fast way against those found the slow way, while processes open, close, duplicate and pass sockets to each
-//! other, execute programs and end, and others get their pids.
+//! Incremental owner lookup compared with a full scan, while processes open, close, duplicate and pass sockets to each
+//! other, execute programs and exit, and others reuse their pids.
 
 use crate::wait::{PATIENCE, until};
 use rustix::io::dup2;
@@ -21,13 +21,13 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Set in the processes that hold the sockets: where their chances begin.
+/// Environment variable of the processes that own the sockets: their random seed.
 const ACTOR: &str = "SOCKSCOPE_TEST_ACTOR";
 
 const ACTORS: usize = 5;
 const ROUNDS: usize = 40;
 
-/// Sockets that a process has at first, and at the most.
+/// Sockets of a process at first, and at most.
 const FIRST: usize = 300;
 const MOST: usize = 1_200;
 
@@ -35,7 +35,7 @@ const MOST: usize = 1_200;
 type Held = (u64, u32, u32);
 
 pub(crate) fn owners_under_churn_match_a_walk_of_proc() -> Result<(), String> {
-    // A ring: each passes sockets on to the next.
+    // A ring: each passes sockets to the next.
     let ring: Vec<(UnixDatagram, UnixDatagram)> =
         (0..ACTORS).map(|_| UnixDatagram::pair().unwrap()).collect();
     for (a, b) in &ring {
@@ -62,7 +62,7 @@ pub(crate) fn owners_under_churn_match_a_walk_of_proc() -> Result<(), String> {
         let held = || std::fs::read_dir(format!("/proc/{}/fd", child.id())).map_or(0, Iterator::count);
         until("the first sockets", || (held() >= FIRST).then_some(()))?;
     }
-    // Until it was a test.
+    // Until enough was compared.
     let end = Instant::now() + PATIENCE;
     let mut round = 0;
     while round < ROUNDS || (ended == 0 || shared == 0 || (allowed && reused == 0)) && Instant::now() < end {
@@ -70,19 +70,19 @@ pub(crate) fn owners_under_churn_match_a_walk_of_proc() -> Result<(), String> {
         for (i, child) in actors.0.iter_mut().enumerate() {
             if child.try_wait().unwrap().is_some() {
                 let pid = child.id();
-                allowed |= give_again(pid);
+                allowed |= reuse_pid(pid);
                 *child = spawn(i);
                 reused += u32::from(child.id() == pid);
                 ended += 1;
             }
         }
         std::thread::sleep(Duration::from_millis(20 + (round as u64 * 13) % 60));
-        // Nothing moves while the two look, and all moves between the rounds.
+        // The processes are stopped during the comparison and run between rounds.
         actors.stop();
         let sample = source.sample(&wants).map_err(|e| e.to_string())?;
-        let fast = told(&sample);
-        let slow = walked(&sample);
-        actors.go_on();
+        let fast = sample_owners(&sample);
+        let slow = full_scan(&sample);
+        actors.resume();
         if fast != slow {
             let only =
                 |a: &BTreeSet<Held>, b: &BTreeSet<Held>| a.difference(b).take(5).copied().collect::<Vec<_>>();
@@ -106,8 +106,8 @@ pub(crate) fn owners_under_churn_match_a_walk_of_proc() -> Result<(), String> {
     Ok(())
 }
 
-/// Lets the kernel give out this pid next (`proc_sys_kernel(5)`: `ns_last_pid`); whether this process may order that.
-fn give_again(pid: u32) -> bool {
+/// Makes the kernel assign this pid next (`proc_sys_kernel(5)`: `ns_last_pid`); false if not permitted.
+fn reuse_pid(pid: u32) -> bool {
     std::fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).is_ok()
 }
 
@@ -120,7 +120,7 @@ impl Actors {
         }
     }
 
-    /// Stops them, and waits until they stand.
+    /// Stops the processes and waits until they are stopped.
     fn stop(&self) {
         self.signal(Signal::STOP);
         let end = Instant::now() + PATIENCE;
@@ -134,7 +134,7 @@ impl Actors {
         }
     }
 
-    fn go_on(&self) {
+    fn resume(&self) {
         self.signal(Signal::CONT);
     }
 }
@@ -148,8 +148,8 @@ impl Drop for Actors {
     }
 }
 
-/// The owners of the sample.
-fn told(sample: &Sample) -> BTreeSet<Held> {
+/// Owners in the sample.
+fn sample_owners(sample: &Sample) -> BTreeSet<Held> {
     let inodes: BTreeSet<u64> = sample.sockets.iter().map(|s| s.inode).collect();
     let pid = |p: u32| sample.processes[p as usize].info.pid;
     sample
@@ -160,8 +160,8 @@ fn told(sample: &Sample) -> BTreeSet<Held> {
         .collect()
 }
 
-/// The owners of the sample's sockets, by every link of every process.
-fn walked(sample: &Sample) -> BTreeSet<Held> {
+/// Owners of the sample's sockets by a full scan of `/proc/*/fd`.
+fn full_scan(sample: &Sample) -> BTreeSet<Held> {
     let inodes: BTreeSet<u64> = sample.sockets.iter().map(|s| s.inode).filter(|i| *i != 0).collect();
     let number = |name: std::ffi::OsString| name.to_str().and_then(|n| n.parse::<u32>().ok());
     let mut out = BTreeSet::new();
@@ -180,7 +180,7 @@ fn walked(sample: &Sample) -> BTreeSet<Held> {
     out
 }
 
-/// In a process that holds sockets: goes on until it is ended, or ends by itself.
+/// Runs a process that owns sockets, until it is killed or exits.
 pub(crate) fn actor() -> bool {
     let Some(seed) = std::env::var(ACTOR).ok().and_then(|s| s.parse::<u64>().ok()) else { return false };
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -197,7 +197,7 @@ pub(crate) fn actor() -> bool {
         let client = TcpStream::connect(at).unwrap();
         let server = listener.accept().unwrap().0;
         for s in [&client, &server] {
-            // Nothing stays of what is closed.
+            // No TIME_WAIT sockets remain.
             rustix::net::sockopt::set_socket_linger(s, Some(Duration::ZERO)).unwrap();
         }
         held.extend([client.into(), server.into()]);
@@ -209,7 +209,7 @@ pub(crate) fn actor() -> bool {
         let i = chance(held.len());
         match chance(1200) {
             0 => {
-                // Another program, that has some of them and knows nothing of it.
+                // Another program that inherits some of them.
                 for fd in held.iter().take(8) {
                     rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty()).unwrap();
                 }
@@ -230,7 +230,7 @@ pub(crate) fn actor() -> bool {
                 dup2(&one, &mut held[j]).unwrap();
             }
             950..1050 if held.len() > 100 => {
-                // It is closed here even where the next takes no more.
+                // Closed here even if the queue of the next process is full.
                 pass(&held.swap_remove(i));
             }
             _ => held.extend(passed()),
@@ -239,7 +239,7 @@ pub(crate) fn actor() -> bool {
     }
 }
 
-/// Passes a socket on to the next process.
+/// Passes a socket to the next process.
 fn pass(fd: &OwnedFd) {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
@@ -248,7 +248,7 @@ fn pass(fd: &OwnedFd) {
     let _ = sendmsg(std::io::stdout(), &[IoSlice::new(b"x")], &mut control, SendFlags::DONTWAIT);
 }
 
-/// Descriptors passed on by the previous process.
+/// Descriptors received from the previous process.
 fn passed() -> Vec<OwnedFd> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -264,7 +264,7 @@ fn passed() -> Vec<OwnedFd> {
     fds.flatten().collect()
 }
 
-/// A long table is left in the middle where that is enough for now; what was left out was not opened since.
+/// A dump cut short at the row limit: the remaining sockets count neither as closed nor, later, as opened.
 pub(crate) fn table_cut_short_opens_and_closes_nothing() -> Result<(), String> {
     let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     limit.current = limit.maximum;

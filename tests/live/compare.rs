@@ -1,4 +1,4 @@
-//! The cases.
+//! Listings compared with `ss` and `lsof`.
 
 use super::rows::{self, Row};
 use super::world::{World, addr, listen};
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::net::{SocketAddr, TcpStream};
 
-/// Differences of two sets, both ways.
+/// Fails with the differences of two sets.
 fn same<T: Ord + Debug>(ours: &BTreeSet<T>, theirs: &BTreeSet<T>, who: &str) -> Result<(), String> {
     if ours == theirs {
         return Ok(());
@@ -18,8 +18,8 @@ fn same<T: Ord + Debug>(ours: &BTreeSet<T>, theirs: &BTreeSet<T>, who: &str) -> 
     Err(format!("only sockscope:\n{}only {who}:\n{}", list(ours, theirs), list(theirs, ours)))
 }
 
-/// Compares everything in the namespace with both programs, until they agree and the rows are as wanted: a last ACK may
-/// still be under way, and timers come and go with it.
+/// Compares everything in the namespace with both programs, until they agree and the rows meet the condition: a last ACK
+/// may be in flight, and timers change with it.
 fn agree(wanted: impl Fn(&BTreeSet<Row>) -> Result<(), String>) -> Result<BTreeSet<Row>, String> {
     until_ok(|| {
         let ours = rows::ours(&[])?;
@@ -33,7 +33,7 @@ pub(crate) fn check(ok: bool, what: impl FnOnce() -> String) -> Result<(), Strin
     if ok { Ok(()) } else { Err(what()) }
 }
 
-/// Three clients wait at a listener with a backlog of five.
+/// Three clients wait in the accept queue of a listener with a backlog of five.
 pub(crate) fn listener_with_waiting_clients_has_its_queue_and_backlog() -> Result<(), String> {
     let mut w = World::default();
     let l = listen("127.0.0.1:7001", 5, false);
@@ -45,7 +45,7 @@ pub(crate) fn listener_with_waiting_clients_has_its_queue_and_backlog() -> Resul
         let l = rows.iter().find(|r| r.state == "LISTEN").ok_or("no listener")?;
         check((l.recv_q, l.send_q) == (3, 5), || format!("queue {l:?}"))
     })?;
-    // The kernel's end of the three belongs to nobody yet, and the reason is said.
+    // The three queued connections have no owner yet, and the reason is shown.
     let waiting = rows::sockscope(&["list", "state:established", "lport:7001"])?;
     check(waiting.len() == 3, || format!("{waiting:?}"))?;
     for r in &waiting {
@@ -85,7 +85,7 @@ pub(crate) fn sockets_in_every_state_match_ss_and_lsof() -> Result<(), String> {
             ["LISTEN", "ESTABLISHED", "CLOSE_WAIT", "FIN_WAIT2", "TIME_WAIT", "SYN_SENT", "UNCONN"].into();
         same(&states, &want, "the test's list")?;
         check(rows.iter().any(|r| r.recv_q == 1234), || "no unread bytes".into())?;
-        // The IPv4 client of the dual-stack listener is IPv4 on both sides.
+        // The IPv4 client of the dual-stack listener is IPv4 at both ends.
         check(rows.iter().any(|r| r.local == "127.0.0.1:7102" && r.state == "ESTABLISHED"), || {
             format!("{rows:#?}")
         })
@@ -111,7 +111,7 @@ pub(crate) fn listener_shared_by_three_processes_has_three_owners() -> Result<()
 }
 
 pub(crate) fn random_sockets_match_ss_and_lsof() -> Result<(), String> {
-    // xorshift64: the same sets every time, so a failure can be looked at again.
+    // xorshift64: the same sequence every time, so failures are reproducible.
     let mut x = 0x2545_f491_4f6c_dd1d_u64;
     let mut random = move |n: u64| {
         x ^= x << 13;

@@ -1,5 +1,5 @@
-//! Owners of sockets of every family, by descriptor: compared with `lsfd`, which reads the protocol of each from
-//! the kernel's own attribute of its inode (`system.sockprotoname`).
+//! Owners of sockets of every family, by descriptor: compared with `lsfd`, which reads the protocol from
+//! an attribute of the inode (`system.sockprotoname`).
 
 use super::compare::check;
 use super::families::run;
@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 /// Inode, process, descriptor, protocol.
 type Held = (u64, u64, u64, String);
 
-/// The kernel's name of a protocol and ours.
+/// Protocol names of the kernel and of sockscope.
 const NAMES: &[(&str, &str)] = &[
     ("TCP", "tcp"),
     ("TCPv6", "tcp"),
@@ -32,7 +32,7 @@ const NAMES: &[(&str, &str)] = &[
     ("PACKET", "packet"),
 ];
 
-/// One that no child inherits.
+/// A socket with `SOCK_CLOEXEC`.
 fn socket(family: AddressFamily, kind: SocketType, proto: Option<Protocol>) -> rustix::io::Result<OwnedFd> {
     socket_with(family, kind, SocketFlags::CLOEXEC, proto)
 }
@@ -41,7 +41,7 @@ fn socket(family: AddressFamily, kind: SocketType, proto: Option<Protocol>) -> r
 fn hold() -> Result<Vec<OwnedFd>, Box<dyn std::error::Error>> {
     use AddressFamily as F;
     use SocketType as T;
-    // Who may make ping sockets.
+    // Groups that may open ping sockets.
     std::fs::write("/proc/sys/net/ipv4/ping_group_range", "0 0")?;
     let bound =
         |family, kind, proto: Option<Protocol>, at: &str| -> Result<OwnedFd, Box<dyn std::error::Error>> {
@@ -65,7 +65,7 @@ fn hold() -> Result<Vec<OwnedFd>, Box<dyn std::error::Error>> {
     all.push(bound(F::INET6, T::DGRAM, None, "[::1]:7973")?);
     all.push(bound(F::INET, T::DGRAM, Some(ipproto::ICMP), "127.0.0.1:77")?);
     all.push(bound(F::INET6, T::DGRAM, Some(ipproto::ICMPV6), "[::1]:78")?);
-    // Few kernels have UDP-Lite any more.
+    // Few kernels still have UDP-Lite.
     if run("cat", &["/proc/net/protocols"])?.contains("UDP-Lite") {
         all.push(bound(F::INET, T::DGRAM, Some(ipproto::UDPLITE), "127.0.0.1:7974")?);
     }
@@ -76,7 +76,7 @@ fn hold() -> Result<Vec<OwnedFd>, Box<dyn std::error::Error>> {
     }
     let (a, b) = std::os::unix::net::UnixStream::pair()?;
     all.extend([a.into(), b.into()]);
-    // One without a port is in no table.
+    // A socket without a port is in no table.
     let route = socket(F::NETLINK, T::RAW, None)?;
     net::bind(&route, &netlink::SocketAddrNetlink::new(0, 0))?;
     all.push(route);
@@ -84,7 +84,7 @@ fn hold() -> Result<Vec<OwnedFd>, Box<dyn std::error::Error>> {
     Ok(all)
 }
 
-/// The descriptors of these inodes as `lsfd` lists them, with our names of the protocols.
+/// Descriptors of these inodes listed by `lsfd`, with sockscope's protocol names.
 fn lsfd(inodes: &BTreeSet<u64>) -> Result<BTreeSet<Held>, String> {
     let text = run("lsfd", &["-n", "-r", "-o", "INODE,PID,FD,PROTONAME,TYPE"])?;
     let mut out = BTreeSet::new();
@@ -99,7 +99,7 @@ fn lsfd(inodes: &BTreeSet<u64>) -> Result<BTreeSet<Held>, String> {
     Ok(out)
 }
 
-/// Ours of all protocols.
+/// Descriptors of these inodes listed by sockscope, all protocols.
 fn ours(inodes: &BTreeSet<u64>) -> Result<BTreeSet<Held>, String> {
     let protos: BTreeSet<&str> = NAMES.iter().map(|(_, p)| *p).collect();
     let filter: Vec<String> = protos.iter().map(|p| format!("proto:{p}")).collect();
@@ -124,17 +124,17 @@ fn ours(inodes: &BTreeSet<u64>) -> Result<BTreeSet<Held>, String> {
             out.insert((inode, n("pid")?, n("fd")?, r["proto"].as_str().unwrap_or("").to_owned()));
         }
     }
-    // The first subflow of an MPTCP socket has the inode of that socket, and lsfd sees what the descriptor is.
+    // The first subflow of an MPTCP socket has its inode; lsfd reports the protocol of the descriptor.
     let multi: Vec<u64> = out.iter().filter(|h| h.3 == "mptcp").map(|h| h.0).collect();
     out.retain(|h| h.3 != "tcp" || !multi.contains(&h.0));
     Ok(out)
 }
 
-/// Every descriptor of the test and of a child that shares some, each way.
+/// Every descriptor of the test and of a child that shares some, by every method.
 pub(crate) fn fds_of_every_family_match_lsfd() -> Result<(), String> {
     let held = hold().map_err(|e| e.to_string())?;
     let mut w = World::default();
-    // One more holder of every third, as its standard input.
+    // Every third has another owner, as its standard input.
     for fd in held.iter().step_by(3) {
         let stdin = Stdio::from(fd.try_clone().map_err(|e| e.to_string())?);
         let child = Command::new("sleep").arg("1000").stdin(stdin).spawn().map_err(|e| e.to_string())?;

@@ -1,5 +1,5 @@
-//! Every form of expression that `ss` knows, given to `ss` and to sockscope over the same sockets; and the kernel's
-//! filtering against the filtering here.
+//! Every form of `ss` expression, evaluated by `ss` and by sockscope over the same sockets; and filtering in the
+//! kernel compared with filtering in user space.
 
 use super::compare::check;
 use super::rows;
@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-/// Expressions of `ss`, words as a shell hands them over.
+/// Expressions of `ss`, in words as passed by a shell.
 const EXPRESSIONS: &[&str] = &[
     "state established",
     "state listening",
@@ -145,7 +145,7 @@ struct Sockets {
 }
 
 impl Sockets {
-    /// Makes them anew where they are old: `TIME_WAIT`, and `FIN_WAIT2` of no process, last for a minute.
+    /// Reopens expired sockets: `TIME_WAIT`, and `FIN_WAIT2` without a process, last for a minute.
     fn renew(&mut self) {
         if self.made.is_none_or(|made| made.elapsed() > Duration::from_secs(20)) {
             self.world = World::default();
@@ -174,7 +174,7 @@ fn open(w: &mut World) {
     w.listeners.extend([l4, l6, dual]);
 }
 
-/// Path of the cgroup v2 group of this test.
+/// Path of the test's cgroup.
 fn cgroup_mount() -> Result<String, String> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").map_err(|e| format!("mountinfo: {e}"))?;
     let own = std::fs::read_to_string("/proc/self/cgroup").map_err(|e| format!("cgroup: {e}"))?;
@@ -189,7 +189,7 @@ fn cgroup_mount() -> Result<String, String> {
 
 type Short = (String, String, String, String);
 
-/// The rows of `ss` and ours for an expression; those of the two that the other has not where they differ.
+/// Rows of an expression in `ss` and sockscope; fails with the differences.
 fn both(expression: &str) -> Result<BTreeSet<Short>, String> {
     let words: Vec<&str> = expression.split(' ').collect();
     let short = |r: rows::Row| -> Short { (r.proto, r.state, r.local, r.remote) };
@@ -205,7 +205,7 @@ fn both(expression: &str) -> Result<BTreeSet<Short>, String> {
     Ok(theirs)
 }
 
-/// The same rows as `ss`, expression by expression.
+/// Every expression selects the same rows as in `ss`.
 pub(crate) fn expressions_of_ss_select_the_rows_of_ss() -> Result<(), String> {
     let cgroup = cgroup_mount()?;
     let mut bad = String::new();
@@ -214,7 +214,7 @@ pub(crate) fn expressions_of_ss_select_the_rows_of_ss() -> Result<(), String> {
     for e in EXPRESSIONS {
         sockets.renew();
         let e = &e.replace("CGROUP", &cgroup);
-        // One that comes to its end between the two is there for one of them.
+        // A socket that expires between the two is in only one of them.
         match (0..5).map(|_| both(e)).find(Result::is_ok).unwrap_or_else(|| both(e)) {
             Ok(rows) => told_apart += usize::from(!rows.is_empty()),
             Err(why) => {
@@ -226,8 +226,8 @@ pub(crate) fn expressions_of_ss_select_the_rows_of_ss() -> Result<(), String> {
     check(bad.is_empty(), || bad)
 }
 
-/// Random expressions: what the kernel lets through and the filter here keeps is what the filter here finds in
-/// everything.
+/// Random expressions: pushdown followed by evaluation gives the same rows as evaluation of
+/// the full dump.
 pub(crate) fn filter_in_the_kernel_loses_no_row() -> Result<(), String> {
     let mut sockets = Sockets::default();
     let mut x = 0x9e37_79b9_7f4a_7c15_u64;
@@ -242,7 +242,7 @@ pub(crate) fn filter_in_the_kernel_loses_no_row() -> Result<(), String> {
     let (mut pushed, mut saved) = (0, 0usize);
     let began = Instant::now();
     for round in 0..4000 {
-        // Tables of the kernel are the whole machine's: where that has many sockets each reading takes long.
+        // The kernel's hash tables are machine-wide: with many sockets each dump takes long.
         if pushed > 1000 && saved > 1000 && began.elapsed() > Duration::from_secs(20) {
             break;
         }
@@ -261,7 +261,7 @@ pub(crate) fn filter_in_the_kernel_loses_no_row() -> Result<(), String> {
         wants.states = push.states;
         wants.prefilter.clone_from(&push.prefilter);
         let ((mut all, total), (mut some, dumped)) = (read(&whole)?, read(&wants)?);
-        // Between the two a TIME_WAIT may have come to its end: what the kernel leaves out it leaves out again.
+        // A TIME_WAIT may have expired between the two: a row that the kernel filters is filtered again.
         for _ in 0..3 {
             if all == some {
                 break;

@@ -1,4 +1,4 @@
-//! Sockets of every family the kernel has here, compared with `ss`.
+//! Sockets of every family that the kernel supports, compared with `ss`.
 
 use super::compare::check;
 use crate::wait::until_ok;
@@ -9,7 +9,7 @@ use std::process::Command;
 
 use rustix::net::{AddressFamily, Protocol, SocketType, ipproto, socket};
 
-/// Sockets held while both programs read.
+/// Sockets kept open while both programs read.
 struct Held {
     _streams: Vec<UnixStream>,
     _listener: UnixListener,
@@ -24,7 +24,7 @@ fn hold() -> Result<Held, Box<dyn std::error::Error>> {
     let listener = UnixListener::bind(&path)?;
     let first = UnixStream::connect(&path)?;
     let taken = listener.accept()?.0;
-    // Two more wait to be accepted, and bytes wait to be read.
+    // Two more in the accept queue, and unread bytes.
     let mut streams = vec![first, taken, UnixStream::connect(&path)?, UnixStream::connect(&path)?];
     std::io::Write::write_all(&mut streams[0], b"hello")?;
     let (a, b) = UnixStream::pair()?;
@@ -81,7 +81,7 @@ fn ours(args: &[&str]) -> Result<BTreeSet<Vec<String>>, String> {
     Ok(rows.iter().map(|r| columns.iter().map(|c| word(&r[*c])).collect()).collect())
 }
 
-/// `ss` rows as words; its short words for states in full.
+/// Rows of `ss` as words, state names in full.
 fn theirs(args: &[&str]) -> Result<Vec<Vec<String>>, String> {
     let text = run("ss", &[&["-anH"], args].concat())?;
     let full = |w: &str| match w {
@@ -105,17 +105,17 @@ fn same(
     })
 }
 
-/// Row by row, as far as `ss` prints it.
+/// Row by row, in the columns that `ss` prints.
 pub(crate) fn sockets_of_every_family_match_ss() -> Result<(), String> {
     let held = hold().map_err(|e| e.to_string())?;
-    // The last step of a handshake may still be under way.
+    // The end of a handshake may be in flight.
     until_ok(compare)?;
     drop(held);
     Ok(())
 }
 
 fn compare() -> Result<(), String> {
-    // u_str ESTAB 0 0 NAME INODE PEER PEER-INODE; names hold blanks, so the ends are counted from the back.
+    // u_str ESTAB 0 0 NAME INODE PEER PEER-INODE; names can contain blanks, so count from the back.
     let unix = ours(&["proto:unix", "-c", "type,state,recv_q,send_q,inode,peer_inode"])?;
     let types = [("u_str", "stream"), ("u_dgr", "dgram"), ("u_seq", "seqpacket")];
     let ss: BTreeSet<Vec<String>> = theirs(&["-x"])?
@@ -147,7 +147,7 @@ fn compare() -> Result<(), String> {
     check(packet.len() == theirs(&["-0"])?.len() && packet.len() == 1, || format!("packet: {packet:?}"))?;
     let netlink = ours(&["proto:netlink", "-c", "inode,local"])?;
     let all = run(env!("CARGO_BIN_EXE_sockscope"), &["list", "--netns", "here", "proto:netlink", "--count"])?;
-    // Each of the two programs has sockets of its own while it looks.
+    // Both programs have sockets of their own while reading.
     let ss = theirs(&["-f", "netlink"])?.len();
     let n: usize = all.trim().parse().map_err(|_| all.clone())?;
     check(n.abs_diff(ss) <= 2 && netlink.iter().any(|l| l[1].starts_with("rtnl:")), || {

@@ -1,4 +1,4 @@
-//! Every field of TCP, MPTCP, packet, netlink and UNIX sockets, compared with what `ss -O` prints of the same sockets.
+//! Every field of TCP, MPTCP, packet, netlink and UNIX sockets, compared with the output of `ss -O`.
 
 use super::compare::check;
 use super::world::{World, addr, listen};
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 type Row = Map<String, Value>;
 
-/// Sockets with options that only a language with a plain setsockopt can set.
+/// Sockets with options that need a raw setsockopt.
 const ODD: &str = r#"
 use Socket; $| = 1;
 socket(P, 17, 3, 0x0300) or die "packet $!";
@@ -60,7 +60,7 @@ fn ours(filter: &str, columns: &str) -> Result<Vec<Row>, String> {
     serde_json::from_str(&text).map_err(|e| format!("{e}: {text}"))
 }
 
-/// The words of a line of `ss -O` by what stands before their colon: `mss:1460`, `flags( a b )`, `send 5bps`.
+/// The words of a line of `ss -O` by key: `mss:1460`, `flags( a b )`, `send 5bps`.
 #[derive(Debug)]
 struct Line {
     words: Vec<String>,
@@ -76,7 +76,7 @@ impl Line {
                 pairs.entry(k.to_owned()).or_insert_with(|| v.to_owned());
             }
         }
-        // What stands behind its name with a blank.
+        // Keys separated from their value by a blank.
         for w in words.windows(2) {
             if matches!(w[0].as_str(), "send" | "pacing_rate" | "delivery_rate") {
                 pairs.insert(w[0].clone(), w[1].clone());
@@ -89,7 +89,7 @@ impl Line {
         self.pairs.get(key).map(String::as_str)
     }
 
-    /// Pairs between `name(` and `)`.
+    /// Pairs within `name(…)`.
     fn nested(&self, name: &str) -> Option<BTreeMap<String, String>> {
         let all = self.words.join(" ");
         let inner = all.split_once(&format!("{name}("))?.1.split_once(')')?.0;
@@ -98,7 +98,7 @@ impl Line {
     }
 }
 
-/// The lines of `ss` by their two ends.
+/// Lines of `ss` by their endpoints.
 fn theirs(args: &[&str]) -> Result<BTreeMap<(String, String), Line>, String> {
     let text = run("ss", &[&["-anHO"], args].concat())?;
     let lines = text.lines().map(Line::of).filter(|l| l.words.len() > 4);
@@ -116,7 +116,7 @@ fn number(text: &str, factor: f64) -> Option<f64> {
     Some(digits.parse::<f64>().ok()? * factor)
 }
 
-/// Their word, our column, and what theirs is multiplied with. What `ss` does not print is 0 or missing.
+/// Key in `ss`, column, and the factor from the one to the other. A key that `ss` omits is 0 or missing.
 const TCP: &[(&str, &str, f64)] = &[
     ("rto", "rto_us", 1000.0),
     ("ato", "ato_us", 1000.0),
@@ -154,7 +154,7 @@ const TCP: &[(&str, &str, f64)] = &[
     ("class_id", "class_id", 1.0),
 ];
 
-/// `skmem:(r0,rb131072,...)`: their letters and our columns.
+/// `skmem:(r0,rb131072,...)`: letters of `ss` and columns.
 const SKMEM: [(&str, &str); 9] = [
     ("r", "skmem_rmem_alloc"),
     ("rb", "skmem_rcvbuf"),
@@ -181,7 +181,7 @@ const SOCKOPT: [(&str, &str); 11] = [
     ("defer_connect", "opt_defer_connect"),
 ];
 
-/// Of a listener `ss` leaves most of `tcp_info` out.
+/// For listeners `ss` omits most of `tcp_info`.
 fn tcp() -> Result<usize, String> {
     let mut columns = "local,remote,state,inode,cookie,uid,congestion,rtt_us,rttvar_us,snd_wscale,rcv_wscale,tos,\
         app_limited,mark,ulp,subflow_flags,mptcp_token,subflow_info,md5_keys,bbr_bw,bbr_min_rtt_us,bbr_pacing_gain,\
@@ -215,7 +215,7 @@ fn tcp() -> Result<usize, String> {
         same("congestion", known.to_string(), "true".to_owned())?;
         for (key, column, factor) in TCP.iter().filter(|(k, ..)| !listens || *k == "cwnd") {
             let near = match (r[*column].as_f64(), line.get(key).and_then(|w| number(w, *factor))) {
-                // A thousandth, or what is lost by whole milliseconds.
+                // Within a thousandth, or the rounding to whole milliseconds.
                 (Some(a), Some(b)) => {
                     (a - b).abs() <= (b * 0.002).max(if *key == "busy" { 1000.0 } else { 1.0 })
                 }
@@ -223,8 +223,8 @@ fn tcp() -> Result<usize, String> {
                 (Some(a), None) => a == 0.0 || (*key == "busy" && a < 1000.0),
                 (None, b) => b.is_none(),
             };
-            let said = line.get(key).unwrap_or("nothing").to_owned();
-            same(key, if near { said.clone() } else { plain(column) }, said)?;
+            let printed = line.get(key).unwrap_or("nothing").to_owned();
+            same(key, if near { printed.clone() } else { plain(column) }, printed)?;
         }
         if let Some((rtt, var)) = line.get("rtt").and_then(|w| w.split_once('/')) {
             for (b, column) in [(rtt, "rtt_us"), (var, "rttvar_us")] {
@@ -273,7 +273,7 @@ fn tcp() -> Result<usize, String> {
             same("maplen", map["map_datalen"].to_string(), len.to_string())?;
         }
         let keys = line.get("md5keys").map(|k| k.trim_end_matches('=').to_owned());
-        // ss prints the key behind the address; here it is never read that far.
+        // ss prints the key after the address; sockscope never reads the key.
         let keys = keys.map(|k| k.split('=').next().unwrap_or("").to_owned()).unwrap_or_default();
         same("md5", r["md5_keys"].get(0).and_then(Value::as_str).unwrap_or("").to_owned(), keys)?;
         if let Some(bbr) = line.words.iter().find_map(|w| w.strip_prefix("bbr:(")) {
@@ -384,8 +384,8 @@ fn filter() -> Result<(), String> {
     check(mine["program"] == serde_json::json!(want), || mine.to_string())
 }
 
-/// A map of `sk_storage` with a value of four bytes beside a socket of this port. Such a map needs a type of its own
-/// (BTF), so this is the least there can be: `int`.
+/// Attaches a map of `sk_storage` with a four-byte value to a socket with this port. Such a map needs a type
+/// (BTF): the smallest possible is `int`.
 const STORAGE: &str = r#"
 use Socket; $| = 1;
 sub bpf { my $r = syscall(321, $_[0], $_[1], length $_[1]); die "bpf $_[0]: $!" if $r < 0; $r }
@@ -403,7 +403,7 @@ print unpack("x4 I", $info), "\n";
 sleep 600;
 "#;
 
-/// The maps that keep something beside a socket: which, and how much.
+/// BPF storage of a socket: maps and sizes.
 pub(crate) fn bpf_maps_of_a_socket_have_id_and_size() -> Result<(), String> {
     let mut w = World::default();
     let mut child = Command::new("perl")
@@ -419,12 +419,12 @@ pub(crate) fn bpf_maps_of_a_socket_have_id_and_size() -> Result<(), String> {
     let id: u64 = id.trim().parse().map_err(|_| format!("the child did not begin: {id:?}"))?;
     let want = serde_json::json!([{ "map_id": id, "value_bytes": 4 }]);
     check(rows.len() == 1 && rows[0]["bpf_maps"] == want, || format!("{rows:?}, want {want}"))?;
-    // The details tell the same, and ask it of the one socket.
+    // The details have the same, requested for that socket only.
     let args = ["screenshot", "--netns", "here", "--size", "100x200", "--keys", "<down><enter>"];
     let shown = run(env!("CARGO_BIN_EXE_sockscope"), &[&args[..], &["proto:tcp lport:7961"]].concat())?;
-    let says = format!("map_id {id} value_bytes 4");
-    check(shown.lines().any(|l| l.contains("BPF MAPS") && l.contains(&says)), || format!("{says}: {shown}"))?;
-    // Whoever may not be told gets the rows, and the reason.
+    let row = format!("map_id {id} value_bytes 4");
+    check(shown.lines().any(|l| l.contains("BPF MAPS") && l.contains(&row)), || format!("{row}: {shown}"))?;
+    // Without the privilege the rows are listed, with the reason.
     let out = Command::new("setpriv")
         .args(["--bounding-set=-bpf,-sys_admin", env!("CARGO_BIN_EXE_sockscope")])
         .args([
@@ -440,10 +440,11 @@ pub(crate) fn bpf_maps_of_a_socket_have_id_and_size() -> Result<(), String> {
         ])
         .output()
         .map_err(|e| e.to_string())?;
-    let (said, why) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
-    check(said.contains(r#"{"local":"127.0.0.1:7961","bpf_maps":null}"#) && why.contains("CAP_BPF"), || {
-        format!("{said} {why}")
-    })
+    let (printed, why) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    check(
+        printed.contains(r#"{"local":"127.0.0.1:7961","bpf_maps":null}"#) && why.contains("CAP_BPF"),
+        || format!("{printed} {why}"),
+    )
 }
 
 fn netlink(pid: u32) -> Result<(), String> {
@@ -481,7 +482,7 @@ fn unix() -> Result<(), String> {
         format!("{r:?}, stat: {inode} {dev}")
     })?;
     check(r["pending"][0]["pid"] == std::process::id() && r["recv_q"] == 1, || format!("{r:?}"))?;
-    // The client's inode is the one that waits; `ss` prints it in the client's own line.
+    // The inode of a queued client; `ss` prints it on the client's line.
     let waits = r["pending"][0]["inode"].to_string();
     let ss = run("ss", &["-anHOx"])?;
     check(ss.lines().any(|l| l.split_whitespace().nth(5) == Some(waits.as_str())), || {
@@ -489,7 +490,7 @@ fn unix() -> Result<(), String> {
     })
 }
 
-/// A column declares all that it needs: read alone it has a value wherever it has one when everything is read.
+/// A column declares all of its needs: read alone it has the same values as in a complete read.
 fn alone() -> Result<(), String> {
     let mut source = NetlinkSource::new("requested".into()).map_err(|e| e.to_string())?;
     let apart = Reads::LIMITS | Reads::NAT | Reads::FORWARDED;
@@ -506,7 +507,7 @@ fn alone() -> Result<(), String> {
         for row in 0..all.live {
             let Some(there) = place(&only, row) else { continue };
             let (whole, part) = (c.value(&all, row), c.value(&only, there));
-            // How old something is depends on who else is known.
+            // Ages depend on the earlier polls.
             let about = whole.is_missing() == part.is_missing() || matches!(c.name, "age_s" | "age_from");
             check(about, || format!("{} of {:?}: {whole:?}, alone {part:?}", c.name, all.socket(row)))?;
             compared += usize::from(!whole.is_missing());
@@ -528,7 +529,7 @@ fn multipath() -> Result<[OwnedFd; 3], Box<dyn std::error::Error>> {
     Ok([listener, client, served])
 }
 
-/// All of it.
+/// All families.
 pub(crate) fn fields_of_every_family_match_ss() -> Result<(), String> {
     let mut w = World::default();
     let mut child = Command::new("perl")
@@ -547,7 +548,7 @@ pub(crate) fn fields_of_every_family_match_ss() -> Result<(), String> {
     let (mut near, mut far) = World::pair(&l, None);
     near.write_all(&vec![7; 100_000]).map_err(|e| e.to_string())?;
     far.read_exact(&mut vec![0; 60_000]).map_err(|e| e.to_string())?;
-    // Acknowledgements may be under way, and timers with them.
+    // ACKs may be in flight, and timers change with them.
     let n = until_ok(tcp)?;
     // Each of nine rows has some thirty.
     check(n > 250, || format!("only {n} fields of tcp were compared"))?;
@@ -559,7 +560,7 @@ pub(crate) fn fields_of_every_family_match_ss() -> Result<(), String> {
     unix()
 }
 
-/// A protocol that the kernel does not tell is not an empty answer: it is said why, to scripts too.
+/// A protocol that the kernel does not support is reported, to scripts too, instead of an empty result.
 pub(crate) fn protocol_the_kernel_lacks_is_reported() -> Result<(), String> {
     for (proto, of) in [("sctp", "SCTP"), ("dccp", "DCCP"), ("tipc", "TIPC")] {
         let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
@@ -570,14 +571,14 @@ pub(crate) fn protocol_the_kernel_lacks_is_reported() -> Result<(), String> {
         if protocols.lines().any(|l| l.starts_with(of)) {
             continue;
         }
-        let said = String::from_utf8_lossy(&out.stderr);
+        let printed = String::from_utf8_lossy(&out.stderr);
         check(
             out.stdout == b"[]\n"
-                && said.starts_with(&format!("sockscope: {proto}: this kernel has no {of}")),
-            || format!("{proto}: {said:?} {:?}", String::from_utf8_lossy(&out.stdout)),
+                && printed.starts_with(&format!("sockscope: {proto}: no {of} in this kernel: ")),
+            || format!("{proto}: {printed:?} {:?}", String::from_utf8_lossy(&out.stdout)),
         )?;
     }
-    // Others are not bothered with it.
+    // Queries for other protocols do not mention it.
     let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
         .args(["list", "--netns", "here", "--count"])
         .output()

@@ -1,4 +1,4 @@
-//! TCP under induced trouble has the findings it should, and no other.
+//! Findings of TCP connections with induced faults, and of none without.
 
 use super::compare::check;
 use super::world::{World, addr, listen};
@@ -16,7 +16,7 @@ use std::os::fd::OwnedFd;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-fn told(filter: &str) -> Result<Vec<(String, String)>, String> {
+fn findings(filter: &str) -> Result<Vec<(String, String)>, String> {
     let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
         .args([
             "list",
@@ -45,14 +45,14 @@ fn local(s: &TcpStream) -> SocketAddr {
     s.local_addr().unwrap()
 }
 
-/// A far end that closed first, and a program that did not: left to grow old.
+/// A connection that the peer closed and the application did not.
 fn left_open(listener: &TcpListener) -> (TcpStream, TcpStream) {
     let (near, far) = World::pair(listener, None);
     far.shutdown(Shutdown::Write).unwrap();
     (near, far)
 }
 
-/// One end closed a moment ago: no leak yet, if it is asked in time.
+/// A connection closed by the peer a moment ago: no leak yet.
 fn just_closed(listener: &TcpListener) -> Result<(), String> {
     let began = Instant::now();
     let (near, _far) = left_open(listener);
@@ -64,14 +64,14 @@ fn just_closed(listener: &TcpListener) -> Result<(), String> {
 /// Age at which a connection that the peer closed counts as leaked.
 const STUCK: Duration = Duration::new(60, 0);
 
-/// Everything at the same time, so that the minute until a leak is one is waited for once.
+/// All at the same time, so that the minute until a leak is waited for once.
 pub(crate) fn tcp_under_trouble_has_its_findings_and_no_other() -> Result<(), String> {
     let quiet = listen("127.0.0.1:7911", 16, false);
     let (mut good, mut good_far) = World::pair(&quiet, None);
     let began = Instant::now();
     let (leaked, half) = left_open(&quiet);
 
-    // Nobody reads at one end.
+    // One end does not read.
     let (unread, mut writer) = World::pair(&quiet, None);
     writer.set_nonblocking(true).unwrap();
     let block = vec![7u8; 1 << 16];
@@ -86,11 +86,11 @@ pub(crate) fn tcp_under_trouble_has_its_findings_and_no_other() -> Result<(), St
         }
     }
 
-    // A listener that never accepts: its queue fills, and the next clients get no answer.
+    // A listener that never accepts: its queue fills, and further clients get no reply.
     let deaf = listen("127.0.0.1:7912", 1, false);
     let waiting: Vec<OwnedFd> = (0..6).map(|_| connecting("127.0.0.1:7912")).collect();
 
-    // What works has none, however much went over it.
+    // A healthy connection has none, however much it transferred.
     for _ in 0..100 {
         good.write_all(&block[..1000]).unwrap();
         good_far.read_exact(&mut [0; 1000]).unwrap();
@@ -101,19 +101,19 @@ pub(crate) fn tcp_under_trouble_has_its_findings_and_no_other() -> Result<(), St
     })?;
     until_ok(|| is("a listener that does not accept", &listener_of(7912)?, &["accept-queue-full"]))?;
     until_ok(|| {
-        let asking = told("tcp state:syn-sent rport:7912")?;
+        let asking = findings("tcp state:syn-sent rport:7912")?;
         check(!asking.is_empty() && asking.iter().all(|(_, f)| f == "no-answer-to-connect"), || {
             format!("clients without an answer: {asking:?}")
         })
     })?;
     is("a connection that works", &near_of(&good)?, &[""])?;
-    is("its far end", &far_of(&good)?, &[""])?;
+    is("its peer", &far_of(&good)?, &[""])?;
     is("a listener that accepts", &listener_of(7911)?, &[""])?;
     until_ok(|| just_closed(&quiet))?;
 
     drop((waiting, deaf));
     over_time(&quiet, &mut good, &mut good_far)?;
-    // Asked all the time it would keep others from the processor.
+    // Continuous polling would take the CPU from others.
     std::thread::sleep(STUCK.saturating_sub(began.elapsed()));
     until_ok(|| is("closed there and never here", &end_of(&leaked, "close-wait")?, &["close-wait-leak"]))?;
     until_ok(|| is("half closed", &end_of(&half, "fin-wait2")?, &["half-closed"]))?;
@@ -121,7 +121,7 @@ pub(crate) fn tcp_under_trouble_has_its_findings_and_no_other() -> Result<(), St
     Ok(())
 }
 
-/// A client that does not wait for the answer.
+/// A client that does not wait for the handshake.
 fn connecting(to: &str) -> OwnedFd {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let fd = net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).unwrap();
@@ -129,10 +129,10 @@ fn connecting(to: &str) -> OwnedFd {
     fd
 }
 
-/// Findings that need several polls: a little that nobody reads, a queue that is not full and not emptied. The whole
-/// time a connection beside them works, and never has a finding.
+/// Findings that need several polls: a few unread bytes, and an accept queue that is neither full nor emptied. During all
+/// of it a healthy connection never has a finding.
 fn over_time(quiet: &TcpListener, good: &mut TcpStream, good_far: &mut TcpStream) -> Result<(), String> {
-    // Neither is told before it has lasted for ten seconds.
+    // Neither is reported before ten seconds.
     const TOO_EARLY: Duration = Duration::from_secs(9);
     let began = Instant::now();
     let (mut little, deaf_far) = World::pair(quiet, None);
@@ -144,11 +144,11 @@ fn over_time(quiet: &TcpListener, good: &mut TcpStream, good_far: &mut TcpStream
     let wants = Wants::new(Needs::FINDINGS, ProtoSet::TCP_UDP);
     loop {
         good.write_all(&[1; 1000]).map_err(|e| e.to_string())?;
-        // Now and then something waits for a moment, and is read.
+        // Sometimes bytes are unread for a moment.
         let sample = source.sample(&wants).map_err(|e| e.to_string())?;
         good_far.read_exact(&mut [0; 1000]).map_err(|e| e.to_string())?;
         let snap = engine.step(sample);
-        let said = |at: &dyn Fn(&Socket) -> bool| -> Vec<(&str, String)> {
+        let found = |at: &dyn Fn(&Socket) -> bool| -> Vec<(&str, String)> {
             let row = snap.sockets().position(at);
             row.map_or_else(Vec::new, |r| {
                 socket_diagnoses(&snap, r).map(|d| (d.finding.name, d.evidence)).collect()
@@ -156,9 +156,9 @@ fn over_time(quiet: &TcpListener, good: &mut TcpStream, good_far: &mut TcpStream
         };
         let far = deaf_far.local_addr().map_err(|e| e.to_string())?.to_string();
         let near = local(&little).to_string();
-        let unread = said(&|s| s.local.to_string() == far && s.remote.to_string() == near);
-        let unaccepted = said(&|s| s.local.to_string() == "127.0.0.1:7913" && s.state == State::Listen);
-        let working = said(&|s| s.remote.to_string() == local(good).to_string());
+        let unread = found(&|s| s.local.to_string() == far && s.remote.to_string() == near);
+        let unaccepted = found(&|s| s.local.to_string() == "127.0.0.1:7913" && s.state == State::Listen);
+        let working = found(&|s| s.remote.to_string() == local(good).to_string());
         let after = began.elapsed();
         check(working.is_empty(), || format!("a connection that works, after {after:?}: {working:?}"))?;
         let me = format!("{} (fd ", std::process::id());
@@ -167,17 +167,19 @@ fn over_time(quiet: &TcpListener, good: &mut TcpStream, good_far: &mut TcpStream
         let unaccepted_told = matches!(unaccepted.as_slice(), [("not-accepting", seen)]
             if seen.starts_with("1 connection waiting for ") && seen.contains(&me));
         if unread_told && unaccepted_told {
-            return check(after > TOO_EARLY, || format!("told after {after:?}"));
+            return check(after > TOO_EARLY, || format!("reported after {after:?}"));
         }
         let nothing = unread.is_empty() && unaccepted.is_empty();
-        check(nothing || after > TOO_EARLY, || format!("told after {after:?}: {unread:?} {unaccepted:?}"))?;
+        check(nothing || after > TOO_EARLY, || {
+            format!("reported after {after:?}: {unread:?} {unaccepted:?}")
+        })?;
         check(after < PATIENCE, || format!("a little unread: {unread:?}; one not accepted: {unaccepted:?}"))?;
         std::thread::sleep(Duration::from_secs(1));
     }
 }
 
 fn by(filter: &str) -> Result<String, String> {
-    match told(filter)?.as_slice() {
+    match findings(filter)?.as_slice() {
         [(_, f)] => Ok(f.clone()),
         other => Err(format!("{filter}: {other:?}")),
     }

@@ -1,5 +1,5 @@
-//! Port forwards between three hosts: a client, this one as the router, a server. Rules of nft and iptables, and a proxy,
-//! against what `nft`, `conntrack` and the program in between say.
+//! Port forwards between three hosts: a client, this one as router, a server. Rules of nft and iptables, and a proxy,
+//! compared with `nft`, `conntrack` and the proxy.
 
 use super::compare::check;
 use super::netns::{Program, rows, sh};
@@ -12,7 +12,7 @@ pub(super) fn inside(space: &str, args: &[&str]) -> Program {
     Program(Command::new("ip").args(all).stdin(Stdio::null()).spawn().expect("ip"))
 }
 
-/// Listens and keeps what it accepts.
+/// Listens and keeps accepted connections.
 pub(super) fn server(at: &str, port: u16) -> Program {
     let script = format!(
         "use IO::Socket::IP; my $l = IO::Socket::IP->new(Listen => 5, LocalHost => '{at}', LocalPort => {port}, V6Only => 0) \
@@ -72,7 +72,7 @@ const LEGACY: &str = "set -e
     i -A POSTROUTING -o s1 -j MASQUERADE
     ip6tables-legacy -w 5 -t nat -A PREROUTING -p tcp -m tcp --dport 8080 -j DNAT --to-destination [fd00:30::2]:80";
 
-/// The tables of iptables-legacy, and none where nobody uses them.
+/// Tables of iptables-legacy, and none where they are not used.
 pub(crate) fn rules_of_iptables_legacy_are_numbered_as_iptables_does() -> Result<(), String> {
     const COLUMNS: &str = "proto,host,by,target,target_netns,listens,clients,how,iface";
     sh(HOSTS)?;
@@ -119,10 +119,10 @@ pub(crate) fn rules_of_iptables_legacy_are_numbered_as_iptables_does() -> Result
         let r = all.iter().find(|r| r["host"] == host).ok_or(host)?;
         check(r["iface"] == iface, || r.to_string())?;
     }
-    // The numbers are those that iptables counts by.
-    let told = sh("iptables-legacy -w 5 -t nat -S PREROUTING 4")?;
-    check(told.contains("--dport 81"), || told)?;
-    // Known to be real by what comes through.
+    // Rule numbers are those of iptables.
+    let listing = sh("iptables-legacy -w 5 -t nat -S PREROUTING 4")?;
+    check(listing.contains("--dport 81"), || listing)?;
+    // Confirmed by a connection that passes through it.
     let known = rows(&["list", "ns:sv", "state:established", "-c", "client,asked_for"])?;
     check(known.iter().any(|r| r["asked_for"] == "203.0.113.1:8080"), || format!("{known:#?}"))?;
     drop((servers, clients));
@@ -135,7 +135,7 @@ pub(super) fn find<'a>(all: &'a [Value], host: &str, proto: &str) -> Result<&'a 
         .ok_or_else(|| format!("no forward of {proto} {host}: {all:#?}"))
 }
 
-/// Rules are told as they are, to where they go and who answers; what passes through, and the real client, are known.
+/// Rules have their target and backend; connections that pass through, and their real client, are known.
 pub(crate) fn rules_of_nft_and_iptables_match_nft_and_conntrack() -> Result<(), String> {
     sh(HOSTS)?;
     sh(RULES)?;
@@ -150,7 +150,7 @@ pub(crate) fn rules_of_nft_and_iptables_match_nft_and_conntrack() -> Result<(), 
         (clients == 3).then(|| last.clone())
     })
     .map_err(|e| format!("{e}: {last:#?}"))?;
-    // Every rule once, with where it goes.
+    // Every rule once, with its target.
     for (proto, host, by, target, space, listens) in [
         ("tcp", "0.0.0.0:8080", "dnat", "172.30.0.2:80", "sv", true),
         ("tcp", "0.0.0.0:7000-7010", "dnat", "172.30.0.2:*", "sv", false),
@@ -167,32 +167,32 @@ pub(crate) fn rules_of_nft_and_iptables_match_nft_and_conntrack() -> Result<(), 
         ("tcp", "0.0.0.0:6001", "redirect", "0.0.0.0:6100", "host", false),
     ] {
         let r = find(&all, host, proto)?;
-        let said = (&r["by"], &r["target"], &r["target_netns"], &r["listens"]);
+        let fields = (&r["by"], &r["target"], &r["target_netns"], &r["listens"]);
         check(
-            said == (&by.into(), &target.into(), &space.into(), &listens.into())
+            fields == (&by.into(), &target.into(), &space.into(), &listens.into())
                 && r["finding"].is_null() == listens,
             || format!("{proto} {host}: {r}"),
         )?;
     }
     check(all.len() == 13, || format!("{} forwards: {all:#?}", all.len()))?;
-    // The rule is where nft says it is.
-    let told = sh("nft -a list chain ip nat pre")?;
-    let line = told.lines().find(|l| l.contains("dport 8080")).ok_or("the rule")?;
+    // The location of the rule is that of nft.
+    let listing = sh("nft -a list chain ip nat pre")?;
+    let line = listing.lines().find(|l| l.contains("dport 8080")).ok_or("the rule")?;
     let handle = line.rsplit(' ').next().unwrap_or("");
     let r = find(&all, "0.0.0.0:8080", "tcp")?;
     check(r["how"] == format!("ip nat pre handle {handle}"), || format!("{r} {line}"))?;
-    check(r["pid"] == web.0.id() && r["clients"] == 1, || format!("who answers: {r}"))?;
-    check(find(&all, "[::]:8080", "tcp")?["pid"] == six.0.id(), || "who answers over IPv6".to_owned())?;
+    check(r["pid"] == web.0.id() && r["clients"] == 1, || format!("backend: {r}"))?;
+    check(find(&all, "[::]:8080", "tcp")?["pid"] == six.0.id(), || "backend over IPv6".to_owned())?;
     check(find(&all, "203.0.113.0/25:53", "udp")?["clients"] == 1, || "a client by UDP".to_owned())?;
     let partial = find(&all, "0.0.0.0:81", "tcp")?["how"].as_str().unwrap_or("").to_owned();
     check(partial.ends_with("under more conditions: ct mark"), || partial)?;
 
-    // What passes through, as conntrack has it. A flow may come to its end between the two.
+    // Tracked connections, compared with conntrack. A flow may expire between the two.
     until_ok(flows_match_conntrack)?;
-    // Only who asks for it gets it.
+    // Only if the filter names it.
     check(rows(&["list"])?.iter().all(|r| r["state"] != "FORWARDED"), || "unasked".to_owned())?;
 
-    // At the server's socket: who the client is, and what it asked for.
+    // At the server's socket: the real client and its original destination.
     let cols = ["--columns", "state,local,remote,client,asked_for,pid,ct_state"];
     let at = rows(&[&["list", "ns:sv", "state:established", "local:172.30.0.2:80"], &cols[..]].concat())?;
     let one = at.first().filter(|_| at.len() == 1).ok_or_else(|| format!("{at:?}"))?;
@@ -203,7 +203,7 @@ pub(crate) fn rules_of_nft_and_iptables_match_nft_and_conntrack() -> Result<(), 
             && one["ct_state"] == "ESTABLISHED",
         || format!("{one}"),
     )?;
-    // Without the right to look: said, and what is visible is there.
+    // Without the privilege: reported, and visible data is listed.
     let blind = sh(&format!(
         "setpriv --bounding-set=-all --inh-caps=-all {} screenshot --size 160x20 --polls 1 --keys 6",
         env!("CARGO_BIN_EXE_sockscope")
@@ -253,7 +253,7 @@ fn udp_client() -> Program {
     inside("cl", &["perl", "-e", script])
 }
 
-/// A proxy's two connections are one way, and the server behind it is told who the client is.
+/// The two connections of a proxy are one route, and the server's socket has the real client.
 pub(crate) fn proxy_has_its_target_and_its_client() -> Result<(), String> {
     sh(HOSTS)?;
     let web = server("0.0.0.0", 80);
@@ -277,7 +277,7 @@ pub(crate) fn proxy_has_its_target_and_its_client() -> Result<(), String> {
             && f["listens"] == true,
         || format!("{f}"),
     )?;
-    check(f["pid"] == web.0.id(), || format!("who answers: {f}"))?;
+    check(f["pid"] == web.0.id(), || format!("backend: {f}"))?;
     let cols = ["--columns", "local,remote,client,asked_for"];
     let at = rows(&[&["list", "ns:sv", "state:established", "lport:80"], &cols[..]].concat())?;
     let one = at.first().filter(|_| at.len() == 1).ok_or_else(|| format!("{at:?}"))?;
@@ -287,7 +287,7 @@ pub(crate) fn proxy_has_its_target_and_its_client() -> Result<(), String> {
             && one["asked_for"] == "203.0.113.1:8181",
         || format!("{one}"),
     )?;
-    // The way is drawn, with the descriptors of the proxy.
+    // The route is drawn, with the descriptors of the proxy.
     let screen = sh(&format!(
         "{} screenshot --size 140x50 --polls 1 --keys '/ns:sv state:established<enter>gggg<enter>'",
         env!("CARGO_BIN_EXE_sockscope")

@@ -1,4 +1,4 @@
-//! Processes that open, close, copy, pass on and take in sockets, and write down when.
+//! Processes that open, close, duplicate, send and receive sockets, and log the times.
 
 use rustix::event::{PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::dup2;
@@ -15,13 +15,13 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-/// Set in a holder: its number, how many there are, and their directory.
+/// Environment variable of a holder: its number, the number of holders, and their directory.
 const HOLDER: &str = "SOCKSCOPE_TEST_HOLDER";
 
-/// The end of time.
+/// Time of descriptors that are still open.
 const NEVER: u64 = u64::MAX;
 
-/// Descriptors of sockets that a holder has at the most.
+/// Most socket descriptors of a holder.
 const MOST: usize = 60;
 
 fn now() -> u64 {
@@ -29,7 +29,7 @@ fn now() -> u64 {
     t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
 }
 
-/// Numbers that look random.
+/// Pseudo-random numbers.
 struct Dice(u64);
 
 impl Dice {
@@ -41,7 +41,7 @@ impl Dice {
     }
 }
 
-/// A descriptor of a holder, and when it came: not before the first, not after the second moment.
+/// A descriptor of a holder, and the interval in which it was opened.
 struct Held {
     fd: OwnedFd,
     inode: u64,
@@ -53,11 +53,13 @@ struct Holder {
     all: usize,
     dice: Dice,
     mail: OwnedFd,
+    /// Inode and number of each descriptor of the thread that has its own.
+    apart: Vec<(u64, i32)>,
     held: Vec<Held>,
     log: String,
 }
 
-/// Does the work of a holder, where this process is one.
+/// Runs as a holder; false in the parent.
 pub(crate) fn is_holder() -> bool {
     let Ok(words) = std::env::var(HOLDER) else { return false };
     let words: Vec<&str> = words.splitn(3, ' ').collect();
@@ -67,22 +69,22 @@ pub(crate) fn is_holder() -> bool {
 
 impl Holder {
     fn new(me: &str, all: usize, dir: &Path) -> Self {
-        // A thread that went its own way: what it opens is not in /proc/PID/fd.
-        let (tell, told) = std::sync::mpsc::channel();
+        // A thread with an unshared fd table: its descriptors are in /proc/PID/task/TID/fd only.
+        let (sender, started) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            // It closes nothing that another thread opened.
+            // It closes no descriptor of another thread.
             #[allow(deprecated)]
             rustix::thread::unshare(rustix::thread::UnshareFlags::FILES).expect("unshare");
             let apart: Vec<UdpSocket> =
                 (0..3).map(|_| UdpSocket::bind("127.0.0.1:0").expect("udp")).collect();
-            let _ = tell.send(());
+            let _ = sender.send(apart.iter().map(|s| (inode(s), s.as_raw_fd())).collect());
             loop {
                 std::thread::park();
                 std::hint::black_box(&apart);
             }
         });
-        told.recv().expect("a thread");
-        // Every kind of descriptor there is a column for.
+        let apart: Vec<(u64, i32)> = started.recv().expect("a thread");
+        // One of every kind of descriptor that has a column.
         std::mem::forget((
             std::io::pipe(),
             eventfd(0, rustix::event::EventfdFlags::empty()),
@@ -103,7 +105,7 @@ impl Holder {
         let _ = std::fs::remove_file(&at);
         net::bind(&mail, &SocketAddrUnix::new(&at).expect("a short path")).expect("bind");
         let dice = Dice(0x9e37_79b9_7f4a_7c15 ^ (u64::from(std::process::id()) << 20));
-        Self { dir: dir.to_owned(), all, dice, mail, held: Vec::new(), log: String::new() }
+        Self { dir: dir.to_owned(), all, dice, mail, apart, held: Vec::new(), log: String::new() }
     }
 
     fn run(&mut self) {
@@ -123,10 +125,13 @@ impl Holder {
         let goes = if stays { NEVER } else { now() };
         for h in std::mem::take(&mut self.held) {
             self.write(h.inode, h.fd.as_raw_fd(), h.came, (goes, NEVER));
-            // Open until the process ends.
+            // Open until the process exits.
             std::mem::forget(h);
         }
         self.write(inode(&self.mail), self.mail.as_raw_fd(), came, (goes, NEVER));
+        for (inode, fd) in std::mem::take(&mut self.apart) {
+            self.write(inode, fd, came, (goes, NEVER));
+        }
         std::fs::write(self.dir.join(format!("log.{}", std::process::id())), &self.log).expect("log");
         println!("written");
         if stays {
@@ -149,7 +154,7 @@ impl Holder {
                 self.add(before, fd);
             }
             3 if !few => self.close(i),
-            // Over another one: the count of descriptors stays as it was.
+            // Replacing another one: the number of descriptors stays the same.
             4 if !few && i != j => {
                 let [from, over] = self.held.get_disjoint_mut([i, j]).expect("two");
                 let (inode, came, number) = (over.inode, over.came, over.fd.as_raw_fd());
@@ -170,7 +175,7 @@ impl Holder {
         }
     }
 
-    /// Of the log: inode, number, when it came (between which moments), when it went.
+    /// Writes a log line: inode, number, interval of opening, interval of closing.
     fn write(&mut self, inode: u64, number: i32, came: (u64, u64), went: (u64, u64)) {
         let line = format!("{inode} {number} {} {} {} {}\n", came.0, came.1, went.0, went.1);
         self.log.push_str(&line);
@@ -194,7 +199,7 @@ impl Holder {
         let fds = [self.held[i].fd.as_fd()];
         more.push(SendAncillaryMessage::ScmRights(&fds));
         let to = SocketAddrUnix::new(&to).expect("a short path");
-        // A full box takes no more, and one whose holder is being replaced takes none.
+        // A full queue accepts no more, and that of a holder that is being replaced none.
         let _ = net::sendmsg_addr(&self.mail, &to, &[IoSlice::new(b"x")], &mut more, SendFlags::empty());
     }
 
@@ -219,7 +224,7 @@ fn inode(fd: impl AsFd) -> u64 {
     rustix::fs::fstat(fd).expect("fstat").st_ino
 }
 
-/// That a process held a socket by a number, from within the first to within the second moments.
+/// A descriptor of a process, from some time within the first to some time within the second interval.
 #[derive(Debug)]
 pub(crate) struct Span {
     pub(crate) pid: u32,
@@ -249,12 +254,12 @@ impl One {
     }
 }
 
-/// Holders, and the directory they meet in.
+/// Holders and their common directory.
 pub(crate) struct Holders {
     dir: tempfile::TempDir,
     live: Vec<One>,
     all: usize,
-    /// Every one there was.
+    /// Pids of all holders, also of exited ones.
     pub(crate) pids: BTreeSet<u32>,
 }
 
@@ -280,7 +285,7 @@ impl Holders {
         self.live.push(one);
     }
 
-    /// The one that is there longest ends, another one begins.
+    /// Replaces the oldest holder.
     pub(crate) fn replace(&mut self) {
         let mut one = self.live.remove(0);
         one.order(b"q");
@@ -288,12 +293,12 @@ impl Holders {
         self.begin(one.number);
     }
 
-    /// All keep what they have and do nothing more.
+    /// Makes all of them idle, with their descriptors open.
     pub(crate) fn rest(&mut self) {
         self.live.iter_mut().for_each(|one| one.order(b"s"));
     }
 
-    /// Spans that they logged.
+    /// Logged spans.
     pub(crate) fn spans(&self) -> Vec<Span> {
         let mut out = Vec::new();
         for pid in &self.pids {

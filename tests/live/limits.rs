@@ -1,4 +1,4 @@
-//! Limits: exhaustion is predicted, and steady use is not alerted.
+//! Limits: exhaustion is forecast, and stable usage raises no alert.
 
 use super::compare::check;
 use crate::cases;
@@ -16,20 +16,20 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-struct Watch {
+pub(crate) struct Watch {
     source: NetlinkSource,
     engine: Engine,
     wants: Wants,
 }
 
 impl Watch {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let source = NetlinkSource::new("requested".into()).unwrap();
         let wants = Wants::default().with(Reads::LIMITS | Reads::FD_KINDS).with_attrs(AttrSet::SKMEM);
         Self { source, engine: Engine::new(), wants }
     }
 
-    fn poll(&mut self) -> Arc<Snapshot> {
+    pub(crate) fn poll(&mut self) -> Arc<Snapshot> {
         self.engine.step(self.source.sample(&self.wants).unwrap())
     }
 }
@@ -49,8 +49,8 @@ fn perl(limit: u32, script: &str) -> Program {
     Program(sh.args(["-c", &run, script]).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
 }
 
-/// A program that ends with the case.
-struct Program(Child);
+/// A process that exits with the case.
+pub(crate) struct Program(pub(crate) Child);
 
 impl Deref for Program {
     type Target = Child;
@@ -73,7 +73,7 @@ impl Drop for Program {
     }
 }
 
-/// A program that has as many files open as it is told to have.
+/// A process with a given number of open files.
 struct Files {
     program: Program,
     orders: ChildStdin,
@@ -93,7 +93,7 @@ impl Files {
         Self { program, orders, answers: BufReader::new(answers) }
     }
 
-    /// Has it open this many; how many it then has.
+    /// Makes it open this many files; returns the number it has then.
     fn hold(&mut self, n: usize) -> usize {
         writeln!(self.orders, "{n}").unwrap();
         let mut line = String::new();
@@ -102,14 +102,14 @@ impl Files {
     }
 }
 
-/// A leak is predicted and alerted before it is fatal; what goes up and down again is neither. Both have at each poll what
-/// they should have by the clock, however seldom they get to run.
+/// A leak has a forecast and an alert before it is fatal; fluctuating usage has neither. Both have at each poll the values
+/// due by the clock, however rarely they are scheduled.
 pub(crate) fn fd_leak_is_predicted_and_fluctuation_is_not() -> Result<(), String> {
     const PER_S: f64 = 5.0;
     let (mut leak, mut fluctuating) = (Files::start(120), Files::start(60));
     let mut watch = Watch::new();
     let began = boot_s();
-    let (mut said, mut alerted, mut wrong_alerts) = (Vec::new(), None, Vec::new());
+    let (mut forecasts, mut alerted, mut wrong_alerts) = (Vec::new(), None, Vec::new());
     let died = loop {
         let now = boot_s() - began;
         let wanted = (now * PER_S) as usize;
@@ -123,7 +123,7 @@ pub(crate) fn fd_leak_is_predicted_and_fluctuation_is_not() -> Result<(), String
         let now = snap.sample.at.boot_ns as f64 / 1e9 - began;
         if let Some(l) = find(&snap, of_process(leak.program.id())) {
             if let Some(f) = l.full_in {
-                said.push((now, now + f.likely));
+                forecasts.push((now, now + f.likely));
             }
             if l.level > Level::Ok {
                 alerted.get_or_insert(now);
@@ -136,10 +136,10 @@ pub(crate) fn fd_leak_is_predicted_and_fluctuation_is_not() -> Result<(), String
         }
         std::thread::sleep(Duration::from_millis(200));
     };
-    let late: Vec<_> = said.iter().filter(|(at, _)| *at > died / 2.0).collect();
+    let late: Vec<_> = forecasts.iter().filter(|(at, _)| *at > died / 2.0).collect();
     check(late.len() > 5, || format!("{} predictions after half of {died:.1} s", late.len()))?;
-    // Within a fifth of the time there was to go; all but a few, which a busy machine may delay, and those within a fifth of
-    // the whole time. Near the end the readings are a fifth of a second apart; that much is no error.
+    // Within a fifth of the remaining time; all but a few, which a busy machine may delay, and those within a fifth of
+    // the total time. Near the end readings are a fifth of a second apart: that much is not an error.
     let error = |(at, when): &&(f64, f64)| ((when - died).abs(), ((died - at) * 0.2).max(0.5));
     let wrong: Vec<_> = late.iter().filter(|p| error(p).0 > error(p).1).collect();
     let far = wrong.iter().any(|p| error(p).0 > died * 0.2);
@@ -152,13 +152,13 @@ pub(crate) fn fd_leak_is_predicted_and_fluctuation_is_not() -> Result<(), String
     check(wrong_alerts.is_empty(), || format!("a fluctuation was alerted: {wrong_alerts:?}"))
 }
 
-/// Seconds after boot, by the clock of samples.
+/// Seconds since boot, by the clock of the samples.
 fn boot_s() -> f64 {
     let t = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     t.tv_sec as f64 + t.tv_nsec as f64 / 1e9
 }
 
-/// Drops of all listeners here (`ListenOverflows`), and of the one at this port as `ss` has them.
+/// Drops of all listeners (`ListenOverflows`), and of the one at this port by `ss`.
 fn kernel_drops(port: u16) -> (u64, u64) {
     let out = Command::new("ss").args(["-HOtlnm", &format!("sport = :{port}")]).output().unwrap();
     let text = String::from_utf8(out.stdout).unwrap();
@@ -170,7 +170,7 @@ fn kernel_drops(port: u16) -> (u64, u64) {
     (lines.next().unwrap().split(' ').nth(at).unwrap().parse().unwrap(), one.expect(&text))
 }
 
-/// A listener over its backlog: full, red, with the kernel's own count.
+/// A listener over its backlog: full, critical, with the kernel's drop counter.
 pub(crate) fn full_accept_queue_is_critical_with_the_drops_of_the_kernel() -> Result<(), String> {
     let listener = super::world::listen("127.0.0.1:7921", 2, false);
     let to: SocketAddr = "127.0.0.1:7921".parse().unwrap();
@@ -187,7 +187,7 @@ pub(crate) fn full_accept_queue_is_critical_with_the_drops_of_the_kernel() -> Re
         check(l.level == Level::Critical && l.used > 2 && l.max == Some(2), || format!("{l:?}"))
     })?;
     let _done: Vec<_> = clients.into_iter().filter_map(|c| c.join().ok()?.ok()).collect();
-    // Every count is the kernel's, where it counts nothing meanwhile: a client may still have a segment under way.
+    // Every count equals the kernel's once that is stable: a client may have a segment in flight.
     let ((overflows, drops), snap) = until("the counts to rest", || {
         let seen = (kernel_drops(7921), watch.poll());
         (seen.0 == kernel_drops(7921)).then_some(seen)
@@ -203,7 +203,7 @@ pub(crate) fn full_accept_queue_is_critical_with_the_drops_of_the_kernel() -> Re
     Ok(())
 }
 
-/// Ports towards one destination: at 100 % connect fails, and not before.
+/// Local ports for one destination: at 100 % connect fails, not before.
 pub(crate) fn local_ports_at_100_percent_make_connect_fail() -> Result<(), String> {
     let range = "/proc/sys/net/ipv4/ip_local_port_range";
     let old = std::fs::read_to_string(range).map_err(|e| format!("{range}: {e}"))?;
@@ -212,21 +212,21 @@ pub(crate) fn local_ports_at_100_percent_make_connect_fail() -> Result<(), Strin
     let mut held = Vec::new();
     let mut watch = Watch::new();
     let to = |l: &Limit| matches!(&l.subject, LimitSubject::Route(from, to) if to.port == 7931 && from.to_string() == "127.0.0.1");
-    // Before every connect it is said whether it will fail.
-    let (said, snap, error) = loop {
+    // Before every connect the limit predicts its result.
+    let (full, snap, error) = loop {
         let snap = watch.poll();
         let l = find(&snap, to).cloned();
-        let said = l.as_ref().and_then(Limit::share).is_some_and(|s| s >= 1.0);
+        let full = l.as_ref().and_then(Limit::share).is_some_and(|s| s >= 1.0);
         let used = l.as_ref().map_or(0, |l| l.used);
         check(used == held.len() as u64, || format!("{} are held: {l:?}", held.len()))?;
         match TcpStream::connect("127.0.0.1:7931") {
             Ok(s) => held.push((s, listener.accept().unwrap())),
-            Err(e) => break (said, snap, e),
+            Err(e) => break (full, snap, e),
         }
-        check(!said, || format!("connect went well at 100 %: {l:?}"))?;
+        check(!full, || format!("connect succeeded at 100 %: {l:?}"))?;
     };
     std::fs::write(range, old).map_err(|e| format!("{range}: {e}"))?;
-    check(said && error.raw_os_error() == Some(99), || format!("said: {said}, EADDRNOTAVAIL: {error}"))?;
+    check(full && error.raw_os_error() == Some(99), || format!("predicted: {full}, EADDRNOTAVAIL: {error}"))?;
     let row = snap.limits.iter().position(to).ok_or("no row")?;
     let l = &snap.limits[row];
     check((l.used, l.max, l.level) == (20, Some(20), Level::Critical), || format!("{l:?}"))?;
@@ -234,8 +234,8 @@ pub(crate) fn local_ports_at_100_percent_make_connect_fail() -> Result<(), Strin
     check(text.contains("127.0.0.1 to 127.0.0.1:7931") && text.contains("100%"), || text.clone())
 }
 
-/// A process at its limit goes on once the limit is raised.
-pub(crate) fn process_at_its_fd_limit_goes_on_when_the_limit_is_raised() -> Result<(), String> {
+/// A process at its limit continues once the limit is raised.
+pub(crate) fn process_at_its_fd_limit_continues_when_the_limit_is_raised() -> Result<(), String> {
     let dir = tempfile::tempdir().unwrap();
     let done = dir.path().join("done");
     let script = format!(
@@ -277,7 +277,7 @@ fn checked(args: &[&str]) -> Result<(i32, String), String> {
     Ok((out.status.code().unwrap_or(-1), String::from_utf8_lossy(&out.stdout).into_owned()))
 }
 
-/// Its four exit statuses, over a process that holds what it is told to.
+/// The four exit statuses, over a process with a given number of open files.
 pub(crate) fn check_exits_with_0_1_2_or_3() -> Result<(), String> {
     let mut child = perl(100, "for (1..76) { open my $f, '<', '/dev/null'; push @h, $f } sleep 600");
     let pid = format!("pid:{}", child.id());
@@ -301,11 +301,100 @@ pub(crate) fn check_exits_with_0_1_2_or_3() -> Result<(), String> {
     check(whole, || text.clone())?;
     let _ = child.kill();
     let _ = child.wait();
-    let (code, _) = checked(&["--warn", "lots"])?;
-    check(code == 2, || "wrong use is 2".to_owned())
+    for (wrong, why) in [(&["--warn", "lots"][..], "--warn"), (&["--nope"], "--nope"), (&["foo:bar"], "foo")]
+    {
+        let (code, text) = checked(wrong)?;
+        let is_unknown = code == 3 && text.starts_with("UNKNOWN - ") && text.contains(why);
+        check(is_unknown && text.lines().count() == 1, || format!("{wrong:?}: {code} {text}"))?;
+    }
+    Ok(())
 }
 
-/// A process that leaves open what its clients have closed is named, with the descriptors.
+/// Runs a check behind another `/proc` mount, as this or another user.
+fn checked_behind(mount: &str, run: &str, args: &[&str]) -> Result<(i32, String), String> {
+    let script = format!("mount -t proc -o {mount} proc /proc && exec {run} \"$@\"");
+    let out = Command::new("unshare")
+        .args([
+            "--mount",
+            "sh",
+            "-c",
+            &script,
+            env!("CARGO_BIN_EXE_sockscope"),
+            env!("CARGO_BIN_EXE_sockscope"),
+        ])
+        .args(["check", "--netns", "here"])
+        .args(args)
+        .output()
+        .map_err(|e| e.to_string())?;
+    let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+    Ok((out.status.code().unwrap_or(-1), text))
+}
+
+/// Limits behind `subset=pid` are named and UNKNOWN, unless they are excluded or `--allow-partial` is given.
+pub(crate) fn check_behind_subset_pid_is_unknown_with_the_limits_it_could_not_read() -> Result<(), String> {
+    let run = |args: &[&str]| checked_behind("subset=pid", "", args);
+    let (code, text) = run(&[])?;
+    let first = text.lines().next().unwrap_or_default();
+    check(code == 3 && first.starts_with("UNKNOWN - not judged: "), || format!("{code} {text}"))?;
+    for kind in ["files", "threads", "ports", "time-wait", "orphans", "tcp-mem", "udp-mem"] {
+        check(first.contains(kind), || format!("{kind}: {first}"))?;
+    }
+    for (args, want) in [
+        (&["--only", "fds"][..], 0),
+        (&["limit=fds"], 0),
+        (&["--allow-partial"], 0),
+        (&["--only", "fds,files"], 3),
+        (&["limit=time-wait"], 3),
+        (&["--only", "ports", "-q"], 3),
+    ] {
+        let (code, text) = run(args)?;
+        check(code == want, || format!("{args:?}: {code} {text}"))?;
+        check(!args.contains(&"-q") || text.is_empty(), || format!("{args:?}: {text}"))?;
+    }
+    let (_, text) = run(&["--short"])?;
+    check(text.lines().count() == 1, || text.clone())
+}
+
+/// Processes that `/proc` hides from a user could be at their limits.
+pub(crate) fn check_behind_hidepid_is_unknown_for_a_user() -> Result<(), String> {
+    let user = "setpriv --reuid 65534 --regid 65534 --clear-groups";
+    let (code, text) = checked_behind("hidepid=2", user, &["--only", "fds"])?;
+    check(code == 3 && text.contains("UNKNOWN - not judged: fds") && text.contains("hidepid"), || {
+        format!("{code} {text}")
+    })?;
+    let (code, text) = checked_behind("hidepid=2", "", &["--only", "fds"])?;
+    check(code == 0 && text.starts_with("OK - "), || format!("as root: {code} {text}"))
+}
+
+/// A single check finds a `CLOSE_WAIT` leak by the age that the kernel knows.
+pub(crate) fn close_wait_older_than_a_minute_is_found_by_one_check() -> Result<(), String> {
+    let server = perl(
+        200,
+        "use IO::Socket::INET; my $l = IO::Socket::INET->new(LocalAddr => '127.0.0.1:7942', Listen => 50) or die; \
+         while (my $c = $l->accept) { push @h, $c }",
+    );
+    until_ok(|| TcpStream::connect("127.0.0.1:7942").map_err(|e| format!("no server: {e}")))?;
+    for _ in 0..20 {
+        drop(TcpStream::connect("127.0.0.1:7942"));
+    }
+    let pid = server.id().to_string();
+    let args = ["--only", "close-wait", &format!("pid:{pid}")];
+    let (code, text) = checked(&args)?;
+    check(code == 0, || format!("young ones turn over: {code} {text}"))?;
+    let end = Instant::now() + Duration::from_secs(90);
+    loop {
+        let (code, text) = checked(&args)?;
+        if code == 1 {
+            return check(text.contains("leaks connections") && text.contains("for 1m or longer"), || {
+                text.clone()
+            });
+        }
+        check(Instant::now() < end, || format!("never found: {code} {text}"))?;
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// A process that does not close connections closed by its clients is named, with the descriptors.
 pub(crate) fn process_that_leaves_close_wait_open_is_named_with_its_fds() -> Result<(), String> {
     let server = perl(
         200,
@@ -325,7 +414,7 @@ pub(crate) fn process_that_leaves_close_wait_open_is_named_with_its_fds() -> Res
         if let Some(row) = row.filter(|r| snap.limits[*r].level == Level::Warning) {
             let text = limit_diagnosis(&snap, row).map(|d| d.evidence).unwrap_or_default();
             let fds: Vec<u32> = fds_of(server.id(), "socket:");
-            // The first is the listener's.
+            // The first is that of the listener.
             let named = fds.get(1).is_some_and(|fd| text.contains(&format!("(fd {fd}, ")));
             check(text.contains("leaks connections") && named, || format!("{fds:?}: {text}"))?;
             check(snap.alerts.iter().any(|a| a.limit as usize == row), || "no alert".to_owned())?;
@@ -336,7 +425,7 @@ pub(crate) fn process_that_leaves_close_wait_open_is_named_with_its_fds() -> Res
     }
 }
 
-/// The descriptors of a process that lead to such a thing.
+/// Descriptors of a process whose target begins with this.
 fn fds_of(pid: u32, head: &str) -> Vec<u32> {
     let mut out: Vec<u32> = std::fs::read_dir(format!("/proc/{pid}/fd"))
         .into_iter()
@@ -368,23 +457,23 @@ pub(crate) fn process_near_its_fd_limit_has_its_fds_grouped_by_target() -> Resul
     })
 }
 
-/// A process this one may not look into is hidden, and not one without descriptors.
+/// A process that is not accessible has unknown counts, not zero descriptors.
 pub(crate) fn process_without_permission_has_no_counts() -> Result<(), String> {
     cases::nested(&["unshare", "--user", "--map-root-user"], "live::limits::from_another_user_namespace")
 }
 
-/// The case inside: the process that began it is outside of its user namespace.
+/// The nested case: its parent process is outside of its user namespace.
 pub(crate) fn from_another_user_namespace() -> Result<(), String> {
     let outside = std::os::unix::process::parent_id();
     let snap = Watch::new().poll();
     let p = snap.sample.processes.iter().find(|p| p.info.pid == outside).ok_or("it is not listed")?;
     let honest = match &p.fds {
         Err(why) => *why == sockscope::model::Missing::NotPermitted,
-        // Their number is for anyone to see on some kernels; what they are is not.
+        // Their number is world-readable on some kernels, their kinds are not.
         Ok(u) => u.open > 0 && u.kinds.is_none(),
     };
     check(honest && p.fds_hidden.is_some(), || format!("{p:?}"))?;
-    check(find(&snap, of_process(outside)).is_none_or(|l| l.used > 0), || "a row that says zero".to_owned())?;
+    check(find(&snap, of_process(outside)).is_none_or(|l| l.used > 0), || "a row with zero".to_owned())?;
     let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
         .args(["processes", &format!("pid:{outside}"), "--format", "json", "--columns"])
         .arg("pid,fds_open,fds_files,fds_highest,fds_sockets")
@@ -397,7 +486,7 @@ pub(crate) fn from_another_user_namespace() -> Result<(), String> {
     check(row["pid"] == outside && null && row["fds_open"] != 0, || text.to_string())
 }
 
-/// A process that ends between two polls, alerted or not, leaves no process, row or alert.
+/// A process that exits between two polls, alerted or not, leaves no process, row or alert.
 pub(crate) fn ended_process_leaves_no_row_and_no_alert() -> Result<(), String> {
     let mut watch = Watch::new();
     let mut full = perl(40, "for (1..36) { open my $f, '<', '/dev/null'; push @h, $f } sleep 600");
@@ -411,7 +500,7 @@ pub(crate) fn ended_process_leaves_no_row_and_no_alert() -> Result<(), String> {
     let _ = full.wait();
     let after = is_there(&watch.poll(), full.id());
     check(after == (false, false, false), || format!("left (process, row, alert): {after:?}"))?;
-    // Ending all the time while it is read.
+    // Processes that exit during the scan.
     let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let ends = {
         let stop = Arc::clone(&stop);

@@ -1,4 +1,4 @@
-//! Several network namespaces at once, against what each says of itself.
+//! Several network namespaces at once, compared with the view from inside each.
 
 use super::compare::check;
 use crate::wait::{PATIENCE, until};
@@ -31,7 +31,7 @@ impl Drop for Program {
     }
 }
 
-/// Listens in a namespace and keeps what it accepts.
+/// Listens in a namespace and keeps accepted connections.
 fn server(before: &[&str], at: &str) -> Program {
     let script = format!(
         "use IO::Socket::INET; my $l = IO::Socket::INET->new(Listen => 5, LocalAddr => '{at}') or die; \
@@ -41,8 +41,8 @@ fn server(before: &[&str], at: &str) -> Program {
     Program(Command::new(all[0]).args(&all[1..]).stdin(Stdio::null()).spawn().expect("perl"))
 }
 
-/// Namespaces that come and go while they are read, mounted ones and such that live as long as a process: what stays is
-/// there in every poll under its name, and what went in between is nothing but that.
+/// Namespaces created and deleted during polls, mounted ones and those of a process: permanent ones are
+/// in every poll under their name, and deleted ones cause no fault.
 pub(crate) fn namespaces_that_come_and_go_are_no_faults() -> Result<(), String> {
     use sockscope::collect::{Choice, Engines, open};
     use sockscope::model::{FaultKind, FaultSubject, Netns, State, Wants};
@@ -73,7 +73,7 @@ pub(crate) fn namespaces_that_come_and_go_are_no_faults() -> Result<(), String> 
             let name = kept.next().map(|s| sample.namespaces[usize::from(s.id.netns)].name.as_str());
             check(name == Some("keep") && kept.next().is_none(), || format!("{choice:?}: {name:?}"))?;
             seen.extend(sample.namespaces.iter().map(|n| (n.inode, n.name.clone())));
-            // A namespace that nothing but its mount holds is closed to who reads by processes.
+            // A namespace that exists only by its mount is not accessible through a process.
             let odd = sample.faults.iter().find(|f| {
                 let unheld = choice == Choice::Proc && f.detail.contains("no process in it");
                 let brief = matches!(f.kind, FaultKind::Vanished | FaultKind::Interrupted);
@@ -85,7 +85,7 @@ pub(crate) fn namespaces_that_come_and_go_are_no_faults() -> Result<(), String> 
     Ok(())
 }
 
-/// Equal addresses are two sockets; names, limits, the far end and ending a socket are right in each; what goes is gone.
+/// Equal endpoints in two namespaces are two sockets; names, limits, peer and closing are right in each.
 pub(crate) fn equal_addresses_in_two_namespaces_are_two_sockets() -> Result<(), String> {
     sh("ip netns add red && ip -n red link set lo up
         ip link add v0 type veth peer name v1 netns red
@@ -96,7 +96,7 @@ pub(crate) fn equal_addresses_in_two_namespaces_are_two_sockets() -> Result<(), 
     let red = server(&["ip", "netns", "exec", "red"], "0.0.0.0:7951");
     let alone =
         server(&["unshare", "--net", "sh", "-c", "ip link set lo up; exec \"$0\" \"$@\""], "127.0.0.1:7951");
-    // The third is called after its process, which is a shell until it listens.
+    // The third is named after its process, a shell until it executes the listener.
     let after_process = format!("perl {}", alone.0.id());
     let mut last = Vec::new();
     let found = until("three listeners", || {
@@ -108,11 +108,11 @@ pub(crate) fn equal_addresses_in_two_namespaces_are_two_sockets() -> Result<(), 
     .map_err(|e| format!("{e}: {last:?}"))?;
     let of_red = found.iter().find(|r| r["netns"] == "red").ok_or("red")?;
     check(of_red["pid"] == red.0.id(), || format!("the owner in red: {of_red}"))?;
-    // What the namespace itself says.
+    // The view from inside the namespace.
     let theirs = sh("ip netns exec red ss -Htlne sport = :7951")?;
     check(theirs.contains(&format!("ino:{} ", of_red["inode"])), || format!("{theirs} {of_red}"))?;
 
-    // Chosen by filter and by flag; one that is not there is named with those that are.
+    // Selected by filter and by flag; the error for an unknown one lists the existing ones.
     check(rows(&["list", "ns:red"])?.iter().all(|r| r["netns"] == "red"), || "ns:red".to_owned())?;
     check(rows(&["list", "--netns", "red", "state:listen"])?.len() == 1, || "--netns red".to_owned())?;
     check(rows(&["list", "--netns", "here", "lport:7951"])?.len() == 1, || "--netns here".to_owned())?;
@@ -120,10 +120,10 @@ pub(crate) fn equal_addresses_in_two_namespaces_are_two_sockets() -> Result<(), 
     check(grouped.len() == 3, || format!("{grouped:?}"))?;
     let wrong = Command::new(env!("CARGO_BIN_EXE_sockscope")).args(["list", "--netns", "blue"]).output();
     let wrong = wrong.map_err(|e| e.to_string())?;
-    let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
-    check(wrong.status.code() == Some(2) && said.contains("blue") && said.contains("red"), || said)?;
+    let message = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    check(wrong.status.code() == Some(2) && message.contains("blue") && message.contains("red"), || message)?;
 
-    // A connection across the pair has both its processes.
+    // A connection across the veth pair has both processes.
     let client = std::net::TcpStream::connect("10.99.0.2:7951").map_err(|e| e.to_string())?;
     let mine = std::process::id();
     let ends = until("both ends", || {
@@ -132,9 +132,9 @@ pub(crate) fn equal_addresses_in_two_namespaces_are_two_sockets() -> Result<(), 
     for end in &ends {
         let far = if end["pid"] == mine { format!("perl {}", red.0.id()) } else { format!("{mine}") };
         let peer = end["peer_process"].as_str().unwrap_or("");
-        check(peer.ends_with(&far), || format!("the far end is {far}: {end}"))?;
+        check(peer.ends_with(&far), || format!("the peer is {far}: {end}"))?;
     }
-    // The limits of each are its own.
+    // Each has its own limits.
     let out = Command::new("ip")
         .args(["netns", "exec", "red", "perl", "-e"])
         .arg("use IO::Socket::INET; my $l = IO::Socket::INET->new(PeerAddr => '127.0.0.1:7951') or die; sleep 600")
@@ -147,7 +147,7 @@ pub(crate) fn equal_addresses_in_two_namespaces_are_two_sockets() -> Result<(), 
     })?;
     check(route["max"] == 100, || format!("{route}"))?;
 
-    // Ended where it is.
+    // Closed in its namespace.
     let mut source = sockscope::collect::open(
         sockscope::collect::Choice::Netlink,
         None,
@@ -167,7 +167,7 @@ pub(crate) fn equal_addresses_in_two_namespaces_are_two_sockets() -> Result<(), 
     let reset = std::io::Read::read(&mut &client, &mut byte).err().map(|e| e.kind());
     check(reset == Some(std::io::ErrorKind::ConnectionReset), || format!("{reset:?}"))?;
 
-    // One that goes while it is watched is gone, without a word of trouble about the others.
+    // One deleted while watched disappears, without a fault in the others.
     drop((red, client_in_red));
     sh("ip netns del red")?;
     let left =
@@ -175,4 +175,86 @@ pub(crate) fn equal_addresses_in_two_namespaces_are_two_sockets() -> Result<(), 
     check(left.iter().all(|r| r["netns"] != "red"), || format!("{left:?}"))?;
     drop(here);
     Ok(())
+}
+
+/// Runs a program until the test ends.
+pub(crate) fn background(args: &[&str]) -> Result<Program, String> {
+    Command::new(args[0])
+        .args(&args[1..])
+        .stdin(Stdio::null())
+        .spawn()
+        .map(Program)
+        .map_err(|e| e.to_string())
+}
+
+/// Two links with the same link-local address behind each, one connection over the first and two over the second.
+pub(crate) fn link_local_peers_of_two_links_are_two_peers() -> Result<(), String> {
+    for i in ["0", "1"] {
+        sh(&format!(
+            "ip netns add cs{i} && ip link add v{i} type veth peer name w netns cs{i} &&
+             ip link set v{i} addrgenmode none up && ip addr add fe80::1/64 dev v{i} nodad &&
+             ip -n cs{i} link set w addrgenmode none up && ip -n cs{i} addr add fe80::2/64 dev w nodad"
+        ))?;
+    }
+    let serve = "import socket\ns = socket.socket(socket.AF_INET6)\ns.bind(('::', 41900))\ns.listen()\nA = []\n\
+                 while 1: A.append(s.accept())";
+    let connect = "import socket, sys, time\nC = []\nwhile len(C) < int(sys.argv[1]):\n  \
+                   try: C.append(socket.create_connection(('fe80::1%w', 41900)))\n  \
+                   except OSError: time.sleep(.05)\ntime.sleep(999)";
+    let _server = background(&["python3", "-c", serve])?;
+    let _clients = [
+        background(&["ip", "netns", "exec", "cs0", "python3", "-c", connect, "1"])?,
+        background(&["ip", "netns", "exec", "cs1", "python3", "-c", connect, "2"])?,
+    ];
+    let here = |filter: &str| rows(&["list", "--netns", "here", &format!("state:established {filter}")]).ok();
+    until("three connections", || here("").filter(|r| r.len() == 3))?;
+    let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
+    let peers = rows(&["peers", "--netns", "here", "-c", "addr,connections"])?;
+    let mut got: Vec<(String, u64)> =
+        peers.iter().map(|p| (text(&p["addr"]), p["connections"].as_u64().unwrap_or(0))).collect();
+    got.sort_unstable();
+    let want = [("fe80::2%v0".to_owned(), 1), ("fe80::2%v1".to_owned(), 2)];
+    check(got == want, || format!("peers {got:?}"))?;
+    let ports = rows(&["ports", "--netns", "here", "-c", "clients,hosts"])?;
+    check(ports[0]["clients"] == 3 && ports[0]["hosts"] == 2, || format!("{ports:?}"))?;
+    for (filter, n) in [
+        ("remote:fe80::2", 3),
+        ("remote:fe80::2%v0", 1),
+        ("remote:fe80::2%v1", 2),
+        ("dst [fe80::2%v1]", 2),
+        ("src [fe80::1]%v0:41900", 1),
+        ("not remote:fe80::2%v0", 2),
+        ("remote:fe80::2%v7", 0),
+    ] {
+        let got = here(filter).unwrap_or_default();
+        check(got.len() == n, || format!("{filter}: {got:?}"))?;
+    }
+    // With the other ends read too, each is the peer of one.
+    let all = rows(&["list", "state:established", "-c", "local,remote,peer_process"])?;
+    check(all.len() == 6 && all.iter().all(|r| text(&r["peer_process"]).starts_with("python3")), || {
+        format!("{all:?}")
+    })?;
+    sh("ip netns del cs0 && ip netns del cs1").map(drop)
+}
+
+/// The process at the other end: of a socket connected to itself that process, of a datagram client its server, which is
+/// connected to none of its clients.
+pub(crate) fn peer_process_of_one_way_and_self_connected_sockets_is_known() -> Result<(), String> {
+    let serve = "import socket, time\nd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\nd.bind('/run/log')\n\
+                 time.sleep(999)";
+    let own = "import socket, time\nt = socket.socket()\nt.bind(('127.0.0.1', 41901))\n\
+               t.connect(('127.0.0.1', 41901))\nd = []\nfor _ in range(2):\n  \
+               s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n  \
+               while s.connect_ex('/run/log'): time.sleep(.02)\n  d.append(s)\ntime.sleep(999)";
+    let server = background(&["python3", "-c", serve])?;
+    let client = background(&["python3", "-c", own])?;
+    let peers = |filter: &str| -> Option<Vec<String>> {
+        let rows = rows(&["list", filter, "-c", "peer_process"]).ok()?;
+        Some(rows.iter().map(|r| r["peer_process"].as_str().unwrap_or("-").to_owned()).collect())
+    };
+    let clients = format!("proto:unix pid={}", client.0.id());
+    let want = vec![format!("python3 {}", server.0.id()); 2];
+    until("the server as peer of both", || peers(&clients).filter(|p| *p == want))?;
+    let own = peers("proto:tcp lport:41901");
+    check(own == Some(vec![format!("python3 {}", client.0.id())]), || format!("{own:?}"))
 }

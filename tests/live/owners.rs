@@ -1,4 +1,4 @@
-//! Owners by the kernel's iterator (`bpf_iter`) against those by the walk, and against what the holders say themselves.
+//! Owners by `bpf_iter` compared with those by a scan of `/proc`, and with the logs of the owners.
 
 use super::compare::check;
 use super::holders::{Holders, Span};
@@ -9,16 +9,16 @@ use sockscope::model::{FaultKind, Netns, OwnersBy, Reads, Sample, Wants};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-fn source(by: Option<OwnersBy>) -> Result<Box<dyn Source>, String> {
+pub(crate) fn source(by: Option<OwnersBy>) -> Result<Box<dyn Source>, String> {
     open(Choice::Netlink, None, Netns::Here, by, Engines::Off).map_err(|e| e.to_string())
 }
 
-fn read(source: &mut dyn Source) -> Result<Sample, String> {
+pub(crate) fn read(source: &mut dyn Source) -> Result<Sample, String> {
     let wants = Wants::default().with(Reads::FD_KINDS);
     source.sample(&wants).map_err(|e| e.to_string())
 }
 
-/// Inode, process and number of each socket's descriptor, of these processes.
+/// Inode, pid and descriptor number of each socket of these processes.
 fn claims(s: &Sample, pids: &BTreeSet<u32>) -> BTreeSet<(u64, u32, u32)> {
     let of = |o: &sockscope::model::Owner| (o.inode, s.processes[o.process as usize].info.pid, o.fd);
     s.owners.iter().map(of).filter(|(_, pid, _)| pids.contains(pid)).collect()
@@ -26,23 +26,23 @@ fn claims(s: &Sample, pids: &BTreeSet<u32>) -> BTreeSet<(u64, u32, u32)> {
 
 /// Descriptors of these processes by kind.
 fn kinds(s: &Sample, pids: &BTreeSet<u32>) -> BTreeMap<u32, String> {
-    let told =
+    let processes =
         |p: &sockscope::model::Process| (p.info.pid, format!("{:?}", p.fds.map(|f| (f.open, f.kinds))));
-    s.processes.iter().filter(|p| pids.contains(&p.info.pid)).map(told).collect()
+    s.processes.iter().filter(|p| pids.contains(&p.info.pid)).map(processes).collect()
 }
 
 fn fell_back(s: &Sample) -> Option<String> {
     s.faults.iter().find(|f| f.kind == FaultKind::NotUsed).map(|f| f.detail.clone())
 }
 
-/// While sockets come, go, are copied and passed on and processes end and begin, every reading at once is true: what it
-/// says was so at some moment of it, and what was so all the time it says. At rest it says what the walk says.
+/// While sockets are opened, closed, duplicated and passed and processes start and exit, every owner that is reported was
+/// an owner at some time of the read, and every owner throughout the read is reported. At rest both methods agree.
 pub(crate) fn bpf_owners_under_churn_are_true() -> Result<(), String> {
     let mut holders = Holders::start(8);
     let mut source = source(Some(OwnersBy::BpfIter))?;
     let mut readings = Vec::new();
     let (began, mut replace) = (Instant::now(), Instant::now());
-    // A machine that has much open takes long for each.
+    // Each takes long on a machine with many descriptors.
     let enough = |n: usize| n >= 150 || n > 20 && began.elapsed() > Duration::from_secs(20);
     while !enough(readings.len()) && began.elapsed() < PATIENCE {
         let s = read(source.as_mut())?;
@@ -65,8 +65,8 @@ pub(crate) fn bpf_owners_under_churn_are_true() -> Result<(), String> {
         by_claim.entry((s.inode, s.pid, s.fd)).or_default().push(s);
     }
     let mut certain = 0;
-    for ((from, to), said) in &readings {
-        for claim @ (inode, pid, fd) in said {
+    for ((from, to), reads) in &readings {
+        for claim @ (inode, pid, fd) in reads {
             let mut of = by_claim.get(claim).into_iter().flatten();
             check(of.any(|s| s.came.0 <= *to && s.went.1 >= *from), || {
                 let all: Vec<&Span> = spans.iter().filter(|s| s.inode == *inode).collect();
@@ -75,28 +75,30 @@ pub(crate) fn bpf_owners_under_churn_are_true() -> Result<(), String> {
         }
         for s in spans.iter().filter(|s| s.came.1 < *from && s.went.0 > *to) {
             certain += 1;
-            check(said.contains(&(s.inode, s.pid, s.fd)), || format!("not seen from {from} to {to}: {s:?}"))?;
+            check(reads.contains(&(s.inode, s.pid, s.fd)), || {
+                format!("not seen from {from} to {to}: {s:?}")
+            })?;
         }
     }
     check(readings.len() > 20 && certain > 200, || format!("{} readings, {certain} owners", readings.len()))
 }
 
-/// Holders at rest: the same owners and kinds of descriptors both ways, and the same rows of the program.
+/// Holders at rest: the same owners and descriptor kinds by both methods, and the same rows.
 fn at_rest(holders: &Holders) -> Result<(), String> {
-    let mut said = Vec::new();
+    let mut reads = Vec::new();
     for by in [OwnersBy::BpfIter, OwnersBy::Walk] {
         let s = read(source(Some(by))?.as_mut())?;
         check(s.owners_by == Some(by), || format!("{by:?}, not {:?}: {:?}", s.owners_by, fell_back(&s)))?;
-        said.push((claims(&s, &holders.pids), kinds(&s, &holders.pids)));
+        reads.push((claims(&s, &holders.pids), kinds(&s, &holders.pids)));
     }
-    check(said[0].0.len() > 30, || format!("only {} owners", said[0].0.len()))?;
-    check(said[0] == said[1], || format!("iterator: {:?}\nwalk: {:?}", said[0], said[1]))?;
+    check(reads[0].0.len() > 30, || format!("only {} owners", reads[0].0.len()))?;
+    check(reads[0] == reads[1], || format!("iterator: {:?}\nwalk: {:?}", reads[0], reads[1]))?;
     let [a, b] = ["bpf", "walk"].map(|by| super::rows::ours(&["--owners", by]));
     let (a, b) = (a?, b?);
     check(a.len() > 5 && a == b, || format!("iterator: {a:?}\nwalk: {b:?}"))
 }
 
-/// In a pid namespace inside ours, with a `/proc` of its own: by its numbers.
+/// In a nested pid namespace with its own `/proc`: pids of that namespace.
 pub(crate) fn bpf_owners_in_a_pid_namespace_match_proc() -> Result<(), String> {
     let mut holders = Holders::start(4);
     let mut watch = source(Some(OwnersBy::Walk))?;
@@ -108,28 +110,28 @@ pub(crate) fn bpf_owners_in_a_pid_namespace_match_proc() -> Result<(), String> {
     check(holders.pids.iter().all(|p| *p < 100), || {
         format!("numbers of another namespace: {:?}", holders.pids)
     })?;
-    // The first reading at once is made beside the dumps, so from before the poll; whom it leaves out is walked after.
+    // The first read is parallel to the dumps, so it can predate the poll; missing processes are scanned later.
     let wants = Wants::default().with(Reads::FD_KINDS).without(Reads::OWNERS);
     let s = source(Some(OwnersBy::BpfIter))?.sample(&wants).map_err(|e| e.to_string())?;
-    let mut told = s.processes.iter().filter(|p| holders.pids.contains(&p.info.pid)).peekable();
-    check(told.peek().is_some(), || "no holder is seen".to_owned())?;
+    let mut processes = s.processes.iter().filter(|p| holders.pids.contains(&p.info.pid)).peekable();
+    check(processes.peek().is_some(), || "no holder is seen".to_owned())?;
     let early = |p: &sockscope::model::Process| p.fds.is_ok_and(|f| f.kinds_at_ns < s.at.boot_ns);
-    let late: Vec<u32> = told.filter(|p| !early(p)).map(|p| p.info.pid).collect();
+    let late: Vec<u32> = processes.filter(|p| !early(p)).map(|p| p.info.pid).collect();
     check(late.is_empty(), || format!("the iterator left some out: {late:?}"))?;
     at_rest(&holders)
 }
 
-/// In a pid namespace whose `/proc` is that of another one, the walk is made.
+/// Falls back to scanning if `/proc` is that of another pid namespace.
 pub(crate) fn bpf_with_another_proc_falls_back_to_proc() -> Result<(), String> {
     cases::nested(&["unshare", "--pid", "--fork"], "live::owners::with_the_proc_of_another_pid_namespace")
 }
 
-/// The case inside.
+/// The nested case.
 pub(crate) fn with_the_proc_of_another_pid_namespace() -> Result<(), String> {
     falls_back(&["another pid namespace"])
 }
 
-/// Without permission to load the iterator, /proc is walked: silently, or with the reason if the iterator was requested.
+/// Without permission to load the iterator, /proc is scanned: silently, or with the reason if the iterator was requested.
 pub(crate) fn bpf_without_permission_falls_back_to_proc() -> Result<(), String> {
     falls_back(&["initial user namespace", "CAP_BPF"])
 }

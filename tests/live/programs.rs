@@ -1,4 +1,4 @@
-//! Real programs under the dashboard: nginx with clients, a process out of descriptors, names that mean harm.
+//! Real programs in the dashboard: nginx with clients, a process out of descriptors, hostile names.
 
 // The type of a case.
 #![allow(clippy::unnecessary_wraps)]
@@ -15,12 +15,12 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-/// Ended, by its pid, when the test is over.
+/// A process that is killed by its pid when dropped.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Asked first: a master process takes its workers with it.
+        // SIGTERM first: a master process stops its workers.
         if let Some(pid) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process(pid, Signal::TERM);
         }
@@ -42,7 +42,7 @@ fn list(args: &[&str]) -> String {
     String::from_utf8(out.stdout).unwrap()
 }
 
-/// nginx with two workers on this port, from a folder of the test's own.
+/// nginx with two workers on this port, with its files in `dir`.
 fn nginx(dir: &Path, port: u16) -> Running {
     let config = format!(
         "user root root;\ndaemon off;\nworker_processes 2;\npid {d}/nginx.pid;\nerror_log {d}/error.log;\n\
@@ -65,7 +65,7 @@ fn nginx(dir: &Path, port: u16) -> Running {
     Running(child)
 }
 
-/// Connections that got an answer and are kept.
+/// Connections that received a response and stay open.
 fn clients(port: u16, n: usize) -> Vec<TcpStream> {
     let connect = || {
         let once =
@@ -120,7 +120,7 @@ pub(crate) fn nginx_has_its_workers_and_clients_in_every_view() -> Result<(), St
     s.keys("\r");
     s.shows("worker process");
 
-    // The port's own row, with its accept queue against the limit asked for.
+    // The row of the port, with its accept queue and backlog.
     s.keys("\x1b");
     s.until("the details closed", |t| !t.contains("worker process"));
     s.keys("2");
@@ -134,9 +134,9 @@ pub(crate) fn nginx_has_its_workers_and_clients_in_every_view() -> Result<(), St
     Ok(())
 }
 
-/// The gauge of a process with two more descriptors to go is red.
+/// The gauge of a process two descriptors below its limit is red.
 pub(crate) fn process_near_its_fd_limit_is_red_before_open_fails() -> Result<(), String> {
-    // 62 of 64: one more pair and it is over.
+    // 62 of 64: the next socket pair is the last.
     let script = "ulimit -S -n 64; for i in $(seq 3 61); do eval \"exec $i</dev/null\"; done; echo ready; read x; \
                   n=0; while exec {a}</dev/null && [ $n -lt 99 ]; do n=$((n+1)); done 2>/dev/null; echo end $n";
     let mut child = Command::new("bash")
@@ -147,15 +147,15 @@ pub(crate) fn process_near_its_fd_limit_is_red_before_open_fails() -> Result<(),
         .spawn()
         .unwrap();
     let pid = child.id();
-    let mut said = BufReader::new(child.stdout.take().unwrap());
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
-    said.read_line(&mut line).unwrap();
+    stdout.read_line(&mut line).unwrap();
     assert_eq!(line, "ready\n");
     let mut child = Running(child);
 
     let found = list(&["processes", "fds>=90%", &format!("pid:{pid}"), "--format", "json"]);
     let rows: serde_json::Value = serde_json::from_str(&found).unwrap();
-    // Three are for the shell's own use.
+    // The shell uses three itself.
     assert!(rows[0]["fds_open"].as_u64() >= Some(62) && rows[0]["fds_soft"] == 64, "{found}");
     let pct = format!("{:.0}%", rows[0]["fds_pct"].as_f64().unwrap());
 
@@ -165,7 +165,7 @@ pub(crate) fn process_near_its_fd_limit_is_red_before_open_fails() -> Result<(),
     s.keys(&format!("/pid:{pid}\r"));
     let text = s.shows(&pct);
     assert!(text.lines().any(|l| l.contains(&pid.to_string()) && l.contains(&pct)), "{text}");
-    // Of the bright or the plain palette, or of 256: red.
+    // Red of the bright, plain or 256-color palette.
     let red = s.color_of(&pct).unwrap();
     let amber_free = match red {
         vt100::Color::Idx(n) => matches!(n, 1 | 9 | 124 | 160 | 167 | 196 | 197 | 203 | 204 | 210 | 168),
@@ -174,10 +174,10 @@ pub(crate) fn process_near_its_fd_limit_is_red_before_open_fails() -> Result<(),
     };
     assert!(amber_free, "{red:?}\n{text}");
 
-    // And then it does fail.
+    // Then open fails.
     child.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
     let mut rest = String::new();
-    said.read_to_string(&mut rest).unwrap();
+    stdout.read_to_string(&mut rest).unwrap();
     let more: u32 = rest.trim().strip_prefix("end ").expect(&rest).parse().unwrap();
     assert!(more <= 2, "{more} more could be opened");
     Ok(())
@@ -188,7 +188,7 @@ pub(crate) fn hostile_names_are_escaped() -> Result<(), String> {
     let l = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = l.local_addr().unwrap().port();
     let dir = tempfile::tempdir().unwrap();
-    // A name of at most fifteen bytes with an escape sequence, a newline, a bidi override and no UTF-8.
+    // A name of at most 15 bytes with an escape sequence, a newline, a bidi override and invalid UTF-8.
     let name = OsStr::from_bytes(b"\x1b[2J\n\xe2\x80\xaex\xff");
     let program = dir.path().join(name);
     let bash = ["/bin/bash", "/usr/bin/bash"].into_iter().find(|p| Path::new(p).exists()).unwrap();

@@ -1,10 +1,10 @@
-//! Rows of sockscope, of `ss` and of `lsof`, in one form.
+//! Rows of sockscope, `ss` and `lsof` in a common form.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-/// One socket as any of the programs tells it.
+/// One socket as listed by any of the programs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Row {
     pub(crate) proto: String,
@@ -20,7 +20,7 @@ pub(crate) struct Row {
     pub(crate) owners: BTreeSet<(u64, u64)>,
 }
 
-/// One descriptor that refers to a socket, as `lsof` tells it.
+/// One descriptor of a socket as listed by `lsof`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Held {
     pub(crate) pid: u64,
@@ -49,7 +49,7 @@ pub(crate) fn sockscope(args: &[&str]) -> Result<Vec<Value>, String> {
 const COLUMNS: &str =
     "proto,state,local_addr,local_port,remote_addr,remote_port,recv_q,send_q,uid,inode,cookie,timer,owners";
 
-/// Rows of `sockscope list`, TCP and UDP; sockets that are only bound are left out, `ss` 6.1 does not list them.
+/// Rows of `sockscope list`, TCP and UDP; without sockets that are only bound, which `ss` 6.1 does not list.
 pub(crate) fn ours(more: &[&str]) -> Result<BTreeSet<Row>, String> {
     let rows = sockscope(&[&["list", "--columns", COLUMNS], more].concat())?;
     Ok(rows.iter().filter(|r| r["state"] != "CLOSED").map(row).collect())
@@ -82,7 +82,7 @@ fn row(v: &Value) -> Row {
     }
 }
 
-/// One form for an endpoint; `*` where there is neither address nor port.
+/// An endpoint in the common form; `*` without address and port.
 fn endpoint(addr: &str, port: u64) -> String {
     let addr = addr.trim_start_matches("::ffff:");
     let any = matches!(addr, "*" | "0.0.0.0" | "::");
@@ -113,14 +113,14 @@ pub(crate) fn ss_with(expression: &[&str]) -> Result<BTreeSet<Row>, String> {
 
 fn ss_row(line: &str) -> Result<Row, String> {
     let mut w: Vec<&str> = line.split_ascii_whitespace().collect();
-    // Asked for one state only, ss leaves its column out.
+    // For a single state ss omits the column.
     if w.get(1).is_some_and(|x| x.parse::<u64>().is_ok()) {
         w.insert(1, "");
     }
     if w.len() < 6 {
-        return Err(format!("ss said {line:?}"));
+        return Err(format!("ss printed {line:?}"));
     }
-    let number = |s: &str| s.parse::<u64>().map_err(|_| format!("ss said {line:?}"));
+    let number = |s: &str| s.parse::<u64>().map_err(|_| format!("ss printed {line:?}"));
     let after = |key: &str| w[6..].iter().find_map(|x| x.strip_prefix(key));
     let state = match w[1] {
         "ESTAB" => "ESTABLISHED".to_owned(),
@@ -202,7 +202,7 @@ fn lsof_name(name: &str) -> String {
     }
 }
 
-/// Our rows in the form of `lsof`: one entry a descriptor.
+/// Rows in the form of `lsof`: one entry per descriptor.
 pub(crate) fn held(rows: &BTreeSet<Row>) -> BTreeSet<Held> {
     rows.iter()
         .flat_map(|r| {

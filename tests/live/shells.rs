@@ -1,4 +1,4 @@
-//! Completion by the shells themselves.
+//! Completion in real shells.
 
 // The type of a case.
 #![allow(clippy::unnecessary_wraps)]
@@ -61,14 +61,14 @@ pub(crate) fn fish_completes_values() -> Result<(), String> {
     Ok(())
 }
 
-/// zsh takes the script and knows whose completion it is.
+/// zsh loads the script and registers the completion.
 pub(crate) fn zsh_loads_the_completion() -> Result<(), String> {
     let program = Path::new(env!("CARGO_BIN_EXE_sockscope"));
     let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
     let script = "autoload -U compinit && compinit -u -D && source <(sockscope completions zsh) && \
         print -r -- ${functions[$_comps[sockscope]]:+known}";
     let out = Command::new("zsh").args(["-f", "-c", script]).env("PATH", path).output().unwrap();
-    let said = String::from_utf8_lossy(&out.stderr);
-    assert_eq!((String::from_utf8_lossy(&out.stdout).trim(), said.as_ref()), ("known", ""));
+    let errors = String::from_utf8_lossy(&out.stderr);
+    assert_eq!((String::from_utf8_lossy(&out.stdout).trim(), errors.as_ref()), ("known", ""));
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 
-/// Sockets and processes held by a test; dropping it closes and ends them.
+/// Sockets and processes of a test, closed and killed when dropped.
 #[derive(Default)]
 pub(crate) struct World {
     pub(crate) listeners: Vec<TcpListener>,
@@ -29,7 +29,7 @@ pub(crate) fn addr(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
-/// A listener with this backlog; an IPv6 one takes IPv4 too unless `v6only`.
+/// A listener with this backlog; an IPv6 one accepts IPv4 too unless `v6only`.
 pub(crate) fn listen(at: &str, backlog: i32, v6only: bool) -> TcpListener {
     let at = addr(at);
     let family = if at.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
@@ -58,21 +58,21 @@ impl World {
         self.streams.extend([c, s]);
     }
 
-    /// The server end stays open after the client closed: `CLOSE_WAIT` here, `FIN_WAIT2` there, held by nobody.
+    /// The server end stays open after the client closed: `CLOSE_WAIT`, and `FIN_WAIT2` without a process.
     pub(crate) fn close_wait(&mut self, l: &TcpListener) {
         let (c, s) = Self::pair(l, None);
         drop(c);
         self.streams.push(s);
     }
 
-    /// The client shut its half down and still holds it: `FIN_WAIT2` with an owner.
+    /// The client has shut down its direction and not closed: `FIN_WAIT2` with an owner.
     pub(crate) fn fin_wait2(&mut self, l: &TcpListener) {
         let (c, s) = Self::pair(l, None);
         c.shutdown(Shutdown::Write).expect("shutdown");
         self.streams.extend([c, s]);
     }
 
-    /// Closed at both ends, the server's first.
+    /// Closed by both ends, by the server first.
     pub(crate) fn time_wait(l: &TcpListener) {
         let (c, s) = Self::pair(l, None);
         drop(s);
@@ -81,14 +81,14 @@ impl World {
         drop(c);
     }
 
-    /// Unread bytes at the server's end.
+    /// Unread bytes at the server end.
     pub(crate) fn unread(&mut self, l: &TcpListener, n: usize) {
         let (mut c, s) = Self::pair(l, None);
         c.write_all(&vec![b'x'; n]).expect("write");
         self.streams.extend([c, s]);
     }
 
-    /// Connecting to a listener whose accept queue is full: its kernel does not answer the SYN.
+    /// A connection attempt to a listener with a full accept queue: the SYN is not answered.
     pub(crate) fn syn_sent(&mut self, port: u16) {
         let at = format!("127.0.0.1:{port}");
         self.listeners.push(listen(&at, 0, false));
@@ -115,7 +115,7 @@ impl World {
         local
     }
 
-    /// Another process that holds this socket as its standard input.
+    /// Another process with this socket as its standard input.
     pub(crate) fn share(&mut self, l: &TcpListener) -> u32 {
         let stdin = Stdio::from(OwnedFd::from(l.try_clone().expect("dup")));
         let child = Command::new("sleep").arg("1000").stdin(stdin).spawn().expect("sleep");

@@ -1,4 +1,4 @@
-//! A program in a real pseudo-terminal: keys in, what the screen shows out.
+//! A program in a real pseudo-terminal: keys in, screen content out.
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, SlavePty, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
@@ -18,16 +18,16 @@ struct Seen {
     raw: Vec<u8>,
 }
 
-/// One running program and its terminal.
+/// A running program and its terminal.
 pub(crate) struct Screen {
     master: Box<dyn MasterPty + Send>,
-    // Held, so that the terminal can be looked at when the program is gone.
+    // Kept open, so that the terminal can be read after the program exits.
     _slave: Box<dyn SlavePty + Send>,
     writer: Box<dyn Write + Send>,
     child: Box<dyn Child + Send + Sync>,
     seen: Arc<Mutex<Seen>>,
     before: String,
-    // No settings and no history but those of `env`.
+    // No settings and no history except those of `env`.
     _home: tempfile::TempDir,
 }
 
@@ -41,7 +41,7 @@ impl Screen {
         Self::start(Path::new(env!("CARGO_BIN_EXE_sockscope")), cols, rows, args, env)
     }
 
-    /// Starts a program in a terminal of this size: 256 colours and UTF-8 unless `env` says otherwise.
+    /// Starts a program in a terminal of this size: 256 colours and UTF-8 unless `env` overrides it.
     pub(crate) fn start(program: &Path, cols: u16, rows: u16, args: &[&str], env: &[(&str, &str)]) -> Self {
         let pair = native_pty_system().openpty(size(cols, rows)).unwrap();
         let before = format!("{:?}", pair.master.get_termios());
@@ -78,23 +78,23 @@ impl Screen {
         Self { master: pair.master, _slave: pair.slave, writer, child, seen, before, _home: home }
     }
 
-    /// Types.
+    /// Types keys.
     pub(crate) fn keys(&mut self, keys: &str) {
         self.writer.write_all(keys.as_bytes()).unwrap();
         self.writer.flush().unwrap();
     }
 
-    /// Text of the screen now.
+    /// Current text of the screen.
     pub(crate) fn text(&self) -> String {
         self.seen.lock().unwrap().parser.screen().contents()
     }
 
-    /// Everything that was ever written to the terminal.
+    /// All output written to the terminal.
     pub(crate) fn raw(&self) -> Vec<u8> {
         self.seen.lock().unwrap().raw.clone()
     }
 
-    /// The colour of the first character of this text on the screen.
+    /// Color of the first character of this text on the screen.
     pub(crate) fn color_of(&self, text: &str) -> Option<vt100::Color> {
         let seen = self.seen.lock().unwrap();
         let screen = seen.parser.screen();
@@ -110,7 +110,7 @@ impl Screen {
         })
     }
 
-    /// Waits until the screen shows what is wanted; what it shows is the message of a failure.
+    /// Waits until the screen meets a condition; on failure the message has the screen.
     pub(crate) fn until(&self, what: &str, mut wanted: impl FnMut(&str) -> bool) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -128,29 +128,29 @@ impl Screen {
         self.until(text, |s| s.contains(text))
     }
 
-    /// Gives the terminal another size.
+    /// Resizes the terminal.
     pub(crate) fn resize(&mut self, cols: u16, rows: u16) {
         self.seen.lock().unwrap().parser.screen_mut().set_size(some(rows), some(cols));
         self.master.resize(size(cols, rows)).unwrap();
     }
 
-    /// Sends the program a signal.
+    /// Sends a signal to the program.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.pid()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
-    /// Its process id.
+    /// Process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.process_id().unwrap()
     }
 
-    /// Checks that it is still running.
+    /// Checks that the program is still running.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Waits for the end of the program; its exit code.
+    /// Waits for the program to exit; returns its exit code.
     pub(crate) fn ends(&mut self) -> u32 {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -162,11 +162,11 @@ impl Screen {
         }
     }
 
-    /// After its end the terminal is as it was: mode, screen, cursor, mouse and paste.
+    /// Asserts that the terminal is restored after exit: mode, screen, cursor, mouse and paste.
     pub(crate) fn is_restored(&self) {
         let after = format!("{:?}", self.master.get_termios());
         assert_eq!(after, self.before, "termios");
-        // What was written last may still be on its way.
+        // The last output may not have arrived yet.
         self.until("the first screen again", |_| {
             let seen = self.seen.lock().unwrap();
             let s = seen.parser.screen();

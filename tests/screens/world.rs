@@ -115,7 +115,7 @@ fn poll(n: u32) -> Sample {
         m.add(id, Proto::Tcp, State::Established, ("10.0.0.4:443", &far), &[815 + i % 2 * 3], (0, queue));
     }
     for i in 0..5u32 {
-        // The third of them is gone at the last poll.
+        // The third one has closed at the last poll.
         if i == 2 && n == 7 {
             continue;
         }
@@ -139,7 +139,7 @@ fn poll(n: u32) -> Sample {
     m.sample
 }
 
-/// Eight polls of it.
+/// Eight polls of the scenario.
 pub(crate) fn polls() -> Vec<Arc<Snapshot>> {
     let mut engine = Engine::new();
     (0..8).map(|n| engine.step(poll(n))).collect()

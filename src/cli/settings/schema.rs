@@ -19,7 +19,7 @@ pub struct Setting {
     pub help: String,
     /// Default value as TOML; `None` for entries of a map, which have none.
     pub default: Option<String>,
-    /// Example value as TOML, where the default alone says too little.
+    /// Example value as TOML, if the default is not enough.
     pub example: Option<&'static str>,
     /// The flag that sets it for one run, without dashes.
     pub flag: Option<&'static str>,

@@ -42,7 +42,7 @@ pub(crate) fn inode_of(name: &str) -> Option<u64> {
     found.map(|m| m.ino())
 }
 
-/// Returns true if an engine made up the file name: `netns-UUID` is Podman's, `cni-UUID` that of Kubernetes network plugins.
+/// True if an engine generated the file name: `netns-UUID` is Podman's, `cni-UUID` that of Kubernetes network plugins.
 fn is_engine_id(file: &str) -> bool {
     let uuid = file.strip_prefix("netns-").or_else(|| file.strip_prefix("cni-"));
     uuid.is_some_and(|u| u.len() == 36 && u.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-'))

@@ -73,7 +73,7 @@ fn reused_inode_gets_another_number() {
     // Missing in one poll.
     assert_eq!(m.poll(&[(11, 9)], &blue), [(1, 0), (8, 5), (9, 3)].into());
     assert_eq!(m.poll(&[(11, 9), (20, 7)], &blue)[&7], 6);
-    // Minutes later the number of a namespace that is gone is reused; the one with the reused inode keeps its own.
+    // Minutes later the number of a deleted namespace is reused; the one with the reused inode keeps its number.
     m.now += NUMBER_REUSE_NS;
     assert_eq!(
         m.poll(&[(11, 9), (20, 7), (30, 77)], &blue),

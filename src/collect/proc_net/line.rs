@@ -118,7 +118,7 @@ mod tests {
     const TCP: &str =
         "   0: 0100007F:1F90 0200007F:D431 01 0000000A:00000003 02:00000BB8 00000000  1000        4 4242 1 ";
 
-    // Addresses stand as on a little-endian machine.
+    // Addresses as on a little-endian machine.
     #[cfg(target_endian = "little")]
     #[test]
     fn tcp_and_udp_lines_are_parsed() {

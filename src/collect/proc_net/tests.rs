@@ -47,7 +47,7 @@ fn read(root: &Path) -> Sample {
     open(Choice::Auto, Some(root), Netns::All, None, Engines::Off).unwrap().sample(&Wants::default()).unwrap()
 }
 
-// Addresses stand as on a little-endian machine.
+// Addresses as on a little-endian machine.
 #[cfg(target_endian = "little")]
 #[test]
 fn captured_tree_is_read_like_a_machine() {
@@ -204,7 +204,7 @@ fn own_live_socket_has_its_owner() {
 fn process_exited_while_read_is_vanished_not_unsupported() {
     let child = std::process::Command::new("true").stdout(std::process::Stdio::piped()).spawn();
     let mut child = child.unwrap();
-    // Its end closes the pipe; then it is a zombie until it is waited for.
+    // Its exit closes the pipe; then it is a zombie until reaped.
     let mut output = child.stdout.take().unwrap();
     assert_eq!(output.read(&mut [0]).unwrap(), 0);
     let root = Path::new("/proc").join(child.id().to_string());

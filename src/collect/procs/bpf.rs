@@ -6,8 +6,9 @@
 //! sockscope falls back to scanning.
 //!
 //! The source of the program and the command that compiles it are in `assets/bpf`. Its records are what `/proc/PID/fd`
-//! lists: the descriptors of a process's main thread, for processes visible in this pid namespace, by their pids there. A
-//! process whose start time is not that of the known process with this pid is left to a scan.
+//! lists, and for threads with a descriptor table of their own `/proc/PID/task/TID/fd`, for processes visible in this pid
+//! namespace, by their pids there. Files registered with an `io_uring` are read from its `fdinfo` afterwards. A process whose
+//! start time is not that of the known process with this pid is left to a scan.
 //!
 //! TCP sockets are not read this way, although an iterator over them takes half the time of a dump. It covers the tables of
 //! listening and connected sockets only, so bound sockets that are neither (in a dump since Linux 6.8) are missing (tried
@@ -17,9 +18,11 @@
 mod btf_subset;
 
 use super::fd_scan::FdSet;
+use super::proc_dir;
 use crate::model::FdKind;
 use aya::programs::Iter;
 use aya::{Btf, Ebpf, EbpfLoader, Endianness};
+use rustc_hash::FxHashMap;
 use rustix::thread::{CapabilitySet, capabilities};
 use std::fs::File;
 use std::io::{self, Read};
@@ -47,9 +50,21 @@ struct Record {
     inode: u64,
     pid: u32,
     fd: u32,
-    /// Index in `FdKind::ALL`.
+    /// Index in `FdKind::ALL`, and [`IO_URING`].
     kind: u32,
-    zero: u32,
+    /// Descriptor table: 0 for that of the main thread, else a number that is the same for threads that share it.
+    table: u32,
+}
+
+/// Flag in [`Record::kind`]: an `io_uring`, which may hold registered sockets.
+const IO_URING: u32 = 1 << 16;
+
+/// Descriptors by process, as they are read.
+#[derive(Default)]
+struct Grouped {
+    all: Vec<ProcessFds>,
+    /// Records of other tables than that of the main thread: the iterator is at a thread long after its process.
+    of_threads: Vec<Record>,
 }
 
 /// Descriptors of one process.
@@ -61,18 +76,61 @@ pub(crate) struct ProcessFds {
     pub(crate) fds: FdSet,
 }
 
-/// Groups records by process; those of one process are consecutive.
-fn group_by_process(records: &[Record], all: &mut Vec<ProcessFds>) {
-    for r in records {
-        if all.last().is_none_or(|p| (p.pid, p.start_ns) != (r.pid, r.start_ns)) {
-            all.push(ProcessFds { pid: r.pid, start_ns: r.start_ns, fds: FdSet::default() });
+impl Grouped {
+    /// Adds records. Those of one descriptor table are consecutive.
+    fn add(&mut self, records: &[Record]) {
+        for r in records {
+            if r.table != 0 {
+                self.of_threads.push(*r);
+                continue;
+            }
+            if self.all.last().is_none_or(|p| (p.pid, p.start_ns) != (r.pid, r.start_ns)) {
+                self.all.push(ProcessFds { pid: r.pid, start_ns: r.start_ns, fds: FdSet::default() });
+            }
+            if let Some(process) = self.all.last_mut() {
+                r.add_to(&mut process.fds);
+            }
         }
-        if let (Some(process), Some((kind, _))) = (all.last_mut(), FdKind::ALL.get(r.kind as usize)) {
-            let fds = &mut process.fds;
-            fds.kinds.add(*kind);
-            fds.highest = fds.highest.max(Some(r.fd));
-            if *kind == FdKind::Socket {
-                fds.sockets.push((r.inode, r.fd));
+    }
+
+    /// One set for each process, of all its tables.
+    fn finish(mut self) -> Vec<ProcessFds> {
+        type Tables = FxHashMap<u32, (FdSet, Option<u32>)>;
+        let mut others: FxHashMap<(u32, u64), Tables> = FxHashMap::default();
+        for r in &self.of_threads {
+            let tables = others.entry((r.pid, r.start_ns)).or_default();
+            let (fds, last) = tables.entry(r.table).or_default();
+            // Several threads share this table, and the iterator is at the next one of them.
+            if last.is_none_or(|last| r.fd > last) {
+                *last = Some(r.fd);
+                r.add_to(fds);
+            }
+        }
+        let mut merged = |id: (u32, u64), main: FdSet| {
+            let tables = others.remove(&id).unwrap_or_default().into_values().map(|(fds, _)| fds);
+            FdSet::merged(std::iter::once(main).chain(tables).collect())
+        };
+        for p in &mut self.all {
+            p.fds = merged((p.pid, p.start_ns), std::mem::take(&mut p.fds));
+        }
+        // The main thread has exited, or has nothing open.
+        let without_main: Vec<(u32, u64)> = others.keys().copied().collect();
+        for (pid, start_ns) in without_main {
+            let tables =
+                others.remove(&(pid, start_ns)).unwrap_or_default().into_values().map(|(fds, _)| fds);
+            let fds = FdSet::merged(std::iter::once(FdSet::default()).chain(tables).collect());
+            self.all.push(ProcessFds { pid, start_ns, fds });
+        }
+        self.all
+    }
+}
+
+impl Record {
+    fn add_to(&self, fds: &mut FdSet) {
+        if let Some((kind, _)) = FdKind::ALL.get((self.kind & !IO_URING) as usize) {
+            fds.add(self.fd, *kind, Some(self.inode));
+            if self.kind & IO_URING != 0 {
+                fds.rings.push(self.fd);
             }
         }
     }
@@ -104,7 +162,7 @@ impl Program {
     pub(crate) fn read(&mut self) -> Result<Vec<ProcessFds>, String> {
         let mut file = self.open_iterator()?;
         let mut records = vec![Record::new_zeroed(); RECORDS_PER_READ];
-        let mut all: Vec<ProcessFds> = Vec::new();
+        let mut grouped = Grouped::default();
         loop {
             let n = match file.read(records.as_mut_slice().as_mut_bytes()) {
                 Ok(0) => break,
@@ -118,12 +176,9 @@ impl Program {
             if n % size_of::<Record>() != 0 {
                 return Err(format!("read: {n} bytes, not a multiple of the record size"));
             }
-            group_by_process(&records[..n / size_of::<Record>()], &mut all);
+            grouped.add(&records[..n / size_of::<Record>()]);
         }
-        for process in &mut all {
-            process.fds.sockets.sort_unstable();
-        }
-        Ok(all)
+        Ok(grouped.finish())
     }
 
     /// Opens an iterator over all processes.
@@ -168,12 +223,8 @@ fn check_permission() -> Result<(), String> {
 
 /// Checks that `/proc` has the pids of this process's pid namespace, which are those in the records.
 fn check_proc_pid_namespace() -> Result<(), String> {
-    let status = std::fs::read_to_string("/proc/self/status").map_err(|e| reason("/proc/self/status", &e))?;
-    let own = status.lines().find_map(|l| l.strip_prefix("NSpid:"));
-    match own.map(|l| l.split_whitespace().count()) {
-        Some(1) => Ok(()),
-        _ => Err("/proc belongs to another pid namespace".to_owned()),
-    }
+    let is_own = proc_dir::is_of_own_pid_namespace();
+    if is_own { Ok(()) } else { Err("/proc belongs to another pid namespace".to_owned()) }
 }
 
 /// Loading state of the program.
@@ -253,46 +304,57 @@ impl Loader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::FdKinds;
 
     fn record(pid: u32, start_ns: u64, fd: u32, kind: FdKind, inode: u64) -> Record {
-        Record { start_ns, inode, pid, fd, kind: kind as u32, zero: 0 }
+        Record { start_ns, inode, pid, fd, kind: kind as u32, table: 0 }
     }
 
     #[test]
     fn records_are_grouped_by_pid_and_start_time() {
-        let mut all = Vec::new();
-        group_by_process(
-            &[
-                record(1, 5, 0, FdKind::File, 9),
-                record(1, 5, 7, FdKind::Socket, 40),
-                record(2, 6, 0, FdKind::Pipe, 3),
-            ],
-            &mut all,
-        );
+        let mut grouped = Grouped::default();
+        grouped.add(&[
+            record(1, 5, 0, FdKind::File, 9),
+            record(1, 5, 7, FdKind::Socket, 40),
+            record(2, 6, 0, FdKind::Pipe, 3),
+        ]);
         // The next read continues the same process; then its pid is reused; then a kind is unknown.
         let mut odd = record(2, 8, 1, FdKind::Other, 1);
         odd.kind = 99;
-        group_by_process(
-            &[record(2, 6, 3, FdKind::Socket, 41), record(2, 8, 0, FdKind::Socket, 42), odd],
-            &mut all,
-        );
+        grouped.add(&[record(2, 6, 3, FdKind::Socket, 41), record(2, 8, 0, FdKind::Socket, 42), odd]);
         let process = |pid, start_ns, highest, sockets: &[(u64, u32)], kinds: &[FdKind]| {
-            let mut fds =
-                FdSet { sockets: sockets.to_vec(), kinds: FdKinds::default(), highest: Some(highest) };
+            let mut fds = FdSet { sockets: sockets.to_vec(), highest: Some(highest), ..FdSet::default() };
             for k in kinds {
                 fds.kinds.add(*k);
             }
             ProcessFds { pid, start_ns, fds }
         };
         assert_eq!(
-            all,
+            grouped.finish(),
             [
                 process(1, 5, 7, &[(40, 7)], &[FdKind::File, FdKind::Socket]),
                 process(2, 6, 3, &[(41, 3)], &[FdKind::Pipe, FdKind::Socket]),
                 process(2, 8, 0, &[(42, 0)], &[FdKind::Socket]),
             ]
         );
+    }
+
+    #[test]
+    fn tables_of_threads_are_added_to_their_process_once() {
+        let thread = |pid, fd, inode, table| Record { table, ..record(pid, 5, fd, FdKind::Socket, inode) };
+        let mut grouped = Grouped::default();
+        grouped.add(&[record(1, 5, 3, FdKind::Socket, 40), record(2, 5, 0, FdKind::File, 1)]);
+        // Two threads of 1 share a table, a third has its own; the main thread of 3 has exited.
+        grouped.add(&[thread(1, 3, 40, 9), thread(1, 4, 41, 9), thread(1, 3, 40, 9), thread(1, 4, 41, 9)]);
+        let mut ring = thread(1, 6, 0, 8);
+        ring.kind = FdKind::Other as u32 | IO_URING;
+        grouped.add(&[thread(1, 3, 42, 8), ring, thread(3, 5, 43, 7), thread(3, 5, 43, 7)]);
+        let all = grouped.finish();
+        let sockets: Vec<(u32, &[(u64, u32)])> = all.iter().map(|p| (p.pid, &*p.fds.sockets)).collect();
+        assert_eq!(sockets, [(1, &[(40, 3), (41, 4), (42, 3)][..]), (2, &[]), (3, &[(43, 5)])]);
+        let counts: Vec<(u32, usize)> =
+            all.iter().map(|p| (p.fds.kinds.total(), p.fds.tables.len())).collect();
+        assert_eq!(counts, [(2, 3), (1, 0), (1, 2)], "of the fullest table");
+        assert_eq!(all[0].fds.rings, [6]);
     }
 
     #[test]

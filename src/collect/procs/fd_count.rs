@@ -40,32 +40,32 @@ impl FdCounter {
         self.left = self.per_poll;
     }
 
-    /// Descriptors of the process; `None` if the budget of this poll is used up.
-    pub(crate) fn count(&mut self, process: impl AsFd) -> Result<Option<u32>, Errno> {
+    /// Descriptors in this directory below that of the process; `None` if the budget of this poll is used up.
+    pub(crate) fn count(&mut self, process: impl AsFd, table: &str) -> Result<Option<u32>, Errno> {
         if self.by_stat {
-            let s = statat(&process, "fd", AtFlags::empty())?;
+            let s = statat(&process, table, AtFlags::empty())?;
             // Any user may stat this directory of any process, but the size is 0 without permission to read it.
             if s.st_size > 0 {
                 return Ok(Some(s.st_size as u32));
             }
         } else if self.left == 0 {
             // Still detects that the process is gone.
-            statat(&process, "fd", AtFlags::empty())?;
+            statat(&process, table, AtFlags::empty())?;
             return Ok(None);
         }
-        let n = list(process)?;
+        let n = list(process, table)?;
         self.left = self.left.saturating_sub(n.max(1));
         Ok(Some(n))
     }
 
-    /// Descriptors of the process, whatever is left of the budget.
-    pub(crate) fn count_now(&self, process: impl AsFd) -> Result<Option<u32>, Errno> {
-        Self { left: u32::MAX, ..*self }.count(process)
+    /// Descriptors in this directory, whatever is left of the budget.
+    pub(crate) fn count_now(&self, process: impl AsFd, table: &str) -> Result<Option<u32>, Errno> {
+        Self { left: u32::MAX, ..*self }.count(process, table)
     }
 }
 
-fn list(process: impl AsFd) -> Result<u32, Errno> {
-    let fd = openat(process, "fd", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+fn list(process: impl AsFd, table: &str) -> Result<u32, Errno> {
+    let fd = openat(process, table, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut entries = [MaybeUninit::uninit(); 8192];
     let mut dir = RawDir::new(&fd, &mut entries);
     let mut n = 0;

@@ -65,6 +65,8 @@ fn is_rescannable(e: &ProcEntry) -> bool {
     e.is_scannable()
         && !e.is_fd_hidden()
         && e.scanned_ns > 0
+        && e.threads.tids.is_empty()
+        && !e.fds.has_more_than_one_table()
         && e.fds.sockets.len() >= RESCAN_MIN_SOCKETS
         && e.dir.is_some()
 }
@@ -86,6 +88,7 @@ fn rescan_fds(
         sockets: Vec::with_capacity(known.sockets.len() + 8),
         kinds: known.kinds,
         highest: known.highest,
+        ..FdSet::default()
     };
     let mut new = Vec::new();
     let mut last = 0;

@@ -34,7 +34,8 @@ pub(crate) fn sample_fd_targets(table: &mut ProcessTable, bufs: &mut Buffers) {
     fullest.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     for (_, pid) in fullest.into_iter().take(SAMPLED_PER_POLL) {
         // The next poll notices if the process is gone.
-        let targets = table.dir(pid).map(|dir| frequent_targets(dir, bufs));
+        let fullest = table.get(pid).map(|e| e.threads.fullest()).unwrap_or_default();
+        let targets = table.dir(pid).map(|dir| frequent_targets(dir, &fullest, bufs));
         if let Some(Ok(targets)) = targets {
             table.record_fd_targets(pid, targets);
         }
@@ -42,9 +43,9 @@ pub(crate) fn sample_fd_targets(table: &mut ProcessTable, bufs: &mut Buffers) {
 }
 
 /// Files that many descriptors refer to, and directories of the other files; the most frequent first.
-fn frequent_targets(process: impl AsFd, bufs: &mut Buffers) -> Result<Vec<FdTarget>, Errno> {
+fn frequent_targets(process: impl AsFd, table: &str, bufs: &mut Buffers) -> Result<Vec<FdTarget>, Errno> {
     let mut files: FxHashMap<(FdKind, Box<[u8]>), Vec<u32>> = FxHashMap::default();
-    fd_scan::for_each_fd(process, bufs, |fd, target| {
+    fd_scan::for_each_fd(process, table, bufs, |fd, target| {
         let kind = FdKind::from_link(target);
         // Sockets are identified by their peers; pipes and eventfds have no name.
         if matches!(kind, FdKind::File | FdKind::Memfd) {

@@ -1,11 +1,13 @@
 //! Process directories: `/proc/PID`, held open or opened for one read.
 
+use super::fd_scan;
 use super::info;
 use crate::model::ProcInfo;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::mem::MaybeUninit;
 use std::path::Path;
 
 /// Directory of one process.
@@ -37,9 +39,30 @@ impl<'a> ProcDir<'a> {
     }
 }
 
+/// Returns true if `/proc` has the pids of this process's pid namespace (`NSpid` of `/proc/self/status` has one column).
+pub(crate) fn is_of_own_pid_namespace() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let own = status.lines().find_map(|l| l.strip_prefix("NSpid:"));
+    own.is_some_and(|l| l.split_whitespace().count() == 1)
+}
+
 /// Opens the directory of a process below an open `/proc`.
 pub(crate) fn open(root: impl AsFd, pid: u32) -> Result<OwnedFd, Errno> {
     openat(root, pid.to_string(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Ids below `task`, sorted; none if the process is gone or its tree was captured without them.
+pub(crate) fn tids(process: impl AsFd) -> Vec<u32> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(task) = openat(process, "task", flags, Mode::empty()) else { return vec![] };
+    let mut entries = [MaybeUninit::uninit(); 4096];
+    let mut dir = RawDir::new(&task, &mut entries);
+    let mut all = Vec::new();
+    while let Some(Ok(entry)) = dir.next() {
+        all.extend(fd_scan::number(entry.file_name().to_bytes()));
+    }
+    all.sort_unstable();
+    all
 }
 
 /// Start time of a live process, nanoseconds after boot.

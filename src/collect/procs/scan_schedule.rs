@@ -117,7 +117,7 @@ impl FdScanner {
         let scan = |pid: u32, bufs: &mut Buffers| {
             let e = table.get(pid)?;
             let dir = ProcDir::get(table.root(), pid, e.dir.as_ref())?;
-            Some((pid, fd_scan::scan(dir, bufs)))
+            Some((pid, fd_scan::scan(dir, &e.threads.tids, bufs)))
         };
         let fd_count = |pid: &u32| table.get(*pid).and_then(|e| e.fd_count.ok()).unwrap_or(0);
         if cores().min(pids.len()) < 2 || pids.iter().map(fd_count).sum::<u32>() < PARALLEL_FDS {
@@ -163,7 +163,8 @@ impl FdScanner {
         if table.get(pid).is_none() {
             return;
         }
-        let scanned = table.dir(pid).map(|dir| fd_scan::scan(dir, &mut self.bufs));
+        let tids = table.get(pid).map_or(&[][..], |e| &e.threads.tids);
+        let scanned = table.dir(pid).map(|dir| fd_scan::scan(dir, tids, &mut self.bufs));
         if let Some(scanned) = scanned {
             record(table, pid, scanned, sample, None);
         }
@@ -192,8 +193,9 @@ impl FdScanner {
             if unowned.is_empty() {
                 break;
             }
-            let is_candidate =
-                |e: &ProcEntry| e.is_scannable() && e.scanned_ns < now && (e.changed || !changed_only);
+            let is_candidate = |e: &ProcEntry| {
+                e.is_scannable() && e.scanned_ns < now && (e.changed || e.opens_unseen() || !changed_only)
+            };
             let candidates = table.entries().iter().filter(|(_, e)| is_candidate(e));
             let mut order: Vec<(u64, u32)> = candidates.map(|(pid, e)| (e.scanned_ns, *pid)).collect();
             order.sort_unstable();
@@ -204,8 +206,14 @@ impl FdScanner {
                 return;
             }
             // All of them, even if the first one has the socket: another process may share it.
-            let pids: Vec<u32> = order.into_iter().map(|(_, pid)| pid).collect();
+            let mut pids: Vec<u32> = order.into_iter().map(|(_, pid)| pid).collect();
             let began = stamp().boot_ns;
+            if !changed_only {
+                // The owner may be a thread that has got descriptors of its own since, in a process scanned in this poll too.
+                pids.extend(table.find_thread_tables());
+                pids.sort_unstable();
+                pids.dedup();
+            }
             self.scan_all(table, bpf, &pids, sample);
             if !changed_only {
                 let took_ns = stamp().boot_ns.saturating_sub(began);

@@ -5,14 +5,16 @@
 
 use super::bpf::ProcessFds;
 use super::fd_count::FdCounter;
-use super::fd_scan::{self, FdSet};
+use super::fd_scan::{self, Buffers, FdSet};
+use super::fd_tables::{self, ThreadTables};
 use super::info;
+use super::kcmp;
 use super::proc_dir::{self, ProcDir};
 use super::socket_refs::SocketRefCounts;
 use crate::collect::source::stamp;
 use crate::model::{FaultKind, FaultSubject, Faults, FdTarget, Missing, ProcInfo, Sample};
 use rustc_hash::{FxHashMap, FxHashSet};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
 use rustix::io::Errno;
 use std::cmp::Ordering;
@@ -33,6 +35,11 @@ pub(crate) struct ProcessTable {
     entries: FxHashMap<u32, ProcEntry>,
     refs: SocketRefCounts,
     poll: u64,
+    /// Time of this poll, nanoseconds after boot.
+    now_ns: u64,
+    /// `kcmp` is available, and takes the pids of `/proc`.
+    by_kcmp: bool,
+    bufs: Buffers,
     buf: Vec<u8>,
 }
 
@@ -56,6 +63,8 @@ pub(crate) struct ProcEntry {
     pub(crate) from_bpf: bool,
     /// Soft and hard limit of open files.
     pub(crate) nofile: Option<(u64, u64)>,
+    /// Its threads with descriptors of their own.
+    pub(crate) threads: ThreadTables,
     /// Its descriptors as last read.
     pub(crate) fds: FdSet,
     /// Time of that read, nanoseconds after boot; 0: never.
@@ -86,6 +95,9 @@ impl ProcessTable {
             entries: FxHashMap::default(),
             refs: SocketRefCounts::default(),
             poll: 0,
+            now_ns: 0,
+            by_kcmp: live && proc_dir::is_of_own_pid_namespace() && kcmp::is_available(),
+            bufs: Buffers::default(),
             buf: Vec::new(),
         }
     }
@@ -132,6 +144,7 @@ impl ProcessTable {
     /// Lists the processes, adds new ones, removes those that exited, and counts the descriptors of each.
     pub(crate) fn refresh(&mut self, faults: &mut Faults) {
         self.poll += 1;
+        self.now_ns = stamp().boot_ns.max(1);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = match openat(CWD, &self.root, flags, Mode::empty()) {
             Ok(root) => root,
@@ -203,15 +216,27 @@ impl ProcessTable {
             e.last_seen_poll = self.poll;
             return Ok(true);
         }
-        let counted = match &e.dir {
-            Some(dir) => self.counter.count(dir),
-            None => self.counter.count(&proc_dir::open(root, pid)?),
+        let dir = match &e.dir {
+            Some(dir) => ProcDir::Held(dir.as_fd()),
+            None => ProcDir::Opened(proc_dir::open(root, pid)?),
         };
+        if e.threads.is_due(self.now_ns) {
+            let tids = fd_tables::find(&dir, pid, self.by_kcmp, &mut self.bufs);
+            if e.threads.tids != tids {
+                // Scanned again, whatever the counts are.
+                (e.scanned_ns, e.threads.tids) = (0, tids);
+                e.threads.counts.clear();
+            }
+            e.threads.checked_ns = self.now_ns;
+        }
+        let counted = e.threads.count(&dir, &mut self.counter);
+        drop(dir);
         match counted {
             // Out of budget: the previous count stays.
             Ok(None) => {}
             Ok(Some(n)) => {
-                e.changed = e.fd_count != Ok(n);
+                e.changed =
+                    e.fd_count != Ok(n) || !e.threads.tids.is_empty() && e.threads.counts != e.fds.tables;
                 e.set_fd_count(n);
                 // Near the limit, it may have been raised.
                 let near = e.nofile.is_some_and(|(soft, _)| u64::from(n) > soft / 2);
@@ -238,7 +263,11 @@ impl ProcessTable {
     fn insert(&mut self, root: &OwnedFd, pid: u32) -> Result<(), Errno> {
         let dir = proc_dir::open(root, pid)?;
         let info = info::read(&dir, pid, self.hz, &mut self.buf)?.map(Arc::new);
-        let fd_count = match self.counter.count(&dir) {
+        let mut threads = ThreadTables { checked_ns: self.now_ns, ..ThreadTables::default() };
+        if info.is_some() {
+            threads.tids = fd_tables::find(&dir, pid, self.by_kcmp, &mut self.bufs);
+        }
+        let fd_count = match threads.count(&dir, &mut self.counter) {
             Ok(n) => n.ok_or(Missing::Pending),
             Err(Errno::ACCESS | Errno::PERM) => Err(Missing::NotPermitted),
             Err(e) if info.is_some() => return Err(e),
@@ -260,6 +289,7 @@ impl ProcessTable {
             fd_dir_denied: false,
             from_bpf: false,
             nofile,
+            threads,
             fds: FdSet::default(),
             scanned_ns: 0,
             info_ns: now,
@@ -282,6 +312,7 @@ impl ProcessTable {
         let Some(e) = self.entries.get_mut(&pid) else { return };
         e.set_fd_count(fds.kinds.total());
         e.fd_dir_denied = false;
+        e.threads.counts.clone_from(&fds.tables);
         self.refs.replace(&mut e.fds, fds);
         e.scanned_ns = scanned_ns;
         self.refresh_proc_info(pid);
@@ -312,7 +343,7 @@ impl ProcessTable {
         for e in self.entries.values_mut() {
             e.from_bpf = false;
         }
-        for ProcessFds { pid, start_ns, fds } in all {
+        for ProcessFds { pid, start_ns, mut fds } in all {
             // Compared as /proc shows it, in whole clock ticks.
             let ticks = u128::from(start_ns) * u128::from(self.hz) / 1_000_000_000;
             let start_ns = info::ticks_to_ns(ticks as u64, self.hz);
@@ -325,6 +356,13 @@ impl ProcessTable {
                 e.set_fd_count(fds.kinds.total());
             }
             e.from_bpf = true;
+            if fds.has_more_than_one_table() || !e.threads.tids.is_empty() {
+                // Rare: what the iterator does not have is read from /proc, if that is permitted.
+                let dir = ProcDir::get(&self.root, pid, e.dir.as_ref());
+                if let Some(dir) = dir {
+                    fds = e.threads.complete(dir, pid, fds, &mut self.counter, self.by_kcmp, &mut self.bufs);
+                }
+            }
             self.refs.replace(&mut e.fds, fds);
             e.scanned_ns = read_ns;
         }
@@ -336,11 +374,26 @@ impl ProcessTable {
         revealed
     }
 
+    /// Looks for descriptor tables of threads in all processes; returns those in which others are found than were known.
+    pub(crate) fn find_thread_tables(&mut self) -> Vec<u32> {
+        let mut changed = Vec::new();
+        for (pid, e) in self.entries.iter_mut().filter(|(_, e)| e.is_scannable()) {
+            let Some(dir) = ProcDir::get(&self.root, *pid, e.dir.as_ref()) else { continue };
+            let tids = fd_tables::find(&dir, *pid, self.by_kcmp, &mut self.bufs);
+            e.threads.checked_ns = self.now_ns;
+            if e.threads.tids != tids {
+                e.threads.tids = tids;
+                changed.push(*pid);
+            }
+        }
+        changed
+    }
+
     /// Counts the descriptors of one process again, outside the budget.
     pub(crate) fn recount_now(&mut self, pid: u32) -> Result<u32, Missing> {
         let Some(e) = self.entries.get_mut(&pid) else { return Err(Missing::Gone) };
         let Some(dir) = &e.dir else { return e.fd_count };
-        let counted = self.counter.count_now(dir);
+        let counted = self.counter.count_now(dir, "fd");
         e.fd_count = counted.map_or(Err(Missing::Gone), |n| n.ok_or(Missing::Pending));
         e.fd_count_ns = stamp().boot_ns;
         e.fd_count
@@ -372,6 +425,11 @@ impl ProcessTable {
 }
 
 impl ProcEntry {
+    /// Returns true if it may open sockets without a change of its descriptor count: an `io_uring` registers them.
+    pub(crate) const fn opens_unseen(&self) -> bool {
+        !self.fds.rings.is_empty()
+    }
+
     /// Returns true if `/proc/PID/fd` may not be read.
     pub(crate) fn is_fd_hidden(&self) -> bool {
         self.fd_dir_denied || self.fd_count == Err(Missing::NotPermitted)
@@ -384,7 +442,11 @@ impl ProcEntry {
 
     /// Returns true if the descriptor count differs from what was last read.
     pub(crate) fn is_count_off(&self) -> bool {
-        self.fd_count != Ok(self.fds.kinds.total())
+        if self.threads.tids.is_empty() {
+            self.fd_count != Ok(self.fds.kinds.total())
+        } else {
+            self.threads.counts != self.fds.tables
+        }
     }
 
     fn set_fd_count(&mut self, n: u32) {

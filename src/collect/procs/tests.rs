@@ -82,7 +82,7 @@ fn process_without_read_permission_owns_nothing() {
     fs::set_permissions(&fds, fs::Permissions::from_mode(0o0)).unwrap();
     let after = std::thread::scope(|scope| {
         let read = || {
-            // No permission stops root; the capabilities of a thread are its own.
+            // Root ignores permissions; capabilities are per thread.
             use rustix::thread::CapabilitySet as Set;
             let mut caps = rustix::thread::capabilities(None).unwrap();
             caps.effective.remove(Set::DAC_OVERRIDE | Set::DAC_READ_SEARCH);

@@ -1,13 +1,8 @@
-//! Threads of processes (`/proc/PID/task`). They share the descriptors of the process, unless created without
-//! `CLONE_FILES` (clone(2)).
+//! Threads of processes (`/proc/PID/task`).
 
-use super::fd_scan;
-use super::proc_dir::ProcDir;
+use super::proc_dir::{ProcDir, tids};
 use super::table::ProcessTable;
 use crate::model::{Reads, Sample};
-use rustix::fd::AsFd;
-use rustix::fs::{Mode, OFlags, RawDir, openat};
-use std::mem::MaybeUninit;
 use std::path::Path;
 
 /// Fills in the threads of the sample's processes, if they are wanted.
@@ -22,20 +17,6 @@ pub(crate) fn fill(table: &ProcessTable, sample: &mut Sample) {
 /// Threads of one live process.
 pub(crate) fn read_one(pid: u32) -> Vec<u32> {
     ProcDir::get(Path::new("/proc"), pid, None).map(tids).unwrap_or_default()
-}
-
-/// Ids below `task`, sorted; none if the process is gone or its tree was captured without them.
-fn tids(process: impl AsFd) -> Vec<u32> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let Ok(task) = openat(process, "task", flags, Mode::empty()) else { return vec![] };
-    let mut entries = [MaybeUninit::uninit(); 4096];
-    let mut dir = RawDir::new(&task, &mut entries);
-    let mut all = Vec::new();
-    while let Some(Ok(entry)) = dir.next() {
-        all.extend(fd_scan::number(entry.file_name().to_bytes()));
-    }
-    all.sort_unstable();
-    all
 }
 
 #[cfg(test)]

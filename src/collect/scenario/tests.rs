@@ -79,8 +79,8 @@ fn process_and_socket_lines_give_the_values_written() {
 
 #[test]
 fn unwanted_rows_and_attributes_are_left_out() {
-    let scene = Scenario::named("small").unwrap();
-    let mut s = ScenarioSource::new(scene);
+    let scenario = Scenario::named("small").unwrap();
+    let mut s = ScenarioSource::new(scenario);
     let wants = Wants { states: StateSet::only(&[State::Listen]), ..Wants::default() }
         .without(Reads::OWNERS | Reads::PROCESSES);
     let s = s.sample(&wants).unwrap();

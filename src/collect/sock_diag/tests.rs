@@ -1,4 +1,4 @@
-//! Decoding by bytes: today's messages, shorter and longer ones, cut and garbled ones.
+//! Decoding of messages by bytes: current, shorter, longer, truncated and malformed ones.
 
 mod families;
 
@@ -16,7 +16,7 @@ fn sample() -> Sample {
     Sample::empty(Stamp::default(), "test".into(), Arc::new(info), Wants::default())
 }
 
-/// `struct inet_diag_msg` as Linux 6.18 sent it for a socket of IPv4, with these attributes behind it.
+/// `struct inet_diag_msg` as sent by Linux 6.18 for an IPv4 socket, followed by these attributes.
 fn body(family: u8, state: u8, attrs: &[u8]) -> Vec<u8> {
     let mut b = vec![family, state, 1, 3];
     b.extend(443u16.to_be_bytes());
@@ -63,7 +63,7 @@ fn some_attrs(info_len: usize) -> Vec<u8> {
     }
     attr::push(&mut a, inet::INFO, &info);
     attr::push(&mut a, inet::CONG, b"bbr\0");
-    // An attribute of a kernel to come.
+    // An attribute of a future kernel.
     attr::push(&mut a, 99, &[1, 2, 3, 4, 5]);
     a
 }
@@ -110,19 +110,19 @@ fn a_message_cut_anywhere_is_said_and_harms_nothing() {
     let whole = body(2, 1, &some_attrs(104));
     for cut in 0..whole.len() {
         let mut s = sample();
-        let said = decode(&whole[..cut], Proto::Tcp, &mut s);
+        let result = decode(&whole[..cut], Proto::Tcp, &mut s);
         assert_eq!(s.sockets.len(), usize::from(cut >= 72), "{cut}");
         if let Some(k) = s.sockets.first() {
             let _ = s.attrs_of(k).tcp_info().map(|i| i.rtt_us());
             assert!(s.attrs_of(k).iter().count() <= 3);
         }
-        // Between two attributes nothing is missing to the eye.
-        assert!(said.is_err() || cut >= 72, "{cut}");
+        // Cut between two attributes: not detectable.
+        assert!(result.is_err() || cut >= 72, "{cut}");
     }
     for (family, state) in [(3, 1), (2, 0), (2, 14), (2, 255)] {
         assert!(decode(&body(family, state, &[]), Proto::Tcp, &mut sample()).is_err());
     }
-    // A datagram socket is unconnected in any state but one.
+    // A datagram socket is unconnected in every state except ESTABLISHED.
     let mut s = sample();
     decode(&body(2, 7, &[]), Proto::Udp, &mut s).unwrap();
     assert_eq!(s.sockets[0].state, State::Unconn);
@@ -139,7 +139,7 @@ fn maps_beside_a_socket_are_kept_without_what_is_in_them() {
     };
     let mut nested = Vec::new();
     attr::push(&mut nested, 1, &map(42, b"a secret of the program"));
-    // Of a kernel to come, one without an id, and one cut short.
+    // An attribute of a future kernel, one without an id, and a truncated one.
     attr::push(&mut nested, 9, &map(7, b"x"));
     attr::push(&mut nested, 1, &[]);
     attr::push(&mut nested, 1 | 0x8000, &map(43, &[]));
@@ -197,7 +197,7 @@ fn a_receive_cut_anywhere_ends() {
         assert!(!ended.unwrap() || cut + 4 >= whole.len());
         assert!(d.malformed <= 1);
     }
-    // A length that says too little must not turn in a circle.
+    // A length below the header size must not loop.
     for len in [0u32, 1, 15] {
         let mut bad = message(20, 2, 7, &[]);
         bad[..4].copy_from_slice(&len.to_ne_bytes());
@@ -220,7 +220,7 @@ proptest! {
     }
 }
 
-/// `struct inet_diag_req`: families and prefix lengths of nobody, the attributes, any socket, the states, no database.
+/// `struct inet_diag_req`: no family and prefix lengths, the attributes, any socket, the states, no database.
 #[test]
 fn tcp_is_asked_for_whatever_the_family() {
     let bytes = wire::Request::tcp(2, 1 << 10 | 1 << 1).with_seq(7);

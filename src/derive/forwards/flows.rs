@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 const AMBIGUOUS: u32 = u32::MAX;
 
 /// Adds to each forward by a rule the connections that pass through it. Returns the flow of each socket row, and of flows that
-/// several namespaces translate the one before.
+/// several namespaces translate the previous one.
 pub(super) fn match_flows(c: &Context<'_>, rows: &mut [Forward]) -> (IndexPairs, IndexPairs) {
     let all = &c.sample.flows;
     // Every namespace has its own loopback addresses; connections there are rarely translated.

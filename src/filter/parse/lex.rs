@@ -5,6 +5,8 @@ use crate::filter::Problem;
 use crate::filter::ast::Field;
 use crate::filter::operand;
 use crate::filter::raw_value::{RawValue, error_at};
+use crate::model::lang::tr;
+use crate::msg;
 
 impl Parser<'_> {
     /// The values after an operator.
@@ -27,8 +29,8 @@ impl Parser<'_> {
             _ => self.raw(|c| matches!(c, '(' | ')' | '|' | '&' | ','))?,
         };
         if raw.text.is_empty() && !raw.quoted {
-            let message = format!("a value is missing after {}{op}", field.name());
-            let hint = operand::example(field).map(|e| format!("as in {}{op}{e}", field.name()));
+            let message = msg!("a value is missing after {}{}", field.name(), op);
+            let hint = operand::example(field).map(|e| msg!("as in {}{}{}", field.name(), op, e));
             return Err(error_at(Problem::Incomplete, start..start, message, hint));
         }
         Ok(raw)
@@ -70,7 +72,7 @@ impl Parser<'_> {
         let at = self.at;
         self.at += 1;
         let Some(c) = self.peek() else {
-            return Err(error_at(Problem::Incomplete, at..at + 1, "incomplete escape", None));
+            return Err(error_at(Problem::Incomplete, at..at + 1, tr("incomplete escape"), None));
         };
         self.at += c.len_utf8();
         if c == 'u'
@@ -85,7 +87,12 @@ impl Parser<'_> {
             };
             let Some(code) = code else {
                 let span = at..self.at + close + 1;
-                return Err(error_at(Problem::BadValue, span, "invalid code point: expected \\u{HEX}", None));
+                return Err(error_at(
+                    Problem::BadValue,
+                    span,
+                    tr("invalid code point: expected \\u{HEX}"),
+                    None,
+                ));
             };
             self.at += close + 1;
             out.push(code);
@@ -99,19 +106,19 @@ impl Parser<'_> {
     pub(crate) fn quoted(&mut self) -> Parsed<RawValue> {
         let start = self.at;
         let Some(quote) = self.peek() else {
-            return Err(error_at(Problem::Incomplete, start..start, "text is missing", None));
+            return Err(error_at(Problem::Incomplete, start..start, tr("text is missing"), None));
         };
         self.at += 1;
         let mut text = String::new();
         loop {
             match self.peek() {
                 None => {
-                    let message = format!("unclosed {quote}");
+                    let message = msg!("unclosed {}", quote);
                     return Err(error_at(
                         Problem::Quote,
                         start..start + 1,
                         message,
-                        Some(format!("add {quote}")),
+                        Some(msg!("add {}", quote)),
                     ));
                 }
                 Some(c) if c == quote => {
@@ -127,7 +134,7 @@ impl Parser<'_> {
         }
     }
 
-    /// A regular expression: in quotes, or up to a blank or a `)` that closes nothing in it. Backslashes are its own.
+    /// A regular expression: in quotes, or up to a blank or an unbalanced `)`. Backslashes belong to the expression.
     pub(crate) fn pattern(&mut self, field: Field, op: &str) -> Parsed<RawValue> {
         let start = self.at;
         if matches!(self.peek(), Some('"' | '\'')) {
@@ -160,12 +167,12 @@ impl Parser<'_> {
         let text = self.rest()[..len].to_owned();
         self.at += len;
         if text.is_empty() {
-            let message = format!("a pattern is missing after {}{op}", field.name());
+            let message = msg!("a pattern is missing after {}{}", field.name(), op);
             return Err(error_at(
                 Problem::Incomplete,
                 start..start,
                 message,
-                Some("as in process~^ng".to_owned()),
+                Some(tr("as in process~^ng").to_owned()),
             ));
         }
         Ok(RawValue { text, span: start..self.at, quoted: false, wild: false })

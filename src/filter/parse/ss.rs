@@ -4,10 +4,12 @@ use super::{Operator, Parsed, Parser, all_of, family_prefix, operator, word_oper
 use crate::filter::ast::{Expr, Field, Op, Operand, Term, Test};
 use crate::filter::raw_value::{RawValue, error_at, shown, unknown_state};
 use crate::filter::{Problem, operand, state_sets};
+use crate::model::lang::tr;
 use crate::model::{Family, StateSet};
+use crate::msg;
 
 impl Parser<'_> {
-    /// `state X state Y exclude Z`: the set they make.
+    /// The state set of `state X state Y exclude Z`.
     pub(crate) fn state_run(&mut self) -> Parsed<Option<Expr>> {
         let mut set: Option<StateSet> = None;
         loop {
@@ -57,7 +59,7 @@ impl Parser<'_> {
             Expr::Term(Term { field: Field::Column(column), test })
         };
         let named = state_sets::GROUPS.iter().any(|(_, s)| s() == set);
-        // `exclude time-wait` reads better as what it leaves out.
+        // `exclude time-wait` is clearer as a negation.
         let out = !set;
         Ok(Some(if set.is_empty() {
             Expr::Not(Box::new(term(Op::Has, StateSet::ALL)))
@@ -81,12 +83,12 @@ impl Parser<'_> {
         self.blanks();
         let raw = if matches!(self.peek(), Some('"' | '\'')) { self.quoted()? } else { self.host_token()? };
         if raw.text.is_empty() {
-            let message = format!("a value is missing after {name}");
+            let message = msg!("a value is missing after {}", name);
             return Err(error_at(
                 Problem::Incomplete,
                 at..at,
                 message,
-                operand::example(field).map(|e| format!("as in {name} {e}")),
+                operand::example(field).map(|e| msg!("as in {} {}", name, e)),
             ));
         }
         let list_op = match op {
@@ -108,11 +110,11 @@ impl Parser<'_> {
                 self.list(field, list_op, vec![RawValue { text: port, ..raw }])
             }
             ("src" | "dst", Operator::Compare(_)) => {
-                let hint = Some(format!(
+                let hint = Some(msg!(
                     "compare ports with {}",
                     if name.starts_with('s') { "sport" } else { "dport" }
                 ));
-                Err(error_at(Problem::BadValue, raw.span, "addresses cannot be compared", hint))
+                Err(error_at(Problem::BadValue, raw.span, tr("addresses cannot be compared"), hint))
             }
             ("src" | "dst", _) => {
                 let (family, skip) = match raw.text.split_once(':') {
@@ -137,7 +139,7 @@ impl Parser<'_> {
         }
     }
 
-    /// A port of `ss`: `:22`, `22`, `:ssh`, `*:22`. With an address before it, it is an endpoint.
+    /// A port as in `ss`: `:22`, `22`, `:ssh`, `*:22`. With an address before it, it is an endpoint.
     fn ss_port(raw: &RawValue) -> (bool, String) {
         let text = family_prefix(raw.text.split(':').next().unwrap_or(""))
             .map_or(raw.text.as_str(), |_| raw.text.split_once(':').map_or("", |(_, rest)| rest));
@@ -152,7 +154,7 @@ impl Parser<'_> {
         self.raw(|c| matches!(c, '(' | ')' | '|' | '&'))
     }
 
-    /// An end of a socket as `ss` writes it; a family before it narrows to that family.
+    /// An endpoint as in `ss`; a family before it restricts it to that family.
     pub(crate) fn ss_host(
         &mut self,
         field: Field,
@@ -166,9 +168,10 @@ impl Parser<'_> {
         let is_ip = matches!(family, None | Some(Family::Inet | Family::Inet6));
         let operand = if is_ip {
             operand::ss_host(&text, self.services).ok_or_else(|| {
-                let message = format!("invalid address {}", shown(&text));
-                let hint =
-                    "expected an address, with a port as in 10.0.0.1:443 or [::1]:443; host names are not resolved";
+                let message = msg!("invalid address {}", shown(&text));
+                let hint = tr(
+                    "expected an address, with a port as in 10.0.0.1:443 or [::1]:443; host names are not resolved",
+                );
                 error_at(Problem::BadValue, span.clone(), message, Some(hint.to_owned()))
             })?
         } else {
@@ -183,9 +186,9 @@ impl Parser<'_> {
             parts.push(Expr::Term(Term { field, test }));
         }
         match operand {
-            // Any end at all.
+            // Any endpoint.
             Operand::Glob(g) if g == "*" && family.is_some() => {}
-            // A plain name is the whole name.
+            // A name without wildcards must match exactly.
             Operand::Glob(g) if !g.contains(['*', '?', '[']) => {
                 let op = if op == Op::Has { Op::Is } else { op };
                 parts.push(Expr::Term(Term { field, test: Test::List(op, vec![Operand::Text(g)]) }));
@@ -196,7 +199,7 @@ impl Parser<'_> {
     }
 }
 
-/// `ss` names a cgroup by its directory; here it is named below the mount.
+/// The cgroup path below the mount: `ss` takes the full directory.
 fn cgroup_path(text: &str) -> String {
     let below = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
         .iter()

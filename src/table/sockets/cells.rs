@@ -3,8 +3,11 @@
 use crate::diagnose::finding::socket_diagnoses;
 use crate::format::Value;
 use crate::model::snapshot::Direction;
-use crate::model::{AttrSet, Backend, Family, Missing, Proto, Reads, SkMem, Snapshot, Socket, State};
-use crate::table::cell::{applicable, first_owner, na, no_owner, reported};
+use crate::model::{
+    AttrSet, Backend, Endpoint, Family, Missing, Proto, Reads, SkMem, Snapshot, Socket, State,
+};
+use crate::msg;
+use crate::table::cell::{applicable, first_owner, na, no_owner, reported, without_port};
 
 /// A value that only IP sockets have.
 pub(crate) fn ip_only<'a, T: Into<Value<'a>>>(snap: &Snapshot, row: usize, v: Option<T>) -> Value<'a> {
@@ -43,10 +46,19 @@ pub(crate) fn is_ip(s: &Socket) -> bool {
     matches!(s.family, Family::Inet | Family::Inet6)
 }
 
+/// An end of an IP socket, a link-local one with its interface.
+pub(crate) fn ip_end<'a>(snap: &'a Snapshot, s: &Socket, end: &Endpoint) -> Value<'a> {
+    snap.zone(s, &end.addr).map_or(Value::Endpoint(*end), |zone| Value::Zoned {
+        end: *end,
+        with_port: true,
+        zone,
+    })
+}
+
 pub(crate) fn local(snap: &Snapshot, row: usize) -> Value<'_> {
     let s = snap.socket(row);
     if is_ip(s) {
-        Value::Endpoint(s.local)
+        ip_end(snap, s, &s.local)
     } else {
         Value::from_opt(end_name(snap, s.local_name), Missing::NotApplicable)
     }
@@ -59,20 +71,16 @@ pub(crate) fn remote(snap: &Snapshot, row: usize) -> Value<'_> {
     } else if s.remote.is_none() {
         na()
     } else {
-        Value::Endpoint(s.remote)
+        ip_end(snap, s, &s.remote)
     }
 }
 
 pub(crate) fn local_addr(snap: &Snapshot, row: usize) -> Value<'_> {
-    let s = snap.socket(row);
-    if is_ip(s) { Value::Addr(s.local.addr) } else { local(snap, row) }
+    without_port(local(snap, row))
 }
 
 pub(crate) fn remote_addr(snap: &Snapshot, row: usize) -> Value<'_> {
-    match remote(snap, row) {
-        Value::Endpoint(e) => Value::Addr(e.addr),
-        other => other,
-    }
+    without_port(remote(snap, row))
 }
 
 pub(crate) fn port<'a>(s: &Socket, port: u16) -> Value<'a> {
@@ -128,9 +136,10 @@ pub(crate) fn processes(snap: &Snapshot, row: usize) -> usize {
 
 pub(crate) fn owner(snap: &Snapshot, row: usize) -> Value<'_> {
     let Some(o) = snap.owners(row).first() else {
-        return snap
-            .last_owner(row)
-            .map_or_else(|| no_owner(snap, row), |f| Value::from(format!("was {} {}", f.comm, f.pid)));
+        return snap.last_owner(row).map_or_else(
+            || no_owner(snap, row),
+            |f| Value::from(msg!("was {}", format!("{} {}", f.comm, f.pid))),
+        );
     };
     let p = &snap.process(o).info;
     Value::from(match processes(snap, row) {

@@ -76,7 +76,7 @@ mod tests {
     fn attribute_of_another_family_is_not_applicable() {
         let snap = machine();
         let value = |name: &str, row| SOCKETS.column(name).unwrap().value(&snap, row);
-        // A UNIX listener, and a TCP connection of which nothing was asked.
+        // A UNIX listener, and a TCP connection read without attributes.
         let (unix, tcp) = (12, 2);
         for name in [
             "congestion",

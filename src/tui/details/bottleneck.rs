@@ -3,7 +3,9 @@
 use super::{Builder, Pieces};
 use crate::format::cell;
 use crate::format::{Kind, Value};
+use crate::model::lang::tr;
 use crate::model::{Proto, Snapshot};
+use crate::msg;
 
 /// Time with data to send, split by what limited it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,15 +49,15 @@ impl Builder<'_> {
             .and_then(|(b, r, s)| Busy::new(b, r, s));
         let Some(whole) = Busy::new(busy, receiver, buffer) else { return };
         let app = t.app_limited();
-        self.section("send bottleneck");
+        self.section(tr("send bottleneck"));
         let watched =
             self.app.socket_history.span.1.saturating_sub(self.app.socket_history.span.0) as f64 / 1e9;
-        let spans = [("since connect", Some(whole), 0.0), ("since selected", since, watched)];
+        let spans = [(tr("since connect"), Some(whole), 0.0), (tr("since selected"), since, watched)];
         for (name, b, span) in spans.into_iter().filter_map(|(n, b, span)| Some((n, b?, span))) {
             let parts = [
-                (b.receiver, "receiver window", theme.bad),
-                (b.send_buffer, "send buffer", theme.warn),
-                (b.network(), "network", theme.accent),
+                (b.receiver, tr("receiver window"), theme.bad),
+                (b.send_buffer, tr("send buffer"), theme.warn),
+                (b.network(), tr("network"), theme.accent),
             ];
             let mut line: Pieces = vec![(super::pad(name, self.label()), theme.dim)];
             for (n, (share, _, style)) in parts.iter().enumerate() {
@@ -65,7 +67,7 @@ impl Builder<'_> {
             }
             let took = Value::Uint((b.secs * 1e6) as u64);
             let took = cell(&took, Kind::Micros, &self.form).into_owned();
-            line.push((format!(" {took} busy sending"), theme.text));
+            line.push((format!(" {}", msg!("{} busy sending", took)), theme.text));
             self.out.push(line);
             let mut shares: Vec<String> = parts
                 .iter()
@@ -73,12 +75,12 @@ impl Builder<'_> {
                 .map(|(share, what, _)| format!("{what} {:.0}%", share * 100.0))
                 .collect();
             if span > b.secs {
-                shares.push(format!("idle {:.0}% of the time", (1.0 - b.secs / span) * 100.0));
+                shares.push(msg!("idle {}% of the time", format!("{:.0}", (1.0 - b.secs / span) * 100.0)));
             }
             self.row("", &shares.join(", "));
         }
         if app == Some(true) {
-            self.text("application-limited (app_limited): the sender had no data queued", theme.dim);
+            self.text(tr("application-limited (app_limited): the sender had no data queued"), theme.dim);
         }
     }
 
@@ -90,13 +92,20 @@ impl Builder<'_> {
             return;
         }
         let theme = self.app.theme;
-        self.section(if multi { "subflows" } else { "MPTCP connection and other subflows" });
+        self.section(if multi { tr("subflows") } else { tr("MPTCP connection and other subflows") });
         if found.is_empty() {
-            self.text("the current filter excludes TCP sockets: add or proto:tcp", theme.dim);
+            self.text(tr("the current filter excludes TCP sockets: add or proto:tcp"), theme.dim);
         }
         for other in found.into_iter().take(16) {
             let s = self.snap.socket(other);
-            let ends = format!("{} {} {} {}", s.proto.name(), s.local, self.app.glyphs.arrow, s.remote);
+            let text = |e| self.snap.end_text(s, e);
+            let ends = format!(
+                "{} {} {} {}",
+                s.proto.name(),
+                text(&s.local),
+                self.app.glyphs.arrow,
+                text(&s.remote)
+            );
             let mut line: Pieces =
                 vec![(ends, theme.text), (format!("  {}", s.state.name()), theme.state(s.state))];
             let rates = self.snap.rates(other);

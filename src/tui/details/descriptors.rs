@@ -3,7 +3,9 @@
 use super::{Builder, Pieces};
 use crate::diagnose::fd_leak;
 use crate::format::{age, percent, thousands as count};
+use crate::model::lang::{Lang, lang, tr};
 use crate::model::{FdKind, Process, Snapshot};
+use crate::msg;
 use crate::table::processes;
 
 /// Maximum width of the trend.
@@ -15,28 +17,32 @@ impl Builder<'_> {
         let theme = self.app.theme;
         let snap = self.snap;
         let Some(p) = snap.sample.processes.get(row) else { return };
-        self.section("file descriptors");
+        self.section(tr("file descriptors"));
         let u = match &p.fds {
             Ok(u) => *u,
             Err(why) => {
-                self.text(&format!("unknown: {why}; run as root or as the owner of the process"), theme.warn);
+                self.text(&msg!("unknown: {}; run as root or as the owner of the process", why), theme.warn);
                 return;
             }
         };
         let share = u.share().unwrap_or(0.0);
         let soft = u.soft.filter(|n| *n != u64::MAX);
-        let limit = soft.map_or_else(|| ", unlimited".to_owned(), |n| format!(" of {}", count(n)));
-        let mut line = vec![(format!("{}{limit}", count(u64::from(u.open))), theme.pressure(share))];
+        let open = count(u64::from(u.open));
+        let usage = match soft {
+            Some(n) => msg!("{} of {}", open, count(n)),
+            None => msg!("{}, unlimited", open),
+        };
+        let mut line = vec![(usage, theme.pressure(share))];
         if soft.is_some() {
             line.push((format!("  {}", percent(share * 100.0)), theme.pressure(share)));
         }
         if let Some(n) = snap.processes[row].fds_per_min.filter(|n| *n != 0.0) {
             let digits = usize::from(n.abs() < 10.0);
-            line.push((format!("  {n:+.digits$}/min"), theme.text));
+            line.push((format!("  {}", msg!("{}/min", format!("{n:+.digits$}"))), theme.text));
         }
         let old = snap.sample.at.boot_ns.saturating_sub(u.open_at_ns) as f64 / 1e9;
         if u.open_at_ns > 0 && old >= 2.0 {
-            line.push((format!("  read {} ago", age(old)), theme.warn));
+            line.push((format!("  {}", msg!("read {} ago", age(old))), theme.warn));
         }
         self.out.push(line);
         self.trend(&snap.processes[row].fd_history);
@@ -46,20 +52,23 @@ impl Builder<'_> {
         self.text(&ceilings(snap, p), theme.dim);
         match (u.kinds, p.fds_hidden) {
             (Some(k), _) => {
-                let singular =
-                    |name: &'static str, n: u32| if n == 1 { name.trim_end_matches('s') } else { name };
+                let singular = |name: &'static str, n: u32| match lang() {
+                    Lang::En if n == 1 => name.trim_end_matches('s'),
+                    _ => tr(name),
+                };
                 let kinds: Vec<String> = k
                     .present()
-                    .map(|(_, name, n)| format!("{} {}", count(u64::from(n)), singular(name, n)))
+                    .map(|(_, name, n)| msg!("{} {}", count(u64::from(n)), singular(name, n)))
                     .collect();
                 self.text(&kinds.join(", "), theme.text);
                 self.sockets_by_kind(row);
             }
-            (None, Some(why)) => self.text(&format!("kinds unknown: {why}"), theme.warn),
+            (None, Some(why)) => self.text(&msg!("kinds unknown: {}", why), theme.warn),
             (None, None) => {}
         }
         if let Some((kind, n)) = snap.processes[row].fds_growing {
-            self.text(&format!("fastest growth: {} {n:+.1}/min", FdKind::ALL[kind as usize].1), theme.text);
+            let kind = tr(FdKind::ALL[kind as usize].1);
+            self.text(&msg!("fastest growth: {} {}/min", kind, format!("{n:+.1}")), theme.text);
         }
         self.totals(row);
         self.suspects(row);
@@ -73,7 +82,7 @@ impl Builder<'_> {
             return;
         }
         let leaks = fd_leak::is_leaking(self.snap, row);
-        self.section(if leaks { "leak suspects" } else { "most common descriptors" });
+        self.section(if leaks { tr("leak suspects") } else { tr("most common descriptors") });
         for s in &found {
             let line = crate::model::text::escape(&s.line()).into_owned();
             self.text(&line, if leaks && s.certain { theme.bad } else { theme.text });
@@ -91,7 +100,7 @@ impl Builder<'_> {
         if !all.is_empty() {
             let parts: Vec<String> =
                 all.iter().map(|((p, s), n)| format!("{} {} {}", count(*n), p.name(), s.name())).collect();
-            self.text(&format!("sockets: {}", parts.join(", ")), self.app.theme.dim);
+            self.text(&msg!("sockets: {}", parts.join(", ")), self.app.theme.dim);
         }
     }
 
@@ -108,16 +117,16 @@ impl Builder<'_> {
         };
         let mut line = |what: String, (fds, n, hidden): (u64, u64, u64)| {
             let unknown =
-                if hidden > 0 { format!(", {} of them not readable", count(hidden)) } else { String::new() };
-            let text = format!("{what}: {} open fds in {} processes{unknown}", count(fds), count(n));
+                if hidden > 0 { msg!(", {} of them not readable", count(hidden)) } else { String::new() };
+            let text = msg!("{}: {} open fds in {} processes{}", what, count(fds), count(n), unknown);
             self.text(&crate::model::text::escape(&text), self.app.theme.dim);
         };
         if let Some(c) = own.cgroup.as_deref().filter(|c| *c != "/") {
             let name = c.rsplit('/').next().unwrap_or(c);
-            line(format!("unit {name}"), sum(&|p| p.info.cgroup.as_deref() == Some(c)));
+            line(msg!("unit {}", name), sum(&|p| p.info.cgroup.as_deref() == Some(c)));
         }
         let user = snap.user(own.uid).map_or_else(|| own.uid.to_string(), str::to_owned);
-        line(format!("user {user}"), sum(&|p| p.info.uid == own.uid));
+        line(msg!("user {}", user), sum(&|p| p.info.uid == own.uid));
     }
 
     /// Adds the trend, scaled between minimum and maximum.
@@ -138,7 +147,7 @@ impl Builder<'_> {
         let theme = self.app.theme;
         let pieces: Pieces = vec![
             (line, theme.accent),
-            (format!(" {} to {} over {}", count(low), count(high), age(span)), theme.dim),
+            (format!(" {}", msg!("{} to {} over {}", count(low), count(high), age(span))), theme.dim),
         ];
         self.out.push(pieces);
     }
@@ -149,11 +158,11 @@ fn ceilings(snap: &Snapshot, p: &Process) -> String {
     let Ok(u) = &p.fds else { return String::new() };
     let mut out = Vec::new();
     if let Some(n) = u.highest {
-        out.push(format!("highest fd number {}", count(u64::from(n))));
+        out.push(msg!("highest fd number {}", count(u64::from(n))));
     }
     match u.hard {
-        Some(u64::MAX) => out.push("no hard limit".to_owned()),
-        Some(n) => out.push(format!("hard limit {}", count(n))),
+        Some(u64::MAX) => out.push(tr("no hard limit").to_owned()),
+        Some(n) => out.push(msg!("hard limit {}", count(n))),
         None => {}
     }
     if let Some(n) = snap.system().nr_open {

@@ -4,6 +4,7 @@ use super::{Builder, Pieces, pad, width};
 use crate::format::cell;
 use crate::format::{Column, Get, Kind, Value};
 use crate::model::Missing;
+use crate::model::lang::tr;
 use crate::model::struct_layout::FieldUnit;
 
 impl Builder<'_> {
@@ -37,7 +38,7 @@ impl Builder<'_> {
         // The last line has room for one more field.
         let mut open = false;
         let mut missing: Vec<(Missing, Vec<&str>)> = Vec::new();
-        self.section("fields");
+        self.section(tr("fields"));
         for c in table.columns.iter().filter(|c| !SHOWN_ELSEWHERE.contains(&c.name)) {
             let value = self.probed(c).unwrap_or_else(|| c.value(self.snap, row));
             if let Value::Missing(why) = value {
@@ -88,7 +89,7 @@ impl Builder<'_> {
             }
             open = false;
             let line = vec![(pad(c.title, label), theme.dim), (format!("{text}  "), style)];
-            self.with_help(line, used + 2, c.name, c.help);
+            self.with_help(line, used + 2, c.name, tr(c.help));
         }
         for (why, titles) in missing {
             self.out.push(vec![]);
@@ -159,7 +160,7 @@ impl Builder<'_> {
         let theme = self.app.theme;
         let structure = crate::model::struct_layout::by_column(c.name);
         let name = self.label();
-        self.text(&format!("{} ({}): {}", c.title, c.name, c.help), theme.dim);
+        self.text(&format!("{} ({}): {}", c.title, c.name, tr(c.help)), theme.dim);
         for (field, value) in parts {
             // A list is below its name.
             if let Value::List(lines) = value {
@@ -178,7 +179,7 @@ impl Builder<'_> {
             let label = format!("  {field}");
             let used = name.max(label.len()) + 1 + usize::from(width(&text)) + 2;
             let line = vec![(pad(&label, name), theme.dim), (format!("{text}  "), style)];
-            self.with_help(line, used, "", f.map_or("", |f| f.help));
+            self.with_help(line, used, "", f.map_or("", |f| tr(f.help)));
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use super::Builder;
 use crate::format::thousands as count;
+use crate::model::lang::tr;
+use crate::msg;
 
 impl Builder<'_> {
     pub(super) fn group(&mut self, index: usize) {
@@ -9,16 +11,19 @@ impl Builder<'_> {
         let g = &self.app.view_state().arranged.groups[index];
         self.title(&g.title(self.snap));
         if let Some(note) = g.note {
-            self.text(note, theme.dim);
+            self.text(tr(note), theme.dim);
         }
-        let rows = if g.len == 1 { "1 row".to_owned() } else { format!("{} rows", count(u64::from(g.len))) };
+        let rows = match g.len {
+            1 => tr("1 row").to_owned(),
+            n => msg!("{} rows", count(u64::from(n))),
+        };
         self.text(&rows, theme.text);
         let present: Vec<_> = g.states.present().collect();
         for (s, n) in present {
             self.out.push(vec![
                 (format!("{:<12}", s.name()), theme.state(s)),
                 (format!("{:>8}  ", count(u64::from(n))), theme.strong),
-                (s.info().meaning.to_owned(), theme.dim),
+                (tr(s.info().meaning).to_owned(), theme.dim),
             ]);
         }
     }
@@ -29,12 +34,12 @@ impl Builder<'_> {
         if present.is_empty() {
             return;
         }
-        self.section("connections by state");
+        self.section(tr("connections by state"));
         for (s, n) in present {
             self.out.push(vec![
                 (format!("{:<12}", s.name()), theme.state(s)),
                 (format!("{:>8}  ", count(u64::from(n))), theme.strong),
-                (s.info().meaning.to_owned(), theme.dim),
+                (tr(s.info().meaning).to_owned(), theme.dim),
             ]);
         }
     }

@@ -1,6 +1,7 @@
 //! TCP lifecycle diagram with the current state highlighted.
 
 use super::{Builder, Pieces, pad};
+use crate::model::lang::tr;
 use crate::model::snapshot::Direction;
 use crate::model::{Missing, Proto, Socket, State};
 
@@ -108,21 +109,21 @@ fn paths(proto: Proto, state: State, direction: Direction) -> Vec<(&'static str,
         return vec![];
     }
     if state == State::Listen {
-        return vec![("TCP state", LISTENING)];
+        return vec![(tr("TCP state"), LISTENING)];
     }
     let start = match direction {
         Direction::In => ACCEPTED,
         Direction::None if state == State::SynRecv => ACCEPTED,
         Direction::Out | Direction::None => CONNECTED,
     };
-    let mut out = vec![("TCP state", start)];
+    let mut out = vec![(tr("TCP state"), start)];
     match state {
-        State::FinWait1 | State::FinWait2 | State::TimeWait => out.push(("active close", ACTIVE_CLOSE)),
-        State::CloseWait | State::LastAck => out.push(("passive close", PASSIVE_CLOSE)),
-        State::Closing => out.push(("simultaneous close", SIMULTANEOUS_CLOSE)),
+        State::FinWait1 | State::FinWait2 | State::TimeWait => out.push((tr("active close"), ACTIVE_CLOSE)),
+        State::CloseWait | State::LastAck => out.push((tr("passive close"), PASSIVE_CLOSE)),
+        State::Closing => out.push((tr("simultaneous close"), SIMULTANEOUS_CLOSE)),
         _ => {
-            out.push(("on local close", ACTIVE_CLOSE));
-            out.push(("on remote close", PASSIVE_CLOSE));
+            out.push((tr("on local close"), ACTIVE_CLOSE));
+            out.push((tr("on remote close"), PASSIVE_CLOSE));
         }
     }
     out
@@ -141,28 +142,28 @@ impl Builder<'_> {
         {
             return;
         }
-        self.section("lifecycle");
+        self.section(tr("lifecycle"));
         let accepted = self.snap.facts[row].owner_missing != Some(Missing::AcceptQueue);
         let attrs = self.snap.attrs(row);
         let peer = attrs.unix_peer().is_some_and(|inode| inode != 0);
         let unix = Unix { datagram: attrs.kind() == Some(2), peer };
         let (all, at) = syscalls(&s, direction, accepted, unix);
         let steps: Vec<Step> = all.iter().map(|c| Call(c)).collect();
-        self.path("syscalls", &steps, Some(at), &|n| n <= at);
+        self.path(tr("syscalls"), &steps, Some(at), &|n| n <= at);
         let all = paths(proto, state, direction);
         let here = all.iter().position(|(_, steps)| steps.contains(&In(state)));
         for (i, (title, steps)) in all.into_iter().enumerate() {
             let at = steps.iter().position(|x| *x == In(state));
-            let walked = |n: usize| match (here, at) {
+            let passed = |n: usize| match (here, at) {
                 (Some(h), _) if i < h => true,
                 (Some(h), Some(at)) if i == h => n <= at,
                 _ => false,
             };
-            self.path(title, steps, at.filter(|_| here == Some(i)), &walked);
+            self.path(title, steps, at.filter(|_| here == Some(i)), &passed);
         }
     }
 
-    fn path(&mut self, title: &str, steps: &[Step], at: Option<usize>, walked: &dyn Fn(usize) -> bool) {
+    fn path(&mut self, title: &str, steps: &[Step], at: Option<usize>, passed: &dyn Fn(usize) -> bool) {
         let theme = self.app.theme;
         let arrow = self.app.glyphs.arrow;
         let label = self.label();
@@ -171,9 +172,9 @@ impl Builder<'_> {
         for (n, step) in steps.iter().enumerate() {
             let (word, style) = match step {
                 Call(c) if at == Some(n) => (*c, theme.strong),
-                Call(c) => (*c, if walked(n) { theme.text } else { theme.faint }),
+                Call(c) => (*c, if passed(n) { theme.text } else { theme.faint }),
                 In(s) if at == Some(n) => (s.name(), theme.state(*s).patch(theme.strong)),
-                In(s) => (s.name(), if walked(n) { theme.state(*s) } else { theme.faint }),
+                In(s) => (s.name(), if passed(n) { theme.state(*s) } else { theme.faint }),
             };
             // Marked without colour too.
             let word = if at == Some(n) { format!("[{word}]") } else { word.to_owned() };

@@ -5,14 +5,16 @@ use crate::diagnose::finding::limit_diagnosis;
 use crate::diagnose::limit::subject;
 use crate::diagnose::remedy;
 use crate::format::{age, percent, thousands as count};
+use crate::model::lang::{noop, tr};
 use crate::model::{FullIn, Limit, LimitKind, Missing, Snapshot};
+use crate::msg;
 
 impl Builder<'_> {
     pub(super) fn forecast(&mut self, full_in: Option<FullIn>) {
         let theme = self.app.theme;
         match full_in {
             Some(f) => {
-                let text = format!(
+                let text = msg!(
                     "full in about {} (between {} and {}) at the rate of the last {}",
                     age(f.likely),
                     age(f.low),
@@ -21,7 +23,7 @@ impl Builder<'_> {
                 );
                 self.text(&text, if f.likely < 3600.0 { theme.warn } else { theme.text });
             }
-            None => self.text(Missing::Stable.reason(), theme.dim),
+            None => self.text(tr(Missing::Stable.reason()), theme.dim),
         }
     }
 
@@ -45,7 +47,7 @@ impl Builder<'_> {
         let snap = self.snap;
         let Some(l) = snap.limits.get(row) else { return };
         let info = l.kind.info();
-        let title = format!("{}: {}", info.title, subject(snap, row));
+        let title = format!("{}: {}", tr(info.title), subject(snap, row));
         self.title(&crate::model::text::escape(&title));
         if let Some(d) = limit_diagnosis(snap, row) {
             let style = if d.severity == crate::model::Level::Critical { theme.bad } else { theme.warn };
@@ -54,7 +56,7 @@ impl Builder<'_> {
         if let Some(max) = l.max {
             let share = l.share().unwrap_or(0.0);
             self.out.push(vec![
-                (format!("{} of {}", count(l.used), count(max)), theme.pressure(share)),
+                (msg!("{} of {}", count(l.used), count(max)), theme.pressure(share)),
                 (format!("  {}", percent(share * 100.0)), theme.pressure(share)),
             ]);
             if l.per_min.is_some() {
@@ -64,27 +66,27 @@ impl Builder<'_> {
         if let Some(n) = l.drops {
             let style = if l.drops_new.unwrap_or(0) > 0 { theme.bad } else { theme.dim };
             let now =
-                l.drops_new.map_or_else(String::new, |n| format!(", {} since the previous poll", count(n)));
-            self.text(&format!("{} drops in total{now}", count(n)), style);
+                l.drops_new.map_or_else(String::new, |n| msg!(", {} since the previous poll", count(n)));
+            self.text(&msg!("{} drops in total{}", count(n), now), style);
         }
         for line in counters(snap, l) {
             self.text(&line, theme.dim);
         }
-        self.section("meaning");
-        self.text(info.help, theme.text);
+        self.section(tr("meaning"));
+        self.text(tr(info.help), theme.text);
         let steps = remedy::steps(snap, row);
         if !steps.is_empty() {
-            self.section("what to do");
+            self.section(tr("what to do"));
             self.what_to_do(&steps);
         }
-        self.section("where to change it");
-        self.text(info.set_by, theme.text);
+        self.section(tr("where to change it"));
+        self.text(tr(info.set_by), theme.text);
         let Some(p) = l.process.filter(|p| (*p as usize) < snap.sample.processes.len()) else { return };
         let info = std::sync::Arc::clone(&snap.sample.processes[p as usize].info);
         if matches!(l.kind, LimitKind::Fds | LimitKind::CloseWait) {
             self.descriptors(p as usize);
         }
-        self.section("process");
+        self.section(tr("process"));
         self.owner(&info.name(), info.pid, "", info.uid, &info.cmdline);
         self.context(p);
         let states = snap.processes[p as usize].states;
@@ -98,21 +100,21 @@ fn counters(snap: &Snapshot, l: &Limit) -> Vec<String> {
     else {
         return vec![];
     };
-    let labelled = |what: &str, n: Option<u64>| n.map(|n| format!("{what} {}", count(n)));
-    let pressure = |m: Option<(u64, u64)>| m.map(|(from, _)| format!("memory pressure from {}", count(from)));
+    let labelled = |what: &str, n: Option<u64>| n.map(|n| format!("{} {}", tr(what), count(n)));
+    let pressure = |m: Option<(u64, u64)>| m.map(|(from, _)| msg!("memory pressure from {}", count(from)));
     let all = match l.kind {
         LimitKind::Accept => vec![
-            labelled("this namespace: ListenOverflows", n.listen_overflows),
+            labelled(noop("this namespace: ListenOverflows"), n.listen_overflows),
             labelled("ListenDrops", n.listen_drops),
             labelled("net.core.somaxconn", n.somaxconn),
         ],
         LimitKind::Syn => vec![
-            labelled("this namespace: SYN cookies sent", n.syn_cookies),
-            labelled("dropped", n.syn_drops),
+            labelled(noop("this namespace: SYN cookies sent"), n.syn_cookies),
+            labelled(noop("dropped"), n.syn_drops),
             labelled("tcp_max_syn_backlog", n.syn_backlog),
         ],
         LimitKind::Ports => vec![n.ports.map(|(low, high, reserved)| {
-            format!("ports {low}-{high}, {} reserved", count(u64::from(reserved)))
+            msg!("ports {}-{}, {} reserved", low, high, count(u64::from(reserved)))
         })],
         LimitKind::TcpMem => vec![pressure(n.tcp_mem_max)],
         LimitKind::UdpMem => vec![pressure(n.udp_mem_max)],

@@ -3,6 +3,7 @@
 use super::{Builder, Pieces, pad};
 use crate::format::{Kind, Value};
 use crate::format::{age, cell};
+use crate::msg;
 use crate::table::SOCKETS;
 use crate::tui::socket_history::RECORDED;
 
@@ -27,7 +28,7 @@ impl Builder<'_> {
             return;
         }
         let secs = track.span.1.saturating_sub(track.span.0) as f64 / 1e9;
-        self.section(&format!("history ({}, since selected)", age(secs)));
+        self.section(&msg!("history ({}, since selected)", age(secs)));
         let high = if self.compact { 1 } else { HEIGHT };
         for (name, values) in shown {
             let Some(column) = SOCKETS.column(name) else { continue };
@@ -47,7 +48,7 @@ impl Builder<'_> {
                 ];
                 if bottom {
                     pieces.push((format!(" {now:>6}"), app.theme.strong));
-                    pieces.push((format!(" max {}", format(most)), app.theme.faint));
+                    pieces.push((format!(" {}", msg!("max {}", format(most))), app.theme.faint));
                 }
                 self.out.push(pieces);
             }

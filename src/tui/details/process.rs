@@ -3,7 +3,9 @@
 use super::Builder;
 use crate::diagnose::{fd_leak, remedy};
 use crate::format::{Kind, cell, thousands as count};
+use crate::model::lang::{noop, tr};
 use crate::model::{ProcInfo, Snapshot};
+use crate::msg;
 use crate::table::PROCESSES;
 use std::sync::Arc;
 
@@ -18,7 +20,7 @@ impl Builder<'_> {
         let near = self.snap.fds(row).ok().and_then(crate::model::FdUsage::share).is_some_and(|x| x >= 0.5);
         if near || fd_leak::is_leaking(self.snap, row) {
             let soft = self.snap.fds(row).ok().and_then(|u| u.soft);
-            self.section("what to do");
+            self.section(tr("what to do"));
             self.what_to_do(&remedy::raise_fd_limit(self.snap, row, soft));
         }
         let states = self.snap.processes.get(row).map(|f| f.states);
@@ -29,31 +31,31 @@ impl Builder<'_> {
         if rows.is_empty() {
             return;
         }
-        self.section("sockets");
+        self.section(tr("sockets"));
         for r in rows.iter().take(50) {
             let s = self.snap.socket(*r as usize);
-            let far = if s.remote.is_none() {
+            let peer = if s.remote.is_none() {
                 String::new()
             } else {
-                format!(" {} {}", self.app.glyphs.arrow, s.remote)
+                format!(" {} {}", self.app.glyphs.arrow, self.snap.end_text(s, &s.remote))
             };
             self.out.push(vec![
                 (format!("{:<12}", s.state.name()), theme.state(s.state)),
-                (format!("{} {}{far}", s.proto.name(), s.local), theme.text),
+                (format!("{} {}{peer}", s.proto.name(), self.snap.end_text(s, &s.local)), theme.text),
             ]);
         }
         if rows.len() > 50 {
-            let more = format!("{} more not shown", count(rows.len() as u64 - 50));
+            let more = msg!("{} more not shown", count(rows.len() as u64 - 50));
             self.text(&more, theme.dim);
         }
     }
 
-    pub(super) fn processes(&mut self, of: &[u32]) {
-        self.section("processes");
-        if of.is_empty() {
-            self.text("none visible", self.app.theme.dim);
+    pub(super) fn processes(&mut self, processes: &[u32]) {
+        self.section(tr("processes"));
+        if processes.is_empty() {
+            self.text(tr("none visible"), self.app.theme.dim);
         }
-        for p in of.iter().take(40) {
+        for p in processes.iter().take(40) {
             let Some(p) = self.snap.sample.processes.get(*p as usize).map(|p| p.info.clone()) else {
                 continue;
             };
@@ -77,7 +79,7 @@ impl Builder<'_> {
             return;
         }
         if !cmdline.is_empty() && cmdline != comm {
-            self.row("command line", cmdline);
+            self.row(tr("command line"), cmdline);
         }
     }
 
@@ -91,23 +93,24 @@ impl Builder<'_> {
         {
             match &result.cwd {
                 Ok(dir) => self.row("cwd", dir),
-                Err(why) => self.row("cwd", &format!("unknown: {why}")),
+                Err(why) => self.row("cwd", &msg!("unknown: {}", tr(why))),
             }
         }
         let parents: Vec<String> =
             parents(self.snap, &p).iter().rev().map(|p| format!("{} {}", p.name(), p.pid)).collect();
         if !parents.is_empty() {
             let arrow = format!(" {} ", self.app.glyphs.arrow);
-            self.row("parents", &parents.join(&arrow));
+            self.row(tr("parents"), &parents.join(&arrow));
         }
         let value_of = |name: &str| {
             let value = PROCESSES.column(name)?.value(self.snap, process as usize);
             (!value.is_missing()).then(|| cell(&value, Kind::Text, &self.form).into_owned())
         };
-        let mut places: Vec<(&str, String)> = ["unit", "slice", "container", "image", "pod"]
-            .into_iter()
-            .filter_map(|n| Some((n, value_of(n)?)))
-            .collect();
+        let mut places: Vec<(&str, String)> =
+            [noop("unit"), noop("slice"), noop("container"), noop("image"), noop("pod")]
+                .into_iter()
+                .filter_map(|n| Some((n, value_of(n)?)))
+                .collect();
         if let (Some(engine), Some(c)) =
             (value_of("container_engine"), places.iter_mut().find(|(n, _)| *n == "container"))
         {
@@ -115,12 +118,12 @@ impl Builder<'_> {
         }
         // A low pane shows all of them in one line.
         if self.compact && places.len() > 1 {
-            let all: Vec<String> = places.iter().map(|(n, text)| format!("{n} {text}")).collect();
-            self.row("placement", &all.join(", "));
+            let all: Vec<String> = places.iter().map(|(n, text)| format!("{} {text}", tr(n))).collect();
+            self.row(tr("placement"), &all.join(", "));
             return;
         }
         for (name, text) in &places {
-            self.row(name, text);
+            self.row(tr(name), text);
         }
         if let Some(c) = p.cgroup.as_deref().filter(|c| *c != "/" && (!self.compact || places.is_empty())) {
             self.row("cgroup", c);
@@ -130,10 +133,10 @@ impl Builder<'_> {
 
 /// Parent process, its parent, and so on. Pids are reused, so a parent must be
 /// older than its child.
-fn parents(snap: &Snapshot, of: &Arc<ProcInfo>) -> Vec<Arc<ProcInfo>> {
+fn parents(snap: &Snapshot, process: &Arc<ProcInfo>) -> Vec<Arc<ProcInfo>> {
     let all = &snap.sample.processes;
     let mut out: Vec<Arc<ProcInfo>> = Vec::new();
-    let mut child = Arc::clone(of);
+    let mut child = Arc::clone(process);
     while out.len() < 16 {
         let found = all.binary_search_by_key(&child.ppid, |p| p.info.pid).ok().map(|i| &all[i].info);
         let Some(parent) = found.filter(|p| p.start_ns <= child.start_ns && p.pid != child.pid) else {

@@ -4,6 +4,8 @@ use super::Builder;
 use crate::diagnose::finding::forward_diagnosis;
 use crate::diagnose::route::{Step, StepKind, forward_route, host_text, socket_route};
 use crate::model::Level;
+use crate::model::lang::tr;
+use crate::msg;
 use crate::tui::canvas::width;
 
 impl Builder<'_> {
@@ -11,7 +13,7 @@ impl Builder<'_> {
     pub(super) fn route(&mut self, row: usize) {
         let steps = socket_route(self.snap, row);
         if !steps.is_empty() {
-            self.section("forwarding path");
+            self.section(tr("forwarding path"));
             self.steps(&steps);
         }
     }
@@ -24,22 +26,22 @@ impl Builder<'_> {
         let target = f.target.map_or_else(|| "?".to_owned(), |t| t.to_string());
         self.title(&format!("{proto} {} {arrow} {target}", host_text(f)));
         let clients = match f.clients {
-            0 => "no active connections".to_owned(),
-            1 => "1 active connection".to_owned(),
-            n => format!("{n} active connections"),
+            0 => tr("no active connections").to_owned(),
+            1 => tr("1 active connection").to_owned(),
+            n => msg!("{} active connections", n),
         };
         self.text(&clients, self.app.theme.dim);
         if let Some(d) = forward_diagnosis(self.snap, row) {
             let style = if d.severity == Level::Critical { self.app.theme.bad } else { self.app.theme.warn };
             let evidence = crate::model::text::escape(&d.evidence).into_owned();
             self.text(&evidence, style);
-            self.text(d.help, self.app.theme.dim);
+            self.text(tr(d.help), self.app.theme.dim);
         }
-        self.section("path");
+        self.section(tr("path"));
         let steps = forward_route(self.snap, f);
         self.steps(&steps);
         if let Some(o) = f.target_row.and_then(|r| self.snap.owners(r as usize).first()) {
-            self.section("backend");
+            self.section(tr("backend"));
             let p = self.snap.process(o).info.clone();
             let fd = o.fd().map_or_else(String::new, |fd| format!("fd {fd}"));
             self.owner(&p.name(), p.pid, &fd, p.uid, &p.cmdline);
@@ -51,7 +53,7 @@ impl Builder<'_> {
         let theme = self.app.theme;
         let (line, last) = if self.app.glyphs.ascii { ("|", "v") } else { ("│", "▼") };
         for (i, s) in steps.iter().enumerate() {
-            let likely = if s.certain { "" } else { "  likely" };
+            let likely = if s.certain { String::new() } else { format!("  {}", tr("likely")) };
             let what = crate::model::text::escape(&s.what).into_owned();
             let note = crate::model::text::escape(&s.note).into_owned();
             let what_style = match s.kind {
@@ -66,7 +68,7 @@ impl Builder<'_> {
             };
             let head = vec![
                 (format!(" {joint} "), theme.faint),
-                (format!("{:<10}", s.kind.name()), theme.dim),
+                (super::pad(tr(s.kind.name()), 9), theme.dim),
                 (what, what_style),
             ];
             let taken: usize = head.iter().map(|(t, _)| usize::from(width(t))).sum();
@@ -74,14 +76,14 @@ impl Builder<'_> {
             if note.is_empty() && likely.is_empty() {
                 continue;
             }
-            let fits = taken + 2 + usize::from(width(&note)) + likely.len() <= self.width;
+            let fits = taken + 2 + usize::from(width(&note)) + usize::from(width(&likely)) <= self.width;
             let row = self.out.last_mut().filter(|_| fits);
             match row {
-                Some(row) => row.extend([(format!("  {note}"), theme.dim), (likely.to_owned(), theme.warn)]),
+                Some(row) => row.extend([(format!("  {note}"), theme.dim), (likely, theme.warn)]),
                 None => {
                     // Before the note, so that a long note cannot push it off.
                     if let Some(row) = self.out.last_mut() {
-                        row.push((likely.to_owned(), theme.warn));
+                        row.push((likely, theme.warn));
                     }
                     let joint = if i + 1 == steps.len() { " " } else { line };
                     self.out.push(vec![(format!(" {joint} {:10}", ""), theme.faint), (note, theme.dim)]);

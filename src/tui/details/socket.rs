@@ -4,6 +4,8 @@ use super::Builder;
 use crate::diagnose::finding::socket_diagnoses;
 use crate::format::{Value, age};
 use crate::model::Missing;
+use crate::model::lang::{noop, tr};
+use crate::msg;
 use crate::tui::canvas::width;
 
 impl Builder<'_> {
@@ -24,18 +26,18 @@ impl Builder<'_> {
         let mut state = vec![(s.state.name().to_owned(), theme.state(s.state).patch(theme.strong))];
         if row >= snap.live {
             let ago = snap.sample.at.boot_ns.saturating_sub(f.closed_ns) as f64 / 1e9;
-            state.push((format!("  closed {} ago", age(ago)), theme.warn));
+            state.push((format!("  {}", msg!("closed {} ago", age(ago))), theme.warn));
         } else if let Some(column) = table.column("state_age_s") {
             let text = match column.value(snap, row) {
-                Value::AtLeast(secs) => format!("  for at least {}", age(secs)),
-                Value::Float(secs) => format!("  for {}", age(secs)),
+                Value::AtLeast(secs) => format!("  {}", msg!("for at least {}", age(secs))),
+                Value::Float(secs) => format!("  {}", msg!("for {}", age(secs))),
                 _ => String::new(),
             };
             state.push((text, theme.dim));
         }
         let used: usize = state.iter().map(|(t, _)| usize::from(width(t))).sum();
-        let meaning = s.state.info().meaning;
-        if used + 2 + meaning.len() <= self.width {
+        let meaning = tr(s.state.info().meaning);
+        if used + 2 + usize::from(width(meaning)) <= self.width {
             state.push((format!("  {meaning}"), theme.dim));
             self.out.push(state);
         } else {
@@ -44,13 +46,13 @@ impl Builder<'_> {
         }
         let found: Vec<_> = socket_diagnoses(snap, row).collect();
         if !found.is_empty() {
-            self.section("findings");
+            self.section(tr("findings"));
             for d in found {
                 self.text(&d.evidence, theme.warn);
-                self.text(d.help, theme.dim);
+                self.text(tr(d.help), theme.dim);
             }
         }
-        self.section("owners");
+        self.section(tr("owners"));
         let owners = snap.owners(row).to_vec();
         for o in &owners {
             let p = &snap.process(o).info;
@@ -67,12 +69,12 @@ impl Builder<'_> {
         }
         if owners.is_empty() {
             if let Some(was) = snap.last_owner(row) {
-                let text = format!("was {} {} fd {}", was.comm, was.pid, was.fd);
+                let text = msg!("was {}", format!("{} {} fd {}", was.comm, was.pid, was.fd));
                 self.text(&text, theme.text);
             }
-            let why = f.owner_missing.map_or("unknown", Missing::reason);
+            let why = f.owner_missing.map_or(noop("unknown"), Missing::reason);
             self.text(
-                why,
+                tr(why),
                 if f.owner_missing == Some(Missing::NotPermitted) { theme.warn } else { theme.dim },
             );
         }
@@ -81,7 +83,7 @@ impl Builder<'_> {
     /// Adds the owner of the peer socket, if it is on this host.
     pub(super) fn peer_socket(&mut self, row: usize) {
         let Some(other) = self.snap.local_peer(row) else { return };
-        self.section("peer socket on this host (o: go to it)");
+        self.section(tr("peer socket on this host (o: go to it)"));
         let owners = self.snap.owners(other).to_vec();
         for o in &owners {
             let p = &self.snap.process(o).info;
@@ -89,8 +91,8 @@ impl Builder<'_> {
             self.owner(&p.name(), p.pid, &fd, p.uid, &p.cmdline);
         }
         if owners.is_empty() {
-            let why = self.snap.facts[other].owner_missing.map_or("unknown", Missing::reason);
-            self.text(why, self.app.theme.dim);
+            let why = self.snap.facts[other].owner_missing.map_or(noop("unknown"), Missing::reason);
+            self.text(tr(why), self.app.theme.dim);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The filter, the number of rows it matches, and its error.
 
+use crate::model::lang::tr;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width};
 use crate::tui::layout::filter_bar::{alert_area, summary, summary_start};
@@ -23,8 +24,8 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) -> Option<Pos
         right = r.x.saturating_sub(2);
     }
     if let Some(Overlay::Name { text, cursor, .. }) = &app.overlay {
-        let ask = "save as ";
-        let x = canvas.put(area.x + 1, y, right, ask, theme.accent);
+        let ask = format!("{} ", tr("save as"));
+        let x = canvas.put(area.x + 1, y, right, &ask, theme.accent);
         canvas.put(x, y, right.saturating_sub(x), text, theme.strong);
         let before = text.get(..*cursor).map_or(0, width);
         return Some(Position::new((x + before).min(area.right().saturating_sub(1)), y));

@@ -1,6 +1,8 @@
 //! The top line: program name, host, tabs, poll state.
 
 use crate::format::thousands as count;
+use crate::model::lang::tr;
+use crate::msg;
 use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
 use crate::tui::layout::tabs::tabs;
@@ -58,18 +60,16 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         ms if ms > 1000 => format!("{}.{}s", ms / 1000, ms % 1000 / 100),
         ms => format!("{ms}ms"),
     };
-    let state = if app.paused {
-        (
-            format!("{} paused{}", app.glyphs.paused, since(app)),
-            theme.warn.patch(on).add_modifier(Modifier::BOLD),
-        )
+    let (mark, word, number, style) = if app.paused {
+        let style = theme.warn.patch(on).add_modifier(Modifier::BOLD);
+        (app.glyphs.paused, tr("paused"), changes(app), style)
     } else if app.failed.is_some() {
-        (format!("{} failing {pace}", app.glyphs.alarm), theme.bad.patch(on))
+        (app.glyphs.alarm, tr("failing"), pace, theme.bad.patch(on))
     } else {
-        (format!("{} live {pace}", app.glyphs.live), theme.good.patch(on))
+        (app.glyphs.live, tr("live"), pace, theme.good.patch(on))
     };
     let Some(s) = &app.snapshot else {
-        put_from_right(canvas, if app.failed.is_some() { "failing" } else { "reading" }, theme.band);
+        put_from_right(canvas, if app.failed.is_some() { tr("failing") } else { tr("reading") }, theme.band);
         return;
     };
     let took = match s.sample.duration_us {
@@ -82,24 +82,27 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         put_from_right(canvas, &took, theme.band);
         put_from_right(
             canvas,
-            &format!("{:>6} sockets", count(s.live as u64)),
+            &msg!("{} sockets", format!("{:>6}", count(s.live as u64))),
             theme.band.patch(theme.strong),
         );
     }
     // A narrow screen gets the symbol without the word.
-    let (mark, rest) = state.0.split_once(' ').unwrap_or((&state.0, ""));
-    let rest = rest.split_once(' ').map_or("", |(_, rest)| rest.trim_end_matches(" since"));
-    let short = format!("{mark} {rest}");
-    let _ = put_from_right(canvas, &state.0, state.1)
-        || put_from_right(canvas, short.trim_end(), state.1)
-        || put_from_right(canvas, mark, state.1);
+    let full = match (app.paused, number.is_empty()) {
+        (_, true) => format!("{mark} {word}"),
+        (true, false) => format!("{mark} {word} {}", msg!("{} since", number)),
+        (false, false) => format!("{mark} {word} {number}"),
+    };
+    let short = format!("{mark} {number}");
+    let _ = put_from_right(canvas, &full, style)
+        || put_from_right(canvas, short.trim_end(), style)
+        || put_from_right(canvas, mark, style);
 }
 
-/// Sockets opened and closed while the display is paused: `+12 -3 since`.
-fn since(app: &App) -> String {
+/// Sockets opened and closed while the display is paused: `+12 -3`.
+fn changes(app: &App) -> String {
     let (Some(held), Some(newest)) = (&app.snapshot, &app.paused_latest) else { return String::new() };
     let from = held.sample.at.boot_ns;
     let opened = newest.facts[..newest.live].iter().filter(|f| f.first_seen_ns > from).count();
     let closed = (held.live + opened).saturating_sub(newest.live);
-    format!(" +{} -{} since", count(opened as u64), count(closed as u64))
+    format!("+{} -{}", count(opened as u64), count(closed as u64))
 }

@@ -220,6 +220,7 @@ mod tests {
             states: StateCounts::default(),
             recv_q: 7,
             backlog: 128,
+            fullest: None,
             drops: None,
             processes: vec![],
             scope: crate::model::Scope::Any,

@@ -1,7 +1,9 @@
 //! The status line: messages, read errors and hidden owners, source of the data.
 
 use crate::diagnose::visibility::hidden;
+use crate::model::lang::tr;
 use crate::model::{FaultKind, FaultSubject, Missing};
+use crate::msg;
 use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
 use ratatui::layout::Rect;
@@ -23,15 +25,17 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     let backend = &snap.sample.backend;
     let why = if backend.reason.is_empty() { String::new() } else { format!(" ({})", backend.reason) };
     let dot = app.glyphs.dot;
-    let owners =
-        snap.sample.owners_by.map_or_else(String::new, |by| format!(" {dot} owners: {}", by.interface()));
-    let source = format!("source: {}{why}{owners}", backend.backend.interface());
+    let owners = snap
+        .sample
+        .owners_by
+        .map_or_else(String::new, |by| format!(" {dot} {}", msg!("owners: {}", by.interface())));
+    let source = msg!("source: {}{}{}", tr(backend.backend.interface()), why, owners);
     let mut parts: Vec<(String, _)> = Vec::new();
     if let Some(why) = &app.failed {
-        parts.push((format!("{} last poll failed: {why}", app.glyphs.alarm), theme.bad));
+        parts.push((format!("{} {}", app.glyphs.alarm, msg!("last poll failed: {}", why)), theme.bad));
     }
     let holes = hidden(snap).into_iter().enumerate();
-    let more = |i: usize| if i == 0 { " (? for details)" } else { "" };
+    let more = |i: usize| if i == 0 { tr(" (? for details)") } else { "" };
     parts.extend(holes.map(|(i, h)| (h.summary + more(i), theme.warn)));
     for f in snap.faults() {
         // Covered by the message on missing owners.
@@ -45,9 +49,9 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         let style = if f.kind.hides_data() { theme.warn } else { theme.dim };
         parts.push((f.to_string(), style));
     }
-    parts.extend(app.options.only.map(|only| (only.to_owned(), theme.dim)));
-    if let Some(said) = &app.status_message {
-        parts.insert(0, (said.clone(), theme.accent));
+    parts.extend(app.options.only.map(|only| (tr(only).to_owned(), theme.dim)));
+    if let Some(message) = &app.status_message {
+        parts.insert(0, (message.clone(), theme.accent));
     }
     let needed: u16 = parts.iter().map(|(s, _)| width(s) + 3).sum();
     if x0 + needed + width(&source) + 2 <= right || parts.is_empty() {

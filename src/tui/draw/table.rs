@@ -4,7 +4,9 @@ use super::row::{owner, row};
 use crate::format::thousands as count;
 use crate::format::{Align, Kind, Role, Value};
 use crate::format::{Style as Format, cell};
+use crate::model::lang::tr;
 use crate::model::{Snapshot, State};
+use crate::msg;
 use crate::tui::app::App;
 use crate::tui::arrange::GroupSummary;
 use crate::tui::canvas::{Canvas, width};
@@ -49,7 +51,8 @@ pub(crate) fn head(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
 pub(crate) fn body(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     let theme = app.theme;
     let Some(snap) = &app.snapshot else {
-        let text = if app.failed.is_some() { "no data: the first poll failed" } else { "reading sockets" };
+        let text =
+            if app.failed.is_some() { tr("no data: the first poll failed") } else { tr("reading sockets") };
         canvas.put(area.x + slots::INDENT, area.y, area.width.saturating_sub(slots::INDENT), text, theme.dim);
         return;
     };
@@ -139,11 +142,11 @@ fn empty(app: &App, snap: &Snapshot, canvas: &mut Canvas<'_>, area: Rect) {
     let view_state = app.view_state();
     // Sockets that have just closed are not counted, as in the filter bar.
     let total = (view_state.view.table.live)(snap) as u64;
-    let noun = view_state.view.table.noun;
+    let noun = tr(view_state.view.table.noun);
     let text = if total == 0 {
-        format!("no {noun}")
+        msg!("no {}", noun)
     } else {
-        format!("none of {} {noun} match the filter (Esc clears it)", count(total))
+        msg!("none of {} {} match the filter (Esc clears it)", count(total), noun)
     };
     let room = area.width.saturating_sub(slots::INDENT + 1);
     canvas.put(area.x + slots::INDENT, area.y, room, &text, app.theme.dim);
@@ -218,17 +221,15 @@ fn group(
         None => theme.strong,
     };
     x = canvas.put(x, y, room(x), &g.title(snap), title_style);
-    let mut words = facts(g, summary, view_state, state);
-    if width(&words) > room(x + 2)
-        && let Some((short, _)) = words.split_once(" from ").or_else(|| words.split_once(" to "))
-    {
-        words.truncate(short.len());
+    let (mut words, short) = facts(g, summary, view_state, state);
+    if let Some(short) = short.filter(|_| width(&words) > room(x + 2)) {
+        words = short;
     }
     x = canvas.put(x + 2, y, room(x + 2), &words, if state.is_some() { theme.strong } else { theme.dim });
     if let Some(note) = g.note
         && room(x + 2) > 8
     {
-        canvas.put(x + 2, y, room(x + 2), note, theme.dim);
+        canvas.put(x + 2, y, room(x + 2), tr(note), theme.dim);
     }
 }
 
@@ -239,34 +240,45 @@ fn rate(r: Option<f64>, form: Format) -> String {
     }
 }
 
-/// Summary of a group: `1,180 clients from 212 hosts`.
-fn facts(g: &Group, summary: GroupSummary, view_state: &ViewState, state: Option<State>) -> String {
+/// Summary of a group, and a shorter one: `1,180 clients from 212 hosts`, `1,180 clients`.
+fn facts(
+    g: &Group,
+    summary: GroupSummary,
+    view_state: &ViewState,
+    state: Option<State>,
+) -> (String, Option<String>) {
     let live = if view_state.view.table.is_sockets() { summary.live } else { g.len };
     let n = count(u64::from(live));
-    if state.is_some() {
-        return n;
+    if state.is_some() || !view_state.view.table.is_sockets() {
+        return (n, None);
     }
-    let plural = |n: u32, one: &str, many: &str| {
-        format!("{} {}", count(u64::from(n)), if n == 1 { one } else { many })
+    let connections_of = |n: u32| match n {
+        1 => tr("1 connection").to_owned(),
+        n => msg!("{} connections", count(u64::from(n))),
     };
-    if !view_state.view.table.is_sockets() {
-        return n;
-    }
     let served = g.states.get(State::Listen) + g.states.get(State::Unconn);
     let connections = live.saturating_sub(served);
     match view_state.grouping_name() {
         Some("state" | "local") if connections > 0 && g.hosts > 0 => {
             if matches!(g.key, crate::view::group::Key::To(..)) {
-                return plural(connections, "connection", "connections");
+                return (connections_of(connections), None);
             }
-            let hosts = plural(g.hosts, "host", "hosts");
+            let hosts = match g.hosts {
+                1 => tr("1 host").to_owned(),
+                n => msg!("{} hosts", count(u64::from(n))),
+            };
             if summary.inbound || served > 0 {
-                format!("{} from {hosts}", plural(connections, "client", "clients"))
+                let clients = match connections {
+                    1 => tr("1 client").to_owned(),
+                    n => msg!("{} clients", count(u64::from(n))),
+                };
+                (msg!("{} from {}", clients, hosts), Some(clients))
             } else {
-                format!("{} to {hosts}", plural(connections, "connection", "connections"))
+                let connections = connections_of(connections);
+                (msg!("{} to {}", connections, hosts), Some(connections))
             }
         }
-        Some("remote") => plural(live, "connection", "connections"),
+        Some("remote") => (connections_of(live), None),
         _ => {
             let states: Vec<String> = g
                 .states
@@ -274,7 +286,7 @@ fn facts(g: &Group, summary: GroupSummary, view_state: &ViewState, state: Option
                 .take(4)
                 .map(|(s, n)| format!("{} {}", count(u64::from(n)), s.name()))
                 .collect();
-            if states.is_empty() { n } else { states.join(", ") }
+            (if states.is_empty() { n } else { states.join(", ") }, None)
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use super::{Layout, state_bar, top_alert};
 use crate::format::thousands as count;
+use crate::model::lang::tr;
+use crate::msg;
 use crate::table::Grouping;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::width;
@@ -31,7 +33,7 @@ const MIN_ALERT: u16 = 16;
 /// First column after the filter, or after the text typed in its place.
 fn filter_end(app: &App, area: Rect) -> u16 {
     let typed = match &app.overlay {
-        Some(Overlay::Name { text, .. }) => width("save as ") + width(text),
+        Some(Overlay::Name { text, .. }) => width(tr("save as")) + 1 + width(text),
         _ => width(&app.view_state().text),
     };
     area.x.saturating_add(3).saturating_add(typed)
@@ -44,13 +46,13 @@ pub(crate) fn summary(app: &App) -> String {
     if view_state.text.is_empty() {
         return match view_state.grouping_now() {
             _ if view_state.view.table.groupings.len() < 2 => String::new(),
-            Grouping { name: None, .. } => "not grouped".to_owned(),
-            by => format!("by {}", by.title),
+            Grouping { name: None, .. } => tr("not grouped").to_owned(),
+            by => msg!("by {}", tr(by.title)),
         };
     }
     // Sockets that have just closed are shown and not counted.
     let total = (view_state.view.table.live)(snap);
-    format!("{} of {}", count(view_state.shown as u64), count(total as u64))
+    msg!("{} of {}", count(view_state.shown as u64), count(total as u64))
 }
 
 /// First column of the summary.

@@ -1,5 +1,6 @@
 //! Placement of the keys in the key bar.
 
+use crate::model::lang::{noop, tr};
 use crate::tui::app::App;
 use crate::tui::canvas::width;
 use crate::tui::command::{Command, Focus};
@@ -22,8 +23,8 @@ pub(crate) fn slots(app: &App, area: Rect) -> Vec<KeySlot> {
     let place = app.focus();
     let map = &app.options.keymap;
     let applies = |(i, (c, keys)): (usize, (&'static Command, &[Key]))| {
-        let word = if c.applies(place) { label(app, c) } else { "" };
-        // The way out of what is open, marked or filtered is shown before other views and orders.
+        let word = if c.applies(place) { tr(label(app, c)) } else { "" };
+        // Keys that close, unmark or clear are shown before those for other views and orders.
         let leaves = place == Focus::Table && c.action == Action::Back;
         let rank = if leaves { c.rank.min(2) } else { c.rank };
         (!word.is_empty() && !keys.is_empty()).then_some((i, rank, word))
@@ -53,22 +54,22 @@ pub(crate) fn label(app: &App, c: &Command) -> &'static str {
     match (app.focus(), c.action) {
         (Focus::Table, _) => {}
         // One of the keys that cancel is enough.
-        (Focus::Confirm, Action::Back) => return if c.name == "back" { "cancel" } else { "" },
+        (Focus::Confirm, Action::Back) => return if c.name == "back" { noop("cancel") } else { "" },
         _ => return c.bar,
     }
     let view_state = app.view_state();
     match (c.action, view_state.lines.get(view_state.cursor)) {
-        (Action::Enter, Some(Line::Group(g))) if view_state.is_group_closed(*g) => "expand",
-        (Action::Enter, Some(Line::Group(_))) => "collapse",
+        (Action::Enter, Some(Line::Group(g))) if view_state.is_group_closed(*g) => noop("expand"),
+        (Action::Enter, Some(Line::Group(_))) => noop("collapse"),
         (Action::Group(_), _) if view_state.view.table.groupings.len() < 2 => "",
-        (Action::Pause, _) if app.paused => "resume",
+        (Action::Pause, _) if app.paused => noop("resume"),
         // On a row the label of Enter covers it.
         (Action::Enter, Some(Line::Row(_))) | (Action::Back, None | Some(Line::Group(_))) if app.details => {
-            "close details"
+            noop("close details")
         }
         (Action::Back, _) if app.details => "",
-        (Action::Back, _) if !view_state.marks.is_empty() => "unmark",
-        (Action::Back, _) if !view_state.text.is_empty() => "clear filter",
+        (Action::Back, _) if !view_state.marks.is_empty() => noop("unmark"),
+        (Action::Back, _) if !view_state.text.is_empty() => noop("clear filter"),
         (Action::Enter, None) | (Action::Back, _) => "",
         _ => c.bar,
     }

@@ -1,6 +1,7 @@
 //! Text of the top alert: the limit nearest to full, or the process nearest to its fd limit.
 
 use crate::format::{age, percent, shorten, thousands as count};
+use crate::msg;
 use crate::tui::app::App;
 
 pub(crate) fn text(app: &App) -> Option<(String, f64)> {
@@ -16,7 +17,7 @@ pub(crate) fn text(app: &App) -> Option<(String, f64)> {
             None => format!("+{}", count(l.drops_new.unwrap_or(0))),
         };
         let when = l.full_in.filter(|f| f.likely < 86_400.0);
-        let when = when.map_or_else(String::new, |f| format!(", full in ~{}", age(f.likely)));
+        let when = when.map_or_else(String::new, |f| msg!(", full in ~{}", age(f.likely)));
         let more = if snap.alerts.len() > 1 { format!(" +{}", snap.alerts.len() - 1) } else { String::new() };
         let mark = app.glyphs.alarm;
         let bad = if a.level == crate::model::Level::Critical { 0.95 } else { 0.8 };

@@ -2,6 +2,7 @@
 
 use super::Chosen;
 use super::list::{Entry, List};
+use crate::model::lang::tr;
 use crate::tui::act::Act;
 use crate::tui::app::{App, Overlay};
 use crate::tui::event::Effect;
@@ -9,7 +10,7 @@ use crate::tui::offers::offers;
 
 pub(super) fn list(app: &App, at: usize) -> List {
     let entries = offers(app).into_iter().map(|o| Entry::new(o.name, o.text)).collect();
-    List { empty: "no actions available here", ..List::new("actions", at, entries) }
+    List { empty: tr("no actions available here"), ..List::new(tr("actions"), at, entries) }
 }
 
 /// Asks for confirmation; a copy needs none.

@@ -5,6 +5,7 @@ use crate::diagnose::finding::limit_diagnosis;
 use crate::diagnose::remedy;
 use crate::format::wrap;
 use crate::model::Level;
+use crate::model::lang::tr;
 use crate::model::text::escape;
 use crate::tui::app::App;
 use crate::tui::canvas::Canvas;
@@ -27,7 +28,12 @@ pub(super) fn list(app: &App, at: usize) -> Option<List> {
         }
     };
     let entries = snap.alerts.iter().map(entry).collect();
-    Some(List { empty: "no alerts", width: 130, below: ADVICE_LINES, ..List::new("alerts", at, entries) })
+    Some(List {
+        empty: tr("no alerts"),
+        width: 130,
+        below: ADVICE_LINES,
+        ..List::new(tr("alerts"), at, entries)
+    })
 }
 
 /// Opens the limit of the alert with its details.
@@ -47,7 +53,7 @@ pub(super) fn draw_advice(app: &App, canvas: &mut Canvas<'_>, r: Rect, at: usize
     let theme = app.theme;
     canvas.rule(r.x, r.y, r.width, theme.faint);
     let help = snap.limits[row].kind.info().help;
-    let mut lines = vec![(help.to_owned(), theme.text)];
+    let mut lines = vec![(tr(help).to_owned(), theme.text)];
     lines.extend(remedy::steps(snap, row).into_iter().map(|s| {
         let style = if s.starts_with("  ") { theme.strong } else { theme.dim };
         (s, style)
@@ -62,5 +68,5 @@ pub(super) fn draw_advice(app: &App, canvas: &mut Canvas<'_>, r: Rect, at: usize
     for (y, (text, style)) in (r.y + 1..r.bottom().saturating_sub(1)).zip(lines) {
         canvas.put(r.x + 1, y, r.width.saturating_sub(2), &text, style);
     }
-    canvas.put(r.x + 1, r.bottom() - 1, r.width, "Enter: open in Limits with details", theme.faint);
+    canvas.put(r.x + 1, r.bottom() - 1, r.width, tr("Enter: open in Limits with details"), theme.faint);
 }

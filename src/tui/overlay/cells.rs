@@ -3,6 +3,7 @@
 use super::list::{Entry, List};
 use crate::filter::from_cell::filter_from_cell;
 use crate::format::{Value, cell};
+use crate::model::lang::{in_english, tr};
 use crate::tui::app::App;
 
 /// The columns of the row with their values.
@@ -12,12 +13,12 @@ pub(super) fn list(app: &App, at: usize) -> Option<List> {
     let form = app.options.format();
     let entry = |c: &'static crate::format::Column| {
         let text = match c.value(snap, row) {
-            Value::Missing(m) => m.reason().to_owned(),
+            Value::Missing(m) => tr(m.reason()).to_owned(),
             v => cell(&v, c.kind, &form).into_owned(),
         };
         Entry::new(c.title, text)
     };
-    Some(List::new("filter by", at, view_state.columns().map(entry).collect()))
+    Some(List::new(tr("filter by"), at, view_state.columns().map(entry).collect()))
 }
 
 /// Adds the value of the cell to the filter.
@@ -25,7 +26,8 @@ pub(super) fn enter(app: &mut App, at: usize) {
     app.overlay = None;
     let view_state = app.view_state();
     let found = view_state.columns().nth(at).zip(view_state.row()).zip(app.snapshot.as_ref());
-    let more = found.and_then(|((c, row), snap)| filter_from_cell(view_state.view.table, c, snap, row));
+    let more = found
+        .and_then(|((c, row), snap)| in_english(|| filter_from_cell(view_state.view.table, c, snap, row)));
     if let Some(more) = more {
         app.add_filter(&more, true, false);
     }

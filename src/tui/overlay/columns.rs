@@ -1,16 +1,17 @@
 //! List of columns to show, hide and move.
 
 use super::list::{Entry, List};
+use crate::model::lang::tr;
 use crate::tui::app::{App, Overlay};
 
 /// Every column; those shown are ticked and come first, in their order.
 pub(super) fn list(app: &App, at: usize) -> List {
     let entry = |(c, shown): (&'static crate::format::Column, bool)| Entry {
         mark: if shown { app.glyphs.tick } else { " " },
-        ..Entry::new(c.name, c.help)
+        ..Entry::new(c.name, tr(c.help))
     };
     let entries = app.view_state().choices().into_iter().map(entry).collect();
-    List::new("columns   space show/hide   J K move   r reset", at, entries)
+    List::new(tr("columns   space show/hide   J K move   r reset"), at, entries)
 }
 
 /// Shows or hides the column.

@@ -1,5 +1,7 @@
 //! Completions of the filter, below the filter bar.
 
+use crate::model::lang::tr;
+use crate::msg;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width};
 use ratatui::layout::Rect;
@@ -21,14 +23,15 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, bar: Rect, all: Rect) {
     let x = (bar.x + 3 + before).saturating_sub(1).min(all.right().saturating_sub(wide));
     for (y, (i, item)) in (bar.y + 1..).zip(items) {
         let line = Rect::new(x, y, wide, 1);
-        for x in line.left()..line.right() {
-            if let Some(c) = canvas.buf.cell_mut((x, y)) {
-                c.reset();
-            }
-        }
+        canvas.clear(line);
         canvas.line(line, theme.window);
         canvas.put(x + 1, y, names.min(wide.saturating_sub(1)), &item.text, theme.strong);
-        let help = crate::model::text::escape(&item.help);
+        // Number and noun of the rows that have the value.
+        let help = match item.help.split_once(' ') {
+            Some((n, noun)) if n.parse::<u32>().is_ok() => msg!("{} {}", n, tr(noun)),
+            _ => tr(&item.help).to_owned(),
+        };
+        let help = crate::model::text::escape(&help);
         canvas.put(x + names + 2, y, wide.saturating_sub(names + 3), &help, theme.dim);
         if menu.at == Some(i) {
             canvas.line(line, theme.select);

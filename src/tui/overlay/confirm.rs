@@ -1,6 +1,8 @@
 //! Confirmation of an action.
 
 use super::window;
+use crate::model::lang::tr;
+use crate::msg;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::Canvas;
 use crate::tui::offers::confirmation;
@@ -31,11 +33,11 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) {
     }
     let y = r.bottom().saturating_sub(1);
     if lines.len() > room {
-        let label = format!("{}-{} of {}", top + 1, (top + room).min(lines.len()), lines.len());
+        let label = msg!("{}-{} of {}", top + 1, (top + room).min(lines.len()), lines.len());
         canvas.put_right(r.right().saturating_sub(1), y, r.width, &label, theme.faint);
     }
     let x = canvas.put(r.x + 1, y, r.width, "y", theme.key);
-    let x = canvas.put(x + 1, y, r.width, "confirm", theme.dim);
+    let x = canvas.put(x + 1, y, r.width, tr("confirm"), theme.dim);
     let x = canvas.put(x + 3, y, r.width, "Esc", theme.key);
-    canvas.put(x + 1, y, r.width, "cancel", theme.dim);
+    canvas.put(x + 1, y, r.width, tr("cancel"), theme.dim);
 }

@@ -1,6 +1,7 @@
 //! Explanation of the selected cell, state or table.
 
 use super::window;
+use crate::model::lang::tr;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width};
 use ratatui::layout::Rect;
@@ -66,7 +67,7 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) {
     let (w, h) = size(all);
     let all_lines = lines(text, usize::from(w.saturating_sub(4)));
     let h = h.min(all_lines.len() as u16 + 1);
-    let r = window(app, canvas, all, w, h, "explain   Esc close");
+    let r = window(app, canvas, all, w, h, tr("explain   Esc close"));
     for (y, (line, title)) in (r.top()..r.bottom()).zip(all_lines.iter().skip(*top)) {
         let style = if *title { theme.accent } else { theme.text };
         canvas.put(r.x + 1, y, r.width.saturating_sub(1), line.trim_end(), style);

@@ -1,6 +1,7 @@
 //! Card with the first keys to know, shown at the first start until a key is pressed.
 
 use super::window;
+use crate::model::lang::{noop, tr};
 use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
 use crate::tui::command::COMMANDS;
@@ -9,9 +10,9 @@ use ratatui::layout::Rect;
 
 /// The commands, with a description for new users.
 const THREE: [(&str, &str); 3] = [
-    ("filter", "filter as you type: nginx  :443  state:close-wait"),
-    ("details", "show details of the selected line"),
-    ("help", "list all keys (any key closes this card)"),
+    ("filter", noop("filter as you type: nginx  :443  state:close-wait")),
+    ("details", noop("show details of the selected line")),
+    ("help", noop("list all keys (any key closes this card)")),
 ];
 
 /// Draws the card at the lower edge of the table.
@@ -22,12 +23,12 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, body: Rect) {
     }
     let wide = 68.min(body.width);
     let area = Rect::new(body.x, body.bottom() - high - 1, body.width, high);
-    let r = window(app, canvas, area, wide, high, "getting started");
+    let r = window(app, canvas, area, wide, high, tr("getting started"));
     for (y, (name, text)) in (r.y..).zip(THREE) {
         let Some(i) = COMMANDS.iter().position(|c| c.name == name) else { continue };
         let Some(key) = app.options.keymap.keys(i).first() else { continue };
         let label = key::label(*key, app.glyphs.ascii);
         canvas.put(r.x + 1, y, 6, &label, app.theme.key);
-        canvas.put(r.x + 2 + width(&label).max(5), y, r.width.saturating_sub(8), text, app.theme.text);
+        canvas.put(r.x + 2 + width(&label).max(5), y, r.width.saturating_sub(8), tr(text), app.theme.text);
     }
 }

@@ -4,6 +4,8 @@ use super::window;
 use crate::diagnose::visibility::{PRIVILEGE_HELP, hidden};
 use crate::filter::LANGUAGE;
 use crate::format::wrap;
+use crate::model::lang::{noop, tr};
+use crate::msg;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width as wide_of};
 use crate::tui::command::{Command, Focus};
@@ -29,34 +31,34 @@ struct Section {
 
 /// Mouse actions, by target.
 const MOUSE: &[(&str, &str)] = &[
-    ("a tab", "Open the view"),
-    ("a state", "Show only sockets in this state; click again for all"),
-    ("the top alert", "Open it in Limits (the alert is right of the state bar)"),
-    ("live, paused", "Pause or resume the display"),
-    ("the filter", "Edit it; pasted text goes there too"),
-    ("a column title", "Sort by it; click again to reverse"),
-    ("a group", "Expand or collapse it"),
-    ("a row", "Select the row and the cell; click again for details"),
-    ("a gauge", "Select the row; click again to open its limit"),
-    ("the details border", "Drag to resize"),
-    ("the wheel", "Scroll what is under the pointer"),
-    ("the key bar", "Run the command"),
+    (noop("a tab"), noop("Open the view")),
+    (noop("a state"), noop("Show only sockets in this state; click again for all")),
+    (noop("the top alert"), noop("Open it in Limits (the alert is right of the state bar)")),
+    (noop("live, paused"), noop("Pause or resume the display")),
+    (noop("the filter"), noop("Edit it; pasted text goes there too")),
+    (noop("a column title"), noop("Sort by it; click again to reverse")),
+    (noop("a group"), noop("Expand or collapse it")),
+    (noop("a row"), noop("Select the row and the cell; click again for details")),
+    (noop("a gauge"), noop("Select the row; click again to open its limit")),
+    (noop("the details border"), noop("Drag to resize")),
+    (noop("the wheel"), noop("Scroll what is under the pointer")),
+    (noop("the key bar"), noop("Run the command")),
 ];
 
 /// Heading over the keys that apply only in this focus.
 const fn heading(place: Focus) -> &'static str {
     match place {
-        Focus::Table => "Table",
-        Focus::Filter => "While editing the filter",
-        Focus::States => "In the state bar",
-        Focus::Sort => "In the sort list",
-        Focus::Help => "In the help",
-        Focus::Columns => "In the column list",
-        Focus::Pick => "In other lists",
-        Focus::Name => "While entering a name",
-        Focus::Confirm => "In a confirmation",
-        Focus::Palette => "In the command palette",
-        Focus::Find => "While searching the help",
+        Focus::Table => noop("Table"),
+        Focus::Filter => noop("While editing the filter"),
+        Focus::States => noop("In the state bar"),
+        Focus::Sort => noop("In the sort list"),
+        Focus::Help => noop("In the help"),
+        Focus::Columns => noop("In the column list"),
+        Focus::Pick => noop("In other lists"),
+        Focus::Name => noop("While entering a name"),
+        Focus::Confirm => noop("In a confirmation"),
+        Focus::Palette => noop("In the command palette"),
+        Focus::Find => noop("While searching the help"),
     }
 }
 
@@ -79,47 +81,47 @@ fn sections(app: &App, width: usize) -> Vec<Section> {
     let key = |c: &Command, keys: &[Key]| {
         let keys: Vec<_> = keys.iter().map(|k| key::label(*k, app.glyphs.ascii)).collect();
         let mut keys = Some(keys.join(" "));
-        let lines = wrap(c.help, width.saturating_sub(keys_in(width) + 1));
+        let lines = wrap(tr(c.help), width.saturating_sub(keys_in(width) + 1));
         lines.into_iter().map(|l| Row::Key(keys.take().unwrap_or_default(), l)).collect()
     };
     let form = |example: &'static str, meaning: &str| {
         let mut part = Vec::new();
         let mut example = Some(example);
         // A long example gets its own line.
-        if let Some(long) = example.take_if(|e| e.len() + 2 > examples_in(width)) {
+        if let Some(long) = example.take_if(|e| usize::from(wide_of(e)) + 2 > examples_in(width)) {
             part.push(Row::Form(long, String::new()));
         }
-        let lines = wrap(meaning, width.saturating_sub(examples_in(width) + 1));
+        let lines = wrap(tr(meaning), width.saturating_sub(examples_in(width) + 1));
         part.extend(lines.into_iter().map(|l| Row::Form(example.take().unwrap_or_default(), l)));
         part
     };
     // A summary first, the advice at the end.
     let now: Vec<_> = app.snapshot.iter().flat_map(|s| hidden(s)).collect();
     for h in &now {
-        let lines = wrap(&format!("{} (see the end of this help)", h.summary), width);
-        add("Not visible now".to_owned(), lines.into_iter().map(Row::Text).collect());
+        let lines = wrap(&msg!("{} (see the end of this help)", h.summary), width);
+        add(tr("Not visible now").to_owned(), lines.into_iter().map(Row::Text).collect());
     }
     // Keys of the table; then those that apply only elsewhere, by focus.
     for (c, keys) in app.options.keymap.commands().filter(|(c, _)| c.applies(Focus::Table)) {
-        add(c.section.title().to_owned(), key(c, keys));
+        add(tr(c.section.title()).to_owned(), key(c, keys));
     }
     for (place, meaning) in MOUSE {
-        add("Mouse".to_owned(), form(place, meaning));
+        add(tr("Mouse").to_owned(), form(tr(place), meaning));
     }
     for place in Focus::ALL {
         let first = |c: &Command| Focus::ALL.into_iter().find(|p| c.applies(*p)) == Some(place);
         let only_here = |c: &Command| !c.applies(Focus::Table) && first(c);
         for (c, keys) in app.options.keymap.commands().filter(|(c, _)| only_here(c)) {
-            add(heading(place).to_owned(), key(c, keys));
+            add(tr(heading(place)).to_owned(), key(c, keys));
         }
     }
     for (section, forms) in LANGUAGE {
         for (example, meaning) in *forms {
-            add(format!("Filter: {}", section.to_lowercase()), form(example, meaning));
+            add(msg!("Filter: {}", tr(section).to_lowercase()), form(example, meaning));
         }
     }
-    let now = now.into_iter().map(|h| format!("Now: {}. {}", h.summary, h.advice));
-    for advice in now.chain([PRIVILEGE_HELP.to_owned()]) {
+    let now = now.into_iter().map(|h| msg!("Now: {}. {}", h.summary, h.advice));
+    for advice in now.chain([tr(PRIVILEGE_HELP).to_owned()]) {
         let mut part = Vec::new();
         for line in advice.lines() {
             // A command line is not wrapped.
@@ -129,7 +131,7 @@ fn sections(app: &App, width: usize) -> Vec<Section> {
                 part.extend(wrap(line, width).into_iter().map(Row::Text));
             }
         }
-        add("Permissions".to_owned(), part);
+        add(tr("Permissions").to_owned(), part);
     }
     out
 }
@@ -168,7 +170,7 @@ fn shown(app: &App, width: usize) -> Vec<Row> {
     }
     if out.is_empty() {
         out.push(Row::Text(
-            "no match; the command palette (:) searches commands, columns and themes".to_owned(),
+            tr("no match; the command palette (:) searches commands, columns and themes").to_owned(),
         ));
     }
     out
@@ -190,13 +192,13 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<Posi
     let (top, theme) = (*top, app.theme);
     let (w, h) = size(all);
     let title = if typing.is_some() || !find.is_empty() {
-        format!("help   / {find}")
+        msg!("help   / {}", find)
     } else {
-        "help   / search   Esc close".to_owned()
+        tr("help   / search   Esc close").to_owned()
     };
     let r = window(app, canvas, all, w, h, &title);
     let cursor = typing.map(|c| {
-        let x = r.x + 9 + find.get(..c).map_or(0, wide_of);
+        let x = r.x + 1 + wide_of(&msg!("help   / {}", find.get(..c).unwrap_or("")));
         Position::new(x.min(r.right().saturating_sub(1)), r.y.saturating_sub(1))
     });
     let inside = usize::from(r.width.saturating_sub(2));

@@ -1,6 +1,8 @@
 //! Prompt for the name of a saved filter or view.
 
 use super::Chosen;
+use crate::model::lang::tr;
+use crate::msg;
 use crate::tui::app::{App, NamePrompt, Overlay};
 use crate::tui::event::Effect;
 
@@ -9,7 +11,8 @@ pub(super) fn enter(app: &mut App) -> Chosen {
     let Some(Overlay::Name { text, prompt, .. }) = &app.overlay else { return Chosen::default() };
     let (name, prompt) = (text.trim().trim_start_matches('@').to_owned(), *prompt);
     if !crate::filter::is_name(&name) {
-        app.status_message = Some("invalid name: expected one word of letters, digits, - _ and .".to_owned());
+        app.status_message =
+            Some(tr("invalid name: expected one word of letters, digits, - _ and .").to_owned());
         return Chosen::default();
     }
     app.overlay = None;
@@ -21,7 +24,7 @@ pub(super) fn enter(app: &mut App) -> Chosen {
         }
         // Names of tables are reserved.
         NamePrompt::View if crate::table::table(&name).is_some() => {
-            app.status_message = Some(format!("{name} is reserved: it is the name of a table"));
+            app.status_message = Some(msg!("{} is reserved: it is the name of a table", name));
             Chosen::default()
         }
         NamePrompt::View => {

@@ -3,6 +3,7 @@
 use super::window;
 use super::{Chosen, saved};
 use crate::format::Column;
+use crate::model::lang::tr;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width};
 use crate::tui::command::{COMMANDS, Focus, Section};
@@ -39,13 +40,13 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<Posi
     let (x, y) = (r.x + 1, r.y.saturating_sub(1));
     canvas.put(x, y, 1, ":", theme.tab);
     if text.is_empty() {
-        let hint = "type to search commands, views, columns, saved filters and themes";
+        let hint = tr("type to search commands, views, columns, saved filters and themes");
         canvas.put(x + 2, y, r.width.saturating_sub(3), hint, theme.band);
     } else {
         canvas.put(x + 2, y, r.width.saturating_sub(3), text, theme.window.patch(theme.strong));
     }
     if lines.is_empty() {
-        canvas.put(x + 2, r.y, r.width.saturating_sub(3), "no match", theme.dim);
+        canvas.put(x + 2, r.y, r.width.saturating_sub(3), tr("no match"), theme.dim);
     }
     let names = lines.iter().map(|f| width(&f.name)).max().unwrap_or(0).clamp(12, 26);
     for (y, (i, f)) in (r.top()..r.bottom()).zip(lines.iter().enumerate().skip(top(*at, r.height))) {
@@ -108,7 +109,7 @@ fn all(app: &App) -> Vec<Found> {
         // Motion is not searched for, and the palette is open already.
         if c.applies(Focus::Table) && c.section != Section::Navigate && c.name != "palette" {
             let key = keys.first().map_or(String::new(), |k| key::label(*k, app.glyphs.ascii));
-            let (name, text) = (c.name.replace('-', " "), c.help.to_owned());
+            let (name, text) = (c.name.replace('-', " "), tr(c.help).to_owned());
             out.push(Found { target: Target::Command(i), name, text, key });
         }
     }
@@ -119,13 +120,13 @@ fn all(app: &App) -> Vec<Found> {
     }
     for (column, shown) in app.view_state().choices() {
         let word = if shown { "hide" } else { "show" };
-        out.push(bare(Target::Turn(column), format!("{word} {}", column.name), column.help));
+        out.push(bare(Target::Turn(column), format!("{word} {}", column.name), tr(column.help)));
     }
     for column in app.view_state().view.table.columns {
-        out.push(bare(Target::Sort(column), format!("sort by {}", column.name), column.help));
+        out.push(bare(Target::Sort(column), format!("sort by {}", column.name), tr(column.help)));
     }
     for (i, p) in PALETTES.iter().enumerate() {
-        out.push(bare(Target::Theme(i), format!("theme {}", p.name), &p.help));
+        out.push(bare(Target::Theme(i), format!("theme {}", p.name), tr(&p.help)));
     }
     out
 }

@@ -1,13 +1,14 @@
 //! List of saved filters and views.
 
 use super::list::{Entry, List};
+use crate::model::lang::tr;
 use crate::tui::app::App;
 
 pub(super) fn list(app: &App, at: usize) -> List {
     let entries = app.options.saved_entries().into_iter().map(|(name, text)| Entry::new(name, text));
     List {
-        empty: "none yet: ^S in the filter saves it under a name, V saves the view",
-        ..List::new("saved filters and views", at, entries.collect())
+        empty: tr("none yet: ^S in the filter saves it under a name, V saves the view"),
+        ..List::new(tr("saved filters and views"), at, entries.collect())
     }
 }
 

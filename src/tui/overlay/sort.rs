@@ -1,6 +1,7 @@
 //! List of columns to sort by.
 
 use super::list::{Entry, List};
+use crate::model::lang::tr;
 use crate::tui::app::App;
 
 /// The columns shown; the one that sorts is marked.
@@ -12,8 +13,9 @@ pub(super) fn list(app: &App, at: usize) -> List {
         Some(k) if k.column.name == name => app.glyphs.ascending,
         _ => " ",
     };
-    let entries = view_state.columns().map(|c| Entry { mark: mark(c.name), ..Entry::new(c.title, c.help) });
-    List::new("sort by", at, entries.collect())
+    let entries =
+        view_state.columns().map(|c| Entry { mark: mark(c.name), ..Entry::new(c.title, tr(c.help)) });
+    List::new(tr("sort by"), at, entries.collect())
 }
 
 /// Sorts by the column, or reverses the order.

@@ -267,14 +267,14 @@ mod tests {
         assert_eq!(p.faults(), [""; 0]);
         let bad = Palette::parse("mine", "faint = \"#111111\"").unwrap().faults();
         assert!(bad.iter().any(|f| f.starts_with("faint on ground has a contrast of 1.0")), "{bad:?}");
-        for (text, said) in [
+        for (text, error) in [
             ("acent = \"#000000\"", "no colour \"acent\", did you mean \"accent\"?"),
             ("ink = \"red\"", "ink: a colour is written like \"#56b6f0\""),
             ("ink = 3", "ink is a text, in quotes"),
             ("like = \"mono\"", "like: there is no theme \"mono\" to begin with"),
             ("ink = \"#00000\"", "ink: a colour is written like \"#56b6f0\""),
         ] {
-            assert_eq!(Palette::parse("mine", text).unwrap_err(), said);
+            assert_eq!(Palette::parse("mine", text).unwrap_err(), error);
         }
         assert!(Palette::parse("mine", "\n[").unwrap_err().starts_with("line 2: "));
     }

@@ -2,6 +2,7 @@
 
 use crate::filter::complete::complete;
 use crate::filter::from_cell::filter_from_cell;
+use crate::model::lang::{in_english, tr};
 use crate::tui::app::{App, Overlay};
 use crate::tui::completion_menu::Menu;
 use crate::tui::event::{Edit, Effect};
@@ -61,7 +62,7 @@ pub(super) fn complete_word(app: &mut App, by: i8) {
     let (table, mut text) = (view_state.view.table, view_state.text.clone());
     let Some(Overlay::Filter { cursor, menu, .. }) = &mut app.overlay else { return };
     if menu.at.is_none() {
-        menu.found = complete(&text, *cursor, table, snapshot.as_deref(), &app.options.saved);
+        menu.found = in_english(|| complete(&text, *cursor, table, snapshot.as_deref(), &app.options.saved));
     }
     if let Some(to) = menu.cycle(&mut text, by) {
         *cursor = to;
@@ -97,7 +98,8 @@ pub(super) fn by_cell(app: &mut App, same: bool) {
         }
         Some(Line::Row(r)) => {
             match view_state.selected_column.and_then(|name| view_state.view.table.column(name)) {
-                Some(c) => filter_from_cell(view_state.view.table, c, &snap, *r as usize).map(|f| (f, false)),
+                Some(c) => in_english(|| filter_from_cell(view_state.view.table, c, &snap, *r as usize))
+                    .map(|f| (f, false)),
                 None if same => {
                     app.overlay = Some(Overlay::Cells(0));
                     return;
@@ -109,6 +111,6 @@ pub(super) fn by_cell(app: &mut App, same: bool) {
     };
     match more {
         Some((more, several)) => app.add_filter(&more, same, several),
-        None => app.status_message = Some("select a cell first (, and . or a click)".to_owned()),
+        None => app.status_message = Some(tr("select a cell first (, and . or a click)").to_owned()),
     }
 }

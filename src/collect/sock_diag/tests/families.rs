@@ -1,5 +1,5 @@
-//! The families that are not IP, by bytes as the headers of the kernel lay them out: whole messages, shorter ones of older
-//! kernels, longer ones of kernels to come. Not every kernel has these families; what is decoded is the same.
+//! Decoding of the families other than IP, by bytes as laid out in the kernel headers: complete messages, shorter ones of
+//! older kernels, longer ones of future kernels. Independent of the families that the running kernel supports.
 
 use super::{message, sample};
 use crate::collect::netlink::socket::{DumpStats, Malformed, read_messages};
@@ -30,19 +30,19 @@ fn only(s: &Sample) -> (Socket, Attrs<'_>) {
     (s.sockets[0], s.attrs_of(&s.sockets[0]))
 }
 
-/// Whatever a message is cut to, it is understood as far as it goes or said not to be, and what is read of it later ends.
+/// Decodes every truncation of a message: each is decoded or reported as malformed, and reading its attributes terminates.
 fn cut_anywhere(whole: &[u8], decode: impl Fn(&[u8], &mut Sample) -> Result<(), Malformed>) {
     for cut in 0..=whole.len() {
         let mut s = sample();
-        let said = decode(&whole[..cut], &mut s);
-        assert!(said.is_err() || !s.sockets.is_empty(), "{cut}");
+        let result = decode(&whole[..cut], &mut s);
+        assert!(result.is_err() || !s.sockets.is_empty(), "{cut}");
         for k in &s.sockets {
             read_all(&s, k);
         }
     }
 }
 
-/// Reads what columns read.
+/// Reads the attributes that columns use.
 fn read_all(s: &Sample, k: &Socket) {
     let a = s.attrs_of(k);
     let _ = (a.tipc(), a.drops(), a.skmem().map(|m| m.backlog()), a.shutdown(), a.kind(), a.xdp_queue());
@@ -57,7 +57,7 @@ fn read_all(s: &Sample, k: &Socket) {
     assert!(s.names.len() > k.local_name.max(k.remote_name) as usize);
 }
 
-/// `TIPC_NLA_SOCK` of a connected socket with all that `tipc_sk_fill_sock_diag` puts in.
+/// `TIPC_NLA_SOCK` of a connected socket with every attribute of `tipc_sk_fill_sock_diag`.
 fn tipc_socket() -> Vec<u8> {
     let mut stat = Vec::new();
     push(&mut stat, 1, &word(4096));
@@ -107,7 +107,7 @@ fn tipc_whole_short_and_long() {
     assert!(t.link_congested && !t.connection_congested && t.published);
     assert_eq!((t.via, t.group), (Some((18888, 17)), Some(4711)));
 
-    // A kernel without most of it, and a listener: no far end, nothing in the way.
+    // A kernel without most attributes, and a listener: no peer, no congestion.
     let mut sock = Vec::new();
     push(&mut sock, 9, &word(10));
     push(&mut sock, 1, &word(1));
@@ -118,7 +118,7 @@ fn tipc_whole_short_and_long() {
     assert_eq!((k.state, name(&s, k.local_name), k.remote_name), (State::Listen, "1:7", 0));
     assert_eq!((a.drops(), a.tipc()), (None, Some(attr::Tipc::default())));
 
-    // Attributes longer than ours, and ones that we do not know.
+    // Longer and unknown attributes.
     let mut sock = Vec::new();
     push(&mut sock, 9, &words(&[4, 77]));
     push(&mut sock, 7, &words(&[5, 6, 7]));
@@ -128,7 +128,7 @@ fn tipc_whole_short_and_long() {
     push(&mut stat, 5, &words(&[8, 9]));
     push(&mut stat, 77, &[0; 3]);
     push(&mut sock, 5, &stat);
-    // Too short for a word: as if it were not there.
+    // Too short for a u32: missing.
     push(&mut sock, 8, &[1, 2, 3]);
     let mut s = sample();
     tipc::tipc(&in_message(&sock), &mut s).unwrap();
@@ -140,7 +140,7 @@ fn tipc_whole_short_and_long() {
     cut_anywhere(&in_message(&tipc_socket()), tipc::tipc);
 }
 
-/// `struct xdp_diag_msg` with these attributes behind it.
+/// `struct xdp_diag_msg` followed by these attributes.
 fn xdp_message(attrs: &[u8]) -> Vec<u8> {
     let mut out = vec![44, 3, 0, 0];
     out.extend(words(&[777, 5, 1]));
@@ -189,7 +189,7 @@ fn xdp_whole_short_and_long() {
     let counted: Vec<_> = XDP_STATS.fields.iter().map(|f| a.field(&XDP_STATS, f.name).unwrap()).collect();
     assert_eq!(counted, [11, 12, 13, 14, 15, 16]);
 
-    // As Linux 5.8 has it: three counters; and an umem cut in the middle of a number.
+    // Linux 5.8: three counters; and an umem cut within a number.
     let mut short = Vec::new();
     push(&mut short, xdp::UMEM, &[0; 21]);
     push(&mut short, xdp::STATS, &[1; 24]);
@@ -202,7 +202,7 @@ fn xdp_whole_short_and_long() {
     );
     assert_eq!((k.iface, k.local_name, a.xdp_queue(), a.drops()), (0, 0, None, None));
 
-    // Longer than ours, an attribute to come, an interface that is not known by name.
+    // A longer structure, an attribute of a future kernel, an interface without a known name.
     let mut long = Vec::new();
     push(&mut long, xdp::INFO, &words(&[9, 1, 0xffff, 0xffff]));
     push(&mut long, xdp::RX_RING, &words(&[64, 0xdead]));
@@ -232,7 +232,7 @@ fn vsock_whole_short_and_long() {
     assert_eq!((name(&s, k.local_name), name(&s, k.remote_name)), ("3:1024", "2:9999"));
     assert_eq!((k.inode, k.id.cookie, a.kind(), a.shutdown()), (777, 0x1_0000_0005, Some(1), Some(2)));
 
-    // A listener on any context has no far end.
+    // A listener on any context has no peer.
     let mut listen = vsock_message(10, 0, (u32::MAX, u32::MAX));
     listen[4..8].fill(0xff);
     let mut s = sample();
@@ -240,7 +240,7 @@ fn vsock_whole_short_and_long() {
     let (k, _) = only(&s);
     assert_eq!((k.state, name(&s, k.local_name), k.remote_name), (State::Listen, "*:1024", 0));
 
-    // What a kernel to come puts behind it: an attribute is kept, a stump is said to be one.
+    // Appended by a future kernel: an attribute is kept, a truncated one is reported.
     let mut long = vsock_message(1, 0, (2, 1));
     push(&mut long, 1, &[1, 2, 3]);
     let mut s = sample();
@@ -251,7 +251,7 @@ fn vsock_whole_short_and_long() {
     cut_anywhere(&vsock_message(1, 2, (2, 9999)), non_ip::vsock);
 }
 
-/// `struct sockaddr_storage` of this address of IPv4.
+/// `struct sockaddr_storage` of this IPv4 address.
 fn storage(last: u8) -> Vec<u8> {
     let mut b = vec![0; 128];
     b[..8].copy_from_slice(&[2, 0, 0x0b, 0x59, 10, 0, 0, last]);
@@ -274,21 +274,21 @@ fn an_association_has_states_addresses_and_a_primary_path() {
     push(&mut attrs, inet::LOCALS, &[storage(1), storage(2)].concat());
     push(&mut attrs, inet::PEERS, &[storage(9), v6, vec![0xee; 128], vec![2, 0, 0]].concat());
     let mut whole = super::body(2, 5, &attrs);
-    // The timer that runs, T3-rtx.
+    // The active timer, T3-rtx.
     whole[2] = 4;
     let mut s = sample();
     decode(&whole, Proto::Sctp, &mut s).unwrap();
     let (k, a) = only(&s);
     assert_eq!((k.state, k.timer.kind), (FinWait2, TimerKind::On), "SHUTDOWN_SENT, not CLOSING");
     assert!(k.id.kernel_cookie().is_none(), "the cookie is its endpoint's");
-    let said = |n| a.addresses(n).unwrap().iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert_eq!(said(inet::LOCALS), ["10.0.0.1", "10.0.0.2"]);
-    assert_eq!(said(inet::PEERS), ["10.0.0.9", "2001:db8::1"], "as far as they are whole and known");
+    let addresses = |n| a.addresses(n).unwrap().iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(addresses(inet::LOCALS), ["10.0.0.1", "10.0.0.2"]);
+    assert_eq!(addresses(inet::PEERS), ["10.0.0.9", "2001:db8::1"], "complete ones of known families");
     assert_eq!(a.sctp_primary().unwrap().to_string(), "10.0.0.9");
     let field = |n| a.field(&crate::model::struct_layout::SCTP, n);
     assert_eq!((field("state"), field("p_srtt_ms"), field("nodelay")), (Some(5), Some(12), Some(0)));
 
-    // An endpoint has the states of TCP; an older kernel's structure ends before the primary path.
+    // An endpoint has TCP states; the structure of an older kernel ends before the primary path.
     let mut attrs = Vec::new();
     push(&mut attrs, inet::INFO, &info[..170]);
     push(&mut attrs, inet::LOCALS, &storage(1));
