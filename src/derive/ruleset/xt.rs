@@ -181,7 +181,7 @@ fn ct_states(mask: u32) -> Option<Intervals> {
     Some(Intervals::union_of(bits.chain(untracked).map(|b| (b, b)).collect()))
 }
 
-/// Kind and ports of `struct xt_multiport_v1`: flags, count, ports[15], pflags[15], invert.
+/// Kind and ports of `struct xt_multiport_v1`: `flags`, `count`, `ports`, `pflags`, `invert`.
 fn multiport(info: &[u8]) -> Option<(u8, Intervals)> {
     let (flags, count) = (*info.first()?, usize::from(*info.get(1)?));
     let (mut out, mut range_start) = (Vec::new(), None);
