@@ -123,7 +123,12 @@ fn run_args(args: Vec<OsString>) -> Result<ExitCode, String> {
         Some(Command::Config(_)) => Ok((Settings::default(), None)),
         _ => config::load(args.global.config.as_deref(), &services),
     };
+    let is_check = matches!(args.command, Some(Command::Check(_)));
     let plan = loaded.and_then(|(settings, note)| {
+        // Thresholds that cannot be read are not the default ones.
+        if let Some(note) = note.as_ref().filter(|_| is_check) {
+            return Err(UsageError(note.clone()).into());
+        }
         let mut plan = Plan::new(args, &services, settings)?;
         plan.notes.splice(0..0, note);
         Ok(plan)

@@ -75,6 +75,16 @@ fn failed_check_is_unknown_on_standard_output() {
 }
 
 #[test]
+fn watch_reports_changed_rows_of_every_table() {
+    for table in ["limits", "processes", "ports", "peers"] {
+        let args = ["--demo", table, "--watch=100ms", "--timeout", "1200ms", "-f", "ndjson"];
+        let out = words(&args);
+        let text = String::from_utf8_lossy(&out.stdout);
+        assert!(text.lines().any(|l| l.contains("\"event\":\"changed\"")), "{table}: {text}");
+    }
+}
+
+#[test]
 fn watch_ends_after_its_timeout() {
     for format in ["table", "ndjson"] {
         let args = ["--demo=small", "list", "--watch=100ms", "--timeout", "350ms", "-f", format];

@@ -4,6 +4,7 @@ use super::reader::Reader;
 use super::{ExitStatus, RunError, listing};
 use crate::cli::Plan;
 use crate::cli::list_plan::ListPlan;
+use crate::format::{Column, Kind};
 use crate::model::{Snapshot, StateSet};
 use crate::output::{Event, Format, Rows, json};
 use crate::table::Identity;
@@ -127,7 +128,7 @@ impl Events {
                 for r in &rows {
                     let Some(id) = identity(&snap, *r) else { continue };
                     match (matched.get(&id), was.get(&id)) {
-                        (Some(b), _) if !state_changed(list, old, *b, &snap, *r) => {}
+                        (Some(b), _) if !row_changed(list, old, *b, &snap, *r) => {}
                         (Some(b), _) | (None, Some(b)) => {
                             write_event(Event::Changed, id, Some((old, *b)), Some((&snap, *r)))?;
                         }
@@ -141,7 +142,12 @@ impl Events {
     }
 }
 
-/// True if the TCP state of a row changed. Rows of other tables are only opened and closed.
-fn state_changed(list: &ListPlan, old: &Snapshot, before: u32, new: &Snapshot, after: u32) -> bool {
-    list.table.is_sockets() && old.socket(before as usize).state != new.socket(after as usize).state
+/// True if a row changed: the state of a socket, or a shown value of another row that is not a rate, a time or a list.
+fn row_changed(list: &ListPlan, old: &Snapshot, before: u32, new: &Snapshot, after: u32) -> bool {
+    let (before, after) = (before as usize, after as usize);
+    if list.table.is_sockets() {
+        return old.socket(before).state != new.socket(after).state;
+    }
+    let is_fact = |c: &&&Column| !c.kind.is_over_time() && !matches!(c.kind, Kind::Secs);
+    list.columns.iter().filter(is_fact).any(|c| c.value(old, before) != c.value(new, after))
 }

@@ -95,10 +95,7 @@ impl LimitHistory {
                 past.series.points()
             }
         };
-        row.per_min = trend::per_minute(series);
-        if let Some(max) = row.capacity() {
-            row.full_in = trend::full_in(series, row.used, max);
-        }
+        (row.per_min, row.full_in) = trend::growth(series, row.used, row.capacity());
         row.grows = row.full_in.is_some() || trend::is_rising(series);
         if let (LimitKind::CloseWait, Some(p)) = (row.kind, row.process) {
             // Tracked since its first connection in CLOSE_WAIT.

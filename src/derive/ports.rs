@@ -35,7 +35,10 @@ pub(super) fn collect(
         };
         if let Some(p) = port {
             let p = &mut ports[p as usize];
-            p.clients.push(row as u32);
+            // One that this end has closed, such as in TIME_WAIT, is not connected any more.
+            if matches!(s.state, State::Established | State::CloseWait) {
+                p.clients.push(row as u32);
+            }
             p.states.add(s.state);
             if let Some(r) = rates.get(row) {
                 add(&mut p.rx, r.rx);

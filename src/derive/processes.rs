@@ -62,7 +62,7 @@ impl ProcessHistory {
             return;
         }
         past.close_wait.push(now, n);
-        facts.close_wait_per_min = trend::per_minute(past.close_wait.points());
+        facts.close_wait_per_min = trend::growth(past.close_wait.points(), n, None).0;
         facts.close_wait_leak = trend::is_rising(past.close_wait.points());
     }
 
@@ -88,12 +88,12 @@ impl ProcessHistory {
                 past.fd_kinds.push(now, kinds);
             }
         }
-        let full_in =
-            p.fds.as_ref().ok().and_then(|f| trend::full_in(past.fds.points(), u64::from(f.open), f.soft?));
+        let (open, soft) = p.fds.as_ref().map_or((0, None), |f| (u64::from(f.open), f.soft));
+        let (per_min, full_in) = trend::growth(past.fds.points(), open, soft);
         ProcessFacts {
             fds_full_in: full_in,
             fds_growing: fastest_growing(past.fd_kinds.points(), now),
-            fds_per_min: trend::per_minute(past.fds.points()),
+            fds_per_min: per_min,
             fd_history: past.fds.points().to_vec(),
             first_seen_ns: past.first_seen_ns,
             ..ProcessFacts::default()

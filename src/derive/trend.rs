@@ -74,6 +74,18 @@ pub(super) fn per_minute(series: &[(u64, u64)]) -> Option<f64> {
     slopes(series).map(|(_, median, _)| median * 60.0)
 }
 
+/// Change per minute and time until `max`, of the same slopes. A number that neither rises steadily nor falls does not change:
+/// 0. `None` until there are readings enough for a forecast, unless it does not rise at all.
+pub(super) fn growth(series: &[(u64, u64)], used: u64, max: Option<u64>) -> (Option<f64>, Option<FullIn>) {
+    const UNIT: u64 = 1_000_000_000;
+    let Some(rise) = full_in(series, 0, UNIT) else {
+        let falls = per_minute(series).map(|n| n.min(0.0));
+        let is_enough = series.len() >= MIN_FORECAST_READINGS || per_minute(series).is_some_and(|n| n <= 0.0);
+        return (falls.filter(|_| is_enough), None);
+    };
+    (Some(UNIT as f64 / rise.likely * 60.0), max.and_then(|max| full_in(series, used, max)))
+}
+
 /// True if the number rises steadily over any growth window.
 pub(super) fn is_rising(series: &[(u64, u64)]) -> bool {
     let used = series.last().map_or(0, |p| p.1);

@@ -2,7 +2,7 @@
 
 use super::fd_leak::{self, Suspect};
 use super::finding::limit_diagnosis;
-use super::limit::{fd_process, label, process, subject};
+use super::limit::{fd_process, label, process, set_by, subject};
 use super::remedy;
 use crate::model::Snapshot;
 use crate::model::lang::in_english;
@@ -35,7 +35,7 @@ fn alert_fields(snap: &Snapshot, row: usize) -> serde_json::Value {
     field("pid", process(snap, row).map(|p| p.pid).into());
     field("process", process(snap, row).map(|p| &*p.comm).into());
     field("finding", limit_diagnosis(snap, row).map(|d| d.evidence).into());
-    field("set_by", l.kind.info().set_by.into());
+    field("set_by", set_by(l).into());
     field("advice", l.kind.info().help.into());
     field("steps", remedy::steps(snap, row).into());
     let suspects = fd_process(snap, row).filter(|_| l.level > Level::Ok).map(|p| fd_leak::suspects(snap, p));

@@ -1,7 +1,7 @@
 //! Rules about limits: the owner of a limit, and its usage.
 
 use super::fd_leak;
-use crate::format::{age, thousands};
+use crate::format::{age, percent, thousands};
 use crate::model::lang::tr;
 use crate::model::limit::{Limit, LimitKind, LimitSubject, STALE_S};
 use crate::model::{FdKind, ProcInfo, Proto, Snapshot};
@@ -25,6 +25,15 @@ pub fn subject(snap: &Snapshot, row: usize) -> String {
     match (&limit(snap, row).subject, process(snap, row)) {
         (LimitSubject::Process(pid, _), Some(p)) => format!("{} {pid}", p.name()),
         _ => label(snap, row),
+    }
+}
+
+/// The setting that defines a limit; of the neighbour table that of its address family.
+pub fn set_by(l: &Limit) -> String {
+    let text = tr(l.kind.info().set_by);
+    match l.subject {
+        LimitSubject::Neighbours(true) => text.replace("net.ipv4.", "net.ipv6."),
+        _ => text.to_owned(),
     }
 }
 
@@ -84,13 +93,12 @@ pub(super) fn near_limit(snap: &Snapshot, row: usize) -> Option<String> {
     let mut out = format!("{} {}", subject(snap, row), tr(l.kind.info().title));
     match l.max {
         Some(max) => {
-            // Rounded down: 100% is full.
-            let share = (l.share().unwrap_or(0.0) * 100.0).floor();
+            let share = percent(l.share().unwrap_or(0.0) * 100.0);
             let usage = msg!("{} of {}", thousands(l.used), thousands(max));
             if l.capacity().is_some_and(|c| l.used >= c) {
                 out.push_str(&format!(" {},", tr("full")));
             }
-            out.push_str(&format!(" {share:.0}% ({usage})"));
+            out.push_str(&format!(" {share} ({usage})"));
         }
         None => out.push_str(&format!(" {}", thousands(l.used))),
     }
@@ -100,7 +108,13 @@ pub(super) fn near_limit(snap: &Snapshot, row: usize) -> Option<String> {
     if let Some(f) = l.full_in.filter(|f| f.likely < FORECAST_S) {
         out.push_str(&msg!(", full in ~{}", age(f.likely)));
     }
-    let growing = fd_process(snap, row).filter(|_| l.grows).and_then(|p| snap.processes[p].fds_growing);
+    let facts = fd_process(snap, row).filter(|_| l.grows).map(|p| &snap.processes[p]);
+    // Connections in CLOSE_WAIT are what leaks, whatever else is open meanwhile.
+    if let Some(n) = facts.filter(|f| f.close_wait_leak).and_then(|f| f.close_wait_per_min) {
+        out.push_str(&msg!(", mostly connections in CLOSE_WAIT ({}/min)", format!("{n:+.0}")));
+        return Some(out);
+    }
+    let growing = facts.and_then(|f| f.fds_growing);
     if let Some((kind, n)) = growing {
         out.push_str(&msg!(", mostly {} ({}/min)", tr(FdKind::ALL[kind as usize].1), format!("{n:+.0}")));
     }

@@ -94,6 +94,10 @@ pub fn amount(n: u64) -> String {
     if n < 1_000_000 {
         return thousands(n);
     }
+    // The largest number of a sysctl, such as fs.file-max.
+    if n >= i64::MAX as u64 {
+        return "unlimited".to_owned();
+    }
     let mut scaled = n as f64 / 1e6;
     let mut unit = 0;
     // A value that would be rounded to four digits takes the next unit.
@@ -183,8 +187,9 @@ mod tests {
             (99_999_999, "100M"),
             (999_999_999, "1.00G"),
             (2_358_460_416, "2.36G"),
-            (i64::MAX as u64, "9.22E"),
-            (u64::MAX, "18.4E"),
+            (i64::MAX as u64 - 1, "9.22E"),
+            // The largest value of a sysctl.
+            (i64::MAX as u64, "unlimited"),
         ] {
             assert_eq!(amount(n), want, "{n}");
         }

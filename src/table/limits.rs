@@ -4,7 +4,7 @@ use super::cell::{applicable, na, netns_tone};
 use super::definition::{Grouping, Table, TableId};
 use super::identity::Identity;
 use crate::diagnose::finding::limit_diagnosis;
-use crate::diagnose::limit::{process, subject};
+use crate::diagnose::limit::{process, set_by, subject};
 use crate::diagnose::remedy;
 use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Tone, Value};
 use crate::model::lang::tr;
@@ -80,7 +80,7 @@ static COLUMNS: &[Column] = &[
         "Severity as a number: 0 ok, 1 warning, 2 critical."),
     Column::new("finding", "FINDING", Kind::Text, 35, |s, r| applicable(limit_diagnosis(s, r).map(|d| d.evidence)),
         "Diagnosis in one sentence.").tone(|_, _| Tone::Warning).wide(10, 40, 100),
-    Column::new("set_by", "SET BY", Kind::Text, 15, |s, r| Value::text(tr(limit(s, r).kind.info().set_by)),
+    Column::new("set_by", "SET BY", Kind::Text, 15, |s, r| Value::from(set_by(limit(s, r))),
         "Setting that defines the limit.").dim().wide(12, 30, 80),
     Column::new("advice", "ADVICE", Kind::Text, 36, |s, r| Value::text(tr(limit(s, r).kind.info().help)),
         "Effect when full, and remedy.").dim().wide(12, 40, 130),

@@ -454,7 +454,7 @@ impl Grouper<'_> {
             let rates = self.snap.rates(*r as usize);
             out.rx = add(out.rx, rates.rx.map(f64::from));
             out.tx = add(out.tx, rates.tx.map(f64::from));
-            if is_ip(s.family) && !s.remote.is_none() {
+            if is_ip(s.family) && !s.remote.is_none() && (*r as usize) < self.snap.live {
                 // One host per link: the interface in bits that are zero in a link-local address (RFC 4291, 2.5.6).
                 let zone = u128::from(s.zone_index(&s.remote.addr)) << 64;
                 let addr = u128::from_be_bytes(*s.remote.addr.octets()) ^ zone;

@@ -2,7 +2,7 @@
 
 use super::window::Verdict;
 use crate::diagnose::alert::alert_json;
-use crate::diagnose::limit::label;
+use crate::diagnose::limit::{label, set_by};
 use crate::diagnose::{fd_leak, remedy};
 use crate::format::thousands;
 use crate::model::text::escape;
@@ -84,7 +84,7 @@ impl Report<'_> {
             let l = v.limit();
             let info = l.kind.info();
             let (level, evidence) = (v.level.name(), plain(evidence));
-            let _ = writeln!(out, "{level}: {evidence}. {} Set by: {}.", info.help, info.set_by);
+            let _ = writeln!(out, "{level}: {evidence}. {} Set by: {}.", info.help, set_by(l));
             let process = l.process.filter(|_| matches!(l.kind, LimitKind::Fds | LimitKind::CloseWait));
             for s in process.map_or_else(Vec::new, |p| fd_leak::suspects(&v.snap, p as usize)) {
                 let _ = writeln!(out, "  {}", plain(&s.line()));

@@ -2,7 +2,7 @@
 
 use super::Builder;
 use crate::diagnose::finding::limit_diagnosis;
-use crate::diagnose::limit::subject;
+use crate::diagnose::limit::{set_by, subject};
 use crate::diagnose::remedy;
 use crate::format::{age, percent, thousands as count};
 use crate::model::lang::{noop, tr};
@@ -77,10 +77,13 @@ impl Builder<'_> {
         let steps = remedy::steps(snap, row);
         if !steps.is_empty() {
             self.section(tr("what to do"));
+            if l.kind == LimitKind::Fds {
+                self.text(tr("L raises the limit of the running process"), theme.text);
+            }
             self.what_to_do(&steps);
         }
         self.section(tr("where to change it"));
-        self.text(tr(info.set_by), theme.text);
+        self.text(&set_by(l), theme.text);
         let Some(p) = l.process.filter(|p| (*p as usize) < snap.sample.processes.len()) else { return };
         let info = std::sync::Arc::clone(&snap.sample.processes[p as usize].info);
         if matches!(l.kind, LimitKind::Fds | LimitKind::CloseWait) {

@@ -21,6 +21,7 @@ impl Builder<'_> {
         if near || fd_leak::is_leaking(self.snap, row) {
             let soft = self.snap.fds(row).ok().and_then(|u| u.soft);
             self.section(tr("what to do"));
+            self.text(tr("L raises the limit of the running process"), theme.text);
             self.what_to_do(&remedy::raise_fd_limit(self.snap, row, soft));
         }
         let states = self.snap.processes.get(row).map(|f| f.states);

@@ -65,6 +65,15 @@ pub(super) fn draw_advice(app: &App, canvas: &mut Canvas<'_>, r: Rect, at: usize
         let parts = if exact { vec![text] } else { wrap(&text, room) };
         parts.into_iter().map(|l| (l, *style))
     });
+    // Cut before a line that announces what does not fit.
+    let mut lines: Vec<_> = lines.collect();
+    let height = usize::from(r.height.saturating_sub(2));
+    if lines.len() > height {
+        lines.truncate(height);
+        while lines.last().is_some_and(|(text, _)| text.ends_with(':')) {
+            lines.pop();
+        }
+    }
     for (y, (text, style)) in (r.y + 1..r.bottom().saturating_sub(1)).zip(lines) {
         canvas.put(r.x + 1, y, r.width.saturating_sub(2), &text, style);
     }
