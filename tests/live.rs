@@ -62,6 +62,8 @@ mod limits;
 mod netns;
 #[path = "live/owners.rs"]
 mod owners;
+#[path = "live/packets.rs"]
+mod packets;
 #[path = "live/programs.rs"]
 mod programs;
 #[path = "live/rows.rs"]
@@ -152,6 +154,9 @@ const CASES: &[Case] = cases! {
     User chains ["ip", "nft", "socat", "perl", "busybox"] {
         rules_with_conditions_state_them
         forwards_in_a_row_lead_from_the_first_client_to_the_last_server
+    }
+    User packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {
+        random_rulesets_send_packets_where_forwards_says
     }
     User owners [] {
         bpf_without_permission_falls_back_to_proc

@@ -12,7 +12,7 @@ use crate::model::{Endpoint, FaultKind, FaultSubject, Faults, ForwardKind, Hooks
 use rows::{Host, Rows};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What one rule forwards: host endpoint, conditions, target.
+/// Forward of one rule: host endpoint, conditions, target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NatRule {
     /// Network namespace of the rule: an index of [`Sample::namespaces`].

@@ -7,7 +7,7 @@ use crate::msg;
 
 pub(super) fn shadowed(snap: &Snapshot, row: usize) -> Option<String> {
     let f = snap.forward_rows().get(row)?;
-    // A rule with clients is reached, whatever the evaluation says.
+    // A rule with clients is reached, even if its evaluation differs.
     let rule = f.shadowed_by.as_deref().filter(|_| f.clients == 0)?;
     Some(msg!("shadowed by {}", rule))
 }

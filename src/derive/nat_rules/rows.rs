@@ -384,7 +384,7 @@ impl RowContext<'_> {
         }
     }
 
-    /// What of the cell an earlier rule takes, in the fields in which it takes only a part.
+    /// Part of the cell that an earlier rule takes, by the fields in which it takes only some values.
     fn exception(&self, cell: &PacketBox, taken: &PacketBox) -> String {
         let narrower = taken.fields().iter().filter(|(f, v)| !cell.values(*f).is_subset(v));
         let words: Vec<String> = narrower.map(|(f, v)| self.condition(*f, v, None).into_string()).collect();

@@ -1,9 +1,9 @@
-//! What a rule does with the packets that it matches.
+//! Actions of rules on the packets that they match.
 
 use super::destination::NewDestination;
 use super::packets::PacketBox;
 
-/// What a rule does with the packets that it matches.
+/// Action of a rule on the packets that it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action<'a> {
     Accept,
@@ -20,7 +20,7 @@ pub(super) enum Action<'a> {
     Continue,
 }
 
-/// Packets and what a rule does with them.
+/// Packets and the action of a rule on them.
 #[derive(Debug)]
 pub(super) struct Branch<'a> {
     pub(super) boxes: Vec<PacketBox>,

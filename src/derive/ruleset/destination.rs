@@ -61,10 +61,10 @@ pub(super) enum TargetEffect {
     Accept,
     Drop,
     Queue,
-    /// The packet goes on, with another mark.
+    /// The packet continues, with another mark.
     MarkWritten,
     ConnmarkWritten,
-    /// The packet goes on to the next rule.
+    /// The packet continues with the next rule.
     Continue,
 }
 

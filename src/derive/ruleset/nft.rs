@@ -21,7 +21,7 @@ const NFTA_OBJREF_IMM_TYPE: u16 = 1;
 /// `NFTA_DYNSET_EXPR` and `NFTA_DYNSET_EXPRESSIONS`.
 const DYNSET_EXPRESSIONS: [u16; 2] = [7, 10];
 
-/// What the rules of a table are evaluated with.
+/// Sets, fields and interfaces for the rules of a table.
 pub(super) struct Context<'a, 'b> {
     pub(super) sets: &'b FxHashMap<&'a str, &'a Set>,
     pub(super) resolved: &'b mut Sets<'a>,
@@ -33,7 +33,7 @@ pub(super) struct Context<'a, 'b> {
     pub(super) work: &'b mut u64,
 }
 
-/// Packets on the way through a rule.
+/// Packets that have met the expressions so far.
 struct State {
     boxes: Vec<PacketBox>,
     regs: Registers,

@@ -95,7 +95,7 @@ type KeyRange<'a> = (&'a [u8], Box<[u8]>);
 /// A value and the keys of its elements.
 type Elements<'a> = (Option<&'a Data>, Vec<KeyRange<'a>>);
 
-/// Where each field is in the key.
+/// First byte of each field in the key.
 type Layout = Vec<(usize, Part)>;
 
 /// Sets that were resolved, by their address.

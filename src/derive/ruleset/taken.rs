@@ -136,7 +136,7 @@ fn without(packets: &PacketBox, field: Field) -> PacketBox {
 pub(in crate::derive) struct Left {
     /// Boxes that do not overlap.
     pub(in crate::derive) packets: Vec<PacketBox>,
-    /// What was taken of them before, in the order of evaluation.
+    /// Packets taken of them before, in the order of evaluation.
     pub(in crate::derive) taken: Vec<Taken>,
     /// False if more was taken than is subtracted.
     pub(in crate::derive) exact: bool,

@@ -42,9 +42,9 @@ pub(in crate::derive) struct Outcome<'a> {
     /// The rule; for the policy of a chain, see [`Program::location`].
     pub(in crate::derive) rule: RuleId,
     pub(in crate::derive) verdict: Verdict,
-    /// The packets that meet the conditions on the way to the rule and its own.
+    /// The packets that meet the conditions of the jumps to the rule and its own.
     pub(in crate::derive) packets: &'a [PacketBox],
-    /// What earlier rules took of them; see [`super::taken::left`].
+    /// Packets that earlier rules took; see [`super::taken::left`].
     pub(in crate::derive) taken: &'a [Scope],
     /// Number of the new destination; 0 for other verdicts.
     pub(in crate::derive) destination: u32,
@@ -124,9 +124,9 @@ struct Walk<'a, 'b> {
     fields: &'b mut Fields,
     family: u8,
     resolved: Sets<'a>,
-    /// What was taken in this hook, in this base chain, and in each chain on the way.
+    /// Packets taken in this hook, in this base chain, and in each chain that is open.
     scopes: Vec<Scope>,
-    /// Chains on the way.
+    /// Chains that are being evaluated.
     open: Vec<usize>,
     destinations: FxHashMap<NewDestination, u32>,
     report: &'b mut dyn FnMut(&Outcome<'_>, &Fields),
@@ -251,7 +251,7 @@ impl<'a> Walk<'a, '_> {
     }
 }
 
-/// What an entry of iptables-legacy does.
+/// Action of an entry of iptables-legacy.
 fn entry_action<'a>(fields: &mut Fields, e: &'a Entry, v6: bool) -> Option<Action<'a>> {
     if &*e.target.name != XT_STANDARD_TARGET {
         return nft::apply_target(fields, &e.target.name, &e.target.info, v6);

@@ -1,0 +1,89 @@
+//! Forwards as the kernel routes them: rulesets are loaded on a router, connections are opened from two client namespaces,
+//! and where conntrack says they were sent is compared with `sockscope forwards`.
+//!
+//! `SOCKSCOPE_PROBES=20000` sends more, `SOCKSCOPE_SEED=7` begins with another ruleset; a contradiction is reported with its
+//! seed and the smallest ruleset that still has it.
+
+#[path = "packets/expect.rs"]
+mod expect;
+#[path = "packets/random.rs"]
+mod random;
+#[path = "packets/world.rs"]
+mod world;
+
+use super::netns::{rows, sh};
+use random::{Rng, Ruleset};
+use serde_json::Value;
+use std::env;
+use std::path::Path;
+use world::{Probe, World};
+
+/// Probes of one ruleset.
+const PROBES: usize = 40;
+
+fn number(variable: &str, default: u64) -> u64 {
+    env::var(variable).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+}
+
+fn clear() -> Result<(), String> {
+    sh("nft flush ruleset; if [ -s /proc/net/ip_tables_names ]; then iptables-legacy -w 5 -t nat -F; iptables-legacy -w 5 -t nat -X; fi")
+        .map(drop)
+}
+
+fn load(text: &str, loader: &str) -> Result<(), String> {
+    let file = Path::new("/run/ruleset");
+    std::fs::write(file, text).map_err(|e| e.to_string())?;
+    sh(&format!("{loader} {}", file.display())).map(drop)
+}
+
+fn forwards() -> Result<Vec<Value>, String> {
+    rows(&["forwards", "ns:host", "-c", expect::COLUMNS])
+}
+
+/// Loads a ruleset, sends the probes and judges each; the first contradiction.
+fn contradiction(world: &mut World, ruleset: &Ruleset, probes: &[Probe]) -> Result<Option<String>, String> {
+    clear()?;
+    if load(&ruleset.text(), ruleset.loader()).is_err() {
+        // Two conditions that exclude each other for the tool, not for the kernel.
+        return Ok(None);
+    }
+    let rows = forwards()?;
+    let landed = world.send(probes)?;
+    Ok(probes.iter().zip(landed).find_map(|(p, l)| expect::judge(&rows, p, l).err()))
+}
+
+/// Leaves out rules while the contradiction stays.
+fn shrink(world: &mut World, ruleset: &Ruleset, probes: &[Probe]) -> Result<(Ruleset, String), String> {
+    let mut best = (ruleset.clone(), String::new());
+    'again: loop {
+        for smaller in best.0.smaller() {
+            if let Some(why) = contradiction(world, &smaller, probes)? {
+                best = (smaller, why);
+                continue 'again;
+            }
+        }
+        return Ok(best);
+    }
+}
+
+/// Random rulesets of nft, iptables-nft and iptables-legacy send each probe where `forwards` says.
+pub(crate) fn random_rulesets_send_packets_where_forwards_says() -> Result<(), String> {
+    let (wanted, first) = (number("SOCKSCOPE_PROBES", 2_000), number("SOCKSCOPE_SEED", 1));
+    let mut world = World::new()?;
+    let mut sent = 0;
+    for seed in first.. {
+        if sent >= wanted {
+            break;
+        }
+        let mut rng = Rng(seed);
+        let ruleset = random::ruleset(&mut rng);
+        let probes = random::probes(&mut rng, PROBES);
+        if let Some(why) = contradiction(&mut world, &ruleset, &probes)? {
+            let (smallest, last) = shrink(&mut world, &ruleset, &probes)?;
+            let why = if last.is_empty() { why } else { last };
+            return Err(format!("seed {seed}: {why}\n{} {}", smallest.loader(), smallest.text()));
+        }
+        sent += probes.len() as u64;
+    }
+    Ok(())
+}
