@@ -11,6 +11,7 @@ mod random;
 #[path = "packets/world.rs"]
 mod world;
 
+use super::compare::check;
 use super::netns::{rows, sh};
 use random::{Rng, Ruleset};
 use serde_json::Value;
@@ -26,7 +27,8 @@ fn number(variable: &str, default: u64) -> u64 {
 }
 
 fn clear() -> Result<(), String> {
-    sh("nft flush ruleset; if [ -s /proc/net/ip_tables_names ]; then iptables-legacy -w 5 -t nat -F; iptables-legacy -w 5 -t nat -X; fi")
+    sh("conntrack -F 2>/dev/null; nft flush ruleset
+        if grep -q nat /proc/net/ip_tables_names; then iptables-legacy -w 5 -t nat -F; iptables-legacy -w 5 -t nat -X; fi")
         .map(drop)
 }
 
@@ -40,16 +42,28 @@ fn forwards() -> Result<Vec<Value>, String> {
     rows(&["forwards", "ns:host", "-c", expect::COLUMNS])
 }
 
-/// Loads a ruleset, sends the probes and judges each; the first contradiction.
-fn contradiction(world: &mut World, ruleset: &Ruleset, probes: &[Probe]) -> Result<Option<String>, String> {
+/// Result of the probes of one ruleset.
+enum Verdict {
+    /// The tool does not load it: two conditions that exclude each other.
+    NotLoaded(String),
+    Agrees {
+        /// Probes that were sent to another destination.
+        translated: usize,
+    },
+    Contradicts(String),
+}
+
+/// Loads a ruleset, sends the probes and judges each.
+fn verdict(world: &mut World, ruleset: &Ruleset, probes: &[Probe]) -> Result<Verdict, String> {
     clear()?;
-    if load(&ruleset.text(), ruleset.loader()).is_err() {
-        // Two conditions that exclude each other for the tool, not for the kernel.
-        return Ok(None);
+    if let Err(why) = load(&ruleset.text(), ruleset.loader()) {
+        return Ok(Verdict::NotLoaded(why));
     }
     let rows = forwards()?;
     let landed = world.send(probes)?;
-    Ok(probes.iter().zip(landed).find_map(|(p, l)| expect::judge(&rows, p, l).err()))
+    let translated = probes.iter().zip(&landed).filter(|(p, l)| l.is_some_and(|l| l != p.dest)).count();
+    let wrong = probes.iter().zip(landed).find_map(|(p, l)| expect::judge(&rows, p, l).err());
+    Ok(wrong.map_or(Verdict::Agrees { translated }, Verdict::Contradicts))
 }
 
 /// Leaves out rules while the contradiction stays.
@@ -57,7 +71,7 @@ fn shrink(world: &mut World, ruleset: &Ruleset, probes: &[Probe]) -> Result<(Rul
     let mut best = (ruleset.clone(), String::new());
     'again: loop {
         for smaller in best.0.smaller() {
-            if let Some(why) = contradiction(world, &smaller, probes)? {
+            if let Verdict::Contradicts(why) = verdict(world, &smaller, probes)? {
                 best = (smaller, why);
                 continue 'again;
             }
@@ -70,7 +84,7 @@ fn shrink(world: &mut World, ruleset: &Ruleset, probes: &[Probe]) -> Result<(Rul
 pub(crate) fn random_rulesets_send_packets_where_forwards_says() -> Result<(), String> {
     let (wanted, first) = (number("SOCKSCOPE_PROBES", 2_000), number("SOCKSCOPE_SEED", 1));
     let mut world = World::new()?;
-    let mut sent = 0;
+    let (mut sent, mut translated, mut refused) = (0, 0, Vec::new());
     for seed in first.. {
         if sent >= wanted {
             break;
@@ -78,12 +92,25 @@ pub(crate) fn random_rulesets_send_packets_where_forwards_says() -> Result<(), S
         let mut rng = Rng(seed);
         let ruleset = random::ruleset(&mut rng);
         let probes = random::probes(&mut rng, PROBES);
-        if let Some(why) = contradiction(&mut world, &ruleset, &probes)? {
-            let (smallest, last) = shrink(&mut world, &ruleset, &probes)?;
-            let why = if last.is_empty() { why } else { last };
-            return Err(format!("seed {seed}: {why}\n{} {}", smallest.loader(), smallest.text()));
+        match verdict(&mut world, &ruleset, &probes)? {
+            Verdict::NotLoaded(why) => refused.push(why),
+            Verdict::Agrees { translated: n } => {
+                sent += probes.len() as u64;
+                translated += n as u64;
+            }
+            Verdict::Contradicts(why) => {
+                let (smallest, last) = shrink(&mut world, &ruleset, &probes)?;
+                let why = if last.is_empty() { why } else { last };
+                return Err(format!("seed {seed}: {why}\n{} {}", smallest.loader(), smallest.text()));
+            }
         }
-        sent += probes.len() as u64;
     }
-    Ok(())
+    let rulesets = sent / PROBES as u64;
+    println!("{sent} probes, {translated} translated; {rulesets} rulesets, {} not loaded", refused.len());
+    check(refused.len() as u64 <= rulesets / 2 && translated > sent / 5, || {
+        format!(
+            "{rulesets} rulesets, {translated} of {sent} probes translated; not loaded: {:#?}",
+            &refused[..refused.len().min(8)]
+        )
+    })
 }

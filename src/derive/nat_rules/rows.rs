@@ -396,7 +396,7 @@ impl RowContext<'_> {
             return format!("{} …", text::packets(cell, self.fields, self.v6));
         }
         let each: Vec<String> = rest.packets.iter().map(|p| text::packets(p, self.fields, self.v6)).collect();
-        each.join(" | ")
+        each.join(" | ") + if rest.at_random { " …" } else { "" }
     }
 
     /// First and last target of the destinations and ports of a row.

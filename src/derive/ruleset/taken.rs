@@ -49,14 +49,34 @@ impl ByValue {
     }
 }
 
+/// Boxes by each of [`INDEXED`].
+#[derive(Debug, Default)]
+struct Index([ByValue; INDEXED.len()]);
+
+impl Index {
+    fn insert(&mut self, packets: &PacketBox, i: u32) {
+        for (index, field) in self.0.iter_mut().zip(INDEXED) {
+            index.insert(packets.get(field), i);
+        }
+    }
+
+    /// The boxes that can overlap with a box. `None` for all.
+    fn candidates(&self, packets: &PacketBox) -> Option<impl Iterator<Item = u32>> {
+        let each = self.0.iter().zip(INDEXED);
+        let each = each.filter_map(|(index, field)| index.candidates(packets.get(field)));
+        let (single, rest) = each.min_by_key(|(single, rest)| single.len() + rest.len())?;
+        Some(single.iter().chain(rest).copied())
+    }
+}
+
 /// Packets taken within one hook, base chain or chain.
 #[derive(Debug, Default)]
 pub(in crate::derive) struct Scope {
     all: Vec<Taken>,
-    /// By each of [`INDEXED`].
-    by_value: [ByValue; INDEXED.len()],
+    index: Index,
     /// Boxes that depend on a random number, by its field.
     random: FxHashMap<u32, Vec<u32>>,
+    random_index: Index,
 }
 
 impl Scope {
@@ -73,7 +93,9 @@ impl Scope {
             Some((*i as usize, union))
         });
         let Some((i, union)) = alternative else {
-            self.random.entry(field.id).or_default().push(self.all.len() as u32);
+            let i = self.all.len() as u32;
+            self.random.entry(field.id).or_default().push(i);
+            self.random_index.insert(&taken.packets, i);
             self.all.push(taken);
             return;
         };
@@ -94,25 +116,34 @@ impl Scope {
             return;
         }
         let i = self.all.len() as u32;
-        for (index, field) in self.by_value.iter_mut().zip(INDEXED) {
-            index.insert(taken.packets.get(field), i);
-        }
+        self.index.insert(&taken.packets, i);
         self.all.push(taken);
     }
 
-    /// The boxes that can overlap with a box.
-    fn candidates<'a>(&'a self, packets: &PacketBox) -> impl Iterator<Item = &'a Taken> {
-        let each = self.by_value.iter().zip(INDEXED);
-        let each = each.filter_map(|(index, field)| index.candidates(packets.get(field)));
-        let best = each.min_by_key(|(single, rest)| single.len() + rest.len());
-        let (single, rest) = best.unwrap_or((&[], &[]));
-        let every = if best.is_none() { &self.all[..] } else { &[] };
-        let every = every.iter().filter(|t| !t.packets.fields().iter().any(|(f, _)| f.is_random()));
-        let random = packets.fields().iter().filter(|(f, _)| f.is_random());
-        let random = random.filter_map(|(f, _)| self.random.get(&f.id)).flatten();
-        let by_index = single.iter().chain(rest).chain(random.collect::<Vec<_>>());
-        by_index.map(|i| &self.all[*i as usize]).chain(every)
+    fn taken(&self, found: Option<impl Iterator<Item = u32>>, random: bool) -> impl Iterator<Item = &Taken> {
+        let every = if found.is_none() { &self.all[..] } else { &[] };
+        let every = every.iter().filter(move |t| is_random(t) == random);
+        found.into_iter().flatten().map(|i| &self.all[i as usize]).chain(every)
     }
+
+    /// The boxes that can overlap with a box: those that depend on the same random number or on none.
+    fn candidates(&self, packets: &PacketBox) -> impl Iterator<Item = &Taken> {
+        let random = packets.fields().iter().filter(|(f, _)| f.is_random());
+        let random: Vec<u32> =
+            random.filter_map(|(f, _)| self.random.get(&f.id)).flatten().copied().collect();
+        let random = random.into_iter().map(|i| &self.all[i as usize]);
+        self.taken(self.index.candidates(packets), false).chain(random)
+    }
+
+    /// The boxes that can overlap with a box and depend on a random number.
+    fn at_random(&self, packets: &PacketBox) -> impl Iterator<Item = &Taken> {
+        let none = self.random.is_empty();
+        self.taken(self.random_index.candidates(packets), true).take(if none { 0 } else { MAX_LOOKED_AT })
+    }
+}
+
+fn is_random(taken: &Taken) -> bool {
+    taken.packets.fields().iter().any(|(f, _)| f.is_random())
 }
 
 /// The values of `field` in either box, if they are equal otherwise.
@@ -140,12 +171,31 @@ pub(in crate::derive) struct Left {
     pub(in crate::derive) taken: Vec<Taken>,
     /// False if more was taken than is subtracted.
     pub(in crate::derive) exact: bool,
+    /// A random choice of an earlier rule takes some of them.
+    pub(in crate::derive) at_random: bool,
+}
+
+/// The packets of a box that no scope has, random numbers included. `None` if they cannot be told apart.
+pub(super) fn untaken(scopes: &[Scope], packets: &PacketBox) -> Option<Vec<PacketBox>> {
+    let mut out = vec![packets.clone()];
+    for scope in scopes {
+        for (n, t) in scope.candidates(packets).chain(scope.at_random(packets)).enumerate() {
+            if n >= MAX_LOOKED_AT || out.len() > MAX_PARTS {
+                return None;
+            }
+            if t.packets.intersects(packets) {
+                out = out.iter().flat_map(|p| p.subtract(&t.packets)).collect();
+            }
+        }
+    }
+    Some(out)
 }
 
 /// The packets that are left of a box, not counting those that were sent to the same destination.
 pub(in crate::derive) fn left(scopes: &[Scope], packets: &PacketBox, destination: u32) -> Left {
-    let mut out = Left { packets: vec![packets.clone()], taken: Vec::new(), exact: true };
+    let mut out = Left { packets: vec![packets.clone()], taken: Vec::new(), exact: true, at_random: false };
     for scope in scopes {
+        out.at_random |= scope.at_random(packets).any(|t| t.packets.intersects(packets));
         for (n, t) in scope.candidates(packets).enumerate() {
             if n >= MAX_LOOKED_AT {
                 out.exact = false;

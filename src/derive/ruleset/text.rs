@@ -83,6 +83,14 @@ pub(in crate::derive) fn interfaces(values: &Intervals, wildcard: char) -> Optio
     list(values)
 }
 
+/// A prefix of names and those that are left out of it; `None` for other sets.
+fn left_out_names(values: &Intervals) -> Option<(String, String)> {
+    let names = interface(values.hull()?, '*').filter(|_| values.spans().len() > 1)?;
+    let (first, last) = values.hull()?;
+    let others = interfaces(&Intervals::span(first, last).subtract(values), '*')?;
+    Some((names, others))
+}
+
 fn push_span(out: &mut String, (first, last): Span, form: Form, v6: bool) {
     let push = |out: &mut String, value: u128| {
         let written = match form {
@@ -145,6 +153,14 @@ pub(in crate::derive) fn values_within(
     v6: bool,
 ) -> String {
     let form = fields.form(field);
+    if form == Form::Iface {
+        if let Some((names, others)) = left_out_names(values) {
+            return format!("{names} but {others}");
+        }
+        if let Some(names) = interfaces(values, '*') {
+            return names;
+        }
+    }
     let left_out = all.subtract(values);
     let few = matches!(form, Form::AddrType | Form::CtState);
     let all_but_one = left_out.single().is_some() && values.single().is_none();
@@ -187,6 +203,11 @@ pub(in crate::derive) fn packets(packets: &PacketBox, fields: &Fields, v6: bool)
         }
         out.extend(fields.name(*field).chars().map(|c| if c == ' ' { '_' } else { c }));
         out.push('=');
+        let left_out = left_out_names(set).filter(|_| fields.form(*field) == Form::Iface);
+        if let Some((names, others)) = left_out {
+            out.push_str(&format!("{names} {}=!{others}", fields.name(*field)));
+            continue;
+        }
         out.push_str(&values(set, *field, fields, v6));
     }
     out

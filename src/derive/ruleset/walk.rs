@@ -11,7 +11,7 @@ use super::program::{
 };
 use super::registers::Interfaces;
 use super::sets::Sets;
-use super::taken::{Scope, Taken};
+use super::taken::{Scope, Taken, untaken};
 use super::xt;
 use crate::model::nft::{NFPROTO_IPV4, NFPROTO_IPV6};
 use crate::model::xtables::{Entry, XT_STANDARD_TARGET};
@@ -197,11 +197,23 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
+    /// Adds taken packets to a scope: those that did not leave an inner one before.
     fn take(&mut self, scope: usize, rule: RuleId, destination: u32, boxes: Vec<PacketBox>) {
-        if let Some(scope) = self.scopes.get_mut(scope) {
-            self.work += boxes.len() as u64;
-            for packets in boxes {
-                scope.add(Taken { packets, rule, destination });
+        self.work += boxes.len() as u64;
+        let Some((outer, inner)) = self.scopes.split_at_mut_checked(scope + 1) else { return };
+        for packets in boxes {
+            match untaken(inner, &packets) {
+                Some(parts) => {
+                    for packets in parts {
+                        outer[scope].add(Taken { packets, rule, destination });
+                    }
+                }
+                // Then known only until the chain ends.
+                None => {
+                    if let Some(last) = inner.last_mut() {
+                        last.add(Taken { packets, rule, destination });
+                    }
+                }
             }
         }
     }

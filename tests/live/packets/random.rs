@@ -105,7 +105,7 @@ const TARGETS: [&str; 6] = ["10.77.0.2", "10.77.0.3", "10.77.0.4", "10.77.0.5", 
 fn port_text(rng: &mut Rng, range: char) -> String {
     let port = rng.pick(&PORTS);
     match rng.below(3) {
-        0 => format!("{port}{range}{}", port + rng.below(3) as u16),
+        0 => format!("{port}{range}{}", port + 1 + rng.below(2) as u16),
         _ => port.to_string(),
     }
 }
@@ -151,8 +151,7 @@ fn nft(rng: &mut Rng) -> Ruleset {
 }
 
 #[rustfmt::skip]
-fn nft_match(rng: &mut Rng) -> String {
-    let proto = rng.pick(&["tcp", "udp"]);
+fn nft_match(rng: &mut Rng, proto: &str) -> String {
     let (source, dest) = (rng.pick(&SOURCES), rng.pick(&DESTS));
     let not = if rng.one_in(3) { "!= " } else { "" };
     match rng.below(23) {
@@ -165,12 +164,12 @@ fn nft_match(rng: &mut Rng) -> String {
         6 => format!("ip daddr {not}{{ 203.0.113.7, {dest} }}").replace("{ 203.0.113.7, 203.0.113.7 }", "203.0.113.7")
             .replace("203.0.113.7, 203.0.113.0/29", "203.0.113.0/29"),
         7 => format!("ip daddr {not}203.0.113.1-203.0.113.7"),
-        8 | 9 | 10 => format!("{proto} dport {not}{}", port_text(rng, '-')),
+        8..=10 => format!("{proto} dport {not}{}", port_text(rng, '-')),
         11 => format!("{proto} dport {not}{{ {}, 443 }}", rng.pick(&[80, 82, 8001])),
         12 => format!("{proto} dport {} {}", rng.pick(&["<", "<=", ">", ">="]), rng.pick(&PORTS)),
         13 => format!("{proto} dport {not}@ports"),
         14 => format!("{proto} sport {not}1-20000"),
-        15 => format!("meta l4proto {not}{proto}"),
+        15 => format!("meta l4proto {proto}"),
         16 => format!("meta mark {not}{}", rng.pick(&[0, 7])),
         17 => format!("meta mark & 0xf0f {} 0x{}", rng.pick(&["==", "!="]), rng.pick(&[0, 2])),
         18 => format!("fib {} type {not}local", rng.pick(&["daddr", "saddr"])),
@@ -183,8 +182,9 @@ fn nft_match(rng: &mut Rng) -> String {
 
 #[rustfmt::skip]
 fn nft_rule(rng: &mut Rng, chains: &[&str], inet: bool) -> String {
-    let mut words: Vec<String> = (0..rng.below(3)).map(|_| nft_match(rng)).collect();
+    // nft refuses a rule of two protocols.
     let proto = rng.pick(&["tcp", "udp"]);
+    let mut words: Vec<String> = (0..rng.below(3)).map(|_| nft_match(rng, proto)).collect();
     let (first, second) = (rng.pick(&TARGETS), rng.pick(&TARGETS));
     let ip = if inet { "ip " } else { "" };
     let chain = |rng: &mut Rng, how: &str| match chains {

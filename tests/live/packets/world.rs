@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 /// The case itself runs on the router.
 const NETWORK: &str = "set -e
-    for n in cl1 cl2 sv; do ip netns add $n; ip -n $n link set lo up; done
+    for n in cl1 cl2 sv; do
+        ip netns add $n; ip -n $n link set lo up; ip netns exec $n sysctl -qw net.ipv4.ip_forward=0
+    done
     ip link add c1 type veth peer name e0 netns cl1; ip link add c2 type veth peer name e0 netns cl2
     ip link add s1 type veth peer name e0 netns sv
     ip addr add 192.0.2.1/24 dev c1; ip addr add 198.51.100.1/24 dev c2; ip addr add 10.77.0.1/24 dev s1
@@ -127,7 +129,9 @@ impl World {
     pub(super) fn new() -> Result<Self, String> {
         sh(NETWORK)?;
         // Connections are tracked while there is a rule that translates.
-        sh("nft 'table ip t { chain p { type nat hook prerouting priority -100; tcp dport 1 redirect; }; }'")?;
+        sh(
+            "nft 'table ip t { chain p { type nat hook prerouting priority -100; tcp dport 1 redirect; }; }'",
+        )?;
         let mut events = Command::new("conntrack")
             .args(["-E", "-e", "NEW", "-b", "8388608"])
             .stdin(Stdio::null())
