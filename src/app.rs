@@ -7,13 +7,16 @@ mod completion;
 mod config;
 mod dashboard;
 mod environment;
+mod exit_status;
 mod export_file;
 mod list;
 mod listing;
 mod malloc_tuning;
 mod man;
+mod open_source;
 mod panic_report;
 mod poller;
+mod print;
 mod reader;
 mod reference;
 mod reverse_dns;
@@ -26,63 +29,19 @@ mod worker;
 use crate::cli::args::Command;
 use crate::cli::plan::What;
 use crate::cli::{Args, Plan, Settings, UsageError};
-use crate::collect::scenario::{SCENARIOS, Scenario, ScenarioSource};
-use crate::collect::{Choice, Engines, Source};
 use crate::diagnose::finding::FINDINGS;
 use crate::explain;
 use crate::format::did_you_mean;
-use crate::model::Backend;
 use crate::table::{TABLES, Table};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
+use exit_status::{ExitStatus, RunError};
+use print::{print, print_bytes, print_error};
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
-
-/// Exit status of a run that did not fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExitStatus {
-    /// 0.
-    Success,
-    /// 1: no row matched, or the wait timed out.
-    NoMatch,
-    /// Result of a check: 0 ok, 1 warning, 2 critical, 3 unknown.
-    Check(u8),
-}
-
-/// Failure of a run, in one line: operation, subject, reason.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// Usage error.
-    #[error("{0}")]
-    Usage(#[from] UsageError),
-    /// Reading sockets failed.
-    #[error("{0}")]
-    Collect(#[from] crate::collect::CollectError),
-    /// Output failed.
-    #[error("write {subject}: {source}")]
-    Output {
-        /// The output.
-        subject: &'static str,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// The dashboard failed.
-    #[error("{0}")]
-    Dashboard(String),
-}
-
-impl RunError {
-    fn stdout(source: io::Error) -> Self {
-        Self::Output { subject: "standard output", source }
-    }
-
-    fn is_closed_pipe(&self) -> bool {
-        matches!(self, Self::Output { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
-    }
-}
 
 /// Runs the program. Exit status 0 on success, 1 without a match, 2 on a usage error, failure or panic; a closed pipe is a
 /// success.
@@ -189,13 +148,6 @@ fn usage_line(e: &clap::Error) -> String {
     line
 }
 
-/// Prints one line on standard error; a failure there is ignored.
-fn print_error(what: &str) {
-    let what = crate::model::text::strip_os_error(what);
-    let line = crate::model::text::escape(&what);
-    let _ = writeln!(io::stderr(), "sockscope: {line}");
-}
-
 fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
     // Every command reports an unknown theme, not only the dashboard.
     themes::named(&plan.settings.theme.0).map_err(|e| UsageError(format!("theme: {e}")))?;
@@ -224,45 +176,6 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
     }
 }
 
-/// Opens the source of the plan; `engines`: how to query container engines, if they are queried.
-fn open(plan: &Plan, engines: Engines) -> Result<Box<dyn Source>, RunError> {
-    if let Some(scenario) = &plan.demo {
-        return Ok(Box::new(ScenarioSource::new(open_scenario(scenario)?)));
-    }
-    let choice = match plan.backend() {
-        None | Some(Backend::Script) => Choice::Auto,
-        Some(Backend::Netlink) => Choice::Netlink,
-        Some(Backend::Proc) => Choice::Proc,
-        Some(Backend::Portable) => Choice::Portable,
-    };
-    let engines = if plan.settings.no_engine { Engines::Off } else { engines };
-    Ok(crate::collect::open(
-        choice,
-        plan.proc_root.as_deref(),
-        plan.settings.netns.clone(),
-        plan.owners(),
-        engines,
-    )?)
-}
-
-/// Built-in scenario, or one read from a file.
-fn open_scenario(name: &str) -> Result<Scenario, UsageError> {
-    if let Some(scenario) = Scenario::named(name) {
-        return Ok(scenario);
-    }
-    if !name.contains(['/', '.']) {
-        let names: Vec<&str> = SCENARIOS.iter().map(|(n, _)| *n).collect();
-        let near = did_you_mean::nearest(name, names.iter().copied());
-        let near = near.map_or(String::new(), |n| format!(", did you mean {n:?}?"));
-        return Err(UsageError(format!(
-            "--demo: unknown scenario {name:?}{near} (scenarios: {}; or a file)",
-            names.join(", ")
-        )));
-    }
-    let text = std::fs::read_to_string(name).map_err(|e| UsageError(format!("--demo: read {name}: {e}")))?;
-    Scenario::parse(&text).map_err(|e| UsageError(format!("--demo: {name}: {e}")))
-}
-
 /// List of topics and findings, one line each: name and title.
 fn topic_list(lang: explain::Lang) -> String {
     let names = explain::TOPICS.iter().map(|t| t.name).chain(FINDINGS.iter().map(|f| f.name));
@@ -289,14 +202,4 @@ fn column_help(table: &Table) -> String {
         let _ = writeln!(out, "{:width$}  {}", c.name, c.help);
     }
     out
-}
-
-fn print(text: &str) -> Result<ExitStatus, RunError> {
-    print_bytes(text.as_bytes())
-}
-
-fn print_bytes(bytes: &[u8]) -> Result<ExitStatus, RunError> {
-    let mut out = io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).map_err(RunError::stdout)?;
-    Ok(ExitStatus::Success)
 }

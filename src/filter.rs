@@ -13,13 +13,15 @@
 //! ```
 //!
 //! A missing value satisfies no comparison; `field!=x` is exactly `not field=x`, and `field:none` matches missing values. In
-//! tests of ports and addresses the remote endpoint of a listener is `0.0.0.0:0`, as for `ss`.
+//! tests of ports and addresses the remote endpoint of a listener is `0.0.0.0:0`, as for `ss`; a network does not contain it.
 
 mod ast;
 pub mod complete;
+mod error;
 mod eval;
 pub mod from_cell;
 mod language;
+mod name;
 mod number;
 pub(crate) mod operand;
 mod parse;
@@ -31,40 +33,17 @@ mod tests;
 mod text_match;
 
 use crate::format::{Column, Kind, Needs, Role};
-use crate::model::{Prefilter, ProtoSet, Reads, Services, Snapshot, State, StateSet};
+use crate::model::{ProtoSet, Reads, Services, Snapshot, State, StateSet};
 use crate::table::Table;
-use std::collections::BTreeMap;
+pub use error::{FilterError, Problem};
+pub use name::{Names, Saved, is_name, quote};
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 
 pub use crate::filter::ast::{Cmp, Expr, Field, Op, Operand, Term, Test};
 pub use crate::filter::language::{Form, LANGUAGE};
 pub use crate::filter::number::Number;
-
-/// Text as a filter value, in quotes if needed.
-pub fn quote(text: &str) -> String {
-    ast::quoted(text, |s| !ast::plain_value(s))
-}
-
-/// Saved filters by name.
-pub type Saved = BTreeMap<String, String>;
-
-/// True if a filter can be saved under this name: `@name` must be one word.
-pub fn is_name(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= 40
-        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
-}
-
-/// Names that a filter may use beside fields and values.
-#[derive(Clone, Copy, Debug)]
-pub struct Names<'a> {
-    /// Ports by name.
-    pub services: &'a Services,
-    /// Filters by name: `@name`.
-    pub saved: &'a Saved,
-}
+pub use crate::filter::pushdown::Pushdown;
 
 /// A parsed filter over the rows of one table. Two filters are equal if their trees are.
 #[derive(Clone)]
@@ -73,55 +52,6 @@ pub struct Filter {
     expr: Option<Arc<Expr>>,
     node: Option<Arc<eval::Node>>,
     slots: usize,
-}
-
-/// Kind of a filter error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Problem {
-    /// Text too long.
-    TooLong,
-    /// Nested too deeply.
-    TooDeep,
-    /// Unbalanced parenthesis.
-    Parenthesis,
-    /// Unterminated quote.
-    Quote,
-    /// An operand or value is missing.
-    Incomplete,
-    /// Unexpected text.
-    Unexpected,
-    /// A field that the table does not have.
-    UnknownField,
-    /// Invalid value for the field.
-    BadValue,
-    /// Invalid or too large regular expression.
-    BadPattern,
-}
-
-/// A filter error with its position.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}{}", hint.as_ref().map_or_else(String::new, |h| format!(" ({h})")))]
-pub struct FilterError {
-    /// Kind of error.
-    pub kind: Problem,
-    /// Position, in bytes of the text.
-    pub span: Range<usize>,
-    /// Message; safe to show.
-    pub message: String,
-    /// Suggestion, if any; safe to show.
-    pub hint: Option<String>,
-}
-
-/// Part of a filter that reading sockets can apply: always a superset of the rows that match.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pushdown {
-    /// States that can match.
-    pub states: StateSet,
-    /// Protocols that can match.
-    pub protos: ProtoSet,
-    /// Condition for the kernel, on sockets of the IP families. A part that cannot be compiled (an unknown interface, marks
-    /// without the privilege to see them) counts as true, also within a `Not`.
-    pub prefilter: Option<Prefilter>,
 }
 
 impl Filter {

@@ -106,6 +106,7 @@ const CASES: &[Case] = cases! {
         process_at_its_fd_limit_continues_when_the_limit_is_raised
         check_exits_with_0_1_2_or_3
         close_wait_older_than_a_minute_is_found_by_one_check
+        sockets_never_bound_are_counted_by_protocol
         process_that_leaves_close_wait_open_is_named_with_its_fds
         process_near_its_fd_limit_has_its_fds_grouped_by_target
         process_without_permission_has_no_counts
@@ -174,12 +175,17 @@ const CASES: &[Case] = cases! {
     Root fields ["perl", "setpriv"] {
         bpf_maps_of_a_socket_have_id_and_size
     }
+    Root netns ["python3", "setpriv", "unshare"] {
+        namespaces_without_a_process_are_read
+        namespace_of_visible_and_hidden_processes_is_one
+    }
     Root tables ["python3"] {
         thread_with_its_own_descriptors_is_its_process
         thread_that_unshares_its_descriptors_is_found_in_the_next_poll
         process_without_its_main_thread_is_owner
         socket_registered_with_an_io_uring_has_an_owner
         socket_in_flight_has_the_reason
+        exchanged_sockets_have_their_owners_within_two_seconds
     }
     RootHostPids owners [] {
         bpf_owners_under_churn_are_true

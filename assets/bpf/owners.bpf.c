@@ -101,13 +101,14 @@ struct record {
 	// In the pid namespace of the reader.
 	u32 pid;
 	u32 fd;
-	// With IO_URING, if it is one.
+	// With IO_URING or NAMESPACE, if it is one.
 	u32 kind;
 	// 0: that of the main thread; else the same for threads that share it.
 	u32 table;
 };
 
 #define IO_URING (1 << 16)
+#define NAMESPACE (1 << 17)
 
 // The first 16 bytes of a name, padded with zeros.
 union name {
@@ -131,7 +132,7 @@ static inline __attribute__((always_inline)) u32 kind_of(struct file *file, unsi
 	case PIPEFS:
 		return PIPE;
 	case NSFS:
-		return OTHER;
+		return OTHER | NAMESPACE;
 	case PID_FS:
 		return PIDFD;
 	case ANON_INODE_FS:

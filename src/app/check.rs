@@ -3,8 +3,9 @@
 mod report;
 mod window;
 
+use super::exit_status::{ExitStatus, RunError};
+use super::listing;
 use super::reader::Reader;
-use super::{ExitStatus, RunError, listing};
 use crate::cli::Plan;
 use crate::cli::check::{CheckOutput, CheckPlan};
 use crate::cli::list_plan::ListPlan;

@@ -1,7 +1,9 @@
 //! The configuration file: loading it, and `sockscope config`.
 
+use super::exit_status::{ExitStatus, RunError};
+use super::print::{print, print_error};
 use super::state_files::write_new;
-use super::{ExitStatus, RunError, environment, print, print_error, themes};
+use super::{environment, themes};
 use crate::cli::args::ConfigArgs;
 use crate::cli::config_file::read_file;
 use crate::cli::settings::schema::{Check, Validators};

@@ -1,11 +1,12 @@
 //! The dashboard: starts the threads that collect, read keys and catch signals; the calling thread draws.
 
 use super::environment::TerminalEnv;
+use super::exit_status::{ExitStatus, RunError};
 use super::poller::{PollEvent, Poller};
 use super::reverse_dns::Resolver;
 use super::state_files::Saved;
 use super::worker::Worker;
-use super::{ExitStatus, RunError, action, alert_hooks, environment, export_file, state_files, themes};
+use super::{action, alert_hooks, environment, export_file, state_files, themes};
 use crate::cli::Plan;
 use crate::cli::list_plan::ListPlan;
 use crate::cli::settings::value::ColorArg;
@@ -45,7 +46,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
     watch_signals(events.clone()).map_err(cannot("watch signals"))?;
     let poll_events = events.clone();
     // Opened before the terminal is set up, so that an error is a plain line.
-    let source = super::open(plan, Engines::Later)?;
+    let source = super::open_source::open(plan, Engines::Later)?;
     let (failed, failure) = mpsc::channel();
     let arranger_failed = failed.clone();
     let latest = Latest::default();

@@ -1,8 +1,9 @@
 //! A listing printed once, and `--wait-for`.
 
+use super::exit_status::{ExitStatus, RunError};
 use super::listing::{RESOLVE_TIMEOUT, resolve_all_hosts, resolve_hosts, view, wants, write};
 use super::reader::Reader;
-use super::{ExitStatus, RunError, check, watch};
+use super::{check, watch};
 use crate::cli::Plan;
 use crate::cli::list_plan::{ListPlan, Wait};
 use crate::diagnose::{unjudged, visibility::hidden};

@@ -1,7 +1,8 @@
 //! Parts of a listing that `list`, `--watch` and `check` share: what must be read, the view, host names, writing the rows.
 
 use super::environment::TerminalEnv;
-use super::{ExitStatus, RunError, reverse_dns};
+use super::exit_status::{ExitStatus, RunError};
+use super::reverse_dns;
 use crate::cli::Plan;
 use crate::cli::list_plan::ListPlan;
 use crate::cli::settings::value::ColorArg;

@@ -1,6 +1,7 @@
 //! Polls for commands that print: one sample and one engine step each.
 
-use super::{RunError, open};
+use super::exit_status::RunError;
+use super::open_source::open;
 use crate::cli::Plan;
 use crate::collect::{Engines, Source};
 use crate::derive::Engine;

@@ -1,8 +1,10 @@
 //! Screenshot of the dashboard without a terminal: polls, keys, one frame.
 
+use super::dashboard;
 use super::environment::TerminalEnv;
+use super::exit_status::{ExitStatus, RunError};
+use super::print::print;
 use super::reader::Reader;
-use super::{ExitStatus, RunError, dashboard, print};
 use crate::cli::Plan;
 use crate::cli::args::ScreenForm;
 use crate::cli::plan::ScreenshotPlan;

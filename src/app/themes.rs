@@ -3,8 +3,8 @@
 use super::environment;
 use crate::cli::UsageError;
 use crate::format::did_you_mean;
-use crate::tui::theme::Palette;
 use crate::tui::theme::palette::PALETTES;
+use crate::tui::theme::{Palette, contrast_check};
 use std::io;
 use std::path::PathBuf;
 
@@ -33,7 +33,7 @@ pub(super) fn named(name: &str) -> Result<Option<Palette>, UsageError> {
 /// Checks that a theme exists and has enough contrast.
 pub(super) fn check(name: &str) -> Result<(), String> {
     let Some(palette) = named(name).map_err(|e| e.0)? else { return Ok(()) };
-    match palette.faults().first() {
+    match contrast_check::true_color_faults(&palette).first() {
         None => Ok(()),
         Some(first) => Err(format!("{name}: {first}")),
     }

@@ -1,7 +1,8 @@
 //! `--watch`: the listing at every interval; a table is redrawn, NDJSON prints one event per change.
 
+use super::exit_status::{ExitStatus, RunError};
+use super::listing;
 use super::reader::Reader;
-use super::{ExitStatus, RunError, listing};
 use crate::cli::Plan;
 use crate::cli::list_plan::ListPlan;
 use crate::format::{Column, Kind};

@@ -1,7 +1,9 @@
 //! Network namespaces of this machine: found, numbered, named and entered.
 //!
-//! A namespace is identified by the inode of its `ns/net` file (namespaces(7)). It is found by the processes in it
-//! ([`members`]) and by the mounts of `ip netns` and container engines ([`name`]).
+//! A namespace is identified by the inode of its `ns/net` file (namespaces(7)). It is found by the processes and threads in it
+//! ([`members`]), by its mounts ([`name`]), and by descriptors that refer to it or to a socket in it.
+//!
+//! `host` is the initial network namespace only ([`initial_netns`]).
 //!
 //! The number of a namespace in a sample stays the same while it is remembered, and is not reused until minutes after the
 //! namespace is gone.
@@ -15,7 +17,7 @@ mod tests;
 pub(crate) use enter::{Refusal, inside, report};
 
 use super::containers::EngineQueries;
-use super::procs;
+use super::procs::{self, Keeper};
 use super::source::CollectError;
 use crate::model::{Container, FaultKind, FaultSubject, Faults, Namespace, Netns, ProcInfo};
 use members::{Member, Members};
@@ -45,6 +47,8 @@ pub(crate) struct NetnsEntry {
     pub(crate) interfaces_ns: u64,
     /// Mount by `ip netns` or a container engine.
     mount: Option<NetnsMount>,
+    /// Descriptor that keeps it, if it has neither a process nor a mount.
+    held: Option<Keeper>,
     /// Its oldest processes, oldest first.
     pids: Vec<u32>,
     /// The processes it is named by, and the time of that.
@@ -81,6 +85,8 @@ pub(crate) struct NetnsTable {
     entries: Vec<NetnsEntry>,
     /// Numbers by inode.
     numbers: FxHashMap<u64, u16>,
+    /// Namespaces kept by descriptors, by inode, as of the last sample that had them.
+    held: BTreeMap<u64, Keeper>,
     poll: u64,
     published: Arc<[Namespace]>,
     engines: EngineQueries,
@@ -96,6 +102,7 @@ impl NetnsTable {
             members: Members::default(),
             entries: Vec::new(),
             numbers: FxHashMap::default(),
+            held: BTreeMap::new(),
             poll: 0,
             published: Arc::from([]),
             engines: EngineQueries::disabled(),
@@ -107,10 +114,11 @@ impl NetnsTable {
     pub(crate) fn refresh(&mut self, now: u64, faults: &mut Faults) {
         self.poll += 1;
         let (own, dev) = stat("/proc/thread-self/ns/net").unwrap_or((0, 0));
-        // Without permission to look at pid 1, the namespace of this process is taken for the host's.
-        let host = stat("/proc/1/ns/net").map_or(own, |s| s.0);
         if self.entries.is_empty() {
-            self.entries.push(NetnsEntry::new(own, if own == host { "host" } else { "here" }));
+            self.entries.push(NetnsEntry::new(
+                own,
+                if initial_netns(own, || None) == Some(own) { "host" } else { "here" },
+            ));
             self.numbers.insert(own, 0);
         }
         if self.which == Netns::Here {
@@ -118,6 +126,8 @@ impl NetnsTable {
         }
         self.members.refresh(own, now, self.poll, faults);
         self.assign_numbers(name::mounts(dev), now, faults);
+        let init = || self.members.get(1).map(|m| m.inode).filter(|inode| *inode != 0);
+        let host = initial_netns(own, init).unwrap_or(0);
         self.update_names(host, now);
     }
 
@@ -131,7 +141,7 @@ impl NetnsTable {
         let proc_info = |pid| cache.borrow_mut().entry(pid).or_insert_with(|| procs::proc_info(pid)).clone();
         for (i, e) in self.entries.iter_mut().enumerate() {
             let has_own_name = e.mount.as_ref().is_some_and(|m| m.has_given_name);
-            if e.namespace.inode == host {
+            if e.namespace.inode == host && host != 0 {
                 "host".clone_into(&mut e.namespace.name);
             } else if let (true, false, Some(oldest)) = (i > 0, has_own_name, e.pids.first()) {
                 let member = |pid: &u32| self.members.get(*pid);
@@ -162,7 +172,10 @@ impl NetnsTable {
             .collect();
         members.sort_unstable();
         let mut found: BTreeMap<u64, Vec<u32>> = mounts.keys().map(|inode| (*inode, Vec::new())).collect();
-        let mut continued: FxHashSet<u64> = FxHashSet::default();
+        let mut continued: FxHashSet<u64> = self.held.keys().copied().collect();
+        for inode in self.held.keys() {
+            found.entry(*inode).or_default();
+        }
         for of_one in members.chunk_by(|a, b| a.0 == b.0) {
             let inode = of_one[0].0;
             found.insert(inode, of_one.iter().take(PIDS_MAX).map(|m| m.2).collect());
@@ -186,15 +199,54 @@ impl NetnsTable {
                 e.namespace.name = name::file_name(&m.path);
             }
             (e.mount, e.pids) = (mount, pids);
+            e.held = self.held.get(&inode).cloned();
         }
         for (i, e) in (0u16..).zip(&mut self.entries) {
             if present.contains(&i) {
                 e.gone_ns = 0;
             } else if e.gone_ns == 0 {
                 e.gone_ns = now;
-                (e.mount, e.pids) = (None, Vec::new());
+                (e.mount, e.held, e.pids) = (None, None, Vec::new());
             }
         }
+    }
+
+    /// Returns true if more than the namespace of this process is read.
+    pub(crate) fn reads_others(&self) -> bool {
+        self.which != Netns::Here
+    }
+
+    /// Replaces the namespaces kept by descriptors; returns the numbers of those that are new and to be read.
+    pub(crate) fn add_held(&mut self, held: Vec<(u64, Keeper)>, now: u64, faults: &mut Faults) -> Vec<u16> {
+        self.held.clear();
+        for (inode, keeper) in held {
+            // The same one in every poll, and a descriptor of the namespace before one of a socket.
+            let rank = |k: &Keeper| (matches!(k, Keeper::Socket(..)), k.pid());
+            match self.held.get(&inode) {
+                Some(known) if rank(known) <= rank(&keeper) => {}
+                _ => _ = self.held.insert(inode, keeper),
+            }
+        }
+        let is_known =
+            |inode: &u64| self.numbers.get(inode).and_then(|i| self.get(*i)).is_some_and(|e| e.gone_ns == 0);
+        let new: Vec<(u64, Keeper)> =
+            self.held.iter().filter(|(i, _)| !is_known(i)).map(|(i, k)| (*i, k.clone())).collect();
+        let mut numbers = Vec::new();
+        for (inode, keeper) in new {
+            let Some(number) = self.new_number(inode, now, faults) else { continue };
+            if let Some(e) = self.get_mut(number) {
+                let comm = procs::proc_info(keeper.pid()).map_or_else(|| "pid".into(), |p| p.comm);
+                e.namespace.name = match keeper.fd() {
+                    "" => format!("{comm} {} socket", keeper.pid()),
+                    fd => format!("{comm} {} fd {fd}", keeper.pid()),
+                };
+                e.held = Some(keeper);
+            }
+            numbers.push(number);
+        }
+        let wanted = self.wanted();
+        numbers.retain(|n| wanted.contains(n));
+        numbers
     }
 
     /// A number for a new namespace with this inode; `None` if none is left.
@@ -277,6 +329,7 @@ impl NetnsEntry {
             namespace: Namespace { inode, name: name.into(), interfaces: BTreeMap::new() },
             interfaces_ns: 0,
             mount: None,
+            held: None,
             pids: Vec::new(),
             named_by: Vec::new(),
             named_ns: 0,
@@ -288,6 +341,20 @@ impl NetnsEntry {
     pub(crate) fn pid(&self) -> Option<u32> {
         self.pids.first().copied()
     }
+}
+
+/// Inode of the initial network namespace, if it can be found out; `own` is that of this thread, `init` that of pid 1.
+///
+/// Settings that are not per namespace are in `/proc/sys/net` of the initial one only. It is also that of pid 1, unless `/proc`
+/// has the processes of a container.
+fn initial_netns(own: u64, init: impl FnOnce() -> Option<u64>) -> Option<u64> {
+    let exists = |path: &str| statat(CWD, path, AtFlags::empty()).is_ok();
+    if exists("/proc/sys/net/core/dev_weight") {
+        return Some(own);
+    }
+    let own_is_another = exists("/proc/sys/net/core/somaxconn");
+    let found = if procs::is_pid_ns_nested() { None } else { init() };
+    found.filter(|inode| *inode != own || !own_is_another)
 }
 
 /// Inode and device of a file.

@@ -1,4 +1,8 @@
-//! The crates `netstat2` and `sysinfo`: for systems without `sock_diag` and `/proc/net`.
+//! The crates `netstat2` and `sysinfo`: a second implementation, to compare the results of the others with, and the start of a port
+//! to other systems.
+//!
+//! On Linux `netstat2` asks `sock_diag` and `sysinfo` reads `/proc`, so where those are missing this backend has nothing either: it
+//! is no fallback for a restricted machine.
 //!
 //! The backend with the least data: no queues, timers, attributes or descriptor numbers, and no peers of datagram sockets.
 

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod line;
+mod non_ip;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Tables: file below `net`, protocol and family.
-const TABLES: [(&str, Proto, Family); 10] = [
+const TABLES: [(&str, Proto, Family); 13] = [
     ("tcp", Proto::Tcp, Family::Inet),
     ("tcp6", Proto::Tcp, Family::Inet6),
     ("udp", Proto::Udp, Family::Inet),
@@ -34,12 +35,21 @@ const TABLES: [(&str, Proto, Family); 10] = [
     ("raw6", Proto::Raw, Family::Inet6),
     ("icmp", Proto::Icmp, Family::Inet),
     ("icmp6", Proto::Icmp, Family::Inet6),
+    ("unix", Proto::Unix, Family::Unix),
+    ("packet", Proto::Packet, Family::Packet),
+    ("netlink", Proto::Netlink, Family::Netlink),
 ];
+
+/// Byte order of this machine.
+const NATIVE_LITTLE_ENDIAN: bool = cfg!(target_endian = "little");
 
 /// Backend that reads `/proc/net`.
 #[derive(Debug)]
 pub struct ProcSource {
-    root: PathBuf,
+    /// Directory with `net`.
+    net_root: PathBuf,
+    /// Byte order of the addresses in its tables.
+    little_endian: bool,
     procs: Procs,
     host: Arc<str>,
     info: Arc<BackendInfo>,
@@ -54,7 +64,8 @@ impl ProcSource {
     /// Reads the live `/proc`, or a captured tree. `why` is the reason for this backend.
     pub fn new(root: &Path, why: String) -> Result<Self, CollectError> {
         fs::read_dir(root).map_err(|e| CollectError::io("read", root.display().to_string(), e))?;
-        let net = root.join("net");
+        let net_root = net_root(root);
+        let net = net_root.join("net");
         let open_error = |name: &str| File::open(net.join(name)).err();
         let errors: Vec<io::Error> = TABLES[..4].iter().filter_map(|(name, ..)| open_error(name)).collect();
         if errors.len() == 4 {
@@ -65,7 +76,8 @@ impl ProcSource {
         let host = if live { host() } else { captured_host(root) };
         let here = Namespace { inode: 0, name: "captured".into(), interfaces: BTreeMap::new() };
         Ok(Self {
-            root: root.to_owned(),
+            little_endian: if live { NATIVE_LITTLE_ENDIAN } else { captured_byte_order(&net_root) },
+            net_root,
             procs: Procs::new(root),
             host,
             info: Arc::new(BackendInfo { backend: Backend::Proc, reason: why }),
@@ -91,13 +103,13 @@ impl ProcSource {
     fn read_namespaces(&mut self, sample: &mut Sample) {
         if let Some(captured) = &self.captured {
             sample.namespaces = Arc::clone(captured);
-            return read_tables(&self.root, 0, sample);
+            return read_tables(&self.net_root, 0, self.little_endian, sample);
         }
         self.netns.refresh(sample.at.boot_ns, &mut sample.faults);
         for number in self.netns.wanted() {
             let Some(entry) = self.netns.get(number) else { continue };
             match (number, entry.pid()) {
-                (0, _) => read_tables(&self.root, 0, sample),
+                (0, _) => read_tables(&self.net_root, 0, NATIVE_LITTLE_ENDIAN, sample),
                 (_, Some(pid)) => {
                     if !read_through(pid, number, sample) {
                         sample.faults.add(FaultKind::Vanished, FaultSubject::Namespaces, "");
@@ -122,6 +134,7 @@ pub(crate) fn read_table(
     root: &Path,
     table: (&str, Proto, Family),
     ids: &mut SyntheticIds,
+    little_endian: bool,
     sample: &mut Sample,
 ) {
     let (name, proto, family) = table;
@@ -162,13 +175,18 @@ pub(crate) fn read_table(
                 break;
             }
         }
-        if line_number == 1 && line::is_header(&raw) {
+        if line_number == 1 && (line::is_header(&raw) || non_ip::is_header(&raw)) {
             continue;
         }
-        match line::socket(&raw, proto, family) {
-            Ok(mut s) => {
+        let parsed = if matches!(family, Family::Inet | Family::Inet6) {
+            line::socket(&raw, proto, family, little_endian)
+                .map(|s| (s, line::attributes(&raw, proto, s.state)))
+        } else {
+            non_ip::socket(&raw, proto, sample)
+        };
+        match parsed {
+            Ok((mut s, attrs)) => {
                 if ids.assign(&mut s) && states.has(s.state) {
-                    let attrs = line::attributes(&raw, proto, s.state);
                     sample.push_attrs(&mut s, &attrs);
                     sample.sockets.push(s);
                 }
@@ -186,7 +204,7 @@ pub(crate) fn read_through(pid: u32, number: u16, sample: &mut Sample) -> bool {
     let root = Path::new("/proc").join(pid.to_string());
     let exists = root.join("net/tcp").exists();
     if exists {
-        read_tables(&root, number, sample);
+        read_tables(&root, number, NATIVE_LITTLE_ENDIAN, sample);
         if sample.wants.reads(Reads::NAT) && sample.netfilter.is_some() {
             sample.addresses.extend(addresses::read(&root).into_iter().map(|a| (number, a)));
         }
@@ -195,15 +213,30 @@ pub(crate) fn read_through(pid: u32, number: u16, sample: &mut Sample) -> bool {
 }
 
 /// Reads the wanted tables below this root, those of the namespace with this number.
-fn read_tables(root: &Path, number: u16, sample: &mut Sample) {
+fn read_tables(root: &Path, number: u16, little_endian: bool, sample: &mut Sample) {
     let mut ids = SyntheticIds::default();
     let (begin, protos) = (sample.sockets.len(), sample.wants.protos);
     for table in TABLES.into_iter().filter(|(_, p, _)| protos.has(*p)) {
-        read_table(root, table, &mut ids, sample);
+        read_table(root, table, &mut ids, little_endian, sample);
     }
     for s in &mut sample.sockets[begin..] {
         s.id.netns = number;
     }
+}
+
+/// Byte order of the machine of a captured tree, by its tables.
+fn captured_byte_order(net_root: &Path) -> bool {
+    let read = |name: &str| fs::read_to_string(net_root.join("net").join(name)).unwrap_or_default();
+    line::is_little_endian(&["tcp", "udp", "tcp6", "udp6"].map(read).concat())
+}
+
+/// Directory with the tables of a tree. `net` of a mounted `/proc` is a link to that of the reader (`self/net`), so in the `/proc` of
+/// another pid namespace or machine the tables are those of its pid 1.
+fn net_root(root: &Path) -> PathBuf {
+    let is_link = fs::symlink_metadata(root.join("net")).map_or(true, |m| m.is_symlink());
+    let init = root.join("1");
+    let is_own = root == Path::new("/proc");
+    if !is_own && is_link && init.join("net").is_dir() { init } else { root.to_owned() }
 }
 
 /// Host name of a captured tree; its path if the name is not in it.

@@ -38,9 +38,13 @@
 //! | `rescan_changed_fds`: the closed sockets' numbers and those above the highest | changed; current with closed sockets | current, or unchanged if the count does not match | processes of ≥ 64 sockets, a quarter of them closed, 3 attempts |
 //! | `scan_changed`: all descriptors, by bpf if that is cheaper | new, changed | current, denied | number of such processes |
 //! | `resolve_unowned`: processes that changed since the previous poll, then all | inode unowned | owned, unresolved, deferred | if a search of all took over 20 ms: a tenth of the time |
-//! | `round_robin_scan`: the least recently scanned | current | current | 10 ms per poll, accumulating |
+//! | `round_robin_scan`: the least recently scanned | current | current | 2 s, within 10 to 100 ms per poll |
 //!
-//! The round robin finds what leaves the count as it was (`dup2` over a descriptor). Whenever a scan finds a socket in a
+//! The round robin finds what leaves the count as it was: `dup2` over a descriptor, an exchange of sockets by `SCM_RIGHTS`, exec and
+//! a change of name. Such an owner is at most 2 s old, or one interval if that is longer: each poll scans its share of all
+//! descriptors, or reads all by bpf where that is cheaper. Above 60,000 descriptors a second's share by walk exceeds the 100 ms of
+//! a poll, and takes longer accordingly; a process with more than one poll has time for has a budget of its own and holds up no
+//! other. `kinds_at_ns` of each process is the time of its scan. Whenever a scan finds a socket in a
 //! process that another one was known to own, that other one is checked at once (`recheck_owners`): a descriptor passed on
 //! has one owner, not two. If the search is deferred, all processes that share sockets are checked instead.
 //!
@@ -57,6 +61,7 @@ mod fd_rescan;
 mod fd_scan;
 mod fd_tables;
 mod fd_targets;
+mod held_netns;
 mod info;
 mod kcmp;
 #[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]
@@ -74,7 +79,9 @@ mod tests;
 pub(crate) mod threads;
 pub(crate) mod users;
 
-pub(crate) use proc_dir::{proc_info, start_time_ns};
+pub(crate) use held_netns::Keeper;
+pub(crate) use privileges::is_pid_ns_nested;
+pub(crate) use proc_dir::{proc_info, start_time_ns, tids};
 
 use super::counters::Reader;
 use super::procs::bpf_owners::BpfOwners;
@@ -95,6 +102,7 @@ pub struct Procs {
     scanner: FdScanner,
     bpf: BpfOwners,
     users: Users,
+    held_netns: held_netns::HeldNetns,
     counters: Reader,
     /// Owners as last published.
     owners: Arc<[Owner]>,
@@ -120,6 +128,7 @@ impl Procs {
             scanner: FdScanner::default(),
             bpf: BpfOwners::new(live),
             users: Users::new(live),
+            held_netns: held_netns::HeldNetns::default(),
             counters: Reader::new(root),
             owners: Arc::from([]),
         }
@@ -161,7 +170,7 @@ impl Procs {
             if read_fds {
                 self.find_owners(sample);
                 if wants.reads(Reads::LIMITS) {
-                    self.scanner.sample_fd_targets(&mut self.table);
+                    self.scanner.sample_fd_targets(&mut self.table, sample);
                 }
             }
             self.publish(sample);
@@ -174,6 +183,11 @@ impl Procs {
         self.users.fill(sample);
     }
 
+    /// Network namespaces that descriptors keep, by inode, as far as the descriptors of this sample were read.
+    pub(crate) fn held_netns(&mut self, sample: &mut Sample) -> Vec<(u64, Keeper)> {
+        if sample.wants.reads(Reads::OWNERS) { self.held_netns.find(&self.table, sample) } else { Vec::new() }
+    }
+
     /// The steps of a poll, as described at the top of this module.
     fn find_owners(&mut self, sample: &mut Sample) {
         let Self { table, scanner, bpf, .. } = self;
@@ -182,7 +196,7 @@ impl Procs {
         scanner.scan_changed(table, bpf, sample);
         scanner.resolve_unowned(table, bpf, sample);
         if !at_startup {
-            scanner.round_robin_scan(table, sample);
+            scanner.round_robin_scan(table, bpf, sample);
         }
         bpf.report(sample);
     }

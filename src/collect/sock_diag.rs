@@ -266,18 +266,8 @@ impl NetlinkSource {
         netns::report(&refused, &mut sample.faults);
     }
 
-    /// Reads the requested network namespaces. Other namespaces are read by a separate thread, which exits afterwards: the
-    /// calling thread never changes its namespace.
-    fn read_namespaces(&mut self, sample: &mut Sample) {
-        self.netns.refresh(sample.at.boot_ns, &mut sample.faults);
-        let wanted = self.netns.wanted();
-        let (own, others) = match wanted.split_first() {
-            Some((0, rest)) => (true, rest),
-            _ => (false, &wanted[..]),
-        };
-        if own {
-            self.read_all(0, sample);
-        }
+    /// Reads these network namespaces in a thread, which exits afterwards: the calling thread never changes its namespace.
+    fn read_apart(&mut self, others: &[u16], sample: &mut Sample) {
         if !others.is_empty() {
             let this = &mut *self;
             let result = std::thread::scope(|scope| {
@@ -292,6 +282,37 @@ impl NetlinkSource {
                 Err(e) => sample.faults.add(FaultKind::Namespace, FaultSubject::Namespaces, e.to_string()),
             }
         }
+    }
+
+    /// Reads the namespaces that were found by the descriptors of this sample: no process is in them.
+    fn read_held(&mut self, sample: &mut Sample) {
+        if !self.netns.reads_others() {
+            return;
+        }
+        let held = self.procs.held_netns(sample);
+        let new = self.netns.add_held(held, sample.at.boot_ns, &mut sample.faults);
+        if !new.is_empty() {
+            self.read_apart(&new, sample);
+            self.publish_namespaces(sample);
+        }
+    }
+
+    /// Reads the requested network namespaces.
+    fn read_namespaces(&mut self, sample: &mut Sample) {
+        self.netns.refresh(sample.at.boot_ns, &mut sample.faults);
+        let wanted = self.netns.wanted();
+        let (own, others) = match wanted.split_first() {
+            Some((0, rest)) => (true, rest),
+            _ => (false, &wanted[..]),
+        };
+        if own {
+            self.read_all(0, sample);
+        }
+        self.read_apart(others, sample);
+        self.publish_namespaces(sample);
+    }
+
+    fn publish_namespaces(&mut self, sample: &mut Sample) {
         sample.namespaces = self.netns.publish();
         if sample.wants.reads(Reads::NAT) {
             sample.netns_by_pid = self.netns.netns_by_pid();
@@ -308,7 +329,8 @@ impl NetlinkSource {
         let mut states = sample.wants.states;
         if let DumpMethod::Proc(file, family) = table.method {
             let (file, ids) = ((file, table.proto, family), &mut SyntheticIds::default());
-            super::proc_net::read_table(Path::new(THREAD_SELF), file, ids, sample);
+            let native = cfg!(target_endian = "little");
+            super::proc_net::read_table(Path::new(THREAD_SELF), file, ids, native, sample);
             return true;
         }
         if !matches!(table.method, DumpMethod::Tcp | DumpMethod::Inet(..)) {
@@ -505,6 +527,7 @@ impl Source for NetlinkSource {
             self.cgroups.fill(&mut sample);
         }
         self.procs.read(&mut sample);
+        self.read_held(&mut sample);
         sample.duration_us = stamp().boot_ns.saturating_sub(sample.at.boot_ns) / 1000;
         Ok(sample)
     }

@@ -84,9 +84,6 @@ fn owner_text(snap: &Snapshot, row: usize) -> String {
     }
 }
 
-/// Most forwards that a connection passes one after the other.
-const MOST_LEGS: usize = 8;
-
 /// Owners of the two connections of a proxy: `nginx 812 fd 7 → fd 8` if one process owns both.
 fn owner_pair_text(snap: &Snapshot, accepted: usize, connected: usize) -> String {
     let (first, second) = (owner_text(snap, accepted), owner_text(snap, connected));
@@ -121,7 +118,7 @@ struct Origin {
 fn origin(snap: &Snapshot, row: usize) -> Option<Origin> {
     let mut out: Option<Origin> = None;
     let mut row = row;
-    for _ in 0..MOST_LEGS {
+    for _ in 0..legs::MAX_LEGS {
         let s = snap.socket(row);
         let flows = snap.flows(row);
         if let (Some(last), Some(first)) = (flows.last(), flows.first()) {
@@ -303,8 +300,11 @@ fn push_target(snap: &Snapshot, f: &Forward, out: &mut Vec<Step>) {
         snap.socket(r as usize).local.port != t.port
             || snap.socket(r as usize).id.netns != f.target_netns.unwrap_or(f.netns)
     });
-    if let Some(o) =
-        snap.forward_rows().iter().find(redirects).filter(|_| not_served_there && out.len() < 4 * MOST_LEGS)
+    if let Some(o) = snap
+        .forward_rows()
+        .iter()
+        .find(redirects)
+        .filter(|_| not_served_there && out.len() < 4 * legs::MAX_LEGS)
     {
         out.extend(
             o.known_via()

@@ -1,6 +1,6 @@
 //! Rules about sockets: thresholds, and the evidence each finding shows.
 
-use super::in_state;
+use super::state_age::in_state;
 use crate::format::{age, thousands};
 use crate::model::counter_window::CounterSnapshot;
 use crate::model::lang::{noop, tr};

@@ -1,6 +1,6 @@
 //! Completion of filters.
 
-use super::{Saved, quote};
+use super::name::{Saved, quote};
 use crate::format::did_you_mean::same_word;
 use crate::format::{Column, Kind, Role};
 use crate::model::lang::noop;

@@ -370,7 +370,12 @@ impl Pattern {
         match self {
             Self::Missing => e.is_none(),
             Self::Host(a, p, zone) => {
-                in_host(e, *a, *p) && zone.as_ref().is_none_or(|z| is_bound_to(snap, s, z))
+                // A network contains no missing address, although the kernel writes one as zeros; `*`, /0 and `0.0.0.0` match it,
+                // as for `ss`.
+                let is_network = a.is_some_and(|(net, len)| len > 0 && len < super::ast::full(&net));
+                !(e.is_none() && is_network)
+                    && in_host(e, *a, *p)
+                    && zone.as_ref().is_none_or(|z| is_bound_to(snap, s, z))
             }
             other => other.matches(&ip_end(snap, s, e)),
         }

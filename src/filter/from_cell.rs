@@ -1,6 +1,8 @@
 //! A filter from the value of a cell.
 
-use super::{Expr, Filter, operand, quote};
+use super::ast::Expr;
+use super::name::quote;
+use super::{Filter, operand};
 use crate::format::{self, Column, Role, Value};
 use crate::model::{Endpoint, Snapshot};
 use crate::table::Table;

@@ -1,9 +1,10 @@
 //! Operands: values parsed for the kind of their field.
 
 use super::ast::{Field, Operand};
+use super::error::{FilterError, Problem};
 use super::number::{self, Number};
 use super::raw_value::{RawValue, error_at, shown, unknown_state};
-use super::{FilterError, Problem, state_sets};
+use super::state_sets;
 use crate::format::{Kind, Role, did_you_mean};
 use crate::model::lang::tr;
 use crate::model::{Addr, Services, StateSet};
@@ -162,10 +163,25 @@ fn zone_name(text: &str) -> Option<String> {
     text.bytes().all(is_plain).then(|| text.to_owned())
 }
 
+/// A port as a C number, as in `ss`: `22`, `0x16`, `026`.
+fn port_number(text: &str) -> Option<u16> {
+    let digits = |t: &str, radix| {
+        // `from_str_radix` accepts a sign.
+        t.bytes().all(|b| b.is_ascii_alphanumeric()).then(|| u16::from_str_radix(t, radix).ok()).flatten()
+    };
+    if let Some(hex) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        return digits(hex, 16);
+    }
+    match text.strip_prefix('0') {
+        Some(octal) if !octal.is_empty() => digits(octal, 8),
+        _ => digits(text, 10),
+    }
+}
+
 /// A port, a range or a service.
 fn ports(text: &str, services: &Services) -> Option<(u16, u16)> {
     let port = |t: &str| {
-        if t.bytes().all(|b| b.is_ascii_digit()) { t.parse::<u16>().ok() } else { services.port(t) }
+        if t.starts_with(|c: char| c.is_ascii_digit()) { port_number(t) } else { services.port(t) }
     };
     if let Some(p) = port(text) {
         return Some((p, p));
@@ -396,10 +412,12 @@ pub(crate) fn number(services: &Services, field: Field, raw: &RawValue) -> Resul
             if let Some(port) = service(services, kind, text) {
                 return Ok(Number::Whole(u64::from(port)));
             }
-            if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-                return match text.parse::<u16>() {
-                    Ok(n) => Ok(Number::Whole(u64::from(n))),
-                    Err(_) => bad(msg!("invalid port {}", shown(text)), tr("expected 0 to 65535").to_owned()),
+            if text.bytes().all(|b| b.is_ascii_alphanumeric())
+                && text.starts_with(|c: char| c.is_ascii_digit())
+            {
+                return match port_number(text) {
+                    Some(n) => Ok(Number::Whole(u64::from(n))),
+                    None => bad(msg!("invalid port {}", shown(text)), tr("expected 0 to 65535").to_owned()),
                 };
             }
             let hint = did_you_mean::nearest(text, services.names()).map_or_else(

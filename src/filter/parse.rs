@@ -22,9 +22,11 @@ mod lex;
 mod ss;
 
 use super::ast::{Cmp, Expr, Field, Op, Operand, Term, Test};
+use super::error::{FilterError, Problem};
+use super::name::Names;
 use super::number::Number;
+use super::operand;
 use super::raw_value::{RawValue, error_at, shown};
-use super::{FilterError, Names, Problem, operand};
 use crate::format::did_you_mean::same_word;
 use crate::format::{Kind, TextMatch, did_you_mean};
 use crate::model::lang::tr;
@@ -443,7 +445,7 @@ impl<'a> Parser<'a> {
             }
             let field = self.field(name, start..start + len)?;
             self.at += len;
-            return self.field_test(field);
+            return self.named_test(name, field);
         }
         if !after.is_empty()
             && !after.starts_with(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | '|' | '&' | '\\'))
@@ -475,10 +477,10 @@ impl<'a> Parser<'a> {
         if let Some((_, op_len)) = operator(spaced).filter(|_| !spaced.starts_with(':'))
             && !spaced[op_len..].trim_start().is_empty()
         {
-            return if ss { self.ss_term(name, field) } else { self.field_test(field) };
+            return if ss { self.ss_term(name, field) } else { self.named_test(name, field) };
         }
         if word_operator(spaced).is_some() {
-            return if ss { self.ss_term(name, field) } else { self.field_test(field) };
+            return if ss { self.ss_term(name, field) } else { self.named_test(name, field) };
         }
         let value_follows = !spaced.is_empty()
             && self.connective().is_none()
@@ -515,6 +517,29 @@ impl<'a> Parser<'a> {
             let message = msg!("unknown field {} for {}", self.shown(span.clone()), self.table.noun);
             error_at(Problem::UnknownField, span, message, Some(hint))
         })
+    }
+
+    /// The test of a field written under this name. `rtt_us>50` has its unit in the name, `rtt>50` has none.
+    fn named_test(&mut self, name: &str, field: Field) -> Parsed<Expr> {
+        let start = self.at;
+        let test = self.field_test(field)?;
+        let value =
+            self.text.get(start..self.at).unwrap_or("").trim_start_matches(|c: char| !c.is_alphanumeric());
+        let unit = match field {
+            Field::Column(c) if c.name.eq_ignore_ascii_case(&name.replace('-', "_")) => None,
+            Field::Column(c) => ["us", "ms"].into_iter().find(|u| c.name.ends_with(&format!("_{u}"))),
+            _ => None,
+        };
+        let is_bare =
+            value.starts_with(|c: char| ('1'..='9').contains(&c)) && !value.contains(char::is_alphabetic);
+        match unit.filter(|_| is_bare) {
+            Some(unit) => {
+                let message = msg!("a unit is missing after {}", shown(value));
+                let hint = msg!("as in {}ms, or {}{}", value, value, unit);
+                Err(error_at(Problem::BadValue, start..self.at, message, Some(hint)))
+            }
+            None => Ok(test),
+        }
     }
 
     /// The operator and the values after a field name.

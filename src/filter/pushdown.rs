@@ -5,12 +5,24 @@
 
 use super::ast::{Expr, Field, Op, Operand, Term, Test};
 use super::eval::{Ends, ends, ranges};
-use super::{Pushdown, operand};
+use super::operand;
 use crate::format::{Kind, Role, Value};
 use crate::model::{Addr, Family, Prefilter, Proto, ProtoSet, Side, StateSet};
 
 /// Maximum size of a kernel condition; larger ones are evaluated only here.
 const MAX_PARTS: usize = 400;
+
+/// Part of a filter that reading sockets can apply: always a superset of the rows that match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pushdown {
+    /// States that can match.
+    pub states: StateSet,
+    /// Protocols that can match.
+    pub protos: ProtoSet,
+    /// Condition for the kernel, on sockets of the IP families. A part that cannot be compiled (an unknown interface, marks
+    /// without the privilege to see them) counts as true, also within a `Not`.
+    pub prefilter: Option<Prefilter>,
+}
 
 /// No bounds.
 const ALL: Pushdown = Pushdown { states: StateSet::ALL, protos: ProtoSet::ALL, prefilter: None };
@@ -115,6 +127,7 @@ fn term(t: &Term, yes: bool) -> Pushdown {
         }
         // Only an exact path, not a substring.
         (Some(Role::Cgroup), Test::List(Op::Is, operands)) if yes => {
+            // Protocols without a cgroup of their own show that of their process, which the kernel does not test.
             let paths: Option<Vec<Prefilter>> = operands
                 .iter()
                 .map(|o| match o {
@@ -122,11 +135,11 @@ fn term(t: &Term, yes: bool) -> Pushdown {
                     _ => None,
                 })
                 .collect();
-            Pushdown { protos: ip_protos(), prefilter: paths.map(any), ..ALL }
+            Pushdown { prefilter: paths.map(any), ..ALL }
         }
         (Some(Role::Mark), Test::List(_, operands)) if yes => {
             let marks: Option<Vec<Prefilter>> = operands.iter().map(mark).collect();
-            Pushdown { protos: ip_protos(), prefilter: marks.map(any), ..ALL }
+            marks.map_or(ALL, |marks| Pushdown { protos: ip_protos(), prefilter: Some(any(marks)), ..ALL })
         }
         _ => {
             if let Some(which) = ends(t.field, Kind::Port) {
@@ -223,6 +236,14 @@ fn hosts(which: Ends, operands: &[Operand], yes: bool) -> Pushdown {
         if !yes && addr.is_some_and(|(net, len)| !net.is_v4() && len < 96 && covers_mapped(&net, len)) {
             return ALL;
         }
+        // A network contains no missing address here, but the zeros that stand for one in the kernel.
+        let has_zeros = |(net, len): &(Addr, u8)| {
+            *len < super::ast::full(net)
+                && [Addr::ANY4, Addr::ANY6].iter().any(|any| any.in_prefix(net, *len))
+        };
+        if !yes && addr.as_ref().is_some_and(has_zeros) {
+            return ALL;
+        }
         // An interface is known by its name where the condition is tested, by its name or index here; so the negation is not
         // pushed down, nor an index.
         if zone.is_some() && !yes {
@@ -248,4 +269,129 @@ fn hosts(which: Ends, operands: &[Operand], yes: bool) -> Pushdown {
 fn covers_mapped(net: &Addr, len: u8) -> bool {
     let (a, b) = (u128::from_be_bytes(*net.octets()), u128::from_be_bytes(*Addr::ANY4.octets()));
     len == 0 || (a ^ b) >> (128 - u32::from(len)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::filter::{Filter, Problem};
+    use crate::model::{Endpoint, Family, Proto, State};
+    use crate::table::SOCKETS;
+    use crate::testing::{process, row, snapshot};
+
+    /// Operands of every field that is pushed down, missing values included.
+    const PUSHED_DOWN: &[&str] = &[
+        "state:listen",
+        "state!=listen",
+        "proto:tcp",
+        "proto:unix",
+        "proto!=udp",
+        "family:inet6",
+        "family!=inet",
+        "iface:eth0",
+        "iface:none",
+        "iface!=none",
+        "dev 0",
+        "cgroup=/",
+        "cgroup=/system.slice/nginx.service",
+        "cgroup:none",
+        "cgroup!=none",
+        "mark:1",
+        "mark:0x1/0xff",
+        "mark:none",
+        "mark!=none",
+        "mark:1,none",
+        "sport = 80",
+        "sport = 0",
+        "sport != 80",
+        "sport = *",
+        "dport = *",
+        "dport gt 100",
+        "port:none",
+        "lport:none",
+        "rport:none",
+        "rport!=none",
+        "src 10.0.0.0/8",
+        "dst 10.0.0.0/8",
+        "dst *",
+        "remote:none",
+        "remote!=none",
+        "remote:0.0.0.0/8",
+        "remote:0.0.0.0/0",
+        "remote:::/0",
+        "local:none",
+        "local!=none",
+        "remote:none remote:0.0.0.0/8",
+        "proto:unix mark:none",
+        "autobound",
+    ];
+
+    #[test]
+    fn bounds_of_every_field_keep_every_row_that_matches() {
+        let mut rows = Vec::new();
+        for (proto, _) in Proto::ALL {
+            for (local, remote) in
+                [("10.0.0.4:80", "*"), ("10.0.0.4:80", "10.0.0.9:443"), ("[::1]:80", "[::1]:9")]
+            {
+                for state in [State::Listen, State::Established, State::Unconn, State::TimeWait] {
+                    let mut r = row(proto, state, local, remote, &[0]);
+                    if !proto.is_inet() {
+                        // Names instead of addresses.
+                        (r.socket.local, r.socket.remote) = (Endpoint::default(), Endpoint::default());
+                        r.socket.family = Family::ALL
+                            .iter()
+                            .find(|(_, n)| *n == proto.name())
+                            .map_or(Family::Unix, |(f, _)| *f);
+                    }
+                    rows.push(r);
+                }
+            }
+        }
+        let mut bound = row(Proto::Udp, State::Unconn, "0.0.0.0:0", "*", &[]);
+        bound.socket.iface = 2;
+        rows.push(bound);
+        let snap = snapshot(rows, vec![process(812, "nginx", 33, 10, 1024)], &[]);
+        for text in PUSHED_DOWN {
+            for text in [(*text).to_owned(), format!("not ({text})")] {
+                let filter = Filter::parse(&text, &SOCKETS).unwrap_or_else(|e| panic!("{text}: {e}"));
+                let push = filter.pushdown();
+                for r in (0..snap.live).filter(|r| filter.matches(&snap, *r)) {
+                    let s = snap.socket(r);
+                    assert!(
+                        push.protos.has(s.proto) && push.states.has(s.state),
+                        "{text} loses {:?} {:?}",
+                        s.proto,
+                        s.state
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn ports_are_c_numbers() {
+        let rows = || vec![row(Proto::Tcp, State::Listen, "10.0.0.4:22", "*", &[])];
+        let snap = snapshot(rows(), vec![], &[]);
+        let matches =
+            |text: &str| Filter::parse(text, &SOCKETS).map(|f| f.matches(&snap, 0)).map_err(|e| e.kind);
+        for text in [
+            "sport = 22",
+            "sport = 0x16",
+            "sport = :0X16",
+            "sport = 026",
+            "port:0x10-0x20",
+            "src 10.0.0.4:026",
+        ] {
+            assert_eq!(matches(text), Ok(true), "{text}");
+        }
+        for text in ["sport = *", "sport = :*", "dport = *", "dev 0"] {
+            assert_eq!(matches(text), Ok(true), "{text}");
+        }
+        for text in ["sport != *", "dev != 0", "remote:0.0.0.0/8", "sport = 0x17"] {
+            assert_eq!(matches(text), Ok(false), "{text}");
+        }
+        assert_eq!((matches("remote:none"), matches("dst 0.0.0.0/0")), (Ok(true), Ok(true)));
+        for text in ["sport = 08", "sport = 0x", "sport = 0x10000", "sport = 22x", "sport = 0200000"] {
+            assert_eq!(matches(text), Err(Problem::BadValue), "{text}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! One value of a filter as it was typed, and the errors about it.
 
-use super::{FilterError, Problem, state_sets};
+use super::error::{FilterError, Problem};
+use super::state_sets;
 use crate::format::did_you_mean;
 use crate::model::lang::tr;
 use crate::model::text::escape;

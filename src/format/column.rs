@@ -1,7 +1,7 @@
 //! Columns: kind, widths, needs, role and how a value is read.
 
-use super::Value;
 use super::did_you_mean::same_word;
+use super::value::Value;
 use crate::model::{Needs, Snapshot, tcp_info::TcpField};
 
 /// Kind and unit of the values of a column: decides how they are formatted and compared.

@@ -1,6 +1,6 @@
 //! Columns that fit a width, and the width of each.
 
-use super::{Align, Column, Kind, Width};
+use super::column::{Align, Column, Kind, Width};
 
 /// A column to be placed.
 #[derive(Clone, Copy, Debug)]

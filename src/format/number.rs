@@ -1,6 +1,6 @@
 //! Numbers as text: counts, bytes, rates and shares.
 
-use super::Kind;
+use super::column::Kind;
 use super::duration::{age, duration};
 use super::style::Style;
 

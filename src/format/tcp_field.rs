@@ -1,6 +1,6 @@
 //! Value of one `tcp_info` field of a socket row.
 
-use super::Value;
+use super::value::Value;
 use crate::model::struct_layout::MPTCP;
 use crate::model::{AttrSet, Missing, Proto, Snapshot, State, tcp_info::TcpField};
 

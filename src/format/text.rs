@@ -1,9 +1,10 @@
 //! Values as text.
 
+use super::column::Kind;
 use super::number::{number_text, thousands, trim_float};
 use super::style::Style;
+use super::value::Value;
 use super::width::width;
-use super::{Kind, Value};
 use crate::model::addr::push_number;
 use crate::model::text::escape;
 use crate::model::{Endpoint, Missing, StateCounts};

@@ -4,252 +4,26 @@
 //! decoded on access, up to the bytes present: shorter structures of older kernels and longer ones of newer kernels are
 //! both valid.
 
+mod attrs;
 mod mptcp;
 mod netlink;
 mod packet;
 mod sctp;
+mod skmem;
 mod tcp;
 mod tipc;
 mod ulp;
 mod unix;
 mod xdp;
 
+pub use attrs::{AttrIter, Attrs};
 pub use mptcp::Subflow;
+pub use skmem::SkMem;
 pub use tcp::{Bbr, Md5Key, Transfer};
 pub(crate) use tcp::{MD5SIG, MD5SIG_HEAD};
 pub use tipc::Tipc;
 pub use ulp::Tls;
 pub use unix::Vfs;
-
-use super::bytes::{Endian, one_bit_fields, read_u32, read_u64};
-use super::diag_attr::{inet, own};
-use super::struct_layout::Structure;
-use super::{Family, Proto, TcpInfo, diag_attr};
-
-/// View of the attributes of one socket.
-#[derive(Clone, Copy, Debug)]
-pub struct Attrs<'a> {
-    bytes: &'a [u8],
-    family: Family,
-    proto: Proto,
-    /// `tcp_info` kept outside `bytes`, if any.
-    info: Option<TcpInfo<'a>>,
-}
-
-impl<'a> Attrs<'a> {
-    /// View of raw `struct nlattr` bytes of a socket of this family and protocol.
-    pub const fn new(bytes: &'a [u8], family: Family, proto: Proto) -> Self {
-        Self { bytes, family, proto, info: None }
-    }
-
-    /// Sets the `tcp_info` that is kept outside these bytes.
-    #[must_use]
-    pub const fn with_info(self, info: TcpInfo<'a>) -> Self {
-        Self { info: Some(info), ..self }
-    }
-
-    /// All attributes: number (flag bits removed) and payload. Stops at the first malformed one.
-    #[expect(clippy::iter_without_into_iter, reason = "iterated in one place only")]
-    pub fn iter(&self) -> AttrIter<'a> {
-        AttrIter { rest: self.bytes }
-    }
-
-    /// Payload of the first attribute with this number.
-    pub fn get(&self, number: u16) -> Option<&'a [u8]> {
-        self.iter().find(|(n, _)| *n == number).map(|(_, b)| b)
-    }
-
-    /// Bytes of a structure; `None` for another protocol.
-    pub fn structure(&self, s: &Structure) -> Option<&'a [u8]> {
-        if self.proto == s.proto { self.get(s.attr) } else { None }
-    }
-
-    /// Field of a structure by name.
-    pub fn field(&self, s: &Structure, name: &str) -> Option<u64> {
-        s.fields.iter().find(|f| f.name == name)?.read(self.structure(s)?)
-    }
-
-    fn u8(&self, number: u16) -> Option<u8> {
-        self.get(number)?.first().copied()
-    }
-
-    fn is_inet(&self) -> bool {
-        matches!(self.family, Family::Inet | Family::Inet6)
-    }
-
-    fn inet_u8(&self, number: u16) -> Option<u8> {
-        if self.is_inet() { self.u8(number) } else { None }
-    }
-
-    fn inet_u32(&self, number: u16) -> Option<u32> {
-        if self.is_inet() { read_u32(self.get(number)?, 0) } else { None }
-    }
-
-    /// `tcp_info`, if the kernel sent it (`INET_DIAG_INFO`). Other protocols use the same number for other structures.
-    pub fn tcp_info(&self) -> Option<TcpInfo<'a>> {
-        if self.info.is_some() || self.proto != Proto::Tcp {
-            return self.info;
-        }
-        self.get(inet::INFO).map(TcpInfo::new)
-    }
-
-    /// Socket memory (`INET_DIAG_SKMEMINFO` and its counterparts).
-    pub fn skmem(&self) -> Option<SkMem<'a>> {
-        let number = match self.family {
-            Family::Inet | Family::Inet6 => inet::SKMEMINFO,
-            Family::Unix => diag_attr::unix::MEMINFO,
-            Family::Packet => diag_attr::packet::MEMINFO,
-            Family::Netlink => diag_attr::netlink::MEMINFO,
-            Family::Xdp => diag_attr::xdp::MEMINFO,
-            _ => return None,
-        };
-        self.get(number).map(SkMem)
-    }
-
-    /// Packets dropped on receive, from `SK_MEMINFO_DROPS` or the `drops` column of `/proc/net/udp`; messages for TIPC.
-    pub fn drops(&self) -> Option<u32> {
-        match self.family {
-            Family::Tipc => self.tipc()?.drops,
-            _ => self.skmem().and_then(|m| m.drops()).or_else(|| self.inet_u32(own::PROC_DROPS)),
-        }
-    }
-
-    /// Name of the congestion control algorithm (`INET_DIAG_CONG`): `cubic`.
-    pub fn congestion(&self) -> Option<&'a str> {
-        if !self.is_inet() {
-            return None;
-        }
-        let raw = self.get(inet::CONG)?;
-        let end = raw.iter().position(|b| *b == 0).unwrap_or(raw.len());
-        std::str::from_utf8(&raw[..end]).ok().filter(|s| !s.is_empty())
-    }
-
-    /// IPv4 type-of-service byte (`INET_DIAG_TOS`).
-    pub fn tos(&self) -> Option<u8> {
-        self.inet_u8(inet::TOS)
-    }
-    /// IPv6 traffic class byte (`INET_DIAG_TCLASS`).
-    pub fn tclass(&self) -> Option<u8> {
-        self.inet_u8(inet::TCLASS)
-    }
-    /// True for an IPv6-only socket (`IPV6_V6ONLY`).
-    pub fn v6only(&self) -> Option<bool> {
-        self.inet_u8(inet::SKV6ONLY).map(|b| b != 0)
-    }
-    /// Firewall mark (`SO_MARK`); reported only with `CAP_NET_ADMIN`.
-    pub fn mark(&self) -> Option<u32> {
-        self.inet_u32(inet::MARK)
-    }
-    /// Traffic control class or socket priority (`INET_DIAG_CLASS_ID`).
-    pub fn class_id(&self) -> Option<u32> {
-        self.inet_u32(inet::CLASS_ID)
-    }
-    /// Inode of the cgroup v2 directory of the socket (`INET_DIAG_CGROUP_ID`).
-    pub fn cgroup_id(&self) -> Option<u64> {
-        if self.is_inet() { read_u64(self.get(inet::CGROUP_ID)?, 0) } else { None }
-    }
-    /// Bits of `struct inet_diag_sockopt`: bit n is the field declared n-th, counted from 0.
-    pub fn sockopt(&self) -> Option<u16> {
-        if !self.is_inet() {
-            return None;
-        }
-        let raw = self.get(inet::SOCKOPT)?;
-        Some(one_bit_fields([*raw.first()?, *raw.get(1).unwrap_or(&0)], Endian::NATIVE))
-    }
-    /// Socket type (socket(2)): 1 stream, 2 datagram, 3 raw, 5 seqpacket.
-    pub fn kind(&self) -> Option<u8> {
-        self.u8(own::KIND)
-    }
-    /// Directions shut down: bit 0 receive, bit 1 send.
-    pub fn shutdown(&self) -> Option<u8> {
-        match self.family {
-            Family::Inet | Family::Inet6 => self.u8(inet::SHUTDOWN),
-            Family::Unix => self.u8(diag_attr::unix::SHUTDOWN),
-            Family::Vsock => self.u8(own::VSOCK_SHUTDOWN),
-            _ => None,
-        }
-    }
-}
-
-/// Payload of a nested attribute.
-fn nested_attr(nested: &[u8], number: u16) -> Option<&[u8]> {
-    AttrIter { rest: nested }.find(|(n, _)| *n == number).map(|(_, b)| b)
-}
-
-/// Iterator over consecutive `struct nlattr`.
-#[derive(Clone, Debug)]
-pub struct AttrIter<'a> {
-    rest: &'a [u8],
-}
-
-impl AttrIter<'_> {
-    /// Number of trailing bytes that form no whole attribute; 0 after a well-formed list.
-    pub const fn leftover(&self) -> usize {
-        self.rest.len()
-    }
-}
-
-impl<'a> Iterator for AttrIter<'a> {
-    type Item = (u16, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let head = self.rest.get(..4)?;
-        let len = usize::from(u16::from_ne_bytes([head[0], head[1]]));
-        // Top two bits: NLA_F_NESTED and NLA_F_NET_BYTEORDER.
-        let number = u16::from_ne_bytes([head[2], head[3]]) & 0x3fff;
-        let payload = self.rest.get(4..len)?;
-        let next = len.next_multiple_of(4).min(self.rest.len());
-        self.rest = &self.rest[next..];
-        Some((number, payload))
-    }
-}
-
-/// Socket memory: an array of `u32` indexed by `SK_MEMINFO_*` (`include/uapi/linux/sock_diag.h`), in bytes except the
-/// drops.
-#[derive(Clone, Copy, Debug)]
-pub struct SkMem<'a>(pub &'a [u8]);
-
-impl SkMem<'_> {
-    fn word(&self, i: usize) -> Option<u32> {
-        read_u32(self.0, i * 4)
-    }
-    /// Receive buffer in use (`RMEM_ALLOC`), bytes.
-    pub fn rmem_alloc(&self) -> Option<u32> {
-        self.word(0)
-    }
-    /// Receive buffer limit (`RCVBUF`), bytes.
-    pub fn rcvbuf(&self) -> Option<u32> {
-        self.word(1)
-    }
-    /// Bytes handed to the device and not freed yet (`WMEM_ALLOC`).
-    pub fn wmem_alloc(&self) -> Option<u32> {
-        self.word(2)
-    }
-    /// Send buffer limit (`SNDBUF`), bytes.
-    pub fn sndbuf(&self) -> Option<u32> {
-        self.word(3)
-    }
-    /// Bytes reserved for this socket and unused (`FWD_ALLOC`).
-    pub fn fwd_alloc(&self) -> Option<u32> {
-        self.word(4)
-    }
-    /// Queued for sending (`WMEM_QUEUED`), bytes.
-    pub fn wmem_queued(&self) -> Option<u32> {
-        self.word(5)
-    }
-    /// Options and filters (`OPTMEM`), bytes.
-    pub fn optmem(&self) -> Option<u32> {
-        self.word(6)
-    }
-    /// Bytes in the backlog while the socket is locked (`BACKLOG`).
-    pub fn backlog(&self) -> Option<u32> {
-        self.word(7)
-    }
-    /// Packets dropped on receive (`DROPS`), since Linux 4.6.
-    pub fn drops(&self) -> Option<u32> {
-        self.word(8)
-    }
-}
 
 /// Appends one attribute in netlink format, padded to four bytes. For tests, demo data and sources other than netlink.
 /// Payloads over 64 KiB are truncated.
@@ -264,6 +38,8 @@ pub fn push(out: &mut Vec<u8>, number: u16, payload: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::diag_attr::inet;
+    use crate::model::{Family, Proto};
 
     #[test]
     fn truncated_field_is_missing() {

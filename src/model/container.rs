@@ -1,6 +1,7 @@
 //! Containers, from cgroup paths and from container engines.
 
-use super::{Addr, Endpoint, Proto};
+use super::addr::{Addr, Endpoint};
+use super::proto::Proto;
 use serde::{Deserialize, Serialize};
 
 /// Container engine, as identified by a cgroup path.

@@ -1,6 +1,6 @@
 //! Counters of a TCP connection at earlier polls, for deltas over a recent window instead of since connect.
 
-use super::TcpInfo;
+use super::tcp_info::TcpInfo;
 
 /// Minimum length of the window once the connection was observed that long, nanoseconds; the maximum is twice that.
 pub const WINDOW_NS: u64 = 30_000_000_000;

@@ -1,6 +1,6 @@
 //! Host names of addresses, as resolved so far.
 
-use super::Addr;
+use super::addr::Addr;
 use rustc_hash::FxHashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -1,6 +1,8 @@
 //! Port forwarding: evaluated NAT rules, user-space proxies and forwarded connections.
 
-use super::{Addr, Endpoint, Flow, Proto};
+use super::addr::{Addr, Endpoint};
+use super::proto::Proto;
+use super::sample::Flow;
 use serde::{Deserialize, Serialize};
 
 /// Hooks at which a rule translates (`enum nf_inet_hooks`).

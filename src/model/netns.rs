@@ -1,6 +1,6 @@
 //! Selection of network namespaces (`--netns`).
 
-use super::Namespace;
+use super::sample::Namespace;
 
 /// Network namespaces to read.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

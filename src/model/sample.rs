@@ -4,11 +4,19 @@ mod flow;
 pub mod nft;
 pub mod xtables;
 
+use super::addr::Addr;
+use super::attr::Attrs;
+use super::container::Container;
+use super::context::Contexts;
+use super::fault::Faults;
+use super::hosts::Hosts;
 use super::lang::noop;
-use super::{
-    Addr, Attrs, Container, Contexts, Counters, Faults, Hosts, Owner, Process, Services, Socket,
-    SystemLimits, TcpInfo, Wants,
-};
+use super::limit::{Counters, SystemLimits};
+use super::process::{Owner, Process};
+use super::services::Services;
+use super::socket::Socket;
+use super::tcp_info::TcpInfo;
+use super::wants::Wants;
 pub use flow::Flow;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

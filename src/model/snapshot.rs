@@ -1,12 +1,19 @@
 //! Display rows derived from the samples so far.
 
+use super::addr::{Addr, Endpoint, Scope};
+use super::attr::Attrs;
+use super::container::Container;
 use super::counter_window::{CounterHistory, CounterSnapshot};
+use super::fault::{Fault, Faults, Missing};
+use super::limit::{Alert, FullIn, Limit, SystemLimits, Unjudged};
 use super::nat::Pair;
-use super::{
-    Addr, Alert, Attrs, Container, Endpoint, Fault, Faults, FdKind, FdUsage, Flow, Forward, Forwards, FullIn,
-    Limit, Missing, Owner, Process, Proto, Sample, Scope, Socket, SocketId, Stamp, State, StateCounts,
-    SystemLimits, Unit, Unjudged,
-};
+use super::nat::{Forward, Forwards};
+use super::process::{FdKind, FdUsage, Owner, Process};
+use super::proto::Proto;
+use super::sample::{Flow, Sample, Stamp};
+use super::socket::{Socket, SocketId};
+use super::state::{State, StateCounts};
+use super::unit::Unit;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -1,6 +1,8 @@
 //! One socket as read by one poll.
 
-use super::{Addr, Endpoint, Family, Proto, State};
+use super::addr::{Addr, Endpoint};
+use super::proto::{Family, Proto};
+use super::state::State;
 use serde::{Deserialize, Serialize};
 
 /// Kernel identity of a socket: never a row number, never `(port, pid)`.

@@ -1,7 +1,9 @@
 //! Time a socket has spent in its current state.
 
+use super::attr::Attrs;
 use super::snapshot::SocketFacts;
-use super::{Attrs, Socket, State, TimerKind};
+use super::socket::{Socket, TimerKind};
+use super::state::State;
 
 /// Length of `TIME_WAIT` in seconds: `TCP_TIMEWAIT_LEN` of the kernel.
 const TIME_WAIT_S: f64 = 60.0;

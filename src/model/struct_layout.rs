@@ -1,8 +1,8 @@
 //! Field tables of the structures attached to sockets besides `tcp_info`.
 
-use super::Proto;
 use super::bytes::{read_u32, read_u64};
 use super::diag_attr::{inet, packet, xdp};
+use super::proto::Proto;
 
 /// Unit of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

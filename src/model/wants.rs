@@ -1,6 +1,8 @@
 //! Request of a poll: rows to read and data to read for each. Only what a column, filter or sort key needs is read.
 
-use super::{Addr, Proto, StateSet};
+use super::addr::Addr;
+use super::proto::Proto;
+use super::state::StateSet;
 use bitflags::bitflags;
 use serde::{Deserialize, Serialize};
 use std::ops::{BitOr, BitOrAssign};

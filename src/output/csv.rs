@@ -1,6 +1,6 @@
 //! Comma-separated values (RFC 4180): column names as header, exact numbers, empty fields for missing values.
 
-use super::Listing;
+use super::grid::Listing;
 use crate::format::Value;
 use crate::format::exact;
 use std::io::{self, Write};

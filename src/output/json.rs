@@ -1,6 +1,7 @@
 //! JSON (RFC 8259): valid for any name, numbers as numbers, missing as `null`.
 
-use super::{BLOCK, Event, Grid, Listing};
+use super::event::Event;
+use super::grid::{BLOCK, Grid, Listing};
 use crate::format::{self, Value};
 use crate::model::addr::push_number;
 use crate::model::text::is_hostile;

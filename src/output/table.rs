@@ -1,6 +1,6 @@
 //! Aligned columns: fitted to the terminal width, as wide as the content when piped; never wrapped.
 
-use super::{BLOCK, Listing};
+use super::grid::{BLOCK, Listing};
 use crate::format::column_layout::{Candidate, fit};
 use crate::format::{Align, Column, Kind};
 use crate::format::{push_cell, shorten, shorten_middle, width};

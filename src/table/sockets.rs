@@ -20,7 +20,7 @@ use self::age::info_words;
 use self::cells::{
     absent, activity, cgroup, cmdline, comm, comm_any, fds_open, fds_pct, fds_soft, finding, ip_only, is_ip,
     kind, limited, local, local_addr, not_tcp, owner, owners, peer_process, pid, pid_any, port, processes,
-    queue, rate, remote, remote_addr, send_q, service, skmem, sockopt, timer, uid,
+    rate, recv_q, remote, remote_addr, send_q, service, skmem, sockopt, timer, uid,
 };
 pub(crate) use self::cells::{end_name, ip_end};
 use super::cell::{
@@ -34,7 +34,7 @@ use crate::diagnose::finding::socket_diagnoses;
 use crate::diagnose::route;
 use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Tone, Value};
 use crate::model::snapshot::accept_share;
-use crate::model::{AttrSet, Backend, Family, Missing, SkMem, Snapshot, TimerKind};
+use crate::model::{AttrSet, Family, Missing, SkMem, Snapshot, TimerKind};
 
 const SKMEM: Needs = Needs::attrs(AttrSet::SKMEM);
 const INFO: Needs = Needs::RATES;
@@ -113,7 +113,7 @@ const GENERAL: &[Column] = &[
     Column::new("owner", "PROCESS", Kind::Text, 0, owner,
         "Process that owns the socket: name, pid and number of further owners; the last owner if there is none now.").role(Role::Owner).tone(owner_tone).process_column("comm")
         .called(&["held_by"]).wide(10, 18, 32).needs(Needs::OWNERS).any(comm_any),
-    Column::new("recv_q", "RECV-Q", Kind::Bytes, 10, |s, r| queue(s, s.socket(r).recv_q, Backend::reports_queues),
+    Column::new("recv_q", "RECV-Q", Kind::Bytes, 10, recv_q,
         "Bytes received and not read by the application; of a listener, connections in the accept queue.").role(Role::RecvQ)
         .called(&["recvq"]),
     Column::new("send_q", "SEND-Q", Kind::Bytes, 11, send_q,

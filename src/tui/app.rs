@@ -131,7 +131,7 @@ impl App {
         };
         app.status_message = app.options.status_message.as_deref().map(|s| strip_os_error(s).into_owned());
         if let Some(p) = &app.options.palette
-            && let Some(first) = p.faults().first()
+            && let Some(first) = crate::tui::theme::contrast_check::true_color_faults(p).first()
         {
             app.status_message = Some(format!("theme {}: {first}", p.name));
         }

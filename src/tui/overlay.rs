@@ -3,6 +3,7 @@
 mod actions;
 mod alerts;
 mod cells;
+mod chosen;
 mod columns;
 mod completion;
 mod confirm;
@@ -16,24 +17,14 @@ pub(crate) mod palette;
 mod saved;
 mod sort;
 mod states;
+mod window;
 
 use super::app::{App, Overlay};
 use super::canvas::Canvas;
-use super::event::{Action, Effect};
 use super::layout::Layout;
+pub(crate) use chosen::Chosen;
 use list::List;
 use ratatui::layout::{Position, Rect};
-
-/// Consequences of Enter in an overlay, beside the change of state.
-#[derive(Debug, Default)]
-pub(crate) struct Chosen {
-    /// Effects for the runner.
-    pub(crate) effects: Vec<Effect>,
-    /// Action to carry out next.
-    pub(crate) action: Option<Action>,
-    /// Index of the export format to write.
-    pub(crate) export: Option<usize>,
-}
 
 /// The open list, if the overlay is one.
 fn open_list(app: &App) -> Option<List> {
@@ -134,17 +125,4 @@ pub(crate) fn enter(app: &mut App) -> Chosen {
         Some(Overlay::Filter { .. } | Overlay::Explain { .. } | Overlay::Confirm(..)) | None => {}
     }
     Chosen::default()
-}
-
-/// Draws an empty window with a title; the area inside.
-fn window(app: &App, canvas: &mut Canvas<'_>, all: Rect, w: u16, h: u16, title: &str) -> Rect {
-    let w = w.min(all.width);
-    let h = h.min(all.height);
-    let r = Rect::new(all.x + (all.width - w) / 2, all.y + (all.height - h) / 2, w, h);
-    canvas.clear(r);
-    canvas.line(r, app.theme.ground.patch(app.theme.window));
-    canvas.line(Rect { height: 1.min(r.height), ..r }, app.theme.band);
-    canvas.put(r.x + 1, r.y, w.saturating_sub(2), title, app.theme.tab);
-    let aside = u16::from(w > 2);
-    Rect::new(r.x + aside, r.y + 1.min(h), w - 2 * aside, h.saturating_sub(1))
 }

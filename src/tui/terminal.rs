@@ -3,7 +3,7 @@
 pub mod backend;
 pub(crate) mod background_query;
 
-use super::Event;
+use super::event::Event;
 use super::terminal::background_query::{BackgroundQuery, Outcome, QUESTION};
 use crossterm::event::{
     DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,

@@ -2,37 +2,18 @@
 //!
 //! Colours are data: [`palette::PALETTES`], and theme files with the same names.
 
+mod color;
 pub mod contrast;
+pub mod contrast_check;
 mod glyphs;
 pub mod palette;
 
 pub use super::theme::glyphs::{ASCII, Glyphs, UNICODE};
 pub use super::theme::palette::{Palette, Tone};
+pub use color::Color;
 
 use crate::model::State;
 use ratatui::style::{Modifier, Style};
-
-/// Colour depth of the terminal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Color {
-    /// 24 bits.
-    #[default]
-    True,
-    /// The 256 of xterm.
-    Indexed,
-    /// The 16 ANSI colours.
-    Basic,
-    /// None: bold, dim, reverse and underline only.
-    None,
-}
-
-impl Color {
-    /// The lower depth of the two.
-    #[must_use]
-    pub fn least(self, other: Self) -> Self {
-        self.max(other)
-    }
-}
 
 /// Styles by role. The terminal's default foreground and background are kept, except where a role sets both.
 #[derive(Clone, Copy, Debug)]

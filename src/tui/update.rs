@@ -181,7 +181,11 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
                 app.overlay = Some(Overlay::States(app.filtered_state().unwrap_or(*first)));
             }
         }
-        Action::Click(x, y) => return click::click(app, x, y),
+        Action::Click(x, y) => {
+            if let Some(action) = click::click(app, x, y) {
+                return update(app, action);
+            }
+        }
         Action::Wheel(x, y, by) => click::wheel(app, x, y, by),
     }
     vec![]

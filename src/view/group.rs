@@ -1,6 +1,5 @@
 //! Groups of rows.
 
-use super::View;
 use super::sort::SortKey;
 use crate::format::{self, Column, Kind, Role, Value};
 use crate::model::lang::{noop, tr};
@@ -124,19 +123,26 @@ pub enum Key {
 }
 
 /// Groups sorted rows: reorders them and returns the groups.
-pub(crate) fn arrange(rows: &mut Vec<u32>, snap: &Snapshot, view: &View, by: GroupBy) -> Vec<Group> {
-    let order = view.order();
+pub(crate) fn arrange(
+    rows: &mut Vec<u32>,
+    snap: &Snapshot,
+    table: &'static Table,
+    sort: &[SortKey],
+    by: GroupBy,
+) -> Vec<Group> {
+    let default = if sort.is_empty() { super::sort::default(table) } else { Vec::new() };
+    let first = sort.first().or(default.first()).copied();
     let grouper = Grouper {
         snap,
-        view,
+        table,
         by,
-        sort: Sort { first: order.first().copied(), chosen: !view.sort.is_empty(), by },
+        sort: Sort { first, chosen: !sort.is_empty(), by },
         listeners: Listeners::new(snap),
     };
     let buckets = if by == GroupBy::State {
         Buckets::new(rows, |r| snap.socket(r).state).map(Key::State)
     } else {
-        Buckets::new(rows, |r| key(snap, view, by, r))
+        Buckets::new(rows, |r| key(snap, table, by, r))
     };
     let mut summed: Vec<(Group, &[u32])> =
         buckets.iter().map(|(k, members)| (grouper.sum(k.clone(), members, 0, 0), members)).collect();
@@ -241,9 +247,9 @@ fn is_ip(f: Family) -> bool {
     matches!(f, Family::Inet | Family::Inet6)
 }
 
-fn key(snap: &Snapshot, view: &View, by: GroupBy, row: usize) -> Key {
+fn key(snap: &Snapshot, table: &Table, by: GroupBy, row: usize) -> Key {
     let by_column = |name: &str| {
-        let column = view.table.column(name);
+        let column = table.column(name);
         column.map_or_else(|| Key::None(String::new()), |c| column_key(c, snap, row))
     };
     match by {
@@ -338,7 +344,7 @@ fn float(a: Option<f64>, b: Option<f64>, descending: bool) -> Ordering {
 /// Inputs of grouping.
 struct Grouper<'a> {
     snap: &'a Snapshot,
-    view: &'a View,
+    table: &'static Table,
     by: GroupBy,
     sort: Sort,
     listeners: Listeners,
@@ -399,7 +405,7 @@ impl Grouper<'_> {
     /// A group of these rows.
     fn sum(&self, key: Key, members: &[u32], depth: u8, outer: u64) -> Group {
         let mut hasher = FxHasher::default();
-        (self.view.table.id, self.by.name(), depth, outer).hash(&mut hasher);
+        (self.table.id, self.by.name(), depth, outer).hash(&mut hasher);
         match &key {
             Key::Process(p) => {
                 let i = &self.snap.sample.processes[*p as usize].info;
@@ -424,12 +430,12 @@ impl Grouper<'_> {
             },
             key,
         };
-        if self.view.table.is_sockets() {
+        if self.table.is_sockets() {
             self.sum_sockets(&mut out, members);
             return out;
         }
         let number = |role: Role, r: u32| {
-            let column = self.view.table.with_role(role).filter(|c| c.kind == Kind::BytesPerSec);
+            let column = self.table.with_role(role).filter(|c| c.kind == Kind::BytesPerSec);
             column.and_then(|c| c.value(self.snap, r as usize).number())
         };
         for r in members {

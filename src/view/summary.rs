@@ -1,6 +1,6 @@
 //! One row per group, as printed by `--group-by`.
 
-use super::Arranged;
+use super::arranged::Arranged;
 use super::group::{Group, GroupBy};
 use super::sort::SortKey;
 use crate::format::{Column, Kind, Value};

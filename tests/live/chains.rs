@@ -152,7 +152,7 @@ pub(crate) fn forwards_in_a_row_lead_from_the_first_client_to_the_last_server() 
     check(near["client"].as_str().is_some_and(|c| c.starts_with("127.0.0.1:")), || near.to_string())?;
     let single = at("ns:sv", "127.0.0.1:3003")?;
     check(single["client"].as_str().is_some_and(|c| c.starts_with("127.0.0.1:")), || single.to_string())?;
-    let all = rows(&["forwards", "ns:cl or ns:host", "-c", "proto,host,listens,finding,pid,clients"])?;
+    let all = rows(&["forwards", "ns:cl or ns:here", "-c", "proto,host,listens,finding,pid,clients"])?;
     let of_proxy = find(&all, "0.0.0.0:6113", "tcp")?;
     check(of_proxy["listens"] == true && of_proxy["finding"].is_null(), || of_proxy.to_string())?;
     check(of_proxy["pid"] == web.0.id() && of_proxy["clients"] == 1, || of_proxy.to_string())?;

@@ -158,13 +158,13 @@ pub(crate) fn rules_of_nft_and_iptables_match_nft_and_conntrack() -> Result<(), 
         ("udp", "203.0.113.0/25:5353", "dnat", "172.30.0.2:5300", "sv", true),
         ("tcp", "0.0.0.0:9001", "dnat", "172.30.0.2:80", "sv", true),
         ("tcp", "0.0.0.0:9002", "dnat", "172.30.0.2:81", "sv", false),
-        ("tcp", "0.0.0.0:2222", "redirect", "0.0.0.0:22", "host", false),
+        ("tcp", "0.0.0.0:2222", "redirect", "0.0.0.0:22", "here", false),
         ("tcp", "0.0.0.0:81", "dnat", "172.30.0.2:82", "sv", false),
         ("tcp", "0.0.0.0:8443", "dnat", "172.30.0.2:80", "sv", true),
         ("tcp", "[::]:8080", "dnat", "[fd00:30::2]:80", "sv", true),
         ("tcp", "0.0.0.0:7070", "dnat", "172.30.0.2:70", "sv", false),
-        ("tcp", "0.0.0.0:6000", "redirect", "0.0.0.0:6100", "host", false),
-        ("tcp", "0.0.0.0:6001", "redirect", "0.0.0.0:6100", "host", false),
+        ("tcp", "0.0.0.0:6000", "redirect", "0.0.0.0:6100", "here", false),
+        ("tcp", "0.0.0.0:6001", "redirect", "0.0.0.0:6100", "here", false),
     ] {
         let r = find(&all, host, proto)?;
         let fields = (&r["by"], &r["target"], &r["target_netns"], &r["listens"]);

@@ -60,6 +60,10 @@ pub(crate) fn namespaces_that_come_and_go_are_no_faults() -> Result<(), String> 
             shell.map(Program).map_err(|e| e.to_string())
         })
         .collect::<Result<_, _>>()?;
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").map_err(|e| e.to_string())?;
+    let path = |line: &str| Some(line.split(' ').nth(4)?.to_owned()).filter(|p| !p.starts_with("/run/"));
+    let nsfs = mounts.lines().filter(|l| l.contains(" net:[")).filter_map(path);
+    let foreign: Vec<String> = nsfs.filter_map(|p| Some(p.rsplit('/').next()?.to_owned())).collect();
     for choice in [Choice::Netlink, Choice::Proc] {
         let mut source = open(choice, None, Netns::All, None, Engines::Off).map_err(|e| e.to_string())?;
         let wants = Wants::default();
@@ -77,7 +81,9 @@ pub(crate) fn namespaces_that_come_and_go_are_no_faults() -> Result<(), String> 
             let odd = sample.faults.iter().find(|f| {
                 let unheld = choice == Choice::Proc && f.detail.contains("no process in it");
                 let brief = matches!(f.kind, FaultKind::Vanished | FaultKind::Interrupted);
-                f.subject != FaultSubject::Descriptors && !(brief || unheld)
+                // Mounts of the machine outside /run are visible here, and may not be entered.
+                let foreign = foreign.iter().any(|name| f.detail.contains(name));
+                f.subject != FaultSubject::Descriptors && !(brief || unheld || foreign)
             });
             check(odd.is_none(), || format!("{choice:?}: {odd:?}"))?;
         }
@@ -103,7 +109,7 @@ pub(crate) fn equal_addresses_in_two_namespaces_are_two_sockets() -> Result<(), 
         last = rows(&["list", "state:listen", "lport:7951"]).ok()?;
         let mut names: Vec<_> = last.iter().filter_map(|r| r["netns"].as_str()).collect();
         names.sort_unstable();
-        (names == ["host", after_process.as_str(), "red"]).then(|| last.clone())
+        (names == ["here", after_process.as_str(), "red"]).then(|| last.clone())
     })
     .map_err(|e| format!("{e}: {last:?}"))?;
     let of_red = found.iter().find(|r| r["netns"] == "red").ok_or("red")?;
@@ -257,4 +263,97 @@ pub(crate) fn peer_process_of_one_way_and_self_connected_sockets_is_known() -> R
     until("the server as peer of both", || peers(&clients).filter(|p| *p == want))?;
     let own = peers("proto:tcp lport:41901");
     check(own == Some(vec![format!("python3 {}", client.0.id())]), || format!("{own:?}"))
+}
+
+/// Namespaces that no `ns/net` of a process and no `ip netns` leads to: kept by a socket, a descriptor, a thread, a bind mount.
+pub(crate) fn namespaces_without_a_process_are_read() -> Result<(), String> {
+    let script = "\
+import ctypes, os, socket, threading, time
+l = ctypes.CDLL(None); home = os.open('/proc/self/ns/net', 0); L = []
+def new(port):
+    assert l.unshare(0x40000000) == 0
+    s = socket.socket(); s.bind(('127.77.7.7', port)); s.listen(); L.append(s)
+new(41140); l.setns(home, 0x40000000)
+def w(): new(41141); time.sleep(999)
+threading.Thread(target=w, daemon=True).start()
+while len(L) < 2: time.sleep(.01)
+new(41142); open('/run/my ns', 'w').close()
+assert l.mount(b'/proc/%d/ns/net' % os.getpid(), b'/run/my ns', None, 4096, None) == 0
+new(41143); k = os.open('/proc/self/ns/net', 0); l.setns(home, 0x40000000)
+open('/run/ready', 'w'); time.sleep(999)";
+    // Mounted where this test sees it.
+    let p = background(&["python3", "-c", script])?;
+    until("the listeners", || std::path::Path::new("/run/ready").exists().then_some(()))?;
+    let pid = p.0.id();
+    for by in ["walk", "bpf", "auto"] {
+        let rows = rows(&["list", "local:127.77.7.7", "-c", "local_port,owners,netns", "--owners", by])?;
+        let mut got: Vec<(u64, u64, String)> = rows
+            .iter()
+            .map(|r| {
+                let netns = r["netns"].as_str().unwrap_or_default();
+                let owner = r["owners"][0]["pid"].as_u64().unwrap_or(0);
+                (r["local_port"].as_u64().unwrap_or(0), owner, netns.to_owned())
+            })
+            .collect();
+        got.sort();
+        let ports: Vec<u64> = got.iter().map(|r| r.0).collect();
+        check(ports == [41140, 41141, 41142, 41143], || format!("{by}: {rows:?}"))?;
+        check(got.iter().all(|r| r.1 == u64::from(pid)), || format!("{by}: {got:?}"))?;
+        let name = |i: usize| got[i].2.as_str();
+        check(name(0) == format!("python3 {pid} socket"), || format!("{by}: {got:?}"))?;
+        check(name(1).starts_with("python3 ") && name(1) != format!("python3 {pid}"), || {
+            format!("{by}: {got:?}")
+        })?;
+        check(name(2) == "my ns", || format!("{by}: {got:?}"))?;
+        check(name(3).starts_with(&format!("python3 {pid} fd ")), || format!("{by}: {got:?}"))?;
+    }
+    // The namespace is not kept by reading it.
+    let mut source = super::owners::source_of(sockscope::model::Netns::All)?;
+    let ports = |source: &mut dyn sockscope::collect::Source| -> Option<Vec<u16>> {
+        let s = super::owners::read(source).ok()?;
+        Some(s.sockets.iter().map(|s| s.local.port).filter(|p| (41140..41144).contains(p)).collect())
+    };
+    check(ports(source.as_mut()).is_some_and(|p| p.len() == 4), || "the first poll".to_owned())?;
+    check(ports(source.as_mut()).is_some_and(|p| p.len() == 4), || "the second poll".to_owned())?;
+    drop(p);
+    until("the end of the listeners", || ports(source.as_mut()).filter(Vec::is_empty))?;
+    sh("umount '/run/my ns'").map(drop)
+}
+
+/// A namespace in which one process may be looked at and another not is one, and no namespace but the initial one is `host`.
+pub(crate) fn namespace_of_visible_and_hidden_processes_is_one() -> Result<(), String> {
+    let serve = "\
+import os, socket, subprocess, time
+s = socket.socket(); s.bind(('127.77.7.8', 41150)); s.listen()
+subprocess.Popen(['setpriv', '--reuid=65534', '--clear-groups', 'sleep', '999'])
+time.sleep(999)";
+    let _p = background(&["unshare", "-n", "python3", "-c", serve])?;
+    let as_user = |program: &str| {
+        let rows = Command::new("setpriv")
+            .args([
+                "--reuid=65534",
+                "--clear-groups",
+                program,
+                "list",
+                "local:127.77.7.8",
+                "-c",
+                "local,netns",
+                "-f",
+                "json",
+            ])
+            .output()
+            .map_err(|e| e.to_string())?;
+        serde_json::from_slice::<Vec<serde_json::Value>>(&rows.stdout).map_err(|e| e.to_string())
+    };
+    // The build directory may be closed to other users.
+    let copy = "/run/sockscope";
+    std::fs::copy(env!("CARGO_BIN_EXE_sockscope"), copy).map_err(|e| e.to_string())?;
+    sh("chmod 755 /run /run/sockscope")?;
+    let processes = || sh("pgrep -u 65534 sleep").ok();
+    until("the process of the user", processes)?;
+    let got = until("the listener", || as_user(copy).ok().filter(|r| !r.is_empty()))?;
+    check(got.len() == 1 && got[0]["netns"] != "host", || format!("{got:?}"))?;
+    // Root of this test is in a network namespace of its own, so its is not the host's.
+    let own = rows(&["list", "proto:netlink", "-c", "netns"])?;
+    check(!own.is_empty() && own.iter().all(|r| r["netns"] != "host"), || format!("{own:?}"))
 }

@@ -13,6 +13,11 @@ pub(crate) fn source(by: Option<OwnersBy>) -> Result<Box<dyn Source>, String> {
     open(Choice::Netlink, None, Netns::Here, by, Engines::Off).map_err(|e| e.to_string())
 }
 
+/// The owners of all these network namespaces.
+pub(crate) fn source_of(netns: Netns) -> Result<Box<dyn Source>, String> {
+    open(Choice::Netlink, None, netns, None, Engines::Off).map_err(|e| e.to_string())
+}
+
 pub(crate) fn read(source: &mut dyn Source) -> Result<Sample, String> {
     let wants = Wants::default().with(Reads::FD_KINDS);
     source.sample(&wants).map_err(|e| e.to_string())

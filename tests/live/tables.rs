@@ -168,3 +168,71 @@ pub(crate) fn socket_in_flight_has_the_reason() -> Result<(), String> {
     })?;
     check(Missing::NoVisibleProcess.reason().contains("SCM_RIGHTS"), || "the reason".to_owned())
 }
+
+/// Two processes with 30,000 descriptors between them: at a word both exchange their sockets by `SCM_RIGHTS` and `dup2`, and rename
+/// themselves. No count changes.
+const EXCHANGE: &str = "
+import os, resource, socket, sys, time
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]; resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+first = os.fork() > 0
+end = a if first else b
+s = socket.socket(); s.bind(('127.0.0.1', 41160 if first else 41161)); s.listen(5)
+F = [os.open('/dev/null', 0) for _ in range(15000)]
+open('/run/ready%d' % first, 'w')
+while not os.path.exists('/run/go'): time.sleep(.01)
+socket.send_fds(end, [b'x'], [s.fileno()])
+_, (n,), _, _ = socket.recv_fds(end, 9, 1)
+os.dup2(n, s.fileno()); os.close(n)
+open('/proc/self/comm', 'w').write('exchanged')
+open('/run/done%d' % first, 'w'); time.sleep(999)";
+
+/// An owner and a name without any sign of change are right after two seconds or one interval, with 30,000 descriptors.
+pub(crate) fn exchanged_sockets_have_their_owners_within_two_seconds() -> Result<(), String> {
+    use std::time::{Duration, Instant};
+    for (by, interval) in [
+        (Some(OwnersBy::Walk), 1000),
+        (Some(OwnersBy::BpfIter), 1000),
+        (None, 1000),
+        (Some(OwnersBy::Walk), 250),
+    ] {
+        for file in ["go", "done0", "done1"] {
+            let _ = std::fs::remove_file(format!("/run/{file}"));
+        }
+        let p = start(EXCHANGE, &["/run/ready0", "/run/ready1"])?;
+        let mut watch = source(by)?;
+        let interval = Duration::from_millis(interval);
+        let both = |s: &Sample| [41160, 41161].map(|port| owners(s, port).first().map_or(0, |o| o.0));
+        let before =
+            until("the owners", || read(watch.as_mut()).ok().map(|s| both(&s)).filter(|b| !b.contains(&0)))?;
+        // Long known.
+        for _ in 0..3 {
+            std::thread::sleep(interval);
+            read(watch.as_mut())?;
+        }
+        std::fs::write("/run/go", "").map_err(|e| e.to_string())?;
+        until("the exchange", || {
+            ["0", "1"].iter().all(|n| Path::new(&format!("/run/done{n}")).exists()).then_some(())
+        })?;
+        let exchanged = Instant::now();
+        let right = |s: &Sample| {
+            let renamed =
+                |pid: &u32| s.processes.iter().any(|q| q.info.pid == *pid && &*q.info.comm == "exchanged");
+            both(s) == [before[1], before[0]] && before.iter().all(renamed)
+        };
+        loop {
+            let read_at = Instant::now();
+            if right(&read(watch.as_mut())?) {
+                break;
+            }
+            let age = read_at - exchanged;
+            check(age < Duration::from_secs(2), || format!("{by:?}: wrong {age:?} after the exchange"))?;
+            std::thread::sleep(interval.saturating_sub(read_at.elapsed()));
+        }
+        drop(p);
+        // The child goes with its pid namespace at the latest; its ports are needed again.
+        let _ = std::process::Command::new("kill").args(before.map(|pid| pid.to_string())).status();
+        until("the end of both", || read(watch.as_mut()).ok().filter(|s| both(s) == [0, 0]))?;
+    }
+    Ok(())
+}

@@ -1,9 +1,12 @@
 //! Flags made from settings: every command takes those that are global.
 
-use super::schema::Setting;
-use super::settings;
+use super::list::{Settings, settings};
+use super::schema::{Context, Reader, Setting, Validators};
+use crate::cli::error::UsageError;
+use crate::filter::Saved;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
+use toml_edit::{Item, Value};
 
 /// The settings that were given as flags, with their values.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +75,25 @@ impl FromArgMatches for SettingFlags {
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Settings {
+    /// Overrides settings with the flags that were given.
+    pub fn apply(&mut self, flags: &SettingFlags, validators: Validators<'_>) -> Result<(), UsageError> {
+        for (setting, value) in flags.iter() {
+            let value = if setting.switch { Value::from(true) } else { Value::from(value) };
+            let views = self.views.iter().map(|(name, _)| name.clone()).collect();
+            let context =
+                Context { validators, saved: Saved::new(), views, name: String::new(), table: None };
+            let path = vec![format!("--{}", setting.flag.unwrap_or_default())];
+            let mut reader = Reader { text: "", context, path, line: 1, problems: Vec::new() };
+            self.read_entry(&setting.key, &Item::Value(value), &mut reader);
+            if let Some(p) = reader.problems.pop() {
+                return Err(UsageError(p.what));
+            }
+        }
         Ok(())
     }
 }

@@ -346,7 +346,7 @@ macro_rules! group {
 
         impl $Group {
             /// Reads one entry of this group.
-            fn read_entry(
+            pub(in crate::cli::settings) fn read_entry(
                 &mut self,
                 name: &str,
                 item: &toml_edit::Item,

@@ -1,7 +1,7 @@
 //! Settings as text: the commented file of `config --init`, and the listing of `config`.
 
+use super::list::settings;
 use super::schema::Setting;
-use super::settings;
 use std::fmt::Write as _;
 use toml_edit::{Document, TableLike};
 

@@ -171,7 +171,8 @@ pub enum BackendArg {
     Netlink,
     /// /proc/net
     Proc,
-    /// The crates netstat2 and sysinfo
+    /// The crates netstat2 and sysinfo: a second implementation to compare with, not a fallback
+    #[value(help = "The crates netstat2 and sysinfo: a second implementation to compare with")]
     Portable,
 }
 

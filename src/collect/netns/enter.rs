@@ -1,6 +1,7 @@
 //! Entering a network namespace, and reporting those that could not be entered.
 
 use super::{NetnsEntry, NetnsTable};
+use crate::collect::procs::Keeper;
 use crate::collect::source::stamp;
 use crate::model::{FaultKind, FaultSubject, Faults, Netns};
 use rustix::fd::{AsFd, OwnedFd};
@@ -52,6 +53,15 @@ impl NetnsEntry {
                 Ok(_) | Err(Errno::NOENT | Errno::SRCH) => {}
                 Err(e) => refusal = Refusal::Refused(e),
             }
+        }
+        match self.held.as_ref().map(Keeper::open) {
+            Some(Ok(fd)) if fstat(&fd).is_ok_and(|s| s.st_ino == self.namespace.inode) => {
+                return setns(&fd).map_err(Refusal::Refused);
+            }
+            Some(Err(e)) if !matches!(e, Errno::NOENT | Errno::SRCH | Errno::BADF) => {
+                refusal = Refusal::Refused(e);
+            }
+            _ => {}
         }
         Err(refusal)
     }

@@ -31,6 +31,10 @@ pub(crate) struct Member {
     pub(crate) lookup_poll: u64,
     /// The poll it was first found in this namespace in.
     pub(crate) joined_poll: u64,
+    /// Of a thread in another namespace than its process: the process.
+    pub(crate) thread_of: u32,
+    /// `inode` is that of the namespace, not of its tables.
+    pub(crate) readable: bool,
 }
 
 impl Member {
@@ -39,41 +43,80 @@ impl Member {
         now.saturating_sub(self.since_ns) < YOUNG_NS
     }
 
-    fn look_up(&mut self, proc: &Lookup, pid: u32, poll: u64) {
-        let inode = proc.netns_inode(pid);
+    /// Notes the namespace it is in now.
+    fn set(&mut self, pid: u32, found: Found, own: u64, poll: u64) {
+        let (inode, readable) = match found {
+            Found::Netns(inode) => (inode, true),
+            Found::Tables(inode) => (inode, false),
+            Found::None => (0, false),
+        };
         if inode != self.inode {
             self.joined_poll = poll;
-            let is_own = inode == proc.own;
-            self.start_ns = if is_own { 0 } else { procs::start_time_ns(pid).unwrap_or(0) };
+            self.start_ns = if inode == own { 0 } else { procs::start_time_ns(pid).unwrap_or(0) };
         }
-        (self.inode, self.lookup_poll) = (inode, poll);
+        (self.inode, self.readable, self.lookup_poll) = (inode, readable, poll);
     }
 }
 
-/// Reference values of a lookup.
+/// Visible identity of the namespace of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// Inode of the namespace.
+    Netns(u64),
+    /// Inode of its `net/dev`: another user's process.
+    Tables(u64),
+    /// Nothing.
+    None,
+}
+
+/// Directory of processes, and reference values of a lookup.
 struct Lookup {
     root: OwnedFd,
     /// Namespace of this process.
     own: u64,
-    /// Inode of its `net/dev`.
-    own_tables: u64,
+    /// Namespaces by the inode of their `net/dev`, as far as needed; that of this process first.
+    by_tables: FxHashMap<u64, u64>,
 }
 
 impl Lookup {
-    fn netns_inode(&self, pid: u32) -> u64 {
-        let inode =
-            |path: &str| statat(&self.root, format!("{pid}/{path}"), AtFlags::empty()).map(|s| s.st_ino);
-        match inode("ns/net") {
-            Ok(inode) => inode,
+    fn inode(&self, path: &str) -> Result<u64, Errno> {
+        statat(&self.root, path, AtFlags::empty()).map(|s| s.st_ino)
+    }
+
+    fn netns(&self, task: &str) -> Found {
+        match self.inode(&format!("{task}/ns/net")) {
+            Ok(inode) => Found::Netns(inode),
             // Of other users' processes only the tables are visible; these are files of the namespace.
-            Err(Errno::ACCESS | Errno::PERM) => match inode("net/dev") {
-                Ok(tables) if tables != self.own_tables => tables,
-                Ok(_) => self.own,
-                Err(_) => 0,
+            Err(Errno::ACCESS | Errno::PERM) => match self.inode(&format!("{task}/net/dev")) {
+                Ok(tables) => self.by_tables.get(&tables).map_or(Found::Tables(tables), |n| Found::Netns(*n)),
+                Err(_) => Found::None,
             },
-            Err(_) => 0,
+            Err(_) => Found::None,
         }
     }
+
+    /// Threads of a process that are in another namespace than its main thread.
+    fn threads_elsewhere(&self, pid: u32, main: Found) -> Vec<(u32, Found)> {
+        let path = format!("{pid}/task");
+        let single = statat(&self.root, &path, AtFlags::empty()).map_or(true, |s| s.st_nlink == 3);
+        let Found::Netns(_) = main else { return Vec::new() };
+        if single {
+            return Vec::new();
+        }
+        let process = openat(&self.root, pid.to_string(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        let tids = process.map_or_else(|_| Vec::new(), procs::tids);
+        let found = |tid: u32| (tid, self.netns(&format!("{path}/{tid}")));
+        tids.into_iter()
+            .filter(|tid| *tid != pid)
+            .map(found)
+            .filter(|(_, f)| is_elsewhere(*f, main))
+            .collect()
+    }
+}
+
+/// Returns true if a thread is known to be in another namespace than its main thread.
+fn is_elsewhere(thread: Found, main: Found) -> bool {
+    matches!(thread, Found::Netns(_)) && thread != main
 }
 
 /// Namespaces of all processes, by pid.
@@ -97,30 +140,84 @@ impl Members {
             Err(e) => return faults.add(FaultKind::Namespace, FaultSubject::Namespaces, e.to_string()),
         };
         let own_tables = super::stat("/proc/thread-self/net/dev").map_or(0, |s| s.0);
-        let proc = Lookup { root, own, own_tables };
+        let mut proc = Lookup { root, own, by_tables: [(own_tables, own)].into_iter().collect() };
         let mut entries = vec![MaybeUninit::uninit(); 32 * 1024];
-        let mut dir = RawDir::new(&proc.root, &mut entries);
+        let mut due = Vec::new();
         let mut older = Vec::new();
+        let mut dir = RawDir::new(&proc.root, &mut entries);
         while let Some(Ok(entry)) = dir.next() {
             let Some(pid) = entry.file_name().to_str().ok().and_then(|n| n.parse().ok()) else { continue };
             let since_ns = if poll == 1 { 0 } else { now };
             let m = self.0.entry(pid).or_insert(Member { since_ns, ..Member::default() });
             m.last_seen_poll = poll;
             if m.lookup_poll == 0 || m.is_young(now) {
-                m.look_up(&proc, pid, poll);
+                due.push(pid);
             } else {
                 older.push((m.lookup_poll, pid));
             }
         }
-        self.0.retain(|_, m| m.last_seen_poll == poll);
         if older.len() > OLDER_PER_POLL {
             older.select_nth_unstable(OLDER_PER_POLL);
             older.truncate(OLDER_PER_POLL);
         }
-        for (_, pid) in older {
-            if let Some(m) = self.0.get_mut(&pid) {
-                m.look_up(&proc, pid, poll);
+        due.extend(older.into_iter().map(|(_, pid)| pid));
+        self.look_up(&mut proc, &due, now, poll);
+        self.look_up_threads(&proc, poll);
+        self.0.retain(|_, m| m.last_seen_poll == poll);
+    }
+
+    /// Looks up these processes and their threads. Those of which only the tables are visible come last: the others show of which
+    /// namespace the tables are.
+    fn look_up(&mut self, proc: &mut Lookup, pids: &[u32], now: u64, poll: u64) {
+        let mut by_tables = Vec::new();
+        for pid in pids {
+            let found = proc.netns(&pid.to_string());
+            match found {
+                Found::Tables(_) => by_tables.push(*pid),
+                _ => self.set(*pid, found, proc.own, poll),
             }
+            for (tid, found) in proc.threads_elsewhere(*pid, found) {
+                let since_ns = if poll == 1 { 0 } else { now };
+                let new = Member { since_ns, thread_of: *pid, ..Member::default() };
+                self.0.entry(tid).or_insert(new).last_seen_poll = poll;
+                self.set(tid, found, proc.own, poll);
+            }
+        }
+        if by_tables.is_empty() {
+            return;
+        }
+        let mut readable: FxHashMap<u64, u32> = FxHashMap::default();
+        for (pid, m) in self.0.iter().filter(|(_, m)| m.readable && m.thread_of == 0) {
+            readable.entry(m.inode).or_insert(*pid);
+        }
+        for (netns, pid) in readable {
+            if let Ok(tables) = proc.inode(&format!("{pid}/net/dev")) {
+                proc.by_tables.entry(tables).or_insert(netns);
+            }
+        }
+        for pid in by_tables {
+            self.set(pid, proc.netns(&pid.to_string()), proc.own, poll);
+        }
+    }
+
+    /// Looks up again the threads known to be elsewhere.
+    fn look_up_threads(&mut self, proc: &Lookup, poll: u64) {
+        let is_due = |m: &Member| m.thread_of != 0 && m.last_seen_poll != poll;
+        let due: Vec<(u32, u32)> =
+            self.0.iter().filter(|(_, m)| is_due(m)).map(|(tid, m)| (*tid, m.thread_of)).collect();
+        for (tid, pid) in due {
+            let main = self.0.get(&pid).map_or(0, |m| m.inode);
+            let found = proc.netns(&format!("{pid}/task/{tid}"));
+            if is_elsewhere(found, Found::Netns(main)) {
+                self.set(tid, found, proc.own, poll);
+                self.0.entry(tid).and_modify(|m| m.last_seen_poll = poll);
+            }
+        }
+    }
+
+    fn set(&mut self, pid: u32, found: Found, own: u64, poll: u64) {
+        if let Some(m) = self.0.get_mut(&pid) {
+            m.set(pid, found, own, poll);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::model::{Container, ContainerEngine, ProcInfo, Unit, text};
 use std::collections::BTreeMap;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +29,45 @@ pub(crate) fn mounts(dev: u64) -> BTreeMap<u64, NetnsMount> {
                 let has_given_name = dir == MOUNT_DIRS[0] && !is_engine_id(&file_name(&path));
                 let created = (m.ctime(), m.ctime_nsec());
                 out.entry(m.ino()).or_insert(NetnsMount { path, created, has_given_name });
+            }
+        }
+    }
+    for path in bind_mounts(&std::fs::read("/proc/thread-self/mountinfo").unwrap_or_default()) {
+        let Ok(m) = std::fs::metadata(&path) else { continue };
+        if m.dev() == dev {
+            let has_given_name = !is_engine_id(&file_name(&path));
+            let created = (m.ctime(), m.ctime_nsec());
+            out.entry(m.ino()).or_insert(NetnsMount { path, created, has_given_name });
+        }
+    }
+    out
+}
+
+/// Paths at which network namespaces are mounted, by `mountinfo` (`proc_pid_mountinfo(5)`): their root is `net:[INODE]`.
+fn bind_mounts(mountinfo: &[u8]) -> Vec<PathBuf> {
+    let path = |line: &[u8]| {
+        let mut fields = line.split(|c| *c == b' ');
+        let root = fields.nth(3)?;
+        root.starts_with(b"net:[").then_some(())?;
+        Some(PathBuf::from(std::ffi::OsString::from_vec(unescaped(fields.next()?))))
+    };
+    mountinfo.split(|c| *c == b'\n').filter_map(path).collect()
+}
+
+/// Text of a field of `mountinfo`: blanks, backslashes and line ends are written as three octal digits.
+fn unescaped(field: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((first, after)) = rest.split_first() {
+        let octal = after.get(..3).filter(|d| *first == b'\\' && d.iter().all(|c| (b'0'..b'8').contains(c)));
+        match octal {
+            Some(d) => {
+                out.push(d.iter().fold(0u8, |n, c| n.wrapping_mul(8).wrapping_add(c - b'0')));
+                rest = &after[3..];
+            }
+            None => {
+                out.push(*first);
+                rest = after;
             }
         }
     }
@@ -159,6 +198,14 @@ mod tests {
         let mut renamed = Container::new(ContainerEngine::Podman, &id);
         renamed.name = Some("renamed".into());
         assert_eq!(name_of(&all, &[70, 75, 94], &[renamed]).as_deref(), Some("renamed"));
+    }
+
+    #[test]
+    fn bind_mounts_of_network_namespaces_are_found_in_mountinfo() {
+        let text = b"23 29 0:21 / /proc rw - proc proc rw\n\
+            90 29 0:4 net:[4026532201] /srv/my\\040ns rw shared:5 - nsfs nsfs rw\n\
+            91 29 0:4 mnt:[4026532202] /srv/mnt rw - nsfs nsfs rw\nbroken\n";
+        assert_eq!(bind_mounts(text), [PathBuf::from("/srv/my ns")]);
     }
 
     #[test]

@@ -18,14 +18,9 @@ const TICK_MS: u64 = 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// Parameters of the parser: addresses are in the byte order of the machine.
-const fn system_info() -> ExplicitSystemInfo {
-    ExplicitSystemInfo {
-        boot_time_secs: 0,
-        ticks_per_second: 100,
-        page_size: 4096,
-        is_little_endian: cfg!(target_endian = "little"),
-    }
+/// Parameters of the parser: addresses are in the byte order of the machine that wrote the table.
+const fn system_info(is_little_endian: bool) -> ExplicitSystemInfo {
+    ExplicitSystemInfo { boot_time_secs: 0, ticks_per_second: 100, page_size: 4096, is_little_endian }
 }
 
 /// Returns true if this is the header line.
@@ -33,8 +28,25 @@ pub(crate) fn is_header(line: &[u8]) -> bool {
     line.trim_ascii_start().starts_with(b"sl ")
 }
 
+/// Byte order of the machine whose table this is: the loopback address, which has a socket on almost every machine, is written
+/// as a number in its order. That of this machine if there is none.
+pub(crate) fn is_little_endian(table: &str) -> bool {
+    let native = cfg!(target_endian = "little");
+    let (mut little, mut big) = (false, false);
+    for addr in table.split_ascii_whitespace().filter_map(|word| word.split_once(':')).map(|(addr, _)| addr) {
+        // 127.0.0.0/8, mapped or not, and ::1.
+        let v4 = addr.len() == 8 || addr.len() == 32 && addr.starts_with("0000000000000000");
+        let last = addr.get(addr.len().saturating_sub(8)..).unwrap_or_default();
+        if v4 {
+            little |= last.ends_with("7F") && last != "0000007F" || last == "01000000";
+            big |= last.starts_with("7F") && last != "7F000000" || last == "00000001";
+        }
+    }
+    if little == big { native } else { little }
+}
+
 /// Parses a line; the caller assigns the id of the socket.
-pub(crate) fn socket(line: &[u8], proto: Proto, family: Family) -> Result<Socket, Malformed> {
+pub(crate) fn socket(line: &[u8], proto: Proto, family: Family, little: bool) -> Result<Socket, Malformed> {
     let text = std::str::from_utf8(line).map_err(|_| Malformed)?;
     if text.len() > LINE_MAX || !text.is_ascii() {
         return Err(Malformed);
@@ -42,7 +54,8 @@ pub(crate) fn socket(line: &[u8], proto: Proto, family: Family) -> Result<Socket
     // The parser expects a table with a header.
     let table = format!("sl\n{text}");
     Ok(if proto.has_tcp_states() {
-        let parsed = TcpNetEntries::from_buf_read(table.as_bytes(), &system_info()).map_err(|_| Malformed)?;
+        let parsed =
+            TcpNetEntries::from_buf_read(table.as_bytes(), &system_info(little)).map_err(|_| Malformed)?;
         let e = parsed.0.first().ok_or(Malformed)?;
         let state = State::from_kernel_tcp(e.state.clone() as u8).ok_or(Malformed)?;
         let mut s = Socket::new(SocketId { netns: 0, cookie: 0 }, family, proto, state);
@@ -51,7 +64,8 @@ pub(crate) fn socket(line: &[u8], proto: Proto, family: Family) -> Result<Socket
         s.timer = timer(text).ok_or(Malformed)?;
         s
     } else {
-        let parsed = UdpNetEntries::from_buf_read(table.as_bytes(), &system_info()).map_err(|_| Malformed)?;
+        let parsed =
+            UdpNetEntries::from_buf_read(table.as_bytes(), &system_info(little)).map_err(|_| Malformed)?;
         let e = parsed.0.first().ok_or(Malformed)?;
         let state = State::from_kernel_datagram(e.state.clone() as u8);
         let mut s = Socket::new(SocketId { netns: 0, cookie: 0 }, family, proto, state);
@@ -114,6 +128,32 @@ fn timer(line: &str) -> Option<Timer> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn socket(line: &[u8], proto: Proto, family: Family) -> Result<Socket, Malformed> {
+        super::socket(line, proto, family, cfg!(target_endian = "little"))
+    }
+
+    #[test]
+    fn byte_order_is_that_of_the_loopback_addresses() {
+        let native = cfg!(target_endian = "little");
+        for (table, little) in [
+            ("  sl  local_address\n 0: 0100007F:1F90 00000000:0000 0A", true),
+            (" 0: 7F000001:1F90 00000000:0000 0A", false),
+            (" 0: 3500007F:0035 00000000:0000 07", true),
+            (" 0: 00000000000000000000000001000000:0016 00000000000000000000000000000000:0000 0A", true),
+            (" 0: 00000000000000000000000000000001:0016 00000000000000000000000000000000:0000 0A", false),
+            (" 0: 00000000:0016 00000000:0000 0A", native),
+            ("", native),
+        ] {
+            assert_eq!(is_little_endian(table), little, "{table}");
+        }
+        let line = b" 0: 7F000001:1F90 0A000002:D431 01 0:0 00:0 0 0 0 7";
+        let s = super::socket(line, Proto::Tcp, Family::Inet, false).unwrap();
+        assert_eq!(
+            (s.local.to_string(), s.remote.to_string()),
+            ("127.0.0.1:8080".into(), "10.0.0.2:54321".into())
+        );
+    }
 
     const TCP: &str =
         "   0: 0100007F:1F90 0200007F:D431 01 0000000A:00000003 02:00000BB8 00000000  1000        4 4242 1 ";

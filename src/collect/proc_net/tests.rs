@@ -215,7 +215,7 @@ fn process_exited_while_read_is_vanished_not_unsupported() {
     }
     let mut s = read(tree().path());
     let before = s.faults.count(FaultKind::Unsupported);
-    read_tables(&root, 1, &mut s);
+    read_tables(&root, 1, NATIVE_LITTLE_ENDIAN, &mut s);
     child.wait().unwrap();
     assert!(s.faults.count(FaultKind::Vanished) > 0, "{:?}", s.faults);
     assert_eq!(s.faults.count(FaultKind::Unsupported), before, "{:?}", s.faults);
@@ -274,4 +274,75 @@ fn unreadable_root_is_an_error() {
         .map(|e| e.to_string())
         .unwrap();
     assert!(e.starts_with("open ") && e.contains("net/tcp") && !e.contains('\n'), "{e}");
+}
+
+/// The rows of these protocols: protocol, local end or name, inode.
+fn rows_of(root: &Path, protos: &[Proto]) -> Vec<(Proto, String, u64)> {
+    let protos = protos.iter().fold(ProtoSet::empty(), |set, p| set.with(*p));
+    let mut source = open(Choice::Auto, Some(root), Netns::All, None, Engines::Off).unwrap();
+    let s = source.sample(&Wants { protos, ..Wants::default() }).unwrap();
+    let end = |x: &crate::model::Socket| match x.local_name {
+        0 => x.local.to_string(),
+        name => s.names[name as usize].to_string(),
+    };
+    s.sockets.iter().map(|x| (x.proto, end(x), x.inode)).collect()
+}
+
+#[test]
+fn unix_packet_and_netlink_sockets_of_a_tree_are_read() {
+    let dir = tree();
+    let table = |name: &str, text: &str| fs::write(dir.path().join("net").join(name), text).unwrap();
+    table(
+        "unix",
+        "Num       RefCount Protocol Flags    Type St Inode Path\n0: 00000002 00000000 00010000 0001 01 600 /run/x\n",
+    );
+    table(
+        "packet",
+        "sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n0 3 3 0003 2 1 0 0 601\n",
+    );
+    table(
+        "netlink",
+        "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n0 0 812 00000001 0 0 0 2 0 602\n",
+    );
+    let want = [
+        (Proto::Unix, "/run/x".to_owned(), 600),
+        (Proto::Packet, "*:if2".to_owned(), 601),
+        (Proto::Netlink, "rtnl:812".to_owned(), 602),
+    ];
+    assert_eq!(rows_of(dir.path(), &[Proto::Unix, Proto::Packet, Proto::Netlink]), want);
+}
+
+#[test]
+fn tables_are_those_of_pid_1_where_net_is_a_link_to_the_reader() {
+    let dir = tree();
+    fs::create_dir_all(dir.path().join("1")).unwrap();
+    fs::rename(dir.path().join("net"), dir.path().join("1/net")).unwrap();
+    symlink("self/net", dir.path().join("net")).unwrap();
+    assert_eq!(rows_of(dir.path(), &[Proto::Udp]).len(), 1);
+}
+
+#[test]
+fn addresses_of_the_other_byte_order_are_recognised() {
+    let dir = tree();
+    let (loopback, far) =
+        if cfg!(target_endian = "little") { ("7F000001", "0A000009") } else { ("0100007F", "0900000A") };
+    let line = |addr: &str, n: u32| {
+        format!(
+            "   {n}: {addr}:01BB 00000000:0000 0A 00000000:00000003 00:00000000 00000000    33        0 {n} 1\n"
+        )
+    };
+    fs::write(dir.path().join("net/tcp"), format!("{HEAD}{}{}", line(loopback, 1), line(far, 2))).unwrap();
+    let ends: Vec<String> = rows_of(dir.path(), &[Proto::Tcp]).into_iter().map(|r| r.1).collect();
+    assert_eq!(ends[..2], ["127.0.0.1:443", "10.0.0.9:443"]);
+}
+
+#[test]
+fn process_captured_without_fd_is_listed_and_this_is_reported() {
+    let dir = tree();
+    fs::remove_dir_all(dir.path().join("812/fd")).unwrap();
+    let s = read(dir.path());
+    let process = s.processes.iter().find(|p| p.info.pid == 812).unwrap();
+    assert_eq!(process.fds, Err(crate::model::Missing::NotReported));
+    let fault = s.faults.iter().find(|f| f.subject == FaultSubject::Descriptors).unwrap();
+    assert_eq!((fault.kind, fault.count), (FaultKind::Unsupported, 1));
 }

@@ -50,7 +50,7 @@ struct Record {
     inode: u64,
     pid: u32,
     fd: u32,
-    /// Index in `FdKind::ALL`, and [`IO_URING`].
+    /// Index in `FdKind::ALL`, and [`IO_URING`] or [`NAMESPACE`].
     kind: u32,
     /// Descriptor table: 0 for that of the main thread, else a number that is the same for threads that share it.
     table: u32,
@@ -58,6 +58,8 @@ struct Record {
 
 /// Flag in [`Record::kind`]: an `io_uring`, which may hold registered sockets.
 const IO_URING: u32 = 1 << 16;
+/// Flag in [`Record::kind`]: a namespace of any kind.
+const NAMESPACE: u32 = 1 << 17;
 
 /// Descriptors by process, as they are read.
 #[derive(Default)]
@@ -127,10 +129,13 @@ impl Grouped {
 
 impl Record {
     fn add_to(&self, fds: &mut FdSet) {
-        if let Some((kind, _)) = FdKind::ALL.get((self.kind & !IO_URING) as usize) {
+        if let Some((kind, _)) = FdKind::ALL.get((self.kind & !(IO_URING | NAMESPACE)) as usize) {
             fds.add(self.fd, *kind, Some(self.inode));
             if self.kind & IO_URING != 0 {
                 fds.rings.push(self.fd);
+            }
+            if self.kind & NAMESPACE != 0 {
+                fds.namespace_fds.push(self.fd);
             }
         }
     }

@@ -88,6 +88,7 @@ fn rescan_fds(
         sockets: Vec::with_capacity(known.sockets.len() + 8),
         kinds: known.kinds,
         highest: known.highest,
+        netns: known.netns.clone(),
         ..FdSet::default()
     };
     let mut new = Vec::new();

@@ -39,6 +39,10 @@ pub(crate) struct FdSet {
     pub(crate) tables: Vec<u32>,
     /// Descriptors of `io_uring`s.
     pub(crate) rings: Vec<u32>,
+    /// Network namespaces of which descriptors are open: inode, and path below the process (`fd/7`).
+    pub(crate) netns: Vec<(u64, Box<str>)>,
+    /// Descriptors of namespaces of which the kind is not known.
+    pub(crate) namespace_fds: Vec<u32>,
 }
 
 impl FdSet {
@@ -71,8 +75,13 @@ impl FdSet {
         sockets.sort_unstable();
         // A table that was copied has what was open then at the same numbers.
         sockets.dedup();
-        let rings = tables.into_iter().flat_map(|t| t.rings).collect();
-        Self { sockets, kinds, highest, tables: counts, rings }
+        let mut all = Self { sockets, kinds, highest, tables: counts, ..Self::default() };
+        for t in tables {
+            all.rings.extend(t.rings);
+            all.netns.extend(t.netns);
+            all.namespace_fds.extend(t.namespace_fds);
+        }
+        all
     }
 
     /// Adds the sockets registered with an `io_uring` that have no descriptor.
@@ -87,7 +96,7 @@ impl FdSet {
     }
 
     /// Returns true if sockets may come and go without a change of the descriptors that a rescan reads.
-    pub(crate) fn has_more_than_one_table(&self) -> bool {
+    pub(crate) const fn has_more_than_one_table(&self) -> bool {
         !self.tables.is_empty() || !self.rings.is_empty()
     }
 }
@@ -134,6 +143,8 @@ pub(crate) fn scan_table(process: impl AsFd, table: &str, bufs: &mut Buffers) ->
         found.add(fd, FdKind::from_link(target), socket_inode(target));
         if target == b"anon_inode:[io_uring]" {
             found.rings.push(fd);
+        } else if let Some(inode) = netns_inode(target) {
+            found.netns.push((inode, format!("{table}/{fd}").into()));
         }
     })?;
     Ok(found)
@@ -211,6 +222,17 @@ fn link<'b>(dir: impl AsFd, name: &CStr, buf: &'b mut [MaybeUninit<u8>; 256]) ->
 /// The inode in `socket:[INODE]`.
 pub(crate) fn socket_inode(target: &[u8]) -> Option<u64> {
     decimal(target.strip_prefix(b"socket:[")?.strip_suffix(b"]")?)
+}
+
+/// The inode in `net:[INODE]`.
+fn netns_inode(target: &[u8]) -> Option<u64> {
+    decimal(target.strip_prefix(b"net:[")?.strip_suffix(b"]")?)
+}
+
+/// The network namespace that descriptor `path` of the process (`fd/7`) refers to, if it is one.
+pub(crate) fn netns_target(process: impl AsFd, path: &str, bufs: &mut Buffers) -> Option<u64> {
+    let name = std::ffi::CString::new(path).ok()?;
+    link(process, &name, &mut bufs.link).ok().and_then(netns_inode)
 }
 
 fn decimal(digits: &[u8]) -> Option<u64> {

@@ -69,6 +69,11 @@ impl ThreadTables {
             for fd in &fds.rings {
                 fd_scan::registered_sockets(&process, &format!("{table}info/{fd}"), &mut registered, bufs);
             }
+            for fd in &fds.namespace_fds {
+                let path = format!("{table}/{fd}");
+                let inode = fd_scan::netns_target(&process, &path, bufs);
+                fds.netns.extend(inode.map(|inode| (inode, path.into())));
+            }
         }
         fds.add_registered(&registered);
         fds

@@ -18,6 +18,11 @@ pub(crate) fn read() -> Privileges {
     }
 }
 
+/// Returns true if this process is in another pid namespace than the initial one, as in a container.
+pub(crate) fn is_pid_ns_nested() -> bool {
+    fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() != INITIAL_PID_NS)
+}
+
 /// Returns true if `/proc` hides other users' processes, by `mountinfo` (`proc_pid_mountinfo(5)`). The options of the file system
 /// are its last field; of several mounts on one path the last one is visible.
 fn has_hidepid(mountinfo: &str) -> bool {

@@ -14,8 +14,13 @@ use rustc_hash::FxHashSet;
 use rustix::io::Errno;
 use std::cmp::Reverse;
 
-/// Time a poll may spend on scanning processes without a sign of change, nanoseconds.
+/// Age that descriptors and names without a sign of change reach at most, nanoseconds, as far as the budgets below allow.
+const STALE_NS: u64 = 2_000_000_000;
+/// Time a poll may spend on scanning processes without a sign of change, nanoseconds: as much as [`STALE_NS`] takes, between these.
 const ROUND_ROBIN_NS: u64 = 10_000_000;
+const ROUND_ROBIN_MAX_NS: u64 = 100_000_000;
+/// Time a poll may spend on names and limits, nanoseconds: about 2,000 processes.
+const NAMES_NS: u64 = 50_000_000;
 /// Estimated cost of a scan per descriptor, nanoseconds.
 const SCAN_FD_NS: u64 = 3_000;
 
@@ -30,14 +35,13 @@ const FULL_SCAN_SHARE: u64 = 10;
 /// Unresolved inodes that are remembered.
 const UNRESOLVED_MAX: usize = 100_000;
 
-/// Unspent scan time of this and previous polls, nanoseconds. A process with more descriptors than one poll has time for
-/// waits until enough has accumulated, and so do those behind it, so that none is starved.
+/// Unspent scan time of this and previous polls, nanoseconds.
 #[derive(Debug, Default)]
 pub(crate) struct ScanBudget(u64);
 
 impl ScanBudget {
-    const fn begin_poll(&mut self) {
-        self.0 = self.0.saturating_add(ROUND_ROBIN_NS);
+    const fn add(&mut self, amount: u64) {
+        self.0 = self.0.saturating_add(amount);
     }
 
     const fn allows(&self, cost: u64) -> bool {
@@ -46,6 +50,32 @@ impl ScanBudget {
 
     const fn spend(&mut self, took: u64) {
         self.0 = self.0.saturating_sub(took);
+    }
+}
+
+/// Budgets of the round robin. A process that costs more than one poll has time for waits until enough has accumulated, in a
+/// budget of its own, so that it holds up no other.
+#[derive(Debug, Default)]
+struct RoundRobin {
+    small: ScanBudget,
+    large: ScanBudget,
+    /// Time of the previous poll, nanoseconds after boot.
+    last_ns: u64,
+}
+
+impl RoundRobin {
+    /// Adds the time of this poll: the share of `cost`, that of scanning everything, that keeps within [`STALE_NS`].
+    fn begin_poll(&mut self, cost: u64, interval: u64, any_large: impl Fn(u64) -> bool) -> u64 {
+        let share = (u128::from(cost) * u128::from(interval) / u128::from(STALE_NS)) as u64;
+        let amount = share.clamp(ROUND_ROBIN_NS, ROUND_ROBIN_MAX_NS);
+        let to_large = if any_large(amount) { amount / 2 } else { 0 };
+        // Time not needed in earlier polls is not saved up, except for the large ones.
+        self.small = ScanBudget(amount - to_large);
+        if to_large == 0 {
+            self.large = ScanBudget::default();
+        }
+        self.large.add(to_large);
+        amount
     }
 }
 
@@ -73,13 +103,13 @@ pub(crate) struct FdScanner {
     /// Inodes of the sockets of this sample, filled by a rescan.
     pub(super) sample_inodes: FxHashSet<u64>,
     last_full_scan: FullScan,
-    scan_budget: ScanBudget,
+    round_robin: RoundRobin,
 }
 
 impl FdScanner {
     /// Samples the descriptor targets of processes that grow or are near their limit.
-    pub(crate) fn sample_fd_targets(&mut self, table: &mut ProcessTable) {
-        fd_targets::sample_fd_targets(table, &mut self.bufs);
+    pub(crate) fn sample_fd_targets(&mut self, table: &mut ProcessTable, sample: &Sample) {
+        fd_targets::sample_fd_targets(table, sample, &mut self.bufs);
     }
 
     /// Scans the processes never scanned, and those whose descriptor count changed.
@@ -238,31 +268,64 @@ impl FdScanner {
         self.recheck_owners(table, &shared, &[], sample);
     }
 
-    /// Scans the least recently scanned processes, within the budget of this poll.
-    pub(crate) fn round_robin_scan(&mut self, table: &mut ProcessTable, sample: &mut Sample) {
-        let now = scan_time(sample);
-        let read_ns = |e: &ProcEntry| e.scanned_ns.min(e.info_ns);
-        let stale = table.entries().iter().filter(|(_, e)| e.is_scannable() && read_ns(e) < now);
-        let mut order: Vec<(u64, u32)> = stale.map(|(pid, e)| (read_ns(e), *pid)).collect();
-        order.sort_unstable();
-        self.scan_budget.begin_poll();
-        for (_, pid) in order {
-            let Some(e) = table.get(pid) else { continue };
-            let is_stale = e.scanned_ns < now;
-            let cost = if is_stale { u64::from(e.fd_count.unwrap_or(0)) * SCAN_FD_NS } else { 0 };
-            if !table.is_live() || !self.scan_budget.allows(cost) {
-                return;
-            }
-            let began = stamp().boot_ns;
-            if is_stale {
-                self.scan_one(table, pid, sample);
-            } else {
-                // A bpf read has its descriptors, but not its names and limits.
-                table.refresh_proc_info(pid);
-            }
-            self.scan_budget.spend(stamp().boot_ns.saturating_sub(began));
+    /// Scans the least recently scanned processes, and reads the names of the others, within the budgets of this poll.
+    pub(crate) fn round_robin_scan(
+        &mut self,
+        table: &mut ProcessTable,
+        bpf: &mut BpfOwners,
+        sample: &mut Sample,
+    ) {
+        if !table.is_live() {
+            return;
         }
-        self.scan_budget = ScanBudget::default();
+        let now = scan_time(sample);
+        let interval =
+            now.saturating_sub(std::mem::replace(&mut self.round_robin.last_ns, now)).min(STALE_NS);
+        // What would be older than that in the next poll.
+        let is_due = |read_ns: u64| read_ns < now && read_ns + STALE_NS < now + interval;
+        let scan_cost = |e: &ProcEntry| u64::from(e.fd_count.unwrap_or(0)) * SCAN_FD_NS;
+        let scannable = || table.entries().values().filter(|e| e.is_scannable());
+        let all = scannable().map(scan_cost).sum();
+        if scannable().any(|e| is_due(e.scanned_ns)) {
+            // All of them at once, if that costs less.
+            let pids: Vec<u32> =
+                table.entries().iter().filter(|(_, e)| e.is_scannable()).map(|(pid, _)| *pid).collect();
+            bpf.read_all(table, &pids, sample);
+        }
+        let stale = table.entries().iter().filter(|(_, e)| e.is_scannable() && e.scanned_ns < now);
+        let mut order: Vec<(u64, u32, u64)> =
+            stale.map(|(pid, e)| (e.scanned_ns, *pid, scan_cost(e))).collect();
+        order.sort_unstable();
+        let any_large = |amount: u64| order.iter().any(|(.., cost)| *cost > amount / 2);
+        let amount = self.round_robin.begin_poll(all, interval, any_large);
+        for (_, pid, cost) in order {
+            let is_large = cost > amount / 2;
+            let budget = |r: &mut RoundRobin| {
+                if is_large { std::mem::take(&mut r.large) } else { std::mem::take(&mut r.small) }
+            };
+            let mut left = budget(&mut self.round_robin);
+            let began = stamp().boot_ns;
+            if left.allows(cost) {
+                self.scan_one(table, pid, sample);
+                left.spend(stamp().boot_ns.saturating_sub(began));
+            }
+            *(if is_large { &mut self.round_robin.large } else { &mut self.round_robin.small }) = left;
+        }
+        refresh_names(table, is_due);
+    }
+}
+
+/// Reads names and limits that are due, the oldest first: exec, prctl and prlimit leave no trace in `/proc/PID/fd`.
+fn refresh_names(table: &mut ProcessTable, is_due: impl Fn(u64) -> bool) {
+    let due = table.entries().iter().filter(|(_, e)| e.info.is_some() && is_due(e.info_ns));
+    let mut order: Vec<(u64, u32)> = due.map(|(pid, e)| (e.info_ns, *pid)).collect();
+    order.sort_unstable();
+    let began = stamp().boot_ns;
+    for (_, pid) in order {
+        if stamp().boot_ns.saturating_sub(began) > NAMES_NS {
+            break;
+        }
+        table.refresh_proc_info(pid);
     }
 }
 
@@ -297,26 +360,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scan_costlier_than_one_polls_budget_waits_for_it_to_accumulate() {
-        let mut budget = ScanBudget::default();
-        let (long, short) = (25_000_000, 1_000_000);
+    fn large_process_waits_for_its_own_budget_and_holds_up_no_other() {
+        const MS: u64 = 1_000_000;
+        let mut round = RoundRobin::default();
+        let (large, second) = (300 * MS, 1_000 * MS);
         let mut scanned_in = Vec::new();
-        for poll in 0..8 {
-            budget.begin_poll();
-            while budget.allows(long) {
+        for poll in 0..16 {
+            // 100,000 descriptors in one process, 3,000 in others.
+            let amount = round.begin_poll(large + 9 * MS, second, |amount| large > amount / 2);
+            assert_eq!(amount, ROUND_ROBIN_MAX_NS);
+            assert!(round.small.allows(9 * MS), "poll {poll}");
+            round.small.spend(9 * MS);
+            if round.large.allows(large) {
+                round.large.spend(large);
                 scanned_in.push(poll);
-                budget.spend(long);
             }
         }
-        assert_eq!(scanned_in, [2, 4, 7], "25 ms of 10 ms per poll");
-        let mut short_scans = 0;
-        budget = ScanBudget::default();
-        budget.begin_poll();
-        while budget.allows(short) {
-            short_scans += 1;
-            budget.spend(short);
-        }
-        assert_eq!(short_scans, 10);
+        assert_eq!(scanned_in, [5, 11], "50 ms a poll");
+    }
+
+    #[test]
+    fn budget_scans_everything_within_two_seconds() {
+        const MS: u64 = 1_000_000;
+        // 30,000 descriptors cost 90 ms: 45 ms in each poll of a second, 22.5 ms in each of half a second.
+        let amount = |cost, interval| RoundRobin::default().begin_poll(cost, interval, |_| false);
+        assert_eq!(amount(90 * MS, 1_000 * MS), 45 * MS);
+        assert_eq!(amount(90 * MS, 500 * MS), 22 * MS + MS / 2);
+        assert_eq!(amount(90 * MS, STALE_NS), 90 * MS);
+        assert_eq!(
+            (amount(MS, 1_000 * MS), amount(9_000 * MS, STALE_NS)),
+            (ROUND_ROBIN_NS, ROUND_ROBIN_MAX_NS)
+        );
     }
 
     #[test]

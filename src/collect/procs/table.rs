@@ -183,6 +183,9 @@ impl ProcessTable {
         for pid in gone {
             self.remove(pid);
         }
+        let without_fd = self.entries.values().filter(|e| e.fd_count == Err(Missing::NotReported)).count();
+        let why = "no fd directory in the captured tree";
+        faults.add_many(FaultKind::Unsupported, FaultSubject::Descriptors, why, without_fd as u32);
     }
 
     /// Removes a process and its references to sockets.
@@ -270,6 +273,8 @@ impl ProcessTable {
         let fd_count = match threads.count(&dir, &mut self.counter) {
             Ok(n) => n.ok_or(Missing::Pending),
             Err(Errno::ACCESS | Errno::PERM) => Err(Missing::NotPermitted),
+            // A tree can be captured without it.
+            Err(Errno::NOENT) if !self.live && info.is_some() => Err(Missing::NotReported),
             Err(e) if info.is_some() => return Err(e),
             Err(_) => Err(Missing::NotApplicable),
         };
@@ -356,7 +361,7 @@ impl ProcessTable {
                 e.set_fd_count(fds.kinds.total());
             }
             e.from_bpf = true;
-            if fds.has_more_than_one_table() || !e.threads.tids.is_empty() {
+            if fds.has_more_than_one_table() || !fds.namespace_fds.is_empty() || !e.threads.tids.is_empty() {
                 // Rare: what the iterator does not have is read from /proc, if that is permitted.
                 let dir = ProcDir::get(&self.root, pid, e.dir.as_ref());
                 if let Some(dir) = dir {

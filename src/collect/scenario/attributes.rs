@@ -1,7 +1,8 @@
 //! Timers and attributes of sockets, encoded as the kernel sends them.
 
+use super::series::Series;
 use super::series::noise_below;
-use super::{Series, SocketSpec};
+use super::spec::SocketSpec;
 use crate::model::attr::push;
 use crate::model::diag_attr::inet;
 use crate::model::tcp_info::TCP_FIELDS;

@@ -19,8 +19,9 @@
 //! A number is `START` or `START+STEP` (step per poll), with an optional `~` for jitter; `K`, `M` and `G` multiply by powers of
 //! 1,024. Quoted text has the escapes `\n \t \r \e \\ \" \xNN \u{N}`, and `"text"*N` repeats it.
 
+use super::series::Series;
+use super::spec::{OwnerSpec, ProcessSpec, Scenario, SocketSpec};
 use super::words::{Word, number, words};
-use super::{OwnerSpec, ProcessSpec, Scenario, Series, SocketSpec};
 use crate::model::{Container, ContainerEngine, Endpoint, Family, Proto, State, nft};
 
 /// Error in the text of a scenario.
@@ -110,7 +111,7 @@ impl Scenario {
                 let port: u16 = number(arg(1)?.trim_start_matches(':'))?;
                 let target = endpoint(arg(2)?)?;
                 let location = format!("ip nat PREROUTING handle {port}");
-                let mut rule = nft::DnatRule { location, iface: None, proto, port, target };
+                let mut rule = nft::builder::DnatRule { location, iface: None, proto, port, target };
                 for w in &rest[3..] {
                     match w.key.as_str() {
                         "iface" => rule.iface = Some(w.value()?.to_owned()),

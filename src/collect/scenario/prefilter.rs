@@ -1,6 +1,6 @@
 //! Filtering by the kernel, simulated.
 
-use super::Scenario;
+use super::spec::Scenario;
 use crate::model::Socket;
 use crate::model::wants::{Prefilter, Side};
 

@@ -2,7 +2,8 @@
 
 use super::attributes::{attributes, timer};
 use super::prefilter::passes;
-use super::{OwnerSpec, ProcessSpec, Scenario, Series, SocketSpec};
+use super::series::Series;
+use super::spec::{OwnerSpec, ProcessSpec, Scenario, SocketSpec};
 use crate::collect::source::{CollectError, Source};
 use crate::model::{
     Addr, Backend, BackendInfo, Endpoint, FaultKind, FaultSubject, FdKind, FdKinds, FdUsage, Flow, Missing,

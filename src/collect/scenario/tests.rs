@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::collect::source::Source;
+use crate::model::State;
 use crate::model::{AttrSet, Missing, Reads, Sample, StateSet, Wants};
 
 fn all() -> Wants {

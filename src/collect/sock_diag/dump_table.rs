@@ -89,7 +89,8 @@ pub(crate) fn dump_table(
                     let family = if family == AF_INET { Family::Inet } else { Family::Inet6 };
                     let table = (file, table.proto, family);
                     let ids = &mut SyntheticIds::default();
-                    crate::collect::proc_net::read_table(Path::new(THREAD_SELF), table, ids, sample);
+                    let native = cfg!(target_endian = "little");
+                    crate::collect::proc_net::read_table(Path::new(THREAD_SELF), table, ids, native, sample);
                     return true;
                 }
                 let kind = match e {

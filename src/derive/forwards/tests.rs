@@ -81,7 +81,7 @@ pub(super) fn machine() -> Sample {
     for (port, target) in [(8080, "172.17.0.2:80"), (9090, "172.17.0.2:90"), (7070, "10.9.9.9:70")] {
         let location = "ip nat DOCKER handle 7".to_owned();
         let (iface, target) = (Some("!docker0".to_owned()), end(target));
-        nft.add_dnat(&nft::DnatRule { location, iface, proto: Proto::Tcp, port, target }).unwrap();
+        nft.add_dnat(&nft::builder::DnatRule { location, iface, proto: Proto::Tcp, port, target }).unwrap();
     }
     sample.netfilter = Some(Netfilter { nft: vec![nft], iptables: Vec::new() });
     sample.flows = vec![

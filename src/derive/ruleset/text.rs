@@ -160,6 +160,9 @@ pub(in crate::derive) fn values_within(
         if let Some(names) = interfaces(values, '*') {
             return names;
         }
+        if let Some((names, others)) = left_out_names(&values.complement(u128::MAX)) {
+            return format!("!{names} or {others}");
+        }
     }
     let left_out = all.subtract(values);
     let few = matches!(form, Form::AddrType | Form::CtState);
@@ -193,6 +196,23 @@ pub(in crate::derive) fn values_within(
 /// The conditions of a box: `family=ip protocol=tcp destination_port=80`.
 pub(in crate::derive) fn packets(packets: &PacketBox, fields: &Fields, v6: bool) -> String {
     let mut out = String::new();
+    for (field, set) in packets.fields().iter().filter(|(f, _)| fields.form(*f) == Form::Iface) {
+        // All but some names of a prefix: two alternatives.
+        let others = set.complement(u128::MAX);
+        if interfaces(set, '*').is_none()
+            && left_out_names(set).is_none()
+            && left_out_names(&others).is_some()
+            && let Some((first, last)) = others.hull()
+        {
+            let prefix = Intervals::span(first, last);
+            let parts = [set.subtract(&prefix), set.intersect(&prefix)].map(|part| {
+                let mut one = packets.clone();
+                one.set(*field, part);
+                self::packets(&one, fields, v6)
+            });
+            return parts.join(" | ");
+        }
+    }
     for (field, set) in packets.fields() {
         let all = if fields.form(*field) == Form::Addr { all_addresses(v6) } else { field.all() };
         if *set == all || fields.form(*field) == Form::Iface && set.single() == Some(0) {
@@ -203,10 +223,12 @@ pub(in crate::derive) fn packets(packets: &PacketBox, fields: &Fields, v6: bool)
         }
         out.extend(fields.name(*field).chars().map(|c| if c == ' ' { '_' } else { c }));
         out.push('=');
-        let left_out = left_out_names(set).filter(|_| fields.form(*field) == Form::Iface);
-        if let Some((names, others)) = left_out {
-            out.push_str(&format!("{names} {}=!{others}", fields.name(*field)));
-            continue;
+        if fields.form(*field) == Form::Iface {
+            let name = fields.name(*field);
+            if let Some((names, others)) = left_out_names(set) {
+                out.push_str(&format!("{names} {name}=!{others}"));
+                continue;
+            }
         }
         out.push_str(&values(set, *field, fields, v6));
     }

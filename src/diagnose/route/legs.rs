@@ -1,8 +1,10 @@
 //! Legs of a forwarded connection: from a client to the socket that accepts it, and on from there if that is a proxy.
 
-use super::MOST_LEGS;
 use crate::model::snapshot::Direction;
 use crate::model::{Endpoint, Flow, Forward, ForwardKind, Scope, Snapshot, Socket, State};
+
+/// Maximum number of forwards that a connection passes one after the other.
+pub(super) const MAX_LEGS: usize = 8;
 
 /// One leg.
 #[derive(Debug)]
@@ -40,13 +42,13 @@ pub(crate) enum Next<'a> {
 /// All legs of the connection of this row, from its first client on; empty if it is not forwarded.
 pub(crate) fn forward_legs(snap: &Snapshot, row: usize) -> Vec<Leg<'_>> {
     let mut leg = leg_of_row(snap, row);
-    for _ in 0..MOST_LEGS {
+    for _ in 0..MAX_LEGS {
         let Some(accepted) = accepted_before(snap, &leg) else { break };
         leg = leg_of_row(snap, accepted);
     }
     let mut out: Vec<Leg<'_>> = Vec::new();
     loop {
-        let end = leg.server.filter(|_| out.len() < MOST_LEGS);
+        let end = leg.server.filter(|_| out.len() < MAX_LEGS);
         let pair = end.and_then(|r| snap.pair_of(r).filter(|p| p.accepted == r as u32));
         let forward = end.and_then(|r| forward_of_accepted(snap, r));
         let (next, following) = match (pair, forward) {
@@ -97,7 +99,7 @@ fn leg_of_row(snap: &Snapshot, row: usize) -> Leg<'_> {
     let mut flows = snap.flows(row);
     if passing || flows.iter().any(|f| f.is_redirected()) {
         while let Some(later) =
-            flows.last().filter(|_| flows.len() < MOST_LEGS).and_then(|f| snap.flow_after(f))
+            flows.last().filter(|_| flows.len() < MAX_LEGS).and_then(|f| snap.flow_after(f))
         {
             flows.push(later);
         }

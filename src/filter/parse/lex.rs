@@ -1,8 +1,8 @@
 //! Lexer of values: bare, quoted, or a regular expression.
 
 use super::{Parsed, Parser};
-use crate::filter::Problem;
 use crate::filter::ast::Field;
+use crate::filter::error::Problem;
 use crate::filter::operand;
 use crate::filter::raw_value::{RawValue, error_at};
 use crate::model::lang::tr;

@@ -2,8 +2,10 @@
 
 use super::{Operator, Parsed, Parser, all_of, family_prefix, operator, word_operator};
 use crate::filter::ast::{Expr, Field, Op, Operand, Term, Test};
+use crate::filter::error::Problem;
 use crate::filter::raw_value::{RawValue, error_at, shown, unknown_state};
-use crate::filter::{Problem, operand, state_sets};
+use crate::filter::{operand, state_sets};
+
 use crate::model::lang::tr;
 use crate::model::{Family, StateSet};
 use crate::msg;
@@ -102,9 +104,11 @@ impl Parser<'_> {
             }
             ("sport" | "dport", _) => {
                 let (host, port) = Self::ss_port(&raw);
-                if host {
+                if host || port == "*" {
                     let end = if name.eq_ignore_ascii_case("sport") { "local" } else { "remote" };
                     let field = self.field(end, at..at)?;
+                    // `*` is any port, and any address.
+                    let raw = if host { raw } else { RawValue { text: "*".to_owned(), ..raw } };
                     return self.ss_host(field, None, &raw, list_op, 0);
                 }
                 self.list(field, list_op, vec![RawValue { text: port, ..raw }])
@@ -130,6 +134,10 @@ impl Parser<'_> {
                 self.list(field, Op::Is, vec![RawValue { text, quoted: true, ..raw }])
             }
             (_, Operator::Compare(cmp)) => self.compare(field, cmp, &raw),
+            // Interface number 0: bound to no interface.
+            ("dev", _) if raw.text == "0" => {
+                self.list(field, list_op, vec![RawValue { text: "none".to_owned(), quoted: false, ..raw }])
+            }
             _ => {
                 let free = name.eq_ignore_ascii_case("cgroup") || name.eq_ignore_ascii_case("dev");
                 let raw =

@@ -1,9 +1,9 @@
 //! MPTCP: subflows and tokens.
 
-use super::{Attrs, nested_attr};
-use crate::model::Proto;
+use super::attrs::{Attrs, nested_attr};
 use crate::model::bytes::{read_u32, read_u64};
 use crate::model::diag_attr::inet;
+use crate::model::proto::Proto;
 
 /// MPTCP subflow state of a TCP socket (`MPTCP_SUBFLOW_ATTR_*`, `include/uapi/linux/mptcp.h`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

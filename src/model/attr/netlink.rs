@@ -1,9 +1,9 @@
 //! Netlink sockets: port id, protocol, multicast groups.
 
-use super::Attrs;
-use crate::model::Family;
+use super::attrs::Attrs;
 use crate::model::bytes::{Endian, bitmap_bits, read_u32};
 use crate::model::diag_attr::{netlink, own};
+use crate::model::proto::Family;
 
 impl<'a> Attrs<'a> {
     /// Protocol number of a netlink or packet socket.

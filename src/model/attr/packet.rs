@@ -1,9 +1,9 @@
 //! Packet sockets: filter, flags, fanout.
 
-use super::Attrs;
-use crate::model::Family;
+use super::attrs::Attrs;
 use crate::model::bytes::read_u32;
 use crate::model::diag_attr::packet;
+use crate::model::proto::Family;
 
 impl<'a> Attrs<'a> {
     /// Filter program of a packet socket; empty without permission.

@@ -1,8 +1,9 @@
 //! SCTP associations: addresses of both ends.
 
-use super::Attrs;
+use super::attrs::Attrs;
+use crate::model::addr::Addr;
 use crate::model::diag_attr::inet;
-use crate::model::{Addr, Proto};
+use crate::model::proto::Proto;
 
 impl Attrs<'_> {
     /// Addresses of an SCTP association: local ([`inet::LOCALS`]) or of the peer ([`inet::PEERS`]).

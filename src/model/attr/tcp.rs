@@ -1,9 +1,10 @@
 //! TCP attributes beside `tcp_info`: transfer counters, BBR, MD5 signature keys, BPF storage.
 
-use super::Attrs;
+use super::attrs::Attrs;
+use crate::model::addr::Addr;
 use crate::model::bytes::{read_u32, read_u64};
 use crate::model::diag_attr::{inet, own};
-use crate::model::{Addr, Proto};
+use crate::model::proto::Proto;
 
 /// Bytes and retransmissions of a connection since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

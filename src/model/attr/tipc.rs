@@ -1,9 +1,9 @@
 //! TIPC sockets: congestion, published names, groups.
 
-use super::{AttrIter, Attrs};
-use crate::model::Family;
+use super::attrs::{AttrIter, Attrs};
 use crate::model::bytes::read_u32;
 use crate::model::diag_attr::tipc;
+use crate::model::proto::Family;
 
 /// State of a TIPC socket beyond its addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

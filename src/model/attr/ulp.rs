@@ -1,6 +1,6 @@
 //! Upper-layer protocols on TCP sockets (`INET_DIAG_ULP_INFO`): name and kernel TLS.
 
-use super::{Attrs, nested_attr};
+use super::attrs::{Attrs, nested_attr};
 use crate::model::diag_attr::inet;
 
 /// Kernel TLS state of a TCP socket (`TLS_INFO_*`, `include/uapi/linux/tls.h`).

@@ -1,9 +1,9 @@
 //! UNIX domain sockets: bound file, peer, accept queue.
 
-use super::Attrs;
-use crate::model::Family;
+use super::attrs::Attrs;
 use crate::model::bytes::read_u32;
 use crate::model::diag_attr::unix;
+use crate::model::proto::Family;
 
 /// File that a UNIX socket is bound to (`struct unix_diag_vfs`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

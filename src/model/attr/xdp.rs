@@ -1,9 +1,9 @@
 //! XDP sockets: queue and rings.
 
-use super::Attrs;
-use crate::model::Family;
+use super::attrs::Attrs;
 use crate::model::bytes::read_u32;
 use crate::model::diag_attr::xdp;
+use crate::model::proto::Family;
 
 impl Attrs<'_> {
     /// Interface and queue of an XDP socket.

@@ -1,6 +1,8 @@
 //! Tracked connections as the kernel reported them.
 
-use crate::model::{Endpoint, Proto, SocketId};
+use crate::model::addr::Endpoint;
+use crate::model::proto::Proto;
+use crate::model::socket::SocketId;
 use serde::{Deserialize, Serialize};
 
 /// One tracked connection (`nf_conntrack`; `include/uapi/linux/netfilter/nfnetlink_conntrack.h`).

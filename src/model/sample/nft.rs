@@ -3,9 +3,8 @@
 //! Attributes keep their kernel numbers; the constants at the end name the values. Nothing is interpreted here, so a
 //! ruleset can be written to a file and evaluated later.
 
-mod builder;
+pub mod builder;
 
-pub use builder::DnatRule;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of a value, an attribute or a register.

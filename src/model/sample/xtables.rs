@@ -1,7 +1,7 @@
 //! Tables of iptables-legacy as the kernel reported them (`include/uapi/linux/netfilter_ipv4/ip_tables.h`,
 //! `netfilter_ipv6/ip6_tables.h`, `netfilter/x_tables.h`).
 
-use crate::model::Family;
+use crate::model::proto::Family;
 use serde::{Deserialize, Serialize};
 
 /// One table of one network namespace.

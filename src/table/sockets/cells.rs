@@ -94,7 +94,14 @@ pub(crate) fn uid(snap: &Snapshot, row: usize) -> Result<u32, Missing> {
         State::TimeWait => Err(Missing::TimeWait),
         State::SynRecv => Err(Missing::Handshake),
         _ if s.inode == 0 && s.uid == 0 && is_ip(s) && row < snap.live => Err(Missing::Orphan),
-        _ => Ok(s.uid),
+        _ if s.proto.is_inet()
+            || s.proto == Proto::Packet
+            || snap.sample.backend.backend != Backend::Proc =>
+        {
+            Ok(s.uid)
+        }
+        // Not in /proc/net/unix and netlink.
+        _ => Err(Missing::NotReported),
     }
 }
 
@@ -230,8 +237,24 @@ pub(crate) fn queue<'a>(snap: &Snapshot, n: u32, is_reported: fn(Backend) -> boo
     }
 }
 
+/// Returns true if the source has no queues of this socket: `/proc/net/unix`.
+fn is_without_queues(snap: &Snapshot, s: &Socket) -> bool {
+    s.family == Family::Unix && snap.sample.backend.backend == Backend::Proc
+}
+
+pub(crate) fn recv_q<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    let s = snap.socket(row);
+    if is_without_queues(snap, s) {
+        return Value::Missing(Missing::NotReported);
+    }
+    queue(snap, s.recv_q, Backend::reports_queues)
+}
+
 pub(crate) fn send_q<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
     let s = snap.socket(row);
+    if is_without_queues(snap, s) {
+        return Value::Missing(Missing::NotReported);
+    }
     queue(snap, s.send_q, if s.is_listener() { Backend::reports_backlogs } else { Backend::reports_queues })
 }
 

@@ -1,6 +1,7 @@
 //! Views opened by name, and the session restored in the next run.
 
-use super::{App, Options};
+use super::App;
+use super::options::Options;
 use crate::table;
 use crate::view::preset::Session;
 

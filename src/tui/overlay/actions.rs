@@ -1,6 +1,6 @@
 //! List of actions on the selection.
 
-use super::Chosen;
+use super::chosen::Chosen;
 use super::list::{Entry, List};
 use crate::model::lang::tr;
 use crate::tui::act::Act;

@@ -1,6 +1,6 @@
 //! Confirmation of an action.
 
-use super::window;
+use super::window::window;
 use crate::model::lang::tr;
 use crate::msg;
 use crate::tui::app::{App, Overlay};

@@ -1,6 +1,6 @@
 //! Explanation of the selected cell, state or table.
 
-use super::window;
+use super::window::window;
 use crate::model::lang::tr;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width};

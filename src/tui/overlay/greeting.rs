@@ -1,6 +1,6 @@
 //! Card with the first keys to know, shown at the first start until a key is pressed.
 
-use super::window;
+use super::window::window;
 use crate::model::lang::{noop, tr};
 use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};

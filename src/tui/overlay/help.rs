@@ -1,6 +1,6 @@
 //! The help, generated from the command registry.
 
-use super::window;
+use super::window::window;
 use crate::diagnose::visibility::{PRIVILEGE_HELP, hidden};
 use crate::filter::LANGUAGE;
 use crate::format::wrap;

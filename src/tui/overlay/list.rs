@@ -1,6 +1,6 @@
 //! Lists over the table: their window, their lines and the line under the mouse.
 
-use super::window;
+use super::window::window;
 use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
 use ratatui::layout::Rect;

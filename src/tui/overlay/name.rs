@@ -1,6 +1,6 @@
 //! Prompt for the name of a saved filter or view.
 
-use super::Chosen;
+use super::chosen::Chosen;
 use crate::model::lang::tr;
 use crate::msg;
 use crate::tui::app::{App, NamePrompt, Overlay};

@@ -1,7 +1,8 @@
 //! Command palette: fuzzy search over commands, views, columns, saved filters and themes.
 
-use super::window;
-use super::{Chosen, saved};
+use super::chosen::Chosen;
+use super::saved;
+use super::window::window;
 use crate::format::Column;
 use crate::model::lang::tr;
 use crate::tui::app::{App, Overlay};

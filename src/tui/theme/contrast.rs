@@ -1,7 +1,5 @@
 //! Readability of one colour on another: the contrast ratio of WCAG 2.2; and the 256 colours of xterm.
 
-use super::{Color, Palette, Tone};
-
 /// Relative luminance, 0 to 1 (WCAG 2.2, "relative luminance").
 pub fn luminance(rgb: u32) -> f64 {
     let linear = |shift: u32| {
@@ -50,57 +48,9 @@ pub fn nearest(rgb: u32) -> u8 {
     (16..=255).min_by_key(|i| far(*i)).unwrap_or(16)
 }
 
-/// Text colours with their backgrounds, and whether the text is unimportant: rules, zeros, missing values.
-pub const PAIRS: &[(Tone, &[Tone], bool)] = {
-    use Tone::{
-        Accent, Bad, Closing, Faint, Good, Ground, Ink, Lifted, New, Opening, Serve, Soft, Surface, Warn,
-    };
-    &[
-        (Ink, &[Ground, Surface, Lifted, New], false),
-        (Soft, &[Ground, Surface, New], false),
-        (Accent, &[Ground, Surface, Lifted, New], false),
-        (Good, &[Ground, Surface, Lifted, New], false),
-        (Warn, &[Ground, Surface, Lifted, New], false),
-        (Bad, &[Ground, Surface, Lifted, New], false),
-        (Serve, &[Ground, Lifted, New], false),
-        (Opening, &[Ground, Lifted, New], false),
-        (Closing, &[Ground, Lifted, New], false),
-        (Faint, &[Ground, Surface, New], true),
-    ]
-};
-
-/// Pairs with too little contrast at this depth: text needs 4.5, unimportant text 3 (WCAG 2.2, 1.4.3 and 1.4.11); in a
-/// high-contrast palette 7 and 4.5 (1.4.6).
-pub fn faults(p: &Palette, depth: Color) -> Vec<String> {
-    let shown = |t: Tone| match depth {
-        Color::Indexed => xterm_rgb(nearest(p.rgb(t))),
-        _ => p.rgb(t),
-    };
-    let mut out = Vec::new();
-    for (text, grounds, quiet) in PAIRS {
-        let wanted = match (p.high, quiet) {
-            (false, true) => 3.0,
-            (false, false) | (true, true) => 4.5,
-            (true, false) => 7.0,
-        };
-        for ground in *grounds {
-            let r = ratio(shown(*text), shown(*ground));
-            if r < wanted {
-                out.push(format!(
-                    "{} on {} has a contrast of {r:.1}, less than {wanted}",
-                    text.name(),
-                    ground.name()
-                ));
-            }
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::theme::palette::{PALETTES, SIXTEEN_VGA};
 
     #[test]
     fn contrast_ratios_match_published_values() {
@@ -111,97 +61,5 @@ mod tests {
         for i in 16..=255u8 {
             assert_eq!(xterm_rgb(nearest(xterm_rgb(i))), xterm_rgb(i), "{i}");
         }
-    }
-
-    #[test]
-    fn palettes_have_sufficient_contrast() {
-        for p in PALETTES.iter().filter(|p| p.most < Color::Basic) {
-            for depth in [Color::True, Color::Indexed] {
-                assert_eq!(faults(p, depth), [""; 0], "{} {depth:?}", p.name);
-            }
-        }
-    }
-
-    #[test]
-    fn sixteen_color_palettes_have_sufficient_contrast() {
-        // With the console's colours, which are the darkest in use; default background either way.
-        for p in PALETTES {
-            let ground = if is_dark(p.rgb(Tone::Ground)) { 0 } else { 0x00ff_ffff };
-            for (t, grounds, quiet) in PAIRS {
-                let Some(i) = p.sixteenth(*t) else { continue };
-                for g in grounds.iter().filter(|g| matches!(g, Tone::Ground | Tone::Surface)) {
-                    let under = p.sixteenth(*g).map_or(ground, |i| SIXTEEN_VGA[i]);
-                    let r = ratio(SIXTEEN_VGA[i], under);
-                    let wanted = if *quiet { 2.8 } else { 4.5 };
-                    assert!(r >= wanted, "{}: {} on {}: {r:.1}", p.name, t.name(), g.name());
-                }
-            }
-        }
-    }
-
-    /// The colour in CIE L*a*b*, as seen without cones of one kind (Machado, Oliveira, Fernandes 2009, severity 1).
-    fn seen(rgb: u32, m: [[f64; 3]; 3]) -> [f64; 3] {
-        let linear = |s: u32| {
-            let c = f64::from(rgb >> s & 0xff) / 255.0;
-            if c <= 0.040_45 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
-        };
-        let c = [linear(16), linear(8), linear(0)];
-        let c: Vec<f64> =
-            m.iter().map(|r| r.iter().zip(&c).map(|(a, b)| a * b).sum::<f64>().clamp(0.0, 1.0)).collect();
-        let xyz = [
-            (0.4124 * c[0] + 0.3576 * c[1] + 0.1805 * c[2]) / 0.9505,
-            0.2126 * c[0] + 0.7152 * c[1] + 0.0722 * c[2],
-            (0.0193 * c[0] + 0.1192 * c[1] + 0.9505 * c[2]) / 1.089,
-        ];
-        let f = xyz.map(|t: f64| if t > 0.008_856 { t.cbrt() } else { 7.787 * t + 16.0 / 116.0 });
-        [116.0 * f[1] - 16.0, 500.0 * (f[0] - f[1]), 200.0 * (f[1] - f[2])]
-    }
-
-    #[test]
-    fn color_blind_palettes_keep_levels_distinct() {
-        const KINDS: [(&str, [[f64; 3]; 3]); 3] = [
-            (
-                "protan",
-                [
-                    [0.152_286, 1.052_583, -0.204_868],
-                    [0.114_503, 0.786_281, 0.099_216],
-                    [-0.003_882, -0.048_116, 1.051_998],
-                ],
-            ),
-            (
-                "deutan",
-                [
-                    [0.367_322, 0.860_646, -0.227_968],
-                    [0.280_085, 0.672_501, 0.047_413],
-                    [-0.011_820, 0.042_940, 0.968_881],
-                ],
-            ),
-            (
-                "tritan",
-                [
-                    [1.255_528, -0.076_749, -0.178_779],
-                    [-0.078_411, 0.930_809, 0.147_602],
-                    [0.004_733, 0.691_367, 0.303_900],
-                ],
-            ),
-        ];
-        let mut tried = 0;
-        for p in PALETTES.iter().filter(|p| p.name.starts_with("color-blind")) {
-            for (kind, m) in KINDS {
-                for (a, b) in [(Tone::Good, Tone::Warn), (Tone::Warn, Tone::Bad), (Tone::Good, Tone::Bad)] {
-                    let (x, y) = (seen(p.rgb(a), m), seen(p.rgb(b), m));
-                    let far: f64 = x.iter().zip(&y).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt();
-                    assert!(
-                        far > 20.0,
-                        "{} {kind}: {} and {} are {far:.0} apart",
-                        p.name,
-                        a.name(),
-                        b.name()
-                    );
-                    tried += 1;
-                }
-            }
-        }
-        assert_eq!(tried, 18);
     }
 }

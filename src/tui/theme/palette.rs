@@ -1,7 +1,7 @@
 //! Colours of the built-in themes, as data, and of user themes, from TOML.
 
-use super::Color;
-use super::contrast::{faults, is_dark, nearest};
+use super::color::Color;
+use super::contrast::{is_dark, nearest};
 use ratatui::style::Color as C;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -246,16 +246,12 @@ impl Palette {
         }
         Ok(p)
     }
-
-    /// Pairs of colours with too little contrast.
-    pub fn faults(&self) -> Vec<String> {
-        if self.most < Color::Basic { faults(self, Color::True) } else { vec![] }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tui::theme::contrast_check;
 
     #[test]
     fn user_themes_are_parsed() {
@@ -264,8 +260,8 @@ mod tests {
             (p.rgb(Tone::Accent), p.rgb(Tone::Ink), p.is_dark()),
             (0xff, PALETTES[1].rgb(Tone::Ink), false)
         );
-        assert_eq!(p.faults(), [""; 0]);
-        let bad = Palette::parse("mine", "faint = \"#111111\"").unwrap().faults();
+        assert_eq!(contrast_check::true_color_faults(&p), [""; 0]);
+        let bad = contrast_check::true_color_faults(&Palette::parse("mine", "faint = \"#111111\"").unwrap());
         assert!(bad.iter().any(|f| f.starts_with("faint on ground has a contrast of 1.0")), "{bad:?}");
         for (text, error) in [
             ("acent = \"#000000\"", "no colour \"acent\", did you mean \"accent\"?"),

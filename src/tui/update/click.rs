@@ -1,21 +1,20 @@
 //! Clicks, the wheel, and dragging the border of the details.
 
-use super::update;
 use crate::format::Gauge;
 use crate::tui::app::{App, Overlay};
 use crate::tui::command::COMMANDS;
-use crate::tui::event::{Action, Effect};
+use crate::tui::event::Action;
 use crate::tui::mouse::{Target, is_over_details, target};
 use crate::tui::{details, navigate, overlay};
 
-/// Handles a click.
-pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
+/// Handles a click. Returns the action that it stands for, if any; other clicks are carried out here.
+pub(super) fn click(app: &mut App, x: u16, y: u16) -> Option<Action> {
     match target(app, x, y) {
         Target::OverlayLine(line) => {
             if let Some(at) = app.overlay.as_mut().and_then(Overlay::position) {
                 *at = line;
             }
-            return update(app, Action::Enter);
+            return Some(Action::Enter);
         }
         Target::OutsideOverlay => app.overlay = None,
         Target::DetailsBorder => app.dragging = true,
@@ -23,13 +22,13 @@ pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
             app.overlay = None;
             navigate::to_top_alert(app);
         }
-        Target::Tab(i) => return update(app, Action::View(i as u8)),
-        Target::PollState => return update(app, Action::Pause),
+        Target::Tab(i) => return Some(Action::View(i as u8)),
+        Target::PollState => return Some(Action::Pause),
         Target::State(state) => {
             app.overlay = None;
             app.toggle_state_filter(state);
         }
-        Target::FilterBar => return update(app, Action::Filter),
+        Target::FilterBar => return Some(Action::Filter),
         Target::Title(column) => app.view_state_mut().sort_by(column),
         Target::Line { line, column, gauge } => {
             if !matches!(app.overlay, Some(Overlay::Filter { .. })) {
@@ -37,10 +36,10 @@ pub(super) fn click(app: &mut App, x: u16, y: u16) -> Vec<Effect> {
             }
             click_line(app, line, column, gauge);
         }
-        Target::Key(command) => return update(app, COMMANDS[command].action),
+        Target::Key(command) => return Some(COMMANDS[command].action),
         Target::Nothing => {}
     }
-    vec![]
+    None
 }
 
 /// A click on a line selects it; on a group it folds or unfolds it; on the selected row it opens the details, and on a

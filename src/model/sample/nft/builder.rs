@@ -5,7 +5,8 @@ use super::{
     NFT_JUMP, NFT_META_IIFNAME, NFT_META_L4PROTO, NFT_NAT_DNAT, NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG_1,
     Rule, Ruleset, Table,
 };
-use crate::model::{Endpoint, Proto};
+use crate::model::addr::Endpoint;
+use crate::model::proto::Proto;
 
 /// `NF_IP_PRI_NAT_DST`: priority of DNAT chains.
 const NF_IP_PRI_NAT_DST: i32 = -100;

@@ -1,0 +1,183 @@
+//! Network namespaces that only a descriptor keeps: of the namespace itself (`net:[INODE]`), or of a socket in it.
+//!
+//! A namespace without a process and without a mount exists as long as a descriptor refers to it (namespaces(7)). The scan of
+//! the descriptors sees the links to namespaces. The namespace of a socket is reported by `SIOCGSKNS`, for a copy of its
+//! descriptor (`pidfd_getfd(2)`); that is asked once for each socket that no dump listed, within [`QUERY_NS`] per poll, in
+//! processes with few such sockets first. No namespace is kept open: it is opened again to be read.
+
+use super::fd_scan::FdSet;
+use super::table::{ProcEntry, ProcessTable, scan_time};
+use crate::collect::source::stamp;
+use crate::model::{FaultKind, FaultSubject, Owner, Sample};
+use rustc_hash::{FxHashMap, FxHashSet};
+use rustix::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+
+/// Time a poll may spend on the namespaces of sockets, nanoseconds: about 5,000 sockets.
+const QUERY_NS: u64 = 20_000_000;
+
+/// Sockets whose namespace is remembered.
+const REMEMBERED_MAX: usize = 200_000;
+
+/// Descriptor that keeps a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Keeper {
+    /// One of the namespace: the process, and the path of the descriptor below its directory (`fd/7`).
+    Namespace(u32, Box<str>),
+    /// One of a socket in it: process and number.
+    Socket(u32, u32),
+}
+
+impl Keeper {
+    /// The process.
+    pub(crate) const fn pid(&self) -> u32 {
+        match self {
+            Self::Namespace(pid, _) | Self::Socket(pid, _) => *pid,
+        }
+    }
+
+    /// Number of the descriptor.
+    pub(crate) fn fd(&self) -> &str {
+        match self {
+            Self::Namespace(_, path) => path.rsplit('/').next().unwrap_or_default(),
+            Self::Socket(..) => "",
+        }
+    }
+
+    /// Opens the namespace.
+    pub(crate) fn open(&self) -> Result<OwnedFd, Errno> {
+        match self {
+            Self::Namespace(pid, path) => {
+                openat(CWD, format!("/proc/{pid}/{path}"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            }
+            Self::Socket(pid, fd) => socket_netns(&open_pidfd(*pid)?, *fd),
+        }
+    }
+}
+
+fn open_pidfd(pid: u32) -> Result<OwnedFd, Errno> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
+    pidfd_open(pid, PidfdFlags::empty())
+}
+
+/// The network namespace of a socket of another process.
+fn socket_netns(process: impl AsFd, fd: u32) -> Result<OwnedFd, Errno> {
+    let fd = i32::try_from(fd).map_err(|_| Errno::BADF)?;
+    netns_of(&pidfd_getfd(process, fd, PidfdGetfdFlags::empty())?)
+}
+
+/// The network namespace of a socket (`SIOCGSKNS` of `include/uapi/linux/sockios.h`). Needs `CAP_NET_ADMIN` in it.
+#[expect(unsafe_code, reason = "no crate offers SIOCGSKNS")]
+fn netns_of(socket: &OwnedFd) -> Result<OwnedFd, Errno> {
+    const SIOCGSKNS: libc::Ioctl = 0x894c;
+    // SAFETY: the request takes no argument and returns a new descriptor, which nothing else owns.
+    match unsafe { libc::ioctl(socket.as_raw_fd(), SIOCGSKNS, 0) } {
+        fd @ 0.. => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        _ => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::INVAL)),
+    }
+}
+
+/// Finds the namespaces kept by descriptors, and remembers those of sockets.
+#[derive(Debug, Default)]
+pub(crate) struct HeldNetns {
+    /// Inode of the namespace by inode of the socket; 0: refused.
+    of_sockets: FxHashMap<u64, u64>,
+}
+
+impl HeldNetns {
+    /// Namespaces with a descriptor that keeps them, by inode; those of sockets only where no dump has the socket.
+    pub(crate) fn find(&mut self, table: &ProcessTable, sample: &mut Sample) -> Vec<(u64, Keeper)> {
+        let mut out = Vec::new();
+        let now = scan_time(sample);
+        let own = std::process::id();
+        let mut unlisted: Vec<(u32, Vec<(u64, u32)>)> = Vec::new();
+        let mut listed: FxHashSet<u64> = FxHashSet::default();
+        for (pid, e) in table.entries() {
+            out.extend(
+                e.fds.netns.iter().map(|(inode, path)| (*inode, Keeper::Namespace(*pid, path.clone()))),
+            );
+            // The sockets of the others are known from an earlier poll.
+            let has_new = |e: &ProcEntry| e.scanned_ns + 1 >= now && !e.fds.sockets.is_empty();
+            if *pid == own || !has_new(e) {
+                continue;
+            }
+            if listed.is_empty() {
+                listed.extend(sample.sockets.iter().map(|s| s.inode));
+            }
+            let unknown = self.unknown(&e.fds, &listed);
+            if !unknown.is_empty() {
+                unlisted.push((*pid, unknown));
+            }
+        }
+        self.query(unlisted, sample);
+        // A socket of which the namespace is known keeps it as long as its process has it.
+        let elsewhere = |inode: &u64| self.of_sockets.get(inode).copied().filter(|netns| *netns != 0);
+        for (pid, e) in table.entries().iter().filter(|_| !self.of_sockets.is_empty()) {
+            let sockets = e.fds.sockets.iter().filter(|(_, fd)| *fd != Owner::NO_FD);
+            let keeps = |(inode, fd): &(u64, u32)| Some((elsewhere(inode)?, Keeper::Socket(*pid, *fd)));
+            out.extend(sockets.filter_map(keeps));
+        }
+        out
+    }
+
+    /// Sockets of a process that are neither in a dump nor remembered.
+    fn unknown(&self, fds: &FdSet, listed: &FxHashSet<u64>) -> Vec<(u64, u32)> {
+        let is_unknown = |(inode, fd): &&(u64, u32)| {
+            *fd != Owner::NO_FD && !listed.contains(inode) && !self.of_sockets.contains_key(inode)
+        };
+        fds.sockets.iter().filter(is_unknown).copied().collect()
+    }
+
+    fn query(&mut self, mut unlisted: Vec<(u32, Vec<(u64, u32)>)>, sample: &mut Sample) {
+        if self.of_sockets.len() > REMEMBERED_MAX {
+            self.of_sockets.clear();
+        }
+        unlisted.sort_by_key(|(pid, sockets)| (sockets.len(), *pid));
+        let began = stamp().boot_ns;
+        let mut left = 0;
+        for (pid, sockets) in unlisted {
+            if stamp().boot_ns.saturating_sub(began) > QUERY_NS {
+                left += sockets.len();
+                continue;
+            }
+            let Ok(process) = open_pidfd(pid) else { continue };
+            for (at, (inode, fd)) in sockets.iter().enumerate() {
+                if at % 64 == 63 && stamp().boot_ns.saturating_sub(began) > QUERY_NS {
+                    left += sockets.len() - at;
+                    break;
+                }
+                match socket_netns(&process, *fd).and_then(|netns| fstat(&netns)) {
+                    Ok(netns) => _ = self.of_sockets.insert(*inode, netns.st_ino),
+                    // The whole process is another user's.
+                    Err(Errno::PERM | Errno::ACCESS) if at == 0 => {
+                        self.of_sockets.extend(sockets.iter().map(|(inode, _)| (*inode, 0)));
+                        break;
+                    }
+                    Err(_) => _ = self.of_sockets.insert(*inode, 0),
+                }
+            }
+        }
+        sample.faults.add_many(FaultKind::Deferred, FaultSubject::Namespaces, "", left as u32);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespace_of_a_socket_is_that_of_its_creator() {
+        let socket: OwnedFd = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().into();
+        let own = std::fs::metadata("/proc/thread-self/ns/net").unwrap();
+        let number = socket.as_raw_fd() as u32;
+        let found = Keeper::Socket(std::process::id(), number).open();
+        // Without CAP_NET_ADMIN it is refused.
+        match found {
+            Ok(fd) => assert_eq!(fstat(&fd).unwrap().st_ino, std::os::unix::fs::MetadataExt::ino(&own)),
+            Err(e) => assert_eq!(e, Errno::PERM),
+        }
+        assert!(Keeper::Socket(std::process::id(), 1 << 20).open().is_err());
+    }
+}

@@ -1,0 +1,73 @@
+//! Rows and columns to print.
+
+use crate::format::Style;
+use crate::format::{Column, Value};
+use crate::model::Snapshot;
+use crate::view::summary::Summary;
+
+/// Rows formatted as one piece of work: a few milliseconds on one core.
+pub(super) const BLOCK: usize = 8192;
+
+/// Rows and columns of values.
+pub trait Grid: Sync {
+    /// The columns, in order.
+    fn columns(&self) -> &[&'static Column];
+    /// Number of rows.
+    fn len(&self) -> usize;
+    /// The value in a row and a column, both by their number.
+    fn value(&self, row: usize, column: usize) -> Value<'_>;
+    /// True without rows.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Rows of a table of a snapshot.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    /// Snapshot of the values.
+    pub snap: &'a Snapshot,
+    /// Columns, in order.
+    pub columns: &'a [&'static Column],
+    /// Rows, in order.
+    pub rows: &'a [u32],
+}
+
+impl Grid for Rows<'_> {
+    fn columns(&self) -> &[&'static Column] {
+        self.columns
+    }
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+    fn value(&self, row: usize, column: usize) -> Value<'_> {
+        self.columns[column].value(self.snap, self.rows[row] as usize)
+    }
+}
+
+impl Grid for Summary<'_> {
+    fn columns(&self) -> &[&'static Column] {
+        &self.columns
+    }
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+    fn value(&self, row: usize, column: usize) -> Value<'_> {
+        self.rows[row][column].clone()
+    }
+}
+
+/// A listing to print.
+#[derive(Clone, Copy)]
+pub struct Listing<'a> {
+    /// Rows and columns.
+    pub grid: &'a dyn Grid,
+    /// Print a header line in a table or CSV.
+    pub header: bool,
+    /// Style of table cells.
+    pub style: &'a Style,
+    /// Width of the terminal; `None`: as wide as the content.
+    pub width: Option<u16>,
+    /// Use color in a table.
+    pub color: bool,
+}
