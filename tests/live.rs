@@ -157,7 +157,7 @@ const CASES: &[Case] = cases! {
         forwards_in_a_row_lead_from_the_first_client_to_the_last_server
     }
     User packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {
-        random_rulesets_send_packets_where_forwards_says
+        random_rulesets_send_packets_to_the_target_of_forwards
     }
     User owners [] {
         bpf_without_permission_falls_back_to_proc

@@ -1,5 +1,5 @@
 //! Forwards as the kernel routes them: rulesets are loaded on a router, connections are opened from two client namespaces,
-//! and where conntrack says they were sent is compared with `sockscope forwards`.
+//! and the destinations that conntrack reports are compared with `sockscope forwards`.
 //!
 //! `SOCKSCOPE_PROBES=20000` sends more, `SOCKSCOPE_SEED=7` begins with another ruleset; a contradiction is reported with its
 //! seed and the smallest ruleset that still has it.
@@ -39,7 +39,7 @@ fn load(text: &str, loader: &str) -> Result<(), String> {
 }
 
 fn forwards() -> Result<Vec<Value>, String> {
-    rows(&["forwards", "ns:host", "-c", expect::COLUMNS])
+    rows(&["forwards", "-c", expect::COLUMNS])
 }
 
 /// Result of the probes of one ruleset.
@@ -80,8 +80,8 @@ fn shrink(world: &mut World, ruleset: &Ruleset, probes: &[Probe]) -> Result<(Rul
     }
 }
 
-/// Random rulesets of nft, iptables-nft and iptables-legacy send each probe where `forwards` says.
-pub(crate) fn random_rulesets_send_packets_where_forwards_says() -> Result<(), String> {
+/// Random rulesets of nft, iptables-nft and iptables-legacy send each probe where `forwards` reports.
+pub(crate) fn random_rulesets_send_packets_to_the_target_of_forwards() -> Result<(), String> {
     let (wanted, first) = (number("SOCKSCOPE_PROBES", 2_000), number("SOCKSCOPE_SEED", 1));
     let mut world = World::new()?;
     let (mut sent, mut translated, mut refused) = (0, 0, Vec::new());

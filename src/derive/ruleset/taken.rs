@@ -175,7 +175,7 @@ pub(in crate::derive) struct Left {
     pub(in crate::derive) at_random: bool,
 }
 
-/// The packets of a box that no scope has, random numbers included. `None` if they cannot be told apart.
+/// The packets of a box that no scope has, random numbers included. `None` if they are too many.
 pub(super) fn untaken(scopes: &[Scope], packets: &PacketBox) -> Option<Vec<PacketBox>> {
     let mut out = vec![packets.clone()];
     for scope in scopes {

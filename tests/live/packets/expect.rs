@@ -31,7 +31,7 @@ pub(super) fn judge(rows: &[Value], probe: &Probe, landed: Option<(Ipv4Addr, u16
         possible.push(row);
     }
     let name = |row: &&Value| format!("{} to {} by {}", row["packets"], row["target"], row["how"]);
-    let says = || possible.iter().map(name).collect::<Vec<_>>().join("\n  ");
+    let reported = || possible.iter().map(name).collect::<Vec<_>>().join("\n  ");
     let fits = match landed {
         None => !certain,
         Some(landed) if landed == probe.dest => {
@@ -42,7 +42,7 @@ pub(super) fn judge(rows: &[Value], probe: &Probe, landed: Option<(Ipv4Addr, u16
         }
     };
     let landed = landed.map_or_else(|| "nowhere".to_owned(), |(a, p)| format!("{a}:{p}"));
-    if fits { Ok(()) } else { Err(format!("{probe} was sent to {landed}; forwards:\n  {}", says())) }
+    if fits { Ok(()) } else { Err(format!("{probe} was sent to {landed}; forwards:\n  {}", reported())) }
 }
 
 fn includes(target: &Target, probe: &Probe, landed: (Ipv4Addr, u16)) -> bool {

@@ -1,5 +1,5 @@
 //! A router with two client namespaces and a namespace of servers; probes are first packets of real connections, and
-//! conntrack on the router says where they were sent.
+//! conntrack on the router reports where they were sent.
 
 use crate::compare::check;
 use crate::netns::{Program, sh};
@@ -31,7 +31,7 @@ const NETWORK: &str = "set -e
     sysctl -qw net.netfilter.nf_conntrack_events=1
     for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 > $f; done";
 
-/// Opens connections as it is told, from a source address and port, without waiting for an answer.
+/// Opens the connections it reads, from a source address and port, without waiting for an answer.
 const PROBER: &str = r#"use strict; use Socket; use Fcntl; $| = 1; my @open;
     while (my $line = <STDIN>) {
         chomp $line;
