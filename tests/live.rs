@@ -179,6 +179,9 @@ const CASES: &[Case] = cases! {
         namespaces_without_a_process_are_read
         namespace_of_visible_and_hidden_processes_is_one
     }
+    Root packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {
+        rulesets_of_programs_send_packets_to_the_target_of_forwards
+    }
     Root tables ["python3"] {
         thread_with_its_own_descriptors_is_its_process
         thread_that_unshares_its_descriptors_is_found_in_the_next_poll

@@ -114,3 +114,37 @@ pub(crate) fn random_rulesets_send_packets_to_the_target_of_forwards() -> Result
         )
     })
 }
+
+/// Probes of the ruleset of one program.
+const PROGRAM_PROBES: usize = 300;
+
+/// Rulesets as real programs write them (`tests/rulesets`): each probe lands where `forwards` reports.
+pub(crate) fn rulesets_of_programs_send_packets_to_the_target_of_forwards() -> Result<(), String> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rulesets");
+    let mut world = World::new()?;
+    let mut names: Vec<_> =
+        std::fs::read_dir(&dir).map_err(|e| e.to_string())?.flatten().map(|e| e.path()).collect();
+    names.sort();
+    check(names.len() >= 12, || format!("{names:?}"))?;
+    for (seed, file) in (1..).zip(&names) {
+        let text = std::fs::read_to_string(file).map_err(|e| e.to_string())?;
+        let nft = file.extension().is_some_and(|e| e == "nft");
+        let loaders: &[&str] =
+            if nft { &["nft -f"] } else { &["iptables-nft-restore", "iptables-legacy-restore"] };
+        for loader in loaders {
+            clear()?;
+            load(&text, loader)?;
+            let rows = forwards()?;
+            let probes = random::probes(&mut Rng(seed), PROGRAM_PROBES);
+            let landed = world.send(&probes)?;
+            let translated =
+                probes.iter().zip(&landed).filter(|(p, l)| l.is_some_and(|l| l != p.dest)).count();
+            check(translated > 0, || format!("{}: nothing was translated", file.display()))?;
+            for (probe, landed) in probes.iter().zip(landed) {
+                expect::judge(&rows, probe, landed)
+                    .map_err(|e| format!("{loader} {}: {e}", file.display()))?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -162,6 +162,26 @@ impl World {
 
     /// Sends the probes and returns the new destination of each; `None` without entry in conntrack: dropped.
     pub(super) fn send(&mut self, probes: &[Probe]) -> Result<Vec<Option<(Ipv4Addr, u16)>>, String> {
+        let mut landed = self.send_once(probes)?;
+        // An event can be lost; a packet that is dropped is dropped again, from the next thousand of ports.
+        for attempt in 1..=2 {
+            let missing: Vec<usize> = (0..probes.len()).filter(|i| landed[*i].is_none()).collect();
+            if missing.is_empty() {
+                break;
+            }
+            let shifted = |i: &usize| {
+                let p = probes[*i];
+                Probe { source: (p.source.0, p.source.1 + 1_000 * attempt), ..p }
+            };
+            let again = self.send_once(&missing.iter().map(shifted).collect::<Vec<_>>())?;
+            for (i, found) in missing.into_iter().zip(again) {
+                landed[i] = found;
+            }
+        }
+        Ok(landed)
+    }
+
+    fn send_once(&mut self, probes: &[Probe]) -> Result<Vec<Option<(Ipv4Addr, u16)>>, String> {
         for p in &mut self.probers {
             p.tell("close\n")?;
         }
