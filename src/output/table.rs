@@ -129,9 +129,10 @@ fn push_padded(
     let short;
     let (text, taken) = if natural > width {
         // An address is cut in the middle, since both ends matter.
-        short = match c.keeps_end() {
-            true => shorten_middle(text, usize::from(width), list.style),
-            false => shorten(text, usize::from(width), list.style),
+        short = if c.keeps_end() {
+            shorten_middle(text, usize::from(width), list.style)
+        } else {
+            shorten(text, usize::from(width), list.style)
         };
         (short.as_ref(), crate::format::width(&short) as u16)
     } else {

@@ -17,7 +17,9 @@ pub(crate) fn tabs(app: &App, area: Rect) -> Vec<(usize, u16, u16)> {
     let mut x = area.x + 1 + if area.width >= 100 { 11 } else { 0 } + if named { host } else { 0 };
     let mut widths: Vec<u16> = app.view_states.iter().map(|s| 3 + width(s.view.table.title)).collect();
     if area.width >= 56 {
-        widths.iter_mut().for_each(|w| *w += 1);
+        for w in &mut widths {
+            *w += 1;
+        }
     }
     // Where not all titles fit, tabs from the right are only numbers; never the active one.
     for i in (0..widths.len()).rev() {
