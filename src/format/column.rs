@@ -148,7 +148,7 @@ pub enum Role {
     Owners,
     /// Command name of a process.
     Process,
-    /// Owner of a limit: a process or an endpoint, told apart by its end.
+    /// Owner of a limit: a process or an endpoint, identified by its pid or port at the end.
     Subject,
     /// User name.
     User,
