@@ -8,14 +8,13 @@
 //! The number of a namespace in a sample stays the same while it is remembered, and is not reused until minutes after the
 //! namespace is gone.
 
-mod enter;
+pub(crate) mod enter;
 mod members;
 mod name;
 mod stat;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use enter::{Refusal, inside, report};
 use stat::stat;
 
 use super::containers::EngineQueries;

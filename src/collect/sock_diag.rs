@@ -18,8 +18,9 @@ mod unsupported;
 
 use super::cgroups::Cgroups;
 use super::netlink::socket::NetlinkSocket;
+use super::netns::NetnsTable;
 use super::netns::THREAD_SELF;
-use super::netns::{self, NetnsTable, Refusal};
+use super::netns::enter::{self, Refusal};
 use super::procs::Procs;
 use super::sock_diag::dump_table::TableDump;
 use super::source::{CollectError, Source, host, stamp};
@@ -188,7 +189,7 @@ impl NetlinkSource {
                 Err(why) => refused.push((netns.namespace.name.clone(), why)),
             }
         }
-        netns::report(&refused, &mut sample.faults);
+        enter::report(&refused, &mut sample.faults);
     }
 
     /// Reads these network namespaces in a thread, which exits afterwards: the calling thread never changes its namespace.
