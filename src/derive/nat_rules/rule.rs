@@ -18,7 +18,7 @@ pub(in crate::derive) struct Host {
 /// Forward of one rule: host endpoint, conditions, target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::derive) struct NatRule {
-    /// Network namespace of the rule: an index of [`Sample::namespaces`].
+    /// Network namespace of the rule: an index of [`crate::model::Sample::namespaces`].
     pub(in crate::derive) netns: u16,
     /// Hooks at which the rule is reached.
     pub(in crate::derive) hooks: Hooks,
