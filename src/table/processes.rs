@@ -1,6 +1,6 @@
 //! Columns of the table of processes.
 
-use super::cell::{cgroup, cmdline, fd_limit, proc_info, reported, user_value};
+use super::cell::{cgroup, cmdline, fd_limit, proc_info, reported, summed_rate, user_value};
 use super::definition::{Grouping, Table, TableId};
 use super::units::{self, unit_column};
 use super::{contexts, threads, usage};
@@ -355,7 +355,7 @@ static COLUMNS: &[Column] = &[
         "RX/s",
         Kind::BytesPerSec,
         14,
-        |s, r| Value::from_opt(s.processes[r].rx, Missing::Pending),
+        |s, r| summed_rate(s.processes[r].rx, &s.processes[r].states),
         "Bytes received per second by its sockets.",
     )
     .role(Role::Rx)
@@ -366,7 +366,7 @@ static COLUMNS: &[Column] = &[
         "TX/s",
         Kind::BytesPerSec,
         15,
-        |s, r| Value::from_opt(s.processes[r].tx, Missing::Pending),
+        |s, r| summed_rate(s.processes[r].tx, &s.processes[r].states),
         "Bytes sent per second by its sockets.",
     )
     .role(Role::Tx)
