@@ -113,7 +113,7 @@ impl ProcessHistory {
 }
 
 impl Readings {
-    /// Adds a reading of the CPU time and returns the share of one core since the one before.
+    /// Adds a reading of the CPU time and returns the share of one core since the previous one.
     fn cpu_share(&mut self, now: &ProcUsage) -> Option<f64> {
         match self.cpu {
             // The same reading again.
