@@ -87,7 +87,9 @@ impl Ruleset {
         }
         for (head, rules, _) in &mut self.chains {
             *head = six::translate(head);
-            rules.iter_mut().for_each(|r| *r = six::translate(r));
+            for rule in rules.iter_mut() {
+                *rule = six::translate(rule);
+            }
         }
         self.families = Families::Inet6;
         self
