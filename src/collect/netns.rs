@@ -20,6 +20,7 @@ use super::containers::EngineQueries;
 use super::procs::{self, Keeper};
 use super::source::CollectError;
 use crate::model::{Container, FaultKind, FaultSubject, Faults, Namespace, Netns, ProcInfo};
+use crate::privilege::{PROCESSES, raise};
 use members::{Member, Members};
 use name::NetnsMount;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -124,7 +125,9 @@ impl NetnsTable {
         if self.which == Netns::Here {
             return;
         }
+        let raised = raise(PROCESSES);
         self.members.refresh(own, now, self.poll, faults);
+        drop(raised);
         self.assign_numbers(name::mounts(dev), now, faults);
         let init = || self.members.get(1).map(|m| m.inode).filter(|inode| *inode != 0);
         let host = initial_netns(own, init).unwrap_or(0);
