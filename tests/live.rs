@@ -62,6 +62,8 @@ mod limits;
 mod netns;
 #[path = "live/owners.rs"]
 mod owners;
+#[path = "live/packets.rs"]
+mod packets;
 #[path = "live/programs.rs"]
 mod programs;
 #[path = "live/rows.rs"]
@@ -104,6 +106,7 @@ const CASES: &[Case] = cases! {
         process_at_its_fd_limit_continues_when_the_limit_is_raised
         check_exits_with_0_1_2_or_3
         close_wait_older_than_a_minute_is_found_by_one_check
+        sockets_never_bound_are_counted_by_protocol
         process_that_leaves_close_wait_open_is_named_with_its_fds
         process_near_its_fd_limit_has_its_fds_grouped_by_target
         process_without_permission_has_no_counts
@@ -153,6 +156,9 @@ const CASES: &[Case] = cases! {
         rules_with_conditions_state_them
         forwards_in_a_row_lead_from_the_first_client_to_the_last_server
     }
+    User packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {
+        random_rulesets_send_packets_to_the_target_of_forwards
+    }
     User owners [] {
         bpf_without_permission_falls_back_to_proc
     }
@@ -172,6 +178,9 @@ const CASES: &[Case] = cases! {
     Root netns ["python3", "setpriv", "unshare"] {
         namespaces_without_a_process_are_read
         namespace_of_visible_and_hidden_processes_is_one
+    }
+    Root packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {
+        rulesets_of_programs_send_packets_to_the_target_of_forwards
     }
     Root tables ["python3"] {
         thread_with_its_own_descriptors_is_its_process
