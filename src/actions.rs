@@ -83,16 +83,7 @@ impl PinnedProcess {
             Err(e) => return Err(Self::error(subject, noop("find"), e)),
         };
         let target = Self { pid, pidfd, subject };
-        if target.is_still(process) {
-            Ok(target)
-        } else {
-            Err(ActionError::PidReused { subject: target.subject })
-        }
-    }
-
-    /// Returns true if the pid is that of this process: same start time.
-    fn is_still(&self, process: &ProcInfo) -> bool {
-        procs::start_time_ns(process.pid) == Some(process.start_ns)
+        if is_same(process) { Ok(target) } else { Err(ActionError::PidReused { subject: target.subject }) }
     }
 
     fn error(subject: String, action: &'static str, e: Errno) -> ActionError {
@@ -105,6 +96,11 @@ impl PinnedProcess {
             e => ActionError::Io { action, subject, source: e.into() },
         }
     }
+}
+
+/// Returns true if the pid is still that of this process: same start time.
+fn is_same(process: &ProcInfo) -> bool {
+    procs::start_time_ns(process.pid) == Some(process.start_ns)
 }
 
 /// Sends a signal to a process.
@@ -122,7 +118,7 @@ pub fn set_fd_limit(process: &ProcInfo, (soft, hard): (u64, u64)) -> Result<(), 
     let limit = |n: u64| (n != u64::MAX).then_some(n);
     let new = Rlimit { current: limit(soft), maximum: limit(hard) };
     match prlimit(Some(target.pid), Resource::Nofile, new) {
-        Ok(_) if target.is_still(process) => Ok(()),
+        Ok(_) if is_same(process) => Ok(()),
         Ok(before) => {
             // The process exited in between. If another one has its pid by now, it gets its own limit back.
             let _ = prlimit(Some(target.pid), Resource::Nofile, before);
