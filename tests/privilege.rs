@@ -98,7 +98,7 @@ impl World {
         self.dir.path().join("link.toml")
     }
 
-    /// What the program prints for that user, or for root, within a few seconds.
+    /// Output of the program run by that user, or by root, within a few seconds.
     fn run(&self, program: &Path, user: Option<u32>, args: &[String]) -> String {
         let mut command = Command::new(program);
         command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

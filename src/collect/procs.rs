@@ -166,7 +166,7 @@ impl Procs {
         sample.privileges = self.privileges;
         let wants = sample.wants.clone();
         let read_fds = wants.reads_any(Reads::OWNERS | Reads::FD_KINDS);
-        // Not for a captured tree, which may be anybody's.
+        // Not for a captured tree, whose links may name any file.
         let raised = raise_if(self.table.is_live(), PROCESSES);
         if wants.reads(Reads::PROCESSES) || read_fds {
             self.table.refresh(&mut sample.faults);
