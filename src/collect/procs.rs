@@ -77,6 +77,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 pub(crate) mod threads;
+mod usage;
 pub(crate) mod users;
 
 pub(crate) use held_netns::Keeper;
@@ -179,6 +180,7 @@ impl Procs {
             self.publish(sample);
             context::fill(&self.table, sample);
             threads::fill(&self.table, sample);
+            usage::fill(&self.table, sample);
         }
         if wants.reads(Reads::LIMITS) {
             sample.counters = Some(self.counters.read(sample, self.table.is_live()));
