@@ -64,7 +64,8 @@ pub(crate) struct NetnsEntry {
 pub(crate) fn open(which: Netns, engines: EngineQueries) -> Result<NetnsTable, CollectError> {
     let mut table = NetnsTable::new(which);
     table.engines = engines;
-    let refresh = |table: &mut NetnsTable| table.refresh(super::stamp().boot_ns, &mut Faults::default());
+    let refresh =
+        |table: &mut NetnsTable| table.refresh(super::source::stamp().boot_ns, &mut Faults::default());
     refresh(&mut table);
     if matches!(table.which, Netns::Named(_)) && table.wanted().is_empty() {
         // The name may be that of a container.
