@@ -61,7 +61,7 @@ fn runtime_dirs(all: &Path) -> impl Iterator<Item = (PathBuf, u32)> {
     entries.filter_map(|e| Some((e.path(), e.file_name().to_str()?.parse().ok()?)))
 }
 
-/// Connects without waiting longer than `deadline`: a socket whose accept queue is full would block for good.
+/// Connects without waiting longer than `deadline`: a socket whose accept queue is full would block forever.
 pub(crate) fn connect_until(socket: &EngineSocket, deadline: Instant) -> io::Result<UnixStream> {
     let (address, _file) = address(socket)?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
