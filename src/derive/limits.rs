@@ -1,6 +1,7 @@
 //! Limits: usage, growth, forecast and alert level of each.
 
 mod ephemeral;
+mod halted;
 mod unjudged;
 
 use super::alerts::Alerts;
@@ -35,6 +36,8 @@ struct Readings {
 pub(super) struct LimitHistory {
     poll: u64,
     readings: FxHashMap<(LimitKind, u64, LimitSubject), Readings>,
+    /// `ListenDrops` at the previous poll, by inode of the network namespace.
+    listen_drops: FxHashMap<u64, u64>,
     alerts: Alerts,
 }
 
@@ -60,6 +63,7 @@ impl LimitHistory {
         let mut rows = Vec::new();
         add_processes(c, &mut rows);
         add_close_wait(c, &mut rows);
+        halted::add_halted(c, &mut rows);
         add_system(c, &mut rows);
         add_listeners(c, &mut rows);
         ephemeral::add_ports(c, &mut rows);
@@ -71,6 +75,13 @@ impl LimitHistory {
         for row in &mut rows {
             self.update_trend(row, c);
         }
+        self.listen_drops = c
+            .sample
+            .counters
+            .iter()
+            .flat_map(|k| &k.nets)
+            .filter_map(|n| Some((netns_inode(c, n.netns), n.listen_drops?)))
+            .collect();
         let poll = self.poll;
         self.readings.retain(|_, r| r.last_poll == poll);
         let alerts = self.alerts.update(&mut rows, c.sample, rules);
@@ -80,12 +91,21 @@ impl LimitHistory {
     /// Sets growth, forecast and new drops of a row from past readings.
     fn update_trend(&mut self, row: &mut Limit, c: &Context<'_>) {
         let now = c.sample.at.boot_ns;
-        let netns_inode = c.sample.namespaces.get(usize::from(row.netns)).map_or(0, |n| n.inode);
+        let netns_inode = netns_inode(c, row.netns);
         let new = || Readings { series: Series::default(), drops: None, last_poll: 0 };
         let past = self.readings.entry((row.kind, netns_inode, row.subject.clone())).or_insert_with(new);
         past.last_poll = self.poll;
         row.drops_new = row.drops.zip(past.drops).map(|(now, before)| now.saturating_sub(before));
         past.drops = row.drops;
+        if let (LimitKind::Accept, LimitSubject::Listener(Proto::Tcp, ..)) = (row.kind, &row.subject) {
+            // Without a drop counted for the namespace it was a reset in place of the last ACK.
+            let nets = c.sample.counters.iter().flat_map(|k| &k.nets);
+            let total = nets.into_iter().find(|n| n.netns == row.netns).and_then(|n| n.listen_drops);
+            let before = self.listen_drops.get(&netns_inode);
+            let confirmed = total.zip(before).map_or(0, |(now, before)| now.saturating_sub(*before));
+            row.drops_new = row.drops_new.map(|n| n.min(confirmed));
+            row.drops = row.drops.map(|n| n.min(total.unwrap_or(0)));
+        }
         // The history of a process reaches further back than its row here.
         let process = row.process.filter(|_| row.kind == LimitKind::Fds);
         let series = match process.and_then(|p| c.processes.get(p as usize)) {
@@ -106,6 +126,11 @@ impl LimitHistory {
     }
 }
 
+/// Inode of a network namespace; 0 if unknown.
+fn netns_inode(c: &Context<'_>, netns: u16) -> u64 {
+    c.sample.namespaces.get(usize::from(netns)).map_or(0, |n| n.inode)
+}
+
 /// Order by share of the maximum, the largest first. Exact for any counts: `a / b` against `c / d` is `a * d` against
 /// `c * b`, and a maximum of 0 counts as 1.
 fn fullest_first(a: (u64, u64), b: (u64, u64)) -> std::cmp::Ordering {
@@ -113,14 +138,19 @@ fn fullest_first(a: (u64, u64), b: (u64, u64)) -> std::cmp::Ordering {
     product(b.0, a.1).cmp(&product(a.0, b.1))
 }
 
-/// The processes nearest to their fd limit.
+/// The processes nearest to their fd limit. One whose limit is below what is open set it itself, to open no more, unless it
+/// accepts connections: then each accept(2) fails.
 fn add_processes(c: &Context<'_>, out: &mut Vec<Limit>) {
     let mut all: Vec<(f64, usize)> = c
         .sample
         .processes
         .iter()
         .enumerate()
-        .filter_map(|(i, p)| Some((p.fds.as_ref().ok()?.share()?, i)))
+        .filter_map(|(i, p)| {
+            let u = p.fds.as_ref().ok()?;
+            let accepts = c.processes.get(i).is_some_and(|f| f.states.get(State::Listen) > 0);
+            Some((if u.is_limit_below_open() && accepts { 1.0 } else { u.share()? }, i))
+        })
         .collect();
     all.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
     // A view of limits lists every process, alerts need only the nearest.
@@ -203,7 +233,8 @@ fn add_listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
         let owner = c.facts.get(queue.row as usize).map_or((0, 0), |f| f.owners);
         let owner = c.sample.owners.get(owner.0 as usize..owner.1 as usize).and_then(|o| o.first());
         row.process = owner.map(|o| o.process).or_else(|| p.processes.first().copied());
-        row.drops = p.drops;
+        // The history needs the counter itself.
+        row.drops = p.sk_drops;
         out.push(row);
         // Half-open connections: the kernel admits as many as the backlog.
         let half_open = u64::from(p.states.get(State::SynRecv));

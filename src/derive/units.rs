@@ -145,6 +145,7 @@ mod tests {
                 fds: Err(crate::model::Missing::NotRead),
                 fds_hidden: None,
                 fd_targets: Arc::from([]),
+                halted: None,
             })
             .collect();
         out.cgroups = Arc::new(cgroups.iter().map(|(id, p)| (*id, (*p).into())).collect());

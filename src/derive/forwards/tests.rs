@@ -36,6 +36,7 @@ pub(super) fn machine() -> Sample {
         fds: Err(crate::model::Missing::NotRead),
         fds_hidden: None,
         fd_targets: Arc::from([]),
+        halted: None,
     };
     sample.processes = vec![
         process(10, "nginx", "nginx: master"),
