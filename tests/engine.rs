@@ -98,10 +98,19 @@ fn owners_and_why_there_are_none() {
         assert_eq!(s.facts[row(s, *port)].owner_missing, *why, "with a process that hides: {port}");
     }
 
-    let mut late = samples(scenario, 1, &everything());
-    late[0].faults.add(FaultKind::Deferred, FaultSubject::Descriptors, "");
-    let s = &derive(late)[0];
-    assert_eq!(s.facts[row(s, 5010)].owner_missing, Some(Missing::Pending), "the scan continues");
+    // Only what concerns owners: more namespaces than a poll has time for leave no owner of this socket out.
+    let dump = FaultSubject::Dump { proto: Proto::Udp, family: None, netns: None };
+    for (subject, want) in [
+        (FaultSubject::NewOwners, Missing::Pending),
+        (FaultSubject::Descriptors, Missing::Pending),
+        (FaultSubject::Namespaces, Missing::NoVisibleProcess),
+        (dump, Missing::NoVisibleProcess),
+    ] {
+        let mut late = samples(scenario, 1, &everything());
+        late[0].faults.add(FaultKind::Deferred, subject.clone(), "");
+        let s = &derive(late)[0];
+        assert_eq!(s.facts[row(s, 5010)].owner_missing, Some(want), "deferred: {subject:?}");
+    }
 }
 
 #[test]

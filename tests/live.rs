@@ -104,6 +104,7 @@ const CASES: &[Case] = cases! {
         process_at_its_fd_limit_continues_when_the_limit_is_raised
         check_exits_with_0_1_2_or_3
         close_wait_older_than_a_minute_is_found_by_one_check
+        sockets_never_bound_are_counted_by_protocol
         process_that_leaves_close_wait_open_is_named_with_its_fds
         process_near_its_fd_limit_has_its_fds_grouped_by_target
         process_without_permission_has_no_counts

@@ -171,7 +171,7 @@ impl Procs {
             if read_fds {
                 self.find_owners(sample);
                 if wants.reads(Reads::LIMITS) {
-                    self.scanner.sample_fd_targets(&mut self.table);
+                    self.scanner.sample_fd_targets(&mut self.table, sample);
                 }
             }
             self.publish(sample);

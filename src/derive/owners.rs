@@ -1,6 +1,6 @@
 //! Owners of sockets, and the reason a socket has none.
 
-use crate::model::{FaultKind, FaultSubject, Missing, Owner, Reads, Sample, Socket, State};
+use crate::model::{FaultKind, Missing, Owner, Reads, Sample, Socket, State};
 use std::collections::BTreeSet;
 
 /// Index of a list of owners sorted by inode: an interpolation table. The kernel assigns inodes in ascending order, so they
@@ -107,9 +107,7 @@ impl<'a> MissingOwner<'a> {
             sample,
             owners_read: sample.wants.reads(Reads::OWNERS),
             pending,
-            deferred: sample.faults.iter().any(|f| {
-                (f.kind, &f.subject) == (FaultKind::Deferred, &FaultSubject::NewOwners) && f.count > 0
-            }),
+            deferred: sample.faults.iter().any(|f| f.kind == FaultKind::Deferred && f.subject.is_owners()),
             hidden: HiddenProcesses::new(sample),
         }
     }

@@ -84,6 +84,7 @@ pub fn suspects(snap: &Snapshot, process: usize) -> Vec<Suspect> {
     }
     for p in snap.sample.processes[process].fd_targets.iter() {
         let what = match (p.kind, p.path.ends_with('/')) {
+            (FdKind::Socket, _) => msg!("{} sockets never bound or connected", p.path),
             (FdKind::Memfd, _) => format!("memfd {}", p.path),
             (_, true) => msg!("files in {}", p.path),
             _ => msg!("open on {}", p.path),

@@ -194,6 +194,11 @@ impl FaultSubject {
         matches!(self, Self::Dump { .. } | Self::ProcNet(_) | Self::PortableSockets | Self::Namespaces)
     }
 
+    /// True if owners of sockets can be missing because of it.
+    pub const fn is_owners(&self) -> bool {
+        matches!(self, Self::Descriptors | Self::NewOwners)
+    }
+
     /// True if NAT rules can be missing because of it.
     pub const fn is_nat_rules(&self) -> bool {
         matches!(self, Self::NftRules | Self::IptablesRules)

@@ -86,7 +86,8 @@ impl Halted {
 pub struct FdTarget {
     /// Kind of the descriptors.
     pub kind: FdKind,
-    /// Path; ends in `/` for a directory that contains the open files. Bytes as in [`ProcInfo::comm`].
+    /// Path; ends in `/` for a directory that contains the open files. Of sockets that were never bound or connected the
+    /// protocol. Bytes as in [`ProcInfo::comm`].
     pub path: Box<str>,
     /// Number of descriptors.
     pub count: u32,

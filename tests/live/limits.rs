@@ -310,6 +310,24 @@ pub(crate) fn check_exits_with_0_1_2_or_3() -> Result<(), String> {
     Ok(())
 }
 
+/// Sockets that were never bound or connected have no row; their descriptors are counted and named by protocol.
+pub(crate) fn sockets_never_bound_are_counted_by_protocol() -> Result<(), String> {
+    let leak = perl(
+        60,
+        "use Socket; for (1..40) { socket(my $s, AF_INET, SOCK_STREAM, 0) or die; push @h, $s } sleep 600",
+    );
+    let mut watch = Watch::new();
+    until_ok(|| {
+        let snap = watch.poll();
+        let p = snap.sample.processes.iter().position(|p| p.info.pid == leak.id());
+        let found = p.map_or_else(Vec::new, |p| sockscope::diagnose::fd_leak::suspects(&snap, p));
+        let is_named = |s: &sockscope::diagnose::fd_leak::Suspect| {
+            s.what == "TCP sockets never bound or connected" && s.count == 40 && !s.fds.is_empty()
+        };
+        if found.iter().any(is_named) { Ok(()) } else { Err(format!("not found: {found:?}")) }
+    })
+}
+
 /// Runs a check behind another `/proc` mount, as this or another user.
 fn checked_behind(mount: &str, run: &str, args: &[&str]) -> Result<(i32, String), String> {
     let script = format!("mount -t proc -o {mount} proc /proc && exec {run} \"$@\"");

@@ -335,3 +335,14 @@ fn addresses_of_the_other_byte_order_are_recognised() {
     let ends: Vec<String> = rows_of(dir.path(), &[Proto::Tcp]).into_iter().map(|r| r.1).collect();
     assert_eq!(ends[..2], ["127.0.0.1:443", "10.0.0.9:443"]);
 }
+
+#[test]
+fn process_captured_without_fd_is_listed_and_this_is_reported() {
+    let dir = tree();
+    fs::remove_dir_all(dir.path().join("812/fd")).unwrap();
+    let s = read(dir.path());
+    let process = s.processes.iter().find(|p| p.info.pid == 812).unwrap();
+    assert_eq!(process.fds, Err(crate::model::Missing::NotReported));
+    let fault = s.faults.iter().find(|f| f.subject == FaultSubject::Descriptors).unwrap();
+    assert_eq!((fault.kind, fault.count), (FaultKind::Unsupported, 1));
+}

@@ -108,8 +108,8 @@ pub(crate) struct FdScanner {
 
 impl FdScanner {
     /// Samples the descriptor targets of processes that grow or are near their limit.
-    pub(crate) fn sample_fd_targets(&mut self, table: &mut ProcessTable) {
-        fd_targets::sample_fd_targets(table, &mut self.bufs);
+    pub(crate) fn sample_fd_targets(&mut self, table: &mut ProcessTable, sample: &Sample) {
+        fd_targets::sample_fd_targets(table, sample, &mut self.bufs);
     }
 
     /// Scans the processes never scanned, and those whose descriptor count changed.

@@ -183,6 +183,9 @@ impl ProcessTable {
         for pid in gone {
             self.remove(pid);
         }
+        let without_fd = self.entries.values().filter(|e| e.fd_count == Err(Missing::NotReported)).count();
+        let why = "no fd directory in the captured tree";
+        faults.add_many(FaultKind::Unsupported, FaultSubject::Descriptors, why, without_fd as u32);
     }
 
     /// Removes a process and its references to sockets.
@@ -270,6 +273,8 @@ impl ProcessTable {
         let fd_count = match threads.count(&dir, &mut self.counter) {
             Ok(n) => n.ok_or(Missing::Pending),
             Err(Errno::ACCESS | Errno::PERM) => Err(Missing::NotPermitted),
+            // A tree can be captured without it.
+            Err(Errno::NOENT) if !self.live && info.is_some() => Err(Missing::NotReported),
             Err(e) if info.is_some() => return Err(e),
             Err(_) => Err(Missing::NotApplicable),
         };
