@@ -229,6 +229,7 @@ impl Procs {
                 fds_hidden: hidden.then_some(Missing::NotPermitted),
                 fd_targets: Arc::clone(&e.fd_targets.1),
                 halted: None,
+                freezer: None,
             });
             if dirty {
                 owners.extend(e.fds.sockets.iter().map(|(inode, fd)| Owner {

@@ -146,6 +146,7 @@ mod tests {
                 fds_hidden: None,
                 fd_targets: Arc::from([]),
                 halted: None,
+                freezer: None,
             })
             .collect();
         out.cgroups = Arc::new(cgroups.iter().map(|(id, p)| (*id, (*p).into())).collect());

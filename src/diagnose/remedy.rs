@@ -72,9 +72,10 @@ fn run_again(snap: &Snapshot, process: usize) -> Option<Vec<String>> {
             format!("  grep TracerPid /proc/{pid}/status"),
         ],
         Halted::Frozen => vec![
-            tr("thaw its cgroup (cgroup v1: THAWED in freezer.state):").to_owned(),
-            match p.info.cgroup.as_deref().filter(|c| *c != "/") {
-                Some(cgroup) => format!("  echo 0 > /sys/fs/cgroup{cgroup}/cgroup.freeze"),
+            tr("thaw its cgroup:").to_owned(),
+            match p.freezer.as_deref() {
+                Some(file) if file.ends_with("freezer.state") => format!("  echo THAWED > {file}"),
+                Some(file) => format!("  echo 0 > {file}"),
                 None => format!("  cat /proc/{pid}/cgroup"),
             },
         ],

@@ -47,6 +47,9 @@ pub struct Process {
     /// Reason why it does not run. Read only for owners of sockets with something in their receive or accept queue.
     #[serde(default)]
     pub halted: Option<Halted>,
+    /// The file that freezes it, if it is frozen: `cgroup.freeze`, or `freezer.state` of cgroup v1.
+    #[serde(default)]
+    pub freezer: Option<Box<str>>,
 }
 
 /// Reason why a process does not run, whatever its sockets receive.

@@ -109,6 +109,7 @@ fn poll(n: u32) -> Sample {
             fds_hidden: None,
             fd_targets: Arc::from([]),
             halted: None,
+            freezer: None,
         });
     }
     m.sample.users = Arc::new([(0, "root".into()), (33, "www-data".into()), (105, "postgres".into())].into());

@@ -142,6 +142,7 @@ impl SampleBuilder<'_> {
                 fds_hidden: hidden.then_some(Missing::NotPermitted),
                 fd_targets: Arc::from([]),
                 halted: p.halted,
+                freezer: None,
             });
         }
     }

@@ -37,6 +37,7 @@ pub(super) fn machine() -> Sample {
         fds_hidden: None,
         fd_targets: Arc::from([]),
         halted: None,
+        freezer: None,
     };
     sample.processes = vec![
         process(10, "nginx", "nginx: master"),
