@@ -17,6 +17,7 @@ mod peers;
 mod ports;
 mod previous;
 mod processes;
+mod ruleset;
 mod trend;
 mod units;
 

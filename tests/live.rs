@@ -62,6 +62,8 @@ mod limits;
 mod netns;
 #[path = "live/owners.rs"]
 mod owners;
+#[path = "live/packets.rs"]
+mod packets;
 #[path = "live/programs.rs"]
 mod programs;
 #[path = "live/rows.rs"]
@@ -154,6 +156,9 @@ const CASES: &[Case] = cases! {
         rules_with_conditions_state_them
         forwards_in_a_row_lead_from_the_first_client_to_the_last_server
     }
+    User packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {
+        random_rulesets_send_packets_to_the_target_of_forwards
+    }
     User owners [] {
         bpf_without_permission_falls_back_to_proc
     }
@@ -173,6 +178,9 @@ const CASES: &[Case] = cases! {
     Root netns ["python3", "setpriv", "unshare"] {
         namespaces_without_a_process_are_read
         namespace_of_visible_and_hidden_processes_is_one
+    }
+    Root packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {
+        rulesets_of_programs_send_packets_to_the_target_of_forwards
     }
     Root tables ["python3"] {
         thread_with_its_own_descriptors_is_its_process

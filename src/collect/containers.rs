@@ -171,43 +171,57 @@ struct QueryError {
     detail: String,
 }
 
-/// Queries the engines one after the other.
+/// Queries the engines at the same time: each has its own deadline.
 fn query_all(sockets: &[PathBuf]) -> (Vec<Container>, Vec<QueryError>) {
+    let answers: Vec<io::Result<Answer>> = std::thread::scope(|scope| {
+        let ask = |socket| std::thread::Builder::new().spawn_scoped(scope, move || query(socket));
+        let threads: Vec<_> = sockets.iter().map(|s| ask(s)).collect();
+        let join = |t: io::Result<std::thread::ScopedJoinHandle<'_, io::Result<Answer>>>| {
+            t?.join().unwrap_or_else(|_| Err(io::Error::other("query failed")))
+        };
+        threads.into_iter().map(join).collect()
+    });
     let mut containers: Vec<Container> = Vec::new();
     let mut errors = Vec::new();
-    for socket in sockets {
-        match query(socket) {
-            Ok(list) => {
+    let mut add_error = |socket: &PathBuf, kind, detail| {
+        errors.push(QueryError { socket: socket.clone(), kind, detail });
+    };
+    for (socket, answer) in sockets.iter().zip(answers) {
+        match answer {
+            Ok((list, odd)) => {
                 for c in list {
                     if containers.iter().all(|k| k.id != c.id) {
                         containers.push(c);
                     }
                 }
+                if odd > 0 {
+                    add_error(socket, io::ErrorKind::InvalidData, format!("{odd} containers not understood"));
+                }
             }
             // Not installed, or not running.
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
-            Err(e) => {
-                let (kind, detail) = (e.kind(), e.to_string());
-                errors.push(QueryError { socket: socket.clone(), kind, detail });
-            }
+            Err(e) => add_error(socket, e.kind(), e.to_string()),
         }
     }
     (containers, errors)
 }
 
-fn query(socket: &Path) -> io::Result<Vec<Container>> {
+/// Containers of one engine, and the number of entries that are not understood.
+type Answer = (Vec<Container>, usize);
+
+fn query(socket: &Path) -> io::Result<Answer> {
     let deadline = Instant::now() + TIMEOUT;
     let is_podman = socket.ends_with("podman.sock");
     let engine = if is_podman { ContainerEngine::Podman } else { ContainerEngine::Docker };
     let body = http::get(socket, "/containers/json", deadline)?;
-    let mut containers = response::containers(&body, engine)?;
+    let (mut containers, odd) = response::containers(&body, engine)?;
     if is_podman {
         // Only its own API has pods.
         if let Ok(body) = http::get(socket, "/v4.0.0/libpod/containers/json", deadline) {
             response::add_pods(&body, &mut containers);
         }
     }
-    Ok(containers)
+    Ok((containers, odd))
 }
 
 /// Source that adds the containers known to the engines to the samples of another one.

@@ -10,10 +10,11 @@ mod published;
 #[cfg(test)]
 mod tests;
 
+use super::nat_rules::NatRule;
 use crate::model::nat::Via;
 use crate::model::snapshot::{Port, ProcessFacts, Rates, SocketFacts};
 use crate::model::{
-    Addr, Endpoint, Forward, ForwardKind, Forwards, NatRule, Proto, Sample, Scope, Socket, Unit,
+    Addr, Endpoint, Forward, ForwardKind, Forwards, Hooks, Proto, Sample, Scope, Socket, Unit,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -51,9 +52,9 @@ pub(super) fn collect(c: &Context<'_>, rules: &[NatRule]) -> Forwards {
     rows = dedup_forwards(rows);
     published::add_published(c, &mut rows);
     rows.sort_by_key(|f| (f.netns, f.host.port, f.proto, f.host.addr));
-    let netns_by_addr = unique_addresses(&c.sample.addresses);
+    let lookup = Lookup::new(c);
     for f in &mut rows {
-        resolve_target(c, f, &netns_by_addr);
+        resolve_target(&lookup, f);
     }
     chain::follow_chained(&mut rows);
     chain::clear_uncertain(c.sample, &mut rows);
@@ -62,9 +63,14 @@ pub(super) fn collect(c: &Context<'_>, rules: &[NatRule]) -> Forwards {
     let without_target: Vec<bool> = rows.iter().map(|f| f.target.is_none()).collect();
     let pairs = pairs::proxy_pairs(c, &mut rows);
     for (f, _) in rows.iter_mut().zip(without_target).filter(|(_, without)| *without) {
-        resolve_target(c, f, &netns_by_addr);
+        resolve_target(&lookup, f);
     }
     for f in &mut rows {
+        if let Some(by) = f.shadowed_by.as_ref().filter(|_| f.clients == 0)
+            && let Some(step) = f.via.iter_mut().find(|s| s.kind.is_rule())
+        {
+            step.detail.push_str(&format!(", never reached: {by} takes it"));
+        }
         if f.sockets.is_empty() && !c.rates.is_empty() {
             (f.rx, f.tx) = (Some(0.0), Some(0.0));
         }
@@ -89,6 +95,10 @@ fn new_forward(netns: u16, proto: Option<Proto>, host: Endpoint, step: Via) -> F
         proto,
         host,
         bits: None,
+        last_addr: None,
+        hooks: Hooks::default(),
+        conditions: Vec::new(),
+        packets: Box::default(),
         last_port: host.port,
         iface: None,
         via: vec![step],
@@ -107,65 +117,66 @@ fn new_forward(netns: u16, proto: Option<Proto>, host: Endpoint, step: Via) -> F
 }
 
 fn rule_forward(r: &NatRule) -> Forward {
-    let any = if r.family == Some(crate::model::Family::Inet6) { Addr::ANY6 } else { Addr::ANY4 };
-    let (first, last) = r.ports.unwrap_or((0, 0));
-    let host = Endpoint::new(r.dest.map_or(any, |(a, _)| a), first);
-    let kind = if r.target.is_some() { ForwardKind::Dnat } else { ForwardKind::Redirect };
-    let how = match (r.partial, r.conditions.is_empty()) {
-        (false, _) => r.location.clone(),
-        (true, true) => format!("{}, under more conditions", r.location),
-        (true, false) => format!("{}, under more conditions: {}", r.location, r.conditions.join(", ")),
+    let any = if r.host.v6 { Addr::ANY6 } else { Addr::ANY4 };
+    let (first, last) = r.host.ports.unwrap_or((0, 0));
+    let host = Endpoint::new(r.host.addrs.map_or(any, |(a, _)| a), first);
+    let mut names: Vec<&str> = r.conditions.iter().filter_map(|c| c.name.as_deref()).collect();
+    names.dedup();
+    let how = if names.is_empty() {
+        r.location.clone()
+    } else {
+        format!("{}, under more conditions: {}", r.location, names.join(", "))
     };
-    let how = match &r.shadowed_by {
-        Some(place) => format!("{how}, never reached: {place} takes it"),
-        None => how,
-    };
-    let step = Via { kind, detail: how, process: None, listener: None };
-    // A range without target ports keeps its ports.
-    let port = r.target_ports.map_or(if last > first { 0 } else { first }, |p| p.0);
-    let whole = |a: &Addr| if a.is_v4() { 32 } else { 128 };
+    let step = Via { kind: r.kind, detail: how, process: None, listener: None };
     Forward {
-        bits: r.dest.filter(|(a, n)| *n < whole(a)).map(|(_, n)| n),
+        bits: r.host.bits,
+        last_addr: r.host.addrs.filter(|(a, b)| r.host.bits.is_none() && a < b).map(|(_, b)| b),
+        hooks: r.hooks,
+        conditions: r.conditions.iter().map(|c| c.text.clone()).collect(),
+        packets: r.packets.clone(),
         last_port: last,
         iface: r.iface.clone(),
-        target: Some(Endpoint::new(r.target.unwrap_or(any), port)),
-        target_last: last_target(r, port),
+        target: r.target,
+        target_last: r.target_last,
         shadowed_by: r.shadowed_by.clone(),
         ..new_forward(r.netns, r.proto, host, step)
     }
 }
 
-/// The last endpoint of a rule with several targets.
-fn last_target(r: &NatRule, port: u16) -> Option<Endpoint> {
-    let addr = r.target_last.filter(|last| r.target.is_some_and(|first| first < *last));
-    let last_port = r.target_ports.map_or(port, |p| p.1.max(port));
-    let several = addr.is_some() || last_port > port;
-    several.then(|| Endpoint::new(addr.or(r.target).unwrap_or(Addr::ANY4), last_port))
+/// Host endpoint and target, by which a rule and a proxy are the same forward.
+type ForwardKey = (u16, Option<Proto>, Endpoint, u16, Option<Endpoint>);
+
+fn forward_key(f: &Forward) -> ForwardKey {
+    (f.netns, f.proto, f.host, f.last_port, f.target)
 }
 
-/// Merges rows of the same forward, such as Docker's rule and Docker's proxy.
+/// Merges rows of the same forward, such as Docker's rule and Docker's proxy. Rows of rules differ already.
 fn dedup_forwards(all: Vec<Forward>) -> Vec<Forward> {
-    let mut out: Vec<Forward> = Vec::new();
+    let mut out: Vec<Forward> = Vec::with_capacity(all.len());
+    let mut index: FxHashMap<ForwardKey, usize> = FxHashMap::default();
     for f in all {
-        let same = |o: &&mut Forward| {
-            (o.netns, o.proto, o.host, o.last_port, o.target)
-                == (f.netns, f.proto, f.host, f.last_port, f.target)
-                && f.target.is_some()
-        };
-        match out.iter_mut().find(same) {
+        let is_rule = f.via.iter().any(|s| s.kind.is_rule());
+        let known = index.get(&forward_key(&f)).copied().filter(|_| f.target.is_some());
+        match known.and_then(|i| out.get_mut(i)).filter(|o| !is_rule || o.hooks == Hooks::default()) {
             Some(o) => {
-                // A shadowed rule does not apply; another rule or a proxy may.
-                let instead = o.shadowed_by.is_some() && f.shadowed_by.is_none();
-                if instead {
-                    o.via.retain(|s| f.via.iter().all(|k| k.kind != s.kind));
-                    o.shadowed_by = None;
+                // A shadowed rule does not apply; a proxy does.
+                if o.shadowed_by.take().is_some() {
+                    o.via.clear();
                 }
                 let new: Vec<Via> =
                     f.via.into_iter().filter(|s| !o.via.iter().any(|k| k.kind == s.kind)).collect();
                 o.via.extend(new);
                 o.target_netns = o.target_netns.or(f.target_netns);
             }
-            None => out.push(f),
+            None => {
+                // A proxy joins the rule for connections that arrive.
+                if f.shadowed_by.is_none() && f.hooks != (Hooks { prerouting: false, output: true })
+                    || known.is_none()
+                {
+                    index.entry(forward_key(&f)).or_insert(out.len());
+                }
+                out.push(f);
+            }
         }
     }
     out
@@ -184,8 +195,26 @@ fn unique_addresses(addresses: &[(u16, Addr)]) -> FxHashMap<Addr, u16> {
     out
 }
 
+/// Addresses and listening ports, for the targets of all forwards.
+struct Lookup<'a> {
+    netns_by_addr: FxHashMap<Addr, u16>,
+    ports: &'a [Port],
+    by_port: FxHashMap<u16, Vec<&'a Port>>,
+}
+
+impl<'a> Lookup<'a> {
+    fn new(c: &Context<'a>) -> Self {
+        let mut by_port: FxHashMap<u16, Vec<&Port>> = FxHashMap::default();
+        for p in c.ports {
+            by_port.entry(p.local.port).or_default().push(p);
+        }
+        Self { netns_by_addr: unique_addresses(&c.sample.addresses), ports: c.ports, by_port }
+    }
+}
+
 /// Finds the namespace of the target and the socket that serves it.
-fn resolve_target(c: &Context<'_>, f: &mut Forward, netns_by_addr: &FxHashMap<Addr, u16>) {
+fn resolve_target(lookup: &Lookup<'_>, f: &mut Forward) {
+    let netns_by_addr = &lookup.netns_by_addr;
     let Some(target) = f.target else { return };
     // The target of an ssh tunnel is reached from the remote host.
     if f.via.iter().any(|s| s.kind == ForwardKind::Ssh) {
@@ -221,7 +250,13 @@ fn resolve_target(c: &Context<'_>, f: &mut Forward, netns_by_addr: &FxHashMap<Ad
             && at_target(p)
             && accepts(&p.local.addr, &target.addr)
     };
-    let port = c.ports.iter().filter(serves).max_by_key(|p| p.local.addr == target.addr);
+    let best = |a: &&Port, b: &&Port| (a.local.addr == target.addr).cmp(&(b.local.addr == target.addr));
+    let port = if target.port != 0 && last.port == target.port {
+        let there = lookup.by_port.get(&target.port).map_or(&[][..], Vec::as_slice);
+        there.iter().copied().filter(serves).max_by(best)
+    } else {
+        lookup.ports.iter().filter(serves).max_by(best)
+    };
     f.target_row = port.and_then(|p| p.sockets.first().copied());
     // Of several addresses some may be remote.
     f.listens = Some(f.target_row.is_some()).filter(|l| *l || last.addr == target.addr);

@@ -6,12 +6,14 @@ use crate::model::lang::tr;
 use crate::msg;
 
 pub(super) fn shadowed(snap: &Snapshot, row: usize) -> Option<String> {
-    let rule = snap.forward_rows().get(row)?.shadowed_by.as_deref()?;
+    let f = snap.forward_rows().get(row)?;
+    // A rule with clients is reached, even if its evaluation differs.
+    let rule = f.shadowed_by.as_deref().filter(|_| f.clients == 0)?;
     Some(msg!("shadowed by {}", rule))
 }
 
 pub(super) fn no_listener(snap: &Snapshot, row: usize) -> Option<String> {
     let f = snap.forward_rows().get(row)?;
     let target = target_text(f).unwrap_or_else(|| tr("the target").to_owned());
-    (f.listens == Some(false)).then(|| msg!("nothing listens on {}", target))
+    (f.listens == Some(false) && f.clients == 0).then(|| msg!("nothing listens on {}", target))
 }

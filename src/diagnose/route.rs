@@ -339,10 +339,17 @@ pub fn target_text(f: &Forward) -> Option<String> {
 
 /// The host endpoint in words, with its range of ports or addresses.
 pub fn host_text(f: &Forward) -> String {
-    let first = match (f.bits, f.host.addr.is_v4()) {
-        (None, _) => f.host.to_string(),
-        (Some(bits), true) => format!("{}/{bits}:{}", f.host.addr, f.host.port),
-        (Some(bits), false) => format!("[{}/{bits}]:{}", f.host.addr, f.host.port),
+    let addrs = match (f.bits, f.last_addr) {
+        (Some(bits), _) => format!("{}/{bits}", f.host.addr),
+        (None, Some(last)) => format!("{}-{last}", f.host.addr),
+        (None, None) => f.host.addr.to_string(),
+    };
+    let first = match (f.host.port, f.host.addr.is_v4()) {
+        _ if f.bits.is_none() && f.last_addr.is_none() => f.host.to_string(),
+        (0, true) => format!("{addrs}:*"),
+        (0, false) => format!("[{addrs}]:*"),
+        (port, true) => format!("{addrs}:{port}"),
+        (port, false) => format!("[{addrs}]:{port}"),
     };
     if f.last_port > f.host.port { format!("{first}-{}", f.last_port) } else { first }
 }

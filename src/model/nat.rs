@@ -1,58 +1,30 @@
 //! Port forwarding: evaluated NAT rules, user-space proxies and forwarded connections.
 
 use super::addr::{Addr, Endpoint};
-use super::proto::{Family, Proto};
+use super::proto::Proto;
 use super::sample::Flow;
 use serde::{Deserialize, Serialize};
 
-/// NAT rule that changes the destination (`nft(8)`: `dnat`, `redirect`; `iptables-extensions(8)`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NatRule {
-    /// Network namespace of the rule: an index of [`super::Sample::namespaces`].
-    pub netns: u16,
-    /// Address family; `None` for both.
-    pub family: Option<Family>,
-    /// Transport protocol; `None` for any.
-    pub proto: Option<Proto>,
-    /// Destination network matched: address and prefix length in bits; `None` for any.
-    pub dest: Option<(Addr, u8)>,
-    /// Destination ports matched, first and last; `None` for any.
-    pub ports: Option<(u16, u16)>,
-    /// Incoming interface matched, with `!` before an excluded one.
-    pub iface: Option<String>,
-    /// New destination address; `None` for an address of this host (`redirect`).
-    pub target: Option<Addr>,
-    /// New destination ports, first and last; `None` if unchanged.
-    pub target_ports: Option<(u16, u16)>,
-    /// Last address of a target range.
-    #[serde(default)]
-    pub target_last: Option<Addr>,
-    /// Further conditions apply that the fields above do not cover (mark, source, packets without a port).
-    pub partial: bool,
-    /// Names of those conditions: iptables matches (`conntrack`, `mark`), `source`.
-    #[serde(default)]
-    pub conditions: Vec<Box<str>>,
-    /// Location of an earlier rule that matches everything this one does, so this one is never reached.
-    #[serde(default)]
-    pub shadowed_by: Option<String>,
-    /// Location: `ip nat DOCKER handle 7`; for iptables-legacy `iptables-legacy nat DOCKER rule 2`.
-    pub location: String,
+/// Hooks at which a rule translates (`enum nf_inet_hooks`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Hooks {
+    /// `NF_INET_PRE_ROUTING`: connections that arrive.
+    pub prerouting: bool,
+    /// `NF_INET_LOCAL_OUT`: connections of processes of this host.
+    pub output: bool,
 }
 
-impl NatRule {
-    /// True if it matches every packet that another rule at the same hook does. Rules with the same location are the
-    /// alternative targets of one rule: none of them matches all.
-    pub fn shadows(&self, other: &Self) -> bool {
-        fn any_or<T>(mine: Option<T>, other: Option<T>, holds: impl Fn(T, T) -> bool) -> bool {
-            mine.is_none_or(|m| other.is_some_and(|o| holds(m, o)))
-        }
-        !self.partial
-            && self.location != other.location
-            && any_or(self.family, other.family, |m, o| m == o)
-            && any_or(self.proto, other.proto, |m, o| m == o)
-            && any_or(self.dest, other.dest, |m, o| m.1 <= o.1 && o.0.in_prefix(&m.0, m.1))
-            && any_or(self.ports, other.ports, |m, o| m.0 <= o.0 && o.1 <= m.1)
-            && any_or(self.iface.as_deref(), other.iface.as_deref(), |m, o| m == o)
+impl Hooks {
+    /// Names: `prerouting`, `output`.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let all = [(self.prerouting, "prerouting"), (self.output, "output")];
+        all.into_iter().filter_map(|(on, name)| on.then_some(name))
+    }
+
+    /// Both.
+    pub fn add(&mut self, other: Self) {
+        self.prerouting |= other.prerouting;
+        self.output |= other.output;
     }
 }
 
@@ -155,6 +127,14 @@ pub struct Forward {
     pub host: Endpoint,
     /// Prefix length of the address in bits, if a network is forwarded.
     pub bits: Option<u8>,
+    /// Last address, if a range is forwarded that is no network.
+    pub last_addr: Option<Addr>,
+    /// Hooks of its rule; none for a proxy.
+    pub hooks: Hooks,
+    /// Further conditions of its rule.
+    pub conditions: Vec<Box<str>>,
+    /// Packets that its rule translates: `field=values` of each alternative, with `|` between them.
+    pub packets: Box<str>,
     /// Last port of a range; same as `host.port` for a single port.
     pub last_port: u16,
     /// Incoming interface, or with `!` an excluded one.
@@ -190,11 +170,17 @@ impl Forward {
     pub fn covers(&self, endpoint: &Endpoint) -> bool {
         let host = &self.host;
         (host.port == 0 || (host.port..=self.last_port.max(host.port)).contains(&endpoint.port))
-            && match self.bits {
-                Some(bits) => endpoint.addr.in_prefix(&host.addr, bits),
-                // Wildcard of a rule for both families is stored as IPv4.
-                None if host.addr.is_any() => host.addr.is_v4() || !endpoint.addr.is_v4(),
-                None => host.addr == endpoint.addr,
+            && match (self.bits, self.last_addr) {
+                (Some(bits), _) => endpoint.addr.in_prefix(&host.addr, bits),
+                (None, Some(last)) => {
+                    (host.addr..=last).contains(&endpoint.addr) && host.addr.is_v4() == endpoint.addr.is_v4()
+                }
+                // A rule for all addresses is one of a family; a proxy on a wildcard address is not.
+                (None, None) if host.addr.is_any() && self.hooks != Hooks::default() => {
+                    host.addr.is_v4() == endpoint.addr.is_v4()
+                }
+                (None, None) if host.addr.is_any() => host.addr.is_v4() || !endpoint.addr.is_v4(),
+                (None, None) => host.addr == endpoint.addr,
             }
     }
 

@@ -77,6 +77,15 @@ fn no_process_reason(snap: &Snapshot, row: usize) -> Missing {
     }
 }
 
+fn hook(f: &Forward) -> Value<'_> {
+    let names: Vec<&str> = f.hooks.names().collect();
+    if names.is_empty() { na() } else { Value::from(names.join(", ")) }
+}
+
+fn list_text(list: &[Box<str>]) -> Value<'_> {
+    if list.is_empty() { na() } else { Value::from(list.join(", ")) }
+}
+
 fn process(snap: &Snapshot, row: usize) -> Value<'_> {
     let processes = target_processes(snap, row);
     process_names(snap, &processes, no_process_reason(snap, row))
@@ -98,7 +107,11 @@ static COLUMNS: &[Column] = &[
     Column::new("host_addr", "HOST ADDRESS", Kind::Addr, 40, |s, r| Value::Addr(forward(s, r).host.addr),
         "Address of this host that clients connect to.").called(&["local_addr"]).needs(NAT),
     Column::new("host_port", "HOST PORT", Kind::Port, 41, |s, r| Value::from(forward(s, r).host.port),
-        "Port that clients connect to; the first of a range.").called(&["port", "local_port", "lport"]).needs(NAT).wide(5, 9, 15),
+        "Port that clients connect to; the first of a range. A filter finds each port of a range.").called(&["port", "local_port", "lport"]).needs(NAT).wide(5, 9, 15)
+        .any(|s, r, t| {
+            let f = forward(s, r);
+            (f.host.port..=f.last_port.max(f.host.port)).any(|p| t(&Value::from(p)))
+        }),
     Column::new("by", "VIA", Kind::Text, 1, via,
         "NAT rule (dnat, redirect) or proxy (docker-proxy, rootlessport, socat, ssh …); engine: known only from the container engine.").tone(|_, _| Tone::Accent)
         .called(&["via", "kind"]).needs(NAT).wide(6, 19, 30)
@@ -154,7 +167,21 @@ static COLUMNS: &[Column] = &[
             None => t(&na()),
         }).called(&["findings"]).needs(NAT).wide(11, 11, 50),
     Column::new("iface", "IFACE", Kind::Text, 31, |s, r| Value::from_opt(forward(s, r).iface.as_deref().map(Value::text), Missing::NotApplicable),
-        "Required input interface; with ! any but this one.").role(Role::Iface).text_match(TextMatch::Exact).called(&["dev", "interface"]).needs(NAT),
+        "Required input interface; with ! any but this one.").any(|s, r, t| match forward(s, r).iface.as_deref() {
+            Some(names) => names.split(',').any(|n| t(&Value::text(n))),
+            None => t(&na()),
+        }).role(Role::Iface).text_match(TextMatch::Exact).called(&["dev", "interface"]).needs(NAT),
+    Column::new("hook", "HOOK", Kind::Text, 36, |s, r| hook(forward(s, r)),
+        "Hook of the rule: prerouting (connections that arrive) or output (connections of processes of this host); none for a proxy.").needs(NAT).wide(6, 10, 18)
+        .any(|s, r, t| match forward(s, r).hooks.names().collect::<Vec<_>>() {
+            names if names.is_empty() => t(&na()),
+            names => names.iter().any(|n| t(&Value::text(n))),
+        }),
+    Column::new("conditions", "CONDITIONS", Kind::Text, 37, |s, r| list_text(&forward(s, r).conditions),
+        "Further conditions of the rule: source, mark, interfaces, what earlier rules take, and what sockscope does not evaluate.").needs(NAT).wide(10, 20, 60),
+    Column::new("packets", "PACKETS", Kind::Text, 38,
+        |s, r| Some(&forward(s, r).packets).filter(|p| !p.is_empty()).map_or_else(na, |p| Value::text(p)),
+        "Packets that the rule translates, field by field; | between alternatives, ! before excluded values.").needs(NAT).wide(10, 20, 80),
     Column::new("netns", "NETNS", Kind::Text, 32, |s, r| netns_name(s, Some(forward(s, r).netns)),
         "Network namespace of the host endpoint.").role(Role::Netns).tone(|s, r| netns_tone(forward(s, r).netns)).text_match(TextMatch::Whole).called(&["ns", "namespace"]).needs(NAT).wide(6, 12, 30),
 ];

@@ -17,7 +17,7 @@ struct ContainerJson {
     #[serde(default)]
     image: Option<String>,
     #[serde(default)]
-    ports: Option<Vec<PortJson>>,
+    ports: Option<Vec<serde_json::Value>>,
     #[serde(default)]
     labels: Option<BTreeMap<String, String>>,
     #[serde(default)]
@@ -41,7 +41,7 @@ struct PortJson {
 #[serde(rename_all = "PascalCase")]
 struct NetworkSettings {
     #[serde(default)]
-    networks: Option<BTreeMap<String, Option<Network>>>,
+    networks: Option<BTreeMap<String, serde_json::Value>>,
 }
 
 #[derive(Deserialize)]
@@ -63,20 +63,33 @@ struct PodmanJson {
     pod_name: String,
 }
 
-/// Parses the running containers.
-pub(crate) fn containers(body: &[u8], engine: ContainerEngine) -> io::Result<Vec<Container>> {
-    let all: Vec<ContainerJson> = serde_json::from_slice(body)?;
-    Ok(all.into_iter().map(|c| container(c, engine)).collect())
+/// Parses the running containers, and counts the entries that are not understood.
+pub(crate) fn containers(body: &[u8], engine: ContainerEngine) -> io::Result<(Vec<Container>, usize)> {
+    let all: Vec<serde_json::Value> = serde_json::from_slice(body)?;
+    let count = all.len();
+    let known = all.into_iter().filter_map(|c| serde_json::from_value::<ContainerJson>(c).ok());
+    let known: Vec<Container> = known.map(|c| container(c, engine)).collect();
+    let odd = count - known.len();
+    if known.is_empty() && odd > 0 {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "containers not understood"));
+    }
+    Ok((known, odd))
 }
 
 fn container(c: ContainerJson, engine: ContainerEngine) -> Container {
     let mut out = Container::new(engine, &c.id);
-    out.name = c.names.unwrap_or_default().first().and_then(|n| truncated(n.trim_start_matches('/')));
+    // A link gives the container a further name, `/other/alias`, which can come first.
+    let names = c.names.unwrap_or_default();
+    let names = || names.iter().map(|n| n.strip_prefix('/').unwrap_or(n));
+    out.name = names().find(|n| !n.contains('/')).or_else(|| names().next()).and_then(truncated);
     out.image = c.image.as_deref().and_then(truncated);
     let networks = c.network_settings.and_then(|s| s.networks).unwrap_or_default();
-    let addrs = networks.values().flatten().flat_map(|n| [&n.v4, &n.v6]);
+    let networks: Vec<Network> =
+        networks.into_values().filter_map(|n| serde_json::from_value(n).ok()).collect();
+    let addrs = networks.iter().flat_map(|n| [&n.v4, &n.v6]);
     out.addrs = addrs.filter_map(|a| a.parse::<Addr>().ok()).collect();
-    out.ports = c.ports.unwrap_or_default().iter().filter_map(published).collect();
+    let ports = c.ports.unwrap_or_default().into_iter().filter_map(|p| serde_json::from_value(p).ok());
+    out.ports = ports.filter_map(|p: PortJson| published(&p)).collect();
     out.ports.sort_unstable();
     out.ports.dedup();
     let label = |name: &str| c.labels.as_ref()?.get(name).and_then(|v| truncated(v));
@@ -103,8 +116,9 @@ fn published(p: &PortJson) -> Option<Published> {
 
 /// Adds the pods from the response of Podman's own API.
 pub(crate) fn add_pods(body: &[u8], to: &mut [Container]) {
-    let Ok(all) = serde_json::from_slice::<Vec<PodmanJson>>(body) else { return };
-    for p in all.into_iter().filter(|p| !p.pod.is_empty()) {
+    let Ok(all) = serde_json::from_slice::<Vec<serde_json::Value>>(body) else { return };
+    let all = all.into_iter().filter_map(|p| serde_json::from_value::<PodmanJson>(p).ok());
+    for p in all.filter(|p| !p.pod.is_empty()) {
         if let Some(c) = to.iter_mut().find(|c| *c.id == *p.id) {
             c.pod = Some(Pod { uid: p.pod.into(), name: truncated(&p.pod_name), qos: None });
         }

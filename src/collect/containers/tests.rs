@@ -14,7 +14,8 @@ const DOCKER: &str = r#"[{"Id":"446601bac6874bb39e77dcc826df656476489b8c40c3cf41
 
 #[test]
 fn response_gives_names_ports_addresses_and_pods() {
-    let all = response::containers(DOCKER.as_bytes(), ContainerEngine::Docker).unwrap();
+    let (all, odd) = response::containers(DOCKER.as_bytes(), ContainerEngine::Docker).unwrap();
+    assert_eq!(odd, 0);
     let [c] = &all[..] else { panic!("{all:?}") };
     assert_eq!((c.label(), c.short_id(), c.image.as_deref()), ("web", "446601bac687", Some("box")));
     let published_on = |addr: &str| Published {
@@ -28,7 +29,7 @@ fn response_gives_names_ports_addresses_and_pods() {
     assert_eq!(c.addrs, ["172.17.0.2".parse::<Addr>().unwrap()]);
     assert_eq!(c.pod.as_ref().map(crate::model::Pod::label), Some("web-0"));
 
-    let mut all =
+    let (mut all, _) =
         response::containers(br#"[{"Id":"a","Names":null,"Ports":null}]"#, ContainerEngine::Podman).unwrap();
     assert_eq!((all[0].name.as_ref(), all[0].ports.len()), (None, 0));
     response::add_pods(br#"[{"Id":"a","Pod":"p","PodName":"site"},{"Id":"b","Pod":""}]"#, &mut all);
@@ -95,6 +96,31 @@ fn engines_are_queried_in_order_and_one_failure_does_not_stop_the_others() {
     let request = first.join().unwrap();
     assert!(request.starts_with("GET /containers/json HTTP/1.1\r\n"), "{request}");
     drop((second.join(), broken.join()));
+}
+
+#[test]
+fn odd_entry_loses_only_itself() {
+    let body = br#"[{"Id":7},{"Id":"a","Names":["/web/db","/db"],"Ports":[{"PublicPort":"x"},
+        {"PrivatePort":80,"PublicPort":8080,"Type":"tcp"}],"NetworkSettings":{"Networks":{"x":7,"y":{"IPAddress":"10.0.0.2"}}}}]"#;
+    let (all, odd) = response::containers(body, ContainerEngine::Docker).unwrap();
+    assert_eq!((all.len(), odd), (1, 1));
+    assert_eq!(all[0].name.as_deref(), Some("db"), "not the alias of a link");
+    assert_eq!((all[0].ports.len(), all[0].addrs.len()), (1, 1));
+}
+
+#[test]
+fn silent_engine_does_not_delay_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = |name: &str| dir.path().join(name);
+    let _silent = UnixListener::bind(socket("a.sock")).unwrap();
+    let _silent_too = UnixListener::bind(socket("b.sock")).unwrap();
+    let answers = serve(&socket("c.sock"), b"HTTP/1.1 200 OK\r\n\r\n[{\"Id\":\"a\",\"Names\":[\"/one\"]}]");
+    let begin = Instant::now();
+    let (containers, errors) = query_all(&[socket("a.sock"), socket("b.sock"), socket("c.sock")]);
+    assert!(begin.elapsed() < 2 * TIMEOUT, "one after the other");
+    assert_eq!((containers.len(), errors.len()), (1, 2));
+    assert!(errors.iter().all(|e| e.kind == io::ErrorKind::TimedOut));
+    drop(answers.join());
 }
 
 #[test]

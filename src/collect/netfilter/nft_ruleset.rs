@@ -53,6 +53,15 @@ pub(super) fn read(socket: &mut NetlinkSocket, netns: u16) -> Result<Dump, DumpE
     if tables.list.is_empty() {
         return Ok(dump);
     }
+    let done = socket.dump(&request(NFT_MSG_GETTABLE), |m| {
+        let (family, attrs) = message(m)?;
+        let key = (family, string(&attrs, NFTA_TABLE_NAME).ok_or(Malformed)?);
+        if let Some(table) = tables.get_mut(&key) {
+            table.flags = be32(&attrs, NFTA_TABLE_FLAGS).unwrap_or(0);
+        }
+        Ok(())
+    })?;
+    dump.count(done);
     let done = socket.dump(&request(NFT_MSG_GETRULE), |m| {
         let (family, attrs) = message(m)?;
         let key = (family, string(&attrs, NFTA_RULE_TABLE).ok_or(Malformed)?);

@@ -11,6 +11,7 @@ macro_rules! constants {
 
 // enum nf_tables_msg_types
 constants! {
+    NFT_MSG_GETTABLE: u8 = 1;
     NFT_MSG_GETCHAIN: u8 = 4;
     NFT_MSG_GETRULE: u8 = 7;
     NFT_MSG_GETSET: u8 = 10;
@@ -22,6 +23,8 @@ constants! {
     NFTA_LIST_ELEM: u16 = 1;
     NFTA_HOOK_HOOKNUM: u16 = 1;
     NFTA_HOOK_PRIORITY: u16 = 2;
+    NFTA_TABLE_NAME: u16 = 1;
+    NFTA_TABLE_FLAGS: u16 = 2;
     NFTA_CHAIN_TABLE: u16 = 1;
     NFTA_CHAIN_HANDLE: u16 = 2;
     NFTA_CHAIN_NAME: u16 = 3;

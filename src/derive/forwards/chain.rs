@@ -7,26 +7,50 @@ use rustc_hash::FxHashMap;
 /// Most forwards in a chain.
 const MAX_CHAIN: usize = 4;
 
+/// Row numbers by namespace and port.
+type RowsByPort = FxHashMap<(u16, u16), Vec<usize>>;
+
+/// Rows of rules by namespace and port, and those of any port or of a range.
+fn by_host_port(rows: &[Forward]) -> (RowsByPort, Vec<usize>) {
+    let (mut by_port, mut wide): (RowsByPort, _) = (FxHashMap::default(), Vec::new());
+    for (i, f) in rows.iter().enumerate().filter(|(_, f)| f.via.iter().any(|s| s.kind.is_rule())) {
+        if f.host.port == 0 || f.last_port > f.host.port {
+            wide.push(i);
+        } else {
+            by_port.entry((f.netns, f.host.port)).or_default().push(i);
+        }
+    }
+    (by_port, wide)
+}
+
 /// Takes the listener of the next forward for a target without listener that a rule forwards again.
 pub(super) fn follow_chained(rows: &mut [Forward]) {
+    if rows.iter().all(|f| f.listens != Some(false)) {
+        return;
+    }
+    let (by_port, wide) = by_host_port(rows);
     for _ in 0..MAX_CHAIN {
         let mut found = Vec::new();
         for (i, f) in rows.iter().enumerate().filter(|(_, f)| f.listens == Some(false)) {
             let (Some(t), Some(netns)) = (f.target, f.target_netns) else { continue };
-            let is_next = |(k, o): &(usize, &Forward)| {
+            // Connections of a proxy start in the namespace, connections from another namespace arrive there.
+            let fits = |o: &Forward| if netns == f.netns { o.hooks.output } else { o.hooks.prerouting };
+            let is_next = |k: &usize| {
+                let o = &rows[*k];
                 *k != i
                     && o.netns == netns
-                    && o.via.iter().any(|s| s.kind.is_rule())
+                    && fits(o)
                     && o.proto.is_none_or(|p| f.proto.is_none_or(|q| p == q))
-                    && t.port != 0
                     && o.covers(&t)
             };
             // The kernel translates a connection once per namespace; connections that start there may match other rules.
             let by_rule = f.via.iter().any(|s| s.kind.is_rule());
-            if netns == f.netns && by_rule {
+            if netns == f.netns && by_rule || t.port == 0 {
                 continue;
             }
-            if let Some((_, o)) = rows.iter().enumerate().find(is_next) {
+            let exact = by_port.get(&(netns, t.port)).into_iter().flatten();
+            if let Some(k) = exact.chain(&wide).copied().find(is_next) {
+                let o = &rows[k];
                 let listens = o.listens.filter(|_| netns != f.netns || t.addr.scope() != Scope::Loopback);
                 found.push((i, listens, o.target_row));
             }

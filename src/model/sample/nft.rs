@@ -26,6 +26,9 @@ pub struct Table {
     pub family: u8,
     /// Name.
     pub name: Box<str>,
+    /// `NFTA_TABLE_FLAGS`.
+    #[serde(default)]
+    pub flags: u32,
     /// Chains, in kernel order.
     pub chains: Vec<Chain>,
     /// Sets and maps.
@@ -220,6 +223,8 @@ pub const NFPROTO_IPV6: u8 = 10;
 
 /// `NF_INET_PRE_ROUTING`: first hook of received packets.
 pub const NF_INET_PRE_ROUTING: u32 = 0;
+/// `NF_INET_LOCAL_OUT`: first hook of sent packets.
+pub const NF_INET_LOCAL_OUT: u32 = 3;
 
 /// `NFT_REG_1` to `NFT_REG_4`: registers of sixteen bytes.
 pub const NFT_REG_1: u32 = 1;
@@ -230,6 +235,15 @@ pub const NFT_REG32_00: u32 = 8;
 /// See [`NFT_REG32_00`].
 pub const NFT_REG32_15: u32 = 23;
 
+/// `NFT_TABLE_F_DORMANT`: the chains of the table are not registered.
+pub const NFT_TABLE_F_DORMANT: u32 = 1;
+
+/// `NFT_CONTINUE`.
+pub const NFT_CONTINUE: i32 = -1;
+/// `NFT_GOTO`: verdict that evaluates a chain and does not return.
+pub const NFT_GOTO: i32 = -4;
+/// `NFT_RETURN`: verdict that ends a chain.
+pub const NFT_RETURN: i32 = -5;
 /// `NFT_JUMP`: verdict that evaluates a chain and returns.
 pub const NFT_JUMP: i32 = -3;
 
@@ -243,6 +257,26 @@ pub const NFT_META_IIFNAME: u32 = 6;
 pub const NFT_META_NFPROTO: u32 = 15;
 /// `NFT_META_L4PROTO`: transport protocol.
 pub const NFT_META_L4PROTO: u32 = 16;
+
+/// `NFT_META_OIF`: index of the outgoing interface.
+pub const NFT_META_OIF: u32 = 5;
+/// `NFT_META_OIFNAME`: name of the outgoing interface.
+pub const NFT_META_OIFNAME: u32 = 7;
+
+/// `NFT_CT_STATE`.
+pub const NFT_CT_STATE: u32 = 0;
+/// `NFT_CT_MARK`.
+pub const NFT_CT_MARK: u32 = 3;
+
+/// `NFT_FIB_RESULT_ADDRTYPE`.
+pub const NFT_FIB_RESULT_ADDRTYPE: u32 = 3;
+/// `NFTA_FIB_F_SADDR`.
+pub const NFTA_FIB_F_SADDR: u32 = 1;
+/// `NFTA_FIB_F_DADDR`.
+pub const NFTA_FIB_F_DADDR: u32 = 2;
+
+/// `NF_NAT_RANGE_NETMAP`: the prefix is replaced, the rest of the address stays.
+pub const NF_NAT_RANGE_NETMAP: u32 = 1 << 6;
 
 /// `NFT_CMP_EQ`.
 pub const NFT_CMP_EQ: u32 = 0;
@@ -273,5 +307,7 @@ pub const NFT_NAT_DNAT: u32 = 1;
 
 /// `NFT_SET_INTERVAL`: keys are the bounds of ranges.
 pub const NFT_SET_INTERVAL: u32 = 4;
+/// `NFT_SET_ELEM_CATCHALL`: the element of all keys that no other has.
+pub const NFT_SET_ELEM_CATCHALL: u32 = 2;
 /// `NFT_SET_ELEM_INTERVAL_END`: the element is the end of the range before it.
 pub const NFT_SET_ELEM_INTERVAL_END: u32 = 1;

@@ -79,8 +79,18 @@ pub struct Extension {
 /// Names of the built-in chains, by `NF_INET_*`.
 pub const HOOK_CHAINS: [&str; 5] = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
 
+/// `IPT_F_GOTO`: the jump does not return.
+pub const IPT_F_GOTO: u8 = 0x02;
+/// `IP6T_F_GOTO`.
+pub const IP6T_F_GOTO: u8 = 0x04;
 /// `IPT_INV_VIA_IN`; `IP6T_INV_*` have the same values.
 pub const IPT_INV_VIA_IN: u8 = 0x01;
+/// `IPT_INV_VIA_OUT`.
+pub const IPT_INV_VIA_OUT: u8 = 0x02;
+/// `IPT_INV_FRAG`.
+pub const IPT_INV_FRAG: u8 = 0x20;
+/// `IPT_F_FRAG`.
+pub const IPT_F_FRAG: u8 = 0x01;
 /// `IPT_INV_SRCIP`.
 pub const IPT_INV_SRCIP: u8 = 0x08;
 /// `IPT_INV_DSTIP`.
@@ -93,10 +103,14 @@ pub const XT_ERROR_TARGET: &str = "ERROR";
 /// `XT_STANDARD_TARGET`: a verdict, or the offset to jump to.
 pub const XT_STANDARD_TARGET: &str = "";
 
+/// `XT_TCP_INV_SRCPT` and `XT_UDP_INV_SRCPT`.
+pub const XT_TCP_INV_SRCPT: u8 = 0x01;
 /// `XT_TCP_INV_DSTPT` and `XT_UDP_INV_DSTPT`.
 pub const XT_TCP_INV_DSTPT: u8 = 0x02;
 /// `XT_MULTIPORT_SOURCE`: the ports are source ports.
 pub const XT_MULTIPORT_SOURCE: u8 = 0;
+/// `XT_MULTIPORT_EITHER`.
+pub const XT_MULTIPORT_EITHER: u8 = 2;
 /// `XT_MULTI_PORTS`: most ports of one `multiport` match.
 pub const XT_MULTI_PORTS: usize = 15;
 
@@ -104,3 +118,5 @@ pub const XT_MULTI_PORTS: usize = 15;
 pub const NF_NAT_RANGE_MAP_IPS: u32 = 1;
 /// `NF_NAT_RANGE_PROTO_SPECIFIED`: the range has ports.
 pub const NF_NAT_RANGE_PROTO_SPECIFIED: u32 = 2;
+/// `NF_NAT_RANGE_PROTO_OFFSET`: ports keep their distance to a base port.
+pub const NF_NAT_RANGE_PROTO_OFFSET: u32 = 1 << 5;

@@ -1,0 +1,229 @@
+//! Sets and maps of `nf_tables` as values of packet fields, resolved once for each use.
+
+use super::fields::{Fields, Form, Key};
+use super::interval::Intervals;
+use super::packets::{Field, PacketBox, narrow_all};
+use super::registers::{Interfaces, Part};
+use super::set_ranges::ranges;
+use crate::model::nft::{Data, NFT_SET_ELEM_CATCHALL, Set};
+use rustc_hash::FxHashMap;
+use std::rc::Rc;
+
+/// Most concatenated keys that are subtracted one by one.
+const MAX_SUBTRACTED: usize = 16;
+
+/// The keys of a group of elements.
+#[derive(Clone, Debug)]
+pub(super) enum Keys {
+    /// Values of one field.
+    Values(Field, Intervals),
+    /// Concatenated keys.
+    Boxes(Vec<PacketBox>),
+}
+
+impl Keys {
+    /// The packets with one of the keys.
+    pub(super) fn keep(&self, boxes: &[PacketBox]) -> Vec<PacketBox> {
+        match self {
+            Self::Values(field, values) => boxes.iter().filter_map(|b| b.narrowed(*field, values)).collect(),
+            Self::Boxes(keys) => {
+                boxes.iter().flat_map(|b| keys.iter().filter_map(|k| b.intersect(k))).collect()
+            }
+        }
+    }
+
+    /// Cost of [`Keys::keep`] for one box.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Values(..) => 1,
+            Self::Boxes(keys) => keys.len(),
+        }
+    }
+}
+
+/// Elements with the same value.
+#[derive(Debug)]
+pub(super) struct Group<'a> {
+    pub(super) data: Option<&'a Data>,
+    pub(super) keys: Keys,
+}
+
+/// A set for keys of these fields.
+#[derive(Debug)]
+pub(super) struct Resolved<'a> {
+    pub(super) groups: Vec<Group<'a>>,
+    /// All keys of elements.
+    all: Keys,
+    name: &'a str,
+}
+
+impl Resolved<'_> {
+    /// The packets with a key that is in the set.
+    pub(super) fn members(&self, boxes: &[PacketBox]) -> Vec<PacketBox> {
+        self.all.keep(boxes)
+    }
+
+    /// Cost of [`Resolved::members`] for one box.
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// The packets with a key that is not in the set.
+    pub(super) fn others(&self, boxes: &mut Vec<PacketBox>, fields: &mut Fields) {
+        others(&self.all, self.name, boxes, fields);
+    }
+}
+
+fn others(keys: &Keys, name: &str, boxes: &mut Vec<PacketBox>, fields: &mut Fields) {
+    match keys {
+        Keys::Values(field, values) => narrow_all(boxes, *field, &values.complement(field.highest())),
+        Keys::Boxes(keys) if keys.len() <= MAX_SUBTRACTED => {
+            for key in keys {
+                *boxes = boxes.iter().flat_map(|b| b.subtract(key)).collect();
+            }
+        }
+        Keys::Boxes(_) => {
+            let text = format!("not in set {name}");
+            let field = fields.known(Key::Condition(text.as_str().into(), [].into()), &text, Form::Flag, 1);
+            narrow_all(boxes, field, &Intervals::value(1));
+        }
+    }
+}
+
+/// First and last key.
+type KeyRange<'a> = (&'a [u8], Box<[u8]>);
+/// A value and the keys of its elements.
+type Elements<'a> = (Option<&'a Data>, Vec<KeyRange<'a>>);
+
+/// First byte of each field in the key.
+type Layout = Vec<(usize, Part)>;
+
+/// Sets that were resolved, by their address.
+#[derive(Debug, Default)]
+pub(super) struct Sets<'a>(FxHashMap<*const Set, (Layout, Rc<Resolved<'a>>)>);
+
+impl<'a> Sets<'a> {
+    /// A set looked up by these parts; `None` for parts that are not known.
+    pub(super) fn resolve(
+        &mut self,
+        set: &'a Set,
+        layout: Option<Layout>,
+        fields: &mut Fields,
+        interfaces: &Interfaces,
+    ) -> Rc<Resolved<'a>> {
+        let layout = layout.unwrap_or_default();
+        if let Some((_, known)) = self.0.get(&std::ptr::from_ref(set)).filter(|(l, _)| *l == layout) {
+            return known.clone();
+        }
+        let resolved = Rc::new(resolve(set, &layout, fields, interfaces));
+        if !layout.iter().any(|(_, p)| p.field.is_random()) {
+            self.0.insert(set, (layout, resolved.clone()));
+        }
+        resolved
+    }
+}
+
+fn resolve<'a>(set: &'a Set, layout: &Layout, fields: &mut Fields, interfaces: &Interfaces) -> Resolved<'a> {
+    let (mut order, mut index): (Vec<Elements<'a>>, _) = (Vec::new(), FxHashMap::default());
+    // Of the keys that no element has.
+    let mut default: Vec<Option<&Data>> = Vec::new();
+    for range in ranges(set) {
+        let data = range.2.data.as_ref();
+        if range.2.flags & NFT_SET_ELEM_CATCHALL != 0 {
+            default.push(data);
+            continue;
+        }
+        let at = *index.entry(data_key(data)).or_insert_with(|| {
+            order.push((data, Vec::new()));
+            order.len() - 1
+        });
+        order[at].1.push((range.0, range.1));
+    }
+    let mut keys: Vec<(Option<&Data>, Keys)> = Vec::with_capacity(order.len());
+    for (data, spans) in &order {
+        let Some(found) = keys_of(spans, layout, interfaces) else {
+            return opaque(set, &order, &default, fields);
+        };
+        keys.push((*data, found));
+    }
+    let mut all = match layout[..] {
+        [(_, part)] => {
+            let every =
+                keys.iter().flat_map(|(_, k)| if let Keys::Values(_, v) = k { v.spans() } else { &[] });
+            Keys::Values(part.field, Intervals::union_of(every.copied().collect()))
+        }
+        _ => Keys::Boxes(
+            keys.iter()
+                .flat_map(|(_, k)| if let Keys::Boxes(b) = k { b.as_slice() } else { &[] })
+                .cloned()
+                .collect(),
+        ),
+    };
+    if let Some(data) = default.first().copied() {
+        // Every key that no other element has.
+        let mut rest = vec![PacketBox::default()];
+        others(&all, &set.name, &mut rest, fields);
+        keys.push((data, Keys::Boxes(rest)));
+        all = Keys::Boxes(vec![PacketBox::default()]);
+    }
+    let groups = keys.into_iter().map(|(data, keys)| Group { data, keys }).collect();
+    Resolved { groups, all, name: &set.name }
+}
+
+fn data_key(data: Option<&Data>) -> (i32, &[u8]) {
+    match data {
+        None => (-100, &[]),
+        Some(Data::Value(bytes)) => (-101, bytes),
+        Some(Data::Verdict { code, chain }) => (*code, chain.as_deref().unwrap_or("").as_bytes()),
+    }
+}
+
+/// The keys of ranges of bytes. `None` if they are not ranges of the fields.
+fn keys_of(spans: &[KeyRange<'_>], layout: &Layout, interfaces: &Interfaces) -> Option<Keys> {
+    let bounds = |from: usize, first: &'_ [u8], last: &'_ [u8], part: &Part| {
+        part.span(first.get(from..)?, last.get(from..)?, interfaces)
+    };
+    match layout[..] {
+        [] => None,
+        [(from, part)] => {
+            let mut out = Vec::with_capacity(spans.len());
+            for (first, last) in spans {
+                out.extend_from_slice(bounds(from, first, last, &part)?.spans());
+            }
+            Some(Keys::Values(part.field, Intervals::union_of(out)))
+        }
+        _ => {
+            let mut out = Vec::with_capacity(spans.len());
+            for (first, last) in spans {
+                let mut key = PacketBox::default();
+                let mut any = true;
+                for (from, part) in layout {
+                    any &= key.narrow(part.field, &bounds(*from, first, last, part)?);
+                }
+                if any {
+                    out.push(key);
+                }
+            }
+            Some(Keys::Boxes(out))
+        }
+    }
+}
+
+/// A set by keys that are not known: each value is possible.
+fn opaque<'a>(
+    set: &'a Set,
+    order: &[Elements<'a>],
+    default: &[Option<&'a Data>],
+    fields: &mut Fields,
+) -> Resolved<'a> {
+    let name = format!("lookup in {}", set.name);
+    let all: Vec<Option<&Data>> = order.iter().map(|(d, _)| *d).chain(default.iter().copied()).collect();
+    let missing = u64::from(default.is_empty());
+    let max = (all.len() as u64 + missing).saturating_sub(1).max(1);
+    let field = fields.known(Key::Condition(name.as_str().into(), [].into()), &name, Form::Number, max);
+    let last = (all.len() as u128).saturating_sub(1);
+    let group = |(i, data)| Group { data, keys: Keys::Values(field, Intervals::value(i)) };
+    let every = if all.is_empty() { Intervals::empty() } else { Intervals::span(0, last) };
+    let groups = (0..).zip(all).map(group).collect();
+    Resolved { groups, all: Keys::Values(field, every), name: &set.name }
+}

@@ -1,0 +1,150 @@
+//! Forwards as the kernel routes them: rulesets are loaded on a router, connections are opened from two client namespaces,
+//! and the destinations that conntrack reports are compared with `sockscope forwards`.
+//!
+//! `SOCKSCOPE_PROBES=20000` sends more, `SOCKSCOPE_SEED=7` begins with another ruleset; a contradiction is reported with its
+//! seed and the smallest ruleset that still has it.
+
+#[path = "packets/expect.rs"]
+mod expect;
+#[path = "packets/random.rs"]
+mod random;
+#[path = "packets/world.rs"]
+mod world;
+
+use super::compare::check;
+use super::netns::{rows, sh};
+use random::{Rng, Ruleset};
+use serde_json::Value;
+use std::env;
+use std::path::Path;
+use world::{Probe, World};
+
+/// Probes of one ruleset.
+const PROBES: usize = 40;
+
+fn number(variable: &str, default: u64) -> u64 {
+    env::var(variable).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+}
+
+fn clear() -> Result<(), String> {
+    sh("conntrack -F 2>/dev/null; nft flush ruleset
+        if grep -q nat /proc/net/ip_tables_names; then iptables-legacy -w 5 -t nat -F; iptables-legacy -w 5 -t nat -X; fi")
+        .map(drop)
+}
+
+fn load(text: &str, loader: &str) -> Result<(), String> {
+    let file = Path::new("/run/ruleset");
+    std::fs::write(file, text).map_err(|e| e.to_string())?;
+    sh(&format!("{loader} {}", file.display())).map(drop)
+}
+
+fn forwards() -> Result<Vec<Value>, String> {
+    rows(&["forwards", "-c", expect::COLUMNS])
+}
+
+/// Result of the probes of one ruleset.
+enum Verdict {
+    /// The tool does not load it: two conditions that exclude each other.
+    NotLoaded(String),
+    Agrees {
+        /// Probes that were sent to another destination.
+        translated: usize,
+    },
+    Contradicts(String),
+}
+
+/// Loads a ruleset, sends the probes and judges each.
+fn verdict(world: &mut World, ruleset: &Ruleset, probes: &[Probe]) -> Result<Verdict, String> {
+    clear()?;
+    if let Err(why) = load(&ruleset.text(), ruleset.loader()) {
+        return Ok(Verdict::NotLoaded(why));
+    }
+    let rows = forwards()?;
+    let landed = world.send(probes)?;
+    let translated = probes.iter().zip(&landed).filter(|(p, l)| l.is_some_and(|l| l != p.dest)).count();
+    let wrong = probes.iter().zip(landed).find_map(|(p, l)| expect::judge(&rows, p, l).err());
+    Ok(wrong.map_or(Verdict::Agrees { translated }, Verdict::Contradicts))
+}
+
+/// Leaves out rules while the contradiction stays.
+fn shrink(world: &mut World, ruleset: &Ruleset, probes: &[Probe]) -> Result<(Ruleset, String), String> {
+    let mut best = (ruleset.clone(), String::new());
+    'again: loop {
+        for smaller in best.0.smaller() {
+            if let Verdict::Contradicts(why) = verdict(world, &smaller, probes)? {
+                best = (smaller, why);
+                continue 'again;
+            }
+        }
+        return Ok(best);
+    }
+}
+
+/// Random rulesets of nft, iptables-nft and iptables-legacy send each probe where `forwards` reports.
+pub(crate) fn random_rulesets_send_packets_to_the_target_of_forwards() -> Result<(), String> {
+    let (wanted, first) = (number("SOCKSCOPE_PROBES", 2_000), number("SOCKSCOPE_SEED", 1));
+    let mut world = World::new()?;
+    let (mut sent, mut translated, mut refused) = (0, 0, Vec::new());
+    for seed in first.. {
+        if sent >= wanted {
+            break;
+        }
+        let mut rng = Rng(seed);
+        let ruleset = random::ruleset(&mut rng);
+        let probes = random::probes(&mut rng, PROBES);
+        match verdict(&mut world, &ruleset, &probes)? {
+            Verdict::NotLoaded(why) => refused.push(why),
+            Verdict::Agrees { translated: n } => {
+                sent += probes.len() as u64;
+                translated += n as u64;
+            }
+            Verdict::Contradicts(why) => {
+                let (smallest, last) = shrink(&mut world, &ruleset, &probes)?;
+                let why = if last.is_empty() { why } else { last };
+                return Err(format!("seed {seed}: {why}\n{} {}", smallest.loader(), smallest.text()));
+            }
+        }
+    }
+    let rulesets = sent / PROBES as u64;
+    println!("{sent} probes, {translated} translated; {rulesets} rulesets, {} not loaded", refused.len());
+    check(refused.len() as u64 <= rulesets / 2 && translated > sent / 5, || {
+        format!(
+            "{rulesets} rulesets, {translated} of {sent} probes translated; not loaded: {:#?}",
+            &refused[..refused.len().min(8)]
+        )
+    })
+}
+
+/// Probes of the ruleset of one program.
+const PROGRAM_PROBES: usize = 300;
+
+/// Rulesets as real programs write them (`tests/rulesets`): each probe lands where `forwards` reports.
+pub(crate) fn rulesets_of_programs_send_packets_to_the_target_of_forwards() -> Result<(), String> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rulesets");
+    let mut world = World::new()?;
+    let mut names: Vec<_> =
+        std::fs::read_dir(&dir).map_err(|e| e.to_string())?.flatten().map(|e| e.path()).collect();
+    names.sort();
+    check(names.len() >= 12, || format!("{names:?}"))?;
+    for (seed, file) in (1..).zip(&names) {
+        let text = std::fs::read_to_string(file).map_err(|e| e.to_string())?;
+        let nft = file.extension().is_some_and(|e| e == "nft");
+        let loaders: &[&str] =
+            if nft { &["nft -f"] } else { &["iptables-nft-restore", "iptables-legacy-restore"] };
+        for loader in loaders {
+            clear()?;
+            load(&text, loader)?;
+            let rows = forwards()?;
+            let probes = random::probes(&mut Rng(seed), PROGRAM_PROBES);
+            let landed = world.send(&probes)?;
+            let translated =
+                probes.iter().zip(&landed).filter(|(p, l)| l.is_some_and(|l| l != p.dest)).count();
+            check(translated > 0, || format!("{}: nothing was translated", file.display()))?;
+            for (probe, landed) in probes.iter().zip(landed) {
+                expect::judge(&rows, probe, landed)
+                    .map_err(|e| format!("{loader} {}: {e}", file.display()))?;
+            }
+        }
+    }
+    Ok(())
+}
