@@ -138,20 +138,15 @@ fn fullest_first(a: (u64, u64), b: (u64, u64)) -> std::cmp::Ordering {
     product(b.0, a.1).cmp(&product(a.0, b.1))
 }
 
-/// The processes nearest to their fd limit. One whose limit is below what is open set it itself, to open no more, unless it
-/// accepts connections: then each accept(2) fails.
+/// The processes nearest to their fd limit.
 fn add_processes(c: &Context<'_>, out: &mut Vec<Limit>) {
-    let mut all: Vec<(f64, usize)> = c
-        .sample
-        .processes
-        .iter()
-        .enumerate()
-        .filter_map(|(i, p)| {
-            let u = p.fds.as_ref().ok()?;
-            let accepts = c.processes.get(i).is_some_and(|f| f.states.get(State::Listen) > 0);
-            Some((if u.is_limit_below_open() && accepts { 1.0 } else { u.share()? }, i))
-        })
-        .collect();
+    let share = |i: usize| {
+        let u = c.sample.processes[i].fds.as_ref().ok()?;
+        let soft = u.soft.filter(|s| *s > 0 && !is_sandboxed(c, i))?;
+        Some(f64::from(u.open) / soft as f64)
+    };
+    let mut all: Vec<(f64, usize)> =
+        (0..c.sample.processes.len()).filter_map(|i| Some((share(i)?, i))).collect();
     all.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
     // A view of limits lists every process, alerts need only the nearest.
     let most = if c.sample.wants.reads(Reads::FD_KINDS) { usize::MAX } else { MAX_PROCESSES };
@@ -164,6 +159,21 @@ fn add_processes(c: &Context<'_>, out: &mut Vec<Limit>) {
         row.process = Some(i as u32);
         out.push(row);
     }
+}
+
+/// True if a process has lowered its limit below what is open, to open no more: by far, or below that of its parent of the same
+/// name. One that accepts connections needs a descriptor for each, whoever lowered its limit.
+fn is_sandboxed(c: &Context<'_>, process: usize) -> bool {
+    let p = &c.sample.processes[process];
+    let Ok(u) = &p.fds else { return false };
+    let Some(soft) = u.soft.filter(|s| *s < u64::from(u.open)) else { return false };
+    let is_lower = |o: &crate::model::Process| {
+        o.info.pid == p.info.ppid
+            && o.info.comm == p.info.comm
+            && o.fds.as_ref().is_ok_and(|parent| parent.soft.is_none_or(|s| s > soft))
+    };
+    let accepts = c.processes.get(process).is_some_and(|f| f.states.get(State::Listen) > 0);
+    !accepts && (u.opens_no_more() || c.sample.processes.iter().any(is_lower))
 }
 
 /// The processes with most connections in `CLOSE_WAIT`.

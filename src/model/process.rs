@@ -121,15 +121,16 @@ pub struct FdUsage {
 }
 
 impl FdUsage {
-    /// Open descriptors as a share of the soft limit, 0 to 1; `None` without a limit, or if it is below the count.
+    /// Open descriptors as a share of the soft limit, 0 to 1; above 1 if the limit was lowered below the count. `None` without a
+    /// limit, or if the process is not meant to open any more.
     pub fn share(&self) -> Option<f64> {
-        self.soft.filter(|s| *s > 0 && !self.is_limit_below_open()).map(|s| f64::from(self.open) / s as f64)
+        self.soft.filter(|s| *s > 0 && !self.opens_no_more()).map(|s| f64::from(self.open) / s as f64)
     }
 
-    /// True if the limit is below the number of open descriptors: it was lowered after they were opened, mostly by the process
-    /// itself, to open no more (the sandbox of OpenSSH sets it to 1).
-    pub fn is_limit_below_open(&self) -> bool {
-        self.soft.is_some_and(|s| s < u64::from(self.open))
+    /// True if at most half as many descriptors as are open may be opened: the process lowered its limit to open no more, as the
+    /// sandbox of OpenSSH does (to 1).
+    pub fn opens_no_more(&self) -> bool {
+        self.soft.is_some_and(|s| s.saturating_mul(2) <= u64::from(self.open))
     }
 }
 

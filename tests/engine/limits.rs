@@ -135,18 +135,25 @@ fn watched(scenario: &str, polls: usize, change: impl Fn(usize, &mut Counters)) 
 }
 
 #[test]
-fn limit_below_the_open_descriptors_is_pressure_only_if_the_process_accepts() {
-    // The child of OpenSSH before authentication, and a server whose limit was lowered.
-    let sandbox = "process 7 sshd fds=7/1/1\ntcp ESTABLISHED 10.0.0.1:22 10.0.0.2:5000 own=7:3\n";
-    let server = "process 7 app fds=7/5/5\ntcp LISTEN 10.0.0.1:80 own=7:3 q=0/8\n";
-    for (scenario, level) in [(sandbox, None), (server, Some(Level::Critical))] {
-        let mut sample = samples(scenario, 1, &everything().with(Reads::LIMITS)).remove(0);
-        sample.processes[0].fds.as_mut().expect("descriptors").open = 7;
+fn limit_below_the_open_descriptors_is_pressure_unless_the_process_set_it_itself() {
+    let level = |text: &str, soft: u64| {
+        let mut sample = samples(text, 1, &everything().with(Reads::LIMITS)).remove(0);
+        let fds = sample.processes.last_mut().unwrap().fds.as_mut().unwrap();
+        (fds.open, fds.soft) = (7, Some(soft));
         let snap = Engine::new().step(sample);
-        assert_eq!(rows(&snap, LimitKind::Fds).first().map(|l| l.level), level, "{scenario}");
-        assert_eq!(snap.sample.processes[0].fds.unwrap().share(), None);
-        assert_eq!(snap.alerts.len(), usize::from(level.is_some()));
-    }
+        let pid = snap.sample.processes.last().unwrap().info.pid;
+        let is_it = |l: &&&Limit| matches!(l.subject, LimitSubject::Process(p, _) if p == pid);
+        rows(&snap, LimitKind::Fds).iter().find(is_it).map(|l| l.level)
+    };
+    let client = "tcp ESTABLISHED 10.0.0.1:22 10.0.0.2:5000 own=7:3\n";
+    let server = "tcp LISTEN 10.0.0.1:80 own=7:3 q=0/8\n";
+    // The child of OpenSSH before authentication, with and without its parent in sight.
+    assert_eq!(level(&format!("process 7 sshd\n{client}"), 1), None);
+    let child = format!("process 6 sshd\nprocess 7 sshd ppid=6\n{client}");
+    assert_eq!((level(&child, 1), level(&child, 6), level(&child, 7)), (None, None, Some(Level::Critical)));
+    // Descriptors above the limit that were inherited, and a server whose limit was lowered.
+    assert_eq!(level(&format!("process 7 app\n{client}"), 6), Some(Level::Critical));
+    assert_eq!(level(&format!("process 7 app\n{server}"), 1), Some(Level::Critical));
 }
 
 #[test]
@@ -215,7 +222,7 @@ fn halted_process_with_waiting_clients_is_critical_at_once_or_when_it_lasts() {
     assert_eq!(first("halted=uninterruptible", clients, 1), Some(0));
     assert_eq!(first("", clients, 9), None, "it runs");
     let idle = "tcp LISTEN 10.0.0.1:80 own=7:3 q=0/8\ntcp ESTABLISHED 10.0.0.1:80 10.0.0.2:5000 own=7:4\n";
-    assert_eq!(first("halted=stopped", idle, 9), None, "nobody waits");
+    assert_eq!(first("halted=stopped", idle, 9), None, "no client waits");
     let snap = watched(&format!("process 7 app halted=stopped\n{clients}"), 3, |_, _| {}).remove(2);
     let row = snap.limits.iter().position(|l| l.kind == LimitKind::Halted).expect("a row");
     let found = sockscope::diagnose::finding::limit_diagnosis(&snap, row).expect("a finding");
