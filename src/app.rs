@@ -29,6 +29,7 @@ mod worker;
 use crate::cli::args::Command;
 use crate::cli::plan::What;
 use crate::cli::{Args, Plan, Settings, UsageError};
+use crate::collect::scenario::SCENARIOS;
 use crate::diagnose::finding::FINDINGS;
 use crate::explain;
 use crate::format::did_you_mean;
@@ -66,13 +67,46 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// Joins an optional value to its flag: `--demo small` to `--demo=small`, `-w 2s` to `-w=2s`. Only for values that are not
+/// plausible as a word of the filter, which otherwise follows the flag.
+fn join_values(args: Vec<OsString>) -> Vec<OsString> {
+    let is_value = |flag: &str, word: &str| match flag {
+        "--demo" => SCENARIOS.iter().any(|(name, _)| *name == word),
+        "--watch" | "-w" => is_duration(word),
+        _ => false,
+    };
+    let mut out: Vec<OsString> = Vec::with_capacity(args.len());
+    let mut words_only = false;
+    for arg in args {
+        let flag = out.last().and_then(|f| f.to_str()).filter(|_| !words_only && out.len() > 1);
+        match (flag, arg.to_str()) {
+            (Some(flag), Some(word)) if is_value(flag, word) => {
+                let joined = format!("{flag}={word}").into();
+                out.pop();
+                out.push(joined);
+            }
+            _ => {
+                words_only |= arg == "--";
+                out.push(arg);
+            }
+        }
+    }
+    out
+}
+
+/// Returns whether the word is digits and a unit: `2s`, `500ms`.
+fn is_duration(word: &str) -> bool {
+    let unit = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    unit.len() < word.len() && ["ms", "s", "m", "h"].contains(&unit)
+}
+
 /// Runs a command line; an error is one line.
 fn run_args(args: Vec<OsString>) -> Result<ExitCode, String> {
     malloc_tuning::set_mmap_threshold();
     if completion::complete_for_shell(&args) {
         return Ok(ExitCode::SUCCESS);
     }
-    let args = match Args::try_parse_from(args) {
+    let args = match Args::try_parse_from(join_values(args)) {
         Ok(args) => args,
         Err(e) => return clap_error(&e),
     };
@@ -202,4 +236,27 @@ fn column_help(table: &Table) -> String {
         let _ = writeln!(out, "{:width$}  {}", c.name, c.help);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::join_values;
+
+    #[test]
+    fn optional_value_after_a_blank_belongs_to_its_flag() {
+        for (line, want) in [
+            ("sockscope --demo small", "sockscope --demo=small"),
+            ("sockscope --demo nginx", "sockscope --demo nginx"),
+            ("sockscope --demo busy-web ports", "sockscope --demo=busy-web ports"),
+            ("sockscope list -w 2s :443", "sockscope list -w=2s :443"),
+            ("sockscope list --watch 500ms", "sockscope list --watch=500ms"),
+            ("sockscope list --watch 443", "sockscope list --watch 443"),
+            ("sockscope list --timeout 2s", "sockscope list --timeout 2s"),
+            ("sockscope -- --demo small", "sockscope -- --demo small"),
+        ] {
+            let joined = join_values(line.split(' ').map(Into::into).collect());
+            let joined: Vec<_> = joined.iter().filter_map(|a| a.to_str()).collect();
+            assert_eq!(joined.join(" "), want);
+        }
+    }
 }

@@ -202,7 +202,10 @@ fn status_line_explains_missing_owners() {
     let s = with(Privileges { nested: true, ..user }, "");
     assert!(s.contains("1 socket without owner: in another PID namespace (? for details)"), "{s}");
     let s = with(Privileges { hidepid: true, ..user }, "");
-    assert!(s.contains("/proc is mounted with hidepid, run as root to see them (? for details)"), "{s}");
+    assert!(
+        s.contains("/proc is mounted with hidepid, run as root to see all owners (? for details)"),
+        "{s}"
+    );
     // The help has it first, and the remedies at the end.
     let s = with(Privileges { nested: true, ..user }, "?");
     assert!(s.contains("Not visible now") && s.contains("(see the end"), "{s}");

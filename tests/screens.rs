@@ -296,7 +296,7 @@ fn selection_follows_its_socket_and_pause_freezes_the_screen() {
         s.app.handle(Event::from(Arc::clone(p)));
     }
     let (s, after) = s.text();
-    assert!(after.contains("paused +8 -1 since"), "{after}");
+    assert!(after.contains("paused +8 -1"), "{after}");
     assert_eq!(after.lines().skip(1).collect::<Vec<_>>(), held.lines().skip(1).collect::<Vec<_>>());
     let resumed = s.press(" ").show();
     assert!(resumed.contains("live") && resumed != held);

@@ -212,11 +212,18 @@ pub struct Check {
     /// Print only the first line
     #[arg(long, conflicts_with = "quiet")]
     pub short: bool,
-    /// Print nothing, only exit
+    /// Print nothing; only set the exit status
     #[arg(short = 'q', long)]
     pub quiet: bool,
     /// Output format: table or json
-    #[arg(short = 'f', long, value_enum, value_name = "FORMAT", default_value = "table")]
+    #[arg(
+        short = 'f',
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "FORMAT",
+        default_value = "table"
+    )]
     pub format: FormatArg,
 }
 

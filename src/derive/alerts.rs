@@ -81,7 +81,8 @@ impl Alerts {
         // A limit without a row no longer exists.
         let poll = self.poll;
         self.active.retain(|_, a| a.last_poll == poll);
-        let share = |a: &Alert| rows[a.limit as usize].share().unwrap_or(1.0);
+        // As in the table of limits: counts without a maximum come last.
+        let share = |a: &Alert| rows[a.limit as usize].share().unwrap_or(0.0);
         out.sort_by(|a, b| b.level.cmp(&a.level).then(share(b).total_cmp(&share(a))));
         out
     }

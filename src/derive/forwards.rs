@@ -3,47 +3,22 @@
 
 mod chain;
 mod cmdline;
+mod context;
 mod detect;
 mod flows;
 mod pairs;
 mod published;
+mod row;
 #[cfg(test)]
 mod tests;
 
 use super::nat_rules::NatRule;
 use crate::model::nat::Via;
-use crate::model::snapshot::{Port, ProcessFacts, Rates, SocketFacts};
-use crate::model::{
-    Addr, Endpoint, Forward, ForwardKind, Forwards, Hooks, Proto, Sample, Scope, Socket, Unit,
-};
+use crate::model::snapshot::Port;
+use crate::model::{Addr, Endpoint, Forward, ForwardKind, Forwards, Hooks, Proto, Scope};
+pub(super) use context::Context;
+use row::new_forward;
 use rustc_hash::{FxHashMap, FxHashSet};
-
-/// Pairs of indexes, in the order of the first.
-type IndexPairs = Vec<(u32, u32)>;
-
-/// Largest port range whose ports are indexed one by one.
-const MAX_INDEXED_RANGE: u16 = 64;
-
-/// The parts of the snapshot that forwards are derived from.
-pub(super) struct Context<'a> {
-    pub(super) sample: &'a Sample,
-    /// The live rows.
-    pub(super) sockets: &'a [Socket],
-    pub(super) facts: &'a [SocketFacts],
-    pub(super) rates: &'a [Rates],
-    pub(super) ports: &'a [Port],
-    pub(super) processes: &'a [ProcessFacts],
-    pub(super) sockets_of: &'a [u32],
-    pub(super) units: &'a [Unit],
-}
-
-impl<'a> Context<'a> {
-    /// Rows of the sockets of a process.
-    fn sockets_of(&self, process: usize) -> &'a [u32] {
-        let (a, b) = self.processes.get(process).map_or((0, 0), |f| f.sockets);
-        self.sockets_of.get(a as usize..b as usize).unwrap_or(&[])
-    }
-}
 
 /// Derives the forwards of these NAT rules, of user-space proxies and of container engines.
 pub(super) fn collect(c: &Context<'_>, rules: &[NatRule]) -> Forwards {
@@ -87,33 +62,6 @@ pub(super) fn collect(c: &Context<'_>, rules: &[NatRule]) -> Forwards {
         }
     }
     Forwards { rows, flows, earlier, pairs }
-}
-
-fn new_forward(netns: u16, proto: Option<Proto>, host: Endpoint, step: Via) -> Forward {
-    Forward {
-        netns,
-        proto,
-        host,
-        bits: None,
-        last_addr: None,
-        hooks: Hooks::default(),
-        conditions: Vec::new(),
-        packets: Box::default(),
-        last_port: host.port,
-        iface: None,
-        via: vec![step],
-        target: None,
-        target_last: None,
-        shadowed_by: None,
-        container: None,
-        target_netns: None,
-        target_row: None,
-        listens: None,
-        sockets: Vec::new(),
-        clients: 0,
-        rx: None,
-        tx: None,
-    }
 }
 
 fn rule_forward(r: &NatRule) -> Forward {

@@ -114,14 +114,21 @@ impl ProcessHistory {
     }
 }
 
+/// Least observation, in nanoseconds, for the growth of a kind of descriptor: one descriptor in one second is no trend.
+const MIN_KIND_SPAN_NS: u64 = 10_000_000_000;
+
 /// The kind of descriptor with the largest increase since the oldest reading, and its growth per minute.
 fn fastest_growing(series: &[(u64, FdKinds)], now: u64) -> Option<(FdKind, f64)> {
     let ((first_ns, first), (_, last)) = (series.first()?, series.last()?);
-    let minutes = now.saturating_sub(*first_ns) as f64 / 60e9;
+    let span_ns = now.saturating_sub(*first_ns);
+    if span_ns < MIN_KIND_SPAN_NS {
+        return None;
+    }
+    let minutes = span_ns as f64 / 60e9;
     let increase = |k: FdKind| i64::from(last.get(k)) - i64::from(first.get(k));
     // On a tie the first in display order.
     let (kind, n) = FdKind::ALL.iter().rev().map(|(k, _)| (*k, increase(*k))).max_by_key(|(_, n)| *n)?;
-    (n > 0 && minutes > 0.0).then(|| (kind, n as f64 / minutes))
+    (n > 0).then(|| (kind, n as f64 / minutes))
 }
 
 /// Sets sockets, states and rates of each process. Returns the socket rows, grouped by process.

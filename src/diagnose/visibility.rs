@@ -47,11 +47,11 @@ pub fn hidden(snap: &Snapshot) -> Vec<Hidden> {
                 ),
             ),
             Missing::NotPermitted => add(
-                msg!("{}: run as root to see them", without),
+                msg!("{}: run as root to see all owners", without),
                 tr("The sockets belong to processes of other users."),
             ),
             Missing::NoVisibleProcess if v.hidepid => add(
-                msg!("{}: /proc is mounted with hidepid, run as root to see them", without),
+                msg!("{}: /proc is mounted with hidepid, run as root to see all owners", without),
                 tr(
                     "/proc is mounted with hidepid (see proc(5)) and lists only your own processes. Root sees all, and so does the \
                  group named by the mount option gid=.",
@@ -107,12 +107,12 @@ mod tests {
         let root = Privileges { root: true, ..user };
         let other = "network namespaces: not accessible: web: not permitted";
         for (v, why, want) in [
-            (user, Missing::NotPermitted, "1,200 sockets without owner: run as root to see them"),
+            (user, Missing::NotPermitted, "1,200 sockets without owner: run as root to see all owners"),
             (root, Missing::NotPermitted, "1,200 sockets without owner: no CAP_SYS_PTRACE"),
             (
                 Privileges { hidepid: true, ..user },
                 Missing::NoVisibleProcess,
-                "1,200 sockets without owner: /proc is mounted with hidepid, run as root to see them",
+                "1,200 sockets without owner: /proc is mounted with hidepid, run as root to see all owners",
             ),
             (
                 Privileges { nested: true, ..root },

@@ -312,7 +312,7 @@ fn operand(services: &Services, field: Field, mut raw: RawValue) -> Result<Opera
                         Problem::BadValue,
                         raw.span,
                         why,
-                        Some(tr("as in 10.0.0.0/8 or fe80::/10").to_owned()),
+                        Some(tr("example: 10.0.0.0/8 or fe80::/10").to_owned()),
                     ));
                 }
             }
@@ -357,7 +357,7 @@ fn numeric(services: &Services, field: Field, raw: &RawValue) -> Result<Operand,
                 Problem::BadValue,
                 at,
                 msg!("invalid number {}", shown(t)),
-                Some(tr("as in 0x1/0xff").to_owned()),
+                Some(tr("example: 0x1/0xff").to_owned()),
             )),
         };
         return Ok(Operand::Mask(whole(v, raw.span.clone())?, whole(m, raw.span.clone())?));

@@ -275,30 +275,28 @@ impl<'a> Parser<'a> {
             return Err(error_at(
                 Problem::Incomplete,
                 at..at,
-                tr("incomplete: a condition is missing at the end"),
+                tr("incomplete: missing condition at the end"),
                 None,
             ));
         };
         if let Some((_, len)) = self.connective() {
-            let message = msg!("a condition is missing before {}", self.shown(at..at + len));
+            let message = msg!("missing condition before {}", self.shown(at..at + len));
             return Err(error_at(Problem::Incomplete, at..at + len, message, None));
         }
         match c {
             '(' => self.parenthesis(1),
             '\\' if self.rest().starts_with("\\(") => self.parenthesis(2),
-            ')' => {
-                Err(error_at(Problem::Incomplete, at..at + 1, tr("a condition is missing before )"), None))
-            }
+            ')' => Err(error_at(Problem::Incomplete, at..at + 1, tr("missing condition before )"), None)),
             '\'' | '"' => self.quoted_primary(c),
             ':' => self.colon(),
             '@' => self.saved(),
             '=' | '<' | '>' | '~' | '!' | ',' => {
-                let message = msg!("a field is missing before {}", c);
+                let message = msg!("missing field before {}", c);
                 Err(error_at(
                     Problem::Incomplete,
                     at..at + 1,
                     message,
-                    Some(tr("as in state:listen or rx>1M").to_owned()),
+                    Some(tr("example: state:listen or rx>1M").to_owned()),
                 ))
             }
             c if c.is_ascii_alphabetic() || c == '_' => self.name(),
@@ -534,8 +532,8 @@ impl<'a> Parser<'a> {
             value.starts_with(|c: char| ('1'..='9').contains(&c)) && !value.contains(char::is_alphabetic);
         match unit.filter(|_| is_bare) {
             Some(unit) => {
-                let message = msg!("a unit is missing after {}", shown(value));
-                let hint = msg!("as in {}ms, or {}{}", value, value, unit);
+                let message = msg!("missing unit after {}", shown(value));
+                let hint = msg!("example: {}ms or {}{}", value, value, unit);
                 Err(error_at(Problem::BadValue, start..self.at, message, Some(hint)))
             }
             None => Ok(test),
@@ -546,7 +544,7 @@ impl<'a> Parser<'a> {
     fn field_test(&mut self, field: Field) -> Parsed<Expr> {
         let op_at = self.at;
         let Some((op, len)) = operator(self.rest()).or_else(|| word_operator(self.rest())) else {
-            return Err(error_at(Problem::Unexpected, op_at..op_at, tr("an operator is missing"), None));
+            return Err(error_at(Problem::Unexpected, op_at..op_at, tr("missing operator"), None));
         };
         self.at += len;
         let op_text = self.text[op_at..op_at + len].to_owned();

@@ -342,7 +342,7 @@ fn errors_have_their_position_and_a_hint() {
         ("port:9-5", Problem::BadValue, "9-5", "write 5-9"),
         ("rx>fast", Problem::BadValue, "fast", "bytes a second"),
         ("rtt>5parsecs", Problem::BadValue, "5parsecs", "expected a time"),
-        ("rtt>50", Problem::BadValue, ">50", "as in 50ms, or 50us"),
+        ("rtt>50", Problem::BadValue, ">50", "example: 50ms or 50us"),
         ("fds>80x", Problem::BadValue, "80x", "expected a number"),
         ("remote:10.0.0.0/99", Problem::BadValue, "10.0.0.0/99", "10.0.0.0/8"),
         ("dst example.com", Problem::BadValue, "example.com", "not resolved"),

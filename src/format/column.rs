@@ -148,6 +148,8 @@ pub enum Role {
     Owners,
     /// Command name of a process.
     Process,
+    /// Owner of a limit: a process or an endpoint, identified by its pid or port at the end.
+    Subject,
     /// User name.
     User,
     /// Service name of a port.
@@ -403,6 +405,11 @@ impl Column {
     /// Returns whether its gauge shows an amount and its limit instead of a percentage.
     pub fn shows_amounts(&self) -> bool {
         self.gauge.is_some_and(|g| g.amounts.is_some())
+    }
+
+    /// Returns whether the end of its text matters as much as the start: a port, a pid. It is then cut in the middle.
+    pub fn keeps_end(&self) -> bool {
+        matches!(self.kind, Kind::Endpoint | Kind::Addr) || self.role == Some(Role::Subject)
     }
 
     /// Returns whether the word is its name or an alias, in any case, `-` and `_` alike.

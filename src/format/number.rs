@@ -96,7 +96,7 @@ pub fn amount(n: u64) -> String {
     }
     // The largest number of a sysctl, such as fs.file-max.
     if n >= i64::MAX as u64 {
-        return "unlimited".to_owned();
+        return "none".to_owned();
     }
     let mut scaled = n as f64 / 1e6;
     let mut unit = 0;
@@ -189,7 +189,7 @@ mod tests {
             (2_358_460_416, "2.36G"),
             (i64::MAX as u64 - 1, "9.22E"),
             // The largest value of a sysctl.
-            (i64::MAX as u64, "unlimited"),
+            (i64::MAX as u64, "none"),
         ] {
             assert_eq!(amount(n), want, "{n}");
         }

@@ -379,7 +379,8 @@ impl Limit {
 
     /// Usage as a share of the maximum, 0 to 1; above 1 if the maximum was lowered.
     pub fn share(&self) -> Option<f64> {
-        let capacity = self.capacity().filter(|m| *m > 0)?;
+        // The largest value of a sysctl, such as fs.file-max, is no limit.
+        let capacity = self.capacity().filter(|m| *m > 0 && *m < i64::MAX as u64)?;
         let share = self.used as f64 / capacity as f64;
         // A backlog lowered by a second listen(2) leaves the queue longer: it is full, not fuller.
         Some(if self.kind.admits_one_more() { share.min(1.0) } else { share })

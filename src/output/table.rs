@@ -2,7 +2,7 @@
 
 use super::grid::{BLOCK, Listing};
 use crate::format::column_layout::{Candidate, fit};
-use crate::format::{Align, Column, Kind};
+use crate::format::{Align, Column};
 use crate::format::{push_cell, shorten, shorten_middle, width};
 use crate::sync::{cores, par_map};
 use std::io::{self, Write};
@@ -129,9 +129,10 @@ fn push_padded(
     let short;
     let (text, taken) = if natural > width {
         // An address is cut in the middle, since both ends matter.
-        short = match c.kind {
-            Kind::Endpoint | Kind::Addr => shorten_middle(text, usize::from(width), list.style),
-            _ => shorten(text, usize::from(width), list.style),
+        short = if c.keeps_end() {
+            shorten_middle(text, usize::from(width), list.style)
+        } else {
+            shorten(text, usize::from(width), list.style)
         };
         (short.as_ref(), crate::format::width(&short) as u16)
     } else {

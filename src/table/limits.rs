@@ -33,7 +33,8 @@ fn forecast<'a>(snap: &Snapshot, row: usize, get: fn(&crate::model::FullIn) -> f
     let l = limit(snap, row);
     match &l.full_in {
         Some(f) => Value::from(get(f)),
-        None if l.max.is_none() => na(),
+        // Without a limit, full already, or falling.
+        None if l.share().is_none_or(|s| s >= 1.0) || l.per_min.is_some_and(|n| n < 0.0) => na(),
         None if l.per_min.is_none() => Value::Missing(Missing::Pending),
         None => Value::Missing(Missing::Stable),
     }
@@ -48,7 +49,7 @@ static COLUMNS: &[Column] = &[
         "Resource in words.").dim().wide(8, 20, 32),
     Column::new("subject", "OWNER", Kind::Text, 0, |s, r| Value::from(subject(s, r)),
         "Owner: a process, a listener, a destination, a user, a unit, or the host.")
-        .called(&["owner", "whose", "of"]).wide(12, 16, 60),
+        .role(Role::Subject).called(&["owner", "whose", "of"]).wide(12, 16, 60),
     Column::new("used", "USED", Kind::Amount, 2, |s, r| Value::from(limit(s, r).used), "Amount in use.")
         .called(&["taken"]),
     Column::new("max", "LIMIT", Kind::Amount, 3, |s, r| applicable(limit(s, r).max),

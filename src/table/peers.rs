@@ -204,10 +204,10 @@ static COLUMNS: &[Column] = &[
         |s, r| {
             let secs = s.sample.at.boot_ns.saturating_sub(peer(s, r).first_seen_ns) as f64 / 1e9;
             // In the first poll this is not known.
-            if peer(s, r).preexisting && secs < 1.0 {
-                Value::Missing(Missing::NotReported)
-            } else {
-                Value::from(secs)
+            match peer(s, r).preexisting {
+                true if secs < 1.0 => Value::Missing(Missing::NotReported),
+                true => Value::AtLeast(secs),
+                false => Value::from(secs),
             }
         },
         "Time since it was first seen; a lower bound if it predates sockscope.",
@@ -215,7 +215,7 @@ static COLUMNS: &[Column] = &[
     .role(Role::Age)
     .dim()
     .called(&["age"])
-    .wide(4, 5, 8),
+    .wide(4, 7, 8),
 ];
 
 /// One row per remote address.

@@ -24,6 +24,10 @@ fn full_in<'a>(snap: &Snapshot, row: usize, get: fn(&FullIn) -> f64) -> Value<'a
         (Err(why), _) => Value::Missing(why),
         (Ok(u), _) if u.soft.is_none_or(|n| n == u64::MAX) => Value::Missing(Missing::NotApplicable),
         (_, Some(f)) => Value::from(get(f)),
+        // Full already, or falling.
+        (Ok(u), None) if u.share().is_some_and(|s| s >= 1.0) || f.fds_per_min.is_some_and(|n| n < 0.0) => {
+            Value::Missing(Missing::NotApplicable)
+        }
         (_, None) if f.fds_per_min.is_none() => Value::Missing(Missing::Pending),
         (_, None) => Value::Missing(Missing::Stable),
     }

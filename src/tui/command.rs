@@ -228,9 +228,9 @@ commands! {
         "ports" ["2"] MAIN, "" 0, Action::View(1), "Ports: listening endpoints, accept queues, clients";
         "processes" ["3"] MAIN, "" 0, Action::View(2), "Processes: file descriptors and their limits, sockets by state";
         "peers" ["4"] MAIN, "" 0, Action::View(3), "Peers: remote addresses";
-        "names" ["n"] TABLE, "" 0, Action::ToggleNames, "Resolve remote addresses (DNS); press again to show addresses";
         "limits" ["5"] MAIN, "" 0, Action::View(4), "Limits: usage, growth, time until full";
         "forwards" ["6"] MAIN, "" 0, Action::View(5), "Forwarding: host endpoint, NAT rule or proxy, target, backend";
+        "names" ["n"] TABLE, "" 0, Action::ToggleNames, "Resolve remote addresses (DNS); press again to show addresses";
         "alerts" ["!"] MAIN, "" 0, Action::AlertList, "Alerts: limits nearly or already reached; Enter opens one";
         "location-back" ["alt-left", "ctrl-o"] TABLE, "" 0, Action::Navigate(-1), "Back to the previous location (view and row)";
         "location-forward" ["alt-right"] TABLE, "" 0, Action::Navigate(1), "Forward to the next location";

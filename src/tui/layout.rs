@@ -60,6 +60,9 @@ pub const WIDE: u16 = 150;
 /// Minimum width of table and details beside each other.
 const SIDE: u16 = 52;
 
+/// Least height for windows that leave the header and the key bar visible.
+const TALL: u16 = 20;
+
 /// Minimum size of the screen: columns and lines.
 pub const MIN_SIZE: (u16, u16) = (20, 4);
 
@@ -116,6 +119,17 @@ impl Layout {
         }
         l.body = main;
         l
+    }
+}
+
+impl Layout {
+    /// Area of windows: on a tall screen without the header and the key bar, which stay visible.
+    pub fn windows(&self) -> Rect {
+        if self.all.height < TALL {
+            return self.all;
+        }
+        let (top, bottom) = (self.header.bottom(), self.keys.y);
+        Rect { y: top, height: bottom.saturating_sub(top), ..self.all }
     }
 }
 

@@ -240,7 +240,7 @@ fn marked_offers(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
 pub(crate) fn raise(app: &App) -> Result<Act, String> {
     let snap = app.snapshot.as_ref().ok_or_else(|| tr("no data yet"))?;
     if app.options.read_only {
-        return Err(tr("actions are disabled (--read-only)").to_owned());
+        return Err(tr("actions are disabled: --read-only, demo data or captured tree").to_owned());
     }
     let row = app.view_state().row().ok_or_else(|| tr("select a process first"))?;
     let p = (app.view_state().view.table.process_of)(snap, row);

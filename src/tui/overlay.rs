@@ -46,10 +46,10 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, l: &Layout) -> Option<Pos
         None => greeting::draw(app, canvas, l.body),
         Some(Overlay::Filter { .. }) => completion::draw(app, canvas, l.filter, l.all),
         Some(Overlay::Name { .. } | Overlay::States(_)) => {}
-        Some(Overlay::Help { .. }) => return help::draw(app, canvas, l.all),
-        Some(Overlay::Explain { .. }) => explain::draw(app, canvas, l.all),
+        Some(Overlay::Help { .. }) => return help::draw(app, canvas, l.windows()),
+        Some(Overlay::Explain { .. }) => explain::draw(app, canvas, l.windows()),
         Some(Overlay::Palette { .. }) => return palette::draw(app, canvas, l.all),
-        Some(Overlay::Confirm(..)) => confirm::draw(app, canvas, l.all),
+        Some(Overlay::Confirm(..)) => confirm::draw(app, canvas, l.windows()),
         Some(
             Overlay::Sort(_)
             | Overlay::Columns(_)
@@ -60,7 +60,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, l: &Layout) -> Option<Pos
             | Overlay::Write(_),
         ) => {
             if let Some(open) = open_list(app) {
-                let rest = list::draw(app, canvas, l.all, &open);
+                let rest = list::draw(app, canvas, l.windows(), &open);
                 if let Some(Overlay::Alerts(at)) = app.overlay {
                     alerts::draw_advice(app, canvas, rest, at);
                 }
@@ -101,7 +101,7 @@ pub(crate) fn go(app: &mut App, by: isize) -> bool {
 pub(crate) fn line_at(app: &App, all: Rect, x: u16, y: u16) -> Option<usize> {
     match app.overlay {
         Some(Overlay::Palette { .. }) => palette::line_at(app, all, x, y),
-        _ => list::line_at(&open_list(app)?, all, x, y),
+        _ => list::line_at(&open_list(app)?, app.layout().windows(), x, y),
     }
 }
 

@@ -83,7 +83,7 @@ pub struct Group {
     pub start: u32,
     /// Number of rows.
     pub len: u32,
-    /// Rows by state; sockets only.
+    /// Rows by state, without those that have just closed; sockets only.
     pub states: StateCounts,
     /// Receive queue in bytes, without listeners.
     pub recv_q: u64,
@@ -450,7 +450,8 @@ impl Grouper<'_> {
         let few = members.len() <= 32;
         let mut seen: Vec<u128> = Vec::with_capacity(if few { members.len() } else { 0 });
         let mut hosts: FxHashSet<u128> = FxHashSet::default();
-        for r in members {
+        // Rows that have just closed are shown and not counted.
+        for r in members.iter().filter(|r| (**r as usize) < self.snap.live) {
             let s = self.snap.socket(*r as usize);
             out.states.add(s.state);
             if !s.is_listener() {
@@ -460,7 +461,7 @@ impl Grouper<'_> {
             let rates = self.snap.rates(*r as usize);
             out.rx = add(out.rx, rates.rx.map(f64::from));
             out.tx = add(out.tx, rates.tx.map(f64::from));
-            if is_ip(s.family) && !s.remote.is_none() && (*r as usize) < self.snap.live {
+            if is_ip(s.family) && !s.remote.is_none() {
                 // One host per link: the interface in bits that are zero in a link-local address (RFC 4291, 2.5.6).
                 let zone = u128::from(s.zone_index(&s.remote.addr)) << 64;
                 let addr = u128::from_be_bytes(*s.remote.addr.octets()) ^ zone;

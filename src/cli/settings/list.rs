@@ -44,7 +44,7 @@ group! {
         theme: ThemeName = ThemeName("auto".to_owned()), global("theme").value("THEME");
         /// Draw with ASCII characters only; automatic where the locale or the terminal has no others.
         ascii: bool = false, global("ascii");
-        /// Language of explanations.
+        /// Language of the dashboard and of explanations.
         lang: LangArg = LangArg::Auto, global("lang").value("LANG");
         /// Initial view: a table, or the name of a saved view.
         view: Chosen<ViewName> = Chosen::default_of(ViewName("sockets".to_owned())), flag("view");

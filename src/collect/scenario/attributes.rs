@@ -44,7 +44,9 @@ pub(super) fn attributes(spec: &SocketSpec, s: &Socket, wanted: AttrSet, ticks: 
     }
     if wanted.contains(AttrSet::SKMEM) {
         let drops = spec.drops.at(ticks, seed).max(0.0) as u32;
-        let mem = [s.recv_q, 131_072, 0, 16_384, 0, s.send_q, 0, 0, drops];
+        // The queues of a listener hold connections, not bytes.
+        let (received, queued) = if s.is_listener() { (0, 0) } else { (s.recv_q, s.send_q) };
+        let mem = [received, 131_072, 0, 16_384, 0, queued, 0, 0, drops];
         push(&mut out, inet::SKMEMINFO, &mem.map(u32::to_ne_bytes).concat());
     }
     if s.proto == Proto::Tcp && wanted.contains(AttrSet::INFO) {
@@ -62,7 +64,9 @@ fn tcp_info(spec: &SocketSpec, s: &Socket, ticks: u32, seed: u64) -> Vec<u8> {
     let before = |c: &Series| (c.start * 3600.0).max(0.0) as u64 + 1;
     let (received, acked) = (total(&spec.rx, 1) + before(&spec.rx), total(&spec.tx, 2) + before(&spec.tx));
     let retrans = total(&spec.retrans, 4);
-    let rtt = spec.rtt_us.at(ticks, seed ^ 3).max(0.0) as u64;
+    // Before the handshake is complete nothing is measured.
+    let measured = !matches!(s.state, State::SynSent | State::SynRecv);
+    let rtt = if measured { spec.rtt_us.at(ticks, seed ^ 3).max(0.0) as u64 } else { 0 };
     let idle = spec.rx.start == 0.0 && spec.tx.start == 0.0;
     let since = if idle { 1000 * u64::from(ticks) + 60_000 } else { noise_below(seed, 900) };
     let connection = |name: &str| match name {

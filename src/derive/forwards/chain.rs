@@ -1,6 +1,6 @@
 //! Chained forwards: targets that another rule forwards again, and connections translated in several namespaces.
 
-use super::IndexPairs;
+use super::context::IndexPairs;
 use crate::model::{Endpoint, FaultKind, Flow, Forward, Proto, Sample, Scope};
 use rustc_hash::FxHashMap;
 

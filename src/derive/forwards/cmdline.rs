@@ -1,5 +1,6 @@
 //! Command lines of user-space proxies.
 
+use super::context::MAX_INDEXED_RANGE;
 use crate::model::{Addr, Endpoint, ForwardKind, Proto};
 
 /// One forward on a command line.
@@ -89,7 +90,7 @@ fn pasta(words: &[&str]) -> Vec<ProxySpec> {
             else {
                 continue;
             };
-            for port in first..=last.min(first.saturating_add(super::MAX_INDEXED_RANGE)) {
+            for port in first..=last.min(first.saturating_add(MAX_INDEXED_RANGE)) {
                 let host = Some(Endpoint::new(addr, port));
                 let target_port = Some(begin.saturating_add(port - first));
                 out.push(ProxySpec { target_port, ..ProxySpec::new(ForwardKind::Pasta, proto, host, None) });

@@ -1,7 +1,8 @@
 //! User-space proxies and socket activation, by processes and their listeners.
 
 use super::cmdline::{self, ProxySpec};
-use super::{Context, new_forward};
+use super::context::Context;
+use super::row::new_forward;
 use crate::model::nat::Via;
 use crate::model::{Addr, Endpoint, Forward, ForwardKind, Proto, Sample, Scope};
 

@@ -1,6 +1,7 @@
 //! Tracked connections: the socket rows they belong to, and the forwards they pass through.
 
-use super::{Context, IndexPairs, MAX_INDEXED_RANGE, chain};
+use super::chain;
+use super::context::{Context, IndexPairs, MAX_INDEXED_RANGE};
 use crate::model::{Endpoint, Flow, Forward, ForwardKind, Proto, Scope, SocketId, State};
 use rustc_hash::FxHashMap;
 

@@ -1,6 +1,6 @@
 //! Connections of user-space proxies: the accepted one and the one to the target.
 
-use super::Context;
+use super::context::Context;
 use crate::model::nat::{Pair, Via};
 use crate::model::snapshot::Direction;
 use crate::model::{Endpoint, Forward, ForwardKind, Scope, Socket};

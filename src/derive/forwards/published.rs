@@ -1,7 +1,8 @@
 //! Ports published by container engines.
 
+use super::context::Context;
 use super::detect::address_in;
-use super::{Context, new_forward};
+use super::row::new_forward;
 use crate::model::nat::Via;
 use crate::model::{Addr, Container, Endpoint, Forward, ForwardKind, Published};
 use rustc_hash::FxHashMap;

@@ -2,8 +2,8 @@ use super::*;
 use crate::derive::Engine;
 use crate::model::Reads;
 use crate::model::{
-    Backend, BackendInfo, Family, Flow, Namespace, Netfilter, Owner, ProcInfo, Process, SocketId, Stamp,
-    State, Wants, nft,
+    Backend, BackendInfo, Family, Flow, Namespace, Netfilter, Owner, ProcInfo, Process, Sample, Socket,
+    SocketId, Stamp, State, Wants, nft,
 };
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! Rows from verdicts: one for each protocol, destination and port range of a rule.
 
-use super::{Condition, NatRule};
+use super::rule::{Condition, Host, NatRule};
 use crate::derive::ruleset::destination::{NewAddr, NewDestination, NewPorts};
 use crate::derive::ruleset::fields::{Fields, Form};
 use crate::derive::ruleset::interval::{Intervals, Span};
@@ -27,19 +27,6 @@ const MAX_ALTERNATIVES: usize = 16;
 const CT_NEW: u128 = 8;
 /// `RTN_LOCAL`.
 const RTN_LOCAL: u128 = 2;
-
-/// Destinations of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::derive) struct Host {
-    /// Addresses are IPv6.
-    pub(in crate::derive) v6: bool,
-    /// First and last address; `None` for any.
-    pub(in crate::derive) addrs: Option<(Addr, Addr)>,
-    /// Length of the prefix that they are, in bits.
-    pub(in crate::derive) bits: Option<u8>,
-    /// First and last port; `None` for any.
-    pub(in crate::derive) ports: Option<(u16, u16)>,
-}
 
 /// Rows with the same host and target.
 type RowKey = (Option<u8>, Option<Span>, Option<Span>, bool, NewDestination);

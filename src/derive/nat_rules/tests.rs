@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::nft::{Chain, Data, Element, Expr, Hook, Rule, Ruleset, Set, Table};
-use crate::model::{Backend, BackendInfo, Reads, Stamp, Wants};
+use crate::model::{Backend, BackendInfo, Proto, Reads, Stamp, Wants};
 use std::sync::Arc;
 
 fn sample(netfilter: Netfilter) -> Sample {

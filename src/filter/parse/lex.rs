@@ -29,8 +29,8 @@ impl Parser<'_> {
             _ => self.raw(|c| matches!(c, '(' | ')' | '|' | '&' | ','))?,
         };
         if raw.text.is_empty() && !raw.quoted {
-            let message = msg!("a value is missing after {}{}", field.name(), op);
-            let hint = operand::example(field).map(|e| msg!("as in {}{}{}", field.name(), op, e));
+            let message = msg!("missing value after {}{}", field.name(), op);
+            let hint = operand::example(field).map(|e| msg!("example: {}{}{}", field.name(), op, e));
             return Err(error_at(Problem::Incomplete, start..start, message, hint));
         }
         Ok(raw)
@@ -106,7 +106,7 @@ impl Parser<'_> {
     pub(crate) fn quoted(&mut self) -> Parsed<RawValue> {
         let start = self.at;
         let Some(quote) = self.peek() else {
-            return Err(error_at(Problem::Incomplete, start..start, tr("text is missing"), None));
+            return Err(error_at(Problem::Incomplete, start..start, tr("missing text"), None));
         };
         self.at += 1;
         let mut text = String::new();
@@ -167,12 +167,12 @@ impl Parser<'_> {
         let text = self.rest()[..len].to_owned();
         self.at += len;
         if text.is_empty() {
-            let message = msg!("a pattern is missing after {}{}", field.name(), op);
+            let message = msg!("missing pattern after {}{}", field.name(), op);
             return Err(error_at(
                 Problem::Incomplete,
                 start..start,
                 message,
-                Some(tr("as in process~^ng").to_owned()),
+                Some(tr("example: process~^ng").to_owned()),
             ));
         }
         Ok(RawValue { text, span: start..self.at, quoted: false, wild: false })

@@ -85,12 +85,12 @@ impl Parser<'_> {
         self.blanks();
         let raw = if matches!(self.peek(), Some('"' | '\'')) { self.quoted()? } else { self.host_token()? };
         if raw.text.is_empty() {
-            let message = msg!("a value is missing after {}", name);
+            let message = msg!("missing value after {}", name);
             return Err(error_at(
                 Problem::Incomplete,
                 at..at,
                 message,
-                operand::example(field).map(|e| msg!("as in {} {}", name, e)),
+                operand::example(field).map(|e| msg!("example: {} {}", name, e)),
             ));
         }
         let list_op = match op {

@@ -46,8 +46,9 @@ impl Builder<'_> {
         }
         self.out.push(line);
         self.trend(&snap.processes[row].fd_history);
-        if soft.is_some() && snap.processes[row].fds_per_min.is_some() {
-            self.forecast(snap.processes[row].fds_full_in);
+        let per_min = snap.processes[row].fds_per_min.filter(|_| soft.is_some() && share < 1.0);
+        if let Some(per_min) = per_min {
+            self.forecast(snap.processes[row].fds_full_in, per_min);
         }
         self.text(&ceilings(snap, p), theme.dim);
         match (u.kinds, p.fds_hidden) {
@@ -68,7 +69,8 @@ impl Builder<'_> {
         }
         if let Some((kind, n)) = snap.processes[row].fds_growing {
             let kind = tr(FdKind::ALL[kind as usize].1);
-            self.text(&msg!("fastest growth: {} {}/min", kind, format!("{n:+.1}")), theme.text);
+            let digits = usize::from(n.abs() < 10.0);
+            self.text(&msg!("fastest growth: {} {}/min", kind, format!("{n:+.digits$}")), theme.text);
         }
         self.totals(row);
         self.suspects(row);

@@ -17,7 +17,13 @@ impl Builder<'_> {
             1 => tr("1 row").to_owned(),
             n => msg!("{} rows", count(u64::from(n))),
         };
-        self.text(&rows, theme.text);
+        let live = (self.app.view_state().view.table.live)(self.snap);
+        let rows_of = &self.app.view_state().arranged.rows[g.start as usize..(g.start + g.len) as usize];
+        let text = match rows_of.iter().filter(|r| **r as usize >= live).count() {
+            0 => rows,
+            n => msg!("{}, {} of them just closed", rows, count(n as u64)),
+        };
+        self.text(&text, theme.text);
         let present: Vec<_> = g.states.present().collect();
         for (s, n) in present {
             self.out.push(vec![

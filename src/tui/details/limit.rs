@@ -10,19 +10,26 @@ use crate::model::{FullIn, Limit, LimitKind, Missing, Snapshot};
 use crate::msg;
 
 impl Builder<'_> {
-    pub(super) fn forecast(&mut self, full_in: Option<FullIn>) {
+    /// Adds the forecast of a number that grows by this per minute.
+    pub(super) fn forecast(&mut self, full_in: Option<FullIn>, per_min: f64) {
         let theme = self.app.theme;
         match full_in {
             Some(f) => {
-                let text = msg!(
-                    "full in about {} (between {} and {}) at the rate of the last {}",
-                    age(f.likely),
-                    age(f.low),
-                    age(f.high),
-                    age(f.span)
-                );
+                let (likely, low, high) = (age(f.likely), age(f.low), age(f.high));
+                let text = if low == high {
+                    msg!("full in about {} at the rate of the last {}", likely, age(f.span))
+                } else {
+                    msg!(
+                        "full in about {} (between {} and {}) at the rate of the last {}",
+                        likely,
+                        low,
+                        high,
+                        age(f.span)
+                    )
+                };
                 self.text(&text, if f.likely < 3600.0 { theme.warn } else { theme.text });
             }
+            None if per_min < 0.0 => self.text(tr("falling"), theme.dim),
             None => self.text(tr(Missing::Stable.reason()), theme.dim),
         }
     }
@@ -53,14 +60,16 @@ impl Builder<'_> {
             let style = if d.severity == crate::model::Level::Critical { theme.bad } else { theme.warn };
             self.text(&crate::model::text::escape(&d.evidence), style);
         }
-        if let Some(max) = l.max {
+        if let (Some(_), None) = (l.max, l.share()) {
+            self.text(&msg!("{}, unlimited", count(l.used)), theme.text);
+        } else if let Some(max) = l.max {
             let share = l.share().unwrap_or(0.0);
             self.out.push(vec![
                 (msg!("{} of {}", count(l.used), count(max)), theme.pressure(share)),
                 (format!("  {}", percent(share * 100.0)), theme.pressure(share)),
             ]);
-            if l.per_min.is_some() {
-                self.forecast(l.full_in);
+            if let Some(per_min) = l.per_min.filter(|_| share < 1.0) {
+                self.forecast(l.full_in, per_min);
             }
         }
         if let Some(n) = l.drops {
@@ -77,7 +86,7 @@ impl Builder<'_> {
         let steps = remedy::steps(snap, row);
         if !steps.is_empty() {
             self.section(tr("what to do"));
-            if l.kind == LimitKind::Fds {
+            if l.kind == LimitKind::Fds && !self.app.options.read_only {
                 self.text(tr("L raises the limit of the running process"), theme.text);
             }
             self.what_to_do(&steps);

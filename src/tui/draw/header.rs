@@ -87,11 +87,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         );
     }
     // A narrow screen gets the symbol without the word.
-    let full = match (app.paused, number.is_empty()) {
-        (_, true) => format!("{mark} {word}"),
-        (true, false) => format!("{mark} {word} {}", msg!("{} since", number)),
-        (false, false) => format!("{mark} {word} {number}"),
-    };
+    let full = if number.is_empty() { format!("{mark} {word}") } else { format!("{mark} {word} {number}") };
     let short = format!("{mark} {number}");
     let _ = put_from_right(canvas, &full, style)
         || put_from_right(canvas, short.trim_end(), style)

@@ -1,6 +1,6 @@
 //! One row of the table: each cell by the kind of its column.
 
-use crate::format::{Align, Column, Kind, Role, Tone, Value};
+use crate::format::{Align, Column, Role, Tone, Value};
 use crate::format::{Style as Format, cell, shorten_middle, thousands as count};
 use crate::model::{HostName, Missing, Snapshot, State, StateCounts};
 use crate::tui::app::App;
@@ -52,7 +52,7 @@ pub(crate) fn row(
         let style = if gone { theme.gone } else { cell_style(&theme, snap, row, s.column, &value) };
         if s.column.align == Align::Right {
             canvas.put_right(s.x + s.width, y, s.width, &text, style);
-        } else if s.column.kind == Kind::Endpoint && width(&text) > s.width {
+        } else if s.column.keeps_end() && width(&text) > s.width {
             let text = shorten_middle(&text, usize::from(s.width), &form);
             canvas.put(s.x, y, s.width, &text, style);
         } else if s.column.is(Role::Owner) && !gone {

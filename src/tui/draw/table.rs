@@ -249,6 +249,9 @@ fn facts(
 ) -> (String, Option<String>) {
     let live = if view_state.view.table.is_sockets() { summary.live } else { g.len };
     let n = count(u64::from(live));
+    if live == 0 {
+        return (msg!("{} closed", count(u64::from(g.len))), None);
+    }
     if state.is_some() || !view_state.view.table.is_sockets() {
         return (n, None);
     }

@@ -70,7 +70,8 @@ pub(crate) fn label(app: &App, c: &Command) -> &'static str {
         (Action::Back, _) if app.details => "",
         (Action::Back, _) if !view_state.marks.is_empty() => noop("unmark"),
         (Action::Back, _) if !view_state.text.is_empty() => noop("clear filter"),
-        (Action::Enter, None) | (Action::Back, _) => "",
+        // Without a row there is nothing to open or to act on.
+        (Action::Enter | Action::ActionList | Action::Mark, None) | (Action::Back, _) => "",
         _ => c.bar,
     }
 }

@@ -4,21 +4,31 @@ use crate::tui::app::App;
 use crate::tui::canvas::width;
 use ratatui::layout::Rect;
 
+/// Width of a tab without its title.
+const NUMBER: u16 = 2;
+
+/// Room kept for the mark of the poll state.
+const MARK: u16 = 3;
+
 /// Tabs with their placement: index, first column, width.
 pub(crate) fn tabs(app: &App, area: Rect) -> Vec<(usize, u16, u16)> {
     let host = app.snapshot.as_ref().map_or(0, |s| width(&s.sample.host).min(20) + 2);
     let named = area.width >= 100 + host;
     let mut x = area.x + 1 + if area.width >= 100 { 11 } else { 0 } + if named { host } else { 0 };
+    let mut widths: Vec<u16> = app.view_states.iter().map(|s| 3 + width(s.view.table.title)).collect();
+    if area.width >= 56 {
+        for w in &mut widths {
+            *w += 1;
+        }
+    }
+    // Where not all titles fit, tabs from the right are only numbers; never the active one.
+    for i in (0..widths.len()).rev() {
+        if x + widths.iter().sum::<u16>() + MARK > area.right() && i != app.active {
+            widths[i] = NUMBER;
+        }
+    }
     let mut out = Vec::new();
-    for (i, s) in app.view_states.iter().enumerate() {
-        let w = 3 + width(s.view.table.title);
-        let w = if area.width >= 56 {
-            w + 1
-        } else if area.width >= 30 || i == app.active {
-            w
-        } else {
-            2
-        };
+    for (i, w) in widths.into_iter().enumerate() {
         if x + w > area.right() {
             break;
         }

@@ -18,10 +18,14 @@ pub(crate) fn text(app: &App) -> Option<(String, f64)> {
         };
         let when = l.full_in.filter(|f| f.likely < 86_400.0);
         let when = when.map_or_else(String::new, |f| msg!(", full in ~{}", age(f.likely)));
-        let more = if snap.alerts.len() > 1 { format!(" +{}", snap.alerts.len() - 1) } else { String::new() };
         let mark = app.glyphs.alarm;
         let bad = if a.level == crate::model::Level::Critical { 0.95 } else { 0.8 };
-        return Some((format!("{mark} {whose} {} {how}{when}{more}", l.kind.info().name), bad));
+        let text = format!("{mark} {whose} {} {how}{when}", l.kind.info().name);
+        let text = match snap.alerts.len() - 1 {
+            0 => text,
+            more => msg!("{} (+{} more)", text, more),
+        };
+        return Some((text, bad));
     }
     let (row, share) = app.worst?;
     let name = snap.sample.processes.get(row)?.info.name();

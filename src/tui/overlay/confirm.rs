@@ -14,7 +14,7 @@ const FRAME: usize = 3;
 /// The last line that can be scrolled to.
 pub(super) fn extent(app: &App) -> usize {
     let Some(Overlay::Confirm(act, _)) = &app.overlay else { return 0 };
-    let room = usize::from(app.layout().all.height).saturating_sub(FRAME);
+    let room = usize::from(app.layout().windows().height).saturating_sub(FRAME);
     confirmation(app, act).1.len().saturating_sub(room)
 }
 

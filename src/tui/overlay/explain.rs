@@ -56,7 +56,7 @@ fn size(all: Rect) -> (u16, u16) {
 /// The last line that can be scrolled to.
 pub(super) fn extent(app: &App) -> usize {
     let Some(Overlay::Explain { text, .. }) = &app.overlay else { return 0 };
-    let (w, h) = size(app.area);
+    let (w, h) = size(app.layout().windows());
     lines(text, usize::from(w.saturating_sub(4))).len().saturating_sub(usize::from(h.saturating_sub(1)))
 }
 

@@ -126,14 +126,14 @@ pub static PALETTES: &[Palette] = &[
     palette("high-contrast", "maximum contrast", DARK_16, Color::True, true, [
         0x0000_0000, 0x00ff_ffff, 0x00e2_e2e2, 0x00b4_b4b4, 0x001c_1c1c, 0x0000_2f6c, 0x0000_3314,
         0x005f_d7ff, 0x007d_ff8a, 0x00ff_e14d, 0x00ff_b0a8, 0x00b4_cdff, 0x0066_fff0, 0x00e4_c8ff]),
-    palette("color-blind", "for colour-blind users, dark background", DARK_16, Color::True, false, [
+    palette("color-blind", "for color-blind users, dark background", DARK_16, Color::True, false, [
         0x0010_1114, 0x00e3_e7ee, 0x0093_9bab, 0x006b_7382, 0x001c_2129, 0x002b_3544, 0x0012_2a3a,
         0x0056_b4e9, 0x0064_b0f2, 0x00f0_e442, 0x00ff_8a3c, 0x00b9_c7e8, 0x0043_cfae, 0x00d8_9bc2]),
-    palette("color-blind-light", "for colour-blind users, light background", LIGHT_16, Color::True, false, [
+    palette("color-blind-light", "for color-blind users, light background", LIGHT_16, Color::True, false, [
         0x00fb_fbfa, 0x0020_242b, 0x0056_5e6b, 0x0074_7c88, 0x00ee_f0f3, 0x00d5_e3f7, 0x00dc_ecfa,
         0x0000_5a94, 0x0000_5fae, 0x006b_4e00, 0x00b0_0060, 0x003d_4a6b, 0x0000_634d, 0x0084_2f68]),
-    palette("16", "the sixteen colours of the terminal", DARK_16, Color::Basic, false, [0; N]),
-    palette("mono", "no colour: bold, underlined, reversed", DARK_16, Color::None, false, [0; N]),
+    palette("16", "the sixteen colors of the terminal", DARK_16, Color::Basic, false, [0; N]),
+    palette("mono", "no color: bold, underlined, reversed", DARK_16, Color::None, false, [0; N]),
 ];
 
 /// The sixteen colours of the Linux console (`drivers/tty/vt/vt.c`).
@@ -237,12 +237,12 @@ impl Palette {
                     Tone::ALL.iter().map(|t| t.name()).chain(["like"]),
                 );
                 let hint = near.map_or(String::new(), |n| format!(", did you mean {n:?}?"));
-                return Err(format!("no colour {key:?}{hint}"));
+                return Err(format!("no color {key:?}{hint}"));
             };
             p.tones[*t as usize] = word(key)?
                 .and_then(|w| w.strip_prefix('#').filter(|w| w.len() == 6))
                 .and_then(|w| u32::from_str_radix(w, 16).ok())
-                .ok_or_else(|| format!("{key}: a colour is written like \"#56b6f0\""))?;
+                .ok_or_else(|| format!("{key}: a color is written like \"#56b6f0\""))?;
         }
         Ok(p)
     }
@@ -264,11 +264,11 @@ mod tests {
         let bad = contrast_check::true_color_faults(&Palette::parse("mine", "faint = \"#111111\"").unwrap());
         assert!(bad.iter().any(|f| f.starts_with("faint on ground has a contrast of 1.0")), "{bad:?}");
         for (text, error) in [
-            ("acent = \"#000000\"", "no colour \"acent\", did you mean \"accent\"?"),
-            ("ink = \"red\"", "ink: a colour is written like \"#56b6f0\""),
+            ("acent = \"#000000\"", "no color \"acent\", did you mean \"accent\"?"),
+            ("ink = \"red\"", "ink: a color is written like \"#56b6f0\""),
             ("ink = 3", "ink is a text, in quotes"),
             ("like = \"mono\"", "like: there is no theme \"mono\" to begin with"),
-            ("ink = \"#00000\"", "ink: a colour is written like \"#56b6f0\""),
+            ("ink = \"#00000\"", "ink: a color is written like \"#56b6f0\""),
         ] {
             assert_eq!(Palette::parse("mine", text).unwrap_err(), error);
         }
