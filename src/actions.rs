@@ -124,7 +124,7 @@ pub fn close_socket(socket: &Socket, namespaces: &[Namespace]) -> Result<(), Act
     }
     let closed = match namespaces.get(usize::from(socket.id.netns)) {
         Some(n) if socket.id.netns > 0 => {
-            crate::collect::netns::inside(n.inode, || sock_diag::destroy(socket))
+            crate::collect::netns::enter::inside(n.inode, || sock_diag::destroy(socket))
         }
         _ => sock_diag::destroy(socket),
     };

@@ -8,13 +8,14 @@
 //! The number of a namespace in a sample stays the same while it is remembered, and is not reused until minutes after the
 //! namespace is gone.
 
-mod enter;
+pub(crate) mod enter;
 mod members;
 mod name;
+mod stat;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use enter::{Refusal, inside, report};
+use stat::stat;
 
 use super::containers::EngineQueries;
 use super::procs::{self, Keeper};
@@ -355,9 +356,4 @@ fn initial_netns(own: u64, init: impl FnOnce() -> Option<u64>) -> Option<u64> {
     let own_is_another = exists("/proc/sys/net/core/somaxconn");
     let found = if procs::is_pid_ns_nested() { None } else { init() };
     found.filter(|inode| *inode != own || !own_is_another)
-}
-
-/// Inode and device of a file.
-fn stat(path: &str) -> Option<(u64, u64)> {
-    statat(CWD, path, AtFlags::empty()).ok().map(|s| (s.st_ino, s.st_dev))
 }

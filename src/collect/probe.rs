@@ -60,7 +60,7 @@ pub fn threads(process: &ProcInfo) -> Vec<u32> {
 /// `CAP_BPF` in the initial user namespace. `netns` is the inode of the socket's network namespace, if it is another one.
 pub fn bpf_maps(socket: &Socket, netns: Option<u64>) -> Result<Vec<(u32, u32)>, Missing> {
     let maps = match netns {
-        Some(inode) => netns::inside(inode, || sock_diag::bpf_maps(socket)),
+        Some(inode) => netns::enter::inside(inode, || sock_diag::bpf_maps(socket)),
         None => sock_diag::bpf_maps(socket),
     };
     maps.map_err(|e| match e.kind() {

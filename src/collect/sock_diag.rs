@@ -9,6 +9,8 @@ mod dump_table;
 mod inet;
 mod non_ip;
 mod parallel_dump;
+mod request;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod tipc;
@@ -16,8 +18,9 @@ mod unsupported;
 
 use super::cgroups::Cgroups;
 use super::netlink::socket::NetlinkSocket;
+use super::netns::NetnsTable;
 use super::netns::THREAD_SELF;
-use super::netns::{self, NetnsTable, Refusal};
+use super::netns::enter::{self, Refusal};
 use super::procs::Procs;
 use super::sock_diag::dump_table::TableDump;
 use super::source::{CollectError, Source, host, stamp};
@@ -26,91 +29,14 @@ use crate::model::{
     AttrSet, Backend, BackendInfo, Family, FaultKind, FaultSubject, Faults, Netns, OwnersBy, Prefilter,
     Proto, Reads, Sample, Socket, Stamp, State, StateSet, UnixQueue, Wants,
 };
+use request::{mask, request};
 use rustc_hash::FxHashSet;
 use rustix::net::netlink::SOCK_DIAG;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-
-/// `AF_INET` and `AF_INET6` (`include/linux/socket.h`).
-const AF_INET: u8 = 2;
-const AF_INET6: u8 = 10;
-
-/// A socket table of the kernel that one dump reads.
-struct DumpTable {
-    proto: Proto,
-    method: DumpMethod,
-}
-
-impl DumpTable {
-    /// Subject of the faults of this table.
-    const fn subject(&self) -> FaultSubject {
-        let family = match self.method {
-            DumpMethod::Inet(AF_INET, ..) => Some(Family::Inet),
-            DumpMethod::Inet(..) => Some(Family::Inet6),
-            DumpMethod::Proc(_, family) => Some(family),
-            _ => None,
-        };
-        FaultSubject::Dump { proto: self.proto, family, netns: None }
-    }
-}
-
-/// Interface by which a table is read.
-#[derive(Clone, Copy)]
-enum DumpMethod {
-    /// `inet_diag` for TCP, both address families in one dump.
-    Tcp,
-    /// `inet_diag`: address family, `IPPROTO_*`, and the file below `/proc/net` to fall back to.
-    Inet(u8, u16, Option<&'static str>),
-    /// This file below `/proc/net`: no diag module lists these sockets.
-    Proc(&'static str, Family),
-    /// `unix_diag`.
-    Unix,
-    /// `netlink_diag`.
-    Netlink,
-    /// `packet_diag`.
-    Packet,
-    /// `vsock_diag`.
-    Vsock,
-    /// `xsk_diag`.
-    Xdp,
-    /// `tipc_diag`.
-    Tipc,
-}
-
-const fn table(proto: Proto, method: DumpMethod) -> DumpTable {
-    DumpTable { proto, method }
-}
-
-/// TCP over IPv4 and IPv6 in one dump: the kernel has one table for both, and iterating over it is the main cost.
-const TCP: DumpTable = table(Proto::Tcp, DumpMethod::Tcp);
-
-/// Every table, in the order they are read.
-const DUMPS: [DumpTable; 22] = [
-    table(Proto::Tcp, DumpMethod::Inet(AF_INET, 6, None)),
-    table(Proto::Tcp, DumpMethod::Inet(AF_INET6, 6, None)),
-    table(Proto::Udp, DumpMethod::Inet(AF_INET, 17, None)),
-    table(Proto::Udp, DumpMethod::Inet(AF_INET6, 17, None)),
-    table(Proto::UdpLite, DumpMethod::Inet(AF_INET, 136, None)),
-    table(Proto::UdpLite, DumpMethod::Inet(AF_INET6, 136, None)),
-    table(Proto::Mptcp, DumpMethod::Inet(AF_INET, 262, None)),
-    table(Proto::Mptcp, DumpMethod::Inet(AF_INET6, 262, None)),
-    table(Proto::Sctp, DumpMethod::Inet(AF_INET, 132, None)),
-    table(Proto::Sctp, DumpMethod::Inet(AF_INET6, 132, None)),
-    table(Proto::Dccp, DumpMethod::Inet(AF_INET, 33, None)),
-    table(Proto::Dccp, DumpMethod::Inet(AF_INET6, 33, None)),
-    table(Proto::Raw, DumpMethod::Inet(AF_INET, 255, Some("raw"))),
-    table(Proto::Raw, DumpMethod::Inet(AF_INET6, 255, Some("raw6"))),
-    table(Proto::Icmp, DumpMethod::Proc("icmp", Family::Inet)),
-    table(Proto::Icmp, DumpMethod::Proc("icmp6", Family::Inet6)),
-    table(Proto::Unix, DumpMethod::Unix),
-    table(Proto::Packet, DumpMethod::Packet),
-    table(Proto::Netlink, DumpMethod::Netlink),
-    table(Proto::Vsock, DumpMethod::Vsock),
-    table(Proto::Xdp, DumpMethod::Xdp),
-    table(Proto::Tipc, DumpMethod::Tipc),
-];
+use tables::{AF_INET, AF_INET6, DUMPS, DumpMethod, DumpTable, TCP, table};
 
 /// Time to live of cached interface names of other namespaces, nanoseconds.
 const INTERFACES_TTL_NS: u64 = 10_000_000_000;
@@ -263,7 +189,7 @@ impl NetlinkSource {
                 Err(why) => refused.push((netns.namespace.name.clone(), why)),
             }
         }
-        netns::report(&refused, &mut sample.faults);
+        enter::report(&refused, &mut sample.faults);
     }
 
     /// Reads these network namespaces in a thread, which exits afterwards: the calling thread never changes its namespace.
@@ -462,54 +388,6 @@ pub(crate) fn bpf_maps(s: &Socket) -> io::Result<Vec<(u32, u32)>> {
     let found = sample.sockets.iter().find(|o| o.id.cookie == s.id.cookie);
     let found = found.ok_or(io::ErrorKind::NotFound)?;
     Ok(sample.attrs_of(found).bpf_maps().map_or_else(Vec::new, Iterator::collect))
-}
-
-/// The state mask of a request, in the numbering of this table.
-fn mask(table: &DumpTable, states: StateSet) -> u32 {
-    match table.method {
-        // These tables have no states.
-        DumpMethod::Netlink | DumpMethod::Packet | DumpMethod::Xdp => u32::MAX,
-        DumpMethod::Unix | DumpMethod::Vsock | DumpMethod::Tipc => {
-            states.kernel_tcp_mask() | states.kernel_datagram_mask()
-        }
-        _ if table.proto.has_tcp_states() => states.kernel_tcp_mask(),
-        _ => states.kernel_datagram_mask(),
-    }
-}
-
-fn request(table: &DumpTable, states: u32, wants: &Wants) -> crate::collect::netlink::wire::Request {
-    match table.method {
-        DumpMethod::Tcp => crate::collect::netlink::wire::Request::tcp(wants.needs.attrs.bits(), states),
-        DumpMethod::Inet(family, protocol, _) => {
-            crate::collect::netlink::wire::Request::inet(family, protocol, wants.needs.attrs.bits(), states)
-        }
-        DumpMethod::Unix => crate::collect::netlink::wire::Request::unix(states),
-        DumpMethod::Netlink => crate::collect::netlink::wire::Request::netlink(),
-        // Packet sockets are few: a request for all attributes includes their filters.
-        DumpMethod::Packet => crate::collect::netlink::wire::Request::packet(
-            wants.reads(Reads::BPF) || wants.needs.attrs == AttrSet::ALL,
-        ),
-        DumpMethod::Xdp => crate::collect::netlink::wire::Request::xdp(),
-        DumpMethod::Tipc => crate::collect::netlink::wire::Request::tipc(states),
-        DumpMethod::Vsock | DumpMethod::Proc(..) => crate::collect::netlink::wire::Request::vsock(states),
-    }
-}
-
-fn decode(
-    table: &DumpTable,
-    message: &[u8],
-    interfaces: &BTreeMap<u32, String>,
-    sample: &mut Sample,
-) -> Result<(), crate::collect::netlink::socket::Malformed> {
-    match table.method {
-        DumpMethod::Tcp | DumpMethod::Inet(..) => inet::decode(message, table.proto, sample),
-        DumpMethod::Unix => non_ip::unix(message, sample),
-        DumpMethod::Netlink => non_ip::netlink(message, sample),
-        DumpMethod::Packet => non_ip::packet(message, interfaces, sample),
-        DumpMethod::Xdp => non_ip::xdp(message, interfaces, sample),
-        DumpMethod::Tipc => tipc::tipc(message, sample),
-        DumpMethod::Vsock | DumpMethod::Proc(..) => non_ip::vsock(message, sample),
-    }
 }
 
 impl Source for NetlinkSource {

@@ -1,6 +1,8 @@
 //! Limits: usage, growth, forecast and alert level of each.
 
+mod context;
 mod ephemeral;
+mod fullest;
 mod halted;
 mod unjudged;
 
@@ -9,17 +11,17 @@ use super::trend::{self, Series};
 use crate::model::limit::{
     Alert, AlertRules, Limit, LimitKind, LimitSubject, NetCounters, STALE_S, UnixQueue, Unjudged,
 };
-use crate::model::snapshot::{AcceptQueue, Port, ProcessFacts, SocketFacts};
+use crate::model::snapshot::{AcceptQueue, Port, ProcessFacts};
 use crate::model::state_age::in_state;
-use crate::model::{FdKind, Proto, Reads, Sample, Socket, State};
+use crate::model::{FdKind, Proto, Reads, State};
+pub(super) use context::Context;
+use fullest::fullest_first;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Most processes with a row if only alerts are requested: those nearest to their fd limit.
 const MAX_PROCESSES: usize = 20;
 /// Most listeners with a row.
 const MAX_LISTENERS: usize = 50;
-/// Most destinations and local addresses with a row of ephemeral ports.
-const MAX_ROUTES: usize = 10;
 /// Most rows of any other kind: users, cgroups, processes with `CLOSE_WAIT`, sockets with drops.
 const MAX_OTHERS: usize = 10;
 
@@ -39,17 +41,6 @@ pub(super) struct LimitHistory {
     /// `ListenDrops` at the previous poll, by inode of the network namespace.
     listen_drops: FxHashMap<u64, u64>,
     alerts: Alerts,
-}
-
-/// The parts of the snapshot that limits are derived from.
-pub(super) struct Context<'a> {
-    pub(super) sample: &'a Sample,
-    pub(super) sockets: &'a [Socket],
-    pub(super) facts: &'a [SocketFacts],
-    pub(super) processes: &'a [ProcessFacts],
-    pub(super) ports: &'a [Port],
-    /// Socket rows by process, see [`ProcessFacts::sockets`].
-    pub(super) sockets_of: &'a [u32],
 }
 
 impl LimitHistory {
@@ -129,13 +120,6 @@ impl LimitHistory {
 /// Inode of a network namespace; 0 if unknown.
 fn netns_inode(c: &Context<'_>, netns: u16) -> u64 {
     c.sample.namespaces.get(usize::from(netns)).map_or(0, |n| n.inode)
-}
-
-/// Order by share of the maximum, the largest first. Exact for any counts: `a / b` against `c / d` is `a * d` against
-/// `c * b`, and a maximum of 0 counts as 1.
-fn fullest_first(a: (u64, u64), b: (u64, u64)) -> std::cmp::Ordering {
-    let product = |used: u64, max: u64| u128::from(used) * u128::from(max.max(1));
-    product(b.0, a.1).cmp(&product(a.0, b.1))
 }
 
 /// The processes nearest to their fd limit.

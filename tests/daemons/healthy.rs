@@ -97,14 +97,14 @@ pub(crate) fn daemons_under_load_raise_no_alarm() -> Result<(), String> {
     if next.is_some() {
         return Err(format!("not all events came: {next:?}"));
     }
-    let least = (LEAST * seconds() / 300).max(1);
-    let idle: Vec<_> = done.iter().filter(|(_, n)| **n < least).collect();
-    if done.len() < 19 || !idle.is_empty() {
-        return Err(format!("not every load ran: {done:?}"));
-    }
     if !found.is_empty() {
         let lines: BTreeSet<String> = found.iter().map(|(a, at)| format!("{at:>4} s  {a}")).collect();
         return Err(lines.into_iter().collect::<Vec<_>>().join("\n"));
+    }
+    let least = (LEAST * seconds() / 300).max(1);
+    let idle: Vec<_> = done.iter().filter(|(_, n)| **n < least).collect();
+    if done.is_empty() || !idle.is_empty() {
+        return Err(format!("not every load ran: {done:?}"));
     }
     clients_equal_the_daemons_statistics()
 }

@@ -40,12 +40,13 @@ def query(n):
 
 def again(name, act, pause):
     """Repeats an act. Connections fail while their daemon restarts."""
+    done[name] = 0
 
     def run():
         while not stop.is_set():
             try:
                 act()
-                done[name] = done.get(name, 0) + 1
+                done[name] += 1
             except (OSError, subprocess.SubprocessError):
                 time.sleep(0.2)
             stop.wait(pause)
@@ -130,6 +131,7 @@ def run(*command):
 
 
 def busy(seconds, ssh):
+    run("pgbench", "-h", HOST, "-U", "postgres", "-i", "-q")()
     pool("haproxy", 8081, 40, http)
     burst("haproxy burst", 8081, 100, http)
     pool("nginx", 8080, 20, http)

@@ -139,7 +139,7 @@ impl Members {
             Ok(root) => root,
             Err(e) => return faults.add(FaultKind::Namespace, FaultSubject::Namespaces, e.to_string()),
         };
-        let own_tables = super::stat("/proc/thread-self/net/dev").map_or(0, |s| s.0);
+        let own_tables = super::stat::stat("/proc/thread-self/net/dev").map_or(0, |s| s.0);
         let mut proc = Lookup { root, own, by_tables: [(own_tables, own)].into_iter().collect() };
         let mut entries = vec![MaybeUninit::uninit(); 32 * 1024];
         let mut due = Vec::new();

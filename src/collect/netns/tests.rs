@@ -1,3 +1,4 @@
+use super::enter::{Refusal, report};
 use super::*;
 use rustix::io::Errno;
 

@@ -132,9 +132,9 @@ fn exact(p: &Prefilter, names: &dyn Names) -> Option<Block> {
             };
             // struct inet_diag_hostcond: family, prefix length, port (-1: any), address.
             let (family, len, bytes) = if addr.is_v4() {
-                (super::AF_INET, (*len).min(32), &addr.octets()[12..])
+                (super::tables::AF_INET, (*len).min(32), &addr.octets()[12..])
             } else {
-                (super::AF_INET6, (*len).min(128), &addr.octets()[..])
+                (super::tables::AF_INET6, (*len).min(128), &addr.octets()[..])
             };
             let mut arg = vec![family, len, 0, 0];
             arg.extend((-1i32).to_ne_bytes());

@@ -1,6 +1,8 @@
 //! Dump of one socket table, with retries if it changes during the dump.
 
-use super::{AF_INET, DumpMethod, DumpTable, decode, request, unsupported};
+use super::request::{decode, request};
+use super::tables::{AF_INET, DumpMethod, DumpTable};
+use super::unsupported;
 use crate::collect::netlink::socket::{DumpError, NetlinkSocket};
 use crate::collect::netns::THREAD_SELF;
 use crate::collect::synthetic_id::SyntheticIds;

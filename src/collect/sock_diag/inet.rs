@@ -1,6 +1,6 @@
 //! Decodes `struct inet_diag_msg` and its attributes.
 
-use super::{AF_INET, AF_INET6};
+use super::tables::{AF_INET, AF_INET6};
 use crate::collect::netlink::socket::Malformed;
 use crate::collect::netlink::wire::InetMsg;
 use crate::model::attr;

@@ -8,7 +8,7 @@
 //! bound socket that was reset by its peer keeps its remote port.
 
 use super::dump_table::{self, TableDump};
-use super::{DumpMethod, DumpTable};
+use super::tables::{DumpMethod, DumpTable};
 use crate::collect::netlink::socket::NetlinkSocket;
 use crate::collect::netns::THREAD_SELF;
 use crate::model::{Prefilter, Proto, Sample, Side, Socket};
@@ -43,7 +43,7 @@ pub(crate) fn socket_count(table: &DumpTable) -> u64 {
     };
     let (inet, inet6) = (("net/sockstat", "TCP: "), ("net/sockstat6", "TCP6: "));
     match table.method {
-        DumpMethod::Inet(super::AF_INET, ..) => count(inet.0, inet.1),
+        DumpMethod::Inet(super::tables::AF_INET, ..) => count(inet.0, inet.1),
         DumpMethod::Inet(..) => count(inet6.0, inet6.1),
         _ => count(inet.0, inet.1) + count(inet6.0, inet6.1),
     }

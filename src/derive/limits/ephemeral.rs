@@ -10,11 +10,15 @@
 //! - bind(2) to port 0, connect(2) or send(2) of an unbound UDP socket (`udp_lib_get_port`): the same; connect and send
 //!   search at the wildcard address, before the route chooses a local one. `EAGAIN`.
 
-use super::{Context, MAX_ROUTES, fullest_first};
+use super::context::Context;
+use super::fullest::fullest_first;
 use crate::model::limit::{Limit, LimitKind, LimitSubject, NetCounters};
 use crate::model::snapshot::Direction;
 use crate::model::{Addr, Endpoint, Proto, Socket, State};
 use rustc_hash::FxHashMap;
+
+/// Most destinations and local addresses with a row of ephemeral ports.
+const MAX_ROUTES: usize = 10;
 
 /// Length of `TIME_WAIT`, milliseconds (`TCP_TIMEWAIT_LEN`).
 const TIME_WAIT_MS: u32 = 60_000;

@@ -1,7 +1,7 @@
 //! Limits that a poll could not judge, because what they count or their maximum could not be read. A limit that does not
 //! exist here, such as conntrack without its module, is none of them.
 
-use super::Context;
+use super::context::Context;
 use crate::model::limit::{LimitKind, NetCounters, Unjudged, UnjudgedPart};
 use crate::model::{Backend, FaultKind, FaultSubject, Missing, Proto, State};
 use std::collections::BTreeMap;
