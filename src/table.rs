@@ -13,6 +13,7 @@ pub mod processes;
 mod sockets;
 mod threads;
 mod units;
+mod usage;
 
 use crate::format::{Column, Role};
 use crate::model::Snapshot;
@@ -76,6 +77,21 @@ pub fn with_namespaces(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn column_list_that_begins_with_a_sign_changes_the_default_columns() {
+        let names = |text: &str| -> Vec<&str> {
+            columns(text, &SOCKETS).unwrap().into_iter().map(|c| c.name).collect()
+        };
+        let defaults: Vec<&str> = SOCKETS.default_columns().into_iter().map(|c| c.name).collect();
+        let more = [&defaults[..], &["client", "asked_for"]].concat();
+        assert_eq!(names("+client,asked_for"), more);
+        assert_eq!(names("+client,+asked_for"), more);
+        assert_eq!(names("client,asked_for"), ["client", "asked_for"]);
+        assert_eq!(names("-rx,-tx").len(), defaults.len() - 2);
+        assert_eq!(names("-rx,tx"), names("-rx,-tx"));
+        assert_eq!(names("-rx,+client").len(), defaults.len());
+    }
     use crate::model::text::is_hostile;
     use crate::testing::machine;
     use std::collections::HashMap;

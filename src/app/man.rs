@@ -26,7 +26,12 @@ pub(super) fn page() -> io::Result<Vec<u8>> {
     let man = clap_mangen::Man::new(command.clone());
     man.render_title(&mut out)?;
     man.render_name_section(&mut out)?;
-    man.render_synopsis_section(&mut out)?;
+    writeln!(out, ".SH SYNOPSIS")?;
+    for operands in
+        ["[\\fIOPTIONS\\fR] [\\fIFILTER\\fR]...", "\\fICOMMAND\\fR [\\fIOPTIONS\\fR] [\\fIFILTER\\fR]..."]
+    {
+        writeln!(out, "\\fBsockscope\\fR {operands}\n.br")?;
+    }
     man.render_description_section(&mut out)?;
     man.render_options_section(&mut out)?;
     writeln!(out, ".SH COMMANDS")?;

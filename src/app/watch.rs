@@ -149,6 +149,6 @@ fn row_changed(list: &ListPlan, old: &Snapshot, before: u32, new: &Snapshot, aft
     if list.table.is_sockets() {
         return old.socket(before).state != new.socket(after).state;
     }
-    let is_fact = |c: &&&Column| !c.kind.is_over_time() && !matches!(c.kind, Kind::Secs);
+    let is_fact = |c: &&&Column| !c.is_over_time() && !matches!(c.kind, Kind::Secs);
     list.columns.iter().filter(is_fact).any(|c| c.value(old, before) != c.value(new, after))
 }

@@ -153,8 +153,8 @@ pub struct List {
     /// Filter: words, field:value, or an ss expression
     #[arg(value_name = "FILTER", help_heading = "Filter")]
     pub filter: Vec<String>,
-    /// Columns, comma-separated ("help" lists them; "+NAME" adds to the default columns)
-    #[arg(short = 'c', long, value_name = "COLUMNS")]
+    /// Columns, comma-separated ("help" lists them; "+NAME" adds to the default columns, "-NAME" removes)
+    #[arg(short = 'c', long, value_name = "COLUMNS", allow_hyphen_values = true)]
     pub columns: Option<String>,
     /// Sort by columns: NAME, NAME:asc or NAME:desc, comma-separated
     #[arg(short = 's', long, value_name = "COLUMN[:desc]", allow_hyphen_values = true)]

@@ -172,13 +172,13 @@ fn default_columns(table: &'static Table, format: Format) -> Vec<&'static Column
     match format {
         Format::Table | Format::Csv => {
             // A single sample has neither ages nor rates.
-            let now =
-                |c: &&Column| c.needs.attrs == AttrSet::NONE && !c.is(Role::Age) && !c.kind.is_over_time();
+            let now = |c: &&Column| c.needs.attrs == AttrSet::NONE && !c.is(Role::Age) && !c.is_over_time();
             table.default_columns().into_iter().filter(now).collect()
         }
         Format::Json | Format::Ndjson => {
             let cheap = |c: &&Column| {
                 c.needs.attrs == AttrSet::NONE
+                    && !c.needs.reads.contains(Reads::USAGE)
                     && (table.always_needs.reads.contains(Reads::NAT) || !c.needs.reads.contains(Reads::NAT))
             };
             table.columns.iter().filter(cheap).collect()

@@ -78,6 +78,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 pub(crate) mod threads;
+mod usage;
 pub(crate) mod users;
 
 pub(crate) use held_netns::Keeper;
@@ -178,6 +179,7 @@ impl Procs {
             context::fill(&self.table, sample);
             halted::fill(&self.table, sample);
             threads::fill(&self.table, sample);
+            usage::fill(&self.table, sample);
         }
         if wants.reads(Reads::LIMITS) {
             sample.counters = Some(self.counters.read(sample, self.table.is_live()));

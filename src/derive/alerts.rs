@@ -83,7 +83,10 @@ impl Alerts {
         self.active.retain(|_, a| a.last_poll == poll);
         // As in the table of limits: counts without a maximum come last.
         let share = |a: &Alert| rows[a.limit as usize].share().unwrap_or(0.0);
-        out.sort_by(|a, b| b.level.cmp(&a.level).then(share(b).total_cmp(&share(a))));
+        let lost = |a: &Alert| rows[a.limit as usize].drops_new.unwrap_or(0);
+        out.sort_by(|a, b| {
+            b.level.cmp(&a.level).then(share(b).total_cmp(&share(a))).then(lost(b).cmp(&lost(a)))
+        });
         out
     }
 }

@@ -146,7 +146,7 @@ fn add_processes(c: &Context<'_>, out: &mut Vec<Limit>) {
 }
 
 /// True if a process has lowered its limit below what is open, to open no more: by far, or below that of its parent of the same
-/// name. One that accepts connections needs a descriptor for each, whoever lowered its limit.
+/// name. One that accepts connections needs a descriptor for each, regardless of what lowered its limit.
 fn is_sandboxed(c: &Context<'_>, process: usize) -> bool {
     let p = &c.sample.processes[process];
     let Ok(u) = &p.fds else { return false };

@@ -89,25 +89,22 @@ mod tests {
         tcp("10.0.0.4:5001", Some("203.0.113.5:80"));
         // A connection to itself is its own peer.
         tcp("127.0.0.1:7", Some("127.0.0.1:7"));
-        for (inode, peer) in [(900, 901u32), (901, 900), (902, 0)] {
-            let mut s =
-                Socket::new(SocketId { netns: 0, cookie: 0 }, Family::Unix, Proto::Unix, State::Established);
+        let unix = |sample: &mut Sample, inode: u64, peer: u32| {
+            let id = SocketId { netns: 0, cookie: 0 };
+            let mut s = Socket::new(id, Family::Unix, Proto::Unix, State::Established);
             s.inode = inode;
             let mut raw = Vec::new();
             attr::push(&mut raw, unix::PEER, &peer.to_ne_bytes());
             sample.push_attrs(&mut s, &raw);
             sample.sockets.push(s);
+        };
+        for (inode, peer) in [(900, 901), (901, 900), (902, 0)] {
+            unix(&mut sample, inode, peer);
         }
         assert_eq!(join(&sample, &sample.sockets, &[]), [NONE, 2, 1, NONE, 4, 6, 5, NONE]);
         // Datagram clients of one server, which is not connected to any of them: 8 and 9 to 7.
-        for (inode, peer) in [(903, 902u32), (904, 902)] {
-            let mut s =
-                Socket::new(SocketId { netns: 0, cookie: 0 }, Family::Unix, Proto::Unix, State::Established);
-            s.inode = inode;
-            let mut raw = Vec::new();
-            attr::push(&mut raw, unix::PEER, &peer.to_ne_bytes());
-            sample.push_attrs(&mut s, &raw);
-            sample.sockets.push(s);
+        for (inode, peer) in [(903, 902), (904, 902)] {
+            unix(&mut sample, inode, peer);
         }
         assert_eq!(join(&sample, &sample.sockets, &[])[5..], [6, 5, NONE, 7, 7]);
         // A closed socket does not take the place of the live one with its endpoints.

@@ -4,7 +4,7 @@ use super::peers::add;
 use super::trend::{self, Series};
 use crate::model::snapshot::{ProcessFacts, Rates, SocketFacts};
 use crate::model::state_age::in_state;
-use crate::model::{FdKind, FdKinds, Process, Reads, Sample, Socket, State};
+use crate::model::{FdKind, FdKinds, ProcUsage, Process, Reads, Sample, Socket, State};
 use rustc_hash::FxHashMap;
 
 /// Seconds in `CLOSE_WAIT` below which a connection proves no leak: applications that close late do so within 15 s.
@@ -27,6 +27,10 @@ struct Readings {
     fd_kinds: Series<FdKinds>,
     /// Connections in `CLOSE_WAIT`, since the first one.
     close_wait: Series,
+    /// CPU time and the time it was read, nanoseconds.
+    cpu: Option<(u64, u64)>,
+    /// Share of one core between the last two such readings.
+    cpu_share: Option<f64>,
 }
 
 impl ProcessHistory {
@@ -45,6 +49,11 @@ impl ProcessHistory {
         if sample.wants.reads(Reads::PROCESSES) && self.readings.len() > out.len() {
             let poll = self.poll;
             self.readings.retain(|_, r| r.last_poll == poll);
+        }
+        for (usage, (p, facts)) in sample.usage.iter().zip(sample.processes.iter().zip(&mut out)) {
+            if let (Ok(usage), Some(past)) = (usage, self.readings.get_mut(&(p.info.pid, p.info.start_ns))) {
+                facts.cpu = past.cpu_share(usage);
+            }
         }
         let rows = assign_sockets(sample, sockets, facts, rates, &mut out);
         // Without owners or without that state the count is unknown.
@@ -87,6 +96,8 @@ impl ProcessHistory {
             fds: Series::default(),
             fd_kinds: Series::default(),
             close_wait: Series::default(),
+            cpu: None,
+            cpu_share: None,
         };
         let past = self.readings.entry((p.info.pid, p.info.start_ns)).or_insert_with(new);
         past.last_poll = self.poll;
@@ -111,6 +122,23 @@ impl ProcessHistory {
             first_seen_ns: past.first_seen_ns,
             ..ProcessFacts::default()
         }
+    }
+}
+
+impl Readings {
+    /// Adds a reading of the CPU time and returns the share of one core since the previous one.
+    fn cpu_share(&mut self, now: &ProcUsage) -> Option<f64> {
+        match self.cpu {
+            // The same reading again.
+            Some((_, at_ns)) if now.at_ns <= at_ns => return self.cpu_share,
+            Some((cpu_ns, at_ns)) => {
+                let used = now.cpu_ns.saturating_sub(cpu_ns) as f64;
+                self.cpu_share = Some(used / (now.at_ns - at_ns) as f64);
+            }
+            None => {}
+        }
+        self.cpu = Some((now.cpu_ns, now.at_ns));
+        self.cpu_share
     }
 }
 
@@ -180,8 +208,32 @@ fn for_each_owner(sample: &Sample, f: &SocketFacts, mut call: impl FnMut(usize))
 
 #[cfg(test)]
 mod tests {
-    use super::fastest_growing;
-    use crate::model::{FdKind, FdKinds};
+    use super::{ProcessHistory, fastest_growing};
+    use crate::model::{FdKind, FdKinds, Missing, ProcUsage};
+    use crate::testing::{process, snapshot};
+
+    #[test]
+    fn cpu_share_is_that_between_two_readings_and_pending_before() {
+        const MS: u64 = 1_000_000;
+        let mut history = ProcessHistory::default();
+        let mut share = |start_ns: u64, usage: Result<(u64, u64), Missing>| {
+            let mut p = process(812, "x", 0, 1, 10);
+            let mut info = (*p.info).clone();
+            info.start_ns = start_ns;
+            p.info = info.into();
+            let mut sample = snapshot(vec![], vec![p], &[]).sample;
+            let read = |(cpu, at)| ProcUsage { cpu_ns: cpu * MS, at_ns: at * MS, rss: None, threads: 1 };
+            sample.usage = vec![usage.map(read)];
+            history.collect(&sample, &[], &[], &[]).0[0].cpu
+        };
+        assert_eq!(share(5, Ok((40, 1_000))), None, "one reading");
+        assert_eq!(share(5, Ok((540, 2_000))), Some(0.5));
+        assert_eq!(share(5, Ok((540, 2_000))), Some(0.5), "not read again");
+        assert_eq!(share(5, Ok((2_540, 3_000))), Some(2.0), "two cores");
+        assert_eq!(share(5, Err(Missing::Gone)), None);
+        assert_eq!(share(5, Ok((2_540, 5_000))), Some(0.0));
+        assert_eq!(share(6, Ok((10, 6_000))), None, "another process with this pid");
+    }
 
     #[test]
     fn fd_kind_with_largest_increase_is_fastest_growing() {

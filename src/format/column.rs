@@ -52,8 +52,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Returns whether its values are changes over time, which need two polls.
-    pub const fn is_over_time(self) -> bool {
+    /// Returns whether its values are changes over time.
+    const fn is_over_time(self) -> bool {
         matches!(self, Self::BytesPerSec | Self::PerSec | Self::PerMin | Self::Trend)
     }
 
@@ -265,6 +265,8 @@ pub struct Column {
     pub process_column: Option<&'static str>,
     /// The column with the same amount as a percentage, for `fds>80%`.
     pub percent_column: Option<&'static str>,
+    /// The value is one over time although its kind does not show it.
+    pub over_time: bool,
 }
 
 impl std::fmt::Debug for Column {
@@ -304,6 +306,7 @@ impl Column {
             text_match: TextMatch::Part,
             process_column: None,
             percent_column: None,
+            over_time: false,
         }
     }
 
@@ -316,6 +319,12 @@ impl Column {
     /// Sets the emphasis of its cells.
     pub(crate) const fn tone(mut self, tone: ToneFn) -> Self {
         self.tone = Some(tone);
+        self
+    }
+
+    /// Marks a value that needs two polls although its kind does not show it.
+    pub(crate) const fn over_time(mut self) -> Self {
+        self.over_time = true;
         self
     }
 
@@ -379,6 +388,11 @@ impl Column {
     pub(crate) const fn any(mut self, any: AnyFn) -> Self {
         self.any = Some(any);
         self
+    }
+
+    /// Returns whether its values are changes over time, which need two polls.
+    pub const fn is_over_time(&self) -> bool {
+        self.over_time || self.kind.is_over_time()
     }
 
     /// The value of a row.

@@ -50,6 +50,10 @@ fn shorten_with(s: &str, width: usize, style: Style, middle: bool) -> String {
         out.push_str(g);
     }
     out.push_str(dots);
+    if middle {
+        // A wide character that did not fit leaves a column: the end keeps its place.
+        out.extend(std::iter::repeat_n(' ', room - used));
+    }
     out.extend(tail.into_iter().rev());
     out
 }
@@ -101,6 +105,9 @@ mod tests {
             assert_eq!(shorten(s, width, &ascii), want_ascii, "{s} {width}");
         }
         assert_eq!(shorten_middle("[2001:db8::1234:5678]:61000", 15, &utf), "[2001:d…]:61000");
+        assert_eq!(shorten_middle("서버 서버 100", 9, &utf), "서버… 100");
+        assert_eq!(shorten_middle("서버서버서 100", 10, &utf), "서버…  100");
+        assert_eq!(shorten_middle("xxxxxxxx 100", 9, &utf), "xxxx… 100");
         for text in ["[2001:db8:1:2:3:4:5:6]:443", "한국어한국어한국어", "plain text here"] {
             for w in 0..40 {
                 for s in [shorten(text, w, &utf), shorten_middle(text, w, &utf), shorten(text, w, &ascii)] {

@@ -199,43 +199,43 @@ macro_rules! limit_kinds {
 
 limit_kinds! {
     Fds "fds" "file descriptors" false, "RLIMIT_NOFILE: LimitNOFILE= of the unit, limits.conf, prlimit",
-        "At the limit open, socket and accept fail with EMFILE, \"too many open files\". Raise the limit, or fix the descriptor leak.";
+        "At the limit, open, socket and accept fail with EMFILE, \"too many open files\". Raise the limit, or fix the descriptor leak.";
     CloseWait "close-wait" "CLOSE_WAIT connections" true, "the application: it must close connections that the peer has closed",
         "Each one holds a descriptor until the application closes it. If they grow, restart the application, then fix its connection cleanup.";
     Halted "halted" "waiting clients" true, "SIGSTOP, a debugger, cgroup.freeze, or a device or file system that does not answer",
         "The process does not run while clients wait for it: continue it, thaw its cgroup, or find what it waits for.";
     Files "files" "open files (system)" false, "sysctl fs.file-max",
-        "At the limit open and socket fail with ENFILE in every process. Find the process with the most descriptors, or raise the limit.";
+        "At the limit, open and socket fail with ENFILE in every process. Find the process with the most descriptors, or raise the limit.";
     Accept "accept" "accept queue" false, "backlog of listen(2), at most sysctl net.core.somaxconn",
         "When it is full, new connections are dropped or delayed. The application accepts too slowly, or its backlog is too small.";
     Syn "syn" "SYN queue" true, "backlog of listen(2), sysctl net.ipv4.tcp_max_syn_backlog, tcp_syncookies",
         "Half-open connections beyond the queue are answered with SYN cookies or dropped: a SYN flood, or a burst of new clients.";
     Ports "ports" "ephemeral ports" false, "sysctl net.ipv4.ip_local_port_range, ip_local_reserved_ports",
-        "At the limit connect fails with EADDRNOTAVAIL (UDP: EAGAIN), bind to port 0 with EADDRINUSE. Reuse connections, use more source addresses, or widen the range.";
+        "At the limit, connect fails with EADDRNOTAVAIL (UDP: EAGAIN), bind to port 0 with EADDRINUSE. Reuse connections, use more source addresses, or widen the range.";
     TimeWait "time-wait" "TIME_WAIT sockets" false, "sysctl net.ipv4.tcp_max_tw_buckets",
-        "At the limit connections skip TIME_WAIT, and late segments can reach a new connection. Keep connections open longer.";
+        "At the limit, connections skip TIME_WAIT, and late segments can reach a new connection. Keep connections open longer.";
     Orphans "orphans" "orphaned sockets" false, "sysctl net.ipv4.tcp_max_orphans",
-        "At the limit closing connections are reset. Usual causes: peers that disappeared, or a flood.";
+        "At the limit, closing connections are reset. Usual causes: peers that disappeared, or a flood.";
     Conntrack "conntrack" "conntrack entries" false, "sysctl net.netfilter.nf_conntrack_max",
-        "At the limit packets of new connections are dropped, \"nf_conntrack: table full\". Raise the limit, or exempt traffic with notrack.";
+        "At the limit, packets of new connections are dropped, \"nf_conntrack: table full\". Raise the limit, or exempt traffic with notrack.";
     TcpMem "tcp-mem" "TCP memory" false, "sysctl net.ipv4.tcp_mem",
-        "At the limit buffers shrink and segments are dropped. Find sockets with large queues, or raise the limit.";
+        "At the limit, buffers shrink and segments are dropped. Find sockets with large queues, or raise the limit.";
     UdpMem "udp-mem" "UDP memory" false, "sysctl net.ipv4.udp_mem",
-        "At the limit datagrams are dropped. Find sockets with large receive queues, or raise the limit.";
+        "At the limit, datagrams are dropped. Find sockets with large receive queues, or raise the limit.";
     Rcvbuf "rcvbuf" "UDP receive drops" true, "SO_RCVBUF, sysctl net.core.rmem_max",
         "The application reads its datagrams too slowly, or its receive buffer is too small.";
     Neighbours "neighbours" "neighbour table" false, "sysctl net.ipv4.neigh.default.gc_thresh3",
-        "At the limit hosts on the link are unreachable, \"neighbour table overflow\". Raise the limit, or split the network.";
+        "At the limit, hosts on the link are unreachable, \"neighbor table overflow\". Raise the limit, or split the network.";
     Netlink "netlink" "netlink drops" true, "SO_RCVBUF of the application",
         "An application reads its netlink socket too slowly and misses kernel events.";
     InotifyInstances "inotify" "inotify instances" false, "sysctl fs.inotify.max_user_instances",
-        "At the limit inotify_init fails with EMFILE although descriptors are left.";
+        "At the limit, inotify_init fails with EMFILE although descriptors are left.";
     InotifyWatches "inotify-watches" "inotify watches" false, "sysctl fs.inotify.max_user_watches",
-        "At the limit inotify_add_watch fails with ENOSPC, \"no space left on device\", although the disk is not full.";
+        "At the limit, inotify_add_watch fails with ENOSPC, \"no space left on device\", although the disk is not full.";
     Threads "threads" "threads (system)" false, "sysctl kernel.pid_max, kernel.threads-max",
-        "At the limit fork and new threads fail with EAGAIN.";
+        "At the limit, fork and new threads fail with EAGAIN.";
     CgroupPids "pids" "tasks of a unit" false, "TasksMax= of the unit, pids.max",
-        "At the limit fork and new threads fail with EAGAIN in this unit.";
+        "At the limit, fork and new threads fail with EAGAIN in this unit.";
 }
 
 impl LimitKind {

@@ -31,6 +31,19 @@ impl ProcInfo {
     }
 }
 
+/// CPU time, memory and threads of a process at one poll (`/proc/PID/stat`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcUsage {
+    /// User and system time of all its threads since its start, nanoseconds, in steps of a clock tick (10 ms).
+    pub cpu_ns: u64,
+    /// Time of the read, nanoseconds after boot.
+    pub at_ns: u64,
+    /// Resident memory, bytes; `None` if the main thread has exited and others run.
+    pub rss: Option<u64>,
+    /// Number of threads.
+    pub threads: u32,
+}
+
 /// Process at one poll.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Process {

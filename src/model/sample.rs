@@ -8,11 +8,11 @@ use super::addr::Addr;
 use super::attr::Attrs;
 use super::container::Container;
 use super::context::Contexts;
-use super::fault::Faults;
+use super::fault::{Faults, Missing};
 use super::hosts::Hosts;
 use super::lang::noop;
 use super::limit::{Counters, SystemLimits};
-use super::process::{Owner, Process};
+use super::process::{Owner, ProcUsage, Process};
 use super::services::Services;
 use super::socket::Socket;
 use super::tcp_info::TcpInfo;
@@ -200,6 +200,9 @@ pub struct Sample {
     /// Thread ids of each process, parallel to `processes`; empty if not requested or not readable.
     #[serde(default)]
     pub tids: Vec<Vec<u32>>,
+    /// CPU time, memory and threads of each process, parallel to `processes`; empty if not requested.
+    #[serde(default)]
+    pub usage: Vec<Result<ProcUsage, Missing>>,
     /// System-wide limits.
     pub system: SystemLimits,
     /// Privileges of the poll.
@@ -255,6 +258,7 @@ impl Sample {
             containers: Arc::from([]),
             contexts: Contexts::default(),
             tids: Vec::new(),
+            usage: Vec::new(),
             system: SystemLimits::default(),
             privileges: Privileges::default(),
             counters: None,

@@ -178,6 +178,8 @@ pub struct ProcessFacts {
     pub close_wait_per_min: Option<f64>,
     /// True if they grow steadily: the application does not close connections that peers have closed.
     pub close_wait_leak: bool,
+    /// CPU time since the previous poll that read it, as a share of one core: 2.0 is two cores. `None` before the second.
+    pub cpu: Option<f64>,
     /// First seen by sockscope, nanoseconds after boot.
     pub first_seen_ns: u64,
     /// Index of its unit in [`Snapshot::units`] plus one; 0 if its cgroup is unknown.

@@ -284,6 +284,13 @@ impl fmt::Debug for StateSet {
 pub struct StateCounts([u32; State::COUNT]);
 
 impl StateCounts {
+    /// Returns whether a socket is in a state in which TCP carries or carried data.
+    pub fn has_connections(&self) -> bool {
+        self.present().any(|(s, _)| {
+            !matches!(s, State::Listen | State::Unconn | State::Closed | State::TimeWait | State::SynRecv)
+        })
+    }
+
     /// Counts one socket in this state.
     pub const fn add(&mut self, s: State) {
         self.0[s as usize] += 1;

@@ -95,15 +95,17 @@ bitflags! {
         const THREADS = 1 << 12;
         /// Filters of packet sockets and BPF maps of IP sockets.
         const BPF = 1 << 13;
+        /// CPU time, memory and number of threads of processes.
+        const USAGE = 1 << 14;
     }
 }
 
 impl Reads {
-    /// Adds dependencies: owners and descriptors need processes, forwarded connections need conntrack.
+    /// Adds dependencies: owners, descriptors and usage need processes, forwarded connections need conntrack.
     #[must_use]
     const fn with_implied(self) -> Self {
         let mut out = self;
-        if self.intersects(Self::OWNERS.union(Self::FD_KINDS)) {
+        if self.intersects(Self::OWNERS.union(Self::FD_KINDS).union(Self::USAGE)) {
             out = out.union(Self::PROCESSES);
         }
         if self.intersects(Self::FORWARDED) {
@@ -143,6 +145,8 @@ impl Needs {
     pub const SOCK_CTX: Self = Self::reads(Reads::SOCK_CTX.union(Reads::OWNERS));
     /// Threads of the owners.
     pub const THREADS: Self = Self::reads(Reads::THREADS.union(Reads::OWNERS));
+    /// CPU time, memory and number of threads of processes.
+    pub const USAGE: Self = Self::reads(Reads::USAGE);
     /// Socket filters and BPF maps.
     pub const BPF: Self = Self::reads(Reads::BPF);
     /// Local peers and their owners.

@@ -2,7 +2,9 @@
 
 use crate::format::{Tone, Value};
 use crate::model::limit::{LimitKind, LimitSubject};
-use crate::model::{Endpoint, Family, HostName, Missing, Owner, ProcInfo, Proto, Reads, Scope, Snapshot};
+use crate::model::{
+    Endpoint, Family, HostName, Missing, Owner, ProcInfo, Proto, Reads, Scope, Snapshot, StateCounts,
+};
 
 /// Names of the protocols.
 pub(super) fn protos() -> Vec<&'static str> {
@@ -57,6 +59,12 @@ pub(crate) fn reported<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
 /// The value, or not applicable.
 pub(crate) fn applicable<'a, T: Into<Value<'a>>>(v: Option<T>) -> Value<'a> {
     Value::from_opt(v, Missing::NotApplicable)
+}
+
+/// A rate summed over sockets. Without a connection there is none to wait for.
+pub(super) fn summed_rate<'a>(rate: Option<f64>, states: &StateCounts) -> Value<'a> {
+    let why = if states.has_connections() { Missing::Pending } else { Missing::NotApplicable };
+    Value::from_opt(rate, why)
 }
 
 /// Not applicable.

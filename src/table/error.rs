@@ -54,18 +54,22 @@ pub(crate) fn names(table: &'static Table) -> impl Iterator<Item = &'static str>
     table.columns.iter().flat_map(|c| std::iter::once(c.name).chain(c.aliases.iter().copied()))
 }
 
-/// The columns named in a list with commas: `proto,local,rx`. `+rx` adds to the default ones, `-rx` removes from
-/// them, `all` is every column.
+/// The columns named in a list with commas: `proto,local,rx`. A list that begins with `+` or `-` changes the default ones:
+/// `+rx,tx` adds, `-rx,tx` removes; `all` is every column.
 pub fn columns(text: &str, table: &'static Table) -> Result<Vec<&'static crate::format::Column>, QueryError> {
     let words: Vec<&str> = text.split(',').map(str::trim).collect();
-    let relative = words.iter().all(|w| w.starts_with(['+', '-']));
+    let relative = text.trim_start().starts_with(['+', '-']);
     let mut out = if relative { table.default_columns() } else { Vec::new() };
     for word in words {
         if word.eq_ignore_ascii_case("all") {
             out.extend(table.columns.iter());
             continue;
         }
-        let minus = relative && word.starts_with('-');
+        let minus = match word.as_bytes().first() {
+            Some(b'+') => false,
+            Some(b'-') => relative,
+            _ => text.trim_start().starts_with('-'),
+        };
         let c = column(word.trim_start_matches(['+', '-']), table)?;
         if minus {
             out.retain(|x| x.name != c.name);

@@ -1,6 +1,8 @@
 //! Columns of the table of peers: remote addresses.
 
-use super::cell::{any_comm, any_pid, host_name, proc_info, process_list, process_names, scope_tone, scopes};
+use super::cell::{
+    any_comm, any_pid, host_name, proc_info, process_list, process_names, scope_tone, scopes, summed_rate,
+};
 use super::definition::{Grouping, Table, TableId};
 use crate::format::{Column, Kind, Needs, Role, Value};
 use crate::model::snapshot::Peer;
@@ -179,7 +181,7 @@ static COLUMNS: &[Column] = &[
         "RX/s",
         Kind::BytesPerSec,
         3,
-        |s, r| Value::from_opt(peer(s, r).rx, Missing::Pending),
+        |s, r| summed_rate(peer(s, r).rx, &peer(s, r).states),
         "Bytes received from it per second.",
     )
     .role(Role::Rx)
@@ -190,7 +192,7 @@ static COLUMNS: &[Column] = &[
         "TX/s",
         Kind::BytesPerSec,
         3,
-        |s, r| Value::from_opt(peer(s, r).tx, Missing::Pending),
+        |s, r| summed_rate(peer(s, r).tx, &peer(s, r).states),
         "Bytes sent to it per second.",
     )
     .role(Role::Tx)

@@ -2,7 +2,7 @@
 
 use super::cell::{
     accept_limit as listener_limit, any_comm, any_pid, applicable, na, netns_tone, proc_info, process_list,
-    process_names, protos, scope_tone, scopes, user_value, without_port,
+    process_names, protos, scope_tone, scopes, summed_rate, user_value, without_port,
 };
 use super::definition::{Grouping, Table, TableId};
 use super::units::{self, unit_column};
@@ -277,7 +277,7 @@ static COLUMNS: &[Column] = &[
         "RX/s",
         Kind::BytesPerSec,
         10,
-        |s, r| Value::from_opt(port(s, r).rx, Missing::Pending),
+        |s, r| summed_rate(port(s, r).rx, &port(s, r).states),
         "Bytes received per second by its connections.",
     )
     .role(Role::Rx)
@@ -288,7 +288,7 @@ static COLUMNS: &[Column] = &[
         "TX/s",
         Kind::BytesPerSec,
         11,
-        |s, r| Value::from_opt(port(s, r).tx, Missing::Pending),
+        |s, r| summed_rate(port(s, r).tx, &port(s, r).states),
         "Bytes sent per second by its connections.",
     )
     .role(Role::Tx)

@@ -1,9 +1,9 @@
 //! Columns of the table of processes.
 
-use super::cell::{cgroup, cmdline, fd_limit, proc_info, reported, user_value};
+use super::cell::{cgroup, cmdline, fd_limit, proc_info, reported, summed_rate, user_value};
 use super::definition::{Grouping, Table, TableId};
 use super::units::{self, unit_column};
-use super::{contexts, threads};
+use super::{contexts, threads, usage};
 use crate::diagnose::fd_leak;
 use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Tone, Value};
 use crate::model::{FdKind, FdUsage, FullIn, Missing, Reads, Snapshot, State};
@@ -355,7 +355,7 @@ static COLUMNS: &[Column] = &[
         "RX/s",
         Kind::BytesPerSec,
         14,
-        |s, r| Value::from_opt(s.processes[r].rx, Missing::Pending),
+        |s, r| summed_rate(s.processes[r].rx, &s.processes[r].states),
         "Bytes received per second by its sockets.",
     )
     .role(Role::Rx)
@@ -366,7 +366,7 @@ static COLUMNS: &[Column] = &[
         "TX/s",
         Kind::BytesPerSec,
         15,
-        |s, r| Value::from_opt(s.processes[r].tx, Missing::Pending),
+        |s, r| summed_rate(s.processes[r].tx, &s.processes[r].states),
         "Bytes sent per second by its sockets.",
     )
     .role(Role::Tx)
@@ -410,6 +410,10 @@ static COLUMNS: &[Column] = &[
     unit_column!(units::IMAGE, units::process_units),
     unit_column!(units::POD, units::process_units),
     unit_column!(units::PUBLISHED, units::process_units),
+    usage::CPU,
+    usage::RSS,
+    usage::THREADS,
+    usage::STARTED,
     threads::PROCESS,
     contexts::PROCESS,
     Column::new("cgroup", "CGROUP", Kind::Text, 44, cgroup, "Control group (v2).").wide(12, 30, 80),

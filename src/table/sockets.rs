@@ -29,7 +29,7 @@ use super::cell::{
 };
 use super::definition::{Grouping, Table, TableId};
 use super::units::{self, unit_column};
-use super::{contexts, threads};
+use super::{contexts, threads, usage};
 use crate::diagnose::finding::socket_diagnoses;
 use crate::diagnose::route;
 use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Tone, Value};
@@ -189,6 +189,10 @@ const GENERAL: &[Column] = &[
     unit_column!(units::IMAGE, units::socket_units),
     unit_column!(units::POD, units::socket_units),
     unit_column!(units::PUBLISHED, units::socket_units),
+    usage::OWNER_CPU,
+    usage::OWNER_RSS,
+    usage::OWNER_THREADS,
+    usage::OWNER_STARTED,
     threads::OWNER,
     contexts::OWNER,
     contexts::SOCKET,

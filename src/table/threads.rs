@@ -29,7 +29,7 @@ fn any(snap: &Snapshot, process: usize, test: &mut dyn FnMut(&Value<'_>) -> bool
 /// Of the first owner of a socket.
 pub(crate) const OWNER: Column = Column::new(
     "tids",
-    "THREADS",
+    "THREAD IDS",
     Kind::List,
     64,
     |s, r| first_owner(s, r, |o| tids(s, o.process as usize)),
@@ -44,9 +44,15 @@ pub(crate) const OWNER: Column = Column::new(
 });
 
 /// Of a process.
-pub(crate) const PROCESS: Column =
-    Column::new("tids", "THREADS", Kind::List, 47, tids, "Thread IDs of the process, from /proc/PID/task.")
-        .called(&["tid", "threads"])
-        .needs(Needs::THREADS)
-        .wide(8, 24, 60)
-        .any(any);
+pub(crate) const PROCESS: Column = Column::new(
+    "tids",
+    "THREAD IDS",
+    Kind::List,
+    47,
+    tids,
+    "Thread IDs of the process, from /proc/PID/task.",
+)
+.called(&["tid"])
+.needs(Needs::THREADS)
+.wide(8, 24, 60)
+.any(any);

@@ -84,7 +84,8 @@ fn over(kind: &str, words: &str, again: bool) -> Result<(), String> {
 }
 
 fn contains(found: &[Found], words: &[&str]) -> Result<(), String> {
-    let text = found.iter().map(|f| format!("{} {}", f.advice, f.steps.join(" "))).collect::<String>();
+    let text: Vec<String> = found.iter().map(|f| format!("{} {}", f.advice, f.steps.join(" "))).collect();
+    let text = text.join(" ");
     match words.iter().find(|w| !text.contains(**w)) {
         Some(w) => Err(format!("the advice lacks {w:?}: {found:?}")),
         None => Ok(()),

@@ -10,7 +10,7 @@ use sockscope::model::{Level, Needs, ProtoSet, Snapshot, Wants};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// What is done to whom, as a share of the healthy phase.
+/// Reloads and restarts with their time, as a share of the healthy phase.
 const EVENTS: &[(f64, &str, &str)] = &[
     (0.10, "nginx", "HUP"),
     (0.18, "haproxy", "USR2"),
@@ -124,9 +124,7 @@ fn clients_equal_the_daemons_statistics() -> Result<(), String> {
             let row = rows.iter().find(|r| r["local_port"] == port && r["proto"] == "tcp");
             let clients = row.map(|r| r["clients"].clone()).unwrap_or_default();
             if clients != *n {
-                return Err(format!(
-                    "{who}: {clients} clients, its own statistics say {n}; all: {counted:?}"
-                ));
+                return Err(format!("{who}: {clients} clients, its own statistics {n}; all: {counted:?}"));
             }
         }
         Ok(())

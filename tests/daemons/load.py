@@ -131,7 +131,7 @@ def run(*command):
 
 
 def busy(seconds, ssh):
-    run("pgbench", "-h", HOST, "-U", "postgres", "-i", "-q")()
+    run("pgbench", "-h", HOST, "-U", "postgres", "-i", "-q", "postgres")()
     pool("haproxy", 8081, 40, http)
     burst("haproxy burst", 8081, 100, http)
     pool("nginx", 8080, 20, http)
@@ -150,8 +150,8 @@ def busy(seconds, ssh):
     again("postgres copy", run(*PG, "-c", copy), 3)
     bulk = "seq 1 200000 | %s -c 'create temp table t (n text)' -c 'copy t from stdin'" % " ".join(PG)
     again("postgres copy in", run("sh", "-c", bulk), 3)
-    again("pgbench", run("pgbench", "-h", HOST, "-U", "postgres", "-n", "-S", "-c", "10", "-T", "5", "-C"), 5)
-    again("pgbench pool", run("pgbench", "-h", HOST, "-U", "postgres", "-n", "-S", "-c", "10", "-R", "100", "-T", "10"), 1)
+    again("pgbench", run("pgbench", "-h", HOST, "-U", "postgres", "-n", "-S", "-c", "10", "-T", "5", "-C", "postgres"), 5)
+    again("pgbench pool", run("pgbench", "-h", HOST, "-U", "postgres", "-n", "-S", "-c", "10", "-R", "100", "-T", "10", "postgres"), 1)
     time.sleep(seconds)
     stop.set()
     print(json.dumps(done), flush=True)

@@ -42,7 +42,7 @@ const FILES: &[(&str, &str)] = &[
     ),
     (
         "mosquitto.conf",
-        "listener 1883 127.0.0.1\nallow_anonymous true\npersistence false\nsys_interval 1\nuser nobody\nlog_dest file /dev/null\n",
+        "listener 1883 127.0.0.1\nallow_anonymous true\npersistence false\nsys_interval 1\nuser daemon\nlog_dest file /dev/null\n",
     ),
     (
         "rsyslog.conf",
@@ -98,7 +98,7 @@ const SERVERS: &[(&str, u16, &[&str])] = &[
     ),
     ("unbound", 5353, &["unbound", "-c", "/run/d/unbound.conf"]),
     ("sshd", 2222, &["/usr/sbin/sshd", "-D", "-f", "/run/d/sshd.conf", "-E", "/run/d/sshd.log"]),
-    ("memcached", 11211, &["memcached", "-u", "nobody", "-l", "127.0.0.1", "-p", "11211", "-c", "512"]),
+    ("memcached", 11211, &["memcached", "-u", "daemon", "-l", "127.0.0.1", "-p", "11211", "-c", "512"]),
     ("mosquitto", 1883, &["mosquitto", "-c", "/run/d/mosquitto.conf"]),
     ("rsyslog", 0, &["rsyslogd", "-n", "-f", "/run/d/rsyslog.conf", "-i", "/run/d/rsyslog.pid"]),
 ];
@@ -133,7 +133,7 @@ pub(crate) fn sh(command: &str) -> Result<String, String> {
 }
 
 impl Servers {
-    /// Prepares the data directory; programs of PostgreSQL are found without being on the path.
+    /// Prepares the data directory; programs of `PostgreSQL` are found without being on the path.
     pub(crate) fn prepare() -> Result<Self, String> {
         sh(&format!("mkdir -p {DIR} /run/sshd && chmod 755 {DIR}"))?;
         let dirs = sh("ls -d /usr/lib/postgresql/*/bin | tail -1")?;

@@ -502,7 +502,7 @@ fn alone() -> Result<(), String> {
     let all = read(&everything)?;
     let place = |snap: &Snapshot, row: usize| snap.find(all.socket(row).id);
     let mut compared = 0;
-    for c in SOCKETS.columns.iter().filter(|c| !c.kind.is_over_time()) {
+    for c in SOCKETS.columns.iter().filter(|c| !c.is_over_time()) {
         let only = read(&Wants::new(c.needs, ProtoSet::ALL))?;
         for row in 0..all.live {
             let Some(there) = place(&only, row) else { continue };

@@ -18,13 +18,6 @@ impl From<u32> for Series {
 }
 
 impl Series {
-    /// Sets the increase per poll.
-    #[must_use]
-    pub const fn growing_by(mut self, step: f64) -> Self {
-        self.step = step;
-        self
-    }
-
     /// Value in a poll; `seed` makes the jitter of different series differ.
     pub fn at(&self, poll: u32, seed: u64) -> f64 {
         let v = self.start + self.step * f64::from(poll);

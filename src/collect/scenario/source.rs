@@ -44,11 +44,6 @@ impl ScenarioSource {
             next: 0,
         }
     }
-
-    /// Number of the next poll, from 0, over all rounds.
-    pub const fn next_poll(&self) -> u32 {
-        self.next
-    }
 }
 
 impl Source for ScenarioSource {

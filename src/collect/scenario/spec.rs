@@ -291,14 +291,6 @@ impl SocketSpec {
         Self::new(Proto::Tcp, state, local, remote)
     }
 
-    /// Adds an owner.
-    #[must_use]
-    pub fn owned_by(mut self, pid: u32, fd: u32) -> Self {
-        self.owners.push(OwnerSpec { pid, fd });
-        self.detached = false;
-        self
-    }
-
     /// Sets the queues.
     #[must_use]
     pub fn queues(mut self, recv: impl Into<Series>, send: impl Into<Series>) -> Self {

@@ -238,8 +238,6 @@ pub const NFT_REG32_15: u32 = 23;
 /// `NFT_TABLE_F_DORMANT`: the chains of the table are not registered.
 pub const NFT_TABLE_F_DORMANT: u32 = 1;
 
-/// `NFT_CONTINUE`.
-pub const NFT_CONTINUE: i32 = -1;
 /// `NFT_GOTO`: verdict that evaluates a chain and does not return.
 pub const NFT_GOTO: i32 = -4;
 /// `NFT_RETURN`: verdict that ends a chain.
