@@ -1,4 +1,4 @@
-//! sockscope beside real daemons: nginx, haproxy, redis, PostgreSQL, unbound, OpenSSH, memcached, mosquitto and rsyslog, each started
+//! sockscope beside real daemons: nginx, haproxy, redis, `PostgreSQL`, unbound, OpenSSH, memcached, mosquitto and rsyslog, each started
 //! here with its own configuration and data on the loopback interface of a network namespace of its own, and ended by its pid.
 //!
 //! ```text
