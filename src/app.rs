@@ -33,6 +33,7 @@ use crate::collect::scenario::SCENARIOS;
 use crate::diagnose::finding::FINDINGS;
 use crate::explain;
 use crate::format::did_you_mean;
+use crate::privilege;
 use crate::table::{TABLES, Table};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
@@ -104,6 +105,7 @@ fn is_duration(word: &str) -> bool {
 
 /// Runs a command line; an error is one line.
 fn run_args(args: Vec<OsString>) -> Result<ExitCode, String> {
+    privilege::reserve().map_err(|e| e.to_string())?;
     malloc_tuning::set_mmap_threshold();
     if completion::complete_for_shell(&args) {
         return Ok(ExitCode::SUCCESS);

@@ -1,6 +1,7 @@
 //! The configuration file: loading it, and `sockscope config`.
 
 use super::exit_status::{ExitStatus, RunError};
+use super::open_source::refuse_foreign;
 use super::print::{print, print_error};
 use super::state_files::write_new;
 use super::{environment, themes};
@@ -11,6 +12,7 @@ use crate::cli::settings::template;
 use crate::cli::{Plan, Settings, UsageError};
 use crate::model::Services;
 use crate::model::text::escape;
+use crate::privilege::is_from_file;
 use crate::tui::keymap::Keymap;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -47,6 +49,9 @@ pub(super) fn load(
         return Ok((Settings::default(), note));
     };
     let settings = Settings::load(&text, &file, validators(&check_theme_name, services))?;
+    if is_from_file() && !settings.alerts.command.0.is_empty() {
+        refuse_foreign(&file, "alerts.command")?;
+    }
     Ok((settings, None))
 }
 

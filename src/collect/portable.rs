@@ -14,6 +14,7 @@ use crate::model::{
     Addr, Backend, BackendInfo, Endpoint, Family, FaultKind, FaultSubject, FdUsage, Missing, Namespace,
     Owner, ProcInfo, Process, Proto, Reads, Sample, Socket, SocketId, State, Wants, text,
 };
+use crate::privilege::{PROCESSES, raise};
 use netstat2::{AddressFamilyFlags, ProtocolFlags, ProtocolSocketInfo, SocketInfo, TcpState};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
@@ -84,6 +85,8 @@ impl PortableSource {
                 }),
                 fds_hidden: (fds == Err(Missing::NotPermitted)).then_some(Missing::NotPermitted),
                 fd_targets: Arc::from([]),
+                halted: None,
+                freezer: None,
                 fds,
             });
         }
@@ -174,6 +177,7 @@ impl Source for PortableSource {
             with_pids = false;
             sample.faults.add(FaultKind::Failed, FaultSubject::ProcessList, e.to_string());
         }
+        let raised = raise(PROCESSES);
         let found = sockets(with_pids)?;
         // After the sockets, so that their owners are included.
         let rows = if wants.reads_any(Reads::PROCESSES | Reads::OWNERS) {
@@ -181,6 +185,7 @@ impl Source for PortableSource {
         } else {
             FxHashMap::default()
         };
+        drop(raised);
         let mut ids = SyntheticIds::default();
         let mut owners = Vec::new();
         for row in found {

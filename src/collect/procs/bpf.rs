@@ -20,6 +20,7 @@ mod btf_subset;
 use super::fd_scan::FdSet;
 use super::proc_dir;
 use crate::model::FdKind;
+use crate::privilege::{BPF, raise};
 use aya::programs::Iter;
 use aya::{Btf, Ebpf, EbpfLoader, Endianness};
 use rustc_hash::FxHashMap;
@@ -150,6 +151,7 @@ pub(crate) struct Program(Ebpf);
 impl Program {
     /// Loads the program; the error is one line.
     fn load() -> Result<Self, String> {
+        let _raised = raise(BPF);
         let path = "/sys/kernel/btf/vmlinux";
         let whole = std::fs::read(path).map_err(|e| format!("no BTF: {path}: {e}"))?;
         let function = format!("bpf_iter_{TARGET}");
@@ -165,6 +167,7 @@ impl Program {
 
     /// Reads every process with its descriptors.
     pub(crate) fn read(&mut self) -> Result<Vec<ProcessFds>, String> {
+        let _raised = raise(BPF);
         let mut file = self.open_iterator()?;
         let mut records = vec![Record::new_zeroed(); RECORDS_PER_READ];
         let mut grouped = Grouped::default();
@@ -214,6 +217,7 @@ fn reason(what: &str, e: &dyn std::error::Error) -> String {
 fn check_permission() -> Result<(), String> {
     const INITIAL_USER_NS: &str = "user:[4026531837]";
     let needed = CapabilitySet::BPF | CapabilitySet::PERFMON;
+    let _raised = raise(BPF);
     let have = capabilities(None).map_err(|e| reason("capabilities", &e))?.effective;
     if !have.contains(CapabilitySet::SYS_ADMIN) && !have.contains(needed) {
         return Err("requires CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN".to_owned());
