@@ -48,7 +48,7 @@ pub use limit::{
 };
 pub use nat::{Forward, ForwardKind, Forwards, Hooks};
 pub use netns::Netns;
-pub use process::{FdKind, FdKinds, FdTarget, FdUsage, Owner, ProcInfo, ProcUsage, Process};
+pub use process::{FdKind, FdKinds, FdTarget, FdUsage, Halted, Owner, ProcInfo, ProcUsage, Process};
 pub use proto::{Family, Proto};
 pub use sample::{
     Backend, BackendInfo, Flow, Namespace, Netfilter, OwnersBy, Privileges, Sample, Stamp, nft, xtables,

@@ -204,6 +204,7 @@ mod tests {
             backlog: 10,
             fullest: None,
             drops: None,
+            sk_drops: None,
             processes: vec![0],
             scope: local.addr.scope(),
             rx: None,

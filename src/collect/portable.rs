@@ -84,6 +84,8 @@ impl PortableSource {
                 }),
                 fds_hidden: (fds == Err(Missing::NotPermitted)).then_some(Missing::NotPermitted),
                 fd_targets: Arc::from([]),
+                halted: None,
+                freezer: None,
                 fds,
             });
         }

@@ -135,6 +135,8 @@ pub enum LimitKind {
     Fds,
     /// Connections that the peer has closed and the application has not.
     CloseWait,
+    /// Clients that wait for a process that is stopped, traced, frozen or in uninterruptible sleep.
+    Halted,
     /// System-wide open files.
     Files,
     /// Accept queue of a listener.
@@ -200,6 +202,8 @@ limit_kinds! {
         "At the limit, open, socket and accept fail with EMFILE, \"too many open files\". Raise the limit, or fix the descriptor leak.";
     CloseWait "close-wait" "CLOSE_WAIT connections" true, "the application: it must close connections that the peer has closed",
         "Each one holds a descriptor until the application closes it. If they grow, restart the application, then fix its connection cleanup.";
+    Halted "halted" "waiting clients" true, "SIGSTOP, a debugger, cgroup.freeze, or a device or file system that does not answer",
+        "The process does not run while clients wait for it: continue it, thaw its cgroup, or find what it waits for.";
     Files "files" "open files (system)" false, "sysctl fs.file-max",
         "At the limit, open and socket fail with ENFILE in every process. Find the process with the most descriptors, or raise the limit.";
     Accept "accept" "accept queue" false, "backlog of listen(2), at most sysctl net.core.somaxconn",
@@ -435,6 +439,8 @@ pub struct Alert {
     pub level: Level,
     /// Time it was raised, nanoseconds after boot.
     pub since_ns: u64,
+    /// Losses since it was raised.
+    pub lost: u64,
     /// Raised or escalated at this poll.
     pub new: bool,
 }

@@ -165,6 +165,8 @@ fn engines_are_queried_again_when_a_container_starts_or_exits() {
             fds: Err(crate::model::Missing::NotRead),
             fds_hidden: None,
             fd_targets: Arc::from([]),
+            halted: None,
+            freezer: None,
         };
         sample.processes = all.iter().map(process).collect();
         source.fill(&mut sample);
