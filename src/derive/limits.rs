@@ -13,7 +13,7 @@ use crate::model::limit::{
 };
 use crate::model::snapshot::{AcceptQueue, Port, ProcessFacts};
 use crate::model::state_age::in_state;
-use crate::model::{FdKind, Reads, State};
+use crate::model::{FdKind, Proto, Reads, State};
 pub(super) use context::Context;
 use fullest::fullest_first;
 use rustc_hash::{FxHashMap, FxHashSet};

@@ -250,9 +250,10 @@ fn halted_unix_listener_is_found_by_its_inode() {
     let snap = limits("process 7 app halted=frozen\ntcp LISTEN 10.0.0.1:80 own=7:3\n", |_| {});
     let inode = snap.socket(0).inode;
     assert!(inode > 0 && rows(&snap, LimitKind::Halted).is_empty());
-    let queue = UnixQueue { netns: 0, name: "/run/a".into(), inode, waiting: 4, backlog: 8 };
+    let queue =
+        ListenQueue { netns: 0, proto: Proto::Unix, name: "/run/a".into(), inode, waiting: 4, backlog: 8 };
     let snap = limits("process 7 app halted=frozen\ntcp LISTEN 10.0.0.1:80 own=7:3\n", |c| {
-        c.unix_queues = vec![queue];
+        c.listen_queues = vec![queue];
     });
     assert_eq!(rows(&snap, LimitKind::Halted)[0].used, 4);
 }
