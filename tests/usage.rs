@@ -360,7 +360,7 @@ fn mistyped_command_is_a_filter_with_a_note() {
         let stderr = String::from_utf8(out.stderr).unwrap();
         match want {
             Some(want) => {
-                assert!(stderr.lines().next().is_some_and(|l| l.contains(want)), "{args:?}: {stderr}")
+                assert!(stderr.lines().next().is_some_and(|l| l.contains(want)), "{args:?}: {stderr}");
             }
             None => assert!(!stderr.contains("taken as"), "{args:?}: {stderr}"),
         }
