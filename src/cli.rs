@@ -5,9 +5,11 @@ pub mod args;
 pub mod check;
 pub mod config_file;
 pub mod error;
+pub mod habits;
 pub mod list_plan;
 pub mod plan;
 pub mod settings;
+pub mod ss_flags;
 
 pub use args::Args;
 pub use error::UsageError;
