@@ -171,7 +171,8 @@ impl Flags {
     fn new() -> Self {
         let mut flags = Self { letters: HashMap::from([('h', false), ('V', false)]), longs: HashMap::new() };
         let command = Args::command();
-        for arg in std::iter::once(&command).chain(command.get_subcommands()).flat_map(|c| c.get_arguments())
+        for arg in
+            std::iter::once(&command).chain(command.get_subcommands()).flat_map(clap::Command::get_arguments)
         {
             let takes = takes_value(arg);
             flags.letters.extend(arg.get_short().map(|c| (c, takes)));
@@ -189,7 +190,7 @@ impl Flags {
             let before = &letters[..at];
             let clash = CLASHES.iter().find(|c| c.letter == letter);
             match (self.letters.get(&letter), clash) {
-                _ if IGNORED.contains(&letter) => continue,
+                _ if IGNORED.contains(&letter) => {}
                 _ if letter == 'P' => kept.push('n'),
                 (None, Some(clash)) => return Err(clash.error()),
                 (Some(true), clash) => {
