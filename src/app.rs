@@ -98,10 +98,12 @@ fn join_values(args: Vec<OsString>) -> Vec<OsString> {
     out
 }
 
-/// Returns whether the word is digits and a unit: `2s`, `500ms`.
+/// Returns whether the word is digits and letters, as `2s` or `500ms`: a duration, or a mistyped one, which is no word of a filter
+/// that a user would begin with.
 fn is_duration(word: &str) -> bool {
     let unit = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-    unit.len() < word.len() && ["ms", "s", "m", "h"].contains(&unit)
+    let begins = word.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    begins && !unit.is_empty() && unit.chars().all(char::is_alphanumeric)
 }
 
 /// Runs a command line; an error is one line.
@@ -262,6 +264,9 @@ mod tests {
             ("sockscope list -w 2s :443", "sockscope list -w=2s :443"),
             ("sockscope list --watch 500ms", "sockscope list --watch=500ms"),
             ("sockscope list --watch 443", "sockscope list --watch 443"),
+            ("sockscope list -w 10.0.0.1", "sockscope list -w 10.0.0.1"),
+            ("sockscope list -w 2x", "sockscope list -w=2x"),
+            ("sockscope list --watch 1min nginx", "sockscope list --watch=1min nginx"),
             ("sockscope list --timeout 2s", "sockscope list --timeout 2s"),
             ("sockscope -- --demo small", "sockscope -- --demo small"),
         ] {

@@ -115,6 +115,7 @@ fn usage_error_is_one_line_and_exit_2() {
             "--wait-for cannot be combined with --group-by",
         ),
         (&["list", "--watch=never"][..], "--watch"),
+        (&["list", "-w", "2x"][..], "--watch: invalid duration \"2x\""),
         (&["list", "--timeout", "1s"][..], "--timeout requires --watch or --wait-for"),
         (&["list", "--proc-root", "/no/such/dir"][..], "/no/such/dir: No such file"),
         (&["list", "--proc-root", "/dev/null"][..], "/dev/null"),
@@ -169,6 +170,34 @@ fn no_match_is_exit_1() {
         assert_eq!((out.status.code(), &out.stdout[..]), (Some(1), &b"[]\n"[..]));
         let out = words(&["list", "--wait-for", "pid:4294967295", "--timeout", "300ms"]);
         assert_eq!(out.status.code(), Some(1));
+    });
+}
+
+#[test]
+fn empty_result_has_its_reason_on_stderr() {
+    isolated(|| {
+        let _listener = std::net::TcpListener::bind("127.0.0.1:41777").unwrap();
+        for (line, want) in [
+            (&["list", "lport:41777", "state:close"][..], "none match state:closed; STATE has LISTEN 1"),
+            (&["list", "lport:41777", "state:close", "-f", "json"], "none match state:closed"),
+            (&["ports", "lport:9"], "none match local_port:9; PORT has 41777 1"),
+            (&["ports", "proto:unix"], "such listeners: sockscope list proto:unix state:listen"),
+            (&["processes", "comm=zzz"], "processes match the filter"),
+            (&["peers"], "no peers"),
+            (&["limits", "pct>100%"], "none match pct>100%; the highest % is "),
+            (&["list", "proto:vsock", "--backend", "proc"], "vsock: not listed by this backend"),
+            (&["list", "proto:raw", "--backend", "portable"], "raw: not listed by this backend"),
+            (
+                &["list", "--wait-for", "lport:9", "--timeout", "200ms"],
+                "none match local_port:9; LPORT has 41777 1",
+            ),
+        ] {
+            let out = words(line);
+            let stderr = String::from_utf8_lossy(&out.stderr);
+            assert_eq!(out.status.code(), Some(1), "{line:?}: {stderr}");
+            assert!(stderr.contains(want), "{line:?}: {stderr}");
+            assert!(stderr.lines().all(|l| l.starts_with("sockscope: ")), "{stderr}");
+        }
     });
 }
 
@@ -457,7 +486,9 @@ fn mistyped_command_is_a_filter_with_a_note() {
         let out = words(args);
         let stderr = String::from_utf8(out.stderr).unwrap();
         match want {
-            Some(want) => assert!(stderr.contains(want) && stderr.lines().count() == 1, "{args:?}: {stderr}"),
+            Some(want) => {
+                assert!(stderr.lines().next().is_some_and(|l| l.contains(want)), "{args:?}: {stderr}");
+            }
             None => assert!(!stderr.contains("taken as"), "{args:?}: {stderr}"),
         }
     }

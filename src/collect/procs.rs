@@ -61,6 +61,7 @@ mod fd_rescan;
 mod fd_scan;
 mod fd_tables;
 mod fd_targets;
+mod halted;
 mod held_netns;
 mod info;
 mod kcmp;
@@ -179,6 +180,7 @@ impl Procs {
             }
             self.publish(sample);
             context::fill(&self.table, sample);
+            halted::fill(&self.table, sample);
             threads::fill(&self.table, sample);
             usage::fill(&self.table, sample);
         }
@@ -234,6 +236,8 @@ impl Procs {
                 }),
                 fds_hidden: hidden.then_some(Missing::NotPermitted),
                 fd_targets: Arc::clone(&e.fd_targets.1),
+                halted: None,
+                freezer: None,
             });
             if dirty {
                 owners.extend(e.fds.sockets.iter().map(|(inode, fd)| Owner {
