@@ -8,9 +8,12 @@ use std::time::{Duration, Instant};
 /// Longest wait, sized for a busy machine.
 const PATIENCE: Duration = Duration::new(60, 0);
 
+/// The terminal itself, its output and its keys.
+type Ends = (Box<dyn MasterPty + Send>, Box<dyn Read + Send>, Box<dyn Write + Send>);
+
 /// A running program and its terminal. The other end of the terminal is only held by the program.
 pub(crate) struct Unread {
-    ends: Option<(Box<dyn MasterPty + Send>, Box<dyn Read + Send>, Box<dyn Write + Send>)>,
+    ends: Option<Ends>,
     child: Box<dyn Child + Send + Sync>,
     home: tempfile::TempDir,
 }
