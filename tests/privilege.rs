@@ -285,7 +285,9 @@ fn root_writes_nothing_in_the_home_of_another_user() {
         let home = dir.path();
         let folders = [home.join(".config/sockscope"), home.join(".local/state/sockscope")];
         if setup != "an empty home" {
-            folders.iter().for_each(|f| fs::create_dir_all(f).unwrap());
+            for folder in &folders {
+                fs::create_dir_all(folder).unwrap();
+            }
         }
         if setup == "links to files of root" {
             for file in ["history", "session.json"] {
