@@ -261,7 +261,7 @@ fn closed_pipe_is_exit_0() {
             &["list", "--columns", "all"][..],
             &["list", "--columns", "all", "--format", "json"],
             &["list", "--watch=100ms"],
-            // Nothing to write for as long as nobody waits.
+            // Nothing to write unless a socket opens or closes.
             &["list", "--watch=1h"],
             &["limits", "--watch=1h"],
             &["list", "--watch=1h", "--format", "ndjson"],
