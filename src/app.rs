@@ -15,6 +15,7 @@ mod malloc_tuning;
 mod man;
 mod open_source;
 mod panic_report;
+mod poll_age;
 mod poller;
 mod print;
 mod reader;
@@ -22,11 +23,13 @@ mod reference;
 mod reverse_dns;
 mod screenshot;
 mod state_files;
+mod stdout_check;
 mod themes;
 mod watch;
 mod worker;
 
 use crate::cli::args::Command;
+use crate::cli::check::CheckOutput;
 use crate::cli::habits;
 use crate::cli::plan::What;
 use crate::cli::{Args, Plan, Settings, UsageError};
@@ -144,10 +147,12 @@ fn run_args(args: Vec<OsString>) -> Result<ExitCode, String> {
 /// Prints help and version as they are; any error is one line.
 fn clap_error(e: &clap::Error) -> Result<ExitCode, String> {
     if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        return Ok(match e.print() {
-            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(2),
-            _ => ExitCode::SUCCESS,
-        });
+        let printed =
+            if stdout_check::was_closed() { Err(rustix::io::Errno::BADF.into()) } else { e.print() };
+        return match printed {
+            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(RunError::stdout(e).to_string()),
+            _ => Ok(ExitCode::SUCCESS),
+        };
     }
     Err(usage_line(e))
 }
@@ -196,6 +201,10 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
             return dashboard::run(plan, list);
         }
         _ => plan.notes.iter().for_each(|note| print_error(note)),
+    }
+    let prints = !matches!(&plan.what, What::Check(c) if c.output == CheckOutput::Nothing);
+    if prints && stdout_check::was_closed() {
+        return Err(RunError::stdout(rustix::io::Errno::BADF.into()));
     }
     match &plan.what {
         What::Dashboard(list) | What::List(list) => list::run(plan, list),

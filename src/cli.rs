@@ -10,6 +10,7 @@ pub mod list_plan;
 pub mod plan;
 pub mod settings;
 pub mod ss_flags;
+pub mod user_file;
 
 pub use args::Args;
 pub use error::UsageError;

@@ -7,6 +7,7 @@ use crate::wait::until_ok;
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, socket_with};
 use sockscope::cli::habits::HABITS;
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::num::NonZeroU32;
 use std::os::unix::net::UnixListener;
 
@@ -56,6 +57,11 @@ fn short(row: &Row, like: &BTreeSet<Short>) -> Short {
     )
 }
 
+/// One line each.
+fn list(rows: impl Iterator<Item = impl Debug>) -> String {
+    rows.fold(String::new(), |all, row| all + &format!("  {row:?}\n"))
+}
+
 /// Runs both command lines; the number of rows, or how they differ.
 fn compare(theirs: &str, ours: &str) -> Result<usize, String> {
     let pid = std::process::id().to_string();
@@ -70,7 +76,7 @@ fn compare(theirs: &str, ours: &str) -> Result<usize, String> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let (n, differences) = if tool == "lsof" {
         let (a, b) = (rows::held(&ours), rows::lsof_with(&args)?);
-        (b.len(), a.symmetric_difference(&b).map(|x| format!("  {x:?}\n")).collect::<String>())
+        (b.len(), list(a.symmetric_difference(&b)))
     } else {
         let (args, grep) = args
             .iter()
@@ -85,7 +91,7 @@ fn compare(theirs: &str, ours: &str) -> Result<usize, String> {
             lines.filter_map(netstat_row).collect()
         };
         let a: BTreeSet<Short> = ours.iter().map(|r| short(r, &b)).collect();
-        (b.len(), a.symmetric_difference(&b).map(|x| format!("  {x:?}\n")).collect::<String>())
+        (b.len(), list(a.symmetric_difference(&b)))
     };
     check(differences.is_empty(), || format!("not in both:\n{differences}")).map(|()| n)
 }
