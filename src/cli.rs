@@ -4,6 +4,7 @@
 pub mod args;
 pub mod check;
 pub mod config_file;
+pub mod equivalents;
 pub mod error;
 pub mod habits;
 pub mod list_plan;

@@ -59,7 +59,7 @@ fn equivalents_of_other_tools_are_in_help_manual_and_readme() {
     };
     let readme = include_str!("../README.md");
     let (help, man) = (output("--help"), output("man"));
-    for (line, habit) in sockscope::cli::habits::lines().zip(sockscope::cli::habits::HABITS) {
+    for (line, habit) in sockscope::cli::equivalents::lines().zip(sockscope::cli::equivalents::HABITS) {
         assert!(help.contains(&line), "help: {line}");
         assert!(readme.contains(&line), "README: {line}");
         assert!(man.contains(&habit.theirs.replace('-', "\\-")), "manual: {line}");

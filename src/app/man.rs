@@ -1,7 +1,7 @@
 //! The manual page, generated from the registries: commands, flags, filter language, keys, columns, settings.
 
 use crate::cli::Args;
-use crate::cli::habits::{self, HABITS};
+use crate::cli::equivalents::{self, HABITS};
 use crate::cli::settings::settings;
 use crate::filter::LANGUAGE;
 use crate::table::TABLES;
@@ -45,7 +45,7 @@ pub(super) fn page() -> io::Result<Vec<u8>> {
         item(&mut out, h.theirs, &format!("sockscope {}", h.ours))?;
     }
     writeln!(out, ".SS Letters with another meaning here")?;
-    for line in habits::differences() {
+    for line in equivalents::differences() {
         let (letter, text) = line.split_once(' ').unwrap_or((&line, ""));
         item(&mut out, letter, text)?;
     }

@@ -1,6 +1,6 @@
 //! The command line as typed: parser, help, manual page and completions come from this definition.
 
-use super::habits;
+use super::equivalents;
 use super::settings::flags::{GLOBAL, SettingFlags};
 use super::ss_flags::SsFlags;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -52,11 +52,11 @@ Exit status: 0 success, 1 no match or timeout, 2 usage error or failure; check: 
 /// The examples, and the equivalents of other tools.
 fn long_examples() -> String {
     let mut out = format!("{EXAMPLES}\n\nComing from ss, netstat or lsof:\n");
-    for line in habits::lines() {
+    for line in equivalents::lines() {
         out.push_str(&format!("  {line}\n"));
     }
     out.push_str("\nLetters with another meaning here:\n");
-    for line in habits::differences() {
+    for line in equivalents::differences() {
         out.push_str(&format!("  {line}\n"));
     }
     out

@@ -5,7 +5,7 @@ use super::rows::{self, Row, ss_endpoint};
 use super::world::{World, addr, listen};
 use crate::wait::until_ok;
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, socket_with};
-use sockscope::cli::habits::HABITS;
+use sockscope::cli::equivalents::HABITS;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::num::NonZeroU32;
