@@ -126,7 +126,7 @@ fn engine() {
     });
 }
 
-/// What is typed before Tab for each name, the field that must have it, and the name.
+/// Text to type before Tab for each name, the field that must have it, and the name.
 fn typed() -> Vec<(String, &'static str, &'static str)> {
     let prefix = |name: &str| name[..3].to_owned();
     let mut out: Vec<_> =
