@@ -31,9 +31,11 @@ fn number(variable: &str, default: u64) -> u64 {
 fn clear() -> Result<(), String> {
     sh("nft flush ruleset
         for p in ip ip6; do
-            if grep -q nat /proc/net/${p}_tables_names; then
-                ${p}tables-legacy -w 5 -t nat -F; ${p}tables-legacy -w 5 -t nat -X
-            fi
+            for t in raw mangle nat; do
+                if grep -q $t /proc/net/${p}_tables_names; then
+                    ${p}tables-legacy -w 5 -t $t -F; ${p}tables-legacy -w 5 -t $t -X
+                fi
+            done
         done")?;
     sh(world::TRACKING)?;
     sh(world::FLUSH).map(drop)
