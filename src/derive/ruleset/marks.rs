@@ -246,8 +246,8 @@ pub(super) struct MarkWriter<'b> {
     pub(super) fields: &'b mut Fields,
     /// Packets that do not get here and may get to a later rule.
     pub(super) scopes: &'b [Scope],
-    /// States of connection tracking that the packets have later, if it has not seen them yet.
-    pub(super) later_states: Option<&'b Intervals>,
+    /// Connection tracking has not seen the packets yet.
+    pub(super) untracked_yet: bool,
 }
 
 impl MarkWriter<'_> {
@@ -267,10 +267,9 @@ impl MarkWriter<'_> {
                 }
             }
         }
-        if let Some(states) = self.later_states {
-            for p in &mut packets {
-                p.set(Field::CT_STATE, states.clone());
-            }
+        if self.untracked_yet {
+            // All have the same state here, and another one later.
+            packets = packets.iter().map(|p| p.without(Field::CT_STATE)).collect();
         }
         self.fields.write_mark(which, packets, value);
     }

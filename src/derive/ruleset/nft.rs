@@ -34,14 +34,14 @@ pub(super) struct Context<'a, 'b> {
     /// Packets that do not get to the rule and may get to a later one.
     pub(super) scopes: &'b [Scope],
     /// See [`MarkWriter`].
-    pub(super) later_states: Option<&'b Intervals>,
+    pub(super) untracked_yet: bool,
     /// Boxes handled.
     pub(super) work: &'b mut u64,
 }
 
 impl Context<'_, '_> {
     const fn writer(&mut self) -> MarkWriter<'_> {
-        MarkWriter { fields: self.fields, scopes: self.scopes, later_states: self.later_states }
+        MarkWriter { fields: self.fields, scopes: self.scopes, untracked_yet: self.untracked_yet }
     }
 }
 

@@ -112,7 +112,7 @@ pub(in crate::derive) fn walk<'a>(
         taking: HOOK,
         rivals: Vec::new(),
         is_silent: false,
-        later_states: None,
+        untracked_yet: false,
         entrance,
         open: Vec::new(),
         destinations: FxHashMap::default(),
@@ -150,8 +150,8 @@ struct Walk<'a, 'b> {
     rivals: Vec<Scope>,
     /// Verdicts are not reported.
     is_silent: bool,
-    /// States of connection tracking that packets have later, in a chain before it.
-    later_states: Option<Intervals>,
+    /// The chain comes before connection tracking.
+    untracked_yet: bool,
     entrance: Entrance,
     /// Chains that are being evaluated.
     open: Vec<usize>,
@@ -173,7 +173,7 @@ impl<'a> Walk<'a, '_> {
         if base.priority < NF_IP_PRI_CONNTRACK && !base.is_nat {
             // No connection is known yet: the state is invalid (`nft_ct_get_eval`).
             entry[0].set(Field::CT_STATE, Intervals::value(1));
-            self.later_states = Some(self.entrance.states());
+            self.untracked_yet = true;
         }
         self.scopes.push(Scope::default());
         self.call(chain, &entry, 0);
@@ -182,7 +182,7 @@ impl<'a> Walk<'a, '_> {
             self.decide(policy, Verdict::Drop, &entry);
         }
         self.scopes.truncate(BASE);
-        self.later_states = None;
+        self.untracked_yet = false;
     }
 
     /// Evaluates chains of equal priority in several tables, which the kernel calls in an order that it does not report: each
@@ -253,7 +253,7 @@ impl<'a> Walk<'a, '_> {
             Action::Drop => self.decide(id, Verdict::Drop, &boxes),
             Action::Queue => self.decide(id, Verdict::Queue, &boxes),
             // Later chains have no effect on tracking.
-            Action::Untracked if self.later_states.is_some() => self.decide(id, Verdict::Untracked, &boxes),
+            Action::Untracked if self.untracked_yet => self.decide(id, Verdict::Untracked, &boxes),
             Action::Continue | Action::Untracked => {}
             Action::Nat(to) => self.decide(id, Verdict::Nat(to), &boxes),
             Action::Return => self.take_in_chain(id, boxes),
@@ -290,8 +290,8 @@ impl<'a> Walk<'a, '_> {
             match untaken(inner, &packets) {
                 Some(parts) => {
                     for mut packets in parts {
-                        if let Some(states) = self.later_states.as_ref().filter(|_| scope < BASE) {
-                            packets.set(Field::CT_STATE, states.clone());
+                        if self.untracked_yet && scope < BASE {
+                            packets = packets.without(Field::CT_STATE);
                         }
                         outer[scope].add(Taken { packets, rule, destination });
                     }
@@ -337,7 +337,7 @@ impl<'a> Walk<'a, '_> {
                     interfaces: self.interfaces,
                     family: self.family,
                     scopes: self.scopes.get(BASE..).unwrap_or(&[]),
-                    later_states: self.later_states.as_ref(),
+                    untracked_yet: self.untracked_yet,
                     work: &mut self.work,
                 };
                 nft::branches(&mut context, &rule.expressions, entry)
@@ -354,7 +354,7 @@ impl<'a> Walk<'a, '_> {
                 let mut writer = MarkWriter {
                     fields: self.fields,
                     scopes: self.scopes.get(BASE..).unwrap_or(&[]),
-                    later_states: self.later_states.as_ref(),
+                    untracked_yet: self.untracked_yet,
                 };
                 let action = entry_action(&mut writer, &mut boxes, e, v6);
                 action.map(|action| Branch { boxes, action }).into_iter().collect()
