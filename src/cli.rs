@@ -8,6 +8,7 @@ pub mod error;
 pub mod list_plan;
 pub mod plan;
 pub mod settings;
+pub mod user_file;
 
 pub use args::Args;
 pub use error::UsageError;
