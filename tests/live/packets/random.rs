@@ -181,8 +181,7 @@ fn nft(rng: &mut Rng) -> Ruleset {
         chains.push((format!(" chain {name} {{\n"), rules, " }\n".to_owned()));
     }
     if rng.one_in(2) {
-        let count = 1 + rng.below(3);
-        let rules = (0..count).map(|_| early_rule(rng, inet)).collect();
+        let rules = (0..=rng.below(3)).map(|_| early_rule(rng, inet)).collect();
         let head =
             format!(" chain early {{\n type filter hook prerouting priority {};\n", rng.pick(&[-150, -300]));
         chains.push((head, rules, " }\n".to_owned()));
@@ -201,9 +200,9 @@ fn nft(rng: &mut Rng) -> Ruleset {
     // A chain of another table at the same priority: the kernel does not report which comes first.
     if rng.one_in(5) {
         let priority = rng.pick(&[-100, -110]);
-        let rules =
-            (0..1 + rng.below(2)).map(|_| nft_rule(rng, &[], inet).replace("@", "@t_")).collect::<Vec<_>>();
-        let rules: Vec<String> = rules.into_iter().filter(|r| !r.contains('@')).collect();
+        // Without the sets, which are in the first table.
+        let rules = (0..=rng.below(2)).map(|_| nft_rule(rng, &[], inet));
+        let rules: Vec<String> = rules.filter(|r| !r.contains('@')).collect();
         let head = format!(
             "}}\ntable {family} tied {{\n chain base {{\n type nat hook prerouting priority {priority};\n"
         );
@@ -324,7 +323,7 @@ fn iptables(rng: &mut Rng, kind: Kind) -> Ruleset {
     if rng.one_in(2) {
         let table = rng.pick(&["mangle", "raw"]);
         let head = format!("COMMIT\n*{table}\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n");
-        let rules = (0..1 + rng.below(3)).map(|_| early_iptables_rule(rng, table)).collect();
+        let rules = (0..=rng.below(2)).map(|_| early_iptables_rule(rng, table)).collect();
         chains.push((head, rules, String::new()));
     }
     Ruleset { families: Families::Inet, kind, chains, before, after: "COMMIT\n".to_owned() }
