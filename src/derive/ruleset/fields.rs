@@ -1,6 +1,6 @@
 //! Fields that a ruleset uses: those of every packet, and one for each further value that a rule depends on.
 
-use super::marks::{Marks, SET_BY_RULE};
+use super::mark_versions::{Marks, SET_BY_RULE};
 use super::packets::Field;
 use rustc_hash::{FxHashMap, FxHashSet};
 

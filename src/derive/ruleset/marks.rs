@@ -5,11 +5,10 @@
 
 use super::fields::{Fields, Form, Key};
 use super::interval::{Intervals, Span};
+use super::mark_versions::{ALL_BITS, Mark, SET_BY_RULE, Version, Written};
 use super::packets::{Field, PacketBox};
 use super::taken::{Scope, untaken};
 use super::xt::{connmark, mark, masked};
-use rustc_hash::FxHashMap;
-use std::rc::Rc;
 
 /// Most writes that are followed; after them the mark is unknown.
 const MAX_WRITES: usize = 64;
@@ -19,35 +18,6 @@ const MAX_WRITTEN: usize = 64;
 const MAX_ALTERNATIVES: usize = 256;
 /// Most values that are combined with a constant one by one.
 const MAX_VALUES: usize = 8;
-/// All bits of a mark.
-pub(super) const ALL_BITS: u128 = u32::MAX as u128;
-/// After the name of a value that a rule wrote and that is not known.
-pub(super) const SET_BY_RULE: &str = " (set by a rule)";
-
-/// Value that a rule writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Written {
-    /// `field & mask ^ xor`; a constant with an empty mask.
-    Linear {
-        field: Field,
-        mask: u128,
-        xor: u128,
-    },
-    Unknown,
-}
-
-impl Written {
-    pub(super) const fn constant(value: u32) -> Self {
-        Self::Linear { field: Field::FAMILY, mask: 0, xor: value as u128 }
-    }
-}
-
-/// The mark of the packet or of the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mark {
-    Packet,
-    Connection,
-}
 
 impl Mark {
     pub(super) const fn key(self) -> Key {
@@ -63,45 +33,6 @@ impl Mark {
             Self::Packet => mark(fields),
             Self::Connection => connmark(fields),
         }
-    }
-}
-
-/// A mark after a write.
-#[derive(Clone, Debug)]
-struct Version {
-    which: Mark,
-    before: Field,
-    /// The packets that reached the write.
-    packets: Rc<[PacketBox]>,
-    value: Written,
-    unknown: Option<Field>,
-}
-
-/// All versions of both marks.
-#[derive(Debug, Default)]
-pub(super) struct Marks {
-    versions: Vec<Version>,
-    /// Version, mask and xor, by field.
-    by_field: FxHashMap<u32, (usize, u128, u128)>,
-}
-
-impl Marks {
-    pub(super) fn clear(&mut self) {
-        self.versions.clear();
-        self.by_field.clear();
-    }
-
-    /// Notes that a field is another one under a mask.
-    pub(super) fn add_masked(&mut self, field: Field, new: Field, mask: u128, xor: u128) {
-        if let Some((version, m, x)) = self.by_field.get(&field.id).copied() {
-            self.by_field.insert(new.id, (version, m & mask, x & mask ^ xor));
-        }
-    }
-
-    /// True if the mark is unknown for all packets.
-    fn is_exhausted(&self, which: Mark) -> bool {
-        let last = self.versions.iter().rev().find(|v| v.which == which);
-        last.is_some_and(|v| v.value == Written::Unknown && *v.packets == [PacketBox::default()])
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::fields::{Fields, Form, Key};
 use super::interval::Intervals;
-use super::marks::{ALL_BITS, Written};
+use super::mark_versions::{ALL_BITS, Written};
 use super::packets::Field;
 use super::xt::{mark, masked};
 use crate::model::nft::{

@@ -4,7 +4,8 @@ use super::action::{Action, Branch};
 use super::destination::NewDestination;
 use super::fields::Fields;
 use super::interval::Intervals;
-use super::marks::{Mark, MarkWriter, Written};
+use super::mark_versions::{Mark, Written};
+use super::marks::MarkWriter;
 use super::nft;
 use super::packets::{Field, PacketBox};
 use super::program::{
