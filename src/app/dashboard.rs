@@ -12,6 +12,7 @@ use crate::cli::Plan;
 use crate::cli::list_plan::ListPlan;
 use crate::cli::settings::value::ColorArg;
 use crate::collect::{self, Engines};
+use crate::format::Column;
 use crate::model::lang::{noop, set_lang, tr};
 use crate::model::{Hosts, Missing, Netns, Wants};
 use crate::msg;
@@ -207,17 +208,28 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, env: &TerminalEnv) -> Result
         services: Arc::clone(&plan.names),
         saved: plan.settings.saved_filters(),
         history: state_files::history(environment::history_file().as_deref()),
-        columns: plan
-            .settings
-            .columns
-            .iter()
-            .map(|(table, columns)| (table.0.name.to_owned(), columns.0.clone()))
-            .collect(),
+        columns: table_columns(plan, list),
         keymap,
         // A session is written at every exit.
         first: environment::session_file().is_some_and(|file| !file.exists()),
         background_above: Some(BACKGROUND_ABOVE),
     })
+}
+
+/// Configured columns by table; those of sockets with the ones that flags add.
+fn table_columns(plan: &Plan, list: &ListPlan) -> Vec<(String, Vec<&'static Column>)> {
+    let configured = plan.settings.columns.iter();
+    let mut out: Vec<(String, Vec<&'static Column>)> =
+        configured.map(|(table, columns)| (table.0.name.to_owned(), columns.0.clone())).collect();
+    if !list.added.is_empty() {
+        let index = out.iter().position(|(name, _)| name == list.table.name).unwrap_or_else(|| {
+            out.push((list.table.name.to_owned(), list.table.default_columns()));
+            out.len() - 1
+        });
+        let more: Vec<_> = list.added.iter().filter(|c| !out[index].1.contains(c)).copied().collect();
+        out[index].1.extend(more);
+    }
+    out
 }
 
 /// True if the data is read from this machine.
