@@ -55,6 +55,12 @@ const CASES: &[Case] = &[
         run: healthy::daemons_under_load_raise_no_alarm,
     },
     Case {
+        name: "daemons::healthy::clients_equal_the_daemons_statistics",
+        tools: TOOLS,
+        scope: Scope::Root,
+        run: healthy::clients_equal_the_daemons_statistics,
+    },
+    Case {
         name: "daemons::faults::each_fault_is_named_with_advice_that_ends_it",
         tools: TOOLS,
         scope: Scope::Root,

@@ -5,7 +5,9 @@ use sockscope::derive::Engine;
 use sockscope::model::attr;
 use sockscope::model::diag_attr::inet;
 use sockscope::model::limit::{Level, Limit, LimitKind, LimitSubject};
-use sockscope::model::{Counters, NetCounters, Reads, Snapshot, Socket, State, Timer, TimerKind, UnixQueue};
+use sockscope::model::{
+    Counters, Missing, NetCounters, Reads, Snapshot, Socket, State, Timer, TimerKind, UnixQueue,
+};
 use std::sync::Arc;
 
 /// The first poll of a scenario, with these counters of its namespace.
@@ -259,6 +261,23 @@ fn unowned_close_wait_is_unjudged_once_it_may_be_a_leak() {
     assert_eq!(first("tcp CLOSE_WAIT 10.0.0.1:80 10.0.0.2:5000 from=2 life=9"), None, "closed after 9 s");
     let named = first("tcp CLOSE_WAIT 10.0.0.1:80 10.0.0.2:5000 from=2").expect("it stays");
     assert!((16..20).contains(&named), "after {named} s");
+    // Owned until the last poll but not at this one: closed since the sockets were read.
+    let mut engine = Engine::new();
+    let scenario = "process 7 app\ntcp CLOSE_WAIT 10.0.0.1:80 10.0.0.2:5000 own=7:3\n";
+    let polls = samples(scenario, 25, &everything().with(Reads::LIMITS)).into_iter().enumerate();
+    let unjudged: Vec<usize> = polls
+        .filter_map(|(i, mut s)| {
+            s.counters = Some(Counters { nets: vec![NetCounters::default()], ..Counters::default() });
+            if i >= 20 {
+                s.owners = Arc::from([]);
+            }
+            let snap = engine.step(s);
+            let why = (i >= 20).then_some(if i == 20 { Missing::Gone } else { Missing::NoVisibleProcess });
+            assert_eq!(snap.facts[0].owner_missing, why, "poll {i}");
+            snap.unjudged.iter().any(|u| u.kind == LimitKind::CloseWait).then_some(i)
+        })
+        .collect();
+    assert_eq!(unjudged, [21, 22, 23, 24], "it stays: passed on, to a process that cannot be seen");
     // The time of one that was there before, if the kernel reports it; none without `TCP_INFO`.
     let at_once = |ago_ms: Option<u32>| {
         let scenario = "process 7 app\ntcp CLOSE_WAIT 10.0.0.1:80 10.0.0.2:5000\n";
