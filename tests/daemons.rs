@@ -2,7 +2,7 @@
 //! here with its own configuration and data on the loopback interface of a network namespace of its own, and ended by its pid.
 //!
 //! ```text
-//! ./tests/run --daemons                         installs the daemons, and runs both cases
+//! ./tests/run --daemons                         installs the daemons, and runs all cases
 //! cargo test --test daemons -- --ignored NAME   one
 //! SOCKSCOPE_DAEMONS_SECONDS=60                  shortens the healthy phase from five minutes
 //! ```

@@ -251,14 +251,19 @@ def hold(port, n, request=""):
     sys.stdin.read()
 
 
-def leak(port, n):
-    """Does not close connections that its clients have closed."""
+def leak(port):
+    """Does not close connections that its clients have closed: one more every second."""
     server = socket.create_server((HOST, port), backlog=64)
     held = []
-    for _ in range(n):
-        c = connect(port)
-        held.append(server.accept()[0])
-        c.close()
+
+    def run():
+        while True:
+            c = connect(port)
+            held.append(server.accept()[0])
+            c.close()
+            time.sleep(1)
+
+    threading.Thread(target=run, daemon=True).start()
     print("ready", flush=True)
     sys.stdin.read()
 
