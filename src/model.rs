@@ -43,8 +43,8 @@ pub use context::{Contexts, Label};
 pub use fault::{Fault, FaultKind, FaultSubject, Faults, Missing};
 pub use hosts::{HostName, Hosts};
 pub use limit::{
-    Alert, AlertRules, Counters, FullIn, Level, Limit, LimitKind, LimitSubject, NetCounters, SystemLimits,
-    UnixQueue, Unjudged, UnjudgedPart,
+    Alert, AlertRules, Counters, FullIn, Level, Limit, LimitKind, LimitSubject, ListenQueue, NetCounters,
+    SystemLimits, Unjudged, UnjudgedPart,
 };
 pub use nat::{Forward, ForwardKind, Forwards, Hooks};
 pub use netns::Netns;

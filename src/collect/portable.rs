@@ -6,6 +6,7 @@
 //!
 //! The backend with the least data: no queues, timers, attributes or descriptor numbers, and no peers of datagram sockets.
 
+use super::proc_net::report_unlisted;
 use super::procs::users::Users;
 use super::source::{CollectError, Source, host, stamp};
 use super::synthetic_id::SyntheticIds;
@@ -169,6 +170,7 @@ impl Source for PortableSource {
             Sample::empty(stamp(), Arc::clone(&self.host), Arc::clone(&self.info), wants.clone());
         sample.wants.prefilter = None;
         sample.namespaces = Arc::clone(&self.namespaces);
+        report_unlisted(wants.protos, &|p| matches!(p, Proto::Tcp | Proto::Udp), &mut sample.faults);
         // netstat2 panics on the search for owners if there is no /proc.
         let mut with_pids = wants.reads(Reads::OWNERS);
         if let Err(e) = std::fs::read_dir("/proc") {

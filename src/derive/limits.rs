@@ -9,7 +9,7 @@ mod unjudged;
 use super::alerts::Alerts;
 use super::trend::{self, Series};
 use crate::model::limit::{
-    Alert, AlertRules, Limit, LimitKind, LimitSubject, NetCounters, STALE_S, UnixQueue, Unjudged,
+    Alert, AlertRules, Limit, LimitKind, LimitSubject, ListenQueue, NetCounters, STALE_S, Unjudged,
 };
 use crate::model::snapshot::{AcceptQueue, Port, ProcessFacts};
 use crate::model::state_age::in_state;
@@ -239,7 +239,7 @@ fn add_listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
             out.push(row);
         }
     }
-    add_unix_listeners(c, out);
+    add_named_listeners(c, out);
     // Datagram sockets with drops.
     let mut lossy: Vec<&Port> =
         c.ports.iter().filter(|p| p.state != State::Listen && p.drops.is_some_and(|n| n > 0)).collect();
@@ -253,22 +253,23 @@ fn add_listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
     }
 }
 
-/// Accept queues of UNIX listeners: every non-empty one, then the others by name.
-fn add_unix_listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
+/// Accept queues of UNIX and SCTP listeners: every non-empty one, then the others by name.
+fn add_named_listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
     let Some(counters) = &c.sample.counters else { return };
-    let mut all: Vec<&UnixQueue> = counters.unix_queues.iter().collect();
-    let fullest = |q: &UnixQueue| (u64::from(q.waiting), u64::from(q.backlog) + 1);
+    let mut all: Vec<&ListenQueue> = counters.listen_queues.iter().collect();
+    let fullest = |q: &ListenQueue| (u64::from(q.waiting), u64::from(q.backlog) + 1);
     all.sort_by(|a, b| {
-        fullest_first(fullest(a), fullest(b)).then_with(|| (a.netns, &a.name).cmp(&(b.netns, &b.name)))
+        fullest_first(fullest(a), fullest(b))
+            .then_with(|| (a.netns, a.proto, &a.name).cmp(&(b.netns, b.proto, &b.name)))
     });
     // A path can be bound again while the old listener lives on: the fuller one counts.
     let mut seen = FxHashSet::default();
-    all.retain(|q| seen.insert((q.netns, &q.name)));
+    all.retain(|q| seen.insert((q.netns, q.proto, &q.name)));
     for (i, q) in all.into_iter().enumerate().take(MAX_LISTENERS) {
         if q.waiting == 0 && i >= MAX_OTHERS {
             break;
         }
-        let subject = LimitSubject::NamedListener(Proto::Unix, q.name.clone());
+        let subject = LimitSubject::NamedListener(q.proto, q.name.clone());
         let mut row =
             Limit::new(LimitKind::Accept, q.netns, subject, q.waiting.into(), Some(q.backlog.into()));
         let owner = c.sample.owners.partition_point(|o| o.inode < q.inode);

@@ -36,9 +36,9 @@ pub struct Counters {
     pub inotify_watches: Vec<(u32, u64)>,
     /// Tasks of cgroups that have a limit: path, `pids.current`, `pids.max`.
     pub cgroup_pids: Vec<(Box<str>, u64, u64)>,
-    /// Accept queues of UNIX listeners.
+    /// Accept queues of listeners that the request does not read: UNIX, and SCTP where it is in use.
     #[serde(default)]
-    pub unix_queues: Vec<UnixQueue>,
+    pub listen_queues: Vec<ListenQueue>,
     /// Error that hides the settings below `/proc/sys`; `None` if they can be read.
     #[serde(default)]
     pub sysctl_unread: Option<Box<str>>,
@@ -49,12 +49,14 @@ pub struct Counters {
     pub nets: Vec<NetCounters>,
 }
 
-/// Accept queue of one UNIX listener (`UNIX_DIAG_RQLEN`).
+/// Accept queue of one UNIX (`UNIX_DIAG_RQLEN`) or SCTP listener.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnixQueue {
+pub struct ListenQueue {
     /// Namespace index.
     pub netns: u16,
-    /// Path, `@` for an abstract one.
+    /// Protocol.
+    pub proto: Proto,
+    /// Path, `@` for an abstract one; the endpoint of an SCTP listener.
     pub name: Box<str>,
     /// Inode in sockfs.
     pub inode: u64,

@@ -6,7 +6,7 @@ use sockscope::model::attr;
 use sockscope::model::diag_attr::inet;
 use sockscope::model::limit::{Level, Limit, LimitKind, LimitSubject};
 use sockscope::model::{
-    Counters, Missing, NetCounters, Reads, Snapshot, Socket, State, Timer, TimerKind, UnixQueue,
+    Counters, ListenQueue, Missing, NetCounters, Proto, Reads, Snapshot, Socket, State, Timer, TimerKind,
 };
 use std::sync::Arc;
 
@@ -62,11 +62,19 @@ fn backlog_of_zero_admits_one_connection() {
 }
 
 #[test]
-fn full_unix_listener_is_critical_with_its_name() {
+fn full_unix_or_sctp_listener_is_judged_under_its_name() {
     let snap = limits("", |c| {
-        let queue =
-            |name: &str, waiting| UnixQueue { netns: 0, name: name.into(), inode: 0, waiting, backlog: 8 };
-        c.unix_queues = vec![queue("/run/a", 0), queue("@app", 9), queue("@app", 0)];
+        let queue = |proto, name: &str, waiting| ListenQueue {
+            netns: 0,
+            proto,
+            name: name.into(),
+            inode: 0,
+            waiting,
+            backlog: 8,
+        };
+        let unix = |name: &str, waiting| queue(Proto::Unix, name, waiting);
+        c.listen_queues = vec![unix("/run/a", 0), unix("@app", 9), unix("@app", 0)];
+        c.listen_queues.push(queue(Proto::Sctp, "10.0.0.1:3868", 8));
     });
     let rows = rows(&snap, LimitKind::Accept);
     assert!(
@@ -74,7 +82,9 @@ fn full_unix_listener_is_critical_with_its_name() {
         "the fullest first: {rows:?}"
     );
     assert_eq!((rows[0].used, rows[0].share(), rows[0].level), (9, Some(1.0), Level::Critical));
-    assert_eq!(rows.len(), 2, "a path that was bound again has one row");
+    assert_eq!(rows.len(), 3, "a path that was bound again has one row");
+    let sctp = LimitSubject::NamedListener(Proto::Sctp, "10.0.0.1:3868".into());
+    assert_eq!((&rows[1].subject, rows[1].level), (&sctp, Level::Warning));
 }
 
 #[test]
@@ -244,9 +254,10 @@ fn halted_unix_listener_is_found_by_its_inode() {
     let snap = limits("process 7 app halted=frozen\ntcp LISTEN 10.0.0.1:80 own=7:3\n", |_| {});
     let inode = snap.socket(0).inode;
     assert!(inode > 0 && rows(&snap, LimitKind::Halted).is_empty());
-    let queue = UnixQueue { netns: 0, name: "/run/a".into(), inode, waiting: 4, backlog: 8 };
+    let queue =
+        ListenQueue { netns: 0, proto: Proto::Unix, name: "/run/a".into(), inode, waiting: 4, backlog: 8 };
     let snap = limits("process 7 app halted=frozen\ntcp LISTEN 10.0.0.1:80 own=7:3\n", |c| {
-        c.unix_queues = vec![queue];
+        c.listen_queues = vec![queue];
     });
     assert_eq!(rows(&snap, LimitKind::Halted)[0].used, 4);
 }

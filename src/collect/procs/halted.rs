@@ -15,7 +15,7 @@ pub(crate) fn fill(table: &ProcessTable, sample: &mut Sample) {
     if !sample.wants.reads(Reads::OWNERS) {
         return;
     }
-    let queues = sample.counters.iter().flat_map(|c| &c.unix_queues).filter(|q| q.waiting > 0);
+    let queues = sample.counters.iter().flat_map(|c| &c.listen_queues).filter(|q| q.waiting > 0);
     let waiting =
         sample.sockets.iter().filter(|s| s.recv_q > 0).map(|s| s.inode).chain(queues.map(|q| q.inode));
     let mut wanted: FxHashSet<u32> = FxHashSet::default();

@@ -1,7 +1,7 @@
 //! Processes that do not run while clients wait for them.
 
 use super::Context;
-use crate::model::limit::{Limit, LimitKind, LimitSubject, UnixQueue};
+use crate::model::limit::{Limit, LimitKind, LimitSubject, ListenQueue};
 use crate::model::state_age::unread_s;
 use crate::model::{Proto, State};
 use rustc_hash::FxHashMap;
@@ -49,13 +49,13 @@ fn waiting_clients(c: &Context<'_>, process: usize, wait_s: f64) -> u64 {
         }
     };
     let by_rows: u64 = rows.iter().filter(queued).map(waiting).sum();
-    by_rows + unix_clients(c, process as u32)
+    by_rows + named_clients(c, process as u32)
 }
 
-/// Connections in the accept queues of UNIX listeners of a process; the kernel reports no times of them.
-fn unix_clients(c: &Context<'_>, process: u32) -> u64 {
-    let queues = c.sample.counters.iter().flat_map(|k| &k.unix_queues);
-    let is_owner = |q: &&UnixQueue| {
+/// Connections in the accept queues of UNIX and SCTP listeners of a process; the kernel reports no times of them.
+fn named_clients(c: &Context<'_>, process: u32) -> u64 {
+    let queues = c.sample.counters.iter().flat_map(|k| &k.listen_queues);
+    let is_owner = |q: &&ListenQueue| {
         let begin = c.sample.owners.partition_point(|o| o.inode < q.inode);
         let mut owners = c.sample.owners[begin..].iter().take_while(|o| o.inode == q.inode);
         q.inode != 0 && owners.any(|o| o.process == process)
