@@ -58,6 +58,8 @@ mod forwards;
 mod habits;
 #[path = "live/holders.rs"]
 mod holders;
+#[path = "live/hostile_names.rs"]
+mod hostile_names;
 #[path = "live/limits.rs"]
 mod limits;
 #[path = "live/netns.rs"]
@@ -152,6 +154,7 @@ const CASES: &[Case] = cases! {
     }
     User act [] {
         closing_one_connection_leaves_the_other
+        reused_pid_keeps_its_limit_and_gets_no_signal
     }
     User forwards ["ip", "nft", "iptables-nft", "iptables-legacy", "conntrack", "socat", "perl", "setpriv"] {
         rules_of_nft_and_iptables_match_nft_and_conntrack
@@ -178,6 +181,11 @@ const CASES: &[Case] = cases! {
         fish_completes_values
         zsh_loads_the_completion
     }
+    Root hostile_names ["bash", "fish", "zsh", "mount"] {
+        bash_inserts_hostile_names_as_one_word
+        zsh_inserts_hostile_names_as_one_word
+        fish_inserts_hostile_names_as_one_word
+    }
     Root fields ["perl", "setpriv"] {
         bpf_maps_of_a_socket_have_id_and_size
     }
@@ -186,6 +194,8 @@ const CASES: &[Case] = cases! {
         namespace_of_visible_and_hidden_processes_is_one
     }
     Root packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {
+        kube_proxy_with_2_to_50_endpoints_sends_packets_to_the_target_of_forwards
+        many_services_of_kube_proxy_are_all_listed
         rulesets_of_programs_send_packets_to_the_target_of_forwards
     }
     Root tables ["python3"] {
