@@ -25,6 +25,7 @@ mod reverse_dns;
 mod screenshot;
 mod state_files;
 mod stdout_check;
+mod terminfo;
 mod themes;
 mod watch;
 mod who;
@@ -195,11 +196,17 @@ fn usage_line(e: &clap::Error) -> String {
     line
 }
 
+/// Error of the dashboard on a terminal without cursor positioning.
+const NO_SCREEN: &str = "the dashboard cannot be drawn: TERM is dumb or not set; use: sockscope list";
+
 fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
     // Every command reports an unknown theme, not only the dashboard.
     themes::named(&plan.settings.theme.0).map_err(|e| UsageError(format!("theme: {e}")))?;
     match &plan.what {
         What::Dashboard(list) if io::stdout().is_terminal() && io::stdin().is_terminal() => {
+            if environment::TerminalEnv::read().dumb() {
+                return Err(RunError::Dashboard(NO_SCREEN.to_owned()));
+            }
             return dashboard::run(plan, list);
         }
         _ => plan.notes.iter().for_each(|note| print_error(note)),

@@ -563,7 +563,7 @@ fn run_loop_ends_with_its_input_and_coalesces_snapshots() {
         let mut effects = Vec::new();
         let mut t = terminal(80, 24);
         let mut app = App::new(Options::default());
-        run_loop(&mut t, &rx, &mut app, &mut |e| effects.push(e)).unwrap();
+        run_loop(&mut t, &rx, &mut app, &mut |e| effects.push(e), &mut |_| None).unwrap();
         assert!(matches!(effects.first(), Some(Effect::Wants(_))));
         let tail: Vec<_> = effects.into_iter().skip(1).filter(|e| !matches!(e, Effect::Wants(_))).collect();
         assert_eq!(

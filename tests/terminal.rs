@@ -10,6 +10,8 @@ mod namespaces;
 #[allow(dead_code)]
 #[path = "pty/screen.rs"]
 mod screen;
+#[path = "pty/slow.rs"]
+mod slow;
 #[path = "pty/unread.rs"]
 mod unread;
 #[allow(dead_code)]
@@ -19,6 +21,7 @@ mod wait;
 use namespaces::isolated;
 use rustix::process::Signal;
 use screen::Screen;
+use slow::SlowLine;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
@@ -222,6 +225,89 @@ fn resized_dashboard_is_drawn_whole() {
 }
 
 #[test]
+fn terminal_without_a_screen_is_an_error_that_names_list() {
+    for term in ["dumb", ""] {
+        let mut s = Screen::sockscope(80, 24, &["--demo"], &[("TERM", term)]);
+        assert_eq!(s.ends(), 2, "{term:?}");
+        let line = "the dashboard cannot be drawn: TERM is dumb or not set; use: sockscope list";
+        s.until("the error", |t| t.contains(line));
+        assert!(!String::from_utf8_lossy(&s.raw()).contains('\x1b'), "{term:?}");
+    }
+}
+
+/// SGR sequences that set a colour.
+fn color_codes(raw: &str) -> Vec<&str> {
+    raw.split("\x1b[")
+        .skip(1)
+        .filter_map(|code| code.split_once('m').map(|(n, _)| n))
+        .filter(|n| n.bytes().all(|b| b.is_ascii_digit() || b == b';'))
+        .filter(|n| n.split(';').any(|n| matches!(n.parse(), Ok(30..=38 | 40..=48 | 90..=107))))
+        .collect()
+}
+
+#[test]
+fn sixteen_colours_have_their_own_codes() {
+    let mut s = Screen::sockscope(100, 30, &["--demo"], &[("TERM", "linux")]);
+    s.shows("LISTEN");
+    s.keys("q");
+    s.ends();
+    let raw = String::from_utf8_lossy(&s.raw()).into_owned();
+    assert!(!raw.contains("38;5;") && !raw.contains("48;5;") && raw.contains("\x1b[9"), "{raw}");
+    // With an unknown background none is readable.
+    let mut s = Screen::sockscope(100, 30, &["--demo"], &[("TERM", "screen")]);
+    s.shows("LISTEN");
+    s.keys("q");
+    s.ends();
+    let raw = String::from_utf8_lossy(&s.raw()).into_owned();
+    assert_eq!(color_codes(&raw), [""; 0]);
+}
+
+#[test]
+fn unknown_background_is_painted() {
+    let s = Screen::sockscope(100, 30, &["--demo"], &[]);
+    s.until("a background everywhere", |t| t.contains("LISTEN") && s.has_ground());
+    for known in ["15;0", "0;15"] {
+        let s = Screen::sockscope(100, 30, &["--demo"], &[("COLORFGBG", known)]);
+        s.shows("q quit");
+        assert!(!s.has_ground(), "{known}");
+    }
+}
+
+#[test]
+fn reply_after_quitting_is_not_typed_into_the_shell() {
+    // The shell reads what is left in the terminal when the program has ended.
+    let program = env!("CARGO_BIN_EXE_sockscope");
+    let script =
+        format!("{program} --demo; stty -icanon -echo min 0 time 5; echo \"left:[$(cat | od -An -c)]\"");
+    let mut s = Screen::start(Path::new("/bin/sh"), 80, 24, &["-c", &script], &[]);
+    until("the query", || String::from_utf8_lossy(&s.raw()).contains("]11;?").then_some(())).unwrap();
+    s.keys("q");
+    s.until("the end", |_| String::from_utf8_lossy(&s.raw()).contains("[?1049l"));
+    s.keys("\x1b]11;rgb:1a1a/1b1b/2626\x1b\\\x1b[0n");
+    s.shows("left:");
+    assert!(s.text().contains("left:[]"), "{}", s.text());
+}
+
+#[test]
+fn slow_line_gets_rest_and_never_more_than_a_frame() {
+    let mut line = SlowLine::start(&["--demo"], 960);
+    line.runs_until("the first picture", |l| l.text().contains("LISTEN"));
+    let first = line.bytes;
+    // Ten seconds of the line: it is silent for part of them, though the demo changes every second.
+    let (from, start) = (line.bytes, Instant::now());
+    line.runs_until("ten seconds", |_| start.elapsed() > Duration::from_secs(10));
+    let used = (line.bytes - from) as f64 / (start.elapsed().as_secs_f64() * 960.0);
+    assert!(used < 0.75, "{used:.2} of the line is used");
+    // A key is answered after at most the frame under way.
+    let before = line.bytes;
+    line.keys("?");
+    line.runs_until("the help", |l| l.text().contains("Filter as you type"));
+    let after = line.bytes - before;
+    assert!(after < 2 * first + 2000, "{after} bytes until the help, {first} in the first picture");
+    println!("9600 baud: first picture {first} bytes, {used:.2} of the line used, help after {after} bytes");
+}
+
+#[test]
 fn no_color_and_vt100_get_no_colours() {
     isolated(|| {
         for env in [&[("NO_COLOR", "1")][..], &[("TERM", "vt100")]] {
@@ -231,14 +317,7 @@ fn no_color_and_vt100_get_no_colours() {
             s.keys("q");
             s.ends();
             let raw = String::from_utf8_lossy(&s.raw()).into_owned();
-            let colors: Vec<&str> = raw
-                .split("\x1b[")
-                .skip(1)
-                .filter_map(|code| code.split_once('m').map(|(n, _)| n))
-                .filter(|n| n.bytes().all(|b| b.is_ascii_digit() || b == b';'))
-                .filter(|n| n.split(';').any(|n| matches!(n.parse(), Ok(30..=38 | 40..=48 | 90..=107))))
-                .collect();
-            assert!(colors.is_empty(), "{env:?}: {colors:?}");
+            assert_eq!(color_codes(&raw), [""; 0], "{env:?}");
         }
     });
 }
@@ -246,7 +325,7 @@ fn no_color_and_vt100_get_no_colours() {
 #[test]
 fn terminals_without_utf8_get_ascii() {
     isolated(|| {
-        for env in [&[("LANG", "C")][..], &[("TERM", "dumb")]] {
+        for env in [&[("LANG", "C")][..], &[("TERM", "linux")]] {
             let (mut s, _l, _) = shown(100, 30, env);
             s.keys("?");
             s.shows("Filter and sort");

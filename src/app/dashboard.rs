@@ -23,13 +23,13 @@ use crate::tui::keymap::Keymap;
 use crate::tui::terminal::backend::Frugal;
 use crate::tui::{App, Options, run_loop, terminal};
 use ratatui::Terminal;
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
-use std::io::{self, BufWriter};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Number of rows above which filtering and sorting run on a background thread; fewer take a few milliseconds.
 const BACKGROUND_ABOVE: usize = 10_000;
@@ -95,64 +95,70 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
     let config = plan.config_file.clone().or_else(environment::config_file);
     let guard = terminal::Guard::enter().map_err(cannot("set up the terminal"))?;
     terminal::read_input(events, query_background).map_err(cannot("read the terminal"))?;
-    let screen = Frugal::new(BufWriter::with_capacity(1 << 15, io::stdout()), !env.dumb());
+    let screen = Frugal::new(io::stdout(), true);
     let result = Terminal::new(screen).and_then(|mut screen| {
-        run_loop(&mut screen, &inbox, &mut app, &mut |effect| match effect {
-            Effect::Wants(w) => poller.set_wants(w),
-            Effect::Arrange(job) => arranger.submit(job),
-            Effect::Interval(i) => {
-                age.set_interval(i);
-                poller.set_interval(i);
-            }
-            Effect::Refresh => poller.refresh(),
-            Effect::Mouse(taken) => {
-                let _ = terminal::mouse(taken);
-            }
-            Effect::Suspend => {
-                let _ = terminal::suspend();
-            }
-            Effect::Act(act) => {
-                let status = action::run(&act);
-                poller.refresh();
-                let _ = replies.send(Event::Status(status));
-            }
-            Effect::Resolve(addrs) => {
-                if resolver.is_none() {
-                    let replies = replies.clone();
-                    resolver = Resolver::start(&hosts, move || {
-                        let _ = replies.send(Event::HostNames);
-                    })
-                    .ok();
+        run_loop(
+            &mut screen,
+            &inbox,
+            &mut app,
+            &mut |effect| match effect {
+                Effect::Wants(w) => poller.set_wants(w),
+                Effect::Arrange(job) => arranger.submit(job),
+                Effect::Interval(i) => {
+                    age.set_interval(i);
+                    poller.set_interval(i);
                 }
-                if let Some(r) = &resolver {
-                    for a in addrs {
-                        r.query(a);
+                Effect::Refresh => poller.refresh(),
+                Effect::Mouse(taken) => {
+                    let _ = terminal::mouse(taken);
+                }
+                Effect::Suspend => {
+                    let _ = terminal::suspend();
+                }
+                Effect::Act(act) => {
+                    let status = action::run(&act);
+                    poller.refresh();
+                    let _ = replies.send(Event::Status(status));
+                }
+                Effect::Resolve(addrs) => {
+                    if resolver.is_none() {
+                        let replies = replies.clone();
+                        resolver = Resolver::start(&hosts, move || {
+                            let _ = replies.send(Event::HostNames);
+                        })
+                        .ok();
+                    }
+                    if let Some(r) = &resolver {
+                        for a in addrs {
+                            r.query(a);
+                        }
                     }
                 }
-            }
-            Effect::NotifyAlert(json, text) => {
-                if let Err(error) = alert_hooks::notify(&plan.settings.alerts, &json, &text) {
-                    let _ = replies.send(Event::Status(error));
+                Effect::NotifyAlert(json, text) => {
+                    if let Err(error) = alert_hooks::notify(&plan.settings.alerts, &json, &text) {
+                        let _ = replies.send(Event::Status(error));
+                    }
                 }
-            }
-            Effect::Probe(request) => prober.submit(request),
-            Effect::Write(what) => {
-                let _ = replies.send(Event::Status(export_file::write(plan, &what)));
-            }
-            Effect::Remember(filter) => {
-                // A history that cannot be written is not worth an error.
-                let _ = history.as_deref().map(|file| state_files::remember(file, &filter));
-            }
-            Effect::Save { name, filter } => {
-                let status = save(config.as_deref(), &format!("@{name}"), &name, &Saved::Filter(&filter));
-                let _ = replies.send(Event::Status(status));
-            }
-            Effect::SaveView { name, view } => {
-                let status = save(config.as_deref(), &msg!("view {}", name), &name, &Saved::View(&view));
-                let _ = replies.send(Event::Status(status));
-            }
-            Effect::Redraw | Effect::Quit => {}
-        })
+                Effect::Probe(request) => prober.submit(request),
+                Effect::Write(what) => {
+                    let _ = replies.send(Event::Status(export_file::write(plan, &what)));
+                }
+                Effect::Remember(filter) => {
+                    // A history that cannot be written is not worth an error.
+                    let _ = history.as_deref().map(|file| state_files::remember(file, &filter));
+                }
+                Effect::Save { name, filter } => {
+                    let status = save(config.as_deref(), &format!("@{name}"), &name, &Saved::Filter(&filter));
+                    let _ = replies.send(Event::Status(status));
+                }
+                Effect::SaveView { name, view } => {
+                    let status = save(config.as_deref(), &msg!("view {}", name), &name, &Saved::View(&view));
+                    let _ = replies.send(Event::Status(status));
+                }
+                Effect::Redraw | Effect::Quit => {}
+            },
+            &mut |urgent| terminal::link::link().hold(urgent, Instant::now()),
+        )
     });
     drop(guard);
     // A session that cannot be written is not worth an error.
@@ -194,6 +200,8 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, env: &TerminalEnv) -> Result
         protos: crate::model::wants::ProtoSet::TCP_UDP,
         color: palette.as_ref().map_or(depth, |p| depth.least(p.most)),
         palette,
+        ground: env.background(),
+        calm: plan.settings.calm,
         ascii: plan.settings.ascii || !env.has_unicode(),
         numeric: plan.settings.numeric,
         // Captured trees and demo data have no processes or sockets to act on.
@@ -308,9 +316,17 @@ fn end_soon() {
 
 /// Turns signals into events, on a thread that runs as long as the process.
 fn watch_signals(events: Sender<Event>) -> io::Result<()> {
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT])?;
+    let mut signals =
+        signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT, SIGWINCH])?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for number in signals.forever() {
+            if number == SIGWINCH {
+                let resized = crossterm::terminal::size().map(|(w, h)| crossterm::event::Event::Resize(w, h));
+                if resized.is_ok_and(|event| events.send(Event::Input(event)).is_err()) {
+                    return;
+                }
+                continue;
+            }
             let signal = match number {
                 SIGINT => Signal::Interrupt,
                 SIGTERM => Signal::Terminate,

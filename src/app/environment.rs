@@ -1,5 +1,6 @@
 //! Environment variables: XDG directories, locale and terminal capabilities. The only place that reads them for display.
 
+use super::terminfo::Terminfo;
 use crate::explain::Lang;
 use crate::tui::Color;
 use std::env;
@@ -45,6 +46,34 @@ pub(super) struct TerminalEnv {
     colorterm: Option<String>,
     term: Option<String>,
     locale: Option<String>,
+    /// `FG;BG`, or with a word between: indices of the sixteen colors, set by rxvt, Konsole and others.
+    colorfgbg: Option<String>,
+    terminfo: Option<Terminfo>,
+}
+
+/// Terminals of 24-bit color whose description is often missing on the host that one logs in to.
+const TRUE_COLOR: &[&str] =
+    &["kitty", "alacritty", "foot", "ghostty", "wezterm", "contour", "rio", "konsole", "iterm2"];
+
+/// Folders of compiled terminal descriptions, in the order of terminfo(5).
+fn terminfo_folders() -> Vec<PathBuf> {
+    let var = |name| env::var_os(name).filter(|v| !v.is_empty());
+    let own = var("TERMINFO").map(PathBuf::from);
+    let home = var("HOME").map(|h| PathBuf::from(h).join(".terminfo"));
+    let listed = var("TERMINFO_DIRS").map_or_else(Vec::new, |v| env::split_paths(&v).collect());
+    let system = [
+        "/etc/terminfo",
+        "/lib/terminfo",
+        "/usr/share/terminfo",
+        "/usr/lib/terminfo",
+        "/usr/local/share/terminfo",
+    ];
+    own.into_iter()
+        .chain(home)
+        .chain(listed)
+        .chain(system.map(PathBuf::from))
+        .filter(|p| p.is_absolute())
+        .collect()
 }
 
 impl TerminalEnv {
@@ -52,10 +81,13 @@ impl TerminalEnv {
     pub(super) fn read() -> Self {
         let get =
             |name| env::var_os(name).map(|v| v.to_string_lossy().into_owned()).filter(|v| !v.is_empty());
+        let term = get("TERM");
         Self {
             no_color: get("NO_COLOR"),
             colorterm: get("COLORTERM"),
-            term: get("TERM"),
+            colorfgbg: get("COLORFGBG"),
+            terminfo: term.as_deref().and_then(|t| Terminfo::find(t, &terminfo_folders())),
+            term,
             // The order of setlocale(3).
             locale: get("LC_ALL").or_else(|| get("LC_CTYPE")).or_else(|| get("LANG")),
         }
@@ -69,13 +101,31 @@ impl TerminalEnv {
     /// Color depth of the terminal, ignoring `NO_COLOR`.
     pub(super) fn terminal_colors(&self) -> Color {
         let term = self.term.as_deref().unwrap_or("");
-        match (self.colorterm.as_deref(), term) {
-            (_, "dumb" | "") => Color::None,
-            (Some("truecolor" | "24bit"), _) => Color::True,
-            (_, t) if t.contains("direct") => Color::True,
-            (_, t) if t.contains("256") => Color::Indexed,
-            (_, t) if t.contains("mono") || t.starts_with("vt") => Color::None,
+        let program = term.strip_prefix("xterm-").unwrap_or(term).split('-').next().unwrap_or("");
+        match (self.colorterm.as_deref(), term, self.terminfo) {
+            (_, "dumb" | "", _) => Color::None,
+            (Some("truecolor" | "24bit"), ..) => Color::True,
+            _ if term.contains("direct") || TRUE_COLOR.contains(&program) => Color::True,
+            (.., Some(Terminfo { true_color: true, .. })) => Color::True,
+            (.., Some(Terminfo { colors: 256.., .. })) => Color::Indexed,
+            // Its description is of 8 colors.
+            _ if term.contains("256") || program == "mlterm" => Color::Indexed,
+            (.., Some(Terminfo { colors: 8.., .. })) => Color::Basic,
+            (.., Some(_)) => Color::None,
+            _ if term.contains("mono") || term.starts_with("vt") => Color::None,
             _ => Color::Basic,
+        }
+    }
+
+    /// Background of the terminal before it is queried, if known: black or white.
+    pub(super) fn background(&self) -> Option<u32> {
+        if self.term.as_deref() == Some("linux") {
+            return Some(0);
+        }
+        match self.colorfgbg.as_deref()?.rsplit(';').next()?.parse().ok()? {
+            0..=6 | 8 => Some(0),
+            7 | 9..=15 => Some(0x00ff_ffff),
+            _ => None,
         }
     }
 
@@ -97,9 +147,9 @@ impl TerminalEnv {
         self.utf8() && !self.dumb() && self.term.as_deref() != Some("linux")
     }
 
-    /// True if the terminal has no capabilities at all.
+    /// True if the terminal has no capabilities at all, or is not named.
     pub(super) fn dumb(&self) -> bool {
-        self.term.as_deref() == Some("dumb")
+        matches!(self.term.as_deref(), Some("dumb") | None)
     }
 }
 
@@ -114,7 +164,56 @@ mod tests {
             colorterm: some(colorterm),
             term: some(term),
             locale: some(locale),
+            ..TerminalEnv::default()
         }
+    }
+
+    #[test]
+    fn color_depth_follows_the_description_of_the_terminal() {
+        let depth = |term: &str, colors, true_color| {
+            let terminfo = Some(Terminfo { colors, true_color });
+            TerminalEnv { terminfo, ..env_with("", "", term, "") }.colors()
+        };
+        for (term, colors, true_color, want) in [
+            ("xterm-kitty", 256, false, Color::True),
+            ("strange", 256, true, Color::True),
+            ("strange", 256, false, Color::Indexed),
+            ("strange", 88, false, Color::Basic),
+            ("screen", 8, false, Color::Basic),
+            ("vt220", 0, false, Color::None),
+            ("xterm-mono", 0, false, Color::None),
+            ("screen-256color", 256, false, Color::Indexed),
+            ("mlterm", 8, false, Color::Indexed),
+            ("xterm-direct", 0x0100_0000, false, Color::True),
+        ] {
+            assert_eq!(depth(term, colors, true_color), want, "{term}");
+        }
+        // Without a description, as on a host that one logs in to.
+        for term in
+            ["xterm-kitty", "alacritty", "foot", "foot-extra", "xterm-ghostty", "wezterm", "konsole-256color"]
+        {
+            assert_eq!(env_with("", "", term, "").colors(), Color::True, "{term}");
+        }
+        assert_eq!(env_with("", "", "mlterm", "").colors(), Color::Indexed);
+    }
+
+    #[test]
+    fn background_is_read_from_colorfgbg() {
+        for (value, want) in [
+            ("15;0", Some(0)),
+            ("0;15", Some(0x00ff_ffff)),
+            ("0;default;15", Some(0x00ff_ffff)),
+            ("7;default;8", Some(0)),
+            ("0;7", Some(0x00ff_ffff)),
+            ("default;default", None),
+            ("", None),
+            ("0;99", None),
+        ] {
+            let env = TerminalEnv { colorfgbg: Some(value.to_owned()), ..env_with("", "", "rxvt", "") };
+            assert_eq!(env.background(), want, "{value}");
+        }
+        assert_eq!(env_with("", "", "linux", "").background(), Some(0));
+        assert_eq!(env_with("", "", "xterm", "").background(), None);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(super) fn run(plan: &Plan, shot: &ScreenshotPlan) -> Result<ExitStatus, RunE
     // All colors and characters, independent of this terminal.
     options.color = if plan.settings.color == ColorArg::Never { Color::None } else { Color::True };
     options.ascii = false;
+    // As on a terminal with a dark background, which it does not paint.
+    options.ground = Some(0);
     let mut headless = Headless { plan, app: App::new(options), wants: Wants::default() };
     headless.app.resize(Size { width: shot.size.0, height: shot.size.1 });
     headless.wants = headless.app.wants();

@@ -95,10 +95,16 @@ fn screen_size(text: &str) -> Result<(u16, u16), UsageError> {
     })
 }
 
+/// Time between two polls with `--calm`.
+const CALM_INTERVAL: Duration = Duration::from_secs(5);
+
 impl Plan {
     /// Time between two polls.
     pub const fn interval(&self) -> Duration {
-        self.settings.interval.value
+        match &self.settings {
+            s if s.calm && !s.interval.is_set => CALM_INTERVAL,
+            s => s.interval.value,
+        }
     }
 
     /// The backend to use; `None`: the first that works.

@@ -71,7 +71,7 @@ static COLUMNS: &[Column] = &[
         .called(&["overflows", "losses"]).needs(Needs::LIMITS),
     Column::new("drops_new", "LOST/POLL", Kind::Count, 7, |s, r| applicable(limit(s, r).drops_new),
         "Losses since the previous poll.").tone(|s, r| if limit(s, r).drops_new > Some(0) { Tone::Critical } else { Tone::Faint }).needs(Needs::LIMITS),
-    Column::new("level", "LEVEL", Kind::Text, 8, |s, r| Value::text(limit(s, r).level.name()),
+    Column::new("level", "LEVEL", Kind::Text, 2, |s, r| Value::text(limit(s, r).level.name()),
         "Severity: ok, warning, critical.").tone(|s, r| match limit(s, r).level {
             Level::Critical => Tone::Critical,
             Level::Warning => Tone::Warning,

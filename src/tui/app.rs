@@ -12,7 +12,7 @@ use super::completion_menu::History;
 use super::event::{ProbeRequest, ProbeResult};
 use super::nav_history::NavHistory;
 use super::socket_history::SocketHistory;
-use super::theme::{ASCII, Glyphs, Palette, Theme, UNICODE, contrast};
+use super::theme::{ASCII, Color, Glyphs, Palette, Theme, UNICODE, contrast};
 use super::view_state::ViewState;
 use crate::filter::from_cell::and_text;
 use crate::model::text::strip_os_error;
@@ -24,15 +24,14 @@ use rustc_hash::FxHashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Theme for the background of the terminal, if known. A configured theme made for another background paints its own.
+/// Theme for the background of the terminal. If that is unknown, or the configured theme is made for another one, it paints
+/// its own, so that no text disappears; in sixteen colors, which have no such background, it does without colors.
 pub(crate) fn theme(options: &Options, ground: Option<u32>) -> Theme {
-    match &options.palette {
-        Some(p) => {
-            let suits = ground.is_some_and(|g| contrast::is_dark(g) == p.is_dark());
-            Theme::new(p, options.color, p.high || !suits)
-        }
-        None => Theme::new(Palette::for_ground(ground), options.color, false),
-    }
+    let configured = options.palette.as_ref();
+    let depth = configured.map_or(options.color, |p| options.color.least(p.most));
+    let palette = configured.filter(|_| depth < Color::Basic).unwrap_or_else(|| Palette::for_ground(ground));
+    let suits = ground.is_some_and(|g| contrast::is_dark(g) == palette.is_dark());
+    Theme::new(palette, depth, !suits || configured.is_some_and(|p| p.high))
 }
 
 /// The dashboard.
@@ -99,8 +98,8 @@ impl App {
             }
         }
         let mut app = Self {
-            theme: theme(&options, None),
-            glyphs: if options.ascii { ASCII } else { UNICODE },
+            theme: theme(&options, options.ground),
+            glyphs: Glyphs { moving: !options.calm, ..if options.ascii { ASCII } else { UNICODE } },
             area: Rect::default(),
             snapshot: None,
             paused: false,

@@ -84,6 +84,9 @@ impl Canvas<'_> {
 
     /// Draws a gauge of `w` columns, filled to `share`; a share above zero shows at least the thinnest part.
     pub(crate) fn gauge(&mut self, x: u16, y: u16, w: u16, share: f64, style: Style, track: Style) {
+        if !self.glyphs.moving {
+            return;
+        }
         let steps = self.glyphs.parts.len() as u32 + 1;
         let total = u32::from(w) * steps;
         let mut fill = (share.clamp(0.0, 1.0) * f64::from(total)).round() as u32;
@@ -108,6 +111,9 @@ impl Canvas<'_> {
 
     /// Draws a sparkline of the last `w` values, scaled from their minimum; a flat line is low.
     pub(crate) fn trend(&mut self, x: u16, y: u16, w: u16, values: &[u32], style: Style) {
+        if !self.glyphs.moving {
+            return;
+        }
         let values = &values[values.len().saturating_sub(usize::from(w))..];
         let (Some(low), Some(high)) = (values.iter().min(), values.iter().max()) else { return };
         let top = self.glyphs.levels.len() as u32 - 1;

@@ -15,6 +15,7 @@ use super::{details, overlay};
 use crate::model::lang::tr;
 use crate::msg;
 use ratatui::Frame;
+use ratatui::layout::Position;
 
 /// Draws the dashboard.
 pub fn draw(app: &App, frame: &mut Frame<'_>) {
@@ -40,7 +41,11 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
     }
     status::draw(app, &mut canvas, l.status);
     key_bar::draw(app, &mut canvas, l.keys);
-    if let Some(at) = overlay::draw(app, &mut canvas, &l).or(filter_cursor) {
+    // A screen reader follows the cursor.
+    let line = app.options.calm.then(|| app.view_state().cursor.checked_sub(app.view_state().top)).flatten();
+    let line = line.and_then(|n| u16::try_from(n).ok()).filter(|n| *n < l.body.height);
+    let selected = line.filter(|_| app.overlay.is_none()).map(|n| Position::new(l.body.x, l.body.y + n));
+    if let Some(at) = overlay::draw(app, &mut canvas, &l).or(filter_cursor).or(selected) {
         frame.set_cursor_position(at);
     }
 }

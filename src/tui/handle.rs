@@ -13,11 +13,22 @@ use crate::diagnose::alert::alert_json;
 use crate::diagnose::finding::limit_diagnosis;
 use crate::model::Snapshot;
 use crate::model::text::strip_os_error;
+use crate::msg;
 use crate::tui::terminal::backend::bounded;
 use crate::view::Line;
-use crossterm::event::{Event as Input, KeyEventKind, MouseButton, MouseEventKind};
+use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEventKind};
 use ratatui::layout::{Rect, Size};
 use std::sync::Arc;
+
+/// Message for a letter that is on no key of a Latin layout, unless text is typed.
+fn foreign_letter(key: &KeyEvent, focus: Focus) -> Option<String> {
+    match key.code {
+        KeyCode::Char(c) if !c.is_ascii() && !focus.is_text() => {
+            Some(msg!("no key {}: keys are those of a Latin keyboard layout", c))
+        }
+        _ => None,
+    }
+}
 
 impl App {
     /// Effects at the start.
@@ -77,8 +88,9 @@ impl App {
                 self.effective_interval = real;
                 vec![]
             }
-            Event::HostNames => vec![],
+            Event::HostNames | Event::TerminalReady => vec![],
             Event::Background(rgb) => {
+                self.options.ground = Some(rgb);
                 self.theme = theme(&self.options, Some(rgb));
                 vec![]
             }
@@ -101,7 +113,10 @@ impl App {
                 self.greeting = false;
                 match self.options.keymap.action(&k, self.focus()) {
                     Some(action) => update(self, action),
-                    None => vec![],
+                    None => {
+                        self.status_message = foreign_letter(&k, self.focus());
+                        vec![]
+                    }
                 }
             }
             Input::Mouse(m) => match m.kind {

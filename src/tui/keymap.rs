@@ -3,6 +3,7 @@
 use super::command::{self, COMMANDS, Command, Focus};
 use super::event::{Action, Edit};
 use super::key::{self, Key};
+use super::layouts;
 use crate::format::did_you_mean;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::collections::BTreeMap;
@@ -97,7 +98,14 @@ impl Keymap {
     /// Action of a key in this focus.
     pub fn action(&self, key: &KeyEvent, focus: Focus) -> Option<Action> {
         let pressed = key::from_event(key);
-        let found = self.commands().find(|(c, keys)| c.applies(focus) && keys.contains(&pressed));
+        let bound = |pressed| self.commands().find(|(c, keys)| c.applies(focus) && keys.contains(&pressed));
+        let found = bound(pressed).or_else(|| match key.code {
+            // A letter of another layout is the key at its place, unless text is typed.
+            KeyCode::Char(c) if !focus.is_text() => {
+                bound(key::from_event(&KeyEvent::new(KeyCode::Char(layouts::latin(c)?), key.modifiers)))
+            }
+            _ => None,
+        });
         match (found, key.code) {
             (Some((c, _)), _) => Some(c.action),
             (None, KeyCode::Char(c))
@@ -134,6 +142,26 @@ mod tests {
         assert_eq!(act(&map, "q", Focus::Filter), Some(Action::Edit(Edit::Insert('q'))));
         assert_eq!(act(&map, "q", Focus::Help), Some(Action::Back));
         assert_eq!(Keymap::new(&BTreeMap::new()), Ok(map));
+    }
+
+    #[test]
+    fn letters_of_other_layouts_act_as_the_key_at_their_place() {
+        let map = Keymap::default();
+        let typed = |c: char, focus| map.action(&KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE), focus);
+        for (foreign, latin) in [
+            ('ㅂ', 'q'),
+            ('й', 'q'),
+            ('о', 'j'),
+            ('О', 'J'),
+            ('ㅓ', 'j'),
+            ('ㄲ', 'R'),
+            ('ｑ', 'q'),
+            ('؟', '?'),
+        ] {
+            assert_eq!(typed(foreign, Focus::Table), typed(latin, Focus::Table), "{foreign}");
+        }
+        assert_eq!(typed('й', Focus::Filter), Some(Action::Edit(Edit::Insert('й'))));
+        assert_eq!(typed('好', Focus::Table), None);
     }
 
     #[test]

@@ -1,22 +1,23 @@
 //! Terminal mode: raw mode, alternate screen, mouse capture, and their restoration.
 
 pub mod backend;
-pub(crate) mod background_query;
+pub mod decoder;
+pub mod link;
+mod sgr;
 
 use super::event::Event;
-use super::terminal::background_query::{BackgroundQuery, Outcome, QUESTION};
-use crossterm::event::{
-    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
-};
-use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
-use crossterm::{cursor, execute};
-use rustix::event::{PollFd, PollFlags, poll};
+use super::terminal::decoder::{BACKGROUND, Decoder, READY, Received};
+use super::terminal::link::link;
+use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal as SignalInfo, getpid, kill_process};
+use rustix::termios::{QueueSelector, tcflush};
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// True if the terminal is in dashboard mode.
 static ENTERED: AtomicBool = AtomicBool::new(false);
@@ -51,10 +52,25 @@ impl Drop for Guard {
     }
 }
 
+/// Alternate screen, cleared (GNU screen and mosh have none), bracketed paste, no cursor.
+const ENTER: &str = "\x1b[?1049h\x1b[m\x1b[2J\x1b[?2004h\x1b[?25l";
+/// Clicks, drags and the wheel (mode 1002), and no report of a mouse that only moves, in decimal numbers: mode 1006, and
+/// 1015 for urxvt without it; of both, terminals use the last they know.
+const MOUSE_ON: &str = "\x1b[?1002h\x1b[?1015h\x1b[?1006h";
+const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1015l\x1b[?1002l";
+
+fn send(text: &str) -> io::Result<()> {
+    let mut out = io::stdout();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
 fn take() -> io::Result<()> {
     ENTERED.store(true, Ordering::SeqCst);
+    link().reset();
     enable_raw_mode()?;
-    execute!(io::stdout(), EnterAlternateScreen, EnableMouseCapture, EnableBracketedPaste, cursor::Hide)
+    send(ENTER)?;
+    send(MOUSE_ON)
 }
 
 /// Restores the terminal; idempotent. Every step is attempted even if another fails, so that a terminal that is gone
@@ -63,10 +79,20 @@ pub fn leave() {
     if !ENTERED.swap(false, Ordering::SeqCst) {
         return;
     }
-    let mut out = io::stdout();
-    let _ = execute!(out, DisableBracketedPaste, DisableMouseCapture);
-    let _ = execute!(out, LeaveAlternateScreen, cursor::Show);
-    let _ = out.flush();
+    let mut end = format!("\x1b[?2004l{MOUSE_OFF}\x1b[m\x1b[2J");
+    // Where there is no alternate screen the prompt follows on the last line, as after any program.
+    let rows = crossterm::terminal::size().map_or(1, |(_, rows)| rows.max(1));
+    let _ = write!(end, "\x1b[{rows}H\x1b[?1049l\x1b[?25h");
+    let _ = send(&end);
+    // A reply that comes later would be typed into the shell.
+    let start = Instant::now();
+    let wait = link().leave_wait(start);
+    while !wait.is_zero() && start.elapsed() < wait && !link().leave_wait(Instant::now()).is_zero() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    if !wait.is_zero() {
+        let _ = tcflush(io::stdout(), QueueSelector::IFlush);
+    }
     let _ = disable_raw_mode();
 }
 
@@ -81,63 +107,64 @@ pub fn suspend() -> io::Result<()> {
 /// Frees the main thread from writing to a terminal that is not read: what waits in the terminal is dropped, and a signal
 /// wakes the write. Returns immediately.
 pub fn drop_output() {
-    let _ = rustix::termios::tcflush(io::stdout(), rustix::termios::QueueSelector::OFlush);
+    let _ = tcflush(io::stdout(), QueueSelector::OFlush);
     // A signal to the process goes to the main thread. This one has a handler, and means no more than a look at the size.
     let _ = kill_process(getpid(), SignalInfo::WINCH);
 }
 
 /// Restores the mode of the terminal without writing to it.
 pub fn abandon() {
-    if ENTERED.swap(false, Ordering::SeqCst) {
-        let _ = disable_raw_mode();
-    }
+    // Also if the main thread is held up while it restores the terminal.
+    ENTERED.store(false, Ordering::SeqCst);
+    let _ = disable_raw_mode();
 }
 
 /// Turns mouse capture on or off; without it the terminal's own selection works.
 pub fn mouse(taken: bool) -> io::Result<()> {
-    if taken {
-        execute!(io::stdout(), EnableMouseCapture)
-    } else {
-        execute!(io::stdout(), DisableMouseCapture)
-    }
+    send(if taken { MOUSE_ON } else { MOUSE_OFF })
 }
 
-/// Time that a possible start of a reply is held back when nothing follows.
-const HOLD: Duration = Duration::from_millis(100);
+/// Time after which Escape is a key when nothing follows it. A slow line needs a millisecond for a byte.
+const HOLD: Duration = Duration::from_millis(25);
 
 /// Starts the threads that read the terminal: one reads input, one detects that the terminal is gone.
-/// They end with the process, or when the receiver is dropped. With `ask` the terminal is queried for its background;
-/// the reply is an event.
+/// They end with the process, or when the receiver is dropped. With `ask` the terminal is queried for its background, too;
+/// replies are events.
 pub fn read_input(events: Sender<Event>, ask: bool) -> io::Result<()> {
     let watcher = events.clone();
-    let mut query = if ask { BackgroundQuery::default() } else { BackgroundQuery::disabled() };
-    if ask {
-        let mut out = io::stdout();
-        out.write_all(QUESTION)?;
-        out.flush()?;
-    }
+    link().asked(0, Instant::now());
+    send(&format!("{}{READY}", if ask { BACKGROUND } else { "" }))?;
     std::thread::Builder::new().name("input".into()).spawn(move || {
+        let stdin = io::stdin();
+        let hold = Timespec { tv_sec: 0, tv_nsec: HOLD.subsec_nanos().into() };
+        let mut decoder = Decoder::default();
+        let mut buf = [0; 4096];
         loop {
-            let more = !query.is_holding() || !matches!(crossterm::event::poll(HOLD), Ok(false));
-            let outcome = if more {
-                match crossterm::event::read() {
-                    Ok(event) => query.feed(event),
-                    Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                    Err(_) => {
+            let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+            let received = match poll(&mut fds, decoder.is_holding().then_some(&hold)) {
+                Err(rustix::io::Errno::INTR) => continue,
+                Ok(0) => decoder.release(),
+                _ => match rustix::io::read(&stdin, &mut buf) {
+                    Ok(n @ 1..) => decoder.feed(&buf[..n]),
+                    Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
+                    Ok(_) | Err(_) => {
                         let _ = events.send(Event::InputClosed);
                         return;
                     }
+                },
+            };
+            for item in received {
+                let event = match item {
+                    Received::Input(event) => Event::Input(event),
+                    Received::Background(rgb) => Event::Background(rgb),
+                    Received::Ready => {
+                        link().answered(Instant::now());
+                        Event::TerminalReady
+                    }
+                };
+                if events.send(event).is_err() {
+                    return;
                 }
-            } else {
-                Outcome::Keys(query.release())
-            };
-            let sent = match outcome {
-                Outcome::Keys(all) => all.into_iter().try_for_each(|e| events.send(Event::Input(e))),
-                Outcome::Held => Ok(()),
-                Outcome::Background(rgb) => events.send(Event::Background(rgb)),
-            };
-            if sent.is_err() {
-                return;
             }
         }
     })?;

@@ -38,6 +38,10 @@ pub struct Theme {
     pub on_band: Style,
     /// Windows over the table.
     pub window: Style,
+    /// Title line of a window over the table.
+    pub title: Style,
+    /// True if a window has the background of the table, and needs a frame.
+    pub framed: bool,
     /// The active tab.
     pub tab: Style,
     /// The line of column titles.
@@ -74,26 +78,29 @@ impl Theme {
     /// Theme of a palette at this depth. `painted`: also paint the background, because the terminal's does not suit it.
     pub fn new(palette: &Palette, depth: Color, painted: bool) -> Self {
         let depth = depth.least(palette.most);
-        if depth == Color::None {
+        let basic = depth == Color::Basic;
+        // None of the sixteen colours is readable on black and on white: the background must be known.
+        if depth == Color::None || (basic && painted) {
             return Self::plain();
         }
-        let basic = depth == Color::Basic;
         let color = |t: Tone| palette.at(t, depth);
         let (plain, bold) = (Style::new(), Modifier::BOLD);
         let fg = |t: Tone| plain.fg(color(t));
+        let faint = if basic { plain.add_modifier(Modifier::DIM) } else { fg(Tone::Faint) };
         let on = |f: Tone, b: Tone| plain.fg(color(f)).bg(color(b));
-        let painted = painted && !basic;
         Self {
             ground: if painted { on(Tone::Ink, Tone::Ground) } else { plain },
-            track: if basic { fg(Tone::Faint) } else { plain.bg(color(Tone::Surface)) },
+            track: if basic { faint } else { plain.bg(color(Tone::Surface)) },
             text: plain,
             strong: plain.add_modifier(bold),
             dim: fg(Tone::Soft),
-            faint: fg(Tone::Faint),
+            faint,
             accent: fg(Tone::Accent),
             band: on(Tone::Soft, Tone::Surface),
             on_band: plain.bg(color(Tone::Surface)),
             window: on(Tone::Ink, Tone::Surface),
+            title: if basic { plain.add_modifier(Modifier::REVERSED) } else { on(Tone::Soft, Tone::Surface) },
+            framed: basic,
             tab: on(Tone::Accent, Tone::Surface).add_modifier(bold),
             head: on(Tone::Soft, Tone::Surface),
             sorted: on(Tone::Accent, Tone::Surface).add_modifier(bold),
@@ -102,10 +109,11 @@ impl Theme {
             select_keeps: !basic,
             cell: plain.add_modifier(bold).add_modifier(Modifier::UNDERLINED),
             fresh: if basic { fg(Tone::Good) } else { plain.bg(color(Tone::New)) },
-            gone: fg(Tone::Faint),
+            gone: faint,
             good: fg(Tone::Good),
-            warn: fg(Tone::Warn),
-            bad: fg(Tone::Bad).add_modifier(bold),
+            // Apart without hue, too.
+            warn: fg(Tone::Warn).add_modifier(bold),
+            bad: fg(Tone::Bad).add_modifier(bold).add_modifier(Modifier::UNDERLINED),
             serve: fg(Tone::Serve),
             opening: fg(Tone::Opening),
             closing: fg(Tone::Closing),
@@ -113,7 +121,7 @@ impl Theme {
         }
     }
 
-    /// Theme without colours.
+    /// Theme without colours: bold, dim, underlined and reversed, readable on any background.
     fn plain() -> Self {
         let plain = Style::new();
         let bold = plain.add_modifier(Modifier::BOLD);
@@ -131,6 +139,8 @@ impl Theme {
             band: plain,
             on_band: plain,
             window: plain,
+            title: reverse,
+            framed: true,
             tab: reverse,
             head: under,
             sorted: under.add_modifier(Modifier::BOLD),
@@ -141,7 +151,7 @@ impl Theme {
             gone: dim,
             good: plain,
             warn: bold,
-            bad: bold,
+            bad: bold.add_modifier(Modifier::UNDERLINED),
             serve: plain,
             opening: plain,
             closing: plain,

@@ -110,6 +110,15 @@ impl Screen {
         })
     }
 
+    /// True if every cell has a background of its own.
+    pub(crate) fn has_ground(&self) -> bool {
+        let seen = self.seen.lock().unwrap();
+        let screen = seen.parser.screen();
+        let (rows, cols) = screen.size();
+        let mut cells = (0..rows.get()).flat_map(|y| (0..cols.get()).filter_map(move |x| screen.cell(y, x)));
+        cells.all(|c| c.bgcolor() != vt100::Color::Default)
+    }
+
     /// Waits until the screen meets a condition; on failure the message has the screen.
     pub(crate) fn until(&self, what: &str, mut wanted: impl FnMut(&str) -> bool) -> String {
         let end = Instant::now() + PATIENCE;
@@ -177,7 +186,7 @@ impl Screen {
         });
         let raw = String::from_utf8_lossy(&self.raw()).into_owned();
         for (on, off) in
-            [("\x1b[?1049h", "\x1b[?1049l"), ("\x1b[?1000h", "\x1b[?1000l"), ("\x1b[?2004h", "\x1b[?2004l")]
+            [("\x1b[?1049h", "\x1b[?1049l"), ("\x1b[?1002h", "\x1b[?1002l"), ("\x1b[?2004h", "\x1b[?2004l")]
         {
             assert!(raw.rfind(off) > raw.rfind(on), "{off:?} is not after {on:?}");
         }

@@ -49,6 +49,9 @@ group! {
         theme: ThemeName = ThemeName("auto".to_owned()), global("theme").value("THEME");
         /// Draw with ASCII characters only; automatic where the locale or the terminal has no others.
         ascii: bool = false, global("ascii");
+        /// For slow lines and screen readers: no gauges or sparklines, the cursor on the selected line, a poll every 5s unless
+        /// --interval is given.
+        calm: bool = false, global("calm");
         /// Language of the dashboard and of explanations.
         lang: LangArg = LangArg::Auto, global("lang").value("LANG");
         /// Initial view: a table, or the name of a saved view.

@@ -37,6 +37,10 @@ pub struct Options {
     pub color: Color,
     /// Theme; `None`: chosen by the background of the terminal.
     pub palette: Option<Palette>,
+    /// Background of the terminal, if known before it answers: red, green and blue.
+    pub ground: Option<u32>,
+    /// No gauges and sparklines, and the cursor on the selected line.
+    pub calm: bool,
     /// Draw with ASCII characters only.
     pub ascii: bool,
     /// Show numbers instead of names of ports and users.
@@ -75,6 +79,8 @@ impl Default for Options {
             protos: ProtoSet::TCP_UDP,
             color: Color::True,
             palette: None,
+            ground: Some(0),
+            calm: false,
             ascii: false,
             numeric: false,
             read_only: false,

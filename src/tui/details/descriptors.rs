@@ -137,7 +137,7 @@ impl Builder<'_> {
         let seen = processes::resample(series, room);
         let all = || seen.iter().flatten().copied();
         let (Some(low), Some(high)) = (all().min(), all().max()) else { return };
-        if low == high || room < 8 {
+        if low == high || room < 8 || !self.app.glyphs.moving {
             return;
         }
         let levels = self.app.glyphs.levels;

@@ -24,7 +24,7 @@ impl Builder<'_> {
         let applies = |name: &str| !listens || name == "recv_q";
         let shown: Vec<_> =
             RECORDED.iter().zip(&track.values).filter(|(n, v)| nonzero(v) && applies(n)).collect();
-        if room < 10 || shown.is_empty() {
+        if room < 10 || shown.is_empty() || !app.glyphs.moving {
             return;
         }
         let secs = track.span.1.saturating_sub(track.span.0) as f64 / 1e9;

@@ -307,7 +307,7 @@ mod tests {
                 let mut cell = Cell::default();
                 cell.set_style(style);
                 select_cell(&theme, &mut cell);
-                (cell.fg, cell.bg, cell.modifier - Modifier::BOLD)
+                (cell.fg, cell.bg, cell.modifier - Modifier::BOLD - Modifier::UNDERLINED)
             };
             for style in [theme.text, theme.dim, theme.faint, theme.warn, theme.bad, theme.track] {
                 assert_eq!(

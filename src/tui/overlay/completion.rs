@@ -25,6 +25,9 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, bar: Rect, all: Rect) {
         let line = Rect::new(x, y, wide, 1);
         canvas.clear(line);
         canvas.line(line, theme.window);
+        if theme.framed {
+            canvas.put(x, y, 1, app.glyphs.vertical, theme.window);
+        }
         canvas.put(x + 1, y, names.min(wide.saturating_sub(1)), &item.text, theme.strong);
         // Number and noun of the rows that have the value.
         let help = match item.help.split_once(' ') {

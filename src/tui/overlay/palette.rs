@@ -5,12 +5,12 @@ use super::saved;
 use super::window::window;
 use crate::format::Column;
 use crate::model::lang::tr;
+use crate::tui::app::theme;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width};
 use crate::tui::command::{COMMANDS, Focus, Section};
 use crate::tui::key;
 use crate::tui::theme::palette::PALETTES;
-use crate::tui::theme::{Color, Theme};
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 use ratatui::layout::{Position, Rect};
@@ -171,8 +171,8 @@ pub(super) fn enter(app: &mut App) -> Chosen {
         Target::Saved(name) => saved::apply(app, name),
         Target::Theme(i) => {
             let p = &PALETTES[i];
-            app.theme = Theme::new(p, app.options.color, p.most == Color::True);
             app.options.palette = Some(p.clone());
+            app.theme = theme(&app.options, app.options.ground);
         }
     }
     Chosen::default()

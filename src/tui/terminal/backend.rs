@@ -1,13 +1,18 @@
-//! Terminal back end: one synchronised update per frame, and no bytes when nothing changed.
+//! Terminal back end: one synchronised update per frame, no bytes when nothing changed, and few when little did.
 
-use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
+use super::decoder::READY;
+use super::link::link;
+use super::sgr::Pen;
+use ratatui::backend::{Backend, ClearType, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
+use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::time::Instant;
 
 /// Start of a synchronised update (DEC private mode 2026; ignored by terminals without it).
-const BEGIN: &[u8] = b"\x1b[?2026h";
-const END: &[u8] = b"\x1b[?2026l";
+const BEGIN: &str = "\x1b[?2026h";
+const END: &str = "\x1b[?2026l";
 
 /// The part of a terminal that is drawn: at most 1000 columns and 500 lines. A terminal can claim 65,535 of each, and its cells
 /// would not fit into memory.
@@ -18,9 +23,12 @@ pub fn bounded(size: Size) -> Size {
 /// Back end that writes only changes.
 ///
 /// A frame is sent as one synchronised update, so it never appears half drawn; a frame without changes sends no bytes.
+/// After a frame the terminal is asked to answer (see [`super::link`]).
 #[derive(Debug)]
 pub struct Frugal<W: Write> {
-    inner: CrosstermBackend<W>,
+    out: W,
+    /// The frame so far.
+    frame: String,
     /// Flag: send synchronised updates.
     marks: bool,
     open: bool,
@@ -32,15 +40,16 @@ pub struct Frugal<W: Write> {
 impl<W: Write> Frugal<W> {
     /// A back end over `out`, with or without synchronised updates.
     pub const fn new(out: W, marks: bool) -> Self {
-        Self { inner: CrosstermBackend::new(out), marks, open: false, cursor: None, at: None }
+        Self { out, frame: String::new(), marks, open: false, cursor: None, at: None }
     }
 
-    fn begin(&mut self) -> io::Result<()> {
-        if self.marks && !self.open {
+    fn begin(&mut self) {
+        if !self.open {
             self.open = true;
-            self.inner.write_all(BEGIN)?;
+            if self.marks {
+                self.frame.push_str(BEGIN);
+            }
         }
-        Ok(())
     }
 }
 
@@ -51,41 +60,55 @@ impl<W: Write> Backend for Frugal<W> {
     where
         I: Iterator<Item = (u16, u16, &'a Cell)>,
     {
-        let mut content = content.peekable();
-        if content.peek().is_none() {
-            return Ok(());
+        let mut pen = Pen::DEFAULT;
+        // Column and row after the last cell, while it is certain: a character may be wider than assumed.
+        let mut next: Option<(u16, u16)> = None;
+        for (x, y, cell) in content {
+            self.begin();
+            // Writing moves the cursor.
+            self.at = None;
+            let _ = match next {
+                Some(place) if place == (x, y) => Ok(()),
+                Some((_, row)) if row == y => write!(self.frame, "\x1b[{}G", x + 1),
+                _ if x == 0 => write!(self.frame, "\x1b[{}H", y + 1),
+                _ => write!(self.frame, "\x1b[{};{}H", y + 1, x + 1),
+            };
+            next = Some((x + 1, y));
+            let style = Pen::new(cell);
+            pen.change(style, &mut self.frame);
+            pen = style;
+            self.frame.push_str(cell.symbol());
         }
-        self.begin()?;
-        // Writing moves the cursor.
-        self.at = None;
-        self.inner.draw(content)
+        pen.change(Pen::DEFAULT, &mut self.frame);
+        Ok(())
     }
 
     fn hide_cursor(&mut self) -> io::Result<()> {
-        if self.cursor.replace(false) == Some(false) { Ok(()) } else { self.inner.hide_cursor() }
+        if self.cursor.replace(false) != Some(false) {
+            self.frame.push_str("\x1b[?25l");
+        }
+        Ok(())
     }
 
     fn show_cursor(&mut self) -> io::Result<()> {
         if self.cursor.replace(true) != Some(true) {
-            // Called while the terminal is dropped, where an error would be printed on a terminal that is gone. The next flush
-            // reports it.
-            let _ = self.inner.show_cursor();
+            self.frame.push_str("\x1b[?25h");
         }
         Ok(())
     }
 
     fn get_cursor_position(&mut self) -> io::Result<Position> {
-        // Never queried: the reply would arrive as key events in another thread, and not every terminal sends one. Each frame
-        // sets the position.
+        // Never queried: the reply would arrive in another thread, and not every terminal sends one. Each frame sets the
+        // position.
         Ok(self.at.unwrap_or_default())
     }
 
     fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> io::Result<()> {
-        let position = position.into();
-        if self.at.replace(position) == Some(position) {
-            return Ok(());
+        let p = position.into();
+        if self.at.replace(p) != Some(p) {
+            let _ = write!(self.frame, "\x1b[{};{}H", p.y + 1, p.x + 1);
         }
-        self.inner.set_cursor_position(position)
+        Ok(())
     }
 
     fn clear(&mut self) -> io::Result<()> {
@@ -95,27 +118,52 @@ impl<W: Write> Backend for Frugal<W> {
     fn clear_region(&mut self, what: ClearType) -> io::Result<()> {
         // Another program may have used the terminal.
         (self.cursor, self.at) = (None, None);
-        self.begin()?;
-        self.inner.clear_region(what)
+        self.begin();
+        self.frame.push_str(match what {
+            ClearType::All => "\x1b[2J",
+            ClearType::AfterCursor => "\x1b[J",
+            ClearType::BeforeCursor => "\x1b[1J",
+            ClearType::CurrentLine => "\x1b[2K",
+            ClearType::UntilNewLine => "\x1b[K",
+        });
+        Ok(())
     }
 
     fn append_lines(&mut self, n: u16) -> io::Result<()> {
-        self.inner.append_lines(n)
+        self.frame.extend(std::iter::repeat_n('\n', usize::from(n)));
+        Ok(())
     }
 
     fn size(&self) -> io::Result<Size> {
-        self.inner.size().map(bounded)
+        crossterm::terminal::size().map(|(width, height)| bounded(Size { width, height }))
     }
 
     fn window_size(&mut self) -> io::Result<WindowSize> {
-        self.inner.window_size()
+        Ok(WindowSize { columns_rows: self.size()?, pixels: Size::default() })
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if std::mem::take(&mut self.open) {
-            self.inner.write_all(END)?;
+        if self.frame.is_empty() {
+            return Ok(());
         }
-        Backend::flush(&mut self.inner)
+        let changed = std::mem::take(&mut self.open);
+        let asks = changed && link().answers();
+        if asks {
+            self.frame.push_str(READY);
+        }
+        if changed && self.marks {
+            self.frame.push_str(END);
+        }
+        let start = Instant::now();
+        if asks {
+            link().asked(self.frame.len(), start);
+        }
+        let written = self.out.write_all(self.frame.as_bytes()).and_then(|()| self.out.flush());
+        self.frame.clear();
+        if !asks {
+            link().wrote(start.elapsed(), Instant::now());
+        }
+        written
     }
 }
 
@@ -163,10 +211,7 @@ mod tests {
         let wire = Wire::default();
         let mut out = Frugal::new(wire.clone(), true);
         let first = sent(&mut out, &wire, &empty, &full);
-        assert!(
-            first.starts_with("\x1b[?2026h\x1b[1;1Hhello") && first.ends_with("\x1b[?2026l"),
-            "{first:?}"
-        );
+        assert!(first.starts_with("\x1b[?2026h\x1b[1Hhello") && first.ends_with("\x1b[?2026l"), "{first:?}");
         assert_eq!(sent(&mut out, &wire, &full, &full), "");
         let mut one = full.clone();
         one.set_string(4, 0, "!", Style::new());
@@ -177,13 +222,17 @@ mod tests {
         // The cursor is sent once, when it changes.
         out.show_cursor().unwrap();
         out.set_cursor_position((3, 2)).unwrap();
+        Backend::flush(&mut out).unwrap();
         let before = wire.len();
         out.show_cursor().unwrap();
         out.set_cursor_position((3, 2)).unwrap();
+        Backend::flush(&mut out).unwrap();
         assert_eq!(wire.len(), before);
         // After another program used the terminal its state is unknown.
         out.clear().unwrap();
+        Backend::flush(&mut out).unwrap();
         out.set_cursor_position((3, 2)).unwrap();
+        Backend::flush(&mut out).unwrap();
         assert!(wire.0.borrow().ends_with(b"\x1b[3;4H"));
     }
 }

@@ -4,7 +4,7 @@ use super::color::Color;
 use super::contrast::{nearest, ratio, xterm_rgb};
 use super::palette::{Palette, Tone};
 
-/// Text colours with their backgrounds, and whether the text is unimportant: rules, zeros, missing values.
+/// Text colours with their backgrounds, and true for the least important text: rules, zeros, missing values.
 pub const PAIRS: &[(Tone, &[Tone], bool)] = {
     use Tone::{
         Accent, Bad, Closing, Faint, Good, Ground, Ink, Lifted, New, Opening, Serve, Soft, Surface, Warn,
@@ -23,8 +23,8 @@ pub const PAIRS: &[(Tone, &[Tone], bool)] = {
     ]
 };
 
-/// Pairs with too little contrast at this depth: text needs 4.5, unimportant text 3 (WCAG 2.2, 1.4.3 and 1.4.11); in a
-/// high-contrast palette 7 and 4.5 (1.4.6).
+/// Pairs with too little contrast at this depth: text needs 4.5 (WCAG 2.2, 1.4.3); in a high-contrast palette 7 (1.4.6),
+/// and the least important text 4.5.
 pub fn faults(p: &Palette, depth: Color) -> Vec<String> {
     let shown = |t: Tone| match depth {
         Color::Indexed => xterm_rgb(nearest(p.rgb(t))),
@@ -33,8 +33,7 @@ pub fn faults(p: &Palette, depth: Color) -> Vec<String> {
     let mut out = Vec::new();
     for (text, grounds, quiet) in PAIRS {
         let wanted = match (p.high, quiet) {
-            (false, true) => 3.0,
-            (false, false) | (true, true) => 4.5,
+            (false, _) | (true, true) => 4.5,
             (true, false) => 7.0,
         };
         for ground in *grounds {
@@ -59,8 +58,10 @@ pub fn true_color_faults(p: &Palette) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tui::theme::Theme;
     use crate::tui::theme::contrast::is_dark;
-    use crate::tui::theme::palette::{PALETTES, SIXTEEN_VGA};
+    use crate::tui::theme::palette::{PALETTES, SIXTEEN_VGA, SIXTEEN_XTERM_VTE};
+    use ratatui::style::Modifier;
 
     #[test]
     fn palettes_have_sufficient_contrast() {
@@ -73,17 +74,52 @@ mod tests {
 
     #[test]
     fn sixteen_color_palettes_have_sufficient_contrast() {
-        // With the console's colours, which are the darkest in use; default background either way.
+        // With the colours of the console, of xterm and of VTE, on the darkest or the lightest background.
         for p in PALETTES {
             let ground = if is_dark(p.rgb(Tone::Ground)) { 0 } else { 0x00ff_ffff };
-            for (t, grounds, quiet) in PAIRS {
+            for t in Tone::ALL {
                 let Some(i) = p.sixteenth(*t) else { continue };
-                for g in grounds.iter().filter(|g| matches!(g, Tone::Ground | Tone::Surface)) {
-                    let under = p.sixteenth(*g).map_or(ground, |i| SIXTEEN_VGA[i]);
-                    let r = ratio(SIXTEEN_VGA[i], under);
-                    let wanted = if *quiet { 2.8 } else { 4.5 };
-                    assert!(r >= wanted, "{}: {} on {}: {r:.1}", p.name, t.name(), g.name());
+                for colors in [&SIXTEEN_VGA, &SIXTEEN_XTERM_VTE[0], &SIXTEEN_XTERM_VTE[1]] {
+                    let r = ratio(colors[i], ground);
+                    assert!(r >= 4.5, "{}: {}: {:06x}: {r:.1}", p.name, t.name(), colors[i]);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn levels_differ_by_more_than_hue() {
+        for p in PALETTES {
+            for depth in [Color::True, Color::Indexed, Color::Basic, Color::None] {
+                for painted in [false, true] {
+                    let t = Theme::new(p, depth, painted);
+                    let looks = [t.good, t.warn, t.bad].map(|s| s.add_modifier);
+                    assert!(looks[0] != looks[1] && looks[1] != looks[2], "{} {depth:?}", p.name);
+                    assert_eq!(looks[0], Modifier::empty());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_background_is_painted_or_left_to_the_terminal() {
+        for p in PALETTES {
+            for depth in [Color::True, Color::Indexed] {
+                let t = Theme::new(p, depth, true);
+                let depth = depth.least(p.most);
+                assert_eq!(
+                    t.ground.bg.is_some() && t.ground.fg.is_some(),
+                    depth < Color::Basic,
+                    "{}",
+                    p.name
+                );
+            }
+            // Of sixteen colours none is readable on black and on white.
+            let t = Theme::new(p, Color::Basic, true);
+            for style in
+                [t.text, t.dim, t.faint, t.accent, t.good, t.warn, t.bad, t.serve, t.select, t.tab, t.window]
+            {
+                assert_eq!((style.fg, style.bg), (None, None), "{}", p.name);
             }
         }
     }

@@ -5,6 +5,8 @@
 pub struct Glyphs {
     /// True if only ASCII is allowed.
     pub ascii: bool,
+    /// True if gauges and sparklines are drawn.
+    pub moving: bool,
     /// An expanded group.
     pub open: &'static str,
     /// A collapsed group.
@@ -64,6 +66,7 @@ pub struct Glyphs {
 /// Glyphs for UTF-8 terminals.
 pub const UNICODE: Glyphs = Glyphs {
     ascii: false,
+    moving: true,
     open: "▾",
     closed: "▸",
     up: "▲",
@@ -96,6 +99,7 @@ pub const UNICODE: Glyphs = Glyphs {
 /// Glyphs for all other terminals.
 pub const ASCII: Glyphs = Glyphs {
     ascii: true,
+    moving: true,
     open: "-",
     closed: "+",
     up: "^",

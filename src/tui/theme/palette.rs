@@ -66,12 +66,12 @@ pub struct Palette {
     pub high: bool,
 }
 
-/// For a dark background. Neither blue nor dark grey is readable on every black.
+/// For a dark background. Neither blue nor dark grey is readable on every black; less important text is dim.
 const DARK_16: [Option<u8>; N] = [
     None,
     None,
-    Some(7),
-    Some(8),
+    None,
+    None,
     None,
     None,
     None,
@@ -81,25 +81,11 @@ const DARK_16: [Option<u8>; N] = [
     Some(13),
     Some(14),
     Some(6),
-    Some(7),
+    None,
 ];
-/// For a light background. Green, cyan and yellow are not readable on white.
-const LIGHT_16: [Option<u8>; N] = [
-    None,
-    None,
-    Some(8),
-    Some(8),
-    None,
-    None,
-    None,
-    Some(4),
-    None,
-    Some(3),
-    Some(1),
-    Some(4),
-    Some(5),
-    Some(8),
-];
+/// For a light background. Green, cyan, yellow and the bright ones are not readable on white.
+const LIGHT_16: [Option<u8>; N] =
+    [None, None, None, None, None, None, None, Some(4), None, Some(5), Some(1), Some(4), None, None];
 
 const fn palette(
     name: &'static str,
@@ -118,22 +104,32 @@ const fn palette(
 #[rustfmt::skip]
 pub static PALETTES: &[Palette] = &[
     palette("dark", "for a dark background", DARK_16, Color::True, false, [
-        0x0010_1114, 0x00e3_e7ee, 0x0093_9bab, 0x006b_7382, 0x001c_2129, 0x002b_3544, 0x0017_2c22,
+        0x0010_1114, 0x00e3_e7ee, 0x00a4_acbb, 0x0088_909f, 0x001c_2129, 0x002b_3544, 0x0017_2c22,
         0x0056_b6f0, 0x0077_c488, 0x00e5_b567, 0x00f4_7c83, 0x0086_abf8, 0x0055_c8c4, 0x00b0_a4d6]),
     palette("light", "for a light background", LIGHT_16, Color::True, false, [
-        0x00fb_fbfa, 0x0020_242b, 0x0056_5e6b, 0x0074_7c88, 0x00ee_f0f3, 0x00d5_e3f7, 0x00df_f3e2,
+        0x00fb_fbfa, 0x0020_242b, 0x004a_525e, 0x005f_6773, 0x00ee_f0f3, 0x00d5_e3f7, 0x00df_f3e2,
         0x0007_58b0, 0x001a_6334, 0x0070_4600, 0x00ad_1a2d, 0x002c_3ba6, 0x0000_606e, 0x0064_2f86]),
     palette("high-contrast", "maximum contrast", DARK_16, Color::True, true, [
         0x0000_0000, 0x00ff_ffff, 0x00e2_e2e2, 0x00b4_b4b4, 0x001c_1c1c, 0x0000_2f6c, 0x0000_3314,
         0x005f_d7ff, 0x007d_ff8a, 0x00ff_e14d, 0x00ff_b0a8, 0x00b4_cdff, 0x0066_fff0, 0x00e4_c8ff]),
     palette("color-blind", "for color-blind users, dark background", DARK_16, Color::True, false, [
-        0x0010_1114, 0x00e3_e7ee, 0x0093_9bab, 0x006b_7382, 0x001c_2129, 0x002b_3544, 0x0012_2a3a,
+        0x0010_1114, 0x00e3_e7ee, 0x00a4_acbb, 0x0088_909f, 0x001c_2129, 0x002b_3544, 0x0012_2a3a,
         0x0056_b4e9, 0x0064_b0f2, 0x00f0_e442, 0x00ff_8a3c, 0x00b9_c7e8, 0x0043_cfae, 0x00d8_9bc2]),
     palette("color-blind-light", "for color-blind users, light background", LIGHT_16, Color::True, false, [
-        0x00fb_fbfa, 0x0020_242b, 0x0056_5e6b, 0x0074_7c88, 0x00ee_f0f3, 0x00d5_e3f7, 0x00dc_ecfa,
+        0x00fb_fbfa, 0x0020_242b, 0x004a_525e, 0x005f_6773, 0x00ee_f0f3, 0x00d5_e3f7, 0x00dc_ecfa,
         0x0000_5a94, 0x0000_5fae, 0x006b_4e00, 0x00b0_0060, 0x003d_4a6b, 0x0000_634d, 0x0084_2f68]),
     palette("16", "the sixteen colors of the terminal", DARK_16, Color::Basic, false, [0; N]),
     palette("mono", "no color: bold, underlined, reversed", DARK_16, Color::None, false, [0; N]),
+];
+
+/// The sixteen colours of xterm (`XTerm-col.ad`) and of VTE.
+#[cfg(test)]
+#[rustfmt::skip]
+pub(crate) const SIXTEEN_XTERM_VTE: [[u32; 16]; 2] = [
+    [0x0000_0000, 0x00cd_0000, 0x0000_cd00, 0x00cd_cd00, 0x0000_00ee, 0x00cd_00cd, 0x0000_cdcd, 0x00e5_e5e5,
+     0x007f_7f7f, 0x00ff_0000, 0x0000_ff00, 0x00ff_ff00, 0x005c_5cff, 0x00ff_00ff, 0x0000_ffff, 0x00ff_ffff],
+    [0x0000_0000, 0x00c0_1c28, 0x0026_a269, 0x00a2_734c, 0x0012_488b, 0x00a3_47ba, 0x002a_a1b3, 0x00d0_cfcc,
+     0x005e_5c64, 0x00f6_6151, 0x0033_da7a, 0x00e9_ad0c, 0x002a_7bde, 0x00c0_61cb, 0x0033_c7de, 0x00ff_ffff],
 ];
 
 /// The sixteen colours of the Linux console (`drivers/tty/vt/vt.c`).
