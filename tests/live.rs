@@ -58,6 +58,8 @@ mod forwards;
 mod habits;
 #[path = "live/holders.rs"]
 mod holders;
+#[path = "live/hostile.rs"]
+mod hostile;
 #[path = "live/limits.rs"]
 mod limits;
 #[path = "live/netns.rs"]
@@ -183,6 +185,9 @@ const CASES: &[Case] = cases! {
     Root netns ["python3", "setpriv", "unshare"] {
         namespaces_without_a_process_are_read
         namespace_of_visible_and_hidden_processes_is_one
+    }
+    Root hostile ["nft", "setpriv", "unshare"] {
+        namespace_of_another_user_delays_no_forwards
     }
     Root packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {
         kube_proxy_with_2_to_50_endpoints_sends_packets_to_the_target_of_forwards

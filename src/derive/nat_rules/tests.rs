@@ -246,6 +246,46 @@ fn lookups_in_a_large_set_cost_one_step_each() {
     );
 }
 
+/// Anybody can create a namespace: what they put into it neither costs more than a share nor hides the rules of others.
+#[test]
+fn other_namespaces_have_limits_of_their_own() {
+    let keys = |i: u16| Element {
+        key: [i.to_be_bytes(), [0; 2], i.to_be_bytes(), [0; 2]].concat().into(),
+        ..Element::default()
+    };
+    let big =
+        Set { name: "s".into(), key_len: 8, elements: (1..=4000).map(keys).collect(), ..Set::default() };
+    let rule = |handle: u64| {
+        let saddr =
+            Expr::Payload { dreg: Some(8), base: Some(1), offset: Some(12), len: Some(4), sreg: None };
+        let port = Expr::Payload { dreg: Some(9), base: Some(2), offset: Some(2), len: Some(2), sreg: None };
+        let lookup = Expr::Lookup { set: Some("s".into()), sreg: Some(8), dreg: None, flags: None };
+        let to = value(&[10, 0, (handle >> 8) as u8, handle as u8]);
+        Rule {
+            handle,
+            expressions: vec![
+                saddr,
+                port,
+                lookup,
+                Expr::Immediate { dreg: Some(1), data: Some(to) },
+                dnat(1),
+            ],
+        }
+    };
+    let mut all = ruleset(vec![base(vec![rule(1)])], vec![big.clone()]);
+    for netns in 1..=8 {
+        let other = ruleset(vec![base((0..1000).map(rule).collect())], vec![big.clone()]);
+        all.nft.extend(other.nft.into_iter().map(|r| Ruleset { netns, ..r }));
+    }
+    let sample = sample(all);
+    let (rules, faults) = evaluate(&sample, sample.netfilter.as_ref().unwrap());
+    let of = |netns: u16| rules.iter().filter(|r| r.netns == netns).count();
+    assert_eq!(of(0), 4000, "all of its own");
+    assert!((1..=8).all(|n| of(n) <= OTHER_ROWS), "each");
+    assert!(rules.len() <= 4000 + ALL_ROWS, "{}", rules.len());
+    assert!(faults.iter().any(|f| f.detail.contains("not all were evaluated")));
+}
+
 #[test]
 fn chain_that_jumps_to_itself_terminates() {
     let jump = |to: &str| Expr::Immediate {
