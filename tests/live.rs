@@ -58,8 +58,10 @@ mod forwards;
 mod habits;
 #[path = "live/holders.rs"]
 mod holders;
-#[path = "live/hostile.rs"]
-mod hostile;
+#[path = "live/hostile_names.rs"]
+mod hostile_names;
+#[path = "live/hostile_rules.rs"]
+mod hostile_rules;
 #[path = "live/limits.rs"]
 mod limits;
 #[path = "live/netns.rs"]
@@ -153,6 +155,7 @@ const CASES: &[Case] = cases! {
     }
     User act [] {
         closing_one_connection_leaves_the_other
+        reused_pid_keeps_its_limit_and_gets_no_signal
     }
     User forwards ["ip", "nft", "iptables-nft", "iptables-legacy", "conntrack", "socat", "perl", "setpriv"] {
         rules_of_nft_and_iptables_match_nft_and_conntrack
@@ -179,6 +182,11 @@ const CASES: &[Case] = cases! {
         fish_completes_values
         zsh_loads_the_completion
     }
+    Root hostile_names ["bash", "fish", "zsh", "mount"] {
+        bash_inserts_hostile_names_as_one_word
+        zsh_inserts_hostile_names_as_one_word
+        fish_inserts_hostile_names_as_one_word
+    }
     Root fields ["perl", "setpriv"] {
         bpf_maps_of_a_socket_have_id_and_size
     }
@@ -186,7 +194,7 @@ const CASES: &[Case] = cases! {
         namespaces_without_a_process_are_read
         namespace_of_visible_and_hidden_processes_is_one
     }
-    Root hostile ["nft", "setpriv", "unshare"] {
+    Root hostile_rules ["nft", "setpriv", "unshare"] {
         namespace_of_another_user_delays_no_forwards
     }
     Root packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Most rows of the namespace of this process.
 const OWN_ROWS: usize = 100_000;
 /// Work for the namespace of this process.
-const OWN_LIMITS: Limits = Limits { steps: 8_000_000, work: 32_000_000 };
+const OWN_LIMITS: Limits = Limits { steps: 8_000_000, work: 8_000_000 };
 /// Most rows of another namespace: any user can create one and fill it.
 const OTHER_ROWS: usize = 10_000;
 /// Most rows of all other namespaces.
