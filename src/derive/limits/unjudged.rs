@@ -2,8 +2,11 @@
 //! exist here, such as conntrack without its module, is none of them.
 
 use super::context::Context;
+use crate::derive::processes::LEAK_S;
 use crate::model::limit::{LimitKind, NetCounters, Unjudged, UnjudgedPart};
-use crate::model::{Backend, FaultKind, FaultSubject, Missing, Proto, State};
+use crate::model::snapshot::SocketFacts;
+use crate::model::state_age::in_state;
+use crate::model::{Backend, FaultKind, FaultSubject, Missing, Proto, Socket, State};
 use std::collections::BTreeMap;
 
 /// Kinds counted over sockets.
@@ -148,15 +151,28 @@ fn processes(c: &Context<'_>, add: &mut Add<'_>) {
             why.reason(),
         );
     }
-    let is_hidden = |(s, f): &(&crate::model::Socket, &crate::model::snapshot::SocketFacts)| {
+    let is_hidden = |(s, f): &(&Socket, &SocketFacts)| {
         s.state == State::CloseWait
-            && matches!(f.owner_missing, Some(Missing::NotPermitted | Missing::NoVisibleProcess))
+            && match f.owner_missing {
+                Some(Missing::NotPermitted) => true,
+                // The process of a young one has exited since the sockets were read, or is in the middle of an exec.
+                Some(Missing::NoVisibleProcess) => may_leak(c, s, f),
+                _ => false,
+            }
     };
     let hidden = c.sockets.iter().zip(c.facts).filter(is_hidden).count();
     if hidden > 0 {
         let n = u32::try_from(hidden).unwrap_or(u32::MAX);
         add(&[LimitKind::CloseWait], UnjudgedPart::Sockets(n), "their process is hidden");
     }
+}
+
+/// True unless a connection is known to be in `CLOSE_WAIT` for less time than a leak takes.
+fn may_leak(c: &Context<'_>, s: &Socket, f: &SocketFacts) -> bool {
+    let attrs = c.sample.attrs_of(s);
+    let (secs, is_least) = in_state(f, s, attrs, c.sample.at.boot_ns);
+    let is_reported = attrs.tcp_info().is_some_and(|t| t.last_ack_recv_ms().is_some());
+    secs >= LEAK_S || is_least && !is_reported
 }
 
 /// Counters and sysctls of one network namespace.
