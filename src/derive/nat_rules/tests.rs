@@ -246,7 +246,7 @@ fn lookups_in_a_large_set_cost_one_step_each() {
     );
 }
 
-/// Anybody can create a namespace: what they put into it neither costs more than a share nor hides the rules of others.
+/// Every user can create a namespace: its rules neither cost more than a share nor hide the rules of others.
 #[test]
 fn other_namespaces_have_limits_of_their_own() {
     let keys = |i: u16| Element {
