@@ -163,9 +163,11 @@ const CASES: &[Case] = cases! {
         rules_of_iptables_legacy_are_numbered_as_iptables_does
         proxy_has_its_target_and_its_client
     }
-    User chains ["ip", "nft", "socat", "perl", "busybox"] {
+    User chains ["ip", "nft", "iptables-nft", "iptables-legacy", "socat", "perl", "busybox"] {
         rules_with_conditions_state_them
         forwards_in_a_row_lead_from_the_first_client_to_the_last_server
+        rules_of_nft_and_legacy_are_the_same_rows
+        rules_with_clients_are_reachable_and_unevaluated_conditions_are_named
     }
     User packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {
         random_rulesets_send_packets_to_the_target_of_forwards

@@ -108,3 +108,40 @@ fn late(known: &Known, name: &str, sample: &mut Sample) -> Option<nft::Ruleset> 
     sample.faults.add(FaultKind::Deferred, FaultSubject::NftRules, detail);
     known.rules.as_ref().map(|r| r.0.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Backend, BackendInfo, Stamp, Wants};
+    use std::sync::Arc;
+
+    fn sample(boot_s: u64) -> Sample {
+        let info = Arc::new(BackendInfo { backend: Backend::Script, reason: String::new() });
+        let at = Stamp { boot_ns: boot_s * 1_000_000_000, unix_ns: 0 };
+        Sample::empty(at, "x".into(), info, Wants::default())
+    }
+
+    #[test]
+    fn late_namespace_keeps_its_rules_with_their_age() {
+        let (rules, mut now) = (nft::Ruleset { netns: 3, tables: Vec::new() }, sample(39));
+        let known = Known { rules: Some((rules.clone(), 5_000_000_000)), ..Known::default() };
+        assert_eq!(late(&known, "web", &mut now), Some(rules));
+        assert_eq!(late(&Known::default(), "new", &mut now), None);
+        let details: Vec<&str> = now.faults.iter().map(|f| f.detail.as_str()).collect();
+        assert!(
+            details[0].starts_with("web: ") && details[0].ends_with("those shown are 34 s old"),
+            "{details:?}"
+        );
+        assert!(now.faults.iter().all(|f| f.kind == FaultKind::Deferred));
+    }
+
+    #[test]
+    fn other_namespaces_of_a_poll_share_their_time() {
+        let mut reader = Reader::default();
+        assert!(!reader.budget(1, &sample(10)).is_spent());
+        reader.poll = Some((10_000_000_000, Instant::now()));
+        assert!(reader.budget(2, &sample(10)).is_spent());
+        assert!(!reader.budget(0, &sample(10)).is_spent(), "not that of this process");
+        assert!(!reader.budget(2, &sample(11)).is_spent(), "the next poll");
+    }
+}
