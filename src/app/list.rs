@@ -190,7 +190,7 @@ fn read_errors(snap: &Snapshot, interactive: bool) -> Vec<String> {
         out.extend(hidden(snap).into_iter().map(|h| escape(&h.summary).into_owned()));
     }
     let shown = |f: &&Fault| match f.kind {
-        FaultKind::Malformed | FaultKind::Failed => true,
+        FaultKind::Malformed | FaultKind::Failed | FaultKind::NotCaptured => true,
         // Without a detail it is covered by `hidden`.
         FaultKind::NotPermitted => interactive && !f.detail.is_empty(),
         FaultKind::Namespace => false,

@@ -57,17 +57,23 @@ pub(super) fn unjudged(c: &Context<'_>) -> Vec<Unjudged> {
     for n in &counters.nets {
         namespace(n, &mut add);
     }
-    if let Some(why) = &counters.sysctl_unread {
-        let no = |v: Option<u64>| v.is_none();
-        let s = &c.sample.system;
-        for (kind, missing) in [
-            (LimitKind::Files, no(s.files_open) || no(s.files_max)),
-            (LimitKind::Threads, no(counters.threads) || no(counters.pid_max.or(counters.threads_max))),
-            (LimitKind::InotifyInstances, no(counters.inotify_instances_max)),
-            (LimitKind::InotifyWatches, no(counters.inotify_watches_max)),
-        ] {
-            if missing {
-                add(&[kind], UnjudgedPart::All, why);
+    let s = &c.sample.system;
+    let threads_max = counters.pid_max.or(counters.threads_max);
+    for (kind, value, file) in [
+        (LimitKind::Files, s.files_open, "fs/file-nr"),
+        (LimitKind::Files, s.files_max, "fs/file-max"),
+        (LimitKind::Threads, counters.threads, "../loadavg"),
+        (LimitKind::Threads, threads_max, "kernel/pid_max"),
+        (LimitKind::InotifyInstances, counters.inotify_instances_max, "fs/inotify/max_user_instances"),
+        (LimitKind::InotifyWatches, counters.inotify_watches_max, "fs/inotify/max_user_watches"),
+    ] {
+        match &counters.sysctl_unread {
+            _ if value.is_some() => {}
+            Some(why) => add(&[kind], UnjudgedPart::All, why),
+            // One file of a captured tree.
+            None => {
+                let file = file.strip_prefix("../").map_or_else(|| format!("sys/{file}"), str::to_owned);
+                add(&[kind], UnjudgedPart::All, &format!("/proc/{file} could not be read"));
             }
         }
     }
@@ -98,6 +104,9 @@ fn socket_faults(c: &Context<'_>, add: &mut Add<'_>) {
             // Protocols that this kernel lacks have no sockets; TCP and UDP are never missing.
             FaultSubject::Dump { proto: Proto::Unix, .. } if f.kind.hides_data() => {
                 add(&[LimitKind::Accept], UnjudgedPart::All, &f.to_string());
+            }
+            FaultSubject::Captured(_) if f.subject.is_sockets() => {
+                add(SOCKETS, UnjudgedPart::All, &f.to_string());
             }
             FaultSubject::Dump { proto: Proto::Tcp | Proto::Udp, .. }
             | FaultSubject::ProcNet(_)
@@ -134,7 +143,11 @@ fn processes(c: &Context<'_>, add: &mut Add<'_>) {
             // It has exited.
             Err(Missing::Gone | Missing::NotApplicable) => {}
             Err(why) => *counts.entry(*why).or_default() += 1,
-            Ok(u) if u.soft.is_none() => *counts.entry(Missing::NotPermitted).or_default() += 1,
+            Ok(u) if u.soft.is_none() => {
+                let captured = c.sample.faults.count(FaultKind::NotCaptured) > 0;
+                let why = if captured { Missing::NotReported } else { Missing::NotPermitted };
+                *counts.entry(why).or_default() += 1;
+            }
             Ok(_) => {}
         }
         if let Some(why) = p.fds_hidden.filter(|w| *w != Missing::Gone) {
