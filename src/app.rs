@@ -15,6 +15,7 @@ mod malloc_tuning;
 mod man;
 mod open_source;
 mod panic_report;
+mod poll_age;
 mod poller;
 mod print;
 mod reader;
@@ -22,11 +23,14 @@ mod reference;
 mod reverse_dns;
 mod screenshot;
 mod state_files;
+mod stdout_check;
 mod themes;
 mod watch;
 mod worker;
 
 use crate::cli::args::Command;
+use crate::cli::check::CheckOutput;
+use crate::cli::habits;
 use crate::cli::plan::What;
 use crate::cli::{Args, Plan, Settings, UsageError};
 use crate::collect::scenario::SCENARIOS;
@@ -110,7 +114,8 @@ fn run_args(args: Vec<OsString>) -> Result<ExitCode, String> {
     if completion::complete_for_shell(&args) {
         return Ok(ExitCode::SUCCESS);
     }
-    let args = match Args::try_parse_from(join_values(args)) {
+    let args = habits::translate(join_values(args)).map_err(|e| e.to_string())?;
+    let args = match Args::try_parse_from(args) {
         Ok(args) => args,
         Err(e) => return clap_error(&e),
     };
@@ -142,10 +147,12 @@ fn run_args(args: Vec<OsString>) -> Result<ExitCode, String> {
 /// Prints help and version as they are; any error is one line.
 fn clap_error(e: &clap::Error) -> Result<ExitCode, String> {
     if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        return Ok(match e.print() {
-            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(2),
-            _ => ExitCode::SUCCESS,
-        });
+        let printed =
+            if stdout_check::was_closed() { Err(rustix::io::Errno::BADF.into()) } else { e.print() };
+        return match printed {
+            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(RunError::stdout(e).to_string()),
+            _ => Ok(ExitCode::SUCCESS),
+        };
     }
     Err(usage_line(e))
 }
@@ -194,6 +201,10 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
             return dashboard::run(plan, list);
         }
         _ => plan.notes.iter().for_each(|note| print_error(note)),
+    }
+    let prints = !matches!(&plan.what, What::Check(c) if c.output == CheckOutput::Nothing);
+    if prints && stdout_check::was_closed() {
+        return Err(RunError::stdout(rustix::io::Errno::BADF.into()));
     }
     match &plan.what {
         What::Dashboard(list) | What::List(list) => list::run(plan, list),

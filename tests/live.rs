@@ -54,8 +54,12 @@ mod fields;
 mod findings;
 #[path = "live/forwards.rs"]
 mod forwards;
+#[path = "live/habits.rs"]
+mod habits;
 #[path = "live/holders.rs"]
 mod holders;
+#[path = "live/hostile_names.rs"]
+mod hostile_names;
 #[path = "live/limits.rs"]
 mod limits;
 #[path = "live/netns.rs"]
@@ -134,6 +138,9 @@ const CASES: &[Case] = cases! {
         random_sockets_match_ss_and_lsof
         ended_process_is_no_owner
     }
+    User habits ["ss", "netstat", "lsof"] {
+        command_lines_of_other_tools_select_their_rows
+    }
     User families ["ss"] {
         sockets_of_every_family_match_ss
     }
@@ -146,6 +153,7 @@ const CASES: &[Case] = cases! {
     }
     User act [] {
         closing_one_connection_leaves_the_other
+        reused_pid_keeps_its_limit_and_gets_no_signal
     }
     User forwards ["ip", "nft", "iptables-nft", "iptables-legacy", "conntrack", "socat", "perl", "setpriv"] {
         rules_of_nft_and_iptables_match_nft_and_conntrack
@@ -172,6 +180,11 @@ const CASES: &[Case] = cases! {
         fish_completes_values
         zsh_loads_the_completion
     }
+    Root hostile_names ["bash", "fish", "zsh", "mount"] {
+        bash_inserts_hostile_names_as_one_word
+        zsh_inserts_hostile_names_as_one_word
+        fish_inserts_hostile_names_as_one_word
+    }
     Root fields ["perl", "setpriv"] {
         bpf_maps_of_a_socket_have_id_and_size
     }
@@ -180,6 +193,8 @@ const CASES: &[Case] = cases! {
         namespace_of_visible_and_hidden_processes_is_one
     }
     Root packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {
+        kube_proxy_with_2_to_50_endpoints_sends_packets_to_the_target_of_forwards
+        many_services_of_kube_proxy_are_all_listed
         rulesets_of_programs_send_packets_to_the_target_of_forwards
     }
     Root tables ["python3"] {

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -253,4 +253,76 @@ fn setuid_program_does_not_start() {
     let out = world.run(&program, Some(USER), &["list".to_owned()]);
     assert!(out.starts_with("sockscope: sockscope must not be setuid or setgid"), "{out}");
     assert_eq!(out.lines().count(), 1, "{out}");
+}
+
+/// Everything below a folder: path, owner, and the text of files.
+fn contents(dir: &Path) -> Vec<(PathBuf, u32, String)> {
+    let mut out = Vec::new();
+    for entry in fs::read_dir(dir).unwrap().flatten() {
+        let meta = fs::symlink_metadata(entry.path()).unwrap();
+        let text = if meta.is_file() { fs::read_to_string(entry.path()).unwrap() } else { String::new() };
+        out.push((entry.path(), meta.uid(), text));
+        if meta.is_dir() {
+            out.extend(contents(&entry.path()));
+        }
+    }
+    out.sort();
+    out
+}
+
+#[test]
+fn root_writes_nothing_in_the_home_of_another_user() {
+    let Some(world) = World::new() else { return };
+    let target = world.dir.path().join("of-root");
+    fs::create_dir_all(&target).unwrap();
+    for file in ["history", "session.json"] {
+        fs::write(target.join(file), "").unwrap();
+    }
+    let setups =
+        ["an empty home", "folders of that user", "links to files of root", "a link to a folder of root"];
+    for setup in setups {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path();
+        let folders = [home.join(".config/sockscope"), home.join(".local/state/sockscope")];
+        if setup != "an empty home" {
+            for folder in &folders {
+                fs::create_dir_all(folder).unwrap();
+            }
+        }
+        if setup == "links to files of root" {
+            for file in ["history", "session.json"] {
+                symlink(target.join(file), folders[1].join(file)).unwrap();
+            }
+        }
+        if setup == "a link to a folder of root" {
+            for folder in &folders {
+                fs::remove_dir(folder).unwrap();
+                symlink(&target, folder).unwrap();
+            }
+        }
+        assert!(Command::new("chown").args(["-hR", &USER.to_string()]).arg(home).status().unwrap().success());
+        let before = contents(home);
+        let run = |args: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_sockscope"));
+            command.args(args).env("HOME", home).env_remove("XDG_CONFIG_HOME").env_remove("XDG_STATE_HOME");
+            command.output().unwrap()
+        };
+        let init = run(&["config", "--init"]);
+        let errors = String::from_utf8_lossy(&init.stderr).into_owned();
+        assert!(init.status.code() == Some(2) && errors.contains("belongs to another user"), "{errors}");
+        // A filter for the history, a saved view, and a session.
+        let home_text = home.to_str().unwrap();
+        let env = [("HOME", home_text), ("XDG_CONFIG_HOME", ""), ("XDG_STATE_HOME", "")];
+        let mut screen = Screen::sockscope(120, 36, &["--demo"], &env);
+        screen.shows("LISTEN");
+        screen.keys("/tcp\r");
+        screen.shows("tcp");
+        screen.keys("q");
+        assert_eq!(screen.ends(), 0);
+        assert_eq!(contents(home), before, "{setup}");
+    }
+    // What another user links does not lead root to a file of root's either.
+    let texts: Vec<_> = contents(&target).into_iter().map(|(path, _, text)| (path, text)).collect();
+    let empty = ["history", "session.json"].map(|file| (target.join(file), String::new()));
+    assert_eq!(texts, empty);
 }

@@ -1,7 +1,7 @@
 //! Opens the source of samples that the command line names.
 
 use super::exit_status::RunError;
-use crate::cli::{Plan, UsageError};
+use crate::cli::{Plan, UsageError, user_file};
 use crate::collect::scenario::{SCENARIOS, Scenario, ScenarioSource};
 use crate::collect::{Choice, Engines, Source};
 use crate::format::did_you_mean;
@@ -60,6 +60,7 @@ fn open_scenario(name: &str) -> Result<Scenario, UsageError> {
             names.join(", ")
         )));
     }
-    let text = std::fs::read_to_string(name).map_err(|e| UsageError(format!("--demo: read {name}: {e}")))?;
+    let text =
+        user_file::read(Path::new(name)).map_err(|e| UsageError(format!("--demo: read {name}: {e}")))?;
     Scenario::parse(&text).map_err(|e| UsageError(format!("--demo: {name}: {e}")))
 }

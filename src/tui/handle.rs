@@ -17,6 +17,7 @@ use crate::model::Snapshot;
 use crate::model::lang::tr;
 use crate::model::text::strip_os_error;
 use crate::msg;
+use crate::tui::terminal::backend::bounded;
 use crate::view::Line;
 use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEventKind};
 use ratatui::layout::{Rect, Size};
@@ -57,7 +58,7 @@ impl App {
             Event::Input(input) => self.input(input),
             Event::Fresh(latest) => {
                 if let Some(s) = latest.take() {
-                    self.failed = None;
+                    (self.failed, self.late) = (None, None);
                     if self.paused && self.snapshot.is_some() {
                         self.missed += 1;
                         self.paused_latest = Some(s);
@@ -66,6 +67,10 @@ impl App {
                     }
                 }
                 self.new_alerts()
+            }
+            Event::Late(age) => {
+                self.late = Some(age);
+                vec![]
             }
             Event::Failed(why) => {
                 self.failed = Some(strip_os_error(&why).into_owned());
@@ -145,6 +150,7 @@ impl App {
                 vec![]
             }
             Input::Resize(width, height) => {
+                let Size { width, height } = bounded(Size::new(width, height));
                 self.resize(Size { width, height });
                 vec![]
             }

@@ -144,6 +144,8 @@ impl Record {
 
 /// Records per read: the most the kernel returns at once.
 const RECORDS_PER_READ: usize = 1024;
+/// Least address space with which the program is loaded, bytes.
+const ADDRESS_SPACE_MIN: u64 = 1 << 30;
 
 /// Loaded program.
 pub(crate) struct Program(Ebpf);
@@ -221,6 +223,11 @@ fn check_permission() -> Result<(), String> {
     let have = capabilities(None).map_err(|e| reason("capabilities", &e))?.effective;
     if !have.contains(CapabilitySet::SYS_ADMIN) && !have.contains(needed) {
         return Err("requires CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN".to_owned());
+    }
+    // Types of the kernel and the loader take memory, and a failed allocation ends the program.
+    let address_space = rustix::process::getrlimit(rustix::process::Resource::As).current;
+    if address_space.is_some_and(|bytes| bytes < ADDRESS_SPACE_MIN) {
+        return Err("the address space is limited (RLIMIT_AS)".to_owned());
     }
     match std::fs::read_link("/proc/self/ns/user") {
         Ok(link) if link.as_os_str() != INITIAL_USER_NS => {
