@@ -66,7 +66,7 @@ const INSTEAD: &[(&str, &str)] = &[
     ("f8", noop("[ and ] scroll the details")),
 ];
 
-/// What to press instead of a key that has no command.
+/// Advice for a key that has no command.
 pub(super) fn instead(key: super::key::Key) -> Option<&'static str> {
     INSTEAD.iter().find(|(name, _)| super::key::parse(name) == Some(key)).map(|(_, text)| *text)
 }
