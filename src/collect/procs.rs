@@ -37,7 +37,7 @@
 //! | `take_startup_read`: the bpf read made while loading | new, denied | current | once |
 //! | `rescan_changed_fds`: the closed sockets' numbers and those above the highest | changed; current with closed sockets | current, or unchanged if the count does not match | processes of ≥ 64 sockets, a quarter of them closed, 3 attempts |
 //! | `scan_changed`: all descriptors, by bpf if that is cheaper | new, changed | current, denied | number of such processes |
-//! | `check_shown`: owners of the sample's sockets, if these are few: each known descriptor, and names | current | current | 2,000 sockets, 10 ms each |
+//! | `check_shown`: owners of the sample's sockets, if these are few: each known descriptor, and names | current | current | 2,000 sockets, 50 ms each |
 //! | `resolve_unowned`: processes that changed since the previous poll, then all | inode unowned | owned, unresolved, deferred | if a search of all took over 20 ms: a tenth of the time |
 //! | `round_robin_scan`: the least recently scanned | current | current | 2 s, within 10 to 100 ms per poll |
 //!

@@ -11,8 +11,8 @@ use rustc_hash::FxHashSet;
 
 /// Most sockets of a sample whose owners are checked in every poll: about 6 ms of work.
 const SOCKETS_MAX: usize = 2_000;
-/// Time a poll may spend on the descriptors, and on the names, nanoseconds.
-const BUDGET_NS: u64 = 10_000_000;
+/// Time a poll may spend on the descriptors, and on the names, nanoseconds; needed on a busy machine only.
+const BUDGET_NS: u64 = 50_000_000;
 
 impl FdScanner {
     /// Checks that the known descriptors of the sample's sockets still refer to them, scans the processes of which one does not,
