@@ -23,7 +23,7 @@ pub fn bounded(size: Size) -> Size {
 /// Back end that writes only changes.
 ///
 /// A frame is sent as one synchronised update, so it never appears half drawn; a frame without changes sends no bytes.
-/// After a frame the terminal is asked to answer (see [`super::link`]).
+/// After a frame the terminal is asked to answer (see [`mod@super::link`]).
 #[derive(Debug)]
 pub struct Frugal<W: Write> {
     out: W,
