@@ -5,6 +5,7 @@ mod alert_hooks;
 mod check;
 mod completion;
 mod config;
+mod confine;
 mod dashboard;
 mod environment;
 mod exit_status;
@@ -148,13 +149,26 @@ fn run_args(args: Vec<OsString>) -> Result<ExitCode, String> {
 fn clap_error(e: &clap::Error) -> Result<ExitCode, String> {
     if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let printed =
-            if stdout_check::was_closed() { Err(rustix::io::Errno::BADF.into()) } else { e.print() };
+            if stdout_check::was_closed() { Err(rustix::io::Errno::BADF.into()) } else { print_long(e) };
         return match printed {
             Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(RunError::stdout(e).to_string()),
             _ => Ok(ExitCode::SUCCESS),
         };
     }
     Err(usage_line(e))
+}
+
+/// Prints help or version; the long version with the sandbox of the running kernel.
+fn print_long(e: &clap::Error) -> io::Result<()> {
+    e.print()?;
+    // `-V` is one line.
+    let text = e.render().to_string();
+    if e.kind() == ErrorKind::DisplayVersion && text.lines().count() > 1 {
+        let mut out = io::stdout().lock();
+        writeln!(out, "sandbox: {} (--no-sandbox)", crate::sandbox::available())?;
+        out.flush()?;
+    }
+    Ok(())
 }
 
 /// The error of the parser in one line, a wrong value in the form of our own errors.
@@ -206,6 +220,7 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
     if prints && stdout_check::was_closed() {
         return Err(RunError::stdout(rustix::io::Errno::BADF.into()));
     }
+    confine::printing(plan);
     match &plan.what {
         What::Dashboard(list) | What::List(list) => list::run(plan, list),
         What::Check(check) => check::run(plan, check),
