@@ -38,6 +38,8 @@ pub struct Allowed {
     pub read: Vec<PathBuf>,
     /// Directories in which files are made, replaced and removed.
     pub write: Vec<PathBuf>,
+    /// Directories in which new files are made and nothing is read.
+    pub make: Vec<PathBuf>,
     /// TCP connections.
     pub tcp: bool,
 }
@@ -61,6 +63,7 @@ fn apply(allowed: &Allowed) -> Result<RestrictionStatus, RulesetError> {
         | AccessFs::MakeDir
         | AccessFs::RemoveFile
         | AccessFs::Refer;
+    let make = AccessFs::WriteFile | AccessFs::MakeReg | AccessFs::RemoveFile;
     let terminal = read | AccessFs::WriteFile | AccessFs::IoctlDev;
     let mut ruleset = Ruleset::default().handle_access(all)?;
     if !allowed.tcp {
@@ -72,6 +75,7 @@ fn apply(allowed: &Allowed) -> Result<RestrictionStatus, RulesetError> {
         .add_rules(path_beneath_rules(TERMINAL, terminal))?
         .add_rules(path_beneath_rules(&allowed.read, read))?
         .add_rules(path_beneath_rules(&allowed.write, write))?
+        .add_rules(path_beneath_rules(&allowed.make, make))?
         .restrict_self()
 }
 
@@ -105,13 +109,18 @@ mod tests {
     fn restricted_thread_opens_only_allowed_paths_and_no_connection() {
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str| dir.path().join(name);
-        for name in ["read", "write", "other"] {
+        for name in ["read", "write", "make", "other"] {
             fs::create_dir(file(name)).unwrap();
             fs::write(file(name).join("file"), "x").unwrap();
         }
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let allowed = Allowed { read: vec![file("read")], write: vec![file("write")], tcp: false };
+        let allowed = Allowed {
+            read: vec![file("read")],
+            write: vec![file("write")],
+            make: vec![file("make")],
+            tcp: false,
+        };
         let (tx, rx) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -124,6 +133,8 @@ mod tests {
                 assert!(fs::write(file("read").join("file"), "").is_err());
                 assert!(fs::write(file("write").join("new"), "").is_ok());
                 assert!(fs::rename(file("write").join("new"), file("write").join("file")).is_ok());
+                assert!(fs::write(file("make").join("new"), "").is_ok());
+                assert!(fs::read(file("make").join("file")).is_err());
                 assert!(fs::read(file("other").join("file")).is_err());
                 assert!(fs::read_dir("/").is_err());
                 assert!(std::process::Command::new("/bin/true").status().is_err(), "no program is run");

@@ -25,7 +25,7 @@ fn is_recorded(plan: &Plan) -> bool {
 pub(super) fn printing(plan: &Plan) {
     if is_recorded(plan) && !plan.settings.no_sandbox {
         // Names are resolved by the resolver of the system, which may connect by TCP.
-        let _ = restrict(&Allowed { read: sources(plan), write: vec![], tcp: plan.settings.resolve });
+        let _ = restrict(&Allowed { read: sources(plan), tcp: plan.settings.resolve, ..Allowed::default() });
     }
 }
 
@@ -56,10 +56,10 @@ pub(super) fn dashboard(plan: &Plan, stage: Stage) -> Option<String> {
     let files = [config, environment::history_file(), environment::session_file()];
     // Not a device such as /dev/null.
     let files = files.iter().flatten().filter(|f| f.is_file() || !f.exists());
-    let mut write: Vec<PathBuf> = files.flat_map(|f| directories(f)).collect();
+    let write = files.flat_map(|f| directories(f)).collect();
     // Exports are made in the current directory.
-    write.extend(std::env::current_dir());
-    Some(restrict(&Allowed { read: sources(plan), write, tcp: false }))
+    let make = std::env::current_dir().into_iter().collect();
+    Some(restrict(&Allowed { read: sources(plan), write, make, tcp: false }))
 }
 
 /// Directory in which a file is written: the nearest one that exists, but not all of the system, and that of the file to which

@@ -92,13 +92,13 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
         },
     )
     .map_err(cannot("start the collector thread"))?;
-    let arranger =
-        start_arranger(events.clone(), arranger_failed).map_err(cannot("start the arranging thread"))?;
     let (history, replies) = (environment::history_file(), events.clone());
     let prober = start_prober(is_live(plan), events.clone()).map_err(cannot("start the probing thread"))?;
     let config = plan.config_file.clone().or_else(environment::config_file);
     sandbox = sandbox.or_else(|| confine::dashboard(plan, Stage::AfterCollector));
     app.set_sandbox(sandbox);
+    let arranger =
+        start_arranger(events.clone(), arranger_failed).map_err(cannot("start the arranging thread"))?;
     let guard = terminal::Guard::enter().map_err(cannot("set up the terminal"))?;
     terminal::read_input(events, query_background).map_err(cannot("read the terminal"))?;
     let screen = Frugal::new(BufWriter::with_capacity(1 << 15, io::stdout()), !env.dumb());
