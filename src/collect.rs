@@ -6,6 +6,7 @@
 mod cgroups;
 mod containers;
 mod counters;
+mod net_root;
 pub(crate) mod netfilter;
 mod netlink;
 pub(crate) mod netns;

@@ -28,7 +28,7 @@ use wait::until;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sockscope");
 
-/// Returns false, and says so, on a kernel without Landlock.
+/// Returns false, and reports it, on a kernel without Landlock.
 fn has_landlock() -> bool {
     let state = available();
     if !state.starts_with("Landlock") {
@@ -114,7 +114,7 @@ fn confined_dashboard_keeps_its_features() {
         s.shows("1 socket closed");
         assert_eq!(near.read(&mut [0]).map_err(|e| e.raw_os_error()), Err(Some(104)), "a RST");
         assert_eq!(far.write(b"x").map_err(|e| e.raw_os_error()), Err(Some(103)), "closed");
-        // The help says how it is confined.
+        // The help shows how it is confined.
         s.keys("?");
         s.keys("/Sandbox");
         s.shows("Landlock ABI");
