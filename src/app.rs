@@ -160,6 +160,11 @@ fn clap_error(e: &clap::Error) -> Result<ExitCode, String> {
     Err(usage_line(e))
 }
 
+/// Line of the version about the sandbox of the running kernel.
+fn sandbox_line() -> String {
+    format!("sandbox: {} (--no-sandbox)\n", crate::sandbox::available())
+}
+
 /// Prints help or version; the long version with the sandbox of the running kernel.
 fn print_long(e: &clap::Error) -> io::Result<()> {
     e.print()?;
@@ -167,7 +172,7 @@ fn print_long(e: &clap::Error) -> io::Result<()> {
     let text = e.render().to_string();
     if e.kind() == ErrorKind::DisplayVersion && text.lines().count() > 1 {
         let mut out = io::stdout().lock();
-        writeln!(out, "sandbox: {} (--no-sandbox)", crate::sandbox::available())?;
+        out.write_all(sandbox_line().as_bytes())?;
         out.flush()?;
     }
     Ok(())
@@ -239,7 +244,7 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
         What::Screenshot(shot) => screenshot::run(plan, shot),
         What::Kill(k) => kill::run(plan, k),
         What::Who(w) => who::run(plan, w),
-        What::Version => print(&Args::command().render_long_version()),
+        What::Version => print(&format!("{}{}", Args::command().render_long_version(), sandbox_line())),
         What::Man => print_bytes(&man::page().map_err(RunError::stdout)?),
         What::Reference => print(&reference::page()),
     }

@@ -200,6 +200,8 @@ fn version_names_the_sandbox_of_the_running_kernel() {
         let out = Command::new(PROGRAM).arg(arg).output().unwrap();
         String::from_utf8(out.stdout).unwrap()
     };
-    assert!(text("--version").contains(&format!("\nsandbox: {} (--no-sandbox)\n", available())));
+    for version in ["--version", "version"] {
+        assert!(text(version).contains(&format!("\nsandbox: {} (--no-sandbox)\n", available())), "{version}");
+    }
     assert_eq!(text("-V").lines().count(), 1);
 }

@@ -245,6 +245,25 @@ fn capped_program_closes_no_connection_of_another_user() {
 }
 
 #[test]
+fn capped_program_kills_nothing_of_another_user() {
+    let Some(world) = World::new() else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut far, _) = listener.accept().unwrap();
+    // The first signal that does nothing by default, so that the test would survive it.
+    for action in [&["--close"][..], &["--signal", "URG"]] {
+        let filter = format!("sport:{port} state:established");
+        let mut args = vec!["kill".to_owned(), "--config=/dev/null".to_owned(), "--yes".to_owned(), filter];
+        args.extend(action.iter().map(|a| (*a).to_owned()));
+        let out = world.run(&world.program, Some(USER), &args);
+        assert!(out.contains("not permitted"), "{action:?}: {out}");
+    }
+    near.write_all(b"x").unwrap();
+    far.read_exact(&mut [0]).unwrap();
+}
+
+#[test]
 fn setuid_program_does_not_start() {
     let Some(world) = World::new() else { return };
     let program = world.dir.path().join("setuid");
