@@ -87,6 +87,8 @@ pub struct App {
     pub(crate) dragging: bool,
     /// True if mouse capture is off.
     pub(crate) mouse_released: bool,
+    /// The key pressed last.
+    pub(crate) previous_key: Option<crossterm::event::KeyEvent>,
     /// True if the getting-started card is shown.
     pub(crate) greeting: bool,
 }
@@ -132,6 +134,7 @@ impl App {
             pane: (None, None),
             dragging: false,
             mouse_released: false,
+            previous_key: None,
             greeting: options.first,
             options,
         };
