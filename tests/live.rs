@@ -211,7 +211,7 @@ const CASES: &[Case] = cases! {
         process_without_its_main_thread_is_owner
         socket_registered_with_an_io_uring_has_an_owner
         socket_in_flight_has_the_reason
-        exchanged_sockets_have_their_owners_within_two_seconds
+        exchanged_sockets_have_their_owners_in_the_next_poll_or_within_two_seconds
     }
     RootHostPids owners [] {
         bpf_owners_under_churn_are_true
