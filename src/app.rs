@@ -23,6 +23,7 @@ mod print;
 mod reader;
 mod reference;
 mod reverse_dns;
+mod schema;
 mod screenshot;
 mod state_files;
 mod stdout_check;
@@ -247,6 +248,7 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
         What::Kill(k) => kill::run(plan, k),
         What::Who(w) => who::run(plan, w),
         What::Version => print(&format!("{}{}", Args::command().render_long_version(), sandbox_line())),
+        What::Schema => print(&schema::page()),
         What::Man => print_bytes(&man::page().map_err(RunError::stdout)?),
         What::Reference => print(&reference::page()),
     }
