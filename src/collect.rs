@@ -6,6 +6,8 @@
 mod cgroups;
 mod containers;
 mod counters;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub(crate) mod netfilter;
 mod netlink;
 pub(crate) mod netns;

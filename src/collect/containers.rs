@@ -4,6 +4,8 @@
 //! samples have the latest answer. Engines are queried again when a container starts or exits, and every few seconds while
 //! there are containers.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod http;
 mod response;
 #[cfg(test)]

@@ -3,6 +3,8 @@
 mod attrs;
 mod conntrack;
 mod cta;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod iptables_legacy;
 mod nft_ruleset;
 mod nfta;

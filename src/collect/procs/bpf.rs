@@ -40,6 +40,16 @@ const TARGET: &str = "task_file";
 const TYPES: [&str; 9] =
     ["task_struct", "pid", "upid", "file", "path", "dentry", "qstr", "inode", "super_block"];
 
+/// The subset for the program, of any bytes as BTF; a subset of the subset is the same.
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz_btf(bytes: &[u8]) {
+    let extract = |btf: &[u8]| btf_subset::extract(btf, &TYPES, &["bpf_iter_task_file"]);
+    if let Some(subset) = extract(bytes) {
+        assert!(subset.len() <= 2 * bytes.len());
+        assert!(extract(&subset).as_ref() == Some(&subset));
+    }
+}
+
 /// One descriptor: `struct record` of the program.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
