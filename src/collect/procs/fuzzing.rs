@@ -1,6 +1,6 @@
 //! Type information of a kernel from any bytes.
 
-/// The subset for the program, of this BTF; a subset of the subset is the same.
+/// The subset for the program, of this BTF.
 #[cfg(all(target_pointer_width = "64", target_endian = "little"))]
 pub(crate) fn btf(bytes: &[u8]) {
     super::bpf::fuzz_btf(bytes);
