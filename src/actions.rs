@@ -8,9 +8,12 @@ use crate::model::signal::SignalInfo;
 use crate::model::text::escape;
 use crate::model::{Namespace, ProcInfo, Socket};
 use crate::msg;
+use crate::privilege::is_from_file;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, pidfd_open, pidfd_send_signal, prlimit};
+use rustix::process::{
+    Pid, PidfdFlags, Resource, Rlimit, Signal, getuid, pidfd_open, pidfd_send_signal, prlimit,
+};
 use std::io;
 
 /// Reason an action failed.
@@ -57,7 +60,9 @@ const SET_LIMIT: &str = noop("set the fd limit of");
 /// The action that closes a socket, as errors name it.
 const CLOSE: &str = noop("close");
 
-/// A process pinned by a pidfd, so that its pid is not reused during an action.
+/// A process held by a pidfd. A signal through it never reaches another process. It does not keep the number from being
+/// reused: once the process has exited and been waited for, another one can have its pid. What takes a number
+/// (`prlimit(2)`) is therefore done between two checks of the start time.
 struct PinnedProcess {
     pid: Pid,
     pidfd: OwnedFd,
@@ -77,10 +82,8 @@ impl PinnedProcess {
             Ok(opened) => opened,
             Err(e) => return Err(Self::error(subject, noop("find"), e)),
         };
-        if procs::start_time_ns(process.pid) != Some(process.start_ns) {
-            return Err(ActionError::PidReused { subject });
-        }
-        Ok(Self { pid, pidfd, subject })
+        let target = Self { pid, pidfd, subject };
+        if is_same(process) { Ok(target) } else { Err(ActionError::PidReused { subject: target.subject }) }
     }
 
     fn error(subject: String, action: &'static str, e: Errno) -> ActionError {
@@ -93,6 +96,11 @@ impl PinnedProcess {
             e => ActionError::Io { action, subject, source: e.into() },
         }
     }
+}
+
+/// Returns true if the pid is still that of this process: same start time.
+fn is_same(process: &ProcInfo) -> bool {
+    procs::start_time_ns(process.pid) == Some(process.start_ns)
 }
 
 /// Sends a signal to a process.
@@ -109,9 +117,15 @@ pub fn set_fd_limit(process: &ProcInfo, (soft, hard): (u64, u64)) -> Result<(), 
     let target = PinnedProcess::open(process)?;
     let limit = |n: u64| (n != u64::MAX).then_some(n);
     let new = Rlimit { current: limit(soft), maximum: limit(hard) };
-    prlimit(Some(target.pid), Resource::Nofile, new)
-        .map_err(|e| PinnedProcess::error(target.subject, SET_LIMIT, e))
-        .map(|_| ())
+    match prlimit(Some(target.pid), Resource::Nofile, new) {
+        Ok(_) if is_same(process) => Ok(()),
+        Ok(before) => {
+            // The process exited in between. If another one has its pid by now, it gets its own limit back.
+            let _ = prlimit(Some(target.pid), Resource::Nofile, before);
+            Err(ActionError::PidReused { subject: target.subject })
+        }
+        Err(e) => Err(PinnedProcess::error(target.subject, SET_LIMIT, e)),
+    }
 }
 
 /// Closes a socket (`SOCK_DESTROY`, `sock_diag(7)`): the application gets `ECONNABORTED`, the peer a RST. Needs `CAP_NET_ADMIN`
@@ -121,6 +135,11 @@ pub fn close_socket(socket: &Socket, namespaces: &[Namespace]) -> Result<(), Act
     if !socket.proto.is_inet() || socket.id.kernel_cookie().is_none() {
         let reason = noop("only IP sockets read via sock_diag can be closed; signal the process instead");
         return Err(ActionError::Unsupported { subject, reason });
+    }
+    // The capability of the file is not the user's: `ss -K` would refuse this user too.
+    if is_from_file() && socket.uid != getuid().as_raw() {
+        let needs = noop("root, or the user of the socket");
+        return Err(ActionError::NotPermitted { action: CLOSE, subject, needs });
     }
     let closed = match namespaces.get(usize::from(socket.id.netns)) {
         Some(n) if socket.id.netns > 0 => {

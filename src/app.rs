@@ -15,6 +15,7 @@ mod malloc_tuning;
 mod man;
 mod open_source;
 mod panic_report;
+mod poll_age;
 mod poller;
 mod print;
 mod reader;
@@ -22,17 +23,21 @@ mod reference;
 mod reverse_dns;
 mod screenshot;
 mod state_files;
+mod stdout_check;
 mod themes;
 mod watch;
 mod worker;
 
 use crate::cli::args::Command;
+use crate::cli::check::CheckOutput;
+use crate::cli::habits;
 use crate::cli::plan::What;
 use crate::cli::{Args, Plan, Settings, UsageError};
 use crate::collect::scenario::SCENARIOS;
 use crate::diagnose::finding::FINDINGS;
 use crate::explain;
 use crate::format::did_you_mean;
+use crate::privilege;
 use crate::table::{TABLES, Table};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
@@ -94,19 +99,23 @@ fn join_values(args: Vec<OsString>) -> Vec<OsString> {
     out
 }
 
-/// Returns whether the word is digits and a unit: `2s`, `500ms`.
+/// Returns whether the word is digits and letters, as `2s` or `500ms`: a duration, or a mistyped one, which is no word of a filter
+/// that a user would begin with.
 fn is_duration(word: &str) -> bool {
     let unit = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-    unit.len() < word.len() && ["ms", "s", "m", "h"].contains(&unit)
+    let begins = word.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    begins && !unit.is_empty() && unit.chars().all(char::is_alphanumeric)
 }
 
 /// Runs a command line; an error is one line.
 fn run_args(args: Vec<OsString>) -> Result<ExitCode, String> {
+    privilege::reserve().map_err(|e| e.to_string())?;
     malloc_tuning::set_mmap_threshold();
     if completion::complete_for_shell(&args) {
         return Ok(ExitCode::SUCCESS);
     }
-    let args = match Args::try_parse_from(join_values(args)) {
+    let args = habits::translate(join_values(args)).map_err(|e| e.to_string())?;
+    let args = match Args::try_parse_from(args) {
         Ok(args) => args,
         Err(e) => return clap_error(&e),
     };
@@ -138,10 +147,12 @@ fn run_args(args: Vec<OsString>) -> Result<ExitCode, String> {
 /// Prints help and version as they are; any error is one line.
 fn clap_error(e: &clap::Error) -> Result<ExitCode, String> {
     if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        return Ok(match e.print() {
-            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(2),
-            _ => ExitCode::SUCCESS,
-        });
+        let printed =
+            if stdout_check::was_closed() { Err(rustix::io::Errno::BADF.into()) } else { e.print() };
+        return match printed {
+            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(RunError::stdout(e).to_string()),
+            _ => Ok(ExitCode::SUCCESS),
+        };
     }
     Err(usage_line(e))
 }
@@ -190,6 +201,10 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
             return dashboard::run(plan, list);
         }
         _ => plan.notes.iter().for_each(|note| print_error(note)),
+    }
+    let prints = !matches!(&plan.what, What::Check(c) if c.output == CheckOutput::Nothing);
+    if prints && stdout_check::was_closed() {
+        return Err(RunError::stdout(rustix::io::Errno::BADF.into()));
     }
     match &plan.what {
         What::Dashboard(list) | What::List(list) => list::run(plan, list),
@@ -251,6 +266,9 @@ mod tests {
             ("sockscope list -w 2s :443", "sockscope list -w=2s :443"),
             ("sockscope list --watch 500ms", "sockscope list --watch=500ms"),
             ("sockscope list --watch 443", "sockscope list --watch 443"),
+            ("sockscope list -w 10.0.0.1", "sockscope list -w 10.0.0.1"),
+            ("sockscope list -w 2x", "sockscope list -w=2x"),
+            ("sockscope list --watch 1min nginx", "sockscope list --watch=1min nginx"),
             ("sockscope list --timeout 2s", "sockscope list --timeout 2s"),
             ("sockscope -- --demo small", "sockscope -- --demo small"),
         ] {

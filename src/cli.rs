@@ -4,10 +4,14 @@
 pub mod args;
 pub mod check;
 pub mod config_file;
+pub mod equivalents;
 pub mod error;
+pub mod habits;
 pub mod list_plan;
 pub mod plan;
 pub mod settings;
+pub mod ss_flags;
+pub mod user_file;
 
 pub use args::Args;
 pub use error::UsageError;

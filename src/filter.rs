@@ -34,7 +34,7 @@ mod text_match;
 
 use crate::format::{Column, Kind, Needs, Role};
 use crate::model::{ProtoSet, Reads, Services, Snapshot, State, StateSet};
-use crate::table::Table;
+use crate::table::{Table, TableId};
 pub use error::{FilterError, Problem};
 pub use name::{Names, Saved, is_name, quote};
 use std::fmt;
@@ -76,6 +76,14 @@ impl Filter {
         let mut slots = 0;
         let node = expr.as_ref().map(|e| Arc::new(eval::ready(e, table, &mut slots)));
         Ok(Self { table, expr: expr.map(Arc::new), node, slots })
+    }
+
+    /// Filter of one condition of this one.
+    #[must_use]
+    pub fn part(&self, e: &Expr) -> Self {
+        let mut slots = 0;
+        let node = Some(Arc::new(eval::ready(e, self.table, &mut slots)));
+        Self { table: self.table, expr: Some(Arc::new(e.clone())), node, slots }
     }
 
     /// Table of the filter.
@@ -165,7 +173,7 @@ impl Filter {
             }
         }
         match &self.expr {
-            Some(e) if self.table.is_sockets() => named_protos(e),
+            Some(e) if matches!(self.table.id, TableId::Sockets | TableId::Ports) => named_protos(e),
             _ => ProtoSet::empty(),
         }
     }

@@ -67,6 +67,8 @@ pub mod model;
 #[cfg_attr(docsrs, doc(hidden))]
 pub mod output;
 #[cfg_attr(docsrs, doc(hidden))]
+pub mod privilege;
+#[cfg_attr(docsrs, doc(hidden))]
 pub mod sync;
 #[cfg_attr(docsrs, doc(hidden))]
 pub mod table;

@@ -43,12 +43,12 @@ pub use context::{Contexts, Label};
 pub use fault::{Fault, FaultKind, FaultSubject, Faults, Missing};
 pub use hosts::{HostName, Hosts};
 pub use limit::{
-    Alert, AlertRules, Counters, FullIn, Level, Limit, LimitKind, LimitSubject, NetCounters, SystemLimits,
-    UnixQueue, Unjudged, UnjudgedPart,
+    Alert, AlertRules, Counters, FullIn, Level, Limit, LimitKind, LimitSubject, ListenQueue, NetCounters,
+    SystemLimits, Unjudged, UnjudgedPart,
 };
 pub use nat::{Forward, ForwardKind, Forwards, Hooks};
 pub use netns::Netns;
-pub use process::{FdKind, FdKinds, FdTarget, FdUsage, Owner, ProcInfo, ProcUsage, Process};
+pub use process::{FdKind, FdKinds, FdTarget, FdUsage, Halted, Owner, ProcInfo, ProcUsage, Process};
 pub use proto::{Family, Proto};
 pub use sample::{
     Backend, BackendInfo, Flow, Namespace, Netfilter, OwnersBy, Privileges, Sample, Stamp, nft, xtables,

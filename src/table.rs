@@ -16,7 +16,7 @@ mod units;
 mod usage;
 
 use crate::format::{Column, Role};
-use crate::model::Snapshot;
+use crate::model::{Fault, FaultKind, Snapshot};
 pub use definition::{Grouping, Table, TableId};
 pub use error::{QueryError, columns};
 pub use forwards::FORWARDS;
@@ -55,6 +55,12 @@ pub fn table(name: &str) -> Option<&'static Table> {
 /// the kernel may report only port 80 of a container, which must not look like port 80 of the host.
 pub fn spans_namespaces(snap: &Snapshot) -> bool {
     snap.sockets().any(|s| s.id.netns != 0)
+}
+
+/// Read errors that may be the reason for missing sockets.
+fn unread_sockets(snap: &Snapshot) -> Vec<&Fault> {
+    let hides = |f: &&Fault| f.kind.hides_data() || f.kind == FaultKind::Unsupported;
+    snap.sample.faults.iter().filter(|f| f.subject.is_sockets()).filter(hides).collect()
 }
 
 /// The columns, with that of the network namespace if needed.

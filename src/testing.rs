@@ -66,6 +66,8 @@ pub(crate) fn process(pid: u32, comm: &str, uid: u32, open: u32, soft: u64) -> P
         }),
         fds_hidden: None,
         fd_targets: Arc::from([]),
+        halted: None,
+        freezer: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod arranged;
 pub mod group;
+mod no_match;
 pub mod preset;
 pub mod sort;
 pub mod summary;
@@ -13,6 +14,7 @@ use crate::model::Snapshot;
 use crate::table::Table;
 pub use arranged::{Arranged, Line};
 use group::GroupBy;
+pub use no_match::NoMatch;
 use sort::SortKey;
 use std::borrow::Cow;
 
@@ -88,7 +90,9 @@ impl View {
             Some(by) => group::arrange(&mut rows, snap, self.table, &self.sort, by),
             None => Vec::new(),
         };
-        Arranged { rows, groups, total: self.total(snap) }
+        let total = self.total(snap);
+        let no_match = rows.is_empty().then(|| Box::new(NoMatch::new(&self.filter, snap, total)));
+        Arranged { rows, groups, total, no_match }
     }
 }
 
@@ -204,6 +208,7 @@ mod tests {
             backlog: 10,
             fullest: None,
             drops: None,
+            sk_drops: None,
             processes: vec![0],
             scope: local.addr.scope(),
             rx: None,

@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 /// Each module and those that it may use.
 const LAYERS: &[(&str, &[&str])] = &[
     ("sync", &[]),
+    ("privilege", &[]),
     ("model", &[]),
     ("testing", &["model"]),
-    ("collect", &["model", "sync"]),
-    ("actions", &["model", "collect"]),
+    ("collect", &["model", "sync", "privilege"]),
+    ("actions", &["model", "collect", "privilege"]),
     ("format", &["model"]),
     ("derive", &["model"]),
     ("diagnose", &["model", "format"]),
@@ -29,8 +30,21 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "model", "sync", "collect", "actions", "derive", "format", "diagnose", "table", "explain",
-            "filter", "view", "output", "tui", "cli",
+            "model",
+            "sync",
+            "privilege",
+            "collect",
+            "actions",
+            "derive",
+            "format",
+            "diagnose",
+            "table",
+            "explain",
+            "filter",
+            "view",
+            "output",
+            "tui",
+            "cli",
         ],
     ),
 ];

@@ -54,6 +54,8 @@ mod fields;
 mod findings;
 #[path = "live/forwards.rs"]
 mod forwards;
+#[path = "live/habits.rs"]
+mod habits;
 #[path = "live/holders.rs"]
 mod holders;
 #[path = "live/limits.rs"]
@@ -133,6 +135,9 @@ const CASES: &[Case] = cases! {
         listener_shared_by_three_processes_has_three_owners
         random_sockets_match_ss_and_lsof
         ended_process_is_no_owner
+    }
+    User habits ["ss", "netstat", "lsof"] {
+        command_lines_of_other_tools_select_their_rows
     }
     User families ["ss"] {
         sockets_of_every_family_match_ss

@@ -50,3 +50,19 @@ fn manual_page_has_every_section_and_flag() {
         assert!(known.contains(&request), "{line}");
     }
 }
+
+#[test]
+fn equivalents_of_other_tools_are_in_help_manual_and_readme() {
+    let output = |arg: &str| {
+        let out = Command::new(env!("CARGO_BIN_EXE_sockscope")).arg(arg).output().unwrap();
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let readme = include_str!("../README.md");
+    let (help, man) = (output("--help"), output("man"));
+    for (line, habit) in sockscope::cli::equivalents::lines().zip(sockscope::cli::equivalents::HABITS) {
+        assert!(help.contains(&line), "help: {line}");
+        assert!(readme.contains(&line), "README: {line}");
+        assert!(man.contains(&habit.theirs.replace('-', "\\-")), "manual: {line}");
+    }
+    assert!(!output("-h").contains("netstat"), "only in the long help");
+}

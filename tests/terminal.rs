@@ -10,6 +10,8 @@ mod namespaces;
 #[allow(dead_code)]
 #[path = "pty/screen.rs"]
 mod screen;
+#[path = "pty/unread.rs"]
+mod unread;
 #[allow(dead_code)]
 #[path = "isolation/wait.rs"]
 mod wait;
@@ -20,6 +22,8 @@ use screen::Screen;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
+use unread::Unread;
 use wait::until;
 
 /// A listener opened by the test, and its port as on the screen.
@@ -83,6 +87,57 @@ fn closed_terminal_ends_the_dashboard() {
         let comm = || std::fs::read_to_string(format!("/proc/{pid}/comm"));
         let is_there = || comm().is_ok_and(|c| c.trim() == "sockscope") && !is_zombie(pid);
         until("its end", || (!is_there()).then_some(())).unwrap();
+    });
+}
+
+/// The dashboard filtered to a listener that is opened here, with other sockets that are not shown.
+fn unread(cols: u16, rows: u16) -> (Unread, TcpListener, String) {
+    let (l, at) = listener();
+    (Unread::start(cols, rows, &[&format!("port:{}", l.local_addr().unwrap().port())]), l, at)
+}
+
+#[test]
+fn signal_ends_a_dashboard_whose_terminal_is_not_read_within_a_second() {
+    isolated(|| {
+        for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+            let (mut t, _l, _) = unread(200, 60);
+            // Another screen each time, until the terminal takes no more.
+            let mut views = ["5", "6"].iter().cycle();
+            until("a blocked write", || {
+                t.keys(views.next().unwrap());
+                t.blocks_in_write().then_some(())
+            })
+            .unwrap();
+            let start = Instant::now();
+            t.signal(signal);
+            assert_eq!(t.ends(), 0, "{signal:?}");
+            // Half a second more for a busy machine.
+            let took = start.elapsed();
+            assert!(took < Duration::from_millis(1500), "{signal:?} took {took:?}");
+            assert!(t.has_session(), "{signal:?}: session saved");
+        }
+    });
+}
+
+#[test]
+fn closed_terminal_is_exit_0_with_the_session_saved() {
+    isolated(|| {
+        let (mut t, _l, at) = unread(120, 36);
+        t.reads_until(&at);
+        t.close();
+        assert_eq!(t.ends(), 0);
+        assert!(t.has_session());
+    });
+}
+
+#[test]
+fn largest_terminal_size_is_survived() {
+    isolated(|| {
+        let (mut t, _l, at) = unread(u16::MAX, u16::MAX);
+        t.reads_until(&at);
+        t.keys("q");
+        t.reads_until("\x1b[?1049l");
+        assert_eq!(t.ends(), 0);
     });
 }
 

@@ -115,6 +115,7 @@ fn usage_error_is_one_line_and_exit_2() {
             "--wait-for cannot be combined with --group-by",
         ),
         (&["list", "--watch=never"][..], "--watch"),
+        (&["list", "-w", "2x"][..], "--watch: invalid duration \"2x\""),
         (&["list", "--timeout", "1s"][..], "--timeout requires --watch or --wait-for"),
         (&["list", "--proc-root", "/no/such/dir"][..], "/no/such/dir: No such file"),
         (&["list", "--proc-root", "/dev/null"][..], "/dev/null"),
@@ -169,6 +170,34 @@ fn no_match_is_exit_1() {
         assert_eq!((out.status.code(), &out.stdout[..]), (Some(1), &b"[]\n"[..]));
         let out = words(&["list", "--wait-for", "pid:4294967295", "--timeout", "300ms"]);
         assert_eq!(out.status.code(), Some(1));
+    });
+}
+
+#[test]
+fn empty_result_has_its_reason_on_stderr() {
+    isolated(|| {
+        let _listener = std::net::TcpListener::bind("127.0.0.1:41777").unwrap();
+        for (line, want) in [
+            (&["list", "lport:41777", "state:close"][..], "none match state:closed; STATE has LISTEN 1"),
+            (&["list", "lport:41777", "state:close", "-f", "json"], "none match state:closed"),
+            (&["ports", "lport:9"], "none match local_port:9; PORT has 41777 1"),
+            (&["ports", "proto:unix"], "such listeners: sockscope list proto:unix state:listen"),
+            (&["processes", "comm=zzz"], "processes match the filter"),
+            (&["peers"], "no peers"),
+            (&["limits", "pct>100%"], "none match pct>100%; the highest % is "),
+            (&["list", "proto:vsock", "--backend", "proc"], "vsock: not listed by this backend"),
+            (&["list", "proto:raw", "--backend", "portable"], "raw: not listed by this backend"),
+            (
+                &["list", "--wait-for", "lport:9", "--timeout", "200ms"],
+                "none match local_port:9; LPORT has 41777 1",
+            ),
+        ] {
+            let out = words(line);
+            let stderr = String::from_utf8_lossy(&out.stderr);
+            assert_eq!(out.status.code(), Some(1), "{line:?}: {stderr}");
+            assert!(stderr.contains(want), "{line:?}: {stderr}");
+            assert!(stderr.lines().all(|l| l.starts_with("sockscope: ")), "{stderr}");
+        }
     });
 }
 
@@ -232,6 +261,10 @@ fn closed_pipe_is_exit_0() {
             &["list", "--columns", "all"][..],
             &["list", "--columns", "all", "--format", "json"],
             &["list", "--watch=100ms"],
+            // Nothing to write unless a socket opens or closes.
+            &["list", "--watch=1h"],
+            &["limits", "--watch=1h"],
+            &["list", "--watch=1h", "--format", "ndjson"],
         ] {
             let mut child =
                 sockscope().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -253,6 +286,129 @@ fn full_disk_is_an_error() {
         let out = sockscope().args(["processes", "--format", "csv"]).stdout(full).output().unwrap();
         assert_usage_error(&out, "/dev/full", "write standard output: No space left");
     });
+}
+
+/// Command lines of every kind of output.
+const OUTPUTS: &[&str] = &[
+    "list",
+    "list --format json",
+    "limits --watch=1h",
+    "processes --format csv",
+    "check",
+    "list -c help",
+    "explain",
+    "explain listen",
+    "man",
+    "reference",
+    "completions bash",
+    "config",
+    "screenshot --demo",
+    "--help",
+    "--version",
+];
+
+#[test]
+fn closed_or_full_standard_output_is_an_error() {
+    isolated(|| {
+        for (to, reason) in [(">&-", "Bad file descriptor"), (">/dev/full", "No space left on device")] {
+            for line in OUTPUTS {
+                let script = format!("exec \"$0\" {line} {to}");
+                let out = Command::new("sh")
+                    .args(["-c", &script, env!("CARGO_BIN_EXE_sockscope")])
+                    .env("XDG_CONFIG_HOME", "/nonexistent")
+                    .output()
+                    .unwrap();
+                if line.starts_with("check") {
+                    // Not 1 or 2, which are a warning and a critical limit.
+                    assert_eq!(out.status.code(), Some(3), "{script}");
+                } else {
+                    let want = format!("write standard output: {reason}");
+                    assert_usage_error(&out, &script, &want);
+                }
+            }
+        }
+        // No output, no error.
+        let quiet = ["-c", "exec \"$0\" check --quiet --allow-partial >&-", env!("CARGO_BIN_EXE_sockscope")];
+        let out = Command::new("sh").args(quiet).env("XDG_CONFIG_HOME", "/nonexistent").output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&out.stderr), "");
+    });
+}
+
+#[test]
+fn limited_address_space_aborts_nothing() {
+    isolated(|| {
+        for line in ["list", "list --owners bpf", "processes", "check", "forwards", "screenshot --keys 5"] {
+            let script = format!("ulimit -v 102400; exec \"$0\" {line} 2>&1");
+            let out = Command::new("sh")
+                .args(["-c", &script, env!("CARGO_BIN_EXE_sockscope")])
+                .env("XDG_CONFIG_HOME", "/nonexistent")
+                .output()
+                .unwrap();
+            let text = String::from_utf8_lossy(&out.stdout);
+            assert!(out.status.code().is_some_and(|c| c <= 3), "{line}: {:?} {text}", out.status);
+            assert!(!text.contains("allocation"), "{line}: {text}");
+        }
+    });
+}
+
+#[test]
+fn file_without_end_or_writer_is_refused_in_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    assert!(Command::new("mkfifo").arg(file("fifo")).status().unwrap().success());
+    std::fs::File::create(file("big")).unwrap().set_len(1 << 40).unwrap();
+    for (path, reason) in [
+        ("/dev/zero".to_owned(), "not a regular file"),
+        (file("fifo"), "not a regular file"),
+        (file("big"), "larger than 16 MiB"),
+    ] {
+        for option in ["--config", "--demo", "--theme"] {
+            let option = format!("{option}={path}");
+            assert_usage_error(&words(&["list", &option]), &option, reason);
+        }
+        let out = words(&["config", "--check", &format!("--config={path}")]);
+        assert_usage_error(&out, &path, reason);
+    }
+}
+
+/// Characters that a terminal may act on, or that change the order of what is shown.
+fn is_hostile(c: char) -> bool {
+    matches!(c, '\0'..='\u{9}' | '\u{b}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{202a}'..='\u{202e}')
+}
+
+#[test]
+fn hostile_names_are_escaped_in_json_of_check_and_in_config() {
+    isolated(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let name = "q\u{9b}2J\u{202e}x";
+        let program = dir.path().join(name);
+        std::fs::copy("/bin/sleep", &program).unwrap();
+        let mut child =
+            Command::new("prlimit").arg("--nofile=4:4").arg(&program).arg("1000").spawn().unwrap();
+        let out = until("the process", || {
+            let out = words(&["check", "-f", "json", "--warn", "50%", "--crit", "60%", "--allow-partial"]);
+            let text = String::from_utf8(out.stdout).unwrap();
+            text.contains("2J").then_some(text)
+        });
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let text = out.unwrap();
+        assert!(!text.contains(is_hostile), "{text:?}");
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(json.to_string().contains(name), "the name itself is kept: {json}");
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("c\u{9b}2J\u{202e}.toml");
+    let option = format!("--config={}", file.display());
+    std::fs::write(&file, "theme = \"light\" # \u{9b}2J\u{202e}\n").unwrap();
+    for args in [&["config", &option][..], &["config", "--check", &option]] {
+        let out = words(args);
+        let text = String::from_utf8(out.stdout).unwrap();
+        assert!(text.contains("2J") && !text.contains(is_hostile), "{args:?}: {text:?}");
+    }
+    std::fs::remove_file(&file).unwrap();
+    let text = String::from_utf8(words(&["config", "--init", &option]).stdout).unwrap();
+    assert!(text.contains("2J") && !text.contains(is_hostile), "{text:?}");
 }
 
 #[test]
@@ -330,7 +486,9 @@ fn mistyped_command_is_a_filter_with_a_note() {
         let out = words(args);
         let stderr = String::from_utf8(out.stderr).unwrap();
         match want {
-            Some(want) => assert!(stderr.contains(want) && stderr.lines().count() == 1, "{args:?}: {stderr}"),
+            Some(want) => {
+                assert!(stderr.lines().next().is_some_and(|l| l.contains(want)), "{args:?}: {stderr}");
+            }
             None => assert!(!stderr.contains("taken as"), "{args:?}: {stderr}"),
         }
     }

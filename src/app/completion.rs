@@ -90,6 +90,8 @@ fn filter_candidates(typed: &OsStr, table: &'static Table) -> Vec<CompletionCand
     found
         .items
         .into_iter()
+        // A shell would insert a line break or an escape sequence as it is, or in a quoting that an open quote ends.
+        .filter(|i| !i.text.chars().any(crate::model::text::is_hostile))
         .map(|i| {
             let help = crate::model::text::escape(&i.help).into_owned();
             CompletionCandidate::new(format!("{before}{}", i.text)).help(Some(help.into()))

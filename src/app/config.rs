@@ -1,16 +1,17 @@
 //! The configuration file: loading it, and `sockscope config`.
 
 use super::exit_status::{ExitStatus, RunError};
+use super::open_source::refuse_foreign;
 use super::print::{print, print_error};
-use super::state_files::write_new;
 use super::{environment, themes};
 use crate::cli::args::ConfigArgs;
 use crate::cli::config_file::read_file;
 use crate::cli::settings::schema::{Check, Validators};
 use crate::cli::settings::template;
-use crate::cli::{Plan, Settings, UsageError};
+use crate::cli::{Plan, Settings, UsageError, user_file};
 use crate::model::Services;
 use crate::model::text::escape;
+use crate::privilege::is_from_file;
 use crate::tui::keymap::Keymap;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -47,6 +48,9 @@ pub(super) fn load(
         return Ok((Settings::default(), note));
     };
     let settings = Settings::load(&text, &file, validators(&check_theme_name, services))?;
+    if is_from_file() && !settings.alerts.command.0.is_empty() {
+        refuse_foreign(&file, "alerts.command")?;
+    }
     Ok((settings, None))
 }
 
@@ -65,8 +69,8 @@ pub(super) fn run(plan: &Plan, args: &ConfigArgs) -> Result<ExitStatus, RunError
         return check(&file, &text.unwrap_or_default(), &plan.names);
     }
     let mut out = match &text {
-        Some(_) => format!("# {}\n", file.display()),
-        None => format!("# {}: not found, using defaults\n", file.display()),
+        Some(_) => format!("# {}\n", escape(&file.display().to_string())),
+        None => format!("# {}: not found, using defaults\n", escape(&file.display().to_string())),
     };
     for (line, is_set) in template::in_force(&text.unwrap_or_default()) {
         let line = escape(&line);
@@ -76,14 +80,8 @@ pub(super) fn run(plan: &Plan, args: &ConfigArgs) -> Result<ExitStatus, RunError
 }
 
 fn init(file: &Path) -> Result<ExitStatus, RunError> {
-    let write = || -> io::Result<()> {
-        if let Some(dir) = file.parent() {
-            fs::create_dir_all(dir)?;
-        }
-        write_new(file, |out| out.write_all(template::template().as_bytes()))
-    };
-    match write() {
-        Ok(()) => print(&format!("{}\n", file.display())),
+    match user_file::write_new_own(file, &template::template()) {
+        Ok(()) => print(&format!("{}\n", escape(&file.display().to_string()))),
         Err(e) => {
             let why = match e.kind() {
                 io::ErrorKind::AlreadyExists => "already exists, not overwritten".to_owned(),
@@ -104,7 +102,7 @@ fn check(file: &Path, text: &str, services: &Services) -> Result<ExitStatus, Run
         problems.extend(Keymap::new(&keys).err().map(|e| format!("{}, [keys]: {e}", file.display())));
     }
     match problems.split_last() {
-        None => print(&format!("{}: ok\n", file.display())),
+        None => print(&format!("{}: ok\n", escape(&file.display().to_string()))),
         Some((last, before)) => {
             for p in before {
                 print_error(p);

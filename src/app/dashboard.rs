@@ -2,6 +2,7 @@
 
 use super::environment::TerminalEnv;
 use super::exit_status::{ExitStatus, RunError};
+use super::poll_age::{PollAge, watch_age};
 use super::poller::{PollEvent, Poller};
 use super::reverse_dns::Resolver;
 use super::state_files::Saved;
@@ -11,6 +12,7 @@ use crate::cli::Plan;
 use crate::cli::list_plan::ListPlan;
 use crate::cli::settings::value::ColorArg;
 use crate::collect::{self, Engines};
+use crate::format::Column;
 use crate::model::lang::{noop, set_lang, tr};
 use crate::model::{Hosts, Missing, Netns, Wants};
 use crate::msg;
@@ -27,6 +29,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
+use std::time::Duration;
 
 /// Number of rows above which filtering and sorting run on a background thread; fewer take a few milliseconds.
 const BACKGROUND_ABOVE: usize = 10_000;
@@ -52,6 +55,9 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
     let latest = Latest::default();
     let hosts = Arc::new(Hosts::default());
     let mut resolver = None;
+    let age = Arc::new(PollAge::new(plan.interval()));
+    watch_age(&age, events.clone()).map_err(cannot("start a timer"))?;
+    let polled = Arc::clone(&age);
     let poller = Poller::start(
         source,
         Wants::default(),
@@ -62,12 +68,16 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
         move |event| {
             let event = match event {
                 PollEvent::Fresh(snap) => {
+                    polled.note();
                     if !latest.put(snap) {
                         return true;
                     }
                     Event::Fresh(latest.clone())
                 }
-                PollEvent::EffectiveInterval(effective) => Event::EffectiveInterval(effective),
+                PollEvent::EffectiveInterval(effective) => {
+                    polled.set_interval(effective);
+                    Event::EffectiveInterval(effective)
+                }
                 PollEvent::Failed(error) => Event::Failed(error),
                 PollEvent::Panicked(error) => {
                     let _ = failed.send(error);
@@ -90,7 +100,10 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
         run_loop(&mut screen, &inbox, &mut app, &mut |effect| match effect {
             Effect::Wants(w) => poller.set_wants(w),
             Effect::Arrange(job) => arranger.submit(job),
-            Effect::Interval(i) => poller.set_interval(i),
+            Effect::Interval(i) => {
+                age.set_interval(i);
+                poller.set_interval(i);
+            }
             Effect::Refresh => poller.refresh(),
             Effect::Mouse(taken) => {
                 let _ = terminal::mouse(taken);
@@ -149,7 +162,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
     }
     match result {
         // The terminal is gone.
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe || e.raw_os_error() == Some(5) => {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe || matches!(e.raw_os_error(), Some(5 | 6)) => {
             Ok(ExitStatus::Success)
         }
         Err(e) => Err(RunError::Dashboard(format!("draw: {e}"))),
@@ -195,17 +208,28 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, env: &TerminalEnv) -> Result
         services: Arc::clone(&plan.names),
         saved: plan.settings.saved_filters(),
         history: state_files::history(environment::history_file().as_deref()),
-        columns: plan
-            .settings
-            .columns
-            .iter()
-            .map(|(table, columns)| (table.0.name.to_owned(), columns.0.clone()))
-            .collect(),
+        columns: table_columns(plan, list),
         keymap,
         // A session is written at every exit.
         first: environment::session_file().is_some_and(|file| !file.exists()),
         background_above: Some(BACKGROUND_ABOVE),
     })
+}
+
+/// Configured columns by table; those of sockets with the ones that flags add.
+fn table_columns(plan: &Plan, list: &ListPlan) -> Vec<(String, Vec<&'static Column>)> {
+    let configured = plan.settings.columns.iter();
+    let mut out: Vec<(String, Vec<&'static Column>)> =
+        configured.map(|(table, columns)| (table.0.name.to_owned(), columns.0.clone())).collect();
+    if !list.added.is_empty() {
+        let index = out.iter().position(|(name, _)| name == list.table.name).unwrap_or_else(|| {
+            out.push((list.table.name.to_owned(), list.table.default_columns()));
+            out.len() - 1
+        });
+        let more: Vec<_> = list.added.iter().filter(|c| !out[index].1.contains(c)).copied().collect();
+        out[index].1.extend(more);
+    }
+    out
 }
 
 /// True if the data is read from this machine.
@@ -268,6 +292,19 @@ fn save(file: Option<&Path>, what: &str, name: &str, saved: &Saved<'_>) -> Strin
     }
 }
 
+/// Ends the program within a second of a signal, also where the drawing thread is held up by a terminal that is not read: it
+/// is freed by dropping the output, and then quits. Does not return.
+fn end_soon() {
+    const STEP: Duration = Duration::from_millis(50);
+    std::thread::sleep(STEP * 6);
+    for _ in 0..10 {
+        terminal::drop_output();
+        std::thread::sleep(STEP);
+    }
+    terminal::abandon();
+    std::process::exit(0);
+}
+
 /// Turns signals into events, on a thread that runs as long as the process.
 fn watch_signals(events: Sender<Event>) -> io::Result<()> {
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT])?;
@@ -280,7 +317,12 @@ fn watch_signals(events: Sender<Event>) -> io::Result<()> {
                 SIGTSTP => Signal::Stop,
                 _ => Signal::Continue,
             };
-            if events.send(Event::Signal(signal)).is_err() {
+            let ends = matches!(number, SIGINT | SIGTERM | SIGHUP);
+            let closed = events.send(Event::Signal(signal)).is_err();
+            if ends {
+                end_soon();
+            }
+            if closed {
                 return;
             }
         }

@@ -1,7 +1,7 @@
 //! Export of the screen or its rows to a new file in the current directory.
 
-use super::{environment, listing, state_files};
-use crate::cli::Plan;
+use super::{environment, listing};
+use crate::cli::{Plan, user_file};
 use crate::format::thousands;
 use crate::model::lang::in_english;
 use crate::msg;
@@ -40,7 +40,7 @@ fn write_in(
         Export::Text(extension, _) => extension,
     };
     let file = dir.join(name(now, extension));
-    let written = state_files::write_new(&file, |mut out| match what {
+    let written = user_file::write_new(&file, |mut out| match what {
         Export::Text(_, text) => out.write_all(text.as_bytes()).map(|()| None),
         Export::Rows(form, shown) => {
             let grid = Rows { snap: &shown.snap, columns: &shown.columns, rows: &shown.rows };

@@ -7,12 +7,13 @@ use super::{check, watch};
 use crate::cli::Plan;
 use crate::cli::list_plan::{ListPlan, Wait};
 use crate::diagnose::{unjudged, visibility::hidden};
-use crate::format::{Role, thousands};
+use crate::format::{Role, Style, duration, thousands};
 use crate::model::text::escape;
-use crate::model::{Fault, FaultKind, FaultSubject, Netns, Proto, ProtoSet, Reads, Snapshot};
+use crate::model::{Fault, FaultKind, FaultSubject, Proto, ProtoSet, Reads, Snapshot};
 use crate::output::Format;
 use crate::table::{TableId, forwards};
-use crate::view::Arranged;
+use crate::view::wants::wants as view_wants;
+use crate::view::{Arranged, View};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,9 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
     let rows = view(list).arrange(&snap);
     unresolved = unresolved.max(resolve_hosts(list, &snap, &rows.rows));
     let status = print(plan, list, &snap, &rows)?;
+    if rows.rows.is_empty() && !list.count {
+        print_no_match(list, &snap, rows, &mut reader)?;
+    }
     if unresolved > 0 {
         let addresses = if unresolved == 1 { "address" } else { "addresses" };
         let (count, secs) = (thousands(unresolved as u64), RESOLVE_TIMEOUT.as_secs());
@@ -66,6 +70,14 @@ fn wait_for(plan: &Plan, list: &ListPlan, wait: &Wait, reader: &mut Reader) -> R
             None => every,
         };
         if left.is_zero() {
+            let shown = view(list).arrange(&snap);
+            let reason = match shown.no_match {
+                None => View { filter: wait.filter.clone(), ..view(list) }.arrange(&snap).no_match,
+                reason => reason,
+            };
+            let waited = duration(start.elapsed().as_secs_f64(), &Style::default());
+            let _ = writeln!(io::stderr(), "sockscope: timed out after {waited}");
+            print_lines(reason.map_or_else(Vec::new, |n| n.lines(list.table.noun)));
             return Ok(ExitStatus::NoMatch);
         }
         std::thread::sleep(every.min(left));
@@ -80,12 +92,38 @@ fn print(plan: &Plan, list: &ListPlan, snap: &Snapshot, rows: &Arranged) -> Resu
     drop(out);
     let interactive = list.format == Format::Table && io::stderr().is_terminal();
     let unread_netns =
-        if rows.rows.is_empty() && !interactive { unread_namespaces(plan, list, snap) } else { Vec::new() };
+        if rows.rows.is_empty() && !interactive { unread_namespaces(snap) } else { Vec::new() };
     for line in unavailable(list, snap).into_iter().chain(unread_netns).chain(read_errors(snap, interactive))
     {
         let _ = writeln!(io::stderr(), "{line}");
     }
     Ok(status)
+}
+
+/// Prints the reason why no row matches. What the kernel filtered is read again whole, so that the reason counts all rows.
+fn print_no_match(
+    list: &ListPlan,
+    snap: &Snapshot,
+    rows: Arranged,
+    reader: &mut Reader,
+) -> Result<(), RunError> {
+    let all = view_wants(list.table, &[], &list.filter, &[], ProtoSet::TCP_UDP, false);
+    let narrowed = (&snap.sample.wants.states, snap.sample.wants.protos) != (&all.states, all.protos)
+        || snap.sample.wants.prefilter.is_some();
+    let no_match = if narrowed {
+        reader.set_wants(all);
+        view(list).arrange(&*reader.poll()?).no_match
+    } else {
+        rows.no_match
+    };
+    print_lines(no_match.map_or_else(Vec::new, |n| n.lines(list.table.noun)));
+    Ok(())
+}
+
+fn print_lines(lines: Vec<String>) {
+    for line in lines {
+        let _ = writeln!(io::stderr(), "sockscope: {}", escape(&line));
+    }
 }
 
 /// Requested data that is unavailable, with the reason: protocols that the filter names, security contexts, BPF maps, forwards.
@@ -96,9 +134,8 @@ fn unavailable(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
     let requested = if named { list.filter.protos() } else { ProtoSet::empty() };
     let mut out: Vec<String> = Vec::new();
     for (p, name) in Proto::ALL.into_iter().filter(|(p, _)| requested.has(*p)) {
-        let is_dump = |s: &FaultSubject| matches!(s, FaultSubject::Dump { proto, .. } if *proto == p);
         let mut faults = snap.sample.faults.iter();
-        let unread = faults.find(|f| f.kind == FaultKind::Unsupported && is_dump(&f.subject));
+        let unread = faults.find(|f| f.kind == FaultKind::Unsupported && f.subject.is_table_of(p));
         if let Some(f) = unread.filter(|_| !snap.sockets().any(|s| s.proto == p)) {
             let line = format!("sockscope: {name}: {}", f.detail);
             out.push(escape(&line).into_owned());
@@ -136,11 +173,9 @@ fn unjudged_limits(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
     lines.iter().map(|l| escape(&format!("sockscope: not judged: {l}")).into_owned()).collect()
 }
 
-/// Network namespaces that could not be entered, if one was requested and no row was found.
-fn unread_namespaces(plan: &Plan, list: &ListPlan, snap: &Snapshot) -> Vec<String> {
-    let named = matches!(plan.settings.netns, Netns::Named(_))
-        || list.filter.columns().iter().any(|c| ["netns", "target_netns"].contains(&c.name));
-    let faults = snap.sample.faults.iter().filter(|f| named && f.kind == FaultKind::Namespace);
+/// Network namespaces that could not be entered, where no row was found.
+fn unread_namespaces(snap: &Snapshot) -> Vec<String> {
+    let faults = snap.sample.faults.iter().filter(|f| f.kind == FaultKind::Namespace);
     faults.map(|f| escape(&format!("sockscope: {f}")).into_owned()).collect()
 }
 

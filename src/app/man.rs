@@ -1,6 +1,7 @@
 //! The manual page, generated from the registries: commands, flags, filter language, keys, columns, settings.
 
 use crate::cli::Args;
+use crate::cli::equivalents::{self, HABITS};
 use crate::cli::settings::settings;
 use crate::filter::LANGUAGE;
 use crate::table::TABLES;
@@ -38,6 +39,15 @@ pub(super) fn page() -> io::Result<Vec<u8>> {
     for sub in command.get_subcommands() {
         let about = sub.get_about().map(ToString::to_string).unwrap_or_default();
         item(&mut out, &format!("sockscope {}", sub.get_name()), &about)?;
+    }
+    writeln!(out, ".SH COMING FROM SS, NETSTAT OR LSOF")?;
+    for h in HABITS {
+        item(&mut out, h.theirs, &format!("sockscope {}", h.ours))?;
+    }
+    writeln!(out, ".SS Letters with another meaning here")?;
+    for line in equivalents::differences() {
+        let (letter, text) = line.split_once(' ').unwrap_or((&line, ""));
+        item(&mut out, letter, text)?;
     }
     writeln!(out, ".SH FILTER LANGUAGE")?;
     for (section, rows) in LANGUAGE {

@@ -1,16 +1,22 @@
 //! Opens the source of samples that the command line names.
 
 use super::exit_status::RunError;
-use crate::cli::{Plan, UsageError};
+use crate::cli::{Plan, UsageError, user_file};
 use crate::collect::scenario::{SCENARIOS, Scenario, ScenarioSource};
 use crate::collect::{Choice, Engines, Source};
 use crate::format::did_you_mean;
 use crate::model::Backend;
+use crate::privilege::is_from_file;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 /// Opens the source of the plan; `engines`: how to query container engines, if they are queried.
 pub(super) fn open(plan: &Plan, engines: Engines) -> Result<Box<dyn Source>, RunError> {
     if let Some(scenario) = &plan.demo {
         return Ok(Box::new(ScenarioSource::new(open_scenario(scenario)?)));
+    }
+    if let Some(root) = plan.proc_root.as_deref().filter(|_| is_from_file()) {
+        refuse_foreign(root, "--proc-root")?;
     }
     let choice = match plan.backend() {
         None | Some(Backend::Script) => Choice::Auto,
@@ -28,6 +34,18 @@ pub(super) fn open(plan: &Plan, engines: Engines) -> Result<Box<dyn Source>, Run
     )?)
 }
 
+/// Refuses a file of another user where the executable file has capabilities: a captured tree is read with the rights of the
+/// real user in any case, and this keeps it so where a read was forgotten. A file that cannot be opened is reported by who
+/// reads it.
+pub(super) fn refuse_foreign(file: &Path, option: &str) -> Result<(), UsageError> {
+    let owner = std::fs::metadata(file).map(|m| m.uid());
+    if owner.is_ok_and(|uid| uid != rustix::process::getuid().as_raw()) {
+        let why = "belongs to another user; refused, since the executable has file capabilities";
+        return Err(UsageError(format!("{option}: {}: {why}", file.display())));
+    }
+    Ok(())
+}
+
 /// Built-in scenario, or one read from a file.
 fn open_scenario(name: &str) -> Result<Scenario, UsageError> {
     if let Some(scenario) = Scenario::named(name) {
@@ -42,6 +60,7 @@ fn open_scenario(name: &str) -> Result<Scenario, UsageError> {
             names.join(", ")
         )));
     }
-    let text = std::fs::read_to_string(name).map_err(|e| UsageError(format!("--demo: read {name}: {e}")))?;
+    let text =
+        user_file::read(Path::new(name)).map_err(|e| UsageError(format!("--demo: read {name}: {e}")))?;
     Scenario::parse(&text).map_err(|e| UsageError(format!("--demo: {name}: {e}")))
 }

@@ -1,10 +1,9 @@
 //! Files that the dashboard writes: filter history, saved filters and views, last session.
 
 use crate::cli::config_file::{with_filter, with_view};
+use crate::cli::user_file;
 use crate::view::preset::{Preset, Session};
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io;
 use std::path::Path;
 
 /// Maximum number of history entries read.
@@ -12,18 +11,17 @@ const MAX_HISTORY: usize = 200;
 
 /// Filter history, oldest first; empty if it cannot be read.
 pub(super) fn history(file: Option<&Path>) -> Vec<String> {
-    let text = file.and_then(|f| fs::read_to_string(f).ok()).unwrap_or_default();
+    let text = file.and_then(|f| user_file::read(f).ok()).unwrap_or_default();
     let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(MAX_HISTORY)..].iter().map(|l| (*l).to_owned()).collect()
 }
 
-/// Appends a filter to the history; only the user can read the file.
+/// Adds a filter to the history; only the user can read the file.
 pub(super) fn remember(file: &Path, filter: &str) -> io::Result<()> {
-    if let Some(dir) = file.parent() {
-        fs::create_dir_all(dir)?;
-    }
-    let mut out = File::options().append(true).create(true).mode(0o600).open(file)?;
-    out.write_all(format!("{filter}\n").as_bytes())
+    let mut all = history(Some(file));
+    all.push(filter.to_owned());
+    let from = all.len().saturating_sub(MAX_HISTORY);
+    user_file::replace(file, &(all[from..].join("\n") + "\n"))
 }
 
 /// Something to save under a name.
@@ -34,7 +32,7 @@ pub(super) enum Saved<'a> {
 
 /// Saves a filter or a view in the configuration file; everything else in it is kept.
 pub(super) fn save(file: &Path, name: &str, what: &Saved<'_>) -> Result<(), String> {
-    let text = match fs::read_to_string(file) {
+    let text = match user_file::read(file) {
         Ok(text) => text,
         Err(e) if e.kind() == io::ErrorKind::NotFound => String::new(),
         Err(e) => return Err(e.to_string()),
@@ -43,52 +41,26 @@ pub(super) fn save(file: &Path, name: &str, what: &Saved<'_>) -> Result<(), Stri
         Saved::Filter(filter) => with_filter(&text, name, filter),
         Saved::View(view) => with_view(&text, name, view),
     };
-    replace(file, &text.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
-}
-
-/// Replaces a file atomically: written beside it and renamed, so that a full disk loses nothing. A new file is readable only by
-/// the user.
-fn replace(file: &Path, text: &str) -> io::Result<()> {
-    if let Some(dir) = file.parent() {
-        fs::create_dir_all(dir)?;
-    }
-    let mut beside = file.as_os_str().to_owned();
-    beside.push(".new");
-    let mode = fs::metadata(file).map_or(0o600, |m| m.permissions().mode());
-    let mut out = File::options().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
-    let result = out.write_all(text.as_bytes()).and_then(|()| fs::rename(&beside, file));
-    if result.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    result
-}
-
-/// Writes a new file: never overwrites one and never follows a symbolic link. A partly written file is removed.
-pub(super) fn write_new<T>(
-    file: &Path,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<T>,
-) -> io::Result<T> {
-    let mut out = BufWriter::new(File::options().write(true).create_new(true).open(file)?);
-    let result = write(&mut out).and_then(|t| out.flush().map(|()| t));
-    if result.is_err() {
-        let _ = fs::remove_file(file);
-    }
-    result
+    user_file::replace(file, &text.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
 }
 
 /// The last session; `None` if it cannot be read.
 pub(super) fn session(file: Option<&Path>) -> Option<Session> {
-    serde_json::from_str(&fs::read_to_string(file?).ok()?).ok()
+    serde_json::from_str(&user_file::read(file?).ok()?).ok()
 }
 
 /// Writes the session.
 pub(super) fn keep_session(file: &Path, session: &Session) -> io::Result<()> {
-    replace(file, &serde_json::to_string_pretty(session)?)
+    user_file::replace(file, &serde_json::to_string_pretty(session)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::user_file::write_new;
+    use std::fs;
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn history_filters_and_session_are_read_back() {

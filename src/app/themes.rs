@@ -1,7 +1,7 @@
 //! Color themes by name: built-in ones, and files of the user.
 
 use super::environment;
-use crate::cli::UsageError;
+use crate::cli::{UsageError, user_file};
 use crate::format::did_you_mean;
 use crate::tui::theme::palette::PALETTES;
 use crate::tui::theme::{Palette, contrast_check};
@@ -20,7 +20,7 @@ pub(super) fn named(name: &str) -> Result<Option<Palette>, UsageError> {
         return Ok(Some(p.clone()));
     }
     let file = if name.contains('/') { Some(PathBuf::from(name)) } else { environment::theme_file(name) };
-    let text = file.as_ref().map(std::fs::read_to_string);
+    let text = file.as_deref().map(user_file::read);
     let (Some(file), Some(text)) = (&file, text) else { return Err(unknown(name)) };
     let invalid = |e: String| UsageError(format!("read {}: {e}", file.display()));
     match text {

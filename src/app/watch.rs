@@ -10,6 +10,8 @@ use crate::model::{Snapshot, StateSet};
 use crate::output::{Event, Format, Rows, json};
 use crate::table::Identity;
 use rustc_hash::FxHashMap;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,10 +41,32 @@ pub(super) fn run(plan: &Plan, list: &ListPlan, every: Duration) -> Result<ExitS
         let next = every.saturating_sub(start.elapsed());
         match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
             Some(left) if left <= next => {
-                std::thread::sleep(left);
+                let _ = is_closed_within(left);
                 return Ok(ExitStatus::Success);
             }
-            _ => std::thread::sleep(next),
+            _ if is_closed_within(next) => return Ok(ExitStatus::Success),
+            _ => {}
+        }
+    }
+}
+
+/// Waits, and returns true as soon as standard output has no reader any more: without an event to write, no error would tell.
+fn is_closed_within(time: Duration) -> bool {
+    let until = Instant::now() + time;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let stdout = io::stdout();
+        let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+        match poll(&mut fds, Timespec::try_from(left).ok().as_ref()) {
+            Ok(0) => return false,
+            Ok(_) if fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) => return true,
+            // Not a file to poll, or interrupted.
+            _ if left.is_zero() => return false,
+            Err(Errno::INTR) => {}
+            _ => {
+                std::thread::sleep(left);
+                return false;
+            }
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The command line as typed: parser, help, manual page and completions come from this definition.
 
+use super::equivalents;
 use super::settings::flags::{GLOBAL, SettingFlags};
+use super::ss_flags::SsFlags;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -12,6 +14,7 @@ use std::path::PathBuf;
     long_version = LONG_VERSION,
     about = "Terminal connection monitor: sockets, the processes that own them, and the limits they run into",
     after_help = EXAMPLES,
+    after_long_help = long_examples(),
     subcommand_negates_reqs = true,
     disable_help_subcommand = true
 )]
@@ -45,6 +48,19 @@ Examples:
   sockscope processes --sort fds_pct:desc    processes closest to their fd limit
 
 Exit status: 0 success, 1 no match or timeout, 2 usage error or failure; check: 0 to 3, see check --help.";
+
+/// The examples, and the equivalents of other tools.
+fn long_examples() -> String {
+    let mut out = format!("{EXAMPLES}\n\nComing from ss, netstat or lsof:\n");
+    for line in equivalents::lines() {
+        out.push_str(&format!("  {line}\n"));
+    }
+    out.push_str("\nLetters with another meaning here:\n");
+    for line in equivalents::differences() {
+        out.push_str(&format!("  {line}\n"));
+    }
+    out
+}
 
 /// Commands.
 #[derive(Debug, Subcommand)]
@@ -168,11 +184,14 @@ pub struct List {
     /// Output format
     #[arg(short = 'f', long, value_enum, value_name = "FORMAT", default_value = "table")]
     pub format: FormatArg,
+    /// Same as --format json
+    #[arg(short = 'j', long, conflicts_with = "format")]
+    pub json: bool,
     /// Omit the header line
     #[arg(short = 'H', long)]
     pub no_header: bool,
     /// Resolve remote addresses (DNS)
-    #[arg(long)]
+    #[arg(short = 'r', long)]
     pub resolve: bool,
     /// Print only the number of matching rows (with --group-by: of groups)
     #[arg(long)]
@@ -186,6 +205,9 @@ pub struct List {
     /// Stop --watch after TIME, or --wait-for with exit status 1
     #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
     pub timeout: Option<String>,
+    /// Flags of ss.
+    #[command(flatten)]
+    pub ss: SsFlags,
 }
 
 /// Flags of a check.
@@ -225,6 +247,9 @@ pub struct Check {
         default_value = "table"
     )]
     pub format: FormatArg,
+    /// Same as --format json
+    #[arg(short = 'j', long, conflicts_with = "format")]
+    pub json: bool,
 }
 
 /// Output formats, named by [`crate::output::Format::ALL`].

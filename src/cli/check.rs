@@ -58,7 +58,8 @@ impl CheckPlan {
         let only = words.map(limit).collect::<Result<_, _>>();
         let only = only.map_err(|e| UsageError(format!("--only: {e}")))?;
         let during = c.during.as_deref().map(|t| flag_duration("--for", t)).transpose()?;
-        let output = match c.format {
+        let format = if c.json { FormatArg::Json } else { c.format };
+        let output = match format {
             FormatArg::Table | FormatArg::Json if c.quiet => CheckOutput::Nothing,
             FormatArg::Table if c.short => CheckOutput::FirstLine,
             FormatArg::Table => CheckOutput::Text,

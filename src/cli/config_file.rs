@@ -1,22 +1,19 @@
 //! The configuration file as text: reading it, and adding a saved filter or view to it.
 
 use super::error::UsageError;
+use super::user_file;
 use crate::view::preset::Preset;
 use std::io;
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 /// Reads a configuration file. `None` if it does not exist or is not readable, unless the user named it.
 pub fn read_file(file: &Path, named: bool) -> Result<Option<String>, UsageError> {
-    // Reading a FIFO would block until somebody writes to it.
-    let kind = std::fs::metadata(file).map(|m| m.file_type());
-    if kind.is_ok_and(|k| k.is_fifo() || k.is_socket() || k.is_dir()) {
-        return Err(UsageError(format!("read {}: not a regular file", file.display())));
-    }
-    match std::fs::read_to_string(file) {
+    match user_file::read(file) {
         Ok(text) => Ok(Some(text)),
         // `sudo -u` keeps the home directory, so it can be another user's.
-        Err(e) if !named && e.kind() != io::ErrorKind::InvalidData => Ok(None),
+        Err(e) if !named && !matches!(e.kind(), io::ErrorKind::InvalidData | io::ErrorKind::Other) => {
+            Ok(None)
+        }
         Err(e) => Err(UsageError(format!("read {}: {e}", file.display()))),
     }
 }

@@ -26,6 +26,8 @@ pub struct ListPlan {
     pub columns: Vec<&'static Column>,
     /// Resolve remote addresses. Without it no DNS query is sent.
     pub resolve: bool,
+    /// Columns added by flags of `ss`.
+    pub added: Vec<&'static Column>,
     /// The columns were chosen by a flag or in the configuration file.
     pub chosen: bool,
     /// Sort order.
@@ -67,13 +69,17 @@ pub(super) struct Inputs<'a> {
 impl ListPlan {
     pub(super) fn new(table: &'static Table, l: &List, inputs: Inputs<'_>) -> Result<Self, UsageError> {
         let format = match l.format {
+            _ if l.json => Format::Json,
             FormatArg::Table => Format::Table,
             FormatArg::Json => Format::Json,
             FormatArg::Ndjson => Format::Ndjson,
             FormatArg::Csv => Format::Csv,
         };
-        let filter_text = l.filter.join(" ");
-        let filter = parse_filter("filter", &filter_text, table, inputs)?;
+        let typed = l.filter.join(" ");
+        let parse = |text: &str| parse_filter("filter", text, table, inputs);
+        let filter = parse(&typed)?;
+        let filter_text = l.ss.with_filter(&typed, &filter, &parse)?;
+        let filter = if filter_text == typed { filter } else { parse(&filter_text)? };
         let sort = match &l.sort {
             Some(text) => sort::parse(text, table).map_err(|e| UsageError(format!("--sort: {e}")))?,
             None => sort::default(table),
@@ -93,6 +99,13 @@ impl ListPlan {
             (None, Some(columns)) if matches!(format, Format::Table | Format::Csv) => columns.clone(),
             (None, _) => default_columns(table, format),
         };
+        let mut columns = columns;
+        let added = l.ss.columns(table);
+        for column in &added {
+            if !columns.contains(column) {
+                columns.push(column);
+            }
+        }
         let resolve = l.resolve || inputs.settings.resolve;
         let columns = if resolve { with_host_names(table, columns) } else { columns };
         // "all" and JSON have the column too, but only naming it starts DNS queries.
@@ -132,6 +145,7 @@ impl ListPlan {
             filter_text,
             filter,
             columns,
+            added,
             resolve,
             chosen,
             sort,

@@ -4,6 +4,7 @@
 //! samples have the latest answer. Engines are queried again when a container starts or exits, and every few seconds while
 //! there are containers.
 
+mod engine_socket;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod http;
@@ -15,9 +16,11 @@ use super::source::{CollectError, Source};
 use crate::model::{
     Container, ContainerEngine, FaultKind, FaultSubject, Process, Reads, Sample, Unit, Wants,
 };
+use engine_socket::{EngineSocket, engine_sockets};
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -53,12 +56,50 @@ struct Shared {
     changed: Condvar,
 }
 
+/// One engine with its latest answer.
+#[derive(Debug)]
+struct Engine {
+    socket: EngineSocket,
+    containers: Vec<Container>,
+    /// Entries that are not understood.
+    odd: usize,
+    error: Option<io::Error>,
+}
+
+impl Engine {
+    fn store(&mut self, answer: io::Result<Answer>) {
+        match answer {
+            Ok((containers, odd)) => (self.containers, self.odd, self.error) = (containers, odd, None),
+            Err(e) => {
+                // One that is late still has its containers.
+                if e.kind() != io::ErrorKind::TimedOut {
+                    (self.containers, self.odd) = (Vec::new(), 0);
+                }
+                self.error = Some(e);
+            }
+        }
+    }
+
+    /// Kind and reason of an answer that is missing or incomplete.
+    fn fault(&self) -> Option<(io::ErrorKind, String)> {
+        match &self.error {
+            None if self.odd == 0 => None,
+            None => Some((io::ErrorKind::InvalidData, format!("{} containers not understood", self.odd))),
+            // Not installed, or not running.
+            Some(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => None,
+            Some(e) => Some((e.kind(), e.to_string())),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
+    /// Engines in the order in which they count.
+    engines: Vec<Engine>,
     /// Containers of the latest answers.
     containers: Arc<[Container]>,
-    /// Errors of the latest queries.
-    errors: Vec<QueryError>,
+    /// Engines that have not answered yet: they are not asked again before.
+    pending: BTreeSet<EngineSocket>,
     /// The thread was started.
     running: bool,
     /// The first queries are complete.
@@ -67,6 +108,45 @@ struct State {
     requested: bool,
     /// The source was dropped.
     stopped: bool,
+}
+
+impl State {
+    /// Takes the answer of one engine.
+    fn store(&mut self, socket: &EngineSocket, answer: io::Result<Answer>) {
+        self.pending.remove(socket);
+        if let Some(engine) = self.engines.iter_mut().find(|e| e.socket == *socket) {
+            engine.store(answer);
+        }
+        self.merge();
+    }
+
+    /// Sets the engines to ask; those that are known keep their answer.
+    fn set_engines(&mut self, sockets: Vec<EngineSocket>) {
+        let mut known = std::mem::take(&mut self.engines);
+        let engine = |socket: EngineSocket| match known.iter().position(|e| e.socket == socket) {
+            Some(i) => known.swap_remove(i),
+            None => Engine { socket, containers: Vec::new(), odd: 0, error: None },
+        };
+        self.engines = sockets.into_iter().map(engine).collect();
+        self.merge();
+    }
+
+    /// The containers of all engines; of two with the same id the first one counts.
+    fn merge(&mut self) {
+        let mut all: Vec<Container> = Vec::new();
+        let mut seen = FxHashSet::default();
+        for engine in &self.engines {
+            all.extend(engine.containers.iter().filter(|c| seen.insert(&*c.id)).cloned());
+        }
+        if *self.containers != *all {
+            self.containers = all.into();
+        }
+    }
+
+    /// Engines that could not be asked, or not completely, with the reason.
+    fn errors(&self) -> impl Iterator<Item = (&Path, io::ErrorKind, String)> {
+        self.engines.iter().filter_map(|e| e.fault().map(|(kind, why)| (&*e.socket.path, kind, why)))
+    }
 }
 
 impl EngineQueries {
@@ -117,17 +197,10 @@ fn lock(shared: &Shared) -> MutexGuard<'_, State> {
 }
 
 /// Queries the engines on request, until the source is dropped.
-fn run_queries(shared: &Shared) {
+fn run_queries(shared: &Arc<Shared>) {
     loop {
-        let (containers, errors) = query_all(&engine_sockets());
-        {
-            let mut state = lock(shared);
-            if *state.containers != *containers {
-                state.containers = containers.into();
-            }
-            (state.errors, state.answered, state.requested) = (errors, true, false);
-        }
-        shared.changed.notify_all();
+        lock(shared).requested = false;
+        query_all(shared, engine_sockets());
         std::thread::sleep(MIN_INTERVAL);
         let mut state = lock(shared);
         while !state.requested && !state.stopped {
@@ -139,81 +212,38 @@ fn run_queries(shared: &Shared) {
     }
 }
 
-/// Sockets of possible engines, those of the system first: if two report the same container, the first one counts.
-fn engine_sockets() -> Vec<PathBuf> {
-    let from_env = |variable: &str| {
-        let value = std::env::var(variable).ok()?;
-        Some(PathBuf::from(value.strip_prefix("unix://")?))
+/// Queries the engines at the same time, each with its own deadline, and publishes each answer when it comes. Returns when
+/// all have answered; one that blocks longer than its deadline is left behind.
+fn query_all(shared: &Arc<Shared>, sockets: Vec<EngineSocket>) {
+    let ask: Vec<EngineSocket> = {
+        let mut state = lock(shared);
+        state.set_engines(sockets.clone());
+        sockets.into_iter().filter(|e| state.pending.insert(e.clone())).collect()
     };
-    let mut out = vec![
-        from_env("DOCKER_HOST").unwrap_or_else(|| "/var/run/docker.sock".into()),
-        from_env("CONTAINER_HOST").unwrap_or_else(|| "/run/podman/podman.sock".into()),
-    ];
-    let uid = rustix::process::geteuid();
-    let mut users = vec![match std::env::var_os("XDG_RUNTIME_DIR") {
-        Some(dir) => PathBuf::from(dir),
-        None => format!("/run/user/{}", uid.as_raw()).into(),
-    }];
-    if uid.is_root() {
-        users.extend(std::fs::read_dir("/run/user").into_iter().flatten().flatten().map(|e| e.path()));
-    }
-    for dir in users {
-        out.extend([dir.join("docker.sock"), dir.join("podman/podman.sock")]);
-    }
-    let mut seen = std::collections::BTreeSet::new();
-    out.retain(|p| seen.insert(p.clone()));
-    out
-}
-
-/// A socket that could not be queried.
-#[derive(Debug)]
-struct QueryError {
-    socket: PathBuf,
-    kind: io::ErrorKind,
-    detail: String,
-}
-
-/// Queries the engines at the same time: each has its own deadline.
-fn query_all(sockets: &[PathBuf]) -> (Vec<Container>, Vec<QueryError>) {
-    let answers: Vec<io::Result<Answer>> = std::thread::scope(|scope| {
-        let ask = |socket| std::thread::Builder::new().spawn_scoped(scope, move || query(socket));
-        let threads: Vec<_> = sockets.iter().map(|s| ask(s)).collect();
-        let join = |t: io::Result<std::thread::ScopedJoinHandle<'_, io::Result<Answer>>>| {
-            t?.join().unwrap_or_else(|_| Err(io::Error::other("query failed")))
+    for socket in ask {
+        let (to, asked) = (Arc::clone(shared), socket.clone());
+        let publish = move || {
+            let answer = query(&asked);
+            lock(&to).store(&asked, answer);
+            to.changed.notify_all();
         };
-        threads.into_iter().map(join).collect()
-    });
-    let mut containers: Vec<Container> = Vec::new();
-    let mut errors = Vec::new();
-    let mut add_error = |socket: &PathBuf, kind, detail| {
-        errors.push(QueryError { socket: socket.clone(), kind, detail });
-    };
-    for (socket, answer) in sockets.iter().zip(answers) {
-        match answer {
-            Ok((list, odd)) => {
-                for c in list {
-                    if containers.iter().all(|k| k.id != c.id) {
-                        containers.push(c);
-                    }
-                }
-                if odd > 0 {
-                    add_error(socket, io::ErrorKind::InvalidData, format!("{odd} containers not understood"));
-                }
-            }
-            // Not installed, or not running.
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
-            Err(e) => add_error(socket, e.kind(), e.to_string()),
+        if let Err(e) = std::thread::Builder::new().name("engine".into()).spawn(publish) {
+            lock(shared).store(&socket, Err(e));
         }
     }
-    (containers, errors)
+    let state = lock(shared);
+    let late = TIMEOUT + MIN_INTERVAL;
+    let waited = shared.changed.wait_timeout_while(state, late, |s| !s.pending.is_empty() && !s.stopped);
+    waited.unwrap_or_else(PoisonError::into_inner).0.answered = true;
+    shared.changed.notify_all();
 }
 
 /// Containers of one engine, and the number of entries that are not understood.
 type Answer = (Vec<Container>, usize);
 
-fn query(socket: &Path) -> io::Result<Answer> {
+fn query(socket: &EngineSocket) -> io::Result<Answer> {
     let deadline = Instant::now() + TIMEOUT;
-    let is_podman = socket.ends_with("podman.sock");
+    let is_podman = socket.path.ends_with("podman.sock");
     let engine = if is_podman { ContainerEngine::Podman } else { ContainerEngine::Docker };
     let body = http::get(socket, "/containers/json", deadline)?;
     let (mut containers, odd) = response::containers(&body, engine)?;
@@ -302,14 +332,10 @@ impl ContainerNames {
             self.queries.request();
         }
         if nameless > 0 {
-            for e in &self.queries.lock().errors {
-                let denied = e.kind == io::ErrorKind::PermissionDenied;
+            for (socket, kind, detail) in self.queries.lock().errors() {
+                let denied = kind == io::ErrorKind::PermissionDenied;
                 let kind = if denied { FaultKind::NotPermitted } else { FaultKind::Failed };
-                sample.faults.add(
-                    kind,
-                    FaultSubject::Containers,
-                    format!("{}: {}", e.socket.display(), e.detail),
-                );
+                sample.faults.add(kind, FaultSubject::Containers, format!("{}: {detail}", socket.display()));
             }
         }
         if *self.published != *known {

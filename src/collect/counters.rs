@@ -47,7 +47,7 @@ impl Reader {
         }
         self.polls = self.polls.wrapping_add(1);
         Counters {
-            unix_queues: sample.counters.as_ref().map_or_else(Vec::new, |c| c.unix_queues.clone()),
+            listen_queues: sample.counters.as_ref().map_or_else(Vec::new, |c| c.listen_queues.clone()),
             nets: sample.counters.as_ref().map_or_else(|| vec![self.net(0)], |c| c.nets.clone()),
             inotify_watches: self.watches.clone(),
             cgroups_unread: if live { cgroups_unread(&sample.processes) } else { None },

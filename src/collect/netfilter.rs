@@ -11,6 +11,7 @@ mod nfta;
 
 use super::netlink::socket::{DumpError, NetlinkSocket};
 use crate::model::{FaultKind, FaultSubject, Sample, nft};
+use crate::privilege::{FIREWALL, raise};
 use rustix::net::netlink::NETFILTER;
 use std::path::Path;
 
@@ -19,6 +20,7 @@ const MAX_FLOWS: usize = 1_000_000;
 
 /// Reads the namespace of the calling thread, which has this number.
 pub(crate) fn read(netns: u16, sample: &mut Sample) {
+    let _raised = raise(FIREWALL);
     let mut netfilter = sample.netfilter.take().unwrap_or_default();
     match NetlinkSocket::open(Some(NETFILTER)) {
         Ok(mut socket) => {

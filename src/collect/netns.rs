@@ -21,6 +21,7 @@ use super::containers::EngineQueries;
 use super::procs::{self, Keeper};
 use super::source::CollectError;
 use crate::model::{Container, FaultKind, FaultSubject, Faults, Namespace, Netns, ProcInfo};
+use crate::privilege::{PROCESSES, raise};
 use members::{Member, Members};
 use name::NetnsMount;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -63,7 +64,8 @@ pub(crate) struct NetnsEntry {
 pub(crate) fn open(which: Netns, engines: EngineQueries) -> Result<NetnsTable, CollectError> {
     let mut table = NetnsTable::new(which);
     table.engines = engines;
-    let refresh = |table: &mut NetnsTable| table.refresh(super::stamp().boot_ns, &mut Faults::default());
+    let refresh =
+        |table: &mut NetnsTable| table.refresh(super::source::stamp().boot_ns, &mut Faults::default());
     refresh(&mut table);
     if matches!(table.which, Netns::Named(_)) && table.wanted().is_empty() {
         // The name may be that of a container.
@@ -125,7 +127,9 @@ impl NetnsTable {
         if self.which == Netns::Here {
             return;
         }
+        let raised = raise(PROCESSES);
         self.members.refresh(own, now, self.poll, faults);
+        drop(raised);
         self.assign_numbers(name::mounts(dev), now, faults);
         let init = || self.members.get(1).map(|m| m.inode).filter(|inode| *inode != 0);
         let host = initial_netns(own, init).unwrap_or(0);

@@ -6,6 +6,7 @@
 //!
 //! The backend with the least data: no queues, timers, attributes or descriptor numbers, and no peers of datagram sockets.
 
+use super::proc_net::report_unlisted;
 use super::procs::users::Users;
 use super::source::{CollectError, Source, host, stamp};
 use super::synthetic_id::SyntheticIds;
@@ -13,6 +14,7 @@ use crate::model::{
     Addr, Backend, BackendInfo, Endpoint, Family, FaultKind, FaultSubject, FdUsage, Missing, Namespace,
     Owner, ProcInfo, Process, Proto, Reads, Sample, Socket, SocketId, State, Wants, text,
 };
+use crate::privilege::{PROCESSES, raise};
 use netstat2::{AddressFamilyFlags, ProtocolFlags, ProtocolSocketInfo, SocketInfo, TcpState};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
@@ -83,6 +85,8 @@ impl PortableSource {
                 }),
                 fds_hidden: (fds == Err(Missing::NotPermitted)).then_some(Missing::NotPermitted),
                 fd_targets: Arc::from([]),
+                halted: None,
+                freezer: None,
                 fds,
             });
         }
@@ -166,12 +170,14 @@ impl Source for PortableSource {
             Sample::empty(stamp(), Arc::clone(&self.host), Arc::clone(&self.info), wants.clone());
         sample.wants.prefilter = None;
         sample.namespaces = Arc::clone(&self.namespaces);
+        report_unlisted(wants.protos, &|p| matches!(p, Proto::Tcp | Proto::Udp), &mut sample.faults);
         // netstat2 panics on the search for owners if there is no /proc.
         let mut with_pids = wants.reads(Reads::OWNERS);
         if let Err(e) = std::fs::read_dir("/proc") {
             with_pids = false;
             sample.faults.add(FaultKind::Failed, FaultSubject::ProcessList, e.to_string());
         }
+        let raised = raise(PROCESSES);
         let found = sockets(with_pids)?;
         // After the sockets, so that their owners are included.
         let rows = if wants.reads_any(Reads::PROCESSES | Reads::OWNERS) {
@@ -179,6 +185,7 @@ impl Source for PortableSource {
         } else {
             FxHashMap::default()
         };
+        drop(raised);
         let mut ids = SyntheticIds::default();
         let mut owners = Vec::new();
         for row in found {

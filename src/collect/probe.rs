@@ -6,6 +6,7 @@
 use super::{netns, procs, sock_diag};
 use crate::model::text::from_bytes;
 use crate::model::{Missing, ProcInfo, Socket};
+use crate::privilege::{BPF, PROCESSES, raise};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
@@ -32,6 +33,7 @@ fn is_same(process: &ProcInfo) -> bool {
 
 /// Working directory of a process (`/proc/PID/cwd`).
 pub fn working_directory(process: &ProcInfo) -> Result<String, ProbeError> {
+    let _raised = raise(PROCESSES);
     let path = format!("/proc/{}/cwd", process.pid);
     let target = std::fs::read_link(&path);
     if !is_same(process) {
@@ -46,6 +48,7 @@ pub fn contexts(
     process: &ProcInfo,
     socket: Option<(u32, u64)>,
 ) -> (Result<String, Missing>, Result<String, Missing>) {
+    let _raised = raise(PROCESSES);
     let contexts = procs::context::read_one(process.pid, socket);
     if is_same(process) { contexts } else { (Err(Missing::Gone), Err(Missing::Gone)) }
 }
@@ -59,6 +62,7 @@ pub fn threads(process: &ProcInfo) -> Vec<u32> {
 /// BPF maps with storage for one IP socket (`sk_storage`): the id of each map and the size of the value in bytes. Needs
 /// `CAP_BPF` in the initial user namespace. `netns` is the inode of the socket's network namespace, if it is another one.
 pub fn bpf_maps(socket: &Socket, netns: Option<u64>) -> Result<Vec<(u32, u32)>, Missing> {
+    let _raised = raise(BPF);
     let maps = match netns {
         Some(inode) => netns::enter::inside(inode, || sock_diag::bpf_maps(socket)),
         None => sock_diag::bpf_maps(socket),

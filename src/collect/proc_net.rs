@@ -16,8 +16,8 @@ use super::procs::Procs;
 use super::source::{CollectError, Source, host, stamp};
 use super::synthetic_id::SyntheticIds;
 use crate::model::{
-    Backend, BackendInfo, Family, FaultKind, FaultSubject, Faults, Namespace, Netns, OwnersBy, Proto, Reads,
-    Sample, Stamp, State, StateSet, Wants, text,
+    Backend, BackendInfo, Family, FaultKind, FaultSubject, Faults, Namespace, Netns, OwnersBy, Proto,
+    ProtoSet, Reads, Sample, Stamp, State, StateSet, Wants, text,
 };
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -155,8 +155,10 @@ pub(crate) fn read_table(
     };
     let file = match File::open(&path) {
         Ok(f) => f,
-        // Removed from recent kernels.
-        Err(e) if e.kind() == io::ErrorKind::NotFound && proto == Proto::UdpLite => return,
+        Err(e) if e.kind() == io::ErrorKind::NotFound && proto == Proto::UdpLite => {
+            let why = "no UDP-Lite in this kernel: removed in Linux 7.1";
+            return sample.faults.add(FaultKind::Unsupported, FaultSubject::proc_net(name), why);
+        }
         Err(e) => return add_fault(&e, &mut sample.faults),
     };
     // Listeners are needed to tell incoming from outgoing connections.
@@ -218,11 +220,30 @@ pub(crate) fn read_through(pid: u32, number: u16, sample: &mut Sample) -> bool {
 fn read_tables(root: &Path, number: u16, little_endian: bool, sample: &mut Sample) {
     let mut ids = SyntheticIds::default();
     let (begin, protos) = (sample.sockets.len(), sample.wants.protos);
+    report_unlisted(protos, &|p| TABLES.iter().any(|(_, proto, _)| *proto == p), &mut sample.faults);
     for table in TABLES.into_iter().filter(|(_, p, _)| protos.has(*p)) {
         read_table(root, table, &mut ids, little_endian, sample);
     }
     for s in &mut sample.sockets[begin..] {
         s.id.netns = number;
+    }
+}
+
+/// Reports the wanted protocols that a backend does not list.
+pub(crate) fn report_unlisted(wanted: ProtoSet, is_listed: &dyn Fn(Proto) -> bool, faults: &mut Faults) {
+    // Every protocol is wanted where none is named.
+    if wanted == ProtoSet::ALL {
+        return;
+    }
+    for (proto, _) in Proto::ALL.into_iter().filter(|(p, _)| wanted.has(*p) && !is_listed(*p)) {
+        let subject = FaultSubject::Dump { proto, family: None, netns: None };
+        if !faults.iter().any(|f| f.subject == subject) {
+            faults.add(
+                FaultKind::Unsupported,
+                subject,
+                "not listed by this backend, requires --backend netlink",
+            );
+        }
     }
 }
 

@@ -63,6 +63,7 @@ mod fd_tables;
 mod fd_targets;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod halted;
 mod held_netns;
 mod info;
 mod kcmp;
@@ -94,6 +95,7 @@ use super::procs::table::{ProcEntry, ProcessTable};
 use crate::model::{
     FaultKind, FaultSubject, FdUsage, Missing, Owner, OwnersBy, Privileges, ProcInfo, Process, Reads, Sample,
 };
+use crate::privilege::{NAMESPACES, PROCESSES, raise_if};
 use std::path::Path;
 use std::sync::Arc;
 use users::Users;
@@ -168,6 +170,8 @@ impl Procs {
         sample.privileges = self.privileges;
         let wants = sample.wants.clone();
         let read_fds = wants.reads_any(Reads::OWNERS | Reads::FD_KINDS);
+        // Not for a captured tree, whose links may name any file.
+        let raised = raise_if(self.table.is_live(), PROCESSES);
         if wants.reads(Reads::PROCESSES) || read_fds {
             self.table.refresh(&mut sample.faults);
             if read_fds {
@@ -178,17 +182,21 @@ impl Procs {
             }
             self.publish(sample);
             context::fill(&self.table, sample);
+            halted::fill(&self.table, sample);
             threads::fill(&self.table, sample);
             usage::fill(&self.table, sample);
         }
         if wants.reads(Reads::LIMITS) {
             sample.counters = Some(self.counters.read(sample, self.table.is_live()));
         }
+        // Name services run code of their own.
+        drop(raised);
         self.users.fill(sample);
     }
 
     /// Network namespaces that descriptors keep, by inode, as far as the descriptors of this sample were read.
     pub(crate) fn held_netns(&mut self, sample: &mut Sample) -> Vec<(u64, Keeper)> {
+        let _raised = raise_if(self.table.is_live(), NAMESPACES);
         if sample.wants.reads(Reads::OWNERS) { self.held_netns.find(&self.table, sample) } else { Vec::new() }
     }
 
@@ -230,6 +238,8 @@ impl Procs {
                 }),
                 fds_hidden: hidden.then_some(Missing::NotPermitted),
                 fd_targets: Arc::clone(&e.fd_targets.1),
+                halted: None,
+                freezer: None,
             });
             if dirty {
                 owners.extend(e.fds.sockets.iter().map(|(inode, fd)| Owner {

@@ -28,8 +28,8 @@ use super::sock_diag::dump_table::TableDump;
 use super::source::{CollectError, Source, host, stamp};
 use super::synthetic_id::SyntheticIds;
 use crate::model::{
-    AttrSet, Backend, BackendInfo, Family, FaultKind, FaultSubject, Faults, Netns, OwnersBy, Prefilter,
-    Proto, Reads, Sample, Socket, Stamp, State, StateSet, UnixQueue, Wants,
+    AttrSet, Backend, BackendInfo, Family, FaultKind, FaultSubject, Faults, ListenQueue, Netns, OwnersBy,
+    Prefilter, Proto, Reads, Sample, Socket, Stamp, State, StateSet, Wants,
 };
 use request::{mask, request};
 use rustc_hash::FxHashSet;
@@ -139,29 +139,41 @@ impl NetlinkSource {
         }
         if sample.wants.reads(Reads::LIMITS) {
             let net = super::counters::Reader::new(Path::new("/proc")).net(number);
-            let unix_queues = self.unix_queues(number, &mut sample.faults);
+            let listen_queues = self.listen_queues(number, &mut sample.faults);
             let counters = sample.counters.get_or_insert_default();
             counters.nets.push(net);
-            counters.unix_queues.extend(unix_queues);
+            counters.listen_queues.extend(listen_queues);
         }
     }
 
-    /// Accept queues of the UNIX listeners of the network namespace of the calling thread, with the limits: as a rule the
-    /// request reads no UNIX sockets.
-    fn unix_queues(&mut self, netns: u16, faults: &mut Faults) -> Vec<UnixQueue> {
-        let wants = Wants { states: StateSet::only(&[State::Listen]), ..Wants::default() };
-        let mut only = Sample::empty(Stamp::default(), "".into(), Arc::clone(&self.info), wants);
-        let unix = table(Proto::Unix, DumpMethod::Unix);
-        self.dump(&unix, mask(&unix, StateSet::only(&[State::Listen])), None, false, &mut only);
-        faults.merge(only.faults);
-        let queue = |s: &Socket| UnixQueue {
-            netns,
-            name: only.names.get(s.local_name as usize).cloned().unwrap_or_default(),
-            inode: s.inode,
-            waiting: s.recv_q,
-            backlog: s.send_q,
-        };
-        only.sockets.iter().filter(|s| s.is_listener()).map(queue).collect()
+    /// Accept queues of the UNIX and SCTP listeners of the network namespace of the calling thread, with the limits: as a rule the
+    /// request does not read them. `vsock_diag` reports no queues.
+    fn listen_queues(&mut self, netns: u16, faults: &mut Faults) -> Vec<ListenQueue> {
+        let listen = StateSet::only(&[State::Listen]);
+        let mut all = vec![table(Proto::Unix, DumpMethod::Unix)];
+        // A request for a protocol that is not in use would load its module.
+        if unsupported::is_in_use(Proto::Sctp, Path::new(THREAD_SELF)) {
+            all.extend(DUMPS.into_iter().filter(|t| t.proto == Proto::Sctp));
+        }
+        let mut queues = Vec::new();
+        for table in all {
+            let wants = Wants { states: listen, ..Wants::default() };
+            let mut only = Sample::empty(Stamp::default(), "".into(), Arc::clone(&self.info), wants);
+            self.dump(&table, mask(&table, listen), None, false, &mut only);
+            faults.merge(std::mem::take(&mut only.faults));
+            queues.extend(only.sockets.iter().filter(|s| s.is_listener()).map(|s| ListenQueue {
+                netns,
+                proto: s.proto,
+                name: match s.proto {
+                    Proto::Unix => only.names.get(s.local_name as usize).cloned().unwrap_or_default(),
+                    _ => s.local.to_string().into(),
+                },
+                inode: s.inode,
+                waiting: s.recv_q,
+                backlog: s.send_q,
+            }));
+        }
+        queues
     }
 
     /// Reads these network namespaces; the calling thread enters one after the other.

@@ -23,6 +23,8 @@ struct ActiveAlert {
     since_ns: u64,
     /// Consecutive polls below the lowered threshold.
     polls_below: u32,
+    /// Losses since it was raised.
+    lost: u64,
     last_poll: u64,
 }
 
@@ -59,6 +61,7 @@ impl Alerts {
                         a.polls_below = 0;
                     }
                     a.last_poll = self.poll;
+                    a.lost += row.drops_new.unwrap_or(0);
                     row.level = a.level;
                 }
                 None => row.level = current,
@@ -70,9 +73,10 @@ impl Alerts {
             let poll = self.poll;
             let a = self.active.entry(key).or_insert_with(|| {
                 new = true;
-                ActiveAlert { level: row.level, since_ns: now, polls_below: 0, last_poll: poll }
+                let lost = row.drops_new.unwrap_or(0);
+                ActiveAlert { level: row.level, since_ns: now, polls_below: 0, lost, last_poll: poll }
             });
-            out.push(Alert { limit: i as u32, level: a.level, since_ns: a.since_ns, new });
+            out.push(Alert { limit: i as u32, level: a.level, since_ns: a.since_ns, lost: a.lost, new });
         }
         // A limit without a row no longer exists.
         let poll = self.poll;
@@ -91,7 +95,9 @@ impl Alerts {
 fn level(row: &Limit, rules: &AlertRules, comm: Option<&str>, margin: f64, horizon_factor: f64) -> Level {
     let lost = row.drops_new.is_some_and(|n| n > 0);
     let Some(share) = row.share() else {
-        return if lost || row.kind == LimitKind::CloseWait && (row.grows || row.stale >= STALE_ALERT) {
+        return if row.kind == LimitKind::Halted {
+            Level::Critical
+        } else if lost || row.kind == LimitKind::CloseWait && (row.grows || row.stale >= STALE_ALERT) {
             Level::Warning
         } else {
             Level::Ok

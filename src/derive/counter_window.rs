@@ -1,4 +1,4 @@
-//! Recent deltas of TCP counters: over the last 30 to 60 seconds instead of since the connection was opened.
+//! Recent deltas of counters of TCP connections and datagram sockets: over the last 30 to 60 seconds instead of since the connection was opened.
 
 use super::identity::NONE;
 use crate::model::counter_window::{CounterHistory, CounterSnapshot, WINDOW_NS};
@@ -26,6 +26,7 @@ pub(super) fn histories(
     let history = |(s, was): (&Socket, &u32)| {
         let read = match s.proto {
             Proto::Tcp => sample.attrs_of(s).tcp_info().and_then(|t| CounterSnapshot::new(now, &t)),
+            p if p.is_datagram() => sample.attrs_of(s).drops().map(|n| CounterSnapshot::of_drops(now, n)),
             _ => None,
         };
         let old = last.filter(|_| *was != NONE).and_then(|b| b.counters.get(*was as usize)).copied();

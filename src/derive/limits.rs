@@ -3,12 +3,13 @@
 mod context;
 mod ephemeral;
 mod fullest;
+mod halted;
 mod unjudged;
 
 use super::alerts::Alerts;
 use super::trend::{self, Series};
 use crate::model::limit::{
-    Alert, AlertRules, Limit, LimitKind, LimitSubject, NetCounters, STALE_S, UnixQueue, Unjudged,
+    Alert, AlertRules, Limit, LimitKind, LimitSubject, ListenQueue, NetCounters, STALE_S, Unjudged,
 };
 use crate::model::snapshot::{AcceptQueue, Port, ProcessFacts};
 use crate::model::state_age::in_state;
@@ -37,6 +38,8 @@ struct Readings {
 pub(super) struct LimitHistory {
     poll: u64,
     readings: FxHashMap<(LimitKind, u64, LimitSubject), Readings>,
+    /// `ListenDrops` at the previous poll, by inode of the network namespace.
+    listen_drops: FxHashMap<u64, u64>,
     alerts: Alerts,
 }
 
@@ -51,6 +54,7 @@ impl LimitHistory {
         let mut rows = Vec::new();
         add_processes(c, &mut rows);
         add_close_wait(c, &mut rows);
+        halted::add_halted(c, &mut rows);
         add_system(c, &mut rows);
         add_listeners(c, &mut rows);
         ephemeral::add_ports(c, &mut rows);
@@ -62,6 +66,13 @@ impl LimitHistory {
         for row in &mut rows {
             self.update_trend(row, c);
         }
+        self.listen_drops = c
+            .sample
+            .counters
+            .iter()
+            .flat_map(|k| &k.nets)
+            .filter_map(|n| Some((netns_inode(c, n.netns), n.listen_drops?)))
+            .collect();
         let poll = self.poll;
         self.readings.retain(|_, r| r.last_poll == poll);
         let alerts = self.alerts.update(&mut rows, c.sample, rules);
@@ -71,12 +82,21 @@ impl LimitHistory {
     /// Sets growth, forecast and new drops of a row from past readings.
     fn update_trend(&mut self, row: &mut Limit, c: &Context<'_>) {
         let now = c.sample.at.boot_ns;
-        let netns_inode = c.sample.namespaces.get(usize::from(row.netns)).map_or(0, |n| n.inode);
+        let netns_inode = netns_inode(c, row.netns);
         let new = || Readings { series: Series::default(), drops: None, last_poll: 0 };
         let past = self.readings.entry((row.kind, netns_inode, row.subject.clone())).or_insert_with(new);
         past.last_poll = self.poll;
         row.drops_new = row.drops.zip(past.drops).map(|(now, before)| now.saturating_sub(before));
         past.drops = row.drops;
+        if let (LimitKind::Accept, LimitSubject::Listener(Proto::Tcp, ..)) = (row.kind, &row.subject) {
+            // Without a drop counted for the namespace it was a reset in place of the last ACK.
+            let nets = c.sample.counters.iter().flat_map(|k| &k.nets);
+            let total = nets.into_iter().find(|n| n.netns == row.netns).and_then(|n| n.listen_drops);
+            let before = self.listen_drops.get(&netns_inode);
+            let confirmed = total.zip(before).map_or(0, |(now, before)| now.saturating_sub(*before));
+            row.drops_new = row.drops_new.map(|n| n.min(confirmed));
+            row.drops = row.drops.map(|n| n.min(total.unwrap_or(0)));
+        }
         // The history of a process reaches further back than its row here.
         let process = row.process.filter(|_| row.kind == LimitKind::Fds);
         let series = match process.and_then(|p| c.processes.get(p as usize)) {
@@ -97,15 +117,20 @@ impl LimitHistory {
     }
 }
 
+/// Inode of a network namespace; 0 if unknown.
+fn netns_inode(c: &Context<'_>, netns: u16) -> u64 {
+    c.sample.namespaces.get(usize::from(netns)).map_or(0, |n| n.inode)
+}
+
 /// The processes nearest to their fd limit.
 fn add_processes(c: &Context<'_>, out: &mut Vec<Limit>) {
-    let mut all: Vec<(f64, usize)> = c
-        .sample
-        .processes
-        .iter()
-        .enumerate()
-        .filter_map(|(i, p)| Some((p.fds.as_ref().ok()?.share()?, i)))
-        .collect();
+    let share = |i: usize| {
+        let u = c.sample.processes[i].fds.as_ref().ok()?;
+        let soft = u.soft.filter(|s| *s > 0 && !is_sandboxed(c, i))?;
+        Some(f64::from(u.open) / soft as f64)
+    };
+    let mut all: Vec<(f64, usize)> =
+        (0..c.sample.processes.len()).filter_map(|i| Some((share(i)?, i))).collect();
     all.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
     // A view of limits lists every process, alerts need only the nearest.
     let most = if c.sample.wants.reads(Reads::FD_KINDS) { usize::MAX } else { MAX_PROCESSES };
@@ -118,6 +143,21 @@ fn add_processes(c: &Context<'_>, out: &mut Vec<Limit>) {
         row.process = Some(i as u32);
         out.push(row);
     }
+}
+
+/// True if a process has lowered its limit below what is open, to open no more: by far, or below that of its parent of the same
+/// name. One that accepts connections needs a descriptor for each, regardless of what lowered its limit.
+fn is_sandboxed(c: &Context<'_>, process: usize) -> bool {
+    let p = &c.sample.processes[process];
+    let Ok(u) = &p.fds else { return false };
+    let Some(soft) = u.soft.filter(|s| *s < u64::from(u.open)) else { return false };
+    let is_lower = |o: &crate::model::Process| {
+        o.info.pid == p.info.ppid
+            && o.info.comm == p.info.comm
+            && o.fds.as_ref().is_ok_and(|parent| parent.soft.is_none_or(|s| s > soft))
+    };
+    let accepts = c.processes.get(process).is_some_and(|f| f.states.get(State::Listen) > 0);
+    !accepts && (u.opens_no_more() || c.sample.processes.iter().any(is_lower))
 }
 
 /// The processes with most connections in `CLOSE_WAIT`.
@@ -187,7 +227,8 @@ fn add_listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
         let owner = c.facts.get(queue.row as usize).map_or((0, 0), |f| f.owners);
         let owner = c.sample.owners.get(owner.0 as usize..owner.1 as usize).and_then(|o| o.first());
         row.process = owner.map(|o| o.process).or_else(|| p.processes.first().copied());
-        row.drops = p.drops;
+        // The history needs the counter itself.
+        row.drops = p.sk_drops;
         out.push(row);
         // Half-open connections: the kernel admits as many as the backlog.
         let half_open = u64::from(p.states.get(State::SynRecv));
@@ -198,7 +239,7 @@ fn add_listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
             out.push(row);
         }
     }
-    add_unix_listeners(c, out);
+    add_named_listeners(c, out);
     // Datagram sockets with drops.
     let mut lossy: Vec<&Port> =
         c.ports.iter().filter(|p| p.state != State::Listen && p.drops.is_some_and(|n| n > 0)).collect();
@@ -212,22 +253,23 @@ fn add_listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
     }
 }
 
-/// Accept queues of UNIX listeners: every non-empty one, then the others by name.
-fn add_unix_listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
+/// Accept queues of UNIX and SCTP listeners: every non-empty one, then the others by name.
+fn add_named_listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
     let Some(counters) = &c.sample.counters else { return };
-    let mut all: Vec<&UnixQueue> = counters.unix_queues.iter().collect();
-    let fullest = |q: &UnixQueue| (u64::from(q.waiting), u64::from(q.backlog) + 1);
+    let mut all: Vec<&ListenQueue> = counters.listen_queues.iter().collect();
+    let fullest = |q: &ListenQueue| (u64::from(q.waiting), u64::from(q.backlog) + 1);
     all.sort_by(|a, b| {
-        fullest_first(fullest(a), fullest(b)).then_with(|| (a.netns, &a.name).cmp(&(b.netns, &b.name)))
+        fullest_first(fullest(a), fullest(b))
+            .then_with(|| (a.netns, a.proto, &a.name).cmp(&(b.netns, b.proto, &b.name)))
     });
     // A path can be bound again while the old listener lives on: the fuller one counts.
     let mut seen = FxHashSet::default();
-    all.retain(|q| seen.insert((q.netns, &q.name)));
+    all.retain(|q| seen.insert((q.netns, q.proto, &q.name)));
     for (i, q) in all.into_iter().enumerate().take(MAX_LISTENERS) {
         if q.waiting == 0 && i >= MAX_OTHERS {
             break;
         }
-        let subject = LimitSubject::NamedListener(Proto::Unix, q.name.clone());
+        let subject = LimitSubject::NamedListener(q.proto, q.name.clone());
         let mut row =
             Limit::new(LimitKind::Accept, q.netns, subject, q.waiting.into(), Some(q.backlog.into()));
         let owner = c.sample.owners.partition_point(|o| o.inode < q.inode);

@@ -74,6 +74,7 @@ fn listening_endpoints(sample: &Sample, sockets: &[Socket], facts: &[SocketFacts
             backlog: 0,
             fullest: None,
             drops: None,
+            sk_drops: None,
             processes: Vec::new(),
             scope: s.local.addr.scope(),
             rx: None,
@@ -93,10 +94,18 @@ fn listening_endpoints(sample: &Sample, sockets: &[Socket], facts: &[SocketFacts
                 }
             }
             if let Some(d) = attrs.drops() {
-                p.drops = Some(p.drops.unwrap_or(0) + u64::from(d));
+                p.sk_drops = Some(p.sk_drops.unwrap_or(0) + u64::from(d));
             }
             let (a, b) = facts[*row as usize].owners;
             p.processes.extend(sample.owners[a as usize..b as usize].iter().map(|o| o.process));
+        }
+        p.drops = p.sk_drops;
+        // The counter of a listener includes resets in place of the last ACK of the handshake; what overflowed or failed is
+        // in `ListenDrops` of its namespace too.
+        if p.state == State::Listen && p.proto == Proto::Tcp {
+            let net = sample.counters.iter().flat_map(|c| &c.nets).find(|n| n.netns == p.netns);
+            let confirmed = net.map(|n| n.listen_drops.unwrap_or(0));
+            p.drops = p.sk_drops.map(|n| confirmed.map_or(n, |c| n.min(c)));
         }
         p.processes.sort_unstable();
         p.processes.dedup();

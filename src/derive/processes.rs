@@ -3,8 +3,12 @@
 use super::peers::add;
 use super::trend::{self, Series};
 use crate::model::snapshot::{ProcessFacts, Rates, SocketFacts};
+use crate::model::state_age::in_state;
 use crate::model::{FdKind, FdKinds, ProcUsage, Process, Reads, Sample, Socket, State};
 use rustc_hash::FxHashMap;
+
+/// Seconds in `CLOSE_WAIT` below which a connection proves no leak: applications that close late do so within 15 s.
+const LEAK_S: f64 = 16.0;
 
 /// Past readings of processes, by pid and start time: pids are reused.
 #[derive(Debug, Default)]
@@ -54,15 +58,24 @@ impl ProcessHistory {
         let rows = assign_sockets(sample, sockets, facts, rates, &mut out);
         // Without owners or without that state the count is unknown.
         if sample.wants.reads(Reads::OWNERS) && sample.wants.states.has(State::CloseWait) {
-            for (p, facts) in sample.processes.iter().zip(&mut out) {
-                self.update_close_wait(p, sample.at.boot_ns, facts);
+            let now = sample.at.boot_ns;
+            for (p, own) in sample.processes.iter().zip(&mut out) {
+                let of_process = rows.get(own.sockets.0 as usize..own.sockets.1 as usize).unwrap_or(&[]);
+                let age = |row: &u32| {
+                    let (s, f) = (&sockets[*row as usize], &facts[*row as usize]);
+                    in_state(f, s, sample.attrs_of(s), now).0
+                };
+                let closing = of_process.iter().filter(|r| sockets[**r as usize].state == State::CloseWait);
+                let oldest_s = closing.map(age).fold(0.0, f64::max);
+                self.update_close_wait(p, now, oldest_s, own);
             }
         }
         (out, rows)
     }
 
-    /// Tracks the connections of a process that the peer has closed and the process has not.
-    fn update_close_wait(&mut self, p: &Process, now: u64, facts: &mut ProcessFacts) {
+    /// Tracks the connections of a process that the peer has closed and the process has not; the oldest is in that state for
+    /// `oldest_s` seconds.
+    fn update_close_wait(&mut self, p: &Process, now: u64, oldest_s: f64, facts: &mut ProcessFacts) {
         let n = u64::from(facts.states.get(State::CloseWait));
         let Some(past) = self.readings.get_mut(&(p.info.pid, p.info.start_ns)) else { return };
         if n == 0 {
@@ -72,7 +85,7 @@ impl ProcessHistory {
         }
         past.close_wait.push(now, n);
         facts.close_wait_per_min = trend::growth(past.close_wait.points(), n, None).0;
-        facts.close_wait_leak = trend::is_rising(past.close_wait.points());
+        facts.close_wait_leak = oldest_s >= LEAK_S && trend::is_rising(past.close_wait.points());
     }
 
     /// Adds a reading and returns the facts that follow from it.

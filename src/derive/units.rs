@@ -145,6 +145,8 @@ mod tests {
                 fds: Err(crate::model::Missing::NotRead),
                 fds_hidden: None,
                 fd_targets: Arc::from([]),
+                halted: None,
+                freezer: None,
             })
             .collect();
         out.cgroups = Arc::new(cgroups.iter().map(|(id, p)| (*id, (*p).into())).collect());

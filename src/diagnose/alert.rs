@@ -7,10 +7,11 @@ use super::remedy;
 use crate::model::Snapshot;
 use crate::model::lang::in_english;
 use crate::model::limit::Level;
+use crate::model::text::escape_json;
 
 /// An alert as JSON, with English texts.
 pub fn alert_json(snap: &Snapshot, row: usize) -> String {
-    in_english(|| alert_fields(snap, row)).to_string()
+    escape_json(&in_english(|| alert_fields(snap, row)).to_string()).into_owned()
 }
 
 fn alert_fields(snap: &Snapshot, row: usize) -> serde_json::Value {

@@ -14,7 +14,7 @@ pub struct Finding {
     pub help: &'static str,
     /// The topic that explains it.
     pub topic: &'static str,
-    /// Severity; of limits that of the row.
+    /// Severity; of limits that of the row. `Ok` for a remark: a bulk transfer is always limited by something.
     pub severity: Level,
     /// The rows it is about, and the test.
     pub check: Check,
@@ -72,6 +72,14 @@ pub const FINDINGS: &[Finding] = &[
         topic: "backlog",
         severity: Level::Warning,
         check: Check::Socket(socket_rules::accept_queue_full),
+    },
+    Finding {
+        name: "owner-halted",
+        aliases: &["stopped"],
+        help: "The process does not run while clients wait for it: continue it, thaw its cgroup, or find what it waits for.",
+        topic: "backlog",
+        severity: Level::Critical,
+        check: Check::Socket(socket_rules::owner_halted),
     },
     Finding {
         name: "close-wait-leak",
@@ -134,7 +142,7 @@ pub const FINDINGS: &[Finding] = &[
         aliases: &[],
         help: "The peer's receive window limits throughput: its application reads slowly, or its receive buffer is small.",
         topic: "window",
-        severity: Level::Warning,
+        severity: Level::Ok,
         check: Check::Socket(socket_rules::receiver_limited),
     },
     Finding {
@@ -142,7 +150,7 @@ pub const FINDINGS: &[Finding] = &[
         aliases: &[],
         help: "The local send buffer limits throughput: SO_SNDBUF or tcp_wmem is too small for this path.",
         topic: "send_q",
-        severity: Level::Warning,
+        severity: Level::Ok,
         check: Check::Socket(socket_rules::send_buffer_limited),
     },
     Finding {
@@ -176,6 +184,14 @@ pub const FINDINGS: &[Finding] = &[
         topic: "port-forwarding",
         severity: Level::Critical,
         check: Check::Forward(forward::no_listener),
+    },
+    Finding {
+        name: "process-halted",
+        aliases: &[],
+        help: "A process is stopped, traced, frozen or blocked while clients wait for it.",
+        topic: "limits",
+        severity: Level::Critical,
+        check: Check::Limit(limit::process_halted),
     },
     Finding {
         name: "connection-leak",
@@ -278,7 +294,9 @@ mod tests {
         assert!(named(&|_| {}).is_empty());
         assert_eq!(named(&|r| r.socket.state = State::CloseWait), ["close-wait-leak"]);
         assert!(named(&|r| (r.socket.state, r.age_s) = (State::CloseWait, 5)).is_empty());
-        assert_eq!(named(&|r| r.socket.recv_q = 70_000), ["not-reading"]);
+        // One reading is no finding, however much is unread.
+        assert!(named(&|r| r.socket.recv_q = 70_000).is_empty());
+        assert!(named(&|r| (r.socket.recv_q, r.waiting_s) = (70_000, Some(3))).is_empty());
         // A few bytes unread for long count like many; a short wait does not, nor the byte of an unread FIN.
         let unread = |q: u32, secs: u64| {
             move |r: &mut crate::testing::Row| (r.socket.recv_q, r.waiting_s) = (q, Some(secs))

@@ -4,7 +4,7 @@ use super::fd_leak;
 use crate::format::{age, percent, thousands};
 use crate::model::lang::tr;
 use crate::model::limit::{Limit, LimitKind, LimitSubject, STALE_S};
-use crate::model::{FdKind, ProcInfo, Proto, Snapshot};
+use crate::model::{FdKind, Halted, ProcInfo, Proto, Snapshot};
 use crate::msg;
 
 /// Seconds until full above which a forecast is not mentioned.
@@ -119,6 +119,28 @@ pub(super) fn near_limit(snap: &Snapshot, row: usize) -> Option<String> {
         out.push_str(&msg!(", mostly {} ({}/min)", tr(FdKind::ALL[kind as usize].1), format!("{n:+.0}")));
     }
     Some(out)
+}
+
+/// The state of a process that does not run, in words.
+pub(super) fn halted_words(h: Halted) -> &'static str {
+    match h {
+        Halted::Stopped => tr("stopped by a signal (state T)"),
+        Halted::Traced => tr("stopped by a debugger (state t)"),
+        Halted::Frozen => tr("frozen (its cgroup)"),
+        Halted::Uninterruptible => tr("blocked in uninterruptible sleep (state D)"),
+    }
+}
+
+/// Evidence of a process that does not run while clients wait.
+pub(super) fn process_halted(snap: &Snapshot, row: usize) -> Option<String> {
+    let l = limit(snap, row);
+    let process = l.process.filter(|_| l.kind == LimitKind::Halted)?;
+    let how = halted_words(snap.sample.processes.get(process as usize)?.halted?);
+    let clients = match l.used {
+        1 => tr("1 client waiting").to_owned(),
+        n => msg!("{} clients waiting", thousands(n)),
+    };
+    Some(msg!("{} is {}: {}", subject(snap, row), how, clients))
 }
 
 /// Evidence of a process that does not close connections its peers have closed.

@@ -3,7 +3,7 @@
 use super::fd_leak;
 use crate::model::lang::tr;
 use crate::model::limit::{Limit, LimitKind, LimitSubject};
-use crate::model::{Proto, Snapshot};
+use crate::model::{Halted, Proto, Snapshot};
 use crate::msg;
 
 /// File for permanent sysctl settings, see sysctl.d(5).
@@ -51,6 +51,7 @@ pub fn steps(snap: &Snapshot, row: usize) -> Vec<String> {
             }
         }
         LimitKind::Ports => out.extend(ports(snap, l)),
+        LimitKind::Halted => out.extend(process.and_then(|p| run_again(snap, p)).into_iter().flatten()),
         _ => {
             if let (Some(name), Some(max)) = (sysctl_name(l), l.max) {
                 out.extend(sysctl(snap, l, name, &max.saturating_mul(2).to_string()));
@@ -58,6 +59,31 @@ pub fn steps(snap: &Snapshot, row: usize) -> Vec<String> {
         }
     }
     out
+}
+
+/// Steps that let a halted process run again.
+fn run_again(snap: &Snapshot, process: usize) -> Option<Vec<String>> {
+    let p = snap.sample.processes.get(process)?;
+    let pid = p.info.pid;
+    Some(match p.halted? {
+        Halted::Stopped => vec![tr("continue it:").to_owned(), format!("  kill -CONT {pid}")],
+        Halted::Traced => vec![
+            tr("a debugger or strace has stopped it; detach it, its pid is TracerPid in:").to_owned(),
+            format!("  grep TracerPid /proc/{pid}/status"),
+        ],
+        Halted::Frozen => vec![
+            tr("thaw its cgroup:").to_owned(),
+            match p.freezer.as_deref() {
+                Some(file) if file.ends_with("freezer.state") => format!("  echo THAWED > {file}"),
+                Some(file) => format!("  echo 0 > {file}"),
+                None => format!("  cat /proc/{pid}/cgroup"),
+            },
+        ],
+        Halted::Uninterruptible => vec![
+            tr("where in the kernel it waits, mostly for a disk or network file system:").to_owned(),
+            format!("  cat /proc/{pid}/stack"),
+        ],
+    })
 }
 
 /// Steps against the lack of ephemeral ports.

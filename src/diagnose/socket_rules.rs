@@ -1,16 +1,16 @@
 //! Rules about sockets: thresholds, and the evidence each finding shows.
 
+use super::limit::halted_words;
 use super::state_age::in_state;
 use crate::format::{age, thousands};
 use crate::model::counter_window::CounterSnapshot;
 use crate::model::lang::{noop, tr};
+use crate::model::state_age::unread_s;
 use crate::model::{Missing, Proto, Snapshot, Socket, State, TimerKind};
 use crate::msg;
 
 /// Seconds in `CLOSE_WAIT` or `FIN_WAIT2` that no application needs.
 const STUCK_S: f64 = crate::model::limit::STALE_S;
-/// Unread bytes above which an application does not read.
-const UNREAD: u32 = 64 * 1024;
 /// Seconds without a shrinking queue after which it counts as unread.
 const WAITS_S: f64 = 10.0;
 /// Share of retransmitted segments that slows TCP down noticeably.
@@ -33,6 +33,9 @@ fn bounded_age(secs: f64, least: bool) -> String {
 fn stalled_for(snap: &Snapshot, row: usize) -> Option<String> {
     let since = Some(snap.facts[row].waiting_since_ns).filter(|ns| *ns > 0)?;
     let secs = snap.sample.at.boot_ns.saturating_sub(since) as f64 / 1e9;
+    // In one reading the kernel's own time counts: since the last ACK, which came with the data or after it.
+    let secs =
+        secs.max(unread_s(&snap.facts[row], snap.socket(row), snap.attrs(row), snap.sample.at.boot_ns));
     // Data present when the socket was first seen may be older.
     let least = snap.facts[row].preexisting && since <= snap.facts[row].first_seen_ns;
     (secs >= WAITS_S).then(|| bounded_age(secs, least))
@@ -46,18 +49,18 @@ fn has_old_pending(snap: &Snapshot, row: usize) -> bool {
         let seen = snap.sample.at.boot_ns.saturating_sub(snap.facts[r].first_seen_ns);
         seen as f64 / 1e9 >= WAITS_S
     };
-    let same_endpoint = |s: &Socket| {
-        s.id.netns == l.id.netns
-            && s.proto == Proto::Tcp
-            && s.local.port == l.local.port
-            && (l.local.addr.is_any() || s.local.addr == l.local.addr)
-            && s.state != State::Listen
-    };
-    (0..snap.live).any(|r| {
-        same_endpoint(snap.socket(r))
-            && snap.facts[r].owner_missing == Some(Missing::AcceptQueue)
-            && is_old(r)
-    })
+    (0..snap.live).any(|r| is_pending_of(snap, r, l) && is_old(r))
+}
+
+/// True if a row is a connection in the accept queue of this listener.
+fn is_pending_of(snap: &Snapshot, row: usize, l: &Socket) -> bool {
+    let s = snap.socket(row);
+    s.id.netns == l.id.netns
+        && s.proto == Proto::Tcp
+        && s.local.port == l.local.port
+        && (l.local.addr.is_any() || s.local.addr == l.local.addr)
+        && s.state != State::Listen
+        && snap.facts[row].owner_missing == Some(Missing::AcceptQueue)
 }
 
 /// True if the accept queue of a listener is full. The kernel admits one more than the limit
@@ -119,6 +122,23 @@ pub(super) fn accept_queue_full(snap: &Snapshot, row: usize) -> Option<String> {
     })
 }
 
+pub(super) fn owner_halted(snap: &Snapshot, row: usize) -> Option<String> {
+    let s = snap.socket(row);
+    let halted = snap.owners(row).iter().find_map(|o| Some((snap.process(o), snap.process(o).halted?)));
+    let (p, how) = halted.filter(|_| s.recv_q > 0)?;
+    let now = snap.sample.at.boot_ns;
+    let mut waited = unread_s(&snap.facts[row], s, snap.attrs(row), now);
+    if s.state == State::Listen {
+        let pending = (0..snap.live).filter(|r| is_pending_of(snap, *r, s));
+        let oldest = pending.map(|r| unread_s(&snap.facts[r], snap.socket(r), snap.attrs(r), now));
+        waited = oldest.fold(waited, f64::max);
+    }
+    (waited >= how.wait_s()).then(|| {
+        let (name, how) = (format!("{} {}", p.info.name(), p.info.pid), halted_words(how));
+        msg!("{} is {}: waiting for {}", name, how, age(waited))
+    })
+}
+
 pub(super) fn close_wait_leak(snap: &Snapshot, row: usize) -> Option<String> {
     let (secs, least) = in_state(snap, row);
     (snap.socket(row).state == State::CloseWait && secs >= STUCK_S)
@@ -150,7 +170,7 @@ pub(super) fn not_reading(snap: &Snapshot, row: usize) -> Option<String> {
             bytes,
             owner_name(snap, row)
         )),
-        None => (s.recv_q >= UNREAD).then(|| msg!("{} bytes unread: {}", bytes, owner_name(snap, row))),
+        None => None,
     }
 }
 
@@ -169,8 +189,11 @@ pub(super) fn not_accepting(snap: &Snapshot, row: usize) -> Option<String> {
 
 pub(super) fn peer_not_reading(snap: &Snapshot, row: usize) -> Option<String> {
     let s = snap.socket(row);
-    (s.timer.kind == TimerKind::Persist && s.send_q > 0)
-        .then(|| msg!("zero window, {} bytes in the send queue", thousands(u64::from(s.send_q))))
+    // A window is closed for moments in any bulk transfer; probes carry no data.
+    let idle_s = snap.attrs(row).tcp_info().and_then(|t| t.last_data_sent_ms()).map(|ms| ms as f64 / 1e3)?;
+    (s.timer.kind == TimerKind::Persist && s.send_q > 0 && idle_s >= WAITS_S).then(|| {
+        msg!("zero window for {}, {} bytes in the send queue", age(idle_s), thousands(u64::from(s.send_q)))
+    })
 }
 
 pub(super) fn no_answer(snap: &Snapshot, row: usize) -> Option<String> {
@@ -191,7 +214,9 @@ pub(super) fn no_answer_to_connect(snap: &Snapshot, row: usize) -> Option<String
 
 pub(super) fn loss(snap: &Snapshot, row: usize) -> Option<String> {
     let (m, when) = recent_counters(snap, row, |m| m.sent >= ENOUGH)?;
-    let share = f64::from(m.retransmitted) / f64::from(m.sent);
+    // What the peer received twice was not lost.
+    let lost = m.retransmitted.saturating_sub(m.spurious);
+    let share = f64::from(lost) / f64::from(m.sent);
     let now = snap.rates(row).retrans.filter(|n| *n > 0.0);
     let now = now.map_or_else(String::new, |n| msg!(", now {}/s", format!("{n:.1}")));
     (share >= LOSS)
@@ -214,8 +239,10 @@ pub(super) fn half_closed(snap: &Snapshot, row: usize) -> Option<String> {
 }
 
 pub(super) fn drops(snap: &Snapshot, row: usize) -> Option<String> {
-    let n = snap.attrs(row).drops().filter(|n| *n > 0)?;
-    let datagrams =
-        matches!(snap.socket(row).proto, Proto::Udp | Proto::UdpLite | Proto::Raw | Proto::Packet);
-    datagrams.then(|| msg!("{} packets dropped", thousands(u64::from(n))))
+    if !snap.socket(row).proto.is_datagram() {
+        return None;
+    }
+    // Drops of a load that is long over need no action.
+    let m = snap.recent_delta(row).filter(|m| m.drops > 0)?;
+    Some(msg!("{} packets dropped (last {})", thousands(u64::from(m.drops)), age(m.at_ns as f64 / 1e9)))
 }

@@ -9,8 +9,7 @@ pub(crate) fn tcp_field_value<'a>(snap: &'a Snapshot, row: usize, field: &TcpFie
     let s = snap.socket(row);
     // MPTCP has its own counters under the same names (struct mptcp_info).
     if s.proto == Proto::Mptcp && snap.sample.wants.attrs(AttrSet::INFO) && row < snap.live {
-        let name = if field.name == "total_retrans" { "retransmits" } else { field.name };
-        return Value::from_opt(snap.attrs(row).field(&MPTCP, name), Missing::NotApplicable);
+        return Value::from_opt(snap.attrs(row).field(&MPTCP, field.name), Missing::NotApplicable);
     }
     match snap.attrs(row).tcp_info() {
         Some(info) if info.field(field).is_some_and(|n| field.is_unset(n)) => {

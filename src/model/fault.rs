@@ -194,6 +194,15 @@ impl FaultSubject {
         matches!(self, Self::Dump { .. } | Self::ProcNet(_) | Self::PortableSockets | Self::Namespaces)
     }
 
+    /// True if it is the table, or one of the tables, of this protocol.
+    pub fn is_table_of(&self, proto: Proto) -> bool {
+        match self {
+            Self::Dump { proto: p, .. } => *p == proto,
+            Self::ProcNet(file) => file.strip_suffix('6').unwrap_or(file) == proto.name(),
+            _ => false,
+        }
+    }
+
     /// True if owners of sockets can be missing because of it.
     pub const fn is_owners(&self) -> bool {
         matches!(self, Self::Descriptors | Self::NewOwners)

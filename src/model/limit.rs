@@ -36,9 +36,9 @@ pub struct Counters {
     pub inotify_watches: Vec<(u32, u64)>,
     /// Tasks of cgroups that have a limit: path, `pids.current`, `pids.max`.
     pub cgroup_pids: Vec<(Box<str>, u64, u64)>,
-    /// Accept queues of UNIX listeners.
+    /// Accept queues of listeners that the request does not read: UNIX, and SCTP where it is in use.
     #[serde(default)]
-    pub unix_queues: Vec<UnixQueue>,
+    pub listen_queues: Vec<ListenQueue>,
     /// Error that hides the settings below `/proc/sys`; `None` if they can be read.
     #[serde(default)]
     pub sysctl_unread: Option<Box<str>>,
@@ -49,12 +49,14 @@ pub struct Counters {
     pub nets: Vec<NetCounters>,
 }
 
-/// Accept queue of one UNIX listener (`UNIX_DIAG_RQLEN`).
+/// Accept queue of one UNIX (`UNIX_DIAG_RQLEN`) or SCTP listener.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnixQueue {
+pub struct ListenQueue {
     /// Namespace index.
     pub netns: u16,
-    /// Path, `@` for an abstract one.
+    /// Protocol.
+    pub proto: Proto,
+    /// Path, `@` for an abstract one; the endpoint of an SCTP listener.
     pub name: Box<str>,
     /// Inode in sockfs.
     pub inode: u64,
@@ -135,6 +137,8 @@ pub enum LimitKind {
     Fds,
     /// Connections that the peer has closed and the application has not.
     CloseWait,
+    /// Clients that wait for a process that is stopped, traced, frozen or in uninterruptible sleep.
+    Halted,
     /// System-wide open files.
     Files,
     /// Accept queue of a listener.
@@ -200,6 +204,8 @@ limit_kinds! {
         "At the limit, open, socket and accept fail with EMFILE, \"too many open files\". Raise the limit, or fix the descriptor leak.";
     CloseWait "close-wait" "CLOSE_WAIT connections" true, "the application: it must close connections that the peer has closed",
         "Each one holds a descriptor until the application closes it. If they grow, restart the application, then fix its connection cleanup.";
+    Halted "halted" "waiting clients" true, "SIGSTOP, a debugger, cgroup.freeze, or a device or file system that does not answer",
+        "The process does not run while clients wait for it: continue it, thaw its cgroup, or find what it waits for.";
     Files "files" "open files (system)" false, "sysctl fs.file-max",
         "At the limit, open and socket fail with ENFILE in every process. Find the process with the most descriptors, or raise the limit.";
     Accept "accept" "accept queue" false, "backlog of listen(2), at most sysctl net.core.somaxconn",
@@ -435,6 +441,8 @@ pub struct Alert {
     pub level: Level,
     /// Time it was raised, nanoseconds after boot.
     pub since_ns: u64,
+    /// Losses since it was raised.
+    pub lost: u64,
     /// Raised or escalated at this poll.
     pub new: bool,
 }

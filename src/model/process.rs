@@ -57,6 +57,44 @@ pub struct Process {
     /// limit, and only if limits are requested.
     #[serde(default)]
     pub fd_targets: Arc<[FdTarget]>,
+    /// Reason why it does not run. Read only for owners of sockets with something in their receive or accept queue.
+    #[serde(default)]
+    pub halted: Option<Halted>,
+    /// The file that freezes it, if it is frozen: `cgroup.freeze`, or `freezer.state` of cgroup v1.
+    #[serde(default)]
+    pub freezer: Option<Box<str>>,
+}
+
+/// Reason why a process does not run, whatever its sockets receive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Halted {
+    /// Stopped by a signal: state `T` of `/proc/PID/stat`.
+    Stopped,
+    /// Stopped by a debugger: state `t`.
+    Traced,
+    /// Its cgroup is frozen (`cgroup.freeze`, or `freezer.state` of cgroup v1).
+    Frozen,
+    /// Uninterruptible sleep: state `D`. Normal for a moment, while it waits for a disk.
+    Uninterruptible,
+}
+
+impl Halted {
+    /// All with their names.
+    pub const ALL: [(Self, &'static str); 4] = [
+        (Self::Stopped, "stopped"),
+        (Self::Traced, "traced"),
+        (Self::Frozen, "frozen"),
+        (Self::Uninterruptible, "uninterruptible"),
+    ];
+
+    /// Seconds that a client must have waited before this is the reason: a moment of uninterruptible sleep is normal.
+    pub const fn wait_s(self) -> f64 {
+        match self {
+            Self::Uninterruptible => 5.0,
+            Self::Stopped | Self::Traced | Self::Frozen => 1.0,
+        }
+    }
 }
 
 /// Target that several descriptors of a process share.
@@ -96,9 +134,16 @@ pub struct FdUsage {
 }
 
 impl FdUsage {
-    /// Open descriptors as a share of the soft limit, 0 to 1; above 1 if the limit was lowered below the count.
+    /// Open descriptors as a share of the soft limit, 0 to 1; above 1 if the limit was lowered below the count. `None` without a
+    /// limit, or if the process is not meant to open any more.
     pub fn share(&self) -> Option<f64> {
-        self.soft.filter(|s| *s > 0).map(|s| f64::from(self.open) / s as f64)
+        self.soft.filter(|s| *s > 0 && !self.opens_no_more()).map(|s| f64::from(self.open) / s as f64)
+    }
+
+    /// True if at most half as many descriptors as are open may be opened: the process lowered its limit to open no more, as the
+    /// sandbox of OpenSSH does (to 1).
+    pub fn opens_no_more(&self) -> bool {
+        self.soft.is_some_and(|s| s.saturating_mul(2) <= u64::from(self.open))
     }
 }
 

@@ -122,6 +122,11 @@ impl Proto {
         Self::ALL.iter().find(|(_, n)| n.eq_ignore_ascii_case(word)).map(|(p, _)| *p)
     }
 
+    /// True for sockets that drop packets if their receive buffer is full: UDP, UDP-Lite, raw and packet sockets.
+    pub const fn is_datagram(self) -> bool {
+        matches!(self, Self::Udp | Self::UdpLite | Self::Raw | Self::Packet)
+    }
+
     /// True if its endpoints are an IP address and a port.
     pub const fn is_inet(self) -> bool {
         matches!(

@@ -214,8 +214,11 @@ pub struct Port {
     /// The listener whose accept queue is fullest; `None` for a datagram socket. The sockets of a `SO_REUSEPORT` group
     /// have a queue each, and a connection that the kernel assigns to a full one is dropped.
     pub fullest: Option<AcceptQueue>,
-    /// Packets dropped by its sockets, if read.
+    /// Packets dropped by its sockets, if read; of a TCP listener at most what its namespace counted (`ListenDrops`), if that was
+    /// read.
     pub drops: Option<u64>,
+    /// Sum of `sk_drops`, if read: of a TCP listener it includes resets in place of the last ACK of the handshake.
+    pub sk_drops: Option<u64>,
     /// Owning processes: indexes, ordered by pid.
     pub processes: Vec<u32>,
     /// Reachability.
@@ -391,11 +394,16 @@ impl Snapshot {
     pub fn rates(&self, row: usize) -> Rates {
         self.rates.get(row).copied().unwrap_or_default()
     }
-    /// Increase of a connection's counters over the recent window, with the window length as `at_ns`; `None` at the
+    /// Increase of the counters of a connection or datagram socket over the recent window, with the window length as `at_ns`; `None` at the
     /// first poll.
     pub fn recent_delta(&self, row: usize) -> Option<CounterSnapshot> {
         let old = self.counters.get(row)?.older?;
-        let now = CounterSnapshot::new(self.sample.at.boot_ns, &self.attrs(row).tcp_info()?)?;
+        let (at, attrs) = (self.sample.at.boot_ns, self.attrs(row));
+        let now = if self.socket(row).proto.is_datagram() {
+            CounterSnapshot::of_drops(at, attrs.drops()?)
+        } else {
+            CounterSnapshot::new(at, &attrs.tcp_info()?)?
+        };
         (now.at_ns > old.at_ns).then(|| now.since(&old))
     }
     /// Socket rows of a process.

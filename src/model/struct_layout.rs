@@ -106,7 +106,7 @@ structure! {
     "local_addr_used" @ 40:1 Count, "Local addresses in use.";
     "local_addr_max" @ 41:1 Count, "Maximum number of local addresses in use.";
     "csum_enabled" @ 42:1 Count, "DSS checksum enabled.";
-    "retransmits" @ 44:4 Count, "Retransmissions over another subflow.";
+    "retransmits" @ 44:4 Count, "Consecutive retransmissions of DATA_FIN without an acknowledgment.";
     "bytes_retrans" @ 48:8 Bytes, "Bytes retransmitted over another subflow.";
     "bytes_sent" @ 56:8 Bytes, "Bytes sent, retransmissions included.";
     "bytes_received" @ 64:8 Bytes, "Bytes received.";

@@ -34,6 +34,25 @@ pub fn escape(s: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// JSON in which every hostile character is written as `\\uXXXX`: such characters occur only inside of its strings, and mean the
+/// same there.
+pub fn escape_json(json: &str) -> Cow<'_, str> {
+    if !json.chars().any(|c| c != '\n' && is_hostile(c)) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if c == '\n' || !is_hostile(c) {
+            out.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let _ = write!(out, "\\u{unit:04x}");
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// Bytes as text; bytes that are not UTF-8 become `\xNN`, so different names stay different.
 pub fn from_bytes(b: &[u8]) -> Cow<'_, str> {
     if let Ok(s) = std::str::from_utf8(b) {
@@ -86,6 +105,15 @@ mod tests {
             assert_eq!(escape(raw), want);
             assert!(!escape(raw).chars().any(is_hostile));
         }
+    }
+
+    #[test]
+    fn escaped_json_means_the_same() {
+        let text = "a\u{9b}2J\u{202e}\u{e0041}\u{feff}\n\u{1f600}";
+        let json = serde_json::to_string(&[text]).unwrap();
+        let escaped = escape_json(&json);
+        assert!(!escaped.chars().any(is_hostile), "{escaped}");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&escaped).unwrap(), [text]);
     }
 
     #[test]

@@ -243,5 +243,5 @@ pub static PEERS: Table = Table {
     owners: |_, _| Vec::new(),
     process_of: |_, _| None,
     remote_of: |s, r| s.peers.get(r).map(|p| p.addr),
-    unread: |_| Vec::new(),
+    unread: super::unread_sockets,
 };

@@ -403,5 +403,5 @@ pub static PORTS: Table = Table {
     owners: |s, r| s.ports.get(r).map_or_else(Vec::new, |p| p.processes.clone()),
     process_of: |s, r| s.ports.get(r)?.processes.first().copied(),
     remote_of: |_, _| None,
-    unread: |_| Vec::new(),
+    unread: super::unread_sockets,
 };

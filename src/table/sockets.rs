@@ -480,5 +480,5 @@ pub static SOCKETS: Table = Table {
     owners: |s, r| s.owners(r).iter().map(|o| o.process).collect(),
     process_of: |s, r| s.owners(r).first().map(|o| o.process),
     remote_of: |s, r| Some(s.socket(r).remote.addr),
-    unread: |_| Vec::new(),
+    unread: super::unread_sockets,
 };

@@ -53,6 +53,8 @@ pub struct App {
     pub(crate) interval: Duration,
     /// Actual interval between polls, if longer than configured.
     pub(crate) effective_interval: Duration,
+    /// Age of the newest snapshot, if the next one is late.
+    pub(crate) late: Option<Duration>,
     pub(crate) failed: Option<String>,
     pub(crate) view_states: [ViewState; 6],
     pub(crate) active: usize,
@@ -107,6 +109,7 @@ impl App {
             missed: 0,
             interval: options.interval,
             effective_interval: Duration::ZERO,
+            late: None,
             failed: None,
             view_states,
             active: 0,

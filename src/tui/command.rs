@@ -173,6 +173,11 @@ pub(super) const FORMER_NAMES: &[(&str, &str)] = &[
     ("visit-forward", "location-forward"),
 ];
 
+/// Names that `[keys]` accepts: the current ones, then the former ones.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    COMMANDS.iter().map(|c| c.name).chain(FORMER_NAMES.iter().map(|(former, _)| *former))
+}
+
 /// Index in [`COMMANDS`] of the command with this name, current or former.
 pub(super) fn index(name: &str) -> Option<usize> {
     let current =

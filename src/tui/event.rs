@@ -78,6 +78,8 @@ pub enum Event {
     HostNames,
     /// Background of the terminal: red, green and blue, eight bits each.
     Background(u32),
+    /// No poll has finished for so long that what is shown is no longer live: its age.
+    Late(Duration),
     /// A poll failed; the reason.
     Failed(String),
     /// A signal from the system.

@@ -13,6 +13,7 @@ use crate::diagnose::alert::alert_json;
 use crate::diagnose::finding::limit_diagnosis;
 use crate::model::Snapshot;
 use crate::model::text::strip_os_error;
+use crate::tui::terminal::backend::bounded;
 use crate::view::Line;
 use crossterm::event::{Event as Input, KeyEventKind, MouseButton, MouseEventKind};
 use ratatui::layout::{Rect, Size};
@@ -43,7 +44,7 @@ impl App {
             Event::Input(input) => self.input(input),
             Event::Fresh(latest) => {
                 if let Some(s) = latest.take() {
-                    self.failed = None;
+                    (self.failed, self.late) = (None, None);
                     if self.paused && self.snapshot.is_some() {
                         self.missed += 1;
                         self.paused_latest = Some(s);
@@ -52,6 +53,10 @@ impl App {
                     }
                 }
                 self.new_alerts()
+            }
+            Event::Late(age) => {
+                self.late = Some(age);
+                vec![]
             }
             Event::Failed(why) => {
                 self.failed = Some(strip_os_error(&why).into_owned());
@@ -120,6 +125,7 @@ impl App {
                 vec![]
             }
             Input::Resize(width, height) => {
+                let Size { width, height } = bounded(Size::new(width, height));
                 self.resize(Size { width, height });
                 vec![]
             }

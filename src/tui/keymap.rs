@@ -3,6 +3,7 @@
 use super::command::{self, COMMANDS, Command, Focus};
 use super::event::{Action, Edit};
 use super::key::{self, Key};
+use crate::format::did_you_mean;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::collections::BTreeMap;
 
@@ -45,7 +46,9 @@ impl Keymap {
         let mut changed = Vec::new();
         for (name, words) in changes {
             let Some(at) = command::index(name) else {
-                let near = crate::format::did_you_mean::nearest(name, COMMANDS.iter().map(|c| c.name));
+                // A name near a former one leads to the current one.
+                let near = did_you_mean::nearest(name, command::names()).and_then(command::index);
+                let near = near.map(|at| COMMANDS[at].name);
                 let hint = near.map_or(String::new(), |n| format!(", did you mean {n:?}?"));
                 return Err(KeymapError::UnknownCommand(name.clone(), hint));
             };
@@ -166,6 +169,11 @@ mod tests {
     fn errors_name_the_command_and_the_key() {
         let message = |list: &[(&str, &[&str])]| changed(list).unwrap_err().to_string();
         assert_eq!(message(&[("quitt", &["Q"])]), "unknown command \"quitt\", did you mean \"quit\"?");
+        // The former name "quit-at-once" leads to the current one.
+        assert_eq!(
+            message(&[("quit-at-onc", &["Q"])]),
+            "unknown command \"quit-at-onc\", did you mean \"quit-now\"?"
+        );
         for key in ["", "hyper-x", "ctrl-", "enterr", "qq"] {
             assert!(message(&[("quit", &[key])]).contains("invalid key"), "{key}");
         }

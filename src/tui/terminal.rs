@@ -78,6 +78,21 @@ pub fn suspend() -> io::Result<()> {
     take()
 }
 
+/// Frees the main thread from writing to a terminal that is not read: what waits in the terminal is dropped, and a signal
+/// wakes the write. Returns immediately.
+pub fn drop_output() {
+    let _ = rustix::termios::tcflush(io::stdout(), rustix::termios::QueueSelector::OFlush);
+    // A signal to the process goes to the main thread. This one has a handler, and means no more than a look at the size.
+    let _ = kill_process(getpid(), SignalInfo::WINCH);
+}
+
+/// Restores the mode of the terminal without writing to it.
+pub fn abandon() {
+    if ENTERED.swap(false, Ordering::SeqCst) {
+        let _ = disable_raw_mode();
+    }
+}
+
 /// Turns mouse capture on or off; without it the terminal's own selection works.
 pub fn mouse(taken: bool) -> io::Result<()> {
     if taken {

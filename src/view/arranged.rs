@@ -1,5 +1,6 @@
 //! The rows of a view, sorted and grouped.
 
+use super::NoMatch;
 use super::group::Group;
 
 /// The rows of a view in one snapshot.
@@ -11,6 +12,8 @@ pub struct Arranged {
     pub groups: Vec<Group>,
     /// Number of rows before filtering.
     pub total: usize,
+    /// Reason why there are no rows.
+    pub no_match: Option<Box<NoMatch>>,
 }
 
 /// One line of a list with groups.

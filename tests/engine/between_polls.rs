@@ -30,10 +30,13 @@ struct Counted {
     again: u32,
     busy_ms: u64,
     rwnd_ms: u64,
+    /// Retransmissions of segments that had arrived.
+    spurious: u32,
 }
 
 fn connection(secs: u64, c: Counted) -> Sample {
     let mut info = vec![0; 232];
+    info[216..220].copy_from_slice(&c.spurious.to_ne_bytes());
     info[100..104].copy_from_slice(&c.again.to_ne_bytes());
     info[156..160].copy_from_slice(&c.sent.to_ne_bytes());
     info[168..176].copy_from_slice(&(c.busy_ms * 1000).to_ne_bytes());
@@ -77,6 +80,42 @@ fn loss_is_that_of_late() {
     // After some observation an idle connection has no finding for its past.
     let idle = connections(&[(0, c(1000, 50)), (5, c(1000, 50)), (15, c(1000, 50))]);
     assert_eq!(idle, [vec![ever], vec![ever], vec![]]);
+}
+
+#[test]
+fn segments_that_arrived_twice_were_not_lost() {
+    let c = |spurious| Counted { sent: 1000, again: 50, spurious, ..Counted::default() };
+    assert!(connections(&[(0, c(40))])[0].is_empty());
+    assert_eq!(connections(&[(0, c(25))]), [["loss: 2.5% of segments retransmitted (since connect)"]]);
+}
+
+#[test]
+fn drops_are_those_of_late() {
+    // Nine words of `sk_meminfo`, the last one is the drops.
+    let socket = |secs, drops: u32| {
+        let mut words = vec![0u8; 36];
+        words[32..36].copy_from_slice(&drops.to_ne_bytes());
+        at(secs, "udp UNCONN 10.0.0.1:53", |_| {}, &[(inet::SKMEMINFO, words)])
+    };
+    let polls = (0..12).map(|n| socket(n * 10, [500, 500, 520, 520][(n as usize).min(3)]));
+    let found = after(polls);
+    assert!(found[0].is_empty() && found[1].is_empty(), "of a load that is over: {found:?}");
+    assert_eq!(found[2], ["drops: 20 packets dropped (last 20s)"]);
+    assert!(found[3..6].iter().all(|f| f.len() == 1), "{found:?}");
+    assert!(found[9..].iter().all(Vec::is_empty), "a minute later: {found:?}");
+}
+
+#[test]
+fn busy_reader_with_a_full_queue_has_no_finding() {
+    // As while a COPY runs: always 200 KB unread, never the same.
+    let scenario =
+        "process 7 postgres\ntcp ESTABLISHED 10.0.0.1:5432 10.0.0.2:5001 own=7:9 q=200000/0 rx=10M\n";
+    let mut engine = Engine::new();
+    for s in samples(scenario, 30, &everything()) {
+        let snap = engine.step(s);
+        let found: Vec<_> = socket_diagnoses(&snap, 0).map(|d| d.evidence).collect();
+        assert!(found.is_empty(), "{found:?}");
+    }
 }
 
 #[test]

@@ -22,7 +22,18 @@ pub(crate) struct Case {
 }
 
 /// Runs the cases that the command line selects; in the process of one case, that case, which may be a `nested` one.
+#[allow(dead_code)]
 pub(crate) fn main(cases: &'static [Case], nested: &'static [Case]) -> ExitCode {
+    run_all(cases, nested, false)
+}
+
+/// Runs the cases that the command line selects, with `--ignored` only: they take long.
+#[allow(dead_code)]
+pub(crate) fn on_demand(cases: &'static [Case]) -> ExitCode {
+    run_all(cases, &[], true)
+}
+
+fn run_all(cases: &'static [Case], nested: &'static [Case], on_demand: bool) -> ExitCode {
     if let Ok(name) = env::var(INSIDE) {
         let case = cases.iter().find(|c| c.name == name);
         let run = case.map(|_| namespaces::loopback_up()).transpose();
@@ -36,7 +47,8 @@ pub(crate) fn main(cases: &'static [Case], nested: &'static [Case]) -> ExitCode 
             }
         };
     }
-    let trials = cases.iter().map(|c| Trial::ignorable_test(c.name, move || run(c))).collect();
+    let trial = |c: &'static Case| Trial::ignorable_test(c.name, move || run(c)).with_ignored_flag(on_demand);
+    let trials = cases.iter().map(trial).collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 

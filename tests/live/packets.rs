@@ -1,5 +1,5 @@
 //! Forwards as the kernel routes them: rulesets are loaded on a router, connections are opened from two client namespaces,
-//! and the destinations that conntrack reports are compared with `sockscope forwards`.
+//! and the destinations that conntrack reports are compared with `sockscope forwards`, over IPv4 and IPv6.
 //!
 //! `SOCKSCOPE_PROBES=20000` sends more, `SOCKSCOPE_SEED=7` begins with another ruleset; a contradiction is reported with its
 //! seed and the smallest ruleset that still has it.
@@ -8,12 +8,14 @@
 mod expect;
 #[path = "packets/random.rs"]
 mod random;
+#[path = "packets/six.rs"]
+mod six;
 #[path = "packets/world.rs"]
 mod world;
 
 use super::compare::check;
 use super::netns::{rows, sh};
-use random::{Rng, Ruleset};
+use random::{Families, Rng, Ruleset};
 use serde_json::Value;
 use std::env;
 use std::path::Path;
@@ -27,9 +29,14 @@ fn number(variable: &str, default: u64) -> u64 {
 }
 
 fn clear() -> Result<(), String> {
-    sh("conntrack -F 2>/dev/null; nft flush ruleset
-        if grep -q nat /proc/net/ip_tables_names; then iptables-legacy -w 5 -t nat -F; iptables-legacy -w 5 -t nat -X; fi")
-        .map(drop)
+    sh("nft flush ruleset
+        for p in ip ip6; do
+            if grep -q nat /proc/net/${p}_tables_names; then
+                ${p}tables-legacy -w 5 -t nat -F; ${p}tables-legacy -w 5 -t nat -X
+            fi
+        done")?;
+    sh(world::TRACKING)?;
+    sh(world::FLUSH).map(drop)
 }
 
 fn load(text: &str, loader: &str) -> Result<(), String> {
@@ -91,7 +98,7 @@ pub(crate) fn random_rulesets_send_packets_to_the_target_of_forwards() -> Result
         }
         let mut rng = Rng(seed);
         let ruleset = random::ruleset(&mut rng);
-        let probes = random::probes(&mut rng, PROBES);
+        let probes = random::probes(&mut rng, ruleset.families, PROBES);
         match verdict(&mut world, &ruleset, &probes)? {
             Verdict::NotLoaded(why) => refused.push(why),
             Verdict::Agrees { translated: n } => {
@@ -118,6 +125,30 @@ pub(crate) fn random_rulesets_send_packets_to_the_target_of_forwards() -> Result
 /// Probes of the ruleset of one program.
 const PROGRAM_PROBES: usize = 300;
 
+/// Loads the ruleset of a program and judges its probes, twice: the sets that packets fill have elements the second time.
+fn agrees(
+    world: &mut World,
+    text: &str,
+    (loader, v6): (&str, bool),
+    seed: u64,
+    name: &str,
+) -> Result<(), String> {
+    clear()?;
+    load(text, loader).map_err(|e| format!("{name}: {e}"))?;
+    let families = if v6 { Families::Inet6 } else { Families::Inet };
+    for round in 0..2 {
+        let rows = forwards()?;
+        let probes = random::probes(&mut Rng(seed + 1_000 * round), families, PROGRAM_PROBES);
+        let landed = world.send(&probes)?;
+        let translated = probes.iter().zip(&landed).filter(|(p, l)| l.is_some_and(|l| l != p.dest)).count();
+        check(translated > 0, || format!("{name}: nothing was translated"))?;
+        for (probe, landed) in probes.iter().zip(landed) {
+            expect::judge(&rows, probe, landed).map_err(|e| format!("{name}, round {round}: {e}"))?;
+        }
+    }
+    Ok(())
+}
+
 /// Rulesets as real programs write them (`tests/rulesets`): each probe lands where `forwards` reports.
 pub(crate) fn rulesets_of_programs_send_packets_to_the_target_of_forwards() -> Result<(), String> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rulesets");
@@ -129,21 +160,20 @@ pub(crate) fn rulesets_of_programs_send_packets_to_the_target_of_forwards() -> R
     for (seed, file) in (1..).zip(&names) {
         let text = std::fs::read_to_string(file).map_err(|e| e.to_string())?;
         let nft = file.extension().is_some_and(|e| e == "nft");
-        let loaders: &[&str] =
-            if nft { &["nft -f"] } else { &["iptables-nft-restore", "iptables-legacy-restore"] };
-        for loader in loaders {
-            clear()?;
-            load(&text, loader)?;
-            let rows = forwards()?;
-            let probes = random::probes(&mut Rng(seed), PROGRAM_PROBES);
-            let landed = world.send(&probes)?;
-            let translated =
-                probes.iter().zip(&landed).filter(|(p, l)| l.is_some_and(|l| l != p.dest)).count();
-            check(translated > 0, || format!("{}: nothing was translated", file.display()))?;
-            for (probe, landed) in probes.iter().zip(landed) {
-                expect::judge(&rows, probe, landed)
-                    .map_err(|e| format!("{loader} {}: {e}", file.display()))?;
-            }
+        let runs: &[(&str, bool)] = if nft {
+            &[("nft -f", false), ("nft -f", true)]
+        } else {
+            &[
+                ("iptables-nft-restore", false),
+                ("iptables-legacy-restore", false),
+                ("ip6tables-nft-restore", true),
+                ("ip6tables-legacy-restore", true),
+            ]
+        };
+        for (loader, v6) in runs {
+            let text = if *v6 { six::translate(&text) } else { text.clone() };
+            let name = format!("{loader} {}", file.display());
+            agrees(&mut world, &text, (loader, *v6), seed, &name)?;
         }
     }
     Ok(())

@@ -30,7 +30,7 @@ pub(crate) struct Held {
     pub(crate) state: String,
 }
 
-fn run(program: &str, args: &[&str]) -> Result<String, String> {
+pub(crate) fn run(program: &str, args: &[&str]) -> Result<String, String> {
     let out = Command::new(program).args(args).output().map_err(|e| format!("{program}: {e}"))?;
     // 1 is "nothing found" for sockscope and lsof alike.
     if !matches!(out.status.code(), Some(0 | 1)) {
@@ -51,7 +51,12 @@ const COLUMNS: &str =
 
 /// Rows of `sockscope list`, TCP and UDP; without sockets that are only bound, which `ss` 6.1 does not list.
 pub(crate) fn ours(more: &[&str]) -> Result<BTreeSet<Row>, String> {
-    let rows = sockscope(&[&["list", "--columns", COLUMNS], more].concat())?;
+    ours_of(&[&["list"], more].concat())
+}
+
+/// Rows of this command, without sockets that are only bound.
+pub(crate) fn ours_of(command: &[&str]) -> Result<BTreeSet<Row>, String> {
+    let rows = sockscope(&[command, &["--columns", COLUMNS]].concat())?;
     Ok(rows.iter().filter(|r| r["state"] != "CLOSED").map(row).collect())
 }
 
@@ -93,7 +98,7 @@ fn endpoint(addr: &str, port: u64) -> String {
     }
 }
 
-fn ss_endpoint(word: &str) -> String {
+pub(crate) fn ss_endpoint(word: &str) -> String {
     let (addr, port) = word.rsplit_once(':').unwrap_or((word, "*"));
     let addr = addr.trim_start_matches('[').trim_end_matches(']');
     let addr = addr.split('%').next().unwrap_or(addr);
@@ -151,7 +156,12 @@ fn ss_row(line: &str) -> Result<Row, String> {
 
 /// Descriptors of sockets as `lsof` lists them.
 pub(crate) fn lsof() -> Result<BTreeSet<Held>, String> {
-    let text = run("lsof", &["-nP", "-i", "-F", "pfPnT"])?;
+    lsof_with(&["-nP", "-i"])
+}
+
+/// Descriptors of sockets that `lsof` lists with these arguments.
+pub(crate) fn lsof_with(args: &[&str]) -> Result<BTreeSet<Held>, String> {
+    let text = run("lsof", &[args, &["-F", "pfPnT"]].concat())?;
     let mut out = BTreeSet::new();
     let (mut pid, mut fields): (u64, BTreeMap<char, String>) = (0, BTreeMap::new());
     let mut flush = |pid: u64, fields: &mut BTreeMap<char, String>| {

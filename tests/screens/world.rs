@@ -48,6 +48,14 @@ impl Maker {
             s.inode = 10_000 + cookie;
             s.uid = 33;
         }
+        if state == State::CloseWait {
+            // The last ACK came two minutes ago.
+            let mut info = vec![0u8; 60];
+            info[56..60].copy_from_slice(&120_000u32.to_ne_bytes());
+            let mut raw = Vec::new();
+            push(&mut raw, inet::INFO, &info);
+            self.sample.push_attrs(&mut s, &raw);
+        }
         if proto == Proto::Tcp && state == State::Established {
             let poll = self.sample.at.boot_ns / 1_000_000_000 - 1000;
             let mut info = vec![0u8; 232];
@@ -100,6 +108,8 @@ fn poll(n: u32) -> Sample {
             fds: Ok(fds),
             fds_hidden: None,
             fd_targets: Arc::from([]),
+            halted: None,
+            freezer: None,
         });
     }
     m.sample.users = Arc::new([(0, "root".into()), (33, "www-data".into()), (105, "postgres".into())].into());

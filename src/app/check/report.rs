@@ -5,7 +5,7 @@ use crate::diagnose::alert::alert_json;
 use crate::diagnose::limit::{label, set_by};
 use crate::diagnose::{fd_leak, remedy};
 use crate::format::thousands;
-use crate::model::text::escape;
+use crate::model::text::{escape, escape_json};
 use crate::model::{AlertRules, Level, LimitKind};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -105,9 +105,10 @@ impl Report<'_> {
         let worst = self.verdicts.iter().filter(|v| v.level > Level::Ok).count();
         let (word, code, all) = (self.word, self.code, all.join(","));
         let unjudged = serde_json::Value::from(self.unjudged.to_vec());
-        format!(
+        let json = format!(
             "{{\"status\":\"{word}\",\"exit\":{code},\"exceeded\":{worst},\"not_judged\":{unjudged},\"limits\":[{all}]}}\n"
-        )
+        );
+        escape_json(&json).into_owned()
     }
 }
 

@@ -1,8 +1,7 @@
 //! Minimal HTTP/1.1 GET over a Unix socket (RFC 9112), as needed for the local API of container engines.
 
+use super::engine_socket::{EngineSocket, connect_until};
 use std::io::{self, Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::Instant;
 
 /// Maximum size of a response, bytes.
@@ -11,8 +10,8 @@ const RESPONSE_MAX: usize = 16 << 20;
 const HEADERS_MAX: usize = 64;
 
 /// Body of the response, which must be complete before `deadline`.
-pub(crate) fn get(socket: &Path, path: &str, deadline: Instant) -> io::Result<Vec<u8>> {
-    let mut stream = UnixStream::connect(socket)?;
+pub(crate) fn get(socket: &EngineSocket, path: &str, deadline: Instant) -> io::Result<Vec<u8>> {
+    let mut stream = connect_until(socket, deadline)?;
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: sockscope\r\nAccept: application/json\r\n\
          Connection: close\r\n\r\n"

@@ -2,6 +2,7 @@ use super::*;
 use crate::model::{Addr, Endpoint, Proto, Published, Reads, Wants};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 
 /// Response of Docker Engine 20.10.
 const DOCKER: &str = r#"[{"Id":"446601bac6874bb39e77dcc826df656476489b8c40c3cf416f7a272ca9989c35","Names":["/web"],
@@ -66,6 +67,10 @@ fn body_is_complete_or_more_is_needed() {
     }
 }
 
+fn trusted(path: PathBuf) -> EngineSocket {
+    EngineSocket { path, owner: None }
+}
+
 /// Serves one connection: reads the request, writes this response, returns the request.
 fn serve(path: &Path, response: &'static [u8]) -> std::thread::JoinHandle<String> {
     let listener = UnixListener::bind(path).unwrap();
@@ -88,11 +93,11 @@ fn engines_are_queried_in_order_and_one_failure_does_not_stop_the_others() {
         b"HTTP/1.1 200 OK\r\n\r\n[{\"Id\":\"a\",\"Names\":[\"/not\"]},{\"Id\":\"b\"}]",
     );
     let broken = serve(&socket("c.sock"), b"HTTP/1.1 500 Oh\r\n\r\n");
-    let (containers, errors) =
-        query_all(&[socket("a.sock"), socket("none.sock"), socket("c.sock"), socket("b.sock")]);
-    let names: Vec<_> = containers.iter().map(|c| (&*c.id, c.name.as_deref())).collect();
-    assert_eq!(names, [("a", Some("one")), ("b", None)]);
-    assert_eq!(errors.iter().map(|e| e.detail.as_str()).collect::<Vec<_>>(), ["HTTP status 500"]);
+    let queries = EngineQueries::disabled();
+    query_all(&queries.0, ["a.sock", "none.sock", "c.sock", "b.sock"].map(|n| trusted(socket(n))).into());
+    let names: Vec<_> = queries.containers().iter().map(|c| (c.id.clone(), c.name.clone())).collect();
+    assert_eq!(names, [("a".into(), Some("one".into())), ("b".into(), None)]);
+    assert_eq!(queries.lock().errors().map(|e| e.2).collect::<Vec<_>>(), ["HTTP status 500"]);
     let request = first.join().unwrap();
     assert!(request.starts_with("GET /containers/json HTTP/1.1\r\n"), "{request}");
     drop((second.join(), broken.join()));
@@ -115,11 +120,21 @@ fn silent_engine_does_not_delay_another() {
     let _silent = UnixListener::bind(socket("a.sock")).unwrap();
     let _silent_too = UnixListener::bind(socket("b.sock")).unwrap();
     let answers = serve(&socket("c.sock"), b"HTTP/1.1 200 OK\r\n\r\n[{\"Id\":\"a\",\"Names\":[\"/one\"]}]");
+    let queries = EngineQueries::disabled();
+    let all = ["a.sock", "b.sock", "c.sock"].map(|n| trusted(socket(n)));
     let begin = Instant::now();
-    let (containers, errors) = query_all(&[socket("a.sock"), socket("b.sock"), socket("c.sock")]);
+    std::thread::scope(|scope| {
+        let round = scope.spawn(|| query_all(&queries.0, all.into()));
+        // The answer is published before the others time out.
+        while queries.containers().is_empty() && !round.is_finished() {
+            std::thread::yield_now();
+        }
+        assert!(!queries.lock().answered, "published at the end of the round");
+    });
     assert!(begin.elapsed() < 2 * TIMEOUT, "one after the other");
-    assert_eq!((containers.len(), errors.len()), (1, 2));
-    assert!(errors.iter().all(|e| e.kind == io::ErrorKind::TimedOut));
+    assert_eq!(queries.containers().len(), 1);
+    let errors: Vec<_> = queries.lock().errors().map(|e| e.1).collect();
+    assert_eq!(errors, [io::ErrorKind::TimedOut; 2]);
     drop(answers.join());
 }
 
@@ -128,7 +143,7 @@ fn silent_engine_times_out() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path().join("docker.sock");
     let listener = UnixListener::bind(&at).unwrap();
-    let e = http::get(&at, "/", Instant::now() + Duration::from_millis(20)).unwrap_err();
+    let e = http::get(&trusted(at), "/", Instant::now() + Duration::from_millis(20)).unwrap_err();
     assert_eq!(e.kind(), io::ErrorKind::TimedOut);
     drop(listener);
 }
@@ -165,6 +180,8 @@ fn engines_are_queried_again_when_a_container_starts_or_exits() {
             fds: Err(crate::model::Missing::NotRead),
             fds_hidden: None,
             fd_targets: Arc::from([]),
+            halted: None,
+            freezer: None,
         };
         sample.processes = all.iter().map(process).collect();
         source.fill(&mut sample);

@@ -4,6 +4,7 @@
 mod replay;
 
 use super::wire::{self, Header, Request};
+use crate::privilege::{NETWORK, raise};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
@@ -76,6 +77,8 @@ pub(crate) struct NetlinkSocket {
 impl NetlinkSocket {
     /// Opens a socket in the network namespace of the calling thread; `None` is `NETLINK_ROUTE`.
     pub(crate) fn open(protocol: Option<Protocol>) -> io::Result<Self> {
+        // The kernel asks for the capability of the opener and of the sender (`netlink_ns_capable` in net/netlink).
+        let _raised = raise(NETWORK);
         let socket =
             net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
         sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(RECV_TIMEOUT))?;
@@ -84,6 +87,7 @@ impl NetlinkSocket {
 
     /// Sends a request that changes something and waits for its acknowledgement.
     pub(crate) fn request(&mut self, request: &Request) -> io::Result<()> {
+        let _raised = raise(NETWORK);
         self.seq = self.seq.wrapping_add(1);
         net::send(&self.socket, &request.with_seq(self.seq), SendFlags::empty())?;
         loop {
@@ -122,6 +126,8 @@ impl NetlinkSocket {
         max: Option<u32>,
         mut each: impl FnMut(&[u8]) -> Result<(), Malformed>,
     ) -> Result<DumpStats, DumpError> {
+        // Each part of a dump is made when it is received.
+        let _raised = raise(NETWORK);
         self.seq = self.seq.wrapping_add(1);
         net::send(&self.socket, &request.with_seq(self.seq), SendFlags::empty()).map_err(io::Error::from)?;
         let mut stats = DumpStats::default();

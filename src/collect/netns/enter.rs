@@ -4,6 +4,7 @@ use super::{NetnsEntry, NetnsTable};
 use crate::collect::procs::Keeper;
 use crate::collect::source::stamp;
 use crate::model::{FaultKind, FaultSubject, Faults, Netns};
+use crate::privilege::{NAMESPACES, raise};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
@@ -43,10 +44,16 @@ impl NetnsEntry {
     /// Moves the calling thread into the namespace, until the thread ends. A process may have left the namespace, so the
     /// inode of the opened file is compared.
     pub(crate) fn enter(&self) -> Result<(), Refusal> {
+        let _raised = raise(NAMESPACES);
         let paths = self.pids.iter().map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
         let mut refusal = Refusal::Gone;
         for path in self.mount.iter().map(|m| m.path.clone()).chain(paths) {
-            match openat(CWD, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+            match openat(
+                CWD,
+                &path,
+                OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY,
+                Mode::empty(),
+            ) {
                 Ok(fd) if fstat(&fd).is_ok_and(|s| s.st_ino == self.namespace.inode) => {
                     return setns(&fd).map_err(Refusal::Refused);
                 }

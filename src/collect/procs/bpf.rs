@@ -20,6 +20,7 @@ mod btf_subset;
 use super::fd_scan::FdSet;
 use super::proc_dir;
 use crate::model::FdKind;
+use crate::privilege::{BPF, raise};
 use aya::programs::Iter;
 use aya::{Btf, Ebpf, EbpfLoader, Endianness};
 use rustc_hash::FxHashMap;
@@ -156,6 +157,8 @@ impl Record {
 
 /// Records per read: the most the kernel returns at once.
 const RECORDS_PER_READ: usize = 1024;
+/// Least address space with which the program is loaded, bytes.
+const ADDRESS_SPACE_MIN: u64 = 1 << 30;
 
 /// Loaded program.
 pub(crate) struct Program(Ebpf);
@@ -163,6 +166,7 @@ pub(crate) struct Program(Ebpf);
 impl Program {
     /// Loads the program; the error is one line.
     fn load() -> Result<Self, String> {
+        let _raised = raise(BPF);
         let path = "/sys/kernel/btf/vmlinux";
         let whole = std::fs::read(path).map_err(|e| format!("no BTF: {path}: {e}"))?;
         let function = format!("bpf_iter_{TARGET}");
@@ -178,6 +182,7 @@ impl Program {
 
     /// Reads every process with its descriptors.
     pub(crate) fn read(&mut self) -> Result<Vec<ProcessFds>, String> {
+        let _raised = raise(BPF);
         let mut file = self.open_iterator()?;
         let mut records = vec![Record::new_zeroed(); RECORDS_PER_READ];
         let mut grouped = Grouped::default();
@@ -227,9 +232,15 @@ fn reason(what: &str, e: &dyn std::error::Error) -> String {
 fn check_permission() -> Result<(), String> {
     const INITIAL_USER_NS: &str = "user:[4026531837]";
     let needed = CapabilitySet::BPF | CapabilitySet::PERFMON;
+    let _raised = raise(BPF);
     let have = capabilities(None).map_err(|e| reason("capabilities", &e))?.effective;
     if !have.contains(CapabilitySet::SYS_ADMIN) && !have.contains(needed) {
         return Err("requires CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN".to_owned());
+    }
+    // Types of the kernel and the loader take memory, and a failed allocation ends the program.
+    let address_space = rustix::process::getrlimit(rustix::process::Resource::As).current;
+    if address_space.is_some_and(|bytes| bytes < ADDRESS_SPACE_MIN) {
+        return Err("the address space is limited (RLIMIT_AS)".to_owned());
     }
     match std::fs::read_link("/proc/self/ns/user") {
         Ok(link) if link.as_os_str() != INITIAL_USER_NS => {

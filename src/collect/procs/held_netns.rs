@@ -46,12 +46,13 @@ impl Keeper {
         }
     }
 
-    /// Opens the namespace.
+    /// Opens the namespace. By now its descriptor may be of another file: a FIFO would block, and a terminal would become
+    /// that of this process.
     pub(crate) fn open(&self) -> Result<OwnedFd, Errno> {
+        const FLAGS: OFlags =
+            OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
         match self {
-            Self::Namespace(pid, path) => {
-                openat(CWD, format!("/proc/{pid}/{path}"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            }
+            Self::Namespace(pid, path) => openat(CWD, format!("/proc/{pid}/{path}"), FLAGS, Mode::empty()),
             Self::Socket(pid, fd) => socket_netns(&open_pidfd(*pid)?, *fd),
         }
     }

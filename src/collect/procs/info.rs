@@ -33,6 +33,8 @@ fn read_to_end(file: &OwnedFd, buf: &mut Vec<u8>, max: usize) -> Result<(), Errn
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stat<'a> {
     pub(crate) comm: &'a [u8],
+    /// Field 3: `R S D T t Z X I`.
+    pub(crate) state: u8,
     pub(crate) ppid: u32,
     /// Field 22, clock ticks after boot.
     pub(crate) start_ticks: u64,
@@ -55,11 +57,12 @@ pub(crate) fn stat(b: &[u8]) -> Option<Stat<'_>> {
     let comm = b.get(open + 1..close)?;
     let rest = std::str::from_utf8(b.get(close + 1..)?).ok()?;
     let mut fields = rest.split_ascii_whitespace();
-    let ppid = fields.nth(1)?.parse().ok()?;
+    let state = *fields.next()?.as_bytes().first()?;
+    let ppid = fields.next()?.parse().ok()?;
     // From field 4 to field 9, and on to field 22.
     let flags = fields.nth(4)?.parse().ok()?;
     let start_ticks = fields.nth(12)?.parse().ok()?;
-    Some(Stat { comm, ppid, start_ticks, flags })
+    Some(Stat { comm, state, ppid, start_ticks, flags })
 }
 
 /// Effective uid from `/proc/PID/status`: second number of `Uid:`.
@@ -151,7 +154,7 @@ mod tests {
     fn stat_is_parsed_whatever_the_command_name() {
         let line = b"812 (a) b) (\n) S 1 812 812 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1";
         let s = stat(line).unwrap();
-        assert_eq!((s.comm, s.ppid, s.start_ticks), (&b"a) b) (\n"[..], 1, 4242));
+        assert_eq!((s.comm, s.state, s.ppid, s.start_ticks), (&b"a) b) (\n"[..], b'S', 1, 4242));
         assert!(!s.is_kernel_thread());
         for cut in 0..line.len() - 3 {
             let _ = stat(&line[..cut]);

@@ -22,7 +22,7 @@
 use super::series::Series;
 use super::spec::{OwnerSpec, ProcessSpec, Scenario, SocketSpec};
 use super::words::{Word, number, words};
-use crate::model::{Container, ContainerEngine, Endpoint, Family, Proto, State, nft};
+use crate::model::{Container, ContainerEngine, Endpoint, Family, Halted, Proto, State, nft};
 
 /// Error in the text of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -167,6 +167,10 @@ impl Scenario {
             "ppid" => p.ppid = number(v)?,
             "age" => p.age_s = number(v)?,
             "cgroup" => p.cgroup = Some(v.to_owned()),
+            "halted" => {
+                let found = Halted::ALL.iter().find(|(_, name)| *name == v);
+                p.halted = Some(found.ok_or_else(|| format!("process: unknown state `{v}`"))?.0);
+            }
             "from" => p.from = number(v)?,
             "until" => p.until = number(v)?,
             "fds" if v == "refused" => p.fds = None,

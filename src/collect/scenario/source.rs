@@ -136,6 +136,8 @@ impl SampleBuilder<'_> {
                 fds: p.fds.map(usage).ok_or(Missing::NotPermitted),
                 fds_hidden: hidden.then_some(Missing::NotPermitted),
                 fd_targets: Arc::from([]),
+                halted: p.halted,
+                freezer: None,
             });
         }
     }

@@ -1,7 +1,7 @@
 //! Contents of a scenario: sockets, owners, processes.
 
 use super::super::scenario::series::Series;
-use crate::model::{Addr, Container, Endpoint, Family, Proto, State, SystemLimits, nft};
+use crate::model::{Addr, Container, Endpoint, Family, Halted, Proto, State, SystemLimits, nft};
 use std::collections::BTreeMap;
 
 /// Built-in scenarios: name and text.
@@ -112,6 +112,8 @@ pub struct ProcessSpec {
     pub soft: u64,
     /// Hard limit.
     pub hard: u64,
+    /// Reason why it does not run.
+    pub halted: Option<Halted>,
     /// The poll in which it starts.
     pub from: u32,
     /// The first poll in which it is gone.
@@ -133,6 +135,7 @@ impl ProcessSpec {
             hidden: false,
             soft: 1024,
             hard: 524_288,
+            halted: None,
             from: 0,
             until: u32::MAX,
         }

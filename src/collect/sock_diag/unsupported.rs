@@ -39,6 +39,11 @@ pub(crate) fn reason(proto: Proto, proc: &Path) -> String {
     }
 }
 
+/// True if the protocol is built in or its module is loaded.
+pub(crate) fn is_in_use(proto: Proto, proc: &Path) -> bool {
+    std::fs::read_to_string(proc.join("net/protocols")).is_ok_and(|all| is_registered(&all, names(proto).0))
+}
+
 /// True if `/proc/net/protocols` lists the protocol: one per line, name first.
 fn is_registered(protocols: &str, name: &str) -> bool {
     let first = protocols.lines().skip(1).filter_map(|l| l.split_whitespace().next());
@@ -62,6 +67,11 @@ mod tests {
         assert_eq!(reason(Proto::Sctp, dir.path()), "no sctp_diag in this kernel");
         std::fs::create_dir(dir.path().join("net")).unwrap();
         std::fs::write(dir.path().join("net/protocols"), TABLE).unwrap();
+        assert!(
+            is_in_use(Proto::Mptcp, dir.path())
+                && !is_in_use(Proto::Sctp, dir.path())
+                && !is_in_use(Proto::Mptcp, Path::new("/none"))
+        );
         assert!(reason(Proto::Xdp, dir.path()).contains("modprobe xsk_diag"));
         assert!(reason(Proto::Sctp, dir.path()).starts_with("no SCTP in this kernel: not built"));
         assert!(reason(Proto::Dccp, dir.path()).contains("6.16"));

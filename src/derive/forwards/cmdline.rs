@@ -167,17 +167,14 @@ fn socat(words: &[&str]) -> Option<ProxySpec> {
     Some(spec)
 }
 
-/// `-L [bind:]port:host:hostport` and `-D [bind:]port`, any number of times. `-R` listens on the remote host, whose server does
-/// not show the target. Other listeners come from options or the configuration (`LocalForward`, `DynamicForward`).
+/// `-L [bind:]port:host:hostport` and `-D [bind:]port`, any number of times. `-R` listens on the remote host, see
+/// [`reverse_targets`]. Other listeners come from options or the configuration (`LocalForward`, `DynamicForward`).
 fn ssh(words: &[&str]) -> Vec<ProxySpec> {
     let mut out = Vec::new();
     for (i, word) in words.iter().enumerate().skip(1) {
         // Flags without value may precede it: `-fNL 8080:host:80`.
-        let Some(letters) = word.strip_prefix('-') else { continue };
-        let rest = letters.trim_start_matches(|c| "46AaCfGgKkMNnqsTtVvXxYy".contains(c));
-        let flag = ["L", "D"].into_iter().find(|f| rest.starts_with(f));
-        let Some(flag) = flag else { continue };
-        let spec = if rest.len() > 1 { &rest[1..] } else { words.get(i + 1).copied().unwrap_or("") };
+        let next = words.get(i + 1).copied();
+        let Some((flag, spec)) = ssh_flag(word, next, &["L", "D"]) else { continue };
         let parts = split_colons(spec);
         let listen = |bind: Option<&str>, port: &str, target| {
             let addr = bind.map_or(Some(Addr::v4([127, 0, 0, 1])), address)?;
@@ -196,6 +193,35 @@ fn ssh(words: &[&str]) -> Vec<ProxySpec> {
     }
     out.push(ProxySpec::new(ForwardKind::Ssh, Proto::Tcp, None, None));
     out
+}
+
+/// A flag of ssh(1) with its value, glued to it or the next word. Flags without value may precede it: `-fNL 8080:host:80`.
+fn ssh_flag<'a>(
+    word: &'a str,
+    next: Option<&'a str>,
+    flags: &[&'static str],
+) -> Option<(&'static str, &'a str)> {
+    let rest = word.strip_prefix('-')?.trim_start_matches(|c| "46AaCfGgKkMNnqsTtVvXxYy".contains(c));
+    let flag = flags.iter().find(|f| rest.starts_with(**f))?;
+    Some((flag, if rest.len() > 1 { &rest[1..] } else { next.unwrap_or("") }))
+}
+
+/// Ports that the server of an `ssh -R [bind:]port:host:hostport` listens on, with their targets as reached by the client.
+pub(super) fn reverse_targets(comm: &str, cmdline: &str) -> Vec<(u16, Endpoint)> {
+    let words: Vec<&str> = cmdline.split_ascii_whitespace().collect();
+    let program = words.first().map_or(comm, |w| w.rsplit('/').next().unwrap_or(w));
+    if program != "ssh" {
+        return Vec::new();
+    }
+    let reverse = |(i, word): (usize, &&str)| {
+        let (_, spec) = ssh_flag(word, words.get(i + 1).copied(), &["R"])?;
+        let (port, host, there) = match split_colons(spec).as_slice() {
+            [port, host, there] | [_, port, host, there] => (*port, *host, *there),
+            _ => return None,
+        };
+        Some((port.parse().ok()?, Endpoint::new(address(host)?, there.parse().ok()?)))
+    };
+    words.iter().enumerate().skip(1).filter_map(reverse).collect()
 }
 
 /// Splits at colons outside brackets.
@@ -279,6 +305,15 @@ mod tests {
         ] {
             assert_eq!(parsed("x", line), want, "{line}");
         }
+        let reverse = |line: &str| {
+            let all = reverse_targets("x", line).into_iter();
+            all.map(|(port, to)| format!("{port} {to}")).collect::<Vec<_>>().join("; ")
+        };
+        assert_eq!(
+            reverse("ssh -fNR 80:localhost:3000 -R[::]:81:[fd00::5]:90 -R 1080 -L 1:a:2 host"),
+            "80 127.0.0.1:3000; 81 [fd00::5]:90"
+        );
+        assert_eq!(reverse("sshd -R 80:localhost:3000"), "");
         assert_eq!(target_pid("slirp4netns -c -e 3 812 tap0"), Some(812));
         assert_eq!(target_pid("pasta --config-net 812"), Some(812));
         assert_eq!(target_pid("slirp4netns --netns-type=path /run/netns-1 tap0"), None);

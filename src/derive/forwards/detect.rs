@@ -4,7 +4,7 @@ use super::cmdline::{self, ProxySpec};
 use super::context::Context;
 use super::row::new_forward;
 use crate::model::nat::Via;
-use crate::model::{Addr, Endpoint, Forward, ForwardKind, Sample, Scope};
+use crate::model::{Addr, Endpoint, Forward, ForwardKind, Proto, Sample, Scope};
 
 /// Adds the forwards of user-space proxies, by their command lines, and of systemd sockets.
 pub(super) fn detect_proxies(c: &Context<'_>, out: &mut Vec<Forward>) {
@@ -39,6 +39,10 @@ pub(super) fn detect_proxies(c: &Context<'_>, out: &mut Vec<Forward>) {
                     continue;
                 }
                 let f = new_forward(socket.id.netns, Some(s.proto), socket.local, step(s.kind, Some(*row)));
+                if let Some((target, netns)) = reverse_target(c, i, s, socket.local.port) {
+                    out.push(Forward { target: Some(target), target_netns: Some(netns), ..f });
+                    continue;
+                }
                 out.push(resolve_netns(c, i, s, Forward { target: s.target, ..f }));
             }
             // The listener is unknown: descriptors are not readable, or the proxy accepts a single client and has it. A child
@@ -60,6 +64,23 @@ pub(super) fn detect_proxies(c: &Context<'_>, out: &mut Vec<Forward>) {
         }
     }
     detect_socket_activation(c, out);
+}
+
+/// Target of a listener of an ssh server: `-R` of its client, if that runs on this machine and is connected to this server.
+fn reverse_target(c: &Context<'_>, server: usize, spec: &ProxySpec, port: u16) -> Option<(Endpoint, u16)> {
+    if spec.kind != ForwardKind::Ssh || spec.host.is_some() {
+        return None;
+    }
+    let ends = |process: usize| {
+        let rows = c.sockets_of(process).iter().map(|r| &c.sockets[*r as usize]);
+        rows.filter(|s| s.proto == Proto::Tcp && !s.remote.is_none() && !s.serves())
+    };
+    c.sample.processes.iter().enumerate().find_map(|(i, p)| {
+        let reverse = cmdline::reverse_targets(&p.info.comm, &p.info.cmdline);
+        let (_, target) = reverse.into_iter().find(|(listens, _)| *listens == port)?;
+        let is_peer = ends(i).any(|a| ends(server).any(|b| a.local == b.remote && a.remote == b.local));
+        is_peer.then(|| (target, c.sample.netns_of(p.info.pid)))
+    })
 }
 
 /// True if the parent has the same command line.

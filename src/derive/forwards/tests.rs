@@ -36,6 +36,8 @@ pub(super) fn machine() -> Sample {
         fds: Err(crate::model::Missing::NotRead),
         fds_hidden: None,
         fd_targets: Arc::from([]),
+        halted: None,
+        freezer: None,
     };
     sample.processes = vec![
         process(10, "nginx", "nginx: master"),

@@ -7,11 +7,22 @@ use crate::model::{Backend, FaultKind, FaultSubject, Missing, Proto, State};
 use std::collections::BTreeMap;
 
 /// Kinds counted over sockets.
-const SOCKETS: &[LimitKind] =
-    &[LimitKind::CloseWait, LimitKind::Accept, LimitKind::Syn, LimitKind::Ports, LimitKind::Rcvbuf];
+const SOCKETS: &[LimitKind] = &[
+    LimitKind::CloseWait,
+    LimitKind::Halted,
+    LimitKind::Accept,
+    LimitKind::Syn,
+    LimitKind::Ports,
+    LimitKind::Rcvbuf,
+];
 /// Kinds counted over processes and their descriptors.
-const PROCESSES: &[LimitKind] =
-    &[LimitKind::Fds, LimitKind::CloseWait, LimitKind::InotifyInstances, LimitKind::InotifyWatches];
+const PROCESSES: &[LimitKind] = &[
+    LimitKind::Fds,
+    LimitKind::CloseWait,
+    LimitKind::Halted,
+    LimitKind::InotifyInstances,
+    LimitKind::InotifyWatches,
+];
 /// Kinds that each network namespace has.
 const NAMESPACES: &[LimitKind] = &[
     LimitKind::Accept,

@@ -13,7 +13,7 @@ pub struct Transfer {
     pub received: Option<u64>,
     /// Bytes sent and acknowledged.
     pub acked: Option<u64>,
-    /// Retransmitted segments; for MPTCP, retransmissions over another subflow.
+    /// Retransmitted segments. MPTCP does not report them: `mptcpi_retransmits` counts a `DATA_FIN` sent again (`icsk_retransmits`).
     pub retrans: Option<u64>,
 }
 
@@ -60,11 +60,7 @@ impl<'a> Attrs<'a> {
         }
         // Offsets as in [`crate::model::struct_layout::MPTCP`].
         let raw = self.get(inet::INFO)?;
-        Some(Transfer {
-            received: read_u64(raw, 64),
-            acked: read_u64(raw, 72),
-            retrans: read_u32(raw, 44).map(u64::from),
-        })
+        Some(Transfer { received: read_u64(raw, 64), acked: read_u64(raw, 72), retrans: None })
     }
 
     /// Field of `tcp_info` by name, from `/proc/net/tcp`, which has only four of them.

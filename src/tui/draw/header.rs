@@ -60,11 +60,14 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         ms if ms > 1000 => format!("{}.{}s", ms / 1000, ms % 1000 / 100),
         ms => format!("{ms}ms"),
     };
+    let late = app.late.map_or_else(String::new, |age| msg!("{} s old", age.as_secs()));
     let (mark, word, number, style) = if app.paused {
         let style = theme.warn.patch(on).add_modifier(Modifier::BOLD);
         (app.glyphs.paused, tr("paused"), changes(app), style)
     } else if app.failed.is_some() {
         (app.glyphs.alarm, tr("failing"), pace, theme.bad.patch(on))
+    } else if app.late.is_some() {
+        (app.glyphs.late, &*late, String::new(), theme.warn.patch(on))
     } else {
         (app.glyphs.live, tr("live"), pace, theme.good.patch(on))
     };

@@ -222,6 +222,7 @@ mod tests {
             backlog: 128,
             fullest: None,
             drops: None,
+            sk_drops: None,
             processes: vec![],
             scope: crate::model::Scope::Any,
             rx: None,

@@ -1,7 +1,7 @@
 //! Counts by state with their trends, and the top alert.
 
 use crate::format::thousands as count;
-use crate::model::State;
+use crate::model::{LimitKind, Snapshot, State};
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::Canvas;
 use crate::tui::layout::{Layout, filter_bar, state_bar, top_alert};
@@ -38,7 +38,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
             canvas.trend(x + 1, y, slot.trend, &values, if flat { theme.faint } else { style });
             x += 1 + slot.trend;
         }
-        if s == State::CloseWait && rises(&values) {
+        if s == State::CloseWait && leaks(snap) {
             canvas.put(x + 1, y, 1, app.glyphs.up, theme.bad);
         }
         if at == Some(s) {
@@ -57,8 +57,8 @@ pub(crate) fn draw_top_alert(app: &App, canvas: &mut Canvas<'_>, l: &Layout) {
     }
 }
 
-/// True if a count grows: it never fell in the last polls and rose overall.
-fn rises(values: &[u32]) -> bool {
-    let tail = &values[values.len().saturating_sub(6)..];
-    tail.len() >= 3 && tail.windows(2).all(|w| w[0] <= w[1]) && tail[0] < tail[tail.len() - 1]
+/// True if an application leaks connections in `CLOSE_WAIT`: by their age, since counts go up and down.
+fn leaks(snap: &Snapshot) -> bool {
+    let by_limit = |a: &crate::model::Alert| snap.limits[a.limit as usize].kind == LimitKind::CloseWait;
+    snap.processes.iter().any(|p| p.close_wait_leak) || snap.alerts.iter().any(by_limit)
 }

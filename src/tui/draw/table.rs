@@ -150,13 +150,12 @@ fn empty(app: &App, snap: &Snapshot, canvas: &mut Canvas<'_>, area: Rect) {
     };
     let room = area.width.saturating_sub(slots::INDENT + 1);
     canvas.put(area.x + slots::INDENT, area.y, room, &text, app.theme.dim);
-    if total > 0 {
-        return;
-    }
+    let near = view_state.arranged.no_match.as_ref().filter(|_| total > 0).and_then(|n| n.near_miss());
+    let near = near.map(|line| (line, app.theme.dim));
     // Read errors may be the reason.
-    for (y, f) in (area.y + 1..area.bottom()).zip((view_state.view.table.unread)(snap)) {
-        let line = f.to_string();
-        canvas.put(area.x + slots::INDENT, y, room, &crate::model::text::escape(&line), app.theme.warn);
+    let unread = (view_state.view.table.unread)(snap).into_iter().map(|f| (f.to_string(), app.theme.warn));
+    for (y, (line, style)) in (area.y + 1..area.bottom()).zip(near.into_iter().chain(unread)) {
+        canvas.put(area.x + slots::INDENT, y, room, &crate::model::text::escape(&line), style);
     }
 }
 

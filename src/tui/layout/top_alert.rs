@@ -12,9 +12,9 @@ pub(crate) fn text(app: &App) -> Option<(String, f64)> {
         let whose = shorten(&crate::model::text::escape(&whose), 24, &app.options.format());
         let how = match l.share() {
             Some(s) => percent(s * 100.0),
-            // A count without a maximum shows its value; a drop counter the new drops.
+            // A count without a maximum shows its value; a drop counter the drops since the alert was raised.
             None if l.drops.is_none() => count(l.used),
-            None => format!("+{}", count(l.drops_new.unwrap_or(0))),
+            None => format!("+{}", count(a.lost)),
         };
         let when = l.full_in.filter(|f| f.likely < 86_400.0);
         let when = when.map_or_else(String::new, |f| msg!(", full in ~{}", age(f.likely)));

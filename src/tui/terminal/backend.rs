@@ -9,6 +9,12 @@ use std::io::{self, Write};
 const BEGIN: &[u8] = b"\x1b[?2026h";
 const END: &[u8] = b"\x1b[?2026l";
 
+/// The part of a terminal that is drawn: at most 1000 columns and 500 lines. A terminal can claim 65,535 of each, and its cells
+/// would not fit into memory.
+pub fn bounded(size: Size) -> Size {
+    Size::new(size.width.min(1000), size.height.min(500))
+}
+
 /// Back end that writes only changes.
 ///
 /// A frame is sent as one synchronised update, so it never appears half drawn; a frame without changes sends no bytes.
@@ -60,7 +66,12 @@ impl<W: Write> Backend for Frugal<W> {
     }
 
     fn show_cursor(&mut self) -> io::Result<()> {
-        if self.cursor.replace(true) == Some(true) { Ok(()) } else { self.inner.show_cursor() }
+        if self.cursor.replace(true) != Some(true) {
+            // Called while the terminal is dropped, where an error would be printed on a terminal that is gone. The next flush
+            // reports it.
+            let _ = self.inner.show_cursor();
+        }
+        Ok(())
     }
 
     fn get_cursor_position(&mut self) -> io::Result<Position> {
@@ -93,7 +104,7 @@ impl<W: Write> Backend for Frugal<W> {
     }
 
     fn size(&self) -> io::Result<Size> {
-        self.inner.size()
+        self.inner.size().map(bounded)
     }
 
     fn window_size(&mut self) -> io::Result<WindowSize> {

@@ -25,6 +25,8 @@ pub struct Glyphs {
     pub descending: &'static str,
     /// Polling.
     pub live: &'static str,
+    /// A poll is late.
+    pub late: &'static str,
     /// Paused.
     pub paused: &'static str,
     /// The selected line's edge.
@@ -72,6 +74,7 @@ pub const UNICODE: Glyphs = Glyphs {
     ascending: "↑",
     descending: "↓",
     live: "●",
+    late: "◐",
     paused: "‖",
     edge: "▌",
     new: "+",
@@ -103,6 +106,7 @@ pub const ASCII: Glyphs = Glyphs {
     ascending: "^",
     descending: "v",
     live: "*",
+    late: "o",
     paused: "=",
     edge: ">",
     new: "+",

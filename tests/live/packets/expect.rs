@@ -1,8 +1,8 @@
 //! Expected destination of a packet, by the columns of `sockscope forwards` that a user reads.
 
-use super::world::{LOCAL, Probe};
+use super::world::{Probe, is_local};
 use serde_json::Value;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The columns that are read.
 pub(super) const COLUMNS: &str = "proto,host,by,target,finding,how,hook,packets,conditions";
@@ -17,10 +17,10 @@ enum Holds {
 }
 
 /// New destinations: first and last address and port; `None` for unchanged.
-type Target = (Option<(Ipv4Addr, Ipv4Addr)>, Option<(u16, u16)>);
+type Target = (Option<(IpAddr, IpAddr)>, Option<(u16, u16)>);
 
 /// Checks where a probe was sent. `landed` is `None` if it was dropped.
-pub(super) fn judge(rows: &[Value], probe: &Probe, landed: Option<(Ipv4Addr, u16)>) -> Result<(), String> {
+pub(super) fn judge(rows: &[Value], probe: &Probe, landed: Option<(IpAddr, u16)>) -> Result<(), String> {
     let (mut certain, mut possible) = (false, Vec::new());
     for row in rows {
         match matches(row, probe) {
@@ -41,11 +41,11 @@ pub(super) fn judge(rows: &[Value], probe: &Probe, landed: Option<(Ipv4Addr, u16
             possible.iter().any(|r| target(r, probe).is_some_and(|t| includes(&t, probe, landed)))
         }
     };
-    let landed = landed.map_or_else(|| "nowhere".to_owned(), |(a, p)| format!("{a}:{p}"));
+    let landed = landed.map_or_else(|| "nowhere".to_owned(), |(a, p)| SocketAddr::new(a, p).to_string());
     if fits { Ok(()) } else { Err(format!("{probe} was sent to {landed}; forwards:\n  {}", reported())) }
 }
 
-fn includes(target: &Target, probe: &Probe, landed: (Ipv4Addr, u16)) -> bool {
+fn includes(target: &Target, probe: &Probe, landed: (IpAddr, u16)) -> bool {
     let (first, last) = target.0.unwrap_or((probe.dest.0, probe.dest.0));
     let ports = target.1.unwrap_or((probe.dest.1, probe.dest.1));
     (first..=last).contains(&landed.0) && (ports.0..=ports.1).contains(&landed.1)
@@ -61,10 +61,11 @@ fn target(row: &Value, probe: &Probe) -> Option<Target> {
         return Some((unchanged, None));
     }
     let (addr, port) = text.rsplit_once(':')?;
+    let parse = |a: &str| a.trim_matches(['[', ']']).parse::<IpAddr>().ok();
     let addrs = match addr.split_once('-') {
-        Some((a, b)) => Some((a.parse().ok()?, b.parse().ok()?)),
-        None if addr == "0.0.0.0" => unchanged,
-        None => Some((addr.parse().ok()?, addr.parse().ok()?)),
+        Some((a, b)) => Some((parse(a)?, parse(b)?)),
+        None if parse(addr)?.is_unspecified() => unchanged,
+        None => Some((parse(addr)?, parse(addr)?)),
     };
     let ports = match port.split_once('-') {
         _ if port == "*" => None,
@@ -101,7 +102,7 @@ fn condition(word: &str, probe: &Probe) -> Holds {
     let Some((field, values)) = word.split_once('=') else { return Holds::Maybe };
     let (values, not) = values.strip_prefix('!').map_or((values, false), |v| (v, true));
     let is_in = match field {
-        "family" => Some(values == "ip"),
+        "family" => Some(values == if probe.is_v6() { "ip6" } else { "ip" }),
         "protocol" => Some(values.split(',').any(|v| {
             let number = |v: &str| match v {
                 "tcp" => Some(6),
@@ -126,7 +127,7 @@ fn condition(word: &str, probe: &Probe) -> Holds {
         })),
         "ct_state" => Some(values.split(',').any(|v| v == "new")),
         "destination_type" => {
-            let kind = if LOCAL.contains(&probe.dest.0) { "local" } else { "unicast" };
+            let kind = if is_local(probe.dest.0) { "local" } else { "unicast" };
             Some(values.split(',').any(|v| v == kind))
         }
         "source_type" => Some(values.split(',').any(|v| v == "unicast")),
@@ -141,19 +142,30 @@ fn condition(word: &str, probe: &Probe) -> Holds {
     }
 }
 
-fn addresses(values: &str, own: Ipv4Addr) -> Option<bool> {
-    let own = u32::from(own);
+/// The number of an address, and its bits.
+fn address(addr: IpAddr) -> (u128, u32) {
+    match addr {
+        IpAddr::V4(a) => (u32::from(a).into(), 32),
+        IpAddr::V6(a) => (a.into(), 128),
+    }
+}
+
+fn addresses(values: &str, own: IpAddr) -> Option<bool> {
+    let (own, width) = address(own);
     let mut found = false;
     for v in values.split(',') {
-        let address = |s: &str| s.parse::<Ipv4Addr>().ok().map(u32::from);
+        let number = |s: &str| {
+            let (number, other) = address(s.parse().ok()?);
+            Some(number).filter(|_| other == width)
+        };
         let (first, last) = if let Some((net, bits)) = v.split_once('/') {
             let bits: u32 = bits.parse().ok()?;
-            let net = address(net)?;
-            (net, net | u32::MAX.checked_shr(bits).unwrap_or(0))
+            let net = number(net)?;
+            (net, net | 1u128.checked_shl(width - bits).map_or(u128::MAX, |n| n - 1))
         } else if let Some((a, b)) = v.split_once('-') {
-            (address(a)?, address(b)?)
+            (number(a)?, number(b)?)
         } else {
-            (address(v)?, address(v)?)
+            (number(v)?, number(v)?)
         };
         found |= (first..=last).contains(&own);
     }

@@ -1,7 +1,7 @@
 //! Random small rulesets of nft, iptables-nft and iptables-legacy, and random probes. A seed makes the same ones again.
 
+use super::six;
 use super::world::Probe;
-use std::net::Ipv4Addr;
 
 /// `SplitMix64`.
 pub(super) struct Rng(pub(super) u64);
@@ -33,11 +33,22 @@ pub(super) enum Kind {
     Nft,
     IptablesNft,
     IptablesLegacy,
+    Ip6tablesNft,
+    Ip6tablesLegacy,
+}
+
+/// Address families of the packets that a ruleset sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Families {
+    Inet,
+    Inet6,
+    Both,
 }
 
 /// A ruleset as chains of lines, so that one can be left out.
 #[derive(Clone, Debug)]
 pub(super) struct Ruleset {
+    pub(super) families: Families,
     pub(super) kind: Kind,
     /// Text before and after the rules of each chain, and the rules.
     pub(super) chains: Vec<(String, Vec<String>, String)>,
@@ -64,7 +75,38 @@ impl Ruleset {
             Kind::Nft => "nft -f",
             Kind::IptablesNft => "iptables-nft-restore",
             Kind::IptablesLegacy => "iptables-legacy-restore",
+            Kind::Ip6tablesNft => "ip6tables-nft-restore",
+            Kind::Ip6tablesLegacy => "ip6tables-legacy-restore",
         }
+    }
+
+    /// The same rules for IPv6.
+    fn in_ipv6(mut self) -> Self {
+        for text in [&mut self.before, &mut self.after] {
+            *text = six::translate(text);
+        }
+        for (head, rules, _) in &mut self.chains {
+            *head = six::translate(head);
+            for rule in rules.iter_mut() {
+                *rule = six::translate(rule);
+            }
+        }
+        self.families = Families::Inet6;
+        self
+    }
+
+    /// Half of the rules of an inet table for IPv6.
+    fn in_both(mut self, rng: &mut Rng) -> Self {
+        let own = self.before.split_once('\n').map_or("", |(_, sets)| sets);
+        let sets = six::translate_in_inet(own);
+        let new = sets.lines().filter(|l| ["empty6", "hosts6", "to6"].iter().any(|n| l.contains(n)));
+        let new: Vec<&str> = new.collect();
+        self.before.push_str(&(new.join("\n") + "\n"));
+        for rule in self.chains.iter_mut().flat_map(|c| &mut c.1).filter(|_| rng.one_in(2)) {
+            *rule = six::translate_in_inet(rule);
+        }
+        self.families = Families::Both;
+        self
     }
 
     /// Without each of its rules.
@@ -111,9 +153,11 @@ fn port_text(rng: &mut Rng, range: char) -> String {
 }
 
 pub(super) fn ruleset(rng: &mut Rng) -> Ruleset {
-    match rng.below(4) {
+    match rng.below(8) {
         0 => iptables(rng, Kind::IptablesNft),
         1 => iptables(rng, Kind::IptablesLegacy),
+        2 => iptables(rng, Kind::Ip6tablesNft).in_ipv6(),
+        3 => iptables(rng, Kind::Ip6tablesLegacy).in_ipv6(),
         _ => nft(rng),
     }
 }
@@ -147,7 +191,13 @@ fn nft(rng: &mut Rng) -> Ruleset {
         );
         chains.push((head, rules, " }\n".to_owned()));
     }
-    Ruleset { kind: Kind::Nft, chains, before, after: "}\n".to_owned() }
+    let families = Families::Inet;
+    let out = Ruleset { families, kind: Kind::Nft, chains, before, after: "}\n".to_owned() };
+    match rng.below(2) {
+        _ if inet => out.in_both(rng),
+        0 => out.in_ipv6(),
+        _ => out,
+    }
 }
 
 #[rustfmt::skip]
@@ -230,7 +280,7 @@ fn iptables(rng: &mut Rng, kind: Kind) -> Ruleset {
     let count = 3 + rng.below(7);
     let rules = (0..count).map(|_| iptables_rule(rng, "PREROUTING", &names)).collect();
     chains.push((String::new(), rules, String::new()));
-    Ruleset { kind, chains, before, after: "COMMIT\n".to_owned() }
+    Ruleset { families: Families::Inet, kind, chains, before, after: "COMMIT\n".to_owned() }
 }
 
 #[rustfmt::skip]
@@ -293,8 +343,8 @@ fn iptables_rule(rng: &mut Rng, name: &str, chains: &[&str]) -> String {
 }
 
 /// Probes to what the rulesets speak of. No two have the same source.
-pub(super) fn probes(rng: &mut Rng, count: usize) -> Vec<Probe> {
-    let sources = [Ipv4Addr::new(192, 0, 2, 5), Ipv4Addr::new(192, 0, 2, 6), Ipv4Addr::new(198, 51, 100, 5)];
+pub(super) fn probes(rng: &mut Rng, families: Families, count: usize) -> Vec<Probe> {
+    let sources = [[192, 0, 2, 5], [192, 0, 2, 6], [198, 51, 100, 5]];
     let dests = [
         [192, 0, 2, 1],
         [198, 51, 100, 1],
@@ -306,10 +356,16 @@ pub(super) fn probes(rng: &mut Rng, count: usize) -> Vec<Probe> {
     let probe = |i: usize| {
         let sport = if rng.one_in(2) { 10_000 } else { 30_000 } + i as u16;
         let dport = if rng.one_in(8) { 1 + rng.below(65_535) as u16 } else { rng.pick(&PORTS) };
+        // A few are of the other family: no rule applies to them.
+        let v6 = match families {
+            Families::Both => rng.one_in(2),
+            Families::Inet => rng.one_in(16),
+            Families::Inet6 => !rng.one_in(16),
+        };
         Probe {
             tcp: rng.one_in(2),
-            source: (rng.pick(&sources), sport),
-            dest: (Ipv4Addr::from(rng.pick(&dests)), dport),
+            source: (six::in_family(rng.pick(&sources), v6), sport),
+            dest: (six::in_family(rng.pick(&dests), v6), dport),
         }
     };
     (0..count).map(probe).collect()

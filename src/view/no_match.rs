@@ -1,0 +1,279 @@
+//! Reasons why a filter matches no row: how many rows there are, the condition that none matches, and the values nearest to it.
+
+use crate::filter::{Cmp, Expr, Field, Filter, Op, Operand, Term, Test};
+use crate::format::{Column, Kind, Role, Style, Value, cell, did_you_mean, thousands};
+use crate::model::lang::tr;
+use crate::model::{Proto, Snapshot};
+use crate::msg;
+use crate::table::TableId;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+/// Most values of a column that are listed.
+const VALUES_MAX: usize = 5;
+/// Most different values of a column that are compared with a misspelled word.
+const DISTINCT_MAX: usize = 2000;
+
+/// Reason for a view without rows although its table has some.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NoMatch {
+    /// Rows that were tested.
+    pub total: usize,
+    /// Condition that excludes all of them.
+    near: Option<Near>,
+}
+
+/// Condition that excludes all rows.
+#[derive(Clone, Debug, PartialEq)]
+enum Near {
+    /// No row matches this condition of the filter; what the rows have instead.
+    Alone(String, Values),
+    /// This many rows match the filter without this condition.
+    AllBut(usize, String),
+    /// Rows match each condition, none matches all, and leaving out one is not enough.
+    Together,
+}
+
+/// Values that the rows have in the column of a condition.
+#[derive(Clone, Debug, PartialEq)]
+enum Values {
+    /// Nothing worth listing.
+    None,
+    /// A value spelled nearly as that of the condition.
+    Similar(String),
+    /// Title of the column and its most frequent values with their counts.
+    Present(&'static str, Vec<(String, usize)>),
+    /// Title of the column and its greatest value.
+    Highest(&'static str, String),
+    /// Title of the column and its smallest value.
+    Lowest(&'static str, String),
+    /// The table has no such protocol; its listeners are in that of sockets.
+    InSockets(Proto),
+    /// The column has no value in any row: title, reason.
+    Missing(&'static str, &'static str),
+}
+
+impl NoMatch {
+    /// Finds the reason, in the first `total` rows of the table of the filter.
+    pub(super) fn new(filter: &Filter, snap: &Snapshot, total: usize) -> Self {
+        let near = filter.expr().filter(|_| total > 0).and_then(|e| near(filter, e, snap, total));
+        Self { total, near }
+    }
+
+    /// Lines to print: first what was looked at, then the near miss. `noun` is that of the rows.
+    pub fn lines(&self, noun: &str) -> Vec<String> {
+        let noun = tr(noun);
+        let mut out = vec![match self.total {
+            0 => return vec![msg!("no {}", noun)],
+            1 => msg!("{}: 1, which does not match the filter", noun),
+            n => msg!("none of {} {} match the filter", thousands(n as u64), noun),
+        }];
+        out.extend(self.near_miss());
+        out
+    }
+
+    /// The near miss alone.
+    pub fn near_miss(&self) -> Option<String> {
+        Some(match self.near.as_ref()? {
+            Near::Alone(term, values) => {
+                let none = msg!("none match {}", term);
+                match values {
+                    Values::None => none,
+                    Values::Similar(value) => msg!("{}; did you mean {}?", none, value),
+                    Values::Present(title, list) => {
+                        let list: Vec<String> =
+                            list.iter().map(|(v, n)| format!("{v} {}", thousands(*n as u64))).collect();
+                        msg!("{}; {} has {}", none, title, list.join(", "))
+                    }
+                    Values::Highest(title, value) => msg!("{}; the highest {} is {}", none, title, value),
+                    Values::Lowest(title, value) => msg!("{}; the lowest {} is {}", none, title, value),
+                    Values::InSockets(proto) => {
+                        msg!("{}; such listeners: sockscope list proto:{} state:listen", none, proto.name())
+                    }
+                    Values::Missing(title, why) => msg!("{}; no {}: {}", none, title, tr(why)),
+                }
+            }
+            Near::AllBut(1, term) => msg!("1 matches without {}", term),
+            Near::AllBut(n, term) => msg!("{} match without {}", thousands(*n as u64), term),
+            Near::Together => tr("some match each condition, none matches all of them").to_owned(),
+        })
+    }
+}
+
+fn near(filter: &Filter, e: &Expr, snap: &Snapshot, total: usize) -> Option<Near> {
+    let parts: &[Expr] = match e {
+        Expr::And(all) => all,
+        e => std::slice::from_ref(e),
+    };
+    // Of each row the conditions that it does not match: up to two tell all that is needed.
+    let parts_of: Vec<Filter> = parts.iter().map(|e| filter.part(e)).collect();
+    let matchers: Vec<_> = parts_of.iter().map(|f| f.over(snap)).collect();
+    let mut matched = vec![0usize; parts.len()];
+    let mut only_failed = vec![0usize; parts.len()];
+    for row in 0..total {
+        let mut failed = None;
+        let mut several = false;
+        for (i, m) in matchers.iter().enumerate() {
+            if m.matches(row) {
+                matched[i] += 1;
+            } else {
+                several |= failed.is_some();
+                failed = Some(i);
+            }
+        }
+        if let Some(i) = failed.filter(|_| !several) {
+            only_failed[i] += 1;
+        }
+    }
+    if let Some(i) = matched.iter().position(|n| *n == 0) {
+        let values = values(filter, &parts[i], snap, total);
+        // The only condition of the filter is no news.
+        let known = parts.len() == 1 && values == Values::None;
+        return (!known).then(|| Near::Alone(parts[i].to_string(), values));
+    }
+    let best = (0..parts.len()).max_by_key(|i| only_failed[*i])?;
+    Some(match only_failed[best] {
+        0 => Near::Together,
+        n => Near::AllBut(n, parts[best].to_string()),
+    })
+}
+
+/// Values of the rows instead of the one that the condition requires.
+fn values(filter: &Filter, e: &Expr, snap: &Snapshot, total: usize) -> Values {
+    match e {
+        Expr::Term(Term { field: Field::Column(c), test: Test::List(Op::Has | Op::Is, list) })
+            if filter.table().id == TableId::Ports && c.is(Role::Proto) && not_ip(list).is_some() =>
+        {
+            not_ip(list).map_or(Values::None, Values::InSockets)
+        }
+        Expr::Term(Term { field: Field::Column(c), test }) => column_values(c, test, snap, total),
+        Expr::Word(word) => {
+            let columns = filter.table().words.iter().filter_map(|w| filter.table().column(w));
+            let columns = columns.filter(|c| c.kind == Kind::Text);
+            let texts = columns.flat_map(|c| distinct(c, snap, total).into_keys()).collect::<Vec<_>>();
+            similar(word, &texts)
+        }
+        _ => Values::None,
+    }
+}
+
+/// The protocol that is named, if it is none over IP.
+fn not_ip(list: &[Operand]) -> Option<Proto> {
+    match list {
+        [Operand::Text(word)] => Proto::parse(word).filter(|p| !p.is_inet()),
+        _ => None,
+    }
+}
+
+fn column_values(c: &'static Column, test: &Test, snap: &Snapshot, total: usize) -> Values {
+    let numbers = |row: usize| {
+        let value = c.value(snap, row);
+        value.number().map(|n| (n, text(c, &value)))
+    };
+    let known = (0..total).map(|row| c.value(snap, row)).find(|v| !v.is_missing());
+    let asks_missing = matches!(test, Test::List(Op::Has | Op::Is, list) if list.contains(&Operand::Missing));
+    if known.is_none() && !asks_missing {
+        return match c.value(snap, 0) {
+            Value::Missing(why) => Values::Missing(c.title, why.reason()),
+            _ => Values::None,
+        };
+    }
+    match test {
+        Test::Compare(Cmp::More | Cmp::AtLeast, _) => {
+            let top = (0..total).filter_map(numbers).max_by(|a, b| a.0.total_cmp(&b.0));
+            top.map_or(Values::None, |(_, v)| Values::Highest(c.title, v))
+        }
+        Test::Compare(..) => {
+            let least = (0..total).filter_map(numbers).min_by(|a, b| a.0.total_cmp(&b.0));
+            least.map_or(Values::None, |(_, v)| Values::Lowest(c.title, v))
+        }
+        Test::List(Op::Has | Op::Is, list) => {
+            let all = distinct(c, snap, total);
+            if let [Operand::Text(word)] = &list[..] {
+                let texts: Vec<String> = all.keys().cloned().collect();
+                if let found @ Values::Similar(_) = similar(word, &texts) {
+                    return found;
+                }
+            }
+            // Many different values explain nothing.
+            let few = matches!(c.kind, Kind::State | Kind::Bool) || all.len() <= VALUES_MAX;
+            if !few || all.is_empty() {
+                return Values::None;
+            }
+            let mut list: Vec<(String, usize)> = all.into_iter().collect();
+            list.sort_by_key(|(_, n)| Reverse(*n));
+            list.truncate(VALUES_MAX);
+            Values::Present(c.title, list)
+        }
+        Test::List(..) | Test::Regex(..) => Values::None,
+    }
+}
+
+fn text(c: &Column, value: &Value<'_>) -> String {
+    cell(value, c.kind, &Style::default()).into_owned()
+}
+
+/// The values of a column, as shown, with the number of rows that have each.
+fn distinct(c: &'static Column, snap: &Snapshot, total: usize) -> BTreeMap<String, usize> {
+    let mut out = BTreeMap::new();
+    for row in 0..total {
+        c.any_value(snap, row, &mut |v| {
+            if !v.is_missing() {
+                *out.entry(text(c, v)).or_default() += 1;
+            }
+            false
+        });
+        if out.len() > DISTINCT_MAX {
+            break;
+        }
+    }
+    out
+}
+
+fn similar(word: &str, values: &[String]) -> Values {
+    let found = did_you_mean::nearest(word, values.iter().map(String::as_str));
+    found.map_or(Values::None, |v| Values::Similar(v.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::filter::Filter;
+    use crate::table::{PROCESSES, SOCKETS, Table};
+    use crate::testing::machine;
+    use crate::view::View;
+
+    fn lines(table: &'static Table, filter: &str) -> Vec<String> {
+        let view = View { filter: Filter::parse(filter, table).unwrap(), ..View::new(table) };
+        let arranged = view.arrange(&machine());
+        assert!(arranged.rows.is_empty(), "{filter}: {:?}", arranged.rows);
+        arranged.no_match.unwrap().lines(table.noun)
+    }
+
+    #[test]
+    fn filter_without_a_match_names_the_condition_and_the_nearest_values() {
+        for (table, filter, want) in [
+            (&SOCKETS, "state:closing", "none match state:closing; STATE has "),
+            (&SOCKETS, "proc:ngnix", "none match process:ngnix; did you mean nginx?"),
+            (&SOCKETS, "ngnix", "none match ngnix; did you mean nginx?"),
+            (&SOCKETS, "proc:nginx port:9", "none match port:9"),
+            (&SOCKETS, "proto:sctp", "none match proto:sctp; PROTO has "),
+            (&SOCKETS, "recv_q>1G", "none match recv_q>1G; the highest RECV-Q is "),
+            (&PROCESSES, "fds<1", "none match fds_open<1; the lowest FDS is "),
+        ] {
+            let lines = lines(table, filter);
+            assert!(lines[0].starts_with("none of "), "{lines:?}");
+            assert!(lines[1].starts_with(want), "{filter}: {lines:?}");
+        }
+    }
+
+    #[test]
+    fn conditions_that_match_alone_are_counted_without_each_other() {
+        let all = lines(&SOCKETS, "state:listen state:established");
+        assert!(all[1].contains("match") && all[1].contains("without"), "{all:?}");
+    }
+
+    #[test]
+    fn filter_that_matches_has_no_reason() {
+        assert!(View::new(&SOCKETS).arrange(&machine()).no_match.is_none());
+    }
+}

@@ -1,0 +1,67 @@
+//! sockscope beside real daemons: nginx, haproxy, redis, `PostgreSQL`, unbound, OpenSSH, memcached, mosquitto and rsyslog, each started
+//! here with its own configuration and data on the loopback interface of a network namespace of its own, and ended by its pid.
+//!
+//! ```text
+//! ./tests/run --daemons                         installs the daemons, and runs both cases
+//! cargo test --test daemons -- --ignored NAME   one
+//! SOCKSCOPE_DAEMONS_SECONDS=60                  shortens the healthy phase from five minutes
+//! ```
+
+// Tests may panic.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "isolation/cases.rs"]
+#[allow(dead_code)]
+mod cases;
+#[allow(dead_code)]
+#[path = "isolation/namespaces.rs"]
+mod namespaces;
+#[path = "isolation/wait.rs"]
+mod wait;
+
+#[path = "daemons/faults.rs"]
+mod faults;
+#[path = "daemons/healthy.rs"]
+mod healthy;
+#[path = "daemons/servers.rs"]
+mod servers;
+
+use cases::Case;
+use namespaces::Scope;
+use std::process::ExitCode;
+
+const TOOLS: &[&str] = &[
+    "nginx",
+    "haproxy",
+    "redis-server",
+    "unbound",
+    "sshd",
+    "ssh",
+    "memcached",
+    "mosquitto",
+    "rsyslogd",
+    "psql",
+    "python3",
+    "setpriv",
+    "prlimit",
+    "sysctl",
+];
+
+const CASES: &[Case] = &[
+    Case {
+        name: "daemons::healthy::daemons_under_load_raise_no_alarm",
+        tools: TOOLS,
+        scope: Scope::Root,
+        run: healthy::daemons_under_load_raise_no_alarm,
+    },
+    Case {
+        name: "daemons::faults::each_fault_is_named_with_advice_that_ends_it",
+        tools: TOOLS,
+        scope: Scope::Root,
+        run: faults::each_fault_is_named_with_advice_that_ends_it,
+    },
+];
+
+fn main() -> ExitCode {
+    cases::on_demand(CASES)
+}
