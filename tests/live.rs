@@ -185,6 +185,8 @@ const CASES: &[Case] = cases! {
         namespace_of_visible_and_hidden_processes_is_one
     }
     Root packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {
+        kube_proxy_with_2_to_50_endpoints_sends_packets_to_the_target_of_forwards
+        many_services_of_kube_proxy_are_all_listed
         rulesets_of_programs_send_packets_to_the_target_of_forwards
     }
     Root tables ["python3"] {

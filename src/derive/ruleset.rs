@@ -10,6 +10,8 @@ mod action;
 pub(super) mod destination;
 pub(super) mod fields;
 pub(super) mod interval;
+mod mark_versions;
+mod marks;
 mod nft;
 pub(super) mod packets;
 pub(super) mod program;

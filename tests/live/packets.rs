@@ -6,6 +6,8 @@
 
 #[path = "packets/expect.rs"]
 mod expect;
+#[path = "packets/kube.rs"]
+mod kube;
 #[path = "packets/random.rs"]
 mod random;
 #[path = "packets/six.rs"]
@@ -31,9 +33,11 @@ fn number(variable: &str, default: u64) -> u64 {
 fn clear() -> Result<(), String> {
     sh("nft flush ruleset
         for p in ip ip6; do
-            if grep -q nat /proc/net/${p}_tables_names; then
-                ${p}tables-legacy -w 5 -t nat -F; ${p}tables-legacy -w 5 -t nat -X
-            fi
+            for t in raw mangle nat; do
+                if grep -q $t /proc/net/${p}_tables_names; then
+                    ${p}tables-legacy -w 5 -t $t -F; ${p}tables-legacy -w 5 -t $t -X
+                fi
+            done
         done")?;
     sh(world::TRACKING)?;
     sh(world::FLUSH).map(drop)
@@ -175,6 +179,52 @@ pub(crate) fn rulesets_of_programs_send_packets_to_the_target_of_forwards() -> R
             let name = format!("{loader} {}", file.display());
             agrees(&mut world, &text, (loader, *v6), seed, &name)?;
         }
+    }
+    Ok(())
+}
+
+/// Services of kube-proxy with 2 and 50 endpoints, policies `Cluster` and `Local`, with and without affinity, in each mode.
+pub(crate) fn kube_proxy_with_2_to_50_endpoints_sends_packets_to_the_target_of_forwards() -> Result<(), String>
+{
+    let mut world = World::new()?;
+    for endpoints in [2, 50] {
+        let services = kube::services(endpoints);
+        let texts = [
+            ("nft -f", kube::nft(&services)),
+            ("iptables-nft-restore", kube::iptables(&services)),
+            ("iptables-legacy-restore", kube::iptables(&services)),
+        ];
+        for (loader, text) in texts {
+            for v6 in [false, true] {
+                let six = loader.replace("iptables", "ip6tables");
+                let (loader, text) = if v6 { (&*six, six::translate(&text)) } else { (loader, text.clone()) };
+                let name = format!("{loader}, {endpoints} endpoints");
+                agrees(&mut world, &text, (loader, v6), endpoints.into(), &name)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Time of `forwards` with 5,000 services of kube-proxy: `SOCKSCOPE_SERVICES` sets their number.
+pub(crate) fn many_services_of_kube_proxy_are_all_listed() -> Result<(), String> {
+    let count = number("SOCKSCOPE_SERVICES", 300);
+    let services = kube::many(u32::try_from(count).map_err(|e| e.to_string())?);
+    let texts = [
+        ("nft -f", kube::nft(&services)),
+        ("iptables-nft-restore", kube::iptables(&services)),
+        ("iptables-legacy-restore", kube::iptables(&services)),
+    ];
+    for (loader, text) in texts {
+        clear()?;
+        load(&text, loader)?;
+        let begin = std::time::Instant::now();
+        let rows = forwards()?;
+        println!("{loader}: {count} services, {} rows, {:?}", rows.len(), begin.elapsed());
+        check(rows.len() as u64 == 2 * count, || format!("{loader}: {} rows", rows.len()))?;
+        let named =
+            rows.iter().filter(|r| r["host"].as_str().is_some_and(|h| h.starts_with("10.96."))).count();
+        check(named == rows.len(), || format!("{loader}: {named} of {} rows", rows.len()))?;
     }
     Ok(())
 }

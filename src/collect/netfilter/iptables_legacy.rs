@@ -1,4 +1,4 @@
-//! The nat tables of iptables-legacy (`linux/netfilter_ipv4/ip_tables.h`, `netfilter_ipv6/ip6_tables.h`).
+//! The tables of iptables-legacy that translate destinations, or that packets pass before (`linux/netfilter_ipv4/ip_tables.h`, `netfilter_ipv6/ip6_tables.h`).
 //!
 //! A table is a sequence of entries. Each has a header of addresses and interfaces, matches and a target; user-defined chains
 //! begin with an entry whose target is `ERROR`, and a jump is the offset of an entry. Requesting a table loads its module,
@@ -16,7 +16,9 @@ use std::mem::{offset_of, size_of};
 use std::path::Path;
 
 /// The only table that translates addresses.
-const TABLE: &str = "nat";
+const NAT: &str = "nat";
+/// Tables that packets pass before, and that table.
+const TABLES: [&str; 3] = ["raw", "mangle", NAT];
 /// `XT_TABLE_MAXNAMELEN`.
 const XT_TABLE_MAXNAMELEN: usize = 32;
 /// `XT_EXTENSION_MAXNAMELEN`.
@@ -84,25 +86,27 @@ pub(super) fn read(netns: u16) -> io::Result<Dump> {
     for family in [Family::Inet, Family::Inet6] {
         let v6 = family == Family::Inet6;
         let list = if v6 { "net/ip6_tables_names" } else { "net/ip_tables_names" };
-        match std::fs::read_to_string(Path::new(THREAD_SELF).join(list)) {
-            Ok(names) if names.lines().any(|t| t == TABLE) => {}
+        let names = match std::fs::read_to_string(Path::new(THREAD_SELF).join(list)) {
+            Ok(names) if names.lines().any(|t| t == NAT) => names,
             // Not in use, or not readable, and then the table is not either.
             _ => continue,
+        };
+        for name in TABLES.into_iter().filter(|t| names.lines().any(|n| n == *t)) {
+            let (hooks, raw) = fetch(name, v6)?;
+            let (entries, complete) = parse_entries(&raw, family);
+            out.malformed += u32::from(!complete);
+            out.tables.push(Table { netns, family, name: name.into(), hooks, entries });
         }
-        let (hooks, raw) = fetch(v6)?;
-        let (entries, complete) = parse_entries(&raw, family);
-        out.malformed += u32::from(!complete);
-        out.tables.push(Table { netns, family, name: TABLE.into(), hooks, entries });
     }
     Ok(out)
 }
 
-/// Hooks and raw entries of the table.
-fn fetch(v6: bool) -> io::Result<(Vec<Hook>, Vec<u8>)> {
+/// Hooks and raw entries of a table.
+fn fetch(name: &str, v6: bool) -> io::Result<(Vec<Hook>, Vec<u8>)> {
     let socket = sockopt::open(v6)?;
     for _ in 0..RETRIES {
         let mut info = [0; size_of::<GetInfo>()];
-        info[..TABLE.len()].copy_from_slice(TABLE.as_bytes());
+        info[..name.len()].copy_from_slice(name.as_bytes());
         sockopt::get(&socket, v6, sockopt::IPT_SO_GET_INFO, &mut info)?;
         let field = |at: usize| read_u32(&info, at).unwrap_or(0);
         let valid = field(offset_of!(GetInfo, valid_hooks));
@@ -116,7 +120,7 @@ fn fetch(v6: bool) -> io::Result<(Vec<Hook>, Vec<u8>)> {
             return Err(io::Error::other("table too large: more than 16 MiB"));
         }
         let mut raw = vec![0; size_of::<GetEntries>() + size as usize];
-        raw[..TABLE.len()].copy_from_slice(TABLE.as_bytes());
+        raw[..name.len()].copy_from_slice(name.as_bytes());
         let at = offset_of!(GetEntries, size);
         raw[at..at + 4].copy_from_slice(&size.to_ne_bytes());
         match sockopt::get(&socket, v6, sockopt::IPT_SO_GET_ENTRIES, &mut raw) {

@@ -1,7 +1,8 @@
 //! Reads `nf_tables`: chains, rules, sets and their elements.
 //!
-//! Only tables with a base chain of type `nat` are kept: a chain can only jump within its table, so no other rule can
-//! translate a destination. iptables-nft uses the same tables, with expressions of xtables.
+//! Only tables with a base chain of type `nat`, or with one that packets pass before, are kept: a chain can only jump within
+//! its table, so no other rule has an effect on the translation of a destination. iptables-nft uses the same tables, with
+//! expressions of xtables.
 
 use super::attrs::{be32, bytes, iter, message, nested, number, string};
 #[allow(clippy::wildcard_imports, reason = "constants of the kernel headers, all prefixed")]
@@ -49,7 +50,7 @@ pub(super) fn read(socket: &mut NetlinkSocket, netns: u16) -> Result<Dump, DumpE
         Ok(())
     })?;
     dump.count(done);
-    tables.retain_nat();
+    tables.retain_relevant();
     if tables.list.is_empty() {
         return Ok(dump);
     }
@@ -150,9 +151,11 @@ impl Tables {
         &mut chains[chain]
     }
 
-    /// Drops the tables without a base chain of type `nat`.
-    fn retain_nat(&mut self) {
-        self.list.retain(|t| t.chains.iter().any(|c| c.nat_hook().is_some()));
+    /// Drops the tables without effect on the translation of destinations; all if nothing translates.
+    fn retain_relevant(&mut self) {
+        let translates = |t: &Table| t.chains.iter().any(|c| c.nat_hook().is_some());
+        let any = self.list.iter().any(translates);
+        self.list.retain(|t| any && (translates(t) || t.chains.iter().any(Chain::precedes_nat)));
         self.index.clear();
         self.chains.clear();
         for (i, table) in self.list.iter().enumerate() {

@@ -37,6 +37,8 @@ struct Row {
     /// The packets that are left for it; none if it is shadowed.
     packets: Vec<PacketBox>,
     hook: u32,
+    /// A chain of the same priority takes the packets if it comes first.
+    contested: bool,
 }
 
 /// Rows of one namespace.
@@ -181,6 +183,26 @@ impl Rows {
     ) {
         let mut rest = left(c.outcome.taken, cell, c.outcome.destination);
         rest.packets.retain(|p| self.is_possible(p, c.v6));
+        let contested = split_contested(&mut rest, c.outcome);
+        if contested.is_empty() || !rest.packets.is_empty() {
+            self.add_left(c, proto, (cell, &rest), dest, port, None);
+        }
+        for (rule, packets) in contested {
+            let rest = Left { packets, taken: Vec::new(), exact: rest.exact, at_random: true };
+            self.add_left(c, proto, (cell, &rest), dest, port, Some(rule));
+        }
+    }
+
+    /// Adds the row of packets that are left of a cell, which the other rule may take before.
+    fn add_left(
+        &mut self,
+        c: &RowContext<'_>,
+        proto: Option<u8>,
+        (cell, rest): (&PacketBox, &Left),
+        dest: (bool, Option<Span>),
+        port: (bool, Option<Span>),
+        rival: Option<RuleId>,
+    ) {
         let key = (proto, dest.1, port.1, c.v6, c.to);
         let shadowed = rest.packets.is_empty();
         let known = self.index.get(&key).cloned().unwrap_or_default();
@@ -192,7 +214,8 @@ impl Rows {
             };
             if row.hook != c.entrance.hook {
                 // The rule is reached from another hook too.
-                if same_rule && !shadowed && row.nat.shadowed_by.is_none() {
+                if same_rule && !shadowed && row.nat.shadowed_by.is_none() && row.contested == rival.is_some()
+                {
                     row.nat.hooks.add(hooks(c.entrance.hook));
                     return;
                 }
@@ -206,22 +229,61 @@ impl Rows {
             {
                 return;
             }
-            if !shadowed && row.nat.shadowed_by.is_none() && is_covered(&rest.packets, &row.packets) {
+            if !shadowed
+                && row.nat.shadowed_by.is_none()
+                && is_covered(&rest.packets, &row.packets)
+                && (rival.is_some() || !row.contested)
+            {
                 return;
             }
             let replaces = if row.nat.shadowed_by.is_some() {
                 same_rule
             } else {
-                is_covered(&row.packets, &rest.packets)
+                is_covered(&row.packets, &rest.packets) && (rival.is_none() || row.contested)
             };
             if !shadowed && replaces {
                 self.all[*i] = None;
             }
         }
-        let nat = c.nat_rule(self.netns, proto, cell, &rest, dest, port);
+        let mut nat = c.nat_rule(self.netns, proto, cell, rest, dest, port);
+        if let Some(rival) = rival {
+            let text = format!("order unknown: {} has the same priority", c.program.location(rival)).into();
+            nat.conditions.push(Condition { name: Some("order unknown".into()), text });
+        }
         self.index.entry(key).or_default().push(self.all.len());
-        self.all.push(Some(Row { rule: c.outcome.rule, nat, packets: rest.packets, hook: c.entrance.hook }));
+        self.all.push(Some(Row {
+            rule: c.outcome.rule,
+            nat,
+            packets: rest.packets.clone(),
+            hook: c.entrance.hook,
+            contested: rival.is_some(),
+        }));
     }
+}
+
+/// Moves out the packets that chains of the same priority take if they come first, by the rule that takes them.
+fn split_contested(rest: &mut Left, outcome: &Outcome<'_>) -> Vec<(RuleId, Vec<PacketBox>)> {
+    let mut out: Vec<(RuleId, Vec<PacketBox>)> = Vec::new();
+    if outcome.rivals.is_empty() {
+        return out;
+    }
+    for packets in std::mem::take(&mut rest.packets) {
+        let alone = left(outcome.rivals, &packets, outcome.destination);
+        rest.at_random |= alone.at_random;
+        rest.exact &= alone.exact;
+        let mut open = vec![packets];
+        for taken in &alone.taken {
+            let both: Vec<PacketBox> = open.iter().filter_map(|p| p.intersect(&taken.packets)).collect();
+            open = open.iter().flat_map(|p| p.subtract(&taken.packets)).collect();
+            match out.iter_mut().find(|(rule, _)| *rule == taken.rule) {
+                Some((_, all)) => all.extend(both),
+                None => out.push((taken.rule, both)),
+            }
+        }
+        rest.packets.extend(alone.packets);
+        rest.taken.extend(alone.taken);
+    }
+    out
 }
 
 fn hooks(hook: u32) -> Hooks {
@@ -318,8 +380,10 @@ impl RowContext<'_> {
             if more > 0 || !rest.exact {
                 except.push("what earlier rules take".to_owned());
             }
-            let text: Box<str> = format!("except {}", except.join(" and ")).into();
-            conditions.push(Condition { name: Some(text.clone()), text });
+            if !except.is_empty() {
+                let text: Box<str> = format!("except {}", except.join(" and ")).into();
+                conditions.push(Condition { name: Some(text.clone()), text });
+            }
         }
         let (target, target_last) = self.target(dest.1, port.1);
         let shadowed_by = rest.packets.is_empty().then(|| {

@@ -164,7 +164,7 @@ cases! {
         "tcp any:80 dnat 10.0.0.3:80 [ct mark 0x2]",
         "tcp any:81 dnat 0.0.0.0:8000",
         "tcp 192.0.2.1:82 dnat 192.0.2.1:8000",
-        "tcp any:83 dnat 10.0.0.2:83 [mark (set by a rule) 0x7]",
+        "tcp any:83 dnat 10.0.0.2:83",
     ]
 }
 

@@ -9,6 +9,8 @@ pub(super) enum Action<'a> {
     Accept,
     Drop,
     Queue,
+    /// Continues, but connection tracking does not see the packet: it is never translated.
+    Untracked,
     Return,
     /// Chain of `nf_tables` by name.
     Jump(&'a str),

@@ -3,6 +3,15 @@
 use crate::model::nft::NF_NAT_RANGE_NETMAP;
 use crate::model::xtables::{NF_NAT_RANGE_MAP_IPS, NF_NAT_RANGE_PROTO_OFFSET, NF_NAT_RANGE_PROTO_SPECIFIED};
 
+/// `XT_CT_NOTRACK`.
+const XT_CT_NOTRACK: u8 = 1;
+/// `XT_CONNMARK_SET`.
+const XT_CONNMARK_SET: u8 = 0;
+/// `XT_CONNMARK_SAVE`.
+const XT_CONNMARK_SAVE: u8 = 1;
+/// `XT_CONNMARK_RESTORE`.
+const XT_CONNMARK_RESTORE: u8 = 2;
+
 /// New destination of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::derive) struct NewDestination {
@@ -61,15 +70,22 @@ pub(super) enum TargetEffect {
     Accept,
     Drop,
     Queue,
-    /// The packet continues, with another mark.
-    MarkWritten,
-    ConnmarkWritten,
+    /// The packet continues without connection tracking.
+    Untracked,
+    /// The packet continues, with the mark `& .0 ^ .1`; `None`: not evaluated.
+    Mark(Option<(u32, u32)>),
+    /// The same for the mark of the connection.
+    Connmark(Option<(u32, u32)>),
+    /// The mark of the connection becomes that of the packet under this mask.
+    SaveMark(u32),
+    /// The mark of the packet becomes that of the connection under this mask.
+    RestoreMark(u32),
     /// The packet continues with the next rule.
     Continue,
 }
 
 /// Reads a target of iptables. `v6`: addresses are IPv6.
-pub(super) fn target_effect(name: &str, info: &[u8], v6: bool) -> TargetEffect {
+pub(super) fn target_effect(name: &str, revision: u32, info: &[u8], v6: bool) -> TargetEffect {
     match name {
         "DNAT" | "REDIRECT" | "NETMAP" => {
             nat_range(name, info, v6).map_or(TargetEffect::Continue, TargetEffect::Nat)
@@ -77,18 +93,45 @@ pub(super) fn target_effect(name: &str, info: &[u8], v6: bool) -> TargetEffect {
         "SNAT" | "MASQUERADE" => TargetEffect::Accept,
         "REJECT" => TargetEffect::Drop,
         "NFQUEUE" | "QUEUE" => TargetEffect::Queue,
-        "MARK" => TargetEffect::MarkWritten,
-        // CONNMARK --restore-mark writes the mark of the packet; the mode is not read.
-        "CONNMARK" => TargetEffect::ConnmarkWritten,
+        "NOTRACK" => TargetEffect::Untracked,
+        // struct xt_ct_target_info begins with its flags.
+        "CT" if info.first().is_some_and(|flags| flags & XT_CT_NOTRACK != 0) => TargetEffect::Untracked,
+        // struct xt_mark_tginfo2: mark, mask.
+        "MARK" => {
+            let read = || Some((!word(info, 4)?, word(info, 0)?));
+            TargetEffect::Mark(if revision == 2 { read() } else { None })
+        }
+        "CONNMARK" => connmark(revision, info),
         _ => TargetEffect::Continue,
     }
 }
 
+/// `struct xt_connmark_tginfo1`: mark, mask, mask of the packet's mark, mode; revision 2 has a shift before the mode.
+fn connmark(revision: u32, info: &[u8]) -> TargetEffect {
+    let all = u32::MAX;
+    let (mark, ct_mask, packet_mask) = match (word(info, 0), word(info, 4), word(info, 8)) {
+        (Some(mark), Some(ct), Some(packet)) if revision == 1 || info.get(13) == Some(&0) => {
+            (mark, ct, packet)
+        }
+        _ => return TargetEffect::Connmark(None),
+    };
+    match info.get(if revision == 1 { 12 } else { 14 }) {
+        Some(&XT_CONNMARK_SET) => TargetEffect::Connmark(Some((!ct_mask, mark))),
+        Some(&XT_CONNMARK_SAVE) if ct_mask == all => TargetEffect::SaveMark(packet_mask),
+        Some(&XT_CONNMARK_RESTORE) if packet_mask == all => TargetEffect::RestoreMark(ct_mask),
+        Some(&XT_CONNMARK_RESTORE) => TargetEffect::Mark(None),
+        _ => TargetEffect::Connmark(None),
+    }
+}
+
+fn word(info: &[u8], at: usize) -> Option<u32> {
+    info.get(at..)?.first_chunk().map(|b| u32::from_ne_bytes(*b))
+}
+
 fn nat_range(name: &str, info: &[u8], v6: bool) -> Option<NewDestination> {
-    let word = |at: usize| Some(u32::from_ne_bytes(info.get(at..at + 4)?.try_into().ok()?));
     // struct nf_nat_range has addresses of sixteen bytes; struct nf_nat_ipv4_multi_range_compat has four, after a count.
     let wide = info.len() >= 40;
-    let (flags, first) = if wide { (word(0)?, 4) } else { (word(4)?, 8) };
+    let (flags, first) = if wide { (word(info, 0)?, 4) } else { (word(info, 4)?, 8) };
     let address = |at: usize| {
         let bytes = info.get(at..)?;
         if wide && v6 {
@@ -134,20 +177,45 @@ mod tests {
         range[36..42].copy_from_slice(&[0, 80, 0, 90, 0x1f, 0x90]);
         let addr = NewAddr::Among(ip(172, 17, 0, 2), ip(172, 17, 0, 5));
         let nat = |ports| TargetEffect::Nat(NewDestination { addr, ports });
-        assert_eq!(target_effect("DNAT", &range[..40], false), nat(NewPorts::Among(80, 90)));
+        assert_eq!(target_effect("DNAT", 0, &range[..40], false), nat(NewPorts::Among(80, 90)));
         range[0] |= 1 << 5;
-        assert_eq!(target_effect("DNAT", &range, false), nat(NewPorts::Shifted(80, 90, 8080)));
+        assert_eq!(target_effect("DNAT", 0, &range, false), nat(NewPorts::Shifted(80, 90, 8080)));
         range[..4].copy_from_slice(&2u32.to_ne_bytes());
         let keep = NewDestination { addr: NewAddr::Keep, ports: NewPorts::Among(80, 90) };
-        assert_eq!(target_effect("DNAT", &range, false), TargetEffect::Nat(keep), "only the port");
+        assert_eq!(target_effect("DNAT", 0, &range, false), TargetEffect::Nat(keep), "only the port");
         let mut old = [0u8; 20];
         old[..8].copy_from_slice([1u32, 2].map(u32::to_ne_bytes).as_flattened());
         old[16..20].copy_from_slice(&[0x1f, 0x90, 0x1f, 0x90]);
         let local = NewDestination { addr: NewAddr::Local, ports: NewPorts::Among(8080, 8080) };
-        assert_eq!(target_effect("REDIRECT", &old, false), TargetEffect::Nat(local));
-        assert_eq!(target_effect("MASQUERADE", &old, false), TargetEffect::Accept);
+        assert_eq!(target_effect("REDIRECT", 0, &old, false), TargetEffect::Nat(local));
+        assert_eq!(target_effect("MASQUERADE", 0, &old, false), TargetEffect::Accept);
         for n in 0..44 {
-            let _ = (target_effect("DNAT", &range[..n], false), target_effect("DNAT", &range[..n], true));
+            let _ =
+                (target_effect("DNAT", 0, &range[..n], false), target_effect("DNAT", 0, &range[..n], true));
+        }
+    }
+
+    #[test]
+    fn mark_targets_yield_their_arithmetic() {
+        let words = |all: &[u32], rest: &[u8]| {
+            [all.iter().flat_map(|n| n.to_ne_bytes()).collect::<Vec<u8>>(), rest.to_vec()].concat()
+        };
+        let set = words(&[0x4000, 0x4000], &[]);
+        assert_eq!(target_effect("MARK", 2, &set, false), TargetEffect::Mark(Some((!0x4000, 0x4000))));
+        assert_eq!(target_effect("MARK", 1, &set, false), TargetEffect::Mark(None));
+        let restore = words(&[0, 0xff, u32::MAX], &[2, 0, 0, 0]);
+        assert_eq!(target_effect("CONNMARK", 1, &restore, false), TargetEffect::RestoreMark(0xff));
+        let save = words(&[0, u32::MAX, 0xff], &[0, 0, 1, 0]);
+        assert_eq!(target_effect("CONNMARK", 2, &save, false), TargetEffect::SaveMark(0xff));
+        let shifted = words(&[0, u32::MAX, 0xff], &[0, 8, 1, 0]);
+        assert_eq!(target_effect("CONNMARK", 2, &shifted, false), TargetEffect::Connmark(None));
+        assert_eq!(target_effect("CT", 2, &[1, 0], false), TargetEffect::Untracked);
+        assert_eq!(target_effect("CT", 2, &[0, 0], false), TargetEffect::Continue);
+        for n in 0..set.len() {
+            let _ = (
+                target_effect("MARK", 2, &set[..n], false),
+                target_effect("CONNMARK", 1, &restore[..n], false),
+            );
         }
     }
 

@@ -1,5 +1,6 @@
 //! Fields that a ruleset uses: those of every packet, and one for each further value that a rule depends on.
 
+use super::mark_versions::{Marks, SET_BY_RULE};
 use super::packets::Field;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -52,6 +53,9 @@ pub(in crate::derive) struct Fields {
     known: FxHashMap<Key, Field>,
     /// Values that a rule wrote: a later read is another field.
     changed: FxHashSet<Key>,
+    /// The fields of marks before any rule wrote them.
+    original: FxHashMap<Key, Field>,
+    pub(super) marks: Marks,
 }
 
 impl Default for Fields {
@@ -71,12 +75,18 @@ impl Default for Fields {
         ];
         debug_assert_eq!(fixed.len(), Field::FIXED as usize);
         let info = |(name, form): (&str, Form)| Info { name: name.to_owned(), form };
-        Self { all: fixed.map(info).into(), known: FxHashMap::default(), changed: FxHashSet::default() }
+        Self {
+            all: fixed.map(info).into(),
+            known: FxHashMap::default(),
+            changed: FxHashSet::default(),
+            original: FxHashMap::default(),
+            marks: Marks::default(),
+        }
     }
 }
 
 impl Fields {
-    fn push(&mut self, name: &str, form: Form, max: u64, random: bool) -> Field {
+    pub(super) fn push(&mut self, name: &str, form: Form, max: u64, random: bool) -> Field {
         self.all.push(Info { name: name.to_owned(), form });
         Field { id: self.all.len() as u32 - 1, max, random }
     }
@@ -86,8 +96,7 @@ impl Fields {
         if let Some(field) = self.known.get(&key) {
             return *field;
         }
-        let name =
-            if self.changed.contains(&key) { format!("{name} (set by a rule)") } else { name.to_owned() };
+        let name = if self.changed.contains(&key) { format!("{name}{SET_BY_RULE}") } else { name.to_owned() };
         let field = self.push(&name, form, max, false);
         self.known.insert(key, field);
         field
@@ -106,8 +115,17 @@ impl Fields {
         }
     }
 
+    /// Sets the field of a key, which has one.
+    pub(super) fn replace(&mut self, key: Key, field: Field) {
+        if let Some(before) = self.known.insert(key.clone(), field) {
+            self.original.entry(key).or_insert(before);
+        }
+    }
+
     /// Marks a new run: the values of another packet.
     pub(super) fn reset(&mut self) {
+        self.marks.clear();
+        self.known.extend(self.original.iter().map(|(key, field)| (key.clone(), *field)));
         for key in std::mem::take(&mut self.changed) {
             if let Some(field) = self.known.remove(&key) {
                 self.known.retain(|k, _| !matches!(k, Key::Masked(id, ..) if *id == field.id));

@@ -4,15 +4,18 @@ use super::action::{Action, Branch};
 use super::destination::{NewAddr, NewDestination, NewPorts, TargetEffect, target_effect};
 use super::fields::{Fields, Key};
 use super::interval::Intervals;
+use super::mark_versions::{ALL_BITS, Mark, Written};
+use super::marks::MarkWriter;
 use super::packets::{Field, PacketBox, narrow_all};
 use super::program::{NF_ACCEPT, NF_DROP, NF_QUEUE};
 use super::registers::{Interfaces, Registers, meta_part, other_part, payload_parts, random_part, word_part};
 use super::sets::Sets;
+use super::taken::Scope;
 use super::xt;
 use crate::model::nft::{
-    Data, Expr, NF_NAT_RANGE_NETMAP, NFPROTO_INET, NFPROTO_IPV6, NFT_CMP_EQ, NFT_CMP_NEQ, NFT_CT_STATE,
-    NFT_FIB_RESULT_ADDRTYPE, NFT_GOTO, NFT_JUMP, NFT_LOOKUP_F_INV, NFT_NAT_DNAT, NFT_RANGE_EQ, NFT_RETURN,
-    NFTA_FIB_F_DADDR, NFTA_FIB_F_SADDR, Set,
+    Data, Expr, NF_NAT_RANGE_NETMAP, NFPROTO_INET, NFPROTO_IPV6, NFT_CMP_EQ, NFT_CMP_NEQ, NFT_CT_MARK,
+    NFT_CT_STATE, NFT_FIB_RESULT_ADDRTYPE, NFT_GOTO, NFT_JUMP, NFT_LOOKUP_F_INV, NFT_META_MARK, NFT_NAT_DNAT,
+    NFT_RANGE_EQ, NFT_RETURN, NFTA_FIB_F_DADDR, NFTA_FIB_F_SADDR, Set,
 };
 use rustc_hash::FxHashMap;
 
@@ -29,8 +32,18 @@ pub(super) struct Context<'a, 'b> {
     pub(super) interfaces: &'b Interfaces,
     /// `NFPROTO_IPV4` or `NFPROTO_IPV6`.
     pub(super) family: u8,
+    /// Packets that do not get to the rule and may get to a later one.
+    pub(super) scopes: &'b [Scope],
+    /// See [`MarkWriter`].
+    pub(super) untracked_yet: bool,
     /// Boxes handled.
     pub(super) work: &'b mut u64,
+}
+
+impl Context<'_, '_> {
+    const fn writer(&mut self) -> MarkWriter<'_> {
+        MarkWriter { fields: self.fields, scopes: self.scopes, untracked_yet: self.untracked_yet }
+    }
 }
 
 /// Packets that have met the expressions so far.
@@ -66,6 +79,9 @@ pub(super) fn branches<'a>(
         if states.is_empty() {
             break;
         }
+    }
+    for branch in &mut out {
+        c.fields.resolve_marks(&mut branch.boxes);
     }
     out.retain(|b| !b.boxes.is_empty());
     out
@@ -149,10 +165,16 @@ fn step<'a>(c: &mut Context<'a, '_>, state: &mut State, expression: &'a Expr) ->
             regs.load(Some(*dreg), &parts);
         }
         Expr::Payload { .. } => c.fields.written(&Key::Payload(0, 0, 0)),
+        Expr::Meta { key: Some(NFT_META_MARK), sreg: sreg @ Some(_), .. } => {
+            c.writer().write(boxes, Mark::Packet, regs.written(*sreg));
+        }
         Expr::Meta { key, sreg: Some(_), .. } => c.fields.written(&Key::Meta(key.unwrap_or(0))),
         Expr::Meta { dreg, key, .. } => {
             let part = meta_part(c.fields, key.unwrap_or(u32::MAX));
             regs.load(*dreg, &[(0, part)]);
+        }
+        Expr::Ct { key: Some(NFT_CT_MARK), sreg: sreg @ Some(_), .. } => {
+            c.writer().write(boxes, Mark::Connection, regs.written(*sreg));
         }
         Expr::Ct { key, sreg: Some(_), .. } => c.fields.written(&Key::Ct(key.unwrap_or(0), 0)),
         Expr::Ct { dreg, key: Some(NFT_CT_STATE), .. } => regs.load(*dreg, &[(0, word_part(Field::CT_STATE))]),
@@ -230,9 +252,10 @@ fn step<'a>(c: &mut Context<'a, '_>, state: &mut State, expression: &'a Expr) ->
             let (name, info) = (name.as_deref().unwrap_or(""), info.as_deref().unwrap_or(&[]));
             xt::narrow(boxes, c.fields, name, info, c.family == NFPROTO_IPV6);
         }
-        Expr::Target { name, info, .. } => {
+        Expr::Target { name, revision, info } => {
             let (name, info) = (name.as_deref().unwrap_or(""), info.as_deref().unwrap_or(&[]));
-            return apply_target(c.fields, name, info, c.family == NFPROTO_IPV6);
+            let v6 = c.family == NFPROTO_IPV6;
+            return apply_target(&mut c.writer(), boxes, (name, revision.unwrap_or(0), info), v6);
         }
         Expr::Nat { kind, family, addr_min, addr_max, proto_min, proto_max, flags } => {
             let of_family = family.unwrap_or(0);
@@ -262,6 +285,7 @@ fn step<'a>(c: &mut Context<'a, '_>, state: &mut State, expression: &'a Expr) ->
         Expr::Other { name, data } => match &**name {
             "reject" => return Some(Action::Drop),
             "queue" => return Some(Action::Queue),
+            "notrack" => return Some(Action::Untracked),
             // They match only some of the packets.
             "limit" | "quota" | "connlimit" => xt::condition(boxes, c.fields, &format!("{name}"), data),
             "objref" if attribute(data, NFTA_OBJREF_IMM_TYPE).is_some_and(|t| matches!(t.last(), Some(2 | 4 | 5))) => {
@@ -276,23 +300,34 @@ fn step<'a>(c: &mut Context<'a, '_>, state: &mut State, expression: &'a Expr) ->
     None
 }
 
-/// Effect of a target of xtables on the rule.
-pub(super) fn apply_target<'a>(fields: &mut Fields, name: &str, info: &[u8], v6: bool) -> Option<Action<'a>> {
-    Some(match target_effect(name, info, v6) {
-        TargetEffect::Nat(to) => Action::Nat(to),
-        TargetEffect::Accept => Action::Accept,
-        TargetEffect::Drop => Action::Drop,
-        TargetEffect::Queue => Action::Queue,
-        effect => {
-            if matches!(effect, TargetEffect::MarkWritten | TargetEffect::ConnmarkWritten) {
-                fields.written(&Key::Meta(crate::model::nft::NFT_META_MARK));
-            }
-            if effect == TargetEffect::ConnmarkWritten {
-                fields.written(&Key::Ct(crate::model::nft::NFT_CT_MARK, 0));
-            }
-            return None;
-        }
-    })
+/// Effect of a target of xtables on the rule: name, revision and private structure.
+pub(super) fn apply_target<'a>(
+    writer: &mut MarkWriter<'_>,
+    boxes: &mut Vec<PacketBox>,
+    (name, revision, info): (&str, u32, &[u8]),
+    v6: bool,
+) -> Option<Action<'a>> {
+    let (which, value) = match target_effect(name, revision, info, v6) {
+        TargetEffect::Nat(to) => return Some(Action::Nat(to)),
+        TargetEffect::Accept => return Some(Action::Accept),
+        TargetEffect::Drop => return Some(Action::Drop),
+        TargetEffect::Queue => return Some(Action::Queue),
+        TargetEffect::Untracked => return Some(Action::Untracked),
+        TargetEffect::Continue => return None,
+        TargetEffect::Mark(change) => (Mark::Packet, changed(writer, Mark::Packet, change)),
+        TargetEffect::Connmark(change) => (Mark::Connection, changed(writer, Mark::Connection, change)),
+        TargetEffect::SaveMark(mask) => (Mark::Connection, changed(writer, Mark::Packet, Some((mask, 0)))),
+        TargetEffect::RestoreMark(mask) => (Mark::Packet, changed(writer, Mark::Connection, Some((mask, 0)))),
+    };
+    writer.write(boxes, which, value);
+    None
+}
+
+/// A mark `& mask ^ xor`.
+fn changed(writer: &mut MarkWriter<'_>, of: Mark, change: Option<(u32, u32)>) -> Written {
+    let Some((mask, xor)) = change else { return Written::Unknown };
+    let (mask, xor) = (u128::from(mask) & ALL_BITS, xor.into());
+    Written::Linear { field: of.field(writer.fields), mask, xor }
 }
 
 /// The first attribute of this number.

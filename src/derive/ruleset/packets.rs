@@ -113,6 +113,11 @@ impl PacketBox {
         out.narrow(field, values).then_some(out)
     }
 
+    /// The packets with any value of the field.
+    pub(super) fn without(&self, field: Field) -> Self {
+        Self { fields: self.fields.iter().filter(|(f, _)| *f != field).cloned().collect() }
+    }
+
     pub(in crate::derive) fn intersect(&self, other: &Self) -> Option<Self> {
         let mut fields = Vec::with_capacity(self.fields.len() + other.fields.len());
         let (mut a, mut b) = (&self.fields[..], &other.fields[..]);

@@ -1,6 +1,6 @@
 //! Chains of all rulesets of a network namespace in one form, as the kernel walks them: `nf_tables` and iptables-legacy.
 
-use crate::model::nft::{self, NFT_TABLE_F_DORMANT};
+use crate::model::nft::{self, NF_IP_PRI_NAT_DST, NFT_TABLE_F_DORMANT};
 use crate::model::xtables::{
     self, Entry, HOOK_CHAINS, IP6T_F_GOTO, IPT_F_GOTO, XT_ERROR_TARGET, XT_STANDARD_TARGET,
 };
@@ -8,8 +8,10 @@ use crate::model::{Family, text};
 use rustc_hash::FxHashMap;
 use std::cell::Cell;
 
-/// `NF_IP_PRI_NAT_DST`: priority of the nat table of iptables.
-const NF_IP_PRI_NAT_DST: i32 = -100;
+/// `NF_IP_PRI_CONNTRACK`: connection tracking comes before the chains of higher priority.
+pub(super) const NF_IP_PRI_CONNTRACK: i32 = -200;
+/// Priorities of the tables of iptables (`NF_IP_PRI_*`).
+const LEGACY_PRIORITIES: [(&str, i32); 3] = [("raw", -300), ("mangle", -150), ("nat", NF_IP_PRI_NAT_DST)];
 /// `NF_DROP`.
 pub(super) const NF_DROP: i32 = 0;
 /// `NF_ACCEPT`.
@@ -68,6 +70,9 @@ pub(super) struct ProgramChain<'a> {
     /// A rule of this chain, or of one it jumps to, can end the evaluation.
     pub(super) decides: bool,
 }
+
+/// Base chains of one priority, by table.
+pub(super) type Stage = Vec<Vec<usize>>;
 
 /// All chains.
 #[derive(Debug, Default)]
@@ -142,7 +147,8 @@ impl<'a> Program<'a> {
             if let Some(h) = hooks.iter().find(|h| h.first == e.offset) {
                 let name = HOOK_CHAINS.get(h.number as usize).copied().unwrap_or("?").into();
                 let is_nat = &*table.name == "nat";
-                let base = Base { hook: h.number, priority: NF_IP_PRI_NAT_DST, drops: false, is_nat };
+                let priority = LEGACY_PRIORITIES.iter().find(|(n, _)| *n == &*table.name).map_or(0, |p| p.1);
+                let base = Base { hook: h.number, priority, drops: false, is_nat };
                 open = Some(self.push_legacy(at, e.offset, name, Some(base)));
             }
             if is_error(e) {
@@ -242,7 +248,9 @@ impl<'a> Program<'a> {
                         | nft::Expr::Meta { sreg: Some(_), .. }
                         | nft::Expr::Ct { sreg: Some(_), .. }
                         | nft::Expr::Payload { sreg: Some(_), .. } => decides.set(true),
-                        nft::Expr::Other { name, .. } if matches!(&**name, "reject" | "queue") => {
+                        nft::Expr::Other { name, .. }
+                            if matches!(&**name, "reject" | "queue" | "notrack") =>
+                        {
                             decides.set(true);
                         }
                         _ => {}
@@ -253,18 +261,34 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// Base chains of a hook in the order of evaluation, for a family.
-    pub(super) fn bases(&self, hook: u32, family: u8, nat: bool) -> Vec<usize> {
-        let fits = |c: &ProgramChain<'_>| {
-            let of_family =
-                self.tables[c.table].family == family || self.tables[c.table].family == nft::NFPROTO_INET;
-            of_family && c.base.is_some_and(|b| b.hook == hook && b.is_nat == nat)
+    /// Base chains of a hook in the order of evaluation, for a family; for translation those that come before it too.
+    pub(super) fn stages(&self, hook: u32, family: u8, nat: bool) -> Vec<Stage> {
+        let key = |i: &usize| {
+            let c = self.chains.get(*i)?;
+            let own_family = self.tables[c.table].family;
+            let base = c.base.filter(|b| b.hook == hook)?;
+            let fits = base.is_nat == nat || nat && base.priority < NF_IP_PRI_NAT_DST;
+            (fits && (own_family == family || own_family == nft::NFPROTO_INET))
+                .then_some((base.is_nat, base.priority))
         };
-        let mut out: Vec<usize> = (0..self.chains.len()).filter(|i| fits(&self.chains[*i])).collect();
+        let mut out: Vec<usize> = (0..self.chains.len()).filter(|i| key(i).is_some()).collect();
         // Of equal priority the chain registered last is called first (`nf_hook_entries_grow`).
         out.reverse();
-        out.sort_by_key(|i| self.chains[*i].base.map_or(0, |b| b.priority));
-        out
+        out.sort_by_key(key);
+        let tied = out.chunk_by(|a, b| key(a) == key(b));
+        let stage = |chains: &[usize]| {
+            // Within a table the order is that of creation. Across tables it is not reported.
+            let mut tables: Stage = Vec::new();
+            for i in chains {
+                let table = self.chains[*i].table;
+                match tables.iter_mut().find(|t| t.first().is_some_and(|f| self.chains[*f].table == table)) {
+                    Some(own) => own.push(*i),
+                    None => tables.push(vec![*i]),
+                }
+            }
+            tables
+        };
+        tied.map(stage).collect()
     }
 
     /// Location of a rule: `ip nat DOCKER handle 7`, `iptables-legacy nat DOCKER rule 2`.

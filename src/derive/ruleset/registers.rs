@@ -2,6 +2,7 @@
 
 use super::fields::{Fields, Form, Key};
 use super::interval::Intervals;
+use super::mark_versions::{ALL_BITS, Written};
 use super::packets::Field;
 use super::xt::{mark, masked};
 use crate::model::nft::{
@@ -63,6 +64,13 @@ impl Part {
         let digit = |n: u128, b: &u8| n << 8 | u128::from(*b);
         let little = self.host_order && cfg!(target_endian = "little");
         if little { bytes.iter().rev().fold(0, digit) } else { bytes.iter().fold(0, digit) }
+    }
+
+    /// Field, mask and xor of a number of four bytes.
+    pub(super) fn linear(&self) -> Option<(Field, u128, u128)> {
+        let whole = self.host_order && self.width == 4 && self.loaded == 4 && self.add == 0 && !self.is_index;
+        let (mask, xor) = self.mask.unwrap_or((ALL_BITS, 0));
+        whole.then_some((self.field, mask, xor))
     }
 
     /// The values of the field from one key to another. `None` if they are not a range.
@@ -251,6 +259,18 @@ impl Registers {
         }
         out.retain(|(i, _)| *i < len);
         Some(out)
+    }
+
+    /// The number of four bytes in a register.
+    pub(super) fn written(&self, register: Option<u32>) -> Written {
+        if let Some(bytes) = self.bytes(register, 4).as_deref().and_then(|b| b.first_chunk()) {
+            return Written::constant(u32::from_ne_bytes(*bytes));
+        }
+        let part = match self.parts(register, 4).as_deref() {
+            Some([(0, part)]) => part.linear(),
+            _ => None,
+        };
+        part.map_or(Written::Unknown, |(field, mask, xor)| Written::Linear { field, mask, xor })
     }
 
     /// Lowest and highest value of a random number, with its offset.

@@ -104,7 +104,7 @@ impl Scope {
         before.packets.set(field, union);
         before.destination = if before.destination == taken.destination { taken.destination } else { 0 };
         if whole {
-            let merged = Taken { packets: without(&before.packets, field), ..before.clone() };
+            let merged = Taken { packets: before.packets.without(field), ..before.clone() };
             self.add(merged);
         }
     }
@@ -118,6 +118,13 @@ impl Scope {
         let i = self.all.len() as u32;
         self.index.insert(&taken.packets, i);
         self.all.push(taken);
+    }
+
+    /// Adds all that another scope took.
+    pub(super) fn append(&mut self, other: Self) {
+        for taken in other.all {
+            self.add(taken);
+        }
     }
 
     fn taken(&self, found: Option<impl Iterator<Item = u32>>, random: bool) -> impl Iterator<Item = &Taken> {
@@ -152,14 +159,6 @@ fn union_over(a: &PacketBox, b: &PacketBox, field: Field) -> Option<Intervals> {
         && a.fields().iter().zip(b.fields()).all(|(x, y)| x.0 == y.0 && (x.0 == field || x.1 == y.1));
     let union = || Intervals::union_of([a.values(field).spans(), b.values(field).spans()].concat());
     same.then(union)
-}
-
-fn without(packets: &PacketBox, field: Field) -> PacketBox {
-    let mut out = PacketBox::default();
-    for (f, values) in packets.fields().iter().filter(|(f, _)| *f != field) {
-        out.set(*f, values.clone());
-    }
-    out
 }
 
 /// The packets that are left of a box.

@@ -85,7 +85,7 @@ pub(in crate::derive) fn interfaces(values: &Intervals, wildcard: char) -> Optio
 
 /// A prefix of names and those that are left out of it; `None` for other sets.
 fn left_out_names(values: &Intervals) -> Option<(String, String)> {
-    let names = interface(values.hull()?, '*').filter(|_| values.spans().len() > 1)?;
+    let names = interface(values.hull()?, '*').filter(|n| values.spans().len() > 1 && n != "*")?;
     let (first, last) = values.hull()?;
     let others = interfaces(&Intervals::span(first, last).subtract(values), '*')?;
     Some((names, others))

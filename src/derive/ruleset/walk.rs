@@ -4,10 +4,13 @@ use super::action::{Action, Branch};
 use super::destination::NewDestination;
 use super::fields::Fields;
 use super::interval::Intervals;
+use super::mark_versions::{Mark, Written};
+use super::marks::MarkWriter;
 use super::nft;
 use super::packets::{Field, PacketBox};
 use super::program::{
-    NF_ACCEPT, NF_DROP, NF_QUEUE, Program, Rule, RuleId, XT_RETURN, is_goto, standard_verdict,
+    NF_ACCEPT, NF_DROP, NF_IP_PRI_CONNTRACK, NF_QUEUE, Program, Rule, RuleId, XT_RETURN, is_goto,
+    standard_verdict,
 };
 use super::registers::Interfaces;
 use super::sets::Sets;
@@ -32,6 +35,8 @@ pub(in crate::derive) enum Verdict {
     Drop,
     /// Passed to a program.
     Queue,
+    /// Not seen by connection tracking, and so never translated.
+    Untracked,
     /// Sent to another destination.
     Nat(NewDestination),
 }
@@ -48,6 +53,8 @@ pub(in crate::derive) struct Outcome<'a> {
     pub(in crate::derive) taken: &'a [Scope],
     /// Number of the new destination; 0 for other verdicts.
     pub(in crate::derive) destination: u32,
+    /// Packets that chains of the same priority take, whose order is not known.
+    pub(in crate::derive) rivals: &'a [Scope],
 }
 
 /// Packets that enter a hook.
@@ -57,7 +64,7 @@ pub(in crate::derive) struct Entrance {
     pub(in crate::derive) hook: u32,
     /// `NFPROTO_IPV4` or `NFPROTO_IPV6`.
     pub(in crate::derive) family: u8,
-    /// Chains of type `nat`, which see only the first packet of a connection; otherwise the others.
+    /// Chains of type `nat`, which see only the first packet of a connection, and those before them; otherwise all others.
     pub(in crate::derive) nat: bool,
 }
 
@@ -76,10 +83,14 @@ impl Entrance {
                 out.set(field, Intervals::value(0));
             }
         }
-        // `NF_CT_STATE_BIT`: invalid 1, established 2, related 4, new 8, untracked 64.
-        let states: &[u128] = if self.nat { &[4, 8] } else { &[1, 2, 4, 8, 64] };
-        out.set(Field::CT_STATE, Intervals::union_of(states.iter().map(|s| (*s, *s)).collect()));
+        out.set(Field::CT_STATE, self.states());
         out
+    }
+
+    /// `NF_CT_STATE_BIT`: invalid 1, established 2, related 4, new 8, untracked 64.
+    fn states(self) -> Intervals {
+        let states: &[u128] = if self.nat { &[4, 8] } else { &[1, 2, 4, 8, 64] };
+        Intervals::union_of(states.iter().map(|s| (*s, *s)).collect())
     }
 }
 
@@ -98,25 +109,33 @@ pub(in crate::derive) fn walk<'a>(
         fields,
         family: entrance.family,
         resolved: Sets::default(),
-        scopes: vec![Scope::default()],
+        scopes: vec![Scope::default(), Scope::default()],
+        taking: HOOK,
+        rivals: Vec::new(),
+        is_silent: false,
+        untracked_yet: false,
+        entrance,
         open: Vec::new(),
         destinations: FxHashMap::default(),
         report,
         steps: 0,
         work: 0,
     };
-    let entry = [entrance.packets()];
-    for chain in program.bases(entrance.hook, entrance.family, entrance.nat) {
-        walk.scopes.push(Scope::default());
-        walk.call(chain, &entry, 0);
-        if program.chains[chain].base.is_some_and(|b| b.drops) {
-            let policy = RuleId { chain: chain as u32, rule: RuleId::POLICY };
-            walk.decide(policy, Verdict::Drop, &entry);
+    for tables in program.stages(entrance.hook, entrance.family, entrance.nat) {
+        match &tables[..] {
+            [chains] => chains.iter().for_each(|chain| walk.call_base(*chain)),
+            tied => walk.call_tied(tied),
         }
-        walk.scopes.truncate(1);
     }
     walk.within_budget()
 }
+
+/// Index of the scope of the hook.
+const HOOK: usize = 0;
+/// Index of the scope of one table of a tie.
+const TIED: usize = 1;
+/// Index of the scope of the base chain.
+const BASE: usize = 2;
 
 struct Walk<'a, 'b> {
     program: &'b Program<'a>,
@@ -124,8 +143,17 @@ struct Walk<'a, 'b> {
     fields: &'b mut Fields,
     family: u8,
     resolved: Sets<'a>,
-    /// Packets taken in this hook, in this base chain, and in each chain that is open.
+    /// Packets taken in this hook, by the table of a tie, in this base chain, and in each chain that is open.
     scopes: Vec<Scope>,
+    /// [`HOOK`], or [`TIED`] while chains of equal priority are evaluated.
+    taking: usize,
+    /// Packets that the other tables of a tie take.
+    rivals: Vec<Scope>,
+    /// Verdicts are not reported.
+    is_silent: bool,
+    /// The chain comes before connection tracking.
+    untracked_yet: bool,
+    entrance: Entrance,
     /// Chains that are being evaluated.
     open: Vec<usize>,
     destinations: FxHashMap<NewDestination, u32>,
@@ -137,6 +165,62 @@ struct Walk<'a, 'b> {
 impl<'a> Walk<'a, '_> {
     const fn within_budget(&self) -> bool {
         self.steps <= MAX_STEPS && self.work <= MAX_WORK
+    }
+
+    /// Evaluates a base chain.
+    fn call_base(&mut self, chain: usize) {
+        let Some(base) = self.program.chains.get(chain).and_then(|c| c.base) else { return };
+        let mut entry = [self.entrance.packets()];
+        if base.priority < NF_IP_PRI_CONNTRACK && !base.is_nat {
+            // No connection is known yet: the state is invalid (`nft_ct_get_eval`).
+            entry[0].set(Field::CT_STATE, Intervals::value(1));
+            self.untracked_yet = true;
+        }
+        self.scopes.push(Scope::default());
+        self.call(chain, &entry, 0);
+        if base.drops {
+            let policy = RuleId { chain: chain as u32, rule: RuleId::POLICY };
+            self.decide(policy, Verdict::Drop, &entry);
+        }
+        self.scopes.truncate(BASE);
+        self.untracked_yet = false;
+    }
+
+    /// Evaluates chains of equal priority in several tables, which the kernel calls in an order that it does not report: each
+    /// as if it came first, with what the others take beside.
+    fn call_tied(&mut self, tables: &[Vec<usize>]) {
+        let marks = self.fields.save_marks();
+        let mut written = false;
+        (self.taking, self.is_silent) = (TIED, true);
+        let mut each: Vec<Scope> = Vec::with_capacity(tables.len());
+        for chains in tables {
+            for chain in chains {
+                self.call_base(*chain);
+            }
+            each.push(std::mem::take(&mut self.scopes[TIED]));
+            written |= self.fields.restore_marks(marks);
+        }
+        self.is_silent = false;
+        for (i, chains) in tables.iter().enumerate() {
+            let own = each.remove(i);
+            self.rivals = each;
+            for chain in chains {
+                self.call_base(*chain);
+            }
+            self.scopes[TIED] = Scope::default();
+            each = std::mem::take(&mut self.rivals);
+            each.insert(i, own);
+            self.fields.restore_marks(marks);
+        }
+        self.taking = HOOK;
+        for scope in each {
+            self.scopes[HOOK].append(scope);
+        }
+        if written {
+            for which in [Mark::Packet, Mark::Connection] {
+                self.fields.write_mark(which, vec![PacketBox::default()], Written::Unknown);
+            }
+        }
     }
 
     /// Evaluates a chain. Packets that it returns go on after the rule that called it.
@@ -166,10 +250,12 @@ impl<'a> Walk<'a, '_> {
     fn act(&mut self, id: RuleId, table: usize, branch: Branch<'_>, depth: usize) {
         let Branch { boxes, action } = branch;
         match action {
-            Action::Continue => {}
             Action::Accept => self.decide(id, Verdict::Accept, &boxes),
             Action::Drop => self.decide(id, Verdict::Drop, &boxes),
             Action::Queue => self.decide(id, Verdict::Queue, &boxes),
+            // Later chains have no effect on tracking.
+            Action::Untracked if self.untracked_yet => self.decide(id, Verdict::Untracked, &boxes),
+            Action::Continue | Action::Untracked => {}
             Action::Nat(to) => self.decide(id, Verdict::Nat(to), &boxes),
             Action::Return => self.take_in_chain(id, boxes),
             Action::Jump(name) => {
@@ -204,7 +290,10 @@ impl<'a> Walk<'a, '_> {
         for packets in boxes {
             match untaken(inner, &packets) {
                 Some(parts) => {
-                    for packets in parts {
+                    for mut packets in parts {
+                        if self.untracked_yet && scope < BASE {
+                            packets = packets.without(Field::CT_STATE);
+                        }
                         outer[scope].add(Taken { packets, rule, destination });
                     }
                 }
@@ -229,9 +318,12 @@ impl<'a> Walk<'a, '_> {
             Verdict::Nat(to) => *self.destinations.entry(to).or_insert(next),
             _ => 0,
         };
-        (self.report)(&Outcome { rule, verdict, packets, taken: &self.scopes, destination }, self.fields);
+        if !self.is_silent {
+            let (taken, rivals) = (&self.scopes[..], &self.rivals[..]);
+            (self.report)(&Outcome { rule, verdict, packets, taken, destination, rivals }, self.fields);
+        }
         // An accepted packet is done with this base chain, a translated or dropped one with the hook.
-        let scope = usize::from(verdict == Verdict::Accept);
+        let scope = if verdict == Verdict::Accept { BASE } else { self.taking };
         self.take(scope, rule, destination, packets.to_vec());
     }
 
@@ -245,6 +337,8 @@ impl<'a> Walk<'a, '_> {
                     fields: self.fields,
                     interfaces: self.interfaces,
                     family: self.family,
+                    scopes: self.scopes.get(BASE..).unwrap_or(&[]),
+                    untracked_yet: self.untracked_yet,
                     work: &mut self.work,
                 };
                 nft::branches(&mut context, &rule.expressions, entry)
@@ -254,19 +348,32 @@ impl<'a> Walk<'a, '_> {
                 let mut boxes = entry.to_vec();
                 xt::narrow_entry(&mut boxes, self.fields, e, v6);
                 self.work += 1 + boxes.len() as u64;
+                self.fields.resolve_marks(&mut boxes);
                 if boxes.is_empty() {
                     return Vec::new();
                 }
-                entry_action(self.fields, e, v6).map(|action| Branch { boxes, action }).into_iter().collect()
+                let mut writer = MarkWriter {
+                    fields: self.fields,
+                    scopes: self.scopes.get(BASE..).unwrap_or(&[]),
+                    untracked_yet: self.untracked_yet,
+                };
+                let action = entry_action(&mut writer, &mut boxes, e, v6);
+                action.map(|action| Branch { boxes, action }).into_iter().collect()
             }
         }
     }
 }
 
 /// Action of an entry of iptables-legacy.
-fn entry_action<'a>(fields: &mut Fields, e: &'a Entry, v6: bool) -> Option<Action<'a>> {
+fn entry_action<'a>(
+    writer: &mut MarkWriter<'_>,
+    boxes: &mut Vec<PacketBox>,
+    e: &'a Entry,
+    v6: bool,
+) -> Option<Action<'a>> {
     if &*e.target.name != XT_STANDARD_TARGET {
-        return nft::apply_target(fields, &e.target.name, &e.target.info, v6);
+        let target = (&*e.target.name, e.target.revision.into(), &*e.target.info);
+        return nft::apply_target(writer, boxes, target, v6);
     }
     let verdict = standard_verdict(e)?;
     // Negative: a verdict, minus one.

@@ -219,7 +219,9 @@ pub(super) fn masked(fields: &mut Fields, field: Field, mask: u128, xor: u128) -
     let xor_text = if xor == 0 { String::new() } else { format!(" ^ {xor:#x}") };
     let name = format!("{} & {mask:#x}{xor_text}", fields.name(field));
     let max = if xor == 0 && field.max != u64::MAX { mask as u64 } else { field.max };
-    fields.known(Key::Masked(field.id, mask, xor), &name, form, max)
+    let new = fields.known(Key::Masked(field.id, mask, xor), &name, form, max);
+    fields.marks.add_masked(field, new, mask, xor);
+    new
 }
 
 /// Keeps the packets that the header of an entry accepts, and its matches.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Bytes of a value, an attribute or a register.
 pub type Bytes = Box<[u8]>;
 
-/// Tables of one network namespace that have a chain of type `nat`.
+/// Tables of one network namespace that have a chain of type `nat`, or one that packets pass before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ruleset {
     /// Network namespace: an index of [`crate::model::Sample::namespaces`].
@@ -57,7 +57,16 @@ impl Chain {
     pub fn nat_hook(&self) -> Option<u32> {
         self.hook.filter(|_| self.kind.as_deref() == Some("nat"))?.number
     }
+
+    /// True for a base chain that packets pass before their destination is translated.
+    pub fn precedes_nat(&self) -> bool {
+        let hooks = [Some(NF_INET_PRE_ROUTING), Some(NF_INET_LOCAL_OUT)];
+        self.hook.is_some_and(|h| h.priority < NF_IP_PRI_NAT_DST && hooks.contains(&h.number))
+    }
 }
+
+/// `NF_IP_PRI_NAT_DST`: priority of the translation of destinations.
+pub const NF_IP_PRI_NAT_DST: i32 = -100;
 
 /// Hook of a base chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -180,6 +180,12 @@ fn nft(rng: &mut Rng) -> Ruleset {
         let rules = (0..count).map(|_| nft_rule(rng, &names[..i], inet)).collect();
         chains.push((format!(" chain {name} {{\n"), rules, " }\n".to_owned()));
     }
+    if rng.one_in(2) {
+        let rules = (0..=rng.below(3)).map(|_| early_rule(rng, inet)).collect();
+        let head =
+            format!(" chain early {{\n type filter hook prerouting priority {};\n", rng.pick(&[-150, -300]));
+        chains.push((head, rules, " }\n".to_owned()));
+    }
     for (i, base) in ["base1", "base2"].iter().enumerate().take(1 + rng.below(2)) {
         let priority = rng.pick(&[-100, -100, -90, -110]);
         let policy = if rng.one_in(12) { " policy drop;" } else { "" };
@@ -188,6 +194,17 @@ fn nft(rng: &mut Rng) -> Ruleset {
         let head = format!(
             " chain {base} {{\n type nat hook prerouting priority {};{policy}\n",
             priority - i as i32
+        );
+        chains.push((head, rules, " }\n".to_owned()));
+    }
+    // A chain of another table at the same priority: the kernel does not report which comes first.
+    if rng.one_in(5) {
+        let priority = rng.pick(&[-100, -110]);
+        // Without the sets, which are in the first table.
+        let rules = (0..=rng.below(2)).map(|_| nft_rule(rng, &[], inet));
+        let rules: Vec<String> = rules.filter(|r| !r.contains('@')).collect();
+        let head = format!(
+            "}}\ntable {family} tied {{\n chain base {{\n type nat hook prerouting priority {priority};\n"
         );
         chains.push((head, rules, " }\n".to_owned()));
     }
@@ -200,11 +217,33 @@ fn nft(rng: &mut Rng) -> Ruleset {
     }
 }
 
+/// A rule of a chain that packets pass before the destination is translated.
+fn early_rule(rng: &mut Rng, inet: bool) -> String {
+    let proto = rng.pick(&["tcp", "udp"]);
+    let mut words: Vec<String> = (0..rng.below(3)).map(|_| nft_match(rng, proto)).collect();
+    if inet {
+        words.retain(|w| !w.starts_with("ct state"));
+    }
+    let end = match rng.below(9) {
+        0 | 1 => "meta mark set 7",
+        2 => "meta mark set mark or 2",
+        3 => "meta mark set ct mark",
+        4 => "ct mark set 7",
+        5 => "ct mark set mark",
+        6 => "accept",
+        7 => "notrack",
+        _ if words.is_empty() => "counter",
+        _ => "drop",
+    };
+    words.push(end.to_owned());
+    format!("  {}", words.join(" "))
+}
+
 #[rustfmt::skip]
 fn nft_match(rng: &mut Rng, proto: &str) -> String {
     let (source, dest) = (rng.pick(&SOURCES), rng.pick(&DESTS));
     let not = if rng.one_in(3) { "!= " } else { "" };
-    match rng.below(23) {
+    match rng.below(24) {
         0 => format!("iifname {not}\"c1\""),
         1 => format!("iifname {not}{{ \"c1\", \"s1\" }}"),
         2 => "iifname \"c*\"".to_owned(),
@@ -226,6 +265,7 @@ fn nft_match(rng: &mut Rng, proto: &str) -> String {
         19 => format!("ct state {}", rng.pick(&["new", "established", "new,related", "!= new"])),
         20 => format!("ip daddr . {proto} dport {not}{{ {} . 80, 203.0.113.7 . 8000-8001 }}", rng.pick(&["192.0.2.1", "203.0.113.1"])),
         21 => format!("ip saddr {not}@empty"),
+        22 => format!("ct mark {not}{}", rng.pick(&[0, 7])),
         _ => format!("ip saddr {source} ip daddr {dest}"),
     }
 }
@@ -258,7 +298,7 @@ fn nft_rule(rng: &mut Rng, chains: &[&str], inet: bool) -> String {
         15 => "return".to_owned(),
         16 => if words.is_empty() { "counter".to_owned() } else { "drop".to_owned() },
         17 => chain(rng, "goto"),
-        18 => "meta mark set 7".to_owned(),
+        18 => rng.pick(&["meta mark set 7", "meta mark set mark and 0xfd", "meta mark set ct mark", "ct mark set 7"]).to_owned(),
         _ => chain(rng, "jump"),
     };
     words.push(end);
@@ -280,11 +320,33 @@ fn iptables(rng: &mut Rng, kind: Kind) -> Ruleset {
     let count = 3 + rng.below(7);
     let rules = (0..count).map(|_| iptables_rule(rng, "PREROUTING", &names)).collect();
     chains.push((String::new(), rules, String::new()));
+    if rng.one_in(2) {
+        let table = rng.pick(&["mangle", "raw"]);
+        let head = format!("COMMIT\n*{table}\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n");
+        let rules = (0..=rng.below(2)).map(|_| early_iptables_rule(rng, table)).collect();
+        chains.push((head, rules, String::new()));
+    }
     Ruleset { families: Families::Inet, kind, chains, before, after: "COMMIT\n".to_owned() }
 }
 
+/// A rule of a table that packets pass before the destination is translated.
+fn early_iptables_rule(rng: &mut Rng, table: &str) -> String {
+    let (matches, _) = iptables_matches(rng, "PREROUTING");
+    let end = match rng.below(7) {
+        0 | 1 => "-j MARK --set-xmark 0x7/0xffffffff",
+        2 => "-j MARK --or-mark 0x2",
+        3 if table == "mangle" => "-j CONNMARK --set-mark 7",
+        4 if table == "mangle" => "-j CONNMARK --restore-mark",
+        3 | 4 => "-j CT --notrack",
+        5 => "-j ACCEPT",
+        _ => "-j DROP",
+    };
+    format!("{} {end}", matches.join(" "))
+}
+
+/// The beginning of a rule, and true if it matches ports.
 #[rustfmt::skip]
-fn iptables_rule(rng: &mut Rng, name: &str, chains: &[&str]) -> String {
+fn iptables_matches(rng: &mut Rng, name: &str) -> (Vec<String>, bool) {
     let mut words = vec![format!("-A {name}")];
     let not = |rng: &mut Rng| if rng.one_in(3) { "! " } else { "" };
     if rng.one_in(4) {
@@ -326,8 +388,15 @@ fn iptables_rule(rng: &mut Rng, name: &str, chains: &[&str]) -> String {
         5 => words.push(format!("-m iprange {}--dst-range 203.0.113.1-203.0.113.7", not(rng))),
         _ => {}
     }
+    (words, has_port)
+}
+
+#[rustfmt::skip]
+fn iptables_rule(rng: &mut Rng, name: &str, chains: &[&str]) -> String {
+    let (mut words, has_port) = iptables_matches(rng, name);
     let target = rng.pick(&TARGETS);
-    words.push(match rng.below(12) {
+    words.push(match rng.below(13) {
+        12 => "-j MARK --set-xmark 0x7/0xff".to_owned(),
         0 | 1 => format!("-j DNAT --to-destination {target}"),
         2 | 3 if has_port => format!("-j DNAT --to-destination {target}:{}", rng.pick(&[80, 8080])),
         4 if has_port => format!("-j DNAT --to-destination {target}:7000-7002"),

@@ -1,0 +1,292 @@
+//! Rulesets of kube-proxy as it writes them in iptables and nftables mode, for services with any number of endpoints.
+
+use std::fmt::Write;
+
+/// A service: cluster address and port, port of the nodes, endpoints.
+pub(super) struct Service {
+    pub(super) name: String,
+    pub(super) addr: String,
+    pub(super) port: u16,
+    pub(super) udp: bool,
+    pub(super) node_port: Option<u16>,
+    /// Address of a load balancer and the sources that may use it.
+    pub(super) balancer: Option<(String, String)>,
+    pub(super) endpoints: Vec<String>,
+    /// Endpoints on this node, if the policy of external traffic is `Local`.
+    pub(super) local: Option<Vec<String>>,
+    /// Session affinity by client address.
+    pub(super) affinity: bool,
+}
+
+impl Service {
+    const fn proto(&self) -> &'static str {
+        if self.udp { "udp" } else { "tcp" }
+    }
+}
+
+/// Services of both policies, with and without affinity, on the addresses that the probes go to.
+pub(super) fn services(endpoints: u8) -> Vec<Service> {
+    let all = |port: u16| (2..2 + endpoints).map(|n| format!("10.77.0.{n}:{port}")).collect::<Vec<_>>();
+    let local = |port: u16| all(port).into_iter().step_by(3).collect::<Vec<_>>();
+    let service = |name: &str, addr: &str, port: u16, node_port: u16| Service {
+        name: name.into(),
+        addr: addr.into(),
+        port,
+        udp: false,
+        node_port: Some(node_port),
+        balancer: None,
+        endpoints: all(8080),
+        local: None,
+        affinity: false,
+    };
+    vec![
+        service("cluster", "203.0.113.7", 80, 8000),
+        Service {
+            local: Some(local(8080)),
+            balancer: Some(("203.0.113.3".into(), "192.0.2.4/31".into())),
+            ..service("local", "203.0.113.7", 443, 8001)
+        },
+        Service { affinity: true, ..service("sticky", "203.0.113.9", 80, 8002) },
+        Service {
+            affinity: true,
+            local: Some(local(8080)),
+            balancer: Some(("203.0.113.1".into(), "198.51.100.0/24".into())),
+            ..service("sticky-local", "203.0.113.9", 443, 8003)
+        },
+        Service { udp: true, endpoints: all(53), ..service("dns", "203.0.113.7", 81, 82) },
+        // Policy `Local` without an endpoint on this node, and a service without any.
+        Service { local: Some(Vec::new()), ..service("far", "203.0.113.9", 82, 81) },
+        Service { endpoints: Vec::new(), ..service("none", "203.0.113.9", 8000, 443) },
+    ]
+}
+
+/// The ruleset of iptables mode. Addresses of pods are in 10.77.0.0/24.
+pub(super) fn iptables(services: &[Service]) -> String {
+    let (mut chains, mut rules, mut portals, mut nodes) =
+        (Vec::new(), String::new(), String::new(), String::new());
+    for s in services.iter().filter(|s| !s.endpoints.is_empty()) {
+        let (name, proto, id) = (&s.name, s.proto(), s.name.to_uppercase());
+        let service = format!("KUBE-SVC-{id}");
+        let comment = |what: &str| format!("-m comment --comment \"default/{name} {what}\"");
+        let address =
+            format!("-d {}/32 -p {proto} {} -m {proto} --dport {}", s.addr, comment("cluster IP"), s.port);
+        writeln!(portals, "-A KUBE-SERVICES {address} -j {service}").unwrap();
+        writeln!(rules, "-A {service} ! -s 10.77.0.0/24 {address} -j KUBE-MARK-MASQ").unwrap();
+        let external = format!("KUBE-EXT-{id}");
+        if let Some(port) = s.node_port {
+            writeln!(
+                nodes,
+                "-A KUBE-NODEPORTS -p {proto} {} -m {proto} --dport {port} -j {external}",
+                comment("")
+            )
+            .unwrap();
+        }
+        if let Some((addr, sources)) = &s.balancer {
+            let firewall = format!("KUBE-FW-{id}");
+            writeln!(
+                portals,
+                "-A KUBE-SERVICES -d {addr}/32 -p {proto} -m {proto} --dport {} -j {firewall}",
+                s.port
+            )
+            .unwrap();
+            writeln!(rules, "-A {firewall} -s {sources} {} -j {external}", comment("loadbalancer IP"))
+                .unwrap();
+            chains.push(firewall);
+        }
+        let mut endpoint_chains = Vec::new();
+        let mut all: Vec<&String> = s.endpoints.iter().collect();
+        all.extend(s.local.iter().flatten().filter(|l| !s.endpoints.contains(l)));
+        for (n, endpoint) in all.iter().enumerate() {
+            let chain = format!("KUBE-SEP-{id}-{n}");
+            let addr = endpoint.split(':').next().unwrap();
+            writeln!(rules, "-A {chain} -s {addr}/32 {} -j KUBE-MARK-MASQ", comment("")).unwrap();
+            let recent = if s.affinity {
+                format!(" -m recent --set --name {chain} --mask 255.255.255.255 --rsource")
+            } else {
+                String::new()
+            };
+            writeln!(
+                rules,
+                "-A {chain} -p {proto} {}{recent} -m {proto} -j DNAT --to-destination {endpoint}",
+                comment("")
+            )
+            .unwrap();
+            endpoint_chains.push((endpoint.as_str(), chain));
+        }
+        let mut select = |from: &str, endpoints: &[String]| {
+            let own =
+                || endpoint_chains.iter().filter(|(e, _)| endpoints.iter().any(|o| o == e)).map(|(_, c)| c);
+            for chain in own().filter(|_| s.affinity) {
+                let recent = format!(
+                    "-m recent --rcheck --seconds 10800 --reap --name {chain} --mask 255.255.255.255 --rsource"
+                );
+                writeln!(rules, "-A {from} {} {recent} -j {chain}", comment("")).unwrap();
+            }
+            let count = own().count();
+            for (n, chain) in own().enumerate() {
+                let random = if n + 1 < count {
+                    format!(" -m statistic --mode random --probability {:.11}", 1.0 / (count - n) as f64)
+                } else {
+                    String::new()
+                };
+                writeln!(rules, "-A {from} {}{random} -j {chain}", comment("")).unwrap();
+            }
+        };
+        select(&service, &s.endpoints);
+        match &s.local {
+            None => {
+                writeln!(
+                    rules,
+                    "-A {external} {} -j KUBE-MARK-MASQ\n-A {external} -j {service}",
+                    comment("masquerade")
+                )
+                .unwrap();
+            }
+            Some(local) => {
+                let policy = format!("KUBE-SVL-{id}");
+                select(&policy, local);
+                writeln!(rules, "-A {external} -s 10.77.0.0/24 {} -j {service}", comment("pod traffic"))
+                    .unwrap();
+                for to in ["KUBE-MARK-MASQ", &service] {
+                    writeln!(
+                        rules,
+                        "-A {external} {} -m addrtype --src-type LOCAL -j {to}",
+                        comment("LOCAL traffic")
+                    )
+                    .unwrap();
+                }
+                if !local.is_empty() {
+                    writeln!(rules, "-A {external} -j {policy}").unwrap();
+                }
+                chains.push(policy);
+            }
+        }
+        chains.extend([service, external]);
+        chains.extend(endpoint_chains.into_iter().map(|(_, c)| c));
+    }
+    let mut out = "*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n\
+        :KUBE-MARK-MASQ - [0:0]\n:KUBE-NODEPORTS - [0:0]\n:KUBE-SERVICES - [0:0]\n".to_owned();
+    for chain in chains {
+        writeln!(out, ":{chain} - [0:0]").unwrap();
+    }
+    out.push_str("-A PREROUTING -m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES\n");
+    out.push_str("-A OUTPUT -m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES\n");
+    out.push_str("-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000\n");
+    out + &rules
+        + &nodes
+        + &portals
+        + "-A KUBE-SERVICES -m comment --comment \"kubernetes service nodeports\" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS\nCOMMIT\n"
+}
+
+/// The ruleset of nftables mode.
+pub(super) fn nft(services: &[Service]) -> String {
+    let (mut sets, mut chains) = (String::new(), String::new());
+    let (mut ips, mut nodes, mut none) = (Vec::new(), Vec::new(), Vec::new());
+    for s in services {
+        let (name, proto) = (&s.name, s.proto());
+        let at = |addr: &str| format!("{addr} . {proto} . {}", s.port);
+        if s.endpoints.is_empty() {
+            none.push(format!("{} : goto reject-chain", at(&s.addr)));
+            continue;
+        }
+        ips.push(format!("{} : goto service-{name}", at(&s.addr)));
+        if let Some(port) = s.node_port {
+            nodes.push(format!("{proto} . {port} : goto external-{name}"));
+        }
+        if let Some((addr, sources)) = &s.balancer {
+            ips.push(format!("{} : goto firewall-{name}", at(addr)));
+            writeln!(chains, " chain firewall-{name} {{\n  ip saddr {sources} goto external-{name}\n }}")
+                .unwrap();
+        }
+        let mut all: Vec<&String> = s.endpoints.iter().collect();
+        all.extend(s.local.iter().flatten().filter(|l| !s.endpoints.contains(l)));
+        let chain = |endpoint: &str| format!("endpoint-{name}-{}", endpoint.replace([':', '.'], "-"));
+        let set = |endpoint: &str| format!("affinity-{name}-{}", endpoint.replace([':', '.'], "-"));
+        for endpoint in &all {
+            let (addr, update) = (endpoint.split(':').next().unwrap(), set(endpoint));
+            if s.affinity {
+                writeln!(sets, " set {update} {{ type ipv4_addr; flags dynamic,timeout; timeout 3h; }}")
+                    .unwrap();
+            }
+            let update =
+                if s.affinity { format!("  update @{update} {{ ip saddr }}\n") } else { String::new() };
+            writeln!(
+                chains,
+                " chain {} {{\n  ip saddr {addr} jump mark-for-masquerade\n{update}  meta l4proto {proto} dnat to {endpoint}\n }}",
+                chain(endpoint)
+            )
+            .unwrap();
+        }
+        let select = |endpoints: &[String]| {
+            let mut out = String::new();
+            for e in endpoints.iter().filter(|_| s.affinity) {
+                writeln!(out, "  ip saddr @{} goto {}", set(e), chain(e)).unwrap();
+            }
+            let each: Vec<String> =
+                endpoints.iter().enumerate().map(|(n, e)| format!("{n} : goto {}", chain(e))).collect();
+            if !each.is_empty() {
+                writeln!(out, "  numgen random mod {} vmap {{ {} }}", each.len(), each.join(", ")).unwrap();
+            }
+            out
+        };
+        let masquerade = format!(
+            "ip daddr {} {proto} dport {} ip saddr != 10.77.0.0/24 jump mark-for-masquerade",
+            s.addr, s.port
+        );
+        writeln!(chains, " chain service-{name} {{\n  {masquerade}\n{} }}", select(&s.endpoints)).unwrap();
+        let external = match &s.local {
+            None => format!("  jump mark-for-masquerade\n  goto service-{name}\n"),
+            Some(local) => format!(
+                "  ip saddr 10.77.0.0/24 goto service-{name}\n  fib saddr type local jump mark-for-masquerade\n  \
+                 fib saddr type local goto service-{name}\n{}",
+                select(local)
+            ),
+        };
+        writeln!(chains, " chain external-{name} {{\n{external} }}").unwrap();
+    }
+    let map = |name: &str, kind: &str, all: &[String]| {
+        let elements =
+            if all.is_empty() { String::new() } else { format!(" elements = {{ {} }};", all.join(", ")) };
+        format!(" map {name} {{ type {kind} : verdict;{elements} }}\n")
+    };
+    let key = "ipv4_addr . inet_proto . inet_service";
+    "table ip kube-proxy {\n set nodeport-ips { type ipv4_addr; elements = { 192.0.2.1, 198.51.100.1 }; }\n"
+        .to_owned()
+        + &sets
+        + " chain mark-for-masquerade {\n  meta mark set meta mark | 0x00004000\n }\n chain reject-chain {\n  reject\n }\n"
+        + &chains
+        + &map("service-ips", key, &ips)
+        + &map("service-nodeports", "inet_proto . inet_service", &nodes)
+        + &map("no-endpoint-services", key, &none)
+        + " chain services {\n  ip daddr . meta l4proto . th dport vmap @service-ips\n  \
+           ip daddr @nodeport-ips meta l4proto . th dport vmap @service-nodeports\n }\n \
+           chain filter-prerouting {\n  type filter hook prerouting priority -110;\n  ct state new jump endpoint-check\n }\n \
+           chain endpoint-check {\n  ip daddr . meta l4proto . th dport vmap @no-endpoint-services\n }\n \
+           chain nat-prerouting {\n  type nat hook prerouting priority -100;\n  jump services\n }\n \
+           chain nat-output {\n  type nat hook output priority -100;\n  jump services\n }\n}\n"
+}
+
+/// This many services with two endpoints each.
+pub(super) fn many(count: u32) -> Vec<Service> {
+    let one = |n: u32| Service {
+        name: format!("s{n:05}"),
+        addr: format!("10.96.{}.{}", n >> 8, n & 0xff),
+        port: 80,
+        udp: false,
+        node_port: None,
+        balancer: None,
+        endpoints: [0, 1]
+            .map(|e| {
+                format!(
+                    "10.{}.{}.{}:8080",
+                    128 + (2 * n + e) / 65_536,
+                    (2 * n + e) >> 8 & 0xff,
+                    (2 * n + e) & 0xff
+                )
+            })
+            .into(),
+        local: None,
+        affinity: false,
+    };
+    (0..count).map(one).collect()
+}
