@@ -58,6 +58,8 @@ mod forwards;
 mod habits;
 #[path = "live/holders.rs"]
 mod holders;
+#[path = "live/hostile_names.rs"]
+mod hostile_names;
 #[path = "live/limits.rs"]
 mod limits;
 #[path = "live/netns.rs"]
@@ -151,6 +153,7 @@ const CASES: &[Case] = cases! {
     }
     User act [] {
         closing_one_connection_leaves_the_other
+        reused_pid_keeps_its_limit_and_gets_no_signal
     }
     User forwards ["ip", "nft", "iptables-nft", "iptables-legacy", "conntrack", "socat", "perl", "setpriv"] {
         rules_of_nft_and_iptables_match_nft_and_conntrack
@@ -176,6 +179,11 @@ const CASES: &[Case] = cases! {
         bash_completes_values
         fish_completes_values
         zsh_loads_the_completion
+    }
+    Root hostile_names ["bash", "fish", "zsh", "mount"] {
+        bash_inserts_hostile_names_as_one_word
+        zsh_inserts_hostile_names_as_one_word
+        fish_inserts_hostile_names_as_one_word
     }
     Root fields ["perl", "setpriv"] {
         bpf_maps_of_a_socket_have_id_and_size

@@ -51,6 +51,37 @@ fn manual_page_has_every_section_and_flag() {
     }
 }
 
+/// Asked of systemd itself, where it is installed.
+#[test]
+fn units_have_an_exposure_below_3() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/systemd");
+    let units: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+    let services = units.iter().filter(|u| u.extension().is_some_and(|e| e == "service"));
+    let mut checked = 0;
+    for unit in services {
+        // In tenths.
+        let args = ["security", "--offline=true", "--threshold=29", "--no-pager"];
+        let Ok(out) = Command::new("systemd-analyze").args(args).arg(unit).output() else {
+            eprintln!("skipped: no systemd-analyze");
+            return;
+        };
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert!(out.status.success(), "{}: {text}{}", unit.display(), String::from_utf8_lossy(&out.stderr));
+        checked += 1;
+    }
+    assert!(checked > 0);
+    // The command of the unit is one that the program has.
+    for unit in units {
+        let text = std::fs::read_to_string(unit).unwrap();
+        for line in text.lines().filter_map(|l| l.strip_prefix("ExecStart=/usr/bin/sockscope ")) {
+            let out = Command::new(env!("CARGO_BIN_EXE_sockscope")).args(line.split(' ')).output().unwrap();
+            let text = String::from_utf8_lossy(&out.stdout).into_owned();
+            assert!(!text.contains("usage") && !text.contains("unexpected"), "{line}: {text}");
+            assert!(out.stderr.is_empty(), "{line}");
+        }
+    }
+}
+
 #[test]
 fn equivalents_of_other_tools_are_in_help_manual_and_readme() {
     let output = |arg: &str| {

@@ -22,7 +22,8 @@ _sockscope() {
     for candidate in "${found[@]}"; do
         candidate="${candidate#"$before"}"
         # A process may be named $(reboot).
-        printf -v quoted %q "$candidate"
+        quoted="$candidate"
+        [[ "$candidate" == *[!a-zA-Z0-9_@%+=:,./-]* ]] && printf -v quoted %q "$candidate"
         # Inside of an open quote only what needs none.
         [[ "$raw" == *[\'\"]* && "$quoted" != "$candidate" ]] || COMPREPLY+=("$quoted")
     done

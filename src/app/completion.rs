@@ -18,8 +18,10 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::sync::Arc;
 
-/// Script for bash, which splits words at colons. The other shells use the script of the completion engine.
+/// Script for bash, which splits words at colons, and for zsh, which matches by prefix. The other shells use the script of the
+/// completion engine.
 const BASH: &str = include_str!("../../assets/completions/sockscope.bash");
+const ZSH: &str = include_str!("../../assets/completions/sockscope.zsh");
 
 /// Prints completions if a shell called for them; returns true if so.
 pub(super) fn complete_for_shell(args: &[OsString]) -> bool {
@@ -29,8 +31,13 @@ pub(super) fn complete_for_shell(args: &[OsString]) -> bool {
 /// Completion script of a shell.
 pub(super) fn script(shell: Shell) -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
-    if shell == Shell::Bash {
-        out.extend_from_slice(BASH.as_bytes());
+    let own = match shell {
+        Shell::Bash => Some(BASH),
+        Shell::Zsh => Some(ZSH),
+        _ => None,
+    };
+    if let Some(own) = own {
+        out.extend_from_slice(own.as_bytes());
     } else if let Some(completer) = Shells::builtins().completer(&shell.to_string()) {
         completer.write_registration("COMPLETE", "sockscope", "sockscope", "sockscope", &mut out)?;
     }

@@ -2,12 +2,14 @@
 
 use super::compare::check;
 use super::world::{World, listen};
-use sockscope::actions::close_socket;
+use sockscope::actions::{ActionError, close_socket, send_signal, set_fd_limit};
 use sockscope::collect::Source;
 use sockscope::collect::sock_diag::NetlinkSource;
-use sockscope::model::{Socket, State, Wants};
+use sockscope::model::signal::SIGNALS;
+use sockscope::model::{ProcInfo, Socket, State, Wants};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::{Child, Command};
 
 fn socket_of(stream: &TcpStream) -> Result<Socket, String> {
     let mut source = NetlinkSource::new("requested".into()).map_err(|e| e.to_string())?;
@@ -56,5 +58,57 @@ pub(crate) fn closing_one_connection_leaves_the_other() -> Result<(), String> {
         let again = close_socket(&target, &[]).err().map(|e| e.to_string()).unwrap_or_default();
         check(again.contains("already closed"), || format!("ended twice: {again:?}"))?;
     }
+    Ok(())
+}
+
+/// A program that does nothing.
+fn idle() -> Result<(Child, ProcInfo), String> {
+    let child = Command::new("sleep").arg("1000").spawn().map_err(|e| e.to_string())?;
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).map_err(|e| e.to_string())?;
+    // Start time in ticks of 10 ms, proc(5).
+    let ticks: u64 = stat
+        .rsplit(") ")
+        .next()
+        .and_then(|s| s.split(' ').nth(19)?.parse().ok())
+        .ok_or_else(|| stat.clone())?;
+    let (comm, cmdline) = ("sleep".into(), "".into());
+    let start_ns = ticks * 10_000_000;
+    let info = ProcInfo { pid: child.id(), ppid: 0, start_ns, comm, cmdline, uid: 0, cgroup: None };
+    Ok((child, info))
+}
+
+/// A process exits and another one gets its pid: neither `L` nor `K` reaches the other one.
+pub(crate) fn reused_pid_keeps_its_limit_and_gets_no_signal() -> Result<(), String> {
+    let reused = || {
+        let (mut first, before) = idle()?;
+        first.kill().and_then(|()| first.wait()).map_err(|e| e.to_string())?;
+        // The next pid of this pid namespace.
+        std::fs::write("/proc/sys/kernel/ns_last_pid", (before.pid - 1).to_string())
+            .map_err(|e| e.to_string())?;
+        let (second, after) = idle()?;
+        Ok::<_, String>((second, before, after))
+    };
+    let (mut second, before, after) = loop {
+        let (mut second, before, after) = reused()?;
+        // Within one tick they look the same; a dashboard has shown a process for longer than that.
+        if after.pid == before.pid && after.start_ns != before.start_ns {
+            break (second, before, after);
+        }
+        let _ = second.kill().and_then(|()| second.wait());
+    };
+    let limit = || {
+        let file = format!("/proc/{}/limits", after.pid);
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        text.lines().find(|l| l.starts_with("Max open files")).map(str::to_owned)
+    };
+    let unchanged = limit();
+    let results = [set_fd_limit(&before, (64, 64)), send_signal(&before, SIGNALS[0])];
+    let refused = results.iter().all(|r| matches!(r, Err(ActionError::PidReused { .. })));
+    check(refused, || format!("{results:?}"))?;
+    check(limit() == unchanged, || format!("{unchanged:?} became {:?}", limit()))?;
+    check(second.try_wait().is_ok_and(|s| s.is_none()), || "the other process got the signal".to_owned())?;
+    set_fd_limit(&after, (64, 64)).map_err(|e| e.to_string())?;
+    check(limit() != unchanged, || "the limit of the named process is set".to_owned())?;
+    let _ = second.kill().and_then(|()| second.wait());
     Ok(())
 }
