@@ -271,7 +271,7 @@ pub struct Column {
     pub shared: Option<SharedKeyFn>,
 }
 
-/// Key of rows that share values, see [`Column::shared`]: fixed fields, and bytes of the sample.
+/// Key of rows that share values, see [`shared`](field@Column::shared): fixed fields, and bytes of the sample.
 pub type SharedKey<'a> = ([u64; 3], &'a [u8]);
 
 /// The key of a row; `None` if it shares values with no other.

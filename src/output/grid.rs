@@ -17,7 +17,7 @@ pub trait Grid: Sync {
     fn len(&self) -> usize;
     /// The value in a row and a column, both by their number.
     fn value(&self, row: usize, column: usize) -> Value<'_>;
-    /// Key of the rows with the same values in the columns that have [`Column::shared`].
+    /// Key of the rows with the same values in the columns that have [`shared`](field@Column::shared).
     fn shared_key(&self, _row: usize) -> Option<SharedKey<'_>> {
         None
     }
