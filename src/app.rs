@@ -9,6 +9,7 @@ mod dashboard;
 mod environment;
 mod exit_status;
 mod export_file;
+mod kill;
 mod list;
 mod listing;
 mod malloc_tuning;
@@ -26,6 +27,7 @@ mod state_files;
 mod stdout_check;
 mod themes;
 mod watch;
+mod who;
 mod worker;
 
 use crate::cli::args::Command;
@@ -220,6 +222,9 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
             }
         }
         What::Screenshot(shot) => screenshot::run(plan, shot),
+        What::Kill(k) => kill::run(plan, k),
+        What::Who(w) => who::run(plan, w),
+        What::Version => print(&Args::command().render_long_version()),
         What::Man => print_bytes(&man::page().map_err(RunError::stdout)?),
         What::Reference => print(&reference::page()),
     }

@@ -7,11 +7,13 @@ pub mod config_file;
 pub mod equivalents;
 pub mod error;
 pub mod habits;
+pub mod kill;
 pub mod list_plan;
 pub mod plan;
 pub mod settings;
 pub mod ss_flags;
 pub mod user_file;
+pub mod who;
 
 pub use args::Args;
 pub use error::UsageError;

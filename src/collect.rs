@@ -8,6 +8,7 @@ mod containers;
 mod counters;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod net_root;
 pub(crate) mod netfilter;
 mod netlink;
 pub(crate) mod netns;

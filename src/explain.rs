@@ -85,6 +85,7 @@ topics! {
     "closed" [] [];
     "unconn" [] [];
     "forwarded" [] [];
+    "unknown" [] [];
 }
 
 /// The topic of a word: its name, an alias, a state in any spelling, or a column it explains.

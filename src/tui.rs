@@ -32,7 +32,7 @@ pub mod layout;
 mod mouse;
 mod nav_history;
 mod navigate;
-mod offers;
+pub(crate) mod offers;
 pub mod overlay;
 pub mod screenshot;
 mod socket_history;

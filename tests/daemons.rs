@@ -2,7 +2,7 @@
 //! here with its own configuration and data on the loopback interface of a network namespace of its own, and ended by its pid.
 //!
 //! ```text
-//! ./tests/run --daemons                         installs the daemons, and runs both cases
+//! ./tests/run --daemons                         installs the daemons, and runs all cases
 //! cargo test --test daemons -- --ignored NAME   one
 //! SOCKSCOPE_DAEMONS_SECONDS=60                  shortens the healthy phase from five minutes
 //! ```
@@ -53,6 +53,12 @@ const CASES: &[Case] = &[
         tools: TOOLS,
         scope: Scope::Root,
         run: healthy::daemons_under_load_raise_no_alarm,
+    },
+    Case {
+        name: "daemons::healthy::clients_equal_the_daemons_statistics",
+        tools: TOOLS,
+        scope: Scope::Root,
+        run: healthy::clients_equal_the_daemons_statistics,
     },
     Case {
         name: "daemons::faults::each_fault_is_named_with_advice_that_ends_it",

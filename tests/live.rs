@@ -106,6 +106,7 @@ const CASES: &[Case] = cases! {
     User limits ["perl", "ss"] {
         fd_leak_is_predicted_and_fluctuation_is_not
         full_accept_queue_is_critical_with_the_drops_of_the_kernel
+        check_judges_its_whole_window
         local_ports_at_100_percent_make_connect_fail
         process_at_its_fd_limit_continues_when_the_limit_is_raised
         check_exits_with_0_1_2_or_3

@@ -8,7 +8,7 @@ use crate::filter::complete::complete;
 use crate::format::Column;
 use crate::model::{Netns, ProtoSet, Reads, Snapshot, State, StateSet, Wants};
 use crate::table::Table;
-use crate::table::{SOCKETS, TABLES};
+use crate::table::{PROCESSES, SOCKETS, TABLES};
 use crate::view::group::GroupBy;
 use clap::{Command, CommandFactory};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
@@ -47,6 +47,9 @@ pub(super) fn script(shell: Shell) -> io::Result<Vec<u8>> {
 /// The command line with completers for its values.
 fn command() -> Command {
     let mut out = with_values(Args::command(), &SOCKETS);
+    let filter = |typed: &OsStr| filter_candidates(typed, &SOCKETS);
+    out = out.mut_subcommand("kill", |c| c.mut_arg("filter", |a| a.add(ArgValueCompleter::new(filter))));
+    out = out.mut_subcommand("top", |c| with_values(c, &PROCESSES));
     for table in TABLES {
         out = out.mut_subcommand(table.name, |c| with_values(c, table));
     }

@@ -188,7 +188,8 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, env: &TerminalEnv) -> Result
             _ => Some(noop("other network namespaces are not read (--netns)")),
         },
         filter: list.filter_text.clone(),
-        status_message: Some(plan.notes.join("; ")).filter(|s| !s.is_empty()),
+        status_message: Some(plan.notes.iter().chain(&plan.mistyped).cloned().collect::<Vec<_>>().join("; "))
+            .filter(|s| !s.is_empty()),
         view: plan.settings.view.clone().set().map(|view| view.0),
         protos: crate::model::wants::ProtoSet::TCP_UDP,
         color: palette.as_ref().map_or(depth, |p| depth.least(p.most)),

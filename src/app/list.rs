@@ -2,6 +2,7 @@
 
 use super::exit_status::{ExitStatus, RunError};
 use super::listing::{RESOLVE_TIMEOUT, resolve_all_hosts, resolve_hosts, view, wants, write};
+use super::print::print_error;
 use super::reader::Reader;
 use super::{check, watch};
 use crate::cli::Plan;
@@ -41,6 +42,9 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
     let status = print(plan, list, &snap, &rows)?;
     if rows.rows.is_empty() && !list.count {
         print_no_match(list, &snap, rows, &mut reader)?;
+        if let Some(note) = &plan.mistyped {
+            print_error(note);
+        }
     }
     if unresolved > 0 {
         let addresses = if unresolved == 1 { "address" } else { "addresses" };
@@ -101,7 +105,7 @@ fn print(plan: &Plan, list: &ListPlan, snap: &Snapshot, rows: &Arranged) -> Resu
 }
 
 /// Prints the reason why no row matches. What the kernel filtered is read again whole, so that the reason counts all rows.
-fn print_no_match(
+pub(super) fn print_no_match(
     list: &ListPlan,
     snap: &Snapshot,
     rows: Arranged,
@@ -186,7 +190,7 @@ fn read_errors(snap: &Snapshot, interactive: bool) -> Vec<String> {
         out.extend(hidden(snap).into_iter().map(|h| escape(&h.summary).into_owned()));
     }
     let shown = |f: &&Fault| match f.kind {
-        FaultKind::Malformed | FaultKind::Failed => true,
+        FaultKind::Malformed | FaultKind::Failed | FaultKind::NotCaptured => true,
         // Without a detail it is covered by `hidden`.
         FaultKind::NotPermitted => interactive && !f.detail.is_empty(),
         FaultKind::Namespace => false,

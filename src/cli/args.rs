@@ -15,8 +15,7 @@ use std::path::PathBuf;
     about = "Terminal connection monitor: sockets, the processes that own them, and the limits they run into",
     after_help = EXAMPLES,
     after_long_help = long_examples(),
-    subcommand_negates_reqs = true,
-    disable_help_subcommand = true
+    subcommand_negates_reqs = true
 )]
 pub struct Args {
     /// Flags that every command takes.
@@ -66,7 +65,7 @@ fn long_examples() -> String {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List sockets
-    #[command(visible_alias = "sockets")]
+    #[command(visible_aliases = ["ls", "sockets"])]
     List(List),
     /// List listening endpoints: accept queue, clients, processes
     Ports(List),
@@ -78,6 +77,13 @@ pub enum Command {
     Limits(List),
     /// List port forwards: host endpoint, NAT rule or proxy, target, process
     Forwards(List),
+    /// Show which process, unit and container holds a port; exit status 1 if it is free
+    Who(Who),
+    /// Signal the processes that own matching sockets, or close the sockets, after a confirmation
+    #[command(after_help = KILL_EXAMPLES)]
+    Kill(Kill),
+    /// Start the dashboard with the processes that have the most traffic
+    Top(List),
     /// Check resource limits for monitoring (Nagios output, exit status 0-3)
     #[command(after_help = "Exit status: 0 ok, 1 warning, 2 critical, 3 unknown.")]
     Check(Check),
@@ -98,9 +104,56 @@ pub enum Command {
     },
     /// Print the manual page (roff)
     Man,
+    /// Print the version
+    Version,
     /// Print the reference (Markdown)
     #[command(hide = true)]
     Reference,
+}
+
+const KILL_EXAMPLES: &str = "\
+Examples:
+  sockscope kill lport:8080 state:listen               SIGTERM to the process that listens on port 8080
+  sockscope kill -9 pid:812                            SIGKILL; also --signal KILL
+  sockscope kill --close dst 10.0.0.9                  close the connections, not the process (ss -K)
+
+Exit status: 0 done, 1 nothing matched or not confirmed, 2 usage error or failure.";
+
+/// Flags of `who`.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct Who {
+    /// Port: 8080, ssh, 8080/tcp or 127.0.0.1:8080
+    #[arg(value_name = "PORT")]
+    pub port: String,
+    /// Output format
+    #[arg(short = 'f', long, value_enum, value_name = "FORMAT", default_value = "table")]
+    pub format: FormatArg,
+    /// Same as --format json
+    #[arg(short = 'j', long, conflicts_with = "format")]
+    pub json: bool,
+    /// Omit the header line
+    #[arg(short = 'H', long)]
+    pub no_header: bool,
+}
+
+/// Flags of `kill`.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct Kill {
+    /// Filter: words, field:value, or an ss expression
+    #[arg(value_name = "FILTER", help_heading = "Filter")]
+    pub filter: Vec<String>,
+    /// Signal by name or number [default: TERM]
+    #[arg(long, value_name = "SIGNAL", conflicts_with = "close")]
+    pub signal: Option<String>,
+    /// Close the sockets (`SOCK_DESTROY`) and leave the processes alone
+    #[arg(long, help = "Close the sockets (SOCK_DESTROY) and leave the processes alone")]
+    pub close: bool,
+    /// Do not ask for confirmation
+    #[arg(short = 'y', long)]
+    pub yes: bool,
+    /// Flags of ss.
+    #[command(flatten)]
+    pub ss: SsFlags,
 }
 
 /// Initial state of the dashboard.

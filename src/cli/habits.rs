@@ -4,6 +4,7 @@
 use super::args::{Args, FormatArg};
 use super::equivalents::{CLASHES, Clash};
 use super::error::UsageError;
+use super::kill::signal_flag;
 use super::ss_flags::SS_FLAGS;
 use crate::format::did_you_mean;
 use crate::table::{TABLES, error::names};
@@ -31,7 +32,13 @@ pub fn translate(args: Vec<OsString>) -> Result<Vec<OsString>, UsageError> {
     let mut out = Vec::with_capacity(args.len());
     let mut rest = args.into_iter().peekable();
     out.extend(rest.next());
+    let mut is_kill = false;
     while let Some(arg) = rest.next() {
+        is_kill |= arg == "kill" && out.len() == 1;
+        if let Some(flag) = arg.to_str().filter(|_| is_kill).and_then(signal_flag) {
+            out.push(flag.into());
+            continue;
+        }
         let text = arg.to_str().unwrap_or("");
         if text == "--" {
             out.push(arg);

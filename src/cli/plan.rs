@@ -1,15 +1,17 @@
 //! The plan of a run: the command with its flags and the settings, checked before anything is read.
 
-use super::args::{Args, Command, ConfigArgs, List, ScreenForm};
+use super::args::{Args, Command, ConfigArgs, FormatArg, List, ScreenForm};
 use super::check::CheckPlan;
 use super::error::UsageError;
+use super::kill::KillPlan;
 use super::list_plan::{Inputs, ListPlan};
-use super::settings::Settings;
 use super::settings::schema::Validators;
 use super::settings::value::{BackendArg, Chosen, LangArg, OwnersArg, ViewName, view_exists};
+use super::settings::{Settings, TOP_SORT};
+use super::who::WhoPlan;
 use crate::explain::Lang;
 use crate::format::did_you_mean;
-use crate::model::{Backend, OwnersBy, Services};
+use crate::model::{Backend, OwnersBy, Services, State};
 use crate::table::{FORWARDS, LIMITS, PEERS, PORTS, PROCESSES, SOCKETS, Table};
 use clap::CommandFactory;
 use std::path::PathBuf;
@@ -29,6 +31,8 @@ pub struct Plan {
     pub demo: Option<String>,
     /// Messages to show beside the output.
     pub notes: Vec<String>,
+    /// A note on the first word of the filter, which looks like a mistyped command; shown if nothing matches.
+    pub mistyped: Option<String>,
     /// Names of ports to show; none with `--numeric`.
     pub services: Arc<Services>,
     /// Names of ports in filters.
@@ -48,6 +52,12 @@ pub enum What {
     Columns(&'static Table),
     /// Check limits.
     Check(Box<CheckPlan>),
+    /// Signal processes or close sockets.
+    Kill(Box<KillPlan>),
+    /// Show the holder of a port.
+    Who(Box<WhoPlan>),
+    /// Print the version.
+    Version,
     /// Print a completion script.
     Completions(clap_complete::Shell),
     /// Explain a topic; `None`: list the topics.
@@ -122,14 +132,15 @@ impl Plan {
     /// Checks the command line and merges it into the settings of the configuration file. `services` are the port names
     /// that filters may use.
     pub fn new(mut args: Args, services: &Arc<Services>, settings: Settings) -> Result<Self, UsageError> {
-        let mut notes = Vec::new();
-        if args.command.is_none() {
-            notes.extend(args.list.filter.first().and_then(|word| note_like_command(word)));
-        }
+        let first = args.list.filter.first().filter(|_| args.command.is_none());
+        let mistyped = first.and_then(|word| note_like_command(word));
         if let Some(Command::Screenshot(shot)) = &args.command {
             args.start = shot.start.clone();
         }
-        let settings = merge(settings, &args, services)?;
+        let mut settings = merge(settings, &args, services)?;
+        if matches!(args.command, Some(Command::Top(_))) {
+            settings.show_top();
+        }
         let inputs = Inputs { services, settings: &settings };
         let what = match args.command {
             None => What::Dashboard(ListPlan::new(&SOCKETS, &args.list, inputs)?),
@@ -147,6 +158,10 @@ impl Plan {
                 }))
             }
             Some(Command::Man) => What::Man,
+            Some(Command::Version) => What::Version,
+            Some(Command::Who(who)) => What::Who(Box::new(WhoPlan::new(&who, inputs)?)),
+            Some(Command::Kill(kill)) => What::Kill(Box::new(KillPlan::new(kill, inputs)?)),
+            Some(Command::Top(l)) => What::Dashboard(ListPlan::new(&PROCESSES, &top(l), inputs)?),
             Some(Command::Reference) => What::Reference,
             Some(Command::List(l)) => What::list(&SOCKETS, &l, inputs)?,
             Some(Command::Ports(l)) => What::list(&PORTS, &l, inputs)?,
@@ -167,7 +182,8 @@ impl Plan {
             settings,
             proc_root: args.global.proc_root,
             demo: args.global.demo,
-            notes,
+            notes: Vec::new(),
+            mistyped,
             config_file: args.global.config,
         })
     }
@@ -195,10 +211,29 @@ fn merge(mut settings: Settings, args: &Args, services: &Services) -> Result<Set
     Ok(settings)
 }
 
-/// A note if the first word of the filter looks like a mistyped command.
+/// Number of rows of `top` where standard output is not a terminal.
+const TOP_ROWS: usize = 20;
+
+/// The listing of `top` where standard output is not a terminal.
+fn top(mut list: List) -> List {
+    list.sort.get_or_insert_with(|| TOP_SORT.to_owned());
+    list.top.get_or_insert(TOP_ROWS);
+    let plain = list.columns.is_none() && !list.json;
+    if plain && matches!(list.format, FormatArg::Table | FormatArg::Csv) {
+        list.columns = Some("+rx,tx".to_owned());
+    }
+    list
+}
+
+/// A note if the first word of the filter looks like a mistyped command, and not like a state.
 fn note_like_command(word: &str) -> Option<String> {
+    if State::parse(word).is_some() {
+        return None;
+    }
     let commands = Args::command();
-    let near = did_you_mean::nearest(word, commands.get_subcommands().map(clap::Command::get_name))?;
+    let names =
+        commands.get_subcommands().flat_map(|c| std::iter::once(c.get_name()).chain(c.get_all_aliases()));
+    let near = did_you_mean::nearest(word, names.chain(["help"]))?;
     Some(format!("{word:?} taken as a filter; did you mean the command {near:?}?"))
 }
 

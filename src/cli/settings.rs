@@ -7,4 +7,5 @@ pub mod schema;
 pub mod template;
 pub mod value;
 
+pub(crate) use list::TOP_SORT;
 pub use list::{Alerts, Settings, Thresholds, View, settings};

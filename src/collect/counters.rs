@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(crate) struct Reader {
     root: PathBuf,
+    /// Directory with the tables of the network namespace.
+    net: PathBuf,
     page_size: u64,
     /// Number of polls so far.
     polls: u32,
@@ -29,6 +31,11 @@ impl Reader {
     pub(crate) fn new(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
+            // `/proc/net` is that of the process; a thread may be elsewhere.
+            net: match root.join("thread-self/net") {
+                net if root == Path::new("/proc") && net.is_dir() => net,
+                _ => super::net_root::net_root(root).join("net"),
+            },
             page_size: rustix::param::page_size() as u64,
             polls: 0,
             watches: vec![],
@@ -103,9 +110,7 @@ impl Reader {
 
     /// Counters of the network namespace of this thread.
     pub(crate) fn net(&self, netns: u16) -> NetCounters {
-        // `/proc/net` is that of the process; a thread may be elsewhere.
-        let dir = if self.root.join("thread-self/net").is_dir() { "thread-self/net" } else { "net" };
-        let file = |name: &str| self.text(&format!("{dir}/{name}")).unwrap_or_default();
+        let file = |name: &str| std::fs::read_to_string(self.net.join(name)).unwrap_or_default();
         let (sockstat, netstat) = (file("sockstat"), file("netstat"));
         let (snmp, snmp6) = (file("snmp"), file("snmp6"));
         let pages = |n: Option<u64>| n.map(|n| n.saturating_mul(self.page_size));

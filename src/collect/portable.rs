@@ -131,7 +131,8 @@ fn state(s: TcpState) -> State {
         TcpState::Closing => State::Closing,
         TcpState::LastAck => State::LastAck,
         TcpState::TimeWait => State::TimeWait,
-        TcpState::Closed | TcpState::DeleteTcb | TcpState::Unknown => State::Closed,
+        TcpState::Closed | TcpState::DeleteTcb => State::Closed,
+        TcpState::Unknown => State::Unknown(0),
     }
 }
 

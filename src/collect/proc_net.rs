@@ -11,6 +11,7 @@ mod non_ip;
 #[cfg(test)]
 mod tests;
 
+use super::net_root::net_root;
 use super::netns::NetnsTable;
 use super::procs::Procs;
 use super::source::{CollectError, Source, host, stamp};
@@ -68,13 +69,15 @@ impl ProcSource {
         fs::read_dir(root).map_err(|e| CollectError::io("read", root.display().to_string(), e))?;
         let net_root = net_root(root);
         let net = net_root.join("net");
+        let live = root == Path::new("/proc");
         let open_error = |name: &str| File::open(net.join(name)).err();
         let errors: Vec<io::Error> = TABLES[..4].iter().filter_map(|(name, ..)| open_error(name)).collect();
-        if errors.len() == 4 {
+        let without_net = !live && !net.exists();
+        // A tree without tables can still have processes and settings.
+        if errors.len() == 4 && !(without_net && has_processes_or_settings(root)) {
             let e = errors.into_iter().next().unwrap_or_else(|| io::ErrorKind::NotFound.into());
             return Err(CollectError::io("open", net.join("tcp").display().to_string(), e));
         }
-        let live = root == Path::new("/proc");
         let host = if live { host() } else { captured_host(root) };
         let here = Namespace { inode: 0, name: "captured".into(), interfaces: BTreeMap::new() };
         Ok(Self {
@@ -105,6 +108,10 @@ impl ProcSource {
     fn read_namespaces(&mut self, sample: &mut Sample) {
         if let Some(captured) = &self.captured {
             sample.namespaces = Arc::clone(captured);
+            if !self.net_root.join("net").exists() {
+                let subject = FaultSubject::Captured("net".into());
+                return sample.faults.add(FaultKind::NotCaptured, subject, "");
+            }
             return read_tables(&self.net_root, 0, self.little_endian, sample);
         }
         self.netns.refresh(sample.at.boot_ns, &mut sample.faults);
@@ -141,22 +148,30 @@ pub(crate) fn read_table(
 ) {
     let (name, proto, family) = table;
     let path = root.join("net").join(name);
+    let captured = !root.starts_with("/proc");
     let add_fault = |e: &io::Error, faults: &mut Faults| {
         // The process through which another namespace is read has exited. A zombie keeps the directory, and nothing in it.
         let gone = fs::read_dir(root.join("net")).map_or(true, |mut dir| dir.any(|entry| entry.is_err()));
         if gone {
             return faults.add(FaultKind::Vanished, FaultSubject::Namespaces, "");
         }
-        let kind = match e.kind() {
-            io::ErrorKind::NotFound => FaultKind::Unsupported,
-            _ => FaultKind::Failed,
+        let (kind, detail) = match e.kind() {
+            io::ErrorKind::NotFound if captured => {
+                // Without IPv6 a kernel has none of these tables.
+                if family == Family::Inet6 && !has_ipv6(root) {
+                    return;
+                }
+                (FaultKind::NotCaptured, String::new())
+            }
+            io::ErrorKind::NotFound => (FaultKind::Unsupported, e.to_string()),
+            _ => (FaultKind::Failed, e.to_string()),
         };
-        faults.add(kind, FaultSubject::proc_net(name), e.to_string());
+        faults.add(kind, FaultSubject::proc_net(name), detail);
     };
     let file = match File::open(&path) {
         Ok(f) => f,
-        Err(e) if e.kind() == io::ErrorKind::NotFound && proto == Proto::UdpLite => {
-            let why = "no UDP-Lite in this kernel: removed in Linux 7.1";
+        Err(e) if e.kind() == io::ErrorKind::NotFound && proto == Proto::UdpLite && !captured => {
+            let why = "no UDP-Lite in this kernel";
             return sample.faults.add(FaultKind::Unsupported, FaultSubject::proc_net(name), why);
         }
         Err(e) => return add_fault(&e, &mut sample.faults),
@@ -247,19 +262,23 @@ pub(crate) fn report_unlisted(wanted: ProtoSet, is_listed: &dyn Fn(Proto) -> boo
     }
 }
 
+/// Returns true if a directory has the files of processes, or `sys`.
+fn has_processes_or_settings(root: &Path) -> bool {
+    let is_known = |name: &str| name == "sys" || name.parse::<u32>().is_ok();
+    let entries = fs::read_dir(root).into_iter().flatten().flatten();
+    entries.into_iter().any(|e| e.file_name().to_str().is_some_and(is_known))
+}
+
+/// Returns true if the machine of these tables has IPv6.
+fn has_ipv6(root: &Path) -> bool {
+    ["tcp6", "udp6", "raw6", "if_inet6", "snmp6"].iter().any(|name| root.join("net").join(name).exists())
+}
+
 /// Byte order of the machine of a captured tree, by its tables.
 fn captured_byte_order(net_root: &Path) -> bool {
     let read = |name: &str| fs::read_to_string(net_root.join("net").join(name)).unwrap_or_default();
-    line::is_little_endian(&["tcp", "udp", "tcp6", "udp6"].map(read).concat())
-}
-
-/// Directory with the tables of a tree. `net` of a mounted `/proc` is a link to that of the reader (`self/net`), so in the `/proc` of
-/// another pid namespace or machine the tables are those of its pid 1.
-fn net_root(root: &Path) -> PathBuf {
-    let is_link = fs::symlink_metadata(root.join("net")).map_or(true, |m| m.is_symlink());
-    let init = root.join("1");
-    let is_own = root == Path::new("/proc");
-    if !is_own && is_link && init.join("net").is_dir() { init } else { root.to_owned() }
+    let own = addresses::all(net_root);
+    line::is_little_endian(&["tcp", "udp", "tcp6", "udp6", "raw", "raw6"].map(read).concat(), &own)
 }
 
 /// Host name of a captured tree; its path if the name is not in it.

@@ -72,7 +72,7 @@ fn gaps(faults: &Faults) -> (bool, Vec<FaultSubject>) {
             FaultKind::Lost | FaultKind::Malformed => incomplete = true,
             // A dump that stopped at the row limit.
             FaultKind::Deferred if matches!(f.subject, FaultSubject::Dump { .. }) => incomplete = true,
-            FaultKind::Failed | FaultKind::Unsupported | FaultKind::Namespace => {
+            FaultKind::Failed | FaultKind::Unsupported | FaultKind::Namespace | FaultKind::NotCaptured => {
                 unread.push(f.subject.clone());
             }
             _ => {}
@@ -85,7 +85,7 @@ fn gaps(faults: &Faults) -> (bool, Vec<FaultSubject>) {
 fn successor_states(s: State) -> StateSet {
     use State::{
         CloseWait, Closed, Closing, Established, FinWait1, FinWait2, Forwarded, LastAck, Listen, SynRecv,
-        SynSent, TimeWait, Unconn,
+        SynSent, TimeWait, Unconn, Unknown,
     };
     let open = StateSet::only(&[Established, FinWait1, FinWait2, CloseWait, LastAck, Closing, TimeWait]);
     match s {
@@ -99,6 +99,7 @@ fn successor_states(s: State) -> StateSet {
         Closing => StateSet::only(&[Closing, TimeWait]),
         Closed => open.with(Closed).with(Listen).with(SynSent),
         Unconn => StateSet::only(&[Unconn, Established]),
+        Unknown(_) => StateSet::ALL,
     }
 }
 

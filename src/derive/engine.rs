@@ -213,7 +213,12 @@ impl Engine {
             let old =
                 previous.filter(|_| pairs.previous[row] != NONE).map(|p| (p, pairs.previous[row] as usize));
             let range = index.range(s.inode);
-            let missing = (range.0 == range.1).then(|| reasons.reason(s));
+            // Owned at the previous poll: closed since the sockets were read, or its process has exited.
+            let was_owned = old.is_some_and(|(p, r)| !p.snap.owners(r).is_empty());
+            let missing = (range.0 == range.1).then(|| match reasons.reason(s) {
+                Missing::NoVisibleProcess if was_owned => Missing::Gone,
+                why => why,
+            });
             if let Some(why) = missing {
                 out.missing[why as usize] += 1;
             }

@@ -62,6 +62,8 @@ pub(super) struct MissingOwner<'a> {
     pending: bool,
     deferred: bool,
     hidden: HiddenProcesses<'a>,
+    /// A captured tree without descriptors.
+    not_captured: bool,
 }
 
 /// Users and cgroups of the processes whose descriptors may not be read.
@@ -109,6 +111,10 @@ impl<'a> MissingOwner<'a> {
             pending,
             deferred: sample.faults.iter().any(|f| f.kind == FaultKind::Deferred && f.subject.is_owners()),
             hidden: HiddenProcesses::new(sample),
+            not_captured: sample
+                .faults
+                .iter()
+                .any(|f| f.kind == FaultKind::NotCaptured && f.subject.is_owners()),
         }
     }
 
@@ -128,6 +134,7 @@ impl<'a> MissingOwner<'a> {
             _ if !self.owners_read => Missing::NotRead,
             _ if self.deferred => Missing::Pending,
             _ if self.hidden.may_hold(s, self.cgroup(s)) => Missing::NotPermitted,
+            _ if self.not_captured => Missing::NotReported,
             _ => Missing::NoVisibleProcess,
         }
     }

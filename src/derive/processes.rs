@@ -8,7 +8,7 @@ use crate::model::{FdKind, FdKinds, ProcUsage, Process, Reads, Sample, Socket, S
 use rustc_hash::FxHashMap;
 
 /// Seconds in `CLOSE_WAIT` below which a connection proves no leak: applications that close late do so within 15 s.
-const LEAK_S: f64 = 16.0;
+pub(super) const LEAK_S: f64 = 16.0;
 
 /// Past readings of processes, by pid and start time: pids are reused.
 #[derive(Debug, Default)]

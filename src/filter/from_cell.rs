@@ -22,7 +22,7 @@ pub fn filter_from_cell(
     let name = column.name;
     Some(match column.value(snap, row) {
         Value::Missing(_) => format!("{name}:none"),
-        Value::State(s) => format!("{name}:{}", s.name().to_ascii_lowercase().replace('_', "-")),
+        Value::State(s) => format!("{name}:{}", s.info().name.to_ascii_lowercase().replace('_', "-")),
         Value::Addr(a) => format!("{name}:{a}"),
         v @ Value::Zoned { .. } => {
             let text = format::exact(&v);

@@ -14,9 +14,9 @@ pub(crate) const GROUPS: [Named; 5] = [
     ("big", || without(&[State::SynRecv, State::TimeWait])),
 ];
 
-/// Forwarded connections are excluded, since `ss` does not know them.
+/// Forwarded connections and unknown states are excluded, since `ss` does not know them.
 fn without(states: &[State]) -> StateSet {
-    !StateSet::only(states).with(State::Forwarded)
+    !StateSet::only(states).with(State::Forwarded).with(State::Unknown(0))
 }
 
 /// The states of a word: a state in any spelling, or a group.

@@ -219,7 +219,7 @@ fn cases() {
         ("exclude listening exclude established", "state!=listen,established", &[4, 5, 7, 9, 11]),
         (
             "state connected exclude time-wait",
-            "state!=listen,time-wait,closed,unconn,forwarded",
+            "state!=listen,time-wait,closed,unconn,forwarded,unknown",
             &[2, 3, 4, 6, 7, 8, 10, 13, 14],
         ),
         ("state established exclude established", "not state:all", &[]),

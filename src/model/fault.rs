@@ -109,6 +109,8 @@ pub enum FaultKind {
     Namespace,
     /// Requested method that cannot be used here; another one is used instead.
     NotUsed,
+    /// File or directory that a captured tree does not have.
+    NotCaptured,
 }
 
 impl FaultKind {
@@ -125,12 +127,21 @@ impl FaultKind {
             Self::Deferred => noop("deferred to a later poll"),
             Self::Namespace => noop("not accessible"),
             Self::NotUsed => noop("not used"),
+            Self::NotCaptured => noop("not in the captured tree"),
         }
     }
 
     /// True if requested data is missing from the output because of it.
     pub const fn hides_data(self) -> bool {
-        matches!(self, Self::Lost | Self::Malformed | Self::Failed | Self::NotPermitted | Self::Namespace)
+        matches!(
+            self,
+            Self::Lost
+                | Self::Malformed
+                | Self::Failed
+                | Self::NotPermitted
+                | Self::Namespace
+                | Self::NotCaptured
+        )
     }
 }
 
@@ -181,6 +192,8 @@ pub enum FaultSubject {
     Conntrack,
     /// Names of containers.
     Containers,
+    /// This file or directory of a captured tree: `net`, `PID/fd`.
+    Captured(Arc<str>),
 }
 
 impl FaultSubject {
@@ -190,8 +203,11 @@ impl FaultSubject {
     }
 
     /// True if sockets can be missing because of it.
-    pub const fn is_sockets(&self) -> bool {
-        matches!(self, Self::Dump { .. } | Self::ProcNet(_) | Self::PortableSockets | Self::Namespaces)
+    pub fn is_sockets(&self) -> bool {
+        match self {
+            Self::Captured(path) => &**path == "net",
+            s => matches!(s, Self::Dump { .. } | Self::ProcNet(_) | Self::PortableSockets | Self::Namespaces),
+        }
     }
 
     /// True if it is the table, or one of the tables, of this protocol.
@@ -204,8 +220,11 @@ impl FaultSubject {
     }
 
     /// True if owners of sockets can be missing because of it.
-    pub const fn is_owners(&self) -> bool {
-        matches!(self, Self::Descriptors | Self::NewOwners)
+    pub fn is_owners(&self) -> bool {
+        match self {
+            Self::Captured(path) => &**path == "PID/fd",
+            s => matches!(s, Self::Descriptors | Self::NewOwners),
+        }
     }
 
     /// True if NAT rules can be missing because of it.
@@ -231,6 +250,7 @@ impl fmt::Display for FaultSubject {
                 };
             }
             Self::ProcNet(file) => return write!(f, "/proc/net/{file}"),
+            Self::Captured(path) => path,
             Self::PortableSockets => tr("sockets of netstat2"),
             Self::Namespaces => tr("network namespaces"),
             Self::ProcessList => tr("process list"),

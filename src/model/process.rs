@@ -25,6 +25,9 @@ pub struct ProcInfo {
 }
 
 impl ProcInfo {
+    /// Value of [`Self::uid`] if it is not known: the kernel has no such user.
+    pub const NO_UID: u32 = u32::MAX;
+
     /// Command name for display: quoted if it consists of whitespace only, which `PR_SET_NAME` of prctl(2) allows.
     pub fn name(&self) -> std::borrow::Cow<'_, str> {
         if self.comm.trim().is_empty() { format!("\"{}\"", self.comm).into() } else { (&*self.comm).into() }

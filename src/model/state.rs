@@ -3,9 +3,10 @@
 use bitflags::bitflags;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::OnceLock;
 
 /// State of a socket: the eleven TCP states (RFC 9293, 3.3.2), `UNCONN` for a datagram socket without a peer,
-/// `FORWARDED` for a connection that conntrack forwards.
+/// `FORWARDED` for a connection that conntrack forwards, `UNKNOWN` for a number without a name.
 ///
 /// Declared in display order: listening, established, handshake, closing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -39,6 +40,8 @@ pub enum State {
     Unconn,
     /// No local socket: a tracked connection that this host forwards.
     Forwarded,
+    /// State of a kernel that sockscope does not know, by its number; 0 if the backend does not report the number.
+    Unknown(u8),
 }
 
 /// Names, kernel number and meaning of a state.
@@ -57,7 +60,7 @@ pub struct StateInfo {
 }
 
 /// All states in display order.
-pub const STATES: [StateInfo; 13] = [
+pub const STATES: [StateInfo; 14] = [
     StateInfo {
         state: State::Listen,
         name: "LISTEN",
@@ -149,9 +152,19 @@ pub const STATES: [StateInfo; 13] = [
         kernel: 0,
         meaning: "forwarded by this host; no local socket",
     },
+    StateInfo {
+        state: State::Unknown(0),
+        name: "UNKNOWN",
+        aliases: &[],
+        kernel: 0,
+        meaning: "a state of a newer kernel, shown with its number",
+    },
 ];
 
 impl State {
+    /// Greatest number in `enum tcp_states` that has a name here.
+    const KERNEL_MAX: u8 = 13;
+
     /// Number of states.
     pub const COUNT: usize = STATES.len();
 
@@ -162,29 +175,60 @@ impl State {
 
     /// Entry in [`STATES`].
     pub const fn info(self) -> &'static StateInfo {
-        &STATES[self as usize]
+        &STATES[self.index()]
     }
 
-    /// Name: `CLOSE_WAIT`.
-    pub const fn name(self) -> &'static str {
-        self.info().name
+    /// Index in [`STATES`].
+    const fn index(self) -> usize {
+        match self {
+            Self::Listen => 0,
+            Self::Established => 1,
+            Self::SynSent => 2,
+            Self::SynRecv => 3,
+            Self::FinWait1 => 4,
+            Self::FinWait2 => 5,
+            Self::CloseWait => 6,
+            Self::LastAck => 7,
+            Self::Closing => 8,
+            Self::TimeWait => 9,
+            Self::Closed => 10,
+            Self::Unconn => 11,
+            Self::Forwarded => 12,
+            Self::Unknown(_) => 13,
+        }
+    }
+
+    /// Place in the order of states; unknown ones follow by their number.
+    pub const fn rank(self) -> u64 {
+        match self {
+            Self::Unknown(n) => self.index() as u64 + n as u64,
+            s => s.index() as u64,
+        }
+    }
+
+    /// Name: `CLOSE_WAIT`, `UNKNOWN(14)`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unknown(n) if n > 0 => unknown_name(n),
+            s => s.info().name,
+        }
     }
 
     /// State of a kernel number (`enum tcp_states`) for protocols with TCP states. `TCP_NEW_SYN_RECV` (12) is
     /// `SYN_RECV`, `TCP_BOUND_INACTIVE` (13) is `CLOSED`.
-    pub fn from_kernel_tcp(n: u8) -> Option<Self> {
+    pub fn from_kernel_tcp(n: u8) -> Self {
         match n {
-            0 => None,
-            12 => Some(Self::SynRecv),
-            13 => Some(Self::Closed),
-            n => STATES.iter().find(|s| s.kernel == n).map(|s| s.state),
+            0 => Self::Unknown(0),
+            12 => Self::SynRecv,
+            13 => Self::Closed,
+            n => STATES.iter().find(|s| s.kernel == n).map_or(Self::Unknown(n), |s| s.state),
         }
     }
 
     /// TCP state equivalent to an SCTP association state (`enum sctp_state`, `include/linux/sctp.h`); for the SCTP name
     /// see [`super::names::sctp_state`].
-    pub const fn from_kernel_sctp(n: u8) -> Option<Self> {
-        Some(match n {
+    pub const fn from_kernel_sctp(n: u8) -> Self {
+        match n {
             0 => Self::Closed,
             // COOKIE_WAIT and COOKIE_ECHOED: no reply yet.
             1 | 2 => Self::SynSent,
@@ -195,8 +239,8 @@ impl State {
             // SHUTDOWN_RECEIVED: closed by the peer.
             6 => Self::CloseWait,
             7 => Self::LastAck,
-            _ => return None,
-        })
+            n => Self::Unknown(n),
+        }
     }
 
     /// State of a kernel number for datagram and raw sockets: `TCP_ESTABLISHED` with a peer, any other without.
@@ -213,11 +257,22 @@ impl State {
             return None;
         }
         let word = plain(word);
+        let number = word.strip_prefix("unknown(").and_then(|w| w.strip_suffix(')'));
+        if let Some(n) = number.and_then(|n| n.parse().ok()) {
+            return Some(Self::Unknown(n));
+        }
         STATES
             .iter()
             .find(|s| plain(s.name) == word || s.aliases.iter().any(|a| plain(a) == word))
             .map(|s| s.state)
     }
+}
+
+/// Name of a state by its number, made once per number.
+fn unknown_name(n: u8) -> &'static str {
+    static NAMES: OnceLock<Vec<String>> = OnceLock::new();
+    let names = NAMES.get_or_init(|| (0..=u8::MAX).map(|n| format!("UNKNOWN({n})")).collect());
+    names.get(usize::from(n)).map_or("UNKNOWN", String::as_str)
 }
 
 impl fmt::Display for State {
@@ -244,11 +299,11 @@ impl StateSet {
     /// Adds one state.
     #[must_use]
     pub const fn with(self, s: State) -> Self {
-        Self::from_bits_retain(self.bits() | 1 << s as u8)
+        Self::from_bits_retain(self.bits() | 1 << s.index())
     }
     /// Membership of one state.
     pub const fn has(self, s: State) -> bool {
-        self.bits() & 1 << s as u8 != 0
+        self.bits() & 1 << s.index() != 0
     }
     /// Member states in display order.
     pub fn states(self) -> impl Iterator<Item = State> {
@@ -264,6 +319,9 @@ impl StateSet {
         }
         if self.has(State::Closed) {
             m |= 1 << 13;
+        }
+        if self.has(State::Unknown(0)) {
+            m |= !0 << (State::KERNEL_MAX + 1);
         }
         m
     }
@@ -293,11 +351,11 @@ impl StateCounts {
 
     /// Counts one socket in this state.
     pub const fn add(&mut self, s: State) {
-        self.0[s as usize] += 1;
+        self.0[s.index()] += 1;
     }
     /// Number of sockets in this state.
     pub const fn get(&self, s: State) -> u32 {
-        self.0[s as usize]
+        self.0[s.index()]
     }
     /// Total number of sockets.
     pub fn total(&self) -> u32 {
@@ -322,8 +380,10 @@ mod tests {
     #[test]
     fn states_follow_enum_order() {
         for (i, s) in STATES.iter().enumerate() {
-            assert_eq!(s.state as usize, i);
-            assert_eq!(serde_json::to_value(s.state).unwrap(), s.name, "same name in JSON");
+            assert_eq!(s.state.index(), i);
+            if s.state != State::Unknown(0) {
+                assert_eq!(serde_json::to_value(s.state).unwrap(), s.name, "same name in JSON");
+            }
             assert!(!s.meaning.is_empty());
         }
     }
@@ -355,13 +415,18 @@ mod tests {
     #[test]
     fn kernel_numbers_round_trip() {
         for n in 1..=11 {
-            let s = State::from_kernel_tcp(n).unwrap();
+            let s = State::from_kernel_tcp(n);
             assert_eq!(s.info().kernel, n);
             assert!(StateSet::only(&[s]).kernel_tcp_mask() & 1 << n != 0);
         }
-        assert_eq!(State::from_kernel_tcp(0), None);
-        assert_eq!(State::from_kernel_tcp(14), None);
-        assert_eq!(StateSet::ALL.kernel_tcp_mask(), 0x3ffe);
+        for n in [0, 14, 15, 255] {
+            let s = State::from_kernel_tcp(n);
+            assert_eq!((s, State::parse(s.name())), (State::Unknown(n), Some(s)));
+            assert!(StateSet::only(&[State::Unknown(7)]).has(s), "one set for all of them");
+        }
+        assert_eq!(State::Unknown(14).to_string(), "UNKNOWN(14)");
+        assert_eq!(StateSet::ALL.kernel_tcp_mask(), 0xffff_fffe);
+        assert_eq!((!StateSet::only(&[State::Unknown(0)])).kernel_tcp_mask(), 0x3ffe);
         assert_eq!(StateSet::ALL.kernel_datagram_mask(), 0x82);
     }
 

@@ -75,6 +75,9 @@ pub(crate) fn na<'a>() -> Value<'a> {
 
 /// User name, or the number if the user has none.
 pub(crate) fn user_value(snap: &Snapshot, uid: u32) -> Value<'_> {
+    if uid == ProcInfo::NO_UID {
+        return Value::Missing(Missing::NotReported);
+    }
     snap.user(uid).map_or_else(|| Value::from(uid.to_string()), Value::text)
 }
 

@@ -6,7 +6,7 @@ use super::units::{self, unit_column};
 use super::{contexts, threads, usage};
 use crate::diagnose::fd_leak;
 use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Tone, Value};
-use crate::model::{FdKind, FdUsage, FullIn, Missing, Reads, Snapshot, State};
+use crate::model::{FdKind, FdUsage, FullIn, Missing, ProcInfo, Reads, Snapshot, State};
 
 fn fds<'a>(snap: &'a Snapshot, row: usize, get: impl FnOnce(&FdUsage) -> Value<'a>) -> Value<'a> {
     snap.fds(row).map_or_else(Value::Missing, get)
@@ -401,7 +401,17 @@ static COLUMNS: &[Column] = &[
         },
         "Process ID of the parent.",
     ),
-    Column::new("uid", "UID", Kind::Id, 43, |s, r| Value::from(proc_info(s, r).uid), "Effective user ID."),
+    Column::new(
+        "uid",
+        "UID",
+        Kind::Id,
+        43,
+        |s, r| {
+            let uid = Some(proc_info(s, r).uid).filter(|uid| *uid != ProcInfo::NO_UID);
+            Value::from_opt(uid, Missing::NotReported)
+        },
+        "Effective user ID.",
+    ),
     unit_column!(units::UNIT, units::process_units),
     unit_column!(units::SLICE, units::process_units),
     unit_column!(units::CONTAINER, units::process_units),

@@ -28,7 +28,7 @@ fn offer(name: impl Into<String>, text: impl Into<String>, act: Act) -> Offer {
 }
 
 /// A socket in a line: `tcp 10.0.0.4:443 - 203.0.113.5:50000 nginx 812 fd 7`.
-fn socket_line(snap: &Snapshot, row: usize) -> String {
+pub(crate) fn socket_line(snap: &Snapshot, row: usize) -> String {
     let s = snap.socket(row);
     let mut out = format!("{} {}", s.proto.name(), snap.end_text(s, &s.local));
     if !s.remote.is_none() {

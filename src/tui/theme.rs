@@ -159,7 +159,7 @@ impl Theme {
             State::FinWait1 | State::FinWait2 | State::LastAck | State::Closing | State::TimeWait => {
                 self.closing
             }
-            State::Closed | State::Forwarded => self.dim,
+            State::Closed | State::Forwarded | State::Unknown(_) => self.dim,
         }
     }
 

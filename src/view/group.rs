@@ -520,7 +520,9 @@ impl Group {
             if e.addr.is_v4() { format!("{}:{}", e.addr, e.port) } else { format!("[{}]:{}", e.addr, e.port) }
         };
         Some(match &self.key {
-            Key::State(s) => format!("{}:{}", by.name(), s.name().to_ascii_lowercase().replace('_', "-")),
+            Key::State(s) => {
+                format!("{}:{}", by.name(), s.info().name.to_ascii_lowercase().replace('_', "-"))
+            }
             Key::Listener(proto, e) if e.addr.is_any() => {
                 format!("proto:{} local_port:{} direction:in", proto.name(), e.port)
             }

@@ -158,7 +158,7 @@ fn read<'a>(rows: &[u32], snap: &'a Snapshot, column: &Column) -> Keys<'a> {
                 v if Some(v.rank()) != rank => None,
                 Value::Uint(n) => Some((false, n)),
                 Value::Bool(b) => Some((false, u64::from(b))),
-                Value::State(s) => Some((false, s as u64)),
+                Value::State(s) => Some((false, s.rank())),
                 Value::States(c) => Some((false, u64::from(c.total()))),
                 _ => None,
             };

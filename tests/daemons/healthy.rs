@@ -33,13 +33,19 @@ fn seconds() -> u64 {
     std::env::var("SOCKSCOPE_DAEMONS_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(300)
 }
 
-/// Alerts, and findings at warning level or above.
+/// Limits and findings at warning level or above, and alerts. A limit that is near for one poll counts too.
 fn alarms(snap: &Snapshot) -> Vec<String> {
     let mut out = Vec::new();
-    for a in &snap.alerts {
-        let found = limit_diagnosis(snap, a.limit as usize).map(|d| d.evidence);
-        out.push(format!("{}: {}", a.level.name(), found.unwrap_or_default()));
+    let near = (0..snap.limits.len()).filter(|row| snap.limits[*row].level >= Level::Warning);
+    let alerts = snap.alerts.iter().map(|a| a.limit as usize);
+    for row in near.chain(alerts) {
+        let found = limit_diagnosis(snap, row).map(|d| d.evidence);
+        let l = &snap.limits[row];
+        out.push(format!("{}: {} {}", l.level.name(), l.kind.info().name, found.unwrap_or_default()));
     }
+    out.extend(
+        snap.unjudged.iter().map(|u| format!("not judged: {} {:?} {}", u.kind.info().name, u.part, u.reason)),
+    );
     for row in 0..snap.live {
         let s = snap.socket(row);
         for d in socket_diagnoses(snap, row).filter(|d| d.severity >= Level::Warning) {
@@ -50,16 +56,18 @@ fn alarms(snap: &Snapshot) -> Vec<String> {
     out
 }
 
+/// Client of the server of OpenSSH.
+const SSH: &str = "ssh -F none -i /run/d/key -p 2222 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
+                   -o LogLevel=ERROR root@127.0.0.1";
+
 pub(crate) fn daemons_under_load_raise_no_alarm() -> Result<(), String> {
     let mut servers = Servers::prepare()?;
     servers.start_all()?;
     sh("mosquitto_pub -p 1883 -t a -m x")?;
     let total = Duration::from_secs(seconds());
-    let ssh = "ssh -F none -i /run/d/key -p 2222 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
-               -o LogLevel=ERROR root@127.0.0.1";
-    sh(&format!("{ssh} true"))
+    sh(&format!("{SSH} true"))
         .map_err(|e| format!("{e}{}", sh("cat /run/d/sshd.log").unwrap_or_default()))?;
-    let (load, _) = Load::start(&["busy", &seconds().to_string(), ssh], false)?;
+    let (load, _) = Load::start(&["busy", &seconds().to_string(), SSH], false)?;
     let mut source = NetlinkSource::new("requested".into()).map_err(|e| e.to_string())?;
     let wants = Wants::new(Needs::FINDINGS | Needs::LIMITS, ProtoSet::TCP_UDP);
     let mut engine = Engine::new();
@@ -106,19 +114,30 @@ pub(crate) fn daemons_under_load_raise_no_alarm() -> Result<(), String> {
     if done.is_empty() || !idle.is_empty() {
         return Err(format!("not every load ran: {done:?}"));
     }
-    clients_equal_the_daemons_statistics()
+    Ok(())
 }
 
-/// Clients of each port, as `sockscope ports` counts them, and as each daemon does.
-fn clients_equal_the_daemons_statistics() -> Result<(), String> {
-    let (_held, line) = Load::start(&["idle"], true)?;
+/// Rows of a table of the program.
+fn table(name: &str) -> Result<Vec<serde_json::Value>, String> {
+    let out = sh(&format!("{} {name} --netns here --format json", env!("CARGO_BIN_EXE_sockscope")))?;
+    serde_json::from_str(&out).map_err(|e| format!("{e}: {out}"))
+}
+
+/// Clients of each port, as `sockscope ports` counts them, and as each daemon does; and the target of an `ssh -R`.
+pub(crate) fn clients_equal_the_daemons_statistics() -> Result<(), String> {
+    let mut servers = Servers::prepare()?;
+    servers.start_all()?;
+    let (_held, line) = Load::start(&["idle", SSH], true)?;
     let counted: BTreeMap<String, u64> = serde_json::from_str(&line).map_err(|e| format!("{e}: {line}"))?;
     if counted.len() != 6 || counted.values().any(|n| *n == 0) {
         return Err(format!("statistics are missing: {counted:?}"));
     }
     until_ok(|| {
-        let out = sh(&format!("{} ports --netns here --format json", env!("CARGO_BIN_EXE_sockscope")))?;
-        let rows: Vec<serde_json::Value> = serde_json::from_str(&out).map_err(|e| format!("{e}: {out}"))?;
+        let rows = table("ports")?;
+        let closed = table("list state:time-wait,fin-wait-2 lport:8080")?;
+        if closed.len() < 50 {
+            return Err(format!("{} connections closed by nginx", closed.len()));
+        }
         for (who, n) in &counted {
             let port: u64 = who.rsplit(' ').next().and_then(|p| p.parse().ok()).unwrap_or(0);
             let row = rows.iter().find(|r| r["local_port"] == port && r["proto"] == "tcp");
@@ -128,5 +147,14 @@ fn clients_equal_the_daemons_statistics() -> Result<(), String> {
             }
         }
         Ok(())
+    })?;
+    println!("clients: {counted:?}");
+    until_ok(|| {
+        let rows = table("forwards")?;
+        let row = rows.iter().find(|r| r["host_port"] == 9100);
+        match row.filter(|r| r["target_addr"] == "127.0.0.1" && r["target_port"] == 8080) {
+            Some(_) => Ok(()),
+            None => Err(format!("the forward of ssh -R has no target: {rows:?}")),
+        }
     })
 }

@@ -24,7 +24,7 @@ def ask(s, request, end):
 
 
 def http(s, path="/"):
-    return ask(s, b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path.encode(), b"\n\n" if path != "/" else b"ok\n")
+    return ask(s, b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path.encode(), b"Waiting" if path == "/stub" else b"ok\n")
 
 
 def mqtt(s, name):
@@ -157,8 +157,38 @@ def busy(seconds, ssh):
     print(json.dumps(done), flush=True)
 
 
-def idle():
-    """Idle clients of every daemon, and how many the daemons count themselves."""
+def mqtt_clients(s):
+    """Number of clients that the broker publishes: the last one once it has not changed for three intervals."""
+    topic = b"$SYS/broker/clients/connected"
+    s.sendall(struct.pack("!BBHH", 0x82, len(topic) + 5, 1, len(topic)) + topic + b"\x00")
+    s.settimeout(3)
+    data, number = b"", 0
+    while True:
+        try:
+            data += s.recv(4096)
+        except TimeoutError:
+            if number:
+                return number
+            continue
+        # SUBACK and PUBLISH, each shorter than 128 bytes.
+        while len(data) >= 2 and len(data) >= 2 + data[1]:
+            kind, packet, data = data[0] >> 4, data[2 : 2 + data[1]], data[2 + data[1] :]
+            if kind == 3:
+                number = int(packet[2 + len(topic) :])
+
+
+def idle(ssh):
+    """Idle clients of every daemon, and how many the daemons count themselves; and a forward of ssh -R."""
+    # Closed by nginx: TIME_WAIT, and FIN_WAIT2 where the client keeps its end open. Neither is a client.
+    kept = []
+    for n in range(50):
+        s = connect(8080)
+        s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        while s.recv(4096):
+            pass
+        kept.append(s)
+        if n >= 5:
+            s.close()
     held = [connect(8080) for _ in range(7)]
     for s in held:
         http(s)
@@ -186,16 +216,16 @@ def idle():
     cache = [connect(11211) for _ in range(8)]
     for s in cache:
         memcached(s)
-    # Its own listener is one of them.
-    stats = ask(cache[0], b"stats\r\n", b"END\r\n")
-    count["memcached 11211"] = int(stats.split(b"STAT curr_connections ")[1].split()[0]) - 1
+    states = [l for l in ask(cache[0], b"stats conns\r\n", b"END\r\n").splitlines() if b":state" in l]
+    count["memcached 11211"] = sum(b"listening" not in l for l in states)
     queue = [open_mqtt(1883) for _ in range(5)]
-    queue[0].sendall(b"\x82\x21\x00\x01\x00\x1c$SYS/broker/clients/connected\x00"[:35])
-    time.sleep(3)
-    got = queue[0].recv(4096).rsplit(b"connected", 1)[1]
-    count["mosquitto 1883"] = int(got[: len(got.rstrip(b"\r\n"))] or b"0")
+    count["mosquitto 1883"] = mqtt_clients(queue[0])
+    command, *rest = ssh.split()
+    forward = subprocess.Popen([command, "-N", "-R", "127.0.0.1:9100:127.0.0.1:8080", *rest])
     print(json.dumps(count), flush=True)
     sys.stdin.read()
+    forward.terminate()
+    forward.wait()
 
 
 def hold(port, n, request=""):
@@ -221,14 +251,19 @@ def hold(port, n, request=""):
     sys.stdin.read()
 
 
-def leak(port, n):
-    """Does not close connections that its clients have closed."""
+def leak(port):
+    """Does not close connections that its clients have closed: one more every second."""
     server = socket.create_server((HOST, port), backlog=64)
     held = []
-    for _ in range(n):
-        c = connect(port)
-        held.append(server.accept()[0])
-        c.close()
+
+    def run():
+        while True:
+            c = connect(port)
+            held.append(server.accept()[0])
+            c.close()
+            time.sleep(1)
+
+    threading.Thread(target=run, daemon=True).start()
     print("ready", flush=True)
     sys.stdin.read()
 

@@ -2,8 +2,12 @@
 
 use super::{everything, samples};
 use sockscope::derive::Engine;
+use sockscope::model::attr;
+use sockscope::model::diag_attr::inet;
 use sockscope::model::limit::{Level, Limit, LimitKind, LimitSubject};
-use sockscope::model::{Counters, ListenQueue, NetCounters, Proto, Reads, Snapshot, State, Timer, TimerKind};
+use sockscope::model::{
+    Counters, ListenQueue, Missing, NetCounters, Proto, Reads, Snapshot, Socket, State, Timer, TimerKind,
+};
 use std::sync::Arc;
 
 /// The first poll of a scenario, with these counters of its namespace.
@@ -256,4 +260,51 @@ fn halted_unix_listener_is_found_by_its_inode() {
         c.listen_queues = vec![queue];
     });
     assert_eq!(rows(&snap, LimitKind::Halted)[0].used, 4);
+}
+
+#[test]
+fn unowned_close_wait_is_unjudged_once_it_may_be_a_leak() {
+    // Without owner: its process has exited meanwhile, or cannot be seen.
+    let first = |socket: &str| {
+        let polls = watched(&format!("process 7 app\n{socket}\n"), 30, |_, _| {});
+        polls.iter().position(|p| p.unjudged.iter().any(|u| u.kind == LimitKind::CloseWait))
+    };
+    assert_eq!(first("tcp CLOSE_WAIT 10.0.0.1:80 10.0.0.2:5000 from=2 life=9"), None, "closed after 9 s");
+    let named = first("tcp CLOSE_WAIT 10.0.0.1:80 10.0.0.2:5000 from=2").expect("it stays");
+    assert!((16..20).contains(&named), "after {named} s");
+    // Owned until the last poll but not at this one: closed since the sockets were read.
+    let mut engine = Engine::new();
+    let scenario = "process 7 app\ntcp CLOSE_WAIT 10.0.0.1:80 10.0.0.2:5000 own=7:3\n";
+    let polls = samples(scenario, 25, &everything().with(Reads::LIMITS)).into_iter().enumerate();
+    let unjudged: Vec<usize> = polls
+        .filter_map(|(i, mut s)| {
+            s.counters = Some(Counters { nets: vec![NetCounters::default()], ..Counters::default() });
+            if i >= 20 {
+                s.owners = Arc::from([]);
+            }
+            let snap = engine.step(s);
+            let why = (i >= 20).then_some(if i == 20 { Missing::Gone } else { Missing::NoVisibleProcess });
+            assert_eq!(snap.facts[0].owner_missing, why, "poll {i}");
+            snap.unjudged.iter().any(|u| u.kind == LimitKind::CloseWait).then_some(i)
+        })
+        .collect();
+    assert_eq!(unjudged, [21, 22, 23, 24], "it stays: passed on, to a process that cannot be seen");
+    // The time of one that was there before, if the kernel reports it; none without `TCP_INFO`.
+    let at_once = |ago_ms: Option<u32>| {
+        let scenario = "process 7 app\ntcp CLOSE_WAIT 10.0.0.1:80 10.0.0.2:5000\n";
+        let mut sample = samples(scenario, 1, &everything().with(Reads::LIMITS)).remove(0);
+        sample.counters = Some(Counters { nets: vec![NetCounters::default()], ..Counters::default() });
+        let mut s = sample.sockets[0];
+        s.info_at = Socket::NO_INFO;
+        let mut raw = Vec::new();
+        if let Some(ms) = ago_ms {
+            let mut info = vec![0u8; 60];
+            info[56..60].copy_from_slice(&ms.to_ne_bytes());
+            attr::push(&mut raw, inet::INFO, &info);
+        }
+        sample.push_attrs(&mut s, &raw);
+        sample.sockets[0] = s;
+        Engine::new().step(sample).unjudged.iter().any(|u| u.kind == LimitKind::CloseWait)
+    };
+    assert_eq!([None, Some(1_000), Some(16_000)].map(at_once), [true, false, true]);
 }

@@ -47,12 +47,15 @@ fn run_all(cases: &'static [Case], nested: &'static [Case], on_demand: bool) -> 
             }
         };
     }
-    let trial = |c: &'static Case| Trial::ignorable_test(c.name, move || run(c)).with_ignored_flag(on_demand);
+    let trial = |c: &'static Case| {
+        Trial::ignorable_test(c.name, move || run(c, on_demand)).with_ignored_flag(on_demand)
+    };
     let trials = cases.iter().map(trial).collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-fn run(case: &Case) -> Result<Completion, Failed> {
+/// Runs a case in its namespaces; `shows_output`: of a case that passed too, for its figures.
+fn run(case: &Case, shows_output: bool) -> Result<Completion, Failed> {
     if namespaces::light() {
         let rights = if case.scope == Scope::User { "user namespaces" } else { "root" };
         let needs = [&[rights], case.tools].concat().join(", ");
@@ -86,12 +89,15 @@ fn run(case: &Case) -> Result<Completion, Failed> {
             }
         }
     };
-    if passed {
-        return Ok(Completion::Completed);
-    }
     let mut output = String::new();
     log.rewind()?;
     log.read_to_string(&mut output)?;
+    if passed {
+        if shows_output {
+            eprint!("{output}");
+        }
+        return Ok(Completion::Completed);
+    }
     if Instant::now() >= end {
         output.push_str("\nit hangs: not over after ten minutes");
     }

@@ -203,6 +203,37 @@ pub(crate) fn full_accept_queue_is_critical_with_the_drops_of_the_kernel() -> Re
     Ok(())
 }
 
+/// Overflows in the first seconds of a check count at its end, when the queue has long been empty.
+pub(crate) fn check_judges_its_whole_window() -> Result<(), String> {
+    let listener = super::world::listen("127.0.0.1:7922", 1, false);
+    listener.set_nonblocking(true).map_err(|e| e.to_string())?;
+    let overflows = || kernel_drops(7922).0;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sockscope"));
+    command.args(["check", "--netns", "here", "--for", "8s", "--only", "accept"]);
+    let child = command.stdout(Stdio::piped()).spawn().map_err(|e| e.to_string())?;
+    // Its first poll is the one that the others are compared with.
+    let socket = |fd: std::fs::DirEntry| {
+        std::fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"))
+    };
+    let fds = format!("/proc/{}/fd", child.id());
+    until("its sockets", || std::fs::read_dir(&fds).ok()?.flatten().any(socket).then_some(()))?;
+    let (began, before) = (Instant::now(), overflows());
+    let to: SocketAddr = "127.0.0.1:7922".parse().unwrap();
+    while began.elapsed() < Duration::from_secs(3) {
+        let _held: Vec<_> =
+            (0..4).map(|_| TcpStream::connect_timeout(&to, Duration::from_millis(200))).collect();
+        while listener.accept().is_ok() {}
+    }
+    check(overflows() > before, || "the queue did not overflow".to_owned())?;
+    let out = child.wait_with_output().map_err(|e| e.to_string())?;
+    let text = String::from_utf8_lossy(&out.stdout);
+    let is_named =
+        out.status.code() == Some(2) && text.starts_with("CRITICAL") && text.contains(" lost in 8s");
+    check(is_named, || format!("{:?} {text}", out.status))?;
+    let (code, text) = checked(&["--for", "1s", "--only", "accept"])?;
+    check(code == 0, || format!("after it: {code} {text}"))
+}
+
 /// Local ports for one destination: at 100 % connect fails, not before.
 pub(crate) fn local_ports_at_100_percent_make_connect_fail() -> Result<(), String> {
     let range = "/proc/sys/net/ipv4/ip_local_port_range";

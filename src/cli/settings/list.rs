@@ -15,6 +15,11 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use toml_edit::{Document, Item};
 
+/// View of the command `top`.
+const TOP: &str = "top";
+/// Its sort order.
+pub(crate) const TOP_SORT: &str = "rx:desc,tx:desc";
+
 group! {
     /// Every setting, in the order of the file.
     pub struct Settings {
@@ -159,9 +164,23 @@ impl Settings {
         self.filters.iter().map(|(name, filter)| (name.clone(), filter.0.clone())).collect()
     }
 
+    /// Starts the dashboard with the processes that have the most traffic, or the saved view of that name.
+    pub(crate) fn show_top(&mut self) {
+        self.view = Chosen { value: ViewName(TOP.to_owned()), is_set: true };
+    }
+
     /// Saved views by name.
     pub fn presets(&self) -> Presets {
-        self.views.iter().map(|(name, view)| (name.clone(), view.preset())).collect()
+        let mut out: Presets = self.views.iter().map(|(name, view)| (name.clone(), view.preset())).collect();
+        if self.view.value.0 == TOP {
+            out.entry(TOP.to_owned()).or_insert_with(|| Preset {
+                table: Some("processes".to_owned()),
+                sort: Some(TOP_SORT.to_owned()),
+                columns: Some("+rx,tx".to_owned()),
+                ..Preset::default()
+            });
+        }
+        out
     }
 }
 

@@ -5,10 +5,16 @@ use std::path::Path;
 
 /// Addresses of the interfaces, except loopback ones, from `net/fib_trie` and `net/if_inet6` below this directory.
 pub(crate) fn read(root: &Path) -> Vec<Addr> {
+    let mut out = all(root);
+    out.retain(|a| a.scope() != Scope::Loopback);
+    out
+}
+
+/// Addresses of all interfaces.
+pub(crate) fn all(root: &Path) -> Vec<Addr> {
     let read = |file: &str| std::fs::read_to_string(root.join("net").join(file)).unwrap_or_default();
     let mut out = parse_fib_trie(&read("fib_trie"));
     out.extend(parse_if_inet6(&read("if_inet6")));
-    out.retain(|a| a.scope() != Scope::Loopback);
     out
 }
 

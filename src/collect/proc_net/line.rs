@@ -3,9 +3,13 @@
 //! The common fields are parsed by the crate `procfs`; timer and retransmits, which it does not have, are parsed here.
 
 use crate::model::attr;
-use crate::model::{Addr, Endpoint, Family, Proto, Socket, SocketId, State, Timer, TimerKind, diag_attr};
+use crate::model::{
+    Addr, Endpoint, Family, Proto, Scope, Socket, SocketId, State, Timer, TimerKind, diag_attr,
+};
 use procfs::net::{TcpNetEntries, UdpNetEntries};
 use procfs::{ExplicitSystemInfo, FromBufReadSI};
+use rustc_hash::FxHashSet;
+use std::cmp::Ordering;
 use std::net::SocketAddr;
 
 /// Longest line that is parsed, bytes; the kernel pads lines to 150.
@@ -28,21 +32,40 @@ pub(crate) fn is_header(line: &[u8]) -> bool {
     line.trim_ascii_start().starts_with(b"sl ")
 }
 
-/// Byte order of the machine whose table this is: the loopback address, which has a socket on almost every machine, is written
-/// as a number in its order. That of this machine if there is none.
-pub(crate) fn is_little_endian(table: &str) -> bool {
-    let native = cfg!(target_endian = "little");
-    let (mut little, mut big) = (false, false);
-    for addr in table.split_ascii_whitespace().filter_map(|word| word.split_once(':')).map(|(addr, _)| addr) {
-        // 127.0.0.0/8, mapped or not, and ::1.
-        let v4 = addr.len() == 8 || addr.len() == 32 && addr.starts_with("0000000000000000");
-        let last = addr.get(addr.len().saturating_sub(8)..).unwrap_or_default();
-        if v4 {
-            little |= last.ends_with("7F") && last != "0000007F" || last == "01000000";
-            big |= last.starts_with("7F") && last != "7F000000" || last == "00000001";
+/// Byte order of the machine whose tables these are. Addresses are written as numbers in its order, and two kinds of them are known:
+/// those of its interfaces (`own`), and loopback ones, which almost every machine has. Most of those found decide; that of this
+/// machine if there is none.
+pub(crate) fn is_little_endian(tables: &str, own: &[Addr]) -> bool {
+    let own: FxHashSet<Addr> = own.iter().copied().collect();
+    let is_known = |a: Addr| !a.is_any() && (own.contains(&a) || a.scope() == Scope::Loopback);
+    let (mut little, mut big) = (0u32, 0u32);
+    for hex in tables.split_ascii_whitespace().filter_map(|word| word.split_once(':')).map(|(addr, _)| addr) {
+        let [Some(as_little), Some(as_big)] = [true, false].map(|order| address(hex, order)) else {
+            continue;
+        };
+        // Of those that read the same either way, nothing follows.
+        if is_known(as_little) != is_known(as_big) {
+            *(if is_known(as_little) { &mut little } else { &mut big }) += 1;
         }
     }
-    if little == big { native } else { little }
+    match little.cmp(&big) {
+        Ordering::Equal => cfg!(target_endian = "little"),
+        order => order == Ordering::Greater,
+    }
+}
+
+/// Address of 8 or 32 hexadecimal digits: 32-bit numbers in this byte order.
+fn address(hex: &str, little: bool) -> Option<Addr> {
+    let mut bytes = [0u8; 16];
+    if !hex.is_ascii() || !matches!(hex.len(), 8 | 32) {
+        return None;
+    }
+    for (i, out) in bytes.chunks_exact_mut(4).take(hex.len() / 8).enumerate() {
+        let word = u32::from_str_radix(hex.get(i * 8..i * 8 + 8)?, 16).ok()?;
+        out.copy_from_slice(&if little { word.to_le_bytes() } else { word.to_be_bytes() });
+    }
+    let [a, b, c, d, ..] = bytes;
+    Some(if hex.len() == 8 { Addr::v4([a, b, c, d]) } else { Addr::v6(bytes) })
 }
 
 /// Parses a line; the caller assigns the id of the socket.
@@ -51,28 +74,46 @@ pub(crate) fn socket(line: &[u8], proto: Proto, family: Family, little: bool) ->
     if text.len() > LINE_MAX || !text.is_ascii() {
         return Err(Malformed);
     }
-    // The parser expects a table with a header.
-    let table = format!("sl\n{text}");
+    let number = state_number(text).ok_or(Malformed)?;
+    // The parser expects a table with a header, and rejects states that it does not know.
+    let table = |state: &str| Some(format!("sl\n{}", with_state(text, state)?));
+    let id = SocketId { netns: 0, cookie: 0 };
     Ok(if proto.has_tcp_states() {
+        let table = table("01").ok_or(Malformed)?;
         let parsed =
             TcpNetEntries::from_buf_read(table.as_bytes(), &system_info(little)).map_err(|_| Malformed)?;
         let e = parsed.0.first().ok_or(Malformed)?;
-        let state = State::from_kernel_tcp(e.state.clone() as u8).ok_or(Malformed)?;
-        let mut s = Socket::new(SocketId { netns: 0, cookie: 0 }, family, proto, state);
+        let mut s = Socket::new(id, family, proto, State::from_kernel_tcp(number));
         (s.local, s.remote) = (endpoint(e.local_address), endpoint(e.remote_address));
         (s.recv_q, s.send_q, s.uid, s.inode) = (e.rx_queue, e.tx_queue, e.uid, e.inode);
         s.timer = timer(text).ok_or(Malformed)?;
         s
     } else {
+        let table = table("07").ok_or(Malformed)?;
         let parsed =
             UdpNetEntries::from_buf_read(table.as_bytes(), &system_info(little)).map_err(|_| Malformed)?;
         let e = parsed.0.first().ok_or(Malformed)?;
-        let state = State::from_kernel_datagram(e.state.clone() as u8);
-        let mut s = Socket::new(SocketId { netns: 0, cookie: 0 }, family, proto, state);
+        let mut s = Socket::new(id, family, proto, State::from_kernel_datagram(number));
         (s.local, s.remote) = (endpoint(e.local_address), endpoint(e.remote_address));
         (s.recv_q, s.send_q, s.uid, s.inode) = (e.rx_queue, e.tx_queue, e.uid, e.inode);
         s
     })
+}
+
+/// Fourth field: the state, two hexadecimal digits.
+fn state_word(line: &str) -> Option<&str> {
+    line.split_ascii_whitespace().nth(3).filter(|w| w.len() == 2)
+}
+
+fn state_number(line: &str) -> Option<u8> {
+    u8::from_str_radix(state_word(line)?, 16).ok()
+}
+
+/// The line with another state.
+fn with_state(line: &str, state: &str) -> Option<String> {
+    let word = state_word(line)?;
+    let at = word.as_ptr() as usize - line.as_ptr() as usize;
+    Some([line.get(..at)?, state, line.get(at + word.len()..)?].concat())
 }
 
 /// Further fields of a line, as attributes of our own: timeouts, cwnd and ssthresh of TCP sockets, drops of others. Lines of
@@ -136,6 +177,8 @@ mod tests {
     #[test]
     fn byte_order_is_that_of_the_loopback_addresses() {
         let native = cfg!(target_endian = "little");
+        let (v4, v6): (Addr, Addr) = ("10.0.0.4".parse().unwrap(), "2001:db8::7".parse().unwrap());
+        let own = [v4, v6];
         for (table, little) in [
             ("  sl  local_address\n 0: 0100007F:1F90 00000000:0000 0A", true),
             (" 0: 7F000001:1F90 00000000:0000 0A", false),
@@ -144,8 +187,15 @@ mod tests {
             (" 0: 00000000000000000000000000000001:0016 00000000000000000000000000000000:0000 0A", false),
             (" 0: 00000000:0016 00000000:0000 0A", native),
             ("", native),
+            // No loopback address, but those of the interfaces.
+            (" 0: 0400000A:1F90 0900000A:0050 01", true),
+            (" 0: 0A000004:1F90 0A000009:0050 01", false),
+            (" 0: B80D0120000000000000000007000000:0016 B80D0120000000000000000008000000:9C40 01", true),
+            (" 0: 20010DB8000000000000000000000007:0016 20010DB8000000000000000000000008:9C40 01", false),
+            // One that looks like loopback in the other order, and more that do not.
+            (" 0: 0400000A:1F90 01A8A87F:0050 01\n 1: 0400000A:1F90 0100007F:0050 01", true),
         ] {
-            assert_eq!(is_little_endian(table), little, "{table}");
+            assert_eq!(is_little_endian(table, &own), little, "{table}");
         }
         let line = b" 0: 7F000001:1F90 0A000002:D431 01 0:0 00:0 0 0 0 7";
         let s = super::socket(line, Proto::Tcp, Family::Inet, false).unwrap();
@@ -228,7 +278,7 @@ mod tests {
             let _ = socket(&TCP.as_bytes()[..cut], Proto::Tcp, Family::Inet);
         }
         let long = "x".repeat(5000);
-        for bad in ["", "garbage", "0: zz:1 1:1 01 0:0 0 0 0 0 0", &TCP.replace(" 01 ", " FF "), &long] {
+        for bad in ["", "garbage", "0: zz:1 1:1 01 0:0 0 0 0 0 0", &TCP.replace(" 01 ", " F "), &long] {
             assert_eq!(socket(bad.as_bytes(), Proto::Tcp, Family::Inet), Err(Malformed), "{bad}");
         }
         assert_eq!(socket(b"\xff\xfe: 1", Proto::Udp, Family::Inet), Err(Malformed));

@@ -75,7 +75,7 @@ fn captured_tree_is_read_like_a_machine() {
     assert_eq!((p.info.pid, &*p.info.comm, p.info.uid), (812, "nginx", 33));
     let fds = p.fds.unwrap();
     assert_eq!((fds.open, fds.soft, fds.hard), (4, Some(1024), Some(4096)));
-    assert_eq!(s.faults.count(FaultKind::Unsupported), 1, "udp6 is missing");
+    assert_eq!(not_captured(&s), ["/proc/net/udp6: not in the captured tree"]);
     assert_eq!(s.faults.count(FaultKind::Malformed), 0);
 }
 
@@ -214,11 +214,12 @@ fn process_exited_while_read_is_vanished_not_unsupported() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     let mut s = read(tree().path());
-    let before = s.faults.count(FaultKind::Unsupported);
+    let before = s.faults.count(FaultKind::NotCaptured);
     read_tables(&root, 1, NATIVE_LITTLE_ENDIAN, &mut s);
     child.wait().unwrap();
     assert!(s.faults.count(FaultKind::Vanished) > 0, "{:?}", s.faults);
-    assert_eq!(s.faults.count(FaultKind::Unsupported), before, "{:?}", s.faults);
+    assert_eq!(s.faults.count(FaultKind::Unsupported), 0, "{:?}", s.faults);
+    assert_eq!(s.faults.count(FaultKind::NotCaptured), before, "{:?}", s.faults);
 }
 
 proptest! {
@@ -343,6 +344,90 @@ fn process_captured_without_fd_is_listed_and_this_is_reported() {
     let s = read(dir.path());
     let process = s.processes.iter().find(|p| p.info.pid == 812).unwrap();
     assert_eq!(process.fds, Err(crate::model::Missing::NotReported));
-    let fault = s.faults.iter().find(|f| f.subject == FaultSubject::Descriptors).unwrap();
-    assert_eq!((fault.kind, fault.count), (FaultKind::Unsupported, 1));
+    assert!(not_captured(&s).contains(&"PID/fd: not in the captured tree".to_owned()), "{:?}", s.faults);
+}
+
+/// Messages about files that a tree does not have.
+fn not_captured(s: &Sample) -> Vec<String> {
+    s.faults.iter().filter(|f| f.kind == FaultKind::NotCaptured).map(ToString::to_string).collect()
+}
+
+#[test]
+fn missing_part_of_a_tree_is_named_and_the_others_are_read() {
+    for (path, want, sockets, processes) in [
+        ("net", "net: not in the captured tree", 0, 1),
+        ("net/udp", "/proc/net/udp: not in the captured tree", 4, 1),
+        ("812/fd", "PID/fd: not in the captured tree", 5, 1),
+        ("812/status", "PID/status: not in the captured tree", 5, 1),
+        ("812/limits", "PID/limits: not in the captured tree", 5, 1),
+        ("812/stat", "PID/stat: not in the captured tree", 5, 0),
+    ] {
+        let dir = tree();
+        let part = dir.path().join(path);
+        let removed = if part.is_dir() { fs::remove_dir_all(part) } else { fs::remove_file(part) };
+        removed.unwrap();
+        let s = read(dir.path());
+        assert!(not_captured(&s).contains(&want.to_owned()), "{path}: {:?}", s.faults);
+        assert_eq!((s.sockets.len(), s.processes.len()), (sockets, processes), "{path}");
+        assert_eq!(s.faults.count(FaultKind::Vanished), 0, "{path}: {:?}", s.faults);
+        let uid = s.processes.first().map(|p| p.info.uid);
+        let want = if path == "812/status" { crate::model::ProcInfo::NO_UID } else { 33 };
+        assert!(uid.is_none_or(|uid| uid == want), "{path}: {uid:?}");
+    }
+    // Without IPv6 a machine has no such tables.
+    let dir = tree();
+    fs::remove_file(dir.path().join("net/tcp6")).unwrap();
+    assert_eq!(not_captured(&read(dir.path())), Vec::<String>::new());
+}
+
+#[test]
+fn unknown_state_is_kept_with_its_number() {
+    let dir = tree();
+    let tcp = dir.path().join("net/tcp");
+    let states = ["0E", "FF", "0C", "0D", "00"];
+    let rows = states
+        .iter()
+        .enumerate()
+        .map(|(i, st)| format!("   {i}: 0100007F:1F90 00000000:0000 {st} 0:0 00:0 0 0 0 {} 1\n", 600 + i));
+    let rows = rows.collect::<Vec<_>>().concat();
+    fs::write(&tcp, format!("{HEAD}{rows}")).unwrap();
+    let s = read(dir.path());
+    let found: Vec<&str> = s.sockets.iter().filter(|s| s.inode >= 600).map(|s| s.state.name()).collect();
+    assert_eq!(found, ["UNKNOWN(14)", "UNKNOWN(255)", "SYN_RECV", "CLOSED", "UNKNOWN"]);
+    assert_eq!(s.faults.count(FaultKind::Malformed), 0);
+}
+
+#[test]
+fn raw_icmp_and_udp_lite_sockets_of_a_tree_are_read() {
+    let dir = tree();
+    let protos = [("raw", Proto::Raw), ("icmp", Proto::Icmp), ("udplite", Proto::UdpLite)];
+    for (i, (name, _)) in protos.iter().enumerate() {
+        let row = format!(
+            "  10: 00000000:0001 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 {} 2 0 0\n",
+            700 + i
+        );
+        fs::write(dir.path().join("net").join(name), format!("{HEAD}{row}")).unwrap();
+    }
+    let read = rows_of(dir.path(), &protos.map(|p| p.1));
+    let inodes: Vec<_> = read.iter().map(|(p, _, inode)| (*p, *inode)).collect();
+    assert_eq!(inodes, [(Proto::UdpLite, 702), (Proto::Raw, 700), (Proto::Icmp, 701)]);
+}
+
+#[test]
+fn byte_order_follows_from_the_addresses_of_the_interfaces() {
+    let dir = tree();
+    let own = "2001:db8::7".parse::<std::net::Ipv6Addr>().unwrap().octets();
+    let digits = |order: fn([u8; 4]) -> u32| -> String {
+        own.chunks_exact(4)
+            .map(|w| format!("{:08X}", order([w[0], w[1], w[2], w[3]])))
+            .collect::<Vec<_>>()
+            .concat()
+    };
+    let foreign = if cfg!(target_endian = "little") { u32::from_be_bytes } else { u32::from_le_bytes };
+    let row = format!("   0: {}:0016 {}:0000 0A 0:0 00:0 0 0 0 9 1\n", digits(foreign), "0".repeat(32));
+    fs::write(dir.path().join("net/tcp"), HEAD).unwrap();
+    fs::write(dir.path().join("net/tcp6"), format!("{HEAD}{row}")).unwrap();
+    let inet6 = "20010db8000000000000000000000007 02 40 00 80     eth0\n";
+    fs::write(dir.path().join("net/if_inet6"), inet6).unwrap();
+    assert_eq!(rows_of(dir.path(), &[Proto::Tcp])[0].1, "[2001:db8::7]:22");
 }

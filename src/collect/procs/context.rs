@@ -247,7 +247,10 @@ mod tests {
         assert_eq!(other, Err(Missing::Gone));
         // No SELinux labels there: the first answer is enough.
         assert_eq!(s.contexts.sockets, Err(Missing::NoLabels));
-        assert_eq!(s.faults.iter().next().unwrap().detail, "no security module labels processes");
+        assert_eq!(
+            s.faults.iter().find(|f| f.subject == FaultSubject::SecurityContexts).unwrap().detail,
+            "no security module labels processes"
+        );
         assert!(s.owners.contains(&Owner { inode: 500, process: 0, fd: 3 }));
     }
 

@@ -133,8 +133,12 @@ pub(crate) fn read(dir: impl AsFd, pid: u32, hz: u64, buf: &mut Vec<u8>) -> Resu
     if slurp(dir, "cmdline", buf, CMDLINE_MAX).is_ok() {
         info.cmdline = cmdline(buf);
     }
-    slurp(dir, "status", buf, 1 << 16)?;
-    info.uid = euid(buf).ok_or(Errno::ILSEQ)?;
+    match slurp(dir, "status", buf, 1 << 16) {
+        Ok(()) => info.uid = euid(buf).ok_or(Errno::ILSEQ)?,
+        // A tree can be captured without it; an exited process has no file at all.
+        Err(Errno::NOENT) if slurp(dir, "stat", buf, 4096).is_ok() => info.uid = ProcInfo::NO_UID,
+        Err(e) => return Err(e),
+    }
     if slurp(dir, "cgroup", buf, 1 << 16).is_ok() {
         info.cgroup = cgroup(buf).map(|p| text::from_bytes(p).into());
     }

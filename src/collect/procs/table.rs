@@ -170,6 +170,9 @@ impl ProcessTable {
         for pid in pids {
             if let Err(e) = self.refresh_one(&root, pid) {
                 match e {
+                    Errno::NOENT if !self.live => {
+                        faults.add(FaultKind::NotCaptured, FaultSubject::Captured("PID/stat".into()), "");
+                    }
                     Errno::NOENT | Errno::SRCH => {
                         faults.add(FaultKind::Vanished, FaultSubject::Processes, "");
                     }
@@ -183,9 +186,23 @@ impl ProcessTable {
         for pid in gone {
             self.remove(pid);
         }
-        let without_fd = self.entries.values().filter(|e| e.fd_count == Err(Missing::NotReported)).count();
-        let why = "no fd directory in the captured tree";
-        faults.add_many(FaultKind::Unsupported, FaultSubject::Descriptors, why, without_fd as u32);
+        if !self.live {
+            self.report_not_captured(faults);
+        }
+    }
+
+    /// Reports files that processes of a captured tree do not have.
+    fn report_not_captured(&self, faults: &mut Faults) {
+        let with_info = || self.entries.values().filter_map(|e| Some((e, e.info.as_deref()?)));
+        let without_fd = with_info().filter(|(e, _)| e.fd_count == Err(Missing::NotReported)).count();
+        let without_status = with_info().filter(|(_, i)| i.uid == ProcInfo::NO_UID).count();
+        let without_limits = with_info().filter(|(e, _)| e.nofile.is_none()).count();
+        for (file, n) in
+            [("PID/fd", without_fd), ("PID/status", without_status), ("PID/limits", without_limits)]
+        {
+            let subject = FaultSubject::Captured(file.into());
+            faults.add_many(FaultKind::NotCaptured, subject, "", u32::try_from(n).unwrap_or(u32::MAX));
+        }
     }
 
     /// Removes a process and its references to sockets.

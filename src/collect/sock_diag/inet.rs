@@ -27,8 +27,8 @@ pub(crate) fn decode(message: &[u8], proto: Proto, sample: &mut Sample) -> Resul
     };
     let association = proto == Proto::Sctp && is_association(attrs, family);
     let state = match proto {
-        _ if association => State::from_kernel_sctp(m.state).ok_or(Malformed)?,
-        _ if proto.has_tcp_states() => State::from_kernel_tcp(m.state).ok_or(Malformed)?,
+        _ if association => State::from_kernel_sctp(m.state),
+        _ if proto.has_tcp_states() => State::from_kernel_tcp(m.state),
         _ => State::from_kernel_datagram(m.state),
     };
     let timer = match (proto, m.timer) {

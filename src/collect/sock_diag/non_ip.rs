@@ -114,7 +114,7 @@ pub(crate) fn add(
 pub(crate) fn state(n: u8) -> State {
     match n {
         7 => State::Unconn,
-        n => State::from_kernel_tcp(n).unwrap_or(State::Unconn),
+        n => State::from_kernel_tcp(n),
     }
 }
 

@@ -168,3 +168,41 @@ fn activated_socket_is_served_by_its_service() {
     let snap = Engine::new().step(sample);
     assert_eq!(served(&snap), (vec!["socket-activation"], Some(true), Some(5.0)), "itself");
 }
+
+#[test]
+fn target_of_ssh_r_is_known_if_its_client_is_connected_from_this_host() {
+    let forward = |cmdline: &str, client: &str| {
+        let mut sample = machine();
+        let mut process = |pid, comm: &str, cmdline: &str| {
+            let mut p = sample.processes[0].clone();
+            let info = Arc::make_mut(&mut p.info);
+            (info.pid, info.comm, info.cmdline) = (pid, comm.into(), cmdline.into());
+            sample.processes.push(p);
+        };
+        process(50, "sshd-session", "sshd-session: scope@notty");
+        process(60, "ssh", cmdline);
+        let mut owners = sample.owners.to_vec();
+        let e = State::Established;
+        for (state, local, remote, process) in [
+            (State::Listen, "127.0.0.1:6000", "0.0.0.0:0", 2),
+            (e, "127.0.0.1:22", "127.0.0.1:41000", 2),
+            (e, client, "127.0.0.1:22", 3),
+        ] {
+            let n = sample.sockets.len() as u64 + 1;
+            let mut s = Socket::new(SocketId { netns: 0, cookie: n }, Family::Inet, Proto::Tcp, state);
+            (s.inode, s.local, s.remote) = (n, end(local), end(remote));
+            sample.sockets.push(s);
+            owners.push(Owner { inode: n, process, fd: 3 });
+        }
+        sample.owners = owners.into();
+        let snap = Engine::new().step(sample);
+        let rows = &snap.forwards.as_ref().unwrap().rows;
+        let f = rows.iter().find(|f| f.host.port == 6000).expect("a row");
+        (f.known_via().map(|v| v.kind.name()).collect::<Vec<_>>(), f.target)
+    };
+    let ssh = vec!["ssh"];
+    let here = "127.0.0.1:41000";
+    assert_eq!(forward("ssh -NR 6000:10.0.0.9:80 host", here), (ssh.clone(), Some(end("10.0.0.9:80"))));
+    assert_eq!(forward("ssh -NR 6001:10.0.0.9:80 host", here), (ssh.clone(), None), "of another port");
+    assert_eq!(forward("ssh -NR 6000:10.0.0.9:80 host", "127.0.0.1:41001"), (ssh, None), "of another server");
+}

@@ -2,8 +2,11 @@
 //! exist here, such as conntrack without its module, is none of them.
 
 use super::context::Context;
+use crate::derive::processes::LEAK_S;
 use crate::model::limit::{LimitKind, NetCounters, Unjudged, UnjudgedPart};
-use crate::model::{Backend, FaultKind, FaultSubject, Missing, Proto, State};
+use crate::model::snapshot::SocketFacts;
+use crate::model::state_age::in_state;
+use crate::model::{Backend, FaultKind, FaultSubject, Missing, Proto, Socket, State};
 use std::collections::BTreeMap;
 
 /// Kinds counted over sockets.
@@ -54,17 +57,23 @@ pub(super) fn unjudged(c: &Context<'_>) -> Vec<Unjudged> {
     for n in &counters.nets {
         namespace(n, &mut add);
     }
-    if let Some(why) = &counters.sysctl_unread {
-        let no = |v: Option<u64>| v.is_none();
-        let s = &c.sample.system;
-        for (kind, missing) in [
-            (LimitKind::Files, no(s.files_open) || no(s.files_max)),
-            (LimitKind::Threads, no(counters.threads) || no(counters.pid_max.or(counters.threads_max))),
-            (LimitKind::InotifyInstances, no(counters.inotify_instances_max)),
-            (LimitKind::InotifyWatches, no(counters.inotify_watches_max)),
-        ] {
-            if missing {
-                add(&[kind], UnjudgedPart::All, why);
+    let s = &c.sample.system;
+    let threads_max = counters.pid_max.or(counters.threads_max);
+    for (kind, value, file) in [
+        (LimitKind::Files, s.files_open, "fs/file-nr"),
+        (LimitKind::Files, s.files_max, "fs/file-max"),
+        (LimitKind::Threads, counters.threads, "../loadavg"),
+        (LimitKind::Threads, threads_max, "kernel/pid_max"),
+        (LimitKind::InotifyInstances, counters.inotify_instances_max, "fs/inotify/max_user_instances"),
+        (LimitKind::InotifyWatches, counters.inotify_watches_max, "fs/inotify/max_user_watches"),
+    ] {
+        match &counters.sysctl_unread {
+            _ if value.is_some() => {}
+            Some(why) => add(&[kind], UnjudgedPart::All, why),
+            // One file of a captured tree.
+            None => {
+                let file = file.strip_prefix("../").map_or_else(|| format!("sys/{file}"), str::to_owned);
+                add(&[kind], UnjudgedPart::All, &format!("/proc/{file} could not be read"));
             }
         }
     }
@@ -95,6 +104,9 @@ fn socket_faults(c: &Context<'_>, add: &mut Add<'_>) {
             // Protocols that this kernel lacks have no sockets; TCP and UDP are never missing.
             FaultSubject::Dump { proto: Proto::Unix, .. } if f.kind.hides_data() => {
                 add(&[LimitKind::Accept], UnjudgedPart::All, &f.to_string());
+            }
+            FaultSubject::Captured(_) if f.subject.is_sockets() => {
+                add(SOCKETS, UnjudgedPart::All, &f.to_string());
             }
             FaultSubject::Dump { proto: Proto::Tcp | Proto::Udp, .. }
             | FaultSubject::ProcNet(_)
@@ -131,7 +143,11 @@ fn processes(c: &Context<'_>, add: &mut Add<'_>) {
             // It has exited.
             Err(Missing::Gone | Missing::NotApplicable) => {}
             Err(why) => *counts.entry(*why).or_default() += 1,
-            Ok(u) if u.soft.is_none() => *counts.entry(Missing::NotPermitted).or_default() += 1,
+            Ok(u) if u.soft.is_none() => {
+                let captured = c.sample.faults.count(FaultKind::NotCaptured) > 0;
+                let why = if captured { Missing::NotReported } else { Missing::NotPermitted };
+                *counts.entry(why).or_default() += 1;
+            }
             Ok(_) => {}
         }
         if let Some(why) = p.fds_hidden.filter(|w| *w != Missing::Gone) {
@@ -148,15 +164,28 @@ fn processes(c: &Context<'_>, add: &mut Add<'_>) {
             why.reason(),
         );
     }
-    let is_hidden = |(s, f): &(&crate::model::Socket, &crate::model::snapshot::SocketFacts)| {
+    let is_hidden = |(s, f): &(&Socket, &SocketFacts)| {
         s.state == State::CloseWait
-            && matches!(f.owner_missing, Some(Missing::NotPermitted | Missing::NoVisibleProcess))
+            && match f.owner_missing {
+                Some(Missing::NotPermitted) => true,
+                // The process of a young one has exited since the sockets were read, or is in the middle of an exec.
+                Some(Missing::NoVisibleProcess) => may_leak(c, s, f),
+                _ => false,
+            }
     };
     let hidden = c.sockets.iter().zip(c.facts).filter(is_hidden).count();
     if hidden > 0 {
         let n = u32::try_from(hidden).unwrap_or(u32::MAX);
         add(&[LimitKind::CloseWait], UnjudgedPart::Sockets(n), "their process is hidden");
     }
+}
+
+/// True unless a connection is known to be in `CLOSE_WAIT` for less time than a leak takes.
+fn may_leak(c: &Context<'_>, s: &Socket, f: &SocketFacts) -> bool {
+    let attrs = c.sample.attrs_of(s);
+    let (secs, is_least) = in_state(f, s, attrs, c.sample.at.boot_ns);
+    let is_reported = attrs.tcp_info().is_some_and(|t| t.last_ack_recv_ms().is_some());
+    secs >= LEAK_S || is_least && !is_reported
 }
 
 /// Counters and sysctls of one network namespace.

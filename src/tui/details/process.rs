@@ -66,7 +66,10 @@ impl Builder<'_> {
 
     pub(super) fn owner(&mut self, comm: &str, pid: u32, fd: &str, uid: u32, cmdline: &str) {
         let theme = self.app.theme;
-        let user = self.snap.user(uid).map_or_else(|| uid.to_string(), str::to_owned);
+        let user = match uid {
+            ProcInfo::NO_UID => "-".to_owned(),
+            uid => self.snap.user(uid).map_or_else(|| uid.to_string(), str::to_owned),
+        };
         self.out.push(vec![
             (format!("{comm} {pid}"), theme.strong),
             (format!("  {fd}  "), theme.text),

@@ -40,7 +40,7 @@ pub(crate) const fn short_state(s: State) -> &'static str {
         State::FinWait2 => "FIN2",
         State::TimeWait => "TIME_W",
         State::CloseWait => "CLOSE_W",
-        other => other.name(),
+        other => other.info().name,
     }
 }
 

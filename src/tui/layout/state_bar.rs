@@ -20,7 +20,7 @@ pub(crate) struct StateSlot {
 }
 
 /// States by priority where there is no room for all.
-const PRIORITY: [State; 12] = [
+const PRIORITY: [State; 13] = [
     State::CloseWait,
     State::Established,
     State::Listen,
@@ -33,6 +33,7 @@ const PRIORITY: [State; 12] = [
     State::Closing,
     State::Unconn,
     State::Closed,
+    State::Unknown(0),
 ];
 
 /// States with trends, by priority.

@@ -1,0 +1,256 @@
+//! Command lines typed from habit: twenty of `ss`, `netstat` and `lsof`, twenty of first-time use, each with its answer; and
+//! `who` and `kill` on real sockets.
+
+// Tests may panic.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+// Each test program uses part of it.
+#[allow(dead_code)]
+#[path = "isolation/namespaces.rs"]
+mod namespaces;
+#[allow(dead_code)]
+#[path = "pty/screen.rs"]
+mod screen;
+#[allow(dead_code)]
+#[path = "isolation/wait.rs"]
+mod wait;
+
+use namespaces::isolated;
+use screen::Screen;
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Output, Stdio};
+use wait::until;
+
+/// A command line without the name of the program, its exit status, and text of standard output and standard error.
+type Reflex = (&'static str, i32, &'static str, &'static str);
+
+/// Habits of `ss`, `netstat` and `lsof`.
+const OTHER_TOOLS: [Reflex; 20] = [
+    ("-tulpn", 0, "LISTEN", ""),
+    ("-tan", 0, "ESTABLISHED", ""),
+    ("list -tan state established", 0, "127.0.0.1:8080", ""),
+    ("list -t state listening '( sport = :8080 )'", 0, "8080", ""),
+    ("-tnlp sport = :8080", 0, "FD", ""),
+    ("list -ti", 0, "CWND", ""),
+    ("list -tm", 0, "RCVBUF", ""),
+    ("list -to", 0, "TIMER", ""),
+    ("list -te", 0, "INODE", ""),
+    ("list -Htn", 0, "ESTABLISHED", ""),
+    ("list -4tln", 0, "8080", ""),
+    ("list -6tln", 1, "", "none of"),
+    ("-i 8080", 2, "", "for lsof -i: sockscope :8080"),
+    ("-iTCP -sTCP:LISTEN", 2, "", "for lsof -i: sockscope proto:tcp"),
+    ("-s", 2, "", "for ss -s and netstat -s: sockscope limits"),
+    ("-tupnc", 2, "", "for netstat -c: --watch"),
+    ("-K dst 10.0.0.9", 2, "", "sockscope kill FILTER --close"),
+    ("-nP -i :8080", 2, "", "sockscope :8080"),
+    ("--summary", 2, "", "sockscope limits"),
+    ("list -f inet", 2, "", "for ss -f: family:inet"),
+];
+
+/// First-time use.
+const FIRST_TIME: [Reflex; 20] = [
+    ("--help", 0, "Coming from ss, netstat or lsof", ""),
+    ("-h", 0, "Usage:", ""),
+    ("help", 0, "Usage:", ""),
+    ("help list", 0, "--columns", ""),
+    ("version", 0, "sockscope ", ""),
+    ("--version", 0, "sockscope ", ""),
+    ("8080", 0, "8080", ""),
+    (":8080", 0, "8080", ""),
+    ("ls", 0, "LISTEN", ""),
+    ("ps", 1, "", "did you mean the command \"ls\"?"),
+    ("listen", 0, "LISTEN", ""),
+    ("prots", 1, "", "did you mean the command \"ports\"?"),
+    ("close_wait", 1, "", "none of"),
+    ("who 8080", 0, "LISTEN", ""),
+    ("who 8081", 1, "", "port 8081: free"),
+    ("who", 2, "", "PORT"),
+    ("kill", 2, "", "requires a filter"),
+    ("kill nosuchprocess", 1, "", "none of"),
+    ("list --json :8080", 0, "\"local_port\":8080", ""),
+    ("top --demo", 0, "RX/s", ""),
+];
+
+/// Words of a command line; single quotes group.
+fn words(line: &str) -> Vec<&str> {
+    line.split('\'')
+        .enumerate()
+        .flat_map(|(i, part)| if i % 2 == 1 { vec![part] } else { part.split_whitespace().collect() })
+        .collect()
+}
+
+fn sockscope(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sockscope"))
+        .args(args)
+        .env("XDG_CONFIG_HOME", "/nonexistent")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn answers_are_those_of(reflexes: &[Reflex]) {
+    let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+    let client = TcpStream::connect("127.0.0.1:8080").unwrap();
+    let mut wrong = String::new();
+    for (line, code, out, err) in reflexes {
+        let got = sockscope(&words(line));
+        let (stdout, stderr) = (String::from_utf8_lossy(&got.stdout), String::from_utf8_lossy(&got.stderr));
+        if got.status.code() != Some(*code) || !stdout.contains(out) || !stderr.contains(err) {
+            wrong.push_str(&format!("{line}: {:?}\n{stdout}{stderr}", got.status.code()));
+        }
+        // A success has nothing to explain, a failure no rows.
+        if (*code == 0) != stderr.is_empty() || (*code == 2 && !stdout.is_empty()) {
+            wrong.push_str(&format!("{line}: {code}, standard error: {stderr}\n"));
+        }
+        if *code == 2 && stderr.lines().count() != 1 {
+            wrong.push_str(&format!("{line}: more than one line: {stderr}\n"));
+        }
+    }
+    drop((listener, client));
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn habits_of_other_tools_work_or_name_the_equivalent() {
+    isolated(|| answers_are_those_of(&OTHER_TOOLS));
+}
+
+#[test]
+fn first_words_of_new_users_work_or_name_the_command() {
+    isolated(|| answers_are_those_of(&FIRST_TIME));
+}
+
+/// A process that holds a listener on this port, killed when dropped.
+struct Holder(Child);
+
+impl Holder {
+    fn start(port: u16) -> Self {
+        let script = format!(
+            "import socket,time\ns=socket.socket()\ns.bind(('127.0.0.1',{port}))\ns.listen()\n\
+             print('up',flush=True)\ntime.sleep(600)"
+        );
+        let mut child =
+            Command::new("python3").args(["-c", &script]).stdout(Stdio::piped()).spawn().expect("python3");
+        child.stdout.as_mut().unwrap().read_exact(&mut [0; 3]).unwrap();
+        Self(child)
+    }
+
+    fn runs(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+
+    fn signal_that_ended_it(&mut self) -> Option<i32> {
+        let status = until("its end", || self.0.try_wait().unwrap()).unwrap();
+        std::os::unix::process::ExitStatusExt::signal(&status)
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn who_prints_the_holder_of_a_port() {
+    isolated(|| {
+        let holder = Holder::start(8090);
+        for port in ["8090", ":8090", "8090/tcp", "127.0.0.1:8090"] {
+            let out = sockscope(&["who", port, "--json"]);
+            let rows: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+            assert_eq!(
+                (rows[0]["pid"].as_u64(), &rows[0]["state"]),
+                (Some(holder.0.id().into()), &"LISTEN".into())
+            );
+            assert!(rows[0].get("unit").is_some() && rows[0].get("container").is_some(), "{rows}");
+        }
+        // A client's own port is held too, and a listener comes before its connections.
+        let client = TcpStream::connect("127.0.0.1:8090").unwrap();
+        let local = client.local_addr().unwrap().port().to_string();
+        let out = sockscope(&["who", &local]);
+        assert!(String::from_utf8_lossy(&out.stdout).contains("ESTABLISHED"), "{out:?}");
+        let out = sockscope(&["who", "8090"]);
+        assert!(!String::from_utf8_lossy(&out.stdout).contains("ESTABLISHED"), "{out:?}");
+        for port in ["8091", "8090/udp", "127.0.0.2:8090"] {
+            assert_eq!(sockscope(&["who", port]).status.code(), Some(1), "{port}");
+        }
+        for port in ["", ":", "a b", "8090/x", "1:2:3", "99999"] {
+            let out = sockscope(&["who", port]);
+            assert_eq!(out.status.code(), Some(2), "{port:?}");
+            assert!(String::from_utf8_lossy(&out.stderr).contains("invalid port"), "{port:?}");
+        }
+    });
+}
+
+#[test]
+fn kill_without_confirmation_does_nothing() {
+    isolated(|| {
+        let mut holder = Holder::start(8090);
+        let out = sockscope(&["kill", "lport:8090"]);
+        let stderr = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(2));
+        let pid = holder.0.id();
+        assert!(stderr.contains(&format!("python3 {pid}  1 matching socket")), "{stderr}");
+        assert!(stderr.contains("tcp 127.0.0.1:8090") && stderr.contains("--yes confirms"), "{stderr}");
+        for args in [
+            &["kill", "--read-only", "-y", "lport:8090"][..],
+            &["kill", "-y", "--signal", "STOP", "lport:8090"],
+        ] {
+            assert_eq!(sockscope(args).status.code(), Some(2), "{args:?}");
+        }
+        assert_eq!(sockscope(&["kill", "-y", "lport:8099"]).status.code(), Some(1));
+        for (answer, code) in [("n\r", 1), ("\r", 1), ("yess\r", 1)] {
+            let mut s = Screen::sockscope(100, 20, &["kill", "lport:8090"], &[]);
+            s.shows("Send SIGTERM to 1 process? [y/N]");
+            s.keys(answer);
+            assert_eq!(s.ends(), code, "{answer:?}");
+        }
+        assert!(holder.runs());
+    });
+}
+
+#[test]
+fn kill_with_confirmation_signals_the_process() {
+    isolated(|| {
+        let mut holder = Holder::start(8090);
+        let mut s = Screen::sockscope(100, 20, &["kill", "lport:8090"], &[]);
+        s.shows("Send SIGTERM to 1 process? [y/N]");
+        s.keys("y\r");
+        assert_eq!((s.ends(), holder.signal_that_ended_it()), (0, Some(15)));
+        for (args, signal) in [
+            (&["kill", "-9", "-y", "lport:8090"][..], 9),
+            (&["kill", "-HUP", "--yes", "lport:8090"], 1),
+            (&["kill", "-y", "--signal", "SIGUSR1", "-tl", "lport:8090"], 10),
+        ] {
+            let mut holder = Holder::start(8090);
+            let out = sockscope(args);
+            assert_eq!(
+                (out.status.code(), holder.signal_that_ended_it()),
+                (Some(0), Some(signal)),
+                "{args:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn kill_close_ends_the_connection_and_not_the_process() {
+    isolated(|| {
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let mut client = TcpStream::connect("127.0.0.1:8080").unwrap();
+        let mut other = TcpStream::connect("127.0.0.1:8080").unwrap();
+        let (_a, _b) = (listener.accept().unwrap(), listener.accept().unwrap());
+        let port = client.local_addr().unwrap().port();
+        let out = sockscope(&["kill", "--close", "-y", &format!("lport:{port}")]);
+        assert_eq!(out.status.code(), Some(0), "{out:?}");
+        assert!(String::from_utf8_lossy(&out.stdout).starts_with("closed tcp "), "{out:?}");
+        let errno = client.read(&mut [0]).err().and_then(|e| e.raw_os_error());
+        assert_eq!(errno, Some(103), "ECONNABORTED");
+        other.set_nonblocking(true).unwrap();
+        let alive = other.read(&mut [0]).err().map(|e| e.kind());
+        assert_eq!(alive, Some(std::io::ErrorKind::WouldBlock));
+    });
+}
