@@ -25,7 +25,7 @@ pub(crate) fn shared_key(snap: &Snapshot, row: usize) -> Option<SharedKey<'_>> {
         _ => return None,
     };
     let flags = u64::from(row < snap.live) | u64::from(s.inode == 0) << 1;
-    let kind = (s.proto as u64) | (s.family as u64) << 8 | (s.state as u64) << 16 | flags << 24;
+    let kind = (s.proto as u64) | (s.family as u64) << 8 | s.state.rank() << 16 | flags << 28;
     let missing = f.owner_missing.map_or(0, |m| m as u64 + 1);
     let words = [
         kind | u64::from(s.id.netns) << 32 | missing << 48,
