@@ -121,6 +121,8 @@ fn run_args(args: Vec<OsString>) -> Result<ExitCode, String> {
         Ok(args) => args,
         Err(e) => return clap_error(&e),
     };
+    let mut args = args;
+    args.global.config = args.global.config.or_else(environment::named_config);
     let services = Arc::new(crate::collect::services(std::path::Path::new("/etc/services")));
     let loaded = match args.command {
         // It reads the file itself, also an invalid one.

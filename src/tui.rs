@@ -36,6 +36,7 @@ pub(crate) mod offers;
 pub mod overlay;
 pub mod screenshot;
 mod socket_history;
+mod synonyms;
 pub mod terminal;
 pub mod theme;
 mod update;

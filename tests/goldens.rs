@@ -43,7 +43,7 @@ fn machine() -> Arc<Snapshot> {
 }
 
 fn text(grid: &dyn Grid, format: Format, width: Option<u16>) -> String {
-    let list = Listing { grid, header: true, style: &Style::default(), width, color: false };
+    let list = Listing { grid, header: true, style: &Style::default(), width, optional: 0, color: false };
     let mut out = Vec::new();
     write(&mut out, format, &list).unwrap();
     String::from_utf8(out).unwrap()

@@ -254,3 +254,101 @@ fn kill_close_ends_the_connection_and_not_the_process() {
         assert_eq!(alive, Some(std::io::ErrorKind::WouldBlock));
     });
 }
+
+/// Command lines of the README: those in blocks of shell that begin with the name of the program, without their comments.
+fn readme_commands() -> Vec<&'static str> {
+    let blocks = include_str!("../README.md").split("```").skip(1).step_by(2);
+    let shell = blocks.filter_map(|b| b.strip_prefix("sh\n"));
+    let lines = shell.flat_map(str::lines).map(|l| l.split("  #").next().unwrap().trim());
+    lines.filter(|l| l.starts_with("sockscope ")).collect()
+}
+
+#[test]
+fn commands_of_the_readme_run() {
+    isolated(|| {
+        let commands = readme_commands();
+        assert!(commands.len() >= 15, "{commands:?}");
+        for line in commands {
+            let dir = tempfile::tempdir().unwrap();
+            std::os::unix::fs::symlink("/proc", dir.path().join("captured")).unwrap();
+            let program = std::path::Path::new(env!("CARGO_BIN_EXE_sockscope")).parent().unwrap();
+            let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
+            // Waits of the examples are shortened; what never ends is ended.
+            let script = format!("timeout 3 {}", line.replace("30s", "1s"));
+            let out = Command::new("sh")
+                .args(["-c", &script])
+                .current_dir(dir.path())
+                .envs([("PATH", path.as_str()), ("XDG_CONFIG_HOME", "/nonexistent")])
+                .stdin(Stdio::null())
+                .output()
+                .unwrap();
+            let stderr = String::from_utf8_lossy(&out.stderr);
+            let code = out.status.code();
+            let judged = line.starts_with("sockscope check") && code.is_some_and(|c| c <= 3);
+            assert!(
+                judged || matches!(code, Some(0 | 1)) || (code == Some(124) && line.contains("--watch")),
+                "{line}: {code:?} {stderr}"
+            );
+            let files = std::fs::read_dir(dir.path()).unwrap().count();
+            assert_eq!(files, 1, "{line}: wrote a file, quotes are missing");
+        }
+    });
+}
+
+#[test]
+fn table_in_a_terminal_keeps_the_owner_and_fills_the_width() {
+    for (cols, has, lacks) in [(80, "sshd 2210 +1", "COMMAND LINE"), (200, "COMMAND LINE", "\u{2026}")] {
+        let mut s = Screen::sockscope(cols, 30, &["--demo", "list", "state:established", "--top", "3"], &[]);
+        assert_eq!(s.ends(), 0);
+        let text = s.until("the table", |t| t.contains("PROTO"));
+        assert!(text.contains(has) && !text.contains(lacks), "{cols}: {text}");
+    }
+    let width = |columns: &str| {
+        let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
+            .args(["--demo", "limits"])
+            .envs([("COLUMNS", columns), ("XDG_CONFIG_HOME", "/nonexistent")])
+            .output()
+            .unwrap();
+        String::from_utf8(out.stdout).unwrap().lines().map(|l| l.chars().count()).max().unwrap()
+    };
+    assert!(width("60") <= 60 && width("100") <= 100 && width("0") > 100);
+}
+
+#[test]
+fn largest_groups_are_first_with_top() {
+    let rows = |args: &[&str]| -> Vec<u64> {
+        let out = sockscope(&[&["--demo", "list", "-g", "remote", "--json"], args].concat());
+        let rows: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+        rows.as_array().unwrap().iter().map(|r| r["count"].as_u64().unwrap()).collect()
+    };
+    let mut all = rows(&[]);
+    all.sort_unstable_by(|a, b| b.cmp(a));
+    assert_eq!(rows(&["--top", "3"]), all[..3]);
+}
+
+#[test]
+fn environment_chooses_file_and_color() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("c.toml");
+    std::fs::write(&file, "numeric = true\n").unwrap();
+    let run = |args: &[&str], env: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sockscope"));
+        command
+            .args(args)
+            .env("XDG_CONFIG_HOME", "/nonexistent")
+            .env_remove("NO_COLOR")
+            .envs(env.iter().copied());
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let path = file.to_str().unwrap();
+    assert!(run(&["config"], &[("SOCKSCOPE_CONFIG", path)]).contains(path));
+    let other = dir.path().join("d.toml");
+    std::fs::write(&other, "").unwrap();
+    let flag = run(&["config", "--config", other.to_str().unwrap()], &[("SOCKSCOPE_CONFIG", path)]);
+    assert!(flag.contains("d.toml"), "the flag wins: {flag}");
+    let list = ["--demo", "list", "--top", "1"];
+    assert!(run(&list, &[("CLICOLOR_FORCE", "1")]).contains('\u{1b}'));
+    for env in [&[("CLICOLOR_FORCE", "0")][..], &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], &[]] {
+        assert!(!run(&list, env).contains('\u{1b}'), "{env:?}");
+    }
+}

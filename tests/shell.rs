@@ -34,12 +34,31 @@ fn reference_page_is_up_to_date() {
 fn manual_page_has_every_section_and_flag() {
     let out = Command::new(env!("CARGO_BIN_EXE_sockscope")).arg("man").output().unwrap();
     let text = String::from_utf8(out.stdout).unwrap();
-    for part in
-        [".TH sockscope 1", ".SH FILTER LANGUAGE", ".SH KEYS", ".SH COLUMNS OF SOCKETS", ".SH EXIT STATUS"]
-    {
+    for part in [
+        ".TH sockscope 1",
+        ".SH FILTER LANGUAGE",
+        ".SH KEYS",
+        ".SH COLUMNS OF SOCKETS",
+        ".SH EXIT STATUS",
+        ".SH ENVIRONMENT",
+        ".SH FILES",
+        ".SH EXAMPLES",
+        ".SH SEE ALSO",
+        ".SS sockscope kill",
+        ".SS sockscope who",
+        "\nThe options are those of list.",
+    ] {
         assert!(text.contains(part), "{part}");
     }
-    for flag in ["wait\\-for", "group\\-by", "proc\\-root"] {
+    for flag in [
+        "wait\\-for",
+        "group\\-by",
+        "proc\\-root",
+        "allow\\-partial",
+        "\\-\\-signal",
+        "\\-\\-polls",
+        "\\-\\-init",
+    ] {
         assert!(text.contains(flag), "{flag}");
     }
     // Every line that begins with a dot is a roff request.

@@ -1,14 +1,19 @@
 //! Shell completion: the script calls this program with the words typed so far.
 
 use crate::cli::Args;
+use crate::collect::scenario::SCENARIOS;
 use crate::collect::{Choice, Engines, Source, open};
 use crate::derive::Engine;
+use crate::diagnose::finding::FINDINGS;
+use crate::explain;
 use crate::filter::Saved;
 use crate::filter::complete::complete;
 use crate::format::Column;
+use crate::model::limit::LIMIT_KINDS;
 use crate::model::{Netns, ProtoSet, Reads, Snapshot, State, StateSet, Wants};
 use crate::table::Table;
 use crate::table::{PROCESSES, SOCKETS, TABLES};
+use crate::tui::theme::palette::PALETTES;
 use crate::view::group::GroupBy;
 use clap::{Command, CommandFactory};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
@@ -50,6 +55,27 @@ fn command() -> Command {
     let filter = |typed: &OsStr| filter_candidates(typed, &SOCKETS);
     out = out.mut_subcommand("kill", |c| c.mut_arg("filter", |a| a.add(ArgValueCompleter::new(filter))));
     out = out.mut_subcommand("top", |c| with_values(c, &PROCESSES));
+    let topics = || explain::TOPICS.iter().map(|t| t.name).chain(FINDINGS.iter().map(|f| f.name));
+    let topics = move || topics().chain(TABLES.into_iter().flat_map(|t| t.columns).map(|c| c.name));
+    out = out.mut_subcommand("explain", |c| {
+        c.mut_arg("topic", |a| a.add(ArgValueCompleter::new(move |t: &OsStr| words(t, topics()))))
+    });
+    let limits = |typed: &OsStr| words(typed, LIMIT_KINDS.iter().map(|k| k.name));
+    out = out.mut_subcommand("check", |c| c.mut_arg("only", |a| a.add(ArgValueCompleter::new(limits))));
+    let views = |typed: &OsStr| words(typed, TABLES.into_iter().map(|t| t.noun));
+    let themes =
+        |typed: &OsStr| words(typed, std::iter::once("auto").chain(PALETTES.iter().map(|p| p.name.as_ref())));
+    let scenarios = |typed: &OsStr| words(typed, SCENARIOS.iter().map(|(name, _)| *name));
+    let namespaces = |typed: &OsStr| {
+        let named = std::fs::read_dir("/run/netns").into_iter().flatten().flatten();
+        let named: Vec<String> = named.filter_map(|e| e.file_name().into_string().ok()).collect();
+        words(typed, ["all", "here", "host"].into_iter().chain(named.iter().map(String::as_str)))
+    };
+    out = out
+        .mut_arg("view", |a| a.add(ArgValueCompleter::new(views)))
+        .mut_arg("theme", |a| a.add(ArgValueCompleter::new(themes)))
+        .mut_arg("demo", |a| a.add(ArgValueCompleter::new(scenarios)))
+        .mut_arg("netns", |a| a.add(ArgValueCompleter::new(namespaces)));
     for table in TABLES {
         out = out.mut_subcommand(table.name, |c| with_values(c, table));
     }
@@ -75,6 +101,14 @@ fn with_values(command: Command, table: &'static Table) -> Command {
         .mut_arg("group_by", |a| a.add(ArgValueCompleter::new(group)))
         .mut_arg("wait_for", |a| a.add(ArgValueCompleter::new(filter)))
         .mut_arg("filter", |a| a.add(ArgValueCompleter::new(filter)))
+}
+
+/// Candidates for the last word of a list with commas.
+fn words<'a>(typed: &OsStr, all: impl IntoIterator<Item = &'a str>) -> Vec<CompletionCandidate> {
+    let typed = typed.to_string_lossy();
+    let (before, last) = typed.split_at(typed.rfind(',').map_or(0, |i| i + 1));
+    let fitting = all.into_iter().filter(|w| w.starts_with(last));
+    fitting.map(|w| CompletionCandidate::new(format!("{before}{w}"))).collect()
 }
 
 type Word = dyn Fn(&'static Column) -> Option<(String, &'static str)>;

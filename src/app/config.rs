@@ -1,5 +1,6 @@
 //! The configuration file: loading it, and `sockscope config`.
 
+use super::environment::SYSTEM_CONFIG;
 use super::exit_status::{ExitStatus, RunError};
 use super::open_source::refuse_foreign;
 use super::print::{print, print_error};
@@ -16,7 +17,7 @@ use crate::tui::keymap::Keymap;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Checks the keys of one command.
 fn check_keys(command: &str, keys: &[String]) -> Result<(), String> {
@@ -32,13 +33,20 @@ fn validators<'a>(theme: Check<'a>, services: &'a Services) -> Validators<'a> {
     Validators { keys: &check_keys, theme, services }
 }
 
+/// The configuration file of the user, or that of the system if the user has none.
+fn default_file(user: Option<PathBuf>, system: &Path) -> Option<PathBuf> {
+    let exists = user.as_deref().is_some_and(|file| fs::symlink_metadata(file).is_ok());
+    if !exists && fs::symlink_metadata(system).is_ok() { Some(system.to_owned()) } else { user }
+}
+
 /// Loads the named configuration file, or the default one if it exists. The note has the reason that an existing default file was
 /// ignored.
 pub(super) fn load(
     named: Option<&Path>,
     services: &Services,
 ) -> Result<(Settings, Option<String>), RunError> {
-    let Some(file) = named.map(Path::to_owned).or_else(environment::config_file) else {
+    let default = || default_file(environment::config_file(), Path::new(SYSTEM_CONFIG));
+    let Some(file) = named.map(Path::to_owned).or_else(default) else {
         return Ok((Settings::default(), None));
     };
     let Some(text) = read_file(&file, named.is_some())? else {
@@ -64,6 +72,11 @@ pub(super) fn run(plan: &Plan, args: &ConfigArgs) -> Result<ExitStatus, RunError
     if args.init {
         return init(&file);
     }
+    let file = if plan.config_file.is_some() {
+        file
+    } else {
+        default_file(Some(file.clone()), Path::new(SYSTEM_CONFIG)).unwrap_or(file)
+    };
     let text = read_file(&file, plan.config_file.is_some() || args.check)?;
     if args.check {
         return check(&file, &text.unwrap_or_default(), &plan.names);
@@ -109,5 +122,22 @@ fn check(file: &Path, text: &str, services: &Services) -> Result<ExitStatus, Run
             }
             Err(UsageError(last.clone()).into())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_of_the_system_is_used_if_the_user_has_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let (user, system) = (dir.path().join("user"), dir.path().join("system"));
+        assert_eq!(default_file(Some(user.clone()), &system), Some(user.clone()));
+        fs::write(&system, "").unwrap();
+        assert_eq!(default_file(Some(user.clone()), &system), Some(system.clone()));
+        assert_eq!(default_file(None, &system), Some(system.clone()));
+        fs::write(&user, "").unwrap();
+        assert_eq!(default_file(Some(user.clone()), &system), Some(user));
     }
 }

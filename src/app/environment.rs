@@ -13,6 +13,14 @@ fn xdg_file(variable: &str, home: &str, file: &str) -> Option<PathBuf> {
     Some(base.join("sockscope").join(file))
 }
 
+/// Configuration file of the system, used where the user has none.
+pub(super) const SYSTEM_CONFIG: &str = "/etc/sockscope/config.toml";
+
+/// The configuration file that `SOCKSCOPE_CONFIG` names.
+pub(super) fn named_config() -> Option<PathBuf> {
+    env::var_os("SOCKSCOPE_CONFIG").map(PathBuf::from).filter(|p| !p.as_os_str().is_empty())
+}
+
 /// Default configuration file.
 pub(super) fn config_file() -> Option<PathBuf> {
     xdg_file("XDG_CONFIG_HOME", ".config", "config.toml")
@@ -38,10 +46,16 @@ pub(super) fn lang() -> Lang {
     TerminalEnv::read().locale.as_deref().map_or(Lang::En, Lang::from_locale)
 }
 
+/// Width of the screen in `COLUMNS`, for output that is not a terminal.
+pub(super) fn columns() -> Option<u16> {
+    env::var("COLUMNS").ok()?.trim().parse().ok().filter(|n| *n > 0)
+}
+
 /// Environment variables about the terminal and the locale.
 #[derive(Debug, Default)]
 pub(super) struct TerminalEnv {
     no_color: Option<String>,
+    clicolor_force: bool,
     colorterm: Option<String>,
     term: Option<String>,
     locale: Option<String>,
@@ -54,11 +68,17 @@ impl TerminalEnv {
             |name| env::var_os(name).map(|v| v.to_string_lossy().into_owned()).filter(|v| !v.is_empty());
         Self {
             no_color: get("NO_COLOR"),
+            clicolor_force: get("CLICOLOR_FORCE").is_some_and(|v| v != "0"),
             colorterm: get("COLORTERM"),
             term: get("TERM"),
             // The order of setlocale(3).
             locale: get("LC_ALL").or_else(|| get("LC_CTYPE")).or_else(|| get("LANG")),
         }
+    }
+
+    /// True if output that is not a terminal has color too (`CLICOLOR_FORCE`); `NO_COLOR` wins.
+    pub(super) const fn forces_color(&self) -> bool {
+        self.clicolor_force && self.no_color.is_none()
     }
 
     /// Color depth for `--color auto`.
@@ -111,6 +131,7 @@ mod tests {
         let some = |s: &str| (!s.is_empty()).then(|| s.to_owned());
         TerminalEnv {
             no_color: some(no_color),
+            clicolor_force: false,
             colorterm: some(colorterm),
             term: some(term),
             locale: some(locale),

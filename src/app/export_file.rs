@@ -46,7 +46,8 @@ fn write_in(
             let grid = Rows { snap: &shown.snap, columns: &shown.columns, rows: &shown.rows };
             let form = Format::ALL.iter().find(|(_, n)| n == form).map_or(Format::Table, |(f, _)| *f);
             let style = listing::style(plan, &environment::TerminalEnv::read());
-            let listing = Listing { grid: &grid, header: true, style: &style, width: None, color: false };
+            let listing =
+                Listing { grid: &grid, header: true, style: &style, width: None, optional: 0, color: false };
             output::write(&mut out, form, &listing).map(|()| Some(shown.rows.len()))
         }
     });

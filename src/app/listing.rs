@@ -1,12 +1,12 @@
 //! Parts of a listing that `list`, `--watch` and `check` share: what must be read, the view, host names, writing the rows.
 
-use super::environment::TerminalEnv;
+use super::environment::{self, TerminalEnv};
 use super::exit_status::{ExitStatus, RunError};
 use super::reverse_dns;
 use crate::cli::Plan;
 use crate::cli::list_plan::ListPlan;
 use crate::cli::settings::value::ColorArg;
-use crate::format::{Role, Style};
+use crate::format::{Column, Role, Style};
 use crate::model::{Addr, HostName, ProtoSet, Snapshot, Wants};
 use crate::output::{self, Format, Grid, Listing, Rows};
 use crate::table::with_namespaces;
@@ -48,7 +48,8 @@ fn resolve_rows(list: &ListPlan, snap: &Snapshot, rows: &[u32]) -> usize {
 
 /// Data that a listing must read.
 pub(super) fn wants(list: &ListPlan) -> Wants {
-    let mut out = view_wants(list.table, &list.columns, &list.filter, &list.sort, ProtoSet::TCP_UDP, true);
+    let columns = [list.columns.clone(), optional_columns(list)].concat();
+    let mut out = view_wants(list.table, &columns, &list.filter, &list.sort, ProtoSet::TCP_UDP, true);
     let extra: Vec<_> = list.group.iter().filter_map(|g| g.column(list.table)).collect();
     let wait = list.wait.iter().map(|w| &w.filter);
     for more in std::iter::once(view_wants(list.table, &extra, &list.filter, &[], ProtoSet::TCP_UDP, true))
@@ -91,10 +92,15 @@ pub(super) fn write(
     if !list.chosen && list.format == Format::Table {
         columns = with_namespaces(list.table, &columns, snap);
     }
+    let optional = optional_columns(list);
+    columns.extend(&optional);
     let summary;
     let listed;
     let grid: &dyn Grid = if let Some(by) = list.group {
         let mut s = Summary::new(snap, list.table, arranged, by, &columns, &list.sort);
+        if list.largest_first {
+            s.largest_first();
+        }
         s.rows.truncate(limit);
         summary = s;
         &summary
@@ -112,15 +118,30 @@ pub(super) fn write(
         grid,
         header: list.header,
         style: &style(plan, &env),
-        width: if terminal { terminal_size().map(|s| s.0) } else { None },
+        width: width(),
+        optional: optional.len(),
         color: match plan.settings.color {
             ColorArg::Always => true,
             ColorArg::Never => false,
-            ColorArg::Auto => terminal && env.colors() != Color::None,
+            ColorArg::Auto => env.forces_color() || (terminal && env.colors() != Color::None),
         },
     };
     output::write(out, list.format, &listing).map_err(RunError::stdout)?;
     Ok(status)
+}
+
+/// Width from which on a table has room for more than its default columns.
+const WIDE: u16 = 120;
+
+/// Columns shown if there is space: none on a narrow terminal, so that nothing is read for them.
+fn optional_columns(list: &ListPlan) -> Vec<&'static Column> {
+    if width().is_some_and(|w| w >= WIDE) { list.optional_columns() } else { Vec::new() }
+}
+
+/// Width of the table: that of the terminal, or of `COLUMNS` where standard output is none, as under watch(1); `None`: as wide
+/// as the content.
+fn width() -> Option<u16> {
+    if io::stdout().is_terminal() { terminal_size().map(|s| s.0) } else { environment::columns() }
 }
 
 /// Size of the terminal: columns, lines.

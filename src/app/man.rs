@@ -1,12 +1,13 @@
 //! The manual page, generated from the registries: commands, flags, filter language, keys, columns, settings.
 
+use super::environment::SYSTEM_CONFIG;
 use crate::cli::Args;
 use crate::cli::equivalents::{self, HABITS};
 use crate::cli::settings::settings;
 use crate::filter::LANGUAGE;
 use crate::table::TABLES;
 use crate::tui::command::COMMANDS;
-use clap::CommandFactory;
+use clap::{ArgAction, Command, CommandFactory};
 use std::io::{self, Write};
 
 /// Text escaped for roff.
@@ -17,6 +18,48 @@ fn plain(text: &str) -> String {
 
 fn item(out: &mut Vec<u8>, name: &str, text: &str) -> io::Result<()> {
     writeln!(out, ".TP\n\\fB{}\\fR\n{}", plain(name), plain(text))
+}
+
+/// Environment variables that are read.
+const ENVIRONMENT: [(&str, &str); 11] = [
+    ("SOCKSCOPE_CONFIG", "Configuration file; --config overrides it."),
+    (
+        "XDG_CONFIG_HOME, XDG_STATE_HOME",
+        "Directories of the files below, instead of ~/.config and ~/.local/state.",
+    ),
+    ("NO_COLOR", "If set, no color unless --color always."),
+    (
+        "CLICOLOR_FORCE",
+        "If set and not 0, color also where standard output is not a terminal; NO_COLOR wins.",
+    ),
+    ("COLUMNS", "Width of a table where standard output is not a terminal, as under watch(1)."),
+    ("TERM, COLORTERM", "Colors and characters of the terminal."),
+    ("LC_ALL, LC_CTYPE, LANG", "Character set and language."),
+    ("DOCKER_HOST", "Socket of the Docker API, for names of containers."),
+    ("CONTAINER_HOST", "Socket of the Podman API."),
+    ("XDG_RUNTIME_DIR", "Directory of the API sockets of rootless container engines."),
+    ("HOME", "Home directory."),
+];
+
+/// Manual pages about the same things.
+const SEE_ALSO: &str = "ss(8), netstat(8), lsof(8), fuser(1), sock_diag(7), tcp(7), udp(7), unix(7), proc(5), nft(8), conntrack(8)";
+
+/// Options and operands of a command that are not global: as typed, and help.
+fn own_options(command: &Command) -> Vec<(String, String)> {
+    let own = command.get_arguments().filter(|a| {
+        !a.is_global_set() && !a.is_hide_set() && !["help", "version"].contains(&a.get_id().as_str())
+    });
+    own.map(|a| {
+        let letter = a.get_short().map(|c| format!("-{c}"));
+        let names: Vec<String> = letter.into_iter().chain(a.get_long().map(|l| format!("--{l}"))).collect();
+        let takes_value = matches!(a.get_action(), ArgAction::Set | ArgAction::Append);
+        let value: Vec<&str> =
+            a.get_value_names().unwrap_or_default().iter().map(clap::builder::Str::as_str).collect();
+        let value = if takes_value && !value.is_empty() { value.join(" ") } else { String::new() };
+        let typed = [names.join(", "), value].join(" ").trim().to_owned();
+        (typed, a.get_help().map(ToString::to_string).unwrap_or_default())
+    })
+    .collect()
 }
 
 /// The manual page in roff.
@@ -36,9 +79,18 @@ pub(super) fn page() -> io::Result<Vec<u8>> {
     man.render_description_section(&mut out)?;
     man.render_options_section(&mut out)?;
     writeln!(out, ".SH COMMANDS")?;
-    for sub in command.get_subcommands() {
+    let listing = command.find_subcommand("list").map(own_options).unwrap_or_default();
+    for sub in command.get_subcommands().filter(|s| !s.is_hide_set()) {
         let about = sub.get_about().map(ToString::to_string).unwrap_or_default();
-        item(&mut out, &format!("sockscope {}", sub.get_name()), &about)?;
+        writeln!(out, ".SS sockscope {}\n{}", plain(sub.get_name()), plain(&about))?;
+        let options = own_options(sub);
+        if sub.get_name() != "list" && options == listing {
+            writeln!(out, "\n.PP\nThe options are those of list.")?;
+            continue;
+        }
+        for (option, help) in options {
+            item(&mut out, &option, &help)?;
+        }
     }
     writeln!(out, ".SH COMING FROM SS, NETSTAT OR LSOF")?;
     for h in HABITS {
@@ -73,7 +125,12 @@ pub(super) fn page() -> io::Result<Vec<u8>> {
         let example = s.example_line().map_or(String::new(), |line| format!(" Example: {line}."));
         item(&mut out, &s.key, &format!("{}{default}{example}", s.help))?;
     }
+    writeln!(out, ".SH ENVIRONMENT")?;
+    for (name, text) in ENVIRONMENT {
+        item(&mut out, name, text)?;
+    }
     writeln!(out, ".SH FILES")?;
+    item(&mut out, SYSTEM_CONFIG, "Configuration file for users without one of their own.")?;
     item(
         &mut out,
         "~/.config/sockscope/config.toml",
@@ -94,5 +151,14 @@ pub(super) fn page() -> io::Result<Vec<u8>> {
         item(&mut out, code, meaning)?;
     }
     item(&mut out, "check", "0 ok, 1 warning, 2 critical, 3 unknown.")?;
+    item(&mut out, "who", "0 held or forwarded, 1 free.")?;
+    item(&mut out, "kill", "0 done, 1 nothing matched or not confirmed.")?;
+    writeln!(out, ".SH EXAMPLES")?;
+    let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    for line in examples.lines().filter_map(|l| l.strip_prefix("  ")) {
+        let (example, text) = line.split_once("  ").unwrap_or((line, ""));
+        item(&mut out, example, text.trim())?;
+    }
+    writeln!(out, ".SH SEE ALSO\n{}", plain(SEE_ALSO))?;
     Ok(out)
 }

@@ -34,6 +34,8 @@ pub struct ListPlan {
     pub sort: Vec<SortKey>,
     /// Grouping.
     pub group: Option<GroupBy>,
+    /// Groups are ordered by their number of rows: `--top` without `--sort`.
+    pub largest_first: bool,
     /// Maximum number of rows.
     pub top: Option<usize>,
     /// Output format.
@@ -150,6 +152,7 @@ impl ListPlan {
             chosen,
             sort,
             group,
+            largest_first: l.sort.is_none() && l.top.is_some(),
             top: l.top,
             format,
             header: !l.no_header,
@@ -180,14 +183,28 @@ fn with_host_names(table: &'static Table, mut columns: Vec<&'static Column>) -> 
     columns
 }
 
+/// Returns whether a single sample has the column, without attributes of sockets: neither ages nor rates.
+fn is_known_at_once(c: &Column) -> bool {
+    c.needs.attrs == AttrSet::NONE && !c.is(Role::Age) && !c.is_over_time()
+}
+
+impl ListPlan {
+    /// Columns that a table shows in addition if it has the space.
+    pub fn optional_columns(&self) -> Vec<&'static Column> {
+        if self.chosen || self.group.is_some() || self.format != Format::Table {
+            return Vec::new();
+        }
+        let wide = self.table.wide_columns.iter().filter_map(|name| self.table.column(name));
+        wide.filter(|c| is_known_at_once(c) && !self.columns.contains(c)).collect()
+    }
+}
+
 /// Columns of a table if none were chosen: for a table or CSV its defaults, for JSON every column that costs nothing extra to
 /// read.
 fn default_columns(table: &'static Table, format: Format) -> Vec<&'static Column> {
     match format {
         Format::Table | Format::Csv => {
-            // A single sample has neither ages nor rates.
-            let now = |c: &&Column| c.needs.attrs == AttrSet::NONE && !c.is(Role::Age) && !c.is_over_time();
-            table.default_columns().into_iter().filter(now).collect()
+            table.default_columns().into_iter().filter(|c| is_known_at_once(c)).collect()
         }
         Format::Json | Format::Ndjson => {
             let cheap = |c: &&Column| {

@@ -52,8 +52,26 @@ fn most(w: &Candidate) -> u16 {
 /// content up to their greatest width: addresses first, and always the narrowest, so that a column that lacks little is
 /// complete before a long text.
 pub fn fit(candidates: &[Candidate], total: u16, gap: u16) -> Vec<Option<u16>> {
-    type Least = fn(&Candidate) -> u16;
-    type MayDrop = fn(&Candidate) -> bool;
+    let yields: MayDrop = |w| w.column.align == Align::Right && w.column.drop >= BEFORE_ADDRESSES;
+    fit_readable(candidates, total, gap, (readable, yields))
+}
+
+/// The same for rows that are printed once: every column that is dropped late, such as the owner, gets its usual width before
+/// any of the others gets a place.
+pub fn fit_rows(candidates: &[Candidate], total: u16, gap: u16) -> Vec<Option<u16>> {
+    let answers = |w: &Candidate| {
+        let title = super::width(w.column.title) as u16;
+        let least = readable(w).max(title.min(w.natural));
+        if w.column.drop < BEFORE_ADDRESSES { usual(w).max(least) } else { least }
+    };
+    fit_readable(candidates, total, gap, (answers, |w| w.column.drop >= BEFORE_ADDRESSES))
+}
+
+type Least = fn(&Candidate) -> u16;
+type MayDrop = fn(&Candidate) -> bool;
+
+/// Fits columns; the first round keeps the widths and drops the columns given.
+fn fit_readable(candidates: &[Candidate], total: u16, gap: u16, first: (Least, MayDrop)) -> Vec<Option<u16>> {
     // The column that is never dropped.
     let last = (0..candidates.len()).min_by_key(|i| (candidates[*i].column.drop, *i)).unwrap_or(0);
     let mut kept: Vec<bool> = vec![true; candidates.len()];
@@ -63,9 +81,7 @@ pub fn fit(candidates: &[Candidate], total: u16, gap: u16) -> Vec<Option<u16>> {
             candidates.iter().zip(kept).filter(|(_, k)| **k).map(|(w, _)| u32::from(least(w))).sum();
         cells + n.saturating_sub(1) * u32::from(gap)
     };
-    let yields_to_addresses: MayDrop =
-        |w| w.column.align == Align::Right && w.column.drop >= BEFORE_ADDRESSES;
-    let rounds: [(Least, MayDrop); 2] = [(readable, yields_to_addresses), (least, |_| true)];
+    let rounds: [(Least, MayDrop); 2] = [first, (least, |_| true)];
     for (least, may_drop) in rounds {
         while need(&kept, least) > u32::from(total) {
             let victim = (0..candidates.len())
@@ -77,6 +93,7 @@ pub fn fit(candidates: &[Candidate], total: u16, gap: u16) -> Vec<Option<u16>> {
             }
         }
     }
+    let least = if need(&kept, first.0) <= u32::from(total) { first.0 } else { least };
     let mut widths: Vec<Option<u16>> =
         candidates.iter().zip(&kept).map(|(w, k)| k.then(|| least(w).min(total))).collect();
     let mut left = u32::from(total).saturating_sub(need(&kept, least)) as u16;
@@ -140,6 +157,20 @@ mod tests {
         assert_eq!(w(&rows, 40), [Some(12), Some(16), Some(8), None], "then all are cut");
         // The owner lacks three columns and has them, whatever the long text would take.
         assert_eq!(w(&[wish(&OWNER, 19), wish(&LINE, 150)], 60), [Some(19), Some(39)]);
+    }
+
+    #[test]
+    fn owner_of_printed_rows_is_whole_before_other_columns_get_a_place() {
+        static OWNER: Column = col("owner", 8, 18, 32, 0);
+        static NETNS: Column = col("netns", 4, 10, 24, 9);
+        let rows = [
+            Candidate { column: &OWNER, natural: 12 },
+            Candidate { column: &A, natural: 6 },
+            Candidate { column: &NETNS, natural: 5 },
+        ];
+        assert_eq!(fit_rows(&rows, 27, 2), [Some(12), Some(6), Some(5)]);
+        assert_eq!(fit_rows(&rows, 25, 2), [Some(12), Some(6), None]);
+        assert_eq!(fit_rows(&rows, 18, 2).iter().flatten().count(), 2, "then it is shortened");
     }
 
     #[test]

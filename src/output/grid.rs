@@ -77,6 +77,8 @@ pub struct Listing<'a> {
     pub style: &'a Style,
     /// Width of the terminal; `None`: as wide as the content.
     pub width: Option<u16>,
+    /// Number of last columns that a table shows only if all the others have their full width.
+    pub optional: usize,
     /// Use color in a table.
     pub color: bool,
 }

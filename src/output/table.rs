@@ -1,7 +1,7 @@
 //! Aligned columns: fitted to the terminal width, as wide as the content when piped; never wrapped.
 
 use super::grid::{BLOCK, Listing};
-use crate::format::column_layout::{Candidate, fit};
+use crate::format::column_layout::{Candidate, fit_rows};
 use crate::format::{Align, Column};
 use crate::format::{push_cell, shorten, shorten_middle, width};
 use crate::sync::{cores, par_map};
@@ -81,12 +81,22 @@ pub fn write(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
     }
     let widths: Vec<Option<u16>> = match list.width {
         Some(total) => {
+            let taken = |n: usize| -> usize {
+                let widths = columns.iter().zip(&content_widths).take(n);
+                widths.map(|(c, w)| usize::from((*w).min(c.width.max) + GAP)).sum::<usize>()
+            };
+            // Optional columns take only what the others leave.
+            let least = columns.len().saturating_sub(list.optional);
+            let shown = (least..=columns.len()).rev().find(|n| taken(*n) <= usize::from(total + GAP));
             let candidates: Vec<Candidate> = columns
                 .iter()
                 .zip(&content_widths)
+                .take(shown.unwrap_or(least))
                 .map(|(column, natural)| Candidate { column, natural: *natural })
                 .collect();
-            fit(&candidates, total, GAP)
+            let mut widths = fit_rows(&candidates, total, GAP);
+            widths.resize(columns.len(), None);
+            widths
         }
         None => content_widths.iter().map(|w| Some(*w)).collect(),
     };

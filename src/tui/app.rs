@@ -85,6 +85,8 @@ pub struct App {
     pub(crate) dragging: bool,
     /// True if mouse capture is off.
     pub(crate) mouse_released: bool,
+    /// The key pressed last.
+    pub(crate) previous_key: Option<crossterm::event::KeyEvent>,
     /// True if the getting-started card is shown.
     pub(crate) greeting: bool,
 }
@@ -129,6 +131,7 @@ impl App {
             pane: (None, None),
             dragging: false,
             mouse_released: false,
+            previous_key: None,
             greeting: options.first,
             options,
         };

@@ -187,10 +187,10 @@ pub(super) fn index(name: &str) -> Option<usize> {
 
 commands! {
     Filter {
-        "filter" ["/"] MAIN, "filter" 2, Action::Filter, "Filter as you type: nginx  :443  state:close-wait  fds>80%";
+        "filter" ["/", "f3", "f4"] MAIN, "filter" 2, Action::Filter, "Filter as you type: nginx  :443  state:close-wait  fds>80%";
         "filter-keep" ["enter"] FILTER, "apply" 1, Action::AcceptFilter, "Apply the filter and return to the table";
         "filter-cancel" ["esc"] TEXT, "cancel" 2, Action::Back, "Cancel and restore the previous text";
-        "palette" [":", "ctrl-p"] MAIN, "commands" 7, Action::Palette, "Command palette: commands, views, columns, saved filters, themes";
+        "palette" [":", "ctrl-p"] MAIN, "commands" 7, Action::Palette, "Command palette: commands, views, columns, saved filters, themes, explanations";
         "palette-choose" ["enter"] PALETTE, "run" 1, Action::Enter, "Run the selected entry";
         "palette-down" ["down", "ctrl-n", "tab"] PALETTE, "" 0, Action::Go(Motion::Lines(1)), "Next entry";
         "palette-up" ["up", "ctrl-p", "shift-tab"] PALETTE, "" 0, Action::Go(Motion::Lines(-1)), "Previous entry";
@@ -208,10 +208,10 @@ commands! {
         "by-cell" ["f"] TABLE, "" 0, Action::FilterByCell(true), "Filter by the selected cell: only rows with the same value";
         "not-by-cell" ["F"] TABLE, "" 0, Action::FilterByCell(false), "Exclude rows with the same value as the selected cell";
         "group" ["g"] TABLE, "group" 3, Action::Group(1), "Group by state, local endpoint, remote address or process, or not at all";
-        "group-back" ["G"] TABLE, "" 0, Action::Group(-1), "Previous grouping";
-        "sort" ["s"] TABLE, "sort" 4, Action::SortList, "Choose the sort column; clicking a column title works too";
+        "group-back" ["ctrl-g"] TABLE, "" 0, Action::Group(-1), "Previous grouping";
+        "sort" ["s", "f6"] TABLE, "sort" 4, Action::SortList, "Choose the sort column; clicking a column title works too";
         "reverse" ["S"] TABLE | SORT, "reverse" 12, Action::Reverse, "Reverse the sort order";
-        "columns" ["c"] TABLE, "columns" 11, Action::ColumnList, "Choose the columns: show, hide, move, reset";
+        "columns" ["c", "f2"] TABLE, "columns" 11, Action::ColumnList, "Choose the columns: show, hide, move, reset";
         "columns-toggle" ["space", "enter"] COLUMNS, "show/hide" 1, Action::Enter, "Show or hide the column";
         "columns-up" ["K", "shift-up"] COLUMNS, "up" 2, Action::MoveColumn(-1), "Move the column left";
         "columns-down" ["J", "shift-down"] COLUMNS, "down" 3, Action::MoveColumn(1), "Move the column right";
@@ -250,7 +250,7 @@ commands! {
         "half-down" ["ctrl-d"] SCROLL, "" 0, Action::Go(Motion::Halves(1)), "Half a page down";
         "half-up" ["ctrl-u"] SCROLL, "" 0, Action::Go(Motion::Halves(-1)), "Half a page up";
         "top" ["home", "<"] SCROLL, "" 0, Action::Go(Motion::Top), "First line";
-        "bottom" ["end", ">"] SCROLL, "" 0, Action::Go(Motion::Bottom), "Last line";
+        "bottom" ["end", "G", ">"] SCROLL, "" 0, Action::Go(Motion::Bottom), "Last line";
         "next-group" ["}"] TABLE, "" 0, Action::Go(Motion::Group(1)), "Next group";
         "previous-group" ["{"] TABLE, "" 0, Action::Go(Motion::Group(-1)), "Previous group";
         "cell-right" [".", "shift-right"] TABLE, "" 0, Action::MoveCell(1), "Select the next cell of the row";
@@ -267,12 +267,12 @@ commands! {
         "pause" ["space"] TABLE, "pause" 6, Action::Pause, "Pause the display; polling continues and the header counts changes";
         "faster" ["+", "="] TABLE, "" 0, Action::ChangeInterval(-1), "Poll more often";
         "slower" ["-"] TABLE, "" 0, Action::ChangeInterval(1), "Poll less often";
-        "refresh" ["r"] TABLE, "" 0, Action::Refresh, "Poll now";
+        "refresh" ["r", "f5"] TABLE, "" 0, Action::Refresh, "Poll now";
         "mark" ["m"] TABLE, "mark" 13, Action::Mark, "Mark or unmark the row; K acts on all marked rows";
         "mark-all" ["M"] TABLE, "" 0, Action::MarkAll, "Mark all rows that match the filter, or unmark all";
         "mark-range" ["v"] TABLE, "" 0, Action::MarkRange, "Mark all rows from the last mark to here";
         "mouse" ["y"] TABLE, "" 0, Action::ToggleMouse, "Turn mouse capture off to select text with the terminal, and on again";
-        "act" ["K"] TABLE, "actions" 9, Action::ActionList, "Close sockets, send signals, copy; every change asks for confirmation";
+        "act" ["K", "f9"] TABLE, "actions" 9, Action::ActionList, "Close sockets, send signals, copy; every change asks for confirmation";
         "write" ["w"] TABLE, "" 0, Action::ExportList, "Export the rows (or the marked ones) or the screen: table, CSV, JSON, SVG";
         "raise" ["L"] TABLE, "" 0, Action::RaiseFdLimit, "Raise the fd limit of the selected process";
         "confirm" ["y"] CONFIRM, "confirm" 1, Action::Confirm, "Confirm the action";
@@ -284,7 +284,7 @@ commands! {
         "suspend" ["ctrl-z"] ALL, "" 0, Action::Suspend, "Suspend the program (fg resumes it)";
         "close-overlay" ["q", "?"] HELP, "close" 1, Action::Back, "Close the help";
         "close-list" ["q", "c", "n"] COLUMNS | PICK | CONFIRM, "close" 5, Action::Back, "Close the list";
-        "quit" ["q"] MAIN | SORT, "quit" 0, Action::Quit, "Quit";
+        "quit" ["q", "f10"] MAIN | SORT, "quit" 0, Action::Quit, "Quit";
         "quit-now" ["ctrl-c"] ALL, "" 0, Action::Quit, "Quit from anywhere";
     }
     Edit {

@@ -6,18 +6,32 @@ use super::command::Focus;
 use super::completion_menu::Menu;
 use super::event::{Action, Effect, Event, ProbeRequest, Signal};
 use super::input;
+use super::key;
 use super::layout::content_width;
 use super::nav_history::Location;
+use super::synonyms::instead;
 use super::update::update;
 use crate::diagnose::alert::alert_json;
 use crate::diagnose::finding::limit_diagnosis;
 use crate::model::Snapshot;
+use crate::model::lang::tr;
 use crate::model::text::strip_os_error;
+use crate::msg;
 use crate::tui::terminal::backend::bounded;
 use crate::view::Line;
-use crossterm::event::{Event as Input, KeyEventKind, MouseButton, MouseEventKind};
+use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEventKind};
 use ratatui::layout::{Rect, Size};
 use std::sync::Arc;
+
+/// Message for a key that has no command in this focus.
+fn no_command(ascii: bool, focus: Focus, event: &KeyEvent) -> String {
+    let pressed = key::from_event(event);
+    let label = key::label(pressed, ascii);
+    match instead(pressed).filter(|_| focus == Focus::Table) {
+        Some(advice) => msg!("no key {}: {}", label, tr(advice)),
+        None => msg!("no key {}", label),
+    }
+}
 
 impl App {
     /// Effects at the start.
@@ -99,9 +113,20 @@ impl App {
             Input::Key(k) if k.kind != KeyEventKind::Release => {
                 self.status_message = None;
                 self.greeting = false;
+                let repeated = self.previous_key.replace(k) == Some(k);
                 match self.options.keymap.action(&k, self.focus()) {
-                    Some(action) => update(self, action),
-                    None => vec![],
+                    Some(action) => {
+                        let effects = update(self, action);
+                        if repeated && k.code == KeyCode::Char('g') && matches!(action, Action::Group(_)) {
+                            let hint = tr("g changes the grouping; Home: first line, G: last line");
+                            self.status_message = Some(hint.to_owned());
+                        }
+                        effects
+                    }
+                    None => {
+                        self.status_message = Some(no_command(self.options.ascii, self.focus(), &k));
+                        vec![]
+                    }
                 }
             }
             Input::Mouse(m) => match m.kind {

@@ -101,6 +101,15 @@ impl<'a> Summary<'a> {
     }
 }
 
+impl Summary<'_> {
+    /// Orders the groups by their number of rows, the largest first.
+    pub fn largest_first(&mut self) {
+        if let Some(at) = self.columns.iter().position(|c| *c == &COUNT) {
+            self.rows.sort_by(|a, b| by_number(&a[at], &b[at], true));
+        }
+    }
+}
+
 /// Missing values are last either way.
 fn by_number(a: &Value<'_>, b: &Value<'_>, descending: bool) -> Ordering {
     match (a.number(), b.number()) {

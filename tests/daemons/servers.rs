@@ -211,6 +211,14 @@ impl Servers {
         }
     }
 
+    /// Restarts a daemon that is too busy to end.
+    pub(crate) fn replace(&mut self, name: &str) -> Result<(), String> {
+        if let Some(child) = self.running.get_mut(name) {
+            child.kill().map_err(|e| e.to_string())?;
+        }
+        self.restart(name)
+    }
+
     pub(crate) fn restart(&mut self, name: &str) -> Result<(), String> {
         self.end(name);
         self.start(name)

@@ -10,6 +10,7 @@ use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width as wide_of};
 use crate::tui::command::{Command, Focus};
 use crate::tui::key::{self, Key};
+use crate::tui::synonyms::{ESSENTIALS, synonyms};
 use ratatui::layout::{Position, Rect};
 
 /// One line of the help.
@@ -23,10 +24,22 @@ enum Row {
     Text(String),
 }
 
-/// A section: keys, examples and paragraphs, each of one or several lines.
+/// A part of a section: a key, an example or a paragraph, of one or several lines.
+struct Part {
+    rows: Vec<Row>,
+    /// Words that find it, beside its text.
+    synonyms: &'static [&'static str],
+}
+
+impl From<Vec<Row>> for Part {
+    fn from(rows: Vec<Row>) -> Self {
+        Self { rows, synonyms: &[] }
+    }
+}
+
 struct Section {
     title: String,
-    parts: Vec<Vec<Row>>,
+    parts: Vec<Part>,
 }
 
 /// Mouse actions, by target.
@@ -72,9 +85,9 @@ const fn examples_in(width: usize) -> usize {
     if width / 2 < 28 { width / 2 } else { 28 }
 }
 
-fn sections(app: &App, width: usize) -> Vec<Section> {
+fn sections(app: &App, width: usize, searching: bool) -> Vec<Section> {
     let mut out: Vec<Section> = Vec::new();
-    let mut add = |title: String, part: Vec<Row>| match out.iter_mut().find(|s| s.title == title) {
+    let mut add = |title: String, part: Part| match out.iter_mut().find(|s| s.title == title) {
         Some(s) => s.parts.push(part),
         None => out.push(Section { title, parts: vec![part] }),
     };
@@ -82,7 +95,8 @@ fn sections(app: &App, width: usize) -> Vec<Section> {
         let keys: Vec<_> = keys.iter().map(|k| key::label(*k, app.glyphs.ascii)).collect();
         let mut keys = Some(keys.join(" "));
         let lines = wrap(tr(c.help), width.saturating_sub(keys_in(width) + 1));
-        lines.into_iter().map(|l| Row::Key(keys.take().unwrap_or_default(), l)).collect()
+        let rows = lines.into_iter().map(|l| Row::Key(keys.take().unwrap_or_default(), l)).collect();
+        Part { rows, synonyms: synonyms(c.name) }
     };
     let form = |example: &'static str, meaning: &str| {
         let mut part = Vec::new();
@@ -93,13 +107,22 @@ fn sections(app: &App, width: usize) -> Vec<Section> {
         }
         let lines = wrap(tr(meaning), width.saturating_sub(examples_in(width) + 1));
         part.extend(lines.into_iter().map(|l| Row::Form(example.take().unwrap_or_default(), l)));
-        part
+        Part::from(part)
     };
     // A summary first, the advice at the end.
     let now: Vec<_> = app.snapshot.iter().flat_map(|s| hidden(s)).collect();
     for h in &now {
         let lines = wrap(&msg!("{} (see the end of this help)", h.summary), width);
-        add(tr("Not visible now").to_owned(), lines.into_iter().map(Row::Text).collect());
+        add(
+            tr("Not visible now").to_owned(),
+            Part::from(lines.into_iter().map(Row::Text).collect::<Vec<_>>()),
+        );
+    }
+    // The search finds each command once.
+    for name in ESSENTIALS.iter().filter(|_| !searching) {
+        for (c, keys) in app.options.keymap.commands().filter(|(c, _)| c.name == *name) {
+            add(tr("Essentials").to_owned(), key(c, keys));
+        }
     }
     // Keys of the table; then those that apply only elsewhere, by focus.
     for (c, keys) in app.options.keymap.commands().filter(|(c, _)| c.applies(Focus::Table)) {
@@ -131,65 +154,104 @@ fn sections(app: &App, width: usize) -> Vec<Section> {
                 part.extend(wrap(line, width).into_iter().map(Row::Text));
             }
         }
-        add(tr("Permissions").to_owned(), part);
+        add(tr("Permissions").to_owned(), Part::from(part));
     }
     out
 }
 
-/// The parts that contain the search text, with their titles; a whole section if its title does; everything if there
-/// is no search text.
-fn shown(app: &App, width: usize) -> Vec<Row> {
+/// Sections of the parts that contain the search text, each with its title; a whole section if its title does; everything
+/// if there is no search text.
+fn shown(app: &App, width: usize) -> Vec<Vec<Row>> {
     let find = match &app.overlay {
         Some(Overlay::Help { find, .. }) => find.trim().to_lowercase(),
         _ => String::new(),
     };
     let has = |text: &str| text.to_lowercase().contains(&find);
     // Matches the whole paragraph, across line breaks.
-    let fits = |part: &[Row]| {
-        let all = part.iter().map(|row| match row {
+    let fits = |part: &Part| {
+        let all = part.rows.iter().map(|row| match row {
             Row::Blank => String::new(),
             Row::Title(t) | Row::Text(t) => t.clone(),
             Row::Key(k, help) => format!("{k} {help}"),
             Row::Form(example, meaning) => format!("{example} {meaning}"),
         });
-        has(&all.collect::<Vec<_>>().join(" "))
+        has(&all.collect::<Vec<_>>().join(" ")) || part.synonyms.iter().any(|s| has(s))
     };
     let mut out = Vec::new();
-    for mut section in sections(app, width) {
+    for mut section in sections(app, width, !find.is_empty()) {
         if !has(&section.title) {
             section.parts.retain(|p| fits(p));
         }
         if section.parts.is_empty() {
             continue;
         }
-        if !out.is_empty() {
-            out.push(Row::Blank);
-        }
-        out.push(Row::Title(section.title));
-        out.extend(section.parts.into_iter().flatten());
+        let rows = section.parts.into_iter().flat_map(|p| p.rows);
+        out.push([Row::Title(section.title)].into_iter().chain(rows).collect());
     }
     if out.is_empty() {
-        out.push(Row::Text(
+        out.push(vec![Row::Text(
             tr("no match; the command palette (:) searches commands, columns and themes").to_owned(),
-        ));
+        )]);
     }
     out
 }
 
+/// Width from which on the help has two columns.
+const TWO_COLUMNS: u16 = 150;
+
+/// The help in one column, or in two of about the same length for a wide window.
+fn columns(app: &App, inside: u16) -> Vec<Vec<Row>> {
+    let n = if inside + 4 < TWO_COLUMNS { 1 } else { 2 };
+    let sections = shown(app, usize::from(column_width(inside)));
+    let total: usize = sections.iter().map(|s| s.len() + 1).sum();
+    let mut out: Vec<Vec<Row>> = vec![Vec::new()];
+    let mut before = 0;
+    for section in sections {
+        let length = section.len() + 1;
+        // A section is not divided; the first column is the longer one.
+        if n == 2 && out.len() == 1 && before * 2 >= total {
+            out.push(Vec::new());
+        }
+        before += length;
+        if let Some(column) = out.last_mut() {
+            if !column.is_empty() {
+                column.push(Row::Blank);
+            }
+            column.extend(section);
+        }
+    }
+    out
+}
+
+/// Width of a column, for a window of this inner width.
+const fn column_width(inside: u16) -> u16 {
+    if inside + 4 < TWO_COLUMNS { inside } else { (inside - 3) / 2 }
+}
+
 fn size(all: Rect) -> (u16, u16) {
-    (if all.width < 110 { all.width } else { 100 }, all.height)
+    let wide = if all.width < 110 {
+        all.width
+    } else if all.width < TWO_COLUMNS {
+        100
+    } else if all.width < 200 {
+        all.width
+    } else {
+        200
+    };
+    (wide, all.height)
 }
 
 /// The last line that can be scrolled to.
 pub(super) fn extent(app: &App) -> usize {
     let (w, h) = size(app.layout().windows());
-    shown(app, usize::from(w.saturating_sub(4))).len().saturating_sub(usize::from(h.saturating_sub(1)))
+    let longest = columns(app, w.saturating_sub(4)).iter().map(Vec::len).max().unwrap_or(0);
+    longest.saturating_sub(usize::from(h.saturating_sub(1)))
 }
 
 /// Draws the help; the cursor position while the search is edited.
 pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<Position> {
     let Some(Overlay::Help { top, find, typing }) = &app.overlay else { return None };
-    let (top, theme) = (*top, app.theme);
+    let top = *top;
     let (w, h) = size(all);
     let title = if typing.is_some() || !find.is_empty() {
         msg!("help   / {}", find)
@@ -201,10 +263,21 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<Posi
         let x = r.x + 1 + wide_of(&msg!("help   / {}", find.get(..c).unwrap_or("")));
         Position::new(x.min(r.right().saturating_sub(1)), r.y.saturating_sub(1))
     });
+    let inside = r.width.saturating_sub(2);
+    let room = column_width(inside);
+    for (n, rows) in columns(app, inside).iter().enumerate() {
+        let x = r.x + n as u16 * (room + 3);
+        draw_column(app, canvas, Rect::new(x, r.y, room + 2, r.height), &rows[top.min(rows.len())..]);
+    }
+    cursor
+}
+
+/// Draws one column.
+fn draw_column(app: &App, canvas: &mut Canvas<'_>, r: Rect, rows: &[Row]) {
+    let theme = app.theme;
     let inside = usize::from(r.width.saturating_sub(2));
     let (keys, examples) = (keys_in(inside) as u16, examples_in(inside) as u16);
-    let all_rows = shown(app, inside);
-    for (y, line) in (r.top()..r.bottom()).zip(all_rows.iter().skip(top)) {
+    for (y, line) in (r.top()..r.bottom()).zip(rows) {
         match line {
             Row::Blank => {}
             Row::Title(t) => {
@@ -224,5 +297,4 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<Posi
             }
         }
     }
-    cursor
 }

@@ -1,14 +1,18 @@
-//! Command palette: fuzzy search over commands, views, columns, saved filters and themes.
+//! Command palette: search over commands, views, columns, saved filters, themes and explanations.
 
 use super::chosen::Chosen;
 use super::saved;
 use super::window::window;
+use crate::explain::{TOPICS, explain};
 use crate::format::Column;
 use crate::model::lang::tr;
+use crate::msg;
+use crate::table::TABLES;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width};
 use crate::tui::command::{COMMANDS, Focus, Section};
 use crate::tui::key;
+use crate::tui::synonyms::synonyms;
 use crate::tui::theme::palette::PALETTES;
 use crate::tui::theme::{Color, Theme};
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
@@ -41,13 +45,10 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<Posi
     let (x, y) = (r.x + 1, r.y.saturating_sub(1));
     canvas.put(x, y, 1, ":", theme.tab);
     if text.is_empty() {
-        let hint = tr("type to search commands, views, columns, saved filters and themes");
+        let hint = tr("type to search commands, views, columns, saved filters, themes, explanations");
         canvas.put(x + 2, y, r.width.saturating_sub(3), hint, theme.band);
     } else {
         canvas.put(x + 2, y, r.width.saturating_sub(3), text, theme.window.patch(theme.strong));
-    }
-    if lines.is_empty() {
-        canvas.put(x + 2, r.y, r.width.saturating_sub(3), tr("no match"), theme.dim);
     }
     let names = lines.iter().map(|f| width(&f.name)).max().unwrap_or(0).clamp(12, 26);
     for (y, (i, f)) in (r.top()..r.bottom()).zip(lines.iter().enumerate().skip(top(*at, r.height))) {
@@ -89,6 +90,10 @@ pub(crate) enum Target {
     Saved(String),
     /// One of [`PALETTES`].
     Theme(usize),
+    /// Explain the topic of this name.
+    Explain(&'static str),
+    /// Filter by the search text.
+    Filter(String),
 }
 
 /// One entry.
@@ -101,6 +106,8 @@ pub(crate) struct Found {
     pub(crate) text: String,
     /// The key of the same command.
     pub(crate) key: String,
+    /// Other words for it.
+    synonyms: &'static [&'static str],
 }
 
 /// Every entry, in the order of the registries.
@@ -111,11 +118,16 @@ fn all(app: &App) -> Vec<Found> {
         if c.applies(Focus::Table) && c.section != Section::Navigate && c.name != "palette" {
             let key = keys.first().map_or(String::new(), |k| key::label(*k, app.glyphs.ascii));
             let (name, text) = (c.name.replace('-', " "), tr(c.help).to_owned());
-            out.push(Found { target: Target::Command(i), name, text, key });
+            out.push(Found { target: Target::Command(i), name, text, key, synonyms: synonyms(c.name) });
         }
     }
-    let bare =
-        |target, name: String, text: &str| Found { target, name, text: text.to_owned(), key: String::new() };
+    let bare = |target, name: String, text: &str| Found {
+        target,
+        name,
+        text: text.to_owned(),
+        key: String::new(),
+        synonyms: &[],
+    };
     for (name, text) in app.options.saved_entries() {
         out.push(bare(Target::Saved(name.clone()), name, &text));
     }
@@ -129,10 +141,50 @@ fn all(app: &App) -> Vec<Found> {
     for (i, p) in PALETTES.iter().enumerate() {
         out.push(bare(Target::Theme(i), format!("theme {}", p.name), tr(&p.help)));
     }
+    for topic in TOPICS {
+        let name = format!("explain {}", topic.name);
+        out.push(Found {
+            synonyms: topic.aliases,
+            ..bare(Target::Explain(topic.name), name, topic.title(app.options.lang))
+        });
+    }
     out
 }
 
-/// Entries that match, best first; every entry without search text.
+/// Quality of a match, the best last.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Match {
+    /// The letters occur in the name and the help, in this order.
+    Letters,
+    /// Every word begins a word of the name, a synonym or a word of the help.
+    Help,
+    /// Every word begins a word of the name or a synonym.
+    Name,
+    /// The search text is the name or a synonym.
+    Exact,
+}
+
+/// Match of whole words: each word searched for begins one of the entry.
+fn word_match(f: &Found, words: &[String]) -> Option<Match> {
+    let begins = |text: &str, word: &str| {
+        let text = text.to_lowercase();
+        text.split([' ', '_', '-', ',', ':', ';']).any(|w| w.starts_with(word))
+    };
+    let named = |word: &String| begins(&f.name, word) || f.synonyms.iter().any(|s| begins(s, word));
+    let all = words.join(" ");
+    let same = |text: &str| text.replace(['_', '-'], " ") == all;
+    // A topic is found by its bare name.
+    let name = f.name.strip_prefix("explain ").unwrap_or(&f.name);
+    if same(name) || f.synonyms.iter().any(|s| same(s)) {
+        Some(Match::Exact)
+    } else if words.iter().all(named) {
+        Some(Match::Name)
+    } else {
+        words.iter().all(|w| named(w) || begins(&f.text, w)).then_some(Match::Help)
+    }
+}
+
+/// Entries that match, best first, and the text as a filter last; every entry without search text.
 pub(crate) fn found(app: &App, letters: &str) -> Vec<Found> {
     let all = all(app);
     if letters.trim().is_empty() {
@@ -142,17 +194,31 @@ pub(crate) fn found(app: &App, letters: &str) -> Vec<Found> {
     let mut matcher = Matcher::new(Config::DEFAULT);
     let mut buffer = Vec::new();
     let mut score = |text: &str| pattern.score(Utf32Str::new(text, &mut buffer), &mut matcher);
-    let mut scored: Vec<(u32, Found)> = all
+    let words: Vec<String> =
+        letters.split([' ', '_', '-']).filter(|w| !w.is_empty()).map(str::to_lowercase).collect();
+    // Letters anywhere in the help match too much beside whole words.
+    let by_word = all.iter().any(|f| word_match(f, &words).is_some());
+    let mut scored: Vec<((Match, u32), Found)> = all
         .into_iter()
         .filter_map(|f| {
+            if let Some(quality) = word_match(&f, &words) {
+                return Some(((quality, 0), f));
+            }
             // A match in the name counts more than one in the help.
             let name = score(&f.name).map(|s| s * 4);
-            let both = score(&format!("{} {}", f.name, f.text));
-            Some((name.max(both)?, f))
+            let both = (!by_word).then(|| score(&format!("{} {}", f.name, f.text))).flatten();
+            Some(((Match::Letters, name.max(both)?), f))
         })
         .collect();
     scored.sort_by_key(|(s, _)| std::cmp::Reverse(*s));
-    scored.into_iter().map(|(_, f)| f).collect()
+    let filter = Found {
+        target: Target::Filter(letters.trim().to_owned()),
+        name: msg!("filter: {}", letters.trim()),
+        text: tr("filter by this text").to_owned(),
+        key: String::new(),
+        synonyms: &[],
+    };
+    scored.into_iter().map(|(_, f)| f).chain([filter]).collect()
 }
 
 /// Runs the selected entry.
@@ -169,6 +235,11 @@ pub(super) fn enter(app: &mut App) -> Chosen {
             }
         }
         Target::Saved(name) => saved::apply(app, name),
+        Target::Filter(text) => app.set_filter(text),
+        Target::Explain(topic) => match explain(topic, app.options.lang, &TABLES) {
+            Ok(text) => app.overlay = Some(Overlay::Explain { text, top: 0 }),
+            Err(why) => app.status_message = Some(why),
+        },
         Target::Theme(i) => {
             let p = &PALETTES[i];
             app.theme = Theme::new(p, app.options.color, p.most == Color::True);
@@ -195,11 +266,44 @@ mod tests {
         assert_eq!(names("thlig")[0], "theme light");
         assert_eq!(names("proces")[0], "processes");
         assert!(names("accept queue").iter().any(|n| n == "ports"), "what it does counts too");
-        assert_eq!(names("zzzzqq"), [""; 0]);
+        assert_eq!(names("zzzzqq"), ["filter: zzzzqq"]);
+        assert_eq!(names("help").last().unwrap(), "filter: help");
+        assert_eq!(names("kill"), ["act", "filter: kill"]);
         let every = names("");
         for name in ["undo", "save view", "show inode", "hide proto", "sort by age_s", "theme mono"] {
             assert!(every.iter().any(|n| n == name), "{name}");
         }
+    }
+
+    #[test]
+    fn synonyms_find_the_command_first() {
+        for (typed, first) in [
+            ("kill", "act"),
+            ("close", "act"),
+            ("csv", "write"),
+            ("export", "write"),
+            ("dns", "names"),
+            ("exit", "quit"),
+            ("q", "quit"),
+            ("q!", "quit"),
+            ("reload", "refresh"),
+            ("docker", "forwards"),
+            ("ulimit", "limits"),
+            ("search", "filter"),
+            ("close-wait", "explain close_wait"),
+            ("time_wait", "explain time_wait"),
+            ("backlog", "explain backlog"),
+        ] {
+            assert_eq!(names(typed)[0], first, "{typed}");
+        }
+    }
+
+    #[test]
+    fn words_rank_before_letters() {
+        let found = names("sort");
+        let at = |name: &str| found.iter().position(|n| n == name);
+        assert!(at("sort by state") < at("reverse"), "the help of reverse names sort");
+        assert!(names("rtt").iter().take(4).all(|n| n.contains("rtt")), "{:?}", names("rtt"));
     }
 
     #[test]
