@@ -31,7 +31,7 @@ fn print(snap: &Snapshot) {
         let rows = View::new(table).arrange(snap).rows;
         let grid = Rows { snap, columns: &columns, rows: &rows };
         let style = &Style::default();
-        let list = Listing { grid: &grid, header: true, style, width: Some(200), color: false };
+        let list = Listing { grid: &grid, header: true, style, width: Some(200), color: false, optional: 0 };
         // NDJSON and CSV are made of the same values as JSON.
         for (format, name) in [(Format::Table, "table"), (Format::Json, "json")] {
             let mut out = Vec::new();

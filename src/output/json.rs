@@ -348,8 +348,11 @@ mod tests {
             let grid = Rows { snap: &snap, columns: &columns, rows: &rows };
             let style = &Style::default();
             let mut out = Vec::new();
-            write_lines(&mut out, &Listing { grid: &grid, header: true, style, width: None, color: false })
-                .unwrap();
+            write_lines(
+                &mut out,
+                &Listing { grid: &grid, header: true, style, width: None, color: false, optional: 0 },
+            )
+            .unwrap();
             let text = String::from_utf8(out).unwrap();
             let keys = Keys::new(&columns);
             for (row, line) in text.lines().enumerate() {
