@@ -60,6 +60,8 @@ mod habits;
 mod holders;
 #[path = "live/hostile_names.rs"]
 mod hostile_names;
+#[path = "live/hostile_rules.rs"]
+mod hostile_rules;
 #[path = "live/limits.rs"]
 mod limits;
 #[path = "live/netns.rs"]
@@ -161,9 +163,11 @@ const CASES: &[Case] = cases! {
         rules_of_iptables_legacy_are_numbered_as_iptables_does
         proxy_has_its_target_and_its_client
     }
-    User chains ["ip", "nft", "socat", "perl", "busybox"] {
+    User chains ["ip", "nft", "iptables-nft", "iptables-legacy", "socat", "perl", "busybox"] {
         rules_with_conditions_state_them
         forwards_in_a_row_lead_from_the_first_client_to_the_last_server
+        rules_of_nft_and_legacy_are_the_same_rows
+        rules_with_clients_are_reachable_and_unevaluated_conditions_are_named
     }
     User packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {
         random_rulesets_send_packets_to_the_target_of_forwards
@@ -193,6 +197,9 @@ const CASES: &[Case] = cases! {
         namespaces_without_a_process_are_read
         namespace_of_visible_and_hidden_processes_is_one
     }
+    Root hostile_rules ["nft", "setpriv", "unshare"] {
+        namespace_of_another_user_delays_no_forwards
+    }
     Root packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {
         kube_proxy_with_2_to_50_endpoints_sends_packets_to_the_target_of_forwards
         many_services_of_kube_proxy_are_all_listed
@@ -204,7 +211,7 @@ const CASES: &[Case] = cases! {
         process_without_its_main_thread_is_owner
         socket_registered_with_an_io_uring_has_an_owner
         socket_in_flight_has_the_reason
-        exchanged_sockets_have_their_owners_within_two_seconds
+        exchanged_sockets_have_their_owners_in_the_next_poll_or_within_two_seconds
     }
     RootHostPids owners [] {
         bpf_owners_under_churn_are_true

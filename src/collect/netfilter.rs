@@ -1,6 +1,7 @@
 //! Firewall rules (`nf_tables`, iptables-legacy) and tracked connections (`ctnetlink`) of one network namespace.
 
 mod attrs;
+mod budget;
 mod conntrack;
 mod cta;
 #[cfg(any(test, fuzzing))]
@@ -8,23 +9,29 @@ pub(crate) mod fuzzing;
 mod iptables_legacy;
 mod nft_ruleset;
 mod nfta;
+mod reader;
 
 use super::netlink::socket::{DumpError, NetlinkSocket};
-use crate::model::{FaultKind, FaultSubject, Sample, nft};
+use crate::model::{FaultKind, FaultSubject, Sample};
 use crate::privilege::{FIREWALL, raise};
+use budget::Budget;
+pub(crate) use reader::Reader;
 use rustix::net::netlink::NETFILTER;
 use std::path::Path;
 
-/// Most tracked connections kept of one namespace.
+/// Most tracked connections kept of the namespace of this process.
 const MAX_FLOWS: usize = 1_000_000;
+/// Most tracked connections kept of another namespace.
+const MAX_OTHER_FLOWS: usize = 100_000;
 
-/// Reads the namespace of the calling thread, which has this number.
-pub(crate) fn read(netns: u16, sample: &mut Sample) {
+/// Reads the namespace of the calling thread, which has this number, inode and name.
+pub(crate) fn read(reader: &mut Reader, (netns, inode, name): (u16, u64, &str), sample: &mut Sample) {
+    let budget = reader.budget(netns, sample);
     let _raised = raise(FIREWALL);
     let mut netfilter = sample.netfilter.take().unwrap_or_default();
     match NetlinkSocket::open(Some(NETFILTER)) {
         Ok(mut socket) => {
-            netfilter.nft.extend(read_nft(&mut socket, netns, sample));
+            netfilter.nft.extend(reader.read(&mut socket, (netns, inode, name), &budget, sample));
             match iptables_legacy::read(netns) {
                 Ok(dump) => {
                     sample.faults.add_many(
@@ -37,7 +44,7 @@ pub(crate) fn read(netns: u16, sample: &mut Sample) {
                 }
                 Err(e) => add_fault(FaultSubject::IptablesRules, &DumpError::Io(e), None, sample),
             }
-            read_flows(&mut socket, netns, sample);
+            read_flows(&mut socket, netns, &budget, sample);
             let addresses = super::netlink::links::addresses(&mut sample.faults);
             sample.addresses.extend(addresses.into_iter().map(|a| (netns, a)));
         }
@@ -46,44 +53,15 @@ pub(crate) fn read(netns: u16, sample: &mut Sample) {
     sample.netfilter = Some(netfilter);
 }
 
-/// The `nf_tables` ruleset; read once more if it changed during the dump.
-fn read_nft(socket: &mut NetlinkSocket, netns: u16, sample: &mut Sample) -> Option<nft::Ruleset> {
-    let mut read = nft_ruleset::read(socket, netns);
-    if read.as_ref().is_ok_and(|d| d.interrupted) {
-        sample.faults.add(FaultKind::Interrupted, FaultSubject::NftRules, "");
-        read = nft_ruleset::read(socket, netns);
-    }
-    match read {
-        Ok(dump) => {
-            if dump.truncated {
-                sample.faults.add(
-                    FaultKind::Failed,
-                    FaultSubject::NftRules,
-                    "a set has too many elements: not all were read",
-                );
-            }
-            sample.faults.add_many(FaultKind::Malformed, FaultSubject::NftRules, "", dump.malformed);
-            Some(dump.ruleset)
-        }
-        Err(e) => {
-            add_fault(FaultSubject::NftRules, &e, None, sample);
-            None
-        }
-    }
-}
-
 /// Tracked connections; from `/proc/net/nf_conntrack` if `ctnetlink` is not available.
-fn read_flows(socket: &mut NetlinkSocket, netns: u16, sample: &mut Sample) {
+fn read_flows(socket: &mut NetlinkSocket, netns: u16, budget: &Budget, sample: &mut Sample) {
     let before = sample.flows.len();
-    let e = match conntrack::read(socket, netns, MAX_FLOWS, &mut sample.flows) {
+    let max = if netns == 0 { MAX_FLOWS } else { MAX_OTHER_FLOWS };
+    let e = match conntrack::read(socket, netns, (max, budget), &mut sample.flows) {
         Ok((malformed, truncated)) => {
             sample.faults.add_many(FaultKind::Malformed, FaultSubject::Conntrack, "", malformed);
             if truncated {
-                sample.faults.add(
-                    FaultKind::Failed,
-                    FaultSubject::Conntrack,
-                    "more than 1,000,000: not all were read",
-                );
+                sample.faults.add(FaultKind::Failed, FaultSubject::Conntrack, "too many: not all were read");
             }
             return;
         }

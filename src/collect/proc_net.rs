@@ -59,6 +59,8 @@ pub struct ProcSource {
     /// The namespace of a captured tree.
     captured: Option<Arc<[Namespace]>>,
     netns: NetnsTable,
+    /// Namespaces of this poll that no process is in.
+    without_process: Vec<String>,
     /// Uptime of the captured tree minus that of this machine, wrapping.
     uptime_offset_ns: u64,
 }
@@ -88,6 +90,7 @@ impl ProcSource {
             info: Arc::new(BackendInfo { backend: Backend::Proc, reason: why }),
             captured: (!live).then(|| Arc::from([here])),
             netns: NetnsTable::new(Netns::Here),
+            without_process: Vec::new(),
             uptime_offset_ns: if live { 0 } else { uptime_offset(root) },
         })
     }
@@ -124,17 +127,28 @@ impl ProcSource {
                         sample.faults.add(FaultKind::Vanished, FaultSubject::Namespaces, "");
                     }
                 }
-                (_, None) => {
-                    let why =
-                        format!("{}: no process in it, requires the netlink backend", entry.namespace.name);
-                    sample.faults.add(FaultKind::Namespace, FaultSubject::Namespaces, why);
-                }
+                (_, None) => self.without_process.push(entry.namespace.name.clone()),
             }
         }
         sample.namespaces = self.netns.publish();
         if sample.wants.reads(Reads::NAT) {
             sample.netns_by_pid = self.netns.netns_by_pid();
         }
+    }
+
+    /// Reports the namespaces without a process, whose tables `/proc` does not show: those known, and those that only descriptors of
+    /// this sample keep.
+    fn report_without_process(&mut self, sample: &mut Sample) {
+        if self.captured.is_none() && self.netns.reads_others() {
+            let held = self.procs.held_netns(sample);
+            let new = self.netns.add_held(held, sample.at.boot_ns, &mut sample.faults);
+            let names = new.into_iter().filter_map(|n| Some(self.netns.get(n)?.namespace.name.clone()));
+            self.without_process.extend(names);
+        }
+        let names = std::mem::take(&mut self.without_process);
+        let why = format!("{}: no process in it, requires the netlink backend", names.join(", "));
+        let n = u32::try_from(names.len()).unwrap_or(u32::MAX);
+        sample.faults.add_many(FaultKind::Namespace, FaultSubject::Namespaces, why, n);
     }
 }
 
@@ -326,6 +340,7 @@ impl Source for ProcSource {
         self.procs.prepare(&sample);
         self.read_namespaces(&mut sample);
         self.procs.read(&mut sample);
+        self.report_without_process(&mut sample);
         sample.duration_us = stamp().boot_ns.saturating_sub(began.boot_ns) / 1000;
         Ok(sample)
     }

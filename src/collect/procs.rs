@@ -37,11 +37,13 @@
 //! | `take_startup_read`: the bpf read made while loading | new, denied | current | once |
 //! | `rescan_changed_fds`: the closed sockets' numbers and those above the highest | changed; current with closed sockets | current, or unchanged if the count does not match | processes of ≥ 64 sockets, a quarter of them closed, 3 attempts |
 //! | `scan_changed`: all descriptors, by bpf if that is cheaper | new, changed | current, denied | number of such processes |
+//! | `check_shown`: owners of the sample's sockets, if these are few: each known descriptor, and names | current | current | 2,000 sockets, 50 ms each |
 //! | `resolve_unowned`: processes that changed since the previous poll, then all | inode unowned | owned, unresolved, deferred | if a search of all took over 20 ms: a tenth of the time |
 //! | `round_robin_scan`: the least recently scanned | current | current | 2 s, within 10 to 100 ms per poll |
 //!
 //! The round robin finds what leaves the count as it was: `dup2` over a descriptor, an exchange of sockets by `SCM_RIGHTS`, exec and
-//! a change of name. Such an owner is at most 2 s old, or one interval if that is longer: each poll scans its share of all
+//! a change of name. For the sockets of a sample with at most 2,000, which is what a filtered list prints, `check_shown` finds it
+//! in the next poll. Another such owner is at most 2 s old, or one interval if that is longer: each poll scans its share of all
 //! descriptors, or reads all by bpf where that is cheaper. Above 60,000 descriptors a second's share by walk exceeds the 100 ms of
 //! a poll, and takes longer accordingly; a process with more than one poll has time for has a budget of its own and holds up no
 //! other. `kinds_at_ns` of each process is the time of its scan. Whenever a scan finds a socket in a
@@ -74,6 +76,7 @@ use no_bpf as bpf;
 mod privileges;
 mod proc_dir;
 mod scan_schedule;
+mod shown_owners;
 mod socket_refs;
 mod system;
 mod table;
@@ -206,6 +209,7 @@ impl Procs {
         let at_startup = bpf.take_startup_read(table, sample);
         scanner.rescan_changed_fds(table, sample);
         scanner.scan_changed(table, bpf, sample);
+        scanner.check_shown(table, bpf, sample);
         scanner.resolve_unowned(table, bpf, sample);
         if !at_startup {
             scanner.round_robin_scan(table, bpf, sample);

@@ -51,6 +51,7 @@ pub struct NetlinkSource {
     host: Arc<str>,
     info: Arc<BackendInfo>,
     netns: NetnsTable,
+    netfilter: super::netfilter::Reader,
     /// Number of the network namespace that is being read, and its interfaces.
     netns_number: u16,
     interfaces: BTreeMap<u32, String>,
@@ -85,6 +86,7 @@ impl NetlinkSource {
             host: host(),
             info: Arc::new(BackendInfo { backend: Backend::Netlink, reason }),
             netns: NetnsTable::new(Netns::Here),
+            netfilter: super::netfilter::Reader::default(),
             netns_number: 0,
             interfaces: BTreeMap::new(),
             last_sockets: 0,
@@ -135,7 +137,11 @@ impl NetlinkSource {
             s.id.netns = number;
         }
         if sample.wants.reads(Reads::NAT) {
-            super::netfilter::read(number, sample);
+            let (inode, name) = self
+                .netns
+                .get(number)
+                .map_or((0, String::new()), |n| (n.namespace.inode, n.namespace.name.clone()));
+            super::netfilter::read(&mut self.netfilter, (number, inode, &name), sample);
         }
         if sample.wants.reads(Reads::LIMITS) {
             let net = super::counters::Reader::new(Path::new("/proc")).net(number);

@@ -184,3 +184,78 @@ pub(crate) fn forwards_in_a_row_lead_from_the_first_client_to_the_last_server() 
     drop((clients, proxy, inner, here, once, web));
     Ok(())
 }
+
+/// Filters find each port of a range; what is not evaluated is named with its rule; a rule with clients is not reported as
+/// unreachable, whatever comes before it and whether its target still listens.
+pub(crate) fn rules_with_clients_are_reachable_and_unevaluated_conditions_are_named() -> Result<(), String> {
+    const COLUMNS: &str = "host,target,clients,listens,finding,how,conditions";
+    sh(HOSTS)?;
+    sh("nft 'table ip nat { chain pre { type nat hook prerouting priority -100;
+            tcp dport 1100 dnat to 172.30.0.2:80
+            tcp dport 1200 dnat to 172.30.0.2:81
+            tcp dport 5001-5003 dnat to 172.30.0.2
+            meta cgroup 7 tcp dport 1300 dnat to 172.30.0.2:80
+        }; }'
+        iptables-nft -t nat -N U; iptables-nft -t nat -A U -p tcp --dport 1500 -m u32 --u32 '4&0xffff=1' -j DNAT --to-destination 172.30.0.2:80
+        iptables-nft -t nat -A PREROUTING -j U")?;
+    // Accepts one client and stops listening.
+    let _web = inside("sv", &["socat", "-u", "TCP-LISTEN:80", "OPEN:/dev/null"]);
+    until("the server", || rows(&["list", "ns:sv", "lport:80"]).ok().filter(|r| r.len() == 1))?;
+    let _client = client("203.0.113.1", 1100);
+    let first = |all: &[serde_json::Value], host: &str, target: &str| {
+        all.iter().find(|r| r["host"] == host && r["target"] == target).cloned()
+    };
+    let web = || {
+        let all = rows(&["forwards", "-c", COLUMNS]).ok()?;
+        first(&all, "0.0.0.0:1100", "172.30.0.2:80").filter(|r| r["clients"] == 1)
+    };
+    let row = until("its client", || web().filter(|r| r["listens"] == false))?;
+    check(row["finding"].is_null(), || row.to_string())?;
+    sh("nft insert rule ip nat pre tcp dport 1100 dnat to 172.30.0.9:80")?;
+    let row = web().ok_or("the connection continues")?;
+    let later =
+        row["finding"].is_null() && row["how"].as_str().is_some_and(|h| h.contains("ip nat pre handle"));
+    check(later, || row.to_string())?;
+    let all = rows(&["forwards", "-c", COLUMNS])?;
+    let row = first(&all, "0.0.0.0:1200", "172.30.0.2:81").ok_or("1200")?;
+    check(row["finding"] == "no-listener", || format!("without a client: {row}"))?;
+    for (host, condition, rule) in
+        [("0.0.0.0:1300", "cgroup", "ip nat pre handle"), ("0.0.0.0:1500", "u32", "ip nat U handle")]
+    {
+        let row = first(&all, host, "172.30.0.2:80").ok_or(host)?;
+        let has = |column: &str, text: &str| row[column].as_str().is_some_and(|v| v.contains(text));
+        let named = has("how", rule) && has("how", condition) && has("conditions", condition);
+        check(named && row["finding"] != "shadowed", || row.to_string())?;
+    }
+    for (port, count) in [(5001, 1), (5002, 1), (5003, 1), (5000, 0), (5004, 0)] {
+        let found = rows(&["forwards", &format!("host_port:{port}"), "-c", COLUMNS])?;
+        check(found.len() == count, || format!("{port}: {found:?}"))?;
+    }
+    Ok(())
+}
+
+/// The same rules, loaded by either program of iptables, are the same rows.
+pub(crate) fn rules_of_nft_and_legacy_are_the_same_rows() -> Result<(), String> {
+    let cases = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/derive/nat_rules/tests/cases");
+    let files: Vec<String> = ["min2.leg", "f9.leg", "f9.ipt", "f11.ipt", "g2.ipt"]
+        .iter()
+        .map(|f| cases.join(f).display().to_string())
+        .collect();
+    for file in files {
+        let mut both = Vec::new();
+        for program in ["iptables-nft", "iptables-legacy"] {
+            sh(
+                "nft flush ruleset; if grep -q nat /proc/net/ip_tables_names; then iptables-legacy -w 5 -t nat -F; fi",
+            )?;
+            sh(&format!("{program}-restore < {file}")).map_err(|e| format!("{program}: {e}"))?;
+            let all =
+                rows(&["forwards", "-c", "proto,host,by,target,iface,hook,finding,conditions,packets"])?;
+            let mut all: Vec<String> = all.iter().map(ToString::to_string).collect();
+            all.sort_unstable();
+            check(!all.is_empty(), || format!("{program} {file}"))?;
+            both.push(all);
+        }
+        check(both[0] == both[1], || format!("{file}: {both:#?}"))?;
+    }
+    Ok(())
+}

@@ -267,8 +267,10 @@ pub(crate) fn peer_process_of_one_way_and_self_connected_sockets_is_known() -> R
 
 /// Namespaces that no `ns/net` of a process and no `ip netns` leads to: kept by a socket, a descriptor, a thread, a bind mount.
 pub(crate) fn namespaces_without_a_process_are_read() -> Result<(), String> {
+    use sockscope::collect::{Choice, Engines, open};
+    use sockscope::model::{FaultKind, Netns, State, Wants};
     let script = "\
-import ctypes, os, socket, threading, time
+import ctypes, fcntl, os, socket, struct, threading, time
 l = ctypes.CDLL(None); home = os.open('/proc/self/ns/net', 0); L = []
 def new(port):
     assert l.unshare(0x40000000) == 0
@@ -279,14 +281,24 @@ threading.Thread(target=w, daemon=True).start()
 while len(L) < 2: time.sleep(.01)
 new(41142); open('/run/my ns', 'w').close()
 assert l.mount(b'/proc/%d/ns/net' % os.getpid(), b'/run/my ns', None, 4096, None) == 0
-new(41143); k = os.open('/proc/self/ns/net', 0); l.setns(home, 0x40000000)
+new(41143); k = os.open('/proc/self/ns/net', 0)
+c = socket.socket(); fcntl.ioctl(c, 0x8914, struct.pack('16sh', b'lo', 0x41))
+c.connect(('127.77.7.7', 41143)); a, _ = L[-1].accept(); a.close(); c.close()
+l.setns(home, 0x40000000)
 open('/run/ready', 'w'); time.sleep(999)";
     // Mounted where this test sees it.
     let p = background(&["python3", "-c", script])?;
     until("the listeners", || std::path::Path::new("/run/ready").exists().then_some(()))?;
     let pid = p.0.id();
     for by in ["walk", "bpf", "auto"] {
-        let rows = rows(&["list", "local:127.77.7.7", "-c", "local_port,owners,netns", "--owners", by])?;
+        let rows = rows(&[
+            "list",
+            "local:127.77.7.7 state:listen",
+            "-c",
+            "local_port,owners,netns",
+            "--owners",
+            by,
+        ])?;
         let mut got: Vec<(u64, u64, String)> = rows
             .iter()
             .map(|r| {
@@ -307,11 +319,21 @@ open('/run/ready', 'w'); time.sleep(999)";
         check(name(2) == "my ns", || format!("{by}: {got:?}"))?;
         check(name(3).starts_with(&format!("python3 {pid} fd ")), || format!("{by}: {got:?}"))?;
     }
+    let closing = rows(&["list", "local:127.77.7.7:41143 state:time-wait", "-c", "netns,owner"])?;
+    check(closing.len() == 1, || format!("a closing socket: {closing:?}"))?;
+    // `/proc` shows no tables of them: named as not entered.
+    let mut source = open(Choice::Proc, None, Netns::All, None, Engines::Off).map_err(|e| e.to_string())?;
+    let s = source.sample(&Wants::default()).map_err(|e| e.to_string())?;
+    let named = s.faults.iter().any(|f| {
+        f.kind == FaultKind::Namespace && f.detail.contains(&format!("python3 {pid} socket")) && f.count >= 2
+    });
+    check(named, || format!("{:?}", s.faults))?;
     // The namespace is not kept by reading it.
-    let mut source = super::owners::source_of(sockscope::model::Netns::All)?;
+    let mut source = super::owners::source_of(Netns::All)?;
     let ports = |source: &mut dyn sockscope::collect::Source| -> Option<Vec<u16>> {
         let s = super::owners::read(source).ok()?;
-        Some(s.sockets.iter().map(|s| s.local.port).filter(|p| (41140..41144).contains(p)).collect())
+        let listeners = s.sockets.iter().filter(|s| s.state == State::Listen);
+        Some(listeners.map(|s| s.local.port).filter(|p| (41140..41144).contains(p)).collect())
     };
     check(ports(source.as_mut()).is_some_and(|p| p.len() == 4), || "the first poll".to_owned())?;
     check(ports(source.as_mut()).is_some_and(|p| p.len() == 4), || "the second poll".to_owned())?;

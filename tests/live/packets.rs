@@ -33,8 +33,11 @@ fn number(variable: &str, default: u64) -> u64 {
 fn clear() -> Result<(), String> {
     sh("nft flush ruleset
         for p in ip ip6; do
-            for t in raw mangle nat; do
+            for t in raw mangle nat filter; do
                 if grep -q $t /proc/net/${p}_tables_names; then
+                    if [ $t = filter ]; then
+                        for c in INPUT FORWARD OUTPUT; do ${p}tables-legacy -w 5 -P $c ACCEPT; done
+                    fi
                     ${p}tables-legacy -w 5 -t $t -F; ${p}tables-legacy -w 5 -t $t -X
                 fi
             done

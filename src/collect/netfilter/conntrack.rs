@@ -1,6 +1,7 @@
 //! Tracked connections: a dump of `ctnetlink`, or `/proc/net/nf_conntrack` without the privilege for it.
 
 use super::attrs::{addr, iter, message, nested, number};
+use super::budget::Budget;
 #[allow(clippy::wildcard_imports, reason = "constants of the kernel headers, all prefixed")]
 use super::cta::*;
 use crate::collect::netlink::socket::{DumpError, Malformed, NetlinkSocket};
@@ -8,25 +9,26 @@ use crate::collect::netlink::wire::Request;
 use crate::model::{Addr, Endpoint, Flow, Proto};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// Appends tracked connections of protocols with ports, at most `max`; the number of malformed messages, and whether there
+/// Appends tracked connections of protocols with ports, at most `max`; the number of malformed messages, and true if there
 /// were more.
 pub(super) fn read(
     socket: &mut NetlinkSocket,
     netns: u16,
-    max: usize,
+    (max, budget): (usize, &Budget),
     out: &mut Vec<Flow>,
 ) -> Result<(u32, bool), DumpError> {
     let begin = out.len();
-    let mut truncated = false;
-    let done = socket.dump(&Request::netfilter(NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET, 0), |message| {
-        if out.len() - begin >= max {
-            truncated = true;
-        } else if let Some(flow) = decode(message, netns)? {
+    let request = Request::netfilter(NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET, 0);
+    let more = |messages: u32| (messages as usize) < max && !budget.is_out_of_time();
+    let done = socket.dump_while(&request, more, |message| {
+        if let Some(flow) = decode(message, netns)?
+            && out.len() - begin < max
+        {
             out.push(flow);
         }
         Ok(())
     })?;
-    Ok((done.malformed, truncated))
+    Ok((done.malformed, done.truncated))
 }
 
 /// One message; `None` for a protocol without ports.

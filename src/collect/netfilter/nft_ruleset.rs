@@ -5,6 +5,7 @@
 //! expressions of xtables.
 
 use super::attrs::{be32, bytes, iter, message, nested, number, string};
+use super::budget::Budget;
 #[allow(clippy::wildcard_imports, reason = "constants of the kernel headers, all prefixed")]
 use super::nfta::*;
 use crate::collect::netlink::socket::{DumpError, DumpStats, Malformed, NetlinkSocket};
@@ -12,9 +13,14 @@ use crate::collect::netlink::wire::Request;
 use crate::model::nft::{Chain, Data, Element, Expr, Hook, Rule, Ruleset, Set, Table};
 use crate::model::{Attrs, text};
 use rustc_hash::{FxHashMap, FxHashSet};
+use rustix::net::netlink::NETFILTER;
 
 /// Most elements read of one set.
 const MAX_ELEMENTS: usize = 10_000;
+/// Sets from which their elements are read in parallel: the kernel searches the list of sets for each.
+const PARALLEL_SETS: usize = 512;
+/// Most threads that read elements.
+const MAX_THREADS: usize = 4;
 
 /// Family and name of a table.
 type TableKey = (u8, Box<str>);
@@ -29,32 +35,48 @@ pub(super) struct Dump {
     pub(super) interrupted: bool,
     /// A set has more than [`MAX_ELEMENTS`].
     pub(super) truncated: bool,
+    /// The budget was spent before everything was read.
+    pub(super) late: bool,
 }
 
 impl Dump {
     fn count(&mut self, stats: DumpStats) {
         self.malformed += stats.malformed;
         self.interrupted |= stats.interrupted;
+        self.late |= stats.truncated;
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.malformed += other.malformed;
+        self.interrupted |= other.interrupted;
+        self.truncated |= other.truncated;
+        self.late |= other.late;
     }
 }
 
 /// Reads the ruleset of the namespace that the socket is in.
-pub(super) fn read(socket: &mut NetlinkSocket, netns: u16) -> Result<Dump, DumpError> {
+pub(super) fn read(socket: &mut NetlinkSocket, netns: u16, budget: &Budget) -> Result<Dump, DumpError> {
+    let goes_on = |_| !budget.is_spent();
     let request = |message| Request::netfilter(NFNL_SUBSYS_NFTABLES, message, 0);
     let mut dump = Dump { ruleset: Ruleset { netns, tables: Vec::new() }, ..Dump::default() };
     let mut tables = Tables::default();
-    let done = socket.dump(&request(NFT_MSG_GETCHAIN), |m| {
+    let done = socket.dump_while(&request(NFT_MSG_GETCHAIN), goes_on, |m| {
+        budget.charge();
         let (key, chain) = decode_chain(m)?;
         let name = chain.name.clone();
         *tables.chain(key, &name) = chain;
         Ok(())
     })?;
     dump.count(done);
+    if dump.late {
+        return Ok(dump);
+    }
     tables.retain_relevant();
     if tables.list.is_empty() {
         return Ok(dump);
     }
-    let done = socket.dump(&request(NFT_MSG_GETTABLE), |m| {
+    let done = socket.dump_while(&request(NFT_MSG_GETTABLE), goes_on, |m| {
+        budget.charge();
         let (family, attrs) = message(m)?;
         let key = (family, string(&attrs, NFTA_TABLE_NAME).ok_or(Malformed)?);
         if let Some(table) = tables.get_mut(&key) {
@@ -63,7 +85,8 @@ pub(super) fn read(socket: &mut NetlinkSocket, netns: u16) -> Result<Dump, DumpE
         Ok(())
     })?;
     dump.count(done);
-    let done = socket.dump(&request(NFT_MSG_GETRULE), |m| {
+    let done = socket.dump_while(&request(NFT_MSG_GETRULE), goes_on, |m| {
+        budget.charge();
         let (family, attrs) = message(m)?;
         let key = (family, string(&attrs, NFTA_RULE_TABLE).ok_or(Malformed)?);
         if tables.index.contains_key(&key) {
@@ -73,7 +96,8 @@ pub(super) fn read(socket: &mut NetlinkSocket, netns: u16) -> Result<Dump, DumpE
         Ok(())
     })?;
     dump.count(done);
-    let done = socket.dump(&request(NFT_MSG_GETSET), |m| {
+    let done = socket.dump_while(&request(NFT_MSG_GETSET), goes_on, |m| {
+        budget.charge();
         let (family, attrs) = message(m)?;
         let key = (family, string(&attrs, NFTA_SET_TABLE).ok_or(Malformed)?);
         if let Some(table) = tables.get_mut(&key) {
@@ -83,30 +107,82 @@ pub(super) fn read(socket: &mut NetlinkSocket, netns: u16) -> Result<Dump, DumpE
     })?;
     dump.count(done);
     for table in &mut tables.list {
-        read_elements(socket, table, &mut dump)?;
+        if !dump.late {
+            read_elements(socket, table, budget, &mut dump)?;
+        }
     }
     dump.ruleset.tables = tables.list;
     Ok(dump)
 }
 
 /// Reads the elements of the sets that rules of the table look up.
-fn read_elements(socket: &mut NetlinkSocket, table: &mut Table, dump: &mut Dump) -> Result<(), DumpError> {
+fn read_elements(
+    socket: &mut NetlinkSocket,
+    table: &mut Table,
+    budget: &Budget,
+    dump: &mut Dump,
+) -> Result<(), DumpError> {
     let looked_up = looked_up_sets(table);
-    for set in table.sets.iter_mut().filter(|s| looked_up.contains(&s.name)) {
-        let mut request = Request::netfilter(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETSETELEM, table.family);
-        request.text_attribute(NFTA_SET_ELEM_LIST_TABLE, &table.name);
-        request.text_attribute(NFTA_SET_ELEM_LIST_SET, &set.name);
-        let done = socket.dump(&request, |m| {
-            let (_, attrs) = message(m)?;
-            for (_, element) in iter(attrs.get(NFTA_SET_ELEM_LIST_ELEMENTS).unwrap_or(&[])) {
-                if set.elements.len() < MAX_ELEMENTS {
-                    set.elements.push(decode_element(element));
-                } else {
-                    dump.truncated = true;
-                }
+    let (family, name) = (table.family, &*table.name);
+    let mut sets: Vec<&mut Set> = table.sets.iter_mut().filter(|s| looked_up.contains(&s.name)).collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+    if sets.len() < PARALLEL_SETS || threads == 1 {
+        dump.merge(&read_sets(socket, (family, name), &mut sets, budget)?);
+        return Ok(());
+    }
+    // A thread is in the namespace of the one that starts it.
+    let part = sets.len().div_ceil(threads);
+    let parts = std::thread::scope(|scope| {
+        let read = |sets| {
+            move || {
+                let mut socket = NetlinkSocket::open(Some(NETFILTER))?;
+                read_sets(&mut socket, (family, name), sets, budget)
             }
-            Ok(())
-        });
+        };
+        let start = |sets| std::thread::Builder::new().name("sets".into()).spawn_scoped(scope, read(sets));
+        let threads: Vec<_> = sets.chunks_mut(part).map(start).collect();
+        let join = |t: std::io::Result<std::thread::ScopedJoinHandle<'_, Result<Dump, DumpError>>>| {
+            t?.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        threads.into_iter().map(join).collect::<Result<Vec<Dump>, DumpError>>()
+    })?;
+    for part in &parts {
+        dump.merge(part);
+    }
+    Ok(())
+}
+
+/// Reads the elements of these sets of a table.
+fn read_sets(
+    socket: &mut NetlinkSocket,
+    (family, table): (u8, &str),
+    sets: &mut [&mut Set],
+    budget: &Budget,
+) -> Result<Dump, DumpError> {
+    let mut dump = Dump::default();
+    for set in sets {
+        if budget.is_spent() {
+            dump.late = true;
+            break;
+        }
+        let mut request = Request::netfilter(NFNL_SUBSYS_NFTABLES, NFT_MSG_GETSETELEM, family);
+        request.text_attribute(NFTA_SET_ELEM_LIST_TABLE, table);
+        request.text_attribute(NFTA_SET_ELEM_LIST_SET, &set.name);
+        let done = socket.dump_while(
+            &request,
+            |_| !budget.is_spent(),
+            |m| {
+                let (_, attrs) = message(m)?;
+                for (_, element) in iter(attrs.get(NFTA_SET_ELEM_LIST_ELEMENTS).unwrap_or(&[])) {
+                    if set.elements.len() < MAX_ELEMENTS && budget.charge() {
+                        set.elements.push(decode_element(element));
+                    } else {
+                        dump.truncated = true;
+                    }
+                }
+                Ok(())
+            },
+        );
         match done {
             Ok(done) => dump.count(done),
             // Deleted since the list of sets was read.
@@ -114,7 +190,7 @@ fn read_elements(socket: &mut NetlinkSocket, table: &mut Table, dump: &mut Dump)
             Err(e) => return Err(e),
         }
     }
-    Ok(())
+    Ok(dump)
 }
 
 /// Names of the sets that rules of a table look up.

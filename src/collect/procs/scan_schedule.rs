@@ -48,6 +48,10 @@ impl ScanBudget {
         self.0 > 0 && cost <= self.0
     }
 
+    const fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
+
     const fn spend(&mut self, took: u64) {
         self.0 = self.0.saturating_sub(took);
     }
@@ -126,7 +130,13 @@ impl FdScanner {
     }
 
     /// Scans these processes, by bpf if that is cheaper, and then the ones that a socket has moved away from.
-    fn scan_all(&mut self, table: &mut ProcessTable, bpf: &mut BpfOwners, pids: &[u32], sample: &mut Sample) {
+    pub(super) fn scan_all(
+        &mut self,
+        table: &mut ProcessTable,
+        bpf: &mut BpfOwners,
+        pids: &[u32],
+        sample: &mut Sample,
+    ) {
         let left: Vec<u32>;
         let mut pids = pids;
         if bpf.read_all(table, pids, sample) {
@@ -296,18 +306,26 @@ impl FdScanner {
         let mut order: Vec<(u64, u32, u64)> =
             stale.map(|(pid, e)| (e.scanned_ns, *pid, scan_cost(e))).collect();
         order.sort_unstable();
-        let any_large = |amount: u64| order.iter().any(|(.., cost)| *cost > amount / 2);
-        let amount = self.round_robin.begin_poll(all, interval, any_large);
+        // More than half of what a poll may take at most.
+        let is_too_large = |cost: u64| cost > ROUND_ROBIN_MAX_NS / 2;
+        let any_large = |_: u64| order.iter().any(|(.., cost)| is_too_large(*cost));
+        self.round_robin.begin_poll(all, interval, any_large);
+        let poll_began = stamp().boot_ns;
         for (_, pid, cost) in order {
-            let is_large = cost > amount / 2;
+            let is_large = is_too_large(cost);
             let budget = |r: &mut RoundRobin| {
                 if is_large { std::mem::take(&mut r.large) } else { std::mem::take(&mut r.small) }
             };
             let mut left = budget(&mut self.round_robin);
             let began = stamp().boot_ns;
-            if left.allows(cost) {
+            // The last of a poll may exceed its share, or the others would not be done in time.
+            let in_time = began.saturating_sub(poll_began) < ROUND_ROBIN_MAX_NS && !left.is_empty();
+            let allowed = if is_large { left.allows(cost) } else { in_time };
+            if allowed {
                 self.scan_one(table, pid, sample);
-                left.spend(stamp().boot_ns.saturating_sub(began));
+                let took = stamp().boot_ns.saturating_sub(began);
+                // A busy machine takes longer than estimated.
+                left.spend(if is_large { took } else { took.min(cost) });
             }
             *(if is_large { &mut self.round_robin.large } else { &mut self.round_robin.small }) = left;
         }

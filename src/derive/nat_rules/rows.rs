@@ -13,8 +13,6 @@ use crate::model::nft::{NF_INET_PRE_ROUTING, NFPROTO_IPV6};
 use crate::model::{Addr, Endpoint, ForwardKind, Hooks, Proto, Sample};
 use rustc_hash::FxHashMap;
 
-/// Most rows of a namespace.
-const MAX_ROWS: usize = 100_000;
 /// Most destinations or ports of a rule that are rows of their own; above, they are a condition.
 const MAX_CELLS: usize = 256;
 /// Most protocols of a rule that are rows of their own.
@@ -48,6 +46,8 @@ pub(super) struct Rows {
     local: Option<[Intervals; 2]>,
     all: Vec<Option<Row>>,
     index: FxHashMap<RowKey, Vec<usize>>,
+    /// Most rows.
+    max: usize,
     complete: bool,
 }
 
@@ -85,14 +85,14 @@ fn cells(values: &Intervals, all: &Intervals, is_addr: bool, v6: bool) -> Cells 
 }
 
 impl Rows {
-    pub(super) fn new(netns: u16, sample: &Sample) -> Self {
+    pub(super) fn new(netns: u16, sample: &Sample, max: usize) -> Self {
         let own = || sample.addresses.iter().filter(|(n, _)| *n == netns).map(|(_, a)| a);
         let family = |v6: bool, loopback: Span| {
             let of_family = own().filter(|a| a.is_v4() != v6).map(text::address_value).map(|a| (a, a));
             Intervals::union_of(of_family.chain([loopback]).collect())
         };
         let local = own().next().map(|_| [family(false, (0x7f00_0000, 0x7fff_ffff)), family(true, (1, 1))]);
-        Self { netns, local, all: Vec::new(), index: FxHashMap::default(), complete: true }
+        Self { netns, local, all: Vec::new(), index: FxHashMap::default(), max, complete: true }
     }
 
     /// The rows, and false if there are more.
@@ -140,7 +140,7 @@ impl Rows {
             for proto in protocols(packets) {
                 for d in &dests.spans {
                     for p in &ports.spans {
-                        if self.all.len() >= MAX_ROWS {
+                        if self.all.len() >= self.max {
                             self.complete = false;
                             return;
                         }

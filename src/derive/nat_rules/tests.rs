@@ -246,6 +246,78 @@ fn lookups_in_a_large_set_cost_one_step_each() {
     );
 }
 
+/// The kernel calls the chain that was registered last, and does not report which that was.
+#[test]
+fn order_of_equal_priority_across_tables_is_unknown() {
+    let to = |n: u8| [Expr::Immediate { dreg: Some(1), data: Some(value(&[10, 0, 0, n])) }, dnat(1)];
+    let saddr = Expr::Payload { dreg: Some(1), base: Some(1), offset: Some(12), len: Some(4), sreg: None };
+    let one = Expr::Cmp { sreg: Some(1), op: Some(0), data: Some(value(&[192, 0, 2, 1])) };
+    let mut all = ruleset(vec![base(vec![Rule { handle: 1, expressions: to(1).into() }])], Vec::new());
+    let narrow = Rule { handle: 2, expressions: [saddr, one].into_iter().chain(to(2)).collect() };
+    let mut tied = ruleset(vec![base(vec![narrow])], Vec::new());
+    tied.nft[0].tables[0].name = "u".into();
+    all.nft[0].tables.append(&mut tied.nft[0].tables);
+    let mut found: Vec<String> = rules(all.clone()).iter().map(line).collect();
+    found.sort_unstable();
+    let (first, second) = ("ip t p handle 1 has the same priority", "ip u p handle 2 has the same priority");
+    let want = [
+        format!("any any:* dnat 10.0.0.1:* [source 192.0.2.1; order unknown: {second}]"),
+        "any any:* dnat 10.0.0.1:* [source not 192.0.2.1]".to_owned(),
+        format!("any any:* dnat 10.0.0.2:* [source 192.0.2.1; order unknown: {first}]"),
+    ];
+    assert_eq!(found, want);
+    // Within a table it is that of creation: the later chain comes first.
+    let mut later = all.nft[0].tables.pop().unwrap().chains;
+    later[0].name = "q".into();
+    all.nft[0].tables[0].chains.append(&mut later);
+    let mut found: Vec<String> = rules(all).iter().map(line).collect();
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        ["any any:* dnat 10.0.0.1:* [source not 192.0.2.1]", "any any:* dnat 10.0.0.2:* [source 192.0.2.1]"]
+    );
+}
+
+/// Every user can create a namespace: its rules neither cost more than a share nor hide the rules of others.
+#[test]
+fn other_namespaces_have_limits_of_their_own() {
+    let keys = |i: u16| Element {
+        key: [i.to_be_bytes(), [0; 2], i.to_be_bytes(), [0; 2]].concat().into(),
+        ..Element::default()
+    };
+    let big =
+        Set { name: "s".into(), key_len: 8, elements: (1..=4000).map(keys).collect(), ..Set::default() };
+    let rule = |handle: u64| {
+        let saddr =
+            Expr::Payload { dreg: Some(8), base: Some(1), offset: Some(12), len: Some(4), sreg: None };
+        let port = Expr::Payload { dreg: Some(9), base: Some(2), offset: Some(2), len: Some(2), sreg: None };
+        let lookup = Expr::Lookup { set: Some("s".into()), sreg: Some(8), dreg: None, flags: None };
+        let to = value(&[10, 0, (handle >> 8) as u8, handle as u8]);
+        Rule {
+            handle,
+            expressions: vec![
+                saddr,
+                port,
+                lookup,
+                Expr::Immediate { dreg: Some(1), data: Some(to) },
+                dnat(1),
+            ],
+        }
+    };
+    let mut all = ruleset(vec![base(vec![rule(1)])], vec![big.clone()]);
+    for netns in 1..=4 {
+        let other = ruleset(vec![base((0..1000).map(rule).collect())], vec![big.clone()]);
+        all.nft.extend(other.nft.into_iter().map(|r| Ruleset { netns, ..r }));
+    }
+    let sample = sample(all);
+    let (rules, faults) = evaluate(&sample, sample.netfilter.as_ref().unwrap());
+    let of = |netns: u16| rules.iter().filter(|r| r.netns == netns).count();
+    assert_eq!(of(0), 4000, "all of its own");
+    assert!((1..=4).all(|n| of(n) <= OTHER_ROWS), "each");
+    assert!(rules.len() <= 4000 + ALL_ROWS, "{}", rules.len());
+    assert!(faults.iter().any(|f| f.detail.contains("not all were evaluated")));
+}
+
 #[test]
 fn chain_that_jumps_to_itself_terminates() {
     let jump = |to: &str| Expr::Immediate {

@@ -20,10 +20,15 @@ use crate::model::nft::{NFPROTO_IPV4, NFPROTO_IPV6};
 use crate::model::xtables::{Entry, XT_STANDARD_TARGET};
 use rustc_hash::FxHashMap;
 
-/// Most rules evaluated for one hook and family, counting a chain each time it is jumped to.
-const MAX_STEPS: u64 = 2_000_000;
-/// Most boxes handled for one hook and family.
-const MAX_WORK: u64 = 8_000_000;
+/// Work that is left for the evaluation.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::derive) struct Limits {
+    /// Rules, counting a chain each time it is jumped to.
+    pub(in crate::derive) steps: u64,
+    /// Boxes handled.
+    pub(in crate::derive) work: u64,
+}
+
 /// Most nested jumps (`NFT_JUMP_STACK_SIZE`).
 const MAX_DEPTH: usize = 16;
 
@@ -94,12 +99,14 @@ impl Entrance {
     }
 }
 
-/// Walks the chains of one hook and reports each verdict. False if a budget was used up: verdicts are missing.
+/// Walks the chains of one hook and reports each verdict, within limits that are reduced by the work done. False if they
+/// were used up: verdicts are missing.
 pub(in crate::derive) fn walk<'a>(
     program: &Program<'a>,
     interfaces: &Interfaces,
     fields: &mut Fields,
     entrance: Entrance,
+    limits: &mut Limits,
     report: &mut dyn FnMut(&Outcome<'_>, &Fields),
 ) -> bool {
     fields.reset();
@@ -118,6 +125,7 @@ pub(in crate::derive) fn walk<'a>(
         open: Vec::new(),
         destinations: FxHashMap::default(),
         report,
+        limits: *limits,
         steps: 0,
         work: 0,
     };
@@ -127,6 +135,8 @@ pub(in crate::derive) fn walk<'a>(
             tied => walk.call_tied(tied),
         }
     }
+    limits.steps = limits.steps.saturating_sub(walk.steps);
+    limits.work = limits.work.saturating_sub(walk.work);
     walk.within_budget()
 }
 
@@ -158,13 +168,14 @@ struct Walk<'a, 'b> {
     open: Vec<usize>,
     destinations: FxHashMap<NewDestination, u32>,
     report: &'b mut dyn FnMut(&Outcome<'_>, &Fields),
+    limits: Limits,
     steps: u64,
     work: u64,
 }
 
 impl<'a> Walk<'a, '_> {
     const fn within_budget(&self) -> bool {
-        self.steps <= MAX_STEPS && self.work <= MAX_WORK
+        self.steps <= self.limits.steps && self.work <= self.limits.work
     }
 
     /// Evaluates a base chain.

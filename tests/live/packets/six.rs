@@ -18,8 +18,17 @@ pub(super) fn in_family(v4: [u8; 4], v6: bool) -> IpAddr {
     if v6 { address(v4).into() } else { v4.into() }
 }
 
-/// Rules of nft or iptables with the addresses, types and keywords of IPv6.
+/// Rules of nft or iptables with the addresses, types and keywords of IPv6. Lines with IPv6 addresses stay,
+/// rules about ICMP and broadcasts are left out.
 pub(super) fn translate(text: &str) -> String {
+    let line = |l: &str| if l.contains("::") { l.to_owned() } else { translate_line(l) };
+    text.split_inclusive('\n')
+        .filter(|l| !["-p icmp", "BROADCAST"].iter().any(|w| l.contains(w)))
+        .map(line)
+        .collect()
+}
+
+fn translate_line(text: &str) -> String {
     let words = [
         ("ip saddr", "ip6 saddr"),
         ("ip daddr", "ip6 daddr"),
@@ -27,6 +36,7 @@ pub(super) fn translate(text: &str) -> String {
         ("ipv4_addr", "ipv6_addr"),
         ("nfproto ipv4", "nfproto ipv6"),
         ("table ip ", "table ip6 "),
+        ("--reject-with icmp-", "--reject-with icmp6-"),
         ("127.0.0.0/8", "::1/128"),
         ("--mask 255.255.255.255", "--mask ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
     ];
