@@ -1,5 +1,6 @@
 //! Rulesets and tracked connections from any bytes.
 
+use super::budget::Budget;
 use super::{conntrack as ct, iptables_legacy, nft_ruleset};
 use crate::collect::fuzzing::sample;
 use crate::collect::netlink::socket::NetlinkSocket;
@@ -12,8 +13,9 @@ const FLOWS: usize = 256;
 /// The ruleset of these messages, dump by dump: chains, tables, rules, sets, elements of each set.
 pub(crate) fn nft(bytes: &[u8]) -> Sample {
     let mut sample = sample();
-    let read =
-        NetlinkSocket::replay(bytes).ok().and_then(|(mut s, _kernel)| nft_ruleset::read(&mut s, 0).ok());
+    let read = NetlinkSocket::replay(bytes)
+        .ok()
+        .and_then(|(mut s, _kernel)| nft_ruleset::read(&mut s, 0, &Budget::own()).ok());
     let nft = read.map(|dump| dump.ruleset).into_iter().collect();
     sample.netfilter = Some(Netfilter { nft, iptables: Vec::new() });
     sample
@@ -38,7 +40,7 @@ pub(crate) fn conntrack(bytes: &[u8]) -> Sample {
     sample.netfilter = Some(Netfilter::default());
     if let Ok((mut socket, _kernel)) = NetlinkSocket::replay(bytes) {
         // An error ends the dump with what was read before.
-        let _ = ct::read(&mut socket, 0, FLOWS, &mut sample.flows);
+        let _ = ct::read(&mut socket, 0, (FLOWS, &Budget::own()), &mut sample.flows);
     }
     sample
 }
