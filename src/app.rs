@@ -22,6 +22,7 @@ mod print;
 mod reader;
 mod reference;
 mod reverse_dns;
+mod schema;
 mod screenshot;
 mod state_files;
 mod stdout_check;
@@ -226,6 +227,7 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
         What::Screenshot(shot) => screenshot::run(plan, shot),
         What::Kill(k) => kill::run(plan, k),
         What::Who(w) => who::run(plan, w),
+        What::Schema => print(&schema::page()),
         What::Version => print(&Args::command().render_long_version()),
         What::Man => print_bytes(&man::page().map_err(RunError::stdout)?),
         What::Reference => print(&reference::page()),

@@ -104,6 +104,8 @@ pub enum Command {
     },
     /// Print the manual page (roff)
     Man,
+    /// Print the JSON Schema of rows, events, checks and alerts
+    Schema,
     /// Print the version
     Version,
     /// Print the reference (Markdown)

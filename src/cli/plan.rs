@@ -56,6 +56,8 @@ pub enum What {
     Kill(Box<KillPlan>),
     /// Show the holder of a port.
     Who(Box<WhoPlan>),
+    /// Print the JSON Schema.
+    Schema,
     /// Print the version.
     Version,
     /// Print a completion script.
@@ -158,6 +160,7 @@ impl Plan {
                 }))
             }
             Some(Command::Man) => What::Man,
+            Some(Command::Schema) => What::Schema,
             Some(Command::Version) => What::Version,
             Some(Command::Who(who)) => What::Who(Box::new(WhoPlan::new(&who, inputs)?)),
             Some(Command::Kill(kill)) => What::Kill(Box::new(KillPlan::new(kill, inputs)?)),

@@ -1,6 +1,6 @@
 //! Columns that fit a width, and the width of each.
 
-use super::column::{Align, Column, Kind, Width};
+use super::column::{Align, Column, Kind, Role, Width};
 
 /// A column to be placed.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +53,7 @@ fn most(w: &Candidate) -> u16 {
 /// complete before a long text.
 pub fn fit(candidates: &[Candidate], total: u16, gap: u16) -> Vec<Option<u16>> {
     let yields: MayDrop = |w| w.column.align == Align::Right && w.column.drop >= BEFORE_ADDRESSES;
-    fit_readable(candidates, total, gap, (readable, yields))
+    fit_readable(candidates, total, gap, (readable, yields), |c| c.drop)
 }
 
 /// The same for rows that are printed once: every column that is dropped late, such as the owner, gets its usual width before
@@ -62,18 +62,29 @@ pub fn fit_rows(candidates: &[Candidate], total: u16, gap: u16) -> Vec<Option<u1
     let answers = |w: &Candidate| {
         let title = super::width(w.column.title) as u16;
         let least = readable(w).max(title.min(w.natural));
-        if w.column.drop < BEFORE_ADDRESSES { usual(w).max(least) } else { least }
+        if rank(w.column) < BEFORE_ADDRESSES { usual(w).max(least) } else { least }
     };
-    fit_readable(candidates, total, gap, (answers, |w| w.column.drop >= BEFORE_ADDRESSES))
+    fit_readable(candidates, total, gap, (answers, |w| rank(w.column) >= BEFORE_ADDRESSES), rank)
+}
+
+/// Drop order of printed rows: the process is dropped late under each of its names.
+fn rank(c: &Column) -> u8 {
+    if c.is(Role::Process) || c.is(Role::Owner) { c.drop.min(2) } else { c.drop }
 }
 
 type Least = fn(&Candidate) -> u16;
 type MayDrop = fn(&Candidate) -> bool;
 
 /// Fits columns; the first round keeps the widths and drops the columns given.
-fn fit_readable(candidates: &[Candidate], total: u16, gap: u16, first: (Least, MayDrop)) -> Vec<Option<u16>> {
+fn fit_readable(
+    candidates: &[Candidate],
+    total: u16,
+    gap: u16,
+    first: (Least, MayDrop),
+    order: fn(&Column) -> u8,
+) -> Vec<Option<u16>> {
     // The column that is never dropped.
-    let last = (0..candidates.len()).min_by_key(|i| (candidates[*i].column.drop, *i)).unwrap_or(0);
+    let last = (0..candidates.len()).min_by_key(|i| (order(candidates[*i].column), *i)).unwrap_or(0);
     let mut kept: Vec<bool> = vec![true; candidates.len()];
     let need = |kept: &[bool], least: fn(&Candidate) -> u16| -> u32 {
         let n = kept.iter().filter(|k| **k).count() as u32;
@@ -86,7 +97,7 @@ fn fit_readable(candidates: &[Candidate], total: u16, gap: u16, first: (Least, M
         while need(&kept, least) > u32::from(total) {
             let victim = (0..candidates.len())
                 .filter(|i| kept[*i] && *i != last && may_drop(&candidates[*i]))
-                .max_by_key(|i| (candidates[*i].column.drop, *i));
+                .max_by_key(|i| (order(candidates[*i].column), *i));
             match victim {
                 Some(i) => kept[i] = false,
                 None => break,

@@ -185,7 +185,9 @@ impl MarkWriter<'_> {
     /// Writes the mark of the packets that were not taken before.
     pub(super) fn write(&mut self, boxes: &mut Vec<PacketBox>, which: Mark, value: Written) {
         self.fields.resolve_marks(boxes);
-        if self.fields.marks.is_exhausted(which) {
+        // Before tracking there is no connection to mark.
+        let no_connection = which == Mark::Connection && self.untracked_yet;
+        if no_connection || self.fields.marks.is_exhausted(which) {
             return;
         }
         let (mut packets, mut value) = (Vec::new(), value);

@@ -178,6 +178,8 @@ fn step<'a>(c: &mut Context<'a, '_>, state: &mut State, expression: &'a Expr) ->
         }
         Expr::Ct { key, sreg: Some(_), .. } => c.fields.written(&Key::Ct(key.unwrap_or(0), 0)),
         Expr::Ct { dreg, key: Some(NFT_CT_STATE), .. } => regs.load(*dreg, &[(0, word_part(Field::CT_STATE))]),
+        // Without a connection, before tracking, the rule does not match (`nft_ct_get_eval`).
+        Expr::Ct { .. } if c.untracked_yet => boxes.clear(),
         Expr::Ct { dreg, key, direction, .. } => {
             let key = key.unwrap_or(u32::MAX);
             let names = ["ct state", "ct direction", "ct status", "ct mark", "ct secmark", "ct expiration", "ct helper"];
@@ -316,6 +318,8 @@ pub(super) fn apply_target<'a>(
         TargetEffect::Continue => return None,
         TargetEffect::Mark(change) => (Mark::Packet, changed(writer, Mark::Packet, change)),
         TargetEffect::Connmark(change) => (Mark::Connection, changed(writer, Mark::Connection, change)),
+        // Before tracking there is no connection.
+        TargetEffect::RestoreMark(_) if writer.untracked_yet => return None,
         TargetEffect::SaveMark(mask) => (Mark::Connection, changed(writer, Mark::Packet, Some((mask, 0)))),
         TargetEffect::RestoreMark(mask) => (Mark::Packet, changed(writer, Mark::Connection, Some((mask, 0)))),
     };
