@@ -1,7 +1,7 @@
 //! Answers of container engines from any bytes.
 
 use super::{http, response};
-use crate::collect::fuzzing::sample;
+use crate::collect::fuzz_sample::sample;
 use crate::model::{ContainerEngine, Sample};
 
 /// The body of this answer, whole and cut: an answer that is complete in part is the same as a whole.

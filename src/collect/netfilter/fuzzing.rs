@@ -2,7 +2,7 @@
 
 use super::budget::Budget;
 use super::{conntrack as ct, iptables_legacy, nft_ruleset};
-use crate::collect::fuzzing::sample;
+use crate::collect::fuzz_sample::sample;
 use crate::collect::netlink::socket::NetlinkSocket;
 use crate::model::xtables::{Hook, Table};
 use crate::model::{Family, Netfilter, Sample};

@@ -2,7 +2,7 @@
 
 use super::links;
 use super::socket::NetlinkSocket;
-use crate::collect::fuzzing::sample;
+use crate::collect::fuzz_sample::sample;
 use crate::model::{Namespace, Sample};
 use std::collections::BTreeMap;
 

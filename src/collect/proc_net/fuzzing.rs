@@ -1,7 +1,7 @@
 //! Lines of `/proc` and captured trees from any bytes.
 
 use super::{ProcSource, SyntheticIds, TABLES, line, non_ip};
-use crate::collect::fuzzing::{sample, wants};
+use crate::collect::fuzz_sample::{sample, wants};
 use crate::collect::source::Source;
 use crate::model::{Family, Sample};
 use std::fs;

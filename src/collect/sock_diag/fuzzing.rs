@@ -3,7 +3,7 @@
 use super::request::decode;
 use super::tables::{DUMPS, DumpTable};
 use super::{TCP, non_ip};
-use crate::collect::fuzzing::sample;
+use crate::collect::fuzz_sample::sample;
 use crate::collect::netlink::socket::NetlinkSocket;
 use crate::collect::netlink::wire::Request;
 use crate::model::{Proto, Sample};
