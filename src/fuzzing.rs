@@ -40,7 +40,7 @@ pub const TARGETS: [Target; 21] = [
     target("engine_json", |b| show(bytes::engine_json(b))),
     target("proc_line", |b| show(bytes::proc_line(b))),
     target("captured_tree", |b| bytes::captured_tree(b).into_iter().for_each(show)),
-    target("scene", |b| bytes::scene(b).into_iter().for_each(show)),
+    target("scenario", |b| bytes::scenario(b).into_iter().for_each(show)),
     target("filter", text::filter),
     target("config", text::config),
     target("theme", text::theme),

@@ -12,13 +12,13 @@ pub(crate) use super::proc_net::fuzzing::{captured_tree, proc_line};
 pub(crate) use super::procs::fuzzing::btf;
 pub(crate) use super::sock_diag::fuzzing::sock_diag;
 
-/// A scene, at two polls; nothing if it is not one.
-pub(crate) fn scene(bytes: &[u8]) -> Vec<Sample> {
-    let Ok(scene) =
+/// A scenario, at two polls; nothing if it is not one.
+pub(crate) fn scenario(bytes: &[u8]) -> Vec<Sample> {
+    let Ok(scenario) =
         std::str::from_utf8(bytes).map_err(|_| ()).and_then(|t| Scenario::parse(t).map_err(|_| ()))
     else {
         return Vec::new();
     };
-    let mut source = ScenarioSource::new(scene);
+    let mut source = ScenarioSource::new(scenario);
     (0..2).filter_map(|_| source.sample(&wants()).ok()).collect()
 }

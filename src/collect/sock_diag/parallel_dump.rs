@@ -1,4 +1,4 @@
-//! A table dumped in two parts: a long one in parallel on two cores, or by what only a filter of the kernel tells.
+//! A table dumped in two parts: a long one in parallel on two cores, or by a property that only a filter of the kernel reports.
 //!
 //! Most of the cost of a dump is in the kernel, and a dump is single-threaded. Each of two dumps requests half the table: the
 //! kernel filters by port, which never changes during the lifetime of a socket, so every socket is in exactly one half.
