@@ -5,6 +5,7 @@ mod alert_hooks;
 mod check;
 mod completion;
 mod config;
+mod confine;
 mod dashboard;
 mod environment;
 mod exit_status;
@@ -153,13 +154,31 @@ fn run_args(args: Vec<OsString>) -> Result<ExitCode, String> {
 fn clap_error(e: &clap::Error) -> Result<ExitCode, String> {
     if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let printed =
-            if stdout_check::was_closed() { Err(rustix::io::Errno::BADF.into()) } else { e.print() };
+            if stdout_check::was_closed() { Err(rustix::io::Errno::BADF.into()) } else { print_long(e) };
         return match printed {
             Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(RunError::stdout(e).to_string()),
             _ => Ok(ExitCode::SUCCESS),
         };
     }
     Err(usage_line(e))
+}
+
+/// Line of the version about the sandbox of the running kernel.
+fn sandbox_line() -> String {
+    format!("sandbox: {} (--no-sandbox)\n", crate::sandbox::available())
+}
+
+/// Prints help or version; the long version with the sandbox of the running kernel.
+fn print_long(e: &clap::Error) -> io::Result<()> {
+    e.print()?;
+    // `-V` is one line.
+    let text = e.render().to_string();
+    if e.kind() == ErrorKind::DisplayVersion && text.lines().count() > 1 {
+        let mut out = io::stdout().lock();
+        out.write_all(sandbox_line().as_bytes())?;
+        out.flush()?;
+    }
+    Ok(())
 }
 
 /// The error of the parser in one line, a wrong value in the form of our own errors.
@@ -211,6 +230,7 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
     if prints && stdout_check::was_closed() {
         return Err(RunError::stdout(rustix::io::Errno::BADF.into()));
     }
+    confine::printing(plan);
     match &plan.what {
         What::Dashboard(list) | What::List(list) => list::run(plan, list),
         What::Check(check) => check::run(plan, check),
@@ -227,8 +247,8 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
         What::Screenshot(shot) => screenshot::run(plan, shot),
         What::Kill(k) => kill::run(plan, k),
         What::Who(w) => who::run(plan, w),
+        What::Version => print(&format!("{}{}", Args::command().render_long_version(), sandbox_line())),
         What::Schema => print(&schema::page()),
-        What::Version => print(&Args::command().render_long_version()),
         What::Man => print_bytes(&man::page().map_err(RunError::stdout)?),
         What::Reference => print(&reference::page()),
     }

@@ -69,6 +69,8 @@ pub mod output;
 #[cfg_attr(docsrs, doc(hidden))]
 pub mod privilege;
 #[cfg_attr(docsrs, doc(hidden))]
+pub mod sandbox;
+#[cfg_attr(docsrs, doc(hidden))]
 pub mod sync;
 #[cfg_attr(docsrs, doc(hidden))]
 pub mod table;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("sync", &[]),
     ("privilege", &[]),
+    ("sandbox", &[]),
     ("model", &[]),
     ("testing", &["model"]),
     ("collect", &["model", "sync", "privilege"]),
@@ -33,6 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "model",
             "sync",
             "privilege",
+            "sandbox",
             "collect",
             "actions",
             "derive",

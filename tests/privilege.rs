@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -242,6 +243,29 @@ fn capped_program_closes_no_connection_of_another_user() {
     far.read_exact(&mut [0]).unwrap();
     screen.keys("q");
     screen.ends();
+}
+
+#[test]
+fn capped_program_kills_nothing_of_another_user() {
+    let Some(world) = World::new() else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    // A process of root that holds the other end.
+    let far: OwnedFd = listener.accept().unwrap().0.into();
+    let mut holder = Command::new("sleep").arg("1000").stdin(far).spawn().unwrap();
+    for action in [&["--close"][..], &["--signal", "TERM"]] {
+        let filter = format!("sport:{port} state:established");
+        let mut args = vec!["kill".to_owned(), "--config=/dev/null".to_owned(), "--yes".to_owned(), filter];
+        args.extend(action.iter().map(|a| (*a).to_owned()));
+        let out = world.run(&world.program, Some(USER), &args);
+        assert!(out.contains("not permitted"), "{action:?}: {out}");
+    }
+    assert!(holder.try_wait().unwrap().is_none(), "still running");
+    near.set_nonblocking(true).unwrap();
+    assert_eq!(near.read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "still connected");
+    holder.kill().unwrap();
+    holder.wait().unwrap();
 }
 
 #[test]

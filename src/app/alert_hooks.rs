@@ -1,15 +1,15 @@
 //! Notification of an alert, as configured: terminal bell, desktop notification, command.
 
 use crate::cli::settings::Alerts;
-use crate::cli::settings::value::Notify;
+use crate::cli::settings::value::{CommandLine, Notify};
 use crate::model::text::escape;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Sends the configured notifications; an error is one line.
-pub(super) fn notify(how: &Alerts, json: &str, text: &str) -> Result<(), String> {
+/// Notifies on the terminal as configured; an error is one line.
+pub(super) fn notify(how: &Alerts, text: &str) -> Result<(), String> {
     let mut out = String::new();
     if how.bell {
         out.push('\x07');
@@ -26,7 +26,12 @@ pub(super) fn notify(how: &Alerts, json: &str, text: &str) -> Result<(), String>
         let written = screen.write_all(out.as_bytes()).and_then(|()| screen.flush());
         written.map_err(|e| format!("alert notification failed: {e}"))?;
     }
-    match how.command.0.split_first() {
+    Ok(())
+}
+
+/// Starts the configured command, with the alert on its standard input; an error is one line.
+pub(super) fn run_command(command: &CommandLine, json: &str) -> Result<(), String> {
+    match command.0.split_first() {
         Some((program, args)) => run(program, args, json),
         None => Ok(()),
     }
@@ -99,7 +104,6 @@ fn run(program: &str, args: &[String], json: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::settings::value::CommandLine;
 
     /// The permits are shared by all tests.
     static SERIAL: std::sync::Mutex<()> = std::sync::Mutex::new(());
@@ -109,27 +113,24 @@ mod tests {
         let _serial = SERIAL.lock();
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("got $(id) ; x");
-        let how = Alerts {
-            command: CommandLine(vec!["tee".into(), file.display().to_string()]),
-            ..Alerts::default()
-        };
-        notify(&how, "{\"limit\":\"fds\"}", "text").unwrap();
+        let command = CommandLine(vec!["tee".into(), file.display().to_string()]);
+        run_command(&command, "{\"limit\":\"fds\"}").unwrap();
         let deadline = Instant::now() + Duration::new(60, 0);
         while std::fs::read_to_string(&file).unwrap_or_default() != "{\"limit\":\"fds\"}\n" {
             assert!(Instant::now() < deadline, "no input");
             std::thread::sleep(Duration::from_millis(10));
         }
-        let none = Alerts { command: CommandLine(vec!["/no/such/program".into()]), ..Alerts::default() };
-        assert!(notify(&none, "{}", "").unwrap_err().contains("/no/such/program"));
+        let none = CommandLine(vec!["/no/such/program".into()]);
+        assert!(run_command(&none, "{}").unwrap_err().contains("/no/such/program"));
     }
 
     #[test]
     fn hanging_commands_do_not_block_and_are_limited() {
         let _serial = SERIAL.lock();
-        let how = Alerts { command: CommandLine(vec!["sleep".into(), "5".into()]), ..Alerts::default() };
+        let command = CommandLine(vec!["sleep".into(), "5".into()]);
         // More than a pipe buffer holds, so that writing blocks.
         let json = "x".repeat(1 << 20);
-        let results: Vec<_> = (0..=MAX_RUNNING).map(|_| notify(&how, &json, "")).collect();
+        let results: Vec<_> = (0..=MAX_RUNNING).map(|_| run_command(&command, &json)).collect();
         // None was waited for, since so many are still running.
         let last = results.last().and_then(|r| r.as_ref().err());
         assert!(last.is_some_and(|e| e.contains("still running")), "{results:?}");

@@ -1,5 +1,6 @@
 //! The dashboard: starts the threads that collect, read keys and catch signals; the calling thread draws.
 
+use super::confine::{Outside, Stage};
 use super::environment::TerminalEnv;
 use super::exit_status::{ExitStatus, RunError};
 use super::poll_age::{PollAge, watch_age};
@@ -7,16 +8,17 @@ use super::poller::{PollEvent, Poller};
 use super::reverse_dns::Resolver;
 use super::state_files::Saved;
 use super::worker::Worker;
-use super::{action, alert_hooks, environment, export_file, state_files, themes};
+use super::{action, alert_hooks, confine, environment, export_file, state_files, themes};
 use crate::cli::Plan;
 use crate::cli::list_plan::ListPlan;
 use crate::cli::settings::value::ColorArg;
 use crate::collect::{self, Engines};
 use crate::format::Column;
 use crate::model::lang::{noop, set_lang, tr};
-use crate::model::{Hosts, Missing, Netns, Wants};
+use crate::model::{Addr, Hosts, Missing, Netns, Wants};
 use crate::msg;
 use crate::tui::Color;
+use crate::tui::act::Act;
 use crate::tui::arrange::ArrangeJob;
 use crate::tui::event::{Effect, Event, Latest, ProbeRequest, ProbeResult, Signal};
 use crate::tui::keymap::Keymap;
@@ -27,8 +29,8 @@ use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use std::io::{self, BufWriter};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Number of rows above which filtering and sorting run on a background thread; fewer take a few milliseconds.
@@ -48,13 +50,15 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
     let (events, inbox) = mpsc::channel();
     watch_signals(events.clone()).map_err(cannot("watch signals"))?;
     let poll_events = events.clone();
+    let outside = Outside::start().map_err(cannot("start a thread"))?;
+    let mut sandbox = confine::dashboard(plan, Stage::BeforeSource);
     // Opened before the terminal is set up, so that an error is a plain line.
     let source = super::open_source::open(plan, Engines::Later)?;
     let (failed, failure) = mpsc::channel();
     let arranger_failed = failed.clone();
     let latest = Latest::default();
     let hosts = Arc::new(Hosts::default());
-    let mut resolver = None;
+    let resolver = Arc::new(Mutex::new(None));
     let age = Arc::new(PollAge::new(plan.interval()));
     watch_age(&age, events.clone()).map_err(cannot("start a timer"))?;
     let polled = Arc::clone(&age);
@@ -88,11 +92,13 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
         },
     )
     .map_err(cannot("start the collector thread"))?;
-    let arranger =
-        start_arranger(events.clone(), arranger_failed).map_err(cannot("start the arranging thread"))?;
     let (history, replies) = (environment::history_file(), events.clone());
     let prober = start_prober(is_live(plan), events.clone()).map_err(cannot("start the probing thread"))?;
     let config = plan.config_file.clone().or_else(environment::config_file);
+    sandbox = sandbox.or_else(|| confine::dashboard(plan, Stage::AfterCollector));
+    app.set_sandbox(sandbox);
+    let arranger =
+        start_arranger(events.clone(), arranger_failed).map_err(cannot("start the arranging thread"))?;
     let guard = terminal::Guard::enter().map_err(cannot("set up the terminal"))?;
     terminal::read_input(events, query_background).map_err(cannot("read the terminal"))?;
     let screen = Frugal::new(BufWriter::with_capacity(1 << 15, io::stdout()), !env.dumb());
@@ -111,29 +117,32 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
             Effect::Suspend => {
                 let _ = terminal::suspend();
             }
+            // The clipboard is that of the terminal, which only this thread writes to.
+            Effect::Act(act @ Act::Copy(_)) => {
+                let _ = replies.send(Event::Status(action::run(&act)));
+            }
             Effect::Act(act) => {
-                let status = action::run(&act);
-                poller.refresh();
-                let _ = replies.send(Event::Status(status));
+                let (replies, refresh) = (replies.clone(), poller.refresher());
+                outside.run(move || {
+                    let status = action::run(&act);
+                    refresh();
+                    let _ = replies.send(Event::Status(status));
+                });
             }
             Effect::Resolve(addrs) => {
-                if resolver.is_none() {
-                    let replies = replies.clone();
-                    resolver = Resolver::start(&hosts, move || {
-                        let _ = replies.send(Event::HostNames);
-                    })
-                    .ok();
-                }
-                if let Some(r) = &resolver {
-                    for a in addrs {
-                        r.query(a);
-                    }
-                }
+                let (resolver, hosts, replies) = (Arc::clone(&resolver), Arc::clone(&hosts), replies.clone());
+                outside.run(move || resolve(&resolver, &hosts, addrs, replies));
             }
             Effect::NotifyAlert(json, text) => {
-                if let Err(error) = alert_hooks::notify(&plan.settings.alerts, &json, &text) {
+                if let Err(error) = alert_hooks::notify(&plan.settings.alerts, &text) {
                     let _ = replies.send(Event::Status(error));
                 }
+                let (command, replies) = (plan.settings.alerts.command.clone(), replies.clone());
+                outside.run(move || {
+                    if let Err(error) = alert_hooks::run_command(&command, &json) {
+                        let _ = replies.send(Event::Status(error));
+                    }
+                });
             }
             Effect::Probe(request) => prober.submit(request),
             Effect::Write(what) => {
@@ -167,6 +176,20 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
         }
         Err(e) => Err(RunError::Dashboard(format!("draw: {e}"))),
         Ok(()) => Ok(ExitStatus::Success),
+    }
+}
+
+/// Resolves addresses by threads that are started with the first of them.
+fn resolve(resolver: &Mutex<Option<Resolver>>, hosts: &Arc<Hosts>, addrs: Vec<Addr>, replies: Sender<Event>) {
+    let mut resolver = resolver.lock().unwrap_or_else(PoisonError::into_inner);
+    if resolver.is_none() {
+        *resolver = Resolver::start(hosts, move || {
+            let _ = replies.send(Event::HostNames);
+        })
+        .ok();
+    }
+    for addr in addrs {
+        resolver.iter().for_each(|r| r.query(addr));
     }
 }
 

@@ -45,6 +45,13 @@ struct Shared {
     changed: Condvar,
 }
 
+impl Shared {
+    fn change(&self, f: impl FnOnce(&mut Control)) {
+        f(&mut lock(&self.control));
+        self.changed.notify_one();
+    }
+}
+
 /// A running collector thread.
 #[derive(Debug)]
 pub(super) struct Poller {
@@ -103,9 +110,14 @@ impl Poller {
         self.change(|c| c.now = true);
     }
 
+    /// Function that polls at once, for another thread.
+    pub(super) fn refresher(&self) -> impl FnOnce() + Send + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || shared.change(|c| c.now = true)
+    }
+
     fn change(&self, f: impl FnOnce(&mut Control)) {
-        f(&mut lock(&self.shared.control));
-        self.shared.changed.notify_one();
+        self.shared.change(f);
     }
 }
 

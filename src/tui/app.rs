@@ -56,6 +56,8 @@ pub struct App {
     /// Age of the newest snapshot, if the next one is late.
     pub(crate) late: Option<Duration>,
     pub(crate) failed: Option<String>,
+    /// Confinement of this program, in a few words.
+    pub(crate) sandbox: Option<String>,
     pub(crate) view_states: [ViewState; 6],
     pub(crate) active: usize,
     pub(crate) overlay: Option<Overlay>,
@@ -113,6 +115,7 @@ impl App {
             effective_interval: Duration::ZERO,
             late: None,
             failed: None,
+            sandbox: None,
             view_states,
             active: 0,
             overlay: None,

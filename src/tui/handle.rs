@@ -41,6 +41,11 @@ impl App {
         effects
     }
 
+    /// Sets how this program is confined, for the help.
+    pub fn set_sandbox(&mut self, state: Option<String>) {
+        self.sandbox = state;
+    }
+
     /// Sets the size of the screen.
     pub fn resize(&mut self, size: Size) {
         self.area = Rect::new(0, 0, size.width, size.height);

@@ -42,6 +42,8 @@ group! {
         resolve: bool = false, flag("resolve");
         /// Disable actions (close socket, send signal, change limit).
         read_only: bool = false, global("read-only");
+        /// Do not confine the dashboard and readers of recorded data (Landlock).
+        no_sandbox: bool = false, global("no-sandbox");
         /// Color output.
         color: ColorArg = ColorArg::Auto, global("color").value("WHEN");
         /// Color theme: auto (by the terminal's background), dark, light, high-contrast, color-blind, color-blind-light,

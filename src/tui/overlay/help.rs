@@ -144,7 +144,10 @@ fn sections(app: &App, width: usize, searching: bool) -> Vec<Section> {
         }
     }
     let now = now.into_iter().map(|h| msg!("Now: {}. {}", h.summary, h.advice));
-    for advice in now.chain([tr(PRIVILEGE_HELP).to_owned()]) {
+    let sandbox = app.sandbox.as_ref().map(|state| {
+        msg!("Sandbox: {}. It confines what draws, writes files and reads recorded data.", tr(state))
+    });
+    for advice in now.chain([tr(PRIVILEGE_HELP).to_owned()]).chain(sandbox) {
         let mut part = Vec::new();
         for line in advice.lines() {
             // A command line is not wrapped.

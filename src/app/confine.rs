@@ -1,0 +1,99 @@
+//! Confinement of the dashboard and of readers of recorded data by Landlock, and the thread outside of it.
+//!
+//! Live data: the thread that draws and writes files, those that read keys and arrange rows. The collector and the prober cannot
+//! be (see `sandbox`). Captured trees and demo data: everything but the thread outside.
+
+use super::environment;
+use crate::cli::Plan;
+use crate::sandbox::{Allowed, restrict};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Sender, channel};
+
+/// File system type of the live `/proc` (`PROC_SUPER_MAGIC`, statfs(2)), which a captured tree is not on.
+const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+
+/// Returns true if the data is recorded: a file tree or a scenario, which may come from a machine that was broken into.
+fn is_recorded(plan: &Plan) -> bool {
+    plan.demo.is_some()
+        || plan.proc_root.as_ref().is_some_and(|root| {
+            rustix::fs::statfs(root).is_ok_and(|s| u64::try_from(s.f_type) != Ok(PROC_SUPER_MAGIC))
+        })
+}
+
+/// Confines a command that only prints, if its data is recorded.
+pub(super) fn printing(plan: &Plan) {
+    if is_recorded(plan) && !plan.settings.no_sandbox {
+        // Names are resolved by the resolver of the system, which may connect by TCP.
+        let _ = restrict(&Allowed { read: sources(plan), tcp: plan.settings.resolve, ..Allowed::default() });
+    }
+}
+
+/// Files and directories that the command line names, which are opened later.
+fn sources(plan: &Plan) -> Vec<PathBuf> {
+    plan.proc_root.iter().cloned().chain(plan.demo.iter().map(PathBuf::from)).collect()
+}
+
+/// Stage at which the dashboard is confined.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Before the source of the data is opened.
+    BeforeSource,
+    /// After the threads that read the live machine were started.
+    AfterCollector,
+}
+
+/// Confines the calling thread, and those it starts from now on, at the stage that fits the data. Returns what is in force, once.
+pub(super) fn dashboard(plan: &Plan, stage: Stage) -> Option<String> {
+    let is_now = is_recorded(plan) == (stage == Stage::BeforeSource);
+    if !is_now {
+        return None;
+    }
+    if plan.settings.no_sandbox {
+        return Some("none (--no-sandbox)".to_owned());
+    }
+    let config = plan.config_file.clone().or_else(environment::config_file);
+    let files = [config, environment::history_file(), environment::session_file()];
+    // Not a device such as /dev/null.
+    let files = files.iter().flatten().filter(|f| f.is_file() || !f.exists());
+    let write = files.flat_map(|f| directories(f)).collect();
+    // Exports are made in the current directory.
+    let make = std::env::current_dir().into_iter().collect();
+    Some(restrict(&Allowed { read: sources(plan), write, make, tcp: false }))
+}
+
+/// Directory in which a file is written: the nearest one that exists, but not all of the system, and that of the file to which
+/// it links.
+fn directories(file: &Path) -> Vec<PathBuf> {
+    let existing = |f: &Path| {
+        f.ancestors().skip(1).find(|d| d.is_dir()).filter(|d| d.parent().is_some()).map(Path::to_owned)
+    };
+    [existing(file), std::fs::canonicalize(file).ok().as_deref().and_then(existing)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Thread that is started before the dashboard is confined: it acts on processes and sockets, starts the alert command and the
+/// resolver. Jobs run in order.
+pub(super) struct Outside(Sender<Job>);
+
+impl Outside {
+    /// Starts the thread; it ends when this is dropped.
+    pub(super) fn start() -> io::Result<Self> {
+        let (jobs, inbox) = channel::<Job>();
+        std::thread::Builder::new().name("outside".into()).spawn(move || {
+            for job in inbox {
+                job();
+            }
+        })?;
+        Ok(Self(jobs))
+    }
+
+    /// Runs a job there, after those before it.
+    pub(super) fn run(&self, job: impl FnOnce() + Send + 'static) {
+        let _ = self.0.send(Box::new(job));
+    }
+}
