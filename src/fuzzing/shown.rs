@@ -1,4 +1,4 @@
-//! What a decoder made, taken through everything that follows it.
+//! The sample of a decoder, derived and printed.
 
 use crate::derive::Engine;
 use crate::format::Style;

@@ -37,7 +37,7 @@ pub(crate) fn read_interfaces(
     socket.dump(&Request::links(), &mut decode).map(drop)
 }
 
-/// What this reads from a new socket in the network namespace of the calling thread, as far as it came, and a fault if it failed.
+/// Reads from a new socket in the network namespace of the calling thread, as far as possible; a failure becomes a fault.
 fn read<T: Default>(
     subject: FaultSubject,
     faults: &mut Faults,
