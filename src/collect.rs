@@ -6,6 +6,10 @@
 mod cgroups;
 mod containers;
 mod counters;
+#[cfg(any(test, fuzzing))]
+mod fuzz_sample;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod net_root;
 pub(crate) mod netfilter;
 mod netlink;

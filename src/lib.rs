@@ -60,6 +60,8 @@ pub mod explain;
 pub mod filter;
 #[cfg_attr(docsrs, doc(hidden))]
 pub mod format;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 #[cfg_attr(docsrs, doc(hidden))]
 pub mod model;
 #[cfg_attr(docsrs, doc(hidden))]

@@ -27,6 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("output", &["model", "sync", "format", "table", "view"]),
     ("tui", &["model", "sync", "format", "diagnose", "table", "explain", "filter", "view"]),
     ("cli", &["model", "format", "diagnose", "table", "explain", "filter", "view", "output"]),
+    ("fuzzing", &["model", "collect", "derive", "format", "table", "filter", "view", "output", "tui", "cli"]),
     (
         "app",
         &[

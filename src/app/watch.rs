@@ -109,12 +109,13 @@ impl Events {
         let identity = |s: &Snapshot, r: u32| (list.table.identity)(s, r as usize);
         let now: FxHashMap<Identity, u32> =
             rows.iter().filter_map(|r| Some((identity(&snap, *r)?, *r))).collect();
+        let keys = json::Keys::new(&list.columns);
         let mut buf = String::new();
         let mut write_event =
             |what: Event, id: Identity, before: Option<(&Snapshot, u32)>, after: Option<(&Snapshot, u32)>| {
                 let row = |x: Option<(&Snapshot, u32)>, buf: &mut String| match x {
                     Some((snap, r)) => {
-                        json::object(buf, &Rows { snap, columns: &list.columns, rows: &[r] }, 0);
+                        keys.push_object(buf, &Rows { snap, columns: &list.columns, rows: &[r] }, 0);
                     }
                     None => buf.push_str("null"),
                 };

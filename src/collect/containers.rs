@@ -5,6 +5,8 @@
 //! there are containers.
 
 mod engine_socket;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod http;
 mod response;
 #[cfg(test)]

@@ -4,6 +4,8 @@ mod attrs;
 mod budget;
 mod conntrack;
 mod cta;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod iptables_legacy;
 mod nft_ruleset;
 mod nfta;

@@ -4,6 +4,8 @@
 //! changes while it is read may have a socket twice or not at all.
 
 mod addresses;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod line;
 mod non_ip;
 #[cfg(test)]

@@ -63,6 +63,8 @@ mod fd_rescan;
 mod fd_scan;
 mod fd_tables;
 mod fd_targets;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod halted;
 mod held_netns;
 mod info;

@@ -6,6 +6,8 @@
 
 mod bytecode;
 mod dump_table;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod inet;
 mod non_ip;
 mod parallel_dump;
@@ -296,7 +298,8 @@ impl NetlinkSource {
             before.truncate(sample);
             return false;
         }
-        if sample.wants.reads(Reads::AUTO_PORT) {
+        let is_unmarked = |s: &Socket| s.auto_port.is_none();
+        if sample.wants.reads(Reads::AUTO_PORT) && sample.sockets[begin..].iter().any(is_unmarked) {
             let request =
                 request(table, mask(table, StateSet::ALL), &Wants::default().with_attrs(AttrSet::NONE));
             self.mark_auto_ports(request, begin, sample);
@@ -304,7 +307,7 @@ impl NetlinkSource {
         true
     }
 
-    /// Marks the sockets whose port the kernel chose, by a second, filtered dump: no attribute has it.
+    /// Marks the sockets whose port the kernel chose, by a second, filtered dump, if they were not dumped apart.
     fn mark_auto_ports(
         &mut self,
         mut request: crate::collect::netlink::wire::Request,
@@ -356,9 +359,22 @@ impl NetlinkSource {
             // Reserve once: growing a large list copies it repeatedly.
             sample.sockets.reserve_exact(usize::try_from(sockets).unwrap_or(0));
         }
-        if unlimited && parallel_dump::worth_splitting(table, sockets, self.procs.is_preparing()) {
+        let parallel = unlimited && parallel_dump::worth_splitting(table, sockets, self.procs.is_preparing());
+        let begin = sample.sockets.len();
+        let is_inet = matches!(table.method, DumpMethod::Tcp | DumpMethod::Inet(..));
+        if is_inet && unlimited && sample.wants.reads(Reads::AUTO_PORT) {
+            // No attribute has it: those with a port that the kernel chose, then the others.
+            let both = parallel_dump::auto_port_partition(filter).map(|p| bytecode(Some(&p)));
+            if let Some(second) = parallel_dump::dump_parts(&whole, both, parallel, &mut self.socket, sample)
+            {
+                for (i, s) in sample.sockets[begin..].iter_mut().enumerate() {
+                    s.auto_port = Some(begin + i < second);
+                }
+                return true;
+            }
+        } else if parallel {
             let both = parallel_dump::port_partition(filter).map(|p| bytecode(Some(&p)));
-            if parallel_dump::dump_parallel(&whole, both, &mut self.socket, sample) {
+            if parallel_dump::dump_parts(&whole, both, true, &mut self.socket, sample).is_some() {
                 return true;
             }
         }

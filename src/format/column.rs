@@ -267,7 +267,15 @@ pub struct Column {
     pub percent_column: Option<&'static str>,
     /// The value is one over time although its kind does not show it.
     pub over_time: bool,
+    /// Key of the rows that have the same value in all columns with such a key; `None` if every row has a value of its own.
+    pub shared: Option<SharedKeyFn>,
 }
+
+/// Key of rows that share values, see [`shared`](field@Column::shared): fixed fields, and bytes of the sample.
+pub type SharedKey<'a> = ([u64; 3], &'a [u8]);
+
+/// The key of a row; `None` if it shares values with no other.
+pub type SharedKeyFn = for<'a> fn(&'a Snapshot, usize) -> Option<SharedKey<'a>>;
 
 impl std::fmt::Debug for Column {
     /// Its name identifies it.
@@ -307,6 +315,7 @@ impl Column {
             process_column: None,
             percent_column: None,
             over_time: false,
+            shared: None,
         }
     }
 
@@ -325,6 +334,12 @@ impl Column {
     /// Marks a value that needs two polls although its kind does not show it.
     pub(crate) const fn over_time(mut self) -> Self {
         self.over_time = true;
+        self
+    }
+
+    /// Sets the key of the rows that have the same value. All columns of a table with a key have the same one.
+    pub(crate) const fn shared(mut self, key: SharedKeyFn) -> Self {
+        self.shared = Some(key);
         self
     }
 

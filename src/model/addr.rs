@@ -240,7 +240,8 @@ pub fn push_number(out: &mut String, mut n: u64) {
             break;
         }
     }
-    out.extend(digits[start..].iter().map(|d| char::from(*d)));
+    // Digits are valid UTF-8.
+    out.push_str(std::str::from_utf8(&digits[start..]).unwrap_or_default());
 }
 
 impl fmt::Display for Endpoint {

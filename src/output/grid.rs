@@ -1,6 +1,7 @@
 //! Rows and columns to print.
 
 use crate::format::Style;
+use crate::format::column::SharedKey;
 use crate::format::{Column, Value};
 use crate::model::Snapshot;
 use crate::view::summary::Summary;
@@ -16,6 +17,10 @@ pub trait Grid: Sync {
     fn len(&self) -> usize;
     /// The value in a row and a column, both by their number.
     fn value(&self, row: usize, column: usize) -> Value<'_>;
+    /// Key of the rows with the same values in the columns that have [`shared`](field@Column::shared).
+    fn shared_key(&self, _row: usize) -> Option<SharedKey<'_>> {
+        None
+    }
     /// True without rows.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -42,6 +47,10 @@ impl Grid for Rows<'_> {
     }
     fn value(&self, row: usize, column: usize) -> Value<'_> {
         self.columns[column].value(self.snap, self.rows[row] as usize)
+    }
+    fn shared_key(&self, row: usize) -> Option<SharedKey<'_>> {
+        let key = self.columns.iter().find_map(|c| c.shared)?;
+        key(self.snap, self.rows[row] as usize)
     }
 }
 

@@ -2,13 +2,16 @@
 
 use super::event::Event;
 use super::grid::{BLOCK, Grid, Listing};
-use crate::format::{self, Value};
+use crate::format::column::SharedKey;
+use crate::format::{self, Column, Value};
 use crate::model::addr::push_number;
 use crate::model::text::is_hostile;
 use crate::model::{Snapshot, Stamp};
 use crate::sync::{cores, par_map};
 use crate::table::Identity;
 use std::io::{self, Write};
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 /// One array of objects, one object per line.
 pub fn write_array(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
@@ -23,46 +26,136 @@ pub fn write_lines(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
     if list.grid.is_empty() { Ok(()) } else { out.write_all(b"\n") }
 }
 
+/// Rows formatted as one piece of work: a megabyte or two of text.
+const ROWS: usize = BLOCK / 8;
+
 /// Writes every row, preceded by `before` and separated by `between`.
 fn write_objects(out: &mut dyn Write, list: &Listing<'_>, before: &str, between: &str) -> io::Result<()> {
     let (grid, n) = (list.grid, list.grid.len());
-    // A few blocks at a time, to bound memory.
-    let block = BLOCK / 4;
-    let (blocks, mut first) = (n.div_ceil(block), 0);
-    while first < blocks {
-        let now = (blocks - first).min(cores());
-        let texts = par_map(now, |i| {
-            let begin = (first + i) * block;
-            let mut buf = String::new();
-            for row in begin..(begin + block).min(n) {
+    let keys = Keys::new(grid.columns());
+    // A few pieces at a time, to bound memory; their buffers are used again, since fresh memory costs a page fault per page.
+    let all: Vec<Mutex<Piece<'_>>> = (0..cores()).map(|_| Mutex::new(Piece::new())).collect();
+    let piece = |i: usize| all[i].lock().unwrap_or_else(PoisonError::into_inner);
+    let runs = keys.runs();
+    for first in (0..n).step_by(ROWS * all.len()) {
+        let pieces = (n - first).div_ceil(ROWS).min(all.len());
+        par_map(pieces, |i| {
+            let piece = &mut *piece(i);
+            piece.text.clear();
+            let begin = first + i * ROWS;
+            for row in begin..(begin + ROWS).min(n) {
                 if row > 0 {
-                    buf.push_str(between);
+                    piece.text.push_str(between);
                 }
-                buf.push_str(before);
-                object(&mut buf, grid, row);
+                piece.text.push_str(before);
+                keys.push_shared(piece, grid, row, &runs);
             }
-            buf
         });
-        for text in texts {
-            out.write_all(text.as_bytes())?;
+        for i in 0..pieces {
+            out.write_all(piece(i).text.as_bytes())?;
         }
-        first += now;
     }
     Ok(())
 }
 
-/// Appends one row as an object; keys are the columns' names.
-pub fn object(buf: &mut String, grid: &dyn Grid, row: usize) {
-    buf.push('{');
-    for (i, c) in grid.columns().iter().enumerate() {
-        if i > 0 {
-            buf.push(',');
-        }
-        string(buf, c.name);
-        buf.push(':');
-        value(buf, &grid.value(row, i));
+/// Keys of the columns of a table as they stand in every row, with the punctuation before and after them.
+#[derive(Debug)]
+pub struct Keys(Vec<Key>);
+
+/// The key of one column.
+#[derive(Debug)]
+struct Key {
+    text: String,
+    /// The column has the same value in all rows with an equal [`Grid::shared_key`].
+    shared: bool,
+}
+
+/// Rows whose shared text is kept.
+const KEPT: usize = 64;
+
+/// Text that rows share: keys and values of the columns with a shared key.
+#[derive(Debug, Default)]
+struct SharedText<'a> {
+    key: Option<SharedKey<'a>>,
+    /// One text for each run of such columns, in order.
+    runs: Vec<String>,
+}
+
+/// One buffer of text, and the shared text of the rows that were last written to it.
+#[derive(Debug)]
+struct Piece<'a> {
+    text: String,
+    kept: Vec<SharedText<'a>>,
+}
+
+impl Piece<'_> {
+    fn new() -> Self {
+        Self { text: String::new(), kept: (0..KEPT).map(|_| SharedText::default()).collect() }
     }
-    buf.push('}');
+}
+
+impl Keys {
+    /// The keys of these columns: their names.
+    pub fn new(columns: &[&Column]) -> Self {
+        let key = |(i, c): (usize, &&Column)| {
+            let mut text = String::from(if i == 0 { "{" } else { "," });
+            string(&mut text, c.name);
+            text.push(':');
+            Key { text, shared: c.shared.is_some() }
+        };
+        Self(columns.iter().enumerate().map(key).collect())
+    }
+
+    /// Appends one row of a grid with these columns as an object.
+    pub fn push_object(&self, buf: &mut String, grid: &dyn Grid, row: usize) {
+        self.push_columns(buf, grid, row, 0..self.0.len());
+        buf.push_str(if self.0.is_empty() { "{}" } else { "}" });
+    }
+
+    fn push_columns(&self, buf: &mut String, grid: &dyn Grid, row: usize, columns: Range<usize>) {
+        for (key, column) in self.0[columns.clone()].iter().zip(columns) {
+            buf.push_str(&key.text);
+            value(buf, &grid.value(row, column));
+        }
+    }
+
+    /// Ranges of columns that are all shared, or all not.
+    fn runs(&self) -> Vec<Range<usize>> {
+        let runs = self.0.chunk_by(|a, b| a.shared == b.shared);
+        runs.scan(0, |end, run| {
+            *end += run.len();
+            Some(*end - run.len()..*end)
+        })
+        .collect()
+    }
+
+    /// Appends one row as [`Keys::push_object`] does, with the text of its shared columns from a row before if one had the
+    /// same key. Most of the columns of a socket are shared, and sockets of one process mostly have the same key.
+    fn push_shared<'a>(&self, piece: &mut Piece<'a>, grid: &'a dyn Grid, row: usize, runs: &[Range<usize>]) {
+        let Some(key) = grid.shared_key(row) else { return self.push_object(&mut piece.text, grid, row) };
+        let ([a, b, c], bytes) = key;
+        let hash = (a ^ b.rotate_left(21) ^ c.rotate_left(42) ^ bytes.len() as u64)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let kept = &mut piece.kept[(hash >> 58) as usize % KEPT];
+        if kept.key != Some(key) {
+            let is_shared = |run: &&Range<usize>| self.0.get(run.start).is_some_and(|k| k.shared);
+            kept.runs.resize_with(runs.iter().filter(is_shared).count(), String::new);
+            for (text, run) in kept.runs.iter_mut().zip(runs.iter().filter(is_shared)) {
+                text.clear();
+                self.push_columns(text, grid, row, run.clone());
+            }
+            kept.key = Some(key);
+        }
+        let mut texts = kept.runs.iter();
+        for run in runs {
+            if self.0[run.start].shared {
+                piece.text.push_str(texts.next().map_or("", String::as_str));
+            } else {
+                self.push_columns(&mut piece.text, grid, row, run.clone());
+            }
+        }
+        piece.text.push('}');
+    }
 }
 
 /// Begins an event object: event, time and identity.
@@ -215,7 +308,60 @@ fn push(buf: &mut String, args: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::Style;
     use crate::model::{Missing, State, StateCounts};
+    use crate::output::Rows;
+    use crate::table::{SOCKETS, TABLES};
+
+    /// Sockets of the machine again and again, with differences between the copies in what columns read.
+    #[test]
+    fn shared_text_is_that_of_each_row() {
+        let mut snap = crate::testing::machine();
+        snap.live_rows = None;
+        let (sockets, facts) = (snap.sample.sockets.clone(), snap.facts.clone());
+        for i in 0..40_u32 {
+            for (s, f) in sockets.iter().zip(&facts) {
+                let (mut s, mut f) = (*s, *f);
+                s.id.cookie += u64::from(i) << 32;
+                match i % 10 {
+                    0 => s.uid += 1,
+                    1 => s.state = State::TimeWait,
+                    2 => f.owners = (0, 0),
+                    3 => f.owner_missing = Some(Missing::NotPermitted),
+                    4 => (s.attr_at, s.attr_len) = (s.attr_at + 4, s.attr_len.saturating_sub(4)),
+                    5 => s.inode = 0,
+                    6 => s.iface += 1,
+                    7 => f.owners = (f.owners.0, f.owners.1.saturating_sub(1).max(f.owners.0)),
+                    8 => s.proto = crate::model::Proto::ALL[i as usize % 14].0,
+                    _ => s.recv_q += i,
+                }
+                snap.sample.sockets.push(s);
+                snap.facts.insert(snap.live, f);
+                snap.live += 1;
+            }
+        }
+        let n = (SOCKETS.live)(&snap);
+        assert!(n > 400, "{n}");
+        for table in TABLES {
+            let columns: Vec<&Column> = table.columns.iter().collect();
+            let rows: Vec<u32> = (0..(table.live)(&snap) as u32).collect();
+            let grid = Rows { snap: &snap, columns: &columns, rows: &rows };
+            let style = &Style::default();
+            let mut out = Vec::new();
+            write_lines(
+                &mut out,
+                &Listing { grid: &grid, header: true, style, width: None, color: false, optional: 0 },
+            )
+            .unwrap();
+            let text = String::from_utf8(out).unwrap();
+            let keys = Keys::new(&columns);
+            for (row, line) in text.lines().enumerate() {
+                let mut want = String::new();
+                keys.push_object(&mut want, &grid, row);
+                assert_eq!(line, want, "{} {row}", table.name);
+            }
+        }
+    }
 
     #[test]
     fn any_string_round_trips() {

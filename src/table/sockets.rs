@@ -20,7 +20,7 @@ use self::age::info_words;
 use self::cells::{
     absent, activity, cgroup, cmdline, comm, comm_any, fds_open, fds_pct, fds_soft, finding, ip_only, is_ip,
     kind, limited, local, local_addr, not_tcp, owner, owners, peer_process, pid, pid_any, port, processes,
-    rate, recv_q, remote, remote_addr, send_q, service, skmem, sockopt, timer, uid,
+    rate, recv_q, remote, remote_addr, send_q, service, shared_key, skmem, sockopt, timer, uid,
 };
 pub(crate) use self::cells::{end_name, ip_end};
 use super::cell::{
@@ -35,6 +35,9 @@ use crate::diagnose::route;
 use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Tone, Value};
 use crate::model::snapshot::accept_share;
 use crate::model::{AttrSet, Family, Missing, SkMem, Snapshot, TimerKind};
+
+/// Columns with this key are the same for sockets of one kind, state, owner and attributes.
+const KEY: crate::format::column::SharedKeyFn = shared_key;
 
 const SKMEM: Needs = Needs::attrs(AttrSet::SKMEM);
 const INFO: Needs = Needs::RATES;
@@ -85,13 +88,13 @@ fn accept_limit(snap: &Snapshot, row: usize) -> Option<usize> {
 const GENERAL: &[Column] = &[
     Column::new("proto", "PROTO", Kind::Text, 1, |s, r| Value::text(s.socket(r).proto.name()),
         "Transport protocol: tcp, udp, raw, unix and so on.").role(Role::Proto).dim().values(protos)
-        .called(&["protocol", "netid"]).wide(3, 5, 8),
+        .called(&["protocol", "netid"]).wide(3, 5, 8).shared(KEY),
     Column::new("family", "FAMILY", Kind::Text, 45, |s, r| Value::text(s.socket(r).family.name()),
         "Address family of the socket: inet, inet6, unix and so on.").role(Role::Family).values(families)
-        .called(&["fam"]).wide(4, 6, 8),
+        .called(&["fam"]).wide(4, 6, 8).shared(KEY),
     Column::new("state", "STATE", Kind::State, 2, |s, r| Value::State(s.socket(r).state),
         "Socket state as in RFC 9293; UNCONN for a datagram socket without a peer.").role(Role::State)
-        .called(&["st"]),
+        .called(&["st"]).shared(KEY),
     Column::new("local", "LOCAL", Kind::Endpoint, 0, local,
         "Local endpoint: address and port, or the name of a UNIX socket.").role(Role::Local)
         .called(&["src", "source", "laddr"]).wide(12, 21, 47),
@@ -112,7 +115,7 @@ const GENERAL: &[Column] = &[
         .called(&["rport", "dport"]),
     Column::new("owner", "PROCESS", Kind::Text, 0, owner,
         "Process that owns the socket: name, pid and number of further owners; the last owner if there is none now.").role(Role::Owner).tone(owner_tone).process_column("comm")
-        .called(&["held_by"]).wide(10, 18, 32).needs(Needs::OWNERS).any(comm_any),
+        .called(&["held_by"]).wide(10, 18, 32).needs(Needs::OWNERS).any(comm_any).shared(KEY),
     Column::new("recv_q", "RECV-Q", Kind::Bytes, 10, recv_q,
         "Bytes received and not read by the application; of a listener, connections in the accept queue.").role(Role::RecvQ)
         .called(&["recvq"]),
@@ -150,10 +153,10 @@ const GENERAL: &[Column] = &[
         .called(&["state_age", "in_state"]).needs(age::NEEDS).wide(4, 7, 8),
     Column::new("process", "COMMAND", Kind::Text, 41, comm,
         "Command name of the process that owns the socket, or owned it last. A filter tests all owners.").role(Role::Process).process_column("comm")
-        .called(&["proc", "comm", "program", "users"]).wide(6, 15, 24).needs(Needs::OWNERS).any(comm_any),
+        .called(&["proc", "comm", "program", "users"]).wide(6, 15, 24).needs(Needs::OWNERS).any(comm_any).shared(KEY),
     Column::new("pid", "PID", Kind::Id, 41, pid,
         "Process ID of the process that owns the socket, or owned it last. A filter tests all owners.").process_column("pid")
-        .needs(Needs::OWNERS).any(pid_any),
+        .needs(Needs::OWNERS).any(pid_any).shared(KEY),
     Column::new("fd", "FD", Kind::Id, 43, |s, r| first_owner(s, r, |o| reported(o.fd())),
         "File descriptor number of the socket in the process.")
         .needs(Needs::OWNERS).wide(3, 4, 9)
@@ -166,42 +169,42 @@ const GENERAL: &[Column] = &[
         .needs(Needs::OWNERS).wide(8, 24, 60).any(comm_any),
     Column::new("holders", "OWNER COUNT", Kind::Count, 46, |s, r| Value::from(processes(s, r) as u64),
         "Number of processes that own the socket.")
-        .called(&["owner_count", "owners_count"]).needs(Needs::OWNERS),
+        .called(&["owner_count", "owners_count"]).needs(Needs::OWNERS).shared(KEY),
     Column::new("owner_missing", "NO OWNER REASON", Kind::Text, 46,
         |s, r| s.facts[r].owner_missing.map_or(Value::Missing(Missing::NotApplicable), |m| Value::text(m.reason())),
         "Reason why the socket has no known owner.")
-        .needs(Needs::OWNERS).wide(12, 28, 60),
+        .needs(Needs::OWNERS).wide(12, 28, 60).shared(KEY),
     Column::new("uid", "UID", Kind::Id, 42, |s, r| uid(s, r).map_or_else(Value::Missing, Value::from),
-        "User ID of the socket."),
+        "User ID of the socket.").shared(KEY),
     Column::new("user", "USER", Kind::Text, 30, |s, r| uid(s, r).map_or_else(Value::Missing, |u| user_value(s, u)),
         "User of the socket; the number if the user has no name.").role(Role::User).dim().text_match(TextMatch::Whole)
-        .wide(4, 8, 16),
+        .wide(4, 8, 16).shared(KEY),
     owner_column!("cmdline", "COMMAND LINE", Text, 49, cmdline, "Command line of the process that owns the socket.").dim().process_column("cmdline")
-        .called(&["command", "cmd", "args"]).wide(12, 30, 80),
+        .called(&["command", "cmd", "args"]).wide(12, 30, 80).shared(KEY),
     Column::new("cgroup", "CGROUP", Kind::Text, 52, cgroup,
         "Control group (v2) that the socket was created in; that of its process if not reported.").role(Role::Cgroup)
-        .needs(Needs::CGROUPS).wide(12, 30, 80),
-    unit_column!(units::UNIT, units::socket_units),
-    unit_column!(units::SLICE, units::socket_units),
-    unit_column!(units::CONTAINER, units::socket_units),
-    unit_column!(units::CONTAINER_ID, units::socket_units),
-    unit_column!(units::ENGINE, units::socket_units),
-    unit_column!(units::IMAGE, units::socket_units),
-    unit_column!(units::POD, units::socket_units),
-    unit_column!(units::PUBLISHED, units::socket_units),
+        .needs(Needs::CGROUPS).wide(12, 30, 80).shared(KEY),
+    unit_column!(units::UNIT, units::socket_units).shared(KEY),
+    unit_column!(units::SLICE, units::socket_units).shared(KEY),
+    unit_column!(units::CONTAINER, units::socket_units).shared(KEY),
+    unit_column!(units::CONTAINER_ID, units::socket_units).shared(KEY),
+    unit_column!(units::ENGINE, units::socket_units).shared(KEY),
+    unit_column!(units::IMAGE, units::socket_units).shared(KEY),
+    unit_column!(units::POD, units::socket_units).shared(KEY),
+    unit_column!(units::PUBLISHED, units::socket_units).shared(KEY),
     usage::OWNER_CPU,
     usage::OWNER_RSS,
     usage::OWNER_THREADS,
-    usage::OWNER_STARTED,
-    threads::OWNER,
-    contexts::OWNER,
+    usage::OWNER_STARTED.shared(KEY),
+    threads::OWNER.shared(KEY),
+    contexts::OWNER.shared(KEY),
     contexts::SOCKET,
     owner_column!("fds_open", "FDS", Count, 53, fds_open, "Open file descriptors of the process that owns the socket.").process_column("fds_open")
-        .percent_column("fds_pct").called(&["fds"]),
+        .percent_column("fds_pct").called(&["fds"]).shared(KEY),
     owner_column!("fds_soft", "FDS SOFT", Count, 54, fds_soft,
-        "Soft limit of file descriptors of the process that owns the socket.").process_column("fds_soft").percent_column("fds_pct"),
+        "Soft limit of file descriptors of the process that owns the socket.").process_column("fds_soft").percent_column("fds_pct").shared(KEY),
     owner_column!("fds_pct", "FDS%", Percent, 53, fds_pct,
-        "Open file descriptors of the process that owns the socket, in percent of its soft limit.").process_column("fds_pct").gauge(Gauge { amounts: None, limit: owner_fd_limit }),
+        "Open file descriptors of the process that owns the socket, in percent of its soft limit.").process_column("fds_pct").gauge(Gauge { amounts: None, limit: owner_fd_limit }).shared(KEY),
     Column::new("service", "SERVICE", Kind::Text, 31, service,
         "Service name of the server port, or protocol name of a raw socket.").role(Role::Service).dim().text_match(TextMatch::Whole)
         .wide(4, 9, 16),
@@ -229,12 +232,12 @@ const GENERAL: &[Column] = &[
             }
         },
         "Interface the socket is bound to.").role(Role::Iface).text_match(TextMatch::Exact)
-        .called(&["dev", "device", "interface"]).wide(4, 8, 15),
+        .called(&["dev", "device", "interface"]).wide(4, 8, 15).shared(KEY),
     Column::new("netns", "NETNS", Kind::Text, 9,
         |s, r| s.sample.namespaces.get(usize::from(s.socket(r).id.netns))
             .map_or(Value::Missing(Missing::NotReported), |n| Value::text(&n.name)),
         "Network namespace of the socket.").role(Role::Netns).tone(|s, r| netns_tone(s.socket(r).id.netns)).text_match(TextMatch::Whole)
-        .called(&["ns", "namespace"]).wide(4, 10, 24),
+        .called(&["ns", "namespace"]).wide(4, 10, 24).shared(KEY),
     Column::new("inode", "INODE", Kind::Id, 55,
         |s, r| if s.socket(r).inode == 0 { na() } else { Value::from(s.socket(r).inode) },
         "Inode of the socket, as in /proc/PID/fd.")
@@ -329,13 +332,13 @@ const GENERAL: &[Column] = &[
         .needs(Needs::AUTO_PORT),
     Column::new("type", "TYPE", Kind::Text, 57, kind,
         "Type of the socket (socket(2)): stream, dgram, seqpacket, raw.")
-        .called(&["socktype"]).wide(4, 6, 10),
+        .called(&["socktype"]).wide(4, 6, 10).shared(KEY),
     Column::new("mark", "MARK", Kind::Hex, 59, |s, r| ip_only(s, r, s.attrs(r).mark()),
         "Firewall mark of the socket; reported only with CAP_NET_ADMIN.").role(Role::Mark)
-        .called(&["fwmark"]),
+        .called(&["fwmark"]).shared(KEY),
     Column::new("cgroup_id", "CGROUP ID", Kind::Id, 59, |s, r| ip_only(s, r, s.attrs(r).cgroup_id()),
         "ID of the control group that the socket was created in: the inode of its directory.")
-        .wide(6, 10, 20),
+        .wide(6, 10, 20).shared(KEY),
     Column::new("shutdown", "SHUT", Kind::Text, 58,
         |s, r| s.attrs(r).shutdown().map_or(Value::Missing(absent(s, r, AttrSet::SHUTDOWN)), |b| {
             Value::text(match b & 3 { 0 => "neither", 1 => "receive", 2 => "send", _ => "both" })
@@ -343,18 +346,18 @@ const GENERAL: &[Column] = &[
         "Directions that are shut down: neither, receive, send, both.").values(|| vec!["neither", "receive", "send", "both"])
         .needs(Needs::attrs(AttrSet::SHUTDOWN)).wide(4, 7, 7),
     Column::new("v6only", "V6ONLY", Kind::Bool, 58, |s, r| match s.socket(r).family { Family::Inet => na(), _ => ip_only(s, r, s.attrs(r).v6only()) },
-        "IPv6 socket that accepts no IPv4 peers (IPV6_V6ONLY)."),
-    sockopt_column!("opt_recverr", "RECVERR", 0, "IP_RECVERR: errors are queued for the application."),
-    sockopt_column!("opt_is_icsk", "ICSK", 1, "Connection-oriented socket."),
-    sockopt_column!("opt_freebind", "FREEBIND", 2, "IP_FREEBIND: may bind to a nonexistent address."),
-    sockopt_column!("opt_hdrincl", "HDRINCL", 3, "IP_HDRINCL: the application writes the IP header."),
-    sockopt_column!("opt_mc_loop", "MCLOOP", 4, "IP_MULTICAST_LOOP: receives its own multicast packets."),
-    sockopt_column!("opt_transparent", "TPROXY", 5, "IP_TRANSPARENT: accepts packets for foreign addresses."),
-    sockopt_column!("opt_mc_all", "MCALL", 6, "IP_MULTICAST_ALL: receives groups joined by other sockets."),
-    sockopt_column!("opt_nodefrag", "NODEFRAG", 7, "IP_NODEFRAG: fragments are not reassembled."),
-    sockopt_column!("opt_bind_addr_no_port", "LATEBIND", 8, "IP_BIND_ADDRESS_NO_PORT: the port is chosen by connect()."),
-    sockopt_column!("opt_recverr_rfc4884", "RFC4884", 9, "IP_RECVERR_RFC4884: ICMP errors carry extensions."),
-    sockopt_column!("opt_defer_connect", "TFO", 10, "TCP_FASTOPEN_CONNECT: the SYN is deferred until the first write."),
+        "IPv6 socket that accepts no IPv4 peers (IPV6_V6ONLY).").shared(KEY),
+    sockopt_column!("opt_recverr", "RECVERR", 0, "IP_RECVERR: errors are queued for the application.").shared(KEY),
+    sockopt_column!("opt_is_icsk", "ICSK", 1, "Connection-oriented socket.").shared(KEY),
+    sockopt_column!("opt_freebind", "FREEBIND", 2, "IP_FREEBIND: may bind to a nonexistent address.").shared(KEY),
+    sockopt_column!("opt_hdrincl", "HDRINCL", 3, "IP_HDRINCL: the application writes the IP header.").shared(KEY),
+    sockopt_column!("opt_mc_loop", "MCLOOP", 4, "IP_MULTICAST_LOOP: receives its own multicast packets.").shared(KEY),
+    sockopt_column!("opt_transparent", "TPROXY", 5, "IP_TRANSPARENT: accepts packets for foreign addresses.").shared(KEY),
+    sockopt_column!("opt_mc_all", "MCALL", 6, "IP_MULTICAST_ALL: receives groups joined by other sockets.").shared(KEY),
+    sockopt_column!("opt_nodefrag", "NODEFRAG", 7, "IP_NODEFRAG: fragments are not reassembled.").shared(KEY),
+    sockopt_column!("opt_bind_addr_no_port", "LATEBIND", 8, "IP_BIND_ADDRESS_NO_PORT: the port is chosen by connect().").shared(KEY),
+    sockopt_column!("opt_recverr_rfc4884", "RFC4884", 9, "IP_RECVERR_RFC4884: ICMP errors carry extensions.").shared(KEY),
+    sockopt_column!("opt_defer_connect", "TFO", 10, "TCP_FASTOPEN_CONNECT: the SYN is deferred until the first write.").shared(KEY),
     Column::new("snd_wscale", "SND-WSCALE", Kind::Count, 61,
         |s, r| Value::from_opt(s.attrs(r).tcp_info().and_then(|t| t.snd_wscale()), absent(s, r, AttrSet::INFO)),
         "Window scale for sending.")
@@ -394,7 +397,7 @@ const GENERAL: &[Column] = &[
         "Share of data segments retransmitted since connect.")
         .needs(Needs::info(info_words(&[100, 156]))),
     Column::new("closed", "CLOSED", Kind::Bool, 62, |s, r| Value::from(r >= s.live),
-        "Closed socket that is still shown for a moment."),
+        "Closed socket that is still shown for a moment.").shared(KEY),
 ];
 
 /// All columns, in the order of the reference.
@@ -414,6 +417,11 @@ const PARTS: [&[Column]; 13] = [
     &tcp_info::COLUMNS,
 ];
 
+/// Returns true for the parts whose values are those of the attributes alone, without `tcp_info`.
+const fn is_of_attributes(part: usize) -> bool {
+    matches!(part, 1..=5 | 7)
+}
+
 const COUNT: usize = {
     let (mut n, mut part) = (0, 0);
     while part < PARTS.len() {
@@ -430,6 +438,9 @@ static COLUMNS: [Column; COUNT] = {
         let mut i = 0;
         while i < PARTS[part].len() {
             out[n] = PARTS[part][i];
+            if is_of_attributes(part) {
+                out[n].shared = Some(KEY);
+            }
             n += 1;
             i += 1;
         }

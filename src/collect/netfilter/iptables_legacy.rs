@@ -93,7 +93,7 @@ pub(super) fn read(netns: u16) -> io::Result<Dump> {
         };
         for name in TABLES.into_iter().filter(|t| names.lines().any(|n| n == *t)) {
             let (hooks, raw) = fetch(name, v6)?;
-            let (entries, complete) = if v6 { parse::<16, 3>(&raw) } else { parse::<4, 2>(&raw) };
+            let (entries, complete) = parse_entries(&raw, family);
             out.malformed += u32::from(!complete);
             out.tables.push(Table { netns, family, name: name.into(), hooks, entries });
         }
@@ -142,6 +142,11 @@ fn read_u32(b: &[u8], at: usize) -> Option<u32> {
 
 fn read_u16(b: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(b.get(at..at + 2)?.try_into().ok()?))
+}
+
+/// The entries of a table of this family, up to the first malformed one; whether there was none.
+pub(super) fn parse_entries(raw: &[u8], family: Family) -> (Vec<Entry>, bool) {
+    if family == Family::Inet6 { parse::<16, 3>(raw) } else { parse::<4, 2>(raw) }
 }
 
 /// The entries of a table, up to the first malformed one; whether there was none.

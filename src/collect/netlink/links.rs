@@ -17,7 +17,14 @@ pub(crate) fn interface_name(interfaces: &BTreeMap<u32, String>, index: u32) -> 
 /// Interface names by index, of the network namespace of the calling thread; `/sys/class/net` shows those of the namespace it
 /// was mounted in.
 pub(crate) fn interfaces(faults: &mut Faults) -> BTreeMap<u32, String> {
-    let mut out = BTreeMap::new();
+    read(FaultSubject::InterfaceNames, faults, read_interfaces)
+}
+
+/// Interface names by index, of the network namespace of the socket.
+pub(crate) fn read_interfaces(
+    socket: &mut NetlinkSocket,
+    out: &mut BTreeMap<u32, String>,
+) -> Result<(), DumpError> {
     let mut decode = |message: &[u8]| {
         let index = read_u32(message, 4).ok_or(Malformed)?;
         // Attributes follow `struct ifinfomsg`, 16 bytes; their format is the same for all families.
@@ -27,11 +34,19 @@ pub(crate) fn interfaces(faults: &mut Faults) -> BTreeMap<u32, String> {
         out.insert(index, text::from_bytes(&name[..end]).into_owned());
         Ok(())
     };
-    let result = NetlinkSocket::open(None)
-        .map_err(DumpError::from)
-        .and_then(|mut socket| socket.dump(&Request::links(), &mut decode));
-    if let Err(e) = result {
-        faults.add(FaultKind::Failed, FaultSubject::InterfaceNames, e.to_string());
+    socket.dump(&Request::links(), &mut decode).map(drop)
+}
+
+/// Reads from a new socket in the network namespace of the calling thread, as far as possible; a failure becomes a fault.
+fn read<T: Default>(
+    subject: FaultSubject,
+    faults: &mut Faults,
+    read: impl FnOnce(&mut NetlinkSocket, &mut T) -> Result<(), DumpError>,
+) -> T {
+    let mut out = T::default();
+    let result = NetlinkSocket::open(None).map_err(DumpError::from);
+    if let Err(e) = result.and_then(|mut socket| read(&mut socket, &mut out)) {
+        faults.add(FaultKind::Failed, subject, e.to_string());
     }
     out
 }
@@ -42,7 +57,11 @@ const IFA_LOCAL: u16 = 2;
 
 /// Interface addresses of the network namespace of the calling thread, without loopback addresses.
 pub(crate) fn addresses(faults: &mut Faults) -> Vec<Addr> {
-    let mut out = Vec::new();
+    read(FaultSubject::InterfaceAddresses, faults, read_addresses)
+}
+
+/// Interface addresses of the network namespace of the socket, without loopback addresses.
+pub(crate) fn read_addresses(socket: &mut NetlinkSocket, out: &mut Vec<Addr>) -> Result<(), DumpError> {
     let mut decode = |message: &[u8]| {
         let attrs = Attrs::new(message.get(8..).ok_or(Malformed)?, Family::Inet, Proto::Tcp);
         // On a point-to-point link IFA_ADDRESS is the address of the peer.
@@ -57,11 +76,5 @@ pub(crate) fn addresses(faults: &mut Faults) -> Vec<Addr> {
         }
         Ok(())
     };
-    let result = NetlinkSocket::open(None)
-        .map_err(DumpError::from)
-        .and_then(|mut socket| socket.dump(&Request::addresses(), &mut decode));
-    if let Err(e) = result {
-        faults.add(FaultKind::Failed, FaultSubject::InterfaceAddresses, e.to_string());
-    }
-    out
+    socket.dump(&Request::addresses(), &mut decode).map(drop)
 }

@@ -1,5 +1,8 @@
 //! A netlink socket: requests, and dumps read message by message.
 
+#[cfg(any(test, fuzzing))]
+mod replay;
+
 use super::wire::{self, Header, Request};
 use crate::privilege::{NETWORK, raise};
 use rustix::fd::OwnedFd;
@@ -146,7 +149,8 @@ impl NetlinkSocket {
                 Err(Errno::NOBUFS) => return Err(DumpError::Lost),
                 Err(e) => return Err(io::Error::from(e).into()),
             };
-            if n > self.buffer.len() {
+            // An empty datagram is the end of a recording; the kernel sends none.
+            if n > self.buffer.len() || n == 0 {
                 return Err(DumpError::Lost);
             }
             if read_messages(&self.buffer[..n], self.seq, &mut stats, &mut each)? {

@@ -41,6 +41,19 @@ const TARGET: &str = "task_file";
 const TYPES: [&str; 9] =
     ["task_struct", "pid", "upid", "file", "path", "dentry", "qstr", "inode", "super_block"];
 
+/// The subset for the program, of any bytes as BTF, and the subset of that: it is BTF of the lengths in its header. (Types that
+/// its pointers name need not be in it.)
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz_btf(bytes: &[u8]) {
+    let extract = |btf: &[u8]| btf_subset::extract(btf, &TYPES, &["bpf_iter_task_file"]);
+    if let Some(subset) = extract(bytes) {
+        assert!(subset.len() <= 2 * bytes.len());
+        let word = |at: usize| u32::from_ne_bytes(subset[at..at + 4].try_into().unwrap_or_default()) as usize;
+        assert_eq!((word(4) + word(16), word(16) + word(20)), (24 + word(12), subset.len() - 24));
+        let _ = extract(&subset);
+    }
+}
+
 /// One descriptor: `struct record` of the program.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]

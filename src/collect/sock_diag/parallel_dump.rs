@@ -1,4 +1,4 @@
-//! A long table dumped in two halves, in parallel on two cores.
+//! A table dumped in two parts: a long one in parallel on two cores, or by a property that only a filter of the kernel reports.
 //!
 //! Most of the cost of a dump is in the kernel, and a dump is single-threaded. Each of two dumps requests half the table: the
 //! kernel filters by port, which never changes during the lifetime of a socket, so every socket is in exactly one half.
@@ -64,19 +64,48 @@ pub(crate) fn port_partition(filter: Option<&Prefilter>) -> [Prefilter; 2] {
     [upper, lower].map(|half| Prefilter::And(filter.cloned().into_iter().chain([half]).collect()))
 }
 
-/// Reads both halves in parallel. Returns `false` if that is not possible and nothing was read.
-pub(crate) fn dump_parallel(
+/// The filters of the sockets with a port that the kernel chose, and of those with a port set by `bind`: never both, since
+/// `SOCK_BINDPORT_LOCK` is set or not when a socket enters the table.
+pub(crate) fn auto_port_partition(filter: Option<&Prefilter>) -> [Prefilter; 2] {
+    [Prefilter::AutoBound, Prefilter::Not(Box::new(Prefilter::AutoBound))]
+        .map(|part| Prefilter::And(filter.cloned().into_iter().chain([part]).collect()))
+}
+
+/// Reads both parts of a table, in parallel or one after the other. Returns the index of the first socket of the second part;
+/// `None` if that is not possible and nothing was read.
+pub(crate) fn dump_parts(
     whole: &TableDump<'_>,
     bytecodes: [Option<Vec<u8>>; 2],
+    parallel: bool,
     socket: &mut NetlinkSocket,
     sample: &mut Sample,
-) -> bool {
+) -> Option<usize> {
     // Without bytecode each would be the whole table.
     if bytecodes.iter().any(Option::is_none) {
-        return false;
+        return None;
     }
-    let [first, second] = bytecodes.map(|bytecode| TableDump { bytecode, ..whole.clone() });
-    let Ok(mut second_socket) = NetlinkSocket::open(Some(SOCK_DIAG)) else { return false };
+    let parts = bytecodes.map(|bytecode| TableDump { bytecode, ..whole.clone() });
+    if parallel {
+        return dump_parallel(parts, socket, sample);
+    }
+    let before = dump_table::SampleLen::new(sample);
+    let [first, second] = parts;
+    let mut complete = dump_table::dump_table(&first, socket, true, sample);
+    let middle = sample.sockets.len();
+    complete = complete && dump_table::dump_table(&second, socket, true, sample);
+    if !complete {
+        before.truncate(sample);
+    }
+    complete.then_some(middle)
+}
+
+/// Reads both parts in parallel.
+fn dump_parallel(
+    [first, second]: [TableDump<'_>; 2],
+    socket: &mut NetlinkSocket,
+    sample: &mut Sample,
+) -> Option<usize> {
+    let mut second_socket = NetlinkSocket::open(Some(SOCK_DIAG)).ok()?;
     let (host, backend) = (sample.host.clone(), sample.backend.clone());
     let mut second_sample = Sample::empty(sample.at, host, backend, sample.wants.clone());
     let spare = (sample.sockets.capacity() - sample.sockets.len()) / 2;
@@ -98,11 +127,12 @@ pub(crate) fn dump_parallel(
             Err(panic) => std::panic::resume_unwind(panic),
         }
     });
+    let middle = sample.sockets.len();
     if !complete || !append(sample, second_sample) {
         before.truncate(sample);
-        return false;
+        return None;
     }
-    true
+    Some(middle)
 }
 
 /// Appends the second half. Returns `false` if the two halves have different words of `tcp_info`.

@@ -124,6 +124,10 @@ impl Part {
             if let Some(equal) = self.masked_equal(data).filter(|_| matches!(op, NFT_CMP_EQ | NFT_CMP_NEQ)) {
                 return Some(if op == NFT_CMP_EQ { equal } else { equal.complement(max) });
             }
+            // Every value is tried, which a rule on addresses must not make take minutes.
+            if self.field.max > MAX_TRIED {
+                return None;
+            }
             let want = self.number(data.get(..usize::from(self.len).min(data.len()))?);
             let holds = |v: u128| {
                 let v = v & mask ^ xor;
@@ -136,8 +140,7 @@ impl Part {
                     _ => v >= want,
                 }
             };
-            let all = (0..=max).filter(|v| holds(*v)).map(|v| (v, v)).collect();
-            return (self.field.max <= MAX_TRIED).then(|| Intervals::union_of(all));
+            return Some(Intervals::union_of((0..=max).filter(|v| holds(*v)).map(|v| (v, v)).collect()));
         }
         let span = self.span(data, data, interfaces)?;
         if matches!(op, NFT_CMP_EQ | NFT_CMP_NEQ) {

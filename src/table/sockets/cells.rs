@@ -2,16 +2,38 @@
 
 use crate::diagnose::finding::socket_diagnoses;
 use crate::format::Value;
+use crate::format::column::SharedKey;
 use crate::model::snapshot::Direction;
 use crate::model::{
     AttrSet, Backend, Endpoint, Family, Missing, Proto, Reads, SkMem, Snapshot, Socket, State,
 };
 use crate::msg;
-use crate::table::cell::{applicable, first_owner, na, no_owner, reported, without_port};
+use crate::table::cell::{applicable, first_owner, na, no_owner, process_name, reported, without_port};
 
 /// A value that only IP sockets have.
 pub(crate) fn ip_only<'a, T: Into<Value<'a>>>(snap: &Snapshot, row: usize, v: Option<T>) -> Value<'a> {
     if is_ip(snap.socket(row)) { reported(v) } else { na() }
+}
+
+/// Everything that the columns with a shared key are computed from, apart from what is the same for the whole snapshot. `None`
+/// for a socket of several descriptors, or with a former owner.
+pub(crate) fn shared_key(snap: &Snapshot, row: usize) -> Option<SharedKey<'_>> {
+    let (s, f) = (snap.socket(row), &snap.facts[row]);
+    let owner = match snap.owners(row) {
+        [] if snap.last_owner(row).is_none() => 0,
+        [only] => u64::from(only.process) + 1,
+        _ => return None,
+    };
+    let flags = u64::from(row < snap.live) | u64::from(s.inode == 0) << 1;
+    let kind = (s.proto as u64) | (s.family as u64) << 8 | s.state.rank() << 16 | flags << 28;
+    let missing = f.owner_missing.map_or(0, |m| m as u64 + 1);
+    let words = [
+        kind | u64::from(s.id.netns) << 32 | missing << 48,
+        u64::from(s.uid) | u64::from(s.iface) << 32,
+        owner,
+    ];
+    let at = s.attr_at as usize;
+    Some((words, snap.sample.attrs.get(at..at + usize::from(s.attr_len)).unwrap_or(&[])))
 }
 
 /// Name of an endpoint without an IP address.
@@ -148,11 +170,7 @@ pub(crate) fn owner(snap: &Snapshot, row: usize) -> Value<'_> {
             |f| Value::from(msg!("was {}", format!("{} {}", f.comm, f.pid))),
         );
     };
-    let p = &snap.process(o).info;
-    Value::from(match processes(snap, row) {
-        0 | 1 => format!("{} {}", p.name(), p.pid),
-        n => format!("{} {} +{}", p.name(), p.pid, n - 1),
-    })
+    Value::from(process_name(&snap.process(o).info, processes(snap, row).saturating_sub(1)))
 }
 
 pub(crate) fn owners(snap: &Snapshot, row: usize) -> Value<'_> {
@@ -218,7 +236,7 @@ pub(crate) fn kind(snap: &Snapshot, row: usize) -> Value<'_> {
 pub(crate) fn peer_process(snap: &Snapshot, row: usize) -> Value<'_> {
     let Some(other) = snap.local_peer(row) else { return na() };
     match snap.owners(other).first() {
-        Some(o) => Value::from(format!("{} {}", snap.process(o).info.name(), snap.process(o).info.pid)),
+        Some(o) => Value::from(process_name(&snap.process(o).info, 0)),
         None => Value::Missing(snap.facts[other].owner_missing.unwrap_or(Missing::NoVisibleProcess)),
     }
 }

@@ -1,0 +1,11 @@
+//! Type information of a kernel from any bytes.
+
+/// The subset for the program, of this BTF.
+#[cfg(all(target_pointer_width = "64", target_endian = "little"))]
+pub(crate) fn btf(bytes: &[u8]) {
+    super::bpf::fuzz_btf(bytes);
+}
+
+/// There is no loader on this machine.
+#[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]
+pub(crate) fn btf(_: &[u8]) {}

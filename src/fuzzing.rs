@@ -1,0 +1,63 @@
+//! Every decoder of bytes from outside as a function of any bytes: the targets of `fuzz/`, and a test that runs them over their
+//! seeds. A target panics where a decoder does, or where what it made cannot be derived, printed and read again.
+
+mod shown;
+mod text;
+
+use crate::collect::fuzzing as bytes;
+use crate::model::Proto;
+use shown::show;
+
+/// One decoder under test.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name: of the program in `fuzz/Cargo.toml` and of the directory in `fuzz/seeds`.
+    pub name: &'static str,
+    /// Decodes these bytes.
+    pub run: fn(&[u8]),
+}
+
+const fn target(name: &'static str, run: fn(&[u8])) -> Target {
+    Target { name, run }
+}
+
+/// Every target.
+pub const TARGETS: [Target; 21] = [
+    target("sock_diag_inet", |b| show(bytes::sock_diag(Proto::Tcp, b))),
+    target("sock_diag_unix", |b| show(bytes::sock_diag(Proto::Unix, b))),
+    target("sock_diag_netlink", |b| show(bytes::sock_diag(Proto::Netlink, b))),
+    target("sock_diag_packet", |b| show(bytes::sock_diag(Proto::Packet, b))),
+    target("sock_diag_vsock", |b| show(bytes::sock_diag(Proto::Vsock, b))),
+    target("sock_diag_xdp", |b| show(bytes::sock_diag(Proto::Xdp, b))),
+    target("sock_diag_tipc", |b| show(bytes::sock_diag(Proto::Tipc, b))),
+    target("nft", |b| show(bytes::nft(b))),
+    target("xtables", |b| show(bytes::xtables(b))),
+    target("conntrack", |b| show(bytes::conntrack(b))),
+    target("conntrack_text", |b| show(bytes::conntrack_text(b))),
+    target("route", |b| show(bytes::route(b))),
+    target("btf", bytes::btf),
+    target("http_answer", bytes::http_answer),
+    target("engine_json", |b| show(bytes::engine_json(b))),
+    target("proc_line", |b| show(bytes::proc_line(b))),
+    target("captured_tree", |b| bytes::captured_tree(b).into_iter().for_each(show)),
+    target("scenario", |b| bytes::scenario(b).into_iter().for_each(show)),
+    target("filter", text::filter),
+    target("config", text::config),
+    target("theme", text::theme),
+];
+
+/// Runs the target of this name.
+///
+/// # Panics
+///
+/// If there is none, and where the target does.
+pub fn run(name: &str, bytes: &[u8]) {
+    let found: Vec<&Target> = TARGETS.iter().filter(|t| t.name == name).collect();
+    assert_eq!(found.len(), 1, "targets called {name}");
+    for target in found {
+        (target.run)(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests;
