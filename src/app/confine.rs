@@ -6,19 +6,19 @@
 use super::environment;
 use crate::cli::Plan;
 use crate::sandbox::{Allowed, restrict};
+use rustix::fs::PROC_SUPER_MAGIC;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 
-/// File system type of the live `/proc` (`PROC_SUPER_MAGIC`, statfs(2)), which a captured tree is not on.
-const PROC_SUPER_MAGIC: u64 = 0x9fa0;
-
 /// Returns true if the data is recorded: a file tree or a scenario, which may come from a machine that was broken into.
 fn is_recorded(plan: &Plan) -> bool {
+    // A mounted `/proc` is no captured tree.
     plan.demo.is_some()
-        || plan.proc_root.as_ref().is_some_and(|root| {
-            rustix::fs::statfs(root).is_ok_and(|s| u64::try_from(s.f_type) != Ok(PROC_SUPER_MAGIC))
-        })
+        || plan
+            .proc_root
+            .as_ref()
+            .is_some_and(|root| rustix::fs::statfs(root).is_ok_and(|s| s.f_type != PROC_SUPER_MAGIC))
 }
 
 /// Confines a command that only prints, if its data is recorded.
