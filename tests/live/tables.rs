@@ -177,7 +177,7 @@ hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]; resource.setrlimit(resourc
 a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
 first = os.fork() > 0
 end = a if first else b
-s = socket.socket(); s.bind(('127.0.0.1', 41160 if first else 41161)); s.listen(5)
+s = socket.socket(); s.bind(('127.0.0.1', 21160 if first else 21161)); s.listen(5)
 F = [os.open('/dev/null', 0) for _ in range(15000)]
 open('/run/ready%d' % first, 'w')
 while not os.path.exists('/run/go'): time.sleep(.01)
@@ -205,7 +205,7 @@ pub(crate) fn exchanged_sockets_have_their_owners_in_the_next_poll_or_within_two
         let p = start(EXCHANGE, &["/run/ready0", "/run/ready1"])?;
         let mut watch = source(by)?;
         let interval = Duration::from_millis(interval);
-        let both = |s: &Sample| [41160, 41161].map(|port| owners(s, port).first().map_or(0, |o| o.0));
+        let both = |s: &Sample| [21160, 21161].map(|port| owners(s, port).first().map_or(0, |o| o.0));
         let before =
             until("the owners", || read(watch.as_mut()).ok().map(|s| both(&s)).filter(|b| !b.contains(&0)))?;
         // Long known.
