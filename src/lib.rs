@@ -23,6 +23,8 @@
 //!   marks, rates and last owners follow it.
 //! - **Threads**: one polls, one reads keys, one draws ([`tui::run_loop`] blocks in one `recv`); short-lived threads enter
 //!   network namespaces; reverse DNS, container names and large sorts have their own. The drawing thread waits for none of them.
+//! - **The clock and the environment** are read by [`collect`], [`app`] and [`cli`] only. The one exception is `tui::terminal`, which
+//!   measures how long the terminal takes for a frame, where it writes and reads it; nothing that is drawn depends on that.
 //! - **A list exists once**, with tests over it: [`table::TABLES`] (columns), [`tui::command::COMMANDS`] (keys, help, palette),
 //!   [`model::state::STATES`], [`diagnose::finding::FINDINGS`], [`explain::TOPICS`], [`cli::settings::settings`],
 //!   [`filter::LANGUAGE`], [`model::limit::LIMIT_KINDS`]. Help, manual, reference, completion and the commented configuration

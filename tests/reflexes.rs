@@ -95,10 +95,11 @@ fn answers_are_those_of(reflexes: &[Reflex]) {
     let client = TcpStream::connect("127.0.0.1:8080").unwrap();
     let mut wrong = String::new();
     for (line, code, out, err) in reflexes {
-        let got = sockscope(&words(line));
-        let (stdout, stderr) = (String::from_utf8_lossy(&got.stdout), String::from_utf8_lossy(&got.stderr));
-        if got.status.code() != Some(*code) || !stdout.contains(out) || !stderr.contains(err) {
-            wrong.push_str(&format!("{line}: {:?}\n{stdout}{stderr}", got.status.code()));
+        let output = sockscope(&words(line));
+        let (stdout, stderr) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        if output.status.code() != Some(*code) || !stdout.contains(out) || !stderr.contains(err) {
+            wrong.push_str(&format!("{line}: {:?}\n{stdout}{stderr}", output.status.code()));
         }
         // A success has nothing to explain, a failure no rows.
         if (*code == 0) != stderr.is_empty() || (*code == 2 && !stdout.is_empty()) {

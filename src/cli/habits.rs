@@ -320,8 +320,8 @@ mod tests {
             ("-tuE", "for ss -E"),
             ("-tM", "for ss -M: proto:mptcp"),
         ] {
-            let got = line(args).expect_err(args);
-            assert!(got.contains(want), "{args}: {got}");
+            let error = line(args).expect_err(args);
+            assert!(error.contains(want), "{args}: {error}");
         }
     }
 

@@ -56,11 +56,11 @@ impl Dump {
 
 /// Reads the ruleset of the namespace that the socket is in.
 pub(super) fn read(socket: &mut NetlinkSocket, netns: u16, budget: &Budget) -> Result<Dump, DumpError> {
-    let goes_on = |_| !budget.is_spent();
+    let keep_reading = |_| !budget.is_spent();
     let request = |message| Request::netfilter(NFNL_SUBSYS_NFTABLES, message, 0);
     let mut dump = Dump { ruleset: Ruleset { netns, tables: Vec::new() }, ..Dump::default() };
     let mut tables = Tables::default();
-    let done = socket.dump_while(&request(NFT_MSG_GETCHAIN), goes_on, |m| {
+    let done = socket.dump_while(&request(NFT_MSG_GETCHAIN), keep_reading, |m| {
         budget.charge();
         let (key, chain) = decode_chain(m)?;
         let name = chain.name.clone();
@@ -75,7 +75,7 @@ pub(super) fn read(socket: &mut NetlinkSocket, netns: u16, budget: &Budget) -> R
     if tables.list.is_empty() {
         return Ok(dump);
     }
-    let done = socket.dump_while(&request(NFT_MSG_GETTABLE), goes_on, |m| {
+    let done = socket.dump_while(&request(NFT_MSG_GETTABLE), keep_reading, |m| {
         budget.charge();
         let (family, attrs) = message(m)?;
         let key = (family, string(&attrs, NFTA_TABLE_NAME).ok_or(Malformed)?);
@@ -85,7 +85,7 @@ pub(super) fn read(socket: &mut NetlinkSocket, netns: u16, budget: &Budget) -> R
         Ok(())
     })?;
     dump.count(done);
-    let done = socket.dump_while(&request(NFT_MSG_GETRULE), goes_on, |m| {
+    let done = socket.dump_while(&request(NFT_MSG_GETRULE), keep_reading, |m| {
         budget.charge();
         let (family, attrs) = message(m)?;
         let key = (family, string(&attrs, NFTA_RULE_TABLE).ok_or(Malformed)?);
@@ -96,7 +96,7 @@ pub(super) fn read(socket: &mut NetlinkSocket, netns: u16, budget: &Budget) -> R
         Ok(())
     })?;
     dump.count(done);
-    let done = socket.dump_while(&request(NFT_MSG_GETSET), goes_on, |m| {
+    let done = socket.dump_while(&request(NFT_MSG_GETSET), keep_reading, |m| {
         budget.charge();
         let (family, attrs) = message(m)?;
         let key = (family, string(&attrs, NFTA_SET_TABLE).ok_or(Malformed)?);

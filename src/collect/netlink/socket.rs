@@ -129,11 +129,11 @@ impl NetlinkSocket {
         self.dump_while(request, |messages| max.is_none_or(|max| messages < max), each)
     }
 
-    /// Like [`Self::dump`], but stops when `goes_on` is false for the number of messages so far.
+    /// Like [`Self::dump`], but stops when `keep_reading` is false for the number of messages so far.
     pub(crate) fn dump_while(
         &mut self,
         request: &Request,
-        goes_on: impl Fn(u32) -> bool,
+        keep_reading: impl Fn(u32) -> bool,
         mut each: impl FnMut(&[u8]) -> Result<(), Malformed>,
     ) -> Result<DumpStats, DumpError> {
         // Each part of a dump is made when it is received.
@@ -156,7 +156,7 @@ impl NetlinkSocket {
             if read_messages(&self.buffer[..n], self.seq, &mut stats, &mut each)? {
                 return Ok(stats);
             }
-            if !goes_on(stats.messages) {
+            if !keep_reading(stats.messages) {
                 // A dump can be cancelled only by closing its socket.
                 *self = Self::open(self.protocol)?;
                 stats.truncated = true;
