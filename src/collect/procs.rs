@@ -44,10 +44,10 @@
 //! The round robin finds what leaves the count as it was: `dup2` over a descriptor, an exchange of sockets by `SCM_RIGHTS`, exec and
 //! a change of name. For the sockets of a sample with at most 2,000, which is what a filtered list prints, `check_shown` finds it
 //! in the next poll. Another such owner is at most 2 s old, or one interval if that is longer: each poll scans its share of all
-//! descriptors, or reads all by bpf where that is cheaper. Above 60,000 descriptors a second's share by walk exceeds the 100 ms of
-//! a poll, and takes longer accordingly; a process with more than one poll has time for has a budget of its own and holds up no
-//! other. `kinds_at_ns` of each process is the time of its scan. Whenever a scan finds a socket in a
-//! process that another one was known to own, that other one is checked at once (`recheck_owners`): a descriptor passed on
+//! descriptors (large processes by a bpf iterator over each, if the program is loaded), or reads all by bpf where that is
+//! cheaper. Above 60,000 descriptors a second's share by walk exceeds the 100 ms of a poll, and takes longer accordingly; a
+//! process with more than one poll has time for has a budget of its own and holds up no other. `kinds_at_ns` of each process is
+//! the time of its scan. Whenever a scan finds a socket in a process that another one was known to own, that other one is checked at once (`recheck_owners`): a descriptor passed on
 //! has one owner, not two. If the search is deferred, all processes that share sockets are checked instead.
 //!
 //! A process that exits leaves the table with its references. It is identified by its directory, held open, so a reused pid
