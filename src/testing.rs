@@ -111,7 +111,7 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
             direction: r.direction,
             activity: [0; 8],
         });
-        rates.push(r.rates);
+        rates.push(r.rates.into());
         states.add(r.socket.state);
         sample.sockets.push(r.socket);
     }

@@ -123,7 +123,7 @@ const CASES: &[Case] = cases! {
         port_ceiling_is_full_exactly_when_the_call_fails
     }
     User churn [] {
-        owners_under_churn_match_a_walk_of_proc,
+        owners_under_churn_match_a_walk_of_proc
         owners_by_bpf_under_churn_match_a_walk_of_proc
         table_cut_short_opens_and_closes_nothing
     }
