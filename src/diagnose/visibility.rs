@@ -17,7 +17,8 @@ or give the capabilities to a copy for one group, since it shows everyone who ma
       /usr/local/bin/sockscope
   sudo setcap cap_sys_ptrace,cap_dac_read_search,cap_net_admin+ep \\
       /usr/local/bin/sockscope
-Then log in again. CAP_NET_ADMIN is needed only for port forwards. CAP_SYS_ADMIN adds other network namespaces.",
+Then log in again.
+CAP_NET_ADMIN is needed only for port forwards. CAP_SYS_ADMIN adds other network namespaces.",
 );
 
 /// Data that is hidden.

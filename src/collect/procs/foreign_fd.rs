@@ -13,16 +13,6 @@ use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
 use std::mem::ManuallyDrop;
 use std::path::Path;
 
-/// Link of the file of a pinned descriptor below `/proc/self/fd`.
-fn own_link(pinned: &OwnedFd) -> String {
-    format!("/proc/self/fd/{}", pinned.as_raw_fd())
-}
-
-/// Opens a file for its name only (`O_PATH`).
-fn pin(path: &Path) -> Result<OwnedFd, Errno> {
-    openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-}
-
 /// Passes a link of this process to the file at this link of a descriptor to `f`, if the text of the link fits (`socket:[7]`);
 /// `NOENT` if the file is another one by now.
 pub(crate) fn with_pinned<T>(
