@@ -22,7 +22,7 @@ pub const MAX_WATCHED: usize = 16;
 /// Time after which a subject that is no longer reported is dropped, nanoseconds.
 const KEPT_NS: u64 = 60_000_000_000;
 
-/// What a number is about.
+/// Subject of a number.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// All sockets in a state.

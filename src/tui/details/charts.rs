@@ -6,7 +6,7 @@ use crate::model::Limit;
 use crate::model::history::{Metric, Series, Subject};
 use crate::model::lang::{noop, tr};
 use crate::msg;
-use crate::table::SOCKETS;
+use crate::table::{SOCKETS, TableId};
 use crate::tui::canvas::width;
 use crate::tui::chart;
 
@@ -59,22 +59,26 @@ impl Builder<'_> {
         self.charts(charts.collect());
     }
 
-    /// Adds the charts of a process: descriptors and throughput.
-    pub(super) fn process_charts(&mut self, row: usize) {
-        let Some(p) = self.snap.sample.processes.get(row) else { return };
-        let subject = Subject::Process(p.info.pid, p.info.start_ns);
-        let soft = p.fds.as_ref().ok().and_then(|u| u.soft);
-        let all = [
-            (Metric::Fds, "fds", Kind::Count, soft),
-            (Metric::Rx, "RX/s", Kind::BytesPerSec, None),
-            (Metric::Tx, "TX/s", Kind::BytesPerSec, None),
-        ];
+    /// Adds the charts of the throughput of a process.
+    pub(super) fn traffic_charts(&mut self, row: usize) {
+        let Some(subject) = self.snap.process_subject(row) else { return };
         let height = if self.compact { 2 } else { 3 };
-        let charts = all.into_iter().filter_map(|(metric, title, kind, max)| {
-            let series = self.snap.numbers.series(&subject, metric)?;
-            Some(Chart { title, kind, series, max, height })
-        });
+        let charts =
+            [(Metric::Rx, "RX/s"), (Metric::Tx, "TX/s")].into_iter().filter_map(|(metric, title)| {
+                let series = self.snap.numbers.series(&subject, metric)?;
+                Some(Chart { title, kind: Kind::BytesPerSec, series, max: None, height })
+            });
         self.charts(charts.collect());
+    }
+
+    /// Adds the chart of the open descriptors of a process, up to their limit. The page of a limit has its own.
+    pub(super) fn fd_chart(&mut self, row: usize, max: Option<u64>) {
+        let is_process = self.app.view_state().id() == TableId::Processes;
+        let Some(subject) = self.snap.process_subject(row).filter(|_| is_process) else { return };
+        let height = if self.compact { 2 } else { 4 };
+        let series = self.snap.numbers.series(&subject, Metric::Fds);
+        let chart = series.map(|series| Chart { title: "FDS", kind: Kind::Count, series, max, height });
+        self.pictures(chart.into_iter().collect());
     }
 
     /// Adds the chart of a limit.
@@ -98,23 +102,33 @@ impl Builder<'_> {
     }
 
     fn charts(&mut self, charts: Vec<Chart<'_>>) {
+        if charts.is_empty() || self.width < TITLE + SCALE + 12 {
+            return;
+        }
+        let span = chart::SPANS[self.app.chart_span % chart::SPANS.len()];
+        let key = self.app.options.keymap.label("chart-span", self.app.glyphs.ascii);
+        self.section(&msg!("last {} ({}: change)", span_text(span), key));
+        if !self.pictures(charts) {
+            self.text(tr("always 0"), self.app.theme.dim);
+        }
+    }
+
+    /// Adds the charts and their time axis; false if there is nothing to show.
+    fn pictures(&mut self, charts: Vec<Chart<'_>>) -> bool {
         let app = self.app;
         let span = chart::SPANS[app.chart_span % chart::SPANS.len()];
         let until = self.snap.sample.at.boot_ns;
         let room = self.width.saturating_sub(TITLE + 2 + SCALE).min(MAX_CELLS);
-        if room < 10 || charts.is_empty() {
-            return;
+        if room < 10 {
+            return false;
         }
         let cells = room * chart::points(app.glyphs.ascii).0;
         let shown = charts.into_iter().map(|c| (c.series.slots(until, span, cells), c));
         // An amount that was 0 all the time is not worth a chart.
         let mut shown: Vec<_> =
             shown.filter(|(slots, _)| slots.iter().flatten().any(|(_, high)| *high > 0.0)).collect();
-        let key = app.options.keymap.label("chart-span", app.glyphs.ascii);
-        self.section(&msg!("last {} ({}: change)", span_text(span), key));
         if shown.is_empty() {
-            self.text(tr("always 0"), app.theme.dim);
-            return;
+            return false;
         }
         if !app.glyphs.moving {
             // The figures without a picture.
@@ -122,12 +136,13 @@ impl Builder<'_> {
                 let text = self.extent_text(&slots, c.kind);
                 self.row(c.title, &text);
             }
-            return;
+            return true;
         }
         for (slots, c) in &mut shown {
             self.chart(slots, c);
         }
         self.time_axis(span, room);
+        true
     }
 
     /// Adds one chart with its title, present value and scale.

@@ -45,6 +45,7 @@ impl Builder<'_> {
         if let Some(per_min) = per_min {
             self.forecast(snap.processes[row].fds_full_in, per_min);
         }
+        self.fd_chart(row, soft);
         self.text(&ceilings(snap, p), theme.dim);
         match (u.kinds, p.fds_hidden) {
             (Some(k), _) => {

@@ -15,14 +15,9 @@ impl Builder<'_> {
         let Some(info) = self.snap.sample.processes.get(row).map(|p| p.info.clone()) else { return };
         self.title(&format!("{} {}", info.name(), info.pid));
         self.text(&info.cmdline, theme.dim);
-        if self.compact {
-            self.process_charts(row);
-        }
         self.context(row as u32);
         self.descriptors(row);
-        if !self.compact {
-            self.process_charts(row);
-        }
+        self.traffic_charts(row);
         let near = self.snap.fds(row).ok().and_then(crate::model::FdUsage::share).is_some_and(|x| x >= 0.5);
         if near || fd_leak::is_leaking(self.snap, row) {
             let soft = self.snap.fds(row).ok().and_then(|u| u.soft);
