@@ -127,7 +127,7 @@ mod tests {
         // More than the peer, which does not read, takes: the close waits for it as long as the option has it.
         set_socket_linger(&client, Some(std::time::Duration::from_secs(600))).unwrap();
         client.set_nonblocking(true).unwrap();
-        while std::io::Write::write(&mut client, &[0; 65536]).is_ok() {}
+        while std::io::Write::write(&mut client, &[0; 8192]).is_ok() {}
         client.set_nonblocking(false).unwrap();
         let copy = CopiedSocket::new(&me, client.as_raw_fd() as u32).unwrap();
         // Its process closes it: the copy is the last one.
