@@ -6,21 +6,15 @@
 
 // Each test program uses part of it.
 #[allow(dead_code)]
-#[path = "isolation/namespaces.rs"]
-mod namespaces;
-#[allow(dead_code)]
-#[path = "pty/screen.rs"]
-mod screen;
-#[allow(dead_code)]
-#[path = "isolation/wait.rs"]
-mod wait;
+#[path = "isolation/programs.rs"]
+mod programs;
 
-use namespaces::isolated;
-use screen::Screen;
+use programs::namespaces::isolated;
+use programs::screen::Screen;
+use programs::wait::until;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
-use wait::until;
 
 /// A command line without the name of the program, its exit status, and text of standard output and standard error.
 type Reflex = (&'static str, i32, &'static str, &'static str);
@@ -256,9 +250,10 @@ fn kill_close_ends_the_connection_and_not_the_process() {
     });
 }
 
-/// Command lines of the README: those in blocks of shell that begin with the name of the program, without their comments.
+/// Command lines of the README and the guide: those in blocks of shell that begin with the name of the program, without their comments.
 fn readme_commands() -> Vec<&'static str> {
-    let blocks = include_str!("../README.md").split("```").skip(1).step_by(2);
+    let documents = [include_str!("../README.md"), include_str!("../docs/guide.md")];
+    let blocks = documents.into_iter().flat_map(|text| text.split("```").skip(1).step_by(2));
     let shell = blocks.filter_map(|b| b.strip_prefix("sh\n"));
     let lines = shell.flat_map(str::lines).map(|l| l.split("  #").next().unwrap().trim());
     lines.filter(|l| l.starts_with("sockscope ")).collect()
