@@ -14,9 +14,11 @@ use super::update::update;
 use crate::diagnose::alert::alert_json;
 use crate::diagnose::finding::limit_diagnosis;
 use crate::model::Snapshot;
+use crate::model::history::Subject;
 use crate::model::lang::{fill, tr};
 use crate::model::text::strip_os_error;
 use crate::msg;
+use crate::table::TableId;
 use crate::tui::terminal::backend::bounded;
 use crate::view::Line;
 use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEventKind};
@@ -36,11 +38,21 @@ fn no_command(options: &Options, focus: Focus, event: &KeyEvent) -> String {
     }
     match instead(pressed).filter(|_| focus == Focus::Table) {
         Some((commands, advice)) => {
-            let labels: Vec<String> = commands.iter().map(|c| options.keymap.label(c, ascii)).collect();
+            let labels: Vec<String> = commands.iter().map(|c| options.key_label(c)).collect();
             let labels: Vec<&dyn Display> = labels.iter().map(|l| l as &dyn Display).collect();
             msg!("no key {}: {}", label, fill(tr(advice), &labels))
         }
         None => msg!("no key {}", label),
+    }
+}
+
+/// The subject whose history the details of a row show.
+fn subject(table: TableId, snap: &Snapshot, row: usize) -> Option<Subject> {
+    match table {
+        TableId::Sockets => snap.get_socket(row).map(|s| Subject::Socket(s.id)),
+        TableId::Processes => snap.process_subject(row),
+        TableId::Limits => snap.limits.get(row).map(|l| snap.limit_subject(l)),
+        TableId::Ports | TableId::Peers | TableId::Forwards => None,
     }
 }
 
@@ -231,6 +243,9 @@ impl App {
         let Some(row) = view_state.row() else { return };
         let (mut socket, mut inet) = (None, None);
         let table = view_state.view.table;
+        if let Some(subject) = subject(table.id, snap, row) {
+            snap.numbers.watch(&subject);
+        }
         if table.is_sockets() {
             self.socket_history.record(snap, row);
             socket = snap.owners(row).first().and_then(|o| Some((o.fd()?, o.inode)));
