@@ -24,18 +24,18 @@ fn schema() -> Value {
 /// The schema and one of its definitions.
 struct Validator<'a> {
     root: &'a Value,
-    name: &'a str,
+    name: String,
 }
 
-fn validator<'a>(root: &'a Value, name: &'a str) -> Validator<'a> {
+fn validator<'a>(root: &'a Value, name: &str) -> Validator<'a> {
     assert!(root["$defs"][name].is_object(), "no definition of {name}");
-    Validator { root, name }
+    Validator { root, name: name.to_owned() }
 }
 
 impl Validator<'_> {
     fn errors(&self, v: &Value) -> Vec<String> {
         let mut out = vec![];
-        validate(self.root, &self.root["$defs"][self.name], v, self.name, &mut out);
+        validate(self.root, &self.root["$defs"][&self.name], v, &self.name, &mut out);
         out
     }
 

@@ -164,7 +164,7 @@ fn user(page: &mut Page) {
     page.line("user ns", if initial { "initial" } else { "not the initial one" });
 }
 
-/// What the dashboard reads in all its views, of every protocol.
+/// Needs of all views of the dashboard, for every protocol.
 fn wants() -> Wants {
     Wants::new(Needs::OWNERS.or(Needs::RATES).or(Needs::LIMITS).or(Needs::NAT), ProtoSet::ALL)
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// A field: name, JSON types, meaning.
 type Field = (&'static str, &'static [&'static str], &'static str);
 
-/// What scripts may rely on, in the schema, the reference and the manual page.
+/// Guarantees for scripts, printed in the schema, the reference and the manual page.
 pub(super) const PROMISE: [&str; 6] = [
     "Keys keep their name, type and unit within a major version; new ones may be added.",
     "`--format json` is one array of objects, `ndjson` one object per line. A missing value is `null`.",

@@ -17,7 +17,6 @@ use crate::tui::export::Form;
 use crate::tui::screenshot;
 use crate::tui::screenshot::animation::{self, Frame};
 use crate::tui::{App, key_script};
-use crossterm::event::Event as Input;
 use ratatui::layout::Size;
 use std::thread::sleep;
 

@@ -1,4 +1,4 @@
-//! What tests of the real program in its own namespaces share: namespaces, the pseudo-terminal, waiting. Each test program uses
+//! Modules shared by tests of the real program in its own namespaces: namespaces, pseudo-terminal, waiting. Each test program uses
 //! part of it.
 
 #[path = "namespaces.rs"]
