@@ -94,17 +94,25 @@ fn validate(root: &Value, schema: &Value, v: &Value, place: &str, out: &mut Vec<
                 let target = root.pointer(value.as_str().unwrap().trim_start_matches('#'));
                 validate(root, target.unwrap_or_else(|| panic!("{value}")), v, place, out);
             }
-            "allOf" => list().iter().for_each(|s| validate(root, s, v, place, out)),
+            "allOf" => {
+                for part in list() {
+                    validate(root, part, v, place, out);
+                }
+            }
             "oneOf" => {
                 let fitting = list().iter().filter(|s| fits(s)).count();
                 if fitting != 1 {
-                    list().iter().for_each(|s| validate(root, s, v, place, out));
+                    for choice in list() {
+                        validate(root, choice, v, place, out);
+                    }
                     out.push(format!("{place}: {fitting} of the choices fit"));
                 }
             }
             "if" => {
                 let branch = if fits(value) { keywords.get("then") } else { keywords.get("else") };
-                branch.into_iter().for_each(|s| validate(root, s, v, place, out));
+                if let Some(branch) = branch {
+                    validate(root, branch, v, place, out);
+                }
             }
             "type" => {
                 let names: Vec<&str> = match value {
