@@ -14,20 +14,14 @@ const MAX_RULES: usize = 4;
 const MAX_ALTERNATIVES: usize = 8;
 
 /// What filter rules do to the packets of a row.
-pub(super) fn filtered(
-    program: &Program<'_>,
-    fields: &Fields,
-    packets: &[PacketBox],
-    fate: &Fate,
-    v6: bool,
-) -> Filtered {
-    let (verdict, decisions) = match fate {
+pub(super) fn filtered(program: &Program<'_>, fields: &Fields, fate: &Fate, v6: bool) -> Filtered {
+    let (verdict, decisions, entry): (_, _, &[PacketBox]) = match fate {
         Fate::Passed => return Filtered { verdict: FilterVerdict::Accepted, detail: Box::default() },
         Fate::NotEvaluated(why) => {
             return Filtered { verdict: FilterVerdict::NotEvaluated, detail: (*why).into() };
         }
-        Fate::Stopped(all) => (FilterVerdict::Stopped, all),
-        Fate::Partly(all) => (FilterVerdict::Partly, all),
+        Fate::Stopped(all) => (FilterVerdict::Stopped, all, &[]),
+        Fate::Partly { stopped, entry } => (FilterVerdict::Partly, stopped, entry),
     };
     // By rule, in the order of the hooks.
     let mut rules: Vec<(&Decision, Vec<&PacketBox>)> = Vec::new();
@@ -48,7 +42,7 @@ pub(super) fn filtered(
         if only && verdict == FilterVerdict::Stopped {
             return by;
         }
-        let part = |p: &&PacketBox| text::packets(&narrower(p, packets), fields, v6);
+        let part = |p: &&PacketBox| text::packets(&narrower(p, entry), fields, v6);
         let mut texts: Vec<String> = parts.iter().take(MAX_ALTERNATIVES).map(part).collect();
         texts.dedup();
         let more = if parts.len() > MAX_ALTERNATIVES { " …" } else { "" };

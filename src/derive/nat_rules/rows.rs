@@ -118,7 +118,7 @@ impl Rows {
             }
             let translated = Translated { entrance, to: row.to, packets: &row.packets, local };
             let fate = follow(scene, translated);
-            row.nat.filtered = Some(filtered(scene.program, scene.fields, &row.packets, &fate, v6));
+            row.nat.filtered = Some(filtered(scene.program, scene.fields, &fate, v6));
         }
     }
 

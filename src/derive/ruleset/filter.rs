@@ -165,7 +165,11 @@ pub(in crate::derive) enum Fate {
     Stopped(Vec<Decision>),
     /// Some of them are stopped: those of the decisions. A field that is not known from the packet as it came, such as the
     /// output interface, is a condition.
-    Partly(Vec<Decision>),
+    Partly {
+        stopped: Vec<Decision>,
+        /// All of the packets, after the translation.
+        entry: Vec<PacketBox>,
+    },
     /// Reason.
     NotEvaluated(&'static str),
 }
@@ -240,7 +244,7 @@ fn follow_translated(scene: &mut Scene<'_, '_>, t: Translated<'_>) -> Fate {
     if passed.is_empty() && !entry.is_empty() {
         return Fate::Stopped(stopped);
     }
-    Fate::Partly(stopped)
+    Fate::Partly { stopped, entry }
 }
 
 /// The packets with their new destination.
