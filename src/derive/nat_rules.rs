@@ -9,7 +9,7 @@ mod tests;
 use crate::derive::ruleset::fields::Fields;
 use crate::derive::ruleset::program::Program;
 use crate::derive::ruleset::sets::Sets;
-use crate::derive::ruleset::walk::{Entrance, Limits, Scene, Verdict, walk};
+use crate::derive::ruleset::walk::{Entrance, Evaluation, Limits, Verdict, walk};
 use crate::model::nft::{NF_INET_LOCAL_OUT, NF_INET_PRE_ROUTING, NFPROTO_IPV4, NFPROTO_IPV6};
 use crate::model::{FaultKind, FaultSubject, Faults, Netfilter, Sample};
 use rows::Rows;
@@ -54,7 +54,7 @@ pub(super) fn evaluate(sample: &Sample, netfilter: &Netfilter) -> (Vec<NatRule>,
             work: OTHER_LIMITS.work.min(limits_left.work),
         };
         let mut limits = if own { OWN_LIMITS } else { before };
-        // Rows whose filter rules are not evaluated say so.
+        // Rows whose filter rules are not evaluated report it.
         let mut filter_limits = if own { OWN_FILTER_LIMITS } else { OTHER_FILTER_LIMITS };
         let mut rows = Rows::new(netns, sample, if own { OWN_ROWS } else { OTHER_ROWS.min(rows_left) });
         let mut complete = true;
@@ -63,20 +63,20 @@ pub(super) fn evaluate(sample: &Sample, netfilter: &Netfilter) -> (Vec<NatRule>,
                 let entrance = Entrance { hook, family, nat: true };
                 let from = rows.len();
                 let mut resolved = Sets::default();
-                let mut scene = Scene {
+                let mut evaluation = Evaluation {
                     program: &program,
                     interfaces,
                     fields: &mut fields,
                     resolved: &mut resolved,
                     limits: &mut limits,
                 };
-                complete &= walk(&mut scene, entrance, &mut |outcome, fields| {
+                complete &= walk(&mut evaluation, entrance, &mut |outcome, fields| {
                     if let Verdict::Nat(to) = outcome.verdict {
                         rows.add(&program, fields, entrance, outcome, to);
                     }
                 });
-                scene.limits = &mut filter_limits;
-                rows.follow(&mut scene, entrance, from);
+                evaluation.limits = &mut filter_limits;
+                rows.follow(&mut evaluation, entrance, from);
             }
         }
         let (found, all_rows) = rows.finish();

@@ -13,7 +13,7 @@ const MAX_RULES: usize = 4;
 /// Most alternatives of the packets of a rule that are written out.
 const MAX_ALTERNATIVES: usize = 8;
 
-/// What filter rules do to the packets of a row.
+/// Result of the filter rules for the packets of a row.
 pub(super) fn filtered(program: &Program<'_>, fields: &Fields, fate: &Fate, v6: bool) -> Filtered {
     let (verdict, decisions, entry): (_, _, &[PacketBox]) = match fate {
         Fate::Passed => return Filtered { verdict: FilterVerdict::Accepted, detail: Box::default() },

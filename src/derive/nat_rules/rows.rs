@@ -10,7 +10,7 @@ use crate::derive::ruleset::packets::{Field, PacketBox};
 use crate::derive::ruleset::program::{Program, RuleId};
 use crate::derive::ruleset::taken::{Left, left};
 use crate::derive::ruleset::text;
-use crate::derive::ruleset::walk::{Entrance, Outcome, Scene};
+use crate::derive::ruleset::walk::{Entrance, Evaluation, Outcome};
 use crate::model::nft::{NF_INET_PRE_ROUTING, NFPROTO_IPV6};
 use crate::model::{Addr, Endpoint, ForwardKind, Hooks, Proto, Sample};
 use rustc_hash::FxHashMap;
@@ -109,7 +109,7 @@ impl Rows {
     }
 
     /// Follows the packets of the rows from this one on through the filter rules behind their translation.
-    pub(super) fn follow(&mut self, scene: &mut Scene<'_, '_>, entrance: Entrance, from: usize) {
+    pub(super) fn follow(&mut self, evaluation: &mut Evaluation<'_, '_>, entrance: Entrance, from: usize) {
         let v6 = entrance.family == NFPROTO_IPV6;
         let local = self.local.as_ref().map(|l| &l[usize::from(v6)]);
         for row in self.all.iter_mut().skip(from).flatten() {
@@ -117,8 +117,8 @@ impl Rows {
                 continue;
             }
             let translated = Translated { entrance, to: row.to, packets: &row.packets, local };
-            let fate = follow(scene, translated);
-            row.nat.filtered = Some(filtered(scene.program, scene.fields, &fate, v6));
+            let fate = follow(evaluation, translated);
+            row.nat.filtered = Some(filtered(evaluation.program, evaluation.fields, &fate, v6));
         }
     }
 

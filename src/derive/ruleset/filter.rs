@@ -8,7 +8,7 @@ use super::packets::{Field, PacketBox};
 use super::program::{Base, RuleId};
 use super::registers::interface_name;
 use super::taken::{Taking, left};
-use super::walk::{Entering, Entrance, Scene, Verdict, run};
+use super::walk::{Entering, Entrance, Evaluation, Verdict, run};
 use super::xt::{IPS_DST_NAT, dnat_status};
 use crate::model::nft::{
     NF_INET_FORWARD, NF_INET_LOCAL_IN, NF_INET_LOCAL_OUT, NF_INET_POST_ROUTING, NF_INET_PRE_ROUTING,
@@ -79,20 +79,20 @@ pub(in crate::derive) struct Decisions {
 
 /// Evaluates the chains of one hook for these packets: for each part the verdict and the rule.
 pub(in crate::derive) fn decisions(
-    scene: &mut Scene<'_, '_>,
+    evaluation: &mut Evaluation<'_, '_>,
     family: u8,
     pass: HookPass,
     packets: Vec<PacketBox>,
 ) -> Decisions {
     let mut out = Decisions { stopped: Vec::new(), passed: packets, accepted: Vec::new(), complete: true };
-    let stages = scene.program.stages(pass.hook, family, &|base| pass.has_chain(base));
+    let stages = evaluation.program.stages(pass.hook, family, &|base| pass.has_chain(base));
     let decides = |c: &usize| {
-        scene.program.chains.get(*c).is_some_and(|c| c.decides || c.base.is_some_and(|b| b.drops))
+        evaluation.program.chains.get(*c).is_some_and(|c| c.decides || c.base.is_some_and(|b| b.drops))
     };
     if !stages.iter().flatten().flatten().any(decides) {
         return out;
     }
-    scene.fields.current.next_iif = pass.next_iif.is_some();
+    evaluation.fields.current.next_iif = pass.next_iif.is_some();
     let mut entry = out.passed.clone();
     for b in &mut entry {
         if let Some(name) = pass.next_iif {
@@ -110,7 +110,7 @@ pub(in crate::derive) fn decisions(
     let last = stages.iter().flatten().flatten().last().copied();
     let entering = Entering { entry, family, is_tracked: true };
     let accepted = &mut out.accepted;
-    let passed = run(scene, &stages, entering, &mut |outcome, _| {
+    let passed = run(evaluation, &stages, entering, &mut |outcome, _| {
         if outcome.verdict == Verdict::Accept && Some(outcome.rule.chain as usize) != last {
             return;
         }
@@ -156,7 +156,7 @@ pub(in crate::derive) struct Translated<'b> {
     pub(in crate::derive) local: Option<&'b Intervals>,
 }
 
-/// What filter rules do to translated packets.
+/// Result of the filter rules for translated packets.
 #[derive(Debug)]
 pub(in crate::derive) enum Fate {
     /// No rule stops any of them.
@@ -175,21 +175,21 @@ pub(in crate::derive) enum Fate {
 }
 
 /// Follows translated packets through the hooks that come after: the routing decision, then input or forward and postrouting.
-pub(in crate::derive) fn follow(scene: &mut Scene<'_, '_>, t: Translated<'_>) -> Fate {
-    let marks = scene.fields.save_marks();
-    scene.fields.current = Current {
+pub(in crate::derive) fn follow(evaluation: &mut Evaluation<'_, '_>, t: Translated<'_>) -> Fate {
+    let marks = evaluation.fields.save_marks();
+    evaluation.fields.current = Current {
         translated: true,
         new_addr: t.to.addr != NewAddr::Keep,
         new_port: t.to.ports != NewPorts::Keep,
         next_iif: false,
     };
-    let fate = follow_translated(scene, t);
-    scene.fields.current = Current::default();
-    scene.fields.restore_marks(marks);
+    let fate = follow_translated(evaluation, t);
+    evaluation.fields.current = Current::default();
+    evaluation.fields.restore_marks(marks);
     fate
 }
 
-fn follow_translated(scene: &mut Scene<'_, '_>, t: Translated<'_>) -> Fate {
+fn follow_translated(evaluation: &mut Evaluation<'_, '_>, t: Translated<'_>) -> Fate {
     let arrives = t.entrance.hook == NF_INET_PRE_ROUTING;
     let family = t.entrance.family;
     let late = |hook| HookPass { is_late: true, ..HookPass::new(hook) };
@@ -217,10 +217,10 @@ fn follow_translated(scene: &mut Scene<'_, '_>, t: Translated<'_>) -> Fate {
     };
     let (mut entry, mut passed, mut stopped) = (Vec::new(), Vec::new(), Vec::new());
     for packets in t.packets {
-        let Some(packets) = translate(scene, &t, packets) else {
+        let Some(packets) = translate(evaluation, &t, packets) else {
             return Fate::NotEvaluated("the new destination is not known");
         };
-        let Some([local, remote]) = route(scene, &t, &packets) else {
+        let Some([local, remote]) = route(evaluation, &t, &packets) else {
             return Fate::NotEvaluated("the addresses of the namespace are not known");
         };
         for (packets, passes) in [(local, to_host), (remote, onward)] {
@@ -228,7 +228,7 @@ fn follow_translated(scene: &mut Scene<'_, '_>, t: Translated<'_>) -> Fate {
             entry.push(packets.clone());
             let mut open = vec![packets];
             for pass in passes {
-                let found = decisions(scene, family, *pass, open);
+                let found = decisions(evaluation, family, *pass, open);
                 if !found.complete {
                     return Fate::NotEvaluated("too many filter rules");
                 }
@@ -248,7 +248,11 @@ fn follow_translated(scene: &mut Scene<'_, '_>, t: Translated<'_>) -> Fate {
 }
 
 /// The packets with their new destination.
-fn translate(scene: &mut Scene<'_, '_>, t: &Translated<'_>, packets: &PacketBox) -> Option<PacketBox> {
+fn translate(
+    evaluation: &mut Evaluation<'_, '_>,
+    t: &Translated<'_>,
+    packets: &PacketBox,
+) -> Option<PacketBox> {
     let mut out = packets.clone();
     if out.values(Field::CT_STATE).contains(CT_NEW) {
         out.set(Field::CT_STATE, Intervals::value(CT_NEW));
@@ -275,7 +279,7 @@ fn translate(scene: &mut Scene<'_, '_>, t: &Translated<'_>, packets: &PacketBox)
     };
     let differs = |new: &Option<Intervals>, old: &Intervals| new.as_ref().is_some_and(|n| !n.intersects(old));
     if differs(&new_addrs, &addrs) || differs(&new_ports, &ports) {
-        let status = dnat_status(scene.fields);
+        let status = dnat_status(evaluation.fields);
         out.set(status, Intervals::value(IPS_DST_NAT));
     }
     for (field, values) in [(Field::NEW_DADDR, new_addrs), (Field::NEW_DPORT, new_ports)] {
@@ -287,9 +291,13 @@ fn translate(scene: &mut Scene<'_, '_>, t: &Translated<'_>, packets: &PacketBox)
 }
 
 /// The packets that are for this host, and those that are sent on. `None` if that is not known.
-fn route(scene: &Scene<'_, '_>, t: &Translated<'_>, packets: &PacketBox) -> Option<[Option<PacketBox>; 2]> {
+fn route(
+    evaluation: &Evaluation<'_, '_>,
+    t: &Translated<'_>,
+    packets: &PacketBox,
+) -> Option<[Option<PacketBox>; 2]> {
     let local = t.local?;
-    let addr = scene.fields.now(Field::DADDR);
+    let addr = evaluation.fields.now(Field::DADDR);
     let part = |values: &Intervals, kind| {
         let mut part = packets.narrowed(addr, values)?;
         // A condition that the rule had on the type before.

@@ -104,21 +104,21 @@ impl Entrance {
 /// Walks the chains of one hook and reports each verdict, within limits that are reduced by the work done. False if they
 /// were used up: verdicts are missing.
 pub(in crate::derive) fn walk(
-    scene: &mut Scene<'_, '_>,
+    evaluation: &mut Evaluation<'_, '_>,
     entrance: Entrance,
     report: &mut dyn FnMut(&Outcome<'_>, &Fields),
 ) -> bool {
-    scene.fields.reset();
+    evaluation.fields.reset();
     let nat = entrance.nat;
     // For translation those that come before it too.
     let fits = |base: &Base| base.is_nat == nat || nat && base.priority < NF_IP_PRI_NAT_DST;
-    let stages = scene.program.stages(entrance.hook, entrance.family, &fits);
+    let stages = evaluation.program.stages(entrance.hook, entrance.family, &fits);
     let packets = Entering { entry: vec![entrance.packets()], family: entrance.family, is_tracked: false };
-    run(scene, &stages, packets, report).complete
+    run(evaluation, &stages, packets, report).complete
 }
 
 /// Rulesets and the state of their evaluation, across the hooks that a packet passes.
-pub(in crate::derive) struct Scene<'a, 'b> {
+pub(in crate::derive) struct Evaluation<'a, 'b> {
     pub(in crate::derive) program: &'b Program<'a>,
     pub(in crate::derive) interfaces: &'b Interfaces,
     pub(in crate::derive) fields: &'b mut Fields,
@@ -149,16 +149,16 @@ pub(super) struct Passed {
 
 /// Walks base chains and reports each verdict, within limits that are reduced by the work done.
 pub(super) fn run<'a>(
-    scene: &mut Scene<'a, '_>,
+    evaluation: &mut Evaluation<'a, '_>,
     stages: &[Stage],
     packets: Entering,
     report: &mut dyn FnMut(&Outcome<'_>, &Fields),
 ) -> Passed {
     let mut walk = Walk {
-        program: scene.program,
-        interfaces: scene.interfaces,
-        fields: scene.fields,
-        resolved: scene.resolved,
+        program: evaluation.program,
+        interfaces: evaluation.interfaces,
+        fields: evaluation.fields,
+        resolved: evaluation.resolved,
         scopes: vec![Scope::default(), Scope::default()],
         taking: HOOK,
         rivals: Vec::new(),
@@ -168,7 +168,7 @@ pub(super) fn run<'a>(
         open: Vec::new(),
         destinations: FxHashMap::default(),
         report,
-        limits: *scene.limits,
+        limits: *evaluation.limits,
         steps: 0,
         work: 0,
         exact: true,
@@ -179,8 +179,8 @@ pub(super) fn run<'a>(
             tied => walk.call_tied(tied),
         }
     }
-    scene.limits.steps = scene.limits.steps.saturating_sub(walk.steps);
-    scene.limits.work = scene.limits.work.saturating_sub(walk.work);
+    evaluation.limits.steps = evaluation.limits.steps.saturating_sub(walk.steps);
+    evaluation.limits.work = evaluation.limits.work.saturating_sub(walk.work);
     let complete = walk.within_budget();
     let exact = walk.exact;
     Passed { taken: walk.scopes.swap_remove(HOOK), complete, exact }
