@@ -380,6 +380,30 @@ fn range_mark_covers_all_rows_between() {
 }
 
 #[test]
+fn scroll_bar_dragged_to_the_ends_shows_first_and_last_row() {
+    let mut s = Screen::new(80, 24).press("gggg");
+    let (again, before) = s.text();
+    s = again;
+    let row = |text: &str, n: usize| text.lines().nth(n).unwrap().to_owned();
+    s = s.click(79, 12);
+    let (again, middle) = s.text();
+    s = again;
+    assert_ne!(row(&middle, 5), row(&before, 5), "a click scrolls: {middle}");
+    s.mouse(MouseEventKind::Drag(MouseButton::Left), 60, 23);
+    let (again, end) = s.text();
+    s = again;
+    let (again, last) = s.press("<end>").text();
+    s = again;
+    assert_eq!(row(&end, 16), row(&last, 16), "the mouse may leave the column: {end}");
+    s.mouse(MouseEventKind::Drag(MouseButton::Left), 79, 0);
+    let (mut s, top) = s.text();
+    assert_eq!(row(&top, 8), row(&before, 8), "{top}");
+    s.mouse(MouseEventKind::Up(MouseButton::Left), 79, 0);
+    s.mouse(MouseEventKind::Drag(MouseButton::Left), 79, 20);
+    assert_eq!(row(&s.text().1, 8), row(&before, 8), "dropped");
+}
+
+#[test]
 fn details_border_moves_by_mouse_and_keys() {
     let border = |s: &str| s.lines().nth(8).unwrap().chars().position(|c| c == '│').unwrap();
     let mut s = Screen::new(200, 60).press("3<enter>");

@@ -82,6 +82,8 @@ pub struct App {
     pub(crate) nav_history: NavHistory,
     /// Size of the details pane beside and below the table, percent; `None`: the default.
     pub(crate) pane: (Option<u16>, Option<u16>),
+    /// True if the scroll bar is being dragged.
+    pub(crate) scrolling: bool,
     /// True if the details border is being dragged.
     pub(crate) dragging: bool,
     /// True if mouse capture is off.
@@ -131,6 +133,7 @@ impl App {
             status_message: None,
             nav_history: NavHistory::new(Vec::new(), 0),
             pane: (None, None),
+            scrolling: false,
             dragging: false,
             mouse_released: false,
             previous_key: None,

@@ -139,7 +139,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         }
         Action::ResizeDetails(by) => click::resize_details(app, by),
         Action::MouseDrag(x, y) => click::drag(app, x, y),
-        Action::MouseUp => app.dragging = false,
+        Action::MouseUp => (app.dragging, app.scrolling) = (false, false),
         Action::Explain => explain_here(app),
         Action::GoToPeer => navigate::to_peer(app),
         Action::AlertList => app.overlay = Some(Overlay::Alerts(0)),
