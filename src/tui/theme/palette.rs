@@ -110,11 +110,15 @@ pub static PALETTES: &[Palette] = &[
     palette("mono", "no color: bold, underlined, reversed", DARK_16, Color::None, false, [0; N]),
 ];
 
-/// Sixteen colours of terminals and their backgrounds, the dark ones first: xterm (`XTerm-col.ad`), VTE, the Linux console
+/// Name of a terminal, its sixteen colours, its dark and its light backgrounds.
+#[cfg(test)]
+pub(crate) type Terminal = (&'static str, [u32; 16], &'static [u32], &'static [u32]);
+
+/// Sixteen colours of terminals and their backgrounds: xterm (`XTerm-col.ad`), VTE, the Linux console
 /// (`drivers/tty/vt/vt.c`), Tango and Solarized.
 #[cfg(test)]
 #[rustfmt::skip]
-pub(crate) const TERMINALS: &[(&str, [u32; 16], &[u32], &[u32])] = &[
+pub(crate) const TERMINALS: &[Terminal] = &[
     ("xterm", [
         0x0000_0000, 0x00cd_0000, 0x0000_cd00, 0x00cd_cd00, 0x0000_00ee, 0x00cd_00cd, 0x0000_cdcd, 0x00e5_e5e5,
         0x007f_7f7f, 0x00ff_0000, 0x0000_ff00, 0x00ff_ff00, 0x005c_5cff, 0x00ff_00ff, 0x0000_ffff, 0x00ff_ffff,
