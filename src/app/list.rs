@@ -10,7 +10,7 @@ use crate::cli::list_plan::{ListPlan, Wait};
 use crate::diagnose::{unjudged, visibility::hidden};
 use crate::format::{Role, Style, duration, thousands};
 use crate::model::text::escape;
-use crate::model::{Fault, FaultKind, FaultSubject, Proto, ProtoSet, Reads, Snapshot};
+use crate::model::{Fault, FaultKind, FaultSubject, Proto, ProtoSet, Reads, Snapshot, Verify, Wants};
 use crate::output::Format;
 use crate::table::{TableId, forwards};
 use crate::view::wants::wants as view_wants;
@@ -28,6 +28,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
     }
     let mut reader = Reader::open(plan, wants(list))?;
     if let Some(wait) = &list.wait {
+        reader.set_wants(Wants { verify: Verify::All, ..wants(list) });
         return wait_for(plan, list, wait, &mut reader);
     }
     let mut snap = reader.poll()?;

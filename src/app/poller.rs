@@ -3,7 +3,7 @@
 use super::panic_report;
 use crate::collect::Source;
 use crate::derive::Engine;
-use crate::model::{AlertRules, AttrSet, Hosts, Reads, Services, Snapshot, Wants};
+use crate::model::{AlertRules, AttrSet, Hosts, Reads, Services, Shown, Snapshot, Verify, Wants};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -33,6 +33,8 @@ fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug)]
 struct Control {
     wants: Wants,
+    /// What the screen shows.
+    shown: Arc<Shown>,
     interval: Duration,
     /// Poll without waiting for the interval.
     now: bool,
@@ -72,7 +74,7 @@ impl Poller {
         mut send: impl FnMut(PollEvent) -> bool + Send + 'static,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
-            control: Mutex::new(Control { wants, interval, now: true, stop: false }),
+            control: Mutex::new(Control { wants, shown: Arc::default(), interval, now: true, stop: false }),
             changed: Condvar::new(),
         });
         let inner = Arc::clone(&shared);
@@ -98,6 +100,11 @@ impl Poller {
                 c.now = true;
             }
         });
+    }
+
+    /// Changes what the next poll checks first.
+    pub(super) fn set_shown(&self, shown: Arc<Shown>) {
+        self.change(|c| c.shown = shown);
     }
 
     /// Changes the interval.
@@ -170,7 +177,7 @@ fn poll(
                 }
             }
             c.now = first && c.wants.reads(Reads::OWNERS);
-            c.wants.clone()
+            Wants { verify: Verify::Shown(Arc::clone(&c.shown)), ..c.wants.clone() }
         };
         started = Some(Instant::now());
         let cpu_before = cpu_time();

@@ -77,6 +77,8 @@ pub struct Table {
     pub owners: fn(&Snapshot, usize) -> Vec<u32>,
     /// The process that the row is mainly about, by index.
     pub process_of: fn(&Snapshot, usize) -> Option<u32>,
+    /// Rows of the sockets from which the processes in a row follow, local peers included.
+    pub sockets: fn(&Snapshot, usize) -> Vec<u32>,
     /// The remote address of a row.
     pub remote_of: fn(&Snapshot, usize) -> Option<Addr>,
     /// Read errors that may be the reason for missing rows.

@@ -141,6 +141,7 @@ pub static LIMITS: Table = Table {
     identity,
     owners: |_, _| Vec::new(),
     process_of: |s, r| s.limits.get(r)?.process,
+    sockets: |_, _| Vec::new(),
     remote_of: |_, _| None,
     unread: |_| Vec::new(),
 };

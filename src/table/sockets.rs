@@ -479,6 +479,7 @@ pub static SOCKETS: Table = Table {
     identity: crate::table::identity::socket,
     owners: |s, r| s.owners(r).iter().map(|o| o.process).collect(),
     process_of: |s, r| s.owners(r).first().map(|o| o.process),
+    sockets: |s, r| std::iter::once(r).chain(s.local_peer(r)).map(|r| r as u32).collect(),
     remote_of: |s, r| Some(s.socket(r).remote.addr),
     unread: super::unread_sockets,
 };

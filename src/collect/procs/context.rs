@@ -136,7 +136,7 @@ fn fd_label(
     let read = getxattr(&path, attribute, &mut raw);
     let n = read.map_err(|e| if e == Errno::NOENT { Missing::Gone } else { reason(e) })?;
     // The descriptor may refer to something else by now.
-    let same = ProcDir::get(root, pid, None).is_some_and(|dir| fd_scan::refers_to(dir, fd, inode, bufs));
+    let same = ProcDir::get(root, pid, None).is_some_and(|dir| fd_scan::refers_to(dir, &[], fd, inode, bufs));
     if same { label(&raw[..n]) } else { Err(Missing::Gone) }
 }
 
