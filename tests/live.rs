@@ -101,7 +101,7 @@ const CASES: &[Case] = cases! {
     User findings [] {
         tcp_under_trouble_has_its_findings_and_no_other
     }
-    User expressions ["ss"] {
+    User expressions ["ss", "python3"] {
         expressions_of_ss_select_the_rows_of_ss
         filter_in_the_kernel_loses_no_row
     }
@@ -192,6 +192,7 @@ const CASES: &[Case] = cases! {
     }
     Root fields ["perl", "setpriv"] {
         bpf_maps_of_a_socket_have_id_and_size
+        bpf_maps_in_a_namespace_without_a_process_are_read
     }
     Root netns ["python3", "setpriv", "unshare"] {
         namespaces_without_a_process_are_read

@@ -270,6 +270,37 @@ impl Pace {
 mod tests {
     use super::*;
 
+    /// Reports what each poll is to check first.
+    struct Requests(std::sync::mpsc::Sender<Verify>);
+
+    impl Source for Requests {
+        fn sample(&mut self, wants: &Wants) -> Result<crate::model::Sample, crate::collect::CollectError> {
+            let _ = self.0.send(wants.verify.clone());
+            let why = "nothing to read".to_owned();
+            Err(crate::collect::CollectError::Unavailable { backend: "test", why })
+        }
+    }
+
+    #[test]
+    fn next_poll_checks_what_the_screen_shows() {
+        let (requests, received) = std::sync::mpsc::channel();
+        let poller = Poller::start(
+            Box::new(Requests(requests)),
+            Wants::default(),
+            (Duration::from_secs(3600), 1.0),
+            Arc::default(),
+            Arc::default(),
+            AlertRules::default(),
+            |_| true,
+        )
+        .unwrap();
+        let shown = Arc::new(Shown { inodes: vec![7], pids: vec![812] });
+        poller.set_shown(Arc::clone(&shown));
+        poller.refresh();
+        let last = std::iter::from_fn(|| received.recv_timeout(Duration::from_secs(30)).ok());
+        assert!(last.take(3).any(|v| v == Verify::Shown(Arc::clone(&shown))));
+    }
+
     #[test]
     fn expensive_polls_raise_the_interval() {
         let (ms, second) = (Duration::from_millis, Duration::from_secs(1));

@@ -45,6 +45,8 @@ pub struct Table {
     pub title: &'static str,
     /// Name of its rows in the plural: `1,204 sockets`.
     pub noun: &'static str,
+    /// Name of one row: `no socket matches`.
+    pub singular: &'static str,
     /// One sentence about its content.
     pub help: &'static str,
     /// Every column, in the order of the reference.

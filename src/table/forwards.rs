@@ -192,6 +192,7 @@ pub static FORWARDS: Table = Table {
     name: "forwards",
     title: "Forwarding",
     noun: "forwards",
+    singular: "forward",
     help: "Every port forward: host endpoint, NAT rule or proxy, target and its process.",
     columns: COLUMNS,
     defaults: &[

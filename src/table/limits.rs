@@ -112,6 +112,7 @@ pub static LIMITS: Table = Table {
     name: "limits",
     title: "Limits",
     noun: "limits",
+    singular: "limit",
     help: "Resource limits of sockets and processes: usage, growth, time until full, and where each is configured.",
     columns: COLUMNS,
     defaults: &[

@@ -226,6 +226,7 @@ pub static PEERS: Table = Table {
     name: "peers",
     title: "Peers",
     noun: "peers",
+    singular: "peer",
     help: "Every remote address with its connections and rates.",
     columns: COLUMNS,
     defaults: &["addr", "scope", "connections", "ports", "owner", "rx", "tx", "sockets_by_state", "age_s"],

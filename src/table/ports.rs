@@ -372,6 +372,7 @@ pub static PORTS: Table = Table {
     name: "ports",
     title: "Ports",
     noun: "ports",
+    singular: "port",
     help: "Every listening endpoint with its accept queue, clients and processes.",
     columns: COLUMNS,
     defaults: &[

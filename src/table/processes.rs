@@ -439,6 +439,7 @@ pub static PROCESSES: Table = Table {
     name: "processes",
     title: "Processes",
     noun: "processes",
+    singular: "process",
     help: "Every process with its file descriptors, limits and sockets.",
     columns: COLUMNS,
     defaults: &[

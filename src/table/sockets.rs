@@ -455,6 +455,7 @@ pub static SOCKETS: Table = Table {
     name: "list",
     title: "Sockets",
     noun: "sockets",
+    singular: "socket",
     help: "Every socket with the process that owns it.",
     columns: &COLUMNS,
     defaults: &[

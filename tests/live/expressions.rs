@@ -135,6 +135,16 @@ const EXPRESSIONS: &[&str] = &[
     "sport gt 7400 and not dport lt 1",
     "state all sport = 7400",
     "state listening autobound",
+    "sport = 0x1ce8",
+    "sport = :016350",
+    "sport != 0x1ce8",
+    "sport ge 0x1ce8 and sport le 016352",
+    "src 127.0.0.1:0x1ce8",
+    "sport = *",
+    "dport = *",
+    "sport = :*",
+    "dev 0",
+    "not dev lo",
 ];
 
 /// Sockets to select from.
@@ -241,13 +251,17 @@ pub(crate) fn filter_in_the_kernel_loses_no_row() -> Result<(), String> {
     let mut wants = Wants::default().without(Reads::OWNERS | Reads::PROCESSES);
     let (mut pushed, mut saved) = (0, 0usize);
     let began = Instant::now();
-    for round in 0..4000 {
+    let others = others()?;
+    let mut protos = BTreeSet::new();
+    let fields = pushed_fields();
+    let random = (0..4000).map(|_| expression(&mut random, 3));
+    for (round, text) in fields.iter().cloned().chain(random).enumerate() {
         // The kernel's hash tables are machine-wide: with many sockets each dump takes long.
-        if pushed > 1000 && saved > 1000 && began.elapsed() > Duration::from_secs(20) {
+        let enough = pushed > 1000 && saved > 1000 && began.elapsed() > Duration::from_secs(20);
+        if round >= fields.len() && enough {
             break;
         }
         sockets.renew();
-        let text = expression(&mut random, 3);
         let filter = Filter::parse(&text, &SOCKETS).map_err(|e| format!("{text}: {e}"))?;
         let push = filter.pushdown();
         wants.states = StateSet::ALL;
@@ -255,6 +269,7 @@ pub(crate) fn filter_in_the_kernel_loses_no_row() -> Result<(), String> {
         wants.protos = ProtoSet::TCP_UDP | filter.protos();
         let mut read = |wants: &Wants| -> Result<(BTreeSet<u64>, usize), String> {
             let snap = Engine::new().step(source.sample(wants).map_err(|e| e.to_string())?);
+            protos.extend((0..snap.live).map(|r| snap.socket(r).proto.name()));
             let rows = (0..snap.live).filter(|r| filter.matches(&snap, *r)).map(|r| snap.socket(r).id.cookie);
             Ok((rows.collect(), snap.live))
         };
@@ -279,7 +294,65 @@ pub(crate) fn filter_in_the_kernel_loses_no_row() -> Result<(), String> {
             )
         })?;
     }
+    drop(others);
+    for proto in ["tcp", "udp", "udplite", "raw", "icmp", "unix", "packet", "netlink"] {
+        check(protos.contains(proto), || format!("no {proto} socket among them: {protos:?}"))?;
+    }
     check(pushed > 1000 && saved > 1000, || format!("pushed {pushed}, saved {saved} rows"))
+}
+
+/// Sockets of the other protocols, bound and not.
+fn others() -> Result<super::netns::Program, String> {
+    let script = "
+import socket as s, time
+K = [s.socket(s.AF_UNIX), s.socket(s.AF_UNIX, s.SOCK_DGRAM), s.socket(s.AF_NETLINK, s.SOCK_RAW, 0)]
+K[0].bind('\\0pushed'); K[0].listen(); K[1].bind('\\0pushed-too'); K[2].bind((0, 0)); K += s.socketpair()
+for family in s.AF_INET, s.AF_INET6:
+    for kind, proto in (s.SOCK_RAW, 99), (s.SOCK_DGRAM, 136), (s.SOCK_DGRAM, 1 if family == s.AF_INET else 58):
+        try:
+            k = s.socket(family, kind, proto); k.bind(('127.0.0.1' if family == s.AF_INET else '::1', 0)); K.append(k)
+            k = s.socket(family, kind, proto); k.setsockopt(s.SOL_SOCKET, 25, b'lo'); k.setsockopt(s.SOL_SOCKET, 36, 1); K.append(k)
+        except OSError as e: print(family, kind, proto, e)
+K.append(s.socket(s.AF_PACKET, s.SOCK_RAW, 0)); p = s.socket(s.AF_PACKET, s.SOCK_DGRAM, 0x300); p.bind(('lo', 3)); K.append(p)
+open('/run/others', 'w'); time.sleep(999)";
+    std::fs::write("/proc/sys/net/ipv4/ping_group_range", "0 0").map_err(|e| e.to_string())?;
+    let p = super::netns::background(&["python3", "-c", script])?;
+    crate::wait::until("the sockets", || std::path::Path::new("/run/others").exists().then_some(()))?;
+    Ok(p)
+}
+
+/// Every field that is pushed down, without a value and with one, for every protocol, alone, negated, and as an alternative.
+fn pushed_fields() -> Vec<String> {
+    const FIELDS: &[(&str, &[&str])] = &[
+        ("state", &["listen", "established", "unconn"]),
+        ("family", &["inet6", "unix", "netlink"]),
+        ("iface", &["none", "lo"]),
+        ("cgroup", &["none", "/"]),
+        ("mark", &["none", "0", "1"]),
+        ("lport", &["none", "0", "7400"]),
+        ("rport", &["none", "0", "7400"]),
+        ("port", &["none", "0", "7400-7402"]),
+        ("local", &["none", "127.0.0.0/8", "::/0"]),
+        ("remote", &["none", "0.0.0.0/8", "::1"]),
+        ("addr", &["none", "127.0.0.1"]),
+    ];
+    let mut out = Vec::new();
+    for (proto, name) in sockscope::model::Proto::ALL {
+        if matches!(proto, sockscope::model::Proto::Dccp) {
+            continue;
+        }
+        for (field, values) in FIELDS {
+            for value in *values {
+                for op in [":", "=", "!="] {
+                    if op != "=" || *field == "cgroup" || *field == "mark" {
+                        out.push(format!("proto:{name} {field}{op}{value}"));
+                    }
+                }
+                out.push(format!("not ({field}:{value}) and (proto:{name} or lport:7400)"));
+            }
+        }
+    }
+    out
 }
 
 fn expression(random: &mut dyn FnMut(usize) -> usize, depth: usize) -> String {
