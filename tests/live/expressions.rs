@@ -295,7 +295,7 @@ pub(crate) fn filter_in_the_kernel_loses_no_row() -> Result<(), String> {
         })?;
     }
     drop(others);
-    for proto in ["tcp", "udp", "udplite", "raw", "icmp", "unix", "packet", "netlink"] {
+    for proto in FOUND {
         check(protos.contains(proto), || format!("no {proto} socket among them: {protos:?}"))?;
     }
     check(pushed > 1000 && saved > 1000, || format!("pushed {pushed}, saved {saved} rows"))
@@ -321,6 +321,9 @@ open('/run/others', 'w'); time.sleep(999)";
     Ok(p)
 }
 
+/// Protocols of which there are sockets.
+const FOUND: &[&str] = &["tcp", "udp", "udplite", "raw", "icmp", "unix", "packet", "netlink"];
+
 /// Every field that is pushed down, without a value and with one, for every protocol, alone, negated, and as an alternative.
 fn pushed_fields() -> Vec<String> {
     const FIELDS: &[(&str, &[&str])] = &[
@@ -337,19 +340,14 @@ fn pushed_fields() -> Vec<String> {
         ("addr", &["none", "127.0.0.1"]),
     ];
     let mut out = Vec::new();
-    for (proto, name) in sockscope::model::Proto::ALL {
-        if matches!(proto, sockscope::model::Proto::Dccp) {
-            continue;
-        }
+    for proto in FOUND {
         for (field, values) in FIELDS {
-            for value in *values {
-                for op in [":", "=", "!="] {
-                    if op != "=" || *field == "cgroup" || *field == "mark" {
-                        out.push(format!("proto:{name} {field}{op}{value}"));
-                    }
-                }
-                out.push(format!("not ({field}:{value}) and (proto:{name} or lport:7400)"));
-            }
+            out.push(format!("proto:{proto} {field}!=none"));
+            out.push(format!("not ({field}:none) and (proto:{proto} or lport:7400)"));
+            out.extend(values.iter().map(|value| {
+                let op = if *field == "cgroup" { "=" } else { ":" };
+                format!("proto:{proto} {field}{op}{value}")
+            }));
         }
     }
     out
