@@ -194,7 +194,11 @@ pub(crate) fn read_messages(
             wire::NOOP => {}
             wire::DONE => {
                 let code = payload.get(..4).map_or(0, |b| i32::from_ne_bytes([b[0], b[1], b[2], b[3]]));
-                return if code < 0 { Err(io::Error::from_raw_os_error(-code).into()) } else { Ok(true) };
+                return if code < 0 {
+                    Err(io::Error::from_raw_os_error(code.saturating_neg()).into())
+                } else {
+                    Ok(true)
+                };
             }
             wire::ERROR => {
                 let code = payload.get(..4).map_or(0, |b| i32::from_ne_bytes([b[0], b[1], b[2], b[3]]));

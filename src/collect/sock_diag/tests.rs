@@ -209,6 +209,21 @@ fn a_receive_cut_anywhere_ends() {
     }
 }
 
+/// The error of the last message and of an error message is the kernel's number, whatever it is.
+#[test]
+fn any_error_code_is_an_error() {
+    for kind in [2, 3] {
+        for (code, want) in [(-13, 13), (-1, 1), (i32::MIN, i32::MAX)] {
+            let bad = message(kind, 0, 7, &i32::to_ne_bytes(code));
+            let (ended, ..) = count(&bad);
+            match ended {
+                Err(DumpError::Io(e)) => assert_eq!(e.raw_os_error(), Some(want), "{kind} {code}"),
+                other => panic!("{kind} {code}: {other:?}"),
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn garbage_never_harms(bytes in prop::collection::vec(any::<u8>(), 0..600), seq in any::<u32>()) {
