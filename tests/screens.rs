@@ -717,7 +717,7 @@ fn sockets_and_processes_on_screen_are_sent_to_the_collector_selected_first() {
     let all: Vec<u64> = POLLS.last().unwrap().live_sockets().iter().map(|s| s.inode).collect();
     // Inodes of that machine are 10,000 and the number of the socket.
     assert_eq!(shown("lport:5432 state:listen", 40, "<down>"), (vec![10_002], vec![824, 815]));
-    // The group of the state shows what its rows do, as far as they are visible; folded, they follow the others.
+    // The group of the state shows what its rows do, visible ones first.
     let (inodes, pids) = shown("", 40, "");
     assert!(inodes.len() > 20 && inodes.iter().all(|i| all.contains(i)), "{inodes:?}");
     assert!(pids.contains(&815), "{pids:?}");

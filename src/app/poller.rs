@@ -33,7 +33,7 @@ fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug)]
 struct Control {
     wants: Wants,
-    /// What the screen shows.
+    /// Rows on screen.
     shown: Arc<Shown>,
     interval: Duration,
     /// Poll without waiting for the interval.

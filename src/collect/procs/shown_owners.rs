@@ -21,7 +21,7 @@ struct Checked {
 }
 
 impl Checked {
-    /// What this sample shows; `None` if there is nothing to check.
+    /// Sockets and processes that this sample shows; `None` if there is nothing to check.
     fn new(sample: &Sample) -> Option<Self> {
         let inodes = || sample.sockets.iter().map(|s| s.inode);
         let few = (1..=SHOWN_MAX).contains(&sample.sockets.len());
