@@ -101,9 +101,12 @@ const CASES: &[Case] = cases! {
     User findings [] {
         tcp_under_trouble_has_its_findings_and_no_other
     }
-    User expressions ["ss", "python3"] {
+    User expressions ["ss"] {
         expressions_of_ss_select_the_rows_of_ss
         filter_in_the_kernel_loses_no_row
+    }
+    User expressions ["python3"] {
+        field_pushed_down_loses_no_row_of_any_protocol
     }
     User limits ["perl", "ss"] {
         fd_leak_is_predicted_and_fluctuation_is_not
