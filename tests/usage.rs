@@ -581,3 +581,17 @@ fn unreadable_default_config_is_ignored_with_a_note() {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     assert!(run(list()).stderr.is_empty());
 }
+
+#[test]
+fn help_gives_capabilities_as_the_readme_does() {
+    // Command lines, whatever their line breaks.
+    let words = |text: &str| text.replace('\\', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let (readme, help) =
+        (include_str!("../README.md"), words(sockscope::diagnose::visibility::PRIVILEGE_HELP));
+    let (_, rest) = readme.split_once("```sh\nsudo groupadd").unwrap();
+    let block = format!("sudo groupadd{}", rest.split_once("```").unwrap().0);
+    assert_eq!(block.lines().count(), 3);
+    for line in block.lines().map(|l| l.split(" #").next().unwrap()) {
+        assert!(help.contains(&words(line)), "{line}");
+    }
+}

@@ -51,7 +51,7 @@ fn trend<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
 }
 
 /// A series resampled at evenly spread points; empty if it has only one reading.
-pub fn resample(series: &[(u64, u64)], points: usize) -> Vec<Option<u64>> {
+fn resample(series: &[(u64, u64)], points: usize) -> Vec<Option<u64>> {
     let (Some(first), Some(last)) = (series.first(), series.last()) else { return vec![] };
     if first.0 >= last.0 || points < 2 {
         return vec![];

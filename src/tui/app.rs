@@ -62,6 +62,8 @@ pub struct App {
     pub(crate) overlay: Option<Overlay>,
     pub(crate) details: bool,
     pub(crate) details_top: usize,
+    /// Time span of the charts: index in [`SPANS`](super::chart::SPANS).
+    pub(crate) chart_span: usize,
     /// The process nearest to its fd limit: row and share.
     pub(crate) worst: Option<(usize, f64)>,
     pub(crate) history: History,
@@ -122,6 +124,7 @@ impl App {
             overlay: None,
             details: false,
             details_top: 0,
+            chart_span: 0,
             worst: None,
             names: options.names,
             alerts_sent: 0,

@@ -236,6 +236,8 @@ pub enum Action {
     ToggleMouse,
     /// Enlarge (1) or shrink the details.
     ResizeDetails(i8),
+    /// Show the next time span in the charts.
+    ChartSpan,
     /// Explain the selected cell or state.
     Explain,
     /// Go to the peer socket.

@@ -15,9 +15,11 @@ use super::update::update;
 use crate::diagnose::alert::alert_json;
 use crate::diagnose::finding::limit_diagnosis;
 use crate::model::Snapshot;
+use crate::model::history::Subject;
 use crate::model::lang::tr;
 use crate::model::text::strip_os_error;
 use crate::msg;
+use crate::table::TableId;
 use crate::tui::terminal::backend::bounded;
 use crate::view::Line;
 use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEventKind};
@@ -36,6 +38,16 @@ fn no_command(ascii: bool, focus: Focus, event: &KeyEvent) -> String {
     match instead(pressed).filter(|_| focus == Focus::Table) {
         Some(advice) => msg!("no key {}: {}", label, tr(advice)),
         None => msg!("no key {}", label),
+    }
+}
+
+/// The subject whose history the details of a row show.
+fn subject(table: TableId, snap: &Snapshot, row: usize) -> Option<Subject> {
+    match table {
+        TableId::Sockets => snap.get_socket(row).map(|s| Subject::Socket(s.id)),
+        TableId::Processes => snap.process_subject(row),
+        TableId::Limits => snap.limits.get(row).map(|l| snap.limit_subject(l)),
+        TableId::Ports | TableId::Peers | TableId::Forwards => None,
     }
 }
 
@@ -222,6 +234,9 @@ impl App {
         let Some(row) = view_state.row() else { return };
         let (mut socket, mut inet) = (None, None);
         let table = view_state.view.table;
+        if let Some(subject) = subject(table.id, snap, row) {
+            snap.numbers.watch(&subject);
+        }
         if table.is_sockets() {
             self.socket_history.record(snap, row);
             socket = snap.owners(row).first().and_then(|o| Some((o.fd()?, o.inode)));

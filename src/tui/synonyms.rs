@@ -16,6 +16,7 @@ const SYNONYMS: &[(&str, &[&str])] = &[
     ("columns", &["fields", "setup", "show"]),
     ("details", &["inspect", "info", "describe", "open", "view"]),
     ("go-to-peer", &["other", "remote", "counterpart"]),
+    ("chart-span", &["graph", "plot", "history", "trend", "zoom", "minutes", "hour"]),
     ("explain", &["why", "what", "meaning", "man", "doc"]),
     ("ports", &["listen", "listeners", "servers", "services"]),
     ("processes", &["ps", "fds", "descriptors", "programs", "lsof"]),

@@ -5,6 +5,7 @@ mod export;
 mod filter;
 
 use super::app::{App, NamePrompt, Overlay};
+use super::chart;
 use super::completion_menu::Menu;
 use super::event::{Action, Effect, FoldTo, Motion};
 use super::layout::state_bar;
@@ -140,6 +141,11 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::ResizeDetails(by) => click::resize_details(app, by),
         Action::MouseDrag(x, y) => click::drag(app, x, y),
         Action::MouseUp => app.dragging = false,
+        Action::ChartSpan => {
+            app.chart_span = (app.chart_span + 1) % chart::SPANS.len();
+            let span = details::span_text(chart::SPANS[app.chart_span]);
+            app.status_message = Some(msg!("charts in the details: last {}", span));
+        }
         Action::Explain => explain_here(app),
         Action::GoToPeer => navigate::to_peer(app),
         Action::AlertList => app.overlay = Some(Overlay::Alerts(0)),

@@ -1,5 +1,6 @@
 //! System-wide limits from `/proc/sys` (`proc_sys_fs(5)`, ip(7)).
 
+use crate::collect::proc_file;
 use crate::model::SystemLimits;
 use std::path::Path;
 
@@ -21,6 +22,6 @@ pub(crate) fn open_files(root: &Path) -> Option<u64> {
 
 /// The number at this place of a setting.
 fn word(root: &Path, path: &str, n: usize) -> Option<u64> {
-    let text = std::fs::read_to_string(root.join(path)).ok()?;
+    let text = proc_file::read(&root.join(path)).ok()?;
     text.split_ascii_whitespace().nth(n)?.parse().ok()
 }
