@@ -507,6 +507,15 @@ fn screenshot_and_demo_need_no_terminal() {
             svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains(">ESTABLISHED<"),
             "{svg}"
         );
+        let film = ["--demo", "screenshot", "--size", "90x20", "--animate", "--keys", "/nginx<enter>3"];
+        let svg = text(&film);
+        assert_eq!(svg, text(&film), "demo data is deterministic");
+        for part in
+            ["<animate attributeName=\"display\"", ">keys: nginx<", ">keys: 3<", "legacy-gw", ">nginx<"]
+        {
+            assert!(svg.contains(part), "{part}");
+        }
+        assert_eq!(svg.matches("<g ").count(), svg.matches("</g>").count());
         let rows: serde_json::Value =
             serde_json::from_str(&text(&["--demo", "list", "state:listen", "-f", "json"])).unwrap();
         assert!(rows.as_array().unwrap().len() > 10);

@@ -148,7 +148,7 @@ pub enum Effect {
         view: Preset,
     },
     /// Write an export to a file.
-    Write(Export),
+    Write(String, Export),
     /// Clear the terminal and redraw.
     Redraw,
     /// Exit.
