@@ -1,7 +1,6 @@
 //! System and network counters and limits: `/proc/net` and `/proc/sys` (`proc_net(5)`, `tcp(7)`, `udp(7)`).
 
 use super::proc_file;
-use super::procs::is_pid_ns_nested;
 use crate::model::{Counters, FdKind, NetCounters, Process, Sample};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,6 +12,8 @@ pub(crate) struct Reader {
     /// Directory with the tables of the network namespace.
     net: PathBuf,
     page_size: u64,
+    /// True if `/proc` is that of a PID namespace below the initial one.
+    pid_ns_nested: bool,
     /// Number of polls so far.
     polls: u32,
     /// Cached between polls: inotify watches by uid.
@@ -39,10 +40,18 @@ impl Reader {
                 _ => super::net_root::net_root(root).join("net"),
             },
             page_size: rustix::param::page_size() as u64,
+            pid_ns_nested: false,
             polls: 0,
             watches: vec![],
             cgroup_pids: vec![],
         }
+    }
+
+    /// Reader of a `/proc` whose PID namespace is below the initial one, or not.
+    #[must_use]
+    pub(crate) const fn in_pid_ns(mut self, nested: bool) -> Self {
+        self.pid_ns_nested = nested;
+        self
     }
 
     /// Reads all counters; those of network namespaces are taken from the sample if it has them.
@@ -111,7 +120,7 @@ impl Reader {
         let (pid_max, threads_max) =
             (self.word("sys/kernel/pid_max", 0), self.word("sys/kernel/threads-max", 0));
         // Since Linux 6.14 a PID namespace has a maximum of its own, while `loadavg` counts the tasks of the whole machine.
-        let apart = pid_max < threads_max && self.root == Path::new("/proc") && is_pid_ns_nested();
+        let apart = pid_max < threads_max && self.pid_ns_nested;
         let (threads, pid_max) = match pid_max.zip(self.tasks_here().filter(|_| apart)) {
             Some((max, here)) if is_fuller((here, max), threads.zip(threads_max)) => (Some(here), Some(max)),
             Some(_) => (threads, None),

@@ -145,7 +145,7 @@ impl Procs {
             users: Users::new(live),
             held_netns: held_netns::HeldNetns::default(),
             finds_netns: false,
-            counters: Reader::new(root),
+            counters: Reader::new(root).in_pid_ns(live && is_pid_ns_nested()),
             owners: Arc::from([]),
         }
     }
