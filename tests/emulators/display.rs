@@ -218,7 +218,7 @@ impl Window {
         std::fs::write(self.file("go"), "").unwrap();
     }
 
-    /// What the shell reads after the program has ended.
+    /// Input that the shell reads after the program has ended.
     pub(crate) fn typed(&self, name: &str) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
