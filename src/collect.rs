@@ -30,6 +30,7 @@ mod synthetic_id;
 use crate::model::{Netns, OwnersBy, Services};
 pub use containers::Engines;
 use containers::{ContainerNames, EngineQueries};
+pub use events::EventMethod;
 use netns::NetnsTable;
 pub use source::{CollectError, Source, host, stamp};
 use std::cell::Cell;

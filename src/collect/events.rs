@@ -180,8 +180,7 @@ impl Running {
         let stop = AtomicBool::new(false);
         let shared = Arc::new(Shared { inbox: Mutex::new(inbox), epoll, wake, stop });
         let of_thread = Arc::clone(&shared);
-        let thread =
-            std::thread::Builder::new().name("events".to_owned()).spawn(move || of_thread.run())?;
+        let thread = std::thread::Builder::new().name("events".to_owned()).spawn(move || of_thread.run())?;
         let since_ns = stamp().boot_ns;
         Ok(Self { shared, thread: Some(thread), source, reason: reason.into(), since_ns })
     }
@@ -199,9 +198,8 @@ impl Drop for Running {
 
 impl EventReader {
     /// Sets the source to use.
-    pub(crate) fn method(mut self, method: EventMethod) -> Self {
+    pub(crate) const fn set_method(&mut self, method: EventMethod) {
         self.method = method;
-        self
     }
 
     /// Starts or stops, and sets the namespaces to watch: inode and number. To be called before their sockets are read.

@@ -19,6 +19,7 @@ mod tipc;
 mod unsupported;
 
 use super::cgroups::Cgroups;
+use super::events::{EventMethod, EventReader};
 use super::netlink::socket::NetlinkSocket;
 use super::netns::NetnsTable;
 use super::netns::THREAD_SELF;
@@ -52,7 +53,7 @@ pub struct NetlinkSource {
     info: Arc<BackendInfo>,
     netns: NetnsTable,
     netfilter: super::netfilter::Reader,
-    events: super::events::EventReader,
+    events: EventReader,
     /// Number of the network namespace that is being read, and its interfaces.
     netns_number: u16,
     interfaces: BTreeMap<u32, String>,
@@ -88,7 +89,7 @@ impl NetlinkSource {
             info: Arc::new(BackendInfo { backend: Backend::Netlink, reason }),
             netns: NetnsTable::new(Netns::Here),
             netfilter: super::netfilter::Reader::default(),
-            events: super::events::EventReader::default(),
+            events: EventReader::default(),
             netns_number: 0,
             interfaces: BTreeMap::new(),
             last_sockets: 0,
@@ -100,6 +101,13 @@ impl NetlinkSource {
     /// Sets the method that finds owners; `None` for the cheapest one available.
     pub(crate) fn owners_by(mut self, method: Option<OwnersBy>) -> Self {
         self.procs = self.procs.owners_by(method);
+        self
+    }
+
+    /// Sets the source of events; the default is the best one available.
+    #[must_use]
+    pub const fn events_by(mut self, method: EventMethod) -> Self {
+        self.events.set_method(method);
         self
     }
 

@@ -203,10 +203,7 @@ fn take(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, String> {
     ebpf.take_map(name).ok_or_else(|| format!("map {name} missing from the object file"))
 }
 
-fn set(
-    config: &mut Array<MapData, Bytes<{ size_of::<Config>() }>>,
-    settings: Config,
-) -> Result<(), String> {
+fn set(config: &mut Array<MapData, Bytes<{ size_of::<Config>() }>>, settings: Config) -> Result<(), String> {
     let bytes: Bytes<{ size_of::<Config>() }> = zerocopy::transmute!(settings);
     config.set(0, bytes, 0).map_err(|e| reason("map config", &e))
 }

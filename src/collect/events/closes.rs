@@ -26,8 +26,6 @@ const RECEIVE_BUFFER: usize = 8 << 20;
 /// `AF_INET`, `IPPROTO_UDP`.
 const AF_INET: u8 = 2;
 const IPPROTO_UDP: u8 = 17;
-/// `INET_DIAG_PROTOCOL`.
-const PROTOCOL: u16 = 12;
 
 /// Socket that hears the closes of one network namespace.
 pub(super) struct CloseListener {
@@ -112,7 +110,7 @@ pub(super) fn decode(message: &[u8], netns: u16, now: u64) -> Result<Event, Malf
     let (m, rest) = InetMsg::read_from_prefix(message).map_err(|_| Malformed)?;
     let family = if m.family == AF_INET { Family::Inet } else { Family::Inet6 };
     let attrs = Attrs::new(rest, family, Proto::Tcp);
-    let udp = attrs.get(PROTOCOL).and_then(<[u8]>::first) == Some(&IPPROTO_UDP);
+    let udp = attrs.get(diag_attr::inet::PROTOCOL).and_then(<[u8]>::first) == Some(&IPPROTO_UDP);
     let proto = if udp { Proto::Udp } else { Proto::Tcp };
     let info = attrs.get(diag_attr::inet::INFO).filter(|_| !udp).map(TcpInfo::new);
     let addr = |b: [u8; 16]| match family {
@@ -121,7 +119,8 @@ pub(super) fn decode(message: &[u8], netns: u16, now: u64) -> Result<Event, Malf
     };
     let remote = Endpoint::new(addr(m.id.dst), u16::from_be_bytes(m.id.dport));
     let info = info.as_ref();
-    let tx = info.and_then(TcpInfo::bytes_sent)
+    let tx = info
+        .and_then(TcpInfo::bytes_sent)
         .map(|sent| sent.saturating_sub(info.and_then(TcpInfo::bytes_retrans).unwrap_or(0)))
         .or_else(|| info.and_then(TcpInfo::bytes_acked));
     Ok(Event {
@@ -159,7 +158,10 @@ mod tests {
                      00000000aa 0   77 00000000 0        0        0     2        3        9\n\
                      00000000ab 4   77 0000000f 1280     0        0     2        11418    10\n\
                      00000000ac 4   78 0000000f 0        0        0     2        5        11\n";
-        assert_eq!((drops_of(table, 77), drops_of(table, 78), drops_of(table, 79)), (Some(11418), Some(5), None));
+        assert_eq!(
+            (drops_of(table, 77), drops_of(table, 78), drops_of(table, 79)),
+            (Some(11418), Some(5), None)
+        );
         assert_eq!(drops_of("", 1), None);
     }
 }

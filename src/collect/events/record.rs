@@ -120,8 +120,7 @@ impl Decoder {
             closed_by: closed_by(r, *kind),
             errno: u16::try_from(r.error).unwrap_or(u16::MAX),
             from,
-            state_us: (*kind == EventKind::Closed && r.state_us != [0; STATES])
-                .then(|| Box::new(r.state_us)),
+            state_us: (*kind == EventKind::Closed && r.state_us != [0; STATES]).then(|| Box::new(r.state_us)),
         };
         if *kind == EventKind::Closed && r.flags & NOT_ACCEPTED != 0 && r.opened_ns != 0 {
             let closed = Event { kind: EventKind::Closed, ..event.clone() };
@@ -258,14 +257,21 @@ mod tests {
     fn connection_that_no_process_used_is_accepted_when_it_closes() {
         let mut out = Vec::new();
         let flags = INBOUND | NOT_ACCEPTED | SENT;
-        let r = Record { at_ns: 9, start_ns: 1, opened_ns: 2, kind: 2, old_state: 1, flags, error: 104, rx: 5, ..record() };
+        let r = Record {
+            at_ns: 9,
+            start_ns: 1,
+            opened_ns: 2,
+            kind: 2,
+            old_state: 1,
+            flags,
+            error: 104,
+            rx: 5,
+            ..record()
+        };
         Decoder::default().push(&r, 3, &mut out);
         let kinds: Vec<_> = out.iter().map(|e| (e.kind, e.closed_by, e.rx, e.id.netns)).collect();
         let reset = Some(ClosedBy::Reset);
-        assert_eq!(
-            kinds,
-            [(EventKind::Accepted, None, Some(0), 3), (EventKind::Closed, reset, Some(5), 3)]
-        );
+        assert_eq!(kinds, [(EventKind::Accepted, None, Some(0), 3), (EventKind::Closed, reset, Some(5), 3)]);
         assert!(out.iter().all(|e| e.inbound == Some(true) && e.process.is_none()));
     }
 
