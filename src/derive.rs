@@ -12,6 +12,7 @@ mod identity;
 mod limits;
 mod local_peer;
 mod nat_rules;
+mod numbers;
 mod owners;
 mod peers;
 mod ports;

@@ -15,6 +15,7 @@ pub mod context;
 pub mod counter_window;
 pub mod diag_attr;
 pub mod fault;
+pub mod history;
 pub mod hosts;
 pub mod lang;
 pub mod limit;

@@ -10,7 +10,7 @@ pub mod json;
 pub mod table;
 
 pub use event::Event;
-pub use grid::{Grid, Listing, Rows};
+pub use grid::{Grid, JsonHead, JsonKeys, Listing, Rows};
 use std::io::{self, Write};
 
 /// Output format.

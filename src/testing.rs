@@ -147,6 +147,7 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
         peer_sockets: Vec::new(),
         peer_processes: Vec::new(),
         states,
+        numbers: crate::model::history::History::default(),
         history: Arc::default(),
         hidden: Vec::new(),
         opened: 0,

@@ -17,6 +17,7 @@ pub mod act;
 pub mod app;
 pub mod arrange;
 mod canvas;
+mod chart;
 pub mod command;
 mod completion_menu;
 pub(crate) mod details;

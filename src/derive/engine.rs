@@ -6,8 +6,9 @@ use super::forwarded::forwarded_rows;
 use super::identity::{self, NONE, RowPairs};
 use super::previous::Previous;
 use super::{
-    counter_window, forwards, limits, local_peer, nat_rules, owners, peers, ports, processes, units,
+    counter_window, forwards, limits, local_peer, nat_rules, numbers, owners, peers, ports, processes, units,
 };
+use crate::model::history::History;
 use crate::model::snapshot::{Direction, LastOwner, Rates, SocketFacts};
 use crate::model::{
     AlertRules, AttrSet, Faults, Missing, Reads, Sample, Snapshot, Socket, Stamp, StateCounts,
@@ -27,6 +28,7 @@ pub struct Engine {
     previous: Option<Previous>,
     closed: ClosedSockets,
     history: Arc<Vec<(Stamp, StateCounts)>>,
+    numbers: History,
     process_history: processes::ProcessHistory,
     units: units::UnitCache,
     peers: peers::PeerHistory,
@@ -187,10 +189,12 @@ impl Engine {
             peer_processes: peers.processes,
             states,
             history: Arc::clone(&self.history),
+            numbers: self.numbers.clone(),
             hidden,
             opened,
             closed: closed.count,
         });
+        numbers::record(&snap);
         self.previous = Some(Previous { snap: Arc::clone(&snap), coverage, carried_owners });
         snap
     }

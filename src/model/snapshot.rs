@@ -5,6 +5,7 @@ use super::attr::Attrs;
 use super::container::Container;
 use super::counter_window::{CounterHistory, CounterSnapshot};
 use super::fault::{Fault, Faults, Missing};
+use super::history::{History, Subject};
 use super::limit::{Alert, FullIn, Limit, SystemLimits, Unjudged};
 use super::nat::Pair;
 use super::nat::{Forward, Forwards};
@@ -75,6 +76,8 @@ pub struct Snapshot {
     pub states: StateCounts,
     /// State counts of recent polls, oldest first, the current one last.
     pub history: Arc<Vec<(Stamp, StateCounts)>>,
+    /// Numbers over the last hour, for charts.
+    pub numbers: History,
     /// Live sockets without owner, by reason, in the order of [`Missing`].
     pub hidden: Vec<(Missing, u32)>,
     /// Sockets opened since the previous poll.
@@ -320,6 +323,19 @@ impl Snapshot {
     /// Faults of the sample and of the derivation.
     pub fn faults(&self) -> impl Iterator<Item = &Fault> {
         self.sample.faults.iter().chain(self.derive_faults.iter())
+    }
+    /// Inode of a network namespace; 0 if unknown.
+    pub fn netns_inode(&self, netns: u16) -> u64 {
+        self.sample.namespaces.get(usize::from(netns)).map_or(0, |n| n.inode)
+    }
+    /// The subject of the history of a limit.
+    pub fn limit_subject(&self, limit: &Limit) -> Subject {
+        Subject::Limit(limit.kind, self.netns_inode(limit.netns), limit.subject.clone())
+    }
+    /// The subject of the history of a process row.
+    pub fn process_subject(&self, process: usize) -> Option<Subject> {
+        let p = &self.sample.processes.get(process)?.info;
+        Some(Subject::Process(p.pid, p.start_ns))
     }
     /// Owners of a socket row.
     pub fn owners(&self, row: usize) -> &[Owner] {

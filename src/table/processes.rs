@@ -51,7 +51,7 @@ fn trend<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
 }
 
 /// A series resampled at evenly spread points; empty if it has only one reading.
-pub fn resample(series: &[(u64, u64)], points: usize) -> Vec<Option<u64>> {
+fn resample(series: &[(u64, u64)], points: usize) -> Vec<Option<u64>> {
     let (Some(first), Some(last)) = (series.first(), series.last()) else { return vec![] };
     if first.0 >= last.0 || points < 2 {
         return vec![];
@@ -243,14 +243,14 @@ static COLUMNS: &[Column] = &[
     Column::new(
         "fds_suspects",
         "SUSPECTS",
-        Kind::Text,
+        Kind::List,
         47,
         |s, r| {
             let lines: Vec<String> = fd_leak::suspects(s, r).iter().map(fd_leak::Suspect::line).collect();
             if lines.is_empty() {
                 Value::Missing(Missing::NotApplicable)
             } else {
-                Value::from(lines.join("; "))
+                Value::List(lines.into_iter().map(Value::from).collect())
             }
         },
         "Common properties of many file descriptors: CLOSE_WAIT, same peer, same file or directory.",

@@ -62,6 +62,8 @@ pub struct App {
     pub(crate) overlay: Option<Overlay>,
     pub(crate) details: bool,
     pub(crate) details_top: usize,
+    /// Time span of the charts: index in [`SPANS`](super::chart::SPANS).
+    pub(crate) chart_span: usize,
     /// The process nearest to its fd limit: row and share.
     pub(crate) worst: Option<(usize, f64)>,
     pub(crate) history: History,
@@ -93,6 +95,16 @@ pub struct App {
 }
 
 impl App {
+    /// Returns whether text is typed: a filter, a search, a name.
+    pub fn is_typing(&self) -> bool {
+        self.focus().is_text()
+    }
+
+    /// The key to show for a command, by its name.
+    pub(crate) fn key_label(&self, command: &str) -> String {
+        self.options.key_label(command)
+    }
+
     /// A dashboard without data.
     pub fn new(options: Options) -> Self {
         let mut view_states = TABLES.map(ViewState::new);
@@ -120,6 +132,7 @@ impl App {
             overlay: None,
             details: false,
             details_top: 0,
+            chart_span: 0,
             worst: None,
             names: options.names,
             alerts_sent: 0,

@@ -228,6 +228,7 @@ commands! {
         "details-up" ["["] TABLE, "" 0, Action::ScrollDetailsHalf(-1), "Scroll the details up half a page";
         "details-lines-down" ["shift-down"] TABLE, "" 0, Action::ScrollDetails(3), "Scroll the details down a few lines";
         "details-lines-up" ["shift-up"] TABLE, "" 0, Action::ScrollDetails(-3), "Scroll the details up a few lines";
+        "chart-span" ["C"] TABLE, "" 0, Action::ChartSpan, "Time span of the charts in the details: 1 minute, 5 minutes, 1 hour";
         "explain" ["e"] TABLE, "explain" 8, Action::Explain, "Explain the selected cell, state or field, and what to do about it";
         "sockets" ["1"] MAIN, "" 0, Action::View(0), "Sockets";
         "ports" ["2"] MAIN, "" 0, Action::View(1), "Ports: listening endpoints, accept queues, clients";

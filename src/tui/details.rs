@@ -1,17 +1,19 @@
 //! Details of the selected row or group, as lines of styled text.
 
 mod bottleneck;
+mod charts;
 mod descriptors;
 mod fields;
 mod group;
 mod lifecycle;
 mod limit;
 mod peer;
-mod plots;
 mod port;
 mod process;
 mod route;
 mod socket;
+
+pub(crate) use charts::span_text;
 
 use super::app::App;
 use super::canvas::{Canvas, width};
@@ -112,11 +114,11 @@ fn lines(app: &App, pane: u16) -> Vec<Pieces> {
                 TableId::Forwards => b.forward(r),
             }
             if view_state.view.table.is_sockets() {
+                b.socket_charts(r);
                 b.route(r);
                 b.peer_socket(r);
                 b.multipath(r);
                 b.bottleneck(r);
-                b.plots();
                 b.lifecycle(r);
             }
             b.fields(r);

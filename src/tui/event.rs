@@ -146,7 +146,7 @@ pub enum Effect {
         view: Preset,
     },
     /// Write an export to a file.
-    Write(Export),
+    Write(String, Export),
     /// Clear the terminal and redraw.
     Redraw,
     /// Exit.
@@ -234,6 +234,8 @@ pub enum Action {
     ToggleMouse,
     /// Enlarge (1) or shrink the details.
     ResizeDetails(i8),
+    /// Show the next time span in the charts.
+    ChartSpan,
     /// Explain the selected cell or state.
     Explain,
     /// Go to the peer socket.

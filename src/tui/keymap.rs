@@ -90,6 +90,12 @@ impl Keymap {
         &self.keys[command]
     }
 
+    /// Label of the key to show for a command; empty if it has none.
+    pub fn label(&self, command: &str, ascii: bool) -> String {
+        let found = self.commands().find(|(c, _)| c.name == command).and_then(|(_, keys)| keys.first());
+        found.map_or_else(String::new, |k| key::label(*k, ascii))
+    }
+
     /// Every command with its keys, in the order of the registry.
     pub fn commands(&self) -> impl Iterator<Item = (&'static Command, &[Key])> {
         COMMANDS.iter().zip(self.keys.iter().map(Vec::as_slice))

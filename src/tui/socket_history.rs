@@ -1,15 +1,6 @@
-//! History of the selected socket since it was selected.
+//! Counters of the selected socket when it was selected.
 
 use crate::model::{Snapshot, SocketId};
-use crate::table::SOCKETS;
-
-/// Columns whose values are recorded.
-pub(crate) const RECORDED: [&str; 9] =
-    ["rx", "tx", "retrans_rate", "rtt_us", "snd_cwnd", "delivery_rate", "pacing_rate", "recv_q", "send_q"];
-
-/// Maximum number of readings: five minutes at one per second.
-const MAX_READINGS: usize = 300;
-
 /// Readings of one socket, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct SocketHistory {
@@ -19,8 +10,6 @@ pub(crate) struct SocketHistory {
     pub(crate) span: (u64, u64),
     /// Microseconds busy, receiver-limited and send-buffer-limited at the first reading.
     first: Option<(u64, u64, u64)>,
-    /// Values of each of [`RECORDED`]; `None`: missing.
-    pub(crate) values: [Vec<Option<f64>>; RECORDED.len()],
 }
 
 impl SocketHistory {
@@ -42,12 +31,6 @@ impl SocketHistory {
             };
             self.first = snap.attrs(row).tcp_info().and_then(counters);
         }
-        for (name, all) in RECORDED.iter().zip(&mut self.values) {
-            if all.len() == MAX_READINGS {
-                all.remove(0);
-            }
-            all.push(SOCKETS.column(name).and_then(|c| c.value(snap, row).number()));
-        }
     }
 
     /// Increase of the three counters since the first reading.
@@ -64,25 +47,18 @@ mod tests {
     use crate::testing::{row, snapshot};
 
     #[test]
-    fn recorded_names_are_columns() {
-        for name in RECORDED {
-            assert!(SOCKETS.column(name).is_some(), "{name}");
-        }
-    }
-
-    #[test]
-    fn one_reading_per_snapshot_and_reset_for_another_socket() {
+    fn span_starts_over_for_another_socket() {
         let rows = ["10.0.0.9:1", "10.0.0.9:2"]
-            .map(|far| row(Proto::Tcp, State::Established, "10.0.0.4:443", far, &[]));
+            .map(|remote| row(Proto::Tcp, State::Established, "10.0.0.4:443", remote, &[]));
         let mut snap = snapshot(rows.into(), vec![], &[]);
-        let mut t = SocketHistory::default();
-        let depth = |t: &SocketHistory| t.values[7].len();
-        for seq in [1, 1, 2] {
+        let mut history = SocketHistory::default();
+        for seq in [1, 2] {
             snap.seq = seq;
-            t.record(&snap, 0);
+            snap.sample.at.boot_ns += 5;
+            history.record(&snap, 0);
         }
-        assert_eq!((depth(&t), t.values[7][0]), (2, Some(0.0)));
-        t.record(&snap, 1);
-        assert_eq!(depth(&t), 1);
+        assert_eq!(history.span.1 - history.span.0, 5);
+        history.record(&snap, 1);
+        assert_eq!(history.span.1 - history.span.0, 0);
     }
 }

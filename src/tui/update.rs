@@ -5,6 +5,7 @@ mod export;
 mod filter;
 
 use super::app::{App, NamePrompt, Overlay};
+use super::chart;
 use super::completion_menu::Menu;
 use super::event::{Action, Effect, FoldTo, Motion};
 use super::layout::state_bar;
@@ -124,22 +125,32 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::MarkRange => {
             if let Some(snap) = app.snapshot.clone() {
                 app.view_state_mut().mark_range(&snap);
-                app.status_message = Some(msg!("{} marked; K for actions", app.view_state().marks.len()));
+                app.status_message = Some(msg!(
+                    "{} marked; {} for actions",
+                    app.view_state().marks.len(),
+                    app.key_label("act")
+                ));
             }
         }
         Action::ToggleMouse => {
             app.mouse_released = !app.mouse_released;
             let how = if app.mouse_released {
-                tr("mouse capture off: select text with the terminal; y turns it on again")
+                let label = app.key_label("mouse");
+                msg!("mouse capture off: select text with the terminal; {} turns it on again", label)
             } else {
-                tr("mouse capture on")
+                tr("mouse capture on").to_owned()
             };
-            app.status_message = Some(how.to_owned());
+            app.status_message = Some(how);
             return vec![Effect::Mouse(!app.mouse_released)];
         }
         Action::ResizeDetails(by) => click::resize_details(app, by),
         Action::MouseDrag(x, y) => click::drag(app, x, y),
         Action::MouseUp => app.dragging = false,
+        Action::ChartSpan => {
+            app.chart_span = (app.chart_span + 1) % chart::SPANS.len();
+            let span = details::span_text(chart::SPANS[app.chart_span]);
+            app.status_message = Some(msg!("charts in the details: last {}", span));
+        }
         Action::Explain => explain_here(app),
         Action::GoToPeer => navigate::to_peer(app),
         Action::AlertList => app.overlay = Some(Overlay::Alerts(0)),
@@ -167,7 +178,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
                     view_state.mark_all(&snap);
                 }
                 let n = view_state.marks.len();
-                app.status_message = Some(msg!("{} marked; K for actions", n));
+                app.status_message = Some(msg!("{} marked; {} for actions", n, app.key_label("act")));
             }
         }
         Action::Confirm => {
@@ -297,7 +308,9 @@ fn enter(app: &mut App) -> Vec<Effect> {
         return vec![];
     }
     let mut chosen = overlay::enter(app);
-    chosen.effects.extend(chosen.export.and_then(|format| export::export(app, format)).map(Effect::Write));
+    if let Some(format) = chosen.export {
+        export::ask_name(app, format);
+    }
     if let Some(action) = chosen.action {
         chosen.effects.extend(update(app, action));
     }

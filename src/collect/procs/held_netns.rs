@@ -6,14 +6,16 @@
 //! processes with few such sockets first. No namespace is kept open: it is opened again to be read.
 
 use super::fd_scan::FdSet;
+use super::foreign_fd;
 use super::table::{ProcEntry, ProcessTable, scan_time};
 use crate::collect::source::stamp;
 use crate::model::{FaultKind, FaultSubject, Owner, Sample};
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
+use rustix::fs::fstat;
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::path::Path;
 
 /// Time a poll may spend on the namespaces of sockets, nanoseconds: about 5,000 sockets.
 const QUERY_NS: u64 = 20_000_000;
@@ -46,13 +48,10 @@ impl Keeper {
         }
     }
 
-    /// Opens the namespace. By now its descriptor may be of another file: a FIFO would block, and a terminal would become
-    /// that of this process.
+    /// Opens the namespace, if its descriptor is not of another file by now.
     pub(crate) fn open(&self) -> Result<OwnedFd, Errno> {
-        const FLAGS: OFlags =
-            OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
         match self {
-            Self::Namespace(pid, path) => openat(CWD, format!("/proc/{pid}/{path}"), FLAGS, Mode::empty()),
+            Self::Namespace(pid, path) => foreign_fd::open_netns(Path::new(&format!("/proc/{pid}/{path}"))),
             Self::Socket(pid, fd) => socket_netns(&open_pidfd(*pid)?, *fd),
         }
     }
@@ -65,8 +64,7 @@ fn open_pidfd(pid: u32) -> Result<OwnedFd, Errno> {
 
 /// The network namespace of a socket of another process.
 fn socket_netns(process: impl AsFd, fd: u32) -> Result<OwnedFd, Errno> {
-    let fd = i32::try_from(fd).map_err(|_| Errno::BADF)?;
-    netns_of(&pidfd_getfd(process, fd, PidfdGetfdFlags::empty())?)
+    netns_of(foreign_fd::CopiedSocket::new(process, fd)?.fd()?)
 }
 
 /// The network namespace of a socket (`SIOCGSKNS` of `include/uapi/linux/sockios.h`). Needs `CAP_NET_ADMIN` in it.
@@ -85,6 +83,8 @@ fn netns_of(socket: &OwnedFd) -> Result<OwnedFd, Errno> {
 pub(crate) struct HeldNetns {
     /// Inode of the namespace by inode of the socket; 0: refused.
     of_sockets: FxHashMap<u64, u64>,
+    /// Number of entries above which those of closed sockets are dropped.
+    prune_above: usize,
 }
 
 impl HeldNetns {
@@ -113,6 +113,8 @@ impl HeldNetns {
             }
         }
         self.query(unlisted, sample);
+        let sockets = |e: &ProcEntry| e.fds.sockets.iter().map(|(inode, _)| *inode).collect::<Vec<_>>();
+        self.drop_closed(|| table.entries().values().flat_map(sockets).collect());
         // A socket of which the namespace is known keeps it as long as its process has it.
         let elsewhere = |inode: &u64| self.of_sockets.get(inode).copied().filter(|netns| *netns != 0);
         for (pid, e) in table.entries().iter().filter(|_| !self.of_sockets.is_empty()) {
@@ -129,6 +131,17 @@ impl HeldNetns {
             *fd != Owner::NO_FD && !listed.contains(inode) && !self.of_sockets.contains_key(inode)
         };
         fds.sockets.iter().filter(is_unknown).copied().collect()
+    }
+
+    /// Drops the sockets that are in no table of descriptors any more, once as many were added as were kept the last time.
+    fn drop_closed(&mut self, open: impl FnOnce() -> FxHashSet<u64>) {
+        const FEW: usize = 1024;
+        if self.of_sockets.len() > self.prune_above.max(FEW) {
+            let open = open();
+            self.of_sockets.retain(|inode, _| open.contains(inode));
+            self.of_sockets.shrink_to(2 * FEW);
+            self.prune_above = 2 * self.of_sockets.len();
+        }
     }
 
     fn query(&mut self, mut unlisted: Vec<(u32, Vec<(u64, u32)>)>, sample: &mut Sample) {
@@ -167,6 +180,31 @@ impl HeldNetns {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn closed_sockets_are_forgotten_and_open_ones_kept() {
+        let mut held = HeldNetns::default();
+        let mut peak = 0;
+        for inode in 0..100_000u64 {
+            held.of_sockets.insert(inode, 1);
+            // Five hundred stay open, all others close at once.
+            held.drop_closed(|| (0..=inode).filter(|i| *i < 500 || *i == inode).collect());
+            peak = peak.max(held.of_sockets.len());
+        }
+        assert!((0..500).all(|i| held.of_sockets.contains_key(&i)));
+        assert!(peak <= 1025, "{peak}");
+        // With many open ones it is not pruned in each poll.
+        let mut prunes = 0;
+        let mut held = HeldNetns::default();
+        for inode in 0..100_000u64 {
+            held.of_sockets.insert(inode, 1);
+            held.drop_closed(|| {
+                prunes += 1;
+                (0..=inode).collect()
+            });
+        }
+        assert!(held.of_sockets.len() == 100_000 && prunes < 10, "{prunes}");
+    }
 
     #[test]
     fn namespace_of_a_socket_is_that_of_its_creator() {

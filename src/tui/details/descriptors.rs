@@ -1,15 +1,11 @@
 //! File descriptors of a process: usage, trend, forecast, kinds, leak suspects.
 
-use super::{Builder, Pieces};
+use super::Builder;
 use crate::diagnose::fd_leak;
 use crate::format::{age, percent, thousands as count};
 use crate::model::lang::{Lang, lang, tr};
 use crate::model::{FdKind, Process, Snapshot};
 use crate::msg;
-use crate::table::processes;
-
-/// Maximum width of the trend.
-const MAX_TREND: usize = 48;
 
 impl Builder<'_> {
     /// Adds the usage, trend and forecast of the file descriptors of a process.
@@ -45,11 +41,11 @@ impl Builder<'_> {
             line.push((format!("  {}", msg!("read {} ago", age(old))), theme.warn));
         }
         self.out.push(line);
-        self.trend(&snap.processes[row].fd_history);
         let per_min = snap.processes[row].fds_per_min.filter(|_| soft.is_some() && share < 1.0);
         if let Some(per_min) = per_min {
             self.forecast(snap.processes[row].fds_full_in, per_min);
         }
+        self.fd_chart(row, soft);
         self.text(&ceilings(snap, p), theme.dim);
         match (u.kinds, p.fds_hidden) {
             (Some(k), _) => {
@@ -129,29 +125,6 @@ impl Builder<'_> {
         }
         let user = snap.user(own.uid).map_or_else(|| own.uid.to_string(), str::to_owned);
         line(msg!("user {}", user), sum(&|p| p.info.uid == own.uid));
-    }
-
-    /// Adds the trend, scaled between minimum and maximum.
-    fn trend(&mut self, series: &[(u64, u64)]) {
-        let room = self.width.saturating_sub(34).min(MAX_TREND);
-        let seen = processes::resample(series, room);
-        let all = || seen.iter().flatten().copied();
-        let (Some(low), Some(high)) = (all().min(), all().max()) else { return };
-        if low == high || room < 8 || !self.app.glyphs.moving {
-            return;
-        }
-        let levels = self.app.glyphs.levels;
-        let glyph = |n: &Option<u64>| {
-            n.map_or(" ", |n| levels[((n - low) * (levels.len() as u64 - 1) / (high - low)) as usize])
-        };
-        let line: String = seen.iter().map(glyph).collect();
-        let span = (series[series.len() - 1].0 - series[0].0) as f64 / 1e9;
-        let theme = self.app.theme;
-        let pieces: Pieces = vec![
-            (line, theme.accent),
-            (format!(" {}", msg!("{} to {} over {}", count(low), count(high), age(span))), theme.dim),
-        ];
-        self.out.push(pieces);
     }
 }
 

@@ -24,7 +24,11 @@ impl Builder<'_> {
             n => msg!("{}, {} of them just closed", rows, count(n as u64)),
         };
         self.text(&text, theme.text);
-        let present: Vec<_> = g.states.present().collect();
+        let state = g.state().filter(|_| g.depth == 0 && self.app.view_state().view.table.is_sockets());
+        if let Some(state) = state {
+            self.state_chart(state);
+        }
+        let present: Vec<_> = g.states.present().filter(|(s, _)| Some(*s) != state).collect();
         for (s, n) in present {
             self.out.push(vec![
                 (format!("{:<12}", s.name()), theme.state(s)),

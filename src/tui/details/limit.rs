@@ -78,6 +78,7 @@ impl Builder<'_> {
                 l.drops_new.map_or_else(String::new, |n| msg!(", {} since the previous poll", count(n)));
             self.text(&msg!("{} drops in total{}", count(n), now), style);
         }
+        self.limit_chart(l);
         for line in counters(snap, l) {
             self.text(&line, theme.dim);
         }

@@ -17,6 +17,7 @@ impl Builder<'_> {
         self.text(&info.cmdline, theme.dim);
         self.context(row as u32);
         self.descriptors(row);
+        self.traffic_charts(row);
         let near = self.snap.fds(row).ok().and_then(crate::model::FdUsage::share).is_some_and(|x| x >= 0.5);
         if near || fd_leak::is_leaking(self.snap, row) {
             let soft = self.snap.fds(row).ok().and_then(|u| u.soft);
