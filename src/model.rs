@@ -47,7 +47,7 @@ pub use limit::{
     Alert, AlertRules, Counters, FullIn, Level, Limit, LimitKind, LimitSubject, ListenQueue, NetCounters,
     SystemLimits, Unjudged, UnjudgedPart,
 };
-pub use nat::{Forward, ForwardKind, Forwards, Hooks};
+pub use nat::{FilterVerdict, Filtered, Forward, ForwardKind, Forwards, Hooks};
 pub use netns::Netns;
 pub use process::{FdKind, FdKinds, FdTarget, FdUsage, Halted, Owner, ProcInfo, ProcUsage, Process};
 pub use proto::{Family, Proto};

@@ -208,6 +208,7 @@ const CASES: &[Case] = cases! {
     }
     Root hostile_rules ["nft", "setpriv", "unshare"] {
         namespace_of_another_user_delays_no_forwards
+        dashboard_beside_a_namespace_that_is_late_answers_keys
     }
     Root packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {
         kube_proxy_with_2_to_50_endpoints_sends_packets_to_the_target_of_forwards
