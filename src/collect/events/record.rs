@@ -248,7 +248,7 @@ mod tests {
             (3, 0, 0, 2, 0, Some(Unsent)),
             (0, 0, 1, 2, SENT, None),
         ] {
-            let r = Record { kind, error, side, old_state, flags, ..record() };
+            let r = Record { error, kind, old_state, side, flags, ..record() };
             assert_eq!(closed_by(&r, EventKind::ALL[usize::from(kind)].0), want, "{r:?}");
         }
     }
