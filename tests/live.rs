@@ -107,6 +107,9 @@ const CASES: &[Case] = cases! {
         expressions_of_ss_select_the_rows_of_ss
         filter_in_the_kernel_loses_no_row
     }
+    User expressions ["python3"] {
+        field_pushed_down_loses_no_row_of_any_protocol
+    }
     User limits ["perl", "ss"] {
         fd_leak_is_predicted_and_fluctuation_is_not
         full_accept_queue_is_critical_with_the_drops_of_the_kernel
@@ -201,6 +204,7 @@ const CASES: &[Case] = cases! {
     }
     Root fields ["perl", "setpriv"] {
         bpf_maps_of_a_socket_have_id_and_size
+        bpf_maps_in_a_namespace_without_a_process_are_read
     }
     Root netns ["python3", "setpriv", "unshare"] {
         namespaces_without_a_process_are_read

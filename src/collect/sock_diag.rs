@@ -113,6 +113,7 @@ impl NetlinkSource {
 
     /// Sets the network namespaces to read; the default is only that of this process.
     pub(crate) fn with_netns(mut self, netns: NetnsTable) -> Self {
+        self.procs = self.procs.finding_netns(netns.reads_others());
         self.netns = netns;
         self
     }
@@ -248,7 +249,7 @@ impl NetlinkSource {
         if !self.netns.reads_others() {
             return;
         }
-        let held = self.procs.held_netns(sample);
+        let Some(held) = self.procs.held_netns(sample) else { return };
         let new = self.netns.add_held(held, sample.at.boot_ns, &mut sample.faults);
         if !new.is_empty() {
             self.read_apart(&new, sample);

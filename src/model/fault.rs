@@ -107,6 +107,8 @@ pub enum FaultKind {
     Deferred,
     /// Namespace that could not be entered.
     Namespace,
+    /// Search that costs too much for what was requested.
+    NotSearched,
     /// Requested method that cannot be used here; another one is used instead.
     NotUsed,
     /// File or directory that a captured tree does not have.
@@ -126,6 +128,7 @@ impl FaultKind {
             Self::Vanished => noop("exited during the scan"),
             Self::Deferred => noop("deferred to a later poll"),
             Self::Namespace => noop("not accessible"),
+            Self::NotSearched => noop("not searched for"),
             Self::NotUsed => noop("not used"),
             Self::NotCaptured => noop("not in the captured tree"),
         }
@@ -140,6 +143,7 @@ impl FaultKind {
                 | Self::Failed
                 | Self::NotPermitted
                 | Self::Namespace
+                | Self::NotSearched
                 | Self::NotCaptured
         )
     }
