@@ -87,7 +87,7 @@ pub(crate) fn short_connections_are_all_seen_with_process_and_bytes() -> Result<
     let accepted = kinds(&events, EventKind::Accepted);
     assert_eq!(accepted.len(), N);
     for (which, pid, inbound) in [(&opened, client, false), (&accepted, own, true)] {
-        for e in which.iter() {
+        for e in which {
             let process = e.process.as_ref().ok_or("a process")?;
             assert_eq!((process.pid, e.inbound, e.uid), (pid, Some(inbound), Some(0)), "{e:?}");
             assert!(e.start_ns <= e.opened_ns && e.opened_ns <= e.at_ns && e.start_ns != 0, "{e:?}");
