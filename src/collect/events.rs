@@ -7,7 +7,7 @@
 //! | `bpf` ([`bpf`]) | connects, accepts, closes, failures and retransmissions of TCP with their process; first use of UDP sockets | `CAP_BPF` and `CAP_PERFMON`, BTF |
 //! | `closes` | closes of TCP and UDP sockets with their last `tcp_info` | nothing |
 //!
-//! UDP closes always come from the second. A thread drains both while nobody polls: a receive buffer holds some hundred closes
+//! UDP closes always come from the second. A thread drains both between polls: a receive buffer holds some hundred closes
 //! only. What does not fit is lost, and counted by the kernel and the program; nothing here grows without bound.
 
 #[cfg(all(target_pointer_width = "64", target_endian = "little"))]

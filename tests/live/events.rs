@@ -143,7 +143,7 @@ pub(crate) fn end_of_a_connection_has_its_cause() -> Result<(), String> {
     sockopt::set_socket_linger(&c, Some(Duration::ZERO)).unwrap();
     drop(c);
     drop(s);
-    // Data that nobody reads: the close is a reset.
+    // Data that is not read: the close is a reset.
     let (mut c, s) = pair("unread", v4);
     c.write_all(b"123").unwrap();
     until_ok(|| s.peek(&mut [0; 3]).map_err(|e| e.to_string()))?;

@@ -1,6 +1,6 @@
 //! Events by BPF tracepoints: the program `assets/bpf/events.bpf.c`.
 //!
-//! It writes one record for each change in the life of a TCP socket and the first use of each UDP socket to a ring buffer,
+//! It writes one record for each change of state of a TCP socket and the first use of each UDP socket to a ring buffer,
 //! without waking the reader; the reader drains it. Above a budget a second and CPU it counts instead, by process, remote
 //! endpoint, kind and error, in one of two maps: the other one, which no program uses any more, is read and emptied.
 //! What is neither recorded nor counted is lost, and the program counts that too, as the kernel counts the events it
