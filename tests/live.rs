@@ -44,6 +44,8 @@ mod compare;
 mod descriptors;
 #[path = "live/ephemeral.rs"]
 mod ephemeral;
+#[path = "live/events.rs"]
+mod events;
 #[path = "live/expressions.rs"]
 mod expressions;
 #[path = "live/families.rs"]
@@ -192,6 +194,13 @@ const CASES: &[Case] = cases! {
         bash_inserts_hostile_names_as_one_word
         zsh_inserts_hostile_names_as_one_word
         fish_inserts_hostile_names_as_one_word
+    }
+    User events ["python3"] {
+        closes_are_counted_without_bpf
+    }
+    Root events ["python3"] {
+        short_connections_are_all_seen_with_process_and_bytes
+        end_of_a_connection_has_its_cause
     }
     Root fields ["perl", "setpriv"] {
         bpf_maps_of_a_socket_have_id_and_size

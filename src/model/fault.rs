@@ -194,6 +194,8 @@ pub enum FaultSubject {
     IptablesRules,
     /// Entries of the connection tracking table.
     Conntrack,
+    /// Events between two polls.
+    Events,
     /// Names of containers.
     Containers,
     /// This file or directory of a captured tree: `net`, `PID/fd`.
@@ -262,6 +264,7 @@ impl fmt::Display for FaultSubject {
             Self::Descriptors => tr("file descriptors"),
             Self::NewOwners => tr("owners of new sockets"),
             Self::BpfIter => tr("owners by bpf_iter"),
+            Self::Events => tr("events"),
             Self::SecurityContexts => tr("security contexts"),
             Self::BpfMaps => tr("BPF maps of sockets"),
             Self::AutoPorts => tr("ports chosen by the kernel"),

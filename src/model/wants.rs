@@ -121,6 +121,8 @@ bitflags! {
         const BPF = 1 << 13;
         /// CPU time, memory and number of threads of processes.
         const USAGE = 1 << 14;
+        /// Events between two polls; kept on by each poll that wants them.
+        const EVENTS = 1 << 15;
     }
 }
 
