@@ -35,6 +35,7 @@ pub mod struct_layout;
 pub mod tcp_info;
 pub mod text;
 pub mod unit;
+pub mod verify;
 pub mod wants;
 
 pub use addr::{Addr, Endpoint, Scope};
@@ -60,4 +61,5 @@ pub use socket::{Socket, SocketId, Timer, TimerKind};
 pub use state::{State, StateCounts, StateSet};
 pub use tcp_info::TcpInfo;
 pub use unit::Unit;
+pub use verify::{SHOWN_MAX, Shown, Verify};
 pub use wants::{AttrSet, Needs, Prefilter, ProtoSet, Reads, Side, Wants};

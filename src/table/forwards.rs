@@ -211,6 +211,7 @@ pub static FORWARDS: Table = Table {
     name: "forwards",
     title: "Forwarding",
     noun: "forwards",
+    singular: "forward",
     help: "Every port forward: host endpoint, NAT rule or proxy, target and its process.",
     columns: COLUMNS,
     defaults: &[
@@ -239,6 +240,7 @@ pub static FORWARDS: Table = Table {
     identity: crate::table::identity::forward,
     owners: |_, _| Vec::new(),
     process_of: |s, r| s.owners(s.forward_rows().get(r)?.target_row? as usize).first().map(|o| o.process),
+    sockets: |s, r| s.forward_rows().get(r).and_then(|f| f.target_row).into_iter().collect(),
     remote_of: |_, _| None,
     unread: |s| unread(s).collect(),
 };
