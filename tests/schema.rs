@@ -87,6 +87,7 @@ fn output_fits_the_schema() {
         ("peers", "peers"),
         ("limits", "limits"),
         ("forwards", "forwards"),
+        ("map", "edges"),
     ] {
         for more in [&[][..], &["-c", "all"]] {
             let args = [&["--demo", command, "--json"], more].concat();

@@ -191,6 +191,9 @@ pub fn event_head(buf: &mut String, what: Event, at: Stamp, id: &Identity, snap:
                 kind.info().name
             ),
         ),
+        Identity::Edge(proto, port, ends) => {
+            push(buf, format_args!("{{\"proto\":\"{}\",\"port\":{port},\"ends\":{ends}}}", proto.name()));
+        }
         Identity::Forward(n, proto, host, by, target) => {
             let proto = proto.map_or("any", |p| p.name());
             let head = format_args!("{{\"netns\":{},\"proto\":\"{proto}\",\"host\":\"{host}\"", netns(*n))

@@ -297,8 +297,7 @@ fn enter(app: &mut App) -> Vec<Effect> {
     if app.overlay.is_none() {
         let Some(snap) = app.snapshot.clone() else { return vec![] };
         if !app.view_state_mut().toggle(&snap) {
-            app.details = !app.details;
-            app.details_top = 0;
+            app.toggle_details();
         }
         return vec![];
     }
