@@ -30,6 +30,12 @@ fn commit() -> Option<String> {
         let out = Command::new("git").args(args).output().ok().filter(|o| o.status.success())?;
         Some(String::from_utf8(out.stdout).ok()?.trim().to_owned())
     };
+    // A source archive unpacked inside of another repository has no commit of its own.
+    let here = env::var("CARGO_MANIFEST_DIR").ok().and_then(|d| fs::canonicalize(d).ok())?;
+    let top = git(&["rev-parse", "--show-toplevel"]).and_then(|d| fs::canonicalize(d).ok());
+    if top != Some(here) {
+        return None;
+    }
     for file in ["logs/HEAD", "HEAD"] {
         if let Some(path) = git(&["rev-parse", "--git-path", file]) {
             println!("cargo:rerun-if-changed={path}");

@@ -2,6 +2,7 @@
 
 mod action;
 mod alert_hooks;
+mod bug_report;
 mod check;
 mod completion;
 mod config;
@@ -255,6 +256,7 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
         What::Kill(k) => kill::run(plan, k),
         What::Who(w) => who::run(plan, w),
         What::Version => print(&format!("{}{}", Args::command().render_long_version(), sandbox_line())),
+        What::Diagnose => bug_report::run(plan),
         What::Schema => print(&schema::page()),
         What::Man => print_bytes(&man::page().map_err(RunError::stdout)?),
         What::Reference => print(&reference::page()),

@@ -16,6 +16,7 @@ mod netlink;
 pub(crate) mod netns;
 pub mod portable;
 pub mod probe;
+mod proc_file;
 pub mod proc_net;
 pub mod procs;
 pub mod scenario;

@@ -12,7 +12,7 @@ pub mod value;
 pub mod width;
 
 pub use crate::model::Needs;
-pub use column::{Align, Column, Gauge, Get, Kind, Role, TextMatch, Tone, Width};
+pub use column::{Align, Column, Gauge, Get, Kind, Role, RowProtos, TextMatch, Tone, Width};
 pub use duration::{age, duration};
 pub use number::{amount, bytes, percent, thousands};
 pub use style::Style;

@@ -12,7 +12,7 @@ pub mod table;
 
 use crate::model::Snapshot;
 pub use event::Event;
-pub use grid::{Grid, Listing, Rows};
+pub use grid::{Grid, JsonHead, JsonKeys, Listing, Rows};
 use std::io::{self, Write};
 
 /// Output format.

@@ -5,17 +5,12 @@
 
 // Each test program uses part of it.
 #[allow(dead_code)]
-#[path = "isolation/namespaces.rs"]
-mod namespaces;
-#[allow(dead_code)]
-#[path = "pty/screen.rs"]
-mod screen;
-#[allow(dead_code)]
-#[path = "isolation/wait.rs"]
-mod wait;
+#[path = "isolation/programs.rs"]
+mod programs;
 
-use namespaces::isolated;
-use screen::Screen;
+use programs::namespaces::isolated;
+use programs::screen::Screen;
+use programs::wait::until;
 use sockscope::sandbox::available;
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,7 +19,6 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, Command};
-use wait::until;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sockscope");
 

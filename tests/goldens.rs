@@ -10,7 +10,7 @@ use sockscope::derive::Engine;
 use sockscope::filter::Filter;
 use sockscope::format::Style;
 use sockscope::model::{Snapshot, Wants};
-use sockscope::output::{Format, Grid, Listing, Rows, write};
+use sockscope::output::{Format, Grid, JsonKeys, Listing, Rows, write};
 use sockscope::table::{self, Table, columns};
 use sockscope::view::View;
 use sockscope::view::group::GroupBy;
@@ -43,7 +43,15 @@ fn machine() -> Arc<Snapshot> {
 }
 
 fn text(grid: &dyn Grid, format: Format, width: Option<u16>) -> String {
-    let list = Listing { grid, header: true, style: &Style::default(), width, optional: 0, color: false };
+    let list = Listing {
+        grid,
+        header: true,
+        style: &Style::default(),
+        width,
+        optional: 0,
+        keys: JsonKeys::Columns,
+        color: false,
+    };
     let mut out = Vec::new();
     write(&mut out, format, &list).unwrap();
     String::from_utf8(out).unwrap()

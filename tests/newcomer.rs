@@ -5,20 +5,17 @@
 
 // Each test program uses part of it.
 #[allow(dead_code)]
-#[path = "isolation/namespaces.rs"]
-mod namespaces;
-#[allow(dead_code)]
-#[path = "pty/screen.rs"]
-mod screen;
-#[allow(dead_code)]
-#[path = "isolation/wait.rs"]
-mod wait;
+#[path = "isolation/programs.rs"]
+mod programs;
 
-use namespaces::isolated;
-use screen::Screen;
+use programs::namespaces::isolated;
+use programs::screen::Screen;
+use programs::wait::until;
+use std::io::Read;
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
-use wait::until;
 
 /// Query for the background color of the terminal.
 const QUESTION: &str = "\x1b]11;?";
@@ -175,5 +172,89 @@ fn new_user_finds_a_port_and_a_leak_from_the_key_bar() {
         assert!(!s.text().contains("getting started"), "{}", s.text());
         s.keys("q");
         s.ends();
+    });
+}
+
+/// Types a question with at most five other keys: those before it, and those after it.
+fn ask(s: &mut Screen, before: &[&str], question: &str, after: &[&str]) {
+    assert!(before.len() + after.len() <= 5, "{question}");
+    for keys in before.iter().chain([&question]).chain(after) {
+        s.keys(keys);
+    }
+}
+
+#[test]
+fn seven_questions_of_a_newcomer_take_at_most_five_keys_each() {
+    isolated(|| {
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let mut client = TcpStream::connect("127.0.0.1:8080").unwrap();
+        let (_served, _) = listener.accept().unwrap();
+        // A leak on another port, and a process that runs out of descriptors.
+        let leaky = TcpListener::bind("127.0.0.1:8090").unwrap();
+        let far = TcpStream::connect("127.0.0.1:8090").unwrap();
+        let (_leaked, _) = leaky.accept().unwrap();
+        drop(far);
+        let mut full = Command::new("prlimit").args(["--nofile=4:4", "sleep", "1000"]).spawn().unwrap();
+        let forward = "add table ip t; add chain ip t c { type nat hook output priority -100; }; \
+                       add rule ip t c ip daddr 127.0.0.1 tcp dport 9000 dnat to 127.0.0.1:8080";
+        let has_forward = Command::new("nft").arg(forward).status().is_ok_and(|s| s.success());
+        let dir = tempfile::tempdir().unwrap();
+        let script = format!("cd '{}' && exec '{}'", dir.path().display(), env!("CARGO_BIN_EXE_sockscope"));
+        let mut s = Screen::start(Path::new("sh"), 160, 48, &["-c", &script], &[]);
+        s.shows("LISTEN");
+        let me = std::fs::read_to_string("/proc/self/comm").unwrap();
+        let me = me.trim().get(..8).unwrap();
+
+        // Who holds 8080?
+        ask(&mut s, &["/"], "sport:8080 state:listen", &["\r"]);
+        s.until("the holder", |t| t.lines().any(|l| l.contains("127.0.0.1:8080") && l.contains(me)));
+        // Who leaks?
+        ask(&mut s, &["/", "\x15"], "state:close-wait", &["\r"]);
+        s.until("the filter", |t| t.contains("1 of"));
+        ask(&mut s, &["\x1b[F"], "", &[]);
+        s.until("the leak", |t| t.lines().any(|l| l.contains("127.0.0.1:8090") && l.contains(me)));
+        // Who runs out?
+        ask(&mut s, &["3"], "", &[]);
+        s.until("the fullest process first", |t| {
+            t.lines().find(|l| l.contains('%') && !l.contains("FDS%")).is_some_and(|l| l.contains("sleep"))
+        });
+        // What is behind the forward?
+        ask(&mut s, &["6"], "", &[]);
+        if has_forward {
+            s.until("the backend", |t| {
+                t.lines().any(|l| l.contains(":9000") && l.contains("127.0.0.1:8080"))
+            });
+        } else {
+            eprintln!("skipped: no NAT rule can be added");
+        }
+        // End one connection.
+        s.keys("1");
+        ask(&mut s, &["/", "\x15"], "sport:8080 state:established", &["\r"]);
+        s.until("the connection", |t| t.contains("1 of") && !t.contains("state:close-wait"));
+        ask(&mut s, &["\x1b[F", "K"], "", &[]);
+        s.until("list of actions", |t| t.to_lowercase().contains("close"));
+        ask(&mut s, &["\r"], "", &[]);
+        s.until("question", |t| t.contains('?'));
+        ask(&mut s, &["y"], "", &[]);
+        s.shows("1 socket closed");
+        assert_eq!(client.read(&mut [0]).map_err(|e| e.raw_os_error()), Err(Some(104)), "a RST");
+        // Export: the format, and the name that is proposed.
+        ask(&mut s, &["w", "\x1b[B", "\r", "\r"], "", &[]);
+        s.shows("written to /");
+        let files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let name = files.first().unwrap().to_str().unwrap();
+        assert!(files.len() == 1 && name.starts_with("sockscope-") && name.contains("Z.csv"), "{files:?}");
+        assert!(s.text().contains(name), "the whole path: {}", s.text());
+        // A name of one's own, and one that cannot be.
+        ask(&mut s, &["w", "\r", "\x15"], "../up", &["\r"]);
+        s.shows("invalid file name");
+        ask(&mut s, &["\x15"], "mine", &["\r"]);
+        s.shows("/mine.txt");
+        assert!(dir.path().join("mine.txt").exists());
+        // Quit.
+        ask(&mut s, &["q"], "", &[]);
+        assert_eq!(s.ends(), 0);
+        full.kill().unwrap();
+        full.wait().unwrap();
     });
 }

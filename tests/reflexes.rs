@@ -1,26 +1,20 @@
-//! Command lines typed from habit: twenty of `ss`, `netstat` and `lsof`, twenty of first-time use, each with its answer; and
-//! `who` and `kill` on real sockets.
+//! Reflexes: twenty command lines of `ss`, `netstat` and `lsof`, twenty of first-time use and twenty keys of htop, k9s, less and vim,
+//! each with its answer; and `who` and `kill` on real sockets.
 
 // Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 // Each test program uses part of it.
 #[allow(dead_code)]
-#[path = "isolation/namespaces.rs"]
-mod namespaces;
-#[allow(dead_code)]
-#[path = "pty/screen.rs"]
-mod screen;
-#[allow(dead_code)]
-#[path = "isolation/wait.rs"]
-mod wait;
+#[path = "isolation/programs.rs"]
+mod programs;
 
-use namespaces::isolated;
-use screen::Screen;
+use programs::namespaces::isolated;
+use programs::screen::Screen;
+use programs::wait::until;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
-use wait::until;
 
 /// A command line without the name of the program, its exit status, and text of standard output and standard error.
 type Reflex = (&'static str, i32, &'static str, &'static str);
@@ -256,9 +250,48 @@ fn kill_close_ends_the_connection_and_not_the_process() {
     });
 }
 
-/// Command lines of the README: those in blocks of shell that begin with the name of the program, without their comments.
+/// Keys of htop, k9s, less and vim: tool, keys, and text on the screen afterwards.
+const KEYS: [(&str, &str, &str); 20] = [
+    ("htop", "<f1>", "Essentials"),
+    ("htop", "<f2>", "show/hide"),
+    ("htop", "<f3>nginx<enter>", "4 of 15"),
+    ("htop", "<f6>", "sort by"),
+    ("htop", "<f7>", "no key F7: [ and ] scroll the details"),
+    ("htop", "<end><f9>", "copy 5-tuple"),
+    ("htop", "P", "no key P: s chooses the sort column"),
+    ("htop", "I", "no key I: S reverses the sort order"),
+    ("htop", "<space>", "paused"),
+    ("k9s", ":processes<enter>", "↓FDS%"),
+    ("k9s", "?", "Essentials"),
+    ("k9s", "d", "no key d: K closes sockets and sends signals"),
+    ("k9s", "<delete>", "no key Del: K closes sockets and sends signals"),
+    ("less", "/nginx<enter>", "4 of 15"),
+    ("less", "N", "no key N: / shows only the matches; u undoes it"),
+    ("less", "G", "▌  udp    127.0.0.53:53"),
+    ("vim", "gg", "g changes the grouping; Home: first line"),
+    ("vim", "/nginx<enter>u", "undone"),
+    ("vim", ":q", "quit now"),
+    ("vim", "h", "▸ LISTEN"),
+];
+
+#[test]
+fn keys_of_other_tools_act_or_name_the_key_that_does() {
+    for (tool, keys, want) in KEYS {
+        let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
+            .args(["--demo=small", "screenshot", "--size", "110x24", "--lang", "en", "--keys", keys])
+            .env("XDG_CONFIG_HOME", "/nonexistent")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let screen = String::from_utf8(out.stdout).unwrap();
+        assert!(screen.contains(want), "{tool} {keys}: {want}\n{screen}");
+    }
+}
+
+/// Command lines of the README and the guide: those in blocks of shell that begin with the name of the program, without their comments.
 fn readme_commands() -> Vec<&'static str> {
-    let blocks = include_str!("../README.md").split("```").skip(1).step_by(2);
+    let documents = [include_str!("../README.md"), include_str!("../docs/guide.md")];
+    let blocks = documents.into_iter().flat_map(|text| text.split("```").skip(1).step_by(2));
     let shell = blocks.filter_map(|b| b.strip_prefix("sh\n"));
     let lines = shell.flat_map(str::lines).map(|l| l.split("  #").next().unwrap().trim());
     lines.filter(|l| l.starts_with("sockscope ")).collect()

@@ -68,6 +68,47 @@ fn termination_signals_restore_the_terminal() {
     });
 }
 
+/// Thread of a process with this name.
+fn thread(pid: u32, name: &str) -> Option<i32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+    let is_it = |t: &std::fs::DirEntry| {
+        std::fs::read_to_string(t.path().join("comm")).is_ok_and(|comm| comm.trim() == name)
+    };
+    tasks.into_iter().find(is_it)?.file_name().to_str()?.parse().ok()
+}
+
+#[test]
+fn late_poll_is_shown_with_its_age_and_never_as_live() {
+    use nix::sys::ptrace;
+    use nix::sys::wait::{WaitPidFlag, waitpid};
+    isolated(|| {
+        let (mut s, _l, _) = shown(120, 24, &[]);
+        s.shows("live");
+        // The thread that reads the machine stops, as it does in a read that takes long.
+        let poller = nix::unistd::Pid::from_raw(thread(s.pid(), "poller").unwrap());
+        ptrace::seize(poller, ptrace::Options::empty()).unwrap();
+        ptrace::interrupt(poller).unwrap();
+        waitpid(poller, Some(WaitPidFlag::__WALL)).unwrap();
+        let age = |text: &str| -> Option<u32> {
+            let (before, _) = text.lines().next()?.split_once(" s old")?;
+            before.rsplit_once("◐ ")?.1.parse().ok()
+        };
+        s.until("the age of the data", |t| age(t).is_some());
+        let first = age(&s.text()).unwrap();
+        assert!(first >= 4, "late only after twice the interval and a grace: {first}");
+        // It grows, keys work, and nothing claims to be live.
+        s.keys("2");
+        s.until("a greater age in the other view", |t| {
+            assert!(!t.lines().next().unwrap().contains("live"), "{t}");
+            age(t).is_some_and(|a| a >= first + 2) && t.contains("LISTEN")
+        });
+        ptrace::detach(poller, None).unwrap();
+        s.until("live data again", |t| t.lines().next().unwrap().contains("live"));
+        s.keys("q");
+        assert_eq!(s.ends(), 0);
+    });
+}
+
 /// Environment variable of the process whose terminal is closed.
 const CLOSES: &str = "SOCKSCOPE_TEST_CLOSES";
 

@@ -507,6 +507,15 @@ fn screenshot_and_demo_need_no_terminal() {
             svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains(">ESTABLISHED<"),
             "{svg}"
         );
+        let film = ["--demo", "screenshot", "--size", "90x20", "--animate", "--keys", "/nginx<enter>3"];
+        let svg = text(&film);
+        assert_eq!(svg, text(&film), "demo data is deterministic");
+        for part in
+            ["<animate attributeName=\"display\"", ">keys: nginx<", ">keys: 3<", "legacy-gw", ">nginx<"]
+        {
+            assert!(svg.contains(part), "{part}");
+        }
+        assert_eq!(svg.matches("<g ").count(), svg.matches("</g>").count());
         let rows: serde_json::Value =
             serde_json::from_str(&text(&["--demo", "list", "state:listen", "-f", "json"])).unwrap();
         assert!(rows.as_array().unwrap().len() > 10);
@@ -580,4 +589,18 @@ fn unreadable_default_config_is_ignored_with_a_note() {
     assert!(!out.stdout.is_empty());
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     assert!(run(list()).stderr.is_empty());
+}
+
+#[test]
+fn help_gives_capabilities_as_the_readme_does() {
+    // Command lines, whatever their line breaks.
+    let words = |text: &str| text.replace('\\', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let (readme, help) =
+        (include_str!("../README.md"), words(sockscope::diagnose::visibility::PRIVILEGE_HELP));
+    let (_, rest) = readme.split_once("```sh\nsudo groupadd").unwrap();
+    let block = format!("sudo groupadd{}", rest.split_once("```").unwrap().0);
+    assert_eq!(block.lines().count(), 3);
+    for line in block.lines().map(|l| l.split(" #").next().unwrap()) {
+        assert!(help.contains(&words(line)), "{line}");
+    }
 }

@@ -89,6 +89,7 @@ fn texts() -> BTreeMap<String, String> {
         ("examples", ".rs"),
         ("tests", ".rs"),
         ("assets/explain/en", ".md"),
+        ("docs", ".md"),
         ("tests/snapshots", ".snap"),
         ("assets", ".svg"),
     ] {

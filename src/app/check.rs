@@ -80,7 +80,14 @@ fn evaluate(plan: &Plan, check: &CheckPlan) -> Result<(u8, String), RunError> {
         Some(Level::Ok) if !partial => (0, "OK"),
         Some(Level::Ok) | None => (UNKNOWN, "UNKNOWN"),
     };
-    let report = Report { verdicts: &verdicts, unjudged: &unjudged, code, word, rules: &check.rules };
+    let report = Report {
+        verdicts: &verdicts,
+        unjudged: &unjudged,
+        code,
+        word,
+        rules: &check.rules,
+        last: window.last().map(|s| &**s),
+    };
     Ok((
         code,
         match check.output {

@@ -107,7 +107,9 @@ fn with_values(command: Command, table: &'static Table) -> Command {
 fn words<'a>(typed: &OsStr, all: impl IntoIterator<Item = &'a str>) -> Vec<CompletionCandidate> {
     let typed = typed.to_string_lossy();
     let (before, last) = typed.split_at(typed.rfind(',').map_or(0, |i| i + 1));
-    let fitting = all.into_iter().filter(|w| w.starts_with(last));
+    // A namespace can have any file name. A shell would insert a line break or an escape sequence as it is.
+    let fitting =
+        all.into_iter().filter(|w| w.starts_with(last) && !w.chars().any(crate::model::text::is_hostile));
     fitting.map(|w| CompletionCandidate::new(format!("{before}{w}"))).collect()
 }
 
@@ -149,4 +151,19 @@ fn quick_snapshot() -> Option<Arc<Snapshot>> {
     let states = StateSet::only(&[State::Listen, State::Unconn]);
     let wants = Wants { states, protos: ProtoSet::TCP_UDP, ..Wants::default() }.without(Reads::OWNERS);
     Some(Engine::new().step(source.sample(&wants).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_with_a_control_character_is_not_offered() {
+        let offered = |names: &[&str]| {
+            let found = words(OsStr::new("here,q"), names.iter().copied());
+            found.iter().map(|c| c.get_value().to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let hostile = ["q\nreboot", "q\x1b[2J", "q\u{9b}2J", "q\u{202e}x"];
+        assert_eq!(offered(&[&hostile[..], &["q$(id)", "other"]].concat()), ["here,q$(id)"]);
+    }
 }

@@ -150,8 +150,8 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
                     });
                 }
                 Effect::Probe(request) => prober.submit(request),
-                Effect::Write(what) => {
-                    let _ = replies.send(Event::Status(export_file::write(plan, &what)));
+                Effect::Write(name, what) => {
+                    let _ = replies.send(Event::Status(export_file::write(plan, &name, &what)));
                 }
                 Effect::Remember(filter) => {
                     // A history that cannot be written is not worth an error.

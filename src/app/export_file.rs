@@ -5,49 +5,43 @@ use crate::cli::{Plan, user_file};
 use crate::format::thousands;
 use crate::model::lang::in_english;
 use crate::msg;
-use crate::output::{self, Format, Listing, Rows};
+use crate::output::{self, Format, JsonHead, JsonKeys, Listing, Rows};
 use crate::tui::export::Export;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
-/// Writes the export; returns the result in one line.
-pub(super) fn write(plan: &Plan, what: &Export) -> String {
-    let now = SystemTime::now();
-    match in_english(|| write_in(Path::new("."), now, plan, what)) {
+/// Writes the export to a new file of this name; returns the result, with the whole path, in one line.
+pub(super) fn write(plan: &Plan, name: &str, what: &Export) -> String {
+    let dir = std::env::current_dir().unwrap_or_else(|_| ".".into());
+    match in_english(|| write_in(&dir, name, plan, what)) {
         Ok((file, Some(rows))) => msg!("{} rows written to {}", thousands(rows as u64), file.display()),
         Ok((file, None)) => msg!("written to {}", file.display()),
         Err((file, e)) => msg!("write {}: {}", file.display(), e),
     }
 }
 
-/// File name that sorts by time: `sockscope-20261124T221503Z.csv`.
-fn name(now: SystemTime, extension: &str) -> String {
-    let stamp: String =
-        humantime::format_rfc3339_seconds(now).to_string().chars().filter(|c| !"-:".contains(*c)).collect();
-    format!("sockscope-{stamp}.{extension}")
-}
-
 fn write_in(
     dir: &Path,
-    now: SystemTime,
+    name: &str,
     plan: &Plan,
     what: &Export,
 ) -> Result<(PathBuf, Option<usize>), (PathBuf, io::Error)> {
-    let extension = match what {
-        Export::Rows("table", _) => "txt",
-        Export::Rows(form, _) => form,
-        Export::Text(extension, _) => extension,
-    };
-    let file = dir.join(name(now, extension));
+    let file = dir.join(name);
     let written = user_file::write_new(&file, |mut out| match what {
         Export::Text(_, text) => out.write_all(text.as_bytes()).map(|()| None),
         Export::Rows(form, shown) => {
             let grid = Rows { snap: &shown.snap, columns: &shown.columns, rows: &shown.rows };
             let form = Format::ALL.iter().find(|(_, n)| n == form).map_or(Format::Table, |(f, _)| *f);
             let style = listing::style(plan, &environment::TerminalEnv::read());
-            let listing =
-                Listing { grid: &grid, header: true, style: &style, width: None, optional: 0, color: false };
+            let listing = Listing {
+                grid: &grid,
+                header: true,
+                style: &style,
+                width: None,
+                optional: 0,
+                keys: JsonKeys::All(JsonHead::new(&shown.snap)),
+                color: false,
+            };
             output::write(&mut out, form, &listing).map(|()| Some(shown.rows.len()))
         }
     });
@@ -78,18 +72,19 @@ mod tests {
         let rows: Vec<u32> = (0..snap.live as u32).collect();
         let shown = ExportRows { columns: SOCKETS.default_columns(), rows, snap };
         let dir = tempfile::tempdir().unwrap();
-        let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_800_000_000);
+        let at = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_800_000_000);
         let all = shown.rows.len();
         for (form, ending) in [("table", "txt"), ("csv", "csv"), ("json", "json"), ("ndjson", "ndjson")] {
             let what = Export::Rows(form, shown.clone());
-            let (file, rows) = write_in(dir.path(), at, &plan, &what).unwrap();
+            let name = what.file_name(at);
+            let (file, rows) = write_in(dir.path(), &name, &plan, &what).unwrap();
             assert_eq!(file, dir.path().join(format!("sockscope-20270115T080000Z.{ending}")));
             assert_eq!(rows, Some(all));
             let text = std::fs::read_to_string(&file).unwrap();
             let lines = if form == "json" { 1 } else { all };
             assert!(text.lines().count() >= lines && !text.contains('\x1b'), "{text}");
             assert_eq!(
-                write_in(dir.path(), at, &plan, &what).unwrap_err().1.kind(),
+                write_in(dir.path(), &name, &plan, &what).unwrap_err().1.kind(),
                 io::ErrorKind::AlreadyExists
             );
         }

@@ -146,7 +146,7 @@ fn unavailable(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
         }
     }
     // `--columns all` and the defaults of a format do not request any single column.
-    let chosen = list.chosen && list.columns.len() < list.table.columns.len();
+    let chosen = list.chosen && !list.all_columns();
     let compared = list.compared_columns();
     let requested = chosen
         || compared.iter().any(|c| c.needs.reads.intersects(Reads::PROC_CTX | Reads::SOCK_CTX | Reads::BPF));

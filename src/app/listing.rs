@@ -8,7 +8,7 @@ use crate::cli::list_plan::ListPlan;
 use crate::cli::settings::value::ColorArg;
 use crate::format::{Column, Role, Style};
 use crate::model::{Addr, HostName, ProtoSet, Snapshot, Wants};
-use crate::output::{self, Format, Grid, Listing, Rows};
+use crate::output::{self, Format, Grid, JsonHead, JsonKeys, Listing, Rows};
 use crate::table::with_namespaces;
 use crate::tui::Color;
 use crate::view::summary::Summary;
@@ -125,6 +125,11 @@ pub(super) fn write(
         style: &style(plan, &env),
         width: width(),
         optional: optional.len(),
+        keys: match JsonHead::new(snap) {
+            head if list.all_columns() => JsonKeys::All(head),
+            _ if list.chosen => JsonKeys::Columns,
+            head => JsonKeys::PerProtocol(head),
+        },
         color: match plan.settings.color {
             ColorArg::Always => true,
             ColorArg::Never => false,

@@ -139,6 +139,11 @@ pub(super) fn page() -> io::Result<Vec<u8>> {
     item(&mut out, "~/.config/sockscope/themes/", "Color themes, one file each.")?;
     item(&mut out, "~/.local/state/sockscope/history", "Filter history.")?;
     item(&mut out, "~/.local/state/sockscope/session.json", "The last session, for --resume.")?;
+    writeln!(out, ".SH JSON")?;
+    writeln!(out, "\\fBsockscope schema\\fR prints the JSON Schema of every object.")?;
+    for line in super::schema::PROMISE {
+        writeln!(out, ".PP\n{}", plain(&line.replace('`', "")))?;
+    }
     writeln!(out, ".SH EXIT STATUS")?;
     for (code, meaning) in [
         ("0", "Success; also if the reader of a pipe has closed it."),

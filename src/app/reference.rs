@@ -4,6 +4,7 @@ use crate::cli::settings::settings;
 use crate::cli::settings::template::choice_names;
 use crate::diagnose::finding::FINDINGS;
 use crate::filter::LANGUAGE;
+use crate::model::Proto;
 use crate::model::state::STATES;
 use crate::table::TABLES;
 use crate::tui::command::COMMANDS;
@@ -47,8 +48,17 @@ pub(super) fn page() -> String {
         for c in table.columns {
             let also: Vec<String> = c.aliases.iter().map(|a| format!("`{a}`")).collect();
             let bold = if table.defaults.contains(&c.name) { "**" } else { "" };
-            let _ = writeln!(out, "| {bold}`{}`{bold} | {} | {} |", c.name, also.join(" "), cell(c.help));
+            let only = c.protos.map_or(String::new(), |p| {
+                let names: Vec<&str> = p.protos.members().map(Proto::name).collect();
+                format!(" Only {}.", names.join(", "))
+            });
+            let help = cell(c.help);
+            let _ = writeln!(out, "| {bold}`{}`{bold} | {} | {help}{only} |", c.name, also.join(" "));
         }
+    }
+    let _ = writeln!(out, "\n## JSON\n\n`sockscope schema` prints the JSON Schema of every object.\n");
+    for line in super::schema::PROMISE {
+        let _ = writeln!(out, "- {line}");
     }
     let _ = writeln!(
         out,

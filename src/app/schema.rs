@@ -1,14 +1,39 @@
 //! `sockscope schema`: JSON Schema of everything printed as JSON, made from the registries.
 
+use crate::cli::list_plan::default_columns;
 use crate::format::{Column, Kind};
-use crate::output::Event;
-use crate::table::TABLES;
+use crate::model::{Proto, ProtoSet};
+use crate::output::{Event, Format};
+use crate::table::{TABLES, Table};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// A field: name, JSON types, meaning.
+type Field = (&'static str, &'static [&'static str], &'static str);
+
+/// Guarantees for scripts, printed in the schema, the reference and the manual page.
+pub(super) const PROMISE: [&str; 6] = [
+    "Keys keep their name, type and unit within a major version; new ones may be added.",
+    "`--format json` is one array of objects, `ndjson` one object per line. A missing value is `null`.",
+    "An object begins with `time` (seconds since 1970) and `hostname`, and holds the keys that its protocol can have \
+     (`NAME_default` in the schema). `--columns all` adds all others; any other `--columns` gives exactly those keys.",
+    "`comm` is the command name of the process that the object is (rows of processes, elements of `owners`); `process` and \
+     `pid` are those of a process that any other object refers to.",
+    "An event of `--watch` has `event`, `time`, `hostname`, `id`, `before` and `after`; `id` is the same in all events of a row.",
+    "The limits of `check` and the alerts for `alerts.command` are the same object; keys that rows of `limits` have as well \
+     mean the same.",
+];
+
+/// Fields of every object.
+const HEAD: [Field; 2] = [
+    ("time", &["number"], "Time of the poll, seconds since 1970."),
+    ("hostname", &["string"], "Name of the host."),
+];
 
 /// Fields of an alert, also of each limit in the JSON of `check`: name, JSON types, meaning.
-const ALERT: [(&str, &[&str], &str); 22] = [
-    ("host", &["string"], "Host name."),
-    ("time", &["number"], "Time of the poll, seconds since 1970."),
+const ALERT: [Field; 22] = [
+    HEAD[1],
+    HEAD[0],
     ("limit", &["string"], "Kind of limit: fds, accept, ports and so on."),
     ("subject", &["string"], "Owner of the limit."),
     ("label", &["string"], "Owner in the performance data of check, stable across restarts."),
@@ -28,11 +53,13 @@ const ALERT: [(&str, &[&str], &str); 22] = [
     ("set_by", &["string"], "Setting that defines the limit."),
     ("advice", &["string"], "Effect when full, and remedy."),
     ("steps", &["array"], "Commands to run."),
-    ("suspects", &["array"], "Processes or files that leak descriptors."),
+    ("fds_suspects", &["array"], "Processes or files that leak descriptors."),
 ];
 
 /// Fields of the JSON of `check`; `error` and `limits` if it failed.
-const CHECK: [(&str, &[&str], &str); 6] = [
+const CHECK: [Field; 8] = [
+    HEAD[0],
+    HEAD[1],
     ("status", &["string"], "OK, WARNING, CRITICAL or UNKNOWN."),
     ("exit", &["integer"], "Exit status."),
     ("exceeded", &["integer"], "Number of limits at warning or critical."),
@@ -70,10 +97,9 @@ fn column(c: &Column) -> Value {
     json!({ "type": types, "description": c.help })
 }
 
-fn fields(list: &[(&str, &[&str], &str)]) -> Map<String, Value> {
-    let field = |(name, types, help): &(&str, &[&str], &str)| {
-        ((*name).to_owned(), json!({ "type": types, "description": help }))
-    };
+fn fields(list: &[Field]) -> Map<String, Value> {
+    let field =
+        |(name, types, help): &Field| ((*name).to_owned(), json!({ "type": types, "description": help }));
     list.iter().map(field).collect()
 }
 
@@ -88,18 +114,45 @@ fn object(help: &str, properties: &Map<String, Value>, required: &[&str]) -> Val
     })
 }
 
+/// A row without `--columns`: all its keys are present, and none that its protocol cannot have.
+fn default_row(table: &'static Table) -> Value {
+    let columns = default_columns(table, Format::Json);
+    let mut by_protos: BTreeMap<u16, (ProtoSet, Vec<&str>)> = BTreeMap::new();
+    let mut always = HEAD.map(|(name, ..)| name).to_vec();
+    for c in &columns {
+        match c.protos {
+            Some(only) => by_protos.entry(only.protos.bits()).or_insert((only.protos, vec![])).1.push(c.name),
+            None => always.push(c.name),
+        }
+    }
+    let groups = by_protos.values().map(|(protos, names)| {
+        let absent: Map<String, Value> = names.iter().map(|n| ((*n).to_owned(), false.into())).collect();
+        let protos: Vec<&str> = protos.members().map(Proto::name).collect();
+        json!({
+            "if": { "properties": { "proto": { "enum": protos } } },
+            "then": { "required": names },
+            "else": { "properties": absent },
+        })
+    });
+    let row = json!({ "$ref": format!("#/$defs/{}", table.noun), "required": always });
+    json!({
+        "description": format!("A row of {} without --columns.", table.name),
+        "allOf": std::iter::once(row).chain(groups).collect::<Vec<_>>(),
+    })
+}
+
 /// The schema, with one definition per kind of object: rows of each table, events of `--watch`, the JSON of `check`, alerts.
 pub(super) fn page() -> String {
     let mut definitions = Map::new();
     for table in TABLES {
-        let columns: Map<String, Value> =
-            table.columns.iter().map(|c| (c.name.to_owned(), column(c))).collect();
+        let mut columns = fields(&HEAD);
+        columns.extend(table.columns.iter().map(|c| (c.name.to_owned(), column(c))));
         definitions.insert(table.noun.to_owned(), object(table.help, &columns, &[]));
+        definitions.insert(format!("{}_default", table.noun), default_row(table));
         let row = json!({ "oneOf": [{ "$ref": format!("#/$defs/{}", table.noun) }, { "type": "null" }] });
         let names: Vec<&str> = Event::ALL.iter().map(|(_, name)| *name).collect();
         let event = [
             ("event", json!({ "type": "string", "enum": names, "description": "What happened to the row." })),
-            ("time", json!({ "type": "number", "description": "Time of the poll, seconds since 1970." })),
             (
                 "id",
                 json!({ "type": "object", "description": "Identity of the row, the same in all its events." }),
@@ -107,9 +160,10 @@ pub(super) fn page() -> String {
             ("before", row.clone()),
             ("after", row),
         ];
-        let event: Map<String, Value> = event.map(|(name, v)| (name.to_owned(), v)).into_iter().collect();
+        let event: Map<String, Value> =
+            fields(&HEAD).into_iter().chain(event.map(|(name, v)| (name.to_owned(), v))).collect();
         let help = format!("One line of {} --watch --format ndjson.", table.name);
-        let required = ["event", "time", "id", "before", "after"];
+        let required = ["event", "time", "hostname", "id", "before", "after"];
         definitions.insert(format!("{}_event", table.noun), object(&help, &event, &required));
     }
     let all: Vec<&str> = ALERT.iter().map(|(name, ..)| *name).collect();
@@ -119,13 +173,14 @@ pub(super) fn page() -> String {
     );
     let mut check = fields(&CHECK);
     check.insert("limits".to_owned(), json!({ "type": "array", "items": { "$ref": "#/$defs/alert" } }));
-    definitions
-        .insert("check".to_owned(), object("check --format json.", &check, &["status", "exit", "limits"]));
+    definitions.insert(
+        "check".to_owned(),
+        object("check --format json.", &check, &["time", "hostname", "status", "exit", "limits"]),
+    );
     let schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": concat!("sockscope ", env!("CARGO_PKG_VERSION")),
-        "description": "Keys keep their name, type and unit within a major version; new ones may be added. --format json is an array of \
-                        rows, ndjson one row per line; a row has the keys of the columns that were chosen. Missing values are null.",
+        "description": PROMISE.map(|line| line.replace('`', "")).join(" "),
         "$defs": definitions,
     });
     format!("{schema:#}\n")

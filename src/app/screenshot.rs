@@ -15,6 +15,7 @@ use crate::tui::Color;
 use crate::tui::event::{Effect, Event};
 use crate::tui::export::Form;
 use crate::tui::screenshot;
+use crate::tui::screenshot::animation::{self, Frame};
 use crate::tui::{App, key_script};
 use ratatui::layout::Size;
 use std::thread::sleep;
@@ -35,7 +36,7 @@ pub(super) fn run(plan: &Plan, shot: &ScreenshotPlan) -> Result<ExitStatus, RunE
     headless.app.resize(Size { width: shot.size.0, height: shot.size.1 });
     headless.wants = headless.app.wants();
     let mut reader = Reader::open(plan, headless.wants.clone())?;
-    let mut polls = |headless: &mut Headless<'_>, n: u32| {
+    let mut polls = |headless: &mut Headless<'_>, n: u32| -> Result<(), RunError> {
         for i in 0..n {
             // Demo data has its own clock.
             if i > 0 && plan.demo.is_none() {
@@ -45,9 +46,13 @@ pub(super) fn run(plan: &Plan, shot: &ScreenshotPlan) -> Result<ExitStatus, RunE
             let snap = reader.poll()?;
             headless.handle(Event::from(snap));
         }
-        Ok::<(), RunError>(())
+        Ok(())
     };
     polls(&mut headless, shot.polls)?;
+    if shot.animate {
+        let frames = record(&mut headless, &shot.keys, &mut polls)?;
+        return print(&animation::animation(&headless.app, &frames));
+    }
     if !shot.keys.is_empty() {
         for key in key_script::keys(&shot.keys) {
             headless.handle(Event::Input(key));
@@ -59,6 +64,39 @@ pub(super) fn run(plan: &Plan, shot: &ScreenshotPlan) -> Result<ExitStatus, RunE
         ScreenForm::Svg => Form::Svg,
     };
     print(&screenshot::render(&headless.app, form))
+}
+
+/// Time for which a frame is shown, milliseconds: the first and the last one, one after a key, one while text is typed.
+const FRAME_MS: (u32, u32, u32) = (2000, 1500, 110);
+
+/// A frame before the first key and one after each, with the keys as captions.
+fn record(
+    headless: &mut Headless<'_>,
+    keys: &str,
+    polls: &mut impl FnMut(&mut Headless<'_>, u32) -> Result<(), RunError>,
+) -> Result<Vec<Frame>, RunError> {
+    let mut frames = vec![animation::frame(&headless.app, "", FRAME_MS.0)];
+    let keys = key_script::keys(keys);
+    let mut typed = String::new();
+    for (i, key) in keys.iter().enumerate() {
+        match key_script::typed(key).filter(|_| headless.app.is_typing()) {
+            Some(c) => typed.push(c),
+            None => typed.clear(),
+        }
+        headless.handle(Event::Input(key.clone()));
+        let typing = headless.app.is_typing() && keys.get(i + 1).and_then(key_script::typed).is_some();
+        if !typing {
+            polls(headless, 1)?;
+        }
+        let label = if typed.is_empty() { key_script::label(key) } else { typed.clone() };
+        let ms = match typing {
+            true => FRAME_MS.2,
+            false if i + 1 == keys.len() => FRAME_MS.0 + FRAME_MS.1,
+            false => FRAME_MS.1,
+        };
+        frames.push(animation::frame(&headless.app, &label, ms));
+    }
+    Ok(frames)
 }
 
 /// A dashboard without a terminal.

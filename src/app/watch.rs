@@ -7,7 +7,7 @@ use crate::cli::Plan;
 use crate::cli::list_plan::ListPlan;
 use crate::format::{Column, Kind};
 use crate::model::{Snapshot, StateSet};
-use crate::output::{Event, Format, Rows, json};
+use crate::output::{Event, Format, JsonHead, JsonKeys, Rows, json};
 use crate::table::Identity;
 use rustc_hash::FxHashMap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -109,7 +109,11 @@ impl Events {
         let identity = |s: &Snapshot, r: u32| (list.table.identity)(s, r as usize);
         let now: FxHashMap<Identity, u32> =
             rows.iter().filter_map(|r| Some((identity(&snap, *r)?, *r))).collect();
-        let keys = json::Keys::new(&list.columns);
+        let keys = if list.chosen {
+            json::Keys::new(&list.columns, JsonKeys::Columns)
+        } else {
+            json::Keys::per_protocol(&list.columns)
+        };
         let mut buf = String::new();
         let mut write_event =
             |what: Event, id: Identity, before: Option<(&Snapshot, u32)>, after: Option<(&Snapshot, u32)>| {
@@ -121,7 +125,7 @@ impl Events {
                 };
                 buf.clear();
                 let shown = after.or(before);
-                json::event_head(&mut buf, what, snap.sample.at, &id, shown.map(|s| s.0));
+                json::event_head(&mut buf, what, JsonHead::new(&snap), &id, shown.map(|s| s.0));
                 buf.push_str(",\"before\":");
                 row(before, &mut buf);
                 buf.push_str(",\"after\":");

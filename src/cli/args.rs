@@ -27,6 +27,9 @@ pub struct Args {
     /// Initial state of the dashboard.
     #[command(flatten)]
     pub start: Start,
+    /// Print one page for a bug report: kernel, privileges, backends, terminal, configuration
+    #[arg(long)]
+    pub diagnose: bool,
     /// The command; none: the dashboard.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -123,12 +126,9 @@ Examples:
 
 Exit status: 0 done, 1 nothing matched or not confirmed, 2 usage error or failure.";
 
-/// Flags of `who`.
-#[derive(Debug, Clone, Default, ClapArgs)]
-pub struct Who {
-    /// Port: 8080, ssh, 8080/tcp or 127.0.0.1:8080
-    #[arg(value_name = "PORT")]
-    pub port: String,
+/// Output format of rows.
+#[derive(Debug, Clone, Copy, Default, ClapArgs)]
+pub struct Output {
     /// Output format
     #[arg(short = 'f', long, value_enum, value_name = "FORMAT", default_value = "table")]
     pub format: FormatArg,
@@ -138,6 +138,24 @@ pub struct Who {
     /// Omit the header line
     #[arg(short = 'H', long)]
     pub no_header: bool,
+}
+
+impl Output {
+    /// The format, by either flag.
+    pub fn format(self) -> FormatArg {
+        if self.json { FormatArg::Json } else { self.format }
+    }
+}
+
+/// Flags of `who`.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct Who {
+    /// Port: 8080, ssh, 8080/tcp or 127.0.0.1:8080
+    #[arg(value_name = "PORT")]
+    pub port: String,
+    /// Output format.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// Flags of `kill`.
@@ -197,6 +215,9 @@ pub struct Screenshot {
     /// Output format
     #[arg(short = 'f', long, value_enum, value_name = "FORMAT", default_value = "text")]
     pub format: ScreenForm,
+    /// Print an animated SVG with a frame for each of the keys
+    #[arg(long, requires = "keys")]
+    pub animate: bool,
 }
 
 /// Output formats of a screenshot, those of [`crate::tui::export::Form`].
@@ -238,15 +259,9 @@ pub struct List {
     /// Print at most N rows
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub top: Option<usize>,
-    /// Output format
-    #[arg(short = 'f', long, value_enum, value_name = "FORMAT", default_value = "table")]
-    pub format: FormatArg,
-    /// Same as --format json
-    #[arg(short = 'j', long, conflicts_with = "format")]
-    pub json: bool,
-    /// Omit the header line
-    #[arg(short = 'H', long)]
-    pub no_header: bool,
+    /// Output format.
+    #[command(flatten)]
+    pub output: Output,
     /// Resolve remote addresses (DNS)
     #[arg(short = 'r', long)]
     pub resolve: bool,
@@ -369,7 +384,7 @@ mod tests {
         let a = Args::try_parse_from(["sockscope", "list", "port:443", "--format", "json", "nginx"]).unwrap();
         let Some(Command::List(l)) = a.command else { panic!() };
         assert_eq!(l.filter, ["port:443", "nginx"]);
-        assert_eq!(l.format, FormatArg::Json);
+        assert_eq!(l.output.format, FormatArg::Json);
         let a = Args::try_parse_from(["sockscope", "nginx", "-n"]).unwrap();
         assert!(a.command.is_none() && a.global.settings.has("numeric"));
         assert_eq!(a.list.filter, ["nginx"]);

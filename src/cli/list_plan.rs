@@ -69,9 +69,13 @@ pub(super) struct Inputs<'a> {
 }
 
 impl ListPlan {
+    /// Returns whether every column of the table was chosen.
+    pub fn all_columns(&self) -> bool {
+        self.columns.len() >= self.table.columns.len()
+    }
+
     pub(super) fn new(table: &'static Table, l: &List, inputs: Inputs<'_>) -> Result<Self, UsageError> {
-        let format = match l.format {
-            _ if l.json => Format::Json,
+        let format = match l.output.format() {
             FormatArg::Table => Format::Table,
             FormatArg::Json => Format::Json,
             FormatArg::Ndjson => Format::Ndjson,
@@ -167,7 +171,7 @@ impl ListPlan {
             largest_first: l.sort.is_none() && l.top.is_some(),
             top: l.top,
             format,
-            header: !l.no_header,
+            header: !l.output.no_header,
             count: l.count,
             watch,
             watch_timeout: timeout.filter(|_| watch.is_some()),
@@ -213,7 +217,7 @@ impl ListPlan {
 
 /// Columns of a table if none were chosen: for a table or CSV its defaults, for JSON every column that costs nothing extra to
 /// read.
-fn default_columns(table: &'static Table, format: Format) -> Vec<&'static Column> {
+pub fn default_columns(table: &'static Table, format: Format) -> Vec<&'static Column> {
     match format {
         Format::Table | Format::Csv | Format::Dot | Format::Mermaid => {
             table.default_columns().into_iter().filter(|c| is_known_at_once(c)).collect()

@@ -56,6 +56,8 @@ pub enum What {
     Kill(Box<KillPlan>),
     /// Show the holder of a port.
     Who(Box<WhoPlan>),
+    /// Print a page for a bug report.
+    Diagnose,
     /// Print the JSON Schema.
     Schema,
     /// Print the version.
@@ -87,6 +89,8 @@ pub struct ScreenshotPlan {
     pub keys: String,
     /// Output format.
     pub form: ScreenForm,
+    /// Animated SVG, a frame for each key.
+    pub animate: bool,
 }
 
 /// A screen size from text: `120x36`.
@@ -151,6 +155,7 @@ impl Plan {
         }
         let inputs = Inputs { services, settings: &settings };
         let what = match args.command {
+            None if args.diagnose => What::Diagnose,
             None => What::Dashboard(ListPlan::new(&SOCKETS, &args.list, inputs)?),
             Some(Command::Completions { shell }) => What::Completions(shell),
             Some(Command::Explain { topic }) => What::Explain(topic),
@@ -163,6 +168,7 @@ impl Plan {
                     polls: shot.polls.max(1),
                     keys: shot.keys,
                     form: shot.format,
+                    animate: shot.animate,
                 }))
             }
             Some(Command::Man) => What::Man,
@@ -228,8 +234,7 @@ const TOP_ROWS: usize = 20;
 fn top(mut list: List) -> List {
     list.sort.get_or_insert_with(|| TOP_SORT.to_owned());
     list.top.get_or_insert(TOP_ROWS);
-    let plain = list.columns.is_none() && !list.json;
-    if plain && matches!(list.format, FormatArg::Table | FormatArg::Csv) {
+    if list.columns.is_none() && matches!(list.output.format(), FormatArg::Table | FormatArg::Csv) {
         list.columns = Some("+rx,tx".to_owned());
     }
     list

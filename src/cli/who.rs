@@ -34,12 +34,11 @@ impl WhoPlan {
         if port.is_empty() || !port.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
             return Err(invalid());
         }
-        let format = if who.json { FormatArg::Json } else { who.format };
+        let format = who.output.format();
         let list = |filter: String, columns: &str| List {
             filter: vec![filter],
             columns: (format == FormatArg::Table || format == FormatArg::Csv).then(|| columns.to_owned()),
-            format,
-            no_header: who.no_header,
+            output: who.output,
             ..List::default()
         };
         let terms = |host_column: &str, port_column: &str| {

@@ -1,5 +1,6 @@
 //! System and network counters and limits: `/proc/net` and `/proc/sys` (`proc_net(5)`, `tcp(7)`, `udp(7)`).
 
+use super::proc_file;
 use crate::model::{Counters, FdKind, NetCounters, Process, Sample};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -78,13 +79,13 @@ impl Reader {
     }
 
     fn text(&self, path: &str) -> Option<String> {
-        std::fs::read_to_string(self.root.join(path)).ok()
+        proc_file::read(&self.root.join(path)).ok()
     }
 
     /// Error of reading a setting that every kernel has; `None` if it can be read.
     fn unread(&self, path: &str) -> Option<Box<str>> {
         let path = self.root.join(path);
-        let e = std::fs::read(&path).err()?;
+        let e = proc_file::read(&path).err()?;
         Some(crate::model::text::strip_os_error(&format!("{}: {e}", path.display())).into())
     }
 
@@ -110,7 +111,7 @@ impl Reader {
 
     /// Counters of the network namespace of this thread.
     pub(crate) fn net(&self, netns: u16) -> NetCounters {
-        let file = |name: &str| std::fs::read_to_string(self.net.join(name)).unwrap_or_default();
+        let file = |name: &str| proc_file::read(&self.net.join(name)).unwrap_or_default();
         let (sockstat, netstat) = (file("sockstat"), file("netstat"));
         let (snmp, snmp6) = (file("snmp"), file("snmp6"));
         let pages = |n: Option<u64>| n.map(|n| n.saturating_mul(self.page_size));
@@ -177,7 +178,7 @@ impl Reader {
         for entry in std::fs::read_dir(proc.join("fd")).ok()?.flatten() {
             let link = std::fs::read_link(entry.path()).unwrap_or_default();
             if link.as_os_str() == "anon_inode:inotify" {
-                let info = std::fs::read_to_string(proc.join("fdinfo").join(entry.file_name()));
+                let info = proc_file::read(&proc.join("fdinfo").join(entry.file_name()));
                 n += info.unwrap_or_default().lines().filter(|l| l.starts_with("inotify ")).count() as u64;
             }
         }

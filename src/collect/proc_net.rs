@@ -13,6 +13,7 @@ mod tests;
 
 use super::net_root::net_root;
 use super::netns::NetnsTable;
+use super::proc_file;
 use super::procs::Procs;
 use super::source::{CollectError, Source, host, stamp};
 use super::synthetic_id::SyntheticIds;
@@ -21,7 +22,7 @@ use crate::model::{
     ProtoSet, Reads, Sample, Stamp, State, StateSet, Wants, text,
 };
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,6 +43,9 @@ const TABLES: [(&str, Proto, Family); 13] = [
     ("packet", Proto::Packet, Family::Packet),
     ("netlink", Proto::Netlink, Family::Netlink),
 ];
+
+/// Most bytes of a table that are read: about seven million sockets.
+const TABLE_MAX: u64 = 1 << 30;
 
 /// Byte order of this machine.
 const NATIVE_LITTLE_ENDIAN: bool = cfg!(target_endian = "little");
@@ -72,7 +76,7 @@ impl ProcSource {
         let net_root = net_root(root);
         let net = net_root.join("net");
         let live = root == Path::new("/proc");
-        let open_error = |name: &str| File::open(net.join(name)).err();
+        let open_error = |name: &str| proc_file::open(&net.join(name)).err();
         let errors: Vec<io::Error> = TABLES[..4].iter().filter_map(|(name, ..)| open_error(name)).collect();
         let without_net = !live && !net.exists();
         // A tree without tables can still have processes and settings.
@@ -182,7 +186,7 @@ pub(crate) fn read_table(
         };
         faults.add(kind, FaultSubject::proc_net(name), detail);
     };
-    let file = match File::open(&path) {
+    let file = match proc_file::open(&path) {
         Ok(f) => f,
         Err(e) if e.kind() == io::ErrorKind::NotFound && proto == Proto::UdpLite && !captured => {
             let why = "no UDP-Lite in this kernel";
@@ -197,7 +201,7 @@ pub(crate) fn read_table(
     } else {
         sample.wants.states
     };
-    let mut lines = BufReader::with_capacity(1 << 16, file);
+    let mut lines = BufReader::with_capacity(1 << 16, file.take(TABLE_MAX));
     let mut raw = Vec::new();
     for line_number in 1u64.. {
         match next_line(&mut lines, &mut raw) {
@@ -229,6 +233,10 @@ pub(crate) fn read_table(
                 sample.faults.add(FaultKind::Malformed, subject, format!("first at line {line_number}"));
             }
         }
+    }
+    if lines.get_ref().limit() == 0 {
+        let why = "larger than 1 GiB: not all was read";
+        sample.faults.add(FaultKind::Failed, FaultSubject::proc_net(name), why);
     }
 }
 
@@ -290,14 +298,14 @@ fn has_ipv6(root: &Path) -> bool {
 
 /// Byte order of the machine of a captured tree, by its tables.
 fn captured_byte_order(net_root: &Path) -> bool {
-    let read = |name: &str| fs::read_to_string(net_root.join("net").join(name)).unwrap_or_default();
+    let read = |name: &str| proc_file::read_start(&net_root.join("net").join(name));
     let own = addresses::all(net_root);
     line::is_little_endian(&["tcp", "udp", "tcp6", "udp6", "raw", "raw6"].map(read).concat(), &own)
 }
 
 /// Host name of a captured tree; its path if the name is not in it.
 fn captured_host(root: &Path) -> Arc<str> {
-    let name = fs::read_to_string(root.join("sys/kernel/hostname")).unwrap_or_default();
+    let name = proc_file::read(&root.join("sys/kernel/hostname")).unwrap_or_default();
     match name.trim() {
         "" => text::escape(&root.to_string_lossy()).into(),
         name => text::escape(name).into(),
@@ -306,7 +314,7 @@ fn captured_host(root: &Path) -> Arc<str> {
 
 /// Offset to the uptime in a captured tree, from which its clock continues; 0 without one.
 fn uptime_offset(root: &Path) -> u64 {
-    let text = fs::read_to_string(root.join("uptime")).unwrap_or_default();
+    let text = proc_file::read(&root.join("uptime")).unwrap_or_default();
     let secs = text.split_ascii_whitespace().next().and_then(|w| w.parse::<f64>().ok());
     match secs.filter(|s| *s >= 0.0) {
         Some(secs) => ((secs * 1e9) as u64).wrapping_sub(stamp().boot_ns),

@@ -63,6 +63,7 @@ mod fd_rescan;
 mod fd_scan;
 mod fd_tables;
 mod fd_targets;
+mod foreign_fd;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod halted;

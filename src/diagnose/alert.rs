@@ -18,7 +18,7 @@ fn alert_fields(snap: &Snapshot, row: usize) -> serde_json::Value {
     let l = &snap.limits[row];
     let mut out = serde_json::Map::new();
     let mut field = |key: &str, v: serde_json::Value| drop(out.insert(key.to_owned(), v));
-    field("host", (*snap.sample.host).into());
+    field("hostname", (*snap.sample.host).into());
     field("time", ((snap.sample.at.unix_ns / 1_000_000) as f64 / 1e3).into());
     field("limit", l.kind.info().name.into());
     field("subject", subject(snap, row).into());
@@ -41,6 +41,6 @@ fn alert_fields(snap: &Snapshot, row: usize) -> serde_json::Value {
     field("steps", remedy::steps(snap, row).into());
     let suspects = fd_process(snap, row).filter(|_| l.level > Level::Ok).map(|p| fd_leak::suspects(snap, p));
     let lines: Vec<String> = suspects.iter().flatten().map(Suspect::line).collect();
-    field("suspects", lines.into());
+    field("fds_suspects", lines.into());
     serde_json::Value::Object(out)
 }

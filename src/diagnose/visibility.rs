@@ -11,9 +11,13 @@ pub const PRIVILEGE_HELP: &str = noop(
     "Every user can list sockets, but only the owner of a process can see which sockets it has open. \
 To see all owners run as root:
   sudo sockscope
-or grant the capabilities to the binary, once:
+or give the capabilities to a copy for one group, since it shows everyone who may execute it what it sees:
+  sudo groupadd --system sockscope && sudo usermod -aG sockscope \"$USER\"
+  sudo install -o root -g sockscope -m 0750 \"$(command -v sockscope)\" \\
+      /usr/local/bin/sockscope
   sudo setcap cap_sys_ptrace,cap_dac_read_search,cap_net_admin+ep \\
-      $(command -v sockscope)
+      /usr/local/bin/sockscope
+Then log in again.
 CAP_NET_ADMIN is needed only for port forwards. CAP_SYS_ADMIN adds other network namespaces.",
 );
 

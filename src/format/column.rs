@@ -2,7 +2,7 @@
 
 use super::did_you_mean::same_word;
 use super::value::Value;
-use crate::model::{Needs, Snapshot, tcp_info::TcpField};
+use crate::model::{Needs, Proto, ProtoSet, Snapshot, tcp_info::TcpField};
 
 /// Kind and unit of the values of a column: decides how they are formatted and compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,6 +269,17 @@ pub struct Column {
     pub over_time: bool,
     /// Key of the rows that have the same value in all columns with such a key; `None` if every row has a value of its own.
     pub shared: Option<SharedKeyFn>,
+    /// Protocols whose rows can have a value; `None`: rows of any protocol, or of none.
+    pub protos: Option<RowProtos>,
+}
+
+/// Protocols whose rows can have a value in a column, and the protocol of a row.
+#[derive(Clone, Copy)]
+pub struct RowProtos {
+    /// The protocols; in rows of others the column is empty and its JSON key is left out.
+    pub protos: ProtoSet,
+    /// The protocol of a row of the column's table.
+    pub proto_of: fn(&Snapshot, usize) -> Proto,
 }
 
 /// Key of rows that share values, see [`shared`](field@Column::shared): fixed fields, and bytes of the sample.
@@ -316,7 +327,19 @@ impl Column {
             percent_column: None,
             over_time: false,
             shared: None,
+            protos: None,
         }
+    }
+
+    /// Sets the protocols whose rows can have a value.
+    pub(crate) const fn protos(mut self, protos: RowProtos) -> Self {
+        self.protos = Some(protos);
+        self
+    }
+
+    /// Returns whether rows of the protocol can have a value.
+    pub fn is_for(&self, proto: Proto) -> bool {
+        self.protos.is_none_or(|p| p.protos.has(proto))
     }
 
     /// Sets its part in the table.

@@ -1,10 +1,10 @@
 //! The sample of a decoder, derived and printed.
 
 use crate::derive::Engine;
-use crate::format::Style;
+use crate::format::{Style, Value};
 use crate::model::text::is_hostile;
 use crate::model::{Sample, Snapshot};
-use crate::output::{Format, Listing, Rows, write};
+use crate::output::{Format, JsonHead, JsonKeys, Listing, Rows, write};
 use crate::table::TABLES;
 use crate::view::View;
 
@@ -29,9 +29,26 @@ fn print(snap: &Snapshot) {
     for table in TABLES {
         let columns: Vec<_> = table.columns.iter().collect();
         let rows = View::new(table).arrange(snap).rows;
+        let values = rows.iter().flat_map(|r| columns.iter().map(move |c| (*r as usize, c)));
+        for (row, c) in values {
+            let excluded = c.protos.map(|p| (p.proto_of)(snap, row)).filter(|proto| !c.is_for(*proto));
+            let value = c.value(snap, row);
+            assert!(
+                excluded.is_none() || matches!(value, Value::Missing(_)),
+                "{excluded:?} {c:?}: {value:?}"
+            );
+        }
         let grid = Rows { snap, columns: &columns, rows: &rows };
         let style = &Style::default();
-        let list = Listing { grid: &grid, header: true, style, width: Some(200), color: false, optional: 0 };
+        let list = Listing {
+            grid: &grid,
+            header: true,
+            style,
+            width: Some(200),
+            color: false,
+            optional: 0,
+            keys: JsonKeys::PerProtocol(JsonHead::new(snap)),
+        };
         // NDJSON and CSV are made of the same values as JSON.
         for (format, name) in [(Format::Table, "table"), (Format::Json, "json")] {
             let mut out = Vec::new();

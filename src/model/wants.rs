@@ -43,12 +43,35 @@ bitflags! {
     pub struct ProtoSet: u16 {
         /// TCP and UDP.
         const TCP_UDP = 1 << Proto::Tcp as u8 | 1 << Proto::Udp as u8;
+        /// TCP.
+        const TCP = 1 << Proto::Tcp as u8;
+        /// TCP, and MPTCP, which has some counters of `tcp_info` under the same names.
+        const TCP_INFO = 1 << Proto::Tcp as u8 | 1 << Proto::Mptcp as u8;
+        /// Protocols with TCP states ([`Proto::has_tcp_states`]).
+        const TCP_STATES = Self::new(&[Proto::Tcp, Proto::Mptcp, Proto::Sctp, Proto::Dccp]).bits();
+        /// Protocols whose endpoints are an IP address and a port ([`Proto::is_inet`]).
+        const INET = Self::TCP_STATES.bits() | Self::new(&[Proto::Udp, Proto::UdpLite, Proto::Raw, Proto::Icmp]).bits();
         /// All protocols.
         const ALL = (1 << Proto::ALL.len()) - 1;
     }
 }
 
 impl ProtoSet {
+    /// The set of these protocols.
+    pub const fn new(protos: &[Proto]) -> Self {
+        let (mut set, mut i) = (Self::empty(), 0);
+        while i < protos.len() {
+            set = set.with(protos[i]);
+            i += 1;
+        }
+        set
+    }
+
+    /// Its protocols, in display order.
+    pub fn members(self) -> impl Iterator<Item = Proto> {
+        Proto::ALL.into_iter().map(|(p, _)| p).filter(move |p| self.has(*p))
+    }
+
     /// Adds one protocol.
     #[must_use]
     pub const fn with(self, p: Proto) -> Self {
@@ -322,5 +345,21 @@ impl Default for Wants {
     /// requested.
     fn default() -> Self {
         Self::new(Needs { info_words: u64::MAX, ..Needs::OWNERS }, ProtoSet::TCP_UDP)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn protocol_sets_agree_with_their_predicates() {
+        for (p, _) in Proto::ALL {
+            assert!(ProtoSet::ALL.has(p));
+            assert_eq!(ProtoSet::INET.has(p), p.is_inet(), "{p:?}");
+            assert_eq!(ProtoSet::TCP_STATES.has(p), p.has_tcp_states(), "{p:?}");
+            assert_eq!(ProtoSet::TCP.has(p), p == Proto::Tcp, "{p:?}");
+        }
+        assert!(ProtoSet::new(&[Proto::Xdp, Proto::Udp]).members().eq([Proto::Udp, Proto::Xdp]));
     }
 }

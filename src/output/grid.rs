@@ -3,7 +3,7 @@
 use crate::format::Style;
 use crate::format::column::SharedKey;
 use crate::format::{Column, Value};
-use crate::model::Snapshot;
+use crate::model::{Proto, Snapshot, Stamp};
 use crate::view::summary::Summary;
 
 /// Rows formatted as one piece of work: a few milliseconds on one core.
@@ -19,6 +19,10 @@ pub trait Grid: Sync {
     fn value(&self, row: usize, column: usize) -> Value<'_>;
     /// Key of the rows with the same values in the columns that have [`shared`](field@Column::shared).
     fn shared_key(&self, _row: usize) -> Option<SharedKey<'_>> {
+        None
+    }
+    /// Protocol of a row, if its table declares columns by protocol.
+    fn proto(&self, _row: usize) -> Option<Proto> {
         None
     }
     /// True without rows.
@@ -52,6 +56,10 @@ impl Grid for Rows<'_> {
         let key = self.columns.iter().find_map(|c| c.shared)?;
         key(self.snap, self.rows[row] as usize)
     }
+    fn proto(&self, row: usize) -> Option<Proto> {
+        let protos = self.columns.iter().find_map(|c| c.protos)?;
+        Some((protos.proto_of)(self.snap, self.rows[row] as usize))
+    }
 }
 
 impl Grid for Summary<'_> {
@@ -63,6 +71,33 @@ impl Grid for Summary<'_> {
     }
     fn value(&self, row: usize, column: usize) -> Value<'_> {
         self.rows[row][column].clone()
+    }
+}
+
+/// Keys of the JSON objects of a listing.
+#[derive(Clone, Copy, Debug)]
+pub enum JsonKeys<'a> {
+    /// Exactly the columns, in every object.
+    Columns,
+    /// Time and host name, then the columns that the protocol of the row can have.
+    PerProtocol(JsonHead<'a>),
+    /// Time and host name, then every column.
+    All(JsonHead<'a>),
+}
+
+/// Time and host name of a listing.
+#[derive(Clone, Copy, Debug)]
+pub struct JsonHead<'a> {
+    /// Time of the poll.
+    pub at: Stamp,
+    /// Host name.
+    pub hostname: &'a str,
+}
+
+impl<'a> JsonHead<'a> {
+    /// Those of a snapshot.
+    pub fn new(snap: &'a Snapshot) -> Self {
+        Self { at: snap.sample.at, hostname: &snap.sample.host }
     }
 }
 
@@ -79,6 +114,8 @@ pub struct Listing<'a> {
     pub width: Option<u16>,
     /// Number of last columns that a table shows only if all the others have their full width.
     pub optional: usize,
+    /// Keys of JSON objects.
+    pub keys: JsonKeys<'a>,
     /// Use color in a table.
     pub color: bool,
 }

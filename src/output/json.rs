@@ -1,12 +1,12 @@
 //! JSON (RFC 8259): valid for any name, numbers as numbers, missing as `null`.
 
 use super::event::Event;
-use super::grid::{BLOCK, Grid, Listing};
+use super::grid::{BLOCK, Grid, JsonHead, JsonKeys, Listing};
 use crate::format::column::SharedKey;
 use crate::format::{self, Column, Value};
 use crate::model::addr::push_number;
 use crate::model::text::is_hostile;
-use crate::model::{Snapshot, Stamp};
+use crate::model::{Proto, Snapshot};
 use crate::sync::{cores, par_map};
 use crate::table::Identity;
 use std::io::{self, Write};
@@ -32,7 +32,7 @@ const ROWS: usize = BLOCK / 8;
 /// Writes every row, preceded by `before` and separated by `between`.
 fn write_objects(out: &mut dyn Write, list: &Listing<'_>, before: &str, between: &str) -> io::Result<()> {
     let (grid, n) = (list.grid, list.grid.len());
-    let keys = Keys::new(grid.columns());
+    let keys = Keys::new(grid.columns(), list.keys);
     // A few pieces at a time, to bound memory; their buffers are used again, since fresh memory costs a page fault per page.
     let all: Vec<Mutex<Piece<'_>>> = (0..cores()).map(|_| Mutex::new(Piece::new())).collect();
     let piece = |i: usize| all[i].lock().unwrap_or_else(PoisonError::into_inner);
@@ -60,12 +60,20 @@ fn write_objects(out: &mut dyn Write, list: &Listing<'_>, before: &str, between:
 
 /// Keys of the columns of a table as they stand in every row, with the punctuation before and after them.
 #[derive(Debug)]
-pub struct Keys(Vec<Key>);
+pub struct Keys {
+    columns: Vec<Key>,
+    /// Start of every object.
+    head: String,
+    /// Keys that the protocol of a row cannot have are left out.
+    per_protocol: bool,
+}
 
 /// The key of one column.
 #[derive(Debug)]
 struct Key {
+    /// A comma, the name, a colon.
     text: String,
+    column: &'static Column,
     /// The column has the same value in all rows with an equal [`Grid::shared_key`].
     shared: bool,
 }
@@ -96,32 +104,57 @@ impl Piece<'_> {
 
 impl Keys {
     /// The keys of these columns: their names.
-    pub fn new(columns: &[&Column]) -> Self {
-        let key = |(i, c): (usize, &&Column)| {
-            let mut text = String::from(if i == 0 { "{" } else { "," });
-            string(&mut text, c.name);
+    pub fn new(columns: &[&'static Column], keys: JsonKeys<'_>) -> Self {
+        let key = |column: &&'static Column| {
+            let mut text = String::from(",");
+            string(&mut text, column.name);
             text.push(':');
-            Key { text, shared: c.shared.is_some() }
+            Key { text, column, shared: column.shared.is_some() }
         };
-        Self(columns.iter().enumerate().map(key).collect())
+        let mut head = String::from("{");
+        if let JsonKeys::PerProtocol(h) | JsonKeys::All(h) = keys {
+            push_head(&mut head, h);
+        }
+        let per_protocol = matches!(keys, JsonKeys::PerProtocol(_));
+        Self { columns: columns.iter().map(key).collect(), head, per_protocol }
+    }
+
+    /// The keys that the protocol of a row can have, without time and host name: rows of an event, which has both.
+    pub fn per_protocol(columns: &[&'static Column]) -> Self {
+        Self { per_protocol: true, ..Self::new(columns, JsonKeys::Columns) }
     }
 
     /// Appends one row of a grid with these columns as an object.
     pub fn push_object(&self, buf: &mut String, grid: &dyn Grid, row: usize) {
-        self.push_columns(buf, grid, row, 0..self.0.len());
-        buf.push_str(if self.0.is_empty() { "{}" } else { "}" });
+        buf.push_str(&self.head);
+        self.push_columns(buf, grid, row, self.row_proto(grid, row), 0..self.columns.len());
+        buf.push('}');
     }
 
-    fn push_columns(&self, buf: &mut String, grid: &dyn Grid, row: usize, columns: Range<usize>) {
-        for (key, column) in self.0[columns.clone()].iter().zip(columns) {
-            buf.push_str(&key.text);
-            value(buf, &grid.value(row, column));
+    /// The protocol by which keys of a row are left out.
+    fn row_proto(&self, grid: &dyn Grid, row: usize) -> Option<Proto> {
+        if self.per_protocol { grid.proto(row) } else { None }
+    }
+
+    fn push_columns(
+        &self,
+        buf: &mut String,
+        grid: &dyn Grid,
+        row: usize,
+        proto: Option<Proto>,
+        columns: Range<usize>,
+    ) {
+        for (key, column) in self.columns[columns.clone()].iter().zip(columns) {
+            if proto.is_none_or(|p| key.column.is_for(p)) {
+                push_after(buf, &key.text);
+                value(buf, &grid.value(row, column));
+            }
         }
     }
 
     /// Ranges of columns that are all shared, or all not.
     fn runs(&self) -> Vec<Range<usize>> {
-        let runs = self.0.chunk_by(|a, b| a.shared == b.shared);
+        let runs = self.columns.chunk_by(|a, b| a.shared == b.shared);
         runs.scan(0, |end, run| {
             *end += run.len();
             Some(*end - run.len()..*end)
@@ -136,48 +169,56 @@ impl Keys {
         let ([a, b, c], bytes) = key;
         let hash = (a ^ b.rotate_left(21) ^ c.rotate_left(42) ^ bytes.len() as u64)
             .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let proto = self.row_proto(grid, row);
         let kept = &mut piece.kept[(hash >> 58) as usize % KEPT];
         if kept.key != Some(key) {
-            let is_shared = |run: &&Range<usize>| self.0.get(run.start).is_some_and(|k| k.shared);
+            let is_shared = |run: &&Range<usize>| self.columns.get(run.start).is_some_and(|k| k.shared);
             kept.runs.resize_with(runs.iter().filter(is_shared).count(), String::new);
             for (text, run) in kept.runs.iter_mut().zip(runs.iter().filter(is_shared)) {
                 text.clear();
-                self.push_columns(text, grid, row, run.clone());
+                self.push_columns(text, grid, row, proto, run.clone());
             }
             kept.key = Some(key);
         }
         let mut texts = kept.runs.iter();
+        piece.text.push_str(&self.head);
         for run in runs {
-            if self.0[run.start].shared {
-                piece.text.push_str(texts.next().map_or("", String::as_str));
+            if self.columns[run.start].shared {
+                push_after(&mut piece.text, texts.next().map_or("", String::as_str));
             } else {
-                self.push_columns(&mut piece.text, grid, row, run.clone());
+                self.push_columns(&mut piece.text, grid, row, proto, run.clone());
             }
         }
         piece.text.push('}');
     }
 }
 
-/// Begins an event object: event, time and identity.
-pub fn event_head(buf: &mut String, what: Event, at: Stamp, id: &Identity, snap: Option<&Snapshot>) {
-    push(
-        buf,
-        format_args!(
-            "{{\"event\":\"{}\",\"time\":{}.{:03},\"id\":",
-            what.name(),
-            at.unix_ns / 1_000_000_000,
-            at.unix_ns / 1_000_000 % 1000
-        ),
-    );
+/// Appends keys that begin with a comma, without it at the start of an object.
+fn push_after(buf: &mut String, keys: &str) {
+    buf.push_str(if buf.ends_with('{') { keys.strip_prefix(',').unwrap_or(keys) } else { keys });
+}
+
+/// Appends time and host name, without braces.
+pub fn push_head(buf: &mut String, head: JsonHead<'_>) {
+    let ms = head.at.unix_ns / 1_000_000;
+    push(buf, format_args!("\"time\":{}.{:03},\"hostname\":", ms / 1000, ms % 1000));
+    string(buf, head.hostname);
+}
+
+/// Begins an event object: event, time, host name and identity.
+pub fn event_head(buf: &mut String, what: Event, head: JsonHead<'_>, id: &Identity, snap: Option<&Snapshot>) {
+    push(buf, format_args!("{{\"event\":\"{}\",", what.name()));
+    push_head(buf, head);
+    buf.push_str(",\"id\":");
     let netns = |n: u16| snap.and_then(|s| s.sample.namespaces.get(usize::from(n))).map_or(0, |n| n.inode);
     match id {
         Identity::Socket(s) => {
-            push(buf, format_args!("{{\"netns\":{},\"cookie\":{}}}", netns(s.netns), s.cookie));
+            push(buf, format_args!("{{\"netns_inode\":{},\"cookie\":{}}}", netns(s.netns), s.cookie));
         }
         Identity::Port(n, proto, local, iface) => push(
             buf,
             format_args!(
-                "{{\"netns\":{},\"proto\":\"{}\",\"local\":\"{local}\",\"iface_index\":{iface}}}",
+                "{{\"netns_inode\":{},\"proto\":\"{}\",\"local\":\"{local}\",\"iface_index\":{iface}}}",
                 netns(*n),
                 proto.name()
             ),
@@ -186,7 +227,7 @@ pub fn event_head(buf: &mut String, what: Event, at: Stamp, id: &Identity, snap:
         Identity::Limit(kind, n, whose) => push(
             buf,
             format_args!(
-                "{{\"netns\":{},\"limit\":\"{}\",\"subject\":{whose}}}",
+                "{{\"netns_inode\":{},\"limit\":\"{}\",\"subject_hash\":{whose}}}",
                 netns(*n),
                 kind.info().name
             ),
@@ -196,8 +237,9 @@ pub fn event_head(buf: &mut String, what: Event, at: Stamp, id: &Identity, snap:
         }
         Identity::Forward(n, proto, host, by, target) => {
             let proto = proto.map_or("any", |p| p.name());
-            let head = format_args!("{{\"netns\":{},\"proto\":\"{proto}\",\"host\":\"{host}\"", netns(*n))
-                .to_string();
+            let head =
+                format_args!("{{\"netns_inode\":{},\"proto\":\"{proto}\",\"host\":\"{host}\"", netns(*n))
+                    .to_string();
             push(buf, format_args!("{head},\"by\":\"{}\",\"target\":", by.name()));
             match target {
                 Some(t) => push(buf, format_args!("\"{t}\"}}")),
@@ -335,7 +377,7 @@ mod tests {
                     5 => s.inode = 0,
                     6 => s.iface += 1,
                     7 => f.owners = (f.owners.0, f.owners.1.saturating_sub(1).max(f.owners.0)),
-                    8 => s.proto = crate::model::Proto::ALL[i as usize % 14].0,
+                    8 => s.proto = Proto::ALL[i as usize % 14].0,
                     _ => s.recv_q += i,
                 }
                 snap.sample.sockets.push(s);
@@ -350,18 +392,29 @@ mod tests {
             let rows: Vec<u32> = (0..(table.live)(&snap) as u32).collect();
             let grid = Rows { snap: &snap, columns: &columns, rows: &rows };
             let style = &Style::default();
-            let mut out = Vec::new();
-            write_lines(
-                &mut out,
-                &Listing { grid: &grid, header: true, style, width: None, color: false, optional: 0 },
-            )
-            .unwrap();
-            let text = String::from_utf8(out).unwrap();
-            let keys = Keys::new(&columns);
-            for (row, line) in text.lines().enumerate() {
-                let mut want = String::new();
-                keys.push_object(&mut want, &grid, row);
-                assert_eq!(line, want, "{} {row}", table.name);
+            let head = JsonHead::new(&snap);
+            for keys in [JsonKeys::Columns, JsonKeys::PerProtocol(head), JsonKeys::All(head)] {
+                let mut out = Vec::new();
+                write_lines(
+                    &mut out,
+                    &Listing {
+                        grid: &grid,
+                        header: true,
+                        style,
+                        width: None,
+                        color: false,
+                        optional: 0,
+                        keys,
+                    },
+                )
+                .unwrap();
+                let text = String::from_utf8(out).unwrap();
+                let keys = Keys::new(&columns, keys);
+                for (row, line) in text.lines().enumerate() {
+                    let mut want = String::new();
+                    keys.push_object(&mut want, &grid, row);
+                    assert_eq!(line, want, "{} {row}", table.name);
+                }
             }
         }
     }

@@ -85,14 +85,14 @@ static COLUMNS: &[Column] = &[
         "Setting that defines the limit.").dim().wide(12, 30, 80),
     Column::new("advice", "ADVICE", Kind::Text, 36, |s, r| Value::text(tr(limit(s, r).kind.info().help)),
         "Effect when full, and remedy.").dim().wide(12, 40, 130),
-    Column::new("do", "STEPS", Kind::Text, 38,
+    Column::new("steps", "STEPS", Kind::List, 38,
         |s, r| applicable(Some(remedy::steps(s, r)).filter(|all| !all.is_empty()).map(|all| {
-            all.iter().map(|l| l.trim()).collect::<Vec<_>>().join("; ")
+            Value::List(all.iter().map(|l| Value::from(l.trim().to_owned())).collect())
         })),
         "Steps to take, including commands to raise the limit permanently.")
-        .called(&["remedy", "steps"]).wide(12, 40, 160),
-    Column::new("comm", "COMMAND", Kind::Text, 33, |s, r| applicable(process(s, r).map(|p| &*p.comm)),
-        "Process, if there is exactly one.").role(Role::Process).tone(|_, _| Tone::Strong).called(&["process", "proc"]).wide(6, 16, 24),
+        .called(&["remedy", "do"]).wide(12, 40, 160),
+    Column::new("process", "COMMAND", Kind::Text, 33, |s, r| applicable(process(s, r).map(|p| &*p.comm)),
+        "Process, if there is exactly one.").role(Role::Process).tone(|_, _| Tone::Strong).called(&["comm", "proc"]).wide(6, 16, 24),
     Column::new("pid", "PID", Kind::Id, 34, |s, r| applicable(process(s, r).map(|p| p.pid)), "Process ID."),
     Column::new("netns", "NETNS", Kind::Text, 37, netns, "Network namespace, if the limit is per namespace.").role(Role::Netns).tone(|s, r| netns_tone(limit(s, r).netns)).text_match(TextMatch::Whole)
         .called(&["ns", "namespace"]).wide(4, 10, 24),
@@ -131,7 +131,7 @@ pub static LIMITS: Table = Table {
     wide_columns: &["title"],
     in_gauge: &[],
     netns_after: Some("subject"),
-    words: &["limit", "subject", "comm", "pid", "level", "netns"],
+    words: &["limit", "subject", "process", "pid", "level", "netns"],
     order: &[("severity", true), ("pct", true), ("drops_new", true), ("limit", false)],
     groupings: &[Grouping::FLAT],
     always_needs: Needs::LIMITS,

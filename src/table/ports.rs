@@ -6,11 +6,18 @@ use super::cell::{
 };
 use super::definition::{Grouping, Table, TableId};
 use super::units::{self, unit_column};
-use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Value};
+use crate::format::{Column, Gauge, Kind, Needs, Role, RowProtos, TextMatch, Value};
 use crate::model::snapshot::Port;
-use crate::model::{AttrSet, Backend, Missing, Proto, Reads, Snapshot, State};
+use crate::model::{AttrSet, Backend, Missing, Proto, ProtoSet, Reads, Snapshot, State};
 
 const RATES: Needs = Needs::RATES;
+
+const fn row_protos(protos: ProtoSet) -> RowProtos {
+    RowProtos { protos, proto_of: |s, r| s.ports[r].proto }
+}
+
+const LISTENERS: RowProtos = row_protos(ProtoSet::TCP_STATES);
+const DATAGRAMS: RowProtos = row_protos(ProtoSet::INET.difference(ProtoSet::TCP_STATES));
 
 fn port(snap: &Snapshot, row: usize) -> &Port {
     &snap.ports[row]
@@ -204,6 +211,7 @@ static COLUMNS: &[Column] = &[
         "Connections in the accept queue.",
     )
     .called(&["queue"])
+    .protos(LISTENERS)
     .percent_column("accept_pct"),
     Column::new(
         "backlog",
@@ -215,6 +223,7 @@ static COLUMNS: &[Column] = &[
         },
         "Limit of the accept queue.",
     )
+    .protos(LISTENERS)
     .percent_column("accept_pct"),
     Column::new(
         "accept_pct",
@@ -232,6 +241,7 @@ static COLUMNS: &[Column] = &[
         "Usage of the fullest accept queue; 100% is backlog + 1.",
     )
     .gauge(Gauge { amounts: Some(|s, r| (port(s, r).recv_q, port(s, r).backlog)), limit: accept_limit })
+    .protos(LISTENERS)
     .called(&["queue_pct"])
     .wide(4, 6, 14),
     Column::new(
@@ -242,6 +252,7 @@ static COLUMNS: &[Column] = &[
         |s, r| if listens(port(s, r)) { na() } else { queue(s, port(s, r).recv_q, Backend::reports_queues) },
         "Bytes received and not read (datagram sockets).",
     )
+    .protos(DATAGRAMS)
     .role(Role::RecvQ)
     .called(&["recvq"]),
     Column::new(

@@ -243,14 +243,14 @@ static COLUMNS: &[Column] = &[
     Column::new(
         "fds_suspects",
         "SUSPECTS",
-        Kind::Text,
+        Kind::List,
         47,
         |s, r| {
             let lines: Vec<String> = fd_leak::suspects(s, r).iter().map(fd_leak::Suspect::line).collect();
             if lines.is_empty() {
                 Value::Missing(Missing::NotApplicable)
             } else {
-                Value::from(lines.join("; "))
+                Value::List(lines.into_iter().map(Value::from).collect())
             }
         },
         "Common properties of many file descriptors: CLOSE_WAIT, same peer, same file or directory.",

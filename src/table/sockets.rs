@@ -32,15 +32,37 @@ use super::units::{self, unit_column};
 use super::{contexts, threads, usage};
 use crate::diagnose::finding::socket_diagnoses;
 use crate::diagnose::route;
-use crate::format::{Column, Gauge, Kind, Needs, Role, TextMatch, Tone, Value};
+use crate::format::{Column, Gauge, Kind, Needs, Role, RowProtos, TextMatch, Tone, Value};
 use crate::model::snapshot::accept_share;
-use crate::model::{AttrSet, Family, Missing, SkMem, Snapshot, TimerKind};
+use crate::model::{AttrSet, Family, Missing, Proto, ProtoSet, SkMem, Snapshot, TimerKind};
 
 /// Columns with this key are the same for sockets of one kind, state, owner and attributes.
 const KEY: crate::format::column::SharedKeyFn = shared_key;
 
 const SKMEM: Needs = Needs::attrs(AttrSet::SKMEM);
 const INFO: Needs = Needs::RATES;
+
+const fn row_protos(protos: ProtoSet) -> RowProtos {
+    RowProtos { protos, proto_of: |s, r| s.socket(r).proto }
+}
+
+const TCP: RowProtos = row_protos(ProtoSet::TCP);
+const INFO_OF: RowProtos = row_protos(ProtoSet::TCP_INFO);
+const CONN: RowProtos = row_protos(ProtoSet::TCP_STATES);
+const IP: RowProtos = row_protos(ProtoSet::INET);
+/// Sockets that can be bound to an interface.
+const LINK: RowProtos = row_protos(ProtoSet::INET.union(ProtoSet::new(&[Proto::Packet, Proto::Xdp])));
+const SHUT: RowProtos = row_protos(ProtoSet::INET.union(ProtoSet::new(&[Proto::Unix, Proto::Vsock])));
+/// Sockets that can listen.
+const LISTENERS: RowProtos =
+    row_protos(ProtoSet::TCP_STATES.union(ProtoSet::new(&[Proto::Unix, Proto::Vsock, Proto::Tipc])));
+/// Sockets whose memory the kernel reports.
+const SKMEM_OF: RowProtos = row_protos(ProtoSet::INET.union(ProtoSet::new(&[
+    Proto::Unix,
+    Proto::Packet,
+    Proto::Netlink,
+    Proto::Xdp,
+])));
 
 macro_rules! owner_column {
     ($name:literal, $title:literal, $kind:ident, $drop:literal, $get:ident, $help:literal) => {
@@ -59,13 +81,15 @@ macro_rules! owner_column {
 
 macro_rules! skmem_column {
     ($name:literal, $title:literal, $get:ident, $help:literal) => {
-        Column::new($name, $title, Kind::Bytes, 60, |s, r| skmem(s, r, SkMem::$get), $help).needs(SKMEM)
+        Column::new($name, $title, Kind::Bytes, 60, |s, r| skmem(s, r, SkMem::$get), $help)
+            .needs(SKMEM)
+            .protos(SKMEM_OF)
     };
 }
 
 macro_rules! sockopt_column {
     ($name:literal, $title:literal, $bit:literal, $help:literal) => {
-        Column::new($name, $title, Kind::Bool, 70, |s, r| sockopt(s, r, $bit), $help)
+        Column::new($name, $title, Kind::Bool, 70, |s, r| sockopt(s, r, $bit), $help).protos(IP)
     };
 }
 
@@ -104,15 +128,15 @@ const GENERAL: &[Column] = &[
     Column::new("local_addr", "LOCAL ADDR", Kind::Addr, 40, local_addr, "Local address.").role(Role::LocalAddr).called(&["lhost"]),
     Column::new("local_port", "LPORT", Kind::Port, 40, |s, r| port(s.socket(r), s.socket(r).local.port),
         "Local port; for raw sockets the IP protocol number.").role(Role::LocalPort)
-        .called(&["lport", "sport"]),
+        .called(&["lport", "sport"]).protos(IP),
     Column::new("remote_addr", "REMOTE ADDR", Kind::Addr, 40, remote_addr, "Remote address.").role(Role::RemoteAddr)
         .called(&["host", "rhost"]),
     Column::new("remote_host", "REMOTE HOST", Kind::Text, 42, |s, r| host_name(s, remote_addr(s, r)),
         "DNS name of the remote address (list --resolve, n in the dashboard).").role(Role::RemoteHost)
-        .called(&["rname"]).wide(10, 24, 47),
+        .called(&["rname"]).wide(10, 24, 47).protos(IP),
     Column::new("remote_port", "RPORT", Kind::Port, 40, |s, r| port(s.socket(r), s.socket(r).remote.port),
         "Remote port.").role(Role::RemotePort)
-        .called(&["rport", "dport"]),
+        .called(&["rport", "dport"]).protos(IP),
     Column::new("owner", "PROCESS", Kind::Text, 0, owner,
         "Process that owns the socket: name, pid and number of further owners; the last owner if there is none now.").role(Role::Owner).tone(owner_tone).process_column("comm")
         .called(&["held_by"]).wide(10, 18, 32).needs(Needs::OWNERS).any(comm_any).shared(KEY),
@@ -124,16 +148,16 @@ const GENERAL: &[Column] = &[
         .called(&["sendq"]),
     Column::new("activity", "ACTIVITY", Kind::Trend, 47, activity,
         "Bytes per second in both directions at the last eight polls; level n is less than 2^n.")
-        .needs(INFO),
+        .needs(INFO).protos(CONN),
     Column::new("rx", "RX/s", Kind::BytesPerSec, 12, |s, r| rate(s, r, s.rates(r).rx),
         "Bytes received per second, from tcp_info of two polls.").role(Role::Rx)
-        .called(&["rx_per_s", "in_rate"]).needs(INFO),
+        .called(&["rx_per_s", "in_rate"]).needs(INFO).protos(CONN),
     Column::new("tx", "TX/s", Kind::BytesPerSec, 13, |s, r| rate(s, r, s.rates(r).tx),
         "Bytes sent and acknowledged per second, from tcp_info of two polls.").role(Role::Tx)
-        .called(&["tx_per_s", "out_rate"]).needs(INFO),
+        .called(&["tx_per_s", "out_rate"]).needs(INFO).protos(CONN),
     Column::new("retrans_rate", "RETR/s", Kind::PerSec, 48, |s, r| rate(s, r, s.rates(r).retrans),
         "Segments retransmitted per second, from tcp_info of two polls.")
-        .needs(INFO),
+        .needs(INFO).protos(CONN),
     Column::new("age_s", "AGE", Kind::Secs, 15, age::age,
         "Age of the socket; age_from shows the source and whether it is a lower bound.").role(Role::Age).dim()
         .called(&["age"]).needs(age::NEEDS).wide(4, 7, 8),
@@ -207,22 +231,22 @@ const GENERAL: &[Column] = &[
         "Open file descriptors of the process that owns the socket, in percent of its soft limit.").process_column("fds_pct").gauge(Gauge { amounts: None, limit: owner_fd_limit }).shared(KEY),
     Column::new("service", "SERVICE", Kind::Text, 31, service,
         "Service name of the server port, or protocol name of a raw socket.").role(Role::Service).dim().text_match(TextMatch::Whole)
-        .wide(4, 9, 16),
+        .wide(4, 9, 16).protos(IP),
     Column::new("scope", "SCOPE", Kind::Text, 46,
         |s, r| if is_ip(s.socket(r)) { Value::text(s.socket(r).local.addr.scope().name()) } else { na() },
         "Scope of the local address: loopback, link-local, private, multicast, public; any for the wildcard.").tone(|s, r| scope_tone(s.socket(r).local.addr.scope())).values(scopes)
-        .called(&["local_scope"]).wide(6, 10, 10),
+        .called(&["local_scope"]).wide(6, 10, 10).protos(IP),
     Column::new("remote_scope", "REMOTE SCOPE", Kind::Text, 46,
         |s, r| match remote_addr(s, r) {
             Value::Missing(m) => Value::Missing(m),
             v => v.endpoint().map_or_else(na, |e| Value::text(e.addr.scope().name())),
         },
         "Scope of the remote address: loopback, link-local, private, multicast, public.").values(scopes)
-        .wide(6, 10, 12),
+        .wide(6, 10, 12).protos(IP),
     Column::new("direction", "DIR", Kind::Text, 32,
         |s, r| Value::from_opt(s.facts[r].direction.name(), Missing::NotApplicable),
         "Direction of the connection: in if a local listener accepted it, out if this host connected.").role(Role::Direction).values(|| vec!["in", "out"])
-        .called(&["dir"]).needs(Needs::LISTENERS).wide(3, 3, 3),
+        .called(&["dir"]).needs(Needs::LISTENERS).wide(3, 3, 3).protos(IP),
     Column::new("iface", "IFACE", Kind::Text, 33,
         |s, r| {
             let k = s.socket(r);
@@ -232,7 +256,7 @@ const GENERAL: &[Column] = &[
             }
         },
         "Interface the socket is bound to.").role(Role::Iface).text_match(TextMatch::Exact)
-        .called(&["dev", "device", "interface"]).wide(4, 8, 15).shared(KEY),
+        .called(&["dev", "device", "interface"]).wide(4, 8, 15).shared(KEY).protos(LINK),
     Column::new("netns", "NETNS", Kind::Text, 9,
         |s, r| s.sample.namespaces.get(usize::from(s.socket(r).id.netns))
             .map_or(Value::Missing(Missing::NotReported), |n| Value::text(&n.name)),
@@ -249,15 +273,15 @@ const GENERAL: &[Column] = &[
     Column::new("timer", "TIMER", Kind::Text, 57,
         |s, r| timer(s, r, |k| if k.timer.kind == TimerKind::Off { na() } else { Value::text(k.timer.kind.name()) }),
         "Running timer: on (retransmission), keepalive, timewait, persist, delack.").values(|| vec!["on", "keepalive", "timewait", "persist", "unknown"])
-        .wide(4, 9, 9),
+        .wide(4, 9, 9).protos(CONN),
     Column::new("timer_expires_ms", "EXPIRES", Kind::Millis, 57,
         |s, r| timer(s, r, |k| if k.timer.kind == TimerKind::Off { na() } else { Value::from(k.timer.expires_ms) }),
         "Time until the timer expires.")
-        .called(&["timer_expires", "expires"]),
+        .called(&["timer_expires", "expires"]).protos(CONN),
     Column::new("retransmits", "RETRY", Kind::Count, 57,
         |s, r| timer(s, r, |k| Value::from(k.timer.retrans)),
         "Expirations of the timer without a response: retransmissions or probes.")
-        .called(&["timer_retrans"]),
+        .called(&["timer_retrans"]).protos(CONN),
     Column::new("drops", "DROPS", Kind::Count, 50,
         |s, r| Value::from_opt(s.attrs(r).drops(), absent(s, r, AttrSet::SKMEM)),
         "Packets dropped because the receive buffer was full.")
@@ -273,19 +297,19 @@ const GENERAL: &[Column] = &[
     Column::new("congestion", "CONG", Kind::Text, 58,
         |s, r| Value::from_opt(s.attrs(r).congestion(), absent(s, r, AttrSet::CONG)),
         "Congestion control algorithm.").text_match(TextMatch::Whole)
-        .called(&["cong", "cc"]).needs(Needs::attrs(AttrSet::CONG)).wide(4, 7, 15),
+        .called(&["cong", "cc"]).needs(Needs::attrs(AttrSet::CONG)).wide(4, 7, 15).protos(CONN),
     Column::new("tos", "TOS", Kind::Hex, 59,
         |s, r| Value::from_opt(s.attrs(r).tos(), absent(s, r, AttrSet::TOS)),
         "IPv4 type of service byte.")
-        .needs(Needs::attrs(AttrSet::TOS)).wide(4, 4, 6),
+        .needs(Needs::attrs(AttrSet::TOS)).wide(4, 4, 6).protos(IP),
     Column::new("tclass", "TCLASS", Kind::Hex, 59,
         |s, r| Value::from_opt(s.attrs(r).tclass(), absent(s, r, AttrSet::TCLASS)),
         "IPv6 traffic class byte.")
-        .needs(Needs::attrs(AttrSet::TCLASS)).wide(4, 6, 6),
+        .needs(Needs::attrs(AttrSet::TCLASS)).wide(4, 6, 6).protos(IP),
     Column::new("class_id", "CLASS", Kind::Hex, 59,
         |s, r| Value::from_opt(s.attrs(r).class_id(), absent(s, r, AttrSet::TCLASS)),
         "Traffic control class ID, or the priority of the socket.")
-        .needs(Needs::attrs(AttrSet::TCLASS)),
+        .needs(Needs::attrs(AttrSet::TCLASS)).protos(IP),
     Column::new("peer_process", "PEER PROCESS", Kind::Text, 31, peer_process,
         "Process at the remote end, if it is on this host.")
         .called(&["other_process"]).needs(Needs::LOCAL_PEERS).wide(8, 14, 24)
@@ -299,54 +323,54 @@ const GENERAL: &[Column] = &[
         let l = s.socket(r);
         let limit_known = s.sample.backend.backend.reports_backlogs() && l.is_listener();
         applicable(limit_known.then(|| accept_share(l.recv_q.into(), l.send_q.into()) * 100.0))
-    }, "Usage of the accept queue of a listener; 100% is backlog + 1.").gauge(Gauge { amounts: Some(|s, r| (s.socket(r).recv_q.into(), s.socket(r).send_q.into())), limit: accept_limit }).called(&["queue_pct"]),
+    }, "Usage of the accept queue of a listener; 100% is backlog + 1.").gauge(Gauge { amounts: Some(|s, r| (s.socket(r).recv_q.into(), s.socket(r).send_q.into())), limit: accept_limit }).called(&["queue_pct"]).protos(LISTENERS),
     Column::new("client", "ORIG CLIENT", Kind::Endpoint, 32,
         |s, r| route::original_client(s, r).map_or_else(na, |(e, _)| Value::Endpoint(e)),
         "Original client of a forwarded connection, from conntrack or the two connections of the proxy.")
-        .called(&["orig_remote", "real_client"]).needs(Needs::NAT),
+        .called(&["orig_remote", "real_client"]).needs(Needs::NAT).protos(IP),
     Column::new("asked_for", "ORIG DST", Kind::Endpoint, 33,
         |s, r| route::original_destination(s, r).map_or_else(na, Value::Endpoint),
         "Original destination of a forwarded connection, before DNAT or the proxy.")
-        .called(&["orig_dst", "orig_local", "via"]).needs(Needs::NAT).wide(12, 22, 47),
+        .called(&["orig_dst", "orig_local", "via"]).needs(Needs::NAT).wide(12, 22, 47).protos(IP),
     Column::new("ct_state", "CT STATE", Kind::Text, 62,
         |s, r| s.flow(r).map_or_else(na, |f| Value::text(f.state())),
-        "State of the conntrack entry (conntrack(8)).").needs(Needs::NAT).wide(8, 11, 11),
+        "State of the conntrack entry (conntrack(8)).").needs(Needs::NAT).wide(8, 11, 11).protos(IP),
     Column::new("ct_timeout_s", "CT TIMEOUT", Kind::Secs, 62,
         |s, r| applicable(s.flow(r).and_then(|f| f.timeout_s)),
-        "Time until the conntrack entry expires.").needs(Needs::NAT).wide(5, 10, 10),
+        "Time until the conntrack entry expires.").needs(Needs::NAT).wide(5, 10, 10).protos(IP),
     Column::new("ct_bytes", "CT BYTES", Kind::Bytes, 62,
         |s, r| applicable(s.flow(r).and_then(|f| f.bytes).map(|(a, b)| a + b)),
-        "Bytes in both directions, if conntrack counts them (net.netfilter.nf_conntrack_acct).").needs(Needs::NAT).wide(5, 8, 8),
+        "Bytes in both directions, if conntrack counts them (net.netfilter.nf_conntrack_acct).").needs(Needs::NAT).wide(5, 8, 8).protos(IP),
     Column::new("ct_mark", "CT MARK", Kind::Hex, 63,
         |s, r| applicable(s.flow(r).map(|f| f.mark)),
-        "Mark of the conntrack entry.").needs(Needs::NAT).wide(5, 8, 12),
+        "Mark of the conntrack entry.").needs(Needs::NAT).wide(5, 8, 12).protos(IP),
     Column::new("ct_zone", "CT ZONE", Kind::Id, 63,
         |s, r| applicable(s.flow(r).map(|f| f.zone)),
-        "Zone of the conntrack entry.").needs(Needs::NAT).wide(5, 7, 7),
+        "Zone of the conntrack entry.").needs(Needs::NAT).wide(5, 7, 7).protos(IP),
     Column::new("finding", "FINDING", Kind::Text, 35, finding,
         "Findings, separated by commas: see sockscope explain.").tone(|_, _| Tone::Warning)
         .called(&["findings"]).needs(Needs::FINDINGS).wide(10, 16, 60)
         .any(|s, r, t| socket_diagnoses(s, r).any(|d| d.names().any(|n| t(&Value::text(n)))) || t(&finding(s, r))),
     Column::new("auto_port", "AUTO PORT", Kind::Bool, 61, |s, r| ip_only(s, r, s.socket(r).auto_port),
         "Local port chosen by the kernel, not by bind().")
-        .needs(Needs::AUTO_PORT),
+        .needs(Needs::AUTO_PORT).protos(IP),
     Column::new("type", "TYPE", Kind::Text, 57, kind,
         "Type of the socket (socket(2)): stream, dgram, seqpacket, raw.")
         .called(&["socktype"]).wide(4, 6, 10).shared(KEY),
     Column::new("mark", "MARK", Kind::Hex, 59, |s, r| ip_only(s, r, s.attrs(r).mark()),
         "Firewall mark of the socket; reported only with CAP_NET_ADMIN.").role(Role::Mark)
-        .called(&["fwmark"]).shared(KEY),
+        .called(&["fwmark"]).shared(KEY).protos(IP),
     Column::new("cgroup_id", "CGROUP ID", Kind::Id, 59, |s, r| ip_only(s, r, s.attrs(r).cgroup_id()),
         "ID of the control group that the socket was created in: the inode of its directory.")
-        .wide(6, 10, 20).shared(KEY),
+        .wide(6, 10, 20).shared(KEY).protos(IP),
     Column::new("shutdown", "SHUT", Kind::Text, 58,
         |s, r| s.attrs(r).shutdown().map_or(Value::Missing(absent(s, r, AttrSet::SHUTDOWN)), |b| {
             Value::text(match b & 3 { 0 => "neither", 1 => "receive", 2 => "send", _ => "both" })
         }),
         "Directions that are shut down: neither, receive, send, both.").values(|| vec!["neither", "receive", "send", "both"])
-        .needs(Needs::attrs(AttrSet::SHUTDOWN)).wide(4, 7, 7),
+        .needs(Needs::attrs(AttrSet::SHUTDOWN)).wide(4, 7, 7).protos(SHUT),
     Column::new("v6only", "V6ONLY", Kind::Bool, 58, |s, r| match s.socket(r).family { Family::Inet => na(), _ => ip_only(s, r, s.attrs(r).v6only()) },
-        "IPv6 socket that accepts no IPv4 peers (IPV6_V6ONLY).").shared(KEY),
+        "IPv6 socket that accepts no IPv4 peers (IPV6_V6ONLY).").shared(KEY).protos(IP),
     sockopt_column!("opt_recverr", "RECVERR", 0, "IP_RECVERR: errors are queued for the application.").shared(KEY),
     sockopt_column!("opt_is_icsk", "ICSK", 1, "Connection-oriented socket.").shared(KEY),
     sockopt_column!("opt_freebind", "FREEBIND", 2, "IP_FREEBIND: may bind to a nonexistent address.").shared(KEY),
@@ -361,15 +385,15 @@ const GENERAL: &[Column] = &[
     Column::new("snd_wscale", "SND-WSCALE", Kind::Count, 61,
         |s, r| Value::from_opt(s.attrs(r).tcp_info().and_then(|t| t.snd_wscale()), absent(s, r, AttrSet::INFO)),
         "Window scale for sending.")
-        .called(&["wscale"]).needs(Needs::info(info_words(&[6]))),
+        .called(&["wscale"]).needs(Needs::info(info_words(&[6]))).protos(INFO_OF),
     Column::new("rcv_wscale", "RCV-WSCALE", Kind::Count, 61,
         |s, r| Value::from_opt(s.attrs(r).tcp_info().and_then(|t| t.rcv_wscale()), absent(s, r, AttrSet::INFO)),
         "Window scale for receiving.")
-        .needs(Needs::info(info_words(&[6]))),
+        .needs(Needs::info(info_words(&[6]))).protos(INFO_OF),
     Column::new("app_limited", "APPLIM", Kind::Bool, 61,
         |s, r| Value::from_opt(s.attrs(r).tcp_info().and_then(|t| t.app_limited()), absent(s, r, AttrSet::INFO)),
         "Delivery rate limited by the application, not by the network.")
-        .needs(Needs::info(info_words(&[6]))),
+        .needs(Needs::info(info_words(&[6]))).protos(INFO_OF),
     Column::new("send_rate", "SEND RATE", Kind::BytesPerSec, 61,
         |s, r| {
             let rate = s.attrs(r).tcp_info().and_then(|t| {
@@ -379,13 +403,13 @@ const GENERAL: &[Column] = &[
             Value::from_opt(rate, not_tcp(s, r))
         },
         "Rate that the congestion window allows: cwnd * mss / rtt, the `send` of ss.")
-        .needs(Needs::info(info_words(&[16, 68, 80]))),
+        .needs(Needs::info(info_words(&[16, 68, 80]))).protos(TCP),
     Column::new("rwnd_limited_pct", "RWND-LIM%", Kind::Percent, 61, |s, r| limited(s, r, crate::model::TcpInfo::rwnd_limited_us),
         "Share of the busy time limited by the peer's receive window.")
-        .needs(Needs::info(info_words(&[168, 176]))),
+        .needs(Needs::info(info_words(&[168, 176]))).protos(TCP),
     Column::new("sndbuf_limited_pct", "SNDBUF-LIM%", Kind::Percent, 61, |s, r| limited(s, r, crate::model::TcpInfo::sndbuf_limited_us),
         "Share of the busy time limited by the local send buffer.")
-        .needs(Needs::info(info_words(&[168, 184]))),
+        .needs(Needs::info(info_words(&[168, 184]))).protos(TCP),
     Column::new("retrans_pct", "RETRANS%", Kind::Percent, 61,
         |s, r| {
             let share = s.attrs(r).tcp_info().and_then(|t| {
@@ -395,26 +419,26 @@ const GENERAL: &[Column] = &[
             Value::from_opt(share, not_tcp(s, r))
         },
         "Share of data segments retransmitted since connect.")
-        .needs(Needs::info(info_words(&[100, 156]))),
+        .needs(Needs::info(info_words(&[100, 156]))).protos(TCP),
     Column::new("closed", "CLOSED", Kind::Bool, 62, |s, r| Value::from(r >= s.live),
         "Closed socket that is still shown for a moment.").shared(KEY),
 ];
 
-/// All columns, in the order of the reference.
-const PARTS: [&[Column]; 13] = [
-    GENERAL,
-    unix::COLUMNS,
-    netlink::COLUMNS,
-    packet::COLUMNS,
-    bpf::COLUMNS,
-    xdp::COLUMNS,
-    tcp::COLUMNS,
-    tipc::COLUMNS,
-    mptcp::COLUMNS,
-    ulp::COLUMNS,
-    congestion::COLUMNS,
-    sctp::COLUMNS,
-    &tcp_info::COLUMNS,
+/// All columns, in the order of the reference, with the protocols whose sockets can have a value where a column declares none.
+const PARTS: [(&[Column], ProtoSet); 13] = [
+    (GENERAL, ProtoSet::ALL),
+    (unix::COLUMNS, ProtoSet::new(&[Proto::Unix])),
+    (netlink::COLUMNS, ProtoSet::new(&[Proto::Netlink])),
+    (packet::COLUMNS, ProtoSet::new(&[Proto::Packet])),
+    (bpf::COLUMNS, ProtoSet::INET),
+    (xdp::COLUMNS, ProtoSet::new(&[Proto::Xdp])),
+    (tcp::COLUMNS, ProtoSet::TCP),
+    (tipc::COLUMNS, ProtoSet::new(&[Proto::Tipc])),
+    (mptcp::COLUMNS, ProtoSet::new(&[Proto::Mptcp])),
+    (ulp::COLUMNS, ProtoSet::TCP),
+    (congestion::COLUMNS, ProtoSet::TCP),
+    (sctp::COLUMNS, ProtoSet::new(&[Proto::Sctp])),
+    (&tcp_info::COLUMNS, ProtoSet::TCP_INFO),
 ];
 
 /// Returns true for the parts whose values are those of the attributes alone, without `tcp_info`.
@@ -425,7 +449,7 @@ const fn is_of_attributes(part: usize) -> bool {
 const COUNT: usize = {
     let (mut n, mut part) = (0, 0);
     while part < PARTS.len() {
-        n += PARTS[part].len();
+        n += PARTS[part].0.len();
         part += 1;
     }
     n
@@ -436,8 +460,11 @@ static COLUMNS: [Column; COUNT] = {
     let (mut n, mut part) = (0, 0);
     while part < PARTS.len() {
         let mut i = 0;
-        while i < PARTS[part].len() {
-            out[n] = PARTS[part][i];
+        while i < PARTS[part].0.len() {
+            out[n] = PARTS[part].0[i];
+            if out[n].protos.is_none() && part > 0 {
+                out[n].protos = Some(row_protos(PARTS[part].1));
+            }
             if is_of_attributes(part) {
                 out[n].shared = Some(KEY);
             }

@@ -102,6 +102,16 @@ pub struct App {
 }
 
 impl App {
+    /// Returns whether text is typed: a filter, a search, a name.
+    pub fn is_typing(&self) -> bool {
+        self.focus().is_text()
+    }
+
+    /// The key to show for a command, by its name.
+    pub(crate) fn key_label(&self, command: &str) -> String {
+        self.options.key_label(command)
+    }
+
     /// A dashboard without data.
     pub fn new(options: Options) -> Self {
         let mut view_states = TABLES.map(ViewState::new);

@@ -146,7 +146,7 @@ pub enum Effect {
         view: Preset,
     },
     /// Write an export to a file.
-    Write(Export),
+    Write(String, Export),
     /// Clear the terminal and redraw.
     Redraw,
     /// Exit.

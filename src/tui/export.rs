@@ -4,6 +4,7 @@ use crate::format::Column;
 use crate::model::Snapshot;
 use crate::model::lang::noop;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Format of a screenshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,24 @@ pub enum Export {
     Rows(&'static str, ExportRows),
     /// A text, with its file name extension.
     Text(&'static str, String),
+}
+
+impl Export {
+    /// File name extension.
+    pub const fn extension(&self) -> &'static str {
+        match self {
+            Self::Rows(form, _) if matches!(form.as_bytes(), b"table") => "txt",
+            Self::Rows(form, _) => form,
+            Self::Text(extension, _) => extension,
+        }
+    }
+
+    /// File name that is proposed, which sorts by time: `sockscope-20261124T221503Z.csv`.
+    pub fn file_name(&self, at: SystemTime) -> String {
+        let time = humantime::format_rfc3339_seconds(at).to_string();
+        let stamp: String = time.chars().filter(|c| !"-:".contains(*c)).collect();
+        format!("sockscope-{stamp}.{}", self.extension())
+    }
 }
 
 /// Formats of rows: name on the command line and description.

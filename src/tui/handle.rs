@@ -1,6 +1,6 @@
 //! Events in, effects out: keys, mouse, snapshots and results of background work.
 
-use super::app::{App, Overlay, theme};
+use super::app::{App, Options, Overlay, theme};
 use super::arrange::ArrangeResult;
 use super::command::Focus;
 use super::completion_menu::Menu;
@@ -15,7 +15,7 @@ use crate::diagnose::alert::alert_json;
 use crate::diagnose::finding::limit_diagnosis;
 use crate::model::Snapshot;
 use crate::model::history::Subject;
-use crate::model::lang::tr;
+use crate::model::lang::{fill, tr};
 use crate::model::text::strip_os_error;
 use crate::msg;
 use crate::table::TableId;
@@ -23,10 +23,12 @@ use crate::tui::terminal::backend::bounded;
 use crate::view::Line;
 use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEventKind};
 use ratatui::layout::{Rect, Size};
+use std::fmt::Display;
 use std::sync::Arc;
 
 /// Message for a key that has no command in this focus.
-fn no_command(ascii: bool, focus: Focus, event: &KeyEvent) -> String {
+fn no_command(options: &Options, focus: Focus, event: &KeyEvent) -> String {
+    let ascii = options.ascii;
     let pressed = key::from_event(event);
     let label = key::label(pressed, ascii);
     if let KeyCode::Char(c) = event.code
@@ -35,7 +37,11 @@ fn no_command(ascii: bool, focus: Focus, event: &KeyEvent) -> String {
         return msg!("no key {}: keys are those of a Latin keyboard layout", c);
     }
     match instead(pressed).filter(|_| focus == Focus::Table) {
-        Some(advice) => msg!("no key {}: {}", label, tr(advice)),
+        Some((commands, advice)) => {
+            let labels: Vec<String> = commands.iter().map(|c| options.key_label(c)).collect();
+            let labels: Vec<&dyn Display> = labels.iter().map(|l| l as &dyn Display).collect();
+            msg!("no key {}: {}", label, fill(tr(advice), &labels))
+        }
         None => msg!("no key {}", label),
     }
 }
@@ -141,13 +147,17 @@ impl App {
                     Some(action) => {
                         let effects = update(self, action);
                         if repeated && k.code == KeyCode::Char('g') && matches!(action, Action::Group(_)) {
-                            let hint = tr("g changes the grouping; Home: first line, G: last line");
-                            self.status_message = Some(hint.to_owned());
+                            self.status_message = Some(msg!(
+                                "{} changes the grouping; {}: first line, {}: last line",
+                                self.key_label("group"),
+                                self.key_label("top"),
+                                self.key_label("bottom")
+                            ));
                         }
                         effects
                     }
                     None => {
-                        self.status_message = Some(no_command(self.options.ascii, self.focus(), &k));
+                        self.status_message = Some(no_command(&self.options, self.focus(), &k));
                         vec![]
                     }
                 }

@@ -28,3 +28,19 @@ pub fn keys(script: &str) -> Vec<Event> {
     }
     out
 }
+
+/// The character that an event types; `None` for a named key.
+pub fn typed(event: &Event) -> Option<char> {
+    match event {
+        Event::Key(KeyEvent { code: KeyCode::Char(c), modifiers: KeyModifiers::NONE, .. }) => Some(*c),
+        _ => None,
+    }
+}
+
+/// The name of an event's key, as the key bar shows it; empty for other events.
+pub fn label(event: &Event) -> String {
+    match event {
+        Event::Key(k) => key::label(key::from_event(k), false),
+        _ => String::new(),
+    }
+}

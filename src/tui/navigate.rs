@@ -24,23 +24,19 @@ pub(crate) fn to_peer(app: &mut App) {
     let view_state = app.view_state();
     let here = view_state.row().filter(|_| view_state.view.table.is_sockets());
     let Some(row) = here else { return };
-    let message = match snap.local_peer(row) {
+    let hidden = tr("peer socket hidden by the current filter");
+    app.status_message = match snap.local_peer(row) {
         Some(other) => {
             app.nav_history.push_location();
-            if app.view_state_mut().reveal(&snap, other) {
-                None
-            } else {
-                Some(tr("peer socket hidden by the current filter"))
-            }
+            if app.view_state_mut().reveal(&snap, other) { None } else { Some(hidden.to_owned()) }
         }
         None if snap.local_peers.is_empty() => {
             // Peers are searched for while the details are open.
             app.details = true;
-            Some(tr("searching for the peer socket; press o again"))
+            Some(msg!("searching for the peer socket; press {} again", app.key_label("go-to-peer")))
         }
-        None => Some(tr("the peer is not on this host")),
+        None => Some(tr("the peer is not on this host").to_owned()),
     };
-    app.status_message = message.map(str::to_owned);
 }
 
 /// Opens the limit of the top alert.
@@ -82,7 +78,7 @@ pub(crate) fn undo(app: &mut App, redo: bool) {
     app.status_message = match left {
         _ if redo => None,
         0 => Some(tr("undone: initial view restored").to_owned()),
-        n => Some(msg!("undone, {} more; U redoes", n)),
+        n => Some(msg!("undone, {} more; {} redoes", n, app.key_label("redo"))),
     };
 }
 

@@ -1,4 +1,6 @@
-//! Screenshots as text or SVG.
+//! Screenshots as text or SVG, and animations of several.
+
+pub mod animation;
 
 use super::app::App;
 use super::draw::draw;
@@ -13,15 +15,25 @@ use std::fmt::Write as _;
 
 /// Renders the current screen.
 pub fn render(app: &App, form: Form) -> String {
+    let buffer = drawn(app);
+    match form {
+        Form::Text => text(&buffer),
+        Form::Svg => svg(&buffer, ground(app)),
+    }
+}
+
+/// The cells of the current screen.
+fn drawn(app: &App) -> Buffer {
     let Size { width, height } = app.size();
     // Drawing into memory cannot fail.
     let Ok(mut terminal) = Terminal::new(TestBackend::new(width, height));
     let Ok(_) = terminal.draw(|f| draw(app, f));
-    let buffer = terminal.backend().buffer();
-    match form {
-        Form::Text => text(buffer),
-        Form::Svg => svg(buffer, app.theme.ground.bg.and_then(rgb).unwrap_or(GROUND.0)),
-    }
+    terminal.backend().buffer().clone()
+}
+
+/// Background of the theme, or the default one.
+fn ground(app: &App) -> u32 {
+    app.theme.ground.bg.and_then(rgb).unwrap_or(GROUND.0)
 }
 
 /// The characters, without trailing spaces.
@@ -131,32 +143,40 @@ impl Look {
 
 /// Renders a rectangle for each run of a background and a text for each run of a style.
 fn svg(buffer: &Buffer, ground: u32) -> String {
-    let (cols, rows) = (buffer.area.width, buffer.area.height);
+    let mut out = head(buffer.area.width, buffer.area.height, ground);
+    for row in 0..buffer.area.height {
+        push_row(&mut out, buffer, row);
+    }
+    out.push_str("</g>\n</svg>\n");
+    out
+}
+
+/// Start of an image of this many columns and lines: its background and its font.
+fn head(cols: u16, rows: u16, ground: u32) -> String {
     let (w, h) = (f32::from(cols) * CELL.0 + 2.0 * EDGE, f32::from(rows) * CELL.1 + 2.0 * EDGE);
-    // Writing to a String cannot fail.
-    let mut out = format!(
+    format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {w:.0} {h:.0}\" width=\"{w:.0}\" height=\"{h:.0}\">\n\
          <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"#{ground:06x}\"/>\n\
          <g font-family=\"'JetBrains Mono','DejaVu Sans Mono',Menlo,Consolas,monospace\" font-size=\"14\" \
          xml:space=\"preserve\">\n"
-    );
-    for row in 0..rows {
-        let y = EDGE + f32::from(row) * CELL.1;
-        let mut col = 0;
-        while col < cols {
-            let look = Look::from_cell(&buffer[(col, row)]);
-            let from = col;
-            let mut text = String::new();
-            while col < cols && Look::from_cell(&buffer[(col, row)]) == look {
-                let symbol = buffer[(col, row)].symbol();
-                text.push_str(symbol);
-                col += super::canvas::width(symbol).max(1);
-            }
-            run(&mut out, &look, &text, from, col - from, y);
+    )
+}
+
+/// Appends one line.
+fn push_row(out: &mut String, buffer: &Buffer, row: u16) {
+    let y = EDGE + f32::from(row) * CELL.1;
+    let mut col = 0;
+    while col < buffer.area.width {
+        let look = Look::from_cell(&buffer[(col, row)]);
+        let from = col;
+        let mut text = String::new();
+        while col < buffer.area.width && Look::from_cell(&buffer[(col, row)]) == look {
+            let symbol = buffer[(col, row)].symbol();
+            text.push_str(symbol);
+            col += super::canvas::width(symbol).max(1);
         }
+        run(out, &look, &text, from, col - from, y);
     }
-    out.push_str("</g>\n</svg>\n");
-    out
 }
 
 fn run(out: &mut String, look: &Look, text: &str, from: u16, cells: u16, y: f32) {

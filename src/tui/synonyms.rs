@@ -51,26 +51,29 @@ pub(super) fn synonyms(command: &str) -> &'static [&'static str] {
 pub(super) const ESSENTIALS: [&str; 10] =
     ["filter", "details", "next-view", "group", "sort", "explain", "alerts", "act", "palette", "quit"];
 
-/// Keys without a command that people try by habit: name of the key, what to press instead.
-const INSTEAD: &[(&str, &str)] = &[
-    ("a", noop("/ filters: proto:tcp,udp shows these protocols")),
-    ("d", noop("K closes sockets and sends signals")),
-    ("delete", noop("K closes sockets and sends signals")),
-    ("i", noop("Enter shows the details")),
-    ("N", noop("/ shows only the matches; u undoes it")),
-    ("p", noop("3 shows processes, Space pauses")),
-    ("P", noop("s chooses the sort column")),
-    ("H", noop("c chooses the columns")),
-    ("I", noop("S reverses the sort order")),
-    ("T", noop("s chooses the sort column")),
-    ("Z", noop("z collapses or expands all groups")),
-    ("f7", noop("[ and ] scroll the details")),
-    ("f8", noop("[ and ] scroll the details")),
+/// Keys without a command that people try by habit: name of the key, commands, and advice with their keys in it.
+const INSTEAD: &[(&str, &[&str], &str)] = &[
+    ("a", &["filter"], noop("{} filters: proto:tcp,udp shows these protocols")),
+    ("d", &["act"], noop("{} closes sockets and sends signals")),
+    ("delete", &["act"], noop("{} closes sockets and sends signals")),
+    ("i", &["details"], noop("{} shows the details")),
+    ("N", &["filter", "undo"], noop("{} shows only the matches; {} undoes it")),
+    ("p", &["processes", "pause"], noop("{} shows processes, {} pauses")),
+    ("P", &["sort"], noop("{} chooses the sort column")),
+    ("H", &["columns"], noop("{} chooses the columns")),
+    ("I", &["reverse"], noop("{} reverses the sort order")),
+    ("T", &["sort"], noop("{} chooses the sort column")),
+    ("Z", &["fold-all"], noop("{} collapses or expands all groups")),
+    ("f7", &["details-up", "details-down"], noop("{} and {} scroll the details")),
+    ("f8", &["details-up", "details-down"], noop("{} and {} scroll the details")),
 ];
 
-/// Advice for a key that has no command.
-pub(super) fn instead(key: super::key::Key) -> Option<&'static str> {
-    INSTEAD.iter().find(|(name, _)| super::key::parse(name) == Some(key)).map(|(_, text)| *text)
+/// Advice for a key that has no command: commands, and a text with a place for the key of each.
+pub(super) fn instead(key: super::key::Key) -> Option<(&'static [&'static str], &'static str)> {
+    INSTEAD
+        .iter()
+        .find(|(name, ..)| super::key::parse(name) == Some(key))
+        .map(|(_, commands, text)| (*commands, *text))
 }
 
 #[cfg(test)]
@@ -95,7 +98,9 @@ mod tests {
 
     #[test]
     fn keys_with_advice_have_no_command() {
-        for (name, _) in INSTEAD {
+        for (name, commands, text) in INSTEAD {
+            assert_eq!(text.matches("{}").count(), commands.len(), "{text}");
+            assert!(commands.iter().all(|c| COMMANDS.iter().any(|known| known.name == *c)), "{commands:?}");
             let key = key::parse(name).unwrap();
             let taken = COMMANDS.iter().filter(|c| c.applies(Focus::Table)).flat_map(|c| c.keys);
             assert!(taken.into_iter().all(|k| key::parse(k) != Some(key)), "{name}");

@@ -125,17 +125,22 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::MarkRange => {
             if let Some(snap) = app.snapshot.clone() {
                 app.view_state_mut().mark_range(&snap);
-                app.status_message = Some(msg!("{} marked; K for actions", app.view_state().marks.len()));
+                app.status_message = Some(msg!(
+                    "{} marked; {} for actions",
+                    app.view_state().marks.len(),
+                    app.key_label("act")
+                ));
             }
         }
         Action::ToggleMouse => {
             app.mouse_released = !app.mouse_released;
             let how = if app.mouse_released {
-                tr("mouse capture off: select text with the terminal; y turns it on again")
+                let label = app.key_label("mouse");
+                msg!("mouse capture off: select text with the terminal; {} turns it on again", label)
             } else {
-                tr("mouse capture on")
+                tr("mouse capture on").to_owned()
             };
-            app.status_message = Some(how.to_owned());
+            app.status_message = Some(how);
             return vec![Effect::Mouse(!app.mouse_released)];
         }
         Action::ResizeDetails(by) => click::resize_details(app, by),
@@ -173,7 +178,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
                     view_state.mark_all(&snap);
                 }
                 let n = view_state.marks.len();
-                app.status_message = Some(msg!("{} marked; K for actions", n));
+                app.status_message = Some(msg!("{} marked; {} for actions", n, app.key_label("act")));
             }
         }
         Action::Confirm => {
@@ -302,7 +307,9 @@ fn enter(app: &mut App) -> Vec<Effect> {
         return vec![];
     }
     let mut chosen = overlay::enter(app);
-    chosen.effects.extend(chosen.export.and_then(|format| export::export(app, format)).map(Effect::Write));
+    if let Some(format) = chosen.export {
+        export::ask_name(app, format);
+    }
     if let Some(action) = chosen.action {
         chosen.effects.extend(update(app, action));
     }

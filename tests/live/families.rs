@@ -114,7 +114,38 @@ pub(crate) fn sockets_of_every_family_match_ss() -> Result<(), String> {
     Ok(())
 }
 
+/// Compares every value of every socket with the protocols that the schema declares for its column.
+fn only_declared_columns_have_values() -> Result<(), String> {
+    let json = |args: &[&str]| -> Result<serde_json::Value, String> {
+        let out =
+            Command::new(env!("CARGO_BIN_EXE_sockscope")).args(args).output().map_err(|e| e.to_string())?;
+        serde_json::from_slice(&out.stdout).map_err(|e| format!("{args:?}: {e}"))
+    };
+    let schema = json(&["schema"])?;
+    let groups = schema["$defs"]["sockets_default"]["allOf"].as_array().ok_or("no groups")?;
+    let protocols = "proto:tcp,mptcp,udp,udplite,raw,icmp,unix,packet,netlink,vsock,sctp,tipc,xdp";
+    let rows = json(&["list", "--netns", "here", "--json", "-c", "all", protocols])?;
+    let rows = rows.as_array().ok_or("no rows")?;
+    let (mut compared, mut seen) = (0, BTreeSet::new());
+    for row in rows {
+        seen.insert(row["proto"].as_str().unwrap_or_default());
+        for group in groups.iter().filter(|g| !g["if"].is_null()) {
+            let protos = group["if"]["properties"]["proto"]["enum"].as_array().ok_or("no protocols")?;
+            if protos.contains(&row["proto"]) {
+                continue;
+            }
+            for key in group["else"]["properties"].as_object().ok_or("no keys")?.keys() {
+                compared += 1;
+                check(row[key].is_null(), || format!("{key} of {}: {}", row["proto"], row[key]))?;
+            }
+        }
+    }
+    let required = ["tcp", "mptcp", "unix", "raw", "netlink", "packet"];
+    check(required.iter().all(|p| seen.contains(p)) && compared > 1000, || format!("{seen:?} {compared}"))
+}
+
 fn compare() -> Result<(), String> {
+    only_declared_columns_have_values()?;
     // u_str ESTAB 0 0 NAME INODE PEER PEER-INODE; names can contain blanks, so count from the back.
     let unix = ours(&["proto:unix", "-c", "type,state,recv_q,send_q,inode,peer_inode"])?;
     let types = [("u_str", "stream"), ("u_dgr", "dgram"), ("u_seq", "seqpacket")];

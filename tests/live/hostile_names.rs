@@ -36,7 +36,11 @@ const UNIT: &str = "qzu$(id>pwn).service";
 const CONTAINER: &str = "qzt$(id>pwn)";
 const CONTAINER_ID: &str = "446601bac6874bb39e77dcc826df656476489b8c40c3cf416f7a272ca9989c35";
 
-/// Processes, a unit and a container with such names. Names of network namespaces are not offered: completion reads only its own.
+/// Names of network namespaces.
+const NAMESPACES: &[&str] =
+    &["qza$(id>pwn)", "qzb`id>pwn`", "qzc;id>pwn", "qzd'$(id>pwn)'", "qze\"x|id>pwn", "qzh *", "qzj{a}~!"];
+
+/// Processes, a unit, a container and network namespaces with such names.
 struct World {
     dir: tempfile::TempDir,
     children: Vec<Child>,
@@ -103,6 +107,11 @@ impl World {
             fs::write(cgroup.join("cgroup.procs"), child.id().to_string()).unwrap();
             children.push(child);
         }
+        fs::create_dir_all("/run/netns").unwrap();
+        for name in NAMESPACES {
+            // Completion reads the names, not the namespaces.
+            fs::write(Path::new("/run/netns").join(name), "").unwrap();
+        }
         engine();
         Self { dir, children, cgroups }
     }
@@ -126,6 +135,9 @@ fn engine() {
     });
 }
 
+/// Field of [`typed`] for an option: the whole word must be this name.
+const OPTION: &str = "--netns=";
+
 /// Text to type before Tab for each name, the field that must have it, and the name.
 fn typed() -> Vec<(String, &'static str, &'static str)> {
     let prefix = |name: &str| name[..3].to_owned();
@@ -133,6 +145,9 @@ fn typed() -> Vec<(String, &'static str, &'static str)> {
         PROCESSES.iter().map(|name| (format!("processes process={}", prefix(name)), "comm", *name)).collect();
     for (command, field, name) in [("processes", "unit", UNIT), ("processes", "container", CONTAINER)] {
         out.push((format!("{command} {field}={}", prefix(name)), field, name));
+    }
+    for name in NAMESPACES {
+        out.push((format!("list {OPTION}{}", prefix(name)), OPTION, *name));
     }
     out
 }
@@ -165,6 +180,10 @@ fn completes(shell: &str, args: &[&str], setup: &str) {
             (2, Some(&command)),
             "{shell}: {name:?} is one word: {args:?}"
         );
+        if field == OPTION {
+            assert_eq!(args[1], format!("{OPTION}{name}"), "{shell}");
+            continue;
+        }
         // The filter that was inserted finds exactly this name.
         let out = Command::new(PROGRAM).args(&args).args(["--format", "json"]).output().unwrap();
         let text = String::from_utf8_lossy(&out.stdout).into_owned();

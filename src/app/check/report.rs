@@ -1,12 +1,15 @@
 //! Output of a check: status line, performance data, details, JSON.
 
 use super::window::Verdict;
+use crate::collect;
 use crate::diagnose::alert::alert_json;
 use crate::diagnose::limit::{label, set_by};
 use crate::diagnose::{fd_leak, remedy};
 use crate::format::thousands;
 use crate::model::text::{escape, escape_json};
-use crate::model::{AlertRules, Level, LimitKind};
+use crate::model::{AlertRules, Level, LimitKind, Snapshot};
+use crate::output::JsonHead;
+use crate::output::json::push_head;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -25,6 +28,8 @@ pub(super) struct Report<'a> {
     pub(super) word: &'a str,
     /// Thresholds.
     pub(super) rules: &'a AlertRules,
+    /// The last snapshot.
+    pub(super) last: Option<&'a Snapshot>,
 }
 
 impl Report<'_> {
@@ -105,17 +110,29 @@ impl Report<'_> {
         let worst = self.verdicts.iter().filter(|v| v.level > Level::Ok).count();
         let (word, code, all) = (self.word, self.code, all.join(","));
         let unjudged = serde_json::Value::from(self.unjudged.to_vec());
+        let head = json_head(self.last);
         let json = format!(
-            "{{\"status\":\"{word}\",\"exit\":{code},\"exceeded\":{worst},\"not_judged\":{unjudged},\"limits\":[{all}]}}\n"
+            "{{{head},\"status\":\"{word}\",\"exit\":{code},\"exceeded\":{worst},\"not_judged\":{unjudged},\"limits\":[{all}]}}\n"
         );
         escape_json(&json).into_owned()
     }
 }
 
+/// Time and host name of the last snapshot; without one, of now and here.
+fn json_head(last: Option<&Snapshot>) -> String {
+    let mut out = String::new();
+    match last {
+        Some(snap) => push_head(&mut out, JsonHead::new(snap)),
+        None => push_head(&mut out, JsonHead { at: collect::stamp(), hostname: &collect::host() }),
+    }
+    out
+}
+
 /// JSON object of a check that could not be made.
 pub(super) fn error_json(why: &str) -> String {
     let error = serde_json::Value::from(escape(why).into_owned());
-    format!("{{\"status\":\"UNKNOWN\",\"exit\":3,\"error\":{error},\"limits\":[]}}\n")
+    let head = json_head(None);
+    format!("{{{head},\"status\":\"UNKNOWN\",\"exit\":3,\"error\":{error},\"limits\":[]}}\n")
 }
 
 /// Text without the bar that separates performance data, and without control characters.

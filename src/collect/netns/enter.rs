@@ -5,12 +5,12 @@ use crate::collect::procs::Keeper;
 use crate::collect::source::stamp;
 use crate::model::{FaultKind, FaultSubject, Faults, Netns};
 use crate::privilege::{NAMESPACES, raise};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Names listed in the report.
 const NAMES_MAX: usize = 5;
@@ -48,16 +48,9 @@ impl NetnsEntry {
         let paths = self.pids.iter().map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
         let mut refusal = Refusal::Gone;
         for path in self.mount.iter().map(|m| m.path.clone()).chain(paths) {
-            match openat(
-                CWD,
-                &path,
-                OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY,
-                Mode::empty(),
-            ) {
-                Ok(fd) if fstat(&fd).is_ok_and(|s| s.st_ino == self.namespace.inode) => {
-                    return setns(&fd).map_err(Refusal::Refused);
-                }
-                Ok(_) | Err(Errno::NOENT | Errno::SRCH) => {}
+            match open_inode(&path, self.namespace.inode) {
+                Ok(fd) => return setns(&fd).map_err(Refusal::Refused),
+                Err(Errno::NOENT | Errno::SRCH) => {}
                 Err(e) => refusal = Refusal::Refused(e),
             }
         }
@@ -71,6 +64,21 @@ impl NetnsEntry {
             _ => {}
         }
         Err(refusal)
+    }
+}
+
+/// Opens the file of a namespace, if it is the one with this inode: pinned first, since the open of a file that was put in its
+/// place can have an effect.
+fn open_inode(path: &Path, inode: u64) -> Result<OwnedFd, Errno> {
+    let pinned = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    if fstat(&pinned)?.st_ino != inode {
+        return Err(Errno::NOENT);
+    }
+    let open = |path: &Path| openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    match open(Path::new(&format!("/proc/self/fd/{}", pinned.as_raw_fd()))) {
+        // The `/proc` of another pid namespace has no `self`.
+        Err(Errno::NOENT) => open(path),
+        opened => opened,
     }
 }
 

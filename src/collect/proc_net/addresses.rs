@@ -1,5 +1,6 @@
 //! Addresses of a network namespace from its tables in `/proc`, for use without permission to enter it.
 
+use crate::collect::proc_file;
 use crate::model::{Addr, Scope};
 use std::path::Path;
 
@@ -12,7 +13,7 @@ pub(crate) fn read(root: &Path) -> Vec<Addr> {
 
 /// Addresses of all interfaces.
 pub(crate) fn all(root: &Path) -> Vec<Addr> {
-    let read = |file: &str| std::fs::read_to_string(root.join("net").join(file)).unwrap_or_default();
+    let read = |file: &str| proc_file::read_start(&root.join("net").join(file));
     let mut out = parse_fib_trie(&read("fib_trie"));
     out.extend(parse_if_inet6(&read("if_inet6")));
     out

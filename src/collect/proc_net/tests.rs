@@ -431,3 +431,88 @@ fn byte_order_follows_from_the_addresses_of_the_interfaces() {
     fs::write(dir.path().join("net/if_inet6"), inet6).unwrap();
     assert_eq!(rows_of(dir.path(), &[Proto::Tcp])[0].1, "[2001:db8::7]:22");
 }
+
+/// Makes a file of some kind.
+type Make<'a> = &'a dyn Fn(&Path);
+
+/// Every file below a directory.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    for entry in fs::read_dir(dir).unwrap().flatten() {
+        match entry.file_type().unwrap() {
+            t if t.is_dir() => out.extend(files(&entry.path())),
+            _ => out.push(entry.path()),
+        }
+    }
+    out
+}
+
+#[test]
+fn fifo_device_or_endless_file_in_a_tree_neither_blocks_nor_fails_the_rest() {
+    let list =
+        |dir: &Path| files(dir).iter().map(|f| f.strip_prefix(dir).unwrap().to_owned()).collect::<Vec<_>>();
+    let make_tree = || {
+        let dir = tree();
+        for file in [
+            "uptime",
+            "loadavg",
+            "net/sockstat",
+            "net/snmp",
+            "net/netlink",
+            "net/unix",
+            "net/fib_trie",
+            "sys/kernel/pid_max",
+        ] {
+            fs::copy(Path::new("/proc").join(file), dir.path().join(file)).unwrap();
+        }
+        dir
+    };
+    let fifo =
+        |file: &Path| assert!(std::process::Command::new("mkfifo").arg(file).status().unwrap().success());
+    let kinds: [(&str, Make<'_>); 4] = [
+        ("fifo", &fifo),
+        ("device", &|file| symlink("/dev/zero", file).unwrap()),
+        ("directory", &|file| fs::create_dir(file).unwrap()),
+        ("endless", &|file| fs::File::create(file).unwrap().set_len(1 << 43).unwrap()),
+    ];
+    let whole = read(make_tree().path());
+    for file in list(make_tree().path()) {
+        for (kind, make) in kinds {
+            // One table is enough to be read to its bound.
+            if kind == "endless" && ["net/tcp6", "net/udp"].iter().any(|t| file.ends_with(t)) {
+                continue;
+            }
+            let dir = make_tree();
+            let path = dir.path().join(&file);
+            fs::remove_file(&path).unwrap();
+            make(&path);
+            let began = std::time::Instant::now();
+            let s = read(dir.path());
+            assert!(began.elapsed().as_secs() < 60, "{kind} {}", file.display());
+            let name = file.to_str().unwrap();
+            if ["net/tcp", "net/tcp6", "net/udp"].contains(&name) {
+                let why = if kind == "endless" {
+                    "larger than 1 GiB: not all was read"
+                } else {
+                    "not a regular file"
+                };
+                let subject = FaultSubject::proc_net(&name[4..]);
+                assert!(
+                    s.faults.iter().any(|f| f.subject == subject && f.detail == why),
+                    "{kind} {name}: {:?}",
+                    s.faults
+                );
+                // The other tables are as before.
+                assert!((1..whole.sockets.len()).contains(&s.sockets.len()), "{kind} {name}");
+            } else if kind != "endless" && ["812/stat", "812/status"].contains(&name) {
+                assert!(
+                    s.faults.iter().any(|f| f.detail.contains("812: not a regular file")),
+                    "{name}: {:?}",
+                    s.faults
+                );
+            } else {
+                assert_eq!(s.sockets.len(), whole.sockets.len(), "{kind} {name}");
+            }
+        }
+    }
+}

@@ -2,6 +2,7 @@
 //! read through any descriptor that refers to it (`/proc/PID/fd/N`), as `ss -Z` and `ss -z` do.
 
 use super::fd_scan::{self, Buffers};
+use super::foreign_fd::with_pinned;
 use super::info;
 use super::proc_dir::ProcDir;
 use super::table::ProcessTable;
@@ -133,9 +134,14 @@ fn fd_label(
 ) -> Result<String, Missing> {
     let path = root.join(format!("{pid}/fd/{fd}"));
     let mut raw = [0; LABEL_MAX];
-    let read = getxattr(&path, attribute, &mut raw);
+    let read = if root == Path::new("/proc") {
+        // The descriptor may refer to something else by now.
+        let socket = format!("socket:[{inode}]");
+        with_pinned(&path, |text| text == socket.as_bytes(), |own| getxattr(own, attribute, &mut raw))
+    } else {
+        getxattr(&path, attribute, &mut raw)
+    };
     let n = read.map_err(|e| if e == Errno::NOENT { Missing::Gone } else { reason(e) })?;
-    // The descriptor may refer to something else by now.
     let same = ProcDir::get(root, pid, None).is_some_and(|dir| fd_scan::refers_to(dir, fd, inode, bufs));
     if same { label(&raw[..n]) } else { Err(Missing::Gone) }
 }

@@ -1,6 +1,7 @@
 //! Frequent descriptor targets: the files and directories that a process close to its limit, or growing, has open most.
 
 use super::fd_scan::{self, Buffers};
+use super::foreign_fd::with_pinned;
 use super::table::ProcessTable;
 use crate::model::{FdKind, FdTarget, ProtoSet, Sample, StateSet, text};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -8,6 +9,7 @@ use rustix::fd::{AsFd, AsRawFd};
 use rustix::fs::{AtFlags, getxattr, statat};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// Share of its limit, or polls of growth, from which a process is sampled.
 const NEAR_LIMIT: f64 = 0.5;
@@ -84,7 +86,9 @@ fn unbound_sockets(process: impl AsFd, table: &str, unlisted: Vec<u32>) -> Vec<F
     let mut by_protocol: BTreeMap<&'static str, Vec<u32>> = BTreeMap::new();
     let mut name = [0; 32];
     for fd in unlisted {
-        let len = getxattr(format!("{dir}/{fd}"), "system.sockprotoname", &mut name).unwrap_or(0);
+        let link = PathBuf::from(format!("{dir}/{fd}"));
+        let read = |own: &str| getxattr(own, "system.sockprotoname", &mut name);
+        let len = with_pinned(&link, |text| text.starts_with(b"socket:["), read).unwrap_or(0);
         let protocol = match name.get(..len).unwrap_or(&[]).split(|b| *b == 0).next() {
             Some(b"TCP" | b"TCPv6") => "TCP",
             Some(b"UDP" | b"UDPv6") => "UDP",

@@ -6,14 +6,16 @@
 //! processes with few such sockets first. No namespace is kept open: it is opened again to be read.
 
 use super::fd_scan::FdSet;
+use super::foreign_fd;
 use super::table::{ProcEntry, ProcessTable, scan_time};
 use crate::collect::source::stamp;
 use crate::model::{FaultKind, FaultSubject, Owner, Sample};
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
+use rustix::fs::fstat;
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::path::Path;
 
 /// Time a poll may spend on the namespaces of sockets, nanoseconds: about 5,000 sockets.
 const QUERY_NS: u64 = 20_000_000;
@@ -46,13 +48,10 @@ impl Keeper {
         }
     }
 
-    /// Opens the namespace. By now its descriptor may be of another file: a FIFO would block, and a terminal would become
-    /// that of this process.
+    /// Opens the namespace, if its descriptor is not of another file by now.
     pub(crate) fn open(&self) -> Result<OwnedFd, Errno> {
-        const FLAGS: OFlags =
-            OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
         match self {
-            Self::Namespace(pid, path) => openat(CWD, format!("/proc/{pid}/{path}"), FLAGS, Mode::empty()),
+            Self::Namespace(pid, path) => foreign_fd::open_netns(Path::new(&format!("/proc/{pid}/{path}"))),
             Self::Socket(pid, fd) => socket_netns(&open_pidfd(*pid)?, *fd),
         }
     }
@@ -65,8 +64,7 @@ fn open_pidfd(pid: u32) -> Result<OwnedFd, Errno> {
 
 /// The network namespace of a socket of another process.
 fn socket_netns(process: impl AsFd, fd: u32) -> Result<OwnedFd, Errno> {
-    let fd = i32::try_from(fd).map_err(|_| Errno::BADF)?;
-    netns_of(&pidfd_getfd(process, fd, PidfdGetfdFlags::empty())?)
+    netns_of(foreign_fd::CopiedSocket::new(process, fd)?.fd()?)
 }
 
 /// The network namespace of a socket (`SIOCGSKNS` of `include/uapi/linux/sockios.h`). Needs `CAP_NET_ADMIN` in it.

@@ -1,8 +1,8 @@
 //! Small files of `/proc/PID`: names, ids and limits of a process (proc(5)).
 
+use crate::collect::proc_file;
 use crate::model::{ProcInfo, Unit, text};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 
 /// Bytes of a command line that are kept.
@@ -10,8 +10,7 @@ const CMDLINE_MAX: usize = 4096;
 
 /// Reads a small file below an open directory into `buf`, at most `max` bytes.
 pub(crate) fn slurp(dir: impl AsFd, name: &str, buf: &mut Vec<u8>, max: usize) -> Result<(), Errno> {
-    let file = openat(dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    read_to_end(&file, buf, max)
+    read_to_end(&proc_file::open_at(dir, name)?, buf, max)
 }
 
 fn read_to_end(file: &OwnedFd, buf: &mut Vec<u8>, max: usize) -> Result<(), Errno> {

@@ -1,12 +1,13 @@
 //! System-wide limits from `/proc/sys` (`proc_sys_fs(5)`, ip(7)).
 
+use crate::collect::proc_file;
 use crate::model::SystemLimits;
 use std::path::Path;
 
 /// Reads the limits; those that cannot be read stay `None`.
 pub(crate) fn read(root: &Path, out: &mut SystemLimits) {
     let word = |path: &str, n: usize| -> Option<u64> {
-        let text = std::fs::read_to_string(root.join(path)).ok()?;
+        let text = proc_file::read(&root.join(path)).ok()?;
         text.split_ascii_whitespace().nth(n)?.parse().ok()
     };
     out.files_open = word("sys/fs/file-nr", 0);

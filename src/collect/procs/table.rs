@@ -11,6 +11,7 @@ use super::info;
 use super::kcmp;
 use super::proc_dir::{self, ProcDir};
 use super::socket_refs::SocketRefCounts;
+use crate::collect::proc_file;
 use crate::collect::source::stamp;
 use crate::model::{FaultKind, FaultSubject, Faults, FdTarget, Missing, ProcInfo, Sample};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -176,7 +177,11 @@ impl ProcessTable {
                     Errno::NOENT | Errno::SRCH => {
                         faults.add(FaultKind::Vanished, FaultSubject::Processes, "");
                     }
-                    e => faults.add(FaultKind::Malformed, FaultSubject::Processes, format!("{pid}: {e}")),
+                    e => faults.add(
+                        FaultKind::Malformed,
+                        FaultSubject::Processes,
+                        format!("{pid}: {}", proc_file::reason(e)),
+                    ),
                 }
                 self.remove(pid);
             }

@@ -1,7 +1,7 @@
 //! Columns of BPF: the filter of a packet socket, the storage maps of an IP socket.
 
 use crate::format::{Column, Kind, Needs, Value};
-use crate::model::{AttrSet, FaultSubject, Missing, Proto, Reads, Snapshot, bpf};
+use crate::model::{AttrSet, FaultSubject, Missing, Proto, ProtoSet, Reads, Snapshot, bpf};
 use crate::table::cell::na;
 
 /// The reason why a socket has none.
@@ -70,6 +70,7 @@ pub(crate) const FILTER: Column = Column::new(
     "Classic BPF filter of a packet socket: number of instructions, disassembly, and as printed by ss -b.",
 )
 .needs(Needs::BPF)
+.protos(super::row_protos(ProtoSet::new(&[Proto::Packet])))
 .wide(8, 24, 80);
 
 /// The maps of an IP socket.

@@ -37,7 +37,7 @@ pub(super) const COLUMNS: &[Column] = &[
             family_value(s, r, proto, AttrSet::INFO, token)
         },
         "Token of the MPTCP connection, shared with its TCP subflows.")
-        .needs(INFO).called(&["token"]),
+        .needs(INFO).protos(super::INFO_OF).called(&["token"]),
     Column::new("mptcp_subflows", "SUBFLOWS", Kind::Count, 71, |s, r| mptcp_field(s, r, "subflows_total"),
         "Subflows of an MPTCP connection, including the first.")
         .needs(INFO),
@@ -51,8 +51,8 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::new("subflow_flags", "SUBFLOW", Kind::Text, 71,
         |s, r| family_value(s, r, Proto::Tcp, AttrSet::INFO, s.attrs(r).subflow().and_then(|f| f.letters())),
         "Flags of an MPTCP subflow: M m capable, J j join, B b backup (capitals: remote), e established, c connected, v mapping valid.")
-        .needs(INFO).wide(4, 7, 9),
+        .needs(INFO).protos(super::TCP).wide(4, 7, 9),
     Column::new("subflow_info", "SUBFLOW MAP", Kind::List, 71, subflow,
         "MPTCP subflow: tokens and IDs of both ends, and its sequence mapping.")
-        .needs(INFO).wide(8, 24, 60),
+        .needs(INFO).protos(super::TCP).wide(8, 24, 60),
 ];

@@ -2,7 +2,7 @@
 
 use super::family::bit_names;
 use crate::format::{Column, Kind, Value};
-use crate::model::{Missing, Proto, Snapshot, names};
+use crate::model::{Missing, Proto, ProtoSet, Snapshot, names};
 use crate::table::cell::na;
 
 fn group_names<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
@@ -28,6 +28,7 @@ fn link_protocol<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
 pub(super) const COLUMNS: &[Column] = &[
     Column::new("link_protocol", "LINK PROTO", Kind::Text, 63, link_protocol,
         "Protocol of a netlink socket (rtnl, genl, uevent), or EtherType of a packet socket (ip, arp, * for all).")
+        .protos(super::row_protos(ProtoSet::new(&[Proto::Netlink, Proto::Packet])))
         .called(&["netlink_protocol", "ether_type"]).wide(4, 10, 12),
     Column::new("port_id", "PORT ID", Kind::Id, 63,
         |s, r| s.attrs(r).port_id().map_or_else(na, Value::from),

@@ -110,3 +110,26 @@ impl Options {
         Names { services: &self.services, saved: &self.saved }
     }
 }
+
+impl Options {
+    /// The key to show for a command; its name, as the palette takes it, where no key is bound.
+    pub(crate) fn key_label(&self, command: &str) -> String {
+        let label = self.keymap.label(command, self.ascii);
+        if label.is_empty() { command.to_owned() } else { label }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shown_key_is_the_bound_one() {
+        let changes = [("act".to_owned(), vec!["x".to_owned()]), ("group".to_owned(), vec![])];
+        let keymap = Keymap::new(&changes.into_iter().collect()).unwrap();
+        let options = Options { keymap, ..Options::default() };
+        assert_eq!(options.key_label("act"), "x");
+        assert_eq!(options.key_label("redo"), "U");
+        assert_eq!(options.key_label("group"), "group", "no key: the name, as in the palette");
+    }
+}

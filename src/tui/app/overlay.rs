@@ -3,14 +3,17 @@
 use crate::model::State;
 use crate::tui::act::Act;
 use crate::tui::completion_menu::Menu;
+use crate::tui::export::Export;
 
 /// Object to be named.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum NamePrompt {
     /// The filter.
     Filter,
     /// The whole view.
     View,
+    /// The file of an export, which was made when its format was chosen.
+    Export(Box<Export>),
 }
 
 /// The overlay that is open, or the part of the screen that has the focus instead of the table.
@@ -18,7 +21,7 @@ pub(crate) enum NamePrompt {
 pub(crate) enum Overlay {
     /// Editing the filter: previous text, cursor in bytes, completions.
     Filter { before: String, cursor: usize, menu: Menu },
-    /// Entering the name of a saved filter or view.
+    /// Entering the name of a saved filter or view, or of the file of an export.
     Name { text: String, cursor: usize, prompt: NamePrompt },
     /// Selecting a state in the state bar.
     States(State),

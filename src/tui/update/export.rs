@@ -1,12 +1,22 @@
 //! The export of the rows or of the screen.
 
-use crate::tui::app::App;
+use crate::tui::app::{App, NamePrompt, Overlay};
 use crate::tui::export::{Export, ExportRows, Form, ROWS};
 use crate::tui::screenshot;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Asks for the file name of an export in this format; a name with the time of the poll is proposed.
+pub(super) fn ask_name(app: &mut App, format: usize) {
+    let Some(what) = export(app, format) else { return };
+    let unix_ns = app.snapshot.as_ref().map_or(0, |s| s.sample.at.unix_ns);
+    let text = what.file_name(SystemTime::UNIX_EPOCH + Duration::from_nanos(unix_ns));
+    app.overlay =
+        Some(Overlay::Name { cursor: text.len(), text, prompt: NamePrompt::Export(Box::new(what)) });
+}
 
 /// The export in the format of this index of [`crate::tui::export::forms`]; `None` before the first snapshot.
-pub(super) fn export(app: &App, format: usize) -> Option<Export> {
+fn export(app: &App, format: usize) -> Option<Export> {
     if let Some((form, name, _)) = format.checked_sub(ROWS.len()).and_then(|i| Form::ALL.get(i)) {
         return Some(Export::Text(name, screenshot::render(app, *form)));
     }
