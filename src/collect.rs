@@ -3,9 +3,13 @@
 //! A [`Source`] produces [`Sample`](crate::model::Sample)s. A partial failure is counted in the sample as a fault; an error means that there is
 //! nothing to show at all.
 
+// The same condition as that of `aya` in Cargo.toml.
+#[cfg(all(target_pointer_width = "64", target_endian = "little"))]
+mod bpf;
 mod cgroups;
 mod containers;
 mod counters;
+mod events;
 #[cfg(any(test, fuzzing))]
 mod fuzz_sample;
 #[cfg(any(test, fuzzing))]
@@ -27,6 +31,7 @@ mod synthetic_id;
 use crate::model::{Netns, OwnersBy, Services};
 pub use containers::Engines;
 use containers::{ContainerNames, EngineQueries};
+pub use events::EventMethod;
 use netns::NetnsTable;
 pub use source::{CollectError, Source, host, stamp};
 use std::cell::Cell;

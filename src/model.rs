@@ -36,6 +36,7 @@ pub mod struct_layout;
 pub mod tcp_info;
 pub mod text;
 pub mod unit;
+pub mod verify;
 pub mod wants;
 
 pub use addr::{Addr, Endpoint, Scope};
@@ -48,7 +49,7 @@ pub use limit::{
     Alert, AlertRules, Counters, FullIn, Level, Limit, LimitKind, LimitSubject, ListenQueue, NetCounters,
     SystemLimits, Unjudged, UnjudgedPart,
 };
-pub use nat::{Forward, ForwardKind, Forwards, Hooks};
+pub use nat::{FilterVerdict, Filtered, Forward, ForwardKind, Forwards, Hooks};
 pub use netns::Netns;
 pub use process::{FdKind, FdKinds, FdTarget, FdUsage, Halted, Owner, ProcInfo, ProcUsage, Process};
 pub use proto::{Family, Proto};
@@ -61,4 +62,5 @@ pub use socket::{Socket, SocketId, Timer, TimerKind};
 pub use state::{State, StateCounts, StateSet};
 pub use tcp_info::TcpInfo;
 pub use unit::Unit;
+pub use verify::{SHOWN_MAX, Shown, Verify};
 pub use wants::{AttrSet, Needs, Prefilter, ProtoSet, Reads, Side, Wants};

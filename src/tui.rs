@@ -35,6 +35,7 @@ mod mouse;
 mod nav_history;
 mod navigate;
 pub(crate) mod offers;
+mod on_screen;
 pub mod overlay;
 pub mod screenshot;
 mod socket_history;

@@ -49,7 +49,8 @@ impl Screen {
     fn press(mut self, keys: &str) -> Self {
         for e in key_script::keys(keys) {
             let made = self.app.handle(Event::Input(e));
-            self.effects.extend(made.into_iter().filter(|e| !matches!(e, Effect::Wants(_))));
+            self.effects
+                .extend(made.into_iter().filter(|e| !matches!(e, Effect::Wants(_) | Effect::Shown(_))));
         }
         self
     }

@@ -114,7 +114,7 @@ impl Hands {
 fn top_alert_click_opens_its_limit() {
     // Beside the filter if the state bar has no space, and in the state bar.
     for (w, h) in [(80, 24), (120, 36), (200, 50)] {
-        let mut s = Hands::new(w, h).click_on("▲ nginx 815").polls(1);
+        let mut s = Hands::new(w, h).click_on("nginx 815 fds").polls(1);
         assert!(!s.text().contains(" PROTO "), "Limits is open: {}", s.text());
         let line = s.selected();
         assert!(line.contains("nginx 815"), "{w}: {line}");

@@ -44,6 +44,8 @@ mod compare;
 mod descriptors;
 #[path = "live/ephemeral.rs"]
 mod ephemeral;
+#[path = "live/events.rs"]
+mod events;
 #[path = "live/expressions.rs"]
 mod expressions;
 #[path = "live/families.rs"]
@@ -104,6 +106,9 @@ const CASES: &[Case] = cases! {
     User expressions ["ss"] {
         expressions_of_ss_select_the_rows_of_ss
         filter_in_the_kernel_loses_no_row
+    }
+    User expressions ["python3"] {
+        field_pushed_down_loses_no_row_of_any_protocol
     }
     User limits ["perl", "ss"] {
         fd_leak_is_predicted_and_fluctuation_is_not
@@ -190,8 +195,16 @@ const CASES: &[Case] = cases! {
         zsh_inserts_hostile_names_as_one_word
         fish_inserts_hostile_names_as_one_word
     }
+    User events ["python3"] {
+        closes_are_counted_without_bpf
+    }
+    Root events ["python3"] {
+        short_connections_are_all_seen_with_process_and_bytes
+        end_of_a_connection_has_its_cause
+    }
     Root fields ["perl", "setpriv"] {
         bpf_maps_of_a_socket_have_id_and_size
+        bpf_maps_in_a_namespace_without_a_process_are_read
     }
     Root netns ["python3", "setpriv", "unshare"] {
         namespaces_without_a_process_are_read
@@ -199,6 +212,7 @@ const CASES: &[Case] = cases! {
     }
     Root hostile_rules ["nft", "setpriv", "unshare"] {
         namespace_of_another_user_delays_no_forwards
+        dashboard_beside_a_namespace_that_is_late_answers_keys
     }
     Root packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {
         kube_proxy_with_2_to_50_endpoints_sends_packets_to_the_target_of_forwards

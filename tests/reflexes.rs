@@ -122,8 +122,9 @@ struct Holder(Child);
 
 impl Holder {
     fn start(port: u16) -> Self {
+        // Under nohup the test would hand down an ignored SIGHUP.
         let script = format!(
-            "import socket,time\ns=socket.socket()\ns.bind(('127.0.0.1',{port}))\ns.listen()\n\
+            "import signal,socket,time\nsignal.signal(signal.SIGHUP,signal.SIG_DFL)\ns=socket.socket()\ns.bind(('127.0.0.1',{port}))\ns.listen()\n\
              print('up',flush=True)\ntime.sleep(600)"
         );
         let mut child =

@@ -380,6 +380,30 @@ fn range_mark_covers_all_rows_between() {
 }
 
 #[test]
+fn scroll_bar_dragged_to_the_ends_shows_first_and_last_row() {
+    let mut s = Screen::new(80, 24).press("gggg");
+    let (again, before) = s.text();
+    s = again;
+    let row = |text: &str, n: usize| text.lines().nth(n).unwrap().to_owned();
+    s = s.click(79, 12);
+    let (again, middle) = s.text();
+    s = again;
+    assert_ne!(row(&middle, 5), row(&before, 5), "a click scrolls: {middle}");
+    s.mouse(MouseEventKind::Drag(MouseButton::Left), 60, 23);
+    let (again, end) = s.text();
+    s = again;
+    let (again, last) = s.press("<end>").text();
+    s = again;
+    assert_eq!(row(&end, 16), row(&last, 16), "the mouse may leave the column: {end}");
+    s.mouse(MouseEventKind::Drag(MouseButton::Left), 79, 0);
+    let (mut s, top) = s.text();
+    assert_eq!(row(&top, 8), row(&before, 8), "{top}");
+    s.mouse(MouseEventKind::Up(MouseButton::Left), 79, 0);
+    s.mouse(MouseEventKind::Drag(MouseButton::Left), 79, 20);
+    assert_eq!(row(&s.text().1, 8), row(&before, 8), "dropped");
+}
+
+#[test]
 fn details_border_moves_by_mouse_and_keys() {
     let border = |s: &str| s.lines().nth(8).unwrap().chars().position(|c| c == '│').unwrap();
     let mut s = Screen::new(200, 60).press("3<enter>");
@@ -565,7 +589,11 @@ fn run_loop_ends_with_its_input_and_coalesces_snapshots() {
         let mut app = App::new(Options::default());
         run_loop(&mut t, &rx, &mut app, &mut |e| effects.push(e), &mut |_| None).unwrap();
         assert!(matches!(effects.first(), Some(Effect::Wants(_))));
-        let tail: Vec<_> = effects.into_iter().skip(1).filter(|e| !matches!(e, Effect::Wants(_))).collect();
+        let tail: Vec<_> = effects
+            .into_iter()
+            .skip(1)
+            .filter(|e| !matches!(e, Effect::Wants(_) | Effect::Shown(_)))
+            .collect();
         assert_eq!(
             tail,
             [
@@ -688,4 +716,44 @@ fn background_arranging_gives_the_same_screen() {
             assert_eq!(in_background(keys, soon).show(), want, "{keys} {soon}");
         }
     }
+}
+
+/// Inodes and pids last sent to the collector, after these keys at this height.
+fn shown(filter: &str, height: u16, keys: &str) -> (Vec<u64>, Vec<u32>) {
+    let options = Options { filter: filter.to_owned(), ..Options::default() };
+    let mut s = Screen { app: App::new(options), terminal: terminal(120, height) };
+    s.app.resize(Size { width: 120, height });
+    let fresh = POLLS.iter().map(|p| Event::from(Arc::clone(p)));
+    let typed = key_script::keys(keys).into_iter().map(Event::Input);
+    let mut last = (Vec::new(), Vec::new());
+    for event in fresh.chain(typed) {
+        for effect in s.app.handle(event) {
+            if let Effect::Shown(shown) = effect {
+                last = (shown.inodes.clone(), shown.pids.clone());
+            }
+        }
+    }
+    last
+}
+
+#[test]
+fn sockets_and_processes_on_screen_are_sent_to_the_collector_selected_first() {
+    let all: Vec<u64> = POLLS.last().unwrap().live_sockets().iter().map(|s| s.inode).collect();
+    // Inodes of that machine are 10,000 and the number of the socket.
+    assert_eq!(shown("lport:5432 state:listen", 40, "<down>"), (vec![10_002], vec![824, 815]));
+    // The group of the state shows what its rows do, visible ones first.
+    let (inodes, pids) = shown("", 40, "");
+    assert!(inodes.len() > 20 && inodes.iter().all(|i| all.contains(i)), "{inodes:?}");
+    assert!(pids.contains(&815), "{pids:?}");
+    // Without groups: only what fits, the selected one first.
+    let flat = |keys: &str| shown("process:nginx", 12, &format!("gggg{keys}")).0;
+    let (top, second) = (flat(""), flat("<down>"));
+    assert!((2..20).contains(&top.len()), "{top:?}");
+    assert_ne!(top[0], second[0]);
+    assert!(top.contains(&second[0]), "{top:?} {second:?}");
+    // Other views: a port has the listeners, a process its sockets.
+    let (ports, _) = shown("", 40, "2/:5432<enter>");
+    assert!(ports.contains(&10_002), "{ports:?}");
+    let (_, processes) = shown("", 40, "3");
+    assert!(processes.contains(&640) && processes.contains(&824), "{processes:?}");
 }

@@ -304,6 +304,37 @@ fn sixteen_colours_have_their_own_codes() {
 }
 
 #[test]
+fn keys_of_other_terminals_and_layouts_act() {
+    isolated(|| {
+        // Enter, the keypad's Enter as line feed or application key, Ctrl-J.
+        for enter in ["\r", "\n", "\x1bOM"] {
+            let mut s = Screen::sockscope(80, 24, &["--demo=small"], &[]);
+            s.shows("▾ LISTEN");
+            s.keys(enter);
+            s.shows("▸ LISTEN");
+            // Delete of xterm and of st in the filter, after Left.
+            for delete in ["\x1b[3~", "\x1b[P"] {
+                s.keys("/nginxy");
+                s.shows("/ nginxy");
+                s.keys("\x1b[D");
+                s.keys(delete);
+                s.until("one letter less", |t| !t.contains("nginxy") && t.contains("/ nginx"));
+                s.keys("\x1b");
+                s.until("no filter", |t| t.contains("by state") && t.contains("q quit"));
+            }
+            // q on a Cyrillic and on a Korean keyboard.
+            s.keys(match enter {
+                "\r" => "q",
+                "\n" => "й",
+                _ => "ㅂ",
+            });
+            assert_eq!(s.ends(), 0, "{enter:?}");
+            s.is_restored();
+        }
+    });
+}
+
+#[test]
 fn unknown_background_is_painted() {
     let s = Screen::sockscope(100, 30, &["--demo"], &[]);
     s.until("a background everywhere", |t| t.contains("LISTEN") && s.has_ground());

@@ -10,7 +10,7 @@ use crate::cli::Plan;
 use crate::cli::check::{CheckOutput, CheckPlan};
 use crate::cli::list_plan::ListPlan;
 use crate::diagnose::unjudged;
-use crate::model::{Level, Limit, LimitKind, LimitSubject, Snapshot};
+use crate::model::{Level, Limit, LimitKind, LimitSubject, Snapshot, Verify, Wants};
 use report::Report;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -47,7 +47,7 @@ pub(super) fn unknown_line(why: &str) -> String {
 }
 
 fn evaluate(plan: &Plan, check: &CheckPlan) -> Result<(u8, String), RunError> {
-    let wants = listing::wants(&check.list);
+    let wants = Wants { verify: Verify::All, ..listing::wants(&check.list) };
     let mut reader = Reader::open(plan, wants)?.with_rules(check.rules.clone());
     let view = listing::view(&check.list);
     let matching = |snap: &Snapshot| {

@@ -109,6 +109,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
             &mut app,
             &mut |effect| match effect {
                 Effect::Wants(w) => poller.set_wants(w),
+                Effect::Shown(shown) => poller.set_shown(shown),
                 Effect::Arrange(job) => arranger.submit(job),
                 Effect::Interval(i) => {
                     age.set_interval(i);

@@ -10,7 +10,7 @@ use crate::cli::list_plan::{ListPlan, Wait};
 use crate::diagnose::{unjudged, visibility::hidden};
 use crate::format::{Role, Style, duration, thousands};
 use crate::model::text::escape;
-use crate::model::{Fault, FaultKind, FaultSubject, Proto, ProtoSet, Reads, Snapshot};
+use crate::model::{Fault, FaultKind, FaultSubject, Proto, ProtoSet, Reads, Snapshot, Verify, Wants};
 use crate::output::Format;
 use crate::table::{TableId, forwards};
 use crate::view::wants::wants as view_wants;
@@ -28,6 +28,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
     }
     let mut reader = Reader::open(plan, wants(list))?;
     if let Some(wait) = &list.wait {
+        reader.set_wants(Wants { verify: Verify::All, ..wants(list) });
         return wait_for(plan, list, wait, &mut reader);
     }
     let mut snap = reader.poll()?;
@@ -81,7 +82,7 @@ fn wait_for(plan: &Plan, list: &ListPlan, wait: &Wait, reader: &mut Reader) -> R
             };
             let waited = duration(start.elapsed().as_secs_f64(), &Style::default());
             let _ = writeln!(io::stderr(), "sockscope: timed out after {waited}");
-            print_lines(reason.map_or_else(Vec::new, |n| n.lines(list.table.noun)));
+            print_lines(reason.map_or_else(Vec::new, |n| n.lines(list.table)));
             return Ok(ExitStatus::NoMatch);
         }
         std::thread::sleep(every.min(left));
@@ -120,7 +121,7 @@ pub(super) fn print_no_match(
     } else {
         rows.no_match
     };
-    print_lines(no_match.map_or_else(Vec::new, |n| n.lines(list.table.noun)));
+    print_lines(no_match.map_or_else(Vec::new, |n| n.lines(list.table)));
     Ok(())
 }
 
@@ -177,9 +178,10 @@ fn unjudged_limits(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
     lines.iter().map(|l| escape(&format!("sockscope: not judged: {l}")).into_owned()).collect()
 }
 
-/// Network namespaces that could not be entered, where no row was found.
+/// Network namespaces that could not be entered or were not searched for, where no row was found.
 fn unread_namespaces(snap: &Snapshot) -> Vec<String> {
-    let faults = snap.sample.faults.iter().filter(|f| f.kind == FaultKind::Namespace);
+    let is_unread = |f: &&Fault| matches!(f.kind, FaultKind::Namespace | FaultKind::NotSearched);
+    let faults = snap.sample.faults.iter().filter(is_unread);
     faults.map(|f| escape(&format!("sockscope: {f}")).into_owned()).collect()
 }
 
@@ -193,7 +195,7 @@ fn read_errors(snap: &Snapshot, interactive: bool) -> Vec<String> {
         FaultKind::Malformed | FaultKind::Failed | FaultKind::NotCaptured => true,
         // Without a detail it is covered by `hidden`.
         FaultKind::NotPermitted => interactive && !f.detail.is_empty(),
-        FaultKind::Namespace => false,
+        FaultKind::Namespace | FaultKind::NotSearched => false,
         kind => interactive && kind.hides_data(),
     };
     let prefix = if interactive { "" } else { "sockscope: " };

@@ -3,7 +3,7 @@
 use super::panic_report;
 use crate::collect::Source;
 use crate::derive::Engine;
-use crate::model::{AlertRules, AttrSet, Hosts, Reads, Services, Snapshot, Wants};
+use crate::model::{AlertRules, AttrSet, Hosts, Reads, Services, Shown, Snapshot, Verify, Wants};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -33,6 +33,8 @@ fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug)]
 struct Control {
     wants: Wants,
+    /// Rows on screen.
+    shown: Arc<Shown>,
     interval: Duration,
     /// Poll without waiting for the interval.
     now: bool,
@@ -72,7 +74,7 @@ impl Poller {
         mut send: impl FnMut(PollEvent) -> bool + Send + 'static,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
-            control: Mutex::new(Control { wants, interval, now: true, stop: false }),
+            control: Mutex::new(Control { wants, shown: Arc::default(), interval, now: true, stop: false }),
             changed: Condvar::new(),
         });
         let inner = Arc::clone(&shared);
@@ -98,6 +100,11 @@ impl Poller {
                 c.now = true;
             }
         });
+    }
+
+    /// Changes what the next poll checks first.
+    pub(super) fn set_shown(&self, shown: Arc<Shown>) {
+        self.change(|c| c.shown = shown);
     }
 
     /// Changes the interval.
@@ -170,7 +177,7 @@ fn poll(
                 }
             }
             c.now = first && c.wants.reads(Reads::OWNERS);
-            c.wants.clone()
+            Wants { verify: Verify::Shown(Arc::clone(&c.shown)), ..c.wants.clone() }
         };
         started = Some(Instant::now());
         let cpu_before = cpu_time();
@@ -262,6 +269,37 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Reports what each poll is to check first.
+    struct Requests(std::sync::mpsc::Sender<Verify>);
+
+    impl Source for Requests {
+        fn sample(&mut self, wants: &Wants) -> Result<crate::model::Sample, crate::collect::CollectError> {
+            let _ = self.0.send(wants.verify.clone());
+            let why = "nothing to read".to_owned();
+            Err(crate::collect::CollectError::Unavailable { backend: "test", why })
+        }
+    }
+
+    #[test]
+    fn next_poll_checks_what_the_screen_shows() {
+        let (requests, received) = std::sync::mpsc::channel();
+        let poller = Poller::start(
+            Box::new(Requests(requests)),
+            Wants::default(),
+            (Duration::from_secs(3600), 1.0),
+            Arc::default(),
+            Arc::default(),
+            AlertRules::default(),
+            |_| true,
+        )
+        .unwrap();
+        let shown = Arc::new(Shown { inodes: vec![7], pids: vec![812] });
+        poller.set_shown(Arc::clone(&shown));
+        poller.refresh();
+        let last = std::iter::from_fn(|| received.recv_timeout(Duration::from_secs(30)).ok());
+        assert!(last.take(3).any(|v| v == Verify::Shown(Arc::clone(&shown))));
+    }
 
     #[test]
     fn expensive_polls_raise_the_interval() {

@@ -6,7 +6,7 @@ use super::reader::Reader;
 use crate::cli::Plan;
 use crate::cli::list_plan::ListPlan;
 use crate::format::{Column, Kind};
-use crate::model::{Snapshot, StateSet};
+use crate::model::{Snapshot, StateSet, Verify};
 use crate::output::{Event, Format, JsonHead, JsonKeys, Rows, json};
 use crate::table::Identity;
 use rustc_hash::FxHashMap;
@@ -21,6 +21,8 @@ pub(super) fn run(plan: &Plan, list: &ListPlan, every: Duration) -> Result<ExitS
     let mut wants = listing::wants(list);
     // All states are read, so that a row that leaves the filtered ones is reported as changed, not closed.
     wants.states = StateSet::ALL;
+    // Any of them may be printed.
+    wants.verify = Verify::All;
     let mut reader = Reader::open(plan, wants)?;
     let mut events = Events::default();
     let mut first = true;

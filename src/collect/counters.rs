@@ -12,6 +12,8 @@ pub(crate) struct Reader {
     /// Directory with the tables of the network namespace.
     net: PathBuf,
     page_size: u64,
+    /// True if `/proc` is that of a PID namespace below the initial one.
+    pid_ns_nested: bool,
     /// Number of polls so far.
     polls: u32,
     /// Cached between polls: inotify watches by uid.
@@ -38,10 +40,18 @@ impl Reader {
                 _ => super::net_root::net_root(root).join("net"),
             },
             page_size: rustix::param::page_size() as u64,
+            pid_ns_nested: false,
             polls: 0,
             watches: vec![],
             cgroup_pids: vec![],
         }
+    }
+
+    /// Reader of a `/proc` whose PID namespace is below the initial one, or not.
+    #[must_use]
+    pub(crate) const fn in_pid_ns(mut self, nested: bool) -> Self {
+        self.pid_ns_nested = nested;
+        self
     }
 
     /// Reads all counters; those of network namespaces are taken from the sample if it has them.
@@ -93,16 +103,34 @@ impl Reader {
         self.text(path)?.split_ascii_whitespace().nth(n)?.parse().ok()
     }
 
+    /// Tasks of the processes that this `/proc` shows: `task` has a link for each, beside its own two.
+    fn tasks_here(&self) -> Option<u64> {
+        use std::os::unix::fs::MetadataExt;
+        let is_pid = |name: &std::ffi::OsStr| name.to_str().is_some_and(|n| n.parse::<u32>().is_ok());
+        let entries = std::fs::read_dir(&self.root).ok()?.flatten().filter(|e| is_pid(&e.file_name()));
+        let tasks = |e: std::fs::DirEntry| std::fs::metadata(e.path().join("task")).map_or(0, |m| m.nlink());
+        Some(entries.map(|e| tasks(e).saturating_sub(2)).sum())
+    }
+
     /// System-wide counters.
     pub(crate) fn system(&self) -> Counters {
         let threads = self
             .text("loadavg")
             .and_then(|t| t.split_ascii_whitespace().nth(3)?.rsplit_once('/')?.1.parse().ok());
+        let (pid_max, threads_max) =
+            (self.word("sys/kernel/pid_max", 0), self.word("sys/kernel/threads-max", 0));
+        // Since Linux 6.14 a PID namespace has a maximum of its own, while `loadavg` counts the tasks of the whole machine.
+        let apart = pid_max < threads_max && self.pid_ns_nested;
+        let (threads, pid_max) = match pid_max.zip(self.tasks_here().filter(|_| apart)) {
+            Some((max, here)) if is_fuller((here, max), threads.zip(threads_max)) => (Some(here), Some(max)),
+            Some(_) => (threads, None),
+            None => (threads, pid_max),
+        };
         Counters {
             threads,
             sysctl_unread: self.unread("sys/kernel/pid_max"),
-            pid_max: self.word("sys/kernel/pid_max", 0),
-            threads_max: self.word("sys/kernel/threads-max", 0),
+            pid_max,
+            threads_max,
             inotify_instances_max: self.word("sys/fs/inotify/max_user_instances", 0),
             inotify_watches_max: self.word("sys/fs/inotify/max_user_watches", 0),
             ..Counters::default()
@@ -192,6 +220,11 @@ fn cgroups_unread(processes: &[Process]) -> Option<Box<str>> {
     let is_mounted = root.join("cgroup.controllers").exists() || root.join("pids").is_dir();
     let in_cgroup = || processes.iter().any(|p| p.info.cgroup.as_deref().is_some_and(|c| c != "/"));
     (!is_mounted && in_cgroup()).then(|| format!("no cgroups mounted at {CGROUP_ROOT}").into())
+}
+
+/// True if the first of two usages is a larger share of its maximum.
+fn is_fuller(a: (u64, u64), b: Option<(u64, u64)>) -> bool {
+    b.is_none_or(|b| u128::from(a.0) * u128::from(b.1) > u128::from(b.0) * u128::from(a.1))
 }
 
 /// Value of a key in `TCP: inuse 4 orphan 0 tw 0 alloc 6 mem 1`.

@@ -32,7 +32,10 @@ pub(crate) fn read(reader: &mut Reader, (netns, inode, name): (u16, u64, &str), 
     match NetlinkSocket::open(Some(NETFILTER)) {
         Ok(mut socket) => {
             netfilter.nft.extend(reader.read(&mut socket, (netns, inode, name), &budget, sample));
-            match iptables_legacy::read(netns) {
+            let own = netfilter.nft.iter().filter(|r| r.netns == netns);
+            let translates =
+                own.flat_map(|r| &r.tables).flat_map(|t| &t.chains).any(|c| c.nat_hook().is_some());
+            match iptables_legacy::read(netns, translates) {
                 Ok(dump) => {
                     sample.faults.add_many(
                         FaultKind::Malformed,

@@ -107,6 +107,7 @@ impl ProcSource {
 
     /// Reads these network namespaces instead of that of this process only.
     pub(crate) fn over(mut self, netns: NetnsTable) -> Self {
+        self.procs = self.procs.finding_netns(netns.reads_others());
         self.netns = netns;
         self
     }
@@ -145,7 +146,8 @@ impl ProcSource {
     fn report_without_process(&mut self, sample: &mut Sample) {
         if self.captured.is_none() && self.netns.reads_others() {
             let held = self.procs.held_netns(sample);
-            let new = self.netns.add_held(held, sample.at.boot_ns, &mut sample.faults);
+            let add = |held| self.netns.add_held(held, sample.at.boot_ns, &mut sample.faults);
+            let new = held.map_or_else(Vec::new, add);
             let names = new.into_iter().filter_map(|n| Some(self.netns.get(n)?.namespace.name.clone()));
             self.without_process.extend(names);
         }

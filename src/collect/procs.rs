@@ -37,15 +37,16 @@
 //! | `take_startup_read`: the bpf read made while loading | new, denied | current | once |
 //! | `rescan_changed_fds`: the closed sockets' numbers and those above the highest | changed; current with closed sockets | current, or unchanged if the count does not match | processes of ≥ 64 sockets, a quarter of them closed, 3 attempts |
 //! | `scan_changed`: all descriptors, by bpf if that is cheaper | new, changed | current, denied | number of such processes |
-//! | `check_shown`: owners of the sample's sockets, if these are few: each known descriptor, and names | current | current | 2,000 sockets, 50 ms each |
+//! | `check_shown`: each known descriptor of the sockets on screen or printed, of all if these are few, and names | current | current | 2,000 sockets, 50 ms each; none if printed |
 //! | `resolve_unowned`: processes that changed since the previous poll, then all | inode unowned | owned, unresolved, deferred | if a search of all took over 20 ms: a tenth of the time |
 //! | `round_robin_scan`: the least recently scanned | current | current | 2 s, within 10 to 100 ms per poll |
 //!
 //! The round robin finds what leaves the count as it was: `dup2` over a descriptor, an exchange of sockets by `SCM_RIGHTS`, exec and
-//! a change of name. For the sockets of a sample with at most 2,000, which is what a filtered list prints, `check_shown` finds it
-//! in the next poll. Another such owner is at most 2 s old, or one interval if that is longer: each poll scans its share of all
-//! descriptors, or reads all by bpf where that is cheaper. Above 60,000 descriptors a second's share by walk exceeds the 100 ms of
-//! a poll, and takes longer accordingly; a process with more than one poll has time for has a budget of its own and holds up no
+//! a change of name. For what a screen shows or a watch prints (`Verify`), and for the sockets of a sample with at most 2,000,
+//! `check_shown` finds it in the next poll. Another such owner is at most 2 s old, or one interval if that is longer: each poll
+//! scans its share of all descriptors, or reads all by bpf where that is cheaper. So is one more owner of a socket that a known
+//! one keeps. Above 60,000 descriptors a second's share by walk exceeds the 100 ms of a poll, and takes longer accordingly; a
+//! process with more than one poll has time for has a budget of its own and holds up no
 //! other. `kinds_at_ns` of each process is the time of its scan. Whenever a scan finds a socket in a
 //! process that another one was known to own, that other one is checked at once (`recheck_owners`): a descriptor passed on
 //! has one owner, not two. If the search is deferred, all processes that share sockets are checked instead.
@@ -104,6 +105,9 @@ use std::path::Path;
 use std::sync::Arc;
 use users::Users;
 
+/// Open files from which no descriptors are read for the sake of namespaces alone: about 150 ms of work.
+const NETNS_SCAN_FILES: u64 = 50_000;
+
 /// Reader of the processes below one `/proc`, keeping what need not be read again.
 pub struct Procs {
     privileges: Privileges,
@@ -112,6 +116,8 @@ pub struct Procs {
     bpf: BpfOwners,
     users: Users,
     held_netns: held_netns::HeldNetns,
+    /// True if namespaces that only descriptors keep are searched for even if no owners are read.
+    finds_netns: bool,
     counters: Reader,
     /// Owners as last published.
     owners: Arc<[Owner]>,
@@ -138,7 +144,8 @@ impl Procs {
             bpf: BpfOwners::new(live),
             users: Users::new(live),
             held_netns: held_netns::HeldNetns::default(),
-            counters: Reader::new(root),
+            finds_netns: false,
+            counters: Reader::new(root).in_pid_ns(live && is_pid_ns_nested()),
             owners: Arc::from([]),
         }
     }
@@ -154,6 +161,13 @@ impl Procs {
     #[must_use]
     pub fn owners_by(mut self, method: Option<OwnersBy>) -> Self {
         self.bpf.request(method);
+        self
+    }
+
+    /// Searches the descriptors for namespaces in every poll.
+    #[must_use]
+    pub(crate) const fn finding_netns(mut self, on: bool) -> Self {
+        self.finds_netns = on;
         self
     }
 
@@ -198,10 +212,30 @@ impl Procs {
         self.users.fill(sample);
     }
 
-    /// Network namespaces that descriptors keep, by inode, as far as the descriptors of this sample were read.
-    pub(crate) fn held_netns(&mut self, sample: &mut Sample) -> Vec<(u64, Keeper)> {
+    /// Network namespaces that descriptors keep, by inode; `None` if the descriptors were not read in this poll.
+    pub(crate) fn held_netns(&mut self, sample: &mut Sample) -> Option<Vec<(u64, Keeper)>> {
         let _raised = raise_if(self.table.is_live(), NAMESPACES);
-        if sample.wants.reads(Reads::OWNERS) { self.held_netns.find(&self.table, sample) } else { Vec::new() }
+        let known = sample.wants.reads_any(Reads::OWNERS | Reads::FD_KINDS) || self.scan_for_netns(sample);
+        known.then(|| self.held_netns.find(&self.table, sample))
+    }
+
+    /// Reads the descriptors for the namespaces only, unless they are too many or the first rows are to appear at once; returns
+    /// whether it did.
+    fn scan_for_netns(&mut self, sample: &mut Sample) -> bool {
+        if !self.finds_netns || !self.table.is_live() || sample.wants.max_sockets.is_some() {
+            return false;
+        }
+        if system::open_files(self.table.root()).is_some_and(|n| n > NETNS_SCAN_FILES) {
+            let detail = "those that only descriptors keep, unless owners are read";
+            sample.faults.add(FaultKind::NotSearched, FaultSubject::Namespaces, detail);
+            return false;
+        }
+        // What cannot be read of processes is not missing from these rows.
+        let faults = sample.faults.clone();
+        self.table.refresh(&mut sample.faults);
+        self.scanner.scan_changed(&mut self.table, &mut self.bpf, sample);
+        sample.faults = faults;
+        true
     }
 
     /// The steps of a poll, as described at the top of this module.

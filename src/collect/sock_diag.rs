@@ -19,6 +19,7 @@ mod tipc;
 mod unsupported;
 
 use super::cgroups::Cgroups;
+use super::events::{EventMethod, EventReader};
 use super::netlink::socket::NetlinkSocket;
 use super::netns::NetnsTable;
 use super::netns::THREAD_SELF;
@@ -52,6 +53,7 @@ pub struct NetlinkSource {
     info: Arc<BackendInfo>,
     netns: NetnsTable,
     netfilter: super::netfilter::Reader,
+    events: EventReader,
     /// Number of the network namespace that is being read, and its interfaces.
     netns_number: u16,
     interfaces: BTreeMap<u32, String>,
@@ -87,6 +89,7 @@ impl NetlinkSource {
             info: Arc::new(BackendInfo { backend: Backend::Netlink, reason }),
             netns: NetnsTable::new(Netns::Here),
             netfilter: super::netfilter::Reader::default(),
+            events: EventReader::default(),
             netns_number: 0,
             interfaces: BTreeMap::new(),
             last_sockets: 0,
@@ -101,8 +104,16 @@ impl NetlinkSource {
         self
     }
 
+    /// Sets the source of events; the default is the best one available.
+    #[must_use]
+    pub const fn events_by(mut self, method: EventMethod) -> Self {
+        self.events.set_method(method);
+        self
+    }
+
     /// Sets the network namespaces to read; the default is only that of this process.
     pub(crate) fn with_netns(mut self, netns: NetnsTable) -> Self {
+        self.procs = self.procs.finding_netns(netns.reads_others());
         self.netns = netns;
         self
     }
@@ -118,6 +129,9 @@ impl NetlinkSource {
         {
             netns.namespace.interfaces = crate::collect::netlink::links::interfaces(&mut sample.faults);
             netns.interfaces_ns = now;
+        }
+        if sample.wants.reads(Reads::EVENTS) {
+            self.events.listen_here(number, sample);
         }
         self.netns_number = number;
         self.interfaces.clone_from(&netns.namespace.interfaces);
@@ -235,7 +249,7 @@ impl NetlinkSource {
         if !self.netns.reads_others() {
             return;
         }
-        let held = self.procs.held_netns(sample);
+        let Some(held) = self.procs.held_netns(sample) else { return };
         let new = self.netns.add_held(held, sample.at.boot_ns, &mut sample.faults);
         if !new.is_empty() {
             self.read_apart(&new, sample);
@@ -247,6 +261,9 @@ impl NetlinkSource {
     fn read_namespaces(&mut self, sample: &mut Sample) {
         self.netns.refresh(sample.at.boot_ns, &mut sample.faults);
         let wanted = self.netns.wanted();
+        let inodes = wanted.iter().filter_map(|n| Some((self.netns.get(*n)?.namespace.inode, *n)));
+        let inodes: Vec<(u64, u16)> = inodes.collect();
+        self.events.begin(sample.wants.reads(Reads::EVENTS), &inodes, sample);
         let (own, others) = match wanted.split_first() {
             Some((0, rest)) => (true, rest),
             _ => (false, &wanted[..]),
@@ -440,6 +457,7 @@ impl Source for NetlinkSource {
         }
         self.procs.read(&mut sample);
         self.read_held(&mut sample);
+        self.events.finish(&mut sample);
         sample.duration_us = stamp().boot_ns.saturating_sub(sample.at.boot_ns) / 1000;
         Ok(sample)
     }

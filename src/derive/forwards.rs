@@ -87,6 +87,7 @@ fn rule_forward(r: &NatRule) -> Forward {
         target: r.target,
         target_last: r.target_last,
         shadowed_by: r.shadowed_by.clone(),
+        filtered: r.filtered.clone(),
         ..new_forward(r.netns, r.proto, host, step)
     }
 }

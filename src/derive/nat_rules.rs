@@ -1,5 +1,6 @@
 //! NAT rules: raw firewall rulesets of a sample, evaluated to the destinations that they translate.
 
+mod filtered;
 mod rows;
 mod rule;
 #[cfg(test)]
@@ -7,7 +8,8 @@ mod tests;
 
 use crate::derive::ruleset::fields::Fields;
 use crate::derive::ruleset::program::Program;
-use crate::derive::ruleset::walk::{Entrance, Limits, Verdict, walk};
+use crate::derive::ruleset::sets::Sets;
+use crate::derive::ruleset::walk::{Entrance, Evaluation, Limits, Verdict, walk};
 use crate::model::nft::{NF_INET_LOCAL_OUT, NF_INET_PRE_ROUTING, NFPROTO_IPV4, NFPROTO_IPV6};
 use crate::model::{FaultKind, FaultSubject, Faults, Netfilter, Sample};
 use rows::Rows;
@@ -18,6 +20,10 @@ use std::collections::{BTreeMap, BTreeSet};
 const OWN_ROWS: usize = 100_000;
 /// Work for the namespace of this process.
 const OWN_LIMITS: Limits = Limits { steps: 8_000_000, work: 8_000_000 };
+/// Work for the filter rules behind the translations of that namespace.
+const OWN_FILTER_LIMITS: Limits = Limits { steps: 2_000_000, work: 4_000_000 };
+/// Work for the filter rules of another namespace.
+const OTHER_FILTER_LIMITS: Limits = Limits { steps: 100_000, work: 200_000 };
 /// Most rows of another namespace: any user can create one and fill it.
 const OTHER_ROWS: usize = 10_000;
 /// Most rows of all other namespaces.
@@ -48,17 +54,29 @@ pub(super) fn evaluate(sample: &Sample, netfilter: &Netfilter) -> (Vec<NatRule>,
             work: OTHER_LIMITS.work.min(limits_left.work),
         };
         let mut limits = if own { OWN_LIMITS } else { before };
+        // Rows whose filter rules are not evaluated report it.
+        let mut filter_limits = if own { OWN_FILTER_LIMITS } else { OTHER_FILTER_LIMITS };
         let mut rows = Rows::new(netns, sample, if own { OWN_ROWS } else { OTHER_ROWS.min(rows_left) });
         let mut complete = true;
         for hook in [NF_INET_PRE_ROUTING, NF_INET_LOCAL_OUT] {
             for family in [NFPROTO_IPV4, NFPROTO_IPV6] {
                 let entrance = Entrance { hook, family, nat: true };
-                complete &=
-                    walk(&program, interfaces, &mut fields, entrance, &mut limits, &mut |outcome, fields| {
-                        if let Verdict::Nat(to) = outcome.verdict {
-                            rows.add(&program, fields, entrance, outcome, to);
-                        }
-                    });
+                let from = rows.len();
+                let mut resolved = Sets::default();
+                let mut evaluation = Evaluation {
+                    program: &program,
+                    interfaces,
+                    fields: &mut fields,
+                    resolved: &mut resolved,
+                    limits: &mut limits,
+                };
+                complete &= walk(&mut evaluation, entrance, &mut |outcome, fields| {
+                    if let Verdict::Nat(to) = outcome.verdict {
+                        rows.add(&program, fields, entrance, outcome, to);
+                    }
+                });
+                evaluation.limits = &mut filter_limits;
+                rows.follow(&mut evaluation, entrance, from);
             }
         }
         let (found, all_rows) = rows.finish();

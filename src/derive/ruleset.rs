@@ -9,6 +9,7 @@
 mod action;
 pub(super) mod destination;
 pub(super) mod fields;
+pub(super) mod filter;
 pub(super) mod interval;
 mod mark_versions;
 mod marks;
@@ -17,7 +18,7 @@ pub(super) mod packets;
 pub(super) mod program;
 pub(super) mod registers;
 mod set_ranges;
-mod sets;
+pub(super) mod sets;
 pub(super) mod taken;
 pub(super) mod text;
 pub(super) mod walk;

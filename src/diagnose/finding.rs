@@ -178,6 +178,14 @@ pub const FINDINGS: &[Finding] = &[
         check: Check::Forward(forward::shadowed),
     },
     Finding {
+        name: "filtered",
+        aliases: &[],
+        help: "A filter rule drops or rejects what this forward translates: add a rule before it that accepts these packets.",
+        topic: "port-forwarding",
+        severity: Level::Warning,
+        check: Check::Forward(forward::filtered),
+    },
+    Finding {
         name: "no-listener",
         aliases: &["dead"],
         help: "Connections are refused or time out: start a listener on the target, or remove the rule or the published port.",

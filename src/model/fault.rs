@@ -107,6 +107,8 @@ pub enum FaultKind {
     Deferred,
     /// Namespace that could not be entered.
     Namespace,
+    /// Search that costs too much for what was requested.
+    NotSearched,
     /// Requested method that cannot be used here; another one is used instead.
     NotUsed,
     /// File or directory that a captured tree does not have.
@@ -126,6 +128,7 @@ impl FaultKind {
             Self::Vanished => noop("exited during the scan"),
             Self::Deferred => noop("deferred to a later poll"),
             Self::Namespace => noop("not accessible"),
+            Self::NotSearched => noop("not searched for"),
             Self::NotUsed => noop("not used"),
             Self::NotCaptured => noop("not in the captured tree"),
         }
@@ -140,6 +143,7 @@ impl FaultKind {
                 | Self::Failed
                 | Self::NotPermitted
                 | Self::Namespace
+                | Self::NotSearched
                 | Self::NotCaptured
         )
     }
@@ -190,6 +194,8 @@ pub enum FaultSubject {
     IptablesRules,
     /// Entries of the connection tracking table.
     Conntrack,
+    /// Events between two polls.
+    Events,
     /// Names of containers.
     Containers,
     /// This file or directory of a captured tree: `net`, `PID/fd`.
@@ -258,6 +264,7 @@ impl fmt::Display for FaultSubject {
             Self::Descriptors => tr("file descriptors"),
             Self::NewOwners => tr("owners of new sockets"),
             Self::BpfIter => tr("owners by bpf_iter"),
+            Self::Events => tr("events"),
             Self::SecurityContexts => tr("security contexts"),
             Self::BpfMaps => tr("BPF maps of sockets"),
             Self::AutoPorts => tr("ports chosen by the kernel"),

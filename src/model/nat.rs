@@ -102,6 +102,41 @@ pub struct Via {
     pub listener: Option<u32>,
 }
 
+/// Verdict of the filter rules that packets pass after their translation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FilterVerdict {
+    /// No rule stops any of them.
+    Accepted,
+    /// All are dropped, rejected or passed to a program.
+    Stopped,
+    /// Some are stopped, or all under conditions that are not known, such as the output interface.
+    Partly,
+    /// Not evaluated.
+    NotEvaluated,
+}
+
+impl FilterVerdict {
+    /// Name in output and filters.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Stopped => "stopped",
+            Self::Partly => "partly",
+            Self::NotEvaluated => "not-evaluated",
+        }
+    }
+}
+
+/// Result of the filter rules behind a translation (raw, mangle, filter, security; prerouting, input, forward, output,
+/// postrouting) for the first packet of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filtered {
+    /// Verdict.
+    pub verdict: FilterVerdict,
+    /// Each rule that stops packets, after the packets that it stops; the reason if it is not evaluated.
+    pub detail: Box<str>,
+}
+
 /// Forwards and forwarded connections derived from one sample.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Forwards {
@@ -147,6 +182,8 @@ pub struct Forward {
     pub target_last: Option<Endpoint>,
     /// Location of an earlier rule that matches everything this one does.
     pub shadowed_by: Option<String>,
+    /// Result of the filter rules behind the translation; `None` for a proxy, and for a rule that is never reached.
+    pub filtered: Option<Filtered>,
     /// Container that publishes the port, as its engine reports: index in [`super::Sample::containers`].
     pub container: Option<u32>,
     /// Network namespace of the target address.

@@ -1,5 +1,6 @@
 //! Raw result of one poll, with its faults. Not modified after the poll; can be written to a file.
 
+mod event;
 mod flow;
 pub mod nft;
 pub mod xtables;
@@ -17,6 +18,7 @@ use super::services::Services;
 use super::socket::Socket;
 use super::tcp_info::TcpInfo;
 use super::wants::Wants;
+pub use event::{ClosedBy, Event, EventCount, EventKind, EventProcess, EventSource, Events};
 pub use flow::Flow;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -217,6 +219,9 @@ pub struct Sample {
     /// Tracked connections of TCP, UDP, UDP-Lite and SCTP, when requested.
     #[serde(default)]
     pub flows: Vec<Flow>,
+    /// Events since the previous poll, when requested.
+    #[serde(default)]
+    pub events: Events,
     /// Addresses of the interfaces of each namespace, without loopback; read with the firewall rules.
     #[serde(default)]
     pub addresses: Vec<(u16, Addr)>,
@@ -264,6 +269,7 @@ impl Sample {
             counters: None,
             netfilter: None,
             flows: Vec::new(),
+            events: Events::default(),
             addresses: Vec::new(),
             services: known_services(),
             hosts: Arc::default(),

@@ -3,6 +3,7 @@
 use super::addr::Addr;
 use super::proto::Proto;
 use super::state::StateSet;
+use super::verify::Verify;
 use bitflags::bitflags;
 use serde::{Deserialize, Serialize};
 use std::ops::{BitOr, BitOrAssign};
@@ -120,6 +121,8 @@ bitflags! {
         const BPF = 1 << 13;
         /// CPU time, memory and number of threads of processes.
         const USAGE = 1 << 14;
+        /// Events between two polls; kept on by each poll that wants them.
+        const EVENTS = 1 << 15;
     }
 }
 
@@ -295,12 +298,22 @@ pub struct Wants {
     pub max_sockets: Option<u32>,
     /// Data read beyond the fixed part of a row.
     pub needs: Needs,
+    /// Owners and names that are checked first.
+    #[serde(skip)]
+    pub verify: Verify,
 }
 
 impl Wants {
     /// Request for every state of these protocols.
     pub const fn new(needs: Needs, protos: ProtoSet) -> Self {
-        Self { protos, states: StateSet::ALL, prefilter: None, max_sockets: None, needs }
+        Self {
+            protos,
+            states: StateSet::ALL,
+            prefilter: None,
+            max_sockets: None,
+            needs,
+            verify: Verify::IfFew,
+        }
     }
 
     /// True if all of these are read.

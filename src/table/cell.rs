@@ -122,7 +122,10 @@ pub(crate) fn without_port(v: Value<'_>) -> Value<'_> {
 
 /// DNS name of an address, if resolved.
 pub(crate) fn host_name<'a>(snap: &Snapshot, addr: Value<'a>) -> Value<'a> {
-    let Some(Endpoint { addr, .. }) = addr.endpoint() else { return addr };
+    let Some(Endpoint { addr, .. }) = addr.endpoint() else {
+        // The name of a socket without an IP address is no host.
+        return if matches!(addr, Value::Missing(_)) { addr } else { na() };
+    };
     match snap.sample.hosts.get(&addr) {
         HostName::Name(name) => Value::from(name.to_string()),
         HostName::None => na(),

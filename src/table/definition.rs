@@ -47,6 +47,8 @@ pub struct Table {
     pub title: &'static str,
     /// Name of its rows in the plural: `1,204 sockets`.
     pub noun: &'static str,
+    /// Name of one row: `no socket matches`.
+    pub singular: &'static str,
     /// One sentence about its content.
     pub help: &'static str,
     /// Every column, in the order of the reference.
@@ -79,6 +81,8 @@ pub struct Table {
     pub owners: fn(&Snapshot, usize) -> Vec<u32>,
     /// The process that the row is mainly about, by index.
     pub process_of: fn(&Snapshot, usize) -> Option<u32>,
+    /// Rows of the sockets from which the processes in a row follow, local peers included.
+    pub sockets: fn(&Snapshot, usize) -> Vec<u32>,
     /// The remote address of a row.
     pub remote_of: fn(&Snapshot, usize) -> Option<Addr>,
     /// Read errors that may be the reason for missing rows.

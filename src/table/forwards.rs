@@ -5,7 +5,9 @@ use super::definition::{Grouping, Table, TableId};
 use crate::diagnose::finding::forward_diagnosis;
 use crate::diagnose::route;
 use crate::format::{Column, Kind, Needs, Role, TextMatch, Tone, Value};
-use crate::model::{Container, Fault, Forward, ForwardKind, Level, Missing, Snapshot};
+use crate::model::{
+    Container, Fault, FilterVerdict, Filtered, Forward, ForwardKind, Level, Missing, Snapshot,
+};
 
 const NAT: Needs = Needs::NAT;
 
@@ -80,6 +82,16 @@ fn no_process_reason(snap: &Snapshot, row: usize) -> Missing {
 fn hook(f: &Forward) -> Value<'_> {
     let names: Vec<&str> = f.hooks.names().collect();
     if names.is_empty() { na() } else { Value::from(names.join(", ")) }
+}
+
+/// `accepted`, `dropped by ip filter FORWARD policy`, `partly: source=10.0.0.0/8 dropped by …`, `not evaluated: …`.
+fn filter_text(f: &Filtered) -> String {
+    match f.verdict {
+        FilterVerdict::Accepted => "accepted".to_owned(),
+        FilterVerdict::Stopped => f.detail.to_string(),
+        FilterVerdict::Partly => format!("partly: {}", f.detail),
+        FilterVerdict::NotEvaluated => format!("not evaluated: {}", f.detail),
+    }
 }
 
 fn list_text(list: &[Box<str>]) -> Value<'_> {
@@ -158,7 +170,7 @@ static COLUMNS: &[Column] = &[
         "Source: location of the rule (family, table, chain, handle), command line of the proxy, or container engine.").dim()
         .called(&["source", "learnt", "rule"]).needs(NAT).wide(10, 24, 80),
     Column::new("finding", "FINDING", Kind::Text, 3, |s, r| Value::from_opt(forward_diagnosis(s, r).map(|d| d.finding.name), Missing::NotApplicable),
-        "Finding: no-listener (nothing listens on the target) or shadowed (an earlier rule matches first).").tone(|s, r| match forward_diagnosis(s, r).map(|d| d.severity) {
+        "Finding: no-listener (nothing listens on the target), shadowed (an earlier rule matches first) or filtered (a filter rule drops its packets).").tone(|s, r| match forward_diagnosis(s, r).map(|d| d.severity) {
             Some(Level::Critical) => Tone::Critical,
             _ => Tone::Warning,
         })
@@ -182,6 +194,13 @@ static COLUMNS: &[Column] = &[
     Column::new("packets", "PACKETS", Kind::Text, 38,
         |s, r| Some(&forward(s, r).packets).filter(|p| !p.is_empty()).map_or_else(na, |p| Value::text(p)),
         "Packets that the rule translates, field by field; | between alternatives, ! before excluded values.").needs(NAT).wide(10, 20, 80),
+    Column::new("filter", "FILTER", Kind::Text, 39, |s, r| forward(s, r).filtered.as_ref().map_or_else(na, |f| Value::from(filter_text(f))),
+        "Filter rules behind the translation (raw, mangle, filter, security) for the first packet of a connection: accepted; dropped, rejected or queued, and by which rule; partly, with the packets that each rule stops, as in packets; or not evaluated, and why.")
+        .called(&["firewall", "filtered"]).needs(NAT).wide(8, 20, 80).tone(|s, r| match forward(s, r).filtered.as_ref().map(|f| f.verdict) {
+            Some(FilterVerdict::Stopped) => Tone::Critical,
+            Some(FilterVerdict::NotEvaluated) => Tone::Warning,
+            _ => Tone::Plain,
+        }),
     Column::new("netns", "NETNS", Kind::Text, 32, |s, r| netns_name(s, Some(forward(s, r).netns)),
         "Network namespace of the host endpoint.").role(Role::Netns).tone(|s, r| netns_tone(forward(s, r).netns)).text_match(TextMatch::Whole).called(&["ns", "namespace"]).needs(NAT).wide(6, 12, 30),
 ];
@@ -192,6 +211,7 @@ pub static FORWARDS: Table = Table {
     name: "forwards",
     title: "Forwarding",
     noun: "forwards",
+    singular: "forward",
     help: "Every port forward: host endpoint, NAT rule or proxy, target and its process.",
     columns: COLUMNS,
     defaults: &[
@@ -220,6 +240,7 @@ pub static FORWARDS: Table = Table {
     identity: crate::table::identity::forward,
     owners: |_, _| Vec::new(),
     process_of: |s, r| s.owners(s.forward_rows().get(r)?.target_row? as usize).first().map(|o| o.process),
+    sockets: |s, r| s.forward_rows().get(r).and_then(|f| f.target_row).into_iter().collect(),
     remote_of: |_, _| None,
     unread: |s| unread(s).collect(),
 };

@@ -112,6 +112,7 @@ pub static LIMITS: Table = Table {
     name: "limits",
     title: "Limits",
     noun: "limits",
+    singular: "limit",
     help: "Resource limits of sockets and processes: usage, growth, time until full, and where each is configured.",
     columns: COLUMNS,
     defaults: &[
@@ -141,6 +142,7 @@ pub static LIMITS: Table = Table {
     identity,
     owners: |_, _| Vec::new(),
     process_of: |s, r| s.limits.get(r)?.process,
+    sockets: |_, _| Vec::new(),
     remote_of: |_, _| None,
     unread: |_| Vec::new(),
 };

@@ -226,6 +226,7 @@ pub static PEERS: Table = Table {
     name: "peers",
     title: "Peers",
     noun: "peers",
+    singular: "peer",
     help: "Every remote address with its connections and rates.",
     columns: COLUMNS,
     defaults: &["addr", "scope", "connections", "ports", "owner", "rx", "tx", "sockets_by_state", "age_s"],
@@ -242,6 +243,7 @@ pub static PEERS: Table = Table {
     identity: crate::table::identity::peer,
     owners: |_, _| Vec::new(),
     process_of: |_, _| None,
+    sockets: |s, r| s.peers.get(r).map_or_else(Vec::new, |p| s.sockets_with(p).to_vec()),
     remote_of: |s, r| s.peers.get(r).map(|p| p.addr),
     unread: super::unread_sockets,
 };

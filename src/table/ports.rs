@@ -383,6 +383,7 @@ pub static PORTS: Table = Table {
     name: "ports",
     title: "Ports",
     noun: "ports",
+    singular: "port",
     help: "Every listening endpoint with its accept queue, clients and processes.",
     columns: COLUMNS,
     defaults: &[
@@ -413,6 +414,7 @@ pub static PORTS: Table = Table {
     identity: crate::table::identity::port,
     owners: |s, r| s.ports.get(r).map_or_else(Vec::new, |p| p.processes.clone()),
     process_of: |s, r| s.ports.get(r)?.processes.first().copied(),
+    sockets: |s, r| s.ports.get(r).map_or_else(Vec::new, |p| p.sockets.clone()),
     remote_of: |_, _| None,
     unread: super::unread_sockets,
 };

@@ -439,6 +439,7 @@ pub static PROCESSES: Table = Table {
     name: "processes",
     title: "Processes",
     noun: "processes",
+    singular: "process",
     help: "Every process with its file descriptors, limits and sockets.",
     columns: COLUMNS,
     defaults: &[
@@ -469,6 +470,7 @@ pub static PROCESSES: Table = Table {
     identity: crate::table::identity::process,
     owners: |_, r| vec![r as u32],
     process_of: |_, r| Some(r as u32),
+    sockets: |s, r| s.sockets_of(r).to_vec(),
     remote_of: |_, _| None,
     unread: |_| Vec::new(),
 };

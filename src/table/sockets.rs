@@ -482,6 +482,7 @@ pub static SOCKETS: Table = Table {
     name: "list",
     title: "Sockets",
     noun: "sockets",
+    singular: "socket",
     help: "Every socket with the process that owns it.",
     columns: &COLUMNS,
     defaults: &[
@@ -506,6 +507,7 @@ pub static SOCKETS: Table = Table {
     identity: crate::table::identity::socket,
     owners: |s, r| s.owners(r).iter().map(|o| o.process).collect(),
     process_of: |s, r| s.owners(r).first().map(|o| o.process),
+    sockets: |s, r| std::iter::once(r).chain(s.local_peer(r)).map(|r| r as u32).collect(),
     remote_of: |s, r| Some(s.socket(r).remote.addr),
     unread: super::unread_sockets,
 };

@@ -16,7 +16,7 @@ use super::theme::{ASCII, Color, Glyphs, Palette, Theme, UNICODE, contrast};
 use super::view_state::ViewState;
 use crate::filter::from_cell::and_text;
 use crate::model::text::strip_os_error;
-use crate::model::{Addr, AttrSet, Needs, Reads, Snapshot, State, Wants};
+use crate::model::{Addr, AttrSet, Needs, Reads, Shown, Snapshot, State, Wants};
 use crate::table::{TABLES, TableId};
 use crate::view::wants::wants;
 use ratatui::layout::{Rect, Size};
@@ -88,9 +88,13 @@ pub struct App {
     pub(crate) detail_probe: Option<(ProbeRequest, Option<ProbeResult>)>,
     /// Needs last sent to the poller.
     pub(crate) last_wants: Option<Wants>,
+    /// Sockets and processes on screen, as last sent to the poller.
+    pub(crate) last_shown: Arc<Shown>,
     pub(crate) nav_history: NavHistory,
     /// Size of the details pane beside and below the table, percent; `None`: the default.
     pub(crate) pane: (Option<u16>, Option<u16>),
+    /// True if the scroll bar is being dragged.
+    pub(crate) scrolling: bool,
     /// True if the details border is being dragged.
     pub(crate) dragging: bool,
     /// True if mouse capture is off.
@@ -148,10 +152,12 @@ impl App {
             socket_history: SocketHistory::default(),
             detail_probe: None,
             last_wants: None,
+            last_shown: Arc::default(),
             history: History::new(options.history.clone()),
             status_message: None,
             nav_history: NavHistory::new(Vec::new(), 0),
             pane: (None, None),
+            scrolling: false,
             dragging: false,
             mouse_released: false,
             previous_key: None,

@@ -3,7 +3,7 @@
 use super::act::Act;
 use super::arrange::{ArrangeJob, ArrangeResult};
 use super::export::Export;
-use crate::model::{Addr, Missing, ProcInfo, Snapshot, Socket, State, Wants};
+use crate::model::{Addr, Missing, ProcInfo, Shown, Snapshot, Socket, State, Wants};
 use crate::sync::Mailbox;
 use crate::view::preset::Preset;
 use std::sync::Arc;
@@ -110,6 +110,8 @@ pub enum Signal {
 pub enum Effect {
     /// Data to read in each poll.
     Wants(Wants),
+    /// Sockets and processes on screen: the next polls check their owners and names first.
+    Shown(Arc<Shown>),
     /// Poll interval.
     Interval(Duration),
     /// Arrange rows in another thread.

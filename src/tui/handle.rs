@@ -9,6 +9,7 @@ use super::input;
 use super::key;
 use super::layout::content_width;
 use super::nav_history::Location;
+use super::on_screen;
 use super::synonyms::instead;
 use super::update::update;
 use crate::diagnose::alert::alert_json;
@@ -359,6 +360,11 @@ impl App {
             content_width::measure(self, &snap, height);
             self.request_probe(&snap, effects);
             self.request_host_names(&snap, height, effects);
+            let shown = on_screen::shown(self, &snap, height);
+            if *self.last_shown != shown {
+                self.last_shown = Arc::new(shown);
+                effects.push(Effect::Shown(Arc::clone(&self.last_shown)));
+            }
         }
         let wants = self.wants();
         if self.last_wants.as_ref() != Some(&wants) {

@@ -3,6 +3,7 @@
 pub(crate) mod content_width;
 pub(crate) mod filter_bar;
 pub(crate) mod key_bar;
+pub(crate) mod scroll_bar;
 pub(crate) mod slots;
 pub(crate) mod state_bar;
 pub(crate) mod tabs;

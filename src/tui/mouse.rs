@@ -2,7 +2,7 @@
 
 use super::app::{App, Overlay};
 use super::layout::slots::{column_at, gauge_at};
-use super::layout::{Layout, filter_bar, key_bar, state_bar, tabs};
+use super::layout::{Layout, filter_bar, key_bar, scroll_bar, state_bar, tabs};
 use super::overlay;
 use crate::format::{Column, Gauge};
 use crate::model::State;
@@ -17,6 +17,8 @@ pub(crate) enum Target {
     OutsideOverlay,
     /// The border between table and details.
     DetailsBorder,
+    /// The scroll bar of the table.
+    ScrollBar,
     /// The top alert.
     TopAlert,
     /// A tab, by index.
@@ -78,6 +80,8 @@ pub(crate) fn target(app: &App, x: u16, y: u16) -> Target {
         Some(Target::FilterBar)
     } else if within(l.head, x, y) {
         column_at(app, l.head, x).map(Target::Title)
+    } else if within(l.body, x, y) && x + 1 == l.body.right() && scrolls(app, &l) {
+        Some(Target::ScrollBar)
     } else if within(l.body, x, y) {
         let line = app.view_state().top + usize::from(y - l.body.y);
         let column = column_at(app, l.body, x).map(|c| c.name);
@@ -93,6 +97,11 @@ pub(crate) fn target(app: &App, x: u16, y: u16) -> Target {
 /// True if the cell is in the details.
 pub(crate) fn is_over_details(app: &App, x: u16, y: u16) -> bool {
     within(app.layout().details, x, y)
+}
+
+/// True if the table has a scroll bar.
+fn scrolls(app: &App, l: &Layout) -> bool {
+    scroll_bar::thumb(app.view_state().lines.len(), 0, usize::from(l.body.height)).is_some()
 }
 
 /// True for the border between table and details.

@@ -87,6 +87,10 @@ impl Theme {
         let (plain, bold) = (Style::new(), Modifier::BOLD);
         let fg = |t: Tone| plain.fg(color(t));
         let faint = if basic { plain.add_modifier(Modifier::DIM) } else { fg(Tone::Faint) };
+        let marked = |t: Tone| match bold_text(fg(t)) {
+            as_it_was if as_it_was == fg(t) => as_it_was.add_modifier(Modifier::UNDERLINED),
+            bold => bold,
+        };
         let on = |f: Tone, b: Tone| plain.fg(color(f)).bg(color(b));
         Self {
             ground: if painted { on(Tone::Ink, Tone::Ground) } else { plain },
@@ -101,9 +105,9 @@ impl Theme {
             window: on(Tone::Ink, Tone::Surface),
             title: if basic { plain.add_modifier(Modifier::REVERSED) } else { on(Tone::Soft, Tone::Surface) },
             framed: basic,
-            tab: on(Tone::Accent, Tone::Surface).add_modifier(bold),
+            tab: on(Tone::Accent, Tone::Surface).patch(marked(Tone::Accent)),
             head: on(Tone::Soft, Tone::Surface),
-            sorted: on(Tone::Accent, Tone::Surface).add_modifier(bold),
+            sorted: on(Tone::Accent, Tone::Surface).patch(marked(Tone::Accent)),
             // None of the sixteen colours is reliably close to the background and distinct from it.
             select: if basic { plain.add_modifier(Modifier::REVERSED) } else { on(Tone::Ink, Tone::Lifted) },
             select_keeps: !basic,
@@ -112,8 +116,8 @@ impl Theme {
             gone: faint,
             good: fg(Tone::Good),
             // Apart without hue, too.
-            warn: fg(Tone::Warn).add_modifier(bold),
-            bad: fg(Tone::Bad).add_modifier(bold).add_modifier(Modifier::UNDERLINED),
+            warn: marked(Tone::Warn),
+            bad: marked(Tone::Bad).add_modifier(Modifier::UNDERLINED),
             serve: fg(Tone::Serve),
             opening: fg(Tone::Opening),
             closing: fg(Tone::Closing),
@@ -159,6 +163,11 @@ impl Theme {
         }
     }
 
+    /// The style in bold, if its color stays readable.
+    pub fn bold(&self, style: Style) -> Style {
+        bold_text(style)
+    }
+
     /// Style of a state.
     pub const fn state(&self, s: State) -> Style {
         match s {
@@ -182,5 +191,14 @@ impl Theme {
         } else {
             self.good
         }
+    }
+}
+
+/// The style in bold. Not the first eight of the sixteen colors, of which xterm and the Linux console show the bright one
+/// instead: red and blue are readable on white, their bright ones are not.
+fn bold_text(style: Style) -> Style {
+    match style.fg {
+        Some(c) if palette::SIXTEEN[..8].contains(&c) => style,
+        _ => style.add_modifier(Modifier::BOLD),
     }
 }

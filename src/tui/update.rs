@@ -145,7 +145,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         }
         Action::ResizeDetails(by) => click::resize_details(app, by),
         Action::MouseDrag(x, y) => click::drag(app, x, y),
-        Action::MouseUp => app.dragging = false,
+        Action::MouseUp => (app.dragging, app.scrolling) = (false, false),
         Action::ChartSpan => {
             app.chart_span = (app.chart_span + 1) % chart::SPANS.len();
             let span = details::span_text(chart::SPANS[app.chart_span]);

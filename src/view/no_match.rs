@@ -5,7 +5,7 @@ use crate::format::{Column, Kind, Role, Style, Value, cell, did_you_mean, thousa
 use crate::model::lang::tr;
 use crate::model::{Proto, Snapshot};
 use crate::msg;
-use crate::table::TableId;
+use crate::table::{Table, TableId};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -19,6 +19,8 @@ const DISTINCT_MAX: usize = 2000;
 pub struct NoMatch {
     /// Rows that were tested.
     pub total: usize,
+    /// The filter, as it was understood.
+    filter: String,
     /// Condition that excludes all of them.
     near: Option<Near>,
 }
@@ -57,17 +59,16 @@ impl NoMatch {
     /// Finds the reason, in the first `total` rows of the table of the filter.
     pub(super) fn new(filter: &Filter, snap: &Snapshot, total: usize) -> Self {
         let near = filter.expr().filter(|_| total > 0).and_then(|e| near(filter, e, snap, total));
-        Self { total, near }
+        Self { total, filter: filter.expr().map(ToString::to_string).unwrap_or_default(), near }
     }
 
-    /// Lines to print: first what was looked at, then the near miss. `noun` is that of the rows.
-    pub fn lines(&self, noun: &str) -> Vec<String> {
-        let noun = tr(noun);
-        let mut out = vec![match self.total {
-            0 => return vec![msg!("no {}", noun)],
-            1 => msg!("{}: 1, which does not match the filter", noun),
-            n => msg!("none of {} {} match the filter", thousands(n as u64), noun),
-        }];
+    /// Lines to print for the rows of this table: first the filter and the number of rows it was tested on, then the near miss.
+    pub fn lines(&self, table: &Table) -> Vec<String> {
+        if self.total == 0 {
+            return vec![msg!("no {}", tr(table.noun))];
+        }
+        let n = thousands(self.total as u64);
+        let mut out = vec![msg!("no {} matches {}, {} looked at", tr(table.singular), self.filter, n)];
         out.extend(self.near_miss());
         out
     }
@@ -237,8 +238,9 @@ fn similar(word: &str, values: &[String]) -> Values {
 
 #[cfg(test)]
 mod tests {
+    use super::Table;
     use crate::filter::Filter;
-    use crate::table::{PROCESSES, SOCKETS, Table};
+    use crate::table::{PROCESSES, SOCKETS};
     use crate::testing::machine;
     use crate::view::View;
 
@@ -246,7 +248,7 @@ mod tests {
         let view = View { filter: Filter::parse(filter, table).unwrap(), ..View::new(table) };
         let arranged = view.arrange(&machine());
         assert!(arranged.rows.is_empty(), "{filter}: {:?}", arranged.rows);
-        arranged.no_match.unwrap().lines(table.noun)
+        arranged.no_match.unwrap().lines(table)
     }
 
     #[test]
@@ -261,7 +263,9 @@ mod tests {
             (&PROCESSES, "fds<1", "none match fds_open<1; the lowest FDS is "),
         ] {
             let lines = lines(table, filter);
-            assert!(lines[0].starts_with("none of "), "{lines:?}");
+            let singular = if table.noun == "sockets" { "socket" } else { "process" };
+            assert!(lines[0].starts_with(&format!("no {singular} matches ")), "{lines:?}");
+            assert!(lines[0].ends_with(" looked at"), "{lines:?}");
             assert!(lines[1].starts_with(want), "{filter}: {lines:?}");
         }
     }

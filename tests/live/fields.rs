@@ -388,10 +388,12 @@ fn filter() -> Result<(), String> {
 /// (BTF): the smallest possible is `int`.
 const STORAGE: &str = r#"
 use Socket; $| = 1;
+open(HOME, "/proc/self/ns/net"); if ($ENV{APART}) { syscall(272, 0x40000000) == 0 or die "unshare $!" }
 sub bpf { my $r = syscall(321, $_[0], $_[1], length $_[1]); die "bpf $_[0]: $!" if $r < 0; $r }
 socket(S, 2, 1, 6) or die;
 bind(S, sockaddr_in(7961, inet_aton("127.0.0.1"))) or die "bind $!";
 listen(S, 3) or die "listen $!";
+if ($ENV{APART}) { syscall(308, fileno HOME, 0x40000000) == 0 or die "setns $!" }
 $btf = pack("S C C I5", 0xeb9f, 1, 0, 24, 0, 16, 16, 5) . pack("I4", 1, 1 << 24, 4, 1 << 24 | 32) . "\0int\0";
 $types = bpf(18, pack("P Q I I I", $btf, 0, length $btf, 0, 0));
 $map = bpf(0, pack("I7 a16 I4", 24, 4, 4, 0, 1, 0, 0, "kept", 0, $types, 1, 1));
@@ -403,20 +405,43 @@ print unpack("x4 I", $info), "\n";
 sleep 600;
 "#;
 
-/// BPF storage of a socket: maps and sizes.
-pub(crate) fn bpf_maps_of_a_socket_have_id_and_size() -> Result<(), String> {
-    let mut w = World::default();
-    let mut child = Command::new("perl")
-        .args(["-e", STORAGE])
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|e| format!("perl: {e}"))?;
+/// Starts [`STORAGE`], in a namespace that then only its socket keeps if `apart`; returns the id of the map.
+fn storage(w: &mut World, apart: bool) -> Result<u64, String> {
+    let mut command = Command::new("perl");
+    command.args(["-e", STORAGE]).stdout(Stdio::piped());
+    if apart {
+        command.env("APART", "1");
+    }
+    let mut child = command.spawn().map_err(|e| format!("perl: {e}"))?;
     let mut id = String::new();
     let out = child.stdout.take().ok_or("no output")?;
     BufReader::new(out).read_line(&mut id).map_err(|e| e.to_string())?;
     w.children.push(child);
+    id.trim().parse().map_err(|_| format!("the child did not begin: {id:?}"))
+}
+
+/// BPF storage of a socket in a namespace without a process, whether owners are read or not.
+pub(crate) fn bpf_maps_in_a_namespace_without_a_process_are_read() -> Result<(), String> {
+    let mut w = World::default();
+    let id = storage(&mut w, true)?;
+    let want = serde_json::json!([{ "map_id": id, "value_bytes": 4 }]);
+    for columns in ["netns,state,bpf_maps", "netns,owner,bpf_maps"] {
+        let args = ["list", "proto:tcp lport:7961 netns:*socket", "-c", columns];
+        let rows = super::netns::rows(&args)?;
+        check(rows.len() == 1 && rows[0]["bpf_maps"] == want, || {
+            format!("{columns}: {rows:?}, want {want}")
+        })?;
+    }
+    let args = ["list", "proto:tcp lport:7961 netns:*socket", "-c", "state,bpf_maps", "--count"];
+    let counted = run(env!("CARGO_BIN_EXE_sockscope"), &args)?;
+    check(counted.trim() == "1", || counted)
+}
+
+/// BPF storage of a socket: maps and sizes.
+pub(crate) fn bpf_maps_of_a_socket_have_id_and_size() -> Result<(), String> {
+    let mut w = World::default();
+    let id = storage(&mut w, false)?;
     let rows = ours("proto:tcp lport:7961", "bpf_maps")?;
-    let id: u64 = id.trim().parse().map_err(|_| format!("the child did not begin: {id:?}"))?;
     let want = serde_json::json!([{ "map_id": id, "value_bytes": 4 }]);
     check(rows.len() == 1 && rows[0]["bpf_maps"] == want, || format!("{rows:?}, want {want}"))?;
     // The details have the same, requested for that socket only.

@@ -319,6 +319,9 @@ open('/run/ready', 'w'); time.sleep(999)";
         check(name(2) == "my ns", || format!("{by}: {got:?}"))?;
         check(name(3).starts_with(&format!("python3 {pid} fd ")), || format!("{by}: {got:?}"))?;
     }
+    // Also if no column needs an owner.
+    let plain = rows(&["list", "local:127.77.7.7 state:listen", "-c", "local_port,netns"])?;
+    check(plain.len() == 4, || format!("without owners: {plain:?}"))?;
     let closing = rows(&["list", "local:127.77.7.7:41143 state:time-wait", "-c", "netns,owner"])?;
     check(closing.len() == 1, || format!("a closing socket: {closing:?}"))?;
     // `/proc` shows no tables of them: named as not entered.

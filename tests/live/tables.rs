@@ -5,8 +5,10 @@ use super::compare::check;
 use super::netns::{Program, background};
 use super::owners::{read, source};
 use crate::wait::until;
-use sockscope::model::{Missing, Owner, OwnersBy, Reads, Sample, Wants};
+use sockscope::model::{Missing, Owner, OwnersBy, Reads, Sample, Shown, Verify, Wants};
 use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Two threads unshare their descriptors, listen on 41101 and 41102 and open 40 files each.
 const THREADS: &str = "
@@ -170,81 +172,113 @@ pub(crate) fn socket_in_flight_has_the_reason() -> Result<(), String> {
 }
 
 /// Two processes with 30,000 descriptors between them: at a word both exchange their sockets by `SCM_RIGHTS` and `dup2`, and rename
-/// themselves. No count changes.
+/// themselves. No count changes. With `own` in threads that have descriptor tables of their own.
 const EXCHANGE: &str = "
-import os, resource, socket, sys, time
+import ctypes, os, resource, socket, sys, threading, time
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]; resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
 first = os.fork() > 0
 end = a if first else b
-s = socket.socket(); s.bind(('127.0.0.1', 21160 if first else 21161)); s.listen(5)
-F = [os.open('/dev/null', 0) for _ in range(15000)]
-open('/run/ready%d' % first, 'w')
-while not os.path.exists('/run/go'): time.sleep(.01)
-socket.send_fds(end, [b'x'], [s.fileno()])
-_, (n,), _, _ = socket.recv_fds(end, 9, 1)
-os.dup2(n, s.fileno()); os.close(n)
-open('/proc/self/comm', 'w').write('exchanged')
-open('/run/done%d' % first, 'w'); time.sleep(999)";
+def exchange():
+    global end
+    if own: ctypes.CDLL(None).unshare(0x400)
+    s = socket.socket(); s.bind(('127.0.0.1', 21160 if first else 21161)); s.listen(5)
+    F = [os.open('/dev/null', 0) for _ in range(15000)]
+    open('/run/ready%d' % first, 'w')
+    while not os.path.exists('/run/go'): time.sleep(.01)
+    socket.send_fds(end, [b'x'], [s.fileno()])
+    _, (n,), _, _ = socket.recv_fds(end, 9, 1)
+    os.dup2(n, s.fileno()); os.close(n)
+    open('/proc/%d/comm' % os.getpid(), 'w').write('exchanged')
+    open('/run/done%d' % first, 'w'); time.sleep(999)
+if own: threading.Thread(target=exchange).start(); time.sleep(999)
+else: exchange()";
+
+/// Time within which an exchange must be seen: in the first poll after it if the rows are on screen, selected or printed.
+enum Bound {
+    NextPoll,
+    TwoSeconds,
+}
 
 /// An owner and a name without any sign of change, with 30,000 descriptors: right in the next poll if the sample has few sockets,
-/// else after two seconds or one interval.
+/// or the two are on screen, or all are printed; else after two seconds or one interval.
 pub(crate) fn exchanged_sockets_have_their_owners_in_the_next_poll_or_within_two_seconds()
 -> Result<(), String> {
-    use std::time::{Duration, Instant};
-    let methods = [Some(OwnersBy::Walk), Some(OwnersBy::BpfIter), None];
-    let few = methods.map(|by| (by, 1000, 0));
-    let many = methods.map(|by| (by, 1000, 2_100));
-    for (by, interval, others) in few.into_iter().chain(many).chain([(Some(OwnersBy::Walk), 250, 2_100)]) {
-        let crowd: Result<Vec<_>, _> =
-            (0..others).map(|_| std::net::UdpSocket::bind("127.0.0.1:0")).collect();
-        let _crowd = crowd.map_err(|e| e.to_string())?;
-        for file in ["go", "done0", "done1"] {
-            let _ = std::fs::remove_file(format!("/run/{file}"));
-        }
-        let p = start(EXCHANGE, &["/run/ready0", "/run/ready1"])?;
-        let mut watch = source(by)?;
-        let interval = Duration::from_millis(interval);
-        let both = |s: &Sample| [21160, 21161].map(|port| owners(s, port).first().map_or(0, |o| o.0));
-        let before =
-            until("the owners", || read(watch.as_mut()).ok().map(|s| both(&s)).filter(|b| !b.contains(&0)))?;
-        // Long known.
-        for _ in 0..3 {
-            std::thread::sleep(interval);
-            read(watch.as_mut())?;
-        }
-        std::fs::write("/run/go", "").map_err(|e| e.to_string())?;
-        until("the exchange", || {
-            ["0", "1"].iter().all(|n| Path::new(&format!("/run/done{n}")).exists()).then_some(())
-        })?;
-        let exchanged = Instant::now();
-        let right = |s: &Sample| {
-            let renamed =
-                |pid: &u32| s.processes.iter().any(|q| q.info.pid == *pid && &*q.info.comm == "exchanged");
-            both(s) == [before[1], before[0]] && before.iter().all(renamed)
-        };
-        // Polls come late on a busy machine; the bound holds for polls on time.
-        let (mut late, mut previous) = (Duration::ZERO, exchanged);
-        loop {
-            let read_at = Instant::now();
-            late += (read_at - previous).saturating_sub(interval);
-            previous = read_at;
-            if right(&read(watch.as_mut())?) {
-                break;
-            }
-            let age = (read_at - exchanged).saturating_sub(late);
-            let bound = if others == 0 { interval } else { Duration::from_secs(2) };
-            check(age < bound, || {
-                format!(
-                    "{by:?}, {others} others: wrong {age:?} after the exchange, {late:?} late not counted"
-                )
-            })?;
-            std::thread::sleep(interval.saturating_sub(read_at.elapsed()));
-        }
-        drop(p);
-        // The child goes with its pid namespace at the latest; its ports are needed again.
-        let _ = std::process::Command::new("kill").args(before.map(|pid| pid.to_string())).status();
-        until("the end of both", || read(watch.as_mut()).ok().filter(|s| both(s) == [0, 0]))?;
+    const CROWD: usize = 2_100;
+    let if_few = |_: Vec<u64>| Verify::IfFew;
+    let on_screen = |inodes| Verify::Shown(Arc::new(Shown { inodes, pids: Vec::new() }));
+    let printed = |_: Vec<u64>| Verify::All;
+    for by in [Some(OwnersBy::Walk), Some(OwnersBy::BpfIter), None] {
+        exchange("few", by, 1000, (0, false), &if_few, &Bound::NextPoll)?;
+        exchange("on screen", by, 1000, (CROWD, false), &on_screen, &Bound::NextPoll)?;
+        exchange("printed", by, 1000, (CROWD, false), &printed, &Bound::NextPoll)?;
+        exchange("on screen, of threads", by, 1000, (CROWD, true), &on_screen, &Bound::NextPoll)?;
+        exchange("others", by, 1000, (CROWD, false), &if_few, &Bound::TwoSeconds)?;
     }
-    Ok(())
+    exchange("others, quick", Some(OwnersBy::Walk), 250, (CROWD, false), &if_few, &Bound::TwoSeconds)
+}
+
+/// One exchange, beside `others` sockets; `verify` gets the inodes of the two.
+fn exchange(
+    what: &str,
+    by: Option<OwnersBy>,
+    interval: u64,
+    (others, own): (usize, bool),
+    verify: &dyn Fn(Vec<u64>) -> Verify,
+    bound: &Bound,
+) -> Result<(), String> {
+    let crowd: Result<Vec<_>, _> = (0..others).map(|_| std::net::UdpSocket::bind("127.0.0.1:0")).collect();
+    let _crowd = crowd.map_err(|e| e.to_string())?;
+    for file in ["go", "done0", "done1"] {
+        let _ = std::fs::remove_file(format!("/run/{file}"));
+    }
+    let script = format!("own = {}\n{EXCHANGE}", if own { "True" } else { "False" });
+    let p = start(&script, &["/run/ready0", "/run/ready1"])?;
+    let mut watch = source(by)?;
+    let interval = Duration::from_millis(interval);
+    let both = |s: &Sample| [21160, 21161].map(|port| owners(s, port).first().map_or(0, |o| o.0));
+    let known = until("the owners", || read(watch.as_mut()).ok().filter(|s| !both(s).contains(&0)))?;
+    let before = both(&known);
+    let ours = known.sockets.iter().filter(|x| [21160, 21161].contains(&x.local.port));
+    let wants =
+        Wants { verify: verify(ours.map(|x| x.inode).collect()), ..Wants::default().with(Reads::FD_KINDS) };
+    let mut read = || watch.sample(&wants).map_err(|e| e.to_string());
+    // Long known.
+    for _ in 0..3 {
+        std::thread::sleep(interval);
+        read()?;
+    }
+    std::fs::write("/run/go", "").map_err(|e| e.to_string())?;
+    until("the exchange", || {
+        ["0", "1"].iter().all(|n| Path::new(&format!("/run/done{n}")).exists()).then_some(())
+    })?;
+    let exchanged = Instant::now();
+    let right = |s: &Sample| {
+        let renamed =
+            |pid: &u32| s.processes.iter().any(|q| q.info.pid == *pid && &*q.info.comm == "exchanged");
+        both(s) == [before[1], before[0]] && before.iter().all(renamed)
+    };
+    // Polls come late on a busy machine; the bound holds for polls on time.
+    let (mut late, mut previous) = (Duration::ZERO, exchanged);
+    loop {
+        let read_at = Instant::now();
+        late += (read_at - previous).saturating_sub(interval);
+        previous = read_at;
+        if right(&read()?) {
+            break;
+        }
+        let age = (read_at - exchanged).saturating_sub(late);
+        let in_time = match bound {
+            Bound::NextPoll => false,
+            Bound::TwoSeconds => age < Duration::from_secs(2),
+        };
+        check(in_time, || {
+            format!("{what}, {by:?}: wrong {age:?} after the exchange, {late:?} late not counted")
+        })?;
+        std::thread::sleep(interval.saturating_sub(read_at.elapsed()));
+    }
+    drop(p);
+    // The child goes with its pid namespace at the latest; its ports are needed again.
+    let _ = std::process::Command::new("kill").args(before.map(|pid| pid.to_string())).status();
+    until("the end of both", || read().ok().filter(|s| both(s) == [0, 0])).map(|_| ())
 }

@@ -17,8 +17,8 @@ use std::path::Path;
 
 /// The only table that translates addresses.
 const NAT: &str = "nat";
-/// Tables that packets pass before, and that table.
-const TABLES: [&str; 3] = ["raw", "mangle", NAT];
+/// All tables, in the order of their priorities.
+const TABLES: [&str; 5] = ["raw", "mangle", NAT, "filter", "security"];
 /// `XT_TABLE_MAXNAMELEN`.
 const XT_TABLE_MAXNAMELEN: usize = 32;
 /// `XT_EXTENSION_MAXNAMELEN`.
@@ -80,17 +80,26 @@ pub(super) struct Dump {
     pub(super) malformed: u32,
 }
 
-/// Reads the tables of the namespace of the calling thread; none if iptables-legacy is not in use.
-pub(super) fn read(netns: u16) -> io::Result<Dump> {
+/// Names of the tables that are in use, one a line; empty if they are not readable, and then the tables are not either.
+fn names(v6: bool) -> String {
+    let list = if v6 { "net/ip6_tables_names" } else { "net/ip_tables_names" };
+    std::fs::read_to_string(Path::new(THREAD_SELF).join(list)).unwrap_or_default()
+}
+
+/// True if the table that translates addresses is in use in the namespace of the calling thread.
+pub(super) fn translates() -> bool {
+    [false, true].into_iter().any(|v6| names(v6).lines().any(|t| t == NAT))
+}
+
+/// Reads the tables of the namespace of the calling thread; none if nothing translates addresses, in `nf_tables` either.
+pub(super) fn read(netns: u16, nft_translates: bool) -> io::Result<Dump> {
     let mut out = Dump::default();
+    if !nft_translates && !translates() {
+        return Ok(out);
+    }
     for family in [Family::Inet, Family::Inet6] {
         let v6 = family == Family::Inet6;
-        let list = if v6 { "net/ip6_tables_names" } else { "net/ip_tables_names" };
-        let names = match std::fs::read_to_string(Path::new(THREAD_SELF).join(list)) {
-            Ok(names) if names.lines().any(|t| t == NAT) => names,
-            // Not in use, or not readable, and then the table is not either.
-            _ => continue,
-        };
+        let names = names(v6);
         for name in TABLES.into_iter().filter(|t| names.lines().any(|n| n == *t)) {
             let (hooks, raw) = fetch(name, v6)?;
             let (entries, complete) = parse_entries(&raw, family);

@@ -1,16 +1,19 @@
 //! Reads `nf_tables`: chains, rules, sets and their elements.
 //!
-//! Only tables with a base chain of type `nat`, or with one that packets pass before, are kept: a chain can only jump within
-//! its table, so no other rule has an effect on the translation of a destination. iptables-nft uses the same tables, with
-//! expressions of xtables.
+//! Only where a rule can translate a destination, and then the tables of IPv4 and IPv6 with a base chain: a chain can only jump
+//! within its table, and a forward is what rules before and after its translation let pass. iptables-nft uses the same tables,
+//! with expressions of xtables.
 
 use super::attrs::{be32, bytes, iter, message, nested, number, string};
 use super::budget::Budget;
+use super::iptables_legacy;
 #[allow(clippy::wildcard_imports, reason = "constants of the kernel headers, all prefixed")]
 use super::nfta::*;
 use crate::collect::netlink::socket::{DumpError, DumpStats, Malformed, NetlinkSocket};
 use crate::collect::netlink::wire::Request;
-use crate::model::nft::{Chain, Data, Element, Expr, Hook, Rule, Ruleset, Set, Table};
+use crate::model::nft::{
+    Chain, Data, Element, Expr, Hook, NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6, Rule, Ruleset, Set, Table,
+};
 use crate::model::{Attrs, text};
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::net::netlink::NETFILTER;
@@ -56,6 +59,7 @@ impl Dump {
 
 /// Reads the ruleset of the namespace that the socket is in.
 pub(super) fn read(socket: &mut NetlinkSocket, netns: u16, budget: &Budget) -> Result<Dump, DumpError> {
+    let legacy = iptables_legacy::translates();
     let keep_reading = |_| !budget.is_spent();
     let request = |message| Request::netfilter(NFNL_SUBSYS_NFTABLES, message, 0);
     let mut dump = Dump { ruleset: Ruleset { netns, tables: Vec::new() }, ..Dump::default() };
@@ -71,7 +75,7 @@ pub(super) fn read(socket: &mut NetlinkSocket, netns: u16, budget: &Budget) -> R
     if dump.late {
         return Ok(dump);
     }
-    tables.retain_relevant();
+    tables.retain_relevant(legacy);
     if tables.list.is_empty() {
         return Ok(dump);
     }
@@ -227,11 +231,12 @@ impl Tables {
         &mut chains[chain]
     }
 
-    /// Drops the tables without effect on the translation of destinations; all if nothing translates.
-    fn retain_relevant(&mut self) {
+    /// Drops the tables that no forwarded packet passes; all if nothing translates, also in iptables-legacy.
+    fn retain_relevant(&mut self, legacy: bool) {
         let translates = |t: &Table| t.chains.iter().any(|c| c.nat_hook().is_some());
-        let any = self.list.iter().any(translates);
-        self.list.retain(|t| any && (translates(t) || t.chains.iter().any(Chain::precedes_nat)));
+        let any = legacy || self.list.iter().any(translates);
+        let is_ip = |t: &Table| matches!(t.family, NFPROTO_INET | NFPROTO_IPV4 | NFPROTO_IPV6);
+        self.list.retain(|t| any && is_ip(t) && t.chains.iter().any(|c| c.hook.is_some()));
         self.index.clear();
         self.chains.clear();
         for (i, table) in self.list.iter().enumerate() {

@@ -15,16 +15,14 @@
 //! on 6.18); queues, timers and `tcp_info` would have to be computed here from fields that change names and offsets, while
 //! `inet_diag` computes them in the kernel; and no filter is pushed down.
 
-mod btf_subset;
-
 use super::fd_scan::FdSet;
 use super::proc_dir;
+use crate::collect::bpf::{self, check_permission, reason};
 use crate::model::FdKind;
 use crate::privilege::{BPF, raise};
+use aya::Ebpf;
 use aya::programs::Iter;
-use aya::{Btf, Ebpf, EbpfLoader, Endianness};
 use rustc_hash::FxHashMap;
-use rustix::thread::{CapabilitySet, capabilities};
 use std::fs::File;
 use std::io::{self, Read};
 use std::thread::JoinHandle;
@@ -38,21 +36,8 @@ const PROGRAM: &str = "owners";
 const TARGET: &str = "task_file";
 
 /// Kernel types whose fields it reads.
-const TYPES: [&str; 9] =
+pub(crate) const TYPES: [&str; 9] =
     ["task_struct", "pid", "upid", "file", "path", "dentry", "qstr", "inode", "super_block"];
-
-/// The subset for the program, of any bytes as BTF, and the subset of that: it is BTF of the lengths in its header. (Types that
-/// its pointers name need not be in it.)
-#[cfg(any(test, fuzzing))]
-pub(super) fn fuzz_btf(bytes: &[u8]) {
-    let extract = |btf: &[u8]| btf_subset::extract(btf, &TYPES, &["bpf_iter_task_file"]);
-    if let Some(subset) = extract(bytes) {
-        assert!(subset.len() <= 2 * bytes.len());
-        let word = |at: usize| u32::from_ne_bytes(subset[at..at + 4].try_into().unwrap_or_default()) as usize;
-        assert_eq!((word(4) + word(16), word(16) + word(20)), (24 + word(12), subset.len() - 24));
-        let _ = extract(&subset);
-    }
-}
 
 /// One descriptor: `struct record` of the program.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -157,8 +142,6 @@ impl Record {
 
 /// Records per read: the most the kernel returns at once.
 const RECORDS_PER_READ: usize = 1024;
-/// Least address space with which the program is loaded, bytes.
-const ADDRESS_SPACE_MIN: u64 = 1 << 30;
 
 /// Loaded program.
 pub(crate) struct Program(Ebpf);
@@ -167,15 +150,8 @@ impl Program {
     /// Loads the program; the error is one line.
     fn load() -> Result<Self, String> {
         let _raised = raise(BPF);
-        let path = "/sys/kernel/btf/vmlinux";
-        let whole = std::fs::read(path).map_err(|e| format!("no BTF: {path}: {e}"))?;
         let function = format!("bpf_iter_{TARGET}");
-        let subset = btf_subset::extract(&whole, &TYPES, &[&function]);
-        let btf = Btf::parse(subset.as_deref().unwrap_or(&whole), Endianness::default())
-            .map_err(|e| reason("parse BTF", &e))?;
-        drop(whole);
-        let mut ebpf =
-            EbpfLoader::new().btf(Some(&btf)).load(OBJECT).map_err(|e| reason("load program", &e))?;
+        let (mut ebpf, btf) = bpf::load(OBJECT, &TYPES, &[&function])?;
         program(&mut ebpf)?.load(TARGET, &btf).map_err(|e| reason("load program", &e))?;
         Ok(Self(ebpf))
     }
@@ -216,38 +192,6 @@ impl Program {
 fn program(ebpf: &mut Ebpf) -> Result<&mut Iter, String> {
     let program = ebpf.program_mut(PROGRAM).ok_or("program missing from the object file")?;
     program.try_into().map_err(|e| reason("program type", &e))
-}
-
-/// The failed operation and its innermost cause, in one line (a load error has the whole verifier log).
-fn reason(what: &str, e: &dyn std::error::Error) -> String {
-    let mut e = e;
-    while let Some(source) = e.source() {
-        e = source;
-    }
-    let text = e.to_string();
-    format!("{what}: {}", text.lines().next().unwrap_or_default())
-}
-
-/// Checks the capabilities. Those of a nested user namespace do not permit loading bpf programs.
-fn check_permission() -> Result<(), String> {
-    const INITIAL_USER_NS: &str = "user:[4026531837]";
-    let needed = CapabilitySet::BPF | CapabilitySet::PERFMON;
-    let _raised = raise(BPF);
-    let have = capabilities(None).map_err(|e| reason("capabilities", &e))?.effective;
-    if !have.contains(CapabilitySet::SYS_ADMIN) && !have.contains(needed) {
-        return Err("requires CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN".to_owned());
-    }
-    // Types of the kernel and the loader take memory, and a failed allocation ends the program.
-    let address_space = rustix::process::getrlimit(rustix::process::Resource::As).current;
-    if address_space.is_some_and(|bytes| bytes < ADDRESS_SPACE_MIN) {
-        return Err("the address space is limited (RLIMIT_AS)".to_owned());
-    }
-    match std::fs::read_link("/proc/self/ns/user") {
-        Ok(link) if link.as_os_str() != INITIAL_USER_NS => {
-            Err("not in the initial user namespace".to_owned())
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Checks that `/proc` has the pids of this process's pid namespace, which are those in the records.
@@ -397,21 +341,8 @@ mod tests {
 
     #[test]
     fn types_kept_for_the_loader_are_all_that_the_bpf_source_names() {
-        let source = include_str!("../../../assets/bpf/owners.bpf.c");
-        let lines: Vec<&str> = source.lines().collect();
-        let mut open = "";
-        let mut there = Vec::new();
-        for l in lines {
-            if let Some(name) = l.strip_prefix("struct ").and_then(|l| l.strip_suffix(" {")) {
-                open = name;
-            }
-            if l == "} CORE;" {
-                there.push(open);
-            }
-        }
         let mut here = TYPES.to_vec();
-        there.sort_unstable();
         here.sort_unstable();
-        assert_eq!(there, here);
+        assert_eq!(bpf::relocated_types(include_str!("../../../assets/bpf/owners.bpf.c")), here);
     }
 }

@@ -142,7 +142,7 @@ fn fd_label(
         getxattr(&path, attribute, &mut raw)
     };
     let n = read.map_err(|e| if e == Errno::NOENT { Missing::Gone } else { reason(e) })?;
-    let same = ProcDir::get(root, pid, None).is_some_and(|dir| fd_scan::refers_to(dir, fd, inode, bufs));
+    let same = ProcDir::get(root, pid, None).is_some_and(|dir| fd_scan::refers_to(dir, &[], fd, inode, bufs));
     if same { label(&raw[..n]) } else { Err(Missing::Gone) }
 }
 

@@ -196,10 +196,14 @@ pub(crate) fn for_each_fd(
     Ok(())
 }
 
-/// Returns true if descriptor `fd` of the process currently refers to the socket `inode`.
-pub(crate) fn refers_to(process: impl AsFd, fd: u32, inode: u64, bufs: &mut Buffers) -> bool {
-    let Ok(name) = std::ffi::CString::new(format!("fd/{fd}")) else { return false };
-    link(process, &name, &mut bufs.link).is_ok_and(|t| socket_inode(t) == Some(inode))
+/// Returns true if descriptor `fd` of the process, or of one of these threads, currently refers to the socket `inode`.
+pub(crate) fn refers_to(process: impl AsFd, tids: &[u32], fd: u32, inode: u64, bufs: &mut Buffers) -> bool {
+    let mut is_there = |name: String| {
+        std::ffi::CString::new(name).is_ok_and(|name| {
+            link(&process, &name, &mut bufs.link).is_ok_and(|t| socket_inode(t) == Some(inode))
+        })
+    };
+    is_there(format!("fd/{fd}")) || tids.iter().any(|tid| is_there(format!("{}/{fd}", thread_dir(*tid))))
 }
 
 /// Kind of what descriptor `fd` of the process refers to, and the inode if that is a socket.

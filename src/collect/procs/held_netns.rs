@@ -83,6 +83,8 @@ fn netns_of(socket: &OwnedFd) -> Result<OwnedFd, Errno> {
 pub(crate) struct HeldNetns {
     /// Inode of the namespace by inode of the socket; 0: refused.
     of_sockets: FxHashMap<u64, u64>,
+    /// Number of entries above which those of closed sockets are dropped.
+    prune_above: usize,
 }
 
 impl HeldNetns {
@@ -111,6 +113,8 @@ impl HeldNetns {
             }
         }
         self.query(unlisted, sample);
+        let sockets = |e: &ProcEntry| e.fds.sockets.iter().map(|(inode, _)| *inode).collect::<Vec<_>>();
+        self.drop_closed(|| table.entries().values().flat_map(sockets).collect());
         // A socket of which the namespace is known keeps it as long as its process has it.
         let elsewhere = |inode: &u64| self.of_sockets.get(inode).copied().filter(|netns| *netns != 0);
         for (pid, e) in table.entries().iter().filter(|_| !self.of_sockets.is_empty()) {
@@ -127,6 +131,17 @@ impl HeldNetns {
             *fd != Owner::NO_FD && !listed.contains(inode) && !self.of_sockets.contains_key(inode)
         };
         fds.sockets.iter().filter(is_unknown).copied().collect()
+    }
+
+    /// Drops the sockets that are in no table of descriptors any more, once as many were added as were kept the last time.
+    fn drop_closed(&mut self, open: impl FnOnce() -> FxHashSet<u64>) {
+        const FEW: usize = 1024;
+        if self.of_sockets.len() > self.prune_above.max(FEW) {
+            let open = open();
+            self.of_sockets.retain(|inode, _| open.contains(inode));
+            self.of_sockets.shrink_to(2 * FEW);
+            self.prune_above = 2 * self.of_sockets.len();
+        }
     }
 
     fn query(&mut self, mut unlisted: Vec<(u32, Vec<(u64, u32)>)>, sample: &mut Sample) {
@@ -165,6 +180,31 @@ impl HeldNetns {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn closed_sockets_are_forgotten_and_open_ones_kept() {
+        let mut held = HeldNetns::default();
+        let mut peak = 0;
+        for inode in 0..100_000u64 {
+            held.of_sockets.insert(inode, 1);
+            // Five hundred stay open, all others close at once.
+            held.drop_closed(|| (0..=inode).filter(|i| *i < 500 || *i == inode).collect());
+            peak = peak.max(held.of_sockets.len());
+        }
+        assert!((0..500).all(|i| held.of_sockets.contains_key(&i)));
+        assert!(peak <= 1025, "{peak}");
+        // With many open ones it is not pruned in each poll.
+        let mut prunes = 0;
+        let mut held = HeldNetns::default();
+        for inode in 0..100_000u64 {
+            held.of_sockets.insert(inode, 1);
+            held.drop_closed(|| {
+                prunes += 1;
+                (0..=inode).collect()
+            });
+        }
+        assert!(held.of_sockets.len() == 100_000 && prunes < 10, "{prunes}");
+    }
 
     #[test]
     fn namespace_of_a_socket_is_that_of_its_creator() {

@@ -187,8 +187,9 @@ impl FdScanner {
         for (pid, e) in table.entries().iter().filter(|(pid, _)| !skip.contains(pid)) {
             let is_stale = |(inode, fd): &(u64, u32)| {
                 moved.contains(inode)
-                    && ProcDir::get(table.root(), *pid, e.dir.as_ref())
-                        .is_none_or(|dir| !fd_scan::refers_to(dir, *fd, *inode, &mut self.bufs))
+                    && ProcDir::get(table.root(), *pid, e.dir.as_ref()).is_none_or(|dir| {
+                        !fd_scan::refers_to(dir, &e.threads.tids, *fd, *inode, &mut self.bufs)
+                    })
             };
             if e.fds.sockets.iter().any(is_stale) {
                 stale.push(*pid);

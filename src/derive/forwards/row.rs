@@ -20,6 +20,7 @@ pub(super) fn new_forward(netns: u16, proto: Option<Proto>, host: Endpoint, step
         target: None,
         target_last: None,
         shadowed_by: None,
+        filtered: None,
         container: None,
         target_netns: None,
         target_row: None,

@@ -1,14 +1,16 @@
 //! Rows from verdicts: one for each protocol, destination and port range of a rule.
 
+use super::filtered::filtered;
 use super::rule::{Condition, Host, NatRule};
 use crate::derive::ruleset::destination::{NewAddr, NewDestination, NewPorts};
 use crate::derive::ruleset::fields::{Fields, Form};
+use crate::derive::ruleset::filter::{Translated, follow};
 use crate::derive::ruleset::interval::{Intervals, Span};
 use crate::derive::ruleset::packets::{Field, PacketBox};
 use crate::derive::ruleset::program::{Program, RuleId};
 use crate::derive::ruleset::taken::{Left, left};
 use crate::derive::ruleset::text;
-use crate::derive::ruleset::walk::{Entrance, Outcome};
+use crate::derive::ruleset::walk::{Entrance, Evaluation, Outcome};
 use crate::model::nft::{NF_INET_PRE_ROUTING, NFPROTO_IPV6};
 use crate::model::{Addr, Endpoint, ForwardKind, Hooks, Proto, Sample};
 use rustc_hash::FxHashMap;
@@ -35,6 +37,7 @@ struct Row {
     /// The packets that are left for it; none if it is shadowed.
     packets: Vec<PacketBox>,
     hook: u32,
+    to: NewDestination,
     /// A chain of the same priority takes the packets if it comes first.
     contested: bool,
 }
@@ -98,6 +101,25 @@ impl Rows {
     /// The rows, and false if there are more.
     pub(super) fn finish(self) -> (Vec<NatRule>, bool) {
         (self.all.into_iter().flatten().map(|r| r.nat).collect(), self.complete)
+    }
+
+    /// Number of rows so far.
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Follows the packets of the rows from this one on through the filter rules behind their translation.
+    pub(super) fn follow(&mut self, evaluation: &mut Evaluation<'_, '_>, entrance: Entrance, from: usize) {
+        let v6 = entrance.family == NFPROTO_IPV6;
+        let local = self.local.as_ref().map(|l| &l[usize::from(v6)]);
+        for row in self.all.iter_mut().skip(from).flatten() {
+            if row.packets.is_empty() {
+                continue;
+            }
+            let translated = Translated { entrance, to: row.to, packets: &row.packets, local };
+            let fate = follow(evaluation, translated);
+            row.nat.filtered = Some(filtered(evaluation.program, evaluation.fields, &fate, v6));
+        }
     }
 
     /// False if the type of an address contradicts the address.
@@ -256,6 +278,7 @@ impl Rows {
             nat,
             packets: rest.packets.clone(),
             hook: c.entrance.hook,
+            to: c.to,
             contested: rival.is_some(),
         }));
     }
@@ -402,6 +425,7 @@ impl RowContext<'_> {
             conditions,
             packets: self.packets(cell, rest).into(),
             shadowed_by,
+            filtered: None,
             location: self.location.to_owned(),
         }
     }

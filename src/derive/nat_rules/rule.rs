@@ -1,6 +1,6 @@
 //! Forward of one rule, the result of the evaluation.
 
-use crate::model::{Addr, Endpoint, ForwardKind, Hooks, Proto};
+use crate::model::{Addr, Endpoint, Filtered, ForwardKind, Hooks, Proto};
 
 /// Destinations of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +40,8 @@ pub(in crate::derive) struct NatRule {
     pub(in crate::derive) packets: Box<str>,
     /// Location of an earlier rule that takes every packet that this one matches.
     pub(in crate::derive) shadowed_by: Option<String>,
+    /// Result of the filter rules behind the translation.
+    pub(in crate::derive) filtered: Option<Filtered>,
     /// Location: `ip nat DOCKER handle 7`; for iptables-legacy `iptables-legacy nat DOCKER rule 2`.
     pub(in crate::derive) location: String,
 }

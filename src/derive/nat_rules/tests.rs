@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::nft::{Chain, Data, Element, Expr, Hook, Rule, Ruleset, Set, Table};
-use crate::model::{Backend, BackendInfo, Proto, Reads, Stamp, Wants};
+use crate::model::{Addr, Backend, BackendInfo, FilterVerdict, Proto, Reads, Stamp, Wants};
 use std::sync::Arc;
 
 fn sample(netfilter: Netfilter) -> Sample {
@@ -275,6 +275,60 @@ fn order_of_equal_priority_across_tables_is_unknown() {
     assert_eq!(
         found,
         ["any any:* dnat 10.0.0.1:* [source not 192.0.2.1]", "any any:* dnat 10.0.0.2:* [source 192.0.2.1]"]
+    );
+}
+
+/// A chain of type filter at a hook.
+fn filter(number: u32, policy: u32, rules: Vec<Rule>) -> Chain {
+    Chain {
+        name: format!("f{number}").into(),
+        kind: Some("filter".into()),
+        hook: Some(Hook { number: Some(number), priority: 0 }),
+        policy: Some(policy),
+        rules,
+        ..Chain::default()
+    }
+}
+
+/// Packets are followed to `forward` or `input`; a rule there sees the new destination, and source and interface as they came.
+#[test]
+fn filter_rules_behind_the_translation_decide() {
+    let to = |n: u8| [Expr::Immediate { dreg: Some(1), data: Some(value(&[10, 0, 0, n])) }, dnat(1)];
+    let addr = |offset: u32, addr: [u8; 4]| {
+        let load =
+            Expr::Payload { dreg: Some(1), base: Some(1), offset: Some(offset), len: Some(4), sreg: None };
+        [load, Expr::Cmp { sreg: Some(1), op: Some(0), data: Some(value(&addr)) }]
+    };
+    let verdict =
+        |code: i32| Expr::Immediate { dreg: Some(0), data: Some(Data::Verdict { code, chain: None }) };
+    let rule = |handle: u64, expressions: Vec<Expr>| Rule { handle, expressions };
+    let nat = |from: u8, n: u8| addr(16, [192, 0, 2, from]).into_iter().chain(to(n)).collect();
+    // To a container, to another one, to an address of this host.
+    let translations = vec![rule(1, nat(1, 2)), rule(2, nat(2, 3)), rule(3, nat(3, 1)), rule(4, nat(4, 4))];
+    let allowed = addr(16, [10, 0, 0, 2]).into_iter().chain([verdict(1)]).collect();
+    let source =
+        addr(12, [192, 0, 2, 9]).into_iter().chain(addr(16, [10, 0, 0, 4])).chain([verdict(1)]).collect();
+    let chains = vec![
+        base(translations),
+        filter(2, 0, vec![rule(10, allowed), rule(11, source)]),
+        filter(1, 1, vec![rule(20, addr(16, [10, 0, 0, 1]).into_iter().chain([verdict(0)]).collect())]),
+    ];
+    let mut sample = sample(ruleset(chains.clone(), Vec::new()));
+    let evaluated = |sample: &Sample| -> Vec<(FilterVerdict, String)> {
+        let (rules, _) = evaluate(sample, sample.netfilter.as_ref().unwrap());
+        rules.into_iter().map(|r| r.filtered.unwrap()).map(|f| (f.verdict, f.detail.into())).collect()
+    };
+    assert!(evaluated(&sample).iter().all(|f| f.0 == FilterVerdict::NotEvaluated), "no addresses were read");
+    sample.addresses.push((0, Addr::v4([10, 0, 0, 1])));
+    let found = evaluated(&sample);
+    assert_eq!(
+        found,
+        [
+            (FilterVerdict::Accepted, String::new()),
+            (FilterVerdict::Stopped, "dropped by ip t f2 policy".into()),
+            (FilterVerdict::Stopped, "dropped by ip t f1 handle 20".into()),
+            (FilterVerdict::Partly, "source=!192.0.2.9 dropped by ip t f2 policy".into()),
+        ]
     );
 }
 

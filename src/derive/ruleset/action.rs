@@ -8,6 +8,8 @@ use super::packets::PacketBox;
 pub(super) enum Action<'a> {
     Accept,
     Drop,
+    /// Drops the packet and answers it.
+    Reject,
     Queue,
     /// Continues, but connection tracking does not see the packet: it is never translated.
     Untracked,

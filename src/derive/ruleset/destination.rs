@@ -68,7 +68,7 @@ impl NewAddr {
 pub(super) enum TargetEffect {
     Nat(NewDestination),
     Accept,
-    Drop,
+    Reject,
     Queue,
     /// The packet continues without connection tracking.
     Untracked,
@@ -91,7 +91,7 @@ pub(super) fn target_effect(name: &str, revision: u32, info: &[u8], v6: bool) ->
             nat_range(name, info, v6).map_or(TargetEffect::Continue, TargetEffect::Nat)
         }
         "SNAT" | "MASQUERADE" => TargetEffect::Accept,
-        "REJECT" => TargetEffect::Drop,
+        "REJECT" => TargetEffect::Reject,
         "NFQUEUE" | "QUEUE" => TargetEffect::Queue,
         "NOTRACK" => TargetEffect::Untracked,
         // struct xt_ct_target_info begins with its flags.

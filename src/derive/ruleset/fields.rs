@@ -56,6 +56,22 @@ pub(in crate::derive) struct Fields {
     /// The fields of marks before any rule wrote them.
     original: FxHashMap<Key, Field>,
     pub(super) marks: Marks,
+    /// Fields that a rule reads in place of those of the packet as it came.
+    pub(super) current: Current,
+}
+
+/// Fields that have changed since the packet came: each is read in its new place, so that conditions on the packet as it came,
+/// and marks written by them, stay true.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Current {
+    /// The destination was translated.
+    pub(super) translated: bool,
+    /// To another address.
+    pub(super) new_addr: bool,
+    /// To another port.
+    pub(super) new_port: bool,
+    /// The input interface is another one or none.
+    pub(super) next_iif: bool,
 }
 
 impl Default for Fields {
@@ -72,6 +88,11 @@ impl Default for Fields {
             ("ct state", Form::CtState),
             ("source type", Form::AddrType),
             ("destination type", Form::AddrType),
+            ("new destination", Form::Addr),
+            ("new destination port", Form::Number),
+            ("new destination type", Form::AddrType),
+            ("next iif", Form::Iface),
+            ("oif", Form::Iface),
         ];
         debug_assert_eq!(fixed.len(), Field::FIXED as usize);
         let info = |(name, form): (&str, Form)| Info { name: name.to_owned(), form };
@@ -81,6 +102,7 @@ impl Default for Fields {
             changed: FxHashSet::default(),
             original: FxHashMap::default(),
             marks: Marks::default(),
+            current: Current::default(),
         }
     }
 }
@@ -100,6 +122,19 @@ impl Fields {
         let field = self.push(&name, form, max, false);
         self.known.insert(key, field);
         field
+    }
+
+    /// The field that is read at this point for one of the packet as it came.
+    pub(super) fn now(&self, field: Field) -> Field {
+        let c = self.current;
+        match field {
+            Field::DADDR if c.new_addr => Field::NEW_DADDR,
+            Field::DPORT if c.new_port => Field::NEW_DPORT,
+            Field::DADDR_TYPE if c.translated => Field::NEW_DADDR_TYPE,
+            Field::OIF if c.translated => Field::NEXT_OIF,
+            Field::IIF if c.next_iif => Field::NEXT_IIF,
+            other => other,
+        }
     }
 
     /// A value that is new at each evaluation.
@@ -125,6 +160,7 @@ impl Fields {
     /// Marks a new run: the values of another packet.
     pub(super) fn reset(&mut self) {
         self.marks.clear();
+        self.current = Current::default();
         self.known.extend(self.original.iter().map(|(key, field)| (key.clone(), *field)));
         for key in std::mem::take(&mut self.changed) {
             if let Some(field) = self.known.remove(&key) {

@@ -116,20 +116,22 @@ fn lookup<'a>(
     };
     let layout = state.regs.parts(sreg, set.key_len.max(1) as usize);
     let resolved = c.resolved.resolve(set, layout, c.fields, c.interfaces);
-    let cost =
-        if dreg.is_some() { resolved.groups.iter().map(|g| g.keys.len()).sum() } else { resolved.len() };
-    *c.work += (cost * state.boxes.len()) as u64;
     let Some(to) = dreg else {
         if negated {
+            *c.work += (resolved.len() * state.boxes.len()) as u64;
             resolved.others(&mut state.boxes, c.fields);
         } else {
-            state.boxes = resolved.members(&state.boxes);
+            let (boxes, compared) = c.resolved.members(&resolved, &state.boxes, c.fields);
+            *c.work += (compared + boxes.len()) as u64;
+            state.boxes = boxes;
         }
         if !state.boxes.is_empty() {
             next.push(state);
         }
         return;
     };
+    let cost: usize = resolved.groups.iter().map(|g| g.keys.len()).sum();
+    *c.work += (cost * state.boxes.len()) as u64;
     for group in &resolved.groups {
         let boxes = group.keys.keep(&state.boxes);
         if boxes.is_empty() {
@@ -191,7 +193,7 @@ fn step<'a>(c: &mut Context<'a, '_>, state: &mut State, expression: &'a Expr) ->
         Expr::Fib { dreg, result, flags } => {
             let (result, flags) = (result.unwrap_or(0), flags.unwrap_or(0));
             let part = match (result, flags) {
-                (NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR) => word_part(Field::DADDR_TYPE),
+                (NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR) => word_part(c.fields.now(Field::DADDR_TYPE)),
                 (NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_SADDR) => word_part(Field::SADDR_TYPE),
                 _ => {
                     let of = if flags & NFTA_FIB_F_SADDR != 0 { "fib saddr" } else { "fib daddr" };
@@ -285,7 +287,7 @@ fn step<'a>(c: &mut Context<'a, '_>, state: &mut State, expression: &'a Expr) ->
         }
         Expr::Masq { .. } => return Some(Action::Accept),
         Expr::Other { name, data } => match &**name {
-            "reject" => return Some(Action::Drop),
+            "reject" => return Some(Action::Reject),
             "queue" => return Some(Action::Queue),
             "notrack" => return Some(Action::Untracked),
             // They match only some of the packets.
@@ -312,7 +314,7 @@ pub(super) fn apply_target<'a>(
     let (which, value) = match target_effect(name, revision, info, v6) {
         TargetEffect::Nat(to) => return Some(Action::Nat(to)),
         TargetEffect::Accept => return Some(Action::Accept),
-        TargetEffect::Drop => return Some(Action::Drop),
+        TargetEffect::Reject => return Some(Action::Reject),
         TargetEffect::Queue => return Some(Action::Queue),
         TargetEffect::Untracked => return Some(Action::Untracked),
         TargetEffect::Continue => return None,

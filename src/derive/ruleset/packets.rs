@@ -40,8 +40,18 @@ impl Field {
     pub(in crate::derive) const SADDR_TYPE: Self = Self::fixed(9, 11);
     /// Type of the destination address: `RTN_*`.
     pub(in crate::derive) const DADDR_TYPE: Self = Self::fixed(10, 11);
+    /// Destination address after translation, if that is a new one.
+    pub(in crate::derive) const NEW_DADDR: Self = Self::fixed(11, u64::MAX);
+    /// Destination port after translation, if that is a new one.
+    pub(in crate::derive) const NEW_DPORT: Self = Self::fixed(12, 0xffff);
+    /// Type of the destination address after translation: `RTN_*`.
+    pub(in crate::derive) const NEW_DADDR_TYPE: Self = Self::fixed(13, 11);
+    /// Name of the input interface at a later hook that has another one.
+    pub(in crate::derive) const NEXT_IIF: Self = Self::fixed(14, u64::MAX);
+    /// Name of the output interface after translation.
+    pub(in crate::derive) const NEXT_OIF: Self = Self::fixed(15, u64::MAX);
     /// Number of the fields above.
-    pub(super) const FIXED: u32 = 11;
+    pub(super) const FIXED: u32 = 16;
 
     pub(in crate::derive) fn highest(self) -> u128 {
         if self.max == u64::MAX { u128::MAX } else { u128::from(self.max) }

@@ -1,6 +1,8 @@
 //! Chains of all rulesets of a network namespace in one form, as the kernel walks them: `nf_tables` and iptables-legacy.
 
-use crate::model::nft::{self, NF_IP_PRI_NAT_DST, NFT_TABLE_F_DORMANT};
+use crate::model::nft::{
+    self, NF_INET_LOCAL_IN, NF_INET_POST_ROUTING, NF_IP_PRI_NAT_DST, NF_IP_PRI_NAT_SRC, NFT_TABLE_F_DORMANT,
+};
 use crate::model::xtables::{
     self, Entry, HOOK_CHAINS, IP6T_F_GOTO, IPT_F_GOTO, XT_ERROR_TARGET, XT_STANDARD_TARGET,
 };
@@ -11,7 +13,8 @@ use std::cell::Cell;
 /// `NF_IP_PRI_CONNTRACK`: connection tracking comes before the chains of higher priority.
 pub(super) const NF_IP_PRI_CONNTRACK: i32 = -200;
 /// Priorities of the tables of iptables (`NF_IP_PRI_*`).
-const LEGACY_PRIORITIES: [(&str, i32); 3] = [("raw", -300), ("mangle", -150), ("nat", NF_IP_PRI_NAT_DST)];
+const LEGACY_PRIORITIES: [(&str, i32); 5] =
+    [("raw", -300), ("mangle", -150), ("nat", NF_IP_PRI_NAT_DST), ("filter", 0), ("security", 50)];
 /// `NF_DROP`.
 pub(super) const NF_DROP: i32 = 0;
 /// `NF_ACCEPT`.
@@ -147,7 +150,11 @@ impl<'a> Program<'a> {
             if let Some(h) = hooks.iter().find(|h| h.first == e.offset) {
                 let name = HOOK_CHAINS.get(h.number as usize).copied().unwrap_or("?").into();
                 let is_nat = &*table.name == "nat";
-                let priority = LEGACY_PRIORITIES.iter().find(|(n, _)| *n == &*table.name).map_or(0, |p| p.1);
+                let translates_source = is_nat && matches!(h.number, NF_INET_LOCAL_IN | NF_INET_POST_ROUTING);
+                let priority = match LEGACY_PRIORITIES.iter().find(|(n, _)| *n == &*table.name) {
+                    _ if translates_source => NF_IP_PRI_NAT_SRC,
+                    known => known.map_or(0, |p| p.1),
+                };
                 let base = Base { hook: h.number, priority, drops: false, is_nat };
                 open = Some(self.push_legacy(at, e.offset, name, Some(base)));
             }
@@ -261,14 +268,13 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// Base chains of a hook in the order of evaluation, for a family; for translation those that come before it too.
-    pub(super) fn stages(&self, hook: u32, family: u8, nat: bool) -> Vec<Stage> {
+    /// Base chains of a hook in the order of evaluation, for a family: those that fit.
+    pub(super) fn stages(&self, hook: u32, family: u8, fits: &dyn Fn(&Base) -> bool) -> Vec<Stage> {
         let key = |i: &usize| {
             let c = self.chains.get(*i)?;
             let own_family = self.tables[c.table].family;
             let base = c.base.filter(|b| b.hook == hook)?;
-            let fits = base.is_nat == nat || nat && base.priority < NF_IP_PRI_NAT_DST;
-            (fits && (own_family == family || own_family == nft::NFPROTO_INET))
+            (fits(&base) && (own_family == family || own_family == nft::NFPROTO_INET))
                 .then_some((base.is_nat, base.priority))
         };
         let mut out: Vec<usize> = (0..self.chains.len()).filter(|i| key(i).is_some()).collect();

@@ -85,7 +85,8 @@ impl Part {
             return (first == last).then(|| interface(index as u32, interfaces));
         }
         // A comparison up to the zero byte after a name is one with the whole name.
-        let is_name = self.field == Field::IIF || self.field == Field::OIF;
+        let names = [Field::IIF, Field::OIF, Field::NEXT_IIF, Field::NEXT_OIF];
+        let is_name = names.contains(&self.field);
         if is_name && first == last && first.contains(&0) {
             let mut name = [0; IFNAMSIZ as usize];
             name.get_mut(..n)?.copy_from_slice(first);
@@ -353,7 +354,7 @@ pub(super) fn payload_parts(
     let (mut out, mut at) = (Vec::new(), offset);
     while at < offset + len {
         let Some((_, field, width)) = whole.iter().find(|(from, ..)| *from == at) else { break };
-        let part = Part::new(*field, *width, (offset + len - at).min((*width).into()) as u8);
+        let part = Part::new(fields.now(*field), *width, (offset + len - at).min((*width).into()) as u8);
         out.push(((at - offset) as u8, part));
         at += u32::from(*width);
     }
@@ -374,10 +375,10 @@ pub(super) fn payload_parts(
 pub(super) fn meta_part(fields: &mut Fields, key: u32) -> Part {
     match key {
         NFT_META_MARK => Part::host(mark(fields), 4),
-        NFT_META_IIF => Part { is_index: true, ..Part::host(Field::IIF, 4) },
-        NFT_META_OIF => Part { is_index: true, ..Part::host(Field::OIF, 4) },
-        NFT_META_IIFNAME => Part::new(Field::IIF, IFNAMSIZ, IFNAMSIZ),
-        NFT_META_OIFNAME => Part::new(Field::OIF, IFNAMSIZ, IFNAMSIZ),
+        NFT_META_IIF => Part { is_index: true, ..Part::host(fields.now(Field::IIF), 4) },
+        NFT_META_OIF => Part { is_index: true, ..Part::host(fields.now(Field::OIF), 4) },
+        NFT_META_IIFNAME => Part::new(fields.now(Field::IIF), IFNAMSIZ, IFNAMSIZ),
+        NFT_META_OIFNAME => Part::new(fields.now(Field::OIF), IFNAMSIZ, IFNAMSIZ),
         NFT_META_NFPROTO => Part::new(Field::FAMILY, 1, 1),
         NFT_META_L4PROTO => Part::new(Field::PROTO, 1, 1),
         _ => {

@@ -11,6 +11,10 @@ use std::rc::Rc;
 
 /// Most concatenated keys that are subtracted one by one.
 const MAX_SUBTRACTED: usize = 16;
+/// Concatenated keys of one lookup that are always listed one by one.
+const ALWAYS_LISTED: usize = 256;
+/// Most concatenated keys that all lookups together list; above, the set is a condition.
+const MAX_LISTED: usize = 8_192;
 
 /// The keys of a group of elements.
 #[derive(Clone, Debug)]
@@ -58,12 +62,7 @@ pub(super) struct Resolved<'a> {
 }
 
 impl Resolved<'_> {
-    /// The packets with a key that is in the set.
-    pub(super) fn members(&self, boxes: &[PacketBox]) -> Vec<PacketBox> {
-        self.all.keep(boxes)
-    }
-
-    /// Cost of [`Resolved::members`] for one box.
+    /// Cost of [`Sets::members`] for one box.
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }
@@ -83,11 +82,21 @@ fn others(keys: &Keys, name: &str, boxes: &mut Vec<PacketBox>, fields: &mut Fiel
             }
         }
         Keys::Boxes(_) => {
-            let text = format!("not in set {name}");
-            let field = fields.known(Key::Condition(text.as_str().into(), [].into()), &text, Form::Flag, 1);
-            narrow_all(boxes, field, &Intervals::value(1));
+            let field = membership(keys, name, fields);
+            narrow_all(boxes, field, &Intervals::value(0));
         }
     }
+}
+
+/// Condition of a key that is in a set.
+fn membership(keys: &Keys, name: &str, fields: &mut Fields) -> Field {
+    let of = match keys {
+        Keys::Values(field, _) => vec![field.id],
+        Keys::Boxes(all) => all.iter().take(1).flat_map(PacketBox::fields).map(|(f, _)| f.id).collect(),
+    };
+    let content: Vec<u8> = of.into_iter().flat_map(u32::to_ne_bytes).collect();
+    let text = format!("in set {name}");
+    fields.known(Key::Condition(text.as_str().into(), content.into()), &text, Form::Flag, 1)
 }
 
 /// First and last key.
@@ -100,7 +109,11 @@ type Layout = Vec<(usize, Part)>;
 
 /// Sets that were resolved, by their address.
 #[derive(Debug, Default)]
-pub(super) struct Sets<'a>(FxHashMap<*const Set, (Layout, Rc<Resolved<'a>>)>);
+pub(in crate::derive) struct Sets<'a> {
+    known: FxHashMap<*const Set, (Layout, Rc<Resolved<'a>>)>,
+    /// Concatenated keys that lookups have listed.
+    listed: usize,
+}
 
 impl<'a> Sets<'a> {
     /// A set looked up by these parts; `None` for parts that are not known.
@@ -112,14 +125,43 @@ impl<'a> Sets<'a> {
         interfaces: &Interfaces,
     ) -> Rc<Resolved<'a>> {
         let layout = layout.unwrap_or_default();
-        if let Some((_, known)) = self.0.get(&std::ptr::from_ref(set)).filter(|(l, _)| *l == layout) {
+        if let Some((_, known)) = self.known.get(&std::ptr::from_ref(set)).filter(|(l, _)| *l == layout) {
             return known.clone();
         }
         let resolved = Rc::new(resolve(set, &layout, fields, interfaces));
         if !layout.iter().any(|(_, p)| p.field.is_random()) {
-            self.0.insert(set, (layout, resolved.clone()));
+            self.known.insert(set, (layout, resolved.clone()));
         }
         resolved
+    }
+
+    /// The packets with a key that is in the set, and the number of keys compared. A large set of concatenated keys that many
+    /// rules look up is a condition of the later ones.
+    pub(super) fn members(
+        &mut self,
+        set: &Resolved<'_>,
+        boxes: &[PacketBox],
+        fields: &mut Fields,
+    ) -> (Vec<PacketBox>, usize) {
+        let Keys::Boxes(keys) = &set.all else { return (set.all.keep(boxes), boxes.len()) };
+        let most = ALWAYS_LISTED.max(MAX_LISTED.saturating_sub(self.listed));
+        let (mut out, mut compared) = (Vec::new(), 0);
+        for b in boxes {
+            for key in keys {
+                compared += 1;
+                out.extend(b.intersect(key));
+                if out.len() > most {
+                    let field = membership(&set.all, set.name, fields);
+                    let mut all = boxes.to_vec();
+                    narrow_all(&mut all, field, &Intervals::value(1));
+                    return (all, compared);
+                }
+            }
+        }
+        if out.len() > ALWAYS_LISTED {
+            self.listed += out.len();
+        }
+        (out, compared)
     }
 }
 

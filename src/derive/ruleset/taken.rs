@@ -16,7 +16,7 @@ const MAX_COMPARED: usize = 16;
 const MAX_LOOKED_AT: usize = 2048;
 
 /// Fields by which taken packets are found.
-const INDEXED: [Field; 3] = [Field::DADDR, Field::DPORT, Field::SADDR];
+const INDEXED: [Field; 5] = [Field::DADDR, Field::DPORT, Field::SADDR, Field::NEW_DADDR, Field::NEW_DPORT];
 
 /// Packets that a rule took.
 #[derive(Clone, Debug)]
@@ -26,6 +26,19 @@ pub(in crate::derive) struct Taken {
     pub(in crate::derive) rule: RuleId,
     /// Number of the new destination; 0 for other verdicts.
     pub(in crate::derive) destination: u32,
+    pub(in crate::derive) verdict: Taking,
+}
+
+/// The end of packets that were taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::derive) enum Taking {
+    /// They leave the chain or the base chain, or are translated.
+    Moved,
+    Dropped,
+    /// Dropped, and answered.
+    Rejected,
+    /// Passed to a program, which decides.
+    Queued,
 }
 
 /// Boxes by the value of one field, for those with a single value.
@@ -118,6 +131,11 @@ impl Scope {
         let i = self.all.len() as u32;
         self.index.insert(&taken.packets, i);
         self.all.push(taken);
+    }
+
+    /// All boxes.
+    pub(super) fn into_taken(self) -> Vec<Taken> {
+        self.all
     }
 
     /// Adds all that another scope took.

@@ -9,14 +9,14 @@ use super::marks::MarkWriter;
 use super::nft;
 use super::packets::{Field, PacketBox};
 use super::program::{
-    NF_ACCEPT, NF_DROP, NF_IP_PRI_CONNTRACK, NF_QUEUE, Program, Rule, RuleId, XT_RETURN, is_goto,
-    standard_verdict,
+    Base, NF_ACCEPT, NF_DROP, NF_IP_PRI_CONNTRACK, NF_QUEUE, Program, Rule, RuleId, Stage, XT_RETURN,
+    is_goto, standard_verdict,
 };
 use super::registers::Interfaces;
 use super::sets::Sets;
-use super::taken::{Scope, Taken, untaken};
+use super::taken::{Scope, Taken, Taking, untaken};
 use super::xt;
-use crate::model::nft::{NFPROTO_IPV4, NFPROTO_IPV6};
+use crate::model::nft::{NF_IP_PRI_NAT_DST, NFPROTO_IPV4, NFPROTO_IPV6};
 use crate::model::xtables::{Entry, XT_STANDARD_TARGET};
 use rustc_hash::FxHashMap;
 
@@ -29,8 +29,8 @@ pub(in crate::derive) struct Limits {
     pub(in crate::derive) work: u64,
 }
 
-/// Most nested jumps (`NFT_JUMP_STACK_SIZE`).
-const MAX_DEPTH: usize = 16;
+/// Most nested jumps: `nf_tables` has at most 16 (`NFT_JUMP_STACK_SIZE`), iptables-legacy as many as chains.
+const MAX_DEPTH: usize = 128;
 
 /// Verdict on packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub(in crate::derive) enum Verdict {
     /// Accepted by a base chain; the next ones follow.
     Accept,
     Drop,
+    /// Dropped and answered.
+    Reject,
     /// Passed to a program.
     Queue,
     /// Not seen by connection tracking, and so never translated.
@@ -101,43 +103,87 @@ impl Entrance {
 
 /// Walks the chains of one hook and reports each verdict, within limits that are reduced by the work done. False if they
 /// were used up: verdicts are missing.
-pub(in crate::derive) fn walk<'a>(
-    program: &Program<'a>,
-    interfaces: &Interfaces,
-    fields: &mut Fields,
+pub(in crate::derive) fn walk(
+    evaluation: &mut Evaluation<'_, '_>,
     entrance: Entrance,
-    limits: &mut Limits,
     report: &mut dyn FnMut(&Outcome<'_>, &Fields),
 ) -> bool {
-    fields.reset();
+    evaluation.fields.reset();
+    let nat = entrance.nat;
+    // For translation those that come before it too.
+    let fits = |base: &Base| base.is_nat == nat || nat && base.priority < NF_IP_PRI_NAT_DST;
+    let stages = evaluation.program.stages(entrance.hook, entrance.family, &fits);
+    let packets = Entering { entry: vec![entrance.packets()], family: entrance.family, is_tracked: false };
+    run(evaluation, &stages, packets, report).complete
+}
+
+/// Rulesets and the state of their evaluation, across the hooks that a packet passes.
+pub(in crate::derive) struct Evaluation<'a, 'b> {
+    pub(in crate::derive) program: &'b Program<'a>,
+    pub(in crate::derive) interfaces: &'b Interfaces,
+    pub(in crate::derive) fields: &'b mut Fields,
+    pub(in crate::derive) resolved: &'b mut Sets<'a>,
+    pub(in crate::derive) limits: &'b mut Limits,
+}
+
+/// Packets that enter chains.
+#[derive(Clone, Debug)]
+pub(super) struct Entering {
+    pub(super) entry: Vec<PacketBox>,
+    /// `NFPROTO_IPV4` or `NFPROTO_IPV6`.
+    pub(super) family: u8,
+    /// Connection tracking has seen them before these chains.
+    pub(super) is_tracked: bool,
+}
+
+/// Result of [`run`].
+#[derive(Debug)]
+pub(super) struct Passed {
+    /// Packets that were taken out of the hook.
+    pub(super) taken: Scope,
+    /// False if the limits were used up.
+    pub(super) complete: bool,
+    /// False if `taken` lacks some, because they are too many parts.
+    pub(super) exact: bool,
+}
+
+/// Walks base chains and reports each verdict, within limits that are reduced by the work done.
+pub(super) fn run<'a>(
+    evaluation: &mut Evaluation<'a, '_>,
+    stages: &[Stage],
+    packets: Entering,
+    report: &mut dyn FnMut(&Outcome<'_>, &Fields),
+) -> Passed {
     let mut walk = Walk {
-        program,
-        interfaces,
-        fields,
-        family: entrance.family,
-        resolved: Sets::default(),
+        program: evaluation.program,
+        interfaces: evaluation.interfaces,
+        fields: evaluation.fields,
+        resolved: evaluation.resolved,
         scopes: vec![Scope::default(), Scope::default()],
         taking: HOOK,
         rivals: Vec::new(),
         is_silent: false,
         untracked_yet: false,
-        entrance,
+        packets,
         open: Vec::new(),
         destinations: FxHashMap::default(),
         report,
-        limits: *limits,
+        limits: *evaluation.limits,
         steps: 0,
         work: 0,
+        exact: true,
     };
-    for tables in program.stages(entrance.hook, entrance.family, entrance.nat) {
+    for tables in stages {
         match &tables[..] {
             [chains] => chains.iter().for_each(|chain| walk.call_base(*chain)),
             tied => walk.call_tied(tied),
         }
     }
-    limits.steps = limits.steps.saturating_sub(walk.steps);
-    limits.work = limits.work.saturating_sub(walk.work);
-    walk.within_budget()
+    evaluation.limits.steps = evaluation.limits.steps.saturating_sub(walk.steps);
+    evaluation.limits.work = evaluation.limits.work.saturating_sub(walk.work);
+    let complete = walk.within_budget();
+    let exact = walk.exact;
+    Passed { taken: walk.scopes.swap_remove(HOOK), complete, exact }
 }
 
 /// Index of the scope of the hook.
@@ -151,8 +197,7 @@ struct Walk<'a, 'b> {
     program: &'b Program<'a>,
     interfaces: &'b Interfaces,
     fields: &'b mut Fields,
-    family: u8,
-    resolved: Sets<'a>,
+    resolved: &'b mut Sets<'a>,
     /// Packets taken in this hook, by the table of a tie, in this base chain, and in each chain that is open.
     scopes: Vec<Scope>,
     /// [`HOOK`], or [`TIED`] while chains of equal priority are evaluated.
@@ -163,7 +208,7 @@ struct Walk<'a, 'b> {
     is_silent: bool,
     /// The chain comes before connection tracking.
     untracked_yet: bool,
-    entrance: Entrance,
+    packets: Entering,
     /// Chains that are being evaluated.
     open: Vec<usize>,
     destinations: FxHashMap<NewDestination, u32>,
@@ -171,6 +216,8 @@ struct Walk<'a, 'b> {
     limits: Limits,
     steps: u64,
     work: u64,
+    /// See [`Passed::exact`].
+    exact: bool,
 }
 
 impl<'a> Walk<'a, '_> {
@@ -181,10 +228,12 @@ impl<'a> Walk<'a, '_> {
     /// Evaluates a base chain.
     fn call_base(&mut self, chain: usize) {
         let Some(base) = self.program.chains.get(chain).and_then(|c| c.base) else { return };
-        let mut entry = [self.entrance.packets()];
-        if base.priority < NF_IP_PRI_CONNTRACK && !base.is_nat {
+        let mut entry = self.packets.entry.clone();
+        if base.priority < NF_IP_PRI_CONNTRACK && !base.is_nat && !self.packets.is_tracked {
             // No connection is known yet: the state is invalid (`nft_ct_get_eval`).
-            entry[0].set(Field::CT_STATE, Intervals::value(1));
+            for packets in &mut entry {
+                packets.set(Field::CT_STATE, Intervals::value(1));
+            }
             self.untracked_yet = true;
         }
         self.scopes.push(Scope::default());
@@ -239,7 +288,11 @@ impl<'a> Walk<'a, '_> {
         let program = self.program;
         let Some(c) = program.chains.get(chain) else { return };
         // The kernel refuses loops; a ruleset that changed while it was read may have one.
-        if depth > MAX_DEPTH || !c.decides || self.open.contains(&chain) {
+        if !c.decides || self.open.contains(&chain) {
+            return;
+        }
+        if depth > MAX_DEPTH {
+            self.limits.steps = 0;
             return;
         }
         self.open.push(chain);
@@ -263,6 +316,7 @@ impl<'a> Walk<'a, '_> {
         match action {
             Action::Accept => self.decide(id, Verdict::Accept, &boxes),
             Action::Drop => self.decide(id, Verdict::Drop, &boxes),
+            Action::Reject => self.decide(id, Verdict::Reject, &boxes),
             Action::Queue => self.decide(id, Verdict::Queue, &boxes),
             // Later chains have no effect on tracking.
             Action::Untracked if self.untracked_yet => self.decide(id, Verdict::Untracked, &boxes),
@@ -295,7 +349,13 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// Adds taken packets to a scope: those that did not leave an inner one before.
-    fn take(&mut self, scope: usize, rule: RuleId, destination: u32, boxes: Vec<PacketBox>) {
+    fn take(
+        &mut self,
+        scope: usize,
+        rule: RuleId,
+        (verdict, destination): (Taking, u32),
+        boxes: Vec<PacketBox>,
+    ) {
         self.work += boxes.len() as u64;
         let Some((outer, inner)) = self.scopes.split_at_mut_checked(scope + 1) else { return };
         for packets in boxes {
@@ -305,13 +365,14 @@ impl<'a> Walk<'a, '_> {
                         if self.untracked_yet && scope < BASE {
                             packets = packets.without(Field::CT_STATE);
                         }
-                        outer[scope].add(Taken { packets, rule, destination });
+                        outer[scope].add(Taken { packets, rule, destination, verdict });
                     }
                 }
                 // Then known only until the chain ends.
                 None => {
+                    self.exact &= scope >= BASE;
                     if let Some(last) = inner.last_mut() {
-                        last.add(Taken { packets, rule, destination });
+                        last.add(Taken { packets, rule, destination, verdict });
                     }
                 }
             }
@@ -320,7 +381,7 @@ impl<'a> Walk<'a, '_> {
 
     /// Packets that leave this chain.
     fn take_in_chain(&mut self, rule: RuleId, boxes: Vec<PacketBox>) {
-        self.take(self.scopes.len() - 1, rule, 0, boxes);
+        self.take(self.scopes.len() - 1, rule, (Taking::Moved, 0), boxes);
     }
 
     fn decide(&mut self, rule: RuleId, verdict: Verdict, packets: &[PacketBox]) {
@@ -335,7 +396,13 @@ impl<'a> Walk<'a, '_> {
         }
         // An accepted packet is done with this base chain, a translated or dropped one with the hook.
         let scope = if verdict == Verdict::Accept { BASE } else { self.taking };
-        self.take(scope, rule, destination, packets.to_vec());
+        let taking = match verdict {
+            Verdict::Drop => Taking::Dropped,
+            Verdict::Reject => Taking::Rejected,
+            Verdict::Queue => Taking::Queued,
+            Verdict::Accept | Verdict::Untracked | Verdict::Nat(_) => Taking::Moved,
+        };
+        self.take(scope, rule, (taking, destination), packets.to_vec());
     }
 
     /// The packets that a rule matches, each with what it does to them.
@@ -344,10 +411,10 @@ impl<'a> Walk<'a, '_> {
             Rule::Nft(rule) => {
                 let mut context = nft::Context {
                     sets: &self.program.tables[table].sets,
-                    resolved: &mut self.resolved,
+                    resolved: self.resolved,
                     fields: self.fields,
                     interfaces: self.interfaces,
-                    family: self.family,
+                    family: self.packets.family,
                     scopes: self.scopes.get(BASE..).unwrap_or(&[]),
                     untracked_yet: self.untracked_yet,
                     work: &mut self.work,
@@ -355,7 +422,7 @@ impl<'a> Walk<'a, '_> {
                 nft::branches(&mut context, &rule.expressions, entry)
             }
             Rule::Legacy(e) => {
-                let v6 = self.family == NFPROTO_IPV6;
+                let v6 = self.packets.family == NFPROTO_IPV6;
                 let mut boxes = entry.to_vec();
                 xt::narrow_entry(&mut boxes, self.fields, e, v6);
                 self.work += 1 + boxes.len() as u64;

@@ -4,6 +4,7 @@
 use super::fields::{Fields, Form, Key};
 use super::interval::Intervals;
 use super::packets::{Field, PacketBox, narrow_all};
+use crate::model::nft::NFT_CT_STATUS;
 use crate::model::xtables::{
     Entry, IPT_F_FRAG, IPT_INV_DSTIP, IPT_INV_FRAG, IPT_INV_SRCIP, IPT_INV_VIA_IN, IPT_INV_VIA_OUT,
     XT_INV_PROTO, XT_MULTI_PORTS, XT_MULTIPORT_EITHER, XT_MULTIPORT_SOURCE, XT_TCP_INV_DSTPT,
@@ -20,6 +21,17 @@ const XT_CONNTRACK_STATE: u16 = 1;
 const XT_STATE_BITS: u32 = 0xf;
 /// `XT_CONNTRACK_STATE_UNTRACKED`, and the bit of `nf_tables`.
 const XT_STATE_UNTRACKED: (u32, u128) = (1 << 8, 0x40);
+
+/// `XT_CONNTRACK_STATE_DNAT`.
+const XT_CONNTRACK_STATE_DNAT: u32 = 1 << 7;
+/// `IPS_DST_NAT`.
+pub(super) const IPS_DST_NAT: u128 = 1 << 5;
+
+/// The bit of the status of a connection whose destination was translated.
+pub(super) fn dnat_status(fields: &mut Fields) -> Field {
+    let status = fields.known(Key::Ct(NFT_CT_STATUS, 0), "ct status", Form::Number, u32::MAX.into());
+    masked(fields, status, IPS_DST_NAT, 0)
+}
 
 fn host16(b: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(b.get(at..at + 2)?.try_into().ok()?))
@@ -77,6 +89,8 @@ fn known_match(
     info: &[u8],
     v6: bool,
 ) -> Option<()> {
+    let (daddr, dport, daddr_type) =
+        (fields.now(Field::DADDR), fields.now(Field::DPORT), fields.now(Field::DADDR_TYPE));
     let mut keep = |field, values: Intervals| narrow_all(boxes, field, &values);
     match name {
         "comment" => {}
@@ -86,7 +100,7 @@ fn known_match(
             let span = |at| Some(Intervals::span(host16(info, at)?.into(), host16(info, at + 2)?.into()));
             let (source, dest) = (span(0)?, span(4)?);
             keep(Field::SPORT, inverted(source, Field::SPORT, invert & XT_TCP_INV_SRCPT != 0));
-            keep(Field::DPORT, inverted(dest, Field::DPORT, invert & XT_TCP_INV_DSTPT != 0));
+            keep(dport, inverted(dest, dport, invert & XT_TCP_INV_DSTPT != 0));
             if name == "tcp" {
                 let (option, mask, want) = (info[8], info[9], info[10]);
                 let is_syn = (SYN & mask == want) != (invert & XT_TCP_INV_FLAGS != 0);
@@ -101,12 +115,12 @@ fn known_match(
                 XT_MULTIPORT_SOURCE => keep(Field::SPORT, ports),
                 XT_MULTIPORT_EITHER => {
                     let mut by_dest = boxes.clone();
-                    narrow_all(&mut by_dest, Field::DPORT, &ports.complement(0xffff));
+                    narrow_all(&mut by_dest, dport, &ports.complement(0xffff));
                     narrow_all(&mut by_dest, Field::SPORT, &ports);
-                    narrow_all(boxes, Field::DPORT, &ports);
+                    narrow_all(boxes, dport, &ports);
                     boxes.append(&mut by_dest);
                 }
-                _ => keep(Field::DPORT, ports),
+                _ => keep(dport, ports),
             }
         }
         // struct xt_mark_mtinfo1: mark, mask, invert; connmark has the same.
@@ -128,8 +142,7 @@ fn known_match(
             if limited {
                 return None;
             }
-            for (field, mask, not) in
-                [(Field::SADDR_TYPE, source, not_source), (Field::DADDR_TYPE, dest, not_dest)]
+            for (field, mask, not) in [(Field::SADDR_TYPE, source, not_source), (daddr_type, dest, not_dest)]
             {
                 if mask != 0 {
                     let types = (0..=11).filter(|t| mask >> t & 1 != 0).map(|t| (t, t)).collect();
@@ -145,7 +158,7 @@ fn known_match(
                 if v6 { Some(u128::from_be_bytes(*bytes.first_chunk()?)) } else { Some(v4.into()) }
             };
             let flags = *info.get(64)?;
-            for (field, at, has, not) in [(Field::SADDR, 0, 1, 0x10), (Field::DADDR, 32, 2, 0x20)] {
+            for (field, at, has, not) in [(Field::SADDR, 0, 1, 0x10), (daddr, 32, 2, 0x20)] {
                 if flags & has != 0 {
                     let range = Intervals::span(address(at)?, address(at + 16)?);
                     keep(field, inverted(range, field, flags & not != 0));
@@ -160,11 +173,25 @@ fn known_match(
                 return None;
             }
             let mask = if info.len() >= 160 { host16(info, 150)?.into() } else { u32::from(*info.get(150)?) };
-            let states = ct_states(mask)?;
-            keep(
-                Field::CT_STATE,
-                inverted(states, Field::CT_STATE, host16(info, 148)? & XT_CONNTRACK_STATE != 0),
-            );
+            let states = ct_states(mask & !XT_CONNTRACK_STATE_DNAT)?;
+            let invert = host16(info, 148)? & XT_CONNTRACK_STATE != 0;
+            if mask & XT_CONNTRACK_STATE_DNAT == 0 {
+                keep(Field::CT_STATE, inverted(states, Field::CT_STATE, invert));
+                return Some(());
+            }
+            // Beside the state: the destination was translated.
+            let status = dnat_status(fields);
+            let others = states.complement(Field::CT_STATE.highest());
+            if invert {
+                narrow_all(boxes, Field::CT_STATE, &others);
+                narrow_all(boxes, status, &Intervals::value(0));
+            } else {
+                let mut translated = boxes.clone();
+                narrow_all(&mut translated, Field::CT_STATE, &others);
+                narrow_all(&mut translated, status, &Intervals::value(IPS_DST_NAT));
+                narrow_all(boxes, Field::CT_STATE, &states);
+                boxes.append(&mut translated);
+            }
         }
         _ => return None,
     }
@@ -233,7 +260,7 @@ pub(super) fn narrow_entry(boxes: &mut Vec<PacketBox>, fields: &mut Fields, e: &
     let all = if v6 { u128::MAX } else { u32::MAX.into() };
     for (field, addr, mask, not) in [
         (Field::SADDR, &e.src, &e.src_mask, IPT_INV_SRCIP),
-        (Field::DADDR, &e.dst, &e.dst_mask, IPT_INV_DSTIP),
+        (fields.now(Field::DADDR), &e.dst, &e.dst_mask, IPT_INV_DSTIP),
     ] {
         let (addr, mask, invert) = (address(addr), address(mask), e.invflags & not != 0);
         if mask == 0 && !invert {
@@ -249,8 +276,8 @@ pub(super) fn narrow_entry(boxes: &mut Vec<PacketBox>, fields: &mut Fields, e: &
         }
     }
     for (field, name, mask, not) in [
-        (Field::IIF, &e.iface, &e.iface_mask, IPT_INV_VIA_IN),
-        (Field::OIF, &e.out_iface, &e.out_iface_mask, IPT_INV_VIA_OUT),
+        (fields.now(Field::IIF), &e.iface, &e.iface_mask, IPT_INV_VIA_IN),
+        (fields.now(Field::OIF), &e.out_iface, &e.out_iface_mask, IPT_INV_VIA_OUT),
     ] {
         let (name, mask) = (u128::from_be_bytes(*name), u128::from_be_bytes(*mask));
         if mask != 0 {

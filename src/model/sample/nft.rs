@@ -57,16 +57,12 @@ impl Chain {
     pub fn nat_hook(&self) -> Option<u32> {
         self.hook.filter(|_| self.kind.as_deref() == Some("nat"))?.number
     }
-
-    /// True for a base chain that packets pass before their destination is translated.
-    pub fn precedes_nat(&self) -> bool {
-        let hooks = [Some(NF_INET_PRE_ROUTING), Some(NF_INET_LOCAL_OUT)];
-        self.hook.is_some_and(|h| h.priority < NF_IP_PRI_NAT_DST && hooks.contains(&h.number))
-    }
 }
 
 /// `NF_IP_PRI_NAT_DST`: priority of the translation of destinations.
 pub const NF_IP_PRI_NAT_DST: i32 = -100;
+/// `NF_IP_PRI_NAT_SRC`: priority of the translation of sources.
+pub const NF_IP_PRI_NAT_SRC: i32 = 100;
 
 /// Hook of a base chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,8 +228,14 @@ pub const NFPROTO_IPV6: u8 = 10;
 
 /// `NF_INET_PRE_ROUTING`: first hook of received packets.
 pub const NF_INET_PRE_ROUTING: u32 = 0;
+/// `NF_INET_LOCAL_IN`: packets for this host.
+pub const NF_INET_LOCAL_IN: u32 = 1;
+/// `NF_INET_FORWARD`: packets that are sent on.
+pub const NF_INET_FORWARD: u32 = 2;
 /// `NF_INET_LOCAL_OUT`: first hook of sent packets.
 pub const NF_INET_LOCAL_OUT: u32 = 3;
+/// `NF_INET_POST_ROUTING`: last hook of packets that are sent.
+pub const NF_INET_POST_ROUTING: u32 = 4;
 
 /// `NFT_REG_1` to `NFT_REG_4`: registers of sixteen bytes.
 pub const NFT_REG_1: u32 = 1;
@@ -272,6 +274,8 @@ pub const NFT_META_OIFNAME: u32 = 7;
 
 /// `NFT_CT_STATE`.
 pub const NFT_CT_STATE: u32 = 0;
+/// `NFT_CT_STATUS`.
+pub const NFT_CT_STATUS: u32 = 2;
 /// `NFT_CT_MARK`.
 pub const NFT_CT_MARK: u32 = 3;
 

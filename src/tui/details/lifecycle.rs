@@ -173,7 +173,7 @@ impl Builder<'_> {
             let (word, style) = match step {
                 Call(c) if at == Some(n) => (*c, theme.strong),
                 Call(c) => (*c, if passed(n) { theme.text } else { theme.faint }),
-                In(s) if at == Some(n) => (s.name(), theme.state(*s).patch(theme.strong)),
+                In(s) if at == Some(n) => (s.name(), theme.bold(theme.state(*s))),
                 In(s) => (s.name(), if passed(n) { theme.state(*s) } else { theme.faint }),
             };
             // Marked without colour too.

@@ -23,7 +23,7 @@ impl Builder<'_> {
         };
         let f = &snap.facts[row];
         self.title(&title);
-        let mut state = vec![(s.state.name().to_owned(), theme.state(s.state).patch(theme.strong))];
+        let mut state = vec![(s.state.name().to_owned(), theme.bold(theme.state(s.state)))];
         if row >= snap.live {
             let ago = snap.sample.at.boot_ns.saturating_sub(f.closed_ns) as f64 / 1e9;
             state.push((format!("  {}", msg!("closed {} ago", age(ago))), theme.warn));

@@ -10,6 +10,7 @@ use crate::msg;
 use crate::tui::app::App;
 use crate::tui::arrange::GroupSummary;
 use crate::tui::canvas::{Canvas, width};
+use crate::tui::layout::scroll_bar;
 use crate::tui::layout::slots::{self, Slot};
 use crate::tui::theme::Theme;
 use crate::tui::view_state::ViewState;
@@ -122,13 +123,8 @@ fn select_cell(theme: &Theme, cell: &mut Cell) {
 
 /// Draws the scroll position of a long list.
 fn thumb(app: &App, canvas: &mut Canvas<'_>, area: Rect, view_state: &ViewState) {
-    let (h, n) = (usize::from(area.height), view_state.lines.len());
-    if n <= h || h < 3 {
-        return;
-    }
-    let size = (h * h / n).clamp(1, h);
-    let at = view_state.top * (h - size) / (n - h).max(1);
-    for i in at..(at + size).min(h) {
+    let thumb = scroll_bar::thumb(view_state.lines.len(), view_state.top, usize::from(area.height));
+    for i in thumb.into_iter().flatten() {
         canvas.put(area.right() - 1, area.y + i as u16, 1, app.glyphs.thumb, app.theme.faint);
     }
 }
@@ -212,7 +208,7 @@ fn group(
     }
     let room = |x: u16| end.saturating_sub(x + 1);
     let title_style = match state {
-        Some(s) => theme.state(s).patch(theme.strong),
+        Some(s) => theme.bold(theme.state(s)),
         None => theme.strong,
     };
     x = canvas.put(x, y, room(x), &g.title(snap), title_style);

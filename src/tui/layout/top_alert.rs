@@ -14,17 +14,14 @@ pub(crate) fn text(app: &App) -> Option<(String, f64)> {
             Some(s) => percent(s * 100.0),
             // A count without a maximum shows its value; a drop counter the drops since the alert was raised.
             None if l.drops.is_none() => count(l.used),
-            None => format!("+{}", count(a.lost)),
+            None => msg!("{} lost", count(a.lost)),
         };
         let when = l.full_in.filter(|f| f.likely < 86_400.0);
         let when = when.map_or_else(String::new, |f| msg!(", full in ~{}", age(f.likely)));
         let mark = app.glyphs.alarm;
         let bad = if a.level == crate::model::Level::Critical { 0.95 } else { 0.8 };
-        let text = format!("{mark} {whose} {} {how}{when}", l.kind.info().name);
-        let text = match snap.alerts.len() - 1 {
-            0 => text,
-            more => msg!("{} (+{} more)", text, more),
-        };
+        // The number of alerts before the first of them: always there, so that the text keeps its place.
+        let text = format!("{mark} {}  {whose} {} {how}{when}", snap.alerts.len(), l.kind.info().name);
         return Some((text, bad));
     }
     let (row, share) = app.worst?;

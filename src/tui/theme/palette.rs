@@ -66,26 +66,14 @@ pub struct Palette {
     pub high: bool,
 }
 
-/// For a dark background. Neither blue nor dark grey is readable on every black; less important text is dim.
-const DARK_16: [Option<u8>; N] = [
-    None,
-    None,
-    None,
-    None,
-    None,
-    None,
-    None,
-    Some(14),
-    Some(10),
-    Some(11),
-    Some(13),
-    Some(14),
-    Some(6),
-    None,
-];
+/// For a dark background. Neither blue nor dark grey is readable on every black, nor bright green in Solarized.
+#[rustfmt::skip]
+const DARK_16: [Option<u8>; N] =
+    [None, None, None, None, None, None, None, Some(14), None, Some(11), Some(13), Some(14), Some(6), None];
 /// For a light background. Green, cyan, yellow and the bright ones are not readable on white.
+#[rustfmt::skip]
 const LIGHT_16: [Option<u8>; N] =
-    [None, None, None, None, None, None, None, Some(4), None, Some(5), Some(1), Some(4), None, None];
+    [None, None, None, None, None, None, None, Some(4), None, None, Some(1), Some(4), None, None];
 
 const fn palette(
     name: &'static str,
@@ -122,38 +110,38 @@ pub static PALETTES: &[Palette] = &[
     palette("mono", "no color: bold, underlined, reversed", DARK_16, Color::None, false, [0; N]),
 ];
 
-/// The sixteen colours of xterm (`XTerm-col.ad`) and of VTE.
+/// Name of a terminal, its sixteen colours, its dark and its light backgrounds.
+#[cfg(test)]
+pub(crate) type Terminal = (&'static str, [u32; 16], &'static [u32], &'static [u32]);
+
+/// Sixteen colours of terminals and their backgrounds: xterm (`XTerm-col.ad`), VTE, the Linux console
+/// (`drivers/tty/vt/vt.c`), Tango and Solarized.
 #[cfg(test)]
 #[rustfmt::skip]
-pub(crate) const SIXTEEN_XTERM_VTE: [[u32; 16]; 2] = [
-    [0x0000_0000, 0x00cd_0000, 0x0000_cd00, 0x00cd_cd00, 0x0000_00ee, 0x00cd_00cd, 0x0000_cdcd, 0x00e5_e5e5,
-     0x007f_7f7f, 0x00ff_0000, 0x0000_ff00, 0x00ff_ff00, 0x005c_5cff, 0x00ff_00ff, 0x0000_ffff, 0x00ff_ffff],
-    [0x0000_0000, 0x00c0_1c28, 0x0026_a269, 0x00a2_734c, 0x0012_488b, 0x00a3_47ba, 0x002a_a1b3, 0x00d0_cfcc,
-     0x005e_5c64, 0x00f6_6151, 0x0033_da7a, 0x00e9_ad0c, 0x002a_7bde, 0x00c0_61cb, 0x0033_c7de, 0x00ff_ffff],
+pub(crate) const TERMINALS: &[Terminal] = &[
+    ("xterm", [
+        0x0000_0000, 0x00cd_0000, 0x0000_cd00, 0x00cd_cd00, 0x0000_00ee, 0x00cd_00cd, 0x0000_cdcd, 0x00e5_e5e5,
+        0x007f_7f7f, 0x00ff_0000, 0x0000_ff00, 0x00ff_ff00, 0x005c_5cff, 0x00ff_00ff, 0x0000_ffff, 0x00ff_ffff,
+    ], &[0], &[0x00ff_ffff]),
+    ("VTE", [
+        0x0000_0000, 0x00c0_1c28, 0x0026_a269, 0x00a2_734c, 0x0012_488b, 0x00a3_47ba, 0x002a_a1b3, 0x00d0_cfcc,
+        0x005e_5c64, 0x00f6_6151, 0x0033_da7a, 0x00e9_ad0c, 0x002a_7bde, 0x00c0_61cb, 0x0033_c7de, 0x00ff_ffff,
+    ], &[0], &[0x00ff_ffff]),
+    ("console", [
+        0x0000_0000, 0x00aa_0000, 0x0000_aa00, 0x00aa_5500, 0x0000_00aa, 0x00aa_00aa, 0x0000_aaaa, 0x00aa_aaaa,
+        0x0055_5555, 0x00ff_5555, 0x0055_ff55, 0x00ff_ff55, 0x0055_55ff, 0x00ff_55ff, 0x0055_ffff, 0x00ff_ffff,
+    ], &[0], &[0x00ff_ffff]),
+    ("Tango", [
+        0x002e_3436, 0x00cc_0000, 0x004e_9a06, 0x00c4_a000, 0x0034_65a4, 0x0075_507b, 0x0006_989a, 0x00d3_d7cf,
+        0x0055_5753, 0x00ef_2929, 0x008a_e234, 0x00fc_e94f, 0x0072_9fcf, 0x00ad_7fa8, 0x0034_e2e2, 0x00ee_eeec,
+    ], &[0, 0x002e_3436], &[0x00ff_ffff, 0x00ee_eeec]),
+    ("Solarized", [
+        0x0007_3642, 0x00dc_322f, 0x0085_9900, 0x00b5_8900, 0x0026_8bd2, 0x00d3_3682, 0x002a_a198, 0x00ee_e8d5,
+        0x0000_2b36, 0x00cb_4b16, 0x0058_6e75, 0x0065_7b83, 0x0083_9496, 0x006c_71c4, 0x0093_a1a1, 0x00fd_f6e3,
+    ], &[0x0000_2b36], &[0x00fd_f6e3]),
 ];
 
-/// The sixteen colours of the Linux console (`drivers/tty/vt/vt.c`).
-#[cfg(test)]
-pub(crate) const SIXTEEN_VGA: [u32; 16] = [
-    0x0000_0000,
-    0x00aa_0000,
-    0x0000_aa00,
-    0x00aa_5500,
-    0x0000_00aa,
-    0x00aa_00aa,
-    0x0000_aaaa,
-    0x00aa_aaaa,
-    0x0055_5555,
-    0x00ff_5555,
-    0x0055_ff55,
-    0x00ff_ff55,
-    0x0055_55ff,
-    0x00ff_55ff,
-    0x0055_ffff,
-    0x00ff_ffff,
-];
-
-const SIXTEEN: [C; 16] = [
+pub(super) const SIXTEEN: [C; 16] = [
     C::Black,
     C::Red,
     C::Green,

@@ -1,9 +1,10 @@
-//! Clicks, the wheel, and dragging the border of the details.
+//! Clicks, the wheel, and dragging the scroll bar or the border of the details.
 
 use crate::format::Gauge;
 use crate::tui::app::{App, Overlay};
 use crate::tui::command::COMMANDS;
 use crate::tui::event::Action;
+use crate::tui::layout::scroll_bar;
 use crate::tui::mouse::{Target, is_over_details, target};
 use crate::tui::{details, navigate, overlay};
 
@@ -18,6 +19,10 @@ pub(super) fn click(app: &mut App, x: u16, y: u16) -> Option<Action> {
         }
         Target::OutsideOverlay => app.overlay = None,
         Target::DetailsBorder => app.dragging = true,
+        Target::ScrollBar => {
+            app.scrolling = true;
+            scroll_to(app, y);
+        }
         Target::TopAlert => {
             app.overlay = None;
             navigate::to_top_alert(app);
@@ -65,8 +70,22 @@ fn click_line(app: &mut App, line: usize, column: Option<&'static str>, gauge: O
     }
 }
 
-/// Resizes the details by dragging their border.
+/// Scrolls the table to the place of this line of the screen on its scroll bar.
+fn scroll_to(app: &mut App, y: u16) {
+    let (Some(snap), body) = (app.snapshot.clone(), app.layout().body) else { return };
+    let (height, line) = (usize::from(body.height), usize::from(y.saturating_sub(body.y)));
+    let view_state = app.view_state_mut();
+    let top = scroll_bar::top_at(view_state.lines.len(), line, height);
+    let by = top.cast_signed() - view_state.top.cast_signed();
+    view_state.scroll(&snap, by, height);
+}
+
+/// Drags the scroll bar, or resizes the details by dragging their border.
 pub(super) fn drag(app: &mut App, x: u16, y: u16) {
+    if app.scrolling {
+        scroll_to(app, y);
+        return;
+    }
     let l = app.layout();
     if !app.dragging || l.details.area() == 0 {
         return;

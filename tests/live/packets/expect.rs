@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};
 
 /// The columns that are read.
-pub(super) const COLUMNS: &str = "proto,host,by,target,finding,how,hook,packets,conditions";
+pub(super) const COLUMNS: &str = "proto,host,by,target,finding,how,hook,packets,conditions,filter";
 
 /// A condition on a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,19 +21,30 @@ type Target = (Option<(IpAddr, IpAddr)>, Option<(u16, u16)>);
 
 /// Checks where a probe was sent. `landed` is `None` if it was dropped.
 pub(super) fn judge(rows: &[Value], probe: &Probe, landed: Option<(IpAddr, u16)>) -> Result<(), String> {
-    let (mut certain, mut possible) = (false, Vec::new());
+    let (mut certain, mut reached, mut possible) = (false, false, Vec::new());
     for row in rows {
-        match matches(row, probe) {
+        let holds = matches(row, probe);
+        let stopped = stopped(row, probe);
+        match holds {
             Holds::No => continue,
             Holds::Yes => certain = true,
             Holds::Maybe => {}
         }
-        possible.push(row);
+        reached |= holds == Holds::Yes && stopped == Holds::No;
+        if stopped != Holds::Yes {
+            possible.push(row);
+        } else if holds == Holds::Yes {
+            // Not translated by another rule instead.
+            possible.clear();
+            break;
+        }
     }
-    let name = |row: &&Value| format!("{} to {} by {}", row["packets"], row["target"], row["how"]);
+    let name = |row: &&Value| {
+        format!("{} to {} by {}, filter {}", row["packets"], row["target"], row["how"], row["filter"])
+    };
     let reported = || possible.iter().map(name).collect::<Vec<_>>().join("\n  ");
     let fits = match landed {
-        None => !certain,
+        None => !reached,
         Some(landed) if landed == probe.dest => {
             !certain || possible.iter().any(|r| target(r, probe).is_some_and(|t| includes(&t, probe, landed)))
         }
@@ -95,6 +106,36 @@ fn matches(row: &Value, probe: &Probe) -> Holds {
         }
     }
     out
+}
+
+/// True if the filter rules behind the translation stop a probe.
+fn stopped(row: &Value, probe: &Probe) -> Holds {
+    let filter = row["filter"].as_str().unwrap_or("not evaluated");
+    let Some(parts) = filter.strip_prefix("partly: ") else {
+        return match filter.split(' ').next() {
+            Some("accepted") => Holds::No,
+            Some("not") => Holds::Maybe,
+            _ => Holds::Yes,
+        };
+    };
+    let mut out = Holds::No;
+    for part in parts.split("; ") {
+        let words = ["dropped by ", "rejected by ", "queued by "];
+        let end = words.iter().filter_map(|w| part.find(w)).min();
+        let Some(packets) = end.map(|e| part[..e].trim()) else { return Holds::Maybe };
+        let packets = packets.strip_suffix(" …").unwrap_or(packets);
+        for alternative in packets.split(" | ") {
+            let each: Vec<Holds> = alternative.split_whitespace().map(|w| condition(w, probe)).collect();
+            if each.contains(&Holds::No) {
+                continue;
+            }
+            if !each.contains(&Holds::Maybe) {
+                return Holds::Yes;
+            }
+            out = Holds::Maybe;
+        }
+    }
+    if out == Holds::No && filter.contains('…') { Holds::Maybe } else { out }
 }
 
 /// `field=values` of a probe.

@@ -186,6 +186,26 @@ fn nft(rng: &mut Rng) -> Ruleset {
             format!(" chain early {{\n type filter hook prerouting priority {};\n", rng.pick(&[-150, -300]));
         chains.push((head, rules, " }\n".to_owned()));
     }
+    if rng.one_in(2) {
+        for (hook, name) in [("forward", "fwd"), ("input", "inp")] {
+            let rules = (0..=rng.below(4)).map(|_| filter_rule(rng, &names)).collect();
+            let policy = if rng.one_in(3) { " policy drop;" } else { "" };
+            let head = format!(
+                " chain {name} {{\n type filter hook {hook} priority {};{policy}\n",
+                rng.pick(&[0, -150, 50])
+            );
+            chains.push((head, rules, " }\n".to_owned()));
+        }
+    }
+    if rng.one_in(6) {
+        let rules = (0..=rng.below(2)).map(|_| filter_rule(rng, &[])).collect();
+        let (hook, priority) = rng.pick(&[("postrouting", 0), ("prerouting", 0), ("postrouting", -150)]);
+        chains.push((
+            format!(" chain late {{\n type filter hook {hook} priority {priority};\n"),
+            rules,
+            " }\n".to_owned(),
+        ));
+    }
     for (i, base) in ["base1", "base2"].iter().enumerate().take(1 + rng.below(2)) {
         let priority = rng.pick(&[-100, -100, -90, -110]);
         let policy = if rng.one_in(12) { " policy drop;" } else { "" };
@@ -215,6 +235,29 @@ fn nft(rng: &mut Rng) -> Ruleset {
         0 => out.in_ipv6(),
         _ => out,
     }
+}
+
+/// A rule of a chain that packets pass after the destination is translated.
+#[rustfmt::skip]
+fn filter_rule(rng: &mut Rng, _chains: &[&str]) -> String {
+    let proto = rng.pick(&["tcp", "udp"]);
+    let mut words: Vec<String> = (0..rng.below(2)).map(|_| nft_match(rng, proto)).collect();
+    match rng.below(7) {
+        0 | 1 => words.push(format!("ip daddr {}{}", rng.pick(&["", "!= "]), rng.pick(&TARGETS))),
+        2 => words.push(format!("ip daddr {}10.77.0.0/30", rng.pick(&["", "!= "]))),
+        3 => words.push(format!("{proto} dport {}{{ 80, 90, 7000-7001, 8080, 8090 }}", rng.pick(&["", "!= "]))),
+        4 => words.push("ct status dnat".to_owned()),
+        5 => words.push(rng.pick(&["oifname \"s1\"", "oifname != \"s1\"", "meta mark 7"]).to_owned()),
+        _ => {}
+    }
+    words.push(match rng.below(9) {
+        0..=3 => "accept",
+        4..=5 if !words.is_empty() => "drop",
+        6 if !words.is_empty() => "reject",
+        7 => "meta mark set 7",
+        _ => "counter",
+    }.to_owned());
+    format!("  {}", words.join(" "))
 }
 
 /// A rule of a chain that packets pass before the destination is translated.
@@ -326,7 +369,44 @@ fn iptables(rng: &mut Rng, kind: Kind) -> Ruleset {
         let rules = (0..=rng.below(2)).map(|_| early_iptables_rule(rng, table)).collect();
         chains.push((head, rules, String::new()));
     }
+    if rng.one_in(2) {
+        let policy = |rng: &mut Rng| rng.pick(&["ACCEPT", "ACCEPT", "DROP"]);
+        let head = format!(
+            "COMMIT\n*filter\n:INPUT {} [0:0]\n:FORWARD {} [0:0]\n:OUTPUT ACCEPT [0:0]\n:F1 - [0:0]\n",
+            policy(rng),
+            policy(rng)
+        );
+        let mut rules: Vec<String> = (0..=rng.below(2)).map(|_| iptables_filter_rule(rng, "F1")).collect();
+        rules.extend((0..=rng.below(3)).map(|_| iptables_filter_rule(rng, "FORWARD")));
+        rules.extend((0..=rng.below(2)).map(|_| iptables_filter_rule(rng, "INPUT")));
+        chains.push((head, rules, String::new()));
+    }
     Ruleset { families: Families::Inet, kind, chains, before, after: "COMMIT\n".to_owned() }
+}
+
+/// A rule of the table that packets pass after the destination is translated.
+fn iptables_filter_rule(rng: &mut Rng, name: &str) -> String {
+    let (mut words, _) = iptables_matches(rng, name);
+    match rng.below(6) {
+        0 | 1 if !words.iter().any(|w| w.contains("-d ")) => words.push(format!("-d {}", rng.pick(&TARGETS))),
+        2 if name == "FORWARD" => words.push(format!("{}-o s1", if rng.one_in(2) { "! " } else { "" })),
+        3 if !words.iter().any(|w| w.contains("conntrack")) => {
+            words.push(format!(
+                "-m conntrack --ctstate {}",
+                rng.pick(&["DNAT", "NEW,DNAT", "RELATED,ESTABLISHED"])
+            ));
+        }
+        _ => {}
+    }
+    let end = match rng.below(8) {
+        0..=2 => "ACCEPT",
+        3 => "DROP",
+        4 => "REJECT",
+        5 => "RETURN",
+        _ if name != "F1" => "F1",
+        _ => "ACCEPT",
+    };
+    format!("{} -j {end}", words.join(" "))
 }
 
 /// A rule of a table that packets pass before the destination is translated.

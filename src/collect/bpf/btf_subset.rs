@@ -20,9 +20,9 @@ const RESTRICT: u32 = 11;
 const FUNC: u32 = 12;
 const TYPE_TAG: u32 = 18;
 
-/// BTF with these structures, the types of their fields (but not what those point to) and these functions only; `None` if
-/// it cannot be parsed.
-pub(crate) fn extract(btf: &[u8], structs: &[&str], functions: &[&str]) -> Option<Vec<u8>> {
+/// BTF with these structures, the types of their fields (but not what those point to) and the functions and typedefs
+/// of these names only; `None` if it cannot be parsed.
+pub(crate) fn extract(btf: &[u8], structs: &[&str], names: &[&str]) -> Option<Vec<u8>> {
     if btf.get(..2)? != MAGIC.to_ne_bytes() {
         return None;
     }
@@ -55,7 +55,7 @@ pub(crate) fn extract(btf: &[u8], structs: &[&str], functions: &[&str]) -> Optio
             _ => return None,
         };
         if matches!(kind, STRUCT | UNION) && is_named(name, structs)
-            || kind == FUNC && is_named(name, functions)
+            || matches!(kind, FUNC | TYPEDEF) && is_named(name, names)
         {
             wanted.push((types.len(), true));
         }
