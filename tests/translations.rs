@@ -93,6 +93,7 @@ fn registries() -> BTreeSet<String> {
     }
     for t in TABLES {
         add(t.noun);
+        add(t.singular);
         for g in t.groupings {
             add(g.title);
         }

@@ -111,9 +111,9 @@ fn lines(app: &App, pane: u16) -> Vec<Pieces> {
                 TableId::Map => b.edge(r),
             }
             if view_state.view.table.is_sockets() {
-                b.socket_charts(r);
                 b.route(r);
                 b.peer_socket(r);
+                b.socket_charts(r);
                 b.multipath(r);
                 b.bottleneck(r);
                 b.lifecycle(r);
