@@ -37,6 +37,7 @@ struct Sums {
     to_client: Option<f64>,
     clients: Vec<u32>,
     servers: Vec<u32>,
+    sockets: Vec<u32>,
 }
 
 impl Sums {
@@ -53,6 +54,7 @@ impl Sums {
         add(&mut self.to_client, o.to_client);
         self.clients.extend(o.clients);
         self.servers.extend(o.servers);
+        self.sockets.extend(o.sockets);
     }
 }
 
@@ -145,6 +147,7 @@ pub(super) fn collect(snap: &Snapshot) -> Map {
             to_client: sums.to_client,
             client_processes: sums.clients,
             server_processes: sums.servers,
+            sockets: sums.sockets,
         });
     }
     let name = |n: u32| &nodes.all[n as usize];
@@ -179,6 +182,7 @@ fn connection(snap: &Snapshot, row: usize, nodes: &mut Nodes<'_>) -> Option<(Key
     let (rx, tx) = (rx.map(f64::from), tx.map(f64::from));
     let mut sums = Sums { connections: 1, ..Sums::default() };
     sums.states.add(s.state);
+    sums.sockets.extend([row as u32].into_iter().chain(peer.map(|p| p as u32)));
     if peer.is_none() {
         sums.addrs.insert(s.remote.addr);
     }

@@ -76,6 +76,8 @@ pub struct MapEdge {
     pub client_processes: Vec<u32>,
     /// Processes of the server, ordered; empty for a remote one.
     pub server_processes: Vec<u32>,
+    /// Rows of the connections, and of their local peers.
+    pub sockets: Vec<u32>,
 }
 
 /// Nodes and edges.

@@ -114,6 +114,7 @@ mod tests {
             to_client: None,
             client_processes: vec![],
             server_processes: vec![],
+            sockets: vec![],
         };
         snap.map = Map { nodes: nodes.into(), edges: vec![edge] };
         snap

@@ -129,6 +129,7 @@ pub static MAP_TABLE: Table = Table {
     name: "map",
     title: "Map",
     noun: "edges",
+    singular: "edge",
     help: "Who talks to whom: connections and rates from each container, unit, process or remote address to each service.",
     columns: COLUMNS,
     defaults: &[
@@ -161,6 +162,7 @@ pub static MAP_TABLE: Table = Table {
         let e = s.map.edges.get(r)?;
         e.server_processes.first().or(e.client_processes.first()).copied()
     },
+    sockets: |s, r| s.map.edges.get(r).map_or_else(Vec::new, |e| e.sockets.clone()),
     remote_of: remote,
     unread: super::unread_sockets,
 };
