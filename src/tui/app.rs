@@ -286,10 +286,10 @@ impl App {
         self.details || (self.options.side_details && !self.side_closed && self.area.width >= SIDE_BY_SIDE)
     }
 
-    /// Opens or closes the details pane.
+    /// Opens or closes the details pane. One that a wide screen shows by itself stays when it is opened.
     pub(crate) const fn toggle_details(&mut self) {
-        let shown = self.shows_details();
-        (self.details, self.side_closed) = (!shown, shown);
+        self.details = !self.details;
+        self.side_closed = !self.details;
         self.details_top = 0;
     }
 

@@ -64,9 +64,7 @@ pub(crate) fn label(app: &App, c: &Command) -> &'static str {
         (Action::Group(_), _) if view_state.view.table.groupings.len() < 2 => "",
         (Action::Pause, _) if app.paused => noop("resume"),
         // On a row the label of Enter covers it.
-        (Action::Enter, Some(Line::Row(_))) | (Action::Back, None | Some(Line::Group(_)))
-            if app.shows_details() =>
-        {
+        (Action::Enter, Some(Line::Row(_))) | (Action::Back, None | Some(Line::Group(_))) if app.details => {
             noop("close details")
         }
         (Action::Back, _) if app.details => "",
