@@ -69,11 +69,11 @@ fn print(snap: &Snapshot) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Backend, BackendInfo, Family, Proto, Socket, SocketId, State, Wants, attr};
+    use crate::model::{Backend, BackendInfo, Family, Proto, Socket, SocketId, Stamp, State, Wants, attr};
 
     fn sample() -> Sample {
         let by = BackendInfo { backend: Backend::Netlink, reason: String::new() };
-        Sample::empty(Default::default(), "h".into(), by.into(), Wants::default())
+        Sample::empty(Stamp::default(), "h".into(), by.into(), Wants::default())
     }
 
     #[test]
