@@ -116,7 +116,7 @@ fn is_duration(word: &str) -> bool {
 /// Runs a command line; an error is one line.
 fn run_args(args: Vec<OsString>) -> Result<ExitCode, String> {
     privilege::reserve().map_err(|e| e.to_string())?;
-    malloc_tuning::set_mmap_threshold();
+    malloc_tuning::tune_malloc();
     if completion::complete_for_shell(&args) {
         return Ok(ExitCode::SUCCESS);
     }

@@ -233,7 +233,7 @@ fn demo_shows_a_forward_without_listener() {
         assert!(line("0.0.0.0:3000 ").contains(part), "{part}: {narrow}");
     }
     assert!(line("0.0.0.0:8081 ").ends_with(" no-listener"), "{narrow}");
-    assert_eq!(text.matches("dnat").count(), 2, "{text}");
+    assert_eq!(text.matches("dnat + docker-proxy").count(), 2, "{text}");
     // Route of a forwarded connection: conntrack entry and backend.
     let s = Hands::new(120, 50).press("/remote:198.51.100.140 port:3000<enter><down><enter>").polls(1);
     let mut s = s.press("<down><enter>").polls(2);
@@ -289,13 +289,13 @@ fn ages_are_lower_bounds_and_blank_names_are_quoted() {
 
 #[test]
 fn sections_without_content_are_omitted() {
-    // A listener with an empty queue has no history to plot; one whose queue fills has.
+    // A listener with an empty queue has no finding; one whose queue fills has.
     let mut s = Hands::new(100, 40).press("j<enter>").polls(3);
     let text = s.text();
-    assert!(text.contains("lifecycle") && !text.contains("since selected)"), "{text}");
+    assert!(text.contains("lifecycle") && !text.contains("findings"), "{text}");
     let mut s = s.press("<esc>/:8443 state:listen<enter>j<enter>").polls(3);
     let text = s.text();
-    assert!(text.contains("since selected)") && text.contains("RECV-Q"), "{text}");
+    assert!(text.contains("findings") && text.contains("last 1m") && text.contains("RECV-Q"), "{text}");
     // The total is the same in the filter bar and in the message.
     let text = s.press("<esc>/<ctrl-u>zzzz<enter>").polls(1).text();
     let of =

@@ -131,7 +131,7 @@ fn usage_error_is_one_line_and_exit_2() {
         (&["list", "--no-such-flag"][..], "--no-such-flag"),
         (
             &["list", "--format", "xml"][..],
-            "--format: invalid value \"xml\": expected table, json, ndjson or csv",
+            "--format: invalid value \"xml\": expected table, json, ndjson, csv, dot or mermaid",
         ),
         (&["list", "--top", "many"][..], "--top: invalid number \"many\""),
         (&["--backend", "magic"][..], "--backend: invalid value \"magic\""),
@@ -182,7 +182,7 @@ fn empty_result_has_its_reason_on_stderr() {
             (&["list", "lport:41777", "state:close", "-f", "json"], "none match state:closed"),
             (&["ports", "lport:9"], "none match local_port:9; PORT has 41777 1"),
             (&["ports", "proto:unix"], "such listeners: sockscope list proto:unix state:listen"),
-            (&["processes", "comm=zzz"], "processes match the filter"),
+            (&["processes", "comm=zzz"], "no process matches comm=zzz"),
             (&["peers"], "no peers"),
             (&["limits", "pct>100%"], "none match pct>100%; the highest % is "),
             (&["list", "proto:vsock", "--backend", "proc"], "vsock: not listed by this backend"),

@@ -195,11 +195,13 @@ pub(crate) fn background(args: &[&str]) -> Result<Program, String> {
 
 /// Two links with the same link-local address behind each, one connection over the first and two over the second.
 pub(crate) fn link_local_peers_of_two_links_are_two_peers() -> Result<(), String> {
+    // The kernel would choose the same local ports in both: it hashes the addresses, which are equal.
     for i in ["0", "1"] {
         sh(&format!(
             "ip netns add cs{i} && ip link add v{i} type veth peer name w netns cs{i} &&
              ip link set v{i} addrgenmode none up && ip addr add fe80::1/64 dev v{i} nodad &&
-             ip -n cs{i} link set w addrgenmode none up && ip -n cs{i} addr add fe80::2/64 dev w nodad"
+             ip -n cs{i} link set w addrgenmode none up && ip -n cs{i} addr add fe80::2/64 dev w nodad &&
+             ip netns exec cs{i} sh -c 'echo 4{i}000 4{i}100 >/proc/sys/net/ipv4/ip_local_port_range'"
         ))?;
     }
     let serve = "import socket\ns = socket.socket(socket.AF_INET6)\ns.bind(('::', 41900))\ns.listen()\nA = []\n\
