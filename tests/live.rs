@@ -34,6 +34,8 @@ mod wait;
 
 #[path = "live/act.rs"]
 mod act;
+#[path = "live/ceilings.rs"]
+mod ceilings;
 #[path = "live/chains.rs"]
 mod chains;
 #[path = "live/churn.rs"]
@@ -229,6 +231,9 @@ const CASES: &[Case] = cases! {
     }
     RootHostPids owners [] {
         bpf_owners_under_churn_are_true
+    }
+    Root ceilings ["perl", "prlimit"] {
+        ceiling_is_full_exactly_when_the_call_fails
     }
     Root limits ["setpriv"] {
         check_behind_subset_pid_is_unknown_with_the_limits_it_could_not_read

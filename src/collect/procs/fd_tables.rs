@@ -9,7 +9,7 @@
 //! `RLIMIT_NOFILE` applies to each table, so the count of a process is that of its fullest one, and the owners of a socket
 //! are the processes that have it in any.
 
-use super::fd_count::FdCounter;
+use super::fd_count::{self, FdCounter};
 use super::fd_scan::{self, Buffers, FdSet, thread_dir};
 use super::kcmp::compare_fd_tables;
 use super::proc_dir;
@@ -107,6 +107,24 @@ impl ThreadTables {
             }
         }
         Ok(self.counts.iter().copied().max())
+    }
+
+    /// Descriptors numbered `first` or above, of the `most` in the fullest table by those below `first`.
+    pub(crate) fn count_from(&self, process: impl AsFd, most: u32, first: u32) -> u32 {
+        let mut tables = vec![(most, "fd".to_owned())];
+        if let Some((main, threads)) = self.counts.split_first() {
+            tables[0].0 = *main;
+            tables.extend(threads.iter().copied().zip(self.tids.iter().map(|tid| thread_dir(*tid))));
+            tables.sort_unstable_by_key(|(n, _)| std::cmp::Reverse(*n));
+        }
+        let mut below = 0;
+        for (n, table) in tables {
+            if n <= below {
+                break;
+            }
+            below = below.max(n - fd_count::count_from(&process, &table, first).unwrap_or(0).min(n));
+        }
+        most - below.min(most)
     }
 }
 
@@ -213,6 +231,30 @@ mod tests {
         threads.checked_ns = 5;
         assert_eq!(threads.count(&process, &mut counter), Ok(Some(2)));
         assert!(threads.is_due(6), "a thread exited");
+    }
+
+    #[test]
+    fn descriptor_numbered_above_the_limit_takes_no_number_below_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let table = |at: &str, fds: &[u32]| {
+            fs::create_dir_all(dir.path().join(at).join("fd")).unwrap();
+            for fd in fds {
+                symlink("/dev/null", dir.path().join(at).join("fd").join(fd.to_string())).unwrap();
+            }
+        };
+        table("", &[0, 1, 8, 9, 250]);
+        table("task/7", &[0, 1, 2, 9]);
+        let process = fs::File::open(dir.path()).unwrap();
+        let one = ThreadTables::default();
+        for (first, above) in [(0, 5), (1, 4), (9, 2), (10, 1), (250, 1), (251, 0)] {
+            assert_eq!(one.count_from(&process, 5, first), above, "{first}");
+        }
+        // The limit applies to each table: that of the thread has three below 9, that of the process two below 8.
+        let two = ThreadTables { tids: vec![7], counts: vec![5, 4], checked_ns: 1 };
+        assert_eq!(two.count_from(&process, 5, 8), 2);
+        // A table that is too short for the number is not listed.
+        fs::write(dir.path().join("status"), "FDSize:\t64\n").unwrap();
+        assert_eq!((one.count_from(&process, 5, 64), one.count_from(&process, 5, 63)), (0, 1));
     }
 
     #[test]
