@@ -124,6 +124,7 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
     sample.processes = processes;
     Snapshot {
         forwards: None,
+        map: crate::model::map::Map::default(),
         seq: 1,
         sample,
         live_rows: None,

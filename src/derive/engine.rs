@@ -6,9 +6,11 @@ use super::forwarded::forwarded_rows;
 use super::identity::{self, NONE, RowPairs};
 use super::previous::Previous;
 use super::{
-    counter_window, forwards, limits, local_peer, nat_rules, numbers, owners, peers, ports, processes, units,
+    counter_window, forwards, limits, local_peer, map, nat_rules, numbers, owners, peers, ports, processes,
+    units,
 };
 use crate::model::history::History;
+use crate::model::map::Map;
 use crate::model::snapshot::{Direction, LastOwner, Rates, SocketFacts};
 use crate::model::{
     AlertRules, AttrSet, Faults, Missing, Reads, Sample, Snapshot, Socket, Stamp, StateCounts,
@@ -162,7 +164,7 @@ impl Engine {
             Vec::new()
         };
         let live_rows = if let Cow::Owned(rows) = rows { Some(rows) } else { None };
-        let snap = Arc::new(Snapshot {
+        let mut snap = Snapshot {
             seq: self.seq,
             sample,
             live_rows,
@@ -182,6 +184,7 @@ impl Engine {
             ports,
             peers: peers.rows,
             forwards,
+            map: Map::default(),
             limits,
             alerts,
             unjudged,
@@ -193,7 +196,11 @@ impl Engine {
             hidden,
             opened,
             closed: closed.count,
-        });
+        };
+        if map::is_wanted(&snap) {
+            snap.map = map::collect(&snap);
+        }
+        let snap = Arc::new(snap);
         numbers::record(&snap);
         self.previous = Some(Previous { snap: Arc::clone(&snap), coverage, carried_owners });
         snap

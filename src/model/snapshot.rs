@@ -7,6 +7,7 @@ use super::counter_window::{CounterHistory, CounterSnapshot};
 use super::fault::{Fault, Faults, Missing};
 use super::history::{History, Subject};
 use super::limit::{Alert, FullIn, Limit, SystemLimits, Unjudged};
+use super::map::Map;
 use super::nat::Pair;
 use super::nat::{Forward, Forwards};
 use super::process::{FdKind, FdUsage, Owner, Process};
@@ -66,6 +67,8 @@ pub struct Snapshot {
     pub peer_processes: Vec<u32>,
     /// Port forwards; `None` if not requested.
     pub forwards: Option<Forwards>,
+    /// Map of who talks to whom; empty if owners, units and local peers were not requested.
+    pub map: Map,
     /// Resource limits; empty if not requested.
     pub limits: Vec<Limit>,
     /// Kinds of limits that could not be judged, at least in part; empty if limits were not requested.
