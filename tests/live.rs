@@ -221,7 +221,7 @@ const CASES: &[Case] = cases! {
         many_services_of_kube_proxy_are_all_listed
         rulesets_of_programs_send_packets_to_the_target_of_forwards
     }
-    Root tables ["python3"] {
+    Root tables ["python3", "setpriv"] {
         thread_with_its_own_descriptors_is_its_process
         thread_that_unshares_its_descriptors_is_found_in_the_next_poll
         process_without_its_main_thread_is_owner

@@ -137,12 +137,12 @@ pub(crate) fn find(process: impl AsFd, pid: u32, by_kcmp: bool, bufs: &mut Buffe
     }
     let mut tids = proc_dir::tids(&process);
     tids.retain(|tid| *tid != pid);
-    let by_order = if by_kcmp { by_kcmp_order(pid, &tids) } else { None };
+    let by_order = if by_kcmp { by_kcmp_order(&process, pid, &tids) } else { None };
     by_order.unwrap_or_else(|| by_content(&process, &tids, bufs))
 }
 
 /// By `kcmp`; `None` where it is not available.
-fn by_kcmp_order(pid: u32, tids: &[u32]) -> Option<Vec<u32>> {
+fn by_kcmp_order(process: impl AsFd, pid: u32, tids: &[u32]) -> Option<Vec<u32>> {
     // In the order of their tables.
     let mut distinct = vec![pid];
     for tid in tids {
@@ -157,14 +157,32 @@ fn by_kcmp_order(pid: u32, tids: &[u32]) -> Option<Vec<u32>> {
             (None, Err(at)) => distinct.insert(at, *tid),
             // Shared, or the thread has exited.
             (None | Some(Errno::SRCH), _) => {}
-            // Another user's process: its threads may not be read either.
-            (Some(Errno::PERM | Errno::ACCESS), _) if distinct.len() == 1 => return Some(Vec::new()),
+            // Another user's process: its tables may be counted, but neither compared nor read.
+            (Some(Errno::PERM | Errno::ACCESS), _) if distinct.len() == 1 => {
+                return Some(longer(process, tids));
+            }
             (Some(_), _) => return None,
         }
     }
     distinct.retain(|tid| *tid != pid);
     distinct.sort_unstable();
     Some(distinct)
+}
+
+/// Threads with more descriptors than the main thread, one for each number of them: of all tables the fullest counts.
+fn longer(process: impl AsFd, tids: &[u32]) -> Vec<u32> {
+    let len = |table: &str| statat(&process, table, AtFlags::empty()).map_or(0, |s| s.st_size);
+    let mut lengths = vec![len("fd")];
+    let mut own = Vec::new();
+    for tid in tids {
+        let n = len(&thread_dir(*tid));
+        if n > lengths[0] && !lengths.contains(&n) {
+            lengths.push(n);
+            own.push(*tid);
+        }
+    }
+    own.sort_unstable();
+    own
 }
 
 /// By the descriptors themselves. Tables of an exited main thread are empty, so any other differs.
