@@ -84,6 +84,7 @@ pub(crate) fn process(pid: u32, comm: &str, uid: u32, open: u32, soft: u64) -> P
             soft: Some(soft),
             hard: Some(soft * 4),
             open_at_ns: 0,
+            above_soft: 0,
             highest: None,
             kinds: None,
             kinds_at_ns: 0,
