@@ -92,7 +92,7 @@ impl Nodes<'_> {
     fn socket_node(&mut self, row: usize) -> u32 {
         let snap = self.snap;
         let s = snap.socket(row);
-        // A connection that nobody has accepted yet, or whose process has closed it, belongs to the service at its port.
+        // A connection that was not accepted yet, or whose process has closed it, belongs to the service at its port.
         let of_port = || {
             let serves = snap.facts[row].direction == Direction::In;
             self.listeners.get(&(s.id.netns, s.proto, s.local.port)).filter(|_| serves).copied()
