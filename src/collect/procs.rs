@@ -268,7 +268,7 @@ impl Procs {
         all.sort_unstable_by_key(|(pid, ..)| *pid);
         let mut owners = Vec::with_capacity(if dirty { self.owners.len() + 64 } else { 0 });
         let mut denied = 0;
-        for (index, (_, info, e)) in all.into_iter().enumerate() {
+        for (index, (pid, info, e)) in all.into_iter().enumerate() {
             let hidden = e.is_fd_hidden() && !e.from_bpf;
             denied += u32::from(hidden);
             let scanned = e.scanned_ns > 0 && !hidden;
@@ -277,6 +277,7 @@ impl Procs {
                 fds: e.fd_count.map(|open| FdUsage {
                     open,
                     open_at_ns: e.fd_count_ns,
+                    above_soft: self.table.fds_above_soft(pid, e),
                     highest: e.fds.highest.filter(|_| scanned),
                     soft: e.nofile.map(|l| l.0),
                     hard: e.nofile.map(|l| l.1),

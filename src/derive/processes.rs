@@ -105,15 +105,15 @@ impl ProcessHistory {
             // The count may be that of an earlier scan.
             let read_ns = if fds.open_at_ns == 0 { now } else { fds.open_at_ns };
             if past.fds.points().last().is_none_or(|l| l.0 < read_ns) {
-                past.fds.push(read_ns, u64::from(fds.open));
+                past.fds.push(read_ns, u64::from(fds.below_soft()));
             }
             if let Some(kinds) = fds.kinds.filter(|n| past.fd_kinds.points().last().is_none_or(|l| l.1 != *n))
             {
                 past.fd_kinds.push(now, kinds);
             }
         }
-        let (open, soft) = p.fds.as_ref().map_or((0, None), |f| (u64::from(f.open), f.soft));
-        let (per_min, full_in) = trend::growth(past.fds.points(), open, soft);
+        let (used, soft) = p.fds.as_ref().map_or((0, None), |f| (u64::from(f.below_soft()), f.soft));
+        let (per_min, full_in) = trend::growth(past.fds.points(), used, soft);
         ProcessFacts {
             fds_full_in: full_in,
             fds_growing: fastest_growing(past.fd_kinds.points(), now),

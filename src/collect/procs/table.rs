@@ -147,6 +147,18 @@ impl ProcessTable {
         ProcDir::get(&self.root, pid, self.get(pid).and_then(|e| e.dir.as_ref()))
     }
 
+    /// Descriptors of a process that are numbered at or above its soft limit. Looked for where they may matter: near the limit, or
+    /// if the last read found one.
+    pub(crate) fn fds_above_soft(&self, pid: u32, e: &ProcEntry) -> u32 {
+        let (Ok(open), Some((soft, _))) = (e.fd_count, e.nofile) else { return 0 };
+        let Ok(soft) = u32::try_from(soft) else { return 0 };
+        let is_near = u64::from(open) * 2 > u64::from(soft);
+        let is_read = e.scanned_ns > 0 && !e.is_count_off();
+        let possible = e.fds.highest.map_or(is_near, |n| n >= soft || is_near && !is_read);
+        let dir = if possible { ProcDir::get(&self.root, pid, e.dir.as_ref()) } else { None };
+        dir.map_or(0, |dir| e.threads.count_from(dir, open, soft))
+    }
+
     /// Lists the processes, adds new ones, removes those that exited, and counts the descriptors of each.
     pub(crate) fn refresh(&mut self, faults: &mut Faults) {
         self.poll += 1;
