@@ -89,8 +89,8 @@ impl<'de> Deserializer<'de> for Random<'_> {
     }
 
     fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let high = u128::from(self.rng.integer() as u64);
-        visitor.visit_u128(high << 64 | u128::from(self.rng.integer() as u64))
+        let high = u128::from(self.rng.integer());
+        visitor.visit_u128(high << 64 | u128::from(self.rng.integer()))
     }
 
     fn is_human_readable(&self) -> bool {
