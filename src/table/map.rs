@@ -149,8 +149,8 @@ pub static MAP_TABLE: Table = Table {
     order: &[("connections", true), ("to", false), ("from", false)],
     groupings: &[
         Grouping::FLAT,
-        Grouping { name: Some("from"), title: "client" },
-        Grouping { name: Some("to"), title: "service" },
+        Grouping::by("from", "client"),
+        Grouping::by("to", "service"),
     ],
     always_needs: MAP,
     topic: "connection",
