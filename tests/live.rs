@@ -131,6 +131,7 @@ const CASES: &[Case] = cases! {
     }
     User churn [] {
         owners_under_churn_match_a_walk_of_proc
+        owners_by_bpf_under_churn_match_a_walk_of_proc
         table_cut_short_opens_and_closes_nothing
     }
     User netns ["python3"] {

@@ -64,6 +64,16 @@ struct Nodes<'a> {
     all: Vec<MapNode>,
     index: FxHashMap<MapNode, u32>,
     by_process: FxHashMap<u32, u32>,
+    /// First process that listens at a port of a namespace.
+    listeners: FxHashMap<(u16, Proto, u16), u32>,
+}
+
+/// The processes of listeners by namespace, protocol and port.
+fn listeners(snap: &Snapshot) -> FxHashMap<(u16, Proto, u16), u32> {
+    let by_port =
+        snap.ports.iter().filter_map(|p| Some(((p.netns, p.proto, p.local.port), *p.processes.first()?)));
+    // The first of several addresses.
+    by_port.rev().collect()
 }
 
 impl Nodes<'_> {
@@ -81,7 +91,13 @@ impl Nodes<'_> {
     /// The node of a socket: container, unit, process.
     fn socket_node(&mut self, row: usize) -> u32 {
         let snap = self.snap;
-        let process = snap.owners(row).first().map(|o| o.process);
+        let s = snap.socket(row);
+        // A connection that was not accepted yet, or whose process has closed it, belongs to the service at its port.
+        let of_port = || {
+            let serves = snap.facts[row].direction == Direction::In;
+            self.listeners.get(&(s.id.netns, s.proto, s.local.port)).filter(|_| serves).copied()
+        };
+        let process = snap.owners(row).first().map(|o| o.process).or_else(of_port);
         if let Some(n) = process.and_then(|p| self.by_process.get(&p)) {
             return *n;
         }
@@ -111,8 +127,13 @@ impl Nodes<'_> {
 
 /// Derives the map of a snapshot. Linear in its sockets.
 pub(super) fn collect(snap: &Snapshot) -> Map {
-    let mut nodes =
-        Nodes { snap, all: Vec::new(), index: FxHashMap::default(), by_process: FxHashMap::default() };
+    let mut nodes = Nodes {
+        snap,
+        all: Vec::new(),
+        index: FxHashMap::default(),
+        by_process: FxHashMap::default(),
+        listeners: listeners(snap),
+    };
     let mut edges: FxHashMap<Key, Sums> = FxHashMap::default();
     for row in 0..snap.live {
         if let Some((key, sums)) = connection(snap, row, &mut nodes) {
@@ -228,7 +249,7 @@ fn fold_addresses(edges: FxHashMap<Key, Sums>) -> FxHashMap<Key, Sums> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Row, process, row, snapshot};
+    use crate::testing::{Row, port, process, row, snapshot};
 
     const ESTABLISHED: State = State::Established;
 
@@ -275,6 +296,20 @@ mod tests {
         assert_eq!(lines(&snap), ["unit api.service -> unit postgres.service:5432 1 3/7 0"]);
         let edge = &collect(&snap).edges[0];
         assert_eq!((&*edge.client_processes, &*edge.server_processes), (&[0][..], &[1][..]));
+    }
+
+    #[test]
+    fn connection_without_a_process_belongs_to_the_listener_at_its_port() {
+        let rows = vec![
+            row(Proto::Tcp, State::Listen, "0.0.0.0:443", "*", &[0]),
+            serving(row(Proto::Tcp, ESTABLISHED, "10.0.0.4:443", "203.0.113.1:5000", &[])),
+            calling(row(Proto::Tcp, State::FinWait1, "10.0.0.4:444", "203.0.113.2:443", &[])),
+        ];
+        let mut snap = snapshot(rows, vec![process(10, "nginx", 0, 1, 9)], &[]);
+        snap.ports = vec![port(snap.socket(0).local, &[0], &[0])];
+        let found = lines(&snap);
+        assert!(found.iter().any(|l| l.contains("-> unit nginx.service:443")), "{found:?}");
+        assert!(found.iter().any(|l| l.starts_with("unknown ")), "{found:?}");
     }
 
     #[test]

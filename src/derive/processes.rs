@@ -2,7 +2,7 @@
 
 use super::peers::add;
 use super::trend::{self, Series};
-use crate::model::snapshot::{ProcessFacts, Rates, SocketFacts};
+use crate::model::snapshot::{PackedRates, ProcessFacts, SocketFacts};
 use crate::model::state_age::in_state;
 use crate::model::{FdKind, FdKinds, ProcUsage, Process, Reads, Sample, Socket, State};
 use rustc_hash::FxHashMap;
@@ -40,7 +40,7 @@ impl ProcessHistory {
         sample: &Sample,
         sockets: &[Socket],
         facts: &[SocketFacts],
-        rates: &[Rates],
+        rates: &[PackedRates],
     ) -> (Vec<ProcessFacts>, Vec<u32>) {
         self.poll += 1;
         let mut out: Vec<ProcessFacts> =
@@ -164,7 +164,7 @@ fn assign_sockets(
     sample: &Sample,
     sockets: &[Socket],
     facts: &[SocketFacts],
-    rates: &[Rates],
+    rates: &[PackedRates],
     out: &mut [ProcessFacts],
 ) -> Vec<u32> {
     // Counting sort of (process, row): the count of each process, its start, then the rows.
@@ -186,7 +186,7 @@ fn assign_sockets(
             p.sockets.1 += 1;
             p.states.add(s.state);
             p.listening += u32::from(s.serves());
-            if let Some(r) = rates.get(row) {
+            if let Some(r) = rates.get(row).map(|r| r.unpack()) {
                 add(&mut p.rx, r.rx);
                 add(&mut p.tx, r.tx);
             }

@@ -272,7 +272,7 @@ impl App {
         if self.details || (few && self.shows_details()) {
             match view_state.id() {
                 TableId::Sockets => {
-                    w.needs |= Needs::NAT | Needs::attrs(AttrSet::ALL) | Needs::info(u64::MAX);
+                    w.needs |= Needs::NAT | Needs::attrs(AttrSet::ALL) | Needs::info(u128::MAX);
                 }
                 TableId::Processes => w.needs |= Needs::FD_KINDS,
                 TableId::Ports | TableId::Peers | TableId::Limits | TableId::Forwards | TableId::Map => {}
