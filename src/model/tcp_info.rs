@@ -135,7 +135,7 @@ tcp_fields! {
     retransmits RETRANSMITS @ 2:1 Count, "Consecutive retransmission timeouts without an ACK.";
     probes PROBES @ 3:1 Count, "Unanswered window or keepalive probes.";
     backoff BACKOFF @ 4:1 Count, "Doublings of the retransmission timer.";
-    options OPTIONS @ 5:1 Flags, "Negotiated options: 1 timestamps, 2 SACK, 4 window scale, 8 ECN, 16 ECN seen, 32 SYN data, 64 microsecond timestamps.";
+    options OPTIONS @ 5:1 Flags, "Negotiated options: 1 timestamps, 2 SACK, 4 window scale, 8 ECN, 16 ECN seen, 32 SYN data, 64 microsecond timestamps, 128 accepted by Fast Open.";
     rto_us RTO @ 8:4 Micros, "Retransmission timeout.";
     ato_us ATO @ 12:4 Micros, "Delayed-acknowledgement timeout.";
     snd_mss SND_MSS @ 16:4 Bytes, "Maximum segment size for sending.";

@@ -272,7 +272,7 @@ const GENERAL: &[Column] = &[
         .called(&["sk"]).wide(6, 10, 20),
     Column::new("timer", "TIMER", Kind::Text, 57,
         |s, r| timer(s, r, |k| if k.timer.kind == TimerKind::Off { na() } else { Value::text(k.timer.kind.name()) }),
-        "Running timer: on (retransmission), keepalive, timewait, persist, delack.").values(|| vec!["on", "keepalive", "timewait", "persist", "unknown"])
+        "Running timer: on (retransmission), keepalive, timewait, persist.").values(|| vec!["on", "keepalive", "timewait", "persist", "unknown"])
         .wide(4, 9, 9).protos(CONN),
     Column::new("timer_expires_ms", "EXPIRES", Kind::Millis, 57,
         |s, r| timer(s, r, |k| if k.timer.kind == TimerKind::Off { na() } else { Value::from(k.timer.expires_ms) }),
