@@ -318,7 +318,8 @@ impl ViewState {
             Collapsed::Nested => depth > 0,
             Collapsed::Value(text) => {
                 let groups = &self.arranged.groups;
-                groups.len() > 1 && groups.iter().any(|g| g.id == id && matches!(&g.key, group::Key::Text(t) if t == text))
+                groups.len() > 1
+                    && groups.iter().any(|g| g.id == id && matches!(&g.key, group::Key::Text(t) if t == text))
             }
         };
         usual != self.fold_overrides.contains(&id)
