@@ -18,7 +18,7 @@ mod usage;
 
 use crate::format::{Column, Role};
 use crate::model::{Fault, FaultKind, Snapshot};
-pub use definition::{Grouping, Table, TableId};
+pub use definition::{Collapsed, Grouping, Table, TableId};
 pub use error::{QueryError, columns};
 pub use forwards::FORWARDS;
 pub use identity::Identity;
