@@ -276,7 +276,7 @@ fn actions_are_in_sections_with_a_letter_each_and_copies_come_first() {
     let line = |t: &str| list.lines().position(|l| is_title(l, t)).unwrap_or_else(|| panic!("{t}: {list}"));
     let at = titles.map(line);
     assert!(at.is_sorted() && list.contains("a copy row"), "{list}");
-    // Enter on the first entry changes nothing, and a letter without an entry says so.
+    // Enter on the first entry changes nothing, and a letter without an entry is reported.
     let s = Screen::new().press("jK<enter>");
     assert!(matches!(s.effects.first(), Some(Effect::Act(Act::Copy(_)))), "{:?}", s.effects);
     assert!(Screen::new().press("jKZ").show().contains("no key Z"));
