@@ -1,5 +1,6 @@
 //! A small machine for tests of this module, and a large one.
 
+use crate::model::event_log::EventLog;
 use crate::model::snapshot::{Direction, LastOwner, ProcessFacts, Rates, SocketFacts};
 use crate::model::{
     Addr, Backend, BackendInfo, Endpoint, Family, Faults, FdUsage, Missing, Namespace, Owner, ProcInfo,
@@ -152,6 +153,7 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
         hidden: Vec::new(),
         opened: 0,
         closed: 0,
+        events: EventLog::default(),
     }
 }
 

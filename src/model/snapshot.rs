@@ -4,6 +4,7 @@ use super::addr::{Addr, Endpoint, Scope};
 use super::attr::Attrs;
 use super::container::Container;
 use super::counter_window::{CounterHistory, CounterSnapshot};
+use super::event_log::EventLog;
 use super::fault::{Fault, Faults, Missing};
 use super::history::{History, Subject};
 use super::limit::{Alert, FullIn, Limit, SystemLimits, Unjudged};
@@ -84,6 +85,8 @@ pub struct Snapshot {
     pub opened: u32,
     /// Sockets closed since the previous poll.
     pub closed: u32,
+    /// Events of this poll and before it.
+    pub events: EventLog,
 }
 
 /// Facts about a socket derived from several samples.
