@@ -51,8 +51,10 @@ struct SeenSocket {
     first_seen_ns: u64,
 }
 
+/// Address of a listener, and its owner.
+type Listener<'a> = (Addr, Option<&'a Process>);
 /// Listeners by namespace, protocol and port.
-type Listeners<'a> = FxHashMap<(u16, Proto, u16), Vec<(Addr, Option<&'a Process>)>>;
+type Listeners<'a> = FxHashMap<(u16, Proto, u16), Vec<Listener<'a>>>;
 
 impl EventHistory {
     /// Sets the number of events of earlier polls that are kept.
@@ -171,11 +173,11 @@ impl<'a> Join<'a> {
         }
     }
 
-    /// Listener of an incoming connection.
-    fn listener(&self, e: &Event) -> Option<Option<&Process>> {
+    /// Listener of an incoming connection, with its owner.
+    fn listener(&self, e: &Event) -> Option<Listener<'a>> {
         let found = self.listeners.get(&(e.id.netns, e.proto, e.local.port))?;
         let exact = found.iter().find(|(addr, _)| *addr == e.local.addr);
-        exact.or_else(|| found.iter().find(|(addr, _)| addr.is_any())).map(|(_, process)| *process)
+        exact.or_else(|| found.iter().find(|(addr, _)| addr.is_any())).copied()
     }
 
     fn row(&self, number: u64, e: &Event) -> EventRow {
@@ -197,7 +199,7 @@ impl<'a> Join<'a> {
             Some(p) => (Some(Arc::clone(p)), ProcessBy::Event),
             None => match polled() {
                 Some(p) => (Some(p), ProcessBy::Poll),
-                None => match listener().flatten().filter(|_| direction == Direction::In) {
+                None => match listener().and_then(|l| l.1).filter(|_| direction == Direction::In) {
                     Some(p) => (Some(event_process(p)), ProcessBy::Listener),
                     None => (None, ProcessBy::None),
                 },
