@@ -14,7 +14,6 @@ pub mod container;
 pub mod context;
 pub mod counter_window;
 pub mod diag_attr;
-pub mod event_log;
 pub mod fault;
 pub mod history;
 pub mod hosts;

@@ -12,6 +12,7 @@ pub mod table;
 pub use event::Event;
 pub use grid::{Grid, JsonHead, JsonKeys, Listing, Rows};
 use std::io::{self, Write};
+pub use table::TableStream;
 
 /// Output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ mod cell;
 mod contexts;
 mod definition;
 pub mod error;
+mod events;
 pub mod forwards;
 pub mod identity;
 pub mod limits;
@@ -19,6 +20,7 @@ use crate::format::{Column, Role};
 use crate::model::{Fault, FaultKind, Snapshot};
 pub use definition::{Grouping, Table, TableId};
 pub use error::{QueryError, columns};
+pub use events::EVENTS;
 pub use forwards::FORWARDS;
 pub use identity::Identity;
 pub use limits::LIMITS;
@@ -30,7 +32,7 @@ pub use sockets::bpf::map_list as bpf_maps;
 pub(crate) use sockets::{end_name, ip_end};
 
 /// Every table, in the order of the screen.
-pub static TABLES: [&Table; 6] = [&SOCKETS, &PORTS, &PROCESSES, &PEERS, &LIMITS, &FORWARDS];
+pub static TABLES: [&Table; 7] = [&SOCKETS, &PORTS, &PROCESSES, &PEERS, &LIMITS, &FORWARDS, &EVENTS];
 
 impl TableId {
     /// The table.
@@ -42,6 +44,7 @@ impl TableId {
             Self::Peers => &PEERS,
             Self::Limits => &LIMITS,
             Self::Forwards => &FORWARDS,
+            Self::Events => &EVENTS,
         }
     }
 }

@@ -1,7 +1,6 @@
 //! A small machine for tests of this module, and a large one.
 
-use crate::model::event_log::EventLog;
-use crate::model::snapshot::{Direction, LastOwner, ProcessFacts, Rates, SocketFacts};
+use crate::model::snapshot::{Direction, EventLog, LastOwner, ProcessFacts, Rates, SocketFacts};
 use crate::model::{
     Addr, Backend, BackendInfo, Endpoint, Family, Faults, FdUsage, Missing, Namespace, Owner, ProcInfo,
     Process, Proto, Sample, Snapshot, Socket, SocketId, Stamp, State, StateCounts, Unit, Wants,

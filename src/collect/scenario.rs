@@ -5,6 +5,7 @@
 //! build scenarios in code; screenshots and `--demo` use the files in [`SCENARIOS`].
 
 mod attributes;
+mod events;
 mod parse;
 mod prefilter;
 mod series;
@@ -14,6 +15,7 @@ mod spec;
 mod tests;
 mod words;
 
+pub use super::scenario::events::EventSpec;
 pub use super::scenario::parse::ScenarioError;
 pub use super::scenario::series::Series;
 pub use super::scenario::source::ScenarioSource;

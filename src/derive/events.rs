@@ -2,9 +2,10 @@
 
 use super::identity::{netns_renumbering, translate_id};
 use super::previous::Previous;
-use crate::model::event_log::{EventLog, EventRow, ProcessBy, process_index};
 use crate::model::sample::{Event, EventCount, EventKind, EventProcess};
-use crate::model::snapshot::{Direction, Port, ProcessFacts, SocketFacts};
+use crate::model::snapshot::{
+    Direction, EventLog, EventRow, Port, ProcessBy, ProcessFacts, SocketFacts, process_index,
+};
 use crate::model::{
     Addr, Endpoint, Family, Process, Proto, Reads, Sample, Snapshot, Socket, SocketId, State, Unit,
 };
@@ -72,10 +73,10 @@ impl EventHistory {
         let events = &context.sample.events;
         self.lost += events.lost;
         let new = events.list.len() + events.counts.len();
+        let before = self.rows.len().saturating_sub(self.kept.saturating_sub(new));
+        self.rows.drain(..before);
         if new > 0 {
             let join = Join::new(context);
-            let before = self.rows.len().saturating_sub(self.kept.saturating_sub(new));
-            self.rows.drain(..before);
             self.rows.reserve(new);
             for event in &events.list {
                 let row = join.row(self.next_number(), event);

@@ -1,10 +1,14 @@
 //! Display rows derived from the samples so far.
 
+mod event_log;
+
+pub(crate) use event_log::process_index;
+pub use event_log::{EventLog, EventRow, ProcessBy};
+
 use super::addr::{Addr, Endpoint, Scope};
 use super::attr::Attrs;
 use super::container::Container;
 use super::counter_window::{CounterHistory, CounterSnapshot};
-use super::event_log::EventLog;
 use super::fault::{Fault, Faults, Missing};
 use super::history::{History, Subject};
 use super::limit::{Alert, FullIn, Limit, SystemLimits, Unjudged};

@@ -19,6 +19,8 @@ pub enum TableId {
     Limits,
     /// [`FORWARDS`](super::FORWARDS).
     Forwards,
+    /// [`EVENTS`](super::EVENTS).
+    Events,
 }
 
 /// A grouping that a view offers.

@@ -57,7 +57,7 @@ pub struct App {
     pub(crate) failed: Option<String>,
     /// Confinement of this program, in a few words.
     pub(crate) sandbox: Option<String>,
-    pub(crate) view_states: [ViewState; 6],
+    pub(crate) view_states: [ViewState; 7],
     pub(crate) active: usize,
     pub(crate) overlay: Option<Overlay>,
     pub(crate) details: bool,
@@ -265,7 +265,7 @@ impl App {
                     w.needs |= Needs::NAT | Needs::attrs(AttrSet::ALL) | Needs::info(u64::MAX);
                 }
                 TableId::Processes => w.needs |= Needs::FD_KINDS,
-                TableId::Ports | TableId::Peers | TableId::Limits | TableId::Forwards => {}
+                TableId::Ports | TableId::Peers | TableId::Limits | TableId::Forwards | TableId::Events => {}
             }
         }
         w

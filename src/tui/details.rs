@@ -3,6 +3,7 @@
 mod bottleneck;
 mod charts;
 mod descriptors;
+mod event;
 mod fields;
 mod group;
 mod lifecycle;
@@ -112,6 +113,7 @@ fn lines(app: &App, pane: u16) -> Vec<Pieces> {
                 TableId::Peers => b.peer(r),
                 TableId::Limits => b.limit(r),
                 TableId::Forwards => b.forward(r),
+                TableId::Events => b.event(r),
             }
             if view_state.view.table.is_sockets() {
                 b.route(r);

@@ -1,6 +1,7 @@
 //! Source of the samples of a scenario, one poll after the other.
 
 use super::attributes::{attributes, timer};
+use super::events::events;
 use super::prefilter::passes;
 use super::series::Series;
 use super::spec::{OwnerSpec, ProcessSpec, Scenario, SocketSpec};
@@ -77,7 +78,11 @@ impl Source for ScenarioSource {
             builder.add_sockets(i as u64, inode, spec);
             inode += u64::from(spec.copies.max(1));
         }
-        Ok(builder.finish())
+        let mut sample = builder.finish();
+        if wants.reads(Reads::EVENTS) {
+            sample.events = events(&self.scenario, total, &sample);
+        }
+        Ok(sample)
     }
 }
 
@@ -283,7 +288,7 @@ const fn is_orphan_state(s: State) -> bool {
 }
 
 /// Endpoint of a copy: the hosts in turn, but unevenly, and increasing ports.
-fn nth_endpoint(first: Endpoint, copy: u32, hosts: u32) -> Endpoint {
+pub(super) fn nth_endpoint(first: Endpoint, copy: u32, hosts: u32) -> Endpoint {
     if copy == 0 {
         return first;
     }

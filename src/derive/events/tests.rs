@@ -1,9 +1,8 @@
 //! Events joined with hand-made polls.
 
 use super::super::Engine;
-use crate::model::event_log::{EventRow, ProcessBy};
 use crate::model::sample::{ClosedBy, Event, EventCount, EventKind, EventProcess, EventSource};
-use crate::model::snapshot::Direction;
+use crate::model::snapshot::{Direction, EventRow, ProcessBy};
 use crate::model::{
     Backend, BackendInfo, Family, Namespace, Needs, Owner, Proto, ProtoSet, Sample, Socket, SocketId, Stamp,
     State, Wants,
@@ -145,6 +144,7 @@ fn log_keeps_the_last_rows_and_all_of_this_poll() {
     assert_eq!(numbers(11, 12..14, 5), (vec![2, 3, 4], 2, 4, 5));
     assert_eq!(numbers(12, 0..0, 0), (vec![2, 3, 4], 0, 4, 5));
     assert_eq!(numbers(13, 14..19, 1), ((5..10).collect(), 5, 9, 6));
+    assert_eq!(numbers(14, 0..0, 0), ((7..10).collect(), 0, 9, 6));
     // Another boot: the rows go, the numbers go on.
     assert_eq!(numbers(1, 14..15, 0), (vec![10], 1, 10, 6));
 }

@@ -1,9 +1,7 @@
 //! Events of recent polls, with what was derived about them.
 
-use super::process::Process;
-use super::sample::{Event, EventProcess};
-use super::snapshot::{Direction, Snapshot};
-use super::unit::Unit;
+use super::{Direction, Process, Snapshot, Unit};
+use crate::model::sample::{Event, EventProcess};
 use std::sync::Arc;
 
 /// Event, or events that were only counted.
