@@ -198,9 +198,11 @@ const CASES: &[Case] = cases! {
     User events ["python3"] {
         closes_are_counted_without_bpf
     }
-    Root events ["python3"] {
+    Root events ["python3", "setpriv"] {
         short_connections_are_all_seen_with_process_and_bytes
         end_of_a_connection_has_its_cause
+        command_prints_each_event_and_stops_after_the_number
+        command_without_capabilities_prints_closes_and_says_so
     }
     Root fields ["perl", "setpriv"] {
         bpf_maps_of_a_socket_have_id_and_size

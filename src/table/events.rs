@@ -260,8 +260,8 @@ static COLUMNS: &[Column] = &[
         .called(&["received", "rx"]),
     Column::new("tx_bytes", "TX", Kind::Bytes, 6, |s, r| reported(event(s, r).event.tx), "Bytes sent so far without retransmissions; at a close, in all.")
         .called(&["sent", "tx"]),
-    Column::new("retrans", "RETR", Kind::Count, 7, |s, r| reported(event(s, r).event.retrans), "Segments retransmitted so far.")
-        .called(&["retransmits"]).wide(4, 4, 9),
+    Column::new("total_retrans", "RETRANS", Kind::Count, 7, |s, r| reported(event(s, r).event.retrans), "Segments retransmitted so far.")
+        .called(&["retrans", "retransmits"]).wide(4, 7, 9),
     Column::new("rtt_us", "RTT", Kind::Micros, 8, |s, r| reported(event(s, r).event.rtt_us), "Smoothed round-trip time.").called(&["rtt"]),
     Column::new("closed_by", "CLOSED BY", Kind::Text, 3, |s, r| applicable(event(s, r).event.closed_by.map(ClosedBy::name)),
         "Cause of the end: here or peer (who sent the first FIN; here also for an abort), reset, timeout, refused, abandoned (the program gave up), unsent (no SYN was sent), error.")

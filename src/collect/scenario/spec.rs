@@ -1,6 +1,6 @@
 //! Contents of a scenario: sockets, owners, processes.
 
-use super::super::scenario::events::EventSpec;
+use super::super::scenario::event_spec::EventSpec;
 use super::super::scenario::series::Series;
 use crate::model::{Addr, Container, Endpoint, Family, Halted, Proto, State, SystemLimits, nft};
 use std::collections::BTreeMap;

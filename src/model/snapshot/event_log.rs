@@ -20,7 +20,7 @@ pub struct EventRow {
     pub unix_ns: u64,
     /// Process.
     pub process: Option<Arc<EventProcess>>,
-    /// How the process is known.
+    /// Origin of the process.
     pub process_by: ProcessBy,
     /// Direction of the connection.
     pub direction: Direction,

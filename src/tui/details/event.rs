@@ -14,7 +14,7 @@ const fn meaning(cause: ClosedBy) -> &'static str {
         ClosedBy::Here => noop("closed or aborted by this end"),
         ClosedBy::Peer => noop("closed by the peer"),
         ClosedBy::Reset => noop("the peer sent a RST"),
-        ClosedBy::Timeout => noop("no answer from the peer: it is down, or packets are dropped on the way"),
+        ClosedBy::Timeout => noop("no answer from the peer: it is down, or packets are dropped"),
         ClosedBy::Refused => noop("nothing listens on the remote port, or a firewall rejects"),
         ClosedBy::Abandoned => noop("the program gave up before the peer answered"),
         ClosedBy::Unsent => noop("no SYN was sent: no free local port, no route, or a local firewall"),
