@@ -8,6 +8,7 @@ mod events;
 pub mod forwards;
 pub mod identity;
 pub mod limits;
+mod map;
 mod peers;
 mod ports;
 pub mod processes;
@@ -24,6 +25,7 @@ pub use events::EVENTS;
 pub use forwards::FORWARDS;
 pub use identity::Identity;
 pub use limits::LIMITS;
+pub use map::MAP_TABLE;
 pub use peers::PEERS;
 pub use ports::PORTS;
 pub use processes::PROCESSES;
@@ -32,7 +34,8 @@ pub use sockets::bpf::map_list as bpf_maps;
 pub(crate) use sockets::{end_name, ip_end};
 
 /// Every table, in the order of the screen.
-pub static TABLES: [&Table; 7] = [&SOCKETS, &PORTS, &PROCESSES, &PEERS, &LIMITS, &FORWARDS, &EVENTS];
+pub static TABLES: [&Table; 8] =
+    [&SOCKETS, &PORTS, &PROCESSES, &PEERS, &LIMITS, &FORWARDS, &MAP_TABLE, &EVENTS];
 
 impl TableId {
     /// The table.
@@ -44,6 +47,7 @@ impl TableId {
             Self::Peers => &PEERS,
             Self::Limits => &LIMITS,
             Self::Forwards => &FORWARDS,
+            Self::Map => &MAP_TABLE,
             Self::Events => &EVENTS,
         }
     }

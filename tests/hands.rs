@@ -233,7 +233,7 @@ fn demo_shows_a_forward_without_listener() {
         assert!(line("0.0.0.0:3000 ").contains(part), "{part}: {narrow}");
     }
     assert!(line("0.0.0.0:8081 ").ends_with(" no-listener"), "{narrow}");
-    assert_eq!(text.matches("dnat").count(), 2, "{text}");
+    assert_eq!(text.matches("dnat + docker-proxy").count(), 2, "{text}");
     // Route of a forwarded connection: conntrack entry and backend.
     let s = Hands::new(120, 50).press("/remote:198.51.100.140 port:3000<enter><down><enter>").polls(1);
     let mut s = s.press("<down><enter>").polls(2);

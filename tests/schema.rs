@@ -172,6 +172,7 @@ fn output_fits_the_schema() {
         ("peers", "peers", "addr"),
         ("limits", "limits", "process,pid"),
         ("forwards", "forwards", "process,pid"),
+        ("map", "edges", "from,to"),
         ("events", "events", "process,pid"),
     ] {
         // A stream of events ends after a number of them.

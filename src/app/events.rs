@@ -237,6 +237,8 @@ impl<'a> Printer<'a> {
             Format::Csv => csv::write(&mut out, &listing),
             Format::Ndjson => json::write_lines(&mut out, &listing),
             Format::Json => json::write_elements(&mut out, &listing, self.printed == 0),
+            // Of the map only.
+            Format::Dot | Format::Mermaid => Ok(()),
         };
         written.and_then(|()| out.flush()).map_err(RunError::stdout)
     }

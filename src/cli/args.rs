@@ -80,6 +80,8 @@ pub enum Command {
     Limits(List),
     /// List port forwards: host endpoint, NAT rule or proxy, target, process
     Forwards(List),
+    /// Map who talks to whom: containers, units, processes and remote addresses; also --format dot or mermaid
+    Map(List),
     /// Print connections as they open, close and fail, also those between two polls
     #[command(after_help = EVENTS_EXAMPLES)]
     Events(Events),
@@ -384,6 +386,10 @@ pub enum FormatArg {
     Ndjson,
     /// Comma-separated values
     Csv,
+    /// A graph for Graphviz (map only)
+    Dot,
+    /// A graph for Mermaid (map only)
+    Mermaid,
 }
 
 /// Flags that every command takes.

@@ -13,7 +13,7 @@ use super::who::WhoPlan;
 use crate::explain::Lang;
 use crate::format::did_you_mean;
 use crate::model::{Backend, OwnersBy, Services, State};
-use crate::table::{EVENTS, FORWARDS, LIMITS, PEERS, PORTS, PROCESSES, SOCKETS, Table};
+use crate::table::{EVENTS, FORWARDS, LIMITS, MAP_TABLE, PEERS, PORTS, PROCESSES, SOCKETS, Table};
 use clap::CommandFactory;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -187,6 +187,7 @@ impl Plan {
             Some(Command::Peers(l)) => What::list(&PEERS, &l, inputs)?,
             Some(Command::Limits(l)) => What::list(&LIMITS, &l, inputs)?,
             Some(Command::Forwards(l)) => What::list(&FORWARDS, &l, inputs)?,
+            Some(Command::Map(l)) => What::list(&MAP_TABLE, &l, inputs)?,
             Some(Command::Events(e)) if e.columns.as_deref() == Some("help") => What::Columns(&EVENTS),
             Some(Command::Events(e)) => What::Events(Box::new(EventsPlan::new(e, inputs)?)),
             Some(Command::Check(c)) => {

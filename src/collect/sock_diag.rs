@@ -12,6 +12,7 @@ mod inet;
 mod non_ip;
 mod parallel_dump;
 mod request;
+mod still_open;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -452,7 +453,8 @@ impl Source for NetlinkSource {
         self.read_namespaces(&mut sample);
         (self.last_sockets, self.last_attrs, self.last_infos) =
             (sample.sockets.len(), sample.attrs.len(), sample.infos.len());
-        self.procs.read(&mut sample);
+        let Self { procs, socket, .. } = self;
+        procs.read_with(&mut sample, &mut |s| still_open::may_be_open(socket, s));
         self.read_held(&mut sample);
         self.events.finish(&mut sample);
         if sample.wants.reads(Reads::CGROUPS) {

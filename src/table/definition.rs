@@ -19,6 +19,8 @@ pub enum TableId {
     Limits,
     /// [`FORWARDS`](super::FORWARDS).
     Forwards,
+    /// [`MAP_TABLE`](super::MAP_TABLE).
+    Map,
     /// [`EVENTS`](super::EVENTS).
     Events,
 }

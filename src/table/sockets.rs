@@ -16,7 +16,6 @@ mod ulp;
 mod unix;
 mod xdp;
 
-use self::age::info_words;
 use self::cells::{
     absent, activity, cgroup, cmdline, comm, comm_any, fds_open, fds_pct, fds_soft, finding, ip_only, is_ip,
     kind, limited, local, local_addr, not_tcp, owner, owners, peer_process, pid, pid_any, port, processes,
@@ -34,6 +33,7 @@ use crate::diagnose::finding::socket_diagnoses;
 use crate::diagnose::route;
 use crate::format::{Column, Gauge, Kind, Needs, Role, RowProtos, TextMatch, Tone, Value};
 use crate::model::snapshot::accept_share;
+use crate::model::tcp_info::info_words;
 use crate::model::{AttrSet, Family, Missing, Proto, ProtoSet, SkMem, Snapshot, TimerKind};
 
 /// Columns with this key are the same for sockets of one kind, state, owner and attributes.
@@ -272,7 +272,7 @@ const GENERAL: &[Column] = &[
         .called(&["sk"]).wide(6, 10, 20),
     Column::new("timer", "TIMER", Kind::Text, 57,
         |s, r| timer(s, r, |k| if k.timer.kind == TimerKind::Off { na() } else { Value::text(k.timer.kind.name()) }),
-        "Running timer: on (retransmission), keepalive, timewait, persist, delack.").values(|| vec!["on", "keepalive", "timewait", "persist", "unknown"])
+        "Running timer: on (retransmission), keepalive, timewait, persist.").values(|| vec!["on", "keepalive", "timewait", "persist", "unknown"])
         .wide(4, 9, 9).protos(CONN),
     Column::new("timer_expires_ms", "EXPIRES", Kind::Millis, 57,
         |s, r| timer(s, r, |k| if k.timer.kind == TimerKind::Off { na() } else { Value::from(k.timer.expires_ms) }),

@@ -24,6 +24,7 @@ const SYNONYMS: &[(&str, &[&str])] = &[
     ("limits", &["ulimit", "capacity", "exhaustion"]),
     ("events", &["log", "history", "connects", "failures", "short-lived", "tail"]),
     ("forwards", &["nat", "dnat", "docker", "containers", "published", "iptables", "nft"]),
+    ("map", &["graph", "topology", "dependencies", "who", "talks"]),
     ("names", &["dns", "resolve", "hostnames", "lookup"]),
     ("alerts", &["warnings", "problems", "health"]),
     ("pause", &["stop", "freeze", "hold"]),
