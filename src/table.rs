@@ -19,7 +19,7 @@ mod usage;
 
 use crate::format::{Column, Role};
 use crate::model::{Fault, FaultKind, Snapshot};
-pub use definition::{Grouping, Table, TableId};
+pub use definition::{Collapsed, Grouping, Table, TableId};
 pub use error::{QueryError, columns};
 pub use events::EVENTS;
 pub use forwards::FORWARDS;

@@ -291,8 +291,8 @@ fn korean_screens_keep_columns_and_borders() {
         let border = lines.first().and_then(|b| b.last()).expect("a border");
         assert!(lines.len() > 10 && lines.iter().all(|b| b.contains(border)), "{keys}: {lines:?}\n{screen}");
     }
-    // Values are below the titles of their columns.
-    let screen = korean("120x70", "5");
+    // Values are below the titles of their columns; limits that are not near are folded.
+    let screen = korean("120x70", "5G<enter>");
     let title = screen.lines().find(|l| l.contains("RESOURCE")).expect("the titles");
     let end = |line: &str, word: &str| line.find(word).map(|at| line[..at + word.len()].width());
     let owner = screen.lines().find(|l| l.contains("이 호스트")).expect("a limit of this host");

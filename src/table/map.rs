@@ -147,11 +147,7 @@ pub static MAP_TABLE: Table = Table {
     netns_after: None,
     words: &["from", "to", "from_process", "to_process", "to_port"],
     order: &[("connections", true), ("to", false), ("from", false)],
-    groupings: &[
-        Grouping::FLAT,
-        Grouping { name: Some("from"), title: "client" },
-        Grouping { name: Some("to"), title: "service" },
-    ],
+    groupings: &[Grouping::FLAT, Grouping::by("from", "client"), Grouping::by("to", "service")],
     always_needs: MAP,
     topic: "connection",
     len: |s| s.map.edges.len(),

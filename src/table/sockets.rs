@@ -26,7 +26,7 @@ use super::cell::{
     accept_limit as listener_limit, any_owner, applicable, families, fd_limit, first_owner, host_name, na,
     netns_tone, no_owner, protos, reported, scope_tone, scopes, user_value,
 };
-use super::definition::{Grouping, Table, TableId};
+use super::definition::{Collapsed, Grouping, Table, TableId};
 use super::units::{self, unit_column};
 use super::{contexts, threads, usage};
 use crate::diagnose::finding::socket_diagnoses;
@@ -494,10 +494,10 @@ pub static SOCKETS: Table = Table {
     words: &["proto", "state", "local", "remote", "process", "pid", "user", "service", "container"],
     order: &[("state", false), ("local", false), ("remote", false)],
     groupings: &[
-        Grouping { name: Some("state"), title: "state" },
-        Grouping { name: Some("local"), title: "local endpoint" },
-        Grouping { name: Some("remote"), title: "remote address" },
-        Grouping { name: Some("process"), title: "process" },
+        Grouping::by("state", "state").collapsed(Collapsed::Nested),
+        Grouping::by("local", "local endpoint"),
+        Grouping::by("remote", "remote address"),
+        Grouping::by("process", "process"),
         Grouping::FLAT,
     ],
     always_needs: Needs::NONE,
