@@ -1,7 +1,7 @@
 //! Columns of the table of events.
 
 use super::cell::{applicable, families, host_name, netns_tone, protos, reported, user_value, without_port};
-use super::definition::{Grouping, Table, TableId};
+use super::definition::{Collapsed, Grouping, Table, TableId};
 use super::units::{self, unit_column};
 use crate::format::{Column, Kind, Needs, Role, TextMatch, Tone, Value};
 use crate::model::sample::{ClosedBy, EventKind};
@@ -286,7 +286,7 @@ static COLUMNS: &[Column] = &[
 const UNITS: Needs = Needs::reads(crate::model::Reads::CGROUPS);
 
 const fn grouping(name: &'static str, title: &'static str) -> Grouping {
-    Grouping { name: Some(name), title }
+    Grouping { name: Some(name), title, collapsed: Collapsed::All, by_first_row: false }
 }
 
 /// The live socket of an event.
