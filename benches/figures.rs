@@ -29,6 +29,7 @@ use sockscope::collect::Source;
 use sockscope::collect::sock_diag::NetlinkSource;
 use sockscope::derive::Engine;
 use sockscope::format::Needs;
+use sockscope::model::tcp_info::info_words;
 use sockscope::model::{AttrSet, Reads, Snapshot, Wants};
 use std::process::Command;
 use std::sync::Arc;
@@ -264,7 +265,7 @@ fn attributes(n: usize) {
 fn polls(n: usize, what: &str) {
     let plain = Wants::default().without(Reads::OWNERS | Reads::PROCESSES);
     let owners = plain.clone().with(Reads::OWNERS | Reads::PROCESSES);
-    let needs = Needs { info_words: 0, ..owners.needs } | Needs::RATES | Needs::info(1 << 8);
+    let needs = Needs { info_words: 0, ..owners.needs } | Needs::RATES | Needs::info(info_words(&[68]));
     let info = Wants { needs, ..owners.clone() };
     println!(
         "\n| poll, {what} | time | CPU | bare dump | ratio | decode + join + derive |\n|---|---|---|---|---|---|"

@@ -11,6 +11,7 @@ mod forwards;
 mod identity;
 mod limits;
 mod local_peer;
+mod map;
 mod nat_rules;
 mod numbers;
 mod owners;

@@ -19,6 +19,7 @@ pub mod history;
 pub mod hosts;
 pub mod lang;
 pub mod limit;
+pub mod map;
 pub mod names;
 pub mod nat;
 pub mod netns;
@@ -56,7 +57,7 @@ pub use sample::{
     Backend, BackendInfo, Flow, Namespace, Netfilter, OwnersBy, Privileges, Sample, Stamp, nft, xtables,
 };
 pub use services::Services;
-pub use snapshot::Snapshot;
+pub use snapshot::{Rates, Snapshot};
 pub use socket::{Socket, SocketId, Timer, TimerKind};
 pub use state::{State, StateCounts, StateSet};
 pub use tcp_info::TcpInfo;

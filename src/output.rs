@@ -5,10 +5,12 @@
 
 pub mod csv;
 mod event;
+mod graph;
 mod grid;
 pub mod json;
 pub mod table;
 
+use crate::model::Snapshot;
 pub use event::Event;
 pub use grid::{Grid, JsonHead, JsonKeys, Listing, Rows};
 use std::io::{self, Write};
@@ -24,20 +26,45 @@ pub enum Format {
     Ndjson,
     /// Comma-separated values (RFC 4180).
     Csv,
+    /// A graph for Graphviz; the map only.
+    Dot,
+    /// A graph for Mermaid; the map only.
+    Mermaid,
 }
 
 impl Format {
     /// All of them with their names.
-    pub const ALL: [(Self, &'static str); 4] =
-        [(Self::Table, "table"), (Self::Json, "json"), (Self::Ndjson, "ndjson"), (Self::Csv, "csv")];
+    pub const ALL: [(Self, &'static str); 6] = [
+        (Self::Table, "table"),
+        (Self::Json, "json"),
+        (Self::Ndjson, "ndjson"),
+        (Self::Csv, "csv"),
+        (Self::Dot, "dot"),
+        (Self::Mermaid, "mermaid"),
+    ];
+
+    /// True for a graph, whose rows are edges of the map.
+    pub const fn is_graph(self) -> bool {
+        matches!(self, Self::Dot | Self::Mermaid)
+    }
 }
 
 /// Writes a listing.
 pub fn write(out: &mut dyn Write, format: Format, list: &Listing<'_>) -> io::Result<()> {
     match format {
-        Format::Table => table::write(out, list),
+        // A graph is written by [`write_graph`].
+        Format::Table | Format::Dot | Format::Mermaid => table::write(out, list),
         Format::Json => json::write_array(out, list),
         Format::Ndjson => json::write_lines(out, list),
         Format::Csv => csv::write(out, list),
+    }
+}
+
+/// Writes edges of the map as a graph.
+pub fn write_graph(out: &mut dyn Write, format: Format, snap: &Snapshot, rows: &[u32]) -> io::Result<()> {
+    if format == Format::Mermaid {
+        graph::write_mermaid(out, snap, rows)
+    } else {
+        graph::write_dot(out, snap, rows)
     }
 }

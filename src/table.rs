@@ -7,6 +7,7 @@ pub mod error;
 pub mod forwards;
 pub mod identity;
 pub mod limits;
+mod map;
 mod peers;
 mod ports;
 pub mod processes;
@@ -17,11 +18,12 @@ mod usage;
 
 use crate::format::{Column, Role};
 use crate::model::{Fault, FaultKind, Snapshot};
-pub use definition::{Grouping, Table, TableId};
+pub use definition::{Collapsed, Grouping, Table, TableId};
 pub use error::{QueryError, columns};
 pub use forwards::FORWARDS;
 pub use identity::Identity;
 pub use limits::LIMITS;
+pub use map::MAP_TABLE;
 pub use peers::PEERS;
 pub use ports::PORTS;
 pub use processes::PROCESSES;
@@ -30,7 +32,7 @@ pub use sockets::bpf::map_list as bpf_maps;
 pub(crate) use sockets::{end_name, ip_end};
 
 /// Every table, in the order of the screen.
-pub static TABLES: [&Table; 6] = [&SOCKETS, &PORTS, &PROCESSES, &PEERS, &LIMITS, &FORWARDS];
+pub static TABLES: [&Table; 7] = [&SOCKETS, &PORTS, &PROCESSES, &PEERS, &LIMITS, &FORWARDS, &MAP_TABLE];
 
 impl TableId {
     /// The table.
@@ -42,6 +44,7 @@ impl TableId {
             Self::Peers => &PEERS,
             Self::Limits => &LIMITS,
             Self::Forwards => &FORWARDS,
+            Self::Map => &MAP_TABLE,
         }
     }
 }

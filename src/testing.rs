@@ -1,6 +1,6 @@
 //! A small machine for tests of this module, and a large one.
 
-use crate::model::snapshot::{Direction, LastOwner, ProcessFacts, Rates, SocketFacts};
+use crate::model::snapshot::{Direction, LastOwner, Port, ProcessFacts, Rates, SocketFacts};
 use crate::model::{
     Addr, Backend, BackendInfo, Endpoint, Family, Faults, FdUsage, Missing, Namespace, Owner, ProcInfo,
     Process, Proto, Sample, Snapshot, Socket, SocketId, Stamp, State, StateCounts, Unit, Wants,
@@ -44,6 +44,30 @@ pub(crate) fn row(proto: Proto, state: State, local: &str, remote: &str, owners:
     }
 }
 
+/// A listening TCP endpoint, with the rows of its sockets and its processes.
+pub(crate) fn port(local: Endpoint, sockets: &[u32], processes: &[u32]) -> Port {
+    Port {
+        netns: 0,
+        proto: Proto::Tcp,
+        state: State::Listen,
+        local,
+        iface: 0,
+        sockets: sockets.to_vec(),
+        clients: vec![],
+        hosts: 0,
+        states: StateCounts::default(),
+        recv_q: 0,
+        backlog: 0,
+        fullest: None,
+        drops: None,
+        sk_drops: None,
+        processes: processes.to_vec(),
+        scope: local.addr.scope(),
+        rx: None,
+        tx: None,
+    }
+}
+
 pub(crate) fn process(pid: u32, comm: &str, uid: u32, open: u32, soft: u64) -> Process {
     Process {
         info: Arc::new(ProcInfo {
@@ -60,6 +84,7 @@ pub(crate) fn process(pid: u32, comm: &str, uid: u32, open: u32, soft: u64) -> P
             soft: Some(soft),
             hard: Some(soft * 4),
             open_at_ns: 0,
+            above_soft: 0,
             highest: None,
             kinds: None,
             kinds_at_ns: 0,
@@ -111,7 +136,7 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
             direction: r.direction,
             activity: [0; 8],
         });
-        rates.push(r.rates);
+        rates.push(r.rates.into());
         states.add(r.socket.state);
         sample.sockets.push(r.socket);
     }
@@ -123,6 +148,7 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
     sample.processes = processes;
     Snapshot {
         forwards: None,
+        map: crate::model::map::Map::default(),
         seq: 1,
         sample,
         live_rows: None,

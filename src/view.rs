@@ -100,10 +100,10 @@ impl View {
 mod tests {
     use super::group::Group;
     use super::*;
-    use crate::model::snapshot::Direction;
+    use crate::model::snapshot::{Direction, Port};
     use crate::model::{Proto, State};
     use crate::table::SOCKETS;
-    use crate::testing::{machine, many, process, row, snapshot};
+    use crate::testing::{machine, many, port, process, row, snapshot};
 
     fn view(filter: &str, group: Option<&str>) -> View {
         View {
@@ -194,26 +194,8 @@ mod tests {
         rows.push(row(Proto::Tcp, State::Established, "10.0.0.4:40000", "10.0.0.9:5432", &[0]));
         let mut snap = snapshot(rows, vec![process(1, "nginx", 0, 1, 10)], &[]);
         let local = snap.socket(0).local;
-        snap.ports.push(crate::model::snapshot::Port {
-            netns: 0,
-            proto: Proto::Tcp,
-            state: State::Listen,
-            local,
-            iface: 0,
-            sockets: vec![0],
-            clients: vec![1, 2, 3, 4, 5, 6],
-            hosts: 3,
-            states: crate::model::StateCounts::default(),
-            recv_q: 0,
-            backlog: 10,
-            fullest: None,
-            drops: None,
-            sk_drops: None,
-            processes: vec![0],
-            scope: local.addr.scope(),
-            rx: None,
-            tx: None,
-        });
+        let port = port(local, &[0], &[0]);
+        snap.ports.push(Port { clients: vec![1, 2, 3, 4, 5, 6], hosts: 3, backlog: 10, ..port });
         let a = view("", Some("state")).arrange(&snap);
         assert_consistent(&a);
         let heads: Vec<(u8, String, u32, u32)> =

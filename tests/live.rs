@@ -34,6 +34,8 @@ mod wait;
 
 #[path = "live/act.rs"]
 mod act;
+#[path = "live/ceilings.rs"]
+mod ceilings;
 #[path = "live/chains.rs"]
 mod chains;
 #[path = "live/churn.rs"]
@@ -129,6 +131,7 @@ const CASES: &[Case] = cases! {
     }
     User churn [] {
         owners_under_churn_match_a_walk_of_proc
+        owners_by_bpf_under_churn_match_a_walk_of_proc
         table_cut_short_opens_and_closes_nothing
     }
     User netns ["python3"] {
@@ -221,7 +224,7 @@ const CASES: &[Case] = cases! {
         rulesets_of_programs_send_packets_to_the_target_of_forwards
         odd_rulesets_send_packets_to_the_target_of_forwards
     }
-    Root tables ["python3"] {
+    Root tables ["python3", "setpriv"] {
         thread_with_its_own_descriptors_is_its_process
         thread_that_unshares_its_descriptors_is_found_in_the_next_poll
         process_without_its_main_thread_is_owner
@@ -231,6 +234,9 @@ const CASES: &[Case] = cases! {
     }
     RootHostPids owners [] {
         bpf_owners_under_churn_are_true
+    }
+    Root ceilings ["perl", "prlimit"] {
+        ceiling_is_full_exactly_when_the_call_fails
     }
     Root limits ["setpriv"] {
         check_behind_subset_pid_is_unknown_with_the_limits_it_could_not_read

@@ -50,7 +50,7 @@ fn every_terminal_type_answers_the_same_keys() {
         s.keys("\x1b");
         s.shows("LOCAL");
         s.keys(" ");
-        s.shows("paused +");
+        s.shows("paused");
         s.keys("q");
         assert_eq!(s.ends(), 0, "{term}");
         s.is_restored();

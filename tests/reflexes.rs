@@ -262,7 +262,7 @@ const KEYS: [(&str, &str, &str); 20] = [
     ("htop", "P", "no key P: s chooses the sort column"),
     ("htop", "I", "no key I: S reverses the sort order"),
     ("htop", "<space>", "paused"),
-    ("k9s", ":processes<enter>", "↓FDS%"),
+    ("k9s", ":processes<enter>", "FDS%↓"),
     ("k9s", "?", "Essentials"),
     ("k9s", "d", "no key d: K closes sockets and sends signals"),
     ("k9s", "<delete>", "no key Del: K closes sockets and sends signals"),

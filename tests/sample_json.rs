@@ -88,6 +88,11 @@ impl<'de> Deserializer<'de> for Random<'_> {
         deserialize_i64 visit_i64 i64;
     }
 
+    fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let high = u128::from(self.rng.integer());
+        visitor.visit_u128(high << 64 | u128::from(self.rng.integer()))
+    }
+
     fn is_human_readable(&self) -> bool {
         false
     }
@@ -170,7 +175,7 @@ impl<'de> Deserializer<'de> for Random<'_> {
         visitor.visit_enum(Variant { random: self, variant })
     }
 
-    forward_to_deserialize_any! { i128 u128 char bytes byte_buf unit unit_struct identifier ignored_any }
+    forward_to_deserialize_any! { i128 char bytes byte_buf unit unit_struct identifier ignored_any }
 }
 
 /// Items of a list, or entries of a map.

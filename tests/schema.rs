@@ -172,6 +172,7 @@ fn output_fits_the_schema() {
         ("peers", "peers", "addr"),
         ("limits", "limits", "process,pid"),
         ("forwards", "forwards", "process,pid"),
+        ("map", "edges", "from,to"),
     ] {
         let any = validator(&root, name);
         let default = validator(&root, &format!("{name}_default"));

@@ -131,7 +131,7 @@ fn usage_error_is_one_line_and_exit_2() {
         (&["list", "--no-such-flag"][..], "--no-such-flag"),
         (
             &["list", "--format", "xml"][..],
-            "--format: invalid value \"xml\": expected table, json, ndjson or csv",
+            "--format: invalid value \"xml\": expected table, json, ndjson, csv, dot or mermaid",
         ),
         (&["list", "--top", "many"][..], "--top: invalid number \"many\""),
         (&["--backend", "magic"][..], "--backend: invalid value \"magic\""),

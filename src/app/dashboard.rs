@@ -227,6 +227,7 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, env: &TerminalEnv) -> Result
         palette,
         ground: env.background(),
         calm: plan.settings.calm,
+        side_details: plan.settings.side_details,
         ascii: plan.settings.ascii || !env.has_unicode(),
         numeric: plan.settings.numeric,
         // Captured trees and demo data have no processes or sockets to act on.

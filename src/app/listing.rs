@@ -114,6 +114,11 @@ pub(super) fn write(
         writeln!(out, "{}", grid.len()).map_err(RunError::stdout)?;
         return Ok(status);
     }
+    if list.format.is_graph() {
+        let rows = &arranged.rows[..arranged.rows.len().min(limit)];
+        output::write_graph(out, list.format, snap, rows).map_err(RunError::stdout)?;
+        return Ok(status);
+    }
     let listing = Listing {
         grid,
         header: list.header,

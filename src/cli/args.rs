@@ -80,6 +80,8 @@ pub enum Command {
     Limits(List),
     /// List port forwards: host endpoint, NAT rule or proxy, target, process
     Forwards(List),
+    /// Map who talks to whom: containers, units, processes and remote addresses; also --format dot or mermaid
+    Map(List),
     /// Show which process, unit and container holds a port; exit status 1 if it is free
     Who(Who),
     /// Signal the processes that own matching sockets, or close the sockets, after a confirmation
@@ -334,6 +336,10 @@ pub enum FormatArg {
     Ndjson,
     /// Comma-separated values
     Csv,
+    /// A graph for Graphviz (map only)
+    Dot,
+    /// A graph for Mermaid (map only)
+    Mermaid,
 }
 
 /// Flags that every command takes.

@@ -64,7 +64,7 @@ impl CheckPlan {
             FormatArg::Table if c.short => CheckOutput::FirstLine,
             FormatArg::Table => CheckOutput::Text,
             FormatArg::Json => CheckOutput::Json,
-            FormatArg::Ndjson | FormatArg::Csv => {
+            FormatArg::Ndjson | FormatArg::Csv | FormatArg::Dot | FormatArg::Mermaid => {
                 return Err(UsageError("--format: check supports table and json".to_owned()));
             }
         };

@@ -8,7 +8,7 @@ use crate::filter::{Filter, Names};
 use crate::format::{Column, Role};
 use crate::model::{AttrSet, Reads, Services};
 use crate::output::Format;
-use crate::table::{self, Table};
+use crate::table::{self, Table, TableId};
 use crate::view::group::GroupBy;
 use crate::view::sort::{self, SortKey};
 use std::time::Duration;
@@ -80,7 +80,19 @@ impl ListPlan {
             FormatArg::Json => Format::Json,
             FormatArg::Ndjson => Format::Ndjson,
             FormatArg::Csv => Format::Csv,
+            FormatArg::Dot => Format::Dot,
+            FormatArg::Mermaid => Format::Mermaid,
         };
+        if format.is_graph() && table.id != TableId::Map {
+            return Err(UsageError(
+                "--format dot and mermaid draw the map: sockscope map --format dot".to_owned(),
+            ));
+        }
+        if format.is_graph() && (l.group_by.is_some() || l.count || l.watch.is_some()) {
+            return Err(UsageError(
+                "--format dot and mermaid cannot be combined with --group-by, --count or --watch".to_owned(),
+            ));
+        }
         let typed = l.filter.join(" ");
         let parse = |text: &str| parse_filter("filter", text, table, inputs);
         let filter = parse(&typed)?;
@@ -129,7 +141,7 @@ impl ListPlan {
                 Format::Ndjson if l.top.is_some() => {
                     Some("--watch --format ndjson cannot be combined with --top")
                 }
-                Format::Ndjson | Format::Table => None,
+                Format::Ndjson | Format::Table | Format::Dot | Format::Mermaid => None,
             };
             if let Some(conflict) = conflict {
                 return Err(UsageError(conflict.to_owned()));
@@ -207,7 +219,7 @@ impl ListPlan {
 /// read.
 pub fn default_columns(table: &'static Table, format: Format) -> Vec<&'static Column> {
     match format {
-        Format::Table | Format::Csv => {
+        Format::Table | Format::Csv | Format::Dot | Format::Mermaid => {
             table.default_columns().into_iter().filter(|c| is_known_at_once(c)).collect()
         }
         Format::Json | Format::Ndjson => {

@@ -12,7 +12,7 @@ use super::who::WhoPlan;
 use crate::explain::Lang;
 use crate::format::did_you_mean;
 use crate::model::{Backend, OwnersBy, Services, State};
-use crate::table::{FORWARDS, LIMITS, PEERS, PORTS, PROCESSES, SOCKETS, Table};
+use crate::table::{FORWARDS, LIMITS, MAP_TABLE, PEERS, PORTS, PROCESSES, SOCKETS, Table};
 use clap::CommandFactory;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -184,6 +184,7 @@ impl Plan {
             Some(Command::Peers(l)) => What::list(&PEERS, &l, inputs)?,
             Some(Command::Limits(l)) => What::list(&LIMITS, &l, inputs)?,
             Some(Command::Forwards(l)) => What::list(&FORWARDS, &l, inputs)?,
+            Some(Command::Map(l)) => What::list(&MAP_TABLE, &l, inputs)?,
             Some(Command::Check(c)) => {
                 let list = List { filter: c.filter.clone(), ..List::default() };
                 let list = ListPlan::new(&LIMITS, &list, inputs)?;

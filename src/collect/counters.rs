@@ -1,6 +1,7 @@
 //! System and network counters and limits: `/proc/net` and `/proc/sys` (`proc_net(5)`, `tcp(7)`, `udp(7)`).
 
 use super::proc_file;
+use crate::model::limit::RESERVED_PIDS;
 use crate::model::{Counters, FdKind, NetCounters, Process, Sample};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -58,10 +59,14 @@ impl Reader {
     pub(crate) fn read(&mut self, sample: &Sample, live: bool) -> Counters {
         if live && self.polls.is_multiple_of(EXPENSIVE_POLLS) {
             self.watches = self.watches_by_uid(&sample.processes);
-            let paths: BTreeSet<&str> =
+            let own: BTreeSet<&str> =
                 sample.processes.iter().filter_map(|p| p.info.cgroup.as_deref()).collect();
+            let own = own.into_iter().take(CGROUPS_MAX);
+            // The limit of a parent, such as `user-1000.slice`, applies to all below it.
+            let paths: BTreeSet<&str> =
+                own.flat_map(|p| Path::new(p).ancestors().filter_map(Path::to_str)).collect();
             let read = |p: &str| Self::cgroup_pids(p).map(|(n, max)| (Box::from(p), n, max));
-            self.cgroup_pids = paths.into_iter().take(CGROUPS_MAX).filter_map(read).collect();
+            self.cgroup_pids = paths.into_iter().filter_map(read).collect();
         }
         self.polls = self.polls.wrapping_add(1);
         Counters {
@@ -112,6 +117,13 @@ impl Reader {
         Some(entries.map(|e| tasks(e).saturating_sub(2)).sum())
     }
 
+    /// Threads numbered below [`RESERVED_PIDS`]; `None` for a captured tree, which need not have threads.
+    fn low_pids(&self) -> Option<u64> {
+        let root = (self.root == Path::new("/proc")).then_some(&self.root)?;
+        // `/proc` lists no threads besides the main ones, but it has their directories.
+        Some((1..RESERVED_PIDS).filter(|pid| root.join(pid.to_string()).exists()).count() as u64)
+    }
+
     /// System-wide counters.
     pub(crate) fn system(&self) -> Counters {
         let threads = self
@@ -119,21 +131,22 @@ impl Reader {
             .and_then(|t| t.split_ascii_whitespace().nth(3)?.rsplit_once('/')?.1.parse().ok());
         let (pid_max, threads_max) =
             (self.word("sys/kernel/pid_max", 0), self.word("sys/kernel/threads-max", 0));
-        // Since Linux 6.14 a PID namespace has a maximum of its own, while `loadavg` counts the tasks of the whole machine.
-        let apart = pid_max < threads_max && self.pid_ns_nested;
-        let (threads, pid_max) = match pid_max.zip(self.tasks_here().filter(|_| apart)) {
-            Some((max, here)) if is_fuller((here, max), threads.zip(threads_max)) => (Some(here), Some(max)),
-            Some(_) => (threads, None),
-            None => (threads, pid_max),
-        };
+        let mut all =
+            Counters { threads, pid_max, threads_max, low_pids: self.low_pids(), ..Counters::default() };
+        // Such a namespace has a maximum of its own, while `loadavg` counts the tasks of the whole machine.
+        let apart = self.pid_ns_nested && pid_max < threads_max && has_pid_max_per_namespace();
+        if let Some((max, here)) = all.pids_max().zip(self.tasks_here().filter(|_| apart)) {
+            if is_fuller((here, max), threads.zip(threads_max)) {
+                (all.threads, all.threads_max) = (Some(here), None);
+            } else {
+                all.pid_max = None;
+            }
+        }
         Counters {
-            threads,
             sysctl_unread: self.unread("sys/kernel/pid_max"),
-            pid_max,
-            threads_max,
             inotify_instances_max: self.word("sys/fs/inotify/max_user_instances", 0),
             inotify_watches_max: self.word("sys/fs/inotify/max_user_watches", 0),
-            ..Counters::default()
+            ..all
         }
     }
 
@@ -220,6 +233,14 @@ fn cgroups_unread(processes: &[Process]) -> Option<Box<str>> {
     let is_mounted = root.join("cgroup.controllers").exists() || root.join("pids").is_dir();
     let in_cgroup = || processes.iter().any(|p| p.info.cgroup.as_deref().is_some_and(|c| c != "/"));
     (!is_mounted && in_cgroup()).then(|| format!("no cgroups mounted at {CGROUP_ROOT}").into())
+}
+
+/// True if `pid_max` is that of the PID namespace (Linux 6.14), not that of the machine.
+fn has_pid_max_per_namespace() -> bool {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse::<u32>().unwrap_or(0));
+    (numbers.next(), numbers.next()) >= (Some(6), Some(14))
 }
 
 /// True if the first of two usages is a larger share of its maximum.

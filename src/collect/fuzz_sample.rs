@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 /// Everything that can be read.
 pub(super) fn wants() -> Wants {
-    let needs = Needs { info_words: u64::MAX, attrs: AttrSet::ALL, reads: Reads::all() };
+    let needs = Needs { info_words: u128::MAX, attrs: AttrSet::ALL, reads: Reads::all() };
     Wants::new(needs, ProtoSet::all())
 }
 

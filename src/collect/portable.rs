@@ -103,6 +103,7 @@ fn fd_usage(p: &sysinfo::Process) -> Result<FdUsage, Missing> {
         kinds: None,
         kinds_at_ns: 0,
         open_at_ns: 0,
+        above_soft: 0,
         highest: None,
     })
 }

@@ -38,14 +38,14 @@
 //! | `rescan_changed_fds`: the closed sockets' numbers and those above the highest | changed; current with closed sockets | current, or unchanged if the count does not match | processes of ≥ 64 sockets, a quarter of them closed, 3 attempts |
 //! | `scan_changed`: all descriptors, by bpf if that is cheaper | new, changed | current, denied | number of such processes |
 //! | `check_shown`: each known descriptor of the sockets on screen or printed, of all if these are few, and names | current | current | 2,000 sockets, 50 ms each; none if printed |
-//! | `resolve_unowned`: processes that changed since the previous poll, then all | inode unowned | owned, unresolved, deferred | if a search of all took over 20 ms: a tenth of the time |
+//! | `resolve_unowned`: closed since, if the kernel no longer knows the socket; then processes that changed since the previous poll, then all | inode unowned | owned, unresolved, deferred | if a search of all took over 20 ms: a tenth of the time |
 //! | `round_robin_scan`: the least recently scanned | current | current | 2 s, within 10 to 100 ms per poll |
 //!
 //! The round robin finds what leaves the count as it was: `dup2` over a descriptor, an exchange of sockets by `SCM_RIGHTS`, exec and
 //! a change of name. For what a screen shows or a watch prints (`Verify`), and for the sockets of a sample with at most 2,000,
 //! `check_shown` finds it in the next poll. Another such owner is at most 2 s old, or one interval if that is longer: each poll
-//! scans its share of all descriptors, or reads all by bpf where that is cheaper. So is one more owner of a socket that a known
-//! one keeps. Above 60,000 descriptors a second's share by walk exceeds the 100 ms of a poll, and takes longer accordingly; a
+//! scans its share of all descriptors (large processes by a bpf iterator over each, if the program is loaded), or reads all by bpf
+//! where that is cheaper. So is one more owner of a socket that a known one keeps. Above 60,000 descriptors a second's share by walk exceeds the 100 ms of a poll, and takes longer accordingly; a
 //! process with more than one poll has time for has a budget of its own and holds up no
 //! other. `kinds_at_ns` of each process is the time of its scan. Whenever a scan finds a socket in a
 //! process that another one was known to own, that other one is checked at once (`recheck_owners`): a descriptor passed on
@@ -70,6 +70,7 @@ pub(crate) mod fuzzing;
 mod halted;
 mod held_netns;
 mod info;
+mod inode_set;
 mod kcmp;
 #[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]
 mod no_bpf;
@@ -99,6 +100,7 @@ use super::procs::scan_schedule::FdScanner;
 use super::procs::table::{ProcEntry, ProcessTable};
 use crate::model::{
     FaultKind, FaultSubject, FdUsage, Missing, Owner, OwnersBy, Privileges, ProcInfo, Process, Reads, Sample,
+    Socket,
 };
 use crate::privilege::{NAMESPACES, PROCESSES, raise_if};
 use std::path::Path;
@@ -184,6 +186,12 @@ impl Procs {
     /// Reads the processes, the owners of the sample's sockets, user names and system-wide limits, as far as the sample
     /// wants them.
     pub fn read(&mut self, sample: &mut Sample) {
+        self.read_with(sample, &mut |_| true);
+    }
+
+    /// Like [`Self::read`]; `may_be_open` is false for a socket that is known to be closed since it was read, whose owner is not
+    /// searched for.
+    pub(crate) fn read_with(&mut self, sample: &mut Sample, may_be_open: &mut dyn FnMut(&Socket) -> bool) {
         system::read(self.table.root(), &mut sample.system);
         sample.privileges = self.privileges;
         let wants = sample.wants.clone();
@@ -193,7 +201,7 @@ impl Procs {
         if wants.reads(Reads::PROCESSES) || read_fds {
             self.table.refresh(&mut sample.faults);
             if read_fds {
-                self.find_owners(sample);
+                self.find_owners(sample, may_be_open);
                 if wants.reads(Reads::LIMITS) {
                     self.scanner.sample_fd_targets(&mut self.table, sample);
                 }
@@ -239,13 +247,13 @@ impl Procs {
     }
 
     /// The steps of a poll, as described at the top of this module.
-    fn find_owners(&mut self, sample: &mut Sample) {
+    fn find_owners(&mut self, sample: &mut Sample, may_be_open: &mut dyn FnMut(&Socket) -> bool) {
         let Self { table, scanner, bpf, .. } = self;
         let at_startup = bpf.take_startup_read(table, sample);
         scanner.rescan_changed_fds(table, sample);
         scanner.scan_changed(table, bpf, sample);
         scanner.check_shown(table, bpf, sample);
-        scanner.resolve_unowned(table, bpf, sample);
+        scanner.resolve_unowned(table, bpf, may_be_open, sample);
         if !at_startup {
             scanner.round_robin_scan(table, bpf, sample);
         }
@@ -260,7 +268,7 @@ impl Procs {
         all.sort_unstable_by_key(|(pid, ..)| *pid);
         let mut owners = Vec::with_capacity(if dirty { self.owners.len() + 64 } else { 0 });
         let mut denied = 0;
-        for (index, (_, info, e)) in all.into_iter().enumerate() {
+        for (index, (pid, info, e)) in all.into_iter().enumerate() {
             let hidden = e.is_fd_hidden() && !e.from_bpf;
             denied += u32::from(hidden);
             let scanned = e.scanned_ns > 0 && !hidden;
@@ -269,6 +277,7 @@ impl Procs {
                 fds: e.fd_count.map(|open| FdUsage {
                     open,
                     open_at_ns: e.fd_count_ns,
+                    above_soft: self.table.fds_above_soft(pid, e),
                     highest: e.fds.highest.filter(|_| scanned),
                     soft: e.nofile.map(|l| l.0),
                     hard: e.nofile.map(|l| l.1),

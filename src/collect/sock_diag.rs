@@ -12,6 +12,7 @@ mod inet;
 mod non_ip;
 mod parallel_dump;
 mod request;
+mod still_open;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -455,7 +456,8 @@ impl Source for NetlinkSource {
         if sample.wants.reads(Reads::CGROUPS) {
             self.cgroups.fill(&mut sample);
         }
-        self.procs.read(&mut sample);
+        let Self { procs, socket, .. } = self;
+        procs.read_with(&mut sample, &mut |s| still_open::may_be_open(socket, s));
         self.read_held(&mut sample);
         self.events.finish(&mut sample);
         sample.duration_us = stamp().boot_ns.saturating_sub(sample.at.boot_ns) / 1000;

@@ -81,14 +81,31 @@ impl Alerts {
         // A limit without a row no longer exists.
         let poll = self.poll;
         self.active.retain(|_, a| a.last_poll == poll);
-        // As in the table of limits: counts without a maximum come last.
-        let share = |a: &Alert| rows[a.limit as usize].share().unwrap_or(0.0);
-        let lost = |a: &Alert| rows[a.limit as usize].drops_new.unwrap_or(0);
-        out.sort_by(|a, b| {
-            b.level.cmp(&a.level).then(share(b).total_cmp(&share(a))).then(lost(b).cmp(&lost(a)))
-        });
+        sort(&mut out, rows);
         out
     }
+}
+
+/// Sorts alerts by level, then by the time until the limit is full: what fails now first, what does not grow last; a count
+/// without a maximum after those with one.
+fn sort(alerts: &mut [Alert], rows: &[Limit]) {
+    let row = |a: &Alert| &rows[a.limit as usize];
+    let lost = |a: &Alert| row(a).drops_new.unwrap_or(0);
+    let share = |a: &Alert| row(a).share().unwrap_or(0.0);
+    let seconds = |a: &Alert| {
+        let row = row(a);
+        let fails = row.share().is_some_and(|s| s >= 1.0 || lost(a) > 0);
+        if fails || row.kind == LimitKind::Halted {
+            return 0.0;
+        }
+        row.full_in.map_or(f64::INFINITY, |f| f.likely)
+    };
+    alerts.sort_by(|a, b| {
+        (b.level.cmp(&a.level))
+            .then(seconds(a).total_cmp(&seconds(b)))
+            .then(share(b).total_cmp(&share(a)))
+            .then(lost(b).cmp(&lost(a)))
+    });
 }
 
 /// The level of a row. For an active alert `margin` lowers the thresholds and `horizon_factor` lengthens the horizon.
@@ -143,6 +160,28 @@ mod tests {
     fn sample() -> Sample {
         let info = Arc::new(BackendInfo { backend: Backend::Script, reason: String::new() });
         Sample::empty(Stamp::default(), "h".into(), info, Wants::default())
+    }
+
+    #[test]
+    fn alerts_are_ordered_by_level_and_time_until_full() {
+        let mut losing = row(10, None);
+        losing.drops_new = Some(3);
+        let mut rows = [
+            row(85, None),
+            row(97, None),
+            row(96, Some(200.0)),
+            row(90, Some(900.0)),
+            row(100, None),
+            row(60, Some(30.0)),
+            losing,
+            row(88, None),
+        ];
+        for (i, r) in rows.iter_mut().enumerate() {
+            r.subject = LimitSubject::User(i as u32);
+        }
+        let a = Alerts::default().update(&mut rows, &sample(), &AlertRules::default());
+        let found: Vec<u32> = a.iter().map(|a| a.limit).collect();
+        assert_eq!(found, [4, 6, 5, 2, 3, 1, 7, 0]);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use crate::model::tcp_info::{TCP_FIELDS, TcpField};
 use crate::model::{Proto, Sample, Snapshot, Socket};
 
 /// The words of `tcp_info` that hold the fields of a [`CounterSnapshot`].
-fn words() -> u64 {
-    let word = |name: &&str| TCP_FIELDS.iter().find(|f| f.name == *name).map_or(0, TcpField::word);
+fn words() -> u128 {
+    let word = |name: &&str| TCP_FIELDS.iter().find(|f| f.name == *name).map_or(0, TcpField::words);
     CounterSnapshot::FIELDS.iter().map(word).fold(0, |all, w| all | w)
 }
 

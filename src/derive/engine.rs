@@ -6,10 +6,12 @@ use super::forwarded::forwarded_rows;
 use super::identity::{self, NONE, RowPairs};
 use super::previous::Previous;
 use super::{
-    counter_window, forwards, limits, local_peer, nat_rules, numbers, owners, peers, ports, processes, units,
+    counter_window, forwards, limits, local_peer, map, nat_rules, numbers, owners, peers, ports, processes,
+    units,
 };
 use crate::model::history::History;
-use crate::model::snapshot::{Direction, LastOwner, Rates, SocketFacts};
+use crate::model::map::Map;
+use crate::model::snapshot::{Direction, LastOwner, PackedRates, Rates, SocketFacts};
 use crate::model::{
     AlertRules, AttrSet, Faults, Missing, Reads, Sample, Snapshot, Socket, Stamp, StateCounts,
 };
@@ -102,6 +104,7 @@ impl Engine {
 
         for (f, r) in facts.iter_mut().zip(&rates) {
             f.activity.rotate_left(1);
+            let r = r.unpack();
             f.activity[7] = level(r.rx.unwrap_or(0.0) + r.tx.unwrap_or(0.0));
         }
         let mut peers = self.peers.assign_numbers(&sample, sockets);
@@ -150,7 +153,7 @@ impl Engine {
         facts.extend(closed.facts);
         former.extend(closed.former.into_iter().map(|(i, owner)| (live as u32 + i, owner)));
         if !rates.is_empty() {
-            rates.resize(live + closed.rows.len(), Rates::default());
+            rates.resize(live + closed.rows.len(), PackedRates::default());
         }
 
         let comparable = previous.as_ref().is_some_and(|p| p.coverage.is_same_request(&coverage));
@@ -162,7 +165,7 @@ impl Engine {
             Vec::new()
         };
         let live_rows = if let Cow::Owned(rows) = rows { Some(rows) } else { None };
-        let snap = Arc::new(Snapshot {
+        let mut snap = Snapshot {
             seq: self.seq,
             sample,
             live_rows,
@@ -182,6 +185,7 @@ impl Engine {
             ports,
             peers: peers.rows,
             forwards,
+            map: Map::default(),
             limits,
             alerts,
             unjudged,
@@ -193,7 +197,11 @@ impl Engine {
             hidden,
             opened,
             closed: closed.count,
-        });
+        };
+        if map::is_wanted(&snap) {
+            snap.map = map::collect(&snap);
+        }
+        let snap = Arc::new(snap);
         numbers::record(&snap);
         self.previous = Some(Previous { snap: Arc::clone(&snap), coverage, carried_owners });
         snap
@@ -304,18 +312,19 @@ fn level(rate: f32) -> u8 {
 }
 
 /// Rates of the live rows since the previous snapshot; empty if `tcp_info` was not read.
-fn rates(sample: &Sample, sockets: &[Socket], last: Option<&Snapshot>, was: &[u32]) -> Vec<Rates> {
+fn rates(sample: &Sample, sockets: &[Socket], last: Option<&Snapshot>, was: &[u32]) -> Vec<PackedRates> {
     if !sample.wants.attrs(AttrSet::INFO) {
         return Vec::new();
     }
     let dt = last.map_or(0.0, |b| sample.at.secs_since(b.sample.at));
     let Some(b) = last.filter(|b| dt > 0.0 && b.sample.wants.attrs(AttrSet::INFO)) else {
-        return vec![Rates::default(); sockets.len()];
+        return vec![PackedRates::default(); sockets.len()];
     };
     sockets
         .iter()
         .zip(was)
         .map(|(s, r)| if *r == NONE { Rates::default() } else { rate(sample, s, b, *r as usize, dt) })
+        .map(PackedRates::from)
         .collect()
 }
 

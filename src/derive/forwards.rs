@@ -50,7 +50,7 @@ pub(super) fn collect(c: &Context<'_>, rules: &[NatRule]) -> Forwards {
             (f.rx, f.tx) = (Some(0.0), Some(0.0));
         }
         for row in &f.sockets {
-            if let Some(r) = c.rates.get(*row as usize) {
+            if let Some(r) = c.rates.get(*row as usize).map(|r| r.unpack()) {
                 let add = |sum: &mut Option<f64>, x: Option<f32>| {
                     if let Some(x) = x {
                         *sum = Some(sum.unwrap_or(0.0) + f64::from(x));

@@ -4,7 +4,7 @@
 //! of order are looked up in a map.
 
 use crate::model::{Namespace, Snapshot, Socket, SocketId};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 use std::borrow::Cow;
 
 /// Placeholder for a row that the previous poll did not have.
@@ -49,27 +49,36 @@ pub(super) fn pair(
         return RowPairs { previous, still_present };
     }
 
-    let pool: FxHashMap<SocketId, u32> = (0..still_present.len())
-        .filter(|old| !still_present[*old])
-        .filter_map(|old| Some((previous_id(old)?, old as u32)))
-        .collect();
-    let mut taken = shared_ids(&unmatched, &previous, rows);
+    let unmatched_before = (0..still_present.len() as u32).filter(|old| !still_present[*old as usize]);
+    let pool = SortedIds::new(unmatched_before.filter_map(|old| Some((previous_id(old as usize)?, old))));
+    let mut suspects: FxHashSet<SocketId> = FxHashSet::default();
+    let mut taken: FxHashSet<SocketId> = FxHashSet::default();
+    {
+        let ids = unmatched.iter().map(|r| rows[*r as usize].id);
+        let matched = rows.iter().zip(&previous).filter(|(_, old)| **old != NONE).map(|(s, _)| s.id);
+        add_repeated(&mut suspects, ids, unmatched.len(), matched.clone());
+        if !suspects.is_empty() {
+            taken.extend(matched.filter(|id| suspects.contains(id)));
+        }
+    }
+    let mut used: Option<FxHashSet<SocketId>> = None;
     let mut duplicates = Vec::new();
     for row in unmatched {
         let mut id = rows[row as usize].id;
-        if !taken.insert(id) {
+        if suspects.contains(&id) && !taken.insert(id) {
             if id.kernel_cookie().is_some() {
                 duplicates.push(row as usize);
                 continue;
             }
             // A synthetic id is a hash that two sockets can share: they are numbered in order.
-            while !taken.insert(id) {
+            let used = used.get_or_insert_with(|| rows.iter().map(|s| s.id).collect());
+            while !used.insert(id) {
                 id.cookie = id.cookie.wrapping_add(1) | SocketId::SYNTHETIC;
             }
             rows.to_mut()[row as usize].id = id;
         }
-        if let Some(old) = pool.get(&id) {
-            (previous[row as usize], still_present[*old as usize]) = (*old, true);
+        if let Some(old) = pool.last(id) {
+            (previous[row as usize], still_present[old as usize]) = (old, true);
         }
     }
     if !duplicates.is_empty() {
@@ -79,17 +88,50 @@ pub(super) fn pair(
     RowPairs { previous, still_present }
 }
 
-/// Identities that matched rows share with unmatched ones.
-fn shared_ids(unmatched: &[u32], previous: &[u32], rows: &[Socket]) -> FxHashSet<SocketId> {
-    let mut shared = FxHashSet::default();
-    // All rows of the first poll are unmatched: reserve once.
-    shared.reserve(unmatched.len());
-    if unmatched.len() < rows.len() {
-        let ids: FxHashSet<SocketId> = unmatched.iter().map(|r| rows[*r as usize].id).collect();
-        let matched = rows.iter().zip(previous).filter(|(_, old)| **old != NONE);
-        shared.extend(matched.map(|(s, _)| s.id).filter(|id| ids.contains(id)));
+/// Rows sorted by identity: where a whole table comes in another order, less than half as long as a map.
+struct SortedIds(Vec<(u64, u16, u32)>);
+
+impl SortedIds {
+    fn new(rows: impl Iterator<Item = (SocketId, u32)>) -> Self {
+        let mut all: Vec<(u64, u16, u32)> = rows.map(|(id, row)| (id.cookie, id.netns, row)).collect();
+        all.sort_unstable();
+        Self(all)
     }
-    shared
+
+    /// The last row with this identity.
+    fn last(&self, id: SocketId) -> Option<u32> {
+        let key = (id.cookie, id.netns);
+        let end = self.0.partition_point(|(cookie, netns, _)| (*cookie, *netns) <= key);
+        let (cookie, netns, row) = *self.0.get(end.checked_sub(1)?)?;
+        ((cookie, netns) == key).then_some(row)
+    }
+}
+
+/// Adds identities that may be those of several rows: of two in `ids`, which has `count`, or of one in `ids` and one in `matched`. A
+/// few others are among them, since a bit is all that is kept of each.
+fn add_repeated(
+    repeated: &mut FxHashSet<SocketId>,
+    ids: impl Iterator<Item = SocketId>,
+    count: usize,
+    matched: impl Iterator<Item = SocketId>,
+) {
+    let mask = (count * 8).next_power_of_two().max(64) - 1;
+    let mut bits = vec![0u64; mask.div_ceil(64)];
+    let index = |id: SocketId| {
+        let hash = (id.cookie ^ u64::from(id.netns) << 48).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (hash >> 20) as usize & mask
+    };
+    for id in ids {
+        let i = index(id);
+        if bits[i / 64] >> (i % 64) & 1 != 0 {
+            repeated.insert(id);
+        }
+        bits[i / 64] |= 1 << (i % 64);
+    }
+    repeated.extend(matched.filter(|id| {
+        let i = index(*id);
+        bits[i / 64] >> (i % 64) & 1 != 0
+    }));
 }
 
 /// Removes the items at these indexes, which are in ascending order.

@@ -127,7 +127,7 @@ fn add_processes(c: &Context<'_>, out: &mut Vec<Limit>) {
     let share = |i: usize| {
         let u = c.sample.processes[i].fds.as_ref().ok()?;
         let soft = u.soft.filter(|s| *s > 0 && !is_sandboxed(c, i))?;
-        Some(f64::from(u.open) / soft as f64)
+        Some(f64::from(u.below_soft()) / soft as f64)
     };
     let mut all: Vec<(f64, usize)> =
         (0..c.sample.processes.len()).filter_map(|i| Some((share(i)?, i))).collect();
@@ -138,8 +138,8 @@ fn add_processes(c: &Context<'_>, out: &mut Vec<Limit>) {
         let p = &c.sample.processes[i];
         let Ok(u) = &p.fds else { continue };
         let subject = LimitSubject::Process(p.info.pid, p.info.start_ns);
-        let mut row =
-            Limit::new(LimitKind::Fds, 0, subject, u64::from(u.open), u.soft.filter(|s| *s != u64::MAX));
+        let soft = u.soft.filter(|s| *s != u64::MAX);
+        let mut row = Limit::new(LimitKind::Fds, 0, subject, u64::from(u.below_soft()), soft);
         row.process = Some(i as u32);
         out.push(row);
     }
@@ -200,7 +200,7 @@ fn add_system(c: &Context<'_>, out: &mut Vec<Limit>) {
     };
     add(LimitKind::Files, LimitSubject::System, s.files_open, s.files_max);
     let Some(k) = &c.sample.counters else { return };
-    let threads = match (k.pid_max, k.threads_max) {
+    let threads = match (k.pids_max(), k.threads_max) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     };

@@ -45,7 +45,7 @@ fn record_socket(snap: &Snapshot, row: usize, recorder: &mut Recorder<'_>) {
     if is_new && !(is_active && recorder.has_room(&subject)) {
         return;
     }
-    let rates = snap.rates.get(row).copied().unwrap_or_default();
+    let rates = snap.rates(row);
     let rate = |v: Option<f32>| v.map(f64::from);
     let mut values = vec![
         (Metric::RecvQ, Some(f64::from(s.recv_q))),
@@ -71,6 +71,7 @@ fn record_socket(snap: &Snapshot, row: usize, recorder: &mut Recorder<'_>) {
 mod tests {
     use super::*;
     use crate::model::Proto;
+    use crate::model::snapshot::Rates;
     use crate::testing::{process, row, snapshot};
 
     #[test]
@@ -79,7 +80,7 @@ mod tests {
             .map(|remote| row(Proto::Tcp, State::Established, "10.0.0.4:443", remote, &[0]));
         let mut snap = snapshot(rows.into(), vec![process(812, "nginx", 33, 20, 1024)], &[]);
         snap.facts[0].activity[7] = 9;
-        snap.rates[0].rx = Some(500.0);
+        snap.rates[0] = Rates { rx: Some(500.0), ..snap.rates(0) }.into();
         let socket = |row: usize| Subject::Socket(snap.socket(row).id);
         let (busy, idle) = (socket(0), socket(1));
         let mut at = snap.sample.at.boot_ns;

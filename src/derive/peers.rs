@@ -1,6 +1,6 @@
 //! Peers: one row per remote address; a link-local address is one peer per link.
 
-use crate::model::snapshot::{Direction, Peer, Rates, SocketFacts};
+use crate::model::snapshot::{Direction, PackedRates, Peer, SocketFacts};
 use crate::model::{Addr, Sample, Socket, StateCounts};
 use rustc_hash::FxHashMap;
 
@@ -89,7 +89,7 @@ impl PeerHistory {
         sample: &Sample,
         sockets: &[Socket],
         facts: &[SocketFacts],
-        rates: &[Rates],
+        rates: &[PackedRates],
     ) {
         // Counting sort of the sockets by peer: the start of each peer, then the sockets.
         let mut starts = vec![0u32; peers.count as usize + 1];
@@ -140,7 +140,7 @@ impl PeerHistory {
                         processes.push(o.process);
                     }
                 }
-                if let Some(r) = rates.get(*r as usize) {
+                if let Some(r) = rates.get(*r as usize).map(|r| r.unpack()) {
                     add(&mut p.rx, r.rx);
                     add(&mut p.tx, r.tx);
                 }

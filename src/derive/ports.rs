@@ -3,7 +3,7 @@
 use super::coverage::Coverage;
 use super::direction::ListenerIndex;
 use super::peers::{NONE, Peers, add};
-use crate::model::snapshot::{AcceptQueue, Direction, Port, Rates, SocketFacts};
+use crate::model::snapshot::{AcceptQueue, Direction, PackedRates, Port, SocketFacts};
 use crate::model::{Proto, Sample, Socket, State, StateCounts};
 
 /// Collects the listening endpoints of the live sockets with their connections, by protocol, port and address, and sets the
@@ -12,7 +12,7 @@ pub(super) fn collect(
     sample: &Sample,
     sockets: &[Socket],
     facts: &mut [SocketFacts],
-    rates: &[Rates],
+    rates: &[PackedRates],
     peers: &Peers,
     coverage: &Coverage,
 ) -> Vec<Port> {
@@ -40,7 +40,7 @@ pub(super) fn collect(
                 p.clients.push(row as u32);
             }
             p.states.add(s.state);
-            if let Some(r) = rates.get(row) {
+            if let Some(r) = rates.get(row).map(|r| r.unpack()) {
                 add(&mut p.rx, r.rx);
                 add(&mut p.tx, r.tx);
             }

@@ -2,7 +2,7 @@
 
 use super::peers::add;
 use super::trend::{self, Series};
-use crate::model::snapshot::{ProcessFacts, Rates, SocketFacts};
+use crate::model::snapshot::{PackedRates, ProcessFacts, SocketFacts};
 use crate::model::state_age::in_state;
 use crate::model::{FdKind, FdKinds, ProcUsage, Process, Reads, Sample, Socket, State};
 use rustc_hash::FxHashMap;
@@ -40,7 +40,7 @@ impl ProcessHistory {
         sample: &Sample,
         sockets: &[Socket],
         facts: &[SocketFacts],
-        rates: &[Rates],
+        rates: &[PackedRates],
     ) -> (Vec<ProcessFacts>, Vec<u32>) {
         self.poll += 1;
         let mut out: Vec<ProcessFacts> =
@@ -105,15 +105,15 @@ impl ProcessHistory {
             // The count may be that of an earlier scan.
             let read_ns = if fds.open_at_ns == 0 { now } else { fds.open_at_ns };
             if past.fds.points().last().is_none_or(|l| l.0 < read_ns) {
-                past.fds.push(read_ns, u64::from(fds.open));
+                past.fds.push(read_ns, u64::from(fds.below_soft()));
             }
             if let Some(kinds) = fds.kinds.filter(|n| past.fd_kinds.points().last().is_none_or(|l| l.1 != *n))
             {
                 past.fd_kinds.push(now, kinds);
             }
         }
-        let (open, soft) = p.fds.as_ref().map_or((0, None), |f| (u64::from(f.open), f.soft));
-        let (per_min, full_in) = trend::growth(past.fds.points(), open, soft);
+        let (used, soft) = p.fds.as_ref().map_or((0, None), |f| (u64::from(f.below_soft()), f.soft));
+        let (per_min, full_in) = trend::growth(past.fds.points(), used, soft);
         ProcessFacts {
             fds_full_in: full_in,
             fds_growing: fastest_growing(past.fd_kinds.points(), now),
@@ -164,7 +164,7 @@ fn assign_sockets(
     sample: &Sample,
     sockets: &[Socket],
     facts: &[SocketFacts],
-    rates: &[Rates],
+    rates: &[PackedRates],
     out: &mut [ProcessFacts],
 ) -> Vec<u32> {
     // Counting sort of (process, row): the count of each process, its start, then the rows.
@@ -186,7 +186,7 @@ fn assign_sockets(
             p.sockets.1 += 1;
             p.states.add(s.state);
             p.listening += u32::from(s.serves());
-            if let Some(r) = rates.get(row) {
+            if let Some(r) = rates.get(row).map(|r| r.unpack()) {
                 add(&mut p.rx, r.rx);
                 add(&mut p.tx, r.tx);
             }

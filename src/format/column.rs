@@ -2,7 +2,7 @@
 
 use super::did_you_mean::same_word;
 use super::value::Value;
-use crate::model::{Needs, Proto, ProtoSet, Snapshot, tcp_info::TcpField};
+use crate::model::{Missing, Needs, Proto, ProtoSet, Snapshot, tcp_info::TcpField};
 
 /// Kind and unit of the values of a column: decides how they are formatted and compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -433,8 +433,11 @@ impl Column {
         self.over_time || self.kind.is_over_time()
     }
 
-    /// The value of a row.
+    /// The value of a row; not applicable to a row of a protocol that cannot have one, whatever the kernel sent.
     pub fn value<'a>(&self, snap: &'a Snapshot, row: usize) -> Value<'a> {
+        if self.protos.is_some_and(|p| !p.protos.has((p.proto_of)(snap, row))) {
+            return Value::Missing(Missing::NotApplicable);
+        }
         match self.get {
             Get::Fn(f) => f(snap, row),
             Get::Tcp(field) => super::tcp_field::tcp_field_value(snap, row, field),

@@ -16,7 +16,7 @@ pub(crate) fn tcp_field_value<'a>(snap: &'a Snapshot, row: usize, field: &TcpFie
             Value::Missing(Missing::NotApplicable)
         }
         Some(info) => {
-            let kept = snap.sample.wants.needs.info_words & field.word() != 0;
+            let kept = snap.sample.wants.needs.info_words & field.words() == field.words();
             let why = if kept { Missing::NotReported } else { Missing::NotRead };
             Value::from_opt(info.field(field), why)
         }

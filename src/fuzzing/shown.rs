@@ -65,3 +65,41 @@ fn print(snap: &Snapshot) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Backend, BackendInfo, Family, Proto, Socket, SocketId, Stamp, State, Wants, attr};
+
+    fn sample() -> Sample {
+        let by = BackendInfo { backend: Backend::Netlink, reason: String::new() };
+        Sample::empty(Stamp::default(), "h".into(), by.into(), Wants::default())
+    }
+
+    #[test]
+    fn socket_with_every_attribute_has_only_values_of_its_protocol() {
+        for (proto, name) in Proto::ALL {
+            let families = match proto {
+                Proto::Unix => &[Family::Unix][..],
+                Proto::Packet => &[Family::Packet],
+                Proto::Netlink => &[Family::Netlink],
+                Proto::Vsock => &[Family::Vsock],
+                Proto::Xdp => &[Family::Xdp],
+                Proto::Tipc => &[Family::Tipc],
+                _ => &[Family::Inet, Family::Inet6],
+            };
+            for family in families {
+                let mut attrs = Vec::new();
+                for number in (0..64).chain(0x3f00..0x3f40) {
+                    attr::push(&mut attrs, number, &[number as u8 | 1; 256]);
+                }
+                let mut sample = sample();
+                let mut s = Socket::new(SocketId { netns: 0, cookie: 7 }, *family, proto, State::Established);
+                sample.push_attrs(&mut s, &attrs);
+                sample.sockets.push(s);
+                eprintln!("{name} {family:?}");
+                show(sample);
+            }
+        }
+    }
+}

@@ -24,8 +24,11 @@ pub struct SystemLimits {
 pub struct Counters {
     /// Threads: total in the fourth field of `/proc/loadavg`.
     pub threads: Option<u64>,
-    /// `/proc/sys/kernel/pid_max`: maximum number of pids.
+    /// `/proc/sys/kernel/pid_max`: pids are lower than this.
     pub pid_max: Option<u64>,
+    /// Threads with a pid below [`RESERVED_PIDS`]; `None` if they were not counted.
+    #[serde(default)]
+    pub low_pids: Option<u64>,
     /// `/proc/sys/kernel/threads-max`.
     pub threads_max: Option<u64>,
     /// inotify instances per user: `/proc/sys/fs/inotify/max_user_instances`.
@@ -47,6 +50,19 @@ pub struct Counters {
     pub cgroups_unread: Option<Box<str>>,
     /// Counters by network namespace, parallel to [`super::Sample::namespaces`].
     pub nets: Vec<NetCounters>,
+}
+
+/// Pids that are given only once: after the first pass the kernel starts over with this one (`alloc_pid`).
+pub const RESERVED_PIDS: u64 = 300;
+
+impl Counters {
+    /// Number of threads at which fork(2) fails for want of a pid: those from [`RESERVED_PIDS`] to below the maximum, and those in use
+    /// below them.
+    pub fn pids_max(&self) -> Option<u64> {
+        let low =
+            |max: u64| self.low_pids.map_or(max, |low| max.saturating_sub(RESERVED_PIDS).saturating_add(low));
+        self.pid_max.map(low)
+    }
 }
 
 /// Accept queue of one UNIX (`UNIX_DIAG_RQLEN`) or SCTP listener.

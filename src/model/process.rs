@@ -123,6 +123,10 @@ pub struct FdUsage {
     /// counts are from an earlier poll.
     #[serde(default)]
     pub open_at_ns: u64,
+    /// Those of them numbered at or above the soft limit: opened before it was lowered, or received across `exec`. They take no
+    /// number that the next one could have. 0 if none, or if they could not be read.
+    #[serde(default)]
+    pub above_soft: u32,
     /// Highest descriptor in use at `kinds_at_ns`. The limit applies to this number; lower numbers can be free.
     #[serde(default)]
     pub highest: Option<u32>,
@@ -137,10 +141,16 @@ pub struct FdUsage {
 }
 
 impl FdUsage {
-    /// Open descriptors as a share of the soft limit, 0 to 1; above 1 if the limit was lowered below the count. `None` without a
-    /// limit, or if the process is not meant to open any more.
+    /// Open descriptors numbered below the soft limit. The next one fails with `EMFILE` when they are as many as the limit
+    /// (`alloc_fd`).
+    pub const fn below_soft(&self) -> u32 {
+        self.open.saturating_sub(self.above_soft)
+    }
+
+    /// Open descriptors numbered below the soft limit as a share of it, 0 to 1; above 1 only if their numbers could not be read.
+    /// `None` without a limit, or if the process is not meant to open any more.
     pub fn share(&self) -> Option<f64> {
-        self.soft.filter(|s| *s > 0 && !self.opens_no_more()).map(|s| f64::from(self.open) / s as f64)
+        self.soft.filter(|s| *s > 0 && !self.opens_no_more()).map(|s| f64::from(self.below_soft()) / s as f64)
     }
 
     /// True if at most half as many descriptors as are open may be opened: the process lowered its limit to open no more, as the

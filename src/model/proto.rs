@@ -142,6 +142,11 @@ impl Proto {
         )
     }
 
+    /// True if its sockets can listen.
+    pub const fn has_listeners(self) -> bool {
+        self.has_tcp_states() || matches!(self, Self::Unix | Self::Vsock | Self::Tipc)
+    }
+
     /// True if its sockets have TCP states.
     pub const fn has_tcp_states(self) -> bool {
         matches!(self, Self::Tcp | Self::Mptcp | Self::Sctp | Self::Dccp)

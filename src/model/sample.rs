@@ -172,9 +172,9 @@ pub struct Sample {
     /// Requested words of `tcp_info`, socket by socket; see [`Socket::info_at`].
     #[serde(default)]
     pub infos: Vec<u8>,
-    /// Words of `tcp_info` in `infos`: bit n stands for bytes 8n to 8n + 7.
+    /// Words of `tcp_info` in `infos`: bit n stands for bytes 4n to 4n + 3.
     #[serde(default)]
-    pub info_words: u64,
+    pub info_words: u128,
     /// Names of endpoints without an IP address; index 0 is empty.
     pub names: Vec<Box<str>>,
     /// Descriptors that refer to sockets, sorted by inode, process and descriptor number.
@@ -298,7 +298,7 @@ impl Sample {
 
     /// Size of one entry of [`Sample::infos`], bytes.
     pub const fn info_len(&self) -> usize {
-        self.info_words.count_ones() as usize * 8
+        self.info_words.count_ones() as usize * 4
     }
 
     /// Appends the attributes of a socket and sets its `attr_at` and `attr_len`.

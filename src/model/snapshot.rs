@@ -7,6 +7,7 @@ use super::counter_window::{CounterHistory, CounterSnapshot};
 use super::fault::{Fault, Faults, Missing};
 use super::history::{History, Subject};
 use super::limit::{Alert, FullIn, Limit, SystemLimits, Unjudged};
+use super::map::Map;
 use super::nat::Pair;
 use super::nat::{Forward, Forwards};
 use super::process::{FdKind, FdUsage, Owner, Process};
@@ -41,7 +42,7 @@ pub struct Snapshot {
     /// Derived facts, parallel to the socket rows.
     pub facts: Vec<SocketFacts>,
     /// Rates, parallel to the socket rows; empty if `tcp_info` was not read.
-    pub rates: Vec<Rates>,
+    pub rates: Vec<PackedRates>,
     /// Counters of each live socket at earlier polls; empty if the fields of `tcp_info` were not read.
     pub counters: Vec<CounterHistory>,
     /// Row of the local peer, parallel to the socket rows; `u32::MAX` for a remote peer. Empty if not requested.
@@ -66,6 +67,8 @@ pub struct Snapshot {
     pub peer_processes: Vec<u32>,
     /// Port forwards; `None` if not requested.
     pub forwards: Option<Forwards>,
+    /// Map of who talks to whom; empty if owners, units and local peers were not requested.
+    pub map: Map,
     /// Resource limits; empty if not requested.
     pub limits: Vec<Limit>,
     /// Kinds of limits that could not be judged, at least in part; empty if limits were not requested.
@@ -130,6 +133,42 @@ impl Direction {
             Self::In => Some("in"),
             Self::Out => Some("out"),
         }
+    }
+}
+
+/// [`Rates`] as they are stored, one for each row: half as long.
+#[derive(Clone, Copy, Debug)]
+pub struct PackedRates {
+    /// Not a number for `None`.
+    rx: f32,
+    tx: f32,
+    retrans: f32,
+}
+
+impl PackedRates {
+    /// The rates.
+    pub fn unpack(self) -> Rates {
+        let known = |n: f32| (!n.is_nan()).then_some(n);
+        Rates { rx: known(self.rx), tx: known(self.tx), retrans: known(self.retrans) }
+    }
+}
+
+impl From<Rates> for PackedRates {
+    fn from(r: Rates) -> Self {
+        let packed = |n: Option<f32>| n.unwrap_or(f32::NAN);
+        Self { rx: packed(r.rx), tx: packed(r.tx), retrans: packed(r.retrans) }
+    }
+}
+
+impl PartialEq for PackedRates {
+    fn eq(&self, other: &Self) -> bool {
+        self.unpack() == other.unpack()
+    }
+}
+
+impl Default for PackedRates {
+    fn default() -> Self {
+        Rates::default().into()
     }
 }
 
@@ -408,7 +447,7 @@ impl Snapshot {
     }
     /// Rates of a socket row.
     pub fn rates(&self, row: usize) -> Rates {
-        self.rates.get(row).copied().unwrap_or_default()
+        self.rates.get(row).copied().unwrap_or_default().unpack()
     }
     /// Increase of the counters of a connection or datagram socket over the recent window, with the window length as `at_ns`; `None` at the
     /// first poll.

@@ -43,8 +43,6 @@ pub enum TimerKind {
     Timewait,
     /// Zero-window probe.
     Persist,
-    /// Delayed acknowledgement (since Linux 6.11).
-    Delack,
     /// Unknown number.
     Unknown,
 }
@@ -58,7 +56,6 @@ impl TimerKind {
             2 => Self::Keepalive,
             3 => Self::Timewait,
             4 => Self::Persist,
-            5 => Self::Delack,
             _ => Self::Unknown,
         }
     }
@@ -71,7 +68,6 @@ impl TimerKind {
             Self::Keepalive => "keepalive",
             Self::Timewait => "timewait",
             Self::Persist => "persist",
-            Self::Delack => "delack",
             Self::Unknown => "unknown",
         }
     }

@@ -5,37 +5,64 @@ use super::bytes::{read_u32, read_u64};
 pub use super::struct_layout::{Field as TcpField, FieldUnit};
 
 impl TcpField {
-    /// Bit of the 8-byte word of the structure that contains it.
-    pub const fn word(&self) -> u64 {
-        1 << (self.offset / 8)
+    /// Bits of the 4-byte words of the structure that contain it.
+    pub const fn words(&self) -> u128 {
+        let one = 1 << (self.offset / 4);
+        if self.width == 8 { one | one << 1 } else { one }
     }
+}
+
+/// The words of `tcp_info`, as [`TcpField::words`], of the fields at these offsets.
+pub const fn info_words(offsets: &[usize]) -> u128 {
+    let (mut out, mut i) = (0, 0);
+    while i < offsets.len() {
+        out |= words_at(offsets[i]);
+        i += 1;
+    }
+    out
+}
+
+const fn words_at(offset: usize) -> u128 {
+    let mut i = 0;
+    while i < TCP_FIELDS.len() {
+        let f = &TCP_FIELDS[i];
+        if f.offset <= offset && offset < f.offset + f.width {
+            return f.words();
+        }
+        i += 1;
+    }
+    // Bit fields are within one word.
+    1 << (offset / 4)
 }
 
 /// View of the bytes of `tcp_info` that the kernel sent. A field beyond their end is `None`.
 #[derive(Clone, Copy, Debug)]
 pub struct TcpInfo<'a> {
     bytes: &'a [u8],
-    /// Words present: bit n stands for bytes 8n to 8n + 7 of the structure.
-    words: u64,
+    /// Words present: bit n stands for bytes 4n to 4n + 3 of the structure.
+    words: u128,
 }
 
 impl<'a> TcpInfo<'a> {
     /// View of the payload of `INET_DIAG_INFO`.
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, words: u64::MAX }
+        Self { bytes, words: u128::MAX }
     }
 
     /// View of selected words, stored consecutively.
-    pub const fn from_words(bytes: &'a [u8], words: u64) -> Self {
+    pub const fn from_words(bytes: &'a [u8], words: u128) -> Self {
         Self { bytes, words }
     }
 
     /// Position in `bytes` of a byte of the structure.
     #[inline]
     fn kept_offset(&self, offset: usize) -> Option<usize> {
-        let word = 1u64.checked_shl(offset as u32 / 8)?;
+        let word = 1u128.checked_shl(offset as u32 / 4)?;
+        if self.words & word == 0 {
+            return None;
+        }
         let before = (self.words & (word - 1)).count_ones() as usize;
-        (self.words & word != 0).then_some(before * 8 + offset % 8)
+        Some(before * 4 + offset % 4)
     }
 
     fn byte(&self, offset: usize) -> Option<u8> {
@@ -44,8 +71,8 @@ impl<'a> TcpInfo<'a> {
 
     /// Field by its entry in [`TCP_FIELDS`].
     pub fn field(&self, f: &TcpField) -> Option<u64> {
-        // No field crosses a word boundary.
-        let at = self.kept_offset(f.offset)?;
+        // A field of eight bytes has two words, and both or none are kept.
+        let at = self.kept_offset(f.offset).filter(|_| self.words & f.words() == f.words())?;
         match f.width {
             1 => self.bytes.get(at).map(|b| u64::from(*b)),
             2 => self.bytes.get(at..at + 2)?.try_into().ok().map(|b| u64::from(u16::from_ne_bytes(b))),
@@ -108,7 +135,7 @@ tcp_fields! {
     retransmits RETRANSMITS @ 2:1 Count, "Consecutive retransmission timeouts without an ACK.";
     probes PROBES @ 3:1 Count, "Unanswered window or keepalive probes.";
     backoff BACKOFF @ 4:1 Count, "Doublings of the retransmission timer.";
-    options OPTIONS @ 5:1 Flags, "Negotiated options: 1 timestamps, 2 SACK, 4 window scale, 8 ECN, 16 ECN seen, 32 SYN data, 64 microsecond timestamps.";
+    options OPTIONS @ 5:1 Flags, "Negotiated options: 1 timestamps, 2 SACK, 4 window scale, 8 ECN, 16 ECN seen, 32 SYN data, 64 microsecond timestamps, 128 accepted by Fast Open.";
     rto_us RTO @ 8:4 Micros, "Retransmission timeout.";
     ato_us ATO @ 12:4 Micros, "Delayed-acknowledgement timeout.";
     snd_mss SND_MSS @ 16:4 Bytes, "Maximum segment size for sending.";
@@ -197,16 +224,17 @@ mod tests {
     fn selected_words_read_like_whole_struct() {
         let whole: Vec<u8> = (0..280u32).map(|i| i as u8).collect();
         let chosen: Vec<&TcpField> = TCP_FIELDS.iter().step_by(3).collect();
-        let words = chosen.iter().fold(0, |w, f| w | f.word());
+        let words = chosen.iter().fold(0, |w, f| w | f.words());
         let kept: Vec<u8> =
-            (0..35).filter(|w| words >> w & 1 != 0).flat_map(|w| whole[8 * w..8 * w + 8].to_vec()).collect();
+            (0..70).filter(|w| words >> w & 1 != 0).flat_map(|w| whole[4 * w..4 * w + 4].to_vec()).collect();
         let (all, some) = (TcpInfo::new(&whole), TcpInfo::from_words(&kept, words));
         for f in TCP_FIELDS {
-            let kept = words & f.word() != 0;
+            let kept = words & f.words() == f.words();
             assert_eq!(some.field(f), all.field(f).filter(|_| kept), "{}", f.name);
-            assert!(f.offset % 8 + f.width <= 8, "{} crosses a word boundary", f.name);
+            assert_eq!(info_words(&[f.offset]), f.words(), "{}", f.name);
+            assert_eq!(info_words(&[f.offset + f.width - 1]), f.words(), "{}", f.name);
         }
-        assert_eq!(some.snd_wscale().is_some(), words & 1 != 0);
+        assert_eq!(some.snd_wscale().is_some(), words & 0b10 != 0);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::addr::Addr;
 use super::proto::Proto;
 use super::state::StateSet;
+use super::tcp_info::info_words;
 use super::verify::Verify;
 use bitflags::bitflags;
 use serde::{Deserialize, Serialize};
@@ -148,8 +149,8 @@ pub struct Needs {
     pub reads: Reads,
     /// Optional kernel attributes of sockets.
     pub attrs: AttrSet,
-    /// Words of `tcp_info` to keep, see [`super::tcp_info::TcpField::word`]: bit n stands for bytes 8n to 8n + 7.
-    pub info_words: u64,
+    /// Words of `tcp_info` to keep, see [`super::tcp_info::TcpField::words`]: bit n stands for bytes 4n to 4n + 3.
+    pub info_words: u128,
 }
 
 impl Needs {
@@ -184,11 +185,11 @@ impl Needs {
         .or(Self::attrs(AttrSet::SKMEM))
         .or(Self::LAST_ACK);
     /// Time since the last ACK (`tcpi_last_ack_recv`), from which the age of `CLOSE_WAIT` follows.
-    const LAST_ACK: Self = Self::info(1 << (56 / 8));
+    const LAST_ACK: Self = Self::info(info_words(&[56]));
     /// Data needed by the findings.
-    pub const FINDINGS: Self = Self::OWNERS.or(Self::attrs(AttrSet::SKMEM)).or(Self::info(u64::MAX));
+    pub const FINDINGS: Self = Self::OWNERS.or(Self::attrs(AttrSet::SKMEM)).or(Self::info(u128::MAX));
     /// Counters from which rates are computed: `tcpi_total_retrans`, `tcpi_bytes_acked`, `tcpi_bytes_received`.
-    pub const RATES: Self = Self::info(1 << (100 / 8) | 1 << (120 / 8) | 1 << (128 / 8));
+    pub const RATES: Self = Self::info(info_words(&[100, 120, 128]));
 
     /// Optional data and its dependencies.
     pub const fn reads(reads: Reads) -> Self {
@@ -201,7 +202,7 @@ impl Needs {
     }
 
     /// Words of `tcp_info`.
-    pub const fn info(words: u64) -> Self {
+    pub const fn info(words: u128) -> Self {
         Self { attrs: AttrSet::INFO, info_words: words, ..Self::NONE }
     }
 
@@ -357,7 +358,7 @@ impl Default for Wants {
     /// All TCP and UDP sockets with their owners, without optional attributes. `tcp_info` is kept whole if it is
     /// requested.
     fn default() -> Self {
-        Self::new(Needs { info_words: u64::MAX, ..Needs::OWNERS }, ProtoSet::TCP_UDP)
+        Self::new(Needs { info_words: u128::MAX, ..Needs::OWNERS }, ProtoSet::TCP_UDP)
     }
 }
 

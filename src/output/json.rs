@@ -232,6 +232,9 @@ pub fn event_head(buf: &mut String, what: Event, head: JsonHead<'_>, id: &Identi
                 kind.info().name
             ),
         ),
+        Identity::Edge(proto, port, ends) => {
+            push(buf, format_args!("{{\"proto\":\"{}\",\"port\":{port},\"ends\":{ends}}}", proto.name()));
+        }
         Identity::Forward(n, proto, host, by, target) => {
             let proto = proto.map_or("any", |p| p.name());
             let head =

@@ -19,6 +19,8 @@ pub enum TableId {
     Limits,
     /// [`FORWARDS`](super::FORWARDS).
     Forwards,
+    /// [`MAP_TABLE`](super::MAP_TABLE).
+    Map,
 }
 
 /// A grouping that a view offers.
@@ -28,11 +30,49 @@ pub struct Grouping {
     pub name: Option<&'static str>,
     /// Its title on screen.
     pub title: &'static str,
+    /// Groups that are collapsed at first.
+    pub collapsed: Collapsed,
+    /// True if groups are in the order of their first rows, false if the largest comes first.
+    pub by_first_row: bool,
+}
+
+/// Groups that are collapsed at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Collapsed {
+    /// Every group.
+    All,
+    /// Groups within a group.
+    Nested,
+    /// The group of this value, unless it is the only one.
+    Value(&'static str),
 }
 
 impl Grouping {
     /// Without groups.
-    pub const FLAT: Self = Self { name: None, title: "flat" };
+    pub const FLAT: Self = Self::new("flat");
+
+    const fn new(title: &'static str) -> Self {
+        Self { name: None, title, collapsed: Collapsed::All, by_first_row: false }
+    }
+
+    /// By a column.
+    pub(super) const fn by(name: &'static str, title: &'static str) -> Self {
+        let mut g = Self::new(title);
+        g.name = Some(name);
+        g
+    }
+
+    /// Sets the groups that are collapsed at first.
+    pub(super) const fn collapsed(mut self, which: Collapsed) -> Self {
+        self.collapsed = which;
+        self
+    }
+
+    /// Orders groups by their first rows.
+    pub(super) const fn by_first_row(mut self) -> Self {
+        self.by_first_row = true;
+        self
+    }
 }
 
 /// One table.

@@ -15,6 +15,8 @@ pub enum Identity {
     Peer(Addr, (u16, u32)),
     /// A forward: namespace index, protocol, endpoint, rule or proxy, and target.
     Forward(u16, Option<Proto>, Endpoint, ForwardKind, Option<Endpoint>),
+    /// An edge of the map: protocol, port, and hash of its client and server.
+    Edge(Proto, u16, u64),
     /// A limit: its kind, namespace index, and hash of its subject.
     Limit(LimitKind, u16, u64),
 }

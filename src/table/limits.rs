@@ -1,7 +1,7 @@
 //! Columns of the table of limits.
 
 use super::cell::{applicable, na, netns_tone};
-use super::definition::{Grouping, Table, TableId};
+use super::definition::{Collapsed, Grouping, Table, TableId};
 use super::identity::Identity;
 use crate::diagnose::finding::limit_diagnosis;
 use crate::diagnose::limit::{process, set_by, subject};
@@ -134,7 +134,11 @@ pub static LIMITS: Table = Table {
     netns_after: Some("subject"),
     words: &["limit", "subject", "process", "pid", "level", "netns"],
     order: &[("severity", true), ("pct", true), ("drops_new", true), ("limit", false)],
-    groupings: &[Grouping::FLAT],
+    groupings: &[
+        Grouping::by("level", "level").collapsed(Collapsed::Value("ok")).by_first_row(),
+        Grouping::by("limit", "kind"),
+        Grouping::FLAT,
+    ],
     always_needs: Needs::LIMITS,
     topic: "limits",
     len: |s| s.limits.len(),

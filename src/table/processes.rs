@@ -169,7 +169,7 @@ static COLUMNS: &[Column] = &[
         Kind::Percent,
         3,
         |s, r| fds(s, r, |u| reported(u.share().map(|x| x * 100.0))),
-        "Open file descriptors in percent of the soft limit.",
+        "Open file descriptors numbered below the soft limit, in percent of it.",
     )
     .gauge(Gauge { amounts: None, limit: |s, r| fd_limit(s, r as u32) }),
     Column::new(
@@ -180,10 +180,10 @@ static COLUMNS: &[Column] = &[
         |s, r| {
             fds(s, r, |u| match u.soft {
                 Some(u64::MAX) => Value::Missing(Missing::NotApplicable),
-                soft => reported(soft.map(|x| x.saturating_sub(u64::from(u.open)))),
+                soft => reported(soft.map(|x| x.saturating_sub(u64::from(u.below_soft())))),
             })
         },
-        "File descriptors left until the soft limit.",
+        "Free file descriptor numbers below the soft limit.",
     ),
     Column::new(
         "fds_per_min",

@@ -16,7 +16,6 @@ mod ulp;
 mod unix;
 mod xdp;
 
-use self::age::info_words;
 use self::cells::{
     absent, activity, cgroup, cmdline, comm, comm_any, fds_open, fds_pct, fds_soft, finding, ip_only, is_ip,
     kind, limited, local, local_addr, not_tcp, owner, owners, peer_process, pid, pid_any, port, processes,
@@ -27,13 +26,14 @@ use super::cell::{
     accept_limit as listener_limit, any_owner, applicable, families, fd_limit, first_owner, host_name, na,
     netns_tone, no_owner, protos, reported, scope_tone, scopes, user_value,
 };
-use super::definition::{Grouping, Table, TableId};
+use super::definition::{Collapsed, Grouping, Table, TableId};
 use super::units::{self, unit_column};
 use super::{contexts, threads, usage};
 use crate::diagnose::finding::socket_diagnoses;
 use crate::diagnose::route;
 use crate::format::{Column, Gauge, Kind, Needs, Role, RowProtos, TextMatch, Tone, Value};
 use crate::model::snapshot::accept_share;
+use crate::model::tcp_info::info_words;
 use crate::model::{AttrSet, Family, Missing, Proto, ProtoSet, SkMem, Snapshot, TimerKind};
 
 /// Columns with this key are the same for sockets of one kind, state, owner and attributes.
@@ -272,7 +272,7 @@ const GENERAL: &[Column] = &[
         .called(&["sk"]).wide(6, 10, 20),
     Column::new("timer", "TIMER", Kind::Text, 57,
         |s, r| timer(s, r, |k| if k.timer.kind == TimerKind::Off { na() } else { Value::text(k.timer.kind.name()) }),
-        "Running timer: on (retransmission), keepalive, timewait, persist, delack.").values(|| vec!["on", "keepalive", "timewait", "persist", "unknown"])
+        "Running timer: on (retransmission), keepalive, timewait, persist.").values(|| vec!["on", "keepalive", "timewait", "persist", "unknown"])
         .wide(4, 9, 9).protos(CONN),
     Column::new("timer_expires_ms", "EXPIRES", Kind::Millis, 57,
         |s, r| timer(s, r, |k| if k.timer.kind == TimerKind::Off { na() } else { Value::from(k.timer.expires_ms) }),
@@ -494,10 +494,10 @@ pub static SOCKETS: Table = Table {
     words: &["proto", "state", "local", "remote", "process", "pid", "user", "service", "container"],
     order: &[("state", false), ("local", false), ("remote", false)],
     groupings: &[
-        Grouping { name: Some("state"), title: "state" },
-        Grouping { name: Some("local"), title: "local endpoint" },
-        Grouping { name: Some("remote"), title: "remote address" },
-        Grouping { name: Some("process"), title: "process" },
+        Grouping::by("state", "state").collapsed(Collapsed::Nested),
+        Grouping::by("local", "local endpoint"),
+        Grouping::by("remote", "remote address"),
+        Grouping::by("process", "process"),
         Grouping::FLAT,
     ],
     always_needs: Needs::NONE,

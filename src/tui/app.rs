@@ -34,6 +34,11 @@ pub(crate) fn theme(options: &Options, ground: Option<u32>) -> Theme {
     Theme::new(palette, depth, !suits || configured.is_some_and(|p| p.high))
 }
 
+/// Least width for details beside the table that were not asked for.
+pub(crate) const SIDE_BY_SIDE: u16 = 160;
+/// Most sockets for which such details read every attribute.
+const SIDE_SOCKETS: usize = 10_000;
+
 /// The dashboard.
 #[derive(Debug)]
 pub struct App {
@@ -57,10 +62,12 @@ pub struct App {
     pub(crate) failed: Option<String>,
     /// Confinement of this program, in a few words.
     pub(crate) sandbox: Option<String>,
-    pub(crate) view_states: [ViewState; 6],
+    pub(crate) view_states: [ViewState; 7],
     pub(crate) active: usize,
     pub(crate) overlay: Option<Overlay>,
     pub(crate) details: bool,
+    /// True if the details that a wide screen shows by itself were closed.
+    pub(crate) side_closed: bool,
     pub(crate) details_top: usize,
     /// Time span of the charts: index in [`SPANS`](super::chart::SPANS).
     pub(crate) chart_span: usize,
@@ -135,6 +142,7 @@ impl App {
             active: 0,
             overlay: None,
             details: false,
+            side_closed: false,
             details_top: 0,
             chart_span: 0,
             worst: None,
@@ -259,16 +267,30 @@ impl App {
         w.needs |= Needs::OWNERS;
         // Alerts are shown in every view.
         w.needs |= Needs::reads(Reads::LIMITS);
-        if self.details {
+        // Details that stand there by themselves do not make a large machine slow.
+        let few = self.snapshot.as_ref().is_none_or(|s| s.live <= SIDE_SOCKETS);
+        if self.details || (few && self.shows_details()) {
             match view_state.id() {
                 TableId::Sockets => {
-                    w.needs |= Needs::NAT | Needs::attrs(AttrSet::ALL) | Needs::info(u64::MAX);
+                    w.needs |= Needs::NAT | Needs::attrs(AttrSet::ALL) | Needs::info(u128::MAX);
                 }
                 TableId::Processes => w.needs |= Needs::FD_KINDS,
-                TableId::Ports | TableId::Peers | TableId::Limits | TableId::Forwards => {}
+                TableId::Ports | TableId::Peers | TableId::Limits | TableId::Forwards | TableId::Map => {}
             }
         }
         w
+    }
+
+    /// True if the details pane is shown: it was opened, or the screen is wide.
+    pub(crate) const fn shows_details(&self) -> bool {
+        self.details || (self.options.side_details && !self.side_closed && self.area.width >= SIDE_BY_SIDE)
+    }
+
+    /// Opens or closes the details pane. One that a wide screen shows by itself stays when it is opened.
+    pub(crate) const fn toggle_details(&mut self) {
+        self.details = !self.details;
+        self.side_closed = !self.details;
+        self.details_top = 0;
     }
 
     /// The size of the screen.

@@ -98,10 +98,8 @@ impl Canvas<'_> {
         }
         for i in 0..w {
             let here = fill.saturating_sub(u32::from(i) * steps).min(steps);
-            // A coloured track has blank cells.
-            let empty = if track.bg.is_some() { " " } else { self.glyphs.empty };
             let (glyph, style) = match here {
-                0 => (empty, track),
+                0 => (self.glyphs.empty, track),
                 n if n == steps => (self.glyphs.full, style),
                 n => (self.glyphs.parts[n as usize - 1], track.patch(style)),
             };

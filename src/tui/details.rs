@@ -7,6 +7,8 @@ mod fields;
 mod group;
 mod lifecycle;
 mod limit;
+mod map;
+mod paths;
 mod peer;
 mod port;
 mod process;
@@ -14,6 +16,7 @@ mod route;
 mod socket;
 
 pub(crate) use charts::span_text;
+pub(crate) use paths::draw_below;
 
 use super::app::App;
 use super::canvas::{Canvas, width};
@@ -91,14 +94,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, beside: bool)
 
 fn lines(app: &App, pane: u16) -> Vec<Pieces> {
     let Some(snap) = &app.snapshot else { return vec![] };
-    let mut b = Builder {
-        app,
-        snap,
-        form: app.options.format(),
-        width: usize::from(pane.saturating_sub(3)),
-        compact: !app.layout().beside,
-        out: Vec::new(),
-    };
+    let mut b = Builder::new(app, snap, pane.saturating_sub(3), !app.layout().beside);
     let view_state = app.view_state();
     match view_state.lines.get(view_state.cursor) {
         None => b.text(tr("nothing selected"), app.theme.dim),
@@ -112,6 +108,7 @@ fn lines(app: &App, pane: u16) -> Vec<Pieces> {
                 TableId::Peers => b.peer(r),
                 TableId::Limits => b.limit(r),
                 TableId::Forwards => b.forward(r),
+                TableId::Map => b.edge(r),
             }
             if view_state.view.table.is_sockets() {
                 b.route(r);
@@ -125,6 +122,12 @@ fn lines(app: &App, pane: u16) -> Vec<Pieces> {
         }
     }
     b.out
+}
+
+impl<'a> Builder<'a> {
+    fn new(app: &'a App, snap: &'a Snapshot, width: u16, compact: bool) -> Self {
+        Self { app, snap, form: app.options.format(), width: usize::from(width), compact, out: Vec::new() }
+    }
 }
 
 impl Builder<'_> {

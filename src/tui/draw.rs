@@ -14,6 +14,7 @@ use super::layout::MIN_SIZE;
 use super::{details, overlay};
 use crate::model::lang::tr;
 use crate::msg;
+use crate::table::TableId;
 use ratatui::Frame;
 use ratatui::layout::Position;
 
@@ -36,6 +37,9 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
     filter_bar::draw_error(app, &mut canvas, l.error);
     table::head(app, &mut canvas, l.head);
     table::body(app, &mut canvas, l.body);
+    if (l.beside || l.details.area() == 0) && app.view_state().id() == TableId::Forwards {
+        details::draw_below(app, &mut canvas, l.body);
+    }
     if l.details.area() > 0 {
         details::draw(app, &mut canvas, l.details, l.beside);
     }

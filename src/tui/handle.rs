@@ -53,7 +53,7 @@ fn subject(table: TableId, snap: &Snapshot, row: usize) -> Option<Subject> {
         TableId::Sockets => snap.get_socket(row).map(|s| Subject::Socket(s.id)),
         TableId::Processes => snap.process_subject(row),
         TableId::Limits => snap.limits.get(row).map(|l| snap.limit_subject(l)),
-        TableId::Ports | TableId::Peers | TableId::Forwards => None,
+        TableId::Ports | TableId::Peers | TableId::Forwards | TableId::Map => None,
     }
 }
 
@@ -253,7 +253,7 @@ impl App {
             inet = ProbeRequest::inet(snap, row);
         }
         let process = (table.process_of)(snap, row).and_then(|p| snap.sample.processes.get(p as usize));
-        let Some(p) = process.filter(|_| self.details) else { return };
+        let Some(p) = process.filter(|_| self.shows_details()) else { return };
         let request = ProbeRequest { process: Arc::clone(&p.info), socket, inet };
         if self.detail_probe.as_ref().is_none_or(|(known, _)| *known != request) {
             self.detail_probe = Some((request.clone(), None));

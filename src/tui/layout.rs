@@ -9,7 +9,7 @@ pub(crate) mod state_bar;
 pub(crate) mod tabs;
 pub(crate) mod top_alert;
 
-use super::app::App;
+use super::app::{App, SIDE_BY_SIDE};
 use super::command::Focus;
 use ratatui::layout::Rect;
 
@@ -147,7 +147,7 @@ impl App {
             Shape {
                 filter: matches!(self.focus(), Focus::Filter | Focus::Name) || !view_state.text.is_empty(),
                 error: view_state.error.is_some(),
-                details: self.details,
+                details: self.details || (self.shows_details() && area.width >= SIDE_BY_SIDE),
                 pane: self.pane,
             },
         )

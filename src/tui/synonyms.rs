@@ -23,6 +23,7 @@ const SYNONYMS: &[(&str, &[&str])] = &[
     ("peers", &["hosts", "remotes", "clients"]),
     ("limits", &["ulimit", "capacity", "exhaustion"]),
     ("forwards", &["nat", "dnat", "docker", "containers", "published", "iptables", "nft"]),
+    ("map", &["graph", "topology", "dependencies", "who", "talks"]),
     ("names", &["dns", "resolve", "hostnames", "lookup"]),
     ("alerts", &["warnings", "problems", "health"]),
     ("pause", &["stop", "freeze", "hold"]),

@@ -20,7 +20,7 @@ use ratatui::style::{Modifier, Style};
 pub struct Theme {
     /// Base style; empty where the terminal's background is suitable.
     pub ground: Style,
-    /// Track of a gauge; without background if the depth has no suitable colour.
+    /// Track of a gauge.
     pub track: Style,
     /// Plain text.
     pub text: Style,
@@ -94,7 +94,7 @@ impl Theme {
         let on = |f: Tone, b: Tone| plain.fg(color(f)).bg(color(b));
         Self {
             ground: if painted { on(Tone::Ink, Tone::Ground) } else { plain },
-            track: if basic { faint } else { plain.bg(color(Tone::Surface)) },
+            track: faint,
             text: plain,
             strong: plain.add_modifier(bold),
             dim: fg(Tone::Soft),

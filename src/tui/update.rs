@@ -230,7 +230,7 @@ fn back(app: &mut App) {
         Some(Overlay::Help { find, typing, .. }) if typing.is_some() || !find.is_empty() => {
             app.overlay = Some(Overlay::Help { top: 0, find: String::new(), typing: None });
         }
-        None if app.details => app.details = false,
+        None if app.details => app.toggle_details(),
         None if !app.view_state().marks.is_empty() => app.view_state_mut().marks.clear(),
         None if !app.view_state().text.is_empty() => app.set_filter(String::new()),
         Some(_) | None => {}
@@ -302,8 +302,7 @@ fn enter(app: &mut App) -> Vec<Effect> {
     if app.overlay.is_none() {
         let Some(snap) = app.snapshot.clone() else { return vec![] };
         if !app.view_state_mut().toggle(&snap) {
-            app.details = !app.details;
-            app.details_top = 0;
+            app.toggle_details();
         }
         return vec![];
     }

@@ -6,8 +6,8 @@ use super::arrange::{self, ArrangeJob, ArrangeOutput, GroupSummary, Order};
 use crate::filter::{Filter, FilterError, Names};
 use crate::format::{Column, Role};
 use crate::model::Snapshot;
-use crate::table::{Grouping, Identity, Table, TableId, spans_namespaces};
-use crate::view::group::GroupBy;
+use crate::table::{Collapsed, Grouping, Identity, Table, TableId, spans_namespaces};
+use crate::view::group::{self, GroupBy};
 use crate::view::sort::{self, SortKey, largest_first};
 use crate::view::{Arranged, Line, View};
 use rustc_hash::FxHashSet;
@@ -310,10 +310,18 @@ impl ViewState {
         self.lines.clear();
     }
 
-    /// True if a group is collapsed. By default states are expanded and the endpoints in them collapsed; in other
-    /// groupings all groups are collapsed.
+    /// True if a group is collapsed: by default as its grouping has it.
     fn is_closed(&self, id: u64, depth: u8) -> bool {
-        let usual = self.all_closed || depth > 0 || self.grouping_name() != Some("state");
+        let usual = match self.grouping_now().collapsed {
+            _ if self.all_closed => true,
+            Collapsed::All => true,
+            Collapsed::Nested => depth > 0,
+            Collapsed::Value(text) => {
+                let groups = &self.arranged.groups;
+                groups.len() > 1
+                    && groups.iter().any(|g| g.id == id && matches!(&g.key, group::Key::Text(t) if t == text))
+            }
+        };
         usual != self.fold_overrides.contains(&id)
     }
 
@@ -540,7 +548,7 @@ impl ViewState {
     /// Selects a row and expands its groups; `false` if it is not in the view.
     pub(crate) fn reveal(&mut self, snap: &Snapshot, row: usize) -> bool {
         let Some(at) = self.arranged.rows.iter().position(|r| *r as usize == row) else { return false };
-        let around = |g: &crate::view::group::Group| (g.start..g.start + g.len).contains(&(at as u32));
+        let around = |g: &group::Group| (g.start..g.start + g.len).contains(&(at as u32));
         let closed: Vec<u64> = self
             .arranged
             .groups

@@ -130,13 +130,16 @@ pub(crate) fn arrange(
     sort: &[SortKey],
     by: GroupBy,
 ) -> Vec<Group> {
-    let default = if sort.is_empty() { super::sort::default(table) } else { Vec::new() };
+    let default = super::sort::default(table);
     let first = sort.first().or(default.first()).copied();
+    let own_order = sort.is_empty() || sort == default;
+    let named = table.groupings.iter().find(|g| g.name == Some(by.name()));
+    let by_first_row = named.is_some_and(|g| g.by_first_row);
     let grouper = Grouper {
         snap,
         table,
         by,
-        sort: Sort { first, chosen: !sort.is_empty(), by },
+        sort: Sort { first, chosen: !sort.is_empty(), by, by_first_row },
         listeners: Listeners::new(snap),
     };
     let buckets = if by == GroupBy::State {
@@ -160,8 +163,16 @@ pub(crate) fn arrange(
         groups.push(group);
         if nested {
             grouper.nest(rows, &mut groups, members, id);
-        } else {
-            rows.extend(members);
+            continue;
+        }
+        let first = rows.len();
+        rows.extend(members);
+        if by == GroupBy::State && own_order {
+            // Listeners by port: IPv4 and IPv6 of one service are adjacent.
+            rows[first..].sort_by_key(|r| {
+                let s = snap.socket(*r as usize);
+                (s.local.port, s.proto)
+            });
         }
     }
     groups
@@ -302,6 +313,7 @@ struct Sort {
     first: Option<SortKey>,
     chosen: bool,
     by: GroupBy,
+    by_first_row: bool,
 }
 
 impl Sort {
@@ -322,6 +334,7 @@ impl Sort {
                 // By their first rows: the rows are sorted, and `sort_by` is stable.
                 _ => return none(&a.key).cmp(&none(&b.key)),
             },
+            _ if self.by_first_row => return none(&a.key).cmp(&none(&b.key)),
             _ => b.len.cmp(&a.len),
         };
         none(&a.key).cmp(&none(&b.key)).then(own).then_with(by_key)

@@ -58,14 +58,21 @@ enum Values {
 impl NoMatch {
     /// Finds the reason, in the first `total` rows of the table of the filter.
     pub(super) fn new(filter: &Filter, snap: &Snapshot, total: usize) -> Self {
-        let near = filter.expr().filter(|_| total > 0).and_then(|e| near(filter, e, snap, total));
+        let near = filter.expr().and_then(|e| {
+            if total > 0 {
+                near(filter, e, snap, total)
+            } else {
+                parts(e).iter().find_map(|e| elsewhere(filter, e))
+            }
+        });
         Self { total, filter: filter.expr().map(ToString::to_string).unwrap_or_default(), near }
     }
 
     /// Lines to print for the rows of this table: first the filter and the number of rows it was tested on, then the near miss.
     pub fn lines(&self, table: &Table) -> Vec<String> {
         if self.total == 0 {
-            return vec![msg!("no {}", tr(table.noun))];
+            let none = std::iter::once(msg!("no {}", tr(table.noun)));
+            return none.chain(self.near_miss()).collect();
         }
         let n = thousands(self.total as u64);
         let mut out = vec![msg!("no {} matches {}, {} looked at", tr(table.singular), self.filter, n)];
@@ -88,6 +95,9 @@ impl NoMatch {
                     }
                     Values::Highest(title, value) => msg!("{}; the highest {} is {}", none, title, value),
                     Values::Lowest(title, value) => msg!("{}; the lowest {} is {}", none, title, value),
+                    Values::InSockets(proto) if !proto.has_listeners() => {
+                        msg!("{}; such sockets: sockscope list proto:{}", none, proto.name())
+                    }
                     Values::InSockets(proto) => {
                         msg!("{}; such listeners: sockscope list proto:{} state:listen", none, proto.name())
                     }
@@ -101,11 +111,16 @@ impl NoMatch {
     }
 }
 
-fn near(filter: &Filter, e: &Expr, snap: &Snapshot, total: usize) -> Option<Near> {
-    let parts: &[Expr] = match e {
+/// Conditions that a row must match, all of them.
+fn parts(e: &Expr) -> &[Expr] {
+    match e {
         Expr::And(all) => all,
         e => std::slice::from_ref(e),
-    };
+    }
+}
+
+fn near(filter: &Filter, e: &Expr, snap: &Snapshot, total: usize) -> Option<Near> {
+    let parts = parts(e);
     // Of each row the conditions that it does not match: up to two tell all that is needed.
     let parts_of: Vec<Filter> = parts.iter().map(|e| filter.part(e)).collect();
     let matchers: Vec<_> = parts_of.iter().map(|f| f.over(snap)).collect();
@@ -141,12 +156,10 @@ fn near(filter: &Filter, e: &Expr, snap: &Snapshot, total: usize) -> Option<Near
 
 /// Values of the rows instead of the one that the condition requires.
 fn values(filter: &Filter, e: &Expr, snap: &Snapshot, total: usize) -> Values {
+    if let Some(Near::Alone(_, values)) = elsewhere(filter, e) {
+        return values;
+    }
     match e {
-        Expr::Term(Term { field: Field::Column(c), test: Test::List(Op::Has | Op::Is, list) })
-            if filter.table().id == TableId::Ports && c.is(Role::Proto) && not_ip(list).is_some() =>
-        {
-            not_ip(list).map_or(Values::None, Values::InSockets)
-        }
         Expr::Term(Term { field: Field::Column(c), test }) => column_values(c, test, snap, total),
         Expr::Word(word) => {
             let columns = filter.table().words.iter().filter_map(|w| filter.table().column(w));
@@ -155,6 +168,18 @@ fn values(filter: &Filter, e: &Expr, snap: &Snapshot, total: usize) -> Values {
             similar(word, &texts)
         }
         _ => Values::None,
+    }
+}
+
+/// The condition, if it is for a protocol that the table does not have and that of sockets has.
+fn elsewhere(filter: &Filter, e: &Expr) -> Option<Near> {
+    match e {
+        Expr::Term(Term { field: Field::Column(c), test: Test::List(Op::Has | Op::Is, list) })
+            if filter.table().id == TableId::Ports && c.is(Role::Proto) =>
+        {
+            Some(Near::Alone(e.to_string(), Values::InSockets(not_ip(list)?)))
+        }
+        _ => None,
     }
 }
 
@@ -190,7 +215,9 @@ fn column_values(c: &'static Column, test: &Test, snap: &Snapshot, total: usize)
         }
         Test::List(Op::Has | Op::Is, list) => {
             let all = distinct(c, snap, total);
-            if let [Operand::Text(word)] = &list[..] {
+            if let [Operand::Text(word)] = &list[..]
+                && !is_known(c, word)
+            {
                 let texts: Vec<String> = all.keys().cloned().collect();
                 if let found @ Values::Similar(_) = similar(word, &texts) {
                     return found;
@@ -231,6 +258,11 @@ fn distinct(c: &'static Column, snap: &Snapshot, total: usize) -> BTreeMap<Strin
     out
 }
 
+/// True if the word is one that the column can have: that no row has it is no misspelling.
+fn is_known(c: &Column, word: &str) -> bool {
+    c.values.is_some_and(|values| values().iter().any(|v| did_you_mean::same_word(v, word)))
+}
+
 fn similar(word: &str, values: &[String]) -> Values {
     let found = did_you_mean::nearest(word, values.iter().map(String::as_str));
     found.map_or(Values::None, |v| Values::Similar(v.to_owned()))
@@ -240,7 +272,7 @@ fn similar(word: &str, values: &[String]) -> Values {
 mod tests {
     use super::Table;
     use crate::filter::Filter;
-    use crate::table::{PROCESSES, SOCKETS};
+    use crate::table::{PORTS, PROCESSES, SOCKETS};
     use crate::testing::machine;
     use crate::view::View;
 
@@ -274,6 +306,56 @@ mod tests {
     fn conditions_that_match_alone_are_counted_without_each_other() {
         let all = lines(&SOCKETS, "state:listen state:established");
         assert!(all[1].contains("match") && all[1].contains("without"), "{all:?}");
+    }
+
+    #[test]
+    fn known_value_that_no_row_has_is_no_misspelling() {
+        let mut tried = 0;
+        for table in crate::table::TABLES {
+            for c in table.columns.iter().filter(|c| c.values.is_some()) {
+                for value in c.values.map_or_else(Vec::new, |values| values()) {
+                    let Ok(filter) = Filter::parse(&format!("{}:{value}", c.name), table) else { continue };
+                    let view = View { filter, ..View::new(table) };
+                    let lines = view.arrange(&machine()).no_match.map_or_else(Vec::new, |n| n.lines(table));
+                    assert!(!lines.iter().any(|l| l.contains("did you mean")), "{}: {lines:?}", c.name);
+                    tried += lines.len();
+                }
+            }
+        }
+        assert!(tried > 20, "{tried}");
+        assert_eq!(
+            lines(&SOCKETS, "family:vsock")[1].split(';').next_back(),
+            Some(" FAMILY has inet 10, inet6 3, unix 2")
+        );
+    }
+
+    #[test]
+    fn protocol_without_ports_is_in_the_table_of_sockets() {
+        let nothing = crate::testing::snapshot(vec![], vec![], &["host"]);
+        for (filter, want) in [
+            (
+                "proto:unix",
+                &[
+                    "no ports",
+                    "none match proto:unix; such listeners: sockscope list proto:unix state:listen",
+                ][..],
+            ),
+            (
+                "proto:unix backlog>3",
+                &[
+                    "no ports",
+                    "none match proto:unix; such listeners: sockscope list proto:unix state:listen",
+                ],
+            ),
+            (
+                "proto:packet",
+                &["no ports", "none match proto:packet; such sockets: sockscope list proto:packet"],
+            ),
+            ("proto:tcp", &["no ports"]),
+        ] {
+            let view = View { filter: Filter::parse(filter, &PORTS).unwrap(), ..View::new(&PORTS) };
+            assert_eq!(view.arrange(&nothing).no_match.unwrap().lines(&PORTS), want, "{filter}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use rustix::net::{
 use rustix::process::{Pid, Signal, kill_process};
 use sockscope::collect::Source;
 use sockscope::collect::sock_diag::NetlinkSource;
-use sockscope::model::{Reads, Sample, Wants};
+use sockscope::model::{OwnersBy, Reads, Sample, Wants};
 use std::collections::BTreeSet;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -35,6 +35,15 @@ const MOST: usize = 1_200;
 type Held = (u64, u32, u32);
 
 pub(crate) fn owners_under_churn_match_a_walk_of_proc() -> Result<(), String> {
+    compare_under_churn(None)
+}
+
+/// The same with iterators over single processes, where bpf may be used.
+pub(crate) fn owners_by_bpf_under_churn_match_a_walk_of_proc() -> Result<(), String> {
+    compare_under_churn(Some(OwnersBy::BpfIter))
+}
+
+fn compare_under_churn(by: Option<OwnersBy>) -> Result<(), String> {
     // A ring: each passes sockets to the next.
     let ring: Vec<(UnixDatagram, UnixDatagram)> =
         (0..ACTORS).map(|_| UnixDatagram::pair().unwrap()).collect();
@@ -54,7 +63,7 @@ pub(crate) fn owners_under_churn_match_a_walk_of_proc() -> Result<(), String> {
             .unwrap()
     };
     let mut actors = Actors((0..ACTORS).map(&mut spawn).collect());
-    let mut source = NetlinkSource::new("requested".into()).map_err(|e| e.to_string())?;
+    let mut source = super::owners::source(by)?;
     let wants = Wants::default();
     let (mut seen, mut ended, mut shared) = (0, 0, 0);
     let (mut allowed, mut reused) = (false, 0);

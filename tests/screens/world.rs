@@ -99,6 +99,7 @@ fn poll(n: u32) -> Sample {
             soft: Some(*soft),
             hard: Some(524_288),
             open_at_ns: 0,
+            above_soft: 0,
             highest: None,
             kinds: None,
             kinds_at_ns: 0,

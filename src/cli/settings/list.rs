@@ -54,6 +54,8 @@ group! {
         /// For slow lines and screen readers: no gauges or sparklines, the cursor on the selected line, a poll every 5s unless
         /// --interval is given.
         calm: bool = false, global("calm");
+        /// Details beside the table without pressing Enter, on a screen of 160 columns or more.
+        side_details: bool = true;
         /// Language of the dashboard and of explanations.
         lang: LangArg = LangArg::Auto, global("lang").value("LANG");
         /// Initial view: a table, or the name of a saved view.

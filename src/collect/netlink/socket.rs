@@ -87,6 +87,11 @@ impl NetlinkSocket {
 
     /// Sends a request that changes something and waits for its acknowledgement.
     pub(crate) fn request(&mut self, request: &Request) -> io::Result<()> {
+        self.exchange(request, |_| ())
+    }
+
+    /// Sends a request that is acknowledged and calls `answer` with the payload of every message before that.
+    fn exchange(&mut self, request: &Request, mut answer: impl FnMut(&[u8])) -> io::Result<()> {
         let _raised = raise(NETWORK);
         self.seq = self.seq.wrapping_add(1);
         net::send(&self.socket, &request.with_seq(self.seq), SendFlags::empty())?;
@@ -99,7 +104,10 @@ impl NetlinkSocket {
             let Ok((head, rest)) = Header::read_from_prefix(&self.buffer[..n]) else {
                 return Err(io::ErrorKind::InvalidData.into());
             };
-            if head.seq == self.seq && head.kind == wire::ERROR {
+            if head.seq != self.seq {
+                continue;
+            }
+            if head.kind == wire::ERROR {
                 let code = rest.get(..4).map_or(0, |b| i32::from_ne_bytes([b[0], b[1], b[2], b[3]]));
                 return if code == 0 {
                     Ok(())
@@ -107,7 +115,15 @@ impl NetlinkSocket {
                     Err(io::Error::from_raw_os_error(code.saturating_neg()))
                 };
             }
+            answer(rest);
         }
+    }
+
+    /// Sends a request for one object and returns the payload of the answer, or the error of the kernel.
+    pub(crate) fn get(&mut self, request: &Request) -> io::Result<Option<Vec<u8>>> {
+        let mut answer = None;
+        self.exchange(request, |payload| answer = Some(payload.to_vec()))?;
+        Ok(answer)
     }
 
     /// Sends a dump request and calls `each` with the payload of every message.

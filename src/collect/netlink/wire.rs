@@ -138,6 +138,16 @@ impl Request {
 
     /// Closes a socket (`SOCK_DESTROY`): endpoints, interface and cookie must match.
     pub(crate) fn destroy(family: u8, protocol: u16, v4: bool, s: &Socket) -> Self {
+        Self::one_socket(SOCK_DESTROY, family, protocol, v4, s)
+    }
+
+    /// Asks for one socket by endpoints, interface and cookie, with an acknowledgement: the kernel looks it up
+    /// (`inet_diag_dump_one_icsk`).
+    pub(crate) fn socket(family: u8, protocol: u16, v4: bool, s: &Socket) -> Self {
+        Self::one_socket(SOCK_DIAG_BY_FAMILY, family, protocol, v4, s)
+    }
+
+    fn one_socket(kind: u16, family: u8, protocol: u16, v4: bool, s: &Socket) -> Self {
         let addr = |e: &Endpoint| {
             let mut out = [0; 16];
             let all = e.addr.octets();
@@ -158,7 +168,7 @@ impl Request {
         };
         let short = protocol as u8;
         let body = InetReq { family, protocol: short, ext: 0, pad: 0, states: u32::MAX, id };
-        let mut out = Self::new(SOCK_DESTROY, body.as_bytes());
+        let mut out = Self::new(kind, body.as_bytes());
         if u16::from(short) != protocol {
             out.attribute(REQ_PROTOCOL, &u32::from(protocol).to_ne_bytes());
         }

@@ -157,7 +157,7 @@ fn timer(line: &str) -> Option<Timer> {
     let count = match kind {
         TimerKind::Off => return Some(Timer::default()),
         TimerKind::Keepalive | TimerKind::Persist => probes,
-        TimerKind::On | TimerKind::Timewait | TimerKind::Delack | TimerKind::Unknown => retransmits,
+        TimerKind::On | TimerKind::Timewait | TimerKind::Unknown => retransmits,
     };
     Some(Timer {
         kind,

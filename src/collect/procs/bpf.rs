@@ -15,6 +15,8 @@
 //! on 6.18); queues, timers and `tcp_info` would have to be computed here from fields that change names and offsets, while
 //! `inet_diag` computes them in the kernel; and no filter is pushed down.
 
+mod one_process;
+
 use super::fd_scan::FdSet;
 use super::proc_dir;
 use crate::collect::bpf::{self, check_permission, reason};
@@ -23,6 +25,7 @@ use crate::privilege::{BPF, raise};
 use aya::Ebpf;
 use aya::programs::Iter;
 use rustc_hash::FxHashMap;
+use rustix::fd::AsFd;
 use std::fs::File;
 use std::io::{self, Read};
 use std::thread::JoinHandle;
@@ -159,25 +162,16 @@ impl Program {
     /// Reads every process with its descriptors.
     pub(crate) fn read(&mut self) -> Result<Vec<ProcessFds>, String> {
         let _raised = raise(BPF);
-        let mut file = self.open_iterator()?;
-        let mut records = vec![Record::new_zeroed(); RECORDS_PER_READ];
-        let mut grouped = Grouped::default();
-        loop {
-            let n = match file.read(records.as_mut_slice().as_mut_bytes()) {
-                Ok(0) => break,
-                Ok(n) => n,
-                // Interrupted, or many objects visited without a record: the next read continues from there.
-                Err(e) if matches!(e.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {
-                    continue;
-                }
-                Err(e) => return Err(reason("read", &e)),
-            };
-            if n % size_of::<Record>() != 0 {
-                return Err(format!("read: {n} bytes, not a multiple of the record size"));
-            }
-            grouped.add(&records[..n / size_of::<Record>()]);
-        }
-        Ok(grouped.finish())
+        read_records(self.open_iterator()?)
+    }
+
+    /// Reads one process; the caller has raised the capabilities. An error means that this kernel has no such iterator, or that the
+    /// process has exited.
+    pub(crate) fn read_process(&self, pid: u32) -> Result<Option<ProcessFds>, String> {
+        let program = self.0.program(PROGRAM).ok_or("program missing from the object file")?;
+        let program = program.fd().map_err(|e| reason("program", &e))?;
+        let file = one_process::open(program.as_fd(), pid).map_err(|e| reason("create iterator", &e))?;
+        Ok(read_records(file.into())?.pop())
     }
 
     /// Opens an iterator over all processes.
@@ -187,6 +181,28 @@ impl Program {
         let link = program.take_link(link).map_err(|e| reason("attach", &e))?;
         link.into_file().map_err(|e| reason("create iterator", &e))
     }
+}
+
+/// Reads an iterator to its end.
+fn read_records(mut file: File) -> Result<Vec<ProcessFds>, String> {
+    let mut records = vec![Record::new_zeroed(); RECORDS_PER_READ];
+    let mut grouped = Grouped::default();
+    loop {
+        let n = match file.read(records.as_mut_slice().as_mut_bytes()) {
+            Ok(0) => break,
+            Ok(n) => n,
+            // Interrupted, or many objects visited without a record: the next read continues from there.
+            Err(e) if matches!(e.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {
+                continue;
+            }
+            Err(e) => return Err(reason("read", &e)),
+        };
+        if n % size_of::<Record>() != 0 {
+            return Err(format!("read: {n} bytes, not a multiple of the record size"));
+        }
+        grouped.add(&records[..n / size_of::<Record>()]);
+    }
+    Ok(grouped.finish())
 }
 
 fn program(ebpf: &mut Ebpf) -> Result<&mut Iter, String> {

@@ -2,12 +2,16 @@
 //!
 //! The cost of a bpf read depends on all descriptors of the machine, that of a scan on the descriptors of the processes to
 //! be scanned. So the first read of a busy machine, and any that finds many processes changed, is made by bpf; in between
-//! a scan of the few that changed is cheaper, however many descriptors the others have.
+//! a scan of the few that changed is cheaper, however many descriptors the others have. Once the program is loaded, a process with
+//! many descriptors is scanned by an iterator over it alone.
 
 use super::bpf::Loader;
+use super::fd_scan::FdSet;
 use super::table::{ProcEntry, ProcessTable, scan_time};
 use crate::model::{FaultKind, FaultSubject, OwnersBy, Reads, Sample};
+use crate::sync::cores;
 use rustix::thread::{CapabilitySet, capabilities};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Costs in nanoseconds: per descriptor and per process of a scan; per descriptor and per process of a bpf read, and per
 /// read; loading the program: 30 ms, and as much again for the 28 MB that the kernel's BTF takes until it is freed.
@@ -18,6 +22,9 @@ const BPF_FD: u64 = 500;
 const BPF_PROCESS: u64 = 1_000;
 const BPF_READ: u64 = 200_000;
 const BPF_LOAD: u64 = 60_000_000;
+/// Iterator over one process, and the number of descriptors from which it is used.
+const BPF_ONE: u64 = 40_000;
+const BPF_ONE_FDS: u32 = 64;
 
 /// Open files of the machine from which the program is loaded while the sockets are dumped, on another core.
 const PRELOAD_FILES: u64 = 25_000;
@@ -37,6 +44,8 @@ pub(crate) struct BpfOwners {
     reveals_hidden: bool,
     /// Time of the sample that took over the read made while loading.
     startup_ns: u64,
+    /// An iterator over one process is not available: before Linux 6.1.
+    whole_only: AtomicBool,
 }
 
 impl BpfOwners {
@@ -52,6 +61,7 @@ impl BpfOwners {
             last_read_ns: 0,
             reveals_hidden: !scan_reads_all,
             startup_ns: 0,
+            whole_only: AtomicBool::new(false),
         }
     }
 
@@ -59,8 +69,8 @@ impl BpfOwners {
         self.requested = method;
     }
 
-    fn is_disabled(&self) -> bool {
-        !self.live || self.requested == Some(OwnersBy::Walk)
+    const fn is_disabled(&self) -> bool {
+        !self.live || matches!(self.requested, Some(OwnersBy::Walk))
     }
 
     /// Starts loading the program in the background, if this sample is likely to need it.
@@ -80,7 +90,8 @@ impl BpfOwners {
     /// read does not include are left to be scanned.
     pub(crate) fn read_all(&mut self, table: &mut ProcessTable, pids: &[u32], sample: &Sample) -> bool {
         let now = scan_time(sample);
-        let by_cost = self.requested.is_none() || self.startup_ns == sample.at.boot_ns;
+        let each_alone = || pids.iter().all(|pid| table.get(*pid).is_some_and(|e| self.reads_alone(e)));
+        let by_cost = self.requested.is_none() || self.startup_ns == sample.at.boot_ns || each_alone();
         if self.is_disabled() || self.last_read_ns == now || by_cost && !self.is_worthwhile(table, pids) {
             return false;
         }
@@ -104,6 +115,62 @@ impl BpfOwners {
         true
     }
 
+    /// Returns true if the program is loaded and may be used.
+    pub(crate) const fn is_ready(&self) -> bool {
+        matches!(self.loader, Loader::Ready(_)) && !self.is_disabled()
+    }
+
+    /// Returns true if [`Self::read_process`] is likely to read this process.
+    fn reads_alone(&self, e: &ProcEntry) -> bool {
+        self.is_ready()
+            && !self.whole_only.load(Ordering::Relaxed)
+            && e.fd_count.is_ok_and(|n| n >= BPF_ONE_FDS)
+            && e.scanned_ns > 0
+            && !e.is_fd_hidden()
+            && e.threads.tids.is_empty()
+            && !e.fds.has_more_than_one_table()
+            && e.fds.netns.is_empty()
+    }
+
+    /// Estimated cost of [`Self::read_process`], nanoseconds; `None` if the process has to be scanned in `/proc`.
+    pub(crate) fn process_read_cost(&self, e: &ProcEntry) -> Option<u64> {
+        self.reads_alone(e).then(|| BPF_ONE + e.fd_count.map_or(0, u64::from) * BPF_FD)
+    }
+
+    /// Estimated time of a scan of these processes, nanoseconds. Those read one by one are read on two cores at least, if there
+    /// are several.
+    fn scan_cost(&self, table: &ProcessTable, pids: &[u32]) -> u64 {
+        let (mut reads, mut read_cost, mut walk_cost) = (0, 0, 0);
+        for e in pids.iter().filter_map(|pid| table.get(*pid)) {
+            match self.process_read_cost(e) {
+                Some(cost) => (reads, read_cost) = (reads + 1, read_cost + cost),
+                None => walk_cost += SCAN_PROCESS + e.fd_count.map_or(0, u64::from) * SCAN_FD,
+            }
+        }
+        walk_cost + read_cost / cores().clamp(1, 2).min(reads.max(1)) as u64
+    }
+
+    /// Reads the descriptors of a process that has many, for a scan; `None` if it has to be scanned in `/proc`: because this
+    /// kernel or this process does not permit it, or because it has what an iterator does not report.
+    pub(crate) fn read_process(&self, pid: u32, e: &ProcEntry, hz: u64) -> Option<FdSet> {
+        let Loader::Ready(program) = &self.loader else { return None };
+        if !self.reads_alone(e) {
+            return None;
+        }
+        match program.read_process(pid) {
+            Ok(found) => found
+                .filter(|p| p.pid == pid && e.is_started_at(p.start_ns, hz))
+                .map(|p| p.fds)
+                .filter(|fds| {
+                    !fds.has_more_than_one_table() && fds.netns.is_empty() && fds.namespace_fds.is_empty()
+                }),
+            Err(_) => {
+                self.whole_only.store(true, Ordering::Relaxed);
+                None
+            }
+        }
+    }
+
     /// Returns true if a read is cheaper than scanning these processes, or gives what a scan may not read.
     fn is_worthwhile(&self, table: &ProcessTable, pids: &[u32]) -> bool {
         let load = match &self.loader {
@@ -111,7 +178,7 @@ impl BpfOwners {
             Loader::Idle => BPF_LOAD,
             Loader::Loading(_) | Loader::Ready(_) => 0,
         };
-        let scan = Amount::sum(pids.iter().filter_map(|pid| table.get(*pid)));
+        let scan = self.scan_cost(table, pids);
         let all = Amount::sum(table.entries().values());
         is_cheaper(all, scan, load)
             || self.reveals_hidden && table.entries().values().any(ProcEntry::is_fd_hidden)
@@ -148,10 +215,9 @@ impl Amount {
     }
 }
 
-/// Returns true if a bpf read of `all`, after loading for `load` ns, costs less than a scan of `scan`.
-const fn is_cheaper(all: Amount, scan: Amount, load: u64) -> bool {
-    load + BPF_READ + all.fds * BPF_FD + all.processes * BPF_PROCESS
-        < scan.fds * SCAN_FD + scan.processes * SCAN_PROCESS
+/// Returns true if a bpf read of `all`, after loading for `load` ns, costs less than a scan that takes `scan` ns.
+const fn is_cheaper(all: Amount, scan: u64, load: u64) -> bool {
+    load + BPF_READ + all.fds * BPF_FD + all.processes * BPF_PROCESS < scan
 }
 
 #[cfg(test)]
@@ -171,7 +237,8 @@ mod tests {
             (amount(200, 100_000), amount(150, 60_000), 0, true),
             (amount(200, 100_000), amount(1, 90_000), 0, true),
         ] {
-            assert_eq!(is_cheaper(all, scan, load), by_bpf, "{} of {}", scan.fds, all.fds);
+            let cost = scan.fds * SCAN_FD + scan.processes * SCAN_PROCESS;
+            assert_eq!(is_cheaper(all, cost, load), by_bpf, "{} of {}", scan.fds, all.fds);
         }
     }
 }

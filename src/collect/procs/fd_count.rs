@@ -1,6 +1,6 @@
 //! Number of open descriptors of a process, without reading what they refer to.
 
-use super::fd_scan;
+use super::{fd_scan, info};
 use rustix::fd::AsFd;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, openat, statat};
 use rustix::io::Errno;
@@ -53,7 +53,7 @@ impl FdCounter {
             statat(&process, table, AtFlags::empty())?;
             return Ok(None);
         }
-        let n = list(process, table)?;
+        let n = list(process, table, 0)?;
         self.left = self.left.saturating_sub(n.max(1));
         Ok(Some(n))
     }
@@ -64,13 +64,27 @@ impl FdCounter {
     }
 }
 
-fn list(process: impl AsFd, table: &str) -> Result<u32, Errno> {
+/// Descriptors in this directory that are numbered `first` or above.
+pub(crate) fn count_from(process: impl AsFd, table: &str, first: u32) -> Result<u32, Errno> {
+    // Nearly always the table itself is too short for such a number.
+    let mut status = Vec::new();
+    let path = format!("{}status", table.strip_suffix("fd").unwrap_or_default());
+    let size =
+        info::slurp(&process, &path, &mut status, 1 << 14).ok().and_then(|()| info::fd_table_size(&status));
+    if size.is_some_and(|n| n <= first) {
+        return Ok(0);
+    }
+    list(process, table, first)
+}
+
+/// Number of the descriptors that are numbered `first` or above.
+fn list(process: impl AsFd, table: &str, first: u32) -> Result<u32, Errno> {
     let fd = openat(process, table, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut entries = [MaybeUninit::uninit(); 8192];
     let mut dir = RawDir::new(&fd, &mut entries);
     let mut n = 0;
     while let Some(entry) = dir.next() {
-        n += u32::from(fd_scan::number(entry?.file_name().to_bytes()).is_some());
+        n += u32::from(fd_scan::number(entry?.file_name().to_bytes()).is_some_and(|fd| fd >= first));
     }
     Ok(n)
 }

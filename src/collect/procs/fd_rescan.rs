@@ -6,6 +6,7 @@
 //! remains without an owner, the process is scanned completely.
 
 use super::fd_scan::{self, Buffers, FdSet};
+use super::inode_set::InodeSet;
 use super::scan_schedule::FdScanner;
 use super::table::{ProcEntry, ProcessTable};
 use crate::model::{FdKind, Sample};
@@ -29,8 +30,7 @@ impl FdScanner {
         if !unowned && !table.entries().values().any(|e| is_rescannable(e) && has_new_count(e)) {
             return;
         }
-        self.sample_inodes.clear();
-        self.sample_inodes.extend(sample.sockets.iter().map(|s| s.inode));
+        self.sample_inodes.fill(sample.sockets.iter().map(|s| s.inode));
         let rescannable = table.entries().iter().filter(|(_, e)| is_rescannable(e));
         let pids: Vec<u32> = rescannable.map(|(pid, _)| *pid).collect();
         let mut moved: FxHashSet<u64> = FxHashSet::default();
@@ -42,7 +42,7 @@ impl FdScanner {
 
     fn rescan(&mut self, table: &mut ProcessTable, pid: u32, moved: &mut FxHashSet<u64>) {
         let Some(e) = table.get(pid) else { return };
-        let closed = e.fds.sockets.iter().filter(|(inode, _)| !self.sample_inodes.contains(inode)).count();
+        let closed = e.fds.sockets.iter().filter(|(inode, _)| !self.sample_inodes.contains(*inode)).count();
         let too_many = closed > RESCAN_MIN_SOCKETS.max(e.fds.sockets.len() / 4);
         if closed == 0 && !has_new_count(e) || too_many {
             return;
@@ -80,7 +80,7 @@ fn has_new_count(e: &ProcEntry) -> bool {
 fn rescan_fds(
     dir: &OwnedFd,
     known: &FdSet,
-    sample_inodes: &FxHashSet<u64>,
+    sample_inodes: &InodeSet,
     fd_count: u32,
     bufs: &mut Buffers,
 ) -> Result<FdSet, Errno> {
@@ -95,7 +95,7 @@ fn rescan_fds(
     let mut last = 0;
     for (inode, fd) in &known.sockets {
         last = last.max(*fd);
-        if sample_inodes.contains(inode) {
+        if sample_inodes.contains(*inode) {
             fds.sockets.push((*inode, *fd));
             continue;
         }

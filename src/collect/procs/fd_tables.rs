@@ -9,7 +9,7 @@
 //! `RLIMIT_NOFILE` applies to each table, so the count of a process is that of its fullest one, and the owners of a socket
 //! are the processes that have it in any.
 
-use super::fd_count::FdCounter;
+use super::fd_count::{self, FdCounter};
 use super::fd_scan::{self, Buffers, FdSet, thread_dir};
 use super::kcmp::compare_fd_tables;
 use super::proc_dir;
@@ -108,6 +108,24 @@ impl ThreadTables {
         }
         Ok(self.counts.iter().copied().max())
     }
+
+    /// Descriptors numbered `first` or above, of the `most` in the fullest table by those below `first`.
+    pub(crate) fn count_from(&self, process: impl AsFd, most: u32, first: u32) -> u32 {
+        let mut tables = vec![(most, "fd".to_owned())];
+        if let Some((main, threads)) = self.counts.split_first() {
+            tables[0].0 = *main;
+            tables.extend(threads.iter().copied().zip(self.tids.iter().map(|tid| thread_dir(*tid))));
+            tables.sort_unstable_by_key(|(n, _)| std::cmp::Reverse(*n));
+        }
+        let mut below = 0;
+        for (n, table) in tables {
+            if n <= below {
+                break;
+            }
+            below = below.max(n - fd_count::count_from(&process, &table, first).unwrap_or(0).min(n));
+        }
+        most - below.min(most)
+    }
 }
 
 /// One thread of every table that is not that of the main thread, sorted; empty for nearly all processes. `by_kcmp`: pids are
@@ -119,12 +137,12 @@ pub(crate) fn find(process: impl AsFd, pid: u32, by_kcmp: bool, bufs: &mut Buffe
     }
     let mut tids = proc_dir::tids(&process);
     tids.retain(|tid| *tid != pid);
-    let by_order = if by_kcmp { by_kcmp_order(pid, &tids) } else { None };
+    let by_order = if by_kcmp { by_kcmp_order(&process, pid, &tids) } else { None };
     by_order.unwrap_or_else(|| by_content(&process, &tids, bufs))
 }
 
 /// By `kcmp`; `None` where it is not available.
-fn by_kcmp_order(pid: u32, tids: &[u32]) -> Option<Vec<u32>> {
+fn by_kcmp_order(process: impl AsFd, pid: u32, tids: &[u32]) -> Option<Vec<u32>> {
     // In the order of their tables.
     let mut distinct = vec![pid];
     for tid in tids {
@@ -139,14 +157,32 @@ fn by_kcmp_order(pid: u32, tids: &[u32]) -> Option<Vec<u32>> {
             (None, Err(at)) => distinct.insert(at, *tid),
             // Shared, or the thread has exited.
             (None | Some(Errno::SRCH), _) => {}
-            // Another user's process: its threads may not be read either.
-            (Some(Errno::PERM | Errno::ACCESS), _) if distinct.len() == 1 => return Some(Vec::new()),
+            // Another user's process: its tables may be counted, but neither compared nor read.
+            (Some(Errno::PERM | Errno::ACCESS), _) if distinct.len() == 1 => {
+                return Some(longer(process, tids));
+            }
             (Some(_), _) => return None,
         }
     }
     distinct.retain(|tid| *tid != pid);
     distinct.sort_unstable();
     Some(distinct)
+}
+
+/// Threads with more descriptors than the main thread, one for each number of them: of all tables the fullest counts.
+fn longer(process: impl AsFd, tids: &[u32]) -> Vec<u32> {
+    let len = |table: &str| statat(&process, table, AtFlags::empty()).map_or(0, |s| s.st_size);
+    let mut lengths = vec![len("fd")];
+    let mut own = Vec::new();
+    for tid in tids {
+        let n = len(&thread_dir(*tid));
+        if n > lengths[0] && !lengths.contains(&n) {
+            lengths.push(n);
+            own.push(*tid);
+        }
+    }
+    own.sort_unstable();
+    own
 }
 
 /// By the descriptors themselves. Tables of an exited main thread are empty, so any other differs.
@@ -213,6 +249,30 @@ mod tests {
         threads.checked_ns = 5;
         assert_eq!(threads.count(&process, &mut counter), Ok(Some(2)));
         assert!(threads.is_due(6), "a thread exited");
+    }
+
+    #[test]
+    fn descriptor_numbered_above_the_limit_takes_no_number_below_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let table = |at: &str, fds: &[u32]| {
+            fs::create_dir_all(dir.path().join(at).join("fd")).unwrap();
+            for fd in fds {
+                symlink("/dev/null", dir.path().join(at).join("fd").join(fd.to_string())).unwrap();
+            }
+        };
+        table("", &[0, 1, 8, 9, 250]);
+        table("task/7", &[0, 1, 2, 9]);
+        let process = fs::File::open(dir.path()).unwrap();
+        let one = ThreadTables::default();
+        for (first, above) in [(0, 5), (1, 4), (9, 2), (10, 1), (250, 1), (251, 0)] {
+            assert_eq!(one.count_from(&process, 5, first), above, "{first}");
+        }
+        // The limit applies to each table: that of the thread has three below 9, that of the process two below 8.
+        let two = ThreadTables { tids: vec![7], counts: vec![5, 4], checked_ns: 1 };
+        assert_eq!(two.count_from(&process, 5, 8), 2);
+        // A table that is too short for the number is not listed.
+        fs::write(dir.path().join("status"), "FDSize:\t64\n").unwrap();
+        assert_eq!((one.count_from(&process, 5, 64), one.count_from(&process, 5, 63)), (0, 1));
     }
 
     #[test]

@@ -64,6 +64,12 @@ pub(crate) fn stat(b: &[u8]) -> Option<Stat<'_>> {
     Some(Stat { comm, state, ppid, start_ticks, flags })
 }
 
+/// Length of the descriptor table from `/proc/PID/status` (`FDSize:`): every number in use is below it.
+pub(crate) fn fd_table_size(status: &[u8]) -> Option<u32> {
+    let line = status.split(|c| *c == b'\n').find_map(|l| l.strip_prefix(b"FDSize:"))?;
+    std::str::from_utf8(line).ok()?.trim().parse().ok()
+}
+
 /// Effective uid from `/proc/PID/status`: second number of `Uid:`.
 pub(crate) fn euid(status: &[u8]) -> Option<u32> {
     let line = status.split(|c| *c == b'\n').find_map(|l| l.strip_prefix(b"Uid:"))?;

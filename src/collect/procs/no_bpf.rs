@@ -11,6 +11,15 @@ pub(crate) struct ProcessFds {
     pub(crate) fds: FdSet,
 }
 
+/// Loaded program, which there is none of.
+pub(crate) struct Program(Infallible);
+
+impl Program {
+    pub(crate) fn read_process(&self, _pid: u32) -> Result<Option<ProcessFds>, String> {
+        match self.0 {}
+    }
+}
+
 /// Loading state, with the same variants as in `bpf`; two of them cannot be reached.
 #[derive(Default)]
 pub(crate) enum Loader {
@@ -19,7 +28,7 @@ pub(crate) enum Loader {
     #[expect(dead_code, reason = "cannot be constructed")]
     Loading(Infallible),
     #[expect(dead_code, reason = "cannot be constructed")]
-    Ready(Infallible),
+    Ready(Program),
     Unavailable(String),
 }
 

@@ -5,10 +5,12 @@
 use super::bpf_owners::BpfOwners;
 use super::fd_scan::{self, Buffers, FdSet};
 use super::fd_targets;
+use super::inode_set::InodeSet;
 use super::proc_dir::ProcDir;
 use super::table::{ProcEntry, ProcessTable, scan_time};
 use crate::collect::source::stamp;
-use crate::model::{FaultKind, FaultSubject, Reads, Sample};
+use crate::model::{FaultKind, FaultSubject, Reads, Sample, Socket};
+use crate::privilege::{BPF, raise_if};
 use crate::sync::{cores, par_map_with};
 use rustc_hash::FxHashSet;
 use rustix::io::Errno;
@@ -31,6 +33,9 @@ const PARALLEL_FDS: u32 = 4096;
 /// at most one part in `FULL_SCAN_SHARE` of the time.
 const FULL_SCAN_NS: u64 = 20_000_000;
 const FULL_SCAN_SHARE: u64 = 10;
+
+/// Most sockets without a known owner that the kernel is asked for before their owners are searched for: about 5 ms.
+const LOOK_UPS_MAX: usize = 1_000;
 
 /// Unresolved inodes that are remembered.
 const UNRESOLVED_MAX: usize = 100_000;
@@ -105,7 +110,7 @@ pub(crate) struct FdScanner {
     /// Inodes without an owner in any process; not searched for again.
     unresolved_inodes: FxHashSet<u64>,
     /// Inodes of the sockets of this sample, filled by a rescan.
-    pub(super) sample_inodes: FxHashSet<u64>,
+    pub(super) sample_inodes: InodeSet,
     last_full_scan: FullScan,
     round_robin: RoundRobin,
 }
@@ -146,16 +151,25 @@ impl FdScanner {
             pids = &left;
         }
         let mut moved: FxHashSet<u64> = FxHashSet::default();
-        for (pid, scanned) in self.scan_parallel(table, pids) {
+        for (pid, scanned) in self.scan_parallel(table, bpf, pids) {
             record(table, pid, scanned, sample, Some(&mut moved));
         }
         self.recheck_owners(table, &moved, pids, sample);
     }
 
     /// Scans processes, on several cores if they have many descriptors.
-    fn scan_parallel(&mut self, table: &ProcessTable, pids: &[u32]) -> Vec<(u32, Result<FdSet, Errno>)> {
+    fn scan_parallel(
+        &mut self,
+        table: &ProcessTable,
+        bpf: &BpfOwners,
+        pids: &[u32],
+    ) -> Vec<(u32, Result<FdSet, Errno>)> {
+        let _raised = raise_if(table.is_live() && bpf.is_ready(), BPF);
         let scan = |pid: u32, bufs: &mut Buffers| {
             let e = table.get(pid)?;
+            if let Some(fds) = bpf.read_process(pid, e, table.hz()) {
+                return Some((pid, Ok(fds)));
+            }
             let dir = ProcDir::get(table.root(), pid, e.dir.as_ref())?;
             Some((pid, fd_scan::scan(dir, &e.threads.tids, bufs)))
         };
@@ -220,15 +234,20 @@ impl FdScanner {
         &mut self,
         table: &mut ProcessTable,
         bpf: &mut BpfOwners,
+        may_be_open: &mut dyn FnMut(&Socket) -> bool,
         sample: &mut Sample,
     ) {
         if !sample.wants.reads(Reads::OWNERS) {
             return;
         }
-        let is_unowned = |inode: &u64| {
-            *inode != 0 && !table.refs().contains(*inode) && !self.unresolved_inodes.contains(inode)
+        let is_unowned = |s: &&Socket| {
+            s.inode != 0 && !table.refs().contains(s.inode) && !self.unresolved_inodes.contains(&s.inode)
         };
-        let mut unowned: Vec<u64> = sample.sockets.iter().map(|s| s.inode).filter(is_unowned).collect();
+        let mut unowned: Vec<&Socket> = sample.sockets.iter().filter(is_unowned).collect();
+        if unowned.len() <= LOOK_UPS_MAX {
+            unowned.retain(|s| may_be_open(s));
+        }
+        let mut unowned: Vec<u64> = unowned.into_iter().map(|s| s.inode).collect();
         let now = scan_time(sample);
         for changed_only in [true, false] {
             if unowned.is_empty() {
@@ -294,16 +313,19 @@ impl FdScanner {
             now.saturating_sub(std::mem::replace(&mut self.round_robin.last_ns, now)).min(STALE_NS);
         // What would be older than that in the next poll.
         let is_due = |read_ns: u64| read_ns < now && read_ns + STALE_NS < now + interval;
-        let scan_cost = |e: &ProcEntry| u64::from(e.fd_count.unwrap_or(0)) * SCAN_FD_NS;
-        let scannable = || table.entries().values().filter(|e| e.is_scannable());
-        let all = scannable().map(scan_cost).sum();
-        if scannable().any(|e| is_due(e.scanned_ns)) {
+        let scannable = || table.entries().iter().filter(|(_, e)| e.is_scannable());
+        if scannable().any(|(_, e)| is_due(e.scanned_ns)) {
             // All of them at once, if that costs less.
-            let pids: Vec<u32> =
-                table.entries().iter().filter(|(_, e)| e.is_scannable()).map(|(pid, _)| *pid).collect();
+            let pids: Vec<u32> = scannable().map(|(pid, _)| *pid).collect();
             bpf.read_all(table, &pids, sample);
         }
-        let stale = table.entries().iter().filter(|(_, e)| e.is_scannable() && e.scanned_ns < now);
+        let scan_cost = |e: &ProcEntry| {
+            let by_walk = || u64::from(e.fd_count.unwrap_or(0)) * SCAN_FD_NS;
+            bpf.process_read_cost(e).unwrap_or_else(by_walk)
+        };
+        let scannable = || table.entries().iter().filter(|(_, e)| e.is_scannable());
+        let all = scannable().map(|(_, e)| scan_cost(e)).sum();
+        let stale = scannable().filter(|(_, e)| e.scanned_ns < now);
         let mut order: Vec<(u64, u32, u64)> =
             stale.map(|(pid, e)| (e.scanned_ns, *pid, scan_cost(e))).collect();
         order.sort_unstable();
@@ -312,23 +334,33 @@ impl FdScanner {
         let any_large = |_: u64| order.iter().any(|(.., cost)| is_too_large(*cost));
         self.round_robin.begin_poll(all, interval, any_large);
         let poll_began = stamp().boot_ns;
-        for (_, pid, cost) in order {
-            let is_large = is_too_large(cost);
-            let budget = |r: &mut RoundRobin| {
-                if is_large { std::mem::take(&mut r.large) } else { std::mem::take(&mut r.small) }
-            };
-            let mut left = budget(&mut self.round_robin);
-            let began = stamp().boot_ns;
+        let (large, small): (Vec<_>, Vec<_>) = order.iter().partition(|(.., cost)| is_too_large(*cost));
+        // As many at once as there are cores.
+        let mut waiting = small.iter().peekable();
+        while waiting.peek().is_some() && stamp().boot_ns.saturating_sub(poll_began) < ROUND_ROBIN_MAX_NS {
+            let mut pids = Vec::new();
             // The last of a poll may exceed its share, or the others would not be done in time.
-            let in_time = began.saturating_sub(poll_began) < ROUND_ROBIN_MAX_NS && !left.is_empty();
-            let allowed = if is_large { left.allows(cost) } else { in_time };
-            if allowed {
-                self.scan_one(table, pid, sample);
-                let took = stamp().boot_ns.saturating_sub(began);
-                // A busy machine takes longer than estimated.
-                left.spend(if is_large { took } else { took.min(cost) });
+            while pids.len() < cores()
+                && !self.round_robin.small.is_empty()
+                && let Some((_, pid, cost)) = waiting.next()
+            {
+                self.round_robin.small.spend(*cost);
+                pids.push(*pid);
             }
-            *(if is_large { &mut self.round_robin.large } else { &mut self.round_robin.small }) = left;
+            if pids.is_empty() {
+                break;
+            }
+            for (pid, scanned) in self.scan_parallel(table, bpf, &pids) {
+                record(table, pid, scanned, sample, None);
+            }
+        }
+        for (_, pid, cost) in large {
+            if self.round_robin.large.allows(cost) {
+                let began = stamp().boot_ns;
+                self.scan_one(table, pid, sample);
+                // A busy machine takes longer than estimated.
+                self.round_robin.large.spend(stamp().boot_ns.saturating_sub(began));
+            }
         }
         refresh_names(table, is_due);
     }

@@ -3,47 +3,89 @@
 use super::fd_scan::FdSet;
 use rustc_hash::FxHashMap;
 
+/// Difference between two reads of the sockets of a process: inode and descriptor number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change<'a> {
+    /// Only in the older read.
+    Closed(&'a (u64, u32)),
+    /// Only in the newer read.
+    Opened(&'a (u64, u32)),
+}
+
+/// Calls `each` for the differences between two sorted lists: most polls find few, however many sockets a process has.
+pub(crate) fn for_each_change<'a>(
+    old: &'a [(u64, u32)],
+    new: &'a [(u64, u32)],
+    mut each: impl FnMut(Change<'a>),
+) {
+    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    loop {
+        match (old.peek(), new.peek()) {
+            (Some(a), Some(b)) if a == b => (_, _) = (old.next(), new.next()),
+            (Some(a), b) if b.is_none_or(|b| a < b) => {
+                each(Change::Closed(a));
+                old.next();
+            }
+            (_, Some(b)) => {
+                each(Change::Opened(b));
+                new.next();
+            }
+            (_, None) => return,
+        }
+    }
+}
+
 /// Number of known descriptors per socket inode, kept up to date so that a poll looks up instead of counting.
 #[derive(Debug, Default)]
 pub(crate) struct SocketRefCounts {
-    counts: FxHashMap<u64, u32>,
+    /// Inodes of sockfs have 32 bits (`get_next_ino`), and so has `idiag_inode`. A longer one is not counted.
+    counts: FxHashMap<u32, u32>,
     dirty: bool,
 }
 
 impl SocketRefCounts {
     /// Replaces the descriptors of a process by those of a newer read.
     pub(crate) fn replace(&mut self, known: &mut FdSet, new: FdSet) {
-        if known.sockets != new.sockets {
-            self.release(known);
-            for (inode, _) in &new.sockets {
-                *self.counts.entry(*inode).or_insert(0) += 1;
+        for_each_change(&known.sockets, &new.sockets, |change| {
+            match change {
+                Change::Closed((inode, _)) => self.release_one(*inode),
+                Change::Opened((inode, _)) => {
+                    if let Ok(inode) = u32::try_from(*inode) {
+                        *self.counts.entry(inode).or_insert(0) += 1;
+                    }
+                }
             }
             self.dirty = true;
-        }
+        });
         *known = new;
     }
 
     /// Drops the references of a process.
     pub(crate) fn release(&mut self, known: &FdSet) {
         for (inode, _) in &known.sockets {
-            if let Some(n) = self.counts.get_mut(inode) {
-                *n -= 1;
-                if *n == 0 {
-                    self.counts.remove(inode);
-                }
-            }
+            self.release_one(*inode);
         }
         self.dirty = true;
     }
 
+    fn release_one(&mut self, inode: u64) {
+        let Ok(inode) = u32::try_from(inode) else { return };
+        if let Some(n) = self.counts.get_mut(&inode) {
+            *n -= 1;
+            if *n == 0 {
+                self.counts.remove(&inode);
+            }
+        }
+    }
+
     /// Returns true if a known descriptor refers to the socket.
     pub(crate) fn contains(&self, inode: u64) -> bool {
-        self.counts.contains_key(&inode)
+        u32::try_from(inode).is_ok_and(|inode| self.counts.contains_key(&inode))
     }
 
     /// Returns true if several known descriptors refer to the socket.
     pub(crate) fn is_shared(&self, inode: u64) -> bool {
-        self.counts.get(&inode).is_some_and(|n| *n > 1)
+        u32::try_from(inode).is_ok_and(|inode| self.counts.get(&inode).is_some_and(|n| *n > 1))
     }
 
     /// Marks the list of owners as outdated: a process was added or removed.
@@ -60,6 +102,26 @@ impl SocketRefCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    proptest! {
+        #[test]
+        fn changes_are_the_set_differences_in_order(
+            old in prop::collection::btree_set((0u64..30, 0u32..3), 0..40),
+            new in prop::collection::btree_set((0u64..30, 0u32..3), 0..40),
+        ) {
+            let list = |set: &BTreeSet<(u64, u32)>| set.iter().copied().collect::<Vec<_>>();
+            let (mut closed, mut opened) = (vec![], vec![]);
+            let (a, b) = (list(&old), list(&new));
+            for_each_change(&a, &b, |change| match change {
+                Change::Closed(s) => closed.push(*s),
+                Change::Opened(s) => opened.push(*s),
+            });
+            prop_assert_eq!(closed, old.difference(&new).copied().collect::<Vec<_>>());
+            prop_assert_eq!(opened, new.difference(&old).copied().collect::<Vec<_>>());
+        }
+    }
 
     #[test]
     fn socket_is_contained_until_its_last_descriptor_is_released() {

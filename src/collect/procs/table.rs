@@ -10,7 +10,7 @@ use super::fd_tables::{self, ThreadTables};
 use super::info;
 use super::kcmp;
 use super::proc_dir::{self, ProcDir};
-use super::socket_refs::SocketRefCounts;
+use super::socket_refs::{Change, SocketRefCounts, for_each_change};
 use crate::collect::proc_file;
 use crate::collect::source::stamp;
 use crate::model::{FaultKind, FaultSubject, Faults, FdTarget, Missing, ProcInfo, Sample};
@@ -111,6 +111,11 @@ impl ProcessTable {
         &self.root
     }
 
+    /// Clock ticks per second.
+    pub(crate) const fn hz(&self) -> u64 {
+        self.hz
+    }
+
     pub(crate) const fn is_live(&self) -> bool {
         self.live
     }
@@ -140,6 +145,18 @@ impl ProcessTable {
     /// The directory of a process; `None` if it is gone.
     pub(crate) fn dir(&self, pid: u32) -> Option<ProcDir<'_>> {
         ProcDir::get(&self.root, pid, self.get(pid).and_then(|e| e.dir.as_ref()))
+    }
+
+    /// Descriptors of a process that are numbered at or above its soft limit. Looked for where they may matter: near the limit, or
+    /// if the last read found one.
+    pub(crate) fn fds_above_soft(&self, pid: u32, e: &ProcEntry) -> u32 {
+        let (Ok(open), Some((soft, _))) = (e.fd_count, e.nofile) else { return 0 };
+        let Ok(soft) = u32::try_from(soft) else { return 0 };
+        let is_near = u64::from(open) * 2 > u64::from(soft);
+        let is_read = e.scanned_ns > 0 && !e.is_count_off();
+        let possible = e.fds.highest.map_or(is_near, |n| n >= soft || is_near && !is_read);
+        let dir = if possible { ProcDir::get(&self.root, pid, e.dir.as_ref()) } else { None };
+        dir.map_or(0, |dir| e.threads.count_from(dir, open, soft))
     }
 
     /// Lists the processes, adds new ones, removes those that exited, and counts the descriptors of each.
@@ -330,8 +347,12 @@ impl ProcessTable {
     /// Adds to `moved` the sockets that this process was not known to refer to and another one was.
     pub(crate) fn note_moved(&self, pid: u32, fds: &FdSet, moved: &mut FxHashSet<u64>) {
         let Some(e) = self.get(pid) else { return };
-        let is_new = |inode: &u64| !e.fds.contains(*inode) && self.refs.contains(*inode);
-        moved.extend(fds.sockets.iter().map(|s| s.0).filter(is_new));
+        for_each_change(&e.fds.sockets, &fds.sockets, |change| match change {
+            Change::Opened((inode, _)) if !e.fds.contains(*inode) && self.refs.contains(*inode) => {
+                moved.insert(*inode);
+            }
+            _ => {}
+        });
     }
 
     /// Stores a scan of all descriptors of a process.
@@ -371,11 +392,8 @@ impl ProcessTable {
             e.from_bpf = false;
         }
         for ProcessFds { pid, start_ns, mut fds } in all {
-            // Compared as /proc shows it, in whole clock ticks.
-            let ticks = u128::from(start_ns) * u128::from(self.hz) / 1_000_000_000;
-            let start_ns = info::ticks_to_ns(ticks as u64, self.hz);
             let Some(e) = self.entries.get_mut(&pid) else { continue };
-            if e.info.as_ref().is_none_or(|i| i.start_ns != start_ns) {
+            if !e.is_started_at(start_ns, self.hz) {
                 continue;
             }
             revealed += usize::from(e.is_fd_hidden());
@@ -452,6 +470,13 @@ impl ProcessTable {
 }
 
 impl ProcEntry {
+    /// Returns true if the process started at this time, nanoseconds after boot as the kernel has it: compared as `/proc` shows
+    /// it, in whole clock ticks.
+    pub(crate) fn is_started_at(&self, start_ns: u64, hz: u64) -> bool {
+        let ticks = u128::from(start_ns) * u128::from(hz) / 1_000_000_000;
+        self.info.as_ref().is_some_and(|i| i.start_ns == info::ticks_to_ns(ticks as u64, hz))
+    }
+
     /// Returns true if it may open sockets without a change of its descriptor count: an `io_uring` registers them.
     pub(crate) const fn opens_unseen(&self) -> bool {
         !self.fds.rings.is_empty()

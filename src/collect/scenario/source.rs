@@ -114,6 +114,7 @@ impl SampleBuilder<'_> {
                 soft: Some(p.soft),
                 hard: Some(p.hard),
                 open_at_ns: 0,
+                above_soft: 0,
                 highest: None,
                 kinds: None,
                 kinds_at_ns: 0,

@@ -144,21 +144,24 @@ fn store_attrs(
 }
 
 /// Stores the requested words of `tcp_info` and returns their index. `None` if they are not the same words as of the other
-/// sockets: it then stays among the attributes. On one kernel all have the same length, in whole words since Linux 5.5.
+/// sockets: it then stays among the attributes. On one kernel all have the same length.
 fn store_info(payload: &[u8], sample: &mut Sample) -> Option<Result<u32, Malformed>> {
-    let present = 1u64.checked_shl(payload.len() as u32 / 8).map_or(u64::MAX, |end| end - 1);
+    let present = 1u128.checked_shl(payload.len() as u32 / 4).map_or(u128::MAX, |end| end - 1);
     let words = sample.wants.needs.info_words & present;
     if sample.infos.is_empty() {
         sample.info_words = words;
     }
-    if !payload.len().is_multiple_of(8) || words == 0 || words != sample.info_words {
+    if !payload.len().is_multiple_of(4) || words == 0 || words != sample.info_words {
         return None;
     }
     let at = u32::try_from(sample.infos.len() / sample.info_len()).map_err(|_| Malformed);
-    for (i, word) in payload.chunks_exact(8).take(64).enumerate() {
-        if words >> i & 1 != 0 {
-            sample.infos.extend_from_slice(word);
-        }
+    // In runs of consecutive words.
+    let mut left = words;
+    while left != 0 {
+        let first = left.trailing_zeros();
+        let count = (left >> first).trailing_ones();
+        sample.infos.extend_from_slice(payload.get(first as usize * 4..(first + count) as usize * 4)?);
+        left &= u128::MAX.checked_shl(first + count).unwrap_or(0);
     }
     Some(at)
 }

@@ -1,6 +1,6 @@
 //! Parts of the snapshot that forwards are derived from.
 
-use crate::model::snapshot::{Port, ProcessFacts, Rates, SocketFacts};
+use crate::model::snapshot::{PackedRates, Port, ProcessFacts, SocketFacts};
 use crate::model::{Sample, Socket, Unit};
 
 /// Pairs of indexes, in the order of the first.
@@ -15,7 +15,7 @@ pub(in crate::derive) struct Context<'a> {
     /// The live rows.
     pub(in crate::derive) sockets: &'a [Socket],
     pub(in crate::derive) facts: &'a [SocketFacts],
-    pub(in crate::derive) rates: &'a [Rates],
+    pub(in crate::derive) rates: &'a [PackedRates],
     pub(in crate::derive) ports: &'a [Port],
     pub(in crate::derive) processes: &'a [ProcessFacts],
     pub(in crate::derive) sockets_of: &'a [u32],

@@ -2,21 +2,12 @@
 
 use crate::diagnose::in_state;
 use crate::format::{Needs, Value};
+use crate::model::tcp_info::info_words;
 use crate::model::{Missing, Snapshot, State};
 use crate::table::cell::reported;
 
-/// The words of `tcp_info` that contain these bytes, as [`TcpField::word`](crate::model::tcp_info::TcpField::word).
-pub(crate) const fn info_words(offsets: &[usize]) -> u64 {
-    let (mut out, mut i) = (0, 0);
-    while i < offsets.len() {
-        out |= 1 << (offsets[i] / 8);
-        i += 1;
-    }
-    out
-}
-
 /// Times since data was last sent, data was last received, and an ACK was last received.
-const IDLE: u64 = info_words(&[44, 52, 56]);
+const IDLE: u128 = info_words(&[44, 52, 56]);
 
 /// Needs of the ages, owners of listeners included: always all of them, so that an age does not depend on the other columns.
 pub(crate) const NEEDS: Needs = Needs::OWNERS.or(Needs::info(IDLE));

@@ -95,7 +95,7 @@ const fn column(
         aliases: words.2,
         align: Align::Right,
         width: Width { min: 5, normal, max: 20 },
-        needs: Needs::info(field.word()),
+        needs: Needs::info(field.words()),
         get: Get::Tcp(field),
         ..Column::new(words.0, words.1, kind, 50, |_, _| Value::Missing(Missing::NotReported), field.help)
     }

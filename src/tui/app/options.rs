@@ -41,6 +41,8 @@ pub struct Options {
     pub ground: Option<u32>,
     /// No gauges and sparklines, and the cursor on the selected line.
     pub calm: bool,
+    /// Show the details beside the table on a wide screen without being asked.
+    pub side_details: bool,
     /// Draw with ASCII characters only.
     pub ascii: bool,
     /// Show numbers instead of names of ports and users.
@@ -81,6 +83,7 @@ impl Default for Options {
             palette: None,
             ground: Some(0),
             calm: false,
+            side_details: false,
             ascii: false,
             numeric: false,
             read_only: false,

@@ -23,7 +23,7 @@ impl Builder<'_> {
         };
         let share = u.share().unwrap_or(0.0);
         let soft = u.soft.filter(|n| *n != u64::MAX);
-        let open = count(u64::from(u.open));
+        let open = count(u64::from(u.below_soft()));
         let usage = match soft {
             Some(n) => msg!("{} of {}", open, count(n)),
             None => msg!("{}, unlimited", open),
@@ -132,6 +132,9 @@ impl Builder<'_> {
 fn ceilings(snap: &Snapshot, p: &Process) -> String {
     let Ok(u) = &p.fds else { return String::new() };
     let mut out = Vec::new();
+    if u.above_soft > 0 {
+        out.push(msg!("{} more numbered above the limit", count(u64::from(u.above_soft))));
+    }
     if let Some(n) = u.highest {
         out.push(msg!("highest fd number {}", count(u64::from(n))));
     }

@@ -54,6 +54,11 @@ impl Builder<'_> {
 
     pub(super) fn processes(&mut self, processes: &[u32]) {
         self.section(tr("processes"));
+        self.process_list(processes);
+    }
+
+    /// Adds the processes without a title.
+    pub(super) fn process_list(&mut self, processes: &[u32]) {
         if processes.is_empty() {
             self.text(tr("none visible"), self.app.theme.dim);
         }

@@ -2,10 +2,9 @@
 
 use super::Builder;
 use crate::diagnose::finding::forward_diagnosis;
-use crate::diagnose::route::{Step, StepKind, forward_route, host_text, socket_route};
+use crate::diagnose::route::{Step, StepKind, host_text, socket_route};
 use crate::model::Level;
 use crate::model::lang::tr;
-use crate::msg;
 use crate::tui::canvas::width;
 
 impl Builder<'_> {
@@ -25,12 +24,6 @@ impl Builder<'_> {
         let arrow = self.app.glyphs.arrow;
         let target = f.target.map_or_else(|| "?".to_owned(), |t| t.to_string());
         self.title(&format!("{proto} {} {arrow} {target}", host_text(f)));
-        let clients = match f.clients {
-            0 => tr("no active connections").to_owned(),
-            1 => tr("1 active connection").to_owned(),
-            n => msg!("{} active connections", n),
-        };
-        self.text(&clients, self.app.theme.dim);
         if let Some(d) = forward_diagnosis(self.snap, row) {
             let style = if d.severity == Level::Critical { self.app.theme.bad } else { self.app.theme.warn };
             let evidence = crate::model::text::escape(&d.evidence).into_owned();
@@ -38,8 +31,7 @@ impl Builder<'_> {
             self.text(tr(d.help), self.app.theme.dim);
         }
         self.section(tr("path"));
-        let steps = forward_route(self.snap, f);
-        self.steps(&steps);
+        self.forward_path(row);
         if let Some(o) = f.target_row.and_then(|r| self.snap.owners(r as usize).first()) {
             self.section(tr("backend"));
             let p = self.snap.process(o).info.clone();
@@ -49,9 +41,9 @@ impl Builder<'_> {
         }
     }
 
-    fn steps(&mut self, steps: &[Step]) {
+    pub(super) fn steps(&mut self, steps: &[Step]) {
         let theme = self.app.theme;
-        let (line, last) = if self.app.glyphs.ascii { ("|", "v") } else { ("│", "▼") };
+        let (line, last, dead) = if self.app.glyphs.ascii { ("|", "v", "x") } else { ("│", "▼", "✗") };
         for (i, s) in steps.iter().enumerate() {
             let likely = if s.certain { String::new() } else { format!("  {}", tr("likely")) };
             let what = crate::model::text::escape(&s.what).into_owned();
@@ -63,11 +55,12 @@ impl Builder<'_> {
             };
             let joint = match i {
                 0 => " ",
+                _ if s.kind == StepKind::NoListener => dead,
                 _ if i + 1 == steps.len() => last,
                 _ => line,
             };
             let head = vec![
-                (format!(" {joint} "), theme.faint),
+                (format!(" {joint} "), if s.kind == StepKind::NoListener { theme.bad } else { theme.faint }),
                 (super::pad(tr(s.kind.name()), 9), theme.dim),
                 (what, what_style),
             ];
@@ -84,6 +77,13 @@ impl Builder<'_> {
                     // Before the note, so that a long note cannot push it off.
                     if let Some(row) = self.out.last_mut() {
                         row.push((likely, theme.warn));
+                    }
+                    // A low pane clips it in the same line.
+                    if self.compact {
+                        if let Some(row) = self.out.last_mut() {
+                            row.push((format!("  {note}"), theme.dim));
+                        }
+                        continue;
                     }
                     let joint = if i + 1 == steps.len() { " " } else { line };
                     self.out.push(vec![(format!(" {joint} {:10}", ""), theme.faint), (note, theme.dim)]);

@@ -89,10 +89,12 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
             theme.band.patch(theme.strong),
         );
     }
-    // A narrow screen gets the symbol without the word.
+    // A narrow screen gets the symbol without the word, unless the word is a warning.
     let full = if number.is_empty() { format!("{mark} {word}") } else { format!("{mark} {word} {number}") };
+    let word = format!("{mark} {word}");
     let short = format!("{mark} {number}");
     let _ = put_from_right(canvas, &full, style)
+        || ((app.paused || app.failed.is_some()) && put_from_right(canvas, &word, style))
         || put_from_right(canvas, short.trim_end(), style)
         || put_from_right(canvas, mark, style);
 }

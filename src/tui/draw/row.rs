@@ -196,10 +196,9 @@ fn states(app: &App, canvas: &mut Canvas<'_>, slot: &Slot, y: u16, c: &StateCoun
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Proto;
     use crate::model::snapshot::Port;
     use crate::table::{PORTS, SOCKETS};
-    use crate::testing::machine;
+    use crate::testing::{machine, port};
 
     #[test]
     fn accept_queue_gauge_of_a_socket_shows_its_own_queue() {
@@ -208,26 +207,7 @@ mod tests {
         let socket = &mut snap.sample.sockets[listener];
         (socket.recv_q, socket.send_q) = (3, 511);
         // A port row with the index of the socket and a different queue.
-        let port = Port {
-            netns: 0,
-            proto: Proto::Tcp,
-            state: State::Listen,
-            local: snap.socket(listener).local,
-            iface: 0,
-            sockets: vec![],
-            clients: vec![],
-            hosts: 0,
-            states: StateCounts::default(),
-            recv_q: 7,
-            backlog: 128,
-            fullest: None,
-            drops: None,
-            sk_drops: None,
-            processes: vec![],
-            scope: crate::model::Scope::Any,
-            rx: None,
-            tx: None,
-        };
+        let port = Port { recv_q: 7, backlog: 128, ..port(snap.socket(listener).local, &[], &[]) };
         snap.ports = vec![port; listener + 1];
         let text = |table: &crate::table::Table| {
             gauge_text(&snap, table.column("accept_pct").unwrap(), listener, Format::default())

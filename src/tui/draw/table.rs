@@ -33,7 +33,7 @@ pub(crate) fn head(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         let arrow = by.map(|k| if k.descending { app.glyphs.descending } else { app.glyphs.ascending });
         let style = if by.is_some() { theme.sorted } else { theme.head };
         let title = s.column.title;
-        if s.column.align == Align::Right {
+        if s.column.align == Align::Right && s.bar == 0 {
             // The mark is in the gap, so that title and numbers stay aligned.
             let x = canvas.put_right(s.x + s.width, area.y, s.width, title, style);
             if let Some(a) = arrow {
@@ -107,7 +107,7 @@ fn select(theme: &Theme, canvas: &mut Canvas<'_>, place: Rect) {
 
 fn select_cell(theme: &Theme, cell: &mut Cell) {
     let quiet = [theme.dim.fg, theme.faint.fg, theme.text.fg, Some(Color::Reset)];
-    let (fg, bg) = (cell.fg, cell.bg);
+    let fg = cell.fg;
     if theme.select.add_modifier.contains(Modifier::REVERSED) {
         // Reversed, a foreground colour would become a patch of background.
         cell.set_fg(Color::Reset).set_bg(Color::Reset);
@@ -116,10 +116,6 @@ fn select_cell(theme: &Theme, cell: &mut Cell) {
         return;
     }
     cell.set_style(theme.select);
-    // The track of a gauge keeps its background.
-    if theme.track.bg == Some(bg) {
-        cell.set_bg(bg);
-    }
     if theme.select_keeps && !quiet.contains(&Some(fg)) {
         cell.set_fg(fg);
     }

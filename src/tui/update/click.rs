@@ -66,7 +66,7 @@ fn click_line(app: &mut App, line: usize, column: Option<&'static str>, gauge: O
     }
     match limit {
         Some(limit) => navigate::to_limit(app, limit),
-        None => app.details = !app.details,
+        None => app.toggle_details(),
     }
 }
 
