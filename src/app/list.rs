@@ -10,7 +10,9 @@ use crate::cli::list_plan::{ListPlan, Wait};
 use crate::diagnose::{unjudged, visibility::hidden};
 use crate::format::{Role, Style, duration, thousands};
 use crate::model::text::escape;
-use crate::model::{Fault, FaultKind, FaultSubject, Proto, ProtoSet, Reads, Snapshot, Verify, Wants};
+use crate::model::{
+    Fault, FaultKind, FaultSubject, Missing, Netns, Proto, ProtoSet, Reads, Snapshot, Verify, Wants,
+};
 use crate::output::Format;
 use crate::table::{TableId, forwards};
 use crate::view::wants::wants as view_wants;
@@ -97,7 +99,7 @@ fn print(plan: &Plan, list: &ListPlan, snap: &Snapshot, rows: &Arranged) -> Resu
     drop(out);
     let interactive = list.format == Format::Table && io::stderr().is_terminal();
     let unread_netns =
-        if rows.rows.is_empty() && !interactive { unread_namespaces(snap) } else { Vec::new() };
+        if rows.rows.is_empty() && !interactive { unread_namespaces(plan, list, snap) } else { Vec::new() };
     for line in unavailable(list, snap).into_iter().chain(unread_netns).chain(read_errors(snap, interactive))
     {
         let _ = writeln!(io::stderr(), "{line}");
@@ -179,10 +181,21 @@ fn unjudged_limits(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
 }
 
 /// Network namespaces that could not be entered or were not searched for, where no row was found.
-fn unread_namespaces(snap: &Snapshot) -> Vec<String> {
+fn unread_namespaces(plan: &Plan, list: &ListPlan, snap: &Snapshot) -> Vec<String> {
     let is_unread = |f: &&Fault| matches!(f.kind, FaultKind::Namespace | FaultKind::NotSearched);
     let faults = snap.sample.faults.iter().filter(is_unread);
-    faults.map(|f| escape(&format!("sockscope: {f}")).into_owned()).collect()
+    let mut out: Vec<String> = faults.map(|f| escape(&format!("sockscope: {f}")).into_owned()).collect();
+    // Another user's process may keep one in which no process is.
+    let is_searched =
+        matches!(plan.settings.netns, Netns::All) && plan.demo.is_none() && plan.proc_root.is_none();
+    let hidden = snap.sample.processes.iter().filter(|p| p.fds_hidden == Some(Missing::NotPermitted)).count();
+    if is_searched && hidden > 0 && matches!(list.table.id, TableId::Sockets | TableId::Ports) {
+        let processes = if hidden == 1 { "1 process".to_owned() } else { format!("{hidden} processes") };
+        out.push(format!(
+            "sockscope: network namespaces: not searched for: those that only threads or descriptors of {processes} keep: not permitted"
+        ));
+    }
+    out
 }
 
 /// Read errors that hide rows or values: on a terminal all of them, for scripts only parse errors and failures.

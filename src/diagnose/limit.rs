@@ -4,7 +4,7 @@ use super::fd_leak;
 use crate::format::{age, percent, thousands};
 use crate::model::lang::tr;
 use crate::model::limit::{Limit, LimitKind, LimitSubject, STALE_S};
-use crate::model::{FdKind, Halted, ProcInfo, Proto, Snapshot};
+use crate::model::{FdKind, Halted, Namespace, ProcInfo, Proto, Snapshot};
 use crate::msg;
 
 /// Seconds until full above which a forecast is not mentioned.
@@ -40,10 +40,20 @@ pub fn set_by(l: &Limit) -> String {
 /// Name of the owner of a limit for graphs. Stable between runs: a process is named without its pid, so that processes of the
 /// same name share one.
 pub fn label(snap: &Snapshot, row: usize) -> String {
+    label_in(snap, row, |n| &n.name)
+}
+
+/// Label without pids, the same after a restart: that of performance data. Of namespaces named by processes of one command it is
+/// equal.
+pub fn stable_label(snap: &Snapshot, row: usize) -> String {
+    label_in(snap, row, Namespace::name_without_pid)
+}
+
+fn label_in(snap: &Snapshot, row: usize, name: fn(&Namespace) -> &str) -> String {
     let l = limit(snap, row);
     let netns = || snap.sample.namespaces.get(usize::from(l.netns)).filter(|_| l.netns > 0);
     let within = |what: String| match netns() {
-        Some(n) => format!("{what} netns {}", n.name),
+        Some(n) => format!("{what} netns {}", name(n)),
         None => what,
     };
     match &l.subject {
@@ -53,7 +63,7 @@ pub fn label(snap: &Snapshot, row: usize) -> String {
         }
         LimitSubject::Neighbours(six) => within((if *six { "IPv6" } else { "IPv4" }).to_owned()),
         LimitSubject::Net => match netns() {
-            Some(n) => format!("netns {}", n.name),
+            Some(n) => format!("netns {}", name(n)),
             None => tr("this host").to_owned(),
         },
         LimitSubject::Process(pid, _) => {

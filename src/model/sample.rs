@@ -129,6 +129,18 @@ pub struct Namespace {
     pub interfaces: BTreeMap<u32, String>,
 }
 
+impl Namespace {
+    /// Name without the pid that one named by a process has (`python3 812`): the same after a restart.
+    pub fn name_without_pid(&self) -> &str {
+        let is_pid = |word: &str| !word.is_empty() && word.bytes().all(|c| c.is_ascii_digit());
+        let named = self.name.strip_suffix(" socket").unwrap_or(&self.name);
+        named
+            .rsplit_once(' ')
+            .filter(|(comm, pid)| !comm.is_empty() && is_pid(pid))
+            .map_or(&*self.name, |(comm, _)| comm)
+    }
+}
+
 /// Privileges of this process, which explain missing or unreadable processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Privileges {
@@ -307,5 +319,27 @@ impl Sample {
         s.attr_at = self.attrs.len() as u32;
         s.attr_len = raw.len() as u16;
         self.attrs.extend_from_slice(raw);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespace_named_by_a_process_has_a_name_without_its_pid() {
+        for (name, want) in [
+            ("python3 812", "python3"),
+            ("python3 812 socket", "python3"),
+            ("tmux: server 7", "tmux: server"),
+            ("host", "host"),
+            ("web-1", "web-1"),
+            ("nginx.service", "nginx.service"),
+            ("812", "812"),
+            (" 812", " 812"),
+        ] {
+            let n = Namespace { inode: 0, name: name.to_owned(), interfaces: BTreeMap::new() };
+            assert_eq!(n.name_without_pid(), want);
+        }
     }
 }

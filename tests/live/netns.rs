@@ -380,6 +380,10 @@ time.sleep(999)";
     until("the process of the user", processes)?;
     let got = until("the listener", || as_user(copy).ok().filter(|r| !r.is_empty()))?;
     check(got.len() == 1 && got[0]["netns"] != "host", || format!("{got:?}"))?;
+    // A namespace without processes, kept by a descriptor of another user, would not be found.
+    let empty =
+        sh(&format!("setpriv --reuid=65534 --clear-groups {copy} list local:127.77.7.9 2>&1 || true"))?;
+    check(empty.contains("not searched for: those that only threads or descriptors of "), || empty.clone())?;
     // Root of this test is in a network namespace of its own, so its is not the host's.
     let own = rows(&["list", "proto:netlink", "-c", "netns"])?;
     check(!own.is_empty() && own.iter().all(|r| r["netns"] != "host"), || format!("{own:?}"))

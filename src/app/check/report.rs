@@ -3,7 +3,7 @@
 use super::window::Verdict;
 use crate::collect;
 use crate::diagnose::alert::alert_json;
-use crate::diagnose::limit::{label, set_by};
+use crate::diagnose::limit::{set_by, stable_label};
 use crate::diagnose::{fd_leak, remedy};
 use crate::format::thousands;
 use crate::model::text::{escape, escape_json};
@@ -60,14 +60,14 @@ impl Report<'_> {
         out
     }
 
-    /// One value per label, in the order of the labels: of processes with the same name the fullest, so that the set does not
+    /// One value per label, in the order of the labels: of processes, or namespaces named by processes, with the same name the fullest, so that the set does not
     /// change with pids.
     fn perfdata(&self) -> Vec<String> {
         let mut values: BTreeMap<String, (f64, String)> = BTreeMap::new();
         for v in self.verdicts {
             let l = v.limit();
             let (Some(max), Some(share)) = (l.capacity(), l.share()) else { continue };
-            let name = plain(&format!("{} {}", l.kind.info().name, label(&v.snap, v.row)));
+            let name = plain(&format!("{} {}", l.kind.info().name, stable_label(&v.snap, v.row)));
             let name = name.replace(['\'', '='], "_");
             let comm = l.process.filter(|_| l.kind == LimitKind::Fds);
             let comm = comm.and_then(|p| v.snap.sample.processes.get(p as usize)).map(|p| &*p.info.comm);
