@@ -14,7 +14,7 @@ const TIME: Duration = Duration::from_secs(1);
 /// Most bytes of the tables of iptables-legacy of the namespace of this process; 5,000 services of kube-proxy have about 20 MiB.
 const OWN_BYTES: usize = 256 << 20;
 
-/// Who can fill the tables of another namespace.
+/// Users who can fill the tables of another namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FilledBy {
     /// An administrator of this user namespace, as in a container of a service manager or engine.

@@ -23,7 +23,7 @@ pub(crate) struct Reader {
     poll: Option<Poll>,
 }
 
-/// What is left for all other namespaces of a poll.
+/// Budget that is left for all other namespaces of a poll.
 #[derive(Clone, Copy, Debug)]
 struct Poll {
     /// Time of the poll, nanoseconds after boot.
