@@ -9,6 +9,7 @@ mod config;
 mod confine;
 mod dashboard;
 mod environment;
+mod events;
 mod exit_status;
 mod export_file;
 mod kill;
@@ -253,6 +254,7 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
             }
         }
         What::Screenshot(shot) => screenshot::run(plan, shot),
+        What::Events(e) => events::run(plan, e),
         What::Kill(k) => kill::run(plan, k),
         What::Who(w) => who::run(plan, w),
         What::Version => print(&format!("{}{}", Args::command().render_long_version(), sandbox_line())),

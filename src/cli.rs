@@ -6,6 +6,7 @@ pub mod check;
 pub mod config_file;
 pub mod equivalents;
 pub mod error;
+pub mod events;
 pub mod habits;
 pub mod kill;
 pub mod list_plan;

@@ -122,7 +122,7 @@ macro_rules! sections {
 /// Explanations of columns.
 const COLUMNS: &[Sections] = sections! {
     "fields-socket" "fields-owner" "fields-memory" "fields-tcp" "fields-tcp-counts" "fields-kinds" "fields-table" "fields-limits"
-    "fields-forward" "fields-map"
+    "fields-forward" "fields-map" "fields-events"
 };
 
 /// Explanations of findings.

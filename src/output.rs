@@ -14,6 +14,7 @@ use crate::model::Snapshot;
 pub use event::Event;
 pub use grid::{Grid, JsonHead, JsonKeys, Listing, Rows};
 use std::io::{self, Write};
+pub use table::TableStream;
 
 /// Output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

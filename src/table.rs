@@ -4,6 +4,7 @@ mod cell;
 mod contexts;
 mod definition;
 pub mod error;
+mod events;
 pub mod forwards;
 pub mod identity;
 pub mod limits;
@@ -20,6 +21,7 @@ use crate::format::{Column, Role};
 use crate::model::{Fault, FaultKind, Snapshot};
 pub use definition::{Collapsed, Grouping, Table, TableId};
 pub use error::{QueryError, columns};
+pub use events::EVENTS;
 pub use forwards::FORWARDS;
 pub use identity::Identity;
 pub use limits::LIMITS;
@@ -32,7 +34,8 @@ pub use sockets::bpf::map_list as bpf_maps;
 pub(crate) use sockets::{end_name, ip_end};
 
 /// Every table, in the order of the screen.
-pub static TABLES: [&Table; 7] = [&SOCKETS, &PORTS, &PROCESSES, &PEERS, &LIMITS, &FORWARDS, &MAP_TABLE];
+pub static TABLES: [&Table; 8] =
+    [&SOCKETS, &PORTS, &PROCESSES, &PEERS, &LIMITS, &FORWARDS, &MAP_TABLE, &EVENTS];
 
 impl TableId {
     /// The table.
@@ -45,6 +48,7 @@ impl TableId {
             Self::Limits => &LIMITS,
             Self::Forwards => &FORWARDS,
             Self::Map => &MAP_TABLE,
+            Self::Events => &EVENTS,
         }
     }
 }

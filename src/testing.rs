@@ -1,6 +1,6 @@
 //! A small machine for tests of this module, and a large one.
 
-use crate::model::snapshot::{Direction, LastOwner, Port, ProcessFacts, Rates, SocketFacts};
+use crate::model::snapshot::{Direction, EventLog, LastOwner, Port, ProcessFacts, Rates, SocketFacts};
 use crate::model::{
     Addr, Backend, BackendInfo, Endpoint, Family, Faults, FdUsage, Missing, Namespace, Owner, ProcInfo,
     Process, Proto, Sample, Snapshot, Socket, SocketId, Stamp, State, StateCounts, Unit, Wants,
@@ -178,6 +178,7 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
         hidden: Vec::new(),
         opened: 0,
         closed: 0,
+        events: EventLog::default(),
     }
 }
 

@@ -201,9 +201,11 @@ const CASES: &[Case] = cases! {
     User events ["python3"] {
         closes_are_counted_without_bpf
     }
-    Root events ["python3"] {
+    Root events ["python3", "setpriv"] {
         short_connections_are_all_seen_with_process_and_bytes
         end_of_a_connection_has_its_cause
+        command_prints_each_event_and_stops_after_the_number
+        command_without_capabilities_prints_closes_and_says_so
     }
     Root fields ["perl", "setpriv"] {
         bpf_maps_of_a_socket_have_id_and_size
@@ -213,14 +215,16 @@ const CASES: &[Case] = cases! {
         namespaces_without_a_process_are_read
         namespace_of_visible_and_hidden_processes_is_one
     }
-    Root hostile_rules ["nft", "setpriv", "unshare"] {
+    Root hostile_rules ["nft", "iptables-legacy-restore", "setpriv", "unshare"] {
         namespace_of_another_user_delays_no_forwards
+        large_iptables_table_of_another_user_is_named
         dashboard_beside_a_namespace_that_is_late_answers_keys
     }
     Root packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {
         kube_proxy_with_2_to_50_endpoints_sends_packets_to_the_target_of_forwards
         many_services_of_kube_proxy_are_all_listed
         rulesets_of_programs_send_packets_to_the_target_of_forwards
+        odd_rulesets_send_packets_to_the_target_of_forwards
     }
     Root tables ["python3", "setpriv"] {
         thread_with_its_own_descriptors_is_its_process

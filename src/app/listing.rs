@@ -76,6 +76,15 @@ pub(super) fn style(plan: &Plan, env: &TerminalEnv) -> Style {
     Style { numeric: plan.settings.numeric, ascii: io::stdout().is_terminal() && !env.utf8() }
 }
 
+/// Returns true if a table has colors.
+pub(super) fn colors(plan: &Plan, env: &TerminalEnv) -> bool {
+    match plan.settings.color {
+        ColorArg::Always => true,
+        ColorArg::Never => false,
+        ColorArg::Auto => env.forces_color() || (io::stdout().is_terminal() && env.colors() != Color::None),
+    }
+}
+
 /// Writes the rows, one line per group, or their number; at most `height` rows.
 pub(super) fn write(
     out: &mut dyn Write,
@@ -85,7 +94,6 @@ pub(super) fn write(
     arranged: &Arranged,
     height: Option<usize>,
 ) -> Result<ExitStatus, RunError> {
-    let terminal = io::stdout().is_terminal();
     let env = TerminalEnv::read();
     let limit = [list.top, height].into_iter().flatten().min().unwrap_or(usize::MAX);
     let mut columns = list.columns.clone();
@@ -130,11 +138,7 @@ pub(super) fn write(
             _ if list.chosen => JsonKeys::Columns,
             head => JsonKeys::PerProtocol(head),
         },
-        color: match plan.settings.color {
-            ColorArg::Always => true,
-            ColorArg::Never => false,
-            ColorArg::Auto => env.forces_color() || (terminal && env.colors() != Color::None),
-        },
+        color: colors(plan, &env),
     };
     output::write(out, list.format, &listing).map_err(RunError::stdout)?;
     Ok(status)
@@ -150,7 +154,7 @@ fn optional_columns(list: &ListPlan) -> Vec<&'static Column> {
 
 /// Width of the table: that of the terminal, or of `COLUMNS` where standard output is none, as under watch(1); `None`: as wide
 /// as the content.
-fn width() -> Option<u16> {
+pub(super) fn width() -> Option<u16> {
     if io::stdout().is_terminal() { terminal_size().map(|s| s.0) } else { environment::columns() }
 }
 

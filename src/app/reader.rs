@@ -36,6 +36,11 @@ impl Reader {
         self
     }
 
+    /// Sets the number of events of earlier polls that are kept.
+    pub(super) fn keep_events(&mut self, rows: usize) {
+        self.engine = std::mem::take(&mut self.engine).with_events_kept(rows);
+    }
+
     /// Changes what the next polls read.
     pub(super) fn set_wants(&mut self, wants: Wants) {
         self.wants = wants;

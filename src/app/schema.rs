@@ -4,7 +4,7 @@ use crate::cli::list_plan::default_columns;
 use crate::format::{Column, Kind};
 use crate::model::{Proto, ProtoSet};
 use crate::output::{Event, Format};
-use crate::table::{TABLES, Table};
+use crate::table::{TABLES, Table, TableId};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -84,6 +84,7 @@ const fn types(kind: Kind) -> &'static [&'static str] {
         | Kind::Micros
         | Kind::Millis
         | Kind::Secs
+        | Kind::Time
         | Kind::Percent => &["number"],
         Kind::Bool => &["boolean"],
         Kind::States => &["object"],
@@ -149,6 +150,10 @@ pub(super) fn page() -> String {
         columns.extend(table.columns.iter().map(|c| (c.name.to_owned(), column(c))));
         definitions.insert(table.noun.to_owned(), object(table.help, &columns, &[]));
         definitions.insert(format!("{}_default", table.noun), default_row(table));
+        // They are printed as they happen, without --watch.
+        if table.id == TableId::Events {
+            continue;
+        }
         let row = json!({ "oneOf": [{ "$ref": format!("#/$defs/{}", table.noun) }, { "type": "null" }] });
         let names: Vec<&str> = Event::ALL.iter().map(|(_, name)| *name).collect();
         let event = [

@@ -53,7 +53,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan, every: Duration) -> Result<ExitS
 }
 
 /// Waits, and returns true as soon as standard output has no reader any more: without an event to write, no error would tell.
-fn is_closed_within(time: Duration) -> bool {
+pub(super) fn is_closed_within(time: Duration) -> bool {
     let until = Instant::now() + time;
     loop {
         let left = until.saturating_duration_since(Instant::now());

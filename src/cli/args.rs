@@ -82,6 +82,9 @@ pub enum Command {
     Forwards(List),
     /// Map who talks to whom: containers, units, processes and remote addresses; also --format dot or mermaid
     Map(List),
+    /// Print connections as they open, close and fail, also those between two polls
+    #[command(after_help = EVENTS_EXAMPLES)]
+    Events(Events),
     /// Show which process, unit and container holds a port; exit status 1 if it is free
     Who(Who),
     /// Signal the processes that own matching sockets, or close the sockets, after a confirmation
@@ -117,6 +120,16 @@ pub enum Command {
     #[command(hide = true)]
     Reference,
 }
+
+const EVENTS_EXAMPLES: &str = "\
+Examples:
+  sockscope events                                     every event until Ctrl-C
+  sockscope events event:failed                        connects that fail, with their process
+  sockscope events port:5432 --for 10s -f ndjson       ten seconds of one service, for scripts
+  sockscope events event:closed --for 30s -g process   connections by process, with bytes
+
+Standard error names the source: bpf requires CAP_BPF and CAP_PERFMON, sock_diag nothing.
+Exit status: 0 success, 1 no event matched, 2 usage error or failure.";
 
 const KILL_EXAMPLES: &str = "\
 Examples:
@@ -156,6 +169,43 @@ pub struct Who {
     /// Output format.
     #[command(flatten)]
     pub output: Output,
+}
+
+/// Flags of `events`.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct Events {
+    /// Filter: words, field:value, or an ss expression
+    #[arg(value_name = "FILTER", help_heading = "Filter")]
+    pub filter: Vec<String>,
+    /// Stop after TIME
+    #[arg(long = "for", value_name = "TIME", allow_negative_numbers = true)]
+    pub during: Option<String>,
+    /// Stop after N events
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub count: Option<u64>,
+    /// Columns, comma-separated ("help" lists them; "+NAME" adds to the default columns, "-NAME" removes)
+    #[arg(short = 'c', long, value_name = "COLUMNS", allow_hyphen_values = true)]
+    pub columns: Option<String>,
+    /// At the end print one row per group with counts and sums: process, `remote_addr`, `closed_by` or any column
+    #[arg(
+        short = 'g',
+        long,
+        value_name = "COLUMN",
+        help = "At the end print one row per group with counts and sums: process, remote_addr, closed_by or any column"
+    )]
+    pub group_by: Option<String>,
+    /// Sort groups by columns: NAME, NAME:asc or NAME:desc, comma-separated
+    #[arg(short = 's', long, value_name = "COLUMN[:desc]", allow_hyphen_values = true)]
+    pub sort: Option<String>,
+    /// Print at most N groups
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub top: Option<usize>,
+    /// Output format.
+    #[command(flatten)]
+    pub output: Output,
+    /// Resolve remote addresses (DNS)
+    #[arg(short = 'r', long)]
+    pub resolve: bool,
 }
 
 /// Flags of `kill`.

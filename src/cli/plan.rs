@@ -3,6 +3,7 @@
 use super::args::{Args, Command, ConfigArgs, FormatArg, List, ScreenForm};
 use super::check::CheckPlan;
 use super::error::UsageError;
+use super::events::EventsPlan;
 use super::kill::KillPlan;
 use super::list_plan::{Inputs, ListPlan};
 use super::settings::schema::Validators;
@@ -12,7 +13,7 @@ use super::who::WhoPlan;
 use crate::explain::Lang;
 use crate::format::did_you_mean;
 use crate::model::{Backend, OwnersBy, Services, State};
-use crate::table::{FORWARDS, LIMITS, MAP_TABLE, PEERS, PORTS, PROCESSES, SOCKETS, Table};
+use crate::table::{EVENTS, FORWARDS, LIMITS, MAP_TABLE, PEERS, PORTS, PROCESSES, SOCKETS, Table};
 use clap::CommandFactory;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -54,6 +55,8 @@ pub enum What {
     Check(Box<CheckPlan>),
     /// Signal processes or close sockets.
     Kill(Box<KillPlan>),
+    /// Print events.
+    Events(Box<EventsPlan>),
     /// Show the holder of a port.
     Who(Box<WhoPlan>),
     /// Print a page for a bug report.
@@ -185,6 +188,8 @@ impl Plan {
             Some(Command::Limits(l)) => What::list(&LIMITS, &l, inputs)?,
             Some(Command::Forwards(l)) => What::list(&FORWARDS, &l, inputs)?,
             Some(Command::Map(l)) => What::list(&MAP_TABLE, &l, inputs)?,
+            Some(Command::Events(e)) if e.columns.as_deref() == Some("help") => What::Columns(&EVENTS),
+            Some(Command::Events(e)) => What::Events(Box::new(EventsPlan::new(e, inputs)?)),
             Some(Command::Check(c)) => {
                 let list = List { filter: c.filter.clone(), ..List::default() };
                 let list = ListPlan::new(&LIMITS, &list, inputs)?;

@@ -72,10 +72,12 @@ pub(crate) struct Cgroups {
 }
 
 impl Cgroups {
-    /// Adds the paths of the cgroups of the sample's sockets.
+    /// Adds the paths of the cgroups of the sample's sockets and of the processes of its events.
     pub(crate) fn fill(&mut self, sample: &mut Sample) {
         let mut ids: FxHashSet<u64> = FxHashSet::default();
         ids.extend(sample.sockets.iter().filter_map(|s| sample.attrs_of(s).cgroup_id()));
+        let of_events = sample.events.list.iter().filter_map(|e| Some(e.process.as_ref()?.cgroup_id));
+        ids.extend(of_events.filter(|id| *id != 0));
         if ids.iter().any(|id| !self.paths.contains_key(id) && !self.unknown.contains(id)) {
             self.walk();
             self.unknown = ids.iter().copied().filter(|id| !self.paths.contains_key(id)).collect();

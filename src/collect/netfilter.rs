@@ -12,11 +12,13 @@ mod nfta;
 mod reader;
 
 use super::netlink::socket::{DumpError, NetlinkSocket};
-use crate::model::{FaultKind, FaultSubject, Sample};
+use crate::collect::netns::owner;
+use crate::model::{Family, FaultKind, FaultSubject, Sample};
 use crate::privilege::{FIREWALL, raise};
-use budget::Budget;
+use budget::{Budget, FilledBy};
 pub(crate) use reader::Reader;
 use rustix::net::netlink::NETFILTER;
+use std::io;
 use std::path::Path;
 
 /// Most tracked connections kept of the namespace of this process.
@@ -26,8 +28,10 @@ const MAX_OTHER_FLOWS: usize = 100_000;
 
 /// Reads the namespace of the calling thread, which has this number, inode and name.
 pub(crate) fn read(reader: &mut Reader, (netns, inode, name): (u16, u64, &str), sample: &mut Sample) {
-    let budget = reader.budget(netns, sample);
     let _raised = raise(FIREWALL);
+    let by = if owner::is_own() { FilledBy::Administrator } else { FilledBy::AnyUser };
+    let budget = reader.budget(netns, by, sample);
+    let bytes = budget.bytes_left();
     let mut netfilter = sample.netfilter.take().unwrap_or_default();
     match NetlinkSocket::open(Some(NETFILTER)) {
         Ok(mut socket) => {
@@ -35,17 +39,13 @@ pub(crate) fn read(reader: &mut Reader, (netns, inode, name): (u16, u64, &str), 
             let own = netfilter.nft.iter().filter(|r| r.netns == netns);
             let translates =
                 own.flat_map(|r| &r.tables).flat_map(|t| &t.chains).any(|c| c.nat_hook().is_some());
-            match iptables_legacy::read(netns, translates) {
-                Ok(dump) => {
-                    sample.faults.add_many(
-                        FaultKind::Malformed,
-                        FaultSubject::IptablesRules,
-                        "",
-                        dump.malformed,
-                    );
-                    netfilter.iptables.extend(dump.tables);
-                }
-                Err(e) => add_fault(FaultSubject::IptablesRules, &DumpError::Io(e), None, sample),
+            let dump = iptables_legacy::read(netns, translates, &budget);
+            reader.settle(netns, by, bytes, &budget);
+            sample.faults.add_many(FaultKind::Malformed, FaultSubject::IptablesRules, "", dump.malformed);
+            netfilter.iptables.extend(dump.tables);
+            for (family, e) in dump.errors {
+                let of = if netns == 0 { String::new() } else { format!("{name}: ") };
+                add_table_fault(&of, family, e, sample);
             }
             read_flows(&mut socket, netns, &budget, sample);
             let addresses = super::netlink::links::addresses(&mut sample.faults);
@@ -81,6 +81,16 @@ fn read_flows(socket: &mut NetlinkSocket, netns: u16, budget: &Budget, sample: &
     let count = std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count");
     let count = count.ok().and_then(|n| n.trim().parse().ok()).filter(|_| e.is_not_permitted());
     add_fault(FaultSubject::Conntrack, &e, count, sample);
+}
+
+/// Adds the fault of the tables of a family that were not read.
+fn add_table_fault(of: &str, family: Family, e: io::Error, sample: &mut Sample) {
+    let error = DumpError::Io(e);
+    if error.is_not_permitted() || error.is_unsupported() || error.is_rejected() {
+        return add_fault(FaultSubject::IptablesRules, &error, None, sample);
+    }
+    let tables = if family == Family::Inet6 { "ip6tables" } else { "iptables" };
+    sample.faults.add(FaultKind::Failed, FaultSubject::IptablesRules, format!("{of}{tables}: {error}"));
 }
 
 /// Adds the fault of a failed read, with the number of entries that exist if that is known.

@@ -11,6 +11,7 @@
 pub(crate) mod enter;
 mod members;
 mod name;
+pub(crate) mod owner;
 mod stat;
 #[cfg(test)]
 mod tests;

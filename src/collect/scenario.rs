@@ -5,6 +5,9 @@
 //! build scenarios in code; screenshots and `--demo` use the files in [`SCENARIOS`].
 
 mod attributes;
+mod copies;
+mod event_spec;
+mod events;
 mod parse;
 mod prefilter;
 mod series;
@@ -14,6 +17,7 @@ mod spec;
 mod tests;
 mod words;
 
+pub use super::scenario::event_spec::EventSpec;
 pub use super::scenario::parse::ScenarioError;
 pub use super::scenario::series::Series;
 pub use super::scenario::source::ScenarioSource;

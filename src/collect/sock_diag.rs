@@ -453,13 +453,13 @@ impl Source for NetlinkSource {
         self.read_namespaces(&mut sample);
         (self.last_sockets, self.last_attrs, self.last_infos) =
             (sample.sockets.len(), sample.attrs.len(), sample.infos.len());
-        if sample.wants.reads(Reads::CGROUPS) {
-            self.cgroups.fill(&mut sample);
-        }
         let Self { procs, socket, .. } = self;
         procs.read_with(&mut sample, &mut |s| still_open::may_be_open(socket, s));
         self.read_held(&mut sample);
         self.events.finish(&mut sample);
+        if sample.wants.reads(Reads::CGROUPS) {
+            self.cgroups.fill(&mut sample);
+        }
         sample.duration_us = stamp().boot_ns.saturating_sub(sample.at.boot_ns) / 1000;
         Ok(sample)
     }

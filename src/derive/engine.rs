@@ -6,8 +6,8 @@ use super::forwarded::forwarded_rows;
 use super::identity::{self, NONE, RowPairs};
 use super::previous::Previous;
 use super::{
-    counter_window, forwards, limits, local_peer, map, nat_rules, numbers, owners, peers, ports, processes,
-    units,
+    counter_window, events, forwards, limits, local_peer, map, nat_rules, numbers, owners, peers, ports,
+    processes, units,
 };
 use crate::model::history::History;
 use crate::model::map::Map;
@@ -36,6 +36,7 @@ pub struct Engine {
     peers: peers::PeerHistory,
     limits: limits::LimitHistory,
     rules: AlertRules,
+    events: events::EventHistory,
 }
 
 /// Facts of the live rows, and what was counted with them.
@@ -71,6 +72,13 @@ impl Engine {
         self
     }
 
+    /// Sets the number of events of earlier polls that are kept.
+    #[must_use]
+    pub const fn with_events_kept(mut self, rows: usize) -> Self {
+        self.events.keep(rows);
+        self
+    }
+
     /// Derives the snapshot of the next sample.
     ///
     /// A sample older than the previous one is from another boot, or from a recording that started over: neither cookies nor
@@ -81,6 +89,7 @@ impl Engine {
                 seq: self.seq,
                 first_owners_pending: self.first_owners_pending,
                 rules: std::mem::take(&mut self.rules),
+                events: self.events.restart(),
                 ..Self::default()
             };
         }
@@ -143,6 +152,17 @@ impl Engine {
             (Vec::new(), Vec::new(), Vec::new())
         };
 
+        let events = self.events.collect(&events::Context {
+            sample: &sample,
+            sockets,
+            facts: &facts,
+            ports: &ports,
+            processes: &processes,
+            units: &units,
+            unit_of_cgroup: &unit_of_cgroup,
+            previous: previous.as_ref(),
+        });
+
         // Owners that were not read in this poll are carried over to the next.
         let unread =
             |row: u32| matches!(facts[row as usize].owner_missing, Some(Missing::NotRead | Missing::Pending));
@@ -197,6 +217,7 @@ impl Engine {
             hidden,
             opened,
             closed: closed.count,
+            events,
         };
         if map::is_wanted(&snap) {
             snap.map = map::collect(&snap);

@@ -12,7 +12,7 @@ pub(super) mod fields;
 pub(super) mod filter;
 pub(super) mod interval;
 mod mark_versions;
-mod marks;
+pub(super) mod marks;
 mod nft;
 pub(super) mod packets;
 pub(super) mod program;

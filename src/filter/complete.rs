@@ -191,7 +191,7 @@ fn values(field: ValueField, table: &'static Table, snap: Option<&Snapshot>) -> 
         Kind::State | Kind::States => states(),
         Kind::Bool => ["yes", "no"].map(|s| Item { text: s.to_owned(), help: String::new() }).to_vec(),
         Kind::Port => ports(snap),
-        Kind::Text | Kind::List | Kind::Addr | Kind::Endpoint | Kind::Id | Kind::Hex => {
+        Kind::Text | Kind::List | Kind::Addr | Kind::Endpoint | Kind::Id | Kind::Hex | Kind::Time => {
             match column.values.map(|all| all()) {
                 Some(fixed) => {
                     fixed.into_iter().map(|s| Item { text: s.to_owned(), help: String::new() }).collect()

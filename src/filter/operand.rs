@@ -31,6 +31,7 @@ pub(crate) fn example(field: Field) -> Option<&'static str> {
             Kind::Bytes | Kind::BytesPerSec => "64k",
             Kind::Micros | Kind::Millis => "50ms",
             Kind::Secs => "10s",
+            Kind::Time => "1777885200",
             Kind::Percent => "80%",
             Kind::Port => "443",
             Kind::Addr | Kind::Endpoint => "10.0.0.0/8",

@@ -31,6 +31,8 @@ pub enum Kind {
     Millis,
     /// Seconds.
     Secs,
+    /// A moment, seconds since 1970; on screen the time of day in UTC.
+    Time,
     /// Percent, 0 to 100 and above.
     Percent,
     /// A port.
@@ -69,6 +71,7 @@ impl Kind {
             Self::BytesPerSec | Self::PerSec | Self::PerMin | Self::Micros | Self::Millis => {
                 (Align::Right, 5, 6, 8)
             }
+            Self::Time => (Align::Left, 12, 12, 12),
             Self::Percent => (Align::Right, 4, 4, 7),
             Self::Port => (Align::Right, 5, 5, 5),
             Self::Addr => (Align::Left, 9, 15, 39),

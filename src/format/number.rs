@@ -36,9 +36,16 @@ pub(super) fn number_text(n: f64, whole: Option<u64>, kind: Kind, style: Style) 
         Kind::Micros => duration(n / 1e6, &style),
         Kind::Millis => duration(n / 1e3, &style),
         Kind::Secs => age(n),
+        Kind::Time => time_of_day(n),
         Kind::Percent => percent(n),
         _ => plain(),
     }
+}
+
+/// Time of day in UTC, to the millisecond.
+fn time_of_day(unix: f64) -> String {
+    let ms = (unix * 1000.0) as u64 % 86_400_000;
+    format!("{:02}:{:02}:{:02}.{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000)
 }
 
 /// Bytes in at most five characters, by 1024: `0`, `999`, `1.2K`, `12K`, `999K`, `1.0M`.

@@ -44,6 +44,32 @@ pub enum Value<'a> {
     Record(Vec<(&'static str, Self)>),
 }
 
+impl Value<'_> {
+    /// The same without borrowed text.
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Missing(why) => Value::Missing(why),
+            Self::Bool(b) => Value::Bool(b),
+            Self::Uint(n) => Value::Uint(n),
+            Self::Float(n) => Value::Float(n),
+            Self::AtLeast(n) => Value::AtLeast(n),
+            Self::Text(s) => Value::Text(Cow::Owned(s.into_owned())),
+            Self::State(s) => Value::State(s),
+            Self::Addr(a) => Value::Addr(a),
+            Self::Endpoint(e) => Value::Endpoint(e),
+            Self::Zoned { end, with_port, zone } => {
+                Value::Zoned { end, with_port, zone: Cow::Owned(zone.into_owned()) }
+            }
+            Self::States(c) => Value::States(c),
+            Self::Levels(l) => Value::Levels(l),
+            Self::List(items) => Value::List(items.into_iter().map(Value::into_owned).collect()),
+            Self::Record(fields) => {
+                Value::Record(fields.into_iter().map(|(name, v)| (name, v.into_owned())).collect())
+            }
+        }
+    }
+}
+
 impl<'a> Value<'a> {
     /// Borrowed text.
     pub const fn text(s: &'a str) -> Self {

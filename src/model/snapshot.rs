@@ -1,5 +1,10 @@
 //! Display rows derived from the samples so far.
 
+mod event_log;
+
+pub(crate) use event_log::process_index;
+pub use event_log::{EventLog, EventRow, ProcessBy};
+
 use super::addr::{Addr, Endpoint, Scope};
 use super::attr::Attrs;
 use super::container::Container;
@@ -87,6 +92,8 @@ pub struct Snapshot {
     pub opened: u32,
     /// Sockets closed since the previous poll.
     pub closed: u32,
+    /// Events of this poll and before it.
+    pub events: EventLog,
 }
 
 /// Facts about a socket derived from several samples.

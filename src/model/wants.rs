@@ -176,6 +176,8 @@ impl Needs {
     pub const USAGE: Self = Self::reads(Reads::USAGE);
     /// Socket filters and BPF maps.
     pub const BPF: Self = Self::reads(Reads::BPF);
+    /// Events between two polls.
+    pub const EVENTS: Self = Self::reads(Reads::EVENTS);
     /// Local peers and their owners.
     pub const LOCAL_PEERS: Self = Self::reads(Reads::LOCAL_PEERS.union(Reads::OWNERS));
     /// Port forwards with the sockets and owners of both sides.

@@ -26,6 +26,16 @@ pub fn write_lines(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
     if list.grid.is_empty() { Ok(()) } else { out.write_all(b"\n") }
 }
 
+/// Elements of an array without its brackets; not the `first` ones follow a comma.
+pub fn write_elements(out: &mut dyn Write, list: &Listing<'_>, first: bool) -> io::Result<()> {
+    if first {
+        out.write_all(b"[")?;
+    } else if !list.grid.is_empty() {
+        out.write_all(b",")?;
+    }
+    write_objects(out, list, "\n", ",")
+}
+
 /// Rows formatted as one piece of work: a megabyte or two of text.
 const ROWS: usize = BLOCK / 8;
 
@@ -223,6 +233,7 @@ pub fn event_head(buf: &mut String, what: Event, head: JsonHead<'_>, id: &Identi
                 proto.name()
             ),
         ),
+        Identity::Event(number) => push(buf, format_args!("{{\"seq\":{number}}}")),
         Identity::Process(pid, start) => push(buf, format_args!("{{\"pid\":{pid},\"start_ns\":{start}}}")),
         Identity::Limit(kind, n, whose) => push(
             buf,

@@ -101,17 +101,7 @@ pub fn write(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
         None => content_widths.iter().map(|w| Some(*w)).collect(),
     };
     if list.header {
-        let mut line = String::new();
-        for (c, w) in columns.iter().zip(&widths) {
-            push_padded(&mut line, 0, c.title, width(c.title) as u16, *w, c, list);
-        }
-        end_line(&mut line, 0);
-        let line = line.trim_end_matches('\n');
-        if list.color {
-            writeln!(out, "\x1b[1m{line}\x1b[0m")?;
-        } else {
-            writeln!(out, "{line}")?;
-        }
+        write_header(out, &widths, list)?;
     }
     // A few blocks at a time, to bound memory.
     for chunk in blocks.chunks(cores()) {
@@ -120,6 +110,58 @@ pub fn write(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A table that is written in parts: the widths stay, and grow only where there is room.
+#[derive(Debug)]
+pub struct TableStream {
+    /// Width of the terminal; `None`: as wide as the content.
+    total: Option<u16>,
+    widths: Vec<Option<u16>>,
+}
+
+impl TableStream {
+    /// A table of this width.
+    pub const fn new(total: Option<u16>) -> Self {
+        Self { total, widths: Vec::new() }
+    }
+
+    /// Writes the next rows, after the header if the listing has one.
+    pub fn write(&mut self, out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
+        let columns = list.grid.columns();
+        let cells = Cells::new(0..list.grid.len(), list);
+        if self.widths.len() != columns.len() {
+            let natural = |(c, w): (&&'static Column, &u16)| Candidate {
+                column: c,
+                natural: c.width.normal.max(width(c.title) as u16).max((*w).min(c.width.max)),
+            };
+            let all: Vec<Candidate> = columns.iter().zip(&cells.content_widths).map(natural).collect();
+            self.widths = match self.total {
+                Some(total) => fit_rows(&all, total, GAP),
+                None => all.iter().map(|c| Some(c.natural)).collect(),
+            };
+        }
+        if self.total.is_none() {
+            for (w, content) in self.widths.iter_mut().zip(&cells.content_widths) {
+                *w = w.map(|w| w.max(*content));
+            }
+        }
+        if list.header {
+            write_header(out, &self.widths, list)?;
+        }
+        out.write_all(cells.lines(&self.widths, list).as_bytes())
+    }
+}
+
+/// Writes the titles of the columns.
+fn write_header(out: &mut dyn Write, widths: &[Option<u16>], list: &Listing<'_>) -> io::Result<()> {
+    let mut line = String::new();
+    for (c, w) in list.grid.columns().iter().zip(widths) {
+        push_padded(&mut line, 0, c.title, width(c.title) as u16, *w, c, list);
+    }
+    end_line(&mut line, 0);
+    let line = line.trim_end_matches('\n');
+    if list.color { writeln!(out, "\x1b[1m{line}\x1b[0m") } else { writeln!(out, "{line}") }
 }
 
 /// Appends one cell in its width to the line that begins at `from`, with the gap before it.

@@ -21,6 +21,8 @@ pub enum TableId {
     Forwards,
     /// [`MAP_TABLE`](super::MAP_TABLE).
     Map,
+    /// [`EVENTS`](super::EVENTS).
+    Events,
 }
 
 /// A grouping that a view offers.

@@ -17,6 +17,8 @@ pub enum Identity {
     Forward(u16, Option<Proto>, Endpoint, ForwardKind, Option<Endpoint>),
     /// An edge of the map: protocol, port, and hash of its client and server.
     Edge(Proto, u16, u64),
+    /// An event: its sequence number.
+    Event(u64),
     /// A limit: its kind, namespace index, and hash of its subject.
     Limit(LimitKind, u16, u64),
 }

@@ -62,7 +62,7 @@ pub struct App {
     pub(crate) failed: Option<String>,
     /// Confinement of this program, in a few words.
     pub(crate) sandbox: Option<String>,
-    pub(crate) view_states: [ViewState; 7],
+    pub(crate) view_states: [ViewState; 8],
     pub(crate) active: usize,
     pub(crate) overlay: Option<Overlay>,
     pub(crate) details: bool,
@@ -275,7 +275,12 @@ impl App {
                     w.needs |= Needs::NAT | Needs::attrs(AttrSet::ALL) | Needs::info(u128::MAX);
                 }
                 TableId::Processes => w.needs |= Needs::FD_KINDS,
-                TableId::Ports | TableId::Peers | TableId::Limits | TableId::Forwards | TableId::Map => {}
+                TableId::Ports
+                | TableId::Peers
+                | TableId::Limits
+                | TableId::Forwards
+                | TableId::Map
+                | TableId::Events => {}
             }
         }
         w

@@ -3,6 +3,7 @@
 mod bottleneck;
 mod charts;
 mod descriptors;
+mod event;
 mod fields;
 mod group;
 mod lifecycle;
@@ -109,6 +110,7 @@ fn lines(app: &App, pane: u16) -> Vec<Pieces> {
                 TableId::Limits => b.limit(r),
                 TableId::Forwards => b.forward(r),
                 TableId::Map => b.edge(r),
+                TableId::Events => b.event(r),
             }
             if view_state.view.table.is_sockets() {
                 b.route(r);

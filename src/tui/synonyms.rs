@@ -22,6 +22,7 @@ const SYNONYMS: &[(&str, &[&str])] = &[
     ("processes", &["ps", "fds", "descriptors", "programs", "lsof"]),
     ("peers", &["hosts", "remotes", "clients"]),
     ("limits", &["ulimit", "capacity", "exhaustion"]),
+    ("events", &["log", "history", "connects", "failures", "short-lived", "tail"]),
     ("forwards", &["nat", "dnat", "docker", "containers", "published", "iptables", "nft"]),
     ("map", &["graph", "topology", "dependencies", "who", "talks"]),
     ("names", &["dns", "resolve", "hostnames", "lookup"]),

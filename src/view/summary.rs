@@ -3,9 +3,10 @@
 use super::arranged::Arranged;
 use super::group::{Group, GroupBy};
 use super::sort::SortKey;
-use crate::format::{Column, Kind, Value};
+use crate::format::{Column, Kind, Value, exact};
 use crate::model::{Missing, Snapshot};
-use crate::table::Table;
+use crate::table::{Table, TableId};
+use rustc_hash::FxHashMap;
 use std::cmp::Ordering;
 
 /// Number of rows of a group.
@@ -83,7 +84,7 @@ impl<'a> Summary<'a> {
             let members = &arranged.rows[g.start as usize..(g.start + g.len) as usize];
             let Some(first) = members.first().map(|r| *r as usize) else { continue };
             let mut row: Vec<Value<'a>> = heads.iter().map(|c| c.value(snap, first)).collect();
-            row.push(Value::from(g.len));
+            row.push(Value::from(count(snap, table, members)));
             if sockets && by != GroupBy::Remote {
                 row.push(Value::from(g.hosts));
             }
@@ -107,6 +108,78 @@ impl Summary<'_> {
         if let Some(at) = self.columns.iter().position(|c| *c == &COUNT) {
             self.rows.sort_by(|a, b| by_number(&a[at], &b[at], true));
         }
+    }
+}
+
+/// Number of rows of a group; of events their number, where a row stands for several.
+fn count(snap: &Snapshot, table: &'static Table, members: &[u32]) -> u64 {
+    if table.id == TableId::Events {
+        return members.iter().filter_map(|r| snap.events.rows.get(*r as usize)).map(|e| e.count).sum();
+    }
+    members.len() as u64
+}
+
+/// Most groups of [`Totals`]; the rows of further ones are only counted.
+const GROUPS_MAX: usize = 100_000;
+
+/// Sums of the same groups over several snapshots.
+#[derive(Debug, Default)]
+pub struct Totals {
+    columns: Vec<&'static Column>,
+    rows: FxHashMap<String, Vec<Value<'static>>>,
+    /// Rows of groups beyond the greatest number.
+    pub further: u64,
+}
+
+impl Totals {
+    /// Adds the groups of one snapshot.
+    pub fn add(&mut self, summary: Summary<'_>) {
+        let Some(keys) = summary.columns.iter().position(|c| *c == &COUNT) else { return };
+        self.columns = summary.columns;
+        for row in summary.rows {
+            let key = row[..keys].iter().map(exact).collect::<Vec<_>>().join("\u{1f}");
+            let known = self.rows.len();
+            match self.rows.get_mut(&key) {
+                Some(total) => {
+                    for (t, v) in total.iter_mut().zip(row).skip(keys) {
+                        *t = added(std::mem::replace(t, Value::Uint(0)), v);
+                    }
+                }
+                None if known < GROUPS_MAX => {
+                    self.rows.insert(key, row.into_iter().map(Value::into_owned).collect());
+                }
+                None => self.further += row.get(keys).and_then(Value::number).unwrap_or(0.0) as u64,
+            }
+        }
+    }
+
+    /// The groups: in the order of the first sort key if it is one of the sums, else the largest first.
+    pub fn into_summary(self, sort: &[SortKey], top: Option<usize>) -> Summary<'static> {
+        let mut rows: Vec<(String, Vec<Value<'static>>)> = self.rows.into_iter().collect();
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        let mut out = Summary { columns: self.columns, rows: rows.into_iter().map(|r| r.1).collect() };
+        let key = sort.first().and_then(|k| {
+            let at = out.columns.iter().position(|c| *c == k.column)?;
+            sums(k.column).then_some((at, k.descending))
+        });
+        match key {
+            Some((at, descending)) => out.rows.sort_by(|a, b| by_number(&a[at], &b[at], descending)),
+            None => out.largest_first(),
+        }
+        out.rows.truncate(top.unwrap_or(usize::MAX));
+        out
+    }
+}
+
+/// Sum of two values.
+fn added(a: Value<'static>, b: Value<'_>) -> Value<'static> {
+    match (a, b) {
+        (Value::Uint(a), Value::Uint(b)) => Value::Uint(a.saturating_add(b)),
+        (a, b) => match (a.number(), b.number()) {
+            (Some(a), Some(b)) => Value::from(a + b),
+            (Some(_), None) => a,
+            (None, _) => b.into_owned(),
+        },
     }
 }
 

@@ -1,5 +1,6 @@
 //! Events of connections made here, one by one, by each source.
 
+use super::netns::Program;
 use super::world::{World, addr, listen};
 use crate::wait::until_ok;
 use rustix::net::sockopt;
@@ -7,7 +8,7 @@ use sockscope::collect::sock_diag::NetlinkSource;
 use sockscope::collect::{EventMethod, Source};
 use sockscope::model::sample::{ClosedBy, Event, EventKind, EventSource, Events};
 use sockscope::model::{Proto, Reads, Wants};
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -248,5 +249,94 @@ pub(crate) fn closes_are_counted_without_bpf() -> Result<(), String> {
     };
     assert_eq!(of(false), (N, 100 * N as u64, 201 * N as u64));
     assert_eq!(of(true), (N, 200 * N as u64, 101 * N as u64));
+    Ok(())
+}
+
+/// `sockscope events` with these arguments, started by this program with its arguments: what it printed, the lines on standard
+/// error, and its exit status; `act` runs once the source is known.
+fn events_printed(
+    before: &[&str],
+    args: &[&str],
+    act: impl FnOnce() -> Result<u32, String>,
+) -> Result<(String, Vec<String>, Option<i32>, u32), String> {
+    let command = [before, &[env!("CARGO_BIN_EXE_sockscope"), "events"], args].concat();
+    let mut child = Command::new(command[0])
+        .args(&command[1..])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| e.to_string())?;
+    let (mut stdout, stderr) = (child.stdout.take().ok_or("stdout")?, child.stderr.take().ok_or("stderr")?);
+    let mut program = Program(child);
+    let mut lines = std::io::BufReader::new(stderr).lines();
+    let source = lines.next().ok_or("no line about the source")?.map_err(|e| e.to_string())?;
+    let printed = std::thread::spawn(move || {
+        let mut text = String::new();
+        stdout.read_to_string(&mut text).map(|_| text)
+    });
+    let done = act()?;
+    let status = until_ok(|| match program.0.try_wait() {
+        Ok(Some(status)) => Ok(status.code()),
+        other => Err(format!("still running: {other:?}")),
+    })?;
+    let text = printed.join().map_err(|_| "reader failed")?.map_err(|e| e.to_string())?;
+    let errors = std::iter::once(source).chain(lines.map_while(Result::ok)).collect();
+    Ok((text, errors, status, done))
+}
+
+/// Events as lines of JSON until their number is reached, and groups with their sums.
+pub(crate) fn command_prints_each_event_and_stops_after_the_number() -> Result<(), String> {
+    const N: usize = 100;
+    let own = std::process::id();
+    let args = ["-f", "ndjson", "--count", "400", "port:7311 direction:in,out"];
+    let (text, errors, status, client) = events_printed(&[], &args, || serve(N, 7311))?;
+    assert!(errors[0].starts_with("sockscope: events by bpf: "), "{errors:?}");
+    assert_eq!((errors.len(), status), (1, Some(0)), "{errors:?}");
+    let rows: Vec<serde_json::Value> =
+        text.lines().map(|l| serde_json::from_str(l).map_err(|e| e.to_string())).collect::<Result<_, _>>()?;
+    assert_eq!(rows.len(), 4 * N);
+    assert!(rows.windows(2).all(|w| w[0]["seq"].as_u64() < w[1]["seq"].as_u64()));
+    for (event, direction, pid, tx, by) in [
+        ("opened", "out", client, 0, None),
+        ("accepted", "in", own, 0, None),
+        ("closed", "out", client, 100, Some("here")),
+        ("closed", "in", own, 200, Some("peer")),
+    ] {
+        let found: Vec<_> =
+            rows.iter().filter(|r| r["event"] == event && r["direction"] == direction).collect();
+        assert_eq!(found.len(), N, "{event} {direction}");
+        for r in found {
+            assert_eq!((r["pid"].as_u64(), r["closed_by"].as_str()), (Some(u64::from(pid)), by), "{r}");
+            assert!(event != "closed" || (r["tx_bytes"] == tx && r["duration_us"].is_u64()), "{r}");
+        }
+    }
+    let args = ["-f", "csv", "-g", "event", "-c", "tx_bytes", "--count", "400", "port:7312 direction:in,out"];
+    let (text, _, status, _) = events_printed(&[], &args, || serve(N, 7312))?;
+    assert_eq!(status, Some(0));
+    let groups: Vec<&str> = text.lines().collect();
+    assert_eq!(groups[..2], ["event,count,tx_bytes", "closed,200,30000"], "{text}");
+    assert_eq!(groups[2..].iter().filter(|l| l.contains(",100,")).count(), 2, "{text}");
+    Ok(())
+}
+
+/// Without capabilities the source is `sock_diag`, and the reason is printed.
+pub(crate) fn command_without_capabilities_prints_closes_and_says_so() -> Result<(), String> {
+    const N: usize = 50;
+    let before = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
+    let args = ["-f", "ndjson", "--count", "100", "port:7313 direction:in,out"];
+    // Keeps the port listed as that of a listener.
+    let listener = listen("127.0.0.1:7314", 8, false);
+    let (text, errors, status, _) = events_printed(&before, &args, || serve(N, 7313))?;
+    drop(listener);
+    assert!(errors[0].starts_with("sockscope: events by sock_diag: only closes, "), "{errors:?}");
+    assert!(errors[0].contains("; bpf: "), "{errors:?}");
+    assert_eq!(status, Some(0), "{errors:?}");
+    let rows: Vec<serde_json::Value> =
+        text.lines().map(|l| serde_json::from_str(l).map_err(|e| e.to_string())).collect::<Result<_, _>>()?;
+    assert_eq!(rows.len(), 2 * N);
+    assert!(rows.iter().all(|r| r["event"] == "closed" && r["closed_by"].is_null()), "{}", rows[0]);
+    let sent: u64 = rows.iter().filter_map(|r| r["tx_bytes"].as_u64()).sum();
+    assert_eq!(sent, 300 * N as u64);
     Ok(())
 }

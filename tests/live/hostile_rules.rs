@@ -149,3 +149,39 @@ pub(crate) fn dashboard_beside_a_namespace_that_is_late_answers_keys() -> Result
     screen.ends();
     Ok(())
 }
+
+/// Rules of a table of iptables-legacy that is larger than another user may have: each is 16 KiB long.
+const LONG_RULES: usize = 1_100;
+/// Matches of each.
+const COMMENTS: usize = 55;
+
+/// A table of iptables-legacy of 17 MiB: read in a namespace that an administrator made, and named as too large in that of another
+/// user, whose other tables and the forwards of the others stay.
+pub(crate) fn large_iptables_table_of_another_user_is_named() -> Result<(), String> {
+    let comments = " -m comment --comment x".repeat(COMMENTS);
+    let mut text = "*nat\n:PREROUTING ACCEPT [0:0]\n".to_owned();
+    for port in 1..=LONG_RULES {
+        let to = "-j DNAT --to-destination 10.0.0.1";
+        writeln!(text, "-A PREROUTING -p tcp -m tcp --dport {port}{comments} {to}").unwrap();
+    }
+    text.push_str("COMMIT\n");
+    let load = "set -e; export XTABLES_LOCKFILE=/run/shared/lock; iptables-legacy-restore < /run/parts/000
+        ip6tables-legacy -w -t nat -A PREROUTING -p tcp --dport 99 -j DNAT --to-destination 2001:db8::9
+        echo loaded > /run/shared/done; exec sleep 1000";
+    let _other = other_user(&[text], load)?;
+    until("the table of the other user", || exists("/run/shared/done"))?;
+    sh("ip netns add admin; ip netns exec admin iptables-legacy-restore < /run/parts/000")?;
+    let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
+        .args(["forwards", "-c", "netns,host,target", "--format", "csv"])
+        .output()
+        .map_err(|e| e.to_string())?;
+    let (rows, faults) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    let count = |what: &str| rows.lines().filter(|l| l.contains(what)).count();
+    check(count("10.0.0.1:") == LONG_RULES, || format!("{} rows of IPv4: {faults}", count("10.0.0.1:")))?;
+    check(rows.lines().filter(|l| l.contains("10.0.0.1:")).all(|l| l.starts_with("admin,")), || {
+        rows.lines().take(5).collect::<Vec<_>>().join("\n")
+    })?;
+    check(count("2001:db8::9") == 1, || format!("the table of IPv6 is lost: {faults}"))?;
+    let named = faults.lines().any(|l| l.contains("iptables: the table nat is too large"));
+    check(named, || faults.into_owned())
+}

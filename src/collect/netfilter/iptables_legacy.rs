@@ -8,6 +8,7 @@ mod sockopt;
 #[cfg(test)]
 mod tests;
 
+use super::budget::Budget;
 use crate::collect::netns::THREAD_SELF;
 use crate::model::xtables::{Entry, Extension, Hook, Table};
 use crate::model::{Family, text};
@@ -23,8 +24,6 @@ const TABLES: [&str; 5] = ["raw", "mangle", NAT, "filter", "security"];
 const XT_TABLE_MAXNAMELEN: usize = 32;
 /// `XT_EXTENSION_MAXNAMELEN`.
 const XT_EXTENSION_MAXNAMELEN: usize = 29;
-/// Largest table that is read, bytes.
-const MAX_SIZE: usize = 16 << 20;
 /// Retries when the table changes between the request for its size and the request for its entries.
 const RETRIES: u32 = 3;
 /// `NF_INET_NUMHOOKS`.
@@ -78,6 +77,8 @@ const EXTENSION_HEADER: usize = 32;
 pub(super) struct Dump {
     pub(super) tables: Vec<Table>,
     pub(super) malformed: u32,
+    /// Families whose tables were not read.
+    pub(super) errors: Vec<(Family, io::Error)>,
 }
 
 /// Names of the tables that are in use, one a line; empty if they are not readable, and then the tables are not either.
@@ -92,26 +93,36 @@ pub(super) fn translates() -> bool {
 }
 
 /// Reads the tables of the namespace of the calling thread; none if nothing translates addresses, in `nf_tables` either.
-pub(super) fn read(netns: u16, nft_translates: bool) -> io::Result<Dump> {
+/// A family has all of its tables or none: the rules of the others would seem to decide alone.
+pub(super) fn read(netns: u16, nft_translates: bool, budget: &Budget) -> Dump {
     let mut out = Dump::default();
     if !nft_translates && !translates() {
-        return Ok(out);
+        return out;
     }
     for family in [Family::Inet, Family::Inet6] {
-        let v6 = family == Family::Inet6;
-        let names = names(v6);
-        for name in TABLES.into_iter().filter(|t| names.lines().any(|n| n == *t)) {
-            let (hooks, raw) = fetch(name, v6)?;
-            let (entries, complete) = parse_entries(&raw, family);
-            out.malformed += u32::from(!complete);
-            out.tables.push(Table { netns, family, name: name.into(), hooks, entries });
+        let before = out.tables.len();
+        if let Err(e) = read_family(netns, family, budget, &mut out) {
+            out.tables.truncate(before);
+            out.errors.push((family, e));
         }
     }
-    Ok(out)
+    out
+}
+
+fn read_family(netns: u16, family: Family, budget: &Budget, out: &mut Dump) -> io::Result<()> {
+    let v6 = family == Family::Inet6;
+    let names = names(v6);
+    for name in TABLES.into_iter().filter(|t| names.lines().any(|n| n == *t)) {
+        let (hooks, raw) = fetch(name, v6, budget)?;
+        let (entries, complete) = parse_entries(&raw, family);
+        out.malformed += u32::from(!complete);
+        out.tables.push(Table { netns, family, name: name.into(), hooks, entries });
+    }
+    Ok(())
 }
 
 /// Hooks and raw entries of a table.
-fn fetch(name: &str, v6: bool) -> io::Result<(Vec<Hook>, Vec<u8>)> {
+fn fetch(name: &str, v6: bool, budget: &Budget) -> io::Result<(Vec<Hook>, Vec<u8>)> {
     let socket = sockopt::open(v6)?;
     for _ in 0..RETRIES {
         let mut info = [0; size_of::<GetInfo>()];
@@ -125,8 +136,10 @@ fn fetch(name: &str, v6: bool) -> io::Result<(Vec<Hook>, Vec<u8>)> {
             underflow: field(offset_of!(GetInfo, underflow) + 4 * i),
         };
         let size = field(offset_of!(GetInfo, size));
-        if size as usize > MAX_SIZE {
-            return Err(io::Error::other("table too large: more than 16 MiB"));
+        if !budget.charge_bytes(size as usize) {
+            let (table, left) = (size >> 20, budget.bytes_left() >> 20);
+            let why = format!("the table {name} is too large to be read: {table} MiB, with {left} MiB left");
+            return Err(io::Error::other(why));
         }
         let mut raw = vec![0; size_of::<GetEntries>() + size as usize];
         raw[..name.len()].copy_from_slice(name.as_bytes());
@@ -138,7 +151,7 @@ fn fetch(name: &str, v6: bool) -> io::Result<(Vec<Hook>, Vec<u8>)> {
                 return Ok((hooks, raw.get(size_of::<GetEntries>()..n).unwrap_or(&[]).to_vec()));
             }
             // The table changed since its size was read.
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => budget.return_bytes(size as usize),
             Err(e) => return Err(e),
         }
     }

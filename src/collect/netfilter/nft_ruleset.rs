@@ -12,7 +12,8 @@ use super::nfta::*;
 use crate::collect::netlink::socket::{DumpError, DumpStats, Malformed, NetlinkSocket};
 use crate::collect::netlink::wire::Request;
 use crate::model::nft::{
-    Chain, Data, Element, Expr, Hook, NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6, Rule, Ruleset, Set, Table,
+    Chain, Data, Element, Expr, Hook, NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6, NFPROTO_NETDEV, Rule,
+    Ruleset, Set, Table,
 };
 use crate::model::{Attrs, text};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -235,7 +236,8 @@ impl Tables {
     fn retain_relevant(&mut self, legacy: bool) {
         let translates = |t: &Table| t.chains.iter().any(|c| c.nat_hook().is_some());
         let any = legacy || self.list.iter().any(translates);
-        let is_ip = |t: &Table| matches!(t.family, NFPROTO_INET | NFPROTO_IPV4 | NFPROTO_IPV6);
+        let is_ip =
+            |t: &Table| matches!(t.family, NFPROTO_INET | NFPROTO_IPV4 | NFPROTO_IPV6 | NFPROTO_NETDEV);
         self.list.retain(|t| any && is_ip(t) && t.chains.iter().any(|c| c.hook.is_some()));
         self.index.clear();
         self.chains.clear();
@@ -257,10 +259,20 @@ fn decode_chain(bytes: &[u8]) -> Result<(TableKey, Chain), Malformed> {
         handle: attrs.get(NFTA_CHAIN_HANDLE).and_then(number),
         kind: string(&attrs, NFTA_CHAIN_TYPE),
         hook,
+        devices: attrs.get(NFTA_CHAIN_HOOK).map(|hook| devices(&nested(hook))).unwrap_or_default(),
         policy: be32(&attrs, NFTA_CHAIN_POLICY),
         rules: Vec::new(),
     };
     Ok(((family, string(&attrs, NFTA_CHAIN_TABLE).ok_or(Malformed)?), chain))
+}
+
+/// Interfaces of a chain at the ingress hook: one, or a list.
+fn devices(hook: &Attrs<'_>) -> Vec<Box<str>> {
+    let list = iter(hook.get(NFTA_HOOK_DEVS).unwrap_or(&[])).filter(|(kind, _)| *kind == NFTA_DEVICE_NAME);
+    let each = list.map(|(_, name)| name).chain(hook.get(NFTA_HOOK_DEV));
+    let mut out: Vec<Box<str>> = each.map(|name| text::from_c_str(name).into()).collect();
+    out.dedup();
+    out
 }
 
 fn decode_rule(attrs: &Attrs<'_>) -> Result<Rule, Malformed> {
@@ -364,7 +376,7 @@ fn decode_expression(name: &str, payload: &[u8]) -> Expr {
         },
         "hash" => Expr::Hash {
             sreg: num(NFTA_HASH_SREG), dreg: num(NFTA_HASH_DREG), len: num(NFTA_HASH_LEN),
-            modulus: num(NFTA_HASH_MODULUS), kind: num(NFTA_HASH_TYPE),
+            modulus: num(NFTA_HASH_MODULUS), kind: num(NFTA_HASH_TYPE), offset: num(NFTA_HASH_OFFSET),
         },
         "socket" => Expr::Socket { key: num(NFTA_SOCKET_KEY), dreg: num(NFTA_SOCKET_DREG) },
         "rt" => Expr::Rt { dreg: num(NFTA_RT_DREG), key: num(NFTA_RT_KEY) },

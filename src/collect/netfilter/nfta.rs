@@ -23,6 +23,9 @@ constants! {
     NFTA_LIST_ELEM: u16 = 1;
     NFTA_HOOK_HOOKNUM: u16 = 1;
     NFTA_HOOK_PRIORITY: u16 = 2;
+    NFTA_HOOK_DEV: u16 = 3;
+    NFTA_HOOK_DEVS: u16 = 4;
+    NFTA_DEVICE_NAME: u16 = 1;
     NFTA_TABLE_NAME: u16 = 1;
     NFTA_TABLE_FLAGS: u16 = 2;
     NFTA_CHAIN_TABLE: u16 = 1;
@@ -113,6 +116,7 @@ constants! {
     NFTA_HASH_DREG: u16 = 2;
     NFTA_HASH_LEN: u16 = 3;
     NFTA_HASH_MODULUS: u16 = 4;
+    NFTA_HASH_OFFSET: u16 = 6;
     NFTA_HASH_TYPE: u16 = 7;
     NFTA_SOCKET_KEY: u16 = 1;
     NFTA_SOCKET_DREG: u16 = 2;

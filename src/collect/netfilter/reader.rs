@@ -1,7 +1,7 @@
 //! Rules of `nf_tables` by namespace; one that is late keeps those of its last complete reading.
 
 use super::add_fault;
-use super::budget::Budget;
+use super::budget::{Budget, FilledBy};
 use super::nft_ruleset::{self, Dump};
 use crate::collect::netlink::socket::NetlinkSocket;
 use crate::model::{FaultKind, FaultSubject, Sample, nft};
@@ -20,8 +20,24 @@ const FORGET_NS: u64 = 600_000_000_000;
 pub(crate) struct Reader {
     /// By number and inode of the namespace.
     known: FxHashMap<(u16, u64), Known>,
-    /// Time of the poll, nanoseconds after boot, and the end of the time for all other namespaces.
-    poll: Option<(u64, Instant)>,
+    poll: Option<Poll>,
+}
+
+/// Budget that is left for all other namespaces of a poll.
+#[derive(Clone, Copy, Debug)]
+struct Poll {
+    /// Time of the poll, nanoseconds after boot.
+    at_ns: u64,
+    end: Instant,
+    /// Bytes of tables of iptables-legacy, by who can fill them.
+    bytes: [usize; 2],
+}
+
+impl Poll {
+    fn new(at_ns: u64) -> Self {
+        let bytes = [FilledBy::Administrator, FilledBy::AnyUser].map(FilledBy::max_bytes_of_all);
+        Self { at_ns, end: Instant::now() + ALL_TIME, bytes }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -36,20 +52,28 @@ struct Known {
 
 impl Reader {
     /// Budget of a namespace in this poll.
-    pub(super) fn budget(&mut self, netns: u16, sample: &Sample) -> Budget {
+    pub(super) fn budget(&mut self, netns: u16, by: FilledBy, sample: &Sample) -> Budget {
         if netns == 0 {
             return Budget::own();
         }
         let now = sample.at.boot_ns;
-        let end = match self.poll {
-            Some((poll, end)) if poll == now => end,
+        let poll = match self.poll {
+            Some(poll) if poll.at_ns == now => poll,
             _ => {
                 self.known.retain(|_, k| now.saturating_sub(k.seen_ns) < FORGET_NS);
-                Instant::now() + ALL_TIME
+                Poll::new(now)
             }
         };
-        self.poll = Some((now, end));
-        Budget::other(end)
+        self.poll = Some(poll);
+        Budget::other(poll.end, poll.bytes[by as usize].min(by.max_bytes()))
+    }
+
+    /// Counts what a namespace left of its bytes against those of all.
+    pub(super) fn settle(&mut self, netns: u16, by: FilledBy, before: usize, budget: &Budget) {
+        if let Some(poll) = self.poll.as_mut().filter(|_| netns != 0) {
+            let left = &mut poll.bytes[by as usize];
+            *left = left.saturating_sub(before - budget.bytes_left());
+        }
     }
 
     /// The rules of the namespace of the calling thread; read once more if they changed during the dump.
@@ -138,10 +162,31 @@ mod tests {
     #[test]
     fn other_namespaces_of_a_poll_share_their_time() {
         let mut reader = Reader::default();
-        assert!(!reader.budget(1, &sample(10)).is_spent());
-        reader.poll = Some((10_000_000_000, Instant::now()));
-        assert!(reader.budget(2, &sample(10)).is_spent());
-        assert!(!reader.budget(0, &sample(10)).is_spent(), "not that of this process");
-        assert!(!reader.budget(2, &sample(11)).is_spent(), "the next poll");
+        let by = FilledBy::AnyUser;
+        assert!(!reader.budget(1, by, &sample(10)).is_spent());
+        reader.poll = Some(Poll { end: Instant::now(), ..Poll::new(10_000_000_000) });
+        assert!(reader.budget(2, by, &sample(10)).is_spent());
+        assert!(!reader.budget(0, by, &sample(10)).is_spent(), "not that of this process");
+        assert!(!reader.budget(2, by, &sample(11)).is_spent(), "the next poll");
+    }
+
+    #[test]
+    fn tables_of_namespaces_of_any_user_share_their_bytes() {
+        let mut reader = Reader::default();
+        let mut read = |netns, by: FilledBy, boot_s, bytes| {
+            let budget = reader.budget(netns, by, &sample(boot_s));
+            let before = budget.bytes_left();
+            let fits = budget.charge_bytes(bytes);
+            reader.settle(netns, by, before, &budget);
+            fits
+        };
+        let (any, admin) = (FilledBy::AnyUser, FilledBy::Administrator);
+        let (one, all) = (any.max_bytes(), any.max_bytes_of_all());
+        assert!(!read(1, any, 10, one + 1), "more than one namespace may have");
+        let fitting = (1..100).take_while(|n| read(*n, any, 10, one)).count();
+        assert_eq!(fitting, all / one);
+        assert!(read(0, any, 10, 2 * one), "that of this process has its own");
+        assert!(read(99, admin, 10, 4 * one) && !read(98, any, 10, 1));
+        assert!(read(98, any, 11, one), "the next poll");
     }
 }

@@ -9,6 +9,8 @@
 //! tcp ESTABLISHED 10.0.0.4:443 203.0.113.5:40000 own=812:12 rx=12K~ tx=100K~ x=40 hosts=12
 //! tcp ESTABLISHED 10.0.0.4:40000 10.0.0.9:5432 own=812:60 out x=8
 //! tcp CLOSE_WAIT 10.0.0.4:443 203.0.113.9:50000 own=812:90 from=3 then=LAST_ACK@9 life=10
+//! event tcp 10.0.0.4:46000 10.0.0.77:9200 pid=991 n=2 took=3000000 end=timeout
+//! event tcp 10.0.0.4:443 203.0.113.5:2000 pid=812 n=4 in hosts=20 took=30000 rx=800 tx=9K end=peer
 //! namespace shop
 //! address 172.17.0.2 ns=shop
 //! container ID name=shop image=shop:1
@@ -19,9 +21,11 @@
 //! A number is `START` or `START+STEP` (step per poll), with an optional `~` for jitter; `K`, `M` and `G` multiply by powers of
 //! 1,024. Quoted text has the escapes `\n \t \r \e \\ \" \xNN \u{N}`, and `"text"*N` repeats it.
 
+use super::event_spec::EventSpec;
 use super::series::Series;
 use super::spec::{OwnerSpec, ProcessSpec, Scenario, SocketSpec};
 use super::words::{Word, number, words};
+use crate::model::sample::ClosedBy;
 use crate::model::{Container, ContainerEngine, Endpoint, Family, Halted, Proto, State, nft};
 
 /// Error in the text of a scenario.
@@ -122,6 +126,15 @@ impl Scenario {
                 self.ruleset.add_dnat(&rule).ok_or_else(|| {
                     format!("forward: invalid place or protocol: {proto:?} `{}`", rule.location)
                 })?;
+            }
+            "event" => {
+                let proto =
+                    Proto::parse(arg(0)?).ok_or_else(|| format!("unknown protocol `{}`", rest[0].key))?;
+                let mut e = EventSpec::new(proto, endpoint(arg(1)?)?, endpoint(arg(2)?)?);
+                for w in &rest[3..] {
+                    parse_event_word(&mut e, w)?;
+                }
+                self.events.push(e);
             }
             word => {
                 let proto = Proto::parse(word).ok_or_else(|| format!("unknown keyword `{word}`"))?;
@@ -250,6 +263,30 @@ impl Scenario {
         }
         Ok(())
     }
+}
+
+fn parse_event_word(e: &mut EventSpec, w: &Word) -> Result<(), String> {
+    if w.key == "in" && w.value.is_none() {
+        e.inbound = true;
+        return Ok(());
+    }
+    let v = w.value()?;
+    let bytes = |v: &str| Ok::<u64, String>(series(v)?.start.max(0.0) as u64);
+    match w.key.as_str() {
+        "pid" => e.pid = number(v)?,
+        "n" => e.number = series(v)?,
+        "hosts" => e.hosts = number(v)?,
+        "took" => e.took_us = number(v)?,
+        "rx" => e.bytes.0 = bytes(v)?,
+        "tx" => e.bytes.1 = bytes(v)?,
+        "rtt" => e.rtt_us = number(v)?,
+        "end" => {
+            let found = ClosedBy::ALL.iter().find(|(_, name)| *name == v);
+            e.end = found.ok_or_else(|| format!("event: unknown end `{v}`"))?.0;
+        }
+        other => return Err(format!("event: unknown key `{other}`")),
+    }
+    Ok(())
 }
 
 /// `START`, `START+STEP`, `START~`, with `K`, `M` and `G` (times 1,024).

@@ -1,12 +1,14 @@
 //! Source of the samples of a scenario, one poll after the other.
 
 use super::attributes::{attributes, timer};
+use super::copies::nth_endpoint;
+use super::events::events;
 use super::prefilter::passes;
 use super::series::Series;
 use super::spec::{OwnerSpec, ProcessSpec, Scenario, SocketSpec};
 use crate::collect::source::{CollectError, Source};
 use crate::model::{
-    Addr, Backend, BackendInfo, Endpoint, FaultKind, FaultSubject, FdKind, FdKinds, FdUsage, Flow, Missing,
+    Backend, BackendInfo, Endpoint, FaultKind, FaultSubject, FdKind, FdKinds, FdUsage, Flow, Missing,
     Namespace, Netfilter, Owner, ProcInfo, Process, Reads, Sample, Socket, SocketId, Stamp, State, Wants,
 };
 use std::sync::Arc;
@@ -77,7 +79,11 @@ impl Source for ScenarioSource {
             builder.add_sockets(i as u64, inode, spec);
             inode += u64::from(spec.copies.max(1));
         }
-        Ok(builder.finish())
+        let mut sample = builder.finish();
+        if wants.reads(Reads::EVENTS) {
+            sample.events = events(&self.scenario, total, &sample);
+        }
+        Ok(sample)
     }
 }
 
@@ -281,22 +287,6 @@ fn flow(s: &Socket, original: Endpoint, number: u64, spec: &SocketSpec, ticks: u
 /// Returns true if a connection in this state, closed by the application, has no owner.
 const fn is_orphan_state(s: State) -> bool {
     matches!(s, State::FinWait1 | State::FinWait2 | State::LastAck | State::Closing)
-}
-
-/// Endpoint of a copy: the hosts in turn, but unevenly, and increasing ports.
-fn nth_endpoint(first: Endpoint, copy: u32, hosts: u32) -> Endpoint {
-    if copy == 0 {
-        return first;
-    }
-    // Every third connection is from the first eighth of the hosts.
-    let host =
-        if copy < hosts || !copy.is_multiple_of(3) { copy % hosts } else { copy / 3 % (hosts / 8 + 1) };
-    let mut o = *first.addr.octets();
-    let tail = u32::from_be_bytes([o[12], o[13], o[14], o[15]]).wrapping_add(host);
-    o[12..].copy_from_slice(&tail.to_be_bytes());
-    let span = 60_999 - 1024;
-    let port = (u32::from(first.port).saturating_sub(1024) + copy * 37) % span + 1024;
-    Endpoint::new(Addr::v6(o), port as u16)
 }
 
 /// Descriptors of a process by kind: its sockets, a server's usual ones, and files for the rest.

@@ -1,5 +1,6 @@
 //! Contents of a scenario: sockets, owners, processes.
 
+use super::super::scenario::event_spec::EventSpec;
 use super::super::scenario::series::Series;
 use crate::model::{Addr, Container, Endpoint, Family, Halted, Proto, State, SystemLimits, nft};
 use std::collections::BTreeMap;
@@ -31,6 +32,8 @@ pub struct Scenario {
     pub processes: Vec<ProcessSpec>,
     /// The sockets, in the order of the samples.
     pub sockets: Vec<SocketSpec>,
+    /// Short connections and failed connects.
+    pub events: Vec<EventSpec>,
     /// Names of its network namespaces; the first is that of the host, and the default of sockets.
     pub namespaces: Vec<String>,
     /// The containers.
@@ -52,6 +55,7 @@ impl Default for Scenario {
             system: SystemLimits::default(),
             processes: Vec::new(),
             sockets: Vec::new(),
+            events: Vec::new(),
             namespaces: vec!["host".to_owned()],
             containers: Vec::new(),
             ruleset: nft::Ruleset::default(),

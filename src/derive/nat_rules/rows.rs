@@ -6,6 +6,7 @@ use crate::derive::ruleset::destination::{NewAddr, NewDestination, NewPorts};
 use crate::derive::ruleset::fields::{Fields, Form};
 use crate::derive::ruleset::filter::{Translated, follow};
 use crate::derive::ruleset::interval::{Intervals, Span};
+use crate::derive::ruleset::marks::MarksNow;
 use crate::derive::ruleset::packets::{Field, PacketBox};
 use crate::derive::ruleset::program::{Program, RuleId};
 use crate::derive::ruleset::taken::{Left, left};
@@ -38,6 +39,8 @@ struct Row {
     packets: Vec<PacketBox>,
     hook: u32,
     to: NewDestination,
+    /// The marks that its packets have.
+    marks: MarksNow,
     /// A chain of the same priority takes the packets if it comes first.
     contested: bool,
 }
@@ -116,6 +119,7 @@ impl Rows {
             if row.packets.is_empty() {
                 continue;
             }
+            evaluation.fields.return_to_marks(row.marks);
             let translated = Translated { entrance, to: row.to, packets: &row.packets, local };
             let fate = follow(evaluation, translated);
             row.nat.filtered = Some(filtered(evaluation.program, evaluation.fields, &fate, v6));
@@ -279,6 +283,7 @@ impl Rows {
             packets: rest.packets.clone(),
             hook: c.entrance.hook,
             to: c.to,
+            marks: c.fields.marks_now(),
             contested: rival.is_some(),
         }));
     }

@@ -144,7 +144,9 @@ cases! {
     ]
     wider_rule_to_the_same_target_has_no_condition "h1.nft" ["tcp any:443 dnat 10.0.0.2:443"]
     dormant_table_and_established_state_are_left_out "f11.nft" [
-        "tcp any:8080 redirect 0.0.0.0:9000..0.0.0.0:9002",
+        "tcp any:8080 redirect 0.0.0.0:10275 [numgen inc mod 3]",
+        "tcp any:8080 redirect 0.0.0.0:10531 [numgen inc mod 3]",
+        "tcp any:8080 redirect 0.0.0.0:10787 [numgen inc mod 3]",
         "tcp any:8081 dnat 10.0.0.2:80",
     ]
     netmap_and_conntrack_of_iptables_are_read "f11.ipt" [

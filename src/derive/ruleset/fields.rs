@@ -124,6 +124,16 @@ impl Fields {
         field
     }
 
+    /// The field of a key, if it has one.
+    pub(super) fn known_field(&self, key: &Key) -> Option<Field> {
+        self.known.get(key).copied()
+    }
+
+    /// The field of a mark before any rule wrote it, if one did.
+    pub(super) fn original_field(&self, key: &Key) -> Option<Field> {
+        self.original.get(key).copied()
+    }
+
     /// The field that is read at this point for one of the packet as it came.
     pub(super) fn now(&self, field: Field) -> Field {
         let c = self.current;

@@ -37,7 +37,6 @@ pub(super) enum Mark {
 /// A mark after a write.
 #[derive(Clone, Debug)]
 pub(super) struct Version {
-    pub(super) which: Mark,
     pub(super) before: Field,
     /// The packets that reached the write.
     pub(super) packets: Rc<[PacketBox]>,
@@ -65,11 +64,5 @@ impl Marks {
         if let Some((version, m, x)) = self.by_field.get(&field.id).copied() {
             self.by_field.insert(new.id, (version, m & mask, x & mask ^ xor));
         }
-    }
-
-    /// True if the mark is unknown for all packets.
-    pub(super) fn is_exhausted(&self, which: Mark) -> bool {
-        let last = self.versions.iter().rev().find(|v| v.which == which);
-        last.is_some_and(|v| v.value == Written::Unknown && *v.packets == [PacketBox::default()])
     }
 }

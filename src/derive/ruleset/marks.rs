@@ -44,10 +44,34 @@ pub(super) struct SavedMarks {
     connection: Field,
 }
 
+/// Fields of the mark of the packet and of the connection at one point.
+pub(in crate::derive) type MarksNow = [Option<Field>; 2];
+
 impl Fields {
     pub(super) fn save_marks(&mut self) -> SavedMarks {
         let (packet, connection) = (Mark::Packet.field(self), Mark::Connection.field(self));
         SavedMarks { count: self.marks.versions.len(), packet, connection }
+    }
+
+    /// The fields of both marks as they are now; `None` for one that nothing has read or written.
+    pub(in crate::derive) fn marks_now(&self) -> MarksNow {
+        [Mark::Packet, Mark::Connection].map(|m| self.known_field(&m.key()))
+    }
+
+    /// Reads the marks as they were: the packets left the hook before the later writes.
+    pub(in crate::derive) fn return_to_marks(&mut self, before: MarksNow) {
+        for (which, field) in [Mark::Packet, Mark::Connection].into_iter().zip(before) {
+            if let Some(field) = field.or_else(|| self.original_field(&which.key())) {
+                self.replace(which.key(), field);
+            }
+        }
+    }
+
+    /// True if the mark is unknown for all packets.
+    fn is_exhausted(&mut self, which: Mark) -> bool {
+        let field = which.field(self);
+        let version = self.marks.by_field.get(&field.id).and_then(|(at, ..)| self.marks.versions.get(*at));
+        version.is_some_and(|v| v.value == Written::Unknown && *v.packets == [PacketBox::default()])
     }
 
     /// Forgets the later writes; true if there were any.
@@ -61,7 +85,7 @@ impl Fields {
 
     /// Writes a mark for these packets, which no condition on an older version narrows.
     pub(super) fn write_mark(&mut self, which: Mark, packets: Vec<PacketBox>, value: Written) {
-        if packets.is_empty() || self.marks.is_exhausted(which) {
+        if packets.is_empty() || self.is_exhausted(which) {
             return;
         }
         let (mut packets, mut value) = (packets, value);
@@ -73,7 +97,7 @@ impl Fields {
         let field = self.push(&name, Form::Hex, before.max, false);
         self.marks.by_field.insert(field.id, (self.marks.versions.len(), ALL_BITS, 0));
         let packets = packets.into();
-        self.marks.versions.push(Version { which, before, packets, value, unknown: None });
+        self.marks.versions.push(Version { before, packets, value, unknown: None });
         self.replace(which.key(), field);
     }
 
@@ -187,7 +211,7 @@ impl MarkWriter<'_> {
         self.fields.resolve_marks(boxes);
         // Before tracking there is no connection to mark.
         let no_connection = which == Mark::Connection && self.untracked_yet;
-        if no_connection || self.fields.marks.is_exhausted(which) {
+        if no_connection || self.fields.is_exhausted(which) {
             return;
         }
         let (mut packets, mut value) = (Vec::new(), value);

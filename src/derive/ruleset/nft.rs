@@ -10,17 +10,20 @@ use super::packets::{Field, PacketBox, narrow_all};
 use super::program::{NF_ACCEPT, NF_DROP, NF_QUEUE};
 use super::registers::{Interfaces, Registers, meta_part, other_part, payload_parts, random_part, word_part};
 use super::sets::Sets;
-use super::taken::Scope;
+use super::taken::{Scope, untaken};
 use super::xt;
 use crate::model::nft::{
     Data, Expr, NF_NAT_RANGE_NETMAP, NFPROTO_INET, NFPROTO_IPV6, NFT_CMP_EQ, NFT_CMP_NEQ, NFT_CT_MARK,
-    NFT_CT_STATE, NFT_FIB_RESULT_ADDRTYPE, NFT_GOTO, NFT_JUMP, NFT_LOOKUP_F_INV, NFT_META_MARK, NFT_NAT_DNAT,
-    NFT_RANGE_EQ, NFT_RETURN, NFTA_FIB_F_DADDR, NFTA_FIB_F_SADDR, Set,
+    NFT_CT_STATE, NFT_FIB_RESULT_ADDRTYPE, NFT_GOTO, NFT_JUMP, NFT_LOOKUP_F_INV, NFT_META_MARK,
+    NFT_META_PROTOCOL, NFT_NAT_DNAT, NFT_RANGE_EQ, NFT_RETURN, NFTA_FIB_F_DADDR, NFTA_FIB_F_SADDR, Set,
 };
+use crate::model::text;
 use rustc_hash::FxHashMap;
 
 /// `NFTA_OBJREF_IMM_TYPE`.
 const NFTA_OBJREF_IMM_TYPE: u16 = 1;
+/// `NFTA_DYNSET_SET_NAME`.
+const NFTA_DYNSET_SET_NAME: u16 = 1;
 /// `NFTA_DYNSET_EXPR` and `NFTA_DYNSET_EXPRESSIONS`.
 const DYNSET_EXPRESSIONS: [u16; 2] = [7, 10];
 
@@ -34,15 +37,36 @@ pub(super) struct Context<'a, 'b> {
     pub(super) family: u8,
     /// Packets that do not get to the rule and may get to a later one.
     pub(super) scopes: &'b [Scope],
+    /// Beside them those that left the hook.
+    pub(super) all_scopes: &'b [Scope],
     /// See [`MarkWriter`].
     pub(super) untracked_yet: bool,
     /// Boxes handled.
     pub(super) work: &'b mut u64,
 }
 
-impl Context<'_, '_> {
+impl<'a> Context<'a, '_> {
     const fn writer(&mut self) -> MarkWriter<'_> {
         MarkWriter { fields: self.fields, scopes: self.scopes, untracked_yet: self.untracked_yet }
+    }
+
+    /// Notes that a `dynset` expression changes its set for these packets.
+    fn change_set(&mut self, boxes: &[PacketBox], data: &[u8]) {
+        let name = attribute(data, NFTA_DYNSET_SET_NAME).map(text::from_c_str);
+        if let Some(set) = name.and_then(|n| self.sets.get(&*n).copied()) {
+            let whole = |b: &PacketBox| vec![b.clone()];
+            let parts = boxes.iter().flat_map(|b| untaken(self.all_scopes, b).unwrap_or_else(|| whole(b)));
+            self.resolved.change(set, parts);
+        }
+    }
+
+    /// True if one of these packets has changed the set before, so that its elements are not known.
+    fn is_changed(&self, set: &'a Set, boxes: &[PacketBox]) -> bool {
+        let by = |b: &PacketBox| match untaken(self.all_scopes, b) {
+            Some(parts) => parts.iter().any(|p| self.resolved.is_changed_by(set, p)),
+            None => true,
+        };
+        self.resolved.is_changed(set) && boxes.iter().any(by)
     }
 }
 
@@ -69,6 +93,15 @@ pub(super) fn branches<'a>(
                 lookup(c, state, (set.as_deref(), *sreg, *dreg, negated), &mut next, &mut out);
                 continue;
             }
+            if let Some(each) = by_random_port(&state, expression) {
+                *c.work += each.len() as u64;
+                for mut state in each {
+                    if let Some(action) = step(c, &mut state, expression) {
+                        out.push(Branch { boxes: state.boxes, action });
+                    }
+                }
+                continue;
+            }
             match step(c, &mut state, expression) {
                 Some(action) => out.push(Branch { boxes: state.boxes, action }),
                 None if state.boxes.is_empty() => {}
@@ -85,6 +118,28 @@ pub(super) fn branches<'a>(
     }
     out.retain(|b| !b.boxes.is_empty());
     out
+}
+
+/// Most ports of a random number that are branches of their own.
+const MAX_RANDOM_PORTS: u128 = 256;
+
+/// A random number as port: one state for each of its values. The kernel takes the first two bytes of the register, without
+/// regard to its byte order.
+fn by_random_port(state: &State, expression: &Expr) -> Option<Vec<State>> {
+    let (Expr::Redir { proto_min: min, .. } | Expr::Nat { proto_min: min, .. }) = expression else {
+        return None;
+    };
+    let part = state.regs.random(*min)?;
+    let highest = part.field.highest();
+    (part.host_order && highest < MAX_RANDOM_PORTS).then_some(())?;
+    let each = (0..=highest).map(|n| {
+        let value = Intervals::value(n);
+        let boxes = state.boxes.iter().filter_map(|b| b.narrowed(part.field, &value)).collect();
+        let mut regs = state.regs.clone();
+        regs.store(*min, &(part.add.wrapping_add(n as u32)).to_ne_bytes());
+        State { boxes, regs }
+    });
+    Some(each.collect())
 }
 
 fn verdict(data: &Data) -> Option<Action<'_>> {
@@ -116,6 +171,21 @@ fn lookup<'a>(
     };
     let layout = state.regs.parts(sreg, set.key_len.max(1) as usize);
     let resolved = c.resolved.resolve(set, layout, c.fields, c.interfaces);
+    if c.is_changed(set, &state.boxes) {
+        // The packet itself may have added its key.
+        match dreg {
+            None => resolved.membership(&mut state.boxes, c.fields, !negated),
+            Some(to) => {
+                resolved.membership(&mut state.boxes, c.fields, true);
+                for data in resolved.groups.iter().filter_map(|g| g.data).filter(|_| to == 0) {
+                    out.extend(verdict(data).map(|action| Branch { boxes: state.boxes.clone(), action }));
+                }
+                state.regs.forget(Some(to), set.data_len.unwrap_or(16) as usize);
+            }
+        }
+        next.push(state);
+        return;
+    }
     let Some(to) = dreg else {
         if negated {
             *c.work += (resolved.len() * state.boxes.len()) as u64;
@@ -171,6 +241,9 @@ fn step<'a>(c: &mut Context<'a, '_>, state: &mut State, expression: &'a Expr) ->
             c.writer().write(boxes, Mark::Packet, regs.written(*sreg));
         }
         Expr::Meta { key, sreg: Some(_), .. } => c.fields.written(&Key::Meta(key.unwrap_or(0))),
+        Expr::Meta { dreg, key: Some(NFT_META_PROTOCOL), .. } => {
+            regs.store(*dreg, if c.family == NFPROTO_IPV6 { &[0x86, 0xdd] } else { &[0x08, 0x00] });
+        }
         Expr::Meta { dreg, key, .. } => {
             let part = meta_part(c.fields, key.unwrap_or(u32::MAX));
             regs.load(*dreg, &[(0, part)]);
@@ -209,10 +282,10 @@ fn step<'a>(c: &mut Context<'a, '_>, state: &mut State, expression: &'a Expr) ->
             let part = random_part(c.fields, &name, modulus, offset.unwrap_or(0));
             regs.load(*dreg, &[(0, part)]);
         }
-        Expr::Hash { dreg, modulus, kind, .. } => {
+        Expr::Hash { dreg, modulus, kind, offset, .. } => {
             let how = if kind.unwrap_or(0) == 1 { "symhash" } else { "jhash" };
             let modulus = modulus.unwrap_or(1);
-            let part = random_part(c.fields, &format!("{how} mod {modulus}"), modulus, 0);
+            let part = random_part(c.fields, &format!("{how} mod {modulus}"), modulus, offset.unwrap_or(0));
             regs.load(*dreg, &[(0, part)]);
         }
         Expr::Socket { dreg, .. } => other(c, regs, *dreg, "socket", expression),
@@ -295,8 +368,11 @@ fn step<'a>(c: &mut Context<'a, '_>, state: &mut State, expression: &'a Expr) ->
             "objref" if attribute(data, NFTA_OBJREF_IMM_TYPE).is_some_and(|t| matches!(t.last(), Some(2 | 4 | 5))) => {
                 xt::condition(boxes, c.fields, "limit", data);
             }
-            "dynset" if DYNSET_EXPRESSIONS.iter().any(|n| attribute(data, *n).is_some()) => {
-                xt::condition(boxes, c.fields, "dynset", data);
+            "dynset" => {
+                c.change_set(boxes, data);
+                if DYNSET_EXPRESSIONS.iter().any(|n| attribute(data, *n).is_some()) {
+                    xt::condition(boxes, c.fields, "dynset", data);
+                }
             }
             _ => {}
         },
@@ -390,9 +466,16 @@ fn ports(regs: &Registers, min: Option<u32>, max: Option<u32>) -> NewPorts {
         return NewPorts::Keep;
     }
     let port = |reg| regs.bytes(reg, 2).and_then(|b| b.first_chunk().map(|b| u16::from_be_bytes(*b)));
-    match (port(min), regs.random_range(min)) {
+    match (port(min), regs.random(min)) {
         (Some(first), _) => NewPorts::Among(first, port(max).unwrap_or(first).max(first)),
-        (None, Some((first, last))) => NewPorts::Among(first as u16, last as u16),
+        // A number of more values than are branches of their own.
+        (None, Some(part)) => {
+            let number = |n: u128| part.add.wrapping_add(n as u32);
+            let first_bytes = |n: u32| n.to_ne_bytes().first_chunk().map_or(0, |b| u16::from_be_bytes(*b));
+            let to_port = |n| if part.host_order { first_bytes(number(n)) } else { number(n) as u16 };
+            let each = || (0..=part.field.highest().min(u16::MAX.into())).map(to_port);
+            NewPorts::Among(each().min().unwrap_or(0), each().max().unwrap_or(u16::MAX))
+        }
         (None, None) => NewPorts::Among(0, 0),
     }
 }

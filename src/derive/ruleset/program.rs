@@ -1,5 +1,7 @@
 //! Chains of all rulesets of a network namespace in one form, as the kernel walks them: `nf_tables` and iptables-legacy.
 
+use super::interval::Intervals;
+use super::registers::interface_name;
 use crate::model::nft::{
     self, NF_INET_LOCAL_IN, NF_INET_POST_ROUTING, NF_IP_PRI_NAT_DST, NF_IP_PRI_NAT_SRC, NFT_TABLE_F_DORMANT,
 };
@@ -15,6 +17,8 @@ pub(super) const NF_IP_PRI_CONNTRACK: i32 = -200;
 /// Priorities of the tables of iptables (`NF_IP_PRI_*`).
 const LEGACY_PRIORITIES: [(&str, i32); 5] =
     [("raw", -300), ("mangle", -150), ("nat", NF_IP_PRI_NAT_DST), ("filter", 0), ("security", 50)];
+/// Priority of the ingress hook: before all chains of the hooks that follow.
+const INGRESS: i32 = i32::MIN / 2;
 /// `NF_DROP`.
 pub(super) const NF_DROP: i32 = 0;
 /// `NF_ACCEPT`.
@@ -69,6 +73,8 @@ pub(super) struct ProgramChain<'a> {
     name: Box<str>,
     pub(super) table: usize,
     pub(super) base: Option<Base>,
+    /// Input interfaces, at the ingress hook.
+    pub(super) devices: Option<Intervals>,
     pub(super) rules: Vec<Rule<'a>>,
     /// A rule of this chain, or of one it jumps to, can end the evaluation.
     pub(super) decides: bool,
@@ -82,6 +88,8 @@ pub(super) type Stage = Vec<Vec<usize>>;
 pub(in crate::derive) struct Program<'a> {
     pub(super) tables: Vec<ProgramTable<'a>>,
     pub(super) chains: Vec<ProgramChain<'a>>,
+    /// Indexes of the base chains.
+    bases: Vec<usize>,
     /// Chains of `nf_tables` by table and name.
     named: FxHashMap<(usize, &'a str), usize>,
     /// Chains of iptables-legacy by table and offset of the first rule.
@@ -102,6 +110,7 @@ impl<'a> Program<'a> {
             out.add_legacy(table);
         }
         out.find_deciding();
+        out.bases = (0..out.chains.len()).filter(|i| out.chains[*i].base.is_some()).collect();
         out
     }
 
@@ -111,6 +120,7 @@ impl<'a> Program<'a> {
             nft::NFPROTO_INET => "inet",
             nft::NFPROTO_IPV4 => "ip",
             nft::NFPROTO_IPV6 => "ip6",
+            nft::NFPROTO_NETDEV => "netdev",
             _ => "?",
         };
         let sets = table.sets.iter().map(|s| (&*s.name, s)).collect();
@@ -122,14 +132,25 @@ impl<'a> Program<'a> {
             let base = hook.and_then(|h| {
                 let is_nat = chain.kind.as_deref() == Some("nat");
                 let drops = chain.policy == Some(NF_DROP.cast_unsigned());
-                Some(Base { hook: h.number?, priority: h.priority, drops, is_nat })
+                match (table.family, h.number?) {
+                    (nft::NFPROTO_NETDEV, nft::NF_NETDEV_INGRESS)
+                    | (nft::NFPROTO_INET, nft::NF_INET_INGRESS) => {
+                        let priority = INGRESS.saturating_add(h.priority);
+                        Some(Base { hook: nft::NF_INET_PRE_ROUTING, priority, drops, is_nat })
+                    }
+                    (nft::NFPROTO_NETDEV, _) => None,
+                    (_, hook) => Some(Base { hook, priority: h.priority, drops, is_nat }),
+                }
             });
+            let names = || chain.devices.iter().map(|d| interface_name(d)).map(|d| (d, d)).collect();
+            let devices = (!chain.devices.is_empty()).then(|| Intervals::union_of(names()));
             self.named.insert((at, &chain.name), self.chains.len());
             let rules = chain.rules.iter().map(Rule::Nft).collect();
             self.chains.push(ProgramChain {
                 name: chain.name.clone(),
                 table: at,
                 base,
+                devices,
                 rules,
                 decides: false,
             });
@@ -177,7 +198,14 @@ impl<'a> Program<'a> {
 
     fn push_legacy(&mut self, table: usize, offset: u32, name: Box<str>, base: Option<Base>) -> usize {
         self.by_offset.insert((table, offset), self.chains.len());
-        self.chains.push(ProgramChain { name, table, base, rules: Vec::new(), decides: false });
+        self.chains.push(ProgramChain {
+            name,
+            table,
+            base,
+            devices: None,
+            rules: Vec::new(),
+            decides: false,
+        });
         self.chains.len() - 1
     }
 
@@ -274,10 +302,11 @@ impl<'a> Program<'a> {
             let c = self.chains.get(*i)?;
             let own_family = self.tables[c.table].family;
             let base = c.base.filter(|b| b.hook == hook)?;
-            (fits(&base) && (own_family == family || own_family == nft::NFPROTO_INET))
-                .then_some((base.is_nat, base.priority))
+            (fits(&base)
+                && (own_family == family || matches!(own_family, nft::NFPROTO_INET | nft::NFPROTO_NETDEV)))
+            .then_some((base.is_nat, base.priority))
         };
-        let mut out: Vec<usize> = (0..self.chains.len()).filter(|i| key(i).is_some()).collect();
+        let mut out: Vec<usize> = self.bases.iter().copied().filter(|i| key(i).is_some()).collect();
         // Of equal priority the chain registered last is called first (`nf_hook_entries_grow`).
         out.reverse();
         out.sort_by_key(key);

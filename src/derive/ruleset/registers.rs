@@ -42,13 +42,13 @@ pub(super) struct Part {
     /// Bytes loaded.
     loaded: u8,
     /// In the byte order of the host.
-    host_order: bool,
+    pub(super) host_order: bool,
     /// An index of an interface, whose field is its name.
     is_index: bool,
     /// Mask and xor applied.
     mask: Option<(u128, u128)>,
     /// Added to the field (`numgen … offset`).
-    add: u32,
+    pub(super) add: u32,
 }
 
 impl Part {
@@ -277,10 +277,10 @@ impl Registers {
         part.map_or(Written::Unknown, |(field, mask, xor)| Written::Linear { field, mask, xor })
     }
 
-    /// Lowest and highest value of a random number, with its offset.
-    pub(super) fn random_range(&self, register: Option<u32>) -> Option<(u128, u128)> {
+    /// The random number in a register.
+    pub(super) fn random(&self, register: Option<u32>) -> Option<Part> {
         match self.parts(register, 2)?[..] {
-            [(0, p)] if p.field.is_random() => Some((p.add.into(), u128::from(p.add) + p.field.highest())),
+            [(0, p)] if p.field.is_random() => Some(p),
             _ => None,
         }
     }

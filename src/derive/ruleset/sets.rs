@@ -67,6 +67,12 @@ impl Resolved<'_> {
         self.all.len()
     }
 
+    /// Keeps the packets under the condition that their key is in the set, or is not.
+    pub(super) fn membership(&self, boxes: &mut Vec<PacketBox>, fields: &mut Fields, is_in: bool) {
+        let field = membership(&self.all, self.name, fields);
+        narrow_all(boxes, field, &Intervals::value(is_in.into()));
+    }
+
     /// The packets with a key that is not in the set.
     pub(super) fn others(&self, boxes: &mut Vec<PacketBox>, fields: &mut Fields) {
         others(&self.all, self.name, boxes, fields);
@@ -113,9 +119,39 @@ pub(in crate::derive) struct Sets<'a> {
     known: FxHashMap<*const Set, (Layout, Rc<Resolved<'a>>)>,
     /// Concatenated keys that lookups have listed.
     listed: usize,
+    /// Packets that reached a rule which changes the elements, by the address of the set.
+    changed: FxHashMap<*const Set, Vec<PacketBox>>,
 }
 
+/// Most boxes of packets that change one set; above, every packet may.
+const MAX_CHANGED: usize = 64;
+
 impl<'a> Sets<'a> {
+    /// Notes that these packets change the elements of a set: it may have their keys when they look it up later.
+    pub(super) fn change(&mut self, set: &'a Set, packets: impl Iterator<Item = PacketBox>) {
+        let known = self.changed.entry(set).or_default();
+        for p in packets {
+            if known.len() >= MAX_CHANGED {
+                *known = vec![PacketBox::default()];
+                return;
+            }
+            if !known.iter().any(|k| k.covers(&p)) {
+                known.push(p);
+            }
+        }
+    }
+
+    /// True if a rule changes the elements of some set.
+    pub(super) fn is_changed(&self, set: &'a Set) -> bool {
+        self.changed.contains_key(&std::ptr::from_ref(set))
+    }
+
+    /// True if one of these packets changed the elements of a set before.
+    pub(super) fn is_changed_by(&self, set: &'a Set, packets: &PacketBox) -> bool {
+        let known = self.changed.get(&std::ptr::from_ref(set));
+        known.is_some_and(|all| all.iter().any(|k| k.intersects(packets)))
+    }
+
     /// A set looked up by these parts; `None` for parts that are not known.
     pub(super) fn resolve(
         &mut self,

@@ -7,7 +7,7 @@ use super::interval::Intervals;
 use super::mark_versions::{Mark, Written};
 use super::marks::MarkWriter;
 use super::nft;
-use super::packets::{Field, PacketBox};
+use super::packets::{Field, PacketBox, narrow_all};
 use super::program::{
     Base, NF_ACCEPT, NF_DROP, NF_IP_PRI_CONNTRACK, NF_QUEUE, Program, Rule, RuleId, Stage, XT_RETURN,
     is_goto, standard_verdict,
@@ -236,6 +236,9 @@ impl<'a> Walk<'a, '_> {
             }
             self.untracked_yet = true;
         }
+        if let Some(devices) = self.program.chains.get(chain).and_then(|c| c.devices.as_ref()) {
+            narrow_all(&mut entry, self.fields.now(Field::IIF), devices);
+        }
         self.scopes.push(Scope::default());
         self.call(chain, &entry, 0);
         if base.drops {
@@ -416,6 +419,7 @@ impl<'a> Walk<'a, '_> {
                     interfaces: self.interfaces,
                     family: self.packets.family,
                     scopes: self.scopes.get(BASE..).unwrap_or(&[]),
+                    all_scopes: &self.scopes,
                     untracked_yet: self.untracked_yet,
                     work: &mut self.work,
                 };

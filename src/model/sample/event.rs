@@ -195,6 +195,19 @@ impl EventSource {
             Self::Script => noop("demo data"),
         }
     }
+
+    /// Events it reports, and what it does not.
+    pub const fn sees(self) -> &'static str {
+        match self {
+            Self::SockDiag => noop(
+                "only closes, without cause; no process for connections shorter than a poll, no remote port of failed connects",
+            ),
+            Self::Bpf => noop(
+                "connects, accepts, closes, failures and retransmissions of TCP; first use and closes of UDP",
+            ),
+            Self::Script => noop("of a simulated host"),
+        }
+    }
 }
 
 /// Events since the previous poll.

@@ -46,6 +46,9 @@ pub struct Chain {
     pub kind: Option<Box<str>>,
     /// `NFTA_CHAIN_HOOK`.
     pub hook: Option<Hook>,
+    /// `NFTA_HOOK_DEV` and `NFTA_HOOK_DEVS`: interfaces of a chain at the ingress hook.
+    #[serde(default)]
+    pub devices: Vec<Box<str>>,
     /// `NFTA_CHAIN_POLICY`: `NF_ACCEPT` or `NF_DROP`.
     pub policy: Option<u32>,
     /// Rules, in evaluation order.
@@ -204,7 +207,7 @@ expressions! {
     /// Random or incrementing number.
     Numgen NG { dreg: u32 = "DREG", modulus: u32 = "MODULUS", kind: u32 = "TYPE", offset: u32 = "OFFSET" }
     /// Hash of a register.
-    Hash HASH { sreg: u32 = "SREG", dreg: u32 = "DREG", len: u32 = "LEN", modulus: u32 = "MODULUS", kind: u32 = "TYPE" }
+    Hash HASH { sreg: u32 = "SREG", dreg: u32 = "DREG", len: u32 = "LEN", modulus: u32 = "MODULUS", kind: u32 = "TYPE", offset: u32 = "OFFSET" }
     /// Local socket of the packet.
     Socket SOCKET { key: u32 = "KEY", dreg: u32 = "DREG" }
     /// Routing data: class, next hop.
@@ -224,7 +227,14 @@ pub const NFPROTO_INET: u8 = 1;
 /// See [`NFPROTO_INET`].
 pub const NFPROTO_IPV4: u8 = 2;
 /// See [`NFPROTO_INET`].
+pub const NFPROTO_NETDEV: u8 = 5;
+/// See [`NFPROTO_INET`].
 pub const NFPROTO_IPV6: u8 = 10;
+
+/// `NF_NETDEV_INGRESS`: packets of an interface, before all other hooks.
+pub const NF_NETDEV_INGRESS: u32 = 0;
+/// `NF_INET_INGRESS`: the same in a table of family `inet`.
+pub const NF_INET_INGRESS: u32 = 5;
 
 /// `NF_INET_PRE_ROUTING`: first hook of received packets.
 pub const NF_INET_PRE_ROUTING: u32 = 0;
@@ -256,6 +266,8 @@ pub const NFT_RETURN: i32 = -5;
 /// `NFT_JUMP`: verdict that evaluates a chain and returns.
 pub const NFT_JUMP: i32 = -3;
 
+/// `NFT_META_PROTOCOL`: ether type.
+pub const NFT_META_PROTOCOL: u32 = 1;
 /// `NFT_META_MARK`.
 pub const NFT_META_MARK: u32 = 3;
 /// `NFT_META_IIF`: index of the incoming interface.

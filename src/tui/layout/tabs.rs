@@ -9,6 +9,8 @@ const NUMBER: u16 = 2;
 
 /// Room kept for the mark of the poll state.
 const MARK: u16 = 3;
+/// The same with the word, where it is a warning.
+const WARNING: u16 = 12;
 
 /// Tabs with their placement: index, first column, width.
 pub(crate) fn tabs(app: &App, area: Rect) -> Vec<(usize, u16, u16)> {
@@ -21,9 +23,10 @@ pub(crate) fn tabs(app: &App, area: Rect) -> Vec<(usize, u16, u16)> {
             *w += 1;
         }
     }
+    let mark = if app.paused || app.failed.is_some() { WARNING } else { MARK };
     // Where not all titles fit, tabs from the right are only numbers; never the active one.
     for i in (0..widths.len()).rev() {
-        if x + widths.iter().sum::<u16>() + MARK > area.right() && i != app.active {
+        if x + widths.iter().sum::<u16>() + mark > area.right() && i != app.active {
             widths[i] = NUMBER;
         }
     }

@@ -22,6 +22,15 @@ impl Service {
     const fn proto(&self) -> &'static str {
         if self.udp { "udp" } else { "tcp" }
     }
+
+    /// Verdict on connections from outside if no endpoint can take them.
+    const fn external_target(&self) -> Option<&'static str> {
+        match &self.local {
+            _ if self.endpoints.is_empty() => Some("reject"),
+            Some(local) if local.is_empty() => Some("drop"),
+            _ => None,
+        }
+    }
 }
 
 /// Services of both policies, with and without affinity, on the addresses that the probes go to.
@@ -64,10 +73,31 @@ pub(super) fn services(endpoints: u8) -> Vec<Service> {
 pub(super) fn iptables(services: &[Service]) -> String {
     let (mut chains, mut rules, mut portals, mut nodes) =
         (Vec::new(), String::new(), String::new(), String::new());
-    for s in services.iter().filter(|s| !s.endpoints.is_empty()) {
+    let mut filter = String::new();
+    for s in services {
         let (name, proto, id) = (&s.name, s.proto(), s.name.to_uppercase());
         let service = format!("KUBE-SVC-{id}");
         let comment = |what: &str| format!("-m comment --comment \"default/{name} {what}\"");
+        if let Some((port, target)) = s.node_port.zip(s.external_target()) {
+            writeln!(
+                filter,
+                "-A KUBE-EXTERNAL-SERVICES -p {proto} {} -m addrtype --dst-type LOCAL -m {proto} --dport {port} -j {}",
+                comment("has no endpoints"),
+                target.to_uppercase()
+            )
+            .unwrap();
+        }
+        if s.endpoints.is_empty() {
+            writeln!(
+                filter,
+                "-A KUBE-SERVICES -d {}/32 -p {proto} {} -m {proto} --dport {} -j REJECT",
+                s.addr,
+                comment("has no endpoints"),
+                s.port
+            )
+            .unwrap();
+            continue;
+        }
         let address =
             format!("-d {}/32 -p {proto} {} -m {proto} --dport {}", s.addr, comment("cluster IP"), s.port);
         writeln!(portals, "-A KUBE-SERVICES {address} -j {service}").unwrap();
@@ -82,6 +112,13 @@ pub(super) fn iptables(services: &[Service]) -> String {
             .unwrap();
         }
         if let Some((addr, sources)) = &s.balancer {
+            writeln!(
+                filter,
+                "-A KUBE-PROXY-FIREWALL -d {addr}/32 -p {proto} {} -m {proto} --dport {} -j DROP",
+                comment("traffic not accepted"),
+                s.port
+            )
+            .unwrap();
             let firewall = format!("KUBE-FW-{id}");
             writeln!(
                 portals,
@@ -165,26 +202,71 @@ pub(super) fn iptables(services: &[Service]) -> String {
         chains.extend(endpoint_chains.into_iter().map(|(_, c)| c));
     }
     let mut out = "*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n\
-        :KUBE-MARK-MASQ - [0:0]\n:KUBE-NODEPORTS - [0:0]\n:KUBE-SERVICES - [0:0]\n".to_owned();
+        :KUBE-MARK-MASQ - [0:0]\n:KUBE-NODEPORTS - [0:0]\n:KUBE-POSTROUTING - [0:0]\n:KUBE-SERVICES - [0:0]\n"
+        .to_owned();
     for chain in chains {
         writeln!(out, ":{chain} - [0:0]").unwrap();
     }
     out.push_str("-A PREROUTING -m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES\n");
     out.push_str("-A OUTPUT -m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES\n");
+    out.push_str(
+        "-A POSTROUTING -m comment --comment \"kubernetes postrouting rules\" -j KUBE-POSTROUTING\n",
+    );
     out.push_str("-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000\n");
+    out.push_str("-A KUBE-POSTROUTING -m mark ! --mark 0x4000/0x4000 -j RETURN\n");
+    out.push_str("-A KUBE-POSTROUTING -j MARK --set-xmark 0x4000/0x0\n-A KUBE-POSTROUTING -j MASQUERADE --random-fully\n");
     out + &rules
         + &nodes
         + &portals
         + "-A KUBE-SERVICES -m comment --comment \"kubernetes service nodeports\" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS\nCOMMIT\n"
+        + FILTER
+        + &filter
+        + "COMMIT\n"
 }
+
+/// The filter table of iptables mode, before the rules of services.
+const FILTER: &str = r#"*filter
+:INPUT ACCEPT [0:0]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+:KUBE-EXTERNAL-SERVICES - [0:0]
+:KUBE-FIREWALL - [0:0]
+:KUBE-FORWARD - [0:0]
+:KUBE-NODEPORTS - [0:0]
+:KUBE-PROXY-FIREWALL - [0:0]
+:KUBE-SERVICES - [0:0]
+-A INPUT -m conntrack --ctstate NEW -m comment --comment "kubernetes load balancer firewall" -j KUBE-PROXY-FIREWALL
+-A INPUT -m comment --comment "kubernetes health check service ports" -j KUBE-NODEPORTS
+-A INPUT -m conntrack --ctstate NEW -m comment --comment "kubernetes externally-visible service portals" -j KUBE-EXTERNAL-SERVICES
+-A INPUT -j KUBE-FIREWALL
+-A FORWARD -m conntrack --ctstate NEW -m comment --comment "kubernetes load balancer firewall" -j KUBE-PROXY-FIREWALL
+-A FORWARD -m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD
+-A FORWARD -m conntrack --ctstate NEW -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
+-A FORWARD -m conntrack --ctstate NEW -m comment --comment "kubernetes externally-visible service portals" -j KUBE-EXTERNAL-SERVICES
+-A OUTPUT -m conntrack --ctstate NEW -m comment --comment "kubernetes load balancer firewall" -j KUBE-PROXY-FIREWALL
+-A OUTPUT -m conntrack --ctstate NEW -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
+-A OUTPUT -j KUBE-FIREWALL
+-A KUBE-FIREWALL ! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment "block incoming localnet connections" -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP
+-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP
+-A KUBE-FORWARD -m comment --comment "kubernetes forwarding rules" -m mark --mark 0x4000/0x4000 -j ACCEPT
+-A KUBE-FORWARD -m comment --comment "kubernetes forwarding conntrack rule" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+"#;
 
 /// The ruleset of nftables mode.
 pub(super) fn nft(services: &[Service]) -> String {
     let (mut sets, mut chains) = (String::new(), String::new());
-    let (mut ips, mut nodes, mut none) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ips, mut nodes, mut none, mut none_nodes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut cluster_ips, mut firewalls) = (Vec::new(), Vec::new());
     for s in services {
         let (name, proto) = (&s.name, s.proto());
         let at = |addr: &str| format!("{addr} . {proto} . {}", s.port);
+        if !cluster_ips.contains(&s.addr) {
+            cluster_ips.push(s.addr.clone());
+        }
+        if let Some((port, target)) = s.node_port.zip(s.external_target()) {
+            let verdict = if target == "drop" { "drop" } else { "goto reject-chain" };
+            none_nodes.push(format!("{proto} . {port} : {verdict}"));
+        }
         if s.endpoints.is_empty() {
             none.push(format!("{} : goto reject-chain", at(&s.addr)));
             continue;
@@ -194,9 +276,9 @@ pub(super) fn nft(services: &[Service]) -> String {
             nodes.push(format!("{proto} . {port} : goto external-{name}"));
         }
         if let Some((addr, sources)) = &s.balancer {
-            ips.push(format!("{} : goto firewall-{name}", at(addr)));
-            writeln!(chains, " chain firewall-{name} {{\n  ip saddr {sources} goto external-{name}\n }}")
-                .unwrap();
+            ips.push(format!("{} : goto external-{name}", at(addr)));
+            firewalls.push(format!("{} : goto firewall-{name}", at(addr)));
+            writeln!(chains, " chain firewall-{name} {{\n  ip saddr != {sources} drop\n }}").unwrap();
         }
         let mut all: Vec<&String> = s.endpoints.iter().collect();
         all.extend(s.local.iter().flatten().filter(|l| !s.endpoints.contains(l)));
@@ -258,13 +340,53 @@ pub(super) fn nft(services: &[Service]) -> String {
         + &map("service-ips", key, &ips)
         + &map("service-nodeports", "inet_proto . inet_service", &nodes)
         + &map("no-endpoint-services", key, &none)
-        + " chain services {\n  ip daddr . meta l4proto . th dport vmap @service-ips\n  \
-           ip daddr @nodeport-ips meta l4proto . th dport vmap @service-nodeports\n }\n \
-           chain filter-prerouting {\n  type filter hook prerouting priority -110;\n  ct state new jump endpoint-check\n }\n \
-           chain endpoint-check {\n  ip daddr . meta l4proto . th dport vmap @no-endpoint-services\n }\n \
-           chain nat-prerouting {\n  type nat hook prerouting priority -100;\n  jump services\n }\n \
-           chain nat-output {\n  type nat hook output priority -100;\n  jump services\n }\n}\n"
+        + &map("no-endpoint-nodeports", "inet_proto . inet_service", &none_nodes)
+        + &map("firewall-ips", key, &firewalls)
+        + &format!(" set cluster-ips {{ type ipv4_addr; elements = {{ {} }}; }}\n", cluster_ips.join(", "))
+        + BASE_CHAINS
 }
+
+/// The chains of nftables mode that are the same for all services.
+const BASE_CHAINS: &str = " chain filter-prerouting { type filter hook prerouting priority -110; ct state new jump firewall-check; }
+ chain filter-input {
+  type filter hook input priority -110
+  ct state new jump nodeport-endpoints-check
+  ct state new jump service-endpoints-check
+ }
+ chain filter-forward {
+  type filter hook forward priority -110
+  ct state new jump service-endpoints-check
+  ct state new jump cluster-ips-check
+ }
+ chain filter-output {
+  type filter hook output priority -110
+  ct state new jump service-endpoints-check
+  ct state new jump firewall-check
+ }
+ chain filter-output-post-dnat { type filter hook output priority -90; ct state new jump cluster-ips-check; }
+ chain nat-prerouting { type nat hook prerouting priority -100; jump services; }
+ chain nat-output { type nat hook output priority -100; jump services; }
+ chain nat-postrouting { type nat hook postrouting priority 100; jump masquerading; }
+ chain firewall-check { ip daddr . meta l4proto . th dport vmap @firewall-ips; }
+ chain service-endpoints-check { ip daddr . meta l4proto . th dport vmap @no-endpoint-services; }
+ chain nodeport-endpoints-check {
+  ip daddr @nodeport-ips meta l4proto . th dport vmap @no-endpoint-nodeports
+ }
+ chain cluster-ips-check {
+  ip daddr @cluster-ips reject
+  ip daddr 10.96.0.0/12 drop
+ }
+ chain masquerading {
+  meta mark & 0x00004000 == 0 return
+  meta mark set meta mark ^ 0x00004000
+  masquerade fully-random
+ }
+ chain services {
+  ip daddr . meta l4proto . th dport vmap @service-ips
+  ip daddr @nodeport-ips meta l4proto . th dport vmap @service-nodeports
+ }
+}
+";
 
 /// This many services with two endpoints each.
 pub(super) fn many(count: u32) -> Vec<Service> {

@@ -1,0 +1,268 @@
+//! `sockscope events`: prints events as they happen.
+
+use super::exit_status::{ExitStatus, RunError};
+use super::print::print_error;
+use super::reader::Reader;
+use super::watch::is_closed_within;
+use super::{environment, listing};
+use crate::cli::Plan;
+use crate::cli::events::EventsPlan;
+use crate::format::{Style, thousands};
+use crate::model::sample::{EventSource, Events};
+use crate::model::text::escape;
+use crate::model::wants::ProtoSet;
+use crate::model::{FaultSubject, Needs, Reads, Snapshot, State, StateSet, Verify, Wants};
+use crate::output::{Format, JsonHead, JsonKeys, Listing, Rows, TableStream, csv, json};
+use crate::table::EVENTS;
+use crate::view::View;
+use crate::view::sort::SortKey;
+use crate::view::summary::{Summary, Totals};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Time between two polls that read no sockets: events are printed that late.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Prints events until it is interrupted, the pipe is closed, the time is over or enough were printed.
+pub(super) fn run(plan: &Plan, events: &EventsPlan) -> Result<ExitStatus, RunError> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        let watched = signal_hook::flag::register(signal, Arc::clone(&stop));
+        watched.map_err(|e| RunError::Dashboard(format!("watch signals: {e}")))?;
+    }
+    let mut reader = Reader::open(plan, wants(events, false))?;
+    reader.keep_events(0);
+    let mut snap = reader.poll()?;
+    report_source(&snap)?;
+    // Closes have no process: that of the socket in the poll before is taken.
+    let reads_sockets = snap.sample.events.source == Some(EventSource::SockDiag);
+    if reads_sockets {
+        reader.set_wants(wants(events, true));
+    }
+    let pause = if reads_sockets || plan.demo.is_some() {
+        plan.interval().min(Duration::from_secs(1))
+    } else {
+        PAUSE
+    };
+    let deadline = events.during.map(|t| Instant::now() + t);
+    let mut printer = Printer::new(plan, events);
+    loop {
+        printer.take(&snap)?;
+        let over = deadline.is_some_and(|d| Instant::now() >= d);
+        if over || printer.is_done() || stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let left = deadline.map_or(pause, |d| d.saturating_duration_since(Instant::now()).min(pause));
+        if is_closed_or_stopped(left, &stop) {
+            break;
+        }
+        snap = reader.poll()?;
+    }
+    let status = printer.finish()?;
+    report_end(&snap, printer.counted);
+    Ok(status)
+}
+
+/// The order in which the events came.
+fn by_number() -> Vec<SortKey> {
+    EVENTS.column("seq").map(|column| SortKey { column, descending: false }).into_iter().collect()
+}
+
+/// Waits; returns true if standard output has no reader any more. Ends early on a signal.
+fn is_closed_or_stopped(time: Duration, stop: &AtomicBool) -> bool {
+    let until = Instant::now() + time;
+    while !stop.load(Ordering::Relaxed) {
+        let left = until.saturating_duration_since(Instant::now());
+        if is_closed_within(left.min(PAUSE)) {
+            return true;
+        }
+        if left <= PAUSE {
+            return false;
+        }
+    }
+    false
+}
+
+/// Data that the polls read: events and what the columns need beside them; sockets and their owners if the source reports no
+/// processes.
+fn wants(events: &EventsPlan, with_sockets: bool) -> Wants {
+    let asked = listing::wants(&events.list).needs.reads;
+    let mut needs = Needs::EVENTS | Needs::reads(asked & Reads::CGROUPS);
+    let mut protos = ProtoSet::empty();
+    let mut states = StateSet::ALL;
+    if with_sockets {
+        needs |= Needs::OWNERS;
+        protos = ProtoSet::TCP_UDP;
+        // A connection in TIME_WAIT has no owner, and its close was reported.
+        states = StateSet::only(&State::all().filter(|s| *s != State::TimeWait).collect::<Vec<_>>());
+    }
+    Wants { states, verify: Verify::All, ..Wants::new(needs, protos) }
+}
+
+/// Prints the source and what it does not report; fails without a source.
+fn report_source(snap: &Snapshot) -> Result<(), RunError> {
+    let e = &snap.sample.events;
+    let faults = snap.sample.faults.iter().filter(|f| f.subject == FaultSubject::Events);
+    for fault in faults {
+        print_error(&escape(&fault.to_string()));
+    }
+    match e.source {
+        Some(source) => {
+            print_error(&format!("events by {}", source_text(e, source)));
+            Ok(())
+        }
+        None if e.reason.is_empty() => {
+            let backend = snap.sample.backend.backend.name();
+            Err(RunError::Dashboard(format!("no source of events: the {backend} backend reports none")))
+        }
+        None => Err(RunError::Dashboard(format!("no source of events: {}", escape(&e.reason)))),
+    }
+}
+
+/// Source with what it does not report, and why it is this one.
+fn source_text(e: &Events, source: EventSource) -> String {
+    let mut out = format!("{}: {}", source.interface(), source.sees());
+    if !e.reason.is_empty() {
+        out.push_str("; ");
+        out.push_str(&escape(&e.reason));
+    }
+    out
+}
+
+/// Prints the number of events that were not listed.
+fn report_end(snap: &Snapshot, counted: u64) {
+    if counted > 0 {
+        print_error(&format!("{} events were counted, not listed: too many at once", thousands(counted)));
+    }
+    if snap.events.lost > 0 {
+        print_error(&format!("{} events were lost", thousands(snap.events.lost)));
+    }
+}
+
+/// Output of matching events.
+struct Printer<'a> {
+    plan: &'a Plan,
+    events: &'a EventsPlan,
+    view: View,
+    style: Style,
+    color: bool,
+    table: TableStream,
+    totals: Totals,
+    /// Rows printed.
+    printed: u64,
+    /// Events that were only counted.
+    counted: u64,
+    began: bool,
+}
+
+impl<'a> Printer<'a> {
+    fn new(plan: &'a Plan, events: &'a EventsPlan) -> Self {
+        let env = environment::TerminalEnv::read();
+        let list = &events.list;
+        Self {
+            plan,
+            events,
+            view: View { sort: by_number(), ..listing::view(list) },
+            style: listing::style(plan, &env),
+            color: listing::colors(plan, &env),
+            table: TableStream::new(listing::width()),
+            totals: Totals::default(),
+            printed: 0,
+            counted: 0,
+            began: false,
+        }
+    }
+
+    /// Rows still to be printed.
+    fn left(&self) -> u64 {
+        self.events.count.map_or(u64::MAX, |n| n.saturating_sub(self.printed))
+    }
+
+    fn is_done(&self) -> bool {
+        self.left() == 0
+    }
+
+    /// Prints or sums up the new events of a poll.
+    fn take(&mut self, snap: &Snapshot) -> Result<(), RunError> {
+        let list = &self.events.list;
+        listing::resolve_all_hosts(list, snap);
+        let mut arranged = self.view.arrange(snap);
+        let counted = |r: &u32| snap.events.rows.get(*r as usize).filter(|e| e.counted).map(|e| e.count);
+        self.counted += arranged.rows.iter().filter_map(counted).sum::<u64>();
+        if let Some(by) = list.group {
+            self.printed += arranged.rows.len() as u64;
+            let summary = Summary::new(snap, list.table, &arranged, by, &list.columns, &[]);
+            self.totals.add(summary);
+            return Ok(());
+        }
+        arranged.rows.truncate(usize::try_from(self.left()).unwrap_or(usize::MAX));
+        listing::resolve_hosts(list, snap, &arranged.rows);
+        let grid = Rows { snap, columns: &list.columns, rows: &arranged.rows };
+        self.write(&grid, Some(snap), false)?;
+        self.printed += arranged.rows.len() as u64;
+        Ok(())
+    }
+
+    /// Writes rows; the header before the first ones.
+    fn write(
+        &mut self,
+        grid: &dyn crate::output::Grid,
+        snap: Option<&Snapshot>,
+        last: bool,
+    ) -> Result<(), RunError> {
+        let list = &self.events.list;
+        let first = !std::mem::replace(&mut self.began, true);
+        if grid.is_empty() && !first && !last {
+            return Ok(());
+        }
+        let listing = Listing {
+            grid,
+            header: list.header && first,
+            style: &self.style,
+            width: None,
+            optional: 0,
+            keys: match snap.map(JsonHead::new) {
+                Some(head) if list.all_columns() => JsonKeys::All(head),
+                Some(head) if !list.chosen => JsonKeys::PerProtocol(head),
+                _ => JsonKeys::Columns,
+            },
+            color: self.color,
+        };
+        let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+        let written = match list.format {
+            Format::Table => self.table.write(&mut out, &listing),
+            Format::Csv => csv::write(&mut out, &listing),
+            Format::Ndjson => json::write_lines(&mut out, &listing),
+            Format::Json => json::write_elements(&mut out, &listing, self.printed == 0),
+            // Of the map only.
+            Format::Dot | Format::Mermaid => Ok(()),
+        };
+        written.and_then(|()| out.flush()).map_err(RunError::stdout)
+    }
+
+    /// Prints the groups, and ends the output.
+    fn finish(&mut self) -> Result<ExitStatus, RunError> {
+        let list = &self.events.list;
+        let matched = self.printed > 0;
+        if list.group.is_some() {
+            let further = self.totals.further;
+            let totals = std::mem::take(&mut self.totals).into_summary(&list.sort, list.top);
+            self.printed = 0;
+            self.write(&totals, None, true)?;
+            if further > 0 {
+                print_error(&format!("{} events of further groups are not shown", thousands(further)));
+            }
+        }
+        if list.format == Format::Json {
+            let end: &[u8] = if matched { b"\n]\n" } else { b"]\n" };
+            io::stdout().lock().write_all(end).map_err(RunError::stdout)?;
+        }
+        if let Some(note) = self.plan.mistyped.as_ref().filter(|_| !matched) {
+            print_error(note);
+        }
+        Ok(if matched { ExitStatus::Success } else { ExitStatus::NoMatch })
+    }
+}
