@@ -37,6 +37,7 @@ pub(crate) fn read(reader: &mut Reader, (netns, inode, name): (u16, u64, &str), 
         Ok(mut socket) => {
             netfilter.nft.extend(reader.read(&mut socket, (netns, inode, name), &budget, sample));
             let own = netfilter.nft.iter().filter(|r| r.netns == netns);
+            let nft_denied = own.clone().next().is_none();
             let translates =
                 own.flat_map(|r| &r.tables).flat_map(|t| &t.chains).any(|c| c.nat_hook().is_some());
             let dump = iptables_legacy::read(netns, translates, &budget);
@@ -44,6 +45,10 @@ pub(crate) fn read(reader: &mut Reader, (netns, inode, name): (u16, u64, &str), 
             sample.faults.add_many(FaultKind::Malformed, FaultSubject::IptablesRules, "", dump.malformed);
             netfilter.iptables.extend(dump.tables);
             for (family, e) in dump.errors {
+                // Without the privilege for either, one error for the rules is enough.
+                if nft_denied && e.kind() == std::io::ErrorKind::PermissionDenied {
+                    continue;
+                }
                 let of = if netns == 0 { String::new() } else { format!("{name}: ") };
                 add_table_fault(&of, family, e, sample);
             }
@@ -85,6 +90,10 @@ fn read_flows(socket: &mut NetlinkSocket, netns: u16, budget: &Budget, sample: &
 
 /// Adds the fault of the tables of a family that were not read.
 fn add_table_fault(of: &str, family: Family, e: io::Error, sample: &mut Sample) {
+    if e.raw_os_error() == Some(rustix::io::Errno::ACCESS.raw_os_error()) {
+        let why = format!("{of}only root outside user namespaces may read the list of tables in /proc/net");
+        return sample.faults.add(FaultKind::NotPermitted, FaultSubject::IptablesRules, why);
+    }
     let error = DumpError::Io(e);
     if error.is_not_permitted() || error.is_unsupported() || error.is_rejected() {
         return add_fault(FaultSubject::IptablesRules, &error, None, sample);

@@ -81,22 +81,26 @@ pub(super) struct Dump {
     pub(super) errors: Vec<(Family, io::Error)>,
 }
 
-/// Names of the tables that are in use, one a line; empty if they are not readable, and then the tables are not either.
-fn names(v6: bool) -> String {
+/// Names of the tables that are in use, one a line; none where the kernel has no iptables-legacy. In a user namespace whose
+/// root is another user of the initial one the list is not readable.
+fn names(v6: bool) -> io::Result<String> {
     let list = if v6 { "net/ip6_tables_names" } else { "net/ip_tables_names" };
-    std::fs::read_to_string(Path::new(THREAD_SELF).join(list)).unwrap_or_default()
+    match std::fs::read_to_string(Path::new(THREAD_SELF).join(list)) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        names => names,
+    }
 }
 
 /// True if the table that translates addresses is in use in the namespace of the calling thread.
 pub(super) fn translates() -> bool {
-    [false, true].into_iter().any(|v6| names(v6).lines().any(|t| t == NAT))
+    [false, true].into_iter().any(|v6| names(v6).is_ok_and(|n| n.lines().any(|t| t == NAT)))
 }
 
 /// Reads the tables of the namespace of the calling thread; none if nothing translates addresses, in `nf_tables` either.
 /// A family has all of its tables or none: the rules of the others would seem to decide alone.
 pub(super) fn read(netns: u16, nft_translates: bool, budget: &Budget) -> Dump {
     let mut out = Dump::default();
-    if !nft_translates && !translates() {
+    if !nft_translates && [false, true].into_iter().all(|v6| names(v6).is_ok()) && !translates() {
         return out;
     }
     for family in [Family::Inet, Family::Inet6] {
@@ -111,7 +115,7 @@ pub(super) fn read(netns: u16, nft_translates: bool, budget: &Budget) -> Dump {
 
 fn read_family(netns: u16, family: Family, budget: &Budget, out: &mut Dump) -> io::Result<()> {
     let v6 = family == Family::Inet6;
-    let names = names(v6);
+    let names = names(v6)?;
     for name in TABLES.into_iter().filter(|t| names.lines().any(|n| n == *t)) {
         let (hooks, raw) = fetch(name, v6, budget)?;
         let (entries, complete) = parse_entries(&raw, family);
