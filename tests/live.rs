@@ -218,6 +218,7 @@ const CASES: &[Case] = cases! {
     Root hostile_rules ["nft", "iptables-legacy-restore", "setpriv", "unshare"] {
         namespace_of_another_user_delays_no_forwards
         large_iptables_table_of_another_user_is_named
+        unreadable_list_of_iptables_tables_is_reported
         dashboard_beside_a_namespace_that_is_late_answers_keys
     }
     Root packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {

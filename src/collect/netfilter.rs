@@ -46,7 +46,7 @@ pub(crate) fn read(reader: &mut Reader, (netns, inode, name): (u16, u64, &str), 
             netfilter.iptables.extend(dump.tables);
             for (family, e) in dump.errors {
                 // Without the privilege for either, one error for the rules is enough.
-                if nft_denied && e.kind() == std::io::ErrorKind::PermissionDenied {
+                if nft_denied && e.kind() == io::ErrorKind::PermissionDenied {
                     continue;
                 }
                 let of = if netns == 0 { String::new() } else { format!("{name}: ") };

@@ -185,3 +185,24 @@ pub(crate) fn large_iptables_table_of_another_user_is_named() -> Result<(), Stri
     let named = faults.lines().any(|l| l.contains("iptables: the table nat is too large"));
     check(named, || faults.into_owned())
 }
+
+/// In a user namespace whose root is an ordinary user, the list of iptables-legacy tables is not readable: no forward is then no
+/// proof that there is none.
+pub(crate) fn unreadable_list_of_iptables_tables_is_reported() -> Result<(), String> {
+    // The lock of iptables is root's.
+    let script = "export XTABLES_LOCKFILE=/tmp/xtables-of-a-user.lock
+        iptables-legacy -t nat -A PREROUTING -p tcp --dport 80 -j REDIRECT --to-ports 8080
+        \"$0\" forwards 2>&1; rm -f $XTABLES_LOCKFILE";
+    // Another user cannot reach the directory of the program.
+    let copy = "/tmp/sockscope-of-a-user";
+    std::fs::copy(env!("CARGO_BIN_EXE_sockscope"), copy).map_err(|e| e.to_string())?;
+    let out = Command::new("setpriv")
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "unshare", "-Urn", "sh", "-c"])
+        .args([script, copy])
+        .output();
+    let _ = std::fs::remove_file(copy);
+    let out = out.map_err(|e| e.to_string())?;
+    let text = String::from_utf8_lossy(&out.stdout);
+    let named = "iptables-legacy rules: not permitted";
+    check(text.contains(named) && text.contains("list of tables in /proc/net"), || text.into_owned())
+}
