@@ -195,7 +195,7 @@ fn actions_ask_for_confirmation() {
         list.contains("close this socket") && list.contains("SIGTERM") && list.contains("copy row"),
         "{list}"
     );
-    let mut s = s.press("<enter>");
+    let mut s = s.press("e");
     assert!(
         s.show().contains("Close this socket? The listener closes") && s.effects.is_empty(),
         "{}",
@@ -203,7 +203,7 @@ fn actions_ask_for_confirmation() {
     );
     // Every key but y cancels.
     for key in ["<esc>", "n", "<enter>", "<space>", "j", "q"] {
-        let s = Screen::new().press("jK<enter>").press(key);
+        let s = Screen::new().press("jKe").press(key);
         assert!(!s.effects.iter().any(|e| matches!(e, Effect::Act(_))), "{key}");
     }
     let s = s.press("y");
@@ -211,7 +211,7 @@ fn actions_ask_for_confirmation() {
         panic!("{:?}", s.effects)
     };
     assert_eq!(sockets.len(), 1);
-    let mut s = Screen::new().press("jKj<enter>");
+    let mut s = Screen::new().press("jKf");
     assert!(
         s.show().contains("Send SIGTERM to sshd 640?") && s.show().contains("/usr/sbin/sshd -D"),
         "{}",
@@ -256,16 +256,40 @@ fn actions_ask_for_confirmation() {
     // The same for processes, each once.
     let mut s = Screen::new().press("3/nginx<enter>K");
     let list = s.show();
-    let lines: Vec<&str> = list.lines().skip_while(|l| !l.contains(" actions")).skip(1).collect();
-    let at = lines.iter().position(|l| l.contains("SIGTERM all 3")).expect("an offer for all");
-    let mut s = s.press(&"j".repeat(at)).press("<enter>");
+    let mut s = s.press(&letter(&list, "SIGTERM all 3"));
     assert!(s.show().contains("Send SIGTERM to 3 processes?"), "{}", s.show());
     assert!(!Screen::new().press("K").show().contains("close all"), "never without a filter");
 }
 
+/// The letter of an entry in the list of actions.
+fn letter(screen: &str, entry: &str) -> String {
+    let before = screen.lines().find_map(|l| Some(l.split_once(entry)?.0));
+    let before = before.unwrap_or_else(|| panic!("{entry}: {screen}"));
+    before.trim_end().chars().last().unwrap().to_string()
+}
+
+#[test]
+fn actions_are_in_sections_with_a_letter_each_and_copies_come_first() {
+    let list = Screen::new().press("/:5432<enter>jK").show();
+    let titles = ["copy", "this socket", "process", "all that match the filter"];
+    let is_title = |line: &str, t: &str| format!("{line}   ").contains(&format!("  {t}   "));
+    let line = |t: &str| list.lines().position(|l| is_title(l, t)).unwrap_or_else(|| panic!("{t}: {list}"));
+    let at = titles.map(line);
+    assert!(at.is_sorted() && list.contains("a copy row"), "{list}");
+    // Enter on the first entry changes nothing, and a letter without an entry is reported.
+    let s = Screen::new().press("jK<enter>");
+    assert!(matches!(s.effects.first(), Some(Effect::Act(Act::Copy(_)))), "{:?}", s.effects);
+    assert!(Screen::new().press("jKZ").show().contains("no key Z"));
+    // No letter has a meaning of its own in a list.
+    for c in "abdefimoprstuvwxyzABDEFIMOPRSTUVWXYZ".chars() {
+        let s = Screen::new().press(&format!("jK{c}"));
+        assert!(s.effects.iter().all(|e| !matches!(e, Effect::Quit)), "{c}");
+    }
+}
+
 #[test]
 fn copy_needs_no_confirmation() {
-    let s = Screen::new().press("jK<end><enter>");
+    let s = Screen::new().press("jKd");
     let Some(Effect::Act(Act::Copy(text))) = s.effects.first() else { panic!("{:?}", s.effects) };
     assert_eq!(text, "src [::]:22");
 }
@@ -295,7 +319,8 @@ fn actions_apply_to_marked_rows() {
     assert!(s.show().contains("2 marked"), "{}", s.show());
     let mut s = s.press("K");
     assert!(s.show().contains("close 2 marked") && s.show().contains("SIGTERM marked"), "{}", s.show());
-    let s = s.press("<enter>y");
+    let close = letter(&s.show(), "close 2 marked");
+    let s = s.press(&close).press("y");
     let ended = s
         .effects
         .iter()

@@ -75,6 +75,20 @@ fn failed_check_is_unknown_on_standard_output() {
 }
 
 #[test]
+fn limit_that_a_backend_does_not_read_is_not_ok() {
+    use sockscope::model::limit::{LIMIT_KINDS, LimitKind};
+    for info in LIMIT_KINDS {
+        let out = words(&["check", "--backend", "portable", "--only", info.name]);
+        let text = String::from_utf8_lossy(&out.stdout);
+        let is_read = matches!(info.kind, LimitKind::Fds | LimitKind::CloseWait);
+        let want = format!("UNKNOWN - not judged: {}: ", info.name);
+        assert!(is_read || text.starts_with(&want) && out.status.code() == Some(3), "{}: {text}", info.name);
+    }
+    let partial = words(&["check", "--backend", "portable", "--only", "accept", "--allow-partial"]);
+    assert_ne!(partial.status.code(), Some(0), "nothing is judged");
+}
+
+#[test]
 fn watch_reports_changed_rows_of_every_table() {
     for table in ["limits", "processes", "ports", "peers"] {
         let args = ["--demo", table, "--watch=100ms", "--timeout", "1200ms", "-f", "ndjson"];

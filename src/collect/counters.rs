@@ -131,11 +131,13 @@ impl Reader {
             .and_then(|t| t.split_ascii_whitespace().nth(3)?.rsplit_once('/')?.1.parse().ok());
         let (pid_max, threads_max) =
             (self.word("sys/kernel/pid_max", 0), self.word("sys/kernel/threads-max", 0));
-        let mut all =
-            Counters { threads, pid_max, threads_max, low_pids: self.low_pids(), ..Counters::default() };
         // Such a namespace has a maximum of its own, while `loadavg` counts the tasks of the whole machine.
         let apart = self.pid_ns_nested && pid_max < threads_max && has_pid_max_per_namespace();
-        if let Some((max, here)) = all.pids_max().zip(self.tasks_here().filter(|_| apart)) {
+        // A millisecond, and of no use while many pids are left.
+        let is_near = threads.zip(pid_max).is_some_and(|(n, max)| n > max / 2);
+        let low_pids = if apart || is_near { self.low_pids() } else { None };
+        let mut all = Counters { threads, pid_max, low_pids, threads_max, ..Counters::default() };
+        if let Some((max, here)) = all.pids_max().zip(if apart { self.tasks_here() } else { None }) {
             if is_fuller((here, max), threads.zip(threads_max)) {
                 (all.threads, all.threads_max) = (Some(here), None);
             } else {

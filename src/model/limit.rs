@@ -26,7 +26,7 @@ pub struct Counters {
     pub threads: Option<u64>,
     /// `/proc/sys/kernel/pid_max`: pids are lower than this.
     pub pid_max: Option<u64>,
-    /// Threads with a pid below [`RESERVED_PIDS`]; `None` if they were not counted.
+    /// Threads with a pid below [`RESERVED_PIDS`]; `None` if they were not counted, as while less than half of the pids are in use.
     #[serde(default)]
     pub low_pids: Option<u64>,
     /// `/proc/sys/kernel/threads-max`.

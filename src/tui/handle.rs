@@ -10,6 +10,7 @@ use super::key;
 use super::layout::content_width;
 use super::nav_history::Location;
 use super::on_screen;
+use super::overlay;
 use super::synonyms::instead;
 use super::update::update;
 use crate::diagnose::alert::alert_json;
@@ -22,7 +23,9 @@ use crate::msg;
 use crate::table::TableId;
 use crate::tui::terminal::backend::bounded;
 use crate::view::Line;
-use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEventKind};
+use crossterm::event::{
+    Event as Input, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind,
+};
 use ratatui::layout::{Rect, Size};
 use std::fmt::Display;
 use std::sync::Arc;
@@ -44,6 +47,14 @@ fn no_command(options: &Options, focus: Focus, event: &KeyEvent) -> String {
             msg!("no key {}: {}", label, fill(tr(advice), &labels))
         }
         None => msg!("no key {}", label),
+    }
+}
+
+/// The character of a key without modifiers.
+fn typed(key: &KeyEvent) -> Option<char> {
+    match key.code {
+        KeyCode::Char(c) if (key.modifiers - KeyModifiers::SHIFT).is_empty() => Some(c),
+        _ => None,
     }
 }
 
@@ -156,6 +167,9 @@ impl App {
                             ));
                         }
                         effects
+                    }
+                    None if typed(&k).is_some_and(|c| overlay::select(self, c)) => {
+                        update(self, Action::Enter)
                     }
                     None => {
                         self.status_message = Some(no_command(&self.options, self.focus(), &k));

@@ -12,9 +12,44 @@ use crate::view::Line;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Keys of the offers in their order: letters that move nothing in a list.
+pub(crate) const LETTERS: &str = "abdefimoprstuvwxyzABDEFIMOPRSTUVWXYZ";
+
+/// Part of the list of actions, in the order of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Section {
+    /// Copies, which change nothing.
+    Copy,
+    /// The marked rows.
+    Marked,
+    /// The selected group.
+    Group,
+    /// The selected socket.
+    Socket,
+    /// Processes of the selected row.
+    Process,
+    /// Every row that matches the filter.
+    Matching,
+}
+
+impl Section {
+    /// Title in the list.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Copy => tr("copy"),
+            Self::Marked => tr("marked rows"),
+            Self::Group => tr("this group"),
+            Self::Socket => tr("this socket"),
+            Self::Process => tr("process"),
+            Self::Matching => tr("all that match the filter"),
+        }
+    }
+}
+
 /// An action offered.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Offer {
+    pub(crate) section: Section,
     pub(crate) name: String,
     pub(crate) text: String,
     pub(crate) act: Act,
@@ -23,8 +58,8 @@ pub(crate) struct Offer {
 /// Maximum number of rows an action may affect.
 const MAX_ROWS: usize = 10_000;
 
-fn offer(name: impl Into<String>, text: impl Into<String>, act: Act) -> Offer {
-    Offer { name: name.into(), text: text.into(), act }
+fn offer(section: Section, name: impl Into<String>, text: impl Into<String>, act: Act) -> Offer {
+    Offer { section, name: name.into(), text: text.into(), act }
 }
 
 /// A socket in a line: `tcp 10.0.0.4:443 - 203.0.113.5:50000 nginx 812 fd 7`.
@@ -58,6 +93,7 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
     if let (Some(row), false) = (row, app.options.read_only) {
         if sockets && row < snap.live && snap.socket(row).proto.is_inet() {
             out.push(offer(
+                Section::Socket,
                 tr("close this socket"),
                 socket_line(snap, row),
                 close(snap, vec![*snap.socket(row)]),
@@ -67,7 +103,7 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
             for sig in SIGNALS {
                 let process = crate::model::text::escape(&p.name()).into_owned();
                 let text = format!("{process} {}: {}", p.pid, tr(sig.help));
-                out.push(offer(sig.name, text, Act::Signal(vec![Arc::clone(&p)], sig)));
+                out.push(offer(Section::Process, sig.name, text, Act::Signal(vec![Arc::clone(&p)], sig)));
             }
         }
     }
@@ -76,6 +112,7 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
     {
         let process = crate::model::text::escape(&p.name()).into_owned();
         out.push(offer(
+            Section::Process,
             tr("raise fd limit"),
             msg!("{} {}: soft limit to {}", process, p.pid, thousands(new.0)),
             act.clone(),
@@ -87,20 +124,19 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
     if let Some(row) = row {
         let cells: Vec<String> =
             in_english(|| view_state.columns().map(|c| exact(&c.value(snap, row))).collect());
-        out.push(offer(tr("copy row"), cells.join(" "), Act::Copy(cells.join("\t"))));
-        if let Some(c) = view_state.selected_column.and_then(|name| view_state.view.table.column(name)) {
-            let text = in_english(|| exact(&c.value(snap, row)));
-            out.push(offer(msg!("copy {}", c.title), text.clone(), Act::Copy(text)));
-        }
+        let copy = |name: String, text: String| offer(Section::Copy, name, text.clone(), Act::Copy(text));
+        out.push(offer(Section::Copy, tr("copy row"), cells.join(" "), Act::Copy(cells.join("\t"))));
         if sockets {
             let s = snap.socket(row);
-            let tuple =
-                format!("{} {} {}", s.proto.name(), snap.end_text(s, &s.local), snap.end_text(s, &s.remote));
-            let ss = ss_filter(snap, s);
-            out.push(offer(tr("copy 5-tuple"), tuple.clone(), Act::Copy(tuple)));
-            out.push(offer(tr("copy as ss filter"), ss.clone(), Act::Copy(ss)));
+            let (local, remote) = (snap.end_text(s, &s.local), snap.end_text(s, &s.remote));
+            out.push(copy(tr("copy 5-tuple").to_owned(), format!("{} {local} {remote}", s.proto.name())));
+            out.push(copy(tr("copy as ss filter").to_owned(), ss_filter(snap, s)));
+        }
+        if let Some(c) = view_state.selected_column.and_then(|name| view_state.view.table.column(name)) {
+            out.push(copy(msg!("copy {}", c.title), in_english(|| exact(&c.value(snap, row)))));
         }
     }
+    out.sort_by_key(|o| o.section);
     out
 }
 
@@ -165,6 +201,10 @@ fn row_offers(
     least: usize,
 ) -> Vec<Offer> {
     let mut out = Vec::new();
+    let section = match choice {
+        Rows::Group => Section::Group,
+        Rows::Filter => Section::Matching,
+    };
     if rows.len() > MAX_ROWS {
         return out;
     }
@@ -181,7 +221,7 @@ fn row_offers(
                 Rows::Group => msg!("every {} in group {}", noun, named),
                 Rows::Filter => msg!("every {} matching {}", noun, named),
             };
-            out.push(offer(on_rows(tr("close"), live.len()), text, close(snap, live)));
+            out.push(offer(section, on_rows(tr("close"), live.len()), text, close(snap, live)));
         }
     }
     let processes = distinct_processes(app, snap, rows);
@@ -191,7 +231,12 @@ fn row_offers(
     };
     for sig in SIGNALS.into_iter().filter(|_| !processes.is_empty()) {
         let text = msg!("{} owning {}: {}", n, named, tr(sig.help));
-        out.push(offer(on_rows(sig.name, processes.len()), text, Act::Signal(processes.clone(), sig)));
+        out.push(offer(
+            section,
+            on_rows(sig.name, processes.len()),
+            text,
+            Act::Signal(processes.clone(), sig),
+        ));
     }
     out
 }
@@ -223,14 +268,24 @@ fn marked_offers(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
         let live = closable(snap, &rows);
         let text = msg!("every marked {} that is still open", socket_noun(snap, &rows));
         if !live.is_empty() {
-            out.push(offer(msg!("close {} marked", thousands(live.len() as u64)), text, close(snap, live)));
+            out.push(offer(
+                Section::Marked,
+                msg!("close {} marked", thousands(live.len() as u64)),
+                text,
+                close(snap, live),
+            ));
         }
     }
     let all = distinct_processes(app, snap, &rows);
     if !all.is_empty() {
         for sig in SIGNALS {
             let text = msg!("{} processes of marked rows: {}", all.len(), tr(sig.help));
-            out.push(offer(msg!("{} marked", sig.name), text, Act::Signal(all.clone(), sig)));
+            out.push(offer(
+                Section::Marked,
+                msg!("{} marked", sig.name),
+                text,
+                Act::Signal(all.clone(), sig),
+            ));
         }
     }
     out

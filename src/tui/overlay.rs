@@ -105,6 +105,11 @@ pub(crate) fn line_at(app: &App, all: Rect, x: u16, y: u16) -> Option<usize> {
     }
 }
 
+/// Selects the line of a letter in the list of actions; false if there is none.
+pub(crate) fn select(app: &mut App, letter: char) -> bool {
+    actions::select(app, letter)
+}
+
 /// Handles Enter in the open overlay.
 pub(crate) fn enter(app: &mut App) -> Chosen {
     match app.overlay {

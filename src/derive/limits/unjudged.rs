@@ -3,10 +3,10 @@
 
 use super::context::Context;
 use crate::derive::processes::LEAK_S;
-use crate::model::limit::{LimitKind, NetCounters, Unjudged, UnjudgedPart};
+use crate::model::limit::{LIMIT_KINDS, LimitKind, NetCounters, Unjudged, UnjudgedPart};
 use crate::model::snapshot::SocketFacts;
 use crate::model::state_age::in_state;
-use crate::model::{Backend, FaultKind, FaultSubject, Missing, Proto, Socket, State};
+use crate::model::{Backend, FaultKind, FaultSubject, Missing, Proto, Reads, Socket, State};
 use std::collections::BTreeMap;
 
 /// Kinds counted over sockets.
@@ -26,6 +26,8 @@ const PROCESSES: &[LimitKind] = &[
     LimitKind::InotifyInstances,
     LimitKind::InotifyWatches,
 ];
+/// Kinds that the portable backend can judge.
+const PORTABLE: &[LimitKind] = &[LimitKind::Fds, LimitKind::CloseWait];
 /// Kinds that each network namespace has.
 const NAMESPACES: &[LimitKind] = &[
     LimitKind::Accept,
@@ -42,7 +44,10 @@ const NAMESPACES: &[LimitKind] = &[
 
 /// All of them, by kind in the order of the table.
 pub(super) fn unjudged(c: &Context<'_>) -> Vec<Unjudged> {
-    let Some(counters) = &c.sample.counters else { return Vec::new() };
+    let is_portable = c.sample.backend.backend == Backend::Portable && c.sample.wants.reads(Reads::LIMITS);
+    if c.sample.counters.is_none() && !is_portable {
+        return Vec::new();
+    }
     let mut out: Vec<Unjudged> = Vec::new();
     let mut add = |kinds: &[LimitKind], part: UnjudgedPart, reason: &str| {
         for kind in kinds {
@@ -54,6 +59,14 @@ pub(super) fn unjudged(c: &Context<'_>) -> Vec<Unjudged> {
     };
     socket_faults(c, &mut add);
     processes(c, &mut add);
+    let Some(counters) = &c.sample.counters else {
+        let reason = format!("{} does not report it", c.sample.backend.backend.interface());
+        let unread = LIMIT_KINDS.iter().map(|info| info.kind).filter(|kind| !PORTABLE.contains(kind));
+        add(&unread.collect::<Vec<_>>(), UnjudgedPart::All, &reason);
+        out.retain(|u| u.part != UnjudgedPart::All || PORTABLE.contains(&u.kind) || *u.reason == *reason);
+        out.sort_by_key(|u| u.kind);
+        return out;
+    };
     for n in &counters.nets {
         namespace(n, &mut add);
     }
@@ -224,7 +237,6 @@ fn namespace(n: &NetCounters, add: &mut Add<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::limit::LIMIT_KINDS;
 
     #[test]
     fn every_kind_can_be_unjudged() {

@@ -6,11 +6,27 @@ use crate::model::lang::tr;
 use crate::tui::act::Act;
 use crate::tui::app::{App, Overlay};
 use crate::tui::event::Effect;
-use crate::tui::offers::offers;
+use crate::tui::offers::{LETTERS, offers};
 
 pub(super) fn list(app: &App, at: usize) -> List {
-    let entries = offers(app).into_iter().map(|o| Entry::new(o.name, o.text)).collect();
+    let mut section = None;
+    let entries = offers(app).into_iter().enumerate().map(|(i, o)| Entry {
+        mark: LETTERS.get(i..=i).unwrap_or(" "),
+        heading: (section.replace(o.section) != Some(o.section)).then(|| o.section.title()),
+        ..Entry::new(o.name, o.text)
+    });
+    let entries = entries.collect();
     List { empty: tr("no actions available here"), ..List::new(tr("actions"), at, entries) }
+}
+
+/// Selects the action of a letter; false if there is none.
+pub(super) fn select(app: &mut App, letter: char) -> bool {
+    let Some(Overlay::Act(_)) = app.overlay else { return false };
+    let at = LETTERS.chars().position(|c| c == letter).filter(|i| *i < offers(app).len());
+    if let Some(i) = at {
+        app.overlay = Some(Overlay::Act(i));
+    }
+    at.is_some()
 }
 
 /// Asks for confirmation; a copy needs none.
@@ -21,6 +37,21 @@ pub(super) fn enter(app: &mut App, at: usize) -> Chosen {
         act => {
             app.overlay = act.map(|act| Overlay::Confirm(act, 0));
             Chosen::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::command::Focus;
+    use crate::tui::key_script::key;
+    use crate::tui::keymap::Keymap;
+
+    #[test]
+    fn letters_of_actions_have_no_command_in_a_list() {
+        for c in LETTERS.chars() {
+            assert_eq!(Keymap::default().action(&key(&c.to_string()), Focus::Pick), None, "{c}");
         }
     }
 }

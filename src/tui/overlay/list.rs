@@ -13,12 +13,14 @@ pub(super) struct Entry {
     pub(super) mark_style: Option<Style>,
     pub(super) name: String,
     pub(super) text: String,
+    /// Title of the entries from here on, on a line above.
+    pub(super) heading: Option<&'static str>,
 }
 
 impl Entry {
     /// A line without a mark.
     pub(super) fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { mark: " ", mark_style: None, name: name.into(), text: text.into() }
+        Self { mark: " ", mark_style: None, name: name.into(), text: text.into(), heading: None }
     }
 }
 
@@ -42,15 +44,22 @@ impl List {
     }
 }
 
+/// Index of the entry on each line; `None` for a heading.
+fn lines(list: &List) -> Vec<Option<usize>> {
+    let entries = list.entries.iter().enumerate();
+    entries.flat_map(|(i, e)| e.heading.map(|_| None).into_iter().chain([Some(i)])).collect()
+}
+
 fn size(list: &List, all: Rect) -> (u16, u16) {
     let below = if list.entries.is_empty() { 0 } else { list.below };
     let wide = if all.width < list.width + 6 { all.width } else { list.width };
-    (wide, all.height.min(list.entries.len().max(1) as u16 + 2 + below))
+    (wide, all.height.min(lines(list).len().max(1) as u16 + 2 + below))
 }
 
 /// First visible line.
-fn top(at: usize, height: u16) -> usize {
-    (at + 1).saturating_sub(usize::from(height.max(1)))
+fn top(lines: &[Option<usize>], at: usize, height: u16) -> usize {
+    let line = lines.iter().position(|l| *l == Some(at)).unwrap_or(0);
+    (line + 1).saturating_sub(usize::from(height.max(1)))
 }
 
 /// Draws the list; the area left below its entries.
@@ -66,7 +75,16 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect, list: &List) -
     r.height -= below;
     let names = list.entries.iter().map(|e| width(&e.name)).max().unwrap_or(0).clamp(6, 22);
     let at = list.selected;
-    for (y, (i, e)) in (r.top()..r.bottom()).zip(list.entries.iter().enumerate().skip(top(at, r.height))) {
+    let lines = lines(list);
+    let first = top(&lines, at, r.height);
+    for (y, (n, line)) in (r.top()..r.bottom()).zip(lines.iter().enumerate().skip(first)) {
+        let Some(i) = *line else {
+            // The entry below has the heading.
+            let next = lines.get(n + 1).copied().flatten().and_then(|i| list.entries.get(i)?.heading);
+            canvas.put(r.x + 1, y, r.width.saturating_sub(1), next.unwrap_or(""), theme.accent);
+            continue;
+        };
+        let Some(e) = list.entries.get(i) else { continue };
         canvas.put(r.x + 1, y, 1, e.mark, e.mark_style.unwrap_or(theme.accent));
         canvas.put(r.x + 3, y, names.min(r.width.saturating_sub(3)), &e.name, theme.strong);
         if r.width > names + 8 {
@@ -90,6 +108,7 @@ pub(super) fn line_at(list: &List, all: Rect, x: u16, y: u16) -> Option<usize> {
     if x < left || x >= left + width || y < above || y >= above + height {
         return None;
     }
-    let i = top(list.selected, height) + usize::from(y - above);
-    (i < list.entries.len()).then_some(i)
+    let lines = lines(list);
+    let first = top(&lines, list.selected, height);
+    lines.get(first + usize::from(y - above)).copied().flatten()
 }
