@@ -78,7 +78,9 @@ fn measure(namespaces: usize, sockets: usize) {
             child
         })
         .collect();
-    let mut source = open(Choice::Netlink, None, Netns::All, None, Engines::Off).unwrap();
+    let mut source =
+        open(Choice::Netlink, None, Netns::All, None, sockscope::collect::EventMethod::Off, Engines::Off)
+            .unwrap();
     let dumps_only = Wants::default().without(Reads::OWNERS | Reads::PROCESSES);
     let (mut kernel, mut dumps, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     let mut found = (0, 0);

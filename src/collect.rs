@@ -58,6 +58,7 @@ pub fn open(
     proc_root: Option<&Path>,
     netns: Netns,
     owners: Option<OwnersBy>,
+    events: EventMethod,
     engines: Engines,
 ) -> Result<Box<dyn Source>, CollectError> {
     let live = Path::new("/proc");
@@ -69,7 +70,8 @@ pub fn open(
     // An unknown namespace is an error of any backend, so this is not left to the one that opens.
     let table = Cell::new(netns::open(netns, queries.clone())?);
     let table = || table.replace(NetnsTable::new(Netns::Here));
-    let netlink = |why| Ok(sock_diag::NetlinkSource::new(why)?.with_netns(table()).owners_by(owners));
+    let netlink =
+        |why| Ok(sock_diag::NetlinkSource::new(why)?.with_netns(table()).owners_by(owners).events_by(events));
     let proc = |why| Ok(proc_net::ProcSource::new(live, why)?.over(table()).owners_by(owners));
     let source: Box<dyn Source> = match choice {
         _ if proc_root.is_some() => Box::new(proc(requested())?),
@@ -137,7 +139,7 @@ mod tests {
     #[test]
     fn sample_names_its_backend_and_the_reason() {
         let backend = |choice, root| {
-            let s = open(choice, root, Netns::All, None, Engines::Off)
+            let s = open(choice, root, Netns::All, None, EventMethod::Off, Engines::Off)
                 .unwrap()
                 .sample(&Wants::default())
                 .unwrap();

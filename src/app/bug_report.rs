@@ -6,7 +6,7 @@ use super::open_source::open;
 use super::print::print;
 use super::{listing, themes};
 use crate::cli::{Args, Plan};
-use crate::collect::{Choice, Engines};
+use crate::collect::{Choice, Engines, EventMethod};
 use crate::model::text::escape;
 use crate::model::{Backend, FaultSubject, Missing, Needs, ProtoSet, Sample, Wants};
 use clap::CommandFactory;
@@ -172,7 +172,8 @@ fn wants() -> Wants {
 /// One backend, tried.
 fn try_backend(plan: &Plan, choice: Choice) -> Result<String, String> {
     let begin = Instant::now();
-    let source = crate::collect::open(choice, None, plan.settings.netns.clone(), plan.owners(), Engines::Off);
+    let (netns, events) = (plan.settings.netns.clone(), EventMethod::Off);
+    let source = crate::collect::open(choice, None, netns, plan.owners(), events, Engines::Off);
     let wants = Wants::new(Needs::NONE, ProtoSet::TCP_UDP);
     let sample = source.and_then(|mut s| s.sample(&wants)).map_err(|e| e.to_string())?;
     Ok(format!("ok: {} TCP and UDP sockets in {} ms", sample.sockets.len(), begin.elapsed().as_millis()))

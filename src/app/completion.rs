@@ -147,7 +147,8 @@ fn filter_candidates(typed: &OsStr, table: &'static Table) -> Vec<CompletionCand
 
 /// Listeners and processes: most useful for completion, and quick to read.
 fn quick_snapshot() -> Option<Arc<Snapshot>> {
-    let mut source: Box<dyn Source> = open(Choice::Auto, None, Netns::Here, None, Engines::Now).ok()?;
+    let mut source: Box<dyn Source> =
+        open(Choice::Auto, None, Netns::Here, None, crate::collect::EventMethod::Off, Engines::Now).ok()?;
     let states = StateSet::only(&[State::Listen, State::Unconn]);
     let wants = Wants { states, protos: ProtoSet::TCP_UDP, ..Wants::default() }.without(Reads::OWNERS);
     Some(Engine::new().step(source.sample(&wants).ok()?))

@@ -11,7 +11,7 @@ use super::worker::Worker;
 use super::{action, alert_hooks, confine, environment, export_file, state_files, themes};
 use crate::cli::Plan;
 use crate::cli::list_plan::ListPlan;
-use crate::cli::settings::value::ColorArg;
+use crate::cli::settings::value::{ColorArg, EventsArg};
 use crate::collect::{self, Engines};
 use crate::format::Column;
 use crate::model::lang::{noop, set_lang, tr};
@@ -228,6 +228,7 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, env: &TerminalEnv) -> Result
         ground: env.background(),
         calm: plan.settings.calm,
         side_details: plan.settings.side_details,
+        events: plan.settings.events != EventsArg::Off,
         ascii: plan.settings.ascii || !env.has_unicode(),
         numeric: plan.settings.numeric,
         // Captured trees and demo data have no processes or sockets to act on.

@@ -1,9 +1,10 @@
 //! Opens the source of samples that the command line names.
 
 use super::exit_status::RunError;
+use crate::cli::settings::value::EventsArg;
 use crate::cli::{Plan, UsageError, user_file};
 use crate::collect::scenario::{SCENARIOS, Scenario, ScenarioSource};
-use crate::collect::{Choice, Engines, Source};
+use crate::collect::{Choice, Engines, EventMethod, Source};
 use crate::format::did_you_mean;
 use crate::model::Backend;
 use crate::privilege::is_from_file;
@@ -30,8 +31,19 @@ pub(super) fn open(plan: &Plan, engines: Engines) -> Result<Box<dyn Source>, Run
         plan.proc_root.as_deref(),
         plan.settings.netns.clone(),
         plan.owners(),
+        event_method(plan),
         engines,
     )?)
+}
+
+/// The source of events that the settings name.
+pub(super) const fn event_method(plan: &Plan) -> EventMethod {
+    match plan.settings.events {
+        EventsArg::Auto => EventMethod::Auto,
+        EventsArg::Bpf => EventMethod::Bpf,
+        EventsArg::SockDiag => EventMethod::SockDiag,
+        EventsArg::Off => EventMethod::Off,
+    }
 }
 
 /// Refuses a file of another user where the executable file has capabilities: a captured tree is read with the rights of the

@@ -184,7 +184,7 @@ fn poll(
         if first {
             first = false;
             yielding = true;
-            wants = wants.without(Reads::OWNERS);
+            wants = wants.without(Reads::OWNERS).without(Reads::EVENTS);
             // Only what is quick to read.
             wants.needs.attrs = AttrSet::NONE;
             wants.max_sockets = Some(FIRST_SOCKETS);

@@ -55,6 +55,8 @@ pub enum EventMethod {
     SockDiag,
     /// BPF, or none.
     Bpf,
+    /// None.
+    Off,
 }
 
 /// Reader of events.
@@ -148,7 +150,7 @@ impl Running {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(&epoll, &wake, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
         let (program, reason) = match method {
-            EventMethod::SockDiag => (None, "requested".to_owned()),
+            EventMethod::SockDiag | EventMethod::Off => (None, "requested".to_owned()),
             EventMethod::Auto | EventMethod::Bpf => match Program::load() {
                 Ok(program) => (Some(Box::new(program)), String::new()),
                 Err(why) => (None, format!("bpf: {why}")),
@@ -204,8 +206,11 @@ impl EventReader {
 
     /// Starts or stops, and sets the namespaces to watch: inode and number. To be called before their sockets are read.
     pub(crate) fn begin(&mut self, wanted: bool, namespaces: &[(u64, u16)], sample: &mut Sample) {
-        if !wanted {
+        if !wanted || self.method == EventMethod::Off {
             self.running = None;
+            if wanted {
+                sample.events.reason = "--events off".into();
+            }
             return;
         }
         if self.running.is_none() {

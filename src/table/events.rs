@@ -1,7 +1,7 @@
 //! Columns of the table of events.
 
 use super::cell::{applicable, families, host_name, netns_tone, protos, reported, user_value, without_port};
-use super::definition::{Collapsed, Grouping, Table, TableId};
+use super::definition::{Grouping, Table, TableId};
 use super::units::{self, unit_column};
 use crate::format::{Column, Kind, Needs, Role, TextMatch, Tone, Value};
 use crate::model::sample::{ClosedBy, EventKind};
@@ -285,10 +285,6 @@ static COLUMNS: &[Column] = &[
 /// Control groups of the processes of events; no socket is read for them.
 const UNITS: Needs = Needs::reads(crate::model::Reads::CGROUPS);
 
-const fn grouping(name: &'static str, title: &'static str) -> Grouping {
-    Grouping { name: Some(name), title, collapsed: Collapsed::All, by_first_row: false }
-}
-
 /// The live socket of an event.
 fn live_socket(snap: &Snapshot, row: usize) -> Option<usize> {
     let e = snap.events.rows.get(row).filter(|e| e.event.id.cookie != 0)?;
@@ -325,10 +321,10 @@ pub static EVENTS: Table = Table {
     order: &[("event_time", true), ("seq", true)],
     groupings: &[
         Grouping::FLAT,
-        grouping("event", "event"),
-        grouping("process", "process"),
-        grouping("remote_addr", "remote address"),
-        grouping("closed_by", "cause of the end"),
+        Grouping::by("event", "event"),
+        Grouping::by("process", "process"),
+        Grouping::by("remote_addr", "remote address"),
+        Grouping::by("closed_by", "cause of the end"),
     ],
     always_needs: Needs::EVENTS,
     topic: "connection",

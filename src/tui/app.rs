@@ -265,6 +265,10 @@ impl App {
         );
         // The state bar counts every state and shows the process nearest to its limit.
         w.needs |= Needs::OWNERS;
+        // Not in the first polls: sockets and their owners are to be on screen at once.
+        if self.options.events && self.snapshot.as_ref().is_some_and(|s| s.seq >= 2) {
+            w.needs |= Needs::EVENTS;
+        }
         // Alerts are shown in every view.
         w.needs |= Needs::reads(Reads::LIMITS);
         // Details that stand there by themselves do not make a large machine slow.

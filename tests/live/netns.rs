@@ -65,7 +65,9 @@ pub(crate) fn namespaces_that_come_and_go_are_no_faults() -> Result<(), String> 
     let nsfs = mounts.lines().filter(|l| l.contains(" net:[")).filter_map(path);
     let foreign: Vec<String> = nsfs.filter_map(|p| Some(p.rsplit('/').next()?.to_owned())).collect();
     for choice in [Choice::Netlink, Choice::Proc] {
-        let mut source = open(choice, None, Netns::All, None, Engines::Off).map_err(|e| e.to_string())?;
+        let mut source =
+            open(choice, None, Netns::All, None, sockscope::collect::EventMethod::Off, Engines::Off)
+                .map_err(|e| e.to_string())?;
         let wants = Wants::default();
         let (mut polls, mut seen) = (0, BTreeSet::new());
         let end = Instant::now() + PATIENCE;
@@ -159,6 +161,7 @@ pub(crate) fn equal_addresses_in_two_namespaces_are_two_sockets() -> Result<(), 
         None,
         sockscope::model::Netns::All,
         None,
+        sockscope::collect::EventMethod::Off,
         sockscope::collect::Engines::Off,
     )
     .map_err(|e| e.to_string())?;
@@ -327,7 +330,9 @@ open('/run/ready', 'w'); time.sleep(999)";
     let closing = rows(&["list", "local:127.77.7.7:41143 state:time-wait", "-c", "netns,owner"])?;
     check(closing.len() == 1, || format!("a closing socket: {closing:?}"))?;
     // `/proc` shows no tables of them: named as not entered.
-    let mut source = open(Choice::Proc, None, Netns::All, None, Engines::Off).map_err(|e| e.to_string())?;
+    let mut source =
+        open(Choice::Proc, None, Netns::All, None, sockscope::collect::EventMethod::Off, Engines::Off)
+            .map_err(|e| e.to_string())?;
     let s = source.sample(&Wants::default()).map_err(|e| e.to_string())?;
     let named = s.faults.iter().any(|f| {
         f.kind == FaultKind::Namespace && f.detail.contains(&format!("python3 {pid} socket")) && f.count >= 2

@@ -10,12 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 pub(crate) fn source(by: Option<OwnersBy>) -> Result<Box<dyn Source>, String> {
-    open(Choice::Netlink, None, Netns::Here, by, Engines::Off).map_err(|e| e.to_string())
+    open(Choice::Netlink, None, Netns::Here, by, sockscope::collect::EventMethod::Off, Engines::Off)
+        .map_err(|e| e.to_string())
 }
 
 /// The owners of all these network namespaces.
 pub(crate) fn source_of(netns: Netns) -> Result<Box<dyn Source>, String> {
-    open(Choice::Netlink, None, netns, None, Engines::Off).map_err(|e| e.to_string())
+    open(Choice::Netlink, None, netns, None, sockscope::collect::EventMethod::Off, Engines::Off)
+        .map_err(|e| e.to_string())
 }
 
 pub(crate) fn read(source: &mut dyn Source) -> Result<Sample, String> {

@@ -188,6 +188,22 @@ pub enum OwnersArg {
     Walk,
 }
 
+/// The choices of `--events`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EventsArg {
+    /// BPF if permitted, else `sock_diag`
+    #[value(help = "BPF if permitted, else sock_diag")]
+    Auto,
+    /// BPF tracepoints
+    #[value(help = "BPF tracepoints; needs CAP_BPF and CAP_PERFMON")]
+    Bpf,
+    /// Closes by `sock_diag`
+    #[value(name = "sock_diag", help = "Closes by sock_diag; needs no privilege")]
+    SockDiag,
+    /// No events
+    Off,
+}
+
 /// The choices of `--color`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ColorArg {
@@ -239,7 +255,7 @@ macro_rules! word_leaves {
         }
     )*};
 }
-word_leaves!(BackendArg, OwnersArg, ColorArg, LangArg, Notify);
+word_leaves!(BackendArg, EventsArg, OwnersArg, ColorArg, LangArg, Notify);
 
 impl Leaf for Netns {
     fn parse(value: &Value, _: &Context<'_>) -> Result<Self, String> {

@@ -44,7 +44,10 @@ fn tree() -> tempfile::TempDir {
 }
 
 fn read(root: &Path) -> Sample {
-    open(Choice::Auto, Some(root), Netns::All, None, Engines::Off).unwrap().sample(&Wants::default()).unwrap()
+    open(Choice::Auto, Some(root), Netns::All, None, crate::collect::EventMethod::Off, Engines::Off)
+        .unwrap()
+        .sample(&Wants::default())
+        .unwrap()
 }
 
 // Addresses as on a little-endian machine.
@@ -122,7 +125,15 @@ fn header_may_be_missing() {
 #[test]
 fn unwanted_rows_are_left_out() {
     let dir = tree();
-    let mut source = open(Choice::Auto, Some(dir.path()), Netns::All, None, Engines::Off).unwrap();
+    let mut source = open(
+        Choice::Auto,
+        Some(dir.path()),
+        Netns::All,
+        None,
+        crate::collect::EventMethod::Off,
+        Engines::Off,
+    )
+    .unwrap();
     let mut rows = |wants: Wants| -> Vec<_> {
         let s = source.sample(&wants).unwrap();
         s.sockets.iter().map(|x| (x.proto.name(), x.state, x.local.port)).collect()
@@ -138,7 +149,15 @@ fn unwanted_rows_are_left_out() {
 #[test]
 fn ids_are_stable_from_poll_to_poll() {
     let dir = tree();
-    let mut source = open(Choice::Auto, Some(dir.path()), Netns::All, None, Engines::Off).unwrap();
+    let mut source = open(
+        Choice::Auto,
+        Some(dir.path()),
+        Netns::All,
+        None,
+        crate::collect::EventMethod::Off,
+        Engines::Off,
+    )
+    .unwrap();
     let mut ids = || -> Vec<_> {
         source.sample(&Wants::default()).unwrap().sockets.iter().map(|x| (x.local, x.id)).collect()
     };
@@ -192,8 +211,10 @@ fn process_age_is_that_at_capture_time() {
 fn own_live_socket_has_its_owner() {
     let l = std::net::TcpListener::bind("[::1]:0").unwrap();
     let at = l.local_addr().unwrap().to_string();
-    let s =
-        open(Choice::Proc, None, Netns::Here, None, Engines::Off).unwrap().sample(&Wants::default()).unwrap();
+    let s = open(Choice::Proc, None, Netns::Here, None, crate::collect::EventMethod::Off, Engines::Off)
+        .unwrap()
+        .sample(&Wants::default())
+        .unwrap();
     let row = s.sockets.iter().find(|x| x.local.to_string() == at && x.state == State::Listen).unwrap();
     let owner = s.owners.iter().find(|o| o.inode == row.inode).unwrap();
     assert_eq!(s.processes[owner.process as usize].info.pid, std::process::id());
@@ -265,22 +286,38 @@ fn ten_thousand_sockets_have_distinct_ids() {
 
 #[test]
 fn unreadable_root_is_an_error() {
-    let gone = open(Choice::Auto, Some(Path::new("/no/such/tree")), Netns::All, None, Engines::Off)
-        .err()
-        .map(|e| e.to_string());
+    let gone = open(
+        Choice::Auto,
+        Some(Path::new("/no/such/tree")),
+        Netns::All,
+        None,
+        crate::collect::EventMethod::Off,
+        Engines::Off,
+    )
+    .err()
+    .map(|e| e.to_string());
     assert!(gone.as_deref().is_some_and(|e| e.starts_with("read /no/such/tree: ")), "{gone:?}");
     let empty = tempfile::tempdir().unwrap();
-    let e = open(Choice::Proc, Some(empty.path()), Netns::All, None, Engines::Off)
-        .err()
-        .map(|e| e.to_string())
-        .unwrap();
+    let e = open(
+        Choice::Proc,
+        Some(empty.path()),
+        Netns::All,
+        None,
+        crate::collect::EventMethod::Off,
+        Engines::Off,
+    )
+    .err()
+    .map(|e| e.to_string())
+    .unwrap();
     assert!(e.starts_with("open ") && e.contains("net/tcp") && !e.contains('\n'), "{e}");
 }
 
 /// The rows of these protocols: protocol, local end or name, inode.
 fn rows_of(root: &Path, protos: &[Proto]) -> Vec<(Proto, String, u64)> {
     let protos = protos.iter().fold(ProtoSet::empty(), |set, p| set.with(*p));
-    let mut source = open(Choice::Auto, Some(root), Netns::All, None, Engines::Off).unwrap();
+    let mut source =
+        open(Choice::Auto, Some(root), Netns::All, None, crate::collect::EventMethod::Off, Engines::Off)
+            .unwrap();
     let s = source.sample(&Wants { protos, ..Wants::default() }).unwrap();
     let end = |x: &crate::model::Socket| match x.local_name {
         0 => x.local.to_string(),

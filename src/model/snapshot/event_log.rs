@@ -1,7 +1,7 @@
 //! Events of recent polls, with what was derived about them.
 
 use super::{Direction, Process, Snapshot, Unit};
-use crate::model::sample::{Event, EventProcess};
+use crate::model::sample::{ClosedBy, Event, EventKind, EventProcess};
 use std::sync::Arc;
 
 /// Event, or events that were only counted.
@@ -92,6 +92,15 @@ pub struct EventLog {
 }
 
 impl EventLog {
+    /// Connects that failed within the last seconds before `now_ns`, other than those that a program gave up.
+    pub fn recent_failures(&self, now_ns: u64, secs: u64) -> u64 {
+        let from = now_ns.saturating_sub(secs * 1_000_000_000);
+        let recent = self.rows.iter().rev().take_while(|r| r.event.at_ns >= from);
+        let failed = recent
+            .filter(|r| r.event.kind == EventKind::Failed && r.event.closed_by != Some(ClosedBy::Abandoned));
+        failed.map(|r| r.count).sum()
+    }
+
     /// Rows of this poll.
     pub fn new_rows(&self) -> &[Arc<EventRow>] {
         &self.rows[self.rows.len().saturating_sub(self.new)..]

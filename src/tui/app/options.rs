@@ -43,6 +43,8 @@ pub struct Options {
     pub calm: bool,
     /// Show the details beside the table on a wide screen without being asked.
     pub side_details: bool,
+    /// Read events in every view, not only in that of events.
+    pub events: bool,
     /// Draw with ASCII characters only.
     pub ascii: bool,
     /// Show numbers instead of names of ports and users.
@@ -84,6 +86,7 @@ impl Default for Options {
             ground: Some(0),
             calm: false,
             side_details: false,
+            events: false,
             ascii: false,
             numeric: false,
             read_only: false,

@@ -1,13 +1,19 @@
 //! The top line: program name, host, tabs, poll state.
 
 use crate::format::thousands as count;
+use crate::model::Snapshot;
 use crate::model::lang::tr;
 use crate::msg;
+use crate::table::TableId;
 use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
 use crate::tui::layout::tabs::tabs;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
+use std::sync::Arc;
+
+/// Time for which a failed connect marks the view of events, seconds.
+const FAILING_SECS: u64 = 10;
 
 /// Draws the top line.
 pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
@@ -26,6 +32,9 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     {
         canvas.put(x + 2, y, first - x - 3, &s.sample.host, theme.band);
     }
+    // Connects fail now: the view of events shows which.
+    let failures = |s: &Arc<Snapshot>| s.events.recent_failures(s.sample.at.boot_ns, FAILING_SECS);
+    let failing = app.snapshot.as_ref().is_some_and(|s| failures(s) > 0);
     let mut end = first;
     for (i, x, w) in tabs {
         let title = app.view_states[i].view.table.title;
@@ -41,6 +50,9 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
             if !app.view_states[i].text.trim().is_empty() && w > 2 + width(title) {
                 canvas.put(x + 2 + width(title), y, 1, "/", theme.accent.patch(on));
             }
+        }
+        if app.view_states[i].id() == TableId::Events && failing {
+            canvas.put(x + w - 1, y, 1, app.glyphs.alarm, theme.warn.patch(on));
         }
         end = x + w;
     }

@@ -1,9 +1,12 @@
 //! The status line: messages, read errors and hidden owners, source of the data.
 
 use crate::diagnose::visibility::hidden;
+use crate::format::thousands;
 use crate::model::lang::tr;
+use crate::model::sample::EventSource;
 use crate::model::{FaultKind, FaultSubject, Missing};
 use crate::msg;
+use crate::table::TableId;
 use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
 use ratatui::layout::Rect;
@@ -29,7 +32,10 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         .sample
         .owners_by
         .map_or_else(String::new, |by| format!(" {dot} {}", msg!("owners: {}", by.interface())));
-    let source = msg!("source: {}{}{}", tr(backend.backend.interface()), why, owners);
+    let by = snap.sample.events.source.filter(|by| *by != EventSource::Script);
+    let events =
+        by.map_or_else(String::new, |by| format!(" {dot} {}", msg!("events: {}", tr(by.interface()))));
+    let source = msg!("source: {}{}{}", tr(backend.backend.interface()), why, owners) + &events;
     let mut parts: Vec<(String, _)> = Vec::new();
     if let Some(why) = &app.failed {
         parts.push((format!("{} {}", app.glyphs.alarm, msg!("last poll failed: {}", why)), theme.bad));
@@ -48,6 +54,13 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         }
         let style = if f.kind.hides_data() { theme.warn } else { theme.dim };
         parts.push((f.to_string(), style));
+    }
+    if snap.events.lost > 0 {
+        parts.push((msg!("{} events lost", thousands(snap.events.lost)), theme.warn));
+    }
+    let reason = &snap.sample.events.reason;
+    if app.view_state().id() == TableId::Events && !reason.is_empty() {
+        parts.push((msg!("events: {}", reason), theme.dim));
     }
     parts.extend(app.options.only.map(|only| (tr(only).to_owned(), theme.dim)));
     if let Some(message) = &app.status_message {

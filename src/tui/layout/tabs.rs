@@ -7,10 +7,8 @@ use ratatui::layout::Rect;
 /// Width of a tab without its title.
 const NUMBER: u16 = 2;
 
-/// Room kept for the mark of the poll state.
-const MARK: u16 = 3;
-/// The same with the word, where it is a warning.
-const WARNING: u16 = 12;
+/// Room kept for the poll state: mark, word and interval.
+const MARK: u16 = 14;
 
 /// Tabs with their placement: index, first column, width.
 pub(crate) fn tabs(app: &App, area: Rect) -> Vec<(usize, u16, u16)> {
@@ -23,10 +21,9 @@ pub(crate) fn tabs(app: &App, area: Rect) -> Vec<(usize, u16, u16)> {
             *w += 1;
         }
     }
-    let mark = if app.paused || app.failed.is_some() { WARNING } else { MARK };
     // Where not all titles fit, tabs from the right are only numbers; never the active one.
     for i in (0..widths.len()).rev() {
-        if x + widths.iter().sum::<u16>() + mark > area.right() && i != app.active {
+        if x + widths.iter().sum::<u16>() + MARK > area.right() && i != app.active {
             widths[i] = NUMBER;
         }
     }
