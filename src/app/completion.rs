@@ -95,12 +95,21 @@ fn with_values(command: Command, table: &'static Table) -> Command {
             .collect()
     };
     let filter = move |typed: &OsStr| filter_candidates(typed, table);
+    let mut command = command;
+    let completers = [
+        ("columns", ArgValueCompleter::new(columns)),
+        ("sort", ArgValueCompleter::new(sort)),
+        ("group_by", ArgValueCompleter::new(group)),
+        ("wait_for", ArgValueCompleter::new(filter)),
+        ("filter", ArgValueCompleter::new(filter)),
+    ];
+    for (arg, completer) in completers {
+        // Not every table can be waited for.
+        if command.get_arguments().any(|a| a.get_id() == arg) {
+            command = command.mut_arg(arg, |a| a.add(completer));
+        }
+    }
     command
-        .mut_arg("columns", |a| a.add(ArgValueCompleter::new(columns)))
-        .mut_arg("sort", |a| a.add(ArgValueCompleter::new(sort)))
-        .mut_arg("group_by", |a| a.add(ArgValueCompleter::new(group)))
-        .mut_arg("wait_for", |a| a.add(ArgValueCompleter::new(filter)))
-        .mut_arg("filter", |a| a.add(ArgValueCompleter::new(filter)))
 }
 
 /// Candidates for the last word of a list with commas.
@@ -157,6 +166,11 @@ fn quick_snapshot() -> Option<Arc<Snapshot>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn command_with_completers_is_valid() {
+        command().debug_assert();
+    }
 
     #[test]
     fn name_with_a_control_character_is_not_offered() {

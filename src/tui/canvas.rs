@@ -101,7 +101,7 @@ impl Canvas<'_> {
             let (glyph, style) = match here {
                 0 => (self.glyphs.empty, track),
                 n if n == steps => (self.glyphs.full, style),
-                n => (self.glyphs.parts[n as usize - 1], track.patch(style)),
+                n => (self.glyphs.parts[n as usize - 1], style),
             };
             self.put(x + i, y, 1, glyph, style);
         }
