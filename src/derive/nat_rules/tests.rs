@@ -1,7 +1,7 @@
 //! Rulesets as the kernel reported them, in `tests/cases`: each beside the text that was loaded.
 
 use super::*;
-use crate::model::nft::{Chain, Data, Element, Expr, Hook, Rule, Ruleset, Set, Table};
+use crate::model::nft::{self, Chain, Data, Element, Expr, Hook, Rule, Ruleset, Set, Table};
 use crate::model::{Addr, Backend, BackendInfo, FilterVerdict, Proto, Reads, Stamp, Wants};
 use std::sync::Arc;
 
@@ -332,6 +332,18 @@ fn filter_rules_behind_the_translation_decide() {
             (FilterVerdict::Partly, "source=!192.0.2.9 dropped by ip t f2 policy".into()),
         ]
     );
+    // Packets that leave pass the egress hook, which is not evaluated.
+    let egress = filter(nft::NF_NETDEV_EGRESS, 0, Vec::new());
+    let table = Table {
+        family: nft::NFPROTO_NETDEV,
+        name: "t".into(),
+        chains: vec![Chain { devices: vec!["eth0".into()], ..egress }],
+        ..Table::default()
+    };
+    sample.netfilter.as_mut().unwrap().nft[0].tables.push(table);
+    let behind = evaluated(&sample);
+    assert!(behind[0].0 == FilterVerdict::NotEvaluated && behind[0].1.contains("egress"), "{behind:?}");
+    assert_eq!(behind[1..], found[1..], "stopped before, or for this host");
 }
 
 /// Every user can create a namespace: its rules neither cost more than a share nor hide the rules of others.

@@ -86,10 +86,7 @@ pub(in crate::derive) fn decisions(
 ) -> Decisions {
     let mut out = Decisions { stopped: Vec::new(), passed: packets, accepted: Vec::new(), complete: true };
     let stages = evaluation.program.stages(pass.hook, family, &|base| pass.has_chain(base));
-    let decides = |c: &usize| {
-        evaluation.program.chains.get(*c).is_some_and(|c| c.decides || c.base.is_some_and(|b| b.drops))
-    };
-    if !stages.iter().flatten().flatten().any(decides) {
+    if !stages.iter().flatten().flatten().any(|c| evaluation.program.decides(*c)) {
         return out;
     }
     evaluation.fields.current.next_iif = pass.next_iif.is_some();
@@ -239,12 +236,23 @@ fn follow_translated(evaluation: &mut Evaluation<'_, '_>, t: Translated<'_>) -> 
         }
     }
     if stopped.is_empty() {
+        let leaves = passed.iter().any(|p: &PacketBox| p.values(Field::NEW_DADDR_TYPE).contains(RTN_UNICAST));
+        if leaves && has_chains_behind(evaluation, family) {
+            return Fate::NotEvaluated("chains after the translation of sources, or at egress, are not evaluated");
+        }
         return Fate::Passed;
     }
     if passed.is_empty() && !entry.is_empty() {
         return Fate::Stopped(stopped);
     }
     Fate::Partly { stopped, entry }
+}
+
+/// True if packets that leave pass chains which decide and see another source: those are not evaluated.
+fn has_chains_behind(evaluation: &Evaluation<'_, '_>, family: u8) -> bool {
+    let is_behind = |base: &Base| !base.is_nat && base.priority > NF_IP_PRI_NAT_SRC;
+    let stages = evaluation.program.stages(NF_INET_POST_ROUTING, family, &is_behind);
+    stages.iter().flatten().flatten().any(|c| evaluation.program.decides(*c))
 }
 
 /// The packets with their new destination.

@@ -19,6 +19,8 @@ const LEGACY_PRIORITIES: [(&str, i32); 5] =
     [("raw", -300), ("mangle", -150), ("nat", NF_IP_PRI_NAT_DST), ("filter", 0), ("security", 50)];
 /// Priority of the ingress hook: before all chains of the hooks that follow.
 const INGRESS: i32 = i32::MIN / 2;
+/// Priority of the egress hook: after all chains of the hooks before.
+const EGRESS: i32 = i32::MAX / 2;
 /// `NF_DROP`.
 pub(super) const NF_DROP: i32 = 0;
 /// `NF_ACCEPT`.
@@ -138,6 +140,10 @@ impl<'a> Program<'a> {
                         let priority = INGRESS.saturating_add(h.priority);
                         Some(Base { hook: nft::NF_INET_PRE_ROUTING, priority, drops, is_nat })
                     }
+                    (nft::NFPROTO_NETDEV, nft::NF_NETDEV_EGRESS) => {
+                        let priority = EGRESS.saturating_add(h.priority);
+                        Some(Base { hook: NF_INET_POST_ROUTING, priority, drops, is_nat })
+                    }
                     (nft::NFPROTO_NETDEV, _) => None,
                     (_, hook) => Some(Base { hook, priority: h.priority, drops, is_nat }),
                 }
@@ -207,6 +213,11 @@ impl<'a> Program<'a> {
             decides: false,
         });
         self.chains.len() - 1
+    }
+
+    /// True if a chain can end the evaluation, by a rule or by its policy.
+    pub(super) fn decides(&self, chain: usize) -> bool {
+        self.chains.get(chain).is_some_and(|c| c.decides || c.base.is_some_and(|b| b.drops))
     }
 
     /// The chain of this name.

@@ -233,7 +233,9 @@ pub const NFPROTO_IPV6: u8 = 10;
 
 /// `NF_NETDEV_INGRESS`: packets of an interface, before all other hooks.
 pub const NF_NETDEV_INGRESS: u32 = 0;
-/// `NF_INET_INGRESS`: the same in a table of family `inet`.
+/// `NF_NETDEV_EGRESS`: packets that leave by an interface, after all other hooks.
+pub const NF_NETDEV_EGRESS: u32 = 1;
+/// `NF_INET_INGRESS`: as [`NF_NETDEV_INGRESS`] in a table of family `inet`.
 pub const NF_INET_INGRESS: u32 = 5;
 
 /// `NF_INET_PRE_ROUTING`: first hook of received packets.
