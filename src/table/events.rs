@@ -204,14 +204,14 @@ static COLUMNS: &[Column] = &[
         "Time since the event.").role(Role::Age).dim().called(&["ago", "age", "age_s"]).wide(4, 7, 8),
     Column::new("event", "EVENT", Kind::Text, 0, |s, r| Value::text(event(s, r).event.kind.name()),
         "Kind of the event: opened (connect succeeded, or first use of a UDP socket), accepted, closed, failed (connect), retransmit, listening.")
-        .values(kinds).tone(kind_tone).called(&["kind", "what"]).wide(6, 10, 10),
-    Column::new("proto", "PROTO", Kind::Text, 4, |s, r| match event(s, r) {
+        .values(kinds).tone(kind_tone).called(&["kind", "what"]).wide(8, 10, 10),
+    Column::new("proto", "PROTO", Kind::Text, 5, |s, r| match event(s, r) {
         e if e.counted => Value::Missing(Missing::NotReported),
         e => Value::text(e.event.proto.name()),
     }, "Transport protocol.").role(Role::Proto).dim().values(protos).called(&["protocol", "netid"]).wide(3, 5, 8),
     Column::new("family", "FAMILY", Kind::Text, 45, |s, r| Value::text(event(s, r).event.family.name()),
         "Address family of the socket.").role(Role::Family).values(families).called(&["fam"]).wide(4, 6, 8),
-    Column::new("local", "LOCAL", Kind::Endpoint, 1, local, "Local endpoint.").role(Role::Local)
+    Column::new("local", "LOCAL", Kind::Endpoint, 4, local, "Local endpoint.").role(Role::Local)
         .called(&["src", "source", "laddr"]).wide(12, 21, 47),
     Column::new("remote", "REMOTE", Kind::Endpoint, 0, remote,
         "Remote endpoint; unknown for a failed connect that sock_diag reports.").role(Role::Remote)
@@ -265,7 +265,7 @@ static COLUMNS: &[Column] = &[
     Column::new("rtt_us", "RTT", Kind::Micros, 8, |s, r| reported(event(s, r).event.rtt_us), "Smoothed round-trip time.").called(&["rtt"]),
     Column::new("closed_by", "CLOSED BY", Kind::Text, 3, |s, r| applicable(event(s, r).event.closed_by.map(ClosedBy::name)),
         "Cause of the end: here or peer (who sent the first FIN; here also for an abort), reset, timeout, refused, abandoned (the program gave up), unsent (no SYN was sent), error.")
-        .values(causes).tone(cause_tone).called(&["ended_by", "cause"]).wide(4, 9, 9),
+        .values(causes).tone(cause_tone).called(&["ended_by", "cause"]).wide(7, 9, 9),
     Column::new("error", "ERROR", Kind::Text, 9, error, "Error of the socket.").tone(cause_tone).wide(5, 12, 16),
     Column::new("errno", "ERRNO", Kind::Id, 53, |s, r| applicable(Some(u64::from(event(s, r).event.errno)).filter(|n| *n != 0)),
         "Number of the error of the socket."),
