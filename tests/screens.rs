@@ -122,6 +122,23 @@ fn other_views() {
     snapshot_sizes("peers", "4");
 }
 
+/// Views whose data the small world has not: those of the demo.
+#[test]
+fn views_of_the_demo() {
+    for (name, keys) in
+        [("limits", "5"), ("forwards", "6"), ("map", "7"), ("events", "8"), ("event", "8j<enter>")]
+    {
+        for size in ["80x24", "120x36", "160x45"] {
+            let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_sockscope"));
+            program.args(["--demo", "screenshot", "--size", size, "--keys", keys, "--lang", "en"]);
+            let out = program.env("XDG_CONFIG_HOME", "/nonexistent").output().unwrap();
+            let screen = String::from_utf8(out.stdout).unwrap();
+            assert!(out.status.success() && !screen.is_empty(), "{}", String::from_utf8_lossy(&out.stderr));
+            insta::assert_snapshot!(format!("demo_{name}_{size}"), screen);
+        }
+    }
+}
+
 #[test]
 fn details_pages() {
     snapshot_sizes("details_socket", "/api estab<enter><end><enter>");

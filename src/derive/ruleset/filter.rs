@@ -238,7 +238,9 @@ fn follow_translated(evaluation: &mut Evaluation<'_, '_>, t: Translated<'_>) -> 
     if stopped.is_empty() {
         let leaves = passed.iter().any(|p: &PacketBox| p.values(Field::NEW_DADDR_TYPE).contains(RTN_UNICAST));
         if leaves && has_chains_behind(evaluation, family) {
-            return Fate::NotEvaluated("chains after the translation of sources, or at egress, are not evaluated");
+            return Fate::NotEvaluated(
+                "chains after the translation of sources, or at egress, are not evaluated",
+            );
         }
         return Fate::Passed;
     }
