@@ -199,7 +199,7 @@ fn error(snap: &Snapshot, row: usize) -> Value<'_> {
 #[rustfmt::skip]
 static COLUMNS: &[Column] = &[
     Column::new("event_time", "TIME (UTC)", Kind::Time, 2, |s, r| Value::from(event(s, r).unix_ns as f64 / 1e9),
-        "Time of the event, seconds since 1970; of its receipt if the kernel sends no time.").dim().called(&["at", "when"]),
+        "Time of the event, seconds since 1970; of its receipt if the kernel sends no time.").dim().called(&["time", "at", "when"]),
     Column::new("ago_s", "AGO", Kind::Secs, 40, |s, r| Value::from(s.sample.at.boot_ns.saturating_sub(event(s, r).event.at_ns) as f64 / 1e9),
         "Time since the event.").role(Role::Age).dim().called(&["ago", "age", "age_s"]).wide(4, 7, 8),
     Column::new("event", "EVENT", Kind::Text, 0, |s, r| Value::text(event(s, r).event.kind.name()),
