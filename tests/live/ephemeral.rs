@@ -3,19 +3,21 @@
 
 use super::compare::check;
 use super::limits::{Program, Watch};
+use crate::wait::until;
 use sockscope::model::limit::{Level, Limit, LimitKind, LimitSubject};
 use sockscope::model::{Proto, Snapshot};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 /// Opens one socket per line of its input, as its arguments want: `4` or `6`, `tcp` or `udp`, steps in order (`b` bind to
-/// port 0, `n` `IP_BIND_ADDRESS_NO_PORT`, `c` connect, `s` send), and destination ports in turn. Prints 0 or the errno.
+/// port 0, `n` `IP_BIND_ADDRESS_NO_PORT`, `c` connect, `s` send), and destination ports in turn. Prints 0 or the errno. Its
+/// connections end without `TIME_WAIT`.
 const OPENER: &str = r#"
 use Socket qw(:all); $| = 1; my ($six, $proto, $steps, @to) = @ARGV; $six = $six == 6;
 my $type = $proto eq 'tcp' ? SOCK_STREAM : SOCK_DGRAM; my $fam = $six ? AF_INET6 : AF_INET; my (@held, $i);
 sub addr { my $p = shift; $six ? pack_sockaddr_in6($p, inet_pton(AF_INET6, '::1')) : pack_sockaddr_in($p, inet_aton('127.0.0.1')) }
 while (<STDIN>) {
-  socket(my $s, $fam, $type, 0) or die; my $ok = 1; my $to = addr($to[$i++ % @to]);
+  socket(my $s, $fam, $type, 0) or die; setsockopt($s, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0)); my $ok = 1; my $to = addr($to[$i++ % @to]);
   for my $step (split //, $steps) {
     setsockopt($s, 0, 24, 1) if $step eq 'n';
     $ok &&= bind($s, addr(0)) if $step eq 'b';
@@ -76,6 +78,14 @@ fn listeners(six: bool) -> Vec<std::net::TcpListener> {
     (7951..7954).filter_map(|p| std::net::TcpListener::bind(format!("{host}:{p}")).ok()).collect()
 }
 
+/// True if a socket of the namespace has a local port of this range, in whatever state.
+fn any_between(low: u16, high: u16) -> bool {
+    let tables = ["tcp", "tcp6", "udp", "udp6"].map(|t| format!("/proc/thread-self/net/{t}"));
+    let text: String = tables.iter().filter_map(|t| std::fs::read_to_string(t).ok()).collect();
+    let local = text.lines().filter_map(|l| l.split_whitespace().nth(1)?.rsplit(':').next());
+    local.filter_map(|port| u16::from_str_radix(port, 16).ok()).any(|p| (low..=high).contains(&p))
+}
+
 /// Before every call `limits` has reported whether it fails: at 100 % it does, below it does not.
 pub(crate) fn port_ceiling_is_full_exactly_when_the_call_fails() -> Result<(), String> {
     for (low, high, reserved) in RANGES {
@@ -84,6 +94,8 @@ pub(crate) fn port_ceiling_is_full_exactly_when_the_call_fails() -> Result<(), S
         let exact = (high - low) % 2 == 1;
         for way @ (family, proto, steps, destinations, errno) in WAYS {
             let what = format!("{low}-{high} without {reserved:?}, {way:?}");
+            // A port that the previous sockets were bound to is not free for any destination until the last of them is gone.
+            until("the end of the previous sockets", || (!any_between(*low, *high)).then_some(()))?;
             let held = listeners(*family == "6");
             check(held.len() == 3, || format!("{what}: {} listeners", held.len()))?;
             let ports: Vec<String> = (0..*destinations).map(|i| (7951 + i).to_string()).collect();
