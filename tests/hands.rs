@@ -302,3 +302,18 @@ fn sections_without_content_are_omitted() {
         text.lines().find_map(|l| l.trim_end().rsplit_once("0 of ")).unwrap_or_else(|| panic!("{text}")).1;
     assert!(text.contains(&format!("none of {of} sockets match the filter")), "{text}");
 }
+
+#[test]
+fn groups_of_limits_collapse_and_expand_together() {
+    let marks = |keys: &str| -> Vec<bool> {
+        let text = Hands::new(80, 24).press(keys).polls(2).text();
+        text.lines().filter(|l| l.contains("▸ ") || l.contains("▾ ")).map(|l| l.contains('▾')).collect()
+    };
+    let first = marks("5");
+    assert!(
+        first.len() > 1 && first.iter().filter(|open| !**open).count() == 1,
+        "only the last is folded: {first:?}"
+    );
+    assert!(marks("5z").iter().all(|open| !open), "{:?}", marks("5z"));
+    assert_eq!(marks("5zz"), first);
+}

@@ -313,8 +313,8 @@ impl ViewState {
     /// True if a group is collapsed: by default as its grouping has it.
     fn is_closed(&self, id: u64, depth: u8) -> bool {
         let usual = match self.grouping_now().collapsed {
-            _ if self.all_closed => true,
             Collapsed::All => true,
+            _ if self.all_closed => true,
             Collapsed::Nested => depth > 0,
             Collapsed::Value(text) => {
                 let groups = &self.arranged.groups;
@@ -599,8 +599,7 @@ impl ViewState {
         while let Some(i) = self.group_line(self.cursor, true) {
             self.select(snap, i);
         }
-        let usual = self.grouping_name() == Some("state");
-        if usual {
+        if self.grouping_now().collapsed != Collapsed::All {
             self.all_closed = !self.all_closed;
             self.fold_overrides.clear();
         } else if self.fold_overrides.is_empty() {
