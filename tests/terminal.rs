@@ -235,7 +235,7 @@ fn resized_dashboard_is_drawn_whole() {
     let mut s = Screen::sockscope(80, 24, &["--demo"], &[]);
     s.shows("LISTEN");
     // A selected row, open details and a filter are restored.
-    s.keys("/nginx\rj\r");
+    s.keys("/nginx\rjlj\r");
     s.shows("close details");
     let whole = |cols: u16, rows: u16| {
         move |t: &str| {
