@@ -2,8 +2,8 @@
 
 use super::Builder;
 use crate::format::thousands as count;
-use crate::model::lang::tr;
 use crate::model::Socket;
+use crate::model::lang::tr;
 use crate::msg;
 use crate::view::group::Key;
 
@@ -31,7 +31,11 @@ impl Builder<'_> {
         self.text(&text, theme.text);
         if matches!(g.key, Key::Service(_)) {
             let queue = |s: &Socket| {
-                if s.is_listener() { msg!("accept queue {} of {}", s.recv_q, s.send_q) } else { String::new() }
+                if s.is_listener() {
+                    msg!("accept queue {} of {}", s.recv_q, s.send_q)
+                } else {
+                    String::new()
+                }
             };
             for r in rows_of.iter().take(MAX_SOCKETS) {
                 let s = self.snap.socket(*r as usize);
