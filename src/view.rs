@@ -242,7 +242,7 @@ mod tests {
         let snap = snapshot(rows, owners, &[]);
         for sort in ["", "local:desc", "pid"] {
             let v = View {
-                sort: if sort.is_empty() { vec![] } else { super::sort::parse(sort, &SOCKETS).unwrap() },
+                sort: if sort.is_empty() { vec![] } else { sort::parse(sort, &SOCKETS).unwrap() },
                 ..view("", Some("state"))
             };
             let a = v.arrange(&snap);
