@@ -125,9 +125,14 @@ fn other_views() {
 /// Views whose data the small world has not: those of the demo.
 #[test]
 fn views_of_the_demo() {
-    for (name, keys) in
-        [("limits", "5"), ("forwards", "6"), ("map", "7"), ("events", "8"), ("event", "8j<enter>")]
-    {
+    for (name, keys) in [
+        ("limits", "5"),
+        ("forwards", "6"),
+        ("map", "7"),
+        ("events", "8"),
+        ("event", "8j<enter>"),
+        ("service", "jjjjj<right>"),
+    ] {
         for size in ["80x24", "120x36", "160x45"] {
             let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_sockscope"));
             program.args(["--demo", "screenshot", "--size", size, "--keys", keys, "--lang", "en"]);
