@@ -180,7 +180,7 @@ fn is_bad(e: &EventRow) -> bool {
         e.event.closed_by,
         Some(ClosedBy::Reset | ClosedBy::Timeout | ClosedBy::Refused | ClosedBy::Error)
     );
-    by || (e.event.kind == EventKind::Failed && e.event.closed_by != Some(ClosedBy::Abandoned))
+    by || e.is_failed_connect()
 }
 
 fn kind_tone(snap: &Snapshot, row: usize) -> Tone {

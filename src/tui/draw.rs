@@ -4,6 +4,7 @@ pub(crate) mod filter_bar;
 pub(crate) mod header;
 pub(crate) mod key_bar;
 pub(crate) mod row;
+mod service;
 pub(crate) mod state_bar;
 pub(crate) mod status;
 pub(crate) mod table;

@@ -39,7 +39,9 @@ pub(super) fn events(scenario: &Scenario, total: u32, sample: &Sample) -> Events
         }
     }
     list.sort_by_key(|e| e.at_ns);
-    Events { source: Some(EventSource::Script), since_ns: 1, list, ..Events::default() }
+    let polls = u64::from(total) + 1;
+    let since_ns = sample.at.boot_ns.saturating_sub(polls * scenario.interval_ms * 1_000_000);
+    Events { source: Some(EventSource::Script), since_ns, list, ..Events::default() }
 }
 
 /// An event of the spec without time and process.

@@ -2,8 +2,13 @@
 
 use super::Builder;
 use crate::format::thousands as count;
+use crate::model::Socket;
 use crate::model::lang::tr;
 use crate::msg;
+use crate::view::group::Key;
+
+/// Most sockets listed of a service.
+const MAX_SOCKETS: usize = 32;
 
 impl Builder<'_> {
     pub(super) fn group(&mut self, index: usize) {
@@ -24,6 +29,22 @@ impl Builder<'_> {
             n => msg!("{}, {} of them just closed", rows, count(n as u64)),
         };
         self.text(&text, theme.text);
+        if matches!(g.key, Key::Service(_)) {
+            let queue = |s: &Socket| {
+                if s.is_listener() {
+                    msg!("accept queue {} of {}", s.recv_q, s.send_q)
+                } else {
+                    String::new()
+                }
+            };
+            for r in rows_of.iter().take(MAX_SOCKETS) {
+                let s = self.snap.socket(*r as usize);
+                self.out.push(vec![
+                    (format!("{:<20}", self.snap.end_text(s, &s.local)), theme.text),
+                    (queue(s), theme.dim),
+                ]);
+            }
+        }
         let state = g.state().filter(|_| g.depth == 0 && self.app.view_state().view.table.is_sockets());
         if let Some(state) = state {
             self.state_chart(state);

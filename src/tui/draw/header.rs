@@ -33,8 +33,9 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         canvas.put(x + 2, y, first - x - 3, &s.sample.host, theme.band);
     }
     // Connects fail now: the view of events shows which.
-    let failures = |s: &Arc<Snapshot>| s.events.recent_failures(s.sample.at.boot_ns, FAILING_SECS);
-    let failing = app.snapshot.as_ref().is_some_and(|s| failures(s) > 0);
+    let fails =
+        |s: &Arc<Snapshot>| s.events.recent_failures(s.sample.at.boot_ns, FAILING_SECS).next().is_some();
+    let failing = app.snapshot.as_ref().is_some_and(fails);
     let mut end = first;
     for (i, x, w) in tabs {
         let title = app.view_states[i].view.table.title;
