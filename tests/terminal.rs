@@ -336,6 +336,36 @@ fn keys_of_other_terminals_and_layouts_act() {
 }
 
 #[test]
+fn modified_arrows_of_urxvt_act() {
+    isolated(|| {
+        let mut s = Screen::sockscope(80, 24, &["--demo=small"], &[("TERM", "rxvt-unicode-256color")]);
+        s.shows("▾ LISTEN");
+        s.keys("3");
+        s.shows("COMMAND");
+        // Alt-Left: back, Alt-Right: forward.
+        s.keys("\x1b\x1b[D");
+        s.shows("▾ LISTEN");
+        s.keys("\x1b\x1b[C");
+        s.shows("COMMAND");
+        s.keys("1/nginx foo");
+        s.shows("/ nginx foo");
+        // Ctrl-Left and Ctrl-Right: by words.
+        s.keys("\x1bOdx");
+        s.shows("/ nginx xfoo");
+        s.keys("\x1bOd\x1bOdy\x1bOc\x1bOcz");
+        s.shows("/ ynginx xfooz");
+        s.keys("\x1b");
+        s.shows("▾ LISTEN");
+        // Shift-Right: the next cell, whose column `f` takes into the filter.
+        s.keys("jj\x1b[cf");
+        s.until("a condition", |t| t.lines().any(|l| l.starts_with(" / ") && l.contains(':')));
+        s.keys("q");
+        assert_eq!(s.ends(), 0);
+        s.is_restored();
+    });
+}
+
+#[test]
 fn unknown_background_is_painted() {
     let s = Screen::sockscope(100, 30, &["--demo"], &[]);
     s.until("a background everywhere", |t| t.contains("LISTEN") && s.has_ground());

@@ -136,14 +136,15 @@ fn empty(app: &App, snap: &Snapshot, canvas: &mut Canvas<'_>, area: Rect) {
     // Sockets that have just closed are not counted, as in the filter bar.
     let total = (view_state.view.table.live)(snap) as u64;
     let noun = tr(view_state.view.table.noun);
+    let no_match = view_state.arranged.no_match.as_ref();
     let text = if total == 0 {
-        msg!("no {}", noun)
+        no_match.map_or_else(|| msg!("no {}", noun), |n| n.none(view_state.view.table))
     } else {
         msg!("none of {} {} match the filter (Esc clears it)", count(total), noun)
     };
     let room = area.width.saturating_sub(slots::INDENT + 1);
     canvas.put(area.x + slots::INDENT, area.y, room, &text, app.theme.dim);
-    let near = view_state.arranged.no_match.as_ref().filter(|_| total > 0).and_then(|n| n.near_miss());
+    let near = no_match.filter(|_| total > 0).and_then(|n| n.near_miss());
     let near = near.map(|line| (line, app.theme.dim));
     // Read errors may be the reason.
     let unread = (view_state.view.table.unread)(snap).into_iter().map(|f| (f.to_string(), app.theme.warn));
