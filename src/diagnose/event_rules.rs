@@ -1,11 +1,21 @@
 //! Rules about the connections of the last seconds between a process and a service: thresholds, and the evidence of each finding.
 
-use super::finding::EventRule;
 use crate::format::{age, thousands};
 use crate::model::Snapshot;
 use crate::model::lang::tr;
-use crate::model::snapshot::{Direction, EVENT_WINDOW_S, EventFlow};
+use crate::model::snapshot::{Direction, EVENT_WINDOW_S, EventFlow, FlowCounts};
 use crate::msg;
+
+/// Rule about an [`EventFlow`].
+#[derive(Clone, Copy, Debug)]
+pub struct EventRule {
+    /// The connections that it is about, of a flow or of one row.
+    pub count: fn(&FlowCounts) -> u64,
+    /// True if they are too many.
+    pub applies: fn(&Snapshot, &EventFlow) -> bool,
+    /// Observed values, in one sentence.
+    pub evidence: fn(&Snapshot, &EventFlow) -> String,
+}
 
 /// Least number of refused connects: a program that tries one service after the other has a few.
 const REFUSED: u64 = 5;

@@ -1,6 +1,7 @@
 //! Findings: rules about sockets, forwards and limits, one entry each, and the diagnosis of a row by them.
 
-use super::{event_rules, forward, limit, remedy, socket_rules};
+use super::event_rules::{self, EventRule};
+use super::{forward, limit, remedy, socket_rules};
 use crate::model::snapshot::{EventFlow, EventRow, FlowCounts};
 use crate::model::{Level, Snapshot};
 
@@ -36,17 +37,6 @@ pub enum Check {
     /// The connections of the last seconds between a process and a service, and the rows of the table of events that are
     /// about them.
     Events(EventRule),
-}
-
-/// Rule about an [`EventFlow`].
-#[derive(Clone, Copy, Debug)]
-pub struct EventRule {
-    /// The connections that it is about, of a flow or of one row.
-    pub count: fn(&FlowCounts) -> u64,
-    /// True if they are too many.
-    pub applies: fn(&Snapshot, &EventFlow) -> bool,
-    /// Observed values, in one sentence.
-    pub evidence: fn(&Snapshot, &EventFlow) -> String,
 }
 
 /// A finding that applies to a row.
