@@ -440,7 +440,7 @@ mod tests {
         }
         let n = (SOCKETS.live)(&snap);
         assert!(n > 400, "{n}");
-        // Events that differ from the one before in one field that columns read.
+        // Events that differ from the previous event in one field that columns read.
         let first = Arc::new(crate::testing::closed_event(&snap.units));
         for i in 0..40_u32 {
             let mut row = (*first).clone();
