@@ -46,6 +46,8 @@ mod compare;
 mod descriptors;
 #[path = "live/ephemeral.rs"]
 mod ephemeral;
+#[path = "live/event_findings.rs"]
+mod event_findings;
 #[path = "live/events.rs"]
 mod events;
 #[path = "live/expressions.rs"]
@@ -200,6 +202,9 @@ const CASES: &[Case] = cases! {
     }
     User events ["python3"] {
         closes_are_counted_without_bpf
+    }
+    Root event_findings [] {
+        findings_name_who_connects_where_and_how_often
     }
     Root events ["python3", "setpriv"] {
         short_connections_are_all_seen_with_process_and_bytes

@@ -3,6 +3,7 @@
 use super::cell::{applicable, families, host_name, netns_tone, protos, reported, user_value, without_port};
 use super::definition::{Grouping, Table, TableId};
 use super::units::{self, unit_column};
+use crate::diagnose::finding::event_diagnoses;
 use crate::format::{Column, Kind, Needs, Role, TextMatch, Tone, Value};
 use crate::model::sample::{ClosedBy, EventKind};
 use crate::model::snapshot::{Direction, EventRow, ProcessBy};
@@ -125,6 +126,11 @@ fn states(snap: &Snapshot, row: usize) -> Value<'_> {
         Some(Value::Record(vec![("state", Value::State(state)), ("us", Value::from(*us))]))
     });
     Value::List(passed.collect())
+}
+
+fn finding(snap: &Snapshot, row: usize) -> Value<'_> {
+    let names: Vec<&str> = event_diagnoses(snap, event(snap, row)).iter().map(|d| d.finding.name).collect();
+    if names.is_empty() { Value::Missing(Missing::NotApplicable) } else { Value::from(names.join(",")) }
 }
 
 fn kinds() -> Vec<&'static str> {
@@ -269,6 +275,12 @@ static COLUMNS: &[Column] = &[
     Column::new("error", "ERROR", Kind::Text, 9, error, "Error of the socket.").tone(cause_tone).wide(5, 12, 16),
     Column::new("errno", "ERRNO", Kind::Id, 53, |s, r| applicable(Some(u64::from(event(s, r).event.errno)).filter(|n| *n != 0)),
         "Number of the error of the socket."),
+    Column::new("finding", "FINDING", Kind::Text, 35, finding, "Findings about the process and the service, separated by commas: see sockscope explain.")
+        .tone(|_, _| Tone::Warning).called(&["findings"]).wide(10, 16, 60)
+        .any(|s, r, t| {
+            let found = event_diagnoses(s, event(s, r));
+            found.iter().any(|d| d.names().any(|n| t(&Value::text(n)))) || t(&finding(s, r))
+        }),
     Column::new("state_before", "STATE BEFORE", Kind::State, 54, |s, r| applicable(event(s, r).event.from.map(Value::State)),
         "State before the event.").called(&["from"]),
     Column::new("state_us", "TIME IN STATES", Kind::List, 55, states, "Time in each TCP state, microseconds; at a close.").wide(8, 24, 80),
@@ -325,6 +337,7 @@ pub static EVENTS: Table = Table {
         Grouping::by("process", "process"),
         Grouping::by("remote_addr", "remote address"),
         Grouping::by("closed_by", "cause of the end"),
+        Grouping::by("finding", "finding"),
     ],
     always_needs: Needs::EVENTS,
     topic: "connection",
