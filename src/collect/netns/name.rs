@@ -65,7 +65,7 @@ pub(super) fn exec_name(mountinfo: &[u8]) -> Option<String> {
         String::from_utf8(unescaped(fields.next()?)).ok()
     };
     // The last mount covers the others. `sysfs` and `none` are what everybody else gives as source.
-    let last = mountinfo.split(|c| *c == b'\n').filter_map(source).last()?;
+    let last = mountinfo.split(|c| *c == b'\n').filter_map(source).next_back()?;
     Some(last).filter(|name| !["sysfs", "none"].contains(&name.as_str()))
 }
 
