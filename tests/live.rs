@@ -82,6 +82,8 @@ mod programs;
 mod rows;
 #[path = "live/shells.rs"]
 mod shells;
+#[path = "live/short_lived.rs"]
+mod short_lived;
 #[path = "live/tables.rs"]
 mod tables;
 #[path = "live/world.rs"]
@@ -205,6 +207,9 @@ const CASES: &[Case] = cases! {
     }
     Root event_findings [] {
         findings_name_who_connects_where_and_how_often
+    }
+    Root short_lived [] {
+        sockets_that_live_between_two_polls_are_reported_once
     }
     Root events ["python3", "setpriv"] {
         short_connections_are_all_seen_with_process_and_bytes
