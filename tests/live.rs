@@ -224,6 +224,7 @@ const CASES: &[Case] = cases! {
     Root netns ["python3", "setpriv", "unshare"] {
         namespaces_without_a_process_are_read
         namespace_of_visible_and_hidden_processes_is_one
+        namespace_of_ip_netns_exec_has_its_name_for_every_user
     }
     Root hostile_rules ["nft", "iptables-legacy-restore", "setpriv", "unshare"] {
         namespace_of_another_user_delays_no_forwards

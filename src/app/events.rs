@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Time between two polls that read no sockets: events are printed that late.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Prints events until it is interrupted, the pipe is closed, the time is over or enough were printed.
 pub(super) fn run(plan: &Plan, events: &EventsPlan) -> Result<ExitStatus, RunError> {

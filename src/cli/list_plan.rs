@@ -61,6 +61,9 @@ pub struct Wait {
     pub timeout: Option<Duration>,
 }
 
+/// Error of a graph of another table.
+pub(super) const GRAPH_OF_THE_MAP: &str = "--format dot and mermaid draw the map: sockscope map --format dot";
+
 /// Inputs of a listing beside its own flags.
 #[derive(Clone, Copy)]
 pub(super) struct Inputs<'a> {
@@ -84,9 +87,7 @@ impl ListPlan {
             FormatArg::Mermaid => Format::Mermaid,
         };
         if format.is_graph() && table.id != TableId::Map {
-            return Err(UsageError(
-                "--format dot and mermaid draw the map: sockscope map --format dot".to_owned(),
-            ));
+            return Err(UsageError(GRAPH_OF_THE_MAP.to_owned()));
         }
         if format.is_graph() && (l.group_by.is_some() || l.count || l.watch.is_some()) {
             return Err(UsageError(

@@ -274,8 +274,12 @@ impl EventReader {
                 Err(why) => sample.faults.add(FaultKind::Failed, FaultSubject::Events, why),
             }
         }
-        let mut list = std::mem::take(&mut inbox.events);
-        list.sort_by_key(|e| e.at_ns);
+        // As large as this time it need not grow.
+        let next = Vec::with_capacity(inbox.events.len());
+        let mut list = std::mem::replace(&mut inbox.events, next);
+        if !list.is_sorted_by_key(|e| e.at_ns) {
+            list.sort_by_key(|e| e.at_ns);
+        }
         sample.events = Events {
             source: running.source,
             reason: Arc::clone(&running.reason),

@@ -120,7 +120,7 @@ impl Decoder {
             closed_by: closed_by(r, *kind),
             errno: u16::try_from(r.error).unwrap_or(u16::MAX),
             from,
-            state_us: (*kind == EventKind::Closed && r.state_us != [0; STATES]).then(|| Box::new(r.state_us)),
+            state_us: (*kind == EventKind::Closed && r.state_us != [0; STATES]).then(|| Arc::new(r.state_us)),
         };
         if *kind == EventKind::Closed && r.flags & NOT_ACCEPTED != 0 && r.opened_ns != 0 {
             let closed = Event { kind: EventKind::Closed, ..event.clone() };

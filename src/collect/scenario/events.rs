@@ -108,7 +108,7 @@ fn push(list: &mut Vec<Event>, spec: &EventSpec, base: &Event) {
         ClosedBy::Here => State::FinWait2,
         _ => State::LastAck,
     });
-    (end.opened_ns, end.rtt_us, end.state_us) = (opened, Some(spec.rtt_us), Some(Box::new(us)));
+    (end.opened_ns, end.rtt_us, end.state_us) = (opened, Some(spec.rtt_us), Some(Arc::new(us)));
     (end.rx, end.tx) = (Some(spec.bytes.0), Some(spec.bytes.1));
     list.push(end);
 }
