@@ -41,7 +41,7 @@ fn watched(port: u16, args: &[&str]) -> Result<(Vec<serde_json::Value>, String),
     Ok((out, errors))
 }
 
-/// Each connection is reported once, by a poll or by its end, with its process; none without events, which is said once.
+/// Each connection is reported once, by a poll or by its end, with its process; none without events, which is printed once.
 pub(crate) fn sockets_that_live_between_two_polls_are_reported_once() -> Result<(), String> {
     let (lines, errors) = watched(7431, &[])?;
     assert_eq!(errors, "");
