@@ -1,7 +1,8 @@
 //! Columns of the table of peers: remote addresses.
 
 use super::cell::{
-    any_comm, any_pid, host_name, proc_info, process_list, process_names, scope_tone, scopes, summed_rate,
+    any_comm, any_pid, host_name, peer_scope_tone, proc_info, process_list, process_names, scopes,
+    summed_rate,
 };
 use super::definition::{Grouping, Table, TableId};
 use super::event_columns::event_column;
@@ -87,7 +88,7 @@ static COLUMNS: &[Column] = &[
         |s, r| Value::text(peer(s, r).scope.name()),
         "Scope of the address: loopback, link-local, private, multicast, public.",
     )
-    .tone(|s, r| scope_tone(peer(s, r).addr.scope()))
+    .tone(|s, r| peer_scope_tone(peer(s, r).addr.scope()))
     .values(scopes)
     .called(&["remote_scope"])
     .wide(6, 10, 10),

@@ -80,18 +80,18 @@ impl Builder<'_> {
             }
         }
         self.findings(&event_diagnoses(self.snap, &e));
-        self.life(row);
+        self.event_lifecycle(row);
     }
 
-    /// Adds the life of the socket of an event: what happened when, its data, and the time in each state.
-    pub(super) fn life(&mut self, row: usize) {
+    /// Adds the lifecycle of the socket of an event: what happened when, its data, and the time in each state.
+    pub(super) fn event_lifecycle(&mut self, row: usize) {
         let Some(e) = self.snap.events.rows.get(row).map(Arc::clone) else { return };
         if e.counted {
             return;
         }
         let points = self.points(&e);
         if let Some(first) = points.first().map(|p| p.0).filter(|_| points.len() > 1) {
-            self.section(tr("life of the socket"));
+            self.section(tr("lifecycle"));
             for (ns, text) in &points {
                 let since = duration(ns.saturating_sub(first) as f64 / 1e9, &self.form);
                 self.row(&format!("+{since}"), text);
@@ -121,7 +121,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Times of the life of a socket, nanoseconds after boot, in order: from this event and the others of its socket.
+    /// Times of the lifecycle of a socket, nanoseconds after boot, in order: from this event and the others of its socket.
     fn points(&self, e: &EventRow) -> Vec<(u64, String)> {
         let id = (e.netns_inode, e.event.id.cookie);
         let mut out = Vec::new();

@@ -48,7 +48,7 @@ impl Builder<'_> {
         if row >= snap.live
             && let Some(end) = self.end_of_socket(s.id)
         {
-            self.life(end);
+            self.event_lifecycle(end);
         }
         self.findings(&socket_diagnoses(snap, row).collect::<Vec<_>>());
         self.section(tr("owners"));
