@@ -314,9 +314,9 @@ pub fn flow_diagnoses(snap: &Snapshot, is_wanted: &dyn Fn(&EventFlow) -> bool) -
 
 /// Findings of an event.
 pub fn event_diagnoses(snap: &Snapshot, row: &EventRow) -> Vec<Diagnosis> {
-    let Some(flow) = snap.events.window.flow(row) else { return Vec::new() };
-    let counts = FlowCounts::of_row(row);
-    FINDINGS.iter().filter_map(|f| event_diagnosis(snap, flow, f, |c| c(&counts))).collect()
+    let found = event_findings(snap, row);
+    let Some(flow) = snap.events.window.flow(row).filter(|_| !found.is_empty()) else { return Vec::new() };
+    found.into_iter().filter_map(|f| event_diagnosis(snap, flow, f, |_| 1)).collect()
 }
 
 /// Findings of an event, without their evidence.

@@ -23,7 +23,7 @@ def listener(port, host="127.0.0.1", protocol=0, fastopen=False):
     l.bind((host, port))
     l.listen(64)
     return l
-def told(name, client, pid=None):
+def report(name, client, pid=None):
     print(name, client.getsockname()[1], pid or os.getpid(), flush=True)
 def end(client, server):
     client.close()
@@ -33,7 +33,7 @@ def end(client, server):
 l = listener(7401)
 # Half closed: the server still answers.
 c = socket.create_connection(("127.0.0.1", 7401)); s = l.accept()[0]
-told("half_closed", c)
+report("half_closed", c)
 c.sendall(b"x" * 10); c.shutdown(socket.SHUT_WR)
 assert s.recv(20) == b"x" * 10 and s.recv(1) == b""
 s.sendall(b"y" * 50); s.close()
@@ -43,7 +43,7 @@ assert c.recv(1) == b""
 c.close()
 # Accepted after the client has closed.
 c = socket.create_connection(("127.0.0.1", 7401))
-told("accepted_late", c)
+report("accepted_late", c)
 c.sendall(b"x" * 5); c.close()
 s = l.accept()[0]
 assert s.recv(9) == b"x" * 5 and s.recv(1) == b""
@@ -54,7 +54,7 @@ pid = os.fork()
 if pid == 0:
     c.close()
     s.recv(5); s.recv(1); os._exit(0)
-told("forked", c, pid)
+report("forked", c, pid)
 s.close(); c.sendall(b"x" * 5); c.close()
 os.waitpid(pid, 0)
 # Passed to another process.
@@ -65,7 +65,7 @@ if pid == 0:
     s = socket.socket(fileno=fds[0])
     s.recv(5); s.recv(1); s.close(); os._exit(0)
 c = socket.create_connection(("127.0.0.1", 7401)); s = l.accept()[0]
-told("passed", c, pid)
+report("passed", c, pid)
 socket.send_fds(a, [b"x"], [s.fileno()]); s.close()
 c.sendall(b"x" * 5); c.close()
 os.waitpid(pid, 0)
@@ -75,7 +75,7 @@ pid = os.fork()
 if pid == 0:
     s = l.accept()[0]; s.recv(5); os.write(ready, b"x"); s.recv(1); os._exit(0)
 c = socket.create_connection(("127.0.0.1", 7401))
-told("killed", c, pid)
+report("killed", c, pid)
 c.sendall(b"x" * 5)
 os.read(done, 1)
 os.kill(pid, 9); os.waitpid(pid, 0)
@@ -85,29 +85,29 @@ c.close()
 l6 = listener(7402, "::")
 for name, host in [("ipv6", "::1"), ("mapped", "::ffff:127.0.0.1")]:
     c = socket.socket(socket.AF_INET6); c.connect((host, 7402)); s = l6.accept()[0]
-    told(name, c)
+    report(name, c)
     c.sendall(b"x" * 5); assert s.recv(5); end(c, s)
 # Data in the SYN, the second time.
 lf = listener(7403, fastopen=True)
 for name in ["fastopen_asks", "fastopen"]:
     c = socket.socket(); assert c.sendto(b"x" * 7, 0x20000000, ("127.0.0.1", 7403)) == 7
     s = lf.accept()[0]
-    told(name, c)
+    report(name, c)
     assert s.recv(9) == b"x" * 7; end(c, s)
 # A socket connected to itself.
 c = socket.socket(); c.bind(("127.0.0.1", 7404)); c.connect(("127.0.0.1", 7404))
-told("itself", c)
+report("itself", c)
 c.sendall(b"x" * 3); assert c.recv(9) == b"xxx"; c.close()
 # Several at once, each for 20 ms.
 many = [socket.create_connection(("127.0.0.1", 7401)) for _ in range(50)]
 ends = [l.accept()[0] for _ in many]
-for c in many: told("short", c)
+for c in many: report("short", c)
 for c, s in zip(many, ends): c.sendall(b"x" * 5); assert s.recv(5)
 time.sleep(0.02)
 for c, s in zip(many, ends): end(c, s)
 # No answer.
 c = socket.socket(); c.setsockopt(socket.IPPROTO_TCP, 18, 200); c.bind(("10.9.0.1", 7405))
-told("no_answer", c)
+report("no_answer", c)
 assert c.connect_ex(("10.9.0.2", 7406)) == 110
 c.close()
 "#;
