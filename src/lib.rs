@@ -62,6 +62,8 @@ pub mod explain;
 pub mod filter;
 #[cfg_attr(docsrs, doc(hidden))]
 pub mod format;
+#[cfg_attr(docsrs, doc(hidden))]
+pub mod frame;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 #[cfg_attr(docsrs, doc(hidden))]

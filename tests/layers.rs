@@ -18,6 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("collect", &["model", "sync", "privilege"]),
     ("actions", &["model", "collect", "privilege"]),
     ("format", &["model"]),
+    ("frame", &["model"]),
     ("derive", &["model"]),
     ("diagnose", &["model", "format"]),
     ("table", &["model", "format", "diagnose"]),
