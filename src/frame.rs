@@ -20,6 +20,7 @@ mod owners;
 mod pairs;
 mod parts;
 mod processes;
+mod reader;
 mod runs;
 mod sample;
 mod sockets;
@@ -28,8 +29,9 @@ mod texts;
 mod varint;
 mod wire;
 
+pub use reader::{FrameReader, Frames, RawFrame, Skipped};
 pub use sample::{Decoder, Encoder, canonical};
-pub use wire::{FrameHead, FrameKind, HEADER_LEN, MAX_FRAME, SCHEMA, head_of, payload_of, seal};
+pub use wire::{FrameHead, FrameKind, HEADER_LEN, MAGIC, MAX_FRAME, SCHEMA, head_of, payload_of, seal};
 
 /// Error in a frame. Nothing of the frame is used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +70,7 @@ pub enum FrameError {
     #[error("frame was recorded on a machine of the other byte order")]
     ByteOrder,
     /// Delta frame without the sample before.
-    #[error("frame needs the one before, which is missing")]
+    #[error("frame needs its predecessor, which is missing")]
     NoKey,
     /// Compressed data is damaged (zstd).
     #[error("frame cannot be decompressed: {0}")]

@@ -73,6 +73,8 @@ pub mod output;
 #[cfg_attr(docsrs, doc(hidden))]
 pub mod privilege;
 #[cfg_attr(docsrs, doc(hidden))]
+pub mod recording;
+#[cfg_attr(docsrs, doc(hidden))]
 pub mod sandbox;
 #[cfg_attr(docsrs, doc(hidden))]
 pub mod sync;

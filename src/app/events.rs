@@ -35,14 +35,16 @@ pub(super) fn run(plan: &Plan, events: &EventsPlan) -> Result<ExitStatus, RunErr
     }
     let mut reader = Reader::open(plan, wants(events, false))?;
     reader.keep_events(0);
-    let mut snap = reader.poll()?;
+    let Some(mut snap) = reader.poll_next()? else { return Ok(ExitStatus::NoMatch) };
     report_source(&snap)?;
     // Closes have no process: that of the socket in the poll before is taken.
     let reads_sockets = snap.sample.events.source == Some(EventSource::SockDiag);
     if reads_sockets {
         reader.set_wants(wants(events, true));
     }
-    let pause = if reads_sockets || plan.demo.is_some() {
+    let pause = if reader.is_recorded() {
+        Duration::ZERO
+    } else if reads_sockets || plan.demo.is_some() {
         plan.interval().min(Duration::from_secs(1))
     } else {
         PAUSE
@@ -59,7 +61,10 @@ pub(super) fn run(plan: &Plan, events: &EventsPlan) -> Result<ExitStatus, RunErr
         if is_closed_or_stopped(left, &stop) {
             break;
         }
-        snap = reader.poll()?;
+        match reader.poll_next()? {
+            Some(next) => snap = next,
+            None => break,
+        }
     }
     let status = printer.finish()?;
     report_end(&snap, printer.counted);

@@ -1,4 +1,4 @@
-//! Events. Those of a sample have no counterparts in the one before: every row is new.
+//! Events. Those of a sample have no counterparts in an earlier one: every row is new.
 
 use super::FrameError;
 use super::ints::Moves;

@@ -36,7 +36,7 @@ pub(super) fn put(new: &Sample, old: &Sample, processes: &Pairs) -> Option<Vec<u
     table.finish()
 }
 
-/// Owners of the sample; without a table those of the one before, of the processes as they are numbered now.
+/// Owners of the sample; without a table those of the previous sample, of the processes as they are numbered now.
 pub(super) fn read(
     table: Option<&TableReader<'_>>,
     old: &Sample,

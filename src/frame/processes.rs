@@ -46,7 +46,7 @@ fn kinds_mut(p: &mut Process) -> Option<&mut FdKinds> {
     p.fds.as_mut().ok()?.kinds.as_mut()
 }
 
-/// What has a column of its own, set to nothing.
+/// Usage without the fields that have columns of their own.
 fn without_columns(fds: &Result<FdUsage, Missing>) -> Result<FdUsage, Missing> {
     fds.map(|u| FdUsage {
         open: 0,

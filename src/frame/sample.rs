@@ -48,6 +48,11 @@ impl Encoder {
         self.since_key = None;
     }
 
+    /// True if the last frame was a key frame.
+    pub fn is_at_key(&self) -> bool {
+        self.since_key == Some(0)
+    }
+
     /// Frame of a sample. `before` is the one of the previous call, if it is still there: else the frame is a key frame.
     pub fn frame(&mut self, sample: &Sample, before: Option<&Sample>) -> Result<Vec<u8>, FrameError> {
         let base =

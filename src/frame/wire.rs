@@ -4,12 +4,13 @@
 //! |---|---|---|
 //! | 0 | 4 | magic `SsF` and the number of this layout |
 //! | 4 | 4 | length of the payload, bytes |
-//! | 8 | 4 | CRC-32 (IEEE 802.3) of the rest of the header and of the payload |
+//! | 8 | 4 | CRC-32 (IEEE 802.3) of the payload |
 //! | 12 | 1 | kind |
 //! | 13 | 1 | flags: bit 0, the recording machine is big-endian |
 //! | 14 | 2 | schema |
 //! | 16 | 8 | time of the sample, nanoseconds since 1970-01-01 UTC |
 //! | 24 | 8 | time of the sample, nanoseconds since boot |
+//! | 32 | 4 | CRC-32 of the header up to here: a damaged length is found before anything is read by it |
 //!
 //! Numbers are little-endian. The payload is one frame of zstd.
 
@@ -18,13 +19,16 @@ use crate::model::Stamp;
 use std::io::Read;
 
 /// Length of the header of a frame, bytes.
-pub const HEADER_LEN: usize = 32;
+pub const HEADER_LEN: usize = 36;
+/// Bytes of the header that its checksum covers.
+const CHECKED: usize = 32;
 /// Schema of what is written: raised when a column changes its meaning, not when one is added.
 pub const SCHEMA: u16 = 1;
 /// Longest payload, bytes, as in the file.
 pub const MAX_FRAME: u32 = 128 << 20;
 
-const MAGIC: [u8; 4] = *b"SsF1";
+/// First bytes of every frame.
+pub const MAGIC: [u8; 4] = *b"SsF1";
 /// Longest payload after decompression, bytes: a key frame of a million sockets has about a third of it.
 const MAX_PAYLOAD: u64 = 256 << 20;
 /// Of zstd: the best ratio for the time, as measured on real samples.
@@ -58,6 +62,7 @@ pub struct FrameHead {
     pub at: Stamp,
     /// Length of the payload that follows, bytes.
     pub len: u32,
+    /// CRC-32 of the payload.
     crc: u32,
 }
 
@@ -74,15 +79,15 @@ pub fn seal(kind: FrameKind, at: Stamp, payload: &[u8]) -> Result<Vec<u8>, Frame
     let mut out = Vec::with_capacity(HEADER_LEN + compressed.len());
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&len.to_le_bytes());
-    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&crc32fast::hash(&compressed).to_le_bytes());
     out.push(number);
     out.push(if cfg!(target_endian = "big") { BIG_ENDIAN } else { 0 });
     out.extend_from_slice(&SCHEMA.to_le_bytes());
     out.extend_from_slice(&at.unix_ns.to_le_bytes());
     out.extend_from_slice(&at.boot_ns.to_le_bytes());
+    let crc = crc32fast::hash(&out);
+    out.extend_from_slice(&crc.to_le_bytes());
     out.extend_from_slice(&compressed);
-    let crc = crc32fast::hash(&out[12..]);
-    out[8..12].copy_from_slice(&crc.to_le_bytes());
     Ok(out)
 }
 
@@ -92,10 +97,13 @@ fn bytes_at<const N: usize>(header: &[u8; HEADER_LEN], at: usize) -> [u8; N] {
     out
 }
 
-/// Header of a frame. The checksum is verified with the payload, by [`payload_of`].
+/// Header of a frame.
 pub fn head_of(header: &[u8; HEADER_LEN]) -> Result<FrameHead, FrameError> {
     if header[..4] != MAGIC {
         return Err(FrameError::Magic);
+    }
+    if crc32fast::hash(&header[..CHECKED]) != u32::from_le_bytes(bytes_at(header, CHECKED)) {
+        return Err(FrameError::Checksum);
     }
     let len = u32::from_le_bytes(bytes_at(header, 4));
     if len > MAX_FRAME {
@@ -124,21 +132,9 @@ pub fn head_of(header: &[u8; HEADER_LEN]) -> Result<FrameHead, FrameError> {
 }
 
 impl FrameHead {
-    /// Checksum of a header and its payload.
-    fn checksum(&self, body: &[u8]) -> u32 {
-        let number = FrameKind::ALL.iter().find(|(k, _)| *k == self.kind).map_or(0, |(_, n)| *n);
-        let mut hasher = crc32fast::Hasher::new();
-        hasher.update(&[number, if cfg!(target_endian = "big") { BIG_ENDIAN } else { 0 }]);
-        hasher.update(&self.schema.to_le_bytes());
-        hasher.update(&self.at.unix_ns.to_le_bytes());
-        hasher.update(&self.at.boot_ns.to_le_bytes());
-        hasher.update(body);
-        hasher.finalize()
-    }
-
     /// True if the payload is the one that was written with this header.
     pub fn matches(&self, body: &[u8]) -> bool {
-        body.len() == self.len as usize && self.checksum(body) == self.crc
+        body.len() == self.len as usize && crc32fast::hash(body) == self.crc
     }
 }
 
@@ -155,4 +151,26 @@ pub fn payload_of(head: &FrameHead, body: &[u8]) -> Result<Vec<u8>, FrameError> 
         return Err(FrameError::TooLarge { subject: "bytes", value: read as u64, limit: MAX_PAYLOAD });
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_flipped_bit_is_found() {
+        let at = Stamp { boot_ns: 5, unix_ns: 7 };
+        let frame = seal(FrameKind::Key, at, b"some payload").unwrap();
+        let read = |frame: &[u8]| {
+            let (header, body) = frame.split_at(HEADER_LEN);
+            let head = head_of(header.try_into().unwrap())?;
+            payload_of(&head, body).map(|payload| (head.kind, head.at, payload))
+        };
+        assert_eq!(read(&frame), Ok((FrameKind::Key, at, b"some payload".to_vec())));
+        for bit in 0..frame.len() * 8 {
+            let mut damaged = frame.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(read(&damaged).is_err(), "bit {bit}");
+        }
+    }
 }
