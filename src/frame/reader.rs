@@ -138,7 +138,7 @@ pub struct Frames<R> {
     decoder: Decoder,
     unreadable: u64,
     skipped_before: u64,
-    /// A frame that says that the recording was closed was the last one.
+    /// The last frame was the one that ends a recording in order.
     closed: bool,
 }
 

@@ -129,7 +129,7 @@ impl Decoder {
         self.last.as_ref().map(|(s, _)| s)
     }
 
-    /// Reads one frame. After an error the next key frame starts anew.
+    /// Reads one frame. After an error the next frame must be a key frame.
     pub fn frame(&mut self, head: &FrameHead, body: &[u8]) -> Result<&Sample, FrameError> {
         let payload = wire::payload_of(head, body)?;
         let last = self.last.take();

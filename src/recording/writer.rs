@@ -128,7 +128,7 @@ impl Writer {
         self.current.as_ref().map_or(0, |c| c.len)
     }
 
-    /// Closes the recording: the last frame says that nothing was lost.
+    /// Closes the recording with a frame that marks its end.
     pub fn close(mut self) -> Result<(), RecordingError> {
         if self.current.is_none() {
             return Ok(());
