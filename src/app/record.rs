@@ -8,7 +8,7 @@ use crate::cli::record::RecordPlan;
 use crate::cli::{Plan, UsageError};
 use crate::collect::Engines;
 use crate::frame::{Encoder, FrameKind};
-use crate::model::{FaultSubject, Needs, ProtoSet, Reads, Sample, Verify, Wants};
+use crate::model::{FaultSubject, Sample, Wants};
 use crate::recording::{Outcome, Writer};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(super) fn run(plan: &Plan, record: &RecordPlan) -> Result<ExitStatus, RunErr
     let every = record.every.unwrap_or_else(|| plan.interval());
     let start = Instant::now();
     let deadline = record.during.map(|t| start + t);
-    let wants = wants();
+    let wants = Wants::recording();
     let mut encoder = Encoder::new();
     let mut before: Option<Sample> = None;
     let mut next = start;
@@ -80,18 +80,6 @@ pub(super) fn run(plan: &Plan, record: &RecordPlan) -> Result<ExitStatus, RunErr
     }
     writer.close()?;
     Ok(ExitStatus::Success)
-}
-
-/// Data that is recorded: what the views of the dashboard read.
-fn wants() -> Wants {
-    let needs = Needs::FINDINGS
-        | Needs::LIMITS
-        | Needs::RATES
-        | Needs::CGROUPS
-        | Needs::NAT
-        | Needs::EVENTS
-        | Needs::reads(Reads::LISTENERS | Reads::AUTO_PORT);
-    Wants { verify: Verify::IfFew, ..Wants::new(needs, ProtoSet::ALL) }
 }
 
 /// Prints what cannot be recorded, once.

@@ -2,7 +2,7 @@
 
 use super::args::Record;
 use super::error::UsageError;
-use super::settings::value::{flag_duration, flag_percentage};
+use super::settings::value::flag_duration;
 use crate::filter::number::Number;
 use crate::format::Kind;
 use crate::recording::Retention;
@@ -32,7 +32,7 @@ impl RecordPlan {
             None => default.max_size,
         };
         let min_free = match r.min_free.as_deref() {
-            Some(text) => (flag_percentage("--min-free", text)? * 100.0).round() as u8,
+            Some(text) => percent("--min-free", text)?,
             None => default.min_free,
         };
         Ok(Self {
@@ -55,6 +55,14 @@ fn size(flag: &str, text: &str) -> Result<u64, UsageError> {
         Some(Number::Real(n)) if n >= 1.0 && n < u64::MAX as f64 => Ok(n as u64),
         _ => Err(UsageError(format!("{flag}: invalid size {text:?}: expected bytes, such as 512M or 1G"))),
     }
+}
+
+/// Whole percentage from text: `5%`, `5`.
+fn percent(flag: &str, text: &str) -> Result<u8, UsageError> {
+    let number = text.trim().trim_end_matches('%').parse::<u8>().ok().filter(|n| *n <= 100);
+    number.ok_or_else(|| {
+        UsageError(format!("{flag}: invalid percentage {text:?}: expected 0% to 100%, such as 5%"))
+    })
 }
 
 #[cfg(test)]

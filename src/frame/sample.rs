@@ -19,6 +19,10 @@ mod table_name {
     pub(super) const EVENTS: &str = "events";
 }
 
+/// Section of a delta frame: time of the sample from which it is the difference, nanoseconds since boot. One that is not that of the
+/// sample at hand is the difference from a sample that was lost.
+const BASE: &str = "base_boot_ns";
+
 /// Sample without anything, the base of a key frame.
 fn nothing() -> Sample {
     let backend = BackendInfo { backend: Backend::Netlink, reason: String::new() };
@@ -78,6 +82,10 @@ impl Encoder {
         };
         let elapsed_ns = sample.at.boot_ns.saturating_sub(old.at.boot_ns);
         let mut out = Vec::new();
+        if let Some(base) = base {
+            put_bytes(&mut out, BASE.as_bytes());
+            put_bytes(&mut out, &base.at.boot_ns.to_le_bytes());
+        }
         let mut section = |name: &str, data: Option<Vec<u8>>| {
             if let Some(data) = data {
                 put_bytes(&mut out, name.as_bytes());
@@ -157,6 +165,10 @@ fn decode(
         sections.push((input.bytes()?, input.bytes()?));
     }
     let section = |name: &str| sections.iter().find(|(n, _)| *n == name.as_bytes()).map(|(_, data)| *data);
+    let wanted = section(BASE).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
+    if base.as_ref().is_some_and(|(old, _)| wanted != Some(old.at.boot_ns)) {
+        return Err(FrameError::NoKey);
+    }
     let (old, mut numbers) = base.unwrap_or_else(|| (nothing(), vec![Split::default(); NUMBER_PARTS.len()]));
     let elapsed_ns = at.boot_ns.saturating_sub(old.at.boot_ns);
     let mut new = Sample { at, ..nothing() };

@@ -236,3 +236,137 @@ pub(super) fn whole_length(file: &File) -> io::Result<u64> {
     }
     Ok(end)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{Encoder, FrameKind, canonical};
+    use crate::recording::{Retention, Writer};
+    use crate::testing;
+    use std::fs;
+
+    /// Samples a second apart: a socket is gone in each.
+    fn samples(n: usize) -> Vec<Sample> {
+        let mut sample = testing::many(40).sample;
+        (sample.at.boot_ns, sample.at.unix_ns) = (5_000_000_000, 1_777_885_200_000_000_000);
+        canonical(&mut sample);
+        let next = |s: &mut Sample| {
+            let now = s.clone();
+            s.at.boot_ns += 1_000_000_000;
+            s.at.unix_ns += 1_000_000_000;
+            s.sockets.remove(0);
+            canonical(s);
+            now
+        };
+        (0..n).map(|_| next(&mut sample)).collect()
+    }
+
+    /// Frames of the samples, with a key frame at each of these numbers.
+    fn frames(samples: &[Sample], keys: &[usize]) -> Vec<Vec<u8>> {
+        let mut encoder = Encoder::new();
+        let frame = |(i, s): (usize, &Sample)| {
+            if keys.contains(&i) {
+                encoder.restart();
+            }
+            encoder.frame(s, i.checked_sub(1).and_then(|j| samples.get(j))).unwrap()
+        };
+        samples.iter().enumerate().map(frame).collect()
+    }
+
+    fn open(bytes: &[u8]) -> Result<Recording, RecordingError> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("x.sscope");
+        fs::write(&file, bytes).unwrap();
+        Recording::open(&file)
+    }
+
+    /// Samples that can be read, by their number among those written.
+    fn readable(recording: &mut Recording, written: &[Sample]) -> Vec<usize> {
+        let mut out = Vec::new();
+        for n in 0..recording.len() {
+            if let Ok(sample) = recording.sample(n) {
+                let i = written.iter().position(|w| w.at == sample.at).unwrap();
+                assert!(*sample == written[i], "sample {i}");
+                out.push(i);
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn every_sample_is_found_in_any_order() {
+        let written = samples(9);
+        let mut recording = open(&frames(&written, &[4]).concat()).unwrap();
+        for n in [8, 0, 5, 4, 3, 3, 1, 7, 2, 6] {
+            assert!(*recording.sample(n).unwrap() == written[n], "{n}");
+        }
+        let first = written[0].at.unix_ns;
+        for (ns, want) in [(first, 0), (first + 999_999_999, 0), (first + 1_000_000_000, 1), (u64::MAX, 8)] {
+            assert_eq!(recording.at(ns).unwrap().number, want);
+        }
+        let e = recording.at(first - 1).unwrap_err().to_string();
+        assert!(e.contains("recorded: 2026-05-04T09:00:00Z to 2026-05-04T09:00:08Z"), "{e}");
+    }
+
+    #[test]
+    fn file_cut_anywhere_keeps_its_whole_samples() {
+        let written = samples(3);
+        let frames = frames(&written, &[]);
+        let whole = frames.concat();
+        let two = frames[0].len() + frames[1].len();
+        for len in 0..whole.len() {
+            let want = [frames[0].len(), two].iter().filter(|end| **end <= len).count();
+            match open(&whole[..len]) {
+                Ok(mut r) => {
+                    assert_eq!(readable(&mut r, &written).len(), want, "{len}");
+                    assert_eq!(r.skipped_bytes() as usize, len - [0, frames[0].len(), two][want], "{len}");
+                }
+                Err(e) => assert!(want == 0 && e.to_string().contains("no recorded samples"), "{len}: {e}"),
+            }
+        }
+    }
+
+    #[test]
+    fn damage_costs_the_samples_up_to_the_next_key_frame() {
+        let written = samples(9);
+        let frames = frames(&written, &[3, 6]);
+        let start = |i: usize| frames[..i].iter().map(Vec::len).sum::<usize>();
+        for bit in (start(4) * 8..start(5) * 8).step_by(37) {
+            let mut bytes = frames.concat();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let mut recording = open(&bytes).unwrap();
+            assert_eq!(readable(&mut recording, &written), [0, 1, 2, 3, 6, 7, 8], "bit {bit}");
+        }
+        // Bytes of something else between two frames.
+        let mut bytes = frames[..5].concat();
+        bytes.extend_from_slice(b"SsF1 something else SsF1");
+        bytes.extend(frames[5..].concat());
+        assert_eq!(readable(&mut open(&bytes).unwrap(), &written).len(), 9);
+    }
+
+    #[test]
+    fn writer_continues_after_a_torn_tail() {
+        let written = samples(6);
+        let frames = frames(&written, &[3]);
+        let dir = tempfile::tempdir().unwrap();
+        let write = |range: std::ops::Range<usize>| {
+            let mut writer = Writer::open(dir.path(), Retention::default()).unwrap();
+            for i in range {
+                let kind = if i % 3 == 0 { FrameKind::Key } else { FrameKind::Delta };
+                writer.write(&frames[i], kind, written[i].at).unwrap();
+            }
+            writer
+        };
+        let file = write(0..2);
+        assert!(matches!(Writer::open(dir.path(), Retention::default()), Err(RecordingError::Locked(_))));
+        drop(file);
+        let path = dir.path().join("2026-05-04T09.sscope");
+        let mut torn = fs::read(&path).unwrap();
+        torn.extend_from_slice(&frames[2][..50]);
+        fs::write(&path, &torn).unwrap();
+        write(3..6).close().unwrap();
+        let mut recording = Recording::open(dir.path()).unwrap();
+        assert_eq!(recording.skipped_bytes(), 0);
+        assert_eq!(readable(&mut recording, &written), [0, 1, 3, 4, 5]);
+    }
+}
